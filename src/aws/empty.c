@@ -1,0 +1,1 @@
+typedef int kspool_aws_is_empty;

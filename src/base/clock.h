@@ -1,0 +1,25 @@
+/*
+ * clock: the only reader of time.
+ *
+ * Monotonic time is for timers and ages within one run; wall time is for signatures, display and what is stored.
+ * Both are replaceable: clock_test_set() freezes them, clock_test_advance() moves both. Thread: any.
+ */
+#ifndef KSPOOL_BASE_CLOCK_H
+#define KSPOOL_BASE_CLOCK_H
+
+#include <stdint.h>
+
+enum { NS_PER_US = 1000, NS_PER_MS = 1000000, MS_PER_S = 1000 };
+#define NS_PER_S INT64_C(1000000000)
+
+int64_t clock_mono_ns(void);
+int64_t clock_mono_ms(void);
+/* Since 1970-01-01T00:00:00Z. */
+int64_t clock_wall_ns(void);
+int64_t clock_wall_ms(void);
+
+void clock_test_set(int64_t mono_ns, int64_t wall_ns);
+void clock_test_advance(int64_t ns);
+void clock_test_end(void);
+
+#endif

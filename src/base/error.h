@@ -1,0 +1,51 @@
+/*
+ * error: the one error type.
+ *
+ * What it is: a code from errors.def plus a fixed-size text and the place where the failure was first noticed.
+ * Every function that can fail returns `enum err` (must be checked) and takes a `struct error *` last, written
+ * only on failure. Context is added on the way up with error_wrap(); library rooms never log.
+ * Owner: the caller's stack. Failing allocates nothing. Thread: any. A null `struct error *` is allowed.
+ */
+#ifndef KSPOOL_BASE_ERROR_H
+#define KSPOOL_BASE_ERROR_H
+
+enum err {
+	ERR_OK = 0,
+#define ERR(name, exit_status, retry, text) ERR_##name,
+#include "base/errors.def"
+#undef ERR
+	ERR_COUNT
+};
+
+struct error {
+	enum err code;
+	int line;         /* where it was first noticed */
+	const char *file; /* static storage */
+	char text[1000];
+};
+
+#define MUST_CHECK __attribute__((warn_unused_result))
+
+/* Fills e (when not null) and returns code, so that `return error_set(e, ...)` reads well. */
+#define error_set(e, code, ...) error_set_at((e), (code), __FILE__, __LINE__, __VA_ARGS__)
+enum err error_set_at(struct error *e, enum err code, const char *file, int line, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+
+/* As error_set with ": <strerror(errno)>" appended. */
+#define error_set_errno(e, code, ...) error_set_errno_at((e), (code), __FILE__, __LINE__, __VA_ARGS__)
+enum err error_set_errno_at(struct error *e, enum err code, const char *file, int line, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+
+/* Puts "context: " before the text already in e. Returns e's code (ERR_SYSTEM when e is null). */
+enum err error_wrap(struct error *e, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* "FULL", "DISK", ... */
+const char *error_name(enum err code);
+/* The sentence of errors.def. */
+const char *error_sentence(enum err code);
+/* sysexits.h status; 0 for ERR_OK. */
+int error_exit_status(enum err code);
+/* Non-zero when trying again later can help by itself. */
+int error_is_retryable(enum err code);
+
+#endif

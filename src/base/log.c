@@ -1,0 +1,195 @@
+#include "base/log.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/mem.h"
+
+enum { LINE_MAX_BYTES = 8192, LIMIT_WINDOW_MS = 60000 };
+
+/* A configuration is immutable once published; a replaced one stays alive, as another thread may be reading it. */
+struct settings {
+	struct log_options options;
+	const char *prefix_keys[3];
+	char **static_fields;
+	struct settings *replaced;
+};
+
+static _Atomic(struct settings *) current;
+static const struct log_options defaults = {.level = LOG_INFO, .add_timestamp = true, .fd = STDERR_FILENO};
+
+static const char *const level_names[] = {"OFF", "FATAL", "ERROR", "WARN", "INFO", "DEBUG", "TRACE"};
+
+bool log_level_parse(const char *text, enum log_level *ret)
+{
+	for (int i = 0; i <= LOG_TRACE; i++)
+		if (strcasecmp(text, level_names[i]) == 0) {
+			*ret = (enum log_level)i;
+			return true;
+		}
+	if (strcasecmp(text, "NONE") == 0)
+		*ret = LOG_OFF;
+	else if (strcasecmp(text, "ALL") == 0)
+		*ret = LOG_TRACE;
+	else
+		return false;
+	return true;
+}
+
+void log_configure(const struct log_options *options)
+{
+	struct settings *s = mem_zero(sizeof *s);
+	size_t n = 0;
+
+	s->options = *options;
+	s->prefix_keys[0] = mem_string(options->level_name ? options->level_name : "level");
+	s->prefix_keys[1] = mem_string(options->timestamp_name ? options->timestamp_name : "time");
+	s->prefix_keys[2] = mem_string(options->message_name ? options->message_name : "msg");
+	while (options->static_fields && options->static_fields[n])
+		n++;
+	s->static_fields = mem_array(n + 1, sizeof *s->static_fields);
+	for (size_t i = 0; i < n; i++)
+		s->static_fields[i] = mem_string(options->static_fields[i]);
+	s->replaced = atomic_load(&current);
+	atomic_store(&current, s);
+}
+
+bool log_wanted(enum log_level level)
+{
+	struct settings *s = atomic_load_explicit(&current, memory_order_acquire);
+
+	return level <= (s ? s->options.level : defaults.level) && level != LOG_OFF;
+}
+
+bool log_limit_pass(struct log_limit *limit, uint32_t *ret_suppressed)
+{
+	int64_t now = clock_mono_ms();
+	int64_t start = atomic_load(&limit->window_start_ms);
+
+	*ret_suppressed = 0;
+	if ((start == 0 || now - start >= LIMIT_WINDOW_MS) &&
+	    atomic_compare_exchange_strong(&limit->window_start_ms, &start, now)) {
+		atomic_store(&limit->written, 1);
+		*ret_suppressed = atomic_exchange(&limit->suppressed, 0);
+		return true;
+	}
+	if (atomic_fetch_add(&limit->written, 1) < LOG_LIMIT_PER_MINUTE)
+		return true;
+	atomic_fetch_add(&limit->suppressed, 1);
+	return false;
+}
+
+static void add_quoted(struct buf *b, const char *text)
+{
+	(void)buf_add_char(b, '"');
+	for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
+		if (*p == '"' || *p == '\\') {
+			(void)buf_add_char(b, '\\');
+			(void)buf_add_char(b, (char)*p);
+		} else if (*p == '\n') {
+			(void)buf_add_text(b, "\\n");
+		} else if (*p < 0x20 || *p == 0x7f) {
+			(void)buf_addf(b, "\\u%04x", *p);
+		} else {
+			(void)buf_add_char(b, (char)*p);
+		}
+	}
+	(void)buf_add_char(b, '"');
+}
+
+static bool is_plain(const char *text)
+{
+	if (*text == '\0')
+		return false;
+	for (const unsigned char *p = (const unsigned char *)text; *p; p++)
+		if (*p <= 0x20 || *p == '"' || *p == '=' || *p == '\\' || *p >= 0x7f)
+			return false;
+	return true;
+}
+
+static void add_key(struct buf *b, enum log_format format, const char *key)
+{
+	if (format == LOG_FORMAT_JSON) {
+		(void)buf_add_char(b, b->len ? ',' : '{');
+		add_quoted(b, key);
+		(void)buf_add_char(b, ':');
+	} else {
+		if (b->len)
+			(void)buf_add_char(b, ' ');
+		(void)buf_add_text(b, key);
+		(void)buf_add_char(b, '=');
+	}
+}
+
+static void add_text(struct buf *b, enum log_format format, const char *key, const char *text)
+{
+	add_key(b, format, key);
+	if (!text)
+		text = "";
+	if (format == LOG_FORMAT_JSON || !is_plain(text))
+		add_quoted(b, text);
+	else
+		(void)buf_add_text(b, text);
+}
+
+static void add_field(struct buf *b, enum log_format format, const struct log_field *f)
+{
+	if (f->kind == LOG_TEXT) {
+		add_text(b, format, f->key, f->text);
+		return;
+	}
+	add_key(b, format, f->key);
+	if (f->kind == LOG_INT)
+		(void)buf_addf(b, "%" PRId64, f->i);
+	else if (f->kind == LOG_UINT)
+		(void)buf_addf(b, "%" PRIu64, f->u);
+	else
+		(void)buf_addf(b, "%.6g", f->real);
+}
+
+static void add_time(struct buf *b, enum log_format format, const char *key)
+{
+	time_t seconds = (time_t)(clock_wall_ns() / NS_PER_S);
+	struct tm tm;
+	char text[32];
+
+	(void)gmtime_r(&seconds, &tm);
+	(void)strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm);
+	add_text(b, format, key, text);
+}
+
+void log_write(enum log_level level, const char *message, uint32_t suppressed, const struct log_field *fields)
+{
+	static const char *const default_keys[] = {"level", "time", "msg"};
+	struct settings *s = atomic_load_explicit(&current, memory_order_acquire);
+	const struct log_options *o = s ? &s->options : &defaults;
+	const char *const *keys = s ? s->prefix_keys : default_keys;
+	struct buf b;
+
+	buf_init(&b, LINE_MAX_BYTES);
+	add_text(&b, o->format, keys[0], level_names[level]);
+	if (o->add_timestamp)
+		add_time(&b, o->format, keys[1]);
+	for (char **f = s ? s->static_fields : NULL; f && f[0] && f[1]; f += 2)
+		add_text(&b, o->format, f[0], f[1]);
+	add_text(&b, o->format, keys[2], message);
+	for (const struct log_field *f = fields; f->kind != LOG_END; f++)
+		add_field(&b, o->format, f);
+	if (suppressed)
+		add_field(&b, o->format, &LOG_U("suppressed", suppressed));
+	if (o->format == LOG_FORMAT_JSON)
+		(void)buf_add_char(&b, '}');
+	(void)buf_add_char(&b, '\n');
+	if (b.overflow)
+		b.data[b.len - 1] = '\n';
+	if (write(o->fd, b.data, b.len) < 0)
+		(void)0; /* nowhere to say that the log cannot be written */
+	buf_fini(&b);
+}

@@ -1,0 +1,73 @@
+/*
+ * bloblang: the language of keys, checks and mappings.
+ *
+ * What it is: three compiled forms made at load and never changed after: a template (text with ${! query }), a query
+ * used as a check, and a mapping. Evaluation happens in a struct evaluator: one per thread, with an arena that is reset
+ * for every message, a depth limit, an output limit and a time limit, so that neither a hostile mapping nor a hostile
+ * message can take the process down. Behaviour is that of Redpanda Connect's Bloblang; where it differs, src/README.md
+ * says so. Owner: the caller. Thread: compiled forms any, evaluator its own.
+ * Fails: parsing gives line and column within the text given; evaluation gives ERR_INPUT with the reference's wording.
+ */
+#ifndef KSPOOL_BLOBLANG_BLOBLANG_H
+#define KSPOOL_BLOBLANG_BLOBLANG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "message/message.h"
+
+struct evaluator;
+struct bloblang_template;
+struct bloblang_mapping;
+
+/* The messages a query may look at; `index` is the current one. */
+struct bloblang_batch {
+	struct message *const *messages;
+	size_t count;
+	size_t index;
+};
+
+struct evaluator *evaluator_new(void);
+void evaluator_free(struct evaluator *ev);
+
+/* Where parsing stopped: 1-based, counted in code points from the start of the text given. */
+struct bloblang_fault {
+	int line;
+	int column;
+	char text[512];
+};
+
+/* Parse errors: ERR_CONFIG with *fault filled. */
+enum err bloblang_template_parse(const char *text, struct bloblang_template **ret,
+                                 struct bloblang_fault *fault) MUST_CHECK;
+void bloblang_template_free(struct bloblang_template *t);
+/* True when the template has no query left to run; then its text is constant. */
+bool bloblang_template_constant(const struct bloblang_template *t, const char **ret_text, size_t *ret_length);
+/* Appends the text for the current message to out. */
+enum err bloblang_template_render(const struct bloblang_template *t, struct evaluator *ev,
+                                  const struct bloblang_batch *batch, struct buf *out, struct error *e) MUST_CHECK;
+
+/* import_folder: where `import` and `from` look; null refuses them. */
+enum err bloblang_mapping_parse(const char *text, const char *import_folder, struct bloblang_mapping **ret,
+                                struct bloblang_fault *fault) MUST_CHECK;
+void bloblang_mapping_free(struct bloblang_mapping *m);
+
+/*
+ * Runs a mapping on the current message. *ret is a new message (received_ms, attempts and origins carried over, id
+ * kept), or null when the mapping deleted it. `mutate`: the semantics of the mutation processor.
+ */
+enum err bloblang_mapping_run(const struct bloblang_mapping *m, struct evaluator *ev,
+                              const struct bloblang_batch *batch, bool mutate, struct message **ret,
+                              struct error *e) MUST_CHECK;
+/* Runs a mapping as a check: its resulting body must be a JSON bool. */
+enum err bloblang_mapping_check(const struct bloblang_mapping *m, struct evaluator *ev,
+                                const struct bloblang_batch *batch, bool *ret, struct error *e) MUST_CHECK;
+
+/* Prints the table of functions or methods (`kspool list`). */
+void bloblang_list_functions(struct buf *out);
+void bloblang_list_methods(struct buf *out);
+
+#endif

@@ -1,0 +1,1 @@
+typedef int kspool_bloblang_is_empty;

@@ -1,0 +1,1 @@
+typedef int kspool_cli_is_empty;

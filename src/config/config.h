@@ -1,0 +1,188 @@
+/*
+ * config: a configuration file, typed.
+ *
+ * What it is: Redpanda Connect's shape (http, input, buffer.sqlite, pipeline, output.aws_kinesis, logger, metrics,
+ * shutdown_timeout) plus kspool's own `kspool` section, read from YAML events with ${NAME:default} replaced first.
+ * Promises: every error of a file is found in one pass, each with line and column; nothing is clamped; an unknown
+ * key names its nearest neighbour. Owner: the caller; immutable after config_load. Thread: any reader.
+ * Fails with ERR_CONFIG and a list of faults. Does not touch anything but the file: paths, sockets and networks named
+ * in it are checked by whoever uses them.
+ */
+#ifndef KSPOOL_CONFIG_CONFIG_H
+#define KSPOOL_CONFIG_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "config/options.def"
+
+/* A text with the place it has in the file, for errors found later (Bloblang). Lines and columns start at 1. */
+struct config_text {
+	char *text; /* null when not set */
+	int line;
+	int column;
+};
+
+struct config_strings {
+	size_t count;
+	char **items;
+	int *lines; /* line of each item */
+};
+
+/* Part of the file kept as a tree: what a later room types by itself (processors, scanner, resources). */
+struct config_node {
+	enum { NODE_SCALAR, NODE_MAP, NODE_LIST } kind;
+	char *key;    /* of a member of a map; null otherwise */
+	char *scalar; /* NODE_SCALAR: bytes as written; null for an explicit null */
+	bool quoted;  /* NODE_SCALAR: was in quotes or a block, so is a string whatever it looks like */
+	size_t count;
+	struct config_node *children; /* NODE_MAP, NODE_LIST */
+	int line;
+	int column;
+};
+
+/* Enumerations of options.def. */
+#define CONFIG_ENUM_VALUE(name, text) name,
+enum full_policy { CONFIG_ENUM_full_policy(CONFIG_ENUM_VALUE) };
+enum wire_format { CONFIG_ENUM_wire(CONFIG_ENUM_VALUE) };
+enum key_rule { CONFIG_ENUM_key_rule(CONFIG_ENUM_VALUE) };
+enum failed_rule { CONFIG_ENUM_failed_rule(CONFIG_ENUM_VALUE) };
+enum config_log_level { CONFIG_ENUM_log_level(CONFIG_ENUM_VALUE) };
+enum config_log_format { CONFIG_ENUM_log_format(CONFIG_ENUM_VALUE) };
+enum socket_network { CONFIG_ENUM_network(CONFIG_ENUM_VALUE) };
+enum socket_framing { CONFIG_ENUM_framing(CONFIG_ENUM_VALUE) };
+#undef CONFIG_ENUM_VALUE
+
+/* The structs of options.def: struct options_http, struct options_aws_kinesis, struct options_kspool, ... */
+#define CONFIG_MEMBER_STRING(member, extra) char *member;
+#define CONFIG_MEMBER_SECRET(member, extra) char *member;
+#define CONFIG_MEMBER_BOOL(member, extra) bool member;
+#define CONFIG_MEMBER_INT(member, extra) int64_t member;
+#define CONFIG_MEMBER_SIZE(member, extra) uint64_t member##_bytes;
+#define CONFIG_MEMBER_DURATION(member, extra) int64_t member##_ns;
+#define CONFIG_MEMBER_ENUM(member, extra) int member;
+#define CONFIG_MEMBER_STRINGS(member, extra) struct config_strings member;
+#define CONFIG_MEMBER_TEMPLATE(member, extra) struct config_text member;
+#define CONFIG_MEMBER_MAPPING(member, extra) struct config_text member;
+#define CONFIG_MEMBER_NODES(member, extra) struct config_node *member;
+#define CONFIG_MEMBER_OBJECT(member, extra) struct options_##extra member;
+#define CONFIG_MEMBER(kind, member, key, def, least, most, flags, extra, text) CONFIG_MEMBER_##kind(member, extra)
+#define CONFIG_SECTION(name)                  \
+	struct options_##name {               \
+		OPTIONS_##name(CONFIG_MEMBER) \
+	}
+
+CONFIG_SECTION(cors);
+CONFIG_SECTION(basic_auth);
+CONFIG_SECTION(http);
+CONFIG_SECTION(log_file);
+CONFIG_SECTION(logger);
+CONFIG_SECTION(prometheus);
+CONFIG_SECTION(scanner_lines);
+CONFIG_SECTION(scanner_chunker);
+CONFIG_SECTION(input_stdin);
+CONFIG_SECTION(input_file);
+CONFIG_SECTION(sync_response);
+CONFIG_SECTION(input_http_server);
+CONFIG_SECTION(server_tls);
+CONFIG_SECTION(input_socket_server);
+CONFIG_SECTION(buffer_sqlite);
+CONFIG_SECTION(batching);
+CONFIG_SECTION(keep_alive);
+CONFIG_SECTION(tcp);
+CONFIG_SECTION(credentials);
+CONFIG_SECTION(backoff);
+CONFIG_SECTION(aws_kinesis);
+CONFIG_SECTION(kspool);
+
+/* The scanner of an input, typed by config_scanner(). */
+enum scanner_kind { SCANNER_LINES, SCANNER_TO_THE_END, SCANNER_CHUNKER };
+struct config_scanner {
+	enum scanner_kind kind;
+	struct options_scanner_lines lines;
+	struct options_scanner_chunker chunker;
+};
+
+enum input_kind { INPUT_STDIN, INPUT_FILE, INPUT_HTTP_SERVER, INPUT_SOCKET_SERVER };
+
+/* One input; `broker` is flattened into its children. */
+struct config_input {
+	enum input_kind kind;
+	char *label; /* "" when none */
+	char *path;  /* "input", "input.broker.inputs.0" */
+	int line;
+	struct config_scanner scanner;  /* stdin, file, socket_server */
+	struct config_node *processors; /* of this input; null when none */
+	union {
+		struct options_input_stdin stdin_;
+		struct options_input_file file;
+		struct options_input_http_server http_server;
+		struct options_input_socket_server socket_server;
+	};
+};
+
+struct config {
+	char *file; /* as named by the user */
+	struct options_http http;
+	struct options_logger logger;
+	struct options_prometheus prometheus;
+	bool metrics_prometheus; /* false: metrics.none */
+	size_t input_count;
+	struct config_input *inputs;
+	struct options_buffer_sqlite buffer;
+	struct config_node *pipeline_processors;
+	struct options_aws_kinesis output;
+	char *output_label;
+	struct config_node *output_processors;
+	struct config_node *processor_resources;
+	struct config_node *rate_limit_resources;
+	struct config_node *cache_resources;
+	struct options_kspool kspool;
+	int64_t shutdown_timeout_ns; /* default 20s */
+	int64_t shutdown_delay_ns;   /* default 0s */
+};
+
+/* One thing wrong with a file. `kspool lint` prints "path(line,column) message". */
+struct config_fault {
+	int line;
+	int column;
+	bool warning; /* lint prints it, run goes on */
+	char *text;
+};
+
+struct config_faults {
+	size_t count;
+	struct config_fault *items;
+};
+
+/* What `run` refuses though lint passes (LATER fields) is reported when for_run is set. */
+struct config_load_options {
+	bool for_run;
+	bool skip_env_check;     /* unset ${NAME} without default is not a fault */
+	const char *const *sets; /* "path=value" overrides, null-terminated; may be null */
+	size_t set_count;
+};
+
+/*
+ * Reads and checks a file. On ERR_CONFIG *ret is null and faults has at least one row; faults may hold warnings on
+ * success. ERR_NOINPUT when the file cannot be read. Free both with config_free / config_faults_fini.
+ */
+enum err config_load(const char *path, const struct config_load_options *options, struct config **ret,
+                     struct config_faults *faults, struct error *e) MUST_CHECK;
+/* The same from memory; `name` stands for the path in messages. */
+enum err config_parse(const char *name, const char *text, size_t length, const struct config_load_options *options,
+                      struct config **ret, struct config_faults *faults, struct error *e) MUST_CHECK;
+void config_free(struct config *config);
+void config_faults_fini(struct config_faults *faults);
+void config_faults_add(struct config_faults *faults, int line, int column, bool warning, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+
+/* A commented configuration (`kspool create`), the man page's option section (roff), and the JSON Schema. */
+void config_print_example(struct buf *out, bool small);
+void config_print_man(struct buf *out);
+void config_print_schema(struct buf *out);
+
+#endif

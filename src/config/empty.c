@@ -1,0 +1,1 @@
+typedef int kspool_config_is_empty;

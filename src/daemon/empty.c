@@ -1,0 +1,1 @@
+typedef int kspool_daemon_is_empty;

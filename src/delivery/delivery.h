@@ -1,0 +1,71 @@
+/*
+ * delivery: from pending rows to Kinesis' own acknowledgement.
+ *
+ * What it is: the thread that takes rows from the journal, renders keys, fills batches, sends PutRecords with up to
+ * max_in_flight requests at once, and settles each row by its own entry in a fully understood answer.
+ * Promises: 2, 6, 7. It holds the stream (keeps everything, probes slowly) when identity, key management or the stream
+ * itself is the problem, and goes offline (one probe) when the network is. Owner: delivery_start's caller.
+ * Thread: its own; every function here is called from the intake thread.
+ * Fails: start only (region, endpoint, templates); afterwards every failure is a state with a reason.
+ */
+#ifndef KSPOOL_DELIVERY_DELIVERY_H
+#define KSPOOL_DELIVERY_DELIVERY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "config/config.h"
+#include "journal/journal.h"
+
+struct delivery;
+
+enum delivery_state {
+	DELIVERY_STARTING, /* nothing was tried yet */
+	DELIVERY_FLOWING,
+	DELIVERY_THROTTLED, /* flowing slower than wanted: the service says so */
+	DELIVERY_OFFLINE,   /* the network or the service does not answer; one probe at a time */
+	DELIVERY_HELD,      /* identity, permission, key management or the stream; one probe at a time */
+	DELIVERY_STOPPED,
+};
+
+/* What the intake thread knows of delivery; sent by lane whenever it changes, at most every 100 ms. */
+struct delivery_status {
+	enum delivery_state state;
+	int64_t since_ms; /* wall clock */
+	char code[96];    /* "AccessDeniedException", "connect", ... */
+	char reason[512];
+	int64_t next_probe_ms;    /* wall clock; 0: none */
+	uint32_t in_flight;       /* requests */
+	uint32_t waiting_records; /* in memory, not in flight */
+	uint64_t memory_bytes;
+	int64_t last_ack_ms; /* wall clock; 0: none */
+	char stream[600];
+	char region[64];
+	char host[256];
+	char provider[64];
+	char access_key_id[160];
+	int64_t credentials_expire_ms;
+};
+
+const char *delivery_state_name(enum delivery_state state);
+
+/* The config must outlive the delivery. Starts offline without complaint: needs no network and no credentials. */
+enum err delivery_start(const struct config *config, struct journal *journal, struct delivery **ret,
+                        struct error *e) MUST_CHECK;
+/* Readable when a status waits; delivery_status then copies the newest. */
+int delivery_fd(const struct delivery *d);
+void delivery_status(struct delivery *d, struct delivery_status *ret);
+/* Takes over a reloaded configuration (kept by the caller until stop). */
+enum err delivery_reload(struct delivery *d, const struct config *config, struct error *e) MUST_CHECK;
+/* Try again now instead of waiting for the next probe (`kspool drain`). */
+void delivery_kick(struct delivery *d);
+/*
+ * Takes no new rows, waits up to timeout_ns for requests in flight, settles what was answered, releases the rest,
+ * joins the thread. Returns how many messages were in unanswered requests. Frees d. Accepts null.
+ */
+uint64_t delivery_stop(struct delivery *d, int64_t timeout_ns);
+/* From any thread (second signal): makes a running delivery_stop return soon. */
+void delivery_stop_now(struct delivery *d);
+
+#endif

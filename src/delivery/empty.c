@@ -1,0 +1,1 @@
+typedef int kspool_delivery_is_empty;

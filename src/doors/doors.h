@@ -1,0 +1,45 @@
+/*
+ * doors: every way in.
+ *
+ * What it is: the inputs of a configuration on the intake thread. A door cuts bytes into messages, offers them to the
+ * journal in groups and says yes only when the journal's answer came (promise 1). When the journal's lane is full, when
+ * the spool refuses, or when the memory share of the doors is used up, doors stop reading: back-pressure, never growth
+ * (promise 6). Owner: doors_start's caller. Thread: intake.
+ * Fails: at start with ERR_CONFIG or ERR_ENVIRONMENT naming the address or path; later only towards the peer.
+ */
+#ifndef KSPOOL_DOORS_DOORS_H
+#define KSPOOL_DOORS_DOORS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "config/config.h"
+#include "journal/journal.h"
+
+struct event_base;
+struct httpd;
+struct doors;
+
+struct doors_options {
+	struct event_base *base;
+	const struct config *config;
+	struct journal *journal;
+	struct httpd *shared_http; /* the admin server, for http_server inputs without an address; may be null */
+	uint64_t memory_bytes;     /* most bytes received and not yet committed */
+	/* Every finite input reached its end and all it gave is durable; never called when an input is endless. */
+	void (*on_finished)(void *arg);
+	void *arg;
+};
+
+enum err doors_start(const struct doors_options *options, struct doors **ret, struct error *e) MUST_CHECK;
+/* Call after journal_intake_run handed answers out: lets paused doors read again. */
+void doors_resume(struct doors *d);
+/* Listeners close, reading stops, what was received whole is offered; doors_is_idle turns true when all is answered. */
+void doors_stop(struct doors *d);
+bool doors_is_idle(const struct doors *d);
+uint64_t doors_memory_bytes(const struct doors *d);
+/* Accepts null. */
+void doors_free(struct doors *d);
+
+#endif

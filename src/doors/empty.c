@@ -1,0 +1,1 @@
+typedef int kspool_doors_is_empty;

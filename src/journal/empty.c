@@ -1,0 +1,1 @@
+typedef int kspool_journal_is_empty;

@@ -1,0 +1,108 @@
+/*
+ * journal: the spool as the other threads see it.
+ *
+ * What it is: the thread that alone uses SQLite (one connection that both writes and checkpoints). Doors offer groups
+ * of messages and hear `accepted` after their commit was synced; delivery gives credit, gets rows in order, and posts
+ * settlements. Appends and settlements of one moment share one commit (group commit).
+ * Promises kept here: 1, 3, 4, 5, 8, 9. Owner: offers, rows and settlements change hands with the lane.
+ * Thread: journal_offer/journal_ask on the intake thread, journal_credit/journal_settle on the delivery thread; each
+ * has a file descriptor to watch and a function to call when it is readable, which runs the callbacks on that same
+ * thread. Fails: a disk error condemns the journal: nothing more is accepted, the process ends with status 74 and
+ * restarts clean. Does not: decide what a delivery outcome means, log payloads, retry a sync.
+ */
+#ifndef KSPOOL_JOURNAL_JOURNAL_H
+#define KSPOOL_JOURNAL_JOURNAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "base/error.h"
+#include "journal/store.h"
+#include "message/message.h"
+
+struct journal;
+
+struct journal_options {
+	struct store_options store;
+	uint64_t commit_max_bytes;  /* default 1 MiB: a commit is due when this much waits */
+	uint32_t commit_max_rows;   /* default 512 */
+	int64_t commit_max_wait_ns; /* default 2 ms: longest wait for company; 0 commits what is there */
+};
+
+/* What became of an offer. */
+enum offer_verdict { OFFER_ACCEPTED, OFFER_FULL, OFFER_TOO_BIG, OFFER_FAILED, OFFER_CLOSED };
+
+/*
+ * A group of messages made durable as one (all or none), with the position of the source they came from.
+ * The door allocates it, fills the upper half and gives it away; it comes back through `done` on the intake thread,
+ * with the messages already freed.
+ */
+struct offer {
+	struct message_list messages;
+	uint32_t count;
+	uint64_t bytes;     /* sum of message_cost */
+	char *position_key; /* null: no position. Owned by the offer until done. */
+	char *position;
+	void (*done)(struct offer *offer, void *arg); /* frees the offer */
+	void *arg;
+	/* the answer */
+	enum offer_verdict verdict;
+	struct error error; /* when not OFFER_ACCEPTED */
+	uint64_t first_id;  /* rows first_id .. first_id + count - 1 */
+	int64_t offered_ns; /* set by journal_offer, monotonic */
+	STAILQ_ENTRY(offer) link;
+};
+
+STAILQ_HEAD(offer_list, offer);
+
+/* A question asked from the intake thread and answered on the journal thread, between two commits. */
+struct journal_question {
+	void (*run)(struct store *store, struct journal_question *q); /* journal thread */
+	void (*done)(struct journal_question *q);                     /* intake thread; frees q */
+};
+
+/*
+ * Opens the spool (everything of store_open) and starts the thread. On success *ret_report tells what was found.
+ * on_condemned is called once, on the journal thread, when a disk error ends the run: it must not return.
+ */
+enum err journal_start(const struct journal_options *options, void (*on_condemned)(const struct error *reason),
+                       struct journal **ret, struct store_report *ret_report, struct error *e) MUST_CHECK;
+
+/* Intake thread. False: the lane is full, keep the offer, stop reading, wait for journal_intake_fd. */
+bool journal_offer(struct journal *j, struct offer *offer) MUST_CHECK;
+bool journal_ask(struct journal *j, struct journal_question *q) MUST_CHECK;
+/* Readable when answers wait or when a refused offer may be tried again. */
+int journal_intake_fd(const struct journal *j);
+/* Runs the done callbacks; returns how many. */
+size_t journal_intake_run(struct journal *j);
+/* Why intake would be refused just now (full, disk low); ERR_OK when it would not. Any thread. */
+enum err journal_admission(const struct journal *j, struct error *e);
+
+/* Delivery thread. */
+struct journal_rows {
+	struct message_list messages; /* ascending ids, except retries that came due */
+	uint32_t count;
+	uint64_t bytes; /* sum of message_cost */
+};
+/* Lets the journal hand over up to this much more; given back row by row as rows are settled. Lane full: false. */
+bool journal_credit(struct journal *j, uint32_t rows, uint64_t bytes) MUST_CHECK;
+/* Takes ownership of the group (store_settlements_free on any thread). Lane full: false, wait for the fd. */
+bool journal_settle(struct journal *j, struct store_settlements *group) MUST_CHECK;
+/* Readable when rows wait or a refused put may be tried again. */
+int journal_delivery_fd(const struct journal *j);
+/* Takes one group of rows; false when none waits. */
+bool journal_take_rows(struct journal *j, struct journal_rows *ret);
+/* True when every accepted message is settled and no offer waits. Any thread. */
+bool journal_is_empty(const struct journal *j);
+
+/* Applies what SIGHUP may change (max_bytes, min_free, policy). Intake thread. */
+void journal_reconfigure(struct journal *j, const struct store_options *options);
+
+/*
+ * Commits and answers what was offered, commits settlements already posted, checkpoints, closes, joins the thread.
+ * The done callbacks of remaining offers run inside this call. Call after delivery stopped. Accepts null.
+ */
+enum err journal_stop(struct journal *j, struct error *e);
+
+#endif

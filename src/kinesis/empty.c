@@ -1,0 +1,1 @@
+typedef int kspool_kinesis_is_empty;

@@ -1,0 +1,1 @@
+typedef int kspool_pipeline_is_empty;

@@ -1,0 +1,1 @@
+typedef int kspool_value_is_empty;
