@@ -35,13 +35,19 @@ enum offer_verdict { OFFER_ACCEPTED, OFFER_FULL, OFFER_TOO_BIG, OFFER_FAILED, OF
 
 /*
  * A group of messages made durable as one (all or none), with the position of the source they came from.
+ * `messages` may be empty: an offer may bring only a position, set-aside messages or a filtered count.
  * The door allocates it, fills the upper half and gives it away; it comes back through `done` on the intake thread,
  * with the messages already freed.
  */
 struct offer {
 	struct message_list messages;
 	uint32_t count;
-	uint64_t bytes;     /* sum of message_cost */
+	uint64_t bytes; /* sum of message_cost */
+	/* Stored on the set-aside shelf in the same commit, reason in `failure`: accepted and dead (a line too long).
+	 */
+	struct message_list set_aside;
+	uint32_t set_aside_count;
+	uint32_t filtered;  /* dropped by processors on the way in: counted accepted and filtered */
 	char *position_key; /* null: no position. Owned by the offer until done. */
 	char *position;
 	void (*done)(struct offer *offer, void *arg); /* frees the offer */

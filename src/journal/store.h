@@ -113,6 +113,10 @@ void store_reconfigure(struct store *s, const struct store_options *options);
 enum err store_begin(struct store *s, struct error *e) MUST_CHECK;
 /* Gives m its id. ERR_FULL: admission (limits, disk); ERR_TOOBIG. Neither ends the group. */
 enum err store_append(struct store *s, struct message *m, struct error *e) MUST_CHECK;
+/* Counted accepted and dead; m->failure is the reason, `code` a static word such as "too_long". */
+enum err store_append_dead(struct store *s, struct message *m, const char *code, struct error *e) MUST_CHECK;
+/* Counts messages accepted and filtered that never became rows. */
+enum err store_count_filtered(struct store *s, uint32_t count, struct error *e) MUST_CHECK;
 enum err store_position_put(struct store *s, const char *key, const char *value, struct error *e) MUST_CHECK;
 enum err store_settle(struct store *s, const struct store_settlement *items, size_t count, struct error *e) MUST_CHECK;
 /* Synced when it returns ERR_OK. */

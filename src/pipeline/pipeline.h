@@ -1,0 +1,38 @@
+/*
+ * pipeline: Redpanda Connect's processors, over batches of messages.
+ *
+ * What it is: a list of processors compiled at load. pipeline_run replaces the messages of a batch by what they became;
+ * every resulting message carries in `origins` the rows it stands for (null: just its own), so that the caller can see
+ * which rows became several messages, which were joined into one, and which vanished (filtered). A processor that
+ * fails on a message leaves it as it was with `failure` set. Owner: the batch owns its messages.
+ * Thread: a compiled pipeline belongs to one thread.
+ * Fails: compile only, with faults that name line and column.
+ */
+#ifndef KSPOOL_PIPELINE_PIPELINE_H
+#define KSPOOL_PIPELINE_PIPELINE_H
+
+#include "base/error.h"
+#include "bloblang/bloblang.h"
+#include "config/config.h"
+#include "message/message.h"
+
+struct pipeline;
+
+struct pipeline_batch {
+	struct message **items;
+	size_t count;
+	size_t capacity;
+};
+
+void pipeline_batch_add(struct pipeline_batch *b, struct message *m);
+/* Frees the messages too. */
+void pipeline_batch_fini(struct pipeline_batch *b);
+
+/* nodes: the list under `processors`; null gives a pipeline that does nothing. Resources come from the config. */
+enum err pipeline_compile(const struct config_node *nodes, const struct config *config, struct pipeline **ret,
+                          struct config_faults *faults) MUST_CHECK;
+bool pipeline_is_empty(const struct pipeline *p);
+void pipeline_run(struct pipeline *p, struct evaluator *ev, struct pipeline_batch *batch);
+void pipeline_free(struct pipeline *p);
+
+#endif
