@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/jsonout.h"
 #include "base/mem.h"
 
 enum { LINE_MAX_BYTES = 8192, LIMIT_WINDOW_MS = 60000 };
@@ -86,24 +87,6 @@ bool log_limit_pass(struct log_limit *limit, uint32_t *ret_suppressed)
 	return false;
 }
 
-static void add_quoted(struct buf *b, const char *text)
-{
-	(void)buf_add_char(b, '"');
-	for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
-		if (*p == '"' || *p == '\\') {
-			(void)buf_add_char(b, '\\');
-			(void)buf_add_char(b, (char)*p);
-		} else if (*p == '\n') {
-			(void)buf_add_text(b, "\\n");
-		} else if (*p < 0x20 || *p == 0x7f) {
-			(void)buf_addf(b, "\\u%04x", *p);
-		} else {
-			(void)buf_add_char(b, (char)*p);
-		}
-	}
-	(void)buf_add_char(b, '"');
-}
-
 static bool is_plain(const char *text)
 {
 	if (*text == '\0')
@@ -118,7 +101,7 @@ static void add_key(struct buf *b, enum log_format format, const char *key)
 {
 	if (format == LOG_FORMAT_JSON) {
 		(void)buf_add_char(b, b->len ? ',' : '{');
-		add_quoted(b, key);
+		jsonout_quote(b, key, strlen(key));
 		(void)buf_add_char(b, ':');
 	} else {
 		if (b->len)
@@ -134,7 +117,7 @@ static void add_text(struct buf *b, enum log_format format, const char *key, con
 	if (!text)
 		text = "";
 	if (format == LOG_FORMAT_JSON || !is_plain(text))
-		add_quoted(b, text);
+		jsonout_quote(b, text, strlen(text));
 	else
 		(void)buf_add_text(b, text);
 }

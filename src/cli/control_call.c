@@ -1,0 +1,125 @@
+/* A blocking HTTP/1.1 client for one request to the daemon's own control socket. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "cli/cli.h"
+#include "value/json.h"
+#include "value/path.h"
+
+enum { ANSWER_MAX_BYTES = 80 << 20, READ_BYTES = 64 << 10, ARENA_MAX_BYTES = 1 << 20 };
+
+static enum err connect_to(const char *path, int *ret_fd, struct error *e)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd;
+
+	if (strlen(path) >= sizeof address.sun_path)
+		return error_set(e, ERR_CONFIG, "the path of the control socket is too long: %s", path);
+	memcpy(address.sun_path, path, strlen(path) + 1);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return error_set_errno(e, ERR_SYSTEM, "socket");
+	if (connect(fd, (const struct sockaddr *)&address, sizeof address) != 0) {
+		(void)error_set_errno(e, ERR_UNAVAILABLE, "no daemon answers at %s", path);
+		(void)close(fd);
+		return ERR_UNAVAILABLE;
+	}
+	*ret_fd = fd;
+	return ERR_OK;
+}
+
+static enum err exchange(int fd, const char *request, size_t length, struct buf *answer, struct error *e)
+{
+	while (length > 0) {
+		ssize_t n = send(fd, request, length, MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return error_set_errno(e, ERR_UNAVAILABLE, "the daemon went away");
+		request += n;
+		length -= (size_t)n;
+	}
+	for (;;) {
+		char *room;
+		ssize_t n;
+
+		if (buf_reserve(answer, READ_BYTES, &room) != ERR_OK)
+			return error_set(e, ERR_TOOBIG, "the daemon's answer is too large");
+		n = read(fd, room, READ_BYTES);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return error_set_errno(e, ERR_UNAVAILABLE, "the daemon went away");
+		if (n == 0)
+			return ERR_OK;
+		buf_advance(answer, (size_t)n);
+	}
+}
+
+/* {"error":"BUSY","message":"..."} as the error it names. */
+static enum err refusal(const char *body, size_t length, int status, struct error *e)
+{
+	const struct json_step steps[] = {{"error", 5}, {"message", 7}};
+	enum err code = ERR_UNAVAILABLE;
+	const char *wrong;
+	struct arena arena;
+	struct value document;
+
+	arena_init(&arena, ARENA_MAX_BYTES);
+	(void)error_set(e, code, "the daemon answered %d", status);
+	if (json_parse(&arena, body, length, &document, &wrong)) {
+		struct value name = path_get(&arena, document, &steps[0], 1, NULL);
+		struct value message = path_get(&arena, document, &steps[1], 1, NULL);
+
+		for (int i = ERR_OK + 1; i < ERR_COUNT; i++)
+			if (value_text_is(name, error_name((enum err)i)))
+				code = (enum err)i;
+		if (value_is_text(message))
+			(void)error_set(e, code, "%.*s", (int)message.length, message.text);
+	}
+	arena_fini(&arena);
+	return code;
+}
+
+enum err control_call(const char *socket_path, const char *method, const char *target, struct buf *ret_body,
+                      struct error *e)
+{
+	AUTOCLOSE int fd = -1;
+	struct buf request, answer;
+	const char *body = NULL;
+	int status = 0;
+	enum err r = connect_to(socket_path, &fd, e);
+
+	if (r != ERR_OK)
+		return r;
+	buf_init(&request, ARENA_MAX_BYTES);
+	buf_init(&answer, ANSWER_MAX_BYTES);
+	(void)buf_addf(&request, "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n%s\r\n", method, target,
+	               strcmp(method, "POST") == 0 ? "Content-Length: 0\r\n" : "");
+	r = exchange(fd, request.data, request.len, &answer, e);
+	if (r == ERR_OK) {
+		body = answer.data ? strstr(answer.data, "\r\n\r\n") : NULL;
+		if (!body || sscanf(answer.data, "HTTP/1.1 %d", &status) != 1)
+			r = error_set(e, ERR_FORMAT, "%s does not answer as kspool does", socket_path);
+	}
+	if (r == ERR_OK) {
+		size_t length;
+
+		body += 4;
+		length = answer.len - (size_t)(body - answer.data);
+		if (status != 200 && status != 503)
+			r = refusal(body, length, status, e);
+		else if (ret_body)
+			(void)buf_add(ret_body, body, length);
+	}
+	buf_fini(&request);
+	buf_fini(&answer);
+	return r;
+}

@@ -1,1 +1,0 @@
-typedef int kspool_cli_is_empty;

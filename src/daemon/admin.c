@@ -1,0 +1,113 @@
+#include "daemon/admin.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/jsonout.h"
+#include "base/mem.h"
+#include "daemon/prometheus.h"
+
+enum { ANSWER_MAX_BYTES = 1 << 20 };
+
+static const char JSON[] = "application/json";
+
+static void answer_buf(struct httpd_request *r, int status, const char *type, struct buf *body)
+{
+	httpd_answer(r, status, type, NULL, body->data ? body->data : "", body->len);
+	buf_fini(body);
+}
+
+static void answer_ping(struct httpd_request *r, void *arg)
+{
+	(void)arg;
+	httpd_answer(r, 200, "text/plain", NULL, "pong", 4);
+}
+
+static void answer_ready(struct httpd_request *r, void *arg)
+{
+	const struct status_source *s = arg;
+	char why[512];
+	struct buf body;
+	bool ready = status_is_ready(s, why, sizeof why);
+
+	buf_init(&body, ANSWER_MAX_BYTES);
+	status_print_ready(s, &body, ready, why);
+	answer_buf(r, ready ? 200 : 503, JSON, &body);
+}
+
+static void answer_version(struct httpd_request *r, void *arg)
+{
+	static const char text[] = "{\"version\":\"" KSPOOL_VERSION "\",\"built\":\"kspool\"}\n";
+
+	(void)arg;
+	httpd_answer(r, 200, JSON, NULL, text, sizeof text - 1);
+}
+
+static void answer_metrics(struct httpd_request *r, void *arg)
+{
+	const struct status_source *s = arg;
+	struct buf body;
+
+	if (!s->config->metrics_prometheus) {
+		httpd_answer(r, 404, "text/plain", NULL, "metrics are off\n", 16);
+		return;
+	}
+	buf_init(&body, ANSWER_MAX_BYTES);
+	prometheus_print(&body, s->config->prometheus.add_process_metrics);
+	answer_buf(r, 200, "text/plain; version=0.0.4; charset=utf-8", &body);
+}
+
+static void answer_status(struct httpd_request *r, void *arg)
+{
+	struct buf body;
+
+	buf_init(&body, ANSWER_MAX_BYTES);
+	status_print(arg, &body);
+	answer_buf(r, 200, JSON, &body);
+}
+
+static void answer_endpoints(struct httpd_request *r, void *arg);
+
+static const struct {
+	const char *path;
+	httpd_handler *handler;
+	const char *text;
+} shown[] = {
+    {"/ping", answer_ping, "Answers pong: the process is alive."},
+    {"/ready", answer_ready, "200 while messages are accepted and delivered, 503 with the reason otherwise."},
+    {"/version", answer_version, "The version."},
+    {"/endpoints", answer_endpoints, "This list."},
+    {"/metrics", answer_metrics, "Metrics for Prometheus."},
+    {"/stats", answer_metrics, "The same as /metrics."},
+    {"/status", answer_status, "Ledger, backlog, rates and the state of the stream, as JSON."},
+};
+
+static void answer_endpoints(struct httpd_request *r, void *arg)
+{
+	struct buf body;
+	struct jsonout j;
+
+	(void)arg;
+	buf_init(&body, ANSWER_MAX_BYTES);
+	jsonout_init(&j, &body);
+	jsonout_object(&j, NULL);
+	for (size_t i = 0; i < sizeof shown / sizeof *shown; i++)
+		jsonout_text(&j, shown[i].path, shown[i].text);
+	jsonout_object_end(&j);
+	(void)buf_add_char(&body, '\n');
+	answer_buf(r, 200, JSON, &body);
+}
+
+void admin_show(struct httpd *server, struct status_source *source)
+{
+	const char *root = source->config->http.root_path;
+
+	for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
+		char path[512];
+
+		httpd_route(server, "GET", shown[i].path, shown[i].handler, source);
+		(void)snprintf(path, sizeof path, "%s%s", root ? root : "", shown[i].path);
+		if (root && root[0] == '/' && root[1])
+			httpd_route(server, "GET", path, shown[i].handler, source);
+	}
+}

@@ -1,0 +1,519 @@
+#include "daemon/daemon.h"
+
+#include <event2/event.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metrics.h"
+#include "base/num.h"
+#include "daemon/admin.h"
+#include "daemon/notify.h"
+#include "daemon/reload.h"
+#include "daemon/status.h"
+#include "delivery/delivery.h"
+#include "doors/doors.h"
+#include "doors/httpd.h"
+#include "journal/journal.h"
+
+enum {
+	TICK_MS = 1000,
+	WATCH_DRAIN_MS = 5,
+	CONNECTIONS_MAX = 256,
+	CONNECTIONS_PER_PEER_MAX = 64,
+	BODY_MAX_BYTES = 64 << 10,
+	BODY_MIN_RATE = 100,
+	HEAD_TIMEOUT_S = 10,
+	IDLE_TIMEOUT_S = 120,
+	CONTROL_MODE = 0600,
+	STATUS_EVERY_TICKS = 5,
+};
+
+enum phase { PHASE_STARTING, PHASE_RUNNING, PHASE_DRAINING, PHASE_DELAYED, PHASE_CLOSING, PHASE_CLOSED };
+
+struct daemon {
+	struct event_base *base;
+	struct config *config;
+	struct config_load_options load;
+	struct journal *journal;
+	struct delivery *delivery;
+	struct httpd *http;
+	struct httpd *control;
+	struct doors *doors;
+	struct delivery_status delivery_status;
+	struct rates rates;
+	struct status_source source;
+	enum phase phase;
+	unsigned ticks;
+	struct event *events[12];
+	size_t event_count;
+	struct event *watch;         /* looks for the end of draining and closing */
+	struct config *replaced[64]; /* configurations other threads may still look at */
+	size_t replaced_count;
+};
+
+static const char *const phase_names[] = {"starting", "running", "draining", "delayed", "closing", "closed"};
+
+/* The only writer of phase. Phases only go forward. */
+static void set_phase(struct daemon *d, enum phase phase, const char *why)
+{
+	must(phase > d->phase);
+	LOG(LOG_INFO, "phase changed", LOG_S("from", phase_names[d->phase]), LOG_S("to", phase_names[phase]),
+	    LOG_S("reason", why));
+	d->phase = phase;
+	d->source.closing = phase >= PHASE_CLOSING;
+}
+
+/* Journal thread: the disk can no longer be trusted (promises 1 and 4). */
+static void on_condemned(const struct error *reason)
+{
+	LOG(LOG_FATAL, "journal condemned", LOG_S("error", reason->text), LOG_S("outcome", "nothing more is accepted"));
+	notify_send("STATUS=journal condemned: %s", reason->text);
+	_exit(error_exit_status(ERR_DISK));
+}
+
+static struct timeval timeval_of_ms(int64_t ms)
+{
+	return (struct timeval){.tv_sec = ms / MS_PER_S, .tv_usec = ms % MS_PER_S * 1000};
+}
+
+static void watch_again(struct daemon *d)
+{
+	struct timeval soon = timeval_of_ms(WATCH_DRAIN_MS);
+
+	must(event_add(d->watch, &soon) == 0);
+}
+
+static void begin_closing(struct daemon *d, const char *why)
+{
+	set_phase(d, PHASE_CLOSING, why);
+	notify_send("STOPPING=1\nSTATUS=stopping: %s", why);
+	doors_stop(d->doors);
+	watch_again(d);
+}
+
+static void on_watch(evutil_socket_t fd, short what, void *arg)
+{
+	struct daemon *d = arg;
+
+	(void)fd;
+	(void)what;
+	if (d->phase == PHASE_DRAINING && doors_is_idle(d->doors) && journal_is_empty(d->journal))
+		begin_closing(d, "inputs ended and everything is settled");
+	else if (d->phase == PHASE_DELAYED)
+		begin_closing(d, "shutdown_delay passed");
+	else if (d->phase == PHASE_CLOSING && doors_is_idle(d->doors)) {
+		set_phase(d, PHASE_CLOSED, "doors are closed and answered");
+		(void)event_base_loopbreak(d->base);
+	} else
+		watch_again(d);
+}
+
+static void on_inputs_finished(void *arg)
+{
+	struct daemon *d = arg;
+
+	if (d->phase >= PHASE_DRAINING)
+		return;
+	set_phase(d, PHASE_DRAINING, "inputs ended");
+	delivery_kick(d->delivery);
+	watch_again(d);
+}
+
+static void on_terminate(evutil_socket_t signal_number, short what, void *arg)
+{
+	struct daemon *d = arg;
+
+	(void)what;
+	if (d->phase >= PHASE_CLOSING) {
+		set_phase(d, PHASE_CLOSED, "second signal");
+		(void)event_base_loopbreak(d->base);
+	} else if (d->phase == PHASE_DELAYED || d->config->shutdown_delay_ns == 0) {
+		begin_closing(d, signal_number == SIGINT ? "SIGINT" : "SIGTERM");
+	} else {
+		struct timeval delay = timeval_of_ms(d->config->shutdown_delay_ns / NS_PER_MS);
+
+		set_phase(d, PHASE_DELAYED, "shutdown_delay");
+		must(event_add(d->watch, &delay) == 0);
+	}
+}
+
+static void say_needs_restart(void *arg, const char *field)
+{
+	(void)arg;
+	LOG(LOG_WARN, "setting changed but needs a restart", LOG_S("field", field));
+}
+
+static void log_faults(const char *path, const struct config_faults *faults)
+{
+	for (size_t i = 0; i < faults->count; i++) {
+		const struct config_fault *f = &faults->items[i];
+
+		LOG(f->warning ? LOG_WARN : LOG_ERROR, "configuration", LOG_S("path", path), LOG_I("line", f->line),
+		    LOG_I("column", f->column), LOG_S("lint", f->text));
+	}
+}
+
+static struct store_options store_options_of(const struct config *c)
+{
+	const struct options_kspool *k = &c->kspool;
+
+	return (struct store_options){
+	    .path = c->buffer.path,
+	    .max_bytes = k->max_bytes_bytes,
+	    .min_free_bytes = k->min_free_bytes,
+	    .reserve_bytes = k->reserve_bytes,
+	    .evict_oldest = k->when_full == FULL_EVICT_OLDEST,
+	    .page_size = (uint32_t)k->page_size,
+	    .max_message_bytes = k->max_message_bytes_bytes ? k->max_message_bytes_bytes : k->max_record_bytes_bytes,
+	    .create = true,
+	};
+}
+
+/* Takes over the new configuration; on any error the old one stays. */
+static enum err take_over(struct daemon *d, struct config *new, struct error *e)
+{
+	struct store_options store = store_options_of(new);
+	enum err r;
+
+	if (d->replaced_count == sizeof d->replaced / sizeof *d->replaced)
+		return error_set(e, ERR_CONFIG, "too many reloads in one run; restart to take this one");
+	r = delivery_reload(d->delivery, new, e);
+	if (r != ERR_OK)
+		return r;
+	r = reload_log(new, e);
+	if (r != ERR_OK)
+		return r;
+	reload_compare(d->config, new, say_needs_restart, NULL);
+	journal_reconfigure(d->journal, &store);
+	d->replaced[d->replaced_count++] = d->config;
+	d->config = new;
+	d->source.config = new;
+	return ERR_OK;
+}
+
+static void on_reload(evutil_socket_t signal_number, short what, void *arg)
+{
+	struct daemon *d = arg;
+	struct config_faults faults = {0};
+	struct config *new = NULL;
+	struct error e = {.code = ERR_OK};
+	enum err r;
+
+	(void)signal_number;
+	(void)what;
+	notify_reloading();
+	r = config_load(d->config->file, &d->load, &new, &faults, &e);
+	log_faults(d->config->file, &faults);
+	if (r == ERR_OK)
+		r = take_over(d, new, &e);
+	if (r == ERR_OK) {
+		LOG(LOG_INFO, "configuration reloaded", LOG_S("path", d->config->file));
+	} else {
+		LOG(LOG_ERROR, "configuration not reloaded, the old one stays", LOG_S("path", d->config->file),
+		    LOG_S("error", e.text));
+		config_free(new);
+	}
+	config_faults_fini(&faults);
+	notify_send("READY=1");
+}
+
+static void on_journal(evutil_socket_t fd, short what, void *arg)
+{
+	struct daemon *d = arg;
+
+	(void)fd;
+	(void)what;
+	(void)journal_intake_run(d->journal);
+	if (d->doors)
+		doors_resume(d->doors);
+}
+
+static void on_delivery(evutil_socket_t fd, short what, void *arg)
+{
+	struct daemon *d = arg;
+
+	(void)fd;
+	(void)what;
+	delivery_status(d->delivery, &d->delivery_status);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct daemon *d = arg;
+	char sentence[700];
+
+	(void)fd;
+	(void)what;
+	rates_sample(&d->rates, clock_mono_ns(), metric_get(M_LEDGER_ACCEPTED), metric_get(M_LEDGER_DELIVERED));
+	d->source.doors_memory_bytes = doors_memory_bytes(d->doors);
+	doors_resume(d->doors);
+	if (++d->ticks % STATUS_EVERY_TICKS == 0) {
+		status_sentence(&d->source, sentence, sizeof sentence);
+		notify_send("STATUS=%s", sentence);
+	}
+}
+
+static void on_watchdog(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	notify_send("WATCHDOG=1");
+}
+
+static void watch_fd(struct daemon *d, int fd, event_callback_fn callback)
+{
+	struct event *ev = event_new(d->base, fd, EV_READ | EV_PERSIST, callback, d);
+
+	must(ev && event_add(ev, NULL) == 0);
+	d->events[d->event_count++] = ev;
+}
+
+static void watch_signal(struct daemon *d, int signal_number, event_callback_fn callback)
+{
+	struct event *ev = evsignal_new(d->base, signal_number, callback, d);
+
+	must(ev && event_add(ev, NULL) == 0);
+	d->events[d->event_count++] = ev;
+}
+
+static void watch_timer(struct daemon *d, int64_t every_ms, event_callback_fn callback)
+{
+	struct timeval every = timeval_of_ms(every_ms);
+	struct event *ev = event_new(d->base, -1, EV_PERSIST, callback, d);
+
+	must(ev && event_add(ev, &every) == 0);
+	d->events[d->event_count++] = ev;
+}
+
+static void log_report(const char *path, const struct store_report *r)
+{
+	LOG(LOG_INFO, "journal opened", LOG_S("path", path), LOG_U("rows", r->rows),
+	    LOG_S("state", r->created   ? "created"
+	                   : r->unclean ? "recovered"
+	                                : "clean"));
+	if (r->quarantined)
+		LOG(LOG_ERROR, "journal was damaged and moved aside", LOG_S("quarantine", r->quarantine_path),
+		    LOG_U("salvaged_rows", r->salvaged_rows));
+	if (r->wal_frames_lost || r->missing_rows)
+		LOG(LOG_ERROR, "journal lost data it had accepted", LOG_U("wal_frames", r->wal_frames_lost),
+		    LOG_U("rows", r->missing_rows), LOG_U("salvaged_rows", r->salvaged_rows));
+	if (r->marker)
+		LOG(LOG_WARN, "the last run ended on a disk error", LOG_S("path", path));
+	if (r->warning[0])
+		LOG(LOG_WARN, "journal", LOG_S("warning", r->warning));
+}
+
+static enum err start_journal(struct daemon *d, struct error *e)
+{
+	struct journal_options options = {.store = store_options_of(d->config)};
+	struct store_report report = {0};
+	enum err r = journal_start(&options, on_condemned, &d->journal, &report, e);
+
+	if (r != ERR_OK)
+		return r;
+	log_report(options.store.path, &report);
+	watch_fd(d, journal_intake_fd(d->journal), on_journal);
+	return ERR_OK;
+}
+
+static enum err start_servers(struct daemon *d, struct error *e)
+{
+	char *control_path = daemon_control_path(d->config);
+	struct httpd_options options = {
+	    .address = control_path,
+	    .unix_mode = CONTROL_MODE,
+	    .max_connections = CONNECTIONS_MAX,
+	    .max_connections_per_peer = CONNECTIONS_PER_PEER_MAX,
+	    .max_body_bytes = BODY_MAX_BYTES,
+	    .head_timeout_ns = HEAD_TIMEOUT_S * NS_PER_S,
+	    .idle_timeout_ns = IDLE_TIMEOUT_S * NS_PER_S,
+	    .min_body_rate = BODY_MIN_RATE,
+	};
+	enum err r = httpd_open(d->base, &options, &d->control, e);
+
+	free(control_path);
+	if (r != ERR_OK)
+		return error_wrap(e, "control socket");
+	admin_show(d->control, &d->source);
+	admin_act(d->control, &d->source, d->delivery);
+	if (!d->config->http.enabled)
+		return ERR_OK;
+	options.address = d->config->http.address;
+	options.cert_file =
+	    d->config->http.cert_file && d->config->http.cert_file[0] ? d->config->http.cert_file : NULL;
+	options.key_file = d->config->http.key_file && d->config->http.key_file[0] ? d->config->http.key_file : NULL;
+	options.token_file =
+	    d->config->http.token_file && d->config->http.token_file[0] ? d->config->http.token_file : NULL;
+	options.require_guard = true;
+	r = httpd_open(d->base, &options, &d->http, e);
+	if (r != ERR_OK)
+		return error_wrap(e, "http.address");
+	admin_show(d->http, &d->source);
+	LOG(LOG_INFO, "admin server listens", LOG_S("address", d->config->http.address),
+	    LOG_U("port", httpd_port(d->http)));
+	return ERR_OK;
+}
+
+static enum err start_doors(struct daemon *d, struct error *e)
+{
+	struct doors_options options = {
+	    .base = d->base,
+	    .config = d->config,
+	    .journal = d->journal,
+	    .shared_http = d->http,
+	    .memory_bytes = d->config->kspool.memory_bytes / 4,
+	    .on_finished = on_inputs_finished,
+	    .arg = d,
+	};
+
+	return doors_start(&options, &d->doors, e);
+}
+
+static enum err start(struct daemon *d, struct error *e)
+{
+	enum err r = start_journal(d, e);
+
+	if (r == ERR_OK)
+		r = delivery_start(d->config, d->journal, &d->delivery, e);
+	if (r != ERR_OK)
+		return r;
+	watch_fd(d, delivery_fd(d->delivery), on_delivery);
+	delivery_status(d->delivery, &d->delivery_status);
+	d->source = (struct status_source){
+	    .config = d->config,
+	    .journal = d->journal,
+	    .delivery = &d->delivery_status,
+	    .rates = &d->rates,
+	    .started_ms = clock_wall_ms(),
+	    .started_mono_ns = clock_mono_ns(),
+	};
+	r = start_servers(d, e);
+	return r == ERR_OK ? start_doors(d, e) : r;
+}
+
+static void watch_everything(struct daemon *d)
+{
+	int64_t watchdog_ns = notify_watchdog_ns();
+
+	watch_signal(d, SIGTERM, on_terminate);
+	watch_signal(d, SIGINT, on_terminate);
+	watch_signal(d, SIGHUP, on_reload);
+	watch_timer(d, TICK_MS, on_tick);
+	if (watchdog_ns > 0)
+		watch_timer(d, watchdog_ns / NS_PER_MS, on_watchdog);
+}
+
+static struct delivery *stopping;
+
+static void cut_short(int signal_number)
+{
+	(void)signal_number;
+	delivery_stop_now(stopping);
+}
+
+/* The loop no longer runs here: a second signal is taken by a plain handler. */
+static void stop_delivery(struct daemon *d)
+{
+	struct sigaction action = {.sa_handler = cut_short};
+	int64_t timeout_ns = d->config->shutdown_timeout_ns;
+	uint64_t unanswered;
+
+	if (!d->delivery)
+		return;
+	stopping = d->delivery;
+	(void)sigaction(SIGTERM, &action, NULL);
+	(void)sigaction(SIGINT, &action, NULL);
+	unanswered = delivery_stop(d->delivery, timeout_ns);
+	action.sa_handler = SIG_IGN;
+	(void)sigaction(SIGTERM, &action, NULL);
+	(void)sigaction(SIGINT, &action, NULL);
+	if (unanswered)
+		LOG(LOG_WARN, "stopped with requests unanswered", LOG_U("messages", unanswered),
+		    LOG_S("outcome", "they stay in the journal and may arrive twice"));
+	d->delivery = NULL;
+}
+
+static enum err stop(struct daemon *d, struct error *e)
+{
+	enum err r;
+
+	for (size_t i = 0; i < d->event_count; i++)
+		event_free(d->events[i]);
+	stop_delivery(d);
+	r = journal_stop(d->journal, e);
+	if (r == ERR_OK && d->phase == PHASE_CLOSED)
+		LOG(LOG_INFO, "stopped", LOG_I("delivered", metric_get(M_LEDGER_DELIVERED)),
+		    LOG_I("pending", metric_get(M_LEDGER_PENDING)), LOG_I("dead", metric_get(M_LEDGER_DEAD)));
+	doors_free(d->doors);
+	httpd_free(d->http);
+	httpd_free(d->control);
+	event_free(d->watch);
+	event_base_free(d->base);
+	for (size_t i = 0; i < d->replaced_count; i++)
+		config_free(d->replaced[i]);
+	config_free(d->config);
+	return r;
+}
+
+/* Secrets stay out of core files and of other users' debuggers. A sanitizer's leak check needs the latter. */
+static void guard_memory(void)
+{
+	struct rlimit none = {0, 0};
+
+	(void)setrlimit(RLIMIT_CORE, &none);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+#endif
+}
+
+char *daemon_control_path(const struct config *config)
+{
+	if (config->kspool.control && config->kspool.control[0])
+		return mem_string(config->kspool.control);
+	return mem_format("%s.sock", config->buffer.path);
+}
+
+enum err daemon_run(const struct daemon_options *options, struct error *e)
+{
+	struct daemon d = {.config = options->config, .load = options->load};
+	struct error stop_error = {.code = ERR_OK};
+	enum err r, stopped;
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	guard_memory();
+	d.base = event_base_new();
+	must(d.base != NULL);
+	d.watch = evtimer_new(d.base, on_watch, &d);
+	must(d.watch != NULL);
+	r = reload_log(d.config, e);
+	if (r == ERR_OK) {
+		LOG(LOG_INFO, "starting", LOG_S("version", KSPOOL_VERSION), LOG_S("config", d.config->file),
+		    LOG_S("stream", d.config->output.stream));
+		r = start(&d, e);
+	}
+	if (r == ERR_OK) {
+		/* An input that was empty from the start may have ended already. */
+		if (d.phase == PHASE_STARTING)
+			set_phase(&d, PHASE_RUNNING, "all doors are open");
+		watch_everything(&d);
+		notify_send("READY=1\nSTATUS=running");
+		must(event_base_dispatch(d.base) >= 0);
+	}
+	stopped = stop(&d, &stop_error);
+	if (r == ERR_OK && stopped != ERR_OK) {
+		*e = stop_error;
+		return stopped;
+	}
+	return r;
+}

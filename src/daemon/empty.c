@@ -1,1 +1,0 @@
-typedef int kspool_daemon_is_empty;

@@ -1,0 +1,222 @@
+#include "daemon/status.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/jsonout.h"
+#include "base/metrics.h"
+#include "base/num.h"
+
+static uint64_t gauge(enum metric m)
+{
+	int64_t value = metric_get(m);
+
+	return value > 0 ? (uint64_t)value : 0;
+}
+
+static int64_t oldest_age_ms(void)
+{
+	int64_t oldest_ms = metric_get(M_BACKLOG_OLDEST_MS);
+	int64_t age_ms = oldest_ms > 0 ? clock_wall_ms() - oldest_ms : 0;
+
+	return age_ms > 0 ? age_ms : 0;
+}
+
+/* Since the later of start and the last acknowledgement. */
+static int64_t silence_ns(const struct status_source *s)
+{
+	int64_t up_ns = clock_mono_ns() - s->started_mono_ns;
+	int64_t ack_ns =
+	    s->delivery->last_ack_ms > 0 ? (clock_wall_ms() - s->delivery->last_ack_ms) * NS_PER_MS : up_ns;
+
+	return ack_ns >= 0 && ack_ns < up_ns ? ack_ns : up_ns;
+}
+
+bool status_is_ready(const struct status_source *s, char *why, size_t why_size)
+{
+	struct error full = {.code = ERR_OK};
+	char age[NUM_DURATION_MAX];
+
+	why[0] = '\0';
+	if (s->closing)
+		(void)snprintf(why, why_size, "shutting down");
+	else if (journal_admission(s->journal, &full) != ERR_OK)
+		(void)snprintf(why, why_size, "not accepting: %s", full.text);
+	else if (s->delivery->state == DELIVERY_HELD || s->delivery->state == DELIVERY_OFFLINE)
+		(void)snprintf(why, why_size, "stream %s is %s: %s", s->config->output.stream,
+		               delivery_state_name(s->delivery->state), s->delivery->reason);
+	else if (gauge(M_LEDGER_PENDING) > 0 && silence_ns(s) > s->config->kspool.ready_within_ns)
+		(void)snprintf(why, why_size, "messages wait and none was acknowledged for %s",
+		               num_format_duration(silence_ns(s) / NS_PER_S * NS_PER_S, age));
+	return why[0] == '\0';
+}
+
+static void print_stream(const struct status_source *s, struct jsonout *j)
+{
+	const struct delivery_status *d = s->delivery;
+
+	jsonout_object(j, "stream");
+	jsonout_text(j, "name", s->config->output.stream);
+	jsonout_text(j, "state", delivery_state_name(d->state));
+	jsonout_time_ms(j, "since", d->since_ms);
+	jsonout_text(j, "code", d->code);
+	jsonout_text(j, "reason", d->reason);
+	jsonout_time_ms(j, "next_probe", d->next_probe_ms);
+	jsonout_time_ms(j, "last_acknowledged", d->last_ack_ms);
+	jsonout_text(j, "region", d->region);
+	jsonout_text(j, "host", d->host);
+	jsonout_uint(j, "requests_in_flight", d->in_flight);
+	jsonout_uint(j, "records_in_memory", d->waiting_records);
+	jsonout_int(j, "clock_offset_ms", metric_get(M_CLOCK_OFFSET_MS));
+	jsonout_object_end(j);
+	jsonout_object(j, "credentials");
+	jsonout_text(j, "provider", d->provider);
+	jsonout_text(j, "access_key_id", d->access_key_id);
+	jsonout_time_ms(j, "expire", d->credentials_expire_ms);
+	jsonout_object_end(j);
+}
+
+static void print_ledger(struct jsonout *j)
+{
+	static const struct {
+		const char *name;
+		enum metric metric;
+	} rows[] = {
+	    {"delivered", M_LEDGER_DELIVERED}, {"pending", M_LEDGER_PENDING}, {"dead", M_LEDGER_DEAD},
+	    {"expired", M_LEDGER_EXPIRED},     {"evicted", M_LEDGER_EVICTED}, {"damaged", M_LEDGER_DAMAGED},
+	    {"filtered", M_LEDGER_FILTERED},   {"purged", M_LEDGER_PURGED},
+	};
+	uint64_t accepted = gauge(M_LEDGER_ACCEPTED), sum = 0;
+
+	jsonout_object(j, "ledger");
+	jsonout_uint(j, "accepted", accepted);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		jsonout_uint(j, rows[i].name, gauge(rows[i].metric));
+		sum += gauge(rows[i].metric);
+	}
+	jsonout_bool(j, "balanced", sum == accepted);
+	jsonout_object_end(j);
+}
+
+static void print_backlog(const struct status_source *s, struct jsonout *j)
+{
+	double drain = rates_time_to_drain(s->rates, gauge(M_LEDGER_PENDING));
+
+	jsonout_object(j, "backlog");
+	jsonout_uint(j, "messages", gauge(M_BACKLOG_ROWS));
+	jsonout_uint(j, "bytes", gauge(M_BACKLOG_BYTES));
+	jsonout_uint(j, "retrying", gauge(M_BACKLOG_RETRYING));
+	jsonout_real(j, "oldest_age_seconds", (double)oldest_age_ms() / MS_PER_S);
+	if (drain >= 0)
+		jsonout_real(j, "time_to_drain_seconds", drain);
+	else
+		jsonout_null(j, "time_to_drain_seconds");
+	jsonout_object_end(j);
+	jsonout_object(j, "rates");
+	jsonout_real(j, "accepted_per_second", rates_accepted(s->rates));
+	jsonout_real(j, "delivered_per_second", rates_delivered(s->rates));
+	jsonout_object_end(j);
+}
+
+static void print_disk(const struct status_source *s, struct jsonout *j)
+{
+	struct error full = {.code = ERR_OK};
+	bool refused = journal_admission(s->journal, &full) != ERR_OK;
+
+	jsonout_object(j, "spool");
+	jsonout_text(j, "path", s->config->buffer.path);
+	jsonout_uint(j, "database_bytes", gauge(M_DISK_DATABASE_BYTES));
+	jsonout_uint(j, "wal_bytes", gauge(M_DISK_WAL_BYTES));
+	jsonout_uint(j, "free_bytes", gauge(M_DISK_FREE_BYTES));
+	jsonout_bool(j, "accepting", !refused && !s->closing);
+	jsonout_text(j, "why", refused ? full.text : "");
+	jsonout_object_end(j);
+	jsonout_object(j, "memory");
+	jsonout_uint(j, "doors_bytes", s->doors_memory_bytes);
+	jsonout_uint(j, "delivery_bytes", s->delivery->memory_bytes);
+	jsonout_uint(j, "limit_bytes", s->config->kspool.memory_bytes);
+	jsonout_object_end(j);
+}
+
+static void print_counts(struct jsonout *j)
+{
+	jsonout_object(j, "counts");
+	jsonout_uint(j, "requests", gauge(M_REQUESTS));
+	jsonout_uint(j, "requests_failed", gauge(M_OUTPUT_ERROR));
+	jsonout_uint(j, "records_throttled", gauge(M_THROTTLED));
+	jsonout_uint(j, "possible_duplicates", gauge(M_POSSIBLE_DUPLICATES));
+	jsonout_uint(j, "holds", gauge(M_HOLDS));
+	jsonout_uint(j, "wire_bytes_out", gauge(M_WIRE_OUT));
+	jsonout_uint(j, "payload_bytes_out", gauge(M_PAYLOAD_OUT));
+	jsonout_object_end(j);
+}
+
+void status_print(const struct status_source *s, struct buf *out)
+{
+	char why[512];
+	struct jsonout j;
+	bool ready = status_is_ready(s, why, sizeof why);
+
+	jsonout_init(&j, out);
+	jsonout_object(&j, NULL);
+	jsonout_text(&j, "version", KSPOOL_VERSION);
+	jsonout_int(&j, "pid", getpid());
+	jsonout_time_ms(&j, "started", s->started_ms);
+	jsonout_text(&j, "config", s->config->file);
+	jsonout_bool(&j, "ready", ready);
+	jsonout_text(&j, "why", why);
+	print_stream(s, &j);
+	print_backlog(s, &j);
+	print_ledger(&j);
+	print_disk(s, &j);
+	print_counts(&j);
+	jsonout_object_end(&j);
+	(void)buf_add_char(out, '\n');
+}
+
+void status_print_ready(const struct status_source *s, struct buf *out, bool ready, const char *why)
+{
+	struct jsonout j;
+
+	jsonout_init(&j, out);
+	jsonout_object(&j, NULL);
+	jsonout_array(&j, "statuses");
+	for (size_t i = 0; i < s->config->input_count; i++) {
+		jsonout_object(&j, NULL);
+		jsonout_text(&j, "label", s->config->inputs[i].label);
+		jsonout_text(&j, "path", s->config->inputs[i].path);
+		jsonout_bool(&j, "connected", !s->closing);
+		jsonout_object_end(&j);
+	}
+	jsonout_object(&j, NULL);
+	jsonout_text(&j, "label", s->config->output_label ? s->config->output_label : "");
+	jsonout_text(&j, "path", "output");
+	jsonout_bool(&j, "connected",
+	             s->delivery->state == DELIVERY_FLOWING || s->delivery->state == DELIVERY_THROTTLED);
+	if (s->delivery->reason[0])
+		jsonout_text(&j, "error", s->delivery->reason);
+	jsonout_object_end(&j);
+	jsonout_array_end(&j);
+	if (!ready)
+		jsonout_text(&j, "error", why);
+	jsonout_object_end(&j);
+	(void)buf_add_char(out, '\n');
+}
+
+void status_sentence(const struct status_source *s, char *text, size_t size)
+{
+	char bytes[NUM_SIZE_MAX];
+	char why[400];
+
+	if (!status_is_ready(s, why, sizeof why))
+		(void)snprintf(text, size, "%s; %" PRIu64 " messages (%s) wait", why, gauge(M_LEDGER_PENDING),
+		               num_format_size(gauge(M_BACKLOG_BYTES), bytes));
+	else
+		(void)snprintf(text, size, "%s; %" PRIu64 " messages (%s) wait; %.0f/s in, %.0f/s out",
+		               delivery_state_name(s->delivery->state), gauge(M_LEDGER_PENDING),
+		               num_format_size(gauge(M_BACKLOG_BYTES), bytes), rates_accepted(s->rates),
+		               rates_delivered(s->rates));
+}

@@ -1,0 +1,38 @@
+/*
+ * status: what the daemon says of itself.
+ *
+ * One picture, taken on the intake thread from the metrics, the newest delivery status and the journal's admission,
+ * printed as JSON (/status, /ready). Promise 10: nothing here is a hope; `ready` names the promise it would break.
+ */
+#ifndef KSPOOL_DAEMON_STATUS_H
+#define KSPOOL_DAEMON_STATUS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "config/config.h"
+#include "daemon/rates.h"
+#include "delivery/delivery.h"
+#include "journal/journal.h"
+
+struct status_source {
+	const struct config *config;
+	struct journal *journal;
+	const struct delivery_status *delivery;
+	const struct rates *rates;
+	int64_t started_ms; /* wall clock */
+	int64_t started_mono_ns;
+	bool closing;
+	uint64_t doors_memory_bytes;
+};
+
+/* False with one sentence in why when the daemon should not be given work or believed to deliver. */
+bool status_is_ready(const struct status_source *s, char *why, size_t why_size);
+void status_print(const struct status_source *s, struct buf *out);
+/* Redpanda Connect's /ready body: a list of statuses with label, path, connected, error. */
+void status_print_ready(const struct status_source *s, struct buf *out, bool ready, const char *why);
+/* One line for STATUS= and the log. */
+void status_sentence(const struct status_source *s, char *text, size_t size);
+
+#endif
