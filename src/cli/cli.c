@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "daemon/daemon.h"
+#include "pipeline/pipeline.h"
 
 const struct command commands[] = {
 #define COMMAND(name, function, arguments, sentence, notes) {name, function, arguments, sentence, notes},
@@ -96,6 +97,11 @@ enum err command_load(const char *path, const struct config_load_options *option
 	struct config_faults faults = {0};
 	enum err r = config_load(path, options, ret, &faults, e);
 
+	if (r == ERR_OK && pipeline_lint(*ret, &faults) != ERR_OK) {
+		config_free(*ret);
+		*ret = NULL;
+		r = error_set(e, ERR_CONFIG, "%s is not valid", path);
+	}
 	for (size_t i = 0; i < faults.count; i++)
 		if (warnings || !faults.items[i].warning)
 			(void)fprintf(stderr, "%s(%d,%d) %s\n", path, faults.items[i].line, faults.items[i].column,

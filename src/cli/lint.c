@@ -4,6 +4,7 @@
 
 #include "aws/whoami.h"
 #include "cli/cli.h"
+#include "pipeline/pipeline.h"
 
 enum { FINDINGS = 1 };
 
@@ -13,7 +14,11 @@ static int lint_one(const char *path, const struct config_load_options *options,
 	struct config_faults faults = {0};
 	struct config *config = NULL;
 	enum err r = config_load(path, options, &config, &faults, &e);
-	int status = faults.count > 0 || r != ERR_OK ? FINDINGS : EX_OK;
+	int status;
+
+	if (r == ERR_OK && pipeline_lint(config, &faults) != ERR_OK)
+		r = ERR_CONFIG;
+	status = faults.count > 0 || r != ERR_OK ? FINDINGS : EX_OK;
 
 	for (size_t i = 0; i < faults.count; i++)
 		(void)printf("%s(%d,%d) %s\n", path, faults.items[i].line, faults.items[i].column,

@@ -199,7 +199,7 @@ static enum err pump(struct put *p, struct error *e)
 static enum err verdict(const struct put *p, enum err r, struct error *e)
 {
 	uint64_t accepted = p->by_status[FRAME_ACCEPTED];
-	char reason[sizeof e->text];
+	char reason[sizeof e->text > sizeof p->why ? sizeof e->text : sizeof p->why];
 
 	if (r == ERR_OK && accepted == p->sent)
 		return ERR_OK;

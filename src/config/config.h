@@ -40,8 +40,15 @@ struct config_node {
 	bool quoted;  /* NODE_SCALAR: was in quotes or a block, so is a string whatever it looks like */
 	size_t count;
 	struct config_node *children; /* NODE_MAP, NODE_LIST */
-	int line;
+	int line;                     /* where the value begins; 0 for a value that came from --set */
 	int column;
+	int key_line; /* where the key begins; 0 without a key */
+	int key_column;
+	int text_line; /* where the text of a scalar begins: past the quote, or the first line of a block */
+	int text_column;
+	bool repeated; /* a member whose key came before in its map: reported, never read */
+	bool unset;    /* holds an unset ${NAME}: its text stands for anything and is not checked */
+	bool from_env; /* holds what a ${NAME} stands for: perhaps a secret, never shown in a message */
 };
 
 /* Enumerations of options.def. */
@@ -97,6 +104,7 @@ CONFIG_SECTION(credentials);
 CONFIG_SECTION(backoff);
 CONFIG_SECTION(aws_kinesis);
 CONFIG_SECTION(kspool);
+CONFIG_SECTION(broker);
 
 /* The scanner of an input, typed by config_scanner(). */
 enum scanner_kind { SCANNER_LINES, SCANNER_TO_THE_END, SCANNER_CHUNKER };
@@ -115,7 +123,8 @@ struct config_input {
 	char *path;  /* "input", "input.broker.inputs.0" */
 	int line;
 	struct config_scanner scanner;  /* stdin, file, socket_server */
-	struct config_node *processors; /* of this input; null when none */
+	struct config_node *processors; /* of this input, then of its brokers; null when none */
+	struct config_node *merged;     /* what processors points to when brokers have some too; null otherwise */
 	union {
 		struct options_input_stdin stdin_;
 		struct options_input_file file;
@@ -130,9 +139,11 @@ struct config {
 	struct options_logger logger;
 	struct options_prometheus prometheus;
 	bool metrics_prometheus; /* false: metrics.none */
+	struct config_text metrics_mapping;
 	size_t input_count;
 	struct config_input *inputs;
 	struct options_buffer_sqlite buffer;
+	int64_t pipeline_threads;
 	struct config_node *pipeline_processors;
 	struct options_aws_kinesis output;
 	char *output_label;
@@ -143,6 +154,7 @@ struct config {
 	struct options_kspool kspool;
 	int64_t shutdown_timeout_ns; /* default 20s */
 	int64_t shutdown_delay_ns;   /* default 0s */
+	struct config_node *tree;    /* the whole file; every config_node above points into it */
 };
 
 /* One thing wrong with a file. `kspool lint` prints "path(line,column) message". */

@@ -24,6 +24,7 @@
 #include "doors/doors.h"
 #include "doors/httpd.h"
 #include "journal/journal.h"
+#include "pipeline/pipeline.h"
 
 enum {
 	TICK_MS = 1000,
@@ -213,6 +214,8 @@ static void on_reload(evutil_socket_t signal_number, short what, void *arg)
 	(void)what;
 	notify_reloading();
 	r = config_load(d->config->file, &d->load, &new, &faults, &e);
+	if (r == ERR_OK && pipeline_lint(new, &faults) != ERR_OK)
+		r = error_set(&e, ERR_CONFIG, "it is not valid");
 	log_faults(d->config->file, &faults);
 	if (r == ERR_OK)
 		r = take_over(d, new, &e);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/metrics.h"
+#include "base/series.h"
 
 static void print_head(struct buf *out, const struct metric_info *info)
 {
@@ -71,6 +72,7 @@ void prometheus_print(struct buf *out, bool with_process)
 		else
 			(void)buf_addf(out, "%s %" PRId64 "\n", info->name, metric_get((enum metric)m));
 	}
+	series_print(out);
 	if (with_process)
 		print_process(out);
 }

@@ -25,11 +25,70 @@ struct message *message_new(const void *meta, size_t meta_bytes, const void *bod
 	return m;
 }
 
+static void keys_free(struct message_key *key)
+{
+	while (key) {
+		struct message_key *next = key->next;
+
+		free(key->cache);
+		free(key);
+		key = next;
+	}
+}
+
+void message_key_add(struct message *m, const char *cache, int64_t ttl_ms, const void *key, size_t bytes)
+{
+	struct message_key *k = mem_alloc(sizeof *k + bytes);
+
+	k->next = m->keys;
+	k->cache = mem_string(cache);
+	k->ttl_ms = ttl_ms;
+	k->bytes = bytes;
+	memcpy(k->key, key, bytes);
+	m->keys = k;
+}
+
+void message_fail(struct message *m, const struct message_source *at, const char *reason)
+{
+	free(m->failure);
+	m->failure = reason ? mem_string(reason) : NULL;
+	m->failed_at = reason ? at : NULL;
+}
+
+struct message *message_with_body(const struct message *m, const void *meta, size_t meta_bytes, const void *body,
+                                  size_t body_bytes)
+{
+	struct message *new = message_new(meta, meta_bytes, body, body_bytes, m->received_ms);
+
+	new->id = m->id;
+	new->attempts = m->attempts;
+	new->place = m->place;
+	new->origins = m->origins ? message_origins_ref(m->origins) : NULL;
+	message_fail(new, m->failed_at, m->failure);
+	for (const struct message_key *k = m->keys; k; k = k->next)
+		message_key_add(new, k->cache, k->ttl_ms, k->key, k->bytes);
+	return new;
+}
+
+struct message *message_new_room(size_t body_bytes, int64_t received_ms)
+{
+	struct message *m;
+
+	must(body_bytes <= UINT32_MAX);
+	m = mem_alloc(sizeof *m + body_bytes + 1);
+	memset(m, 0, sizeof *m);
+	m->received_ms = received_ms;
+	m->body_bytes = (uint32_t)body_bytes;
+	m->bytes[body_bytes] = '\0';
+	return m;
+}
+
 void message_free(struct message *m)
 {
 	if (!m)
 		return;
 	message_origins_unref(m->origins);
+	keys_free(m->keys);
 	free(m->failure);
 	free(m);
 }

@@ -29,16 +29,35 @@ struct message_origins {
 	uint64_t ids[];
 };
 
+/* Which component failed on a message; static or as long-lived as the pipeline. */
+struct message_source {
+	const char *name;
+	const char *label; /* "" when none */
+	const char *path;  /* "pipeline.processors.0" */
+};
+
+/* A key that the journal remembers together with the message; a message whose key is known is filtered instead. */
+struct message_key {
+	struct message_key *next;
+	char *cache; /* label of the cache resource */
+	int64_t ttl_ms;
+	size_t bytes;
+	unsigned char key[];
+};
+
 struct message {
 	STAILQ_ENTRY(message) link;
 	uint64_t id;         /* journal row; 0 until it has one */
 	int64_t received_ms; /* wall clock, when the door had all of it */
 	uint32_t attempts;   /* failed delivery attempts so far */
+	uint32_t place;      /* the pipeline's: position in a batch that is put back in order; carried over */
 	uint32_t meta_bytes;
 	uint32_t body_bytes;
-	char *failure;                   /* why a processor failed on it; null when none. Owned. */
-	struct message_origins *origins; /* null: itself. One reference owned. */
-	unsigned char bytes[];           /* metadata, body, one NUL */
+	struct message_key *keys;               /* of `dedupe`; null when none. Owned. */
+	const struct message_source *failed_at; /* with failure; may be null */
+	char *failure;                          /* why a processor failed on it; null when none. Owned. */
+	struct message_origins *origins;        /* null: itself. One reference owned. */
+	unsigned char bytes[];                  /* metadata, body, one NUL */
 };
 
 STAILQ_HEAD(message_list, message);
@@ -46,7 +65,15 @@ STAILQ_HEAD(message_list, message);
 /* Copies body and metadata. meta may be null when meta_bytes is 0. */
 struct message *message_new(const void *meta, size_t meta_bytes, const void *body, size_t body_bytes,
                             int64_t received_ms) __attribute__((returns_nonnull));
+/* A message without metadata whose body_bytes bytes the caller writes (at bytes) before anybody reads them. */
+struct message *message_new_room(size_t body_bytes, int64_t received_ms) __attribute__((returns_nonnull));
 void message_free(struct message *m);
+/* Sets or (reason null) clears the failure. */
+void message_fail(struct message *m, const struct message_source *at, const char *reason);
+/* A message with another body that stands for the same: time, id, attempts, origins, failure and keys carried over. */
+struct message *message_with_body(const struct message *m, const void *meta, size_t meta_bytes, const void *body,
+                                  size_t body_bytes) __attribute__((returns_nonnull));
+void message_key_add(struct message *m, const char *cache, int64_t ttl_ms, const void *key, size_t bytes);
 void message_list_free(struct message_list *list);
 
 static inline const unsigned char *message_meta(const struct message *m) { return m->bytes; }

@@ -6,6 +6,8 @@
  * which rows became several messages, which were joined into one, and which vanished (filtered). A processor that
  * fails on a message leaves it as it was with `failure` set. Owner: the batch owns its messages.
  * Thread: a compiled pipeline belongs to one thread.
+ * `dedupe` only attaches its key to the message (message_key): the journal decides in the transaction that stores the
+ * message, so that a key is remembered if and only if its message is durable.
  * Fails: compile only, with faults that name line and column.
  */
 #ifndef KSPOOL_PIPELINE_PIPELINE_H
@@ -28,11 +30,26 @@ void pipeline_batch_add(struct pipeline_batch *b, struct message *m);
 /* Frees the messages too. */
 void pipeline_batch_fini(struct pipeline_batch *b);
 
-/* nodes: the list under `processors`; null gives a pipeline that does nothing. Resources come from the config. */
-enum err pipeline_compile(const struct config_node *nodes, const struct config *config, struct pipeline **ret,
-                          struct config_faults *faults) MUST_CHECK;
+/* Which rows (ids of `before`, ascending) no message of the batch stands for any more; returns how many. */
+size_t pipeline_vanished(const struct pipeline_batch *batch, const uint64_t *before, size_t count, uint64_t *ret_ids);
+
+/*
+ * nodes: the list under `processors`; null gives a pipeline that does nothing. path, such as
+ * "pipeline.processors", begins the paths of its stages. Resources come from the config.
+ */
+enum err pipeline_compile(const struct config_node *nodes, const struct config *config, const char *path,
+                          struct pipeline **ret, struct config_faults *faults) MUST_CHECK;
+/*
+ * Everything of a configuration that is Bloblang or a processor, compiled once to see whether it does: keys,
+ * batching.check and every list of processors. ERR_CONFIG with faults when something does not.
+ */
+enum err pipeline_lint(const struct config *config, struct config_faults *faults) MUST_CHECK;
 bool pipeline_is_empty(const struct pipeline *p);
-void pipeline_run(struct pipeline *p, struct evaluator *ev, struct pipeline_batch *batch);
+/*
+ * Returns the monotonic time in ns before which the caller should take no more work (rate_limit); 0: none. A pipeline
+ * never waits by itself.
+ */
+int64_t pipeline_run(struct pipeline *p, struct evaluator *ev, struct pipeline_batch *batch);
 void pipeline_free(struct pipeline *p);
 
 #endif

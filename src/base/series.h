@@ -1,0 +1,25 @@
+/*
+ * series: metrics that a configuration names (the `metric` processor), beside the fixed ones of metrics.def.
+ *
+ * A series is a name, a type and labels. It is found or made once and then added to without a lock; series are never
+ * removed. There are at most SERIES_MAX; past that series_find gives null and counts what it refused.
+ * Thread: any.
+ */
+#ifndef KSPOOL_BASE_SERIES_H
+#define KSPOOL_BASE_SERIES_H
+
+#include "base/buf.h"
+
+enum { SERIES_MAX = 10000 };
+enum series_type { SERIES_COUNTER, SERIES_GAUGE };
+
+struct series;
+
+/* labels: the text between the braces, already escaped, or "". */
+struct series *series_find(enum series_type type, const char *name, const char *labels);
+void series_add(struct series *s, double amount);
+void series_set(struct series *s, double value);
+/* Prometheus text, grouped by name. */
+void series_print(struct buf *out);
+
+#endif

@@ -1,0 +1,129 @@
+#include "config/components.h"
+
+#include <string.h>
+
+#include "config/tree.h"
+
+struct component {
+	const char *slot;
+	const char *name;
+	const char *sentence;
+};
+
+static const struct component special[] = {
+    {"buffer", "none",
+     "buffer.none: kspool always keeps messages on disk; write buffer: { sqlite: { path: /var/lib/kspool/spool.db } }"},
+    {"buffer", "memory",
+     "buffer.memory: kspool always keeps messages on disk; write buffer: { sqlite: { path: /var/lib/kspool/spool.db } "
+     "}"},
+    {"input", "generate", "input.generate is not part of kspool; pipe messages into stdin or `kspool put`"},
+    {"output", "aws_kinesis_firehose",
+     "output.aws_kinesis_firehose is not part of kspool, which writes to aws_kinesis"},
+};
+
+static const struct component all[] = {
+#define C(slot_, name_)   \
+	{.slot = #slot_,  \
+	 .name = (name_), \
+	 .sentence = #slot_ "." name_ " is a component of Redpanda Connect that is not part of kspool; " HAS_##slot_},
+#define HAS_input "it has stdin, file, http_server, socket_server and broker"
+#define HAS_output "it writes to aws_kinesis only"
+#define HAS_buffer "it has sqlite only"
+#define HAS_metrics "it has prometheus and none"
+#define HAS_tracer "it has none"
+#define HAS_scanner "it has lines, to_the_end and chunker"
+#include "config/components.def"
+#undef C
+};
+
+static const char *find(const struct component *table, size_t count, const char *slot, const char *name)
+{
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(table[i].slot, slot) == 0 && strcmp(table[i].name, name) == 0)
+			return table[i].sentence;
+	return NULL;
+}
+
+const char *component_foreign(const char *slot, const char *name)
+{
+	const char *sentence = find(special, sizeof special / sizeof *special, slot, name);
+
+	return sentence ? sentence : find(all, sizeof all / sizeof *all, slot, name);
+}
+
+static const char *foreign_buffer(const char *key) { return component_foreign("buffer", key); }
+static const char *foreign_output(const char *key) { return component_foreign("output", key); }
+static const char *foreign_metrics(const char *key) { return component_foreign("metrics", key); }
+static const char *foreign_tracer(const char *key) { return component_foreign("tracer", key); }
+
+/* True when a member of the slot is a component told of as foreign: then its own one is not also missing. */
+static bool has_foreign(const struct config_node *node, const char *slot)
+{
+	for (size_t i = 0; node->kind == NODE_MAP && i < node->count; i++)
+		if (component_foreign(slot, node->children[i].key))
+			return true;
+	return false;
+}
+
+static void read_slot(struct reader *r, const char *slot, const struct option_section *s,
+                      const struct config_node *node, void *base, const struct section_extras *extras)
+{
+	size_t length = reader_enter(r, slot);
+
+	section_read(r, s, node, base, extras);
+	reader_leave(r, length);
+}
+
+static bool lacks(const struct config_node *node, const char *slot, const char *component)
+{
+	return !node->unset && (node->kind == NODE_MAP || tree_is_null(node)) && !tree_member(node, component) &&
+	       !has_foreign(node, slot);
+}
+
+void component_read_buffer(struct reader *r, const struct config_node *node, void *base)
+{
+	static const struct section_extras extras = {.foreign = foreign_buffer};
+
+	read_slot(r, "buffer", section_buffer(), node, base, &extras);
+	if (lacks(node, "buffer", "sqlite"))
+		config_faults_add(r->faults, node->key_line, node->key_column, false, "%s", MISSING_BUFFER);
+}
+
+void component_read_output(struct reader *r, const struct config_node *node, void *base)
+{
+	static const struct section_extras extras = {.foreign = foreign_output};
+
+	read_slot(r, "output", section_output(), node, base, &extras);
+	if (lacks(node, "output", "aws_kinesis"))
+		config_faults_add(r->faults, node->key_line, node->key_column, false,
+		                  "output.aws_kinesis is required: kspool writes to a Kinesis stream");
+}
+
+static void read_metrics_none(struct reader *r, const struct config_node *node, void *base)
+{
+	struct config *config = base;
+
+	(void)r;
+	(void)node;
+	config->metrics_prometheus = false;
+}
+
+void component_read_metrics(struct reader *r, const struct config_node *node, void *base)
+{
+	static const struct key_handler handlers[] = {{"none", read_metrics_none}, {NULL, NULL}};
+	static const struct section_extras extras = {.handlers = handlers, .foreign = foreign_metrics};
+
+	read_slot(r, "metrics", section_metrics(), node, base, &extras);
+	if (tree_member(node, "none") && tree_member(node, "prometheus"))
+		config_faults_add(r->faults, node->key_line, node->key_column, false,
+		                  "metrics holds both prometheus and none; keep one");
+}
+
+void component_read_tracer(struct reader *r, const struct config_node *node, void *base)
+{
+	static const struct option_section nothing = {.name = "tracer"};
+	static const struct key_handler handlers[] = {{"none", NULL}, {NULL, NULL}};
+	static const struct section_extras extras = {.handlers = handlers, .foreign = foreign_tracer};
+
+	read_slot(r, "tracer", &nothing, node, base, &extras);
+}

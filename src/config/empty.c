@@ -1,1 +1,0 @@
-typedef int kspool_config_is_empty;

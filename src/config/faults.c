@@ -1,0 +1,78 @@
+#include "config/config.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "config/faults.h"
+
+/* A hostile file can be wrong in every byte; nobody reads more than this. */
+enum { FAULTS_MAX = 1000, FAULT_TEXT_MAX = 1000 };
+
+void config_faults_add(struct config_faults *faults, int line, int column, bool warning, const char *format, ...)
+{
+	char text[FAULT_TEXT_MAX];
+	va_list ap;
+
+	if (!faults || faults->count >= FAULTS_MAX)
+		return;
+	va_start(ap, format);
+	(void)vsnprintf(text, sizeof text, format, ap);
+	va_end(ap);
+	for (char *p = text; *p; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			*p = '?';
+	if ((faults->count & (faults->count + 1)) == 0)
+		faults->items = mem_grow(faults->items, 2 * (faults->count + 1), sizeof *faults->items);
+	faults->items[faults->count++] =
+	    (struct config_fault){.line = line, .column = column, .warning = warning, .text = mem_string(text)};
+}
+
+void config_faults_fini(struct config_faults *faults)
+{
+	for (size_t i = 0; i < faults->count; i++)
+		free(faults->items[i].text);
+	free(faults->items);
+	memset(faults, 0, sizeof *faults);
+}
+
+static int compare(const void *a, const void *b)
+{
+	const struct config_fault *x = a, *y = b;
+
+	if (x->line != y->line)
+		return x->line < y->line ? -1 : 1;
+	if (x->column != y->column)
+		return x->column < y->column ? -1 : 1;
+	return strcmp(x->text, y->text);
+}
+
+void faults_sort(struct config_faults *faults)
+{
+	if (faults->count > 1)
+		qsort(faults->items, faults->count, sizeof *faults->items, compare);
+}
+
+size_t faults_count_errors(const struct config_faults *faults)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < faults->count; i++)
+		count += !faults->items[i].warning;
+	return count;
+}
+
+void faults_drop_warnings(struct config_faults *faults)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < faults->count; i++) {
+		if (faults->items[i].warning)
+			free(faults->items[i].text);
+		else
+			faults->items[kept++] = faults->items[i];
+	}
+	faults->count = kept;
+}

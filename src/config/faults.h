@@ -1,0 +1,13 @@
+/* faults: what the config room does with a list of faults besides adding to it (config.h). Any thread. */
+#ifndef KSPOOL_CONFIG_FAULTS_H
+#define KSPOOL_CONFIG_FAULTS_H
+
+#include "config/config.h"
+
+/* By line, column, text. */
+void faults_sort(struct config_faults *faults);
+/* Faults that are not warnings. */
+size_t faults_count_errors(const struct config_faults *faults);
+void faults_drop_warnings(struct config_faults *faults);
+
+#endif

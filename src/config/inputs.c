@@ -1,0 +1,217 @@
+#include "config/components.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/cleanup.h"
+#include "base/mem.h"
+#include "config/tree.h"
+
+static const struct {
+	const char *name;
+	const struct option_section *(*section)(void);
+} kinds[] = {
+    [INPUT_STDIN] = {"stdin", section_input_stdin},
+    [INPUT_FILE] = {"file", section_input_file},
+    [INPUT_HTTP_SERVER] = {"http_server", section_input_http_server},
+    [INPUT_SOCKET_SERVER] = {"socket_server", section_input_socket_server},
+};
+
+enum { KIND_COUNT = sizeof kinds / sizeof *kinds };
+
+const struct option_section *input_section(enum input_kind kind) { return kinds[kind].section(); }
+const char *input_kind_name(enum input_kind kind) { return kinds[kind].name; }
+
+void *input_options(struct config_input *input)
+{
+	switch (input->kind) {
+	case INPUT_STDIN:
+		return &input->stdin_;
+	case INPUT_FILE:
+		return &input->file;
+	case INPUT_HTTP_SERVER:
+		return &input->http_server;
+	case INPUT_SOCKET_SERVER:
+		return &input->socket_server;
+	}
+	never("an input of no kind");
+}
+
+void input_fini(struct config_input *input)
+{
+	section_free(input_section(input->kind), input_options(input));
+	scanner_free(&input->scanner);
+	free(input->label);
+	free(input->path);
+	tree_free(input->merged);
+}
+
+/* Processors of the brokers around an input, outermost last. */
+struct brokers {
+	const struct config_node *processors; /* may be null */
+	const struct brokers *outer;
+};
+
+static const char *foreign_input(const char *key) { return component_foreign("input", key); }
+
+static void append_copies(struct config_node *to, const struct config_node *from)
+{
+	for (size_t i = 0; i < from->count; i++)
+		tree_copy(tree_append(to, NULL), &from->children[i]);
+}
+
+/* A message passes its input's own processors first, then those of each broker around it. */
+static void merge_processors(struct config_input *input, const struct brokers *around)
+{
+	for (; around; around = around->outer) {
+		if (!around->processors)
+			continue;
+		if (!input->merged) {
+			input->merged = mem_zero(sizeof *input->merged);
+			input->merged->kind = NODE_LIST;
+			input->merged->line = around->processors->line;
+			input->merged->column = around->processors->column;
+			if (input->processors)
+				append_copies(input->merged, input->processors);
+			input->processors = input->merged;
+		}
+		append_copies(input->merged, around->processors);
+	}
+}
+
+static struct config_input *add_input(struct config *config, struct reader *r, const struct config_node *node,
+                                      enum input_kind kind)
+{
+	struct config_input *input;
+
+	config->inputs = mem_grow(config->inputs, config->input_count + 1, sizeof *config->inputs);
+	input = &config->inputs[config->input_count++];
+	memset(input, 0, sizeof *input);
+	input->kind = kind;
+	input->path = mem_string(r->path);
+	input->line = node->key_line;
+	section_defaults(input_section(kind), input_options(input));
+	section_defaults(section_scanner_lines(), &input->scanner.lines);
+	section_defaults(section_scanner_chunker(), &input->scanner.chunker);
+	return input;
+}
+
+static void read_kind(struct reader *r, struct config *config, const struct config_node *node, enum input_kind kind)
+{
+	struct config_input *input = add_input(config, r, node, kind);
+	size_t length = reader_enter(r, node->key);
+
+	section_read(r, input_section(kind), node, input_options(input), NULL);
+	if (kind != INPUT_HTTP_SERVER)
+		scanner_read(r, node, tree_member(node, "scanner"), &input->scanner);
+	reader_leave(r, length);
+}
+
+static void read_input(struct reader *r, struct config *config, const struct config_node *node,
+                       const struct brokers *around);
+
+static void read_broker(struct reader *r, struct config *config, const struct config_node *node,
+                        const struct brokers *around)
+{
+	struct options_broker broker = {0};
+	size_t length = reader_enter(r, "broker");
+
+	section_defaults(section_broker(), &broker);
+	section_read(r, section_broker(), node, &broker, NULL);
+	if (broker.copies != 1 && tree_member(node, "copies"))
+		config_faults_add(r->faults, tree_member(node, "copies")->line, tree_member(node, "copies")->column,
+		                  false, "%s.copies must be 1: kspool opens each input once", r->path);
+	if (broker.batching && broker.batching->count > 0)
+		config_faults_add(r->faults, broker.batching->key_line, broker.batching->key_column, false,
+		                  "%s.batching is not part of kspool: the journal takes messages one by one; use "
+		                  "output.aws_kinesis.batching",
+		                  r->path);
+	for (size_t i = 0; broker.inputs && i < broker.inputs->count; i++) {
+		char step[48];
+		size_t inner;
+
+		(void)snprintf(step, sizeof step, "inputs.%zu", i);
+		inner = reader_enter(r, step);
+		read_input(r, config, &broker.inputs->children[i], around);
+		reader_leave(r, inner);
+	}
+	reader_leave(r, length);
+}
+
+static const struct config_node *find_component(struct reader *r, const struct config_node *node, size_t *ret_kind)
+{
+	const struct config_node *found = NULL;
+
+	for (size_t i = 0; node->kind == NODE_MAP && i < node->count; i++) {
+		const struct config_node *member = &node->children[i];
+		size_t kind = 0;
+
+		while (kind < KIND_COUNT && strcmp(kinds[kind].name, member->key) != 0)
+			kind++;
+		if ((kind == KIND_COUNT && strcmp(member->key, "broker") != 0) || member->repeated)
+			continue;
+		if (found) {
+			config_faults_add(r->faults, member->key_line, member->key_column, false,
+			                  "%s holds both %s and %s; several inputs go into broker.inputs", r->path,
+			                  found->key, member->key);
+			return found;
+		}
+		found = member;
+		*ret_kind = kind;
+	}
+	return found;
+}
+
+/* Nothing but the frame: any other key was told of as unknown or foreign already. */
+static bool names_nothing(const struct config_node *node)
+{
+	for (size_t i = 0; i < node->count; i++)
+		if (!section_find(section_input(), node->children[i].key))
+			return false;
+	return true;
+}
+
+static void read_input(struct reader *r, struct config *config, const struct config_node *node,
+                       const struct brokers *around)
+{
+	static const struct key_handler handlers[] = {{"stdin", NULL},         {"file", NULL},   {"http_server", NULL},
+	                                              {"socket_server", NULL}, {"broker", NULL}, {NULL, NULL}};
+	static const struct section_extras extras = {.handlers = handlers, .foreign = foreign_input};
+	struct config_input frame = {0};
+	struct brokers here = {.outer = around};
+	const struct config_node *component;
+	size_t kind = KIND_COUNT;
+
+	section_read(r, section_input(), node, &frame, &extras);
+	component = find_component(r, node, &kind);
+	here.processors = frame.processors;
+	if (component && kind < KIND_COUNT) {
+		struct config_input *input;
+
+		read_kind(r, config, component, (enum input_kind)kind);
+		input = &config->inputs[config->input_count - 1];
+		input->label = take(frame.label);
+		input->processors = frame.processors;
+		merge_processors(input, around);
+		if (!input->label)
+			input->label = mem_string("");
+	} else if (component) {
+		read_broker(r, config, component, &here);
+	} else if (!node->unset && (node->kind == NODE_MAP || tree_is_null(node)) && names_nothing(node)) {
+		config_faults_add(r->faults, node->key_line ? node->key_line : node->line,
+		                  node->key_line ? node->key_column : node->column, false,
+		                  "%s names no input; write one of stdin, file, http_server, socket_server, broker",
+		                  r->path);
+	}
+	free(frame.label);
+}
+
+void component_read_input(struct reader *r, const struct config_node *node, void *base)
+{
+	size_t length = reader_enter(r, "input");
+
+	read_input(r, base, node, NULL);
+	reader_leave(r, length);
+}

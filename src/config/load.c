@@ -1,0 +1,243 @@
+#include "config/config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "base/mem.h"
+#include "config/components.h"
+#include "config/expand.h"
+#include "config/faults.h"
+#include "config/options.h"
+#include "config/rules.h"
+#include "config/tree.h"
+
+static const char lint_disable[] = "# BENTHOS LINT DISABLE";
+
+static void read_pipeline(struct reader *r, const struct config_node *node, void *base)
+{
+	size_t length = reader_enter(r, "pipeline");
+
+	section_read(r, section_pipeline(), node, base, NULL);
+	reader_leave(r, length);
+}
+
+static void refuse_resources(struct reader *r, const struct config_node *node, void *base)
+{
+	(void)base;
+	if (node->count > 0)
+		config_faults_add(
+		    r->faults, node->key_line, node->key_column, false,
+		    "%s is not part of kspool: write inputs under input (broker for several) and the stream under "
+		    "output",
+		    node->key);
+}
+
+static const struct key_handler root_handlers[] = {
+    {"input", component_read_input},
+    {"buffer", component_read_buffer},
+    {"pipeline", read_pipeline},
+    {"output", component_read_output},
+    {"metrics", component_read_metrics},
+    {"tracer", component_read_tracer},
+    {"input_resources", refuse_resources},
+    {"output_resources", refuse_resources},
+    {"error_handling", NULL}, /* how Redpanda Connect treats failed messages: kspool.processor_error says it here */
+    {"tests", NULL},          /* unit tests of a file, for another program */
+    {NULL, NULL},
+};
+
+static const char *foreign_root(const char *key)
+{
+	static const struct {
+		const char *key;
+		const char *sentence;
+	} rows[] = {
+	    {"redpanda", "redpanda: the enterprise section of Redpanda Connect is not part of kspool"},
+	    {"resources",
+	     "resources is an old section of Redpanda Connect; use processor_resources, rate_limit_resources, "
+	     "cache_resources"},
+	    {"stream", "stream belongs to output.aws_kinesis"},
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		if (strcmp(rows[i].key, key) == 0)
+			return rows[i].sentence;
+	return NULL;
+}
+
+static void report_missing_root(struct reader *r, const struct config_node *root)
+{
+	if (root->kind == NODE_LIST || (root->kind == NODE_SCALAR && root->scalar))
+		return;
+	if (!tree_member(root, "input"))
+		config_faults_add(r->faults, 1, 1, false,
+		                  "input is required: stdin, file, http_server, socket_server, or broker over several");
+	if (!tree_member(root, "buffer"))
+		config_faults_add(r->faults, 1, 1, false, "%s", MISSING_BUFFER);
+	if (!tree_member(root, "output"))
+		config_faults_add(
+		    r->faults, 1, 1, false,
+		    "output is required: add output: { aws_kinesis: { stream: NAME, partition_key: ... } }");
+}
+
+static const struct option_section *(*const frames[])(void) = {section_root, section_pipeline, section_buffer,
+                                                               section_output, section_metrics};
+
+static struct config *new_config(const char *name)
+{
+	struct config *config = mem_zero(sizeof *config);
+
+	config->file = mem_string(name);
+	config->metrics_prometheus = true;
+	for (size_t i = 0; i < sizeof frames / sizeof *frames; i++)
+		section_defaults(frames[i](), config);
+	return config;
+}
+
+void config_free(struct config *config)
+{
+	if (!config)
+		return;
+	for (size_t i = 0; i < sizeof frames / sizeof *frames; i++)
+		section_free(frames[i](), config);
+	for (size_t i = 0; i < config->input_count; i++)
+		input_fini(&config->inputs[i]);
+	free(config->inputs);
+	tree_free(config->tree);
+	free(config->file);
+	free(config);
+}
+
+static void read_tree(struct config *config, const struct config_load_options *options, struct config_faults *faults)
+{
+	static const struct section_extras extras = {.handlers = root_handlers, .foreign = foreign_root};
+	struct reader reader = {.faults = faults, .for_run = options->for_run};
+
+	section_read(&reader, section_root(), config->tree, config, &extras);
+	report_missing_root(&reader, config->tree);
+	if (!config->output_label)
+		config->output_label = mem_string("");
+	rules_check(config, faults);
+}
+
+enum err config_parse(const char *name, const char *text, size_t length, const struct config_load_options *options,
+                      struct config **ret, struct config_faults *faults, struct error *e)
+{
+	static const struct config_load_options none = {0};
+	struct config *config = new_config(name);
+	struct expansion x = {0};
+	size_t errors;
+
+	*ret = NULL;
+	memset(faults, 0, sizeof *faults);
+	if (!options)
+		options = &none;
+	if (length > TREE_BYTES_MAX)
+		config_faults_add(faults, 1, 1, false, "the file is larger than 1 MiB");
+	else if (expand(&x, text, length, options->skip_env_check, faults))
+		config->tree = tree_parse(&x, faults);
+	for (size_t i = 0; config->tree && i < options->set_count; i++)
+		tree_set(config->tree, options->sets[i], faults);
+	if (config->tree)
+		read_tree(config, options, faults);
+	expansion_fini(&x);
+	if (length >= sizeof lint_disable - 1 && memcmp(text, lint_disable, sizeof lint_disable - 1) == 0)
+		faults_drop_warnings(faults);
+	faults_sort(faults);
+	errors = faults_count_errors(faults);
+	if (errors == 0) {
+		*ret = config;
+		return ERR_OK;
+	}
+	config_free(config);
+	return error_set(e, ERR_CONFIG, "%s: %zu %s", name, errors, errors == 1 ? "fault" : "faults");
+}
+
+/* Who may have written what we obey: only root and ourselves. */
+static enum err check_file(const char *path, int fd, bool for_run, struct config_faults *warnings, struct error *e)
+{
+	struct stat st;
+	const char *wrong = NULL;
+
+	if (fstat(fd, &st) != 0)
+		return error_set_errno(e, ERR_NOINPUT, "cannot examine %s", path);
+	if (S_ISDIR(st.st_mode) || (for_run && !S_ISREG(st.st_mode)))
+		return error_set(e, ERR_NOINPUT, "%s is not a regular file", path);
+	if (!S_ISREG(st.st_mode))
+		return ERR_OK;
+	if (st.st_mode & (S_IWGRP | S_IWOTH))
+		wrong = "can be written by others; run: chmod go-w";
+	else if (st.st_uid != 0 && st.st_uid != geteuid())
+		wrong = "belongs neither to root nor to the user of this process; run: chown root";
+	if (wrong && for_run)
+		return error_set(e, ERR_ENVIRONMENT, "%s %s %s", path, wrong, path);
+	if (wrong)
+		config_faults_add(warnings, 1, 1, true, "`kspool run` will refuse this file: it %s %s", wrong, path);
+	return ERR_OK;
+}
+
+static enum err read_all(const char *path, int fd, struct buf *ret, struct error *e)
+{
+	for (;;) {
+		char *room;
+		ssize_t n;
+
+		if (buf_reserve(ret, 65536, &room) != ERR_OK)
+			return error_set(e, ERR_CONFIG, "%s is larger than 1 MiB", path);
+		n = read(fd, room, 65536);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return error_set_errno(e, ERR_NOINPUT, "cannot read %s", path);
+		if (n == 0)
+			return ERR_OK;
+		buf_advance(ret, (size_t)n);
+	}
+}
+
+/* Opens without following a link at the end of the path and without waiting on a FIFO. "-" is standard input. */
+static enum err open_file(const char *path, bool for_run, int *ret_fd, struct error *e)
+{
+	if (strcmp(path, "-") == 0 && for_run)
+		return error_set(e, ERR_USAGE, "a configuration to run cannot come from standard input: name a file");
+	*ret_fd = strcmp(path, "-") == 0 ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
+	                                 : open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK);
+	if (*ret_fd >= 0)
+		return ERR_OK;
+	if (errno == ELOOP)
+		return error_set(e, ERR_NOINPUT, "%s is a symbolic link; name the file itself", path);
+	return error_set_errno(e, ERR_NOINPUT, "cannot open %s", path);
+}
+
+enum err config_load(const char *path, const struct config_load_options *options, struct config **ret,
+                     struct config_faults *faults, struct error *e)
+{
+	struct config_faults warnings = {0};
+	struct buf text CLEANUP(buf_fini);
+	bool for_run = options && options->for_run;
+	int fd AUTOCLOSE = -1;
+	enum err err;
+
+	*ret = NULL;
+	memset(faults, 0, sizeof *faults);
+	buf_init(&text, TREE_BYTES_MAX + 2 * 65536);
+	err = open_file(path, for_run, &fd, e);
+	if (err == ERR_OK)
+		err = check_file(path, fd, for_run, &warnings, e);
+	if (err == ERR_OK)
+		err = read_all(path, fd, &text, e);
+	if (err == ERR_OK) {
+		err = config_parse(path, text.data ? text.data : "", text.len, options, ret, faults, e);
+		for (size_t i = 0; i < warnings.count; i++)
+			config_faults_add(faults, 1, 1, true, "%s", warnings.items[i].text);
+		faults_sort(faults);
+	} else if (err == ERR_CONFIG) {
+		config_faults_add(faults, 1, 1, false, "the file is larger than 1 MiB");
+	}
+	config_faults_fini(&warnings);
+	return err;
+}

@@ -1,0 +1,257 @@
+/*
+ * archive: all messages of a batch become one.
+ *
+ *   concatenate  bodies one after another
+ *   lines        bodies joined by "\n", none at the end
+ *   json_array   each body parsed, one JSON array
+ *   binary       u32 big-endian count, then per message u32 big-endian length and bytes
+ *   tar, zip     one entry a message, named by `path`, mode 0666, the present time (libarchive)
+ *
+ * The result has the first message's metadata and stands for every row of the batch.
+ */
+#include <archive.h>
+#include <archive_entry.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "pipeline/stage.h"
+#include "value/json.h"
+
+enum { BODY_MAX_BYTES = 64 << 20, PATH_MAX_BYTES = 4096, ARENA_MAX_BYTES = 256 << 20, ENTRY_MODE = 0666 };
+
+struct archiver {
+	bool (*join)(const struct archiver *a, struct runner *r, const struct pipeline_batch *batch, struct buf *out,
+	             struct error *e);
+	struct bloblang_template *path;
+	bool zip;
+};
+
+static bool join_concatenate(const struct archiver *a, struct runner *r, const struct pipeline_batch *batch,
+                             struct buf *out, struct error *e)
+{
+	(void)a;
+	(void)r;
+	(void)e;
+	for (size_t i = 0; i < batch->count; i++)
+		(void)buf_add(out, message_body(batch->items[i]), batch->items[i]->body_bytes);
+	return true;
+}
+
+static bool join_lines(const struct archiver *a, struct runner *r, const struct pipeline_batch *batch, struct buf *out,
+                       struct error *e)
+{
+	(void)a;
+	(void)r;
+	(void)e;
+	for (size_t i = 0; i < batch->count; i++) {
+		if (i > 0)
+			(void)buf_add_char(out, '\n');
+		(void)buf_add(out, message_body(batch->items[i]), batch->items[i]->body_bytes);
+	}
+	return true;
+}
+
+static void add_u32(struct buf *out, uint32_t v)
+{
+	const unsigned char bytes[4] = {(unsigned char)(v >> 24), (unsigned char)(v >> 16), (unsigned char)(v >> 8),
+	                                (unsigned char)v};
+
+	(void)buf_add(out, bytes, sizeof bytes);
+}
+
+static bool join_binary(const struct archiver *a, struct runner *r, const struct pipeline_batch *batch, struct buf *out,
+                        struct error *e)
+{
+	(void)a;
+	(void)r;
+	(void)e;
+	add_u32(out, (uint32_t)batch->count);
+	for (size_t i = 0; i < batch->count; i++) {
+		add_u32(out, batch->items[i]->body_bytes);
+		(void)buf_add(out, message_body(batch->items[i]), batch->items[i]->body_bytes);
+	}
+	return true;
+}
+
+static bool add_document(struct arena *arena, const struct message *m, struct buf *out, struct error *e)
+{
+	const struct json_style style = {0};
+	const char *wrong;
+	struct value document;
+	struct text text;
+
+	if (!json_parse(arena, (const char *)message_body(m), m->body_bytes, &document, &wrong)) {
+		(void)error_set(e, ERR_INPUT, "failed to parse message as JSON: %s", wrong);
+		return false;
+	}
+	text_init(&text, arena);
+	if (!json_print(&text, document, &style)) {
+		(void)error_set(e, ERR_INPUT, "failed to print message as JSON");
+		return false;
+	}
+	(void)buf_add(out, text_end(&text), text.length);
+	return true;
+}
+
+static bool join_json_array(const struct archiver *a, struct runner *r, const struct pipeline_batch *batch,
+                            struct buf *out, struct error *e)
+{
+	struct arena arena;
+	bool ok = true;
+
+	(void)a;
+	(void)r;
+	arena_init(&arena, ARENA_MAX_BYTES);
+	(void)buf_add_char(out, '[');
+	for (size_t i = 0; ok && i < batch->count; i++) {
+		if (i > 0)
+			(void)buf_add_char(out, ',');
+		arena_reset(&arena);
+		ok = add_document(&arena, batch->items[i], out, e);
+	}
+	(void)buf_add_char(out, ']');
+	arena_fini(&arena);
+	return ok;
+}
+
+static la_ssize_t write_to_buf(struct archive *archive, void *arg, const void *bytes, size_t length)
+{
+	if (buf_add(arg, bytes, length) != ERR_OK) {
+		archive_set_error(archive, ARCHIVE_FATAL, "the archive is larger than %d bytes", BODY_MAX_BYTES);
+		return -1;
+	}
+	return (la_ssize_t)length;
+}
+
+static bool add_entry(const struct archiver *a, struct runner *r, const struct pipeline_batch *batch, size_t i,
+                      struct archive *archive)
+{
+	struct bloblang_batch context = stage_batch(batch, i);
+	struct archive_entry *entry = archive_entry_new();
+	struct error e = {.code = ERR_OK};
+	struct buf path;
+	bool ok;
+
+	buf_init(&path, PATH_MAX_BYTES);
+	if (bloblang_template_render(a->path, r->evaluator, &context, &path, &e) != ERR_OK) {
+		LOG_LIMITED(LOG_ERROR, "archive: path failed", LOG_S("error", e.text));
+		buf_clear(&path);
+	}
+	archive_entry_set_pathname(entry, path.data ? path.data : "");
+	archive_entry_set_size(entry, batch->items[i]->body_bytes);
+	archive_entry_set_filetype(entry, AE_IFREG);
+	archive_entry_set_perm(entry, ENTRY_MODE);
+	archive_entry_set_mtime(entry, (time_t)(clock_wall_ns() / NS_PER_S), 0);
+	ok = archive_write_header(archive, entry) >= ARCHIVE_WARN &&
+	     archive_write_data(archive, message_body(batch->items[i]), batch->items[i]->body_bytes) ==
+	         (la_ssize_t)batch->items[i]->body_bytes;
+	buf_fini(&path);
+	archive_entry_free(entry);
+	return ok;
+}
+
+static bool join_entries(const struct archiver *a, struct runner *r, const struct pipeline_batch *batch,
+                         struct buf *out, struct error *e)
+{
+	struct archive *archive = archive_write_new();
+	bool ok = archive != NULL;
+
+	if (ok && a->zip)
+		ok = archive_write_set_format_zip(archive) == ARCHIVE_OK &&
+		     archive_write_zip_set_compression_deflate(archive) == ARCHIVE_OK;
+	else if (ok)
+		ok = archive_write_set_format_pax_restricted(archive) == ARCHIVE_OK;
+	ok = ok && archive_write_set_bytes_per_block(archive, 0) == ARCHIVE_OK &&
+	     archive_write_open(archive, out, NULL, write_to_buf, NULL) == ARCHIVE_OK;
+	for (size_t i = 0; ok && i < batch->count; i++)
+		ok = add_entry(a, r, batch, i, archive);
+	ok = ok && archive_write_close(archive) == ARCHIVE_OK;
+	if (!ok)
+		(void)error_set(e, ERR_INPUT, "failed to create archive: %s",
+		                archive && archive_error_string(archive) ? archive_error_string(archive) : "no memory");
+	if (archive)
+		(void)archive_write_free(archive);
+	return ok;
+}
+
+void process_archive_compile(struct compiler *c, const struct config_node *node, void **ret_state)
+{
+	static const struct {
+		const char *name;
+		bool (*join)(const struct archiver *, struct runner *, const struct pipeline_batch *, struct buf *,
+		             struct error *);
+		bool zip;
+	} formats[] = {
+	    {"concatenate", join_concatenate, false},
+	    {"lines", join_lines, false},
+	    {"json_array", join_json_array, false},
+	    {"binary", join_binary, false},
+	    {"tar", join_entries, false},
+	    {"zip", join_entries, true},
+	};
+	struct archiver *a = mem_zero(sizeof *a);
+	const char *format;
+	struct fields f;
+
+	fields_begin(&f, c, node);
+	format = fields_text(&f, "format", NULL, true);
+	a->path = fields_template(&f, "path", "", false);
+	fields_end(&f);
+	for (size_t i = 0; format && i < sizeof formats / sizeof *formats; i++)
+		if (strcmp(formats[i].name, format) == 0) {
+			a->join = formats[i].join;
+			a->zip = formats[i].zip;
+		}
+	if (format && !a->join)
+		compile_fault(c, node,
+		              "format %s not recognised; one of concatenate, lines, json_array, binary, tar, zip",
+		              format);
+	*ret_state = a;
+}
+
+void archiver_free(void *state)
+{
+	struct archiver *a = state;
+
+	bloblang_template_free(a->path);
+	free(a);
+}
+
+/* On failure the batch goes on as it was, every message flagged. */
+void process_archive_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
+{
+	const struct archiver *a = s->state;
+	struct pipeline_batch moved = *batch;
+	struct error e = {.code = ERR_OK};
+	struct message *joined;
+	struct buf body;
+	bool ok;
+
+	memset(batch, 0, sizeof *batch);
+	buf_init(&body, BODY_MAX_BYTES);
+	ok = a->join(a, r, &moved, &body, &e);
+	if (ok && body.overflow) {
+		(void)error_set(&e, ERR_TOOBIG, "the archive is larger than %d bytes", BODY_MAX_BYTES);
+		ok = false;
+	}
+	if (ok) {
+		joined = message_with_body(moved.items[0], message_meta(moved.items[0]), moved.items[0]->meta_bytes,
+		                           body.data ? body.data : "", body.len);
+		stage_join_origins(joined, &moved);
+		for (size_t i = 1; i < moved.count; i++)
+			for (const struct message_key *k = moved.items[i]->keys; k; k = k->next)
+				message_key_add(joined, k->cache, k->ttl_ms, k->key, k->bytes);
+		pipeline_batch_fini(&moved);
+		batches_add_one(out, joined);
+	} else {
+		for (size_t i = 0; i < moved.count; i++)
+			stage_fail(s, moved.items[i], e.text);
+		batches_add(out, &moved);
+	}
+	buf_fini(&body);
+}

@@ -1,0 +1,326 @@
+/* Processors on single messages and on the shape of a batch. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/num.h"
+#include "pipeline/stage.h"
+
+enum { BODY_MAX_BYTES = 64 << 20, PARTS_DEFAULT_MAX = 100, PART_DEFAULT_MAX = 1 << 30 };
+
+/* Hands the whole batch on as it is. */
+static void pass(struct pipeline_batch *batch, struct batches *out)
+{
+	struct pipeline_batch moved = *batch;
+
+	memset(batch, 0, sizeof *batch);
+	batches_add(out, &moved);
+}
+
+/* Acknowledges the whole batch away: its rows vanish and are counted filtered. */
+static void drop(struct pipeline_batch *batch)
+{
+	for (size_t i = 0; i < batch->count; i++)
+		message_free(batch->items[i]);
+	batch->count = 0;
+}
+
+void process_noop_compile(struct compiler *c, const struct config_node *node, void **ret_state)
+{
+	struct fields f;
+
+	fields_begin(&f, c, node);
+	fields_end(&f);
+	*ret_state = NULL;
+}
+
+void process_noop_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
+{
+	(void)s;
+	(void)r;
+	pass(batch, out);
+}
+
+void process_mapping_compile(struct compiler *c, const struct config_node *node, void **ret_state)
+{
+	*ret_state = compile_mapping(c, node);
+}
+
+void mapping_free(void *state) { bloblang_mapping_free(state); }
+
+/* Every message sees the batch as it came, so results replace messages only at the end. */
+static void run_mapping(const struct stage *s, struct runner *r, struct pipeline_batch *batch, bool mutate,
+                        struct batches *out)
+{
+	struct message **results = mem_array(batch->count, sizeof *results);
+	struct pipeline_batch kept = {0};
+
+	for (size_t i = 0; i < batch->count; i++) {
+		struct bloblang_batch context = stage_batch(batch, i);
+		struct error e = {.code = ERR_OK};
+
+		if (bloblang_mapping_run(s->state, r->evaluator, &context, mutate, &results[i], &e) == ERR_OK)
+			continue;
+		results[i] =
+		    message_with_body(batch->items[i], message_meta(batch->items[i]), batch->items[i]->meta_bytes,
+		                      message_body(batch->items[i]), batch->items[i]->body_bytes);
+		stage_fail(s, results[i], e.text);
+	}
+	for (size_t i = 0; i < batch->count; i++) {
+		if (results[i]) {
+			results[i]->place = batch->items[i]->place;
+			pipeline_batch_add(&kept, results[i]);
+		}
+		message_free(batch->items[i]);
+	}
+	free(results);
+	batches_add(out, &kept);
+}
+
+void process_mapping_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
+{
+	run_mapping(s, r, batch, false, out);
+}
+
+void process_mutation_compile(struct compiler *c, const struct config_node *node, void **ret_state)
+{
+	*ret_state = compile_mapping(c, node);
+}
+
+void process_mutation_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
+{
+	run_mapping(s, r, batch, true, out);
+}
+
+struct bounds {
+	int64_t max_part_size, min_part_size, max_parts, min_parts;
+};
+
+void process_bounds_check_compile(struct compiler *c, const struct config_node *node, void **ret_state)
+{
+	struct bounds *b = mem_zero(sizeof *b);
+	struct fields f;
+
+	fields_begin(&f, c, node);
+	b->max_part_size = fields_int(&f, "max_part_size", PART_DEFAULT_MAX);
+	b->min_part_size = fields_int(&f, "min_part_size", 1);
+	b->max_parts = fields_int(&f, "max_parts", PARTS_DEFAULT_MAX);
+	b->min_parts = fields_int(&f, "min_parts", 1);
+	fields_end(&f);
+	*ret_state = b;
+}
+
+void process_bounds_check_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch,
+                              struct batches *out)
+{
+	const struct bounds *b = s->state;
+	bool within = (int64_t)batch->count <= b->max_parts && (int64_t)batch->count >= b->min_parts;
+
+	(void)r;
+	for (size_t i = 0; within && i < batch->count; i++)
+		within = (int64_t)batch->items[i]->body_bytes <= b->max_part_size &&
+		         (int64_t)batch->items[i]->body_bytes >= b->min_part_size;
+	if (within) {
+		pass(batch, out);
+		return;
+	}
+	LOG_LIMITED(LOG_WARN, "bounds_check dropped a batch", LOG_U("messages", batch->count),
+	            LOG_S("path", s->where.path), LOG_S("outcome", "counted filtered"));
+	drop(batch);
+}
+
+struct split {
+	int64_t size, byte_size;
+};
+
+void process_split_compile(struct compiler *c, const struct config_node *node, void **ret_state)
+{
+	struct split *split = mem_zero(sizeof *split);
+	struct fields f;
+
+	fields_begin(&f, c, node);
+	split->size = fields_int(&f, "size", 1);
+	split->byte_size = fields_int(&f, "byte_size", 0);
+	fields_end(&f);
+	*ret_state = split;
+}
+
+void process_split_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
+{
+	const struct split *split = s->state;
+	struct pipeline_batch next = {0};
+	int64_t bytes = 0;
+
+	(void)r;
+	for (size_t i = 0; i < batch->count; i++) {
+		int64_t more = batch->items[i]->body_bytes;
+
+		if ((split->size > 0 && (int64_t)next.count >= split->size) ||
+		    (split->byte_size > 0 && bytes + more > split->byte_size)) {
+			batches_add(out, &next);
+			bytes = 0;
+		}
+		pipeline_batch_add(&next, batch->items[i]);
+		bytes += more;
+	}
+	batches_add(out, &next);
+}
+
+struct parts {
+	size_t count;
+	int64_t index[];
+};
+
+void process_select_parts_compile(struct compiler *c, const struct config_node *node, void **ret_state)
+{
+	const struct config_node *list;
+	struct parts *parts;
+	struct fields f;
+
+	fields_begin(&f, c, node);
+	list = fields_node(&f, "parts");
+	parts = mem_zero(sizeof *parts + (list ? list->count : 0) * sizeof *parts->index);
+	for (size_t i = 0; list && i < list->count; i++)
+		if (list->kind != NODE_LIST || list->children[i].kind != NODE_SCALAR || !list->children[i].scalar ||
+		    !num_parse_i64(list->children[i].scalar, &parts->index[parts->count++]))
+			compile_fault(c, list, "field parts: expected a list of whole numbers");
+	fields_end(&f);
+	*ret_state = parts;
+}
+
+void process_select_parts_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch,
+                              struct batches *out)
+{
+	const struct parts *parts = s->state;
+	struct pipeline_batch chosen = {0};
+
+	(void)r;
+	for (size_t i = 0; i < parts->count; i++) {
+		int64_t index = parts->index[i] < 0 ? (int64_t)batch->count + parts->index[i] : parts->index[i];
+
+		if (index >= 0 && index < (int64_t)batch->count) {
+			const struct message *m = batch->items[index];
+			struct message *copy =
+			    message_with_body(m, message_meta(m), m->meta_bytes, message_body(m), m->body_bytes);
+
+			stage_share_origins(copy, m);
+			pipeline_batch_add(&chosen, copy);
+		}
+	}
+	drop(batch);
+	batches_add(out, &chosen);
+}
+
+struct insert {
+	int64_t index;
+	struct bloblang_template *content;
+};
+
+void process_insert_part_compile(struct compiler *c, const struct config_node *node, void **ret_state)
+{
+	struct insert *insert = mem_zero(sizeof *insert);
+	struct fields f;
+
+	fields_begin(&f, c, node);
+	insert->index = fields_int(&f, "index", -1);
+	insert->content = fields_template(&f, "content", "", false);
+	fields_end(&f);
+	*ret_state = insert;
+}
+
+void insert_part_free(void *state)
+{
+	struct insert *insert = state;
+
+	bloblang_template_free(insert->content);
+	free(insert);
+}
+
+/* The new message stands for what the first of the batch stands for. */
+void process_insert_part_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
+{
+	const struct insert *insert = s->state;
+	struct bloblang_batch context = stage_batch(batch, 0);
+	int64_t count = (int64_t)batch->count, index = insert->index;
+	struct error e = {.code = ERR_OK};
+	struct pipeline_batch grown = {0};
+	struct message *new;
+	struct buf text;
+
+	buf_init(&text, BODY_MAX_BYTES);
+	if (bloblang_template_render(insert->content, r->evaluator, &context, &text, &e) != ERR_OK) {
+		LOG_LIMITED(LOG_ERROR, "insert_part: content failed", LOG_S("error", e.text));
+		buf_fini(&text);
+		pass(batch, out);
+		return;
+	}
+	new = message_with_body(batch->items[0], message_meta(batch->items[0]), batch->items[0]->meta_bytes,
+	                        text.data ? text.data : "", text.len);
+	stage_share_origins(new, batch->items[0]);
+	buf_fini(&text);
+	index = index < 0 ? count + index + 1 : index;
+	index = index < 0 ? 0 : index > count ? count : index;
+	for (int64_t i = 0; i <= count; i++) {
+		if (i == index)
+			pipeline_batch_add(&grown, new);
+		if (i < count)
+			pipeline_batch_add(&grown, batch->items[i]);
+	}
+	batches_add(out, &grown);
+}
+
+void template_free(void *state) { bloblang_template_free(state); }
+
+void process_group_by_value_compile(struct compiler *c, const struct config_node *node, void **ret_state)
+{
+	struct fields f;
+
+	fields_begin(&f, c, node);
+	*ret_state = fields_template(&f, "value", NULL, true);
+	fields_end(&f);
+}
+
+struct value_group {
+	char *value;
+	size_t length;
+	struct pipeline_batch batch;
+};
+
+static struct value_group *group_for(struct value_group *groups, size_t *count, const char *value, size_t length)
+{
+	for (size_t i = 0; i < *count; i++)
+		if (groups[i].length == length && memcmp(groups[i].value, value, length) == 0)
+			return &groups[i];
+	groups[*count] = (struct value_group){.value = mem_string_n(value, length), .length = length};
+	return &groups[(*count)++];
+}
+
+void process_group_by_value_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch,
+                                struct batches *out)
+{
+	struct value_group *groups = mem_array(batch->count, sizeof *groups);
+	size_t count = 0;
+
+	for (size_t i = 0; i < batch->count; i++) {
+		struct bloblang_batch context = stage_batch(batch, i);
+		struct error e = {.code = ERR_OK};
+		struct buf text;
+
+		buf_init(&text, BODY_MAX_BYTES);
+		if (bloblang_template_render(s->state, r->evaluator, &context, &text, &e) != ERR_OK) {
+			stage_fail(s, batch->items[i], e.text);
+			buf_clear(&text);
+		}
+		pipeline_batch_add(&group_for(groups, &count, text.data ? text.data : "", text.len)->batch,
+		                   batch->items[i]);
+		buf_fini(&text);
+	}
+	for (size_t i = 0; i < count; i++) {
+		free(groups[i].value);
+		batches_add(out, &groups[i].batch);
+	}
+	free(groups);
+}

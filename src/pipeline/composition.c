@@ -1,0 +1,499 @@
+/* Processors that run processors: for_each, processors, try, catch, try_catch, switch, group_by, while, resource. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "pipeline/stage.h"
+
+enum { LOOPS_MAX = 10000 };
+
+/* for_each, processors, try, catch, resource: a bare list. */
+static void children_compile(struct compiler *c, const struct config_node *node, void **ret_state)
+{
+	struct stages *children = mem_zero(sizeof *children);
+
+	stages_compile(c, node, children);
+	*ret_state = children;
+}
+
+void children_free(void *state)
+{
+	stages_free(state);
+	free(state);
+}
+
+void process_for_each_compile(struct compiler *c, const struct config_node *node, void **ret_state)
+{
+	children_compile(c, node, ret_state);
+}
+
+void process_for_each_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
+{
+	struct pipeline_batch joined = {0};
+
+	for (size_t i = 0; i < batch->count; i++) {
+		struct batches one = {0};
+		struct pipeline_batch result;
+
+		batches_add_one(&one, batch->items[i]);
+		stages_run(s->state, r, &one);
+		batches_join(&one, &result);
+		for (size_t k = 0; k < result.count; k++)
+			pipeline_batch_add(&joined, result.items[k]);
+		free(result.items);
+	}
+	batches_add(out, &joined);
+}
+
+void process_processors_compile(struct compiler *c, const struct config_node *node, void **ret_state)
+{
+	children_compile(c, node, ret_state);
+}
+
+void process_processors_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
+{
+	struct batches all = {0};
+	struct pipeline_batch moved = *batch;
+
+	memset(batch, 0, sizeof *batch);
+	batches_add(&all, &moved);
+	stages_run(s->state, r, &all);
+	for (size_t i = 0; i < all.count; i++)
+		batches_add(out, &all.items[i]);
+	free(all.items);
+}
+
+/* Each message alone through the stages; a message that failed before or on the way skips what is left. */
+static void try_stages(const struct stages *stages, struct runner *r, struct message *m, struct pipeline_batch *result)
+{
+	struct batches all = {0};
+	struct pipeline_batch joined;
+
+	batches_add_one(&all, m);
+	for (size_t i = 0; i < stages->count; i++) {
+		const struct stages single = {.items = &stages->items[i], .count = 1};
+		struct batches next = {0};
+
+		for (size_t k = 0; k < all.count; k++) {
+			struct batches one = {0};
+
+			if (all.items[k].items[0]->failure) {
+				batches_add(&next, &all.items[k]);
+				continue;
+			}
+			batches_add(&one, &all.items[k]);
+			stages_run(&single, r, &one);
+			for (size_t n = 0; n < one.count; n++)
+				batches_add(&next, &one.items[n]);
+			free(one.items);
+		}
+		free(all.items);
+		all = next;
+	}
+	batches_join(&all, &joined);
+	for (size_t i = 0; i < joined.count; i++)
+		pipeline_batch_add(result, joined.items[i]);
+	free(joined.items);
+}
+
+void process_try_compile(struct compiler *c, const struct config_node *node, void **ret_state)
+{
+	children_compile(c, node, ret_state);
+}
+
+void process_try_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
+{
+	struct pipeline_batch result = {0};
+
+	for (size_t i = 0; i < batch->count; i++)
+		try_stages(s->state, r, batch->items[i], &result);
+	batches_add(out, &result);
+}
+
+/* Failed messages, each alone, through all children; afterwards every flag is cleared. */
+static void catch_stages(const struct stages *stages, struct runner *r, struct pipeline_batch *batch,
+                         struct pipeline_batch *result)
+{
+	for (size_t i = 0; i < batch->count; i++) {
+		struct pipeline_batch caught;
+		struct batches one = {0};
+
+		if (!batch->items[i]->failure) {
+			pipeline_batch_add(result, batch->items[i]);
+			continue;
+		}
+		batches_add_one(&one, batch->items[i]);
+		stages_run(stages, r, &one);
+		batches_join(&one, &caught);
+		for (size_t k = 0; k < caught.count; k++)
+			pipeline_batch_add(result, caught.items[k]);
+		free(caught.items);
+	}
+	for (size_t i = 0; i < result->count; i++)
+		message_fail(result->items[i], NULL, NULL);
+}
+
+void process_catch_compile(struct compiler *c, const struct config_node *node, void **ret_state)
+{
+	children_compile(c, node, ret_state);
+}
+
+void process_catch_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
+{
+	struct pipeline_batch result = {0};
+
+	catch_stages(s->state, r, batch, &result);
+	batches_add(out, &result);
+}
+
+struct try_catch {
+	struct stages tried;
+	struct stages recovery;
+	char *error_metadata;
+};
+
+void process_try_catch_compile(struct compiler *c, const struct config_node *node, void **ret_state)
+{
+	struct try_catch *t = mem_zero(sizeof *t);
+	struct fields f;
+
+	fields_begin(&f, c, node);
+	fields_processors(&f, "processors", &t->tried);
+	fields_processors(&f, "catch", &t->recovery);
+	t->error_metadata = mem_string(fields_text(&f, "error_metadata", "error", false));
+	fields_end(&f);
+	*ret_state = t;
+}
+
+void try_catch_free(void *state)
+{
+	struct try_catch *t = state;
+
+	stages_free(&t->tried);
+	stages_free(&t->recovery);
+	free(t->error_metadata);
+	free(t);
+}
+
+/* The recovery list finds the error's text in metadata. */
+static struct message *with_error_metadata(struct message *m, const char *key)
+{
+	struct message *new;
+	struct buf meta;
+
+	if (!m->failure || !key[0])
+		return m;
+	stage_meta_with(m, key, m->failure, strlen(m->failure), &meta);
+	new = message_with_body(m, meta.data, meta.len, message_body(m), m->body_bytes);
+	buf_fini(&meta);
+	message_free(m);
+	return new;
+}
+
+void process_try_catch_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
+{
+	const struct try_catch *t = s->state;
+	struct pipeline_batch tried = {0}, result = {0};
+
+	for (size_t i = 0; i < batch->count; i++)
+		try_stages(&t->tried, r, batch->items[i], &tried);
+	for (size_t i = 0; i < tried.count; i++)
+		tried.items[i] = with_error_metadata(tried.items[i], t->error_metadata);
+	catch_stages(&t->recovery, r, &tried, &result);
+	free(tried.items);
+	batches_add(out, &result);
+}
+
+/* switch and group_by: a list of {check, processors}. */
+struct check_case {
+	struct bloblang_mapping *check; /* null: always */
+	struct stages stages;
+	bool fallthrough;
+};
+
+struct cases {
+	struct check_case *items;
+	size_t count;
+};
+
+static void cases_compile(struct compiler *c, const struct config_node *node, bool is_switch, void **ret_state)
+{
+	struct cases *cases = mem_zero(sizeof *cases);
+
+	*ret_state = cases;
+	if (node->kind != NODE_LIST) {
+		compile_fault(c, node, "expected a list of cases with check and processors");
+		return;
+	}
+	cases->items = mem_array(node->count, sizeof *cases->items);
+	for (size_t i = 0; i < node->count; i++) {
+		struct check_case *item = &cases->items[cases->count++];
+		struct fields f;
+
+		fields_begin(&f, c, &node->children[i]);
+		item->check = fields_mapping(&f, "check", !is_switch);
+		fields_processors(&f, "processors", &item->stages);
+		if (is_switch)
+			item->fallthrough = fields_bool(&f, "fallthrough", false);
+		if (is_switch && item->stages.count == 0)
+			compile_fault(c, &node->children[i],
+			              "a case without processors; use noop for a case that does nothing");
+		fields_end(&f);
+	}
+}
+
+void cases_free(void *state)
+{
+	struct cases *cases = state;
+
+	for (size_t i = 0; i < cases->count; i++) {
+		bloblang_mapping_free(cases->items[i].check);
+		stages_free(&cases->items[i].stages);
+	}
+	free(cases->items);
+	free(cases);
+}
+
+void process_switch_compile(struct compiler *c, const struct config_node *node, void **ret_state)
+{
+	cases_compile(c, node, true, ret_state);
+}
+
+/*
+ * The result of a switch comes back in the order of the incoming batch. Messages carry their place along; a switch
+ * inside a switch gives the outer places back at its end.
+ */
+static uint32_t *take_places(const struct pipeline_batch *batch)
+{
+	uint32_t *outer = mem_array(batch->count, sizeof *outer);
+
+	for (size_t i = 0; i < batch->count; i++) {
+		outer[i] = batch->items[i]->place;
+		batch->items[i]->place = (uint32_t)i;
+	}
+	return outer;
+}
+
+struct placed {
+	struct message *message;
+	size_t order;
+};
+
+static int compare_places(const void *a, const void *b)
+{
+	const struct placed *x = a, *y = b;
+
+	if (x->message->place != y->message->place)
+		return x->message->place < y->message->place ? -1 : 1;
+	return (x->order > y->order) - (x->order < y->order);
+}
+
+static void put_in_order(struct pipeline_batch *result, const uint32_t *outer, size_t count)
+{
+	struct placed *placed = mem_array(result->count, sizeof *placed);
+
+	for (size_t i = 0; i < result->count; i++)
+		placed[i] = (struct placed){result->items[i], i};
+	qsort(placed, result->count, sizeof *placed, compare_places);
+	for (size_t i = 0; i < result->count; i++) {
+		result->items[i] = placed[i].message;
+		if (result->items[i]->place < count)
+			result->items[i]->place = outer[result->items[i]->place];
+	}
+	free(placed);
+}
+
+/* Parts `remaining` into those that pass the case and those that do not; an erring check ends the message's way. */
+static void test_case(const struct stage *s, struct runner *r, const struct check_case *item,
+                      struct pipeline_batch *remaining, struct pipeline_batch *passed, struct pipeline_batch *result)
+{
+	struct pipeline_batch failed = {0};
+
+	for (size_t i = 0; i < remaining->count; i++) {
+		struct bloblang_batch context = stage_batch(remaining, i);
+		struct error e = {.code = ERR_OK};
+		bool pass = true;
+
+		if (item->check && bloblang_mapping_check(item->check, r->evaluator, &context, &pass, &e) != ERR_OK) {
+			stage_fail(s, remaining->items[i], e.text);
+			pipeline_batch_add(result, remaining->items[i]);
+			continue;
+		}
+		pipeline_batch_add(pass ? passed : &failed, remaining->items[i]);
+	}
+	free(remaining->items);
+	*remaining = failed;
+}
+
+void process_switch_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
+{
+	const struct cases *cases = s->state;
+	struct pipeline_batch remaining = {0}, carried = {0}, result = {0};
+	uint32_t *outer = take_places(batch);
+
+	for (size_t i = 0; i < batch->count; i++)
+		pipeline_batch_add(&remaining, batch->items[i]);
+	for (size_t i = 0; i < cases->count; i++) {
+		struct pipeline_batch passed = carried, done;
+		struct batches all = {0};
+
+		memset(&carried, 0, sizeof carried);
+		test_case(s, r, &cases->items[i], &remaining, &passed, &result);
+		batches_add(&all, &passed);
+		stages_run(&cases->items[i].stages, r, &all);
+		batches_join(&all, &done);
+		for (size_t k = 0; k < done.count; k++)
+			pipeline_batch_add(cases->items[i].fallthrough ? &carried : &result, done.items[k]);
+		free(done.items);
+	}
+	/* A fall-through behind the last case ends here; the reference loses these. */
+	for (size_t i = 0; i < carried.count; i++)
+		pipeline_batch_add(&result, carried.items[i]);
+	for (size_t i = 0; i < remaining.count; i++)
+		pipeline_batch_add(&result, remaining.items[i]);
+	free(carried.items);
+	free(remaining.items);
+	put_in_order(&result, outer, batch->count);
+	free(outer);
+	batches_add(out, &result);
+}
+
+void process_group_by_compile(struct compiler *c, const struct config_node *node, void **ret_state)
+{
+	cases_compile(c, node, false, ret_state);
+}
+
+static size_t group_of(const struct cases *cases, struct runner *r, const struct pipeline_batch *batch, size_t index)
+{
+	for (size_t i = 0; i < cases->count; i++) {
+		struct bloblang_batch context = stage_batch(batch, index);
+		struct error e = {.code = ERR_OK};
+		bool pass = false;
+
+		if (!cases->items[i].check)
+			continue;
+		if (bloblang_mapping_check(cases->items[i].check, r->evaluator, &context, &pass, &e) != ERR_OK)
+			LOG_LIMITED(LOG_ERROR, "group_by check failed", LOG_U("group", i), LOG_S("error", e.text));
+		else if (pass)
+			return i;
+	}
+	return cases->count;
+}
+
+void process_group_by_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
+{
+	const struct cases *cases = s->state;
+	struct pipeline_batch *groups = mem_array(cases->count + 1, sizeof *groups);
+	size_t *choice = mem_array(batch->count, sizeof *choice);
+
+	for (size_t i = 0; i < batch->count; i++)
+		choice[i] = group_of(cases, r, batch, i);
+	for (size_t i = 0; i < batch->count; i++)
+		pipeline_batch_add(&groups[choice[i]], batch->items[i]);
+	for (size_t i = 0; i <= cases->count; i++) {
+		struct batches all = {0};
+
+		batches_add(&all, &groups[i]);
+		if (i < cases->count)
+			stages_run(&cases->items[i].stages, r, &all);
+		for (size_t k = 0; k < all.count; k++)
+			batches_add(out, &all.items[k]);
+		free(all.items);
+	}
+	free(groups);
+	free(choice);
+}
+
+struct loop {
+	bool at_least_once;
+	int64_t max_loops;
+	struct bloblang_mapping *check;
+	struct stages stages;
+};
+
+void process_while_compile(struct compiler *c, const struct config_node *node, void **ret_state)
+{
+	struct loop *loop = mem_zero(sizeof *loop);
+	struct fields f;
+
+	fields_begin(&f, c, node);
+	loop->at_least_once = fields_bool(&f, "at_least_once", false);
+	loop->max_loops = fields_int(&f, "max_loops", 0);
+	loop->check = fields_mapping(&f, "check", true);
+	fields_processors(&f, "processors", &loop->stages);
+	fields_end(&f);
+	*ret_state = loop;
+}
+
+void while_free(void *state)
+{
+	struct loop *loop = state;
+
+	bloblang_mapping_free(loop->check);
+	stages_free(&loop->stages);
+	free(loop);
+}
+
+static bool check_first(const struct loop *loop, struct runner *r, const struct pipeline_batch *batch)
+{
+	struct bloblang_batch context = stage_batch(batch, 0);
+	struct error e = {.code = ERR_OK};
+	bool again = false;
+
+	if (!loop->check)
+		return false;
+	if (bloblang_mapping_check(loop->check, r->evaluator, &context, &again, &e) != ERR_OK)
+		LOG_LIMITED(LOG_ERROR, "while check failed", LOG_S("error", e.text));
+	return again;
+}
+
+/* A loop that never ends would hold its thread for ever: LOOPS_MAX flags the messages and goes on. */
+void process_while_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
+{
+	const struct loop *loop = s->state;
+	int64_t most = loop->max_loops > 0 && loop->max_loops < LOOPS_MAX ? loop->max_loops : LOOPS_MAX;
+	struct pipeline_batch moved = *batch;
+	struct batches all = {0};
+	int64_t loops = 0;
+
+	memset(batch, 0, sizeof *batch);
+	batches_add(&all, &moved);
+	while (all.count > 0 && loops < most &&
+	       ((loops == 0 && loop->at_least_once) || check_first(loop, r, &all.items[0]))) {
+		stages_run(&loop->stages, r, &all);
+		loops++;
+	}
+	for (size_t i = 0; i < all.count; i++) {
+		for (size_t k = 0; loops == LOOPS_MAX && k < all.items[i].count; k++)
+			stage_fail(s, all.items[i].items[k], "the loop did not end");
+		batches_add(out, &all.items[i]);
+	}
+	free(all.items);
+}
+
+void process_resource_compile(struct compiler *c, const struct config_node *node, void **ret_state)
+{
+	const struct config_node *entry = NULL;
+
+	*ret_state = NULL;
+	if (node->kind == NODE_SCALAR && node->scalar)
+		entry = resource_find(c->config->processor_resources, node->scalar);
+	if (!entry) {
+		compile_fault(c, node, "there is no processor resource labelled %s",
+		              node->kind == NODE_SCALAR && node->scalar ? node->scalar : "so");
+	} else {
+		const struct config_node list = {.kind = NODE_LIST,
+		                                 .count = 1,
+		                                 .children = (struct config_node *)(uintptr_t)entry,
+		                                 .line = node->line,
+		                                 .column = node->column};
+
+		children_compile(c, &list, ret_state);
+	}
+}
+
+void process_resource_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
+{
+	process_processors_run(s, r, batch, out);
+}

@@ -1,1 +1,0 @@
-typedef int kspool_pipeline_is_empty;

@@ -1,0 +1,60 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "pipeline/stage.h"
+
+static void lint_processors(const struct config *config, const struct config_node *nodes, const char *path,
+                            struct config_faults *faults)
+{
+	struct pipeline *p = NULL;
+
+	if (nodes && pipeline_compile(nodes, config, path, &p, faults) == ERR_OK)
+		pipeline_free(p);
+}
+
+static void add_fault(struct config_faults *faults, const struct config_text *text, const char *what,
+                      const struct bloblang_fault *fault)
+{
+	config_faults_add(faults, text->line + (fault->line > 0 ? fault->line - 1 : 0),
+	                  text->column + (fault->column > 0 ? fault->column - 1 : 0), false, "%s: char %d: %s", what,
+	                  fault->column, fault->text);
+}
+
+static void lint_template(const struct config_text *text, const char *what, struct config_faults *faults)
+{
+	struct bloblang_template *t = NULL;
+	struct bloblang_fault fault = {0};
+
+	if (text->text && bloblang_template_parse(text->text, &t, &fault) != ERR_OK)
+		add_fault(faults, text, what, &fault);
+	bloblang_template_free(t);
+}
+
+static void lint_mapping(const struct config_text *text, const char *what, struct config_faults *faults)
+{
+	struct bloblang_mapping *m = NULL;
+	struct bloblang_fault fault = {0};
+
+	if (text->text && bloblang_mapping_parse(text->text, ".", &m, &fault) != ERR_OK)
+		add_fault(faults, text, what, &fault);
+	bloblang_mapping_free(m);
+}
+
+enum err pipeline_lint(const struct config *config, struct config_faults *faults)
+{
+	size_t before = faults->count;
+
+	lint_template(&config->output.partition_key, "partition_key", faults);
+	lint_template(&config->output.hash_key, "hash_key", faults);
+	lint_mapping(&config->output.batching.check, "batching.check", faults);
+	for (size_t i = 0; i < config->input_count; i++) {
+		char path[192];
+
+		(void)snprintf(path, sizeof path, "%s.processors", config->inputs[i].path);
+		lint_processors(config, config->inputs[i].processors, path, faults);
+	}
+	lint_processors(config, config->pipeline_processors, "pipeline.processors", faults);
+	lint_processors(config, config->output_processors, "output.processors", faults);
+	lint_processors(config, config->output.batching.processors, "output.aws_kinesis.batching.processors", faults);
+	return faults->count > before ? ERR_CONFIG : ERR_OK;
+}

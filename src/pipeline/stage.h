@@ -1,0 +1,134 @@
+/*
+ * stage: one compiled processor, and what processors need from each other.
+ *
+ * What it is: the inside of the pipeline room. A stage has a row (name, compile, run, free) and its own state. run
+ * takes one batch, whose messages become its own, and adds zero or more batches to the output. Stages that contain
+ * processors run them with stages_run. Thread: the pipeline's.
+ */
+#ifndef KSPOOL_PIPELINE_STAGE_H
+#define KSPOOL_PIPELINE_STAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bloblang/bloblang.h"
+#include "config/config.h"
+#include "pipeline/pipeline.h"
+
+struct batches {
+	struct pipeline_batch *items;
+	size_t count;
+	size_t capacity;
+};
+
+struct stage;
+
+struct stages {
+	struct stage *items;
+	size_t count;
+};
+
+/* What compiling carries along. */
+struct compiler {
+	const struct config *config;
+	struct config_faults *faults;
+	char path[256]; /* "pipeline.processors.0.try" */
+	unsigned depth; /* of processors within processors, and of resources */
+};
+
+/* What running carries along. */
+struct runner {
+	struct evaluator *evaluator;
+	int64_t not_before_ns;
+};
+
+struct stage_row {
+	const char *name;
+	/* Types the processor's own node into *ret_state; says its faults. A null state after faults is fine. */
+	void (*compile)(struct compiler *c, const struct config_node *node, void **ret_state);
+	void (*run)(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out);
+	void (*free)(void *state);
+};
+
+struct stage {
+	const struct stage_row *row;
+	void *state;
+	struct message_source where;
+};
+
+extern const struct stage_row stage_rows[];
+extern const size_t stage_row_count;
+
+#define PROCESSOR(name, function, free_function)                                                       \
+	void function##_compile(struct compiler *c, const struct config_node *node, void **ret_state); \
+	void function##_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out);
+#include "pipeline/processors.def"
+#undef PROCESSOR
+
+/* What frees the states named in processors.def. */
+void archiver_free(void *state);
+void cases_free(void *state);
+void children_free(void *state);
+void dedupe_free(void *state);
+void insert_part_free(void *state);
+void log_free(void *state);
+void mapping_free(void *state);
+void metric_free(void *state);
+void template_free(void *state);
+void try_catch_free(void *state);
+void unarchive_free(void *state);
+void while_free(void *state);
+
+/* Compiles a list of processors; node may be null (an empty list). */
+void stages_compile(struct compiler *c, const struct config_node *node, struct stages *ret);
+void stages_free(struct stages *s);
+/* Every batch through every stage, in order. */
+void stages_run(const struct stages *s, struct runner *r, struct batches *batches);
+
+void batches_add(struct batches *b, struct pipeline_batch *batch); /* empties *batch */
+/* Adds a batch of one message. */
+void batches_add_one(struct batches *b, struct message *m);
+/* All messages of all batches, in order, into one; leaves b empty. */
+void batches_join(struct batches *b, struct pipeline_batch *ret);
+void batches_fini(struct batches *b);
+
+/* Flags a message as failed here and counts it. */
+void stage_fail(const struct stage *s, struct message *m, const char *reason);
+/* The context of message i of a batch. */
+struct bloblang_batch stage_batch(const struct pipeline_batch *batch, size_t i);
+
+/* Makes m stand for everything the batch stands for. */
+void stage_join_origins(struct message *m, const struct pipeline_batch *batch);
+/* Makes piece stand for what whole stands for. */
+void stage_share_origins(struct message *piece, const struct message *whole);
+/* Metadata of m with one text entry set. The result is new memory in *ret. */
+void stage_meta_with(const struct message *m, const char *key, const char *value, size_t value_length, struct buf *ret);
+
+/* Reading a processor's fields. Each known field is asked for once; fields_end faults what nobody asked for. */
+struct fields {
+	struct compiler *compiler;
+	const struct config_node *node; /* a map, or null */
+	unsigned asked;                 /* bit per child */
+};
+
+void fields_begin(struct fields *f, struct compiler *c, const struct config_node *node);
+const struct config_node *fields_node(struct fields *f, const char *key);
+/* A fault when required and missing; fallback otherwise. */
+const char *fields_text(struct fields *f, const char *key, const char *fallback, bool required);
+int64_t fields_int(struct fields *f, const char *key, int64_t fallback);
+bool fields_bool(struct fields *f, const char *key, bool fallback);
+int64_t fields_duration_ns(struct fields *f, const char *key, int64_t fallback_ns);
+/* Null after a fault, or when not required and missing or empty. */
+struct bloblang_mapping *fields_mapping(struct fields *f, const char *key, bool required);
+struct bloblang_template *fields_template(struct fields *f, const char *key, const char *fallback, bool required);
+void fields_processors(struct fields *f, const char *key, struct stages *ret);
+void fields_end(struct fields *f);
+
+struct bloblang_mapping *compile_mapping(struct compiler *c, const struct config_node *node);
+struct bloblang_template *compile_template(struct compiler *c, const struct config_node *node, const char *text);
+void compile_fault(struct compiler *c, const struct config_node *node, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* The entry of a list of resources with this label; null when there is none. */
+const struct config_node *resource_find(const struct config_node *resources, const char *label);
+
+#endif

@@ -1,0 +1,332 @@
+/*
+ * Processors, one small configuration and batch each: what comes out, which rows vanished, who is flagged. Semantics
+ * are Redpanda Connect's, except where it would lose a message (a fall-through behind the last case of a switch).
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "base/series.h"
+#include "config/config.h"
+#include "pipeline/pipeline.h"
+
+static struct config *load(const char *processors, struct config_faults *faults)
+{
+	const struct config_load_options options = {0};
+	struct config *config = NULL;
+	struct error e = {.code = ERR_OK};
+	char text[8192];
+
+	(void)snprintf(text, sizeof text,
+	               "input: {stdin: {}}\nbuffer: {sqlite: {path: /tmp/x.db}}\n"
+	               "output: {aws_kinesis: {stream: s, partition_key: k}}\n%s",
+	               processors);
+	if (config_parse("test.yaml", text, strlen(text), &options, &config, faults, &e) != ERR_OK)
+		for (size_t i = 0; i < faults->count; i++)
+			(void)fprintf(stderr, "(%d,%d) %s\n", faults->items[i].line, faults->items[i].column,
+			              faults->items[i].text);
+	assert_non_null(config);
+	return config;
+}
+
+/* Bodies separated by '|' in, the same out; a failed message ends in '!', a row that vanished is counted. */
+static void run(const char *processors, const char *bodies, const char *expected, size_t expected_vanished)
+{
+	struct config_faults faults = {0};
+	struct config *config = load(processors, &faults);
+	struct evaluator *ev = evaluator_new();
+	struct pipeline_batch batch = {0};
+	struct pipeline *p = NULL;
+	uint64_t ids[32], gone[32];
+	size_t count = 0;
+	struct buf got;
+	char copy[4096];
+	char *save = NULL;
+
+	(void)snprintf(copy, sizeof copy, "%s", bodies);
+	for (char *body = strtok_r(copy, "|", &save); body; body = strtok_r(NULL, "|", &save)) {
+		struct message *m = message_new(NULL, 0, body, strlen(body), 1);
+
+		m->id = ids[count] = count + 1;
+		count++;
+		pipeline_batch_add(&batch, m);
+	}
+	if (pipeline_compile(config->pipeline_processors, config, "pipeline.processors", &p, &faults) != ERR_OK)
+		fail_msg("%s", faults.items[0].text);
+	(void)pipeline_run(p, ev, &batch);
+	buf_init(&got, 1 << 20);
+	for (size_t i = 0; i < batch.count; i++) {
+		if (i)
+			(void)buf_add_char(&got, '|');
+		(void)buf_add(&got, message_body(batch.items[i]), batch.items[i]->body_bytes);
+		if (batch.items[i]->failure)
+			(void)buf_add_char(&got, '!');
+	}
+	assert_string_equal(got.data ? got.data : "", expected);
+	assert_int_equal(pipeline_vanished(&batch, ids, count, gone), expected_vanished);
+	buf_fini(&got);
+	pipeline_batch_fini(&batch);
+	pipeline_free(p);
+	evaluator_free(ev);
+	config_faults_fini(&faults);
+	config_free(config);
+}
+
+static const struct {
+	const char *name;
+	const char *processors;
+	const char *in;
+	const char *out;
+	size_t vanished;
+} rows[] = {
+    {"noop", "pipeline: {processors: [{noop: {}}]}", "a|b", "a|b", 0},
+    {"mapping", "pipeline: {processors: [{mapping: 'root = content().uppercase()'}]}", "a|b", "A|B", 0},
+    {"mapping filters", "pipeline: {processors: [{mapping: 'root = if content() == \"b\".bytes() { deleted() }'}]}",
+     "a|b|c", "a|c", 1},
+    {"mapping fails on one", "pipeline: {processors: [{mapping: 'root.v = this.v + 1'}]}", "{\"v\":1}|x",
+     "{\"v\":2}|x!", 0},
+    {"mutation", "pipeline: {processors: [{mutation: 'root.b = this.a'}]}", "{\"a\":1}", "{\"a\":1,\"b\":1}", 0},
+    {"bloblang is mapping", "pipeline: {processors: [{bloblang: 'root = 1'}]}", "a", "1", 0},
+    {"archive lines", "pipeline: {processors: [{archive: {format: lines}}]}", "a|b|c", "a\nb\nc", 0},
+    {"archive concatenate", "pipeline: {processors: [{archive: {format: concatenate}}]}", "a|b|c", "abc", 0},
+    {"archive json_array keeps numbers", "pipeline: {processors: [{archive: {format: json_array}}]}", "1.0|{\"a\":1e5}",
+     "[1.0,{\"a\":1e5}]", 0},
+    {"archive json_array flags all", "pipeline: {processors: [{archive: {format: json_array}}]}", "1|x", "1!|x!", 0},
+    {"archive and unarchive tar",
+     "pipeline: {processors: [{archive: {format: tar, path: '${! batch_index() }.txt'}}, {unarchive: {format: tar}}, "
+     "{mapping: 'root = content().string() + meta(\"archive_filename\")'}]}",
+     "a|b", "a0.txt|b1.txt", 0},
+    {"archive and unarchive zip",
+     "pipeline: {processors: [{archive: {format: zip, path: '${! content() }.bin'}}, {unarchive: {format: zip}}, "
+     "{mapping: 'root = content().string() + meta(\"archive_filename\")'}]}",
+     "a|b", "aa.bin|bb.bin", 0},
+    {"archive and unarchive binary",
+     "pipeline: {processors: [{archive: {format: binary}}, {unarchive: {format: binary}}]}", "a|bc", "a|bc", 0},
+    {"unarchive json_map",
+     "pipeline: {processors: [{unarchive: {format: json_map}}, {mapping: 'root = meta(\"archive_key\")'}]}",
+     "{\"x\":1,\"y\":2}", "x|y", 0},
+    {"unarchive json_documents", "pipeline: {processors: [{unarchive: {format: json_documents}}]}", "{\"a\":1} 2 \"x\"",
+     "{\"a\":1}|2|\"x\"", 0},
+    {"unarchive csv", "pipeline: {processors: [{unarchive: {format: csv}}]}", "a,b\n1,2\n3,4",
+     "{\"a\":\"1\",\"b\":\"2\"}|{\"a\":\"3\",\"b\":\"4\"}", 0},
+    {"unarchive csv with a delimiter", "pipeline: {processors: [{unarchive: {format: 'csv:;'}}]}", "a;b\n1;2",
+     "{\"a\":\"1\",\"b\":\"2\"}", 0},
+    {"unarchive fails", "pipeline: {processors: [{unarchive: {format: json_array}}]}", "{}|[1]", "{}!|1", 0},
+    {"compress and decompress",
+     "pipeline: {processors: [{compress: {algorithm: gzip}}, {decompress: {algorithm: gzip}}]}", "hello", "hello", 0},
+    {"decompress fails", "pipeline: {processors: [{decompress: {algorithm: gzip}}]}", "hello", "hello!", 0},
+    {"bounds_check drops a batch", "pipeline: {processors: [{bounds_check: {max_part_size: 2}}]}", "a|bbb|c", "", 3},
+    {"bounds_check passes", "pipeline: {processors: [{bounds_check: {max_part_size: 3}}]}", "a|bbb|c", "a|bbb|c", 0},
+    {"split is undone at the end", "pipeline: {processors: [{split: {size: 2}}, {archive: {format: lines}}]}", "a|b|c",
+     "a\nb|c", 0},
+    {"for_each", "pipeline: {processors: [{for_each: [{archive: {format: lines}}]}]}", "a|b", "a|b", 0},
+    {"processors", "pipeline: {processors: [{processors: [{archive: {format: lines}}]}]}", "a|b", "a\nb", 0},
+    {"try stops at the first failure",
+     "pipeline: {processors: [{try: [{mapping: 'root = this.a.not_null()'}, {mapping: 'root = \"second\"'}]}]}",
+     "{\"a\":1}|{}", "second|{}!", 0},
+    {"catch clears",
+     "pipeline: {processors: [{mapping: 'root = throw(\"no\")'}, {catch: [{mapping: 'root = \"saved\"'}]}]}", "a|b",
+     "saved|saved", 0},
+    {"catch leaves the others",
+     "pipeline: {processors: [{mapping: 'root = this.a.not_null()'}, {catch: [{mapping: 'root = error()'}]}]}",
+     "{\"a\":\"ok\"}", "ok", 0},
+    {"try_catch",
+     "pipeline: {processors: [{try_catch: {processors: [{mapping: 'root = throw(\"no\")'}], catch: [{mapping: 'root = "
+     "meta(\"error\").contains(\"no\")'}]}}]}",
+     "a", "true", 0},
+    {"switch",
+     "pipeline: {processors: [{switch: [{check: 'this.t == 1', processors: [{mapping: 'root = \"one\"'}]}, "
+     "{processors: "
+     "[{mapping: 'root = \"other\"'}]}]}]}",
+     "{\"t\":2}|{\"t\":1}|{\"t\":3}", "other|one|other", 0},
+    {"switch flags an erring check",
+     "pipeline: {processors: [{switch: [{check: 'this.t > 1', processors: [{mapping: 'root = \"big\"'}]}]}]}",
+     "{}|{\"t\":2}|{\"t\":0}", "{}!|big|{\"t\":0}", 0},
+    {"switch falls through the end",
+     "pipeline: {processors: [{switch: [{check: 'true == true', fallthrough: true, processors: [{mapping: 'root = "
+     "content().uppercase()'}]}]}]}",
+     "a|b", "a|b", 0},
+    {"switch falls through behind the last case",
+     "pipeline: {processors: [{switch: [{fallthrough: true, processors: [{mapping: 'root = "
+     "content().uppercase()'}]}]}]}",
+     "a|b", "A|B", 0},
+    {"switch in a switch keeps order",
+     "pipeline: {processors: [{switch: [{check: 'this.t > 0', processors: [{switch: [{check: 'this.t == 2', "
+     "processors: "
+     "[{noop: {}}]}, {processors: [{noop: {}}]}]}]}]}]}",
+     "{\"t\":1}|{\"t\":0}|{\"t\":2}", "{\"t\":1}|{\"t\":0}|{\"t\":2}", 0},
+    {"group_by",
+     "pipeline: {processors: [{group_by: [{check: 'this.g == 1', processors: [{archive: {format: lines}}]}]}]}",
+     "{\"g\":1}|{\"g\":2}|{\"g\":1}", "{\"g\":1}\n{\"g\":1}|{\"g\":2}", 0},
+    {"group_by_value",
+     "pipeline: {processors: [{group_by_value: {value: '${! this.g }'}}, {archive: {format: lines}}]}",
+     "{\"g\":1}|{\"g\":2}|{\"g\":1}", "{\"g\":1}\n{\"g\":1}|{\"g\":2}", 0},
+    {"select_parts", "pipeline: {processors: [{select_parts: {parts: [2, 0, -1, 9]}}]}", "a|b|c", "c|a|c", 1},
+    {"insert_part", "pipeline: {processors: [{insert_part: {index: 1, content: 'x${! batch_size() }'}}]}", "a|b",
+     "a|x2|b", 0},
+    {"insert_part at the end", "pipeline: {processors: [{insert_part: {content: z}}]}", "a|b", "a|b|z", 0},
+    {"while",
+     "pipeline: {processors: [{while: {check: 'this.n < 3', processors: [{mapping: 'root.n = this.n + 1'}]}}]}",
+     "{\"n\":0}", "{\"n\":3}", 0},
+    {"while with max_loops",
+     "pipeline: {processors: [{while: {max_loops: 2, check: 'true', processors: [{mapping: 'root.n = this.n + 1'}]}}]}",
+     "{\"n\":0}", "{\"n\":2}", 0},
+    {"resource",
+     "processor_resources: [{label: up, mapping: 'root = content().uppercase()'}]\n"
+     "pipeline: {processors: [{resource: up}]}",
+     "a", "A", 0},
+    {"log changes nothing", "pipeline: {processors: [{log: {level: DEBUG, message: '${! content() }'}}]}", "a", "a", 0},
+};
+
+static void processors_do_what_they_say(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		print_message("  %s\n", rows[i].name);
+		run(rows[i].processors, rows[i].in, rows[i].out, rows[i].vanished);
+	}
+}
+
+static void faults_name_place_and_reason(void **state)
+{
+	static const struct {
+		const char *processors;
+		const char *expected;
+	} cases[] = {
+	    {"pipeline: {processors: [{jq: {query: .}}]}", "the processor jq is not part of kspool"},
+	    {"pipeline: {processors: [{archive: {format: rar}}]}", "format rar not recognised"},
+	    {"pipeline: {processors: [{archive: {}}]}", "field format is required"},
+	    {"pipeline: {processors: [{noop: {x: 1}}]}", "field x not recognised"},
+	    {"pipeline: {processors: [{mapping: 'root = '}]}", "pipeline.processors.0.mapping"},
+	    {"pipeline: {processors: [{resource: none}]}", "no processor resource labelled none"},
+	    {"pipeline: {processors: [{dedupe: {cache: c, key: k}}]}", "no cache resource labelled c"},
+	    {"processor_resources: [{label: a, resource: a}]\npipeline: {processors: [{resource: a}]}",
+	     "nested more than"},
+	    {"pipeline: {processors: [{switch: [{check: 'true'}]}]}", "a case without processors"},
+	    {"pipeline: {processors: [{rate_limit: {resource: r}}]}", "no rate limit resource labelled r"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct config_faults faults = {0};
+		struct config *config = load(cases[i].processors, &faults);
+		struct pipeline *p = NULL;
+
+		assert_int_equal(
+		    pipeline_compile(config->pipeline_processors, config, "pipeline.processors", &p, &faults),
+		    ERR_CONFIG);
+		assert_null(p);
+		assert_true(faults.count > 0);
+		if (!strstr(faults.items[0].text, cases[i].expected))
+			fail_msg("expected \"%s\" in \"%s\"", cases[i].expected, faults.items[0].text);
+		assert_true(faults.items[0].line > 0);
+		config_faults_fini(&faults);
+		config_free(config);
+	}
+}
+
+static struct pipeline *compile(const char *processors, struct config **ret_config)
+{
+	struct config_faults faults = {0};
+	struct pipeline *p = NULL;
+
+	*ret_config = load(processors, &faults);
+	assert_int_equal(
+	    pipeline_compile((*ret_config)->pipeline_processors, *ret_config, "pipeline.processors", &p, &faults),
+	    ERR_OK);
+	config_faults_fini(&faults);
+	return p;
+}
+
+static void rate_limit_tells_how_long_to_wait(void **state)
+{
+	struct pipeline_batch batch = {0};
+	struct evaluator *ev = evaluator_new();
+	struct config *config;
+	struct pipeline *p = compile("rate_limit_resources: [{label: r, local: {count: 10, interval: 1s}}]\n"
+	                             "pipeline: {processors: [{rate_limit: {resource: r}}]}",
+	                             &config);
+
+	(void)state;
+	clock_test_set(100 * NS_PER_S, 100 * NS_PER_S);
+	for (int i = 0; i < 10; i++)
+		pipeline_batch_add(&batch, message_new(NULL, 0, "x", 1, 1));
+	assert_true(pipeline_run(p, ev, &batch) <= 100 * NS_PER_S);
+	assert_int_equal(batch.count, 10);
+	assert_int_equal(pipeline_run(p, ev, &batch), 101 * NS_PER_S);
+	clock_test_advance(5 * NS_PER_S);
+	assert_true(pipeline_run(p, ev, &batch) <= 105 * NS_PER_S);
+	clock_test_end();
+	pipeline_batch_fini(&batch);
+	pipeline_free(p);
+	evaluator_free(ev);
+	config_free(config);
+}
+
+static void dedupe_attaches_its_key(void **state)
+{
+	struct pipeline_batch batch = {0};
+	struct evaluator *ev = evaluator_new();
+	struct config *config;
+	struct pipeline *p = compile("cache_resources: [{label: c, memory: {default_ttl: 60s}}]\n"
+	                             "pipeline: {processors: [{dedupe: {cache: c, key: '${! content() }'}}]}",
+	                             &config);
+
+	(void)state;
+	pipeline_batch_add(&batch, message_new(NULL, 0, "abc", 3, 1));
+	(void)pipeline_run(p, ev, &batch);
+	assert_non_null(batch.items[0]->keys);
+	assert_string_equal(batch.items[0]->keys->cache, "c");
+	assert_int_equal(batch.items[0]->keys->ttl_ms, 60000);
+	assert_memory_equal(batch.items[0]->keys->key, "abc", 3);
+	pipeline_batch_fini(&batch);
+	pipeline_free(p);
+	evaluator_free(ev);
+	config_free(config);
+}
+
+static void metric_makes_series(void **state)
+{
+	struct pipeline_batch batch = {0};
+	struct evaluator *ev = evaluator_new();
+	struct config *config;
+	struct pipeline *p =
+	    compile("pipeline: {processors: [{metric: {type: counter_by, name: Sizes, value: '${! this.n }', "
+	            "labels: {kind: '${! this.k }'}}}]}",
+	            &config);
+	struct buf out;
+
+	(void)state;
+	pipeline_batch_add(&batch, message_new(NULL, 0, "{\"n\":2,\"k\":\"a\"}", 15, 1));
+	pipeline_batch_add(&batch, message_new(NULL, 0, "{\"n\":3,\"k\":\"a\"}", 15, 1));
+	(void)pipeline_run(p, ev, &batch);
+	buf_init(&out, 1 << 16);
+	series_print(&out);
+	assert_non_null(strstr(out.data, "Sizes{kind=\"a\"} 5\n"));
+	buf_fini(&out);
+	pipeline_batch_fini(&batch);
+	pipeline_free(p);
+	evaluator_free(ev);
+	config_free(config);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(processors_do_what_they_say),
+	    cmocka_unit_test(faults_name_place_and_reason),
+	    cmocka_unit_test(rate_limit_tells_how_long_to_wait),
+	    cmocka_unit_test(dedupe_attaches_its_key),
+	    cmocka_unit_test(metric_makes_series),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
