@@ -1,0 +1,83 @@
+/* Counters, quantiles within their stated error, and named series. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <string.h>
+
+#include "base/metrics.h"
+#include "base/series.h"
+
+static void counters_and_gauges(void **state)
+{
+	(void)state;
+	metric_add(M_OUTPUT_SENT, 2);
+	metric_add(M_OUTPUT_SENT, 3);
+	metric_set(M_IN_FLIGHT, -4);
+	assert_int_equal(metric_get(M_OUTPUT_SENT), 5);
+	assert_int_equal(metric_get(M_IN_FLIGHT), -4);
+	assert_string_equal(metric_info(M_OUTPUT_SENT)->name, "output_sent");
+}
+
+static void quantiles_are_near(void **state)
+{
+	(void)state;
+	assert_int_equal(metric_quantile_ns(M_OUTPUT_LATENCY, 0.5), 0);
+	for (int64_t i = 1; i <= 1000; i++)
+		metric_observe_ns(M_OUTPUT_LATENCY, i * 1000);
+	assert_int_equal(metric_get(M_OUTPUT_LATENCY), 1000);
+	assert_int_equal(metric_sum_ns(M_OUTPUT_LATENCY), 500500000);
+	for (int q = 1; q <= 9; q++) {
+		int64_t got = metric_quantile_ns(M_OUTPUT_LATENCY, q / 10.0), truth = q * 100000;
+
+		assert_true(got >= truth && got <= truth + truth / 4);
+	}
+	assert_int_equal(metric_get(M_INPUT_LATENCY), 0);
+}
+
+static void *add_many(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < 10000; i++) {
+		char labels[32];
+
+		labels[0] = 'k';
+		labels[1] = '=';
+		labels[2] = (char)('a' + i % 8);
+		labels[3] = '\0';
+		series_add(series_find(SERIES_COUNTER, "Races", labels), 1);
+	}
+	return NULL;
+}
+
+static void series_are_made_once(void **state)
+{
+	pthread_t threads[2];
+	struct buf out;
+
+	(void)state;
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, add_many, NULL), 0);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	series_set(series_find(SERIES_GAUGE, "Level", ""), 1.5);
+	buf_init(&out, 1 << 20);
+	series_print(&out);
+	assert_non_null(strstr(out.data, "# TYPE Races counter\nRaces{k=a} 2500\nRaces{k=b} 2500\n"));
+	assert_non_null(strstr(out.data, "# TYPE Level gauge\nLevel 1.5\n"));
+	buf_fini(&out);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(counters_and_gauges),
+	    cmocka_unit_test(quantiles_are_near),
+	    cmocka_unit_test(series_are_made_once),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
