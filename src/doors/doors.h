@@ -11,6 +11,7 @@
 #define KSPOOL_DOORS_DOORS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -26,7 +27,8 @@ struct doors_options {
 	const struct config *config;
 	struct journal *journal;
 	struct httpd *shared_http; /* the admin server, for http_server inputs without an address; may be null */
-	uint64_t memory_bytes;     /* most bytes received and not yet committed */
+	/* Most bytes received and not yet committed; at least two messages of the largest kind in any case. */
+	uint64_t memory_bytes;
 	/* Every finite input reached its end and all it gave is durable; never called when an input is endless. */
 	void (*on_finished)(void *arg);
 	void *arg;
@@ -39,7 +41,9 @@ void doors_resume(struct doors *d);
 void doors_stop(struct doors *d);
 bool doors_is_idle(const struct doors *d);
 uint64_t doors_memory_bytes(const struct doors *d);
-/* Accepts null. */
+/* The port an input listens on, 0 when it has none (tests bind port 0). */
+uint16_t doors_port(const struct doors *d, size_t input);
+/* Accepts null. No offer may be under way: doors_is_idle, or the journal has stopped. */
 void doors_free(struct doors *d);
 
 #endif

@@ -1,0 +1,421 @@
+/*
+ * door_http: POST one message, or several.
+ *
+ *   multipart/...          each part is a message      all or none
+ *   application/x-ndjson   each line is a message      all or none; empty lines are skipped
+ *   anything else          the body is one message
+ *
+ *   200  every message is on stable storage (promise 1)      400  malformed multipart, metadata too large
+ *   413  a message over the ceiling                           507  the spool is full; nothing was stored
+ *   503  with Retry-After: nothing was stored (no room, stopping), or, as the text says then, the answer did not come
+ *        in time and the messages may still be stored
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include <event2/event.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metrics.h"
+#include "doors/door.h"
+#include "doors/http_meta.h"
+#include "doors/httpd.h"
+#include "doors/multipart.h"
+
+enum { CONNECTIONS_MAX = 1024, CONNECTIONS_PER_PEER_MAX = 64, HEAD_TIMEOUT_S = 10, IDLE_TIMEOUT_S = 60 };
+enum { BODY_RATE_MIN = 1024, MESSAGES_MAX = 10000, BATCH_BODY_FACTOR = 8, BATCH_BODY_MAX_BYTES = 33554432 };
+
+/* A request that waits for the journal. */
+struct pending {
+	TAILQ_ENTRY(pending) link;
+	struct door_http *door;
+	struct httpd_request *request;
+	struct group *group;
+	int64_t deadline_ns;
+};
+
+struct door_http {
+	struct door door;
+	struct httpd *own;    /* null: served by the shared server */
+	struct httpd *server; /* own or shared */
+	TAILQ_HEAD(, pending) pending; /* oldest first; one timeout for all */
+	struct event *timer;
+};
+
+struct refusal {
+	int status;
+	const char *reason;
+};
+
+static void answer_text(struct httpd_request *r, int status, const char *extra, const char *reason)
+{
+	char text[1100];
+	int n = snprintf(text, sizeof text, "%s\n", reason);
+
+	httpd_answer(r, status, "text/plain; charset=utf-8", extra, text, n < (int)sizeof text ? (size_t)n : sizeof text - 1);
+}
+
+static void set_timer(struct door_http *h)
+{
+	const struct pending *first = TAILQ_FIRST(&h->pending);
+	int64_t left_ns;
+	struct timeval tv;
+
+	if (!first) {
+		(void)event_del(h->timer);
+		return;
+	}
+	left_ns = first->deadline_ns - clock_mono_ns();
+	if (left_ns < 0)
+		left_ns = 0;
+	tv = (struct timeval){.tv_sec = left_ns / NS_PER_S, .tv_usec = (left_ns % NS_PER_S) / NS_PER_US + 1};
+	(void)evtimer_add(h->timer, &tv);
+}
+
+static void on_answered(struct group *g, void *door)
+{
+	struct pending *p = door;
+	struct httpd_request *r = p->request;
+	bool was_first = p == TAILQ_FIRST(&p->door->pending);
+
+	TAILQ_REMOVE(&p->door->pending, p, link);
+	if (was_first && TAILQ_EMPTY(&p->door->pending))
+		set_timer(p->door);
+	free(p);
+	switch (g->offer.verdict) {
+	case OFFER_ACCEPTED:
+		httpd_answer(r, 200, NULL, NULL, NULL, 0);
+		break;
+	case OFFER_FULL:
+		answer_text(r, 507, "Retry-After: 5\r\n", g->offer.error.text);
+		break;
+	case OFFER_TOO_BIG:
+		answer_text(r, 413, NULL, g->offer.error.text);
+		break;
+	case OFFER_CLOSED:
+		answer_text(r, 503, "Retry-After: 1\r\n", "kspool is stopping; not stored");
+		break;
+	case OFFER_FAILED:
+		answer_text(r, 503, "Retry-After: 5\r\n", "the journal failed; not acknowledged");
+		break;
+	}
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct door_http *h = arg;
+	int64_t now_ns = clock_mono_ns();
+	struct pending *p;
+
+	(void)fd;
+	(void)what;
+	while ((p = TAILQ_FIRST(&h->pending)) && p->deadline_ns <= now_ns) {
+		bool certain = p->group->is_kept;
+
+		TAILQ_REMOVE(&h->pending, p, link);
+		metric_add(M_INPUT_REFUSED_BUSY, p->group->received);
+		p->group->answered = NULL;
+		if (certain)
+			group_cancel(p->group);
+		answer_text(p->request, 503, "Retry-After: 1\r\n",
+		            certain ? "the journal takes no more just now; not stored"
+		                    : "the commit did not come in time; the messages may still be stored");
+		free(p);
+	}
+	set_timer(h);
+}
+
+static bool add_message(struct group *g, const struct buf *meta, const char *body, size_t length, int64_t now_ms,
+                        struct refusal *refusal)
+{
+	if (length > g->intake->max_message_bytes) {
+		*refusal = (struct refusal){413, "a message is over the limit; nothing was stored"};
+		return false;
+	}
+	if (g->offer.count >= MESSAGES_MAX) {
+		*refusal = (struct refusal){413, "too many messages in one request; nothing was stored"};
+		return false;
+	}
+	group_add(g, message_new(meta->data, meta->len, body, length, now_ms));
+	return true;
+}
+
+static bool add_parts(struct group *g, const struct buf *meta, const char *boundary, const char *body, size_t length,
+                      int64_t now_ms, struct refusal *refusal)
+{
+	enum multipart_event event;
+	struct multipart m;
+	const char *part;
+	size_t part_length;
+
+	multipart_init(&m, boundary, body, length);
+	while ((event = multipart_next(&m, &part, &part_length)) == MULTIPART_PART)
+		if (!add_message(g, meta, part, part_length, now_ms, refusal))
+			return false;
+	if (event == MULTIPART_END)
+		return true;
+	*refusal = (struct refusal){400, "malformed multipart body; nothing was stored"};
+	return false;
+}
+
+static bool add_lines(struct group *g, const struct buf *meta, const char *body, size_t length, int64_t now_ms,
+                      struct refusal *refusal)
+{
+	size_t at = 0;
+
+	while (at < length) {
+		const char *lf = memchr(body + at, '\n', length - at);
+		size_t end = lf ? (size_t)(lf - body) : length;
+		size_t line = end - at;
+
+		if (line > 0 && body[end - 1] == '\r')
+			line--;
+		if (line > 0 && !add_message(g, meta, body + at, line, now_ms, refusal))
+			return false;
+		at = end + 1;
+	}
+	return true;
+}
+
+static bool is_ndjson(const char *type)
+{
+	static const char name[] = "application/x-ndjson";
+	size_t n = sizeof name - 1;
+
+	return type && strncasecmp(type, name, n) == 0 && (type[n] == '\0' || strchr("; \t", type[n]));
+}
+
+static bool add_messages(struct door_http *h, struct group *g, struct httpd_request *r, struct refusal *refusal)
+{
+	const char *type = httpd_header_get(r, "Content-Type");
+	char boundary[MULTIPART_BOUNDARY_MAX + 1];
+	int64_t now_ms = clock_wall_ms();
+	size_t length;
+	const char *body = httpd_body(r, &length);
+	struct buf meta;
+	bool ok;
+
+	buf_init(&meta, HTTP_META_MAX_BYTES);
+	if (http_meta_add(&meta, r, !httpd_has_guard(h->server)) != ERR_OK) {
+		*refusal = (struct refusal){400, "headers, query and cookies are too many or too long; nothing was stored"};
+		ok = false;
+	} else if (type && strncasecmp(type, "multipart/", 10) == 0) {
+		*refusal = (struct refusal){400, "multipart without a boundary"};
+		ok = multipart_boundary(type, boundary) &&
+		     add_parts(g, &meta, boundary, body, length, now_ms, refusal);
+	} else if (is_ndjson(type)) {
+		ok = add_lines(g, &meta, body, length, now_ms, refusal);
+	} else {
+		ok = add_message(g, &meta, body, length, now_ms, refusal);
+	}
+	buf_fini(&meta);
+	return ok;
+}
+
+static void on_request(struct httpd_request *r, void *arg)
+{
+	struct door_http *h = arg;
+	struct intake *i = h->door.intake;
+	struct refusal refusal = {0};
+	struct pending *p;
+	struct group *g;
+
+	if (i->stopping) {
+		answer_text(r, 503, "Retry-After: 1\r\n", "kspool is stopping; not stored");
+		return;
+	}
+	p = mem_zero(sizeof *p);
+	g = group_new(i, h->door.processors, on_answered, p);
+	g->one_batch = true;
+	if (!add_messages(h, g, r, &refusal)) {
+		metric_add(refusal.status == 413 ? M_INPUT_REFUSED_SIZE : M_INPUT_REFUSED_FORMAT, 1);
+		LOG_LIMITED(LOG_WARN, "request refused", LOG_S("peer", httpd_peer(r)), LOG_I("status", refusal.status),
+		            LOG_S("reason", refusal.reason));
+		group_free(g);
+		free(p);
+		answer_text(r, refusal.status, NULL, refusal.reason);
+		return;
+	}
+	httpd_body_drop(r);
+	if (g->offer.count == 0) { /* no part, no line: there is nothing to store */
+		group_free(g);
+		free(p);
+		httpd_answer(r, 200, NULL, NULL, NULL, 0);
+		return;
+	}
+	*p = (struct pending){
+	    .door = h,
+	    .request = r,
+	    .group = g,
+	    .deadline_ns = clock_mono_ns() + h->door.input->http_server.timeout_ns,
+	};
+	TAILQ_INSERT_TAIL(&h->pending, p, link);
+	if (p == TAILQ_FIRST(&h->pending))
+		set_timer(h);
+	group_send(g);
+}
+
+static bool may_read(void *arg) { return intake_has_room(arg); }
+
+static void on_bytes(void *arg, int64_t change)
+{
+	if (change > 0)
+		intake_charge(arg, (uint64_t)change);
+	else
+		intake_release(arg, (uint64_t)-change);
+}
+
+static void resume(struct door *d) { httpd_resume(((struct door_http *)d)->server); }
+
+static void stop(struct door *d)
+{
+	struct door_http *h = (struct door_http *)d;
+
+	if (h->own)
+		httpd_stop(h->own);
+}
+
+static bool is_idle(const struct door *d)
+{
+	const struct door_http *h = (const struct door_http *)d;
+
+	return TAILQ_EMPTY(&h->pending) && (!h->own || httpd_is_idle(h->own));
+}
+
+static bool has_ended(const struct door *d)
+{
+	(void)d;
+	return false;
+}
+
+static void free_door(struct door *d)
+{
+	struct door_http *h = (struct door_http *)d;
+
+	must(TAILQ_EMPTY(&h->pending));
+	httpd_free(h->own);
+	if (!h->own && h->server) {
+		httpd_unroute(h->server, on_request, h);
+		httpd_set_share(h->server, NULL, NULL, NULL);
+	}
+	event_free(h->timer);
+	free(h);
+}
+
+const struct door_kind door_http_kind = {
+    .name = "http_server",
+    .resume = resume,
+    .stop = stop,
+    .is_idle = is_idle,
+    .has_ended = has_ended,
+    .free = free_door,
+};
+
+uint16_t door_http_port(const struct door *d)
+{
+	const struct door_http *h = (const struct door_http *)d;
+
+	return d->kind == &door_http_kind ? httpd_port(h->server) : 0;
+}
+
+/* "POST,PUT" from the list of verbs. */
+static enum err join_verbs(const struct options_input_http_server *o, char *ret, size_t size, struct error *e)
+{
+	*ret = '\0';
+	for (size_t n = 0; n < o->allowed_verbs.count; n++) {
+		const char *verb = o->allowed_verbs.items[n];
+
+		if (strcmp(verb, "POST") != 0 && strcmp(verb, "PUT") != 0)
+			return error_set(e, ERR_CONFIG, "allowed_verbs: %s carries no message; POST and PUT do", verb);
+		if (!strstr(ret, verb))
+			(void)snprintf(ret + strlen(ret), size - strlen(ret), "%s%s", *ret ? "," : "", verb);
+	}
+	return *ret ? ERR_OK : error_set(e, ERR_CONFIG, "allowed_verbs is empty");
+}
+
+static enum err open_own(struct door_http *h, struct error *e)
+{
+	const struct options_input_http_server *o = &h->door.input->http_server;
+	struct intake *i = h->door.intake;
+	uint64_t body = i->max_message_bytes * BATCH_BODY_FACTOR;
+	struct httpd_options options = {
+	    .address = o->address,
+	    .unix_mode = 0660,
+	    .cert_file = o->cert_file,
+	    .key_file = o->key_file,
+	    .token_file = o->token_file,
+	    .require_guard = true,
+	    .max_connections = CONNECTIONS_MAX,
+	    .max_connections_per_peer = CONNECTIONS_PER_PEER_MAX,
+	    .head_timeout_ns = HEAD_TIMEOUT_S * NS_PER_S,
+	    .idle_timeout_ns = IDLE_TIMEOUT_S * NS_PER_S,
+	    .min_body_rate = BODY_RATE_MIN,
+	    .may_read = may_read,
+	    .on_bytes = on_bytes,
+	    .arg = i,
+	    .busy_timeout_ns = o->timeout_ns,
+	};
+	enum err r;
+
+	/* room for a batch, but never more than half of the memory for one request */
+	if (body > i->memory_limit_bytes / 2)
+		body = i->memory_limit_bytes / 2;
+	if (body > BATCH_BODY_MAX_BYTES)
+		body = BATCH_BODY_MAX_BYTES;
+	options.max_body_bytes = body > i->max_message_bytes ? body : i->max_message_bytes;
+	r = httpd_open(i->base, &options, &h->own, e);
+	if (r == ERR_OK)
+		LOG(LOG_INFO, "listening", LOG_S("input", "http_server"), LOG_S("address", o->address),
+		    LOG_U("port", httpd_port(h->own)), LOG_S("path", o->path));
+	return r;
+}
+
+static void add_routes(struct door_http *h, const char *verbs)
+{
+	const char *path = h->door.input->http_server.path;
+	const char *root = h->door.intake->config->http.root_path;
+	char *below;
+
+	httpd_route(h->server, verbs, path, on_request, h);
+	if (h->own || !root || !*root || strcmp(root, "/") == 0)
+		return;
+	below = mem_format("%s%s", root, path); /* every endpoint of the shared server also stands below root_path */
+	httpd_route(h->server, verbs, below, on_request, h);
+	free(below);
+}
+
+enum err door_http_open(struct intake *i, const struct config_input *input, struct pipeline *processors,
+                        struct httpd *shared, struct door **ret, struct error *e)
+{
+	const struct options_input_http_server *o = &input->http_server;
+	bool has_address = o->address && *o->address;
+	struct door_http *h = mem_zero(sizeof *h);
+	char verbs[16];
+	enum err r = join_verbs(o, verbs, sizeof verbs, e);
+
+	h->door = (struct door){.kind = &door_http_kind, .intake = i, .input = input, .processors = processors};
+	TAILQ_INIT(&h->pending);
+	h->timer = evtimer_new(i->base, on_timer, h);
+	must(h->timer);
+	if (r == ERR_OK && (!o->path || o->path[0] != '/'))
+		r = error_set(e, ERR_CONFIG, "path \"%s\" does not begin with /", o->path ? o->path : "");
+	if (r == ERR_OK && has_address)
+		r = open_own(h, e);
+	else if (r == ERR_OK && !shared)
+		r = error_set(e, ERR_CONFIG, "http_server has no address and the http server is not enabled");
+	if (r != ERR_OK) {
+		free_door(&h->door);
+		return r;
+	}
+	h->server = has_address ? h->own : shared;
+	if (!has_address)
+		httpd_set_share(shared, may_read, on_bytes, i);
+	add_routes(h, verbs);
+	*ret = &h->door;
+	return ERR_OK;
+}

@@ -1,0 +1,363 @@
+/*
+ * door_socket: clients on unix, TCP and TLS sockets, in lines (feeder.h) or in frames (frame.h).
+ *
+ * Lines have no answers: a client that needs a yes uses frames. Frames that arrive together go in one offer; answers
+ * leave in the order of the frames. Limits: connections in all and per peer, one partial message of memory per client
+ * that counts against the bound, a deadline for the TLS handshake and for the token, a write timeout for clients that
+ * do not take their answers, and, while memory is short, clients with unfinished messages are hung up on.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metrics.h"
+#include "doors/door_socket_inside.h"
+
+enum { TICK_MS = 500, PER_PEER_MAX = 64, WRITE_TIMEOUT_S = 30, SHAKE_S = 5, TOKEN_S = 10, STARVED_S = 10 };
+enum { FIRST_LINE_BYTES = 16384, READ_AHEAD_BYTES = 65536 };
+
+static bool is_settled(const struct client *c)
+{
+	return TAILQ_EMPTY(&c->answers) && !c->building && (!c->has_feeder || feeder_is_idle(&c->feeder)) &&
+	       evbuffer_get_length(bufferevent_get_output(c->bev)) == 0;
+}
+
+void client_free(struct client *c)
+{
+	TAILQ_REMOVE(&c->door->clients, c, link);
+	frames_drop(c);
+	if (c->has_feeder)
+		feeder_fini(&c->feeder);
+	frame_reader_fini(&c->reader);
+	intake_release(c->door->door.intake, c->charged);
+	listener_release(c->door->listener, &c->peer);
+	bufferevent_free(c->bev);
+	free(c);
+}
+
+void client_refuse(struct client *c, const char *reason)
+{
+	metric_add(M_INPUT_REFUSED_DENIED, 1);
+	LOG_LIMITED(LOG_WARN, "client hung up on", LOG_S("peer", c->peer.text), LOG_S("reason", reason));
+	c->ended = true;
+}
+
+/* Reads while there is room, from what the bufferevent holds. */
+static void read_lines(struct client *c)
+{
+	struct evbuffer *in = bufferevent_get_input(c->bev);
+	size_t room;
+	char *to;
+
+	if (!c->admitted) {
+		size_t length;
+		char *line = evbuffer_readln(in, &length, EVBUFFER_EOL_CRLF);
+
+		if (!line && evbuffer_get_length(in) > GUARD_TOKEN_MAX_BYTES + 2)
+			client_refuse(c, "no valid token");
+		if (!line)
+			return;
+		c->admitted = guard_admits(c->door->guard, line, length);
+		free(line);
+		if (!c->admitted) {
+			client_refuse(c, "no valid token");
+			return;
+		}
+	}
+	while (evbuffer_get_length(in) > 0 && (room = feeder_room(&c->feeder, &to)) > 0) {
+		int n = evbuffer_remove(in, to, room);
+
+		if (n <= 0)
+			break;
+		feeder_filled(&c->feeder, (size_t)n);
+	}
+	feeder_flush(&c->feeder);
+	if (c->peer_ended && evbuffer_get_length(in) == 0 && !c->feeder.ended)
+		feeder_end(&c->feeder);
+}
+
+static bool wants_to_read(const struct client *c)
+{
+	const struct intake *i = c->door->door.intake;
+
+	return !c->ended && !c->peer_ended && intake_has_room(i) && !frames_are_behind(c) &&
+	       evbuffer_get_length(bufferevent_get_input(c->bev)) < READ_AHEAD_BYTES;
+}
+
+/* Makes what progress it can; may free the client. */
+void client_run(struct client *c)
+{
+	struct evbuffer *in = bufferevent_get_input(c->bev);
+	bool reads;
+
+	if (!c->ended && c->has_feeder)
+		read_lines(c);
+	else if (!c->ended)
+		frames_read(c);
+	/* an end of the peer counts when everything before it was looked at */
+	if (c->peer_ended && (evbuffer_get_length(in) == 0 || c->ended))
+		c->ended = true;
+	if (c->ended && is_settled(c)) {
+		client_free(c);
+		return;
+	}
+	reads = wants_to_read(c);
+	if (!reads && c->reads)
+		c->starved_ns = clock_mono_ns();
+	c->reads = reads;
+	if (reads)
+		(void)bufferevent_enable(c->bev, EV_READ);
+	else
+		(void)bufferevent_disable(c->bev, EV_READ);
+}
+
+static void on_read(struct bufferevent *bev, void *arg)
+{
+	(void)bev;
+	client_run(arg);
+}
+
+static void on_event(struct bufferevent *bev, short what, void *arg)
+{
+	struct client *c = arg;
+
+	(void)bev;
+	if (what & BEV_EVENT_CONNECTED) {
+		c->shaken = true;
+		c->since_ns = clock_mono_ns();
+		client_run(c);
+	} else if (what & BEV_EVENT_EOF && c->shaken) {
+		c->peer_ended = true;
+		client_run(c);
+	} else if (c->has_feeder && c->shaken && !(what & BEV_EVENT_TIMEOUT)) {
+		c->peer_ended = true; /* a reset: the lines that came are lines */
+		client_run(c);
+	} else {
+		client_free(c);
+	}
+}
+
+static void on_feeder_answer(void *arg) { client_run(arg); }
+
+static void on_accept(struct bufferevent *bev, const struct peer *peer, bool tls, void *arg)
+{
+	const struct timeval write_timeout = {.tv_sec = WRITE_TIMEOUT_S};
+	struct door_socket *s = arg;
+	struct client *c = mem_zero(sizeof *c);
+	struct feeder_options options = {
+	    .intake = s->door.intake,
+	    .scanner = &s->door.input->scanner,
+	    .processors = s->door.processors,
+	    .first_bytes = FIRST_LINE_BYTES,
+	    .on_answer = on_feeder_answer,
+	    .arg = c,
+	};
+
+	c->door = s;
+	c->bev = bev;
+	c->peer = *peer;
+	c->shaken = !tls;
+	c->admitted = s->guard == NULL;
+	c->since_ns = clock_mono_ns();
+	c->reads = true;
+	TAILQ_INIT(&c->answers);
+	TAILQ_INSERT_TAIL(&s->clients, c, link);
+	frame_reader_init(&c->reader, s->door.intake->max_message_bytes);
+	c->has_feeder = s->door.input->socket_server.framing == FRAMING_LINES;
+	options.origin = c->peer.text;
+	if (c->has_feeder)
+		feeder_init(&c->feeder, &options, 0);
+	bufferevent_setcb(bev, on_read, on_read, on_event, c);
+	bufferevent_setwatermark(bev, EV_READ, 0, READ_AHEAD_BYTES);
+	(void)bufferevent_set_max_single_read(bev, READ_AHEAD_BYTES);
+	(void)bufferevent_set_timeouts(bev, NULL, &write_timeout);
+	(void)bufferevent_enable(bev, EV_READ | EV_WRITE);
+}
+
+static bool is_partial(const struct client *c)
+{
+	return c->has_feeder ? feeder_is_partial(&c->feeder) : frame_reader_is_partial(&c->reader);
+}
+
+static void check_client(struct client *c, int64_t now_ns)
+{
+	int64_t age_ns = now_ns - c->since_ns;
+
+	if (!c->shaken && age_ns > SHAKE_S * NS_PER_S) {
+		client_free(c);
+	} else if (c->shaken && !c->admitted && !c->ended && age_ns > TOKEN_S * NS_PER_S) {
+		client_refuse(c, "no token in time");
+		client_run(c);
+	} else if (!c->reads && !c->ended && !intake_has_room(c->door->door.intake) && is_partial(c) &&
+	           TAILQ_EMPTY(&c->answers) && now_ns - c->starved_ns > STARVED_S * NS_PER_S) {
+		metric_add(M_INPUT_REFUSED_BUSY, 1);
+		LOG_LIMITED(LOG_WARN, "client hung up on", LOG_S("peer", c->peer.text),
+		            LOG_S("reason", "an unfinished message while memory is short"));
+		client_free(c);
+	}
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct door_socket *s = arg;
+	int64_t now_ns = clock_mono_ns();
+	struct client *c, *next;
+
+	(void)fd;
+	(void)what;
+	for (c = TAILQ_FIRST(&s->clients); c; c = next) {
+		next = TAILQ_NEXT(c, link);
+		check_client(c, now_ns);
+	}
+}
+
+static void resume(struct door *d)
+{
+	struct door_socket *s = (struct door_socket *)d;
+	struct client *c, *next;
+
+	for (c = TAILQ_FIRST(&s->clients); c; c = next) {
+		next = TAILQ_NEXT(c, link);
+		if (c->shaken && !c->reads)
+			client_run(c);
+	}
+}
+
+/* What came whole is offered; no byte is read any more; a client leaves when its answers are sent. */
+static void stop(struct door *d)
+{
+	struct door_socket *s = (struct door_socket *)d;
+	struct client *c, *next;
+
+	listener_stop(s->listener);
+	for (c = TAILQ_FIRST(&s->clients); c; c = next) {
+		next = TAILQ_NEXT(c, link);
+		if (c->shaken && !c->ended && c->has_feeder)
+			read_lines(c);
+		else if (c->shaken && !c->ended)
+			frames_read(c);
+		c->ended = true;
+		if (c->has_feeder)
+			feeder_stop(&c->feeder);
+		client_run(c);
+	}
+}
+
+static bool is_idle(const struct door *d)
+{
+	const struct door_socket *s = (const struct door_socket *)d;
+	const struct client *c;
+
+	TAILQ_FOREACH(c, &s->clients, link)
+		if (!is_settled(c))
+			return false;
+	return true;
+}
+
+static bool has_ended(const struct door *d)
+{
+	(void)d;
+	return false;
+}
+
+static void free_door(struct door *d)
+{
+	struct door_socket *s = (struct door_socket *)d;
+	struct client *c;
+
+	while ((c = TAILQ_FIRST(&s->clients)))
+		client_free(c);
+	listener_free(s->listener);
+	guard_free(s->guard);
+	event_free(s->tick);
+	free(s);
+}
+
+const struct door_kind door_socket_kind = {
+    .name = "socket_server",
+    .resume = resume,
+    .stop = stop,
+    .is_idle = is_idle,
+    .has_ended = has_ended,
+    .free = free_door,
+};
+
+uint16_t door_socket_port(const struct door *d)
+{
+	return d->kind == &door_socket_kind ? listener_port(((const struct door_socket *)d)->listener) : 0;
+}
+
+static enum err parse_mode(const char *text, uint32_t *ret, struct error *e)
+{
+	char *end;
+	unsigned long mode = strtoul(text, &end, 8);
+
+	if (!*text || *end || *text == '-' || *text == '+' || mode > 0777)
+		return error_set(e, ERR_CONFIG, "mode \"%s\" is not an octal mode such as 0660", text);
+	*ret = (uint32_t)mode;
+	return ERR_OK;
+}
+
+static enum err listen_on(struct door_socket *s, struct error *e)
+{
+	const struct options_input_socket_server *o = &s->door.input->socket_server;
+	bool is_unix = o->network == NETWORK_UNIX;
+	uint32_t max = (uint32_t)o->max_connections;
+	struct listener_options options = {
+	    .address = o->address,
+	    .is_unix = is_unix,
+	    .unix_group = o->group,
+	    .allow_users = is_unix ? &o->allow_users : NULL,
+	    .allow_groups = is_unix ? &o->allow_groups : NULL,
+	    .cert_file = o->network == NETWORK_TLS ? o->tls.cert_file : NULL,
+	    .key_file = o->network == NETWORK_TLS ? o->tls.key_file : NULL,
+	    .require_guard = true,
+	    .has_token = s->guard != NULL,
+	    .max_connections = max,
+	    .max_connections_per_peer = max < PER_PEER_MAX ? max : PER_PEER_MAX,
+	};
+	enum err r = parse_mode(o->mode ? o->mode : "0660", &options.unix_mode, e);
+
+	if (r == ERR_OK && !is_unix && o->allow_users.count + o->allow_groups.count > 0)
+		r = error_set(e, ERR_CONFIG, "allow_users and allow_groups are for network unix");
+	if (r == ERR_OK && !is_unix && listener_is_path(o->address))
+		r = error_set(e, ERR_CONFIG, "address \"%s\" is a path; network unix takes paths", o->address);
+	if (r == ERR_OK && o->network == NETWORK_TLS && (!o->tls.cert_file || !*o->tls.cert_file))
+		r = error_set(e, ERR_CONFIG, "network tls needs tls.cert_file and tls.key_file");
+	if (r == ERR_OK)
+		r = listener_open(s->door.intake->base, &options, on_accept, s, &s->listener, e);
+	return r;
+}
+
+enum err door_socket_open(struct intake *i, const struct config_input *input, struct pipeline *processors,
+                          struct door **ret, struct error *e)
+{
+	const struct timeval period = {.tv_usec = TICK_MS * 1000};
+	const struct options_input_socket_server *o = &input->socket_server;
+	struct door_socket *s = mem_zero(sizeof *s);
+	enum err r = ERR_OK;
+
+	s->door = (struct door){.kind = &door_socket_kind, .intake = i, .input = input, .processors = processors};
+	TAILQ_INIT(&s->clients);
+	s->tick = event_new(i->base, -1, EV_PERSIST, on_tick, s);
+	must(s->tick && event_add(s->tick, &period) == 0);
+	if (o->token_file && *o->token_file)
+		r = guard_load(o->token_file, &s->guard, e);
+	if (r == ERR_OK)
+		r = listen_on(s, e);
+	if (r != ERR_OK) {
+		free_door(&s->door);
+		return r;
+	}
+	LOG(LOG_INFO, "listening", LOG_S("input", "socket_server"), LOG_S("address", o->address),
+	    LOG_U("port", listener_port(s->listener)));
+	*ret = &s->door;
+	return ERR_OK;
+}

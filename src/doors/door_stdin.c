@@ -1,0 +1,162 @@
+/*
+ * door_stdin: standard input. It has no position: what was read and not committed when the process dies is lost to
+ * kspool, as its writer got no yes. Its descriptor is shared with other processes, so it is never made non-blocking:
+ * pipes, sockets and terminals are read when poll says so, everything else (files) in slices.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "doors/door.h"
+#include "doors/feeder.h"
+
+enum { READ_MAX_BYTES = 524288, FIRST_BYTES = 65536 };
+
+struct door_stdin {
+	struct door door;
+	struct feeder feeder;
+	struct event *ready; /* bytes wait (pipes) or it is our turn again (files) */
+	bool is_always_ready;
+	bool ended;
+	bool told;
+};
+
+static void wait_ready(struct door_stdin *s)
+{
+	const struct timeval now = {0};
+
+	if (s->is_always_ready)
+		(void)evtimer_add(s->ready, &now);
+	else
+		(void)event_add(s->ready, NULL);
+}
+
+static void tell_end(struct door_stdin *s)
+{
+	if (!s->ended || s->told || !feeder_is_idle(&s->feeder))
+		return;
+	s->told = true;
+	s->door.on_ended(s->door.arg);
+}
+
+static void end(struct door_stdin *s)
+{
+	s->ended = true;
+	feeder_end(&s->feeder);
+	LOG(LOG_INFO, "input ended", LOG_S("input", "stdin"), LOG_U("bytes", s->feeder.offset));
+	tell_end(s);
+}
+
+static void on_ready(evutil_socket_t fd, short what, void *arg)
+{
+	struct door_stdin *s = arg;
+	char *room;
+	size_t free_bytes;
+	ssize_t n;
+
+	(void)fd;
+	(void)what;
+	if (s->ended || (free_bytes = feeder_room(&s->feeder, &room)) == 0)
+		return; /* resume or an answer asks again */
+	n = read(STDIN_FILENO, room, free_bytes < READ_MAX_BYTES ? free_bytes : READ_MAX_BYTES);
+	if (n > 0) {
+		feeder_filled(&s->feeder, (size_t)n);
+		if (!s->is_always_ready || (size_t)n < free_bytes)
+			feeder_flush(&s->feeder);
+	} else if (n == 0) {
+		end(s);
+		return;
+	} else if (errno != EAGAIN && errno != EINTR) {
+		LOG(LOG_ERROR, "input failed", LOG_S("input", "stdin"), LOG_S("reason", strerror(errno)));
+		end(s);
+		return;
+	}
+	wait_ready(s);
+}
+
+static void resume(struct door *d)
+{
+	struct door_stdin *s = (struct door_stdin *)d;
+
+	if (!s->ended && !event_pending(s->ready, EV_READ | EV_TIMEOUT, NULL))
+		wait_ready(s);
+}
+
+static void on_answer(void *arg)
+{
+	struct door_stdin *s = arg;
+
+	tell_end(s);
+	resume(&s->door);
+}
+
+static void stop(struct door *d)
+{
+	struct door_stdin *s = (struct door_stdin *)d;
+
+	(void)event_del(s->ready);
+	s->ended = true;
+	s->told = true;
+	feeder_flush(&s->feeder);
+	feeder_stop(&s->feeder);
+}
+
+static bool is_idle(const struct door *d) { return feeder_is_idle(&((const struct door_stdin *)d)->feeder); }
+
+static bool has_ended(const struct door *d) { return ((const struct door_stdin *)d)->ended && is_idle(d); }
+
+static void free_door(struct door *d)
+{
+	struct door_stdin *s = (struct door_stdin *)d;
+
+	feeder_fini(&s->feeder);
+	event_free(s->ready);
+	free(s);
+}
+
+const struct door_kind door_stdin_kind = {
+    .name = "stdin",
+    .is_finite = true,
+    .resume = resume,
+    .stop = stop,
+    .is_idle = is_idle,
+    .has_ended = has_ended,
+    .free = free_door,
+};
+
+enum err door_stdin_open(struct intake *i, const struct config_input *input, struct pipeline *processors,
+                        struct door **ret, struct error *e)
+{
+	struct door_stdin *s;
+	struct stat st;
+	struct feeder_options options = {
+	    .intake = i,
+	    .scanner = &input->scanner,
+	    .processors = processors,
+	    .origin = "stdin",
+	    .first_bytes = FIRST_BYTES,
+	    .alone = true,
+	    .on_answer = on_answer,
+	};
+
+	if (fstat(STDIN_FILENO, &st) != 0)
+		return error_set_errno(e, ERR_ENVIRONMENT, "standard input");
+	s = mem_zero(sizeof *s);
+	s->door = (struct door){.kind = &door_stdin_kind, .intake = i, .input = input, .processors = processors};
+	options.arg = s;
+	s->is_always_ready = !S_ISFIFO(st.st_mode) && !S_ISSOCK(st.st_mode) && !isatty(STDIN_FILENO);
+	s->ready = s->is_always_ready ? evtimer_new(i->base, on_ready, s)
+	                              : event_new(i->base, STDIN_FILENO, EV_READ, on_ready, s);
+	must(s->ready);
+	feeder_init(&s->feeder, &options, 0);
+	wait_ready(s);
+	*ret = &s->door;
+	return ERR_OK;
+}

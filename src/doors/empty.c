@@ -1,1 +1,0 @@
-typedef int kspool_doors_is_empty;

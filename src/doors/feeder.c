@@ -1,0 +1,301 @@
+#include "doors/feeder.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/event.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metrics.h"
+
+enum { RETRY_MS = 250, META_MAX_BYTES = 65536, FIRST_SLICES = 64 };
+
+static void send_block(struct feeder *f);
+
+static void update_charge(struct feeder *f)
+{
+	uint64_t now = f->blocks[0].length + f->blocks[1].length + f->scanner.head.len;
+
+	if (now > f->charged)
+		intake_charge(f->options.intake, now - f->charged);
+	else
+		intake_release(f->options.intake, f->charged - now);
+	f->charged = now;
+}
+
+static void on_retry(evutil_socket_t fd, short what, void *arg)
+{
+	struct feeder *f = arg;
+
+	(void)fd;
+	(void)what;
+	if (f->flying && !f->group && !f->options.intake->stopping)
+		send_block(f);
+}
+
+void feeder_init(struct feeder *f, const struct feeder_options *options, uint64_t offset)
+{
+	uint64_t quarter = options->intake->memory_limit_bytes / 4;
+
+	memset(f, 0, sizeof *f);
+	f->options = *options;
+	f->offset = offset;
+	f->target_bytes = quarter < FEEDER_BLOCK_BYTES ? quarter : FEEDER_BLOCK_BYTES;
+	scanner_init(&f->scanner, options->scanner, options->intake->max_message_bytes);
+	buf_init(&f->meta, META_MAX_BYTES);
+	f->filling = &f->blocks[0];
+	for (int i = 0; i < 2; i++)
+		STAILQ_INIT(&f->blocks[i].set_aside);
+	f->retry = evtimer_new(options->intake->base, on_retry, f);
+	must(f->retry);
+}
+
+static void clear_block(struct block *b)
+{
+	message_list_free(&b->set_aside);
+	b->length = b->scanned = 0;
+	b->count = b->set_aside_count = 0;
+}
+
+void feeder_fini(struct feeder *f)
+{
+	if (!f->retry)
+		return;
+	if (f->group) {
+		f->group->answered = NULL;
+		f->group->door = NULL;
+	}
+	for (int i = 0; i < 2; i++) {
+		clear_block(&f->blocks[i]);
+		free(f->blocks[i].data);
+		free(f->blocks[i].slices);
+	}
+	intake_release(f->options.intake, f->charged);
+	scanner_fini(&f->scanner);
+	buf_fini(&f->meta);
+	event_free(f->retry);
+	memset(f, 0, sizeof *f);
+}
+
+static bool has_whole(const struct block *b) { return b->count > 0 || b->set_aside_count > 0; }
+
+static bool is_full(const struct feeder *f, const struct block *b)
+{
+	return b->count >= FEEDER_BLOCK_ROWS || b->scanned >= f->target_bytes;
+}
+
+bool feeder_is_idle(const struct feeder *f) { return !f->flying && !has_whole(f->filling); }
+
+bool feeder_is_partial(const struct feeder *f) { return f->filling->length > f->filling->scanned || f->scanner.skipping; }
+
+static void add_slice(struct block *b, size_t offset, uint64_t length)
+{
+	if (b->count == b->slice_capacity) {
+		b->slice_capacity = b->slice_capacity ? b->slice_capacity * 2 : FIRST_SLICES;
+		b->slices = mem_grow(b->slices, b->slice_capacity, sizeof *b->slices);
+	}
+	b->slices[b->count++] = (struct slice){.offset = (uint32_t)offset, .length = (uint32_t)length};
+}
+
+static void add_too_long(struct feeder *f, uint64_t begin, uint64_t length)
+{
+	struct message *m = message_new(f->meta.data, f->meta.len, f->scanner.head.data, f->scanner.head.len,
+	                                clock_wall_ms());
+
+	m->failure = mem_format("%s, offset %llu: a message of %llu bytes; the limit is %llu; its first %zu bytes are kept",
+	                        f->options.origin, (unsigned long long)begin, (unsigned long long)length,
+	                        (unsigned long long)f->scanner.max_bytes, f->scanner.head.len);
+	STAILQ_INSERT_TAIL(&f->filling->set_aside, m, link);
+	f->filling->set_aside_count++;
+	metric_add(M_INPUT_REFUSED_SIZE, 1);
+	LOG_LIMITED(LOG_WARN, "message set aside", LOG_S("origin", f->options.origin), LOG_U("offset", begin),
+	            LOG_U("bytes", length), LOG_U("limit_bytes", f->scanner.max_bytes));
+	buf_clear(&f->scanner.head);
+}
+
+static void scan(struct feeder *f)
+{
+	struct block *b = f->filling;
+
+	while (b->count < FEEDER_BLOCK_ROWS) {
+		size_t used;
+		uint64_t length;
+		uint64_t begin = f->offset - f->scanner.skipped;
+		enum scan what = scanner_next(&f->scanner, b->data + b->scanned, b->length - b->scanned, f->ended, &used,
+		                              &length);
+
+		if (what == SCAN_MESSAGE)
+			add_slice(b, b->scanned, length);
+		else if (what == SCAN_TOO_LONG)
+			add_too_long(f, begin, length);
+		b->scanned += used;
+		f->offset += used;
+		if (what == SCAN_MORE)
+			break;
+		b->end = f->offset;
+	}
+	/* nothing to keep: what was cut (omitted, skipped) makes room */
+	if (!has_whole(b) && b->scanned > 0) {
+		memmove(b->data, b->data + b->scanned, b->length - b->scanned);
+		b->length -= b->scanned;
+		b->scanned = 0;
+	}
+}
+
+/* Of many clients most are quiet: they keep no large block. */
+static void shrink_block(const struct feeder *f, struct block *b)
+{
+	if (f->options.alone || b->capacity <= f->options.first_bytes)
+		return;
+	free(b->data);
+	b->data = NULL;
+	b->capacity = 0;
+}
+
+void feeder_stop(struct feeder *f)
+{
+	if (!f->flying || f->group)
+		return;
+	/* refused, and nobody will offer it again: what came after it must not be stored either, or its position would
+	 * cover the gap */
+	clear_block(&f->blocks[0]);
+	clear_block(&f->blocks[1]);
+	f->flying = NULL;
+	f->ended = true;
+	update_charge(f);
+}
+
+static void on_answered(struct group *g, void *door)
+{
+	const struct timeval wait = {.tv_usec = RETRY_MS * 1000};
+	struct feeder *f = door;
+
+	f->group = NULL;
+	if (g->offer.verdict != OFFER_ACCEPTED) {
+		LOG_LIMITED(LOG_WARN, "input waits", LOG_S("origin", f->options.origin),
+		            LOG_S("reason", g->offer.error.text));
+		if (!f->options.intake->stopping)
+			(void)event_add(f->retry, &wait);
+		else
+			feeder_stop(f);
+		return;
+	}
+	clear_block(f->flying);
+	shrink_block(f, f->flying);
+	f->flying = NULL;
+	update_charge(f);
+	feeder_flush(f);
+	if (f->options.on_answer)
+		f->options.on_answer(f->options.arg);
+}
+
+/* Makes the flying block an offer. */
+static void send_block(struct feeder *f)
+{
+	struct block *b = f->flying;
+	struct group *g = group_new(f->options.intake, f->options.processors, on_answered, f);
+	int64_t now_ms = clock_wall_ms();
+	const struct message *m;
+
+	for (uint32_t i = 0; i < b->count; i++)
+		group_add(g, message_new(f->meta.data, f->meta.len, b->data + b->slices[i].offset, b->slices[i].length,
+		                         now_ms));
+	STAILQ_FOREACH(m, &b->set_aside, link)
+		group_set_aside(g, message_new(message_meta(m), m->meta_bytes, message_body(m), m->body_bytes, m->received_ms),
+		                mem_string(m->failure));
+	if (f->options.position) {
+		g->offer.position_key = mem_string(f->options.position_key);
+		g->offer.position = f->options.position(f->options.arg, b->end);
+	}
+	f->group = g;
+	group_send(g);
+}
+
+void feeder_flush(struct feeder *f)
+{
+	struct block *b = f->filling;
+	struct block *other = b == &f->blocks[0] ? &f->blocks[1] : &f->blocks[0];
+	size_t rest = b->length - b->scanned;
+
+	if (f->flying || !has_whole(b))
+		return;
+	if (other->capacity < rest + 1) {
+		other->capacity = b->capacity;
+		other->data = mem_grow(other->data, other->capacity, 1);
+	}
+	if (rest > 0)
+		memcpy(other->data, b->data + b->scanned, rest);
+	other->length = rest;
+	b->length = b->scanned;
+	f->flying = b;
+	f->filling = other;
+	send_block(f);
+	scan(f);
+	update_charge(f);
+}
+
+/* A block may hold one message of the longest kind, its delimiter and a read behind it. */
+static bool grow(struct feeder *f, struct block *b)
+{
+	size_t most = (size_t)f->scanner.max_bytes + f->scanner.delimiter_length + 65536;
+	size_t want = b->capacity ? b->capacity * 2 : f->options.first_bytes;
+
+	if (most < f->target_bytes + 65536)
+		most = (size_t)f->target_bytes + 65536;
+	if (want > most)
+		want = most;
+	if (want <= b->capacity)
+		return false;
+	b->data = mem_grow(b->data, want, 1);
+	b->capacity = want;
+	return true;
+}
+
+size_t feeder_room(struct feeder *f, char **ret)
+{
+	struct intake *i = f->options.intake;
+	struct block *b = f->filling;
+
+	if (f->ended || i->stopping)
+		return 0;
+	if (!intake_has_room(i) && !(f->options.alone && i->outstanding == 0 && i->hold_until_ns == 0)) {
+		feeder_flush(f);
+		return 0;
+	}
+	if (is_full(f, b)) {
+		feeder_flush(f);
+		b = f->filling;
+		if (is_full(f, b))
+			return 0;
+	}
+	if (b->length == b->capacity && !grow(f, b)) {
+		/* whole messages and the begin of a long one: the former must leave first */
+		feeder_flush(f);
+		b = f->filling;
+		if (b->length == b->capacity)
+			return 0;
+	}
+	*ret = b->data + b->length;
+	return b->capacity - b->length;
+}
+
+void feeder_filled(struct feeder *f, size_t n)
+{
+	f->filling->length += n;
+	must(f->filling->length <= f->filling->capacity);
+	scan(f);
+	update_charge(f);
+	if (is_full(f, f->filling))
+		feeder_flush(f);
+}
+
+void feeder_end(struct feeder *f)
+{
+	f->ended = true;
+	scan(f);
+	update_charge(f);
+	feeder_flush(f);
+}

@@ -1,0 +1,89 @@
+/*
+ * feeder: a stream of bytes into the journal, in order, without loss.
+ *
+ * What it is: what stdin, file and line sockets have in common. Bytes are read straight into a block; the scanner
+ * marks messages in place; a block becomes one offer. One offer is under way at a time, so that the position stored
+ * with it covers everything before it (a refused offer can never be overtaken by an accepted later one); meanwhile the
+ * next block fills. The bytes of the offer under way stay until its yes: when the spool is full they are offered
+ * again, as these sources cannot be told no. A message over the ceiling goes to the set-aside shelf.
+ * Promises: 1, 6, 7. Owner: a door. Thread: intake.
+ */
+#ifndef KSPOOL_DOORS_FEEDER_H
+#define KSPOOL_DOORS_FEEDER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "doors/intake.h"
+#include "doors/scanner.h"
+
+struct event;
+
+enum { FEEDER_BLOCK_BYTES = 1048576, FEEDER_BLOCK_ROWS = 4096 };
+
+struct slice {
+	uint32_t offset;
+	uint32_t length;
+};
+
+struct block {
+	char *data;
+	size_t length;
+	size_t capacity;
+	size_t scanned; /* bytes cut into messages */
+	struct slice *slices;
+	uint32_t count;
+	uint32_t slice_capacity;
+	struct message_list set_aside;
+	uint32_t set_aside_count;
+	uint64_t end; /* stream offset behind its last whole message */
+};
+
+struct feeder_options {
+	struct intake *intake;
+	const struct config_scanner *scanner;
+	struct pipeline *processors;
+	const char *origin;      /* for reasons and logs: a path, a peer */
+	size_t first_bytes;      /* of a block; it grows */
+	bool alone;              /* one of few: may pass the memory bound when it alone stands in its own way */
+	char *(*position)(void *arg, uint64_t offset); /* null: the source has none */
+	const char *position_key;
+	void (*on_answer)(void *arg); /* an offer was answered: there may be room again */
+	void *arg;
+};
+
+struct feeder {
+	struct feeder_options options;
+	struct scanner scanner;
+	struct buf meta;     /* metadata of every message */
+	struct block blocks[2];
+	struct block *filling;
+	struct block *flying; /* null: no offer under way */
+	struct group *group;  /* of the flying block; null while it waits to be offered again */
+	struct event *retry;
+	uint64_t offset;  /* stream offset behind the last byte cut */
+	uint64_t charged; /* bytes of the blocks, as counted in intake */
+	uint64_t target_bytes;
+	bool ended;
+};
+
+void feeder_init(struct feeder *f, const struct feeder_options *options, uint64_t offset);
+void feeder_fini(struct feeder *f);
+/* Where to put bytes, and how many fit; 0: wait for on_answer or doors_resume. */
+size_t feeder_room(struct feeder *f, char **ret);
+/* n bytes were put there. */
+void feeder_filled(struct feeder *f, size_t n);
+/* The source has no more bytes just now: offers what is whole. */
+void feeder_flush(struct feeder *f);
+/* The source has no more bytes for ever: the rest is the last message. */
+void feeder_end(struct feeder *f);
+/* kspool stops: an offer that was refused is given up, with what followed it. None of it was acknowledged. */
+void feeder_stop(struct feeder *f);
+/* Everything whole is answered. */
+bool feeder_is_idle(const struct feeder *f);
+/* Bytes of a message whose end has not come. */
+bool feeder_is_partial(const struct feeder *f);
+
+#endif

@@ -1,0 +1,91 @@
+/*
+ * intake: what all doors share: the memory bound, and groups of messages on their way to the journal.
+ *
+ * A group is one offer. A door makes it, adds messages, and sends it; processors run then. While the journal's lane is
+ * full the group is kept here, in order. Its answer reaches the door through `answered` and the group is gone
+ * afterwards. Promise 6: what doors hold is counted with intake_charge/intake_release and doors read only while
+ * intake_has_room. Owner: doors.c. Thread: intake.
+ */
+#ifndef KSPOOL_DOORS_INTAKE_H
+#define KSPOOL_DOORS_INTAKE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "base/error.h"
+#include "config/config.h"
+#include "journal/journal.h"
+#include "pipeline/pipeline.h"
+
+struct event;
+struct event_base;
+struct group;
+
+TAILQ_HEAD(group_list, group);
+
+struct intake {
+	struct event_base *base;
+	const struct config *config;
+	struct journal *journal;
+	uint64_t memory_limit_bytes;
+	uint64_t memory_bytes;
+	uint64_t max_message_bytes;
+	uint32_t outstanding;   /* groups sent and not answered */
+	struct group_list kept; /* the lane was full */
+	bool stopping;
+	struct evaluator *evaluator;
+	struct pipeline *common; /* of pipeline.processors; null when none */
+	int64_t hold_until_ns;   /* a rate_limit processor wants no more before; 0: none */
+	struct event *hold;      /* runs out then */
+	void (*on_room)(void *arg);
+	void *arg;
+};
+
+typedef void group_answered(struct group *g, void *door);
+
+struct group {
+	struct offer offer; /* the answer is in offer.verdict and offer.error */
+	TAILQ_ENTRY(group) link;
+	struct intake *intake;
+	struct pipeline *own; /* processors of the input; null when none */
+	bool one_batch;       /* processors see the group as one batch; else each message is its own */
+	bool is_kept;         /* not given to the journal yet: group_cancel may still take it back */
+	uint32_t received;    /* messages the door added */
+	uint64_t charged_bytes;
+	int64_t begun_ns;
+	group_answered *answered; /* null: nobody waits any more */
+	void *door;
+};
+
+enum err intake_open(struct intake *i, struct error *e) MUST_CHECK;
+void intake_close(struct intake *i);
+void intake_charge(struct intake *i, uint64_t bytes);
+void intake_release(struct intake *i, uint64_t bytes);
+/* Room for more bytes from peers: memory is left and the lane takes offers. */
+bool intake_has_room(const struct intake *i);
+/* No more bytes before this monotonic time; on_room is called then. */
+void intake_hold(struct intake *i, int64_t until_ns);
+/* Offers kept groups again, in order. */
+void intake_retry(struct intake *i);
+
+/* Answers kept groups OFFER_CLOSED: the journal is gone. */
+void intake_drop_kept(struct intake *i);
+
+struct group *group_new(struct intake *i, struct pipeline *own, group_answered *answered, void *door);
+void group_add(struct group *g, struct message *m);
+/* To the shelf in the same commit; takes the reason. */
+void group_set_aside(struct group *g, struct message *m, char *reason);
+void group_send(struct group *g);
+/* Takes back a group that is_kept: nothing of it is stored. */
+void group_cancel(struct group *g);
+/* Drops a group that was never sent. Accepts null. */
+void group_free(struct group *g);
+
+/* The processors of an input; *ret is null when there are none. Faults become one ERR_CONFIG. */
+enum err processors_compile(const struct config_node *nodes, const struct config *config, const char *path,
+                            struct pipeline **ret, struct error *e) MUST_CHECK;
+/* Runs the processors of the group and of the whole configuration over its messages. */
+void processors_run(struct group *g);
+
+#endif

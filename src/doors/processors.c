@@ -1,0 +1,103 @@
+/*
+ * processors: Redpanda Connect's processors on the way in.
+ *
+ * Every message gets a number for the time of the run, so that afterwards it is known which of them are still
+ * represented: those that are not were filtered, and are counted so in the same commit (promise 9).
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "doors/intake.h"
+
+enum err processors_compile(const struct config_node *nodes, const struct config *config, const char *path,
+                            struct pipeline **ret, struct error *e)
+{
+	struct config_faults faults = {0};
+	enum err r;
+
+	*ret = NULL;
+	if (!nodes || nodes->count == 0)
+		return ERR_OK;
+	r = pipeline_compile(nodes, config, path, ret, &faults);
+	if (r != ERR_OK && faults.count > 0)
+		r = error_set(e, r, "%s(%d,%d) %s", config->file, faults.items[0].line, faults.items[0].column,
+		              faults.items[0].text);
+	else if (r != ERR_OK)
+		r = error_set(e, r, "%s: the processors do not compile", config->file);
+	config_faults_fini(&faults);
+	if (r == ERR_OK && pipeline_is_empty(*ret)) {
+		pipeline_free(*ret);
+		*ret = NULL;
+	}
+	return r;
+}
+
+/* Returns how many messages vanished. The batch had messages numbered 1 to count. */
+static uint32_t run_batch(struct group *g, struct pipeline_batch *batch)
+{
+	struct intake *i = g->intake;
+	size_t count = batch->count;
+	uint64_t *before = mem_array(2 * count, sizeof *before);
+	int64_t until_ns = 0;
+	size_t vanished;
+
+	for (size_t n = 0; n < count; n++)
+		before[n] = batch->items[n]->id = n + 1;
+	if (g->own)
+		until_ns = pipeline_run(g->own, i->evaluator, batch);
+	if (until_ns > 0)
+		intake_hold(i, until_ns);
+	until_ns = i->common ? pipeline_run(i->common, i->evaluator, batch) : 0;
+	if (until_ns > 0)
+		intake_hold(i, until_ns);
+	vanished = pipeline_vanished(batch, before, count, before + count);
+	free(before);
+	return (uint32_t)vanished;
+}
+
+/* Back into the group, without the numbers. */
+static void take_back(struct group *g, struct message *m)
+{
+	struct intake *i = g->intake;
+
+	message_origins_unref(m->origins);
+	m->origins = NULL;
+	m->id = 0;
+	if (m->body_bytes > i->max_message_bytes) {
+		group_set_aside(g, m,
+		                mem_format("a processor made a message of %u bytes; the limit is %llu", m->body_bytes,
+		                           (unsigned long long)i->max_message_bytes));
+		return;
+	}
+	if (m->failure && i->config->kspool.processor_error == FAILED_SET_ASIDE) {
+		group_set_aside(g, m, mem_string(m->failure));
+		return;
+	}
+	message_fail(m, NULL, NULL);
+	STAILQ_INSERT_TAIL(&g->offer.messages, m, link);
+	g->offer.count++;
+	g->offer.bytes += message_cost(m);
+}
+
+void processors_run(struct group *g)
+{
+	struct pipeline_batch batch = {0};
+	struct message_list list = STAILQ_HEAD_INITIALIZER(list);
+	struct message *m;
+
+	STAILQ_CONCAT(&list, &g->offer.messages);
+	g->offer.count = 0;
+	g->offer.bytes = 0;
+	while ((m = STAILQ_FIRST(&list))) {
+		STAILQ_REMOVE_HEAD(&list, link);
+		pipeline_batch_add(&batch, m);
+		if (g->one_batch && !STAILQ_EMPTY(&list))
+			continue;
+		g->offer.filtered += run_batch(g, &batch);
+		for (size_t n = 0; n < batch.count; n++)
+			take_back(g, batch.items[n]);
+		batch.count = 0;
+	}
+	pipeline_batch_fini(&batch);
+}

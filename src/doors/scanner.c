@@ -1,0 +1,164 @@
+#include "doors/scanner.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+void scanner_init(struct scanner *s, const struct config_scanner *config, uint64_t max_bytes)
+{
+	const char *delimiter = config->lines.custom_delimiter;
+
+	memset(s, 0, sizeof *s);
+	s->kind = config->kind;
+	s->strip_cr = !delimiter || !*delimiter;
+	s->delimiter = mem_string(s->strip_cr ? "\n" : delimiter);
+	s->delimiter_length = strlen(s->delimiter);
+	s->omit_empty = config->kind == SCANNER_LINES && config->lines.omit_empty;
+	s->chunk_bytes = config->chunker.size_bytes;
+	s->max_bytes = max_bytes;
+	buf_init(&s->head, SCANNER_HEAD_MAX_BYTES);
+}
+
+void scanner_fini(struct scanner *s)
+{
+	free(s->delimiter);
+	s->delimiter = NULL;
+	buf_fini(&s->head);
+}
+
+bool scanner_is_between(const struct scanner *s) { return !s->skipping; }
+
+/* Where the delimiter begins, or null. Searches only what was not searched before. */
+static const char *find_delimiter(struct scanner *s, const char *data, size_t length)
+{
+	size_t overlap = s->delimiter_length - 1;
+	size_t from = s->looked > overlap ? s->looked - overlap : 0;
+	const char *found = s->delimiter_length == 1
+	                        ? memchr(data + from, s->delimiter[0], length - from)
+	                        : memmem(data + from, length - from, s->delimiter, s->delimiter_length);
+
+	s->looked = found ? 0 : length;
+	return found;
+}
+
+/* Drops n bytes of a message that is too long, keeping its first ones. */
+static void skip(struct scanner *s, const char *data, size_t n)
+{
+	size_t room = SCANNER_HEAD_MAX_BYTES - s->head.len;
+
+	(void)buf_add(&s->head, data, n < room ? n : room);
+	s->skipped += n;
+	if (n > 0)
+		s->last_is_cr = data[n - 1] == '\r';
+}
+
+static enum scan end_skipping(struct scanner *s, uint64_t *ret_length)
+{
+	*ret_length = s->skipped - (s->strip_cr && s->kind == SCANNER_LINES && s->last_is_cr ? 1 : 0);
+	s->skipping = false;
+	s->skipped = 0;
+	s->looked = 0;
+	return SCAN_TOO_LONG;
+}
+
+/* The head of the last message that was too long stays readable until the next one begins. */
+static void begin_skipping(struct scanner *s)
+{
+	buf_clear(&s->head);
+	s->skipping = true;
+	s->skipped = 0;
+}
+
+/* A message of n bytes at the front, with what ends it `used` bytes long in all. */
+static enum scan end_message(struct scanner *s, const char *data, size_t n, size_t used, size_t *ret_used,
+                             uint64_t *ret_length)
+{
+	size_t body = n;
+
+	*ret_used = used;
+	s->looked = 0;
+	if (s->skipping) {
+		skip(s, data, n);
+		return end_skipping(s, ret_length);
+	}
+	if (s->kind == SCANNER_LINES && s->strip_cr && n > 0 && data[n - 1] == '\r')
+		body--;
+	*ret_length = body;
+	if (body > s->max_bytes) {
+		begin_skipping(s);
+		skip(s, data, n);
+		return end_skipping(s, ret_length);
+	}
+	return body == 0 && s->omit_empty ? SCAN_SKIPPED : SCAN_MESSAGE;
+}
+
+/* Nothing ends in these bytes: they wait, unless the message is already certain to be too long. */
+static enum scan need_more(struct scanner *s, const char *data, size_t length, size_t keep, size_t *ret_used)
+{
+	*ret_used = 0;
+	if (!s->skipping && length <= s->max_bytes + s->delimiter_length)
+		return SCAN_MORE;
+	if (!s->skipping)
+		begin_skipping(s);
+	if (keep > length)
+		keep = length;
+	skip(s, data, length - keep);
+	*ret_used = length - keep;
+	s->looked = keep;
+	return SCAN_MORE;
+}
+
+static enum scan next_line(struct scanner *s, const char *data, size_t length, bool at_end, size_t *ret_used,
+                           uint64_t *ret_length)
+{
+	const char *found = find_delimiter(s, data, length);
+
+	if (found)
+		return end_message(s, data, (size_t)(found - data), (size_t)(found - data) + s->delimiter_length,
+		                   ret_used, ret_length);
+	if (!at_end)
+		return need_more(s, data, length, s->delimiter_length - 1, ret_used);
+	if (length == 0 && !s->skipping) {
+		*ret_used = 0;
+		return SCAN_MORE;
+	}
+	return end_message(s, data, length, length, ret_used, ret_length);
+}
+
+static enum scan next_whole(struct scanner *s, const char *data, size_t length, bool at_end, size_t *ret_used,
+                            uint64_t *ret_length)
+{
+	if (at_end && (length > 0 || s->skipping))
+		return end_message(s, data, length, length, ret_used, ret_length);
+	return need_more(s, data, length, 0, ret_used);
+}
+
+static enum scan next_chunk(struct scanner *s, const char *data, size_t length, bool at_end, size_t *ret_used,
+                            uint64_t *ret_length)
+{
+	size_t n = (size_t)s->chunk_bytes;
+
+	if (length < n && !(at_end && length > 0)) {
+		*ret_used = 0;
+		return SCAN_MORE;
+	}
+	if (n > length)
+		n = length;
+	return end_message(s, data, n, n, ret_used, ret_length);
+}
+
+enum scan scanner_next(struct scanner *s, const char *data, size_t length, bool at_end, size_t *ret_used,
+                       uint64_t *ret_length)
+{
+	*ret_length = 0;
+	switch (s->kind) {
+	case SCANNER_LINES:
+		return next_line(s, data, length, at_end, ret_used, ret_length);
+	case SCANNER_TO_THE_END:
+		return next_whole(s, data, length, at_end, ret_used, ret_length);
+	case SCANNER_CHUNKER:
+		break;
+	}
+	return next_chunk(s, data, length, at_end, ret_used, ret_length);
+}

@@ -1,0 +1,53 @@
+/*
+ * scanner: cuts a stream of bytes into messages.
+ *
+ * What it is: a search with memory. The caller keeps the bytes; the scanner says where the next message ends and how
+ * many bytes to drop from the front. It never holds more than the head of a message that is too long, and its outcome
+ * does not depend on how the stream was cut into pieces. Kinds: lines ("\n", one '\r' before it is dropped, as Redpanda
+ * Connect's lines scanner does), lines with a custom delimiter (nothing dropped), the whole stream, pieces of a size.
+ * The end of the stream ends the last message, unless that would be an empty one.
+ * Owner: the caller; scanner_fini. Thread: any. Does not allocate, except the head of a message that is too long.
+ */
+#ifndef KSPOOL_DOORS_SCANNER_H
+#define KSPOOL_DOORS_SCANNER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "config/config.h"
+
+enum { SCANNER_HEAD_MAX_BYTES = 65536 };
+
+enum scan {
+	SCAN_MORE,    /* the message is not complete: drop `used` bytes, come back with more */
+	SCAN_MESSAGE, /* body at the front of the data, `length` bytes; then drop `used` */
+	SCAN_SKIPPED, /* an empty one that is to be omitted: drop `used` */
+	SCAN_TOO_LONG /* over the ceiling: head in s->head, whole length in `length`; drop `used` */
+};
+
+struct scanner {
+	enum scanner_kind kind;
+	bool strip_cr;
+	bool omit_empty;
+	char *delimiter;
+	size_t delimiter_length;
+	uint64_t chunk_bytes;
+	uint64_t max_bytes; /* ceiling of one message */
+	size_t looked;      /* bytes at the front already searched */
+	bool skipping;      /* inside a message that is too long */
+	uint64_t skipped;   /* its bytes so far, the delimiter's bytes excluded */
+	struct buf head;    /* its first bytes */
+	bool last_is_cr;    /* the last skipped byte was a '\r' */
+};
+
+void scanner_init(struct scanner *s, const struct config_scanner *config, uint64_t max_bytes);
+void scanner_fini(struct scanner *s);
+/* `data` begins where the last call's `used` ended. at_end: no byte will ever follow `length`. */
+enum scan scanner_next(struct scanner *s, const char *data, size_t length, bool at_end, size_t *ret_used,
+                       uint64_t *ret_length);
+/* True between messages: nothing of the next one was dropped. */
+bool scanner_is_between(const struct scanner *s);
+
+#endif
