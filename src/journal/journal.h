@@ -26,8 +26,8 @@ struct journal;
 struct journal_options {
 	struct store_options store;
 	uint64_t commit_max_bytes;  /* default 1 MiB: a commit is due when this much waits */
-	uint32_t commit_max_rows;   /* default 512 */
-	int64_t commit_max_wait_ns; /* default 2 ms: longest wait for company; 0 commits what is there */
+	uint32_t commit_max_rows;   /* default 1024 */
+	int64_t commit_max_wait_ns; /* default 2 ms: longest gathering while more keeps coming; nothing waits for nobody */
 };
 
 /* What became of an offer. */
@@ -91,7 +91,11 @@ struct journal_rows {
 	uint32_t count;
 	uint64_t bytes; /* sum of message_cost */
 };
-/* Lets the journal hand over up to this much more; given back row by row as rows are settled. Lane full: false. */
+/*
+ * Lets the journal hand over up to this much more: rows, and bytes as message_cost counts them. Rows handed over use
+ * credit up; it comes back only by calling this again, as delivery settles and frees messages. The last row may pass
+ * the byte limit. Never refused: always true.
+ */
 bool journal_credit(struct journal *j, uint32_t rows, uint64_t bytes) MUST_CHECK;
 /* Takes ownership of the group (store_settlements_free on any thread). Lane full: false, wait for the fd. */
 bool journal_settle(struct journal *j, struct store_settlements *group) MUST_CHECK;

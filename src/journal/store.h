@@ -41,7 +41,8 @@ struct store_report {
 	bool marker;      /* a disk error ended the last run */
 	bool quarantined; /* structure damage: the old file was moved aside, a new one started */
 	char quarantine_path[512];
-	uint64_t wal_frames_lost; /* commit frames behind a break in the WAL */
+	bool wal_mended;          /* the WAL was damaged in the middle; it was copied aside and joined again */
+	uint64_t wal_frames_lost; /* commit frames behind that break that could not be joined */
 	uint64_t rows;
 	uint64_t salvaged_rows;
 	uint64_t missing_rows; /* ledger says they were here; they are not (counted as damaged) */
@@ -72,6 +73,8 @@ struct store_state {
 	uint64_t database_bytes;
 	uint64_t wal_bytes;
 	uint64_t free_bytes; /* of the file system */
+	uint64_t unexpected_settlements; /* settlements of ids that were not there: a bug somewhere, never a crash */
+	uint64_t checkpoints;
 };
 
 enum settle_kind {
@@ -86,6 +89,7 @@ enum settle_kind {
 struct store_settlement {
 	uint64_t id;
 	enum settle_kind kind;
+	uint32_t bytes;    /* metadata and body of the row when known (the journal fills it in); 0: looked up */
 	uint32_t attempts; /* RETRY, DEAD: total so far */
 	int64_t next_ms;   /* RETRY: wall clock when it is due */
 	const char *code;  /* RETRY, DEAD: static text such as "ProvisionedThroughputExceededException" */
@@ -108,11 +112,37 @@ enum err store_close(struct store *s, struct error *e);
 /* Lets go of descriptors without touching the disk (after ERR_DISK). */
 void store_abandon(struct store *s);
 void store_reconfigure(struct store *s, const struct store_options *options);
+/*
+ * After ERR_DAMAGED from a running store: sets the files aside, starts new ones in their place under the same lock and
+ * begins to salvage. Ids go on where they were. On failure s can only be abandoned.
+ */
+enum err store_restart_damaged(struct store *s, struct store_report *ret_report, struct error *e) MUST_CHECK;
+/*
+ * Brings back up to max_ids ids' worth of rows of files that were set aside. Rows first..last may have become pending
+ * (*ret_last 0: none); *ret_more is false when nothing is left to do. Its own transaction.
+ */
+enum err store_salvage(struct store *s, uint32_t max_ids, uint64_t *ret_first, uint64_t *ret_last, bool *ret_more,
+                       struct error *e) MUST_CHECK;
+/* Counts all rows and corrects the ledger; missing ones are counted as damaged. Slow on a large backlog. */
+enum err store_recount(struct store *s, uint64_t *ret_missing, struct error *e) MUST_CHECK;
+/* Tells evict_oldest which rows are on their way and must stay; without it none are. */
+void store_set_claims(struct store *s, bool (*is_claimed)(void *arg, uint64_t id), void *arg);
+/*
+ * Settles in steps small enough for a full disk: 64 rows a commit, a checkpoint after every second one, and the
+ * reserve given up once. *ret_done tells how many were settled, whatever the outcome.
+ */
+enum err store_settle_full(struct store *s, const struct store_settlement *items, size_t count, size_t *ret_done,
+                           struct error *e) MUST_CHECK;
+/* A small step towards a smaller file when most of it is free; for idle moments. *ret_more: there is more to do. */
+enum err store_shrink(struct store *s, bool *ret_more, struct error *e) MUST_CHECK;
 
 /* A group. Everything between begin and commit is all or nothing; on any failure the group is rolled back. */
 enum err store_begin(struct store *s, struct error *e) MUST_CHECK;
 /* Gives m its id. ERR_FULL: admission (limits, disk); ERR_TOOBIG. Neither ends the group. */
 enum err store_append(struct store *s, struct message *m, struct error *e) MUST_CHECK;
+/* Would these fit, all together? Makes room by evicting when that is the policy. Then store_append_admitted. */
+enum err store_admit(struct store *s, const struct message_list *list, struct error *e) MUST_CHECK;
+enum err store_append_admitted(struct store *s, struct message *m, struct error *e) MUST_CHECK;
 /* Counted accepted and dead; m->failure is the reason, `code` a static word such as "too_long". */
 enum err store_append_dead(struct store *s, struct message *m, const char *code, struct error *e) MUST_CHECK;
 /* Counts messages accepted and filtered that never became rows. */
@@ -122,6 +152,8 @@ enum err store_settle(struct store *s, const struct store_settlement *items, siz
 /* Synced when it returns ERR_OK. */
 enum err store_commit(struct store *s, struct error *e) MUST_CHECK;
 void store_rollback(struct store *s);
+/* False after a failure ended the group by itself. */
+bool store_in_group(const struct store *s);
 /* Checkpoints when the WAL has grown past its mark, or now when force is set. */
 enum err store_checkpoint(struct store *s, bool force, struct error *e) MUST_CHECK;
 
@@ -134,6 +166,10 @@ enum err store_admission(struct store *s, struct error *e);
  */
 enum err store_read(struct store *s, uint64_t after_id, uint32_t max_rows, uint64_t max_bytes,
                     struct message_list *list, uint32_t *ret_count, uint64_t *ret_last, struct error *e) MUST_CHECK;
+/* As store_read for first..last only; *ret_last is `last` when the end of the range was reached. */
+enum err store_read_range(struct store *s, uint64_t first, uint64_t last, uint32_t max_rows, uint64_t max_bytes,
+                          struct message_list *list, uint32_t *ret_count, uint64_t *ret_last,
+                          struct error *e) MUST_CHECK;
 /* Failed rows due at now_ms, earliest first, up to the limits, that `is_claimed` does not refuse. */
 enum err store_read_due(struct store *s, int64_t now_ms, uint32_t max_rows, uint64_t max_bytes,
                         bool (*is_claimed)(void *arg, uint64_t id), void *arg, struct message_list *list,
@@ -142,6 +178,13 @@ enum err store_read_due(struct store *s, int64_t now_ms, uint32_t max_rows, uint
 enum err store_position_get(struct store *s, const char *key, char **ret, struct error *e) MUST_CHECK;
 
 void store_state(struct store *s, struct store_state *ret);
+/* As of the last commit; cheap. */
+const struct store_ledger *store_ledger(const struct store *s);
+uint64_t store_pending_bytes(const struct store *s);
+uint64_t store_next_id(const struct store *s);
+uint64_t store_retrying(const struct store *s);
+/* Earliest time a failed message that was not handed out is due; 0: none. */
+int64_t store_next_retry_ms(struct store *s);
 
 /* The set-aside shelf. */
 struct store_dead {

@@ -1,1 +1,0 @@
-typedef int kspool_journal_is_empty;

@@ -1,0 +1,242 @@
+/* The sides of the journal that other threads call. */
+#include "journal/journal_inner.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/mem.h"
+
+enum { DEFAULT_COMMIT_ROWS = 1024, TAKE_AT_ONCE = 64 };
+static const uint64_t default_commit_bytes = 1 << 20;
+
+static void wake(const struct journal *j)
+{
+	uint64_t one = 1;
+
+	must(write(j->wake_fd, &one, sizeof one) == (ssize_t)sizeof one);
+}
+
+static int watch(const int *fds, size_t count)
+{
+	int epoll = epoll_create1(EPOLL_CLOEXEC);
+
+	must(epoll >= 0);
+	for (size_t i = 0; i < count; i++) {
+		struct epoll_event event = {.events = EPOLLIN};
+
+		must(epoll_ctl(epoll, EPOLL_CTL_ADD, fds[i], &event) == 0);
+	}
+	return epoll;
+}
+
+static void open_lanes(struct journal *j)
+{
+	j->offers = lane_open(LANE_OFFERS);
+	j->offers_done = lane_open(LANE_OFFERS);
+	j->questions = lane_open(LANE_QUESTIONS);
+	j->questions_done = lane_open(LANE_QUESTIONS);
+	j->settlements = lane_open(LANE_SETTLEMENTS);
+	j->rows = lane_open(LANE_ROWS);
+	j->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	must(j->wake_fd >= 0);
+	j->intake_fd = watch((int[]){lane_fd(j->offers_done), lane_fd(j->questions_done)}, 2);
+	j->delivery_fd = watch((int[]){lane_fd(j->rows), lane_room_fd(j->settlements)}, 2);
+}
+
+static void drain_rows(struct journal *j)
+{
+	struct journal_rows rows;
+
+	while (journal_take_rows(j, &rows))
+		message_list_free(&rows.messages);
+}
+
+static void drain_settlements(struct journal *j)
+{
+	void *item;
+
+	while (lane_take(j->settlements, &item, 1) == 1)
+		store_settlements_free(item);
+	for (size_t i = 0; i < j->waiting_count; i++)
+		store_settlements_free(j->waiting[i]);
+}
+
+static void journal_free(struct journal *j)
+{
+	drain_rows(j);
+	drain_settlements(j);
+	if (j->blocked) {
+		message_list_free(&j->blocked->messages);
+		free(j->blocked);
+	}
+	(void)close(j->intake_fd);
+	(void)close(j->delivery_fd);
+	(void)close(j->wake_fd);
+	lane_close(j->offers);
+	lane_close(j->offers_done);
+	lane_close(j->questions);
+	lane_close(j->questions_done);
+	lane_close(j->settlements);
+	lane_close(j->rows);
+	claims_fini(&j->claims);
+	ranges_fini(&j->released);
+	free(j);
+}
+
+enum err journal_start(const struct journal_options *options, void (*on_condemned)(const struct error *reason),
+                       struct journal **ret, struct store_report *ret_report, struct error *e)
+{
+	struct store_report report;
+	struct store *store = NULL;
+	struct journal *j;
+	enum err err = store_open(&options->store, &store, &report, e);
+
+	if (ret_report)
+		*ret_report = report;
+	if (err != ERR_OK)
+		return err;
+	j = mem_zero(sizeof *j);
+	j->options = *options;
+	if (j->options.commit_max_rows == 0)
+		j->options.commit_max_rows = DEFAULT_COMMIT_ROWS;
+	if (j->options.commit_max_bytes == 0)
+		j->options.commit_max_bytes = default_commit_bytes;
+	j->on_condemned = on_condemned;
+	j->store = store;
+	j->salvaging = true; /* perhaps: the first step finds out */
+	store_set_claims(store, journal_rows_is_claimed, j);
+	open_lanes(j);
+	journal_publish(j, true);
+	must(pthread_create(&j->thread, NULL, journal_thread_run, j) == 0);
+	*ret = j;
+	return ERR_OK;
+}
+
+bool journal_offer(struct journal *j, struct offer *offer)
+{
+	if (atomic_load(&j->offers_out) >= LANE_OFFERS)
+		return false; /* answers are on their way: the descriptor wakes the caller */
+	offer->offered_ns = clock_mono_ns();
+	atomic_fetch_add(&j->offers_out, 1);
+	must(lane_put(j->offers, offer));
+	return true;
+}
+
+bool journal_ask(struct journal *j, struct journal_question *q)
+{
+	if (atomic_load(&j->questions_out) >= LANE_QUESTIONS)
+		return false;
+	atomic_fetch_add(&j->questions_out, 1);
+	must(lane_put(j->questions, q));
+	return true;
+}
+
+int journal_intake_fd(const struct journal *j) { return j->intake_fd; }
+
+size_t journal_intake_run(struct journal *j)
+{
+	void *items[TAKE_AT_ONCE];
+	size_t total = 0, n;
+
+	while ((n = lane_take(j->offers_done, items, TAKE_AT_ONCE)) > 0) {
+		atomic_fetch_sub(&j->offers_out, (uint32_t)n);
+		for (size_t i = 0; i < n; i++) {
+			struct offer *offer = items[i];
+
+			offer->done(offer, offer->arg);
+		}
+		total += n;
+	}
+	while ((n = lane_take(j->questions_done, items, TAKE_AT_ONCE)) > 0) {
+		atomic_fetch_sub(&j->questions_out, (uint32_t)n);
+		for (size_t i = 0; i < n; i++) {
+			struct journal_question *q = items[i];
+
+			q->done(q);
+		}
+		total += n;
+	}
+	return total;
+}
+
+enum err journal_admission(const struct journal *j, struct error *e)
+{
+	enum err err = (enum err)atomic_load(&j->published.full);
+
+	if (err != ERR_FULL)
+		return err == ERR_OK ? ERR_OK : error_set(e, err, "%s", error_sentence(err));
+	return error_set(e, ERR_FULL,
+	                 "the spool is full: %" PRIu64 " bytes wait (max_bytes %" PRIu64 "), %" PRIu64
+	                 " bytes are free on its file system",
+	                 atomic_load(&j->published.pending_bytes), atomic_load(&j->published.max_bytes),
+	                 atomic_load(&j->published.free_bytes));
+}
+
+bool journal_credit(struct journal *j, uint32_t rows, uint64_t bytes)
+{
+	atomic_fetch_add(&j->credit_rows, rows);
+	atomic_fetch_add(&j->credit_bytes, bytes);
+	wake(j);
+	return true;
+}
+
+bool journal_settle(struct journal *j, struct store_settlements *group)
+{
+	lane_room_ack(j->settlements);
+	return lane_put(j->settlements, group);
+}
+
+int journal_delivery_fd(const struct journal *j) { return j->delivery_fd; }
+
+bool journal_take_rows(struct journal *j, struct journal_rows *ret)
+{
+	void *item;
+	struct journal_rows *rows;
+
+	lane_room_ack(j->settlements);
+	if (lane_take(j->rows, &item, 1) == 0)
+		return false;
+	rows = item;
+	ret->count = rows->count;
+	ret->bytes = rows->bytes;
+	STAILQ_INIT(&ret->messages);
+	STAILQ_CONCAT(&ret->messages, &rows->messages);
+	free(rows);
+	return true;
+}
+
+bool journal_is_empty(const struct journal *j)
+{
+	return atomic_load(&j->offers_out) == 0 && atomic_load(&j->published.pending) == 0;
+}
+
+void journal_reconfigure(struct journal *j, const struct store_options *options)
+{
+	while (atomic_load(&j->reconfigure_ready))
+		(void)usleep(1000); /* the journal thread takes the last one at the end of its commit */
+	j->reconfigure = *options;
+	atomic_store(&j->reconfigure_ready, 1);
+	wake(j);
+}
+
+enum err journal_stop(struct journal *j, struct error *e)
+{
+	enum err err;
+
+	if (!j)
+		return ERR_OK;
+	atomic_store(&j->stopping, true);
+	wake(j);
+	must(pthread_join(j->thread, NULL) == 0);
+	(void)journal_intake_run(j);
+	err = j->stop_result;
+	if (err != ERR_OK && e)
+		*e = j->stop_error;
+	journal_free(j);
+	return err;
+}

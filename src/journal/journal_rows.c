@@ -1,0 +1,266 @@
+/* Rows on their way to delivery and back: credit, claims, released ranges, retries that come due. */
+#include "journal/journal_inner.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/metrics.h"
+
+/* Reads wait until this much credit came together, so that rows are not fetched one by one. */
+enum { MIN_READ_ROWS = 256, MIN_READ_BYTES = 256 * 1024 };
+
+static int64_t cost_of(uint32_t bytes) { return (int64_t)(sizeof(struct message) + bytes); }
+
+bool journal_rows_is_claimed(void *arg, uint64_t id)
+{
+	const struct journal *j = arg;
+
+	return claims_get(&j->claims, id, NULL);
+}
+
+void journal_rows_claim_back(struct journal *j, struct store_settlements *group)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < group->count; i++) {
+		struct store_settlement *item = &group->items[i];
+
+		if (claims_get(&j->claims, item->id, &item->bytes)) {
+			group->items[kept++] = *item;
+			continue;
+		}
+		free(item->reason);
+		j->unknown_settlements++;
+	}
+	group->count = kept;
+}
+
+void journal_rows_settled(struct journal *j, const struct store_settlements *group)
+{
+	for (uint32_t i = 0; i < group->count; i++) {
+		const struct store_settlement *item = &group->items[i];
+		uint32_t bytes = 0;
+
+		if (!claims_remove(&j->claims, item->id, &bytes))
+			continue; /* twice in one commit */
+		j->claimed_bytes -= cost_of(bytes);
+		if (item->kind == SETTLE_DEAD)
+			metric_add(M_DEAD_LETTERS, 1);
+		if (item->kind == SETTLE_RELEASE)
+			ranges_add(&j->released, item->id, item->id);
+		if (item->kind == SETTLE_RETRY || item->kind == SETTLE_RELEASE)
+			j->next_retry_known = false;
+	}
+	j->exhausted = false;
+}
+
+/* Puts a group into the lane, or keeps it until the lane has room. */
+static void hand_over(struct journal *j, struct journal_rows *rows)
+{
+	const struct message *m;
+
+	STAILQ_FOREACH(m, &rows->messages, link) {
+		uint32_t bytes = m->meta_bytes + m->body_bytes;
+
+		claims_add(&j->claims, m->id, bytes);
+		j->claimed_bytes += cost_of(bytes);
+		rows->bytes += message_cost(m);
+	}
+	j->room_rows -= rows->count;
+	j->room_bytes -= (int64_t)rows->bytes;
+	metric_add(M_BUFFER_SENT, rows->count);
+	metric_add(M_BUFFER_BATCH_SENT, 1);
+	if (!lane_put(j->rows, rows))
+		j->blocked = rows;
+}
+
+static struct journal_rows *rows_new(void)
+{
+	struct journal_rows *rows = mem_zero(sizeof *rows);
+
+	STAILQ_INIT(&rows->messages);
+	return rows;
+}
+
+static bool has_credit(const struct journal *j) { return !j->blocked && j->room_rows > 0 && j->room_bytes > 0; }
+
+void journal_rows_pass_on(struct journal *j, struct message_list *list)
+{
+	const struct message *first = STAILQ_FIRST(list);
+	struct journal_rows *rows;
+	struct message *m;
+	int64_t bytes = 0;
+
+	if (!first || first->id != j->cursor + 1 || j->released.count > 0 || !has_credit(j)) {
+		message_list_free(list);
+		return;
+	}
+	rows = rows_new();
+	while ((m = STAILQ_FIRST(list)) && m->id == j->cursor + 1 && rows->count < j->room_rows && bytes < j->room_bytes) {
+		STAILQ_REMOVE_HEAD(list, link);
+		STAILQ_INSERT_TAIL(&rows->messages, m, link);
+		rows->count++;
+		bytes += (int64_t)message_cost(m);
+		j->cursor = m->id;
+	}
+	hand_over(j, rows);
+	message_list_free(list);
+}
+
+/* Credit is worth a read: enough of it came together, or nothing is under way that could bring more. */
+static bool is_worth_reading(const struct journal *j)
+{
+	int64_t rows = (j->room_rows + (int64_t)j->claims.count) / 4;
+	int64_t bytes = (j->room_bytes + j->claimed_bytes) / 4;
+
+	if (!has_credit(j))
+		return false;
+	if (j->claims.count == 0)
+		return true;
+	return j->room_rows >= (rows < MIN_READ_ROWS ? rows : MIN_READ_ROWS) &&
+	       j->room_bytes >= (bytes < MIN_READ_BYTES ? bytes : MIN_READ_BYTES);
+}
+
+static uint32_t row_limit(const struct journal *j)
+{
+	return j->room_rows < ROWS_PER_GROUP ? (uint32_t)j->room_rows : ROWS_PER_GROUP;
+}
+
+static uint64_t byte_limit(const struct journal *j)
+{
+	return (uint64_t)j->room_bytes < BYTES_PER_GROUP ? (uint64_t)j->room_bytes : BYTES_PER_GROUP;
+}
+
+static void learn_next_retry(struct journal *j)
+{
+	if (j->next_retry_known)
+		return;
+	j->next_retry_ms = store_next_retry_ms(j->store);
+	j->next_retry_known = true;
+}
+
+static enum err read_due(struct journal *j, struct journal_rows *rows, struct error *e)
+{
+	enum err err;
+
+	learn_next_retry(j);
+	if (j->next_retry_ms == 0 || j->next_retry_ms > clock_wall_ms())
+		return ERR_OK;
+	err = store_read_due(j->store, clock_wall_ms(), row_limit(j), byte_limit(j), journal_rows_is_claimed, j,
+	                     &rows->messages, &rows->count, e);
+	j->next_retry_known = false;
+	return err;
+}
+
+static enum err read_released(struct journal *j, struct journal_rows *rows, struct error *e)
+{
+	struct id_range range = j->released.items[0];
+	uint64_t last;
+	enum err err = store_read_range(j->store, range.first, range.last, row_limit(j), byte_limit(j), &rows->messages,
+	                                &rows->count, &last, e);
+
+	if (err == ERR_OK)
+		ranges_drop_upto(&j->released, last);
+	return err;
+}
+
+static enum err read_tail(struct journal *j, struct journal_rows *rows, struct error *e)
+{
+	uint64_t last;
+	enum err err;
+
+	if (j->cursor + 1 >= store_next_id(j->store))
+		return ERR_OK;
+	err = store_read(j->store, j->cursor, row_limit(j), byte_limit(j), &rows->messages, &rows->count, &last, e);
+	if (err == ERR_OK)
+		j->cursor = last;
+	return err;
+}
+
+/* Rows that came back by salvage under an old id while delivery still has them. */
+static void drop_claimed(struct journal *j, struct journal_rows *rows)
+{
+	struct message_list kept = STAILQ_HEAD_INITIALIZER(kept);
+	struct message *m;
+
+	while ((m = STAILQ_FIRST(&rows->messages))) {
+		STAILQ_REMOVE_HEAD(&rows->messages, link);
+		if (claims_get(&j->claims, m->id, NULL)) {
+			message_free(m);
+			rows->count--;
+		} else {
+			STAILQ_INSERT_TAIL(&kept, m, link);
+		}
+	}
+	STAILQ_CONCAT(&rows->messages, &kept);
+}
+
+/* The ledger says something waits and the tables have nothing: rows went missing without a page that shows it. */
+static enum err settle_with_truth(struct journal *j, struct error *e)
+{
+	uint64_t missing;
+	enum err err;
+
+	if (j->exhausted || j->claims.count > 0 || j->released.count > 0 || j->salvaging || j->waiting_count > 0 ||
+	    store_retrying(j->store) > 0 || store_ledger(j->store)->pending == 0)
+		return ERR_OK;
+	j->exhausted = true;
+	err = store_recount(j->store, &missing, e);
+	if (err == ERR_OK && store_ledger(j->store)->pending > 0)
+		j->cursor = 0;
+	return err;
+}
+
+static enum err read_some(struct journal *j, struct journal_rows *rows, struct error *e)
+{
+	enum err err = read_due(j, rows, e);
+
+	if (err == ERR_OK && rows->count == 0)
+		while (err == ERR_OK && rows->count == 0 && j->released.count > 0)
+			err = read_released(j, rows, e);
+	if (err == ERR_OK && rows->count == 0)
+		err = read_tail(j, rows, e);
+	if (err == ERR_OK && rows->count == 0 && j->cursor + 1 >= store_next_id(j->store))
+		err = settle_with_truth(j, e);
+	return err;
+}
+
+static void retry_blocked(struct journal *j)
+{
+	if (!j->blocked)
+		return;
+	lane_room_ack(j->rows);
+	if (lane_put(j->rows, j->blocked))
+		j->blocked = NULL;
+}
+
+bool journal_rows_feed(struct journal *j)
+{
+	bool moved = false;
+
+	j->room_rows += atomic_exchange(&j->credit_rows, 0);
+	j->room_bytes += (int64_t)atomic_exchange(&j->credit_bytes, 0);
+	retry_blocked(j);
+	while (is_worth_reading(j)) {
+		struct journal_rows *rows = rows_new();
+		struct error e;
+		enum err err = read_some(j, rows, &e);
+
+		drop_claimed(j, rows);
+		if (err != ERR_OK || rows->count == 0) {
+			message_list_free(&rows->messages);
+			free(rows);
+			if (err == ERR_DAMAGED)
+				journal_restart_damaged(j);
+			else if (err != ERR_OK && err != ERR_FULL && err != ERR_MEMORY)
+				journal_condemn(j, &e);
+			break;
+		}
+		hand_over(j, rows);
+		moved = true;
+	}
+	return moved;
+}
