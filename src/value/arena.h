@@ -1,0 +1,86 @@
+/*
+ * arena: memory that is given back all at once, and text built in it.
+ *
+ * What it is: a chain of blocks; arena_reset() keeps the largest one, so that evaluating message after message
+ * settles at no malloc at all. arena_alloc() never returns null: small things always fit, and going past the limit
+ * sets `exceeded`, which the evaluator reads after every call and turns into an error. Whoever makes something whose
+ * size one number decides (repeat, range, padding) asks arena_fits() first. A struct text refuses adds past the limit
+ * by itself (and sets `exceeded`). Owner: whoever holds the struct. Thread: any, one at a time. Fails: aborts when the
+ * system has no memory.
+ */
+#ifndef KSPOOL_VALUE_ARENA_H
+#define KSPOOL_VALUE_ARENA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+struct arena_block;
+
+struct arena {
+	struct arena_block *block; /* newest */
+	char *next;
+	char *end;
+	size_t used; /* bytes of all blocks but the newest, plus big ones */
+	size_t limit;
+	bool exceeded;
+};
+
+void arena_init(struct arena *a, size_t limit_bytes);
+void arena_fini(struct arena *a);
+void arena_reset(struct arena *a);
+void *arena_alloc_slow(struct arena *a, size_t size) __attribute__((returns_nonnull));
+/* True when size more bytes stay within the limit; sets exceeded when not. */
+bool arena_fits(struct arena *a, size_t size);
+
+/* 16-byte aligned, not zeroed. */
+static inline void *arena_alloc(struct arena *a, size_t size)
+{
+	size_t rounded = (size + 15) & ~(size_t)15;
+
+	if (__builtin_expect(rounded <= (size_t)(a->end - a->next) && size != 0, 1)) {
+		void *p = a->next;
+
+		a->next += rounded;
+		return p;
+	}
+	return arena_alloc_slow(a, size);
+}
+
+/* Copies length bytes and adds a NUL. */
+char *arena_copy(struct arena *a, const void *bytes, size_t length) __attribute__((returns_nonnull));
+char *arena_format(struct arena *a, const char *format, ...) __attribute__((returns_nonnull, format(printf, 2, 3)));
+
+/* Text that grows in an arena; data is NUL-terminated only after text_end(). */
+struct text {
+	struct arena *arena;
+	char *data;
+	size_t length;
+	size_t capacity;
+	bool failed; /* an add was refused */
+};
+
+static inline void text_init(struct text *t, struct arena *a) { *t = (struct text){.arena = a}; }
+
+/* Makes room for `more` bytes; null when past the limit. */
+char *text_reserve(struct text *t, size_t more);
+void text_add_slow(struct text *t, const void *bytes, size_t length);
+void text_addf(struct text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Adds the NUL (not counted) and returns data, never null. */
+char *text_end(struct text *t) __attribute__((returns_nonnull));
+
+static inline void text_add(struct text *t, const void *bytes, size_t length)
+{
+	if (length != 0 && length <= t->capacity - t->length) {
+		memcpy(t->data + t->length, bytes, length);
+		t->length += length;
+	} else {
+		text_add_slow(t, bytes, length);
+	}
+}
+
+static inline void text_add_char(struct text *t, char c) { text_add(t, &c, 1); }
+static inline void text_add_string(struct text *t, const char *s) { text_add(t, s, strlen(s)); }
+
+#endif

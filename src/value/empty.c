@@ -1,1 +1,0 @@
-typedef int kspool_value_is_empty;

@@ -1,0 +1,225 @@
+#include "value/json.h"
+
+#include <math.h>
+
+#include "value/json_scan.h"
+#include "value/number.h"
+#include "value/time.h"
+#include "value/utf8.h"
+
+static void print_escape(struct text *out, unsigned char c)
+{
+	static const char hex[] = "0123456789abcdef";
+	char six[] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
+	const char *letter = c != 0 ? strchr("\bb\ff\nn\rr\tt\"\"\\\\", c) : NULL;
+
+	if (letter == NULL) {
+		text_add(out, six, sizeof six);
+		return;
+	}
+	six[1] = letter[1];
+	text_add(out, six, 2);
+}
+
+/* One character that cannot be copied blindly; returns its width. */
+static size_t print_special(struct text *out, const char *p, const char *end)
+{
+	uint32_t rune;
+	bool valid;
+	size_t width;
+
+	if ((unsigned char)*p < 0x80) {
+		print_escape(out, (unsigned char)*p);
+		return 1;
+	}
+	width = utf8_decode(p, end, &rune, &valid);
+	if (!valid)
+		text_add(out, "\\ufffd", 6);
+	else if (rune == 0x2028 || rune == 0x2029)
+		text_add(out, rune == 0x2028 ? "\\u2028" : "\\u2029", 6);
+	else
+		text_add(out, p, width);
+	return width;
+}
+
+static const char *plain_run(const char *p, const char *end, bool escape_html)
+{
+	if (!escape_html)
+		return scan_run(p, end, true);
+	while (p < end && (unsigned char)*p >= 0x20 && (unsigned char)*p < 0x80 && *p != '"' && *p != '\\' &&
+	       *p != '<' && *p != '>' && *p != '&')
+		p++;
+	return p;
+}
+
+void json_print_string(struct text *out, const char *text, size_t length, bool escape_html)
+{
+	const char *end = text + length;
+
+	text_add_char(out, '"');
+	for (;;) {
+		const char *run = plain_run(text, end, escape_html);
+
+		text_add(out, text, (size_t)(run - text));
+		if (run == end)
+			break;
+		text = run + print_special(out, run, end);
+	}
+	text_add_char(out, '"');
+}
+
+static void print_base64(struct text *out, const unsigned char *p, size_t length)
+{
+	static const char set[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	char *to = text_reserve(out, (length + 2) / 3 * 4 + 2);
+	char *start = to;
+
+	if (to == NULL)
+		return;
+	*to++ = '"';
+	for (; length >= 3; p += 3, length -= 3) {
+		*to++ = set[p[0] >> 2];
+		*to++ = set[(p[0] & 3) << 4 | p[1] >> 4];
+		*to++ = set[(p[1] & 15) << 2 | p[2] >> 6];
+		*to++ = set[p[2] & 63];
+	}
+	if (length > 0) {
+		*to++ = set[p[0] >> 2];
+		*to++ = set[(p[0] & 3) << 4 | (length == 2 ? p[1] >> 4 : 0)];
+		*to++ = length == 2 ? set[(p[1] & 15) << 2] : '=';
+		*to++ = '=';
+	}
+	*to++ = '"';
+	out->length += (size_t)(to - start);
+}
+
+static bool print_scalar(struct text *out, struct value v, const struct json_style *style)
+{
+	char buffer[TIME_TEXT_MAX];
+
+	switch ((enum value_kind)v.kind) {
+	case VALUE_STRING:
+		json_print_string(out, v.text, v.length, style->escape_html);
+		return true;
+	case VALUE_NUMBER:
+		text_add(out, v.text, v.length);
+		return true;
+	case VALUE_INT:
+		text_add(out, buffer, number_print_int(buffer, v.integer));
+		return true;
+	case VALUE_UINT:
+		text_add(out, buffer, number_print_uint(buffer, v.natural));
+		return true;
+	case VALUE_FLOAT:
+		if (!isfinite(v.real))
+			return false;
+		text_add(out, buffer, number_print_json(buffer, v.real, v.bits));
+		return true;
+	case VALUE_BOOL:
+		text_add(out, v.boolean ? "true" : "false", v.boolean ? 4 : 5);
+		return true;
+	case VALUE_BYTES:
+		print_base64(out, (const unsigned char *)v.text, v.length);
+		return true;
+	case VALUE_TIMESTAMP:
+		json_print_string(out, buffer, time_print(buffer, v.time), false);
+		return true;
+	default:
+		text_add(out, "null", 4);
+		return true;
+	}
+}
+
+/* A container being printed and the member that comes next; the printer is iterative because values may be deep. */
+struct printing {
+	struct value container;
+	uint32_t next;
+};
+
+struct printer {
+	struct text *out;
+	const struct json_style *style;
+	struct printing *stack;
+	size_t depth;
+	size_t capacity;
+};
+
+static bool push_container(struct printer *p, struct value v)
+{
+	if (p->depth == p->capacity) {
+		size_t capacity = p->capacity * 2;
+		struct printing *stack;
+
+		if (capacity > (size_t)16 * JSON_DEPTH_MAX)
+			return false;
+		stack = arena_alloc(p->out->arena, capacity * sizeof *stack);
+		memcpy(stack, p->stack, p->depth * sizeof *stack);
+		p->stack = stack;
+		p->capacity = capacity;
+	}
+	p->stack[p->depth++] = (struct printing){v, 0};
+	text_add_char(p->out, v.kind == VALUE_OBJECT ? '{' : '[');
+	return true;
+}
+
+static void print_line(struct printer *p)
+{
+	if (p->style->indent == NULL)
+		return;
+	text_add_char(p->out, '\n');
+	for (size_t i = 0; i < p->depth; i++)
+		text_add_string(p->out, p->style->indent);
+}
+
+/* Prints what stands before the next member (comma, line, key) and gives it. */
+static struct value next_member(struct printer *p, struct printing *top)
+{
+	const struct value_pair *pair;
+
+	if (top->next != 0)
+		text_add_char(p->out, ',');
+	print_line(p);
+	if (top->container.kind == VALUE_ARRAY)
+		return top->container.array->items[top->next++];
+	pair = &top->container.object->pairs[top->next++];
+	json_print_string(p->out, pair->key, pair->key_length, p->style->escape_html);
+	text_add(p->out, ": ", p->style->indent != NULL ? 2 : 1);
+	return pair->value;
+}
+
+static bool begin_print(struct printer *p, struct value v)
+{
+	if (v.kind != VALUE_ARRAY && v.kind != VALUE_OBJECT)
+		return print_scalar(p->out, v, p->style);
+	if (v.kind == VALUE_ARRAY && v.literal && v.array->count == 0 && p->style->literal_null) {
+		text_add(p->out, "null", 4);
+		return true;
+	}
+	if (value_count(v) == 0) {
+		text_add(p->out, v.kind == VALUE_OBJECT ? "{}" : "[]", 2);
+		return true;
+	}
+	return push_container(p, v);
+}
+
+bool json_print(struct text *out, struct value v, const struct json_style *style)
+{
+	struct printing first[32];
+	struct printer p = {.out = out, .style = style, .stack = first, .capacity = 32};
+
+	if (!begin_print(&p, v))
+		return false;
+	while (p.depth > 0) {
+		struct printing *top = &p.stack[p.depth - 1];
+
+		if (top->next < value_count(top->container)) {
+			if (!begin_print(&p, next_member(&p, top)))
+				return false;
+			continue;
+		}
+		p.depth--;
+		print_line(&p);
+		text_add_char(out, top->container.kind == VALUE_OBJECT ? '}' : ']');
+	}
+	return !out->failed;
+}

@@ -1,0 +1,262 @@
+#include "value/time.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "value/number.h"
+
+enum { SECONDS_PER_DAY = 86400, NS_DIGITS = 9 };
+
+int64_t time_days_from_civil(int64_t year, int month, int day)
+{
+	int64_t y = month <= 2 ? year - 1 : year;
+	int64_t era = (y >= 0 ? y : y - 399) / 400;
+	int64_t year_of_era = y - era * 400;
+	int64_t day_of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
+	int64_t day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+
+	return era * 146097 + day_of_era - 719468;
+}
+
+void time_civil_from_days(int64_t days, int64_t *ret_year, int *ret_month, int *ret_day)
+{
+	int64_t z = days + 719468;
+	int64_t era = (z >= 0 ? z : z - 146096) / 146097;
+	int64_t day_of_era = z - era * 146097;
+	int64_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+	int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+	int64_t shifted = (5 * day_of_year + 2) / 153; /* March is 0 */
+
+	*ret_day = (int)(day_of_year - (153 * shifted + 2) / 5 + 1);
+	*ret_month = (int)(shifted < 10 ? shifted + 3 : shifted - 9);
+	*ret_year = year_of_era + era * 400 + (*ret_month <= 2 ? 1 : 0);
+}
+
+size_t time_print(char *out, const struct value_time *t)
+{
+	int64_t local = t->seconds + t->offset_s;
+	int64_t days = local / SECONDS_PER_DAY - (local % SECONDS_PER_DAY < 0 ? 1 : 0);
+	int rest = (int)(local - days * SECONDS_PER_DAY);
+	int offset = t->offset_s < 0 ? -t->offset_s : t->offset_s;
+	int64_t year;
+	int month;
+	int day;
+	size_t n;
+
+	time_civil_from_days(days, &year, &month, &day);
+	n = (size_t)snprintf(out, TIME_TEXT_MAX, "%s%04lld-%02d-%02dT%02d:%02d:%02d", year < 0 ? "-" : "",
+	                     (long long)(year < 0 ? -year : year), month, day, rest / 3600, rest / 60 % 60, rest % 60);
+	if (t->nanoseconds != 0) {
+		n += (size_t)snprintf(out + n, TIME_TEXT_MAX - n, ".%09d", t->nanoseconds);
+		while (out[n - 1] == '0')
+			n--;
+	}
+	if (t->offset_s / 60 == 0)
+		return n + (size_t)snprintf(out + n, TIME_TEXT_MAX - n, t->offset_s == 0 ? "Z" : "+00:00");
+	return n + (size_t)snprintf(out + n, TIME_TEXT_MAX - n, "%c%02d:%02d", t->offset_s < 0 ? '-' : '+',
+	                            offset / 3600, offset / 60 % 60);
+}
+
+/* A cursor over RFC 3339 text; `element` is the piece of the layout that is being read, for the error. */
+struct reader {
+	const char *at;
+	const char *end;
+	const char *element;
+};
+
+static bool read_digits(struct reader *r, int count, const char *element, int *ret)
+{
+	r->element = element;
+	*ret = 0;
+	if (r->end - r->at < count)
+		return false;
+	for (int i = 0; i < count; i++) {
+		if (r->at[i] < '0' || r->at[i] > '9')
+			return false;
+		*ret = *ret * 10 + (r->at[i] - '0');
+	}
+	r->at += count;
+	return true;
+}
+
+static bool read_char(struct reader *r, char c, const char *element)
+{
+	r->element = element;
+	if (r->at == r->end || *r->at != c)
+		return false;
+	r->at++;
+	return true;
+}
+
+static bool read_fraction(struct reader *r, int32_t *ret_ns)
+{
+	int digits = 0;
+
+	*ret_ns = 0;
+	if (r->end - r->at < 2 || (*r->at != '.' && *r->at != ',') || r->at[1] < '0' || r->at[1] > '9')
+		return true;
+	for (r->at++; r->at < r->end && *r->at >= '0' && *r->at <= '9'; r->at++) {
+		if (digits < NS_DIGITS) {
+			*ret_ns = *ret_ns * 10 + (*r->at - '0');
+			digits++;
+		}
+	}
+	for (; digits < NS_DIGITS; digits++)
+		*ret_ns *= 10;
+	return true;
+}
+
+static bool read_zone(struct reader *r, struct value_time *ret)
+{
+	const char *start = r->at;
+	int hours;
+	int minutes;
+	int sign;
+
+	r->element = "Z07:00";
+	ret->zone = NULL;
+	ret->offset_s = 0;
+	if (r->at < r->end && *r->at == 'Z') {
+		r->at++;
+		ret->zone = "UTC";
+		return true;
+	}
+	if (r->at == r->end || (*r->at != '+' && *r->at != '-'))
+		return false;
+	sign = *r->at++ == '-' ? -1 : 1;
+	if (!read_digits(r, 2, "Z07:00", &hours) || !read_char(r, ':', "Z07:00") ||
+	    !read_digits(r, 2, "Z07:00", &minutes) || hours > 24 || minutes > 60) {
+		r->at = start;
+		return false;
+	}
+	ret->offset_s = sign * (hours * 3600 + minutes * 60);
+	if (ret->offset_s == 0)
+		ret->zone = "UTC";
+	return true;
+}
+
+static int days_in_month(int64_t year, int month)
+{
+	static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+	bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+
+	return month == 2 && leap ? 29 : days[month - 1];
+}
+
+struct civil {
+	int year;
+	int month;
+	int day;
+	int hour;
+	int minute;
+	int second;
+};
+
+static bool read_civil(struct reader *r, struct civil *c)
+{
+	return read_digits(r, 4, "2006", &c->year) && read_char(r, '-', "-") && read_digits(r, 2, "01", &c->month) &&
+	       read_char(r, '-', "-") && read_digits(r, 2, "02", &c->day) && read_char(r, 'T', "T") &&
+	       read_digits(r, 2, "15", &c->hour) && read_char(r, ':', ":") && read_digits(r, 2, "04", &c->minute) &&
+	       read_char(r, ':', ":") && read_digits(r, 2, "05", &c->second);
+}
+
+static const char *out_of_range(const struct civil *c)
+{
+	if (c->month < 1 || c->month > 12)
+		return "month";
+	if (c->hour > 23)
+		return "hour";
+	if (c->minute > 59)
+		return "minute";
+	if (c->second > 59)
+		return "second";
+	if (c->day < 1 || c->day > days_in_month(c->year, c->month))
+		return "day";
+	return NULL;
+}
+
+bool time_parse(struct arena *a, const char *text, size_t length, struct value_time *ret, const char **ret_error)
+{
+	static const char layout[] = "2006-01-02T15:04:05.999999999Z07:00";
+	struct reader r = {text, text + length, ""};
+	struct civil c = {0};
+	const char *range;
+	bool read = read_civil(&r, &c) && read_fraction(&r, &ret->nanoseconds) && read_zone(&r, ret);
+
+	range = read ? out_of_range(&c) : NULL;
+	if (range != NULL) {
+		*ret_error = arena_format(a, "parsing time \"%.*s\": %s out of range", (int)length, text, range);
+		return false;
+	}
+	if (read && r.at != r.end) {
+		*ret_error = arena_format(a, "parsing time \"%.*s\": extra text: \"%.*s\"", (int)length, text,
+		                          (int)(r.end - r.at), r.at);
+		return false;
+	}
+	if (!read) {
+		*ret_error = arena_format(a, "parsing time \"%.*s\" as \"%s\": cannot parse \"%.*s\" as \"%s\"",
+		                          (int)length, text, layout, (int)(r.end - r.at), r.at, r.element);
+		return false;
+	}
+	ret->seconds = time_days_from_civil(c.year, c.month, c.day) * SECONDS_PER_DAY + c.hour * 3600 + c.minute * 60 +
+	               c.second - ret->offset_s;
+	return true;
+}
+
+struct value_time time_local(int64_t seconds, int32_t nanoseconds)
+{
+	struct value_time t = {.seconds = seconds, .nanoseconds = nanoseconds, .zone = "Local"};
+	time_t clock = (time_t)seconds;
+	struct tm tm;
+
+	if (localtime_r(&clock, &tm) != NULL)
+		t.offset_s = (int32_t)tm.tm_gmtoff;
+	return t;
+}
+
+static bool from_float(double d, struct value_time *ret)
+{
+	double whole = trunc(d);
+	double fraction = (d - whole) * 1e9;
+	int64_t seconds;
+	int64_t nanoseconds;
+
+	if (!isfinite(d) || fabs(d) > 9e15)
+		return false;
+	seconds = (int64_t)whole;
+	nanoseconds = (int64_t)fraction;
+	if (nanoseconds < 0) {
+		seconds--;
+		nanoseconds += 1000000000;
+	}
+	*ret = time_local(seconds, (int32_t)nanoseconds);
+	return true;
+}
+
+bool time_from_value(struct arena *a, struct value v, struct value_time *ret, const char **ret_error)
+{
+	*ret_error = NULL;
+	v = value_normal(v);
+	switch (v.kind) {
+	case VALUE_TIMESTAMP:
+		*ret = *v.time;
+		return true;
+	case VALUE_INT:
+		*ret = time_local(v.integer, 0);
+		return true;
+	case VALUE_UINT:
+		*ret = time_local((int64_t)v.natural, 0);
+		return true;
+	case VALUE_FLOAT:
+		if (from_float(v.real, ret))
+			return true;
+		*ret_error = "the number is outside the range of timestamps";
+		return false;
+	case VALUE_STRING:
+	case VALUE_BYTES:
+		return time_parse(a, v.text, v.length, ret, ret_error);
+	default:
+		return false;
+	}
+}

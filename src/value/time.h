@@ -1,0 +1,31 @@
+/*
+ * time: instants as the reference prints and reads them by default (RFC 3339).
+ *
+ * Layouts, strftime and zones live in bloblang/; here is only what values need to be printed, compared and coerced.
+ */
+#ifndef KSPOOL_VALUE_TIME_H
+#define KSPOOL_VALUE_TIME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "value/arena.h"
+#include "value/value.h"
+
+enum { TIME_TEXT_MAX = 64 };
+
+/* Proleptic Gregorian calendar; month 1..12. Days since 1970-01-01. */
+int64_t time_days_from_civil(int64_t year, int month, int day);
+void time_civil_from_days(int64_t days, int64_t *ret_year, int *ret_month, int *ret_day);
+
+/* "2020-08-14T11:45:26.371Z": trailing zeros of the fraction trimmed. At most TIME_TEXT_MAX bytes; returns the length. */
+size_t time_print(char *out, const struct value_time *t);
+/* Strict RFC 3339, fraction optional. On false *ret_error is the reference's sentence ("parsing time ..."). */
+bool time_parse(struct arena *a, const char *text, size_t length, struct value_time *ret, const char **ret_error);
+/* Seconds and nanoseconds shown in the process's local zone. */
+struct value_time time_local(int64_t seconds, int32_t nanoseconds);
+/* Timestamp as is, number as unix seconds, text as RFC 3339. *ret_error is null when the type is wrong. */
+bool time_from_value(struct arena *a, struct value v, struct value_time *ret, const char **ret_error);
+
+#endif

@@ -1,0 +1,470 @@
+#include "value/value.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "value/json.h"
+#include "value/number.h"
+#include "value/time.h"
+
+struct value value_string_copy(struct arena *a, const void *text, size_t length)
+{
+	return value_string(arena_copy(a, text, length), length);
+}
+
+struct value value_from_text(struct text *t, enum value_kind kind)
+{
+	return value_view(kind, t->data != NULL ? t->data : "", t->length);
+}
+
+struct value value_timestamp(struct arena *a, const struct value_time *time)
+{
+	struct value_time *copy = arena_alloc(a, sizeof *copy);
+
+	*copy = *time;
+	return (struct value){.kind = VALUE_TIMESTAMP, .time = copy};
+}
+
+struct value value_array(struct arena *a, size_t capacity)
+{
+	struct value_array *array = arena_alloc(a, sizeof *array);
+
+	*array = (struct value_array){.capacity = (uint32_t)capacity};
+	if (capacity != 0)
+		array->items = arena_alloc(a, capacity * sizeof *array->items);
+	return (struct value){.kind = VALUE_ARRAY, .array = array};
+}
+
+void value_array_push(struct arena *a, struct value array, struct value item)
+{
+	struct value_array *to = array.array;
+
+	if (to->count == to->capacity) {
+		uint32_t capacity = to->capacity < 4 ? 4 : to->capacity * 2;
+		struct value *items = arena_alloc(a, capacity * sizeof *items);
+
+		if (to->count != 0)
+			memcpy(items, to->items, to->count * sizeof *items);
+		to->items = items;
+		to->capacity = capacity;
+	}
+	to->items[to->count++] = item;
+}
+
+struct value value_object(struct arena *a, size_t capacity)
+{
+	struct value_object *object = arena_alloc(a, sizeof *object);
+
+	*object = (struct value_object){.capacity = (uint32_t)capacity};
+	if (capacity != 0)
+		object->pairs = arena_alloc(a, capacity * sizeof *object->pairs);
+	return (struct value){.kind = VALUE_OBJECT, .object = object};
+}
+
+static int key_compare(const char *a, uint32_t a_length, const char *b, uint32_t b_length)
+{
+	uint32_t shared = a_length < b_length ? a_length : b_length;
+	int order = shared != 0 ? memcmp(a, b, shared) : 0;
+
+	return order != 0 ? order : (a_length > b_length) - (a_length < b_length);
+}
+
+uint32_t value_object_place(const struct value_object *o, const char *key, size_t key_length, bool *ret_found)
+{
+	uint32_t low = 0;
+	uint32_t high = o->count;
+
+	*ret_found = false;
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+		const struct value_pair *p = &o->pairs[middle];
+		int order = key_compare(p->key, p->key_length, key, (uint32_t)key_length);
+
+		if (order == 0) {
+			*ret_found = true;
+			return middle;
+		}
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+struct value *value_object_find(struct value object, const char *key, size_t key_length)
+{
+	bool found;
+	uint32_t i;
+
+	if (object.kind != VALUE_OBJECT)
+		return NULL;
+	i = value_object_place(object.object, key, key_length, &found);
+	return found ? &object.object->pairs[i].value : NULL;
+}
+
+static void object_grow(struct arena *a, struct value_object *o)
+{
+	uint32_t capacity = o->capacity < 4 ? 4 : o->capacity * 2;
+	struct value_pair *pairs = arena_alloc(a, capacity * sizeof *pairs);
+
+	if (o->count != 0)
+		memcpy(pairs, o->pairs, o->count * sizeof *pairs);
+	o->pairs = pairs;
+	o->capacity = capacity;
+}
+
+void value_object_set(struct arena *a, struct value object, const char *key, size_t key_length, struct value v)
+{
+	struct value_object *o = object.object;
+	bool found;
+	uint32_t i = value_object_place(o, key, key_length, &found);
+
+	if (found) {
+		o->pairs[i].value = v;
+		return;
+	}
+	if (o->count == o->capacity)
+		object_grow(a, o);
+	memmove(o->pairs + i + 1, o->pairs + i, (o->count - i) * sizeof *o->pairs);
+	o->pairs[i] = (struct value_pair){key, (uint32_t)key_length, v};
+	o->count++;
+}
+
+void value_object_append(struct arena *a, struct value object, const char *key, size_t key_length, struct value v)
+{
+	struct value_object *o = object.object;
+
+	if (o->count == o->capacity)
+		object_grow(a, o);
+	o->pairs[o->count++] = (struct value_pair){key, (uint32_t)key_length, v};
+}
+
+static int pair_compare(const struct value_pair *x, const struct value_pair *y)
+{
+	return key_compare(x->key, x->key_length, y->key, y->key_length);
+}
+
+/* Merge sort, stable, bottom-up over runs that insertion made; scratch from malloc because objects may be large. */
+static void merge_pairs(struct value_pair *pairs, size_t count, size_t run)
+{
+	struct value_pair *scratch = malloc(count * sizeof *scratch);
+
+	if (scratch == NULL)
+		abort();
+	for (; run < count; run *= 2) {
+		for (size_t at = 0; at + run < count; at += run * 2) {
+			size_t end = at + run * 2 < count ? at + run * 2 : count;
+			size_t left = 0;
+			size_t left_count = run;
+			size_t right = at + run;
+			size_t out = at;
+
+			memcpy(scratch, pairs + at, run * sizeof *pairs);
+			while (left < left_count && right < end)
+				pairs[out++] = pair_compare(&scratch[left], &pairs[right]) <= 0 ? scratch[left++]
+				                                                                : pairs[right++];
+			while (left < left_count)
+				pairs[out++] = scratch[left++];
+		}
+	}
+	free(scratch);
+}
+
+static void insertion_sort(struct value_pair *pairs, size_t count)
+{
+	for (size_t i = 1; i < count; i++) {
+		struct value_pair p = pairs[i];
+		size_t at = i;
+
+		for (; at > 0 && pair_compare(&pairs[at - 1], &p) > 0; at--)
+			pairs[at] = pairs[at - 1];
+		pairs[at] = p;
+	}
+}
+
+void value_object_sort(struct value object)
+{
+	enum { RUN = 16 };
+	struct value_object *o = object.object;
+	uint32_t kept = 0;
+	bool sorted = true;
+
+	for (uint32_t i = 1; i < o->count && sorted; i++)
+		sorted = pair_compare(&o->pairs[i - 1], &o->pairs[i]) < 0;
+	if (sorted)
+		return;
+	for (size_t at = 0; at < o->count; at += RUN)
+		insertion_sort(o->pairs + at, o->count - at < RUN ? o->count - at : RUN);
+	if (o->count > RUN)
+		merge_pairs(o->pairs, o->count, RUN);
+	for (uint32_t i = 0; i < o->count; i++) {
+		if (kept > 0 && pair_compare(&o->pairs[kept - 1], &o->pairs[i]) == 0)
+			kept--;
+		o->pairs[kept++] = o->pairs[i];
+	}
+	o->count = kept;
+}
+
+const char *value_type_name(struct value v)
+{
+	static const char *const names[VALUE_KIND_COUNT] = {
+	    [VALUE_NOTHING] = "nothing",     [VALUE_DELETE] = "delete", [VALUE_NULL] = "null",
+	    [VALUE_BOOL] = "bool",           [VALUE_INT] = "number",    [VALUE_UINT] = "number",
+	    [VALUE_FLOAT] = "number",        [VALUE_NUMBER] = "number", [VALUE_STRING] = "string",
+	    [VALUE_BYTES] = "bytes",         [VALUE_ARRAY] = "array",   [VALUE_OBJECT] = "object",
+	    [VALUE_TIMESTAMP] = "timestamp",
+	};
+
+	return names[v.kind];
+}
+
+const char *value_go_type(struct value v)
+{
+	switch ((enum value_kind)v.kind) {
+	case VALUE_NOTHING:
+		return "value.Nothing";
+	case VALUE_DELETE:
+		return "value.Delete";
+	case VALUE_NULL:
+		return "<nil>";
+	case VALUE_BOOL:
+		return "bool";
+	case VALUE_INT:
+		return v.bits == 8 ? "int8" : v.bits == 16 ? "int16" : v.bits == 32 ? "int32" : "int64";
+	case VALUE_UINT:
+		return v.bits == 8 ? "uint8" : v.bits == 16 ? "uint16" : v.bits == 32 ? "uint32" : "uint64";
+	case VALUE_FLOAT:
+		return v.bits == 32 ? "float32" : "float64";
+	case VALUE_NUMBER:
+		return "json.Number";
+	case VALUE_STRING:
+		return "string";
+	case VALUE_BYTES:
+		return "[]uint8";
+	case VALUE_TIMESTAMP:
+		return "time.Time";
+	case VALUE_ARRAY:
+		return "[]interface {}";
+	case VALUE_OBJECT:
+		return "map[string]interface {}";
+	case VALUE_KIND_COUNT:
+		break;
+	}
+	return "unknown";
+}
+
+struct value value_normal(struct value v)
+{
+	int64_t i;
+	double d;
+
+	switch (v.kind) {
+	case VALUE_NUMBER:
+		if (number_parse_int(v.text, v.length, &i))
+			return value_int(i);
+		if (number_parse_float(v.text, v.length, &d))
+			return value_float(d);
+		return value_float(NAN);
+	case VALUE_INT:
+	case VALUE_UINT:
+	case VALUE_FLOAT:
+		v.bits = 64;
+		return v;
+	default:
+		return v;
+	}
+}
+
+/* Go on amd64 gives the minimum for what does not fit; saturating is the same answer everywhere. */
+static int64_t truncate_float(double d)
+{
+	if (isnan(d))
+		return INT64_MIN;
+	if (d >= 9223372036854775808.0)
+		return INT64_MAX;
+	if (d < -9223372036854775808.0)
+		return INT64_MIN;
+	return (int64_t)d;
+}
+
+bool value_to_int(struct value v, int64_t *ret)
+{
+	v = value_normal(v);
+	switch (v.kind) {
+	case VALUE_INT:
+		*ret = v.integer;
+		return true;
+	case VALUE_UINT:
+		*ret = (int64_t)v.natural;
+		return true;
+	case VALUE_FLOAT:
+		*ret = truncate_float(v.real);
+		return true;
+	default:
+		return false;
+	}
+}
+
+bool value_to_float(struct value v, double *ret)
+{
+	v = value_normal(v);
+	switch (v.kind) {
+	case VALUE_INT:
+		*ret = (double)v.integer;
+		return true;
+	case VALUE_UINT:
+		*ret = (double)v.natural;
+		return true;
+	case VALUE_FLOAT:
+		*ret = v.real;
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* The bytes a text-like value compares by; timestamps print into buffer. */
+static bool comparable_text(struct value v, char *buffer, const char **text, size_t *length)
+{
+	if (value_is_text(v)) {
+		*text = v.text;
+		*length = v.length;
+		return true;
+	}
+	if (v.kind == VALUE_TIMESTAMP) {
+		*text = buffer;
+		*length = time_print(buffer, v.time);
+		return true;
+	}
+	return false;
+}
+
+static bool equal_at(struct value a, struct value b, int depth);
+
+static bool equal_arrays(const struct value_array *a, const struct value_array *b, int depth)
+{
+	if (a->count != b->count)
+		return false;
+	for (uint32_t i = 0; i < a->count; i++) {
+		if (!equal_at(a->items[i], b->items[i], depth))
+			return false;
+	}
+	return true;
+}
+
+static bool equal_objects(const struct value_object *a, const struct value_object *b, int depth)
+{
+	if (a->count != b->count)
+		return false;
+	for (uint32_t i = 0; i < a->count; i++) {
+		bool found;
+		uint32_t at = value_object_place(b, a->pairs[i].key, a->pairs[i].key_length, &found);
+
+		/* The reference reads a missing key as null. */
+		if (!equal_at(a->pairs[i].value, found ? b->pairs[at].value : value_null(), depth))
+			return false;
+	}
+	return true;
+}
+
+static bool equal_at(struct value a, struct value b, int depth)
+{
+	char a_buffer[TIME_TEXT_MAX];
+	char b_buffer[TIME_TEXT_MAX];
+	const char *a_text;
+	const char *b_text;
+	size_t a_length;
+	size_t b_length;
+
+	if (depth > JSON_DEPTH_MAX)
+		return false;
+	if (value_is_number(a)) {
+		double x;
+		double y;
+
+		return value_to_float(a, &x) && value_to_float(b, &y) && x == y;
+	}
+	if (comparable_text(a, a_buffer, &a_text, &a_length))
+		return comparable_text(b, b_buffer, &b_text, &b_length) && a_length == b_length &&
+		       memcmp(a_text, b_text, a_length) == 0;
+	if (a.kind != b.kind)
+		return false;
+	switch (a.kind) {
+	case VALUE_NULL:
+		return true;
+	case VALUE_BOOL:
+		return a.boolean == b.boolean;
+	case VALUE_ARRAY:
+		return equal_arrays(a.array, b.array, depth + 1);
+	case VALUE_OBJECT:
+		return equal_objects(a.object, b.object, depth + 1);
+	default:
+		return false;
+	}
+}
+
+bool value_equal(struct value a, struct value b)
+{
+	return equal_at(a, b, 0);
+}
+
+static void print_number_text(struct text *out, struct value v)
+{
+	char digits[NUMBER_TEXT_MAX];
+
+	if (v.kind == VALUE_INT)
+		text_add(out, digits, number_print_int(digits, v.integer));
+	else if (v.kind == VALUE_UINT)
+		text_add(out, digits, number_print_uint(digits, v.natural));
+	else if (v.bits == 32)
+		text_add(out, digits, number_print_json(digits, v.real, 32));
+	else
+		text_add(out, digits, number_print_text(digits, v.real, 64));
+}
+
+void value_print_text(struct text *out, struct value v)
+{
+	static const struct json_style style = {.escape_html = true, .literal_null = true};
+	char time[TIME_TEXT_MAX];
+
+	switch ((enum value_kind)v.kind) {
+	case VALUE_STRING:
+	case VALUE_BYTES:
+	case VALUE_NUMBER:
+		text_add(out, v.text, v.length);
+		break;
+	case VALUE_INT:
+	case VALUE_UINT:
+	case VALUE_FLOAT:
+		print_number_text(out, v);
+		break;
+	case VALUE_BOOL:
+		text_add_string(out, v.boolean ? "true" : "false");
+		break;
+	case VALUE_TIMESTAMP:
+		text_add(out, time, time_print(time, v.time));
+		break;
+	case VALUE_ARRAY:
+	case VALUE_OBJECT:
+		(void)json_print(out, v, &style);
+		break;
+	case VALUE_NOTHING:
+	case VALUE_DELETE:
+	case VALUE_NULL:
+	case VALUE_KIND_COUNT:
+		text_add_string(out, "null");
+		break;
+	}
+}
+
+struct value value_to_text(struct arena *a, struct value v)
+{
+	struct text t;
+
+	if (value_is_text(v) || v.kind == VALUE_NUMBER)
+		return value_string(v.text, v.length);
+	text_init(&t, a);
+	value_print_text(&t, v);
+	return value_from_text(&t, VALUE_STRING);
+}
