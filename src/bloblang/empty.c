@@ -1,1 +1,0 @@
-typedef int kspool_bloblang_is_empty;
