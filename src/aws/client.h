@@ -59,6 +59,7 @@ struct aws_client_options {
 	const struct options_kspool *kspool;      /* request_timeout, ca_file, proxy */
 	const char *service;                      /* "kinesis" */
 	unsigned max_connections;
+	const char *spool_name; /* part of role session names; null: the stream's name */
 };
 
 enum err aws_client_open(struct event_base *base, const struct aws_client_options *options, struct aws_client **ret,

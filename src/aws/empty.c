@@ -1,1 +1,0 @@
-typedef int kspool_aws_is_empty;
