@@ -1,1 +1,0 @@
-typedef int kspool_delivery_is_empty;

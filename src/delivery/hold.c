@@ -1,0 +1,136 @@
+#include "delivery/hold.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metrics.h"
+
+#define ILLEGAL (-1)
+
+static const char *const STATE_NAMES[] = {"starting", "flowing", "throttled", "offline", "held", "stopped"};
+static const char *const EVENT_NAMES[] = {"acked", "throttled", "calm", "lost", "refused", "stop"};
+
+/* Rows: enum delivery_state. Columns: enum hold_event. */
+static const int MOVES[][HOLD_EVENTS] = {
+    {DELIVERY_FLOWING, DELIVERY_THROTTLED, ILLEGAL, DELIVERY_OFFLINE, DELIVERY_HELD, DELIVERY_STOPPED},
+    {DELIVERY_FLOWING, DELIVERY_THROTTLED, ILLEGAL, DELIVERY_OFFLINE, DELIVERY_HELD, DELIVERY_STOPPED},
+    {DELIVERY_THROTTLED, DELIVERY_THROTTLED, DELIVERY_FLOWING, DELIVERY_OFFLINE, DELIVERY_HELD, DELIVERY_STOPPED},
+    {DELIVERY_FLOWING, DELIVERY_THROTTLED, ILLEGAL, DELIVERY_OFFLINE, DELIVERY_HELD, DELIVERY_STOPPED},
+    {DELIVERY_FLOWING, DELIVERY_THROTTLED, ILLEGAL, DELIVERY_OFFLINE, DELIVERY_HELD, DELIVERY_STOPPED},
+    {ILLEGAL, ILLEGAL, ILLEGAL, ILLEGAL, ILLEGAL, ILLEGAL},
+};
+
+const char *delivery_state_name(enum delivery_state state) { return STATE_NAMES[state]; }
+
+const char *hold_event_name(enum hold_event event) { return EVENT_NAMES[event]; }
+
+bool hold_next(enum delivery_state state, enum hold_event event, enum delivery_state *ret)
+{
+	if (MOVES[state][event] == ILLEGAL)
+		return false;
+	*ret = (enum delivery_state)MOVES[state][event];
+	return true;
+}
+
+void hold_init(struct hold *h, int64_t wall_ms)
+{
+	memset(h, 0, sizeof *h);
+	h->state = DELIVERY_STARTING;
+	h->since_wall_ms = wall_ms;
+}
+
+static void count_move(const struct hold *h, enum delivery_state old, bool was_on)
+{
+	bool is_on = hold_is_on(h);
+
+	if (is_on && !was_on)
+		metric_add(M_OUTPUT_CONNECTION_LOST, 1);
+	if (!is_on && h->state != DELIVERY_STOPPED && (was_on || old == DELIVERY_STARTING))
+		metric_add(M_OUTPUT_CONNECTION_UP, 1);
+	if (h->state == DELIVERY_HELD)
+		metric_add(M_HOLDS, 1);
+	metric_set(M_HELD, is_on);
+}
+
+/* The one setter. */
+static void set_state(struct hold *h, enum hold_event event, int64_t now_ns, int64_t wall_ms)
+{
+	enum delivery_state old = h->state, new;
+	bool was_on = hold_is_on(h);
+
+	must(hold_next(old, event, &new));
+	if (new == old)
+		return;
+	h->state = new;
+	h->since_wall_ms = wall_ms;
+	if (was_on && !hold_is_on(h)) {
+		h->held_total_ns += now_ns - h->entered_ns;
+		h->left_ns = now_ns;
+		h->probing = false;
+		h->next_probe_ns = 0;
+	}
+	if (!was_on && hold_is_on(h))
+		h->entered_ns = now_ns;
+	if (!hold_is_on(h))
+		h->code[0] = h->reason[0] = '\0';
+	count_move(h, old, was_on);
+	LOG(hold_is_on(h) ? LOG_WARN : LOG_INFO, "delivery state", LOG_S("old", STATE_NAMES[old]),
+	    LOG_S("event", EVENT_NAMES[event]), LOG_S("new", STATE_NAMES[new]), LOG_S("code", h->code),
+	    LOG_S("reason", h->reason));
+}
+
+void hold_move(struct hold *h, enum hold_event event, int64_t now_ns, int64_t wall_ms)
+{
+	must(event != HOLD_LOST && event != HOLD_REFUSED);
+	set_state(h, event, now_ns, wall_ms);
+}
+
+static void set_probe(struct hold *h, const struct hold_waits *waits, int64_t now_ns)
+{
+	h->probing = false;
+	h->next_probe_ns = now_ns + h->wait_ns / 2 + (int64_t)(waits->random * (double)(h->wait_ns - h->wait_ns / 2));
+}
+
+static void lengthen(struct hold *h, const struct hold_waits *waits)
+{
+	h->wait_ns = h->wait_ns > waits->max_ns / 2 ? waits->max_ns : h->wait_ns * 2;
+	if (h->wait_ns < waits->initial_ns)
+		h->wait_ns = waits->initial_ns;
+}
+
+void hold_fail(struct hold *h, enum hold_event event, bool was_probe, const char *code, const char *reason,
+               const struct hold_waits *waits, int64_t now_ns, int64_t wall_ms)
+{
+	bool was_on = hold_is_on(h);
+
+	must(event == HOLD_LOST || event == HOLD_REFUSED);
+	if (was_on && !was_probe)
+		return;
+	if (was_on) {
+		metric_add(M_OUTPUT_CONNECTION_FAILED, 1);
+		lengthen(h, waits);
+	} else if (h->left_ns != 0 && now_ns - h->left_ns < 2 * h->wait_ns) {
+		lengthen(h, waits);
+	} else {
+		h->wait_ns = waits->initial_ns < waits->max_ns ? waits->initial_ns : waits->max_ns;
+	}
+	(void)snprintf(h->code, sizeof h->code, "%s", code);
+	(void)snprintf(h->reason, sizeof h->reason, "%s", reason);
+	set_state(h, event, now_ns, wall_ms);
+	set_probe(h, waits, now_ns);
+}
+
+void hold_probe_again(struct hold *h, const struct hold_waits *waits, int64_t now_ns)
+{
+	must(hold_is_on(h));
+	lengthen(h, waits);
+	set_probe(h, waits, now_ns);
+}
+
+int64_t hold_active_ns(const struct hold *h, int64_t now_ns)
+{
+	return now_ns - h->held_total_ns - (hold_is_on(h) ? now_ns - h->entered_ns : 0);
+}

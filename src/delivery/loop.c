@@ -1,0 +1,293 @@
+/* loop: the delivery thread. One turn: commands, rows in, requests out, settlements and credit back, status. */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metrics.h"
+#include "base/random.h"
+#include "delivery/delivery_internal.h"
+#include "delivery/settings.h"
+
+enum { STATUS_EVERY_MS = 100, LAST_SETTLE_MS = 5000 };
+
+static void on_done(struct aws_request *request, const struct aws_answer *answer)
+{
+	struct request *q = (struct request *)(void *)((char *)request - offsetof(struct request, aws));
+	struct delivery *d = request->arg;
+
+	dispatch_answered(d->dispatch, q, answer, clock_mono_ns(), clock_wall_ms());
+}
+
+static void port_send(void *arg, struct request *q)
+{
+	struct delivery *d = arg;
+
+	q->aws.done = on_done;
+	q->aws.arg = d;
+	aws_client_send(d->client, &q->aws);
+}
+
+static void port_settle(void *arg, const struct store_settlement *s, uint32_t row_bytes)
+{
+	struct delivery *d = arg;
+
+	outbox_settle(&d->outbox, s, row_bytes);
+}
+
+static int64_t port_prepare(void *arg, struct dispatch *dispatch, struct batch *batch)
+{
+	struct delivery *d = arg;
+
+	return preparer_run(d->preparer, dispatch, batch);
+}
+
+static double port_unit(void *arg)
+{
+	(void)arg;
+	return random_unit();
+}
+
+static void port_credentials_stale(void *arg)
+{
+	struct delivery *d = arg;
+
+	aws_client_credentials_stale(d->client);
+}
+
+static void port_clock_learn(void *arg, int64_t server_wall_ms)
+{
+	struct delivery *d = arg;
+
+	aws_client_clock_learn(d->client, server_wall_ms);
+}
+
+static void port_connections_suspect(void *arg)
+{
+	struct delivery *d = arg;
+
+	aws_client_drop_connections(d->client);
+}
+
+struct dispatch_ports delivery_ports(struct delivery *d)
+{
+	return (struct dispatch_ports){.arg = d,
+	                               .send = port_send,
+	                               .settle = port_settle,
+	                               .prepare = port_prepare,
+	                               .unit = port_unit,
+	                               .credentials_stale = port_credentials_stale,
+	                               .clock_learn = port_clock_learn,
+	                               .connections_suspect = port_connections_suspect};
+}
+
+static bool check_newest(void *arg, const struct pipeline_batch *open)
+{
+	struct delivery *d = arg;
+
+	return preparer_check(d->preparer, open);
+}
+
+void delivery_settings(struct delivery *d, struct dispatch_settings *ret)
+{
+	settings_fill(d->config, ret);
+	if (preparer_has_check(d->preparer)) {
+		ret->policy.check = check_newest;
+		ret->policy.arg = d;
+	}
+}
+
+static void reload(struct delivery *d)
+{
+	const struct config *next = atomic_exchange(&d->next_config, NULL);
+	struct dispatch_settings settings;
+	struct aws_client_options options;
+	struct error e;
+
+	if (!next)
+		return;
+	d->config = next;
+	options = (struct aws_client_options){.output = &next->output,
+	                                      .kspool = &next->kspool,
+	                                      .service = "kinesis",
+	                                      .max_connections = (unsigned)next->output.max_in_flight};
+	if (aws_client_reload(d->client, &options, &e) != ERR_OK)
+		LOG(LOG_ERROR, "credentials settings not taken over", LOG_S("reason", e.text));
+	preparer_configure(d->preparer, next);
+	delivery_settings(d, &settings);
+	dispatch_configure(d->dispatch, &settings);
+	dispatch_kick(d->dispatch, clock_mono_ns());
+	LOG(LOG_INFO, "delivery settings taken over");
+}
+
+static void begin_stop(struct delivery *d)
+{
+	int64_t timeout_ns = atomic_load(&d->stop_timeout_ns), now_ns = clock_mono_ns();
+
+	if (d->stopping)
+		return;
+	d->stopping = true;
+	d->stop_deadline_ns = timeout_ns > INT64_MAX - now_ns ? INT64_MAX : now_ns + timeout_ns;
+	dispatch_stop(d->dispatch);
+}
+
+static void obey(struct delivery *d)
+{
+	unsigned commands = atomic_exchange(&d->commands, 0);
+	uint64_t count;
+
+	if (commands == 0)
+		return;
+	(void)!read(d->wake_fd, &count, sizeof count); /* EAGAIN: another wake was folded into this one */
+	if (commands & COMMAND_RELOAD)
+		reload(d);
+	if (commands & COMMAND_KICK)
+		dispatch_kick(d->dispatch, clock_mono_ns());
+	if (commands & COMMAND_STOP)
+		begin_stop(d);
+	if (commands & COMMAND_STOP_NOW)
+		d->stop_now = true;
+}
+
+static void take_rows(struct delivery *d, int64_t now_ns, int64_t wall_ms)
+{
+	struct journal_rows rows;
+	struct message *m;
+
+	while (journal_take_rows(d->journal, &rows))
+		while ((m = STAILQ_FIRST(&rows.messages))) {
+			STAILQ_REMOVE_HEAD(&rows.messages, link);
+			dispatch_message(d->dispatch, m, now_ns, wall_ms);
+		}
+}
+
+static void fill_status(struct delivery *d, int64_t now_ns, int64_t wall_ms, struct delivery_status *s)
+{
+	struct aws_identity identity;
+
+	memset(s, 0, sizeof *s);
+	dispatch_status(d->dispatch, now_ns, wall_ms, s);
+	aws_client_identity(d->client, &identity);
+	memcpy(s->region, identity.region, sizeof s->region);
+	memcpy(s->host, identity.host, sizeof s->host);
+	memcpy(s->provider, identity.provider, sizeof s->provider);
+	memcpy(s->access_key_id, identity.access_key_id, sizeof s->access_key_id);
+	s->credentials_expire_ms = identity.expires_ms;
+	strncpy(s->stream, d->config->output.stream ? d->config->output.stream : "", sizeof s->stream - 1);
+	metric_set(M_CREDENTIAL_EXPIRY, identity.expires_ms);
+	metric_set(M_CLOCK_OFFSET_MS, aws_client_clock_offset_ms(d->client));
+}
+
+/* Returns when it wants to be called again. */
+static int64_t publish(struct delivery *d, int64_t now_ns, int64_t wall_ms, bool at_once)
+{
+	int64_t next_ns = d->published_ns + (int64_t)STATUS_EVERY_MS * NS_PER_MS;
+	struct delivery_status status, *copy;
+
+	if (!at_once && now_ns < next_ns && d->published_ns != 0)
+		return next_ns;
+	fill_status(d, now_ns, wall_ms, &status);
+	d->published_ns = now_ns;
+	/* A moving probe time alone is no news. */
+	if (d->published.next_probe_ms && status.next_probe_ms &&
+	    llabs((long long)(d->published.next_probe_ms - status.next_probe_ms)) < STATUS_EVERY_MS)
+		status.next_probe_ms = d->published.next_probe_ms;
+	if (!at_once && memcmp(&status, &d->published, sizeof status) == 0)
+		return INT64_MAX;
+	copy = mem_alloc(sizeof *copy);
+	*copy = status;
+	if (lane_put(d->statuses, copy)) {
+		d->published = status;
+		return INT64_MAX;
+	}
+	free(copy);
+	return now_ns + (int64_t)STATUS_EVERY_MS * NS_PER_MS;
+}
+
+static void set_timer(struct delivery *d, int64_t when_ns)
+{
+	int64_t wait_us;
+	struct timeval tv;
+
+	if (when_ns == INT64_MAX) {
+		(void)evtimer_del(d->timer_event);
+		return;
+	}
+	wait_us = (when_ns - clock_mono_ns()) / NS_PER_US + 1;
+	if (wait_us < 0)
+		wait_us = 0;
+	tv.tv_sec = (time_t)(wait_us / 1000000);
+	tv.tv_usec = (suseconds_t)(wait_us % 1000000);
+	must(evtimer_add(d->timer_event, &tv) == 0);
+}
+
+/* Requests that do not come back in time are cancelled; their rows stay pending. */
+static int64_t wind_down(struct delivery *d, int64_t now_ns)
+{
+	if (dispatch_in_flight(d->dispatch) == 0) {
+		d->done = true;
+		return now_ns;
+	}
+	if (!d->cancelled && (d->stop_now || now_ns >= d->stop_deadline_ns)) {
+		d->cancelled = true;
+		d->unanswered = dispatch_unanswered(d->dispatch);
+		LOG(LOG_WARN, "requests in flight given up", LOG_U("requests", dispatch_in_flight(d->dispatch)),
+		    LOG_U("messages", d->unanswered));
+		aws_client_cancel_all(d->client);
+	}
+	return d->cancelled ? INT64_MAX : d->stop_deadline_ns;
+}
+
+static void turn(struct delivery *d)
+{
+	int64_t now_ns = clock_mono_ns(), wall_ms = clock_wall_ms(), when_ns, status_ns;
+
+	obey(d);
+	take_rows(d, now_ns, wall_ms);
+	when_ns = dispatch_run(d->dispatch, now_ns, wall_ms);
+	outbox_flush(&d->outbox, dispatch_in_flight(d->dispatch) == 0);
+	status_ns = publish(d, now_ns, wall_ms, false);
+	if (d->stopping)
+		when_ns = wind_down(d, now_ns);
+	set_timer(d, when_ns < status_ns ? when_ns : status_ns);
+}
+
+/* The journal takes the last settlements before it stops: it is alive until after delivery's end. */
+static void settle_the_rest(struct delivery *d)
+{
+	int64_t deadline_ms = clock_mono_ms() + LAST_SETTLE_MS;
+
+	outbox_flush(&d->outbox, false);
+	while (!outbox_is_empty(&d->outbox) && clock_mono_ms() < deadline_ms) {
+		struct pollfd p = {.fd = journal_delivery_fd(d->journal), .events = POLLIN};
+		struct journal_rows rows;
+
+		(void)poll(&p, 1, 10);
+		while (journal_take_rows(d->journal, &rows))
+			message_list_free(&rows.messages);
+		outbox_flush(&d->outbox, false);
+	}
+	if (!outbox_is_empty(&d->outbox))
+		LOG(LOG_WARN, "settlements not taken before the end: their messages will be sent again");
+}
+
+void delivery_on_event(int fd, short what, void *arg) { (void)fd, (void)what, (void)arg; }
+
+void *delivery_loop(void *arg)
+{
+	struct delivery *d = arg;
+
+	turn(d);
+	while (!d->done) {
+		must(event_base_loop(d->base, EVLOOP_ONCE) >= 0);
+		turn(d);
+	}
+	settle_the_rest(d);
+	(void)publish(d, clock_mono_ns(), clock_wall_ms(), true);
+	return NULL;
+}

@@ -1,0 +1,319 @@
+#include "delivery/prepare.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metrics.h"
+#include "base/random.h"
+#include "bloblang/bloblang.h"
+#include "kinesis/key.h"
+#include "kinesis/limits.h"
+
+enum { KEY_ROOM = 64 << 10 /* a rendered key beyond this is refused before it is looked at */ };
+
+/* A template with its constant folded. */
+struct key {
+	struct bloblang_template *template; /* null: not configured */
+	const char *constant;               /* null: rendered for each message */
+	size_t constant_bytes;
+	struct buf text;
+};
+
+struct preparer {
+	const struct config *config;
+	struct evaluator *evaluator;
+	struct key partition;
+	struct key hash;
+	struct bloblang_mapping *check;
+	struct pipeline *processors[2]; /* output.processors, batching.processors */
+};
+
+static enum err parse_key(struct key *k, const char *field, const struct config *c, const struct config_text *text,
+                          struct error *e)
+{
+	struct bloblang_fault fault;
+
+	buf_init(&k->text, KEY_ROOM);
+	if (!text->text || !text->text[0])
+		return ERR_OK;
+	if (bloblang_template_parse(text->text, &k->template, &fault) != ERR_OK)
+		return error_set(e, ERR_CONFIG, "%s(%d,%d) output.aws_kinesis.%s: %s", c->file ? c->file : "",
+		                 text->line + fault.line - 1, fault.line == 1 ? text->column + fault.column - 1 : fault.column,
+		                 field, fault.text);
+	(void)bloblang_template_constant(k->template, &k->constant, &k->constant_bytes);
+	return ERR_OK;
+}
+
+static void key_fini(struct key *k)
+{
+	bloblang_template_free(k->template);
+	buf_fini(&k->text);
+}
+
+static enum err parse_check(struct preparer *p, struct error *e)
+{
+	const struct config_text *text = &p->config->output.batching.check;
+	struct bloblang_fault fault;
+
+	if (!text->text || !text->text[0])
+		return ERR_OK;
+	if (bloblang_mapping_parse(text->text, NULL, &p->check, &fault) != ERR_OK)
+		return error_set(e, ERR_CONFIG, "%s(%d,%d) output.aws_kinesis.batching.check: %s",
+		                 p->config->file ? p->config->file : "", text->line + fault.line - 1,
+		                 fault.line == 1 ? text->column + fault.column - 1 : fault.column, fault.text);
+	return ERR_OK;
+}
+
+static enum err compile_processors(struct preparer *p, struct error *e)
+{
+	const struct {
+		const struct config_node *nodes;
+		const char *path;
+	} lists[] = {
+	    {p->config->output_processors, "output.processors"},
+	    {p->config->output.batching.processors, "output.aws_kinesis.batching.processors"},
+	};
+	struct config_faults faults = {0};
+	enum err err = ERR_OK;
+
+	for (size_t i = 0; err == ERR_OK && i < 2; i++)
+		err = pipeline_compile(lists[i].nodes, p->config, lists[i].path, &p->processors[i], &faults);
+	if (err != ERR_OK)
+		error_set(e, err, "%s(%d,%d) %s", p->config->file ? p->config->file : "",
+		          faults.count ? faults.items[0].line : 0, faults.count ? faults.items[0].column : 0,
+		          faults.count ? faults.items[0].text : "a processor does not compile");
+	config_faults_fini(&faults);
+	return err;
+}
+
+enum err preparer_open(const struct config *config, struct preparer **ret, struct error *e)
+{
+	struct preparer *p = mem_zero(sizeof *p);
+	enum err err;
+
+	p->config = config;
+	p->evaluator = evaluator_new();
+	err = parse_key(&p->partition, "partition_key", config, &config->output.partition_key, e);
+	if (err == ERR_OK)
+		err = parse_key(&p->hash, "hash_key", config, &config->output.hash_key, e);
+	if (err == ERR_OK)
+		err = parse_check(p, e);
+	if (err == ERR_OK)
+		err = compile_processors(p, e);
+	if (err != ERR_OK) {
+		preparer_close(p);
+		return err;
+	}
+	*ret = p;
+	return ERR_OK;
+}
+
+void preparer_configure(struct preparer *p, const struct config *config) { p->config = config; }
+
+void preparer_close(struct preparer *p)
+{
+	if (!p)
+		return;
+	key_fini(&p->partition);
+	key_fini(&p->hash);
+	bloblang_mapping_free(p->check);
+	pipeline_free(p->processors[0]);
+	pipeline_free(p->processors[1]);
+	evaluator_free(p->evaluator);
+	free(p);
+}
+
+bool preparer_has_check(const struct preparer *p) { return p->check; }
+
+bool preparer_check(struct preparer *p, const struct pipeline_batch *open)
+{
+	struct bloblang_batch batch = {open->items, open->count, open->count - 1};
+	bool is_true = false;
+	struct error e;
+
+	if (bloblang_mapping_check(p->check, p->evaluator, &batch, &is_true, &e) == ERR_OK)
+		return is_true;
+	LOG_LIMITED(LOG_ERROR, "batching.check failed", LOG_S("error", error_name(e.code)));
+	return false;
+}
+
+/* Calls step for each row that the message stands for. */
+static void each_row(struct rows *rows, const struct message *m, void (*step)(struct row *row))
+{
+	if (!m->origins)
+		step(rows_find(rows, m->id));
+	for (uint32_t i = 0; m->origins && i < m->origins->count; i++)
+		step(rows_find(rows, m->origins->ids[i]));
+}
+
+static void expect_record(struct row *row)
+{
+	must(row);
+	row->remaining++;
+}
+
+/* Runs the processors over the batch, and tells the rows what became of them. */
+static int64_t run_processors(struct preparer *p, struct dispatch *d, struct batch *batch)
+{
+	struct rows *rows = dispatch_rows(d);
+	size_t count = batch->list.count;
+	uint64_t *ids = mem_array(count ? count : 1, sizeof *ids);
+	int64_t not_before = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		const struct message *m = batch->list.items[i];
+
+		ids[i] = m->id;
+		must(rows_add(rows, m->id, m->meta_bytes + m->body_bytes));
+	}
+	for (size_t i = 0; i < 2; i++)
+		if (!pipeline_is_empty(p->processors[i])) {
+			int64_t until = pipeline_run(p->processors[i], p->evaluator, &batch->list);
+
+			not_before = until > not_before ? until : not_before;
+		}
+	for (size_t i = 0; i < batch->list.count; i++)
+		each_row(rows, batch->list.items[i], expect_record);
+	for (size_t i = 0; i < count; i++) {
+		struct row *row = rows_find(rows, ids[i]);
+		uint32_t row_bytes = row->row_bytes;
+
+		if (row->remaining > 0)
+			continue;
+		rows_remove(rows, row);
+		dispatch_filtered(d, ids[i], row_bytes);
+	}
+	free(ids);
+	return not_before;
+}
+
+/* Puts the key's text for one message at *ret: the constant, or k->text. */
+static enum err render(struct preparer *p, struct key *k, const struct bloblang_batch *at, const char **ret,
+                       size_t *ret_bytes, struct error *e)
+{
+	enum err err;
+
+	*ret = k->constant ? k->constant : "";
+	*ret_bytes = k->constant_bytes;
+	if (k->constant || !k->template)
+		return ERR_OK;
+	buf_clear(&k->text);
+	err = bloblang_template_render(k->template, p->evaluator, at, &k->text, e);
+	if (err != ERR_OK)
+		return err;
+	*ret = k->text.data ? k->text.data : "";
+	*ret_bytes = k->text.len;
+	return ERR_OK;
+}
+
+struct keys {
+	const char *partition, *hash;
+	size_t partition_bytes, hash_bytes;
+	char random[37];
+};
+
+static enum err make_keys(struct preparer *p, const struct bloblang_batch *at, struct keys *ret, struct error *e)
+{
+	enum err err = render(p, &p->partition, at, &ret->partition, &ret->partition_bytes, e);
+
+	if (err == ERR_OK)
+		err = partition_key_check(ret->partition, ret->partition_bytes, e);
+	if (err != ERR_OK) {
+		(void)error_wrap(e, "partition_key");
+		return err;
+	}
+	err = render(p, &p->hash, at, &ret->hash, &ret->hash_bytes, e);
+	if (err == ERR_OK && ret->hash_bytes > 0) /* empty: the field is left out, as Redpanda Connect does */
+		err = hash_key_check(ret->hash, ret->hash_bytes, e);
+	if (err != ERR_OK)
+		(void)error_wrap(e, "hash_key");
+	return err;
+}
+
+static void use_random_key(struct keys *k)
+{
+	k->partition = random_uuid(k->random);
+	k->partition_bytes = strlen(k->random);
+	k->hash = "";
+	k->hash_bytes = 0;
+}
+
+/* Why the record must not be sent; null when it may. */
+static const char *refusal(const struct preparer *p, const struct message *m, const struct keys *k, bool has_keys,
+                           struct error *e)
+{
+	uint64_t most = p->config->kspool.max_record_bytes_bytes;
+
+	if (m->failure && p->config->kspool.processor_error == FAILED_SET_ASIDE) {
+		error_set(e, ERR_INPUT, "a processor failed: %s", m->failure);
+		return "ProcessorFailed";
+	}
+	if (!has_keys)
+		return "KeyError";
+	if (putrecords_accounted(m->body_bytes, k->partition_bytes) > most) {
+		error_set(e, ERR_TOOBIG, "data and key have %llu bytes; kspool.max_record_bytes is %llu",
+		          (unsigned long long)putrecords_accounted(m->body_bytes, k->partition_bytes),
+		          (unsigned long long)most);
+		return "RecordTooLarge";
+	}
+	return NULL;
+}
+
+struct prepared {
+	struct record *record;
+	const char *code; /* null: it may be sent */
+	char *reason;
+};
+
+static struct prepared prepare_one(struct preparer *p, const struct bloblang_batch *at, bool tracked)
+{
+	struct message *m = at->messages[at->index];
+	struct prepared one = {0};
+	struct keys keys;
+	struct error e;
+	bool has_keys = make_keys(p, at, &keys, &e) == ERR_OK;
+
+	if (!has_keys && p->config->kspool.key_error == KEY_RANDOM) {
+		use_random_key(&keys);
+		has_keys = true;
+	}
+	one.code = refusal(p, m, &keys, has_keys, &e);
+	if (one.code) {
+		one.reason = mem_string(e.text);
+		one.record = record_new(m, "", 0, true, NULL, 0);
+	} else {
+		one.record = record_new(m, keys.partition, (uint32_t)keys.partition_bytes,
+		                        keys.partition == p->partition.constant, keys.hash, (uint32_t)keys.hash_bytes);
+	}
+	one.record->tracked = tracked;
+	return one;
+}
+
+int64_t preparer_run(struct preparer *p, struct dispatch *d, struct batch *batch)
+{
+	bool tracked = !pipeline_is_empty(p->processors[0]) || !pipeline_is_empty(p->processors[1]);
+	int64_t not_before = tracked ? run_processors(p, d, batch) : 0;
+	struct pipeline_batch *list = &batch->list;
+	struct prepared *all = mem_array(list->count ? list->count : 1, sizeof *all);
+
+	/* Keys may look at neighbours: nobody leaves before the last key is made. */
+	for (size_t i = 0; i < list->count; i++) {
+		struct bloblang_batch at = {list->items, list->count, i};
+
+		all[i] = prepare_one(p, &at, tracked);
+	}
+	for (size_t i = 0; i < list->count; i++) {
+		list->items[i] = NULL;
+		if (all[i].code)
+			dispatch_set_aside(d, all[i].record, all[i].code, all[i].reason);
+		else
+			dispatch_add(d, all[i].record);
+		free(all[i].reason);
+	}
+	free(all);
+	return not_before;
+}

@@ -1,0 +1,90 @@
+/*
+ * record: one entry of a PutRecords request to be, and what it stands for.
+ *
+ * A record is usually one journal row. Processors may make several records of a row or one of several rows: then `tracked`
+ * is set and rows.h keeps the count. While a request is under way its body holds the data and `message` is null (promise
+ * 6: a payload is in memory once); a failure brings the message back out of the body. Owner: dispatch.
+ */
+#ifndef KSPOOL_DELIVERY_RECORD_H
+#define KSPOOL_DELIVERY_RECORD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/queue.h>
+
+#include "base/mem.h"
+#include "message/message.h"
+
+struct record {
+	TAILQ_ENTRY(record) link;
+	struct message *message;         /* null while a request's body holds the data */
+	struct message_origins *origins; /* null: the row `id` */
+	uint64_t id;
+	int64_t received_ms;
+	int64_t since_ns;         /* monotonic: when it became ready */
+	int64_t due_ns;           /* monotonic, while it waits for its next try */
+	int64_t first_failure_ns; /* dispatch's active clock; -1: none */
+	const char *key;          /* into `own`, or a constant that outlives the record */
+	size_t data_at;           /* in the request's body */
+	uint32_t key_bytes;
+	uint32_t hash_key_bytes; /* in `own`, behind the key; 0: none */
+	uint32_t data_bytes;
+	uint32_t row_bytes; /* metadata and body of the row as the journal handed it over */
+	uint32_t attempts;  /* all its life */
+	uint32_t tries;     /* since it came into memory */
+	bool tracked;       /* rows.h knows its rows */
+	bool ends_batch;    /* the batching policy closed a batch here */
+	bool hinted;        /* a refusal named a position once before */
+	bool throttled;     /* waits because of throttling */
+	uint32_t hash_key_at;
+	char own[];
+};
+
+TAILQ_HEAD(record_queue, record);
+
+static inline const char *record_hash_key(const struct record *r)
+{
+	return r->hash_key_bytes ? r->own + r->hash_key_at : NULL;
+}
+
+/* Takes the message over. key: constant (outlives the record) when key_is_constant, else copied. */
+static inline struct record *record_new(struct message *m, const char *key, uint32_t key_bytes, bool key_is_constant,
+                                        const char *hash_key, uint32_t hash_key_bytes)
+{
+	uint32_t own_key = key_is_constant ? 0 : key_bytes;
+	struct record *r = mem_alloc(sizeof *r + own_key + hash_key_bytes);
+
+	*r = (struct record){.message = m,
+	                     .id = m->id,
+	                     .received_ms = m->received_ms,
+	                     .first_failure_ns = -1,
+	                     .key = key_is_constant ? key : r->own,
+	                     .key_bytes = key_bytes,
+	                     .hash_key_bytes = hash_key_bytes,
+	                     .hash_key_at = own_key,
+	                     .data_bytes = m->body_bytes,
+	                     .row_bytes = m->meta_bytes + m->body_bytes,
+	                     .attempts = m->attempts};
+	r->origins = m->origins;
+	m->origins = NULL;
+	if (own_key)
+		__builtin_memcpy(r->own, key, own_key);
+	if (hash_key_bytes)
+		__builtin_memcpy(r->own + own_key, hash_key, hash_key_bytes);
+	return r;
+}
+
+static inline void record_free(struct record *r)
+{
+	if (!r)
+		return;
+	message_free(r->message);
+	message_origins_unref(r->origins);
+	free(r);
+}
+
+/* Messages it stands for. */
+static inline uint32_t record_rows(const struct record *r) { return r->origins ? r->origins->count : 1; }
+
+#endif

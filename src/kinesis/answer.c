@@ -1,0 +1,176 @@
+#include "kinesis/answer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "kinesis/limits.h"
+#include "kinesis/reader.h"
+
+/* Members of an entry, and their places in a mask that finds repeats. */
+enum { MEMBER_SEQUENCE = 1, MEMBER_CODE = 2, MEMBER_TEXT = 4, MEMBER_SHARD = 8 };
+
+static const struct {
+	const char *name;
+	unsigned bit;
+} ENTRY_MEMBERS[] = {
+    {"SequenceNumber", MEMBER_SEQUENCE},
+    {"ErrorCode", MEMBER_CODE},
+    {"ErrorMessage", MEMBER_TEXT},
+    {"ShardId", MEMBER_SHARD},
+};
+
+static bool is_named(const struct reader_text *key, const char *name)
+{
+	return key->length == strlen(name) && memcmp(key->data, name, key->length) == 0;
+}
+
+static unsigned member_bit(const struct reader_text *key)
+{
+	for (size_t i = 0; i < sizeof ENTRY_MEMBERS / sizeof ENTRY_MEMBERS[0]; i++)
+		if (is_named(key, ENTRY_MEMBERS[i].name))
+			return ENTRY_MEMBERS[i].bit;
+	return 0;
+}
+
+static bool is_sequence_number(const struct reader_text *text)
+{
+	if (text->length == 0 || text->length > KINESIS_SEQUENCE_DIGITS)
+		return false;
+	for (size_t i = 0; i < text->length; i++)
+		if (text->data[i] < '0' || text->data[i] > '9')
+			return false;
+	return true;
+}
+
+static uint32_t keep_text(struct buf *texts, const char *data, size_t length)
+{
+	uint32_t at = (uint32_t)texts->len;
+
+	(void)buf_add(texts, data, length); /* a NUL inside ends it early */
+	(void)buf_add_char(texts, '\0');
+	return at;
+}
+
+static bool read_entry(struct reader *r, struct buf *texts, struct answer_entry *ret)
+{
+	struct reader_scope map;
+	struct reader_text key, value;
+	bool has_sequence = false, has_code = false;
+	unsigned seen = 0;
+
+	ret->code_at = ret->text_at = 0;
+	if (!reader_map(r, &map))
+		return false;
+	while (reader_more(r, &map)) {
+		unsigned bit;
+
+		if (!reader_key(r, &key))
+			return false;
+		bit = member_bit(&key);
+		if (bit == 0) {
+			if (!reader_skip(r))
+				return false;
+			continue;
+		}
+		if (seen & bit)
+			return reader_wrong(r, "an entry names a member twice");
+		seen |= bit;
+		if (!reader_text_value(r, &value))
+			return false;
+		if (!value.data)
+			continue;
+		if (bit == MEMBER_SEQUENCE) {
+			if (!is_sequence_number(&value))
+				return reader_wrong(r, "a sequence number that is none");
+			has_sequence = true;
+		} else if (bit == MEMBER_CODE) {
+			if (value.length == 0)
+				return reader_wrong(r, "an empty error code");
+			has_code = true;
+			ret->code_at = keep_text(texts, value.data, value.length);
+		} else if (bit == MEMBER_TEXT) {
+			ret->text_at = keep_text(texts, value.data, value.length);
+		}
+	}
+	if (r->wrong)
+		return false;
+	if (has_sequence == has_code)
+		return reader_wrong(r, has_code ? "an entry has a sequence number and an error code"
+		                                : "an entry has neither a sequence number nor an error code");
+	ret->stored = has_sequence;
+	return true;
+}
+
+static bool read_entries(struct reader *r, uint32_t sent, struct answer *a)
+{
+	struct reader_scope list;
+
+	if (!reader_list(r, &list))
+		return false;
+	while (reader_more(r, &list)) {
+		if (a->count == sent)
+			return reader_wrong(r, "more entries than records were sent");
+		if (!read_entry(r, &a->texts, &a->entries[a->count]))
+			return false;
+		a->stored += a->entries[a->count].stored;
+		a->count++;
+	}
+	if (r->wrong)
+		return false;
+	return a->count == sent || reader_wrong(r, "fewer entries than records were sent");
+}
+
+static bool read_answer(struct reader *r, uint32_t sent, struct answer *a)
+{
+	struct reader_scope map;
+	struct reader_text key;
+	bool has_records = false;
+
+	if (!reader_map(r, &map))
+		return false;
+	while (reader_more(r, &map)) {
+		if (!reader_key(r, &key))
+			return false;
+		if (!is_named(&key, "Records")) {
+			if (!reader_skip(r))
+				return false;
+			continue;
+		}
+		if (has_records)
+			return reader_wrong(r, "Records is there twice");
+		has_records = true;
+		if (!read_entries(r, sent, a))
+			return false;
+	}
+	if (r->wrong)
+		return false;
+	return (has_records || reader_wrong(r, "no Records")) && reader_at_end(r);
+}
+
+enum err answer_read(const void *body, size_t bytes, uint32_t sent, struct answer *ret, struct error *e)
+{
+	struct reader r;
+	bool understood;
+
+	memset(ret, 0, sizeof *ret);
+	if (bytes > KINESIS_ANSWER_BYTES)
+		return error_set(e, ERR_FORMAT, "an answer of %zu bytes", bytes);
+	buf_init(&ret->texts, 2 * bytes + 2);
+	(void)buf_add_char(&ret->texts, '\0'); /* offset 0 is "" */
+	ret->entries = mem_array(sent ? sent : 1, sizeof *ret->entries);
+	reader_init(&r, reader_sniff(body, bytes), body, bytes);
+	understood = read_answer(&r, sent, ret);
+	reader_fini(&r);
+	if (understood)
+		return ERR_OK;
+	answer_fini(ret);
+	return error_set(e, ERR_FORMAT, "%s", r.wrong ? r.wrong : "not understood");
+}
+
+void answer_fini(struct answer *a)
+{
+	free(a->entries);
+	buf_fini(&a->texts);
+	memset(a, 0, sizeof *a);
+}

@@ -1,0 +1,146 @@
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "kinesis/answer.h"
+#include "kinesis/reader.h"
+
+/* Cuts to the room there is and leaves printable ASCII; what comes from outside goes to logs and status. */
+static void copy_printable(char *out, size_t room, const char *data, size_t length)
+{
+	size_t n = length < room - 1 ? length : room - 1;
+
+	for (size_t i = 0; i < n; i++)
+		out[i] = data[i] >= 0x20 && data[i] < 0x7f ? data[i] : '?';
+	out[n] = '\0';
+}
+
+/* "com.amazonaws.kinesis#Code" and "Code:http://..." both mean Code. */
+static void copy_code(char *out, size_t room, const char *data, size_t length)
+{
+	const char *hash = memchr(data, '#', length), *colon;
+
+	if (hash) {
+		length -= (size_t)(hash + 1 - data);
+		data = hash + 1;
+	}
+	colon = memchr(data, ':', length);
+	copy_printable(out, room, data, colon ? (size_t)(colon - data) : length);
+}
+
+static bool is_named(const struct reader_text *key, const char *name)
+{
+	return key->length == strlen(name) && memcmp(key->data, name, key->length) == 0;
+}
+
+static bool read_complaint(struct reader *r, struct complaint *c)
+{
+	struct reader_scope map;
+	struct reader_text key, value;
+
+	if (!reader_map(r, &map))
+		return false;
+	while (reader_more(r, &map)) {
+		bool is_code, is_text;
+
+		if (!reader_key(r, &key))
+			return false;
+		is_code = is_named(&key, "__type") || is_named(&key, "code");
+		is_text = is_named(&key, "message") || is_named(&key, "Message");
+		if ((!is_code && !is_text) || !reader_at_text(r)) {
+			if (!reader_skip(r))
+				return false;
+			continue;
+		}
+		if (!reader_text_value(r, &value))
+			return false;
+		if (!value.data)
+			continue;
+		if (is_code && !c->code[0])
+			copy_code(c->code, sizeof c->code, value.data, value.length);
+		else if (is_text && !c->text[0])
+			copy_printable(c->text, sizeof c->text, value.data, value.length);
+	}
+	return !r->wrong && reader_at_end(r);
+}
+
+void complaint_read(const void *body, size_t bytes, const char *header_code, struct complaint *ret)
+{
+	struct reader r;
+
+	memset(ret, 0, sizeof *ret);
+	reader_init(&r, reader_sniff(body, bytes), body, bytes);
+	if (!read_complaint(&r, ret))
+		memset(ret, 0, sizeof *ret); /* half an answer is no answer */
+	reader_fini(&r);
+	if (!ret->code[0] && header_code)
+		copy_code(ret->code, sizeof ret->code, header_code, strlen(header_code));
+}
+
+void complaint_copy(const char *code, const char *text, struct complaint *ret)
+{
+	memset(ret, 0, sizeof *ret);
+	copy_code(ret->code, sizeof ret->code, code, strlen(code));
+	copy_printable(ret->text, sizeof ret->text, text, strlen(text));
+}
+
+size_t complaint_positions(const char *text, uint32_t *ret, size_t most)
+{
+	static const char BEFORE[] = "records.", AFTER[] = ".member";
+	size_t found = 0;
+
+	while (found < most && (text = strstr(text, BEFORE))) {
+		uint32_t n = 0;
+		size_t digits = 0;
+
+		text += sizeof BEFORE - 1;
+		for (; *text >= '0' && *text <= '9' && digits < 6; digits++)
+			n = n * 10 + (uint32_t)(*text++ - '0');
+		if (digits > 0 && strncmp(text, AFTER, sizeof AFTER - 1) == 0)
+			ret[found++] = n;
+	}
+	return found;
+}
+
+static bool read_digits(const char *p, int digits, int *ret)
+{
+	int value = 0;
+
+	for (int i = 0; i < digits; i++) {
+		if (p[i] < '0' || p[i] > '9')
+			return false;
+		value = value * 10 + (p[i] - '0');
+	}
+	*ret = value;
+	return true;
+}
+
+/* "20261123T010126Z" */
+static bool read_stamp(const char *p, int64_t *ret_ms)
+{
+	struct tm t = {0};
+	time_t seconds;
+
+	if (strlen(p) < 16 || p[8] != 'T' || p[15] != 'Z' || !read_digits(p, 4, &t.tm_year) ||
+	    !read_digits(p + 4, 2, &t.tm_mon) || !read_digits(p + 6, 2, &t.tm_mday) || !read_digits(p + 9, 2, &t.tm_hour) ||
+	    !read_digits(p + 11, 2, &t.tm_min) || !read_digits(p + 13, 2, &t.tm_sec))
+		return false;
+	if (t.tm_year < 1970 || t.tm_mon < 1 || t.tm_mon > 12 || t.tm_mday < 1 || t.tm_mday > 31 || t.tm_hour > 23 ||
+	    t.tm_min > 59 || t.tm_sec > 60)
+		return false;
+	t.tm_year -= 1900;
+	t.tm_mon -= 1;
+	seconds = timegm(&t);
+	*ret_ms = (int64_t)seconds * 1000;
+	return true;
+}
+
+bool complaint_server_time(const char *text, int64_t *ret_wall_ms)
+{
+	const char *bracket = strstr(text, "Signature ");
+
+	if (!bracket)
+		return false;
+	bracket = strchr(bracket, '(');
+	return bracket && read_stamp(bracket + 1, ret_wall_ms);
+}

@@ -1,1 +1,0 @@
-typedef int kspool_kinesis_is_empty;

@@ -1,0 +1,47 @@
+#include "kinesis/outcome.h"
+
+#include <string.h>
+
+#include "base/check.h"
+
+static const struct outcome TABLE[] = {
+#define OUTCOME(scope, wire, least, most, code, text, action, stored, counts, metric) \
+	{OUTCOME_##scope, OUTCOME_##wire, least, most, code, text, ACTION_##action, stored, counts, M_##metric},
+#include "kinesis/outcomes.def"
+#undef OUTCOME
+};
+
+static bool code_fits(const char *wanted, const char *code)
+{
+	if (wanted[0] == '\0')
+		return true;
+	if (strcmp(wanted, "-") == 0)
+		return code[0] == '\0';
+	return strcmp(wanted, code) == 0;
+}
+
+const struct outcome *outcome_find(enum outcome_scope scope, bool cbor, int status, const char *code, const char *text)
+{
+	for (size_t i = 0; i < sizeof TABLE / sizeof TABLE[0]; i++) {
+		const struct outcome *o = &TABLE[i];
+
+		if (o->scope == scope && (o->wire == OUTCOME_ANY || cbor) && status >= o->least_status &&
+		    status <= o->most_status && code_fits(o->code, code) && strstr(text, o->text))
+			return o;
+	}
+	never("an outcome without a row");
+}
+
+const char *outcome_action_name(enum outcome_action action)
+{
+	static const char *const NAMES[] = {"settle",  "again",   "slower", "refresh", "hold",
+	                                    "offline", "isolate", "shrink", "skew",    "fallback"};
+
+	return NAMES[action];
+}
+
+const struct outcome *outcome_table(size_t *ret_count)
+{
+	*ret_count = sizeof TABLE / sizeof TABLE[0];
+	return TABLE;
+}
