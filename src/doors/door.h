@@ -33,16 +33,15 @@ struct door_kind {
 	void (*free)(struct door *d);
 };
 
-enum err door_stdin_open(struct intake *i, const struct config_input *input, struct pipeline *processors, struct door **ret,
-                         struct error *e) MUST_CHECK;
-enum err door_file_open(struct intake *i, const struct config_input *input, struct pipeline *processors, struct door **ret,
-                        struct error *e) MUST_CHECK;
+enum err door_stdin_open(struct intake *i, const struct config_input *input, struct pipeline *processors,
+                         struct door **ret, struct error *e) MUST_CHECK;
+enum err door_file_open(struct intake *i, const struct config_input *input, struct pipeline *processors,
+                        struct door **ret, struct error *e) MUST_CHECK;
 /* shared: the admin server, used when the input has no address of its own; may be null. */
 enum err door_http_open(struct intake *i, const struct config_input *input, struct pipeline *processors,
-                        struct httpd *shared, struct door **ret,
-                        struct error *e) MUST_CHECK;
-enum err door_socket_open(struct intake *i, const struct config_input *input, struct pipeline *processors, struct door **ret,
-                          struct error *e) MUST_CHECK;
+                        struct httpd *shared, struct door **ret, struct error *e) MUST_CHECK;
+enum err door_socket_open(struct intake *i, const struct config_input *input, struct pipeline *processors,
+                          struct door **ret, struct error *e) MUST_CHECK;
 /* The port of a listening door; 0 when it has none. */
 uint16_t door_http_port(const struct door *d);
 uint16_t door_socket_port(const struct door *d);

@@ -102,7 +102,8 @@ static void take_frame(struct client *c, const char *payload, uint32_t length)
 
 	if (!c->admitted) {
 		c->admitted = guard_admits(c->door->guard, payload, length);
-		answer_now(c, c->admitted ? FRAME_ACCEPTED : FRAME_REFUSED, c->admitted ? NULL : mem_string("no valid token"));
+		answer_now(c, c->admitted ? FRAME_ACCEPTED : FRAME_REFUSED,
+		           c->admitted ? NULL : mem_string("no valid token"));
 		if (!c->admitted)
 			client_refuse(c, "no valid token");
 		return;

@@ -41,8 +41,8 @@ struct pending {
 
 struct door_http {
 	struct door door;
-	struct httpd *own;    /* null: served by the shared server */
-	struct httpd *server; /* own or shared */
+	struct httpd *own;             /* null: served by the shared server */
+	struct httpd *server;          /* own or shared */
 	TAILQ_HEAD(, pending) pending; /* oldest first; one timeout for all */
 	struct event *timer;
 };
@@ -57,7 +57,8 @@ static void answer_text(struct httpd_request *r, int status, const char *extra, 
 	char text[1100];
 	int n = snprintf(text, sizeof text, "%s\n", reason);
 
-	httpd_answer(r, status, "text/plain; charset=utf-8", extra, text, n < (int)sizeof text ? (size_t)n : sizeof text - 1);
+	httpd_answer(r, status, "text/plain; charset=utf-8", extra, text,
+	             n < (int)sizeof text ? (size_t)n : sizeof text - 1);
 }
 
 static void set_timer(struct door_http *h)
@@ -202,12 +203,12 @@ static bool add_messages(struct door_http *h, struct group *g, struct httpd_requ
 
 	buf_init(&meta, HTTP_META_MAX_BYTES);
 	if (http_meta_add(&meta, r, !httpd_has_guard(h->server)) != ERR_OK) {
-		*refusal = (struct refusal){400, "headers, query and cookies are too many or too long; nothing was stored"};
+		*refusal =
+		    (struct refusal){400, "headers, query and cookies are too many or too long; nothing was stored"};
 		ok = false;
 	} else if (type && strncasecmp(type, "multipart/", 10) == 0) {
 		*refusal = (struct refusal){400, "multipart without a boundary"};
-		ok = multipart_boundary(type, boundary) &&
-		     add_parts(g, &meta, boundary, body, length, now_ms, refusal);
+		ok = multipart_boundary(type, boundary) && add_parts(g, &meta, boundary, body, length, now_ms, refusal);
 	} else if (is_ndjson(type)) {
 		ok = add_lines(g, &meta, body, length, now_ms, refusal);
 	} else {

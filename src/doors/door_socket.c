@@ -255,7 +255,7 @@ static bool is_idle(const struct door *d)
 	const struct door_socket *s = (const struct door_socket *)d;
 	const struct client *c;
 
-	TAILQ_FOREACH(c, &s->clients, link)
+	TAILQ_FOREACH (c, &s->clients, link)
 		if (!is_settled(c))
 			return false;
 	return true;

@@ -132,7 +132,7 @@ const struct door_kind door_stdin_kind = {
 };
 
 enum err door_stdin_open(struct intake *i, const struct config_input *input, struct pipeline *processors,
-                        struct door **ret, struct error *e)
+                         struct door **ret, struct error *e)
 {
 	struct door_stdin *s;
 	struct stat st;

@@ -24,7 +24,7 @@ static void on_ended(void *arg)
 
 	if (d->finished || d->intake.stopping)
 		return;
-	TAILQ_FOREACH(door, &d->list, link)
+	TAILQ_FOREACH (door, &d->list, link)
 		if (!door->kind->is_finite || !door->kind->has_ended(door))
 			return;
 	d->finished = true;
@@ -96,7 +96,7 @@ enum err doors_start(const struct doors_options *options, struct doors **ret, st
 	i->config = config;
 	i->journal = options->journal;
 	i->max_message_bytes = config->kspool.max_message_bytes_bytes ? config->kspool.max_message_bytes_bytes
-	                                                        : config->kspool.max_record_bytes_bytes;
+	                                                              : config->kspool.max_record_bytes_bytes;
 	least = 2 * i->max_message_bytes + READ_SLACK_BYTES;
 	i->memory_limit_bytes = options->memory_bytes > least ? options->memory_bytes : least;
 	i->on_room = on_room;
@@ -121,7 +121,7 @@ void doors_resume(struct doors *d)
 		return;
 	}
 	intake_retry(&d->intake);
-	TAILQ_FOREACH(door, &d->list, link)
+	TAILQ_FOREACH (door, &d->list, link)
 		door->kind->resume(door);
 }
 
@@ -132,7 +132,7 @@ void doors_stop(struct doors *d)
 	if (d->intake.stopping)
 		return;
 	/* whole messages first: once stopping is set nothing more is taken */
-	TAILQ_FOREACH(door, &d->list, link)
+	TAILQ_FOREACH (door, &d->list, link)
 		door->kind->stop(door);
 	d->intake.stopping = true;
 	LOG(LOG_INFO, "doors closed", LOG_U("offers_under_way", d->intake.outstanding),
@@ -145,7 +145,7 @@ bool doors_is_idle(const struct doors *d)
 
 	if (d->intake.outstanding > 0)
 		return false;
-	TAILQ_FOREACH(door, &d->list, link)
+	TAILQ_FOREACH (door, &d->list, link)
 		if (!door->kind->is_idle(door))
 			return false;
 	return true;
@@ -157,7 +157,7 @@ uint16_t doors_port(const struct doors *d, size_t input)
 {
 	const struct door *door;
 
-	TAILQ_FOREACH(door, &d->list, link)
+	TAILQ_FOREACH (door, &d->list, link)
 		if (input-- == 0)
 			return door->kind == &door_http_kind     ? door_http_port(door)
 			       : door->kind == &door_socket_kind ? door_socket_port(door)

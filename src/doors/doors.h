@@ -37,7 +37,10 @@ struct doors_options {
 enum err doors_start(const struct doors_options *options, struct doors **ret, struct error *e) MUST_CHECK;
 /* Call after journal_intake_run handed answers out: lets paused doors read again. */
 void doors_resume(struct doors *d);
-/* Listeners close, reading stops, what was received whole is offered; doors_is_idle turns true when all is answered. */
+/*
+ * Listeners close, reading stops, what was received whole is offered; doors_is_idle turns true when all is answered.
+ * Always before journal_stop: a door that still reads would answer its last yes with the next offer.
+ */
 void doors_stop(struct doors *d);
 bool doors_is_idle(const struct doors *d);
 uint64_t doors_memory_bytes(const struct doors *d);

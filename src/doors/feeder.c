@@ -32,7 +32,9 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (f->flying && !f->group && !f->options.intake->stopping)
+	if (!f->flying)
+		feeder_flush(f);
+	else if (!f->group && !f->options.intake->stopping)
 		send_block(f);
 }
 
@@ -89,7 +91,10 @@ static bool is_full(const struct feeder *f, const struct block *b)
 
 bool feeder_is_idle(const struct feeder *f) { return !f->flying && !has_whole(f->filling); }
 
-bool feeder_is_partial(const struct feeder *f) { return f->filling->length > f->filling->scanned || f->scanner.skipping; }
+bool feeder_is_partial(const struct feeder *f)
+{
+	return f->filling->length > f->filling->scanned || f->scanner.skipping;
+}
 
 static void add_slice(struct block *b, size_t offset, uint64_t length)
 {
@@ -102,12 +107,13 @@ static void add_slice(struct block *b, size_t offset, uint64_t length)
 
 static void add_too_long(struct feeder *f, uint64_t begin, uint64_t length)
 {
-	struct message *m = message_new(f->meta.data, f->meta.len, f->scanner.head.data, f->scanner.head.len,
-	                                clock_wall_ms());
+	struct message *m =
+	    message_new(f->meta.data, f->meta.len, f->scanner.head.data, f->scanner.head.len, clock_wall_ms());
 
-	m->failure = mem_format("%s, offset %llu: a message of %llu bytes; the limit is %llu; its first %zu bytes are kept",
-	                        f->options.origin, (unsigned long long)begin, (unsigned long long)length,
-	                        (unsigned long long)f->scanner.max_bytes, f->scanner.head.len);
+	m->failure =
+	    mem_format("%s, offset %llu: a message of %llu bytes; the limit is %llu; its first %zu bytes are kept",
+	               f->options.origin, (unsigned long long)begin, (unsigned long long)length,
+	               (unsigned long long)f->scanner.max_bytes, f->scanner.head.len);
 	STAILQ_INSERT_TAIL(&f->filling->set_aside, m, link);
 	f->filling->set_aside_count++;
 	metric_add(M_INPUT_REFUSED_SIZE, 1);
@@ -124,8 +130,8 @@ static void scan(struct feeder *f)
 		size_t used;
 		uint64_t length;
 		uint64_t begin = f->offset - f->scanner.skipped;
-		enum scan what = scanner_next(&f->scanner, b->data + b->scanned, b->length - b->scanned, f->ended, &used,
-		                              &length);
+		enum scan what =
+		    scanner_next(&f->scanner, b->data + b->scanned, b->length - b->scanned, f->ended, &used, &length);
 
 		if (what == SCAN_MESSAGE)
 			add_slice(b, b->scanned, length);
@@ -170,7 +176,7 @@ void feeder_stop(struct feeder *f)
 
 static void on_answered(struct group *g, void *door)
 {
-	const struct timeval wait = {.tv_usec = RETRY_MS * 1000};
+	const struct timeval wait = {.tv_usec = RETRY_MS * 1000}, now = {0};
 	struct feeder *f = door;
 
 	f->group = NULL;
@@ -187,7 +193,11 @@ static void on_answered(struct group *g, void *door)
 	shrink_block(f, f->flying);
 	f->flying = NULL;
 	update_charge(f);
-	feeder_flush(f);
+	if (f->options.intake->stopping)
+		(void)evtimer_add(f->retry,
+		                  &now); /* the journal may be closing under this very answer: not from here */
+	else
+		feeder_flush(f);
 	if (f->options.on_answer)
 		f->options.on_answer(f->options.arg);
 }
@@ -203,13 +213,15 @@ static void send_block(struct feeder *f)
 	for (uint32_t i = 0; i < b->count; i++)
 		group_add(g, message_new(f->meta.data, f->meta.len, b->data + b->slices[i].offset, b->slices[i].length,
 		                         now_ms));
-	STAILQ_FOREACH(m, &b->set_aside, link)
-		group_set_aside(g, message_new(message_meta(m), m->meta_bytes, message_body(m), m->body_bytes, m->received_ms),
-		                mem_string(m->failure));
+	STAILQ_FOREACH (m, &b->set_aside, link)
+		group_set_aside(
+		    g, message_new(message_meta(m), m->meta_bytes, message_body(m), m->body_bytes, m->received_ms),
+		    mem_string(m->failure));
 	if (f->options.position) {
 		g->offer.position_key = mem_string(f->options.position_key);
 		g->offer.position = f->options.position(f->options.arg, b->end);
 	}
+	g->comes_again = true;
 	f->group = g;
 	group_send(g);
 }

@@ -45,9 +45,9 @@ struct feeder_options {
 	struct intake *intake;
 	const struct config_scanner *scanner;
 	struct pipeline *processors;
-	const char *origin;      /* for reasons and logs: a path, a peer */
-	size_t first_bytes;      /* of a block; it grows */
-	bool alone;              /* one of few: may pass the memory bound when it alone stands in its own way */
+	const char *origin; /* for reasons and logs: a path, a peer */
+	size_t first_bytes; /* of a block; it grows */
+	bool alone;         /* one of few: may pass the memory bound when it alone stands in its own way */
 	char *(*position)(void *arg, uint64_t offset); /* null: the source has none */
 	const char *position_key;
 	void (*on_answer)(void *arg); /* an offer was answered: there may be room again */
@@ -57,7 +57,7 @@ struct feeder_options {
 struct feeder {
 	struct feeder_options options;
 	struct scanner scanner;
-	struct buf meta;     /* metadata of every message */
+	struct buf meta; /* metadata of every message */
 	struct block blocks[2];
 	struct block *filling;
 	struct block *flying; /* null: no offer under way */

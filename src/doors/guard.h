@@ -1,10 +1,11 @@
 /*
  * guard: bearer tokens.
  *
- * What it is: the SHA-256 hashes of the tokens of a file, one token a line (several may be valid at once, for rotation).
- * Empty lines and lines beginning with '#' are skipped. Only hashes are compared, in constant time; the tokens
- * themselves are wiped after reading. The file must be regular, not a symlink, owned by root or by us, closed to
- * others and not writable by its group. Owner: the caller. Thread: any. Fails: ERR_CONFIG naming the path, never a token.
+ * What it is: the SHA-256 hashes of the tokens of a file, one token a line (several may be valid at once, for
+ * rotation). Empty lines and lines beginning with '#' are skipped. Only hashes are compared, in constant time; the
+ * tokens themselves are wiped after reading. The file must be regular, not a symlink, owned by root or by us, closed to
+ * others and not writable by its group. Owner: the caller. Thread: any. Fails: ERR_CONFIG naming the path, never a
+ * token.
  */
 #ifndef KSPOOL_DOORS_GUARD_H
 #define KSPOOL_DOORS_GUARD_H

@@ -41,9 +41,9 @@ struct http1_line {
 struct http1 {
 	/* read these after HTTP1_HEAD */
 	const char *method;
-	struct buf head;   /* the head's bytes, cut into texts */
-	uint16_t target;   /* offset in head.data */
-	uint32_t headers;  /* how many */
+	struct buf head;  /* the head's bytes, cut into texts */
+	uint16_t target;  /* offset in head.data */
+	uint32_t headers; /* how many */
 	struct http1_line header[HTTP1_HEADERS_MAX];
 	bool chunked;
 	bool has_length;

@@ -6,13 +6,34 @@
 static const char *const methods[] = {"GET", "HEAD", "POST", "PUT", "DELETE"};
 
 /* Names that change framing, routing, identity or meaning of what was already read (RFC 9110 6.5.1). */
-static const char *const never_in_trailers[] = {
-    "authorization",  "cache-control",       "connection",       "content-encoding",    "content-length",
-    "content-range",  "content-type",        "cookie",           "expect",              "host",
-    "if-match",       "if-modified-since",   "if-none-match",    "if-range",            "if-unmodified-since",
-    "keep-alive",     "max-forwards",        "pragma",           "proxy-authorization", "proxy-connection",
-    "range",          "set-cookie",          "te",               "trailer",             "transfer-encoding",
-    "upgrade",        "www-authenticate",    "proxy-authenticate"};
+static const char *const never_in_trailers[] = {"authorization",
+                                                "cache-control",
+                                                "connection",
+                                                "content-encoding",
+                                                "content-length",
+                                                "content-range",
+                                                "content-type",
+                                                "cookie",
+                                                "expect",
+                                                "host",
+                                                "if-match",
+                                                "if-modified-since",
+                                                "if-none-match",
+                                                "if-range",
+                                                "if-unmodified-since",
+                                                "keep-alive",
+                                                "max-forwards",
+                                                "pragma",
+                                                "proxy-authorization",
+                                                "proxy-connection",
+                                                "range",
+                                                "set-cookie",
+                                                "te",
+                                                "trailer",
+                                                "transfer-encoding",
+                                                "upgrade",
+                                                "www-authenticate",
+                                                "proxy-authenticate"};
 
 bool http1_refuse(struct http1 *p, int status, const char *reason)
 {

@@ -154,7 +154,7 @@ bool httpd_is_idle(const struct httpd *h)
 
 	if (h->requests > 0)
 		return false;
-	TAILQ_FOREACH(c, &h->connections, link)
+	TAILQ_FOREACH (c, &h->connections, link)
 		if (connection_is_busy(c))
 			return false;
 	return true;
@@ -202,7 +202,7 @@ static const struct route *find_route(const struct httpd *h, const struct httpd_
 	bool head_as_get = strcmp(r->head.method, "HEAD") == 0;
 
 	*allow = '\0';
-	SLIST_FOREACH(route, &h->routes, link) {
+	SLIST_FOREACH (route, &h->routes, link) {
 		if (strcmp(route->path, r->path) != 0)
 			continue;
 		if (has_method(route->methods, r->head.method) || (head_as_get && has_method(route->methods, "GET")))
@@ -219,7 +219,8 @@ bool httpd_precheck(struct httpd *h, const struct httpd_request *r, int *ret_sta
 	*ret_extra = '\0';
 	if (h->guard && !guard_admits_header(h->guard, httpd_header_get(r, "Authorization"))) {
 		metric_add(M_INPUT_REFUSED_DENIED, 1);
-		LOG_LIMITED(LOG_WARN, "request refused", LOG_S("peer", r->peer.text), LOG_S("reason", "no valid token"));
+		LOG_LIMITED(LOG_WARN, "request refused", LOG_S("peer", r->peer.text),
+		            LOG_S("reason", "no valid token"));
 		(void)snprintf(ret_extra, size, "WWW-Authenticate: Bearer\r\n");
 		*ret_status = 401;
 		return true;

@@ -63,10 +63,7 @@ static void set_state(struct connection *c, enum connection_state state)
 	c->since_ns = clock_mono_ns();
 }
 
-static size_t output_bytes(const struct connection *c)
-{
-	return evbuffer_get_length(bufferevent_get_output(c->bev));
-}
+static size_t output_bytes(const struct connection *c) { return evbuffer_get_length(bufferevent_get_output(c->bev)); }
 
 bool connection_is_busy(const struct connection *c) { return c->state == CONNECTION_HANDLING || output_bytes(c) > 0; }
 
@@ -318,8 +315,8 @@ static void check_body(struct connection *c, int64_t now_ns)
 		metric_add(M_INPUT_REFUSED_BUSY, 1);
 		refuse(c, 503, "too many bytes wait for the disk; not stored", "Retry-After: 1\r\n");
 		connection_run(c);
-	} else if (over_ns > 0 &&
-	           (double)c->body_seen < (double)c->httpd->options.min_body_rate * ((double)over_ns / (double)NS_PER_S)) {
+	} else if (over_ns > 0 && (double)c->body_seen <
+	                              (double)c->httpd->options.min_body_rate * ((double)over_ns / (double)NS_PER_S)) {
 		refuse(c, 408, "the body came too slowly", NULL);
 		connection_run(c);
 	}

@@ -14,7 +14,7 @@
 struct bufferevent;
 
 enum {
-	HTTPD_REQUESTS_MAX = 1000,   /* of one connection */
+	HTTPD_REQUESTS_MAX = 1000, /* of one connection */
 	HTTPD_READ_AHEAD_BYTES = 16384,
 	HTTPD_OUTPUT_MAX_BYTES = 65536 /* answers a peer has not taken yet: above it, its next request waits */
 };

@@ -120,6 +120,8 @@ static void count_answer(const struct group *g)
 		metric_observe_ns(M_INPUT_LATENCY, clock_mono_ns() - g->begun_ns);
 		return;
 	}
+	if (g->comes_again)
+		return;
 	metric_add(refusals[g->offer.verdict], g->received);
 	LOG_LIMITED(LOG_WARN, "messages refused by the journal", LOG_U("messages", g->received),
 	            LOG_S("reason", g->offer.error.text));
@@ -150,7 +152,7 @@ void group_send(struct group *g)
 	if (i->common || g->own)
 		processors_run(g);
 	g->charged_bytes = g->offer.bytes;
-	STAILQ_FOREACH(m, &g->offer.set_aside, link)
+	STAILQ_FOREACH (m, &g->offer.set_aside, link)
 		g->charged_bytes += message_cost(m);
 	intake_charge(i, g->charged_bytes);
 	g->offer.done = on_done;

@@ -51,6 +51,7 @@ struct group {
 	struct pipeline *own; /* processors of the input; null when none */
 	bool one_batch;       /* processors see the group as one batch; else each message is its own */
 	bool is_kept;         /* not given to the journal yet: group_cancel may still take it back */
+	bool comes_again;     /* the door offers it again when it is refused: no message is refused */
 	uint32_t received;    /* messages the door added */
 	uint64_t charged_bytes;
 	int64_t begun_ns;

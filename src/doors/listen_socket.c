@@ -216,8 +216,9 @@ static enum err check_uid_map(struct error *e)
 	n = fscanf(f, "%lu %lu %lu", &inside, &outside, &count);
 	(void)fclose(f);
 	if (n != 3 || inside != 0 || outside != 0 || count != 4294967295UL)
-		return error_set(e, ERR_CONFIG,
-		                 "allow_users and allow_groups cannot be judged inside a user namespace (PrivateUsers=yes)");
+		return error_set(
+		    e, ERR_CONFIG,
+		    "allow_users and allow_groups cannot be judged inside a user namespace (PrivateUsers=yes)");
 	return ERR_OK;
 }
 

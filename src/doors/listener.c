@@ -59,7 +59,7 @@ static struct share *find_share(struct listener *l, const struct peer *peer)
 {
 	struct share *s;
 
-	LIST_FOREACH(s, &l->shares, link)
+	LIST_FOREACH (s, &l->shares, link)
 		if (memcmp(s->key, peer->key, sizeof s->key) == 0)
 			return s;
 	return NULL;

@@ -56,8 +56,8 @@ bool position_parse(const char *text, struct position *ret)
 	int end = 0;
 
 	memset(ret, 0, sizeof *ret);
-	return sscanf(text, "1 %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu32 " %32[0-9a-f]%n", &ret->device, &ret->inode,
-	              &ret->offset, &ret->head_bytes, ret->head_hash, &end) == 5 &&
+	return sscanf(text, "1 %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu32 " %32[0-9a-f]%n", &ret->device,
+	              &ret->inode, &ret->offset, &ret->head_bytes, ret->head_hash, &end) == 5 &&
 	       text[end] == '\0' && strlen(ret->head_hash) == POSITION_HASH_CHARS &&
 	       ret->head_bytes <= POSITION_HEAD_MAX_BYTES;
 }

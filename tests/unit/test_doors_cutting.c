@@ -153,7 +153,9 @@ static char *run_frames(const char *bytes, size_t length, size_t piece)
 
 static void frames_in_any_split(void **state)
 {
-	static const char bytes[] = "\0\0\0\3abc\0\0\0\0\0\0\0\10" "12345678\0\0\0\11" "123456789\0\0\0\1z\0\0\0\5ab";
+	static const char bytes[] = "\0\0\0\3abc\0\0\0\0\0\0\0\10"
+	                            "12345678\0\0\0\11"
+	                            "123456789\0\0\0\1z\0\0\0\5ab";
 
 	(void)state;
 	for (size_t piece = 1; piece <= sizeof bytes; piece++) {
@@ -262,12 +264,9 @@ static void boundaries(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(scanner_cases),
-	    cmocka_unit_test(a_delimiter_split_behind_a_long_message),
-	    cmocka_unit_test(frames_in_any_split),
-	    cmocka_unit_test(answers_go_round),
-	    cmocka_unit_test(multipart_cases),
-	    cmocka_unit_test(boundaries),
+	    cmocka_unit_test(scanner_cases),       cmocka_unit_test(a_delimiter_split_behind_a_long_message),
+	    cmocka_unit_test(frames_in_any_split), cmocka_unit_test(answers_go_round),
+	    cmocka_unit_test(multipart_cases),     cmocka_unit_test(boundaries),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

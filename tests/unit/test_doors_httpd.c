@@ -16,9 +16,14 @@
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <event2/event.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -107,7 +112,10 @@ static int client(struct fixture *f)
 	return fd;
 }
 
-static void put(int fd, const char *text) { assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text)); }
+static void put(int fd, const char *text)
+{
+	assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+}
 
 static void turn(struct fixture *f)
 {
@@ -154,7 +162,8 @@ static void answers_in_order_and_keeps_alive(void **state)
 	open_httpd(&f, &o);
 	fd = client(&f);
 	put(fd, "GET /ping HTTP/1.1\r\nHost: a\r\n\r\nPOST /post HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
-	        "HEAD /ping HTTP/1.1\r\nHost: a\r\n\r\nGET /p%69ng HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" GET_PING);
+	        "HEAD /ping HTTP/1.1\r\nHost: a\r\n\r\nGET /p%69ng HTTP/1.1\r\nHost: a\r\nConnection: "
+	        "close\r\n\r\n" GET_PING);
 	got = answer(&f, fd, NULL, 3000);
 	assert_non_null(got);
 	assert_int_equal(f.handled, 4); /* nothing behind the close */
@@ -428,6 +437,92 @@ static void unix_sockets(void **state)
 	rmdir(folder);
 }
 
+/* A throw-away certificate and its key, both into one file. */
+static void make_certificate(const char *path)
+{
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	X509 *x = X509_new();
+	FILE *f = fopen(path, "we");
+
+	assert_true(key && x && f);
+	ASN1_INTEGER_set(X509_get_serialNumber(x), 1);
+	X509_gmtime_adj(X509_getm_notBefore(x), -60);
+	X509_gmtime_adj(X509_getm_notAfter(x), 3600);
+	X509_set_pubkey(x, key);
+	X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC, (const unsigned char *)"a", -1, -1, 0);
+	X509_set_issuer_name(x, X509_get_subject_name(x));
+	assert_true(X509_sign(x, key, EVP_sha256()) > 0);
+	assert_int_equal(PEM_write_X509(f, x), 1);
+	assert_int_equal(PEM_write_PrivateKey(f, key, NULL, NULL, 0, NULL, NULL), 1);
+	fclose(f);
+	X509_free(x);
+	EVP_PKEY_free(key);
+}
+
+/* In a process of its own, as it blocks: 0 when the answer came over a protocol of at most max_version. */
+static int tls_client(struct fixture *f, int max_version)
+{
+	static const char request[] = "GET /ping HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+	uint16_t port = httpd_port(f->httpd);
+	pid_t pid = fork();
+	int status = -1;
+
+	if (pid == 0) {
+		struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port)};
+		int fd = socket(AF_INET, SOCK_STREAM, 0);
+		SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+		SSL *ssl;
+		char got[2000] = "";
+		int n, at = 0;
+
+		SSL_CTX_set_max_proto_version(ctx, max_version);
+		SSL_CTX_set_security_level(ctx, 0);
+		a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+		ssl = SSL_new(ctx);
+		if (connect(fd, (struct sockaddr *)&a, sizeof a) != 0 || SSL_set_fd(ssl, fd) != 1 ||
+		    SSL_connect(ssl) != 1)
+			_exit(1);
+		SSL_write(ssl, request, (int)strlen(request));
+		while (at < (int)sizeof got - 1 && (n = SSL_read(ssl, got + at, (int)sizeof got - 1 - at)) > 0)
+			at += n;
+		_exit(strstr(got, "HTTP/1.1 200 ") && strstr(got, "GET /ping") ? 0 : 2);
+	}
+	for (int64_t end = clock_mono_ms() + 8000; clock_mono_ms() < end && waitpid(pid, &status, WNOHANG) != pid;)
+		turn(f);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void tls_of_today_only(void **state)
+{
+	char path[] = "/tmp/kspool_cert_XXXXXX";
+	struct fixture f = {0};
+	struct httpd_options o = options_of(&f);
+	struct httpd *refused = NULL;
+	struct error e;
+	char byte;
+	int fd = mkstemp(path);
+
+	(void)state;
+	close(fd);
+	f.base = event_base_new();
+	o.cert_file = o.key_file = path;
+	assert_int_equal(httpd_open(f.base, &o, &refused, &e), ERR_CONFIG); /* an empty file */
+	event_base_free(f.base);
+	make_certificate(path);
+	open_httpd(&f, &o);
+	assert_int_equal(tls_client(&f, TLS1_3_VERSION), 0);
+	assert_int_equal(tls_client(&f, TLS1_2_VERSION), 0);
+	assert_int_equal(tls_client(&f, TLS1_1_VERSION), 1);
+	/* who does not shake hands is hung up on */
+	fd = client(&f);
+	for (int64_t end = clock_mono_ms() + 7000; clock_mono_ms() < end && recv(fd, &byte, 1, 0) != 0;)
+		turn(&f);
+	assert_int_equal(recv(fd, &byte, 1, 0), 0);
+	close(fd);
+	close_httpd(&f);
+	unlink(path);
+}
+
 static void many_slow_heads_hold_little(void **state)
 {
 	enum { MANY = 60 };
@@ -471,6 +566,7 @@ int main(void)
 	    cmocka_unit_test(survives_without_descriptors),
 	    cmocka_unit_test(tokens_and_guard),
 	    cmocka_unit_test(unix_sockets),
+	    cmocka_unit_test(tls_of_today_only),
 	    cmocka_unit_test(many_slow_heads_hold_little),
 	};
 
