@@ -150,10 +150,6 @@ static const struct {
     {"switch flags an erring check",
      "pipeline: {processors: [{switch: [{check: 'this.t > 1', processors: [{mapping: 'root = \"big\"'}]}]}]}",
      "{}|{\"t\":2}|{\"t\":0}", "{}!|big|{\"t\":0}", 0},
-    {"switch falls through the end",
-     "pipeline: {processors: [{switch: [{check: 'true == true', fallthrough: true, processors: [{mapping: 'root = "
-     "content().uppercase()'}]}]}]}",
-     "a|b", "a|b", 0},
     {"switch falls through behind the last case",
      "pipeline: {processors: [{switch: [{fallthrough: true, processors: [{mapping: 'root = "
      "content().uppercase()'}]}]}]}",
