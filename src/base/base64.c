@@ -39,14 +39,15 @@ __attribute__((target("ssse3"))) static size_t encode_ssse3(const unsigned char 
 {
 	const __m128i spread = _mm_set_epi8(10, 11, 9, 10, 7, 8, 6, 7, 4, 5, 3, 4, 1, 2, 0, 1);
 	const char c62 = url ? '-' : '+', c63 = url ? '_' : '/';
-	const __m128i shift = _mm_setr_epi8('a' - 26, '0' - 52, '0' - 52, '0' - 52, '0' - 52, '0' - 52, '0' - 52,
-	                                    '0' - 52, '0' - 52, '0' - 52, '0' - 52, (char)(c62 - 62), (char)(c63 - 63),
-	                                    'A', 0, 0);
+	const __m128i shift =
+	    _mm_setr_epi8('a' - 26, '0' - 52, '0' - 52, '0' - 52, '0' - 52, '0' - 52, '0' - 52, '0' - 52, '0' - 52,
+	                  '0' - 52, '0' - 52, (char)(c62 - 62), (char)(c63 - 63), 'A', 0, 0);
 	size_t done = 0;
 
 	for (; bytes - done >= 16; done += 12, out += 16) {
 		__m128i v = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(const void *)(in + done)), spread);
-		__m128i high = _mm_mulhi_epu16(_mm_and_si128(v, _mm_set1_epi32(0x0fc0fc00)), _mm_set1_epi32(0x04000040));
+		__m128i high =
+		    _mm_mulhi_epu16(_mm_and_si128(v, _mm_set1_epi32(0x0fc0fc00)), _mm_set1_epi32(0x04000040));
 		__m128i low = _mm_mullo_epi16(_mm_and_si128(v, _mm_set1_epi32(0x003f03f0)), _mm_set1_epi32(0x01000010));
 		__m128i field = _mm_or_si128(high, low);
 		__m128i range = _mm_subs_epu8(field, _mm_set1_epi8(51));

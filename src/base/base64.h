@@ -2,10 +2,10 @@
  * base64: RFC 4648, the standard and the URL alphabet.
  *
  * Encoding pads the standard alphabet always and the URL alphabet when asked; it writes exactly base64_length() bytes
- * and no NUL, and never reads past its input. Decoding is strict: canonical text only (padding as the form demands, bits
- * behind the last byte zero, no white space), so that one value has one text. Encoding is on the path of every JSON
- * request: with SSSE3 (found at run time on x86) it moves several gigabytes a second, elsewhere plain C does the same.
- * Thread: any. Fails: decoding answers false. Does not allocate.
+ * and no NUL, and never reads past its input. Decoding is strict: canonical text only (padding as the form demands,
+ * bits behind the last byte zero, no white space), so that one value has one text. Encoding is on the path of every
+ * JSON request: with SSSE3 (found at run time on x86) it moves several gigabytes a second, elsewhere plain C does the
+ * same. Thread: any. Fails: decoding answers false. Does not allocate.
  */
 #ifndef KSPOOL_BASE_BASE64_H
 #define KSPOOL_BASE_BASE64_H

@@ -58,7 +58,10 @@ int delivery_fd(const struct delivery *d);
 void delivery_status(struct delivery *d, struct delivery_status *ret);
 /* Takes over a reloaded configuration (kept by the caller until stop). */
 enum err delivery_reload(struct delivery *d, const struct config *config, struct error *e) MUST_CHECK;
-/* Try again now instead of waiting for the next probe (`kspool drain`). */
+/*
+ * Try again now instead of waiting for the next probe, and send a batch that is still filling (`kspool drain`, and the
+ * end of a finite input: the last batch does not wait for its period).
+ */
 void delivery_kick(struct delivery *d);
 /*
  * Takes no new rows, waits up to timeout_ns for requests in flight, settles what was answered, releases the rest,

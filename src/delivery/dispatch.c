@@ -139,7 +139,7 @@ static void encode(struct dispatch *d, struct request *q)
 
 	for (uint32_t i = 0; i < q->count; i++) {
 		const struct record *r = q->records[i];
-		struct putrecords_item item = {message_body(r->message), r->data_bytes,         r->key, r->key_bytes,
+		struct putrecords_item item = {message_body(r->message), r->data_bytes,    r->key, r->key_bytes,
 		                               record_hash_key(r),       r->hash_key_bytes};
 
 		wire_bytes += putrecords_item_bytes(d->wire, &item);
@@ -147,7 +147,7 @@ static void encode(struct dispatch *d, struct request *q)
 	putrecords_begin(&q->put, d->wire, d->set.stream, q->count, wire_bytes);
 	for (uint32_t i = 0; i < q->count; i++) {
 		struct record *r = q->records[i];
-		struct putrecords_item item = {message_body(r->message), r->data_bytes,         r->key, r->key_bytes,
+		struct putrecords_item item = {message_body(r->message), r->data_bytes,    r->key, r->key_bytes,
 		                               record_hash_key(r),       r->hash_key_bytes};
 
 		r->data_at = putrecords_add(&q->put, &item);
@@ -224,7 +224,8 @@ static struct request *next_ordinary(struct dispatch *d, uint32_t limit, bool an
 	struct picking p = {.limit = limit};
 	struct record *r;
 
-	while ((r = waiting_first(&d->waiting)) && (r->due_ns <= d->now_ns || (any_waiting && p.count == 0)) && fits(d, &p, r))
+	while ((r = waiting_first(&d->waiting)) && (r->due_ns <= d->now_ns || (any_waiting && p.count == 0)) &&
+	       fits(d, &p, r))
 		pick(d, &p, waiting_take(&d->waiting));
 	while (p.count < p.limit && (r = TAILQ_FIRST(&d->ready)) && fits(d, &p, r)) {
 		bool ends = r->ends_batch;
@@ -377,7 +378,7 @@ uint64_t dispatch_unanswered(const struct dispatch *d)
 	const struct request *q;
 	uint64_t messages = 0;
 
-	LIST_FOREACH(q, &d->under_way, link)
+	LIST_FOREACH (q, &d->under_way, link)
 		for (uint32_t i = 0; i < q->count; i++)
 			messages += record_rows(q->records[i]);
 	return messages;
@@ -391,12 +392,11 @@ void dispatch_status(const struct dispatch *d, int64_t now_ns, int64_t wall_ms, 
 	ret->since_ms = h->since_wall_ms;
 	(void)snprintf(ret->code, sizeof ret->code, "%s", h->code);
 	(void)snprintf(ret->reason, sizeof ret->reason, "%s", h->reason);
-	ret->next_probe_ms =
-	    hold_is_on(h) && !h->probing ? wall_ms + (h->next_probe_ns > now_ns ? (h->next_probe_ns - now_ns) / NS_PER_MS : 0)
-	                                 : 0;
+	ret->next_probe_ms = hold_is_on(h) && !h->probing
+	                         ? wall_ms + (h->next_probe_ns > now_ns ? (h->next_probe_ns - now_ns) / NS_PER_MS : 0)
+	                         : 0;
 	ret->in_flight = d->in_flight;
-	ret->waiting_records =
-	    d->ready_count + (uint32_t)d->waiting.count + d->batcher.messages + d->isolated_records;
+	ret->waiting_records = d->ready_count + (uint32_t)d->waiting.count + d->batcher.messages + d->isolated_records;
 	ret->memory_bytes = d->memory_bytes;
 	ret->last_ack_ms = d->last_ack_wall_ms;
 }

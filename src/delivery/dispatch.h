@@ -1,10 +1,10 @@
 /*
  * dispatch: who is sent when, and what happens on each outcome; a state machine without threads, sockets or clock.
  *
- * What it is: messages come in, requests go out through a port, answers come back, settlements go out through a port. Time is
- * an argument, randomness a port, so that one seed replays anything. Promises: 2 (a row is settled DELIVERED only by its own
- * entries), 6 (holds what it was given and one copy of each payload), 7 (what may have been stored and is sent again is
- * counted). Owner: dispatch owns messages, records and requests from the moment it gets or makes them.
+ * What it is: messages come in, requests go out through a port, answers come back, settlements go out through a port.
+ * Time is an argument, randomness a port, so that one seed replays anything. Promises: 2 (a row is settled DELIVERED
+ * only by its own entries), 6 (holds what it was given and one copy of each payload), 7 (what may have been stored and
+ * is sent again is counted). Owner: dispatch owns messages, records and requests from the moment it gets or makes them.
  * Thread: delivery. Fails: never; every failure is a state, a wait or a settlement with a reason.
  */
 #ifndef KSPOOL_DELIVERY_DISPATCH_H
@@ -46,7 +46,7 @@ struct dispatch_settings {
 	bool fills;             /* no batching policy: fill requests from what is there */
 	struct batcher_policy policy;
 	int64_t linger_ns;
-	uint64_t max_retries;   /* 0: no limit */
+	uint64_t max_retries; /* 0: no limit */
 	int64_t backoff_initial_ns, backoff_max_ns, backoff_elapsed_ns;
 	int64_t throttle_max_ns;
 	int64_t probe_initial_ns, probe_max_ns;

@@ -1,4 +1,4 @@
-/* dispatch_answer: what becomes of a request's records; one function for each action of outcomes.def. */
+/* dispatch_answer: what becomes of a request; one function for each action of outcomes.def. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,143 +10,6 @@
 #include "base/metrics.h"
 #include "delivery/dispatch_internal.h"
 #include "kinesis/limits.h"
-
-/* What the service asks for may exceed our own wait by this much: botocore's rule for x-amz-retry-after. */
-enum { RETRY_AFTER_EXCESS_S = 5 };
-
-/* Full jitter over a base that grows as Redpanda Connect's does (1.5 times a try), or doubles for throttling. */
-int64_t dispatch_wait_ns(struct dispatch *d, uint32_t tries, bool throttled)
-{
-	double base = (double)d->set.backoff_initial_ns;
-	double most = (double)(throttled ? d->set.throttle_max_ns : d->set.backoff_max_ns);
-	int64_t wait;
-
-	for (uint32_t i = 1; i < tries && base < most; i++)
-		base *= throttled ? 2 : 1.5;
-	if (base > most && (tries > 1 || throttled))
-		base = most;
-	wait = (int64_t)(d->ports.unit(d->ports.arg) * base);
-	return wait > NS_PER_MS ? wait : NS_PER_MS;
-}
-
-static int64_t wait_asked_for(int64_t wait_ns, int64_t retry_after_ms)
-{
-	int64_t asked = retry_after_ms > 0 && retry_after_ms < INT64_MAX / NS_PER_MS ? retry_after_ms * NS_PER_MS : 0;
-	int64_t most = wait_ns + RETRY_AFTER_EXCESS_S * NS_PER_S;
-
-	return asked <= wait_ns ? wait_ns : asked < most ? asked : most;
-}
-
-static void settle_row(struct dispatch *d, const struct store_settlement *s, uint32_t row_bytes)
-{
-	if (s->kind == SETTLE_DELIVERED)
-		metric_add(M_OUTPUT_SENT, 1);
-	d->ports.settle(d->ports.arg, s, row_bytes);
-}
-
-static void settle_tracked(struct dispatch *d, uint64_t id, const struct store_settlement *piece)
-{
-	struct row *row = rows_find(&d->rows, id);
-	struct store_settlement s;
-	uint32_t row_bytes;
-
-	must(row);
-	if (!row_decide(row, piece->kind, piece->attempts, piece->next_ms, piece->code,
-	                piece->reason ? mem_string(piece->reason) : NULL))
-		return;
-	if (row->kind == SETTLE_RETRY && row->delivered > 0)
-		metric_add(M_POSSIBLE_DUPLICATES, 1);
-	s = (struct store_settlement){.id = id,
-	                              .kind = row->kind,
-	                              .attempts = row->attempts,
-	                              .next_ms = row->next_ms,
-	                              .code = row->code,
-	                              .reason = row->reason};
-	row_bytes = row->row_bytes;
-	rows_remove(&d->rows, row);
-	settle_row(d, &s, row_bytes);
-}
-
-void dispatch_settle(struct dispatch *d, struct record *r, enum settle_kind kind, const char *code, char *reason,
-                     int64_t next_ms)
-{
-	struct store_settlement s = {.id = r->id,
-	                             .kind = kind,
-	                             .attempts = r->attempts,
-	                             .next_ms = next_ms,
-	                             .code = code,
-	                             .reason = reason};
-
-	if (kind == SETTLE_DELIVERED)
-		metric_add(M_PAYLOAD_OUT, record_accounted(r));
-	if (r->message)
-		d->memory_bytes -= message_cost(r->message);
-	if (!r->tracked) {
-		settle_row(d, &s, r->row_bytes);
-	} else {
-		if (!r->origins)
-			settle_tracked(d, r->id, &s);
-		for (uint32_t i = 0; r->origins && i < r->origins->count; i++)
-			settle_tracked(d, r->origins->ids[i], &s);
-		free(reason);
-	}
-	record_free(r);
-}
-
-void dispatch_filtered(struct dispatch *d, uint64_t id, uint32_t row_bytes)
-{
-	struct store_settlement s = {.id = id, .kind = SETTLE_FILTERED};
-
-	settle_row(d, &s, row_bytes);
-}
-
-void dispatch_dead(struct dispatch *d, struct record *r, const char *code, const char *said, const char *text)
-{
-	/* Not the text: a refusal may quote the key. The shelf (kspool dead) has it. */
-	LOG_LIMITED(LOG_WARN, "message set aside", LOG_U("id", r->id), LOG_S("code", said), LOG_U("attempts", r->attempts));
-	dispatch_settle(d, r, SETTLE_DEAD, code,
-	                strcmp(code, said) == 0 ? mem_string(text) : mem_format("%s: %s", said, text), 0);
-}
-
-static bool is_exhausted(const struct dispatch *d, const struct record *r, int64_t active_ns, int64_t wait_ns)
-{
-	if (d->set.max_retries > 0 && r->tries > d->set.max_retries)
-		return true;
-	return d->set.backoff_elapsed_ns > 0 && active_ns - r->first_failure_ns + wait_ns > d->set.backoff_elapsed_ns;
-}
-
-void dispatch_again(struct dispatch *d, struct record *r, const struct verdict *v)
-{
-	bool throttled = v->outcome->action == ACTION_SLOWER;
-	int64_t active_ns = hold_active_ns(&d->hold, d->now_ns), wait;
-
-	metric_add(v->outcome->metric, 1);
-	if (v->outcome->may_be_stored)
-		metric_add(M_POSSIBLE_DUPLICATES, record_rows(r));
-	if (v->outcome->counts_as_attempt) {
-		r->attempts++;
-		r->tries++;
-		if (r->first_failure_ns < 0)
-			r->first_failure_ns = active_ns;
-	}
-	if (d->set.dead_after_attempts > 0 && r->attempts >= d->set.dead_after_attempts) {
-		dispatch_dead(d, r, v->code, v->said, v->text);
-		return;
-	}
-	if (dispatch_is_too_old(d, r)) {
-		dispatch_dead(d, r, "TooOld", v->said, v->text);
-		return;
-	}
-	wait = wait_asked_for(dispatch_wait_ns(d, r->tries, throttled), v->retry_after_ms);
-	if (v->outcome->counts_as_attempt && is_exhausted(d, r, active_ns, wait)) {
-		dispatch_settle(d, r, SETTLE_RETRY, v->code, mem_format("%s: %s", v->said, v->text),
-		                d->wall_ms + wait / NS_PER_MS);
-		return;
-	}
-	r->throttled = throttled;
-	r->due_ns = d->now_ns + wait;
-	waiting_put(&d->waiting, r);
-}
 
 static struct hold_waits hold_waits(struct dispatch *d)
 {
@@ -168,7 +31,8 @@ static void working(struct dispatch *d)
 {
 	d->failures = 0;
 	d->identity_failures = 0;
-	hold_move(&d->hold, pace_is_throttled(&d->pace, d->now_ns) ? HOLD_THROTTLED : HOLD_ACKED, d->now_ns, d->wall_ms);
+	hold_move(&d->hold, pace_is_throttled(&d->pace, d->now_ns) ? HOLD_THROTTLED : HOLD_ACKED, d->now_ns,
+	          d->wall_ms);
 }
 
 static void back_to_ready(struct dispatch *d, struct request *q, const struct verdict *v)
@@ -223,15 +87,17 @@ static void act_settle(struct dispatch *d, struct request *q, const struct verdi
 
 static void act_again(struct dispatch *d, struct request *q, const struct verdict *v) { all_again(d, q, v); }
 
+/* What x-amz-retry-after or Retry-After asks for; 0: nothing. */
+static int64_t asked_ns(int64_t retry_after_ms)
+{
+	return retry_after_ms > 0 && retry_after_ms < INT64_MAX / NS_PER_MS ? retry_after_ms * NS_PER_MS : 0;
+}
+
 static void act_slower(struct dispatch *d, struct request *q, const struct verdict *v)
 {
-	int64_t least = v->retry_after_ms > 0 && v->retry_after_ms < INT64_MAX / NS_PER_MS
-	                    ? v->retry_after_ms * NS_PER_MS
-	                    : 0;
-
 	metric_add(M_THROTTLED, q->count);
-	pace_answered(&d->pace, d->now_ns, q->sent_ns, KINESIS_REQUEST_RECORDS, 1, d->ports.unit(d->ports.arg), least,
-	              d->set.throttle_max_ns);
+	pace_answered(&d->pace, d->now_ns, q->sent_ns, KINESIS_REQUEST_RECORDS, 1, d->ports.unit(d->ports.arg),
+	              asked_ns(v->retry_after_ms), d->set.throttle_max_ns);
 	working(d);
 	all_again(d, q, v);
 }
@@ -267,10 +133,14 @@ static void act_skew(struct dispatch *d, struct request *q, const struct verdict
 
 static void act_hold(struct dispatch *d, struct request *q, const struct verdict *v)
 {
-	if (v->outcome->metric == M_RETRY_CREDENTIALS)
-		d->ports.credentials_stale(d->ports.arg);
 	keep(d, q, v);
 	dispatch_hold(d, HOLD_REFUSED, q->probe, v->said, v->text);
+}
+
+static void act_renew(struct dispatch *d, struct request *q, const struct verdict *v)
+{
+	d->ports.credentials_stale(d->ports.arg);
+	act_hold(d, q, v);
 }
 
 static void act_offline(struct dispatch *d, struct request *q, const struct verdict *v)
@@ -329,19 +199,19 @@ static void act_fallback(struct dispatch *d, struct request *q, const struct ver
 }
 
 static void (*const ACTIONS[])(struct dispatch *, struct request *, const struct verdict *) = {
-    [ACTION_SETTLE] = act_settle,     [ACTION_AGAIN] = act_again,     [ACTION_SLOWER] = act_slower,
-    [ACTION_REFRESH] = act_refresh,   [ACTION_HOLD] = act_hold,       [ACTION_OFFLINE] = act_offline,
-    [ACTION_ISOLATE] = act_isolate,   [ACTION_SHRINK] = act_shrink,   [ACTION_SKEW] = act_skew,
-    [ACTION_FALLBACK] = act_fallback,
+    [ACTION_SETTLE] = act_settle,   [ACTION_AGAIN] = act_again,       [ACTION_SLOWER] = act_slower,
+    [ACTION_REFRESH] = act_refresh, [ACTION_RENEW] = act_renew,       [ACTION_HOLD] = act_hold,
+    [ACTION_OFFLINE] = act_offline, [ACTION_ISOLATE] = act_isolate,   [ACTION_SHRINK] = act_shrink,
+    [ACTION_SKEW] = act_skew,       [ACTION_FALLBACK] = act_fallback,
 };
 
 /* The word that goes into the journal: the table's own code, or what kind of failure it was. */
 static const char *lasting_code(const struct outcome *o)
 {
 	static const char *const SCOPES[] = {
-	    [OUTCOME_RECORD] = "OtherError",         [OUTCOME_REQUEST] = "HttpError",
+	    [OUTCOME_RECORD] = "OtherError",           [OUTCOME_REQUEST] = "HttpError",
 	    [OUTCOME_UNREADABLE] = "AnswerUnreadable", [OUTCOME_NOT_SENT] = "Unreachable",
-	    [OUTCOME_UNKNOWN] = "AnswerLost",        [OUTCOME_NO_CREDENTIALS] = "NoCredentials",
+	    [OUTCOME_UNKNOWN] = "AnswerLost",          [OUTCOME_NO_CREDENTIALS] = "NoCredentials",
 	    [OUTCOME_CANCELLED] = "Cancelled",
 	};
 
@@ -382,21 +252,28 @@ static bool entry_failed(struct dispatch *d, struct request *q, uint32_t i, cons
 	return false;
 }
 
-/* An answer that was understood: each record by its own entry, and nothing else (promise 2). */
-static void settle_entries(struct dispatch *d, struct request *q, const struct answer *a, int64_t retry_after_ms)
+static void settle_stored(struct dispatch *d, struct request *q, const struct answer *a)
 {
-	char held_code[96] = "", held_text[512] = "";
-	uint32_t throttled = 0, decided = 0;
-	int64_t least = retry_after_ms > 0 && retry_after_ms < INT64_MAX / NS_PER_MS ? retry_after_ms * NS_PER_MS : 0;
-
 	for (uint32_t i = 0; i < q->count; i++)
 		if (a->entries[i].stored) {
 			dispatch_settle(d, q->records[i], SETTLE_DELIVERED, NULL, NULL, 0);
 			q->records[i] = NULL;
-			decided++;
 		}
-	if (decided < q->count)
-		dispatch_restore(d, q);
+	if (a->stored == q->count)
+		metric_add(M_OUTPUT_BATCH_SENT, 1);
+	if (a->stored > 0) {
+		d->refused = 0;
+		d->last_ack_wall_ms = d->wall_ms;
+		metric_set(M_LAST_DELIVERY_MS, d->wall_ms);
+	}
+}
+
+/* Deals with the entries that are errors; returns how many were throttled. *ret_hold: the last that asks for a hold. */
+static uint32_t settle_failed(struct dispatch *d, struct request *q, const struct answer *a, struct complaint *ret_hold)
+{
+	uint32_t throttled = 0;
+
+	dispatch_restore(d, q);
 	for (uint32_t i = q->count; i-- > 0;) {
 		struct complaint said;
 		struct verdict v = {.retry_after_ms = -1};
@@ -409,25 +286,28 @@ static void settle_entries(struct dispatch *d, struct request *q, const struct a
 		v.said = said.code;
 		v.text = said.text;
 		throttled += v.outcome->action == ACTION_SLOWER;
-		if (entry_failed(d, q, i, &v)) {
-			memcpy(held_code, said.code, sizeof held_code);
-			memcpy(held_text, said.text, sizeof held_text);
-		}
+		if (entry_failed(d, q, i, &v))
+			*ret_hold = said;
 	}
+	return throttled;
+}
+
+/* An answer that was understood: each record by its own entry, and nothing else (promise 2). */
+static void settle_entries(struct dispatch *d, struct request *q, const struct answer *a, int64_t retry_after_ms)
+{
+	struct complaint hold = {0};
+	uint32_t throttled = 0;
+
+	settle_stored(d, q, a);
+	if (a->stored < q->count)
+		throttled = settle_failed(d, q, a, &hold);
 	metric_add(M_THROTTLED, throttled);
-	if (a->stored > 0) {
-		d->refused = 0;
-		d->last_ack_wall_ms = d->wall_ms;
-		metric_set(M_LAST_DELIVERY_MS, d->wall_ms);
-	}
-	if (a->stored == q->count)
-		metric_add(M_OUTPUT_BATCH_SENT, 1);
 	pace_answered(&d->pace, d->now_ns, q->sent_ns, q->count, (double)throttled / q->count,
-	              d->ports.unit(d->ports.arg), least, d->set.throttle_max_ns);
-	if (a->stored > 0 || !held_code[0])
+	              d->ports.unit(d->ports.arg), asked_ns(retry_after_ms), d->set.throttle_max_ns);
+	if (a->stored > 0 || !hold.code[0])
 		working(d);
-	if (held_code[0])
-		dispatch_hold(d, HOLD_REFUSED, q->probe, held_code, held_text);
+	if (hold.code[0])
+		dispatch_hold(d, HOLD_REFUSED, q->probe, hold.code, hold.text);
 	if (q->isolation)
 		isolate_answered(d, q);
 }
@@ -457,8 +337,8 @@ static void answered_otherwise(struct dispatch *d, struct request *q, const stru
 	else
 		(void)snprintf(said, sizeof said, "%d", answer->status);
 	refuse_whole(d, q,
-	             outcome_find(OUTCOME_REQUEST, q->put.wire != PUTRECORDS_JSON, answer->status, c.code, c.text), said,
-	             c.text, answer->retry_after_ms);
+	             outcome_find(OUTCOME_REQUEST, q->put.wire != PUTRECORDS_JSON, answer->status, c.code, c.text),
+	             said, c.text, answer->retry_after_ms);
 }
 
 static void ended_without_answer(struct dispatch *d, struct request *q, const struct aws_answer *answer)

@@ -10,9 +10,9 @@
 #include "kinesis/outcome.h"
 
 enum {
-	OFFLINE_AFTER = 3,             /* failures in a row, each sent after the one before was known */
-	IDENTITY_TRIES = 3,            /* refreshed credentials or corrected clocks in a row before the stream is held */
-	REFUSED_IN_A_ROW = 20,         /* records refused for themselves with no other accepted: it is not the records */
+	OFFLINE_AFTER = 3,     /* failures in a row, each sent after the one before was known */
+	IDENTITY_TRIES = 3,    /* refreshed credentials or corrected clocks in a row before the stream is held */
+	REFUSED_IN_A_ROW = 20, /* records refused for themselves with no other accepted: it is not the records */
 	REQUEST_BYTES_FLOOR = 16 << 10 /* shrinking ends here */
 };
 
@@ -42,13 +42,13 @@ struct dispatch {
 	struct rows rows;
 	struct hold hold;
 	struct pace pace;
-	enum putrecords_wire wire;  /* what is spoken now */
-	uint64_t request_bytes;     /* ceiling, as learned */
-	uint64_t memory_bytes;      /* messages and bodies */
-	int64_t batch_oldest_ns;    /* while prepare runs */
-	int64_t pull_after_ns;      /* no batch is taken before */
-	int64_t now_ns, wall_ms;    /* of the event being handled */
-	int64_t failure_event_ns;   /* when the last failure that counted was known */
+	enum putrecords_wire wire; /* what is spoken now */
+	uint64_t request_bytes;    /* ceiling, as learned */
+	uint64_t memory_bytes;     /* messages and bodies */
+	int64_t batch_oldest_ns;   /* while prepare runs */
+	int64_t pull_after_ns;     /* no batch is taken before */
+	int64_t now_ns, wall_ms;   /* of the event being handled */
+	int64_t failure_event_ns;  /* when the last failure that counted was known */
 	int64_t identity_event_ns;
 	int64_t last_ack_wall_ms;
 	uint32_t in_flight;
@@ -70,7 +70,10 @@ struct verdict {
 	int64_t retry_after_ms; /* -1: none */
 };
 
-static inline uint64_t record_accounted(const struct record *r) { return putrecords_accounted(r->data_bytes, r->key_bytes); }
+static inline uint64_t record_accounted(const struct record *r)
+{
+	return putrecords_accounted(r->data_bytes, r->key_bytes);
+}
 
 void ready_put_last(struct dispatch *d, struct record *r);
 void ready_put_first(struct dispatch *d, struct record *r);

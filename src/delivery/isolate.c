@@ -1,9 +1,9 @@
 /*
  * isolate: the one record for which a whole request was refused.
  *
- * Where the service names positions, the records there (both readings, counted from 0 and from 1) are sent alone and the
- * rest goes on together; once, since a position may mean something else. Otherwise halves: the first half is sent; when it
- * is taken the culprit is in the other one, when it is refused it is in it and the other half is free. At most
+ * Where the service names positions, the records there (both readings, counted from 0 and from 1) are sent alone and
+ * the rest goes on together; once, since a position may mean something else. Otherwise halves: the first half is sent;
+ * when it is taken the culprit is in the other one, when it is refused it is in it and the other half is free. At most
  * log2(500) + 1 extra requests name a culprit, and it is only named when it was refused alone.
  */
 #include <stdlib.h>
@@ -107,7 +107,8 @@ void isolate_refused(struct dispatch *d, struct request *q, const struct verdict
 		              "record after record is refused and none accepted: it is not the records");
 		return;
 	}
-	LOG_LIMITED(LOG_WARN, "request refused for one of its records", LOG_U("records", q->count), LOG_S("code", v->said));
+	LOG_LIMITED(LOG_WARN, "request refused for one of its records", LOG_U("records", q->count),
+	            LOG_S("code", v->said));
 	if (s) {
 		/* The half that was sent has it; the other one is free. */
 		s->in_flight = false;
@@ -167,7 +168,7 @@ struct request *isolate_next(struct dispatch *d)
 {
 	struct isolation *s;
 
-	LIST_FOREACH(s, &d->isolations, link)
+	LIST_FOREACH (s, &d->isolations, link)
 		if (!s->in_flight && s->count > 0 && s->due_ns <= d->now_ns)
 			return send_half(d, s);
 	return NULL;
@@ -178,7 +179,7 @@ int64_t isolate_due_ns(const struct dispatch *d)
 	const struct isolation *s;
 	int64_t due = INT64_MAX;
 
-	LIST_FOREACH(s, &d->isolations, link)
+	LIST_FOREACH (s, &d->isolations, link)
 		if (!s->in_flight && s->count > 0 && s->due_ns < due)
 			due = s->due_ns;
 	return due;

@@ -139,11 +139,7 @@ static void begin_stop(struct delivery *d)
 static void obey(struct delivery *d)
 {
 	unsigned commands = atomic_exchange(&d->commands, 0);
-	uint64_t count;
 
-	if (commands == 0)
-		return;
-	(void)!read(d->wake_fd, &count, sizeof count); /* EAGAIN: another wake was folded into this one */
 	if (commands & COMMAND_RELOAD)
 		reload(d);
 	if (commands & COMMAND_KICK)
@@ -276,7 +272,16 @@ static void settle_the_rest(struct delivery *d)
 		LOG(LOG_WARN, "settlements not taken before the end: their messages will be sent again");
 }
 
-void delivery_on_event(int fd, short what, void *arg) { (void)fd, (void)what, (void)arg; }
+/* Events only end the wait; the turn that follows looks at everything. */
+void delivery_on_event(int fd, short what, void *arg)
+{
+	struct delivery *d = arg;
+	uint64_t count;
+
+	/* Reset before the commands are taken: a command that comes between is seen by the turn or wakes again. */
+	if (what & EV_READ && fd == d->wake_fd)
+		(void)!read(fd, &count, sizeof count);
+}
 
 void *delivery_loop(void *arg)
 {

@@ -1,11 +1,12 @@
 /*
  * pace: how many requests may be under way, as the service's throttling teaches.
  *
- * The window shrinks by the throttled share (of late, weighed by records) at each answer, so that within a round trip the
- * offered rate falls to what was taken (a stream that takes 70 % of what is offered is offered 70 %), and grows by one a
- * round trip otherwise. A share up to PACE_IGNORED_SHARE changes nothing: the few records concerned wait by themselves, everyone else goes on at full
- * speed. When at least half is refused there is a pause as well, doubled while it lasts (full jitter), once a round trip, so
- * that a stream that takes nothing sees a bounded request rate. Thread: delivery. Pure: time and randomness come in.
+ * The window shrinks by the throttled share (of late, weighed by records) at each answer, so that within a round trip
+ * the offered rate falls to what was taken (a stream that takes 70 % of what is offered is offered 70 %), and grows by
+ * one a round trip otherwise. A share up to PACE_IGNORED_SHARE changes nothing: the few records concerned wait by
+ * themselves, everyone else goes on at full speed. When at least half is refused there is a pause as well, doubled
+ * while it lasts (full jitter), once a round trip, so that a stream that takes nothing sees a bounded request rate.
+ * Thread: delivery. Pure: time and randomness come in.
  */
 #ifndef KSPOOL_DELIVERY_PACE_H
 #define KSPOOL_DELIVERY_PACE_H
@@ -40,8 +41,8 @@ void pace_init(struct pace *p, uint32_t max_in_flight);
 void pace_limit(struct pace *p, uint32_t max_in_flight);
 bool pace_allows(const struct pace *p, int64_t now_ns, uint32_t in_flight);
 /*
- * An answer to a request of `records` sent at sent_ns, of which `share` (0..1) were throttled. random: 0..1. least_wait_ns: what
- * the service asked for, 0 when nothing. longest_ns: kspool.throttle_max.
+ * An answer to a request of `records` sent at sent_ns, of which `share` (0..1) were throttled. random: 0..1.
+ * least_wait_ns: what the service asked for, 0 when nothing. longest_ns: kspool.throttle_max.
  */
 void pace_answered(struct pace *p, int64_t now_ns, int64_t sent_ns, uint32_t records, double share, double random,
                    int64_t least_wait_ns, int64_t longest_ns);

@@ -42,8 +42,8 @@ static enum err parse_key(struct key *k, const char *field, const struct config 
 		return ERR_OK;
 	if (bloblang_template_parse(text->text, &k->template, &fault) != ERR_OK)
 		return error_set(e, ERR_CONFIG, "%s(%d,%d) output.aws_kinesis.%s: %s", c->file ? c->file : "",
-		                 text->line + fault.line - 1, fault.line == 1 ? text->column + fault.column - 1 : fault.column,
-		                 field, fault.text);
+		                 text->line + fault.line - 1,
+		                 fault.line == 1 ? text->column + fault.column - 1 : fault.column, field, fault.text);
 	(void)bloblang_template_constant(k->template, &k->constant, &k->constant_bytes);
 	return ERR_OK;
 }

@@ -1,10 +1,10 @@
 /*
  * prepare: from a complete batch to records: processors, keys, ceilings.
  *
- * What it is: the compiled templates, check and processors of the output with the evaluator they run in. A message whose
- * key cannot be made, that is too large, or (by kspool.processor_error) that a processor failed on is set aside with its
- * reason, alone; its neighbours go on. Rows that processors cut, joined or dropped are told to dispatch's rows.
- * Owner: the caller of preparer_open; the config must outlive it. Thread: delivery (preparer_open: the caller's).
+ * What it is: the compiled templates, check and processors of the output with the evaluator they run in. A message
+ * whose key cannot be made, that is too large, or (by kspool.processor_error) that a processor failed on is set aside
+ * with its reason, alone; its neighbours go on. Rows that processors cut, joined or dropped are told to dispatch's
+ * rows. Owner: the caller of preparer_open; the config must outlive it. Thread: delivery (preparer_open: the caller's).
  * Fails: preparer_open only, ERR_CONFIG with line and column of the config file.
  */
 #ifndef KSPOOL_DELIVERY_PREPARE_H

@@ -1,9 +1,9 @@
 /*
  * record: one entry of a PutRecords request to be, and what it stands for.
  *
- * A record is usually one journal row. Processors may make several records of a row or one of several rows: then `tracked`
- * is set and rows.h keeps the count. While a request is under way its body holds the data and `message` is null (promise
- * 6: a payload is in memory once); a failure brings the message back out of the body. Owner: dispatch.
+ * A record is usually one journal row. Processors may make several records of a row or one of several rows: then
+ * `tracked` is set and rows.h keeps the count. While a request is under way its body holds the data and `message` is
+ * null (promise 6: a payload is in memory once); a failure brings the message back out of the body. Owner: dispatch.
  */
 #ifndef KSPOOL_DELIVERY_RECORD_H
 #define KSPOOL_DELIVERY_RECORD_H

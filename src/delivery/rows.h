@@ -1,9 +1,10 @@
 /*
  * rows: journal rows whose records are not simply themselves.
  *
- * When processors cut or join messages, a row is settled only when all it became is. Promise 2: DELIVERED only when every
- * record it is part of was acknowledged; one dead record makes it dead; one given back makes it wait again (and what was
- * delivered of it is then a possible duplicate). Rows that are their own single record never come here. Owner: dispatch.
+ * When processors cut or join messages, a row is settled only when all it became is. Promise 2: DELIVERED only when
+ * every record it is part of was acknowledged; one dead record makes it dead; one given back makes it wait again (and
+ * what was delivered of it is then a possible duplicate). Rows that are their own single record never come here. Owner:
+ * dispatch.
  */
 #ifndef KSPOOL_DELIVERY_ROWS_H
 #define KSPOOL_DELIVERY_ROWS_H

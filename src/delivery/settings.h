@@ -6,8 +6,9 @@
 #include "delivery/dispatch.h"
 
 /*
- * Delivery's share is three quarters of kspool.memory. Of that an eighth is for bookkeeping (records, keys, settlements), the
- * rest for payloads: as messages, or base64 in a request's body, which is four thirds of it (promise 6).
+ * Delivery's share is three quarters of kspool.memory. Of that an eighth is for bookkeeping (records, keys,
+ * settlements), the rest for payloads: as messages, or base64 in a request's body, which is four thirds of it (promise
+ * 6).
  */
 struct memory_share {
 	uint32_t rows;

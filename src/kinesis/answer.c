@@ -52,12 +52,27 @@ static uint32_t keep_text(struct buf *texts, const char *data, size_t length)
 	return at;
 }
 
+/* One member that is known, with a value that is not null; `has` collects what the entry has. */
+static bool take_member(struct reader *r, struct buf *texts, unsigned bit, const struct reader_text *value,
+                        struct answer_entry *entry, unsigned *has)
+{
+	if (bit == MEMBER_SEQUENCE && !is_sequence_number(value))
+		return reader_wrong(r, "a sequence number that is none");
+	if (bit == MEMBER_CODE && value->length == 0)
+		return reader_wrong(r, "an empty error code");
+	if (bit == MEMBER_CODE)
+		entry->code_at = keep_text(texts, value->data, value->length);
+	if (bit == MEMBER_TEXT)
+		entry->text_at = keep_text(texts, value->data, value->length);
+	*has |= bit;
+	return true;
+}
+
 static bool read_entry(struct reader *r, struct buf *texts, struct answer_entry *ret)
 {
 	struct reader_scope map;
 	struct reader_text key, value;
-	bool has_sequence = false, has_code = false;
-	unsigned seen = 0;
+	unsigned seen = 0, has = 0;
 
 	ret->code_at = ret->text_at = 0;
 	if (!reader_map(r, &map))
@@ -76,30 +91,16 @@ static bool read_entry(struct reader *r, struct buf *texts, struct answer_entry 
 		if (seen & bit)
 			return reader_wrong(r, "an entry names a member twice");
 		seen |= bit;
-		if (!reader_text_value(r, &value))
+		if (!reader_text_value(r, &value) || (value.data && !take_member(r, texts, bit, &value, ret, &has)))
 			return false;
-		if (!value.data)
-			continue;
-		if (bit == MEMBER_SEQUENCE) {
-			if (!is_sequence_number(&value))
-				return reader_wrong(r, "a sequence number that is none");
-			has_sequence = true;
-		} else if (bit == MEMBER_CODE) {
-			if (value.length == 0)
-				return reader_wrong(r, "an empty error code");
-			has_code = true;
-			ret->code_at = keep_text(texts, value.data, value.length);
-		} else if (bit == MEMBER_TEXT) {
-			ret->text_at = keep_text(texts, value.data, value.length);
-		}
 	}
 	if (r->wrong)
 		return false;
-	if (has_sequence == has_code)
-		return reader_wrong(r, has_code ? "an entry has a sequence number and an error code"
-		                                : "an entry has neither a sequence number nor an error code");
-	ret->stored = has_sequence;
-	return true;
+	ret->stored = has & MEMBER_SEQUENCE;
+	if (ret->stored && has & MEMBER_CODE)
+		return reader_wrong(r, "an entry has a sequence number and an error code");
+	return ret->stored || has & MEMBER_CODE ||
+	       reader_wrong(r, "an entry has neither a sequence number nor an error code");
 }
 
 static bool read_entries(struct reader *r, uint32_t sent, struct answer *a)

@@ -35,13 +35,19 @@ struct answer {
 enum err answer_read(const void *body, size_t bytes, uint32_t sent, struct answer *ret, struct error *e) MUST_CHECK;
 void answer_fini(struct answer *a);
 
-static inline const char *answer_code(const struct answer *a, uint32_t i) { return a->texts.data + a->entries[i].code_at; }
+static inline const char *answer_code(const struct answer *a, uint32_t i)
+{
+	return a->texts.data + a->entries[i].code_at;
+}
 
-static inline const char *answer_text(const struct answer *a, uint32_t i) { return a->texts.data + a->entries[i].text_at; }
+static inline const char *answer_text(const struct answer *a, uint32_t i)
+{
+	return a->texts.data + a->entries[i].text_at;
+}
 
 /* What an answer that is not 200 says. */
 struct complaint {
-	char code[96];  /* without namespace ("ns#Code") and address ("Code:http..."); "" when it is not AWS' own form */
+	char code[96]; /* without namespace ("ns#Code") and address ("Code:http..."); "" when it is not AWS' own form */
 	char text[512]; /* the service's message; cut, printable */
 };
 

@@ -122,8 +122,9 @@ static bool read_stamp(const char *p, int64_t *ret_ms)
 	time_t seconds;
 
 	if (strlen(p) < 16 || p[8] != 'T' || p[15] != 'Z' || !read_digits(p, 4, &t.tm_year) ||
-	    !read_digits(p + 4, 2, &t.tm_mon) || !read_digits(p + 6, 2, &t.tm_mday) || !read_digits(p + 9, 2, &t.tm_hour) ||
-	    !read_digits(p + 11, 2, &t.tm_min) || !read_digits(p + 13, 2, &t.tm_sec))
+	    !read_digits(p + 4, 2, &t.tm_mon) || !read_digits(p + 6, 2, &t.tm_mday) ||
+	    !read_digits(p + 9, 2, &t.tm_hour) || !read_digits(p + 11, 2, &t.tm_min) ||
+	    !read_digits(p + 13, 2, &t.tm_sec))
 		return false;
 	if (t.tm_year < 1970 || t.tm_mon < 1 || t.tm_mon > 12 || t.tm_mday < 1 || t.tm_mday > 31 || t.tm_hour > 23 ||
 	    t.tm_min > 59 || t.tm_sec > 60)

@@ -9,10 +9,10 @@
 #define KSPOOL_KINESIS_LIMITS_H
 
 enum {
-	KINESIS_REQUEST_RECORDS = 500,        /* model: PutRecordsRequestEntryList, max 500 */
-	KINESIS_REQUEST_BYTES = 10485760,     /* model: PutRecords, data and partition keys, decoded */
-	KINESIS_RECORD_BYTES = 10485760,      /* model: Data max; a stream's own maximum is 1 MiB unless raised */
-	KINESIS_KEY_CHARACTERS = 256,         /* model: PartitionKey, 1..256 Unicode characters, not bytes */
+	KINESIS_REQUEST_RECORDS = 500,    /* model: PutRecordsRequestEntryList, max 500 */
+	KINESIS_REQUEST_BYTES = 10485760, /* model: PutRecords, data and partition keys, decoded */
+	KINESIS_RECORD_BYTES = 10485760,  /* model: Data max; a stream's own maximum is 1 MiB unless raised */
+	KINESIS_KEY_CHARACTERS = 256,     /* model: PartitionKey, 1..256 Unicode characters, not bytes */
 	KINESIS_KEY_BYTES = 4 * KINESIS_KEY_CHARACTERS,
 	KINESIS_HASH_KEY_DIGITS = 39,         /* model: ExplicitHashKey 0|([1-9]\d{0,38}), at most 2^128 - 1 */
 	KINESIS_SEQUENCE_DIGITS = 129,        /* model: SequenceNumber 0|([1-9]\d{0,128}) */

@@ -34,8 +34,12 @@ const struct outcome *outcome_find(enum outcome_scope scope, bool cbor, int stat
 
 const char *outcome_action_name(enum outcome_action action)
 {
-	static const char *const NAMES[] = {"settle",  "again",   "slower", "refresh", "hold",
-	                                    "offline", "isolate", "shrink", "skew",    "fallback"};
+	static const char *const NAMES[] = {
+	    [ACTION_SETTLE] = "settle",   [ACTION_AGAIN] = "again",       [ACTION_SLOWER] = "slower",
+	    [ACTION_REFRESH] = "refresh", [ACTION_RENEW] = "renew",       [ACTION_HOLD] = "hold",
+	    [ACTION_OFFLINE] = "offline", [ACTION_ISOLATE] = "isolate",   [ACTION_SHRINK] = "shrink",
+	    [ACTION_SKEW] = "skew",       [ACTION_FALLBACK] = "fallback",
+	};
 
 	return NAMES[action];
 }

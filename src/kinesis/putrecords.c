@@ -247,8 +247,8 @@ void putrecords_data(const struct putrecords *p, size_t data_at, size_t data_byt
 	size_t got = data_bytes;
 
 	if (p->wire == PUTRECORDS_JSON)
-		must(base64_decode(BASE64_STANDARD, p->body.data + data_at, base64_length(BASE64_STANDARD, data_bytes), out,
-		                   &got) &&
+		must(base64_decode(BASE64_STANDARD, p->body.data + data_at, base64_length(BASE64_STANDARD, data_bytes),
+		                   out, &got) &&
 		     got == data_bytes);
 	else if (data_bytes > 0)
 		memcpy(out, p->body.data + data_at, data_bytes);

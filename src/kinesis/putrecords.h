@@ -2,8 +2,8 @@
  * putrecords: the body of a PutRecords request, built record by record.
  *
  * What it is: JSON (AWS JSON 1.1: base64 straight into the body, keys escaped) or CBOR (byte strings, definite or
- * indefinite lengths; the SDKs for Java speak the indefinite form). Two sizes are kept apart: accounting bytes (decoded data
- * plus key bytes: what the service's 5 or 10 MiB count) and wire bytes (known exactly before building, so that the
+ * indefinite lengths; the SDKs for Java speak the indefinite form). Two sizes are kept apart: accounting bytes (decoded
+ * data plus key bytes: what the service's 5 or 10 MiB count) and wire bytes (known exactly before building, so that the
  * body is one allocation). Owner: the caller's struct; putrecords_fini. Thread: any.
  * Fails: never, when putrecords_begin was given the right count and wire size (anything else is a bug).
  *

@@ -2,10 +2,10 @@
  * reader: walks an answer of the service, JSON (RFC 8259) or CBOR (RFC 8949), through one set of calls.
  *
  * What it is: a cursor over bytes the service sent. Nothing recurses: containers are entered and left by their reader,
- * and an unknown value is skipped with a fixed stack of READER_DEPTH levels. A length that was declared is compared with
- * the bytes that are there. Definite and indefinite CBOR lengths, chunked text and tags are taken; JSON strings are
- * checked for UTF-8, escapes and surrogate pairs. Owner: the caller's struct; reader_fini. Thread: any.
- * Fails: every call answers false and `wrong` then says what was met; after that all further calls answer false.
+ * and an unknown value is skipped with a fixed stack of READER_DEPTH levels. A length that was declared is compared
+ * with the bytes that are there. Definite and indefinite CBOR lengths, chunked text and tags are taken; JSON strings
+ * are checked for UTF-8, escapes and surrogate pairs. Owner: the caller's struct; reader_fini. Thread: any. Fails:
+ * every call answers false and `wrong` then says what was met; after that all further calls answer false.
  */
 #ifndef KSPOOL_KINESIS_READER_H
 #define KSPOOL_KINESIS_READER_H

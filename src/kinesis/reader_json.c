@@ -18,7 +18,8 @@ static bool next_is(struct reader *r, char c)
 static bool expect(struct reader *r, char c)
 {
 	if (!next_is(r, c))
-		return reader_wrong(r, r->at == r->end ? "the JSON text is cut off" : "a character JSON does not allow");
+		return reader_wrong(r,
+		                    r->at == r->end ? "the JSON text is cut off" : "a character JSON does not allow");
 	r->at++;
 	return true;
 }
@@ -26,7 +27,8 @@ static bool expect(struct reader *r, char c)
 bool json_open(struct reader *r, struct reader_scope *scope, char opener, char closer)
 {
 	if (!next_is(r, opener))
-		return reader_wrong(r, r->at == r->end ? "the JSON text is cut off" : "not the JSON value that belongs here");
+		return reader_wrong(r, r->at == r->end ? "the JSON text is cut off"
+		                                       : "not the JSON value that belongs here");
 	r->at++;
 	scope->closer = closer;
 	return true;
@@ -142,7 +144,8 @@ static bool pass_plain(struct reader *r, const unsigned char **ret_from)
 	}
 	if (r->at == r->end)
 		return reader_wrong(r, "the JSON text is cut off");
-	return utf8_is_valid((const char *)*ret_from, (size_t)(r->at - *ret_from)) || reader_wrong(r, "JSON that is not UTF-8");
+	return utf8_is_valid((const char *)*ret_from, (size_t)(r->at - *ret_from)) ||
+	       reader_wrong(r, "JSON that is not UTF-8");
 }
 
 static bool read_string(struct reader *r, struct reader_text *ret)
@@ -188,7 +191,8 @@ bool json_text(struct reader *r, struct reader_text *ret, bool is_key)
 		return read_word(r, "null");
 	}
 	if (!next_is(r, '"'))
-		return reader_wrong(r, r->at == r->end ? "the JSON text is cut off" : "not a JSON string where one belongs");
+		return reader_wrong(r, r->at == r->end ? "the JSON text is cut off"
+		                                       : "not a JSON string where one belongs");
 	return read_string(r, ret) && (!is_key || expect(r, ':'));
 }
 

@@ -12,54 +12,54 @@
 
 /* Captured from emulators (JSON with and without nulls, CBOR definite), and one written from the service model. */
 static const char JSON_PLAIN[] =
-	    "{\"FailedRecordCount\":0,\"Records\":[{\"ShardId\":\"shardId-000000000001\",\"SequenceNum"
-	    "ber\":\"49680475893887930029194955546921549440325578115046703122\"},{\"ShardId\":\"sha"
-	    "rdId-000000000001\",\"SequenceNumber\":\"4968047589388793002919495554692275836614519"
-	    "2744221409298\"}]}";
+    "{\"FailedRecordCount\":0,\"Records\":[{\"ShardId\":\"shardId-000000000001\",\"SequenceNum"
+    "ber\":\"49680475893887930029194955546921549440325578115046703122\"},{\"ShardId\":\"sha"
+    "rdId-000000000001\",\"SequenceNumber\":\"4968047589388793002919495554692275836614519"
+    "2744221409298\"}]}";
 static const char JSON_NULLS[] =
-	    "{\"EncryptionType\":\"NONE\",\"FailedRecordCount\":0,\"Records\":[{\"ErrorCode\":null,\"Err"
-	    "orMessage\":null,\"SequenceNumber\":\"4968047589460155387554793548745794597996801682"
-	    "5540673554\",\"ShardId\":\"shardId-000000000001\"},{\"ErrorCode\":null,\"ErrorMessage\":n"
-	    "ull,\"SequenceNumber\":\"49680475894601553875547935487459154905787631454715379730\","
-	    "\"ShardId\":\"shardId-000000000001\"}]}";
+    "{\"EncryptionType\":\"NONE\",\"FailedRecordCount\":0,\"Records\":[{\"ErrorCode\":null,\"Err"
+    "orMessage\":null,\"SequenceNumber\":\"4968047589460155387554793548745794597996801682"
+    "5540673554\",\"ShardId\":\"shardId-000000000001\"},{\"ErrorCode\":null,\"ErrorMessage\":n"
+    "ull,\"SequenceNumber\":\"49680475894601553875547935487459154905787631454715379730\","
+    "\"ShardId\":\"shardId-000000000001\"}]}";
 static const char JSON_PARTIAL[] =
-	    "{\"EncryptionType\":\"NONE\",\"FailedRecordCount\":1,\"Records\":[{\"ErrorCode\":\"InvalidA"
-	    "rgumentException\",\"ErrorMessage\":\"Record data size 1048577 exceeds the stream's "
-	    "max record size of 1048576 bytes\",\"SequenceNumber\":null,\"ShardId\":null},{\"ErrorC"
-	    "ode\":null,\"ErrorMessage\":null,\"SequenceNumber\":\"49680475894579253130349404864307"
-	    "947780958066197250703362\",\"ShardId\":\"shardId-000000000000\"}]}";
+    "{\"EncryptionType\":\"NONE\",\"FailedRecordCount\":1,\"Records\":[{\"ErrorCode\":\"InvalidA"
+    "rgumentException\",\"ErrorMessage\":\"Record data size 1048577 exceeds the stream's "
+    "max record size of 1048576 bytes\",\"SequenceNumber\":null,\"ShardId\":null},{\"ErrorC"
+    "ode\":null,\"ErrorMessage\":null,\"SequenceNumber\":\"49680475894579253130349404864307"
+    "947780958066197250703362\",\"ShardId\":\"shardId-000000000000\"}]}";
 static const char JSON_THROTTLED[] =
-	    "{\"EncryptionType\":\"NONE\",\"FailedRecordCount\":2,\"Records\":[{\"SequenceNumber\":\"495"
-	    "43463076548007577105092703039560359975228518395019266\",\"ShardId\":\"shardId-000000"
-	    "000000\"},{\"ErrorCode\":\"ProvisionedThroughputExceededException\",\"ErrorMessage\":\"R"
-	    "ate exceeded for shard shardId-000000000001 in stream cap under account 00000000"
-	    "0000.\"},{\"ErrorCode\":\"InternalFailure\",\"ErrorMessage\":\"Internal Service Failure\""
-	    "}]}";
+    "{\"EncryptionType\":\"NONE\",\"FailedRecordCount\":2,\"Records\":[{\"SequenceNumber\":\"495"
+    "43463076548007577105092703039560359975228518395019266\",\"ShardId\":\"shardId-000000"
+    "000000\"},{\"ErrorCode\":\"ProvisionedThroughputExceededException\",\"ErrorMessage\":\"R"
+    "ate exceeded for shard shardId-000000000001 in stream cap under account 00000000"
+    "0000.\"},{\"ErrorCode\":\"InternalFailure\",\"ErrorMessage\":\"Internal Service Failure\""
+    "}]}";
 static const char CBOR_PLAIN[] =
-	    "a2714661696c65645265636f7264436f756e7400675265636f72647382a2675368617264496474736861726449642d30"
-	    "30303030303030303030316e53657175656e63654e756d62657278383439363830343735383933383837393330303239"
-	    "313934393535353436393331323230383436383832343937383238353033393435323334a26753686172644964747368"
-	    "61726449642d3030303030303030303030316e53657175656e63654e756d626572783834393638303437353839333838"
-	    "37393330303239313934393535353436393332343239373732373032313132343537363738363531343130";
+    "a2714661696c65645265636f7264436f756e7400675265636f72647382a2675368617264496474736861726449642d30"
+    "30303030303030303030316e53657175656e63654e756d62657278383439363830343735383933383837393330303239"
+    "313934393535353436393331323230383436383832343937383238353033393435323334a26753686172644964747368"
+    "61726449642d3030303030303030303030316e53657175656e63654e756d626572783834393638303437353839333838"
+    "37393330303239313934393535353436393332343239373732373032313132343537363738363531343130";
 static const char CBOR_NULLS[] =
-	    "a36e456e6372797074696f6e54797065644e4f4e45714661696c65645265636f7264436f756e7400675265636f726473"
-	    "82a4694572726f72436f6465f66c4572726f724d657373616765f66e53657175656e63654e756d626572783834393638"
-	    "303437353839343630313535333837353534373933353438373435343331393230323530393137323331393534313236"
-	    "34343032675368617264496474736861726449642d303030303030303030303031a4694572726f72436f6465f66c4572"
-	    "726f724d657373616765f66e53657175656e63654e756d62657278383439363830343735383934363031353533383735"
-	    "353437393335343837343535353238313238333238373836393438373135393730353738675368617264496474736861"
-	    "726449642d303030303030303030303031";
+    "a36e456e6372797074696f6e54797065644e4f4e45714661696c65645265636f7264436f756e7400675265636f726473"
+    "82a4694572726f72436f6465f66c4572726f724d657373616765f66e53657175656e63654e756d626572783834393638"
+    "303437353839343630313535333837353534373933353438373435343331393230323530393137323331393534313236"
+    "34343032675368617264496474736861726449642d303030303030303030303031a4694572726f72436f6465f66c4572"
+    "726f724d657373616765f66e53657175656e63654e756d62657278383439363830343735383934363031353533383735"
+    "353437393335343837343535353238313238333238373836393438373135393730353738675368617264496474736861"
+    "726449642d303030303030303030303031";
 static const char CBOR_PARTIAL[] =
-	    "a36e456e6372797074696f6e54797065644e4f4e45714661696c65645265636f7264436f756e7401675265636f726473"
-	    "82a4694572726f72436f64657818496e76616c6964417267756d656e74457863657074696f6e6c4572726f724d657373"
-	    "616765784e5265636f726420646174612073697a6520313034383537372065786365656473207468652073747265616d"
-	    "2773206d6178207265636f72642073697a65206f6620313034383537362062797465736e53657175656e63654e756d62"
-	    "6572f66753686172644964f6a4694572726f72436f6465f66c4572726f724d657373616765f66e53657175656e63654e"
-	    "756d62657278383439363830343735383934353739323533313330333439343034383634333039313536373036373737"
-	    "363830383935313434383836323734675368617264496474736861726449642d303030303030303030303030";
+    "a36e456e6372797074696f6e54797065644e4f4e45714661696c65645265636f7264436f756e7401675265636f726473"
+    "82a4694572726f72436f64657818496e76616c6964417267756d656e74457863657074696f6e6c4572726f724d657373"
+    "616765784e5265636f726420646174612073697a6520313034383537372065786365656473207468652073747265616d"
+    "2773206d6178207265636f72642073697a65206f6620313034383537362062797465736e53657175656e63654e756d62"
+    "6572f66753686172644964f6a4694572726f72436f6465f66c4572726f724d657373616765f66e53657175656e63654e"
+    "756d62657278383439363830343735383934353739323533313330333439343034383634333039313536373036373737"
+    "363830383935313434383836323734675368617264496474736861726449642d303030303030303030303030";
 static const char CBOR_ERROR[] =
-	    "a2665f5f7479706578195265736f757263654e6f74466f756e64457863657074696f6e676d6573736167657833537472"
-	    "65616d206e6f7375636820756e646572206163636f756e7420303030303030303030303030206e6f7420666f756e642e";
+    "a2665f5f7479706578195265736f757263654e6f74466f756e64457863657074696f6e676d6573736167657833537472"
+    "65616d206e6f7375636820756e646572206163636f756e7420303030303030303030303030206e6f7420666f756e642e";
 
 /* Bytes in a block of their own size, so that a sanitizer sees reads past the end. */
 struct bytes {
@@ -118,8 +118,9 @@ static void captured_answers_are_understood(void **state)
 		assert_int_equal(a.stored, 1);
 		assert_false(a.entries[0].stored);
 		assert_string_equal(answer_code(&a, 0), "InvalidArgumentException");
-		assert_string_equal(answer_text(&a, 0), "Record data size 1048577 exceeds the stream's max record size of "
-		                                        "1048576 bytes");
+		assert_string_equal(answer_text(&a, 0),
+		                    "Record data size 1048577 exceeds the stream's max record size of "
+		                    "1048576 bytes");
 		assert_true(a.entries[1].stored);
 		answer_fini(&a);
 	}
@@ -168,21 +169,42 @@ static void the_number_of_entries_must_be_right(void **state)
 static void lies_in_json(void **state)
 {
 	static const char *const LIES[] = {
-	    "", "null", "[]", "{}", "\"x\"", "<html>", "{\"Records\":null}", "{\"Records\":{}}", "{\"Records\":[]}",
-	    "{\"Records\":[{}]}", "{\"Records\":[null]}", "{\"Records\":[{\"SequenceNumber\":null}]}",
-	    "{\"Records\":[{\"SequenceNumber\":\"\"}]}", "{\"Records\":[{\"SequenceNumber\":\"x\"}]}",
-	    "{\"Records\":[{\"SequenceNumber\":1}]}", "{\"Records\":[{\"SequenceNumber\":\"1\",\"ErrorCode\":\"x\"}]}",
-	    "{\"Records\":[{\"ErrorCode\":\"\"}]}", "{\"Records\":[{\"ErrorMessage\":\"x\"}]}",
+	    "",
+	    "null",
+	    "[]",
+	    "{}",
+	    "\"x\"",
+	    "<html>",
+	    "{\"Records\":null}",
+	    "{\"Records\":{}}",
+	    "{\"Records\":[]}",
+	    "{\"Records\":[{}]}",
+	    "{\"Records\":[null]}",
+	    "{\"Records\":[{\"SequenceNumber\":null}]}",
+	    "{\"Records\":[{\"SequenceNumber\":\"\"}]}",
+	    "{\"Records\":[{\"SequenceNumber\":\"x\"}]}",
+	    "{\"Records\":[{\"SequenceNumber\":1}]}",
+	    "{\"Records\":[{\"SequenceNumber\":\"1\",\"ErrorCode\":\"x\"}]}",
+	    "{\"Records\":[{\"ErrorCode\":\"\"}]}",
+	    "{\"Records\":[{\"ErrorMessage\":\"x\"}]}",
 	    "{\"Records\":[{\"SequenceNumber\":\"1\",\"SequenceNumber\":\"2\"}]}",
 	    "{\"Records\":[{\"SequenceNumber\":\"1\"}],\"Records\":[{\"SequenceNumber\":\"1\"}]}",
-	    "{\"Records\":[{\"SequenceNumber\":\"1\"}]}}", "{\"Records\":[{\"SequenceNumber\":\"1\"}]}{}",
-	    "{\"Records\":[{\"SequenceNumber\":\"1\"},]}", "{\"Records\":[{\"SequenceNumber\":\"1\",}]}",
-	    "{\"Records\":[{\"SequenceNumber\":\"1\"}],}", "{\"Records\" [{\"SequenceNumber\":\"1\"}]}",
-	    "{\"Records\":[{\"ErrorCode\":\"\\ud800\"}]}", "{\"Records\":[{\"ErrorCode\":\"\\x\"}]}",
-	    "{\"Records\":[{\"ErrorCode\":\"a\nb\"}]}", "{\"Records\":[{\"ErrorCode\":\"\xff\"}]}",
-	    "{\"A\":01,\"Records\":[{\"SequenceNumber\":\"1\"}]}", "{\"A\":tru,\"Records\":[{\"SequenceNumber\":\"1\"}]}",
-	    "{\"A\":1.,\"Records\":[{\"SequenceNumber\":\"1\"}]}", "{\"A\":[1 2],\"Records\":[{\"SequenceNumber\":\"1\"}]}",
-	    "{\"A\":{\"x\"},\"Records\":[{\"SequenceNumber\":\"1\"}]}", "{\"A\":-,\"Records\":[{\"SequenceNumber\":\"1\"}]}",
+	    "{\"Records\":[{\"SequenceNumber\":\"1\"}]}}",
+	    "{\"Records\":[{\"SequenceNumber\":\"1\"}]}{}",
+	    "{\"Records\":[{\"SequenceNumber\":\"1\"},]}",
+	    "{\"Records\":[{\"SequenceNumber\":\"1\",}]}",
+	    "{\"Records\":[{\"SequenceNumber\":\"1\"}],}",
+	    "{\"Records\" [{\"SequenceNumber\":\"1\"}]}",
+	    "{\"Records\":[{\"ErrorCode\":\"\\ud800\"}]}",
+	    "{\"Records\":[{\"ErrorCode\":\"\\x\"}]}",
+	    "{\"Records\":[{\"ErrorCode\":\"a\nb\"}]}",
+	    "{\"Records\":[{\"ErrorCode\":\"\xff\"}]}",
+	    "{\"A\":01,\"Records\":[{\"SequenceNumber\":\"1\"}]}",
+	    "{\"A\":tru,\"Records\":[{\"SequenceNumber\":\"1\"}]}",
+	    "{\"A\":1.,\"Records\":[{\"SequenceNumber\":\"1\"}]}",
+	    "{\"A\":[1 2],\"Records\":[{\"SequenceNumber\":\"1\"}]}",
+	    "{\"A\":{\"x\"},\"Records\":[{\"SequenceNumber\":\"1\"}]}",
+	    "{\"A\":-,\"Records\":[{\"SequenceNumber\":\"1\"}]}",
 	};
 
 	(void)state;
@@ -197,13 +219,15 @@ static void oddities_that_are_true(void **state)
 {
 	static const char *const TRUE_JSON[] = {
 	    " {\"Records\" : [ {\"SequenceNumber\" : \"1\"} ] } \n",
-	    "{\"X\":{\"a\":[1,-2.5e+3,true,false,null,\"\\u00e9\\ud83d\\ude00\",{\"Records\":[]}]},\"Records\":[{\"New\":[[]],"
+	    "{\"X\":{\"a\":[1,-2.5e+3,true,false,null,\"\\u00e9\\ud83d\\ude00\",{\"Records\":[]}]},\"Records\":[{"
+	    "\"New\":[[]],"
 	    "\"SequenceNumber\":\"1\",\"ErrorCode\":null}],\"FailedRecordCount\":7}",
 	    "{\"Rec\\u006frds\":[{\"SequenceNumber\":\"1\"}]}",
 	};
 	static const char *const TRUE_CBOR[] = {
 	    /* indefinite everywhere, chunked text, a tag, an unknown member holding containers */
-	    "bf675265636f7264739fbf6e53657175656e63654e756d626572" "7f61316132ffffffff",
+	    "bf675265636f7264739fbf6e53657175656e63654e756d626572"
+	    "7f61316132ffffffff",
 	    "a2615882a16161f6c1fb0000000000000000675265636f72647381a16e53657175656e63654e756d6265726131",
 	};
 	struct answer a;
@@ -224,15 +248,14 @@ static void oddities_that_are_true(void **state)
 static void lies_in_cbor(void **state)
 {
 	static const char *const LIES[] = {
-	    "a1675265636f7264739bffffffffffffffff",                               /* a list of 2^64 - 1 */
+	    "a1675265636f7264739bffffffffffffffff",                                     /* a list of 2^64 - 1 */
 	    "a1675265636f72647381a16e53657175656e63654e756d6265727bffffffffffffffff31", /* a text of 2^64 - 1 */
-	    "a1675265636f72647381a16e53657175656e63654e756d62657261310",
-	    "a1675265636f72647381a16e53657175656e63654e756d626572613100", /* a byte more */
-	    "a1675265636f72647381a16e53657175656e63654e756d62657201",     /* a number */
-	    "a1675265636f72647381a16e53657175656e63654e756d6265724131",   /* bytes for text */
-	    "bf675265636f72647381a16e53657175656e63654e756d6265726131",   /* no break */
+	    "a1675265636f72647381a16e53657175656e63654e756d626572613100",               /* a byte more */
+	    "a1675265636f72647381a16e53657175656e63654e756d62657201",                   /* a number */
+	    "a1675265636f72647381a16e53657175656e63654e756d6265724131",                 /* bytes for text */
+	    "bf675265636f72647381a16e53657175656e63654e756d6265726131",                 /* no break */
 	    "a2615dff675265636f72647381a16e53657175656e63654e756d6265726131",
-	    "a1675265636f72647381a16e53657175656e63654e756d6265721c",     /* reserved */
+	    "a1675265636f72647381a16e53657175656e63654e756d6265721c", /* reserved */
 	    "bf6158bf6161ff675265636f72647381a16e53657175656e63654e756d6265726131ff",
 	};
 
@@ -322,7 +345,8 @@ static void positions_and_server_times_are_found(void **state)
 	assert_int_equal(at[1], 4);
 	assert_int_equal(complaint_positions("Value '[]' at 'records' failed, records.x.member, records.5", at, 4), 0);
 	assert_true(complaint_server_time(
-	    "Signature expired: 20150830T123600Z is now earlier than 20150830T124100Z (20150830T124600Z - 5 min.)", &ms));
+	    "Signature expired: 20150830T123600Z is now earlier than 20150830T124100Z (20150830T124600Z - 5 min.)",
+	    &ms));
 	assert_true(ms == INT64_C(1440938760000));
 	assert_true(complaint_server_time("Signature not yet current: 20150830T123600Z is still later than "
 	                                  "20150830T123000Z (20150830T122500Z + 5 min.)",

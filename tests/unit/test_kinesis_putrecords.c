@@ -57,12 +57,14 @@ static void golden_bytes(void **state)
 	assert_int_equal(p.accounted_bytes, 6);
 	putrecords_fini(&p);
 	build(&p, PUTRECORDS_CBOR, "test", &item, 1, NULL);
-	assert_hex(&p, "a2675265636f72647381a264446174614568656c6c6f6c506172746974696f6e4b6579616b6a53747265616d4e616d65"
-	               "6474657374");
+	assert_hex(&p,
+	           "a2675265636f72647381a264446174614568656c6c6f6c506172746974696f6e4b6579616b6a53747265616d4e616d65"
+	           "6474657374");
 	putrecords_fini(&p);
 	build(&p, PUTRECORDS_CBOR_INDEFINITE, "test", &item, 1, NULL);
-	assert_hex(&p, "bf675265636f7264739fbf64446174614568656c6c6f6c506172746974696f6e4b6579616bffff6a53747265616d4e61"
-	               "6d656474657374ff");
+	assert_hex(&p,
+	           "bf675265636f7264739fbf64446174614568656c6c6f6c506172746974696f6e4b6579616bffff6a53747265616d4e61"
+	           "6d656474657374ff");
 	putrecords_fini(&p);
 }
 
@@ -100,8 +102,8 @@ static void data_comes_back_out_of_the_body(void **state)
 		struct putrecords p;
 
 		for (size_t i = 0; i < COUNT; i++)
-			items[i] = (struct putrecords_item){data, i == 7 ? sizeof data : i, "key", 3, i % 2 ? "12" : NULL,
-			                                    i % 2 ? 2 : 0};
+			items[i] = (struct putrecords_item){data, i == 7 ? sizeof data : i, "key",
+			                                    3,    i % 2 ? "12" : NULL,      i % 2 ? 2 : 0};
 		build(&p, (enum putrecords_wire)wire, "test", items, COUNT, at);
 		for (size_t i = 0; i < COUNT; i++) {
 			memset(out, 0, sizeof out);
@@ -131,8 +133,9 @@ static void partition_keys_count_characters(void **state)
 
 static void utf8_is_checked(void **state)
 {
-	static const char *const BAD[] = {"\x80", "\xc0\x80", "\xc1\xbf", "\xe0\x80\x80", "\xed\xa0\x80", "\xf0\x80\x80\x80",
-	                                  "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff", "abcdefgh\xc3", "\xe2\x82"};
+	static const char *const BAD[] = {"\x80",         "\xc0\x80",         "\xc1\xbf",         "\xe0\x80\x80",
+	                                  "\xed\xa0\x80", "\xf0\x80\x80\x80", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80",
+	                                  "\xff",         "abcdefgh\xc3",     "\xe2\x82"};
 	struct error e;
 
 	(void)state;
@@ -144,7 +147,13 @@ static void utf8_is_checked(void **state)
 static void hash_keys_are_128_bit_numbers(void **state)
 {
 	static const char *const GOOD[] = {"0", "7", KINESIS_HASH_KEY_MAX, "170141183460469231731687303715884105728"};
-	static const char *const BAD[] = {"", "00", "007", "-1", "1x", " 1", "340282366920938463463374607431768211456",
+	static const char *const BAD[] = {"",
+	                                  "00",
+	                                  "007",
+	                                  "-1",
+	                                  "1x",
+	                                  " 1",
+	                                  "340282366920938463463374607431768211456",
 	                                  "1000000000000000000000000000000000000000"};
 
 	(void)state;
