@@ -38,10 +38,10 @@ static void report(struct chain *c, enum fetch_verdict verdict)
 	/* IMDS is asked for want of anything better: that it is out of reach is not what the operator has to mend */
 	if (verdict == FETCH_FAILED)
 		(void)snprintf(c->reason, sizeof c->reason, "%s%.50s: %.140s",
-			       c->report_count > 1 && c->fetch.provider == &provider_imds
-				   ? "no provider has credentials (see kspool whoami); "
-				   : "",
-			       c->fetch.source, c->fetch.reason);
+		               c->report_count > 1 && c->fetch.provider == &provider_imds
+		                   ? "no provider has credentials (see kspool whoami); "
+		                   : "",
+		               c->fetch.source, c->fetch.reason);
 }
 
 static bool is_role_step(const struct chain *c) { return c->steps[c->current] == &provider_role; }
@@ -58,7 +58,7 @@ static enum fetch_verdict start_step(struct chain *c)
 	f->arg = c;
 	if (is_role_step(c)) {
 		f->role = (struct fetch_role){.arn = c->world->settings->role,
-					      .external_id = c->world->settings->role_external_id};
+		                              .external_id = c->world->settings->role_external_id};
 		f->base = &c->base;
 	}
 	return fetch_start(f, c->steps[c->current]);
@@ -105,7 +105,7 @@ static enum fetch_verdict walk(struct chain *c, enum fetch_verdict verdict)
 			c->current++;
 			if (c->current == c->step_count || is_role_step(c)) {
 				(void)snprintf(c->reason, sizeof c->reason,
-					       "no provider has credentials (see kspool whoami)");
+				               "no provider has credentials (see kspool whoami)");
 				return FETCH_ABSENT;
 			}
 		}

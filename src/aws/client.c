@@ -19,8 +19,6 @@
 enum {
 	FIELDS = 6,
 	AUTHORIZATION_MAX = 2048,
-	/* Below this the difference is the network's and the second's rounding; AWS takes five minutes. */
-	CLOCK_NOISE_MS = 20 * MS_PER_S,
 };
 
 /* One request from send to done. */
@@ -32,8 +30,8 @@ struct sending {
 	struct http_field fields[FIELDS];
 	char stamp[DATES_AMZ_BYTES];
 	struct buf authorization;
-	uint64_t generation;  /* of the credentials it was signed with */
-	bool is_under_way;    /* http has it */
+	uint64_t generation;     /* of the credentials it was signed with */
+	bool is_under_way;       /* http has it */
 	struct aws_answer early; /* what to end with when http never had it, or was told to drop it */
 };
 
@@ -49,7 +47,6 @@ struct aws_client {
 	unsigned place_revision; /* of the settings it was made from */
 	char place_region[64];
 	int64_t timeout_ms;
-	int64_t clock_offset_ms;
 	struct event *kick;
 	struct sending_list waiting; /* for credentials */
 	struct sending_list active;  /* http has them */
@@ -85,19 +82,6 @@ static void deliver(struct sending *s, const struct aws_answer *answer)
 	c->answering_generation = before;
 }
 
-static void learn(struct aws_client *c, int64_t server_ms)
-{
-	int64_t offset = server_ms - clock_wall_ms();
-	int64_t change = offset - c->clock_offset_ms;
-
-	if (change > -CLOCK_NOISE_MS && change < CLOCK_NOISE_MS)
-		return;
-	c->clock_offset_ms = offset > -CLOCK_NOISE_MS && offset < CLOCK_NOISE_MS ? 0 : offset;
-	c->world.clock_offset_ms = c->clock_offset_ms;
-}
-
-static void on_world_date(void *arg, int64_t server_ms) { learn(arg, server_ms); }
-
 /* Only the service's own answers teach the time: a proxy's or a captive portal's error page has no request id. */
 static bool is_from_service(const struct http_answer *a)
 {
@@ -127,7 +111,7 @@ static void on_answer(struct http_request *http, const struct http_answer *a)
 	TAILQ_REMOVE(&c->active, s, link);
 	s->is_under_way = false;
 	if (a->result == HTTP_ANSWERED && a->date_ms >= 0 && is_from_service(a))
-		learn(c, a->date_ms);
+		fetch_learn_clock(&c->world, a->date_ms);
 	deliver(s, &answer);
 }
 
@@ -149,7 +133,7 @@ static enum err sign(struct sending *s, const struct aws_keys *keys, struct erro
 {
 	struct aws_client *c = s->client;
 	const struct aws_request *r = s->request;
-	int64_t now = clock_wall_ms() + c->clock_offset_ms;
+	int64_t now = clock_wall_ms() + c->world.clock_offset_ms;
 	unsigned char hash[SIGV4_HASH_BYTES];
 	char hex[SIGV4_HEX_BYTES];
 	size_t n = 0;
@@ -280,14 +264,14 @@ void aws_client_cancel_all(struct aws_client *c)
 	}
 }
 
-void aws_client_credentials_stale(struct aws_client *c)
+void aws_client_credentials_stale(struct aws_client *c) { credentials_stale(c->credentials, c->answering_generation); }
+
+void aws_client_clock_learn(struct aws_client *c, int64_t server_wall_ms)
 {
-	credentials_stale(c->credentials, c->answering_generation);
+	fetch_learn_clock(&c->world, server_wall_ms);
 }
 
-void aws_client_clock_learn(struct aws_client *c, int64_t server_wall_ms) { learn(c, server_wall_ms); }
-
-int64_t aws_client_clock_offset_ms(const struct aws_client *c) { return c->clock_offset_ms; }
+int64_t aws_client_clock_offset_ms(const struct aws_client *c) { return c->world.clock_offset_ms; }
 
 void aws_client_drop_connections(struct aws_client *c) { http_drop_connections(c->world.http); }
 
@@ -301,8 +285,6 @@ static enum err open_parts(struct aws_client *c, const struct aws_client_options
 		r = sigv4_open(&c->signer, e);
 	if (r)
 		return r;
-	c->world.on_date = on_world_date;
-	c->world.on_date_arg = c;
 	c->kick = event_new(c->base, -1, 0, on_kick, c);
 	if (!c->kick)
 		return error_set(e, ERR_MEMORY, "cannot make an event");
@@ -310,7 +292,7 @@ static enum err open_parts(struct aws_client *c, const struct aws_client_options
 }
 
 enum err aws_client_open(struct event_base *base, const struct aws_client_options *options, struct aws_client **ret,
-			 struct error *e)
+                         struct error *e)
 {
 	struct aws_client *c = mem_zero(sizeof *c);
 	enum err r;
@@ -359,6 +341,7 @@ void aws_client_identity(const struct aws_client *c, struct aws_identity *ret)
 	}
 	memcpy(ret->region, s->region, sizeof ret->region);
 	memcpy(ret->region_source, s->region_source, sizeof ret->region_source);
+	memcpy(ret->warning, s->profiles.warning, sizeof ret->warning);
 	if (keys) {
 		(void)snprintf(ret->provider, sizeof ret->provider, "%s", credentials_source(c->credentials));
 		(void)snprintf(ret->access_key_id, sizeof ret->access_key_id, "%s", keys->id);

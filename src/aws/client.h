@@ -62,6 +62,9 @@ struct aws_client_options {
 	const char *spool_name; /* part of role session names; null: the stream's name */
 };
 
+/* What aws_client_open refuses about the fields (contradictions, addresses, ARNs), for lint: without loop or network.
+ */
+enum err aws_options_check(const struct aws_client_options *options, struct error *e) MUST_CHECK;
 enum err aws_client_open(struct event_base *base, const struct aws_client_options *options, struct aws_client **ret,
                          struct error *e) MUST_CHECK;
 /* New credentials settings (SIGHUP); requests under way keep theirs. */
@@ -85,7 +88,8 @@ struct aws_identity {
 	char provider[64];      /* "config", "environment", "shared file profile x", ... ; "" when none yet */
 	char access_key_id[160];
 	int64_t expires_ms; /* 0: never */
-	char reason[256];   /* why there are no credentials, "" when there are */
+	char reason[256];   /* why there are no credentials, or why the newest refresh failed; "" otherwise */
+	char warning[256];  /* a file with secrets that others may read; "" when none */
 };
 void aws_client_identity(const struct aws_client *c, struct aws_identity *ret);
 

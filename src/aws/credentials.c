@@ -34,7 +34,7 @@ struct credentials {
 
 	struct aws_keys keys;
 	bool has_keys;
-	bool refused;    /* the service said these keys are no good */
+	bool refused;     /* the service said these keys are no good */
 	bool old_at_once; /* they looked expired when they came: used until the service says so */
 	uint64_t generation;
 	int64_t refresh_at_ms;   /* wall, as the service sees it; 0: never */
@@ -154,8 +154,8 @@ static void refresh(struct credentials *c)
 		start_chain(c);
 }
 
-enum err credentials_open(struct fetch_world *world, void (*on_change)(void *arg), void *arg,
-			  struct credentials **ret, struct error *e)
+enum err credentials_open(struct fetch_world *world, void (*on_change)(void *arg), void *arg, struct credentials **ret,
+                          struct error *e)
 {
 	struct credentials *c = mem_zero(sizeof *c);
 

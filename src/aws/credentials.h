@@ -20,8 +20,8 @@ enum credentials_state {
 	CREDENTIALS_NONE,    /* credentials_reason says why; asked again at the next get */
 };
 
-enum err credentials_open(struct fetch_world *world, void (*on_change)(void *arg), void *arg,
-                          struct credentials **ret, struct error *e) MUST_CHECK;
+enum err credentials_open(struct fetch_world *world, void (*on_change)(void *arg), void *arg, struct credentials **ret,
+                          struct error *e) MUST_CHECK;
 /* *ret is valid until the loop runs again. Starts a refresh when one is due. */
 enum credentials_state credentials_get(struct credentials *c, const struct aws_keys **ret);
 /* They were refused by the service. generation: what credentials_generation said when they were used; 0: not known. */

@@ -14,7 +14,7 @@ struct stamp {
 enum { SECONDS_PER_DAY = 86400, DAYS_PER_ERA = 146097, DAYS_TO_1970 = 719468, LAST_YEAR = 9999 };
 
 static const char month_names[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
-					"Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+                                        "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 static const char day_names[7][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
 
 /* Proleptic Gregorian calendar with years that begin in March, so that the leap day is the last of its year. */
@@ -60,7 +60,7 @@ static bool to_ms(const struct stamp *s, int64_t *ret_ms)
 	    s->day > month_length(s->year, s->month) || s->hour > 23 || s->minute > 59 || s->second > 60)
 		return false;
 	seconds = days_from_civil(s->year, s->month, s->day) * SECONDS_PER_DAY + s->hour * 3600 +
-		  (s->minute - s->offset_minutes) * 60 + s->second;
+	          (s->minute - s->offset_minutes) * 60 + s->second;
 	*ret_ms = seconds * MS_PER_S + s->ms;
 	return true;
 }
@@ -203,7 +203,7 @@ char *dates_format_amz(int64_t ms, char *buffer)
 	struct stamp s = from_ms(ms);
 
 	(void)snprintf(buffer, DATES_AMZ_BYTES, "%04u%02u%02uT%02u%02u%02uZ", IN(s.year, 9999), IN(s.month, 12),
-		       IN(s.day, 31), IN(s.hour, 23), IN(s.minute, 59), IN(s.second, 60));
+	               IN(s.day, 31), IN(s.hour, 23), IN(s.minute, 59), IN(s.second, 60));
 	return buffer;
 }
 
@@ -212,6 +212,6 @@ char *dates_format_iso(int64_t ms, char *buffer)
 	struct stamp s = from_ms(ms);
 
 	(void)snprintf(buffer, DATES_ISO_BYTES, "%04u-%02u-%02uT%02u:%02u:%02uZ", IN(s.year, 9999), IN(s.month, 12),
-		       IN(s.day, 31), IN(s.hour, 23), IN(s.minute, 59), IN(s.second, 60));
+	               IN(s.day, 31), IN(s.hour, 23), IN(s.minute, 59), IN(s.second, 60));
 	return buffer;
 }

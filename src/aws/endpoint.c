@@ -174,15 +174,15 @@ enum err endpoint_parse_url(const char *url, struct endpoint *ret, struct error 
 }
 
 static enum err check_arn(const struct endpoint_wish *wish, const struct partition *p, struct stream_arn *arn,
-			  struct error *e)
+                          struct error *e)
 {
 	if (!endpoint_parse_arn(wish->stream, arn))
 		return error_set(e, ERR_CONFIG,
-				 "stream %s: not arn:{partition}:kinesis:{region}:{account}:stream/{name}",
-				 wish->stream);
+		                 "stream %s: not arn:{partition}:kinesis:{region}:{account}:stream/{name}",
+		                 wish->stream);
 	if (strcmp(arn->partition, p->name) != 0)
 		return error_set(e, ERR_CONFIG, "stream %s: its partition %s is not that of region %s (%s)",
-				 wish->stream, arn->partition, wish->region, p->name);
+		                 wish->stream, arn->partition, wish->region, p->name);
 	return ERR_OK;
 }
 
@@ -208,12 +208,12 @@ static enum err resolve_region(const struct endpoint_wish *wish, struct endpoint
 		fips = "";
 	if (is_arn && p->account_hosts && strcmp(wish->service, "kinesis") == 0) {
 		(void)snprintf(ret->host, sizeof ret->host, "%s.data-kinesis%s.%s.%s", arn.account, fips, wish->region,
-			       suffix);
+		               suffix);
 		(void)snprintf(ret->why, sizeof ret->why, "account host of the stream's ARN");
 	} else {
 		(void)snprintf(ret->host, sizeof ret->host, "%s%s.%s.%s", wish->service, fips, wish->region, suffix);
 		(void)snprintf(ret->why, sizeof ret->why, "host of the region%s%s", wish->fips ? ", FIPS" : "",
-			       wish->dual_stack ? ", dual-stack" : "");
+		               wish->dual_stack ? ", dual-stack" : "");
 	}
 	(void)snprintf(ret->path, sizeof ret->path, "/");
 	(void)snprintf(ret->url, sizeof ret->url, "https://%s/", ret->host);
@@ -226,7 +226,7 @@ enum err endpoint_resolve(const struct endpoint_wish *wish, struct endpoint *ret
 	if (wish->custom && *wish->custom) {
 		if (wish->fips || wish->dual_stack)
 			return error_set(e, ERR_CONFIG,
-					 "a custom endpoint together with FIPS or dual-stack is not possible");
+			                 "a custom endpoint together with FIPS or dual-stack is not possible");
 		return endpoint_parse_url(wish->custom, ret, e);
 	}
 	return resolve_region(wish, ret, e);

@@ -23,10 +23,10 @@ struct endpoint_wish {
 
 struct endpoint {
 	char url[300];
-	char host[256];     /* as the Host field: with the port when it is not the scheme's */
-	char path[128];     /* "/" unless the custom URL has one */
-	char why[64];       /* "region's host", "account host of the ARN", "custom" */
-	bool plain;         /* http, which means loopback */
+	char host[256]; /* as the Host field: with the port when it is not the scheme's */
+	char path[128]; /* "/" unless the custom URL has one */
+	char why[64];   /* "region's host", "account host of the ARN", "custom" */
+	bool plain;     /* http, which means loopback */
 	bool loopback;
 };
 

@@ -48,7 +48,7 @@ enum fetch_verdict fetch_absent(struct fetch *f, const char *format, ...)
 }
 
 enum fetch_verdict fetch_found(struct fetch *f, const char *id, const char *secret, const char *token,
-			       int64_t expires_ms)
+                               int64_t expires_ms)
 {
 	const char *fault = keys_fault(id, secret, token);
 
@@ -59,3 +59,15 @@ enum fetch_verdict fetch_found(struct fetch *f, const char *id, const char *secr
 }
 
 int64_t fetch_now_ms(const struct fetch *f) { return clock_wall_ms() + f->world->clock_offset_ms; }
+
+enum { CLOCK_NOISE_MS = 20 * MS_PER_S };
+
+void fetch_learn_clock(struct fetch_world *w, int64_t server_wall_ms)
+{
+	int64_t offset = server_wall_ms - clock_wall_ms();
+	int64_t change = offset - w->clock_offset_ms;
+
+	if (change > -CLOCK_NOISE_MS && change < CLOCK_NOISE_MS)
+		return;
+	w->clock_offset_ms = offset > -CLOCK_NOISE_MS && offset < CLOCK_NOISE_MS ? 0 : offset;
+}

@@ -43,11 +43,8 @@ struct fetch_world {
 	struct http *http;
 	struct sigv4 *signer; /* for STS */
 	struct settings *settings;
-	int64_t clock_offset_ms;
-	bool offline; /* no request, no command: FETCH_FAILED with FETCH_OFFLINE instead */
-	/* The service's Date, for learning the clock offset; may be null. */
-	void (*on_date)(void *arg, int64_t server_wall_ms);
-	void *on_date_arg;
+	int64_t clock_offset_ms; /* the service's clock minus ours; see fetch_learn_clock */
+	bool offline;            /* no request, no command: FETCH_FAILED with FETCH_OFFLINE instead */
 };
 
 /* A role to assume. Texts belong to whoever made it and outlive the fetch. */
@@ -62,9 +59,9 @@ struct fetch_role {
 struct fetch {
 	struct fetch_world *world;
 	const struct provider *provider;
-	const char *profile;           /* for providers that read one; null: settings->profile */
-	struct fetch_role role;        /* provider_role */
-	const struct aws_keys *base;   /* provider_role */
+	const char *profile;         /* for providers that read one; null: settings->profile */
+	struct fetch_role role;      /* provider_role */
+	const struct aws_keys *base; /* provider_role */
 	void (*done)(struct fetch *f, enum fetch_verdict verdict);
 	void *arg;
 
@@ -86,6 +83,12 @@ enum fetch_verdict fetch_found(struct fetch *f, const char *id, const char *secr
                                int64_t expires_ms);
 /* Wall time as the service sees it. */
 int64_t fetch_now_ms(const struct fetch *f);
+
+/*
+ * A time the service itself told (the Date of an answer with a request id). Differences below 20 s are the network's
+ * and the second's rounding, and count as none; AWS takes five minutes.
+ */
+void fetch_learn_clock(struct fetch_world *w, int64_t server_wall_ms);
 
 extern const struct provider provider_config;
 extern const struct provider provider_environment;

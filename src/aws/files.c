@@ -32,7 +32,7 @@ static enum err check(const char *path, const struct stat *st, size_t most, bool
 		return ERR_OK;
 	if (st->st_mode & S_IWOTH)
 		return error_set(e, ERR_ENVIRONMENT, "%s may be written by anybody (mode %04o): chmod 600 it", path,
-				 (unsigned)st->st_mode & 07777U);
+		                 (unsigned)st->st_mode & 07777U);
 	if (ret_lax)
 		*ret_lax = (st->st_mode & (S_IRGRP | S_IROTH)) != 0;
 	return ERR_OK;
@@ -49,7 +49,7 @@ enum err file_read_secret(const char *path, struct buf *out, bool *ret_lax, stru
 		*ret_lax = false;
 	if (fd < 0)
 		return error_set_errno(e, errno == ENOENT || errno == ENOTDIR ? ERR_NOINPUT : ERR_ENVIRONMENT,
-				       "cannot open %s", path);
+		                       "cannot open %s", path);
 	if (fstat(fd, &st))
 		return error_set_errno(e, ERR_ENVIRONMENT, "cannot look at %s", path);
 	r = check(path, &st, out->max, ret_lax, e);

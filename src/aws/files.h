@@ -13,7 +13,8 @@
 #include "base/buf.h"
 #include "base/error.h"
 
-/* out (initialised, with its maximum) is cleared first; wipe it after use. ret_lax (may be null): others may read it. */
+/* out (initialised, with its maximum) is cleared first; wipe it after use. ret_lax (may be null): others may read it.
+ */
 enum err file_read_secret(const char *path, struct buf *out, bool *ret_lax, struct error *e) MUST_CHECK;
 /* Wipes and frees. */
 void file_wipe(struct buf *b);

@@ -152,7 +152,7 @@ static void on_kick(evutil_socket_t fd, short events, void *arg)
 
 	(void)fd;
 	(void)events;
-	TAILQ_FOREACH(t, &h->active, link)
+	TAILQ_FOREACH (t, &h->active, link)
 		if (t->setup_failed) {
 			event_active(h->kick, 0, 0); /* one a turn: done may start or abort any other */
 			transfer_judge(t, CURLE_FAILED_INIT);
@@ -189,7 +189,7 @@ static enum err check_library(struct error *e)
 	v = curl_version_info(CURLVERSION_NOW);
 	if (!(v->features & CURL_VERSION_ASYNCHDNS) || !(v->features & CURL_VERSION_SSL))
 		return error_set(e, ERR_UNSUPPORTED, "libcurl %s has no asynchronous name look-up or no TLS",
-				 v->version);
+		                 v->version);
 	return ERR_OK;
 }
 

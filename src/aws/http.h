@@ -64,10 +64,10 @@ struct http_request {
 };
 
 struct http_options {
-	unsigned max_connections;    /* to one host */
-	int64_t connect_timeout_ms;  /* 0: 5 s */
-	int64_t user_timeout_ms;     /* unacknowledged bytes; 0: 15 s */
-	int64_t keepalive_idle_s;    /* 0: 15 s; negative: no keep-alive */
+	unsigned max_connections;   /* to one host */
+	int64_t connect_timeout_ms; /* 0: 5 s */
+	int64_t user_timeout_ms;    /* unacknowledged bytes; 0: 15 s */
+	int64_t keepalive_idle_s;   /* 0: 15 s; negative: no keep-alive */
 	int64_t keepalive_interval_s;
 	int64_t keepalive_count;
 	const char *ca_file;  /* PEM; null or "": the system's */

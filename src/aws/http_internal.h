@@ -23,13 +23,13 @@ struct transfer {
 	struct event *deadline; /* above curl's own: a name look-up may outlive that */
 	struct buf body;
 	struct http_answer answer;
-	size_t sent;             /* body bytes handed to the library */
+	size_t sent; /* body bytes handed to the library */
 	int64_t started_ns;
-	bool begun;              /* a connection was ready and the request began to go out */
-	bool framed;             /* Content-Length or chunked: the end of the body is announced */
-	bool headers_whole;      /* the empty line was seen */
-	bool refused_body;       /* the response outgrew its limit */
-	bool fresh;              /* was told to make its own connection */
+	bool begun;         /* a connection was ready and the request began to go out */
+	bool framed;        /* Content-Length or chunked: the end of the body is announced */
+	bool headers_whole; /* the empty line was seen */
+	bool refused_body;  /* the response outgrew its limit */
+	bool fresh;         /* was told to make its own connection */
 	bool setup_failed;
 	char error[CURL_ERROR_SIZE];
 };

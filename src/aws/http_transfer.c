@@ -148,16 +148,11 @@ static const struct {
 	const char *name;
 	void (*keep)(struct transfer *t, const char *value);
 } wanted_fields[] = {
-    {"content-length", on_content_length},
-    {"transfer-encoding", on_transfer_encoding},
-    {"content-type", on_content_type},
-    {"date", on_date},
-    {"x-amzn-requestid", on_request_id},
-    {"x-amz-request-id", on_request_id},
-    {"x-amzn-errortype", on_error_type},
-    {"x-amz-retry-after", on_retry_after_ms},
-    {"retry-after", on_retry_after},
-    {"x-aws-ec2-metadata-token-ttl-seconds", on_token_ttl},
+    {"content-length", on_content_length}, {"transfer-encoding", on_transfer_encoding},
+    {"content-type", on_content_type},     {"date", on_date},
+    {"x-amzn-requestid", on_request_id},   {"x-amz-request-id", on_request_id},
+    {"x-amzn-errortype", on_error_type},   {"x-amz-retry-after", on_retry_after_ms},
+    {"retry-after", on_retry_after},       {"x-aws-ec2-metadata-token-ttl-seconds", on_token_ttl},
 };
 
 static void forget_response(struct transfer *t)
@@ -220,7 +215,7 @@ static int on_socket_close(void *arg, curl_socket_t fd)
 	struct http *h = arg;
 	struct watch *w;
 
-	LIST_FOREACH(w, &h->watches, link)
+	LIST_FOREACH (w, &h->watches, link)
 		if (w->fd == fd)
 			(void)event_del(w->event);
 	return close(fd);
@@ -338,7 +333,7 @@ static bool set_fields(struct transfer *t, const struct http_request *r)
 
 		if (strpbrk(r->fields[i].value, "\r\n")) {
 			(void)snprintf(t->error, sizeof t->error, "the value of field %s holds a line break",
-				       r->fields[i].name);
+			               r->fields[i].name);
 			return false;
 		}
 		has_accept = has_accept || strcasecmp(r->fields[i].name, "accept") == 0;
@@ -379,9 +374,9 @@ static void set_times(struct transfer *t, const struct http_request *r)
 {
 	struct http *h = t->http;
 	int64_t body_ms = (int64_t)(r->body_bytes / BYTES_PER_MS);
-	int64_t connect_ms = r->connect_timeout_ms   ? r->connect_timeout_ms
-			     : h->options.connect_timeout_ms ? h->options.connect_timeout_ms
-							     : CONNECT_TIMEOUT_MS;
+	int64_t connect_ms = r->connect_timeout_ms           ? r->connect_timeout_ms
+	                     : h->options.connect_timeout_ms ? h->options.connect_timeout_ms
+	                                                     : CONNECT_TIMEOUT_MS;
 	int64_t since_drop_s = h->dropped_at_ms < 0 ? -1 : (clock_mono_ms() - h->dropped_at_ms) / MS_PER_S;
 
 	SET(CURLOPT_TIMEOUT_MS, (long)(r->timeout_ms + body_ms));

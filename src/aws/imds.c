@@ -67,9 +67,9 @@ static void on_token(struct imds *m, const struct http_answer *a)
 	if (a->status != 200 || a->body_bytes == 0 || a->body_bytes > TOKEN_MAX || strlen(a->body) != a->body_bytes ||
 	    strspn(a->body, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_-.") != a->body_bytes) {
 		(void)snprintf(m->reason, sizeof m->reason,
-			       a->status == 200 ? "answered the token request with something that is not a token"
-						: "refused a version 2 token with status %d (version 1 is never used)",
-			       a->status);
+		               a->status == 200 ? "answered the token request with something that is not a token"
+		                                : "refused a version 2 token with status %d (version 1 is never used)",
+		               a->status);
 		end(m, NULL);
 		return;
 	}
@@ -119,8 +119,8 @@ static void send(struct imds *m)
 {
 	m->tries++;
 	(void)snprintf(m->url, sizeof m->url, "%s%s", m->base, m->token ? m->path : TOKEN_PATH);
-	m->field = m->token ? (struct http_field){TOKEN_FIELD, m->token}
-			    : (struct http_field){TOKEN_LIFE_FIELD, TOKEN_LIFE_S};
+	m->field =
+	    m->token ? (struct http_field){TOKEN_FIELD, m->token} : (struct http_field){TOKEN_LIFE_FIELD, TOKEN_LIFE_S};
 	m->request = (struct http_request){
 	    .method = m->token ? "GET" : "PUT",
 	    .url = m->url,

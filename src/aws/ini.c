@@ -47,7 +47,7 @@ static char *lower_copy(const char *text, size_t length)
 }
 
 static enum err add(struct parser *p, const char *key, const char *below, const char *value, size_t length,
-		    struct error *e)
+                    struct error *e)
 {
 	struct ini *ini = p->ini;
 	struct ini_entry *entry;

@@ -70,7 +70,7 @@ bool profiles_exists(const struct profiles *p, const char *profile)
 {
 	char *section = mem_format("profile %s", profile);
 	bool found = ini_has_section(&p->config, section) || ini_has_section(&p->credentials, profile) ||
-		     (strcmp(profile, "default") == 0 && ini_has_section(&p->config, "default"));
+	             (strcmp(profile, "default") == 0 && ini_has_section(&p->config, "default"));
 
 	free(section);
 	return found;

@@ -19,7 +19,7 @@ static enum fetch_verdict start(struct fetch *f)
 		return fetch_absent(f, "AWS_ACCESS_KEY_ID is not set");
 	if (!id || !secret)
 		return fetch_fail(f, "%s is set but %s is not", id ? "AWS_ACCESS_KEY_ID" : "AWS_SECRET_ACCESS_KEY",
-				  id ? "AWS_SECRET_ACCESS_KEY" : "AWS_ACCESS_KEY_ID");
+		                  id ? "AWS_SECRET_ACCESS_KEY" : "AWS_ACCESS_KEY_ID");
 	return fetch_found(f, id, secret, first_of("AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN"), 0);
 }
 

@@ -34,8 +34,9 @@ static void on_role(struct fetch *f, const struct http_answer *a)
 	size_t n = strcspn(a->body, "\r\n");
 	char *path;
 
-	if (n == 0 || n > 128 || strspn(a->body, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-						 "0123456789+=,.@_-") != n) {
+	if (n == 0 || n > 128 ||
+	    strspn(a->body, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	                    "0123456789+=,.@_-") != n) {
 		f->done(f, fetch_fail(f, "the instance's role has no usable name"));
 		return;
 	}

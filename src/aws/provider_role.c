@@ -45,7 +45,7 @@ static enum fetch_verdict read_token(struct fetch *f, struct asking *s)
 	for (size_t i = 0; i < s->token.len; i++)
 		if (s->token.data[i] <= ' ' || s->token.data[i] > '~')
 			return fetch_fail(f, "the web identity token file %.200s does not hold a token",
-					  f->role.token_file);
+			                  f->role.token_file);
 	s->call.token = s->token.data;
 	return FETCH_PENDING;
 }

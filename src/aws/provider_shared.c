@@ -49,8 +49,8 @@ static struct fetch_role role_of(const struct fetch *f, const char *profile)
 {
 	const char *duration = get(f, profile, "duration_seconds");
 	struct fetch_role r = {.arn = get(f, profile, "role_arn"),
-			       .external_id = get(f, profile, "external_id"),
-			       .session_name = get(f, profile, "role_session_name")};
+	                       .external_id = get(f, profile, "external_id"),
+	                       .session_name = get(f, profile, "role_session_name")};
 
 	if (duration && (!num_parse_i64(duration, &r.duration_s) || r.duration_s < 0))
 		r.duration_s = 0;
@@ -63,8 +63,8 @@ static enum fetch_verdict plan_source(struct fetch *f, struct plan *p, const cha
 		const char *name;
 		const struct provider *provider;
 	} rows[] = {{"Environment", &provider_environment},
-		    {"Ec2InstanceMetadata", &provider_imds},
-		    {"EcsContainer", &provider_container}};
+	            {"Ec2InstanceMetadata", &provider_imds},
+	            {"EcsContainer", &provider_container}};
 
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
 		if (strcasecmp(source, rows[i].name) == 0) {
@@ -72,8 +72,9 @@ static enum fetch_verdict plan_source(struct fetch *f, struct plan *p, const cha
 			p->leaf_profile = profile;
 			return FETCH_FOUND;
 		}
-	return fetch_fail(f, "profile %s: credential_source %.60s is not Environment, Ec2InstanceMetadata or EcsContainer",
-			  profile, source);
+	return fetch_fail(f,
+	                  "profile %s: credential_source %.60s is not Environment, Ec2InstanceMetadata or EcsContainer",
+	                  profile, source);
 }
 
 /* A profile without a role of its own, or whose role is assumed with its own keys. */
@@ -83,7 +84,7 @@ static enum fetch_verdict plan_leaf(struct fetch *f, struct plan *p, const char 
 	if (has_static(f, profile))
 		p->leaf = NULL;
 	else if (get(f, profile, "sso_session") || get(f, profile, "sso_start_url") ||
-		 get(f, profile, "sso_account_id"))
+	         get(f, profile, "sso_account_id"))
 		p->leaf = &provider_sso;
 	else if (get(f, profile, "credential_process"))
 		p->leaf = &provider_process;
@@ -128,8 +129,8 @@ static enum fetch_verdict plan_role(struct fetch *f, struct plan *p, const char 
 		return plan_source(f, p, profile, named);
 	if (!source || strcmp(source, profile) == 0)
 		return has_static(f, profile)
-			   ? plan_leaf(f, p, profile)
-			   : fetch_fail(f, "profile %s has role_arn but nothing to assume it from", profile);
+		           ? plan_leaf(f, p, profile)
+		           : fetch_fail(f, "profile %s has role_arn but nothing to assume it from", profile);
 	if (was_visited(p, source))
 		return fetch_fail(f, "profiles %s and %s are each other's source_profile", profile, source);
 	*next = source;
@@ -147,7 +148,7 @@ static enum fetch_verdict make_plan(struct fetch *f, struct plan *p, const char 
 		if (!profiles_exists(&s->profiles, profile)) {
 			if (p->visited_count > 0 || s->profile_named)
 				return fetch_fail(f, "profile %s is in neither %.80s nor %.80s", profile,
-						  s->profiles.config_path, s->profiles.credentials_path);
+				                  s->profiles.config_path, s->profiles.credentials_path);
 			return fetch_absent(f, "there is no profile %s", profile);
 		}
 		p->visited[p->visited_count++] = profile;
@@ -166,7 +167,8 @@ static enum fetch_verdict static_keys(struct fetch *f, const char *profile)
 
 	if (!id || !secret)
 		return fetch_fail(f, "profile %s has aws_%s but not aws_%s", profile,
-				  id ? "access_key_id" : "secret_access_key", id ? "secret_access_key" : "access_key_id");
+		                  id ? "access_key_id" : "secret_access_key",
+		                  id ? "secret_access_key" : "access_key_id");
 	return fetch_found(f, id, secret, get(f, profile, "aws_session_token"), 0);
 }
 
@@ -224,9 +226,9 @@ static void name_source(struct fetch *f, const struct plan *p)
 		(void)snprintf(f->source, sizeof f->source, "profile %.40s (role)", name);
 	else
 		(void)snprintf(f->source, sizeof f->source, "profile %.40s%s", name,
-			       p->leaf == &provider_sso       ? " (SSO)"
-			       : p->leaf == &provider_process ? " (process)"
-							      : "");
+		               p->leaf == &provider_sso       ? " (SSO)"
+		               : p->leaf == &provider_process ? " (process)"
+		                                              : "");
 }
 
 static enum fetch_verdict start(struct fetch *f)

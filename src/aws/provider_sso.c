@@ -1,7 +1,7 @@
 /*
  * IAM Identity Center, from the token that `aws sso login` left in ~/.aws/sso/cache: session profiles (sso_session) and
- * legacy ones (sso_start_url in the profile). The daemon cannot log in; it says when somebody must. Source: AWS SDKs and
- * Tools Reference Guide, "IAM Identity Center credential provider".
+ * legacy ones (sso_start_url in the profile). The daemon cannot log in; it says when somebody must. Source: AWS SDKs
+ * and Tools Reference Guide, "IAM Identity Center credential provider".
  */
 #include "aws/fetch.h"
 
@@ -58,7 +58,7 @@ static void on_answer(struct http_request *request, const struct http_answer *a)
 	}
 	if (a->status != 200) {
 		f->done(f, fetch_fail(f, "SSO answered with status %d%s%s", a->status, a->error_type[0] ? " " : "",
-				      a->error_type));
+		                      a->error_type));
 		return;
 	}
 	text = mem_string_n(a->body, a->body_bytes);
@@ -129,7 +129,7 @@ static enum fetch_verdict read_token(struct fetch *f, struct asking *s, const ch
 }
 
 static enum fetch_verdict make_url(struct fetch *f, struct asking *s, const char *region, const char *account,
-				   const char *role)
+                                   const char *role)
 {
 	struct endpoint place;
 	struct buf url;
@@ -139,7 +139,7 @@ static enum fetch_verdict make_url(struct fetch *f, struct asking *s, const char
 		return fetch_fail(f, "%.255s", e.text);
 	buf_init(&url, 4096);
 	(void)buf_addf(&url, "%s%sfederation/credentials?role_name=", place.url,
-		       place.url[strlen(place.url) - 1] == '/' ? "" : "/");
+	               place.url[strlen(place.url) - 1] == '/' ? "" : "/");
 	canonical_encode(&url, role, strlen(role), false);
 	(void)buf_add_text(&url, "&account_id=");
 	canonical_encode(&url, account, strlen(account), false);
@@ -167,10 +167,10 @@ static enum fetch_verdict start(struct fetch *f)
 	}
 	if (!url || !region || !account || !role)
 		return fetch_fail(f, "%s is missing",
-				  !url       ? "sso_start_url"
-				  : !region  ? "sso_region"
-				  : !account ? "sso_account_id"
-					     : "sso_role_name");
+		                  !url       ? "sso_start_url"
+		                  : !region  ? "sso_region"
+		                  : !account ? "sso_account_id"
+		                             : "sso_role_name");
 	verdict = read_token(f, s, session ? session : url);
 	if (verdict == FETCH_PENDING && f->world->offline)
 		return fetch_fail(f, FETCH_OFFLINE);

@@ -33,8 +33,8 @@ static enum fetch_verdict start(struct fetch *f)
 	child->world = f->world;
 	child->done = on_role;
 	child->arg = f;
-	child->role = (struct fetch_role){
-	    .arn = role, .session_name = settings_env("AWS_ROLE_SESSION_NAME"), .token_file = file};
+	child->role =
+	    (struct fetch_role){.arn = role, .session_name = settings_env("AWS_ROLE_SESSION_NAME"), .token_file = file};
 	verdict = fetch_start(child, &provider_role);
 	return verdict == FETCH_PENDING ? verdict : fetch_fail(f, "%s", child->reason);
 }

@@ -21,7 +21,7 @@ static void on_region(struct imds *m, const struct http_answer *a)
 	if (a)
 		(void)snprintf(m->reason, sizeof m->reason, "did not name a region (status %d)", a->status);
 	(void)snprintf(q->reason, sizeof q->reason,
-		       "no region: set output.aws_kinesis.region or AWS_REGION (asked IMDS: %.150s)", m->reason);
+	               "no region: set output.aws_kinesis.region or AWS_REGION (asked IMDS: %.150s)", m->reason);
 	q->done(q, NULL);
 }
 
@@ -31,7 +31,7 @@ bool region_ask(struct region_question *q)
 
 	if (q->world->offline) {
 		(void)snprintf(q->reason, sizeof q->reason,
-			       "no region: set output.aws_kinesis.region or AWS_REGION (IMDS was not to be asked)");
+		               "no region: set output.aws_kinesis.region or AWS_REGION (IMDS was not to be asked)");
 		return false;
 	}
 	m = mem_zero(sizeof *m);
@@ -44,7 +44,7 @@ bool region_ask(struct region_question *q)
 		return true;
 	}
 	(void)snprintf(q->reason, sizeof q->reason,
-		       "no region: set output.aws_kinesis.region or AWS_REGION (asked IMDS: %.150s)", m->reason);
+	               "no region: set output.aws_kinesis.region or AWS_REGION (asked IMDS: %.150s)", m->reason);
 	region_stop(q);
 	return false;
 }

@@ -173,7 +173,7 @@ const char *reply_sts_keys(char *text, size_t length, struct aws_keys *keys)
 
 	if (fault)
 		fault = sts_keys_below(text, length,
-				       "AssumeRoleWithWebIdentityResponse/AssumeRoleWithWebIdentityResult", keys);
+		                       "AssumeRoleWithWebIdentityResponse/AssumeRoleWithWebIdentityResult", keys);
 	OPENSSL_cleanse(text, length);
 	return fault;
 }
@@ -208,8 +208,8 @@ const char *reply_sts_identity(char *text, size_t length, struct sts_identity *r
 		char *out;
 		size_t size;
 	} rows[] = {{"Arn", ret->arn, sizeof ret->arn},
-		    {"Account", ret->account, sizeof ret->account},
-		    {"UserId", ret->user_id, sizeof ret->user_id}};
+	            {"Account", ret->account, sizeof ret->account},
+	            {"UserId", ret->user_id, sizeof ret->user_id}};
 
 	memset(ret, 0, sizeof *ret);
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {

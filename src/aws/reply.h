@@ -43,7 +43,6 @@ struct sts_identity {
 
 const char *reply_sts_identity(char *text, size_t length, struct sts_identity *ret);
 /* <ErrorResponse>: Code and Message, printable, cut. False when it is not one. */
-bool reply_sts_error(const char *text, size_t length, char *code, size_t code_size, char *message,
-                     size_t message_size);
+bool reply_sts_error(const char *text, size_t length, char *code, size_t code_size, char *message, size_t message_size);
 
 #endif

@@ -44,12 +44,12 @@ static enum err check_credentials(const struct settings *s, struct error *e)
 		return error_set(e, ERR_CONFIG, "credentials.id is set but credentials.secret is not");
 	if (!s->id && (s->secret || s->token))
 		return error_set(e, ERR_CONFIG, "credentials.%s is set but credentials.id is not",
-				 s->secret ? "secret" : "token");
+		                 s->secret ? "secret" : "token");
 	if (s->id && s->field_profile)
 		return error_set(e, ERR_CONFIG, "credentials.id and credentials.profile contradict each other");
 	if (s->from_ec2_role && (s->id || s->field_profile))
 		return error_set(e, ERR_CONFIG, "credentials.from_ec2_role and credentials.%s contradict each other",
-				 s->id ? "id" : "profile");
+		                 s->id ? "id" : "profile");
 	if (s->role_external_id && !s->role)
 		return error_set(e, ERR_CONFIG, "credentials.role_external_id is set but credentials.role is not");
 	if (s->role && !role_arn_valid(s->role))
@@ -66,7 +66,7 @@ static enum err check_places(const struct settings *s, struct error *e)
 		return error_set(e, ERR_CONFIG, "region \"%s\" is not valid", s->field_region);
 	if (s->stream && strncmp(s->stream, "arn:", 4) == 0 && !endpoint_parse_arn(s->stream, &arn))
 		return error_set(e, ERR_CONFIG,
-				 "stream %s: not arn:{partition}:kinesis:{region}:{account}:stream/{name}", s->stream);
+		                 "stream %s: not arn:{partition}:kinesis:{region}:{account}:stream/{name}", s->stream);
 	if (s->field_endpoint)
 		return endpoint_parse_url(s->field_endpoint, &place, e);
 	return ERR_OK;
@@ -102,6 +102,18 @@ enum err settings_open(const struct aws_client_options *options, struct settings
 	settings_read(s);
 	*ret = s;
 	return ERR_OK;
+}
+
+enum err aws_options_check(const struct aws_client_options *options, struct error *e)
+{
+	struct settings *s;
+	struct endpoint place;
+	enum err r = settings_open(options, &s, e);
+
+	if (r == ERR_OK && s->region[0])
+		r = settings_endpoint(s, &place, e);
+	settings_close(s);
+	return r;
 }
 
 static void forget(struct settings *s)
@@ -190,14 +202,15 @@ static void variable_of(const char *service, char *out, size_t size)
 }
 
 /* Where a custom URL for a service stands beside the fields; null when nowhere. */
-static const char *configured_url(const struct settings *s, const char *variable, const char *profile_key,
-				  char *source, size_t size)
+static const char *configured_url(const struct settings *s, const char *variable, const char *profile_key, char *source,
+                                  size_t size)
 {
 	const char *ignore = profiles_get(&s->profiles, s->profile, "ignore_configured_endpoint_urls");
 	const char *url;
 
-	if (settings_env("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") ? settings_env_true("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
-								: ignore && strcasecmp(ignore, "true") == 0)
+	if (settings_env("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
+	        ? settings_env_true("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
+	        : ignore && strcasecmp(ignore, "true") == 0)
 		return NULL;
 	if (settings_env(variable)) {
 		(void)snprintf(source, size, "%s", variable);
@@ -264,12 +277,13 @@ enum err settings_endpoint(const struct settings *s, struct endpoint *ret, struc
 	};
 
 	if (!s->region[0])
-		return error_set(e, ERR_CONFIG, "no region: set output.aws_kinesis.region, AWS_REGION or the profile's");
+		return error_set(e, ERR_CONFIG,
+		                 "no region: set output.aws_kinesis.region, AWS_REGION or the profile's");
 	return endpoint_resolve(&wish, ret, e);
 }
 
 enum err settings_endpoint_of(const struct settings *s, const char *service, const char *region, const char *variable,
-			      const char *profile_key, struct endpoint *ret, struct error *e)
+                              const char *profile_key, struct endpoint *ret, struct error *e)
 {
 	char source[64];
 	const char *custom = configured_url(s, variable, profile_key, source, sizeof source);

@@ -21,8 +21,8 @@ struct sigv4 {
 	EVP_MD *sha256;
 	EVP_MD_CTX *hash;
 	EVP_MAC *hmac;
-	EVP_MAC_CTX *keyed;                          /* holds the signing key of `cached` */
-	unsigned char cached[SIGV4_HASH_BYTES];      /* hash over day, region, service, key id and secret */
+	EVP_MAC_CTX *keyed;                     /* holds the signing key of `cached` */
+	unsigned char cached[SIGV4_HASH_BYTES]; /* hash over day, region, service, key id and secret */
 	bool has_cached;
 	struct buf canonical;
 	struct buf names;
@@ -86,7 +86,7 @@ static void mac_key(struct sigv4 *s, const void *key, size_t bytes)
 {
 	char digest[] = "SHA256";
 	OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
-			       OSSL_PARAM_construct_end()};
+	                       OSSL_PARAM_construct_end()};
 
 	must(EVP_MAC_init(s->keyed, key, bytes, params) == 1);
 }
@@ -138,7 +138,7 @@ static void derive_key(struct sigv4 *s, const struct sigv4_scope *scope, const c
 }
 
 enum err sigv4_sign(struct sigv4 *s, const struct sigv4_scope *scope, const struct canonical_request *request,
-		    int64_t wall_ms, struct buf *authorization, struct error *e)
+                    int64_t wall_ms, struct buf *authorization, struct error *e)
 {
 	char stamp[DATES_AMZ_BYTES], day[DAY_CHARS + 1], hex[SIGV4_HEX_BYTES];
 	unsigned char hash[SIGV4_HASH_BYTES];
@@ -153,7 +153,7 @@ enum err sigv4_sign(struct sigv4 *s, const struct sigv4_scope *scope, const stru
 	sigv4_hex(hash, hex);
 	buf_clear(&s->to_sign);
 	if (buf_addf(&s->to_sign, ALGORITHM "\n%s\n%s/%s/%s/aws4_request\n%s", stamp, day, scope->region,
-		     scope->service, hex))
+	             scope->service, hex))
 		return error_set(e, ERR_TOOBIG, "region or service name is too long to sign with");
 	derive_key(s, scope, day);
 	must(EVP_MAC_init(s->keyed, NULL, 0, NULL) == 1);
@@ -161,9 +161,8 @@ enum err sigv4_sign(struct sigv4 *s, const struct sigv4_scope *scope, const stru
 	sigv4_hex(hash, hex);
 	buf_clear(authorization);
 	if (buf_addf(authorization, ALGORITHM " Credential=%s/%s/%s/%s/aws4_request, SignedHeaders=%s, Signature=%s",
-		     scope->access_key_id, day, scope->region, scope->service, s->names.data, hex))
-		return error_set(e, ERR_TOOBIG, "the Authorization field is larger than %zu bytes",
-				 authorization->max);
+	             scope->access_key_id, day, scope->region, scope->service, s->names.data, hex))
+		return error_set(e, ERR_TOOBIG, "the Authorization field is larger than %zu bytes", authorization->max);
 	return ERR_OK;
 }
 

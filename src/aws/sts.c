@@ -135,10 +135,10 @@ static void refused(struct sts_call *c, const struct http_answer *a)
 
 	if (reply_sts_error(a->body, a->body_bytes, code, sizeof code, message, sizeof message))
 		(void)snprintf(c->reason, sizeof c->reason, "STS %s refused: %s: %.140s", action_names[c->action], code,
-			       message);
+		               message);
 	else
 		(void)snprintf(c->reason, sizeof c->reason, "STS %s answered with status %d", action_names[c->action],
-			       a->status);
+		               a->status);
 }
 
 /* True when the refusal came with a Date that moved our clock: worth one more try, signed with the right time. */
@@ -146,9 +146,9 @@ static bool learned_clock(struct sts_call *c, const struct http_answer *a)
 {
 	int64_t before = c->world->clock_offset_ms;
 
-	if (a->date_ms < 0 || !a->request_id[0] || !c->world->on_date)
+	if (a->date_ms < 0 || !a->request_id[0])
 		return false;
-	c->world->on_date(c->world->on_date_arg, a->date_ms);
+	fetch_learn_clock(c->world, a->date_ms);
 	if (c->clock_retried || a->status == 200 || c->world->clock_offset_ms == before)
 		return false;
 	c->clock_retried = true;
@@ -158,9 +158,8 @@ static bool learned_clock(struct sts_call *c, const struct http_answer *a)
 static void accepted(struct sts_call *c, const struct http_answer *a)
 {
 	char *text = mem_string_n(a->body, a->body_bytes);
-	const char *fault = c->action == STS_GET_CALLER_IDENTITY
-				? reply_sts_identity(text, a->body_bytes, &c->identity)
-				: reply_sts_keys(text, a->body_bytes, &c->keys);
+	const char *fault = c->action == STS_GET_CALLER_IDENTITY ? reply_sts_identity(text, a->body_bytes, &c->identity)
+	                                                         : reply_sts_keys(text, a->body_bytes, &c->keys);
 
 	free(text);
 	if (fault)
@@ -181,7 +180,7 @@ static void on_answer(struct http_request *request, const struct http_answer *a)
 		refused(c, a);
 	else
 		(void)snprintf(c->reason, sizeof c->reason, "STS at %.80s is out of reach: %.130s", c->place.host,
-			       a->reason);
+		               a->reason);
 	again = again || ((a->result != HTTP_ANSWERED || a->status >= 500 || a->status == 429) && c->tries < TRIES);
 	if (!again || !send(c))
 		c->done(c, c->reason);

@@ -19,9 +19,9 @@ enum sts_action { STS_ASSUME_ROLE, STS_ASSUME_ROLE_WITH_WEB_IDENTITY, STS_GET_CA
 struct sts_call {
 	struct fetch_world *world;
 	enum sts_action action;
-	struct fetch_role role;          /* of the first two */
-	const char *token;               /* of web identity */
-	const struct aws_keys *signer;   /* of the other two; must live until done */
+	struct fetch_role role;        /* of the first two */
+	const char *token;             /* of web identity */
+	const struct aws_keys *signer; /* of the other two; must live until done */
 	/* reason is null when keys or identity are set. */
 	void (*done)(struct sts_call *c, const char *reason);
 	void *arg;

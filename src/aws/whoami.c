@@ -58,12 +58,6 @@ static void on_sts(struct sts_call *c, const char *reason)
 	end(r);
 }
 
-static void on_date(void *arg, int64_t server_ms)
-{
-	(void)arg;
-	(void)server_ms;
-}
-
 static void find_region(struct run *r)
 {
 	r->region = (struct region_question){.world = &r->world, .done = on_region, .arg = r};
@@ -139,6 +133,7 @@ static void tell_places(const struct run *r)
 	(void)snprintf(w->profile, sizeof w->profile, "%s", s->profile);
 	memcpy(w->profile_source, s->profile_source, sizeof w->profile_source);
 	memcpy(w->warning, s->profiles.warning, sizeof w->warning);
+	memcpy(w->identity.warning, s->profiles.warning, sizeof w->identity.warning);
 	if (settings_endpoint(s, &place, &e)) {
 		(void)snprintf(w->host_source, sizeof w->host_source, "%.159s", e.text);
 		return;
@@ -165,7 +160,7 @@ static void tell_keys(const struct run *r)
 }
 
 enum err aws_whoami(struct event_base *base, const struct aws_client_options *options,
-		    const struct aws_whoami_wish *wish, struct aws_whoami *ret, struct error *e)
+                    const struct aws_whoami_wish *wish, struct aws_whoami *ret, struct error *e)
 {
 	struct run r = {.ret = ret};
 	enum err result;
@@ -175,7 +170,6 @@ enum err aws_whoami(struct event_base *base, const struct aws_client_options *op
 	if (result)
 		return result;
 	r.world.offline = !wish->ask_providers;
-	r.world.on_date = on_date;
 	if (!r.world.settings->region[0])
 		find_region(&r);
 	run_chain(&r);

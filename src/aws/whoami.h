@@ -19,7 +19,8 @@ struct event_base;
 enum { AWS_WHOAMI_PROVIDERS_MAX = 8 };
 
 struct aws_whoami_wish {
-	bool ask_providers; /* false: no network and no command (`lint --explain`): the first that would need one "would" */
+	bool ask_providers; /* false: no network and no command (`lint --explain`): the first that would need one
+	                       "would" */
 	bool ask_sts;       /* also ask STS for whom the keys are; needs ask_providers */
 };
 
@@ -32,10 +33,10 @@ struct aws_whoami_provider {
 struct aws_whoami {
 	bool found;
 	struct aws_identity identity;
-	char host_source[160];   /* "host of the region", "account host of the stream's ARN", "custom (field)" */
+	char host_source[160]; /* "host of the region", "account host of the stream's ARN", "custom (field)" */
 	char profile[128];
 	char profile_source[32]; /* "field", "AWS_PROFILE", "default" */
-	char warning[256];       /* of file modes; "" when none */
+	char warning[256];       /* as identity.warning */
 	size_t provider_count;
 	struct aws_whoami_provider providers[AWS_WHOAMI_PROVIDERS_MAX];
 	char arn[256]; /* "" when STS was not asked or did not say */

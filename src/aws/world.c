@@ -24,7 +24,7 @@ static const char *ca_file(const struct settings *s, const struct options_kspool
 }
 
 static enum err open_http(struct event_base *base, const struct aws_client_options *options, struct fetch_world *w,
-			  struct error *e)
+                          struct error *e)
 {
 	const struct options_tcp *tcp = &options->output->tcp;
 	const char *proxy = options->kspool->proxy;
@@ -45,7 +45,7 @@ static enum err open_http(struct event_base *base, const struct aws_client_optio
 }
 
 enum err world_open(struct event_base *base, const struct aws_client_options *options, struct fetch_world *w,
-		    struct error *e)
+                    struct error *e)
 {
 	enum err r;
 

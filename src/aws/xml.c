@@ -164,9 +164,9 @@ static bool numeric_entity(const char *text, size_t length, uint32_t *ret)
 	for (size_t i = hex ? 1 : 0; i < length; i++) {
 		char c = text[i];
 		uint32_t digit = c >= '0' && c <= '9'          ? (uint32_t)(c - '0')
-				 : hex && c >= 'a' && c <= 'f' ? (uint32_t)(c - 'a' + 10)
-				 : hex && c >= 'A' && c <= 'F' ? (uint32_t)(c - 'A' + 10)
-							       : 99;
+		                 : hex && c >= 'a' && c <= 'f' ? (uint32_t)(c - 'a' + 10)
+		                 : hex && c >= 'A' && c <= 'F' ? (uint32_t)(c - 'A' + 10)
+		                                               : 99;
 
 		if (digit == 99 || value > 0x10FFFF)
 			return false;

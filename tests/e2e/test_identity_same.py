@@ -127,7 +127,7 @@ CASES = {
     "sso legacy": ({"AWS_PROFILE": "dev"}, SSO_LEGACY, "", {"sso": ["https://corp.awsapps.com/start"]}),
     "sso not logged in": ({"AWS_PROFILE": "dev"}, SSO_LEGACY, "", {}),
     "sso expired": ({"AWS_PROFILE": "dev"}, SSO_LEGACY, "",
-                    {"sso": ["https://corp.awsapps.com/start", "sso-access-token", "2020-01-01T00:00:00Z"]}),
+                    {"sso": ["https://corp.awsapps.com/start", "yesterdays-token", "2020-01-01T00:00:00Z"]}),
     "sso token refused": ({"AWS_PROFILE": "dev"}, SSO_LEGACY, "", {"sso": ["https://corp.awsapps.com/start", "other"]}),
     "sso half configured": ({"AWS_PROFILE": "dev"}, SSO_LEGACY.replace("sso_role_name", "x"), "", {}),
     "container full uri": ({}, "", "", {"container": None}),

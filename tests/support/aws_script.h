@@ -145,7 +145,7 @@ static inline struct script *script_start(const struct script_step *steps, size_
 	s->steps = steps;
 	s->step_count = count;
 	s->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (bind(s->listener, (struct sockaddr *)&a, sizeof a) || listen(s->listener, 16) ||
+	if (bind(s->listener, (struct sockaddr *)&a, sizeof a) || listen(s->listener, 128) ||
 	    getsockname(s->listener, (struct sockaddr *)&a, &length))
 		abort();
 	s->port = ntohs(a.sin_port);

@@ -65,12 +65,12 @@ static void answer(struct sigv4 *s, struct request *r)
 {
 	struct sigv4_scope scope = {r->region, r->service, r->id, r->secret};
 	struct canonical_request c = {.method = r->method,
-				      .path = r->path,
-				      .query = r->query,
-				      .fields = r->fields,
-				      .field_count = r->count,
-				      .payload_hash = r->payload,
-				      .keep_path = r->keep};
+	                              .path = r->path,
+	                              .query = r->query,
+	                              .fields = r->fields,
+	                              .field_count = r->count,
+	                              .payload_hash = r->payload,
+	                              .keep_path = r->keep};
 	struct error e = {.text = "the time is not one"};
 	struct buf out;
 	int64_t ms;

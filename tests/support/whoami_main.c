@@ -30,12 +30,17 @@ static void take_argument(struct asked *a, char *argument)
 	const struct {
 		const char *name;
 		char **to;
-	} rows[] = {{"region", &a->output.region},  {"endpoint", &a->output.endpoint},
-		    {"stream", &a->output.stream},  {"profile", &c->profile},
-		    {"id", &c->id},                 {"secret", &c->secret},
-		    {"token", &c->token},           {"role", &c->role},
-		    {"proxy", &a->kspool.proxy},    {"ca_file", &a->kspool.ca_file},
-		    {"role_external_id", &c->role_external_id}};
+	} rows[] = {{"region", &a->output.region},
+	            {"endpoint", &a->output.endpoint},
+	            {"stream", &a->output.stream},
+	            {"profile", &c->profile},
+	            {"id", &c->id},
+	            {"secret", &c->secret},
+	            {"token", &c->token},
+	            {"role", &c->role},
+	            {"proxy", &a->kspool.proxy},
+	            {"ca_file", &a->kspool.ca_file},
+	            {"role_external_id", &c->role_external_id}};
 	char *value = strchr(argument, '=');
 
 	if (strcmp(argument, "sts") == 0)
@@ -70,7 +75,7 @@ static void pair(const char *name, const char *value, const char *end)
 static void print(const struct aws_whoami *w)
 {
 	(void)printf("{\"found\": %s, \"expires_ms\": %" PRId64 ", ", w->found ? "true" : "false",
-		     w->identity.expires_ms);
+	             w->identity.expires_ms);
 	pair("provider", w->identity.provider, ", ");
 	pair("access_key_id", w->identity.access_key_id, ", ");
 	pair("reason", w->identity.reason, ", ");
@@ -81,7 +86,7 @@ static void print(const struct aws_whoami *w)
 	pair("host_source", w->host_source, ", ");
 	pair("profile", w->profile, ", ");
 	pair("profile_source", w->profile_source, ", ");
-	pair("warning", w->warning, ", ");
+	pair("warning", w->identity.warning, ", ");
 	pair("arn", w->arn, ", ");
 	pair("account", w->account, ", ");
 	pair("sts_reason", w->sts_reason, ", \"providers\": [");
@@ -141,8 +146,8 @@ int main(int argc, char **argv)
 	struct error e;
 	int status = 0;
 
-	a.options = (struct aws_client_options){.output = &a.output, .kspool = &a.kspool, .service = "kinesis",
-						.max_connections = 4};
+	a.options = (struct aws_client_options){
+	    .output = &a.output, .kspool = &a.kspool, .service = "kinesis", .max_connections = 4};
 	for (int i = 1; i < argc; i++)
 		take_argument(&a, argv[i]);
 	if (a.keys) {

@@ -1,4 +1,5 @@
-/* The client: signed bytes on the wire, every outcome, exactly one done, clock offset, stale credentials, cancelling. */
+/* The client: signed bytes on the wire, every outcome, exactly one done, clock offset, stale credentials, cancelling.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -42,9 +43,9 @@ static void on_done(struct aws_request *r, const struct aws_answer *a)
 
 static void clear_environment(void)
 {
-	static const char *const names[] = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
-					    "AWS_PROFILE",       "AWS_REGION",            "AWS_DEFAULT_REGION",
-					    "AWS_ENDPOINT_URL",  "AWS_ENDPOINT_URL_KINESIS"};
+	static const char *const names[] = {
+	    "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE",
+	    "AWS_REGION",        "AWS_DEFAULT_REGION",    "AWS_ENDPOINT_URL",  "AWS_ENDPOINT_URL_KINESIS"};
 
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
 		(void)unsetenv(names[i]);
@@ -90,11 +91,11 @@ static void bench_close(struct bench *b)
 static struct aws_request request_of(struct bench *b)
 {
 	return (struct aws_request){.target = "Kinesis_20131202.PutRecords",
-				    .content_type = "application/x-amz-json-1.1",
-				    .body = "{\"a\":1}",
-				    .body_bytes = 7,
-				    .done = on_done,
-				    .arg = b};
+	                            .content_type = "application/x-amz-json-1.1",
+	                            .body = "{\"a\":1}",
+	                            .body_bytes = 7,
+	                            .done = on_done,
+	                            .arg = b};
 }
 
 static void wait_for(struct bench *b, unsigned count)
@@ -133,7 +134,7 @@ static void sends_signed_requests(void **state)
 	assert_non_null(strstr(b->script->text[0], "Content-Length: 7\r\n"));
 	assert_non_null(strstr(b->script->text[0], "\r\n\r\n{\"a\":1}"));
 	assert_non_null(strstr(b->script->text[0], "/us-east-1/kinesis/aws4_request, SignedHeaders=content-type;host;"
-						   "x-amz-date;x-amz-security-token;x-amz-target, Signature="));
+	                                           "x-amz-date;x-amz-security-token;x-amz-target, Signature="));
 	assert_null(strstr(b->script->text[0], "SECRETCANARY"));
 	exchange(b);
 	assert_int_equal(atomic_load(&b->script->connections), 1);
@@ -162,10 +163,12 @@ static void ends_each_request_once(void **state)
 static void learns_the_clock_from_answers(void **state)
 {
 	static const struct script_step steps[] = {
-	    {"HTTP/1.1 400 x\r\nx-amzn-RequestId: r\r\nDate: Sun, 30 Aug 2015 12:43:36 GMT\r\nContent-Length: 0\r\n\r\n",
+	    {"HTTP/1.1 400 x\r\nx-amzn-RequestId: r\r\nDate: Sun, 30 Aug 2015 12:43:36 GMT\r\nContent-Length: "
+	     "0\r\n\r\n",
 	     THEN_KEEP},
 	    {"HTTP/1.1 403 proxy page\r\nDate: Sun, 30 Aug 2020 12:43:36 GMT\r\nContent-Length: 0\r\n\r\n", THEN_KEEP},
-	    {"HTTP/1.1 200 x\r\nx-amzn-RequestId: r\r\nDate: Sun, 30 Aug 2015 12:36:05 GMT\r\nContent-Length: 0\r\n\r\n",
+	    {"HTTP/1.1 200 x\r\nx-amzn-RequestId: r\r\nDate: Sun, 30 Aug 2015 12:36:05 GMT\r\nContent-Length: "
+	     "0\r\n\r\n",
 	     THEN_KEEP}};
 	struct bench *b = bench_open(steps, 3);
 	int64_t wall;
@@ -272,7 +275,9 @@ static void refuses_contradictory_fields(void **state)
 	    {.endpoint = "https://example.com:99999", .says = "host or port"},
 	    {.endpoint = "https://example.com/?x", .says = "query"},
 	    {.stream = "arn:aws:kinesis:us-east-1:12:stream/x", .says = "not arn:"},
-	    {.stream = "arn:aws-cn:kinesis:cn-north-1:123456789012:stream/x", .region = "us-east-1", .says = "partition"},
+	    {.stream = "arn:aws-cn:kinesis:cn-north-1:123456789012:stream/x",
+	     .region = "us-east-1",
+	     .says = "partition"},
 	};
 	struct event_base *base = event_base_new();
 
@@ -295,6 +300,7 @@ static void refuses_contradictory_fields(void **state)
 		o.credentials.role = (char *)(uintptr_t)rows[i].role;
 		o.credentials.role_external_id = (char *)(uintptr_t)rows[i].external_id;
 		o.credentials.from_ec2_role = rows[i].ec2;
+		assert_int_equal(aws_options_check(&options, NULL), ERR_CONFIG);
 		assert_int_equal(aws_client_open(base, &options, &c, &e), ERR_CONFIG);
 		if (!strstr(e.text, rows[i].says))
 			print_message("row %zu: %s\n", i, e.text);

@@ -12,7 +12,7 @@
 #include "aws/sigv4.h"
 
 static const struct sigv4_scope example = {"us-east-1", "kinesis", "AKIDEXAMPLE",
-					   "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"};
+                                           "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"};
 
 static int64_t amz_ms(const char *text)
 {
@@ -24,7 +24,8 @@ static int64_t amz_ms(const char *text)
 
 static void signs_the_golden_put_records(void **state)
 {
-	static const char body[] = "{\"StreamName\":\"test\",\"Records\":[{\"Data\":\"aGVsbG8=\",\"PartitionKey\":\"k\"}]}";
+	static const char body[] =
+	    "{\"StreamName\":\"test\",\"Records\":[{\"Data\":\"aGVsbG8=\",\"PartitionKey\":\"k\"}]}";
 	static const struct http_field fields[] = {
 	    {"Host", "kinesis.us-east-1.amazonaws.com"},
 	    {"X-Amz-Target", "Kinesis_20131202.PutRecords"},
@@ -48,14 +49,13 @@ static void signs_the_golden_put_records(void **state)
 	assert_string_equal(hex, "9fd2916ed917688bfb687dc712ba16e90b9caca8a1875070e7e8736313eaa78d");
 	for (int again = 0; again < 3; again++) {
 		assert_int_equal(sigv4_sign(s, &example, &request, amz_ms("20150830T123600Z"), &out, &e), ERR_OK);
-		assert_string_equal(
-		    out.data,
-		    "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/kinesis/aws4_request, "
-		    "SignedHeaders=content-type;host;x-amz-date;x-amz-security-token;x-amz-target, "
-		    "Signature=0c7fff37b996a673bb8dcf6180a5684aa2fdda420be00d3cc8927c42bcf5b71f");
+		assert_string_equal(out.data,
+		                    "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/kinesis/aws4_request, "
+		                    "SignedHeaders=content-type;host;x-amz-date;x-amz-security-token;x-amz-target, "
+		                    "Signature=0c7fff37b996a673bb8dcf6180a5684aa2fdda420be00d3cc8927c42bcf5b71f");
 	}
-	assert_non_null(strstr(sigv4_last_string_to_sign(s),
-			       "111a8e1cd8d5a573ca7578b980db7497c8c91e197efcff702a319fb51dd98a62"));
+	assert_non_null(
+	    strstr(sigv4_last_string_to_sign(s), "111a8e1cd8d5a573ca7578b980db7497c8c91e197efcff702a319fb51dd98a62"));
 	sigv4_hash(s, sigv4_last_canonical(s), strlen(sigv4_last_canonical(s)), hash);
 	sigv4_hex(hash, hex);
 	assert_string_equal(hex, "111a8e1cd8d5a573ca7578b980db7497c8c91e197efcff702a319fb51dd98a62");
@@ -74,17 +74,23 @@ static void derives_a_new_key_for_each_change(void **state)
 	    {{"us-east-1", "service", "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"},
 	     "20150830T123600Z",
 	     "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"},
-	    {{"us-east-1", "service", "AKIDEXAMPLE", "other-secret"}, "20150830T123600Z",
+	    {{"us-east-1", "service", "AKIDEXAMPLE", "other-secret"},
+	     "20150830T123600Z",
 	     "7b68d88763487d0addf2633a41979d20a078321e3c6ff0623ad8059fe6886e96"},
-	    {{"us-east-1", "service", "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"}, "20150831T000000Z",
+	    {{"us-east-1", "service", "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"},
+	     "20150831T000000Z",
 	     "fa3fba94187bf15a4fd1e2522dc0dc411d682bdd6ad70439810e6a51e24715a3"},
-	    {{"us-east-1", "kinesis", "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"}, "20150830T123600Z",
+	    {{"us-east-1", "kinesis", "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"},
+	     "20150830T123600Z",
 	     "03abec3247e5cb26df9cd89c0988b5e14fcdca91ed43c5cac30ed610bcddf947"},
-	    {{"eu-west-1", "service", "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"}, "20150830T123600Z",
+	    {{"eu-west-1", "service", "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"},
+	     "20150830T123600Z",
 	     "c2247dd8625f9b1ca6e790cef12e752a4a4707fb14ecedede65539e6fd15f772"},
-	    {{"us-east-1", "service", "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"}, "20150830T235959Z",
+	    {{"us-east-1", "service", "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"},
+	     "20150830T235959Z",
 	     "f1e56d41656220792b3e2fff083515f2c4b7550ef6f82dfbfb6179174236566e"},
-	    {{"us-east-1", "service", "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"}, "20380119T031408Z",
+	    {{"us-east-1", "service", "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"},
+	     "20380119T031408Z",
 	     "4af66f4549bb97e2672369e80a38c8f8c1d2857aecb79e8653e10e625fb77647"},
 	};
 	struct sigv4 *s;
@@ -96,8 +102,7 @@ static void derives_a_new_key_for_each_change(void **state)
 	buf_init(&out, 4096);
 	for (int round = 0; round < 2; round++)
 		for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-			struct http_field fields[] = {{"Host", "example.amazonaws.com"},
-						      {"X-Amz-Date", rows[i].stamp}};
+			struct http_field fields[] = {{"Host", "example.amazonaws.com"}, {"X-Amz-Date", rows[i].stamp}};
 			struct canonical_request request = {
 			    .method = "GET",
 			    .path = "/",
@@ -106,7 +111,7 @@ static void derives_a_new_key_for_each_change(void **state)
 			    .payload_hash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"};
 
 			assert_int_equal(sigv4_sign(s, &rows[i].scope, &request, amz_ms(rows[i].stamp), &out, &e),
-					 ERR_OK);
+			                 ERR_OK);
 			assert_string_equal(out.data + out.len - 64, rows[i].signature);
 		}
 	buf_fini(&out);
@@ -154,17 +159,17 @@ static void canonicalises(void **state)
 	buf_init(&names, 65536);
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		struct canonical_request r = {.method = "GET",
-					      .path = rows[i].path,
-					      .query = rows[i].query,
-					      .fields = fields,
-					      .field_count = 5,
-					      .payload_hash = "H",
-					      .keep_path = rows[i].keep};
+		                              .path = rows[i].path,
+		                              .query = rows[i].query,
+		                              .fields = fields,
+		                              .field_count = 5,
+		                              .payload_hash = "H",
+		                              .keep_path = rows[i].keep};
 		char expect[512];
 
 		(void)snprintf(expect, sizeof expect,
-			       "GET\n%s\n%s\na:\nmy-header:v4,v1,v3\nzed:a b c\n\na;my-header;zed\nH",
-			       rows[i].expect_path, rows[i].expect_query);
+		               "GET\n%s\n%s\na:\nmy-header:v4,v1,v3\nzed:a b c\n\na;my-header;zed\nH",
+		               rows[i].expect_path, rows[i].expect_query);
 		assert_int_equal(canonical_build(&r, &out, &names, &e), ERR_OK);
 		assert_string_equal(out.data, expect);
 		assert_string_equal(names.data, "a;my-header;zed");
