@@ -34,6 +34,7 @@ struct credentials {
 
 	struct aws_keys keys;
 	bool has_keys;
+	bool failed;      /* the newest refresh brought nothing */
 	bool refused;     /* the service said these keys are no good */
 	bool old_at_once; /* they looked expired when they came: used until the service says so */
 	uint64_t generation;
@@ -62,7 +63,7 @@ static void take_keys(struct credentials *c)
 
 	keys_move(&c->keys, &c->chain.keys);
 	c->has_keys = true;
-	c->refused = c->old_at_once = false;
+	c->failed = c->refused = c->old_at_once = false;
 	c->generation++;
 	c->got_mono = clock_mono_ms();
 	c->reason[0] = '\0';
@@ -94,6 +95,7 @@ static bool is_usable(const struct credentials *c)
 
 static void keep_failure(struct credentials *c, const char *reason)
 {
+	c->failed = true;
 	(void)snprintf(c->reason, sizeof c->reason, "%s", reason);
 	c->not_before_mono = clock_mono_ms() + (is_usable(c) ? BACKGROUND_GAP_MS : FAILED_GAP_MS);
 }
@@ -187,7 +189,8 @@ enum credentials_state credentials_get(struct credentials *c, const struct aws_k
 	*ret = NULL;
 	if (is_due(c))
 		refresh(c);
-	if (is_usable(c)) {
+	/* Refused keys go on being shown until they may be asked for anew: the service's own words stay the reason. */
+	if (is_usable(c) || (c->has_keys && c->refused && !c->failed && c->phase == IDLE)) {
 		*ret = &c->keys;
 		return CREDENTIALS_READY;
 	}
@@ -202,6 +205,7 @@ void credentials_stale(struct credentials *c, uint64_t generation)
 	if (generation == 0 && clock_mono_ms() - c->got_mono < STALE_GAP_MS)
 		return;
 	c->refused = true;
+	c->failed = false;
 	c->not_before_mono = c->got_mono + FAILED_GAP_MS;
 	(void)snprintf(c->reason, sizeof c->reason, "%s: the service refused these credentials", c->source);
 }
@@ -217,7 +221,7 @@ void credentials_forget(struct credentials *c)
 	chain_stop(&c->chain);
 	c->phase = IDLE;
 	keys_wipe(&c->keys);
-	c->has_keys = c->refused = false;
+	c->has_keys = c->refused = c->failed = false;
 	c->not_before_mono = 0;
 	c->source[0] = c->reason[0] = '\0';
 	if (was_pending)

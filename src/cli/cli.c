@@ -8,7 +8,6 @@
 
 #include "base/mem.h"
 #include "daemon/daemon.h"
-#include "pipeline/pipeline.h"
 
 const struct command commands[] = {
 #define COMMAND(name, function, arguments, sentence, notes) {name, function, arguments, sentence, notes},
@@ -94,14 +93,12 @@ int command_misused(const char *name, const char *format, ...)
 enum err command_load(const char *path, const struct config_load_options *options, bool warnings, struct config **ret,
                       struct error *e)
 {
+	struct config_load_options whole = *options;
 	struct config_faults faults = {0};
-	enum err r = config_load(path, options, ret, &faults, e);
+	enum err r;
 
-	if (r == ERR_OK && pipeline_lint(*ret, &faults) != ERR_OK) {
-		config_free(*ret);
-		*ret = NULL;
-		r = error_set(e, ERR_CONFIG, "%s is not valid", path);
-	}
+	whole.inspect = daemon_inspect;
+	r = config_load(path, &whole, ret, &faults, e);
 	for (size_t i = 0; i < faults.count; i++)
 		if (warnings || !faults.items[i].warning)
 			(void)fprintf(stderr, "%s(%d,%d) %s\n", path, faults.items[i].line, faults.items[i].column,

@@ -187,7 +187,7 @@ static enum err act(struct shelf *shelf, const char *verb, uint64_t id, struct e
 	enum err r = control_call(shelf->place.control, "GET", "/ping", NULL, &nobody);
 
 	if (r == ERR_UNAVAILABLE)
-		r = stopped_spool_open(&shelf->place, &shelf->store, e);
+		r = stopped_spool_open(&shelf->place, false, &shelf->store, e);
 	else if (r != ERR_OK)
 		*e = nobody;
 	if (r != ERR_OK)

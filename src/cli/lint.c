@@ -4,7 +4,7 @@
 
 #include "cli/cli.h"
 #include "cli/identity.h"
-#include "pipeline/pipeline.h"
+#include "daemon/daemon.h"
 
 enum { FINDINGS = 1 };
 
@@ -28,11 +28,7 @@ static int lint_one(const char *path, const struct config_load_options *options,
 	struct config_faults faults = {0};
 	struct config *config = NULL;
 	enum err r = config_load(path, options, &config, &faults, &e);
-	int status;
-
-	if (r == ERR_OK && pipeline_lint(config, &faults) != ERR_OK)
-		r = ERR_CONFIG;
-	status = faults.count > 0 || r != ERR_OK ? FINDINGS : EX_OK;
+	int status = faults.count > 0 || r != ERR_OK ? FINDINGS : EX_OK;
 
 	for (size_t i = 0; i < faults.count; i++)
 		(void)printf("%s(%d,%d) %s\n", path, faults.items[i].line, faults.items[i].column,
@@ -53,7 +49,7 @@ int command_lint(int argc, char **argv)
 	    {"skip-env-var-check", no_argument, NULL, 'k'},
 	    {NULL, 0, NULL, 0},
 	};
-	struct config_load_options options = {0};
+	struct config_load_options options = {.inspect = daemon_inspect};
 	bool explain = false;
 	int status = EX_OK, opt;
 

@@ -11,7 +11,7 @@ int command_run(int argc, char **argv)
 {
 	static const struct option longs[] = {{"set", required_argument, NULL, 's'}, {NULL, 0, NULL, 0}};
 	static const char *sets[SETS_MAX + 1]; /* the daemon reads them again at every reload */
-	struct daemon_options options = {.load = {.for_run = true, .sets = sets}};
+	struct daemon_options options = {.load = {.for_run = true, .sets = sets, .inspect = daemon_inspect}};
 	struct error e = {.code = ERR_OK};
 	const char *path = KSPOOL_CONFIG_FILE;
 	int opt;

@@ -67,7 +67,7 @@ static enum err export_to(const struct spool_place *place, const char *target, s
 	buf_fini(&request);
 	if (r != ERR_UNAVAILABLE)
 		return r;
-	r = stopped_spool_open(place, &store, e);
+	r = stopped_spool_open(place, false, &store, e);
 	if (r != ERR_OK)
 		return r;
 	r = store_export(store, target, e);
@@ -98,7 +98,7 @@ int command_export(int argc, char **argv)
 static enum err import_from(const struct spool_place *place, const char *source, uint64_t *ret_rows, struct error *e)
 {
 	struct store *store;
-	enum err r = stopped_spool_open(place, &store, e);
+	enum err r = stopped_spool_open(place, true, &store, e);
 
 	if (r != ERR_OK)
 		return r;

@@ -1,7 +1,8 @@
 /*
  * stopped: a spool opened by a command because no daemon runs on it.
  *
- * Takes the spool's lock like the daemon; ERR_BUSY when one runs all the same, ERR_NOINPUT when there is no spool.
+ * Takes the spool's lock like the daemon; ERR_BUSY when one runs all the same, ERR_NOINPUT when there is no spool,
+ * unless `create` makes one.
  */
 #ifndef KSPOOL_CLI_STOPPED_H
 #define KSPOOL_CLI_STOPPED_H
@@ -9,6 +10,7 @@
 #include "cli/cli.h"
 #include "journal/store.h"
 
-enum err stopped_spool_open(const struct spool_place *place, struct store **ret, struct error *e) MUST_CHECK;
+enum err stopped_spool_open(const struct spool_place *place, bool create, struct store **ret,
+                            struct error *e) MUST_CHECK;
 
 #endif

@@ -176,6 +176,9 @@ struct config_load_options {
 	bool skip_env_check;     /* unset ${NAME} without default is not a fault */
 	const char *const *sets; /* "path=value" overrides, null-terminated; may be null */
 	size_t set_count;
+	/* What rooms above have to say (Bloblang, processors, identity), so that all faults come at once; may be null.
+	 */
+	void (*inspect)(const struct config *config, struct config_faults *faults);
 };
 
 /*

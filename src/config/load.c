@@ -144,6 +144,8 @@ enum err config_parse(const char *name, const char *text, size_t length, const s
 		tree_set(config->tree, options->sets[i], faults);
 	if (config->tree)
 		read_tree(config, options, faults);
+	if (config->tree && options->inspect)
+		options->inspect(config, faults);
 	expansion_fini(&x);
 	if (length >= sizeof lint_disable - 1 && memcmp(text, lint_disable, sizeof lint_disable - 1) == 0)
 		faults_drop_warnings(faults);

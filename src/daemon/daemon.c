@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/num.h"
+#include "aws/client.h"
 #include "daemon/admin.h"
 #include "daemon/notify.h"
 #include "daemon/reload.h"
@@ -54,6 +55,7 @@ struct daemon {
 	struct rates rates;
 	struct status_source source;
 	enum phase phase;
+	bool hurry; /* a second signal came: wait for nothing */
 	unsigned ticks;
 	struct event *events[12];
 	size_t event_count;
@@ -136,6 +138,7 @@ static void on_terminate(evutil_socket_t signal_number, short what, void *arg)
 
 	(void)what;
 	if (d->phase >= PHASE_CLOSING) {
+		d->hurry = true;
 		set_phase(d, PHASE_CLOSED, "second signal");
 		(void)event_base_loopbreak(d->base);
 	} else if (d->phase == PHASE_DELAYED || d->config->shutdown_delay_ns == 0) {
@@ -214,8 +217,6 @@ static void on_reload(evutil_socket_t signal_number, short what, void *arg)
 	(void)what;
 	notify_reloading();
 	r = config_load(d->config->file, &d->load, &new, &faults, &e);
-	if (r == ERR_OK && pipeline_lint(new, &faults) != ERR_OK)
-		r = error_set(&e, ERR_CONFIG, "it is not valid");
 	log_faults(d->config->file, &faults);
 	if (r == ERR_OK)
 		r = take_over(d, new, &e);
@@ -429,7 +430,7 @@ static void cut_short(int signal_number)
 static void stop_delivery(struct daemon *d)
 {
 	struct sigaction action = {.sa_handler = cut_short};
-	int64_t timeout_ns = d->config->shutdown_timeout_ns;
+	int64_t timeout_ns = d->hurry ? 0 : d->config->shutdown_timeout_ns;
 	uint64_t unanswered;
 
 	if (!d->delivery)
@@ -478,6 +479,17 @@ static void guard_memory(void)
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 #endif
+}
+
+void daemon_inspect(const struct config *config, struct config_faults *faults)
+{
+	const struct aws_client_options aws = {
+	    .output = &config->output, .kspool = &config->kspool, .service = "kinesis", .max_connections = 1};
+	struct error e = {.code = ERR_OK};
+
+	pipeline_lint(config, faults);
+	if (config->output.stream && aws_options_check(&aws, &e) != ERR_OK)
+		config_faults_add(faults, 1, 1, false, "output.aws_kinesis: %s", e.text);
 }
 
 char *daemon_control_path(const struct config *config)

@@ -17,6 +17,9 @@ struct daemon_options {
 	struct config_load_options load; /* for SIGHUP */
 };
 
+/* For config_load_options.inspect: what Bloblang, processors and the AWS client find wrong with a configuration. */
+void daemon_inspect(const struct config *config, struct config_faults *faults);
+
 enum err daemon_run(const struct daemon_options *options, struct error *e) MUST_CHECK;
 
 /* Path of the control socket: kspool.control, or the spool's path plus ".sock". Returns a new string. */

@@ -59,7 +59,7 @@ static void print_stream(const struct status_source *s, struct jsonout *j)
 	const struct delivery_status *d = s->delivery;
 
 	jsonout_object(j, "stream");
-	jsonout_text(j, "name", s->config->output.stream);
+	jsonout_text(j, "name", d->stream[0] ? d->stream : s->config->output.stream);
 	jsonout_text(j, "state", delivery_state_name(d->state));
 	jsonout_time_ms(j, "since", d->since_ms);
 	jsonout_text(j, "code", d->code);

@@ -41,9 +41,9 @@ enum err pipeline_compile(const struct config_node *nodes, const struct config *
                           struct pipeline **ret, struct config_faults *faults) MUST_CHECK;
 /*
  * Everything of a configuration that is Bloblang or a processor, compiled once to see whether it does: keys,
- * batching.check and every list of processors. ERR_CONFIG with faults when something does not.
+ * batching.check and every list of processors. Adds faults.
  */
-enum err pipeline_lint(const struct config *config, struct config_faults *faults) MUST_CHECK;
+void pipeline_lint(const struct config *config, struct config_faults *faults);
 bool pipeline_is_empty(const struct pipeline *p);
 /*
  * Returns the monotonic time in ns before which the caller should take no more work (rate_limit); 0: none. A pipeline
