@@ -1,5 +1,6 @@
 """Spooler: the real binary, a generated configuration, a temporary folder, and every window it offers to look through."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -16,7 +17,7 @@ from waits import wait_for
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = pathlib.Path(os.environ.get("KSPOOL_BINARY", ROOT / ".build" / "dev" / "src" / "kspool"))
-METRIC = re.compile(r"^([a-z_0-9]+)(?:\{([^}]*)\})? (\S+)$", re.M)
+METRIC = re.compile(r"^([a-zA-Z_0-9:]+)(?:\{([^}]*)\})? (\S+)$", re.M)
 # Short waits, so that a test of back-off does not take as long as a back-off.
 BRISK = {"backoff": {"initial_interval": "20ms", "max_interval": "100ms", "max_elapsed_time": "2s"}}
 BRISK_OWN = {"probe_initial": "50ms", "probe_max": "200ms", "throttle_max": "200ms", "min_free": "0", "reserve": "0"}
@@ -74,6 +75,7 @@ class Spooler:
                                             env=environment, cwd=self.folder)
         if wait:
             wait_for(lambda: self.process.poll() is not None or self.answers(), self.tail, 20)
+            assert self.process.returncode in (None, 0, -9), f"start: exit {self.process.returncode}\n{self.tail()}"
         return self
 
     def answers(self):
@@ -149,7 +151,7 @@ class Spooler:
     def journal(self, question, *values):
         """Asks the stopped spool with Python's own SQLite."""
         assert not self.running
-        with sqlite3.connect(f"file:{self.spool}?mode=ro", uri=True) as database:
+        with contextlib.closing(sqlite3.connect(f"file:{self.spool}?mode=ro", uri=True)) as database:
             return database.execute(question, values).fetchall()
 
     # ---- facts

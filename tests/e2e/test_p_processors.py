@@ -1,0 +1,193 @@
+"""Processors and checks: at intake, before the journal, and at flush; unpacked here by tools that kspool did not write."""
+
+import gzip
+import io
+import json
+import struct
+import tarfile
+import zipfile
+
+import pytest
+
+import replies
+from doors import ndjson, post
+from waits import wait_for
+
+
+def lines_of(fake):
+    return [payload for payload in fake.payloads()]
+
+
+def unpack_lines(payload):
+    return gzip.decompress(payload).split(b"\n")
+
+
+def unpack_tar(payload):
+    with tarfile.open(fileobj=io.BytesIO(payload)) as archive:
+        return [archive.extractfile(member).read() for member in archive.getmembers()]
+
+
+def unpack_zip(payload):
+    with zipfile.ZipFile(io.BytesIO(payload)) as archive:
+        return [archive.read(name) for name in archive.namelist()]
+
+
+def unpack_binary(payload):
+    (count,), at, parts = struct.unpack(">I", payload[:4]), 4, []
+    for _ in range(count):
+        (length,) = struct.unpack(">I", payload[at:at + 4])
+        parts.append(payload[at + 4:at + 4 + length])
+        at += 4 + length
+    return parts
+
+
+def numbered(count):
+    return [json.dumps({"key": f"k{n % 3}", "n": n}).encode() for n in range(count)]
+
+
+@pytest.mark.parametrize("processors, unpack", [
+    ([{"archive": {"format": "lines"}}, {"compress": {"algorithm": "gzip"}}], unpack_lines),
+    ([{"archive": {"format": "tar", "path": "${! batch_index() }.json"}}], unpack_tar),
+    ([{"archive": {"format": "zip", "path": "${! this.n }.json"}}], unpack_zip),
+    ([{"archive": {"format": "binary"}}], unpack_binary),
+    ([{"archive": {"format": "json_array"}}], lambda payload: [json.dumps(x).encode() for x in json.loads(payload)]),
+], ids=["lines+gzip", "tar", "zip", "binary", "json_array"])
+def test_an_archive_holds_every_message_once(fake, new_spooler, folder, processors, unpack):
+    messages = numbered(100)
+    with open(f"{folder}/in", "wb") as out:
+        out.write(b"\n".join(messages) + b"\n")
+    spooler = new_spooler(fake.endpoint, {"file": {"paths": [f"{folder}/in"]}},
+                          output={"batching": {"count": 25, "processors": processors}}).start()
+    spooler.finish()
+    assert len(fake.payloads()) == 4
+    assert sorted(part for payload in fake.payloads() for part in unpack(payload)) == sorted(messages)
+    assert spooler.journal("select accepted, delivered from ledger") == [(100, 100)]
+
+
+def test_a_throttled_archive_keeps_its_rows_until_it_is_stored(fake, http_door):
+    fake.then(replies.each(lambda record: replies.THROTTLED), replies.each(lambda record: replies.INTERNAL))
+    spooler, address = http_door(output={"batching": {"count": 10, "processors": [{"archive": {"format": "lines"}}]}})
+    assert ndjson(address, numbered(10))[0] == 200
+    spooler.wait_delivered(10)
+    assert len(fake.payloads()) == 1 and spooler.ledger()["pending"] == 0
+
+
+def test_an_archive_survives_a_restart(fake, http_door):
+    fake.offline()
+    spooler, address = http_door(output={"batching": {"count": 50, "period": "200ms",
+                                                      "processors": [{"archive": {"format": "lines"}}]}})
+    assert ndjson(address, numbered(40))[0] == 200
+    spooler.wait_ledger(pending=40)
+    spooler.kill()
+    fake.online()
+    spooler.start()
+    spooler.wait_delivered(40)
+    assert sorted(line for payload in fake.payloads() for line in payload.split(b"\n")) == sorted(numbered(40))
+
+
+def test_one_message_becomes_many_and_counts_once(fake, http_door):
+    fake.then(replies.each(lambda record: replies.THROTTLED if record.data == b"2" else None))
+    spooler, address = http_door(output={"batching": {"count": 1, "processors": [{"unarchive": {"format": "json_array"}}]}})
+    assert post(address, b"[1,2,3]")[0] == 200
+    spooler.wait_delivered(1)
+    assert sorted(fake.payloads()) == [b"1", b"2", b"3"]
+    assert spooler.ledger()["accepted"] == 1
+
+
+def test_what_a_processor_filters_is_in_the_ledger(fake, http_door):
+    spooler, address = http_door(output={"batching": {"count": 10, "period": "100ms", "processors": [
+        {"mapping": "root = if this.n % 2 == 0 { deleted() }"}]}})
+    assert ndjson(address, numbered(10))[0] == 200
+    spooler.wait_ledger(pending=0, delivered=5, filtered=5)
+    assert len(fake.payloads()) == 5 and spooler.status()["ledger"]["balanced"]
+
+
+def test_bounds_check_drops_a_batch_and_says_so(fake, http_door):
+    spooler, address = http_door(output={"batching": {"count": 4, "processors": [{"bounds_check": {"max_parts": 3}}]}})
+    assert ndjson(address, numbered(4))[0] == 200
+    spooler.wait_ledger(pending=0, filtered=4)
+    assert fake.payloads() == []
+    spooler.wait_log("bounds_check dropped a batch")
+
+
+@pytest.mark.parametrize("rule, delivered, dead", [("send", 2, 0), ("set_aside", 1, 1)])
+def test_a_failed_message_is_sent_or_set_aside_by_rule(fake, http_door, rule, delivered, dead):
+    spooler, address = http_door(own={"processor_error": rule}, output={"batching": {"count": 2, "processors": [
+        {"mapping": "root = this.n.not_null()"}]}})
+    assert ndjson(address, [b'{"n":1}', b"not json"])[0] == 200
+    spooler.wait_ledger(pending=0, delivered=delivered, dead=dead)
+    assert spooler.metric("processor_error") == 1
+
+
+def test_processors_at_intake_change_what_is_stored(fake, http_door):
+    spooler, address = http_door(pipeline={"processors": [
+        {"mapping": 'root = if this.n == 1 { deleted() } else { this.merge({"seen": true}) }'}]})
+    assert ndjson(address, numbered(3))[0] == 200
+    spooler.wait_ledger(pending=0, delivered=2, filtered=1)
+    assert sorted(json.loads(p)["n"] for p in fake.payloads()) == [0, 2]
+    assert all(json.loads(p)["seen"] for p in fake.payloads())
+
+
+def test_check_ends_a_batch_with_its_message(fake, http_door):
+    spooler, address = http_door(output={"max_in_flight": 1, "batching": {"count": 100, "period": "30s", "check": "this.last.or(false)"}})
+    for body in (b'{"n":1}', b'{"n":2,"last":true}', b"not json", b'{"n":3,"last":true}'):
+        assert post(address, body)[0] == 200
+    spooler.wait_delivered(4)
+    assert [len(request.records) for request in fake.requests] == [2, 2]
+    assert spooler.metric("batch_created", 'mechanism="check"') == 2
+
+
+def test_a_key_sees_what_the_processors_made(fake, http_door):
+    spooler, address = http_door(output={"partition_key": '${! meta("group") }', "batching": {"count": 6, "processors": [
+        {"group_by_value": {"value": '${! json("key") }'}}, {"mapping": 'meta group = json("key")\nroot = this'},
+        {"archive": {"format": "lines"}}]}})
+    assert ndjson(address, numbered(6))[0] == 200
+    spooler.wait_delivered(6)
+    assert sorted(record.key for request in fake.requests for record in request.records) == ["k0", "k1", "k2"]
+
+
+def test_dedupe_remembers_across_a_restart(fake, http_door):
+    spooler, address = http_door(
+        cache_resources=[{"label": "seen", "memory": {"default_ttl": "1h"}}],
+        pipeline={"processors": [{"dedupe": {"cache": "seen", "key": '${! json("id") }'}}]})
+    assert post(address, b'{"id":"a"}')[0] == 200
+    assert post(address, b'{"id":"b"}')[0] == 200
+    assert post(address, b'{"id":"a"}')[0] == 200
+    spooler.wait_ledger(pending=0, delivered=2, filtered=1)
+    spooler.kill()
+    spooler.start()
+    assert post(address, b'{"id":"b"}')[0] == 200
+    assert post(address, b'{"id":"c"}')[0] == 200
+    spooler.wait_ledger(pending=0, delivered=3, filtered=2)
+    assert sorted(fake.payloads()) == [b'{"id":"a"}', b'{"id":"b"}', b'{"id":"c"}']
+
+
+def test_a_metric_and_a_log_line_of_ones_own(fake, http_door):
+    spooler, address = http_door(pipeline={"processors": [
+        {"metric": {"type": "counter", "name": "Seen", "labels": {"key": "${! this.key }"}}},
+        {"log": {"level": "INFO", "message": "saw ${! this.n }", "fields_mapping": "root.key = this.key"}}]})
+    assert ndjson(address, numbered(4))[0] == 200
+    spooler.wait_delivered(4)
+    assert spooler.metric("Seen", 'key="k0"') == 2
+    spooler.wait_log('msg="saw 3"')
+
+
+def test_rate_limit_slows_the_doors_without_stopping_them(fake, http_door):
+    spooler, address = http_door(
+        rate_limit_resources=[{"label": "slow", "local": {"count": 20, "interval": "1s"}}],
+        pipeline={"processors": [{"rate_limit": {"resource": "slow"}}]})
+    for n in range(3):
+        assert ndjson(address, numbered(20), timeout=20)[0] == 200
+    spooler.wait_delivered(60, seconds=20)
+    assert spooler.get("/ping")[0] == 200
+
+
+@pytest.mark.parametrize("processor, words", [
+    ({"jq": {"query": "."}}, "not part of kspool"),
+    ({"mapping": "root = this.\n"}, "mapping"),
+    ({"archive": {"format": "rar"}}, "rar"),
+])
+def test_what_does_not_compile_stops_the_start(fake, new_spooler, processor, words):
+    spooler = new_spooler(fake.endpoint, {"stdin": {}}, output={"batching": {"count": 2, "processors": [processor]}})
+    ran = spooler.run("run", spooler.config_path)
+    assert ran.returncode == 78 and words in ran.stderr.decode() and "kspool.yaml(" in ran.stderr.decode()
