@@ -45,8 +45,9 @@ uint32_t crc32c_portable(uint32_t crc, const void *data, size_t count)
 		uint32_t low = c ^ little_u32(p);
 		uint32_t high = little_u32(p + 4);
 
-		c = table[7][low & 0xff] ^ table[6][low >> 8 & 0xff] ^ table[5][low >> 16 & 0xff] ^ table[4][low >> 24] ^
-		    table[3][high & 0xff] ^ table[2][high >> 8 & 0xff] ^ table[1][high >> 16 & 0xff] ^ table[0][high >> 24];
+		c = table[7][low & 0xff] ^ table[6][low >> 8 & 0xff] ^ table[5][low >> 16 & 0xff] ^
+		    table[4][low >> 24] ^ table[3][high & 0xff] ^ table[2][high >> 8 & 0xff] ^
+		    table[1][high >> 16 & 0xff] ^ table[0][high >> 24];
 	}
 	for (; count > 0; p++, count--)
 		c = table[0][(c ^ *p) & 0xff] ^ c >> 8;

@@ -67,8 +67,9 @@ static enum err open_folder(struct files *f, const char *folder, struct error *e
 
 	f->dir_fd = open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (f->dir_fd < 0 && errno == ENOENT)
-		return error_set(e, ERR_ENVIRONMENT, "the spool's folder %s is missing; make it with: install -d -m 0700 %s",
-		                 folder, folder);
+		return error_set(e, ERR_ENVIRONMENT,
+		                 "the spool's folder %s is missing; make it with: install -d -m 0700 %s", folder,
+		                 folder);
 	if (f->dir_fd < 0 && (errno == ELOOP || errno == ENOTDIR))
 		return error_set(e, ERR_ENVIRONMENT, "%s is a link or not a folder; name the folder itself", folder);
 	if (f->dir_fd < 0)
@@ -76,8 +77,9 @@ static enum err open_folder(struct files *f, const char *folder, struct error *e
 	if (fstat(f->dir_fd, &st) != 0)
 		return error_set_errno(e, ERR_SYSTEM, "%s: stat", folder);
 	if (st.st_uid != geteuid())
-		return error_set(e, ERR_ENVIRONMENT, "%s belongs to uid %u, we are uid %u; chown it, or run as its owner",
-		                 folder, (unsigned)st.st_uid, (unsigned)geteuid());
+		return error_set(e, ERR_ENVIRONMENT,
+		                 "%s belongs to uid %u, we are uid %u; chown it, or run as its owner", folder,
+		                 (unsigned)st.st_uid, (unsigned)geteuid());
 	if (st.st_mode & (S_IWGRP | S_IWOTH))
 		return error_set(e, ERR_ENVIRONMENT, "%s may be written by others (mode %04o); chmod go-w %s", folder,
 		                 (unsigned)st.st_mode & 07777, folder);
@@ -95,8 +97,8 @@ static enum err check_plain(const struct files *f, const char *suffix, const str
 		return error_set(e, ERR_ENVIRONMENT, "%s%s belongs to uid %u, we are uid %u; chown it", f->path, suffix,
 		                 (unsigned)st->st_uid, (unsigned)geteuid());
 	if (st->st_mode & (S_IWGRP | S_IWOTH))
-		return error_set(e, ERR_ENVIRONMENT, "%s%s may be written by others (mode %04o); chmod go-w it", f->path,
-		                 suffix, (unsigned)st->st_mode & 07777);
+		return error_set(e, ERR_ENVIRONMENT, "%s%s may be written by others (mode %04o); chmod go-w it",
+		                 f->path, suffix, (unsigned)st->st_mode & 07777);
 	return ERR_OK;
 }
 
@@ -189,20 +191,30 @@ uint64_t files_bytes(const struct files *f, const char *suffix)
 	return fstatat(f->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? (uint64_t)st.st_size : 0;
 }
 
-/* SQLite syncs the folder for a new WAL, not for a new database. */
-enum err files_create_database(const struct files *f, struct error *e)
+enum err files_create(const struct files *f, const char *suffix, struct error *e)
 {
-	AUTOCLOSE int fd = files_open_one(f, "", O_RDWR | O_CREAT | O_EXCL);
-	AUTOCLOSE int parent = -1;
+	AUTOCLOSE int fd = files_open_one(f, suffix, O_RDWR | O_CREAT | O_EXCL);
 
 	if (fd < 0)
-		return error_set_errno(e, errno == ENOSPC ? ERR_FULL : ERR_ENVIRONMENT, "cannot make %s", f->path);
-	if (fsync(fd) != 0)
-		return error_set_errno(e, ERR_DISK, "%s: fsync", f->path);
+		return error_set_errno(e, errno == ENOSPC ? ERR_FULL : ERR_ENVIRONMENT, "cannot make %s%s", f->path,
+		                       suffix);
+	return ERR_OK;
+}
+
+/* SQLite syncs the folder for a new log, not for a new database. */
+enum err files_publish(const struct files *f, const char *suffix, struct error *e)
+{
+	AUTOCLOSE int fd = files_open_one(f, suffix, O_RDONLY);
+	AUTOCLOSE int parent = -1;
+	enum err err;
+
+	if (fd < 0 || fsync(fd) != 0)
+		return error_set_errno(e, ERR_DISK, "%s%s: fsync", f->path, suffix);
+	err = files_rename(f, suffix, "", e);
 	parent = openat(f->dir_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (parent >= 0)
 		(void)fsync(parent); /* the folder may be as new as the spool; not ours when it cannot be opened */
-	return files_sync_dir(f, e);
+	return err == ERR_OK ? files_sync_dir(f, e) : err;
 }
 
 enum err files_rename(const struct files *f, const char *suffix, const char *new_suffix, struct error *e)
@@ -227,7 +239,8 @@ enum err files_copy(const struct files *f, const char *suffix, const char *new_s
 		return error_set_errno(e, ERR_DISK, "cannot copy %s%s", f->path, suffix);
 	while ((n = read(in, block, sizeof block)) > 0)
 		if (write(out, block, (size_t)n) != n)
-			return error_set_errno(e, errno == ENOSPC ? ERR_FULL : ERR_DISK, "cannot write %s%s", f->path, new_suffix);
+			return error_set_errno(e, errno == ENOSPC ? ERR_FULL : ERR_DISK, "cannot write %s%s", f->path,
+			                       new_suffix);
 	if (n < 0 || fsync(out) != 0)
 		return error_set_errno(e, ERR_DISK, "cannot copy %s%s", f->path, suffix);
 	return ERR_OK;

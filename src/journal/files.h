@@ -47,7 +47,9 @@ enum err files_size(const struct files *f, const char *suffix, int64_t *ret, str
 uint64_t files_bytes(const struct files *f, const char *suffix);
 /* Descriptor of NAME+suffix, never through a link; -1 with errno. */
 int files_open_one(const struct files *f, const char *suffix, int flags);
-enum err files_create_database(const struct files *f, struct error *e) MUST_CHECK;
+enum err files_create(const struct files *f, const char *suffix, struct error *e) MUST_CHECK;
+/* PATH+suffix, synced, becomes PATH. */
+enum err files_publish(const struct files *f, const char *suffix, struct error *e) MUST_CHECK;
 enum err files_rename(const struct files *f, const char *suffix, const char *new_suffix, struct error *e) MUST_CHECK;
 enum err files_copy(const struct files *f, const char *suffix, const char *new_suffix, struct error *e) MUST_CHECK;
 enum err files_sync_dir(const struct files *f, struct error *e) MUST_CHECK;

@@ -58,8 +58,8 @@ struct journal {
 	struct store *store;
 	struct claims claims;
 	struct ranges released;
-	uint64_t cursor; /* every id up to here was read, is claimed, released, failed or gone */
-	struct journal_rows *blocked; /* rows that found their lane full */
+	uint64_t cursor;               /* every id up to here was read, is claimed, released, failed or gone */
+	struct journal_rows *blocked;  /* rows that found their lane full */
 	int64_t room_rows, room_bytes; /* credit not used yet; bytes may be overdrawn by one row */
 	int64_t claimed_bytes;         /* cost of what delivery has */
 	/* settlements a full disk keeps waiting; none is lost, at worst it is delivered again after a restart */

@@ -62,7 +62,7 @@ static void hand_over(struct journal *j, struct journal_rows *rows)
 {
 	const struct message *m;
 
-	STAILQ_FOREACH(m, &rows->messages, link) {
+	STAILQ_FOREACH (m, &rows->messages, link) {
 		uint32_t bytes = m->meta_bytes + m->body_bytes;
 
 		claims_add(&j->claims, m->id, bytes);
@@ -99,7 +99,8 @@ void journal_rows_pass_on(struct journal *j, struct message_list *list)
 		return;
 	}
 	rows = rows_new();
-	while ((m = STAILQ_FIRST(list)) && m->id == j->cursor + 1 && rows->count < j->room_rows && bytes < j->room_bytes) {
+	while ((m = STAILQ_FIRST(list)) && m->id == j->cursor + 1 && rows->count < j->room_rows &&
+	       bytes < j->room_bytes) {
 		STAILQ_REMOVE_HEAD(list, link);
 		STAILQ_INSERT_TAIL(&rows->messages, m, link);
 		rows->count++;

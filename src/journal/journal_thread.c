@@ -162,14 +162,14 @@ static enum err store_offer(struct journal *j, struct offer *offer, struct error
 		refuse(offer, err, e);
 		return ERR_OK;
 	}
-	STAILQ_FOREACH(m, &offer->messages, link) {
+	STAILQ_FOREACH (m, &offer->messages, link) {
 		if (err != ERR_OK)
 			break;
 		err = store_append_admitted(j->store, m, e);
 		if (m == STAILQ_FIRST(&offer->messages))
 			offer->first_id = m->id;
 	}
-	STAILQ_FOREACH(m, &offer->set_aside, link) {
+	STAILQ_FOREACH (m, &offer->set_aside, link) {
 		if (err != ERR_OK)
 			break;
 		err = store_append_dead(j->store, m, "set_aside", e);
@@ -186,7 +186,7 @@ static enum err write_group(struct journal *j, struct group *g, struct error *e)
 	struct offer *offer;
 	enum err err = store_begin(j->store, e);
 
-	STAILQ_FOREACH(offer, &g->offers, link)
+	STAILQ_FOREACH (offer, &g->offers, link)
 		if (err == ERR_OK)
 			err = store_offer(j, offer, e);
 	for (size_t i = 0; i < g->settled_count && err == ERR_OK; i++)
@@ -203,7 +203,7 @@ static void undo_group(struct journal *j, struct group *g, enum err err, const s
 {
 	struct offer *offer;
 
-	STAILQ_FOREACH(offer, &g->offers, link)
+	STAILQ_FOREACH (offer, &g->offers, link)
 		if (offer->verdict == OFFER_ACCEPTED)
 			refuse(offer, err, e);
 	for (size_t i = 0; i < g->settled_count; i++)
@@ -221,7 +221,7 @@ static void commit_group(struct journal *j, struct group *g)
 		struct offer *offer;
 
 		journal_restart_damaged(j);
-		STAILQ_FOREACH(offer, &g->offers, link)
+		STAILQ_FOREACH (offer, &g->offers, link)
 			offer->verdict = OFFER_ACCEPTED;
 		err = write_group(j, g, &e);
 	}
@@ -275,8 +275,8 @@ static bool drain_waiting(struct journal *j)
 		struct store_settlements *first = j->waiting[0];
 		struct error e;
 		size_t done = 0;
-		enum err err =
-		    store_settle_full(j->store, first->items + j->waiting_done, first->count - j->waiting_done, &done, &e);
+		enum err err = store_settle_full(j->store, first->items + j->waiting_done,
+		                                 first->count - j->waiting_done, &done, &e);
 
 		j->waiting_done += done;
 		moved |= done > 0;

@@ -72,7 +72,7 @@ struct store_state {
 	int64_t next_retry_ms;      /* earliest time a failed message is due; 0: none */
 	uint64_t database_bytes;
 	uint64_t wal_bytes;
-	uint64_t free_bytes; /* of the file system */
+	uint64_t free_bytes;             /* of the file system */
 	uint64_t unexpected_settlements; /* settlements of ids that were not there: a bug somewhere, never a crash */
 	uint64_t checkpoints;
 };

@@ -51,7 +51,9 @@ static enum err check_log(struct check *c, struct error *e)
 		return err;
 	(void)buf_addf(c->out, "log: %" PRIu64 " frames, %" PRIu64 " commits\n", scan.frames, scan.commits);
 	if (wal_is_damaged(&scan))
-		problem(c, "the log is damaged: %" PRIu64 " commits stand behind the break, %" PRIu64 " can be joined again",
+		problem(c,
+		        "the log is damaged: %" PRIu64 " commits stand behind the break, %" PRIu64
+		        " can be joined again",
 		        scan.commits_lost, scan.commits_mended);
 	return ERR_OK;
 }
@@ -112,10 +114,11 @@ static void check_ledger(struct check *c)
 	const struct store_ledger *l = &c->ledger.ledger;
 	struct tide tide = files_tide_read(&c->files);
 
-	if (sqlite3_prepare_v2(c->db,
-	                       "SELECT next_id, accepted, delivered, pending, dead, expired, evicted, damaged, filtered,"
-	                       " purged, pending_bytes, checksum FROM ledger WHERE one = 1",
-	                       -1, &st, NULL) != SQLITE_OK ||
+	if (sqlite3_prepare_v2(
+	        c->db,
+	        "SELECT next_id, accepted, delivered, pending, dead, expired, evicted, damaged, filtered,"
+	        " purged, pending_bytes, checksum FROM ledger WHERE one = 1",
+	        -1, &st, NULL) != SQLITE_OK ||
 	    sqlite3_step(st) != SQLITE_ROW || !store_ledger_parse(st, &c->ledger)) {
 		problem(c, "the ledger row is missing, damaged or does not balance");
 		return;
@@ -127,8 +130,9 @@ static void check_ledger(struct check *c)
 	               l->accepted, l->delivered, l->pending, l->dead, l->expired, l->evicted, l->damaged, l->filtered,
 	               l->purged);
 	if (l->pending != c->rows || l->dead != c->dead)
-		problem(c, "the ledger counts %" PRIu64 " pending and %" PRIu64 " dead, there are %" PRIu64 " and %" PRIu64,
-		        l->pending, l->dead, c->rows, c->dead);
+		problem(
+		    c, "the ledger counts %" PRIu64 " pending and %" PRIu64 " dead, there are %" PRIu64 " and %" PRIu64,
+		    l->pending, l->dead, c->rows, c->dead);
 	if (tide.is_valid && tide.id >= c->ledger.next_id)
 		problem(c, "acknowledged messages up to id %" PRIu64 " are gone: the next id is %" PRIu64, tide.id,
 		        c->ledger.next_id);
@@ -239,8 +243,8 @@ static enum err note_quarantines(struct store *s, struct buf *out, struct error 
 		AUTOFREE char *path = mem_format("%.*s%s", folder, s->path, entry->d_name);
 		struct store_report report = {0};
 
-		if (strncmp(entry->d_name, prefix, strlen(prefix)) != 0 || strcmp(entry->d_name + length - 4, "-wal") == 0 ||
-		    is_known(s, path))
+		if (strncmp(entry->d_name, prefix, strlen(prefix)) != 0 ||
+		    strcmp(entry->d_name + length - 4, "-wal") == 0 || is_known(s, path))
 			continue;
 		err = store_salvage_start(s, path, &report, e);
 		(void)buf_addf(out, "salvage: %s, %" PRIu64 " messages came back\n", path, report.salvaged_rows);
@@ -262,8 +266,8 @@ static enum err repair_rows(struct store *s, struct buf *out, struct error *e)
 	if (err == ERR_OK)
 		err = store_salvage_for(s, INT32_MAX, &salvaged, e);
 	(void)buf_addf(out,
-	               "rows: %" PRIu64 " with a wrong checksum moved to `damaged`, %" PRIu64 " counted as missing, %" PRIu64
-	               " salvaged\n",
+	               "rows: %" PRIu64 " with a wrong checksum moved to `damaged`, %" PRIu64
+	               " counted as missing, %" PRIu64 " salvaged\n",
 	               moved, missing, salvaged);
 	return err;
 }

@@ -140,7 +140,8 @@ static enum err import_table(struct store *s, sqlite3 *db, const char *sql,
 	if (rc == SQLITE_OK)
 		while (err == ERR_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
 			if (!store_row_is_sound(st, 0))
-				return error_set(e, ERR_DAMAGED, "message %lld there has a wrong checksum; repair it first",
+				return error_set(e, ERR_DAMAGED,
+				                 "message %lld there has a wrong checksum; repair it first",
 				                 (long long)sqlite3_column_int64(st, 0));
 			err = import(s, st, e);
 			++*rows;
@@ -155,14 +156,15 @@ static enum err import_all(struct store *s, sqlite3 *db, uint64_t *rows, struct 
 	enum err err = store_begin(s, e);
 
 	if (err == ERR_OK)
-		err = import_table(s, db,
-		                   "SELECT m.id, m.received_ms, m.checksum, m.meta, m.body, f.attempts, f.code, f.reason"
-		                   " FROM messages AS m LEFT JOIN failures AS f ON f.id = m.id ORDER BY m.id",
-		                   import_pending, rows, e);
+		err =
+		    import_table(s, db,
+		                 "SELECT m.id, m.received_ms, m.checksum, m.meta, m.body, f.attempts, f.code, f.reason"
+		                 " FROM messages AS m LEFT JOIN failures AS f ON f.id = m.id ORDER BY m.id",
+		                 import_pending, rows, e);
 	if (err == ERR_OK)
-		err = import_table(s, db,
-		                   "SELECT id, received_ms, checksum, meta, body, attempts, code, reason FROM dead ORDER BY id",
-		                   import_dead, rows, e);
+		err = import_table(
+		    s, db, "SELECT id, received_ms, checksum, meta, body, attempts, code, reason FROM dead ORDER BY id",
+		    import_dead, rows, e);
 	if (err == ERR_OK)
 		err = store_commit(s, e);
 	if (err != ERR_OK)

@@ -104,8 +104,8 @@ static enum err check_size(const struct store *s, const struct message *m, struc
 	uint64_t bytes = (uint64_t)m->meta_bytes + m->body_bytes;
 
 	if (s->options.max_message_bytes && m->body_bytes > s->options.max_message_bytes)
-		return error_set(e, ERR_TOOBIG, "the message has %" PRIu32 " bytes, the limit is %" PRIu64, m->body_bytes,
-		                 s->options.max_message_bytes);
+		return error_set(e, ERR_TOOBIG, "the message has %" PRIu32 " bytes, the limit is %" PRIu64,
+		                 m->body_bytes, s->options.max_message_bytes);
 	if (bytes > 900u << 20) /* below SQLite's limit of one row, 10^9 */
 		return error_set(e, ERR_TOOBIG, "the message has %" PRIu64 " bytes with its metadata", bytes);
 	return ERR_OK;
@@ -132,7 +132,7 @@ enum err store_admit(struct store *s, const struct message_list *list, struct er
 	uint64_t bytes = 0;
 
 	must(s->in_group);
-	STAILQ_FOREACH(m, list, link) {
+	STAILQ_FOREACH (m, list, link) {
 		enum err err = check_size(s, m, e);
 
 		if (err != ERR_OK)
@@ -264,13 +264,25 @@ enum err store_commit(struct store *s, struct error *e)
 	return ERR_OK;
 }
 
+/* The database must be able to take what the log holds: near a full disk the log stays short. */
+static uint64_t log_limit(const struct store *s)
+{
+	uint64_t quarter = files_free_bytes(&s->files) / 4;
+
+	if (quarter >= CHECKPOINT_BYTES)
+		return CHECKPOINT_BYTES;
+	return quarter > MIN_CHECKPOINT_BYTES ? quarter : MIN_CHECKPOINT_BYTES;
+}
+
 enum err store_checkpoint(struct store *s, bool force, struct error *e)
 {
 	int in_log = 0, written = 0;
 	int rc;
 
 	must(!s->in_group);
-	if (!force && (uint64_t)s->wal_frames * (s->page_bytes + 24) < CHECKPOINT_BYTES)
+	if (!force && (uint64_t)s->wal_frames * s->page_bytes < MIN_CHECKPOINT_BYTES)
+		return ERR_OK;
+	if (!force && (uint64_t)s->wal_frames * s->page_bytes < log_limit(s))
 		return ERR_OK;
 	FAILPOINT("before_checkpoint");
 	rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &in_log, &written);

@@ -17,6 +17,7 @@ enum {
 	APPLICATION_ID = 0x4b53504c, /* "KSPL" */
 	DEFAULT_PAGE_BYTES = 8192,   /* measured: tests/support/bench_journal.c */
 	CHECKPOINT_BYTES = 16 << 20,
+	MIN_CHECKPOINT_BYTES = 1 << 20,
 	CACHE_KIB = 8192,
 	REASON_MAX = 2048,
 	DAMAGED_PER_READ = 256,
@@ -56,8 +57,8 @@ struct store {
 	uint32_t wal_frames;
 	uint64_t checkpoints;
 	/* space */
-	bool full_bytes; /* max_bytes was reached and 10 % are not yet free again */
-	bool full_disk;  /* likewise min_free */
+	bool full_bytes;   /* max_bytes was reached and 10 % are not yet free again */
+	bool full_disk;    /* likewise min_free */
 	bool disk_refused; /* a write met a full disk since the last commit that worked */
 	bool reserve_given;
 	uint64_t free_bytes;
@@ -95,10 +96,17 @@ bool store_ledger_balances(const struct totals *t);
 /* store_quarantine.c, store_salvage.c */
 enum err store_set_aside(struct store *s, struct store_report *report, struct error *e) MUST_CHECK;
 enum err store_reader_open(const char *path, const char *vfs, sqlite3 **ret, struct error *e) MUST_CHECK;
-enum err store_salvage_start(struct store *s, const char *path, struct store_report *report, struct error *e) MUST_CHECK;
+enum err store_salvage_start(struct store *s, const char *path, struct store_report *report,
+                             struct error *e) MUST_CHECK;
 /* Salvages for at most budget_ms. */
 enum err store_salvage_for(struct store *s, int64_t budget_ms, uint64_t *ret_rows, struct error *e) MUST_CHECK;
 void store_salvage_end(struct store *s);
+
+/* store_schema.c */
+/* ERR_DAMAGED: a definition is not what was written. ERR_ENVIRONMENT: there are strange ones. */
+enum err store_schema_check(struct store *s, struct error *e) MUST_CHECK;
+/* A file set aside whose first page cannot be read gets a new one. True when it can be read. */
+bool store_schema_mend(struct store *s, const char *path);
 
 /* store_read.c */
 uint32_t store_row_checksum(uint64_t id, int64_t received_ms, const void *meta, size_t meta_bytes, const void *body,

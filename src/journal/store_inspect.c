@@ -39,13 +39,15 @@ static enum err refuse_stranger(const struct files *f, const unsigned char *byte
                                 struct error *e)
 {
 	if (memcmp(bytes, sqlite_magic, sizeof sqlite_magic) != 0)
-		return error_set(e, ERR_ENVIRONMENT, "%s is not a spool (not an SQLite file); move it away or name another path",
-		                 f->path);
+		return error_set(e, ERR_ENVIRONMENT,
+		                 "%s is not a spool (not an SQLite file); move it away or name another path", f->path);
 	if (memmem(bytes, count, "requeue", 7))
 		return error_set(e, ERR_ENVIRONMENT,
-		                 "%s is a buffer of Redpanda Connect; let it drain there, or name another path", f->path);
-	return error_set(e, ERR_ENVIRONMENT, "%s is a database of another program (application_id %#x); name another path",
-	                 f->path, (unsigned)application);
+		                 "%s is a buffer of Redpanda Connect; let it drain there, or name another path",
+		                 f->path);
+	return error_set(e, ERR_ENVIRONMENT,
+	                 "%s is a database of another program (application_id %#x); name another path", f->path,
+	                 (unsigned)application);
 }
 
 static enum err inspect_header(const struct files *f, const unsigned char *bytes, size_t count, enum file_kind *ret,
@@ -59,7 +61,8 @@ static enum err inspect_header(const struct files *f, const unsigned char *bytes
 		*ret = FILE_DAMAGED;
 		return files_tide_read(f).is_valid
 		           ? ERR_OK
-		           : error_set(e, ERR_ENVIRONMENT, "%s is not a spool; move it away or name another path", f->path);
+		           : error_set(e, ERR_ENVIRONMENT, "%s is not a spool; move it away or name another path",
+		                       f->path);
 	}
 	application = big_u32(bytes + AT_APPLICATION_ID);
 	version = big_u32(bytes + AT_USER_VERSION);
@@ -74,8 +77,8 @@ static enum err inspect_header(const struct files *f, const unsigned char *bytes
 		return ERR_OK;
 	tide = files_tide_read(f);
 	if (!tide.is_valid || tide.schema > newest)
-		return error_set(e, ERR_CONFIG, "%s has schema %u, this kspool knows %u; run the newer kspool", f->path, version,
-		                 newest);
+		return error_set(e, ERR_CONFIG, "%s has schema %u, this kspool knows %u; run the newer kspool", f->path,
+		                 version, newest);
 	*ret = FILE_DAMAGED; /* the last writer was no newer than we are: the number lost bits */
 	return ERR_OK;
 }
@@ -95,13 +98,9 @@ enum err store_inspect(const struct files *f, enum file_kind *ret, struct error 
 	*ret = FILE_MISSING;
 	if (size < 0)
 		return ERR_OK;
-	if (size == 0 && files_tide_read(f).is_valid && files_tide_read(f).id > 0) {
-		*ret = FILE_DAMAGED;
-		return ERR_OK;
-	}
-	*ret = FILE_OURS;
+	*ret = FILE_DAMAGED;
 	if (size == 0)
-		return ERR_OK; /* made, and the process ended before its first page */
+		return ERR_OK; /* a spool is never empty */
 	fd = files_open_one(f, "", O_RDONLY | O_NONBLOCK);
 	n = fd < 0 ? -1 : pread(fd, bytes, sizeof bytes, 0);
 	if (n < 0)
@@ -130,8 +129,9 @@ enum err store_mend_wal(const struct files *f, struct store_report *report, stru
 		err = files_sync_dir(f, e);
 	if (err == ERR_OK)
 		err = wal_mend(fd, &scan, &damaged, e);
-	store_warn(report, "the write-ahead log was damaged in the middle: %llu commits stood behind %llu bad frames; it was"
-	                   " copied to %s%s and joined again",
+	store_warn(report,
+	           "the write-ahead log was damaged in the middle: %llu commits stood behind %llu bad frames; it was"
+	           " copied to %s%s and joined again",
 	           (unsigned long long)scan.commits_mended, (unsigned long long)damaged, f->path, aside);
 	return err;
 }

@@ -12,8 +12,9 @@ enum { LEDGER_NUMBERS = 11, COUNT_BUDGET_BYTES = 64 << 20 };
 static void flatten(const struct totals *t, uint64_t out[LEDGER_NUMBERS])
 {
 	const struct store_ledger *l = &t->ledger;
-	const uint64_t numbers[LEDGER_NUMBERS] = {t->next_id, l->accepted, l->delivered, l->pending,  l->dead,        l->expired,
-	                                          l->evicted, l->damaged,  l->filtered,  l->purged, t->pending_bytes};
+	const uint64_t numbers[LEDGER_NUMBERS] = {t->next_id,  l->accepted, l->delivered,    l->pending,
+	                                          l->dead,     l->expired,  l->evicted,      l->damaged,
+	                                          l->filtered, l->purged,   t->pending_bytes};
 
 	memcpy(out, numbers, sizeof numbers);
 }
@@ -53,8 +54,8 @@ bool store_ledger_balances(const struct totals *t)
 {
 	const struct store_ledger *l = &t->ledger;
 
-	return l->accepted == l->delivered + l->pending + l->dead + l->expired + l->evicted + l->damaged + l->filtered +
-	                          l->purged;
+	return l->accepted ==
+	       l->delivered + l->pending + l->dead + l->expired + l->evicted + l->damaged + l->filtered + l->purged;
 }
 
 enum err store_ledger_put(struct store *s, struct error *e)
@@ -166,7 +167,8 @@ static void check_tide(struct store *s, bool created, struct store_report *repor
 	s->now.next_id = tide.id + 1;
 	if (created) {
 		if (!report->quarantined)
-			store_warn(report, "the database was gone; a new one begins at id %llu", (unsigned long long)tide.id + 1);
+			store_warn(report, "the database was gone; a new one begins at id %llu",
+			           (unsigned long long)tide.id + 1);
 		return;
 	}
 	s->now.ledger.accepted += lost;

@@ -68,10 +68,10 @@ static void limit_connection(struct store *s)
 		int option;
 		int value;
 	} switches[] = {
-	    {SQLITE_DBCONFIG_DEFENSIVE, 1},          {SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0},
-	    {SQLITE_DBCONFIG_ENABLE_TRIGGER, 0},     {SQLITE_DBCONFIG_ENABLE_VIEW, 0},
-	    {SQLITE_DBCONFIG_ENABLE_FKEY, 0},        {SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0},
-	    {SQLITE_DBCONFIG_DQS_DDL, 0},            {SQLITE_DBCONFIG_DQS_DML, 0},
+	    {SQLITE_DBCONFIG_DEFENSIVE, 1},        {SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0},
+	    {SQLITE_DBCONFIG_ENABLE_TRIGGER, 0},   {SQLITE_DBCONFIG_ENABLE_VIEW, 0},
+	    {SQLITE_DBCONFIG_ENABLE_FKEY, 0},      {SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0},
+	    {SQLITE_DBCONFIG_DQS_DDL, 0},          {SQLITE_DBCONFIG_DQS_DML, 0},
 	    {SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1},
 	};
 
@@ -149,8 +149,8 @@ static enum err migrate(struct store *s, struct error *e)
 	enum err err = sql_number(s->db, "PRAGMA user_version", &version, e);
 
 	if (err == ERR_OK && version > newest)
-		return error_set(e, ERR_CONFIG, "%s has schema %" PRId64 ", this kspool knows %d; run the newer kspool", s->path,
-		                 version, newest);
+		return error_set(e, ERR_CONFIG, "%s has schema %" PRId64 ", this kspool knows %d; run the newer kspool",
+		                 s->path, version, newest);
 	for (int i = 0; i < schema_step_count && err == ERR_OK; i++)
 		if (schema_steps[i].version > version) {
 			err = migrate_step(s, &schema_steps[i], e);
@@ -177,21 +177,6 @@ static enum err prepare(struct store *s, struct error *e)
 	return err;
 }
 
-/* A trigger or a view somebody planted would run inside our statements if a switch above ever failed. */
-static enum err refuse_strange_schema(struct store *s, struct error *e)
-{
-	int64_t strange;
-	enum err err = sql_number(
-	    s->db, "SELECT count(*) FROM sqlite_schema WHERE type IN ('trigger', 'view') OR sql LIKE '%virtual table%'",
-	    &strange, e);
-
-	if (err == ERR_OK && strange > 0)
-		return error_set(e, ERR_ENVIRONMENT,
-		                 "%s holds %" PRId64 " triggers, views or virtual tables that kspool did not make; drop them",
-		                 s->path, strange);
-	return err;
-}
-
 enum err store_connect(struct store *s, bool created, struct error *e)
 {
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE;
@@ -206,9 +191,9 @@ enum err store_connect(struct store *s, bool created, struct error *e)
 	err = set_pragmas(s, created, e);
 	(void)sqlite3_wal_hook(s->db, remember_frames, s); /* after wal_autocheckpoint, which takes the hook away */
 	if (err == ERR_OK)
-		err = refuse_strange_schema(s, e);
-	if (err == ERR_OK)
 		err = migrate(s, e);
+	if (err == ERR_OK)
+		err = store_schema_check(s, e);
 	if (err == ERR_OK)
 		err = prepare(s, e);
 	return err == ERR_OK ? ERR_OK : error_wrap(e, "spool %s", s->path);
@@ -239,24 +224,45 @@ static enum err quick_check(struct store *s, struct error *e)
 	return error_set(e, ERR_DAMAGED, "%s: %s", s->path, answer ? answer : "no answer");
 }
 
-static enum err open_database(struct store *s, bool created, struct store_report *report, struct error *e)
+/* A new spool is made whole under another name, so that nothing half made ever stands at the path. */
+static enum err create_database(struct store *s, struct error *e)
 {
+	AUTOFREE char *new_path = mem_format("%s.new", s->path);
+	char *path = s->path;
 	enum err err = ERR_OK;
 
-	if (created) {
-		/* The log of a database that is gone: its frames must not meet a new one. */
-		if (files_bytes(&s->files, "-wal") > 0)
-			err = files_rename(&s->files, "-wal", "-wal.orphan", e);
-		files_remove(&s->files, "-journal");
-		if (files_bytes(&s->files, "") == 0)
-			files_remove(&s->files, "");
-		if (err == ERR_OK)
-			err = files_create_database(&s->files, e);
-	}
+	files_remove(&s->files, ".new");
+	files_remove(&s->files, ".new-wal");
+	files_remove(&s->files, ".new-journal");
+	/* The log of a database that is gone: its frames must not meet a new one. */
+	if (files_bytes(&s->files, "-wal") > 0)
+		err = files_rename(&s->files, "-wal", "-wal.orphan", e);
 	if (err == ERR_OK)
-		err = store_connect(s, created || files_bytes(&s->files, "") == 0, e);
-	if (err == ERR_OK && report->unclean &&
-	    (files_bytes(&s->files, "") <= QUICK_CHECK_BYTES || report->wal_mended))
+		err = files_create(&s->files, ".new", e);
+	if (err != ERR_OK)
+		return err;
+	s->path = new_path;
+	err = store_connect(s, true, e);
+	if (err == ERR_OK) {
+		int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+
+		if (rc != SQLITE_OK)
+			err = sql_error(s->db, rc, e, "make a new spool");
+	}
+	store_disconnect(s);
+	s->path = path;
+	files_remove(&s->files, ".new-wal");
+	FAILPOINT("before_create");
+	return err == ERR_OK ? files_publish(&s->files, ".new", e) : err;
+}
+
+static enum err open_database(struct store *s, bool created, struct store_report *report, struct error *e)
+{
+	enum err err = created ? create_database(s, e) : ERR_OK;
+
+	if (err == ERR_OK)
+		err = store_connect(s, false, e);
+	if (err == ERR_OK && report->unclean && (files_bytes(&s->files, "") <= QUICK_CHECK_BYTES || report->wal_mended))
 		err = quick_check(s, e);
 	if (err == ERR_OK)
 		err = store_ledger_load(s, created, report, e);
@@ -314,7 +320,8 @@ static enum err finish_open(struct store *s, struct store_report *report, struct
 	files_remove(&s->files, ".unsafe");
 	files_tide_open(&s->files);
 	files_tide_write(&s->files, (uint32_t)schema_steps[schema_step_count - 1].version, s->now.next_id - 1);
-	files_wal_hold(&s->files, CHECKPOINT_BYTES + CHECKPOINT_BYTES / 4);
+	if (s->options.reserve_bytes > 0) /* the exit is prepaid: the reserve, and the log at its largest */
+		files_wal_hold(&s->files, CHECKPOINT_BYTES + CHECKPOINT_BYTES / 4);
 	(void)files_reserve_make(&s->files, s->options.reserve_bytes, s->options.min_free_bytes);
 	report->rows = s->now.ledger.pending;
 	return ERR_OK;

@@ -125,14 +125,15 @@ enum err store_read_range(struct store *s, uint64_t first, uint64_t last, uint32
 	return err == ERR_FULL ? ERR_OK : err; /* a full disk: the bad rows stay and are met again at the next start */
 }
 
-enum err store_read(struct store *s, uint64_t after_id, uint32_t max_rows, uint64_t max_bytes, struct message_list *list,
-                    uint32_t *ret_count, uint64_t *ret_last, struct error *e)
+enum err store_read(struct store *s, uint64_t after_id, uint32_t max_rows, uint64_t max_bytes,
+                    struct message_list *list, uint32_t *ret_count, uint64_t *ret_last, struct error *e)
 {
-	return store_read_range(s, after_id + 1, s->durable.next_id > after_id ? s->durable.next_id - 1 : after_id, max_rows,
-	                        max_bytes, list, ret_count, ret_last, e);
+	return store_read_range(s, after_id + 1, s->durable.next_id > after_id ? s->durable.next_id - 1 : after_id,
+	                        max_rows, max_bytes, list, ret_count, ret_last, e);
 }
 
-/* One failed row by its id. *ret_taken is false when the limits are reached. One without its message is cleared away. */
+/* One failed row by its id. *ret_taken is false when the limits are reached. One without its message is cleared away.
+ */
 static enum err take_failed(struct store *s, struct reading *r, uint64_t id, uint32_t attempts, bool *ret_taken,
                             struct error *e)
 {

@@ -55,6 +55,23 @@ void store_salvage_end(struct store *s)
 	s->salvage_is_done = false;
 }
 
+/* A damaged row may hold any type anywhere; the tables here are STRICT. */
+static void bind_as(sqlite3_stmt *st, int at, sqlite3_stmt *from, int column)
+{
+	static const char kinds[] = {'i', 'i', 'i', 'b', 'b', 'i', 'i', 't', 't'};
+
+	if (sqlite3_column_type(from, column) == SQLITE_NULL && column == 3)
+		(void)sqlite3_bind_null(st, at);
+	else if (kinds[column] == 'i')
+		(void)sqlite3_bind_int64(st, at, sqlite3_column_int64(from, column));
+	else if (kinds[column] == 't')
+		(void)sqlite3_bind_text(st, at, (const char *)sqlite3_column_text(from, column), -1, SQLITE_TRANSIENT);
+	else
+		(void)sqlite3_bind_blob64(st, at,
+		                          sqlite3_column_bytes(from, column) ? sqlite3_column_blob(from, column) : "",
+		                          (sqlite3_uint64)sqlite3_column_bytes(from, column), SQLITE_TRANSIENT);
+}
+
 static enum err insert_copy(struct store *s, enum statement id, sqlite3_stmt *from, int columns, int64_t found_ms,
                             bool *ret_new, struct error *e)
 {
@@ -62,7 +79,7 @@ static enum err insert_copy(struct store *s, enum statement id, sqlite3_stmt *fr
 	enum err err;
 
 	for (int i = 0; i < columns; i++)
-		(void)sqlite3_bind_value(st, i + 1, sqlite3_column_value(from, i));
+		bind_as(st, i + 1, from, i);
 	if (id == ST_SALVAGE_DAMAGED)
 		(void)sqlite3_bind_int64(st, 6, found_ms);
 	err = store_run(s, st, e, "salvage a row");
@@ -155,10 +172,11 @@ static bool old_ledger(sqlite3 *db, struct totals *ret)
 {
 	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
 
-	return sqlite3_prepare_v2(db,
-	                          "SELECT next_id, accepted, delivered, pending, dead, expired, evicted, damaged, filtered,"
-	                          " purged, pending_bytes, checksum FROM ledger WHERE one = 1",
-	                          -1, &st, NULL) == SQLITE_OK &&
+	return sqlite3_prepare_v2(
+	           db,
+	           "SELECT next_id, accepted, delivered, pending, dead, expired, evicted, damaged, filtered,"
+	           " purged, pending_bytes, checksum FROM ledger WHERE one = 1",
+	           -1, &st, NULL) == SQLITE_OK &&
 	       sqlite3_step(st) == SQLITE_ROW && store_ledger_parse(st, ret);
 }
 
@@ -169,8 +187,9 @@ static uint64_t end_of(struct store *s, sqlite3 *db)
 
 	if (old_ledger(db, &old))
 		return old.next_id;
-	if (sql_number(db, "SELECT max(coalesce((SELECT max(id) FROM messages), 0), coalesce((SELECT max(id) FROM dead), 0))",
-	               &max, NULL) == ERR_OK)
+	if (sql_number(
+	        db, "SELECT max(coalesce((SELECT max(id) FROM messages), 0), coalesce((SELECT max(id) FROM dead), 0))",
+	        &max, NULL) == ERR_OK)
 		return (uint64_t)max;
 	return s->durable.next_id;
 }
@@ -244,8 +263,8 @@ static enum err copy_failures(struct store *s, struct error *e)
 	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
 	enum err err = ERR_OK;
 
-	if (sqlite3_prepare_v2(s->salvage->db, "SELECT id, attempts, next_ms, first_ms, code, reason FROM failures", -1, &st,
-	                       NULL) != SQLITE_OK)
+	if (sqlite3_prepare_v2(s->salvage->db, "SELECT id, attempts, next_ms, first_ms, code, reason FROM failures", -1,
+	                       &st, NULL) != SQLITE_OK)
 		return ERR_OK;
 	while (sqlite3_step(st) == SQLITE_ROW && err == ERR_OK) {
 		const struct store_settlement again = {
@@ -272,7 +291,8 @@ static void skip_gap(struct salvage *v)
 	(void)sqlite3_snprintf(sizeof sql, sql,
 	                       "SELECT min(coalesce((SELECT min(id) FROM messages WHERE id > %lld), %lld),"
 	                       " coalesce((SELECT min(id) FROM dead WHERE id > %lld), %lld))",
-	                       (long long)v->after_id, (long long)v->end_id, (long long)v->after_id, (long long)v->end_id);
+	                       (long long)v->after_id, (long long)v->end_id, (long long)v->after_id,
+	                       (long long)v->end_id);
 	if (sql_number(v->db, sql, &next, NULL) == ERR_OK && (uint64_t)next > v->after_id + 1)
 		v->after_id = (uint64_t)next - 1;
 }
@@ -372,6 +392,8 @@ enum err store_salvage_start(struct store *s, const char *path, struct store_rep
 	enum err err;
 
 	store_salvage_end(s);
+	if (!store_schema_mend(s, path))
+		store_warn(report, "its head cannot be mended");
 	if (store_reader_open(path, s->vfs, &db, &ignored) != ERR_OK) {
 		store_warn(report, "nothing of it can be read");
 		return ERR_OK;

@@ -176,7 +176,8 @@ enum err store_settle(struct store *s, const struct store_settlement *items, siz
 		case SETTLE_EXPIRED:
 		case SETTLE_FILTERED:
 			must(leaves(items[i].kind));
-			while (i + n < count && items[i + n].kind == items[i].kind && items[i + n].id == items[i].id + n)
+			while (i + n < count && items[i + n].kind == items[i].kind &&
+			       items[i + n].id == items[i].id + n)
 				n++;
 			err = settle_run(s, &items[i], n, e);
 			break;

@@ -16,6 +16,14 @@ enum {
 
 static uint64_t tenth_more(uint64_t n) { return n > UINT64_MAX / 11 * 10 ? n : n + n / 10; }
 
+/* Bytes of the database that hold nothing: they take new rows without a new block. */
+static uint64_t free_inside(struct store *s)
+{
+	int64_t pages = 0;
+
+	return sql_number(s->db, "PRAGMA freelist_count", &pages, NULL) == ERR_OK ? (uint64_t)pages * s->page_bytes : 0;
+}
+
 static void look_at_disk(struct store *s)
 {
 	int64_t now = clock_mono_ms();
@@ -32,7 +40,7 @@ static void look_at_disk(struct store *s)
 	    files_reserve_make(&s->files, s->options.reserve_bytes, tenth_more(s->options.min_free_bytes)))
 		s->reserve_given = false;
 	/* A write was refused: believe in space again only when there is plausibly some. */
-	if (s->disk_refused && !s->full_disk && s->free_bytes > CHECKPOINT_BYTES / 4)
+	if (s->disk_refused && !s->full_disk && s->free_bytes + free_inside(s) > MIN_CHECKPOINT_BYTES)
 		s->disk_refused = false;
 }
 
@@ -56,11 +64,12 @@ static enum err refusal(struct store *s, uint64_t bytes, struct error *e)
 	if (s->disk_refused)
 		return error_set(e, ERR_FULL, "the file system of %s is full", s->path);
 	if (s->full_disk)
-		return error_set(e, ERR_FULL, "%" PRIu64 " bytes are free on the file system of %s, min_free is %" PRIu64,
+		return error_set(e, ERR_FULL,
+		                 "%" PRIu64 " bytes are free on the file system of %s, min_free is %" PRIu64,
 		                 s->free_bytes, s->path, s->options.min_free_bytes);
 	if (is_over(s, bytes))
-		return error_set(e, ERR_FULL, "the spool holds %" PRIu64 " bytes, max_bytes is %" PRIu64, s->now.pending_bytes,
-		                 s->options.max_bytes);
+		return error_set(e, ERR_FULL, "the spool holds %" PRIu64 " bytes, max_bytes is %" PRIu64,
+		                 s->now.pending_bytes, s->options.max_bytes);
 	return ERR_OK;
 }
 
@@ -170,9 +179,18 @@ static enum err settle_some(struct store *s, const struct store_settlement *item
 	return err == ERR_OK ? store_commit(s, e) : err;
 }
 
+/* A full disk: the reserve's blocks let the log go into the database, and the log begins again at its start. */
+static enum err use_reserve(struct store *s, struct error *e)
+{
+	if (!s->reserve_given && files_reserve_give_up(&s->files))
+		s->reserve_given = true;
+	return store_checkpoint(s, true, e);
+}
+
 enum err store_settle_full(struct store *s, const struct store_settlement *items, size_t count, size_t *ret_done,
                            struct error *e)
 {
+	bool reserve_used = false;
 	int commits = 0;
 
 	*ret_done = 0;
@@ -180,14 +198,14 @@ enum err store_settle_full(struct store *s, const struct store_settlement *items
 		size_t n = count - *ret_done < DRAIN_ROWS ? count - *ret_done : DRAIN_ROWS;
 		enum err err = settle_some(s, items + *ret_done, n, e);
 
-		if (err == ERR_OK)
+		if (err == ERR_OK) {
 			*ret_done += n;
-		if (err == ERR_FULL && !s->reserve_given && files_reserve_give_up(&s->files)) {
-			s->reserve_given = true;
-			continue;
+			err = ++commits % 2 == 0 ? store_checkpoint(s, true, e) : ERR_OK;
 		}
-		if (err == ERR_OK && ++commits % 2 == 0)
-			err = store_checkpoint(s, true, e);
+		if (err == ERR_FULL && !reserve_used) {
+			reserve_used = true;
+			err = use_reserve(s, e);
+		}
 		if (err != ERR_OK && !(err == ERR_FULL && *ret_done == count))
 			return err;
 	}

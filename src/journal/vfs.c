@@ -24,7 +24,7 @@ struct layer_file {
 	sqlite3_int64 at;        /* file offset of gathered[0] */
 	int used;
 	bool gathers;
-	_Alignas(16) unsigned char below[];
+	_Alignas(8) unsigned char below[];
 };
 
 static sqlite3_file *below(sqlite3_file *file)

@@ -74,7 +74,8 @@ static bool is_same(struct sum x, struct sum y) { return x.a == y.a && x.b == y.
 
 static bool is_live(const struct reader *r, const struct wal_scan *scan)
 {
-	return big_u32(r->frame + FRAME_SALTS) == scan->salts[0] && big_u32(r->frame + FRAME_SALTS + 4) == scan->salts[1];
+	return big_u32(r->frame + FRAME_SALTS) == scan->salts[0] &&
+	       big_u32(r->frame + FRAME_SALTS + 4) == scan->salts[1];
 }
 
 static off_t frame_offset(const struct reader *r, uint64_t index)
@@ -129,7 +130,8 @@ static enum err load_header(struct reader *r, struct wal_scan *scan, struct sum 
 	r->big_endian_sums = big_u32(h) & 1;
 	r->page_bytes = big_u32(h + AT_PAGE_SIZE);
 	*seed = stored_sum(h + AT_CHECKSUM);
-	scan->header_is_sound = (big_u32(h) & ~1u) == MAGIC && big_u32(h + 4) == VERSION && is_page_size(r->page_bytes) &&
+	scan->header_is_sound = (big_u32(h) & ~1u) == MAGIC && big_u32(h + 4) == VERSION &&
+	                        is_page_size(r->page_bytes) &&
 	                        is_same(sum_over(r->big_endian_sums, (struct sum){0, 0}, h, AT_CHECKSUM), *seed);
 	scan->salts[0] = big_u32(h + AT_SALTS);
 	scan->salts[1] = big_u32(h + AT_SALTS + 4);
@@ -166,10 +168,11 @@ static enum err scan_frames(struct reader *r, struct wal_scan *scan, struct sum 
 			scan->frames = i + 1;
 		if (!live || big_u32(r->frame + FRAME_COMMIT) == 0)
 			continue;
-		if (broken)
-			scan->commits_lost++;
-		else
+		/* A torn header may mix old and new sectors: only a frame that proves itself counts. */
+		if (!broken)
 			scan->commits++;
+		else if (sound)
+			scan->commits_lost++;
 		if (whole) {
 			scan->mend_frames = i + 1;
 			scan->commits_mended = scan->commits_lost;

@@ -2,11 +2,11 @@
  * wal: the write-ahead log as bytes, read before SQLite opens it.
  *
  * What it is: SQLite stops reading a log at the first frame whose checksum is wrong and says nothing. wal_scan finds
- * that break and counts the commit frames behind it that carry the live salts: none is a clean tail, one is the torn,
+ * that break and looks behind it: each frame's checksum is seeded with its predecessor's stored one, so undamaged
+ * frames of the live generation prove themselves. Commit frames among them: none is a clean tail, one is the torn,
  * never acknowledged last transaction of a power cut, two or more mean damage in the middle. wal_mend then joins the
- * log again: each frame's checksum is seeded with its predecessor's stored one, so undamaged frames behind a break
- * prove themselves; all checksums from the break on are written anew, the damaged frame's content as it is (rows carry
- * their own checksum). Format: sqlite.org/fileformat2.html, section 4.
+ * log again: all checksums are written anew, the damaged frame's content as it is (rows carry their own checksum).
+ * Format: sqlite.org/fileformat2.html, section 4.
  * Thread: the store's, only while no SQLite connection is open. Fails: ERR_DISK.
  */
 #ifndef KSPOOL_JOURNAL_WAL_H
@@ -18,16 +18,16 @@
 #include "base/error.h"
 
 struct wal_scan {
-	bool is_empty;         /* no file, no frame, or never used */
-	bool header_is_sound;  /* its own checksum holds */
-	uint32_t page_bytes;   /* 0 when not known */
-	bool big_endian_sums;  /* word order of the checksums */
-	uint64_t frames;       /* sound ones, from the start */
-	uint64_t commits;      /* of those, the ones that end a transaction */
-	uint64_t commits_lost; /* commit frames with live salts behind the break */
+	bool is_empty;           /* no file, no frame, or never used */
+	bool header_is_sound;    /* its own checksum holds */
+	uint32_t page_bytes;     /* 0 when not known */
+	bool big_endian_sums;    /* word order of the checksums */
+	uint64_t frames;         /* sound ones, from the start */
+	uint64_t commits;        /* of those, the ones that end a transaction */
+	uint64_t commits_lost;   /* commit frames behind the break that prove themselves */
 	uint64_t commits_mended; /* of those, the ones wal_mend brings back */
 	uint64_t mend_frames;    /* length of the log that wal_mend can make */
-	uint32_t salts[2];     /* big-endian values of the live generation */
+	uint32_t salts[2];       /* big-endian values of the live generation */
 };
 
 enum err wal_scan(int fd, struct wal_scan *ret, struct error *e) MUST_CHECK;

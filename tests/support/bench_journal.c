@@ -117,7 +117,8 @@ static sqlite3 *open_bare(const struct task *t, int *frames)
 	run(db, page);
 	run(db, "PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
 	        "PRAGMA wal_autocheckpoint=0; PRAGMA secure_delete=0; PRAGMA cache_size=-8192");
-	run(db, "CREATE TABLE m (id INTEGER PRIMARY KEY, received_ms INTEGER NOT NULL, meta BLOB, body BLOB NOT NULL) STRICT");
+	run(db, "CREATE TABLE m (id INTEGER PRIMARY KEY, received_ms INTEGER NOT NULL, meta BLOB, body BLOB NOT NULL) "
+	        "STRICT");
 	(void)sqlite3_wal_hook(db, note_frames, frames);
 	return db;
 }
@@ -247,7 +248,7 @@ static uint64_t deliver(struct journal *j)
 		struct store_settlements *g = store_settlements_new(rows.count);
 		const struct message *m;
 
-		STAILQ_FOREACH(m, &rows.messages, link)
+		STAILQ_FOREACH (m, &rows.messages, link)
 			g->items[g->count++] = (struct store_settlement){.id = m->id, .kind = SETTLE_DELIVERED};
 		message_list_free(&rows.messages);
 		while (!journal_settle(j, g)) {
@@ -276,7 +277,8 @@ static double bench_journal(const struct task *t)
 	must(journal_credit(j, 20000, 32 << 20));
 	w = start_watch();
 	while (out < t->rows) {
-		struct pollfd p[] = {{.fd = journal_intake_fd(j), .events = POLLIN}, {.fd = journal_delivery_fd(j), .events = POLLIN}};
+		struct pollfd p[] = {{.fd = journal_intake_fd(j), .events = POLLIN},
+		                     {.fd = journal_delivery_fd(j), .events = POLLIN}};
 
 		while (in < t->rows && in - out < 20000 && in - out < 500 * group) {
 			uint64_t n = group < t->rows - in ? group : t->rows - in;
@@ -308,8 +310,8 @@ int main(int argc, char **argv)
 	double (*const benches[])(const struct task *) = {bench_bare, bench_store, bench_journal};
 	double rates[3];
 
-	(void)printf("%llu rows of %u bytes, %llu a commit, pages of %u, %llu behind\n", (unsigned long long)t.rows, t.body,
-	             (unsigned long long)t.group, t.page, (unsigned long long)t.behind);
+	(void)printf("%llu rows of %u bytes, %llu a commit, pages of %u, %llu behind\n", (unsigned long long)t.rows,
+	             t.body, (unsigned long long)t.group, t.page, (unsigned long long)t.behind);
 	for (size_t i = 0; i < 3; i++) {
 		spooldir_make(&t.d);
 		rates[i] = benches[i](&t);

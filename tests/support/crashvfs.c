@@ -281,7 +281,8 @@ const char *crashvfs_name(int file)
 	size_t length = strlen(now.names[file]);
 
 	for (size_t i = 0; i < 2; i++)
-		if (length > strlen(suffixes[i]) && strcmp(now.names[file] + length - strlen(suffixes[i]), suffixes[i]) == 0)
+		if (length > strlen(suffixes[i]) &&
+		    strcmp(now.names[file] + length - strlen(suffixes[i]), suffixes[i]) == 0)
 			return suffixes[i];
 	return "";
 }

@@ -47,15 +47,9 @@ static struct value member(struct value v, const char *key)
 	return found != NULL ? *found : value_nothing();
 }
 
-static const char *text_of(struct value v)
-{
-	return value_is_text(v) ? arena_copy(&scratch, v.text, v.length) : "";
-}
+static const char *text_of(struct value v) { return value_is_text(v) ? arena_copy(&scratch, v.text, v.length) : ""; }
 
-static bool is_true(struct value v)
-{
-	return v.kind == VALUE_BOOL && v.boolean;
-}
+static bool is_true(struct value v) { return v.kind == VALUE_BOOL && v.boolean; }
 
 static const char *json_of(struct value v)
 {
@@ -362,7 +356,7 @@ static void run_vector(struct value vector)
 	if (!is_skipped(vector)) {
 		messages_init(&m, vector);
 		outcome = value_text_is(member(vector, "kind"), "interpolation") ? run_template(vector, &m)
-		                                                                : run_mapping(vector, &m);
+		                                                                 : run_mapping(vector, &m);
 		messages_fini(&m);
 	}
 	(void)value_to_int(member(vector, "tier"), &tier);
@@ -407,7 +401,9 @@ static bool run_file(const char *path)
 
 static bool gate_holds(const char *gate)
 {
-	long part = strcmp(gate, "L1") == 0 ? total.tier1_outcome : strcmp(gate, "L2") == 0 ? total.tier1_text : total.passed;
+	long part = strcmp(gate, "L1") == 0   ? total.tier1_outcome
+	            : strcmp(gate, "L2") == 0 ? total.tier1_text
+	                                      : total.passed;
 	long whole = strcmp(gate, "L3") == 0 ? total.passed + total.failed : total.tier1;
 	int needed = strcmp(gate, "L1") == 0 ? 100 : strcmp(gate, "L2") == 0 ? 99 : 97;
 
@@ -424,7 +420,8 @@ int main(int argc, char **argv)
 
 	while (getopt_long(argc, argv, "", options, NULL) == 'g')
 		gate = optarg;
-	if (optind == argc || (gate != NULL && strcmp(gate, "L1") != 0 && strcmp(gate, "L2") != 0 && strcmp(gate, "L3") != 0)) {
+	if (optind == argc ||
+	    (gate != NULL && strcmp(gate, "L1") != 0 && strcmp(gate, "L2") != 0 && strcmp(gate, "L3") != 0)) {
 		fprintf(stderr, "usage: vectors [--gate L1|L2|L3] FILE...\n");
 		return EXIT_FAILURE;
 	}

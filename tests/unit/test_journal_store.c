@@ -24,12 +24,12 @@ static struct store *open_it(const struct store_options *options, struct store_r
 	return s;
 }
 
-#define ok(call)                                                                             \
-	do {                                                                                 \
-		struct error e_ = {0};                                                       \
-		struct error *e = &e_;                                                       \
-		if ((call) != ERR_OK)                                                        \
-			fail_msg("%s:%d %s: %s", __FILE__, __LINE__, #call, e_.text);        \
+#define ok(call)                                                                      \
+	do {                                                                          \
+		struct error e_ = {0};                                                \
+		struct error *e = &e_;                                                \
+		if ((call) != ERR_OK)                                                 \
+			fail_msg("%s:%d %s: %s", __FILE__, __LINE__, #call, e_.text); \
 	} while (0)
 
 static void append(struct store *s, uint64_t first, uint64_t count, uint32_t bytes)
@@ -81,7 +81,7 @@ static uint32_t read_all(struct store *s, uint64_t after, uint64_t *ids, uint32_
 	uint32_t i = 0;
 
 	ok(store_read(s, after, max, UINT64_MAX, &list, &count, &last, e));
-	STAILQ_FOREACH(m, &list, link)
+	STAILQ_FOREACH (m, &list, link)
 		ids[i++] = m->id;
 	assert_int_equal(i, count);
 	message_list_free(&list);
@@ -111,7 +111,7 @@ static void appends_reads_settles_and_reopens(void **state)
 	ok(store_read(s, 0, 10, UINT64_MAX, &list, &count, &last, e));
 	assert_int_equal(count, 10);
 	assert_int_equal(last, 10);
-	STAILQ_FOREACH(m, &list, link)
+	STAILQ_FOREACH (m, &list, link)
 		assert_true(spooldir_is_message(m, m->id, 300));
 	message_list_free(&list);
 	settle(s,
@@ -224,8 +224,11 @@ static void failed_rows_wait_and_come_back_when_due(void **state)
 	append(s, 1, 10, 10);
 	for (uint64_t id = 2; id <= 5; id++)
 		settle(s,
-		       &(struct store_settlement){
-		           .id = id, .kind = SETTLE_RETRY, .attempts = 1, .next_ms = now + 100 * (int64_t)(10 - id), .code = "T"},
+		       &(struct store_settlement){.id = id,
+		                                  .kind = SETTLE_RETRY,
+		                                  .attempts = 1,
+		                                  .next_ms = now + 100 * (int64_t)(10 - id),
+		                                  .code = "T"},
 		       1);
 	assert_int_equal(state_of(s).retrying, 4);
 	assert_int_equal(state_of(s).next_retry_ms, now + 500);
@@ -239,7 +242,9 @@ static void failed_rows_wait_and_come_back_when_due(void **state)
 	assert_int_equal(STAILQ_FIRST(&list)->attempts, 1);
 	message_list_free(&list);
 	settle(s, &(struct store_settlement){.id = 5, .kind = SETTLE_DELIVERED}, 1);
-	settle(s, &(struct store_settlement){.id = 3, .kind = SETTLE_RETRY, .attempts = 2, .next_ms = now + 7200000, .code = "T"},
+	settle(s,
+	       &(struct store_settlement){
+	           .id = 3, .kind = SETTLE_RETRY, .attempts = 2, .next_ms = now + 7200000, .code = "T"},
 	       1);
 	assert_int_equal(state_of(s).retrying, 3);
 	assert_int_equal(state_of(s).ledger.pending, 9);
@@ -483,7 +488,8 @@ static void crc_is_castagnoli_either_way(void **state)
 		bytes[i] = (unsigned char)(i * 7);
 	for (size_t n = 0; n < sizeof bytes; n++) {
 		assert_int_equal(crc32c(5, bytes, n), crc32c_portable(5, bytes, n));
-		assert_int_equal(crc32c(0, bytes, sizeof bytes), crc32c(crc32c(0, bytes, n), bytes + n, sizeof bytes - n));
+		assert_int_equal(crc32c(0, bytes, sizeof bytes),
+		                 crc32c(crc32c(0, bytes, n), bytes + n, sizeof bytes - n));
 	}
 }
 

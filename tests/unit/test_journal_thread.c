@@ -13,140 +13,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/check.h"
 #include "base/mem.h"
 #include "journal/journal.h"
+#include "support/journalrig.h"
 #include "support/spooldir.h"
-
-static void must_not_condemn(const struct error *reason)
-{
-	fprintf(stderr, "condemned: %s\n", reason->text);
-	abort();
-}
-
-static struct journal *start(const struct spooldir *d, struct journal_options *o, struct store_report *report)
-{
-	struct journal *j = NULL;
-	struct error e = {0};
-
-	if (journal_start(o, must_not_condemn, &j, report, &e) != ERR_OK)
-		fail_msg("start %s: %s", d->path, e.text);
-	return j;
-}
-
-static void stop(struct journal *j)
-{
-	struct error e = {0};
-
-	if (journal_stop(j, &e) != ERR_OK)
-		fail_msg("stop: %s", e.text);
-}
-
-struct answers {
-	uint32_t count;
-	uint32_t accepted;
-	enum offer_verdict last;
-	uint64_t first_id;
-};
-
-static void answered(struct offer *offer, void *arg)
-{
-	struct answers *a = arg;
-
-	a->count++;
-	a->accepted += offer->verdict == OFFER_ACCEPTED;
-	a->last = offer->verdict;
-	a->first_id = offer->first_id;
-	assert_true(STAILQ_EMPTY(&offer->messages));
-	free(offer->position_key);
-	free(offer->position);
-	free(offer);
-}
-
-static struct offer *make_offer(uint64_t first, uint32_t count, uint32_t bytes, struct answers *a)
-{
-	struct offer *offer = mem_zero(sizeof *offer);
-
-	STAILQ_INIT(&offer->messages);
-	STAILQ_INIT(&offer->set_aside);
-	for (uint32_t i = 0; i < count; i++) {
-		struct message *m = spooldir_message(first + i, bytes);
-
-		offer->bytes += message_cost(m);
-		STAILQ_INSERT_TAIL(&offer->messages, m, link);
-	}
-	offer->count = count;
-	offer->done = answered;
-	offer->arg = a;
-	return offer;
-}
-
-static void wait_fd(int fd)
-{
-	struct pollfd p = {.fd = fd, .events = POLLIN};
-
-	must(poll(&p, 1, 20000) == 1);
-}
-
-static void wait_answers(struct journal *j, struct answers *a, uint32_t count)
-{
-	while (a->count < count) {
-		wait_fd(journal_intake_fd(j));
-		(void)journal_intake_run(j);
-	}
-}
-
-static void offer_and_wait(struct journal *j, struct offer *offer)
-{
-	struct answers *a = offer->arg;
-	uint32_t want = a->count + 1;
-
-	assert_true(journal_offer(j, offer));
-	wait_answers(j, a, want);
-}
-
-/* Takes `want` rows; their ids go to ids. */
-static void take_ids(struct journal *j, uint64_t *ids, uint32_t want)
-{
-	uint32_t have = 0;
-
-	while (have < want) {
-		struct journal_rows rows;
-		struct message *m;
-
-		if (!journal_take_rows(j, &rows)) {
-			wait_fd(journal_delivery_fd(j));
-			continue;
-		}
-		STAILQ_FOREACH(m, &rows.messages, link) {
-			assert_true(have < want);
-			ids[have++] = m->id;
-		}
-		message_list_free(&rows.messages);
-	}
-}
-
-static void settle_ids(struct journal *j, const uint64_t *ids, uint32_t count, enum settle_kind kind, int64_t next_ms)
-{
-	struct store_settlements *group = store_settlements_new(count);
-
-	for (uint32_t i = 0; i < count; i++)
-		group->items[group->count++] = (struct store_settlement){
-		    .id = ids[i], .kind = kind, .attempts = 1, .next_ms = next_ms, .code = "T", .reason = mem_string("why")};
-	while (!journal_settle(j, group))
-		wait_fd(journal_delivery_fd(j));
-}
-
-static void wait_empty(struct journal *j)
-{
-	for (int i = 0; i < 2000 && !journal_is_empty(j); i++)
-		(void)usleep(5000);
-	assert_true(journal_is_empty(j));
-}
 
 static void offers_are_answered_and_rows_flow_in_order(void **state)
 {
@@ -159,22 +33,22 @@ static void offers_are_answered_and_rows_flow_in_order(void **state)
 	(void)state;
 	spooldir_make(&d);
 	o.store = spooldir_options(&d);
-	j = start(&d, &o, NULL);
-	offer_and_wait(j, make_offer(1, 100, 50, &a));
+	j = rig_start(&o, NULL);
+	rig_offer_and_wait(j, rig_offer(1, 100, 50, &a));
 	assert_int_equal(a.last, OFFER_ACCEPTED);
 	assert_int_equal(a.first_id, 1);
 	assert_false(journal_is_empty(j));
 	assert_true(journal_credit(j, 150, 1 << 20)); /* 100 by reading */
-	take_ids(j, ids, 100);
-	offer_and_wait(j, make_offer(101, 100, 50, &a)); /* 50 handed on, 50 without credit */
-	take_ids(j, ids + 100, 50);
+	rig_take_ids(j, ids, 100);
+	rig_offer_and_wait(j, rig_offer(101, 100, 50, &a)); /* 50 handed on, 50 without credit */
+	rig_take_ids(j, ids + 100, 50);
 	assert_true(journal_credit(j, 300, 1 << 20));
-	take_ids(j, ids + 150, 50);
+	rig_take_ids(j, ids + 150, 50);
 	for (uint64_t i = 0; i < 200; i++)
 		assert_int_equal(ids[i], i + 1);
-	settle_ids(j, ids, 200, SETTLE_DELIVERED, 0);
-	wait_empty(j);
-	stop(j);
+	rig_settle_ids(j, ids, 200, SETTLE_DELIVERED, 0);
+	rig_wait_empty(j);
+	rig_stop(j);
 	spooldir_remove(&d);
 }
 
@@ -193,25 +67,25 @@ static void released_and_failed_rows_come_back_without_their_neighbours(void **s
 	(void)state;
 	spooldir_make(&d);
 	o.store = spooldir_options(&d);
-	j = start(&d, &o, NULL);
-	offer_and_wait(j, make_offer(1, 10, 50, &a));
+	j = rig_start(&o, NULL);
+	rig_offer_and_wait(j, rig_offer(1, 10, 50, &a));
 	assert_true(journal_credit(j, 10, 1 << 20));
-	take_ids(j, ids, 10);
+	rig_take_ids(j, ids, 10);
 	due = clock_wall_ms() + 100;
-	settle_ids(j, failed, 2, SETTLE_RETRY, due);
-	settle_ids(j, released, 3, SETTLE_RELEASE, 0);
-	settle_ids(j, &unknown, 1, SETTLE_DELIVERED, 0); /* never handed out: counted, nothing else */
+	rig_settle_ids(j, failed, 2, SETTLE_RETRY, due);
+	rig_settle_ids(j, released, 3, SETTLE_RELEASE, 0);
+	rig_settle_ids(j, &unknown, 1, SETTLE_DELIVERED, 0); /* never handed out: counted, nothing else */
 	assert_true(journal_credit(j, 5, 1 << 20));
-	take_ids(j, ids, 5);
+	rig_take_ids(j, ids, 5);
 	assert_int_equal(ids[0], 3);
 	assert_int_equal(ids[1], 4);
 	assert_int_equal(ids[2], 7);
 	assert_int_equal(ids[3], 5);
 	assert_int_equal(ids[4], 9);
 	assert_true(clock_wall_ms() >= due);
-	settle_ids(j, (uint64_t[]){1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, 10, SETTLE_DELIVERED, 0);
-	wait_empty(j);
-	stop(j);
+	rig_settle_ids(j, (uint64_t[]){1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, 10, SETTLE_DELIVERED, 0);
+	rig_wait_empty(j);
+	rig_stop(j);
 	spooldir_remove(&d);
 }
 
@@ -228,21 +102,21 @@ static void what_was_in_flight_is_pending_after_a_restart(void **state)
 	(void)state;
 	spooldir_make(&d);
 	o.store = spooldir_options(&d);
-	j = start(&d, &o, NULL);
-	offer_and_wait(j, make_offer(1, 10, 50, &a));
+	j = rig_start(&o, NULL);
+	rig_offer_and_wait(j, rig_offer(1, 10, 50, &a));
 	assert_true(journal_credit(j, 6, 1 << 20));
-	take_ids(j, ids, 6);
-	settle_ids(j, ids, 2, SETTLE_DELIVERED, 0);
-	stop(j);
-	j = start(&d, &o, &report);
+	rig_take_ids(j, ids, 6);
+	rig_settle_ids(j, ids, 2, SETTLE_DELIVERED, 0);
+	rig_stop(j);
+	j = rig_start(&o, &report);
 	assert_false(report.unclean);
 	assert_int_equal(report.rows, 8);
 	assert_false(journal_take_rows(j, &rows)); /* no credit yet */
 	assert_true(journal_credit(j, 100, 1 << 20));
-	take_ids(j, ids, 8);
+	rig_take_ids(j, ids, 8);
 	for (uint64_t i = 0; i < 8; i++)
 		assert_int_equal(ids[i], i + 3);
-	stop(j);
+	rig_stop(j);
 	spooldir_remove(&d);
 }
 
@@ -252,6 +126,7 @@ static void a_group_is_all_or_none_and_its_neighbours_do_not_care(void **state)
 	struct journal_options o = {0};
 	struct answers a = {0}, b = {0}, c = {0};
 	struct offer *mixed;
+	struct message *aside;
 	struct journal *j;
 	struct error e;
 
@@ -260,13 +135,13 @@ static void a_group_is_all_or_none_and_its_neighbours_do_not_care(void **state)
 	o.store = spooldir_options(&d);
 	o.store.max_bytes = 1000;
 	o.store.max_message_bytes = 600;
-	j = start(&d, &o, NULL);
-	assert_true(journal_offer(j, make_offer(1, 2, 470, &a)));
-	assert_true(journal_offer(j, make_offer(3, 2, 20, &b))); /* two do not fit, one would */
-	assert_true(journal_offer(j, make_offer(5, 1, 601, &c)));
-	wait_answers(j, &a, 1);
-	wait_answers(j, &b, 1);
-	wait_answers(j, &c, 1);
+	j = rig_start(&o, NULL);
+	assert_true(journal_offer(j, rig_offer(1, 2, 470, &a)));
+	assert_true(journal_offer(j, rig_offer(3, 2, 20, &b))); /* two do not fit, one would */
+	assert_true(journal_offer(j, rig_offer(5, 1, 601, &c)));
+	rig_wait_answers(j, &a, 1);
+	rig_wait_answers(j, &b, 1);
+	rig_wait_answers(j, &c, 1);
 	assert_int_equal(a.last, OFFER_ACCEPTED);
 	assert_int_equal(b.last, OFFER_FULL);
 	assert_int_equal(c.last, OFFER_TOO_BIG);
@@ -279,16 +154,17 @@ static void a_group_is_all_or_none_and_its_neighbours_do_not_care(void **state)
 	for (int i = 0; i < 1000 && journal_admission(j, &e) != ERR_OK; i++)
 		(void)usleep(1000);
 	assert_int_equal(journal_admission(j, &e), ERR_OK);
-	mixed = make_offer(3, 2, 10, &a);
-	STAILQ_INSERT_TAIL(&mixed->set_aside, spooldir_message(5, 5000), link);
+	mixed = rig_offer(3, 2, 10, &a);
+	aside = spooldir_message(5, 5000);
+	STAILQ_INSERT_TAIL(&mixed->set_aside, aside, link);
 	mixed->set_aside_count = 1;
 	mixed->filtered = 2;
 	mixed->position_key = mem_string("file");
 	mixed->position = mem_string("99");
-	offer_and_wait(j, mixed);
+	rig_offer_and_wait(j, mixed);
 	assert_int_equal(a.last, OFFER_ACCEPTED);
 	assert_int_equal(a.first_id, 3);
-	stop(j);
+	rig_stop(j);
 	spooldir_remove(&d);
 }
 
@@ -322,21 +198,21 @@ static void questions_are_answered_between_commits(void **state)
 	(void)state;
 	spooldir_make(&d);
 	o.store = spooldir_options(&d);
-	j = start(&d, &o, NULL);
-	offer = make_offer(1, 0, 0, &a);
+	j = rig_start(&o, NULL);
+	offer = rig_offer(1, 0, 0, &a);
 	offer->position_key = mem_string("p");
 	offer->position = mem_string("5");
-	offer_and_wait(j, offer);
-	offer_and_wait(j, make_offer(1, 3, 10, &a));
+	rig_offer_and_wait(j, offer);
+	rig_offer_and_wait(j, rig_offer(1, 3, 10, &a));
 	assert_true(journal_ask(j, &q.head));
 	while (!q.done) {
-		wait_fd(journal_intake_fd(j));
+		rig_wait_fd(journal_intake_fd(j));
 		(void)journal_intake_run(j);
 	}
 	assert_int_equal(q.ledger.accepted, 3);
 	assert_string_equal(q.position, "5");
 	free(q.position);
-	stop(j);
+	rig_stop(j);
 	spooldir_remove(&d);
 }
 
@@ -361,15 +237,16 @@ static void *deliver(void *arg)
 		struct message *m;
 
 		if (!journal_take_rows(f->j, &rows)) {
-			wait_fd(journal_delivery_fd(f->j));
+			rig_wait_fd(journal_delivery_fd(f->j));
 			continue;
 		}
 		group = store_settlements_new(rows.count);
-		STAILQ_FOREACH(m, &rows.messages, link) {
+		STAILQ_FOREACH (m, &rows.messages, link) {
 			struct store_settlement *item = &group->items[group->count++];
 
 			must(spooldir_is_message(m, m->id, 100));
-			*item = (struct store_settlement){.id = m->id, .attempts = 1, .code = "T", .kind = SETTLE_DELIVERED};
+			*item = (struct store_settlement){
+			    .id = m->id, .attempts = 1, .code = "T", .kind = SETTLE_DELIVERED};
 			if (f->seen[m->id]++ == 0 && m->id % 10 == round % 10) {
 				item->kind = m->id % 3 ? SETTLE_RETRY : SETTLE_RELEASE;
 				item->next_ms = clock_wall_ms() + (int64_t)(m->id % 20);
@@ -379,7 +256,7 @@ static void *deliver(void *arg)
 		}
 		message_list_free(&rows.messages);
 		while (!journal_settle(f->j, group))
-			wait_fd(journal_delivery_fd(f->j));
+			rig_wait_fd(journal_delivery_fd(f->j));
 		must(journal_credit(f->j, rows.count, rows.bytes));
 		round++;
 	}
@@ -398,25 +275,25 @@ static void everything_flows_and_nothing_comes_twice_after_delivery(void **state
 	(void)state;
 	spooldir_make(&d);
 	o.store = spooldir_options(&d);
-	f.j = start(&d, &o, NULL);
+	f.j = rig_start(&o, NULL);
 	assert_int_equal(pthread_create(&thread, NULL, deliver, &f), 0);
 	while (next <= FLOW_MESSAGES) {
-		struct offer *offer = make_offer(next, FLOW_GROUP, 100, &a);
+		struct offer *offer = rig_offer(next, FLOW_GROUP, 100, &a);
 
 		while (!journal_offer(f.j, offer)) {
-			wait_fd(journal_intake_fd(f.j));
+			rig_wait_fd(journal_intake_fd(f.j));
 			(void)journal_intake_run(f.j);
 		}
 		next += FLOW_GROUP;
 		(void)journal_intake_run(f.j);
 	}
-	wait_answers(f.j, &a, FLOW_MESSAGES / FLOW_GROUP);
+	rig_wait_answers(f.j, &a, FLOW_MESSAGES / FLOW_GROUP);
 	assert_int_equal(a.accepted, FLOW_MESSAGES / FLOW_GROUP);
 	assert_int_equal(pthread_join(thread, NULL), 0);
-	wait_empty(f.j);
+	rig_wait_empty(f.j);
 	for (uint64_t id = 1; id <= FLOW_MESSAGES; id++)
 		assert_true(f.seen[id] == 1 || f.seen[id] == 2);
-	stop(f.j);
+	rig_stop(f.j);
 	free(f.seen);
 	spooldir_remove(&d);
 }
