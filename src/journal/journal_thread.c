@@ -152,6 +152,60 @@ static void refuse(struct offer *offer, enum err err, const struct error *e)
 	offer->error = *e;
 }
 
+/* Remembers a message's keys; *ret_known when one of them was known already: the message is a duplicate. */
+static enum err add_keys(struct journal *j, const struct message *m, bool *ret_known, struct error *e)
+{
+	enum err err = ERR_OK;
+
+	*ret_known = false;
+	for (const struct message_key *k = m->keys; k && err == ERR_OK && !*ret_known; k = k->next) {
+		bool is_new = true;
+
+		err = store_cache_add(j->store, k->cache, k->key, k->bytes, clock_wall_ms() + k->ttl_ms, &is_new, e);
+		*ret_known = !is_new;
+	}
+	return err;
+}
+
+/*
+ * Takes duplicates out of an offer and counts them filtered: in this transaction, so that a key is remembered if and
+ * only if its message is durable.
+ */
+static enum err filter_known(struct journal *j, struct offer *offer, struct error *e)
+{
+	struct message_list kept = STAILQ_HEAD_INITIALIZER(kept);
+	enum err err = ERR_OK;
+	struct message *m;
+
+	while ((m = STAILQ_FIRST(&offer->messages))) {
+		bool known = false;
+
+		STAILQ_REMOVE_HEAD(&offer->messages, link);
+		if (m->keys && err == ERR_OK)
+			err = add_keys(j, m, &known, e);
+		if (known) {
+			offer->count--;
+			offer->filtered++;
+			offer->bytes -= message_cost(m);
+			message_free(m);
+		} else {
+			STAILQ_INSERT_TAIL(&kept, m, link);
+		}
+	}
+	STAILQ_CONCAT(&offer->messages, &kept);
+	return err;
+}
+
+static bool has_keys(const struct offer *offer)
+{
+	const struct message *m;
+
+	STAILQ_FOREACH (m, &offer->messages, link)
+		if (m->keys)
+			return true;
+	return false;
+}
+
 /* ERR_OK also when the offer was refused by itself: then its verdict says so and nothing of it is in the group. */
 static enum err store_offer(struct journal *j, struct offer *offer, struct error *e)
 {
@@ -162,6 +216,8 @@ static enum err store_offer(struct journal *j, struct offer *offer, struct error
 		refuse(offer, err, e);
 		return ERR_OK;
 	}
+	if (err == ERR_OK && has_keys(offer))
+		err = filter_known(j, offer, e);
 	STAILQ_FOREACH (m, &offer->messages, link) {
 		if (err != ERR_OK)
 			break;

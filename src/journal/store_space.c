@@ -12,6 +12,7 @@ enum {
 	DRAIN_ROWS = 64,
 	SHRINK_PAGES = 128,
 	SHRINK_MIN_BYTES = 64 << 20,
+	INSIDE_MIN_BYTES = 1 << 20, /* free inside the database: intake goes on though the file system is low */
 };
 
 static uint64_t tenth_more(uint64_t n) { return n > UINT64_MAX / 11 * 10 ? n : n + n / 10; }
@@ -33,7 +34,7 @@ static void look_at_disk(struct store *s)
 	s->free_checked_ms = now != 0 ? now : 1;
 	s->free_bytes = files_free_bytes(&s->files);
 	if (s->free_bytes < s->options.min_free_bytes)
-		s->full_disk = true;
+		s->full_disk = free_inside(s) < (s->full_disk ? 2 * INSIDE_MIN_BYTES : INSIDE_MIN_BYTES);
 	else if (s->free_bytes >= tenth_more(s->options.min_free_bytes))
 		s->full_disk = false;
 	if (!s->full_disk && s->reserve_given &&
