@@ -33,7 +33,8 @@ static const char *field_annotation(struct arena *a, const struct node *n)
 
 static const char *literal_name(const struct call_site *site)
 {
-	return !site->dynamic && site->arg_count > 0 && site->values[0].kind == VALUE_STRING ? site->values[0].text : NULL;
+	return !site->dynamic && site->arg_count > 0 && site->values[0].kind == VALUE_STRING ? site->values[0].text
+	                                                                                     : NULL;
 }
 
 static const char *function_annotation(struct arena *a, const struct call_site *site)
@@ -44,8 +45,10 @@ static const char *function_annotation(struct arena *a, const struct call_site *
 
 	if (first != NULL && strcmp(name, "json") == 0)
 		return arena_format(a, "json path `%.*s`", length, first);
-	if (first != NULL && (strcmp(name, "meta") == 0 || strcmp(name, "metadata") == 0 || strcmp(name, "root_meta") == 0))
-		return length == 0 ? arena_format(a, "%s object", name) : arena_format(a, "%s field %.*s", name, length, first);
+	if (first != NULL &&
+	    (strcmp(name, "meta") == 0 || strcmp(name, "metadata") == 0 || strcmp(name, "root_meta") == 0))
+		return length == 0 ? arena_format(a, "%s object", name)
+		                   : arena_format(a, "%s field %.*s", name, length, first);
 	if (strcmp(name, "deleted") == 0)
 		return "delete";
 	if (strcmp(name, "nothing") == 0)
@@ -84,7 +87,8 @@ const char *node_annotation(struct arena *a, const struct node *n)
 	case NODE_VARIABLE:
 		return arena_format(a, "variable %.*s", (int)n->name_length, n->name);
 	case NODE_META:
-		return n->name == NULL ? "meta object" : arena_format(a, "meta field %.*s", (int)n->name_length, n->name);
+		return n->name == NULL ? "meta object"
+		                       : arena_format(a, "meta field %.*s", (int)n->name_length, n->name);
 	case NODE_CALL:
 		return n->site->target != NULL ? method_annotation(a, n->site) : function_annotation(a, n->site);
 	case NODE_ARITHMETIC:

@@ -5,13 +5,29 @@
 #include "value/number.h"
 #include "value/time.h"
 
+/* Where the reference calculates it has turned timestamps into text before it finds that they do not fit. */
+static struct value as_calculated(struct value v)
+{
+	if (v.kind == VALUE_TIMESTAMP)
+		v.kind = VALUE_STRING;
+	return v;
+}
+
 static bool fail_operands(struct evaluation *ev, enum operator op, const struct node *left_node,
                           const struct node *right_node, struct value left, struct value right)
 {
 	static const char *const names[] = {
-	    [OP_ADD] = "add",        [OP_SUBTRACT] = "subtract", [OP_MULTIPLY] = "multiply",  [OP_DIVIDE] = "divide",
-	    [OP_MODULO] = "modulo",  [OP_EQUAL] = "compare",     [OP_UNEQUAL] = "compare",    [OP_LESS] = "compare",
-	    [OP_GREATER] = "compare", [OP_LESS_EQUAL] = "compare", [OP_GREATER_EQUAL] = "compare",
+	    [OP_ADD] = "add",
+	    [OP_SUBTRACT] = "subtract",
+	    [OP_MULTIPLY] = "multiply",
+	    [OP_DIVIDE] = "divide",
+	    [OP_MODULO] = "modulo",
+	    [OP_EQUAL] = "compare",
+	    [OP_UNEQUAL] = "compare",
+	    [OP_LESS] = "compare",
+	    [OP_GREATER] = "compare",
+	    [OP_LESS_EQUAL] = "compare",
+	    [OP_GREATER_EQUAL] = "compare",
 	};
 	const char *text = arena_format(ev->arena, "cannot %s types %s (from %s) and %s (from %s)", names[op],
 	                                value_type_name(left), node_annotation(ev->arena, left_node),
@@ -28,30 +44,13 @@ static bool fail_zero(struct evaluation *ev, const struct node *right_node)
 
 bool value_truth(struct evaluation *ev, struct value v, bool *ret)
 {
-	switch (v.kind) {
-	case VALUE_BOOL:
-		*ret = v.boolean;
-		return true;
-	case VALUE_NUMBER:
-		/* The reference looks at the text: 0.0 is true. */
-		*ret = v.length != 1 || v.text[0] != '0';
-		return true;
-	case VALUE_INT:
-	case VALUE_UINT:
-		*ret = v.natural != 0;
-		return true;
-	case VALUE_FLOAT:
-		*ret = v.real != 0;
-		return true;
-	default:
+	if (v.kind != VALUE_BOOL && !value_is_number(v))
 		return fail_type(ev, v, "bool", NULL);
-	}
+	*ret = v.kind == VALUE_BOOL ? v.boolean : value_is_truthy(v);
+	return true;
 }
 
-static int compare_doubles(double a, double b)
-{
-	return a < b ? -1 : a > b ? 1 : 0;
-}
+static int compare_doubles(double a, double b) { return a < b ? -1 : a > b ? 1 : 0; }
 
 /* -1, 0, 1; exact when both are integers. False when an operand is NaN. */
 static bool compare_numbers(struct value a, struct value b, int *ret)
@@ -137,16 +136,6 @@ static bool order_of(struct value left, struct value right, int *ret, bool *ret_
 	return true;
 }
 
-bool values_equal(struct value left, struct value right)
-{
-	bool unordered;
-	int order;
-
-	if (order_of(left, right, &order, &unordered))
-		return !unordered && order == 0;
-	return value_equal(left, right);
-}
-
 static bool compare(struct evaluation *ev, enum operator op, const struct node *left_node,
                     const struct node *right_node, struct value left, struct value right, struct value *ret)
 {
@@ -158,14 +147,8 @@ static bool compare(struct evaluation *ev, enum operator op, const struct node *
 		return true;
 	}
 	if (op != OP_EQUAL && op != OP_UNEQUAL)
-		return fail_operands(ev, op, left_node, right_node, left, right);
-	if (left.kind == VALUE_BOOL && value_is_number(right)) {
-		bool truth = false;
-
-		(void)value_truth(ev, right, &truth);
-		*ret = value_bool((left.boolean == truth) == (op == OP_EQUAL));
-		return true;
-	}
+		return fail_operands(ev, op, left_node, right_node, left,
+		                     value_is_number(left) ? as_calculated(right) : right);
 	*ret = value_bool(value_equal(left, right) == (op == OP_EQUAL));
 	return true;
 }
@@ -203,10 +186,7 @@ static struct value join_texts(struct evaluation *ev, struct value left, const c
 	return value_from_text(&t, VALUE_STRING);
 }
 
-static bool is_plain_number(struct value v)
-{
-	return v.kind == VALUE_NUMBER || (value_is_number(v) && v.bits == 64);
-}
+static bool is_plain_number(struct value v) { return v.kind == VALUE_NUMBER || (value_is_number(v) && v.bits == 64); }
 
 static bool add(struct evaluation *ev, const struct node *left_node, const struct node *right_node, struct value left,
                 struct value right, struct value *ret)
@@ -223,6 +203,8 @@ static bool add(struct evaluation *ev, const struct node *left_node, const struc
 		*ret = join_texts(ev, left, text, length);
 		return true;
 	}
+	if (is_plain_number(left))
+		right = as_calculated(right);
 	return fail_operands(ev, OP_ADD, left_node, right_node, left, right);
 }
 
@@ -263,7 +245,7 @@ bool arithmetic(struct evaluation *ev, enum operator op, const struct node *left
 	case OP_SUBTRACT:
 	case OP_MULTIPLY:
 		if (!value_is_number(left) || !value_is_number(right))
-			return fail_operands(ev, op, left_node, right_node, left, right);
+			return fail_operands(ev, op, left_node, right_node, as_calculated(left), as_calculated(right));
 		*ret = calculate(op, value_normal(left), value_normal(right));
 		return true;
 	case OP_DIVIDE:

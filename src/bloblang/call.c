@@ -7,7 +7,8 @@
 
 bool call_coerce(struct evaluation *ev, const struct bloblang_parameter *parameter, struct value v, struct value *ret)
 {
-	static const char *const names[] = {[PARAM_STRING] = "string", [PARAM_ARRAY] = "array", [PARAM_OBJECT] = "object"};
+	static const char *const names[] = {
+	    [PARAM_STRING] = "string", [PARAM_ARRAY] = "array", [PARAM_OBJECT] = "object"};
 	struct value_time time;
 	const char *error;
 	int64_t i;
@@ -38,7 +39,8 @@ bool call_coerce(struct evaluation *ev, const struct bloblang_parameter *paramet
 		return true;
 	case PARAM_TIMESTAMP:
 		if (!time_from_value(ev->arena, v, &time, &error))
-			return error != NULL ? fail_with(ev, FAILURE_PLAIN, error) : fail_type(ev, v, "number or string", NULL);
+			return error != NULL ? fail_with(ev, FAILURE_PLAIN, error)
+			                     : fail_type(ev, v, "number or string", NULL);
 		*ret = value_timestamp(ev->arena, &time);
 		return true;
 	case PARAM_ARRAY:
@@ -204,10 +206,7 @@ const char *call_type_text(struct call *call, struct value v, const char *expect
 	                    value_remark(call->arena, v));
 }
 
-const char *call_failure(struct call *call)
-{
-	return failure_text(call->evaluation);
-}
+const char *call_failure(struct call *call) { return failure_text(call->evaluation); }
 
 const char *call_annotation(struct call *call)
 {
@@ -221,12 +220,8 @@ bool call_given(const struct call *call, size_t i)
 
 bool call_query(struct call *call, size_t i, struct value self, struct value *ret)
 {
-	struct context inner = *call->context;
+	struct context inner = context_push(call->context, self);
 
-	inner.has_next = call->context->has_value;
-	inner.next = call->context->value;
-	inner.has_value = true;
-	inner.value = self;
 	return eval(call->evaluation, &inner, call->site->args[i], ret);
 }
 
@@ -248,10 +243,7 @@ const char *call_query_annotation(struct call *call, size_t i)
 	return node_annotation(call->arena, call->site->args[i]);
 }
 
-bool call_spent(struct call *call)
-{
-	return evaluation_spent(call->evaluation);
-}
+bool call_spent(struct call *call) { return evaluation_spent(call->evaluation); }
 
 const struct message *call_message(struct call *call)
 {
@@ -272,10 +264,7 @@ size_t call_batch_count(struct call *call)
 	return call->evaluation->batch != NULL ? call->evaluation->batch->count : 0;
 }
 
-const char *call_folder(struct call *call)
-{
-	return call->site->program->folder;
-}
+const char *call_folder(struct call *call) { return call->site->program->folder; }
 
 bool call_need_text(struct call *call, struct value v, struct value *ret)
 {

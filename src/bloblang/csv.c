@@ -235,7 +235,8 @@ bool logfmt_parse(struct arena *a, const char *s, size_t length, struct value *r
 				v = value_string(start, (size_t)(p - start));
 			}
 		}
-		value_object_set(a, *ret, key, n, v);
+		value_object_append(a, *ret, key, n, v);
 	}
+	value_object_sort(*ret);
 	return true;
 }

@@ -16,9 +16,7 @@ struct encoding;
 
 /* "base64", "base64url", "base64rawurl", "hex", "ascii85", "z85"; null when unknown. */
 const struct encoding *encoding_find(const char *name, size_t length);
-bool encoding_encode(const struct encoding *e, const char *in, size_t length, struct text *out,
-                     const char **ret_error);
-bool encoding_decode(const struct encoding *e, const char *in, size_t length, struct text *out,
-                     const char **ret_error);
+bool encoding_encode(const struct encoding *e, const char *in, size_t length, struct text *out, const char **ret_error);
+bool encoding_decode(const struct encoding *e, const char *in, size_t length, struct text *out, const char **ret_error);
 
 #endif

@@ -66,8 +66,7 @@ static bool worth_seeking(const struct evaluation *ev, const struct context *ctx
 	enum { FEW = 2 };
 
 	return !ctx->has_value && path->count > 0 && !path->has_each && ev->program != NULL &&
-	       ev->program->document_uses <= FEW && ev->first.state == DOCUMENT_UNREAD &&
-	       ev->alias == NULL;
+	       ev->program->document_uses <= FEW && ev->first.state == DOCUMENT_UNREAD && ev->alias == NULL;
 }
 
 static bool eval_this(struct evaluation *ev, const struct context *ctx, const struct node *n, struct value *ret)
@@ -207,17 +206,6 @@ static bool eval_if(struct evaluation *ev, const struct context *ctx, const stru
 	return true;
 }
 
-static struct context push_value(const struct context *ctx, struct value v)
-{
-	struct context inner = *ctx;
-
-	inner.has_next = ctx->has_value;
-	inner.next = ctx->value;
-	inner.has_value = true;
-	inner.value = v;
-	return inner;
-}
-
 static bool case_hits(struct evaluation *ev, const struct context *ctx, const struct node *pattern, uint32_t i,
                       bool *ret)
 {
@@ -228,7 +216,7 @@ static bool case_hits(struct evaluation *ev, const struct context *ctx, const st
 		return true;
 	}
 	if (pattern->kind == NODE_LITERAL) {
-		*ret = values_equal(ctx->value, pattern->literal);
+		*ret = value_equal(ctx->value, pattern->literal);
 		return true;
 	}
 	if (!eval(ev, ctx, pattern, &v))
@@ -248,7 +236,7 @@ static bool eval_match(struct evaluation *ev, const struct context *ctx, const s
 	} else if (!eval(ev, ctx, n->left, &subject)) {
 		return false;
 	}
-	inner = push_value(ctx, subject);
+	inner = context_push(ctx, subject);
 	for (uint32_t i = 0; i < n->count; i++) {
 		bool hit = false;
 
@@ -285,7 +273,7 @@ static bool eval_map(struct evaluation *ev, const struct context *ctx, const str
 
 	if (!eval(ev, ctx, n->left, &v))
 		return false;
-	inner = push_value(ctx, v);
+	inner = context_push(ctx, v);
 	return eval(ev, &inner, n->right, ret);
 }
 
@@ -298,6 +286,7 @@ static bool eval_array(struct evaluation *ev, const struct context *ctx, const s
 
 		if (!eval(ev, ctx, n->items[i], &v))
 			return false;
+		array.literal |= v.literal;
 		if (v.kind != VALUE_NOTHING && v.kind != VALUE_DELETE)
 			value_array_push(ev->arena, array, v);
 	}
@@ -332,6 +321,7 @@ static bool eval_object(struct evaluation *ev, const struct context *ctx, const 
 				return false;
 			return fail_wrap(ev, "failed to resolve '%.*s' value", (int)key.length, key.text);
 		}
+		object.literal |= v.literal;
 		if (v.kind != VALUE_NOTHING && v.kind != VALUE_DELETE)
 			value_object_append(ev->arena, object, key.text, key.length, v);
 	}
@@ -346,7 +336,7 @@ static bool eval_arithmetic(struct evaluation *ev, const struct context *ctx, co
 	struct value right;
 
 	return eval(ev, ctx, n->left, &left) && eval(ev, ctx, n->right, &right) &&
-	       arithmetic(ev, (enum operator) n->op, n->left, n->right, left, right, ret);
+	       arithmetic(ev, (enum operator)n->op, n->left, n->right, left, right, ret);
 }
 
 bool eval(struct evaluation *ev, const struct context *ctx, const struct node *n, struct value *ret)

@@ -29,13 +29,6 @@ static void set_variable(struct evaluation *ev, struct scope *s, const struct st
 	s->variables[s->variable_count++] = (struct variable){st->name, st->name_length, v};
 }
 
-/* Assigned values count as copied: an empty literal is an ordinary array from here on. */
-static struct value assigned(struct value v)
-{
-	v.literal = 0;
-	return v;
-}
-
 static bool set_root(struct evaluation *ev, struct scope *s, const struct statement *st, struct value v)
 {
 	const char *error;
@@ -47,7 +40,7 @@ static bool set_root(struct evaluation *ev, struct scope *s, const struct statem
 			ev->first.state = DOCUMENT_READ;
 			s->root_is_this = false;
 		}
-		*s->root = assigned(v);
+		*s->root = value_assigned(ev->arena, v);
 		return true;
 	}
 	if (s->root->kind <= VALUE_NULL && s->root->kind != VALUE_DELETE)
@@ -56,7 +49,8 @@ static bool set_root(struct evaluation *ev, struct scope *s, const struct statem
 		path_delete(ev->arena, ev->epoch, s->root, st->path.steps, st->path.count);
 		return true;
 	}
-	if (!path_set(ev->arena, ev->epoch, s->root, st->path.steps, st->path.count, assigned(v), &error))
+	if (!path_set(ev->arena, ev->epoch, s->root, st->path.steps, st->path.count, value_assigned(ev->arena, v),
+	              &error))
 		return fail_with(ev, FAILURE_PLAIN, error);
 	return true;
 }
@@ -77,13 +71,14 @@ static bool set_meta(struct evaluation *ev, const struct scope *s, const struct 
 		if (v.kind == VALUE_DELETE)
 			v = value_object(ev->arena, 0);
 		if (v.kind != VALUE_OBJECT)
-			return fail_format(ev, "setting root meta object requires object value, received: %s", value_go_type(v));
-		ev->new_meta = v;
+			return fail_format(ev, "setting root meta object requires object value, received: %s",
+			                   value_go_type(v));
+		ev->new_meta = value_assigned(ev->arena, v);
 		return true;
 	}
 	if (v.kind == VALUE_DELETE)
 		path_delete(ev->arena, ev->epoch, &ev->new_meta, &step, 1);
-	else if (!path_set(ev->arena, ev->epoch, &ev->new_meta, &step, 1, assigned(v), &error))
+	else if (!path_set(ev->arena, ev->epoch, &ev->new_meta, &step, 1, value_assigned(ev->arena, v), &error))
 		return fail_with(ev, FAILURE_PLAIN, error);
 	return true;
 }
@@ -180,7 +175,7 @@ bool eval_apply(struct evaluation *ev, const struct context *ctx, struct value t
 {
 	struct value root = value_nothing();
 	struct scope scope = {.has_variables = true, .root = &root};
-	struct context inner = *ctx;
+	struct context inner = context_push(ctx, target);
 	const struct map *map;
 	bool done;
 	int line;
@@ -191,18 +186,15 @@ bool eval_apply(struct evaluation *ev, const struct context *ctx, struct value t
 	if (map == NULL)
 		return fail_format(ev, "map %.*s was not found", (int)length, name);
 	if (ev->stacks >= STACKS_MAX) {
-		fail_format(ev,
-		            "entering map %.*s exceeded maximum allowed stacks of %d, this could be due to unbounded recursion",
-		            (int)length, name, STACKS_MAX);
+		fail_format(
+		    ev,
+		    "entering map %.*s exceeded maximum allowed stacks of %d, this could be due to unbounded recursion",
+		    (int)length, name, STACKS_MAX);
 		ev->failure.stacks = ev->failure.text;
 		return false;
 	}
 	scope.maps = ctx->scope->maps;
 	inner.scope = &scope;
-	inner.has_next = ctx->has_value;
-	inner.next = ctx->value;
-	inner.has_value = true;
-	inner.value = target;
 	ev->stacks++;
 	done = execute(ev, &inner, &map->body, &line);
 	ev->stacks--;

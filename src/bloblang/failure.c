@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "bloblang/node.h"
-#include "bloblang/goquote.h"
 
 bool fail_with(struct evaluation *ev, enum failure_kind kind, const char *text)
 {
@@ -49,9 +48,9 @@ const char *value_remark(struct arena *a, struct value v)
 
 	text_init(&t, a);
 	if (v.kind == VALUE_STRING) {
-		text_add_string(&t, " (");
-		go_quote(&t, v.text, v.length, false);
-		text_add_char(&t, ')');
+		text_add_string(&t, " (\"");
+		text_add(&t, v.text, v.length);
+		text_add_string(&t, "\")");
 	} else if (value_is_number(v) || v.kind == VALUE_BOOL) {
 		text_add_string(&t, " (");
 		value_print_text(&t, v);
@@ -66,7 +65,8 @@ bool fail_type(struct evaluation *ev, struct value v, const char *expected, cons
 	const char *head = arena_format(ev->arena, "expected %s value, got %s%s%s", expected, value_type_name(v),
 	                                from != NULL ? " from " : "", from != NULL ? from : "");
 
-	ev->failure = (struct failure){.kind = from != NULL ? FAILURE_MISMATCH : FAILURE_TYPE, .text = head, .tail = remark};
+	ev->failure =
+	    (struct failure){.kind = from != NULL ? FAILURE_MISMATCH : FAILURE_TYPE, .text = head, .tail = remark};
 	return false;
 }
 

@@ -74,7 +74,7 @@ enum row_flags {
 	ROW_PLAIN = 2,    /* errors carry no annotation of the target */
 	ROW_FOLD = 4,     /* literal target and arguments: evaluated while parsing */
 	ROW_IMPURE = 8,
-	ROW_LAZY = 16,    /* the evaluator evaluates the target itself: call_target() */
+	ROW_LAZY = 16, /* the evaluator evaluates the target itself: call_target() */
 };
 
 enum { ROW_PARAMETERS_MAX = 6 };
@@ -87,8 +87,8 @@ struct call {
 	const struct value *args; /* see above */
 	size_t arg_count;
 	void *prepared;
-	const struct call_site *site;    /* opaque to families */
-	const struct context *context;   /* opaque to families */
+	const struct call_site *site;  /* opaque to families */
+	const struct context *context; /* opaque to families */
 };
 
 typedef bool bloblang_evaluate(struct call *call, struct value *ret);

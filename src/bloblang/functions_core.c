@@ -17,7 +17,7 @@ static bool nothing(struct call *call, struct value *ret)
 	return true;
 }
 
-static bool throw(struct call *call, struct value *ret)
+static bool throw(struct call * call, struct value *ret)
 {
 	(void)ret;
 	return call_fail(call, "%.*s", (int)call->args[0].length, call->args[0].text);
@@ -77,14 +77,28 @@ static bool uuid_v4(struct call *call, struct value *ret)
 }
 
 const struct bloblang_row rows_functions_core[] = {
-    {.name = "deleted", .kind = FUNCTION, .flags = ROW_FOLD, .evaluate = deleted,
+    {.name = "deleted",
+     .kind = FUNCTION,
+     .flags = ROW_FOLD,
+     .evaluate = deleted,
      .summary = "Marks its target for deletion: a field, an element, a variable, a metadata key, or the message."},
-    {.name = "nothing", .kind = FUNCTION, .status = HIDDEN, .flags = ROW_FOLD, .evaluate = nothing,
+    {.name = "nothing",
+     .kind = FUNCTION,
+     .status = HIDDEN,
+     .flags = ROW_FOLD,
+     .evaluate = nothing,
      .summary = "Makes the assignment around it do nothing."},
-    {.name = "throw", .kind = FUNCTION, .parameters = {{"why", PARAM_STRING, false, NULL}}, .evaluate = throw,
+    {.name = "throw",
+     .kind = FUNCTION,
+     .parameters = {{"why", PARAM_STRING, false, NULL}},
+     .evaluate = throw,
      .summary = "Fails with the given text."},
-    {.name = "var", .kind = FUNCTION, .status = HIDDEN, .parameters = {{"name", PARAM_STRING, false, NULL}},
-     .evaluate = variable, .summary = "The variable of a name, which may be computed."},
+    {.name = "var",
+     .kind = FUNCTION,
+     .status = HIDDEN,
+     .parameters = {{"name", PARAM_STRING, false, NULL}},
+     .evaluate = variable,
+     .summary = "The variable of a name, which may be computed."},
     {.name = "now", .kind = FUNCTION, .evaluate = now, .summary = "The local time as RFC 3339 text."},
     {.name = "timestamp_unix", .kind = FUNCTION, .evaluate = unix_seconds, .summary = "Seconds since 1970."},
     {.name = "timestamp_unix_milli", .kind = FUNCTION, .evaluate = unix_milli, .summary = "Milliseconds since 1970."},

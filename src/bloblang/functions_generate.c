@@ -58,7 +58,8 @@ static bool range(struct call *call, struct value *ret)
 		return call_fail(call, "the range exceeds the limit of this evaluation");
 	*ret = value_array(call->arena, (size_t)count);
 	for (int64_t i = 0; i < (int64_t)count; i++)
-		value_array_push(call->arena, *ret, value_int((int64_t)((uint64_t)start + (uint64_t)i * (uint64_t)step)));
+		value_array_push(call->arena, *ret,
+		                 value_int((int64_t)((uint64_t)start + (uint64_t)i * (uint64_t)step)));
 	return true;
 }
 
@@ -226,7 +227,8 @@ static bool ulid(struct call *call, struct value *ret)
 	char text[ULID_HEX_MAX];
 
 	if (!value_text_is(call->args[1], "secure_random") && !value_text_is(call->args[1], "pseudo_random"))
-		return call_fail(call, "invalid randomness source: %.*s", (int)call->args[1].length, call->args[1].text);
+		return call_fail(call, "invalid randomness source: %.*s", (int)call->args[1].length,
+		                 call->args[1].text);
 	if (value_text_is(call->args[0], "crockford"))
 		*ret = text_of(call, ulid_make(text));
 	else if (value_text_is(call->args[0], "hex"))

@@ -140,24 +140,48 @@ static bool metadata(struct call *call, struct value *ret)
 	return true;
 }
 
-#define KEY {"key", PARAM_STRING, false, "\"\""}
+#define KEY                                        \
+	{                                          \
+		"key", PARAM_STRING, false, "\"\"" \
+	}
 
 const struct bloblang_row rows_functions_message[] = {
-    {.name = "batch_index", .kind = FUNCTION, .evaluate = batch_index,
+    {.name = "batch_index",
+     .kind = FUNCTION,
+     .evaluate = batch_index,
      .summary = "The position of the message in its batch, from 0."},
     {.name = "batch_size", .kind = FUNCTION, .evaluate = batch_size, .summary = "The number of messages in the batch."},
     {.name = "content", .kind = FUNCTION, .evaluate = content, .summary = "The raw bytes of the message."},
-    {.name = "error", .kind = FUNCTION, .evaluate = error_text,
+    {.name = "error",
+     .kind = FUNCTION,
+     .evaluate = error_text,
      .summary = "Why an earlier processor failed on the message; null when none did."},
-    {.name = "errored", .kind = FUNCTION, .evaluate = errored,
+    {.name = "errored",
+     .kind = FUNCTION,
+     .evaluate = errored,
      .summary = "True when an earlier processor failed on the message."},
-    {.name = "json", .kind = FUNCTION, .parameters = {{"path", PARAM_STRING, false, "\"\""}}, .evaluate = json,
-     .prepare = prepare_json, .summary = "The message as JSON, or what lies at a dot path of it."},
-    {.name = "meta", .kind = FUNCTION, .status = DEPRECATED, .parameters = {KEY}, .evaluate = meta_function,
+    {.name = "json",
+     .kind = FUNCTION,
+     .parameters = {{"path", PARAM_STRING, false, "\"\""}},
+     .evaluate = json,
+     .prepare = prepare_json,
+     .summary = "The message as JSON, or what lies at a dot path of it."},
+    {.name = "meta",
+     .kind = FUNCTION,
+     .status = DEPRECATED,
+     .parameters = {KEY},
+     .evaluate = meta_function,
      .summary = "A metadata value of the source message as text; null when missing or empty."},
-    {.name = "root_meta", .kind = FUNCTION, .status = DEPRECATED, .parameters = {KEY}, .evaluate = root_meta,
+    {.name = "root_meta",
+     .kind = FUNCTION,
+     .status = DEPRECATED,
+     .parameters = {KEY},
+     .evaluate = root_meta,
      .summary = "As meta, of the message being made."},
-    {.name = "metadata", .kind = FUNCTION, .parameters = {KEY}, .evaluate = metadata,
+    {.name = "metadata",
+     .kind = FUNCTION,
+     .parameters = {KEY},
+     .evaluate = metadata,
      .summary = "A metadata value of the source message with its own type; null when missing."},
     {.name = NULL},
 };

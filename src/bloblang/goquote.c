@@ -69,6 +69,23 @@ void go_quote_rune(struct text *out, uint32_t c, bool only_ascii)
 	text_add_char(out, '\'');
 }
 
+void go_quote_bytes(struct text *out, const char *s, size_t length)
+{
+	text_add_char(out, '"');
+	for (size_t i = 0; i < length; i++) {
+		unsigned char c = (unsigned char)s[i];
+
+		if (c >= 128 || c < ' ') {
+			text_addf(out, "\\x%02x", c);
+		} else {
+			if (c == '"' || c == '\\')
+				text_add_char(out, '\\');
+			text_add_char(out, (char)c);
+		}
+	}
+	text_add_char(out, '"');
+}
+
 static int digit_of(char c)
 {
 	if (c >= '0' && c <= '9')
@@ -124,7 +141,8 @@ static bool take_escape(const char **p, const char *end, char mark, uint32_t *re
 	}
 	if (c != 'u' && c != 'U')
 		return false;
-	return take_digits(p, end, c == 'u' ? 4 : 8, 16, ret) && *ret <= RUNE_MAX && !(*ret >= 0xd800 && *ret <= 0xdfff);
+	return take_digits(p, end, c == 'u' ? 4 : 8, 16, ret) && *ret <= RUNE_MAX &&
+	       !(*ret >= 0xd800 && *ret <= 0xdfff);
 }
 
 static bool unquote_raw(struct text *out, const char *s, const char *end)
@@ -178,5 +196,5 @@ bool go_unquote(struct text *out, const char *s, size_t length)
 		else
 			text_add(out, bytes, utf8_encode(bytes, c));
 	}
-	return mark != '\'' || runes == 1;
+	return mark != '\'' || runes == 1 || length == 2; /* '' is let through there too */
 }

@@ -32,7 +32,7 @@ struct civil gotime_civil(const struct value_time *t)
 {
 	int64_t local = (int64_t)((uint64_t)t->seconds + (uint64_t)(int64_t)t->offset_s); /* any int may come in */
 	int64_t days = local / SECONDS_PER_DAY - (local % SECONDS_PER_DAY < 0);
-	int rest = (int)(local - days * SECONDS_PER_DAY);
+	int rest = (int)((local % SECONDS_PER_DAY + SECONDS_PER_DAY) % SECONDS_PER_DAY);
 	struct civil c = {.hour = rest / 3600, .minute = rest / 60 % 60, .second = rest % 60};
 
 	time_civil_from_days(days, &c.year, &c.month, &c.day);
@@ -125,8 +125,8 @@ struct value_time gotime_add_date(const struct value_time *t, int64_t years, int
 	if (years > ADD_MAX || years < -ADD_MAX || months > ADD_MAX || months < -ADD_MAX || days > ADD_MAX ||
 	    days < -ADD_MAX || c.year > ADD_MAX || c.year < -ADD_MAX)
 		return *t;
-	r = gotime_date(c.year + years, c.month + months, c.day + days, c.hour, c.minute, c.second,
-	                                  t->nanoseconds, zone_of(t), t->offset_s);
+	r = gotime_date(c.year + years, c.month + months, c.day + days, c.hour, c.minute, c.second, t->nanoseconds,
+	                zone_of(t), t->offset_s);
 
 	r.zone = t->zone;
 	return r;
@@ -137,12 +137,12 @@ struct value_time gotime_add_ns(const struct value_time *t, int64_t ns)
 	struct value_time r = *t;
 	int64_t rest = t->nanoseconds + ns % NS_PER_S;
 
-	r.seconds += ns / NS_PER_S;
+	r.seconds = (int64_t)((uint64_t)r.seconds + (uint64_t)(ns / NS_PER_S)); /* wraps like the reference */
 	if (rest >= NS_PER_S) {
-		r.seconds++;
+		r.seconds = (int64_t)((uint64_t)r.seconds + 1);
 		rest -= NS_PER_S;
 	} else if (rest < 0) {
-		r.seconds--;
+		r.seconds = (int64_t)((uint64_t)r.seconds - 1);
 		rest += NS_PER_S;
 	}
 	r.nanoseconds = (int32_t)rest;
@@ -155,7 +155,7 @@ struct value_time gotime_round(const struct value_time *t, int64_t unit_ns)
 
 	if (unit_ns <= 0)
 		return *t;
-	since = (__int128)(t->seconds + ZERO_TIME_S) * NS_PER_S + t->nanoseconds;
+	since = ((__int128)t->seconds + ZERO_TIME_S) * NS_PER_S + t->nanoseconds;
 	rest = since % unit_ns;
 	if (rest < 0)
 		rest += unit_ns;
@@ -164,8 +164,7 @@ struct value_time gotime_round(const struct value_time *t, int64_t unit_ns)
 
 int64_t gotime_sub_ns(const struct value_time *a, const struct value_time *b)
 {
-	__int128 difference =
-	    (__int128)(a->seconds - b->seconds) * NS_PER_S + (a->nanoseconds - b->nanoseconds);
+	__int128 difference = ((__int128)a->seconds - b->seconds) * NS_PER_S + (a->nanoseconds - b->nanoseconds);
 
 	return difference > INT64_MAX ? INT64_MAX : difference < INT64_MIN ? INT64_MIN : (int64_t)difference;
 }
@@ -225,20 +224,17 @@ static void add_abbreviation(struct text *out, const struct value_time *t)
 static void add_fraction(struct text *out, const char *piece, size_t length, int32_t nanoseconds, bool trim)
 {
 	char digits[16];
-	size_t n = length - 1;
+	size_t n = length - 1 < 9 ? length - 1 : 9;
 
 	(void)snprintf(digits, sizeof digits, "%09d", nanoseconds);
 	if (trim) {
-		if (n > 9)
-			n = 9;
 		while (n > 0 && digits[n - 1] == '0')
 			n--;
 		if (n == 0)
 			return;
 	}
 	text_add_char(out, *piece);
-	for (size_t i = 0; i < n; i++)
-		text_add_char(out, i < 9 ? digits[i] : '0');
+	text_add(out, digits, n);
 }
 
 static void add_date_piece(struct text *out, enum gotime_piece piece, const struct civil *c)
@@ -353,7 +349,8 @@ void gotime_format(struct text *out, const struct value_time *t, const char *lay
 			break;
 		case PIECE_FRACTION_0:
 		case PIECE_FRACTION_9:
-			add_fraction(out, layout + k.start, k.end - k.start, t->nanoseconds, k.piece == PIECE_FRACTION_9);
+			add_fraction(out, layout + k.start, k.end - k.start, t->nanoseconds,
+			             k.piece == PIECE_FRACTION_9);
 			break;
 		default:
 			add_date_piece(out, k.piece, &c);

@@ -26,7 +26,7 @@ struct civil {
 	int hour;
 	int minute;
 	int second;
-	int weekday; /* 0: Sunday */
+	int weekday;  /* 0: Sunday */
 	int year_day; /* 1..366 */
 };
 

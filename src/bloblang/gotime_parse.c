@@ -1,8 +1,6 @@
 /* Reading a time by a Go layout; errors in the words of Go's time.ParseError. */
 #include "bloblang/gotime.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -15,7 +13,7 @@ struct reader {
 	struct arena *arena;
 	const char *p; /* what is left of the value */
 	const char *end;
-	const char *range; /* "month": a number was out of its range */
+	const char *range;                  /* "month": a number was out of its range */
 	int64_t year, month, day, year_day; /* month, day, year_day: -1 when not given */
 	int64_t hour, minute, second;
 	int32_t nanoseconds;
@@ -361,38 +359,49 @@ static const char *settle_date(struct reader *r)
 	return NULL;
 }
 
+/* "+3", "-11" */
+static int hours_of(const char *p, size_t n)
+{
+	int hours = 0;
+
+	for (size_t i = 1; i < n; i++)
+		hours = hours * 10 + (p[i] - '0');
+	return *p == '-' ? -hours : hours;
+}
+
+static bool abbreviation_is(const struct reader *r, const struct zone_period *p)
+{
+	return strlen(p->abbreviation) == r->abbreviation_length &&
+	       memcmp(p->abbreviation, r->abbreviation, r->abbreviation_length) == 0;
+}
+
 static void settle_zone(const struct reader *r, struct value_time *t)
 {
 	const struct zone *local = zone_find("Local", 5);
 	struct zone_period p;
+	bool local_fits;
 
 	if (r->has_offset) {
 		t->seconds -= r->offset_s;
 		zone_lookup(local, t->seconds, &p);
 		t->offset_s = r->offset_s;
-		t->zone = p.offset_s == r->offset_s ? "Local" : NULL;
-		if (p.offset_s != r->offset_s && r->abbreviation_length)
+		local_fits = p.offset_s == r->offset_s && (r->abbreviation_length == 0 || abbreviation_is(r, &p));
+		t->zone = local_fits ? "Local" : NULL;
+		if (!local_fits && r->abbreviation_length)
 			t->zone = arena_format(r->arena, "=%.*s", (int)r->abbreviation_length, r->abbreviation);
 	} else if (r->abbreviation_length) {
 		zone_lookup(local, t->seconds, &p);
-		if (strlen(p.abbreviation) == r->abbreviation_length &&
-		    memcmp(p.abbreviation, r->abbreviation, r->abbreviation_length) == 0) {
+		if (abbreviation_is(r, &p)) {
 			t->seconds -= p.offset_s;
 			t->offset_s = p.offset_s;
 			t->zone = "Local";
 			return;
 		}
 		if (r->abbreviation_length > 3 && memcmp(r->abbreviation, "GMT", 3) == 0)
-			t->offset_s = 3600 * atoi(arena_format(r->arena, "%.*s", (int)r->abbreviation_length - 3,
-			                                       r->abbreviation + 3));
+			t->offset_s = 3600 * hours_of(r->abbreviation + 3, r->abbreviation_length - 3);
 		t->seconds -= t->offset_s;
 		t->zone = arena_format(r->arena, "=%.*s", (int)r->abbreviation_length, r->abbreviation);
 	}
-}
-
-static void add_quoted(struct text *out, const char *s, size_t length)
-{
-	go_quote(out, s, length, true);
 }
 
 static const char *whole_error(struct arena *a, const char *value, size_t length, const char *what, const char *extra,
@@ -402,11 +411,11 @@ static const char *whole_error(struct arena *a, const char *value, size_t length
 
 	text_init(&t, a);
 	text_add_string(&t, "parsing time ");
-	add_quoted(&t, value, length);
+	go_quote_bytes(&t, value, length);
 	text_add_string(&t, ": ");
 	text_add_string(&t, what);
 	if (extra)
-		add_quoted(&t, extra, extra_length);
+		go_quote_bytes(&t, extra, extra_length);
 	return text_end(&t);
 }
 
@@ -418,13 +427,13 @@ static const char *element_error(struct arena *a, const char *value, size_t leng
 
 	text_init(&t, a);
 	text_add_string(&t, "parsing time ");
-	add_quoted(&t, value, length);
+	go_quote_bytes(&t, value, length);
 	text_add_string(&t, " as ");
-	add_quoted(&t, layout, layout_length);
+	go_quote_bytes(&t, layout, layout_length);
 	text_add_string(&t, ": cannot parse ");
-	add_quoted(&t, rest, rest_length);
+	go_quote_bytes(&t, rest, rest_length);
 	text_add_string(&t, " as ");
-	add_quoted(&t, element, element_length);
+	go_quote_bytes(&t, element, element_length);
 	return text_end(&t);
 }
 
@@ -442,8 +451,7 @@ bool gotime_parse(struct arena *a, const char *layout, size_t layout_length, con
 
 		if (!skip_literal(&r, &literal, layout + k.start)) {
 			*ret_error = element_error(a, value, value_length, layout, layout_length, r.p,
-			                           (size_t)(r.end - r.p), literal,
-			                           (size_t)(layout + k.start - literal));
+			                           (size_t)(r.end - r.p), layout + at, k.start - at);
 			return false;
 		}
 		if (k.piece == PIECE_END)
@@ -457,8 +465,8 @@ bool gotime_parse(struct arena *a, const char *layout, size_t layout_length, con
 			return false;
 		}
 		if (r.range) {
-			*ret_error = whole_error(a, value, value_length, arena_format(a, "%s out of range", r.range),
-			                         NULL, 0);
+			*ret_error =
+			    whole_error(a, value, value_length, arena_format(a, "%s out of range", r.range), NULL, 0);
 			return false;
 		}
 	}

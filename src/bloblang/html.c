@@ -79,9 +79,9 @@ static size_t numeric(struct text *out, const char *s, size_t length)
 	char bytes[UTF8_MAX];
 
 	for (; i < length; i++) {
-		int digit = isdigit((unsigned char)s[i])            ? s[i] - '0'
+		int digit = isdigit((unsigned char)s[i])           ? s[i] - '0'
 		            : hex && isxdigit((unsigned char)s[i]) ? tolower((unsigned char)s[i]) - 'a' + 10
-		                                                    : -1;
+		                                                   : -1;
 
 		if (digit < 0)
 			break;
@@ -214,7 +214,8 @@ void html_strip(struct text *out, const char *s, size_t length, const char *cons
 	const char *end = s + length;
 
 	while (s < end) {
-		if (*s == '<' && end - s > 1 && (isalpha((unsigned char)s[1]) || s[1] == '/' || s[1] == '!' || s[1] == '?'))
+		if (*s == '<' && end - s > 1 &&
+		    (isalpha((unsigned char)s[1]) || s[1] == '/' || s[1] == '!' || s[1] == '?'))
 			s = strip_tag(out, s, end, keep, count);
 		else
 			text_add_char(out, *s++);

@@ -15,8 +15,8 @@
 void html_escape(struct text *out, const char *s, size_t length);
 void html_unescape(struct text *out, const char *s, size_t length);
 /*
- * Removes tags, comments, and script and style elements with their content. Elements of `keep` (count names, lower case)
- * stay, without attributes. Text stays as it is.
+ * Removes tags, comments, and script and style elements with their content. Elements of `keep` (count names, lower
+ * case) stay, without attributes. Text stays as it is.
  */
 void html_strip(struct text *out, const char *s, size_t length, const char *const *keep, size_t count);
 

@@ -92,8 +92,9 @@ struct value keep_paths(struct arena *a, struct value v, const struct path *path
 		if (!ends && n == 0)
 			continue;
 		value_object_append(a, kept, pair->key, pair->key_length,
-		                    !ends && pair->value.kind == VALUE_OBJECT ? keep_paths(a, pair->value, inner, n, at + 1)
-		                                                              : pair->value);
+		                    !ends && pair->value.kind == VALUE_OBJECT
+		                        ? keep_paths(a, pair->value, inner, n, at + 1)
+		                        : pair->value);
 	}
 	return kept;
 }
@@ -111,8 +112,9 @@ struct value drop_paths(struct arena *a, struct value v, const struct path *path
 		if (ends)
 			continue;
 		value_object_append(a, kept, pair->key, pair->key_length,
-		                    n != 0 && pair->value.kind == VALUE_OBJECT ? drop_paths(a, pair->value, inner, n, at + 1)
-		                                                               : pair->value);
+		                    n != 0 && pair->value.kind == VALUE_OBJECT
+		                        ? drop_paths(a, pair->value, inner, n, at + 1)
+		                        : pair->value);
 	}
 	return kept;
 }

@@ -38,10 +38,7 @@ static bool all(struct call *call, struct value *ret)
 	return test_elements(call, false, ret);
 }
 
-static bool any(struct call *call, struct value *ret)
-{
-	return test_elements(call, true, ret);
-}
+static bool any(struct call *call, struct value *ret) { return test_elements(call, true, ret); }
 
 static struct value copy_array(struct call *call, size_t more)
 {
@@ -79,7 +76,7 @@ static bool concat(struct call *call, struct value *ret)
 	if (!need_array(call))
 		return false;
 	*ret = copy_array(call, 8);
-	for (size_t i = 0; i < call->arg_count; i++) {
+	for (size_t i = 0; i < call->arg_count && !call_spent(call); i++) {
 		for (uint32_t j = 0; j < call->args[i].array->count; j++)
 			value_array_push(call->arena, *ret, call->args[i].array->items[j]);
 	}
@@ -106,7 +103,7 @@ static bool flatten(struct call *call, struct value *ret)
 	if (!need_array(call))
 		return false;
 	*ret = value_array(call->arena, call->target.array->count);
-	for (uint32_t i = 0; i < call->target.array->count; i++) {
+	for (uint32_t i = 0; i < call->target.array->count && !call_spent(call); i++) {
 		struct value v = call->target.array->items[i];
 
 		if (v.kind != VALUE_ARRAY)
@@ -181,7 +178,8 @@ static bool prepare_slice(struct call *call, void **ret)
 
 	*ret = NULL;
 	if (call->args[1].kind == VALUE_INT && high > 0 && low >= high)
-		return call_fail(call, "lower slice bound %lld must be lower than upper (%lld)", (long long)low, (long long)high);
+		return call_fail(call, "lower slice bound %lld must be lower than upper (%lld)", (long long)low,
+		                 (long long)high);
 	return true;
 }
 
@@ -203,10 +201,11 @@ static bool slice(struct call *call, struct value *ret)
 	if (low < 0)
 		low = 0;
 	if (low > high)
-		return call_fail(call,
-		                 "lower slice bound %lld must be lower than or equal to upper bound (%lld) and target length "
-		                 "(%lld)",
-		                 (long long)low, (long long)high, (long long)length);
+		return call_fail(
+		    call,
+		    "lower slice bound %lld must be lower than or equal to upper bound (%lld) and target length "
+		    "(%lld)",
+		    (long long)low, (long long)high, (long long)length);
 	if (v.kind != VALUE_ARRAY) {
 		*ret = value_view((enum value_kind)v.kind, v.text + low, (size_t)(high - low));
 		return true;
@@ -287,31 +286,64 @@ static bool unique(struct call *call, struct value *ret)
 }
 
 const struct bloblang_row rows_methods_arrays[] = {
-    {.name = "all", .kind = METHOD, .evaluate = all, .parameters = {{"test", PARAM_QUERY, false, NULL}},
+    {.name = "all",
+     .kind = METHOD,
+     .evaluate = all,
+     .parameters = {{"test", PARAM_QUERY, false, NULL}},
      .summary = "True when a test holds for every element, and there is one."},
-    {.name = "any", .kind = METHOD, .evaluate = any, .parameters = {{"test", PARAM_QUERY, false, NULL}},
+    {.name = "any",
+     .kind = METHOD,
+     .evaluate = any,
+     .parameters = {{"test", PARAM_QUERY, false, NULL}},
      .summary = "True when a test holds for some element."},
-    {.name = "append", .kind = METHOD, .flags = ROW_VARIADIC, .evaluate = append,
+    {.name = "append",
+     .kind = METHOD,
+     .flags = ROW_VARIADIC,
+     .evaluate = append,
      .summary = "The array with the arguments at its end."},
-    {.name = "concat", .kind = METHOD, .flags = ROW_VARIADIC | ROW_PLAIN, .evaluate = concat, .prepare = prepare_concat,
+    {.name = "concat",
+     .kind = METHOD,
+     .flags = ROW_VARIADIC | ROW_PLAIN,
+     .evaluate = concat,
+     .prepare = prepare_concat,
      .summary = "The array with the elements of other arrays at its end."},
     {.name = "enumerated", .kind = METHOD, .evaluate = enumerated, .summary = "An array of {index, value}."},
     {.name = "flatten", .kind = METHOD, .evaluate = flatten, .summary = "Removes one level of arrays."},
-    {.name = "fold", .kind = METHOD, .evaluate = fold,
+    {.name = "fold",
+     .kind = METHOD,
+     .evaluate = fold,
      .parameters = {{"initial", PARAM_ANY, false, NULL}, {"query", PARAM_QUERY, false, NULL}},
      .summary = "Reduces an array: the query sees {tally, value} and yields the next tally."},
-    {.name = "index", .kind = METHOD, .evaluate = element_at, .parameters = {{"index", PARAM_INT, false, NULL}},
+    {.name = "index",
+     .kind = METHOD,
+     .evaluate = element_at,
+     .parameters = {{"index", PARAM_INT, false, NULL}},
      .summary = "An element of an array or a byte of bytes; negative counts from the end."},
-    {.name = "join", .kind = METHOD, .evaluate = join, .parameters = {{"delimiter", PARAM_STRING, true, NULL}},
+    {.name = "join",
+     .kind = METHOD,
+     .evaluate = join,
+     .parameters = {{"delimiter", PARAM_STRING, true, NULL}},
      .summary = "The strings of an array in one, with a delimiter between."},
-    {.name = "slice", .kind = METHOD, .evaluate = slice, .prepare = prepare_slice,
+    {.name = "slice",
+     .kind = METHOD,
+     .evaluate = slice,
+     .prepare = prepare_slice,
      .parameters = {{"low", PARAM_INT, false, NULL}, {"high", PARAM_INT, true, NULL}},
      .summary = "Bytes of a text or elements of an array from low up to high; negative counts from the end."},
-    {.name = "sort", .kind = METHOD, .evaluate = sort_method, .parameters = {{"compare", PARAM_QUERY, true, NULL}},
+    {.name = "sort",
+     .kind = METHOD,
+     .evaluate = sort_method,
+     .parameters = {{"compare", PARAM_QUERY, true, NULL}},
      .summary = "Sorts numbers or strings, or by a query that sees left and right."},
-    {.name = "sort_by", .kind = METHOD, .evaluate = sort_by_method,
-     .parameters = {{"query", PARAM_QUERY, false, NULL}}, .summary = "Sorts by a number or string each element yields."},
-    {.name = "unique", .kind = METHOD, .evaluate = unique, .parameters = {{"emit", PARAM_QUERY, true, NULL}},
+    {.name = "sort_by",
+     .kind = METHOD,
+     .evaluate = sort_by_method,
+     .parameters = {{"query", PARAM_QUERY, false, NULL}},
+     .summary = "Sorts by a number or string each element yields."},
+    {.name = "unique",
+     .kind = METHOD,
+     .evaluate = unique,
+     .parameters = {{"emit", PARAM_QUERY, true, NULL}},
      .summary = "The first of each number or string."},
     {.name = NULL},
 };

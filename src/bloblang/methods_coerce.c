@@ -1,3 +1,5 @@
+#include <math.h>
+
 #include "bloblang/function.h"
 #include "value/number.h"
 #include "value/time.h"
@@ -30,15 +32,13 @@ static bool parse_bool(struct value v, bool *ret)
 static bool to_bool(struct call *call, struct value v, struct value *ret)
 {
 	bool b;
-	double d;
 
 	if (v.kind == VALUE_BOOL) {
 		*ret = v;
 		return true;
 	}
 	if (value_is_number(v)) {
-		(void)value_to_float(v, &d);
-		*ret = value_bool(v.kind == VALUE_NUMBER ? v.length != 1 || v.text[0] != '0' : d != 0);
+		*ret = value_bool(value_is_truthy(v));
 		return true;
 	}
 	if (!value_is_text(v) || !parse_bool(v, &b))
@@ -49,7 +49,7 @@ static bool to_bool(struct call *call, struct value v, struct value *ret)
 
 static bool to_number(struct call *call, struct value v, struct value *ret)
 {
-	double d;
+	double d = 0;
 
 	if (value_to_float(v, &d)) {
 		*ret = value_float(d);
@@ -58,7 +58,8 @@ static bool to_number(struct call *call, struct value v, struct value *ret)
 	if (!value_is_text(v))
 		return call_fail_type(call, v, "number");
 	if (!number_parse_float(v.text, v.length, &d))
-		return call_fail(call, "strconv.ParseFloat: parsing \"%.*s\": invalid syntax", (int)v.length, v.text);
+		return call_fail(call, "strconv.ParseFloat: parsing \"%.*s\": %s", (int)v.length, v.text,
+		                 isinf(d) ? "value out of range" : "invalid syntax");
 	*ret = value_float(d);
 	return true;
 }
@@ -86,20 +87,11 @@ static bool coerce(struct call *call, bool convert(struct call *, struct value, 
 	return true;
 }
 
-static bool boolean(struct call *call, struct value *ret)
-{
-	return coerce(call, to_bool, ret);
-}
+static bool boolean(struct call *call, struct value *ret) { return coerce(call, to_bool, ret); }
 
-static bool number(struct call *call, struct value *ret)
-{
-	return coerce(call, to_number, ret);
-}
+static bool number(struct call *call, struct value *ret) { return coerce(call, to_number, ret); }
 
-static bool timestamp(struct call *call, struct value *ret)
-{
-	return coerce(call, to_timestamp, ret);
-}
+static bool timestamp(struct call *call, struct value *ret) { return coerce(call, to_timestamp, ret); }
 
 static bool bytes(struct call *call, struct value *ret)
 {
@@ -140,18 +132,29 @@ static bool type(struct call *call, struct value *ret)
 
 const struct bloblang_row rows_methods_coerce[] = {
     {.name = "array", .kind = METHOD, .evaluate = array, .summary = "Wraps what is not an array in one."},
-    {.name = "bool", .kind = METHOD, .flags = ROW_LAZY, .evaluate = boolean,
+    {.name = "bool",
+     .kind = METHOD,
+     .flags = ROW_LAZY,
+     .evaluate = boolean,
      .parameters = {{"default", PARAM_BOOL, true, NULL}},
      .summary = "A bool from a number or from text; the default, if given, when that fails."},
-    {.name = "number", .kind = METHOD, .flags = ROW_LAZY, .evaluate = number,
+    {.name = "number",
+     .kind = METHOD,
+     .flags = ROW_LAZY,
+     .evaluate = number,
      .parameters = {{"default", PARAM_FLOAT, true, NULL}},
      .summary = "A float from a number or from text; the default, if given, when that fails."},
-    {.name = "timestamp", .kind = METHOD, .flags = ROW_LAZY, .evaluate = timestamp,
+    {.name = "timestamp",
+     .kind = METHOD,
+     .flags = ROW_LAZY,
+     .evaluate = timestamp,
      .parameters = {{"default", PARAM_TIMESTAMP, true, NULL}},
      .summary = "A timestamp from unix seconds or RFC 3339 text; the default, if given, when that fails."},
     {.name = "bytes", .kind = METHOD, .evaluate = bytes, .summary = "The bytes of the text form."},
     {.name = "string", .kind = METHOD, .evaluate = string, .summary = "The text form."},
-    {.name = "not_empty", .kind = METHOD, .evaluate = not_empty,
+    {.name = "not_empty",
+     .kind = METHOD,
+     .evaluate = not_empty,
      .summary = "Passes a string, array or object that is not empty, and fails otherwise."},
     {.name = "not_null", .kind = METHOD, .evaluate = not_null, .summary = "Passes what is not null."},
     {.name = "type", .kind = METHOD, .evaluate = type, .summary = "The name of the value's type."},

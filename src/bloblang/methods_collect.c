@@ -121,9 +121,8 @@ static void collapse_into(struct collapse *c, struct value v, int depth)
 
 static bool collapse(struct call *call, struct value *ret)
 {
-	struct collapse c = {.arena = call->arena,
-	                     .out = value_object(call->arena, 8),
-	                     .include_empty = call->args[0].boolean};
+	struct collapse c = {
+	    .arena = call->arena, .out = value_object(call->arena, 8), .include_empty = call->args[0].boolean};
 
 	if (call->target.kind != VALUE_ARRAY && call->target.kind != VALUE_OBJECT)
 		return call_fail_type(call, call->target, "object or array");
@@ -136,20 +135,42 @@ static bool collapse(struct call *call, struct value *ret)
 
 /* --- explode --- */
 
-/* The target with one value put at the path. */
-static bool exploded(struct call *call, const struct json_step *steps, size_t count, struct value v, struct value *ret)
+/* A copy of v with one value put at the path; only the containers on the way are copied. The path exists. */
+static struct value with_path(struct arena *a, struct value v, const struct json_step *steps, size_t count,
+                              struct value item)
 {
-	const char *error;
+	struct value copy;
+	uint64_t index = 0;
 
-	*ret = call->target;
-	if (!path_set(call->arena, 0, ret, steps, count, v, &error))
-		return call_fail(call, "%s", error);
-	return !call_spent(call);
+	if (count == 0)
+		return item;
+	if (v.kind == VALUE_OBJECT) {
+		copy = value_object(a, value_count(v));
+		for (uint32_t i = 0; i < value_count(v); i++) {
+			const struct value_pair *pair = &v.object->pairs[i];
+			bool here =
+			    pair->key_length == steps->length && memcmp(pair->key, steps->text, steps->length) == 0;
+
+			value_object_append(a, copy, pair->key, pair->key_length,
+			                    here ? with_path(a, pair->value, steps + 1, count - 1, item) : pair->value);
+		}
+		return copy;
+	}
+	if (v.kind != VALUE_ARRAY)
+		return v;
+	for (uint32_t i = 0; i < steps->length && index < UINT32_MAX; i++)
+		index = index * 10 + (uint64_t)(steps->text[i] - '0');
+	copy = value_array(a, value_count(v));
+	for (uint32_t i = 0; i < value_count(v); i++)
+		value_array_push(a, copy,
+		                 i == index ? with_path(a, v.array->items[i], steps + 1, count - 1, item)
+		                            : v.array->items[i]);
+	return copy;
 }
 
 static bool explode(struct call *call, struct value *ret)
 {
-	struct value path = call->args[0], found, one;
+	struct value path = call->args[0], found;
 	struct json_step *steps;
 	size_t count;
 
@@ -160,9 +181,10 @@ static bool explode(struct call *call, struct value *ret)
 	if (found.kind == VALUE_ARRAY) {
 		*ret = value_array(call->arena, value_count(found));
 		for (uint32_t i = 0; i < value_count(found); i++) {
-			if (!exploded(call, steps, count, found.array->items[i], &one))
+			value_array_push(call->arena, *ret,
+			                 with_path(call->arena, call->target, steps, count, found.array->items[i]));
+			if (call_spent(call))
 				return false;
-			value_array_push(call->arena, *ret, one);
 		}
 		return true;
 	}
@@ -173,9 +195,10 @@ static bool explode(struct call *call, struct value *ret)
 	for (uint32_t i = 0; i < value_count(found); i++) {
 		struct value_pair *pair = &found.object->pairs[i];
 
-		if (!exploded(call, steps, count, pair->value, &one))
+		value_object_append(call->arena, *ret, pair->key, pair->key_length,
+		                    with_path(call->arena, call->target, steps, count, pair->value));
+		if (call_spent(call))
 			return false;
-		value_object_set(call->arena, *ret, pair->key, pair->key_length, one);
 	}
 	return true;
 }
@@ -198,16 +221,15 @@ static bool map_each_key(struct call *call, struct value *ret)
 		if (!value_is_text(key))
 			return call_fail(call, "unexpected result from key mapping: %s",
 			                 call_type_text(call, key, "string"));
-		value_object_set(call->arena, *ret, key.text, key.length, pair->value);
+		value_object_append(call->arena, *ret, key.text, key.length, pair->value);
 	}
+	value_object_sort(*ret);
 	return true;
 }
 
 static bool prepare_zip(struct call *call, void **ret)
 {
 	*ret = NULL;
-	if (call->arg_count == 0)
-		return call_fail_final(call, "zip requires at least one argument");
 	for (size_t i = 0; i < call->arg_count; i++)
 		if (call->args[i].kind != VALUE_ARRAY)
 			return call_fail_final(call, "%s", call_type_text(call, call->args[i], "array"));
@@ -216,6 +238,8 @@ static bool prepare_zip(struct call *call, void **ret)
 
 static bool zip(struct call *call, struct value *ret)
 {
+	if (call->arg_count == 0)
+		return call_fail(call, "zip requires at least one argument");
 	if (!need_array(call))
 		return false;
 	for (size_t k = 0; k < call->arg_count; k++)

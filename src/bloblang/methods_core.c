@@ -14,7 +14,7 @@ static bool settle(struct call *call)
 }
 
 /* The fallback sees the failure's text as `this`. */
-static bool catch(struct call *call, struct value *ret)
+static bool catch (struct call *call, struct value *ret)
 {
 	if (call_target(call, ret))
 		return true;
@@ -23,7 +23,7 @@ static bool catch(struct call *call, struct value *ret)
 	return call_query(call, 0, value_literal(call_failure(call)), ret) || settle(call);
 }
 
-static bool or(struct call *call, struct value *ret)
+static bool or (struct call * call, struct value *ret)
 {
 	if (call_target(call, ret)) {
 		if (!value_is_nullish(*ret))
@@ -59,12 +59,9 @@ static bool from_all(struct call *call, struct value *ret)
 	return true;
 }
 
-static bool map(struct call *call, struct value *ret)
-{
-	return call_query(call, 0, call->target, ret) || settle(call);
-}
+static bool map(struct call *call, struct value *ret) { return call_query(call, 0, call->target, ret) || settle(call); }
 
-static bool not(struct call *call, struct value *ret)
+static bool not(struct call * call, struct value *ret)
 {
 	if (call->target.kind != VALUE_BOOL)
 		return call_fail_type(call, call->target, "bool");
@@ -93,25 +90,51 @@ static bool exists(struct call *call, struct value *ret)
 }
 
 const struct bloblang_row rows_methods_core[] = {
-    {.name = "apply", .kind = METHOD, .parameters = {{"mapping", PARAM_STRING, false, NULL}}, .evaluate = apply,
-     .flags = ROW_PLAIN, .summary = "Runs a named map on the target."},
-    {.name = "catch", .kind = METHOD, .flags = ROW_LAZY, .evaluate = catch,
+    {.name = "apply",
+     .kind = METHOD,
+     .parameters = {{"mapping", PARAM_STRING, false, NULL}},
+     .evaluate = apply,
+     .flags = ROW_PLAIN,
+     .summary = "Runs a named map on the target."},
+    {.name = "catch",
+     .kind = METHOD,
+     .flags = ROW_LAZY,
+     .evaluate = catch,
      .parameters = {{"fallback", PARAM_QUERY_OR_VALUE, false, NULL}},
      .summary = "The fallback when the target fails; it sees the error text as `this`."},
-    {.name = "or", .kind = METHOD, .flags = ROW_LAZY, .evaluate = or,
+    {.name = "or",
+     .kind = METHOD,
+     .flags = ROW_LAZY,
+     .evaluate = or
+     ,
      .parameters = {{"fallback", PARAM_QUERY_OR_VALUE, false, NULL}},
      .summary = "The fallback when the target fails or is null."},
-    {.name = "from", .kind = METHOD, .flags = ROW_LAZY, .evaluate = from,
+    {.name = "from",
+     .kind = METHOD,
+     .flags = ROW_LAZY,
+     .evaluate = from,
      .parameters = {{"index", PARAM_INT, false, NULL}},
      .summary = "The target as another message of the batch sees it; negative counts from the end."},
-    {.name = "from_all", .kind = METHOD, .flags = ROW_LAZY, .evaluate = from_all,
+    {.name = "from_all",
+     .kind = METHOD,
+     .flags = ROW_LAZY,
+     .evaluate = from_all,
      .summary = "The target as each message of the batch sees it, as an array."},
-    {.name = "map", .kind = METHOD, .evaluate = map, .parameters = {{"query", PARAM_QUERY, false, NULL}},
+    {.name = "map",
+     .kind = METHOD,
+     .evaluate = map,
+     .parameters = {{"query", PARAM_QUERY, false, NULL}},
      .summary = "Runs a query with the target as `this`."},
     {.name = "not", .kind = METHOD, .evaluate = not, .summary = "Negates a bool."},
-    {.name = "get", .kind = METHOD, .evaluate = get, .parameters = {{"path", PARAM_STRING, false, NULL}},
+    {.name = "get",
+     .kind = METHOD,
+     .evaluate = get,
+     .parameters = {{"path", PARAM_STRING, false, NULL}},
      .summary = "The value at a dot path; null when missing."},
-    {.name = "exists", .kind = METHOD, .evaluate = exists, .parameters = {{"path", PARAM_STRING, false, NULL}},
+    {.name = "exists",
+     .kind = METHOD,
+     .evaluate = exists,
+     .parameters = {{"path", PARAM_STRING, false, NULL}},
      .summary = "True when a dot path leads to something, be it null."},
     {.name = NULL},
 };

@@ -105,8 +105,7 @@ static bool prepare_decompress(struct call *call, void **ret)
 	struct value name = call->args[0];
 
 	*ret = keep(codec_find(name.text, name.length));
-	return *ret ||
-	       call_fail_final(call, "decompression type not recognised: %.*s", (int)name.length, name.text);
+	return *ret || call_fail_final(call, "decompression type not recognised: %.*s", (int)name.length, name.text);
 }
 
 static bool compress_target(struct call *call, struct value *ret)
@@ -238,11 +237,11 @@ static bool decrypt_aes(struct call *call, struct value *ret)
 	if (aes->mode == AES_CBC && in.length % AES_BLOCK_BYTES != 0)
 		return call_fail(call, "ciphertext is not a multiple of the block size");
 	if (aes->mode == AES_GCM && in.length < GCM_TAG_BYTES)
-		return call_fail(call, "cipher: message authentication failed");
+		return call_fail(call, "gcm decrypting failed: cipher: message authentication failed");
 	n = in.length - (aes->mode == AES_GCM ? (size_t)GCM_TAG_BYTES : 0);
 	out = arena_alloc(call->arena, n + AES_BLOCK_BYTES);
 	if (!aes_run(aes, false, in.text, n, out))
-		return call_fail(call, "cipher: message authentication failed");
+		return call_fail(call, "gcm decrypting failed: cipher: message authentication failed");
 	*ret = value_bytes(out, n);
 	return true;
 }

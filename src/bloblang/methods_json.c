@@ -11,9 +11,11 @@ static bool to_floats(struct call *call, struct value *v, int depth)
 		return false;
 	if (v->kind == VALUE_NUMBER) {
 		if (!number_parse_float(v->text, v->length, &d))
-			return call_fail(call, "failed to parse value as JSON: json: cannot unmarshal number %.*s into Go value "
-			                       "of type float64",
-			                 (int)v->length, v->text);
+			return call_fail(
+			    call,
+			    "failed to parse value as JSON: json: cannot unmarshal number %.*s into Go value "
+			    "of type float64",
+			    (int)v->length, v->text);
 		*v = value_float(d);
 	}
 	for (uint32_t i = 0; i < value_count(*v); i++) {
@@ -57,10 +59,16 @@ static bool format_json(struct call *call, struct value *ret)
 }
 
 const struct bloblang_row rows_methods_json[] = {
-    {.name = "parse_json", .kind = METHOD, .evaluate = parse_json,
+    {.name = "parse_json",
+     .kind = METHOD,
+     .evaluate = parse_json,
      .parameters = {{"use_number", PARAM_BOOL, true, NULL}},
      .summary = "The first JSON value of a text; numbers are floats unless use_number is true."},
-    {.name = "format_json", .kind = METHOD, .status = BETA, .flags = ROW_PLAIN, .evaluate = format_json,
+    {.name = "format_json",
+     .kind = METHOD,
+     .status = BETA,
+     .flags = ROW_PLAIN,
+     .evaluate = format_json,
      .parameters = {{"indent", PARAM_STRING, false, "\"    \""},
                     {"no_indent", PARAM_BOOL, false, "false"},
                     {"escape_html", PARAM_BOOL, false, "true"}},

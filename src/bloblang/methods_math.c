@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "bloblang/cephes.h"
 #include "bloblang/function.h"
 #include "bloblang/goquote.h"
 #include "value/number.h"
@@ -113,8 +114,8 @@ static bool cast(struct call *call, const struct width *w, struct value *ret)
 		if (w->is_signed)
 			return put_signed(call, w, v.integer, ret);
 		if (v.integer < 0)
-			return call_fail(
-			    call, "signed integer value is negative and cannot be cast as an unsigned integer");
+			return call_fail(call,
+			                 "signed integer value is negative and cannot be cast as an unsigned integer");
 		return put_unsigned(call, w, (uint64_t)v.integer, ret);
 	case VALUE_UINT:
 		if (!w->is_signed)
@@ -127,11 +128,11 @@ static bool cast(struct call *call, const struct width *w, struct value *ret)
 	}
 }
 
-#define CAST(name_, bits_, signed_, article_)                                   \
-	static bool cast_##name_(struct call *call, struct value *ret)          \
-	{                                                                       \
-		static const struct width width = {bits_, signed_, article_};   \
-		return cast(call, &width, ret);                                 \
+#define CAST(name_, bits_, signed_, article_)                                 \
+	static bool cast_##name_(struct call *call, struct value *ret)        \
+	{                                                                     \
+		static const struct width width = {bits_, signed_, article_}; \
+		return cast(call, &width, ret);                               \
 	}
 
 CAST(int8, 8, true, "an")
@@ -180,22 +181,22 @@ static bool cast_float32(struct call *call, struct value *ret)
 /* A float of the target that is neither text nor a narrow number. */
 static bool need_float(struct call *call, double *ret) { return call_need_float(call, call->target, ret); }
 
-#define UNARY(name_, expression_)                                          \
-	static bool name_(struct call *call, struct value *ret)            \
-	{                                                                  \
-		double d;                                                  \
-		if (!need_float(call, &d))                                 \
-			return false;                                      \
-		*ret = value_float(expression_);                           \
-		return true;                                               \
+#define UNARY(name_, expression_)                               \
+	static bool name_(struct call *call, struct value *ret) \
+	{                                                       \
+		double d;                                       \
+		if (!need_float(call, &d))                      \
+			return false;                           \
+		*ret = value_float(expression_);                \
+		return true;                                    \
 	}
 
-UNARY(method_log, log(d))
-UNARY(method_log10, log10(d))
-UNARY(method_sin, sin(d))
-UNARY(method_cos, cos(d))
-UNARY(method_tan, tan(d))
-UNARY(method_pow, pow(d, call->args[0].real))
+UNARY(method_log, cephes_log(d))
+UNARY(method_log10, cephes_log10(d))
+UNARY(method_sin, cephes_sin(d))
+UNARY(method_cos, cephes_cos(d))
+UNARY(method_tan, cephes_tan(d))
+UNARY(method_pow, cephes_pow(d, call->args[0].real))
 
 static bool need_integer(struct call *call, int64_t *ret)
 {
@@ -203,14 +204,14 @@ static bool need_integer(struct call *call, int64_t *ret)
 	                                     : call_fail_type(call, call->target, "integer");
 }
 
-#define BITWISE(name_, operator_)                                                  \
-	static bool name_(struct call *call, struct value *ret)                    \
-	{                                                                          \
-		int64_t i;                                                         \
-		if (!need_integer(call, &i))                                       \
-			return false;                                              \
-		*ret = value_int(i operator_ call->args[0].integer);               \
-		return true;                                                       \
+#define BITWISE(name_, operator_)                                    \
+	static bool name_(struct call *call, struct value *ret)      \
+	{                                                            \
+		int64_t i;                                           \
+		if (!need_integer(call, &i))                         \
+			return false;                                \
+		*ret = value_int(i operator_ call->args[0].integer); \
+		return true;                                         \
 	}
 
 BITWISE(bitwise_and, &)

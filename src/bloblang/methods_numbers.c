@@ -39,31 +39,36 @@ static bool round_with(struct call *call, double rounded(double), struct value *
 	return true;
 }
 
-static bool ceiling(struct call *call, struct value *ret)
-{
-	return round_with(call, ceil, ret);
-}
+static bool ceiling(struct call *call, struct value *ret) { return round_with(call, ceil, ret); }
 
-static bool floored(struct call *call, struct value *ret)
-{
-	return round_with(call, floor, ret);
-}
+static bool floored(struct call *call, struct value *ret) { return round_with(call, floor, ret); }
 
-static bool rounded(struct call *call, struct value *ret)
+static bool rounded(struct call *call, struct value *ret) { return round_with(call, round, ret); }
+
+/* Decimal digits with a sign: what ParseInt would take if it were not so large. */
+static bool is_integer_text(struct value v)
 {
-	return round_with(call, round, ret);
+	uint32_t i = v.length > 1 && (v.text[0] == '-' || v.text[0] == '+') ? 1 : 0;
+
+	if (v.length == 0 || v.text[i] == '0')
+		return false;
+	while (i < v.length && v.text[i] >= '0' && v.text[i] <= '9')
+		i++;
+	return i == v.length;
 }
 
 static bool to_int64(struct call *call, struct value *ret)
 {
-	static const char decimals[] = "float value contains decimals and therefore cannot be cast as a signed integer, if "
-	                               "you intend to round the value then call `.round()` explicitly before this cast";
+	static const char decimals[] =
+	    "float value contains decimals and therefore cannot be cast as a signed integer, if "
+	    "you intend to round the value then call `.round()` explicitly before this cast";
 	struct value v = call->target;
 	int64_t i;
 
 	if (v.kind == VALUE_STRING || v.kind == VALUE_BYTES || v.kind == VALUE_NUMBER) {
 		if (!number_parse_int_any(v.text, v.length, &i))
-			return call_fail(call, "strconv.ParseInt: parsing \"%.*s\": invalid syntax", (int)v.length, v.text);
+			return call_fail(call, "strconv.ParseInt: parsing \"%.*s\": %s", (int)v.length, v.text,
+			                 is_integer_text(v) ? "value out of range" : "invalid syntax");
 		*ret = value_int(i);
 		return true;
 	}
@@ -76,7 +81,8 @@ static bool to_int64(struct call *call, struct value *ret)
 	if (v.kind == VALUE_UINT && v.natural > INT64_MAX)
 		return call_fail(call, "unsigned integer value is too large to be cast as a signed integer");
 	if (v.kind == VALUE_FLOAT && !(v.real >= -9223372036854775808.0 && v.real < 9223372036854775808.0))
-		return call_fail(call, "float value is too %s to be cast as a signed integer", v.real < 0 ? "small" : "large");
+		return call_fail(call, "float value is too %s to be cast as a signed integer",
+		                 v.real < 0 ? "small" : "large");
 	(void)value_to_int(v, &i);
 	*ret = value_int(i);
 	return true;
@@ -103,15 +109,9 @@ static bool extreme(struct call *call, bool greatest, struct value *ret)
 	return true;
 }
 
-static bool maximum(struct call *call, struct value *ret)
-{
-	return extreme(call, true, ret);
-}
+static bool maximum(struct call *call, struct value *ret) { return extreme(call, true, ret); }
 
-static bool minimum(struct call *call, struct value *ret)
-{
-	return extreme(call, false, ret);
-}
+static bool minimum(struct call *call, struct value *ret) { return extreme(call, false, ret); }
 
 static bool sum(struct call *call, struct value *ret)
 {
@@ -128,7 +128,8 @@ static bool sum(struct call *call, struct value *ret)
 		double d;
 
 		if (!value_to_float(v.array->items[i], &d))
-			return call_fail_final(call, "index %u: %s", i, call_type_text(call, v.array->items[i], "number"));
+			return call_fail_final(call, "index %u: %s", i,
+			                       call_type_text(call, v.array->items[i], "number"));
 		total += d;
 	}
 	*ret = value_float(total);
@@ -140,7 +141,10 @@ const struct bloblang_row rows_methods_numbers[] = {
     {.name = "ceil", .kind = METHOD, .evaluate = ceiling, .summary = "Rounds up to an integer."},
     {.name = "floor", .kind = METHOD, .evaluate = floored, .summary = "Rounds down to an integer."},
     {.name = "round", .kind = METHOD, .evaluate = rounded, .summary = "Rounds to an integer, halves away from zero."},
-    {.name = "int64", .kind = METHOD, .flags = ROW_PLAIN, .evaluate = to_int64,
+    {.name = "int64",
+     .kind = METHOD,
+     .flags = ROW_PLAIN,
+     .evaluate = to_int64,
      .summary = "A 64-bit integer from a number or text, if nothing is lost."},
     {.name = "max", .kind = METHOD, .evaluate = maximum, .summary = "The largest number of an array, as a float."},
     {.name = "min", .kind = METHOD, .evaluate = minimum, .summary = "The smallest number of an array, as a float."},

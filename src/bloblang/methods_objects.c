@@ -87,7 +87,8 @@ static bool map_object(struct call *call, struct value *ret)
 
 		if (!call_query(call, 0, entry_of(call, pair), &v)) {
 			fail_annotate(call->evaluation, call->site->args[0]);
-			return fail_wrap(call->evaluation, "failed to process element %.*s", (int)pair->key_length, pair->key);
+			return fail_wrap(call->evaluation, "failed to process element %.*s", (int)pair->key_length,
+			                 pair->key);
 		}
 		if (v.kind != VALUE_DELETE)
 			value_object_append(call->arena, *ret, pair->key, pair->key_length,
@@ -111,8 +112,9 @@ static bool keys(struct call *call, struct value *ret)
 		return false;
 	*ret = value_array(call->arena, call->target.object->count);
 	for (uint32_t i = 0; i < call->target.object->count; i++)
-		value_array_push(call->arena, *ret,
-		                 value_string(call->target.object->pairs[i].key, call->target.object->pairs[i].key_length));
+		value_array_push(
+		    call->arena, *ret,
+		    value_string(call->target.object->pairs[i].key, call->target.object->pairs[i].key_length));
 	return true;
 }
 
@@ -166,15 +168,9 @@ static bool contains(struct call *call, struct value *ret)
 	return true;
 }
 
-static bool merge(struct call *call, struct value *ret)
-{
-	return merge_values(call, MERGE_COLLECT, ret);
-}
+static bool merge(struct call *call, struct value *ret) { return merge_values(call, MERGE_COLLECT, ret); }
 
-static bool assign(struct call *call, struct value *ret)
-{
-	return merge_values(call, MERGE_REPLACE, ret);
-}
+static bool assign(struct call *call, struct value *ret) { return merge_values(call, MERGE_REPLACE, ret); }
 
 /* Splits the path arguments once per call. */
 static bool split_paths(struct call *call, struct path **ret)
@@ -222,23 +218,45 @@ static bool without(struct call *call, struct value *ret)
 }
 
 const struct bloblang_row rows_methods_objects[] = {
-    {.name = "filter", .kind = METHOD, .evaluate = filter, .parameters = {{"test", PARAM_QUERY, false, NULL}},
+    {.name = "filter",
+     .kind = METHOD,
+     .evaluate = filter,
+     .parameters = {{"test", PARAM_QUERY, false, NULL}},
      .summary = "Keeps the elements, or {key, value} entries, for which a test is true."},
-    {.name = "map_each", .kind = METHOD, .evaluate = map_each, .parameters = {{"query", PARAM_QUERY, false, NULL}},
+    {.name = "map_each",
+     .kind = METHOD,
+     .evaluate = map_each,
+     .parameters = {{"query", PARAM_QUERY, false, NULL}},
      .summary = "Maps each element of an array or value of an object."},
     {.name = "keys", .kind = METHOD, .evaluate = keys, .summary = "The keys of an object, sorted."},
     {.name = "values", .kind = METHOD, .evaluate = values, .summary = "The values of an object."},
     {.name = "key_values", .kind = METHOD, .evaluate = key_values, .summary = "An array of {key, value}."},
     {.name = "length", .kind = METHOD, .evaluate = length, .summary = "Bytes of a text, elements or keys."},
-    {.name = "contains", .kind = METHOD, .evaluate = contains, .parameters = {{"value", PARAM_ANY, false, NULL}},
+    {.name = "contains",
+     .kind = METHOD,
+     .evaluate = contains,
+     .parameters = {{"value", PARAM_ANY, false, NULL}},
      .summary = "True when a text contains another, or a container a value."},
-    {.name = "merge", .kind = METHOD, .evaluate = merge, .parameters = {{"with", PARAM_ANY, false, NULL}},
+    {.name = "merge",
+     .kind = METHOD,
+     .evaluate = merge,
+     .parameters = {{"with", PARAM_ANY, false, NULL}},
      .summary = "Merges deeply; values that collide are collected in arrays."},
-    {.name = "assign", .kind = METHOD, .evaluate = assign, .parameters = {{"with", PARAM_ANY, false, NULL}},
+    {.name = "assign",
+     .kind = METHOD,
+     .evaluate = assign,
+     .parameters = {{"with", PARAM_ANY, false, NULL}},
      .summary = "Merges deeply; of values that collide the new one stays."},
-    {.name = "with", .kind = METHOD, .flags = ROW_VARIADIC | ROW_PLAIN, .evaluate = with,
+    {.name = "with",
+     .kind = METHOD,
+     .flags = ROW_VARIADIC | ROW_PLAIN,
+     .evaluate = with,
      .summary = "Keeps only what lies at the given dot paths."},
-    {.name = "without", .kind = METHOD, .flags = ROW_VARIADIC, .evaluate = without, .prepare = prepare_without,
+    {.name = "without",
+     .kind = METHOD,
+     .flags = ROW_VARIADIC,
+     .evaluate = without,
+     .prepare = prepare_without,
      .summary = "Removes what lies at the given dot paths."},
     {.name = NULL},
 };

@@ -54,7 +54,6 @@ static bool parse_csv(struct call *call, struct value *ret)
 	return true;
 }
 
-
 static bool parse_logfmt(struct call *call, struct value *ret)
 {
 	struct value in;

@@ -2,14 +2,14 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "bloblang/function.h"
+#include "bloblang/node.h"
 #include "bloblang/regex.h"
 
 static bool prepare_regex(struct call *call, void **ret)
 {
 	char fault[REGEX_FAULT_MAX];
 
-	*ret = regex_compile(call->args[0].text, call->args[0].length, fault);
+	*ret = regex_compile(call->args[0].text, call->args[0].length, !call->site->dynamic, fault);
 	return *ret || call_fail_final(call, "%s", fault);
 }
 
@@ -50,8 +50,7 @@ static bool re_replace_all(struct call *call, struct value *ret)
 
 static struct value span_text(struct value text, struct regex_span span)
 {
-	return span.start == SIZE_MAX ? value_literal("")
-	                              : value_string(text.text + span.start, span.end - span.start);
+	return span.start == SIZE_MAX ? value_literal("") : value_string(text.text + span.start, span.end - span.start);
 }
 
 /* Groups by name, or by number where they have none. */

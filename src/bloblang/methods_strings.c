@@ -13,13 +13,15 @@ static struct value same_kind(struct value like, const char *s, size_t length)
 
 static bool map_runes(struct call *call, uint32_t mapped(uint32_t), struct value *ret)
 {
-	struct value v = call->target;
-	const char *s = v.text;
-	const char *end = s + v.length;
+	struct value v;
+	const char *s;
+	const char *end;
 	struct text t;
 
-	if (!call_need_text(call, v, ret))
+	if (!call_need_text(call, call->target, &v))
 		return false;
+	s = v.text;
+	end = s + v.length;
 	text_init(&t, call->arena);
 	while (s < end) {
 		char out[UTF8_MAX];
@@ -34,15 +36,9 @@ static bool map_runes(struct call *call, uint32_t mapped(uint32_t), struct value
 	return true;
 }
 
-static bool uppercase(struct call *call, struct value *ret)
-{
-	return map_runes(call, utf8_upper, ret);
-}
+static bool uppercase(struct call *call, struct value *ret) { return map_runes(call, utf8_upper, ret); }
 
-static bool lowercase(struct call *call, struct value *ret)
-{
-	return map_runes(call, utf8_lower, ret);
-}
+static bool lowercase(struct call *call, struct value *ret) { return map_runes(call, utf8_lower, ret); }
 
 static bool has_prefix(struct call *call, struct value *ret)
 {
@@ -81,9 +77,8 @@ static bool trim_suffix(struct call *call, struct value *ret)
 {
 	if (!has_suffix(call, ret))
 		return false;
-	*ret = ret->boolean
-	           ? same_kind(call->target, call->target.text, call->target.length - call->args[0].length)
-	           : call->target;
+	*ret = ret->boolean ? same_kind(call->target, call->target.text, call->target.length - call->args[0].length)
+	                    : call->target;
 	return true;
 }
 
@@ -245,25 +240,50 @@ static bool split(struct call *call, struct value *ret)
 const struct bloblang_row rows_methods_strings[] = {
     {.name = "uppercase", .kind = METHOD, .evaluate = uppercase, .summary = "Upper case, code point by code point."},
     {.name = "lowercase", .kind = METHOD, .evaluate = lowercase, .summary = "Lower case, code point by code point."},
-    {.name = "has_prefix", .kind = METHOD, .evaluate = has_prefix,
-     .parameters = {{"value", PARAM_STRING, false, NULL}}, .summary = "True when the text begins with another."},
-    {.name = "has_suffix", .kind = METHOD, .evaluate = has_suffix,
-     .parameters = {{"value", PARAM_STRING, false, NULL}}, .summary = "True when the text ends with another."},
-    {.name = "trim_prefix", .kind = METHOD, .evaluate = trim_prefix,
-     .parameters = {{"prefix", PARAM_STRING, false, NULL}}, .summary = "Removes a prefix once."},
-    {.name = "trim_suffix", .kind = METHOD, .evaluate = trim_suffix,
-     .parameters = {{"suffix", PARAM_STRING, false, NULL}}, .summary = "Removes a suffix once."},
-    {.name = "trim", .kind = METHOD, .evaluate = trim, .parameters = {{"cutset", PARAM_STRING, true, NULL}},
+    {.name = "has_prefix",
+     .kind = METHOD,
+     .evaluate = has_prefix,
+     .parameters = {{"value", PARAM_STRING, false, NULL}},
+     .summary = "True when the text begins with another."},
+    {.name = "has_suffix",
+     .kind = METHOD,
+     .evaluate = has_suffix,
+     .parameters = {{"value", PARAM_STRING, false, NULL}},
+     .summary = "True when the text ends with another."},
+    {.name = "trim_prefix",
+     .kind = METHOD,
+     .evaluate = trim_prefix,
+     .parameters = {{"prefix", PARAM_STRING, false, NULL}},
+     .summary = "Removes a prefix once."},
+    {.name = "trim_suffix",
+     .kind = METHOD,
+     .evaluate = trim_suffix,
+     .parameters = {{"suffix", PARAM_STRING, false, NULL}},
+     .summary = "Removes a suffix once."},
+    {.name = "trim",
+     .kind = METHOD,
+     .evaluate = trim,
+     .parameters = {{"cutset", PARAM_STRING, true, NULL}},
      .summary = "Removes white space, or the characters of a set, from both ends."},
-    {.name = "index_of", .kind = METHOD, .evaluate = index_of,
-     .parameters = {{"value", PARAM_STRING, false, NULL}}, .summary = "The byte offset of another text, or -1."},
-    {.name = "replace_all", .kind = METHOD, .evaluate = replace_all,
+    {.name = "index_of",
+     .kind = METHOD,
+     .evaluate = index_of,
+     .parameters = {{"value", PARAM_STRING, false, NULL}},
+     .summary = "The byte offset of another text, or -1."},
+    {.name = "replace_all",
+     .kind = METHOD,
+     .evaluate = replace_all,
      .parameters = {{"old", PARAM_STRING, false, NULL}, {"new", PARAM_STRING, false, NULL}},
      .summary = "Replaces every occurrence of a text."},
-    {.name = "replace", .kind = METHOD, .status = HIDDEN, .evaluate = replace_all,
+    {.name = "replace",
+     .kind = METHOD,
+     .status = HIDDEN,
+     .evaluate = replace_all,
      .parameters = {{"old", PARAM_STRING, false, NULL}, {"new", PARAM_STRING, false, NULL}},
      .summary = "Another name of replace_all."},
-    {.name = "split", .kind = METHOD, .evaluate = split,
+    {.name = "split",
+     .kind = METHOD,
+     .evaluate = split,
      .parameters = {{"delimiter", PARAM_STRING, false, NULL}, {"empty_as_null", PARAM_BOOL, false, "false"}},
      .summary = "Cuts a text at a delimiter; an empty one cuts between code points."},
     {.name = NULL},

@@ -192,13 +192,14 @@ static bool prepare_replacements(struct call *call, void **ret)
 	if (value_count(list) % 2 != 0) {
 		text_init(&shown, call->arena);
 		go_sprintf(&shown, "%v", 2, &list, 1);
-		return call_fail_final(
-		    call, "invalid arg, replacements should be in pairs and must therefore be even: %s",
-		    text_end(&shown));
+		return call_fail_final(call,
+		                       "invalid arg, replacements should be in pairs and must therefore be even: %s",
+		                       text_end(&shown));
 	}
 	for (uint32_t i = 0; i < value_count(list); i++)
 		if (!value_is_text(list.array->items[i]))
-			return call_fail_final(call, "invalid replacement value at index %u: expected string, found: %s", i,
+			return call_fail_final(call,
+			                       "invalid replacement value at index %u: expected string, found: %s", i,
 			                       value_go_type(list.array->items[i]));
 	return true;
 }

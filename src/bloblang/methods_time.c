@@ -18,7 +18,7 @@ static bool take_zone(struct call *call, size_t i, void **ret)
 	zone = zone_find(name.text, name.length);
 	if (!zone)
 		return call_fail_final(call, "failed to parse timezone location name: unknown time zone %.*s",
-		                 (int)name.length, name.text);
+		                       (int)name.length, name.text);
 	memcpy(ret, &zone, sizeof zone); /* zones are immutable and live for ever */
 	return true;
 }

@@ -73,7 +73,8 @@ struct node {
 	uint8_t kind; /* enum node_kind */
 	uint8_t op;   /* ARITHMETIC: enum operator; FIELD: enum field_base */
 	uint32_t count;
-	const char *name; /* VARIABLE, META (null: all), LAMBDA, FIELD_CAPTURED; LITERAL: annotation of a folded query */
+	const char
+	    *name; /* VARIABLE, META (null: all), LAMBDA, FIELD_CAPTURED; LITERAL: annotation of a folded query */
 	size_t name_length;
 	union {
 		struct value literal;
@@ -93,7 +94,7 @@ struct call_site {
 	const struct node *const *args; /* query parameters and dynamic ones; null where `values` has it */
 	struct value *values;           /* literal arguments, coerced; NOTHING where not given */
 	size_t arg_count;
-	bool dynamic;    /* some non-query argument must be evaluated */
+	bool dynamic; /* some non-query argument must be evaluated */
 	void *prepared;
 	bool is_prepared;
 	struct program *program;
@@ -145,7 +146,7 @@ struct program {
 	struct site_list {
 		struct call_site *site;
 		struct site_list *next;
-	} *prepared; /* whose prepared objects want releasing */
+	} * prepared; /* whose prepared objects want releasing */
 };
 
 void program_init(struct program *p, const char *folder);
@@ -162,8 +163,8 @@ enum failure_kind {
 
 struct failure {
 	enum failure_kind kind;
-	bool settled;           /* comes from a target: the method called adds nothing */
-	bool final;             /* limits: catch and | do not swallow it */
+	bool settled; /* comes from a target: the method called adds nothing */
+	bool final;   /* limits: catch and | do not swallow it */
 	const char *text;
 	const char *tail;       /* TYPE: what follows "from A" */
 	const char *no_context; /* not null: `this` was missing; the path asked for ("" for all) */
@@ -184,9 +185,9 @@ struct scope {
 	size_t variable_count;
 	size_t variable_capacity;
 	bool has_variables;
-	struct value *root;  /* null: no root here */
+	struct value *root; /* null: no root here */
 	bool writes_meta;
-	bool root_is_this;   /* mutation: `this` is the root while this holds */
+	bool root_is_this; /* mutation: `this` is the root while this holds */
 };
 
 struct named_value {
@@ -228,8 +229,8 @@ struct evaluation {
 	bool meta_changed;
 	struct value new_meta;
 	uint32_t epoch;
-	int stacks;        /* nested applies */
-	uint32_t steps;    /* nodes since the clock was read */
+	int stacks;     /* nested applies */
+	uint32_t steps; /* nodes since the clock was read */
 	int64_t deadline_ns;
 	const char *stack_base;
 	const struct scope *alias; /* mutation: while its root_is_this holds, the document is its root */
@@ -244,6 +245,18 @@ enum {
 	STACK_BYTES_MAX = 3 * 1024 * 1024, /* of the thread's stack; threads have 8 MiB */
 	STEPS_A_LOOK = 256,
 };
+
+/* The context of a query that runs with `this` = v. Only one outer `this` is remembered, as in the reference. */
+static inline struct context context_push(const struct context *ctx, struct value v)
+{
+	struct context inner = *ctx;
+
+	inner.has_next = ctx->has_value;
+	inner.next = ctx->value;
+	inner.has_value = true;
+	inner.value = v;
+	return inner;
+}
 
 void evaluation_init(struct evaluation *ev, struct arena *a, const struct program *program,
                      const struct bloblang_batch *batch);
@@ -263,7 +276,6 @@ bool arithmetic(struct evaluation *ev, enum operator op, const struct node *left
                 struct value left, struct value right, struct value *ret);
 /* bool, or number not zero; else the type failure. */
 bool value_truth(struct evaluation *ev, struct value v, bool *ret);
-bool values_equal(struct value left, struct value right);
 
 const char *node_annotation(struct arena *a, const struct node *n);
 const char *path_text(struct arena *a, const struct path *p);

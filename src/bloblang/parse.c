@@ -130,10 +130,7 @@ bool is_name_char(char c)
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
 
-static bool is_snake_char(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
-}
+static bool is_snake_char(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'; }
 
 void skip_blanks(struct parser *p)
 {
@@ -244,7 +241,8 @@ bool parse_quoted(struct parser *p, const char **ret, size_t *ret_length)
 		if (*at == '"' && !escaped) {
 			text_init(&t, &p->program->arena);
 			if (!go_unquote(&t, start, (size_t)(at + 1 - start)))
-				return fault_fatal(p, start, "failed to unescape quoted string contents: invalid syntax");
+				return fault_fatal(p, start,
+				                   "failed to unescape quoted string contents: invalid syntax");
 			*ret_length = t.length;
 			*ret = text_end(&t);
 			p->at = at + 1;

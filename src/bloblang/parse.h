@@ -39,6 +39,7 @@ struct parser {
 	struct evaluation *evaluation; /* for folding */
 	const struct capture *captures;
 	const char *folder; /* of imports; null refuses them */
+	bool pure;          /* a mapping held in a string: no functions that look at messages or outside */
 	int depth;
 	int imports;
 };

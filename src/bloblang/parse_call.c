@@ -157,8 +157,10 @@ static bool report_unknown(struct parser *p, struct argument *const *args, size_
 	if (unknown == 0)
 		return true;
 	return fault_fatal(p, p->at, "unknown parameter%s %s%s%s%s", unknown == 1 ? "" : "s", text_end(&t),
-	                   missing_count == 0 ? "" : missing_count == 1 ? ", did you mean " : ", expected ", missing,
-	                   missing_count == 1 ? "?" : "");
+	                   missing_count == 0   ? ""
+	                   : missing_count == 1 ? ", did you mean "
+	                                        : ", expected ",
+	                   missing, missing_count == 1 ? "?" : "");
 }
 
 static struct argument *find_named(struct argument *const *args, size_t count, const char *name)
@@ -233,7 +235,8 @@ static bool check_names(struct parser *p, struct argument *const *args, size_t c
 		for (size_t j = 0; j < i; j++) {
 			if (args[j]->name != NULL && args[j]->name_length == args[i]->name_length &&
 			    memcmp(args[j]->name, args[i]->name, args[i]->name_length) == 0)
-				return fault_fatal(p, p->at, "duplicate named arg: %.*s", (int)args[i]->name_length, args[i]->name);
+				return fault_fatal(p, p->at, "duplicate named arg: %.*s", (int)args[i]->name_length,
+				                   args[i]->name);
 		}
 	}
 	if (named != 0 && named != count)
@@ -249,7 +252,8 @@ static struct call_site *site_new(struct parser *p, const struct bloblang_row *r
 	struct call_site *site = arena_alloc(a, sizeof *site);
 	const struct node **args = arena_alloc(a, (count + 1) * sizeof *args);
 
-	*site = (struct call_site){.row = row, .target = target, .args = args, .arg_count = count, .program = p->program};
+	*site =
+	    (struct call_site){.row = row, .target = target, .args = args, .arg_count = count, .program = p->program};
 	site->values = arena_alloc(a, (count + 1) * sizeof *site->values);
 	for (size_t i = 0; i < count; i++) {
 		args[i] = NULL;
@@ -283,6 +287,18 @@ static bool finish_call(struct parser *p, struct call_site *site, const struct n
 	return true;
 }
 
+/* Functions that depend on a message, or on the world. */
+static bool looks_outside(const struct bloblang_row *row)
+{
+	static const char *const names[] = {"batch_index", "batch_size", "content",  "error",    "errored",
+	                                    "json",        "meta",       "metadata", "root_meta"};
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (strcmp(row->name, names[i]) == 0)
+			return true;
+	return (row->flags & ROW_IMPURE) != 0;
+}
+
 static bool build_call(struct parser *p, const struct bloblang_row *row, const struct node *target, struct list *list,
                        const struct node **ret)
 {
@@ -291,6 +307,9 @@ static bool build_call(struct parser *p, const struct bloblang_row *row, const s
 	struct call_site *site;
 	bool named = false;
 
+	if (row->evaluate == NULL)
+		return fault_fatal(p, p->at, "%s '%s' is not part of kspool: %s",
+		                   row->kind == METHOD ? "method" : "function", row->name, row->summary);
 	if (!check_names(p, args, list->count, &named))
 		return false;
 	site = site_new(p, row, target, variadic ? list->count : parameter_count(row));
@@ -339,7 +358,7 @@ bool parse_function_call(struct parser *p, const struct node **ret)
 	if (!parse_snake(p, &name, &length, "function") || !parse_arguments(p, &args))
 		return false;
 	row = bloblang_row_find(FUNCTION, name, length);
-	if (row == NULL)
+	if (row == NULL || (p->pure && looks_outside(row)))
 		return fault_fatal(p, p->at, "unrecognised function '%.*s'", (int)length, name);
 	if (strcmp(row->name, "json") == 0)
 		p->program->document_uses++;

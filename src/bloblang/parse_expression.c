@@ -43,9 +43,10 @@ static bool parse_number(struct parser *p, const struct node **ret)
 		return true;
 	}
 	if (!number_parse_int(digits, (size_t)(p->at - digits), &i))
-		return fault_fatal(p, start,
-		                   "failed to parse '%.*s' as integer: strconv.ParseInt: parsing \"%.*s\": value out of range",
-		                   (int)(p->at - digits), digits, (int)(p->at - digits), digits);
+		return fault_fatal(
+		    p, start,
+		    "failed to parse '%.*s' as integer: strconv.ParseInt: parsing \"%.*s\": value out of range",
+		    (int)(p->at - digits), digits, (int)(p->at - digits), digits);
 	*ret = node_literal(p, value_int(digits != start ? -i : i), NULL);
 	return true;
 }
@@ -152,10 +153,7 @@ static bool parse_array_item(struct parser *p, struct list *items)
 	return true;
 }
 
-static bool is_marker(struct value v)
-{
-	return v.kind == VALUE_NOTHING || v.kind == VALUE_DELETE;
-}
+static bool is_marker(struct value v) { return v.kind == VALUE_NOTHING || v.kind == VALUE_DELETE; }
 
 static bool parse_array(struct parser *p, const struct node **ret)
 {
@@ -242,6 +240,7 @@ static const struct node *literal_object(struct parser *p, const struct node_pai
 
 	n->literal = value_object(&p->program->arena, count);
 	for (size_t i = 0; i < count; i++) {
+		n->literal.literal |= pairs[i].value->literal.literal;
 		if (!is_marker(pairs[i].value->literal))
 			value_object_set(&p->program->arena, n->literal, pairs[i].text.text, pairs[i].text.length,
 			                 pairs[i].value->literal);
@@ -309,38 +308,43 @@ bool parse_literal(struct parser *p, const struct node **ret)
 	return false;
 }
 
-static bool parse_default_case(struct parser *p)
+/* "_ =>" or "query =>": what stands before the arrow of a case; null for "_". */
+static bool parse_pattern(struct parser *p, const struct node **ret)
 {
-	if (!parse_char(p, '_'))
-		return fault_rename(p, "match case");
-	skip_blanks(p);
-	return parse_term(p, "=>");
+	const char *start = p->at;
+	struct fault fault;
+
+	*ret = NULL;
+	if (!parse_char(p, '_')) {
+		fault_rename(p, "match case");
+	} else {
+		skip_blanks(p);
+		if (parse_term(p, "=>"))
+			return true;
+	}
+	fault = p->fault;
+	p->at = start;
+	if (!parse_query(p, ret)) {
+		fault_rename(p, "match case");
+	} else {
+		skip_blanks(p);
+		if (parse_term(p, "=>"))
+			return true;
+	}
+	if (!fault_is_fatal(p)) {
+		fault_merge(&fault, &p->fault);
+		p->fault = fault;
+	}
+	return false;
 }
 
 static bool parse_case(struct parser *p, struct list *items)
 {
 	struct node_pair *pair = arena_alloc(&p->program->arena, sizeof *pair);
-	const char *start = p->at;
 
 	*pair = (struct node_pair){.text = value_nothing()};
-	if (!parse_default_case(p)) {
-		struct fault fault = p->fault;
-
-		p->at = start;
-		if (!parse_query(p, &pair->key)) {
-			fault_rename(p, "match case");
-		} else {
-			skip_blanks(p);
-			if (parse_term(p, "=>"))
-				goto arrow;
-		}
-		if (!fault_is_fatal(p)) {
-			fault_merge(&fault, &p->fault);
-			p->fault = fault;
-		}
+	if (!parse_pattern(p, &pair->key))
 		return false;
-	}
-arrow:
 	skip_blanks(p);
 	if (!parse_query(p, &pair->value))
 		return false;
@@ -436,8 +440,8 @@ static bool check_capture(struct parser *p, const char *at, const struct capture
 
 	for (c = p->captures; c != NULL; c = c->outer) {
 		if (c->length == capture->length && memcmp(c->name, capture->name, c->length) == 0)
-			return fault_fatal(p, at, "context label `%.*s` would shadow a parent context", (int)capture->length,
-			                   capture->name);
+			return fault_fatal(p, at, "context label `%.*s` would shadow a parent context",
+			                   (int)capture->length, capture->name);
 	}
 	if (capture->length == 4 && (memcmp(capture->name, "root", 4) == 0 || memcmp(capture->name, "this", 4) == 0))
 		return fault_fatal(p, at, "context label `%.*s` is not allowed", (int)capture->length, capture->name);
@@ -452,8 +456,8 @@ bool parse_lambda(struct parser *p, const struct node **ret)
 	bool parsed;
 	struct node *n;
 
-	if (!parse_name(p, &capture.name, &capture.length, "context name") || !parse_blanks(p) || !parse_term(p, "->") ||
-	    !parse_blanks(p))
+	if (!parse_name(p, &capture.name, &capture.length, "context name") || !parse_blanks(p) ||
+	    !parse_term(p, "->") || !parse_blanks(p))
 		return fault_rename(p, "function");
 	if (capture.length != 1 || capture.name[0] != '_') {
 		if (!check_capture(p, start, &capture))
@@ -465,7 +469,8 @@ bool parse_lambda(struct parser *p, const struct node **ret)
 	if (!parsed)
 		return fault_must(p);
 	if (body->kind == NODE_LAMBDA)
-		return fault_fatal(p, start, "it would be in poor taste to capture the same context under both '%.*s' and '%.*s'",
+		return fault_fatal(p, start,
+		                   "it would be in poor taste to capture the same context under both '%.*s' and '%.*s'",
 		                   (int)capture.length, capture.name, (int)body->name_length, body->name);
 	n = node_new(p, NODE_LAMBDA);
 	n->name = capture.name;

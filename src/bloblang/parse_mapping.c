@@ -370,8 +370,8 @@ static bool parse_import(struct parser *p, const struct block *b, struct list *s
 		return fault_fatal(p, start, "no maps to import from '%.*s'", (int)length, name);
 	for (size_t i = 0; i < maps->count; i++) {
 		if (find_map(b->maps, maps->items[i]->name, maps->items[i]->name_length) != NULL)
-			return fault_fatal(p, start, "map name collisions from import '%.*s': [%.*s]", (int)length, name,
-			                   (int)maps->items[i]->name_length, maps->items[i]->name);
+			return fault_fatal(p, start, "map name collisions from import '%.*s': [%.*s]", (int)length,
+			                   name, (int)maps->items[i]->name_length, maps->items[i]->name);
 		add_map(p, b->maps, maps->items[i]);
 	}
 	return true;
@@ -485,11 +485,12 @@ static bool parse_shorthand(struct parser *p, struct statements *ret)
 	end = p->at;
 	skip_space(p);
 	if (p->at < p->end)
-		return fault_expected(p, p->at,
-		                      arena_format(&p->program->arena,
-		                                   "the mapping to end here as the beginning is shorthand for `root = %s`, "
-		                                   "but this shorthand form cannot be followed with more assignments",
-		                                   shorten(p, start, end)));
+		return fault_expected(
+		    p, p->at,
+		    arena_format(&p->program->arena,
+		                 "the mapping to end here as the beginning is shorthand for `root = %s`, "
+		                 "but this shorthand form cannot be followed with more assignments",
+		                 shorten(p, start, end)));
 	*ret = (struct statements){s, 1};
 	return true;
 }

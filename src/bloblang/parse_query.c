@@ -263,9 +263,9 @@ static bool parse_operator(struct parser *p, enum operator* ret)
 		char text[3];
 		uint8_t op;
 	} table[] = {
-	    {"+", OP_ADD},        {"-", OP_SUBTRACT},      {"/", OP_DIVIDE},     {"*", OP_MULTIPLY}, {"%", OP_MODULO},
-	    {"&&", OP_AND},       {"||", OP_OR},           {"==", OP_EQUAL},     {"!=", OP_UNEQUAL}, {">=", OP_GREATER_EQUAL},
-	    {"<=", OP_LESS_EQUAL}, {">", OP_GREATER}, {"<", OP_LESS}, {"|", OP_COALESCE},
+	    {"+", OP_ADD},         {"-", OP_SUBTRACT}, {"/", OP_DIVIDE}, {"*", OP_MULTIPLY}, {"%", OP_MODULO},
+	    {"&&", OP_AND},        {"||", OP_OR},      {"==", OP_EQUAL}, {"!=", OP_UNEQUAL}, {">=", OP_GREATER_EQUAL},
+	    {"<=", OP_LESS_EQUAL}, {">", OP_GREATER},  {"<", OP_LESS},   {"|", OP_COALESCE},
 	};
 	const char *start = p->at;
 
@@ -275,7 +275,7 @@ static bool parse_operator(struct parser *p, enum operator* ret)
 
 		if ((size_t)(p->end - p->at) >= length && memcmp(p->at, table[i].text, length) == 0) {
 			p->at += length;
-			*ret = (enum operator) table[i].op;
+			*ret = (enum operator)table[i].op;
 			skip_space(p);
 			return true;
 		}

@@ -191,7 +191,7 @@ static const char *duration_error(struct arena *a, const char *text, size_t leng
 
 	text_init(&t, a);
 	text_add_string(&t, what);
-	go_quote(&t, text, length, true);
+	go_quote_bytes(&t, text, length);
 	return text_end(&t);
 }
 
@@ -201,10 +201,8 @@ static uint64_t unit_ns(const char *p, size_t n)
 	static const struct {
 		const char *name;
 		uint64_t ns;
-	} units[] = {{"ns", 1},          {"us", 1000},
-	             {"\xc2\xb5s", 1000}, {"\xce\xbcs", 1000},
-	             {"ms", 1000000},    {"s", 1000000000},
-	             {"m", UINT64_C(60000000000)}, {"h", UINT64_C(3600000000000)}};
+	} units[] = {{"ns", 1},       {"us", 1000},      {"\xc2\xb5s", 1000},          {"\xce\xbcs", 1000},
+	             {"ms", 1000000}, {"s", 1000000000}, {"m", UINT64_C(60000000000)}, {"h", UINT64_C(3600000000000)}};
 
 	for (size_t i = 0; i < sizeof units / sizeof *units; i++)
 		if (strlen(units[i].name) == n && memcmp(units[i].name, p, n) == 0)
@@ -222,7 +220,8 @@ static const char *take_element(struct arena *a, const char **p, const char *end
 	const char *name;
 
 	for (; *p < end && **p >= '0' && **p <= '9'; ++*p, digits++)
-		if (whole > (UINT64_C(1) << 63) / 10 || (whole = whole * 10 + (uint64_t)(**p - '0')) > UINT64_C(1) << 63)
+		if (whole > (UINT64_C(1) << 63) / 10 || (whole = whole * 10 + (uint64_t)(**p - '0')) > UINT64_C(1)
+		                                                                                           << 63)
 			return duration_error(a, text, length, "time: invalid duration ");
 	if (*p < end && **p == '.') {
 		for (++*p; *p < end && **p >= '0' && **p <= '9'; ++*p, digits++)
@@ -244,9 +243,9 @@ static const char *take_element(struct arena *a, const char **p, const char *end
 
 		text_init(&t, a);
 		text_add_string(&t, "time: unknown unit ");
-		go_quote(&t, name, (size_t)(*p - name), true);
+		go_quote_bytes(&t, name, (size_t)(*p - name));
 		text_add_string(&t, " in duration ");
-		go_quote(&t, text, length, true);
+		go_quote_bytes(&t, text, length);
 		return text_end(&t);
 	}
 	if (whole > (UINT64_C(1) << 63) / unit)

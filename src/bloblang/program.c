@@ -304,8 +304,8 @@ static bool run_mapping(const struct bloblang_mapping *m, struct evaluation *ev,
 		bool whole = ev->failure.no_context[0] == '\0';
 
 		if (!view_document(ev, ctx.index, root, &error))
-			fail_format(ev, "unable to reference message as structured (with 'this%s%s'): %s%s", whole ? "" : ".",
-			            ev->failure.no_context, error != NULL ? "parse as json: " : "",
+			fail_format(ev, "unable to reference message as structured (with 'this%s%s'): %s%s",
+			            whole ? "" : ".", ev->failure.no_context, error != NULL ? "parse as json: " : "",
 			            error != NULL ? error : "message is empty");
 	}
 	return fail_wrap(ev, "failed assignment (line %d)", line);
@@ -373,8 +373,9 @@ static enum err build_message(struct evaluation *ev, const struct message *sourc
 		buf_fini(&meta);
 		return error_set(e, ERR_INPUT, "the metadata is longer than %d bytes", META_BYTES_MAX);
 	}
-	m = ev->meta_changed ? message_new(meta.data, meta.len, body, body_bytes, source->received_ms)
-	                     : message_new(message_meta(source), source->meta_bytes, body, body_bytes, source->received_ms);
+	m = ev->meta_changed
+	        ? message_new(meta.data, meta.len, body, body_bytes, source->received_ms)
+	        : message_new(message_meta(source), source->meta_bytes, body, body_bytes, source->received_ms);
 	buf_fini(&meta);
 	m->id = source->id;
 	m->attempts = source->attempts;

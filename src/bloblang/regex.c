@@ -8,6 +8,7 @@
 #include <pcre2.h>
 #include <unictype.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "value/utf8.h"
 
@@ -17,6 +18,9 @@ enum {
 	PARENS_MAX = 1000,
 };
 
+/* All matches in one subject together. */
+#define WALK_NS_MAX (2 * NS_PER_S)
+
 struct regex {
 	pcre2_code *code;
 	pcre2_match_context *limits;
@@ -25,15 +29,16 @@ struct regex {
 
 struct regex_walk {
 	const struct regex *re;
-	const char *subject;   /* as PCRE2 sees it: valid UTF-8 */
+	const char *subject; /* as PCRE2 sees it: valid UTF-8 */
 	size_t length;
-	char *repaired;        /* owned copy with U+FFFD for bad bytes; null when the subject was valid */
-	size_t *bad;           /* offsets in `subject` of the replacements, ascending */
+	char *repaired; /* owned copy with U+FFFD for bad bytes; null when the subject was valid */
+	size_t *bad;    /* offsets in `subject` of the replacements, ascending */
 	size_t bad_count;
 	pcre2_match_data *data;
 	struct regex_span *spans;
 	size_t position;
 	size_t previous_end; /* SIZE_MAX: no match so far */
+	int64_t started_ns;
 	bool done;
 };
 
@@ -54,7 +59,7 @@ static pcre2_code *compile(const struct buf *pattern, int *ret_code)
 	return code;
 }
 
-struct regex *regex_compile(const char *pattern, size_t length, char fault[REGEX_FAULT_MAX])
+struct regex *regex_compile(const char *pattern, size_t length, bool often, char fault[REGEX_FAULT_MAX])
 {
 	struct regex *re = mem_zero(sizeof *re);
 	int code;
@@ -70,7 +75,8 @@ struct regex *regex_compile(const char *pattern, size_t length, char fault[REGEX
 		regex_free(re);
 		return NULL;
 	}
-	(void)pcre2_jit_compile(re->code, PCRE2_JIT_COMPLETE); /* without it matching is only slower */
+	if (often)
+		(void)pcre2_jit_compile(re->code, PCRE2_JIT_COMPLETE); /* without it matching is only slower */
 	re->limits = pcre2_match_context_create(NULL);
 	(void)pcre2_set_match_limit(re->limits, MATCH_STEPS);
 	(void)pcre2_set_heap_limit(re->limits, MATCH_HEAP_KIB);
@@ -141,6 +147,7 @@ struct regex_walk *regex_walk_new(const struct regex *re, const char *subject, s
 	w->subject = subject ? subject : "";
 	w->length = length;
 	w->previous_end = SIZE_MAX;
+	w->started_ns = clock_mono_ns();
 	if (!utf8_is_valid(w->subject, length))
 		repair(w);
 	w->data = pcre2_match_data_create(re->syntax.groups + 1, NULL);
@@ -189,6 +196,8 @@ enum regex_result regex_walk_next(struct regex_walk *w, const struct regex_span 
 		const PCRE2_SIZE *found = pcre2_get_ovector_pointer(w->data);
 		bool accept = true;
 
+		if (r == REGEX_MATCH && clock_mono_ns() - w->started_ns > WALK_NS_MAX)
+			r = REGEX_LIMIT;
 		if (r != REGEX_MATCH) {
 			w->done = true;
 			return r;
@@ -270,7 +279,7 @@ static void expand(const struct regex *re, const char *template, size_t n, const
 {
 	const char *end = template + n;
 
-	while (template < end) {
+	while (template <end) {
 		const char *dollar = memchr(template, '$', (size_t)(end - template));
 		const char *name;
 		size_t length, whole;
@@ -280,9 +289,9 @@ static void expand(const struct regex *re, const char *template, size_t n, const
 		if (!dollar)
 			return;
 		template = dollar + 1;
-		if (template < end && *template == '$') {
+		if (template <end &&*template == '$') {
 			text_add_char(out, '$');
-			template++;
+			template ++;
 			continue;
 		}
 		whole = template_name(template, (size_t)(end - template), &name, &length);

@@ -21,8 +21,9 @@ struct regex;
 
 enum { REGEX_FAULT_MAX = 400 };
 
-/* Null with fault filled ("error parsing regexp: missing closing ]: `[`") when RE2 refuses the pattern. */
-struct regex *regex_compile(const char *pattern, size_t length, char fault[REGEX_FAULT_MAX]);
+/* often: it will be used many times, so that compiling it to machine code pays. Null with fault filled ("error parsing
+ * regexp: missing closing ]: `[`") when RE2 refuses the pattern. */
+struct regex *regex_compile(const char *pattern, size_t length, bool often, char fault[REGEX_FAULT_MAX]);
 void regex_free(struct regex *re);
 /* Number of groups, without the whole match. */
 uint32_t regex_groups(const struct regex *re);

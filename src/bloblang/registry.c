@@ -72,7 +72,8 @@ static void print_row(struct buf *out, const struct bloblang_row *row)
 	for (size_t i = 0; i < ROW_PARAMETERS_MAX && row->parameters[i].name != NULL; i++) {
 		const struct bloblang_parameter *p = &row->parameters[i];
 
-		(void)buf_addf(out, "%s%s: %s%s", i == 0 ? "" : ", ", p->name, kind_name(p->kind), p->optional ? "?" : "");
+		(void)buf_addf(out, "%s%s: %s%s", i == 0 ? "" : ", ", p->name, kind_name(p->kind),
+		               p->optional ? "?" : "");
 		if (p->fallback != NULL)
 			(void)buf_addf(out, " = %s", p->fallback);
 	}
@@ -95,12 +96,6 @@ static void print_rows(struct buf *out, enum row_kind kind)
 		print_row(out, rows[i]);
 }
 
-void bloblang_list_functions(struct buf *out)
-{
-	print_rows(out, FUNCTION);
-}
+void bloblang_list_functions(struct buf *out) { print_rows(out, FUNCTION); }
 
-void bloblang_list_methods(struct buf *out)
-{
-	print_rows(out, METHOD);
-}
+void bloblang_list_methods(struct buf *out) { print_rows(out, METHOD); }

@@ -29,7 +29,8 @@ static bool less_plain(struct call *call, const struct entry *a, const struct en
 
 	if (value_is_number(a->key)) {
 		if (!value_is_number(b->key))
-			return call_fail_final(call, "sort element %u: %s", b->index, call_type_text(call, b->key, "number"));
+			return call_fail_final(call, "sort element %u: %s", b->index,
+			                       call_type_text(call, b->key, "number"));
 		(void)value_to_float(a->key, &x);
 		(void)value_to_float(b->key, &y);
 		*ret = x < y;
@@ -37,7 +38,8 @@ static bool less_plain(struct call *call, const struct entry *a, const struct en
 	}
 	if (value_is_text(a->key)) {
 		if (!value_is_text(b->key))
-			return call_fail_final(call, "sort element %u: %s", b->index, call_type_text(call, b->key, "string"));
+			return call_fail_final(call, "sort element %u: %s", b->index,
+			                       call_type_text(call, b->key, "string"));
 		*ret = compare_text(a->key, b->key) < 0;
 		return true;
 	}

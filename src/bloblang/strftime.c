@@ -11,7 +11,7 @@
 enum { WIDTH_MAX = 1024 };
 
 struct spec {
-	char pad;      /* '0', ' ', '-' none, 0: the specifier's own */
+	char pad; /* '0', ' ', '-' none, 0: the specifier's own */
 	int width;
 	bool upper;
 	bool swap;
@@ -23,9 +23,16 @@ struct spec {
 static const struct {
 	char letter;
 	const char *format;
-} composites[] = {{'c', "%a %b %e %H:%M:%S %Y"}, {'D', "%m/%d/%y"}, {'x', "%m/%d/%y"}, {'F', "%Y-%m-%d"},
-                  {'T', "%H:%M:%S"},             {'X', "%H:%M:%S"}, {'R', "%H:%M"},    {'r', "%I:%M:%S %p"},
-                  {'v', "%e-%b-%Y"},             {'+', "%a %b %e %H:%M:%S %Z %Y"}};
+} composites[] = {{'c', "%a %b %e %H:%M:%S %Y"},
+                  {'D', "%m/%d/%y"},
+                  {'x', "%m/%d/%y"},
+                  {'F', "%Y-%m-%d"},
+                  {'T', "%H:%M:%S"},
+                  {'X', "%H:%M:%S"},
+                  {'R', "%H:%M"},
+                  {'r', "%I:%M:%S %p"},
+                  {'v', "%e-%b-%Y"},
+                  {'+', "%a %b %e %H:%M:%S %Z %Y"}};
 
 static void add_padding(struct text *out, char pad, int count)
 {
@@ -75,9 +82,9 @@ static void add_offset(struct text *out, const struct spec *s, int32_t offset_s)
 	int h = o / 3600, m = o / 60 % 60, sec = o % 60, n, used;
 
 	if (s->colons == 3)
-		n = sec   ? snprintf(text, sizeof text, ":%02d:%02d", m, sec)
-		    : m   ? snprintf(text, sizeof text, ":%02d", m)
-		          : snprintf(text, sizeof text, "%s", "");
+		n = sec ? snprintf(text, sizeof text, ":%02d:%02d", m, sec)
+		    : m ? snprintf(text, sizeof text, ":%02d", m)
+		        : snprintf(text, sizeof text, "%s", "");
 	else
 		n = s->colons == 2   ? snprintf(text, sizeof text, ":%02d:%02d", m, sec)
 		    : s->colons == 1 ? snprintf(text, sizeof text, ":%02d", m)

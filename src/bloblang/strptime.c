@@ -14,10 +14,10 @@ struct reader {
 	const char *error;
 	int64_t year, month, day, hour, minute, second;
 	int32_t nanoseconds;
-	int64_t century, year_day;             /* -1: not given */
-	int64_t sunday_week, monday_week;      /* -1: not given */
-	int64_t iso_year, iso_week, weekday;   /* -1: not given; weekday 0: Sunday */
-	int half;                              /* 1: AM, 2: PM */
+	int64_t century, year_day;           /* -1: not given */
+	int64_t sunday_week, monday_week;    /* -1: not given */
+	int64_t iso_year, iso_week, weekday; /* -1: not given; weekday 0: Sunday */
+	int half;                            /* 1: AM, 2: PM */
 	bool has_epoch;
 	int64_t epoch_s;
 	int32_t offset_s;
@@ -123,8 +123,7 @@ static bool take_offset(struct reader *r)
 	if (r->p < r->end && *r->p == ':')
 		r->p++;
 	start = r->p;
-	if (r->p < r->end && *r->p >= '0' && *r->p <= '9' &&
-	    (!take_number(r, 'z', 2, &minutes) || r->p - start != 2))
+	if (r->p < r->end && *r->p >= '0' && *r->p <= '9' && (!take_number(r, 'z', 2, &minutes) || r->p - start != 2))
 		return bad(r, 'z');
 	if (r->p == start && start[-1] == ':')
 		return bad(r, 'z');

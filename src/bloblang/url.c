@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bloblang/goquote.h"
+#include "bloblang/grouping.h"
 
 struct piece {
 	const char *p;
@@ -50,7 +51,9 @@ void url_escape(struct text *out, const char *s, size_t length, enum url_part pa
 
 static int hex_value(char c)
 {
-	return isdigit((unsigned char)c) ? c - '0' : isxdigit((unsigned char)c) ? tolower((unsigned char)c) - 'a' + 10 : -1;
+	return isdigit((unsigned char)c)    ? c - '0'
+	       : isxdigit((unsigned char)c) ? tolower((unsigned char)c) - 'a' + 10
+	                                    : -1;
 }
 
 static bool fail_quoted(struct arena *a, const char *before, const char *s, size_t length, const char *after,
@@ -267,8 +270,8 @@ static bool parse_main(struct url *u, struct piece rest)
 		struct piece authority = {rest.p + 2, rest.n - 2};
 		const char *slash = authority.n ? memchr(authority.p, '/', authority.n) : NULL;
 
-		rest = slash ? (struct piece){slash, (size_t)(authority.p + authority.n - slash)}
-		             : (struct piece){"", 0};
+		rest =
+		    slash ? (struct piece){slash, (size_t)(authority.p + authority.n - slash)} : (struct piece){"", 0};
 		authority.n -= rest.n;
 		if (!take_authority(u, authority))
 			return false;
@@ -317,30 +320,12 @@ bool url_parse(struct arena *a, const char *s, size_t length, struct value *ret,
 	return true;
 }
 
-static void add_pair(struct arena *a, struct value object, struct piece key, struct piece item)
-{
-	struct value v = value_string(item.p, item.n);
-	struct value *old = value_object_find(object, key.p, key.n);
-
-	if (!old) {
-		value_object_set(a, object, key.p, key.n, v);
-	} else if (old->kind == VALUE_ARRAY) {
-		value_array_push(a, *old, v);
-	} else {
-		struct value both = value_array(a, 2);
-
-		value_array_push(a, both, *old);
-		value_array_push(a, both, v);
-		*old = both;
-	}
-}
-
 bool url_parse_form(struct arena *a, const char *s, size_t length, struct value *ret, const char **ret_error)
 {
 	struct url u = {.arena = a};
 	struct piece rest = {s, length};
+	struct grouping pairs = {.arena = a};
 
-	*ret = value_object(a, 4);
 	while (rest.n > 0) {
 		struct piece pair, key, item;
 
@@ -356,7 +341,8 @@ bool url_parse_form(struct arena *a, const char *s, size_t length, struct value 
 			*ret_error = u.error;
 			return false;
 		}
-		add_pair(a, *ret, key, item);
+		grouping_add(&pairs, key.p, key.n, value_string(item.p, item.n), false);
 	}
+	*ret = grouping_object(&pairs);
 	return true;
 }

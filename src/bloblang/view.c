@@ -42,7 +42,8 @@ bool view_document(struct evaluation *ev, int64_t index, struct value *ret, cons
 		return false;
 	view = view_of(ev, i);
 	if (view->state == DOCUMENT_UNREAD) {
-		bool read = json_parse(ev->arena, (const char *)message_body(m), m->body_bytes, &view->document, &view->error);
+		bool read =
+		    json_parse(ev->arena, (const char *)message_body(m), m->body_bytes, &view->document, &view->error);
 
 		view->state = read ? DOCUMENT_READ : DOCUMENT_BROKEN;
 	}
@@ -51,8 +52,7 @@ bool view_document(struct evaluation *ev, int64_t index, struct value *ret, cons
 	return view->state == DOCUMENT_READ;
 }
 
-bool view_seek(struct evaluation *ev, int64_t index, const struct path *path, struct value *ret,
-               const char **ret_error)
+bool view_seek(struct evaluation *ev, int64_t index, const struct path *path, struct value *ret, const char **ret_error)
 {
 	size_t i;
 	const struct message *m = view_message(ev, index, &i);
@@ -70,7 +70,8 @@ bool view_seek(struct evaluation *ev, int64_t index, const struct path *path, st
 		*ret = path_get(ev->arena, view->document, path->steps, path->count, NULL);
 		return true;
 	}
-	if (json_seek(ev->arena, (const char *)message_body(m), m->body_bytes, path->steps, path->count, ret, ret_error))
+	if (json_seek(ev->arena, (const char *)message_body(m), m->body_bytes, path->steps, path->count, ret,
+	              ret_error))
 		return true;
 	view->state = DOCUMENT_BROKEN;
 	view->error = *ret_error;

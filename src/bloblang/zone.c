@@ -19,6 +19,8 @@ enum {
 	SECONDS_PER_DAY = 86400,
 };
 
+#define INSTANT_MAX_S (INT64_C(1) << 55)
+
 struct kind {
 	int32_t offset_s;
 	bool daylight;
@@ -174,7 +176,8 @@ static int64_t change_at(const struct change *c, int64_t year)
 
 	if (c->form == 'M') {
 		int64_t first = time_days_from_civil(year, c->month, 1);
-		int64_t next = c->month == 12 ? time_days_from_civil(year + 1, 1, 1) : time_days_from_civil(year, c->month + 1, 1);
+		int64_t next =
+		    c->month == 12 ? time_days_from_civil(year + 1, 1, 1) : time_days_from_civil(year, c->month + 1, 1);
 		int weekday = (int)(((first + 4) % 7 + 7) % 7); /* 1970-01-01 was a Thursday */
 
 		day = first + (c->day - weekday + 7) % 7 + 7 * (c->week - 1);
@@ -198,14 +201,16 @@ static void set_period(struct zone_period *p, const struct kind *k, int64_t star
 
 static void lookup_rule(const struct rule *r, int64_t unix_s, int64_t since, struct zone_period *ret)
 {
-	int64_t year = year_of(unix_s + r->standard.offset_s);
-	int64_t start = since, end = INT64_MAX;
+	int64_t start = since, end = INT64_MAX, year;
 	const struct kind *kind = &r->standard;
 
 	if (!r->has_daylight) {
 		set_period(ret, kind, since, end);
 		return;
 	}
+	if (unix_s > INSTANT_MAX_S) /* beyond any calendar; and the sums below must not overflow */
+		unix_s = INSTANT_MAX_S;
+	year = year_of(unix_s + r->standard.offset_s);
 	for (int64_t y = year - 1; y <= year + 1; y++) {
 		struct {
 			int64_t at;
@@ -275,10 +280,10 @@ int64_t zone_from_local(const struct zone *z, int64_t local_s)
 	int64_t utc;
 
 	zone_lookup(z, local_s, &p);
-	utc = local_s - p.offset_s;
+	utc = (int64_t)((uint64_t)local_s - (uint64_t)(int64_t)p.offset_s);
 	if (utc < p.start || utc >= p.end)
 		zone_lookup(z, utc, &p);
-	return local_s - p.offset_s;
+	return (int64_t)((uint64_t)local_s - (uint64_t)(int64_t)p.offset_s);
 }
 
 const char *zone_name(const struct zone *z) { return z->name; }

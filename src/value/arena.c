@@ -14,10 +14,7 @@ struct arena_block {
 
 enum { BLOCK_BYTES = 64 * 1024 };
 
-void arena_init(struct arena *a, size_t limit_bytes)
-{
-	*a = (struct arena){.limit = limit_bytes};
-}
+void arena_init(struct arena *a, size_t limit_bytes) { *a = (struct arena){.limit = limit_bytes}; }
 
 static void free_blocks(struct arena_block *b)
 {
@@ -148,7 +145,7 @@ char *text_reserve(struct text *t, size_t more)
 	size_t capacity;
 	char *data;
 
-	if (more <= t->capacity - t->length)
+	if (t->data != NULL && more <= t->capacity - t->length)
 		return t->data + t->length;
 	capacity = t->capacity < 64 ? 64 : t->capacity * 2;
 	if (capacity - t->length < more)

@@ -145,8 +145,12 @@ static bool read_scalar(struct scan *s, struct value *ret)
 	default:
 		if (*s->at != '-' && (*s->at < '0' || *s->at > '9'))
 			return scan_fail(s, "looking for beginning of value");
-		if (!scan_number(s))
-			return false;
+		s->at = scan_plain_number(start, s->end);
+		if (s->at == NULL) {
+			s->at = start;
+			if (!scan_number(s))
+				return false;
+		}
 		*ret = value_view(VALUE_NUMBER, start, (size_t)(s->at - start));
 		return true;
 	}

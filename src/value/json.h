@@ -39,9 +39,9 @@ bool json_seek(struct arena *a, const char *text, size_t length, const struct js
                struct value *ret, const char **ret_error);
 
 struct json_style {
-	bool escape_html;    /* < > & as six characters */
-	const char *indent;  /* null: compact; else the text per level */
-	bool literal_null;   /* an empty array literal prints null */
+	bool escape_html;   /* < > & as six characters */
+	const char *indent; /* null: compact; else the text per level */
+	bool literal_null;  /* an empty array literal prints null */
 };
 
 /* Prints v. False when a float is not finite or the value is deeper than JSON_DEPTH_MAX. */

@@ -209,7 +209,7 @@ bool json_print(struct text *out, struct value v, const struct json_style *style
 
 	if (!begin_print(&p, v))
 		return false;
-	while (p.depth > 0) {
+	while (p.depth > 0 && !out->failed) {
 		struct printing *top = &p.stack[p.depth - 1];
 
 		if (top->next < value_count(top->container)) {

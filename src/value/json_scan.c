@@ -71,10 +71,7 @@ bool scan_string_rest(struct scan *s, unsigned *flags)
 	}
 }
 
-static inline bool at_digit(const struct scan *s)
-{
-	return s->at < s->end && *s->at >= '0' && *s->at <= '9';
-}
+static inline bool at_digit(const struct scan *s) { return s->at < s->end && *s->at >= '0' && *s->at <= '9'; }
 
 bool scan_number(struct scan *s)
 {
@@ -107,7 +104,8 @@ bool scan_number(struct scan *s)
 	return true;
 }
 
-bool scan_word(struct scan *s, const char *word, size_t length)
+/* Finds the character that is wrong. */
+bool scan_word_slowly(struct scan *s, const char *word, size_t length)
 {
 	for (size_t i = 0; i < length; i++, s->at++) {
 		if (s->at == s->end || *s->at != word[i])

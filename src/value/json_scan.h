@@ -35,7 +35,7 @@ bool scan_fail(struct scan *s, const char *context);
 bool scan_string_rest(struct scan *s, unsigned *flags);
 /* s->at on the first character. */
 bool scan_number(struct scan *s);
-bool scan_word(struct scan *s, const char *word, size_t length);
+bool scan_word_slowly(struct scan *s, const char *word, size_t length);
 /* The text between quotes as it is meant: unescaped, invalid UTF-8 replaced. Points into the source when it can. */
 const char *scan_decode(struct arena *a, const char *text, size_t length, unsigned flags, size_t *ret_length);
 
@@ -54,8 +54,8 @@ static inline unsigned scan_block(const char *p, bool high)
 	__m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
 	__m128i quote = _mm_cmpeq_epi8(v, _mm_set1_epi8('"'));
 	__m128i slash = _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'));
-	__m128i control = high ? _mm_cmplt_epi8(v, _mm_set1_epi8(' '))
-	                       : _mm_cmpeq_epi8(_mm_min_epu8(v, _mm_set1_epi8(0x1F)), v);
+	__m128i control =
+	    high ? _mm_cmplt_epi8(v, _mm_set1_epi8(' ')) : _mm_cmpeq_epi8(_mm_min_epu8(v, _mm_set1_epi8(0x1F)), v);
 	unsigned mask = (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quote, slash), control));
 
 	return mask != 0 ? (unsigned)__builtin_ctz(mask) : 16;
@@ -113,6 +113,39 @@ static inline const char *scan_run(const char *p, const char *end, bool high)
 	while (p < end && *p != '"' && *p != '\\' && (unsigned char)*p >= 0x20 && !(high && (unsigned char)*p >= 0x80))
 		p++;
 	return p;
+}
+
+static inline bool scan_word(struct scan *s, const char *word, size_t length)
+{
+	if ((size_t)(s->end - s->at) >= length && memcmp(s->at, word, length) == 0) {
+		s->at += length;
+		return true;
+	}
+	return scan_word_slowly(s, word, length);
+}
+
+static inline const char *scan_digits(const char *p, const char *end)
+{
+	while (p < end && *p >= '0' && *p <= '9')
+		p++;
+	return p;
+}
+
+/* The end of a plain number followed by a delimiter, as most are written; null: look carefully. */
+static inline const char *scan_plain_number(const char *p, const char *end)
+{
+	p += *p == '-' ? 1 : 0;
+	if (p == end || *p < '1' || *p > '9')
+		return NULL;
+	p = scan_digits(p, end);
+	if (p < end && *p == '.') {
+		const char *fraction = p + 1;
+
+		p = scan_digits(fraction, end);
+		if (p == fraction)
+			return NULL;
+	}
+	return p < end && (*p == ',' || *p == '}' || *p == ']') ? p : NULL;
 }
 
 /* s->at just after the opening quote; leaves it on the closing quote. */

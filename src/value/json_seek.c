@@ -3,145 +3,113 @@
 #include "value/json_scan.h"
 
 /*
- * The skipper validates a value without building it: a loop over tokens with one bit a level saying whether the
- * container is an object.
+ * The seeker crosses and validates the whole document in one pass, building nothing, with one bit a level saying
+ * whether the container is an object. Of the open containers the first `on_path` lie on the way to what is sought:
+ * only in the innermost of these are keys compared and elements counted. Of equal keys the last one counts.
  */
-static inline bool level_is_object(const uint64_t *bits, uint32_t depth)
+struct seeker {
+	struct scan scan;
+	const struct json_step *steps;
+	size_t count;
+	size_t on_path; /* containers entered on the way; at most count */
+	uint32_t depth;
+	bool leads;        /* the value that comes next is sought, or on the way */
+	const char *found; /* text of what is sought; null: not (yet) there */
+	const char *found_end;
+	uint64_t *indexes; /* of on-path arrays: elements begun so far */
+	uint64_t is_object[JSON_DEPTH_MAX / 64 + 1];
+};
+
+/* All the token functions return where the token ends; null when it is wrong, with the error set. */
+static const char *wrong(struct seeker *k, const char *p, const char *context)
 {
-	return bits[depth / 64] >> (depth % 64) & 1;
+	k->scan.at = p;
+	(void)scan_fail(&k->scan, context);
+	return NULL;
 }
 
-static inline void level_set(uint64_t *bits, uint32_t depth, bool is_object)
+static inline const char *space(const char *p, const char *end)
 {
-	uint64_t bit = UINT64_C(1) << (depth % 64);
-
-	bits[depth / 64] = is_object ? bits[depth / 64] | bit : bits[depth / 64] & ~bit;
+	while (p < end && (unsigned char)*p <= ' ' && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
+		p++;
+	return p;
 }
 
-/* at on an object key's place; leaves it after the colon. */
-static inline bool skip_key(struct scan *s)
+static const char *slow_string(struct seeker *k, const char *p, unsigned *flags)
 {
-	unsigned flags;
-
-	scan_space(s);
-	if (s->at == s->end || *s->at != '"')
-		return scan_fail(s, "looking for beginning of object key string");
-	s->at++;
-	if (!scan_string(s, &flags))
-		return false;
-	s->at++;
-	scan_space(s);
-	if (s->at == s->end || *s->at != ':')
-		return scan_fail(s, "after object key");
-	s->at++;
-	return true;
+	k->scan.at = p;
+	return scan_string_rest(&k->scan, flags) ? k->scan.at + 1 : NULL;
 }
 
-static inline bool skip_scalar(struct scan *s)
+/* p on the opening quote. */
+static inline const char *string(struct seeker *k, const char *p, unsigned *flags)
 {
-	unsigned flags;
+	*flags = 0;
+	p = scan_run(p + 1, k->scan.end, true);
+	if (__builtin_expect(p < k->scan.end && *p == '"', 1))
+		return p + 1;
+	return slow_string(k, p, flags);
+}
 
-	switch (*s->at) {
-	case '"':
-		s->at++;
-		if (!scan_string(s, &flags))
-			return false;
-		s->at++;
-		return true;
+static const char *number_or_word(struct seeker *k, const char *p)
+{
+	struct scan *s = &k->scan;
+	bool fine;
+
+	s->at = p;
+	switch (*p) {
 	case 't':
-		return scan_word(s, "true", 4);
+		fine = scan_word(s, "true", 4);
+		break;
 	case 'f':
-		return scan_word(s, "false", 5);
+		fine = scan_word(s, "false", 5);
+		break;
 	case 'n':
-		return scan_word(s, "null", 4);
+		fine = scan_word(s, "null", 4);
+		break;
 	default:
-		if (*s->at != '-' && (*s->at < '0' || *s->at > '9'))
-			return scan_fail(s, "looking for beginning of value");
-		return scan_number(s);
+		if (*p != '-' && (*p < '0' || *p > '9'))
+			return wrong(k, p, "looking for beginning of value");
+		fine = scan_number(s);
 	}
+	return fine ? s->at : NULL;
 }
 
-/* After a finished value inside `depth` open levels: closes what ends here. False: failed. */
-static bool skip_ends(struct scan *s, const uint64_t *bits, uint32_t *depth)
+static bool key_is(struct seeker *k, const char *text, size_t length, unsigned flags, const struct json_step *step)
 {
-	while (*depth > 0) {
-		bool in_object = level_is_object(bits, *depth - 1);
-
-		scan_space(s);
-		if (s->at == s->end)
-			return scan_fail(s, "");
-		if (*s->at == ',') {
-			s->at++;
-			return !in_object || skip_key(s);
-		}
-		if (*s->at != (in_object ? '}' : ']'))
-			return scan_fail(s, in_object ? "after object key:value pair" : "after array element");
-		s->at++;
-		(*depth)--;
-	}
-	return true;
+	if (flags != 0)
+		text = scan_decode(k->scan.arena, text, length, flags, &length);
+	return length == step->length && memcmp(text, step->text, length) == 0;
 }
 
-static bool skip_value(struct scan *s, uint32_t outer_depth)
+/* Another member of the innermost on-path container is the one of the path: what was found before does not count. */
+static void follow(struct seeker *k)
 {
-	uint64_t bits[JSON_DEPTH_MAX / 64 + 1];
-	uint32_t depth = 0;
-
-	do {
-		scan_space(s);
-		if (s->at == s->end)
-			return scan_fail(s, "");
-		if (*s->at == '{' || *s->at == '[') {
-			bool is_object = *s->at == '{';
-
-			if (depth + outer_depth >= JSON_DEPTH_MAX) {
-				s->error = "exceeded max depth";
-				return false;
-			}
-			s->at++;
-			scan_space(s);
-			if (s->at < s->end && *s->at == (is_object ? '}' : ']')) {
-				s->at++;
-			} else {
-				level_set(bits, depth++, is_object);
-				if (is_object && !skip_key(s))
-					return false;
-				continue;
-			}
-		} else if (!skip_scalar(s)) {
-			return false;
-		}
-		if (!skip_ends(s, bits, &depth))
-			return false;
-	} while (depth > 0);
-	return true;
+	k->leads = true;
+	k->found = NULL;
 }
 
-/* Reads a key and says whether it is the step. */
-static bool match_key(struct scan *s, const struct json_step *step, bool *ret_match)
+/* p where a key must be; returns the position after the colon. */
+static inline const char *key(struct seeker *k, const char *p)
 {
+	const char *end = k->scan.end;
 	const char *start;
-	const char *key;
-	size_t length;
 	unsigned flags;
 
-	scan_space(s);
-	if (s->at == s->end || *s->at != '"')
-		return scan_fail(s, "looking for beginning of object key string");
-	start = ++s->at;
-	if (!scan_string(s, &flags))
-		return false;
-	key = start;
-	length = (size_t)(s->at - start);
-	if (flags != 0)
-		key = scan_decode(s->arena, start, length, flags, &length);
-	*ret_match = length == step->length && memcmp(key, step->text, length) == 0;
-	s->at++;
-	scan_space(s);
-	if (s->at == s->end || *s->at != ':')
-		return scan_fail(s, "after object key");
-	s->at++;
-	return true;
+	p = space(p, end);
+	if (p == end || *p != '"')
+		return wrong(k, p, "looking for beginning of object key string");
+	start = p + 1;
+	p = string(k, p, &flags);
+	if (p == NULL)
+		return NULL;
+	if (k->depth == k->on_path && k->depth <= k->count &&
+	    key_is(k, start, (size_t)(p - 1 - start), flags, &k->steps[k->depth - 1]))
+		follow(k);
+	if (__builtin_expect(p < end && *p == ':', 1))
+		return p + 1;
+	p = space(p, end);
+	return p < end && *p == ':' ? p + 1 : wrong(k, p, "after object key");
 }
 
 static bool step_index(const struct json_step *step, uint64_t *ret)
@@ -150,7 +118,7 @@ static bool step_index(const struct json_step *step, uint64_t *ret)
 
 	if (step->length == 0 || step->length > 9)
 		return false;
-	for (uint32_t i = 0; i < step->length; i++) {
+	for (uint32_t i = step->length > 1 && step->text[0] == '+' ? 1 : 0; i < step->length; i++) {
 		if (step->text[i] < '0' || step->text[i] > '9')
 			return false;
 		u = u * 10 + (uint64_t)(step->text[i] - '0');
@@ -159,86 +127,153 @@ static bool step_index(const struct json_step *step, uint64_t *ret)
 	return true;
 }
 
-/*
- * Finds the text of the member a step names in the container at s->at, and crosses the whole container. *ret_at is
- * null when there is none. Of equal keys the last counts.
- */
-static bool find_member(struct scan *s, const struct json_step *step, uint32_t depth, const char **ret_at,
-                        const char **ret_end)
+/* An element of an array begins. */
+static inline void element(struct seeker *k)
 {
-	bool is_object = *s->at == '{';
-	uint64_t wanted = UINT64_MAX;
-	uint64_t index = 0;
+	uint64_t wanted;
 
-	*ret_at = NULL;
-	if (!is_object)
-		(void)step_index(step, &wanted);
-	s->at++;
-	scan_space(s);
-	if (s->at < s->end && *s->at == (is_object ? '}' : ']')) {
-		s->at++;
-		return true;
-	}
-	for (;;) {
-		bool match = !is_object && index++ == wanted;
-		const char *start;
-
-		if (is_object && !match_key(s, step, &match))
-			return false;
-		scan_space(s);
-		start = s->at;
-		if (!skip_value(s, depth))
-			return false;
-		if (match) {
-			*ret_at = start;
-			*ret_end = s->at;
-		}
-		scan_space(s);
-		if (s->at < s->end && *s->at == ',') {
-			s->at++;
-			continue;
-		}
-		if (s->at == s->end || *s->at != (is_object ? '}' : ']'))
-			return scan_fail(s, is_object ? "after object key:value pair" : "after array element");
-		s->at++;
-		return true;
-	}
+	if (k->depth == k->on_path && step_index(&k->steps[k->depth - 1], &wanted) &&
+	    k->indexes[k->depth - 1]++ == wanted)
+		follow(k);
 }
 
-/* The whole document is crossed once; the members on the path are crossed again, each inside the one before. */
+static inline bool innermost_is_object(const struct seeker *k)
+{
+	return k->is_object[(k->depth - 1) / 64] >> ((k->depth - 1) % 64) & 1;
+}
+
+static bool enter(struct seeker *k, bool is_object)
+{
+	uint64_t bit = UINT64_C(1) << (k->depth % 64);
+	uint64_t *word = &k->is_object[k->depth / 64];
+
+	if (k->depth >= JSON_DEPTH_MAX) {
+		k->scan.error = "exceeded max depth";
+		return false;
+	}
+	*word = is_object ? *word | bit : *word & ~bit;
+	if (k->leads && k->on_path == k->depth && k->on_path < k->count) {
+		k->indexes[k->on_path++] = 0;
+		k->leads = false;
+	}
+	k->depth++;
+	return true;
+}
+
+static void leave(struct seeker *k)
+{
+	if (k->on_path == k->depth)
+		k->on_path--;
+	k->depth--;
+}
+
+/* After a value: closes what ends here; returns where the next value begins, or the end of the document. */
+static inline const char *after_value(struct seeker *k, const char *p, uint32_t target_depth)
+{
+	const char *end = k->scan.end;
+
+	while (k->depth > 0) {
+		bool in_object = innermost_is_object(k);
+
+		if (k->found != NULL && k->found_end == NULL && k->depth == target_depth)
+			k->found_end = p;
+		p = space(p, end);
+		if (p < end && *p == ',') {
+			if (in_object)
+				return key(k, p + 1);
+			element(k);
+			return p + 1;
+		}
+		if (p == end || *p != (in_object ? '}' : ']'))
+			return wrong(k, p, in_object ? "after object key:value pair" : "after array element");
+		p++;
+		leave(k);
+	}
+	return p;
+}
+
+/* p on '{' or '['; returns where its first value begins; or its end, when it is empty (*ret_empty). */
+static const char *open(struct seeker *k, const char *p, bool *ret_empty)
+{
+	bool is_object = *p == '{';
+
+	if (!enter(k, is_object))
+		return NULL;
+	p = space(p + 1, k->scan.end);
+	*ret_empty = p < k->scan.end && *p == (is_object ? '}' : ']');
+	if (*ret_empty) {
+		leave(k);
+		return p + 1;
+	}
+	if (is_object)
+		return key(k, p);
+	element(k);
+	return p;
+}
+
+static bool cross(struct seeker *k, const char *p)
+{
+	const char *end = k->scan.end;
+	uint32_t target_depth = (uint32_t)k->count;
+
+	do {
+		unsigned flags;
+		bool more = false;
+
+		p = space(p, end);
+		if (p == end)
+			return wrong(k, p, "") != NULL;
+		if (k->leads && k->on_path == k->count) {
+			k->found = p;
+			k->found_end = NULL;
+			k->leads = false;
+		}
+		if (*p == '"') {
+			p = string(k, p, &flags);
+		} else if (*p == '{' || *p == '[') {
+			p = open(k, p, &more);
+			more = !more;
+		} else {
+			const char *q = scan_plain_number(p, end);
+
+			p = q != NULL ? q : number_or_word(k, p);
+		}
+		if (p == NULL)
+			return false;
+		k->leads = k->leads && more;
+		if (more)
+			continue;
+		p = after_value(k, p, target_depth);
+		if (p == NULL)
+			return false;
+	} while (k->depth > 0);
+	p = space(p, end);
+	return p == end || wrong(k, p, "after top-level value") != NULL;
+}
+
 bool json_seek(struct arena *a, const char *text, size_t length, const struct json_step *steps, size_t count,
                struct value *ret, const char **ret_error)
 {
-	const char *at = text;
-	const char *end = text + length;
+	enum { SMALL = 16 };
+	uint64_t small[SMALL];
+	struct seeker k;
 	size_t used;
 
+	k.scan = (struct scan){.at = text, .end = text + length, .arena = a};
+	k.steps = steps;
+	k.count = count;
+	k.on_path = 0;
+	k.depth = 0;
+	k.leads = true;
+	k.found = NULL;
+	k.found_end = NULL;
+	k.indexes = count <= SMALL ? small : arena_alloc(a, count * sizeof *k.indexes);
 	*ret = value_null();
-	for (size_t i = 0; i <= count; i++) {
-		struct scan inner = {.at = at, .end = end, .arena = a};
-		bool whole = i == 0;
-		bool fine;
-
-		scan_space(&inner);
-		if (i == count || inner.at == inner.end || (*inner.at != '{' && *inner.at != '[')) {
-			if (i == count)
-				break;
-			at = NULL;
-			fine = !whole || skip_value(&inner, 0);
-		} else {
-			fine = find_member(&inner, &steps[i], (uint32_t)i + 1, &at, &end);
-		}
-		if (fine && whole) {
-			scan_space(&inner);
-			if (inner.at < inner.end)
-				fine = scan_fail(&inner, "after top-level value");
-		}
-		if (!fine) {
-			*ret_error = inner.error;
-			return false;
-		}
-		if (at == NULL)
-			return true;
+	if (!cross(&k, text)) {
+		*ret_error = k.scan.error;
+		return false;
 	}
-	return json_parse_first(a, at, (size_t)(end - at), ret, &used, ret_error);
+	if (k.found == NULL)
+		return true;
+	return json_parse_first(a, k.found, (size_t)(k.found_end - k.found), ret, &used, ret_error);
 }

@@ -138,15 +138,9 @@ static size_t print_float(char *out, double d, int bits, int lowest, int highest
 	return n + print_exponent(out + n, digits, count, exponent, least);
 }
 
-size_t number_print_json(char *out, double d, int bits)
-{
-	return print_float(out, d, bits, -6, 20, 1);
-}
+size_t number_print_json(char *out, double d, int bits) { return print_float(out, d, bits, -6, 20, 1); }
 
-size_t number_print_text(char *out, double d, int bits)
-{
-	return print_float(out, d, bits, -4, 5, 2);
-}
+size_t number_print_text(char *out, double d, int bits) { return print_float(out, d, bits, -4, 5, 2); }
 
 bool number_parse_int(const char *text, size_t length, int64_t *ret)
 {
@@ -168,7 +162,7 @@ bool number_parse_int(const char *text, size_t length, int64_t *ret)
 	return true;
 }
 
-/* Underscores may stand between digits and after a base prefix, and only when there is such a prefix. */
+/* Underscores may stand between digits, and once after a base prefix. */
 static bool underscores_fit(const char *s, size_t length)
 {
 	char before = '^'; /* '0' a digit, '_' an underscore, '^' the beginning, '!' anything else */
@@ -272,6 +266,36 @@ static bool parse_special(const char *text, size_t length, double *ret)
 	return false;
 }
 
+/*
+ * Short decimals without strtod: both the digits and the power of ten are exact doubles, so that one division rounds
+ * once, which is the correct rounding (W. D. Clinger, 1990).
+ */
+static bool parse_short(const char *text, size_t length, double *ret)
+{
+	enum { EXACT_DIGITS = 15 };
+	static const double powers[EXACT_DIGITS + 1] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+	                                                1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+	size_t i = length > 0 && text[0] == '-' ? 1 : 0;
+	size_t first = i;
+	size_t point = length;
+	int64_t digits = 0;
+
+	if (length - i > EXACT_DIGITS || length == i)
+		return false;
+	for (; i < length; i++) {
+		if (text[i] == '.' && point == length && i > first && i + 1 < length)
+			point = i;
+		else if (text[i] >= '0' && text[i] <= '9')
+			digits = digits * 10 + (text[i] - '0');
+		else
+			return false;
+	}
+	*ret = (double)digits / powers[point == length ? 0 : length - point - 1];
+	if (text[0] == '-')
+		*ret = -*ret;
+	return true;
+}
+
 bool number_parse_float(const char *text, size_t length, double *ret)
 {
 	char small[512];
@@ -280,7 +304,7 @@ bool number_parse_float(const char *text, size_t length, double *ret)
 	size_t n;
 	bool fits;
 
-	if (parse_special(text, length, ret))
+	if (parse_short(text, length, ret) || parse_special(text, length, ret))
 		return true;
 	if (length >= room) {
 		room = length + 1;

@@ -23,7 +23,8 @@ size_t number_print_text(char *out, double d, int bits);
 
 /* Decimal int64 only: optional sign, digits. */
 bool number_parse_int(const char *text, size_t length, int64_t *ret);
-/* Go's ParseFloat: decimal, hex with p, inf/infinity/nan; underscores between digits. */
+/* Go's ParseFloat: decimal, hex with p, inf/infinity/nan; underscores between digits.
+ * What is too large fails and leaves an infinity. */
 bool number_parse_float(const char *text, size_t length, double *ret);
 /* Go's ParseInt / ParseUint with base 0: 0x 0b 0o, leading 0 octal, underscores. */
 bool number_parse_int_any(const char *text, size_t length, int64_t *ret);

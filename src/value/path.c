@@ -28,19 +28,17 @@ struct json_step *path_split(struct arena *a, const char *text, size_t length, s
 	return steps;
 }
 
-static bool step_is(const struct json_step *step, char c)
-{
-	return step->length == 1 && step->text[0] == c;
-}
+static bool step_is(const struct json_step *step, char c) { return step->length == 1 && step->text[0] == c; }
 
-/* Decimal digits only; false for anything else or what no array can have. */
+/* Decimal digits, perhaps after a plus; false for anything else or what no array can have. */
 static bool step_index(const struct json_step *step, uint32_t *ret)
 {
 	uint32_t u = 0;
+	uint32_t first = step->length > 1 && step->text[0] == '+' ? 1 : 0;
 
 	if (step->length == 0 || step->length > 9)
 		return false;
-	for (uint32_t i = 0; i < step->length; i++) {
+	for (uint32_t i = first; i < step->length; i++) {
 		if (step->text[i] < '0' || step->text[i] > '9')
 			return false;
 		u = u * 10 + (uint32_t)(step->text[i] - '0');
@@ -54,11 +52,11 @@ static struct value get_each(struct arena *a, const struct value_array *array, c
 {
 	struct value hits = value_array(a, 0);
 
-	for (uint32_t i = 0; i < array->count; i++) {
+	for (uint32_t i = 0; i < array->count && !a->exceeded; i++) {
 		bool found;
 		struct value hit = path_get(a, array->items[i], steps, count, &found);
 
-		if (found && hit.kind != VALUE_NULL)
+		if (found)
 			value_array_push(a, hits, hit);
 	}
 	*ret_found = hits.array->count != 0;
@@ -162,17 +160,21 @@ static struct value *array_slot(struct arena *a, struct value *v, const struct j
 		return &v->array->items[v->array->count - 1];
 	}
 	if (!step_index(&steps[at], &index)) {
-		*ret_error = arena_format(a,
-		                          "unable to set target path %s: failed to resolve path segment '%zu': found array "
-		                          "but segment value '%.*s' could not be parsed into array index",
-		                          join_steps(a, steps, count), at, (int)steps[at].length, steps[at].text);
+		*ret_error =
+		    arena_format(a,
+		                 "unable to set target path %s: failed to resolve path segment '%zu': found array "
+		                 "but segment value '%.*s' could not be parsed into array index: strconv.Atoi: "
+		                 "parsing \"%.*s\": invalid syntax",
+		                 join_steps(a, steps, count), at, (int)steps[at].length, steps[at].text,
+		                 (int)steps[at].length, steps[at].text);
 		return NULL;
 	}
 	if (index >= v->array->count) {
-		*ret_error = arena_format(a,
-		                          "unable to set target path %s: failed to resolve path segment '%zu': found array "
-		                          "but index '%u' exceeded target array size of '%u'",
-		                          join_steps(a, steps, count), at, index, v->array->count);
+		*ret_error =
+		    arena_format(a,
+		                 "unable to set target path %s: failed to resolve path segment '%zu': found array "
+		                 "but index '%u' exceeded target array size of '%u'",
+		                 join_steps(a, steps, count), at, index, v->array->count);
 		return NULL;
 	}
 	return &v->array->items[index];
@@ -191,8 +193,14 @@ bool path_set(struct arena *a, uint32_t epoch, struct value *root, const struct 
 			at = array_slot(a, at, steps, count, i, ret_error);
 			if (at == NULL)
 				return false;
-			if (i + 1 < count && at->kind == VALUE_NULL)
-				return fail_collision(a, *root, steps, count, ret_error);
+			if (i + 1 < count && at->kind == VALUE_NULL) {
+				*ret_error = arena_format(
+				    a,
+				    "unable to set target path %s: failed to resolve path segment '%zu': field "
+				    "'%.*s' was not found",
+				    join_steps(a, steps, count), i, (int)steps[i].length, steps[i].text);
+				return false;
+			}
 			continue;
 		}
 		if (fresh || at->kind == VALUE_NULL) {
@@ -232,7 +240,8 @@ static void remove_at(struct value *container, const struct json_step *step)
 	} else if (step_index(step, &index) && index < container->array->count) {
 		struct value_array *array = container->array;
 
-		memmove(array->items + index, array->items + index + 1, (array->count - index - 1) * sizeof *array->items);
+		memmove(array->items + index, array->items + index + 1,
+		        (array->count - index - 1) * sizeof *array->items);
 		array->count--;
 	}
 }
@@ -250,10 +259,10 @@ void path_delete(struct arena *a, uint32_t epoch, struct value *root, const stru
 
 		if (at->kind == VALUE_OBJECT)
 			own_object(a, epoch, at);
-		else if (at->kind == VALUE_ARRAY && i > 0 && step_index(&steps[i], &index))
+		else if (at->kind == VALUE_ARRAY && (i > 0 || count > 1) && step_index(&steps[i], &index))
 			own_array(a, epoch, at);
 		else
-			return; /* an element of an array that is the root stays, as in the reference */
+			return; /* an element of an array that is itself the root stays, as in the reference */
 		if (i + 1 == count) {
 			remove_at(at, &steps[i]);
 			return;

@@ -19,7 +19,8 @@ enum { TIME_TEXT_MAX = 64 };
 int64_t time_days_from_civil(int64_t year, int month, int day);
 void time_civil_from_days(int64_t days, int64_t *ret_year, int *ret_month, int *ret_day);
 
-/* "2020-08-14T11:45:26.371Z": trailing zeros of the fraction trimmed. At most TIME_TEXT_MAX bytes; returns the length. */
+/* "2020-08-14T11:45:26.371Z": trailing zeros of the fraction trimmed. At most TIME_TEXT_MAX bytes; returns the length.
+ */
 size_t time_print(char *out, const struct value_time *t);
 /* Strict RFC 3339, fraction optional. On false *ret_error is the reference's sentence ("parsing time ..."). */
 bool time_parse(struct arena *a, const char *text, size_t length, struct value_time *ret, const char **ret_error);

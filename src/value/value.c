@@ -61,12 +61,40 @@ struct value value_object(struct arena *a, size_t capacity)
 	return (struct value){.kind = VALUE_OBJECT, .object = object};
 }
 
-static int key_compare(const char *a, uint32_t a_length, const char *b, uint32_t b_length)
+/* The first eight bytes as a number that orders as they do. */
+static inline uint64_t key_prefix(const char *key)
+{
+	uint64_t u;
+
+	memcpy(&u, key, sizeof u);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	u = __builtin_bswap64(u);
+#endif
+	return u;
+}
+
+static inline int key_compare(const char *a, uint32_t a_length, const char *b, uint32_t b_length)
 {
 	uint32_t shared = a_length < b_length ? a_length : b_length;
-	int order = shared != 0 ? memcmp(a, b, shared) : 0;
+	uint32_t i = 0;
 
-	return order != 0 ? order : (a_length > b_length) - (a_length < b_length);
+	if (shared >= sizeof(uint64_t)) {
+		uint64_t x = key_prefix(a);
+		uint64_t y = key_prefix(b);
+		int order;
+
+		if (x != y)
+			return x < y ? -1 : 1;
+		order = memcmp(a + sizeof x, b + sizeof y, shared - sizeof x);
+		if (order != 0)
+			return order;
+	} else {
+		for (; i < shared; i++) {
+			if (a[i] != b[i])
+				return (unsigned char)a[i] < (unsigned char)b[i] ? -1 : 1;
+		}
+	}
+	return (a_length > b_length) - (a_length < b_length);
 }
 
 uint32_t value_object_place(const struct value_object *o, const char *key, size_t key_length, bool *ret_found)
@@ -140,18 +168,37 @@ void value_object_append(struct arena *a, struct value object, const char *key, 
 	o->pairs[o->count++] = (struct value_pair){key, (uint32_t)key_length, v};
 }
 
+/* Literals nest no deeper than the parser allows, unless a query wraps them in a loop: then the deep ones stay. */
+static struct value assigned_at(struct arena *a, struct value v, int depth)
+{
+	enum { DEPTH_MAX = 1000 };
+	struct value copy;
+
+	if (!v.literal || depth > DEPTH_MAX)
+		return v;
+	if (v.kind == VALUE_ARRAY) {
+		copy = value_array(a, v.array->count);
+		for (uint32_t i = 0; i < v.array->count; i++)
+			value_array_push(a, copy, assigned_at(a, v.array->items[i], depth + 1));
+		return copy;
+	}
+	copy = value_object(a, v.object->count);
+	for (uint32_t i = 0; i < v.object->count; i++)
+		value_object_append(a, copy, v.object->pairs[i].key, v.object->pairs[i].key_length,
+		                    assigned_at(a, v.object->pairs[i].value, depth + 1));
+	return copy;
+}
+
+struct value value_assigned(struct arena *a, struct value v) { return assigned_at(a, v, 0); }
+
 static int pair_compare(const struct value_pair *x, const struct value_pair *y)
 {
 	return key_compare(x->key, x->key_length, y->key, y->key_length);
 }
 
-/* Merge sort, stable, bottom-up over runs that insertion made; scratch from malloc because objects may be large. */
-static void merge_pairs(struct value_pair *pairs, size_t count, size_t run)
+/* Merge sort, stable, bottom-up over runs that insertion made; scratch has room for the left one of two runs. */
+static void merge_pairs(struct value_pair *pairs, size_t count, size_t run, struct value_pair *scratch)
 {
-	struct value_pair *scratch = malloc(count * sizeof *scratch);
-
-	if (scratch == NULL)
-		abort();
 	for (; run < count; run *= 2) {
 		for (size_t at = 0; at + run < count; at += run * 2) {
 			size_t end = at + run * 2 < count ? at + run * 2 : count;
@@ -162,13 +209,28 @@ static void merge_pairs(struct value_pair *pairs, size_t count, size_t run)
 
 			memcpy(scratch, pairs + at, run * sizeof *pairs);
 			while (left < left_count && right < end)
-				pairs[out++] = pair_compare(&scratch[left], &pairs[right]) <= 0 ? scratch[left++]
-				                                                                : pairs[right++];
+				pairs[out++] =
+				    pair_compare(&scratch[left], &pairs[right]) <= 0 ? scratch[left++] : pairs[right++];
 			while (left < left_count)
 				pairs[out++] = scratch[left++];
 		}
 	}
-	free(scratch);
+}
+
+static void sort_runs(struct value_pair *pairs, size_t count, size_t run)
+{
+	enum { SMALL = 64 };
+	struct value_pair small[SMALL];
+	struct value_pair *scratch = small;
+
+	if (count > SMALL) {
+		scratch = malloc(count * sizeof *scratch);
+		if (scratch == NULL)
+			abort();
+	}
+	merge_pairs(pairs, count, run, scratch);
+	if (scratch != small)
+		free(scratch);
 }
 
 static void insertion_sort(struct value_pair *pairs, size_t count)
@@ -185,7 +247,7 @@ static void insertion_sort(struct value_pair *pairs, size_t count)
 
 void value_object_sort(struct value object)
 {
-	enum { RUN = 16 };
+	enum { RUN = 8 };
 	struct value_object *o = object.object;
 	uint32_t kept = 0;
 	bool sorted = true;
@@ -197,7 +259,7 @@ void value_object_sort(struct value object)
 	for (size_t at = 0; at < o->count; at += RUN)
 		insertion_sort(o->pairs + at, o->count - at < RUN ? o->count - at : RUN);
 	if (o->count > RUN)
-		merge_pairs(o->pairs, o->count, RUN);
+		sort_runs(o->pairs, o->count, RUN);
 	for (uint32_t i = 0; i < o->count; i++) {
 		if (kept > 0 && pair_compare(&o->pairs[kept - 1], &o->pairs[i]) == 0)
 			kept--;
@@ -322,91 +384,6 @@ bool value_to_float(struct value v, double *ret)
 	default:
 		return false;
 	}
-}
-
-/* The bytes a text-like value compares by; timestamps print into buffer. */
-static bool comparable_text(struct value v, char *buffer, const char **text, size_t *length)
-{
-	if (value_is_text(v)) {
-		*text = v.text;
-		*length = v.length;
-		return true;
-	}
-	if (v.kind == VALUE_TIMESTAMP) {
-		*text = buffer;
-		*length = time_print(buffer, v.time);
-		return true;
-	}
-	return false;
-}
-
-static bool equal_at(struct value a, struct value b, int depth);
-
-static bool equal_arrays(const struct value_array *a, const struct value_array *b, int depth)
-{
-	if (a->count != b->count)
-		return false;
-	for (uint32_t i = 0; i < a->count; i++) {
-		if (!equal_at(a->items[i], b->items[i], depth))
-			return false;
-	}
-	return true;
-}
-
-static bool equal_objects(const struct value_object *a, const struct value_object *b, int depth)
-{
-	if (a->count != b->count)
-		return false;
-	for (uint32_t i = 0; i < a->count; i++) {
-		bool found;
-		uint32_t at = value_object_place(b, a->pairs[i].key, a->pairs[i].key_length, &found);
-
-		/* The reference reads a missing key as null. */
-		if (!equal_at(a->pairs[i].value, found ? b->pairs[at].value : value_null(), depth))
-			return false;
-	}
-	return true;
-}
-
-static bool equal_at(struct value a, struct value b, int depth)
-{
-	char a_buffer[TIME_TEXT_MAX];
-	char b_buffer[TIME_TEXT_MAX];
-	const char *a_text;
-	const char *b_text;
-	size_t a_length;
-	size_t b_length;
-
-	if (depth > JSON_DEPTH_MAX)
-		return false;
-	if (value_is_number(a)) {
-		double x;
-		double y;
-
-		return value_to_float(a, &x) && value_to_float(b, &y) && x == y;
-	}
-	if (comparable_text(a, a_buffer, &a_text, &a_length))
-		return comparable_text(b, b_buffer, &b_text, &b_length) && a_length == b_length &&
-		       memcmp(a_text, b_text, a_length) == 0;
-	if (a.kind != b.kind)
-		return false;
-	switch (a.kind) {
-	case VALUE_NULL:
-		return true;
-	case VALUE_BOOL:
-		return a.boolean == b.boolean;
-	case VALUE_ARRAY:
-		return equal_arrays(a.array, b.array, depth + 1);
-	case VALUE_OBJECT:
-		return equal_objects(a.object, b.object, depth + 1);
-	default:
-		return false;
-	}
-}
-
-bool value_equal(struct value a, struct value b)
-{
-	return equal_at(a, b, 0);
 }
 
 static void print_number_text(struct text *out, struct value v)

@@ -48,9 +48,10 @@ struct value_array;
 struct value_object;
 
 struct value {
-	uint8_t kind;    /* enum value_kind */
-	uint8_t bits;    /* width of ints and floats */
-	uint8_t literal; /* array: an empty literal nobody has assigned yet, which prints null as text */
+	uint8_t kind; /* enum value_kind */
+	uint8_t bits; /* width of ints and floats */
+	uint8_t
+	    literal; /* container: it is, or holds, an array literal nobody has assigned yet; empty it prints null */
 	uint32_t length; /* bytes of NUMBER, STRING, BYTES */
 	union {
 		bool boolean;
@@ -89,20 +90,14 @@ static inline struct value value_delete(void) { return (struct value){.kind = VA
 static inline struct value value_null(void) { return (struct value){.kind = VALUE_NULL}; }
 static inline struct value value_bool(bool b) { return (struct value){.kind = VALUE_BOOL, .boolean = b}; }
 
-static inline struct value value_int(int64_t i)
-{
-	return (struct value){.kind = VALUE_INT, .bits = 64, .integer = i};
-}
+static inline struct value value_int(int64_t i) { return (struct value){.kind = VALUE_INT, .bits = 64, .integer = i}; }
 
 static inline struct value value_uint(uint64_t u)
 {
 	return (struct value){.kind = VALUE_UINT, .bits = 64, .natural = u};
 }
 
-static inline struct value value_float(double d)
-{
-	return (struct value){.kind = VALUE_FLOAT, .bits = 64, .real = d};
-}
+static inline struct value value_float(double d) { return (struct value){.kind = VALUE_FLOAT, .bits = 64, .real = d}; }
 
 /* A text of the given kind (STRING, BYTES, NUMBER) that lies elsewhere; length must be below 4 GiB (it is: limits). */
 static inline struct value value_view(enum value_kind kind, const void *text, size_t length)
@@ -161,13 +156,20 @@ const char *value_type_name(struct value v);
 /* "string", "int64", "json.Number", "[]interface {}", ...: the reference's dynamic type, for messages and Sprintf. */
 const char *value_go_type(struct value v);
 
+/* The value as it is once assigned: no literal in it any more. Shares all that is none. */
+struct value value_assigned(struct arena *a, struct value v);
+
 /* NUMBER text to INT when it parses as int64, else FLOAT; narrow widths to 64; everything else unchanged. */
 struct value value_normal(struct value v);
 /* Any number, truncated towards zero; false for other kinds. Out of range saturates. */
 bool value_to_int(struct value v, int64_t *ret);
 bool value_to_float(struct value v, double *ret);
 
-/* Deep equality as `==` inside containers: numbers as float64, text kinds as text, markers equal nothing. */
+/* Whether a number counts as true: not zero; of document text the reference looks at the text, so 0.0 does. */
+bool value_is_truthy(struct value number);
+
+/* Deep equality as `==` inside containers: numbers as float64, text kinds as text, markers equal nothing; a bool on
+ * the left takes a number on the right as truth. */
 bool value_equal(struct value a, struct value b);
 
 /* The text form (`.string()`, interpolation): texts raw, null and markers "null", containers as escaped JSON. */

@@ -1,6 +1,6 @@
 /*
- * Scanner, frames and multipart over the same bytes. The first two bytes choose kind and pieces. Oracles: any split gives
- * the same messages; messages and delimiters together are the input; answers never outnumber whole frames.
+ * Scanner, frames and multipart over the same bytes. The first two bytes choose kind and pieces. Oracles: any split
+ * gives the same messages; messages and delimiters together are the input; answers never outnumber whole frames.
  */
 #include <stdlib.h>
 #include <string.h>
