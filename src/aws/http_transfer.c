@@ -28,7 +28,7 @@ enum {
 	CONNECTION_IDLE_S = 30,
 	CA_CACHE_S = 300,
 	/* Bodies reach 7 MB. Larger than this gains nothing over TLS and costs memory per request under way. */
-	UPLOAD_BUFFER_BYTES = 512 * 1024,
+	UPLOAD_BUFFER_BYTES = 64 * 1024,
 	BODY_KEEP_BYTES = 256 * 1024,
 };
 

@@ -182,6 +182,33 @@ static bool unknown(struct call *call, struct value *ret)
 	return true;
 }
 
+/* The component that failed the message, as the pipeline noted it. */
+static bool source_part(struct call *call, struct value *ret, size_t offset)
+{
+	const struct message *m = call_message(call);
+	const char *text = NULL;
+
+	if (m != NULL && m->failure != NULL && m->failed_at != NULL)
+		memcpy(&text, (const char *)m->failed_at + offset, sizeof text);
+	*ret = text != NULL ? value_literal(text) : value_null();
+	return true;
+}
+
+static bool source_label(struct call *call, struct value *ret)
+{
+	return source_part(call, ret, offsetof(struct message_source, label));
+}
+
+static bool source_name(struct call *call, struct value *ret)
+{
+	return source_part(call, ret, offsetof(struct message_source, name));
+}
+
+static bool source_path(struct call *call, struct value *ret)
+{
+	return source_part(call, ret, offsetof(struct message_source, path));
+}
+
 static bool no_trace(struct call *call, struct value *ret)
 {
 	(void)call;
@@ -225,9 +252,9 @@ const struct bloblang_row rows_functions_environment[] = {
 	ENVIRONMENT("file_rel", STABLE, ROW_IMPURE, file_rel, prepare_file_rel, "The bytes of a file beside the mapping.", {"path", PARAM_STRING, false, NULL}, NO_CACHE),
 	ENVIRONMENT("hostname", STABLE, ROW_IMPURE, hostname, NULL, "The name of the host.", {NULL}),
 	ENVIRONMENT("count", DEPRECATED, ROW_IMPURE, count, NULL, "Counts up a named counter of the process.", {"name", PARAM_STRING, false, NULL}),
-	ENVIRONMENT("error_source_label", STABLE, ROW_IMPURE, unknown, NULL, "The label of the component that failed the message; null: not recorded.", {NULL}),
-	ENVIRONMENT("error_source_name", STABLE, ROW_IMPURE, unknown, NULL, "The type of the component that failed the message; null: not recorded.", {NULL}),
-	ENVIRONMENT("error_source_path", STABLE, ROW_IMPURE, unknown, NULL, "The path of the component that failed the message; null: not recorded.", {NULL}),
+	ENVIRONMENT("error_source_label", STABLE, ROW_IMPURE, source_label, NULL, "The label of the component that failed the message; null when none did.", {NULL}),
+	ENVIRONMENT("error_source_name", STABLE, ROW_IMPURE, source_name, NULL, "The type of the component that failed the message; null when none did.", {NULL}),
+	ENVIRONMENT("error_source_path", STABLE, ROW_IMPURE, source_path, NULL, "The path of the component that failed the message; null when none did.", {NULL}),
 	ENVIRONMENT("tracing_id", EXPERIMENTAL, ROW_IMPURE, no_trace, NULL, "The trace id; empty: messages carry no spans.", {NULL}),
 	ENVIRONMENT("tracing_span", EXPERIMENTAL, ROW_IMPURE, unknown, NULL, "The trace headers; null: messages carry no spans.", {NULL}),
 	ENVIRONMENT("with_schema_registry_header", STABLE, 0, with_schema_registry_header, NULL, "Prefixes bytes with a schema registry header.", {"schema_id", PARAM_ANY, false, NULL}, {"message", PARAM_ANY, false, NULL}),

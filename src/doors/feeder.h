@@ -21,7 +21,7 @@
 
 struct event;
 
-enum { FEEDER_BLOCK_BYTES = 1048576, FEEDER_BLOCK_ROWS = 4096 };
+enum { FEEDER_BLOCK_BYTES = 2097152, FEEDER_BLOCK_ROWS = 4096 };
 
 struct slice {
 	uint32_t offset;

@@ -11,8 +11,8 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-enum { DEFAULT_COMMIT_ROWS = 1024, TAKE_AT_ONCE = 64 };
-static const uint64_t default_commit_bytes = 1 << 20;
+enum { DEFAULT_COMMIT_ROWS = 4096, TAKE_AT_ONCE = 64 };
+static const uint64_t default_commit_bytes = 2 << 20;
 
 static void wake(const struct journal *j)
 {
@@ -113,6 +113,7 @@ enum err journal_start(const struct journal_options *options, void (*on_condemne
 	open_lanes(j);
 	journal_publish(j, true);
 	must(pthread_create(&j->thread, NULL, journal_thread_run, j) == 0);
+	(void)pthread_setname_np(j->thread, "journal");
 	*ret = j;
 	return ERR_OK;
 }

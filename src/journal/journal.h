@@ -25,8 +25,8 @@ struct journal;
 
 struct journal_options {
 	struct store_options store;
-	uint64_t commit_max_bytes; /* default 1 MiB: a commit is due when this much waits */
-	uint32_t commit_max_rows;  /* default 1024 */
+	uint64_t commit_max_bytes; /* default 2 MiB: a commit is due when this much waits */
+	uint32_t commit_max_rows;  /* default 4096 */
 	int64_t
 	    commit_max_wait_ns; /* default 2 ms: longest gathering while more keeps coming; nothing waits for nobody */
 };

@@ -16,7 +16,7 @@
 enum {
 	APPLICATION_ID = 0x4b53504c, /* "KSPL" */
 	DEFAULT_PAGE_BYTES = 8192,   /* measured: tests/support/bench_journal.c */
-	CHECKPOINT_BYTES = 16 << 20,
+	CHECKPOINT_BYTES = 64 << 20,
 	MIN_CHECKPOINT_BYTES = 1 << 20,
 	CACHE_KIB = 8192,
 	REASON_MAX = 2048,

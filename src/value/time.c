@@ -35,9 +35,11 @@ void time_civil_from_days(int64_t days, int64_t *ret_year, int *ret_month, int *
 
 size_t time_print(char *out, const struct value_time *t)
 {
-	int64_t local = t->seconds + t->offset_s;
-	int64_t days = local / SECONDS_PER_DAY - (local % SECONDS_PER_DAY < 0 ? 1 : 0);
-	int rest = (int)(local - days * SECONDS_PER_DAY);
+	/* Divided before the offset is added, so that no instant overflows. */
+	int64_t whole = t->seconds / SECONDS_PER_DAY;
+	int64_t local = t->seconds % SECONDS_PER_DAY + t->offset_s;
+	int64_t days = whole + local / SECONDS_PER_DAY - (local % SECONDS_PER_DAY < 0 ? 1 : 0);
+	int rest = (int)(((local % SECONDS_PER_DAY) + SECONDS_PER_DAY) % SECONDS_PER_DAY);
 	int offset = t->offset_s < 0 ? -t->offset_s : t->offset_s;
 	int64_t year;
 	int month;
