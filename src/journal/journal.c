@@ -85,6 +85,7 @@ static void journal_free(struct journal *j)
 	lane_close(j->rows);
 	claims_fini(&j->claims);
 	ranges_fini(&j->released);
+	free(atomic_load(&j->reconfigure));
 	free(j);
 }
 
@@ -218,10 +219,10 @@ bool journal_is_empty(const struct journal *j)
 
 void journal_reconfigure(struct journal *j, const struct store_options *options)
 {
-	while (atomic_load(&j->reconfigure_ready))
-		(void)usleep(1000); /* the journal thread takes the last one at the end of its commit */
-	j->reconfigure = *options;
-	atomic_store(&j->reconfigure_ready, 1);
+	struct store_options *new = mem_alloc(sizeof *new);
+
+	*new = *options;
+	free(atomic_exchange(&j->reconfigure, new));
 	wake(j);
 }
 

@@ -50,9 +50,8 @@ struct journal {
 	_Atomic uint64_t credit_bytes;
 	_Atomic bool stopping;
 	struct published published;
-	/* settings on their way in: written under `reconfigure_ready` = 0, read by the journal thread when it is 1 */
-	_Atomic int reconfigure_ready;
-	struct store_options reconfigure;
+	_Atomic(struct store_options *)
+	    reconfigure; /* newest settings on their way in; whoever swaps it out frees it */
 
 	/* the journal thread's own */
 	struct store *store;

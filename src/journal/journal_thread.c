@@ -456,11 +456,13 @@ static void sleep_until_something(struct journal *j, bool at_once)
 
 static void take_settings(struct journal *j)
 {
-	if (!atomic_load(&j->reconfigure_ready))
+	struct store_options *new = atomic_exchange(&j->reconfigure, NULL);
+
+	if (!new)
 		return;
-	store_reconfigure(j->store, &j->reconfigure);
-	j->options.store.max_bytes = j->reconfigure.max_bytes;
-	atomic_store(&j->reconfigure_ready, 0);
+	store_reconfigure(j->store, new);
+	j->options.store.max_bytes = new->max_bytes;
+	free(new);
 	journal_publish(j, true);
 }
 

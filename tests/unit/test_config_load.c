@@ -347,7 +347,8 @@ static void test_later_and_inert(void **state)
 	(void)state;
 	check(later, NULL, "");
 	check(later, &run,
-	      "(1,46) metrics.prometheus.use_histogram_timing is checked but cannot be acted on yet: this kspool does not "
+	      "(1,46) metrics.prometheus.use_histogram_timing is checked but cannot be acted on yet: this kspool does "
+	      "not "
 	      "have it; remove it to start\n");
 	check(inert, &run,
 	      "(1,47) warning: input.file.auto_replay_nacks has no effect: Nothing is rejected after it was accepted: "
