@@ -28,8 +28,6 @@
 
 enum { OUTPUT_MAX = 64 * 1024, TIME_LIMIT_MS = 60 * MS_PER_S, POLL_MS = 10 };
 
-extern char **environ;
-
 struct running {
 	pid_t pid;
 	int fd;

@@ -40,7 +40,7 @@ static bool next_line(struct reader *r)
 	} else {
 		r->line = r->next;
 		r->line_end = feed ? feed + 1 : r->end;
-		if (!feed && r->line_end[-1] == '\r')
+		if (!feed && r->line_end > r->line && r->line_end[-1] == '\r')
 			r->line_end--;
 	}
 	r->line_start = r->line;

@@ -53,6 +53,7 @@ class Request:
     wire: dict
     body: bytes
     at: float
+    signed_at: float  # wall clock, whole seconds, that the client signed; 0 when it did not
     records: list = dataclasses.field(default_factory=list)
     stream: str = ""
     status: int = 0
@@ -170,8 +171,9 @@ class FakeKinesis:
         body = reader.read(length)
         if len(body) < length:
             return None
+        signed_at = signatures.seconds(wire.get("x-amz-date", [""])[0])
         with self.lock:
-            request = Request(len(self.requests) + 1, number, dict(wire), body, time.time())
+            request = Request(len(self.requests) + 1, number, dict(wire), body, time.time(), signed_at)
             self.requests.append(request)
         return request
 

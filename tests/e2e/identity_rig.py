@@ -31,7 +31,7 @@ except Exception as e:
 class Machine:
     def __init__(self, home):
         self.home = pathlib.Path(home)
-        self.env = {"HOME": str(home), "PATH": os.environ["PATH"], "AWS_REGION": "us-east-1",
+        self.env = {"HOME": str(home), "PATH": os.environ["PATH"], "AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1",
                     "AWS_EC2_METADATA_DISABLED": "true", "AWS_STS_REGIONAL_ENDPOINTS": "regional",
                     "AWS_METADATA_SERVICE_TIMEOUT": "1", "AWS_METADATA_SERVICE_NUM_ATTEMPTS": "1"}
 

@@ -90,7 +90,10 @@ class Verdict:
 
 
 def explained(record, kills):
-    """A stored record may be sent again only when its answer did not arrive whole and true, or a kill came between."""
+    """A stored record may be sent again only when its answer did not arrive whole and true, or when the daemon that sent
+    it was killed before it can have settled it: after it signed the request (whole seconds), and before the answer or
+    soon after it. The fake may read a dead daemon's last requests late: only the signature says when they were made."""
     if record.request.ambiguous or not record.request.answered_at:
         return True
-    return any(record.request.answered_at - 0.05 <= at <= record.request.answered_at + KILL_WINDOW_S for at in kills)
+    signed, answered = record.request.signed_at, record.request.answered_at
+    return any(signed <= at <= answered + KILL_WINDOW_S for at in kills)

@@ -208,13 +208,13 @@ def nulls():
 
 
 def no_sequence(positions):
-    """At these positions the entry has neither SequenceNumber nor ErrorCode: those records are unknown, not delivered."""
+    """At these positions the entry has neither SequenceNumber nor ErrorCode: an answer that cannot be believed at all."""
     def reply(fake, request):
         made = ok()(fake, request)
         answer = cbor2.loads(made.body) if request.is_cbor else json.loads(made.body)
         for position in positions:
             answer["Records"][position] = {"ShardId": "shardId-000000000000"}
-        made.body, made.fate = encode(request, answer), "no sequence"
+        made.body, made.fate, made.ambiguous = encode(request, answer), "no sequence", True
         made.take = [index not in positions for index in range(len(request.records))]
         return made
     return reply

@@ -72,35 +72,53 @@ def test_a_record_of_exactly_one_mebibyte_with_its_key(fake, http_door):
 
 
 def proven(http_door, **options):
-    """A daemon whose stream has taken one message: before that it sends one request at a time."""
+    """A daemon whose stream has taken ten requests: it begins with one at a time and each good answer lets one more fly."""
     spooler, address = http_door(**options)
-    assert post(address, b"first")[0] == 200
-    spooler.wait_delivered(1)
+    for n in range(10):
+        assert post(address, message(n, "first"))[0] == 200
+        spooler.wait_delivered(n + 1)
     return spooler, address
 
 
 def test_max_in_flight_bounds_requests_at_once(fake, http_door):
     gate = threading.Event()
-    spooler, address = proven(http_door, output={"max_in_flight": 3, "batching": {"count": 1}})
+    spooler, address = proven(http_door, output={"max_in_flight": 3, "batching": {"count": 2, "period": "10ms"}})
     fake.default = replies.late(gate=gate)
     ndjson(address, [message(n) for n in range(20)])
-    wait_for(lambda: len(fake.requests) == 4, lambda: f"{len(fake.requests)} requests")
-    stays(lambda: len(fake.requests) == 4, "three at once", 0.4)
+    wait_for(lambda: len(fake.requests) == 13, lambda: f"{len(fake.requests)} requests")
+    stays(lambda: len(fake.requests) == 13, "three at once", 0.4)
     assert spooler.status()["stream"]["requests_in_flight"] == 3
     gate.set()
-    spooler.wait_delivered(21)
+    spooler.wait_delivered(30)
 
 
 def test_the_memory_bound_holds_before_max_in_flight(fake, http_door):
     gate = threading.Event()
-    spooler, address = proven(http_door, output={"max_in_flight": 64, "batching": {"count": 1}}, own={"memory": "4MiB"})
+    spooler, address = proven(http_door, output={"max_in_flight": 64, "batching": {"count": 2, "period": "10ms"}}, own={"memory": "4MiB"})
     fake.default = replies.late(gate=gate)
     for n in range(24):
         assert post(address, message(n, size=500_000))[0] == 200
-    wait_for(lambda: len(fake.requests) >= 3, "requests")
-    stays(lambda: (len(fake.requests) - 1) * 500_000 <= 4 << 20, "no more than the bound in flight", 0.5)
+    wait_for(lambda: len(fake.requests) >= 12, "requests")
+    stays(lambda: sum(len(request.records) for request in fake.requests[10:]) * 500_000 <= 4 << 20,
+          "no more than the bound in flight", 0.5)
     gate.set()
-    spooler.wait_delivered(25)
+    spooler.wait_delivered(34)
+
+
+def test_a_check_completes_a_batch(fake, http_door):
+    batching = {"count": 1000, "period": "60s", "check": 'json("last") == true'}
+    spooler, address = http_door(output={"batching": batching})
+    ndjson(address, [b'{"n":1}', b'{"n":2}', b'{"n":3,"last":true}', b'{"n":4}'])
+    spooler.wait_delivered(3)
+    assert sizes(fake) == [3] and spooler.metric("batch_created", 'mechanism="check"') == 1
+
+
+def test_processors_change_what_is_sent(fake, http_door):
+    spooler, address = http_door(pipeline={"processors": [{"mapping": 'root.device = this.d.uppercase()'}]},
+                                 output={"partition_key": '${! json("device") }'})
+    assert post(address, b'{"d":"pump"}')[0] == 200
+    spooler.wait_delivered(1)
+    assert fake.payloads() == [b'{"device":"PUMP"}'] and fake.stored[0].key == "PUMP"
 
 
 # ---- keys

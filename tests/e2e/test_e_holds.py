@@ -28,7 +28,8 @@ def test_a_held_stream_keeps_everything_and_heals(fake, http_door, sender, judge
     fake.default = replies.ok()
     spooler.wait_delivered(51)
     judge(fake, spooler, duplicates=0)
-    assert spooler.state() == "flowing" and spooler.get("/ready")[0] == 200 and spooler.metric("kspool_held") == 0
+    spooler.wait_state("flowing")
+    assert spooler.get("/ready")[0] == 200 and spooler.metric("kspool_held") == 0
 
 
 def test_while_held_there_is_one_small_probe_at_a_time(fake, http_door):

@@ -48,7 +48,7 @@ def test_a_stop_that_cannot_wait_is_safe(fake, http_door, sender, judge, how):
     wait_for(lambda: fake.requests, "a request")
     spooler.process.send_signal(signal.SIGTERM)
     if how == "second signal":
-        spooler.wait_log("stop")
+        spooler.wait_log("closing")
         spooler.process.send_signal(signal.SIGTERM)
     spooler.finish(10)
     assert spooler.journal("SELECT count(*) FROM messages") == [(50,)]
@@ -73,14 +73,16 @@ def test_sigkill_with_a_backlog(fake, http_door, sender, judge):
 
 def test_sigkill_between_storing_and_settling_repeats_only_what_flew(fake, http_door, sender, judge):
     gate = threading.Event()
-    fake.default = replies.late(gate=gate)
     spooler, address = http_door(output={"max_in_flight": 2, "batching": {"count": 10}})
+    assert ndjson(address, sender.all_acked([message(n, "first") for n in range(50)]))[0] == 200
+    spooler.wait_delivered(50)
+    fake.default = replies.late(gate=gate)
     assert ndjson(address, sender.all_acked([message(n) for n in range(100)]))[0] == 200
-    wait_for(lambda: len(fake.requests) == 2, "two requests")
+    wait_for(lambda: len(fake.requests) == 7, "two more requests")
     killed = spooler.kill()
     fake.default = replies.ok()
     gate.set()
-    spooler.start().wait_delivered(100)
+    spooler.start().wait_delivered(150)
     judge(fake, spooler, kills=[killed], duplicates=20)
 
 
@@ -126,7 +128,7 @@ def test_a_growing_file_goes_on_where_it_was(fake, new_spooler, lines_file, fold
 
 def test_attempts_survive_a_restart(fake, http_door):
     fake.default = replies.each(lambda record: replies.INTERNAL)
-    spooler, address = http_door(own={"dead_after_attempts": 6})
+    spooler, address = http_door(own={"dead_after_attempts": 6}, output={"max_retries": 1})
     assert post(address, b"x")[0] == 200
     wait_for(lambda: len(fake.requests) >= 3, "three tries")
     spooler.stop()
