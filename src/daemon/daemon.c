@@ -128,7 +128,7 @@ static void on_inputs_finished(void *arg)
 	if (d->phase >= PHASE_DRAINING)
 		return;
 	set_phase(d, PHASE_DRAINING, "inputs ended");
-	delivery_kick(d->delivery);
+	delivery_drain(d->delivery);
 	watch_again(d);
 }
 

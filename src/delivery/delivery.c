@@ -162,6 +162,8 @@ enum err delivery_reload(struct delivery *d, const struct config *config, struct
 
 void delivery_kick(struct delivery *d) { delivery_command(d, COMMAND_KICK); }
 
+void delivery_drain(struct delivery *d) { delivery_command(d, COMMAND_DRAIN); }
+
 uint64_t delivery_stop(struct delivery *d, int64_t timeout_ns)
 {
 	uint64_t unanswered;

@@ -63,6 +63,8 @@ enum err delivery_reload(struct delivery *d, const struct config *config, struct
  * end of a finite input: the last batch does not wait for its period).
  */
 void delivery_kick(struct delivery *d);
+/* No input will bring more: from now on the last batch does not wait for its period. */
+void delivery_drain(struct delivery *d);
 /*
  * Takes no new rows, waits up to timeout_ns for requests in flight, settles what was answered, releases the rest,
  * joins the thread. Returns how many messages were in unanswered requests. Frees d. Accepts null.

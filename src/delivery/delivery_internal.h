@@ -14,7 +14,7 @@
 #include "delivery/prepare.h"
 
 /* What other threads ask for: bits of `commands`, then a write to wake_fd (both safe in a signal handler). */
-enum { COMMAND_KICK = 1, COMMAND_RELOAD = 2, COMMAND_STOP = 4, COMMAND_STOP_NOW = 8 };
+enum { COMMAND_KICK = 1, COMMAND_RELOAD = 2, COMMAND_STOP = 4, COMMAND_STOP_NOW = 8, COMMAND_DRAIN = 16 };
 
 struct delivery {
 	/* any thread */

@@ -57,12 +57,28 @@ struct dispatch *dispatch_new(const struct dispatch_settings *settings, const st
 	return d;
 }
 
+/* While draining the period is short, not nothing: rows still on their way from the journal fill the batch. */
+static void apply_policy(struct dispatch *d)
+{
+	struct batcher_policy policy = d->set.policy;
+
+	if (d->draining && (policy.period_ns <= 0 || policy.period_ns > DRAIN_WAIT_NS))
+		policy.period_ns = DRAIN_WAIT_NS;
+	batcher_set_policy(&d->batcher, &policy);
+}
+
+void dispatch_drain(struct dispatch *d)
+{
+	d->draining = true;
+	apply_policy(d);
+}
+
 void dispatch_configure(struct dispatch *d, const struct dispatch_settings *settings)
 {
 	d->set = *settings;
 	if (d->request_bytes > settings->request_bytes)
 		d->request_bytes = settings->request_bytes;
-	batcher_set_policy(&d->batcher, &settings->policy);
+	apply_policy(d);
 	pace_limit(&d->pace, settings->max_in_flight);
 }
 
@@ -362,6 +378,27 @@ void dispatch_kick(struct dispatch *d, int64_t now_ns)
 	d->pace.pause_until_ns = now_ns;
 	if (hold_is_on(&d->hold))
 		d->hold.next_probe_ns = now_ns;
+}
+
+/* A record that was tried in this run; the others are simply pending in the journal. */
+static void park(struct dispatch *d, struct record *r, int64_t wall_ms)
+{
+	if (r->tries > 0)
+		dispatch_settle(d, r, SETTLE_RETRY, "Stopped", mem_string("kspool stopped before the next try"),
+		                wall_ms);
+	else
+		record_free(r);
+}
+
+void dispatch_park(struct dispatch *d, int64_t wall_ms)
+{
+	struct record *r;
+
+	must(d->stopping && d->in_flight == 0);
+	while ((r = ready_take(d)))
+		park(d, r, wall_ms);
+	while ((r = waiting_take(&d->waiting)))
+		park(d, r, wall_ms);
 }
 
 void dispatch_stop(struct dispatch *d)

@@ -2,6 +2,7 @@
 #ifndef KSPOOL_DELIVERY_DISPATCH_INTERNAL_H
 #define KSPOOL_DELIVERY_DISPATCH_INTERNAL_H
 
+#include "base/clock.h"
 #include "delivery/dispatch.h"
 #include "delivery/hold.h"
 #include "delivery/pace.h"
@@ -15,6 +16,7 @@ enum {
 	REFUSED_IN_A_ROW = 20, /* records refused for themselves with no other accepted: it is not the records */
 	REQUEST_BYTES_FLOOR = 16 << 10 /* shrinking ends here */
 };
+#define DRAIN_WAIT_NS (INT64_C(20) * NS_PER_MS) /* of the last batch, for rows still on their way */
 
 LIST_HEAD(request_list, request);
 
@@ -58,6 +60,7 @@ struct dispatch {
 	uint32_t isolation_count;
 	uint32_t isolated_records;
 	bool flush;
+	bool draining;
 	bool stopping;
 };
 

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
@@ -21,7 +22,9 @@ static void on_done(struct aws_request *request, const struct aws_answer *answer
 	struct request *q = (struct request *)(void *)((char *)request - offsetof(struct request, aws));
 	struct delivery *d = request->arg;
 
+	FAILPOINT("before_settle");
 	dispatch_answered(d->dispatch, q, answer, clock_mono_ns(), clock_wall_ms());
+	FAILPOINT("after_settle");
 }
 
 static void port_send(void *arg, struct request *q)
@@ -30,6 +33,7 @@ static void port_send(void *arg, struct request *q)
 
 	q->aws.done = on_done;
 	q->aws.arg = d;
+	FAILPOINT("before_send");
 	aws_client_send(d->client, &q->aws);
 }
 
@@ -144,6 +148,8 @@ static void obey(struct delivery *d)
 		reload(d);
 	if (commands & COMMAND_KICK)
 		dispatch_kick(d->dispatch, clock_mono_ns());
+	if (commands & COMMAND_DRAIN)
+		dispatch_drain(d->dispatch);
 	if (commands & COMMAND_STOP)
 		begin_stop(d);
 	if (commands & COMMAND_STOP_NOW)
@@ -226,6 +232,7 @@ static void set_timer(struct delivery *d, int64_t when_ns)
 static int64_t wind_down(struct delivery *d, int64_t now_ns)
 {
 	if (dispatch_in_flight(d->dispatch) == 0) {
+		dispatch_park(d->dispatch, clock_wall_ms());
 		d->done = true;
 		return now_ns;
 	}
