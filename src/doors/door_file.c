@@ -26,7 +26,7 @@
 #include "doors/feeder.h"
 #include "doors/position.h"
 
-enum { READ_MAX_BYTES = 524288, FIRST_BYTES = 1048576, ASK_AGAIN_MS = 50 };
+enum { READ_MAX_BYTES = 524288, FIRST_BYTES = 1048576, ASK_AGAIN_MS = 50, LEAD_MS = 2 };
 
 struct door_file {
 	struct door door;
@@ -224,6 +224,11 @@ static void read_slice(struct door_file *f)
 
 	if (free_bytes == 0)
 		return; /* resume or an answer gives the next turn */
+	/* The file keeps its own data: while messages leave, it is not read far ahead of them. */
+	if (journal_has_lead(f->door.intake->journal, f->door.intake->config->kspool.memory_bytes / 4)) {
+		take_turn(f, LEAD_MS);
+		return;
+	}
 	n = read(f->fd, room, free_bytes < READ_MAX_BYTES ? free_bytes : READ_MAX_BYTES);
 	if (n > 0) {
 		feeder_filled(&f->feeder, (size_t)n);

@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-enum { DEFAULT_COMMIT_ROWS = 4096, TAKE_AT_ONCE = 64 };
+enum { DEFAULT_COMMIT_ROWS = 4096, TAKE_AT_ONCE = 64, LEAVING_MS = 1000 };
 static const uint64_t default_commit_bytes = 2 << 20;
 
 static void wake(const struct journal *j)
@@ -215,6 +215,12 @@ bool journal_take_rows(struct journal *j, struct journal_rows *ret)
 bool journal_is_empty(const struct journal *j)
 {
 	return atomic_load(&j->offers_out) == 0 && atomic_load(&j->published.pending) == 0;
+}
+
+bool journal_has_lead(const struct journal *j, uint64_t bytes)
+{
+	return atomic_load(&j->published.pending_bytes) > bytes &&
+	       clock_mono_ms() - atomic_load(&j->published.settled_ms) < LEAVING_MS;
 }
 
 void journal_reconfigure(struct journal *j, const struct store_options *options)

@@ -107,6 +107,12 @@ bool journal_take_rows(struct journal *j, struct journal_rows *ret);
 /* True when every accepted message is settled and no offer waits. Any thread. */
 bool journal_is_empty(const struct journal *j);
 
+/*
+ * More than `bytes` wait while rows are leaving: a source that keeps its own data (a file) gains nothing by being read
+ * further ahead, and loses the page cache of what is about to leave. False when nothing leaves. Any thread.
+ */
+bool journal_has_lead(const struct journal *j, uint64_t bytes);
+
 /* Applies what SIGHUP may change (max_bytes, min_free, policy). Intake thread. */
 void journal_reconfigure(struct journal *j, const struct store_options *options);
 

@@ -31,6 +31,7 @@ struct published {
 	_Atomic uint64_t pending_bytes;
 	_Atomic uint64_t max_bytes;
 	_Atomic uint64_t free_bytes;
+	_Atomic int64_t settled_ms; /* monotonic: when rows last left */
 };
 
 struct journal {

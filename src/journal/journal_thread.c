@@ -316,6 +316,8 @@ static void answer_offers(struct journal *j, struct group *g, struct message_lis
 
 static void finish_settlements(struct journal *j, struct group *g)
 {
+	if (g->settled_count > 0)
+		atomic_store(&j->published.settled_ms, clock_mono_ms());
 	for (size_t i = 0; i < g->settled_count; i++) {
 		journal_rows_settled(j, g->settled[i]);
 		store_settlements_free(g->settled[i]);
