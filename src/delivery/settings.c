@@ -11,10 +11,10 @@ enum {
 
 struct memory_share settings_memory(const struct config *config)
 {
-	uint64_t share = config->kspool.memory_bytes / 4 * 3, least;
+	uint64_t share = config->kspool.memory_bytes / 8 * 5, least;
 	struct memory_share m;
 
-	m.bytes = share / 8 * 5;
+	m.bytes = share / 4 * 3; /* in flight a message is its JSON body, a third larger, and no longer itself */
 	/* One message of the largest kind must fit, whatever the bound says. */
 	least = config->kspool.max_record_bytes_bytes;
 	if (config->kspool.max_message_bytes_bytes > least)
