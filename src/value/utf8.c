@@ -1,5 +1,8 @@
 #include "value/utf8.h"
 
+#include <stddef.h>
+#include <string.h>
+
 size_t utf8_decode(const char *s, const char *end, uint32_t *ret_rune, bool *ret_valid)
 {
 	const unsigned char *p = (const unsigned char *)s;
@@ -49,18 +52,31 @@ size_t utf8_encode(char *out, uint32_t rune)
 	return 4;
 }
 
+/* Bytes of plain ASCII from s on, eight at a look. */
+static size_t ascii_run(const char *s, const char *end)
+{
+	const char *p = s;
+	uint64_t eight;
+
+	while (end - p >= (ptrdiff_t)sizeof eight) {
+		memcpy(&eight, p, sizeof eight);
+		if (eight & UINT64_C(0x8080808080808080))
+			break;
+		p += sizeof eight;
+	}
+	while (p < end && (unsigned char)*p < 0x80)
+		p++;
+	return (size_t)(p - s);
+}
+
 bool utf8_is_valid(const char *s, size_t length)
 {
 	const char *end = s + length;
 	bool valid = true;
 	uint32_t rune;
 
-	while (s < end && valid) {
-		if ((unsigned char)*s < 0x80)
-			s++;
-		else
-			s += utf8_decode(s, end, &rune, &valid);
-	}
+	for (s += ascii_run(s, end); s < end && valid; s += ascii_run(s, end))
+		s += utf8_decode(s, end, &rune, &valid);
 	return valid;
 }
 
@@ -70,8 +86,16 @@ size_t utf8_count(const char *s, size_t length)
 	size_t count = 0;
 	uint32_t rune;
 
-	for (; s < end; count++)
-		s += utf8_decode(s, end, &rune, NULL);
+	while (s < end) {
+		size_t plain = ascii_run(s, end);
+
+		count += plain;
+		s += plain;
+		if (s < end) {
+			s += utf8_decode(s, end, &rune, NULL);
+			count++;
+		}
+	}
 	return count;
 }
 
