@@ -12,6 +12,7 @@ import replies
 import requests_raw
 from fake_kinesis import IDENTITY
 from ledger import SenderLedger, Verdict, message
+from waits import wait_for
 
 
 def client(fake, secret=IDENTITY[1], key=IDENTITY[0], **more):
@@ -107,6 +108,7 @@ def test_tls(new_fake, certificate):
 
 def _stored(fake, payloads):
     put(client(fake), *payloads)
+    wait_for(lambda: all(record.request.answered_at for record in fake.stored), "the fake noted its answer")
     return fake.stored
 
 
