@@ -57,6 +57,7 @@ enum full_policy { CONFIG_ENUM_full_policy(CONFIG_ENUM_VALUE) };
 enum wire_format { CONFIG_ENUM_wire(CONFIG_ENUM_VALUE) };
 enum key_rule { CONFIG_ENUM_key_rule(CONFIG_ENUM_VALUE) };
 enum failed_rule { CONFIG_ENUM_failed_rule(CONFIG_ENUM_VALUE) };
+enum filter_rule { CONFIG_ENUM_filter_rule(CONFIG_ENUM_VALUE) };
 enum config_log_level { CONFIG_ENUM_log_level(CONFIG_ENUM_VALUE) };
 enum config_log_format { CONFIG_ENUM_log_format(CONFIG_ENUM_VALUE) };
 enum socket_network { CONFIG_ENUM_network(CONFIG_ENUM_VALUE) };

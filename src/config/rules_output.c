@@ -173,6 +173,18 @@ static void check_waits(const struct rules *r)
 		rules_warn(r, OUT "backoff.initial_interval", "is longer than max_interval, which then is every wait");
 }
 
+/* Rows that delivery holds in memory are never evicted: it may be sending them. */
+static void check_eviction(const struct rules *r)
+{
+	const struct options_kspool *k = &r->config->kspool;
+
+	if (k->when_full == FULL_EVICT_OLDEST && k->max_bytes_bytes != 0 && k->max_bytes_bytes < k->memory_bytes)
+		rules_fault(r, "kspool.max_bytes",
+		            "is smaller than kspool.memory (%" PRIu64
+		            "): all it holds may be on its way, and evict_oldest would find nothing to evict",
+		            k->memory_bytes);
+}
+
 static void check_spool(const struct rules *r)
 {
 	const char *path = r->config->buffer.path;
@@ -190,6 +202,6 @@ static void check_spool(const struct rules *r)
 		            "set kspool.control");
 }
 
-rule_check *const rules_output[] = {check_bonds, check_stream,   check_region,   check_endpoint, check_proxy,
-                                    check_tcp,   check_batching, check_ceilings, check_waits,    check_spool,
-                                    NULL};
+rule_check *const rules_output[] = {check_bonds, check_stream, check_region,   check_endpoint,
+                                    check_proxy, check_tcp,    check_batching, check_ceilings,
+                                    check_waits, check_spool,  check_eviction, NULL};

@@ -101,7 +101,7 @@ void dispatch_status(const struct dispatch *d, int64_t now_ns, int64_t wall_ms, 
 /* For prepare. */
 void dispatch_add(struct dispatch *d, struct record *r);
 void dispatch_set_aside(struct dispatch *d, struct record *r, const char *code, const char *reason);
-void dispatch_filtered(struct dispatch *d, uint64_t id, uint32_t row_bytes);
+void dispatch_filtered(struct dispatch *d, uint64_t id, uint32_t row_bytes, bool set_aside);
 struct rows *dispatch_rows(struct dispatch *d);
 
 #endif

@@ -86,10 +86,15 @@ void dispatch_settle(struct dispatch *d, struct record *r, enum settle_kind kind
 	record_free(r);
 }
 
-void dispatch_filtered(struct dispatch *d, uint64_t id, uint32_t row_bytes)
+void dispatch_filtered(struct dispatch *d, uint64_t id, uint32_t row_bytes, bool set_aside)
 {
 	struct store_settlement s = {.id = id, .kind = SETTLE_FILTERED};
 
+	if (set_aside) {
+		s.kind = SETTLE_DEAD;
+		s.code = "filtered";
+		s.reason = mem_string("dropped by a processor");
+	}
 	settle_row(d, &s, row_bytes);
 }
 

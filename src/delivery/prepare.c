@@ -185,7 +185,7 @@ static int64_t run_processors(struct preparer *p, struct dispatch *d, struct bat
 		if (row->remaining > 0)
 			continue;
 		rows_remove(rows, row);
-		dispatch_filtered(d, ids[i], row_bytes);
+		dispatch_filtered(d, ids[i], row_bytes, p->config->kspool.processor_filter == FILTER_SET_ASIDE);
 	}
 	free(ids);
 	return not_before;

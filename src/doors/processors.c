@@ -33,11 +33,41 @@ enum err processors_compile(const struct config_node *nodes, const struct config
 	return r;
 }
 
-/* Returns how many messages vanished. The batch had messages numbered 1 to count. */
+/* Copies of what goes in, for the rule that sets aside what processors drop; null for the rule that counts it. */
+static struct message **keep_copies(const struct group *g, const struct pipeline_batch *batch)
+{
+	struct message **copies;
+
+	if (g->intake->config->kspool.processor_filter != FILTER_SET_ASIDE)
+		return NULL;
+	copies = mem_array(batch->count, sizeof(struct message *));
+	for (size_t n = 0; n < batch->count; n++) {
+		const struct message *m = batch->items[n];
+
+		copies[n] = message_with_body(m, message_meta(m), m->meta_bytes, message_body(m), m->body_bytes);
+		copies[n]->id = 0;
+	}
+	return copies;
+}
+
+static void set_aside_copies(struct group *g, struct message **copies, size_t count, const uint64_t *vanished,
+                             size_t vanished_count)
+{
+	for (size_t n = 0; n < vanished_count; n++) {
+		group_set_aside(g, copies[vanished[n] - 1], mem_string("dropped by a processor"));
+		copies[vanished[n] - 1] = NULL;
+	}
+	for (size_t n = 0; n < count; n++)
+		message_free(copies[n]);
+	free(copies);
+}
+
+/* Returns how many messages vanished and count as filtered. The batch had messages numbered 1 to count. */
 static uint32_t run_batch(struct group *g, struct pipeline_batch *batch)
 {
 	struct intake *i = g->intake;
 	size_t count = batch->count;
+	struct message **copies = keep_copies(g, batch);
 	uint64_t *before = mem_array(2 * count, sizeof *before);
 	int64_t until_ns = 0;
 	size_t vanished;
@@ -52,6 +82,10 @@ static uint32_t run_batch(struct group *g, struct pipeline_batch *batch)
 	if (until_ns > 0)
 		intake_hold(i, until_ns);
 	vanished = pipeline_vanished(batch, before, count, before + count);
+	if (copies) {
+		set_aside_copies(g, copies, count, before + count, vanished);
+		vanished = 0;
+	}
 	free(before);
 	return (uint32_t)vanished;
 }

@@ -128,6 +128,18 @@ def test_processors_at_intake_change_what_is_stored(fake, http_door):
     assert all(json.loads(p)["seen"] for p in fake.payloads())
 
 
+@pytest.mark.parametrize("where", ["pipeline", "batching"])
+def test_what_processors_drop_is_set_aside_when_asked(fake, http_door, where):
+    drop = [{"mapping": "root = if this.n % 2 == 0 { deleted() }"}]
+    sections = {"pipeline": {"processors": drop}} if where == "pipeline" else {
+        "output": {"batching": {"count": 10, "period": "100ms", "processors": drop}}}
+    spooler, address = http_door(own={"processor_filter": "set_aside"}, **sections)
+    assert ndjson(address, numbered(10))[0] == 200
+    spooler.wait_ledger(pending=0, delivered=5, filtered=0, dead=5)
+    spooler.stop()
+    assert sorted(body for (body,) in spooler.journal("select body from dead")) == sorted(numbered(10)[::2])
+
+
 def test_check_ends_a_batch_with_its_message(fake, http_door):
     spooler, address = http_door(output={"max_in_flight": 1, "batching": {"count": 100, "period": "30s", "check": "this.last.or(false)"}})
     for body in (b'{"n":1}', b'{"n":2,"last":true}', b"not json", b'{"n":3,"last":true}'):

@@ -1,7 +1,8 @@
-"""The five groups of tools/bench and their table. Each figure stands beside its target and a rival's figure; rivals
+"""The six groups of tools/bench and their table. Each figure stands beside its target and a rival's figure; rivals
 that are not run here are quoted, marked with q: measured once on another two-core machine of this kind, 1 M x 1 KiB."""
 
 import argparse
+import json
 import os
 import pathlib
 import re
@@ -157,7 +158,20 @@ def group_5(bench, table, scale):
                   rival=QUOTED["disk"])
 
 
-GROUPS = {1: group_1, 2: group_2, 3: group_3, 4: group_4, 5: group_5}
+def group_6(bench, table, scale):
+    """Bloblang, on one core, by a program that does nothing else."""
+    figures = json.loads(subprocess.run([str(bench.bloblang)], capture_output=True, text=True, timeout=300,
+                                        check=True).stdout)
+    rival = "no rival here: the reference is not installed"
+    table.add(6, "key ${! json(\"device_id\") } over 1 KiB, beyond a constant key", f"{figures['key_extra_ns']:,.0f} ns",
+              "<= 1,000 ns", figures["key_extra_ns"] <= 1000, rival)
+    table.add(6, "a path into a 10 KiB document", f"{figures['path_gb_s']:.2f} GB/s of document", ">= 1",
+              figures["path_gb_s"] >= 1, rival)
+    table.add(6, "a ten-line mapping", f"{figures['mapping_per_s']:,.0f} messages/s", ">= 300,000",
+              figures["mapping_per_s"] >= 300_000, rival)
+
+
+GROUPS = {1: group_1, 2: group_2, 3: group_3, 4: group_4, 5: group_5, 6: group_6}
 
 
 def machine():
@@ -170,6 +184,7 @@ def main():
     parser.add_argument("--kspool", required=True)
     parser.add_argument("--sink", required=True)
     parser.add_argument("--journal", required=True)
+    parser.add_argument("--bloblang", required=True)
     parser.add_argument("--group", type=int, action="append", choices=sorted(GROUPS))
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--keep", action="store_true")
@@ -178,6 +193,7 @@ def main():
     folder = options.folder or tempfile.mkdtemp(prefix="ks-bench-")
     bench, table = Bench(folder, options.kspool, options.sink), Table()
     bench.journal = pathlib.Path(options.journal).resolve()
+    bench.bloblang = pathlib.Path(options.bloblang).resolve()
     print(f"{machine()}; {'QUICK, ' if options.quick else ''}{time.strftime('%Y-%m-%d')}\n")
     failed = False
     try:
