@@ -1,4 +1,6 @@
 /* kspool: argument zero of the command line, looked up in the table of commands. */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
@@ -13,7 +15,28 @@ static int wants_help(int argc, char **argv)
 	return 0;
 }
 
-int main(int argc, char **argv)
+/*
+ * A closed standard descriptor would be given to the next file opened: the log would go into a spool, or a spool would
+ * be read as input. Each is taken by /dev/null, opened so that its use still fails.
+ */
+static int standard_descriptors_exist(void)
+{
+	for (int fd = 0; fd <= 2; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) != fd)
+			return 0;
+	return 1;
+}
+
+/* What could not be printed is a failure: a full disk or a closed descriptor at the other end. */
+static int printed(const char *name, int status)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	(void)fprintf(stderr, "kspool %s: cannot write to standard output: %s\n", name, strerror(errno));
+	return status == EX_OK ? EX_IOERR : status;
+}
+
+static int run(int argc, char **argv)
 {
 	if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
 		command_print_overview();
@@ -34,4 +57,11 @@ int main(int argc, char **argv)
 	}
 	(void)fprintf(stderr, "kspool: there is no command %s; see kspool --help\n", argv[1]);
 	return EX_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	if (!standard_descriptors_exist())
+		return EX_OSERR;
+	return printed(argc < 2 ? "" : argv[1], run(argc, argv));
 }

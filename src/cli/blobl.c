@@ -42,7 +42,7 @@ int command_blobl(int argc, char **argv)
 	if (argc < 2 || argc > 3)
 		return command_misused("blobl", "give a mapping and at most one file");
 	if (bloblang_mapping_parse(argv[1], ".", &mapping, &fault) != ERR_OK) {
-		(void)fprintf(stderr, "kspool blobl: line %d char %d: %s\n", fault.line, fault.column, fault.text);
+		(void)fprintf(stderr, "kspool blobl: %s\n", fault.text);
 		return EX_DATAERR;
 	}
 	if (argc == 3 && !(in = fopen(argv[2], "re"))) {

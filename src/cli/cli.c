@@ -7,6 +7,7 @@
 #include <sysexits.h>
 
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "daemon/daemon.h"
 
 const struct command commands[] = {
@@ -43,6 +44,21 @@ static void add_roff(struct buf *out, const char *text)
 	}
 }
 
+static void add_metrics(struct buf *out)
+{
+	const char *previous = "";
+
+	(void)buf_add_text(out, ".SH METRICS\nServed at /metrics for Prometheus.\n");
+	for (int m = 0; m < METRIC_COUNT; m++) {
+		const struct metric_info *info = metric_info((enum metric)m);
+
+		if (strcmp(previous, info->name) == 0)
+			continue;
+		previous = info->name;
+		(void)buf_addf(out, ".TP\n.B %s\n%s (%s)\n", info->name, info->text, info->unit);
+	}
+}
+
 void command_print_man(struct buf *out)
 {
 	(void)buf_add_text(
@@ -65,6 +81,7 @@ void command_print_man(struct buf *out)
 	}
 	(void)buf_add_text(out, ".SH CONFIGURATION\n");
 	config_print_man(out);
+	add_metrics(out);
 	(void)buf_add_text(
 	    out, ".SH \"EXIT STATUS\"\n0 success; 1 findings of lint; otherwise a value of\n"
 	         ".IR sysexits.h :\n"

@@ -114,7 +114,7 @@ enum err control_call(const char *socket_path, const char *method, const char *t
 
 		body += 4;
 		length = answer.len - (size_t)(body - answer.data);
-		if (status != 200 && status != 503)
+		if (status != 200)
 			r = refusal(body, length, status, e);
 		else if (ret_body)
 			(void)buf_add(ret_body, body, length);

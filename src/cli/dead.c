@@ -2,19 +2,23 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/base64.h"
+#include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/mem.h"
 #include "base/num.h"
 #include "cli/cli.h"
 #include "cli/stopped.h"
 #include "value/json.h"
 #include "value/path.h"
 
-enum { ANSWER_MAX_BYTES = 64 << 20, PAGE_ROWS = 500, ALL = 'a', YES = 'y' };
+enum { ANSWER_MAX_BYTES = 64 << 20, ARENA_MAX_BYTES = 256 << 20, PAGE_ROWS = 500, ALL = 'a', YES = 'y' };
 
 struct shelf {
 	struct spool_place place;
@@ -23,48 +27,122 @@ struct shelf {
 	uint32_t seen;
 };
 
-static void print_time(int64_t wall_ms)
+/* A message of the shelf as people see it, whoever was asked. */
+struct picture_of_dead {
+	const char *id;
+	const char *received;
+	const char *set_aside;
+	const char *attempts;
+	const char *bytes;
+	const char *code;
+	const char *reason;
+};
+
+enum { TIME_MAX = 48, NUMBER_MAX = 24 };
+
+/* The texts a row's picture points into. */
+struct dead_texts {
+	char id[NUMBER_MAX];
+	char received[TIME_MAX];
+	char set_aside[TIME_MAX];
+	char attempts[NUMBER_MAX];
+	char bytes[NUMBER_MAX];
+};
+
+static void print_time(int64_t wall_ms, char *text)
 {
 	time_t seconds = (time_t)(wall_ms / MS_PER_S);
-	char text[32] = "-";
+	char whole[TIME_MAX - 8];
 	struct tm tm;
 
-	if (gmtime_r(&seconds, &tm))
-		(void)strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm);
-	(void)fputs(text, stdout);
+	(void)snprintf(text, TIME_MAX, "-");
+	if (wall_ms > 0 && gmtime_r(&seconds, &tm) && strftime(whole, sizeof whole, "%Y-%m-%dT%H:%M:%S", &tm) > 0)
+		(void)snprintf(text, TIME_MAX, "%s.%03dZ", whole, (int)(wall_ms % MS_PER_S));
+}
+
+static struct picture_of_dead picture_of_row(const struct store_dead *dead, struct dead_texts *t)
+{
+	(void)snprintf(t->id, sizeof t->id, "%" PRIu64, dead->id);
+	(void)snprintf(t->attempts, sizeof t->attempts, "%" PRIu32, dead->attempts);
+	(void)snprintf(t->bytes, sizeof t->bytes, "%zu", dead->body_bytes);
+	print_time(dead->received_ms, t->received);
+	print_time(dead->died_ms, t->set_aside);
+	return (struct picture_of_dead){
+	    .id = t->id,
+	    .received = t->received,
+	    .set_aside = t->set_aside,
+	    .attempts = t->attempts,
+	    .bytes = t->bytes,
+	    .code = dead->code ? dead->code : "",
+	    .reason = dead->reason ? dead->reason : "",
+	};
+}
+
+static void print_line(const struct picture_of_dead *p)
+{
+	(void)printf("%s\t%s\t%s\t%s\t%s\t%s\n", p->id, p->set_aside, p->attempts, p->bytes, p->code, p->reason);
+}
+
+static void print_head(const struct picture_of_dead *p)
+{
+	(void)printf(
+	    "id        %s\nreceived  %s\nset aside %s\nattempts  %s\ncode      %s\nreason    %s\nbytes     %s\n", p->id,
+	    p->received, p->set_aside, p->attempts, p->code, p->reason, p->bytes);
+}
+
+static void print_metadata(const char *key, size_t key_length, const char *value, size_t value_length)
+{
+	(void)printf("metadata  %.*s = %.*s\n", (int)key_length, key, (int)value_length, value);
+}
+
+static void print_body(const void *body, size_t bytes)
+{
+	(void)printf("\n");
+	(void)fwrite(body, 1, bytes, stdout);
+	(void)printf("\n");
 }
 
 static bool list_row(void *arg, const struct store_dead *dead)
 {
 	struct shelf *shelf = arg;
+	struct dead_texts texts;
+	struct picture_of_dead picture = picture_of_row(dead, &texts);
 
 	shelf->last_id = dead->id;
 	shelf->seen++;
-	(void)printf("%" PRIu64 "\t", dead->id);
-	print_time(dead->died_ms);
-	(void)printf("\t%" PRIu32 "\t%zu\t%s\t%s\n", dead->attempts, dead->body_bytes, dead->code ? dead->code : "",
-	             dead->reason ? dead->reason : "");
+	print_line(&picture);
 	return true;
+}
+
+/* By key, as the objects of a running daemon's answer are. */
+static int compare_keys(const void *a, const void *b)
+{
+	const struct meta_entry *x = a, *y = b;
+	size_t least = x->key_length < y->key_length ? x->key_length : y->key_length;
+	int order = memcmp(x->key, y->key, least);
+
+	return order ? order : (x->key_length > y->key_length) - (x->key_length < y->key_length);
 }
 
 static bool show_row(void *arg, const struct store_dead *dead)
 {
+	AUTOFREE struct meta_entry *entries = NULL;
+	struct dead_texts texts;
+	struct picture_of_dead picture = picture_of_row(dead, &texts);
 	struct meta_entry entry;
-	size_t cursor = 0;
+	size_t cursor = 0, count = 0;
 
 	(void)arg;
-	(void)printf("id        %" PRIu64 "\nreceived  ", dead->id);
-	print_time(dead->received_ms);
-	(void)printf("\nset aside ");
-	print_time(dead->died_ms);
-	(void)printf("\nattempts  %" PRIu32 "\ncode      %s\nreason    %s\nbytes     %zu\n", dead->attempts,
-	             dead->code ? dead->code : "", dead->reason ? dead->reason : "", dead->body_bytes);
-	while (meta_next(dead->meta, dead->meta_bytes, &cursor, &entry))
-		(void)printf("metadata  %.*s = %.*s\n", (int)entry.key_length, entry.key, (int)entry.value_length,
-		             entry.value);
-	(void)printf("\n");
-	(void)fwrite(dead->body, 1, dead->body_bytes, stdout);
-	(void)printf("\n");
+	print_head(&picture);
+	while (meta_next(dead->meta, dead->meta_bytes, &cursor, &entry)) {
+		entries = mem_grow(entries, count + 1, sizeof *entries);
+		entries[count++] = entry;
+	}
+	if (count > 0)
+		qsort(entries, count, sizeof *entries, compare_keys);
+	for (size_t i = 0; i < count; i++)
+		print_metadata(entries[i].key, entries[i].key_length, entries[i].value, entries[i].value_length);
+	print_body(dead->body, dead->body_bytes);
 	return true;
 }
 
@@ -80,44 +158,94 @@ static enum err list_stopped(struct shelf *shelf, struct error *e)
 	}
 }
 
-/* The text or number of a member, as text. */
-static const char *member(struct arena *a, struct value row, const char *name)
+static struct value member(struct arena *a, struct value row, const char *name)
 {
 	struct json_step step = {name, (uint32_t)strlen(name)};
-	struct value v = value_to_text(a, path_get(a, row, &step, 1, NULL));
 
+	return path_get(a, row, &step, 1, NULL);
+}
+
+/* The text or number of a member, as text. */
+static const char *member_text(struct arena *a, struct value row, const char *name, const char *when_null)
+{
+	struct value v = member(a, row, name);
+
+	if (value_is_nullish(v))
+		return when_null;
+	v = value_to_text(a, v);
 	return arena_copy(a, v.text, v.length);
+}
+
+static struct picture_of_dead picture_of_answer(struct arena *a, struct value row)
+{
+	return (struct picture_of_dead){
+	    .id = member_text(a, row, "id", ""),
+	    .received = member_text(a, row, "received", "-"),
+	    .set_aside = member_text(a, row, "set_aside", "-"),
+	    .attempts = member_text(a, row, "attempts", ""),
+	    .bytes = member_text(a, row, "bytes", ""),
+	    .code = member_text(a, row, "code", ""),
+	    .reason = member_text(a, row, "reason", ""),
+	};
+}
+
+/* Asks the daemon for rows of the shelf; they lie in the arena. */
+static enum err ask_rows(const struct shelf *shelf, const char *target, struct arena *arena, struct value *ret,
+                         struct error *e)
+{
+	const char *wrong;
+	struct buf body;
+	enum err r;
+
+	buf_init(&body, ANSWER_MAX_BYTES);
+	r = control_call(shelf->place.control, "GET", target, &body, e);
+	if (r == ERR_OK &&
+	    (!json_parse(arena, arena_copy(arena, body.data ? body.data : "", body.len), body.len, ret, &wrong) ||
+	     ret->kind != VALUE_ARRAY))
+		r = error_set(e, ERR_FORMAT, "the daemon's list cannot be read");
+	buf_fini(&body);
+	return r;
 }
 
 static enum err list_page(struct shelf *shelf, struct error *e)
 {
-	const char *wrong;
 	struct arena arena;
 	struct value rows;
-	struct buf body;
 	char target[128];
 	enum err r;
 
 	(void)snprintf(target, sizeof target, "/dead?after=%" PRIu64 "&limit=%d", shelf->last_id, PAGE_ROWS);
-	buf_init(&body, ANSWER_MAX_BYTES);
-	arena_init(&arena, ANSWER_MAX_BYTES);
-	r = control_call(shelf->place.control, "GET", target, &body, e);
-	if (r == ERR_OK &&
-	    (!json_parse(&arena, body.data ? body.data : "", body.len, &rows, &wrong) || rows.kind != VALUE_ARRAY))
-		r = error_set(e, ERR_FORMAT, "the daemon's list cannot be read");
+	arena_init(&arena, ARENA_MAX_BYTES);
+	r = ask_rows(shelf, target, &arena, &rows, e);
 	shelf->seen = 0;
 	for (uint32_t i = 0; r == ERR_OK && i < value_count(rows); i++) {
-		struct value row = rows.array->items[i];
+		struct picture_of_dead picture = picture_of_answer(&arena, rows.array->items[i]);
 
-		(void)printf("%s\t%s\t%s\t%s\t%s\t%s\n", member(&arena, row, "id"), member(&arena, row, "set_aside"),
-		             member(&arena, row, "attempts"), member(&arena, row, "bytes"), member(&arena, row, "code"),
-		             member(&arena, row, "reason"));
-		(void)num_parse_u64(member(&arena, row, "id"), &shelf->last_id);
+		print_line(&picture);
+		(void)num_parse_u64(picture.id, &shelf->last_id);
 		shelf->seen++;
 	}
-	buf_fini(&body);
 	arena_fini(&arena);
 	return r;
+}
+
+static enum err show_answer(struct arena *a, struct value row, struct error *e)
+{
+	struct picture_of_dead picture = picture_of_answer(a, row);
+	struct value metadata = member(a, row, "metadata"), body = member(a, row, "body_base64");
+	char *bytes = arena_alloc(a, base64_room(body.length));
+	size_t length;
+
+	if (!value_is_text(body) || !base64_decode(BASE64_STANDARD, body.text, body.length, bytes, &length))
+		return error_set(e, ERR_FORMAT, "the daemon's message cannot be read");
+	print_head(&picture);
+	for (uint32_t i = 0; metadata.kind == VALUE_OBJECT && i < value_count(metadata); i++) {
+		const struct value_pair *pair = &metadata.object->pairs[i];
+
+		print_metadata(pair->key, pair->key_length, pair->value.text, pair->value.length);
+	}
+	print_body(bytes, length);
+	return ERR_OK;
 }
 
 static enum err list(struct shelf *shelf, struct error *e)
@@ -135,18 +263,20 @@ static enum err list(struct shelf *shelf, struct error *e)
 
 static enum err show(struct shelf *shelf, uint64_t id, struct error *e)
 {
+	struct arena arena;
+	struct value rows;
 	char target[64];
-	struct buf body;
 	enum err r;
 
 	if (shelf->store)
 		return store_dead_get(shelf->store, id, show_row, shelf, e);
 	(void)snprintf(target, sizeof target, "/dead?id=%" PRIu64 "&body=1", id);
-	buf_init(&body, ANSWER_MAX_BYTES);
-	r = control_call(shelf->place.control, "GET", target, &body, e);
+	arena_init(&arena, ARENA_MAX_BYTES);
+	r = ask_rows(shelf, target, &arena, &rows, e);
 	if (r == ERR_OK)
-		(void)printf("%s\n", body.data ? body.data : "");
-	buf_fini(&body);
+		r = value_count(rows) == 1 ? show_answer(&arena, rows.array->items[0], e)
+		                           : error_set(e, ERR_INPUT, "no message %" PRIu64 " is set aside", id);
+	arena_fini(&arena);
 	return r;
 }
 
@@ -236,6 +366,8 @@ int command_dead(int argc, char **argv)
 	if (strcmp(verb, "list") != 0 && strcmp(verb, "show") != 0 && strcmp(verb, "retry") != 0 &&
 	    strcmp(verb, "purge") != 0)
 		return command_misused("dead", "say list, show, retry or purge");
+	if (all && (strcmp(verb, "list") == 0 || strcmp(verb, "show") == 0))
+		return command_misused("dead", "--all is for retry and purge");
 	if (strcmp(verb, "list") != 0 && !all && (optind == argc || !num_parse_u64(argv[optind++], &id) || id == 0))
 		return command_misused("dead", "%s needs the id of a message%s", verb,
 		                       strcmp(verb, "show") == 0 ? "" : " or --all");

@@ -118,6 +118,8 @@ int command_drain(int argc, char **argv)
 		else if (opt != 't' || !num_parse_duration(optarg, &timeout_ns) || timeout_ns < 0)
 			return command_misused("drain", "unknown option, or a duration that is not like 10m or 30s");
 	}
+	if (optind < argc)
+		return command_misused("drain", "takes no argument");
 	r = spool_place_find(&place, &e);
 	if (r == ERR_OK)
 		r = drain(place.control, timeout_ns, &e);

@@ -138,6 +138,8 @@ int command_check(int argc, char **argv)
 
 	if (status != EX_OK)
 		return status;
+	if (optind < argc)
+		return command_misused(argv[0], "takes no argument; name the spool with --spool");
 	buf_init(&report, REPORT_MAX_BYTES);
 	if (spool_place_find(&place, &e) != ERR_OK || store_check(place.path, &report, &problems, &e) != ERR_OK)
 		status = command_fail("check", &e);
@@ -158,6 +160,8 @@ int command_repair(int argc, char **argv)
 
 	if (status != EX_OK)
 		return status;
+	if (optind < argc)
+		return command_misused(argv[0], "takes no argument; name the spool with --spool");
 	buf_init(&report, REPORT_MAX_BYTES);
 	if (spool_place_find(&place, &e) != ERR_OK || store_repair(place.path, &report, &e) != ERR_OK)
 		status = command_fail("repair", &e);

@@ -124,6 +124,8 @@ int command_status(int argc, char **argv)
 		else
 			return command_misused("status", "unknown option");
 	}
+	if (optind < argc)
+		return command_misused("status", "takes no argument");
 	r = spool_place_find(&place, &e);
 	while (r == ERR_OK) {
 		if (watch && !json && isatty(STDOUT_FILENO))

@@ -2,6 +2,7 @@
 
 #include <event2/event.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +31,7 @@
 enum {
 	TICK_MS = 1000,
 	WATCH_DRAIN_MS = 5,
-	CONNECTIONS_MAX = 256,
+	CONNECTIONS_MAX = 1024,
 	CONNECTIONS_PER_PEER_MAX = 64,
 	BODY_MAX_BYTES = 64 << 10,
 	BODY_MIN_RATE = 100,
@@ -59,9 +60,10 @@ struct daemon {
 	unsigned ticks;
 	struct event *events[12];
 	size_t event_count;
-	struct event *watch;         /* looks for the end of draining and closing */
-	struct config *replaced[64]; /* configurations other threads may still look at */
+	struct event *watch;      /* looks for the end of draining and closing */
+	struct config **replaced; /* configurations other threads may still look at */
 	size_t replaced_count;
+	bool input_failed; /* a finite input ended before its end */
 };
 
 static const char *const phase_names[] = {"starting", "running", "draining", "delayed", "closing", "closed"};
@@ -127,6 +129,7 @@ static void on_inputs_finished(void *arg)
 
 	if (d->phase >= PHASE_DRAINING)
 		return;
+	d->input_failed = doors_have_failed(d->doors);
 	set_phase(d, PHASE_DRAINING, "inputs ended");
 	delivery_drain(d->delivery);
 	watch_again(d);
@@ -187,18 +190,21 @@ static struct store_options store_options_of(const struct config *c)
 static enum err take_over(struct daemon *d, struct config *new, struct error *e)
 {
 	struct store_options store = store_options_of(new);
-	enum err r;
+	struct error nobody = {.code = ERR_OK};
+	enum err r = reload_log(new, e);
 
-	if (d->replaced_count == sizeof d->replaced / sizeof *d->replaced)
-		return error_set(e, ERR_CONFIG, "too many reloads in one run; restart to take this one");
+	if (r != ERR_OK)
+		return r;
+	/* the last step that can fail: from here on delivery looks at the new one */
 	r = delivery_reload(d->delivery, new, e);
-	if (r != ERR_OK)
+	if (r != ERR_OK) {
+		if (reload_log(d->config, &nobody) != ERR_OK)
+			LOG(LOG_WARN, "the new logger settings stay", LOG_S("reason", nobody.text));
 		return r;
-	r = reload_log(new, e);
-	if (r != ERR_OK)
-		return r;
+	}
 	reload_compare(d->config, new, say_needs_restart, NULL);
 	journal_reconfigure(d->journal, &store);
+	d->replaced = mem_grow(d->replaced, d->replaced_count + 1, sizeof(struct config *));
 	d->replaced[d->replaced_count++] = d->config;
 	d->config = new;
 	d->source.config = new;
@@ -322,8 +328,13 @@ static enum err start_journal(struct daemon *d, struct error *e)
 {
 	struct journal_options options = {.store = store_options_of(d->config)};
 	struct store_report report = {0};
-	enum err r = journal_start(&options, on_condemned, &d->journal, &report, e);
+	sigset_t all, before;
+	enum err r;
 
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are this thread's, not the journal's */
+	r = journal_start(&options, on_condemned, &d->journal, &report, e);
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (r != ERR_OK)
 		return r;
 	log_report(options.store.path, &report);
@@ -412,7 +423,6 @@ static void watch_everything(struct daemon *d)
 
 	watch_signal(d, SIGTERM, on_terminate);
 	watch_signal(d, SIGINT, on_terminate);
-	watch_signal(d, SIGHUP, on_reload);
 	watch_timer(d, TICK_MS, on_tick);
 	if (watchdog_ns > 0)
 		watch_timer(d, watchdog_ns / NS_PER_MS, on_watchdog);
@@ -427,7 +437,7 @@ static void cut_short(int signal_number)
 }
 
 /* The loop no longer runs here: a second signal is taken by a plain handler. */
-static void stop_delivery(struct daemon *d)
+static void stop_delivery(struct daemon *d, const sigset_t *terminating)
 {
 	struct sigaction action = {.sa_handler = cut_short};
 	int64_t timeout_ns = d->hurry ? 0 : d->config->shutdown_timeout_ns;
@@ -438,6 +448,7 @@ static void stop_delivery(struct daemon *d)
 	stopping = d->delivery;
 	(void)sigaction(SIGTERM, &action, NULL);
 	(void)sigaction(SIGINT, &action, NULL);
+	(void)pthread_sigmask(SIG_UNBLOCK, terminating, NULL);
 	unanswered = delivery_stop(d->delivery, timeout_ns);
 	action.sa_handler = SIG_IGN;
 	(void)sigaction(SIGTERM, &action, NULL);
@@ -450,11 +461,16 @@ static void stop_delivery(struct daemon *d)
 
 static enum err stop(struct daemon *d, struct error *e)
 {
+	sigset_t terminating;
 	enum err r;
 
+	(void)sigemptyset(&terminating);
+	(void)sigaddset(&terminating, SIGTERM);
+	(void)sigaddset(&terminating, SIGINT);
+	(void)pthread_sigmask(SIG_BLOCK, &terminating, NULL); /* until its next handler is there */
 	for (size_t i = 0; i < d->event_count; i++)
 		event_free(d->events[i]);
-	stop_delivery(d);
+	stop_delivery(d, &terminating);
 	r = journal_stop(d->journal, e);
 	if (r == ERR_OK && d->phase == PHASE_CLOSED)
 		LOG(LOG_INFO, "stopped", LOG_I("delivered", metric_get(M_LEDGER_DELIVERED)),
@@ -466,6 +482,7 @@ static enum err stop(struct daemon *d, struct error *e)
 	event_base_free(d->base);
 	for (size_t i = 0; i < d->replaced_count; i++)
 		config_free(d->replaced[i]);
+	free(d->replaced);
 	config_free(d->config);
 	return r;
 }
@@ -481,6 +498,17 @@ static void guard_memory(void)
 #endif
 }
 
+/* Many clients must not take the descriptors that journal and delivery need. */
+static void raise_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 void daemon_inspect(const struct config *config, struct config_faults *faults)
 {
 	const struct aws_client_options aws = {
@@ -494,9 +522,12 @@ void daemon_inspect(const struct config *config, struct config_faults *faults)
 
 char *daemon_control_path(const struct config *config)
 {
-	if (config->kspool.control && config->kspool.control[0])
-		return mem_string(config->kspool.control);
-	return mem_format("%s.sock", config->buffer.path);
+	const char *control = config->kspool.control;
+	bool is_given = control && control[0];
+	const char *path = is_given ? control : config->buffer.path;
+
+	/* without a slash it would be taken for host:port */
+	return mem_format("%s%s%s", strchr(path, '/') ? "" : "./", path, is_given ? "" : ".sock");
 }
 
 enum err daemon_run(const struct daemon_options *options, struct error *e)
@@ -506,9 +537,12 @@ enum err daemon_run(const struct daemon_options *options, struct error *e)
 	enum err r, stopped;
 
 	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGHUP, SIG_IGN); /* what holds again when the loop is gone: nothing is left to reload */
 	guard_memory();
+	raise_descriptors();
 	d.base = event_base_new();
 	must(d.base != NULL);
+	watch_signal(&d, SIGHUP, on_reload); /* one that comes while the journal opens is taken afterwards */
 	d.watch = evtimer_new(d.base, on_watch, &d);
 	must(d.watch != NULL);
 	r = reload_log(d.config, e);
@@ -530,5 +564,7 @@ enum err daemon_run(const struct daemon_options *options, struct error *e)
 		*e = stop_error;
 		return stopped;
 	}
+	if (r == ERR_OK && d.input_failed)
+		return error_set(e, ERR_NOINPUT, "an input was not read to its end; the log says which and why");
 	return r;
 }

@@ -82,6 +82,20 @@ static enum log_level level_of(int level)
 	return levels[level];
 }
 
+/* Other threads may be writing a line: a new file takes over the descriptor of the one before. */
+static int keep_one(int fd)
+{
+	static int kept = -1;
+
+	if (kept < 0) {
+		kept = fd;
+	} else {
+		(void)dup3(fd, kept, O_CLOEXEC);
+		(void)close(fd);
+	}
+	return kept;
+}
+
 enum err reload_log(const struct config *config, struct error *e)
 {
 	enum { STATIC_FIELDS_MAX = 32 };
@@ -114,6 +128,7 @@ enum err reload_log(const struct config *config, struct error *e)
 		if (options.fd < 0)
 			return error_set_errno(e, ERR_ENVIRONMENT, "logger.file.path %s cannot be opened",
 			                       l->file.path);
+		options.fd = keep_one(options.fd);
 	}
 	log_configure(&options);
 	return ERR_OK;

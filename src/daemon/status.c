@@ -25,14 +25,17 @@ static int64_t oldest_age_ms(void)
 	return age_ms > 0 ? age_ms : 0;
 }
 
-/* Since the later of start and the last acknowledgement. */
+/* Since the latest of start, the last acknowledgement, and the arrival of the oldest message that waits. */
 static int64_t silence_ns(const struct status_source *s)
 {
 	int64_t up_ns = clock_mono_ns() - s->started_mono_ns;
+	int64_t waits_ns = oldest_age_ms() * NS_PER_MS;
 	int64_t ack_ns =
 	    s->delivery->last_ack_ms > 0 ? (clock_wall_ms() - s->delivery->last_ack_ms) * NS_PER_MS : up_ns;
 
-	return ack_ns >= 0 && ack_ns < up_ns ? ack_ns : up_ns;
+	if (ack_ns < 0 || ack_ns > up_ns)
+		ack_ns = up_ns;
+	return waits_ns < ack_ns ? waits_ns : ack_ns;
 }
 
 bool status_is_ready(const struct status_source *s, char *why, size_t why_size)

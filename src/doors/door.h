@@ -17,6 +17,7 @@ struct door {
 	struct intake *intake;
 	const struct config_input *input;
 	struct pipeline *processors; /* of the input; null when none */
+	bool has_failed;             /* it was not read to its end */
 	void (*on_ended)(void *arg); /* a finite input came to its end, everything it gave is durable */
 	void *arg;
 };

@@ -130,6 +130,7 @@ static void leave_file(struct door_file *f)
 static void give_up_file(struct door_file *f, const char *reason)
 {
 	LOG(LOG_ERROR, "file not read", LOG_S("path", f->paths[f->current]), LOG_S("reason", reason));
+	f->door.has_failed = true;
 	leave_file(f);
 }
 
@@ -235,9 +236,11 @@ static void read_slice(struct door_file *f)
 		take_turn(f, 0);
 		return;
 	}
-	if (n < 0)
+	if (n < 0) {
 		LOG(LOG_ERROR, "file not read to its end", LOG_S("path", f->paths[f->current]),
 		    LOG_S("reason", strerror(errno)));
+		f->door.has_failed = true;
+	}
 	f->at_end = true;
 	if (n == 0)
 		feeder_end(&f->feeder);

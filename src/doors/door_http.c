@@ -285,7 +285,8 @@ static bool is_idle(const struct door *d)
 {
 	const struct door_http *h = (const struct door_http *)d;
 
-	return TAILQ_EMPTY(&h->pending) && (!h->own || httpd_is_idle(h->own));
+	/* the shared server's too: its last answers must be on their way before the loop ends */
+	return TAILQ_EMPTY(&h->pending) && httpd_is_idle(h->server);
 }
 
 static bool has_ended(const struct door *d)
@@ -339,11 +340,22 @@ static enum err join_verbs(const struct options_input_http_server *o, char *ret,
 	return *ret ? ERR_OK : error_set(e, ERR_CONFIG, "allowed_verbs is empty");
 }
 
+/* Room for a batch, but never more than half of the memory for one request. */
+static uint64_t body_limit(const struct intake *i)
+{
+	uint64_t body = i->max_message_bytes * BATCH_BODY_FACTOR;
+
+	if (body > i->memory_limit_bytes / 2)
+		body = i->memory_limit_bytes / 2;
+	if (body > BATCH_BODY_MAX_BYTES)
+		body = BATCH_BODY_MAX_BYTES;
+	return body > i->max_message_bytes ? body : i->max_message_bytes;
+}
+
 static enum err open_own(struct door_http *h, struct error *e)
 {
 	const struct options_input_http_server *o = &h->door.input->http_server;
 	struct intake *i = h->door.intake;
-	uint64_t body = i->max_message_bytes * BATCH_BODY_FACTOR;
 	struct httpd_options options = {
 	    .address = o->address,
 	    .unix_mode = 0660,
@@ -360,15 +372,10 @@ static enum err open_own(struct door_http *h, struct error *e)
 	    .on_bytes = on_bytes,
 	    .arg = i,
 	    .busy_timeout_ns = o->timeout_ns,
+	    .max_body_bytes = body_limit(i),
 	};
 	enum err r;
 
-	/* room for a batch, but never more than half of the memory for one request */
-	if (body > i->memory_limit_bytes / 2)
-		body = i->memory_limit_bytes / 2;
-	if (body > BATCH_BODY_MAX_BYTES)
-		body = BATCH_BODY_MAX_BYTES;
-	options.max_body_bytes = body > i->max_message_bytes ? body : i->max_message_bytes;
 	r = httpd_open(i->base, &options, &h->own, e);
 	if (r == ERR_OK)
 		LOG(LOG_INFO, "listening", LOG_S("input", "http_server"), LOG_S("address", o->address),
@@ -414,8 +421,10 @@ enum err door_http_open(struct intake *i, const struct config_input *input, stru
 		return r;
 	}
 	h->server = has_address ? h->own : shared;
-	if (!has_address)
+	if (!has_address) {
 		httpd_set_share(shared, may_read, on_bytes, i);
+		httpd_raise_body(shared, body_limit(i));
+	}
 	add_routes(h, verbs);
 	*ret = &h->door;
 	return ERR_OK;

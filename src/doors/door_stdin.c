@@ -4,6 +4,7 @@
  * pipes, sockets and terminals are read when poll says so, everything else (files) in slices.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -75,6 +76,7 @@ static void on_ready(evutil_socket_t fd, short what, void *arg)
 		return;
 	} else if (errno != EAGAIN && errno != EINTR) {
 		LOG(LOG_ERROR, "input failed", LOG_S("input", "stdin"), LOG_S("reason", strerror(errno)));
+		s->door.has_failed = true;
 		end(s);
 		return;
 	}
@@ -146,8 +148,10 @@ enum err door_stdin_open(struct intake *i, const struct config_input *input, str
 	    .on_answer = on_answer,
 	};
 
-	if (fstat(STDIN_FILENO, &st) != 0)
-		return error_set_errno(e, ERR_ENVIRONMENT, "standard input");
+	if (fstat(STDIN_FILENO, &st) != 0 || (fcntl(STDIN_FILENO, F_GETFL) & O_ACCMODE) == O_WRONLY)
+		return error_set(e, ERR_NOINPUT, "standard input is closed");
+	if (S_ISDIR(st.st_mode))
+		return error_set(e, ERR_NOINPUT, "standard input is a directory");
 	s = mem_zero(sizeof *s);
 	s->door = (struct door){.kind = &door_stdin_kind, .intake = i, .input = input, .processors = processors};
 	options.arg = s;

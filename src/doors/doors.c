@@ -151,6 +151,16 @@ bool doors_is_idle(const struct doors *d)
 	return true;
 }
 
+bool doors_have_failed(const struct doors *d)
+{
+	const struct door *door;
+
+	TAILQ_FOREACH (door, &d->list, link)
+		if (door->has_failed)
+			return true;
+	return false;
+}
+
 uint64_t doors_memory_bytes(const struct doors *d) { return d->intake.memory_bytes; }
 
 uint16_t doors_port(const struct doors *d, size_t input)

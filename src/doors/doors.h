@@ -43,6 +43,8 @@ void doors_resume(struct doors *d);
  */
 void doors_stop(struct doors *d);
 bool doors_is_idle(const struct doors *d);
+/* True when a finite input ended before its end: it could not be read on. */
+bool doors_have_failed(const struct doors *d);
 uint64_t doors_memory_bytes(const struct doors *d);
 /* The port an input listens on, 0 when it has none (tests bind port 0). */
 uint16_t doors_port(const struct doors *d, size_t input);

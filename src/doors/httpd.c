@@ -116,6 +116,12 @@ void httpd_set_share(struct httpd *h, bool (*may_read)(void *arg), void (*on_byt
 	h->options.arg = arg;
 }
 
+void httpd_raise_body(struct httpd *h, uint64_t max_body_bytes)
+{
+	if (h->options.max_body_bytes < max_body_bytes)
+		h->options.max_body_bytes = max_body_bytes;
+}
+
 bool httpd_may_read(struct httpd *h) { return !h->options.may_read || h->options.may_read(h->options.arg); }
 
 void httpd_count_bytes(struct httpd *h, int64_t change)

@@ -61,6 +61,8 @@ void httpd_resume(struct httpd *h);
 /* Replaces may_read and on_bytes of the options: for doors on a server they did not open. Before any request. */
 void httpd_set_share(struct httpd *h, bool (*may_read)(void *arg), void (*on_bytes)(void *arg, int64_t change),
                      void *arg);
+/* Bodies up to this size are taken, if fewer were until now: for such doors. Before any request. */
+void httpd_raise_body(struct httpd *h, uint64_t max_body_bytes);
 /* True when requests need a token: their Authorization header is ours, not the message's. */
 bool httpd_has_guard(const struct httpd *h);
 /* Stops listening and closes idle connections; those with a request under way close after its answer. */

@@ -51,7 +51,8 @@ static bool is_loopback(const struct sockaddr *address)
 	}
 	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)address;
 
-	return IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr);
+	return IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr) ||
+	       (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr) && in6->sin6_addr.s6_addr[12] == 127);
 }
 
 static uint16_t bound_port(int fd)
@@ -332,6 +333,7 @@ bool peer_identify(int fd, const struct peer_rules *rules, struct peer *ret)
 	memset(ret, 0, sizeof *ret);
 	if (getpeername(fd, (struct sockaddr *)&address, &length) != 0)
 		return false;
+	ret->is_local = address.ss_family == AF_UNIX || is_loopback((const struct sockaddr *)&address);
 	if (address.ss_family == AF_UNIX)
 		return identify_unix(fd, rules, ret);
 	if (address.ss_family == AF_INET) {

@@ -69,7 +69,7 @@ static bool take_share(struct listener *l, const struct peer *peer)
 {
 	struct share *s = find_share(l, peer);
 
-	if (l->connections >= l->max_connections || (s && s->connections >= l->max_per_peer))
+	if (l->connections >= l->max_connections || (!peer->is_local && s && s->connections >= l->max_per_peer))
 		return false;
 	if (!s) {
 		s = mem_zero(sizeof *s);

@@ -2,7 +2,8 @@
  * listener: a listening socket, who may come in by it, and how many.
  *
  * What it is: TCP or unix sockets with the same care: addresses in Go's form, the guard rule for addresses beyond
- * loopback, mode and group and peer rules of unix sockets, limits in all and per peer, TLS contexts, and descriptor
+ * loopback, mode and group and peer rules of unix sockets, limits in all and per peer (of this machine: in all only,
+ * as every local program shares one address), TLS contexts, and descriptor
  * exhaustion (a spare descriptor is kept; the peer is told by a closed connection and the listener rests a moment
  * instead of spinning). Owner: listener_open's caller. Thread: the event base's.
  * Fails: at open with ERR_CONFIG (address, guard, users) or ERR_ENVIRONMENT (bind, socket file). Does not: read bytes.
@@ -41,6 +42,7 @@ struct peer {
 	char text[80];         /* "127.0.0.1:4000", "unix uid=0" */
 	char host[64];         /* "127.0.0.1"; "" for unix sockets */
 	unsigned char key[20]; /* what per-peer limits count by */
+	bool is_local;         /* unix or loopback: the per-peer limit does not apply */
 };
 
 /* Takes the connection (a bufferevent with nothing enabled, TLS handshake pending when tls). */

@@ -112,8 +112,7 @@ static void language_fault(struct compiler *c, const struct config_node *node, c
 	int line = node->text_line + (fault->line > 0 ? fault->line - 1 : 0);
 	int column = node->text_column + (fault->column > 0 ? fault->column - 1 : 0);
 
-	config_faults_add(c->faults, line, column, false, "%s: line %d char %d: %s", c->path, fault->line,
-	                  fault->column, fault->text);
+	config_faults_add(c->faults, line, column, false, "%s: %s", c->path, fault->text);
 }
 
 struct bloblang_mapping *compile_mapping(struct compiler *c, const struct config_node *node)

@@ -16,8 +16,8 @@ static void add_fault(struct config_faults *faults, const struct config_text *te
                       const struct bloblang_fault *fault)
 {
 	config_faults_add(faults, text->line + (fault->line > 0 ? fault->line - 1 : 0),
-	                  text->column + (fault->column > 0 ? fault->column - 1 : 0), false, "%s: char %d: %s", what,
-	                  fault->column, fault->text);
+	                  text->column + (fault->column > 0 ? fault->column - 1 : 0), false, "%s: %s", what,
+	                  fault->text);
 }
 
 static void lint_template(const struct config_text *text, const char *what, struct config_faults *faults)

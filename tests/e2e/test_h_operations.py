@@ -118,7 +118,10 @@ def test_dead_list_and_show(shelf):
     number = re.search(rb"^\s*(\d+)", listed.stdout, re.M).group(1).decode()
     shown = dead(shelf, "show", number)
     assert shown.returncode == 0
-    assert base64.b64decode(json.loads(shown.stdout)[0]["body_base64"]) == message(int(number) - 1, "bad")
+    assert shown.stdout.startswith(b"id        %s\n" % number.encode()) and b"\ncode      InternalFailure\n" in shown.stdout
+    assert shown.stdout.endswith(b"\n\n%s\n" % message(int(number) - 1, "bad"))
+    answer = json.loads(shelf.get(f"/dead?id={number}&body=1")[1])
+    assert base64.b64decode(answer[0]["body_base64"]) == message(int(number) - 1, "bad")
 
 
 def test_dead_retry_puts_back(shelf, fake):

@@ -1,5 +1,6 @@
 """TLS wrong in every way: not one byte of a request goes out, and the reason says what is wrong."""
 
+import re
 import socket
 import ssl
 import subprocess
@@ -61,10 +62,23 @@ class TlsServer:
                     peer.close()
                     continue
                 with self.context.wrap_socket(peer, server_side=True) as tls:
-                    self.got += tls.recv(65536)
+                    self.read_request(tls)
                     tls.sendall(b"HTTP/1.1 403 x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                    tls.recv(1)  # until the client is done: closing on unread bytes would reset the connection
             except (OSError, ssl.SSLError):
                 peer.close()
+
+    def read_request(self, tls):
+        """Headers and body may come in records of their own."""
+        while True:
+            head, blank, body = self.got.partition(b"\r\n\r\n")
+            length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
+            if blank and len(body) >= int(length[1] if length else 0):
+                return
+            more = tls.recv(65536)
+            if not more:
+                return
+            self.got += more
 
     def close(self):
         self.listener.close()

@@ -299,7 +299,8 @@ static void connections_are_limited(void **state)
 	char byte;
 
 	(void)state;
-	o.max_connections_per_peer = 3;
+	o.max_connections_per_peer = 1; /* not for peers on loopback */
+	o.max_connections = 3;
 	open_httpd(&f, &o);
 	for (int i = 0; i < 4; i++) {
 		fds[i] = client(&f);
