@@ -120,8 +120,11 @@ static bool quoted_field(struct reader *r, struct value row, bool *ret_more)
 			size_t column = column_of(r) + (size_t)(r->line_end - r->line);
 
 			text_add(&field, r->line, (size_t)(r->line_end - r->line));
-			if (!next_line(r) && !r->lazy)
+			if (next_line(r))
+				continue;
+			if (!r->lazy)
 				return fail(r, column, "extraneous or missing \" in quoted-field");
+			break; /* the text's end closes a lazy field */
 		} else if (r->lazy) {
 			break;
 		} else {

@@ -345,6 +345,7 @@ bool eval(struct evaluation *ev, const struct context *ctx, const struct node *n
 		*ret = n->literal;
 		return true;
 	}
+	*ret = value_null(); /* also of an evaluation that fails */
 	if (evaluation_spent(ev))
 		return false;
 	if (stack_is_deep(ev)) {

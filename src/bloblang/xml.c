@@ -252,8 +252,8 @@ static bool take_content(struct reader *r, struct grouping *content, struct valu
 		} else if (starts(r, "<?")) {
 			(void)skip_past(r, "?>");
 		} else if (*r->p == '<' && !starts(r, "<![CDATA[")) {
-			struct name child_name;
-			struct value child;
+			struct name child_name = {0};
+			struct value child = value_null();
 
 			if (!take_element(r, &child_name, &child))
 				return false;
@@ -283,7 +283,7 @@ static bool take_content(struct reader *r, struct grouping *content, struct valu
 static bool take_element(struct reader *r, struct name *ret_name, struct value *ret)
 {
 	struct grouping content = {.arena = r->arena};
-	bool closed, ok;
+	bool closed = false, ok;
 
 	if (++r->depth > DEPTH_MAX)
 		return fail(r, "exceeded max depth");
@@ -305,8 +305,8 @@ static bool take_element(struct reader *r, struct name *ret_name, struct value *
 bool xml_read(struct arena *a, const char *s, size_t length, bool cast, struct value *ret, const char **ret_error)
 {
 	struct reader r = {.arena = a, .start = s, .p = s, .end = s + length, .cast = cast};
-	struct name name;
-	struct value root;
+	struct name name = {0};
+	struct value root = value_null();
 
 	for (;;) {
 		const char *tag = memchr(r.p, '<', (size_t)(r.end - r.p));

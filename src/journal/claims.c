@@ -7,6 +7,7 @@
 #include "base/mem.h"
 
 enum { FIRST_SLOTS = 1024 };
+static const uint64_t removed = UINT64_MAX;
 
 /* Ids are dense and ascending: 64 neighbours share a block of slots, so that a batch touches few cache lines. */
 static size_t home_of(const struct claims *c, uint64_t id)
@@ -25,16 +26,21 @@ static size_t find(const struct claims *c, uint64_t id)
 	return i;
 }
 
-static void grow(struct claims *c)
+/* Larger, or rid of what was removed. */
+static void rebuild(struct claims *c)
 {
-	struct claims bigger = {.capacity = c->capacity ? c->capacity * 2 : FIRST_SLOTS, .count = c->count};
+	const bool is_crowded = c->count * 4 >= c->capacity;
+	struct claims new = {
+	    .capacity = is_crowded ? c->capacity * 2 : c->capacity, .count = c->count, .used = c->count};
 
-	bigger.slots = mem_zero(bigger.capacity * sizeof *bigger.slots);
+	if (new.capacity == 0)
+		new.capacity = FIRST_SLOTS;
+	new.slots = mem_zero(new.capacity * sizeof *new.slots);
 	for (size_t i = 0; i < c->capacity; i++)
-		if (c->slots[i].id != 0)
-			bigger.slots[find(&bigger, c->slots[i].id)] = c->slots[i];
+		if (c->slots[i].id != 0 && c->slots[i].id != removed)
+			new.slots[find(&new, c->slots[i].id)] = c->slots[i];
 	free(c->slots);
-	*c = bigger;
+	*c = new;
 }
 
 void claims_fini(struct claims *c)
@@ -47,19 +53,21 @@ void claims_add(struct claims *c, uint64_t id, uint32_t bytes)
 {
 	size_t i;
 
-	if (c->count * 2 >= c->capacity)
-		grow(c);
+	if (c->used * 2 >= c->capacity)
+		rebuild(c);
+	must(id != 0 && id != removed);
 	i = find(c, id);
-	must(id != 0 && c->slots[i].id == 0);
+	must(c->slots[i].id == 0);
 	c->slots[i] = (struct claim_slot){.id = id, .bytes = bytes};
 	c->count++;
+	c->used++;
 }
 
 bool claims_get(const struct claims *c, uint64_t id, uint32_t *ret_bytes)
 {
 	size_t i;
 
-	if (c->count == 0 || id == 0)
+	if (c->count == 0 || id == 0 || id == removed)
 		return false;
 	i = find(c, id);
 	if (c->slots[i].id == 0)
@@ -69,26 +77,7 @@ bool claims_get(const struct claims *c, uint64_t id, uint32_t *ret_bytes)
 	return true;
 }
 
-/* Later slots of the same run move up, so that no search ends too early. */
-static void close_gap(struct claims *c, size_t gap)
-{
-	size_t i = gap;
-
-	for (;;) {
-		size_t home;
-
-		i = (i + 1) & (c->capacity - 1);
-		if (c->slots[i].id == 0)
-			break;
-		home = home_of(c, c->slots[i].id);
-		if (((i - home) & (c->capacity - 1)) >= ((i - gap) & (c->capacity - 1))) {
-			c->slots[gap] = c->slots[i];
-			gap = i;
-		}
-	}
-	c->slots[gap].id = 0;
-}
-
+/* Rows leave mostly in the order they came: whole runs are removed, and freed when their last one goes. */
 bool claims_remove(struct claims *c, uint64_t id, uint32_t *ret_bytes)
 {
 	size_t i;
@@ -96,8 +85,14 @@ bool claims_remove(struct claims *c, uint64_t id, uint32_t *ret_bytes)
 	if (!claims_get(c, id, ret_bytes))
 		return false;
 	i = find(c, id);
-	close_gap(c, i);
+	c->slots[i].id = removed;
 	c->count--;
+	if (c->slots[(i + 1) & (c->capacity - 1)].id != 0)
+		return true;
+	for (; c->slots[i].id == removed; i = (i - 1) & (c->capacity - 1)) {
+		c->slots[i].id = 0;
+		c->used--;
+	}
 	return true;
 }
 

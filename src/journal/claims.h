@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 struct claim_slot {
-	uint64_t id; /* 0: free */
+	uint64_t id; /* 0: free; UINT64_MAX: removed, and the search goes on behind it */
 	uint32_t bytes;
 };
 
@@ -20,6 +20,7 @@ struct claims {
 	struct claim_slot *slots;
 	size_t capacity; /* a power of two */
 	size_t count;
+	size_t used; /* count and the removed ones */
 };
 
 void claims_fini(struct claims *c);

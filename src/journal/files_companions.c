@@ -45,7 +45,14 @@ struct tide files_tide_read(const struct files *f)
 	return tide;
 }
 
-void files_tide_open(struct files *f) { f->tide_fd = files_open_one(f, ".tide", O_RDWR | O_CREAT | O_NONBLOCK); }
+static void open_anew(struct files *f, int *fd, const char *suffix, int flags)
+{
+	if (*fd >= 0)
+		(void)close(*fd);
+	*fd = files_open_one(f, suffix, flags);
+}
+
+void files_tide_open(struct files *f) { open_anew(f, &f->tide_fd, ".tide", O_RDWR | O_CREAT | O_NONBLOCK); }
 
 /* Advisory: an error costs a hint, not a message. */
 void files_tide_write(const struct files *f, uint32_t schema, uint64_t id)
@@ -64,8 +71,7 @@ void files_tide_write(const struct files *f, uint32_t schema, uint64_t id)
 
 void files_wal_hold(struct files *f, uint64_t bytes)
 {
-	if (f->wal_fd < 0)
-		f->wal_fd = files_open_one(f, "-wal", O_RDWR);
+	open_anew(f, &f->wal_fd, "-wal", O_RDWR); /* after damage the name stands for a new file */
 	if (f->wal_fd >= 0)
 		(void)fallocate(f->wal_fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes);
 }

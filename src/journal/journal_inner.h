@@ -90,8 +90,8 @@ void journal_publish(struct journal *j, bool force);
 /* journal_rows.c */
 /* Looks up what delivery gives back, drops what it never had; moves claims. */
 void journal_rows_claim_back(struct journal *j, struct store_settlements *group);
-/* After the commit of such a group. */
-void journal_rows_settled(struct journal *j, const struct store_settlements *group);
+/* After the commit of such items. */
+void journal_rows_settled(struct journal *j, const struct store_settlement *items, size_t count);
 /* Just committed: hands them on as far as credit goes when they are next in line, frees the rest. */
 void journal_rows_pass_on(struct journal *j, struct message_list *list);
 /* Reads and hands over as far as credit and the lane go. True when something was handed over. */

@@ -38,10 +38,10 @@ void journal_rows_claim_back(struct journal *j, struct store_settlements *group)
 	group->count = kept;
 }
 
-void journal_rows_settled(struct journal *j, const struct store_settlements *group)
+void journal_rows_settled(struct journal *j, const struct store_settlement *items, size_t count)
 {
-	for (uint32_t i = 0; i < group->count; i++) {
-		const struct store_settlement *item = &group->items[i];
+	for (size_t i = 0; i < count; i++) {
+		const struct store_settlement *item = &items[i];
 		uint32_t bytes = 0;
 
 		if (!claims_remove(&j->claims, item->id, &bytes))

@@ -152,18 +152,20 @@ static void refuse(struct offer *offer, enum err err, const struct error *e)
 	offer->error = *e;
 }
 
-/* Remembers a message's keys; *ret_known when one of them was known already: the message is a duplicate. */
+/*
+ * *ret_known when one of a message's keys is known: the message is a duplicate. Its other keys are remembered only when
+ * it is not, for they would speak of a message that is nowhere.
+ */
 static enum err add_keys(struct journal *j, const struct message *m, bool *ret_known, struct error *e)
 {
 	enum err err = ERR_OK;
+	bool is_new;
 
 	*ret_known = false;
-	for (const struct message_key *k = m->keys; k && err == ERR_OK && !*ret_known; k = k->next) {
-		bool is_new = true;
-
+	for (const struct message_key *k = m->keys; k && err == ERR_OK && !*ret_known; k = k->next)
+		err = store_cache_has(j->store, k->cache, k->key, k->bytes, ret_known, e);
+	for (const struct message_key *k = m->keys; k && err == ERR_OK && !*ret_known; k = k->next)
 		err = store_cache_add(j->store, k->cache, k->key, k->bytes, clock_wall_ms() + k->ttl_ms, &is_new, e);
-		*ret_known = !is_new;
-	}
 	return err;
 }
 
@@ -218,13 +220,10 @@ static enum err store_offer(struct journal *j, struct offer *offer, struct error
 	}
 	if (err == ERR_OK && has_keys(offer))
 		err = filter_known(j, offer, e);
-	STAILQ_FOREACH (m, &offer->messages, link) {
-		if (err != ERR_OK)
-			break;
-		err = store_append_admitted(j->store, m, e);
-		if (m == STAILQ_FIRST(&offer->messages))
-			offer->first_id = m->id;
-	}
+	if (err == ERR_OK)
+		err = store_append_list(j->store, &offer->messages, e);
+	if (err == ERR_OK && !STAILQ_EMPTY(&offer->messages))
+		offer->first_id = STAILQ_FIRST(&offer->messages)->id;
 	STAILQ_FOREACH (m, &offer->set_aside, link) {
 		if (err != ERR_OK)
 			break;
@@ -319,7 +318,7 @@ static void finish_settlements(struct journal *j, struct group *g)
 	if (g->settled_count > 0)
 		atomic_store(&j->published.settled_ms, clock_mono_ms());
 	for (size_t i = 0; i < g->settled_count; i++) {
-		journal_rows_settled(j, g->settled[i]);
+		journal_rows_settled(j, g->settled[i]->items, g->settled[i]->count);
 		store_settlements_free(g->settled[i]);
 	}
 }
@@ -336,6 +335,7 @@ static bool drain_waiting(struct journal *j)
 		enum err err = store_settle_full(j->store, first->items + j->waiting_done,
 		                                 first->count - j->waiting_done, &done, &e);
 
+		journal_rows_settled(j, first->items + j->waiting_done, done);
 		j->waiting_done += done;
 		moved |= done > 0;
 		if (err == ERR_DAMAGED)
@@ -344,7 +344,6 @@ static bool drain_waiting(struct journal *j)
 			journal_condemn(j, &e);
 		if (err != ERR_OK)
 			break;
-		journal_rows_settled(j, first);
 		store_settlements_free(first);
 		for (size_t i = 1; i < j->waiting_count; i++)
 			j->waiting[i - 1] = j->waiting[i];
@@ -375,12 +374,15 @@ static bool do_commits(struct journal *j)
 
 static bool do_questions(struct journal *j)
 {
+	struct error e;
 	void *item;
 
 	if (lane_take(j->questions, &item, 1) == 0)
 		return false;
 	((struct journal_question *)item)->run(j->store, item);
 	must(!store_in_group(j->store));
+	if (store_trust(j->store, &e) != ERR_OK)
+		journal_condemn(j, &e);
 	j->next_retry_known = false;
 	j->exhausted = false;
 	journal_publish(j, true);
@@ -486,9 +488,10 @@ static bool do_round(struct journal *j)
 
 static void finish(struct journal *j)
 {
-	while (do_commits(j) || do_questions(j))
-		continue;
-	(void)drain_waiting(j);
+	do
+		while (do_commits(j) || do_questions(j))
+			continue;
+	while (drain_waiting(j)); /* what waited held back what came after it */
 	journal_publish(j, true);
 	atomic_store(&j->published.full, ERR_CLOSED);
 	j->stop_result = store_close(j->store, &j->stop_error);

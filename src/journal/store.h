@@ -143,6 +143,7 @@ enum err store_append(struct store *s, struct message *m, struct error *e) MUST_
 /* Would these fit, all together? Makes room by evicting when that is the policy. Then store_append_admitted. */
 enum err store_admit(struct store *s, const struct message_list *list, struct error *e) MUST_CHECK;
 enum err store_append_admitted(struct store *s, struct message *m, struct error *e) MUST_CHECK;
+enum err store_append_list(struct store *s, struct message_list *list, struct error *e) MUST_CHECK;
 /* Counted accepted and dead; m->failure is the reason, `code` a static word such as "too_long". */
 enum err store_append_dead(struct store *s, struct message *m, const char *code, struct error *e) MUST_CHECK;
 /* Counts messages accepted and filtered that never became rows. */
@@ -154,6 +155,8 @@ enum err store_commit(struct store *s, struct error *e) MUST_CHECK;
 void store_rollback(struct store *s);
 /* False after a failure ended the group by itself. */
 bool store_in_group(const struct store *s);
+/* ERR_DISK after a disk error of any call, also one whose caller kept it to itself: the process must end. */
+enum err store_trust(const struct store *s, struct error *e) MUST_CHECK;
 /* Checkpoints when the WAL has grown past its mark, or now when force is set. */
 enum err store_checkpoint(struct store *s, bool force, struct error *e) MUST_CHECK;
 
@@ -217,6 +220,9 @@ enum err store_check(const char *path, struct buf *out, uint64_t *ret_problems, 
 /* `kspool repair`: moves damaged rows aside, recounts the ledger, salvages a quarantined file. */
 enum err store_repair(const char *path, struct buf *out, struct error *e) MUST_CHECK;
 
+/* True when the key is there and has not expired; the open group's own included. */
+enum err store_cache_has(struct store *s, const char *cache, const void *key, size_t key_bytes, bool *ret,
+                         struct error *e) MUST_CHECK;
 /* Keys of processors (dedupe) that must survive a restart; *ret_was_new is false when the key was there. */
 enum err store_cache_add(struct store *s, const char *cache, const void *key, size_t key_bytes, int64_t expires_ms,
                          bool *ret_was_new, struct error *e) MUST_CHECK;

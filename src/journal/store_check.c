@@ -50,7 +50,7 @@ static enum err check_log(struct check *c, struct error *e)
 	if (err != ERR_OK)
 		return err;
 	(void)buf_addf(c->out, "log: %" PRIu64 " frames, %" PRIu64 " commits\n", scan.frames, scan.commits);
-	if (wal_is_damaged(&scan))
+	if (wal_is_damaged(&scan) && !(scan.header_is_torn && scan.commits_mended == scan.commits_lost))
 		problem(c,
 		        "the log is damaged: %" PRIu64 " commits stand behind the break, %" PRIu64
 		        " can be joined again",

@@ -101,7 +101,7 @@ static enum err put_back(struct store *s, struct message *m, uint64_t old_id, st
 	err = store_append(s, m, e);
 	if (err != ERR_OK)
 		return err;
-	s->now.ledger.dead--;
+	store_count_out(s, &s->now.ledger.dead, 1);
 	s->now.ledger.accepted--;
 	return ERR_OK;
 }
@@ -188,7 +188,7 @@ enum err store_dead_purge(struct store *s, uint64_t id, uint64_t *ret_count, str
 		store_rollback(s);
 		return err;
 	}
-	s->now.ledger.dead -= *ret_count;
+	store_count_out(s, &s->now.ledger.dead, *ret_count);
 	s->now.ledger.purged += *ret_count;
 	return store_commit(s, e);
 }

@@ -12,6 +12,11 @@
 #include "base/mem.h"
 #include "journal/schema.h"
 
+enum {
+	ROWS_AT_ONCE = 8, /* of INSERT_8: against one statement a row it saves a sixth of the thread's instructions */
+	ROW_COLUMNS = 5,
+};
+
 sqlite3_stmt *store_statement(struct store *s, enum statement id)
 {
 	sqlite3_stmt *st = s->statements[id];
@@ -31,8 +36,11 @@ enum err store_fail(struct store *s, int rc, struct error *e, const char *what)
 	store_rollback(s);
 	if (code == ERR_FULL)
 		s->disk_refused = true;
-	if (code == ERR_DISK)
+	if (code == ERR_DISK) {
 		files_marker_put(&s->files, to->text);
+		s->untrusted = true;
+		s->untrusted_why = *to;
+	}
 	return code;
 }
 
@@ -60,6 +68,14 @@ enum err store_begin(struct store *s, struct error *e)
 
 bool store_in_group(const struct store *s) { return s->in_group; }
 
+enum err store_trust(const struct store *s, struct error *e)
+{
+	if (!s->untrusted)
+		return ERR_OK;
+	*e = s->untrusted_why;
+	return e->code;
+}
+
 void store_rollback(struct store *s)
 {
 	uint64_t next_id = s->now.next_id;
@@ -74,6 +90,7 @@ void store_rollback(struct store *s)
 	if (!s->in_group)
 		return;
 	s->in_group = false;
+	s->evict_after = 0;
 	s->now = s->durable;
 	s->now.next_id = next_id; /* an id that was given out once is not given out again */
 }
@@ -152,29 +169,58 @@ enum err store_append(struct store *s, struct message *m, struct error *e)
 	return err == ERR_OK ? store_append_admitted(s, m, e) : err;
 }
 
-enum err store_append_admitted(struct store *s, struct message *m, struct error *e)
+static void count_in(struct store *s, struct message *m)
 {
-	uint64_t bytes = (uint64_t)m->meta_bytes + m->body_bytes;
-	uint64_t id = s->now.next_id;
-	sqlite3_stmt *st;
+	FAILPOINT("after_insert");
+	m->id = s->now.next_id++;
+	s->now.ledger.accepted++;
+	s->now.ledger.pending++;
+	s->now.pending_bytes += (uint64_t)m->meta_bytes + m->body_bytes;
+}
+
+/* `count` is 1 or ROWS_AT_ONCE. */
+static enum err insert(struct store *s, struct message *const *rows, uint32_t count, struct error *e)
+{
+	sqlite3_stmt *st = store_statement(s, count == 1 ? ST_INSERT : ST_INSERT_8);
 	enum err err;
 
 	must(s->in_group);
-	st = store_statement(s, ST_INSERT);
-	sql_bind_u64(st, 1, id);
-	(void)sqlite3_bind_int64(st, 2, m->received_ms);
-	(void)sqlite3_bind_int64(st, 3, message_checksum(m, id));
-	bind_row(st, 4, m);
+	for (uint32_t i = 0; i < count; i++) {
+		const int at = (int)i * ROW_COLUMNS;
+		const uint64_t id = s->now.next_id + i;
+
+		sql_bind_u64(st, at + 1, id);
+		(void)sqlite3_bind_int64(st, at + 2, rows[i]->received_ms);
+		(void)sqlite3_bind_int64(st, at + 3, message_checksum(rows[i], id));
+		bind_row(st, at + 4, rows[i]);
+	}
 	err = store_run(s, st, e, "insert");
-	if (err != ERR_OK)
-		return err;
-	FAILPOINT("after_insert");
-	m->id = id;
-	s->now.next_id++;
-	s->now.ledger.accepted++;
-	s->now.ledger.pending++;
-	s->now.pending_bytes += bytes;
-	return ERR_OK;
+	for (uint32_t i = 0; i < count && err == ERR_OK; i++)
+		count_in(s, rows[i]);
+	return err;
+}
+
+enum err store_append_admitted(struct store *s, struct message *m, struct error *e) { return insert(s, &m, 1, e); }
+
+enum err store_append_list(struct store *s, struct message_list *list, struct error *e)
+{
+	struct message *rows[ROWS_AT_ONCE];
+	struct message *m;
+	uint32_t count = 0;
+	enum err err = ERR_OK;
+
+	STAILQ_FOREACH (m, list, link) {
+		rows[count++] = m;
+		if (count < ROWS_AT_ONCE)
+			continue;
+		err = insert(s, rows, count, e);
+		if (err != ERR_OK)
+			return err;
+		count = 0;
+	}
+	for (uint32_t i = 0; i < count && err == ERR_OK; i++)
+		err = insert(s, &rows[i], 1, e);
+	return err;
 }
 
 static void bind_reason(sqlite3_stmt *st, int at, const char *reason)
@@ -237,7 +283,7 @@ static enum err recount_bytes(struct store *s, struct error *e)
 
 enum err store_commit(struct store *s, struct error *e)
 {
-	bool moved = memcmp(&s->now, &s->durable, sizeof s->now) != 0;
+	bool moved = memcmp(&s->now, &s->durable, offsetof(struct totals, retrying)) != 0;
 	uint64_t old_next = s->durable.next_id;
 	enum err err = ERR_OK;
 

@@ -18,6 +18,7 @@ enum {
 	DEFAULT_PAGE_BYTES = 8192,   /* measured: tests/support/bench_journal.c */
 	CHECKPOINT_BYTES = 64 << 20,
 	MIN_CHECKPOINT_BYTES = 1 << 20,
+	WAL_HOLD_BYTES = CHECKPOINT_BYTES + CHECKPOINT_BYTES / 4, /* the log at its largest */
 	CACHE_KIB = 8192,
 	REASON_MAX = 2048,
 	DAMAGED_PER_READ = 256,
@@ -31,6 +32,7 @@ enum statement {
 	STATEMENT_COUNT
 };
 
+/* The ledger row, then what is counted anew at every open. */
 struct totals {
 	struct store_ledger ledger;
 	uint64_t next_id;
@@ -57,10 +59,12 @@ struct store {
 	uint32_t wal_frames;
 	uint64_t checkpoints;
 	/* space */
-	bool full_bytes;   /* max_bytes was reached and 10 % are not yet free again */
-	bool full_disk;    /* likewise min_free */
-	bool disk_refused; /* a write met a full disk since the last commit that worked */
-	bool reserve_given;
+	bool full_bytes;    /* max_bytes was reached and 10 % are not yet free again */
+	bool full_disk;     /* likewise min_free */
+	bool disk_refused;  /* a write met a full disk since the last commit that worked */
+	bool reserve_given; /* or never made: made as soon as there is space */
+	bool untrusted;     /* a disk error: nothing that the file says may be believed before a restart */
+	struct error untrusted_why;
 	uint64_t free_bytes;
 	int64_t free_checked_ms;
 	uint64_t evict_after;
@@ -87,6 +91,10 @@ enum err store_inspect(const struct files *f, enum file_kind *ret, struct error 
 enum err store_mend_wal(const struct files *f, struct store_report *report, struct error *e) MUST_CHECK;
 
 /* store_ledger.c */
+/* Takes `rows` out of pending or dead; ones that nobody had counted become accepted, so that no count goes below 0. */
+void store_count_out(struct store *s, uint64_t *counter, uint64_t rows);
+/* A new file in the place of one that this run knew: what waited there is damaged until it comes back. */
+enum err store_ledger_adopt(struct store *s, const struct totals *known, struct error *e) MUST_CHECK;
 enum err store_ledger_load(struct store *s, bool created, struct store_report *report, struct error *e) MUST_CHECK;
 enum err store_ledger_put(struct store *s, struct error *e) MUST_CHECK;
 /* False when there is none or its checksum is wrong. */

@@ -121,6 +121,8 @@ enum err store_mend_wal(const struct files *f, struct store_report *report, stru
 	err = wal_scan(fd, &scan, e);
 	if (err != ERR_OK || !wal_is_damaged(&scan))
 		return err;
+	if (scan.header_is_torn && scan.commits_mended == scan.commits_lost)
+		return wal_mend(fd, &scan, &damaged, e);
 	report->wal_mended = true;
 	report->wal_frames_lost = scan.commits_lost - scan.commits_mended;
 	(void)snprintf(aside, sizeof aside, "-wal.damaged-%lld", (long long)clock_wall_ms());

@@ -51,21 +51,35 @@ static void bind_key(sqlite3_stmt *st, const char *cache, const void *key, size_
 	(void)sqlite3_bind_blob64(st, 2, key_bytes ? key : "", key_bytes, SQLITE_STATIC);
 }
 
-static enum err cache_add(struct store *s, const char *cache, const void *key, size_t key_bytes, int64_t now_ms,
-                          int64_t expires_ms, bool *ret_was_new, struct error *e)
+static enum err cache_has(struct store *s, const char *cache, const void *key, size_t key_bytes, int64_t now_ms,
+                          bool *ret, struct error *e)
 {
 	sqlite3_stmt *st = store_statement(s, ST_CACHE_GET);
 	int rc;
-	enum err err;
 
 	bind_key(st, cache, key, key_bytes);
 	rc = sqlite3_step(st);
-	*ret_was_new = rc != SQLITE_ROW || sqlite3_column_int64(st, 0) <= now_ms;
+	*ret = rc == SQLITE_ROW && sqlite3_column_int64(st, 0) > now_ms;
 	(void)sqlite3_reset(st);
-	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
-		return store_fail(s, rc, e, "read a cache key");
-	if (!*ret_was_new)
-		return ERR_OK;
+	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "read a cache key");
+}
+
+enum err store_cache_has(struct store *s, const char *cache, const void *key, size_t key_bytes, bool *ret,
+                         struct error *e)
+{
+	return cache_has(s, cache, key, key_bytes, clock_wall_ms(), ret, e);
+}
+
+static enum err cache_add(struct store *s, const char *cache, const void *key, size_t key_bytes, int64_t now_ms,
+                          int64_t expires_ms, bool *ret_was_new, struct error *e)
+{
+	sqlite3_stmt *st;
+	bool known = false;
+	enum err err = cache_has(s, cache, key, key_bytes, now_ms, &known, e);
+
+	*ret_was_new = !known;
+	if (err != ERR_OK || known)
+		return err;
 	st = store_statement(s, ST_CACHE_EXPIRE);
 	(void)sqlite3_bind_int64(st, 1, now_ms);
 	err = store_run(s, st, e, "expire cache keys");

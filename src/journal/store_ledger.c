@@ -50,6 +50,15 @@ bool store_ledger_parse(sqlite3_stmt *st, struct totals *ret)
 	return (int32_t)checksum(n) == sqlite3_column_int64(st, LEDGER_NUMBERS) && store_ledger_balances(ret);
 }
 
+void store_count_out(struct store *s, uint64_t *counter, uint64_t rows)
+{
+	uint64_t uncounted = rows > *counter ? rows - *counter : 0;
+
+	s->now.ledger.accepted += uncounted;
+	*counter += uncounted;
+	*counter -= rows;
+}
+
 bool store_ledger_balances(const struct totals *t)
 {
 	const struct store_ledger *l = &t->ledger;
@@ -197,6 +206,9 @@ static enum err load_row(struct store *s, bool created, struct store_report *rep
 		s->now = (struct totals){.next_id = 1};
 	else if (!sound)
 		return rebuild(s, highest, report, e);
+	else
+		s->durable =
+		    s->now; /* what stands there need not be written again: a full disk must not refuse a start */
 	if (highest >= s->now.next_id) {
 		store_warn(report, "the ledger's next id was behind the rows");
 		s->now.next_id = highest + 1;
@@ -249,6 +261,20 @@ enum err store_ledger_load(struct store *s, bool created, struct store_report *r
 	if (err == ERR_OK)
 		err = load_failures(s, e);
 	return err == ERR_OK ? store_commit(s, e) : err;
+}
+
+enum err store_ledger_adopt(struct store *s, const struct totals *known, struct error *e)
+{
+	uint64_t next_id = s->now.next_id;
+	enum err err = store_begin(s, e);
+
+	if (err != ERR_OK)
+		return err;
+	s->now.ledger = known->ledger;
+	s->now.ledger.damaged += known->ledger.pending + known->ledger.dead;
+	s->now.ledger.pending = s->now.ledger.dead = 0;
+	s->now.next_id = known->next_id > next_id ? known->next_id : next_id;
+	return store_commit(s, e);
 }
 
 enum err store_recount(struct store *s, uint64_t *ret_missing, struct error *e)

@@ -105,7 +105,6 @@ static enum err set_pragmas(struct store *s, bool created, struct error *e)
 	    {"foreign_keys", "0", "0", false},
 	    {"recursive_triggers", "0", "0", false},
 	    {"cache_size", cache, cache, false},
-	    {"application_id", application, application, false},
 	};
 
 	(void)snprintf(page, sizeof page, "%" PRIu32, s->options.page_size ? s->options.page_size : DEFAULT_PAGE_BYTES);
@@ -269,8 +268,11 @@ static enum err open_database(struct store *s, bool created, struct store_report
 	return err;
 }
 
-/* A spool whose pages cannot be trusted: set aside, and a new one in its place. */
-static enum err start_over(struct store *s, struct store_report *report, struct error *e)
+/*
+ * A spool whose pages cannot be trusted: set aside, and a new one in its place. `known`: its counts, when this run had
+ * them; otherwise the old file is asked.
+ */
+static enum err start_over(struct store *s, const struct totals *known, struct store_report *report, struct error *e)
 {
 	enum err err;
 
@@ -278,6 +280,8 @@ static enum err start_over(struct store *s, struct store_report *report, struct 
 	err = store_set_aside(s, report, e);
 	if (err == ERR_OK)
 		err = open_database(s, true, report, e);
+	if (err == ERR_OK && known)
+		err = store_ledger_adopt(s, known, e);
 	if (err == ERR_OK)
 		err = store_salvage_start(s, report->quarantine_path, report, e);
 	return err;
@@ -320,9 +324,10 @@ static enum err finish_open(struct store *s, struct store_report *report, struct
 	files_remove(&s->files, ".unsafe");
 	files_tide_open(&s->files);
 	files_tide_write(&s->files, (uint32_t)schema_steps[schema_step_count - 1].version, s->now.next_id - 1);
-	if (s->options.reserve_bytes > 0) /* the exit is prepaid: the reserve, and the log at its largest */
-		files_wal_hold(&s->files, CHECKPOINT_BYTES + CHECKPOINT_BYTES / 4);
-	(void)files_reserve_make(&s->files, s->options.reserve_bytes, s->options.min_free_bytes);
+	if (s->options.reserve_bytes > 0) { /* the exit is prepaid: the reserve, and the log at its largest */
+		files_wal_hold(&s->files, WAL_HOLD_BYTES);
+		s->reserve_given = !files_reserve_make(&s->files, s->options.reserve_bytes, s->options.min_free_bytes);
+	}
 	report->rows = s->now.ledger.pending;
 	return ERR_OK;
 }
@@ -352,7 +357,7 @@ enum err store_open(const struct store_options *options, struct store **ret, str
 	if (err == ERR_OK)
 		err = kind == FILE_DAMAGED ? ERR_DAMAGED : open_database(s, kind == FILE_MISSING, &report, e);
 	if (err == ERR_DAMAGED)
-		err = start_over(s, &report, e);
+		err = start_over(s, NULL, &report, e);
 	if (err == ERR_OK)
 		err = finish_open(s, &report, e);
 	if (ret_report)
@@ -367,10 +372,14 @@ enum err store_open(const struct store_options *options, struct store **ret, str
 
 enum err store_restart_damaged(struct store *s, struct store_report *report, struct error *e)
 {
+	struct totals known;
 	enum err err;
 
+	store_rollback(s);
+	known = s->now;
+	s->now = s->durable = (struct totals){0};
 	*report = (struct store_report){.unclean = true};
-	err = start_over(s, report, e);
+	err = start_over(s, &known, report, e);
 	if (err == ERR_OK)
 		err = finish_open(s, report, e);
 	return err;
@@ -388,6 +397,8 @@ enum err store_close(struct store *s, struct error *e)
 	rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, &frames_in_log, &frames_written);
 	if (rc != SQLITE_OK)
 		err = sql_error(s->db, rc, e, "checkpoint at close");
+	if (err == ERR_FULL) /* the log keeps what the database has no room for */
+		err = ERR_OK;
 	if (err == ERR_DISK)
 		files_marker_put(&s->files, e ? e->text : "checkpoint at close failed\n");
 	store_abandon(s);

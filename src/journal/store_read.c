@@ -157,6 +157,8 @@ enum err store_read_due(struct store *s, int64_t now_ms, uint32_t max_rows, uint
                         uint32_t *ret_count, struct error *e)
 {
 	struct reading r = {.list = list, .max_rows = max_rows, .max_bytes = max_bytes};
+	const int64_t due_ms = s->due_ms;
+	const uint64_t due_id = s->due_id;
 	enum err err = ERR_OK;
 	bool taken = true;
 	int rc = SQLITE_DONE;
@@ -192,5 +194,11 @@ enum err store_read_due(struct store *s, int64_t now_ms, uint32_t max_rows, uint
 	*ret_count = r.rows;
 	if (err == ERR_OK)
 		err = store_move_damaged(s, r.damaged.ids, r.damaged.count, e);
-	return err == ERR_FULL ? ERR_OK : err;
+	if (err == ERR_FULL)
+		err = ERR_OK;
+	if (err != ERR_OK) { /* the caller drops what was read: it is due still */
+		s->due_ms = due_ms;
+		s->due_id = due_id;
+	}
+	return err;
 }

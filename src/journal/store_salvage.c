@@ -114,6 +114,8 @@ static enum err bring_back(struct store *s, sqlite3_stmt *row, bool is_dead, str
 	err = insert_copy(s, is_dead ? ST_SALVAGE_DEAD : ST_SALVAGE_MESSAGE, row, is_dead ? 9 : 5, 0, &is_new, e);
 	if (!is_new)
 		return err;
+	if (id >= s->now.next_id) /* the counts it came with were behind it */
+		s->now.next_id = id + 1;
 	v->rows++;
 	count_in(s, is_dead ? &s->now.ledger.dead : &s->now.ledger.pending);
 	if (is_dead)

@@ -90,7 +90,7 @@ static enum err settle_run(struct store *s, const struct store_settlement *items
 		s->unexpected_settlements += count - gone;
 		s->recount |= known;
 	}
-	s->now.ledger.pending -= gone;
+	store_count_out(s, &s->now.ledger.pending, gone);
 	*counter_of(s, items[0].kind) += gone;
 	s->now.pending_bytes -= bytes < s->now.pending_bytes ? bytes : s->now.pending_bytes;
 	return ERR_OK;

@@ -38,8 +38,10 @@ static void look_at_disk(struct store *s)
 	else if (s->free_bytes >= tenth_more(s->options.min_free_bytes))
 		s->full_disk = false;
 	if (!s->full_disk && s->reserve_given &&
-	    files_reserve_make(&s->files, s->options.reserve_bytes, tenth_more(s->options.min_free_bytes)))
+	    files_reserve_make(&s->files, s->options.reserve_bytes, tenth_more(s->options.min_free_bytes))) {
 		s->reserve_given = false;
+		files_wal_hold(&s->files, WAL_HOLD_BYTES);
+	}
 	/* A write was refused: believe in space again only when there is plausibly some. */
 	if (s->disk_refused && !s->full_disk && s->free_bytes + free_inside(s) > MIN_CHECKPOINT_BYTES)
 		s->disk_refused = false;
@@ -90,7 +92,7 @@ struct victim {
 	uint64_t bytes;
 };
 
-/* Up to `max` of the oldest rows that are not on their way. */
+/* Up to `max` of the oldest rows that are not on their way; none of this group, whose yes is still to be said. */
 static enum err find_victims(struct store *s, struct victim *victims, size_t max, size_t *ret_count, struct error *e)
 {
 	sqlite3_stmt *st = store_statement(s, ST_OLDEST_SIZES);
@@ -99,6 +101,7 @@ static enum err find_victims(struct store *s, struct victim *victims, size_t max
 	*ret_count = 0;
 	sql_bind_u64(st, 1, s->evict_after);
 	(void)sqlite3_bind_int64(st, 2, EVICT_LOOK);
+	sql_bind_u64(st, 3, s->durable.next_id);
 	while ((rc = sqlite3_step(st)) == SQLITE_ROW && *ret_count < max) {
 		struct victim v = {.id = sql_column_u64(st, 0), .bytes = sql_column_u64(st, 1)};
 
@@ -147,6 +150,26 @@ static enum err evict(struct store *s, uint64_t bytes, struct error *e)
 	return ERR_OK;
 }
 
+/* All or none: a group that is refused in the end must not have cost others their place. */
+static enum err evict_or_undo(struct store *s, uint64_t bytes, struct error *e)
+{
+	struct totals before = s->now;
+	enum err evicted, err = store_run(s, store_statement(s, ST_SAVEPOINT), e, "savepoint");
+
+	if (err != ERR_OK)
+		return err;
+	evicted = evict(s, bytes, e);
+	if (!s->in_group)
+		return evicted;
+	if (evicted != ERR_OK) {
+		err = store_run(s, store_statement(s, ST_SAVEPOINT_UNDO), e, "undo evictions");
+		s->now = before;
+	}
+	if (err == ERR_OK)
+		err = store_run(s, store_statement(s, ST_SAVEPOINT_END), e, "release evictions");
+	return err == ERR_OK ? evicted : err;
+}
+
 enum err store_make_room(struct store *s, uint64_t bytes, struct error *e)
 {
 	uint64_t max = s->options.max_bytes;
@@ -161,7 +184,7 @@ enum err store_make_room(struct store *s, uint64_t bytes, struct error *e)
 		over = s->now.pending_bytes + bytes - max;
 	if (s->full_disk && over < bytes)
 		over = bytes; /* what goes makes room inside the file for what comes */
-	return evict(s, over, e);
+	return over == 0 ? ERR_OK : evict_or_undo(s, over, e);
 }
 
 void store_space_after_commit(struct store *s)

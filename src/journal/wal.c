@@ -14,6 +14,7 @@ enum {
 	MAGIC = 0x377f0682, /* the lowest bit says that checksums take words as big-endian */
 	VERSION = 3007000,
 	AT_PAGE_SIZE = 8,
+	AT_SEQUENCE = 12, /* one more each time the log begins again */
 	AT_SALTS = 16,
 	AT_CHECKSUM = 24,
 	FRAME_COMMIT = 4,
@@ -114,6 +115,21 @@ static bool find_layout(struct reader *r, struct wal_scan *scan, struct sum seed
 	return false;
 }
 
+/*
+ * A power cut tore the header that was to begin the log again: put back as the frames know it, its checksum is right.
+ * All of such a log stands in the database already; to read it once more changes nothing.
+ */
+static bool is_torn_restart(const struct reader *r, const struct wal_scan *scan, const unsigned char *h)
+{
+	unsigned char old[WAL_HEADER];
+
+	memcpy(old, h, sizeof old);
+	put_big_u32(old + AT_SEQUENCE, big_u32(h + AT_SEQUENCE) - 1);
+	put_big_u32(old + AT_SALTS, scan->salts[0]);
+	put_big_u32(old + AT_SALTS + 4, scan->salts[1]);
+	return is_same(sum_over(r->big_endian_sums, (struct sum){0, 0}, old, AT_CHECKSUM), stored_sum(h + AT_CHECKSUM));
+}
+
 /* *seed: what the first frame's checksum starts from. */
 static enum err load_header(struct reader *r, struct wal_scan *scan, struct sum *seed, struct error *e)
 {
@@ -137,6 +153,7 @@ static enum err load_header(struct reader *r, struct wal_scan *scan, struct sum 
 	scan->salts[1] = big_u32(h + AT_SALTS + 4);
 	if (!scan->header_is_sound && !find_layout(r, scan, *seed, (uint64_t)(st.st_size - WAL_HEADER)))
 		return ERR_OK;
+	scan->header_is_torn = !scan->header_is_sound && is_torn_restart(r, scan, h);
 	scan->page_bytes = r->page_bytes;
 	scan->big_endian_sums = r->big_endian_sums;
 	r->total = (uint64_t)(st.st_size - WAL_HEADER) / (FRAME_HEADER + (uint64_t)r->page_bytes);

@@ -20,6 +20,7 @@
 struct wal_scan {
 	bool is_empty;           /* no file, no frame, or never used */
 	bool header_is_sound;    /* its own checksum holds */
+	bool header_is_torn;     /* by a cut while the log began again: all of it is in the database */
 	uint32_t page_bytes;     /* 0 when not known */
 	bool big_endian_sums;    /* word order of the checksums */
 	uint64_t frames;         /* sound ones, from the start */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <sqlite3.h>
 
@@ -163,7 +164,8 @@ static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int 
 
 	f->head.pMethods = NULL;
 	((sqlite3_file *)f->below)->pMethods = NULL;
-	if (fails())
+	if (!(now.fault == FAULT_ENOSPC && name && access(name, F_OK) == 0) &&
+	    fails()) /* what is there needs no room */
 		return now.fault == FAULT_ENOSPC ? SQLITE_FULL : SQLITE_CANTOPEN;
 	rc = base_of(vfs)->xOpen(base_of(vfs), name, below(file), flags, ret_flags);
 	if (below(file)->pMethods)

@@ -112,6 +112,9 @@ static const struct {
     {STDIN "kspool: {proxy: proxy.example.com}\n", "(4,17) kspool.proxy must begin with http:// or https://\n"},
     {STDIN "kspool: {max_message_bytes: 8MiB, memory: 4MiB}\n",
      "(4,43) kspool.memory cannot hold one message of 8388608 bytes\n"},
+    {STDIN "kspool: {max_bytes: 4194303, memory: 4MiB, when_full: evict_oldest}\n",
+     "(4,21) kspool.max_bytes is smaller than kspool.memory (4194304): all it holds may be on its way, and "
+     "evict_oldest would find nothing to evict\n"},
     {STDIN "http: {cors: true}\n", "(4,14) http.cors: expected a map, not a text\n"},
     {STDIN "http: {enabled: yes}\n", "(4,17) http.enabled: expected true or false, not \"yes\"\n"},
     {OUT("max_in_flight: 1025"), "(3,68) output.aws_kinesis.max_in_flight must be from 1 to 1024, not \"1025\"\n"},

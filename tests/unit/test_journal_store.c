@@ -465,14 +465,14 @@ static void the_log_is_checkpointed_at_its_mark_and_used_again(void **state)
 	spooldir_make(&d);
 	o = spooldir_options(&d);
 	s = open_it(&o, NULL);
-	for (uint64_t i = 0; i < 60; i++) {
+	for (uint64_t i = 0; i < 150; i++) {
 		append(s, i * 10 + 1, 10, 100000);
 		ok(store_checkpoint(s, false, e));
 	}
 	st = state_of(s);
-	assert_in_range(st.checkpoints, 3, 5); /* 60 MB through a log of 16 MiB, and one when it was made */
-	assert_in_range(st.wal_bytes, 16 << 20, 20 << 20);
-	assert_in_range(st.database_bytes, 40000000, 70000000);
+	assert_in_range(st.checkpoints, 3, 4); /* 150 MB through a log of 64 MiB, and one when it was made */
+	assert_in_range(st.wal_bytes, 64 << 20, 72 << 20);
+	assert_in_range(st.database_bytes, 100000000, 170000000);
 	ok(store_close(s, e));
 	spooldir_remove(&d);
 }
