@@ -129,12 +129,18 @@ void dispatch_set_aside(struct dispatch *d, struct record *r, const char *code, 
 
 struct rows *dispatch_rows(struct dispatch *d) { return &d->rows; }
 
+/* What the service takes, or what the link carries in time. */
+static uint64_t request_ceiling(const struct dispatch *d)
+{
+	return d->link_bytes > 0 && d->link_bytes < d->request_bytes ? d->link_bytes : d->request_bytes;
+}
+
 /* Takes complete batches until `records` or the request's bytes are ready. */
 static void pull(struct dispatch *d, uint32_t records)
 {
 	struct batch *batch;
 
-	while (d->ready_count < records && d->ready_bytes < d->request_bytes && d->now_ns >= d->pull_after_ns &&
+	while (d->ready_count < records && d->ready_bytes < request_ceiling(d) && d->now_ns >= d->pull_after_ns &&
 	       (batch = batcher_take(&d->batcher, d->now_ns, d->flush))) {
 		struct record *last;
 
@@ -218,7 +224,7 @@ static bool fits(const struct dispatch *d, const struct picking *p, const struct
 {
 	if (p->count == 0)
 		return true;
-	return p->count < p->limit && p->accounted + record_accounted(r) <= d->request_bytes &&
+	return p->count < p->limit && p->accounted + record_accounted(r) <= request_ceiling(d) &&
 	       (d->set.policy.payload_bytes == 0 || d->set.fills ||
 	        p->payload + r->data_bytes <= d->set.policy.payload_bytes);
 }
@@ -268,7 +274,7 @@ static int64_t ripe_ns(const struct dispatch *d)
 
 	if (first) {
 		if (!d->set.fills || d->flush || d->ready_count >= d->set.request_records ||
-		    d->ready_bytes >= d->request_bytes)
+		    d->ready_bytes >= request_ceiling(d))
 			return INT64_MIN;
 		ripe = first->since_ns + d->set.linger_ns;
 	}
@@ -329,25 +335,34 @@ static void launch(struct dispatch *d, struct request *q)
 
 static int64_t earlier(int64_t a, int64_t b) { return a < b ? a : b; }
 
+static int64_t pull_due_ns(const struct dispatch *d)
+{
+	int64_t due = batcher_due_ns(&d->batcher);
+
+	return d->batcher.messages > 0 && due < d->pull_after_ns ? d->pull_after_ns : due;
+}
+
 /* The first time at which dispatch_run could do something that it cannot do now. */
 static int64_t next_deadline(const struct dispatch *d)
 {
-	int64_t when = INT64_MAX, due;
+	int64_t when = INT64_MAX;
 
 	if (d->stopping)
 		return INT64_MAX;
 	if (d->hold.state == DELIVERY_THROTTLED && d->pace.level == 0)
 		when = d->pace.throttled_ns + PACE_CALM_NS;
+	if (hold_is_on(&d->hold) && d->hold.probing)
+		return INT64_MAX;
+	if (hold_is_on(&d->hold) && d->hold.next_probe_ns > d->now_ns)
+		return d->hold.next_probe_ns;
+	/* Nothing to probe with but a batch that is not complete: its time must wake us, or nothing ever does. */
 	if (hold_is_on(&d->hold))
-		return d->hold.probing ? INT64_MAX : d->hold.next_probe_ns > d->now_ns ? d->hold.next_probe_ns : when;
+		return earlier(when, earlier(pull_due_ns(d), isolate_due_ns(d)));
 	if (d->in_flight >= d->set.max_in_flight || !pace_allows(&d->pace, INT64_MAX, d->in_flight))
 		return when;
 	if (d->now_ns < d->pace.pause_until_ns)
 		return earlier(when, d->pace.pause_until_ns);
-	due = batcher_due_ns(&d->batcher);
-	if (d->batcher.messages > 0 && due < d->pull_after_ns)
-		due = d->pull_after_ns;
-	when = earlier(when, earlier(ripe_ns(d), due));
+	when = earlier(when, earlier(ripe_ns(d), pull_due_ns(d)));
 	return earlier(when, isolate_due_ns(d));
 }
 

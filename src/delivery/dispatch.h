@@ -49,6 +49,7 @@ struct dispatch_settings {
 	uint64_t max_retries; /* 0: no limit */
 	int64_t backoff_initial_ns, backoff_max_ns, backoff_elapsed_ns;
 	int64_t throttle_max_ns;
+	int64_t request_timeout_ns; /* 0: not known, the link's speed is not learned */
 	int64_t probe_initial_ns, probe_max_ns;
 	uint64_t dead_after_attempts; /* 0: never */
 	int64_t dead_after_age_ns;    /* 0: never */

@@ -143,6 +143,42 @@ static void act_renew(struct dispatch *d, struct request *q, const struct verdic
 	act_hold(d, q, v);
 }
 
+/*
+ * A request that was out for all its time, and was not small: the link may be too slow for it, and then it would be for
+ * each of its kind. The next ones are half as large, one at a time; what is answered quickly lets them grow again.
+ */
+static void learn_too_slow(struct dispatch *d, const struct request *q)
+{
+	uint64_t half = q->put.accounted_bytes / 2;
+
+	if (d->set.request_timeout_ns <= 0 || d->now_ns - q->sent_ns < d->set.request_timeout_ns || q->count == 1)
+		return;
+	if (half < REQUEST_BYTES_FLOOR)
+		half = REQUEST_BYTES_FLOOR;
+	if (d->link_bytes > 0 && d->link_bytes <= half)
+		return;
+	if (d->link_bytes == 0)
+		LOG(LOG_WARN, "requests made smaller: the link is slow", LOG_U("bytes", half));
+	d->link_bytes = half;
+	pace_restart(&d->pace, d->now_ns);
+}
+
+static void learn_speed(struct dispatch *d, const struct request *q)
+{
+	if (d->set.request_timeout_ns <= 0)
+		return;
+	if (d->now_ns - q->sent_ns > d->set.request_timeout_ns / SLOW_PART) {
+		pace_slow(&d->pace);
+		return;
+	}
+	/* Only a request near the ceiling says that a larger one would be in time. */
+	if (d->link_bytes == 0 || q->put.accounted_bytes < d->link_bytes / 2)
+		return;
+	d->link_bytes *= 2;
+	if (d->link_bytes >= d->request_bytes)
+		d->link_bytes = 0;
+}
+
 static void act_offline(struct dispatch *d, struct request *q, const struct verdict *v)
 {
 	/* Requests that were under way together fail together: one event. */
@@ -152,6 +188,8 @@ static void act_offline(struct dispatch *d, struct request *q, const struct verd
 		if (d->failures == OFFLINE_AFTER - 1)
 			pace_restart(&d->pace, d->now_ns + dispatch_wait_ns(d, 1, false));
 	}
+	if (v->outcome->scope == OUTCOME_UNKNOWN)
+		learn_too_slow(d, q);
 	if (v->outcome->scope == OUTCOME_UNKNOWN)
 		d->ports.connections_suspect(d->ports.arg);
 	all_again(d, q, v);
@@ -304,6 +342,7 @@ static void settle_entries(struct dispatch *d, struct request *q, const struct a
 	metric_add(M_THROTTLED, throttled);
 	pace_answered(&d->pace, d->now_ns, q->sent_ns, q->count, (double)throttled / q->count,
 	              d->ports.unit(d->ports.arg), asked_ns(retry_after_ms), d->set.throttle_max_ns);
+	learn_speed(d, q);
 	if (a->stored > 0 || !hold.code[0])
 		working(d);
 	if (hold.code[0])

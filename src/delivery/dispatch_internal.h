@@ -14,7 +14,8 @@ enum {
 	OFFLINE_AFTER = 3,     /* failures in a row, each sent after the one before was known */
 	IDENTITY_TRIES = 3,    /* refreshed credentials or corrected clocks in a row before the stream is held */
 	REFUSED_IN_A_ROW = 20, /* records refused for themselves with no other accepted: it is not the records */
-	REQUEST_BYTES_FLOOR = 16 << 10 /* shrinking ends here */
+	REQUEST_BYTES_FLOOR = 16 << 10, /* shrinking ends here */
+	SLOW_PART = 4                   /* an answer after this part of request_timeout shows a slow link */
 };
 #define DRAIN_WAIT_NS (INT64_C(20) * NS_PER_MS) /* of the last batch, for rows still on their way */
 
@@ -45,7 +46,8 @@ struct dispatch {
 	struct hold hold;
 	struct pace pace;
 	enum putrecords_wire wire; /* what is spoken now */
-	uint64_t request_bytes;    /* ceiling, as learned */
+	uint64_t request_bytes;    /* ceiling, as learned from refusals */
+	uint64_t link_bytes;       /* ceiling, as learned from requests that ran out of time; 0: none */
 	uint64_t memory_bytes;     /* messages and bodies */
 	int64_t batch_oldest_ns;   /* while prepare runs */
 	int64_t pull_after_ns;     /* no batch is taken before */

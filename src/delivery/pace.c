@@ -89,6 +89,12 @@ void pace_restart(struct pace *p, int64_t until_ns)
 		p->pause_until_ns = until_ns;
 }
 
+void pace_slow(struct pace *p)
+{
+	p->window = p->window > 2 ? p->window - 1 : 1;
+	p->threshold = p->window;
+}
+
 bool pace_is_throttled(const struct pace *p, int64_t now_ns)
 {
 	return p->throttled_ns != 0 && now_ns - p->throttled_ns < PACE_CALM_NS;

@@ -48,6 +48,8 @@ void pace_answered(struct pace *p, int64_t now_ns, int64_t sent_ns, uint32_t rec
                    int64_t least_wait_ns, int64_t longest_ns);
 /* Nothing was answered: start again with one request, not before until_ns. */
 void pace_restart(struct pace *p, int64_t until_ns);
+/* An answer took long: fewer at once, for they share the link. */
+void pace_slow(struct pace *p);
 /* Was there throttling lately? */
 bool pace_is_throttled(const struct pace *p, int64_t now_ns);
 

@@ -69,6 +69,7 @@ void settings_fill(const struct config *c, struct dispatch_settings *s)
 	s->backoff_max_ns = o->backoff.max_interval_ns;
 	s->backoff_elapsed_ns = o->backoff.max_elapsed_time_ns;
 	s->throttle_max_ns = k->throttle_max_ns;
+	s->request_timeout_ns = k->request_timeout_ns;
 	s->probe_initial_ns = k->probe_initial_ns;
 	s->probe_max_ns = k->probe_max_ns;
 	s->dead_after_attempts = not_negative(k->dead_after_attempts);
