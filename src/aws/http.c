@@ -266,7 +266,7 @@ static struct transfer *take_transfer(struct http *h)
 
 static void arm_deadline(struct transfer *t, const struct http_request *request)
 {
-	int64_t ms = request->timeout_ms + (int64_t)(request->body_bytes / 100) + DEADLINE_GRACE_MS;
+	int64_t ms = transfer_longest_ms(request) + DEADLINE_GRACE_MS;
 	struct timeval tv = {.tv_sec = ms / MS_PER_S, .tv_usec = ms % MS_PER_S * 1000};
 
 	(void)evtimer_add(t->deadline, &tv);

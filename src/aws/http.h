@@ -53,7 +53,7 @@ struct http_request {
 	size_t field_count;
 	const void *body; /* POST and PUT; must live until done */
 	size_t body_bytes;
-	int64_t timeout_ms;         /* whole request; a second per 100 KB of body is added */
+	int64_t timeout_ms;         /* whole request; a second per 4 KB of body is added, as on a 32 kbit/s line */
 	int64_t connect_timeout_ms; /* 0: the pool's */
 	size_t response_max;        /* 0: HTTP_RESPONSE_MAX */
 	bool allow_plain;           /* http:// is refused without this */

@@ -63,6 +63,8 @@ struct http {
 /* A new easy handle with everything that does not depend on the request. */
 struct transfer *transfer_new(struct http *h);
 void transfer_free(struct transfer *t);
+/* How long the request may take in all: a body may take a second per 4 KB. Silence ends it far sooner. */
+int64_t transfer_longest_ms(const struct http_request *request);
 /* Sets the request's own options; false (with t->error) when the library refuses one. */
 bool transfer_prepare(struct transfer *t, struct http_request *request);
 /* Fills t->answer from what happened. */

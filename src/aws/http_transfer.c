@@ -23,7 +23,8 @@ enum {
 	KEEPALIVE_S = 15,
 	LOW_SPEED_BYTES = 100,
 	LOW_SPEED_S = 10,
-	BYTES_PER_MS = 100, /* the slowest uplink that is given all its time: 100 KB/s */
+	BUFFERED_BYTES_PER_MS = 100, /* how fast a kernel's send buffer is taken to drain, at the slowest */
+	SLOWEST_BYTES_PER_MS = 4,    /* the slowest uplink that is given all its time: 32 kbit/s */
 	CONNECTION_LIFE_S = 300,
 	CONNECTION_IDLE_S = 30,
 	CA_CACHE_S = 300,
@@ -370,19 +371,24 @@ static bool set_method(struct transfer *t, const struct http_request *r)
 	return true;
 }
 
+int64_t transfer_longest_ms(const struct http_request *r)
+{
+	return r->timeout_ms + (int64_t)(r->body_bytes / SLOWEST_BYTES_PER_MS);
+}
+
 static void set_times(struct transfer *t, const struct http_request *r)
 {
 	struct http *h = t->http;
-	int64_t body_ms = (int64_t)(r->body_bytes / BYTES_PER_MS);
+	int64_t buffered_ms = (int64_t)(r->body_bytes / BUFFERED_BYTES_PER_MS);
 	int64_t connect_ms = r->connect_timeout_ms           ? r->connect_timeout_ms
 	                     : h->options.connect_timeout_ms ? h->options.connect_timeout_ms
 	                                                     : CONNECT_TIMEOUT_MS;
 	int64_t since_drop_s = h->dropped_at_ms < 0 ? -1 : (clock_mono_ms() - h->dropped_at_ms) / MS_PER_S;
 
-	SET(CURLOPT_TIMEOUT_MS, (long)(r->timeout_ms + body_ms));
+	SET(CURLOPT_TIMEOUT_MS, (long)transfer_longest_ms(r));
 	SET(CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
 	/* bytes in the kernel's send buffer are not seen to move, so the silence allowed grows with the body */
-	SET(CURLOPT_LOW_SPEED_TIME, (long)(LOW_SPEED_S + body_ms / MS_PER_S));
+	SET(CURLOPT_LOW_SPEED_TIME, (long)(LOW_SPEED_S + buffered_ms / MS_PER_S));
 	if (since_drop_s > CONNECTION_LIFE_S)
 		h->dropped_at_ms = since_drop_s = -1;
 	/* In the first second a connection's age in whole seconds cannot tell which side of the drop it is on. */

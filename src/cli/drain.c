@@ -16,6 +16,7 @@ struct progress {
 	double lowest; /* fewest seen */
 	int64_t lowest_at_ms;
 	int64_t said_at_ms;
+	char state[512]; /* of the stream at the last look, with its reason */
 };
 
 static void draw(struct picture *p, const struct progress *g, double pending)
@@ -36,13 +37,14 @@ static void draw(struct picture *p, const struct progress *g, double pending)
 static void say_what_holds(struct picture *p, struct progress *g)
 {
 	int64_t now_ms = clock_mono_ms();
+	const char *reason = picture_text(p, "stream.reason");
 
+	(void)snprintf(g->state, sizeof g->state, "%s%s%s", picture_text(p, "stream.state"), reason[0] ? ": " : "",
+	               reason);
 	if (now_ms - g->lowest_at_ms < STILL_MS || now_ms - g->said_at_ms < STILL_MS)
 		return;
 	g->said_at_ms = now_ms;
-	(void)fprintf(stderr, "%sthe backlog does not move: %s%s%s\n", isatty(STDERR_FILENO) ? "\n" : "",
-	              picture_text(p, "stream.state"), picture_text(p, "stream.reason")[0] ? ": " : "",
-	              picture_text(p, "stream.reason"));
+	(void)fprintf(stderr, "%sthe backlog does not move: %s\n", isatty(STDERR_FILENO) ? "\n" : "", g->state);
 }
 
 /* One look; *ret_done when nothing is left. */
@@ -91,7 +93,8 @@ static enum err drain(const char *control, int64_t timeout_ns, struct error *e)
 		if (r != ERR_OK || done)
 			return r;
 		if (timeout_ns > 0 && clock_mono_ns() - start_ns >= timeout_ns)
-			return error_set(e, ERR_TIMEOUT, "%.0f messages still wait", g.lowest);
+			return error_set(e, ERR_TIMEOUT, "%.0f messages still wait; the stream is %s", g.lowest,
+			                 g.state);
 		(void)nanosleep(&pause, NULL);
 	}
 }

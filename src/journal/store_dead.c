@@ -113,10 +113,14 @@ struct batch {
 	uint64_t last_id;
 };
 
-/* Copies rows out first: the table changes while they are put back. Damaged ones stay on the shelf. */
+/*
+ * Copies rows out first: the table changes while they are put back. Damaged ones stay on the shelf. A message is
+ * received anew, or one set aside for its age would be too old again at once.
+ */
 static enum err load_batch(struct store *s, uint64_t after_id, uint64_t only_id, struct batch *b, struct error *e)
 {
 	sqlite3_stmt *st = bind_walk(s, only_id ? only_id - 1 : after_id, only_id ? 1 : RETRY_ROWS);
+	int64_t now_ms = clock_wall_ms();
 	int rc;
 
 	b->count = 0;
@@ -130,7 +134,7 @@ static enum err load_batch(struct store *s, uint64_t after_id, uint64_t only_id,
 		if (!is_sound(&d, sqlite3_column_int64(st, 8)))
 			continue;
 		b->old_ids[b->count] = d.id;
-		b->items[b->count++] = message_new(d.meta, d.meta_bytes, d.body, d.body_bytes, d.received_ms);
+		b->items[b->count++] = message_new(d.meta, d.meta_bytes, d.body, d.body_bytes, now_ms);
 	}
 	(void)sqlite3_reset(st);
 	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "read the shelf");
