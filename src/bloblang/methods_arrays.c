@@ -253,7 +253,7 @@ static bool see(struct seen_slot *table, size_t mask, const char *key, size_t le
 			table[at] = (struct seen_slot){key, length};
 			return true;
 		}
-		if (table[at].length == length && memcmp(table[at].key, key, length) == 0)
+		if (table[at].length == length && (length == 0 || memcmp(table[at].key, key, length) == 0))
 			return false;
 	}
 }

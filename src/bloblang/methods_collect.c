@@ -56,7 +56,7 @@ static bool holds(struct call *call, uint32_t i, bool *ret)
 
 static bool find_by(struct call *call, struct value *ret)
 {
-	bool yes;
+	bool yes = false;
 
 	if (!need_array(call))
 		return false;
@@ -74,7 +74,7 @@ static bool find_by(struct call *call, struct value *ret)
 
 static bool find_all_by(struct call *call, struct value *ret)
 {
-	bool yes;
+	bool yes = false;
 
 	if (!need_array(call))
 		return false;

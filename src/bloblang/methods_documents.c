@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "base/mem.h"
 #include "bloblang/digest.h"
 #include "bloblang/encoding.h"
@@ -210,7 +211,7 @@ static bool inferred(struct call *call, struct value v, const char *name, size_t
 		const struct value_pair *pair = v.kind == VALUE_OBJECT ? &v.object->pairs[i] : NULL;
 		const char *below = pair ? arena_format(call->arena, "%s.%.*s", path, (int)pair->key_length, pair->key)
 		                         : arena_format(call->arena, "%s.%u", path, i);
-		struct value item = pair ? pair->value : v.array->items[i], child;
+		struct value item = pair ? pair->value : v.array->items[i], child = value_null();
 
 		if (!inferred(call, item, pair ? pair->key : "", pair ? pair->key_length : 0, below, depth + 1,
 		              &child) ||
@@ -265,6 +266,7 @@ static void compare(struct diff *d, struct value old, struct value new);
 static void compare_member(struct diff *d, const char *key, size_t length, const struct value *old,
                            const struct value *new)
 {
+	must(old || new);
 	value_array_push(d->arena, d->path, value_string(key, length));
 	if (!old)
 		report(d, "create", value_null(), *new);
@@ -290,7 +292,7 @@ static void compare_objects(struct diff *d, struct value old, struct value new)
 			compare_member(d, a->key, a->key_length, &a->value, &b->value);
 		else if (in_old)
 			compare_member(d, a->key, a->key_length, &a->value, NULL);
-		else
+		else if (b)
 			compare_member(d, b->key, b->key_length, NULL, &b->value);
 		i += in_old;
 		k += same || !in_old;

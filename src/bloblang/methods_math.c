@@ -207,7 +207,7 @@ static bool need_integer(struct call *call, int64_t *ret)
 #define BITWISE(name_, operator_)                                    \
 	static bool name_(struct call *call, struct value *ret)      \
 	{                                                            \
-		int64_t i;                                           \
+		int64_t i = 0;                                       \
 		if (!need_integer(call, &i))                         \
 			return false;                                \
 		*ret = value_int(i operator_ call->args[0].integer); \

@@ -199,7 +199,7 @@ static bool prepare_without(struct call *call, void **ret)
 
 static bool with(struct call *call, struct value *ret)
 {
-	struct path *paths;
+	struct path *paths = NULL;
 
 	if (!need_object(call) || !split_paths(call, &paths))
 		return false;
@@ -209,7 +209,7 @@ static bool with(struct call *call, struct value *ret)
 
 static bool without(struct call *call, struct value *ret)
 {
-	struct path *paths;
+	struct path *paths = NULL;
 
 	if (!need_object(call) || !split_paths(call, &paths))
 		return false;

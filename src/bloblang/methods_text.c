@@ -268,8 +268,8 @@ static struct value clean_path(struct arena *a, const char *p, size_t n)
 			if (!rooted) {
 				if (length > 0)
 					out[length++] = '/';
-				memcpy(out + length, "..", 2);
-				length += 2;
+				out[length++] = '.';
+				out[length++] = '.';
 				floor = length;
 			}
 		} else if (end > i && !(end - i == 1 && p[i] == '.')) {

@@ -3,6 +3,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/check.h"
+
 enum { DEPTH_MAX = 1000, EXTENSION_TIME = 0xff };
 
 struct reader {
@@ -98,6 +100,7 @@ static bool read_integer(struct reader *r, size_t bytes, bool negative, struct v
 {
 	uint64_t raw;
 
+	must(bytes >= 1 && bytes <= sizeof raw);
 	if (!take(r, bytes, &raw))
 		return false;
 	if (negative)

@@ -155,7 +155,7 @@ static bool parse_primary(struct parser *p, const struct node **ret)
 
 static bool parse_tail_map(struct parser *p, const struct node *target, const struct node **ret)
 {
-	const struct node *query;
+	const struct node *query = NULL;
 	struct node *n;
 
 	if (!parse_char(p, '('))

@@ -108,7 +108,7 @@ static bool take_class_rune(struct parser *s, const char **p, const char *whole,
 static bool take_class_range(struct parser *s, const char **p, const char *whole)
 {
 	const char *start = *p;
-	uint32_t low, high;
+	uint32_t low = 0, high;
 
 	if (!take_class_rune(s, p, whole, &low))
 		return false;

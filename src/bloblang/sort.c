@@ -70,7 +70,7 @@ static bool merge(struct call *call, less_function *less, struct entry *entries,
 
 	memcpy(scratch, entries, half * sizeof *entries);
 	while (left < half && right < count) {
-		bool first;
+		bool first = false;
 
 		if (call_spent(call) || !less(call, &entries[right], &scratch[left], &first))
 			return false;
@@ -87,7 +87,7 @@ static bool insertion_sort(struct call *call, less_function *less, struct entry 
 	for (size_t i = 1; i < count; i++) {
 		for (size_t j = i; j > 0; j--) {
 			struct entry moved;
-			bool before;
+			bool before = false;
 
 			entries[j].index = (uint32_t)j;
 			entries[j - 1].index = (uint32_t)(j - 1);

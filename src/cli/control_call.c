@@ -12,6 +12,8 @@
 #include "value/json.h"
 #include "value/path.h"
 
+#define VERSION_AND_BLANK "HTTP/1.1 "
+
 enum { ANSWER_MAX_BYTES = 80 << 20, READ_BYTES = 64 << 10, ARENA_MAX_BYTES = 1 << 20 };
 
 static enum err connect_to(const char *path, int *ret_fd, struct error *e)
@@ -106,7 +108,9 @@ enum err control_call(const char *socket_path, const char *method, const char *t
 	r = exchange(fd, request.data, request.len, &answer, e);
 	if (r == ERR_OK) {
 		body = answer.data ? strstr(answer.data, "\r\n\r\n") : NULL;
-		if (!body || sscanf(answer.data, "HTTP/1.1 %d", &status) != 1)
+		if (body && strncmp(answer.data, VERSION_AND_BLANK, sizeof VERSION_AND_BLANK - 1) == 0)
+			status = (int)strtol(answer.data + sizeof VERSION_AND_BLANK - 1, NULL, 10);
+		if (status < 100)
 			r = error_set(e, ERR_FORMAT, "%s does not answer as kspool does", socket_path);
 	}
 	if (r == ERR_OK) {

@@ -90,8 +90,10 @@ void hold_move(struct hold *h, enum hold_event event, int64_t now_ns, int64_t wa
 
 static void set_probe(struct hold *h, const struct hold_waits *waits, int64_t now_ns)
 {
+	int64_t half_ns = h->wait_ns / 2;
+
 	h->probing = false;
-	h->next_probe_ns = now_ns + h->wait_ns / 2 + (int64_t)(waits->random * (double)(h->wait_ns - h->wait_ns / 2));
+	h->next_probe_ns = now_ns + half_ns + (int64_t)(waits->random * (double)(h->wait_ns - half_ns));
 }
 
 static void lengthen(struct hold *h, const struct hold_waits *waits)

@@ -33,14 +33,15 @@ static void grow(struct pace *p)
 static void pause(struct pace *p, int64_t now_ns, double random, int64_t least_ns, int64_t longest_ns)
 {
 	int64_t base = PACE_PAUSE_FIRST_NS, most = longest_ns < PACE_PAUSE_MAX_NS ? longest_ns : PACE_PAUSE_MAX_NS;
-	int64_t wait;
+	int64_t half, wait;
 
 	for (uint32_t i = 0; i < p->level && base < most; i++)
 		base *= 2;
 	if (base > most)
 		base = most;
 	/* Half fixed, half by chance: a bound on the rate needs a least wait. */
-	wait = base / 2 + (int64_t)(random * (double)(base - base / 2));
+	half = base / 2;
+	wait = half + (int64_t)(random * (double)(base - half));
 	/* The service may ask for more, at most 5 s more than ours (botocore's rule for x-amz-retry-after). */
 	if (least_ns > wait)
 		wait = least_ns < wait + 5 * NS_PER_S ? least_ns : wait + 5 * NS_PER_S;

@@ -44,26 +44,32 @@ static enum err split_address(const char *address, char *host, size_t host_size,
 
 static bool is_loopback(const struct sockaddr *address)
 {
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+
 	if (address->sa_family == AF_INET) {
-		const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)address;
-
-		return (ntohl(in->sin_addr.s_addr) >> 24) == 127;
+		memcpy(&in, address, sizeof in);
+		return (ntohl(in.sin_addr.s_addr) >> 24) == 127;
 	}
-	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)address;
-
-	return IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr) ||
-	       (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr) && in6->sin6_addr.s6_addr[12] == 127);
+	if (address->sa_family != AF_INET6)
+		return false;
+	memcpy(&in6, address, sizeof in6);
+	return IN6_IS_ADDR_LOOPBACK(&in6.sin6_addr) ||
+	       (IN6_IS_ADDR_V4MAPPED(&in6.sin6_addr) && in6.sin6_addr.s6_addr[12] == 127);
 }
 
 static uint16_t bound_port(int fd)
 {
-	struct sockaddr_storage address;
+	struct sockaddr_storage address = {0};
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
 	socklen_t length = sizeof address;
 
 	if (getsockname(fd, (struct sockaddr *)&address, &length) != 0)
 		return 0;
-	return ntohs(address.ss_family == AF_INET ? ((struct sockaddr_in *)(void *)&address)->sin_port
-	                                          : ((struct sockaddr_in6 *)(void *)&address)->sin6_port);
+	memcpy(&in, &address, sizeof in);
+	memcpy(&in6, &address, sizeof in6);
+	return ntohs(address.ss_family == AF_INET ? in.sin_port : in6.sin6_port);
 }
 
 static enum err bind_tcp(const struct addrinfo *ai, bool every, const char *address, int *ret_fd, struct error *e)
@@ -87,7 +93,7 @@ enum err listen_socket_tcp(const struct listener_options *options, int *ret_fd, 
 {
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
 	struct addrinfo *list = NULL;
-	char host[256];
+	char host[256] = "";
 	const char *port = NULL;
 	bool has_guard = options->has_token || (options->cert_file && *options->cert_file);
 	enum err r = split_address(options->address, host, sizeof host, &port, e);
@@ -327,7 +333,9 @@ static bool identify_unix(int fd, const struct peer_rules *rules, struct peer *r
 
 bool peer_identify(int fd, const struct peer_rules *rules, struct peer *ret)
 {
-	struct sockaddr_storage address;
+	struct sockaddr_storage address = {0};
+	struct sockaddr_in6 in6;
+	const unsigned char *bytes;
 	socklen_t length = sizeof address;
 
 	memset(ret, 0, sizeof *ret);
@@ -345,19 +353,18 @@ bool peer_identify(int fd, const struct peer_rules *rules, struct peer *ret)
 		(void)snprintf(ret->text, sizeof ret->text, "%s:%u", ret->host, ntohs(in->sin_port));
 		return true;
 	}
-	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)&address;
-	const unsigned char *bytes = in6->sin6_addr.s6_addr;
-
-	if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
+	memcpy(&in6, &address, sizeof in6);
+	bytes = in6.sin6_addr.s6_addr;
+	if (IN6_IS_ADDR_V4MAPPED(&in6.sin6_addr)) {
 		ret->key[0] = 4;
 		memcpy(ret->key + 1, bytes + 12, 4);
 		(void)inet_ntop(AF_INET, bytes + 12, ret->host, sizeof ret->host);
-		(void)snprintf(ret->text, sizeof ret->text, "%s:%u", ret->host, ntohs(in6->sin6_port));
+		(void)snprintf(ret->text, sizeof ret->text, "%s:%u", ret->host, ntohs(in6.sin6_port));
 		return true;
 	}
 	ret->key[0] = 6;
 	memcpy(ret->key + 1, bytes, 8); /* one host commonly owns its /64 */
 	(void)inet_ntop(AF_INET6, bytes, ret->host, sizeof ret->host);
-	(void)snprintf(ret->text, sizeof ret->text, "[%s]:%u", ret->host, ntohs(in6->sin6_port));
+	(void)snprintf(ret->text, sizeof ret->text, "[%s]:%u", ret->host, ntohs(in6.sin6_port));
 	return true;
 }

@@ -182,12 +182,12 @@ static bool skip_close(struct reader *r, struct open *open, size_t *depth)
 
 bool cbor_skip(struct reader *r)
 {
-	struct open open[READER_DEPTH];
+	struct open open[READER_DEPTH] = {0};
 	const char *ignored;
 	size_t depth = 0;
 
 	do {
-		struct head h;
+		struct head h = {0};
 
 		if (!read_head(r, &h))
 			return false;

@@ -162,7 +162,7 @@ char *text_reserve(struct text *t, size_t more)
 		return t->data + t->length;
 	}
 	data = arena_alloc(t->arena, capacity);
-	if (t->length != 0)
+	if (t->data != NULL)
 		memcpy(data, t->data, t->length);
 	t->data = data;
 	t->capacity = capacity;
@@ -204,7 +204,7 @@ char *text_end(struct text *t)
 	static const char nothing[16] = "";
 
 	if (text_reserve(t, 1) == NULL) {
-		if (t->length == 0)
+		if (t->data == NULL || t->length == 0)
 			return arena_copy(t->arena, nothing, 0);
 		t->length--;
 	}

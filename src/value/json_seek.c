@@ -193,7 +193,7 @@ static inline const char *after_value(struct seeker *k, const char *p, uint32_t 
 }
 
 /* p on '{' or '['; returns where its first value begins; or its end, when it is empty (*ret_empty). */
-static const char *open(struct seeker *k, const char *p, bool *ret_empty)
+static const char *open_container(struct seeker *k, const char *p, bool *ret_empty)
 {
 	bool is_object = *p == '{';
 
@@ -231,7 +231,7 @@ static bool cross(struct seeker *k, const char *p)
 		if (*p == '"') {
 			p = string(k, p, &flags);
 		} else if (*p == '{' || *p == '[') {
-			p = open(k, p, &more);
+			p = open_container(k, p, &more);
 			more = !more;
 		} else {
 			const char *q = scan_plain_number(p, end);

@@ -116,14 +116,16 @@ static size_t print_exponent(char *out, const char *digits, size_t count, int ex
 static size_t print_special(char *out, double d)
 {
 	const char *text = isnan(d) ? "NaN" : d > 0 ? "+Inf" : "-Inf";
+	size_t n = 0;
 
-	memcpy(out, text, strlen(text));
-	return strlen(text);
+	for (; text[n]; n++)
+		out[n] = text[n];
+	return n;
 }
 
 static size_t print_float(char *out, double d, int bits, int lowest, int highest, int least)
 {
-	char digits[32];
+	char digits[32] = "";
 	size_t n = 0;
 	size_t count;
 	int exponent;
