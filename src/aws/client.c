@@ -7,14 +7,14 @@
 
 #include <event2/event.h>
 
-#include "aws/credentials.h"
-#include "aws/dates.h"
-#include "aws/http.h"
-#include "aws/sigv4.h"
-#include "aws/world.h"
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/dates.h"
 #include "base/mem.h"
+#include "aws/transport/http.h"
+#include "aws/signing/sigv4.h"
+#include "aws/identity/credentials.h"
+#include "aws/identity/world.h"
 
 enum {
 	FIELDS = 6,

@@ -15,7 +15,8 @@
 #include <stdint.h>
 
 #include "base/error.h"
-#include "config/config.h"
+#include "aws/identity/identity.h"
+#include "aws/identity/identity_settings.h"
 
 struct event_base;
 struct aws_client;
@@ -54,17 +55,6 @@ struct aws_request {
 	void *internal; /* the client's */
 };
 
-struct aws_client_options {
-	const struct options_aws_kinesis *output; /* region, endpoint, stream (ARN host rules), credentials, tcp */
-	const struct options_kspool *kspool;      /* request_timeout, ca_file, proxy */
-	const char *service;                      /* "kinesis" */
-	unsigned max_connections;
-	const char *spool_name; /* part of role session names; null: the stream's name */
-};
-
-/* What aws_client_open refuses about the fields (contradictions, addresses, ARNs), for lint: without loop or network.
- */
-enum err aws_options_check(const struct aws_client_options *options, struct error *e) MUST_CHECK;
 enum err aws_client_open(struct event_base *base, const struct aws_client_options *options, struct aws_client **ret,
                          struct error *e) MUST_CHECK;
 /* New credentials settings (SIGHUP); requests under way keep theirs. */
@@ -80,17 +70,6 @@ int64_t aws_client_clock_offset_ms(const struct aws_client *c);
 /* The next connection is made anew (after a time-out: curl's pool may hold a dead one). */
 void aws_client_drop_connections(struct aws_client *c);
 
-struct aws_identity {
-	char host[256];
-	char url[300];
-	char region[64];
-	char region_source[64]; /* "field", "AWS_REGION", "profile default", ... */
-	char provider[64];      /* "config", "environment", "shared file profile x", ... ; "" when none yet */
-	char access_key_id[160];
-	int64_t expires_ms; /* 0: never */
-	char reason[256];   /* why there are no credentials, or why the newest refresh failed; "" otherwise */
-	char warning[256];  /* a file with secrets that others may read; "" when none */
-};
 void aws_client_identity(const struct aws_client *c, struct aws_identity *ret);
 
 /* No request may be under way. Accepts null. */

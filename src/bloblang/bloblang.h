@@ -23,13 +23,6 @@ struct evaluator;
 struct bloblang_template;
 struct bloblang_mapping;
 
-/* The messages a query may look at; `index` is the current one. */
-struct bloblang_batch {
-	struct message *const *messages;
-	size_t count;
-	size_t index;
-};
-
 struct evaluator *evaluator_new(void);
 void evaluator_free(struct evaluator *ev);
 
@@ -48,7 +41,7 @@ void bloblang_template_free(struct bloblang_template *t);
 bool bloblang_template_constant(const struct bloblang_template *t, const char **ret_text, size_t *ret_length);
 /* Appends the text for the current message to out. */
 enum err bloblang_template_render(const struct bloblang_template *t, struct evaluator *ev,
-                                  const struct bloblang_batch *batch, struct buf *out, struct error *e) MUST_CHECK;
+                                  const struct message_batch *batch, struct buf *out, struct error *e) MUST_CHECK;
 
 /* import_folder: where `import` and `from` look; null refuses them. */
 enum err bloblang_mapping_parse(const char *text, const char *import_folder, struct bloblang_mapping **ret,
@@ -59,12 +52,11 @@ void bloblang_mapping_free(struct bloblang_mapping *m);
  * Runs a mapping on the current message. *ret is a new message (received_ms, attempts and origins carried over, id
  * kept), or null when the mapping deleted it. `mutate`: the semantics of the mutation processor.
  */
-enum err bloblang_mapping_run(const struct bloblang_mapping *m, struct evaluator *ev,
-                              const struct bloblang_batch *batch, bool mutate, struct message **ret,
-                              struct error *e) MUST_CHECK;
+enum err bloblang_mapping_run(const struct bloblang_mapping *m, struct evaluator *ev, const struct message_batch *batch,
+                              bool mutate, struct message **ret, struct error *e) MUST_CHECK;
 /* Runs a mapping as a check: its resulting body must be a JSON bool. */
 enum err bloblang_mapping_check(const struct bloblang_mapping *m, struct evaluator *ev,
-                                const struct bloblang_batch *batch, bool *ret, struct error *e) MUST_CHECK;
+                                const struct message_batch *batch, bool *ret, struct error *e) MUST_CHECK;
 
 /* Prints the table of functions or methods (`kspool list`). */
 void bloblang_list_functions(struct buf *out);

@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "cli/cli.h"
 #include "value/json.h"
 #include "value/path.h"
+#include "cli/cli.h"
 
 #define VERSION_AND_BLANK "HTTP/1.1 "
 

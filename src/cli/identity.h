@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-#include "aws/whoami.h"
+#include "aws/identity/whoami.h"
 #include "cli/cli.h"
 
 /* Runs the chain on an event base of its own. */

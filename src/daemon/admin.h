@@ -9,8 +9,8 @@
 #ifndef KSPOOL_DAEMON_ADMIN_H
 #define KSPOOL_DAEMON_ADMIN_H
 
+#include "server/httpd.h"
 #include "daemon/status.h"
-#include "doors/httpd.h"
 
 /* The source must outlive the server. */
 void admin_show(struct httpd *server, struct status_source *source);

@@ -17,16 +17,16 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/num.h"
+#include "server/httpd.h"
+#include "journal/journal.h"
 #include "aws/client.h"
+#include "pipeline/pipeline.h"
+#include "delivery/delivery.h"
+#include "doors/doors.h"
 #include "daemon/admin.h"
 #include "daemon/notify.h"
 #include "daemon/reload.h"
 #include "daemon/status.h"
-#include "delivery/delivery.h"
-#include "doors/doors.h"
-#include "doors/httpd.h"
-#include "journal/journal.h"
-#include "pipeline/pipeline.h"
 
 enum {
 	TICK_MS = 1000,

@@ -12,9 +12,9 @@
 
 #include "base/buf.h"
 #include "config/config.h"
-#include "daemon/rates.h"
-#include "delivery/delivery.h"
 #include "journal/journal.h"
+#include "delivery/delivery.h"
+#include "daemon/rates.h"
 
 struct status_source {
 	const struct config *config;

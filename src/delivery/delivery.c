@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "delivery/delivery_internal.h"
-#include "delivery/settings.h"
+#include "delivery/dispatch_settings.h"
 
 enum { STATUS_LANE = 8 };
 

@@ -6,8 +6,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "aws/client.h"
 #include "base/lane.h"
+#include "aws/client.h"
 #include "delivery/delivery.h"
 #include "delivery/dispatch.h"
 #include "delivery/outbox.h"

@@ -8,8 +8,8 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/metrics.h"
-#include "delivery/dispatch_internal.h"
 #include "kinesis/limits.h"
+#include "delivery/dispatch_internal.h"
 
 void ready_put_last(struct dispatch *d, struct record *r)
 {

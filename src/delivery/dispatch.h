@@ -13,13 +13,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "kinesis/putrecords.h"
+#include "store/store.h"
 #include "aws/client.h"
 #include "delivery/batcher.h"
 #include "delivery/delivery.h"
 #include "delivery/record.h"
 #include "delivery/rows.h"
-#include "journal/store.h"
-#include "kinesis/putrecords.h"
 
 struct dispatch;
 struct isolation;

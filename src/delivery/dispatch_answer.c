@@ -8,8 +8,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
-#include "delivery/dispatch_internal.h"
 #include "kinesis/limits.h"
+#include "delivery/dispatch_internal.h"
 
 static struct hold_waits hold_waits(struct dispatch *d)
 {

@@ -3,12 +3,12 @@
 #define KSPOOL_DELIVERY_DISPATCH_INTERNAL_H
 
 #include "base/clock.h"
+#include "kinesis/answer.h"
+#include "kinesis/outcome.h"
 #include "delivery/dispatch.h"
 #include "delivery/hold.h"
 #include "delivery/pace.h"
 #include "delivery/waiting.h"
-#include "kinesis/answer.h"
-#include "kinesis/outcome.h"
 
 enum {
 	OFFLINE_AFTER = 3,     /* failures in a row, each sent after the one before was known */

@@ -11,8 +11,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "delivery/dispatch_internal.h"
 #include "kinesis/limits.h"
+#include "delivery/dispatch_internal.h"
 
 enum { MOST_HINTS = 4 };
 

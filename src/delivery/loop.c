@@ -13,7 +13,7 @@
 #include "base/metrics.h"
 #include "base/random.h"
 #include "delivery/delivery_internal.h"
-#include "delivery/settings.h"
+#include "delivery/dispatch_settings.h"
 
 enum { STATUS_EVERY_MS = 100, LAST_SETTLE_MS = 5000 };
 

@@ -9,9 +9,9 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/random.h"
-#include "bloblang/bloblang.h"
 #include "kinesis/key.h"
 #include "kinesis/limits.h"
+#include "bloblang/bloblang.h"
 
 enum { KEY_ROOM = 64 << 10 /* a rendered key beyond this is refused before it is looked at */ };
 
@@ -131,7 +131,7 @@ bool preparer_has_check(const struct preparer *p) { return p->check; }
 
 bool preparer_check(struct preparer *p, const struct pipeline_batch *open)
 {
-	struct bloblang_batch batch = {open->items, open->count, open->count - 1};
+	struct message_batch batch = {open->items, open->count, open->count - 1};
 	bool is_true = false;
 	struct error e;
 
@@ -192,7 +192,7 @@ static int64_t run_processors(struct preparer *p, struct dispatch *d, struct bat
 }
 
 /* Puts the key's text for one message at *ret: the constant, or k->text. */
-static enum err render(struct preparer *p, struct key *k, const struct bloblang_batch *at, const char **ret,
+static enum err render(struct preparer *p, struct key *k, const struct message_batch *at, const char **ret,
                        size_t *ret_bytes, struct error *e)
 {
 	enum err err;
@@ -216,7 +216,7 @@ struct keys {
 	char random[37];
 };
 
-static enum err make_keys(struct preparer *p, const struct bloblang_batch *at, struct keys *ret, struct error *e)
+static enum err make_keys(struct preparer *p, const struct message_batch *at, struct keys *ret, struct error *e)
 {
 	enum err err = render(p, &p->partition, at, &ret->partition, &ret->partition_bytes, e);
 
@@ -269,7 +269,7 @@ struct prepared {
 	char *reason;
 };
 
-static struct prepared prepare_one(struct preparer *p, const struct bloblang_batch *at, bool tracked)
+static struct prepared prepare_one(struct preparer *p, const struct message_batch *at, bool tracked)
 {
 	struct message *m = at->messages[at->index];
 	struct prepared one = {0};
@@ -302,7 +302,7 @@ int64_t preparer_run(struct preparer *p, struct dispatch *d, struct batch *batch
 
 	/* Keys may look at neighbours: nobody leaves before the last key is made. */
 	for (size_t i = 0; i < list->count; i++) {
-		struct bloblang_batch at = {list->items, list->count, i};
+		struct message_batch at = {list->items, list->count, i};
 
 		all[i] = prepare_one(p, &at, tracked);
 	}

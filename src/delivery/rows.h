@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "journal/store.h"
+#include "store/store.h"
 
 struct row {
 	struct row *next;

@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
-#include "doors/door_socket_inside.h"
+#include "doors/door_socket_internal.h"
 
 enum { GROUP_ROWS = 1024, GROUP_BYTES = 1048576, WAITING_MAX = 64, OUTPUT_MAX_BYTES = 262144 };
 

@@ -22,10 +22,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "server/httpd.h"
+#include "server/multipart.h"
 #include "doors/door.h"
 #include "doors/http_meta.h"
-#include "doors/httpd.h"
-#include "doors/multipart.h"
 
 enum { CONNECTIONS_MAX = 1024, CONNECTIONS_PER_PEER_MAX = 64, HEAD_TIMEOUT_S = 10, IDLE_TIMEOUT_S = 60 };
 enum { BODY_RATE_MIN = 1024, MESSAGES_MAX = 10000, BATCH_BODY_FACTOR = 8, BATCH_BODY_MAX_BYTES = 33554432 };

@@ -18,7 +18,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
-#include "doors/door_socket_inside.h"
+#include "doors/door_socket_internal.h"
 
 enum { TICK_MS = 500, PER_PEER_MAX = 64, WRITE_TIMEOUT_S = 30, SHAKE_S = 5, TOKEN_S = 10, STARVED_S = 10 };
 enum { FIRST_LINE_BYTES = 16384, READ_AHEAD_BYTES = 65536 };
@@ -305,6 +305,11 @@ static enum err parse_mode(const char *text, uint32_t *ret, struct error *e)
 	return ERR_OK;
 }
 
+static struct listener_names names_of(const struct config_strings *s)
+{
+	return (struct listener_names){.items = s->items, .count = s->count};
+}
+
 static enum err listen_on(struct door_socket *s, struct error *e)
 {
 	const struct options_input_socket_server *o = &s->door.input->socket_server;
@@ -314,8 +319,8 @@ static enum err listen_on(struct door_socket *s, struct error *e)
 	    .address = o->address,
 	    .is_unix = is_unix,
 	    .unix_group = o->group,
-	    .allow_users = is_unix ? &o->allow_users : NULL,
-	    .allow_groups = is_unix ? &o->allow_groups : NULL,
+	    .allow_users = is_unix ? names_of(&o->allow_users) : (struct listener_names){0},
+	    .allow_groups = is_unix ? names_of(&o->allow_groups) : (struct listener_names){0},
 	    .cert_file = o->network == NETWORK_TLS ? o->tls.cert_file : NULL,
 	    .key_file = o->network == NETWORK_TLS ? o->tls.key_file : NULL,
 	    .require_guard = true,

@@ -5,8 +5,8 @@
 #include <strings.h>
 
 #include "base/mem.h"
-#include "doors/http1.h"
 #include "message/message.h"
+#include "server/http1.h"
 
 struct pair {
 	char *name;

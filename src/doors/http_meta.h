@@ -12,7 +12,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
-#include "doors/httpd.h"
+#include "server/httpd.h"
 
 enum { HTTP_META_MAX_BYTES = 65536, HTTP_META_ENTRIES_MAX = 256 };
 

@@ -1,5 +1,5 @@
 /* The sides of the journal that other threads call. */
-#include "journal/journal_inner.h"
+#include "journal/journal_internal.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -18,8 +18,8 @@
 #include <sys/queue.h>
 
 #include "base/error.h"
-#include "journal/store.h"
 #include "message/message.h"
+#include "store/store.h"
 
 struct journal;
 

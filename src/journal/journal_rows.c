@@ -1,5 +1,5 @@
 /* Rows on their way to delivery and back: credit, claims, released ranges, retries that come due. */
-#include "journal/journal_inner.h"
+#include "journal/journal_internal.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
  * What waits is committed at once; what comes meanwhile is the next group. So a lone message pays one sync and no
  * delay, and under load groups grow by themselves.
  */
-#include "journal/journal_inner.h"
+#include "journal/journal_internal.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -4,8 +4,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "kinesis/limits.h"
-#include "value/utf8.h"
 
 enum err partition_key_check(const char *key, size_t bytes, struct error *e)
 {

@@ -1,8 +1,8 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/utf8.h"
 #include "kinesis/reader.h"
-#include "value/utf8.h"
 
 /* Major types and additional information (RFC 8949, sections 3 and 3.1). */
 enum { MAJOR_BYTES = 2, MAJOR_TEXT = 3, MAJOR_LIST = 4, MAJOR_MAP = 5, MAJOR_TAG = 6, MAJOR_SIMPLE = 7 };

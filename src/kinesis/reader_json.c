@@ -1,7 +1,7 @@
 #include <string.h>
 
+#include "base/utf8.h"
 #include "kinesis/reader.h"
-#include "value/utf8.h"
 
 void json_space(struct reader *r)
 {

@@ -83,6 +83,13 @@ static inline const unsigned char *message_body(const struct message *m) { retur
 /* Bytes counted against the memory bound: payload, metadata and the struct. */
 static inline uint64_t message_cost(const struct message *m) { return sizeof *m + m->meta_bytes + m->body_bytes; }
 
+/* The messages a query may look at; `index` is the current one. */
+struct message_batch {
+	struct message *const *messages;
+	size_t count;
+	size_t index;
+};
+
 struct message_origins *message_origins_new(const uint64_t *ids, uint32_t count);
 struct message_origins *message_origins_ref(struct message_origins *o);
 void message_origins_unref(struct message_origins *o);

@@ -19,8 +19,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "pipeline/stage.h"
 #include "value/json.h"
+#include "pipeline/stage.h"
 
 enum { BODY_MAX_BYTES = 64 << 20, PATH_MAX_BYTES = 4096, ARENA_MAX_BYTES = 256 << 20, ENTRY_MODE = 0666 };
 
@@ -131,7 +131,7 @@ static la_ssize_t write_to_buf(struct archive *archive, void *arg, const void *b
 static bool add_entry(const struct archiver *a, struct runner *r, const struct pipeline_batch *batch, size_t i,
                       struct archive *archive)
 {
-	struct bloblang_batch context = stage_batch(batch, i);
+	struct message_batch context = stage_batch(batch, i);
 	struct archive_entry *entry = archive_entry_new();
 	struct error e = {.code = ERR_OK};
 	struct buf path;

@@ -59,7 +59,7 @@ static void run_mapping(const struct stage *s, struct runner *r, struct pipeline
 	struct pipeline_batch kept = {0};
 
 	for (size_t i = 0; i < batch->count; i++) {
-		struct bloblang_batch context = stage_batch(batch, i);
+		struct message_batch context = stage_batch(batch, i);
 		struct error e = {.code = ERR_OK};
 
 		if (bloblang_mapping_run(s->state, r->evaluator, &context, mutate, &results[i], &e) == ERR_OK)
@@ -243,7 +243,7 @@ void insert_part_free(void *state)
 void process_insert_part_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
 {
 	const struct insert *insert = s->state;
-	struct bloblang_batch context = stage_batch(batch, 0);
+	struct message_batch context = stage_batch(batch, 0);
 	int64_t count = (int64_t)batch->count, index = insert->index;
 	struct error e = {.code = ERR_OK};
 	struct pipeline_batch grown = {0};
@@ -305,7 +305,7 @@ void process_group_by_value_run(const struct stage *s, struct runner *r, struct 
 	size_t count = 0;
 
 	for (size_t i = 0; i < batch->count; i++) {
-		struct bloblang_batch context = stage_batch(batch, i);
+		struct message_batch context = stage_batch(batch, i);
 		struct error e = {.code = ERR_OK};
 		struct buf text;
 

@@ -311,7 +311,7 @@ static void test_case(const struct stage *s, struct runner *r, const struct chec
 	struct pipeline_batch failed = {0};
 
 	for (size_t i = 0; i < remaining->count; i++) {
-		struct bloblang_batch context = stage_batch(remaining, i);
+		struct message_batch context = stage_batch(remaining, i);
 		struct error e = {.code = ERR_OK};
 		bool pass = true;
 
@@ -367,7 +367,7 @@ void process_group_by_compile(struct compiler *c, const struct config_node *node
 static size_t group_of(const struct cases *cases, struct runner *r, const struct pipeline_batch *batch, size_t index)
 {
 	for (size_t i = 0; i < cases->count; i++) {
-		struct bloblang_batch context = stage_batch(batch, index);
+		struct message_batch context = stage_batch(batch, index);
 		struct error e = {.code = ERR_OK};
 		bool pass = false;
 
@@ -437,7 +437,7 @@ void while_free(void *state)
 
 static bool check_first(const struct loop *loop, struct runner *r, const struct pipeline_batch *batch)
 {
-	struct bloblang_batch context = stage_batch(batch, 0);
+	struct message_batch context = stage_batch(batch, 0);
 	struct error e = {.code = ERR_OK};
 	bool again = false;
 

@@ -248,7 +248,7 @@ void stage_fail(const struct stage *s, struct message *m, const char *reason)
 	message_fail(m, &s->where, reason);
 }
 
-struct bloblang_batch stage_batch(const struct pipeline_batch *batch, size_t i)
+struct message_batch stage_batch(const struct pipeline_batch *batch, size_t i)
 {
-	return (struct bloblang_batch){.messages = batch->items, .count = batch->count, .index = i};
+	return (struct message_batch){.messages = batch->items, .count = batch->count, .index = i};
 }

@@ -14,9 +14,9 @@
 #define KSPOOL_PIPELINE_PIPELINE_H
 
 #include "base/error.h"
-#include "bloblang/bloblang.h"
 #include "config/config.h"
 #include "message/message.h"
+#include "bloblang/bloblang.h"
 
 struct pipeline;
 

@@ -11,8 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "bloblang/bloblang.h"
 #include "config/config.h"
+#include "bloblang/bloblang.h"
 #include "pipeline/pipeline.h"
 
 struct batches {
@@ -95,7 +95,7 @@ void batches_fini(struct batches *b);
 /* Flags a message as failed here and counts it. */
 void stage_fail(const struct stage *s, struct message *m, const char *reason);
 /* The context of message i of a batch. */
-struct bloblang_batch stage_batch(const struct pipeline_batch *batch, size_t i);
+struct message_batch stage_batch(const struct pipeline_batch *batch, size_t i);
 
 /* Makes m stand for everything the batch stands for. */
 void stage_join_origins(struct message *m, const struct pipeline_batch *batch);

@@ -11,8 +11,8 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "pipeline/stage.h"
 #include "value/json.h"
+#include "pipeline/stage.h"
 
 enum { BODY_MAX_BYTES = 64 << 20, ARENA_MAX_BYTES = 256 << 20, PIECES_MAX = 1000000 };
 
@@ -208,7 +208,7 @@ static bool cut_csv(struct cutting *c)
 {
 	struct message *source = message_with_body(c->whole, message_meta(c->whole), c->whole->meta_bytes,
 	                                           message_body(c->whole), c->whole->body_bytes);
-	const struct bloblang_batch context = {.messages = &source, .count = 1};
+	const struct message_batch context = {.messages = &source, .count = 1};
 	struct message *rows = NULL;
 	bool ok;
 

@@ -2,10 +2,10 @@
 
 #include <math.h>
 
+#include "base/utf8.h"
 #include "value/json_scan.h"
 #include "value/number.h"
 #include "value/time.h"
-#include "value/utf8.h"
 
 /*
  * The reader keeps finished members of all open containers on one stack of pairs (arrays leave the key unused); a

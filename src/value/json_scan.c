@@ -2,7 +2,7 @@
 
 #include <ctype.h>
 
-#include "value/utf8.h"
+#include "base/utf8.h"
 
 /* A character as Go quotes it between single quotes. */
 static const char *quoted_character(struct scan *s)

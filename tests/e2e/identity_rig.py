@@ -61,7 +61,7 @@ class Machine:
         self.env["AWS_ENDPOINT_URL_STS"] = sts.url
 
     def whoami(self, *arguments, timeout=30):
-        done = subprocess.run([PROGRAMS / "support_whoami", *arguments], env=self.env, capture_output=True, text=True,
+        done = subprocess.run([PROGRAMS / "program_whoami", *arguments], env=self.env, capture_output=True, text=True,
                               timeout=timeout)
         if done.returncode:
             return {"error": done.stderr.strip()}

@@ -1,4 +1,4 @@
-"""The native counting endpoint (tests/support/sink_main.c) as an actor."""
+"""The native counting endpoint (tests/programs/sink_main.c) as an actor."""
 
 import json
 import pathlib

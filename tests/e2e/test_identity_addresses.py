@@ -52,7 +52,7 @@ def namespace():
 def test_default_addresses(namespace):
     here = os.path.dirname(os.path.abspath(__file__))
     done = subprocess.run(["ip", "netns", "exec", namespace, "/usr/bin/python3", "-c", SERVE, here,
-                           str(PROGRAMS / "support_whoami")], capture_output=True, text=True, timeout=120)
+                           str(PROGRAMS / "program_whoami")], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     out = json.loads(done.stdout)
     for who in ("imds", "ecs", "eks"):

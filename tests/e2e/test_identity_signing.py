@@ -67,7 +67,7 @@ def test_two_thousand_random_requests_sign_alike():
     rng = random.Random(4)
     cases = [make_case(rng) for _ in range(2000)]
     # botocore reads each line of a multi-valued field in the order given, as the wire has it
-    done = subprocess.run([PROGRAMS / "support_sign"], input="".join(map(as_text, cases)), capture_output=True,
+    done = subprocess.run([PROGRAMS / "program_sign"], input="".join(map(as_text, cases)), capture_output=True,
                           text=True, check=True)
     answers = done.stdout.splitlines()
     assert len(answers) == len(cases)
@@ -79,5 +79,5 @@ def test_a_changed_byte_is_seen():
     case = make_case(random.Random(5))
     before = theirs(case)
     case["secret"] += "x"
-    done = subprocess.run([PROGRAMS / "support_sign"], input=as_text(case), capture_output=True, text=True, check=True)
+    done = subprocess.run([PROGRAMS / "program_sign"], input=as_text(case), capture_output=True, text=True, check=True)
     assert not done.stdout.strip().endswith(before)

@@ -1,0 +1,44 @@
+/*
+ * chain: the providers in their order, asked one after the other.
+ *
+ * Order (as the SDKs, REDPANDA's rules for the fields): from_ec2_role asks IMDS alone; credentials.id is used alone;
+ * credentials.profile skips the environment; else environment, web identity, shared files, container, IMDS. The first
+ * that has credentials, or that fails, ends it. credentials.role is then assumed from what was found.
+ * Owner: the caller embeds struct chain; chain_stop after each chain_start. Thread: the event base's.
+ */
+#ifndef KSPOOL_AWS_IDENTITY_CHAIN_H
+#define KSPOOL_AWS_IDENTITY_CHAIN_H
+
+#include "aws/identity/fetch.h"
+
+enum { CHAIN_STEPS_MAX = 8 };
+
+struct chain_report {
+	char provider[64];
+	enum fetch_verdict verdict;
+	char reason[256];
+};
+
+struct chain {
+	struct fetch_world *world;
+	void (*done)(struct chain *c, enum fetch_verdict verdict); /* only after FETCH_PENDING */
+	void *arg;
+
+	const struct provider *steps[CHAIN_STEPS_MAX];
+	size_t step_count;
+	size_t current;
+	struct fetch fetch;
+	struct aws_keys base; /* what credentials.role is assumed from */
+	struct chain_report reports[CHAIN_STEPS_MAX];
+	size_t report_count;
+	struct aws_keys keys; /* the result */
+	char source[160];     /* "shared file profile x", "role r from IMDS" */
+	char reason[256];
+};
+
+enum fetch_verdict chain_start(struct chain *c);
+void chain_stop(struct chain *c);
+/* The steps without asking them, for explaining; returns how many. */
+size_t chain_plan(const struct settings *s, const struct provider *steps[CHAIN_STEPS_MAX]);
+
+#endif

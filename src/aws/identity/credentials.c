@@ -1,0 +1,246 @@
+#include "aws/identity/credentials.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/event.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/random.h"
+#include "aws/identity/region.h"
+
+enum {
+	REFRESH_AHEAD_MS = 5 * 60 * MS_PER_S,
+	REFRESH_JITTER_MS = 60 * MS_PER_S,
+	/* Between refreshes that failed or brought keys that are already old: whoever asks is answered from memory. */
+	FAILED_GAP_MS = 250,
+	BACKGROUND_GAP_MS = 10 * MS_PER_S,
+	STALE_GAP_MS = 1 * MS_PER_S,
+};
+
+enum phase { IDLE, ASKING_REGION, ASKING_CHAIN };
+
+struct credentials {
+	struct fetch_world *world;
+	void (*on_change)(void *arg);
+	void *arg;
+	struct event *tell; /* on_change from the loop */
+	enum phase phase;
+	struct region_question region;
+	struct chain chain;
+
+	struct aws_keys keys;
+	bool has_keys;
+	bool failed;      /* the newest refresh brought nothing */
+	bool refused;     /* the service said these keys are no good */
+	bool old_at_once; /* they looked expired when they came: used until the service says so */
+	uint64_t generation;
+	int64_t refresh_at_ms;   /* wall, as the service sees it; 0: never */
+	int64_t not_before_mono; /* no refresh before this */
+	int64_t got_mono;
+	char source[160];
+	char reason[256];
+};
+
+static int64_t now_ms(const struct credentials *c) { return clock_wall_ms() + c->world->clock_offset_ms; }
+
+static void on_tell(evutil_socket_t fd, short events, void *arg)
+{
+	struct credentials *c = arg;
+
+	(void)fd;
+	(void)events;
+	c->on_change(c->arg);
+}
+
+static void take_keys(struct credentials *c)
+{
+	int64_t now = now_ms(c);
+	int64_t jitter = (int64_t)random_below(REFRESH_JITTER_MS);
+
+	keys_move(&c->keys, &c->chain.keys);
+	c->has_keys = true;
+	c->failed = c->refused = c->old_at_once = false;
+	c->generation++;
+	c->got_mono = clock_mono_ms();
+	c->reason[0] = '\0';
+	(void)snprintf(c->source, sizeof c->source, "%s", c->chain.source);
+	c->refresh_at_ms = 0;
+	c->not_before_mono = 0;
+	if (c->keys.expires_ms == 0)
+		return;
+	/* Short-lived ones are renewed at half of their life. */
+	c->refresh_at_ms = c->keys.expires_ms - REFRESH_AHEAD_MS - jitter;
+	if (c->refresh_at_ms <= now)
+		c->refresh_at_ms = now + (c->keys.expires_ms - now) / 2;
+	/*
+	 * Keys that look expired on arrival are used all the same: our clock may be the wrong one, and the service's
+	 * answer will tell (its Date). They are only not asked for again at once.
+	 */
+	c->old_at_once = c->keys.expires_ms <= now;
+	if (c->old_at_once)
+		c->not_before_mono = c->got_mono + BACKGROUND_GAP_MS;
+}
+
+/* An expiry seen by a clock that may be the wrong one does not count against keys that have just come. */
+static bool is_usable(const struct credentials *c)
+{
+	if (!c->has_keys || c->refused)
+		return false;
+	return c->keys.expires_ms == 0 || c->old_at_once || now_ms(c) < c->keys.expires_ms;
+}
+
+static void keep_failure(struct credentials *c, const char *reason)
+{
+	c->failed = true;
+	(void)snprintf(c->reason, sizeof c->reason, "%s", reason);
+	c->not_before_mono = clock_mono_ms() + (is_usable(c) ? BACKGROUND_GAP_MS : FAILED_GAP_MS);
+}
+
+static void end_chain(struct credentials *c, enum fetch_verdict verdict)
+{
+	c->phase = IDLE;
+	if (verdict == FETCH_FOUND && !c->world->settings->region[0])
+		keep_failure(c, c->region.reason);
+	else if (verdict == FETCH_FOUND)
+		take_keys(c);
+	else
+		keep_failure(c, c->chain.reason);
+	chain_stop(&c->chain);
+}
+
+static void on_chain(struct chain *chain, enum fetch_verdict verdict)
+{
+	struct credentials *c = chain->arg;
+
+	end_chain(c, verdict);
+	c->on_change(c->arg);
+}
+
+static void start_chain(struct credentials *c)
+{
+	enum fetch_verdict verdict;
+
+	c->phase = ASKING_CHAIN;
+	verdict = chain_start(&c->chain);
+	if (verdict != FETCH_PENDING)
+		end_chain(c, verdict);
+}
+
+static void on_region(struct region_question *q, const char *region)
+{
+	struct credentials *c = q->arg;
+
+	if (region)
+		settings_set_region(c->world->settings, region, "IMDS");
+	region_stop(q);
+	start_chain(c);
+	if (c->phase == IDLE)
+		c->on_change(c->arg);
+}
+
+static void refresh(struct credentials *c)
+{
+	must(c->phase == IDLE);
+	settings_read(c->world->settings);
+	if (c->world->settings->region[0]) {
+		start_chain(c);
+		return;
+	}
+	c->phase = ASKING_REGION;
+	c->region = (struct region_question){.world = c->world, .done = on_region, .arg = c};
+	if (!region_ask(&c->region))
+		start_chain(c);
+}
+
+enum err credentials_open(struct fetch_world *world, void (*on_change)(void *arg), void *arg, struct credentials **ret,
+                          struct error *e)
+{
+	struct credentials *c = mem_zero(sizeof *c);
+
+	*ret = NULL;
+	c->world = world;
+	c->on_change = on_change;
+	c->arg = arg;
+	c->chain.world = world;
+	c->chain.done = on_chain;
+	c->chain.arg = c;
+	c->tell = event_new(world->base, -1, 0, on_tell, c);
+	if (!c->tell) {
+		free(c);
+		return error_set(e, ERR_MEMORY, "cannot make an event");
+	}
+	*ret = c;
+	return ERR_OK;
+}
+
+static bool is_due(const struct credentials *c)
+{
+	if (c->phase != IDLE || clock_mono_ms() < c->not_before_mono)
+		return false;
+	return !is_usable(c) || (c->refresh_at_ms != 0 && now_ms(c) >= c->refresh_at_ms);
+}
+
+enum credentials_state credentials_get(struct credentials *c, const struct aws_keys **ret)
+{
+	*ret = NULL;
+	if (is_due(c))
+		refresh(c);
+	/* Refused keys go on being shown until they may be asked for anew: the service's own words stay the reason. */
+	if (is_usable(c) || (c->has_keys && c->refused && !c->failed && c->phase == IDLE)) {
+		*ret = &c->keys;
+		return CREDENTIALS_READY;
+	}
+	return c->phase == IDLE ? CREDENTIALS_NONE : CREDENTIALS_PENDING;
+}
+
+void credentials_stale(struct credentials *c, uint64_t generation)
+{
+	if (!c->has_keys || c->refused || (generation != 0 && generation != c->generation))
+		return;
+	/* An answer to a request signed with the keys before these arrives a little late. */
+	if (generation == 0 && clock_mono_ms() - c->got_mono < STALE_GAP_MS)
+		return;
+	c->refused = true;
+	c->failed = false;
+	c->not_before_mono = c->got_mono + FAILED_GAP_MS;
+	(void)snprintf(c->reason, sizeof c->reason, "%s: the service refused these credentials", c->source);
+}
+
+uint64_t credentials_generation(const struct credentials *c) { return c->generation; }
+
+void credentials_forget(struct credentials *c)
+{
+	bool was_pending = c->phase != IDLE;
+
+	if (c->phase == ASKING_REGION)
+		region_stop(&c->region);
+	chain_stop(&c->chain);
+	c->phase = IDLE;
+	keys_wipe(&c->keys);
+	c->has_keys = c->refused = c->failed = false;
+	c->not_before_mono = 0;
+	c->source[0] = c->reason[0] = '\0';
+	if (was_pending)
+		event_active(c->tell, 0, 0);
+}
+
+const char *credentials_reason(const struct credentials *c) { return c->reason; }
+
+const struct chain *credentials_chain(const struct credentials *c) { return &c->chain; }
+
+const struct aws_keys *credentials_keys(const struct credentials *c) { return c->has_keys ? &c->keys : NULL; }
+
+const char *credentials_source(const struct credentials *c) { return c->source; }
+
+void credentials_close(struct credentials *c)
+{
+	if (!c)
+		return;
+	credentials_forget(c);
+	event_free(c->tell);
+	free(c);
+}

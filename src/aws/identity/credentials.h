@@ -1,0 +1,41 @@
+/*
+ * credentials: the chain's answer, kept fresh.
+ *
+ * What it is: a cache in front of chain.h. One refresh at a time however many wait; refreshed from REFRESH_AHEAD before
+ * expiry (with jitter) while the old ones go on being used; a refresh that fails keeps the old ones while they last.
+ * When the region is known nowhere else, IMDS is asked for it first.
+ * Promises: replaced keys are wiped. Owner: the caller of credentials_open. Thread: the event base's; on_change is
+ * called from the loop only, never from credentials_get.
+ */
+#ifndef KSPOOL_AWS_IDENTITY_CREDENTIALS_H
+#define KSPOOL_AWS_IDENTITY_CREDENTIALS_H
+
+#include "aws/identity/chain.h"
+
+struct credentials;
+
+enum credentials_state {
+	CREDENTIALS_READY,
+	CREDENTIALS_PENDING, /* on_change follows */
+	CREDENTIALS_NONE,    /* credentials_reason says why; asked again at the next get */
+};
+
+enum err credentials_open(struct fetch_world *world, void (*on_change)(void *arg), void *arg, struct credentials **ret,
+                          struct error *e) MUST_CHECK;
+/* *ret is valid until the loop runs again. Starts a refresh when one is due. */
+enum credentials_state credentials_get(struct credentials *c, const struct aws_keys **ret);
+/* They were refused by the service. generation: what credentials_generation said when they were used; 0: not known. */
+void credentials_stale(struct credentials *c, uint64_t generation);
+/* Goes up with every new set. */
+uint64_t credentials_generation(const struct credentials *c);
+/* The settings changed: everything is read anew at the next get. What is under way is abandoned. */
+void credentials_forget(struct credentials *c);
+const char *credentials_reason(const struct credentials *c);
+/* The newest report of the chain. */
+const struct chain *credentials_chain(const struct credentials *c);
+const struct aws_keys *credentials_keys(const struct credentials *c); /* null when there are none */
+const char *credentials_source(const struct credentials *c);
+/* Accepts null. */
+void credentials_close(struct credentials *c);
+
+#endif

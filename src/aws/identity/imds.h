@@ -1,0 +1,44 @@
+/*
+ * imds: the EC2 instance metadata service, version 2 only.
+ *
+ * What it is: a session token by PUT, then GETs with it; a 401 asks for a new token, once. Default address
+ * http://169.254.169.254; AWS_EC2_METADATA_SERVICE_ENDPOINT, .._ENDPOINT_MODE (IPv4, IPv6), AWS_EC2_METADATA_DISABLED
+ * are obeyed. Never through a proxy, one second to connect (a packet dropped by the hop limit never answers), two for
+ * an answer, one repeat. There is no fall-back to version 1: what answers without a token may be anybody.
+ * Owner: the caller embeds the struct; imds_stop ends it. Thread: the event base's.
+ */
+#ifndef KSPOOL_AWS_IDENTITY_IMDS_H
+#define KSPOOL_AWS_IDENTITY_IMDS_H
+
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "aws/transport/http.h"
+#include "aws/identity/fetch.h"
+
+enum { IMDS_BODY_MAX = 64 * 1024 };
+
+struct imds {
+	struct fetch_world *world;
+	/* answer is null when the service is out of reach or refused the token; reason says how. */
+	void (*done)(struct imds *m, const struct http_answer *answer);
+	void *arg;
+	char reason[256];
+
+	struct http_request request;
+	struct http_field field;
+	char base[256];
+	char url[512];
+	char *path; /* of the GET that waits for a token */
+	char *token;
+	bool renewed; /* a 401 was answered with a new token already */
+	unsigned tries;
+};
+
+/* False, with reason, when it is switched off or its address is not valid. */
+bool imds_open(struct imds *m);
+/* GET "/latest/..."; one at a time. */
+void imds_get(struct imds *m, const char *path);
+void imds_stop(struct imds *m);
+
+#endif

@@ -1,0 +1,29 @@
+/*
+ * keys: one set of AWS credentials.
+ *
+ * Owner: whoever holds the struct; keys_wipe overwrites the memory before giving it back and accepts a zeroed struct.
+ */
+#ifndef KSPOOL_AWS_IDENTITY_KEYS_H
+#define KSPOOL_AWS_IDENTITY_KEYS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { KEYS_TEXT_MAX = 16384 };
+
+struct aws_keys {
+	char *id;
+	char *secret;
+	char *token;        /* null: none */
+	int64_t expires_ms; /* wall time; 0: never */
+};
+
+/* Copies; token may be null or "". The old ones are wiped. */
+void keys_set(struct aws_keys *k, const char *id, const char *secret, const char *token, int64_t expires_ms);
+/* to's old ones are wiped; from is left empty. */
+void keys_move(struct aws_keys *to, struct aws_keys *from);
+void keys_wipe(struct aws_keys *k);
+/* Null when id, secret and token can travel in header fields; else what is wrong, without showing them. */
+const char *keys_fault(const char *id, const char *secret, const char *token);
+
+#endif

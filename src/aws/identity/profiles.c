@@ -1,0 +1,109 @@
+#include "aws/identity/profiles.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "aws/identity/secret_file.h"
+
+static char *path_of(const char *variable, const char *systemd_name, const char *usual)
+{
+	const char *value = getenv(variable);
+	char *path;
+
+	if (value && *value)
+		return file_expand_home(value);
+	path = file_systemd_credential(systemd_name);
+	return path ? path : file_expand_home(usual);
+}
+
+static void load(struct profiles *p, const char *path, struct ini *ret, bool secret)
+{
+	struct error e = {0};
+	struct buf text;
+	bool lax;
+	enum err r;
+
+	buf_init(&text, INI_FILE_MAX);
+	r = file_read_secret(path, &text, &lax, &e);
+	if (r == ERR_OK)
+		r = ini_parse(path, text.data ? text.data : "", text.len, ret, &e);
+	if (r != ERR_OK && r != ERR_NOINPUT && !p->fault[0])
+		(void)snprintf(p->fault, sizeof p->fault, "%.255s", e.text);
+	if (r == ERR_OK && secret && lax)
+		(void)snprintf(p->warning, sizeof p->warning, "%.200s may be read by other users: chmod 600 it", path);
+	file_wipe(&text);
+}
+
+void profiles_load(struct profiles *p)
+{
+	memset(p, 0, sizeof *p);
+	p->config_path = path_of("AWS_CONFIG_FILE", "aws-config", "~/.aws/config");
+	p->credentials_path = path_of("AWS_SHARED_CREDENTIALS_FILE", "aws-credentials", "~/.aws/credentials");
+	load(p, p->config_path, &p->config, false);
+	load(p, p->credentials_path, &p->credentials, true);
+}
+
+void profiles_fini(struct profiles *p)
+{
+	ini_fini(&p->config);
+	ini_fini(&p->credentials);
+	free(p->config_path);
+	free(p->credentials_path);
+	memset(p, 0, sizeof *p);
+}
+
+/* "default" may be spelled [default] or [profile default]; the second wins, as in the SDKs. */
+static const char *config_get(const struct profiles *p, const char *profile, const char *key)
+{
+	char *section = mem_format("profile %s", profile);
+	const char *value = ini_get(&p->config, section, key);
+
+	free(section);
+	if (!value && strcmp(profile, "default") == 0)
+		value = ini_get(&p->config, "default", key);
+	return value;
+}
+
+bool profiles_exists(const struct profiles *p, const char *profile)
+{
+	char *section = mem_format("profile %s", profile);
+	bool found = ini_has_section(&p->config, section) || ini_has_section(&p->credentials, profile) ||
+	             (strcmp(profile, "default") == 0 && ini_has_section(&p->config, "default"));
+
+	free(section);
+	return found;
+}
+
+const char *profiles_get(const struct profiles *p, const char *profile, const char *key)
+{
+	const char *value = ini_get(&p->credentials, profile, key);
+
+	if (!value || !*value)
+		value = config_get(p, profile, key);
+	return value && *value ? value : NULL;
+}
+
+const char *profiles_endpoint(const struct profiles *p, const char *profile, const char *service_key)
+{
+	const char *services = profiles_get(p, profile, "services");
+	const char *value = NULL;
+
+	if (services) {
+		char *section = mem_format("services %s", services);
+
+		value = ini_get_below(&p->config, section, service_key, "endpoint_url");
+		free(section);
+	}
+	return value && *value ? value : profiles_get(p, profile, "endpoint_url");
+}
+
+const char *profiles_sso_get(const struct profiles *p, const char *session, const char *key)
+{
+	char *section = mem_format("sso-session %s", session);
+	const char *value = ini_get(&p->config, section, key);
+
+	free(section);
+	return value && *value ? value : NULL;
+}

@@ -1,0 +1,37 @@
+/*
+ * profiles: the two shared files as one set of profiles.
+ *
+ * Config file: $AWS_CONFIG_FILE, the systemd credential "aws-config", or ~/.aws/config, sections "default" and
+ * "profile x". Credentials file: $AWS_SHARED_CREDENTIALS_FILE, the systemd credential "aws-credentials", or
+ * ~/.aws/credentials, sections "x". A setting in both is the credentials file's. A missing file is an empty one.
+ * Owner: the caller. A file that cannot be read or parsed is kept as `fault` for whoever needs the files: a spool with
+ * other credentials does not stop for it.
+ */
+#ifndef KSPOOL_AWS_IDENTITY_PROFILES_H
+#define KSPOOL_AWS_IDENTITY_PROFILES_H
+
+#include <stdbool.h>
+
+#include "aws/identity/ini.h"
+
+struct profiles {
+	struct ini config;
+	struct ini credentials;
+	char *config_path;
+	char *credentials_path;
+	char fault[256];   /* "" when both files are usable */
+	char warning[256]; /* a file with secrets others may read; "" when none */
+};
+
+void profiles_load(struct profiles *p);
+/* Wipes. Accepts a zeroed struct. */
+void profiles_fini(struct profiles *p);
+bool profiles_exists(const struct profiles *p, const char *profile);
+/* null when not set in either file; an empty value counts as not set. */
+const char *profiles_get(const struct profiles *p, const char *profile, const char *key);
+/* The endpoint_url of a service in the profile's `services` section, else the profile's own; null when none. */
+const char *profiles_endpoint(const struct profiles *p, const char *profile, const char *service_key);
+/* A setting of [sso-session name]. */
+const char *profiles_sso_get(const struct profiles *p, const char *session, const char *key);
+
+#endif

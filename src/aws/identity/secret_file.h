@@ -1,0 +1,26 @@
+/*
+ * files: small files that may hold a secret (shared files, tokens, SSO caches).
+ *
+ * Read whole, regular files only, never blocking on a FIFO. A file other users may write is refused; one they may read
+ * is taken and reported, as the AWS tools take it. Files below $CREDENTIALS_DIRECTORY (systemd) are not judged by mode.
+ * Fails: ERR_NOINPUT when it does not exist, ERR_ENVIRONMENT for kind, mode or permission, ERR_TOOBIG.
+ */
+#ifndef KSPOOL_AWS_IDENTITY_SECRET_FILE_H
+#define KSPOOL_AWS_IDENTITY_SECRET_FILE_H
+
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+
+/* out (initialised, with its maximum) is cleared first; wipe it after use. ret_lax (may be null): others may read it.
+ */
+enum err file_read_secret(const char *path, struct buf *out, bool *ret_lax, struct error *e) MUST_CHECK;
+/* Wipes and frees. */
+void file_wipe(struct buf *b);
+/* "~/x" with the home folder in place of "~"; free() it. */
+char *file_expand_home(const char *path);
+/* "{$CREDENTIALS_DIRECTORY}/{name}" when that file exists; else null. free() it. */
+char *file_systemd_credential(const char *name);
+
+#endif

@@ -1,0 +1,50 @@
+/*
+ * sts: three calls of the Security Token Service.
+ *
+ * What it is: the query protocol (form in, XML out), signed but for web identity, to the region's own endpoint or
+ * AWS_ENDPOINT_URL_STS; the custom endpoint of the stream never counts here. Asked twice on network failures and 5xx;
+ * once more when the answer's Date shows that our clock was what made the signature wrong.
+ * Owner: the caller embeds the struct; sts_stop ends it. Thread: the event base's.
+ */
+#ifndef KSPOOL_AWS_IDENTITY_STS_H
+#define KSPOOL_AWS_IDENTITY_STS_H
+
+#include "base/buf.h"
+#include "aws/transport/http.h"
+#include "aws/identity/credential_reply.h"
+#include "aws/identity/fetch.h"
+
+enum sts_action { STS_ASSUME_ROLE, STS_ASSUME_ROLE_WITH_WEB_IDENTITY, STS_GET_CALLER_IDENTITY };
+
+struct sts_call {
+	struct fetch_world *world;
+	enum sts_action action;
+	struct fetch_role role;        /* of the first two */
+	const char *token;             /* of web identity */
+	const struct aws_keys *signer; /* of the other two; must live until done */
+	/* reason is null when keys or identity are set. */
+	void (*done)(struct sts_call *c, const char *reason);
+	void *arg;
+
+	struct aws_keys keys;
+	struct sts_identity identity;
+
+	struct http_request request;
+	struct http_field fields[5];
+	struct endpoint place;
+	char stamp[20];
+	struct buf form;
+	struct buf authorization;
+	unsigned tries;
+	bool clock_retried;
+	char reason[256];
+};
+
+/* False when it could not be sent (reason is set); else done follows from the loop. */
+bool sts_start(struct sts_call *c);
+/* Harmless when nothing is under way; wipes. */
+void sts_stop(struct sts_call *c);
+/* "kspool-{host}-{service or spool}" in the characters a session name may have; 2 to 64 of them. */
+void sts_session_name(const struct settings *s, char *out, size_t size);
+
+#endif

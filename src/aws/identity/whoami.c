@@ -1,0 +1,184 @@
+#include "aws/identity/whoami.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <event2/event.h>
+
+#include "aws/identity/chain.h"
+#include "aws/identity/region.h"
+#include "aws/identity/sts.h"
+#include "aws/identity/world.h"
+
+/* One run: region when nothing names it, the chain, STS; each ends the loop. */
+struct run {
+	struct fetch_world world;
+	struct chain chain;
+	struct region_question region;
+	struct sts_call sts;
+	struct aws_whoami *ret;
+	bool ended;
+};
+
+static void end(struct run *r)
+{
+	r->ended = true;
+	(void)event_base_loopbreak(r->world.base);
+}
+
+static void wait_for_end(struct run *r)
+{
+	while (!r->ended)
+		if (event_base_loop(r->world.base, EVLOOP_ONCE) < 0)
+			return;
+}
+
+static void on_region(struct region_question *q, const char *region)
+{
+	struct run *r = q->arg;
+
+	if (region)
+		settings_set_region(r->world.settings, region, "IMDS");
+	end(r);
+}
+
+static void on_chain(struct chain *c, enum fetch_verdict verdict)
+{
+	struct run *r = c->arg;
+
+	r->ret->found = verdict == FETCH_FOUND;
+	end(r);
+}
+
+static void on_sts(struct sts_call *c, const char *reason)
+{
+	struct run *r = c->arg;
+
+	(void)snprintf(r->ret->sts_reason, sizeof r->ret->sts_reason, "%s", reason ? reason : "");
+	end(r);
+}
+
+static void find_region(struct run *r)
+{
+	r->region = (struct region_question){.world = &r->world, .done = on_region, .arg = r};
+	r->ended = false;
+	if (region_ask(&r->region))
+		wait_for_end(r);
+	region_stop(&r->region);
+}
+
+static void run_chain(struct run *r)
+{
+	enum fetch_verdict verdict;
+
+	r->chain.world = &r->world;
+	r->chain.done = on_chain;
+	r->chain.arg = r;
+	r->ended = false;
+	verdict = chain_start(&r->chain);
+	if (verdict == FETCH_PENDING)
+		wait_for_end(r);
+	else
+		r->ret->found = verdict == FETCH_FOUND;
+}
+
+static void ask_sts(struct run *r)
+{
+	struct aws_whoami *w = r->ret;
+
+	r->sts.world = &r->world;
+	r->sts.action = STS_GET_CALLER_IDENTITY;
+	r->sts.signer = &r->chain.keys;
+	r->sts.done = on_sts;
+	r->sts.arg = r;
+	r->ended = false;
+	if (sts_start(&r->sts)) {
+		wait_for_end(r);
+		memcpy(w->arn, r->sts.identity.arn, sizeof w->arn);
+		memcpy(w->account, r->sts.identity.account, sizeof w->account);
+		memcpy(w->user_id, r->sts.identity.user_id, sizeof w->user_id);
+	} else {
+		memcpy(w->sts_reason, r->sts.reason, sizeof w->sts_reason);
+	}
+	sts_stop(&r->sts);
+}
+
+static void tell_providers(const struct run *r)
+{
+	static const char *const words[] = {
+	    [FETCH_PENDING] = "failed", [FETCH_FOUND] = "found", [FETCH_ABSENT] = "absent", [FETCH_FAILED] = "failed"};
+	struct aws_whoami *w = r->ret;
+
+	w->provider_count = r->chain.report_count;
+	for (size_t i = 0; i < w->provider_count; i++) {
+		const struct chain_report *from = &r->chain.reports[i];
+		struct aws_whoami_provider *to = &w->providers[i];
+		bool would = from->verdict == FETCH_FAILED && strstr(from->reason, FETCH_OFFLINE);
+
+		memcpy(to->name, from->provider, sizeof to->name);
+		memcpy(to->reason, from->reason, sizeof to->reason);
+		(void)snprintf(to->verdict, sizeof to->verdict, "%s", would ? "would" : words[from->verdict]);
+	}
+}
+
+static void tell_places(const struct run *r)
+{
+	const struct settings *s = r->world.settings;
+	struct aws_whoami *w = r->ret;
+	struct endpoint place;
+	struct error e;
+
+	memcpy(w->identity.region, s->region, sizeof w->identity.region);
+	memcpy(w->identity.region_source, s->region_source, sizeof w->identity.region_source);
+	(void)snprintf(w->profile, sizeof w->profile, "%s", s->profile);
+	memcpy(w->profile_source, s->profile_source, sizeof w->profile_source);
+	memcpy(w->warning, s->profiles.warning, sizeof w->warning);
+	memcpy(w->identity.warning, s->profiles.warning, sizeof w->identity.warning);
+	if (settings_endpoint(s, &place, &e)) {
+		(void)snprintf(w->host_source, sizeof w->host_source, "%.159s", e.text);
+		return;
+	}
+	memcpy(w->identity.host, place.host, sizeof w->identity.host);
+	memcpy(w->identity.url, place.url, sizeof w->identity.url);
+	if (s->endpoint)
+		(void)snprintf(w->host_source, sizeof w->host_source, "custom (%s)", s->endpoint_source);
+	else
+		(void)snprintf(w->host_source, sizeof w->host_source, "%s", place.why);
+}
+
+static void tell_keys(const struct run *r)
+{
+	struct aws_identity *id = &r->ret->identity;
+
+	if (!r->ret->found) {
+		(void)snprintf(id->reason, sizeof id->reason, "%s", r->chain.reason);
+		return;
+	}
+	(void)snprintf(id->provider, sizeof id->provider, "%.63s", r->chain.source);
+	(void)snprintf(id->access_key_id, sizeof id->access_key_id, "%s", r->chain.keys.id);
+	id->expires_ms = r->chain.keys.expires_ms;
+}
+
+enum err aws_whoami(struct event_base *base, const struct aws_client_options *options,
+                    const struct aws_whoami_wish *wish, struct aws_whoami *ret, struct error *e)
+{
+	struct run r = {.ret = ret};
+	enum err result;
+
+	memset(ret, 0, sizeof *ret);
+	result = world_open(base, options, &r.world, e);
+	if (result)
+		return result;
+	r.world.offline = !wish->ask_providers;
+	if (!r.world.settings->region[0])
+		find_region(&r);
+	run_chain(&r);
+	tell_providers(&r);
+	tell_places(&r);
+	tell_keys(&r);
+	if (ret->found && wish->ask_sts && wish->ask_providers)
+		ask_sts(&r);
+	chain_stop(&r.chain);
+	world_close(&r.world);
+	return ERR_OK;
+}

@@ -1,0 +1,464 @@
+#include "aws/transport/http_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/dates.h"
+#include "base/mem.h"
+#include "base/num.h"
+
+enum {
+	CONNECT_TIMEOUT_MS = 5000,
+	USER_TIMEOUT_MS = 15000,
+	KEEPALIVE_S = 15,
+	LOW_SPEED_BYTES = 100,
+	LOW_SPEED_S = 10,
+	BUFFERED_BYTES_PER_MS = 100, /* how fast a kernel's send buffer is taken to drain, at the slowest */
+	SLOWEST_BYTES_PER_MS = 4,    /* the slowest uplink that is given all its time: 32 kbit/s */
+	CONNECTION_LIFE_S = 300,
+	CONNECTION_IDLE_S = 30,
+	CA_CACHE_S = 300,
+	/* Bodies reach 7 MB. Larger than this gains nothing over TLS and costs memory per request under way. */
+	UPLOAD_BUFFER_BYTES = 64 * 1024,
+	BODY_KEEP_BYTES = 256 * 1024,
+};
+
+static size_t on_read(char *out, size_t size, size_t count, void *arg)
+{
+	struct transfer *t = arg;
+	size_t room = size * count;
+	size_t left = t->request->body_bytes - t->sent;
+	size_t n = left < room ? left : room;
+
+	if (n > 0)
+		memcpy(out, (const char *)t->request->body + t->sent, n);
+	t->sent += n;
+	return n;
+}
+
+/* The library asks for this when a kept connection died under the request and it wants to send it again, unasked. */
+static int on_seek(void *arg, curl_off_t offset, int origin)
+{
+	struct transfer *t = arg;
+
+	(void)offset;
+	(void)origin;
+	t->answer.rewind_refused = true;
+	return CURL_SEEKFUNC_FAIL;
+}
+
+static int on_begin(void *arg, char *remote, char *local, int remote_port, int local_port)
+{
+	struct transfer *t = arg;
+
+	(void)remote;
+	(void)local;
+	(void)remote_port;
+	(void)local_port;
+	t->begun = true;
+	return CURL_PREREQFUNC_OK;
+}
+
+static size_t on_write(char *data, size_t size, size_t count, void *arg)
+{
+	struct transfer *t = arg;
+	size_t n = size * count;
+
+	if (buf_add(&t->body, data, n)) {
+		t->refused_body = true;
+		return 0;
+	}
+	return n;
+}
+
+static void keep_text(char *out, size_t size, const char *value) { (void)snprintf(out, size, "%s", value); }
+
+static void on_content_type(struct transfer *t, const char *value)
+{
+	keep_text(t->answer.content_type, sizeof t->answer.content_type, value);
+}
+
+static void on_request_id(struct transfer *t, const char *value)
+{
+	keep_text(t->answer.request_id, sizeof t->answer.request_id, value);
+}
+
+static void on_error_type(struct transfer *t, const char *value)
+{
+	const char *hash = strchr(value, '#');
+
+	keep_text(t->answer.error_type, sizeof t->answer.error_type, hash ? hash + 1 : value);
+	t->answer.error_type[strcspn(t->answer.error_type, ":,; ")] = '\0';
+}
+
+static void on_retry_after_ms(struct transfer *t, const char *value)
+{
+	int64_t ms;
+
+	if (num_parse_i64(value, &ms) && ms >= 0)
+		t->answer.retry_after_ms = ms;
+}
+
+static void on_retry_after(struct transfer *t, const char *value)
+{
+	int64_t n;
+
+	if (t->answer.retry_after_ms >= 0) /* x-amz-retry-after is the finer one */
+		return;
+	if (num_parse_i64(value, &n) && n >= 0 && n <= INT64_MAX / MS_PER_S)
+		t->answer.retry_after_ms = n * MS_PER_S;
+	else if (dates_parse_http(value, &n) && n > clock_wall_ms())
+		t->answer.retry_after_ms = n - clock_wall_ms();
+}
+
+static void on_date(struct transfer *t, const char *value)
+{
+	if (!dates_parse_http(value, &t->answer.date_ms))
+		t->answer.date_ms = -1;
+}
+
+static void on_token_ttl(struct transfer *t, const char *value)
+{
+	if (!num_parse_i64(value, &t->answer.token_ttl_s))
+		t->answer.token_ttl_s = -1;
+}
+
+static void on_content_length(struct transfer *t, const char *value)
+{
+	(void)value;
+	t->framed = true;
+}
+
+static void on_transfer_encoding(struct transfer *t, const char *value)
+{
+	if (strcasecmp(value, "chunked") == 0)
+		t->framed = true;
+}
+
+static const struct {
+	const char *name;
+	void (*keep)(struct transfer *t, const char *value);
+} wanted_fields[] = {
+    {"content-length", on_content_length}, {"transfer-encoding", on_transfer_encoding},
+    {"content-type", on_content_type},     {"date", on_date},
+    {"x-amzn-requestid", on_request_id},   {"x-amz-request-id", on_request_id},
+    {"x-amzn-errortype", on_error_type},   {"x-amz-retry-after", on_retry_after_ms},
+    {"retry-after", on_retry_after},       {"x-aws-ec2-metadata-token-ttl-seconds", on_token_ttl},
+};
+
+static void forget_response(struct transfer *t)
+{
+	bool rewind = t->answer.rewind_refused;
+
+	memset(&t->answer, 0, sizeof t->answer);
+	t->answer.rewind_refused = rewind;
+	t->answer.retry_after_ms = t->answer.date_ms = t->answer.token_ttl_s = -1;
+	t->framed = t->headers_whole = false;
+}
+
+/* One header line, with its end of line; a status line begins anew (100 Continue, a proxy's CONNECT). */
+static size_t on_header(char *data, size_t size, size_t count, void *arg)
+{
+	struct transfer *t = arg;
+	size_t n = size * count, end = n;
+	char line[512];
+	char *colon, *value;
+
+	if (n >= 5 && memcmp(data, "HTTP/", 5) == 0)
+		forget_response(t);
+	while (end > 0 && (data[end - 1] == '\n' || data[end - 1] == '\r' || data[end - 1] == ' '))
+		end--;
+	if (end == 0 && n > 0) {
+		t->headers_whole = true;
+		return n;
+	}
+	if (end >= sizeof line || data[n - 1] != '\n')
+		return n;
+	memcpy(line, data, end);
+	line[end] = '\0';
+	colon = strchr(line, ':');
+	if (!colon)
+		return n;
+	*colon = '\0';
+	value = colon + 1 + strspn(colon + 1, " \t");
+	for (size_t i = 0; i < sizeof wanted_fields / sizeof wanted_fields[0]; i++)
+		if (strcasecmp(line, wanted_fields[i].name) == 0)
+			wanted_fields[i].keep(t, value);
+	return n;
+}
+
+static int on_socket_made(void *arg, curl_socket_t fd, curlsocktype purpose)
+{
+	const struct http *h = arg;
+	unsigned ms = (unsigned)(h->options.user_timeout_ms > 0 ? h->options.user_timeout_ms : USER_TIMEOUT_MS);
+	int count = (int)h->options.keepalive_count;
+
+	(void)purpose;
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms);
+	if (count > 0 && h->options.keepalive_idle_s >= 0)
+		(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
+	return CURL_SOCKOPT_OK;
+}
+
+/* libcurl may close a socket it still watches: our event goes first, or the loop would spin on a reused number. */
+static int on_socket_close(void *arg, curl_socket_t fd)
+{
+	struct http *h = arg;
+	struct watch *w;
+
+	LIST_FOREACH (w, &h->watches, link)
+		if (w->fd == fd)
+			(void)event_del(w->event);
+	return close(fd);
+}
+
+#define SET(option, value) must(curl_easy_setopt(t->easy, (option), (value)) == CURLE_OK)
+
+static void set_limits(struct transfer *t)
+{
+	const struct http_options *o = &t->http->options;
+
+	SET(CURLOPT_NOSIGNAL, 1L);
+	SET(CURLOPT_QUICK_EXIT, 1L); /* never wait for a resolver thread */
+	SET(CURLOPT_LOW_SPEED_LIMIT, (long)LOW_SPEED_BYTES);
+	SET(CURLOPT_MAXAGE_CONN, (long)CONNECTION_IDLE_S);
+	SET(CURLOPT_UPLOAD_BUFFERSIZE, (long)UPLOAD_BUFFER_BYTES);
+	SET(CURLOPT_TCP_NODELAY, 1L);
+	SET(CURLOPT_TCP_KEEPALIVE, o->keepalive_idle_s < 0 ? 0L : 1L);
+	SET(CURLOPT_TCP_KEEPIDLE, (long)(o->keepalive_idle_s > 0 ? o->keepalive_idle_s : KEEPALIVE_S));
+	SET(CURLOPT_TCP_KEEPINTVL, (long)(o->keepalive_interval_s > 0 ? o->keepalive_interval_s : KEEPALIVE_S));
+	SET(CURLOPT_SOCKOPTFUNCTION, on_socket_made);
+	SET(CURLOPT_SOCKOPTDATA, t->http);
+	SET(CURLOPT_CLOSESOCKETFUNCTION, on_socket_close);
+	SET(CURLOPT_CLOSESOCKETDATA, t->http);
+}
+
+static void set_protocol(struct transfer *t)
+{
+	SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	SET(CURLOPT_HTTP09_ALLOWED, 0L);
+	SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	SET(CURLOPT_SSL_VERIFYPEER, 1L);
+	SET(CURLOPT_SSL_VERIFYHOST, 2L);
+	SET(CURLOPT_CA_CACHE_TIMEOUT, (long)CA_CACHE_S); /* a rotated bundle is seen within five minutes */
+	SET(CURLOPT_FOLLOWLOCATION, 0L);
+	SET(CURLOPT_REDIR_PROTOCOLS_STR, "https"); /* 7.88 takes no empty list */
+	SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+	SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+	SET(CURLOPT_USERAGENT, "kspool/" KSPOOL_VERSION);
+	if (t->http->ca_file)
+		SET(CURLOPT_CAINFO, t->http->ca_file);
+}
+
+static void set_callbacks(struct transfer *t)
+{
+	SET(CURLOPT_PRIVATE, t);
+	SET(CURLOPT_ERRORBUFFER, t->error);
+	SET(CURLOPT_READFUNCTION, on_read);
+	SET(CURLOPT_READDATA, t);
+	SET(CURLOPT_SEEKFUNCTION, on_seek);
+	SET(CURLOPT_SEEKDATA, t);
+	SET(CURLOPT_PREREQFUNCTION, on_begin);
+	SET(CURLOPT_PREREQDATA, t);
+	SET(CURLOPT_WRITEFUNCTION, on_write);
+	SET(CURLOPT_WRITEDATA, t);
+	SET(CURLOPT_HEADERFUNCTION, on_header);
+	SET(CURLOPT_HEADERDATA, t);
+}
+
+struct transfer *transfer_new(struct http *h)
+{
+	struct transfer *t = mem_zero(sizeof *t);
+
+	t->http = h;
+	t->easy = curl_easy_init();
+	must(t->easy);
+	buf_init(&t->body, HTTP_RESPONSE_MAX);
+	set_callbacks(t);
+	set_limits(t);
+	set_protocol(t);
+	return t;
+}
+
+/* Fields may hold a session token. */
+static void wipe_fields(struct transfer *t)
+{
+	for (struct curl_slist *f = t->fields; f; f = f->next)
+		explicit_bzero(f->data, strlen(f->data));
+	curl_slist_free_all(t->fields);
+	t->fields = NULL;
+}
+
+void transfer_free(struct transfer *t)
+{
+	if (t->deadline)
+		event_free(t->deadline);
+	curl_easy_cleanup(t->easy);
+	wipe_fields(t);
+	buf_fini(&t->body);
+	free(t);
+}
+
+void transfer_reset(struct transfer *t)
+{
+	wipe_fields(t);
+	t->request = NULL;
+	if (t->body.cap > BODY_KEEP_BYTES)
+		buf_fini(&t->body);
+	else
+		buf_clear(&t->body);
+}
+
+static void add_field(struct transfer *t, const char *line)
+{
+	t->fields = curl_slist_append(t->fields, line);
+	must(t->fields);
+}
+
+static bool set_fields(struct transfer *t, const struct http_request *r)
+{
+	bool has_accept = false, has_type = false;
+
+	for (size_t i = 0; i < r->field_count; i++) {
+		struct buf line;
+
+		if (strpbrk(r->fields[i].value, "\r\n")) {
+			(void)snprintf(t->error, sizeof t->error, "the value of field %s holds a line break",
+			               r->fields[i].name);
+			return false;
+		}
+		has_accept = has_accept || strcasecmp(r->fields[i].name, "accept") == 0;
+		has_type = has_type || strcasecmp(r->fields[i].name, "content-type") == 0;
+		buf_init(&line, SIZE_MAX / 2);
+		/* curl's spelling of a field without a value ends in a semicolon */
+		(void)buf_addf(&line, r->fields[i].value[0] ? "%s: %s" : "%s;", r->fields[i].name, r->fields[i].value);
+		add_field(t, line.data);
+		explicit_bzero(line.data, line.len); /* may be a token */
+		buf_fini(&line);
+	}
+	add_field(t, "Expect:"); /* else a body over 1 MB waits a second for a leave nobody gives */
+	if (!has_accept)
+		add_field(t, "Accept:");
+	if (!has_type)
+		add_field(t, "Content-Type:");
+	SET(CURLOPT_HTTPHEADER, t->fields);
+	return true;
+}
+
+static bool set_method(struct transfer *t, const struct http_request *r)
+{
+	if (strcmp(r->method, "GET") == 0) {
+		SET(CURLOPT_HTTPGET, 1L);
+	} else if (strcmp(r->method, "PUT") == 0) {
+		SET(CURLOPT_UPLOAD, 1L);
+		SET(CURLOPT_INFILESIZE_LARGE, (curl_off_t)r->body_bytes);
+	} else {
+		must(strcmp(r->method, "POST") == 0);
+		SET(CURLOPT_UPLOAD, 0L);
+		SET(CURLOPT_POST, 1L);
+		SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body_bytes);
+	}
+	return true;
+}
+
+int64_t transfer_longest_ms(const struct http_request *r)
+{
+	return r->timeout_ms + (int64_t)(r->body_bytes / SLOWEST_BYTES_PER_MS);
+}
+
+static void set_times(struct transfer *t, const struct http_request *r)
+{
+	struct http *h = t->http;
+	int64_t buffered_ms = (int64_t)(r->body_bytes / BUFFERED_BYTES_PER_MS);
+	int64_t connect_ms = r->connect_timeout_ms           ? r->connect_timeout_ms
+	                     : h->options.connect_timeout_ms ? h->options.connect_timeout_ms
+	                                                     : CONNECT_TIMEOUT_MS;
+	int64_t since_drop_s = h->dropped_at_ms < 0 ? -1 : (clock_mono_ms() - h->dropped_at_ms) / MS_PER_S;
+
+	SET(CURLOPT_TIMEOUT_MS, (long)transfer_longest_ms(r));
+	SET(CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
+	/* bytes in the kernel's send buffer are not seen to move, so the silence allowed grows with the body */
+	SET(CURLOPT_LOW_SPEED_TIME, (long)(LOW_SPEED_S + buffered_ms / MS_PER_S));
+	if (since_drop_s > CONNECTION_LIFE_S)
+		h->dropped_at_ms = since_drop_s = -1;
+	/* In the first second a connection's age in whole seconds cannot tell which side of the drop it is on. */
+	t->fresh = since_drop_s == 0;
+	SET(CURLOPT_FRESH_CONNECT, t->fresh ? 1L : 0L);
+	SET(CURLOPT_MAXLIFETIME_CONN, (long)(since_drop_s > 0 ? since_drop_s : CONNECTION_LIFE_S));
+}
+
+bool transfer_prepare(struct transfer *t, struct http_request *r)
+{
+	struct http *h = t->http;
+
+	t->request = r;
+	t->sent = 0;
+	t->started_ns = clock_mono_ns();
+	t->begun = t->refused_body = t->setup_failed = false;
+	t->error[0] = '\0';
+	t->body.max = r->response_max ? r->response_max : HTTP_RESPONSE_MAX;
+	forget_response(t);
+	t->answer.rewind_refused = false;
+	SET(CURLOPT_PROTOCOLS_STR, r->allow_plain ? "http,https" : "https");
+	if (curl_easy_setopt(t->easy, CURLOPT_URL, r->url) != CURLE_OK) {
+		(void)snprintf(t->error, sizeof t->error, "the URL is not valid");
+		return false;
+	}
+	/* "" also keeps the library from reading the proxy variables of the environment */
+	SET(CURLOPT_PROXY, h->proxy && !r->direct ? h->proxy : "");
+	SET(CURLOPT_NOPROXY, r->direct ? "*" : h->no_proxy ? h->no_proxy : "");
+	set_times(t, r);
+	return set_method(t, r) && set_fields(t, r);
+}
+
+/* Why a response the library is content with is not whole; null when it is. */
+static const char *incomplete(const struct transfer *t, long status)
+{
+	if (status < 200)
+		return "the response has no final status";
+	if (!t->headers_whole)
+		return "the response was cut inside its header lines";
+	if (!t->framed && status != 204 && status != 304)
+		return "the response does not announce its length, so a cut one could not be told from a whole one";
+	return NULL;
+}
+
+void transfer_judge(struct transfer *t, CURLcode code)
+{
+	struct http_answer *a = &t->answer;
+	const char *fault = NULL;
+	long status = 0;
+
+	(void)curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
+	a->took_ns = clock_mono_ns() - t->started_ns;
+	a->timed_out = code == CURLE_OPERATION_TIMEDOUT;
+	if (code == CURLE_OK) {
+		fault = incomplete(t, status);
+		if (!fault) {
+			a->result = HTTP_ANSWERED;
+			a->status = (int)status;
+			a->body = t->body.data ? t->body.data : "";
+			a->body_bytes = t->body.len;
+			return;
+		}
+	}
+	a->result = t->begun || t->sent > 0 ? HTTP_UNKNOWN : HTTP_NOT_SENT;
+	a->body = "";
+	if (t->refused_body)
+		fault = "the response is larger than allowed";
+	else if (a->rewind_refused)
+		fault = "the kept connection died under the request; the library's silent resend was refused";
+	else if (!fault)
+		fault = t->error[0] ? t->error : curl_easy_strerror(code);
+	(void)snprintf(a->reason, sizeof a->reason, "%s", fault);
+}

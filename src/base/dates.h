@@ -1,0 +1,26 @@
+/*
+ * dates: the three spellings of time that AWS uses.
+ *
+ * Milliseconds since 1970-01-01T00:00:00Z, without the C library's time zone or range (years 1970 to 9999).
+ * Parsers take the whole text or fail. Thread: any.
+ */
+#ifndef KSPOOL_BASE_DATES_H
+#define KSPOOL_BASE_DATES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { DATES_AMZ_BYTES = 17, DATES_ISO_BYTES = 25 };
+
+/* "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 5.6.7, IMF-fixdate: the only form AWS sends). */
+bool dates_parse_http(const char *text, int64_t *ret_ms);
+/* "2026-11-23T07:08:31Z"; a fraction, "UTC" and "+00:00" style offsets are taken too (SSO caches, STS). */
+bool dates_parse_iso(const char *text, int64_t *ret_ms);
+/* "20150830T123600Z", as SigV4 and the texts of clock-skew errors spell it. */
+bool dates_parse_amz(const char *text, int64_t *ret_ms);
+/* buffer holds DATES_AMZ_BYTES; returns it. */
+char *dates_format_amz(int64_t ms, char *buffer);
+/* "2026-11-23T07:08:31Z"; buffer holds DATES_ISO_BYTES; returns it. */
+char *dates_format_iso(int64_t ms, char *buffer);
+
+#endif

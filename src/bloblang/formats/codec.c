@@ -1,0 +1,298 @@
+#include "bloblang/formats/codec.h"
+
+#include <string.h>
+
+#include <bzlib.h>
+#include <lz4frame.h>
+#include <snappy-c.h>
+#define ZLIB_CONST
+#include <zlib.h>
+#include <zstd.h>
+
+enum {
+	CHUNK_BYTES = 64 * 1024,
+	WINDOW_FLATE = -15,
+	WINDOW_ZLIB = 15,
+	WINDOW_GZIP = 15 + 16,
+	GZIP_OS_UNKNOWN = 255,
+	MEMORY_LEVEL = 8,
+};
+
+struct codec {
+	const char *name;
+	bool (*compress)(const struct codec *c, int level, const char *in, size_t length, struct text *out,
+	                 const char **ret_error);
+	bool (*decompress)(const struct codec *c, const char *in, size_t length, struct text *out,
+	                   const char **ret_error);
+	int window; /* zlib's window bits */
+};
+
+static const char too_large[] = "the output exceeds the limit of this evaluation";
+
+static bool fail(const char **ret_error, const char *text)
+{
+	*ret_error = text;
+	return false;
+}
+
+static bool zlib_compress(const struct codec *c, int level, const char *in, size_t length, struct text *out,
+                          const char **ret_error)
+{
+	gz_header header = {.os = GZIP_OS_UNKNOWN};
+	z_stream z = {0};
+	size_t bound;
+	char *room;
+
+	if (level < -1 || level > 9)
+		return fail(ret_error, arena_format(out->arena, "invalid compression level: %d", level));
+	if (deflateInit2(&z, level, Z_DEFLATED, c->window, MEMORY_LEVEL, Z_DEFAULT_STRATEGY) != Z_OK)
+		return fail(ret_error, "out of memory");
+	if (c->window == WINDOW_GZIP)
+		(void)deflateSetHeader(&z, &header);
+	bound = deflateBound(&z, length);
+	room = text_reserve(out, bound);
+	if (room) {
+		z.next_in = (const Bytef *)in;
+		z.avail_in = (uInt)length; /* a message is far below 4 GiB */
+		z.next_out = (Bytef *)room;
+		z.avail_out = (uInt)bound;
+		(void)deflate(&z, Z_FINISH);
+		out->length += z.total_out;
+	}
+	(void)deflateEnd(&z);
+	return room || fail(ret_error, too_large);
+}
+
+static const char *zlib_error(const struct codec *c, const z_stream *z, int r)
+{
+	if (r == Z_BUF_ERROR || r == Z_OK)
+		return "unexpected EOF";
+	if (z->total_out == 0 && c->window == WINDOW_GZIP)
+		return "gzip: invalid header";
+	if (z->total_out == 0 && c->window == WINDOW_ZLIB)
+		return "zlib: invalid header";
+	return c->window == WINDOW_GZIP ? "gzip: invalid checksum" : "flate: corrupt input";
+}
+
+/* A gzip file may be several members in a row. */
+static bool zlib_decompress(const struct codec *c, const char *in, size_t length, struct text *out,
+                            const char **ret_error)
+{
+	z_stream z = {.next_in = (const Bytef *)in, .avail_in = (uInt)length};
+	const char *error = NULL;
+	int r;
+
+	if (inflateInit2(&z, c->window) != Z_OK)
+		return fail(ret_error, "out of memory");
+	do {
+		char *room = text_reserve(out, CHUNK_BYTES);
+
+		if (!room) {
+			error = too_large;
+			break;
+		}
+		z.next_out = (Bytef *)room;
+		z.avail_out = CHUNK_BYTES;
+		r = inflate(&z, Z_NO_FLUSH);
+		out->length += CHUNK_BYTES - z.avail_out;
+		if (r == Z_STREAM_END && c->window == WINDOW_GZIP && z.avail_in > 0)
+			r = inflateReset(&z);
+		else if (r != Z_OK && r != Z_STREAM_END)
+			error = zlib_error(c, &z, r);
+		else if (r == Z_OK && z.avail_in == 0 && z.avail_out > 0)
+			error = "unexpected EOF";
+	} while (!error && r != Z_STREAM_END);
+	(void)inflateEnd(&z);
+	return !error || fail(ret_error, error);
+}
+
+static bool lz4_compress(const struct codec *c, int level, const char *in, size_t length, struct text *out,
+                         const char **ret_error)
+{
+	LZ4F_preferences_t preferences = {.compressionLevel = level < 0 ? 0 : level,
+	                                  .frameInfo = {.contentChecksumFlag = LZ4F_contentChecksumEnabled}};
+	size_t bound = LZ4F_compressFrameBound(length, &preferences), n;
+	char *room = text_reserve(out, bound);
+
+	(void)c;
+	if (!room)
+		return fail(ret_error, too_large);
+	n = LZ4F_compressFrame(room, bound, in, length, &preferences);
+	if (LZ4F_isError(n))
+		return fail(ret_error, LZ4F_getErrorName(n));
+	out->length += n;
+	return true;
+}
+
+static bool lz4_decompress(const struct codec *c, const char *in, size_t length, struct text *out,
+                           const char **ret_error)
+{
+	LZ4F_dctx *context;
+	const char *error = NULL;
+	size_t used = 0, hint = 1;
+
+	(void)c;
+	if (LZ4F_isError(LZ4F_createDecompressionContext(&context, LZ4F_VERSION)))
+		return fail(ret_error, "out of memory");
+	while (!error && (used < length || hint != 0)) {
+		size_t source = length - used, room_size = CHUNK_BYTES;
+		char *room = text_reserve(out, CHUNK_BYTES);
+
+		if (!room) {
+			error = too_large;
+			break;
+		}
+		hint = LZ4F_decompress(context, room, &room_size, in + used, &source, NULL);
+		if (LZ4F_isError(hint))
+			error = used == 0 ? "lz4: bad magic number" : "lz4: corrupt input";
+		else if (source == 0 && room_size == 0)
+			error = "unexpected EOF";
+		used += source;
+		out->length += LZ4F_isError(hint) ? 0 : room_size;
+	}
+	(void)LZ4F_freeDecompressionContext(context);
+	return !error || fail(ret_error, error);
+}
+
+static bool snappy_pack(const struct codec *c, int level, const char *in, size_t length, struct text *out,
+                        const char **ret_error)
+{
+	size_t n = snappy_max_compressed_length(length);
+	char *room = text_reserve(out, n);
+
+	(void)c;
+	(void)level;
+	if (!room || snappy_compress(in, length, room, &n) != SNAPPY_OK)
+		return fail(ret_error, too_large);
+	out->length += n;
+	return true;
+}
+
+static bool snappy_unpack(const struct codec *c, const char *in, size_t length, struct text *out,
+                          const char **ret_error)
+{
+	size_t n;
+	char *room;
+
+	(void)c;
+	if (snappy_uncompressed_length(in, length, &n) != SNAPPY_OK)
+		return fail(ret_error, "snappy: corrupt input");
+	room = text_reserve(out, n);
+	if (!room)
+		return fail(ret_error, too_large);
+	if (snappy_uncompress(in, length, room, &n) != SNAPPY_OK)
+		return fail(ret_error, "snappy: corrupt input");
+	out->length += n;
+	return true;
+}
+
+static bool zstd_compress(const struct codec *c, int level, const char *in, size_t length, struct text *out,
+                          const char **ret_error)
+{
+	size_t bound = ZSTD_compressBound(length), n;
+	char *room = text_reserve(out, bound);
+
+	(void)c;
+	if (!room)
+		return fail(ret_error, too_large);
+	n = ZSTD_compress(room, bound, in, length, level < 0 ? ZSTD_CLEVEL_DEFAULT : level);
+	if (ZSTD_isError(n))
+		return fail(ret_error, ZSTD_getErrorName(n));
+	out->length += n;
+	return true;
+}
+
+static bool zstd_decompress(const struct codec *c, const char *in, size_t length, struct text *out,
+                            const char **ret_error)
+{
+	ZSTD_DStream *stream = ZSTD_createDStream();
+	ZSTD_inBuffer source = {in, length, 0};
+	const char *error = stream ? NULL : "out of memory";
+	size_t r = 1;
+
+	(void)c;
+	while (!error && (source.pos < source.size || r != 0)) {
+		char *room = text_reserve(out, CHUNK_BYTES);
+		ZSTD_outBuffer sink = {room, CHUNK_BYTES, 0};
+		size_t before = source.pos;
+
+		if (!room) {
+			error = too_large;
+			break;
+		}
+		r = ZSTD_decompressStream(stream, &sink, &source);
+		if (ZSTD_isError(r))
+			error = before == 0 ? "invalid input: magic number mismatch" : "corrupt input";
+		else if (source.pos == before && sink.pos == 0 && r != 0)
+			error = "unexpected EOF";
+		out->length += ZSTD_isError(r) ? 0 : sink.pos;
+	}
+	(void)ZSTD_freeDStream(stream);
+	return !error || fail(ret_error, error);
+}
+
+static bool bzip2_decompress(const struct codec *c, const char *in, size_t length, struct text *out,
+                             const char **ret_error)
+{
+	bz_stream z = {0};
+	const char *error = NULL;
+	int r = BZ_OK;
+
+	(void)c;
+	if (BZ2_bzDecompressInit(&z, 0, 0) != BZ_OK)
+		return fail(ret_error, "out of memory");
+	z.next_in = arena_copy(out->arena, in, length); /* bzlib's input is not const */
+	z.avail_in = (unsigned)length;
+	while (!error && r != BZ_STREAM_END) {
+		char *room = text_reserve(out, CHUNK_BYTES);
+
+		if (!room) {
+			error = too_large;
+			break;
+		}
+		z.next_out = room;
+		z.avail_out = CHUNK_BYTES;
+		r = BZ2_bzDecompress(&z);
+		out->length += CHUNK_BYTES - z.avail_out;
+		if (r == BZ_DATA_ERROR_MAGIC)
+			error = "bzip2 data invalid: bad magic value";
+		else if (r != BZ_OK && r != BZ_STREAM_END)
+			error = "bzip2 data invalid: corrupt input";
+		else if (r == BZ_OK && z.avail_in == 0 && z.avail_out > 0)
+			error = "unexpected EOF";
+	}
+	(void)BZ2_bzDecompressEnd(&z);
+	return !error || fail(ret_error, error);
+}
+
+static const struct codec codecs[] = {
+    {"gzip", zlib_compress, zlib_decompress, WINDOW_GZIP},
+    {"pgzip", zlib_compress, zlib_decompress, WINDOW_GZIP},
+    {"zlib", zlib_compress, zlib_decompress, WINDOW_ZLIB},
+    {"flate", zlib_compress, zlib_decompress, WINDOW_FLATE},
+    {"lz4", lz4_compress, lz4_decompress, 0},
+    {"snappy", snappy_pack, snappy_unpack, 0},
+    {"zstd", zstd_compress, zstd_decompress, 0},
+    {"bzip2", NULL, bzip2_decompress, 0},
+};
+
+const struct codec *codec_find(const char *name, size_t length)
+{
+	for (size_t i = 0; i < sizeof codecs / sizeof *codecs; i++)
+		if (strlen(codecs[i].name) == length && memcmp(codecs[i].name, name, length) == 0)
+			return &codecs[i];
+	return NULL;
+}
+
+bool codec_can_compress(const struct codec *c) { return c->compress != NULL; }
+
+bool codec_compress(const struct codec *c, int level, const char *in, size_t length, struct text *out,
+                    const char **ret_error)
+{
+	return c->compress(c, level, in, length, out, ret_error);
+}
+
+bool codec_decompress(const struct codec *c, const char *in, size_t length, struct text *out, const char **ret_error)
+{
+	return c->decompress(c, in, length, out, ret_error);
+}

@@ -1,0 +1,394 @@
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "value/path.h"
+#include "bloblang/language/node.h"
+
+enum { EVALUATION_TIME_MS = 5000 };
+
+void evaluation_init(struct evaluation *ev, struct arena *a, const struct program *program,
+                     const struct message_batch *batch)
+{
+	*ev = (struct evaluation){.arena = a, .program = program, .batch = batch, .epoch = 1};
+	ev->stack_base = __builtin_frame_address(0);
+}
+
+static bool fail_limit(struct evaluation *ev, const char *text)
+{
+	ev->failure = (struct failure){.kind = FAILURE_MISMATCH, .text = text, .final = true};
+	return true;
+}
+
+bool evaluation_spent(struct evaluation *ev)
+{
+	if (ev->arena->exceeded)
+		return fail_limit(ev, "the evaluation exceeded its memory limit");
+	if (++ev->steps < STEPS_A_LOOK)
+		return false;
+	ev->steps = 0;
+	if (ev->deadline_ns == 0)
+		ev->deadline_ns = clock_mono_ns() + EVALUATION_TIME_MS * (int64_t)NS_PER_MS;
+	else if (clock_mono_ns() > ev->deadline_ns)
+		return fail_limit(ev, "the evaluation exceeded its time limit");
+	return false;
+}
+
+static bool stack_is_deep(const struct evaluation *ev)
+{
+	const char *here = __builtin_frame_address(0);
+	ptrdiff_t depth = ev->stack_base - here;
+
+	return (depth < 0 ? -depth : depth) > STACK_BYTES_MAX;
+}
+
+/* Handing out parts of what is being written starts a new epoch: from now on writers copy them. */
+static struct value share(struct evaluation *ev, struct value v)
+{
+	if (v.kind == VALUE_ARRAY || v.kind == VALUE_OBJECT)
+		ev->epoch++;
+	return v;
+}
+
+static bool fail_no_context(struct evaluation *ev, const struct path *path)
+{
+	const char *text = path_text(ev->arena, path);
+
+	fail_with(ev, FAILURE_PLAIN,
+	          path->count == 0 ? "context was undefined"
+	                           : arena_format(ev->arena, "context was undefined, unable to reference `%s`", text));
+	ev->failure.no_context = text;
+	return false;
+}
+
+/* Few readers of the document: the path is sought in its text. */
+static bool worth_seeking(const struct evaluation *ev, const struct context *ctx, const struct path *path)
+{
+	enum { FEW = 2 };
+
+	return !ctx->has_value && path->count > 0 && !path->has_each && ev->program != NULL &&
+	       ev->program->document_uses <= FEW && ev->first.state == DOCUMENT_UNREAD && ev->alias == NULL;
+}
+
+static bool eval_this(struct evaluation *ev, const struct context *ctx, const struct node *n, struct value *ret)
+{
+	const char *error;
+	struct value v;
+
+	if (worth_seeking(ev, ctx, &n->path)) {
+		if (view_seek(ev, (int64_t)ev->batch->index, &n->path, ret, &error))
+			return true;
+		return fail_no_context(ev, &n->path);
+	}
+	if (!context_this(ev, ctx, &v))
+		return fail_no_context(ev, &n->path);
+	*ret = n->path.count == 0 ? v : path_get(ev->arena, v, n->path.steps, n->path.count, NULL);
+	return true;
+}
+
+static bool eval_captured(struct evaluation *ev, const struct context *ctx, const struct node *n, struct value *ret)
+{
+	for (const struct named_value *v = ctx->named; v != NULL; v = v->outer) {
+		if (v->name_length == n->name_length && memcmp(v->name, n->name, n->name_length) == 0) {
+			*ret = path_get(ev->arena, v->value, n->path.steps, n->path.count, NULL);
+			return true;
+		}
+	}
+	return fail_format(ev, "named context %.*s was not found", (int)n->name_length, n->name);
+}
+
+static bool eval_field(struct evaluation *ev, const struct context *ctx, const struct node *n, struct value *ret)
+{
+	if (n->op == FIELD_THIS)
+		return eval_this(ev, ctx, n, ret);
+	if (n->op == FIELD_CAPTURED)
+		return eval_captured(ev, ctx, n, ret);
+	if (ctx->scope == NULL || ctx->scope->root == NULL)
+		return fail_with(ev, FAILURE_PLAIN, "unable to reference `root` from this context");
+	*ret = *ctx->scope->root;
+	if (n->path.count != 0)
+		*ret = path_get(ev->arena, *ret, n->path.steps, n->path.count, NULL);
+	*ret = share(ev, *ret);
+	return true;
+}
+
+static bool eval_variable(struct evaluation *ev, const struct context *ctx, const struct node *n, struct value *ret)
+{
+	const struct scope *s = ctx->scope;
+
+	if (s == NULL || !s->has_variables)
+		return fail_with(ev, FAILURE_PLAIN, "variables were undefined");
+	for (size_t i = 0; i < s->variable_count; i++) {
+		if (s->variables[i].name_length == n->name_length &&
+		    memcmp(s->variables[i].name, n->name, n->name_length) == 0) {
+			*ret = s->variables[i].value;
+			return true;
+		}
+	}
+	return fail_format(ev, "variable '%.*s' undefined", (int)n->name_length, n->name);
+}
+
+static bool eval_meta(struct evaluation *ev, const struct node *n, struct value *ret)
+{
+	struct value meta = view_new_meta(ev);
+	const struct value *v;
+
+	if (n->name == NULL) {
+		*ret = share(ev, meta);
+		return true;
+	}
+	v = value_object_find(meta, n->name, n->name_length);
+	*ret = v != NULL ? share(ev, *v) : value_null();
+	return true;
+}
+
+static bool eval_both(struct evaluation *ev, const struct context *ctx, const struct node *n, struct value *ret)
+{
+	bool is_and = n->kind == NODE_AND;
+	struct value v;
+	bool b;
+
+	if (!eval(ev, ctx, n->left, &v) || !value_truth(ev, v, &b))
+		return false;
+	if (b == is_and) {
+		if (!eval(ev, ctx, n->right, &v) || !value_truth(ev, v, &b))
+			return false;
+	}
+	*ret = value_bool(b);
+	return true;
+}
+
+static bool eval_coalesce(struct evaluation *ev, const struct context *ctx, const struct node *n, struct value *ret)
+{
+	if (eval(ev, ctx, n->left, ret)) {
+		if (!value_is_nullish(*ret))
+			return true;
+	} else if (ev->failure.final) {
+		return false;
+	}
+	return eval(ev, ctx, n->right, ret);
+}
+
+static bool eval_not(struct evaluation *ev, const struct context *ctx, const struct node *n, struct value *ret)
+{
+	struct value v;
+
+	if (!eval(ev, ctx, n->left, &v))
+		return false;
+	if (v.kind != VALUE_BOOL)
+		return fail_type(ev, v, "bool", node_annotation(ev->arena, n->left));
+	*ret = value_bool(!v.boolean);
+	return true;
+}
+
+static bool eval_if(struct evaluation *ev, const struct context *ctx, const struct node *n, struct value *ret)
+{
+	for (uint32_t i = 0; i < n->count; i++) {
+		struct value v;
+
+		if (n->pairs[i].key == NULL)
+			return eval(ev, ctx, n->pairs[i].value, ret);
+		if (!eval(ev, ctx, n->pairs[i].key, &v))
+			return i == 0 ? fail_wrap(ev, "failed to check if condition")
+			              : fail_wrap(ev, "failed to check if condition %u", i);
+		if (v.kind == VALUE_NULL)
+			continue;
+		if (v.kind != VALUE_BOOL) {
+			struct value text = value_to_text(ev->arena, v);
+
+			return fail_format(ev, "%s resolved to a non-boolean value %.*s (%s)",
+			                   node_annotation(ev->arena, n->pairs[i].key), (int)text.length, text.text,
+			                   value_go_type(v));
+		}
+		if (v.boolean)
+			return eval(ev, ctx, n->pairs[i].value, ret);
+	}
+	*ret = value_nothing();
+	return true;
+}
+
+static bool case_hits(struct evaluation *ev, const struct context *ctx, const struct node *pattern, uint32_t i,
+                      bool *ret)
+{
+	struct value v;
+
+	if (pattern == NULL) {
+		*ret = true;
+		return true;
+	}
+	if (pattern->kind == NODE_LITERAL) {
+		*ret = value_equal(ctx->value, pattern->literal);
+		return true;
+	}
+	if (!eval(ev, ctx, pattern, &v))
+		return fail_wrap(ev, "failed to check match case %u", i);
+	*ret = v.kind == VALUE_BOOL && v.boolean;
+	return true;
+}
+
+static bool eval_match(struct evaluation *ev, const struct context *ctx, const struct node *n, struct value *ret)
+{
+	struct context inner;
+	struct value subject;
+
+	if (n->left == NULL) {
+		if (!context_this(ev, ctx, &subject))
+			subject = value_null();
+	} else if (!eval(ev, ctx, n->left, &subject)) {
+		return false;
+	}
+	inner = context_push(ctx, subject);
+	for (uint32_t i = 0; i < n->count; i++) {
+		bool hit = false;
+
+		if (!case_hits(ev, &inner, n->pairs[i].key, i, &hit))
+			return false;
+		if (hit)
+			return eval(ev, &inner, n->pairs[i].value, ret);
+	}
+	*ret = value_nothing();
+	return true;
+}
+
+static bool eval_lambda(struct evaluation *ev, const struct context *ctx, const struct node *n, struct value *ret)
+{
+	struct context inner = *ctx;
+	struct named_value named = {.name = n->name, .name_length = n->name_length, .outer = ctx->named};
+
+	if (!context_this(ev, ctx, &named.value)) {
+		fail_no_context(ev, &(struct path){NULL, 0, false});
+		return fail_wrap(ev, "failed to capture context %.*s", (int)n->name_length, n->name);
+	}
+	inner.has_value = ctx->has_next;
+	inner.value = ctx->next;
+	inner.has_next = false;
+	if (n->name_length != 1 || n->name[0] != '_')
+		inner.named = &named;
+	return eval(ev, &inner, n->left, ret);
+}
+
+static bool eval_map(struct evaluation *ev, const struct context *ctx, const struct node *n, struct value *ret)
+{
+	struct context inner;
+	struct value v;
+
+	if (!eval(ev, ctx, n->left, &v))
+		return false;
+	inner = context_push(ctx, v);
+	return eval(ev, &inner, n->right, ret);
+}
+
+static bool eval_array(struct evaluation *ev, const struct context *ctx, const struct node *n, struct value *ret)
+{
+	struct value array = value_array(ev->arena, n->count);
+
+	for (uint32_t i = 0; i < n->count; i++) {
+		struct value v;
+
+		if (!eval(ev, ctx, n->items[i], &v))
+			return false;
+		array.literal |= v.literal;
+		if (v.kind != VALUE_NOTHING && v.kind != VALUE_DELETE)
+			value_array_push(ev->arena, array, v);
+	}
+	*ret = array;
+	return true;
+}
+
+static bool eval_key(struct evaluation *ev, const struct context *ctx, const struct node_pair *pair, struct value *ret)
+{
+	*ret = pair->text;
+	if (ret->kind == VALUE_STRING)
+		return true;
+	if (!eval(ev, ctx, pair->key, ret))
+		return fail_wrap(ev, "failed to resolve key");
+	if (!value_is_text(*ret))
+		return fail_format(ev, "mapping returned invalid key type: %s", value_go_type(*ret));
+	return true;
+}
+
+static bool eval_object(struct evaluation *ev, const struct context *ctx, const struct node *n, struct value *ret)
+{
+	struct value object = value_object(ev->arena, n->count);
+
+	for (uint32_t i = 0; i < n->count; i++) {
+		struct value key;
+		struct value v;
+
+		if (!eval_key(ev, ctx, &n->pairs[i], &key))
+			return false;
+		if (!eval(ev, ctx, n->pairs[i].value, &v)) {
+			if (n->pairs[i].value->kind == NODE_LITERAL)
+				return false;
+			return fail_wrap(ev, "failed to resolve '%.*s' value", (int)key.length, key.text);
+		}
+		object.literal |= v.literal;
+		if (v.kind != VALUE_NOTHING && v.kind != VALUE_DELETE)
+			value_object_append(ev->arena, object, key.text, key.length, v);
+	}
+	value_object_sort(object);
+	*ret = object;
+	return true;
+}
+
+static bool eval_arithmetic(struct evaluation *ev, const struct context *ctx, const struct node *n, struct value *ret)
+{
+	struct value left;
+	struct value right;
+
+	return eval(ev, ctx, n->left, &left) && eval(ev, ctx, n->right, &right) &&
+	       arithmetic(ev, (enum operator)n->op, n->left, n->right, left, right, ret);
+}
+
+bool eval(struct evaluation *ev, const struct context *ctx, const struct node *n, struct value *ret)
+{
+	if (n->kind == NODE_LITERAL) {
+		*ret = n->literal;
+		return true;
+	}
+	*ret = value_null(); /* also of an evaluation that fails */
+	if (evaluation_spent(ev))
+		return false;
+	if (stack_is_deep(ev)) {
+		fail_limit(ev, "the evaluation exceeded its depth limit, this could be due to unbounded recursion");
+		return false;
+	}
+	switch ((enum node_kind)n->kind) {
+	case NODE_FIELD:
+		return eval_field(ev, ctx, n, ret);
+	case NODE_GET:
+		if (!eval(ev, ctx, n->left, ret))
+			return false;
+		*ret = path_get(ev->arena, *ret, n->path.steps, n->path.count, NULL);
+		return true;
+	case NODE_VARIABLE:
+		return eval_variable(ev, ctx, n, ret);
+	case NODE_META:
+		return eval_meta(ev, n, ret);
+	case NODE_CALL:
+		return eval_call(ev, ctx, n->site, ret);
+	case NODE_ARITHMETIC:
+		return eval_arithmetic(ev, ctx, n, ret);
+	case NODE_AND:
+	case NODE_OR:
+		return eval_both(ev, ctx, n, ret);
+	case NODE_COALESCE:
+		return eval_coalesce(ev, ctx, n, ret);
+	case NODE_NOT:
+		return eval_not(ev, ctx, n, ret);
+	case NODE_IF:
+		return eval_if(ev, ctx, n, ret);
+	case NODE_MATCH:
+		return eval_match(ev, ctx, n, ret);
+	case NODE_LAMBDA:
+		return eval_lambda(ev, ctx, n, ret);
+	case NODE_MAP:
+		return eval_map(ev, ctx, n, ret);
+	case NODE_ARRAY:
+		return eval_array(ev, ctx, n, ret);
+	case NODE_OBJECT:
+		return eval_object(ev, ctx, n, ret);
+	case NODE_LITERAL:
+		break;
+	}
+	abort();
+}

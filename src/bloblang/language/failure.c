@@ -1,0 +1,117 @@
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "bloblang/language/node.h"
+
+bool fail_with(struct evaluation *ev, enum failure_kind kind, const char *text)
+{
+	ev->failure = (struct failure){.kind = kind, .text = text};
+	return false;
+}
+
+static const char *format_text(struct arena *a, const char *format, va_list ap)
+{
+	struct text t;
+	va_list again;
+	char small[512];
+	int length;
+
+	va_copy(again, ap);
+	length = vsnprintf(small, sizeof small, format, ap);
+	if (length < 0)
+		abort();
+	text_init(&t, a);
+	if ((size_t)length < sizeof small) {
+		text_add(&t, small, (size_t)length);
+	} else if (text_reserve(&t, (size_t)length + 1) != NULL) {
+		(void)vsnprintf(t.data, (size_t)length + 1, format, again);
+		t.length = (size_t)length;
+	}
+	va_end(again);
+	return text_end(&t);
+}
+
+bool fail_format(struct evaluation *ev, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	ev->failure = (struct failure){.kind = FAILURE_PLAIN, .text = format_text(ev->arena, format, ap)};
+	va_end(ap);
+	return false;
+}
+
+const char *value_remark(struct arena *a, struct value v)
+{
+	struct text t;
+
+	text_init(&t, a);
+	if (v.kind == VALUE_STRING) {
+		text_add_string(&t, " (\"");
+		text_add(&t, v.text, v.length);
+		text_add_string(&t, "\")");
+	} else if (value_is_number(v) || v.kind == VALUE_BOOL) {
+		text_add_string(&t, " (");
+		value_print_text(&t, v);
+		text_add_char(&t, ')');
+	}
+	return text_end(&t);
+}
+
+bool fail_type(struct evaluation *ev, struct value v, const char *expected, const char *from)
+{
+	const char *remark = value_remark(ev->arena, v);
+	const char *head = arena_format(ev->arena, "expected %s value, got %s%s%s", expected, value_type_name(v),
+	                                from != NULL ? " from " : "", from != NULL ? from : "");
+
+	ev->failure =
+	    (struct failure){.kind = from != NULL ? FAILURE_MISMATCH : FAILURE_TYPE, .text = head, .tail = remark};
+	return false;
+}
+
+const char *failure_text(struct evaluation *ev)
+{
+	const struct failure *f = &ev->failure;
+
+	if (f->text == NULL)
+		return "unknown failure";
+	if (f->tail != NULL && f->tail[0] != '\0')
+		return arena_format(ev->arena, "%s%s", f->text, f->tail);
+	return f->text;
+}
+
+bool fail_wrap(struct evaluation *ev, const char *format, ...)
+{
+	const char *inner = failure_text(ev);
+	const char *outer;
+	va_list ap;
+
+	va_start(ap, format);
+	outer = format_text(ev->arena, format, ap);
+	va_end(ap);
+	ev->failure.text = arena_format(ev->arena, "%s: %s", outer, inner);
+	ev->failure.tail = NULL;
+	if (ev->failure.kind != FAILURE_ANNOTATED)
+		ev->failure.kind = FAILURE_PLAIN;
+	return false;
+}
+
+bool fail_annotate(struct evaluation *ev, const struct node *from)
+{
+	struct failure *f = &ev->failure;
+	const char *annotation;
+
+	if (f->settled || f->final || f->kind == FAILURE_MISMATCH || f->kind == FAILURE_ANNOTATED)
+		return false;
+	annotation = node_annotation(ev->arena, from);
+	if (f->kind == FAILURE_TYPE) {
+		f->text = arena_format(ev->arena, "%s from %s", f->text, annotation);
+		f->kind = FAILURE_MISMATCH;
+	} else {
+		f->text = arena_format(ev->arena, "%s: %s", annotation, failure_text(ev));
+		f->tail = NULL;
+		f->kind = FAILURE_ANNOTATED;
+	}
+	return false;
+}

@@ -1,0 +1,366 @@
+#include "value/path.h"
+#include "bloblang/language/parse.h"
+
+struct argument {
+	const char *name; /* null: positional */
+	size_t name_length;
+	const struct node *query;
+	bool used;
+};
+
+static bool parse_named_argument(struct parser *p, struct argument *arg)
+{
+	if (!parse_snake(p, &arg->name, &arg->name_length, "snake-case") || !parse_char(p, ':'))
+		return false;
+	skip_blanks(p);
+	if (!parse_query(p, &arg->query)) {
+		fault_rename(p, "argument value");
+		return fault_must(p);
+	}
+	return true;
+}
+
+static bool parse_argument(struct parser *p, struct list *args)
+{
+	struct argument *arg = arena_alloc(&p->program->arena, sizeof *arg);
+	const char *start = p->at;
+	struct fault best;
+
+	*arg = (struct argument){0};
+	if (!parse_named_argument(p, arg)) {
+		if (fault_is_fatal(p))
+			return false;
+		best = p->fault;
+		p->at = start;
+		*arg = (struct argument){0};
+		if (!parse_query(p, &arg->query)) {
+			if (fault_is_fatal(p))
+				return false;
+			fault_merge(&best, &p->fault);
+			p->fault = best;
+			fault_rename(p, "function argument");
+			return fault_must(p);
+		}
+	}
+	list_add(p, args, arg);
+	return true;
+}
+
+static bool parse_close_bracket(struct parser *p)
+{
+	skip_space(p);
+	if (parse_char(p, ')'))
+		return true;
+	return fault_rename(p, "closing bracket");
+}
+
+static bool parse_arguments(struct parser *p, struct list *args)
+{
+	if (!parse_char(p, '('))
+		return fault_rename(p, "function arguments");
+	skip_space(p);
+	for (;;) {
+		const char *start = p->at;
+		struct fault fault;
+
+		if (!parse_argument(p, args)) {
+			fault = p->fault;
+			p->at = start;
+			if (parse_close_bracket(p))
+				return true;
+			p->fault = fault;
+			return false;
+		}
+		start = p->at;
+		skip_blanks(p);
+		if (parse_char(p, ',')) {
+			skip_space(p);
+			continue;
+		}
+		fault_rename(p, "comma");
+		fault = p->fault;
+		p->at = start;
+		if (parse_close_bracket(p))
+			return true;
+		fault.expected[fault.count++] = "closing bracket";
+		p->fault = fault;
+		return fault_must(p);
+	}
+}
+
+static size_t parameter_count(const struct bloblang_row *row)
+{
+	size_t n = 0;
+
+	while (n < ROW_PARAMETERS_MAX && row->parameters[n].name != NULL)
+		n++;
+	return n;
+}
+
+static bool is_query(const struct bloblang_parameter *parameter)
+{
+	return parameter->kind == PARAM_QUERY || parameter->kind == PARAM_QUERY_OR_VALUE;
+}
+
+/* The default of a parameter: a literal of the language itself. */
+static bool default_value(struct parser *p, const struct bloblang_parameter *parameter, const struct node **ret)
+{
+	struct parser inner = *p;
+
+	inner.text = inner.at = parameter->fallback;
+	inner.end = parameter->fallback + strlen(parameter->fallback);
+	if (!parse_query(&inner, ret) || (*ret)->kind != NODE_LITERAL)
+		return fault_fatal(p, p->at, "the default of parameter %s is not a literal", parameter->name);
+	return true;
+}
+
+/* Puts one argument (or default) into its place of the call. */
+static bool place_argument(struct parser *p, struct call_site *site, size_t i, const struct node *query)
+{
+	const struct bloblang_parameter *parameter = &site->row->parameters[i];
+	const struct node **args = (const struct node **)(uintptr_t)site->args;
+
+	if (is_query(parameter)) {
+		args[i] = query;
+		site->values[i] = value_null(); /* given */
+		return true;
+	}
+	if (query->kind != NODE_LITERAL) {
+		args[i] = query;
+		site->dynamic = true;
+		return true;
+	}
+	if (!call_coerce(p->evaluation, parameter, query->literal, &site->values[i]))
+		return fault_fatal(p, p->at, "field %s: %s", parameter->name, failure_text(p->evaluation));
+	return true;
+}
+
+static bool report_missing(struct parser *p, const char *names, size_t count)
+{
+	return fault_fatal(p, p->at, "missing parameter%s: %s", count == 1 ? "" : "s", names);
+}
+
+/* Reports named arguments nobody asked for. */
+static bool report_unknown(struct parser *p, struct argument *const *args, size_t count, const char *missing,
+                           size_t missing_count)
+{
+	struct text t;
+	size_t unknown = 0;
+
+	text_init(&t, &p->program->arena);
+	for (size_t i = 0; i < count; i++) {
+		if (args[i]->used)
+			continue;
+		text_add_string(&t, unknown++ == 0 ? "" : ", ");
+		text_add(&t, args[i]->name, args[i]->name_length);
+	}
+	if (unknown == 0)
+		return true;
+	return fault_fatal(p, p->at, "unknown parameter%s %s%s%s%s", unknown == 1 ? "" : "s", text_end(&t),
+	                   missing_count == 0   ? ""
+	                   : missing_count == 1 ? ", did you mean "
+	                                        : ", expected ",
+	                   missing, missing_count == 1 ? "?" : "");
+}
+
+static struct argument *find_named(struct argument *const *args, size_t count, const char *name)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (args[i]->name_length == strlen(name) && memcmp(args[i]->name, name, args[i]->name_length) == 0)
+			return args[i];
+	}
+	return NULL;
+}
+
+static bool place_parameters(struct parser *p, struct call_site *site, struct argument *const *args, size_t count,
+                             bool named)
+{
+	size_t wanted = parameter_count(site->row);
+	size_t missing = 0;
+	struct text names;
+
+	text_init(&names, &p->program->arena);
+	if (!named && count > wanted)
+		return fault_fatal(p, p->at, "wrong number of arguments, expected %zu, got %zu", wanted, count);
+	for (size_t i = 0; i < wanted; i++) {
+		const struct bloblang_parameter *parameter = &site->row->parameters[i];
+		struct argument *arg = named ? find_named(args, count, parameter->name) : i < count ? args[i] : NULL;
+		const struct node *query = NULL;
+
+		if (arg != NULL) {
+			arg->used = true;
+			query = arg->query;
+		} else if (parameter->fallback != NULL) {
+			if (!default_value(p, parameter, &query))
+				return false;
+		} else if (!parameter->optional) {
+			text_add_string(&names, missing++ == 0 ? "" : ", ");
+			text_add_string(&names, parameter->name);
+		}
+		if (query != NULL && !place_argument(p, site, i, query))
+			return false;
+	}
+	if (named && !report_unknown(p, args, count, text_end(&names), missing))
+		return false;
+	return missing == 0 || report_missing(p, text_end(&names), missing);
+}
+
+static bool place_variadic(struct parser *p, struct call_site *site, struct argument *const *args, size_t count,
+                           bool named)
+{
+	const struct node **queries = (const struct node **)(uintptr_t)site->args;
+
+	if (named)
+		return fault_fatal(p, p->at, "named arguments are not supported");
+	for (size_t i = 0; i < count; i++) {
+		if (args[i]->query->kind == NODE_LITERAL) {
+			site->values[i] = args[i]->query->literal;
+		} else {
+			queries[i] = args[i]->query;
+			site->dynamic = true;
+		}
+	}
+	return true;
+}
+
+/* All named or none; no name twice. */
+static bool check_names(struct parser *p, struct argument *const *args, size_t count, bool *ret_named)
+{
+	size_t named = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if (args[i]->name == NULL)
+			continue;
+		named++;
+		for (size_t j = 0; j < i; j++) {
+			if (args[j]->name != NULL && args[j]->name_length == args[i]->name_length &&
+			    memcmp(args[j]->name, args[i]->name, args[i]->name_length) == 0)
+				return fault_fatal(p, p->at, "duplicate named arg: %.*s", (int)args[i]->name_length,
+				                   args[i]->name);
+		}
+	}
+	if (named != 0 && named != count)
+		return fault_fatal(p, p->at, "cannot mix named and nameless arguments");
+	*ret_named = named != 0;
+	return true;
+}
+
+static struct call_site *site_new(struct parser *p, const struct bloblang_row *row, const struct node *target,
+                                  size_t count)
+{
+	struct arena *a = &p->program->arena;
+	struct call_site *site = arena_alloc(a, sizeof *site);
+	const struct node **args = arena_alloc(a, (count + 1) * sizeof *args);
+
+	*site =
+	    (struct call_site){.row = row, .target = target, .args = args, .arg_count = count, .program = p->program};
+	site->values = arena_alloc(a, (count + 1) * sizeof *site->values);
+	for (size_t i = 0; i < count; i++) {
+		args[i] = NULL;
+		site->values[i] = value_nothing();
+	}
+	return site;
+}
+
+/* What can be done once is done now: constructors of literal arguments, and whole calls of ROW_FOLD rows. */
+static bool finish_call(struct parser *p, struct call_site *site, const struct node **ret)
+{
+	struct evaluation *ev = p->evaluation;
+	struct node *n = node_new(p, NODE_CALL);
+
+	n->site = site;
+	n->left = site->target;
+	*ret = n;
+	if (site->dynamic)
+		return true;
+	if (site->row->prepare != NULL && !call_site_prepare(ev, site))
+		return fault_fatal(p, p->at, "%s", failure_text(ev));
+	if ((site->row->flags & ROW_FOLD) != 0 && (site->target == NULL || site->target->kind == NODE_LITERAL)) {
+		const char *annotation = node_annotation(&p->program->arena, n);
+		struct context ctx = {0};
+		struct value v;
+
+		if (!eval_call(ev, &ctx, site, &v))
+			return fault_fatal(p, p->at, "%s", failure_text(ev));
+		*ret = node_literal(p, v, annotation);
+	}
+	return true;
+}
+
+/* Functions that depend on a message, or on the world. */
+static bool looks_outside(const struct bloblang_row *row)
+{
+	static const char *const names[] = {"batch_index", "batch_size", "content",  "error",    "errored",
+	                                    "json",        "meta",       "metadata", "root_meta"};
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (strcmp(row->name, names[i]) == 0)
+			return true;
+	return (row->flags & ROW_IMPURE) != 0;
+}
+
+static bool build_call(struct parser *p, const struct bloblang_row *row, const struct node *target, struct list *list,
+                       const struct node **ret)
+{
+	struct argument *const *args = (struct argument *const *)(uintptr_t)list->items;
+	bool variadic = (row->flags & ROW_VARIADIC) != 0;
+	struct call_site *site;
+	bool named = false;
+
+	if (row->evaluate == NULL)
+		return fault_fatal(p, p->at, "%s '%s' is not part of kspool: %s",
+		                   row->kind == METHOD ? "method" : "function", row->name, row->summary);
+	if (!check_names(p, args, list->count, &named))
+		return false;
+	site = site_new(p, row, target, variadic ? list->count : parameter_count(row));
+	if (variadic ? !place_variadic(p, site, args, list->count, named)
+	             : !place_parameters(p, site, args, list->count, named))
+		return false;
+	return finish_call(p, site, ret);
+}
+
+/* .get("a.b") with a literal path is the path itself. */
+static const struct node *get_by_path(struct parser *p, const struct node *target, const struct call_site *site)
+{
+	size_t count;
+	struct json_step *steps;
+
+	steps = path_split(&p->program->arena, site->values[0].text, site->values[0].length, &count);
+	return node_get(p, target, steps, count);
+}
+
+bool parse_method_call(struct parser *p, const struct node *target, const struct node **ret)
+{
+	const struct bloblang_row *row;
+	struct list args = {0};
+	const char *name;
+	size_t length;
+
+	if (!parse_snake(p, &name, &length, "method") || !parse_arguments(p, &args))
+		return false;
+	row = p->program->find(METHOD, name, length);
+	if (row == NULL)
+		return fault_fatal(p, p->at, "unrecognised method '%.*s'", (int)length, name);
+	if (!build_call(p, row, target, &args, ret))
+		return false;
+	if (strcmp(row->name, "get") == 0 && !(*ret)->site->dynamic)
+		*ret = get_by_path(p, target, (*ret)->site);
+	return true;
+}
+
+bool parse_function_call(struct parser *p, const struct node **ret)
+{
+	const struct bloblang_row *row;
+	struct list args = {0};
+	const char *name;
+	size_t length;
+
+	if (!parse_snake(p, &name, &length, "function") || !parse_arguments(p, &args))
+		return false;
+	row = p->program->find(FUNCTION, name, length);
+	if (row == NULL || (p->pure && looks_outside(row)))
+		return fault_fatal(p, p->at, "unrecognised function '%.*s'", (int)length, name);
+	if (strcmp(row->name, "json") == 0)
+		p->program->document_uses++;
+	return build_call(p, row, NULL, &args, ret);
+}

@@ -1,0 +1,300 @@
+/* Functions that make values: ranges, counters, random numbers and identifiers. */
+#include <math.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/random.h"
+#include "bloblang/formats/uuid.h"
+#include "bloblang/language/function.h"
+
+static bool pi(struct call *call, struct value *ret)
+{
+	(void)call;
+	*ret = value_float(M_PI);
+	return true;
+}
+
+static bool zero_bytes(struct call *call, struct value *ret)
+{
+	int64_t length = call->args[0].integer;
+	char *out;
+
+	if (length < 0 || length > UINT32_MAX || !arena_fits(call->arena, (size_t)length))
+		return call_fail(call, "a length of %lld bytes is outside the limits", (long long)length);
+	out = arena_alloc(call->arena, (size_t)length);
+	memset(out, 0, (size_t)length);
+	*ret = value_bytes(out, (size_t)length);
+	return true;
+}
+
+/* --- range --- */
+
+static bool prepare_range(struct call *call, void **ret)
+{
+	int64_t start = call->args[0].integer, stop = call->args[1].integer, step = call->args[2].integer;
+
+	*ret = NULL;
+	if (step == 0)
+		return call_fail_final(call, "step must be greater than or less than 0");
+	if (step > 0 && start >= stop)
+		return call_fail_final(call, "with positive step arg start (%lld) must be < stop (%lld)",
+		                       (long long)start, (long long)stop);
+	if (step < 0 && stop > start)
+		return call_fail_final(call, "with negative step arg stop (%lld) must be <= start (%lld)",
+		                       (long long)stop, (long long)start);
+	return true;
+}
+
+static bool range(struct call *call, struct value *ret)
+{
+	int64_t start = call->args[0].integer, step = call->args[2].integer;
+	__int128 count = ((__int128)call->args[1].integer - start) / step;
+
+	if (count > UINT32_MAX || !arena_fits(call->arena, (size_t)count * sizeof *ret))
+		return call_fail(call, "the range exceeds the limit of this evaluation");
+	*ret = value_array(call->arena, (size_t)count);
+	for (int64_t i = 0; i < (int64_t)count; i++)
+		value_array_push(call->arena, *ret,
+		                 value_int((int64_t)((uint64_t)start + (uint64_t)i * (uint64_t)step)));
+	return true;
+}
+
+/* --- counter: one cell per call site, shared by all threads --- */
+
+struct cell {
+	_Atomic uint64_t state; /* 0: not started; else the last value, with the top bit set */
+};
+
+#define STARTED (UINT64_C(1) << 63)
+
+static bool prepare_cell(struct call *call, void **ret)
+{
+	(void)call;
+	*ret = mem_zero(sizeof(struct cell));
+	return true;
+}
+
+static void release_cell(void *prepared) { free(prepared); }
+
+static bool counter_bound(struct call *call, size_t i, int64_t *ret)
+{
+	struct value v;
+
+	if (!call_query_here(call, i, &v))
+		return false;
+	return call_need_int(call, v, ret);
+}
+
+/* What the `set` query says: *ret_peek: leave as it is; *ret_to: the new value. */
+static bool counter_set(struct call *call, int64_t min, bool *ret_peek, bool *ret_assign, int64_t *ret_to)
+{
+	struct value v;
+
+	*ret_peek = *ret_assign = false;
+	if (!call_given(call, 2))
+		return true;
+	if (!call_query_here(call, 2, &v))
+		return false;
+	switch (v.kind) {
+	case VALUE_NOTHING:
+		return true;
+	case VALUE_NULL:
+		*ret_peek = true;
+		return true;
+	case VALUE_DELETE:
+		*ret_assign = true;
+		*ret_to = min;
+		return true;
+	default:
+		*ret_assign = true;
+		if (!call_need_int(call, v, ret_to))
+			return false;
+		return *ret_to >= 0 || call_fail(call, "set argument must be >=0, got %lld", (long long)*ret_to);
+	}
+}
+
+static bool counter(struct call *call, struct value *ret)
+{
+	struct cell *cell = call->prepared;
+	int64_t min, max, to = 0;
+	bool peek, assign;
+	uint64_t old, next;
+
+	if (!counter_bound(call, 0, &min) || !counter_bound(call, 1, &max))
+		return false;
+	if (min < 0)
+		return call_fail(call, "min argument must be >0, got %lld", (long long)min);
+	if (max <= min)
+		return call_fail(call, "max argument must be >0 and >min, got %lld", (long long)max);
+	if (!counter_set(call, min, &peek, &assign, &to))
+		return false;
+	old = atomic_load(&cell->state);
+	do {
+		int64_t last = old ? (int64_t)(old & ~STARTED) : min - 1;
+
+		next = assign ? (uint64_t)to : peek || last >= max ? (uint64_t)(peek ? last : min) : (uint64_t)last + 1;
+		if (peek) {
+			*ret = value_int(old ? last : min);
+			return true;
+		}
+	} while (!atomic_compare_exchange_weak(&cell->state, &old, next | STARTED));
+	*ret = value_int((int64_t)next);
+	return true;
+}
+
+/* --- random_int --- */
+
+struct generator {
+	_Atomic uint64_t state; /* 0: not seeded; splitmix64 */
+	int64_t min, max;
+};
+
+static bool prepare_generator(struct call *call, void **ret)
+{
+	struct generator *g;
+	int64_t min = call->args[1].integer, max = call->args[2].integer;
+
+	if (min > max)
+		return call_fail_final(call, "min (%lld) must be smaller or equal than max (%lld)", (long long)min,
+		                       (long long)max);
+	g = mem_zero(sizeof *g);
+	g->min = min;
+	g->max = max;
+	*ret = g;
+	return true;
+}
+
+static uint64_t splitmix(uint64_t z)
+{
+	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+	return z ^ z >> 31;
+}
+
+static bool random_int(struct call *call, struct value *ret)
+{
+	struct generator *g = call->prepared;
+	uint64_t width = (uint64_t)g->max - (uint64_t)g->min + 1, limit, draw;
+
+	if (atomic_load(&g->state) == 0) { /* the seed is asked for once */
+		uint64_t none = 0;
+		struct value seed;
+		int64_t n;
+
+		if (!call_query_here(call, 0, &seed) || !call_need_int(call, seed, &n))
+			return false;
+		(void)atomic_compare_exchange_strong(&g->state, &none, splitmix((uint64_t)n) | 1);
+	}
+	limit = width ? UINT64_MAX - (UINT64_MAX % width + 1) % width : UINT64_MAX;
+	do {
+		draw = splitmix(atomic_fetch_add(&g->state, UINT64_C(0x9e3779b97f4a7c16)));
+	} while (draw > limit);
+	*ret = value_int((int64_t)((uint64_t)g->min + (width ? draw % width : draw)));
+	return true;
+}
+
+/* --- identifiers --- */
+
+static struct value text_of(struct call *call, const char *s) { return value_string_copy(call->arena, s, strlen(s)); }
+
+static bool uuid_v7(struct call *call, struct value *ret)
+{
+	unsigned char id[UUID_BYTES];
+	char text[UUID_TEXT_MAX];
+	int64_t ms = clock_wall_ms();
+
+	if (call->args[0].kind == VALUE_TIMESTAMP)
+		ms = call->args[0].time->seconds * MS_PER_S + call->args[0].time->nanoseconds / NS_PER_MS;
+	uuid_v7_make(ms, id);
+	*ret = text_of(call, uuid_print(id, text));
+	return true;
+}
+
+static bool ksuid(struct call *call, struct value *ret)
+{
+	char text[KSUID_TEXT_MAX];
+
+	*ret = text_of(call, ksuid_make(text));
+	return true;
+}
+
+static bool ulid(struct call *call, struct value *ret)
+{
+	char text[ULID_HEX_MAX];
+
+	if (!value_text_is(call->args[1], "secure_random") && !value_text_is(call->args[1], "pseudo_random"))
+		return call_fail(call, "invalid randomness source: %.*s", (int)call->args[1].length,
+		                 call->args[1].text);
+	if (value_text_is(call->args[0], "crockford"))
+		*ret = text_of(call, ulid_make(text));
+	else if (value_text_is(call->args[0], "hex"))
+		*ret = text_of(call, ulid_make_hex(text));
+	else
+		return call_fail(call, "invalid ulid encoding: %.*s", (int)call->args[0].length, call->args[0].text);
+	return true;
+}
+
+static bool nanoid(struct call *call, struct value *ret)
+{
+	static const char usual[] = "_-0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+	struct value alphabet = call->args[1];
+	int64_t length = call_given(call, 0) ? call->args[0].integer : NANOID_LENGTH;
+	char text[NANOID_LENGTH_MAX];
+
+	if (length < 1 || length > NANOID_LENGTH_MAX)
+		return call_fail(call, "the length must be between 1 and %d, got %lld", NANOID_LENGTH_MAX,
+		                 (long long)length);
+	if (alphabet.kind != VALUE_STRING)
+		alphabet = value_string(usual, sizeof usual - 1);
+	else if (!call_given(call, 0))
+		return call_fail(call, "field length must be set when an alphabet is specified");
+	if (alphabet.length < 2 || alphabet.length > 255)
+		return call_fail(call, "the alphabet must have between 2 and 255 characters");
+	nanoid_make(text, (size_t)length, alphabet.text, alphabet.length);
+	*ret = value_string_copy(call->arena, text, (size_t)length);
+	return true;
+}
+
+static bool snowflake_id(struct call *call, struct value *ret)
+{
+	int64_t node = call->args[0].integer;
+
+	if (node < 0 || node > 1023)
+		return call_fail(call, "Node number must be between 0 and 1023");
+	*ret = text_of(call, arena_format(call->arena, "%lld", (long long)snowflake_make((uint32_t)node)));
+	return true;
+}
+
+/* clang-format off */
+#define GENERATOR(name_, status_, evaluate_, summary_, ...) \
+	{.name = name_, .kind = FUNCTION, .status = status_, .evaluate = evaluate_, .summary = summary_, \
+	 .parameters = {__VA_ARGS__}}
+
+const struct bloblang_row rows_functions_generate[] = {
+	GENERATOR("pi", STABLE, pi, "3.141592653589793.", {NULL}),
+	GENERATOR("bytes", STABLE, zero_bytes, "A number of zero bytes.", {"length", PARAM_INT, false, NULL}),
+	{.name = "range", .kind = FUNCTION, .status = STABLE, .evaluate = range, .prepare = prepare_range,
+	 .parameters = {{"start", PARAM_INT, false, NULL}, {"stop", PARAM_INT, false, NULL}, {"step", PARAM_INT, false, "1"}},
+	 .summary = "An array of integers from start to before stop."},
+	{.name = "counter", .kind = FUNCTION, .status = EXPERIMENTAL, .evaluate = counter, .prepare = prepare_cell,
+	 .release = release_cell,
+	 .parameters = {{"min", PARAM_QUERY_OR_VALUE, false, "1"}, {"max", PARAM_QUERY_OR_VALUE, false, "9223372036854775807"},
+	                {"set", PARAM_QUERY, true, NULL}},
+	 .summary = "Counts up from min to max and starts again, once for each place it is written at."},
+	{.name = "random_int", .kind = FUNCTION, .status = STABLE, .evaluate = random_int, .prepare = prepare_generator,
+	 .release = release_cell,
+	 .parameters = {{"seed", PARAM_QUERY_OR_VALUE, false, "0"}, {"min", PARAM_INT, false, "0"},
+	                {"max", PARAM_INT, false, "9223372036854775806"}},
+	 .summary = "A random integer between min and max, both included."},
+	GENERATOR("uuid_v7", STABLE, uuid_v7, "A version 7 UUID of now or of a given time.", {"time", PARAM_TIMESTAMP, true, NULL}),
+	GENERATOR("ksuid", STABLE, ksuid, "A K-sortable identifier of 27 characters.", {NULL}),
+	GENERATOR("ulid", STABLE, ulid, "A sortable identifier, in crockford or hex.", {"encoding", PARAM_STRING, false, "\"crockford\""}, {"random_source", PARAM_STRING, false, "\"secure_random\""}),
+	GENERATOR("nanoid", STABLE, nanoid, "A random identifier safe in URLs.", {"length", PARAM_INT, true, NULL}, {"alphabet", PARAM_STRING, true, NULL}),
+	GENERATOR("snowflake_id", STABLE, snowflake_id, "A snowflake identifier as decimal text.", {"node_id", PARAM_INT, false, "1"}),
+	{.name = NULL},
+};
+/* clang-format on */

@@ -1,0 +1,187 @@
+#include "value/path.h"
+#include "bloblang/language/node.h"
+
+static bool batch_index(struct call *call, struct value *ret)
+{
+	*ret = value_int(call->context->index);
+	return true;
+}
+
+static bool batch_size(struct call *call, struct value *ret)
+{
+	*ret = value_int((int64_t)call_batch_count(call));
+	return true;
+}
+
+static bool content(struct call *call, struct value *ret)
+{
+	const struct message *m = call_message(call);
+
+	*ret = m != NULL ? value_bytes(message_body(m), m->body_bytes) : value_bytes("", 0);
+	return true;
+}
+
+static bool error_text(struct call *call, struct value *ret)
+{
+	const struct message *m = call_message(call);
+
+	*ret = m != NULL && m->failure != NULL ? value_literal(m->failure) : value_null();
+	return true;
+}
+
+static bool errored(struct call *call, struct value *ret)
+{
+	const struct message *m = call_message(call);
+
+	*ret = value_bool(m != NULL && m->failure != NULL);
+	return true;
+}
+
+/* The path of json(), split once. */
+static bool prepare_json(struct call *call, void **ret)
+{
+	struct path *path = arena_alloc(call->arena, sizeof *path);
+
+	*path = (struct path){0};
+	if (call->args[0].length != 0)
+		path->steps = path_split(call->arena, call->args[0].text, call->args[0].length, &path->count);
+	for (size_t i = 0; i < path->count; i++)
+		path->has_each = path->has_each || (path->steps[i].length == 1 && path->steps[i].text[0] == '*');
+	*ret = path;
+	return true;
+}
+
+static bool json(struct call *call, struct value *ret)
+{
+	enum { FEW = 2 };
+	struct evaluation *ev = call->evaluation;
+	const struct path *path = call->prepared;
+	const char *error;
+	bool read;
+
+	if (path->count != 0 && !path->has_each && ev->alias == NULL && ev->program->document_uses <= FEW) {
+		read = view_seek(ev, call->context->index, path, ret, &error);
+	} else {
+		read = view_document(ev, call->context->index, ret, &error);
+		if (read && path->count != 0)
+			*ret = path_get(call->arena, *ret, path->steps, path->count, NULL);
+	}
+	if (read) {
+		*ret = value_normal(*ret); /* a number by itself is computed, as in the reference */
+		return true;
+	}
+	return call_fail(call, "%s", error != NULL ? error : "target message part does not exist");
+}
+
+/* A metadata value as the text-only readers see it: containers as plain JSON. */
+static struct value meta_text(struct call *call, struct value v)
+{
+	static const struct json_style style = {0};
+	struct text t;
+
+	if (v.kind != VALUE_ARRAY && v.kind != VALUE_OBJECT)
+		return value_to_text(call->arena, v);
+	text_init(&t, call->arena);
+	(void)json_print(&t, v, &style);
+	return value_from_text(&t, VALUE_STRING);
+}
+
+static struct value all_texts(struct call *call, struct value meta)
+{
+	struct value texts = value_object(call->arena, value_count(meta));
+
+	for (uint32_t i = 0; i < meta.object->count; i++) {
+		const struct value_pair *pair = &meta.object->pairs[i];
+
+		value_object_append(call->arena, texts, pair->key, pair->key_length, meta_text(call, pair->value));
+	}
+	return texts;
+}
+
+/* Text of a key; missing and empty are null. */
+static struct value one_text(struct call *call, struct value meta)
+{
+	const struct value *v = value_object_find(meta, call->args[0].text, call->args[0].length);
+	struct value text;
+
+	if (v == NULL)
+		return value_null();
+	text = meta_text(call, *v);
+	return text.length == 0 ? value_null() : text;
+}
+
+static bool meta_function(struct call *call, struct value *ret)
+{
+	struct value meta = view_meta(call->evaluation, call->context->index);
+
+	*ret = call->args[0].length == 0 ? all_texts(call, meta) : one_text(call, meta);
+	return true;
+}
+
+static bool root_meta(struct call *call, struct value *ret)
+{
+	struct value meta = view_new_meta(call->evaluation);
+
+	*ret = call->args[0].length == 0 ? all_texts(call, meta) : one_text(call, meta);
+	return true;
+}
+
+static bool metadata(struct call *call, struct value *ret)
+{
+	struct value meta = view_meta(call->evaluation, call->context->index);
+	const struct value *v;
+
+	if (call->args[0].length == 0) {
+		*ret = meta;
+		return true;
+	}
+	v = value_object_find(meta, call->args[0].text, call->args[0].length);
+	*ret = v != NULL ? *v : value_null();
+	return true;
+}
+
+#define KEY                                        \
+	{                                          \
+		"key", PARAM_STRING, false, "\"\"" \
+	}
+
+const struct bloblang_row rows_functions_message[] = {
+    {.name = "batch_index",
+     .kind = FUNCTION,
+     .evaluate = batch_index,
+     .summary = "The position of the message in its batch, from 0."},
+    {.name = "batch_size", .kind = FUNCTION, .evaluate = batch_size, .summary = "The number of messages in the batch."},
+    {.name = "content", .kind = FUNCTION, .evaluate = content, .summary = "The raw bytes of the message."},
+    {.name = "error",
+     .kind = FUNCTION,
+     .evaluate = error_text,
+     .summary = "Why an earlier processor failed on the message; null when none did."},
+    {.name = "errored",
+     .kind = FUNCTION,
+     .evaluate = errored,
+     .summary = "True when an earlier processor failed on the message."},
+    {.name = "json",
+     .kind = FUNCTION,
+     .parameters = {{"path", PARAM_STRING, false, "\"\""}},
+     .evaluate = json,
+     .prepare = prepare_json,
+     .summary = "The message as JSON, or what lies at a dot path of it."},
+    {.name = "meta",
+     .kind = FUNCTION,
+     .status = DEPRECATED,
+     .parameters = {KEY},
+     .evaluate = meta_function,
+     .summary = "A metadata value of the source message as text; null when missing or empty."},
+    {.name = "root_meta",
+     .kind = FUNCTION,
+     .status = DEPRECATED,
+     .parameters = {KEY},
+     .evaluate = root_meta,
+     .summary = "As meta, of the message being made."},
+    {.name = "metadata",
+     .kind = FUNCTION,
+     .parameters = {KEY},
+     .evaluate = metadata,
+     .summary = "A metadata value of the source message with its own type; null when missing."},
+    {.name = NULL},
+};

@@ -1,0 +1,140 @@
+#include "value/path.h"
+#include "bloblang/language/node.h"
+
+static bool apply(struct call *call, struct value *ret)
+{
+	return eval_apply(call->evaluation, call->context, call->target, call->args[0].text, call->args[0].length, ret);
+}
+
+/* The failure is another's: these methods add nothing to it. */
+static bool settle(struct call *call)
+{
+	call->evaluation->failure.settled = true;
+	return false;
+}
+
+/* The fallback sees the failure's text as `this`. */
+static bool catch (struct call *call, struct value *ret)
+{
+	if (call_target(call, ret))
+		return true;
+	if (call->evaluation->failure.final)
+		return false;
+	return call_query(call, 0, value_literal(call_failure(call)), ret) || settle(call);
+}
+
+static bool or (struct call * call, struct value *ret)
+{
+	if (call_target(call, ret)) {
+		if (!value_is_nullish(*ret))
+			return true;
+	} else if (call->evaluation->failure.final) {
+		return false;
+	}
+	return call_query_here(call, 0, ret) || settle(call);
+}
+
+static bool from(struct call *call, struct value *ret)
+{
+	struct context inner = *call->context;
+
+	inner.index = call->args[0].integer;
+	return eval(call->evaluation, &inner, call->site->target, ret) || settle(call);
+}
+
+static bool from_all(struct call *call, struct value *ret)
+{
+	size_t count = call_batch_count(call);
+	struct context inner = *call->context;
+
+	*ret = value_array(call->arena, count);
+	for (size_t i = 0; i < count; i++) {
+		struct value v;
+
+		inner.index = (int64_t)i;
+		if (!eval(call->evaluation, &inner, call->site->target, &v))
+			return settle(call);
+		value_array_push(call->arena, *ret, v);
+	}
+	return true;
+}
+
+static bool map(struct call *call, struct value *ret) { return call_query(call, 0, call->target, ret) || settle(call); }
+
+static bool not(struct call * call, struct value *ret)
+{
+	if (call->target.kind != VALUE_BOOL)
+		return call_fail_type(call, call->target, "bool");
+	*ret = value_bool(!call->target.boolean);
+	return true;
+}
+
+static bool get(struct call *call, struct value *ret)
+{
+	size_t count;
+	struct json_step *steps = path_split(call->arena, call->args[0].text, call->args[0].length, &count);
+
+	*ret = path_get(call->arena, call->target, steps, count, NULL);
+	return true;
+}
+
+static bool exists(struct call *call, struct value *ret)
+{
+	size_t count;
+	struct json_step *steps = path_split(call->arena, call->args[0].text, call->args[0].length, &count);
+	bool found;
+
+	(void)path_get(call->arena, call->target, steps, count, &found);
+	*ret = value_bool(found);
+	return true;
+}
+
+const struct bloblang_row rows_methods_core[] = {
+    {.name = "apply",
+     .kind = METHOD,
+     .parameters = {{"mapping", PARAM_STRING, false, NULL}},
+     .evaluate = apply,
+     .flags = ROW_PLAIN,
+     .summary = "Runs a named map on the target."},
+    {.name = "catch",
+     .kind = METHOD,
+     .flags = ROW_LAZY,
+     .evaluate = catch,
+     .parameters = {{"fallback", PARAM_QUERY_OR_VALUE, false, NULL}},
+     .summary = "The fallback when the target fails; it sees the error text as `this`."},
+    {.name = "or",
+     .kind = METHOD,
+     .flags = ROW_LAZY,
+     .evaluate = or
+     ,
+     .parameters = {{"fallback", PARAM_QUERY_OR_VALUE, false, NULL}},
+     .summary = "The fallback when the target fails or is null."},
+    {.name = "from",
+     .kind = METHOD,
+     .flags = ROW_LAZY,
+     .evaluate = from,
+     .parameters = {{"index", PARAM_INT, false, NULL}},
+     .summary = "The target as another message of the batch sees it; negative counts from the end."},
+    {.name = "from_all",
+     .kind = METHOD,
+     .flags = ROW_LAZY,
+     .evaluate = from_all,
+     .summary = "The target as each message of the batch sees it, as an array."},
+    {.name = "map",
+     .kind = METHOD,
+     .evaluate = map,
+     .parameters = {{"query", PARAM_QUERY, false, NULL}},
+     .summary = "Runs a query with the target as `this`."},
+    {.name = "not", .kind = METHOD, .evaluate = not, .summary = "Negates a bool."},
+    {.name = "get",
+     .kind = METHOD,
+     .evaluate = get,
+     .parameters = {{"path", PARAM_STRING, false, NULL}},
+     .summary = "The value at a dot path; null when missing."},
+    {.name = "exists",
+     .kind = METHOD,
+     .evaluate = exists,
+     .parameters = {{"path", PARAM_STRING, false, NULL}},
+     .summary = "True when a dot path leads to something, be it null."},
+    {.name = NULL},
+};

@@ -1,0 +1,357 @@
+/* Methods on secrets and tokens: JWT signing and verifying, password hashes. */
+#include <stdlib.h>
+#include <string.h>
+
+#include <argon2.h>
+#include <crypt.h>
+#include <openssl/bn.h>
+#include <openssl/crypto.h>
+#include <openssl/ecdsa.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/pem.h>
+
+#include "base/clock.h"
+#include "value/json.h"
+#include "bloblang/formats/encoding.h"
+#include "bloblang/language/function.h"
+
+enum { SIGNATURE_MAX = 1024, COORDINATE_MAX = 66, ARGON2_MEMORY_MAX_KIB = 1 << 20, ARGON2_PASSES_MAX = 64 };
+
+enum family { HMAC_FAMILY, RSA_FAMILY, EC_FAMILY };
+
+struct algorithm {
+	const char *name;
+	enum family family;
+	const EVP_MD *(*digest)(void);
+	size_t coordinate; /* bytes of each half of an ECDSA signature */
+};
+
+static const struct algorithm algorithms[] = {
+    {"HS256", HMAC_FAMILY, EVP_sha256, 0}, {"HS384", HMAC_FAMILY, EVP_sha384, 0}, {"HS512", HMAC_FAMILY, EVP_sha512, 0},
+    {"RS256", RSA_FAMILY, EVP_sha256, 0},  {"RS384", RSA_FAMILY, EVP_sha384, 0},  {"RS512", RSA_FAMILY, EVP_sha512, 0},
+    {"ES256", EC_FAMILY, EVP_sha256, 32},  {"ES384", EC_FAMILY, EVP_sha384, 48},  {"ES512", EC_FAMILY, EVP_sha512, 66},
+};
+
+static EVP_PKEY *read_key(struct value pem, bool private)
+{
+	BIO *bio = BIO_new_mem_buf(pem.text, (int)pem.length);
+	EVP_PKEY *key =
+	    private ? PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL) : PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL);
+
+	(void)BIO_free(bio);
+	return key;
+}
+
+/* Two numbers of fixed width, as JWS has them, instead of DER. */
+static bool flatten(const unsigned char *der, size_t n, size_t width, unsigned char *out)
+{
+	ECDSA_SIG *sig = d2i_ECDSA_SIG(NULL, &der, (long)n);
+	bool ok = sig && BN_bn2binpad(ECDSA_SIG_get0_r(sig), out, (int)width) >= 0 &&
+	          BN_bn2binpad(ECDSA_SIG_get0_s(sig), out + width, (int)width) >= 0;
+
+	ECDSA_SIG_free(sig);
+	return ok;
+}
+
+static int unflatten(const unsigned char *in, size_t width, unsigned char *der)
+{
+	ECDSA_SIG *sig = ECDSA_SIG_new();
+	BIGNUM *r = BN_bin2bn(in, (int)width, NULL), *s = BN_bin2bn(in + width, (int)width, NULL);
+	int n = 0;
+
+	if (sig && r && s && ECDSA_SIG_set0(sig, r, s) == 1)
+		n = i2d_ECDSA_SIG(sig, &der);
+	ECDSA_SIG_free(sig);
+	return n;
+}
+
+/* *ret_error: a sentence without the secret. */
+static bool sign(const struct algorithm *a, struct value secret, struct value input, unsigned char *out,
+                 size_t *ret_length, const char **ret_error)
+{
+	unsigned char raw[SIGNATURE_MAX];
+	size_t n = sizeof raw;
+	unsigned int hmac_length;
+	EVP_MD_CTX *ctx;
+	EVP_PKEY *key;
+	bool ok;
+
+	if (a->family == HMAC_FAMILY) {
+		(void)HMAC(a->digest(), secret.text, (int)secret.length, (const unsigned char *)input.text,
+		           input.length, out, &hmac_length);
+		*ret_length = hmac_length;
+		return true;
+	}
+	key = read_key(secret, true);
+	if (!key) {
+		*ret_error = "failed to parse the private key: it is not PEM, or not of this kind";
+		return false;
+	}
+	ctx = EVP_MD_CTX_new();
+	ok = EVP_PKEY_get_size(key) <= SIGNATURE_MAX && EVP_DigestSignInit(ctx, NULL, a->digest(), NULL, key) == 1 &&
+	     EVP_DigestSign(ctx, raw, &n, (const unsigned char *)input.text, input.length) == 1;
+	EVP_MD_CTX_free(ctx);
+	EVP_PKEY_free(key);
+	if (ok && a->family == EC_FAMILY) {
+		ok = flatten(raw, n, a->coordinate, out);
+		n = 2 * a->coordinate;
+	} else if (ok) {
+		memcpy(out, raw, n);
+	}
+	*ret_length = n;
+	*ret_error = "failed to sign the token";
+	return ok;
+}
+
+static bool verify(const struct algorithm *a, struct value secret, struct value input, const unsigned char *signature,
+                   size_t length, const char **ret_error)
+{
+	unsigned char other[SIGNATURE_MAX];
+	size_t n;
+	EVP_MD_CTX *ctx;
+	EVP_PKEY *key;
+	bool ok;
+
+	*ret_error = "token signature is invalid: signature is invalid";
+	if (a->family == HMAC_FAMILY)
+		return sign(a, secret, input, other, &n, ret_error) && n == length &&
+		       CRYPTO_memcmp(other, signature, n) == 0;
+	key = read_key(secret, false);
+	if (!key) {
+		*ret_error = "token is unverifiable: error while executing keyfunc: failed to parse the public key";
+		return false;
+	}
+	if (a->family == EC_FAMILY) {
+		*ret_error = "token signature is invalid: crypto/ecdsa: verification error";
+		n = length == 2 * a->coordinate ? (size_t)unflatten(signature, a->coordinate, other) : 0;
+		signature = other;
+	} else {
+		*ret_error = "token signature is invalid: crypto/rsa: verification error";
+		n = length;
+	}
+	ctx = EVP_MD_CTX_new();
+	ok = n > 0 && EVP_DigestVerifyInit(ctx, NULL, a->digest(), NULL, key) == 1 &&
+	     EVP_DigestVerify(ctx, signature, n, (const unsigned char *)input.text, input.length) == 1;
+	EVP_MD_CTX_free(ctx);
+	EVP_PKEY_free(key);
+	return ok;
+}
+
+static void add_base64(struct text *out, const void *bytes, size_t n)
+{
+	struct text part;
+	const char *error;
+
+	text_init(&part, out->arena);
+	(void)encoding_encode(encoding_find("base64rawurl", 12), bytes, n, &part, &error);
+	text_add(out, text_end(&part), part.length);
+}
+
+static bool sign_jwt(struct call *call, const struct algorithm *a, struct value *ret)
+{
+	static const struct json_style style = {.escape_html = true};
+	struct value header = value_object(call->arena, 4), given = call->args[1], input;
+	struct text token, json;
+	unsigned char signature[SIGNATURE_MAX];
+	const char *error;
+	size_t n;
+
+	if (call->target.kind != VALUE_OBJECT)
+		return call_fail_type(call, call->target, "object");
+	value_object_set(call->arena, header, "typ", 3, value_literal("JWT"));
+	if (given.kind == VALUE_OBJECT)
+		for (uint32_t i = 0; i < value_count(given); i++)
+			value_object_set(call->arena, header, given.object->pairs[i].key,
+			                 given.object->pairs[i].key_length, given.object->pairs[i].value);
+	value_object_set(call->arena, header, "alg", 3, value_literal(a->name));
+	text_init(&token, call->arena);
+	text_init(&json, call->arena);
+	if (!json_print(&json, header, &style))
+		return call_fail(call, "failed to sign JWT: the headers are not JSON");
+	add_base64(&token, text_end(&json), json.length);
+	text_add_char(&token, '.');
+	text_init(&json, call->arena);
+	if (!json_print(&json, call->target, &style))
+		return call_fail(call, "failed to sign JWT: the claims are not JSON");
+	add_base64(&token, text_end(&json), json.length);
+	input = value_string(text_end(&token), token.length);
+	if (!sign(a, call->args[0], input, signature, &n, &error))
+		return call_fail(call, "failed to sign JWT: %s", error);
+	text_add_char(&token, '.');
+	add_base64(&token, signature, n);
+	*ret = value_from_text(&token, VALUE_STRING);
+	return true;
+}
+
+static bool fail_token(struct call *call, const char *what) { return call_fail(call, "parsing JWT string: %s", what); }
+
+static bool decode_part(struct call *call, const char *p, size_t n, struct value *ret)
+{
+	struct text out;
+	const char *error;
+
+	text_init(&out, call->arena);
+	if (!encoding_decode(encoding_find("base64rawurl", 12), p, n, &out, &error))
+		return false;
+	*ret = value_from_text(&out, VALUE_BYTES);
+	return true;
+}
+
+static bool decode_json(struct call *call, const char *p, size_t n, struct value *ret)
+{
+	struct value text;
+	const char *error;
+
+	return decode_part(call, p, n, &text) && json_parse(call->arena, text.text, text.length, ret, &error) &&
+	       ret->kind == VALUE_OBJECT;
+}
+
+/* exp and nbf, when they are there. Null, or what is wrong. */
+static const char *check_times(struct value claims)
+{
+	const struct value *expires = value_object_find(claims, "exp", 3),
+	                   *begins = value_object_find(claims, "nbf", 3);
+	double now = (double)clock_wall_ms() / MS_PER_S, at;
+
+	if (expires && value_to_float(*expires, &at) && now >= at)
+		return "token has invalid claims: token is expired";
+	if (begins && value_to_float(*begins, &at) && now < at)
+		return "token has invalid claims: token is not valid yet";
+	return NULL;
+}
+
+static bool parse_jwt(struct call *call, const struct algorithm *a, struct value *ret)
+{
+	struct value token, header, signature, *named;
+	const char *first, *second, *end, *wrong;
+
+	if (!call_need_text(call, call->target, &token))
+		return false;
+	end = token.text + token.length;
+	first = token.length ? memchr(token.text, '.', token.length) : NULL;
+	second = first ? memchr(first + 1, '.', (size_t)(end - first - 1)) : NULL;
+	if (!second || memchr(second + 1, '.', (size_t)(end - second - 1)))
+		return fail_token(call, "token is malformed: token contains an invalid number of segments");
+	if (!decode_json(call, token.text, (size_t)(first - token.text), &header))
+		return fail_token(call, "token is malformed: could not JSON decode header");
+	if (!decode_json(call, first + 1, (size_t)(second - first - 1), ret))
+		return fail_token(call, "token is malformed: could not JSON decode claim");
+	if (!decode_part(call, second + 1, (size_t)(end - second - 1), &signature))
+		return fail_token(call, "token is malformed: could not base64 decode signature");
+	named = value_object_find(header, "alg", 3);
+	if (!named || !value_text_is(*named, a->name))
+		return call_fail(call,
+		                 "parsing JWT string: token is unverifiable: error while executing keyfunc: incorrect "
+		                 "signing method: %.*s",
+		                 named && value_is_text(*named) ? (int)named->length : 0,
+		                 named && value_is_text(*named) ? named->text : "");
+	if (!verify(a, call->args[0], value_string(token.text, (size_t)(second - token.text)),
+	            (const unsigned char *)signature.text, signature.length, &wrong))
+		return fail_token(call, wrong);
+	wrong = check_times(*ret);
+	return !wrong || fail_token(call, wrong);
+}
+
+#define JWT_METHODS(suffix_, index_)                                      \
+	static bool sign_##suffix_(struct call *call, struct value *ret)  \
+	{                                                                 \
+		return sign_jwt(call, &algorithms[index_], ret);          \
+	}                                                                 \
+	static bool parse_##suffix_(struct call *call, struct value *ret) \
+	{                                                                 \
+		return parse_jwt(call, &algorithms[index_], ret);         \
+	}
+
+JWT_METHODS(hs256, 0)
+JWT_METHODS(hs384, 1)
+JWT_METHODS(hs512, 2)
+JWT_METHODS(rs256, 3)
+JWT_METHODS(rs384, 4)
+JWT_METHODS(rs512, 5)
+JWT_METHODS(es256, 6)
+JWT_METHODS(es384, 7)
+JWT_METHODS(es512, 8)
+
+/* --- password hashes --- */
+
+/* "m=4096,t=3,p=1" within bounds: a mapping cannot ask for gigabytes. */
+static bool argon2_affordable(const char *hash)
+{
+	unsigned long memory, passes;
+	const char *m = strstr(hash, "$m="), *t = strstr(hash, ",t=");
+
+	if (!m || !t)
+		return false;
+	memory = strtoul(m + 3, NULL, 10);
+	passes = strtoul(t + 3, NULL, 10);
+	return memory <= ARGON2_MEMORY_MAX_KIB && passes <= ARGON2_PASSES_MAX;
+}
+
+static bool compare_argon2(struct call *call, struct value *ret)
+{
+	const char *hash = arena_copy(call->arena, call->args[0].text, call->args[0].length);
+	argon2_type type = strncmp(hash, "$argon2id$", 10) == 0 ? Argon2_id : Argon2_i;
+	struct value secret;
+	int r;
+
+	if (!call_need_string(call, call->target, &secret))
+		return false;
+	if (strncmp(hash, "$argon2id$", 10) != 0 && strncmp(hash, "$argon2i$", 9) != 0)
+		return call_fail(call, "invalid argon2 hash");
+	if (!argon2_affordable(hash))
+		return call_fail(call, "argon2 hash asks for more than 1 GiB or %d passes", ARGON2_PASSES_MAX);
+	r = argon2_verify(hash, secret.text, secret.length, type);
+	if (r != ARGON2_OK && r != ARGON2_VERIFY_MISMATCH)
+		return call_fail(call, "invalid argon2 hash: %s", argon2_error_message(r));
+	*ret = value_bool(r == ARGON2_OK);
+	return true;
+}
+
+static bool compare_bcrypt(struct call *call, struct value *ret)
+{
+	const char *hash = arena_copy(call->arena, call->args[0].text, call->args[0].length), *made;
+	struct crypt_data *data;
+	struct value secret;
+
+	if (!call_need_string(call, call->target, &secret))
+		return false;
+	if (strncmp(hash, "$2", 2) != 0 || strlen(hash) < 59 || strlen(hash) != call->args[0].length)
+		return call_fail(call, "crypto/bcrypt: hashedSecret is not a bcrypt hash");
+	if (hash[4] > '1' || (hash[4] == '1' && hash[5] > '6'))
+		return call_fail(call, "bcrypt hash asks for a cost above 16");
+	data = arena_alloc(call->arena, sizeof *data);
+	memset(data, 0, sizeof *data);
+	made = crypt_r(arena_copy(call->arena, secret.text, secret.length), hash, data);
+	*ret = value_bool(made && strlen(made) == strlen(hash) && CRYPTO_memcmp(made, hash, strlen(hash)) == 0);
+	return true;
+}
+
+/* clang-format off */
+#define JWT_ROWS(suffix_, name_) \
+	{.name = "sign_jwt_" #suffix_, .kind = METHOD, .status = STABLE, .flags = ROW_PLAIN, .evaluate = sign_##suffix_, \
+	 .parameters = {{"signing_secret", PARAM_STRING, false, NULL}, {"headers", PARAM_ANY, true, NULL}}, \
+	 .summary = "Signs a claims object as a JWT with " name_ "."}, \
+	{.name = "parse_jwt_" #suffix_, .kind = METHOD, .status = STABLE, .flags = ROW_PLAIN, .evaluate = parse_##suffix_, \
+	 .parameters = {{"signing_secret", PARAM_STRING, false, NULL}}, \
+	 .summary = "Verifies a JWT signed with " name_ " and yields its claims."}
+
+const struct bloblang_row rows_methods_secrets[] = {
+	JWT_ROWS(hs256, "HS256"),
+	JWT_ROWS(hs384, "HS384"),
+	JWT_ROWS(hs512, "HS512"),
+	JWT_ROWS(rs256, "RS256"),
+	JWT_ROWS(rs384, "RS384"),
+	JWT_ROWS(rs512, "RS512"),
+	JWT_ROWS(es256, "ES256"),
+	JWT_ROWS(es384, "ES384"),
+	JWT_ROWS(es512, "ES512"),
+	{.name = "compare_argon2", .kind = METHOD, .status = STABLE, .evaluate = compare_argon2,
+	 .parameters = {{"hashed_secret", PARAM_STRING, false, NULL}},
+	 .summary = "Checks a secret against an Argon2i or Argon2id hash."},
+	{.name = "compare_bcrypt", .kind = METHOD, .status = STABLE, .evaluate = compare_bcrypt,
+	 .parameters = {{"hashed_secret", PARAM_STRING, false, NULL}},
+	 .summary = "Checks a secret against a bcrypt hash."},
+	{.name = NULL},
+};
+/* clang-format on */

@@ -1,0 +1,177 @@
+#include "bloblang/library/sort.h"
+
+#include "bloblang/language/node.h"
+
+/* An element and what it is sorted by. */
+struct entry {
+	struct value item;
+	struct value key;
+	uint32_t index;
+};
+
+enum { SHORT = 12 };
+
+typedef bool less_function(struct call *call, const struct entry *a, const struct entry *b, bool *ret);
+
+static int compare_text(struct value a, struct value b)
+{
+	uint32_t shared = a.length < b.length ? a.length : b.length;
+	int order = shared != 0 ? memcmp(a.text, b.text, shared) : 0;
+
+	return order != 0 ? order : (a.length > b.length) - (a.length < b.length);
+}
+
+/* The kind of the left operand decides; mixed kinds are an error. */
+static bool less_plain(struct call *call, const struct entry *a, const struct entry *b, bool *ret)
+{
+	double x;
+	double y;
+
+	if (value_is_number(a->key)) {
+		if (!value_is_number(b->key))
+			return call_fail_final(call, "sort element %u: %s", b->index,
+			                       call_type_text(call, b->key, "number"));
+		(void)value_to_float(a->key, &x);
+		(void)value_to_float(b->key, &y);
+		*ret = x < y;
+		return true;
+	}
+	if (value_is_text(a->key)) {
+		if (!value_is_text(b->key))
+			return call_fail_final(call, "sort element %u: %s", b->index,
+			                       call_type_text(call, b->key, "string"));
+		*ret = compare_text(a->key, b->key) < 0;
+		return true;
+	}
+	return call_fail_final(call, "sort element %u: %s", a->index, call_type_text(call, a->key, "number or string"));
+}
+
+static bool less_query(struct call *call, const struct entry *a, const struct entry *b, bool *ret)
+{
+	struct value pair = value_object(call->arena, 2);
+	struct value v;
+
+	value_object_append(call->arena, pair, "left", 4, a->item);
+	value_object_append(call->arena, pair, "right", 5, b->item);
+	if (!call_query(call, 0, pair, &v))
+		return false;
+	if (v.kind != VALUE_BOOL)
+		return fail_type(call->evaluation, v, "bool", "sort argument");
+	*ret = v.boolean;
+	return true;
+}
+
+static bool merge(struct call *call, less_function *less, struct entry *entries, struct entry *scratch, size_t half,
+                  size_t count)
+{
+	size_t left = 0;
+	size_t right = half;
+	size_t out = 0;
+
+	memcpy(scratch, entries, half * sizeof *entries);
+	while (left < half && right < count) {
+		bool first = false;
+
+		if (call_spent(call) || !less(call, &entries[right], &scratch[left], &first))
+			return false;
+		entries[out++] = first ? entries[right++] : scratch[left++];
+	}
+	while (left < half)
+		entries[out++] = scratch[left++];
+	return true;
+}
+
+/* Short arrays compare in the order the reference does: which element an error names is visible. */
+static bool insertion_sort(struct call *call, less_function *less, struct entry *entries, size_t count)
+{
+	for (size_t i = 1; i < count; i++) {
+		for (size_t j = i; j > 0; j--) {
+			struct entry moved;
+			bool before = false;
+
+			entries[j].index = (uint32_t)j;
+			entries[j - 1].index = (uint32_t)(j - 1);
+			if (call_spent(call) || !less(call, &entries[j], &entries[j - 1], &before))
+				return false;
+			if (!before)
+				break;
+			moved = entries[j];
+			entries[j] = entries[j - 1];
+			entries[j - 1] = moved;
+		}
+	}
+	return true;
+}
+
+static bool sort_entries(struct call *call, less_function *less, struct entry *entries, struct entry *scratch,
+                         size_t count)
+{
+	size_t half = count / 2;
+
+	if (count < 2)
+		return true;
+	return sort_entries(call, less, entries, scratch, half) &&
+	       sort_entries(call, less, entries + half, scratch, count - half) &&
+	       merge(call, less, entries, scratch, half, count);
+}
+
+static bool need_array(struct call *call, size_t *ret)
+{
+	*ret = value_count(call->target);
+	return call->target.kind == VALUE_ARRAY || call_fail_type(call, call->target, "array");
+}
+
+static bool sort_with(struct call *call, less_function *less, struct entry *entries, size_t count, struct value *ret)
+{
+	struct entry *scratch = arena_alloc(call->arena, (count / 2 + 1) * sizeof *scratch);
+
+	if (count <= SHORT ? !insertion_sort(call, less, entries, count)
+	                   : !sort_entries(call, less, entries, scratch, count))
+		return false;
+	*ret = value_array(call->arena, count);
+	for (size_t i = 0; i < count; i++)
+		value_array_push(call->arena, *ret, entries[i].item);
+	return true;
+}
+
+static struct entry *entries_of(struct call *call, size_t count)
+{
+	struct entry *entries = arena_alloc(call->arena, (count + 1) * sizeof *entries);
+
+	for (size_t i = 0; i < count; i++)
+		entries[i] = (struct entry){call->target.array->items[i], call->target.array->items[i], (uint32_t)i};
+	return entries;
+}
+
+bool sort_method(struct call *call, struct value *ret)
+{
+	size_t count;
+
+	if (!need_array(call, &count))
+		return false;
+	return sort_with(call, call_given(call, 0) ? less_query : less_plain, entries_of(call, count), count, ret);
+}
+
+bool sort_by_method(struct call *call, struct value *ret)
+{
+	struct entry *entries;
+	size_t count;
+
+	if (!need_array(call, &count))
+		return false;
+	entries = entries_of(call, count);
+	for (size_t n = 0; n < count && count > 1; n++) {
+		size_t i = n < 2 ? 1 - n : n; /* the order in which an insertion sort asks first */
+		struct value *key = &entries[i].key;
+
+		if (!call_query(call, 0, entries[i].item, key)) {
+			call->evaluation->failure.settled = true;
+			return false;
+		}
+		if (!value_is_number(*key) && !value_is_text(*key)) {
+			fail_type(call->evaluation, *key, "number or string", call_query_annotation(call, 0));
+			return call_fail_final(call, "sort_by element %zu: %s", i, call_failure(call));
+		}
+	}
+	return sort_with(call, less_plain, entries, count, ret);
+}

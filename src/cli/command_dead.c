@@ -1,0 +1,385 @@
+/* The set-aside shelf, by the running daemon or on a stopped spool. */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/base64.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/num.h"
+#include "value/json.h"
+#include "value/path.h"
+#include "cli/cli.h"
+#include "cli/stopped_spool.h"
+
+enum { ANSWER_MAX_BYTES = 64 << 20, ARENA_MAX_BYTES = 256 << 20, PAGE_ROWS = 500, ALL = 'a', YES = 'y' };
+
+struct shelf {
+	struct spool_place place;
+	struct store *store; /* when no daemon runs */
+	uint64_t last_id;
+	uint32_t seen;
+};
+
+/* A message of the shelf as people see it, whoever was asked. */
+struct picture_of_dead {
+	const char *id;
+	const char *received;
+	const char *set_aside;
+	const char *attempts;
+	const char *bytes;
+	const char *code;
+	const char *reason;
+};
+
+enum { TIME_MAX = 48, NUMBER_MAX = 24 };
+
+/* The texts a row's picture points into. */
+struct dead_texts {
+	char id[NUMBER_MAX];
+	char received[TIME_MAX];
+	char set_aside[TIME_MAX];
+	char attempts[NUMBER_MAX];
+	char bytes[NUMBER_MAX];
+};
+
+static void print_time(int64_t wall_ms, char *text)
+{
+	time_t seconds = (time_t)(wall_ms / MS_PER_S);
+	char whole[TIME_MAX - 8];
+	struct tm tm;
+
+	(void)snprintf(text, TIME_MAX, "-");
+	if (wall_ms > 0 && gmtime_r(&seconds, &tm) && strftime(whole, sizeof whole, "%Y-%m-%dT%H:%M:%S", &tm) > 0)
+		(void)snprintf(text, TIME_MAX, "%s.%03dZ", whole, (int)(wall_ms % MS_PER_S));
+}
+
+static struct picture_of_dead picture_of_row(const struct store_dead *dead, struct dead_texts *t)
+{
+	(void)snprintf(t->id, sizeof t->id, "%" PRIu64, dead->id);
+	(void)snprintf(t->attempts, sizeof t->attempts, "%" PRIu32, dead->attempts);
+	(void)snprintf(t->bytes, sizeof t->bytes, "%zu", dead->body_bytes);
+	print_time(dead->received_ms, t->received);
+	print_time(dead->died_ms, t->set_aside);
+	return (struct picture_of_dead){
+	    .id = t->id,
+	    .received = t->received,
+	    .set_aside = t->set_aside,
+	    .attempts = t->attempts,
+	    .bytes = t->bytes,
+	    .code = dead->code ? dead->code : "",
+	    .reason = dead->reason ? dead->reason : "",
+	};
+}
+
+static void print_line(const struct picture_of_dead *p)
+{
+	(void)printf("%s\t%s\t%s\t%s\t%s\t%s\n", p->id, p->set_aside, p->attempts, p->bytes, p->code, p->reason);
+}
+
+static void print_head(const struct picture_of_dead *p)
+{
+	(void)printf(
+	    "id        %s\nreceived  %s\nset aside %s\nattempts  %s\ncode      %s\nreason    %s\nbytes     %s\n", p->id,
+	    p->received, p->set_aside, p->attempts, p->code, p->reason, p->bytes);
+}
+
+static void print_metadata(const char *key, size_t key_length, const char *value, size_t value_length)
+{
+	(void)printf("metadata  %.*s = %.*s\n", (int)key_length, key, (int)value_length, value);
+}
+
+static void print_body(const void *body, size_t bytes)
+{
+	(void)printf("\n");
+	(void)fwrite(body, 1, bytes, stdout);
+	(void)printf("\n");
+}
+
+static bool list_row(void *arg, const struct store_dead *dead)
+{
+	struct shelf *shelf = arg;
+	struct dead_texts texts;
+	struct picture_of_dead picture = picture_of_row(dead, &texts);
+
+	shelf->last_id = dead->id;
+	shelf->seen++;
+	print_line(&picture);
+	return true;
+}
+
+/* By key, as the objects of a running daemon's answer are. */
+static int compare_keys(const void *a, const void *b)
+{
+	const struct meta_entry *x = a, *y = b;
+	size_t least = x->key_length < y->key_length ? x->key_length : y->key_length;
+	int order = memcmp(x->key, y->key, least);
+
+	return order ? order : (x->key_length > y->key_length) - (x->key_length < y->key_length);
+}
+
+static bool show_row(void *arg, const struct store_dead *dead)
+{
+	AUTOFREE struct meta_entry *entries = NULL;
+	struct dead_texts texts;
+	struct picture_of_dead picture = picture_of_row(dead, &texts);
+	struct meta_entry entry;
+	size_t cursor = 0, count = 0;
+
+	(void)arg;
+	print_head(&picture);
+	while (meta_next(dead->meta, dead->meta_bytes, &cursor, &entry)) {
+		entries = mem_grow(entries, count + 1, sizeof *entries);
+		entries[count++] = entry;
+	}
+	if (count > 0)
+		qsort(entries, count, sizeof *entries, compare_keys);
+	for (size_t i = 0; i < count; i++)
+		print_metadata(entries[i].key, entries[i].key_length, entries[i].value, entries[i].value_length);
+	print_body(dead->body, dead->body_bytes);
+	return true;
+}
+
+static enum err list_stopped(struct shelf *shelf, struct error *e)
+{
+	for (;;) {
+		enum err r;
+
+		shelf->seen = 0;
+		r = store_dead_walk(shelf->store, shelf->last_id, PAGE_ROWS, list_row, shelf, e);
+		if (r != ERR_OK || shelf->seen < PAGE_ROWS)
+			return r;
+	}
+}
+
+static struct value member(struct arena *a, struct value row, const char *name)
+{
+	struct json_step step = {name, (uint32_t)strlen(name)};
+
+	return path_get(a, row, &step, 1, NULL);
+}
+
+/* The text or number of a member, as text. */
+static const char *member_text(struct arena *a, struct value row, const char *name, const char *when_null)
+{
+	struct value v = member(a, row, name);
+
+	if (value_is_nullish(v))
+		return when_null;
+	v = value_to_text(a, v);
+	return arena_copy(a, v.text, v.length);
+}
+
+static struct picture_of_dead picture_of_answer(struct arena *a, struct value row)
+{
+	return (struct picture_of_dead){
+	    .id = member_text(a, row, "id", ""),
+	    .received = member_text(a, row, "received", "-"),
+	    .set_aside = member_text(a, row, "set_aside", "-"),
+	    .attempts = member_text(a, row, "attempts", ""),
+	    .bytes = member_text(a, row, "bytes", ""),
+	    .code = member_text(a, row, "code", ""),
+	    .reason = member_text(a, row, "reason", ""),
+	};
+}
+
+/* Asks the daemon for rows of the shelf; they lie in the arena. */
+static enum err ask_rows(const struct shelf *shelf, const char *target, struct arena *arena, struct value *ret,
+                         struct error *e)
+{
+	const char *wrong;
+	struct buf body;
+	enum err r;
+
+	buf_init(&body, ANSWER_MAX_BYTES);
+	r = control_call(shelf->place.control, "GET", target, &body, e);
+	if (r == ERR_OK &&
+	    (!json_parse(arena, arena_copy(arena, body.data ? body.data : "", body.len), body.len, ret, &wrong) ||
+	     ret->kind != VALUE_ARRAY))
+		r = error_set(e, ERR_FORMAT, "the daemon's list cannot be read");
+	buf_fini(&body);
+	return r;
+}
+
+static enum err list_page(struct shelf *shelf, struct error *e)
+{
+	struct arena arena;
+	struct value rows;
+	char target[128];
+	enum err r;
+
+	(void)snprintf(target, sizeof target, "/dead?after=%" PRIu64 "&limit=%d", shelf->last_id, PAGE_ROWS);
+	arena_init(&arena, ARENA_MAX_BYTES);
+	r = ask_rows(shelf, target, &arena, &rows, e);
+	shelf->seen = 0;
+	for (uint32_t i = 0; r == ERR_OK && i < value_count(rows); i++) {
+		struct picture_of_dead picture = picture_of_answer(&arena, rows.array->items[i]);
+
+		print_line(&picture);
+		(void)num_parse_u64(picture.id, &shelf->last_id);
+		shelf->seen++;
+	}
+	arena_fini(&arena);
+	return r;
+}
+
+static enum err show_answer(struct arena *a, struct value row, struct error *e)
+{
+	struct picture_of_dead picture = picture_of_answer(a, row);
+	struct value metadata = member(a, row, "metadata"), body = member(a, row, "body_base64");
+	char *bytes = arena_alloc(a, base64_room(body.length));
+	size_t length;
+
+	if (!value_is_text(body) || !base64_decode(BASE64_STANDARD, body.text, body.length, bytes, &length))
+		return error_set(e, ERR_FORMAT, "the daemon's message cannot be read");
+	print_head(&picture);
+	for (uint32_t i = 0; metadata.kind == VALUE_OBJECT && i < value_count(metadata); i++) {
+		const struct value_pair *pair = &metadata.object->pairs[i];
+
+		print_metadata(pair->key, pair->key_length, pair->value.text, pair->value.length);
+	}
+	print_body(bytes, length);
+	return ERR_OK;
+}
+
+static enum err list(struct shelf *shelf, struct error *e)
+{
+	if (shelf->store)
+		return list_stopped(shelf, e);
+	do {
+		enum err r = list_page(shelf, e);
+
+		if (r != ERR_OK)
+			return r;
+	} while (shelf->seen == PAGE_ROWS);
+	return ERR_OK;
+}
+
+static enum err show(struct shelf *shelf, uint64_t id, struct error *e)
+{
+	struct arena arena;
+	struct value rows;
+	char target[64];
+	enum err r;
+
+	if (shelf->store)
+		return store_dead_get(shelf->store, id, show_row, shelf, e);
+	(void)snprintf(target, sizeof target, "/dead?id=%" PRIu64 "&body=1", id);
+	arena_init(&arena, ARENA_MAX_BYTES);
+	r = ask_rows(shelf, target, &arena, &rows, e);
+	if (r == ERR_OK)
+		r = value_count(rows) == 1 ? show_answer(&arena, rows.array->items[0], e)
+		                           : error_set(e, ERR_INPUT, "no message %" PRIu64 " is set aside", id);
+	arena_fini(&arena);
+	return r;
+}
+
+static enum err change(struct shelf *shelf, const char *verb, uint64_t id, struct error *e)
+{
+	uint64_t count = 0;
+	char target[64];
+	struct buf body;
+	enum err r;
+
+	if (shelf->store) {
+		r = strcmp(verb, "retry") == 0 ? store_dead_retry(shelf->store, id, &count, e)
+		                               : store_dead_purge(shelf->store, id, &count, e);
+		if (r == ERR_OK)
+			(void)printf("{\"count\":%" PRIu64 "}\n", count);
+		return r;
+	}
+	(void)snprintf(target, sizeof target, "/dead/%s?id=%" PRIu64, verb, id);
+	buf_init(&body, ANSWER_MAX_BYTES);
+	r = control_call(shelf->place.control, "POST", target, &body, e);
+	if (r == ERR_OK)
+		(void)printf("%s\n", body.data ? body.data : "");
+	buf_fini(&body);
+	return r;
+}
+
+static bool person_agrees(void)
+{
+	char answer[16];
+
+	(void)fprintf(stderr, "These messages will be gone for good. Type yes to purge them: ");
+	return fgets(answer, sizeof answer, stdin) && strcmp(answer, "yes\n") == 0;
+}
+
+static enum err act(struct shelf *shelf, const char *verb, uint64_t id, struct error *e)
+{
+	struct error nobody = {.code = ERR_OK};
+	enum err r = control_call(shelf->place.control, "GET", "/ping", NULL, &nobody);
+
+	if (r == ERR_UNAVAILABLE)
+		r = stopped_spool_open(&shelf->place, false, &shelf->store, e);
+	else if (r != ERR_OK)
+		*e = nobody;
+	if (r != ERR_OK)
+		return r;
+	if (strcmp(verb, "list") == 0)
+		r = list(shelf, e);
+	else if (strcmp(verb, "show") == 0)
+		r = show(shelf, id, e);
+	else
+		r = change(shelf, verb, id, e);
+	if (shelf->store && r == ERR_OK)
+		return store_close(shelf->store, e);
+	(void)store_close(shelf->store, NULL);
+	return r;
+}
+
+int command_dead(int argc, char **argv)
+{
+	static const struct option longs[] = {
+	    {"config", required_argument, NULL, 'c'},
+	    {"spool", required_argument, NULL, 'p'},
+	    {"all", no_argument, NULL, ALL},
+	    {"yes", no_argument, NULL, YES},
+	    {NULL, 0, NULL, 0},
+	};
+	struct shelf shelf = {0};
+	struct error e = {.code = ERR_OK};
+	bool all = false, yes = false;
+	const char *verb;
+	uint64_t id = 0;
+	int opt, status;
+
+	while ((opt = getopt_long(argc, argv, "c:", longs, NULL)) != -1) {
+		if (opt == 'c')
+			shelf.place.config_path = optarg;
+		else if (opt == 'p')
+			shelf.place.spool_path = optarg;
+		else if (opt == ALL)
+			all = true;
+		else if (opt == YES)
+			yes = true;
+		else
+			return command_misused("dead", "unknown option");
+	}
+	verb = optind < argc ? argv[optind++] : "";
+	if (strcmp(verb, "list") != 0 && strcmp(verb, "show") != 0 && strcmp(verb, "retry") != 0 &&
+	    strcmp(verb, "purge") != 0)
+		return command_misused("dead", "say list, show, retry or purge");
+	if (all && (strcmp(verb, "list") == 0 || strcmp(verb, "show") == 0))
+		return command_misused("dead", "--all is for retry and purge");
+	if (strcmp(verb, "list") != 0 && !all && (optind == argc || !num_parse_u64(argv[optind++], &id) || id == 0))
+		return command_misused("dead", "%s needs the id of a message%s", verb,
+		                       strcmp(verb, "show") == 0 ? "" : " or --all");
+	if (optind < argc)
+		return command_misused("dead", "too many arguments");
+	if (strcmp(verb, "purge") == 0 && !yes && !person_agrees()) {
+		(void)fprintf(stderr, "kspool dead: nothing was purged\n");
+		return EX_TEMPFAIL;
+	}
+	status = spool_place_find(&shelf.place, &e) == ERR_OK && act(&shelf, verb, id, &e) == ERR_OK
+	             ? EX_OK
+	             : command_fail("dead", &e);
+	spool_place_fini(&shelf.place);
+	return status;
+}

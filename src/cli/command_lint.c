@@ -1,0 +1,70 @@
+#include <getopt.h>
+#include <stdio.h>
+#include <sysexits.h>
+
+#include "daemon/daemon.h"
+#include "cli/cli.h"
+#include "cli/identity.h"
+
+enum { FINDINGS = 1 };
+
+/* Without network: a provider that would have to ask one is said to be what would be used. */
+static void explain_places(const char *path, const struct config *config)
+{
+	const struct aws_whoami_wish wish = {0};
+	struct aws_whoami found = {0};
+	struct error e = {.code = ERR_OK};
+
+	(void)printf("%s\n", path);
+	if (identity_find(config, &wish, &found, &e) == ERR_OK)
+		identity_print(&found, stdout);
+	else
+		(void)printf("%s\n", e.text);
+}
+
+static int lint_one(const char *path, const struct config_load_options *options, bool explain)
+{
+	struct error e = {.code = ERR_OK};
+	struct config_faults faults = {0};
+	struct config *config = NULL;
+	enum err r = config_load(path, options, &config, &faults, &e);
+	int status = faults.count > 0 || r != ERR_OK ? FINDINGS : EX_OK;
+
+	for (size_t i = 0; i < faults.count; i++)
+		(void)printf("%s(%d,%d) %s\n", path, faults.items[i].line, faults.items[i].column,
+		             faults.items[i].text);
+	if (r != ERR_OK && faults.count == 0)
+		(void)printf("%s(1,1) %s\n", path, e.text);
+	if (config && explain)
+		explain_places(path, config);
+	config_faults_fini(&faults);
+	config_free(config);
+	return status;
+}
+
+int command_lint(int argc, char **argv)
+{
+	static const struct option longs[] = {
+	    {"explain", no_argument, NULL, 'e'},
+	    {"skip-env-var-check", no_argument, NULL, 'k'},
+	    {NULL, 0, NULL, 0},
+	};
+	struct config_load_options options = {.inspect = daemon_inspect};
+	bool explain = false;
+	int status = EX_OK, opt;
+
+	while ((opt = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+		if (opt == 'e')
+			explain = true;
+		else if (opt == 'k')
+			options.skip_env_check = true;
+		else
+			return command_misused("lint", "unknown option");
+	}
+	if (optind == argc)
+		return command_misused("lint", "name at least one configuration");
+	for (int i = optind; i < argc; i++)
+		if (lint_one(argv[i], &options, explain) != EX_OK)
+			status = FINDINGS;
+	return status;
+}

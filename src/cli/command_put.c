@@ -1,0 +1,299 @@
+/* Messages into a running daemon, over its length-framed unix socket (doors/frame.h). */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "doors/frame.h"
+#include "cli/cli.h"
+
+enum { READ_BYTES = 64 << 10, OUT_MAX_BYTES = 1 << 20, MESSAGE_MAX_BYTES = 64 << 20, ANSWERS_MAX_BYTES = 1 << 20 };
+enum form { FORM_LINES, FORM_WHOLE, FORM_FRAMED };
+
+struct put {
+	enum form form;
+	int in;
+	int socket;
+	bool in_ended;
+	struct buf held; /* read and not yet framed */
+	struct buf out;  /* framed and not yet sent */
+	struct buf answers;
+	uint64_t sent;
+	uint64_t by_status[FRAME_STATUS_COUNT];
+	char why[FRAME_TEXT_MAX_BYTES + 1]; /* of the last refusal */
+};
+
+static enum err connect_to(const char *path, int *ret_fd, struct error *e)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+	if (strlen(path) >= sizeof address.sun_path)
+		return error_set(e, ERR_CONFIG, "the path of the socket is too long: %s", path);
+	memcpy(address.sun_path, path, strlen(path) + 1);
+	*ret_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (*ret_fd < 0)
+		return error_set_errno(e, ERR_SYSTEM, "socket");
+	if (connect(*ret_fd, (const struct sockaddr *)&address, sizeof address) != 0)
+		return error_set_errno(e, ERR_UNAVAILABLE, "no daemon answers at %s, nothing was stored", path);
+	if (fcntl(*ret_fd, F_SETFL, O_NONBLOCK) != 0)
+		return error_set_errno(e, ERR_SYSTEM, "fcntl");
+	return ERR_OK;
+}
+
+static void frame_one(struct put *p, const char *data, size_t length)
+{
+	unsigned char header[FRAME_HEADER_BYTES];
+
+	frame_header_encode((uint32_t)length, header);
+	must(buf_add(&p->out, header, sizeof header) == ERR_OK);
+	must(buf_add(&p->out, data, length) == ERR_OK);
+	p->sent++;
+}
+
+/* Cuts what was read into frames, as long as the output has room. */
+static enum err cut(struct put *p, struct error *e)
+{
+	size_t used = 0;
+
+	while (p->form == FORM_LINES && used < p->held.len && p->out.len < OUT_MAX_BYTES) {
+		const char *start = p->held.data + used;
+		const char *end = memchr(start, '\n', p->held.len - used);
+
+		if (!end && !p->in_ended)
+			break;
+		frame_one(p, start, end ? (size_t)(end - start) : p->held.len - used);
+		used = end ? (size_t)(end - p->held.data) + 1 : p->held.len;
+	}
+	while (p->form == FORM_FRAMED && used < p->held.len && p->out.len < OUT_MAX_BYTES) {
+		const unsigned char *h = (const unsigned char *)p->held.data + used;
+		size_t left = p->held.len - used, length;
+
+		if (left >= FRAME_HEADER_BYTES) {
+			length = (size_t)h[0] << 24 | (size_t)h[1] << 16 | (size_t)h[2] << 8 | h[3];
+			if (left - FRAME_HEADER_BYTES >= length) {
+				frame_one(p, (const char *)h + FRAME_HEADER_BYTES, length);
+				used += FRAME_HEADER_BYTES + length;
+				continue;
+			}
+		}
+		if (p->in_ended)
+			return error_set(e, ERR_INPUT, "the input ends inside a frame");
+		break;
+	}
+	if (p->form == FORM_WHOLE && p->in_ended && p->sent == 0) {
+		frame_one(p, p->held.data ? p->held.data : "", p->held.len);
+		used = p->held.len;
+	}
+	buf_consume(&p->held, used);
+	return ERR_OK;
+}
+
+static enum err read_input(struct put *p, struct error *e)
+{
+	char *room;
+	ssize_t n;
+
+	if (buf_reserve(&p->held, READ_BYTES, &room) != ERR_OK)
+		return error_set(e, ERR_TOOBIG, "a message is larger than %d bytes", MESSAGE_MAX_BYTES);
+	n = read(p->in, room, READ_BYTES);
+	if (n < 0 && errno != EINTR && errno != EAGAIN)
+		return error_set_errno(e, ERR_NOINPUT, "read");
+	if (n == 0)
+		p->in_ended = true;
+	if (n > 0)
+		buf_advance(&p->held, (size_t)n);
+	return ERR_OK;
+}
+
+static uint64_t answered(const struct put *p)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < FRAME_STATUS_COUNT; i++)
+		sum += p->by_status[i];
+	return sum;
+}
+
+static enum err read_answers(struct put *p, struct error *e)
+{
+	char *room;
+	ssize_t n;
+
+	must(buf_reserve(&p->answers, READ_BYTES, &room) == ERR_OK);
+	n = read(p->socket, room, READ_BYTES);
+	if (n < 0 && (errno == EINTR || errno == EAGAIN))
+		return ERR_OK;
+	if (n <= 0)
+		return error_set(e, ERR_UNAVAILABLE, "the daemon closed the connection");
+	buf_advance(&p->answers, (size_t)n);
+	for (;;) {
+		enum frame_status status;
+		const char *text;
+		size_t text_length;
+		int used = frame_answer_decode(p->answers.data, p->answers.len, &status, &text, &text_length);
+
+		if (used < 0)
+			return error_set(e, ERR_FORMAT, "the peer does not speak kspool's framing");
+		if (used == 0)
+			return ERR_OK;
+		p->by_status[status]++;
+		if (status != FRAME_ACCEPTED && text_length <= FRAME_TEXT_MAX_BYTES) {
+			memcpy(p->why, text, text_length);
+			p->why[text_length] = '\0';
+		}
+		buf_consume(&p->answers, (size_t)used);
+	}
+}
+
+static enum err send_output(struct put *p, struct error *e)
+{
+	ssize_t n = send(p->socket, p->out.data, p->out.len, MSG_NOSIGNAL);
+
+	if (n < 0 && errno != EINTR && errno != EAGAIN)
+		return error_set_errno(e, ERR_UNAVAILABLE, "the daemon closed the connection");
+	if (n > 0)
+		buf_consume(&p->out, (size_t)n);
+	return ERR_OK;
+}
+
+static enum err pump(struct put *p, struct error *e)
+{
+	enum err r = ERR_OK;
+
+	while (r == ERR_OK) {
+		bool wants_input = !p->in_ended && p->out.len < OUT_MAX_BYTES;
+		struct pollfd fds[] = {
+		    {.fd = wants_input ? p->in : -1, .events = POLLIN},
+		    {.fd = p->socket, .events = (short)(POLLIN | (p->out.len > 0 ? POLLOUT : 0))},
+		};
+
+		r = cut(p, e);
+		if (r != ERR_OK)
+			return r;
+		if (p->out.len > 0)
+			fds[1].events |= POLLOUT;
+		else if (p->in_ended && p->held.len == 0 && answered(p) == p->sent)
+			return ERR_OK;
+		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+			return error_set_errno(e, ERR_SYSTEM, "poll");
+		if (fds[1].revents & (POLLIN | POLLHUP | POLLERR))
+			r = read_answers(p, e);
+		if (r == ERR_OK && fds[1].revents & POLLOUT && p->out.len > 0)
+			r = send_output(p, e);
+		if (r == ERR_OK && fds[0].revents)
+			r = read_input(p, e);
+	}
+	return r;
+}
+
+/* What came of it all: ERR_OK only when every message is durable. */
+static enum err verdict(const struct put *p, enum err r, struct error *e)
+{
+	uint64_t accepted = p->by_status[FRAME_ACCEPTED];
+	char reason[sizeof e->text > sizeof p->why ? sizeof e->text : sizeof p->why];
+
+	if (r == ERR_OK && accepted == p->sent)
+		return ERR_OK;
+	(void)snprintf(reason, sizeof reason, "%s", r != ERR_OK ? e->text : p->why);
+	if (r == ERR_OK)
+		r = p->by_status[FRAME_REFUSED]                               ? ERR_INPUT
+		    : p->by_status[FRAME_FULL] || p->by_status[FRAME_CLOSING] ? ERR_FULL
+		                                                              : ERR_DISK;
+	return error_set(e, r, "%" PRIu64 " of %" PRIu64 " messages are durable: %s", accepted, p->sent, reason);
+}
+
+static enum err put(struct put *p, const char *path, struct error *e)
+{
+	enum err r = connect_to(path, &p->socket, e);
+
+	if (r != ERR_OK)
+		return r;
+	buf_init(&p->held, MESSAGE_MAX_BYTES + READ_BYTES);
+	buf_init(&p->out, OUT_MAX_BYTES + MESSAGE_MAX_BYTES + READ_BYTES);
+	buf_init(&p->answers, ANSWERS_MAX_BYTES);
+	r = verdict(p, pump(p, e), e);
+	buf_fini(&p->held);
+	buf_fini(&p->out);
+	buf_fini(&p->answers);
+	return r;
+}
+
+/* The first length-framed unix socket of the configuration. */
+static const char *socket_of(const struct config *config)
+{
+	for (size_t i = 0; i < config->input_count; i++) {
+		const struct config_input *in = &config->inputs[i];
+
+		if (in->kind == INPUT_SOCKET_SERVER && in->socket_server.network == NETWORK_UNIX &&
+		    in->socket_server.framing == FRAMING_LENGTH)
+			return in->socket_server.address;
+	}
+	return NULL;
+}
+
+static enum err find_socket(const char *config_path, struct config **ret_config, const char **ret_socket,
+                            struct error *e)
+{
+	const struct config_load_options options = {.skip_env_check = true};
+	enum err r = command_load(config_path, &options, false, ret_config, e);
+
+	if (r != ERR_OK)
+		return r;
+	*ret_socket = socket_of(*ret_config);
+	if (!*ret_socket)
+		return error_set(
+		    e, ERR_CONFIG,
+		    "%s has no input socket_server with network: unix and framing: length; add one or name "
+		    "it with --socket",
+		    config_path);
+	return ERR_OK;
+}
+
+int command_put(int argc, char **argv)
+{
+	static const struct option longs[] = {
+	    {"config", required_argument, NULL, 'c'},
+	    {"socket", required_argument, NULL, 's'},
+	    {"whole", no_argument, NULL, 'w'},
+	    {"framed", no_argument, NULL, 'f'},
+	    {NULL, 0, NULL, 0},
+	};
+	struct put p = {.in = STDIN_FILENO, .socket = -1};
+	const char *config_path = KSPOOL_CONFIG_FILE, *socket_path = NULL;
+	struct config *config = NULL;
+	struct error e = {.code = ERR_OK};
+	enum err r = ERR_OK;
+	int opt;
+
+	while ((opt = getopt_long(argc, argv, "c:", longs, NULL)) != -1) {
+		if (opt == 'c')
+			config_path = optarg;
+		else if (opt == 's')
+			socket_path = optarg;
+		else if (opt == 'w' || opt == 'f')
+			p.form = opt == 'w' ? FORM_WHOLE : FORM_FRAMED;
+		else
+			return command_misused("put", "unknown option");
+	}
+	if (argc - optind > 1)
+		return command_misused("put", "one file at most");
+	if (optind < argc && (p.in = open(argv[optind], O_RDONLY | O_CLOEXEC)) < 0)
+		r = error_set_errno(&e, ERR_NOINPUT, "%s", argv[optind]);
+	if (r == ERR_OK && !socket_path)
+		r = find_socket(config_path, &config, &socket_path, &e);
+	if (r == ERR_OK)
+		r = put(&p, socket_path, &e);
+	if (p.socket >= 0)
+		(void)close(p.socket);
+	config_free(config);
+	return r == ERR_OK ? EX_OK : command_fail("put", &e);
+}

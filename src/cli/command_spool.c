@@ -1,0 +1,172 @@
+/* Commands on the spool itself: export, import, check, repair. */
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+#include <inttypes.h>
+
+#include "base/mem.h"
+#include "store/store.h"
+#include "cli/cli.h"
+#include "cli/stopped_spool.h"
+
+enum { REPORT_MAX_BYTES = 16 << 20 };
+
+static int parse(int argc, char **argv, struct spool_place *place)
+{
+	static const struct option longs[] = {
+	    {"config", required_argument, NULL, 'c'},
+	    {"spool", required_argument, NULL, 'p'},
+	    {NULL, 0, NULL, 0},
+	};
+	int opt;
+
+	while ((opt = getopt_long(argc, argv, "c:", longs, NULL)) != -1) {
+		if (opt == 'c')
+			place->config_path = optarg;
+		else if (opt == 'p')
+			place->spool_path = optarg;
+		else
+			return command_misused(argv[0], "unknown option");
+	}
+	return EX_OK;
+}
+
+static void add_escaped(struct buf *out, const char *text)
+{
+	for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
+		if (strchr("%&+#= ?", *p) || *p < 0x21 || *p > 0x7e)
+			(void)buf_addf(out, "%%%02X", *p);
+		else
+			(void)buf_add_char(out, (char)*p);
+	}
+}
+
+/* The daemon copies when it runs; otherwise this process opens the stopped spool and copies. */
+static enum err export_to(const struct spool_place *place, const char *target, struct error *e)
+{
+	struct buf request;
+	struct store *store;
+	enum err r;
+
+	buf_init(&request, 3 * PATH_MAX + 64);
+	(void)buf_add_text(&request, "/export?to=");
+	if (target[0] != '/') {
+		char folder[PATH_MAX];
+
+		if (getcwd(folder, sizeof folder)) {
+			add_escaped(&request, folder);
+			(void)buf_add_char(&request, '/');
+		}
+	}
+	add_escaped(&request, target);
+	r = control_call(place->control, "POST", request.data, NULL, e);
+	buf_fini(&request);
+	if (r != ERR_UNAVAILABLE)
+		return r;
+	r = stopped_spool_open(place, false, &store, e);
+	if (r != ERR_OK)
+		return r;
+	r = store_export(store, target, e);
+	if (r == ERR_OK)
+		return store_close(store, e);
+	(void)store_close(store, NULL);
+	return r;
+}
+
+int command_export(int argc, char **argv)
+{
+	struct spool_place place = {0};
+	struct error e = {.code = ERR_OK};
+	int status = parse(argc, argv, &place);
+
+	if (status != EX_OK)
+		return status;
+	if (argc - optind != 1)
+		return command_misused("export", "name the file to write");
+	if (spool_place_find(&place, &e) != ERR_OK || export_to(&place, argv[optind], &e) != ERR_OK)
+		status = command_fail("export", &e);
+	else
+		(void)printf("%s holds a copy of %s\n", argv[optind], place.path);
+	spool_place_fini(&place);
+	return status;
+}
+
+static enum err import_from(const struct spool_place *place, const char *source, uint64_t *ret_rows, struct error *e)
+{
+	struct store *store;
+	enum err r = stopped_spool_open(place, true, &store, e);
+
+	if (r != ERR_OK)
+		return r;
+	r = store_import(store, source, ret_rows, e);
+	if (r == ERR_OK)
+		return store_close(store, e);
+	(void)store_close(store, NULL);
+	return r;
+}
+
+int command_import(int argc, char **argv)
+{
+	struct spool_place place = {0};
+	struct error e = {.code = ERR_OK};
+	uint64_t rows = 0;
+	int status = parse(argc, argv, &place);
+
+	if (status != EX_OK)
+		return status;
+	if (argc - optind != 1)
+		return command_misused("import", "name the copy to read");
+	if (spool_place_find(&place, &e) != ERR_OK || import_from(&place, argv[optind], &rows, &e) != ERR_OK)
+		status = command_fail("import", &e);
+	else
+		(void)printf("%" PRIu64 " messages of %s are in %s\n", rows, argv[optind], place.path);
+	spool_place_fini(&place);
+	return status;
+}
+
+int command_check(int argc, char **argv)
+{
+	struct spool_place place = {0};
+	struct error e = {.code = ERR_OK};
+	uint64_t problems = 0;
+	struct buf report;
+	int status = parse(argc, argv, &place);
+
+	if (status != EX_OK)
+		return status;
+	if (optind < argc)
+		return command_misused(argv[0], "takes no argument; name the spool with --spool");
+	buf_init(&report, REPORT_MAX_BYTES);
+	if (spool_place_find(&place, &e) != ERR_OK || store_check(place.path, &report, &problems, &e) != ERR_OK)
+		status = command_fail("check", &e);
+	else
+		status = problems > 0 ? EX_DATAERR : EX_OK;
+	(void)fwrite(report.data ? report.data : "", 1, report.len, stdout);
+	buf_fini(&report);
+	spool_place_fini(&place);
+	return status;
+}
+
+int command_repair(int argc, char **argv)
+{
+	struct spool_place place = {0};
+	struct error e = {.code = ERR_OK};
+	struct buf report;
+	int status = parse(argc, argv, &place);
+
+	if (status != EX_OK)
+		return status;
+	if (optind < argc)
+		return command_misused(argv[0], "takes no argument; name the spool with --spool");
+	buf_init(&report, REPORT_MAX_BYTES);
+	if (spool_place_find(&place, &e) != ERR_OK || store_repair(place.path, &report, &e) != ERR_OK)
+		status = command_fail("repair", &e);
+	(void)fwrite(report.data ? report.data : "", 1, report.len, stdout);
+	buf_fini(&report);
+	spool_place_fini(&place);
+	return status;
+}

@@ -1,0 +1,12 @@
+#include "cli/stopped_spool.h"
+
+enum { MESSAGE_MAX_BYTES = 64 << 20 };
+
+enum err stopped_spool_open(const struct spool_place *place, bool create, struct store **ret, struct error *e)
+{
+	const struct store_options options = {
+	    .path = place->path, .max_message_bytes = MESSAGE_MAX_BYTES, .create = create};
+	struct store_report report = {0};
+
+	return store_open(&options, ret, &report, e);
+}

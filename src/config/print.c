@@ -1,0 +1,87 @@
+#include "config/print.h"
+
+#include <string.h>
+
+const struct docs_part docs_parts[] = {
+    {NULL, "http", section_http, false, "The admin HTTP server."},
+    {"input", NULL, section_input, false,
+     "Where messages come from: one of stdin, file, http_server, socket_server, or broker with several under inputs."},
+    {"input", "http_server", section_input_http_server, false, "POST requests; the answer comes after the commit."},
+    {"input", "stdin", section_input_stdin, true, "Standard input."},
+    {"input", "file", section_input_file, true, "Files; the position is kept with the messages."},
+    {"input", "socket_server", section_input_socket_server, true, "A unix, TCP or TLS socket."},
+    {"input", "broker", section_broker, true, "Several inputs side by side."},
+    {"buffer", "sqlite", section_buffer_sqlite, false, "The spool on disk."},
+    {"pipeline", NULL, section_pipeline, false, "Processors between input and output."},
+    {"output", NULL, section_output, false, "Where messages go."},
+    {"output", "aws_kinesis", section_aws_kinesis, false, "An Amazon Kinesis data stream."},
+    {NULL, "logger", section_logger, false, "Log lines."},
+    {"metrics", NULL, section_metrics, false, "Counters: prometheus, or none: {}."},
+    {"metrics", "prometheus", section_prometheus, false, "Served at /metrics of the admin server."},
+    {NULL, "kspool", section_kspool, false, "kspool's own section; Redpanda Connect does not know it."},
+    {NULL, NULL, section_root, false, "The end, and shared resources."},
+    {NULL, NULL, NULL, false, NULL},
+};
+
+void docs_print_default(const struct option_row *row, struct buf *out)
+{
+	switch (row->kind) {
+	case OPTION_NODES:
+		(void)buf_add_text(out, row->is_list ? "[]" : "{}");
+		return;
+	case OPTION_STRINGS:
+		(void)buf_addf(out, *row->fallback ? "[\"%s\"]" : "[]%s", row->fallback);
+		return;
+	case OPTION_STRING:
+	case OPTION_SECRET:
+	case OPTION_TEMPLATE:
+	case OPTION_MAPPING:
+		(void)buf_addf(out, "\"%s\"", row->fallback);
+		return;
+	default:
+		(void)buf_add_text(out, *row->fallback ? row->fallback : "\"\"");
+	}
+}
+
+void docs_print_kind(const struct option_row *row, struct buf *out)
+{
+	static const char *const names[] = {
+	    [OPTION_STRING] = "text",
+	    [OPTION_SECRET] = "text, secret",
+	    [OPTION_BOOL] = "true or false",
+	    [OPTION_INT] = "number",
+	    [OPTION_SIZE] = "bytes, also as 64KiB or 5MiB",
+	    [OPTION_DURATION] = "duration such as 300ms or 1m30s",
+	    [OPTION_STRINGS] = "list of texts",
+	    [OPTION_TEMPLATE] = "text with ${! } interpolation",
+	    [OPTION_MAPPING] = "Bloblang mapping",
+	};
+
+	if (row->kind == OPTION_ENUM)
+		for (const struct option_word *word = row->words; word->text; word++)
+			(void)buf_addf(out, "%s%s", word == row->words ? "" : word[1].text ? ", " : " or ", word->text);
+	else if (row->kind == OPTION_NODES)
+		(void)buf_add_text(out, row->is_list ? "list" : "map");
+	else if (row->kind != OPTION_OBJECT)
+		(void)buf_add_text(out, names[row->kind]);
+}
+
+void docs_print_sentence(const struct option_row *row, struct buf *out)
+{
+	(void)buf_add_text(out, row->text);
+	if ((row->least != 0 || row->most != 0) && row->kind != OPTION_OBJECT) {
+		(void)buf_add_text(out, " From ");
+		option_print_number(row->kind, row->least, out);
+		(void)buf_add_text(out, " to ");
+		option_print_number(row->kind, row->most, out);
+		(void)buf_add_text(out, ".");
+	}
+	if (row->flags & REQUIRED)
+		(void)buf_add_text(out, " Required.");
+	if (row->flags & RELOAD)
+		(void)buf_add_text(out, " Taken over on SIGHUP.");
+	if (row->flags & LATER)
+		(void)buf_add_text(out, " Checked, but refused by run: not built yet.");
+	if (row->flags & INERT)
+		(void)buf_add_text(out, " No effect.");
+}

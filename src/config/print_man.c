@@ -1,0 +1,87 @@
+#include "config/print.h"
+
+#include <string.h>
+
+#include "base/cleanup.h"
+
+/* Text as roff shows it: backslashes and hyphens escaped, no control line at the start (groff_man(7)). */
+static void print_text(struct buf *out, const char *text)
+{
+	if (*text == '.' || *text == '\'')
+		(void)buf_add_text(out, "\\&");
+	for (const char *p = text; *p; p++) {
+		if (*p == '\\')
+			(void)buf_add_text(out, "\\e");
+		else if (*p == '-')
+			(void)buf_add_text(out, "\\-");
+		else
+			(void)buf_add_char(out, *p);
+	}
+}
+
+static void print_row(struct buf *out, const char *prefix, const struct option_row *row)
+{
+	struct buf piece CLEANUP(buf_fini);
+
+	buf_init(&piece, 4096);
+	(void)buf_add_text(out, ".TP\n\\fB");
+	print_text(out, prefix);
+	print_text(out, *prefix ? "." : "");
+	print_text(out, row->key);
+	(void)buf_add_text(out, "\\fR (");
+	docs_print_kind(row, &piece);
+	print_text(out, piece.data);
+	if (!(row->flags & REQUIRED)) {
+		buf_clear(&piece);
+		docs_print_default(row, &piece);
+		(void)buf_add_text(out, "; default ");
+		print_text(out, piece.data);
+	}
+	(void)buf_add_text(out, ")\n");
+	buf_clear(&piece);
+	docs_print_sentence(row, &piece);
+	if (row->flags & OWN)
+		(void)buf_add_text(&piece, " (kspool's own.)");
+	print_text(out, piece.data);
+	(void)buf_add_text(out, "\n");
+}
+
+static void print_rows(struct buf *out, const char *prefix, const struct option_section *s)
+{
+	for (size_t i = 0; i < s->count; i++) {
+		const struct option_row *row = &s->rows[i];
+		bool elsewhere =
+		    s == section_root() || s == section_output() || s == section_buffer() || s == section_metrics();
+
+		if (row->kind == OPTION_OBJECT && !elsewhere) {
+			struct buf inner CLEANUP(buf_fini);
+
+			buf_init(&inner, 256);
+			(void)buf_addf(&inner, "%s%s%s", prefix, *prefix ? "." : "", row->key);
+			print_rows(out, inner.data, row->section);
+		} else if (row->kind != OPTION_OBJECT) {
+			print_row(out, prefix, row);
+		}
+	}
+}
+
+void config_print_man(struct buf *out)
+{
+	for (const struct docs_part *part = docs_parts; part->section; part++) {
+		struct buf path CLEANUP(buf_fini);
+
+		buf_init(&path, 256);
+		(void)buf_addf(&path, "%s%s%s", part->slot ? part->slot : "", part->slot && part->key ? "." : "",
+		               part->key ? part->key : "");
+		(void)buf_add_text(out, ".SS ");
+		print_text(out, path.len ? path.data : "top level");
+		(void)buf_add_text(out, "\n");
+		print_text(out, part->text);
+		(void)buf_add_text(out, "\n");
+		print_rows(out, path.data ? path.data : "", part->section());
+	}
+	(void)buf_add_text(out, ".SS scanner\nHow bytes become messages: one of \\fBlines\\fR, \\fBto_the_end: {}\\fR "
+	                        "(everything is one message), \\fBchunker\\fR.\n");
+	print_rows(out, "scanner.lines", section_scanner_lines());
+	print_rows(out, "scanner.chunker", section_scanner_chunker());
+}

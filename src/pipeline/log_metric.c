@@ -1,0 +1,286 @@
+/* log and metric: processors that tell and change nothing. */
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/series.h"
+#include "value/json.h"
+#include "pipeline/stage.h"
+
+enum { TEXT_MAX_BYTES = 8192, FIELDS_MAX = 64, ARENA_MAX_BYTES = 4 << 20 };
+
+/* A map of names to templates: fields of log, labels of metric. */
+struct named_templates {
+	size_t count;
+	struct {
+		char *name;
+		struct bloblang_template *value;
+	} items[FIELDS_MAX];
+};
+
+static void named_compile(struct compiler *c, const struct config_node *node, struct named_templates *ret)
+{
+	if (!node)
+		return;
+	if (node->kind != NODE_MAP || node->count > FIELDS_MAX) {
+		compile_fault(c, node, "expected an object of at most %d texts", FIELDS_MAX);
+		return;
+	}
+	for (size_t i = 0; i < node->count; i++) {
+		const struct config_node *child = &node->children[i];
+
+		if (child->kind != NODE_SCALAR) {
+			compile_fault(c, child, "%s: expected a text", child->key);
+			continue;
+		}
+		ret->items[ret->count].name = mem_string(child->key);
+		ret->items[ret->count++].value = compile_template(c, child, child->scalar ? child->scalar : "");
+	}
+}
+
+static void named_free(struct named_templates *n)
+{
+	for (size_t i = 0; i < n->count; i++) {
+		free(n->items[i].name);
+		bloblang_template_free(n->items[i].value);
+	}
+}
+
+/* False and a log line when it fails. The buffer is cleared first. */
+static bool render(const struct stage *s, struct runner *r, const struct bloblang_template *t,
+                   const struct message_batch *context, struct buf *out)
+{
+	struct error e = {.code = ERR_OK};
+
+	buf_clear(out);
+	if (bloblang_template_render(t, r->evaluator, context, out, &e) == ERR_OK)
+		return true;
+	LOG_LIMITED(LOG_ERROR, "interpolation failed", LOG_S("path", s->where.path), LOG_S("error", e.text));
+	return false;
+}
+
+struct logger {
+	enum log_level level;
+	struct bloblang_template *message;
+	struct bloblang_mapping *fields_mapping;
+	struct named_templates fields;
+};
+
+void process_log_compile(struct compiler *c, const struct config_node *node, void **ret_state)
+{
+	struct logger *l = mem_zero(sizeof *l);
+	const char *level;
+	struct fields f;
+
+	fields_begin(&f, c, node);
+	level = fields_text(&f, "level", "INFO", false);
+	if (!log_level_parse(level, &l->level) || l->level < LOG_ERROR)
+		compile_fault(c, node, "level %s not recognised; one of ERROR, WARN, INFO, DEBUG, TRACE", level);
+	l->message = fields_template(&f, "message", "", false);
+	l->fields_mapping = fields_mapping(&f, "fields_mapping", false);
+	named_compile(c, fields_node(&f, "fields"), &l->fields);
+	fields_end(&f);
+	*ret_state = l;
+}
+
+void log_free(void *state)
+{
+	struct logger *l = state;
+
+	bloblang_template_free(l->message);
+	bloblang_mapping_free(l->fields_mapping);
+	named_free(&l->fields);
+	free(l);
+}
+
+/* The members of the object a mapping makes, as log fields in the arena. */
+static size_t mapped_fields(const struct stage *s, struct runner *r, const struct message_batch *context,
+                            struct arena *arena, struct log_field *fields)
+{
+	const struct logger *l = s->state;
+	struct message *result = NULL;
+	struct error e = {.code = ERR_OK};
+	struct value document;
+	const char *wrong;
+	size_t count = 0;
+
+	if (!l->fields_mapping)
+		return 0;
+	if (bloblang_mapping_run(l->fields_mapping, r->evaluator, context, false, &result, &e) != ERR_OK || !result ||
+	    !json_parse(arena, (const char *)message_body(result), result->body_bytes, &document, &wrong) ||
+	    document.kind != VALUE_OBJECT) {
+		LOG_LIMITED(LOG_ERROR, "fields_mapping gave no object", LOG_S("path", s->where.path),
+		            LOG_S("error", e.text));
+	} else {
+		for (uint32_t i = 0; i < document.object->count && count < FIELDS_MAX; i++) {
+			const struct value_pair *pair = &document.object->pairs[i];
+			struct value text = value_to_text(arena, pair->value);
+
+			fields[count++] = LOG_S(arena_copy(arena, pair->key, pair->key_length),
+			                        arena_copy(arena, text.text, text.length));
+		}
+	}
+	message_free(result);
+	return count;
+}
+
+static void log_one(const struct stage *s, struct runner *r, const struct message_batch *context, struct buf *text)
+{
+	const struct logger *l = s->state;
+	struct log_field fields[2 * FIELDS_MAX + 1];
+	struct arena arena;
+	bool ok = true;
+	size_t count;
+
+	arena_init(&arena, ARENA_MAX_BYTES);
+	count = mapped_fields(s, r, context, &arena, fields);
+	for (size_t i = 0; ok && i < l->fields.count; i++) {
+		ok = render(s, r, l->fields.items[i].value, context, text);
+		if (ok)
+			fields[count++] =
+			    LOG_S(l->fields.items[i].name, arena_copy(&arena, text->data ? text->data : "", text->len));
+	}
+	fields[count] = (struct log_field){.kind = LOG_END};
+	if (ok && render(s, r, l->message, context, text))
+		log_write(l->level, text->data ? text->data : "", 0, fields);
+	arena_fini(&arena);
+}
+
+void process_log_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
+{
+	const struct logger *l = s->state;
+	struct buf text;
+
+	buf_init(&text, TEXT_MAX_BYTES);
+	for (size_t i = 0; log_wanted(l->level) && i < batch->count; i++) {
+		struct message_batch context = stage_batch(batch, i);
+
+		log_one(s, r, &context, &text);
+	}
+	buf_fini(&text);
+	process_noop_run(s, r, batch, out);
+}
+
+enum metric_form { FORM_COUNTER, FORM_COUNTER_BY, FORM_GAUGE, FORM_TIMING };
+
+struct meter {
+	enum metric_form form;
+	char *name;
+	struct bloblang_template *value;
+	struct named_templates labels;
+};
+
+static bool is_metric_name(const char *name)
+{
+	if (!isalpha((unsigned char)*name) && *name != '_' && *name != ':')
+		return false;
+	for (const char *p = name; *p; p++)
+		if (!isalnum((unsigned char)*p) && *p != '_' && *p != ':')
+			return false;
+	return true;
+}
+
+void process_metric_compile(struct compiler *c, const struct config_node *node, void **ret_state)
+{
+	static const char *const forms[] = {"counter", "counter_by", "gauge", "timing"};
+	struct meter *m = mem_zero(sizeof *m);
+	const char *form, *name;
+	size_t known = 0;
+	struct fields f;
+
+	fields_begin(&f, c, node);
+	form = fields_text(&f, "type", "", true);
+	while (known < sizeof forms / sizeof *forms && strcmp(forms[known], form) != 0)
+		known++;
+	if (known == sizeof forms / sizeof *forms)
+		compile_fault(c, node, "type %s not recognised; one of counter, counter_by, gauge, timing", form);
+	m->form = (enum metric_form)known;
+	name = fields_text(&f, "name", "", true);
+	if (!is_metric_name(name))
+		compile_fault(c, node, "name %s: expected letters, digits, _ and :, not beginning with a digit", name);
+	m->name = mem_string(name);
+	m->value = fields_template(&f, "value", "", false);
+	named_compile(c, fields_node(&f, "labels"), &m->labels);
+	fields_end(&f);
+	*ret_state = m;
+}
+
+void metric_free(void *state)
+{
+	struct meter *m = state;
+
+	free(m->name);
+	bloblang_template_free(m->value);
+	named_free(&m->labels);
+	free(m);
+}
+
+static void add_label(struct buf *labels, const char *name, const char *value)
+{
+	(void)buf_addf(labels, "%s%s=\"", labels->len ? "," : "", name);
+	for (const char *p = value; *p; p++) {
+		if (*p == '"' || *p == '\\')
+			(void)buf_add_char(labels, '\\');
+		if (*p == '\n')
+			(void)buf_add_text(labels, "\\n");
+		else
+			(void)buf_add_char(labels, *p);
+	}
+	(void)buf_add_char(labels, '"');
+}
+
+static bool number_of(const struct stage *s, const char *text, double *ret)
+{
+	char *end;
+
+	errno = 0;
+	*ret = strtod(text, &end);
+	if (*text && *end == '\0' && errno == 0 && *ret >= 0)
+		return true;
+	LOG_LIMITED(LOG_ERROR, "metric value is not a positive number", LOG_S("path", s->where.path));
+	return false;
+}
+
+static void measure(const struct stage *s, struct runner *r, const struct message_batch *context, struct buf *text,
+                    struct buf *labels)
+{
+	const struct meter *m = s->state;
+	struct series *series;
+	double number = 1;
+
+	buf_clear(labels);
+	for (size_t i = 0; i < m->labels.count; i++) {
+		if (!render(s, r, m->labels.items[i].value, context, text))
+			return;
+		add_label(labels, m->labels.items[i].name, text->data ? text->data : "");
+	}
+	if (m->form != FORM_COUNTER &&
+	    (!render(s, r, m->value, context, text) || !number_of(s, text->data ? text->data : "", &number)))
+		return;
+	series = series_find(m->form == FORM_GAUGE || m->form == FORM_TIMING ? SERIES_GAUGE : SERIES_COUNTER, m->name,
+	                     labels->data ? labels->data : "");
+	if (series && (m->form == FORM_GAUGE || m->form == FORM_TIMING))
+		series_set(series, number);
+	else if (series)
+		series_add(series, number);
+}
+
+void process_metric_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
+{
+	struct buf text, labels;
+
+	buf_init(&text, TEXT_MAX_BYTES);
+	buf_init(&labels, TEXT_MAX_BYTES);
+	for (size_t i = 0; i < batch->count; i++) {
+		struct message_batch context = stage_batch(batch, i);
+
+		measure(s, r, &context, &text, &labels);
+	}
+	buf_fini(&text);
+	buf_fini(&labels);
+	process_noop_run(s, r, batch, out);
+}

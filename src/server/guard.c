@@ -1,0 +1,120 @@
+#include "server/guard.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <openssl/crypto.h>
+#include <openssl/sha.h>
+
+#include "base/cleanup.h"
+#include "base/mem.h"
+
+enum { FILE_MAX_BYTES = 65536, TOKENS_MAX = 64 };
+
+struct guard {
+	size_t count;
+	unsigned char hash[TOKENS_MAX][SHA256_DIGEST_LENGTH];
+};
+
+static enum err check_file(int fd, const char *path, struct error *e)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) != 0)
+		return error_set_errno(e, ERR_CONFIG, "token file %s", path);
+	if (!S_ISREG(st.st_mode))
+		return error_set(e, ERR_CONFIG, "token file %s is not a regular file", path);
+	if (st.st_uid != 0 && st.st_uid != geteuid())
+		return error_set(e, ERR_CONFIG, "token file %s belongs to uid %u, not to root or to us", path,
+		                 (unsigned)st.st_uid);
+	/* the group may read: systemd's credentials show the mask of their ACL there */
+	if (st.st_mode & 027)
+		return error_set(e, ERR_CONFIG, "token file %s has mode %04o; make it 0600", path,
+		                 (unsigned)(st.st_mode & 07777));
+	if (st.st_size > FILE_MAX_BYTES)
+		return error_set(e, ERR_CONFIG, "token file %s is larger than %d bytes", path, FILE_MAX_BYTES);
+	return ERR_OK;
+}
+
+static enum err add_line(struct guard *g, const char *line, size_t length, const char *path, struct error *e)
+{
+	while (length > 0 && strchr(" \t\r", line[length - 1]))
+		length--;
+	while (length > 0 && strchr(" \t", *line)) {
+		line++;
+		length--;
+	}
+	if (length == 0 || *line == '#')
+		return ERR_OK;
+	if (length < GUARD_TOKEN_MIN_BYTES || length > GUARD_TOKEN_MAX_BYTES)
+		return error_set(e, ERR_CONFIG, "token file %s: a token has %zu bytes; %d to %d are wanted", path,
+		                 length, GUARD_TOKEN_MIN_BYTES, GUARD_TOKEN_MAX_BYTES);
+	if (g->count == TOKENS_MAX)
+		return error_set(e, ERR_CONFIG, "token file %s has more than %d tokens", path, TOKENS_MAX);
+	(void)SHA256((const unsigned char *)line, length, g->hash[g->count++]);
+	return ERR_OK;
+}
+
+static enum err read_tokens(struct guard *g, int fd, const char *path, struct error *e)
+{
+	char data[FILE_MAX_BYTES];
+	size_t length = 0, at = 0;
+	enum err r = ERR_OK;
+	ssize_t n;
+
+	while (length < sizeof data && (n = read(fd, data + length, sizeof data - length)) > 0)
+		length += (size_t)n;
+	while (r == ERR_OK && at < length) {
+		const char *lf = memchr(data + at, '\n', length - at);
+		size_t end = lf ? (size_t)(lf - data) : length;
+
+		r = add_line(g, data + at, end - at, path, e);
+		at = end + 1;
+	}
+	OPENSSL_cleanse(data, sizeof data);
+	if (r == ERR_OK && g->count == 0)
+		return error_set(e, ERR_CONFIG, "token file %s has no token", path);
+	return r;
+}
+
+enum err guard_load(const char *path, struct guard **ret, struct error *e)
+{
+	AUTOFREE struct guard *g = mem_zero(sizeof *g);
+	AUTOCLOSE int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	enum err r;
+
+	if (fd < 0)
+		return error_set_errno(e, ERR_CONFIG, "token file %s", path);
+	if ((r = check_file(fd, path, e)) != ERR_OK || (r = read_tokens(g, fd, path, e)) != ERR_OK)
+		return r;
+	*ret = take(g);
+	return ERR_OK;
+}
+
+void guard_free(struct guard *g) { free(g); }
+
+bool guard_admits(const struct guard *g, const char *token, size_t length)
+{
+	unsigned char hash[SHA256_DIGEST_LENGTH];
+	int found = 0;
+
+	if (length > GUARD_TOKEN_MAX_BYTES)
+		return false;
+	(void)SHA256((const unsigned char *)token, length, hash);
+	for (size_t i = 0; i < g->count; i++)
+		found |= CRYPTO_memcmp(hash, g->hash[i], sizeof hash) == 0;
+	return found != 0;
+}
+
+bool guard_admits_header(const struct guard *g, const char *authorization)
+{
+	if (!authorization || strncasecmp(authorization, "Bearer ", 7) != 0)
+		return false;
+	authorization += 7;
+	authorization += strspn(authorization, " ");
+	return guard_admits(g, authorization, strlen(authorization));
+}

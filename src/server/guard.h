@@ -1,0 +1,30 @@
+/*
+ * guard: bearer tokens.
+ *
+ * What it is: the SHA-256 hashes of the tokens of a file, one token a line (several may be valid at once, for
+ * rotation). Empty lines and lines beginning with '#' are skipped. Only hashes are compared, in constant time; the
+ * tokens themselves are wiped after reading. The file must be regular, not a symlink, owned by root or by us, closed to
+ * others and not writable by its group. Owner: the caller. Thread: any. Fails: ERR_CONFIG naming the path, never a
+ * token.
+ */
+#ifndef KSPOOL_SERVER_GUARD_H
+#define KSPOOL_SERVER_GUARD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/error.h"
+
+struct guard;
+
+enum { GUARD_TOKEN_MIN_BYTES = 16, GUARD_TOKEN_MAX_BYTES = 512 };
+
+enum err guard_load(const char *path, struct guard **ret, struct error *e) MUST_CHECK;
+/* Accepts null. */
+void guard_free(struct guard *g);
+/* token needs no terminator. */
+bool guard_admits(const struct guard *g, const char *token, size_t length);
+/* The value of an Authorization header ("Bearer <token>"); null is refused. */
+bool guard_admits_header(const struct guard *g, const char *authorization);
+
+#endif

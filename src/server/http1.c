@@ -1,0 +1,303 @@
+#include "server/http1.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "base/check.h"
+#include "server/http1_head.h"
+
+enum state {
+	HEAD, /* collecting the head */
+	LENGTH_BODY,
+	CHUNK_SIZE,
+	CHUNK_EXTENSION,
+	CHUNK_SIZE_LF,
+	CHUNK_DATA,
+	CHUNK_DATA_CR,
+	CHUNK_DATA_LF,
+	TRAILER,
+	FINISHED, /* the next call says HTTP1_DONE */
+	DONE,
+	BAD
+};
+
+/* What one step did. */
+enum step { STEP_ON, STEP_EVENT, STEP_BAD };
+
+struct feed {
+	const char *data;
+	size_t length;
+	size_t at;
+	enum http1_event event;
+	const char *piece;
+	size_t piece_length;
+};
+
+void http1_init(struct http1 *p, uint64_t max_body_bytes)
+{
+	memset(p, 0, sizeof *p);
+	buf_init(&p->head, HTTP1_HEAD_MAX_BYTES);
+	p->max_body_bytes = max_body_bytes;
+	p->state = HEAD;
+}
+
+void http1_fini(struct http1 *p) { buf_fini(&p->head); }
+
+void http1_reset(struct http1 *p)
+{
+	struct buf head = p->head;
+	uint64_t max = p->max_body_bytes;
+
+	must(p->state == DONE);
+	memset(p, 0, sizeof *p);
+	p->head = head;
+	buf_clear(&p->head);
+	p->max_body_bytes = max;
+	p->state = HEAD;
+}
+
+bool http1_is_busy(const struct http1 *p)
+{
+	return p->state != DONE && p->state != BAD && (p->state != HEAD || p->head.len > 0);
+}
+
+static enum step refuse(struct http1 *p, int status, const char *reason)
+{
+	(void)http1_refuse(p, status, reason);
+	return STEP_BAD;
+}
+
+/*
+ * Takes bytes up to the end of a line or of the data. A '\n' must follow a '\r' and a '\r' must be followed by '\n';
+ * both are checked when the second byte is seen, so that pieces of one byte give the same answer.
+ */
+static enum step take_line_bytes(struct http1 *p, struct feed *f, bool *ret_whole)
+{
+	const char *from = f->data + f->at;
+	const char *lf = memchr(from, '\n', f->length - f->at);
+	size_t n = lf ? (size_t)(lf - from) + 1 : f->length - f->at;
+	size_t room = HTTP1_HEAD_MAX_BYTES - p->head.len;
+	size_t old = p->head.len;
+	const char *cr;
+
+	*ret_whole = false;
+	if (n > room) { /* whatever the rest says, the bytes that fit are judged first: splits must not matter */
+		n = room;
+		lf = NULL;
+	}
+	must(buf_add(&p->head, from, n) == ERR_OK);
+	f->at += n;
+	for (size_t i = old > 0 ? old - 1 : 0; i + 1 < p->head.len; i++)
+		if (p->head.data[i] == '\r' && p->head.data[i + 1] != '\n')
+			return refuse(p, 400, "bare CR");
+	cr = lf && p->head.len >= 2 ? p->head.data + p->head.len - 2 : NULL;
+	if (lf && (!cr || *cr != '\r'))
+		return refuse(p, 400, "line does not end in CRLF");
+	if (!lf && f->at < f->length)
+		return refuse(p, 431, "head too large");
+	*ret_whole = lf != NULL;
+	return STEP_ON;
+}
+
+static enum step step_head(struct http1 *p, struct feed *f)
+{
+	bool whole;
+	enum step s = take_line_bytes(p, f, &whole);
+
+	if (s != STEP_ON || !whole)
+		return s;
+	if (p->head.len == 2)
+		return refuse(p, 400, "empty request line");
+	if (p->head.len < 4 || memcmp(p->head.data + p->head.len - 4, "\r\n\r\n", 4) != 0)
+		return STEP_ON;
+	p->trailer_start = p->head.len;
+	if (!http1_head_read(p))
+		return STEP_BAD;
+	p->remaining = p->content_length;
+	p->state = p->chunked ? CHUNK_SIZE : p->remaining > 0 ? LENGTH_BODY : FINISHED;
+	f->event = HTTP1_HEAD;
+	return STEP_EVENT;
+}
+
+static enum step give_piece(struct http1 *p, struct feed *f)
+{
+	size_t n = f->length - f->at;
+
+	if (n > p->remaining)
+		n = (size_t)p->remaining;
+	f->piece = f->data + f->at;
+	f->piece_length = n;
+	f->at += n;
+	p->remaining -= n;
+	p->body_bytes += n;
+	f->event = HTTP1_DATA;
+	return STEP_EVENT;
+}
+
+static enum step step_length_body(struct http1 *p, struct feed *f)
+{
+	enum step s = give_piece(p, f);
+
+	if (p->remaining == 0)
+		p->state = FINISHED;
+	return s;
+}
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+static enum step step_chunk_size(struct http1 *p, struct feed *f)
+{
+	char c = f->data[f->at++];
+	int digit = hex_digit(c);
+
+	if (digit >= 0) {
+		if (++p->digits > 15)
+			return refuse(p, 400, "chunk size too long");
+		p->remaining = p->remaining * 16 + (uint64_t)digit;
+		if (p->remaining > p->max_body_bytes - p->body_bytes)
+			return refuse(p, 413, "body too large");
+		return STEP_ON;
+	}
+	if (p->digits == 0 || (c != ';' && c != '\r'))
+		return refuse(p, 400, "malformed chunk size");
+	p->extension_bytes = 0;
+	p->state = c == ';' ? CHUNK_EXTENSION : CHUNK_SIZE_LF;
+	return STEP_ON;
+}
+
+static enum step step_chunk_extension(struct http1 *p, struct feed *f)
+{
+	unsigned char c = (unsigned char)f->data[f->at++];
+
+	if (c == '\r') {
+		p->state = CHUNK_SIZE_LF;
+		return STEP_ON;
+	}
+	if ((c < ' ' && c != '\t') || c == 0x7f)
+		return refuse(p, 400, "malformed chunk extension");
+	if (++p->extension_bytes > HTTP1_EXTENSION_MAX_BYTES || ++p->extensions_bytes > HTTP1_EXTENSIONS_MAX_BYTES)
+		return refuse(p, 400, "chunk extension too long");
+	return STEP_ON;
+}
+
+static enum step step_chunk_size_lf(struct http1 *p, struct feed *f)
+{
+	if (f->data[f->at++] != '\n')
+		return refuse(p, 400, "malformed chunk size");
+	p->digits = 0;
+	p->state = p->remaining > 0 ? CHUNK_DATA : TRAILER;
+	return STEP_ON;
+}
+
+static enum step step_chunk_data(struct http1 *p, struct feed *f)
+{
+	enum step s = give_piece(p, f);
+
+	if (p->remaining == 0)
+		p->state = CHUNK_DATA_CR;
+	return s;
+}
+
+static enum step step_chunk_end(struct http1 *p, struct feed *f)
+{
+	if (f->data[f->at++] != (p->state == CHUNK_DATA_CR ? '\r' : '\n'))
+		return refuse(p, 400, "chunk longer than its size");
+	p->state = p->state == CHUNK_DATA_CR ? CHUNK_DATA_LF : CHUNK_SIZE;
+	return STEP_ON;
+}
+
+/* Trailers count as head bytes, are checked by the same grammar and then forgotten: they never become headers. */
+static enum step step_trailer(struct http1 *p, struct feed *f)
+{
+	bool whole;
+	enum step s = take_line_bytes(p, f, &whole);
+	size_t length;
+
+	if (s != STEP_ON || !whole)
+		return s;
+	length = p->head.len - p->trailer_start - 2;
+	p->head.data[p->trailer_start + length] = '\0';
+	if (length == 0) {
+		p->state = FINISHED;
+		return STEP_ON;
+	}
+	if (++p->trailers > HTTP1_TRAILERS_MAX)
+		return refuse(p, 431, "too many trailers");
+	if (!http1_trailer_check(p, p->head.data + p->trailer_start, length))
+		return STEP_BAD;
+	p->trailer_start = p->head.len;
+	return STEP_ON;
+}
+
+static enum step step(struct http1 *p, struct feed *f)
+{
+	switch ((enum state)p->state) {
+	case HEAD:
+		return step_head(p, f);
+	case LENGTH_BODY:
+		return step_length_body(p, f);
+	case CHUNK_SIZE:
+		return step_chunk_size(p, f);
+	case CHUNK_EXTENSION:
+		return step_chunk_extension(p, f);
+	case CHUNK_SIZE_LF:
+		return step_chunk_size_lf(p, f);
+	case CHUNK_DATA:
+		return step_chunk_data(p, f);
+	case CHUNK_DATA_CR:
+	case CHUNK_DATA_LF:
+		return step_chunk_end(p, f);
+	case TRAILER:
+		return step_trailer(p, f);
+	case FINISHED:
+	case DONE:
+	case BAD:
+		break;
+	}
+	never("http1_feed after the end of a request");
+}
+
+enum http1_event http1_feed(struct http1 *p, const char *data, size_t length, size_t *ret_used, const char **ret_piece,
+                            size_t *ret_piece_length)
+{
+	struct feed f = {.data = data, .length = length, .event = HTTP1_MORE};
+	enum step s = STEP_ON;
+
+	if (p->state == BAD)
+		s = STEP_BAD;
+	while (s == STEP_ON && p->state != FINISHED && f.at < f.length)
+		s = step(p, &f);
+	if (s == STEP_ON && p->state == FINISHED) {
+		p->state = DONE;
+		f.event = HTTP1_DONE;
+	}
+	if (s == STEP_BAD) {
+		p->state = BAD;
+		f.event = HTTP1_BAD;
+	}
+	*ret_used = f.at;
+	*ret_piece = f.piece;
+	*ret_piece_length = f.piece_length;
+	return f.event;
+}
+
+const char *http1_header_name(const struct http1 *p, uint32_t i) { return p->head.data + p->header[i].name; }
+
+const char *http1_header_value(const struct http1 *p, uint32_t i) { return p->head.data + p->header[i].value; }
+
+const char *http1_header_get(const struct http1 *p, const char *name)
+{
+	for (uint32_t i = 0; i < p->headers; i++)
+		if (strcasecmp(http1_header_name(p, i), name) == 0)
+			return http1_header_value(p, i);
+	return NULL;
+}

@@ -1,0 +1,257 @@
+#include "server/http1_head.h"
+
+#include <string.h>
+#include <strings.h>
+
+static const char *const methods[] = {"GET", "HEAD", "POST", "PUT", "DELETE"};
+
+/* Names that change framing, routing, identity or meaning of what was already read (RFC 9110 6.5.1). */
+static const char *const never_in_trailers[] = {"authorization",
+                                                "cache-control",
+                                                "connection",
+                                                "content-encoding",
+                                                "content-length",
+                                                "content-range",
+                                                "content-type",
+                                                "cookie",
+                                                "expect",
+                                                "host",
+                                                "if-match",
+                                                "if-modified-since",
+                                                "if-none-match",
+                                                "if-range",
+                                                "if-unmodified-since",
+                                                "keep-alive",
+                                                "max-forwards",
+                                                "pragma",
+                                                "proxy-authorization",
+                                                "proxy-connection",
+                                                "range",
+                                                "set-cookie",
+                                                "te",
+                                                "trailer",
+                                                "transfer-encoding",
+                                                "upgrade",
+                                                "www-authenticate",
+                                                "proxy-authenticate"};
+
+bool http1_refuse(struct http1 *p, int status, const char *reason)
+{
+	p->status = status;
+	p->reason = reason;
+	return false;
+}
+
+bool http1_is_token_char(unsigned char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	       (c != '\0' && strchr("!#$%&'*+-.^_`|~", c));
+}
+
+static int hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+/* Origin form only (RFC 9112 3.2.1): no scheme, no authority, no fragment, no raw control or 8-bit character. */
+static bool target_is_good(const char *target)
+{
+	if (*target != '/')
+		return false;
+	for (const char *c = target; *c; c++) {
+		if (*c <= ' ' || *c > '~' || strchr("#\"<>\\^`{|}", *c))
+			return false;
+		if (*c == '%' &&
+		    (hex_value(c[1]) < 0 || hex_value(c[2]) < 0 || (hex_value(c[1]) == 0 && hex_value(c[2]) == 0)))
+			return false;
+	}
+	return true;
+}
+
+static bool read_request_line(struct http1 *p, char *line)
+{
+	char *target = strchr(line, ' ');
+	char *version = target ? strchr(target + 1, ' ') : NULL;
+
+	if (!version)
+		return http1_refuse(p, 400, "malformed request line");
+	*target++ = '\0';
+	*version++ = '\0';
+	for (const char *c = line; *c; c++)
+		if (!http1_is_token_char((unsigned char)*c))
+			return http1_refuse(p, 400, "malformed method");
+	if (!target_is_good(target))
+		return http1_refuse(p, 400, "malformed target");
+	if (strncmp(version, "HTTP/", 5) != 0)
+		return http1_refuse(p, 400, "malformed version");
+	if (strcmp(version, "HTTP/1.1") != 0)
+		return http1_refuse(p, 505, "only HTTP/1.1 is spoken here");
+	p->target = (uint16_t)(target - p->head.data);
+	for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
+		if (strcmp(line, methods[i]) == 0)
+			p->method = methods[i];
+	return p->method || http1_refuse(p, 501, "method not implemented");
+}
+
+/* "name: value" in place. */
+static bool cut_line(struct http1 *p, char *line, size_t length, char **ret_value)
+{
+	char *colon = memchr(line, ':', length);
+	char *value;
+	char *end = line + length;
+
+	if (*line == ' ' || *line == '\t')
+		return http1_refuse(p, 400, "folded header line");
+	if (!colon || colon == line)
+		return http1_refuse(p, 400, "malformed header line");
+	for (char *c = line; c < colon; c++)
+		if (!http1_is_token_char((unsigned char)*c))
+			return http1_refuse(p, 400, "malformed header name");
+	for (value = colon + 1; *value == ' ' || *value == '\t'; value++)
+		continue;
+	while (end > value && (end[-1] == ' ' || end[-1] == '\t'))
+		end--;
+	for (char *c = value; c < end; c++)
+		if (((unsigned char)*c < ' ' && *c != '\t') || *c == 0x7f)
+			return http1_refuse(p, 400, "control character in a header");
+	*colon = '\0';
+	*end = '\0';
+	*ret_value = value;
+	return true;
+}
+
+static bool read_length(struct http1 *p, const char *value)
+{
+	uint64_t n = 0;
+
+	if (p->has_length)
+		return http1_refuse(p, 400, "more than one Content-Length");
+	if (!*value || (value[0] == '0' && value[1]))
+		return http1_refuse(p, 400, "malformed Content-Length");
+	for (const char *c = value; *c; c++) {
+		if (*c < '0' || *c > '9')
+			return http1_refuse(p, 400, "malformed Content-Length");
+		if (c - value >= 18)
+			return http1_refuse(p, 413, "body too large");
+		n = n * 10 + (uint64_t)(*c - '0');
+	}
+	p->has_length = true;
+	p->content_length = n;
+	return true;
+}
+
+static bool read_host(struct http1 *p, const char *value, bool *seen)
+{
+	if (*seen)
+		return http1_refuse(p, 400, "more than one Host");
+	*seen = true;
+	for (const char *c = value; *c; c++)
+		if (*c <= ' ' || *c > '~' || strchr("/\\@?#,\"<>", *c))
+			return http1_refuse(p, 400, "malformed Host");
+	return true;
+}
+
+static void read_connection(struct http1 *p, const char *value)
+{
+	while (*value) {
+		size_t n = strcspn(value, ", \t");
+
+		if (n == 5 && strncasecmp(value, "close", 5) == 0)
+			p->close = true;
+		value += n;
+		value += strspn(value, ", \t");
+	}
+}
+
+static bool read_header(struct http1 *p, const char *name, const char *value, bool *host_seen)
+{
+	if (strcasecmp(name, "content-length") == 0)
+		return read_length(p, value);
+	if (strcasecmp(name, "host") == 0)
+		return read_host(p, value, host_seen);
+	if (strcasecmp(name, "connection") == 0)
+		read_connection(p, value);
+	if (strcasecmp(name, "transfer-encoding") == 0) {
+		if (p->chunked)
+			return http1_refuse(p, 400, "more than one Transfer-Encoding");
+		if (strcasecmp(value, "chunked") != 0)
+			return http1_refuse(p, 501, "transfer coding not implemented");
+		p->chunked = true;
+	}
+	if (strcasecmp(name, "expect") == 0) {
+		if (strcasecmp(value, "100-continue") != 0)
+			return http1_refuse(p, 417, "expectation not met");
+		p->expect_continue = true;
+	}
+	return true;
+}
+
+static bool check_framing(struct http1 *p)
+{
+	bool may_have_body = strcmp(p->method, "POST") == 0 || strcmp(p->method, "PUT") == 0;
+
+	if (p->chunked && p->has_length)
+		return http1_refuse(p, 400, "both Content-Length and Transfer-Encoding");
+	if (!may_have_body && (p->chunked || p->content_length > 0))
+		return http1_refuse(p, 400, "a body where none belongs");
+	if (may_have_body && !p->chunked && !p->has_length)
+		return http1_refuse(p, 411, "Content-Length or chunked is needed");
+	if (p->content_length > p->max_body_bytes)
+		return http1_refuse(p, 413, "body too large");
+	return true;
+}
+
+bool http1_head_read(struct http1 *p)
+{
+	char *data = p->head.data;
+	size_t at = 0;
+	bool host_seen = false;
+
+	p->method = NULL;
+	if (memchr(data, '\0', p->head.len))
+		return http1_refuse(p, 400, "NUL in the head");
+	for (bool first = true;; first = false) {
+		char *line = data + at;
+		char *end = strstr(line, "\r\n"); /* there is one: the head ends with an empty line */
+		char *value;
+
+		*end = '\0';
+		at = (size_t)(end - data) + 2;
+		if (first) {
+			if (!read_request_line(p, line))
+				return false;
+			continue;
+		}
+		if (end == line)
+			break;
+		if (p->headers == HTTP1_HEADERS_MAX)
+			return http1_refuse(p, 431, "too many headers");
+		if (!cut_line(p, line, (size_t)(end - line), &value) || !read_header(p, line, value, &host_seen))
+			return false;
+		p->header[p->headers++] =
+		    (struct http1_line){.name = (uint16_t)(line - data), .value = (uint16_t)(value - data)};
+	}
+	if (!host_seen)
+		return http1_refuse(p, 400, "no Host");
+	return check_framing(p);
+}
+
+bool http1_trailer_check(struct http1 *p, char *line, size_t length)
+{
+	char *value;
+
+	if (memchr(line, '\0', length))
+		return http1_refuse(p, 400, "NUL in a trailer");
+	if (!cut_line(p, line, length, &value))
+		return false;
+	for (size_t i = 0; i < sizeof never_in_trailers / sizeof *never_in_trailers; i++)
+		if (strcasecmp(line, never_in_trailers[i]) == 0)
+			return http1_refuse(p, 400, "this header may not come as a trailer");
+	return true;
+}

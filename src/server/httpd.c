@@ -1,0 +1,253 @@
+#include "server/httpd.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/event.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metrics.h"
+#include "server/httpd_internal.h"
+
+enum { TICK_MS = 250 };
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct httpd *h = arg;
+	int64_t now_ns = clock_mono_ns();
+	struct connection *c, *next;
+
+	(void)fd;
+	(void)what;
+	for (c = TAILQ_FIRST(&h->connections); c; c = next) {
+		next = TAILQ_NEXT(c, link);
+		connection_check(c, now_ns);
+	}
+}
+
+static enum err open_listener(struct httpd *h, const struct httpd_options *o, struct error *e)
+{
+	bool is_path = o->address[0] == '/' || o->address[0] == '.';
+	const struct listener_options options = {
+	    .address = o->address,
+	    .is_unix = is_path,
+	    .unix_mode = o->unix_mode,
+	    .cert_file = o->cert_file,
+	    .key_file = o->key_file,
+	    .require_guard = o->require_guard,
+	    .has_token = h->guard != NULL,
+	    .max_connections = o->max_connections,
+	    .max_connections_per_peer = o->max_connections_per_peer,
+	};
+
+	return listener_open(h->base, &options, connection_new, h, &h->listener, e);
+}
+
+enum err httpd_open(struct event_base *base, const struct httpd_options *options, struct httpd **ret, struct error *e)
+{
+	const struct timeval period = {.tv_usec = TICK_MS * 1000};
+	struct httpd *h = mem_zero(sizeof *h);
+	enum err r = ERR_OK;
+
+	h->base = base;
+	h->options = *options;
+	if (h->options.busy_timeout_ns == 0)
+		h->options.busy_timeout_ns = 5 * NS_PER_S;
+	TAILQ_INIT(&h->connections);
+	SLIST_INIT(&h->routes);
+	h->tick = event_new(base, -1, EV_PERSIST, on_tick, h);
+	must(h->tick && event_add(h->tick, &period) == 0);
+	if (options->token_file && *options->token_file)
+		r = guard_load(options->token_file, &h->guard, e);
+	if (r == ERR_OK)
+		r = open_listener(h, options, e);
+	if (r != ERR_OK) {
+		httpd_free(h);
+		return r;
+	}
+	*ret = h;
+	return ERR_OK;
+}
+
+void httpd_route(struct httpd *h, const char *methods, const char *path, httpd_handler *handler, void *arg)
+{
+	struct route *route = mem_zero(sizeof *route);
+
+	route->methods = mem_string(methods);
+	route->path = mem_string(path);
+	route->handler = handler;
+	route->arg = arg;
+	SLIST_INSERT_HEAD(&h->routes, route, link);
+}
+
+static void route_free(struct route *route)
+{
+	free(route->methods);
+	free(route->path);
+	free(route);
+}
+
+void httpd_unroute(struct httpd *h, httpd_handler *handler, void *arg)
+{
+	struct route *route, *next;
+
+	for (route = SLIST_FIRST(&h->routes); route; route = next) {
+		next = SLIST_NEXT(route, link);
+		if (route->handler != handler || route->arg != arg)
+			continue;
+		SLIST_REMOVE(&h->routes, route, route, link);
+		route_free(route);
+	}
+}
+
+uint16_t httpd_port(const struct httpd *h) { return listener_port(h->listener); }
+
+bool httpd_has_guard(const struct httpd *h) { return h->guard != NULL; }
+
+void httpd_set_share(struct httpd *h, bool (*may_read)(void *arg), void (*on_bytes)(void *arg, int64_t change),
+                     void *arg)
+{
+	h->options.may_read = may_read;
+	h->options.on_bytes = on_bytes;
+	h->options.arg = arg;
+}
+
+void httpd_raise_body(struct httpd *h, uint64_t max_body_bytes)
+{
+	if (h->options.max_body_bytes < max_body_bytes)
+		h->options.max_body_bytes = max_body_bytes;
+}
+
+bool httpd_may_read(struct httpd *h) { return !h->options.may_read || h->options.may_read(h->options.arg); }
+
+void httpd_count_bytes(struct httpd *h, int64_t change)
+{
+	if (h->options.on_bytes && change != 0)
+		h->options.on_bytes(h->options.arg, change);
+}
+
+void httpd_resume(struct httpd *h)
+{
+	struct connection *c, *next;
+
+	for (c = TAILQ_FIRST(&h->connections); c; c = next) {
+		next = TAILQ_NEXT(c, link);
+		if (c->paused && httpd_may_read(h))
+			connection_run(c);
+	}
+}
+
+void httpd_stop(struct httpd *h)
+{
+	struct connection *c, *next;
+
+	h->stopping = true;
+	listener_stop(h->listener);
+	for (c = TAILQ_FIRST(&h->connections); c; c = next) {
+		next = TAILQ_NEXT(c, link);
+		if (!connection_is_busy(c))
+			connection_free(c);
+	}
+}
+
+bool httpd_is_idle(const struct httpd *h)
+{
+	const struct connection *c;
+
+	if (h->requests > 0)
+		return false;
+	TAILQ_FOREACH (c, &h->connections, link)
+		if (connection_is_busy(c))
+			return false;
+	return true;
+}
+
+void httpd_free(struct httpd *h)
+{
+	struct connection *c;
+	struct route *route;
+
+	if (!h)
+		return;
+	must(h->requests == 0); /* a handler still holds a request: it would answer into freed memory */
+	while ((c = TAILQ_FIRST(&h->connections)))
+		connection_free(c);
+	while ((route = SLIST_FIRST(&h->routes))) {
+		SLIST_REMOVE_HEAD(&h->routes, link);
+		route_free(route);
+	}
+	listener_free(h->listener);
+	guard_free(h->guard);
+	event_free(h->tick);
+	free(h);
+}
+
+/* "POST,PUT" has POST. */
+static bool has_method(const char *methods, const char *method)
+{
+	size_t n = strlen(method);
+
+	while (*methods) {
+		size_t length = strcspn(methods, ",");
+
+		if (length == n && memcmp(methods, method, n) == 0)
+			return true;
+		methods += length;
+		methods += *methods == ',';
+	}
+	return false;
+}
+
+static const struct route *find_route(const struct httpd *h, const struct httpd_request *r, char *allow, size_t size)
+{
+	const struct route *route;
+	bool head_as_get = strcmp(r->head.method, "HEAD") == 0;
+
+	*allow = '\0';
+	SLIST_FOREACH (route, &h->routes, link) {
+		if (strcmp(route->path, r->path) != 0)
+			continue;
+		if (has_method(route->methods, r->head.method) || (head_as_get && has_method(route->methods, "GET")))
+			return route;
+		(void)snprintf(allow + strlen(allow), size - strlen(allow), "%s%s", *allow ? "," : "", route->methods);
+	}
+	return NULL;
+}
+
+bool httpd_precheck(struct httpd *h, const struct httpd_request *r, int *ret_status, char *ret_extra, size_t size)
+{
+	char allow[128];
+
+	*ret_extra = '\0';
+	if (h->guard && !guard_admits_header(h->guard, httpd_header_get(r, "Authorization"))) {
+		metric_add(M_INPUT_REFUSED_DENIED, 1);
+		LOG_LIMITED(LOG_WARN, "request refused", LOG_S("peer", r->peer.text),
+		            LOG_S("reason", "no valid token"));
+		(void)snprintf(ret_extra, size, "WWW-Authenticate: Bearer\r\n");
+		*ret_status = 401;
+		return true;
+	}
+	if (find_route(h, r, allow, sizeof allow))
+		return false;
+	*ret_status = *allow ? 405 : 404;
+	if (*allow)
+		(void)snprintf(ret_extra, size, "Allow: %s\r\n", allow);
+	return true;
+}
+
+void httpd_dispatch(struct httpd *h, struct httpd_request *r)
+{
+	char allow[128];
+	const struct route *route = find_route(h, r, allow, sizeof allow);
+
+	r->handled = true;
+	h->requests++;
+	if (route)
+		route->handler(r, route->arg);
+	else /* removed since the head was read */
+		httpd_answer(r, 404, NULL, NULL, NULL, 0);
+}

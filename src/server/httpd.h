@@ -1,0 +1,91 @@
+/*
+ * httpd: a strict HTTP/1.1 server over bufferevents, for the http door and the admin endpoints.
+ *
+ * What it is: the subset kspool needs (GET, HEAD, POST, PUT, DELETE; Content-Length or a single `chunked`; keep-alive),
+ * with every doubt answered 400 and a closed connection. Limits on head, body, connections, time and rate are given at
+ * open. A handler gets a whole request and answers now or later. Owner: httpd_open's caller; a request belongs to httpd
+ * and lives until httpd_answer. Thread: the event base's.
+ */
+#ifndef KSPOOL_SERVER_HTTPD_H
+#define KSPOOL_SERVER_HTTPD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+
+struct event_base;
+struct httpd;
+struct httpd_request;
+
+struct httpd_options {
+	const char *address;   /* "host:port", "[::1]:port", or a path beginning with '/' or '.' for a unix socket */
+	uint32_t unix_mode;    /* mode of the unix socket */
+	const char *cert_file; /* TLS when not null */
+	const char *key_file;
+	const char *token_file; /* bearer tokens when not null */
+	bool require_guard;     /* a non-loopback address without TLS or token is refused (ERR_CONFIG) */
+	uint32_t max_connections;
+	uint32_t max_connections_per_peer;
+	uint64_t max_body_bytes;
+	int64_t head_timeout_ns;
+	int64_t idle_timeout_ns;
+	uint64_t min_body_rate; /* bytes per second a body must arrive at */
+	/* Asked before a body is read; false stops reading this connection until httpd_resume (back-pressure). */
+	bool (*may_read)(void *arg);
+	/* Told of every change in the bytes held for bodies, for the memory bound of the doors; may be null. */
+	void (*on_bytes)(void *arg, int64_t change);
+	void *arg;
+	/* A body that may not be read for this long is answered 503 with Retry-After; 0 is 5 s. */
+	int64_t busy_timeout_ns;
+};
+
+struct httpd_header {
+	const char *name; /* as sent */
+	const char *value;
+};
+
+typedef void httpd_handler(struct httpd_request *request, void *arg);
+
+enum err httpd_open(struct event_base *base, const struct httpd_options *options, struct httpd **ret,
+                    struct error *e) MUST_CHECK;
+/* methods: "GET" or "POST,PUT". An unknown path answers 404, a known one with another method 405 with Allow. */
+void httpd_route(struct httpd *h, const char *methods, const char *path, httpd_handler *handler, void *arg);
+/* Removes what this handler and arg serve: 404 from now on. */
+void httpd_unroute(struct httpd *h, httpd_handler *handler, void *arg);
+/* The port really bound (tests use port 0). */
+uint16_t httpd_port(const struct httpd *h);
+void httpd_resume(struct httpd *h);
+/* Replaces may_read and on_bytes of the options: for doors on a server they did not open. Before any request. */
+void httpd_set_share(struct httpd *h, bool (*may_read)(void *arg), void (*on_bytes)(void *arg, int64_t change),
+                     void *arg);
+/* Bodies up to this size are taken, if fewer were until now: for such doors. Before any request. */
+void httpd_raise_body(struct httpd *h, uint64_t max_body_bytes);
+/* True when requests need a token: their Authorization header is ours, not the message's. */
+bool httpd_has_guard(const struct httpd *h);
+/* Stops listening and closes idle connections; those with a request under way close after its answer. */
+void httpd_stop(struct httpd *h);
+bool httpd_is_idle(const struct httpd *h);
+void httpd_free(struct httpd *h);
+
+const char *httpd_method(const struct httpd_request *r);
+const char *httpd_path(const struct httpd_request *r);  /* decoded, without the query */
+const char *httpd_query(const struct httpd_request *r); /* raw, "" when none */
+const char *httpd_peer(const struct httpd_request *r);  /* "127.0.0.1:4000", "unix uid=0" */
+const char *httpd_host(const struct httpd_request *r);  /* the peer's address without port, "" for unix sockets */
+/* "TLSv1.2", "TLSv1.3", or null without TLS; *ret_cipher is the suite's name in IANA's spelling. */
+const char *httpd_tls(const struct httpd_request *r, const char **ret_cipher);
+size_t httpd_headers(const struct httpd_request *r, const struct httpd_header **ret);
+/* Case-insensitive; null when absent. */
+const char *httpd_header_get(const struct httpd_request *r, const char *name);
+const char *httpd_body(const struct httpd_request *r, size_t *ret_bytes);
+/* Lets go of the body's memory before the answer: it was copied. */
+void httpd_body_drop(struct httpd_request *r);
+
+/* Exactly once for every request. `extra` is null or whole "Name: value\r\n" lines. */
+void httpd_answer(struct httpd_request *r, int status, const char *content_type, const char *extra, const void *body,
+                  size_t body_bytes);
+
+#endif

@@ -1,0 +1,387 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
+#include <event2/event.h>
+#include <openssl/ssl.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metrics.h"
+#include "server/httpd_internal.h"
+
+enum { WRITE_TIMEOUT_S = 10, SHAKE_S = 5, LINGER_S = 2, BODY_GRACE_S = 5 };
+
+static const struct status_text {
+	int status;
+	const char *text;
+} status_texts[] = {
+    {200, "OK"},
+    {202, "Accepted"},
+    {204, "No Content"},
+    {301, "Moved Permanently"},
+    {302, "Found"},
+    {304, "Not Modified"},
+    {400, "Bad Request"},
+    {401, "Unauthorized"},
+    {403, "Forbidden"},
+    {404, "Not Found"},
+    {405, "Method Not Allowed"},
+    {408, "Request Timeout"},
+    {409, "Conflict"},
+    {411, "Length Required"},
+    {413, "Content Too Large"},
+    {415, "Unsupported Media Type"},
+    {417, "Expectation Failed"},
+    {429, "Too Many Requests"},
+    {431, "Request Header Fields Too Large"},
+    {500, "Internal Server Error"},
+    {501, "Not Implemented"},
+    {503, "Service Unavailable"},
+    {505, "HTTP Version Not Supported"},
+    {507, "Insufficient Storage"},
+};
+
+static const char *status_text(int status)
+{
+	for (size_t i = 0; i < sizeof status_texts / sizeof *status_texts; i++)
+		if (status_texts[i].status == status)
+			return status_texts[i].text;
+	return "Unknown";
+}
+
+static void set_state(struct connection *c, enum connection_state state)
+{
+	c->state = state;
+	c->since_ns = clock_mono_ns();
+}
+
+static size_t output_bytes(const struct connection *c) { return evbuffer_get_length(bufferevent_get_output(c->bev)); }
+
+bool connection_is_busy(const struct connection *c) { return c->state == CONNECTION_HANDLING || output_bytes(c) > 0; }
+
+static void update_reading(struct connection *c)
+{
+	bool wants = c->state != CONNECTION_HANDLING && !c->paused && !c->ended &&
+	             (c->state == CONNECTION_LINGER || output_bytes(c) < HTTPD_OUTPUT_MAX_BYTES);
+
+	if (wants)
+		(void)bufferevent_enable(c->bev, EV_READ);
+	else
+		(void)bufferevent_disable(c->bev, EV_READ);
+}
+
+static void write_answer(struct connection *c, int status, bool head_only, const char *type, const char *extra,
+                         const void *body, size_t body_bytes, bool close)
+{
+	struct evbuffer *out = bufferevent_get_output(c->bev);
+	char date[40];
+	struct tm tm;
+	time_t now = (time_t)(clock_wall_ms() / MS_PER_S);
+
+	(void)gmtime_r(&now, &tm);
+	(void)strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", &tm);
+	(void)evbuffer_add_printf(out, "HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Length: %zu\r\n", status,
+	                          status_text(status), date, body_bytes);
+	if (type)
+		(void)evbuffer_add_printf(out, "Content-Type: %s\r\n", type);
+	if (extra)
+		(void)evbuffer_add(out, extra, strlen(extra));
+	if (close)
+		(void)evbuffer_add_printf(out, "Connection: close\r\n");
+	(void)evbuffer_add(out, "\r\n", 2);
+	if (!head_only && body_bytes > 0)
+		(void)evbuffer_add(out, body, body_bytes);
+}
+
+/* Sends the end of our side when everything is written; reads on for a while, so that no reset eats the answer. */
+static void linger(struct connection *c)
+{
+	SSL *ssl = bufferevent_openssl_get_ssl(c->bev);
+
+	c->paused = false;
+	if (c->state != CONNECTION_LINGER)
+		set_state(c, CONNECTION_LINGER);
+	(void)evbuffer_drain(bufferevent_get_input(c->bev), evbuffer_get_length(bufferevent_get_input(c->bev)));
+	if (output_bytes(c) > 0)
+		return;
+	if (ssl && !(SSL_get_shutdown(ssl) & SSL_SENT_SHUTDOWN))
+		(void)SSL_shutdown(ssl);
+	(void)shutdown(bufferevent_getfd(c->bev), SHUT_WR);
+}
+
+/* An answer to what is no request for a handler; the connection ends, as its next byte has no certain meaning. */
+static void refuse(struct connection *c, int status, const char *reason, const char *extra)
+{
+	char body[200];
+	bool head_only = c->request && strcmp(c->request->head.method, "HEAD") == 0;
+	int n = snprintf(body, sizeof body, "%s\n", reason);
+
+	httpd_request_free(c->request);
+	c->request = NULL;
+	if (status == 400 || status == 413 || status == 431)
+		LOG_LIMITED(LOG_WARN, "request refused", LOG_S("peer", c->peer.text), LOG_I("status", status),
+		            LOG_S("reason", reason));
+	if (status == 413)
+		metric_add(M_INPUT_REFUSED_SIZE, 1);
+	else if (status == 400)
+		metric_add(M_INPUT_REFUSED_FORMAT, 1);
+	write_answer(c, status, head_only, "text/plain; charset=utf-8", extra, body, (size_t)n, true);
+	linger(c);
+}
+
+static void pause_body(struct connection *c)
+{
+	if (!c->paused)
+		c->paused_ns = clock_mono_ns();
+	c->paused = true;
+}
+
+static void continue_body(struct connection *c)
+{
+	if (c->paused)
+		c->since_ns += clock_mono_ns() - c->paused_ns; /* the peer's clock stood still meanwhile */
+	c->paused = false;
+	if (c->parser.expect_continue && c->body_seen == 0)
+		(void)evbuffer_add_printf(bufferevent_get_output(c->bev), "HTTP/1.1 100 Continue\r\n\r\n");
+	c->parser.expect_continue = false;
+}
+
+static void on_head(struct connection *c)
+{
+	char extra[256];
+	int status;
+
+	c->requests++;
+	c->request = httpd_request_new(c);
+	c->body_seen = 0;
+	set_state(c, CONNECTION_BODY);
+	if (httpd_precheck(c->httpd, c->request, &status, extra, sizeof extra)) {
+		refuse(c, status, status_text(status), extra);
+		return;
+	}
+	if (!c->parser.chunked && c->parser.content_length == 0)
+		c->parser.expect_continue = false;
+	else if (httpd_may_read(c->httpd))
+		continue_body(c);
+	else
+		pause_body(c);
+}
+
+static void on_data(struct connection *c, const char *piece, size_t length)
+{
+	must(buf_add(&c->request->body, piece, length) == ERR_OK); /* the parser keeps to max_body_bytes */
+	c->body_seen += length;
+	httpd_count_bytes(c->httpd, (int64_t)length);
+	if (!httpd_may_read(c->httpd))
+		pause_body(c);
+}
+
+static void on_whole(struct connection *c)
+{
+	struct httpd_request *r = c->request;
+
+	c->paused = false;
+	r->close = c->parser.close || c->requests >= HTTPD_REQUESTS_MAX || c->httpd->stopping || c->ended;
+	set_state(c, CONNECTION_HANDLING);
+	httpd_dispatch(c->httpd, r);
+}
+
+/* One event of the parser. False: no progress is possible now. */
+static bool parse(struct connection *c)
+{
+	struct evbuffer *in = bufferevent_get_input(c->bev);
+	struct evbuffer_iovec piece = {.iov_base = NULL};
+	bool was_busy = http1_is_busy(&c->parser);
+	enum http1_event event;
+	const char *data;
+	size_t used, length;
+
+	if (output_bytes(c) >= HTTPD_OUTPUT_MAX_BYTES)
+		return false;
+	if (c->paused) {
+		if (!httpd_may_read(c->httpd))
+			return false;
+		continue_body(c);
+	}
+	(void)evbuffer_peek(in, -1, NULL, &piece, 1);
+	event = http1_feed(&c->parser, piece.iov_base, piece.iov_len, &used, &data, &length);
+	if (event == HTTP1_DATA)
+		on_data(c, data, length);
+	(void)evbuffer_drain(in, used);
+	if (!was_busy && used > 0 && c->state == CONNECTION_HEAD)
+		c->since_ns = clock_mono_ns();
+	if (event == HTTP1_HEAD)
+		on_head(c);
+	else if (event == HTTP1_DONE)
+		on_whole(c);
+	else if (event == HTTP1_BAD)
+		refuse(c, c->parser.status, c->parser.reason, NULL);
+	return event != HTTP1_MORE || used > 0;
+}
+
+void connection_run(struct connection *c)
+{
+	bool over;
+
+	if (c->running)
+		return;
+	c->running = true;
+	while ((c->state == CONNECTION_HEAD || c->state == CONNECTION_BODY) && parse(c))
+		continue;
+	c->running = false;
+	if (c->state == CONNECTION_LINGER)
+		linger(c);
+	/* after the peer's end nothing more can become whole */
+	over = c->ended && output_bytes(c) == 0 && c->state != CONNECTION_HANDLING && !c->paused;
+	if (over || (c->httpd->stopping && !connection_is_busy(c)))
+		connection_free(c);
+	else
+		update_reading(c);
+}
+
+static void on_read(struct bufferevent *bev, void *arg)
+{
+	(void)bev;
+	connection_run(arg);
+}
+
+static void on_event(struct bufferevent *bev, short what, void *arg)
+{
+	struct connection *c = arg;
+
+	(void)bev;
+	if (what & BEV_EVENT_CONNECTED) {
+		set_state(c, CONNECTION_HEAD);
+		connection_run(c);
+	} else if (what & BEV_EVENT_EOF && c->state != CONNECTION_SHAKING) {
+		c->ended = true;
+		if (c->state == CONNECTION_LINGER && output_bytes(c) == 0)
+			connection_free(c);
+		else
+			connection_run(c);
+	} else {
+		connection_free(c);
+	}
+}
+
+void connection_new(struct bufferevent *bev, const struct peer *peer, bool tls, void *arg)
+{
+	const struct timeval write_timeout = {.tv_sec = WRITE_TIMEOUT_S};
+	struct httpd *h = arg;
+	struct connection *c = mem_zero(sizeof *c);
+
+	c->httpd = h;
+	c->bev = bev;
+	c->peer = *peer;
+	c->tls = tls;
+	http1_init(&c->parser, h->options.max_body_bytes);
+	set_state(c, tls ? CONNECTION_SHAKING : CONNECTION_HEAD);
+	TAILQ_INSERT_TAIL(&h->connections, c, link);
+	bufferevent_setcb(bev, on_read, on_read, on_event, c);
+	bufferevent_setwatermark(bev, EV_READ, 0, HTTPD_READ_AHEAD_BYTES);
+	(void)bufferevent_set_timeouts(bev, NULL, &write_timeout);
+	(void)bufferevent_enable(bev, EV_READ | EV_WRITE);
+}
+
+void connection_free(struct connection *c)
+{
+	must(!c->running);
+	TAILQ_REMOVE(&c->httpd->connections, c, link);
+	if (c->request && c->request->handled)
+		c->request->connection = NULL; /* its handler will answer into nothing */
+	else
+		httpd_request_free(c->request);
+	listener_release(c->httpd->listener, &c->peer);
+	http1_fini(&c->parser);
+	bufferevent_free(c->bev);
+	free(c);
+}
+
+static void check_body(struct connection *c, int64_t now_ns)
+{
+	int64_t over_ns = now_ns - c->since_ns - BODY_GRACE_S * NS_PER_S;
+
+	if (c->paused) {
+		if (now_ns - c->paused_ns < c->httpd->options.busy_timeout_ns)
+			return;
+		metric_add(M_INPUT_REFUSED_BUSY, 1);
+		refuse(c, 503, "too many bytes wait for the disk; not stored", "Retry-After: 1\r\n");
+		connection_run(c);
+	} else if (over_ns > 0 && (double)c->body_seen <
+	                              (double)c->httpd->options.min_body_rate * ((double)over_ns / (double)NS_PER_S)) {
+		refuse(c, 408, "the body came too slowly", NULL);
+		connection_run(c);
+	}
+}
+
+static void check_head(struct connection *c, int64_t now_ns)
+{
+	bool busy = http1_is_busy(&c->parser);
+	const struct httpd_options *o = &c->httpd->options;
+	int64_t limit_ns = busy || c->requests == 0 ? o->head_timeout_ns : o->idle_timeout_ns;
+
+	if (now_ns - c->since_ns < limit_ns || output_bytes(c) > 0)
+		return;
+	if (!busy) {
+		connection_free(c);
+		return;
+	}
+	refuse(c, 408, "the head came too slowly", NULL);
+	connection_run(c);
+}
+
+void connection_check(struct connection *c, int64_t now_ns)
+{
+	int64_t age_ns = now_ns - c->since_ns;
+
+	switch (c->state) {
+	case CONNECTION_SHAKING:
+		if (age_ns > SHAKE_S * NS_PER_S)
+			connection_free(c);
+		break;
+	case CONNECTION_HEAD:
+		check_head(c, now_ns);
+		break;
+	case CONNECTION_BODY:
+		check_body(c, now_ns);
+		break;
+	case CONNECTION_HANDLING:
+		break;
+	case CONNECTION_LINGER:
+		if (output_bytes(c) == 0 && age_ns > LINGER_S * NS_PER_S)
+			connection_free(c);
+		break;
+	}
+}
+
+void httpd_answer(struct httpd_request *r, int status, const char *content_type, const char *extra, const void *body,
+                  size_t body_bytes)
+{
+	struct connection *c = r->connection;
+	bool close;
+
+	r->httpd->requests--;
+	if (c) {
+		close = r->close || c->ended || r->httpd->stopping;
+		write_answer(c, status, strcmp(r->head.method, "HEAD") == 0, content_type, extra, body, body_bytes,
+		             close);
+		c->request = NULL;
+		if (close) {
+			linger(c);
+		} else {
+			http1_reset(&c->parser);
+			set_state(c, CONNECTION_HEAD);
+		}
+	}
+	httpd_request_free(r);
+	if (c && !c->running)
+		connection_run(c);
+}

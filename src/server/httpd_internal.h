@@ -1,0 +1,107 @@
+/*
+ * httpd_inside: what httpd.c (server, routes, deadlines) and httpd_connection.c (one connection, its requests) share.
+ */
+#ifndef KSPOOL_SERVER_HTTPD_INTERNAL_H
+#define KSPOOL_SERVER_HTTPD_INTERNAL_H
+
+#include <sys/queue.h>
+
+#include "server/guard.h"
+#include "server/http1.h"
+#include "server/httpd.h"
+#include "server/listener.h"
+
+struct bufferevent;
+
+enum {
+	HTTPD_REQUESTS_MAX = 1000, /* of one connection */
+	HTTPD_READ_AHEAD_BYTES = 16384,
+	HTTPD_OUTPUT_MAX_BYTES = 65536 /* answers a peer has not taken yet: above it, its next request waits */
+};
+
+struct route {
+	SLIST_ENTRY(route) link;
+	char *methods;
+	char *path;
+	httpd_handler *handler;
+	void *arg;
+};
+
+/*
+ *   state     reads?  ends with
+ *   SHAKING   (TLS)   handshake, or its deadline
+ *   HEAD      yes     whole head, idle or head deadline
+ *   BODY      if room whole body, rate floor, busy deadline
+ *   HANDLING  no      httpd_answer
+ *   LINGER    drops   the peer's end or a deadline: an answer sent with bytes unread would be lost in a reset
+ */
+enum connection_state { CONNECTION_SHAKING, CONNECTION_HEAD, CONNECTION_BODY, CONNECTION_HANDLING, CONNECTION_LINGER };
+
+struct connection {
+	TAILQ_ENTRY(connection) link;
+	struct httpd *httpd;
+	struct bufferevent *bev;
+	struct peer peer;
+	bool tls;
+	enum connection_state state;
+	struct http1 parser;
+	struct httpd_request *request; /* from its head to its answer */
+	uint32_t requests;
+	bool ended;         /* the peer sent its last byte */
+	bool running;       /* inside connection_run */
+	bool paused;        /* a body waits for room */
+	int64_t since_ns;   /* of the state, for its deadline */
+	int64_t paused_ns;  /* begin of the pause */
+	uint64_t body_seen; /* body bytes since since_ns */
+};
+
+struct httpd_request {
+	struct connection *connection; /* null when it died before the answer */
+	struct httpd *httpd;
+	struct http1 head; /* taken from the parser; strings live here */
+	char *path;
+	const char *query;
+	struct buf body;
+	struct httpd_header header[HTTP1_HEADERS_MAX];
+	size_t headers;
+	struct peer peer;
+	char tls_version[16];
+	char tls_cipher[64];
+	bool close;
+	bool handled;
+};
+
+TAILQ_HEAD(connection_list, connection);
+
+struct httpd {
+	struct event_base *base;
+	struct httpd_options options; /* texts not valid after open */
+	struct listener *listener;
+	struct guard *guard;
+	SLIST_HEAD(, route) routes;
+	struct connection_list connections;
+	struct event *tick;
+	uint32_t requests; /* with a handler */
+	bool stopping;
+};
+
+/* Finds the handler or answers 401, 404, 405. */
+void httpd_dispatch(struct httpd *h, struct httpd_request *r);
+/* True when the head shows what cannot be served: refused before its body is read. */
+bool httpd_precheck(struct httpd *h, const struct httpd_request *r, int *ret_status, char *ret_extra, size_t size);
+bool httpd_may_read(struct httpd *h);
+void httpd_count_bytes(struct httpd *h, int64_t change);
+
+void connection_new(struct bufferevent *bev, const struct peer *peer, bool tls, void *arg);
+/* Closes at once; a request under way lives on without it. */
+void connection_free(struct connection *c);
+/* Makes what progress it can; may free the connection. */
+void connection_run(struct connection *c);
+/* Deadlines; may free the connection. */
+void connection_check(struct connection *c, int64_t now_ns);
+bool connection_is_busy(const struct connection *c);
+
+struct httpd_request *httpd_request_new(struct connection *c);
+void httpd_request_free(struct httpd_request *r);
+
+#endif

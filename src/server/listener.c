@@ -1,0 +1,294 @@
+#include "server/listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <unistd.h>
+
+#include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
+#include <event2/event.h>
+#include <event2/listener.h>
+#include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
+#include "base/check.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metrics.h"
+#include "server/listen_socket.h"
+
+enum { REST_MS = 250 };
+
+/* Connections of one peer; a short list, as there are at most max_connections of them. */
+struct share {
+	LIST_ENTRY(share) link;
+	unsigned char key[sizeof((struct peer *)0)->key];
+	uint32_t connections;
+};
+
+struct listener {
+	struct event_base *base;
+	struct evconnlistener *socket;
+	struct event *rest; /* runs out: accept again */
+	SSL_CTX *tls;
+	listener_accept *accept;
+	void *arg;
+	char *address;
+	struct peer_rules rules;
+	int spare_fd; /* given up for a moment when descriptors run out */
+	uint16_t port;
+	bool is_unix;
+	struct stat file; /* the unix socket's file as we made it */
+	uint32_t connections;
+	uint32_t max_connections;
+	uint32_t max_per_peer;
+	LIST_HEAD(, share) shares;
+};
+
+bool listener_is_path(const char *address) { return address && strchr(address, '/') != NULL; }
+
+uint16_t listener_port(const struct listener *l) { return l->port; }
+
+static struct share *find_share(struct listener *l, const struct peer *peer)
+{
+	struct share *s;
+
+	LIST_FOREACH (s, &l->shares, link)
+		if (memcmp(s->key, peer->key, sizeof s->key) == 0)
+			return s;
+	return NULL;
+}
+
+static bool take_share(struct listener *l, const struct peer *peer)
+{
+	struct share *s = find_share(l, peer);
+
+	if (l->connections >= l->max_connections || (!peer->is_local && s && s->connections >= l->max_per_peer))
+		return false;
+	if (!s) {
+		s = mem_zero(sizeof *s);
+		memcpy(s->key, peer->key, sizeof s->key);
+		LIST_INSERT_HEAD(&l->shares, s, link);
+	}
+	s->connections++;
+	l->connections++;
+	return true;
+}
+
+void listener_release(struct listener *l, const struct peer *peer)
+{
+	struct share *s = find_share(l, peer);
+
+	must(s && s->connections > 0 && l->connections > 0);
+	metric_add(M_INPUT_CONNECTION_LOST, 1);
+	l->connections--;
+	if (--s->connections == 0) {
+		LIST_REMOVE(s, link);
+		free(s);
+	}
+}
+
+static void refuse(int fd, const struct listener *l, const char *peer, const char *reason)
+{
+	metric_add(M_INPUT_CONNECTION_FAILED, 1);
+	LOG_LIMITED(LOG_WARN, "connection refused", LOG_S("address", l->address), LOG_S("peer", peer),
+	            LOG_S("reason", reason));
+	(void)close(fd);
+}
+
+static struct bufferevent *wrap(struct listener *l, int fd)
+{
+	const int flags = BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS;
+	struct bufferevent *bev;
+	SSL *ssl;
+
+	if (!l->tls)
+		return bufferevent_socket_new(l->base, fd, flags);
+	ssl = SSL_new(l->tls);
+	if (!ssl)
+		return NULL;
+	bev = bufferevent_openssl_socket_new(l->base, fd, ssl, BUFFEREVENT_SSL_ACCEPTING, flags);
+	if (!bev)
+		SSL_free(ssl);
+	else
+		bufferevent_openssl_set_allow_dirty_shutdown(bev, 1);
+	return bev;
+}
+
+static void on_accept(struct evconnlistener *socket, evutil_socket_t fd, struct sockaddr *address, int length,
+                      void *arg)
+{
+	struct listener *l = arg;
+	struct bufferevent *bev;
+	struct peer peer;
+	int on = 1;
+
+	(void)socket;
+	(void)address;
+	(void)length;
+	if (!peer_identify(fd, &l->rules, &peer)) {
+		metric_add(M_INPUT_REFUSED_DENIED, 1);
+		refuse(fd, l, peer.text, "the peer rules do not admit it");
+		return;
+	}
+	if (!take_share(l, &peer)) {
+		refuse(fd, l, peer.text, "too many connections");
+		return;
+	}
+	metric_add(M_INPUT_CONNECTION_UP, 1);
+	if (!l->is_unix)
+		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	bev = wrap(l, fd);
+	if (!bev) {
+		listener_release(l, &peer);
+		refuse(fd, l, peer.text, "out of memory");
+		return;
+	}
+	l->accept(bev, &peer, l->tls != NULL, l->arg);
+}
+
+/* Out of descriptors: the waiting peer is let in and hung up on by means of the spare, then the listener rests. */
+static void on_accept_error(struct evconnlistener *socket, void *arg)
+{
+	struct listener *l = arg;
+	const struct timeval rest = {.tv_usec = REST_MS * 1000};
+	int error = errno;
+
+	if ((error == EMFILE || error == ENFILE) && l->spare_fd >= 0) {
+		int fd;
+
+		(void)close(l->spare_fd);
+		fd = accept4(evconnlistener_get_fd(socket), NULL, NULL, SOCK_CLOEXEC);
+		if (fd >= 0)
+			(void)close(fd);
+		l->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		metric_add(M_INPUT_CONNECTION_FAILED, 1);
+	}
+	LOG_LIMITED(LOG_WARN, "cannot accept connections", LOG_S("address", l->address),
+	            LOG_S("reason", strerror(error)));
+	(void)evconnlistener_disable(socket);
+	(void)event_add(l->rest, &rest);
+}
+
+static void on_rested(evutil_socket_t fd, short what, void *arg)
+{
+	struct listener *l = arg;
+
+	(void)fd;
+	(void)what;
+	if (l->spare_fd < 0)
+		l->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (l->socket)
+		(void)evconnlistener_enable(l->socket);
+}
+
+static enum err tls_fault(const char *path, struct error *e)
+{
+	char text[160];
+
+	ERR_error_string_n(ERR_get_error(), text, sizeof text);
+	ERR_clear_error();
+	return error_set(e, ERR_CONFIG, "%s: %s", path, text);
+}
+
+static enum err open_tls(struct listener *l, const struct listener_options *o, struct error *e)
+{
+	if (!o->cert_file || !*o->cert_file)
+		return ERR_OK;
+	if (!o->key_file || !*o->key_file)
+		return error_set(e, ERR_CONFIG, "cert_file %s needs a key_file", o->cert_file);
+	l->tls = SSL_CTX_new(TLS_server_method());
+	if (!l->tls || SSL_CTX_set_min_proto_version(l->tls, TLS1_2_VERSION) != 1)
+		return tls_fault("TLS", e);
+	(void)SSL_CTX_set_options(l->tls, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_NO_TICKET |
+	                                      SSL_OP_CIPHER_SERVER_PREFERENCE);
+	(void)SSL_CTX_set_mode(l->tls, SSL_MODE_RELEASE_BUFFERS);
+	(void)SSL_CTX_set_session_cache_mode(l->tls, SSL_SESS_CACHE_OFF);
+	if (SSL_CTX_use_certificate_chain_file(l->tls, o->cert_file) != 1)
+		return tls_fault(o->cert_file, e);
+	if (SSL_CTX_use_PrivateKey_file(l->tls, o->key_file, SSL_FILETYPE_PEM) != 1 ||
+	    SSL_CTX_check_private_key(l->tls) != 1)
+		return tls_fault(o->key_file, e);
+	return ERR_OK;
+}
+
+static enum err start(struct listener *l, const struct listener_options *o, struct error *e)
+{
+	int fd = -1;
+	enum err r;
+
+	if ((r = peer_rules_load(o, &l->rules, e)) != ERR_OK || (r = open_tls(l, o, e)) != ERR_OK)
+		return r;
+	r = l->is_unix ? listen_socket_unix(o, &fd, &l->file, e) : listen_socket_tcp(o, &fd, &l->port, e);
+	if (r != ERR_OK)
+		return r;
+	l->socket = evconnlistener_new(l->base, on_accept, l, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
+	if (!l->socket) {
+		(void)close(fd);
+		return error_set(e, ERR_SYSTEM, "cannot watch the listening socket of %s", o->address);
+	}
+	evconnlistener_set_error_cb(l->socket, on_accept_error);
+	return ERR_OK;
+}
+
+enum err listener_open(struct event_base *base, const struct listener_options *options, listener_accept *accept,
+                       void *arg, struct listener **ret, struct error *e)
+{
+	struct listener *l = mem_zero(sizeof *l);
+	enum err r;
+
+	(void)signal(SIGPIPE, SIG_IGN); /* a peer that hung up is an error of its connection */
+	l->base = base;
+	l->accept = accept;
+	l->arg = arg;
+	l->address = mem_string(options->address);
+	l->is_unix = options->is_unix || listener_is_path(options->address);
+	l->max_connections = options->max_connections;
+	l->max_per_peer = options->max_connections_per_peer;
+	l->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	LIST_INIT(&l->shares);
+	l->rest = evtimer_new(base, on_rested, l);
+	must(l->rest);
+	r = start(l, options, e);
+	if (r != ERR_OK) {
+		listener_free(l);
+		return r;
+	}
+	*ret = l;
+	return ERR_OK;
+}
+
+void listener_stop(struct listener *l)
+{
+	struct stat now;
+
+	(void)event_del(l->rest);
+	if (!l->socket)
+		return;
+	/* only the file we made: another daemon may have taken the name since */
+	if (l->is_unix && lstat(l->address, &now) == 0 && now.st_ino == l->file.st_ino && now.st_dev == l->file.st_dev)
+		(void)unlink(l->address);
+	evconnlistener_free(l->socket);
+	l->socket = NULL;
+}
+
+void listener_free(struct listener *l)
+{
+	if (!l)
+		return;
+	listener_stop(l);
+	must(LIST_EMPTY(&l->shares));
+	event_free(l->rest);
+	SSL_CTX_free(l->tls);
+	peer_rules_fini(&l->rules);
+	if (l->spare_fd >= 0)
+		(void)close(l->spare_fd);
+	free(l->address);
+	free(l);
+}

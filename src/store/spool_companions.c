@@ -1,0 +1,120 @@
+/* The companions of the database: tide mark, reserve, marker, the WAL's blocks. */
+#include "store/spool_files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/crc32c.h"
+
+enum { TIDE_BYTES = 32, TIDE_SCHEMA = 8, TIDE_ID = 16, TIDE_CRC = 28 };
+static const char tide_magic[8] = {'k', 's', 'p', 'l', 't', 'i', 'd', 'e'};
+
+static void put_little(unsigned char *p, uint64_t v, int bytes)
+{
+	for (int i = 0; i < bytes; i++)
+		p[i] = (unsigned char)(v >> (8 * i));
+}
+
+static uint64_t get_little(const unsigned char *p, int bytes)
+{
+	uint64_t v = 0;
+
+	for (int i = bytes - 1; i >= 0; i--)
+		v = v << 8 | p[i];
+	return v;
+}
+
+struct tide files_tide_read(const struct files *f)
+{
+	AUTOCLOSE int fd = files_open_one(f, ".tide", O_RDONLY | O_NONBLOCK);
+	unsigned char bytes[TIDE_BYTES];
+	struct tide tide = {0};
+
+	if (fd < 0 || pread(fd, bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes ||
+	    memcmp(bytes, tide_magic, sizeof tide_magic) != 0 ||
+	    crc32c(0, bytes, TIDE_CRC) != (uint32_t)get_little(bytes + TIDE_CRC, 4))
+		return tide;
+	tide.is_valid = true;
+	tide.schema = (uint32_t)get_little(bytes + TIDE_SCHEMA, 4);
+	tide.id = get_little(bytes + TIDE_ID, 8);
+	return tide;
+}
+
+static void open_anew(struct files *f, int *fd, const char *suffix, int flags)
+{
+	if (*fd >= 0)
+		(void)close(*fd);
+	*fd = files_open_one(f, suffix, flags);
+}
+
+void files_tide_open(struct files *f) { open_anew(f, &f->tide_fd, ".tide", O_RDWR | O_CREAT | O_NONBLOCK); }
+
+/* Advisory: an error costs a hint, not a message. */
+void files_tide_write(const struct files *f, uint32_t schema, uint64_t id)
+{
+	unsigned char bytes[TIDE_BYTES] = {0};
+
+	if (f->tide_fd < 0)
+		return;
+	memcpy(bytes, tide_magic, sizeof tide_magic);
+	put_little(bytes + TIDE_SCHEMA, schema, 4);
+	put_little(bytes + TIDE_ID, id, 8);
+	put_little(bytes + TIDE_CRC, crc32c(0, bytes, TIDE_CRC), 4);
+	if (pwrite(f->tide_fd, bytes, sizeof bytes, 0) < 0)
+		return;
+}
+
+void files_wal_hold(struct files *f, uint64_t bytes)
+{
+	open_anew(f, &f->wal_fd, "-wal", O_RDWR); /* after damage the name stands for a new file */
+	if (f->wal_fd >= 0)
+		(void)fallocate(f->wal_fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes);
+}
+
+bool files_reserve_make(const struct files *f, uint64_t bytes, uint64_t spare_bytes)
+{
+	AUTOCLOSE int fd = -1;
+	struct stat st;
+	uint64_t free_bytes = files_free_bytes(f);
+
+	if (bytes == 0)
+		return false;
+	fd = files_open_one(f, ".reserve", O_RDWR | O_CREAT | O_NONBLOCK);
+	if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+		return false;
+	if ((uint64_t)st.st_blocks * 512 >= bytes)
+		return true;
+	if (free_bytes < spare_bytes || free_bytes - spare_bytes < bytes || posix_fallocate(fd, 0, (off_t)bytes) != 0) {
+		(void)ftruncate(fd, 0);
+		return false;
+	}
+	return true;
+}
+
+bool files_reserve_give_up(const struct files *f)
+{
+	AUTOCLOSE int fd = files_open_one(f, ".reserve", O_RDWR | O_NONBLOCK);
+	struct stat st;
+
+	return fd >= 0 && fstat(fd, &st) == 0 && st.st_blocks > 0 && ftruncate(fd, 0) == 0;
+}
+
+bool files_marker_exists(const struct files *f)
+{
+	AUTOCLOSE int fd = files_open_one(f, ".unsafe", O_RDONLY | O_NONBLOCK);
+
+	return fd >= 0;
+}
+
+void files_marker_put(const struct files *f, const char *reason)
+{
+	AUTOCLOSE int fd = files_open_one(f, ".unsafe", O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK);
+
+	if (fd >= 0 && write(fd, reason, strlen(reason)) < 0)
+		return; /* a hint; a read-only file system loses nothing by it */
+}

@@ -1,0 +1,281 @@
+#include "store/spool_files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/crc32c.h"
+#include "base/mem.h"
+
+/* statfs(2) f_type values of file systems on which a local database does not belong, or must be spoken of. */
+enum kind_of_fs { FS_REMOTE, FS_COPY_ON_WRITE, FS_OVERLAY };
+static const struct {
+	uint32_t magic;
+	enum kind_of_fs kind;
+	const char *name;
+} file_systems[] = {
+    {0x6969, FS_REMOTE, "NFS"},
+    {0x517b, FS_REMOTE, "SMB"},
+    {0xff534d42, FS_REMOTE, "CIFS"},
+    {0xfe534d42, FS_REMOTE, "SMB2"},
+    {0x01021997, FS_REMOTE, "9p"},
+    {0x65735546, FS_REMOTE, "FUSE"},
+    {0x00c36400, FS_REMOTE, "Ceph"},
+    {0x5346414f, FS_REMOTE, "AFS"},
+    {0x9123683e, FS_COPY_ON_WRITE, "btrfs"},
+    {0x2fc12fc1, FS_COPY_ON_WRITE, "ZFS"},
+    {0xca451a4e, FS_COPY_ON_WRITE, "bcachefs"},
+    {0x794c7630, FS_OVERLAY, "overlayfs"},
+};
+
+static void name_of(const struct files *f, const char *suffix, char out[NAME_MAX + 1])
+{
+	(void)snprintf(out, NAME_MAX + 1, "%s%s", f->name, suffix);
+}
+
+static enum err check_file_system(struct files *f, const char *folder, struct error *e)
+{
+	struct statfs fs;
+
+	if (fstatfs(f->dir_fd, &fs) != 0)
+		return error_set_errno(e, ERR_SYSTEM, "%s: statfs", folder);
+	for (size_t i = 0; i < sizeof file_systems / sizeof *file_systems; i++) {
+		if ((uint32_t)fs.f_type != file_systems[i].magic)
+			continue;
+		if (file_systems[i].kind == FS_REMOTE)
+			return error_set(e, ERR_ENVIRONMENT, "%s is on %s; a spool needs a local file system", folder,
+			                 file_systems[i].name);
+		f->copy_on_write = file_systems[i].kind == FS_COPY_ON_WRITE;
+		f->overlay = file_systems[i].kind == FS_OVERLAY;
+	}
+	return ERR_OK;
+}
+
+static enum err open_folder(struct files *f, const char *folder, struct error *e)
+{
+	struct stat st;
+
+	f->dir_fd = open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (f->dir_fd < 0 && errno == ENOENT)
+		return error_set(e, ERR_ENVIRONMENT,
+		                 "the spool's folder %s is missing; make it with: install -d -m 0700 %s", folder,
+		                 folder);
+	if (f->dir_fd < 0 && (errno == ELOOP || errno == ENOTDIR))
+		return error_set(e, ERR_ENVIRONMENT, "%s is a link or not a folder; name the folder itself", folder);
+	if (f->dir_fd < 0)
+		return error_set_errno(e, ERR_ENVIRONMENT, "cannot open the spool's folder %s", folder);
+	if (fstat(f->dir_fd, &st) != 0)
+		return error_set_errno(e, ERR_SYSTEM, "%s: stat", folder);
+	if (st.st_uid != geteuid())
+		return error_set(e, ERR_ENVIRONMENT,
+		                 "%s belongs to uid %u, we are uid %u; chown it, or run as its owner", folder,
+		                 (unsigned)st.st_uid, (unsigned)geteuid());
+	if (st.st_mode & (S_IWGRP | S_IWOTH))
+		return error_set(e, ERR_ENVIRONMENT, "%s may be written by others (mode %04o); chmod go-w %s", folder,
+		                 (unsigned)st.st_mode & 07777, folder);
+	return check_file_system(f, folder, e);
+}
+
+static enum err check_plain(const struct files *f, const char *suffix, const struct stat *st, struct error *e)
+{
+	if (!S_ISREG(st->st_mode))
+		return error_set(e, ERR_ENVIRONMENT, "%s%s is not a plain file; move it away", f->path, suffix);
+	if (st->st_nlink > 1)
+		return error_set(e, ERR_ENVIRONMENT, "%s%s has %u names (hard links); copy it instead", f->path, suffix,
+		                 (unsigned)st->st_nlink);
+	if (st->st_uid != geteuid())
+		return error_set(e, ERR_ENVIRONMENT, "%s%s belongs to uid %u, we are uid %u; chown it", f->path, suffix,
+		                 (unsigned)st->st_uid, (unsigned)geteuid());
+	if (st->st_mode & (S_IWGRP | S_IWOTH))
+		return error_set(e, ERR_ENVIRONMENT, "%s%s may be written by others (mode %04o); chmod go-w it",
+		                 f->path, suffix, (unsigned)st->st_mode & 07777);
+	return ERR_OK;
+}
+
+static enum err take_lock(struct files *f, struct error *e)
+{
+	struct stat st;
+	enum err err;
+
+	f->lock_fd = files_open_one(f, ".lock", O_RDWR | O_CREAT | O_NONBLOCK);
+	if (f->lock_fd < 0)
+		return error_set_errno(e, ERR_ENVIRONMENT, "cannot open %s.lock", f->path);
+	if (fstat(f->lock_fd, &st) != 0)
+		return error_set_errno(e, ERR_SYSTEM, "%s.lock: stat", f->path);
+	err = check_plain(f, ".lock", &st, e);
+	if (err != ERR_OK)
+		return err;
+	if (flock(f->lock_fd, LOCK_EX | LOCK_NB) == 0)
+		return ERR_OK;
+	if (errno == EWOULDBLOCK)
+		return error_set(e, ERR_BUSY, "another process owns the spool %s (it holds %s.lock)", f->path, f->path);
+	return error_set_errno(e, ERR_SYSTEM, "%s.lock: flock", f->path);
+}
+
+enum err files_open(struct files *f, const char *path, struct error *e)
+{
+	AUTOFREE char *folder = mem_string(path);
+	char *slash = strrchr(folder, '/');
+	enum err err;
+
+	*f = FILES_NONE;
+	f->path = mem_string(path);
+	f->name = mem_string(slash ? slash + 1 : path);
+	if (slash)
+		slash[slash == folder ? 1 : 0] = '\0';
+	if (*f->name == '\0' || strlen(f->name) > NAME_MAX - 64)
+		err = error_set(e, ERR_ENVIRONMENT, "%s does not name a file", path);
+	else
+		err = open_folder(f, slash ? folder : ".", e);
+	if (err == ERR_OK)
+		err = take_lock(f, e);
+	if (err != ERR_OK)
+		files_close(f);
+	return err;
+}
+
+static void close_one(int *fd)
+{
+	if (*fd >= 0)
+		(void)close(*fd);
+	*fd = -1;
+}
+
+void files_close(struct files *f)
+{
+	close_one(&f->wal_fd);
+	close_one(&f->tide_fd);
+	close_one(&f->lock_fd);
+	close_one(&f->dir_fd);
+	free(take(f->path));
+	free(take(f->name));
+}
+
+int files_open_one(const struct files *f, const char *suffix, int flags)
+{
+	char name[NAME_MAX + 1];
+
+	name_of(f, suffix, name);
+	return openat(f->dir_fd, name, flags | O_NOFOLLOW | O_CLOEXEC, 0600);
+}
+
+enum err files_size(const struct files *f, const char *suffix, int64_t *ret, struct error *e)
+{
+	char name[NAME_MAX + 1];
+	struct stat st;
+
+	name_of(f, suffix, name);
+	*ret = -1;
+	if (fstatat(f->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+		return errno == ENOENT ? ERR_OK : error_set_errno(e, ERR_SYSTEM, "%s%s: stat", f->path, suffix);
+	*ret = st.st_size;
+	return check_plain(f, suffix, &st, e);
+}
+
+uint64_t files_bytes(const struct files *f, const char *suffix)
+{
+	char name[NAME_MAX + 1];
+	struct stat st;
+
+	name_of(f, suffix, name);
+	return fstatat(f->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? (uint64_t)st.st_size : 0;
+}
+
+enum err files_create(const struct files *f, const char *suffix, struct error *e)
+{
+	AUTOCLOSE int fd = files_open_one(f, suffix, O_RDWR | O_CREAT | O_EXCL);
+
+	if (fd < 0)
+		return error_set_errno(e, errno == ENOSPC ? ERR_FULL : ERR_ENVIRONMENT, "cannot make %s%s", f->path,
+		                       suffix);
+	return ERR_OK;
+}
+
+/* SQLite syncs the folder for a new log, not for a new database. */
+enum err files_publish(const struct files *f, const char *suffix, struct error *e)
+{
+	AUTOCLOSE int fd = files_open_one(f, suffix, O_RDONLY);
+	AUTOCLOSE int parent = -1;
+	enum err err;
+
+	if (fd < 0 || fsync(fd) != 0)
+		return error_set_errno(e, ERR_DISK, "%s%s: fsync", f->path, suffix);
+	err = files_rename(f, suffix, "", e);
+	parent = openat(f->dir_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (parent >= 0)
+		(void)fsync(parent); /* the folder may be as new as the spool; not ours when it cannot be opened */
+	return err == ERR_OK ? files_sync_dir(f, e) : err;
+}
+
+enum err files_rename(const struct files *f, const char *suffix, const char *new_suffix, struct error *e)
+{
+	char from[NAME_MAX + 1], to[NAME_MAX + 1];
+
+	name_of(f, suffix, from);
+	name_of(f, new_suffix, to);
+	if (renameat(f->dir_fd, from, f->dir_fd, to) != 0 && errno != ENOENT)
+		return error_set_errno(e, ERR_DISK, "cannot rename %s%s to %s", f->path, suffix, to);
+	return ERR_OK;
+}
+
+enum err files_copy(const struct files *f, const char *suffix, const char *new_suffix, struct error *e)
+{
+	AUTOCLOSE int in = files_open_one(f, suffix, O_RDONLY);
+	AUTOCLOSE int out = files_open_one(f, new_suffix, O_WRONLY | O_CREAT | O_EXCL);
+	char block[65536];
+	ssize_t n;
+
+	if (in < 0 || out < 0)
+		return error_set_errno(e, ERR_DISK, "cannot copy %s%s", f->path, suffix);
+	while ((n = read(in, block, sizeof block)) > 0)
+		if (write(out, block, (size_t)n) != n)
+			return error_set_errno(e, errno == ENOSPC ? ERR_FULL : ERR_DISK, "cannot write %s%s", f->path,
+			                       new_suffix);
+	if (n < 0 || fsync(out) != 0)
+		return error_set_errno(e, ERR_DISK, "cannot copy %s%s", f->path, suffix);
+	return ERR_OK;
+}
+
+enum err files_sync_dir(const struct files *f, struct error *e)
+{
+	return fsync(f->dir_fd) == 0 ? ERR_OK : error_set_errno(e, ERR_DISK, "fsync of the folder of %s", f->path);
+}
+
+void files_remove(const struct files *f, const char *suffix)
+{
+	char name[NAME_MAX + 1];
+
+	name_of(f, suffix, name);
+	(void)unlinkat(f->dir_fd, name, 0);
+}
+
+void files_drop_cache(const struct files *f)
+{
+	static const char *const suffixes[] = {"", "-wal"};
+
+	for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
+		AUTOCLOSE int fd = files_open_one(f, suffixes[i], O_RDONLY);
+
+		if (fd >= 0)
+			(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	}
+}
+
+uint64_t files_free_bytes(const struct files *f)
+{
+	struct statvfs fs;
+
+	if (fstatvfs(f->dir_fd, &fs) != 0)
+		return UINT64_MAX; /* unknown is not full: a write that fails says so */
+	return (uint64_t)fs.f_bavail * fs.f_frsize;
+}

@@ -1,0 +1,77 @@
+/*
+ * files: the spool's folder and the companions of its database.
+ *
+ * What it is: everything kspool itself does with files of the spool. PATH.lock is held by flock while the spool is
+ * open; PATH.tide holds the highest acknowledged id (32 bytes with a checksum, written after each commit, never ahead
+ * of the truth); PATH.reserve owns blocks that a drain of a full disk may use; PATH.unsafe marks a run that a disk
+ * error ended. Owner: the store. Thread: one. Fails: ERR_ENVIRONMENT with the path and what to do, ERR_BUSY.
+ * Does not: open the database once SQLite has it (POSIX locks die with any descriptor that is closed).
+ *
+ * PATH.tide: "kspltide", u32le schema version, u32le 0, u64le id, u32le 0, u32le CRC-32C of the 28 bytes before.
+ */
+#ifndef KSPOOL_STORE_SPOOL_FILES_H
+#define KSPOOL_STORE_SPOOL_FILES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+
+struct files {
+	char *path;  /* of the database, as configured */
+	char *name;  /* its last part */
+	int dir_fd;  /* its folder */
+	int lock_fd; /* holds the flock */
+	int tide_fd;
+	int wal_fd; /* keeps PATH-wal's blocks allocated; SQLite takes no lock on that file */
+	bool copy_on_write;
+	bool overlay;
+};
+
+struct tide {
+	bool is_valid;
+	uint32_t schema;
+	uint64_t id;
+};
+
+#define FILES_NONE ((struct files){.dir_fd = -1, .lock_fd = -1, .tide_fd = -1, .wal_fd = -1})
+
+/* Checks the folder and takes the lock. ERR_BUSY: another process has it. */
+enum err files_open(struct files *f, const char *path, struct error *e) MUST_CHECK;
+void files_close(struct files *f);
+
+/* Size of NAME+suffix in the folder; -1 when it is not there. Refuses what is not a plain file of ours. */
+enum err files_size(const struct files *f, const char *suffix, int64_t *ret, struct error *e) MUST_CHECK;
+/* Without the checks; 0 when it is not there. */
+uint64_t files_bytes(const struct files *f, const char *suffix);
+/* Descriptor of NAME+suffix, never through a link; -1 with errno. */
+int files_open_one(const struct files *f, const char *suffix, int flags);
+enum err files_create(const struct files *f, const char *suffix, struct error *e) MUST_CHECK;
+/* PATH+suffix, synced, becomes PATH. */
+enum err files_publish(const struct files *f, const char *suffix, struct error *e) MUST_CHECK;
+enum err files_rename(const struct files *f, const char *suffix, const char *new_suffix, struct error *e) MUST_CHECK;
+enum err files_copy(const struct files *f, const char *suffix, const char *new_suffix, struct error *e) MUST_CHECK;
+enum err files_sync_dir(const struct files *f, struct error *e) MUST_CHECK;
+void files_remove(const struct files *f, const char *suffix);
+/* Makes the next reads come from the disk: pages that were written back are dropped from memory. */
+void files_drop_cache(const struct files *f);
+
+struct tide files_tide_read(const struct files *f);
+/* Opens (and creates) PATH.tide; best effort. */
+void files_tide_open(struct files *f);
+void files_tide_write(const struct files *f, uint32_t schema, uint64_t id);
+
+/* Makes the first `bytes` of the WAL own their blocks, so that a full disk can be drained; best effort. */
+void files_wal_hold(struct files *f, uint64_t bytes);
+/* True when PATH.reserve has `bytes` blocks now; makes it when the file system has `spare_bytes` beyond it. */
+bool files_reserve_make(const struct files *f, uint64_t bytes, uint64_t spare_bytes);
+/* True when there was one to give up. */
+bool files_reserve_give_up(const struct files *f);
+/* Free bytes for us on the file system. */
+uint64_t files_free_bytes(const struct files *f);
+
+bool files_marker_exists(const struct files *f);
+void files_marker_put(const struct files *f, const char *reason);
+
+#endif

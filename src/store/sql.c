@@ -1,0 +1,129 @@
+#include "store/sql.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/cleanup.h"
+#include "store/vfs.h"
+
+static _Thread_local char last_log[256];
+
+static void remember_log(void *arg, int code, const char *text)
+{
+	(void)arg;
+	(void)snprintf(last_log, sizeof last_log, "(%d) %s", code, text);
+}
+
+void sql_global_setup(void)
+{
+	static atomic_flag done = ATOMIC_FLAG_INIT;
+
+	if (atomic_flag_test_and_set(&done))
+		return;
+	/* Refused when some other part of the process already started SQLite: then its settings stay. */
+	(void)sqlite3_config(SQLITE_CONFIG_LOG, remember_log, NULL);
+	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
+const char *sql_last_log(void) { return last_log; }
+
+static enum err code_of(int rc)
+{
+	int system = vfs_errno();
+
+	switch (rc & 0xff) {
+	case SQLITE_FULL:
+		return ERR_FULL;
+	case SQLITE_IOERR:
+		if (rc == SQLITE_IOERR_NOMEM)
+			return ERR_MEMORY;
+		return system == ENOSPC || system == EDQUOT ? ERR_FULL : ERR_DISK;
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+	case SQLITE_FORMAT:
+		return ERR_DAMAGED;
+	case SQLITE_CONSTRAINT: /* an id that is there already: what we wrote is not what we read */
+	case SQLITE_MISMATCH:
+	case SQLITE_ERROR: /* a table of the schema is gone */
+	case SQLITE_SCHEMA:
+		return ERR_DAMAGED;
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		return ERR_BUSY;
+	case SQLITE_READONLY:
+	case SQLITE_CANTOPEN:
+	case SQLITE_PERM:
+	case SQLITE_AUTH:
+		return ERR_ENVIRONMENT;
+	case SQLITE_NOMEM:
+		return ERR_MEMORY;
+	case SQLITE_TOOBIG:
+		return ERR_TOOBIG;
+	default:
+		return ERR_SYSTEM;
+	}
+}
+
+enum err sql_error(sqlite3 *db, int rc, struct error *e, const char *what)
+{
+	enum err code = code_of(rc);
+	int system = vfs_errno();
+
+	must((rc & 0xff) != SQLITE_MISUSE && (rc & 0xff) != SQLITE_INTERNAL && (rc & 0xff) != SQLITE_RANGE);
+	(void)error_set(e, code, "%s: %s (SQLite %d%s%s)%s%s", what, db ? sqlite3_errmsg(db) : sqlite3_errstr(rc), rc,
+	                system ? ", " : "", system ? strerror(system) : "", *last_log ? "; log: " : "", last_log);
+	vfs_clear_errno();
+	last_log[0] = '\0';
+	return code;
+}
+
+enum err sql_exec(sqlite3 *db, const char *sql, struct error *e)
+{
+	int rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
+	char what[80];
+
+	if (rc == SQLITE_OK)
+		return ERR_OK;
+	(void)snprintf(what, sizeof what, "%.60s", sql);
+	return sql_error(db, rc, e, what);
+}
+
+enum err sql_pragma(sqlite3 *db, const char *name, const char *value, const char *want, struct error *e)
+{
+	for (int reading = 0; reading < 2; reading++) {
+		CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
+		char text[128];
+		const char *answer;
+		int rc;
+
+		(void)snprintf(text, sizeof text, reading ? "PRAGMA %s" : "PRAGMA %s=%s", name, value);
+		rc = sqlite3_prepare_v2(db, text, -1, &st, NULL);
+		if (rc == SQLITE_OK)
+			while ((rc = sqlite3_step(st)) == SQLITE_ROW && !reading)
+				continue;
+		if (rc != SQLITE_DONE && rc != SQLITE_ROW)
+			return sql_error(db, rc, e, text);
+		answer = rc == SQLITE_ROW ? (const char *)sqlite3_column_text(st, 0) : NULL;
+		if (reading && (!answer || sqlite3_stricmp(answer, want) != 0))
+			return error_set(e, ERR_ENVIRONMENT, "SQLite answers %s=%s where %s is needed", name,
+			                 answer ? answer : "nothing", want);
+	}
+	return ERR_OK;
+}
+
+enum err sql_number(sqlite3 *db, const char *sql, int64_t *ret, struct error *e)
+{
+	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
+	int rc = sqlite3_prepare_v2(db, sql, -1, &st, NULL);
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(st);
+	if (rc != SQLITE_ROW)
+		return sql_error(db, rc == SQLITE_DONE ? SQLITE_CORRUPT : rc, e, sql);
+	*ret = sqlite3_column_int64(st, 0);
+	return ERR_OK;
+}

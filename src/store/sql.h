@@ -1,0 +1,40 @@
+/*
+ * sql: SQLite's result codes as kspool's errors, and small steps every statement needs.
+ *
+ * Thread: the store's. sql_error decides what a code means (RELIABILITY's table): FULL and ENOSPC/EDQUOT are ERR_FULL,
+ * other I/O errors ERR_DISK, CORRUPT and NOTADB ERR_DAMAGED, BUSY ERR_BUSY, READONLY/CANTOPEN/PERM/AUTH
+ * ERR_ENVIRONMENT, NOMEM ERR_MEMORY, TOOBIG ERR_TOOBIG; misuse is a bug and aborts.
+ */
+#ifndef KSPOOL_STORE_SQL_H
+#define KSPOOL_STORE_SQL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <sqlite3.h>
+
+#include "base/error.h"
+
+/* Once per process, before the first open: hooks SQLite's log, turns its statistics off. */
+void sql_global_setup(void);
+/* What SQLite last logged on this thread ("" when nothing): the only witness of some I/O errors. */
+const char *sql_last_log(void);
+
+enum err sql_error(sqlite3 *db, int rc, struct error *e, const char *what);
+/* Runs statements that give no rows. */
+enum err sql_exec(sqlite3 *db, const char *sql, struct error *e) MUST_CHECK;
+/* Runs "PRAGMA name=value" and reads it back; ERR_ENVIRONMENT when the answer is not `want`. */
+enum err sql_pragma(sqlite3 *db, const char *name, const char *value, const char *want, struct error *e) MUST_CHECK;
+/* The first column of the first row as a number. */
+enum err sql_number(sqlite3 *db, const char *sql, int64_t *ret, struct error *e) MUST_CHECK;
+
+static inline void sql_bind_u64(sqlite3_stmt *st, int at, uint64_t v)
+{
+	(void)sqlite3_bind_int64(st, at, (sqlite3_int64)v);
+}
+
+static inline uint64_t sql_column_u64(sqlite3_stmt *st, int at) { return (uint64_t)sqlite3_column_int64(st, at); }
+
+static inline void sql_finish(sqlite3_stmt **st) { (void)sqlite3_finalize(*st); }
+
+#endif

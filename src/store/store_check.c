@@ -1,0 +1,298 @@
+/* `kspool check` and `kspool repair`: a stopped spool, looked at and mended. */
+#include "store/store_internal.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/crc32c.h"
+#include "base/mem.h"
+#include "store/wal.h"
+
+enum { INTEGRITY_LINES = 20, MOVE_AT_ONCE = 256 };
+
+struct check {
+	struct files files;
+	sqlite3 *db;
+	struct buf *out;
+	uint64_t problems;
+	struct totals ledger;
+	bool ledger_is_sound;
+	uint64_t rows, dead; /* counted */
+};
+
+__attribute__((format(printf, 2, 3))) static void problem(struct check *c, const char *format, ...)
+{
+	va_list ap;
+
+	c->problems++;
+	(void)buf_add_text(c->out, "problem: ");
+	va_start(ap, format);
+	(void)buf_addv(c->out, format, ap);
+	va_end(ap);
+	(void)buf_add_char(c->out, '\n');
+}
+
+static enum err check_log(struct check *c, struct error *e)
+{
+	AUTOCLOSE int fd = files_open_one(&c->files, "-wal", O_RDONLY | O_NONBLOCK);
+	struct wal_scan scan;
+	enum err err;
+
+	if (fd < 0)
+		return buf_addf(c->out, "log: none\n");
+	err = wal_scan(fd, &scan, e);
+	if (err != ERR_OK)
+		return err;
+	(void)buf_addf(c->out, "log: %" PRIu64 " frames, %" PRIu64 " commits\n", scan.frames, scan.commits);
+	if (wal_is_damaged(&scan) && !(scan.header_is_torn && scan.commits_mended == scan.commits_lost))
+		problem(c,
+		        "the log is damaged: %" PRIu64 " commits stand behind the break, %" PRIu64
+		        " can be joined again",
+		        scan.commits_lost, scan.commits_mended);
+	return ERR_OK;
+}
+
+static void check_structure(struct check *c)
+{
+	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
+	char sql[64];
+	uint64_t before = c->problems;
+
+	(void)snprintf(sql, sizeof sql, "PRAGMA integrity_check(%d)", INTEGRITY_LINES);
+	if (sqlite3_prepare_v2(c->db, sql, -1, &st, NULL) != SQLITE_OK) {
+		problem(c, "structure: %s", sqlite3_errmsg(c->db));
+		return;
+	}
+	for (;;) {
+		int rc = sqlite3_step(st);
+		const char *line = rc == SQLITE_ROW ? (const char *)sqlite3_column_text(st, 0) : NULL;
+
+		if (rc == SQLITE_DONE)
+			break;
+		if (rc != SQLITE_ROW) {
+			problem(c, "structure: %s", sqlite3_errmsg(c->db));
+			break;
+		}
+		if (line && strcmp(line, "ok") != 0)
+			problem(c, "structure: %s", line);
+	}
+	if (c->problems == before)
+		(void)buf_add_text(c->out, "structure: ok\n");
+}
+
+static uint64_t check_rows(struct check *c, const char *table)
+{
+	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
+	uint64_t rows = 0, wrong = 0;
+	char sql[128];
+	int rc;
+
+	(void)snprintf(sql, sizeof sql, "SELECT id, received_ms, checksum, meta, body FROM %s", table);
+	rc = sqlite3_prepare_v2(c->db, sql, -1, &st, NULL);
+	if (rc == SQLITE_OK)
+		while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+			rows++;
+			wrong += !store_row_is_sound(st, 0);
+		}
+	(void)buf_addf(c->out, "%s: %" PRIu64 " rows\n", table, rows);
+	if (rc != SQLITE_DONE)
+		problem(c, "%s: %s", table, sqlite3_errmsg(c->db));
+	if (wrong > 0)
+		problem(c, "%s: %" PRIu64 " rows have a wrong checksum", table, wrong);
+	return rows;
+}
+
+static void check_ledger(struct check *c)
+{
+	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
+	const struct store_ledger *l = &c->ledger.ledger;
+	struct tide tide = files_tide_read(&c->files);
+
+	if (sqlite3_prepare_v2(
+	        c->db,
+	        "SELECT next_id, accepted, delivered, pending, dead, expired, evicted, damaged, filtered,"
+	        " purged, pending_bytes, checksum FROM ledger WHERE one = 1",
+	        -1, &st, NULL) != SQLITE_OK ||
+	    sqlite3_step(st) != SQLITE_ROW || !store_ledger_parse(st, &c->ledger)) {
+		problem(c, "the ledger row is missing, damaged or does not balance");
+		return;
+	}
+	(void)buf_addf(c->out,
+	               "ledger: accepted %" PRIu64 " = delivered %" PRIu64 " + pending %" PRIu64 " + dead %" PRIu64
+	               " + expired %" PRIu64 " + evicted %" PRIu64 " + damaged %" PRIu64 " + filtered %" PRIu64
+	               " + purged %" PRIu64 "\n",
+	               l->accepted, l->delivered, l->pending, l->dead, l->expired, l->evicted, l->damaged, l->filtered,
+	               l->purged);
+	if (l->pending != c->rows || l->dead != c->dead)
+		problem(
+		    c, "the ledger counts %" PRIu64 " pending and %" PRIu64 " dead, there are %" PRIu64 " and %" PRIu64,
+		    l->pending, l->dead, c->rows, c->dead);
+	if (tide.is_valid && tide.id >= c->ledger.next_id)
+		problem(c, "acknowledged messages up to id %" PRIu64 " are gone: the next id is %" PRIu64, tide.id,
+		        c->ledger.next_id);
+}
+
+static enum err check_all(struct check *c, struct error *e)
+{
+	bool had_log = files_bytes(&c->files, "-wal") > 0;
+	enum file_kind kind;
+	enum err err = store_inspect(&c->files, &kind, e);
+
+	if (err != ERR_OK)
+		return err;
+	if (kind == FILE_MISSING)
+		return error_set(e, ERR_NOINPUT, "there is no spool at %s", c->files.path);
+	err = check_log(c, e);
+	if (err != ERR_OK)
+		return err;
+	if (kind == FILE_DAMAGED) {
+		problem(c, "the head of the file is damaged");
+		return ERR_OK;
+	}
+	err = store_reader_open(c->files.path, NULL, &c->db, e);
+	if (err == ERR_DAMAGED) {
+		problem(c, "%s", e ? e->text : "the file cannot be read");
+		return ERR_OK;
+	}
+	if (err != ERR_OK)
+		return err;
+	check_structure(c);
+	c->rows = check_rows(c, "messages");
+	c->dead = check_rows(c, "dead");
+	check_ledger(c);
+	(void)sqlite3_close_v2(c->db);
+	if (!had_log)
+		files_remove(&c->files, "-wal"); /* SQLite made an empty one to read the file */
+	return ERR_OK;
+}
+
+enum err store_check(const char *path, struct buf *out, uint64_t *ret_problems, struct error *e)
+{
+	struct check c = {.out = out};
+	struct error local;
+	enum err err = files_open(&c.files, path, e);
+
+	*ret_problems = 0;
+	if (err != ERR_OK)
+		return err;
+	err = check_all(&c, e ? e : &local);
+	files_close(&c.files);
+	*ret_problems = c.problems;
+	return err;
+}
+
+/* All rows, by their checksum; wrong ones go to `damaged`. */
+static enum err move_wrong_rows(struct store *s, uint64_t *ret_moved, struct error *e)
+{
+	uint64_t after = 0;
+	enum err err = ERR_OK;
+
+	*ret_moved = 0;
+	while (err == ERR_OK) {
+		uint64_t wrong[MOVE_AT_ONCE];
+		size_t count = 0;
+		sqlite3_stmt *st = store_statement(s, ST_READ);
+		int rc;
+
+		sql_bind_u64(st, 1, after + 1);
+		(void)sqlite3_bind_int64(st, 2, INT64_MAX);
+		while (count < MOVE_AT_ONCE && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+			after = sql_column_u64(st, 0);
+			if (!store_row_is_sound(st, 0))
+				wrong[count++] = after;
+		}
+		(void)sqlite3_reset(st);
+		if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+			return store_fail(s, rc, e, "read");
+		err = store_move_damaged(s, wrong, count, e);
+		*ret_moved += count;
+		if (rc == SQLITE_DONE)
+			break;
+	}
+	return err;
+}
+
+static bool is_known(struct store *s, const char *path)
+{
+	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
+
+	if (sqlite3_prepare_v2(s->db, "SELECT 1 FROM salvage WHERE path = ?1", -1, &st, NULL) != SQLITE_OK)
+		return true;
+	(void)sqlite3_bind_text(st, 1, path, -1, SQLITE_STATIC);
+	return sqlite3_step(st) == SQLITE_ROW;
+}
+
+/* Files set aside by a run that ended before it noted them. */
+static enum err note_quarantines(struct store *s, struct buf *out, struct error *e)
+{
+	AUTOFREE char *prefix = mem_format("%s.quarantine-", s->files.name);
+	int fd = openat(s->files.dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+	enum err err = ERR_OK;
+
+	while (dir && err == ERR_OK && (entry = readdir(dir))) {
+		size_t length = strlen(entry->d_name);
+		int folder = (int)(strlen(s->path) - strlen(s->files.name));
+		AUTOFREE char *path = mem_format("%.*s%s", folder, s->path, entry->d_name);
+		struct store_report report = {0};
+
+		if (strncmp(entry->d_name, prefix, strlen(prefix)) != 0 ||
+		    strcmp(entry->d_name + length - 4, "-wal") == 0 || is_known(s, path))
+			continue;
+		err = store_salvage_start(s, path, &report, e);
+		(void)buf_addf(out, "salvage: %s, %" PRIu64 " messages came back\n", path, report.salvaged_rows);
+	}
+	if (dir)
+		(void)closedir(dir);
+	return err;
+}
+
+static enum err repair_rows(struct store *s, struct buf *out, struct error *e)
+{
+	uint64_t moved = 0, missing = 0, salvaged = 0;
+	enum err err = move_wrong_rows(s, &moved, e);
+
+	if (err == ERR_OK)
+		err = store_recount(s, &missing, e);
+	if (err == ERR_OK)
+		err = note_quarantines(s, out, e);
+	if (err == ERR_OK)
+		err = store_salvage_for(s, INT32_MAX, &salvaged, e);
+	(void)buf_addf(out,
+	               "rows: %" PRIu64 " with a wrong checksum moved to `damaged`, %" PRIu64
+	               " counted as missing, %" PRIu64 " salvaged\n",
+	               moved, missing, salvaged);
+	return err;
+}
+
+enum err store_repair(const char *path, struct buf *out, struct error *e)
+{
+	struct store_options options = {.path = path};
+	struct store_report report;
+	struct store *s = NULL;
+	enum err err = store_open(&options, &s, &report, e);
+
+	if (err != ERR_OK)
+		return err;
+	if (report.warning[0])
+		(void)buf_addf(out, "opened: %s\n", report.warning);
+	err = repair_rows(s, out, e);
+	if (err == ERR_DAMAGED) {
+		err = store_restart_damaged(s, &report, e);
+		(void)buf_addf(out, "structure: %s\n", report.warning);
+		if (err == ERR_OK)
+			err = repair_rows(s, out, e);
+	}
+	if (err != ERR_OK) {
+		store_abandon(s);
+		return err;
+	}
+	return store_close(s, e);
+}

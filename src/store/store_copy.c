@@ -1,0 +1,201 @@
+/* Copies: the whole spool out to one file, and another spool's messages in. */
+#include "store/store_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "store/schema.h"
+
+static enum err vacuum_into(struct store *s, const char *path, struct error *e)
+{
+	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
+	int rc = sqlite3_prepare_v2(s->db, "VACUUM INTO ?1", -1, &st, NULL);
+
+	if (rc == SQLITE_OK) {
+		(void)sqlite3_limit(s->db, SQLITE_LIMIT_ATTACHED, 1); /* how VACUUM reaches its target */
+		(void)sqlite3_bind_text(st, 1, path, -1, SQLITE_STATIC);
+		rc = sqlite3_step(st);
+		(void)sqlite3_reset(st);
+		(void)sqlite3_limit(s->db, SQLITE_LIMIT_ATTACHED, 0);
+	}
+	return rc == SQLITE_DONE ? ERR_OK : sql_error(s->db, rc, e, path);
+}
+
+static enum err sync_path(const char *path, int flags, struct error *e)
+{
+	AUTOCLOSE int fd = open(path, flags | O_CLOEXEC);
+
+	if (fd < 0 || fsync(fd) != 0)
+		return error_set_errno(e, ERR_DISK, "cannot sync %s", path);
+	return ERR_OK;
+}
+
+/* Under its own name only when it is whole, and never over a file that is there. */
+static enum err publish_copy(const char *part, const char *target, struct error *e)
+{
+	AUTOFREE char *folder = mem_string(target);
+	char *slash = strrchr(folder, '/');
+	enum err err = sync_path(part, O_RDONLY, e);
+
+	if (err != ERR_OK)
+		return err;
+	if (link(part, target) != 0)
+		return error_set_errno(e, errno == EEXIST ? ERR_INPUT : ERR_ENVIRONMENT, "cannot make %s", target);
+	if (slash)
+		slash[slash == folder ? 1 : 0] = '\0';
+	return sync_path(slash ? folder : ".", O_RDONLY | O_DIRECTORY, e);
+}
+
+enum err store_export(struct store *s, const char *target, struct error *e)
+{
+	AUTOFREE char *part = mem_format("%s.part", target);
+	struct stat st;
+	enum err err;
+	int fd;
+
+	if (lstat(target, &st) == 0)
+		return error_set(e, ERR_INPUT, "%s is there already; name a new file", target);
+	(void)unlink(part); /* of an export that was cut short */
+	fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return error_set_errno(e, ERR_ENVIRONMENT, "cannot make %s", part);
+	(void)close(fd);
+	err = vacuum_into(s, part, e);
+	if (err == ERR_OK)
+		err = publish_copy(part, target, e);
+	(void)unlink(part);
+	return err;
+}
+
+static enum err check_source(sqlite3 *db, const char *path, struct error *e)
+{
+	int64_t application = 0, version = 0;
+	enum err err = sql_number(db, "PRAGMA application_id", &application, e);
+
+	if (err == ERR_OK)
+		err = sql_number(db, "PRAGMA user_version", &version, e);
+	if (err != ERR_OK)
+		return err;
+	if (application != APPLICATION_ID)
+		return error_set(e, ERR_INPUT, "%s is not a spool", path);
+	if (version > schema_steps[schema_step_count - 1].version)
+		return error_set(e, ERR_CONFIG, "%s has schema %lld; this kspool is older", path, (long long)version);
+	return ERR_OK;
+}
+
+static struct message *message_of(sqlite3_stmt *st)
+{
+	return message_new(sqlite3_column_blob(st, 3), (size_t)sqlite3_column_bytes(st, 3), sqlite3_column_blob(st, 4),
+	                   (size_t)sqlite3_column_bytes(st, 4), sqlite3_column_int64(st, 1));
+}
+
+/* Columns from 5 on: attempts (null: never failed), code, reason. */
+static enum err import_pending(struct store *s, sqlite3_stmt *st, struct error *e)
+{
+	struct message *m = message_of(st);
+	enum err err = store_append(s, m, e);
+
+	if (err == ERR_OK && sqlite3_column_type(st, 5) != SQLITE_NULL) {
+		const struct store_settlement again = {.id = m->id,
+		                                       .kind = SETTLE_RETRY,
+		                                       .attempts = (uint32_t)sqlite3_column_int64(st, 5),
+		                                       .next_ms = clock_wall_ms(),
+		                                       .code = (const char *)sqlite3_column_text(st, 6)};
+
+		err = store_settle(s, &again, 1, e);
+	}
+	message_free(m);
+	return err;
+}
+
+static enum err import_dead(struct store *s, sqlite3_stmt *st, struct error *e)
+{
+	struct message *m = message_of(st);
+	const char *code = (const char *)sqlite3_column_text(st, 6);
+	const char *reason = (const char *)sqlite3_column_text(st, 7);
+	enum err err;
+
+	m->attempts = (uint32_t)sqlite3_column_int64(st, 5);
+	m->failure = reason ? mem_string(reason) : NULL;
+	err = store_append_dead(s, m, code ? code : "", e);
+	message_free(m);
+	return err;
+}
+
+static enum err import_table(struct store *s, sqlite3 *db, const char *sql,
+                             enum err (*import)(struct store *, sqlite3_stmt *, struct error *), uint64_t *rows,
+                             struct error *e)
+{
+	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
+	int rc = sqlite3_prepare_v2(db, sql, -1, &st, NULL);
+	enum err err = ERR_OK;
+
+	if (rc == SQLITE_OK)
+		while (err == ERR_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+			if (!store_row_is_sound(st, 0))
+				return error_set(e, ERR_DAMAGED,
+				                 "message %lld there has a wrong checksum; repair it first",
+				                 (long long)sqlite3_column_int64(st, 0));
+			err = import(s, st, e);
+			++*rows;
+		}
+	if (err != ERR_OK || rc == SQLITE_DONE)
+		return err;
+	return sql_error(db, rc, e, "read the other spool");
+}
+
+static enum err import_all(struct store *s, sqlite3 *db, uint64_t *rows, struct error *e)
+{
+	enum err err = store_begin(s, e);
+
+	if (err == ERR_OK)
+		err =
+		    import_table(s, db,
+		                 "SELECT m.id, m.received_ms, m.checksum, m.meta, m.body, f.attempts, f.code, f.reason"
+		                 " FROM messages AS m LEFT JOIN failures AS f ON f.id = m.id ORDER BY m.id",
+		                 import_pending, rows, e);
+	if (err == ERR_OK)
+		err = import_table(
+		    s, db, "SELECT id, received_ms, checksum, meta, body, attempts, code, reason FROM dead ORDER BY id",
+		    import_dead, rows, e);
+	if (err == ERR_OK)
+		err = store_commit(s, e);
+	if (err != ERR_OK)
+		store_rollback(s);
+	return err;
+}
+
+enum err store_import(struct store *s, const char *source, uint64_t *ret_rows, struct error *e)
+{
+	struct stat st;
+	sqlite3 *db = NULL;
+	enum err err;
+
+	*ret_rows = 0;
+	if (lstat(source, &st) != 0)
+		return error_set_errno(e, ERR_NOINPUT, "%s", source);
+	if (!S_ISREG(st.st_mode))
+		return error_set(e, ERR_INPUT, "%s is not a plain file", source);
+	err = store_reader_open(source, NULL, &db, e);
+	if (err == ERR_OK)
+		err = check_source(db, source, e);
+	if (err == ERR_OK)
+		err = import_all(s, db, ret_rows, e);
+	(void)sqlite3_close_v2(db);
+	if (err == ERR_OK)
+		return ERR_OK;
+	*ret_rows = 0;
+	if (err == ERR_DAMAGED) /* of the source: the caller must not take it for its own */
+		err = ERR_INPUT;
+	if (e)
+		e->code = err;
+	(void)error_wrap(e, "import of %s", source);
+	return err;
+}

@@ -1,0 +1,198 @@
+/* The shelf of messages that were set aside: look, put back, throw away. */
+#include "store/store_internal.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+
+enum { RETRY_ROWS = 256 }; /* put back in one transaction */
+
+static sqlite3_stmt *bind_walk(struct store *s, uint64_t after_id, int64_t limit)
+{
+	sqlite3_stmt *st = store_statement(s, ST_DEAD_WALK);
+
+	sql_bind_u64(st, 1, after_id);
+	(void)sqlite3_bind_int64(st, 2, limit);
+	return st;
+}
+
+static const char *text_of(sqlite3_stmt *st, int at)
+{
+	const char *text = (const char *)sqlite3_column_text(st, at);
+
+	return text ? text : "";
+}
+
+static struct store_dead dead_of(sqlite3_stmt *st)
+{
+	return (struct store_dead){
+	    .id = sql_column_u64(st, 0),
+	    .received_ms = sqlite3_column_int64(st, 1),
+	    .died_ms = sqlite3_column_int64(st, 2),
+	    .attempts = (uint32_t)sqlite3_column_int64(st, 3),
+	    .code = text_of(st, 4),
+	    .reason = text_of(st, 5),
+	    .meta = sqlite3_column_blob(st, 6),
+	    .meta_bytes = (size_t)sqlite3_column_bytes(st, 6),
+	    .body = sqlite3_column_blob(st, 7),
+	    .body_bytes = (size_t)sqlite3_column_bytes(st, 7),
+	};
+}
+
+static bool is_sound(const struct store_dead *d, int64_t checksum)
+{
+	return (int32_t)store_row_checksum(d->id, d->received_ms, d->meta, d->meta_bytes, d->body, d->body_bytes) ==
+	       checksum;
+}
+
+enum err store_dead_walk(struct store *s, uint64_t after_id, uint32_t limit, store_dead_visit *visit, void *arg,
+                         struct error *e)
+{
+	sqlite3_stmt *st = bind_walk(s, after_id, limit);
+	int rc;
+
+	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+		struct store_dead d = dead_of(st);
+
+		if (!visit(arg, &d))
+			break;
+	}
+	(void)sqlite3_reset(st);
+	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "read the shelf");
+}
+
+enum err store_dead_get(struct store *s, uint64_t id, store_dead_visit *visit, void *arg, struct error *e)
+{
+	sqlite3_stmt *st = bind_walk(s, id - 1, 1);
+	int rc = sqlite3_step(st);
+	bool found = rc == SQLITE_ROW && sql_column_u64(st, 0) == id;
+
+	if (found) {
+		struct store_dead d = dead_of(st);
+
+		(void)visit(arg, &d);
+	}
+	(void)sqlite3_reset(st);
+	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+		return store_fail(s, rc, e, "read the shelf");
+	return found ? ERR_OK : error_set(e, ERR_INPUT, "no message %llu is set aside", (unsigned long long)id);
+}
+
+static enum err delete_dead(struct store *s, uint64_t first, uint64_t last, uint64_t *ret_gone, struct error *e)
+{
+	sqlite3_stmt *st = store_statement(s, ST_DEAD_DELETE_RUN);
+	enum err err;
+
+	sql_bind_u64(st, 1, first);
+	sql_bind_u64(st, 2, last > INT64_MAX ? INT64_MAX : last);
+	err = store_run(s, st, e, "take from the shelf");
+	*ret_gone = err == ERR_OK ? (uint64_t)sqlite3_changes(s->db) : 0;
+	return err;
+}
+
+/* The ledger counts the old id out of `dead` and, through store_append's own count, the new one in: once accepted. */
+static enum err put_back(struct store *s, struct message *m, uint64_t old_id, struct error *e)
+{
+	uint64_t gone;
+	enum err err = delete_dead(s, old_id, old_id, &gone, e);
+
+	if (err != ERR_OK)
+		return err;
+	must(gone == 1);
+	err = store_append(s, m, e);
+	if (err != ERR_OK)
+		return err;
+	store_count_out(s, &s->now.ledger.dead, 1);
+	s->now.ledger.accepted--;
+	return ERR_OK;
+}
+
+struct batch {
+	struct message *items[RETRY_ROWS];
+	uint64_t old_ids[RETRY_ROWS];
+	size_t count;
+	uint64_t last_id;
+};
+
+/*
+ * Copies rows out first: the table changes while they are put back. Damaged ones stay on the shelf. A message is
+ * received anew, or one set aside for its age would be too old again at once.
+ */
+static enum err load_batch(struct store *s, uint64_t after_id, uint64_t only_id, struct batch *b, struct error *e)
+{
+	sqlite3_stmt *st = bind_walk(s, only_id ? only_id - 1 : after_id, only_id ? 1 : RETRY_ROWS);
+	int64_t now_ms = clock_wall_ms();
+	int rc;
+
+	b->count = 0;
+	b->last_id = 0;
+	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+		struct store_dead d = dead_of(st);
+
+		if (only_id && d.id != only_id)
+			break;
+		b->last_id = d.id;
+		if (!is_sound(&d, sqlite3_column_int64(st, 8)))
+			continue;
+		b->old_ids[b->count] = d.id;
+		b->items[b->count++] = message_new(d.meta, d.meta_bytes, d.body, d.body_bytes, now_ms);
+	}
+	(void)sqlite3_reset(st);
+	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "read the shelf");
+}
+
+static enum err put_back_batch(struct store *s, struct batch *b, struct error *e)
+{
+	enum err err = ERR_OK;
+
+	for (size_t i = 0; i < b->count; i++) {
+		if (err == ERR_OK)
+			err = put_back(s, b->items[i], b->old_ids[i], e);
+		message_free(b->items[i]);
+	}
+	return err;
+}
+
+enum err store_dead_retry(struct store *s, uint64_t id, uint64_t *ret_count, struct error *e)
+{
+	struct batch b;
+	uint64_t after = 0;
+	enum err err = store_begin(s, e);
+
+	*ret_count = 0;
+	while (err == ERR_OK) {
+		err = load_batch(s, after, id, &b, e);
+		if (err != ERR_OK || b.last_id == 0)
+			break;
+		err = put_back_batch(s, &b, e);
+		*ret_count += b.count;
+		after = b.last_id;
+		if (id)
+			break;
+	}
+	if (err == ERR_OK && id && *ret_count == 0)
+		err = error_set(e, ERR_INPUT, "no sound message %llu is set aside", (unsigned long long)id);
+	if (err == ERR_OK)
+		return store_commit(s, e);
+	*ret_count = 0;
+	store_rollback(s);
+	return err;
+}
+
+enum err store_dead_purge(struct store *s, uint64_t id, uint64_t *ret_count, struct error *e)
+{
+	enum err err = store_begin(s, e);
+
+	*ret_count = 0;
+	if (err == ERR_OK)
+		err = delete_dead(s, id, id ? id : INT64_MAX, ret_count, e);
+	if (err == ERR_OK && id && *ret_count == 0)
+		err = error_set(e, ERR_INPUT, "no message %llu is set aside", (unsigned long long)id);
+	if (err != ERR_OK) {
+		*ret_count = 0;
+		store_rollback(s);
+		return err;
+	}
+	store_count_out(s, &s->now.ledger.dead, *ret_count);
+	s->now.ledger.purged += *ret_count;
+	return store_commit(s, e);
+}

@@ -1,0 +1,204 @@
+/* Reading pending rows in order, and failed rows as they come due. A row with a wrong checksum is set aside. */
+#include "store/store_internal.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+
+static uint64_t column_bytes(sqlite3_stmt *st, int at) { return (uint64_t)sqlite3_column_bytes(st, at); }
+
+bool store_row_is_sound(sqlite3_stmt *st, int first)
+{
+	const void *meta = sqlite3_column_blob(st, first + 3);
+	const void *body = sqlite3_column_blob(st, first + 4);
+	uint32_t sum = store_row_checksum(sql_column_u64(st, first), sqlite3_column_int64(st, first + 1), meta,
+	                                  column_bytes(st, first + 3), body, column_bytes(st, first + 4));
+
+	return (int32_t)sum == sqlite3_column_int64(st, first + 2);
+}
+
+static struct message *message_of_row(sqlite3_stmt *st)
+{
+	const void *meta = sqlite3_column_blob(st, 3);
+	const void *body = sqlite3_column_blob(st, 4);
+	struct message *m =
+	    message_new(meta, column_bytes(st, 3), body, column_bytes(st, 4), sqlite3_column_int64(st, 1));
+
+	m->id = sql_column_u64(st, 0);
+	return m;
+}
+
+struct damaged_ids {
+	uint64_t ids[DAMAGED_PER_READ];
+	size_t count;
+};
+
+struct reading {
+	struct message_list *list;
+	uint32_t max_rows;
+	uint64_t max_bytes;
+	uint32_t rows;
+	uint64_t bytes;
+	struct damaged_ids damaged;
+};
+
+/* The first row is taken whatever its size. */
+static bool has_room(const struct reading *r, uint64_t cost)
+{
+	return r->rows < r->max_rows && (r->rows == 0 || r->bytes + cost <= r->max_bytes);
+}
+
+/* False: the limits are reached and the row was not taken. */
+static bool take_row(struct reading *r, sqlite3_stmt *st, uint32_t attempts)
+{
+	uint64_t cost = sizeof(struct message) + column_bytes(st, 3) + column_bytes(st, 4);
+	struct message *m;
+
+	if (!has_room(r, cost) || r->damaged.count == DAMAGED_PER_READ)
+		return false;
+	if (!store_row_is_sound(st, 0)) {
+		r->damaged.ids[r->damaged.count++] = sql_column_u64(st, 0);
+		return true;
+	}
+	m = message_of_row(st);
+	m->attempts = attempts;
+	STAILQ_INSERT_TAIL(r->list, m, link);
+	r->rows++;
+	r->bytes += cost;
+	return true;
+}
+
+static enum err move_one(struct store *s, uint64_t id, struct error *e)
+{
+	const struct store_settlement gone = {.id = id, .kind = SETTLE_EXPIRED};
+	sqlite3_stmt *st = store_statement(s, ST_TO_DAMAGED);
+	uint64_t before = s->now.ledger.expired;
+	enum err err;
+
+	sql_bind_u64(st, 1, id);
+	(void)sqlite3_bind_int64(st, 2, clock_wall_ms());
+	err = store_run(s, st, e, "set a damaged row aside");
+	if (err == ERR_OK)
+		err = store_settle(s, &gone, 1, e);
+	if (err != ERR_OK)
+		return err;
+	s->now.ledger.damaged += s->now.ledger.expired - before;
+	s->now.ledger.expired = before;
+	s->recount = true; /* its length is as untrustworthy as its bytes */
+	return ERR_OK;
+}
+
+enum err store_move_damaged(struct store *s, const uint64_t *ids, size_t count, struct error *e)
+{
+	enum err err;
+
+	if (count == 0)
+		return ERR_OK;
+	err = store_begin(s, e);
+	for (size_t i = 0; i < count && err == ERR_OK; i++)
+		err = move_one(s, ids[i], e);
+	return err == ERR_OK ? store_commit(s, e) : err;
+}
+
+enum err store_read_range(struct store *s, uint64_t first, uint64_t last, uint32_t max_rows, uint64_t max_bytes,
+                          struct message_list *list, uint32_t *ret_count, uint64_t *ret_last, struct error *e)
+{
+	struct reading r = {.list = list, .max_rows = max_rows, .max_bytes = max_bytes};
+	bool failed_among = s->durable.retrying > 0 && first <= s->failures_max_id;
+	sqlite3_stmt *st = store_statement(s, failed_among ? ST_READ_FRESH : ST_READ);
+	int rc;
+	enum err err = ERR_OK;
+
+	sql_bind_u64(st, 1, first);
+	sql_bind_u64(st, 2, last > INT64_MAX ? INT64_MAX : last);
+	*ret_last = first - 1;
+	while ((rc = sqlite3_step(st)) == SQLITE_ROW && take_row(&r, st, 0))
+		*ret_last = sql_column_u64(st, 0);
+	(void)sqlite3_reset(st);
+	if (rc == SQLITE_DONE)
+		*ret_last = last;
+	else if (rc != SQLITE_ROW)
+		err = store_fail(s, rc, e, "read");
+	*ret_count = r.rows;
+	if (err == ERR_OK)
+		err = store_move_damaged(s, r.damaged.ids, r.damaged.count, e);
+	return err == ERR_FULL ? ERR_OK : err; /* a full disk: the bad rows stay and are met again at the next start */
+}
+
+enum err store_read(struct store *s, uint64_t after_id, uint32_t max_rows, uint64_t max_bytes,
+                    struct message_list *list, uint32_t *ret_count, uint64_t *ret_last, struct error *e)
+{
+	return store_read_range(s, after_id + 1, s->durable.next_id > after_id ? s->durable.next_id - 1 : after_id,
+	                        max_rows, max_bytes, list, ret_count, ret_last, e);
+}
+
+/* One failed row by its id. *ret_taken is false when the limits are reached. One without its message is cleared away.
+ */
+static enum err take_failed(struct store *s, struct reading *r, uint64_t id, uint32_t attempts, bool *ret_taken,
+                            struct error *e)
+{
+	sqlite3_stmt *st = store_statement(s, ST_READ);
+	int rc;
+
+	sql_bind_u64(st, 1, id);
+	sql_bind_u64(st, 2, id);
+	rc = sqlite3_step(st);
+	*ret_taken = rc == SQLITE_ROW && take_row(r, st, attempts);
+	if (rc == SQLITE_DONE && r->damaged.count < DAMAGED_PER_READ) {
+		r->damaged.ids[r->damaged.count++] = id;
+		*ret_taken = true;
+	}
+	(void)sqlite3_reset(st);
+	return rc == SQLITE_DONE || rc == SQLITE_ROW ? ERR_OK : store_fail(s, rc, e, "read a failed row");
+}
+
+enum err store_read_due(struct store *s, int64_t now_ms, uint32_t max_rows, uint64_t max_bytes,
+                        bool (*is_claimed)(void *arg, uint64_t id), void *arg, struct message_list *list,
+                        uint32_t *ret_count, struct error *e)
+{
+	struct reading r = {.list = list, .max_rows = max_rows, .max_bytes = max_bytes};
+	const int64_t due_ms = s->due_ms;
+	const uint64_t due_id = s->due_id;
+	enum err err = ERR_OK;
+	bool taken = true;
+	int rc = SQLITE_DONE;
+
+	*ret_count = 0;
+	if (s->durable.retrying == 0)
+		return ERR_OK;
+	while (taken && err == ERR_OK) {
+		sqlite3_stmt *st = store_statement(s, ST_FAILURES_DUE);
+		int64_t next_ms;
+		uint64_t id;
+		uint32_t attempts;
+
+		(void)sqlite3_bind_int64(st, 1, now_ms);
+		(void)sqlite3_bind_int64(st, 2, s->due_ms);
+		sql_bind_u64(st, 3, s->due_id);
+		rc = sqlite3_step(st);
+		id = sql_column_u64(st, 0);
+		attempts = (uint32_t)sqlite3_column_int64(st, 1);
+		next_ms = sqlite3_column_int64(st, 2);
+		(void)sqlite3_reset(st);
+		if (rc != SQLITE_ROW)
+			break;
+		if (!is_claimed || !is_claimed(arg, id))
+			err = take_failed(s, &r, id, attempts, &taken, e);
+		if (taken) {
+			s->due_ms = next_ms;
+			s->due_id = id;
+		}
+	}
+	if (err == ERR_OK && rc != SQLITE_ROW && rc != SQLITE_DONE)
+		err = store_fail(s, rc, e, "read failed rows");
+	*ret_count = r.rows;
+	if (err == ERR_OK)
+		err = store_move_damaged(s, r.damaged.ids, r.damaged.count, e);
+	if (err == ERR_FULL)
+		err = ERR_OK;
+	if (err != ERR_OK) { /* the caller drops what was read: it is due still */
+		s->due_ms = due_ms;
+		s->due_id = due_id;
+	}
+	return err;
+}

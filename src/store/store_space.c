@@ -1,0 +1,257 @@
+/* Space: who is admitted, what is evicted, how a full disk is drained, when the file shrinks. */
+#include "store/store_internal.h"
+
+#include <inttypes.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+
+enum {
+	FREE_CHECK_MS = 100,
+	EVICT_LOOK = 256,
+	DRAIN_ROWS = 64,
+	SHRINK_PAGES = 128,
+	SHRINK_MIN_BYTES = 64 << 20,
+	INSIDE_MIN_BYTES = 1 << 20, /* free inside the database: intake goes on though the file system is low */
+};
+
+static uint64_t tenth_more(uint64_t n) { return n > UINT64_MAX / 11 * 10 ? n : n + n / 10; }
+
+/* Bytes of the database that hold nothing: they take new rows without a new block. */
+static uint64_t free_inside(struct store *s)
+{
+	int64_t pages = 0;
+
+	return sql_number(s->db, "PRAGMA freelist_count", &pages, NULL) == ERR_OK ? (uint64_t)pages * s->page_bytes : 0;
+}
+
+static void look_at_disk(struct store *s)
+{
+	int64_t now = clock_mono_ms();
+
+	if (s->free_checked_ms != 0 && now - s->free_checked_ms < FREE_CHECK_MS)
+		return;
+	s->free_checked_ms = now != 0 ? now : 1;
+	s->free_bytes = files_free_bytes(&s->files);
+	if (s->free_bytes < s->options.min_free_bytes)
+		s->full_disk = free_inside(s) < (s->full_disk ? 2 * INSIDE_MIN_BYTES : INSIDE_MIN_BYTES);
+	else if (s->free_bytes >= tenth_more(s->options.min_free_bytes))
+		s->full_disk = false;
+	if (!s->full_disk && s->reserve_given &&
+	    files_reserve_make(&s->files, s->options.reserve_bytes, tenth_more(s->options.min_free_bytes))) {
+		s->reserve_given = false;
+		files_wal_hold(&s->files, WAL_HOLD_BYTES);
+	}
+	/* A write was refused: believe in space again only when there is plausibly some. */
+	if (s->disk_refused && !s->full_disk && s->free_bytes + free_inside(s) > MIN_CHECKPOINT_BYTES)
+		s->disk_refused = false;
+}
+
+/* `bytes` more would pass max_bytes, or did and 10 % are not yet free again. */
+static bool is_over(struct store *s, uint64_t bytes)
+{
+	uint64_t max = s->options.max_bytes;
+
+	if (max == 0)
+		return false;
+	if (s->now.pending_bytes + bytes > max)
+		s->full_bytes = true;
+	else if (s->full_bytes && s->now.pending_bytes + bytes <= max - max / 10)
+		s->full_bytes = false;
+	return s->full_bytes;
+}
+
+static enum err refusal(struct store *s, uint64_t bytes, struct error *e)
+{
+	look_at_disk(s);
+	if (s->disk_refused)
+		return error_set(e, ERR_FULL, "the file system of %s is full", s->path);
+	if (s->full_disk)
+		return error_set(e, ERR_FULL,
+		                 "%" PRIu64 " bytes are free on the file system of %s, min_free is %" PRIu64,
+		                 s->free_bytes, s->path, s->options.min_free_bytes);
+	if (is_over(s, bytes))
+		return error_set(e, ERR_FULL, "the spool holds %" PRIu64 " bytes, max_bytes is %" PRIu64,
+		                 s->now.pending_bytes, s->options.max_bytes);
+	return ERR_OK;
+}
+
+enum err store_admission(struct store *s, struct error *e)
+{
+	return s->options.evict_oldest && !s->disk_refused && s->now.ledger.pending > 0 ? ERR_OK : refusal(s, 0, e);
+}
+
+void store_set_claims(struct store *s, bool (*is_claimed)(void *arg, uint64_t id), void *arg)
+{
+	s->is_claimed = is_claimed;
+	s->is_claimed_arg = arg;
+}
+
+struct victim {
+	uint64_t id;
+	uint64_t bytes;
+};
+
+/* Up to `max` of the oldest rows that are not on their way; none of this group, whose yes is still to be said. */
+static enum err find_victims(struct store *s, struct victim *victims, size_t max, size_t *ret_count, struct error *e)
+{
+	sqlite3_stmt *st = store_statement(s, ST_OLDEST_SIZES);
+	int rc;
+
+	*ret_count = 0;
+	sql_bind_u64(st, 1, s->evict_after);
+	(void)sqlite3_bind_int64(st, 2, EVICT_LOOK);
+	sql_bind_u64(st, 3, s->durable.next_id);
+	while ((rc = sqlite3_step(st)) == SQLITE_ROW && *ret_count < max) {
+		struct victim v = {.id = sql_column_u64(st, 0), .bytes = sql_column_u64(st, 1)};
+
+		if (s->is_claimed && s->is_claimed(s->is_claimed_arg, v.id))
+			s->evict_after = *ret_count == 0 ? v.id : s->evict_after;
+		else
+			victims[(*ret_count)++] = v;
+	}
+	(void)sqlite3_reset(st);
+	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "look for the oldest rows");
+}
+
+static enum err evict_one(struct store *s, const struct victim *v, struct error *e)
+{
+	const struct store_settlement gone = {.id = v->id, .kind = SETTLE_EXPIRED, .bytes = (uint32_t)v->bytes};
+	uint64_t before = s->now.ledger.expired;
+	enum err err = store_settle(s, &gone, 1, e);
+
+	if (err != ERR_OK)
+		return err;
+	s->now.ledger.evicted += s->now.ledger.expired - before;
+	s->now.ledger.expired = before;
+	return ERR_OK;
+}
+
+/* Frees `bytes` of the oldest rows; ERR_FULL when only rows on their way are left. */
+static enum err evict(struct store *s, uint64_t bytes, struct error *e)
+{
+	uint64_t target = s->now.pending_bytes > bytes ? s->now.pending_bytes - bytes : 0;
+
+	while (s->now.pending_bytes > target) {
+		struct victim victims[16];
+		uint64_t from = s->evict_after;
+		size_t count;
+		enum err err = find_victims(s, victims, sizeof victims / sizeof *victims, &count, e);
+
+		for (size_t i = 0; i < count && err == ERR_OK && s->now.pending_bytes > target; i++)
+			err = evict_one(s, &victims[i], e);
+		if (err != ERR_OK)
+			return err;
+		if (count == 0 && s->evict_after == from) {
+			s->evict_after = 0;
+			return error_set(e, ERR_FULL, "the spool is full and every row of it is on its way");
+		}
+	}
+	return ERR_OK;
+}
+
+/* All or none: a group that is refused in the end must not have cost others their place. */
+static enum err evict_or_undo(struct store *s, uint64_t bytes, struct error *e)
+{
+	struct totals before = s->now;
+	enum err evicted, err = store_run(s, store_statement(s, ST_SAVEPOINT), e, "savepoint");
+
+	if (err != ERR_OK)
+		return err;
+	evicted = evict(s, bytes, e);
+	if (!s->in_group)
+		return evicted;
+	if (evicted != ERR_OK) {
+		err = store_run(s, store_statement(s, ST_SAVEPOINT_UNDO), e, "undo evictions");
+		s->now = before;
+	}
+	if (err == ERR_OK)
+		err = store_run(s, store_statement(s, ST_SAVEPOINT_END), e, "release evictions");
+	return err == ERR_OK ? evicted : err;
+}
+
+enum err store_make_room(struct store *s, uint64_t bytes, struct error *e)
+{
+	uint64_t max = s->options.max_bytes;
+	uint64_t over = 0;
+	enum err err = refusal(s, bytes, e);
+
+	if (err == ERR_OK || !s->options.evict_oldest || s->disk_refused || s->now.ledger.pending == 0)
+		return err;
+	if (max && bytes > max)
+		return err;
+	if (max && s->now.pending_bytes + bytes > max)
+		over = s->now.pending_bytes + bytes - max;
+	if (s->full_disk && over < bytes)
+		over = bytes; /* what goes makes room inside the file for what comes */
+	return over == 0 ? ERR_OK : evict_or_undo(s, over, e);
+}
+
+void store_space_after_commit(struct store *s)
+{
+	if (s->full_bytes)
+		(void)is_over(s, 0);
+	s->evict_after = 0;
+}
+
+static enum err settle_some(struct store *s, const struct store_settlement *items, size_t count, struct error *e)
+{
+	enum err err = store_begin(s, e);
+
+	if (err == ERR_OK)
+		err = store_settle(s, items, count, e);
+	return err == ERR_OK ? store_commit(s, e) : err;
+}
+
+/* A full disk: the reserve's blocks let the log go into the database, and the log begins again at its start. */
+static enum err use_reserve(struct store *s, struct error *e)
+{
+	if (!s->reserve_given && files_reserve_give_up(&s->files))
+		s->reserve_given = true;
+	return store_checkpoint(s, true, e);
+}
+
+enum err store_settle_full(struct store *s, const struct store_settlement *items, size_t count, size_t *ret_done,
+                           struct error *e)
+{
+	bool reserve_used = false;
+	int commits = 0;
+
+	*ret_done = 0;
+	while (*ret_done < count) {
+		size_t n = count - *ret_done < DRAIN_ROWS ? count - *ret_done : DRAIN_ROWS;
+		enum err err = settle_some(s, items + *ret_done, n, e);
+
+		if (err == ERR_OK) {
+			*ret_done += n;
+			err = ++commits % 2 == 0 ? store_checkpoint(s, true, e) : ERR_OK;
+		}
+		if (err == ERR_FULL && !reserve_used) {
+			reserve_used = true;
+			err = use_reserve(s, e);
+		}
+		if (err != ERR_OK && !(err == ERR_FULL && *ret_done == count))
+			return err;
+	}
+	return ERR_OK;
+}
+
+enum err store_shrink(struct store *s, bool *ret_more, struct error *e)
+{
+	int64_t free_pages = 0, pages = 0;
+	char step[48];
+	enum err err = sql_number(s->db, "PRAGMA freelist_count", &free_pages, e);
+
+	*ret_more = false;
+	if (err == ERR_OK)
+		err = sql_number(s->db, "PRAGMA page_count", &pages, e);
+	if (err != ERR_OK || free_pages * 2 <= pages || (uint64_t)free_pages * s->page_bytes <= SHRINK_MIN_BYTES)
+		return err;
+	look_at_disk(s);
+	if (s->full_disk || s->disk_refused)
+		return ERR_OK;
+	*ret_more = true;
+	(void)sqlite3_snprintf(sizeof step, step, "PRAGMA incremental_vacuum(%d)", SHRINK_PAGES);
+	err = sql_exec(s->db, step, e);
+	return err == ERR_OK ? store_checkpoint(s, false, e) : err;
+}

@@ -1,0 +1,261 @@
+#include "store/vfs.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sqlite3.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+
+/* SQLite's unix VFS takes fewer than 2^17 bytes a call (os_unix.c: seekAndWriteFd). */
+enum { GATHER_BYTES = (1 << 17) - 16 };
+
+static _Thread_local int last_errno;
+static _Thread_local struct vfs_counts counts;
+
+/* The real file follows in the same block. */
+struct layer_file {
+	sqlite3_file head;
+	unsigned char *gathered; /* null until the first write; never for files that are not gathered */
+	sqlite3_int64 at;        /* file offset of gathered[0] */
+	int used;
+	bool gathers;
+	_Alignas(8) unsigned char below[];
+};
+
+static sqlite3_file *below(sqlite3_file *file)
+{
+	return (sqlite3_file *)(void *)((struct layer_file *)(void *)file)->below;
+}
+
+static int note(int rc)
+{
+	if (rc != SQLITE_OK)
+		last_errno = errno;
+	return rc;
+}
+
+static int write_below(sqlite3_file *file, const void *data, int count, sqlite3_int64 offset)
+{
+	errno = 0;
+	counts.writes++;
+	counts.written_bytes += (uint64_t)count;
+	return note(below(file)->pMethods->xWrite(below(file), data, count, offset));
+}
+
+static int flush(struct layer_file *f)
+{
+	int used = f->used;
+
+	if (used == 0)
+		return SQLITE_OK;
+	f->used = 0;
+	return write_below(&f->head, f->gathered, used, f->at);
+}
+
+static int layer_close(sqlite3_file *file)
+{
+	struct layer_file *f = (struct layer_file *)(void *)file;
+	int rc = flush(f);
+	int rc_close = below(file)->pMethods->xClose(below(file));
+
+	free(f->gathered);
+	f->gathered = NULL;
+	return rc != SQLITE_OK ? rc : rc_close;
+}
+
+static int layer_read(sqlite3_file *file, void *data, int count, sqlite3_int64 offset)
+{
+	struct layer_file *f = (struct layer_file *)(void *)file;
+
+	if (f->used > 0 && offset < f->at + f->used && offset + count > f->at) {
+		int rc = flush(f);
+
+		if (rc != SQLITE_OK)
+			return rc;
+	}
+	errno = 0;
+	return note(below(file)->pMethods->xRead(below(file), data, count, offset));
+}
+
+static int layer_write(sqlite3_file *file, const void *data, int count, sqlite3_int64 offset)
+{
+	struct layer_file *f = (struct layer_file *)(void *)file;
+
+	if (f->used > 0 && (offset != f->at + f->used || f->used + count > GATHER_BYTES)) {
+		int rc = flush(f);
+
+		if (rc != SQLITE_OK)
+			return rc;
+	}
+	if (!f->gathers || count > GATHER_BYTES)
+		return write_below(file, data, count, offset);
+	if (!f->gathered)
+		f->gathered = mem_alloc(GATHER_BYTES);
+	if (f->used == 0)
+		f->at = offset;
+	memcpy(f->gathered + f->used, data, (size_t)count);
+	f->used += count;
+	return SQLITE_OK;
+}
+
+static int layer_truncate(sqlite3_file *file, sqlite3_int64 size)
+{
+	int rc = flush((struct layer_file *)(void *)file);
+
+	errno = 0;
+	return rc != SQLITE_OK ? rc : note(below(file)->pMethods->xTruncate(below(file), size));
+}
+
+static int layer_sync(sqlite3_file *file, int flags)
+{
+	int rc = flush((struct layer_file *)(void *)file);
+
+	counts.syncs++;
+	errno = 0;
+	return rc != SQLITE_OK ? rc : note(below(file)->pMethods->xSync(below(file), flags));
+}
+
+static int layer_size(sqlite3_file *file, sqlite3_int64 *size)
+{
+	const struct layer_file *f = (struct layer_file *)(void *)file;
+	int rc;
+
+	errno = 0;
+	rc = note(below(file)->pMethods->xFileSize(below(file), size));
+	if (rc == SQLITE_OK && f->used > 0 && *size < f->at + f->used)
+		*size = f->at + f->used;
+	return rc;
+}
+
+static int layer_lock(sqlite3_file *file, int kind) { return below(file)->pMethods->xLock(below(file), kind); }
+
+static int layer_unlock(sqlite3_file *file, int kind) { return below(file)->pMethods->xUnlock(below(file), kind); }
+
+static int layer_reserved(sqlite3_file *file, int *ret)
+{
+	return below(file)->pMethods->xCheckReservedLock(below(file), ret);
+}
+
+/* SQLITE_FCNTL_SYNC comes before a commit's sync even when that sync is left out. */
+static int layer_control(sqlite3_file *file, int op, void *arg)
+{
+	if (op == SQLITE_FCNTL_SYNC || op == SQLITE_FCNTL_COMMIT_PHASETWO) {
+		int rc = flush((struct layer_file *)(void *)file);
+
+		if (rc != SQLITE_OK)
+			return rc;
+	}
+	return below(file)->pMethods->xFileControl(below(file), op, arg);
+}
+
+static int layer_sector(sqlite3_file *file) { return below(file)->pMethods->xSectorSize(below(file)); }
+
+static int layer_device(sqlite3_file *file) { return below(file)->pMethods->xDeviceCharacteristics(below(file)); }
+
+static const sqlite3_io_methods layer_methods = {
+    .iVersion = 1,
+    .xClose = layer_close,
+    .xRead = layer_read,
+    .xWrite = layer_write,
+    .xTruncate = layer_truncate,
+    .xSync = layer_sync,
+    .xFileSize = layer_size,
+    .xLock = layer_lock,
+    .xUnlock = layer_unlock,
+    .xCheckReservedLock = layer_reserved,
+    .xFileControl = layer_control,
+    .xSectorSize = layer_sector,
+    .xDeviceCharacteristics = layer_device,
+};
+
+static sqlite3_vfs *base_of(sqlite3_vfs *vfs) { return vfs->pAppData; }
+
+static int layer_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *ret_flags)
+{
+	struct layer_file *f = (struct layer_file *)(void *)file;
+	int rc;
+
+	memset(f, 0, sizeof *f);
+	f->gathers = (flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_WAL)) != 0;
+	errno = 0;
+	rc = note(base_of(vfs)->xOpen(base_of(vfs), name, below(file), flags, ret_flags));
+	if (below(file)->pMethods)
+		f->head.pMethods = &layer_methods;
+	return rc;
+}
+
+static int layer_delete(sqlite3_vfs *vfs, const char *name, int sync_dir)
+{
+	errno = 0;
+	return note(base_of(vfs)->xDelete(base_of(vfs), name, sync_dir));
+}
+
+static int layer_access(sqlite3_vfs *vfs, const char *name, int flags, int *ret)
+{
+	return base_of(vfs)->xAccess(base_of(vfs), name, flags, ret);
+}
+
+static int layer_full_path(sqlite3_vfs *vfs, const char *name, int size, char *out)
+{
+	return base_of(vfs)->xFullPathname(base_of(vfs), name, size, out);
+}
+
+static int layer_random(sqlite3_vfs *vfs, int count, char *out)
+{
+	return base_of(vfs)->xRandomness(base_of(vfs), count, out);
+}
+
+static int layer_sleep(sqlite3_vfs *vfs, int microseconds) { return base_of(vfs)->xSleep(base_of(vfs), microseconds); }
+
+static int layer_time(sqlite3_vfs *vfs, double *ret) { return base_of(vfs)->xCurrentTime(base_of(vfs), ret); }
+
+static int layer_last_error(sqlite3_vfs *vfs, int size, char *out)
+{
+	return base_of(vfs)->xGetLastError ? base_of(vfs)->xGetLastError(base_of(vfs), size, out) : 0;
+}
+
+static int layer_time64(sqlite3_vfs *vfs, sqlite3_int64 *ret)
+{
+	return base_of(vfs)->xCurrentTimeInt64(base_of(vfs), ret);
+}
+
+const char *vfs_register(const char *base_name)
+{
+	sqlite3_vfs *base = sqlite3_vfs_find(base_name);
+	sqlite3_vfs *layer;
+	char name[128];
+
+	must(base && base->iVersion >= 2);
+	(void)snprintf(name, sizeof name, "kspool-%s", base->zName);
+	layer = sqlite3_vfs_find(name);
+	if (layer)
+		return layer->zName;
+	layer = mem_zero(sizeof *layer); /* lives as long as the process */
+	layer->iVersion = 2;
+	layer->szOsFile = (int)sizeof(struct layer_file) + base->szOsFile;
+	layer->mxPathname = base->mxPathname;
+	layer->zName = mem_string(name);
+	layer->pAppData = base;
+	layer->xOpen = layer_open;
+	layer->xDelete = layer_delete;
+	layer->xAccess = layer_access;
+	layer->xFullPathname = layer_full_path;
+	layer->xRandomness = layer_random;
+	layer->xSleep = layer_sleep;
+	layer->xCurrentTime = layer_time;
+	layer->xGetLastError = layer_last_error;
+	layer->xCurrentTimeInt64 = layer_time64;
+	must(sqlite3_vfs_register(layer, 0) == SQLITE_OK);
+	return layer->zName;
+}
+
+int vfs_errno(void) { return last_errno; }
+
+void vfs_clear_errno(void) { last_errno = 0; }
+
+struct vfs_counts vfs_counts(void) { return counts; }

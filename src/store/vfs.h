@@ -1,0 +1,30 @@
+/*
+ * vfs: a thin layer between SQLite and its VFS.
+ *
+ * What it is: writes that follow each other in one file (the frames of a commit, the pages of a checkpoint) are
+ * gathered and written with one call; they reach the file before the next sync, truncate or overlapping read, so what
+ * is durable when a sync returns is the same as without the layer. It also keeps errno of the failed call, which
+ * SQLite does not always tell, and counts bytes and syncs. It offers no shared memory and no mapping: WAL works in
+ * exclusive mode only. Thread: the store's. Fails: as the VFS below; a late write's error comes from the sync.
+ */
+#ifndef KSPOOL_STORE_VFS_H
+#define KSPOOL_STORE_VFS_H
+
+#include <stdint.h>
+
+/* Registers the layer over the VFS `base` (null: the default) when it is not yet there; returns its name. */
+const char *vfs_register(const char *base);
+
+/* errno of this thread's last failed file operation; 0 after vfs_clear_errno. */
+int vfs_errno(void);
+void vfs_clear_errno(void);
+
+struct vfs_counts {
+	uint64_t written_bytes;
+	uint64_t writes;
+	uint64_t syncs;
+};
+/* Of this thread, since it started. */
+struct vfs_counts vfs_counts(void);
+
+#endif

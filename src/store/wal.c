@@ -1,0 +1,290 @@
+#include "store/wal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/mem.h"
+
+enum {
+	WAL_HEADER = 32,
+	FRAME_HEADER = 24,
+	MAGIC = 0x377f0682, /* the lowest bit says that checksums take words as big-endian */
+	VERSION = 3007000,
+	AT_PAGE_SIZE = 8,
+	AT_SEQUENCE = 12, /* one more each time the log begins again */
+	AT_SALTS = 16,
+	AT_CHECKSUM = 24,
+	FRAME_COMMIT = 4,
+	FRAME_SALTS = 8,
+	FRAME_CHECKSUM = 16,
+	SIGNED_FRAME_BYTES = 8 /* of a frame's header; then the page */
+};
+
+struct sum {
+	uint32_t a, b;
+};
+
+struct reader {
+	int fd;
+	uint32_t page_bytes;
+	bool big_endian_sums;
+	uint64_t total; /* whole frames in the file */
+	unsigned char *frame;
+};
+
+static uint32_t big_u32(const unsigned char *p)
+{
+	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+static void put_big_u32(unsigned char *p, uint32_t v)
+{
+	p[0] = (unsigned char)(v >> 24);
+	p[1] = (unsigned char)(v >> 16);
+	p[2] = (unsigned char)(v >> 8);
+	p[3] = (unsigned char)v;
+}
+
+static uint32_t little_u32(const unsigned char *p)
+{
+	return (uint32_t)p[3] << 24 | (uint32_t)p[2] << 16 | (uint32_t)p[1] << 8 | p[0];
+}
+
+static struct sum sum_over(bool big, struct sum s, const unsigned char *p, size_t count)
+{
+	for (size_t i = 0; i + 8 <= count; i += 8) {
+		s.a += (big ? big_u32(p + i) : little_u32(p + i)) + s.b;
+		s.b += (big ? big_u32(p + i + 4) : little_u32(p + i + 4)) + s.a;
+	}
+	return s;
+}
+
+static struct sum frame_sum(const struct reader *r, struct sum seed)
+{
+	struct sum s = sum_over(r->big_endian_sums, seed, r->frame, SIGNED_FRAME_BYTES);
+
+	return sum_over(r->big_endian_sums, s, r->frame + FRAME_HEADER, r->page_bytes);
+}
+
+static struct sum stored_sum(const unsigned char *p) { return (struct sum){big_u32(p), big_u32(p + 4)}; }
+
+static bool is_same(struct sum x, struct sum y) { return x.a == y.a && x.b == y.b; }
+
+static bool is_live(const struct reader *r, const struct wal_scan *scan)
+{
+	return big_u32(r->frame + FRAME_SALTS) == scan->salts[0] &&
+	       big_u32(r->frame + FRAME_SALTS + 4) == scan->salts[1];
+}
+
+static off_t frame_offset(const struct reader *r, uint64_t index)
+{
+	return (off_t)(WAL_HEADER + index * (FRAME_HEADER + (uint64_t)r->page_bytes));
+}
+
+static enum err load_frame(const struct reader *r, uint64_t index, struct error *e)
+{
+	size_t bytes = FRAME_HEADER + (size_t)r->page_bytes;
+
+	if (pread(r->fd, r->frame, bytes, frame_offset(r, index)) != (ssize_t)bytes)
+		return error_set_errno(e, ERR_DISK, "cannot read the write-ahead log");
+	return ERR_OK;
+}
+
+static bool is_page_size(uint32_t n) { return n >= 512 && n <= 65536 && (n & (n - 1)) == 0; }
+
+/* A header that is not sound: the first frame proves which page size, word order and salts were meant. */
+static bool find_layout(struct reader *r, struct wal_scan *scan, struct sum seed, uint64_t body_bytes)
+{
+	for (uint32_t size = 512; size <= 65536; size *= 2)
+		for (int big = 0; big < 2; big++) {
+			struct error ignored;
+
+			r->page_bytes = size;
+			r->big_endian_sums = big;
+			r->total = body_bytes / (FRAME_HEADER + (uint64_t)size);
+			if (r->total == 0 || load_frame(r, 0, &ignored) != ERR_OK ||
+			    !is_same(frame_sum(r, seed), stored_sum(r->frame + FRAME_CHECKSUM)))
+				continue;
+			scan->salts[0] = big_u32(r->frame + FRAME_SALTS);
+			scan->salts[1] = big_u32(r->frame + FRAME_SALTS + 4);
+			return true;
+		}
+	return false;
+}
+
+/*
+ * A power cut tore the header that was to begin the log again: put back as the frames know it, its checksum is right.
+ * All of such a log stands in the database already; to read it once more changes nothing.
+ */
+static bool is_torn_restart(const struct reader *r, const struct wal_scan *scan, const unsigned char *h)
+{
+	unsigned char old[WAL_HEADER];
+
+	memcpy(old, h, sizeof old);
+	put_big_u32(old + AT_SEQUENCE, big_u32(h + AT_SEQUENCE) - 1);
+	put_big_u32(old + AT_SALTS, scan->salts[0]);
+	put_big_u32(old + AT_SALTS + 4, scan->salts[1]);
+	return is_same(sum_over(r->big_endian_sums, (struct sum){0, 0}, old, AT_CHECKSUM), stored_sum(h + AT_CHECKSUM));
+}
+
+/* *seed: what the first frame's checksum starts from. */
+static enum err load_header(struct reader *r, struct wal_scan *scan, struct sum *seed, struct error *e)
+{
+	unsigned char h[WAL_HEADER];
+	struct stat st;
+
+	scan->is_empty = true;
+	if (fstat(r->fd, &st) != 0)
+		return error_set_errno(e, ERR_DISK, "cannot read the write-ahead log");
+	if (st.st_size <= WAL_HEADER + FRAME_HEADER)
+		return ERR_OK;
+	if (pread(r->fd, h, sizeof h, 0) != (ssize_t)sizeof h)
+		return error_set_errno(e, ERR_DISK, "cannot read the write-ahead log");
+	r->big_endian_sums = big_u32(h) & 1;
+	r->page_bytes = big_u32(h + AT_PAGE_SIZE);
+	*seed = stored_sum(h + AT_CHECKSUM);
+	scan->header_is_sound = (big_u32(h) & ~1u) == MAGIC && big_u32(h + 4) == VERSION &&
+	                        is_page_size(r->page_bytes) &&
+	                        is_same(sum_over(r->big_endian_sums, (struct sum){0, 0}, h, AT_CHECKSUM), *seed);
+	scan->salts[0] = big_u32(h + AT_SALTS);
+	scan->salts[1] = big_u32(h + AT_SALTS + 4);
+	if (!scan->header_is_sound && !find_layout(r, scan, *seed, (uint64_t)(st.st_size - WAL_HEADER)))
+		return ERR_OK;
+	scan->header_is_torn = !scan->header_is_sound && is_torn_restart(r, scan, h);
+	scan->page_bytes = r->page_bytes;
+	scan->big_endian_sums = r->big_endian_sums;
+	r->total = (uint64_t)(st.st_size - WAL_HEADER) / (FRAME_HEADER + (uint64_t)r->page_bytes);
+	scan->is_empty = r->total == 0;
+	return ERR_OK;
+}
+
+/*
+ * A frame proves itself when its checksum follows from the one stored in the frame before it. The last transaction
+ * counts for mending only when all its frames do: a torn one was never acknowledged.
+ */
+static enum err scan_frames(struct reader *r, struct wal_scan *scan, struct sum seed, struct error *e)
+{
+	bool broken = !scan->header_is_sound;
+	bool whole = true; /* every frame since the last commit proved itself */
+
+	for (uint64_t i = 0; i < r->total; i++) {
+		enum err err = load_frame(r, i, e);
+		bool live, sound;
+
+		if (err != ERR_OK)
+			return err;
+		live = is_live(r, scan);
+		sound = live && is_same(frame_sum(r, seed), stored_sum(r->frame + FRAME_CHECKSUM));
+		seed = stored_sum(r->frame + FRAME_CHECKSUM);
+		broken |= !sound;
+		whole &= sound;
+		if (!broken)
+			scan->frames = i + 1;
+		if (!live || big_u32(r->frame + FRAME_COMMIT) == 0)
+			continue;
+		/* A torn header may mix old and new sectors: only a frame that proves itself counts. */
+		if (!broken)
+			scan->commits++;
+		else if (sound)
+			scan->commits_lost++;
+		if (whole) {
+			scan->mend_frames = i + 1;
+			scan->commits_mended = scan->commits_lost;
+		}
+		whole = true;
+	}
+	return ERR_OK;
+}
+
+enum { FRAME_MAX = FRAME_HEADER + 65536 };
+
+enum err wal_scan(int fd, struct wal_scan *ret, struct error *e)
+{
+	AUTOFREE unsigned char *frame = mem_alloc(FRAME_MAX);
+	struct reader r = {.fd = fd, .frame = frame};
+	struct sum seed;
+	enum err err;
+
+	*ret = (struct wal_scan){0};
+	err = load_header(&r, ret, &seed, e);
+	return err != ERR_OK || ret->is_empty ? err : scan_frames(&r, ret, seed, e);
+}
+
+/* A single flipped bit in the page number or the commit field is found by trying all 64. */
+static void mend_frame_header(const struct reader *r, struct sum seed)
+{
+	struct sum want = stored_sum(r->frame + FRAME_CHECKSUM);
+
+	for (int bit = 0; bit < 64; bit++) {
+		r->frame[bit / 8] ^= (unsigned char)(1 << bit % 8);
+		if (is_same(frame_sum(r, seed), want))
+			return;
+		r->frame[bit / 8] ^= (unsigned char)(1 << bit % 8);
+	}
+}
+
+static enum err write_header(const struct reader *r, const struct wal_scan *scan, struct sum *old_seed,
+                             struct sum *seed, struct error *e)
+{
+	unsigned char h[WAL_HEADER];
+
+	if (pread(r->fd, h, sizeof h, 0) != (ssize_t)sizeof h)
+		return error_set_errno(e, ERR_DISK, "cannot read the write-ahead log");
+	*old_seed = stored_sum(h + AT_CHECKSUM);
+	put_big_u32(h, MAGIC | (uint32_t)r->big_endian_sums);
+	put_big_u32(h + 4, VERSION);
+	put_big_u32(h + AT_PAGE_SIZE, r->page_bytes);
+	put_big_u32(h + AT_SALTS, scan->salts[0]);
+	put_big_u32(h + AT_SALTS + 4, scan->salts[1]);
+	*seed = sum_over(r->big_endian_sums, (struct sum){0, 0}, h, AT_CHECKSUM);
+	put_big_u32(h + AT_CHECKSUM, seed->a);
+	put_big_u32(h + AT_CHECKSUM + 4, seed->b);
+	if (pwrite(r->fd, h, sizeof h, 0) != (ssize_t)sizeof h)
+		return error_set_errno(e, ERR_DISK, "cannot mend the write-ahead log");
+	return ERR_OK;
+}
+
+static enum err mend_frames(const struct reader *r, const struct wal_scan *scan, struct sum old_seed, struct sum seed,
+                            uint64_t *ret_damaged, struct error *e)
+{
+	for (uint64_t i = 0; i < scan->mend_frames; i++) {
+		enum err err = load_frame(r, i, e);
+		struct sum stored;
+
+		if (err != ERR_OK)
+			return err;
+		stored = stored_sum(r->frame + FRAME_CHECKSUM);
+		if (!is_live(r, scan) || !is_same(frame_sum(r, old_seed), stored)) {
+			++*ret_damaged;
+			mend_frame_header(r, old_seed);
+		}
+		old_seed = stored;
+		put_big_u32(r->frame + FRAME_SALTS, scan->salts[0]);
+		put_big_u32(r->frame + FRAME_SALTS + 4, scan->salts[1]);
+		seed = frame_sum(r, seed);
+		put_big_u32(r->frame + FRAME_CHECKSUM, seed.a);
+		put_big_u32(r->frame + FRAME_CHECKSUM + 4, seed.b);
+		if (pwrite(r->fd, r->frame, FRAME_HEADER, frame_offset(r, i)) != FRAME_HEADER)
+			return error_set_errno(e, ERR_DISK, "cannot mend the write-ahead log");
+	}
+	return ERR_OK;
+}
+
+enum err wal_mend(int fd, const struct wal_scan *scan, uint64_t *ret_damaged, struct error *e)
+{
+	AUTOFREE unsigned char *frame = mem_alloc(FRAME_MAX);
+	struct reader r = {
+	    .fd = fd, .page_bytes = scan->page_bytes, .big_endian_sums = scan->big_endian_sums, .frame = frame};
+	struct sum old_seed = {0}, seed = {0};
+	enum err err = write_header(&r, scan, &old_seed, &seed, e);
+
+	*ret_damaged = 0;
+	if (err == ERR_OK)
+		err = mend_frames(&r, scan, old_seed, seed, ret_damaged, e);
+	if (err == ERR_OK && fdatasync(fd) != 0)
+		err = error_set_errno(e, ERR_DISK, "cannot mend the write-ahead log");
+	return err;
+}

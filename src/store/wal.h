@@ -1,0 +1,41 @@
+/*
+ * wal: the write-ahead log as bytes, read before SQLite opens it.
+ *
+ * What it is: SQLite stops reading a log at the first frame whose checksum is wrong and says nothing. wal_scan finds
+ * that break and looks behind it: each frame's checksum is seeded with its predecessor's stored one, so undamaged
+ * frames of the live generation prove themselves. Commit frames among them: none is a clean tail, one is the torn,
+ * never acknowledged last transaction of a power cut, two or more mean damage in the middle. wal_mend then joins the
+ * log again: all checksums are written anew, the damaged frame's content as it is (rows carry their own checksum).
+ * Format: sqlite.org/fileformat2.html, section 4.
+ * Thread: the store's, only while no SQLite connection is open. Fails: ERR_DISK.
+ */
+#ifndef KSPOOL_STORE_WAL_H
+#define KSPOOL_STORE_WAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+struct wal_scan {
+	bool is_empty;           /* no file, no frame, or never used */
+	bool header_is_sound;    /* its own checksum holds */
+	bool header_is_torn;     /* by a cut while the log began again: all of it is in the database */
+	uint32_t page_bytes;     /* 0 when not known */
+	bool big_endian_sums;    /* word order of the checksums */
+	uint64_t frames;         /* sound ones, from the start */
+	uint64_t commits;        /* of those, the ones that end a transaction */
+	uint64_t commits_lost;   /* commit frames behind the break that prove themselves */
+	uint64_t commits_mended; /* of those, the ones wal_mend brings back */
+	uint64_t mend_frames;    /* length of the log that wal_mend can make */
+	uint32_t salts[2];       /* big-endian values of the live generation */
+};
+
+enum err wal_scan(int fd, struct wal_scan *ret, struct error *e) MUST_CHECK;
+/* Rewrites the log in place so that SQLite reads scan->mend_frames frames; synced. *ret_damaged: frames not sound. */
+enum err wal_mend(int fd, const struct wal_scan *scan, uint64_t *ret_damaged, struct error *e) MUST_CHECK;
+
+/* True when the break hides acknowledged transactions. */
+static inline bool wal_is_damaged(const struct wal_scan *scan) { return scan->commits_lost >= 2; }
+
+#endif

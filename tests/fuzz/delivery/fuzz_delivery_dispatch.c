@@ -1,0 +1,107 @@
+/*
+ * Bytes are events for the dispatcher: rows arrive, time passes, requests are answered in every way there is, settings
+ * are reloaded. After every event: nothing is settled without its own entry, no timer lies in the past, memory adds up;
+ * at the end the service works again and everything still inside is delivered within bounded time (promises 1, 2, 7).
+ */
+#include "rig/delivery_sim.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { MOST_ROWS = 3000 };
+
+struct script {
+	const uint8_t *at, *end;
+};
+
+static unsigned next(struct script *s) { return s->at < s->end ? *s->at++ : 0; }
+
+static char scripted(void *arg, uint64_t id, uint32_t i)
+{
+	static const char VERDICTS[] = "sssssstiukxs";
+	unsigned seed = *(unsigned *)arg;
+
+	return VERDICTS[((seed >> (i % 7)) + (unsigned)id * (seed & 1)) % (sizeof VERDICTS - 1)];
+}
+
+static void answer_row(struct sim *s, size_t at, unsigned row)
+{
+	size_t count;
+	const struct outcome *table = outcome_table(&count), *o = &table[row % count];
+	char body[256];
+
+	(void)snprintf(body, sizeof body, "{\"__type\":\"%s\",\"message\":\"%s records.%u.member\"}",
+	               o->code[0] == '-' ? "" : o->code, o->text, row % 9);
+	sim_status(s, at, o->least_status >= 300 ? o->least_status + (o->least_status == 300) * 100 : 404,
+	           o->code[0] == '-' ? "<html>" : body);
+}
+
+static void event(struct sim *s, struct script *script)
+{
+	unsigned what = next(script), how = next(script);
+	size_t at = s->request_count ? how % s->request_count : 0;
+
+	switch (what % 8) {
+	case 0:
+		if (s->next_id + how < MOST_ROWS)
+			sim_rows(s, how);
+		break;
+	case 1:
+		sim_advance(s, (int64_t)how * how * NS_PER_MS);
+		break;
+	case 2:
+		sim_advance(s, s->due_ns == INT64_MAX || s->due_ns <= s->now_ns ? 0 : s->due_ns - s->now_ns);
+		break;
+	case 3:
+		if (s->request_count)
+			sim_answer(s, at, scripted, &how);
+		break;
+	case 4:
+		if (s->request_count)
+			answer_row(s, at, how);
+		break;
+	case 5:
+		if (s->request_count)
+			sim_transport(s, at, (enum aws_outcome)(1 + how % 4), how & 8 && how % 4 == 1);
+		break;
+	case 6:
+		if (s->request_count)
+			sim_status(s, at, 200,
+			           how & 1 ? "{\"Records\":[]}" : "{\"Records\":[{\"SequenceNumber\":\"1\"");
+		break;
+	default:
+		if (how & 1)
+			dispatch_kick(s->d, s->now_ns);
+		s->set.dead_after_attempts = how & 2 ? 3 : 0;
+		s->set.max_in_flight = 1 + how % 16;
+		dispatch_configure(s->d, &s->set);
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct script script = {data, data + size};
+	struct dispatch_settings set = sim_defaults();
+	unsigned form = next(&script);
+	struct sim *s;
+
+	if (size > 4000)
+		return 0;
+	set.wire = form & 1 ? PUTRECORDS_CBOR : PUTRECORDS_JSON;
+	set.request_records = form & 2 ? 500 : 7;
+	set.policy.count = set.request_records;
+	set.fills = !(form & 4);
+	set.max_retries = form & 8 ? 2 : 0;
+	s = sim_new(&set);
+	s->pieces = form & 16 ? 1 + (form >> 5) % 3 : 1;
+	while (script.at < script.end) {
+		event(s, &script);
+		sim_run(s);
+		sim_check(s);
+	}
+	s->set.max_in_flight = 16;
+	dispatch_configure(s->d, &s->set);
+	must(sim_drain(s, 400 * NS_PER_S));
+	must(s->d->memory_bytes == 0 && s->d->rows.count == 0);
+	sim_free(s);
+	return 0;
+}

@@ -1,0 +1,322 @@
+/*
+ * bench_journal: what the journal costs beside SQLite alone.
+ *
+ *   bench_journal [rows] [body bytes] [rows a commit] [page bytes] [rows behind]
+ *
+ * Prints for (a) a bare SQLite loop, (b) the store and (c) the journal's thread with its lanes, each doing one INSERT
+ * and one DELETE a row in the same group sizes with the same settings: rows/s, CPU microseconds a row, bytes written
+ * per body byte. The store must reach 0.7 of the bare loop.
+ */
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <sqlite3.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "store/vfs.h"
+#include "journal/journal.h"
+#include "rig/spooldir.h"
+
+struct task {
+	uint64_t rows;
+	uint32_t body;
+	uint64_t group;
+	uint32_t page;
+	uint64_t behind; /* rows that stay between what comes and what goes */
+	struct spooldir d;
+};
+
+struct stopwatch {
+	double wall, cpu;
+	uint64_t written;
+};
+
+static double seconds(clockid_t id)
+{
+	struct timespec t;
+
+	(void)clock_gettime(id, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static uint64_t written_bytes(void)
+{
+	FILE *f = fopen("/proc/self/io", "r");
+	char line[128];
+	unsigned long long n = 0;
+
+	while (f && fgets(line, sizeof line, f))
+		if (sscanf(line, "wchar: %llu", &n) == 1)
+			break;
+	if (f)
+		(void)fclose(f);
+	return n;
+}
+
+static struct stopwatch start_watch(void)
+{
+	return (struct stopwatch){seconds(CLOCK_MONOTONIC), seconds(CLOCK_PROCESS_CPUTIME_ID), written_bytes()};
+}
+
+static double stop_watch(const char *name, const struct task *t, struct stopwatch w)
+{
+	double wall = seconds(CLOCK_MONOTONIC) - w.wall;
+	double cpu = seconds(CLOCK_PROCESS_CPUTIME_ID) - w.cpu;
+	double rows = (double)t->rows;
+
+	(void)printf("%-8s %9.0f rows/s  %6.2f CPU us/row  %6.2f bytes written per body byte\n", name, rows / wall,
+	             cpu / rows * 1e6, (double)(written_bytes() - w.written) / rows / t->body);
+	return rows / wall;
+}
+
+static void run(sqlite3 *db, const char *sql)
+{
+	char *text = NULL;
+
+	if (sqlite3_exec(db, sql, NULL, NULL, &text) != SQLITE_OK) {
+		(void)fprintf(stderr, "%s: %s\n", sql, text);
+		exit(1);
+	}
+}
+
+static sqlite3_stmt *prepare(sqlite3 *db, const char *sql)
+{
+	sqlite3_stmt *st = NULL;
+
+	must(sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, &st, NULL) == SQLITE_OK);
+	return st;
+}
+
+static void step(sqlite3_stmt *st)
+{
+	must(sqlite3_step(st) == SQLITE_DONE);
+	must(sqlite3_reset(st) == SQLITE_OK);
+}
+
+static int note_frames(void *arg, sqlite3 *db, const char *name, int frames)
+{
+	(void)db;
+	(void)name;
+	*(int *)arg = frames;
+	return SQLITE_OK;
+}
+
+static sqlite3 *open_bare(const struct task *t, int *frames)
+{
+	sqlite3 *db = NULL;
+	char page[64];
+
+	(void)snprintf(page, sizeof page, "PRAGMA page_size=%u", t->page);
+	must(sqlite3_open_v2(t->d.path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) ==
+	     SQLITE_OK);
+	run(db, "PRAGMA locking_mode=EXCLUSIVE");
+	run(db, page);
+	run(db, "PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+	        "PRAGMA wal_autocheckpoint=0; PRAGMA secure_delete=0; PRAGMA cache_size=-8192");
+	run(db, "CREATE TABLE m (id INTEGER PRIMARY KEY, received_ms INTEGER NOT NULL, meta BLOB, body BLOB NOT NULL) "
+	        "STRICT");
+	(void)sqlite3_wal_hook(db, note_frames, frames);
+	return db;
+}
+
+static double bench_bare(const struct task *t)
+{
+	int frames = 0;
+	sqlite3 *db = open_bare(t, &frames);
+	sqlite3_stmt *begin = prepare(db, "BEGIN IMMEDIATE"), *commit = prepare(db, "COMMIT");
+	sqlite3_stmt *insert = prepare(db, "INSERT INTO m VALUES (?1, ?2, NULL, ?3)");
+	sqlite3_stmt *delete = prepare(db, "DELETE FROM m WHERE id BETWEEN ?1 AND ?2");
+	char *body = mem_zero(t->body);
+	uint64_t in = 0, out = 0;
+	struct stopwatch w = start_watch();
+
+	while (out < t->rows) {
+		step(begin);
+		for (uint64_t i = 0; i < t->group && in < t->rows; i++) {
+			(void)sqlite3_bind_int64(insert, 1, (sqlite3_int64)++in);
+			(void)sqlite3_bind_int64(insert, 2, (sqlite3_int64)(1700000000000 + in));
+			(void)sqlite3_bind_blob(insert, 3, body, (int)t->body, SQLITE_STATIC);
+			step(insert);
+		}
+		if (in - out > t->behind || in == t->rows) {
+			uint64_t last = out + t->group < in ? out + t->group : in;
+
+			(void)sqlite3_bind_int64(delete, 1, (sqlite3_int64)out + 1);
+			(void)sqlite3_bind_int64(delete, 2, (sqlite3_int64)last);
+			step(delete);
+			out = last;
+		}
+		step(commit);
+		if ((uint64_t)frames * t->page >= 16 << 20) {
+			must(sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL) == SQLITE_OK);
+			frames = 0;
+		}
+	}
+	free(body);
+	return stop_watch("bare", t, w);
+}
+
+static void settle_group(struct store *s, uint64_t first, uint64_t last, uint32_t bytes, struct store_settlements *g)
+{
+	struct error e;
+
+	g->count = 0;
+	for (uint64_t id = first; id <= last; id++)
+		g->items[g->count++] = (struct store_settlement){.id = id, .kind = SETTLE_DELIVERED, .bytes = bytes};
+	must(store_settle(s, g->items, g->count, &e) == ERR_OK);
+}
+
+static double bench_store(const struct task *t)
+{
+	struct store_options o = spooldir_options(&t->d);
+	struct store_settlements *g = store_settlements_new((uint32_t)t->group);
+	char *body = mem_zero(t->body);
+	struct store *s = NULL;
+	uint64_t in = 0, out = 0;
+	struct stopwatch w;
+	struct error e;
+	double rate;
+
+	o.page_size = t->page;
+	must(store_open(&o, &s, NULL, &e) == ERR_OK);
+	w = start_watch();
+	while (out < t->rows) {
+		must(store_begin(s, &e) == ERR_OK);
+		for (uint64_t i = 0; i < t->group && in < t->rows; i++) {
+			struct message *m = message_new(NULL, 0, body, t->body, (int64_t)(1700000000000 + ++in));
+
+			must(store_append(s, m, &e) == ERR_OK);
+			message_free(m);
+		}
+		if (in - out > t->behind || in == t->rows) {
+			uint64_t last = out + t->group < in ? out + t->group : in;
+
+			settle_group(s, out + 1, last, t->body, g);
+			out = last;
+		}
+		must(store_commit(s, &e) == ERR_OK);
+		must(store_checkpoint(s, false, &e) == ERR_OK);
+	}
+	rate = stop_watch("store", t, w);
+	must(store_close(s, &e) == ERR_OK);
+	store_settlements_free(g);
+	free(body);
+	return rate;
+}
+
+static void condemned(const struct error *reason)
+{
+	(void)fprintf(stderr, "%s\n", reason->text);
+	exit(1);
+}
+
+static void answered(struct offer *offer, void *arg)
+{
+	(void)arg;
+	must(offer->verdict == OFFER_ACCEPTED);
+	free(offer);
+}
+
+static struct offer *make_offer(const struct task *t, const char *body, uint64_t count)
+{
+	struct offer *offer = mem_zero(sizeof *offer);
+
+	STAILQ_INIT(&offer->messages);
+	STAILQ_INIT(&offer->set_aside);
+	for (uint64_t i = 0; i < count; i++) {
+		struct message *m = message_new(NULL, 0, body, t->body, 1700000000000);
+
+		offer->bytes += message_cost(m);
+		STAILQ_INSERT_TAIL(&offer->messages, m, link);
+	}
+	offer->count = (uint32_t)count;
+	offer->done = answered;
+	return offer;
+}
+
+/* Takes what waits and settles it at once, as a delivery without a network would. */
+static uint64_t deliver(struct journal *j)
+{
+	struct journal_rows rows;
+	uint64_t done = 0;
+
+	while (journal_take_rows(j, &rows)) {
+		struct store_settlements *g = store_settlements_new(rows.count);
+		const struct message *m;
+
+		STAILQ_FOREACH (m, &rows.messages, link)
+			g->items[g->count++] = (struct store_settlement){.id = m->id, .kind = SETTLE_DELIVERED};
+		message_list_free(&rows.messages);
+		while (!journal_settle(j, g)) {
+			struct pollfd p = {.fd = journal_delivery_fd(j), .events = POLLIN};
+
+			(void)poll(&p, 1, 1000);
+		}
+		must(journal_credit(j, rows.count, rows.bytes));
+		done += rows.count;
+	}
+	return done;
+}
+
+static double bench_journal(const struct task *t)
+{
+	struct journal_options o = {.store = spooldir_options(&t->d)};
+	char *body = mem_zero(t->body);
+	struct journal *j = NULL;
+	uint64_t in = 0, out = 0, group = t->group < 256 ? t->group : 256;
+	struct stopwatch w;
+	struct error e;
+	double rate;
+
+	o.store.page_size = t->page;
+	must(journal_start(&o, condemned, &j, NULL, &e) == ERR_OK);
+	must(journal_credit(j, 20000, 32 << 20));
+	w = start_watch();
+	while (out < t->rows) {
+		struct pollfd p[] = {{.fd = journal_intake_fd(j), .events = POLLIN},
+		                     {.fd = journal_delivery_fd(j), .events = POLLIN}};
+
+		while (in < t->rows && in - out < 20000 && in - out < 500 * group) {
+			uint64_t n = group < t->rows - in ? group : t->rows - in;
+
+			must(journal_offer(j, make_offer(t, body, n)));
+			in += n;
+		}
+		(void)poll(p, 2, 1000);
+		(void)journal_intake_run(j);
+		out += deliver(j);
+	}
+	while (!journal_is_empty(j)) {
+		(void)journal_intake_run(j);
+		(void)poll(NULL, 0, 1);
+	}
+	rate = stop_watch("journal", t, w);
+	must(journal_stop(j, &e) == ERR_OK);
+	free(body);
+	return rate;
+}
+
+int main(int argc, char **argv)
+{
+	struct task t = {.rows = argc > 1 ? strtoull(argv[1], NULL, 10) : 200000,
+	                 .body = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 1024,
+	                 .group = argc > 3 ? strtoull(argv[3], NULL, 10) : 1024,
+	                 .page = argc > 4 ? (uint32_t)strtoul(argv[4], NULL, 10) : 8192,
+	                 .behind = argc > 5 ? strtoull(argv[5], NULL, 10) : 20000};
+	double (*const benches[])(const struct task *) = {bench_bare, bench_store, bench_journal};
+	double rates[3];
+
+	(void)printf("%llu rows of %u bytes, %llu a commit, pages of %u, %llu behind\n", (unsigned long long)t.rows,
+	             t.body, (unsigned long long)t.group, t.page, (unsigned long long)t.behind);
+	for (size_t i = 0; i < 3; i++) {
+		spooldir_make(&t.d);
+		rates[i] = benches[i](&t);
+		spooldir_remove(&t.d);
+	}
+	(void)printf("store/bare %.2f, journal/bare %.2f\n", rates[1] / rates[0], rates[2] / rates[0]);
+	return 0;
+}

@@ -1,0 +1,128 @@
+#include "rig/spooldir.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/check.h"
+#include "base/mem.h"
+
+void spooldir_make(struct spooldir *d)
+{
+	const char *tmp = getenv("TMPDIR");
+
+	(void)snprintf(d->dir, sizeof d->dir, "%s/kspool-test-XXXXXX", tmp ? tmp : "/tmp");
+	must(mkdtemp(d->dir) != NULL);
+	(void)snprintf(d->path, sizeof d->path, "%s/spool.db", d->dir);
+}
+
+void spooldir_remove(struct spooldir *d)
+{
+	DIR *dir = opendir(d->dir);
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir)))
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			(void)unlinkat(dirfd(dir), entry->d_name, 0);
+	if (dir)
+		(void)closedir(dir);
+	(void)rmdir(d->dir);
+}
+
+struct store_options spooldir_options(const struct spooldir *d)
+{
+	return (struct store_options){.path = d->path, .create = true};
+}
+
+const char *spooldir_file(const struct spooldir *d, const char *suffix)
+{
+	static char path[400];
+
+	(void)snprintf(path, sizeof path, "%s%s", d->path, suffix);
+	return path;
+}
+
+static void fill(unsigned char *body, uint64_t n, uint32_t bytes)
+{
+	uint64_t x = n * UINT64_C(0x9e3779b97f4a7c15) + 1;
+
+	for (uint32_t i = 0; i < bytes; i++) {
+		x ^= x << 13;
+		x ^= x >> 7;
+		x ^= x << 17;
+		body[i] = (unsigned char)x;
+	}
+}
+
+struct message *spooldir_message(uint64_t n, uint32_t bytes)
+{
+	unsigned char *body = mem_alloc(bytes + 1u);
+	struct buf meta;
+	struct message *m;
+	char value[32];
+
+	buf_init(&meta, 4096);
+	(void)snprintf(value, sizeof value, "%llu", (unsigned long long)n);
+	must(meta_add(&meta, 's', "n", 1, value, strlen(value)) == ERR_OK);
+	fill(body, n, bytes);
+	m = message_new(meta.data, meta.len, body, bytes, (int64_t)(1700000000000 + n));
+	buf_fini(&meta);
+	free(body);
+	return m;
+}
+
+bool spooldir_is_message(const struct message *m, uint64_t n, uint32_t bytes)
+{
+	struct message *want = spooldir_message(n, bytes);
+	bool same = m->meta_bytes == want->meta_bytes && m->body_bytes == want->body_bytes &&
+	            m->received_ms == want->received_ms &&
+	            memcmp(m->bytes, want->bytes, (size_t)m->meta_bytes + m->body_bytes) == 0;
+
+	message_free(want);
+	return same;
+}
+
+unsigned char *spooldir_load(const char *path, size_t *ret_bytes)
+{
+	FILE *f = fopen(path, "rb");
+	unsigned char *bytes;
+	struct stat st;
+
+	*ret_bytes = 0;
+	if (!f)
+		return NULL;
+	must(fstat(fileno(f), &st) == 0);
+	bytes = mem_alloc((size_t)st.st_size + 1);
+	*ret_bytes = fread(bytes, 1, (size_t)st.st_size, f);
+	(void)fclose(f);
+	return bytes;
+}
+
+void spooldir_store(const char *path, const void *bytes, size_t count)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	must(fd >= 0 && write(fd, bytes, count) == (ssize_t)count);
+	(void)close(fd);
+}
+
+void spooldir_copy(const struct spooldir *from, const struct spooldir *to)
+{
+	static const char *const suffixes[] = {"", "-wal", ".tide", ".unsafe"};
+
+	for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
+		char path[400];
+		size_t count;
+		unsigned char *bytes = spooldir_load(spooldir_file(from, suffixes[i]), &count);
+
+		(void)snprintf(path, sizeof path, "%s%s", to->path, suffixes[i]);
+		if (bytes)
+			spooldir_store(path, bytes, count);
+		free(bytes);
+	}
+}

@@ -1,0 +1,37 @@
+/*
+ * spooldir: a folder of its own for a test's spool, and small things every journal test needs.
+ *
+ * The folder is made under $TMPDIR (or /tmp), mode 0700, and removed with all it holds by spooldir_remove.
+ */
+#ifndef KSPOOL_TESTS_SPOOLDIR_H
+#define KSPOOL_TESTS_SPOOLDIR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "store/store.h"
+
+struct spooldir {
+	char dir[256];
+	char path[300]; /* of the database */
+};
+
+void spooldir_make(struct spooldir *d);
+void spooldir_remove(struct spooldir *d);
+/* Options of a small spool at d->path that is made when it is not there. */
+struct store_options spooldir_options(const struct spooldir *d);
+/* PATH + suffix in a static buffer. */
+const char *spooldir_file(const struct spooldir *d, const char *suffix);
+
+/* A message whose body is `bytes` bytes that follow from n, and one text entry of metadata. */
+struct message *spooldir_message(uint64_t n, uint32_t bytes);
+/* True when m is what spooldir_message(n, bytes) made. */
+bool spooldir_is_message(const struct message *m, uint64_t n, uint32_t bytes);
+
+/* Whole files. */
+unsigned char *spooldir_load(const char *path, size_t *ret_bytes);
+void spooldir_store(const char *path, const void *bytes, size_t count);
+/* Copies the database and its companions into another folder. */
+void spooldir_copy(const struct spooldir *from, const struct spooldir *to);
+
+#endif

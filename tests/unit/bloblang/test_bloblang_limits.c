@@ -1,0 +1,163 @@
+/* Hostile mappings and messages end in an error, soon, with the process alive. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "bloblang/bloblang.h"
+
+static char *filled(const char *before, char open, size_t count, char close, const char *after)
+{
+	size_t length = strlen(before) + count * (close != '\0' ? 2 : 1) + strlen(after);
+	char *text = malloc(length + 1);
+	char *at = text;
+
+	at = stpcpy(at, before);
+	memset(at, open, count);
+	at += count;
+	if (close != '\0') {
+		memset(at, close, count);
+		at += count;
+	}
+	strcpy(at, after);
+	return text;
+}
+
+/* Runs a mapping; the text of its error, or of what it made (at most a few bytes are looked at). Freed by the caller.
+ */
+static char *run(const char *mapping, const char *body)
+{
+	struct message *source = message_new(NULL, 0, body, strlen(body), 0);
+	struct message_batch batch = {.messages = &source, .count = 1};
+	struct evaluator *ev = evaluator_new();
+	struct bloblang_fault fault = {0};
+	struct bloblang_mapping *m = NULL;
+	struct message *made = NULL;
+	struct error e = {0};
+	char *result;
+
+	if (bloblang_mapping_parse(mapping, NULL, &m, &fault) != ERR_OK)
+		result = strdup(fault.text);
+	else if (bloblang_mapping_run(m, ev, &batch, false, &made, &e) != ERR_OK)
+		result = strdup(e.text);
+	else
+		result = strdup((const char *)message_body(made));
+	message_free(made);
+	message_free(source);
+	bloblang_mapping_free(m);
+	evaluator_free(ev);
+	return result;
+}
+
+static void expect(const char *mapping, const char *body, const char *part)
+{
+	int64_t start = clock_mono_ms();
+	char *result = run(mapping, body);
+
+	if (strstr(result, part) == NULL)
+		fail_msg("%.60s: %.200s", mapping, result);
+	assert_true(clock_mono_ms() - start < 60 * MS_PER_S);
+	free(result);
+}
+
+static void recursion_ends(void **state)
+{
+	(void)state;
+	expect("map f { root = this.apply(\"f\") }\nroot = 1.apply(\"f\")", "{}", "unbounded recursion");
+	expect("map f { root.a = this.apply(\"f\").catch(this.apply(\"f\")) }\nroot = 1.apply(\"f\")", "{}", "");
+	expect("map f { root = if this > 0 { (this - 1).apply(\"f\") } else { \"bottom\" } }\nroot = 300.apply(\"f\")",
+	       "{}", "bottom");
+}
+
+static void deep_documents_pass(void **state)
+{
+	char *fits = filled("", '[', 10000, ']', "");
+	char *deep = filled("", '[', 10001, ']', "");
+
+	(void)state;
+	expect("root = this", fits, "[[[[");
+	expect("root = this", deep, "exceeded max depth");
+	expect("root.a = this\nroot.b = this == this\nroot.c = this.string().parse_json() == this", fits, "\"c\":true");
+	expect("root.a = json(\"0.0.0\").type()", fits, "array");
+	free(fits);
+	free(deep);
+}
+
+static void deep_values_are_refused(void **state)
+{
+	char *list = malloc(2 * 200000 + 8);
+	char *at = list;
+
+	(void)state;
+	*at++ = '[';
+	for (int i = 0; i < 200000; i++) {
+		*at++ = '1';
+		*at++ = ',';
+	}
+	strcpy(at, "1]");
+	expect("root = this.fold([], x -> [x.tally]).string().length()", list, "");
+	expect("root.a = this.fold({}, x -> {\"a\": x.tally}) == this.fold({}, x -> {\"a\": x.tally})", list, "false");
+	free(list);
+}
+
+static void deep_mappings_do_not_parse(void **state)
+{
+	char *brackets = filled("root = ", '(', 100000, '\0', "");
+	char *arrays = filled("root = ", '[', 100000, ']', "");
+	char *minus = filled("root = ", '-', 100000, '\0', "1");
+	char *blocks = malloc(12 * 50000 + 1);
+	char *at = blocks;
+
+	(void)state;
+	for (int i = 0; i < 50000; i++)
+		at = stpcpy(at, "if true {\n");
+	expect(brackets, "{}", "nested too deeply");
+	expect(arrays, "{}", "nested too deeply");
+	expect(minus, "{}", "expected");
+	expect(blocks, "{}", "nested too deeply");
+	free(brackets);
+	free(arrays);
+	free(minus);
+	free(blocks);
+}
+
+static void memory_is_bounded(void **state)
+{
+	(void)state;
+	expect("root = this.fold(\"xxxxxxxxxxxxxxxx\", x -> x.tally + x.tally)",
+	       "[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]", "memory limit");
+	expect("let a = this.map_each(x -> this)\nlet b = $a.map_each(x -> $a)\nlet c = $b.map_each(x -> $b)\n"
+	       "let d = $c.map_each(x -> $c)\nroot = $d.map_each(x -> $d).string().length()",
+	       "[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]", "");
+}
+
+static void time_is_bounded(void **state)
+{
+	char body[3000] = "[";
+	char *at = body + 1;
+
+	(void)state;
+	for (int i = 0; i < 999; i++)
+		at = stpcpy(at, "1,");
+	strcpy(at, "1]");
+	expect("root = this.map_each(a -> this.map_each(b -> this.map_each(c -> this.fold(0, d -> d.tally + "
+	       "1)).length()))",
+	       body, "limit");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(recursion_ends),          cmocka_unit_test(deep_documents_pass),
+	    cmocka_unit_test(deep_values_are_refused), cmocka_unit_test(deep_mappings_do_not_parse),
+	    cmocka_unit_test(memory_is_bounded),       cmocka_unit_test(time_is_bounded),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

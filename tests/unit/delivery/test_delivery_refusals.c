@@ -1,0 +1,238 @@
+/* What the service refuses: poisoned records are found alone, too much is made less, throttling slows in proportion. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "rig/delivery_sim.h"
+
+static void too_large_a_request_lowers_the_ceiling(void **state)
+{
+	struct sim *s = sim_flowing_by_default();
+
+	(void)state;
+	s->d->set.request_bytes = s->d->request_bytes = 100000;
+	sim_rows(s, 500);
+	sim_run(s);
+	s->requests[0]->put.accounted_bytes = 90000; /* as if its records were large */
+	sim_error(s, 0, "InvalidArgumentException", "Records size exceeds 5 MB limit");
+	assert_int_equal(s->d->request_bytes, 45000);
+	assert_true(sim_drain(s, 5 * NS_PER_S));
+	assert_int_equal(s->fates[SIM_DEAD], 0);
+	sim_free(s);
+}
+
+/* Answers as a service that refuses every request with one of the poisoned rows in it. */
+static uint64_t run_with_poison(struct sim *s, const uint64_t *poison, size_t count, bool names_position)
+{
+	uint64_t before = s->sent_requests;
+
+	for (int round = 0; sim_inside(s) > 0 && round < 1000; round++) {
+		sim_run(s);
+		while (s->request_count > 0) {
+			struct request *q = s->requests[0];
+			uint32_t at = UINT32_MAX;
+			char text[128] = "1 validation error detected";
+
+			for (uint32_t i = 0; i < q->count; i++)
+				for (size_t p = 0; p < count; p++)
+					if (q->records[i]->id == poison[p] && at == UINT32_MAX)
+						at = i;
+			if (names_position)
+				(void)snprintf(text, sizeof text, "Value at 'records.%u.member.data' failed", at + 1);
+			if (at == UINT32_MAX)
+				sim_answer(s, 0, sim_all_stored, NULL);
+			else
+				sim_error(s, 0, "ValidationException", text);
+		}
+		sim_run(s);
+		if (s->request_count == 0 && s->due_ns != INT64_MAX)
+			sim_advance(s, s->due_ns - s->now_ns);
+	}
+	assert_int_equal(sim_inside(s), 0);
+	return s->sent_requests - before;
+}
+
+static void a_poisoned_record_is_found_by_halving(void **state)
+{
+	(void)state;
+	for (uint64_t at = 0; at < 500; at += 13) {
+		struct sim *s = sim_flowing_by_default();
+		uint64_t poison = s->next_id + at, requests;
+
+		sim_rows(s, 500);
+		requests = run_with_poison(s, &poison, 1, false);
+		assert_int_equal(s->fate[poison], SIM_DEAD);
+		assert_int_equal(s->fates[SIM_DEAD], 1);
+		assert_string_equal(s->dead_code, "ValidationException");
+		/* The refused one, at most log2(500) + 1 to find it; the freed halves travel as ordinary requests. */
+		assert_true(requests <= 1 + 10 + 9);
+		sim_free(s);
+	}
+}
+
+static void a_named_position_is_found_at_once(void **state)
+{
+	struct sim *s = sim_flowing_by_default();
+	uint64_t poison[] = {s->next_id, s->next_id + 499, s->next_id + 250};
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		sim_rows(s, 500);
+		if (i == 0)
+			assert_true(run_with_poison(s, &poison[0], 1, true) <= 4);
+	}
+	(void)run_with_poison(s, poison, 3, true);
+	sim_free(s);
+}
+
+static void several_poisoned_records_are_all_found(void **state)
+{
+	struct sim *s = sim_flowing_by_default();
+	uint64_t poison[] = {s->next_id + 3, s->next_id + 4, s->next_id + 400};
+
+	(void)state;
+	sim_rows(s, 500);
+	(void)run_with_poison(s, poison, 3, false);
+	assert_int_equal(s->fates[SIM_DEAD], 3);
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(s->fate[poison[i]], SIM_DEAD);
+	sim_free(s);
+}
+
+static void when_every_record_is_refused_the_stream_is_held(void **state)
+{
+	struct sim *s = sim_flowing_by_default();
+
+	(void)state;
+	sim_rows(s, 500);
+	for (int i = 0; i < 5000 && sim_state(s) != DELIVERY_HELD; i++) {
+		sim_run(s);
+		if (s->request_count == 0)
+			sim_advance(s, s->due_ns - s->now_ns);
+		while (s->request_count > 0)
+			sim_error(s, 0, "ValidationException", "no");
+	}
+	assert_int_equal(sim_state(s), DELIVERY_HELD);
+	assert_true(s->fates[SIM_DEAD] <= 20);
+	assert_true(sim_drain(s, 600 * NS_PER_S));
+	sim_free(s);
+}
+
+static void an_entry_of_its_own_sets_only_itself_aside(void **state)
+{
+	struct sim *s = sim_flowing_by_default();
+
+	(void)state;
+	sim_rows(s, 500);
+	sim_run(s);
+	char third_is_bad(void *arg, uint64_t id, uint32_t i)
+	{
+		(void)arg, (void)id;
+		return i == 2 ? 'x' : 's';
+	}
+	sim_answer(s, 0, third_is_bad, NULL);
+	assert_int_equal(s->fates[SIM_DEAD], 1);
+	assert_int_equal(sim_inside(s), 0);
+	assert_string_equal(s->dead_code, "InvalidArgumentException");
+	sim_free(s);
+}
+
+static void a_throttle_storm_is_bounded_and_ends_quickly(void **state)
+{
+	struct sim *s = sim_flowing_by_default();
+	uint64_t before = s->sent_requests, requests;
+	int64_t end;
+
+	(void)state;
+	sim_rows(s, 20000);
+	for (end = s->now_ns + 60 * NS_PER_S; s->now_ns < end;) {
+		sim_run(s);
+		sim_advance(s, 20 * NS_PER_MS); /* a round trip */
+		while (s->request_count > 0)
+			sim_answer(s, 0, sim_all_throttled, NULL);
+		sim_run(s);
+		if (s->request_count == 0)
+			sim_advance(s, s->due_ns - s->now_ns);
+	}
+	requests = s->sent_requests - before;
+	assert_true(requests < 60); /* not thousands: 60 s of 20 ms round trips and a window of 8 */
+	assert_int_equal(sim_state(s), DELIVERY_THROTTLED);
+	/* What ran out of time went back to the journal with its attempts. */
+	assert_true(s->fates[SIM_RETRY] > 0 || sim_inside(s) == 20000);
+	assert_true(sim_drain(s, 30 * NS_PER_S));
+	assert_int_equal(s->fates[SIM_DEAD], 0);
+	sim_rows(s, 4000);
+	assert_true(sim_drain(s, 5 * NS_PER_S));
+	assert_int_equal(sim_state(s), DELIVERY_FLOWING);
+	sim_free(s);
+}
+
+struct share {
+	struct sim *s;
+	double share;
+};
+
+static char by_share(void *arg, uint64_t id, uint32_t i)
+{
+	struct share *x = arg;
+
+	(void)id, (void)i;
+	return sim_unit(x->s) < x->share ? 't' : 's';
+}
+
+/* Rows per second with a window of 64, a round trip of 50 ms and as many rows as are wanted. */
+static double rate_with_share(double share)
+{
+	struct dispatch_settings set = sim_defaults();
+	struct share x = {.share = share};
+	int64_t begin;
+	uint64_t done;
+	double rate;
+
+	set.max_in_flight = 64;
+	set.request_records = 10;
+	set.policy.count = 10;
+	x.s = sim_new(&set);
+	begin = x.s->now_ns;
+	for (int round = 0; round < 60; round++) {
+		size_t n;
+
+		sim_rows(x.s, x.s->next_id + 640 < SIM_ROWS ? 640 : 0);
+		sim_run(x.s);
+		n = x.s->request_count;
+		sim_advance(x.s, 50 * NS_PER_MS);
+		for (size_t i = 0; i < n; i++)
+			sim_answer(x.s, 0, by_share, &x);
+	}
+	done = x.s->fates[SIM_DELIVERED];
+	rate = (double)done / ((double)(x.s->now_ns - begin) / 1e9);
+	sim_free(x.s);
+	return rate;
+}
+
+static void a_little_throttling_costs_little(void **state)
+{
+	double clean = rate_with_share(0);
+
+	(void)state;
+	assert_true(rate_with_share(0.001) > 0.85 * clean);
+	assert_true(rate_with_share(0.01) > 0.85 * clean);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(too_large_a_request_lowers_the_ceiling),
+	    cmocka_unit_test(a_poisoned_record_is_found_by_halving),
+	    cmocka_unit_test(a_named_position_is_found_at_once),
+	    cmocka_unit_test(several_poisoned_records_are_all_found),
+	    cmocka_unit_test(when_every_record_is_refused_the_stream_is_held),
+	    cmocka_unit_test(an_entry_of_its_own_sets_only_itself_aside),
+	    cmocka_unit_test(a_throttle_storm_is_bounded_and_ends_quickly),
+	    cmocka_unit_test(a_little_throttling_costs_little),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,194 @@
+/* stdin and files over a real journal: what is accepted is in the spool, once, in order, whatever happens. */
+#include "rig/doors_world.h"
+
+static void files_are_read_in_order_and_finish(void **state)
+{
+	static const char *const expected[] = {"one", "two", "", "last", "b1", "b2", NULL};
+	struct world w;
+	struct rows rows;
+	char path[128], b[128];
+	char text[4000] = "one\r\ntwo\n\n";
+
+	(void)state;
+	make_folder(&w);
+	memset(text + strlen(text), 'x', 2000); /* over the ceiling */
+	strcat(text, "\nlast");
+	snprintf(path, sizeof path, "%s/a.log", w.folder);
+	write_file(path, text, strlen(text));
+	snprintf(b, sizeof b, "%s/b.log", w.folder);
+	write_file(b, "b1\nb2\n", 6);
+	open_world(&w, "  file:\n    paths: [ \"@/*.log\" ]", "  max_message_bytes: 1000");
+	run_until_finished(&w);
+	close_world(&w);
+	read_spool(&w, &rows);
+	assert_bodies(&rows, expected);
+	assert_meta(STAILQ_FIRST(&rows.list), "path", path);
+	assert_int_equal(rows.ledger.dead, 1);
+	assert_int_equal(rows.ledger.accepted, 7);
+	message_list_free(&rows.list);
+	/* nothing is read twice; what was added is read */
+	int fd = open(b, O_WRONLY | O_APPEND);
+	assert_int_equal(write(fd, "b3\n", 3), 3);
+	close(fd);
+	open_world(&w, "  file:\n    paths: [ \"@/*.log\" ]", "  max_message_bytes: 1000");
+	run_until_finished(&w);
+	close_world(&w);
+	read_spool(&w, &rows);
+	assert_int_equal(rows.count, 7);
+	message_list_free(&rows.list);
+	/* a file in its place is another file */
+	unlink(b);
+	write_file(b, "b1\nb2\nc3\nc4\n", 12);
+	open_world(&w, "  file:\n    paths: [ \"@/*.log\" ]", "  max_message_bytes: 1000");
+	run_until_finished(&w);
+	close_world(&w);
+	read_spool(&w, &rows);
+	assert_int_equal(rows.count, 11);
+	message_list_free(&rows.list);
+	remove_folder(&w);
+}
+
+static void a_missing_file_is_refused_at_start(void **state)
+{
+	struct world w;
+	struct error e;
+
+	(void)state;
+	make_folder(&w);
+	assert_int_equal(try_open(&w, "  file:\n    paths: [ \"@/none\" ]", "", &e), ERR_NOINPUT);
+	assert_non_null(strstr(e.text, "/none"));
+	w.doors = NULL;
+	close_world(&w);
+	remove_folder(&w);
+}
+
+enum { LINES = 6000 };
+
+static void write_numbered(const char *path)
+{
+	FILE *f = fopen(path, "we");
+
+	for (int i = 0; i < LINES; i++)
+		fprintf(f, "%06d %0*d\n", i, 20 + i % 300, i);
+	fclose(f);
+}
+
+static void assert_numbered(struct rows *rows)
+{
+	const struct message *m;
+	int i = 0;
+
+	STAILQ_FOREACH (m, &rows->list, link)
+		assert_int_equal(atoi((const char *)message_body(m)), i++);
+	assert_int_equal(i, LINES);
+}
+
+static void a_kill_at_any_offer_neither_loses_nor_repeats(void **state)
+{
+	struct world w;
+	struct rows rows;
+	char path[128];
+
+	(void)state;
+	for (size_t kill_after = 1; kill_after <= 9; kill_after += 2) {
+		make_folder(&w);
+		snprintf(path, sizeof path, "%s/a.log", w.folder);
+		write_numbered(path);
+		for (int round = 0; round < 3; round++) {
+			pid_t pid = fork();
+			int status;
+
+			assert_true(pid >= 0);
+			if (pid == 0) {
+				w.kill_after = kill_after;
+				open_world(&w, "  file:\n    paths: [ \"@/a.log\" ]", "  max_message_bytes: 1000");
+				run_until_finished(&w);
+				_exit(0);
+			}
+			assert_int_equal(waitpid(pid, &status, 0), pid);
+			assert_true(round > 0 || (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL));
+		}
+		open_world(&w, "  file:\n    paths: [ \"@/a.log\" ]", "  max_message_bytes: 1000");
+		run_until_finished(&w);
+		close_world(&w);
+		read_spool(&w, &rows);
+		assert_numbered(&rows);
+		message_list_free(&rows.list);
+		remove_folder(&w);
+	}
+}
+
+static void a_full_spool_makes_files_wait(void **state)
+{
+	struct world w;
+	struct rows rows;
+	char path[128];
+
+	(void)state;
+	make_folder(&w);
+	snprintf(path, sizeof path, "%s/a.log", w.folder);
+	write_numbered(path);
+	w.max_bytes = 200000;
+	open_world(&w, "  file:\n    paths: [ \"@/a.log\" ]", "  max_message_bytes: 1000");
+	for (int64_t end = clock_mono_ms() + 1500; clock_mono_ms() < end;)
+		turn(&w);
+	assert_false(w.finished);
+	assert_true(doors_memory_bytes(w.doors) < 500000);
+	close_world(&w);
+	read_spool(&w, &rows);
+	assert_true(rows.count > 0 && rows.count < LINES);
+	message_list_free(&rows.list);
+	w.max_bytes = 0;
+	open_world(&w, "  file:\n    paths: [ \"@/a.log\" ]", "  max_message_bytes: 1000");
+	run_until_finished(&w);
+	close_world(&w);
+	read_spool(&w, &rows);
+	assert_numbered(&rows);
+	message_list_free(&rows.list);
+	remove_folder(&w);
+}
+
+static void stdin_is_read_to_its_end(void **state)
+{
+	static const char *const expected[] = {"a", "b", "-", NULL};
+	struct world w;
+	struct rows rows;
+	int pipe_fds[2], saved = dup(STDIN_FILENO);
+
+	(void)state;
+	make_folder(&w);
+	assert_int_equal(pipe(pipe_fds), 0);
+	dup2(pipe_fds[0], STDIN_FILENO);
+	open_world(
+	    &w, "  stdin:\n    scanner:\n      lines:\n        custom_delimiter: \"--\"\n        omit_empty: true", "");
+	assert_int_equal(write(pipe_fds[1], "a--b--", 6), 6);
+	turn(&w);
+	assert_int_equal(write(pipe_fds[1], "-", 1), 1);
+	turn(&w);
+	assert_false(w.finished);
+	close(pipe_fds[1]);
+	run_until_finished(&w);
+	close_world(&w);
+	dup2(saved, STDIN_FILENO);
+	close(saved);
+	close(pipe_fds[0]);
+	read_spool(&w, &rows);
+	assert_bodies(&rows, expected);
+	message_list_free(&rows.list);
+	remove_folder(&w);
+}
+
+int main(void)
+{
+	const struct log_options quiet = {.level = LOG_OFF, .fd = 2};
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(files_are_read_in_order_and_finish),
+	    cmocka_unit_test(a_missing_file_is_refused_at_start),
+	    cmocka_unit_test(a_kill_at_any_offer_neither_loses_nor_repeats),
+	    cmocka_unit_test(a_full_spool_makes_files_wait),
+	    cmocka_unit_test(stdin_is_read_to_its_end),
+	};
+
+	log_configure(&quiet);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

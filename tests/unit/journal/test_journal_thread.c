@@ -1,0 +1,313 @@
+/*
+ * The journal's thread: yes only after the commit, rows in order within credit, settlements by name, released rows come
+ * back alone, retries when due, nothing lost over a stop. Two real threads drive it (run under TSan).
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "journal/journal.h"
+#include "rig/journalrig.h"
+#include "rig/spooldir.h"
+
+static void offers_are_answered_and_rows_flow_in_order(void **state)
+{
+	struct spooldir d;
+	struct journal_options o = {0};
+	struct answers a = {0};
+	struct journal *j;
+	uint64_t ids[400];
+
+	(void)state;
+	spooldir_make(&d);
+	o.store = spooldir_options(&d);
+	j = rig_start(&o, NULL);
+	rig_offer_and_wait(j, rig_offer(1, 100, 50, &a));
+	assert_int_equal(a.last, OFFER_ACCEPTED);
+	assert_int_equal(a.first_id, 1);
+	assert_false(journal_is_empty(j));
+	assert_true(journal_credit(j, 150, 1 << 20)); /* 100 by reading */
+	rig_take_ids(j, ids, 100);
+	rig_offer_and_wait(j, rig_offer(101, 100, 50, &a)); /* 50 handed on, 50 without credit */
+	rig_take_ids(j, ids + 100, 50);
+	assert_true(journal_credit(j, 300, 1 << 20));
+	rig_take_ids(j, ids + 150, 50);
+	for (uint64_t i = 0; i < 200; i++)
+		assert_int_equal(ids[i], i + 1);
+	rig_settle_ids(j, ids, 200, SETTLE_DELIVERED, 0);
+	rig_wait_empty(j);
+	rig_stop(j);
+	spooldir_remove(&d);
+}
+
+static void released_and_failed_rows_come_back_without_their_neighbours(void **state)
+{
+	static const uint64_t released[] = {7, 3, 4};
+	static const uint64_t failed[] = {5, 9};
+	struct spooldir d;
+	struct journal_options o = {0};
+	struct answers a = {0};
+	struct journal *j;
+	uint64_t ids[20];
+	uint64_t unknown = 4711;
+	int64_t due;
+
+	(void)state;
+	spooldir_make(&d);
+	o.store = spooldir_options(&d);
+	j = rig_start(&o, NULL);
+	rig_offer_and_wait(j, rig_offer(1, 10, 50, &a));
+	assert_true(journal_credit(j, 10, 1 << 20));
+	rig_take_ids(j, ids, 10);
+	due = clock_wall_ms() + 100;
+	rig_settle_ids(j, failed, 2, SETTLE_RETRY, due);
+	rig_settle_ids(j, released, 3, SETTLE_RELEASE, 0);
+	rig_settle_ids(j, &unknown, 1, SETTLE_DELIVERED, 0); /* never handed out: counted, nothing else */
+	assert_true(journal_credit(j, 5, 1 << 20));
+	rig_take_ids(j, ids, 5);
+	assert_int_equal(ids[0], 3);
+	assert_int_equal(ids[1], 4);
+	assert_int_equal(ids[2], 7);
+	assert_int_equal(ids[3], 5);
+	assert_int_equal(ids[4], 9);
+	assert_true(clock_wall_ms() >= due);
+	rig_settle_ids(j, (uint64_t[]){1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, 10, SETTLE_DELIVERED, 0);
+	rig_wait_empty(j);
+	rig_stop(j);
+	spooldir_remove(&d);
+}
+
+static void what_was_in_flight_is_pending_after_a_restart(void **state)
+{
+	struct spooldir d;
+	struct journal_options o = {0};
+	struct store_report report;
+	struct answers a = {0};
+	struct journal *j;
+	struct journal_rows rows;
+	uint64_t ids[20];
+
+	(void)state;
+	spooldir_make(&d);
+	o.store = spooldir_options(&d);
+	j = rig_start(&o, NULL);
+	rig_offer_and_wait(j, rig_offer(1, 10, 50, &a));
+	assert_true(journal_credit(j, 6, 1 << 20));
+	rig_take_ids(j, ids, 6);
+	rig_settle_ids(j, ids, 2, SETTLE_DELIVERED, 0);
+	rig_stop(j);
+	j = rig_start(&o, &report);
+	assert_false(report.unclean);
+	assert_int_equal(report.rows, 8);
+	assert_false(journal_take_rows(j, &rows)); /* no credit yet */
+	assert_true(journal_credit(j, 100, 1 << 20));
+	rig_take_ids(j, ids, 8);
+	for (uint64_t i = 0; i < 8; i++)
+		assert_int_equal(ids[i], i + 3);
+	rig_stop(j);
+	spooldir_remove(&d);
+}
+
+static void a_group_is_all_or_none_and_its_neighbours_do_not_care(void **state)
+{
+	struct spooldir d;
+	struct journal_options o = {0};
+	struct answers a = {0}, b = {0}, c = {0};
+	struct offer *mixed;
+	struct message *aside;
+	struct journal *j;
+	struct error e;
+
+	(void)state;
+	spooldir_make(&d);
+	o.store = spooldir_options(&d);
+	o.store.max_bytes = 1000;
+	o.store.max_message_bytes = 600;
+	j = rig_start(&o, NULL);
+	assert_true(journal_offer(j, rig_offer(1, 2, 470, &a)));
+	assert_true(journal_offer(j, rig_offer(3, 2, 20, &b))); /* two do not fit, one would */
+	assert_true(journal_offer(j, rig_offer(5, 1, 601, &c)));
+	rig_wait_answers(j, &a, 1);
+	rig_wait_answers(j, &b, 1);
+	rig_wait_answers(j, &c, 1);
+	assert_int_equal(a.last, OFFER_ACCEPTED);
+	assert_int_equal(b.last, OFFER_FULL);
+	assert_int_equal(c.last, OFFER_TOO_BIG);
+	for (int i = 0; i < 100 && journal_admission(j, &e) == ERR_OK; i++)
+		(void)usleep(1000);
+	assert_int_equal(journal_admission(j, &e), ERR_FULL);
+	o.store.max_bytes = 0;
+	o.store.max_message_bytes = 0;
+	journal_reconfigure(j, &o.store);
+	for (int i = 0; i < 1000 && journal_admission(j, &e) != ERR_OK; i++)
+		(void)usleep(1000);
+	assert_int_equal(journal_admission(j, &e), ERR_OK);
+	mixed = rig_offer(3, 2, 10, &a);
+	aside = spooldir_message(5, 5000);
+	STAILQ_INSERT_TAIL(&mixed->set_aside, aside, link);
+	mixed->set_aside_count = 1;
+	mixed->filtered = 2;
+	mixed->position_key = mem_string("file");
+	mixed->position = mem_string("99");
+	rig_offer_and_wait(j, mixed);
+	assert_int_equal(a.last, OFFER_ACCEPTED);
+	assert_int_equal(a.first_id, 3);
+	rig_stop(j);
+	spooldir_remove(&d);
+}
+
+struct question {
+	struct journal_question head;
+	struct store_ledger ledger;
+	char *position;
+	bool done;
+};
+
+static void look(struct store *s, struct journal_question *q)
+{
+	struct question *mine = (struct question *)q;
+	struct error e;
+
+	mine->ledger = *store_ledger(s);
+	must(store_position_get(s, "p", &mine->position, &e) == ERR_OK);
+}
+
+static void looked(struct journal_question *q) { ((struct question *)q)->done = true; }
+
+static void questions_are_answered_between_commits(void **state)
+{
+	struct spooldir d;
+	struct journal_options o = {0};
+	struct answers a = {0};
+	struct question q = {.head = {.run = look, .done = looked}};
+	struct offer *offer;
+	struct journal *j;
+
+	(void)state;
+	spooldir_make(&d);
+	o.store = spooldir_options(&d);
+	j = rig_start(&o, NULL);
+	offer = rig_offer(1, 0, 0, &a);
+	offer->position_key = mem_string("p");
+	offer->position = mem_string("5");
+	rig_offer_and_wait(j, offer);
+	rig_offer_and_wait(j, rig_offer(1, 3, 10, &a));
+	assert_true(journal_ask(j, &q.head));
+	while (!q.done) {
+		rig_wait_fd(journal_intake_fd(j));
+		(void)journal_intake_run(j);
+	}
+	assert_int_equal(q.ledger.accepted, 3);
+	assert_string_equal(q.position, "5");
+	free(q.position);
+	rig_stop(j);
+	spooldir_remove(&d);
+}
+
+enum { FLOW_MESSAGES = 30000, FLOW_GROUP = 100, FLOW_WINDOW = 3000 };
+
+struct flow {
+	struct journal *j;
+	uint8_t *seen; /* by id */
+};
+
+/* A delivery that fails, releases and delivers, each message at last once. */
+static void *deliver(void *arg)
+{
+	struct flow *f = arg;
+	uint32_t delivered = 0;
+	uint32_t round = 0;
+
+	must(journal_credit(f->j, FLOW_WINDOW, 8 << 20));
+	while (delivered < FLOW_MESSAGES) {
+		struct store_settlements *group;
+		struct journal_rows rows;
+		struct message *m;
+
+		if (!journal_take_rows(f->j, &rows)) {
+			rig_wait_fd(journal_delivery_fd(f->j));
+			continue;
+		}
+		group = store_settlements_new(rows.count);
+		STAILQ_FOREACH (m, &rows.messages, link) {
+			struct store_settlement *item = &group->items[group->count++];
+
+			must(spooldir_is_message(m, m->id, 100));
+			*item = (struct store_settlement){
+			    .id = m->id, .attempts = 1, .code = "T", .kind = SETTLE_DELIVERED};
+			if (f->seen[m->id]++ == 0 && m->id % 10 == round % 10) {
+				item->kind = m->id % 3 ? SETTLE_RETRY : SETTLE_RELEASE;
+				item->next_ms = clock_wall_ms() + (int64_t)(m->id % 20);
+			} else {
+				delivered++;
+			}
+		}
+		message_list_free(&rows.messages);
+		while (!journal_settle(f->j, group))
+			rig_wait_fd(journal_delivery_fd(f->j));
+		must(journal_credit(f->j, rows.count, rows.bytes));
+		round++;
+	}
+	return NULL;
+}
+
+static void everything_flows_and_nothing_comes_twice_after_delivery(void **state)
+{
+	struct spooldir d;
+	struct journal_options o = {0};
+	struct answers a = {0};
+	struct flow f = {.seen = mem_zero(FLOW_MESSAGES + 1)};
+	pthread_t thread;
+	uint64_t next = 1;
+
+	(void)state;
+	spooldir_make(&d);
+	o.store = spooldir_options(&d);
+	f.j = rig_start(&o, NULL);
+	assert_int_equal(pthread_create(&thread, NULL, deliver, &f), 0);
+	while (next <= FLOW_MESSAGES) {
+		struct offer *offer = rig_offer(next, FLOW_GROUP, 100, &a);
+
+		while (!journal_offer(f.j, offer)) {
+			rig_wait_fd(journal_intake_fd(f.j));
+			(void)journal_intake_run(f.j);
+		}
+		next += FLOW_GROUP;
+		(void)journal_intake_run(f.j);
+	}
+	rig_wait_answers(f.j, &a, FLOW_MESSAGES / FLOW_GROUP);
+	assert_int_equal(a.accepted, FLOW_MESSAGES / FLOW_GROUP);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	rig_wait_empty(f.j);
+	for (uint64_t id = 1; id <= FLOW_MESSAGES; id++)
+		assert_true(f.seen[id] == 1 || f.seen[id] == 2);
+	rig_stop(f.j);
+	free(f.seen);
+	spooldir_remove(&d);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(offers_are_answered_and_rows_flow_in_order),
+	    cmocka_unit_test(released_and_failed_rows_come_back_without_their_neighbours),
+	    cmocka_unit_test(what_was_in_flight_is_pending_after_a_restart),
+	    cmocka_unit_test(a_group_is_all_or_none_and_its_neighbours_do_not_care),
+	    cmocka_unit_test(questions_are_answered_between_commits),
+	    cmocka_unit_test(everything_flows_and_nothing_comes_twice_after_delivery),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

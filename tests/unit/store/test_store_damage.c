@@ -1,0 +1,497 @@
+/*
+ * Damage is contained: flipped bits in database and log, files cut short, swapped, emptied or gone, another's log. What
+ * is delivered is what was written; what is not there any more is counted; a start is never refused; new messages are
+ * taken at once.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "rig/spooldir.h"
+
+enum { ROWS = 600, GROUP = 10, FLIPS = 200 };
+
+static uint32_t bytes_of(uint64_t id) { return (uint32_t)(id % 7 * 150); }
+
+static uint64_t next_random(uint64_t *x)
+{
+	*x ^= *x << 13;
+	*x ^= *x >> 7;
+	*x ^= *x << 17;
+	return *x;
+}
+
+static void append_rows(struct store *s, uint64_t first, uint64_t last)
+{
+	struct error e;
+
+	for (uint64_t id = first; id <= last;) {
+		assert_int_equal(store_begin(s, &e), ERR_OK);
+		for (int i = 0; i < GROUP && id <= last; i++, id++) {
+			struct message *m = spooldir_message(id, bytes_of(id));
+
+			assert_int_equal(store_append(s, m, &e), ERR_OK);
+			assert_int_equal(m->id, id);
+			message_free(m);
+		}
+		assert_int_equal(store_commit(s, &e), ERR_OK);
+	}
+}
+
+/* A spool of ROWS messages: the first half in the database, the rest in the log, when it is to have one. */
+static void make_spool(const struct spooldir *d, bool in_log)
+{
+	struct store_options o = spooldir_options(d);
+	struct store *s = NULL;
+	struct error e;
+
+	o.page_size = 4096;
+	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
+	append_rows(s, 1, ROWS / 2);
+	assert_int_equal(store_begin(s, &e), ERR_OK);
+	assert_int_equal(store_position_put(s, "file", "123", &e), ERR_OK);
+	assert_int_equal(store_commit(s, &e), ERR_OK);
+	assert_int_equal(store_checkpoint(s, true, &e), ERR_OK);
+	append_rows(s, ROWS / 2 + 1, ROWS);
+	if (in_log)
+		store_abandon(s);
+	else
+		assert_int_equal(store_close(s, &e), ERR_OK);
+}
+
+struct outcome {
+	struct store_report report;
+	struct store_ledger ledger;
+	uint64_t good;    /* rows that came back as they were written */
+	uint64_t altered; /* rows that did not: must never be */
+	bool position;
+};
+
+static enum err read_everything(struct store *s, struct outcome *out, struct error *e)
+{
+	uint64_t after = 0, last;
+
+	out->good = 0;
+	for (;;) {
+		struct message_list list = STAILQ_HEAD_INITIALIZER(list);
+		struct message *m;
+		uint32_t count;
+		enum err err = store_read(s, after, 50, UINT64_MAX, &list, &count, &last, e);
+
+		STAILQ_FOREACH (m, &list, link) {
+			if (spooldir_is_message(m, m->id, bytes_of(m->id)))
+				out->good++;
+			else
+				out->altered++;
+		}
+		message_list_free(&list);
+		if (err != ERR_OK || (count == 0 && last + 1 >= store_next_id(s)))
+			return err;
+		after = last;
+	}
+}
+
+static void start_over(struct store *s, struct outcome *out)
+{
+	struct error e;
+	uint64_t first, last;
+	bool more = true;
+
+	if (store_restart_damaged(s, &out->report, &e) != ERR_OK)
+		fail_msg("restart: %s", e.text);
+	while (more)
+		if (store_salvage(s, 1000, &first, &last, &more, &e) != ERR_OK)
+			fail_msg("salvage: %s", e.text);
+}
+
+/* Drains the spool as the journal would, new files and salvage included, and takes new messages. */
+static struct outcome open_and_drain(const struct spooldir *d)
+{
+	struct store_options o = spooldir_options(d);
+	struct outcome out = {0};
+	struct store *s = NULL;
+	struct error e;
+	uint64_t first, last, missing;
+	char *position;
+	bool more = true;
+	int restarts = 0;
+	struct message *extra = spooldir_message(1, 10);
+
+	if (store_open(&o, &s, &out.report, &e) != ERR_OK)
+		fail_msg("open: %s", e.text);
+	while (more)
+		if (store_salvage(s, 1000, &first, &last, &more, &e) != ERR_OK)
+			fail_msg("salvage: %s", e.text);
+	for (;;) {
+		enum err err = read_everything(s, &out, &e);
+
+		if (err == ERR_OK)
+			err = store_recount(s, &missing, &e);
+		if (err == ERR_OK)
+			break;
+		if (err != ERR_DAMAGED || restarts++ == 3)
+			fail_msg("read: %s", e.text);
+		start_over(s, &out);
+	}
+	out.ledger = *store_ledger(s);
+	assert_int_equal(store_position_get(s, "file", &position, &e), ERR_OK);
+	out.position = position && strcmp(position, "123") == 0;
+	free(position);
+	assert_int_equal(store_begin(s, &e), ERR_OK);
+	if (store_append(s, extra, &e) != ERR_OK)
+		fail_msg("append: %s", e.text);
+	assert_true(extra->id > ROWS || out.report.created);
+	assert_int_equal(store_commit(s, &e), ERR_OK);
+	message_free(extra);
+	assert_int_equal(store_close(s, &e), ERR_OK);
+	return out;
+}
+
+static void flip(const struct spooldir *d, const char *suffix, uint64_t bit)
+{
+	size_t count;
+	unsigned char *bytes = spooldir_load(spooldir_file(d, suffix), &count);
+
+	bytes[bit / 8] ^= (unsigned char)(1 << bit % 8);
+	spooldir_store(spooldir_file(d, suffix), bytes, count);
+	free(bytes);
+}
+
+static size_t size_of(const struct spooldir *d, const char *suffix)
+{
+	size_t count;
+
+	free(spooldir_load(spooldir_file(d, suffix), &count));
+	return count;
+}
+
+static void nothing_altered_and_everything_counted(const struct outcome *o, uint64_t n)
+{
+	if (o->altered > 0)
+		fail_msg("case %llu: %llu altered rows were delivered", (unsigned long long)n,
+		         (unsigned long long)o->altered);
+	if (o->good + o->ledger.damaged < ROWS)
+		fail_msg("case %llu: %llu rows good, %llu counted as damaged, of %d: %s", (unsigned long long)n,
+		         (unsigned long long)o->good, (unsigned long long)o->ledger.damaged, ROWS, o->report.warning);
+}
+
+static void flipped_bits_in_the_database(void **state)
+{
+	struct spooldir original, d;
+	uint64_t x = 4242, rows = 0, quarantines = 0;
+
+	(void)state;
+	spooldir_make(&original);
+	make_spool(&original, false);
+	for (uint64_t n = 0; n < FLIPS; n++) {
+		struct outcome o;
+
+		spooldir_make(&d);
+		spooldir_copy(&original, &d);
+		flip(&d, "", next_random(&x) % (size_of(&d, "") * 8));
+		o = open_and_drain(&d);
+		nothing_altered_and_everything_counted(&o, n);
+		rows += o.good;
+		quarantines += o.report.quarantined;
+		spooldir_remove(&d);
+	}
+	print_message("%d flips: %.3f %% of rows delivered, %llu quarantines\n", FLIPS,
+	              (double)rows * 100 / FLIPS / ROWS, (unsigned long long)quarantines);
+	assert_true(rows > (uint64_t)FLIPS * ROWS * 97 / 100);
+	spooldir_remove(&original);
+}
+
+static void flipped_bits_in_the_log(void **state)
+{
+	struct spooldir original, d;
+	uint64_t x = 777, rows = 0, mended = 0;
+
+	(void)state;
+	spooldir_make(&original);
+	make_spool(&original, true);
+	for (uint64_t n = 0; n < FLIPS; n++) {
+		struct outcome o;
+
+		spooldir_make(&d);
+		spooldir_copy(&original, &d);
+		flip(&d, "-wal", next_random(&x) % (size_of(&d, "-wal") * 8));
+		o = open_and_drain(&d);
+		nothing_altered_and_everything_counted(&o, n);
+		assert_true(o.position || o.report.quarantined);
+		rows += o.good;
+		mended += o.report.wal_mended;
+		spooldir_remove(&d);
+	}
+	print_message("%d flips: %.3f %% of rows delivered, %llu logs mended\n", FLIPS,
+	              (double)rows * 100 / FLIPS / ROWS, (unsigned long long)mended);
+	assert_true(rows > (uint64_t)FLIPS * ROWS * 97 / 100);
+	spooldir_remove(&original);
+}
+
+static void cut_file(const struct spooldir *d, const char *suffix, double part)
+{
+	size_t count;
+	unsigned char *bytes = spooldir_load(spooldir_file(d, suffix), &count);
+
+	spooldir_store(spooldir_file(d, suffix), bytes, (size_t)((double)count * part));
+	free(bytes);
+}
+
+static void swap_pages(const struct spooldir *d, uint64_t *x)
+{
+	size_t count;
+	unsigned char *bytes = spooldir_load(spooldir_file(d, ""), &count);
+	size_t pages = count / 4096;
+	unsigned char page[4096];
+	size_t a = 1 + next_random(x) % (pages - 1), b = 1 + next_random(x) % (pages - 1);
+
+	memcpy(page, bytes + a * 4096, 4096);
+	memcpy(bytes + a * 4096, bytes + b * 4096, 4096);
+	memcpy(bytes + b * 4096, page, 4096);
+	spooldir_store(spooldir_file(d, ""), bytes, count);
+	free(bytes);
+}
+
+static void zero_sector(const struct spooldir *d, const char *suffix, uint64_t *x)
+{
+	size_t count;
+	unsigned char *bytes = spooldir_load(spooldir_file(d, suffix), &count);
+
+	memset(bytes + next_random(x) % (count / 512) * 512, 0, 512);
+	spooldir_store(spooldir_file(d, suffix), bytes, count);
+	free(bytes);
+}
+
+static void garbage_head(const struct spooldir *d, uint64_t *x)
+{
+	size_t count;
+	unsigned char *bytes = spooldir_load(spooldir_file(d, ""), &count);
+
+	for (int i = 0; i < 100; i++)
+		bytes[i] = (unsigned char)next_random(x);
+	spooldir_store(spooldir_file(d, ""), bytes, count);
+	free(bytes);
+}
+
+/* Each kind of harm, ten times; with a log and without. */
+static void harm(const struct spooldir *d, int kind, uint64_t *x)
+{
+	switch (kind) {
+	case 0:
+		cut_file(d, "", (double)(next_random(x) % 100) / 100);
+		break;
+	case 1:
+		cut_file(d, "-wal", (double)(next_random(x) % 100) / 100);
+		break;
+	case 2:
+		spooldir_store(spooldir_file(d, ""), "", 0);
+		break;
+	case 3:
+		(void)unlink(spooldir_file(d, "-wal"));
+		break;
+	case 4:
+		(void)unlink(spooldir_file(d, ""));
+		break;
+	case 5:
+		garbage_head(d, x);
+		break;
+	case 6:
+		swap_pages(d, x);
+		break;
+	case 7:
+		zero_sector(d, "", x);
+		break;
+	case 8:
+		zero_sector(d, "-wal", x);
+		break;
+	default:
+		break;
+	}
+}
+
+enum { HARMS = 9, TIMES = 10 };
+
+static void harmed_files(void **state)
+{
+	struct spooldir original, d;
+	uint64_t x = 99;
+
+	(void)state;
+	spooldir_make(&original);
+	make_spool(&original, true);
+	for (int kind = 0; kind < HARMS; kind++)
+		for (int i = 0; i < TIMES; i++) {
+			struct outcome o;
+
+			spooldir_make(&d);
+			spooldir_copy(&original, &d);
+			harm(&d, kind, &x);
+			o = open_and_drain(&d);
+			assert_int_equal(o.altered, 0);
+			if (o.good + o.ledger.damaged < ROWS && !strstr(o.report.warning, "damaged") &&
+			    !strstr(o.report.warning, "gone"))
+				fail_msg("harm %d: %llu good, %llu damaged, nothing said: '%s'", kind,
+				         (unsigned long long)o.good, (unsigned long long)o.ledger.damaged,
+				         o.report.warning);
+			spooldir_remove(&d);
+		}
+	spooldir_remove(&original);
+}
+
+static void a_log_of_another_database_is_not_applied(void **state)
+{
+	struct spooldir a, b;
+	struct outcome o;
+	size_t count;
+	unsigned char *bytes;
+
+	(void)state;
+	spooldir_make(&a);
+	spooldir_make(&b);
+	make_spool(&a, false);
+	make_spool(&b, true);
+	bytes = spooldir_load(spooldir_file(&b, "-wal"), &count);
+	spooldir_store(spooldir_file(&a, "-wal"), bytes, count);
+	free(bytes);
+	o = open_and_drain(&a);
+	assert_int_equal(o.altered, 0);
+	spooldir_remove(&a);
+	spooldir_remove(&b);
+}
+
+/*
+ * A power cut may tear the header with which a log begins again: sequence and first salt are new, the rest is old, and
+ * so are all frames. That is no damage, for the database holds them; a salt alone that is wrong is.
+ */
+static void a_torn_header_of_a_new_log_is_no_damage(void **state)
+{
+	(void)state;
+	for (int torn = 0; torn < 2; torn++) {
+		struct spooldir d;
+		struct store_options o;
+		struct store_report report;
+		struct store *s = NULL;
+		struct error e;
+		unsigned char *bytes;
+		size_t count;
+
+		spooldir_make(&d);
+		o = spooldir_options(&d);
+		assert_int_equal(store_open(&o, &s, &report, &e), ERR_OK);
+		append_rows(s, 1, 20);
+		append_rows(s, 21, 40);
+		append_rows(s, 41, 60);
+		assert_int_equal(store_checkpoint(s, true, &e), ERR_OK);
+		store_abandon(s);
+		bytes = spooldir_load(spooldir_file(&d, "-wal"), &count);
+		bytes[15] = (unsigned char)(bytes[15] + torn);
+		bytes[19]++;
+		spooldir_store(spooldir_file(&d, "-wal"), bytes, count);
+		free(bytes);
+		assert_int_equal(store_open(&o, &s, &report, &e), ERR_OK);
+		assert_int_equal(report.wal_mended, !torn);
+		assert_int_equal(report.rows, 60);
+		assert_int_equal(report.missing_rows, 0);
+		if (torn)
+			assert_string_equal(report.warning, "");
+		assert_int_equal(store_close(s, &e), ERR_OK);
+		spooldir_remove(&d);
+	}
+}
+
+static void a_ledger_that_lies_is_counted_anew(void **state)
+{
+	struct spooldir d;
+	struct store_options o;
+	struct store *s = NULL;
+	struct store_report report;
+	struct error e;
+	char command[500];
+
+	(void)state;
+	spooldir_make(&d);
+	make_spool(&d, false);
+	(void)snprintf(command, sizeof command,
+	               "sqlite3 %s 'DELETE FROM messages WHERE id IN (5, 6); UPDATE ledger SET pending = 1'", d.path);
+	if (system(command) != 0)
+		skip();
+	o = spooldir_options(&d);
+	assert_int_equal(store_open(&o, &s, &report, &e), ERR_OK);
+	assert_non_null(strstr(report.warning, "counted anew"));
+	assert_int_equal(store_ledger(s)->pending, ROWS - 2);
+	assert_int_equal(store_ledger(s)->accepted, ROWS);
+	assert_int_equal(store_close(s, &e), ERR_OK);
+	spooldir_remove(&d);
+}
+
+static void check_and_repair_say_what_they_find(void **state)
+{
+	struct spooldir d;
+	struct store_options options;
+	struct store *s = NULL;
+	struct buf out;
+	struct error e;
+	uint64_t problems;
+	size_t before_size, after_size;
+	unsigned char *before, *after;
+	char command[500];
+
+	(void)state;
+	spooldir_make(&d);
+	make_spool(&d, true);
+	buf_init(&out, 1 << 20);
+	before = spooldir_load(d.path, &before_size);
+	assert_int_equal(store_check(d.path, &out, &problems, &e), ERR_OK);
+	if (problems)
+		fail_msg("%s", out.data);
+	after = spooldir_load(d.path, &after_size);
+	assert_int_equal(before_size, after_size);
+	assert_memory_equal(before, after, before_size);
+	free(before);
+	free(after);
+	options = spooldir_options(&d);
+	assert_int_equal(store_open(&options, &s, NULL, &e), ERR_OK);
+	assert_int_equal(store_close(s, &e), ERR_OK);
+	(void)snprintf(
+	    command, sizeof command,
+	    "sqlite3 %s \"UPDATE messages SET body = x'00' WHERE id = 7; DELETE FROM messages WHERE id = 8\"", d.path);
+	if (system(command) != 0)
+		skip();
+	buf_clear(&out);
+	assert_int_equal(store_check(d.path, &out, &problems, &e), ERR_OK);
+	assert_int_equal(problems, 2);
+	assert_non_null(strstr(out.data, "1 rows have a wrong checksum"));
+	assert_int_equal(store_repair(d.path, &out, &e), ERR_OK);
+	buf_clear(&out);
+	assert_int_equal(store_check(d.path, &out, &problems, &e), ERR_OK);
+	assert_int_equal(problems, 0);
+	assert_non_null(strstr(out.data, "damaged 2"));
+	buf_fini(&out);
+	spooldir_remove(&d);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(flipped_bits_in_the_database),
+	    cmocka_unit_test(flipped_bits_in_the_log),
+	    cmocka_unit_test(harmed_files),
+	    cmocka_unit_test(a_log_of_another_database_is_not_applied),
+	    cmocka_unit_test(a_torn_header_of_a_new_log_is_no_damage),
+	    cmocka_unit_test(a_ledger_that_lies_is_counted_anew),
+	    cmocka_unit_test(check_and_repair_say_what_they_find),
+	};
+
+	if (access("/dev/shm", W_OK) == 0)
+		(void)setenv("TMPDIR", "/dev/shm", 0);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,261 @@
+/*
+ * The n-th operation fails, n = 1, 2, ... until a run meets no fault; once and for good; I/O error, full disk, short
+ * write. Whatever happens, what was acknowledged is there afterwards, byte for byte, and the ledger balances. A disk
+ * error ends the run (as the process would end); a full disk refuses, drains and goes on.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "rig/crashvfs.h"
+#include "rig/spooldir.h"
+
+enum { GROUPS = 6, PER_GROUP = 8, IDS = GROUPS * PER_GROUP + 1, POINTS_MAX = 2000 };
+
+struct run {
+	bool accepted[IDS]; /* by the number in the message */
+	bool settling[IDS];
+	uint64_t id_of[IDS];
+	bool condemned;
+};
+
+static uint32_t bytes_of(uint64_t n) { return (uint32_t)(n % 5 * 1500); }
+
+static enum err append_group(struct store *s, uint64_t first, struct run *r, struct error *e)
+{
+	enum err err = store_begin(s, e);
+
+	for (uint64_t n = first; n < first + PER_GROUP && err == ERR_OK; n++) {
+		struct message *m = spooldir_message(n, bytes_of(n));
+
+		err = store_append(s, m, e);
+		r->id_of[n] = m->id;
+		message_free(m);
+	}
+	if (err == ERR_OK)
+		err = store_commit(s, e);
+	for (uint64_t n = first; n < first + PER_GROUP && err == ERR_OK; n++)
+		r->accepted[n] = true;
+	if (err != ERR_OK)
+		store_rollback(s);
+	return err;
+}
+
+static enum err settle_group(struct store *s, uint64_t first, struct run *r, struct error *e)
+{
+	struct store_settlement items[PER_GROUP];
+	size_t count = 0, done;
+
+	for (uint64_t n = first; n < first + PER_GROUP; n += 2)
+		if (r->accepted[n]) {
+			r->settling[n] = true;
+			items[count++] = (struct store_settlement){.id = r->id_of[n], .kind = SETTLE_DELIVERED};
+		}
+	return store_settle_full(s, items, count, &done, e);
+}
+
+/* True when the process would have to end. */
+static bool ends(enum err err) { return err != ERR_OK && err != ERR_FULL && err != ERR_MEMORY; }
+
+static void do_run(struct store *s, struct run *r)
+{
+	struct message_list list = STAILQ_HEAD_INITIALIZER(list);
+	struct error e;
+	uint32_t count;
+	uint64_t last;
+
+	for (uint64_t g = 0; g < GROUPS; g++) {
+		if (ends(append_group(s, g * PER_GROUP + 1, r, &e)) ||
+		    (g % 2 && ends(settle_group(s, g * PER_GROUP + 1, r, &e))) ||
+		    ends(store_checkpoint(s, g % 3 == 2, &e)) ||
+		    ends(store_read(s, 0, 4, UINT64_MAX, &list, &count, &last, &e))) {
+			r->condemned = true;
+			break;
+		}
+		message_list_free(&list);
+	}
+	message_list_free(&list);
+}
+
+static void check_afterwards(const struct spooldir *d, const struct run *r, bool short_writes, const char *what,
+                             uint64_t n)
+{
+	struct store_options o = spooldir_options(d);
+	struct message_list list = STAILQ_HEAD_INITIALIZER(list);
+	struct store_report report;
+	bool there[IDS] = {0};
+	struct store *s = NULL;
+	struct message *m;
+	struct error e;
+	uint32_t count;
+	uint64_t last;
+
+	if (store_open(&o, &s, &report, &e) != ERR_OK)
+		fail_msg("%s at %llu: %s", what, (unsigned long long)n, e.text);
+	/* Half a header over a log that is in the database already looks like damage, and mending it changes nothing.
+	 */
+	if (report.quarantined || report.missing_rows || (report.wal_mended && !short_writes))
+		fail_msg("%s at %llu: %s", what, (unsigned long long)n, report.warning);
+	if (store_read(s, 0, 1000, UINT64_MAX, &list, &count, &last, &e) != ERR_OK)
+		fail_msg("%s at %llu: %s", what, (unsigned long long)n, e.text);
+	STAILQ_FOREACH (m, &list, link) {
+		uint64_t number = (uint64_t)(m->received_ms - 1700000000000);
+
+		assert_in_range(number, 1, IDS - 1);
+		assert_true(spooldir_is_message(m, number, bytes_of(number)));
+		there[number] = true;
+	}
+	message_list_free(&list);
+	for (uint64_t i = 1; i < IDS; i++)
+		if (r->accepted[i] && !r->settling[i] && !there[i])
+			fail_msg("%s at %llu: acknowledged message %llu is gone", what, (unsigned long long)n,
+			         (unsigned long long)i);
+	assert_int_equal(store_ledger(s)->damaged, 0);
+	assert_int_equal(store_ledger(s)->pending, count);
+	assert_int_equal(store_close(s, &e), ERR_OK);
+}
+
+/* One run with the n-th operation failing; false when no operation failed. */
+static bool one_run(uint64_t n, enum fault fault, bool persistent, const char *what)
+{
+	struct spooldir d;
+	struct store_options o;
+	struct run r = {0};
+	struct store *s = NULL;
+	struct error e;
+	uint64_t failed;
+	enum err err;
+
+	spooldir_make(&d);
+	o = spooldir_options(&d);
+	o.vfs = CRASHVFS_NAME;
+	o.page_size = 4096;
+	crashvfs_fail(n, fault, persistent);
+	err = store_open(&o, &s, NULL, &e);
+	if (err == ERR_OK) {
+		do_run(s, &r);
+		if (r.condemned) {
+			store_abandon(s);
+		} else {
+			failed = crashvfs_failed();
+			err = store_close(s, &e);
+			assert_true(err == ERR_OK || crashvfs_failed() > 0);
+			(void)failed;
+		}
+	}
+	failed = crashvfs_failed();
+	crashvfs_fail(0, FAULT_EIO, false);
+	check_afterwards(&d, &r, fault == FAULT_SHORT, what, n);
+	spooldir_remove(&d);
+	if (failed == 0)
+		for (uint64_t i = 1; i < IDS; i++)
+			assert_true(r.accepted[i]);
+	return failed > 0;
+}
+
+static void fail_everywhere(enum fault fault, bool persistent, const char *what)
+{
+	uint64_t n = 1;
+
+	while (one_run(n, fault, persistent, what))
+		assert_true(++n < POINTS_MAX);
+	print_message("%s: %llu points\n", what, (unsigned long long)n - 1);
+	assert_true(n > 30);
+}
+
+static void io_error_once(void **state)
+{
+	(void)state;
+	fail_everywhere(FAULT_EIO, false, "EIO once");
+}
+
+static void io_error_for_good(void **state)
+{
+	(void)state;
+	fail_everywhere(FAULT_EIO, true, "EIO for good");
+}
+
+static void full_disk_once(void **state)
+{
+	(void)state;
+	fail_everywhere(FAULT_ENOSPC, false, "ENOSPC once");
+}
+
+static void full_disk_for_good(void **state)
+{
+	(void)state;
+	fail_everywhere(FAULT_ENOSPC, true, "ENOSPC for good");
+}
+
+static void short_write_once(void **state)
+{
+	(void)state;
+	fail_everywhere(FAULT_SHORT, false, "short write once");
+}
+
+static void short_write_for_good(void **state)
+{
+	(void)state;
+	fail_everywhere(FAULT_SHORT, true, "short writes for good");
+}
+
+/* A failed sync is never tried again, and leaves the marker. */
+static void a_failed_sync_condemns_and_leaves_the_marker(void **state)
+{
+	struct spooldir d;
+	struct store_options o;
+	struct store_report report;
+	struct run r = {0};
+	struct store *s = NULL;
+	struct error e;
+	uint64_t n = 0;
+	enum err err = ERR_OK;
+
+	(void)state;
+	spooldir_make(&d);
+	o = spooldir_options(&d);
+	o.vfs = CRASHVFS_NAME;
+	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
+	while (err == ERR_OK && ++n < 10) { /* the n-th call of a commit is its sync: the last one */
+		crashvfs_fail(n, FAULT_EIO, false);
+		err = append_group(s, n % GROUPS * PER_GROUP + 1, &r, &e);
+	}
+	assert_int_equal(err, ERR_DISK);
+	assert_non_null(strstr(e.text, "Input/output error"));
+	store_abandon(s);
+	crashvfs_fail(0, FAULT_EIO, false);
+	o.vfs = NULL;
+	assert_int_equal(store_open(&o, &s, &report, &e), ERR_OK);
+	assert_true(report.marker);
+	assert_int_equal(store_close(s, &e), ERR_OK);
+	assert_int_equal(store_open(&o, &s, &report, &e), ERR_OK);
+	assert_false(report.marker);
+	assert_int_equal(store_close(s, &e), ERR_OK);
+	spooldir_remove(&d);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(io_error_once),
+	    cmocka_unit_test(io_error_for_good),
+	    cmocka_unit_test(full_disk_once),
+	    cmocka_unit_test(full_disk_for_good),
+	    cmocka_unit_test(short_write_once),
+	    cmocka_unit_test(short_write_for_good),
+	    cmocka_unit_test(a_failed_sync_condemns_and_leaves_the_marker),
+	};
+
+	if (access("/dev/shm", W_OK) == 0)
+		(void)setenv("TMPDIR", "/dev/shm", 0); /* the faults are simulated: the disk below does not matter */
+	crashvfs_register();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
