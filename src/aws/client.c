@@ -118,15 +118,15 @@ static void on_answer(struct http_request *http, const struct http_answer *a)
 static enum err resolve_place(struct aws_client *c, struct error *e)
 {
 	const struct settings *settings = c->world.settings;
-	enum err r;
+	enum err err;
 
 	if (c->has_place && c->place_revision == settings->revision && strcmp(c->place_region, settings->region) == 0)
 		return ERR_OK;
-	r = settings_endpoint(settings, &c->place, e);
-	c->has_place = r == ERR_OK;
+	err = settings_endpoint(settings, &c->place, e);
+	c->has_place = err == ERR_OK;
 	c->place_revision = settings->revision;
 	memcpy(c->place_region, settings->region, sizeof c->place_region);
-	return r;
+	return err;
 }
 
 static enum err sign(struct sending *s, const struct aws_keys *keys, struct error *e)
@@ -277,14 +277,14 @@ void aws_client_drop_connections(struct aws_client *c) { http_drop_connections(c
 
 static enum err open_parts(struct aws_client *c, const struct aws_client_options *options, struct error *e)
 {
-	enum err r = world_open(c->base, options, &c->world, e);
+	enum err err = world_open(c->base, options, &c->world, e);
 
-	if (r == ERR_OK && c->world.settings->region[0])
-		r = resolve_place(c, e);
-	if (r == ERR_OK)
-		r = sigv4_open(&c->signer, e);
-	if (r)
-		return r;
+	if (err == ERR_OK && c->world.settings->region[0])
+		err = resolve_place(c, e);
+	if (err == ERR_OK)
+		err = sigv4_open(&c->signer, e);
+	if (err)
+		return err;
 	c->kick = event_new(c->base, -1, 0, on_kick, c);
 	if (!c->kick)
 		return error_set(e, ERR_MEMORY, "cannot make an event");
@@ -295,7 +295,7 @@ enum err aws_client_open(struct event_base *base, const struct aws_client_option
                          struct error *e)
 {
 	struct aws_client *c = mem_zero(sizeof *c);
-	enum err r;
+	enum err err;
 
 	*ret = NULL;
 	c->base = base;
@@ -306,10 +306,10 @@ enum err aws_client_open(struct event_base *base, const struct aws_client_option
 	TAILQ_INIT(&c->idle);
 	if (c->timeout_ms <= 0)
 		c->timeout_ms = 30 * MS_PER_S;
-	r = open_parts(c, options, e);
-	if (r) {
+	err = open_parts(c, options, e);
+	if (err) {
 		aws_client_close(c);
-		return r;
+		return err;
 	}
 	*ret = c;
 	return ERR_OK;
@@ -318,10 +318,10 @@ enum err aws_client_open(struct event_base *base, const struct aws_client_option
 enum err aws_client_reload(struct aws_client *c, const struct aws_client_options *options, struct error *e)
 {
 	struct settings *fresh;
-	enum err r = settings_open(options, &fresh, e);
+	enum err err = settings_open(options, &fresh, e);
 
-	if (r)
-		return r;
+	if (err)
+		return err;
 	credentials_forget(c->credentials);
 	settings_close(c->world.settings);
 	c->world.settings = fresh;

@@ -10,8 +10,8 @@
 #define HAVE_SSSE3_PATH 0
 #endif
 
-static const char STANDARD[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-static const char URL[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+static const char alphabet_standard[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+static const char alphabet_url[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 static bool is_url(enum base64_form form) { return form == BASE64_URL || form == BASE64_URL_BARE; }
 
@@ -75,7 +75,7 @@ static void encode_tail(const unsigned char *in, size_t rest, char *out, const c
 
 void base64_encode(enum base64_form form, const void *data, size_t bytes, char *out)
 {
-	const char *alphabet = is_url(form) ? URL : STANDARD;
+	const char *alphabet = is_url(form) ? alphabet_url : alphabet_standard;
 	const unsigned char *in = data;
 	size_t at = 0;
 

@@ -107,12 +107,12 @@ enum err buf_addv(struct buf *b, const char *format, va_list ap)
 enum err buf_addf(struct buf *b, const char *format, ...)
 {
 	va_list ap;
-	enum err r;
+	enum err err;
 
 	va_start(ap, format);
-	r = buf_addv(b, format, ap);
+	err = buf_addv(b, format, ap);
 	va_end(ap);
-	return r;
+	return err;
 }
 
 void buf_consume(struct buf *b, size_t n)

@@ -12,7 +12,7 @@ void *mem_alloc(size_t size)
 {
 	void *p = malloc(size ? size : 1);
 
-	must(p != NULL);
+	must(p);
 	return p;
 }
 
@@ -20,7 +20,7 @@ void *mem_zero(size_t size)
 {
 	void *p = calloc(1, size ? size : 1);
 
-	must(p != NULL);
+	must(p);
 	return p;
 }
 
@@ -28,7 +28,7 @@ void *mem_array(size_t count, size_t size)
 {
 	void *p = calloc(count ? count : 1, size ? size : 1);
 
-	must(p != NULL);
+	must(p);
 	return p;
 }
 
@@ -38,7 +38,7 @@ void *mem_grow(void *old, size_t count, size_t size)
 
 	must(size == 0 || count <= SIZE_MAX / size);
 	p = realloc(old, count > 0 && size > 0 ? count * size : 1);
-	must(p != NULL);
+	must(p);
 	return p;
 }
 
@@ -62,6 +62,6 @@ char *mem_format(const char *format, ...)
 	va_start(ap, format);
 	n = vasprintf(&p, format, ap);
 	va_end(ap);
-	must(n >= 0 && p != NULL);
+	must(n >= 0 && p);
 	return p;
 }

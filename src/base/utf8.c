@@ -20,7 +20,7 @@ size_t utf8_decode(const char *s, const char *end, uint32_t *ret_rune, bool *ret
 		valid = valid && !(width == 3 && (rune < 0x800 || (rune >= 0xD800 && rune < 0xE000))) &&
 		        !(width == 4 && (rune < 0x10000 || rune > 0x10FFFF));
 	}
-	if (ret_valid != NULL)
+	if (ret_valid)
 		*ret_valid = valid;
 	*ret_rune = valid ? rune : UTF8_REPLACEMENT;
 	return valid ? width : 1;

@@ -19,7 +19,7 @@ struct evaluator *evaluator_new(void)
 
 void evaluator_free(struct evaluator *ev)
 {
-	if (ev == NULL)
+	if (!ev)
 		return;
 	arena_fini(&ev->arena);
 	free(ev);
@@ -39,7 +39,7 @@ static void parser_init(struct parser *p, struct evaluation *ev, struct program 
 
 static enum err report_fault(struct parser *p, bool with_line, struct bloblang_fault *fault)
 {
-	if (fault == NULL)
+	if (!fault)
 		return ERR_CONFIG;
 	fault_position(p->text, p->fault.at, &fault->line, &fault->column);
 	if (with_line)
@@ -144,12 +144,12 @@ static void fold_pieces(struct bloblang_template *t, struct parser *p, const str
 	text_init(&all, &p->program->arena);
 	for (size_t i = 0; i < list->count; i++) {
 		memcpy(&pieces[i], list->items[i], sizeof *pieces);
-		if (pieces[i].query != NULL && pieces[i].query->kind == NODE_LITERAL) {
+		if (pieces[i].query && pieces[i].query->kind == NODE_LITERAL) {
 			struct value v = value_to_text(&p->program->arena, pieces[i].query->literal);
 
 			pieces[i] = (struct piece){.text = v.text, .length = v.length};
 		}
-		if (pieces[i].query != NULL)
+		if (pieces[i].query)
 			constant = false;
 		else
 			text_add(&all, pieces[i].text, pieces[i].length);
@@ -185,7 +185,7 @@ enum err bloblang_template_parse(const char *text, struct bloblang_template **re
 
 void bloblang_template_free(struct bloblang_template *t)
 {
-	if (t == NULL)
+	if (!t)
 		return;
 	program_fini(&t->program);
 	free(t);
@@ -193,7 +193,7 @@ void bloblang_template_free(struct bloblang_template *t)
 
 bool bloblang_template_constant(const struct bloblang_template *t, const char **ret_text, size_t *ret_length)
 {
-	if (t->constant == NULL)
+	if (!t->constant)
 		return false;
 	*ret_text = t->constant;
 	*ret_length = t->constant_length;
@@ -207,7 +207,7 @@ static bool render(const struct bloblang_template *t, struct evaluation *ev, str
 	for (size_t i = 0; i < t->count; i++) {
 		struct value v = value_string(t->pieces[i].text, t->pieces[i].length);
 
-		if (t->pieces[i].query != NULL) {
+		if (t->pieces[i].query) {
 			if (!eval(ev, &ctx, t->pieces[i].query, &v))
 				return false;
 			v = value_to_text(ev->arena, v);
@@ -225,7 +225,7 @@ enum err bloblang_template_render(const struct bloblang_template *t, struct eval
 {
 	struct evaluation ev;
 
-	if (t->constant != NULL) {
+	if (t->constant) {
 		if (buf_add(out, t->constant, t->constant_length) == ERR_OK)
 			return ERR_OK;
 		return error_set(e, ERR_INPUT, "the text is longer than %zu bytes", out->max);
@@ -265,7 +265,7 @@ enum err bloblang_mapping_parse(const char *text, const char *import_folder, str
 
 void bloblang_mapping_free(struct bloblang_mapping *m)
 {
-	if (m == NULL)
+	if (!m)
 		return;
 	program_fini(&m->program);
 	free(m);
@@ -286,13 +286,13 @@ static bool run_mapping(const struct bloblang_mapping *m, struct evaluation *ev,
 	}
 	if (execute(ev, &ctx, &m->program.main.body, &line))
 		return true;
-	if (ev->failure.no_context != NULL && ev->failure.assignment == NULL) {
+	if (ev->failure.no_context && !ev->failure.assignment) {
 		bool whole = ev->failure.no_context[0] == '\0';
 
 		if (!view_document(ev, ctx.index, root, &error))
 			fail_format(ev, "unable to reference message as structured (with 'this%s%s'): %s%s",
-			            whole ? "" : ".", ev->failure.no_context, error != NULL ? "parse as json: " : "",
-			            error != NULL ? error : "message is empty");
+			            whole ? "" : ".", ev->failure.no_context, error ? "parse as json: " : "",
+			            error ? error : "message is empty");
 	}
 	return fail_wrap(ev, "failed assignment (line %d)", line);
 }
@@ -337,7 +337,7 @@ static bool build_body(struct evaluation *ev, struct value root, const char **re
 	text_init(&t, ev->arena);
 	if (!json_print(&t, root, &style))
 		t.length = 0; /* what is not a number makes the reference's body empty */
-	*ret = t.data != NULL ? t.data : "";
+	*ret = t.data ? t.data : "";
 	*ret_length = t.length;
 	return true;
 }
@@ -365,8 +365,8 @@ static enum err build_message(struct evaluation *ev, const struct message *sourc
 	buf_fini(&meta);
 	m->id = source->id;
 	m->attempts = source->attempts;
-	m->origins = source->origins != NULL ? message_origins_ref(source->origins) : NULL;
-	if (source->failure != NULL)
+	m->origins = source->origins ? message_origins_ref(source->origins) : NULL;
+	if (source->failure)
 		m->failure = mem_string(source->failure);
 	*ret = m;
 	return ERR_OK;

@@ -112,22 +112,22 @@ enum err command_load(const char *path, const struct config_load_options *option
 {
 	struct config_load_options whole = *options;
 	struct config_faults faults = {0};
-	enum err r;
+	enum err err;
 
 	whole.inspect = daemon_inspect;
-	r = config_load(path, &whole, ret, &faults, e);
+	err = config_load(path, &whole, ret, &faults, e);
 	for (size_t i = 0; i < faults.count; i++)
 		if (warnings || !faults.items[i].warning)
 			(void)fprintf(stderr, "%s(%d,%d) %s\n", path, faults.items[i].line, faults.items[i].column,
 			              faults.items[i].text);
 	config_faults_fini(&faults);
-	return r;
+	return err;
 }
 
 enum err spool_place_find(struct spool_place *p, struct error *e)
 {
 	const struct config_load_options options = {.skip_env_check = true};
-	enum err r;
+	enum err err;
 
 	if (p->spool_path) {
 		p->path = mem_string(p->spool_path);
@@ -136,9 +136,9 @@ enum err spool_place_find(struct spool_place *p, struct error *e)
 	}
 	if (!p->config_path)
 		p->config_path = KSPOOL_CONFIG_FILE;
-	r = command_load(p->config_path, &options, false, &p->config, e);
-	if (r != ERR_OK)
-		return r;
+	err = command_load(p->config_path, &options, false, &p->config, e);
+	if (err != ERR_OK)
+		return err;
 	p->path = mem_string(p->config->buffer.path);
 	p->control = daemon_control_path(p->config);
 	return ERR_OK;

@@ -149,12 +149,12 @@ static bool show_row(void *arg, const struct store_dead *dead)
 static enum err list_stopped(struct shelf *shelf, struct error *e)
 {
 	for (;;) {
-		enum err r;
+		enum err err;
 
 		shelf->seen = 0;
-		r = store_dead_walk(shelf->store, shelf->last_id, PAGE_ROWS, list_row, shelf, e);
-		if (r != ERR_OK || shelf->seen < PAGE_ROWS)
-			return r;
+		err = store_dead_walk(shelf->store, shelf->last_id, PAGE_ROWS, list_row, shelf, e);
+		if (err != ERR_OK || shelf->seen < PAGE_ROWS)
+			return err;
 	}
 }
 
@@ -195,16 +195,16 @@ static enum err ask_rows(const struct shelf *shelf, const char *target, struct a
 {
 	const char *wrong;
 	struct buf body;
-	enum err r;
+	enum err err;
 
 	buf_init(&body, ANSWER_MAX_BYTES);
-	r = control_call(shelf->place.control, "GET", target, &body, e);
-	if (r == ERR_OK &&
+	err = control_call(shelf->place.control, "GET", target, &body, e);
+	if (err == ERR_OK &&
 	    (!json_parse(arena, arena_copy(arena, body.data ? body.data : "", body.len), body.len, ret, &wrong) ||
 	     ret->kind != VALUE_ARRAY))
-		r = error_set(e, ERR_FORMAT, "the daemon's list cannot be read");
+		err = error_set(e, ERR_FORMAT, "the daemon's list cannot be read");
 	buf_fini(&body);
-	return r;
+	return err;
 }
 
 static enum err list_page(struct shelf *shelf, struct error *e)
@@ -212,13 +212,13 @@ static enum err list_page(struct shelf *shelf, struct error *e)
 	struct arena arena;
 	struct value rows;
 	char target[128];
-	enum err r;
+	enum err err;
 
 	(void)snprintf(target, sizeof target, "/dead?after=%" PRIu64 "&limit=%d", shelf->last_id, PAGE_ROWS);
 	arena_init(&arena, ARENA_MAX_BYTES);
-	r = ask_rows(shelf, target, &arena, &rows, e);
+	err = ask_rows(shelf, target, &arena, &rows, e);
 	shelf->seen = 0;
-	for (uint32_t i = 0; r == ERR_OK && i < value_count(rows); i++) {
+	for (uint32_t i = 0; err == ERR_OK && i < value_count(rows); i++) {
 		struct picture_of_dead picture = picture_of_answer(&arena, rows.array->items[i]);
 
 		print_line(&picture);
@@ -226,7 +226,7 @@ static enum err list_page(struct shelf *shelf, struct error *e)
 		shelf->seen++;
 	}
 	arena_fini(&arena);
-	return r;
+	return err;
 }
 
 static enum err show_answer(struct arena *a, struct value row, struct error *e)
@@ -253,10 +253,10 @@ static enum err list(struct shelf *shelf, struct error *e)
 	if (shelf->store)
 		return list_stopped(shelf, e);
 	do {
-		enum err r = list_page(shelf, e);
+		enum err err = list_page(shelf, e);
 
-		if (r != ERR_OK)
-			return r;
+		if (err != ERR_OK)
+			return err;
 	} while (shelf->seen == PAGE_ROWS);
 	return ERR_OK;
 }
@@ -266,18 +266,18 @@ static enum err show(struct shelf *shelf, uint64_t id, struct error *e)
 	struct arena arena;
 	struct value rows;
 	char target[64];
-	enum err r;
+	enum err err;
 
 	if (shelf->store)
 		return store_dead_get(shelf->store, id, show_row, shelf, e);
 	(void)snprintf(target, sizeof target, "/dead?id=%" PRIu64 "&body=1", id);
 	arena_init(&arena, ARENA_MAX_BYTES);
-	r = ask_rows(shelf, target, &arena, &rows, e);
-	if (r == ERR_OK)
-		r = value_count(rows) == 1 ? show_answer(&arena, rows.array->items[0], e)
-		                           : error_set(e, ERR_INPUT, "no message %" PRIu64 " is set aside", id);
+	err = ask_rows(shelf, target, &arena, &rows, e);
+	if (err == ERR_OK)
+		err = value_count(rows) == 1 ? show_answer(&arena, rows.array->items[0], e)
+		                             : error_set(e, ERR_INPUT, "no message %" PRIu64 " is set aside", id);
 	arena_fini(&arena);
-	return r;
+	return err;
 }
 
 static enum err change(struct shelf *shelf, const char *verb, uint64_t id, struct error *e)
@@ -285,22 +285,22 @@ static enum err change(struct shelf *shelf, const char *verb, uint64_t id, struc
 	uint64_t count = 0;
 	char target[64];
 	struct buf body;
-	enum err r;
+	enum err err;
 
 	if (shelf->store) {
-		r = strcmp(verb, "retry") == 0 ? store_dead_retry(shelf->store, id, &count, e)
-		                               : store_dead_purge(shelf->store, id, &count, e);
-		if (r == ERR_OK)
+		err = strcmp(verb, "retry") == 0 ? store_dead_retry(shelf->store, id, &count, e)
+		                                 : store_dead_purge(shelf->store, id, &count, e);
+		if (err == ERR_OK)
 			(void)printf("{\"count\":%" PRIu64 "}\n", count);
-		return r;
+		return err;
 	}
 	(void)snprintf(target, sizeof target, "/dead/%s?id=%" PRIu64, verb, id);
 	buf_init(&body, ANSWER_MAX_BYTES);
-	r = control_call(shelf->place.control, "POST", target, &body, e);
-	if (r == ERR_OK)
+	err = control_call(shelf->place.control, "POST", target, &body, e);
+	if (err == ERR_OK)
 		(void)printf("%s\n", body.data ? body.data : "");
 	buf_fini(&body);
-	return r;
+	return err;
 }
 
 static bool person_agrees(void)
@@ -314,24 +314,24 @@ static bool person_agrees(void)
 static enum err act(struct shelf *shelf, const char *verb, uint64_t id, struct error *e)
 {
 	struct error nobody = {.code = ERR_OK};
-	enum err r = control_call(shelf->place.control, "GET", "/ping", NULL, &nobody);
+	enum err err = control_call(shelf->place.control, "GET", "/ping", NULL, &nobody);
 
-	if (r == ERR_UNAVAILABLE)
-		r = stopped_spool_open(&shelf->place, false, &shelf->store, e);
-	else if (r != ERR_OK)
+	if (err == ERR_UNAVAILABLE)
+		err = stopped_spool_open(&shelf->place, false, &shelf->store, e);
+	else if (err != ERR_OK)
 		*e = nobody;
-	if (r != ERR_OK)
-		return r;
+	if (err != ERR_OK)
+		return err;
 	if (strcmp(verb, "list") == 0)
-		r = list(shelf, e);
+		err = list(shelf, e);
 	else if (strcmp(verb, "show") == 0)
-		r = show(shelf, id, e);
+		err = show(shelf, id, e);
 	else
-		r = change(shelf, verb, id, e);
-	if (shelf->store && r == ERR_OK)
+		err = change(shelf, verb, id, e);
+	if (shelf->store && err == ERR_OK)
 		return store_close(shelf->store, e);
 	(void)store_close(shelf->store, NULL);
-	return r;
+	return err;
 }
 
 int command_dead(int argc, char **argv)

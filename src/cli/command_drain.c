@@ -51,9 +51,9 @@ static void say_what_holds(struct picture *p, struct progress *g)
 static enum err look(const char *control, struct progress *g, bool *ret_done, struct error *e)
 {
 	struct picture p = {0};
-	enum err r = picture_take(&p, control, e);
+	enum err err = picture_take(&p, control, e);
 
-	if (r == ERR_OK) {
+	if (err == ERR_OK) {
 		double pending = picture_number(&p, "ledger.pending");
 
 		if (pending > g->first)
@@ -71,7 +71,7 @@ static enum err look(const char *control, struct progress *g, bool *ret_done, st
 			             picture_number(&p, "ledger.dead"));
 	}
 	picture_fini(&p);
-	return r;
+	return err;
 }
 
 static enum err drain(const char *control, int64_t timeout_ns, struct error *e)
@@ -82,16 +82,16 @@ static enum err drain(const char *control, int64_t timeout_ns, struct error *e)
 	bool done = false;
 
 	for (;;) {
-		enum err r = ERR_OK;
+		enum err err = ERR_OK;
 
 		if (kicked_ms == 0 || clock_mono_ms() - kicked_ms >= KICK_EVERY_MS) {
 			kicked_ms = clock_mono_ms();
-			r = control_call(control, "POST", "/drain", NULL, e);
+			err = control_call(control, "POST", "/drain", NULL, e);
 		}
-		if (r == ERR_OK)
-			r = look(control, &g, &done, e);
-		if (r != ERR_OK || done)
-			return r;
+		if (err == ERR_OK)
+			err = look(control, &g, &done, e);
+		if (err != ERR_OK || done)
+			return err;
 		if (timeout_ns > 0 && clock_mono_ns() - start_ns >= timeout_ns)
 			return error_set(e, ERR_TIMEOUT, "%.0f messages still wait; the stream is %s", g.lowest,
 			                 g.state);
@@ -110,7 +110,7 @@ int command_drain(int argc, char **argv)
 	struct spool_place place = {0};
 	struct error e = {.code = ERR_OK};
 	int64_t timeout_ns = 0;
-	enum err r;
+	enum err err;
 	int opt;
 
 	while ((opt = getopt_long(argc, argv, "c:", longs, NULL)) != -1) {
@@ -123,9 +123,9 @@ int command_drain(int argc, char **argv)
 	}
 	if (optind < argc)
 		return command_misused("drain", "takes no argument");
-	r = spool_place_find(&place, &e);
-	if (r == ERR_OK)
-		r = drain(place.control, timeout_ns, &e);
+	err = spool_place_find(&place, &e);
+	if (err == ERR_OK)
+		err = drain(place.control, timeout_ns, &e);
 	spool_place_fini(&place);
-	return r == ERR_OK ? EX_OK : command_fail("drain", &e);
+	return err == ERR_OK ? EX_OK : command_fail("drain", &e);
 }

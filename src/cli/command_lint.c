@@ -27,13 +27,13 @@ static int lint_one(const char *path, const struct config_load_options *options,
 	struct error e = {.code = ERR_OK};
 	struct config_faults faults = {0};
 	struct config *config = NULL;
-	enum err r = config_load(path, options, &config, &faults, &e);
-	int status = faults.count > 0 || r != ERR_OK ? FINDINGS : EX_OK;
+	enum err err = config_load(path, options, &config, &faults, &e);
+	int status = faults.count > 0 || err != ERR_OK ? FINDINGS : EX_OK;
 
 	for (size_t i = 0; i < faults.count; i++)
 		(void)printf("%s(%d,%d) %s\n", path, faults.items[i].line, faults.items[i].column,
 		             faults.items[i].text);
-	if (r != ERR_OK && faults.count == 0)
+	if (err != ERR_OK && faults.count == 0)
 		(void)printf("%s(1,1) %s\n", path, e.text);
 	if (config && explain)
 		explain_places(path, config);

@@ -167,18 +167,18 @@ static enum err send_output(struct put *p, struct error *e)
 
 static enum err pump(struct put *p, struct error *e)
 {
-	enum err r = ERR_OK;
+	enum err err = ERR_OK;
 
-	while (r == ERR_OK) {
+	while (err == ERR_OK) {
 		bool wants_input = !p->in_ended && p->out.len < OUT_MAX_BYTES;
 		struct pollfd fds[] = {
 		    {.fd = wants_input ? p->in : -1, .events = POLLIN},
 		    {.fd = p->socket, .events = (short)(POLLIN | (p->out.len > 0 ? POLLOUT : 0))},
 		};
 
-		r = cut(p, e);
-		if (r != ERR_OK)
-			return r;
+		err = cut(p, e);
+		if (err != ERR_OK)
+			return err;
 		if (p->out.len > 0)
 			fds[1].events |= POLLOUT;
 		else if (p->in_ended && p->held.len == 0 && answered(p) == p->sent)
@@ -186,45 +186,45 @@ static enum err pump(struct put *p, struct error *e)
 		if (poll(fds, 2, -1) < 0 && errno != EINTR)
 			return error_set_errno(e, ERR_SYSTEM, "poll");
 		if (fds[1].revents & (POLLIN | POLLHUP | POLLERR))
-			r = read_answers(p, e);
-		if (r == ERR_OK && fds[1].revents & POLLOUT && p->out.len > 0)
-			r = send_output(p, e);
-		if (r == ERR_OK && fds[0].revents)
-			r = read_input(p, e);
+			err = read_answers(p, e);
+		if (err == ERR_OK && fds[1].revents & POLLOUT && p->out.len > 0)
+			err = send_output(p, e);
+		if (err == ERR_OK && fds[0].revents)
+			err = read_input(p, e);
 	}
-	return r;
+	return err;
 }
 
 /* What came of it all: ERR_OK only when every message is durable. */
-static enum err verdict(const struct put *p, enum err r, struct error *e)
+static enum err verdict(const struct put *p, enum err err, struct error *e)
 {
 	uint64_t accepted = p->by_status[FRAME_ACCEPTED];
 	char reason[sizeof e->text > sizeof p->why ? sizeof e->text : sizeof p->why];
 
-	if (r == ERR_OK && accepted == p->sent)
+	if (err == ERR_OK && accepted == p->sent)
 		return ERR_OK;
-	(void)snprintf(reason, sizeof reason, "%s", r != ERR_OK ? e->text : p->why);
-	if (r == ERR_OK)
-		r = p->by_status[FRAME_REFUSED]                               ? ERR_INPUT
-		    : p->by_status[FRAME_FULL] || p->by_status[FRAME_CLOSING] ? ERR_FULL
-		                                                              : ERR_DISK;
-	return error_set(e, r, "%" PRIu64 " of %" PRIu64 " messages are durable: %s", accepted, p->sent, reason);
+	(void)snprintf(reason, sizeof reason, "%s", err != ERR_OK ? e->text : p->why);
+	if (err == ERR_OK)
+		err = p->by_status[FRAME_REFUSED]                               ? ERR_INPUT
+		      : p->by_status[FRAME_FULL] || p->by_status[FRAME_CLOSING] ? ERR_FULL
+		                                                                : ERR_DISK;
+	return error_set(e, err, "%" PRIu64 " of %" PRIu64 " messages are durable: %s", accepted, p->sent, reason);
 }
 
 static enum err put(struct put *p, const char *path, struct error *e)
 {
-	enum err r = connect_to(path, &p->socket, e);
+	enum err err = connect_to(path, &p->socket, e);
 
-	if (r != ERR_OK)
-		return r;
+	if (err != ERR_OK)
+		return err;
 	buf_init(&p->held, MESSAGE_MAX_BYTES + READ_BYTES);
 	buf_init(&p->out, OUT_MAX_BYTES + MESSAGE_MAX_BYTES + READ_BYTES);
 	buf_init(&p->answers, ANSWERS_MAX_BYTES);
-	r = verdict(p, pump(p, e), e);
+	err = verdict(p, pump(p, e), e);
 	buf_fini(&p->held);
 	buf_fini(&p->out);
 	buf_fini(&p->answers);
-	return r;
+	return err;
 }
 
 /* The first length-framed unix socket of the configuration. */
@@ -244,10 +244,10 @@ static enum err find_socket(const char *config_path, struct config **ret_config,
                             struct error *e)
 {
 	const struct config_load_options options = {.skip_env_check = true};
-	enum err r = command_load(config_path, &options, false, ret_config, e);
+	enum err err = command_load(config_path, &options, false, ret_config, e);
 
-	if (r != ERR_OK)
-		return r;
+	if (err != ERR_OK)
+		return err;
 	*ret_socket = socket_of(*ret_config);
 	if (!*ret_socket)
 		return error_set(
@@ -271,7 +271,7 @@ int command_put(int argc, char **argv)
 	const char *config_path = KSPOOL_CONFIG_FILE, *socket_path = NULL;
 	struct config *config = NULL;
 	struct error e = {.code = ERR_OK};
-	enum err r = ERR_OK;
+	enum err err = ERR_OK;
 	int opt;
 
 	while ((opt = getopt_long(argc, argv, "c:", longs, NULL)) != -1) {
@@ -287,13 +287,13 @@ int command_put(int argc, char **argv)
 	if (argc - optind > 1)
 		return command_misused("put", "one file at most");
 	if (optind < argc && (p.in = open(argv[optind], O_RDONLY | O_CLOEXEC)) < 0)
-		r = error_set_errno(&e, ERR_NOINPUT, "%s", argv[optind]);
-	if (r == ERR_OK && !socket_path)
-		r = find_socket(config_path, &config, &socket_path, &e);
-	if (r == ERR_OK)
-		r = put(&p, socket_path, &e);
+		err = error_set_errno(&e, ERR_NOINPUT, "%s", argv[optind]);
+	if (err == ERR_OK && !socket_path)
+		err = find_socket(config_path, &config, &socket_path, &e);
+	if (err == ERR_OK)
+		err = put(&p, socket_path, &e);
 	if (p.socket >= 0)
 		(void)close(p.socket);
 	config_free(config);
-	return r == ERR_OK ? EX_OK : command_fail("put", &e);
+	return err == ERR_OK ? EX_OK : command_fail("put", &e);
 }

@@ -50,7 +50,7 @@ static enum err export_to(const struct spool_place *place, const char *target, s
 {
 	struct buf request;
 	struct store *store;
-	enum err r;
+	enum err err;
 
 	buf_init(&request, 3 * PATH_MAX + 64);
 	(void)buf_add_text(&request, "/export?to=");
@@ -63,18 +63,18 @@ static enum err export_to(const struct spool_place *place, const char *target, s
 		}
 	}
 	add_escaped(&request, target);
-	r = control_call(place->control, "POST", request.data, NULL, e);
+	err = control_call(place->control, "POST", request.data, NULL, e);
 	buf_fini(&request);
-	if (r != ERR_UNAVAILABLE)
-		return r;
-	r = stopped_spool_open(place, false, &store, e);
-	if (r != ERR_OK)
-		return r;
-	r = store_export(store, target, e);
-	if (r == ERR_OK)
+	if (err != ERR_UNAVAILABLE)
+		return err;
+	err = stopped_spool_open(place, false, &store, e);
+	if (err != ERR_OK)
+		return err;
+	err = store_export(store, target, e);
+	if (err == ERR_OK)
 		return store_close(store, e);
 	(void)store_close(store, NULL);
-	return r;
+	return err;
 }
 
 int command_export(int argc, char **argv)
@@ -98,15 +98,15 @@ int command_export(int argc, char **argv)
 static enum err import_from(const struct spool_place *place, const char *source, uint64_t *ret_rows, struct error *e)
 {
 	struct store *store;
-	enum err r = stopped_spool_open(place, true, &store, e);
+	enum err err = stopped_spool_open(place, true, &store, e);
 
-	if (r != ERR_OK)
-		return r;
-	r = store_import(store, source, ret_rows, e);
-	if (r == ERR_OK)
+	if (err != ERR_OK)
+		return err;
+	err = store_import(store, source, ret_rows, e);
+	if (err == ERR_OK)
 		return store_close(store, e);
 	(void)store_close(store, NULL);
-	return r;
+	return err;
 }
 
 int command_import(int argc, char **argv)

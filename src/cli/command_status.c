@@ -85,15 +85,15 @@ static void print_person(struct picture *p)
 static enum err show(const char *control, bool json, struct error *e)
 {
 	struct picture p = {0};
-	enum err r = picture_take(&p, control, e);
+	enum err err = picture_take(&p, control, e);
 
-	if (r == ERR_OK && json)
+	if (err == ERR_OK && json)
 		(void)fwrite(p.text.data, 1, p.text.len, stdout);
-	else if (r == ERR_OK)
+	else if (err == ERR_OK)
 		print_person(&p);
 	(void)fflush(stdout);
 	picture_fini(&p);
-	return r;
+	return err;
 }
 
 int command_status(int argc, char **argv)
@@ -109,7 +109,7 @@ int command_status(int argc, char **argv)
 	struct spool_place place = {0};
 	struct error e = {.code = ERR_OK};
 	bool json = false, watch = false;
-	enum err r;
+	enum err err;
 	int opt;
 
 	while ((opt = getopt_long(argc, argv, "c:", longs, NULL)) != -1) {
@@ -126,15 +126,15 @@ int command_status(int argc, char **argv)
 	}
 	if (optind < argc)
 		return command_misused("status", "takes no argument");
-	r = spool_place_find(&place, &e);
-	while (r == ERR_OK) {
+	err = spool_place_find(&place, &e);
+	while (err == ERR_OK) {
 		if (watch && !json && isatty(STDOUT_FILENO))
 			(void)printf("\033[H\033[2J");
-		r = show(place.control, json, &e);
-		if (!watch || r != ERR_OK)
+		err = show(place.control, json, &e);
+		if (!watch || err != ERR_OK)
 			break;
 		(void)nanosleep(&second, NULL);
 	}
 	spool_place_fini(&place);
-	return r == ERR_OK ? EX_OK : command_fail("status", &e);
+	return err == ERR_OK ? EX_OK : command_fail("status", &e);
 }

@@ -15,12 +15,12 @@ enum err identity_find(const struct config *config, const struct aws_whoami_wish
 	const struct aws_client_options options = {
 	    .output = &config->output, .kspool = &config->kspool, .service = "kinesis", .max_connections = 2};
 	struct event_base *base = event_base_new();
-	enum err r;
+	enum err err;
 
-	must(base != NULL);
-	r = aws_whoami(base, &options, wish, ret, e);
+	must(base);
+	err = aws_whoami(base, &options, wish, ret, e);
 	event_base_free(base);
-	return r;
+	return err;
 }
 
 void identity_print(const struct aws_whoami *w, FILE *out)
@@ -99,7 +99,7 @@ int command_whoami(int argc, char **argv)
 	struct config *config = NULL;
 	struct error e = {.code = ERR_OK};
 	bool json = false;
-	enum err r;
+	enum err err;
 	int opt;
 
 	while ((opt = getopt_long(argc, argv, "", longs, NULL)) != -1) {
@@ -114,11 +114,11 @@ int command_whoami(int argc, char **argv)
 		return command_misused("whoami", "one configuration at most");
 	if (optind < argc)
 		path = argv[optind];
-	r = command_load(path, &load, false, &config, &e);
-	if (r == ERR_OK)
-		r = identity_find(config, &wish, &found, &e);
+	err = command_load(path, &load, false, &config, &e);
+	if (err == ERR_OK)
+		err = identity_find(config, &wish, &found, &e);
 	config_free(config);
-	if (r != ERR_OK)
+	if (err != ERR_OK)
 		return command_fail("whoami", &e);
 	if (json)
 		print_json(&found);

@@ -97,33 +97,33 @@ enum err control_call(const char *socket_path, const char *method, const char *t
 	struct buf request, answer;
 	const char *body = NULL;
 	int status = 0;
-	enum err r = connect_to(socket_path, &fd, e);
+	enum err err = connect_to(socket_path, &fd, e);
 
-	if (r != ERR_OK)
-		return r;
+	if (err != ERR_OK)
+		return err;
 	buf_init(&request, ARENA_MAX_BYTES);
 	buf_init(&answer, ANSWER_MAX_BYTES);
 	(void)buf_addf(&request, "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n%s\r\n", method, target,
 	               strcmp(method, "POST") == 0 ? "Content-Length: 0\r\n" : "");
-	r = exchange(fd, request.data, request.len, &answer, e);
-	if (r == ERR_OK) {
+	err = exchange(fd, request.data, request.len, &answer, e);
+	if (err == ERR_OK) {
 		body = answer.data ? strstr(answer.data, "\r\n\r\n") : NULL;
 		if (body && strncmp(answer.data, VERSION_AND_BLANK, sizeof VERSION_AND_BLANK - 1) == 0)
 			status = (int)strtol(answer.data + sizeof VERSION_AND_BLANK - 1, NULL, 10);
 		if (status < 100)
-			r = error_set(e, ERR_FORMAT, "%s does not answer as kspool does", socket_path);
+			err = error_set(e, ERR_FORMAT, "%s does not answer as kspool does", socket_path);
 	}
-	if (r == ERR_OK) {
+	if (err == ERR_OK) {
 		size_t length;
 
 		body += 4;
 		length = answer.len - (size_t)(body - answer.data);
 		if (status != 200)
-			r = refusal(body, length, status, e);
+			err = refusal(body, length, status, e);
 		else if (ret_body)
 			(void)buf_add(ret_body, body, length);
 	}
 	buf_fini(&request);
 	buf_fini(&answer);
-	return r;
+	return err;
 }

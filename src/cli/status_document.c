@@ -10,13 +10,13 @@ enum { PICTURE_MAX_BYTES = 4 << 20 };
 enum err picture_take(struct picture *p, const char *control, struct error *e)
 {
 	const char *wrong;
-	enum err r;
+	enum err err;
 
 	buf_init(&p->text, PICTURE_MAX_BYTES);
 	arena_init(&p->arena, PICTURE_MAX_BYTES);
-	r = control_call(control, "GET", "/status", &p->text, e);
-	if (r != ERR_OK)
-		return r;
+	err = control_call(control, "GET", "/status", &p->text, e);
+	if (err != ERR_OK)
+		return err;
 	if (!json_parse(&p->arena, p->text.data ? p->text.data : "", p->text.len, &p->document, &wrong))
 		return error_set(e, ERR_FORMAT, "the daemon's status cannot be read: %s", wrong);
 	return ERR_OK;

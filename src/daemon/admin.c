@@ -9,7 +9,7 @@
 
 enum { ANSWER_MAX_BYTES = 1 << 20 };
 
-static const char JSON[] = "application/json";
+static const char json[] = "application/json";
 
 static void answer_buf(struct httpd_request *r, int status, const char *type, struct buf *body)
 {
@@ -32,7 +32,7 @@ static void answer_ready(struct httpd_request *r, void *arg)
 
 	buf_init(&body, ANSWER_MAX_BYTES);
 	status_print_ready(s, &body, ready, why);
-	answer_buf(r, ready ? 200 : 503, JSON, &body);
+	answer_buf(r, ready ? 200 : 503, json, &body);
 }
 
 static void answer_version(struct httpd_request *r, void *arg)
@@ -40,7 +40,7 @@ static void answer_version(struct httpd_request *r, void *arg)
 	static const char text[] = "{\"version\":\"" KSPOOL_VERSION "\",\"built\":\"kspool\"}\n";
 
 	(void)arg;
-	httpd_answer(r, 200, JSON, NULL, text, sizeof text - 1);
+	httpd_answer(r, 200, json, NULL, text, sizeof text - 1);
 }
 
 static void answer_metrics(struct httpd_request *r, void *arg)
@@ -63,7 +63,7 @@ static void answer_status(struct httpd_request *r, void *arg)
 
 	buf_init(&body, ANSWER_MAX_BYTES);
 	status_print(arg, &body);
-	answer_buf(r, 200, JSON, &body);
+	answer_buf(r, 200, json, &body);
 }
 
 static void answer_endpoints(struct httpd_request *r, void *arg);
@@ -79,7 +79,7 @@ static const struct {
     {"/endpoints", answer_endpoints, "This list."},
     {"/metrics", answer_metrics, "Metrics for Prometheus."},
     {"/stats", answer_metrics, "The same as /metrics."},
-    {"/status", answer_status, "Ledger, backlog, rates and the state of the stream, as JSON."},
+    {"/status", answer_status, "Ledger, backlog, rates and the state of the stream, as json."},
 };
 
 static void answer_endpoints(struct httpd_request *r, void *arg)
@@ -95,7 +95,7 @@ static void answer_endpoints(struct httpd_request *r, void *arg)
 		jsonout_text(&j, shown[i].path, shown[i].text);
 	jsonout_object_end(&j);
 	(void)buf_add_char(&body, '\n');
-	answer_buf(r, 200, JSON, &body);
+	answer_buf(r, 200, json, &body);
 }
 
 void admin_show(struct httpd *server, struct status_source *source)

@@ -191,16 +191,16 @@ static enum err take_over(struct daemon *d, struct config *new, struct error *e)
 {
 	struct store_options store = store_options_of(new);
 	struct error nobody = {.code = ERR_OK};
-	enum err r = reload_log(new, e);
+	enum err err = reload_log(new, e);
 
-	if (r != ERR_OK)
-		return r;
+	if (err != ERR_OK)
+		return err;
 	/* the last step that can fail: from here on delivery looks at the new one */
-	r = delivery_reload(d->delivery, new, e);
-	if (r != ERR_OK) {
+	err = delivery_reload(d->delivery, new, e);
+	if (err != ERR_OK) {
 		if (reload_log(d->config, &nobody) != ERR_OK)
 			LOG(LOG_WARN, "the new logger settings stay", LOG_S("reason", nobody.text));
-		return r;
+		return err;
 	}
 	reload_compare(d->config, new, say_needs_restart, NULL);
 	journal_reconfigure(d->journal, &store);
@@ -217,16 +217,16 @@ static void on_reload(evutil_socket_t signal_number, short what, void *arg)
 	struct config_faults faults = {0};
 	struct config *new = NULL;
 	struct error e = {.code = ERR_OK};
-	enum err r;
+	enum err err;
 
 	(void)signal_number;
 	(void)what;
 	notify_reloading();
-	r = config_load(d->config->file, &d->load, &new, &faults, &e);
+	err = config_load(d->config->file, &d->load, &new, &faults, &e);
 	log_faults(d->config->file, &faults);
-	if (r == ERR_OK)
-		r = take_over(d, new, &e);
-	if (r == ERR_OK) {
+	if (err == ERR_OK)
+		err = take_over(d, new, &e);
+	if (err == ERR_OK) {
 		LOG(LOG_INFO, "configuration reloaded", LOG_S("path", d->config->file));
 	} else {
 		LOG(LOG_ERROR, "configuration not reloaded, the old one stays", LOG_S("path", d->config->file),
@@ -329,14 +329,14 @@ static enum err start_journal(struct daemon *d, struct error *e)
 	struct journal_options options = {.store = store_options_of(d->config)};
 	struct store_report report = {0};
 	sigset_t all, before;
-	enum err r;
+	enum err err;
 
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are this thread's, not the journal's */
-	r = journal_start(&options, on_condemned, &d->journal, &report, e);
+	err = journal_start(&options, on_condemned, &d->journal, &report, e);
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (r != ERR_OK)
-		return r;
+	if (err != ERR_OK)
+		return err;
 	log_report(options.store.path, &report);
 	watch_fd(d, journal_intake_fd(d->journal), on_journal);
 	return ERR_OK;
@@ -355,10 +355,10 @@ static enum err start_servers(struct daemon *d, struct error *e)
 	    .idle_timeout_ns = IDLE_TIMEOUT_S * NS_PER_S,
 	    .min_body_rate = BODY_MIN_RATE,
 	};
-	enum err r = httpd_open(d->base, &options, &d->control, e);
+	enum err err = httpd_open(d->base, &options, &d->control, e);
 
 	free(control_path);
-	if (r != ERR_OK)
+	if (err != ERR_OK)
 		return error_wrap(e, "control socket");
 	admin_show(d->control, &d->source);
 	admin_act(d->control, &d->source, d->delivery);
@@ -371,8 +371,8 @@ static enum err start_servers(struct daemon *d, struct error *e)
 	options.token_file =
 	    d->config->http.token_file && d->config->http.token_file[0] ? d->config->http.token_file : NULL;
 	options.require_guard = true;
-	r = httpd_open(d->base, &options, &d->http, e);
-	if (r != ERR_OK)
+	err = httpd_open(d->base, &options, &d->http, e);
+	if (err != ERR_OK)
 		return error_wrap(e, "http.address");
 	admin_show(d->http, &d->source);
 	LOG(LOG_INFO, "admin server listens", LOG_S("address", d->config->http.address),
@@ -397,12 +397,12 @@ static enum err start_doors(struct daemon *d, struct error *e)
 
 static enum err start(struct daemon *d, struct error *e)
 {
-	enum err r = start_journal(d, e);
+	enum err err = start_journal(d, e);
 
-	if (r == ERR_OK)
-		r = delivery_start(d->config, d->journal, &d->delivery, e);
-	if (r != ERR_OK)
-		return r;
+	if (err == ERR_OK)
+		err = delivery_start(d->config, d->journal, &d->delivery, e);
+	if (err != ERR_OK)
+		return err;
 	watch_fd(d, delivery_fd(d->delivery), on_delivery);
 	delivery_status(d->delivery, &d->delivery_status);
 	d->source = (struct status_source){
@@ -413,8 +413,8 @@ static enum err start(struct daemon *d, struct error *e)
 	    .started_ms = clock_wall_ms(),
 	    .started_mono_ns = clock_mono_ns(),
 	};
-	r = start_servers(d, e);
-	return r == ERR_OK ? start_doors(d, e) : r;
+	err = start_servers(d, e);
+	return err == ERR_OK ? start_doors(d, e) : err;
 }
 
 static void watch_everything(struct daemon *d)
@@ -462,7 +462,7 @@ static void stop_delivery(struct daemon *d, const sigset_t *terminating)
 static enum err stop(struct daemon *d, struct error *e)
 {
 	sigset_t terminating;
-	enum err r;
+	enum err err;
 
 	(void)sigemptyset(&terminating);
 	(void)sigaddset(&terminating, SIGTERM);
@@ -471,8 +471,8 @@ static enum err stop(struct daemon *d, struct error *e)
 	for (size_t i = 0; i < d->event_count; i++)
 		event_free(d->events[i]);
 	stop_delivery(d, &terminating);
-	r = journal_stop(d->journal, e);
-	if (r == ERR_OK && d->phase == PHASE_CLOSED)
+	err = journal_stop(d->journal, e);
+	if (err == ERR_OK && d->phase == PHASE_CLOSED)
 		LOG(LOG_INFO, "stopped", LOG_I("delivered", metric_get(M_LEDGER_DELIVERED)),
 		    LOG_I("pending", metric_get(M_LEDGER_PENDING)), LOG_I("dead", metric_get(M_LEDGER_DEAD)));
 	doors_free(d->doors);
@@ -484,7 +484,7 @@ static enum err stop(struct daemon *d, struct error *e)
 		config_free(d->replaced[i]);
 	free(d->replaced);
 	config_free(d->config);
-	return r;
+	return err;
 }
 
 /* Secrets stay out of core files and of other users' debuggers. A sanitizer's leak check needs the latter. */
@@ -534,24 +534,24 @@ enum err daemon_run(const struct daemon_options *options, struct error *e)
 {
 	struct daemon d = {.config = options->config, .load = options->load};
 	struct error stop_error = {.code = ERR_OK};
-	enum err r, stopped;
+	enum err err, stopped;
 
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)signal(SIGHUP, SIG_IGN); /* what holds again when the loop is gone: nothing is left to reload */
 	guard_memory();
 	raise_descriptors();
 	d.base = event_base_new();
-	must(d.base != NULL);
+	must(d.base);
 	watch_signal(&d, SIGHUP, on_reload); /* one that comes while the journal opens is taken afterwards */
 	d.watch = evtimer_new(d.base, on_watch, &d);
-	must(d.watch != NULL);
-	r = reload_log(d.config, e);
-	if (r == ERR_OK) {
+	must(d.watch);
+	err = reload_log(d.config, e);
+	if (err == ERR_OK) {
 		LOG(LOG_INFO, "starting", LOG_S("version", KSPOOL_VERSION), LOG_S("config", d.config->file),
 		    LOG_S("stream", d.config->output.stream));
-		r = start(&d, e);
+		err = start(&d, e);
 	}
-	if (r == ERR_OK) {
+	if (err == ERR_OK) {
 		/* An input that was empty from the start may have ended already. */
 		if (d.phase == PHASE_STARTING)
 			set_phase(&d, PHASE_RUNNING, "all doors are open");
@@ -560,11 +560,11 @@ enum err daemon_run(const struct daemon_options *options, struct error *e)
 		must(event_base_dispatch(d.base) >= 0);
 	}
 	stopped = stop(&d, &stop_error);
-	if (r == ERR_OK && stopped != ERR_OK) {
+	if (err == ERR_OK && stopped != ERR_OK) {
 		*e = stop_error;
 		return stopped;
 	}
-	if (r == ERR_OK && d.input_failed)
+	if (err == ERR_OK && d.input_failed)
 		return error_set(e, ERR_NOINPUT, "an input was not read to its end; the log says which and why");
-	return r;
+	return err;
 }

@@ -236,7 +236,7 @@ static void act_fallback(struct dispatch *d, struct request *q, const struct ver
 	keep(d, q, v);
 }
 
-static void (*const ACTIONS[])(struct dispatch *, struct request *, const struct verdict *) = {
+static void (*const actions[])(struct dispatch *, struct request *, const struct verdict *) = {
     [ACTION_SETTLE] = act_settle,   [ACTION_AGAIN] = act_again,       [ACTION_SLOWER] = act_slower,
     [ACTION_REFRESH] = act_refresh, [ACTION_RENEW] = act_renew,       [ACTION_HOLD] = act_hold,
     [ACTION_OFFLINE] = act_offline, [ACTION_ISOLATE] = act_isolate,   [ACTION_SHRINK] = act_shrink,
@@ -246,14 +246,14 @@ static void (*const ACTIONS[])(struct dispatch *, struct request *, const struct
 /* The word that goes into the journal: the table's own code, or what kind of failure it was. */
 static const char *lasting_code(const struct outcome *o)
 {
-	static const char *const SCOPES[] = {
+	static const char *const scopes[] = {
 	    [OUTCOME_RECORD] = "OtherError",           [OUTCOME_REQUEST] = "HttpError",
 	    [OUTCOME_UNREADABLE] = "AnswerUnreadable", [OUTCOME_NOT_SENT] = "Unreachable",
 	    [OUTCOME_UNKNOWN] = "AnswerLost",          [OUTCOME_NO_CREDENTIALS] = "NoCredentials",
 	    [OUTCOME_CANCELLED] = "Cancelled",
 	};
 
-	return o->code[0] && o->code[0] != '-' ? o->code : SCOPES[o->scope];
+	return o->code[0] && o->code[0] != '-' ? o->code : scopes[o->scope];
 }
 
 static void refuse_whole(struct dispatch *d, struct request *q, const struct outcome *o, const char *said,
@@ -267,7 +267,7 @@ static void refuse_whole(struct dispatch *d, struct request *q, const struct out
 	            LOG_S("reason", o->action == ACTION_ISOLATE || o->action == ACTION_SHRINK ? "" : text),
 	            LOG_S("action", outcome_action_name(o->action)), LOG_U("records", q->count));
 	dispatch_restore(d, q);
-	ACTIONS[o->action](d, q, &v);
+	actions[o->action](d, q, &v);
 }
 
 /* One entry that is an error. Returns true when it asks for the stream to be held. */

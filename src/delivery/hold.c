@@ -10,11 +10,11 @@
 
 #define ILLEGAL (-1)
 
-static const char *const STATE_NAMES[] = {"starting", "flowing", "throttled", "offline", "held", "stopped"};
-static const char *const EVENT_NAMES[] = {"acked", "throttled", "calm", "lost", "refused", "stop"};
+static const char *const state_names[] = {"starting", "flowing", "throttled", "offline", "held", "stopped"};
+static const char *const event_names[] = {"acked", "throttled", "calm", "lost", "refused", "stop"};
 
 /* Rows: enum delivery_state. Columns: enum hold_event. */
-static const int MOVES[][HOLD_EVENTS] = {
+static const int moves[][HOLD_EVENTS] = {
     {DELIVERY_FLOWING, DELIVERY_THROTTLED, ILLEGAL, DELIVERY_OFFLINE, DELIVERY_HELD, DELIVERY_STOPPED},
     {DELIVERY_FLOWING, DELIVERY_THROTTLED, ILLEGAL, DELIVERY_OFFLINE, DELIVERY_HELD, DELIVERY_STOPPED},
     {DELIVERY_THROTTLED, DELIVERY_THROTTLED, DELIVERY_FLOWING, DELIVERY_OFFLINE, DELIVERY_HELD, DELIVERY_STOPPED},
@@ -23,15 +23,15 @@ static const int MOVES[][HOLD_EVENTS] = {
     {ILLEGAL, ILLEGAL, ILLEGAL, ILLEGAL, ILLEGAL, ILLEGAL},
 };
 
-const char *delivery_state_name(enum delivery_state state) { return STATE_NAMES[state]; }
+const char *delivery_state_name(enum delivery_state state) { return state_names[state]; }
 
-const char *hold_event_name(enum hold_event event) { return EVENT_NAMES[event]; }
+const char *hold_event_name(enum hold_event event) { return event_names[event]; }
 
 bool hold_next(enum delivery_state state, enum hold_event event, enum delivery_state *ret)
 {
-	if (MOVES[state][event] == ILLEGAL)
+	if (moves[state][event] == ILLEGAL)
 		return false;
-	*ret = (enum delivery_state)MOVES[state][event];
+	*ret = (enum delivery_state)moves[state][event];
 	return true;
 }
 
@@ -77,8 +77,8 @@ static void set_state(struct hold *h, enum hold_event event, int64_t now_ns, int
 	if (!hold_is_on(h))
 		h->code[0] = h->reason[0] = '\0';
 	count_move(h, old, was_on);
-	LOG(hold_is_on(h) ? LOG_WARN : LOG_INFO, "delivery state", LOG_S("old", STATE_NAMES[old]),
-	    LOG_S("event", EVENT_NAMES[event]), LOG_S("new", STATE_NAMES[new]), LOG_S("code", h->code),
+	LOG(hold_is_on(h) ? LOG_WARN : LOG_INFO, "delivery state", LOG_S("old", state_names[old]),
+	    LOG_S("event", event_names[event]), LOG_S("new", state_names[new]), LOG_S("code", h->code),
 	    LOG_S("reason", h->reason));
 }
 

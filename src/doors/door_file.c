@@ -347,7 +347,7 @@ static enum err add_path(struct door_file *f, const char *path, struct error *e)
 
 static enum err expand(struct door_file *f, const char *pattern, struct error *e)
 {
-	enum err r = ERR_OK;
+	enum err err = ERR_OK;
 	glob_t found;
 	int failed;
 
@@ -362,10 +362,10 @@ static enum err expand(struct door_file *f, const char *pattern, struct error *e
 		return add_path(f, pattern, e);
 	if (failed)
 		return error_set(e, ERR_NOINPUT, "%s cannot be expanded", pattern);
-	for (size_t i = 0; r == ERR_OK && i < found.gl_pathc; i++)
-		r = add_path(f, found.gl_pathv[i], e);
+	for (size_t i = 0; err == ERR_OK && i < found.gl_pathc; i++)
+		err = add_path(f, found.gl_pathv[i], e);
 	globfree(&found);
-	return r;
+	return err;
 }
 
 enum err door_file_open(struct intake *i, const struct config_input *input, struct pipeline *processors,
@@ -373,17 +373,17 @@ enum err door_file_open(struct intake *i, const struct config_input *input, stru
 {
 	struct door_file *f = mem_zero(sizeof *f);
 	const struct config_strings *patterns = &input->file.paths;
-	enum err r = ERR_OK;
+	enum err err = ERR_OK;
 
 	f->door = (struct door){.kind = &door_file_kind, .intake = i, .input = input, .processors = processors};
 	f->fd = -1;
 	f->turn = evtimer_new(i->base, on_turn, f);
 	must(f->turn);
-	for (size_t n = 0; r == ERR_OK && n < patterns->count; n++)
-		r = expand(f, patterns->items[n], e);
-	if (r != ERR_OK) {
+	for (size_t n = 0; err == ERR_OK && n < patterns->count; n++)
+		err = expand(f, patterns->items[n], e);
+	if (err != ERR_OK) {
 		free_door(&f->door);
-		return r;
+		return err;
 	}
 	take_turn(f, 0);
 	*ret = &f->door;

@@ -374,13 +374,13 @@ static enum err open_own(struct door_http *h, struct error *e)
 	    .busy_timeout_ns = o->timeout_ns,
 	    .max_body_bytes = body_limit(i),
 	};
-	enum err r;
+	enum err err;
 
-	r = httpd_open(i->base, &options, &h->own, e);
-	if (r == ERR_OK)
+	err = httpd_open(i->base, &options, &h->own, e);
+	if (err == ERR_OK)
 		LOG(LOG_INFO, "listening", LOG_S("input", "http_server"), LOG_S("address", o->address),
 		    LOG_U("port", httpd_port(h->own)), LOG_S("path", o->path));
-	return r;
+	return err;
 }
 
 static void add_routes(struct door_http *h, const char *verbs)
@@ -404,21 +404,21 @@ enum err door_http_open(struct intake *i, const struct config_input *input, stru
 	bool has_address = o->address && *o->address;
 	struct door_http *h = mem_zero(sizeof *h);
 	char verbs[16];
-	enum err r = join_verbs(o, verbs, sizeof verbs, e);
+	enum err err = join_verbs(o, verbs, sizeof verbs, e);
 
 	h->door = (struct door){.kind = &door_http_kind, .intake = i, .input = input, .processors = processors};
 	TAILQ_INIT(&h->pending);
 	h->timer = evtimer_new(i->base, on_timer, h);
 	must(h->timer);
-	if (r == ERR_OK && (!o->path || o->path[0] != '/'))
-		r = error_set(e, ERR_CONFIG, "path \"%s\" does not begin with /", o->path ? o->path : "");
-	if (r == ERR_OK && has_address)
-		r = open_own(h, e);
-	else if (r == ERR_OK && !shared)
-		r = error_set(e, ERR_CONFIG, "http_server has no address and the http server is not enabled");
-	if (r != ERR_OK) {
+	if (err == ERR_OK && (!o->path || o->path[0] != '/'))
+		err = error_set(e, ERR_CONFIG, "path \"%s\" does not begin with /", o->path ? o->path : "");
+	if (err == ERR_OK && has_address)
+		err = open_own(h, e);
+	else if (err == ERR_OK && !shared)
+		err = error_set(e, ERR_CONFIG, "http_server has no address and the http server is not enabled");
+	if (err != ERR_OK) {
 		free_door(&h->door);
-		return r;
+		return err;
 	}
 	h->server = has_address ? h->own : shared;
 	if (!has_address) {

@@ -164,7 +164,7 @@ static void on_accept(struct bufferevent *bev, const struct peer *peer, bool tls
 	c->bev = bev;
 	c->peer = *peer;
 	c->shaken = !tls;
-	c->admitted = s->guard == NULL;
+	c->admitted = !s->guard;
 	c->since_ns = clock_mono_ns();
 	c->reads = true;
 	TAILQ_INIT(&c->answers);
@@ -324,21 +324,21 @@ static enum err listen_on(struct door_socket *s, struct error *e)
 	    .cert_file = o->network == NETWORK_TLS ? o->tls.cert_file : NULL,
 	    .key_file = o->network == NETWORK_TLS ? o->tls.key_file : NULL,
 	    .require_guard = true,
-	    .has_token = s->guard != NULL,
+	    .has_token = s->guard,
 	    .max_connections = max,
 	    .max_connections_per_peer = max < PER_PEER_MAX ? max : PER_PEER_MAX,
 	};
-	enum err r = parse_mode(o->mode ? o->mode : "0660", &options.unix_mode, e);
+	enum err err = parse_mode(o->mode ? o->mode : "0660", &options.unix_mode, e);
 
-	if (r == ERR_OK && !is_unix && o->allow_users.count + o->allow_groups.count > 0)
-		r = error_set(e, ERR_CONFIG, "allow_users and allow_groups are for network unix");
-	if (r == ERR_OK && !is_unix && listener_is_path(o->address))
-		r = error_set(e, ERR_CONFIG, "address \"%s\" is a path; network unix takes paths", o->address);
-	if (r == ERR_OK && o->network == NETWORK_TLS && (!o->tls.cert_file || !*o->tls.cert_file))
-		r = error_set(e, ERR_CONFIG, "network tls needs tls.cert_file and tls.key_file");
-	if (r == ERR_OK)
-		r = listener_open(s->door.intake->base, &options, on_accept, s, &s->listener, e);
-	return r;
+	if (err == ERR_OK && !is_unix && o->allow_users.count + o->allow_groups.count > 0)
+		err = error_set(e, ERR_CONFIG, "allow_users and allow_groups are for network unix");
+	if (err == ERR_OK && !is_unix && listener_is_path(o->address))
+		err = error_set(e, ERR_CONFIG, "address \"%s\" is a path; network unix takes paths", o->address);
+	if (err == ERR_OK && o->network == NETWORK_TLS && (!o->tls.cert_file || !*o->tls.cert_file))
+		err = error_set(e, ERR_CONFIG, "network tls needs tls.cert_file and tls.key_file");
+	if (err == ERR_OK)
+		err = listener_open(s->door.intake->base, &options, on_accept, s, &s->listener, e);
+	return err;
 }
 
 enum err door_socket_open(struct intake *i, const struct config_input *input, struct pipeline *processors,
@@ -347,19 +347,19 @@ enum err door_socket_open(struct intake *i, const struct config_input *input, st
 	const struct timeval period = {.tv_usec = TICK_MS * 1000};
 	const struct options_input_socket_server *o = &input->socket_server;
 	struct door_socket *s = mem_zero(sizeof *s);
-	enum err r = ERR_OK;
+	enum err err = ERR_OK;
 
 	s->door = (struct door){.kind = &door_socket_kind, .intake = i, .input = input, .processors = processors};
 	TAILQ_INIT(&s->clients);
 	s->tick = event_new(i->base, -1, EV_PERSIST, on_tick, s);
 	must(s->tick && event_add(s->tick, &period) == 0);
 	if (o->token_file && *o->token_file)
-		r = guard_load(o->token_file, &s->guard, e);
-	if (r == ERR_OK)
-		r = listen_on(s, e);
-	if (r != ERR_OK) {
+		err = guard_load(o->token_file, &s->guard, e);
+	if (err == ERR_OK)
+		err = listen_on(s, e);
+	if (err != ERR_OK) {
 		free_door(&s->door);
-		return r;
+		return err;
 	}
 	LOG(LOG_INFO, "listening", LOG_S("input", "socket_server"), LOG_S("address", o->address),
 	    LOG_U("port", listener_port(s->listener)));

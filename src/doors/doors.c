@@ -64,13 +64,13 @@ static enum err open_door(struct doors *d, const struct config_input *input, str
 	AUTOFREE char *path = mem_format("%s.processors", input->path ? input->path : "input");
 	struct pipeline *processors = NULL;
 	struct door *door = NULL;
-	enum err r = check_scanner(d, input, e);
+	enum err err = check_scanner(d, input, e);
 
-	if (r == ERR_OK)
-		r = processors_compile(input->processors, d->intake.config, path, &processors, e);
-	if (r == ERR_OK)
-		r = open_kind(d, input, processors, &door, e);
-	if (r != ERR_OK) {
+	if (err == ERR_OK)
+		err = processors_compile(input->processors, d->intake.config, path, &processors, e);
+	if (err == ERR_OK)
+		err = open_kind(d, input, processors, &door, e);
+	if (err != ERR_OK) {
 		pipeline_free(processors);
 		return error_wrap(e, "%s", input->path ? input->path : "input");
 	}
@@ -88,7 +88,7 @@ enum err doors_start(const struct doors_options *options, struct doors **ret, st
 	struct doors *d = mem_zero(sizeof *d);
 	struct intake *i = &d->intake;
 	uint64_t least;
-	enum err r;
+	enum err err;
 
 	d->options = *options;
 	TAILQ_INIT(&d->list);
@@ -101,12 +101,12 @@ enum err doors_start(const struct doors_options *options, struct doors **ret, st
 	i->memory_limit_bytes = options->memory_bytes > least ? options->memory_bytes : least;
 	i->on_room = on_room;
 	i->arg = d;
-	r = intake_open(i, e);
-	for (size_t n = 0; r == ERR_OK && n < config->input_count; n++)
-		r = open_door(d, &config->inputs[n], e);
-	if (r != ERR_OK) {
+	err = intake_open(i, e);
+	for (size_t n = 0; err == ERR_OK && n < config->input_count; n++)
+		err = open_door(d, &config->inputs[n], e);
+	if (err != ERR_OK) {
 		doors_free(d);
-		return r;
+		return err;
 	}
 	*ret = d;
 	return ERR_OK;

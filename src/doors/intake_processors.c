@@ -14,23 +14,23 @@ enum err processors_compile(const struct config_node *nodes, const struct config
                             struct pipeline **ret, struct error *e)
 {
 	struct config_faults faults = {0};
-	enum err r;
+	enum err err;
 
 	*ret = NULL;
 	if (!nodes || nodes->count == 0)
 		return ERR_OK;
-	r = pipeline_compile(nodes, config, path, ret, &faults);
-	if (r != ERR_OK && faults.count > 0)
-		r = error_set(e, r, "%s(%d,%d) %s", config->file, faults.items[0].line, faults.items[0].column,
-		              faults.items[0].text);
-	else if (r != ERR_OK)
-		r = error_set(e, r, "%s: the processors do not compile", config->file);
+	err = pipeline_compile(nodes, config, path, ret, &faults);
+	if (err != ERR_OK && faults.count > 0)
+		err = error_set(e, err, "%s(%d,%d) %s", config->file, faults.items[0].line, faults.items[0].column,
+		                faults.items[0].text);
+	else if (err != ERR_OK)
+		err = error_set(e, err, "%s: the processors do not compile", config->file);
 	config_faults_fini(&faults);
-	if (r == ERR_OK && pipeline_is_empty(*ret)) {
+	if (err == ERR_OK && pipeline_is_empty(*ret)) {
 		pipeline_free(*ret);
 		*ret = NULL;
 	}
-	return r;
+	return err;
 }
 
 /* Copies of what goes in, for the rule that sets aside what processors drop; null for the rule that counts it. */

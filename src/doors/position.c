@@ -76,5 +76,5 @@ bool position_matches(const struct position *p, int fd, const char **ret_reason)
 		*ret_reason = "it is shorter than what was read";
 	else if (!hash_head(fd, p->head_bytes, hash) || strcmp(hash, p->head_hash) != 0)
 		*ret_reason = "its first bytes changed";
-	return *ret_reason == NULL;
+	return !*ret_reason;
 }

@@ -4,7 +4,7 @@
 
 #include "base/check.h"
 
-static const struct outcome TABLE[] = {
+static const struct outcome table[] = {
 #define OUTCOME(scope, wire, least, most, code, text, action, stored, counts, metric) \
 	{OUTCOME_##scope, OUTCOME_##wire, least, most, code, text, ACTION_##action, stored, counts, M_##metric},
 #include "kinesis/outcomes.def"
@@ -22,8 +22,8 @@ static bool code_fits(const char *wanted, const char *code)
 
 const struct outcome *outcome_find(enum outcome_scope scope, bool cbor, int status, const char *code, const char *text)
 {
-	for (size_t i = 0; i < sizeof TABLE / sizeof TABLE[0]; i++) {
-		const struct outcome *o = &TABLE[i];
+	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+		const struct outcome *o = &table[i];
 
 		if (o->scope == scope && (o->wire == OUTCOME_ANY || cbor) && status >= o->least_status &&
 		    status <= o->most_status && code_fits(o->code, code) && strstr(text, o->text))
@@ -34,18 +34,18 @@ const struct outcome *outcome_find(enum outcome_scope scope, bool cbor, int stat
 
 const char *outcome_action_name(enum outcome_action action)
 {
-	static const char *const NAMES[] = {
+	static const char *const names[] = {
 	    [ACTION_SETTLE] = "settle",   [ACTION_AGAIN] = "again",       [ACTION_SLOWER] = "slower",
 	    [ACTION_REFRESH] = "refresh", [ACTION_RENEW] = "renew",       [ACTION_HOLD] = "hold",
 	    [ACTION_OFFLINE] = "offline", [ACTION_ISOLATE] = "isolate",   [ACTION_SHRINK] = "shrink",
 	    [ACTION_SKEW] = "skew",       [ACTION_FALLBACK] = "fallback",
 	};
 
-	return NAMES[action];
+	return names[action];
 }
 
 const struct outcome *outcome_table(size_t *ret_count)
 {
-	*ret_count = sizeof TABLE / sizeof TABLE[0];
-	return TABLE;
+	*ret_count = sizeof table / sizeof table[0];
+	return table;
 }

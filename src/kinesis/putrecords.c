@@ -9,12 +9,12 @@
 /* CBOR major types (RFC 8949, section 3.1), shifted into place, and the two bytes of indefinite containers. */
 enum { CBOR_BYTES = 0x40, CBOR_TEXT = 0x60, CBOR_LIST = 0x80, CBOR_MAP = 0xa0, CBOR_OPEN = 0x1f, CBOR_BREAK = 0xff };
 
-static const char JSON_RECORDS[] = "\",\"Records\":[";
-static const char JSON_DATA[] = "{\"Data\":\"";
-static const char JSON_KEY[] = "\",\"PartitionKey\":\"";
-static const char JSON_HASH[] = "\",\"ExplicitHashKey\":\"";
-static const char JSON_RECORD_END[] = "\"}";
-static const char JSON_END[] = "]}";
+static const char json_records[] = "\",\"Records\":[";
+static const char json_data[] = "{\"Data\":\"";
+static const char json_key[] = "\",\"PartitionKey\":\"";
+static const char json_hash[] = "\",\"ExplicitHashKey\":\"";
+static const char json_record_end[] = "\"}";
+static const char json_end[] = "]}";
 
 #define TEXT_BYTES(literal) (sizeof(literal) - 1)
 
@@ -112,7 +112,7 @@ size_t putrecords_frame_bytes(enum putrecords_wire wire, const char *stream, uin
 	size_t member = strlen(stream_member(stream)), name = strlen(stream);
 
 	if (wire == PUTRECORDS_JSON)
-		return 2 + member + 3 + escaped_bytes(stream, name) + TEXT_BYTES(JSON_RECORDS) + TEXT_BYTES(JSON_END);
+		return 2 + member + 3 + escaped_bytes(stream, name) + TEXT_BYTES(json_records) + TEXT_BYTES(json_end);
 	return 1 + cbor_text_bytes(TEXT_BYTES("Records")) + (wire == PUTRECORDS_CBOR ? head_bytes(count) : 1 + 2) +
 	       cbor_text_bytes(member) + cbor_text_bytes(name);
 }
@@ -122,9 +122,9 @@ size_t putrecords_item_bytes(enum putrecords_wire wire, const struct putrecords_
 	size_t bytes;
 
 	if (wire == PUTRECORDS_JSON)
-		return TEXT_BYTES(JSON_DATA) + base64_length(BASE64_STANDARD, i->data_bytes) + TEXT_BYTES(JSON_KEY) +
+		return TEXT_BYTES(json_data) + base64_length(BASE64_STANDARD, i->data_bytes) + TEXT_BYTES(json_key) +
 		       escaped_bytes(i->key, i->key_bytes) +
-		       (i->hash_key ? TEXT_BYTES(JSON_HASH) + i->hash_key_bytes : 0) + TEXT_BYTES(JSON_RECORD_END) + 1;
+		       (i->hash_key ? TEXT_BYTES(json_hash) + i->hash_key_bytes : 0) + TEXT_BYTES(json_record_end) + 1;
 	bytes = (wire == PUTRECORDS_CBOR ? 1u : 2u) + cbor_text_bytes(TEXT_BYTES("Data")) + head_bytes(i->data_bytes) +
 	        i->data_bytes + cbor_text_bytes(TEXT_BYTES("PartitionKey")) + cbor_text_bytes(i->key_bytes);
 	if (i->hash_key)
@@ -153,7 +153,7 @@ void putrecords_begin(struct putrecords *p, enum putrecords_wire wire, const cha
 		put_text(b, stream_member(stream));
 		put_text(b, "\":\"");
 		put_escaped(b, stream, strlen(stream));
-		put(b, JSON_RECORDS, TEXT_BYTES(JSON_RECORDS));
+		put(b, json_records, TEXT_BYTES(json_records));
 		return;
 	}
 	if (wire == PUTRECORDS_CBOR)
@@ -175,18 +175,18 @@ static size_t add_json(struct putrecords *p, const struct putrecords_item *i)
 
 	if (p->added > 0)
 		put_byte(b, ',');
-	put(b, JSON_DATA, TEXT_BYTES(JSON_DATA));
+	put(b, json_data, TEXT_BYTES(json_data));
 	data_at = b->len;
 	must(length <= b->max - b->len);
 	base64_encode(BASE64_STANDARD, i->data, i->data_bytes, b->data + b->len);
 	b->len += length;
-	put(b, JSON_KEY, TEXT_BYTES(JSON_KEY));
+	put(b, json_key, TEXT_BYTES(json_key));
 	put_escaped(b, i->key, i->key_bytes);
 	if (i->hash_key) {
-		put(b, JSON_HASH, TEXT_BYTES(JSON_HASH));
+		put(b, json_hash, TEXT_BYTES(json_hash));
 		put(b, i->hash_key, i->hash_key_bytes);
 	}
-	put(b, JSON_RECORD_END, TEXT_BYTES(JSON_RECORD_END));
+	put(b, json_record_end, TEXT_BYTES(json_record_end));
 	return data_at;
 }
 
@@ -230,7 +230,7 @@ void putrecords_finish(struct putrecords *p)
 
 	must(p->added == p->count);
 	if (p->wire == PUTRECORDS_JSON) {
-		put(b, JSON_END, TEXT_BYTES(JSON_END));
+		put(b, json_end, TEXT_BYTES(json_end));
 	} else {
 		if (p->wire == PUTRECORDS_CBOR_INDEFINITE)
 			put_byte(b, CBOR_BREAK);

@@ -159,7 +159,7 @@ static bool join_entries(const struct archiver *a, struct runner *r, const struc
                          struct buf *out, struct error *e)
 {
 	struct archive *archive = archive_write_new();
-	bool ok = archive != NULL;
+	bool ok = archive;
 
 	if (ok && a->zip)
 		ok = archive_write_set_format_zip(archive) == ARCHIVE_OK &&

@@ -63,34 +63,34 @@ static enum err read_tokens(struct guard *g, int fd, const char *path, struct er
 {
 	char data[FILE_MAX_BYTES];
 	size_t length = 0, at = 0;
-	enum err r = ERR_OK;
+	enum err err = ERR_OK;
 	ssize_t n;
 
 	while (length < sizeof data && (n = read(fd, data + length, sizeof data - length)) > 0)
 		length += (size_t)n;
-	while (r == ERR_OK && at < length) {
+	while (err == ERR_OK && at < length) {
 		const char *lf = memchr(data + at, '\n', length - at);
 		size_t end = lf ? (size_t)(lf - data) : length;
 
-		r = add_line(g, data + at, end - at, path, e);
+		err = add_line(g, data + at, end - at, path, e);
 		at = end + 1;
 	}
 	OPENSSL_cleanse(data, sizeof data);
-	if (r == ERR_OK && g->count == 0)
+	if (err == ERR_OK && g->count == 0)
 		return error_set(e, ERR_CONFIG, "token file %s has no token", path);
-	return r;
+	return err;
 }
 
 enum err guard_load(const char *path, struct guard **ret, struct error *e)
 {
 	AUTOFREE struct guard *g = mem_zero(sizeof *g);
 	AUTOCLOSE int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	enum err r;
+	enum err err;
 
 	if (fd < 0)
 		return error_set_errno(e, ERR_CONFIG, "token file %s", path);
-	if ((r = check_file(fd, path, e)) != ERR_OK || (r = read_tokens(g, fd, path, e)) != ERR_OK)
-		return r;
+	if ((err = check_file(fd, path, e)) != ERR_OK || (err = read_tokens(g, fd, path, e)) != ERR_OK)
+		return err;
 	*ret = take(g);
 	return ERR_OK;
 }

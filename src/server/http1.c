@@ -95,7 +95,7 @@ static enum step take_line_bytes(struct http1 *p, struct feed *f, bool *ret_whol
 		return refuse(p, 400, "line does not end in CRLF");
 	if (!lf && f->at < f->length)
 		return refuse(p, 431, "head too large");
-	*ret_whole = lf != NULL;
+	*ret_whole = lf;
 	return STEP_ON;
 }
 

@@ -39,7 +39,7 @@ static enum err open_listener(struct httpd *h, const struct httpd_options *o, st
 	    .cert_file = o->cert_file,
 	    .key_file = o->key_file,
 	    .require_guard = o->require_guard,
-	    .has_token = h->guard != NULL,
+	    .has_token = h->guard,
 	    .max_connections = o->max_connections,
 	    .max_connections_per_peer = o->max_connections_per_peer,
 	};
@@ -51,7 +51,7 @@ enum err httpd_open(struct event_base *base, const struct httpd_options *options
 {
 	const struct timeval period = {.tv_usec = TICK_MS * 1000};
 	struct httpd *h = mem_zero(sizeof *h);
-	enum err r = ERR_OK;
+	enum err err = ERR_OK;
 
 	h->base = base;
 	h->options = *options;
@@ -62,12 +62,12 @@ enum err httpd_open(struct event_base *base, const struct httpd_options *options
 	h->tick = event_new(base, -1, EV_PERSIST, on_tick, h);
 	must(h->tick && event_add(h->tick, &period) == 0);
 	if (options->token_file && *options->token_file)
-		r = guard_load(options->token_file, &h->guard, e);
-	if (r == ERR_OK)
-		r = open_listener(h, options, e);
-	if (r != ERR_OK) {
+		err = guard_load(options->token_file, &h->guard, e);
+	if (err == ERR_OK)
+		err = open_listener(h, options, e);
+	if (err != ERR_OK) {
 		httpd_free(h);
-		return r;
+		return err;
 	}
 	*ret = h;
 	return ERR_OK;
@@ -106,7 +106,7 @@ void httpd_unroute(struct httpd *h, httpd_handler *handler, void *arg)
 
 uint16_t httpd_port(const struct httpd *h) { return listener_port(h->listener); }
 
-bool httpd_has_guard(const struct httpd *h) { return h->guard != NULL; }
+bool httpd_has_guard(const struct httpd *h) { return h->guard; }
 
 void httpd_set_share(struct httpd *h, bool (*may_read)(void *arg), void (*on_bytes)(void *arg, int64_t change),
                      void *arg)

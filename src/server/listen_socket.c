@@ -96,11 +96,11 @@ enum err listen_socket_tcp(const struct listener_options *options, int *ret_fd, 
 	char host[256] = "";
 	const char *port = NULL;
 	bool has_guard = options->has_token || (options->cert_file && *options->cert_file);
-	enum err r = split_address(options->address, host, sizeof host, &port, e);
+	enum err err = split_address(options->address, host, sizeof host, &port, e);
 	int failed;
 
-	if (r != ERR_OK)
-		return r;
+	if (err != ERR_OK)
+		return err;
 	if (!*host)
 		hints.ai_family = AF_INET6;
 	failed = getaddrinfo(*host ? host : NULL, port, &hints, &list);
@@ -111,16 +111,16 @@ enum err listen_socket_tcp(const struct listener_options *options, int *ret_fd, 
 	if (failed)
 		return error_set(e, ERR_CONFIG, "address \"%s\": %s", options->address, gai_strerror(failed));
 	if (options->require_guard && !has_guard && !is_loopback(list->ai_addr))
-		r = error_set(e, ERR_CONFIG,
-		              "address \"%s\" is reachable from the network: it needs cert_file and key_file, or "
-		              "token_file, or a loopback host",
-		              options->address);
+		err = error_set(e, ERR_CONFIG,
+		                "address \"%s\" is reachable from the network: it needs cert_file and key_file, or "
+		                "token_file, or a loopback host",
+		                options->address);
 	else
-		r = bind_tcp(list, !*host, options->address, ret_fd, e);
+		err = bind_tcp(list, !*host, options->address, ret_fd, e);
 	freeaddrinfo(list);
-	if (r == ERR_OK)
+	if (err == ERR_OK)
 		*ret_port = bound_port(*ret_fd);
-	return r;
+	return err;
 }
 
 /* A socket file left by a dead process is removed when it is ours and nobody answers; anything else stays. */
@@ -173,27 +173,27 @@ static enum err bind_unix(int fd, const struct sockaddr_un *address, const struc
 	mode_t old = umask(0177); /* nobody comes in before mode and group are what they must be */
 	int bound = bind(fd, (const struct sockaddr *)address, sizeof *address);
 	int saved = errno;
-	enum err r;
+	enum err err;
 
 	(void)umask(old);
 	errno = saved;
 	if (bound != 0)
 		return error_set_errno(e, ERR_ENVIRONMENT, "cannot make socket %s", address->sun_path);
-	r = set_group(address->sun_path, options->unix_group, e);
-	if (r == ERR_OK && chmod(address->sun_path, (mode_t)options->unix_mode) != 0)
-		r = error_set_errno(e, ERR_ENVIRONMENT, "cannot set the mode of socket %s", address->sun_path);
-	if (r == ERR_OK && listen(fd, BACKLOG) != 0)
-		r = error_set_errno(e, ERR_ENVIRONMENT, "cannot listen on %s", address->sun_path);
-	if (r != ERR_OK)
+	err = set_group(address->sun_path, options->unix_group, e);
+	if (err == ERR_OK && chmod(address->sun_path, (mode_t)options->unix_mode) != 0)
+		err = error_set_errno(e, ERR_ENVIRONMENT, "cannot set the mode of socket %s", address->sun_path);
+	if (err == ERR_OK && listen(fd, BACKLOG) != 0)
+		err = error_set_errno(e, ERR_ENVIRONMENT, "cannot listen on %s", address->sun_path);
+	if (err != ERR_OK)
 		(void)unlink(address->sun_path);
-	return r;
+	return err;
 }
 
 enum err listen_socket_unix(const struct listener_options *options, int *ret_fd, struct stat *ret_file, struct error *e)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	AUTOCLOSE int fd = -1;
-	enum err r;
+	enum err err;
 
 	if (!*options->address || strlen(options->address) >= sizeof address.sun_path)
 		return error_set(e, ERR_CONFIG, "socket path \"%s\" is empty or longer than %zu bytes",
@@ -202,8 +202,8 @@ enum err listen_socket_unix(const struct listener_options *options, int *ret_fd,
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return error_set_errno(e, ERR_ENVIRONMENT, "socket for %s", options->address);
-	if ((r = remove_stale(&address, e)) != ERR_OK || (r = bind_unix(fd, &address, options, e)) != ERR_OK)
-		return r;
+	if ((err = remove_stale(&address, e)) != ERR_OK || (err = bind_unix(fd, &address, options, e)) != ERR_OK)
+		return err;
 	if (lstat(options->address, ret_file) != 0)
 		return error_set_errno(e, ERR_ENVIRONMENT, "socket %s", options->address);
 	*ret_fd = fd;
@@ -265,22 +265,22 @@ enum err peer_rules_load(const struct listener_options *options, struct peer_rul
 {
 	size_t users = options->allow_users.count;
 	size_t groups = options->allow_groups.count;
-	enum err r = ERR_OK;
+	enum err err = ERR_OK;
 
 	memset(ret, 0, sizeof *ret);
 	if (users + groups == 0)
 		return ERR_OK;
-	if ((r = check_uid_map(e)) != ERR_OK)
-		return r;
+	if ((err = check_uid_map(e)) != ERR_OK)
+		return err;
 	ret->uid = mem_array(users + 1, sizeof *ret->uid);
 	ret->gid = mem_array(groups + 1, sizeof *ret->gid);
-	for (; r == ERR_OK && ret->users < users; ret->users++)
-		r = find_user(options->allow_users.items[ret->users], &ret->uid[ret->users], e);
-	for (; r == ERR_OK && ret->groups < groups; ret->groups++)
-		r = find_group(options->allow_groups.items[ret->groups], &ret->gid[ret->groups], e);
-	if (r != ERR_OK)
+	for (; err == ERR_OK && ret->users < users; ret->users++)
+		err = find_user(options->allow_users.items[ret->users], &ret->uid[ret->users], e);
+	for (; err == ERR_OK && ret->groups < groups; ret->groups++)
+		err = find_group(options->allow_groups.items[ret->groups], &ret->gid[ret->groups], e);
+	if (err != ERR_OK)
 		peer_rules_fini(ret);
-	return r;
+	return err;
 }
 
 void peer_rules_fini(struct peer_rules *rules)

@@ -51,7 +51,7 @@ struct listener {
 	LIST_HEAD(, share) shares;
 };
 
-bool listener_is_path(const char *address) { return address && strchr(address, '/') != NULL; }
+bool listener_is_path(const char *address) { return address && strchr(address, '/'); }
 
 uint16_t listener_port(const struct listener *l) { return l->port; }
 
@@ -150,7 +150,7 @@ static void on_accept(struct evconnlistener *socket, evutil_socket_t fd, struct 
 		refuse(fd, l, peer.text, "out of memory");
 		return;
 	}
-	l->accept(bev, &peer, l->tls != NULL, l->arg);
+	l->accept(bev, &peer, l->tls, l->arg);
 }
 
 /* Out of descriptors: the waiting peer is let in and hung up on by means of the spare, then the listener rests. */
@@ -221,13 +221,13 @@ static enum err open_tls(struct listener *l, const struct listener_options *o, s
 static enum err start(struct listener *l, const struct listener_options *o, struct error *e)
 {
 	int fd = -1;
-	enum err r;
+	enum err err;
 
-	if ((r = peer_rules_load(o, &l->rules, e)) != ERR_OK || (r = open_tls(l, o, e)) != ERR_OK)
-		return r;
-	r = l->is_unix ? listen_socket_unix(o, &fd, &l->file, e) : listen_socket_tcp(o, &fd, &l->port, e);
-	if (r != ERR_OK)
-		return r;
+	if ((err = peer_rules_load(o, &l->rules, e)) != ERR_OK || (err = open_tls(l, o, e)) != ERR_OK)
+		return err;
+	err = l->is_unix ? listen_socket_unix(o, &fd, &l->file, e) : listen_socket_tcp(o, &fd, &l->port, e);
+	if (err != ERR_OK)
+		return err;
 	l->socket = evconnlistener_new(l->base, on_accept, l, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
 	if (!l->socket) {
 		(void)close(fd);
@@ -241,7 +241,7 @@ enum err listener_open(struct event_base *base, const struct listener_options *o
                        void *arg, struct listener **ret, struct error *e)
 {
 	struct listener *l = mem_zero(sizeof *l);
-	enum err r;
+	enum err err;
 
 	(void)signal(SIGPIPE, SIG_IGN); /* a peer that hung up is an error of its connection */
 	l->base = base;
@@ -255,10 +255,10 @@ enum err listener_open(struct event_base *base, const struct listener_options *o
 	LIST_INIT(&l->shares);
 	l->rest = evtimer_new(base, on_rested, l);
 	must(l->rest);
-	r = start(l, options, e);
-	if (r != ERR_OK) {
+	err = start(l, options, e);
+	if (err != ERR_OK) {
 		listener_free(l);
-		return r;
+		return err;
 	}
 	*ret = l;
 	return ERR_OK;

@@ -18,7 +18,7 @@ void arena_init(struct arena *a, size_t limit_bytes) { *a = (struct arena){.limi
 
 static void free_blocks(struct arena_block *b)
 {
-	while (b != NULL) {
+	while (b) {
 		struct arena_block *older = b->older;
 
 		free(b);
@@ -41,15 +41,15 @@ void arena_reset(struct arena *a)
 
 	a->used = 0;
 	a->exceeded = false;
-	if (a->block == NULL)
+	if (!a->block)
 		return;
-	if (a->block->older == NULL && a->block->size <= KEEP_BYTES) {
+	if (!a->block->older && a->block->size <= KEEP_BYTES) {
 		a->next = a->block->bytes;
 		return;
 	}
-	for (struct arena_block *b = a->block, *older; b != NULL; b = older) {
+	for (struct arena_block *b = a->block, *older; b; b = older) {
 		older = b->older;
-		if (keep == NULL || (b->size > keep->size && b->size <= KEEP_BYTES) || keep->size > KEEP_BYTES) {
+		if (!keep || (b->size > keep->size && b->size <= KEEP_BYTES) || keep->size > KEEP_BYTES) {
 			free(keep);
 			keep = b;
 		} else {
@@ -63,14 +63,11 @@ void arena_reset(struct arena *a)
 		keep->older = NULL;
 	}
 	a->block = keep;
-	a->next = keep != NULL ? keep->bytes : NULL;
-	a->end = keep != NULL ? keep->bytes + keep->size : NULL;
+	a->next = keep ? keep->bytes : NULL;
+	a->end = keep ? keep->bytes + keep->size : NULL;
 }
 
-static size_t spent(const struct arena *a)
-{
-	return a->used + (a->block != NULL ? (size_t)(a->next - a->block->bytes) : 0);
-}
+static size_t spent(const struct arena *a) { return a->used + (a->block ? (size_t)(a->next - a->block->bytes) : 0); }
 
 bool arena_fits(struct arena *a, size_t size)
 {
@@ -98,7 +95,7 @@ void *arena_alloc_slow(struct arena *a, size_t size)
 	}
 	if (spent(a) + rounded > a->limit)
 		a->exceeded = true;
-	block_size = a->block != NULL ? a->block->size * 2 : BLOCK_BYTES;
+	block_size = a->block ? a->block->size * 2 : BLOCK_BYTES;
 	if (block_size > KEEP_BYTES)
 		block_size = KEEP_BYTES;
 	if (block_size < rounded)
@@ -145,7 +142,7 @@ char *text_reserve(struct text *t, size_t more)
 	size_t capacity;
 	char *data;
 
-	if (t->data != NULL && more <= t->capacity - t->length)
+	if (t->data && more <= t->capacity - t->length)
 		return t->data + t->length;
 	capacity = t->capacity < 64 ? 64 : t->capacity * 2;
 	if (capacity - t->length < more)
@@ -155,14 +152,14 @@ char *text_reserve(struct text *t, size_t more)
 		return NULL;
 	}
 	/* The newest thing in the arena grows in place. */
-	if (t->data != NULL && t->data + ((t->capacity + 15) & ~(size_t)15) == t->arena->next &&
+	if (t->data && t->data + ((t->capacity + 15) & ~(size_t)15) == t->arena->next &&
 	    capacity - t->capacity + 16 < (size_t)(t->arena->end - t->arena->next)) {
 		t->arena->next = t->data + ((capacity + 15) & ~(size_t)15);
 		t->capacity = capacity;
 		return t->data + t->length;
 	}
 	data = arena_alloc(t->arena, capacity);
-	if (t->data != NULL)
+	if (t->data)
 		memcpy(data, t->data, t->length);
 	t->data = data;
 	t->capacity = capacity;
@@ -171,7 +168,7 @@ char *text_reserve(struct text *t, size_t more)
 
 void text_add_slow(struct text *t, const void *bytes, size_t length)
 {
-	if (length == 0 || text_reserve(t, length) == NULL)
+	if (length == 0 || !text_reserve(t, length))
 		return;
 	memcpy(t->data + t->length, bytes, length);
 	t->length += length;
@@ -192,7 +189,7 @@ void text_addf(struct text *t, const char *format, ...)
 		abort();
 	if ((size_t)length < sizeof small) {
 		text_add(t, small, (size_t)length);
-	} else if (text_reserve(t, (size_t)length + 1) != NULL) {
+	} else if (text_reserve(t, (size_t)length + 1)) {
 		(void)vsnprintf(t->data + t->length, (size_t)length + 1, format, again);
 		t->length += (size_t)length;
 	}
@@ -203,8 +200,8 @@ char *text_end(struct text *t)
 {
 	static const char nothing[16] = "";
 
-	if (text_reserve(t, 1) == NULL) {
-		if (t->data == NULL || t->length == 0)
+	if (!text_reserve(t, 1)) {
+		if (!t->data || t->length == 0)
 			return arena_copy(t->arena, nothing, 0);
 		t->length--;
 	}

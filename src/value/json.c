@@ -146,7 +146,7 @@ static bool read_scalar(struct scan *s, struct value *ret)
 		if (*s->at != '-' && (*s->at < '0' || *s->at > '9'))
 			return scan_fail(s, "looking for beginning of value");
 		s->at = scan_plain_number(start, s->end);
-		if (s->at == NULL) {
+		if (!s->at) {
 			s->at = start;
 			if (!scan_number(s))
 				return false;

@@ -13,7 +13,7 @@ static void print_escape(struct text *out, unsigned char c)
 	char six[] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
 	const char *letter = c != 0 ? strchr("\bb\ff\nn\rr\tt\"\"\\\\", c) : NULL;
 
-	if (letter == NULL) {
+	if (!letter) {
 		text_add(out, six, sizeof six);
 		return;
 	}
@@ -74,7 +74,7 @@ static void print_base64(struct text *out, const unsigned char *p, size_t length
 	char *to = text_reserve(out, (length + 2) / 3 * 4 + 2);
 	char *start = to;
 
-	if (to == NULL)
+	if (!to)
 		return;
 	*to++ = '"';
 	for (; length >= 3; p += 3, length -= 3) {
@@ -164,7 +164,7 @@ static bool push_container(struct printer *p, struct value v)
 
 static void print_line(struct printer *p)
 {
-	if (p->style->indent == NULL)
+	if (!p->style->indent)
 		return;
 	text_add_char(p->out, '\n');
 	for (size_t i = 0; i < p->depth; i++)
@@ -183,7 +183,7 @@ static struct value next_member(struct printer *p, struct printing *top)
 		return top->container.array->items[top->next++];
 	pair = &top->container.object->pairs[top->next++];
 	json_print_string(p->out, pair->key, pair->key_length, p->style->escape_html);
-	text_add(p->out, ": ", p->style->indent != NULL ? 2 : 1);
+	text_add(p->out, ": ", p->style->indent ? 2 : 1);
 	return pair->value;
 }
 

@@ -36,7 +36,7 @@ bool scan_fail(struct scan *s, const char *context)
 static bool scan_escape(struct scan *s)
 {
 	s->at++;
-	if (s->at < s->end && strchr("\"\\/bfnrt", *s->at) != NULL && *s->at != '\0') {
+	if (s->at < s->end && strchr("\"\\/bfnrt", *s->at) && *s->at != '\0') {
 		s->at++;
 		return true;
 	}

@@ -101,7 +101,7 @@ static inline const char *key(struct seeker *k, const char *p)
 		return wrong(k, p, "looking for beginning of object key string");
 	start = p + 1;
 	p = string(k, p, &flags);
-	if (p == NULL)
+	if (!p)
 		return NULL;
 	if (k->depth == k->on_path && k->depth <= k->count &&
 	    key_is(k, start, (size_t)(p - 1 - start), flags, &k->steps[k->depth - 1]))
@@ -175,7 +175,7 @@ static inline const char *after_value(struct seeker *k, const char *p, uint32_t 
 	while (k->depth > 0) {
 		bool in_object = innermost_is_object(k);
 
-		if (k->found != NULL && k->found_end == NULL && k->depth == target_depth)
+		if (k->found && !k->found_end && k->depth == target_depth)
 			k->found_end = p;
 		p = space(p, end);
 		if (p < end && *p == ',') {
@@ -222,7 +222,7 @@ static bool cross(struct seeker *k, const char *p)
 
 		p = space(p, end);
 		if (p == end)
-			return wrong(k, p, "") != NULL;
+			return wrong(k, p, "");
 		if (k->leads && k->on_path == k->count) {
 			k->found = p;
 			k->found_end = NULL;
@@ -236,19 +236,19 @@ static bool cross(struct seeker *k, const char *p)
 		} else {
 			const char *q = scan_plain_number(p, end);
 
-			p = q != NULL ? q : number_or_word(k, p);
+			p = q ? q : number_or_word(k, p);
 		}
-		if (p == NULL)
+		if (!p)
 			return false;
 		k->leads = k->leads && more;
 		if (more)
 			continue;
 		p = after_value(k, p, target_depth);
-		if (p == NULL)
+		if (!p)
 			return false;
 	} while (k->depth > 0);
 	p = space(p, end);
-	return p == end || wrong(k, p, "after top-level value") != NULL;
+	return p == end || wrong(k, p, "after top-level value");
 }
 
 bool json_seek(struct arena *a, const char *text, size_t length, const struct json_step *steps, size_t count,
@@ -273,7 +273,7 @@ bool json_seek(struct arena *a, const char *text, size_t length, const struct js
 		*ret_error = k.scan.error;
 		return false;
 	}
-	if (k.found == NULL)
+	if (!k.found)
 		return true;
 	return json_parse_first(a, k.found, (size_t)(k.found_end - k.found), ret, &used, ret_error);
 }

@@ -173,7 +173,7 @@ static bool underscores_fit(const char *s, size_t length)
 
 	if (length >= 1 && (s[0] == '-' || s[0] == '+'))
 		i++;
-	if (length - i >= 2 && s[i] == '0' && strchr("bBoOxX", s[i + 1]) != NULL) {
+	if (length - i >= 2 && s[i] == '0' && strchr("bBoOxX", s[i + 1])) {
 		hex = s[i + 1] == 'x' || s[i + 1] == 'X';
 		before = '0';
 		i += 2;
@@ -201,7 +201,7 @@ static bool strip_underscores(const char *text, size_t length, char *out, size_t
 
 	if (length == 0 || length >= room)
 		return false;
-	if (memchr(text, '_', length) != NULL && !underscores_fit(text, length))
+	if (memchr(text, '_', length) && !underscores_fit(text, length))
 		return false;
 	for (size_t i = 0; i < length; i++) {
 		if (text[i] != '_')
@@ -311,7 +311,7 @@ bool number_parse_float(const char *text, size_t length, double *ret)
 	if (length >= room) {
 		room = length + 1;
 		copy = malloc(room);
-		if (copy == NULL)
+		if (!copy)
 			abort();
 	}
 	fits = strip_underscores(text, length, copy, room, &n) && is_float_text(copy);

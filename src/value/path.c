@@ -66,7 +66,7 @@ static struct value get_each(struct arena *a, const struct value_array *array, c
 struct value path_get(struct arena *a, struct value v, const struct json_step *steps, size_t count, bool *ret_found)
 {
 	bool ignored;
-	bool *found = ret_found != NULL ? ret_found : &ignored;
+	bool *found = ret_found ? ret_found : &ignored;
 
 	*found = false;
 	for (size_t i = 0; i < count; i++) {
@@ -75,7 +75,7 @@ struct value path_get(struct arena *a, struct value v, const struct json_step *s
 
 		if (v.kind == VALUE_OBJECT) {
 			member = value_object_find(v, steps[i].text, steps[i].length);
-			if (member == NULL)
+			if (!member)
 				return value_null();
 			v = *member;
 		} else if (v.kind == VALUE_ARRAY && step_is(&steps[i], '*')) {
@@ -191,7 +191,7 @@ bool path_set(struct arena *a, uint32_t epoch, struct value *root, const struct 
 		if (at->kind == VALUE_ARRAY) {
 			own_array(a, epoch, at);
 			at = array_slot(a, at, steps, count, i, ret_error);
-			if (at == NULL)
+			if (!at)
 				return false;
 			if (i + 1 < count && at->kind == VALUE_NULL) {
 				*ret_error = arena_format(
@@ -213,7 +213,7 @@ bool path_set(struct arena *a, uint32_t epoch, struct value *root, const struct 
 		{
 			struct value *member = value_object_find(*at, steps[i].text, steps[i].length);
 
-			if (member == NULL) {
+			if (!member) {
 				value_object_set(a, *at, steps[i].text, steps[i].length, value_nothing());
 				member = value_object_find(*at, steps[i].text, steps[i].length);
 			}

@@ -187,7 +187,7 @@ bool time_parse(struct arena *a, const char *text, size_t length, struct value_t
 	bool read = read_civil(&r, &c) && read_fraction(&r, &ret->nanoseconds) && read_zone(&r, ret);
 
 	range = read ? out_of_range(&c) : NULL;
-	if (range != NULL) {
+	if (range) {
 		*ret_error = arena_format(a, "parsing time \"%.*s\": %s out of range", (int)length, text, range);
 		return false;
 	}
@@ -212,7 +212,7 @@ struct value_time time_local(int64_t seconds, int32_t nanoseconds)
 	time_t clock = (time_t)seconds;
 	struct tm tm;
 
-	if (localtime_r(&clock, &tm) != NULL)
+	if (localtime_r(&clock, &tm))
 		t.offset_s = (int32_t)tm.tm_gmtoff;
 	return t;
 }

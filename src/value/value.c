@@ -14,7 +14,7 @@ struct value value_string_copy(struct arena *a, const void *text, size_t length)
 
 struct value value_from_text(struct text *t, enum value_kind kind)
 {
-	return value_view(kind, t->data != NULL ? t->data : "", t->length);
+	return value_view(kind, t->data ? t->data : "", t->length);
 }
 
 struct value value_timestamp(struct arena *a, const struct value_time *time)
@@ -225,7 +225,7 @@ static void sort_runs(struct value_pair *pairs, size_t count, size_t run)
 
 	if (count > SMALL) {
 		scratch = malloc(count * sizeof *scratch);
-		if (scratch == NULL)
+		if (!scratch)
 			abort();
 	}
 	merge_pairs(pairs, count, run, scratch);

@@ -113,7 +113,7 @@ static inline enum err try_open(struct world *w, const char *input, const char *
 	struct journal_options journal = {.store = store_options_of(w)};
 	struct store_report report;
 	struct doors_options options = {.memory_bytes = w->memory_bytes, .on_finished = on_finished, .arg = w};
-	enum err r;
+	enum err err;
 
 	for (char *at; (at = strchr(text, '@'));) {
 		char *whole = mem_format("%.*s%s%s", (int)(at - text), text, w->folder, at + 1);
@@ -145,8 +145,8 @@ static inline enum err try_open(struct world *w, const char *input, const char *
 	options.base = w->base;
 	options.config = w->config;
 	options.journal = w->journal;
-	r = doors_start(&options, &w->doors, e);
-	return r;
+	err = doors_start(&options, &w->doors, e);
+	return err;
 }
 
 static inline void open_world(struct world *w, const char *input, const char *more)

@@ -195,7 +195,7 @@ static bool keep(const char *text, size_t length, const char *path, char *out, s
 				*p = ' ';
 	}
 	buf_fini(&part);
-	return found != NULL;
+	return found;
 }
 
 const char *reply_sts_identity(char *text, size_t length, struct sts_identity *ret)

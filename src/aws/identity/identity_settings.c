@@ -77,7 +77,7 @@ enum err settings_open(const struct aws_client_options *options, struct settings
 	const struct options_aws_kinesis *o = options->output;
 	const struct options_credentials *c = &o->credentials;
 	struct settings *s = mem_zero(sizeof *s);
-	enum err r;
+	enum err err;
 
 	*ret = NULL;
 	s->service = mem_string(options->service);
@@ -92,12 +92,12 @@ enum err settings_open(const struct aws_client_options *options, struct settings
 	s->role = copy(c->role);
 	s->role_external_id = copy(c->role_external_id);
 	s->from_ec2_role = c->from_ec2_role;
-	r = check_credentials(s, e);
-	if (r == ERR_OK)
-		r = check_places(s, e);
-	if (r) {
+	err = check_credentials(s, e);
+	if (err == ERR_OK)
+		err = check_places(s, e);
+	if (err) {
 		settings_close(s);
-		return r;
+		return err;
 	}
 	settings_read(s);
 	*ret = s;
@@ -108,12 +108,12 @@ enum err aws_options_check(const struct aws_client_options *options, struct erro
 {
 	struct settings *s;
 	struct endpoint place;
-	enum err r = settings_open(options, &s, e);
+	enum err err = settings_open(options, &s, e);
 
-	if (r == ERR_OK && s->region[0])
-		r = settings_endpoint(s, &place, e);
+	if (err == ERR_OK && s->region[0])
+		err = settings_endpoint(s, &place, e);
 	settings_close(s);
-	return r;
+	return err;
 }
 
 static void forget(struct settings *s)
@@ -294,12 +294,12 @@ enum err settings_endpoint_of(const struct settings *s, const char *service, con
 	    .fips = s->fips && !custom,
 	    .dual_stack = s->dual_stack && !custom,
 	};
-	enum err r;
+	enum err err;
 
 	if (!region[0])
 		return error_set(e, ERR_CONFIG, "no region is known for %s", service);
-	r = endpoint_resolve(&wish, ret, e);
-	if (r == ERR_OK && custom)
+	err = endpoint_resolve(&wish, ret, e);
+	if (err == ERR_OK && custom)
 		(void)snprintf(ret->why, sizeof ret->why, "%s", source);
-	return r;
+	return err;
 }

@@ -101,7 +101,7 @@ static enum err setting_line(struct parser *p, const char *text, size_t length, 
 	const char *value;
 	size_t value_length, key_length;
 	char *key;
-	enum err r;
+	enum err err;
 
 	while (split < length && text[split] != '=' && text[split] != ':')
 		split++;
@@ -118,9 +118,9 @@ static enum err setting_line(struct parser *p, const char *text, size_t length, 
 	value_length = without_comment(value, value_length);
 	trim(&value, &value_length);
 	if (indented) {
-		r = add(p, p->key, key, value, value_length, e);
+		err = add(p, p->key, key, value, value_length, e);
 		free(key);
-		return r;
+		return err;
 	}
 	free(p->key);
 	p->key = key;
@@ -165,28 +165,28 @@ static enum err one_line(struct parser *p, const char *text, size_t length, stru
 enum err ini_parse(const char *name, const char *text, size_t length, struct ini *ret, struct error *e)
 {
 	struct parser p = {.name = name, .ini = ret};
-	enum err r = ERR_OK;
+	enum err err = ERR_OK;
 
 	memset(ret, 0, sizeof *ret);
 	if (length >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0) {
 		text += 3;
 		length -= 3;
 	}
-	while (length > 0 && r == ERR_OK) {
+	while (length > 0 && err == ERR_OK) {
 		const char *end = memchr(text, '\n', length);
 		size_t n = end ? (size_t)(end - text) : length;
 
 		p.line++;
-		r = one_line(&p, text, n, e);
+		err = one_line(&p, text, n, e);
 		n += end ? 1 : 0;
 		text += n;
 		length -= n;
 	}
 	free(p.section);
 	free(p.key);
-	if (r)
+	if (err)
 		ini_fini(ret);
-	return r;
+	return err;
 }
 
 void ini_fini(struct ini *ini)

@@ -23,15 +23,15 @@ static void load(struct profiles *p, const char *path, struct ini *ret, bool sec
 	struct error e = {0};
 	struct buf text;
 	bool lax;
-	enum err r;
+	enum err err;
 
 	buf_init(&text, INI_FILE_MAX);
-	r = file_read_secret(path, &text, &lax, &e);
-	if (r == ERR_OK)
-		r = ini_parse(path, text.data ? text.data : "", text.len, ret, &e);
-	if (r != ERR_OK && r != ERR_NOINPUT && !p->fault[0])
+	err = file_read_secret(path, &text, &lax, &e);
+	if (err == ERR_OK)
+		err = ini_parse(path, text.data ? text.data : "", text.len, ret, &e);
+	if (err != ERR_OK && err != ERR_NOINPUT && !p->fault[0])
 		(void)snprintf(p->fault, sizeof p->fault, "%.255s", e.text);
-	if (r == ERR_OK && secret && lax)
+	if (err == ERR_OK && secret && lax)
 		(void)snprintf(p->warning, sizeof p->warning, "%.200s may be read by other users: chmod 600 it", path);
 	file_wipe(&text);
 }

@@ -33,10 +33,10 @@ static enum fetch_verdict read_token(struct fetch *f, struct asking *s)
 {
 	struct error e;
 	char *path = file_expand_home(f->role.token_file);
-	enum err r = file_read_secret(path, &s->token, NULL, &e);
+	enum err err = file_read_secret(path, &s->token, NULL, &e);
 
 	free(path);
-	if (r)
+	if (err)
 		return fetch_fail(f, "the web identity token: %.200s", e.text);
 	while (s->token.len > 0 && strchr("\r\n \t", s->token.data[s->token.len - 1]))
 		s->token.data[--s->token.len] = '\0';

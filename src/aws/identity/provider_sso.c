@@ -110,16 +110,16 @@ static enum fetch_verdict read_token(struct fetch *f, struct asking *s, const ch
 	struct buf text;
 	struct error e;
 	const char *fault;
-	enum err r;
+	enum err err;
 
 	buf_init(&text, DOCUMENT_MAX);
-	r = file_read_secret(path, &text, NULL, &e);
-	fault = r ? NULL : reply_sso_token(text.data ? text.data : (char[]){""}, text.len, &s->token);
+	err = file_read_secret(path, &text, NULL, &e);
+	fault = err ? NULL : reply_sso_token(text.data ? text.data : (char[]){""}, text.len, &s->token);
 	file_wipe(&text);
 	free(path);
-	if (r == ERR_NOINPUT)
+	if (err == ERR_NOINPUT)
 		return login_needed(f, "nobody has logged in to SSO");
-	if (r)
+	if (err)
 		return fetch_fail(f, "the SSO token: %.200s", e.text);
 	if (fault)
 		return login_needed(f, fault);

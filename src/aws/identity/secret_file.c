@@ -42,7 +42,7 @@ enum err file_read_secret(const char *path, struct buf *out, bool *ret_lax, stru
 {
 	AUTOCLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct stat st;
-	enum err r;
+	enum err err;
 
 	buf_clear(out);
 	if (ret_lax)
@@ -52,9 +52,9 @@ enum err file_read_secret(const char *path, struct buf *out, bool *ret_lax, stru
 		                       "cannot open %s", path);
 	if (fstat(fd, &st))
 		return error_set_errno(e, ERR_ENVIRONMENT, "cannot look at %s", path);
-	r = check(path, &st, out->max, ret_lax, e);
-	if (r)
-		return r;
+	err = check(path, &st, out->max, ret_lax, e);
+	if (err)
+		return err;
 	for (;;) {
 		char chunk[4096];
 		ssize_t n = read(fd, chunk, sizeof chunk);
@@ -64,9 +64,9 @@ enum err file_read_secret(const char *path, struct buf *out, bool *ret_lax, stru
 		if (n < 0)
 			return error_set_errno(e, ERR_ENVIRONMENT, "cannot read %s", path);
 		if (n > 0)
-			r = buf_add(out, chunk, (size_t)n);
+			err = buf_add(out, chunk, (size_t)n);
 		OPENSSL_cleanse(chunk, sizeof chunk);
-		if (r)
+		if (err)
 			return error_set(e, ERR_TOOBIG, "%s is larger than %zu bytes", path, out->max);
 		if (n == 0)
 			return ERR_OK;

@@ -78,7 +78,7 @@ static enum err sign(struct sts_call *c, size_t *count, struct error *e)
 	struct sigv4_scope scope = {c->world->settings->region, "sts", c->signer->id, c->signer->secret};
 	struct canonical_request request = {
 	    .method = "POST", .path = c->place.path, .fields = c->fields, .payload_hash = hex};
-	enum err r;
+	enum err err;
 
 	c->fields[(*count)++] = (struct http_field){"X-Amz-Date", dates_format_amz(now, c->stamp)};
 	if (c->signer->token)
@@ -86,10 +86,10 @@ static enum err sign(struct sts_call *c, size_t *count, struct error *e)
 	request.field_count = *count;
 	sigv4_hash(c->world->signer, c->form.data, c->form.len, hash);
 	sigv4_hex(hash, hex);
-	r = sigv4_sign(c->world->signer, &scope, &request, now, &c->authorization, e);
-	if (r == ERR_OK)
+	err = sigv4_sign(c->world->signer, &scope, &request, now, &c->authorization, e);
+	if (err == ERR_OK)
 		c->fields[(*count)++] = (struct http_field){"Authorization", c->authorization.data};
-	return r;
+	return err;
 }
 
 static void on_answer(struct http_request *request, const struct http_answer *a);

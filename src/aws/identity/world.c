@@ -47,18 +47,18 @@ static enum err open_http(struct event_base *base, const struct aws_client_optio
 enum err world_open(struct event_base *base, const struct aws_client_options *options, struct fetch_world *w,
                     struct error *e)
 {
-	enum err r;
+	enum err err;
 
 	memset(w, 0, sizeof *w);
 	w->base = base;
-	r = settings_open(options, &w->settings, e);
-	if (r == ERR_OK)
-		r = sigv4_open(&w->signer, e);
-	if (r == ERR_OK)
-		r = open_http(base, options, w, e);
-	if (r)
+	err = settings_open(options, &w->settings, e);
+	if (err == ERR_OK)
+		err = sigv4_open(&w->signer, e);
+	if (err == ERR_OK)
+		err = open_http(base, options, w, e);
+	if (err)
 		world_close(w);
-	return r;
+	return err;
 }
 
 void world_close(struct fetch_world *w)

@@ -120,7 +120,7 @@ static enum err query_add(struct buf *out, const char *query, struct error *e)
 {
 	struct pair pairs[CANONICAL_QUERY_MAX];
 	size_t count = 0;
-	enum err r = ERR_OK;
+	enum err err = ERR_OK;
 
 	for (const char *p = query ? query : ""; *p;) {
 		size_t n = strcspn(p, "&");
@@ -128,7 +128,7 @@ static enum err query_add(struct buf *out, const char *query, struct error *e)
 		size_t name_length = equals ? (size_t)(equals - p) : n;
 
 		if (count == CANONICAL_QUERY_MAX) {
-			r = error_set(e, ERR_TOOBIG, "more than %d query parts", CANONICAL_QUERY_MAX);
+			err = error_set(e, ERR_TOOBIG, "more than %d query parts", CANONICAL_QUERY_MAX);
 			break;
 		}
 		if (n > 0) {
@@ -144,7 +144,7 @@ static enum err query_add(struct buf *out, const char *query, struct error *e)
 		free(pairs[i].name);
 		free(pairs[i].value);
 	}
-	return r;
+	return err;
 }
 
 /* Field order: by name without case, then as given (values of one name are joined in the order they were sent). */

@@ -197,10 +197,10 @@ static enum err resolve_region(const struct endpoint_wish *wish, struct endpoint
 	if (!endpoint_region_valid(wish->region))
 		return error_set(e, ERR_CONFIG, "region \"%s\" is not valid", wish->region);
 	if (is_arn) {
-		enum err r = check_arn(wish, p, &arn, e);
+		enum err err = check_arn(wish, p, &arn, e);
 
-		if (r)
-			return r;
+		if (err)
+			return err;
 	}
 	/* The rule set's one exception: GovCloud's plain hosts are its FIPS hosts. */
 	if (wish->fips && !wish->dual_stack && strcmp(p->name, "aws-us-gov") == 0 &&

@@ -142,10 +142,10 @@ enum err sigv4_sign(struct sigv4 *s, const struct sigv4_scope *scope, const stru
 {
 	char stamp[DATES_AMZ_BYTES], day[DAY_CHARS + 1], hex[SIGV4_HEX_BYTES];
 	unsigned char hash[SIGV4_HASH_BYTES];
-	enum err r = canonical_build(request, &s->canonical, &s->names, e);
+	enum err err = canonical_build(request, &s->canonical, &s->names, e);
 
-	if (r)
-		return r;
+	if (err)
+		return err;
 	dates_format_amz(wall_ms, stamp);
 	memcpy(day, stamp, DAY_CHARS);
 	day[DAY_CHARS] = '\0';

@@ -198,11 +198,11 @@ static char *copy(const char *s) { return s && *s ? mem_string(s) : NULL; }
 enum err http_open(struct event_base *base, const struct http_options *options, struct http **ret, struct error *e)
 {
 	struct http *h;
-	enum err r = check_library(e);
+	enum err err = check_library(e);
 
 	*ret = NULL;
-	if (r)
-		return r;
+	if (err)
+		return err;
 	h = mem_zero(sizeof *h);
 	h->base = base;
 	h->options = *options;
@@ -215,10 +215,10 @@ enum err http_open(struct event_base *base, const struct http_options *options, 
 	TAILQ_INIT(&h->idle);
 	if (h->options.max_connections == 0)
 		h->options.max_connections = 1;
-	r = setup(h, e);
-	if (r) {
+	err = setup(h, e);
+	if (err) {
 		http_close(h);
-		return r;
+		return err;
 	}
 	*ret = h;
 	return ERR_OK;

@@ -284,7 +284,7 @@ const struct codec *codec_find(const char *name, size_t length)
 	return NULL;
 }
 
-bool codec_can_compress(const struct codec *c) { return c->compress != NULL; }
+bool codec_can_compress(const struct codec *c) { return c->compress; }
 
 bool codec_compress(const struct codec *c, int level, const char *in, size_t length, struct text *out,
                     const char **ret_error)

@@ -83,7 +83,7 @@ static bool plain_field(struct reader *r, struct value row, bool *ret_more)
 	if (mark && !r->lazy)
 		return fail(r, column_of(r) + (size_t)(mark - r->line), "bare \" in non-quoted-field");
 	value_array_push(r->arena, row, value_string(r->line, n));
-	*ret_more = comma != NULL;
+	*ret_more = comma;
 	if (comma)
 		r->line = comma + r->comma_length;
 	return true;

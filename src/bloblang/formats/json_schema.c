@@ -382,7 +382,7 @@ static void check_property(struct check *c, struct value schema, const struct va
 	const struct value *own = properties && properties->kind == VALUE_OBJECT
 	                              ? value_object_find(*properties, pair->key, pair->key_length)
 	                              : NULL;
-	bool known = own != NULL;
+	bool known = own;
 
 	if (own)
 		descend(c, *own, pair->value, pair->key, pair->key_length);

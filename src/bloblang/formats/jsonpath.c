@@ -84,7 +84,7 @@ static bool take_quoted(struct parser *p, const char **ret, size_t *ret_length)
 		text_add_char(&t, *p->p);
 	}
 	if (p->p == p->end)
-		return fail(p, "unterminated string") != NULL;
+		return fail(p, "unterminated string");
 	p->p++;
 	*ret = text_end(&t);
 	*ret_length = t.length;

@@ -138,7 +138,7 @@ static bool cut(struct piece in, char c, struct piece *head, struct piece *tail)
 
 	*head = at ? (struct piece){in.p, (size_t)(at - in.p)} : in;
 	*tail = at ? (struct piece){at + 1, in.n - head->n - 1} : (struct piece){"", 0};
-	return at != NULL;
+	return at;
 }
 
 static bool fail(struct url *u, const char *error)

@@ -46,7 +46,7 @@ static bool skip_past(struct reader *r, const char *text)
 	const char *found = memmem(r->p, (size_t)(r->end - r->p), text, strlen(text));
 
 	r->p = found ? found + strlen(text) : r->end;
-	return found != NULL;
+	return found;
 }
 
 static void skip_space(struct reader *r)

@@ -180,7 +180,7 @@ static void add_literal(struct text *out, const char *s, size_t length, int colu
 		if (n > 0)
 			add_indent(out, column);
 		text_add(out, p, n);
-		p += n + (feed != NULL);
+		p += feed ? n + 1 : n;
 	}
 }
 

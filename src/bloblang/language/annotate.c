@@ -41,19 +41,18 @@ static const char *function_annotation(struct arena *a, const struct call_site *
 {
 	const char *name = site->row->name;
 	const char *first = literal_name(site);
-	int length = first != NULL ? (int)site->values[0].length : 0;
+	int length = first ? (int)site->values[0].length : 0;
 
-	if (first != NULL && strcmp(name, "json") == 0)
+	if (first && strcmp(name, "json") == 0)
 		return arena_format(a, "json path `%.*s`", length, first);
-	if (first != NULL &&
-	    (strcmp(name, "meta") == 0 || strcmp(name, "metadata") == 0 || strcmp(name, "root_meta") == 0))
+	if (first && (strcmp(name, "meta") == 0 || strcmp(name, "metadata") == 0 || strcmp(name, "root_meta") == 0))
 		return length == 0 ? arena_format(a, "%s object", name)
 		                   : arena_format(a, "%s field %.*s", name, length, first);
 	if (strcmp(name, "deleted") == 0)
 		return "delete";
 	if (strcmp(name, "nothing") == 0)
 		return name;
-	if (first != NULL && strcmp(name, "var") == 0)
+	if (first && strcmp(name, "var") == 0)
 		return arena_format(a, "variable %.*s", length, first);
 	return arena_format(a, "function %s", name);
 }
@@ -65,7 +64,7 @@ static const char *method_annotation(struct arena *a, const struct call_site *si
 
 	if (strcmp(name, "not") == 0)
 		return arena_format(a, "not %s", node_annotation(a, site->target));
-	if (first != NULL && strcmp(name, "apply") == 0)
+	if (first && strcmp(name, "apply") == 0)
 		return arena_format(a, "map %.*s", (int)site->values[0].length, first);
 	if (strcmp(name, "from") == 0 && !site->dynamic)
 		return arena_format(a, "%s from %lld", node_annotation(a, site->target),
@@ -79,7 +78,7 @@ const char *node_annotation(struct arena *a, const struct node *n)
 {
 	switch ((enum node_kind)n->kind) {
 	case NODE_LITERAL:
-		return n->name != NULL ? n->name : arena_format(a, "%s literal", value_type_name(n->literal));
+		return n->name ? n->name : arena_format(a, "%s literal", value_type_name(n->literal));
 	case NODE_FIELD:
 		return field_annotation(a, n);
 	case NODE_GET:
@@ -87,10 +86,9 @@ const char *node_annotation(struct arena *a, const struct node *n)
 	case NODE_VARIABLE:
 		return arena_format(a, "variable %.*s", (int)n->name_length, n->name);
 	case NODE_META:
-		return n->name == NULL ? "meta object"
-		                       : arena_format(a, "meta field %.*s", (int)n->name_length, n->name);
+		return !n->name ? "meta object" : arena_format(a, "meta field %.*s", (int)n->name_length, n->name);
 	case NODE_CALL:
-		return n->site->target != NULL ? method_annotation(a, n->site) : function_annotation(a, n->site);
+		return n->site->target ? method_annotation(a, n->site) : function_annotation(a, n->site);
 	case NODE_ARITHMETIC:
 	case NODE_AND:
 	case NODE_OR:

@@ -179,7 +179,7 @@ static struct value join_texts(struct evaluation *ev, struct value left, const c
 	struct text t;
 
 	text_init(&t, ev->arena);
-	if (text_reserve(&t, left.length + right_length) != NULL) {
+	if (text_reserve(&t, left.length + right_length)) {
 		text_add(&t, left.text, left.length);
 		text_add(&t, right, right_length);
 	}

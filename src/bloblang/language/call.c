@@ -39,8 +39,7 @@ bool call_coerce(struct evaluation *ev, const struct bloblang_parameter *paramet
 		return true;
 	case PARAM_TIMESTAMP:
 		if (!time_from_value(ev->arena, v, &time, &error))
-			return error != NULL ? fail_with(ev, FAILURE_PLAIN, error)
-			                     : fail_type(ev, v, "number or string", NULL);
+			return error ? fail_with(ev, FAILURE_PLAIN, error) : fail_type(ev, v, "number or string", NULL);
 		*ret = value_timestamp(ev->arena, &time);
 		return true;
 	case PARAM_ARRAY:
@@ -61,7 +60,7 @@ bool call_coerce(struct evaluation *ev, const struct bloblang_parameter *paramet
 
 static bool fail_argument(struct evaluation *ev, const struct call_site *site, const char *name)
 {
-	return fail_wrap(ev, "%s '%s': failed to extract input arg '%s'", site->target != NULL ? "method" : "function",
+	return fail_wrap(ev, "%s '%s': failed to extract input arg '%s'", site->target ? "method" : "function",
 	                 site->row->name, name);
 }
 
@@ -80,7 +79,7 @@ static bool resolve_arguments(struct evaluation *ev, const struct context *ctx, 
 		struct value v;
 
 		args[i] = site->values[i];
-		if (site->args[i] == NULL || parameter->kind == PARAM_QUERY || parameter->kind == PARAM_QUERY_OR_VALUE)
+		if (!site->args[i] || parameter->kind == PARAM_QUERY || parameter->kind == PARAM_QUERY_OR_VALUE)
 			continue;
 		if (variadic) {
 			(void)snprintf(number, sizeof number, "%zu", dynamic);
@@ -100,11 +99,11 @@ static bool run_call(struct call *call, const struct call_site *site, struct val
 	struct evaluation *ev = call->evaluation;
 	bool lazy = (site->row->flags & ROW_LAZY) != 0;
 
-	if (site->target != NULL && !lazy && !eval(ev, call->context, site->target, &call->target))
+	if (site->target && !lazy && !eval(ev, call->context, site->target, &call->target))
 		return false;
 	if (site->row->evaluate(call, ret))
 		return !evaluation_spent(ev);
-	if (site->target != NULL && (site->row->flags & ROW_PLAIN) == 0)
+	if (site->target && (site->row->flags & ROW_PLAIN) == 0)
 		return fail_annotate(ev, site->target);
 	return false;
 }
@@ -131,10 +130,10 @@ bool eval_call(struct evaluation *ev, const struct context *ctx, const struct ca
 	if (!resolve_arguments(ev, ctx, site, args))
 		return false;
 	call.args = args;
-	if (site->row->prepare != NULL && !site->row->prepare(&call, &call.prepared))
+	if (site->row->prepare && !site->row->prepare(&call, &call.prepared))
 		return false;
 	done = run_call(&call, site, ret);
-	if (site->row->release != NULL)
+	if (site->row->release)
 		site->row->release(call.prepared);
 	return done;
 }
@@ -155,7 +154,7 @@ bool call_site_prepare(struct evaluation *ev, struct call_site *site)
 	if (!site->row->prepare(&call, &site->prepared))
 		return false;
 	site->is_prepared = true;
-	if (site->row->release != NULL) {
+	if (site->row->release) {
 		entry = arena_alloc(&site->program->arena, sizeof *entry);
 		*entry = (struct site_list){site, site->program->prepared};
 		site->program->prepared = entry;
@@ -210,12 +209,12 @@ const char *call_failure(struct call *call) { return failure_text(call->evaluati
 
 const char *call_annotation(struct call *call)
 {
-	return call->site->target != NULL ? node_annotation(call->arena, call->site->target) : call->site->row->name;
+	return call->site->target ? node_annotation(call->arena, call->site->target) : call->site->row->name;
 }
 
 bool call_given(const struct call *call, size_t i)
 {
-	return i < call->arg_count && (call->site->args[i] != NULL || call->args[i].kind != VALUE_NOTHING);
+	return i < call->arg_count && (call->site->args[i] || call->args[i].kind != VALUE_NOTHING);
 }
 
 bool call_query(struct call *call, size_t i, struct value self, struct value *ret)
@@ -256,13 +255,10 @@ size_t call_batch_index(struct call *call)
 {
 	size_t i = 0;
 
-	return view_message(call->evaluation, call->context->index, &i) != NULL ? i : (size_t)call->context->index;
+	return view_message(call->evaluation, call->context->index, &i) ? i : (size_t)call->context->index;
 }
 
-size_t call_batch_count(struct call *call)
-{
-	return call->evaluation->batch != NULL ? call->evaluation->batch->count : 0;
-}
+size_t call_batch_count(struct call *call) { return call->evaluation->batch ? call->evaluation->batch->count : 0; }
 
 const char *call_folder(struct call *call) { return call->site->program->folder; }
 
@@ -303,5 +299,5 @@ bool call_need_time(struct call *call, struct value v, struct value_time *ret)
 
 	if (time_from_value(call->arena, v, ret, &error))
 		return true;
-	return error != NULL ? call_fail(call, "%s", error) : call_fail_type(call, v, "number or string");
+	return error ? call_fail(call, "%s", error) : call_fail_type(call, v, "number or string");
 }

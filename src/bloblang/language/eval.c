@@ -65,8 +65,8 @@ static bool worth_seeking(const struct evaluation *ev, const struct context *ctx
 {
 	enum { FEW = 2 };
 
-	return !ctx->has_value && path->count > 0 && !path->has_each && ev->program != NULL &&
-	       ev->program->document_uses <= FEW && ev->first.state == DOCUMENT_UNREAD && ev->alias == NULL;
+	return !ctx->has_value && path->count > 0 && !path->has_each && ev->program &&
+	       ev->program->document_uses <= FEW && ev->first.state == DOCUMENT_UNREAD && !ev->alias;
 }
 
 static bool eval_this(struct evaluation *ev, const struct context *ctx, const struct node *n, struct value *ret)
@@ -87,7 +87,7 @@ static bool eval_this(struct evaluation *ev, const struct context *ctx, const st
 
 static bool eval_captured(struct evaluation *ev, const struct context *ctx, const struct node *n, struct value *ret)
 {
-	for (const struct named_value *v = ctx->named; v != NULL; v = v->outer) {
+	for (const struct named_value *v = ctx->named; v; v = v->outer) {
 		if (v->name_length == n->name_length && memcmp(v->name, n->name, n->name_length) == 0) {
 			*ret = path_get(ev->arena, v->value, n->path.steps, n->path.count, NULL);
 			return true;
@@ -102,7 +102,7 @@ static bool eval_field(struct evaluation *ev, const struct context *ctx, const s
 		return eval_this(ev, ctx, n, ret);
 	if (n->op == FIELD_CAPTURED)
 		return eval_captured(ev, ctx, n, ret);
-	if (ctx->scope == NULL || ctx->scope->root == NULL)
+	if (!ctx->scope || !ctx->scope->root)
 		return fail_with(ev, FAILURE_PLAIN, "unable to reference `root` from this context");
 	*ret = *ctx->scope->root;
 	if (n->path.count != 0)
@@ -115,7 +115,7 @@ static bool eval_variable(struct evaluation *ev, const struct context *ctx, cons
 {
 	const struct scope *s = ctx->scope;
 
-	if (s == NULL || !s->has_variables)
+	if (!s || !s->has_variables)
 		return fail_with(ev, FAILURE_PLAIN, "variables were undefined");
 	for (size_t i = 0; i < s->variable_count; i++) {
 		if (s->variables[i].name_length == n->name_length &&
@@ -132,12 +132,12 @@ static bool eval_meta(struct evaluation *ev, const struct node *n, struct value 
 	struct value meta = view_new_meta(ev);
 	const struct value *v;
 
-	if (n->name == NULL) {
+	if (!n->name) {
 		*ret = share(ev, meta);
 		return true;
 	}
 	v = value_object_find(meta, n->name, n->name_length);
-	*ret = v != NULL ? share(ev, *v) : value_null();
+	*ret = v ? share(ev, *v) : value_null();
 	return true;
 }
 
@@ -185,7 +185,7 @@ static bool eval_if(struct evaluation *ev, const struct context *ctx, const stru
 	for (uint32_t i = 0; i < n->count; i++) {
 		struct value v;
 
-		if (n->pairs[i].key == NULL)
+		if (!n->pairs[i].key)
 			return eval(ev, ctx, n->pairs[i].value, ret);
 		if (!eval(ev, ctx, n->pairs[i].key, &v))
 			return i == 0 ? fail_wrap(ev, "failed to check if condition")
@@ -211,7 +211,7 @@ static bool case_hits(struct evaluation *ev, const struct context *ctx, const st
 {
 	struct value v;
 
-	if (pattern == NULL) {
+	if (!pattern) {
 		*ret = true;
 		return true;
 	}
@@ -230,7 +230,7 @@ static bool eval_match(struct evaluation *ev, const struct context *ctx, const s
 	struct context inner;
 	struct value subject;
 
-	if (n->left == NULL) {
+	if (!n->left) {
 		if (!context_this(ev, ctx, &subject))
 			subject = value_null();
 	} else if (!eval(ev, ctx, n->left, &subject)) {

@@ -92,7 +92,7 @@ static bool run_if(struct evaluation *ev, const struct context *ctx, const struc
 		const struct branch *b = &st->branches[i];
 		struct value v;
 
-		if (b->condition == NULL)
+		if (!b->condition)
 			return execute(ev, ctx, &b->body, &line);
 		if (!eval(ev, ctx, b->condition, &v))
 			return fail_wrap(ev, "failed to check if condition %zu", i + 1);
@@ -149,8 +149,8 @@ bool fail_assignment(struct evaluation *ev, int line)
 {
 	struct failure *f = &ev->failure;
 
-	if (f->assignment == NULL) {
-		const char *cause = f->stacks != NULL ? f->stacks : failure_text(ev);
+	if (!f->assignment) {
+		const char *cause = f->stacks ? f->stacks : failure_text(ev);
 
 		f->assignment = arena_format(ev->arena, "failed assignment (line %d): %s", line, cause);
 	}
@@ -180,10 +180,10 @@ bool eval_apply(struct evaluation *ev, const struct context *ctx, struct value t
 	bool done;
 	int line;
 
-	if (ctx->scope == NULL || ctx->scope->maps == NULL)
+	if (!ctx->scope || !ctx->scope->maps)
 		return fail_with(ev, FAILURE_PLAIN, "no maps were found");
 	map = find_map(ctx->scope->maps, name, length);
-	if (map == NULL)
+	if (!map)
 		return fail_format(ev, "map %.*s was not found", (int)length, name);
 	if (ev->stacks >= STACKS_MAX) {
 		fail_format(

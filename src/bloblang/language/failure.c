@@ -24,7 +24,7 @@ static const char *format_text(struct arena *a, const char *format, va_list ap)
 	text_init(&t, a);
 	if ((size_t)length < sizeof small) {
 		text_add(&t, small, (size_t)length);
-	} else if (text_reserve(&t, (size_t)length + 1) != NULL) {
+	} else if (text_reserve(&t, (size_t)length + 1)) {
 		(void)vsnprintf(t.data, (size_t)length + 1, format, again);
 		t.length = (size_t)length;
 	}
@@ -63,10 +63,9 @@ bool fail_type(struct evaluation *ev, struct value v, const char *expected, cons
 {
 	const char *remark = value_remark(ev->arena, v);
 	const char *head = arena_format(ev->arena, "expected %s value, got %s%s%s", expected, value_type_name(v),
-	                                from != NULL ? " from " : "", from != NULL ? from : "");
+	                                from ? " from " : "", from ? from : "");
 
-	ev->failure =
-	    (struct failure){.kind = from != NULL ? FAILURE_MISMATCH : FAILURE_TYPE, .text = head, .tail = remark};
+	ev->failure = (struct failure){.kind = from ? FAILURE_MISMATCH : FAILURE_TYPE, .text = head, .tail = remark};
 	return false;
 }
 
@@ -74,9 +73,9 @@ const char *failure_text(struct evaluation *ev)
 {
 	const struct failure *f = &ev->failure;
 
-	if (f->text == NULL)
+	if (!f->text)
 		return "unknown failure";
-	if (f->tail != NULL && f->tail[0] != '\0')
+	if (f->tail && f->tail[0] != '\0')
 		return arena_format(ev->arena, "%s%s", f->text, f->tail);
 	return f->text;
 }

@@ -47,14 +47,14 @@ bool fault_fatal(struct parser *p, const char *at, const char *format, ...)
 
 bool fault_must(struct parser *p)
 {
-	if (p->fault.message == NULL)
+	if (!p->fault.message)
 		p->fault.message = "required";
 	return false;
 }
 
 bool fault_rename(struct parser *p, const char *what)
 {
-	if (p->fault.message == NULL) {
+	if (!p->fault.message) {
 		p->fault.count = 1;
 		p->fault.expected[0] = what;
 	}
@@ -63,7 +63,7 @@ bool fault_rename(struct parser *p, const char *what)
 
 void fault_merge(struct fault *best, const struct fault *f)
 {
-	if (best->at == NULL || f->at > best->at) {
+	if (!best->at || f->at > best->at) {
 		*best = *f;
 		return;
 	}
@@ -84,11 +84,11 @@ const char *fault_text(struct arena *a, const struct fault *f)
 	struct text t;
 
 	text_init(&t, a);
-	if (f->message != NULL)
+	if (f->message)
 		text_add_string(&t, f->message);
 	if (f->count == 0)
 		return text_end(&t);
-	text_add_string(&t, f->message != NULL ? ": expected " : "expected ");
+	text_add_string(&t, f->message ? ": expected " : "expected ");
 	for (int i = 0; i < f->count; i++) {
 		if (i > 0 && i == f->count - 1)
 			text_add_string(&t, f->count > 2 ? ", or " : " or ");

@@ -59,7 +59,7 @@ bool fault_fatal(struct parser *p, const char *at, const char *format, ...) __at
 bool fault_must(struct parser *p);
 /* A soft fault names this instead. */
 bool fault_rename(struct parser *p, const char *what);
-static inline bool fault_is_fatal(const struct parser *p) { return p->fault.message != NULL; }
+static inline bool fault_is_fatal(const struct parser *p) { return p->fault.message; }
 /* Keeps the further of two soft faults in best; equal ones are joined. */
 void fault_merge(struct fault *best, const struct fault *f);
 /* The sentence, without position. */

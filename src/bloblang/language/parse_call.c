@@ -92,7 +92,7 @@ static size_t parameter_count(const struct bloblang_row *row)
 {
 	size_t n = 0;
 
-	while (n < ROW_PARAMETERS_MAX && row->parameters[n].name != NULL)
+	while (n < ROW_PARAMETERS_MAX && row->parameters[n].name)
 		n++;
 	return n;
 }
@@ -187,17 +187,17 @@ static bool place_parameters(struct parser *p, struct call_site *site, struct ar
 		struct argument *arg = named ? find_named(args, count, parameter->name) : i < count ? args[i] : NULL;
 		const struct node *query = NULL;
 
-		if (arg != NULL) {
+		if (arg) {
 			arg->used = true;
 			query = arg->query;
-		} else if (parameter->fallback != NULL) {
+		} else if (parameter->fallback) {
 			if (!default_value(p, parameter, &query))
 				return false;
 		} else if (!parameter->optional) {
 			text_add_string(&names, missing++ == 0 ? "" : ", ");
 			text_add_string(&names, parameter->name);
 		}
-		if (query != NULL && !place_argument(p, site, i, query))
+		if (query && !place_argument(p, site, i, query))
 			return false;
 	}
 	if (named && !report_unknown(p, args, count, text_end(&names), missing))
@@ -229,11 +229,11 @@ static bool check_names(struct parser *p, struct argument *const *args, size_t c
 	size_t named = 0;
 
 	for (size_t i = 0; i < count; i++) {
-		if (args[i]->name == NULL)
+		if (!args[i]->name)
 			continue;
 		named++;
 		for (size_t j = 0; j < i; j++) {
-			if (args[j]->name != NULL && args[j]->name_length == args[i]->name_length &&
+			if (args[j]->name && args[j]->name_length == args[i]->name_length &&
 			    memcmp(args[j]->name, args[i]->name, args[i]->name_length) == 0)
 				return fault_fatal(p, p->at, "duplicate named arg: %.*s", (int)args[i]->name_length,
 				                   args[i]->name);
@@ -273,9 +273,9 @@ static bool finish_call(struct parser *p, struct call_site *site, const struct n
 	*ret = n;
 	if (site->dynamic)
 		return true;
-	if (site->row->prepare != NULL && !call_site_prepare(ev, site))
+	if (site->row->prepare && !call_site_prepare(ev, site))
 		return fault_fatal(p, p->at, "%s", failure_text(ev));
-	if ((site->row->flags & ROW_FOLD) != 0 && (site->target == NULL || site->target->kind == NODE_LITERAL)) {
+	if ((site->row->flags & ROW_FOLD) != 0 && (!site->target || site->target->kind == NODE_LITERAL)) {
 		const char *annotation = node_annotation(&p->program->arena, n);
 		struct context ctx = {0};
 		struct value v;
@@ -307,7 +307,7 @@ static bool build_call(struct parser *p, const struct bloblang_row *row, const s
 	struct call_site *site;
 	bool named = false;
 
-	if (row->evaluate == NULL)
+	if (!row->evaluate)
 		return fault_fatal(p, p->at, "%s '%s' is not part of kspool: %s",
 		                   row->kind == METHOD ? "method" : "function", row->name, row->summary);
 	if (!check_names(p, args, list->count, &named))
@@ -339,7 +339,7 @@ bool parse_method_call(struct parser *p, const struct node *target, const struct
 	if (!parse_snake(p, &name, &length, "method") || !parse_arguments(p, &args))
 		return false;
 	row = p->program->find(METHOD, name, length);
-	if (row == NULL)
+	if (!row)
 		return fault_fatal(p, p->at, "unrecognised method '%.*s'", (int)length, name);
 	if (!build_call(p, row, target, &args, ret))
 		return false;
@@ -358,7 +358,7 @@ bool parse_function_call(struct parser *p, const struct node **ret)
 	if (!parse_snake(p, &name, &length, "function") || !parse_arguments(p, &args))
 		return false;
 	row = p->program->find(FUNCTION, name, length);
-	if (row == NULL || (p->pure && looks_outside(row)))
+	if (!row || (p->pure && looks_outside(row)))
 		return fault_fatal(p, p->at, "unrecognised function '%.*s'", (int)length, name);
 	if (strcmp(row->name, "json") == 0)
 		p->program->document_uses++;

@@ -378,7 +378,7 @@ bool parse_match(struct parser *p, const struct node **ret)
 	n->left = subject;
 	n->pairs = copy_pairs(p, &items);
 	n->count = (uint32_t)items.count;
-	if (subject == NULL)
+	if (!subject)
 		p->program->document_uses++;
 	*ret = n;
 	return true;
@@ -438,7 +438,7 @@ static bool check_capture(struct parser *p, const char *at, const struct capture
 {
 	const struct capture *c;
 
-	for (c = p->captures; c != NULL; c = c->outer) {
+	for (c = p->captures; c; c = c->outer) {
 		if (c->length == capture->length && memcmp(c->name, capture->name, c->length) == 0)
 			return fault_fatal(p, at, "context label `%.*s` would shadow a parent context",
 			                   (int)capture->length, capture->name);

@@ -276,7 +276,7 @@ static bool parse_map(struct parser *p, const struct block *b, struct list *stat
 		return fault_must(p);
 	if (!parse_blanks(p) || !parse_block(p, &inner, &body))
 		return false;
-	if (find_map(b->maps, map->name, map->name_length) != NULL)
+	if (find_map(b->maps, map->name, map->name_length))
 		return fault_fatal(p, start, "map name collision: %.*s", (int)map->name_length, map->name);
 	map->body = copy_statements(p, &body);
 	add_map(p, b->maps, map);
@@ -292,7 +292,7 @@ static const char *read_import(struct parser *p, const char *at, const char *nam
 	char *text;
 	size_t have = 0;
 
-	if (p->folder == NULL) {
+	if (!p->folder) {
 		fault_fatal(p, at, "failed to read import: imports are disabled in this context");
 		return NULL;
 	}
@@ -322,7 +322,7 @@ static const char *folder_of(struct parser *p, const char *path)
 {
 	const char *slash = strrchr(path, '/');
 
-	return slash == NULL ? "." : arena_copy(&p->program->arena, path, (size_t)(slash - path));
+	return !slash ? "." : arena_copy(&p->program->arena, path, (size_t)(slash - path));
 }
 
 /* Parses another file's statements and maps with a parser of its own. */
@@ -333,7 +333,7 @@ static bool parse_import_file(struct parser *p, const char *at, const char *name
 	const char *path = NULL;
 	const char *text = read_import(p, at, name, length, &path);
 
-	if (text == NULL)
+	if (!text)
 		return false;
 	if (p->imports >= IMPORT_DEPTH_MAX)
 		return fault_fatal(p, at, "imports are nested too deeply");
@@ -369,7 +369,7 @@ static bool parse_import(struct parser *p, const struct block *b, struct list *s
 	if (maps->count == 0)
 		return fault_fatal(p, start, "no maps to import from '%.*s'", (int)length, name);
 	for (size_t i = 0; i < maps->count; i++) {
-		if (find_map(b->maps, maps->items[i]->name, maps->items[i]->name_length) != NULL)
+		if (find_map(b->maps, maps->items[i]->name, maps->items[i]->name_length))
 			return fault_fatal(p, start, "map name collisions from import '%.*s': [%.*s]", (int)length,
 			                   name, (int)maps->items[i]->name_length, maps->items[i]->name);
 		add_map(p, b->maps, maps->items[i]);
@@ -385,7 +385,7 @@ static bool parse_statement_choice(struct parser *p, const struct block *b, stru
 	const char *start = p->at;
 	struct fault best = {0};
 
-	for (size_t i = b->maps == NULL ? 2 : 0; i < sizeof choices / sizeof *choices; i++) {
+	for (size_t i = !b->maps ? 2 : 0; i < sizeof choices / sizeof *choices; i++) {
 		p->at = start;
 		if (choices[i](p, b, statements))
 			return true;

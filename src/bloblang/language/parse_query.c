@@ -49,7 +49,7 @@ static const struct capture *find_capture(const struct parser *p, const char *na
 {
 	const struct capture *c = p->captures;
 
-	while (c != NULL && (c->length != length || memcmp(c->name, name, length) != 0))
+	while (c && (c->length != length || memcmp(c->name, name, length) != 0))
 		c = c->outer;
 	return c;
 }
@@ -67,7 +67,7 @@ static bool parse_field_root(struct parser *p, const struct node **ret)
 	n->op = FIELD_THIS;
 	if (length == 4 && memcmp(name, "root", 4) == 0) {
 		n->op = FIELD_ROOT;
-	} else if (find_capture(p, name, length) != NULL) {
+	} else if (find_capture(p, name, length)) {
 		n->op = FIELD_CAPTURED;
 		n->name = name;
 		n->name_length = length;

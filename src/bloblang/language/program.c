@@ -8,13 +8,13 @@ void program_init(struct program *p, row_find *find, const char *folder)
 {
 	*p = (struct program){.find = find};
 	arena_init(&p->arena, PROGRAM_BYTES_MAX);
-	if (folder != NULL)
+	if (folder)
 		p->folder = arena_copy(&p->arena, folder, strlen(folder));
 }
 
 void program_fini(struct program *p)
 {
-	for (struct site_list *l = p->prepared; l != NULL; l = l->next)
+	for (struct site_list *l = p->prepared; l; l = l->next)
 		l->site->row->release(l->site->prepared);
 	p->prepared = NULL;
 	arena_fini(&p->arena);

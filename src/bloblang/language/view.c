@@ -3,7 +3,7 @@
 
 const struct message *view_message(const struct evaluation *ev, int64_t index, size_t *ret_index)
 {
-	if (ev->batch == NULL)
+	if (!ev->batch)
 		return NULL;
 	if (index < 0)
 		index += (int64_t)ev->batch->count;
@@ -17,7 +17,7 @@ static struct view *view_of(struct evaluation *ev, size_t index)
 {
 	if (index == ev->batch->index)
 		return &ev->first;
-	if (ev->views == NULL) {
+	if (!ev->views) {
 		ev->views = arena_alloc(ev->arena, ev->batch->count * sizeof *ev->views);
 		memset(ev->views, 0, ev->batch->count * sizeof *ev->views);
 	}
@@ -31,9 +31,9 @@ bool view_document(struct evaluation *ev, int64_t index, struct value *ret, cons
 	struct view *view;
 
 	*ret_error = NULL;
-	if (m == NULL)
+	if (!m)
 		return false;
-	if (ev->alias != NULL && ev->alias->root_is_this && i == ev->batch->index) {
+	if (ev->alias && ev->alias->root_is_this && i == ev->batch->index) {
 		*ret = *ev->alias->root;
 		ev->epoch++;
 		return true;
@@ -59,7 +59,7 @@ bool view_seek(struct evaluation *ev, int64_t index, const struct path *path, st
 	struct view *view;
 
 	*ret_error = NULL;
-	if (m == NULL || m->body_bytes == 0)
+	if (!m || m->body_bytes == 0)
 		return false;
 	view = view_of(ev, i);
 	if (view->state == DOCUMENT_BROKEN) {
@@ -101,7 +101,7 @@ struct value view_meta(struct evaluation *ev, int64_t index)
 	struct view *view;
 	size_t cursor = 0;
 
-	if (m == NULL)
+	if (!m)
 		return value_object(ev->arena, 0);
 	view = view_of(ev, i);
 	if (!view->meta_read) {
@@ -118,7 +118,7 @@ struct value view_new_meta(struct evaluation *ev)
 {
 	if (!ev->has_new_meta) {
 		/* Until somebody writes there is no new metadata: interpolations and checks read the message itself. */
-		return view_meta(ev, ev->batch != NULL ? (int64_t)ev->batch->index : 0);
+		return view_meta(ev, ev->batch ? (int64_t)ev->batch->index : 0);
 	}
 	return ev->new_meta;
 }
@@ -131,7 +131,7 @@ bool context_this(struct evaluation *ev, const struct context *ctx, struct value
 		*ret = ctx->value;
 		return true;
 	}
-	if (ev->batch == NULL)
+	if (!ev->batch)
 		return false;
 	return view_document(ev, (int64_t)ev->batch->index, ret, &error);
 }

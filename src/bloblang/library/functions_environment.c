@@ -188,9 +188,9 @@ static bool source_part(struct call *call, struct value *ret, size_t offset)
 	const struct message *m = call_message(call);
 	const char *text = NULL;
 
-	if (m != NULL && m->failure != NULL && m->failed_at != NULL)
+	if (m && m->failure && m->failed_at)
 		memcpy(&text, (const char *)m->failed_at + offset, sizeof text);
-	*ret = text != NULL ? value_literal(text) : value_null();
+	*ret = text ? value_literal(text) : value_null();
 	return true;
 }
 

@@ -17,7 +17,7 @@ static bool content(struct call *call, struct value *ret)
 {
 	const struct message *m = call_message(call);
 
-	*ret = m != NULL ? value_bytes(message_body(m), m->body_bytes) : value_bytes("", 0);
+	*ret = m ? value_bytes(message_body(m), m->body_bytes) : value_bytes("", 0);
 	return true;
 }
 
@@ -25,7 +25,7 @@ static bool error_text(struct call *call, struct value *ret)
 {
 	const struct message *m = call_message(call);
 
-	*ret = m != NULL && m->failure != NULL ? value_literal(m->failure) : value_null();
+	*ret = m && m->failure ? value_literal(m->failure) : value_null();
 	return true;
 }
 
@@ -33,7 +33,7 @@ static bool errored(struct call *call, struct value *ret)
 {
 	const struct message *m = call_message(call);
 
-	*ret = value_bool(m != NULL && m->failure != NULL);
+	*ret = value_bool(m && m->failure);
 	return true;
 }
 
@@ -59,7 +59,7 @@ static bool json(struct call *call, struct value *ret)
 	const char *error;
 	bool read;
 
-	if (path->count != 0 && !path->has_each && ev->alias == NULL && ev->program->document_uses <= FEW) {
+	if (path->count != 0 && !path->has_each && !ev->alias && ev->program->document_uses <= FEW) {
 		read = view_seek(ev, call->context->index, path, ret, &error);
 	} else {
 		read = view_document(ev, call->context->index, ret, &error);
@@ -70,7 +70,7 @@ static bool json(struct call *call, struct value *ret)
 		*ret = value_normal(*ret); /* a number by itself is computed, as in the reference */
 		return true;
 	}
-	return call_fail(call, "%s", error != NULL ? error : "target message part does not exist");
+	return call_fail(call, "%s", error ? error : "target message part does not exist");
 }
 
 /* A metadata value as the text-only readers see it: containers as plain JSON. */
@@ -104,7 +104,7 @@ static struct value one_text(struct call *call, struct value meta)
 	const struct value *v = value_object_find(meta, call->args[0].text, call->args[0].length);
 	struct value text;
 
-	if (v == NULL)
+	if (!v)
 		return value_null();
 	text = meta_text(call, *v);
 	return text.length == 0 ? value_null() : text;
@@ -136,7 +136,7 @@ static bool metadata(struct call *call, struct value *ret)
 		return true;
 	}
 	v = value_object_find(meta, call->args[0].text, call->args[0].length);
-	*ret = v != NULL ? *v : value_null();
+	*ret = v ? *v : value_null();
 	return true;
 }
 

@@ -34,7 +34,7 @@ struct value merge_deep(struct call *call, enum merge_mode mode, struct value in
 		const struct value *old = value_object_find(into, pair->key, pair->key_length);
 
 		value_object_append(call->arena, merged, pair->key, pair->key_length,
-		                    old != NULL ? merge_deep(call, mode, *old, pair->value, depth + 1) : pair->value);
+		                    old ? merge_deep(call, mode, *old, pair->value, depth + 1) : pair->value);
 	}
 	value_object_sort(merged);
 	return merged;

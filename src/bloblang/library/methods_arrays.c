@@ -249,7 +249,7 @@ static bool see(struct seen_slot *table, size_t mask, const char *key, size_t le
 	for (size_t i = 0; i < length; i++)
 		hash = (hash ^ (unsigned char)key[i]) * UINT64_C(1099511628211);
 	for (size_t at = (hash ^ hash >> 32) & mask;; at = (at + 1) & mask) {
-		if (table[at].key == NULL) {
+		if (!table[at].key) {
 			table[at] = (struct seen_slot){key, length};
 			return true;
 		}

@@ -49,7 +49,7 @@ static bool format_json(struct call *call, struct value *ret)
 
 	if (!call->args[1].boolean)
 		style.indent = arena_copy(call->arena, indent.text, indent.length);
-	if (style.indent != NULL && style.indent[0] == '\0')
+	if (style.indent && style.indent[0] == '\0')
 		style.indent = NULL;
 	text_init(&t, call->arena);
 	if (!json_print(&t, call->target, &style))

@@ -157,7 +157,7 @@ static bool contains(struct call *call, struct value *ret)
 	if (value_is_text(v)) {
 		struct value text = value_to_text(call->arena, wanted);
 
-		*ret = value_bool(text.length == 0 || memmem(v.text, v.length, text.text, text.length) != NULL);
+		*ret = value_bool(text.length == 0 || memmem(v.text, v.length, text.text, text.length));
 		return true;
 	}
 	if (v.kind != VALUE_ARRAY && v.kind != VALUE_OBJECT)

@@ -36,13 +36,13 @@ static bool re_replace_all(struct call *call, struct value *ret)
 {
 	struct value text, with = call->args[1];
 	struct text out;
-	enum err r;
+	enum err err;
 
 	if (!call_need_text(call, call->target, &text))
 		return false;
 	text_init(&out, call->arena);
-	r = regex_replace_all(call->prepared, text.text, text.length, with.text, with.length, &out);
-	if (r == ERR_INPUT)
+	err = regex_replace_all(call->prepared, text.text, text.length, with.text, with.length, &out);
+	if (err == ERR_INPUT)
 		return fail_limit(call);
 	*ret = value_from_text(&out, VALUE_STRING);
 	return true;

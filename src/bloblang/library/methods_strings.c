@@ -145,7 +145,7 @@ static bool index_of(struct call *call, struct value *ret)
 	if (!call_need_text(call, call->target, &v))
 		return false;
 	hit = find(v.text, v.length, call->args[0].text, call->args[0].length);
-	*ret = value_int(hit != NULL ? hit - v.text : -1);
+	*ret = value_int(hit ? hit - v.text : -1);
 	return true;
 }
 
@@ -185,7 +185,7 @@ static bool replace_all(struct call *call, struct value *ret)
 	} else {
 		const char *hit;
 
-		while ((hit = find(s, (size_t)(end - s), old.text, old.length)) != NULL) {
+		while ((hit = find(s, (size_t)(end - s), old.text, old.length))) {
 			text_add(&t, s, (size_t)(hit - s));
 			text_add(&t, with.text, with.length);
 			s = hit + old.length;
@@ -228,7 +228,7 @@ static bool split(struct call *call, struct value *ret)
 	for (;;) {
 		const char *hit = find(s, (size_t)(end - s), delimiter.text, delimiter.length);
 
-		if (hit == NULL || call_spent(call))
+		if (!hit || call_spent(call))
 			break;
 		push_piece(call, *ret, v, s, (size_t)(hit - s), empty_as_null);
 		s = hit + delimiter.length;

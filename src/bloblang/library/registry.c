@@ -17,7 +17,7 @@ enum { TABLES = sizeof tables / sizeof *tables };
 const struct bloblang_row *bloblang_row_find(enum row_kind kind, const char *name, size_t length)
 {
 	for (size_t t = 0; t < TABLES; t++) {
-		for (const struct bloblang_row *row = tables[t]; row->name != NULL; row++) {
+		for (const struct bloblang_row *row = tables[t]; row->name; row++) {
 			if (row->kind == kind && strlen(row->name) == length && memcmp(row->name, name, length) == 0)
 				return row;
 		}
@@ -68,12 +68,12 @@ static void print_row(struct buf *out, const struct bloblang_row *row)
 	(void)buf_addf(out, "%s(", row->name);
 	if ((row->flags & ROW_VARIADIC) != 0)
 		(void)buf_add_text(out, "...any");
-	for (size_t i = 0; i < ROW_PARAMETERS_MAX && row->parameters[i].name != NULL; i++) {
+	for (size_t i = 0; i < ROW_PARAMETERS_MAX && row->parameters[i].name; i++) {
 		const struct bloblang_parameter *p = &row->parameters[i];
 
 		(void)buf_addf(out, "%s%s: %s%s", i == 0 ? "" : ", ", p->name, kind_name(p->kind),
 		               p->optional ? "?" : "");
-		if (p->fallback != NULL)
+		if (p->fallback)
 			(void)buf_addf(out, " = %s", p->fallback);
 	}
 	(void)buf_addf(out, ")%s\n    %s\n", statuses[row->status], row->summary);
@@ -85,7 +85,7 @@ void bloblang_rows_print(struct buf *out, enum row_kind kind)
 	size_t count = 0;
 
 	for (size_t t = 0; t < TABLES; t++) {
-		for (const struct bloblang_row *row = tables[t]; row->name != NULL; row++) {
+		for (const struct bloblang_row *row = tables[t]; row->name; row++) {
 			if (row->kind == kind && row->status != HIDDEN && count < sizeof rows / sizeof *rows)
 				rows[count++] = row;
 		}

@@ -285,11 +285,11 @@ static void resolves_hosts(void **state)
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		struct endpoint place;
 		struct error e;
-		enum err r = endpoint_resolve(&rows[i].wish, &place, &e);
+		enum err err = endpoint_resolve(&rows[i].wish, &place, &e);
 
-		if ((r == ERR_OK) != (rows[i].host != NULL))
+		if ((err == ERR_OK) != (rows[i].host != NULL))
 			fail_msg("row %zu", i);
-		if (r == ERR_OK)
+		if (err == ERR_OK)
 			assert_string_equal(place.host, rows[i].host);
 	}
 }
