@@ -31,47 +31,13 @@ static const char *field_annotation(struct arena *a, const struct node *n)
 	return arena_format(a, "field `%s%s%s`", n->op == FIELD_ROOT ? "root" : "this", dot, path);
 }
 
-static const char *literal_name(const struct call_site *site)
+static const char *call_text(struct arena *a, const struct call_site *site)
 {
-	return !site->dynamic && site->arg_count > 0 && site->values[0].kind == VALUE_STRING ? site->values[0].text
-	                                                                                     : NULL;
-}
+	struct call call = {
+	    .arena = a, .args = site->dynamic ? NULL : site->values, .arg_count = site->arg_count, .site = site};
+	const char *own = site->row->annotate ? site->row->annotate(&call) : NULL;
 
-static const char *function_annotation(struct arena *a, const struct call_site *site)
-{
-	const char *name = site->row->name;
-	const char *first = literal_name(site);
-	int length = first ? (int)site->values[0].length : 0;
-
-	if (first && strcmp(name, "json") == 0)
-		return arena_format(a, "json path `%.*s`", length, first);
-	if (first && (strcmp(name, "meta") == 0 || strcmp(name, "metadata") == 0 || strcmp(name, "root_meta") == 0))
-		return length == 0 ? arena_format(a, "%s object", name)
-		                   : arena_format(a, "%s field %.*s", name, length, first);
-	if (strcmp(name, "deleted") == 0)
-		return "delete";
-	if (strcmp(name, "nothing") == 0)
-		return name;
-	if (first && strcmp(name, "var") == 0)
-		return arena_format(a, "variable %.*s", length, first);
-	return arena_format(a, "function %s", name);
-}
-
-static const char *method_annotation(struct arena *a, const struct call_site *site)
-{
-	const char *name = site->row->name;
-	const char *first = literal_name(site);
-
-	if (strcmp(name, "not") == 0)
-		return arena_format(a, "not %s", node_annotation(a, site->target));
-	if (first && strcmp(name, "apply") == 0)
-		return arena_format(a, "map %.*s", (int)site->values[0].length, first);
-	if (strcmp(name, "from") == 0 && !site->dynamic)
-		return arena_format(a, "%s from %lld", node_annotation(a, site->target),
-		                    (long long)site->values[0].integer);
-	if (strcmp(name, "map") == 0)
-		return node_annotation(a, site->args[0]);
-	return arena_format(a, "method %s", name);
+	return own ? own : arena_format(a, "%s %s", site->target ? "method" : "function", site->row->name);
 }
 
 const char *node_annotation(struct arena *a, const struct node *n)
@@ -88,7 +54,7 @@ const char *node_annotation(struct arena *a, const struct node *n)
 	case NODE_META:
 		return !n->name ? "meta object" : arena_format(a, "meta field %.*s", (int)n->name_length, n->name);
 	case NODE_CALL:
-		return n->site->target ? method_annotation(a, n->site) : function_annotation(a, n->site);
+		return call_text(a, n->site);
 	case NODE_ARITHMETIC:
 	case NODE_AND:
 	case NODE_OR:

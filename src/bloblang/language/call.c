@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/check.h"
 #include "value/time.h"
 #include "bloblang/language/node.h"
 
@@ -116,6 +117,7 @@ bool eval_call(struct evaluation *ev, const struct context *ctx, const struct ca
 	    .args = site->values,
 	    .arg_count = site->arg_count,
 	    .prepared = site->prepared,
+	    .owned = site->owned,
 	    .site = site,
 	    .context = ctx,
 	};
@@ -130,11 +132,11 @@ bool eval_call(struct evaluation *ev, const struct context *ctx, const struct ca
 	if (!resolve_arguments(ev, ctx, site, args))
 		return false;
 	call.args = args;
-	if (site->row->prepare && !site->row->prepare(&call, &call.prepared))
+	if (site->row->prepare && !site->row->prepare(&call))
 		return false;
 	done = run_call(&call, site, ret);
-	if (site->row->release)
-		site->row->release(call.prepared);
+	if (call.owned)
+		site->row->release(call.owned);
 	return done;
 }
 
@@ -151,13 +153,14 @@ bool call_site_prepare(struct evaluation *ev, struct call_site *site)
 	};
 	struct site_list *entry;
 
-	if (!site->row->prepare(&call, &site->prepared))
+	if (!site->row->prepare(&call))
 		return false;
-	site->is_prepared = true;
-	if (site->row->release) {
+	site->prepared = call.prepared;
+	site->owned = call.owned;
+	if (site->owned) {
 		entry = arena_alloc(&site->program->arena, sizeof *entry);
-		*entry = (struct site_list){site, site->program->prepared};
-		site->program->prepared = entry;
+		*entry = (struct site_list){site, site->program->owners};
+		site->program->owners = entry;
 	}
 	return true;
 }
@@ -217,6 +220,8 @@ bool call_given(const struct call *call, size_t i)
 	return i < call->arg_count && (call->site->args[i] || call->args[i].kind != VALUE_NOTHING);
 }
 
+bool call_is_constant(const struct call *call) { return !call->site->dynamic; }
+
 bool call_query(struct call *call, size_t i, struct value self, struct value *ret)
 {
 	struct context inner = context_push(call->context, self);
@@ -244,10 +249,17 @@ const char *call_query_annotation(struct call *call, size_t i)
 
 bool call_spent(struct call *call) { return evaluation_spent(call->evaluation); }
 
+/* A function that looks at messages says so in its row; else a pure mapping could call it. */
+static void check_reader(const struct call *call)
+{
+	must(call->site->row->kind == METHOD || (call->site->row->flags & ROW_NOT_PURE) != 0);
+}
+
 const struct message *call_message(struct call *call)
 {
 	size_t i;
 
+	check_reader(call);
 	return view_message(call->evaluation, call->context->index, &i);
 }
 
@@ -255,10 +267,15 @@ size_t call_batch_index(struct call *call)
 {
 	size_t i = 0;
 
+	check_reader(call);
 	return view_message(call->evaluation, call->context->index, &i) ? i : (size_t)call->context->index;
 }
 
-size_t call_batch_count(struct call *call) { return call->evaluation->batch ? call->evaluation->batch->count : 0; }
+size_t call_batch_count(struct call *call)
+{
+	check_reader(call);
+	return call->evaluation->batch ? call->evaluation->batch->count : 0;
+}
 
 const char *call_folder(struct call *call) { return call->site->program->folder; }
 

@@ -70,11 +70,16 @@ enum row_kind { FUNCTION, METHOD };
 enum row_status { STABLE, BETA, EXPERIMENTAL, DEPRECATED, HIDDEN };
 
 enum row_flags {
-	ROW_VARIADIC = 1, /* any number of positional arguments of any kind */
-	ROW_PLAIN = 2,    /* errors carry no annotation of the target */
-	ROW_FOLD = 4,     /* literal target and arguments: evaluated while parsing */
-	ROW_IMPURE = 8,
-	ROW_LAZY = 16, /* the evaluator evaluates the target itself: call_target() */
+	ROW_VARIADIC = 1,        /* any number of positional arguments of any kind */
+	ROW_PLAIN = 2,           /* errors carry no annotation of the target */
+	ROW_FOLD = 4,            /* literal target and arguments: evaluated while parsing */
+	ROW_LAZY = 8,            /* the evaluator evaluates the target itself: call_target() */
+	ROW_IS_PATH = 16,        /* a method of one path; with a literal one the call is that path */
+	ROW_READS_MESSAGE = 32,  /* looks at the message or its batch: only such a function may use call_message() */
+	ROW_READS_DOCUMENT = 64, /* reads the body as JSON; implies the one above */
+	ROW_IMPURE = 128,        /* touches the outer world */
+	/* What a mapping that must be pure (the method bloblang) may not call. */
+	ROW_NOT_PURE = ROW_READS_MESSAGE | ROW_READS_DOCUMENT | ROW_IMPURE,
 };
 
 enum { ROW_PARAMETERS_MAX = 6 };
@@ -86,14 +91,17 @@ struct call {
 	struct value target;      /* methods; not with ROW_LAZY */
 	const struct value *args; /* see above */
 	size_t arg_count;
-	void *prepared;
+	const void *prepared;          /* what .prepare made, to be read */
+	void *owned;                   /* what .prepare made and .release frees; may change if it guards itself */
 	const struct call_site *site;  /* opaque to families */
 	const struct context *context; /* opaque to families */
 };
 
 typedef bool bloblang_evaluate(struct call *call, struct value *ret);
-typedef bool bloblang_prepare(struct call *call, void **ret);
-typedef void bloblang_release(void *prepared);
+typedef bool bloblang_prepare(struct call *call);
+typedef void bloblang_release(void *owned);
+/* What failures call the call. call->args is null when an argument is not known while parsing. Null: the usual text. */
+typedef const char *bloblang_annotate(struct call *call);
 
 struct bloblang_row {
 	const char *name;
@@ -104,7 +112,8 @@ struct bloblang_row {
 	bloblang_evaluate *evaluate;
 	bloblang_prepare *prepare;
 	bloblang_release *release;
-	const char *summary; /* one sentence */
+	bloblang_annotate *annotate; /* null: "function x", "method x" */
+	const char *summary;         /* one sentence */
 };
 
 /* Failing: always returns false, so that `return call_fail(...)` reads well. */
@@ -121,6 +130,8 @@ const char *call_failure(struct call *call);
 const char *call_annotation(struct call *call);
 
 bool call_given(const struct call *call, size_t i);
+/* The arguments are the same at every evaluation. */
+bool call_is_constant(const struct call *call);
 /* Evaluates query argument i with `this` = self; false leaves its failure in place. */
 bool call_query(struct call *call, size_t i, struct value self, struct value *ret);
 /* Evaluates query argument i in the caller's own context. */

@@ -92,13 +92,13 @@ struct node {
 /* One written call. */
 struct call_site {
 	const struct bloblang_row *row;
-	const struct node *target;      /* methods */
-	const struct node *const *args; /* query parameters and dynamic ones; null where `values` has it */
-	struct value *values;           /* literal arguments, coerced; NOTHING where not given */
+	const struct node *target; /* methods */
+	const struct node **args;  /* query parameters and dynamic ones; null where `values` has it */
+	struct value *values;      /* literal arguments, coerced; NOTHING where not given */
 	size_t arg_count;
 	bool dynamic; /* some non-query argument must be evaluated */
-	void *prepared;
-	bool is_prepared;
+	const void *prepared;
+	void *owned; /* released with the program */
 	struct program *program;
 };
 
@@ -149,7 +149,7 @@ struct program {
 	struct site_list {
 		struct call_site *site;
 		struct site_list *next;
-	} * prepared; /* whose prepared objects want releasing */
+	} * owners; /* sites whose objects want releasing */
 };
 
 void program_init(struct program *p, row_find *find, const char *folder);

@@ -5,7 +5,6 @@ struct argument {
 	const char *name; /* null: positional */
 	size_t name_length;
 	const struct node *query;
-	bool used;
 };
 
 static bool parse_named_argument(struct parser *p, struct argument *arg)
@@ -118,15 +117,14 @@ static bool default_value(struct parser *p, const struct bloblang_parameter *par
 static bool place_argument(struct parser *p, struct call_site *site, size_t i, const struct node *query)
 {
 	const struct bloblang_parameter *parameter = &site->row->parameters[i];
-	const struct node **args = (const struct node **)(uintptr_t)site->args;
 
 	if (is_query(parameter)) {
-		args[i] = query;
+		site->args[i] = query;
 		site->values[i] = value_null(); /* given */
 		return true;
 	}
 	if (query->kind != NODE_LITERAL) {
-		args[i] = query;
+		site->args[i] = query;
 		site->dynamic = true;
 		return true;
 	}
@@ -140,16 +138,25 @@ static bool report_missing(struct parser *p, const char *names, size_t count)
 	return fault_fatal(p, p->at, "missing parameter%s: %s", count == 1 ? "" : "s", names);
 }
 
+static bool is_wanted(const struct bloblang_row *row, const struct argument *arg)
+{
+	for (size_t i = 0; i < parameter_count(row); i++)
+		if (arg->name_length == strlen(row->parameters[i].name) &&
+		    memcmp(arg->name, row->parameters[i].name, arg->name_length) == 0)
+			return true;
+	return false;
+}
+
 /* Reports named arguments nobody asked for. */
-static bool report_unknown(struct parser *p, struct argument *const *args, size_t count, const char *missing,
-                           size_t missing_count)
+static bool report_unknown(struct parser *p, const struct bloblang_row *row, const struct argument *const *args,
+                           size_t count, const char *missing, size_t missing_count)
 {
 	struct text t;
 	size_t unknown = 0;
 
 	text_init(&t, &p->program->arena);
 	for (size_t i = 0; i < count; i++) {
-		if (args[i]->used)
+		if (is_wanted(row, args[i]))
 			continue;
 		text_add_string(&t, unknown++ == 0 ? "" : ", ");
 		text_add(&t, args[i]->name, args[i]->name_length);
@@ -163,7 +170,7 @@ static bool report_unknown(struct parser *p, struct argument *const *args, size_
 	                   missing, missing_count == 1 ? "?" : "");
 }
 
-static struct argument *find_named(struct argument *const *args, size_t count, const char *name)
+static const struct argument *find_named(const struct argument *const *args, size_t count, const char *name)
 {
 	for (size_t i = 0; i < count; i++) {
 		if (args[i]->name_length == strlen(name) && memcmp(args[i]->name, name, args[i]->name_length) == 0)
@@ -172,7 +179,7 @@ static struct argument *find_named(struct argument *const *args, size_t count, c
 	return NULL;
 }
 
-static bool place_parameters(struct parser *p, struct call_site *site, struct argument *const *args, size_t count,
+static bool place_parameters(struct parser *p, struct call_site *site, const struct argument *const *args, size_t count,
                              bool named)
 {
 	size_t wanted = parameter_count(site->row);
@@ -184,11 +191,12 @@ static bool place_parameters(struct parser *p, struct call_site *site, struct ar
 		return fault_fatal(p, p->at, "wrong number of arguments, expected %zu, got %zu", wanted, count);
 	for (size_t i = 0; i < wanted; i++) {
 		const struct bloblang_parameter *parameter = &site->row->parameters[i];
-		struct argument *arg = named ? find_named(args, count, parameter->name) : i < count ? args[i] : NULL;
+		const struct argument *arg = named       ? find_named(args, count, parameter->name)
+		                             : i < count ? args[i]
+		                                         : NULL;
 		const struct node *query = NULL;
 
 		if (arg) {
-			arg->used = true;
 			query = arg->query;
 		} else if (parameter->fallback) {
 			if (!default_value(p, parameter, &query))
@@ -200,15 +208,14 @@ static bool place_parameters(struct parser *p, struct call_site *site, struct ar
 		if (query && !place_argument(p, site, i, query))
 			return false;
 	}
-	if (named && !report_unknown(p, args, count, text_end(&names), missing))
+	if (named && !report_unknown(p, site->row, args, count, text_end(&names), missing))
 		return false;
 	return missing == 0 || report_missing(p, text_end(&names), missing);
 }
 
-static bool place_variadic(struct parser *p, struct call_site *site, struct argument *const *args, size_t count,
+static bool place_variadic(struct parser *p, struct call_site *site, const struct argument *const *args, size_t count,
                            bool named)
 {
-	const struct node **queries = (const struct node **)(uintptr_t)site->args;
 
 	if (named)
 		return fault_fatal(p, p->at, "named arguments are not supported");
@@ -216,7 +223,7 @@ static bool place_variadic(struct parser *p, struct call_site *site, struct argu
 		if (args[i]->query->kind == NODE_LITERAL) {
 			site->values[i] = args[i]->query->literal;
 		} else {
-			queries[i] = args[i]->query;
+			site->args[i] = args[i]->query;
 			site->dynamic = true;
 		}
 	}
@@ -224,7 +231,7 @@ static bool place_variadic(struct parser *p, struct call_site *site, struct argu
 }
 
 /* All named or none; no name twice. */
-static bool check_names(struct parser *p, struct argument *const *args, size_t count, bool *ret_named)
+static bool check_names(struct parser *p, const struct argument *const *args, size_t count, bool *ret_named)
 {
 	size_t named = 0;
 
@@ -250,13 +257,12 @@ static struct call_site *site_new(struct parser *p, const struct bloblang_row *r
 {
 	struct arena *a = &p->program->arena;
 	struct call_site *site = arena_alloc(a, sizeof *site);
-	const struct node **args = arena_alloc(a, (count + 1) * sizeof *args);
 
-	*site =
-	    (struct call_site){.row = row, .target = target, .args = args, .arg_count = count, .program = p->program};
+	*site = (struct call_site){.row = row, .target = target, .arg_count = count, .program = p->program};
+	site->args = arena_alloc(a, (count + 1) * sizeof *site->args);
 	site->values = arena_alloc(a, (count + 1) * sizeof *site->values);
 	for (size_t i = 0; i < count; i++) {
-		args[i] = NULL;
+		site->args[i] = NULL;
 		site->values[i] = value_nothing();
 	}
 	return site;
@@ -287,22 +293,10 @@ static bool finish_call(struct parser *p, struct call_site *site, const struct n
 	return true;
 }
 
-/* Functions that depend on a message, or on the world. */
-static bool looks_outside(const struct bloblang_row *row)
-{
-	static const char *const names[] = {"batch_index", "batch_size", "content",  "error",    "errored",
-	                                    "json",        "meta",       "metadata", "root_meta"};
-
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		if (strcmp(row->name, names[i]) == 0)
-			return true;
-	return (row->flags & ROW_IMPURE) != 0;
-}
-
 static bool build_call(struct parser *p, const struct bloblang_row *row, const struct node *target, struct list *list,
                        const struct node **ret)
 {
-	struct argument *const *args = (struct argument *const *)(uintptr_t)list->items;
+	const struct argument **args = arena_alloc(&p->program->arena, (list->count + 1) * sizeof *args);
 	bool variadic = (row->flags & ROW_VARIADIC) != 0;
 	struct call_site *site;
 	bool named = false;
@@ -310,6 +304,8 @@ static bool build_call(struct parser *p, const struct bloblang_row *row, const s
 	if (!row->evaluate)
 		return fault_fatal(p, p->at, "%s '%s' is not part of kspool: %s",
 		                   row->kind == METHOD ? "method" : "function", row->name, row->summary);
+	for (size_t i = 0; i < list->count; i++)
+		args[i] = list->items[i];
 	if (!check_names(p, args, list->count, &named))
 		return false;
 	site = site_new(p, row, target, variadic ? list->count : parameter_count(row));
@@ -319,8 +315,8 @@ static bool build_call(struct parser *p, const struct bloblang_row *row, const s
 	return finish_call(p, site, ret);
 }
 
-/* .get("a.b") with a literal path is the path itself. */
-static const struct node *get_by_path(struct parser *p, const struct node *target, const struct call_site *site)
+/* What ROW_IS_PATH asks for: this.get("a.b") is this.a.b. */
+static const struct node *path_of_call(struct parser *p, const struct node *target, const struct call_site *site)
 {
 	size_t count;
 	struct json_step *steps;
@@ -343,8 +339,8 @@ bool parse_method_call(struct parser *p, const struct node *target, const struct
 		return fault_fatal(p, p->at, "unrecognised method '%.*s'", (int)length, name);
 	if (!build_call(p, row, target, &args, ret))
 		return false;
-	if (strcmp(row->name, "get") == 0 && !(*ret)->site->dynamic)
-		*ret = get_by_path(p, target, (*ret)->site);
+	if ((row->flags & ROW_IS_PATH) != 0 && !(*ret)->site->dynamic)
+		*ret = path_of_call(p, target, (*ret)->site);
 	return true;
 }
 
@@ -358,9 +354,9 @@ bool parse_function_call(struct parser *p, const struct node **ret)
 	if (!parse_snake(p, &name, &length, "function") || !parse_arguments(p, &args))
 		return false;
 	row = p->program->find(FUNCTION, name, length);
-	if (!row || (p->pure && looks_outside(row)))
+	if (!row || (p->pure && (row->flags & ROW_NOT_PURE) != 0))
 		return fault_fatal(p, p->at, "unrecognised function '%.*s'", (int)length, name);
-	if (strcmp(row->name, "json") == 0)
+	if ((row->flags & ROW_READS_DOCUMENT) != 0)
 		p->program->document_uses++;
 	return build_call(p, row, NULL, &args, ret);
 }

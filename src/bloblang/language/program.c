@@ -14,8 +14,8 @@ void program_init(struct program *p, row_find *find, const char *folder)
 
 void program_fini(struct program *p)
 {
-	for (struct site_list *l = p->prepared; l; l = l->next)
-		l->site->row->release(l->site->prepared);
-	p->prepared = NULL;
+	for (struct site_list *l = p->owners; l; l = l->next)
+		l->site->row->release(l->site->owned);
+	p->owners = NULL;
 	arena_fini(&p->arena);
 }

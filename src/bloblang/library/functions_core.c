@@ -3,6 +3,25 @@
 #include "value/time.h"
 #include "bloblang/language/node.h"
 
+static const char *annotate_deleted(struct call *call)
+{
+	(void)call;
+	return "delete";
+}
+
+static const char *annotate_nothing(struct call *call)
+{
+	(void)call;
+	return "nothing";
+}
+
+static const char *annotate_variable(struct call *call)
+{
+	if (!call->args || call->args[0].kind != VALUE_STRING)
+		return NULL;
+	return arena_format(call->arena, "variable %.*s", (int)call->args[0].length, call->args[0].text);
+}
+
 static bool deleted(struct call *call, struct value *ret)
 {
 	(void)call;
@@ -81,12 +100,14 @@ const struct bloblang_row rows_functions_core[] = {
      .kind = FUNCTION,
      .flags = ROW_FOLD,
      .evaluate = deleted,
+     .annotate = annotate_deleted,
      .summary = "Marks its target for deletion: a field, an element, a variable, a metadata key, or the message."},
     {.name = "nothing",
      .kind = FUNCTION,
      .status = HIDDEN,
      .flags = ROW_FOLD,
      .evaluate = nothing,
+     .annotate = annotate_nothing,
      .summary = "Makes the assignment around it do nothing."},
     {.name = "throw",
      .kind = FUNCTION,
@@ -98,6 +119,7 @@ const struct bloblang_row rows_functions_core[] = {
      .status = HIDDEN,
      .parameters = {{"name", PARAM_STRING, false, NULL}},
      .evaluate = variable,
+     .annotate = annotate_variable,
      .summary = "The variable of a name, which may be computed."},
     {.name = "now", .kind = FUNCTION, .evaluate = now, .summary = "The local time as RFC 3339 text."},
     {.name = "timestamp_unix", .kind = FUNCTION, .evaluate = unix_seconds, .summary = "Seconds since 1970."},

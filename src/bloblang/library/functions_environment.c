@@ -24,16 +24,15 @@ static struct value read_env(struct call *call)
 }
 
 /* Read while parsing, unless no_cache is asked for. */
-static bool prepare_env(struct call *call, void **ret)
+static bool prepare_env(struct call *call)
 {
 	struct value *v;
 
-	*ret = NULL;
 	if (call->args[1].boolean)
 		return true;
 	v = arena_alloc(call->arena, sizeof *v);
 	*v = read_env(call);
-	*ret = v;
+	call->prepared = v;
 	return true;
 }
 
@@ -80,20 +79,19 @@ static bool load(struct call *call, bool relative, struct value *ret)
 	return read_whole(call, folder ? arena_format(call->arena, "%s/%s", folder, path) : path, ret);
 }
 
-static bool prepare_load(struct call *call, bool relative, void **ret)
+static bool prepare_load(struct call *call, bool relative)
 {
 	struct value *v;
 
-	*ret = NULL;
 	if (call->args[1].boolean)
 		return true;
 	v = arena_alloc(call->arena, sizeof *v);
-	*ret = v;
+	call->prepared = v;
 	return load(call, relative, v);
 }
 
-static bool prepare_file(struct call *call, void **ret) { return prepare_load(call, false, ret); }
-static bool prepare_file_rel(struct call *call, void **ret) { return prepare_load(call, true, ret); }
+static bool prepare_file(struct call *call) { return prepare_load(call, false); }
+static bool prepare_file_rel(struct call *call) { return prepare_load(call, true); }
 
 static bool give(struct call *call, bool relative, struct value *ret)
 {
@@ -252,11 +250,11 @@ const struct bloblang_row rows_functions_environment[] = {
 	ENVIRONMENT("file_rel", STABLE, ROW_IMPURE, file_rel, prepare_file_rel, "The bytes of a file beside the mapping.", {"path", PARAM_STRING, false, NULL}, NO_CACHE),
 	ENVIRONMENT("hostname", STABLE, ROW_IMPURE, hostname, NULL, "The name of the host.", {NULL}),
 	ENVIRONMENT("count", DEPRECATED, ROW_IMPURE, count, NULL, "Counts up a named counter of the process.", {"name", PARAM_STRING, false, NULL}),
-	ENVIRONMENT("error_source_label", STABLE, ROW_IMPURE, source_label, NULL, "The label of the component that failed the message; null when none did.", {NULL}),
-	ENVIRONMENT("error_source_name", STABLE, ROW_IMPURE, source_name, NULL, "The type of the component that failed the message; null when none did.", {NULL}),
-	ENVIRONMENT("error_source_path", STABLE, ROW_IMPURE, source_path, NULL, "The path of the component that failed the message; null when none did.", {NULL}),
-	ENVIRONMENT("tracing_id", EXPERIMENTAL, ROW_IMPURE, no_trace, NULL, "The trace id; empty: messages carry no spans.", {NULL}),
-	ENVIRONMENT("tracing_span", EXPERIMENTAL, ROW_IMPURE, unknown, NULL, "The trace headers; null: messages carry no spans.", {NULL}),
+	ENVIRONMENT("error_source_label", STABLE, ROW_READS_MESSAGE, source_label, NULL, "The label of the component that failed the message; null when none did.", {NULL}),
+	ENVIRONMENT("error_source_name", STABLE, ROW_READS_MESSAGE, source_name, NULL, "The type of the component that failed the message; null when none did.", {NULL}),
+	ENVIRONMENT("error_source_path", STABLE, ROW_READS_MESSAGE, source_path, NULL, "The path of the component that failed the message; null when none did.", {NULL}),
+	ENVIRONMENT("tracing_id", EXPERIMENTAL, ROW_READS_MESSAGE, no_trace, NULL, "The trace id; empty: messages carry no spans.", {NULL}),
+	ENVIRONMENT("tracing_span", EXPERIMENTAL, ROW_READS_MESSAGE, unknown, NULL, "The trace headers; null: messages carry no spans.", {NULL}),
 	ENVIRONMENT("with_schema_registry_header", STABLE, 0, with_schema_registry_header, NULL, "Prefixes bytes with a schema registry header.", {"schema_id", PARAM_ANY, false, NULL}, {"message", PARAM_ANY, false, NULL}),
 	{.name = NULL},
 };

@@ -33,11 +33,10 @@ static bool zero_bytes(struct call *call, struct value *ret)
 
 /* --- range --- */
 
-static bool prepare_range(struct call *call, void **ret)
+static bool prepare_range(struct call *call)
 {
 	int64_t start = call->args[0].integer, stop = call->args[1].integer, step = call->args[2].integer;
 
-	*ret = NULL;
 	if (step == 0)
 		return call_fail_final(call, "step must be greater than or less than 0");
 	if (step > 0 && start >= stop)
@@ -71,10 +70,10 @@ struct cell {
 
 #define STARTED (UINT64_C(1) << 63)
 
-static bool prepare_cell(struct call *call, void **ret)
+static bool prepare_cell(struct call *call)
 {
 	(void)call;
-	*ret = mem_zero(sizeof(struct cell));
+	call->owned = mem_zero(sizeof(struct cell));
 	return true;
 }
 
@@ -119,7 +118,7 @@ static bool counter_set(struct call *call, int64_t min, bool *ret_peek, bool *re
 
 static bool counter(struct call *call, struct value *ret)
 {
-	struct cell *cell = call->prepared;
+	struct cell *cell = call->owned;
 	int64_t min, max, to = 0;
 	bool peek, assign;
 	uint64_t old, next;
@@ -153,7 +152,7 @@ struct generator {
 	int64_t min, max;
 };
 
-static bool prepare_generator(struct call *call, void **ret)
+static bool prepare_generator(struct call *call)
 {
 	struct generator *g;
 	int64_t min = call->args[1].integer, max = call->args[2].integer;
@@ -164,7 +163,7 @@ static bool prepare_generator(struct call *call, void **ret)
 	g = mem_zero(sizeof *g);
 	g->min = min;
 	g->max = max;
-	*ret = g;
+	call->owned = g;
 	return true;
 }
 
@@ -177,7 +176,7 @@ static uint64_t splitmix(uint64_t z)
 
 static bool random_int(struct call *call, struct value *ret)
 {
-	struct generator *g = call->prepared;
+	struct generator *g = call->owned;
 	uint64_t width = (uint64_t)g->max - (uint64_t)g->min + 1, limit, draw;
 
 	if (atomic_load(&g->state) == 0) { /* the seed is asked for once */

@@ -37,8 +37,28 @@ static bool errored(struct call *call, struct value *ret)
 	return true;
 }
 
+static const char *annotate_json(struct call *call)
+{
+	if (!call->args)
+		return NULL;
+	return arena_format(call->arena, "json path `%.*s`", (int)call->args[0].length, call->args[0].text);
+}
+
+static const char *annotate_key(struct call *call, const char *name)
+{
+	if (!call->args)
+		return NULL;
+	if (call->args[0].length == 0)
+		return arena_format(call->arena, "%s object", name);
+	return arena_format(call->arena, "%s field %.*s", name, (int)call->args[0].length, call->args[0].text);
+}
+
+static const char *annotate_meta(struct call *call) { return annotate_key(call, "meta"); }
+static const char *annotate_root_meta(struct call *call) { return annotate_key(call, "root_meta"); }
+static const char *annotate_metadata(struct call *call) { return annotate_key(call, "metadata"); }
+
 /* The path of json(), split once. */
-static bool prepare_json(struct call *call, void **ret)
+static bool prepare_json(struct call *call)
 {
 	struct path *path = arena_alloc(call->arena, sizeof *path);
 
@@ -47,7 +67,7 @@ static bool prepare_json(struct call *call, void **ret)
 		path->steps = path_split(call->arena, call->args[0].text, call->args[0].length, &path->count);
 	for (size_t i = 0; i < path->count; i++)
 		path->has_each = path->has_each || (path->steps[i].length == 1 && path->steps[i].text[0] == '*');
-	*ret = path;
+	call->prepared = path;
 	return true;
 }
 
@@ -148,40 +168,59 @@ static bool metadata(struct call *call, struct value *ret)
 const struct bloblang_row rows_functions_message[] = {
     {.name = "batch_index",
      .kind = FUNCTION,
+     .flags = ROW_READS_MESSAGE,
      .evaluate = batch_index,
      .summary = "The position of the message in its batch, from 0."},
-    {.name = "batch_size", .kind = FUNCTION, .evaluate = batch_size, .summary = "The number of messages in the batch."},
-    {.name = "content", .kind = FUNCTION, .evaluate = content, .summary = "The raw bytes of the message."},
+    {.name = "batch_size",
+     .kind = FUNCTION,
+     .flags = ROW_READS_MESSAGE,
+     .evaluate = batch_size,
+     .summary = "The number of messages in the batch."},
+    {.name = "content",
+     .kind = FUNCTION,
+     .flags = ROW_READS_MESSAGE,
+     .evaluate = content,
+     .summary = "The raw bytes of the message."},
     {.name = "error",
      .kind = FUNCTION,
+     .flags = ROW_READS_MESSAGE,
      .evaluate = error_text,
      .summary = "Why an earlier processor failed on the message; null when none did."},
     {.name = "errored",
      .kind = FUNCTION,
+     .flags = ROW_READS_MESSAGE,
      .evaluate = errored,
      .summary = "True when an earlier processor failed on the message."},
     {.name = "json",
      .kind = FUNCTION,
+     .flags = ROW_READS_MESSAGE | ROW_READS_DOCUMENT,
      .parameters = {{"path", PARAM_STRING, false, "\"\""}},
      .evaluate = json,
+     .annotate = annotate_json,
      .prepare = prepare_json,
      .summary = "The message as JSON, or what lies at a dot path of it."},
     {.name = "meta",
      .kind = FUNCTION,
+     .flags = ROW_READS_MESSAGE,
      .status = DEPRECATED,
      .parameters = {KEY},
      .evaluate = meta_function,
+     .annotate = annotate_meta,
      .summary = "A metadata value of the source message as text; null when missing or empty."},
     {.name = "root_meta",
      .kind = FUNCTION,
+     .flags = ROW_READS_MESSAGE,
      .status = DEPRECATED,
      .parameters = {KEY},
      .evaluate = root_meta,
+     .annotate = annotate_root_meta,
      .summary = "As meta, of the message being made."},
     {.name = "metadata",
      .kind = FUNCTION,
+     .flags = ROW_READS_MESSAGE,
      .parameters = {KEY},
      .evaluate = metadata,
+     .annotate = annotate_metadata,
      .summary = "A metadata value of the source message with its own type; null when missing."},
     {.name = NULL},
 };

@@ -61,9 +61,8 @@ static bool append(struct call *call, struct value *ret)
 	return true;
 }
 
-static bool prepare_concat(struct call *call, void **ret)
+static bool prepare_concat(struct call *call)
 {
-	*ret = NULL;
 	for (size_t i = 0; i < call->arg_count; i++) {
 		if (call->args[i].kind != VALUE_ARRAY)
 			return call_fail_type(call, call->args[i], "array");
@@ -171,12 +170,11 @@ static bool join(struct call *call, struct value *ret)
 }
 
 /* Constant bounds that can never be right are refused at once. */
-static bool prepare_slice(struct call *call, void **ret)
+static bool prepare_slice(struct call *call)
 {
 	int64_t low = call->args[0].integer;
 	int64_t high = call->args[1].integer;
 
-	*ret = NULL;
 	if (call->args[1].kind == VALUE_INT && high > 0 && low >= high)
 		return call_fail(call, "lower slice bound %lld must be lower than upper (%lld)", (long long)low,
 		                 (long long)high);

@@ -227,9 +227,8 @@ static bool map_each_key(struct call *call, struct value *ret)
 	return true;
 }
 
-static bool prepare_zip(struct call *call, void **ret)
+static bool prepare_zip(struct call *call)
 {
-	*ret = NULL;
 	for (size_t i = 0; i < call->arg_count; i++)
 		if (call->args[i].kind != VALUE_ARRAY)
 			return call_fail_final(call, "%s", call_type_text(call, call->args[i], "array"));

@@ -1,6 +1,27 @@
 #include "value/path.h"
 #include "bloblang/language/node.h"
 
+static const char *annotate_apply(struct call *call)
+{
+	if (!call->args || call->args[0].kind != VALUE_STRING)
+		return NULL;
+	return arena_format(call->arena, "map %.*s", (int)call->args[0].length, call->args[0].text);
+}
+
+static const char *annotate_from(struct call *call)
+{
+	return call->args
+	           ? arena_format(call->arena, "%s from %lld", call_annotation(call), (long long)call->args[0].integer)
+	           : NULL;
+}
+
+static const char *annotate_map(struct call *call) { return call_query_annotation(call, 0); }
+
+static const char *annotate_not(struct call *call)
+{
+	return arena_format(call->arena, "not %s", call_annotation(call));
+}
+
 static bool apply(struct call *call, struct value *ret)
 {
 	return eval_apply(call->evaluation, call->context, call->target, call->args[0].text, call->args[0].length, ret);
@@ -94,6 +115,7 @@ const struct bloblang_row rows_methods_core[] = {
      .kind = METHOD,
      .parameters = {{"mapping", PARAM_STRING, false, NULL}},
      .evaluate = apply,
+     .annotate = annotate_apply,
      .flags = ROW_PLAIN,
      .summary = "Runs a named map on the target."},
     {.name = "catch",
@@ -113,6 +135,7 @@ const struct bloblang_row rows_methods_core[] = {
      .kind = METHOD,
      .flags = ROW_LAZY,
      .evaluate = from,
+     .annotate = annotate_from,
      .parameters = {{"index", PARAM_INT, false, NULL}},
      .summary = "The target as another message of the batch sees it; negative counts from the end."},
     {.name = "from_all",
@@ -123,11 +146,13 @@ const struct bloblang_row rows_methods_core[] = {
     {.name = "map",
      .kind = METHOD,
      .evaluate = map,
+     .annotate = annotate_map,
      .parameters = {{"query", PARAM_QUERY, false, NULL}},
      .summary = "Runs a query with the target as `this`."},
-    {.name = "not", .kind = METHOD, .evaluate = not, .summary = "Negates a bool."},
+    {.name = "not", .kind = METHOD, .evaluate = not, .annotate = annotate_not, .summary = "Negates a bool."},
     {.name = "get",
      .kind = METHOD,
+     .flags = ROW_IS_PATH,
      .evaluate = get,
      .parameters = {{"path", PARAM_STRING, false, NULL}},
      .summary = "The value at a dot path; null when missing."},

@@ -16,12 +16,13 @@ enum { DEPTH_MAX = 500 };
 
 /* --- json_schema --- */
 
-static bool prepare_schema(struct call *call, void **ret)
+static bool prepare_schema(struct call *call)
 {
 	const char *error;
 
-	*ret = schema_compile(call->arena, call->args[0].text, call->args[0].length, &error);
-	return *ret || call_fail_final(call, "failed to parse json schema definition: %s", error);
+	call->owned = schema_compile(call->arena, call->args[0].text, call->args[0].length, &error);
+	call->prepared = call->owned;
+	return call->owned || call_fail_final(call, "failed to parse json schema definition: %s", error);
 }
 
 static void release_schema(void *prepared) { schema_release(prepared); }
@@ -37,7 +38,7 @@ static bool json_schema(struct call *call, struct value *ret)
 
 /* --- bloblang: a mapping held in a string --- */
 
-static bool prepare_mapping(struct call *call, void **ret)
+static bool prepare_mapping(struct call *call)
 {
 	struct program *program = mem_zero(sizeof *program);
 	size_t length = call->args[0].length;
@@ -54,14 +55,12 @@ static bool prepare_mapping(struct call *call, void **ret)
 		free(program);
 		return false;
 	}
-	*ret = program;
+	call->prepared = call->owned = program;
 	return true;
 }
 
 static void release_mapping(void *prepared)
 {
-	if (!prepared)
-		return;
 	program_fini(prepared);
 	free(prepared);
 }
@@ -125,13 +124,12 @@ static bool bloblang(struct call *call, struct value *ret)
 
 /* --- json_path --- */
 
-static bool prepare_path(struct call *call, void **ret)
+static bool prepare_path(struct call *call)
 {
 	const char *error;
-	const struct jsonpath *path = jsonpath_compile(call->arena, call->args[0].text, call->args[0].length, &error);
 
-	memcpy(ret, &path, sizeof path); /* immutable from here on */
-	return path || call_fail_final(call, "%s", error);
+	call->prepared = jsonpath_compile(call->arena, call->args[0].text, call->args[0].length, &error);
+	return call->prepared || call_fail_final(call, "%s", error);
 }
 
 static bool json_path(struct call *call, struct value *ret)

@@ -10,21 +10,12 @@
 
 enum { AES_BLOCK_BYTES = 16, GCM_NONCE_BYTES = 12, GCM_TAG_BYTES = 16 };
 
-/* A constant of this file as a prepared object. */
-static void *keep(const void *constant)
-{
-	void *p;
-
-	memcpy(&p, &constant, sizeof p);
-	return p;
-}
-
-static bool prepare_encoding(struct call *call, void **ret)
+static bool prepare_encoding(struct call *call)
 {
 	struct value name = call->args[0];
 
-	*ret = keep(encoding_find(name.text, name.length));
-	return *ret || call_fail_final(call, "unrecognized encoding type: %.*s", (int)name.length, name.text);
+	call->prepared = encoding_find(name.text, name.length);
+	return call->prepared || call_fail_final(call, "unrecognized encoding type: %.*s", (int)name.length, name.text);
 }
 
 static bool encode(struct call *call, struct value *ret)
@@ -57,7 +48,7 @@ static bool decode(struct call *call, struct value *ret)
 	return true;
 }
 
-static bool prepare_hash(struct call *call, void **ret)
+static bool prepare_hash(struct call *call)
 {
 	struct value name = call->args[0];
 	const struct digest *d = digest_find(name.text, name.length);
@@ -67,7 +58,7 @@ static bool prepare_hash(struct call *call, void **ret)
 	if (digest_needs_key(d) && !call_given(call, 1))
 		return call_fail_final(call, "hash algorithm %.*s requires a key argument", (int)name.length,
 		                       name.text);
-	*ret = keep(d);
+	call->prepared = d;
 	return true;
 }
 
@@ -89,23 +80,24 @@ static bool hash(struct call *call, struct value *ret)
 	return true;
 }
 
-static bool prepare_compress(struct call *call, void **ret)
+static bool prepare_compress(struct call *call)
 {
 	struct value name = call->args[0];
 	const struct codec *c = codec_find(name.text, name.length);
 
 	if (!c || !codec_can_compress(c))
 		return call_fail_final(call, "compression type not recognised: %.*s", (int)name.length, name.text);
-	*ret = keep(c);
+	call->prepared = c;
 	return true;
 }
 
-static bool prepare_decompress(struct call *call, void **ret)
+static bool prepare_decompress(struct call *call)
 {
 	struct value name = call->args[0];
 
-	*ret = keep(codec_find(name.text, name.length));
-	return *ret || call_fail_final(call, "decompression type not recognised: %.*s", (int)name.length, name.text);
+	call->prepared = codec_find(name.text, name.length);
+	return call->prepared ||
+	       call_fail_final(call, "decompression type not recognised: %.*s", (int)name.length, name.text);
 }
 
 static bool compress_target(struct call *call, struct value *ret)
@@ -160,7 +152,7 @@ static const EVP_CIPHER *aes_cipher(enum aes_mode mode, size_t key_bytes)
 	return table[mode][key_bytes / 8 - 2]();
 }
 
-static bool prepare_aes(struct call *call, void **ret)
+static bool prepare_aes(struct call *call)
 {
 	static const char *const names[AES_MODES] = {"ctr", "gcm", "ofb", "cbc"};
 	struct value scheme = call->args[0], key = call->args[1], iv = call->args[2];
@@ -180,7 +172,7 @@ static bool prepare_aes(struct call *call, void **ret)
 	aes->cipher = aes_cipher(aes->mode, key.length);
 	aes->key = (const unsigned char *)arena_copy(call->arena, key.text, key.length);
 	aes->iv = (const unsigned char *)arena_copy(call->arena, iv.text, iv.length);
-	*ret = aes;
+	call->prepared = aes;
 	return true;
 }
 

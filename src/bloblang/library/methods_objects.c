@@ -187,9 +187,8 @@ static bool split_paths(struct call *call, struct path **ret)
 	return true;
 }
 
-static bool prepare_without(struct call *call, void **ret)
+static bool prepare_without(struct call *call)
 {
-	*ret = NULL;
 	for (size_t i = 0; i < call->arg_count; i++) {
 		if (!value_is_text(call->args[i]))
 			return call_fail(call, "argument %zu: %s", i, call_type_text(call, call->args[i], "string"));

@@ -6,11 +6,10 @@
 #include "bloblang/formats/url.h"
 #include "bloblang/language/function.h"
 
-static bool prepare_csv(struct call *call, void **ret)
+static bool prepare_csv(struct call *call)
 {
 	struct value delimiter = call->args[1];
 
-	*ret = NULL;
 	return utf8_count(delimiter.text, delimiter.length) == 1 ||
 	       call_fail_final(call, "delimiter value must be exactly one character");
 }

@@ -5,12 +5,13 @@
 #include "bloblang/golang/regex.h"
 #include "bloblang/language/node.h"
 
-static bool prepare_regex(struct call *call, void **ret)
+static bool prepare_regex(struct call *call)
 {
 	char fault[REGEX_FAULT_MAX];
 
-	*ret = regex_compile(call->args[0].text, call->args[0].length, !call->site->dynamic, fault);
-	return *ret || call_fail_final(call, "%s", fault);
+	call->owned = regex_compile(call->args[0].text, call->args[0].length, call_is_constant(call), fault);
+	call->prepared = call->owned;
+	return call->owned || call_fail_final(call, "%s", fault);
 }
 
 static void release_regex(void *prepared) { regex_free(prepared); }

@@ -152,9 +152,8 @@ static bool reverse(struct call *call, struct value *ret)
 	return true;
 }
 
-static bool prepare_repeat(struct call *call, void **ret)
+static bool prepare_repeat(struct call *call)
 {
-	*ret = NULL;
 	return call->args[0].integer >= 0 ||
 	       call_fail_final(call, "invalid count, must be greater than or equal to zero: %lld",
 	                       (long long)call->args[0].integer);
@@ -183,12 +182,11 @@ static bool repeat(struct call *call, struct value *ret)
 	return true;
 }
 
-static bool prepare_replacements(struct call *call, void **ret)
+static bool prepare_replacements(struct call *call)
 {
 	struct value list = call->args[0];
 	struct text shown;
 
-	*ret = NULL;
 	if (value_count(list) % 2 != 0) {
 		text_init(&shown, call->arena);
 		go_sprintf(&shown, "%v", 2, &list, 1);

@@ -6,25 +6,24 @@
 #include "bloblang/golang/period.h"
 #include "bloblang/language/function.h"
 
-/* The optional argument i as a zone; null in *ret when it was not given. */
-static bool take_zone(struct call *call, size_t i, void **ret)
+/* The optional argument i as a zone, prepared; null when it was not given. */
+static bool take_zone(struct call *call, size_t i)
 {
 	struct value name = call->args[i];
 	const struct zone *zone;
 
-	*ret = NULL;
 	if (name.kind != VALUE_STRING)
 		return true;
 	zone = zone_find(name.text, name.length);
 	if (!zone)
 		return call_fail_final(call, "failed to parse timezone location name: unknown time zone %.*s",
 		                       (int)name.length, name.text);
-	memcpy(ret, &zone, sizeof zone); /* zones are immutable and live for ever */
+	call->prepared = zone;
 	return true;
 }
 
-static bool prepare_format(struct call *call, void **ret) { return take_zone(call, 1, ret); }
-static bool prepare_zone(struct call *call, void **ret) { return take_zone(call, 0, ret); }
+static bool prepare_format(struct call *call) { return take_zone(call, 1); }
+static bool prepare_zone(struct call *call) { return take_zone(call, 0); }
 
 static bool target_in_zone(struct call *call, struct value_time *ret)
 {
@@ -168,14 +167,14 @@ static bool ts_sub(struct call *call, struct value *ret)
 	return true;
 }
 
-static bool prepare_period(struct call *call, void **ret)
+static bool prepare_period(struct call *call)
 {
 	struct period *p = arena_alloc(call->arena, sizeof *p);
 	const char *error;
 
 	if (!period_parse(call->arena, call->args[0].text, call->args[0].length, p, &error))
 		return call_fail_final(call, "%s", error);
-	*ret = p;
+	call->prepared = p;
 	return true;
 }
 

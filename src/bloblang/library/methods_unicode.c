@@ -136,9 +136,8 @@ static bool strip_html(struct call *call, struct value *ret)
 
 /* --- unicode_segments --- */
 
-static bool prepare_segments(struct call *call, void **ret)
+static bool prepare_segments(struct call *call)
 {
-	*ret = NULL;
 	return value_text_is(call->args[0], "grapheme") || value_text_is(call->args[0], "word") ||
 	       value_text_is(call->args[0], "sentence") ||
 	       call_fail_final(call, "unexpected segmentation type: %.*s", (int)call->args[0].length,
