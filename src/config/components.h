@@ -28,12 +28,4 @@ void scanner_read(struct reader *r, const struct config_node *input, const struc
                   struct config_scanner *ret);
 void scanner_free(struct config_scanner *scanner);
 
-/* The options of an input's kind. */
-const struct option_section *input_section(enum input_kind kind);
-/* The word of a kind in a file: "http_server". */
-const char *input_kind_name(enum input_kind kind);
-/* Where the options of an input's kind live. */
-void *input_options(struct config_input *input);
-void input_fini(struct config_input *input);
-
 #endif

@@ -17,6 +17,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "config/inputs.def"
 #include "config/options.def"
 
 /* A text with the place it has in the file, for errors found later (Bloblang). Lines and columns start at 1. */
@@ -51,18 +52,10 @@ struct config_node {
 	bool from_env; /* holds what a ${NAME} stands for: perhaps a secret, never shown in a message */
 };
 
-/* Enumerations of options.def. */
+/* Enumerations of options.def: enum config_wire, ... */
 #define CONFIG_ENUM_VALUE(name, text) name,
-enum full_policy { CONFIG_ENUM_full_policy(CONFIG_ENUM_VALUE) };
-enum wire_format { CONFIG_ENUM_wire(CONFIG_ENUM_VALUE) };
-enum key_rule { CONFIG_ENUM_key_rule(CONFIG_ENUM_VALUE) };
-enum failed_rule { CONFIG_ENUM_failed_rule(CONFIG_ENUM_VALUE) };
-enum filter_rule { CONFIG_ENUM_filter_rule(CONFIG_ENUM_VALUE) };
-enum config_log_level { CONFIG_ENUM_log_level(CONFIG_ENUM_VALUE) };
-enum config_log_format { CONFIG_ENUM_log_format(CONFIG_ENUM_VALUE) };
-enum socket_network { CONFIG_ENUM_network(CONFIG_ENUM_VALUE) };
-enum socket_framing { CONFIG_ENUM_framing(CONFIG_ENUM_VALUE) };
-#undef CONFIG_ENUM_VALUE
+#define CONFIG_ENUM(name) enum config_##name{CONFIG_ENUM_##name(CONFIG_ENUM_VALUE)};
+CONFIG_ENUMS(CONFIG_ENUM)
 
 /* The structs of options.def: struct options_http, struct options_aws_kinesis, struct options_kspool, ... */
 #define CONFIG_MEMBER_STRING(member, extra) char *member;
@@ -81,31 +74,8 @@ enum socket_framing { CONFIG_ENUM_framing(CONFIG_ENUM_VALUE) };
 #define CONFIG_SECTION(name)                  \
 	struct options_##name {               \
 		OPTIONS_##name(CONFIG_MEMBER) \
-	}
-
-CONFIG_SECTION(cors);
-CONFIG_SECTION(basic_auth);
-CONFIG_SECTION(http);
-CONFIG_SECTION(log_file);
-CONFIG_SECTION(logger);
-CONFIG_SECTION(prometheus);
-CONFIG_SECTION(scanner_lines);
-CONFIG_SECTION(scanner_chunker);
-CONFIG_SECTION(input_stdin);
-CONFIG_SECTION(input_file);
-CONFIG_SECTION(sync_response);
-CONFIG_SECTION(input_http_server);
-CONFIG_SECTION(server_tls);
-CONFIG_SECTION(input_socket_server);
-CONFIG_SECTION(buffer_sqlite);
-CONFIG_SECTION(batching);
-CONFIG_SECTION(keep_alive);
-CONFIG_SECTION(tcp);
-CONFIG_SECTION(credentials);
-CONFIG_SECTION(backoff);
-CONFIG_SECTION(aws_kinesis);
-CONFIG_SECTION(kspool);
-CONFIG_SECTION(broker);
+	};
+OPTION_SECTIONS(CONFIG_SECTION)
 
 /* The scanner of an input, typed by config_scanner(). */
 enum scanner_kind { SCANNER_LINES, SCANNER_TO_THE_END, SCANNER_CHUNKER };
@@ -115,7 +85,8 @@ struct config_scanner {
 	struct options_scanner_chunker chunker;
 };
 
-enum input_kind { INPUT_STDIN, INPUT_FILE, INPUT_HTTP_SERVER, INPUT_SOCKET_SERVER };
+#define CONFIG_INPUT_KIND(kind, member, key, door, flags, text) INPUT_##kind,
+enum input_kind { CONFIG_INPUTS(CONFIG_INPUT_KIND) INPUT_KINDS };
 
 /* One input; `broker` is flattened into its children. */
 struct config_input {
@@ -126,11 +97,9 @@ struct config_input {
 	struct config_scanner scanner;  /* stdin, file, socket_server */
 	struct config_node *processors; /* of this input, then of its brokers; null when none */
 	struct config_node *merged;     /* what processors points to when brokers have some too; null otherwise */
+#define CONFIG_INPUT_MEMBER(kind, member, key, door, flags, text) struct options_input_##member member;
 	union {
-		struct options_input_stdin stdin_;
-		struct options_input_file file;
-		struct options_input_http_server http_server;
-		struct options_input_socket_server socket_server;
+		CONFIG_INPUTS(CONFIG_INPUT_MEMBER)
 	};
 };
 

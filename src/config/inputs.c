@@ -1,4 +1,4 @@
-#include "config/components.h"
+#include "config/inputs.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,41 +7,41 @@
 #include "base/check.h"
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "config/components.h"
 #include "config/tree.h"
 
 static const struct {
-	const char *name;
+	const char *key;
 	const struct option_section *(*section)(void);
-} kinds[] = {
-    [INPUT_STDIN] = {"stdin", section_input_stdin},
-    [INPUT_FILE] = {"file", section_input_file},
-    [INPUT_HTTP_SERVER] = {"http_server", section_input_http_server},
-    [INPUT_SOCKET_SERVER] = {"socket_server", section_input_socket_server},
+	unsigned flags;
+} inputs[] = {
+#define ROW(kind, member, key_, door, flags_, text) \
+	[INPUT_##kind] = {.key = (key_), .section = section_input_##member, .flags = (flags_)},
+    CONFIG_INPUTS(ROW)
+#undef ROW
 };
 
-enum { KIND_COUNT = sizeof kinds / sizeof *kinds };
-
-const struct option_section *input_section(enum input_kind kind) { return kinds[kind].section(); }
-const char *input_kind_name(enum input_kind kind) { return kinds[kind].name; }
-
-void *input_options(struct config_input *input)
+const char *input_key(enum input_kind kind)
 {
-	switch (input->kind) {
-	case INPUT_STDIN:
-		return &input->stdin_;
-	case INPUT_FILE:
-		return &input->file;
-	case INPUT_HTTP_SERVER:
-		return &input->http_server;
-	case INPUT_SOCKET_SERVER:
-		return &input->socket_server;
-	}
-	never("an input of no kind");
+	must(kind < INPUT_KINDS);
+	return inputs[kind].key;
+}
+
+const struct option_section *input_section(enum input_kind kind)
+{
+	must(kind < INPUT_KINDS);
+	return inputs[kind].section();
+}
+
+bool input_is_finite(enum input_kind kind)
+{
+	must(kind < INPUT_KINDS);
+	return inputs[kind].flags & FINITE;
 }
 
 void input_fini(struct config_input *input)
 {
-	section_free(input_section(input->kind), input_options(input));
+	section_free(input_section(input->kind), &input->file);
 	scanner_free(&input->scanner);
 	free(input->label);
 	free(input->path);
@@ -92,7 +92,7 @@ static struct config_input *add_input(struct config *config, struct reader *r, c
 	input->kind = kind;
 	input->path = mem_string(r->path);
 	input->line = node->key_line;
-	section_defaults(input_section(kind), input_options(input));
+	section_defaults(input_section(kind), &input->file);
 	section_defaults(section_scanner_lines(), &input->scanner.lines);
 	section_defaults(section_scanner_chunker(), &input->scanner.chunker);
 	return input;
@@ -103,8 +103,8 @@ static void read_kind(struct reader *r, struct config *config, const struct conf
 	struct config_input *input = add_input(config, r, node, kind);
 	size_t length = reader_enter(r, node->key);
 
-	section_read(r, input_section(kind), node, input_options(input), NULL);
-	if (kind != INPUT_HTTP_SERVER)
+	section_read(r, input_section(kind), node, &input->file, NULL);
+	if (section_find(input_section(kind), "scanner"))
 		scanner_read(r, node, tree_member(node, "scanner"), &input->scanner);
 	reader_leave(r, length);
 }
@@ -148,9 +148,9 @@ static const struct config_node *find_component(struct reader *r, const struct c
 		const struct config_node *member = &node->children[i];
 		size_t kind = 0;
 
-		while (kind < KIND_COUNT && strcmp(kinds[kind].name, member->key) != 0)
+		while (kind < INPUT_KINDS && strcmp(inputs[kind].key, member->key) != 0)
 			kind++;
-		if ((kind == KIND_COUNT && strcmp(member->key, "broker") != 0) || member->repeated)
+		if ((kind == INPUT_KINDS && strcmp(member->key, "broker") != 0) || member->repeated)
 			continue;
 		if (found) {
 			config_faults_add(r->faults, member->key_line, member->key_column, false,
@@ -176,18 +176,18 @@ static bool names_nothing(const struct config_node *node)
 static void read_input(struct reader *r, struct config *config, const struct config_node *node,
                        const struct brokers *around)
 {
-	static const struct key_handler handlers[] = {{"stdin", NULL},         {"file", NULL},   {"http_server", NULL},
-	                                              {"socket_server", NULL}, {"broker", NULL}, {NULL, NULL}};
+#define HANDLER(kind, member, key, door, flags, text) {key, NULL},
+	static const struct key_handler handlers[] = {CONFIG_INPUTS(HANDLER){"broker", NULL}, {NULL, NULL}};
 	static const struct section_extras extras = {.handlers = handlers, .foreign = foreign_input};
 	struct config_input frame = {0};
 	struct brokers here = {.outer = around};
 	const struct config_node *component;
-	size_t kind = KIND_COUNT;
+	size_t kind = INPUT_KINDS;
 
 	section_read(r, section_input(), node, &frame, &extras);
 	component = find_component(r, node, &kind);
 	here.processors = frame.processors;
-	if (component && kind < KIND_COUNT) {
+	if (component && kind < INPUT_KINDS) {
 		struct config_input *input;
 
 		read_kind(r, config, component, (enum input_kind)kind);
@@ -202,8 +202,7 @@ static void read_input(struct reader *r, struct config *config, const struct con
 	} else if (!node->unset && (node->kind == NODE_MAP || tree_is_null(node)) && names_nothing(node)) {
 		config_faults_add(r->faults, node->key_line ? node->key_line : node->line,
 		                  node->key_line ? node->key_column : node->column, false,
-		                  "%s names no input; write one of stdin, file, http_server, socket_server, broker",
-		                  r->path);
+		                  "%s names no input; write one of " INPUT_KEYS "broker", r->path);
 	}
 	free(frame.label);
 }

@@ -11,6 +11,7 @@
 #include "config/components.h"
 #include "config/expand.h"
 #include "config/faults.h"
+#include "config/inputs.h"
 #include "config/options.h"
 #include "config/rules.h"
 #include "config/tree.h"
@@ -74,8 +75,7 @@ static void report_missing_root(struct reader *r, const struct config_node *root
 	if (root->kind == NODE_LIST || (root->kind == NODE_SCALAR && root->scalar))
 		return;
 	if (!tree_member(root, "input"))
-		config_faults_add(r->faults, 1, 1, false,
-		                  "input is required: stdin, file, http_server, socket_server, or broker over several");
+		config_faults_add(r->faults, 1, 1, false, "input is required: " INPUT_KEYS "or broker over several");
 	if (!tree_member(root, "buffer"))
 		config_faults_add(r->faults, 1, 1, false, "%s", MISSING_BUFFER);
 	if (!tree_member(root, "output"))

@@ -193,7 +193,7 @@ void option_free(const struct option_row *row, void *base)
 		free(strings->lines);
 		memset(strings, 0, sizeof *strings);
 	} else if (row->kind == OPTION_OBJECT) {
-		section_free(row->section, member);
+		section_free(row->section(), member);
 	}
 }
 

@@ -70,7 +70,7 @@ void section_defaults(const struct option_section *s, void *base)
 
 		buf_init(&why, WHY_MAX);
 		if (row->kind == OPTION_OBJECT) {
-			section_defaults(row->section, (char *)base + row->offset);
+			section_defaults(row->section(), (char *)base + row->offset);
 		} else if (*row->fallback && !(row->flags & REQUIRED)) {
 			const char *complaint = option_set_text(row, base, row->fallback, &why);
 
@@ -203,7 +203,7 @@ static void read_row(struct reader *r, const struct option_section *s, const str
 	if (row->kind == OPTION_OBJECT) {
 		size_t length = reader_enter(r, row->key);
 
-		section_read(r, row->section, node, (char *)base + row->offset, NULL);
+		section_read(r, row->section(), node, (char *)base + row->offset, NULL);
 		reader_leave(r, length);
 		return;
 	}

@@ -46,9 +46,9 @@ struct option_row {
 	unsigned flags;
 	const char *text;
 	size_t offset;
-	const struct option_word *words;      /* OPTION_ENUM, ended by a null text */
-	bool is_list;                         /* OPTION_NODES */
-	const struct option_section *section; /* OPTION_OBJECT */
+	const struct option_word *words;               /* OPTION_ENUM, ended by a null text */
+	bool is_list;                                  /* OPTION_NODES */
+	const struct option_section *(*section)(void); /* OPTION_OBJECT */
 };
 
 struct option_section {
@@ -59,14 +59,6 @@ struct option_section {
 };
 
 /* One accessor a section: section_http(), section_aws_kinesis(), section_root(), ... */
-/* clang-format off */
-#define OPTION_SECTIONS(S)                                                                                            \
-	S(cors) S(basic_auth) S(http) S(log_file) S(logger) S(prometheus) S(scanner_lines) S(scanner_chunker)         \
-	S(input_stdin) S(input_file) S(sync_response) S(input_http_server) S(server_tls) S(input_socket_server)       \
-	S(buffer_sqlite) S(batching) S(keep_alive) S(tcp) S(credentials) S(backoff) S(aws_kinesis) S(kspool) S(broker)
-#define OPTION_FRAMES(S)                                                                                              \
-	S(root, config) S(pipeline, config) S(buffer, config) S(output, config) S(metrics, config) S(input, config_input)
-/* clang-format on */
 #define OPTION_DECLARE(name) const struct option_section *section_##name(void);
 #define OPTION_DECLARE_FRAME(name, base) OPTION_DECLARE(name)
 OPTION_SECTIONS(OPTION_DECLARE)

@@ -2,15 +2,16 @@
 
 #include <string.h>
 
+#include "config/inputs.h"
+
 const struct docs_part docs_parts[] = {
     {NULL, "http", section_http, false, "The admin HTTP server."},
     {"input", NULL, section_input, false,
-     "Where messages come from: one of stdin, file, http_server, socket_server, or broker with several under inputs."},
-    {"input", "http_server", section_input_http_server, false, "POST requests; the answer comes after the commit."},
-    {"input", "stdin", section_input_stdin, true, "Standard input."},
-    {"input", "file", section_input_file, true, "Files; the position is kept with the messages."},
-    {"input", "socket_server", section_input_socket_server, true, "A unix, TCP or TLS socket."},
-    {"input", "broker", section_broker, true, "Several inputs side by side."},
+     "Where messages come from: one of " INPUT_KEYS "or broker with several under inputs."},
+#define PART(kind, member, key, door, flags, text) {"input", key, section_input_##member, !((flags)&SHOWN), text},
+    CONFIG_INPUTS(PART)
+#undef PART
+        {"input", "broker", section_broker, true, "Several inputs side by side."},
     {"buffer", "sqlite", section_buffer_sqlite, false, "The spool on disk."},
     {"pipeline", NULL, section_pipeline, false, "Processors between input and output."},
     {"output", NULL, section_output, false, "Where messages go."},

@@ -30,7 +30,7 @@ static void print_object(const struct example *x, const struct option_row *row, 
 	(void)buf_addf(x->out, "# %s\n", row->text);
 	begin_line(x, indent);
 	(void)buf_addf(x->out, "%s:\n", row->key);
-	print_rows(x, row->section, indent + 2);
+	print_rows(x, row->section(), indent + 2);
 }
 
 static void print_row(const struct example *x, const struct option_row *row, int indent)

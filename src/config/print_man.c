@@ -58,7 +58,7 @@ static void print_rows(struct buf *out, const char *prefix, const struct option_
 
 			buf_init(&inner, 256);
 			(void)buf_addf(&inner, "%s%s%s", prefix, *prefix ? "." : "", row->key);
-			print_rows(out, inner.data, row->section);
+			print_rows(out, inner.data, row->section());
 		} else if (row->kind != OPTION_OBJECT) {
 			print_row(out, prefix, row);
 		}

@@ -116,7 +116,7 @@ static void print_row(struct buf *out, const struct option_row *row, int depth)
 	struct buf sentence CLEANUP(buf_fini) = {0};
 
 	if (row->kind == OPTION_OBJECT) {
-		print_section(out, row->section, depth);
+		print_section(out, row->section(), depth);
 		return;
 	}
 	buf_init(&sentence, 2048);

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "config/inputs.h"
 
 /* The host of "host:port" without brackets (free it); null when the address is not that. */
 static char *split_host(const char *address)
@@ -215,9 +216,7 @@ static void check_addresses(const struct rules *r)
 
 	for (size_t i = 0; i < c->input_count; i++) {
 		AUTOFREE char *mine = place_of(r, &c->inputs[i]);
-		AUTOFREE char *path =
-		    mem_format("%s.%s.address", c->inputs[i].path,
-		               c->inputs[i].kind == INPUT_HTTP_SERVER ? "http_server" : "socket_server");
+		AUTOFREE char *path = mem_format("%s.%s.address", c->inputs[i].path, input_key(c->inputs[i].kind));
 
 		if (!mine || is_any_port(mine) || rules_is_unknown(r, path))
 			continue;

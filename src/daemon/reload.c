@@ -8,7 +8,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "config/options.h"
+#include "config/inputs.h"
 
 struct comparison {
 	void (*say)(void *arg, const char *field);
@@ -24,26 +24,11 @@ static void compare(const struct comparison *c, const char *prefix, const struct
 
 		(void)snprintf(field, sizeof field, "%s.%s", prefix, row->key);
 		if (row->kind == OPTION_OBJECT)
-			compare(c, field, row->section, (const char *)old + row->offset,
+			compare(c, field, row->section(), (const char *)old + row->offset,
 			        (const char *)new + row->offset);
 		else if (!(row->flags & RELOAD) && !option_is_equal(row, old, new))
 			c->say(c->arg, field);
 	}
-}
-
-static const struct option_section *section_of(enum input_kind kind)
-{
-	switch (kind) {
-	case INPUT_STDIN:
-		return section_input_stdin();
-	case INPUT_FILE:
-		return section_input_file();
-	case INPUT_HTTP_SERVER:
-		return section_input_http_server();
-	case INPUT_SOCKET_SERVER:
-		return section_input_socket_server();
-	}
-	never("an input of no kind");
 }
 
 static void compare_input(const struct comparison *c, const struct config_input *a, const struct config_input *b)
@@ -51,7 +36,7 @@ static void compare_input(const struct comparison *c, const struct config_input 
 	if (a->kind != b->kind)
 		c->say(c->arg, a->path);
 	else
-		compare(c, a->path, section_of(a->kind), &a->stdin_, &b->stdin_);
+		compare(c, a->path, input_section(a->kind), input_options(a), input_options(b));
 }
 
 void reload_compare(const struct config *old, const struct config *new, void (*say)(void *arg, const char *field),

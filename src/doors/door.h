@@ -9,8 +9,6 @@
 
 #include "doors/intake.h"
 
-struct httpd;
-
 struct door {
 	TAILQ_ENTRY(door) link;
 	const struct door_kind *kind;
@@ -24,32 +22,22 @@ struct door {
 
 struct door_kind {
 	const char *name;
-	bool is_finite;
+	enum err (*open)(struct intake *i, const struct config_input *input, struct pipeline *processors,
+	                 struct door **ret, struct error *e);
+	/* The port it listens on; 0 when it has none. Null: it never has one. */
+	uint16_t (*port)(const struct door *d);
 	/* Reads may go on: memory or lane room came. */
 	void (*resume)(struct door *d);
 	/* No new bytes; what is whole is offered. */
 	void (*stop)(struct door *d);
 	bool (*is_idle)(const struct door *d);
+	/* Of a finite input; null for the others. */
 	bool (*has_ended)(const struct door *d);
 	void (*free)(struct door *d);
 };
 
-enum err door_stdin_open(struct intake *i, const struct config_input *input, struct pipeline *processors,
-                         struct door **ret, struct error *e) MUST_CHECK;
-enum err door_file_open(struct intake *i, const struct config_input *input, struct pipeline *processors,
-                        struct door **ret, struct error *e) MUST_CHECK;
-/* shared: the admin server, used when the input has no address of its own; may be null. */
-enum err door_http_open(struct intake *i, const struct config_input *input, struct pipeline *processors,
-                        struct httpd *shared, struct door **ret, struct error *e) MUST_CHECK;
-enum err door_socket_open(struct intake *i, const struct config_input *input, struct pipeline *processors,
-                          struct door **ret, struct error *e) MUST_CHECK;
-/* The port of a listening door; 0 when it has none. */
-uint16_t door_http_port(const struct door *d);
-uint16_t door_socket_port(const struct door *d);
-
-extern const struct door_kind door_stdin_kind;
-extern const struct door_kind door_file_kind;
-extern const struct door_kind door_http_kind;
-extern const struct door_kind door_socket_kind;
+/* door_stdin_kind, door_file_kind, ...: one for each row of config/inputs.def. */
+#define DOOR_DECLARE(kind, member, key, door, flags, text) extern const struct door_kind door##_kind;
+CONFIG_INPUTS(DOOR_DECLARE)
 
 #endif

@@ -321,16 +321,6 @@ static void free_door(struct door *d)
 	free(f);
 }
 
-const struct door_kind door_file_kind = {
-    .name = "file",
-    .is_finite = true,
-    .resume = resume,
-    .stop = stop,
-    .is_idle = is_idle,
-    .has_ended = has_ended,
-    .free = free_door,
-};
-
 static enum err add_path(struct door_file *f, const char *path, struct error *e)
 {
 	AUTOCLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -368,8 +358,8 @@ static enum err expand(struct door_file *f, const char *pattern, struct error *e
 	return err;
 }
 
-enum err door_file_open(struct intake *i, const struct config_input *input, struct pipeline *processors,
-                        struct door **ret, struct error *e)
+static enum err open_door(struct intake *i, const struct config_input *input, struct pipeline *processors,
+                          struct door **ret, struct error *e)
 {
 	struct door_file *f = mem_zero(sizeof *f);
 	const struct config_strings *patterns = &input->file.paths;
@@ -389,3 +379,13 @@ enum err door_file_open(struct intake *i, const struct config_input *input, stru
 	*ret = &f->door;
 	return ERR_OK;
 }
+
+const struct door_kind door_file_kind = {
+    .name = "file",
+    .open = open_door,
+    .resume = resume,
+    .stop = stop,
+    .is_idle = is_idle,
+    .has_ended = has_ended,
+    .free = free_door,
+};

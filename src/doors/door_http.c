@@ -42,7 +42,7 @@ struct pending {
 struct door_http {
 	struct door door;
 	struct httpd *own;             /* null: served by the shared server */
-	struct httpd *server;          /* own or shared */
+	struct httpd *server;          /* own or the shared one */
 	TAILQ_HEAD(, pending) pending; /* oldest first; one timeout for all */
 	struct event *timer;
 };
@@ -309,21 +309,7 @@ static void free_door(struct door *d)
 	free(h);
 }
 
-const struct door_kind door_http_kind = {
-    .name = "http_server",
-    .resume = resume,
-    .stop = stop,
-    .is_idle = is_idle,
-    .has_ended = has_ended,
-    .free = free_door,
-};
-
-uint16_t door_http_port(const struct door *d)
-{
-	const struct door_http *h = (const struct door_http *)d;
-
-	return d->kind == &door_http_kind ? httpd_port(h->server) : 0;
-}
+static uint16_t port_of(const struct door *d) { return httpd_port(((const struct door_http *)d)->server); }
 
 /* "POST,PUT" from the list of verbs. */
 static enum err join_verbs(const struct options_input_http_server *o, char *ret, size_t size, struct error *e)
@@ -397,8 +383,8 @@ static void add_routes(struct door_http *h, const char *verbs)
 	free(below);
 }
 
-enum err door_http_open(struct intake *i, const struct config_input *input, struct pipeline *processors,
-                        struct httpd *shared, struct door **ret, struct error *e)
+static enum err open_door(struct intake *i, const struct config_input *input, struct pipeline *processors,
+                          struct door **ret, struct error *e)
 {
 	const struct options_input_http_server *o = &input->http_server;
 	bool has_address = o->address && *o->address;
@@ -414,18 +400,29 @@ enum err door_http_open(struct intake *i, const struct config_input *input, stru
 		err = error_set(e, ERR_CONFIG, "path \"%s\" does not begin with /", o->path ? o->path : "");
 	if (err == ERR_OK && has_address)
 		err = open_own(h, e);
-	else if (err == ERR_OK && !shared)
+	else if (err == ERR_OK && !i->shared_http)
 		err = error_set(e, ERR_CONFIG, "http_server has no address and the http server is not enabled");
 	if (err != ERR_OK) {
 		free_door(&h->door);
 		return err;
 	}
-	h->server = has_address ? h->own : shared;
+	h->server = has_address ? h->own : i->shared_http;
 	if (!has_address) {
-		httpd_set_share(shared, may_read, on_bytes, i);
-		httpd_raise_body(shared, body_limit(i));
+		httpd_set_share(i->shared_http, may_read, on_bytes, i);
+		httpd_raise_body(i->shared_http, body_limit(i));
 	}
 	add_routes(h, verbs);
 	*ret = &h->door;
 	return ERR_OK;
 }
+
+const struct door_kind door_http_kind = {
+    .name = "http_server",
+    .open = open_door,
+    .port = port_of,
+    .resume = resume,
+    .stop = stop,
+    .is_idle = is_idle,
+    .has_ended = has_ended,
+    .free = free_door,
+};

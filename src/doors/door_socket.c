@@ -280,19 +280,7 @@ static void free_door(struct door *d)
 	free(s);
 }
 
-const struct door_kind door_socket_kind = {
-    .name = "socket_server",
-    .resume = resume,
-    .stop = stop,
-    .is_idle = is_idle,
-    .has_ended = has_ended,
-    .free = free_door,
-};
-
-uint16_t door_socket_port(const struct door *d)
-{
-	return d->kind == &door_socket_kind ? listener_port(((const struct door_socket *)d)->listener) : 0;
-}
+static uint16_t port_of(const struct door *d) { return listener_port(((const struct door_socket *)d)->listener); }
 
 static enum err parse_mode(const char *text, uint32_t *ret, struct error *e)
 {
@@ -341,7 +329,7 @@ static enum err listen_on(struct door_socket *s, struct error *e)
 	return err;
 }
 
-enum err door_socket_open(struct intake *i, const struct config_input *input, struct pipeline *processors,
+static enum err open_door(struct intake *i, const struct config_input *input, struct pipeline *processors,
                           struct door **ret, struct error *e)
 {
 	const struct timeval period = {.tv_usec = TICK_MS * 1000};
@@ -366,3 +354,14 @@ enum err door_socket_open(struct intake *i, const struct config_input *input, st
 	*ret = &s->door;
 	return ERR_OK;
 }
+
+const struct door_kind door_socket_kind = {
+    .name = "socket_server",
+    .open = open_door,
+    .port = port_of,
+    .resume = resume,
+    .stop = stop,
+    .is_idle = is_idle,
+    .has_ended = has_ended,
+    .free = free_door,
+};

@@ -123,18 +123,8 @@ static void free_door(struct door *d)
 	free(s);
 }
 
-const struct door_kind door_stdin_kind = {
-    .name = "stdin",
-    .is_finite = true,
-    .resume = resume,
-    .stop = stop,
-    .is_idle = is_idle,
-    .has_ended = has_ended,
-    .free = free_door,
-};
-
-enum err door_stdin_open(struct intake *i, const struct config_input *input, struct pipeline *processors,
-                         struct door **ret, struct error *e)
+static enum err open_door(struct intake *i, const struct config_input *input, struct pipeline *processors,
+                          struct door **ret, struct error *e)
 {
 	struct door_stdin *s;
 	struct stat st;
@@ -164,3 +154,13 @@ enum err door_stdin_open(struct intake *i, const struct config_input *input, str
 	*ret = &s->door;
 	return ERR_OK;
 }
+
+const struct door_kind door_stdin_kind = {
+    .name = "stdin",
+    .open = open_door,
+    .resume = resume,
+    .stop = stop,
+    .is_idle = is_idle,
+    .has_ended = has_ended,
+    .free = free_door,
+};

@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "config/inputs.h"
 #include "doors/door.h"
 
 enum { READ_SLACK_BYTES = 131072 };
@@ -25,35 +26,24 @@ static void on_ended(void *arg)
 	if (d->finished || d->intake.stopping)
 		return;
 	TAILQ_FOREACH (door, &d->list, link)
-		if (!door->kind->is_finite || !door->kind->has_ended(door))
+		if (!input_is_finite(door->input->kind) || !door->kind->has_ended(door))
 			return;
 	d->finished = true;
 	if (d->options.on_finished)
 		d->options.on_finished(d->options.arg);
 }
 
-static enum err open_kind(struct doors *d, const struct config_input *input, struct pipeline *processors,
-                          struct door **ret, struct error *e)
-{
-	switch (input->kind) {
-	case INPUT_STDIN:
-		return door_stdin_open(&d->intake, input, processors, ret, e);
-	case INPUT_FILE:
-		return door_file_open(&d->intake, input, processors, ret, e);
-	case INPUT_HTTP_SERVER:
-		return door_http_open(&d->intake, input, processors, d->options.shared_http, ret, e);
-	case INPUT_SOCKET_SERVER:
-		break;
-	}
-	return door_socket_open(&d->intake, input, processors, ret, e);
-}
+static const struct door_kind *const kinds[] = {
+#define ROW(kind, member, key, door, flags, text) [INPUT_##kind] = &door##_kind,
+    CONFIG_INPUTS(ROW)
+#undef ROW
+};
 
 static enum err check_scanner(const struct doors *d, const struct config_input *input, struct error *e)
 {
-	bool has_scanner = input->kind != INPUT_HTTP_SERVER;
 	uint64_t size = input->scanner.chunker.size_bytes;
 
-	if (has_scanner && input->scanner.kind == SCANNER_CHUNKER && (size == 0 || size > d->intake.max_message_bytes))
+	if (input->scanner.kind == SCANNER_CHUNKER && (size == 0 || size > d->intake.max_message_bytes))
 		return error_set(e, ERR_CONFIG, "scanner.chunker.size is %llu; the limit of a message is %llu bytes",
 		                 (unsigned long long)size, (unsigned long long)d->intake.max_message_bytes);
 	return ERR_OK;
@@ -69,7 +59,7 @@ static enum err open_door(struct doors *d, const struct config_input *input, str
 	if (err == ERR_OK)
 		err = processors_compile(input->processors, d->intake.config, path, &processors, e);
 	if (err == ERR_OK)
-		err = open_kind(d, input, processors, &door, e);
+		err = kinds[input->kind]->open(&d->intake, input, processors, &door, e);
 	if (err != ERR_OK) {
 		pipeline_free(processors);
 		return error_wrap(e, "%s", input->path ? input->path : "input");
@@ -95,6 +85,7 @@ enum err doors_start(const struct doors_options *options, struct doors **ret, st
 	i->base = options->base;
 	i->config = config;
 	i->journal = options->journal;
+	i->shared_http = options->shared_http;
 	i->max_message_bytes = config->kspool.max_message_bytes_bytes ? config->kspool.max_message_bytes_bytes
 	                                                              : config->kspool.max_record_bytes_bytes;
 	least = 2 * i->max_message_bytes + READ_SLACK_BYTES;
@@ -169,9 +160,7 @@ uint16_t doors_port(const struct doors *d, size_t input)
 
 	TAILQ_FOREACH (door, &d->list, link)
 		if (input-- == 0)
-			return door->kind == &door_http_kind     ? door_http_port(door)
-			       : door->kind == &door_socket_kind ? door_socket_port(door)
-			                                         : 0;
+			return door->kind->port ? door->kind->port(door) : 0;
 	return 0;
 }
 

@@ -21,6 +21,7 @@
 struct event;
 struct event_base;
 struct group;
+struct httpd;
 
 TAILQ_HEAD(group_list, group);
 
@@ -28,6 +29,7 @@ struct intake {
 	struct event_base *base;
 	const struct config *config;
 	struct journal *journal;
+	struct httpd *shared_http; /* for http_server inputs without an address; may be null */
 	uint64_t memory_limit_bytes;
 	uint64_t memory_bytes;
 	uint64_t max_message_bytes;
