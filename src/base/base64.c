@@ -15,7 +15,10 @@ static const char alphabet_url[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqr
 
 static bool is_url(enum base64_form form) { return form == BASE64_URL || form == BASE64_URL_BARE; }
 
-static bool is_padded(enum base64_form form) { return form == BASE64_STANDARD || form == BASE64_URL; }
+static bool is_padded(enum base64_form form)
+{
+	return form == BASE64_STANDARD || form == BASE64_STANDARD_LOOSE || form == BASE64_URL;
+}
 
 size_t base64_length(enum base64_form form, size_t bytes)
 {
@@ -112,8 +115,9 @@ static unsigned digit(unsigned char c, bool url)
 	return c == (url ? '_' : '/') ? 63 : NOT_A_DIGIT;
 }
 
-/* Two or three characters that end a text give one or two bytes; what is left of their bits must be zero. */
-static bool decode_tail(const unsigned char *in, size_t digits, unsigned char *out, bool url)
+/* Two or three characters that end a text give one or two bytes; what is left of their bits must be zero unless loose.
+ */
+static bool decode_tail(const unsigned char *in, size_t digits, unsigned char *out, bool url, bool loose)
 {
 	unsigned a = digit(in[0], url), b = digit(in[1], url), c = digits == 3 ? digit(in[2], url) : 0;
 
@@ -121,9 +125,9 @@ static bool decode_tail(const unsigned char *in, size_t digits, unsigned char *o
 		return false;
 	out[0] = (unsigned char)(a << 2 | b >> 4);
 	if (digits == 2)
-		return (b & 15) == 0;
+		return loose || (b & 15) == 0;
 	out[1] = (unsigned char)(b << 4 | c >> 2);
-	return (c & 3) == 0;
+	return loose || (c & 3) == 0;
 }
 
 bool base64_decode(enum base64_form form, const char *text, size_t length, void *data, size_t *ret_bytes)
@@ -151,7 +155,7 @@ bool base64_decode(enum base64_form form, const char *text, size_t length, void 
 		out[1] = (unsigned char)(b << 4 | c >> 2);
 		out[2] = (unsigned char)(c << 6 | d);
 	}
-	if (at < digits && !decode_tail(in + at, digits - at, out, url))
+	if (at < digits && !decode_tail(in + at, digits - at, out, url, form == BASE64_STANDARD_LOOSE))
 		return false;
 	out += digits - at > 1 ? digits - at - 1 : 0;
 	*ret_bytes = (size_t)(out - (unsigned char *)data);

@@ -1,11 +1,14 @@
 /*
  * base64: RFC 4648, the standard and the URL alphabet.
  *
- * Encoding pads the standard alphabet always and the URL alphabet when asked; it writes exactly base64_length() bytes
- * and no NUL, and never reads past its input. Decoding is strict: canonical text only (padding as the form demands,
- * bits behind the last byte zero, no white space), so that one value has one text. Encoding is on the path of every
- * JSON request: with SSSE3 (found at run time on x86) it moves several gigabytes a second, elsewhere plain C does the
- * same. Thread: any. Fails: decoding answers false. Does not allocate.
+ * What it is: the encoder and decoder. Encoding is on the path of every JSON request: with SSSE3 (found at run time on
+ * x86) it moves several gigabytes a second, elsewhere plain C does the same.
+ * Promises: none of its own.
+ * Owner: the caller owns every buffer.
+ * Thread: any; no state.
+ * Fails: decoding takes canonical text only (padding as the form demands, bits behind the last byte zero, no white
+ * space), so that one value has one text; anything else answers false.
+ * Does not: write a NUL, read past its input, allocate, or break lines.
  */
 #ifndef KSPOOL_BASE_BASE64_H
 #define KSPOOL_BASE_BASE64_H
@@ -18,6 +21,7 @@ enum base64_form {
 	BASE64_URL,      /* - and _, padded (section 5) */
 	BASE64_URL_BARE, /* - and _, without padding */
 	BASE64_STANDARD_BARE,
+	BASE64_STANDARD_LOOSE, /* as BASE64_STANDARD, but decoding ignores the bits behind the last byte, as Go does */
 };
 
 /* Characters that encoding `bytes` bytes gives; bytes at most SIZE_MAX / 4 * 3 - 3, which a buffer limit ensures. */

@@ -1,11 +1,10 @@
 #include "base/jsonout.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
-#include <time.h>
 
-#include "base/clock.h"
+#include "base/dates.h"
+#include "base/utf8.h"
 
 void jsonout_init(struct jsonout *j, struct buf *out)
 {
@@ -13,46 +12,27 @@ void jsonout_init(struct jsonout *j, struct buf *out)
 	j->comma = false;
 }
 
-/* Length of the valid UTF-8 sequence at p, 0 when there is none. */
-static size_t sequence_length(const unsigned char *p, size_t left)
-{
-	size_t n = p[0] < 0x80 ? 1 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : 4;
-
-	if (n == 1)
-		return 1;
-	if (n > left || p[0] < 0xc2 || p[0] > 0xf4)
-		return 0;
-	for (size_t i = 1; i < n; i++)
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf0 && p[1] < 0x90) ||
-	    (p[0] == 0xf4 && p[1] > 0x8f))
-		return 0;
-	return n;
-}
-
 void jsonout_quote(struct buf *out, const char *text, size_t length)
 {
-	const unsigned char *p = (const unsigned char *)text;
-	size_t i = 0;
+	const char *end = text + length;
 
 	(void)buf_add_char(out, '"');
-	while (i < length) {
-		size_t n = sequence_length(p + i, length - i);
+	while (text < end) {
+		uint32_t rune;
+		bool valid;
+		size_t n = utf8_decode(text, end, &rune, &valid);
 
-		if (n == 0) {
+		if (!valid)
 			(void)buf_add_text(out, "\xef\xbf\xbd");
-			n = 1;
-		} else if (p[i] == '"' || p[i] == '\\') {
-			(void)buf_addf(out, "\\%c", p[i]);
-		} else if (p[i] == '\n') {
+		else if (rune == '"' || rune == '\\')
+			(void)buf_addf(out, "\\%c", *text);
+		else if (rune == '\n')
 			(void)buf_add_text(out, "\\n");
-		} else if (p[i] < 0x20 || p[i] == 0x7f) {
-			(void)buf_addf(out, "\\u%04x", p[i]);
-		} else {
-			(void)buf_add(out, p + i, n);
-		}
-		i += n;
+		else if (rune < 0x20 || rune == 0x7f)
+			(void)buf_addf(out, "\\u%04x", (unsigned)rune);
+		else
+			(void)buf_add(out, text, n);
+		text += n;
 	}
 	(void)buf_add_char(out, '"');
 }
@@ -135,15 +115,10 @@ void jsonout_null(struct jsonout *j, const char *key)
 
 void jsonout_time_ms(struct jsonout *j, const char *key, int64_t wall_ms)
 {
-	time_t seconds = (time_t)(wall_ms / MS_PER_S);
-	char text[48], whole[64];
-	struct tm tm;
+	char text[DATES_ISO_MS_BYTES];
 
-	if (wall_ms <= 0 || !gmtime_r(&seconds, &tm)) {
+	if (wall_ms <= 0)
 		jsonout_null(j, key);
-		return;
-	}
-	(void)strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
-	(void)snprintf(whole, sizeof whole, "%s.%03dZ", text, (int)(wall_ms % MS_PER_S));
-	jsonout_text(j, key, whole);
+	else
+		jsonout_text(j, key, dates_format_iso_ms(wall_ms, text));
 }

@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/dates.h"
 #include "base/jsonout.h"
 #include "base/mem.h"
 
@@ -139,13 +139,9 @@ static void add_field(struct buf *b, enum log_format format, const struct log_fi
 
 static void add_time(struct buf *b, enum log_format format, const char *key)
 {
-	time_t seconds = (time_t)(clock_wall_ns() / NS_PER_S);
-	struct tm tm;
-	char text[32];
+	char text[DATES_ISO_BYTES];
 
-	(void)gmtime_r(&seconds, &tm);
-	(void)strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm);
-	add_text(b, format, key, text);
+	add_text(b, format, key, dates_format_iso(clock_wall_ms(), text));
 }
 
 void log_write(enum log_level level, const char *message, uint32_t suppressed, const struct log_field *fields)

@@ -1,7 +1,13 @@
 /*
  * utf8: runes of byte strings.
  *
- * Invalid bytes decode as U+FFFD of width 1, as Go does it.
+ * What it is: the one decoder, encoder and validator of UTF-8 (RFC 3629). An invalid byte decodes as U+FFFD of width
+ * 1, as Go does it.
+ * Promises: none of its own.
+ * Owner: the caller owns every buffer.
+ * Thread: any; no state.
+ * Fails: never; *ret_valid tells what was no UTF-8.
+ * Does not: map case or know classes but white space (libunistring does), or normalise.
  */
 #ifndef KSPOOL_BASE_UTF8_H
 #define KSPOOL_BASE_UTF8_H
@@ -19,10 +25,6 @@ size_t utf8_encode(char *out, uint32_t rune);
 bool utf8_is_valid(const char *s, size_t length);
 size_t utf8_count(const char *s, size_t length);
 
-/* Simple (one to one) case mapping and classes of the Unicode character database. */
-uint32_t utf8_upper(uint32_t rune);
-uint32_t utf8_lower(uint32_t rune);
-uint32_t utf8_title(uint32_t rune);
 /* White_Space property. */
 bool utf8_is_space(uint32_t rune);
 

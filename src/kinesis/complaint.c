@@ -1,7 +1,7 @@
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/dates.h"
 #include "kinesis/answer.h"
 #include "kinesis/reader.h"
 
@@ -102,46 +102,16 @@ size_t complaint_positions(const char *text, uint32_t *ret, size_t most)
 	return found;
 }
 
-static bool read_digits(const char *p, int digits, int *ret)
-{
-	int value = 0;
-
-	for (int i = 0; i < digits; i++) {
-		if (p[i] < '0' || p[i] > '9')
-			return false;
-		value = value * 10 + (p[i] - '0');
-	}
-	*ret = value;
-	return true;
-}
-
-/* "20261123T010126Z" */
-static bool read_stamp(const char *p, int64_t *ret_ms)
-{
-	struct tm t = {0};
-	time_t seconds;
-
-	if (strlen(p) < 16 || p[8] != 'T' || p[15] != 'Z' || !read_digits(p, 4, &t.tm_year) ||
-	    !read_digits(p + 4, 2, &t.tm_mon) || !read_digits(p + 6, 2, &t.tm_mday) ||
-	    !read_digits(p + 9, 2, &t.tm_hour) || !read_digits(p + 11, 2, &t.tm_min) ||
-	    !read_digits(p + 13, 2, &t.tm_sec))
-		return false;
-	if (t.tm_year < 1970 || t.tm_mon < 1 || t.tm_mon > 12 || t.tm_mday < 1 || t.tm_mday > 31 || t.tm_hour > 23 ||
-	    t.tm_min > 59 || t.tm_sec > 60)
-		return false;
-	t.tm_year -= 1900;
-	t.tm_mon -= 1;
-	seconds = timegm(&t);
-	*ret_ms = (int64_t)seconds * 1000;
-	return true;
-}
-
 bool complaint_server_time(const char *text, int64_t *ret_wall_ms)
 {
 	const char *bracket = strstr(text, "Signature ");
+	char stamp[DATES_AMZ_BYTES];
 
 	if (!bracket)
 		return false;
 	bracket = strchr(bracket, '(');
-	return bracket && read_stamp(bracket + 1, ret_wall_ms);
+	if (!bracket)
+		return false;
+	(void)snprintf(stamp, sizeof stamp, "%s", bracket + 1);
+	return dates_parse_amz(stamp, ret_wall_ms);
 }

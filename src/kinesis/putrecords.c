@@ -4,6 +4,7 @@
 
 #include "base/base64.h"
 #include "base/check.h"
+#include "base/hex.h"
 #include "kinesis/limits.h"
 
 /* CBOR major types (RFC 8949, section 3.1), shifted into place, and the two bytes of indefinite containers. */
@@ -51,7 +52,6 @@ static size_t escaped_bytes(const char *text, size_t bytes)
 
 static void put_escaped(struct buf *b, const char *text, size_t bytes)
 {
-	static const char HEX[] = "0123456789abcdef";
 	size_t clean = 0;
 
 	for (size_t i = 0; i < bytes; i++) {
@@ -62,7 +62,7 @@ static void put_escaped(struct buf *b, const char *text, size_t bytes)
 		put(b, text + clean, i - clean);
 		clean = i + 1;
 		if (c < 0x20) {
-			char form[6] = {'\\', 'u', '0', '0', HEX[c >> 4], HEX[c & 15]};
+			char form[6] = {'\\', 'u', '0', '0', hex_lower[c >> 4], hex_lower[c & 15]};
 
 			put(b, form, sizeof form);
 		} else {

@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "base/hex.h"
 #include "base/utf8.h"
 #include "kinesis/reader.h"
 
@@ -53,15 +54,11 @@ static bool read_hex(struct reader *r, unsigned *ret)
 	if (r->end - r->at < 4)
 		return reader_wrong(r, "the JSON text is cut off");
 	for (int i = 0; i < 4; i++) {
-		unsigned char c = *r->at++;
-		unsigned digit = c >= '0' && c <= '9'   ? c - '0' + 0u
-		                 : c >= 'a' && c <= 'f' ? c - 'a' + 10u
-		                 : c >= 'A' && c <= 'F' ? c - 'A' + 10u
-		                                        : 16u;
+		int digit = hex_value((char)*r->at++);
 
-		if (digit > 15)
+		if (digit < 0)
 			return reader_wrong(r, "a JSON escape that is none");
-		value = value << 4 | digit;
+		value = value << 4 | (unsigned)digit;
 	}
 	*ret = value;
 	return true;
@@ -69,26 +66,9 @@ static bool read_hex(struct reader *r, unsigned *ret)
 
 static void add_utf8(struct buf *b, unsigned c)
 {
-	char out[4];
-	size_t n = 0;
+	char out[UTF8_MAX];
 
-	if (c < 0x80) {
-		out[n++] = (char)c;
-	} else {
-		if (c < 0x800) {
-			out[n++] = (char)(0xc0 | c >> 6);
-		} else {
-			if (c < 0x10000) {
-				out[n++] = (char)(0xe0 | c >> 12);
-			} else {
-				out[n++] = (char)(0xf0 | c >> 18);
-				out[n++] = (char)(0x80 | (c >> 12 & 63));
-			}
-			out[n++] = (char)(0x80 | (c >> 6 & 63));
-		}
-		out[n++] = (char)(0x80 | (c & 63));
-	}
-	(void)buf_add(b, out, n); /* an escape is longer than what it stands for: it fits */
+	(void)buf_add(b, out, utf8_encode(out, c)); /* an escape is longer than what it stands for: it fits */
 }
 
 static bool read_unicode(struct reader *r)

@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#include "base/base64.h"
+#include "base/hex.h"
 #include "base/utf8.h"
 #include "value/json_scan.h"
 #include "value/number.h"
@@ -9,8 +11,7 @@
 
 static void print_escape(struct text *out, unsigned char c)
 {
-	static const char hex[] = "0123456789abcdef";
-	char six[] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
+	char six[] = {'\\', 'u', '0', '0', hex_lower[c >> 4], hex_lower[c & 15]};
 	const char *letter = c != 0 ? strchr("\bb\ff\nn\rr\tt\"\"\\\\", c) : NULL;
 
 	if (!letter) {
@@ -68,29 +69,17 @@ void json_print_string(struct text *out, const char *text, size_t length, bool e
 	text_add_char(out, '"');
 }
 
-static void print_base64(struct text *out, const unsigned char *p, size_t length)
+static void print_base64(struct text *out, const char *p, size_t length)
 {
-	static const char set[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	char *to = text_reserve(out, (length + 2) / 3 * 4 + 2);
-	char *start = to;
+	size_t digits = base64_length(BASE64_STANDARD, length);
+	char *to = text_reserve(out, digits + 2);
 
 	if (!to)
 		return;
 	*to++ = '"';
-	for (; length >= 3; p += 3, length -= 3) {
-		*to++ = set[p[0] >> 2];
-		*to++ = set[(p[0] & 3) << 4 | p[1] >> 4];
-		*to++ = set[(p[1] & 15) << 2 | p[2] >> 6];
-		*to++ = set[p[2] & 63];
-	}
-	if (length > 0) {
-		*to++ = set[p[0] >> 2];
-		*to++ = set[(p[0] & 3) << 4 | (length == 2 ? p[1] >> 4 : 0)];
-		*to++ = length == 2 ? set[(p[1] & 15) << 2] : '=';
-		*to++ = '=';
-	}
-	*to++ = '"';
-	out->length += (size_t)(to - start);
+	base64_encode(BASE64_STANDARD, p, length, to);
+	to[digits] = '"';
+	out->length += digits + 2;
 }
 
 static bool print_scalar(struct text *out, struct value v, const struct json_style *style)
@@ -119,7 +108,7 @@ static bool print_scalar(struct text *out, struct value v, const struct json_sty
 		text_add(out, v.boolean ? "true" : "false", v.boolean ? 4 : 5);
 		return true;
 	case VALUE_BYTES:
-		print_base64(out, (const unsigned char *)v.text, v.length);
+		print_base64(out, v.text, v.length);
 		return true;
 	case VALUE_TIMESTAMP:
 		json_print_string(out, buffer, time_print(buffer, v.time), false);

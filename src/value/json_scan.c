@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 
+#include "base/hex.h"
 #include "base/utf8.h"
 
 /* A character as Go quotes it between single quotes. */
@@ -118,11 +119,8 @@ static uint32_t read_hex(const char *p)
 {
 	uint32_t u = 0;
 
-	for (int i = 0; i < 4; i++) {
-		unsigned char c = (unsigned char)p[i];
-
-		u = u * 16 + (uint32_t)(isdigit(c) ? c - '0' : tolower(c) - 'a' + 10);
-	}
+	for (int i = 0; i < 4; i++)
+		u = u << 4 | (uint32_t)hex_value(p[i]);
 	return u;
 }
 

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hex.h"
+
 size_t number_print_uint(char *out, uint64_t u)
 {
 	char reversed[24];
@@ -340,13 +342,11 @@ static bool parse_base_any(const char *s, uint64_t *ret)
 	if (*s == '\0')
 		return false;
 	for (; *s != '\0'; s++) {
-		unsigned digit = isdigit((unsigned char)*s)    ? (unsigned)(*s - '0')
-		                 : isxdigit((unsigned char)*s) ? (unsigned)(tolower((unsigned char)*s) - 'a' + 10)
-		                                               : 99;
+		int digit = hex_value(*s);
 
-		if (digit >= base || u > (UINT64_MAX - digit) / base)
+		if (digit < 0 || (unsigned)digit >= base || u > (UINT64_MAX - (unsigned)digit) / base)
 			return false;
-		u = u * base + digit;
+		u = u * base + (unsigned)digit;
 	}
 	*ret = u;
 	return true;

@@ -4,34 +4,10 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "base/calendar.h"
 #include "value/number.h"
 
 enum { SECONDS_PER_DAY = 86400, NS_DIGITS = 9 };
-
-int64_t time_days_from_civil(int64_t year, int month, int day)
-{
-	int64_t y = month <= 2 ? year - 1 : year;
-	int64_t era = (y >= 0 ? y : y - 399) / 400;
-	int64_t year_of_era = y - era * 400;
-	int64_t day_of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
-	int64_t day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-
-	return era * 146097 + day_of_era - 719468;
-}
-
-void time_civil_from_days(int64_t days, int64_t *ret_year, int *ret_month, int *ret_day)
-{
-	int64_t z = days + 719468;
-	int64_t era = (z >= 0 ? z : z - 146096) / 146097;
-	int64_t day_of_era = z - era * 146097;
-	int64_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-	int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-	int64_t shifted = (5 * day_of_year + 2) / 153; /* March is 0 */
-
-	*ret_day = (int)(day_of_year - (153 * shifted + 2) / 5 + 1);
-	*ret_month = (int)(shifted < 10 ? shifted + 3 : shifted - 9);
-	*ret_year = year_of_era + era * 400 + (*ret_month <= 2 ? 1 : 0);
-}
 
 size_t time_print(char *out, const struct value_time *t)
 {
@@ -46,7 +22,7 @@ size_t time_print(char *out, const struct value_time *t)
 	int day;
 	size_t n;
 
-	time_civil_from_days(days, &year, &month, &day);
+	calendar_date(days, &year, &month, &day);
 	n = (size_t)snprintf(out, TIME_TEXT_MAX, "%s%04lld-%02d-%02dT%02d:%02d:%02d", year < 0 ? "-" : "",
 	                     (long long)(year < 0 ? -year : year), month, day, rest / 3600, rest / 60 % 60, rest % 60);
 	if (t->nanoseconds != 0) {
@@ -201,7 +177,7 @@ bool time_parse(struct arena *a, const char *text, size_t length, struct value_t
 		                          (int)length, text, layout, (int)(r.end - r.at), r.at, r.element);
 		return false;
 	}
-	ret->seconds = time_days_from_civil(c.year, c.month, c.day) * SECONDS_PER_DAY + c.hour * 3600 + c.minute * 60 +
+	ret->seconds = calendar_days(c.year, c.month, c.day) * SECONDS_PER_DAY + c.hour * 3600 + c.minute * 60 +
 	               c.second - ret->offset_s;
 	return true;
 }

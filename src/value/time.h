@@ -15,10 +15,6 @@
 
 enum { TIME_TEXT_MAX = 64 };
 
-/* Proleptic Gregorian calendar; month 1..12. Days since 1970-01-01. */
-int64_t time_days_from_civil(int64_t year, int month, int day);
-void time_civil_from_days(int64_t days, int64_t *ret_year, int *ret_month, int *ret_day);
-
 /* "2020-08-14T11:45:26.371Z": trailing zeros of the fraction trimmed. At most TIME_TEXT_MAX bytes; returns the length.
  */
 size_t time_print(char *out, const struct value_time *t);

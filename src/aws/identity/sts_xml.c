@@ -3,6 +3,9 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/hex.h"
+#include "base/utf8.h"
+
 struct name {
 	const char *text;
 	size_t length;
@@ -133,27 +136,11 @@ static bool end_tag(struct scanner *s)
 
 static bool add_code_point(struct buf *out, uint32_t c)
 {
-	char utf8[4];
-	size_t n = 0;
+	char utf8[UTF8_MAX];
 
 	if (c == 0 || c > 0x10FFFF || (c >= 0xD800 && c <= 0xDFFF))
 		return false;
-	if (c < 0x80) {
-		utf8[n++] = (char)c;
-	} else if (c < 0x800) {
-		utf8[n++] = (char)(0xC0 | c >> 6);
-		utf8[n++] = (char)(0x80 | (c & 0x3F));
-	} else if (c < 0x10000) {
-		utf8[n++] = (char)(0xE0 | c >> 12);
-		utf8[n++] = (char)(0x80 | (c >> 6 & 0x3F));
-		utf8[n++] = (char)(0x80 | (c & 0x3F));
-	} else {
-		utf8[n++] = (char)(0xF0 | c >> 18);
-		utf8[n++] = (char)(0x80 | (c >> 12 & 0x3F));
-		utf8[n++] = (char)(0x80 | (c >> 6 & 0x3F));
-		utf8[n++] = (char)(0x80 | (c & 0x3F));
-	}
-	return buf_add(out, utf8, n) == ERR_OK;
+	return buf_add(out, utf8, utf8_encode(utf8, c)) == ERR_OK;
 }
 
 static bool numeric_entity(const char *text, size_t length, uint32_t *ret)
@@ -162,15 +149,11 @@ static bool numeric_entity(const char *text, size_t length, uint32_t *ret)
 	uint32_t value = 0;
 
 	for (size_t i = hex ? 1 : 0; i < length; i++) {
-		char c = text[i];
-		uint32_t digit = c >= '0' && c <= '9'          ? (uint32_t)(c - '0')
-		                 : hex && c >= 'a' && c <= 'f' ? (uint32_t)(c - 'a' + 10)
-		                 : hex && c >= 'A' && c <= 'F' ? (uint32_t)(c - 'A' + 10)
-		                                               : 99;
+		int digit = hex_value(text[i]);
 
-		if (digit == 99 || value > 0x10FFFF)
+		if (digit < 0 || digit >= (hex ? 16 : 10) || value > 0x10FFFF)
 			return false;
-		value = value * (hex ? 16 : 10) + digit;
+		value = value * (hex ? 16 : 10) + (uint32_t)digit;
 	}
 	*ret = value;
 	return length > (hex ? 1U : 0U);

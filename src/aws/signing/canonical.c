@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "base/mem.h"
+#include "base/percent.h"
 
 static bool is_unreserved(unsigned char c)
 {
@@ -16,18 +17,8 @@ static bool is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
 static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c; }
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 void canonical_encode(struct buf *out, const char *text, size_t length, bool keep_slash)
 {
-	static const char hex[] = "0123456789ABCDEF";
-
 	for (size_t i = 0; i < length; i++) {
 		unsigned char c = (unsigned char)text[i];
 
@@ -35,9 +26,7 @@ void canonical_encode(struct buf *out, const char *text, size_t length, bool kee
 			(void)buf_add_char(out, (char)c);
 			continue;
 		}
-		(void)buf_add_char(out, '%');
-		(void)buf_add_char(out, hex[c >> 4]);
-		(void)buf_add_char(out, hex[c & 15]);
+		percent_add(out, text[i]);
 	}
 }
 
@@ -87,12 +76,11 @@ static char *query_text(const char *text, size_t length)
 
 	buf_init(&plain, length);
 	for (size_t i = 0; i < length; i++) {
-		int high = i + 2 < length && text[i] == '%' ? hex_value(text[i + 1]) : -1;
-		int low = high >= 0 ? hex_value(text[i + 2]) : -1;
+		int byte = percent_decode(text + i, text + length);
 
-		if (low >= 0) {
-			(void)buf_add_char(&plain, (char)(high * 16 + low));
-			i += 2;
+		if (byte >= 0) {
+			(void)buf_add_char(&plain, (char)byte);
+			i += PERCENT_CHARS - 1;
 		} else {
 			(void)buf_add_char(&plain, text[i]);
 		}

@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "base/dates.h"
+#include "base/hex.h"
 #include "base/mem.h"
 
 #define ALGORITHM "AWS4-HMAC-SHA256"
@@ -71,16 +72,7 @@ void sigv4_hash(struct sigv4 *s, const void *data, size_t bytes, unsigned char *
 	must(EVP_DigestFinal_ex(s->hash, hash, NULL) == 1);
 }
 
-void sigv4_hex(const unsigned char *hash, char *text)
-{
-	static const char hex[] = "0123456789abcdef";
-
-	for (size_t i = 0; i < SIGV4_HASH_BYTES; i++) {
-		text[2 * i] = hex[hash[i] >> 4];
-		text[2 * i + 1] = hex[hash[i] & 15];
-	}
-	text[2 * SIGV4_HASH_BYTES] = '\0';
-}
+void sigv4_hex(const unsigned char *hash, char *text) { *hex_encode(hex_lower, hash, SIGV4_HASH_BYTES, text) = '\0'; }
 
 static void mac_key(struct sigv4 *s, const void *key, size_t bytes)
 {

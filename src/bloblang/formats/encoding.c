@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hex.h"
+
 typedef bool coder(const char *alphabet, bool padded, const char *in, size_t length, struct text *out,
                    const char **ret_error);
 
@@ -123,32 +125,20 @@ static bool base64_decode(const char *alphabet, bool padded, const char *in, siz
 	       base64_decode_clean(alphabet, padded, text_end(&clean), clean.length, out, ret_error);
 }
 
-static bool hex_encode(const char *alphabet, bool padded, const char *in, size_t length, struct text *out,
-                       const char **ret_error)
+static bool hex_write(const char *alphabet, bool padded, const char *in, size_t length, struct text *out,
+                      const char **ret_error)
 {
 	char *room = text_reserve(out, length * 2);
 
 	(void)padded;
 	(void)ret_error;
-	for (size_t i = 0; room && i < length; i++) {
-		*room++ = alphabet[(unsigned char)in[i] >> 4];
-		*room++ = alphabet[in[i] & 15];
-	}
-	out->length += room ? length * 2 : 0;
+	if (room)
+		out->length += (size_t)(hex_encode(alphabet, in, length, room) - room);
 	return true;
 }
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-static bool hex_decode(const char *alphabet, bool padded, const char *in, size_t length, struct text *out,
-                       const char **ret_error)
+static bool hex_read(const char *alphabet, bool padded, const char *in, size_t length, struct text *out,
+                     const char **ret_error)
 {
 	(void)alphabet;
 	(void)padded;
@@ -297,7 +287,7 @@ static const struct encoding encodings[] = {
     {"base64", base64_encode, base64_decode, standard, true},
     {"base64url", base64_encode, base64_decode, url_safe, true},
     {"base64rawurl", base64_encode, base64_decode, url_safe, false},
-    {"hex", hex_encode, hex_decode, "0123456789abcdef", false},
+    {"hex", hex_write, hex_read, hex_lower, false},
     {"ascii85", ascii85_encode, ascii85_decode, "", false},
     {"z85", z85_encode, z85_decode, z85_set, false},
 };

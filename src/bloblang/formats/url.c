@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "base/percent.h"
 #include "bloblang/golang/goquote.h"
 #include "bloblang/formats/grouping.h"
 
@@ -49,13 +50,6 @@ void url_escape(struct text *out, const char *s, size_t length, enum url_part pa
 	}
 }
 
-static int hex_value(char c)
-{
-	return isdigit((unsigned char)c)    ? c - '0'
-	       : isxdigit((unsigned char)c) ? tolower((unsigned char)c) - 'a' + 10
-	                                    : -1;
-}
-
 static bool fail_quoted(struct arena *a, const char *before, const char *s, size_t length, const char *after,
                         const char **ret_error)
 {
@@ -76,11 +70,11 @@ bool url_unescape(struct text *out, const char *s, size_t length, enum url_part 
 	for (size_t i = 0; i < length; i++) {
 		if (s[i] == '%') {
 			size_t rest = length - i < 3 ? length - i : 3;
-			int high = rest == 3 ? hex_value(s[i + 1]) : -1, low = rest == 3 ? hex_value(s[i + 2]) : -1;
-			bool percent = rest == 3 && memcmp(s + i, "%25", 3) == 0;
-			char c = (char)(high * 16 + low);
+			int byte = percent_decode(s + i, s + length);
+			bool percent = byte == '%';
+			char c = (char)byte;
 
-			if (high < 0 || low < 0 || (part == URL_HOST && high < 8 && !percent) ||
+			if (byte < 0 || (part == URL_HOST && byte < 0x80 && !percent) ||
 			    (part == URL_ZONE && !percent && c != ' ' && must_escape(c, URL_HOST)))
 				return fail_quoted(out->arena, "invalid URL escape ", s + i, rest, "", ret_error);
 			text_add_char(out, c);

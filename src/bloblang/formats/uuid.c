@@ -7,6 +7,7 @@
 #include <openssl/evp.h>
 
 #include "base/clock.h"
+#include "base/hex.h"
 #include "base/random.h"
 
 enum {
@@ -31,15 +32,6 @@ char *uuid_print(const unsigned char id[UUID_BYTES], char text[UUID_TEXT_MAX])
 		at += snprintf(at, 3, "%02x", id[i]);
 	}
 	return text;
-}
-
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
 static bool uuid_parse(const char *text, size_t length, unsigned char ret[UUID_BYTES])

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unictype.h>
 
+#include "base/hex.h"
 #include "base/utf8.h"
 
 enum { RUNE_MAX = 0x10ffff };
@@ -86,15 +87,6 @@ void go_quote_bytes(struct text *out, const char *s, size_t length)
 	text_add_char(out, '"');
 }
 
-static int digit_of(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : 16;
-}
-
 /* count digits of a base at *p. */
 static bool take_digits(const char **p, const char *end, int count, int base, uint32_t *ret)
 {
@@ -103,9 +95,11 @@ static bool take_digits(const char **p, const char *end, int count, int base, ui
 	if (end - *p < count)
 		return false;
 	for (int i = 0; i < count; i++, (*p)++) {
-		if (digit_of(**p) >= base)
+		int digit = hex_value(**p);
+
+		if (digit < 0 || digit >= base)
 			return false;
-		value = value * (uint32_t)base + (uint32_t)digit_of(**p);
+		value = value * (uint32_t)base + (uint32_t)digit;
 	}
 	*ret = value;
 	return true;

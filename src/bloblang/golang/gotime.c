@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/calendar.h"
 #include "base/clock.h"
 #include "value/time.h"
 
@@ -35,9 +36,9 @@ struct civil gotime_civil(const struct value_time *t)
 	int rest = (int)((local % SECONDS_PER_DAY + SECONDS_PER_DAY) % SECONDS_PER_DAY);
 	struct civil c = {.hour = rest / 3600, .minute = rest / 60 % 60, .second = rest % 60};
 
-	time_civil_from_days(days, &c.year, &c.month, &c.day);
+	calendar_date(days, &c.year, &c.month, &c.day);
 	c.weekday = (int)(((days + 4) % 7 + 7) % 7); /* 1970-01-01 was a Thursday */
-	c.year_day = (int)(days - time_days_from_civil(c.year, 1, 1)) + 1;
+	c.year_day = (int)(days - calendar_days(c.year, 1, 1)) + 1;
 	return c;
 }
 
@@ -59,8 +60,7 @@ struct value_time gotime_date(int64_t year, int64_t month, int64_t day, int64_t 
 	month -= 1;
 	year += month / 12 - (month % 12 < 0);
 	month = (month % 12 + 12) % 12 + 1;
-	local = (time_days_from_civil(year, (int)month, 1) + day - 1) * SECONDS_PER_DAY + hour * 3600 + minute * 60 +
-	        second;
+	local = (calendar_days(year, (int)month, 1) + day - 1) * SECONDS_PER_DAY + hour * 3600 + minute * 60 + second;
 	if (zone) {
 		t.seconds = zone_from_local(zone, local);
 		settle_offset(&t, zone);
@@ -109,12 +109,12 @@ const char *gotime_abbreviation(const struct value_time *t, char buffer[ZONE_ABB
 
 void gotime_iso_week(const struct civil *c, int64_t *ret_year, int *ret_week)
 {
-	int64_t days = time_days_from_civil(c->year, c->month, c->day);
+	int64_t days = calendar_days(c->year, c->month, c->day);
 	int64_t thursday = days - (c->weekday + 6) % 7 + 3;
 	int month, day;
 
-	time_civil_from_days(thursday, ret_year, &month, &day);
-	*ret_week = (int)((thursday - time_days_from_civil(*ret_year, 1, 1)) / 7) + 1;
+	calendar_date(thursday, ret_year, &month, &day);
+	*ret_week = (int)((thursday - calendar_days(*ret_year, 1, 1)) / 7) + 1;
 }
 
 struct value_time gotime_add_date(const struct value_time *t, int64_t years, int64_t months, int64_t days)

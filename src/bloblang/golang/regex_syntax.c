@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hex.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 
@@ -71,15 +72,6 @@ bool regex_next_rune(struct parser *s, const char **p, uint32_t *ret)
 	return true;
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* After "\x": two digits, or any number in braces. */
 static bool take_hex(struct parser *s, const char **p, uint32_t *ret)
 {
@@ -89,8 +81,8 @@ static bool take_hex(struct parser *s, const char **p, uint32_t *ret)
 	if (q < s->end && *q == '{') {
 		const char *digits = ++q;
 
-		for (; q < s->end && hex_digit(*q) >= 0; q++) {
-			value = value * 16 + (uint32_t)hex_digit(*q);
+		for (; q < s->end && hex_value(*q) >= 0; q++) {
+			value = value * 16 + (uint32_t)hex_value(*q);
 			if (value > RUNE_MAX)
 				return false;
 		}
@@ -98,9 +90,9 @@ static bool take_hex(struct parser *s, const char **p, uint32_t *ret)
 			return false;
 		q++;
 	} else {
-		if (s->end - q < 2 || hex_digit(q[0]) < 0 || hex_digit(q[1]) < 0)
+		if (s->end - q < 2 || hex_value(q[0]) < 0 || hex_value(q[1]) < 0)
 			return false;
-		value = (uint32_t)(hex_digit(q[0]) * 16 + hex_digit(q[1]));
+		value = (uint32_t)(hex_value(q[0]) * 16 + hex_value(q[1]));
 		q += 2;
 	}
 	*p = q;

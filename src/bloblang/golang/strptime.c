@@ -2,6 +2,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/calendar.h"
 #include "base/clock.h"
 #include "value/time.h"
 #include "bloblang/golang/goquote.h"
@@ -344,13 +345,13 @@ static void settle_day(struct reader *r)
 	} else if (r->iso_week > 0) {
 		int64_t year = r->iso_year >= 0 ? r->iso_year : r->year;
 
-		first = time_days_from_civil(year, 1, 4); /* always in week 1 */
-		first -= ((first + 3) % 7 + 7) % 7;       /* its Monday */
+		first = calendar_days(year, 1, 4);  /* always in week 1 */
+		first -= ((first + 3) % 7 + 7) % 7; /* its Monday */
 		r->year = 1970;
 		r->month = 1;
 		r->day = first + (r->iso_week - 1) * 7 + (weekday < 0 ? 0 : (weekday + 6) % 7) + 1;
 	} else if ((r->sunday_week >= 0 || r->monday_week >= 0) && weekday >= 0) {
-		int64_t start_day = ((time_days_from_civil(r->year, 1, 1) + 4) % 7 + 7) % 7;
+		int64_t start_day = ((calendar_days(r->year, 1, 1) + 4) % 7 + 7) % 7;
 
 		r->month = 1;
 		if (r->sunday_week >= 0)

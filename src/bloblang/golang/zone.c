@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/calendar.h"
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "value/time.h"
@@ -62,7 +63,7 @@ static int64_t year_of(int64_t unix_s)
 	int64_t year;
 	int month, day;
 
-	time_civil_from_days(unix_s / SECONDS_PER_DAY - (unix_s % SECONDS_PER_DAY < 0), &year, &month, &day);
+	calendar_date(unix_s / SECONDS_PER_DAY - (unix_s % SECONDS_PER_DAY < 0), &year, &month, &day);
 	return year;
 }
 
@@ -175,16 +176,15 @@ static int64_t change_at(const struct change *c, int64_t year)
 	int64_t day;
 
 	if (c->form == 'M') {
-		int64_t first = time_days_from_civil(year, c->month, 1);
-		int64_t next =
-		    c->month == 12 ? time_days_from_civil(year + 1, 1, 1) : time_days_from_civil(year, c->month + 1, 1);
+		int64_t first = calendar_days(year, c->month, 1);
+		int64_t next = c->month == 12 ? calendar_days(year + 1, 1, 1) : calendar_days(year, c->month + 1, 1);
 		int weekday = (int)(((first + 4) % 7 + 7) % 7); /* 1970-01-01 was a Thursday */
 
 		day = first + (c->day - weekday + 7) % 7 + 7 * (c->week - 1);
 		while (day >= next)
 			day -= 7;
 	} else {
-		day = time_days_from_civil(year, 1, 1) + c->day;
+		day = calendar_days(year, 1, 1) + c->day;
 		if (c->form == 'J')
 			day -= !(is_leap(year) && c->day >= 60);
 	}

@@ -1,3 +1,5 @@
+#include <unicase.h>
+
 #include "base/utf8.h"
 #include "bloblang/language/function.h"
 
@@ -36,9 +38,9 @@ static bool map_runes(struct call *call, uint32_t mapped(uint32_t), struct value
 	return true;
 }
 
-static bool uppercase(struct call *call, struct value *ret) { return map_runes(call, utf8_upper, ret); }
+static bool uppercase(struct call *call, struct value *ret) { return map_runes(call, uc_toupper, ret); }
 
-static bool lowercase(struct call *call, struct value *ret) { return map_runes(call, utf8_lower, ret); }
+static bool lowercase(struct call *call, struct value *ret) { return map_runes(call, uc_tolower, ret); }
 
 static bool has_prefix(struct call *call, struct value *ret)
 {

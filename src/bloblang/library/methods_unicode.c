@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <unicase.h>
 #include <unigbrk.h>
 #include <uninorm.h>
 #include <unictype.h>
@@ -58,7 +59,7 @@ static void add_slug_rune(struct text *out, uint32_t c)
 {
 	const char *plain;
 
-	c = utf8_lower(c);
+	c = uc_tolower(c);
 	plain = plain_form(c);
 	if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_')
 		text_add_char(out, (char)c);

@@ -180,33 +180,7 @@ static void prints_and_reads_time(void **state)
 		out[time_print(out, &t)] = '\0';
 		assert_string_equal(out, cases[i]);
 	}
-	for (int64_t days = -800000; days < 800000; days += 37) {
-		int64_t year;
-		int month;
-		int day;
-
-		time_civil_from_days(days, &year, &month, &day);
-		assert_true(time_days_from_civil(year, month, day) == days);
-	}
 	arena_fini(&a);
-}
-
-static void maps_case(void **state)
-{
-	(void)state;
-	assert_int_equal(utf8_upper('a'), 'A');
-	assert_int_equal(utf8_upper(0xDF), 0xDF); /* sharp s has no single upper case */
-	assert_int_equal(utf8_upper(0xE9), 0xC9);
-	assert_int_equal(utf8_upper(0xFF), 0x178);
-	assert_int_equal(utf8_lower(0x130), 'i');
-	assert_int_equal(utf8_lower(0x1E9E), 0xDF);
-	assert_int_equal(utf8_upper(0x3C2), 0x3A3);
-	assert_int_equal(utf8_lower(0x10400), 0x10428);
-	assert_int_equal(utf8_title(0x1C6), 0x1C5);
-	for (uint32_t c = 0x100; c < 0x130; c += 2) {
-		assert_int_equal(utf8_lower(c), c + 1);
-		assert_int_equal(utf8_upper(c + 1), c);
-	}
 }
 
 int main(void)
@@ -218,7 +192,6 @@ int main(void)
 	    cmocka_unit_test(parses_go_floats),
 	    cmocka_unit_test(parses_integers_of_any_base),
 	    cmocka_unit_test(prints_and_reads_time),
-	    cmocka_unit_test(maps_case),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,24 @@
+#include "base/hex.h"
+
+const char hex_lower[17] = "0123456789abcdef";
+const char hex_upper[17] = "0123456789ABCDEF";
+
+int hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+char *hex_encode(const char *digits, const void *data, size_t bytes, char *out)
+{
+	const unsigned char *in = data;
+
+	for (size_t i = 0; i < bytes; i++) {
+		*out++ = digits[in[i] >> 4];
+		*out++ = digits[in[i] & 15];
+	}
+	return out;
+}
