@@ -5,12 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/base64.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/dates.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "value/json.h"
@@ -51,13 +51,10 @@ struct dead_texts {
 
 static void print_time(int64_t wall_ms, char *text)
 {
-	time_t seconds = (time_t)(wall_ms / MS_PER_S);
-	char whole[TIME_MAX - 8];
-	struct tm tm;
-
-	(void)snprintf(text, TIME_MAX, "-");
-	if (wall_ms > 0 && gmtime_r(&seconds, &tm) && strftime(whole, sizeof whole, "%Y-%m-%dT%H:%M:%S", &tm) > 0)
-		(void)snprintf(text, TIME_MAX, "%s.%03dZ", whole, (int)(wall_ms % MS_PER_S));
+	if (wall_ms > 0)
+		(void)dates_format_iso_ms(wall_ms, text);
+	else
+		(void)strcpy(text, "-");
 }
 
 static struct picture_of_dead picture_of_row(const struct store_dead *dead, struct dead_texts *t)

@@ -5,8 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 
 /* Longer defaults are refused: what bounds the search for a closing brace bounds the time a hostile file takes. */
 enum { DEFAULT_MAX = 4096, NAME_MAX_BYTES = 255 };
@@ -41,35 +43,25 @@ static size_t count_chars(const char *text, size_t bytes)
 }
 
 /* Bytes of the valid, printable UTF-8 character at p; 0 when there is none (RFC 3629, YAML 1.1 section 4.1). */
-static size_t char_bytes(const unsigned char *p, size_t room)
+static size_t char_bytes(const char *p, const char *end)
 {
 	uint32_t code;
+	bool valid;
 	size_t n;
 
-	if (*p < 0x80)
-		return (*p >= ' ' && *p != 0x7f) || *p == '\t' || *p == '\n' || *p == '\r';
-	n = *p >= 0xf0 && *p < 0xf8 ? 4 : *p >= 0xe0 ? 3 : 2;
-	if (*p < 0xc2 || *p > 0xf4 || room < n)
-		return 0;
-	code = *p & (0x7fU >> n);
-	for (size_t i = 1; i < n; i++) {
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-		code = code << 6 | (p[i] & 0x3fU);
-	}
-	if ((n == 3 && code < 0x800) || (n == 4 && (code < 0x10000 || code > 0x10ffff)))
-		return 0;
-	if ((code >= 0xd800 && code < 0xe000) || (code >= 0x80 && code < 0xa0 && code != 0x85) || code == 0xfeff ||
-	    code == 0xfffe || code == 0xffff)
-		return 0;
-	return n;
+	n = utf8_decode(p, end, &code, &valid);
+	if (code < 0x80)
+		valid = (code >= ' ' && code != 0x7f) || code == '\t' || code == '\n' || code == '\r';
+	else if ((code < 0xa0 && code != 0x85) || code == 0xfeff || code == 0xfffe || code == 0xffff)
+		valid = false;
+	return valid ? n : 0;
 }
 
 /* The first byte that is not text; `bytes` when all are. */
 static size_t find_bad_byte(const char *text, size_t bytes)
 {
 	for (size_t i = 0; i < bytes;) {
-		size_t n = char_bytes((const unsigned char *)text + i, bytes - i);
+		size_t n = char_bytes(text + i, text + bytes);
 
 		if (n == 0)
 			return i;
@@ -223,42 +215,18 @@ static bool match(const char *p, const char *end, struct reference *ref)
 	return true;
 }
 
-static int sextet(char c)
-{
-	static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	const char *at = c ? strchr(alphabet, c) : NULL;
-
-	return at ? (int)(at - alphabet) : -1;
-}
-
 /* RFC 4648 section 4, padding required. Null when the text is not that. */
 static char *decode_base64(const char *text)
 {
-	size_t bytes = strlen(text), out = 0;
-	char *ret = mem_alloc(bytes / 4 * 3 + 1);
+	size_t bytes = strlen(text), out;
+	char *ret = mem_alloc(base64_room(bytes) + 1);
 
-	for (size_t i = 0; i < bytes; i += 4) {
-		size_t pad =
-		    i + 4 == bytes ? (size_t)(text[i + 3] == '=') + (text[i + 3] == '=' && text[i + 2] == '=') : 0;
-		uint32_t group = 0;
-
-		for (size_t k = 0; k < 4; k++) {
-			int value = bytes % 4 != 0 ? -1 : k >= 4 - pad ? 0 : sextet(text[i + k]);
-
-			if (value < 0) {
-				free(ret);
-				return NULL;
-			}
-			group = group << 6 | (uint32_t)value;
-		}
-		for (size_t k = 0; k < 3 - pad; k++)
-			ret[out++] = (char)(group >> (16 - 8 * k) & 0xff);
-	}
-	ret[out] = '\0';
-	if (strlen(ret) != out) { /* a NUL inside cannot stand in a configuration */
+	/* a NUL inside cannot stand in a configuration */
+	if (!base64_decode(BASE64_STANDARD_LOOSE, text, bytes, ret, &out) || memchr(ret, '\0', out)) {
 		free(ret);
 		return NULL;
 	}
+	ret[out] = '\0';
 	return ret;
 }
 

@@ -7,6 +7,7 @@
 #include "base/jsonout.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "base/percent.h"
 #include "daemon/admin.h"
 
 enum { SHELF_PAGE_ROWS = 1000, ANSWER_MAX_BYTES = 64 << 20, TARGET_MAX = 1024 };
@@ -41,15 +42,10 @@ static bool query_get(const char *query, const char *name, char *value, size_t s
 		if (strncmp(p, name, length) != 0 || p[length] != '=')
 			continue;
 		for (p += length + 1; *p && *p != '&' && used + 1 < size; p++) {
-			char hex[3] = {0};
+			int byte = percent_decode(p, p + strlen(p));
 
-			if (*p == '%' && p[1] && p[2]) {
-				memcpy(hex, p + 1, 2);
-				value[used++] = (char)strtoul(hex, NULL, 16);
-				p += 2;
-			} else {
-				value[used++] = *p;
-			}
+			value[used++] = byte >= 0 ? (char)byte : *p;
+			p += byte >= 0 ? PERCENT_CHARS - 1 : 0;
 		}
 		value[used] = '\0';
 		return true;

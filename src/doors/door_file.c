@@ -13,13 +13,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <event2/event.h>
 
 #include "base/check.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/dates.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "doors/door.h"
@@ -82,13 +83,11 @@ static void add_metadata(struct door_file *f, const struct stat *st)
 	struct buf *meta = &f->feeder.meta;
 	const char *path = f->paths[f->current];
 	char text[32];
-	struct tm tm;
 
 	(void)meta_add(meta, 's', "path", 4, path, strlen(path));
 	(void)snprintf(text, sizeof text, "%" PRId64, (int64_t)st->st_mtime);
 	(void)meta_add(meta, 'j', "mod_time_unix", 13, text, strlen(text));
-	(void)gmtime_r(&st->st_mtime, &tm);
-	(void)strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm);
+	(void)dates_format_iso((int64_t)st->st_mtime * MS_PER_S, text);
 	(void)meta_add(meta, 's', "mod_time", 8, text, strlen(text));
 }
 

@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "base/mem.h"
+#include "base/percent.h"
 #include "message/message.h"
 #include "server/http1.h"
 
@@ -66,14 +67,6 @@ static char *canonical_name(const char *name)
 	return ret;
 }
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Query decoding; null when a percent escape is broken or hides a NUL. */
 static char *decode(const char *from, size_t length)
 {
@@ -82,15 +75,14 @@ static char *decode(const char *from, size_t length)
 
 	for (size_t i = 0; i < length; i++) {
 		if (from[i] == '%') {
-			int high = i + 2 < length ? hex_value(from[i + 1]) : -1;
-			int low = i + 2 < length ? hex_value(from[i + 2]) : -1;
+			int byte = percent_decode(from + i, from + length);
 
-			if (high < 0 || low < 0 || high + low == 0) {
+			if (byte <= 0) {
 				free(ret);
 				return NULL;
 			}
-			ret[at++] = (char)(high * 16 + low);
-			i += 2;
+			ret[at++] = (char)byte;
+			i += PERCENT_CHARS - 1;
 		} else {
 			ret[at++] = from[i] == '+' ? ' ' : from[i];
 		}

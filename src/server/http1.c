@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include "base/check.h"
+#include "base/hex.h"
 #include "server/http1_head.h"
 
 enum state {
@@ -143,21 +144,10 @@ static enum step step_length_body(struct http1 *p, struct feed *f)
 	return s;
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 static enum step step_chunk_size(struct http1 *p, struct feed *f)
 {
 	char c = f->data[f->at++];
-	int digit = hex_digit(c);
+	int digit = hex_value(c);
 
 	if (digit >= 0) {
 		if (++p->digits > 15)

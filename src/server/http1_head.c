@@ -3,6 +3,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/percent.h"
+
 static const char *const methods[] = {"GET", "HEAD", "POST", "PUT", "DELETE"};
 
 /* Names that change framing, routing, identity or meaning of what was already read (RFC 9110 6.5.1). */
@@ -48,27 +50,17 @@ bool http1_is_token_char(unsigned char c)
 	       (c != '\0' && strchr("!#$%&'*+-.^_`|~", c));
 }
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* Origin form only (RFC 9112 3.2.1): no scheme, no authority, no fragment, no raw control or 8-bit character. */
 static bool target_is_good(const char *target)
 {
+	const char *end = target + strlen(target);
+
 	if (*target != '/')
 		return false;
-	for (const char *c = target; *c; c++) {
+	for (const char *c = target; c < end; c++) {
 		if (*c <= ' ' || *c > '~' || strchr("#\"<>\\^`{|}", *c))
 			return false;
-		if (*c == '%' &&
-		    (hex_value(c[1]) < 0 || hex_value(c[2]) < 0 || (hex_value(c[1]) == 0 && hex_value(c[2]) == 0)))
+		if (*c == '%' && percent_decode(c, end) <= 0)
 			return false;
 	}
 	return true;

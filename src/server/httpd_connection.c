@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -12,6 +11,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/dates.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
@@ -82,14 +82,10 @@ static void write_answer(struct connection *c, int status, bool head_only, const
                          const void *body, size_t body_bytes, bool close)
 {
 	struct evbuffer *out = bufferevent_get_output(c->bev);
-	char date[40];
-	struct tm tm;
-	time_t now = (time_t)(clock_wall_ms() / MS_PER_S);
+	char date[DATES_HTTP_BYTES];
 
-	(void)gmtime_r(&now, &tm);
-	(void)strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", &tm);
 	(void)evbuffer_add_printf(out, "HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Length: %zu\r\n", status,
-	                          status_text(status), date, body_bytes);
+	                          status_text(status), dates_format_http(clock_wall_ms(), date), body_bytes);
 	if (type)
 		(void)evbuffer_add_printf(out, "Content-Type: %s\r\n", type);
 	if (extra)

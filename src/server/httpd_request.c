@@ -8,14 +8,8 @@
 #include <openssl/ssl.h>
 
 #include "base/mem.h"
+#include "base/percent.h"
 #include "server/httpd_internal.h"
-
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	return (c | 0x20) - 'a' + 10;
-}
 
 /* The parser checked every %XX, and that none is %00. */
 static char *decode_path(const char *target)
@@ -26,8 +20,8 @@ static char *decode_path(const char *target)
 
 	for (size_t i = 0; i < n; i++) {
 		if (target[i] == '%') {
-			path[at++] = (char)(hex_value(target[i + 1]) * 16 + hex_value(target[i + 2]));
-			i += 2;
+			path[at++] = (char)percent_decode(target + i, target + n);
+			i += PERCENT_CHARS - 1;
 		} else {
 			path[at++] = target[i];
 		}

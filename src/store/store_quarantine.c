@@ -4,10 +4,10 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/dates.h"
 #include "base/failpoint.h"
 #include "base/mem.h"
 #include "store/vfs.h"
@@ -15,13 +15,10 @@
 /* PATH.quarantine-<UTC time>; the log keeps the name SQLite expects beside it. */
 static void quarantine_suffix(char *out, size_t size)
 {
-	time_t now = (time_t)(clock_wall_ms() / 1000);
-	struct tm utc;
-	char text[32];
+	int64_t now_ms = clock_wall_ms();
+	char text[DATES_AMZ_BYTES];
 
-	(void)gmtime_r(&now, &utc);
-	(void)strftime(text, sizeof text, "%Y%m%dT%H%M%SZ", &utc);
-	(void)snprintf(out, size, ".quarantine-%s-%03d", text, (int)(clock_wall_ms() % 1000));
+	(void)snprintf(out, size, ".quarantine-%s-%03d", dates_format_amz(now_ms, text), (int)(now_ms % MS_PER_S));
 }
 
 enum err store_set_aside(struct store *s, struct store_report *report, struct error *e)
