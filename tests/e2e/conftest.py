@@ -1,11 +1,15 @@
 """The actors as fixtures. Every test gets a fresh folder; whatever it started is ended, by process id, when it ends."""
 
 import os
+import pathlib
 import shutil
 import subprocess
+import sys
 import tempfile
 
 import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "rig"))
 
 from fake_kinesis import FakeKinesis
 from ledger import SenderLedger, Verdict, message

@@ -5,8 +5,7 @@
 #include <string.h>
 
 #include "base/dates.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "rig/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

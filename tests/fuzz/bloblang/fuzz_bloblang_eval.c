@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "bloblang/bloblang.h"
+#include "rig/fuzz.h"
 
 static void must(bool fine)
 {

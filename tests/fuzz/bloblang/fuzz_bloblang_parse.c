@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bloblang/bloblang.h"
+#include "rig/fuzz.h"
 
 static int lines_of(const char *text)
 {

@@ -7,8 +7,7 @@
 #include <string.h>
 
 #include "config/config.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "rig/fuzz.h"
 
 static size_t run(const uint8_t *data, size_t size, bool for_run)
 {

@@ -4,8 +4,7 @@
  * at the end the service works again and everything still inside is delivered within bounded time (promises 1, 2, 7).
  */
 #include "rig/delivery_sim.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "rig/fuzz.h"
 
 enum { MOST_ROWS = 3000 };
 

@@ -10,8 +10,7 @@
 #include "server/multipart.h"
 #include "doors/frame.h"
 #include "doors/scanner.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "rig/fuzz.h"
 
 enum { MAX = 20 };
 

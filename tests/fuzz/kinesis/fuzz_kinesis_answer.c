@@ -9,8 +9,7 @@
 #include "base/check.h"
 #include "kinesis/answer.h"
 #include "kinesis/reader.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "rig/fuzz.h"
 
 enum { SENT = 2 };
 

@@ -10,8 +10,7 @@
 #include "kinesis/key.h"
 #include "kinesis/putrecords.h"
 #include "kinesis/reader.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "rig/fuzz.h"
 
 enum { MOST = 40 };
 

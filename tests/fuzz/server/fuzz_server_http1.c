@@ -5,8 +5,7 @@
 #include "base/buf.h"
 #include "base/check.h"
 #include "server/http1.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "rig/fuzz.h"
 
 enum { MAX_BODY = 5000 };
 

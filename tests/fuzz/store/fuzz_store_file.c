@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "store/spool_files.h"
 #include "store/store.h"
+#include "rig/fuzz.h"
 
 static char dir[64];
 

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "store/wal.h"
+#include "rig/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

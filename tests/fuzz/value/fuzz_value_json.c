@@ -8,6 +8,7 @@
 
 #include "value/json.h"
 #include "value/path.h"
+#include "rig/fuzz.h"
 
 static void must(bool fine)
 {

@@ -6,8 +6,7 @@
 
 #include "aws/identity/credential_reply.h"
 #include "aws/identity/shell_words.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "rig/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

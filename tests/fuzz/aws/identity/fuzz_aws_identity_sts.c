@@ -5,8 +5,7 @@
 #include <string.h>
 
 #include "aws/identity/credential_reply.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "rig/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -15,8 +15,7 @@
 #include "bloblang/formats/url.h"
 #include "bloblang/formats/xml.h"
 #include "bloblang/formats/yaml.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "rig/fuzz.h"
 
 static void read_documents(struct arena *a, unsigned choice, const char *s, size_t n, struct text *out)
 {

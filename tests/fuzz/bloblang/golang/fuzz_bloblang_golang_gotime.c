@@ -5,8 +5,7 @@
 
 #include "bloblang/golang/gotime.h"
 #include "bloblang/golang/period.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "rig/fuzz.h"
 
 static void print_both(struct arena *a, const struct value_time *t, const char *layout, size_t length)
 {

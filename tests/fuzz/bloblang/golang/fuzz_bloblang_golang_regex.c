@@ -4,8 +4,7 @@
 #include <string.h>
 
 #include "bloblang/golang/regex.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "rig/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

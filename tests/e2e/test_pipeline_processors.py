@@ -11,7 +11,6 @@ import pytest
 
 import replies
 from doors import ndjson, post
-from waits import wait_for
 
 
 def lines_of(fake):

@@ -1,7 +1,6 @@
 """Stops and crashes: restart forgets plans, never messages."""
 
 import signal
-import subprocess
 import threading
 import time
 
@@ -97,35 +96,6 @@ def test_the_order_of_the_backlog_survives(fake, http_door, sender):
     assert fake.payloads() == payloads
 
 
-def test_a_file_is_read_exactly_once_across_kills(fake, new_spooler, lines_file, judge):
-    """The position is committed with the messages: no line twice in the journal, none missing, whenever it dies."""
-    fake.default = replies.late(0.002)
-    spooler, kills = new_spooler(fake.endpoint, {"file": {"paths": [lines_file(60_000, size=200)]}}), []
-    for delay in (0.02, 0.05, 0.1, 0.15, 0.2):
-        spooler.start(wait=False)
-        try:
-            spooler.process.wait(delay)
-            break
-        except subprocess.TimeoutExpired:
-            kills.append(spooler.kill())
-    fake.default = replies.ok()
-    if spooler.process.poll() != 0:
-        spooler.start(wait=False).finish(60)
-    assert kills, "it was never killed in time"
-    judge(fake, kills=kills, duplicates=None)
-    assert spooler.journal("SELECT accepted, delivered, pending FROM ledger") == [(60_000, 60_000, 0)]
-
-
-def test_a_growing_file_goes_on_where_it_was(fake, new_spooler, lines_file, folder, sender, judge):
-    path = lines_file(100)
-    spooler = new_spooler(fake.endpoint, {"file": {"paths": [path]}}).start().finish()
-    with open(path, "ab") as out:
-        out.write(b"\n".join(sender.all_acked([message(n, "more") for n in range(10)])) + b"\n")
-    spooler.start().finish()
-    judge(fake, duplicates=0)
-    assert len(fake.stored) == 110
-
-
 def test_attempts_survive_a_restart(fake, http_door):
     fake.default = replies.each(lambda record: replies.INTERNAL)
     spooler, address = http_door(own={"dead_after_attempts": 6}, output={"max_retries": 1})
@@ -147,3 +117,18 @@ def test_a_restart_is_quick_with_a_large_backlog(fake, new_spooler, lines_file):
     spooler.start()
     assert time.monotonic() - began < 2
     assert spooler.ledger()["pending"] == 100_000
+
+
+def test_attempts_survive_a_stop_that_comes_between_two_tries(fake, http_door):
+    """A stop forgot every attempt since the last time the retries ran out, up to max_elapsed_time."""
+    fake.default = replies.each(lambda record: replies.INTERNAL)
+    spooler, address = http_door(output={"backoff": {"initial_interval": "2s", "max_interval": "5s", "max_elapsed_time": "60s"}})
+    assert post(address, b"x")[0] == 200
+    wait_for(lambda: len(fake.requests) >= 1, "a first try")
+    wait_for(lambda: spooler.metric("kspool_output_retries", 'code="InternalFailure"') >= 1, "its answer")
+    spooler.stop()
+    (attempts,) = spooler.journal("select attempts from failures")[0]
+    assert attempts >= 1
+    fake.default = replies.ok()
+    spooler.start()
+    spooler.wait_delivered(1)

@@ -1,16 +1,13 @@
-"""Every way in: what it takes, what it answers, and that its yes means durable."""
+"""The HTTP door: what it takes, what it answers, and that its yes means durable."""
 
 import os
 import socket
-import subprocess
 
 import pytest
 
-import doors
-import replies
 from doors import multipart, ndjson, post, raw
 from ledger import message
-from waits import free_port, stays, wait_for
+from waits import free_port, wait_for
 
 
 def test_one_post_is_one_message(fake, http_door, sender, judge):
@@ -155,150 +152,30 @@ def test_a_token_is_asked_for(fake, new_spooler, folder):
     assert "second-secret-of-them-all" not in spooler.log()
 
 
-# ---- sockets
-@pytest.fixture
-def socket_door(fake, new_spooler, folder):
-    def start(framing, **options):
-        door = {"network": "unix", "address": f"{folder}/in.sock", "framing": framing, **options.pop("door", {})}
-        return new_spooler(fake.endpoint, {"socket_server": door}, **options).start(), f"{folder}/in.sock"
-    return start
-
-
-def test_put_of_lines_returns_when_all_are_durable(fake, socket_door, sender, judge):
-    spooler, _ = socket_door("length")
-    payloads = sender.all_acked([message(n) for n in range(2000)])
-    done = spooler.run("put", "-c", spooler.config_path, data=b"\n".join(payloads) + b"\n")
-    assert done.returncode == 0, done.stderr
-    assert spooler.ledger()["accepted"] == 2000
-    spooler.wait_delivered(2000)
-    judge(fake, spooler)
-
-
-def test_put_without_a_daemon_stores_nothing(fake, new_spooler, folder):
-    spooler = new_spooler(fake.endpoint, {"socket_server": {"network": "unix", "address": f"{folder}/in.sock",
-                                                            "framing": "length"}})
-    done = spooler.run("put", "-c", spooler.config_path, data=b"x\n")
-    assert done.returncode == 69 and done.stderr and not spooler.spool.exists()
-
-
-def test_lines_on_a_unix_socket(fake, socket_door, sender, judge):
-    spooler, path = socket_door("lines")
-    payloads = sender.all_acked([message(n) for n in range(100)])
-    with socket.socket(socket.AF_UNIX) as s:
-        s.connect(path)
-        s.sendall(b"\n".join(payloads) + b"\n")
-        spooler.wait_delivered(100)
-    judge(fake, spooler)
-
-
-def test_a_last_line_without_its_newline_counts_when_the_client_closes(fake, socket_door):
-    spooler, path = socket_door("lines")
-    with socket.socket(socket.AF_UNIX) as s:
-        s.connect(path)
-        s.sendall(b"one\ntwo")
-    spooler.wait_delivered(2)
-    assert sorted(fake.payloads()) == [b"one", b"two"]
-
-
-def test_frames_are_answered_after_the_commit(fake, socket_door):
-    fake.offline()
-    spooler, path = socket_door("length")
-    client = doors.Frames(path)
-    for n in range(5):
-        client.give(message(n))
-    answers = [client.answer() for _ in range(5)]
-    client.close()
-    assert spooler.ledger()["accepted"] == 5 and answers == [(doors.Frames.ACCEPTED, "")] * 5
-
-
-def test_a_frame_over_the_ceiling_is_refused_and_the_next_goes_on(fake, socket_door):
-    spooler, path = socket_door("length", own={"max_message_bytes": "1000"})
-    client = doors.Frames(path)
-    for payload in (b"a", b"x" * 1001, b"b"):
-        client.give(payload)
-    statuses = [client.answer()[0] for _ in range(3)]
-    client.close()
-    assert statuses == [doors.Frames.ACCEPTED, doors.Frames.REFUSED, doors.Frames.ACCEPTED]
-    spooler.wait_delivered(2)
-    assert sorted(fake.payloads()) == [b"a", b"b"]
-
-
-def test_half_a_frame_is_nothing(fake, socket_door):
-    spooler, path = socket_door("length")
-    client = doors.Frames(path)
-    client.socket.sendall(b"\x00\x00\x00\x64half")
-    client.close()
-    other = doors.Frames(path)
-    other.give(b"whole")
-    assert other.answer()[0] == doors.Frames.ACCEPTED
-    other.close()
-    spooler.wait_ledger(accepted=1, delivered=1)
-
-
-# ---- files and stdin
-def file_run(new_spooler, fake, folder, content, scanner=None, own=None):
-    with open(f"{folder}/in", "wb") as out:
-        out.write(content)
-    door = {"paths": [f"{folder}/in"], **({"scanner": scanner} if scanner else {})}
-    return new_spooler(fake.endpoint, {"file": door}, own=own, output={"max_in_flight": 1}).start().finish()
-
-
-@pytest.mark.parametrize("scanner, content, expected", [
-    ({"lines": {}}, b"a\nb\r\n\nc", [b"a", b"b", b"", b"c"]),
-    ({"lines": {"omit_empty": True}}, b"a\n\nb\n", [b"a", b"b"]),
-    ({"lines": {"custom_delimiter": "--"}}, b"a--b\n--c", [b"a", b"b\n", b"c"]),
-    ({"to_the_end": {}}, b"a\nb\n", [b"a\nb\n"]),
-    ({"chunker": {"size": 3}}, b"abcdefgh", [b"abc", b"def", b"gh"])])
-def test_scanners_cut_as_told(new_spooler, fake, folder, scanner, content, expected):
-    file_run(new_spooler, fake, folder, content, scanner)
-    assert fake.payloads() == expected
-
-
-def test_globs_are_read_in_order(new_spooler, fake, folder):
-    for name in "cab":
-        with open(f"{folder}/{name}.log", "w") as out:
-            out.write(name + "\n")
-    new_spooler(fake.endpoint, {"file": {"paths": [f"{folder}/*.log"]}},
-                output={"max_in_flight": 1}).start().finish()
-    assert fake.payloads() == [b"a", b"b", b"c"]
-
-
-def test_a_line_too_long_is_set_aside_and_the_rest_goes_on(new_spooler, fake, folder):
-    spooler = file_run(new_spooler, fake, folder, b"a\n" + b"x" * 5000 + b"\nb\n", own={"max_message_bytes": "1000"})
-    assert fake.payloads() == [b"a", b"b"]
-    assert spooler.journal("SELECT count(*) FROM dead") == [(1,)]
-
-
-def test_several_doors_at_once(fake, new_spooler, lines_file, sender, judge):
-    address = ("127.0.0.1", free_port())
-    inputs = {"broker": {"inputs": [{"file": {"paths": [lines_file(100)]}},
-                                    {"http_server": {"address": f"127.0.0.1:{address[1]}"}}]}}
-    spooler = new_spooler(fake.endpoint, inputs).start()
-    for payload in sender.all_acked([message(n, "h") for n in range(10)]):
-        assert post(address, payload)[0] == 200
-    spooler.wait_delivered(110)
-    assert spooler.running
-    judge(fake, spooler)
-
-
-def test_stdin_waits_for_more(fake, new_spooler):
-    spooler = new_spooler(fake.endpoint, {"stdin": {}})
-    spooler.start(stdin=subprocess.PIPE)
-    spooler.process.stdin.write(b"one\n")
-    spooler.process.stdin.flush()
-    spooler.wait_delivered(1)
-    stays(lambda: spooler.running, "the run goes on", 0.3)
-    spooler.process.stdin.write(b"two")
-    spooler.process.stdin.close()
-    spooler.finish()
-    assert fake.payloads() == [b"one", b"two"]
-
-
-def test_an_unread_answer_does_not_stop_other_clients(fake, http_door):
+def test_an_empty_message_is_carried_or_refused_by_name(fake, http_door):
     spooler, address = http_door()
-    lazy = socket.create_connection(address)
-    lazy.sendall(b"POST /post HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi" * 200)
-    assert post(address, b"x")[0] == 200
-    lazy.close()
-    fake.then(replies.ok())
-    spooler.wait_ledger(pending=0)
+    status, text, _ = post(address, b"")
+    if status == 200:
+        spooler.wait_delivered(1)
+        assert fake.payloads() == [b""]
+    else:
+        assert status == 400 and "empty" in text
+
+
+def test_the_http_door_without_an_address_is_on_the_admin_server(fake, new_spooler):
+    port = free_port()
+    spooler = new_spooler(fake.endpoint, {"http_server": {"path": "/in"}},
+                          http={"enabled": True, "address": f"127.0.0.1:{port}"}).start()
+    assert post(("127.0.0.1", port), b"x", "/in")[0] == 200
+    spooler.wait_delivered(1)
+
+
+def test_a_door_on_the_admin_server_takes_whole_messages(fake, new_spooler):
+    """Its bodies ended at 64 KiB, whatever the ceiling of a message was."""
+    address = ("127.0.0.1", free_port())
+    spooler = new_spooler(fake.endpoint, {"http_server": {}},
+                          http={"enabled": True, "address": f"127.0.0.1:{address[1]}"}).start()
+    assert post(address, b"x" * 900_000)[0] == 200
+    assert ndjson(address, [b"y" * 500_000] * 4)[0] == 200
+    assert post(address, b"x" * 1_100_000)[0] == 413
+    spooler.wait_delivered(5)

@@ -50,8 +50,8 @@ def namespace():
 
 
 def test_default_addresses(namespace):
-    here = os.path.dirname(os.path.abspath(__file__))
-    done = subprocess.run(["ip", "netns", "exec", namespace, "/usr/bin/python3", "-c", SERVE, here,
+    rig = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "rig")
+    done = subprocess.run(["ip", "netns", "exec", namespace, "/usr/bin/python3", "-c", SERVE, rig,
                            str(PROGRAMS / "program_whoami")], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     out = json.loads(done.stdout)

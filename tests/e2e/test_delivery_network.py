@@ -12,7 +12,7 @@ import replies
 from doors import ndjson, post
 from ledger import Verdict, message
 from replies import INTERNAL, THROTTLED
-from waits import stays, wait_for
+from waits import wait_for
 
 FAKETIME = next(iter(glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")), None)
 

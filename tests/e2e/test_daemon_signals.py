@@ -1,0 +1,77 @@
+"""Signals at the wrong moment."""
+
+import signal
+import socket
+import threading
+
+import pytest
+
+import replies
+from doors import Frames, post
+from waits import free_port, wait_for
+
+
+def test_a_hangup_while_stopping_does_not_kill(fake, http_door):
+    """The handler was gone with the loop while answers were still awaited: the process died of the signal."""
+    fake.then(replies.late(1.5))
+    spooler, address = http_door()
+    assert post(address, b"x")[0] == 200
+    wait_for(lambda: fake.requests, "a request")
+    spooler.process.send_signal(signal.SIGTERM)
+    spooler.wait_log("to=closed")
+
+    def hang_up():
+        if spooler.running:
+            spooler.process.send_signal(signal.SIGHUP)
+        return not spooler.running
+    wait_for(hang_up, "the end of the stop")
+    spooler.finish(status=0)
+
+
+def test_a_hangup_while_starting_does_not_kill(fake, new_spooler):
+    spooler = new_spooler(fake.endpoint, {"http_server": {"address": f"127.0.0.1:{free_port()}"}})
+    spooler.start(wait=False)
+    spooler.wait_log("msg=starting")
+    for _ in range(10):
+        spooler.process.send_signal(signal.SIGHUP)
+    wait_for(spooler.answers, spooler.tail)
+
+
+@pytest.mark.parametrize("signals", [1, 2, 3])
+def test_terminated_amid_half_requests_and_many_yeses(fake, new_spooler, folder, signals):
+    socket_path, address = f"{folder}/in", ("127.0.0.1", free_port())
+    spooler = new_spooler(fake.endpoint, {"broker": {"inputs": [
+        {"http_server": {"address": f"127.0.0.1:{address[1]}"}},
+        {"socket_server": {"network": "unix", "address": socket_path, "framing": "length"}}]}}).start()
+    half = [socket.create_connection(address) for _ in range(8)]
+    for number, connection in enumerate(half):
+        connection.sendall(b"POST /post HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc"[:10 + 8 * number])
+    frames = Frames(socket_path)
+    frames.socket.sendall(b"\0\0\0\3abc" * 5000 + b"\0\0\0\3a")
+    yes, stop = [], threading.Event()
+
+    def load():
+        while not stop.is_set():
+            try:
+                yes.append(post(address, b"m")[0] == 200)
+            except OSError:
+                return
+    loaders = [threading.Thread(target=load) for _ in range(8)]
+    for loader in loaders:
+        loader.start()
+    wait_for(lambda: len(yes) > 50, "yeses")
+    for _ in range(signals):
+        if spooler.running:
+            spooler.process.send_signal(signal.SIGTERM)
+    spooler.finish(status=0)
+    stop.set()
+    for loader in loaders:
+        loader.join()
+    framed = 0
+    try:
+        while True:
+            framed += frames.answer()[0] == Frames.ACCEPTED
+    except (ConnectionError, OSError):
+        pass
+    accepted = spooler.journal("SELECT count(*) FROM messages")[0][0] + len({id(r) for r in fake.stored})
+    assert accepted >= sum(yes) + framed, (accepted, sum(yes), framed)

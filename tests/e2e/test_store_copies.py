@@ -1,0 +1,67 @@
+"""Copies and damage: export, import, check, repair."""
+
+import concurrent.futures
+import os
+
+from doors import ndjson
+from ledger import message
+from waits import free_port
+
+
+def test_export_and_import_carry_the_backlog(fake, http_door, new_spooler, folder, sender, judge):
+    fake.offline()
+    spooler, address = http_door()
+    ndjson(address, sender.all_acked([message(n) for n in range(50)]))
+    assert spooler.run("export", "-c", spooler.config_path, f"{folder}/copy.db").returncode == 0
+    spooler.stop()
+    os.mkdir(f"{folder}/other", 0o700)
+    other = new_spooler(fake.endpoint, {"http_server": {"address": f"127.0.0.1:{free_port()}"}}, folder=f"{folder}/other")
+    imported = other.run("import", "-c", other.config_path, f"{folder}/copy.db")
+    assert imported.returncode == 0, imported
+    fake.online()
+    other.start().wait_delivered(50)
+    judge(fake, other, duplicates=0)
+
+
+def test_check_finds_a_flipped_bit_and_repair_sets_it_aside(fake, http_door, sender):
+    fake.offline()
+    spooler, address = http_door()
+    ndjson(address, [message(n, size=500) for n in range(50)])
+    spooler.stop()
+    assert spooler.run("check", "--spool", spooler.spool).returncode == 0
+    data = bytearray(spooler.spool.read_bytes())
+    at = data.index(b'"id":"m-00000025"') + 100
+    data[at] ^= 4
+    spooler.spool.write_bytes(data)
+    assert spooler.run("check", "--spool", spooler.spool).returncode == 65
+    fake.online()
+    spooler.start()
+    spooler.wait_ledger(delivered=49, damaged=1, pending=0)
+    assert all(payload == message(int(payload[9:17]), size=500) for payload in fake.payloads())
+
+
+def test_export_retry_purge_and_put_while_loading(fake, new_spooler, folder):
+    socket_path, address = f"{folder}/in", ("127.0.0.1", free_port())
+    spooler = new_spooler(fake.endpoint, {"broker": {"inputs": [
+        {"http_server": {"address": f"127.0.0.1:{address[1]}"}},
+        {"socket_server": {"network": "unix", "address": socket_path, "framing": "length"}}]}}).start()
+    lines = b"".join(b"%d\n" % n for n in range(2000))
+
+    def put(_):
+        return spooler.run("put", "--socket", socket_path, data=lines).returncode
+
+    def export(n):
+        return spooler.run("export", "-c", spooler.config_path, f"{folder}/copy{n}").returncode
+
+    def purge(_):
+        return spooler.run("dead", "purge", "--all", "--yes", "-c", spooler.config_path).returncode
+
+    def load(n):
+        return ndjson(address, [b"%d" % n] * 500)[0] - 200
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        jobs = [pool.submit(job, n) for n in range(4) for job in (put, export, purge, load)]
+        assert [job.result() for job in jobs] == [0] * 16
+    spooler.wait_ledger(accepted=10_000, delivered=10_000)
+    for n in range(4):
+        checked = spooler.run("check", "--spool", f"{folder}/copy{n}")
+        assert checked.returncode in (0, 77), checked  # 77: the folder of a copy is not a spool's
