@@ -4,6 +4,22 @@
  * The position of a file is committed with the messages before it (position.h), so a crash neither loses nor repeats
  * a line. A file that is not the one that was read (replaced, truncated, rewritten) is read from its start, and the log
  * says why. Paths are patterns (glob(7)), expanded at start, each sorted; a plain path that is not there is an error.
+ *
+ *   state      a turn does                                     may become
+ *   BETWEEN    opens the next file; none left: tells the end   UNASKED, ENDED, BETWEEN (it cannot be opened)
+ *   UNASKED    asks the journal for the position               ASKED
+ *   ASKED      nothing: the answer does                        READING, BETWEEN (it cannot be read)
+ *   READING    reads a slice                                   READ
+ *   READ       waits until all of it is durable                BETWEEN
+ *   ENDED      nothing
+ *   STOPPED    nothing; every state may become it
+ *
+ * Invariants:
+ * 1. The state moves only by set_state, along this table.
+ * 2. `fd` and `key` are set in UNASKED, ASKED, READING and READ, and not before; `feeder` is begun in READING and READ.
+ * 3. `asked` is set while the journal has our question, which may outlive ASKED when the door stops.
+ * 4. A file is left only when its last offer was answered yes, so its stored position is its end (promise 1).
+ * 5. has_failed, once set, stays: a finite run must not end with 0 then.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -29,8 +45,30 @@
 
 enum { READ_MAX_BYTES = 524288, FIRST_BYTES = 1048576, ASK_AGAIN_MS = 50, LEAD_MS = 2 };
 
+enum file_state {
+	FILE_BETWEEN,
+	FILE_UNASKED,
+	FILE_ASKED,
+	FILE_READING,
+	FILE_READ,
+	FILE_ENDED,
+	FILE_STOPPED,
+};
+
+/* Legal moves: a bit for each state that may follow. */
+static const unsigned moves[] = {
+    [FILE_BETWEEN] = 1u << FILE_BETWEEN | 1u << FILE_UNASKED | 1u << FILE_ENDED | 1u << FILE_STOPPED,
+    [FILE_UNASKED] = 1u << FILE_ASKED | 1u << FILE_STOPPED,
+    [FILE_ASKED] = 1u << FILE_READING | 1u << FILE_BETWEEN | 1u << FILE_STOPPED,
+    [FILE_READING] = 1u << FILE_READ | 1u << FILE_STOPPED,
+    [FILE_READ] = 1u << FILE_BETWEEN | 1u << FILE_STOPPED,
+    [FILE_ENDED] = 1u << FILE_STOPPED,
+    [FILE_STOPPED] = 0,
+};
+
 struct door_file {
 	struct door door;
+	enum file_state state;
 	char **paths;
 	size_t count;
 	size_t current;
@@ -40,10 +78,13 @@ struct door_file {
 	struct feeder feeder;
 	struct event *turn; /* a timer that runs out at once: one slice, then the loop lives */
 	struct question *asked;
-	bool at_end; /* of the current file */
-	bool stopped;
-	bool told;
 };
+
+static void set_state(struct door_file *f, enum file_state state)
+{
+	must(moves[f->state] & 1u << state);
+	f->state = state;
+}
 
 /* The journal is asked for the stored position; the door may be gone when the answer comes. */
 struct question {
@@ -74,7 +115,7 @@ static void on_answer(void *arg)
 {
 	struct door_file *f = arg;
 
-	if (!f->stopped)
+	if (f->state != FILE_STOPPED)
 		take_turn(f, 0);
 }
 
@@ -110,7 +151,7 @@ static void begin_feeding(struct door_file *f, uint64_t offset)
 	(void)fstat(f->fd, &st);
 	feeder_init(&f->feeder, &options, offset);
 	add_metadata(f, &st);
-	f->at_end = false;
+	set_state(f, FILE_READING);
 	take_turn(f, 0);
 }
 
@@ -123,6 +164,7 @@ static void leave_file(struct door_file *f)
 	f->fd = -1;
 	free(take(f->key));
 	f->current++;
+	set_state(f, FILE_BETWEEN);
 	take_turn(f, 0);
 }
 
@@ -172,7 +214,7 @@ static void on_answered_position(struct journal_question *q)
 
 	if (f) {
 		f->asked = NULL;
-		if (!f->stopped)
+		if (f->state == FILE_ASKED)
 			on_position(f, question->position, &question->error);
 	}
 	free(question->key);
@@ -190,6 +232,7 @@ static void ask(struct door_file *f)
 	question->key = mem_string(f->key);
 	if (journal_ask(f->door.intake->journal, &question->question)) {
 		f->asked = question;
+		set_state(f, FILE_ASKED);
 		return;
 	}
 	free(question->key);
@@ -213,6 +256,7 @@ static void open_file(struct door_file *f)
 	}
 	(void)posix_fadvise(f->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
 	f->key = mem_format("file:%s", path);
+	set_state(f, FILE_UNASKED);
 	ask(f);
 }
 
@@ -240,12 +284,19 @@ static void read_slice(struct door_file *f)
 		    LOG_S("reason", strerror(errno)));
 		f->door.has_failed = true;
 	}
-	f->at_end = true;
+	set_state(f, FILE_READ);
 	if (n == 0)
 		feeder_end(&f->feeder);
 	else
 		feeder_flush(&f->feeder);
 	take_turn(f, 0);
+}
+
+static void tell_end(struct door_file *f)
+{
+	set_state(f, FILE_ENDED);
+	LOG(LOG_INFO, "input ended", LOG_S("input", "file"), LOG_U("files", f->count));
+	f->door.on_ended(f->door.arg);
 }
 
 static void on_turn(evutil_socket_t fd, short what, void *arg)
@@ -254,23 +305,29 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (f->stopped || f->asked)
-		return;
-	if (f->current == f->count) {
-		if (!f->told) {
-			f->told = true;
-			LOG(LOG_INFO, "input ended", LOG_S("input", "file"), LOG_U("files", f->count));
-			f->door.on_ended(f->door.arg);
-		}
-	} else if (f->fd < 0) {
-		open_file(f);
-	} else if (!f->key || !f->feeder.retry) {
+	switch (f->state) {
+	case FILE_BETWEEN:
+		if (f->current < f->count)
+			open_file(f);
+		else
+			tell_end(f);
+		break;
+	case FILE_UNASKED:
 		ask(f);
-	} else if (!f->at_end) {
+		break;
+	case FILE_READING:
 		read_slice(f);
-	} else if (feeder_is_idle(&f->feeder)) {
+		break;
+	case FILE_READ:
+		if (!feeder_is_idle(&f->feeder))
+			break;
 		LOG(LOG_INFO, "file ended", LOG_S("path", f->paths[f->current]), LOG_U("offset", f->feeder.offset));
 		leave_file(f);
+		break;
+	case FILE_ASKED:
+	case FILE_ENDED:
+	case FILE_STOPPED:
+		break;
 	}
 }
 
@@ -278,7 +335,7 @@ static void resume(struct door *d)
 {
 	struct door_file *f = (struct door_file *)d;
 
-	if (!f->stopped && !f->told && !evtimer_pending(f->turn, NULL))
+	if (f->state != FILE_STOPPED && f->state != FILE_ENDED && !evtimer_pending(f->turn, NULL))
 		take_turn(f, 0);
 }
 
@@ -286,22 +343,20 @@ static void stop(struct door *d)
 {
 	struct door_file *f = (struct door_file *)d;
 
-	f->stopped = true;
+	set_state(f, FILE_STOPPED);
 	(void)event_del(f->turn);
-	if (f->feeder.retry) {
-		feeder_flush(&f->feeder);
-		feeder_stop(&f->feeder);
-	}
+	feeder_flush(&f->feeder);
+	feeder_stop(&f->feeder);
 }
 
 static bool is_idle(const struct door *d)
 {
 	const struct door_file *f = (const struct door_file *)d;
 
-	return !f->asked && (!f->feeder.retry || feeder_is_idle(&f->feeder));
+	return !f->asked && feeder_is_idle(&f->feeder);
 }
 
-static bool has_ended(const struct door *d) { return ((const struct door_file *)d)->told; }
+static bool has_ended(const struct door *d) { return ((const struct door_file *)d)->state == FILE_ENDED; }
 
 static void free_door(struct door *d)
 {

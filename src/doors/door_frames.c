@@ -19,9 +19,9 @@ bool frames_are_behind(const struct client *c)
 	return c->waiting >= WAITING_MAX || evbuffer_get_length(bufferevent_get_output(c->bev)) > OUTPUT_MAX_BYTES;
 }
 
-static struct answer *add_answer(struct client *c, struct group *g, uint32_t frames)
+static struct frame_answer *add_answer(struct client *c, struct group *g, uint32_t frames)
 {
-	struct answer *a = mem_zero(sizeof *a);
+	struct frame_answer *a = mem_zero(sizeof *a);
 
 	a->client = c;
 	a->group = g;
@@ -31,7 +31,7 @@ static struct answer *add_answer(struct client *c, struct group *g, uint32_t fra
 	return a;
 }
 
-static void remove_answer(struct client *c, struct answer *a)
+static void remove_answer(struct client *c, struct frame_answer *a)
 {
 	TAILQ_REMOVE(&c->answers, a, link);
 	c->waiting--;
@@ -43,7 +43,7 @@ static void remove_answer(struct client *c, struct answer *a)
 static void send_answers(struct client *c)
 {
 	struct evbuffer *out = bufferevent_get_output(c->bev);
-	struct answer *a;
+	struct frame_answer *a;
 
 	while ((a = TAILQ_FIRST(&c->answers)) && !a->group) {
 		struct buf one;
@@ -59,7 +59,7 @@ static void send_answers(struct client *c)
 
 static void answer_now(struct client *c, enum frame_status status, char *text)
 {
-	struct answer *a = add_answer(c, NULL, 1);
+	struct frame_answer *a = add_answer(c, NULL, 1);
 
 	a->status = status;
 	a->text = text;
@@ -71,7 +71,7 @@ static void on_answered(struct group *g, void *door)
 	    [OFFER_ACCEPTED] = FRAME_ACCEPTED, [OFFER_FULL] = FRAME_FULL,      [OFFER_TOO_BIG] = FRAME_REFUSED,
 	    [OFFER_FAILED] = FRAME_UNKNOWN,    [OFFER_CLOSED] = FRAME_CLOSING,
 	};
-	struct answer *a = door;
+	struct frame_answer *a = door;
 	struct client *c = a->client;
 
 	a->group = NULL;
@@ -79,13 +79,13 @@ static void on_answered(struct group *g, void *door)
 	if (a->status != FRAME_ACCEPTED)
 		a->text = mem_string(g->offer.error.text);
 	send_answers(c);
-	client_run(c);
+	c->on_answer(c);
 }
 
 static void send_group(struct client *c)
 {
 	struct group *g = c->building;
-	struct answer *a;
+	struct frame_answer *a;
 
 	if (!g)
 		return;
@@ -96,16 +96,23 @@ static void send_group(struct client *c)
 	group_send(g);
 }
 
+static void take_token(struct client *c, const char *payload, uint32_t length)
+{
+	if (guard_admits(c->door->guard, payload, length)) {
+		client_set_state(c, CLIENT_OPEN);
+		answer_now(c, FRAME_ACCEPTED, NULL);
+	} else {
+		answer_now(c, FRAME_REFUSED, mem_string("no valid token"));
+		client_refuse(c, "no valid token");
+	}
+}
+
 static void take_frame(struct client *c, const char *payload, uint32_t length)
 {
 	struct intake *i = c->door->door.intake;
 
-	if (!c->admitted) {
-		c->admitted = guard_admits(c->door->guard, payload, length);
-		answer_now(c, c->admitted ? FRAME_ACCEPTED : FRAME_REFUSED,
-		           c->admitted ? NULL : mem_string("no valid token"));
-		if (!c->admitted)
-			client_refuse(c, "no valid token");
+	if (c->state == CLIENT_TOKEN) {
+		take_token(c, payload, length);
 		return;
 	}
 	if (i->stopping) {
@@ -130,7 +137,7 @@ static void refuse_long(struct client *c, uint32_t length)
 	            LOG_U("limit_bytes", max));
 	answer_now(c, FRAME_REFUSED,
 	           mem_format("the message has %u bytes; the limit is %llu", length, (unsigned long long)max));
-	if (!c->admitted)
+	if (c->state == CLIENT_TOKEN)
 		client_refuse(c, "no valid token");
 }
 
@@ -148,7 +155,7 @@ void frames_read(struct client *c)
 {
 	struct evbuffer *in = bufferevent_get_input(c->bev);
 
-	while (!c->ended && !frames_are_behind(c) && intake_has_room(c->door->door.intake)) {
+	while (c->state != CLIENT_LEAVING && !frames_are_behind(c) && intake_has_room(c->door->door.intake)) {
 		struct evbuffer_iovec piece = {.iov_base = NULL};
 		enum frame_event event;
 		const char *payload;
@@ -171,7 +178,7 @@ void frames_read(struct client *c)
 
 void frames_drop(struct client *c)
 {
-	struct answer *a;
+	struct frame_answer *a;
 
 	group_free(c->building);
 	c->building = NULL;

@@ -25,7 +25,7 @@
 #include "server/httpd.h"
 #include "server/multipart.h"
 #include "doors/door.h"
-#include "doors/http_meta.h"
+#include "doors/door_http_meta.h"
 
 enum { CONNECTIONS_MAX = 1024, CONNECTIONS_PER_PEER_MAX = 64, HEAD_TIMEOUT_S = 10, IDLE_TIMEOUT_S = 60 };
 enum { BODY_RATE_MIN = 1024, MESSAGES_MAX = 10000, BATCH_BODY_FACTOR = 8, BATCH_BODY_MAX_BYTES = 33554432 };
@@ -202,7 +202,7 @@ static bool add_messages(struct door_http *h, struct group *g, struct httpd_requ
 	bool ok;
 
 	buf_init(&meta, HTTP_META_MAX_BYTES);
-	if (http_meta_add(&meta, r, !httpd_has_guard(h->server)) != ERR_OK) {
+	if (door_http_meta_add(&meta, r, !httpd_has_guard(h->server)) != ERR_OK) {
 		*refusal =
 		    (struct refusal){400, "headers, query and cookies are too many or too long; nothing was stored"};
 		ok = false;

@@ -5,6 +5,14 @@
  * leave in the order of the frames. Limits: connections in all and per peer, one partial message of memory per client
  * that counts against the bound, a deadline for the TLS handshake and for the token, a write timeout for clients that
  * do not take their answers, and, while memory is short, clients with unfinished messages are hung up on.
+ *
+ * Invariants:
+ * 1. A client is in the list from on_accept to free_client, and holds one place of the listener as long.
+ * 2. Its state moves only by client_set_state; no byte of a client in LEAVING or SHAKING is looked at.
+ * 3. No byte of a client in TOKEN becomes a message.
+ * 4. A client in LEAVING is freed when it is settled: everything it gave is answered and the answers are taken.
+ * 5. `charged` is what the intake counts for its unfinished frame; the feeder counts its own.
+ * 6. A walk over the clients takes the next one first: what it calls may free the one it stands at.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -23,13 +31,7 @@
 enum { TICK_MS = 500, PER_PEER_MAX = 64, WRITE_TIMEOUT_S = 30, SHAKE_S = 5, TOKEN_S = 10, STARVED_S = 10 };
 enum { FIRST_LINE_BYTES = 16384, READ_AHEAD_BYTES = 65536 };
 
-static bool is_settled(const struct client *c)
-{
-	return TAILQ_EMPTY(&c->answers) && !c->building && (!c->has_feeder || feeder_is_idle(&c->feeder)) &&
-	       evbuffer_get_length(bufferevent_get_output(c->bev)) == 0;
-}
-
-void client_free(struct client *c)
+static void free_client(struct client *c)
 {
 	TAILQ_REMOVE(&c->door->clients, c, link);
 	frames_drop(c);
@@ -42,11 +44,17 @@ void client_free(struct client *c)
 	free(c);
 }
 
-void client_refuse(struct client *c, const char *reason)
+static void read_token_line(struct client *c)
 {
-	metric_add(M_INPUT_REFUSED_DENIED, 1);
-	LOG_LIMITED(LOG_WARN, "client hung up on", LOG_S("peer", c->peer.text), LOG_S("reason", reason));
-	c->ended = true;
+	struct evbuffer *in = bufferevent_get_input(c->bev);
+	size_t length;
+	char *line = evbuffer_readln(in, &length, EVBUFFER_EOL_CRLF);
+
+	if (line && guard_admits(c->door->guard, line, length))
+		client_set_state(c, CLIENT_OPEN);
+	else if (line || evbuffer_get_length(in) > GUARD_TOKEN_MAX_BYTES + 2)
+		client_refuse(c, "no valid token");
+	free(line);
 }
 
 /* Reads while there is room, from what the bufferevent holds. */
@@ -56,21 +64,10 @@ static void read_lines(struct client *c)
 	size_t room;
 	char *to;
 
-	if (!c->admitted) {
-		size_t length;
-		char *line = evbuffer_readln(in, &length, EVBUFFER_EOL_CRLF);
-
-		if (!line && evbuffer_get_length(in) > GUARD_TOKEN_MAX_BYTES + 2)
-			client_refuse(c, "no valid token");
-		if (!line)
-			return;
-		c->admitted = guard_admits(c->door->guard, line, length);
-		free(line);
-		if (!c->admitted) {
-			client_refuse(c, "no valid token");
-			return;
-		}
-	}
+	if (c->state == CLIENT_TOKEN)
+		read_token_line(c);
+	if (c->state != CLIENT_OPEN)
+		return;
 	while (evbuffer_get_length(in) > 0 && (room = feeder_room(&c->feeder, &to)) > 0) {
 		int n = evbuffer_remove(in, to, room);
 
@@ -83,29 +80,37 @@ static void read_lines(struct client *c)
 		feeder_end(&c->feeder);
 }
 
+/* Tokens, lines or frames that came, as far as there is room. */
+static void read_input(struct client *c)
+{
+	if (c->state != CLIENT_TOKEN && c->state != CLIENT_OPEN)
+		return;
+	if (c->has_feeder)
+		read_lines(c);
+	else
+		frames_read(c);
+}
+
 static bool wants_to_read(const struct client *c)
 {
 	const struct intake *i = c->door->door.intake;
 
-	return !c->ended && !c->peer_ended && intake_has_room(i) && !frames_are_behind(c) &&
+	return c->state != CLIENT_LEAVING && !c->peer_ended && intake_has_room(i) && !frames_are_behind(c) &&
 	       evbuffer_get_length(bufferevent_get_input(c->bev)) < READ_AHEAD_BYTES;
 }
 
 /* Makes what progress it can; may free the client. */
-void client_run(struct client *c)
+static void run_client(struct client *c)
 {
 	struct evbuffer *in = bufferevent_get_input(c->bev);
 	bool reads;
 
-	if (!c->ended && c->has_feeder)
-		read_lines(c);
-	else if (!c->ended)
-		frames_read(c);
+	read_input(c);
 	/* an end of the peer counts when everything before it was looked at */
-	if (c->peer_ended && (evbuffer_get_length(in) == 0 || c->ended))
-		c->ended = true;
-	if (c->ended && is_settled(c)) {
-		client_free(c);
+	if (c->peer_ended && evbuffer_get_length(in) == 0)
+		client_leave(c);
+	if (c->state == CLIENT_LEAVING && client_is_settled(c)) {
+		free_client(c);
 		return;
 	}
 	reads = wants_to_read(c);
@@ -121,7 +126,14 @@ void client_run(struct client *c)
 static void on_read(struct bufferevent *bev, void *arg)
 {
 	(void)bev;
-	client_run(arg);
+	run_client(arg);
+}
+
+/* Nothing of TLS is in the way any more. */
+static void begin(struct client *c)
+{
+	client_set_state(c, c->door->guard ? CLIENT_TOKEN : CLIENT_OPEN);
+	c->since_ns = clock_mono_ns();
 }
 
 static void on_event(struct bufferevent *bev, short what, void *arg)
@@ -129,22 +141,21 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 	struct client *c = arg;
 
 	(void)bev;
-	if (what & BEV_EVENT_CONNECTED) {
-		c->shaken = true;
-		c->since_ns = clock_mono_ns();
-		client_run(c);
-	} else if (what & BEV_EVENT_EOF && c->shaken) {
+	if (what & BEV_EVENT_CONNECTED && c->state == CLIENT_SHAKING) {
+		begin(c);
+		run_client(c);
+	} else if (what & BEV_EVENT_EOF && c->state != CLIENT_SHAKING) {
 		c->peer_ended = true;
-		client_run(c);
-	} else if (c->has_feeder && c->shaken && !(what & BEV_EVENT_TIMEOUT)) {
+		run_client(c);
+	} else if (c->has_feeder && c->state != CLIENT_SHAKING && !(what & BEV_EVENT_TIMEOUT)) {
 		c->peer_ended = true; /* a reset: the lines that came are lines */
-		client_run(c);
+		run_client(c);
 	} else {
-		client_free(c);
+		free_client(c);
 	}
 }
 
-static void on_feeder_answer(void *arg) { client_run(arg); }
+static void on_feeder_answer(void *arg) { run_client(arg); }
 
 static void on_accept(struct bufferevent *bev, const struct peer *peer, bool tls, void *arg)
 {
@@ -163,9 +174,10 @@ static void on_accept(struct bufferevent *bev, const struct peer *peer, bool tls
 	c->door = s;
 	c->bev = bev;
 	c->peer = *peer;
-	c->shaken = !tls;
-	c->admitted = !s->guard;
+	c->on_answer = run_client;
 	c->since_ns = clock_mono_ns();
+	if (!tls)
+		begin(c);
 	c->reads = true;
 	TAILQ_INIT(&c->answers);
 	TAILQ_INSERT_TAIL(&s->clients, c, link);
@@ -181,26 +193,21 @@ static void on_accept(struct bufferevent *bev, const struct peer *peer, bool tls
 	(void)bufferevent_enable(bev, EV_READ | EV_WRITE);
 }
 
-static bool is_partial(const struct client *c)
-{
-	return c->has_feeder ? feeder_is_partial(&c->feeder) : frame_reader_is_partial(&c->reader);
-}
-
 static void check_client(struct client *c, int64_t now_ns)
 {
 	int64_t age_ns = now_ns - c->since_ns;
 
-	if (!c->shaken && age_ns > SHAKE_S * NS_PER_S) {
-		client_free(c);
-	} else if (c->shaken && !c->admitted && !c->ended && age_ns > TOKEN_S * NS_PER_S) {
+	if (c->state == CLIENT_SHAKING && age_ns > SHAKE_S * NS_PER_S) {
+		free_client(c);
+	} else if (c->state == CLIENT_TOKEN && age_ns > TOKEN_S * NS_PER_S) {
 		client_refuse(c, "no token in time");
-		client_run(c);
-	} else if (!c->reads && !c->ended && !intake_has_room(c->door->door.intake) && is_partial(c) &&
-	           TAILQ_EMPTY(&c->answers) && now_ns - c->starved_ns > STARVED_S * NS_PER_S) {
+		run_client(c);
+	} else if (!c->reads && c->state != CLIENT_LEAVING && !intake_has_room(c->door->door.intake) &&
+	           client_is_partial(c) && TAILQ_EMPTY(&c->answers) && now_ns - c->starved_ns > STARVED_S * NS_PER_S) {
 		metric_add(M_INPUT_REFUSED_BUSY, 1);
 		LOG_LIMITED(LOG_WARN, "client hung up on", LOG_S("peer", c->peer.text),
 		            LOG_S("reason", "an unfinished message while memory is short"));
-		client_free(c);
+		free_client(c);
 	}
 }
 
@@ -225,8 +232,8 @@ static void resume(struct door *d)
 
 	for (c = TAILQ_FIRST(&s->clients); c; c = next) {
 		next = TAILQ_NEXT(c, link);
-		if (c->shaken && !c->reads)
-			client_run(c);
+		if (c->state != CLIENT_SHAKING && !c->reads)
+			run_client(c);
 	}
 }
 
@@ -239,14 +246,11 @@ static void stop(struct door *d)
 	listener_stop(s->listener);
 	for (c = TAILQ_FIRST(&s->clients); c; c = next) {
 		next = TAILQ_NEXT(c, link);
-		if (c->shaken && !c->ended && c->has_feeder)
-			read_lines(c);
-		else if (c->shaken && !c->ended)
-			frames_read(c);
-		c->ended = true;
+		read_input(c);
+		client_leave(c);
 		if (c->has_feeder)
 			feeder_stop(&c->feeder);
-		client_run(c);
+		run_client(c);
 	}
 }
 
@@ -256,7 +260,7 @@ static bool is_idle(const struct door *d)
 	const struct client *c;
 
 	TAILQ_FOREACH (c, &s->clients, link)
-		if (!is_settled(c))
+		if (!client_is_settled(c))
 			return false;
 	return true;
 }
@@ -273,7 +277,7 @@ static void free_door(struct door *d)
 	struct client *c;
 
 	while ((c = TAILQ_FIRST(&s->clients)))
-		client_free(c);
+		free_client(c);
 	listener_free(s->listener);
 	guard_free(s->guard);
 	event_free(s->tick);

@@ -1,5 +1,11 @@
 /*
- * door_socket_inside: what door_socket.c (clients, lines, limits) and door_frames.c (frames and their answers) share.
+ * door_socket_internal: what the files of the socket door share.
+ *
+ * What it is: the door and its clients (door_socket.c), the frames of a client and their answers (door_frames.c), and
+ * the state of one client (door_client.c). They use each other in this order; upwards goes only `on_answer`.
+ * Promises: 1 (a frame's answer waits for its group's), 6 (an unfinished frame is charged, answers not taken are
+ * bounded). Owner: a client belongs to its door; an answer to its client; a group under way lives on without either.
+ * Thread: intake. Fails: towards the peer only. Does not: leave the room.
  */
 #ifndef KSPOOL_DOORS_DOOR_SOCKET_INTERNAL_H
 #define KSPOOL_DOORS_DOOR_SOCKET_INTERNAL_H
@@ -22,8 +28,8 @@ struct door_socket {
 };
 
 /* The answers of a run of frames: one status for all of them, known when `group` is null. */
-struct answer {
-	TAILQ_ENTRY(answer) link;
+struct frame_answer {
+	TAILQ_ENTRY(frame_answer) link;
 	struct client *client;
 	struct group *group;
 	uint32_t frames;
@@ -31,31 +37,45 @@ struct answer {
 	char *text;
 };
 
+/*
+ *   state     bytes are         ends with                                 may become
+ *   SHAKING   TLS's             handshake, or its deadline                TOKEN, OPEN, LEAVING
+ *   TOKEN     a token           the right one, a wrong one, its deadline  OPEN, LEAVING
+ *   OPEN      messages          the peer's last byte, stop, a refusal     LEAVING
+ *   LEAVING   not looked at     everything is answered and sent: freed
+ */
+enum client_state { CLIENT_SHAKING, CLIENT_TOKEN, CLIENT_OPEN, CLIENT_LEAVING };
+
 struct client {
 	TAILQ_ENTRY(client) link;
 	struct door_socket *door;
 	struct bufferevent *bev;
 	struct peer peer;
-	bool shaken;     /* TLS is done, or there is none */
-	bool admitted;   /* showed its token, or needs none */
-	bool peer_ended; /* sent its last byte */
-	bool ended;      /* no further byte is looked at; leaves when settled */
-	bool reads;
-	int64_t since_ns;
+	enum client_state state;
+	bool peer_ended;    /* sent its last byte, which may not be looked at yet */
+	bool reads;         /* what the bufferevent was told last */
+	int64_t since_ns;   /* of the connection or the handshake, for the deadlines */
 	int64_t starved_ns; /* since when it may not read */
 	bool has_feeder;    /* lines */
 	struct feeder feeder;
 	struct frame_reader reader;
 	struct group *building; /* frames of the read under way */
-	TAILQ_HEAD(, answer) answers;
-	uint32_t waiting; /* answers in the list */
-	uint64_t charged; /* bytes of the unfinished frame, as counted in intake */
+	TAILQ_HEAD(, frame_answer) answers;
+	void (*on_answer)(struct client *c); /* answers left: there may be room again; may free the client */
+	uint32_t waiting;                    /* answers in the list */
+	uint64_t charged;                    /* bytes of the unfinished frame, as counted in intake */
 };
 
-void client_run(struct client *c);
-void client_free(struct client *c);
-/* Logs, counts, ends. */
+/* The one setter of state; an illegal move is a bug. */
+void client_set_state(struct client *c, enum client_state state);
+/* To LEAVING, if it is not there yet. */
+void client_leave(struct client *c);
+/* Logs, counts, leaves. */
 void client_refuse(struct client *c, const char *reason);
+/* Everything it sent is answered, every answer is taken. */
+bool client_is_settled(const struct client *c);
+/* It is in the middle of a message. */
+bool client_is_partial(const struct client *c);
 
 void frames_read(struct client *c);
 /* Too many answers wait: no further frame is read. */

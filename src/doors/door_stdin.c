@@ -20,14 +20,26 @@
 
 enum { READ_MAX_BYTES = 524288, FIRST_BYTES = 65536 };
 
+/* Goes forward only. */
+enum stdin_state {
+	STDIN_OPEN,
+	STDIN_ENDED, /* nothing more is read; what came may still be under way */
+	STDIN_TOLD,  /* all of it is durable and the end was told, or nobody waits for the end any more */
+};
+
 struct door_stdin {
 	struct door door;
 	struct feeder feeder;
 	struct event *ready; /* bytes wait (pipes) or it is our turn again (files) */
 	bool is_always_ready;
-	bool ended;
-	bool told;
+	enum stdin_state state;
 };
+
+static void set_state(struct door_stdin *s, enum stdin_state state)
+{
+	must(state > s->state);
+	s->state = state;
+}
 
 static void wait_ready(struct door_stdin *s)
 {
@@ -41,15 +53,15 @@ static void wait_ready(struct door_stdin *s)
 
 static void tell_end(struct door_stdin *s)
 {
-	if (!s->ended || s->told || !feeder_is_idle(&s->feeder))
+	if (s->state != STDIN_ENDED || !feeder_is_idle(&s->feeder))
 		return;
-	s->told = true;
+	set_state(s, STDIN_TOLD);
 	s->door.on_ended(s->door.arg);
 }
 
 static void end(struct door_stdin *s)
 {
-	s->ended = true;
+	set_state(s, STDIN_ENDED);
 	feeder_end(&s->feeder);
 	LOG(LOG_INFO, "input ended", LOG_S("input", "stdin"), LOG_U("bytes", s->feeder.offset));
 	tell_end(s);
@@ -64,7 +76,7 @@ static void on_ready(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (s->ended || (free_bytes = feeder_room(&s->feeder, &room)) == 0)
+	if (s->state != STDIN_OPEN || (free_bytes = feeder_room(&s->feeder, &room)) == 0)
 		return; /* resume or an answer asks again */
 	n = read(STDIN_FILENO, room, free_bytes < READ_MAX_BYTES ? free_bytes : READ_MAX_BYTES);
 	if (n > 0) {
@@ -87,7 +99,7 @@ static void resume(struct door *d)
 {
 	struct door_stdin *s = (struct door_stdin *)d;
 
-	if (!s->ended && !event_pending(s->ready, EV_READ | EV_TIMEOUT, NULL))
+	if (s->state == STDIN_OPEN && !event_pending(s->ready, EV_READ | EV_TIMEOUT, NULL))
 		wait_ready(s);
 }
 
@@ -104,15 +116,18 @@ static void stop(struct door *d)
 	struct door_stdin *s = (struct door_stdin *)d;
 
 	(void)event_del(s->ready);
-	s->ended = true;
-	s->told = true;
+	if (s->state != STDIN_TOLD)
+		set_state(s, STDIN_TOLD);
 	feeder_flush(&s->feeder);
 	feeder_stop(&s->feeder);
 }
 
 static bool is_idle(const struct door *d) { return feeder_is_idle(&((const struct door_stdin *)d)->feeder); }
 
-static bool has_ended(const struct door *d) { return ((const struct door_stdin *)d)->ended && is_idle(d); }
+static bool has_ended(const struct door *d)
+{
+	return ((const struct door_stdin *)d)->state != STDIN_OPEN && is_idle(d);
+}
 
 static void free_door(struct door *d)
 {

@@ -1,3 +1,13 @@
+/*
+ * Invariants:
+ * 1. At most one block is flying; the other one is filling. Both are null before feeder_init and after feeder_fini.
+ * 2. `group` is set while the journal or the intake has the flying block; a flying block without a group waits to be
+ *    offered again. So a refused offer is never overtaken by a later position.
+ * 3. In a block: scanned <= length <= capacity, and its slices lie below scanned, in order, without overlap.
+ * 4. `charged` is what the intake counts for us: the bytes of both blocks and of the head of a message too long.
+ * 5. `end` of a block is the stream offset behind its last whole message; a stored position is always such an offset.
+ * 6. The bytes of the flying block stay as they are until its yes (promise 1): it may have to be offered again.
+ */
 #include "doors/feeder.h"
 
 #include <stdlib.h>
@@ -89,7 +99,7 @@ static bool is_full(const struct feeder *f, const struct block *b)
 	return b->count >= FEEDER_BLOCK_ROWS || b->scanned >= f->target_bytes;
 }
 
-bool feeder_is_idle(const struct feeder *f) { return !f->flying && !has_whole(f->filling); }
+bool feeder_is_idle(const struct feeder *f) { return !f->flying && (!f->filling || !has_whole(f->filling)); }
 
 bool feeder_is_partial(const struct feeder *f)
 {
@@ -130,16 +140,16 @@ static void scan(struct feeder *f)
 		size_t used;
 		uint64_t length;
 		uint64_t begin = f->offset - f->scanner.skipped;
-		enum scan what =
+		enum scanner_event what =
 		    scanner_next(&f->scanner, b->data + b->scanned, b->length - b->scanned, f->ended, &used, &length);
 
-		if (what == SCAN_MESSAGE)
+		if (what == SCANNER_MESSAGE)
 			add_slice(b, b->scanned, length);
-		else if (what == SCAN_TOO_LONG)
+		else if (what == SCANNER_TOO_LONG)
 			add_too_long(f, begin, length);
 		b->scanned += used;
 		f->offset += used;
-		if (what == SCAN_MORE)
+		if (what == SCANNER_MORE)
 			break;
 		b->end = f->offset;
 	}
@@ -228,12 +238,13 @@ static void send_block(struct feeder *f)
 
 void feeder_flush(struct feeder *f)
 {
-	struct block *b = f->filling;
-	struct block *other = b == &f->blocks[0] ? &f->blocks[1] : &f->blocks[0];
-	size_t rest = b->length - b->scanned;
+	struct block *b = f->filling, *other;
+	size_t rest;
 
-	if (f->flying || !has_whole(b))
+	if (!b || f->flying || !has_whole(b))
 		return;
+	other = b == &f->blocks[0] ? &f->blocks[1] : &f->blocks[0];
+	rest = b->length - b->scanned;
 	if (other->capacity < rest + 1) {
 		other->capacity = b->capacity;
 		other->data = mem_grow(other->data, other->capacity, 1);
@@ -296,6 +307,7 @@ size_t feeder_room(struct feeder *f, char **ret)
 
 void feeder_filled(struct feeder *f, size_t n)
 {
+	must(f->filling && f->filling != f->flying);
 	f->filling->length += n;
 	must(f->filling->length <= f->filling->capacity);
 	scan(f);

@@ -75,13 +75,13 @@ void feeder_fini(struct feeder *f);
 size_t feeder_room(struct feeder *f, char **ret);
 /* n bytes were put there. */
 void feeder_filled(struct feeder *f, size_t n);
-/* The source has no more bytes just now: offers what is whole. */
+/* The source has no more bytes just now: offers what is whole. Nothing happens to a feeder that is not begun. */
 void feeder_flush(struct feeder *f);
 /* The source has no more bytes for ever: the rest is the last message. */
 void feeder_end(struct feeder *f);
 /* kspool stops: an offer that was refused is given up, with what followed it. None of it was acknowledged. */
 void feeder_stop(struct feeder *f);
-/* Everything whole is answered. */
+/* Everything whole is answered; a feeder not begun, or finished, is idle too. */
 bool feeder_is_idle(const struct feeder *f);
 /* Bytes of a message whose end has not come. */
 bool feeder_is_partial(const struct feeder *f);

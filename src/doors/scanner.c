@@ -53,13 +53,13 @@ static void skip(struct scanner *s, const char *data, size_t n)
 		s->last_is_cr = data[n - 1] == '\r';
 }
 
-static enum scan end_skipping(struct scanner *s, uint64_t *ret_length)
+static enum scanner_event end_skipping(struct scanner *s, uint64_t *ret_length)
 {
 	*ret_length = s->skipped - (s->strip_cr && s->kind == SCANNER_LINES && s->last_is_cr ? 1 : 0);
 	s->skipping = false;
 	s->skipped = 0;
 	s->looked = 0;
-	return SCAN_TOO_LONG;
+	return SCANNER_TOO_LONG;
 }
 
 /* The head of the last message that was too long stays readable until the next one begins. */
@@ -71,8 +71,8 @@ static void begin_skipping(struct scanner *s)
 }
 
 /* A message of n bytes at the front, with what ends it `used` bytes long in all. */
-static enum scan end_message(struct scanner *s, const char *data, size_t n, size_t used, size_t *ret_used,
-                             uint64_t *ret_length)
+static enum scanner_event end_message(struct scanner *s, const char *data, size_t n, size_t used, size_t *ret_used,
+                                      uint64_t *ret_length)
 {
 	size_t body = n;
 
@@ -90,15 +90,15 @@ static enum scan end_message(struct scanner *s, const char *data, size_t n, size
 		skip(s, data, n);
 		return end_skipping(s, ret_length);
 	}
-	return body == 0 && s->omit_empty ? SCAN_SKIPPED : SCAN_MESSAGE;
+	return body == 0 && s->omit_empty ? SCANNER_SKIPPED : SCANNER_MESSAGE;
 }
 
 /* Nothing ends in these bytes: they wait, unless the message is already certain to be too long. */
-static enum scan need_more(struct scanner *s, const char *data, size_t length, size_t keep, size_t *ret_used)
+static enum scanner_event need_more(struct scanner *s, const char *data, size_t length, size_t keep, size_t *ret_used)
 {
 	*ret_used = 0;
 	if (!s->skipping && length <= s->max_bytes + s->delimiter_length)
-		return SCAN_MORE;
+		return SCANNER_MORE;
 	if (!s->skipping)
 		begin_skipping(s);
 	if (keep > length)
@@ -106,11 +106,11 @@ static enum scan need_more(struct scanner *s, const char *data, size_t length, s
 	skip(s, data, length - keep);
 	*ret_used = length - keep;
 	s->looked = keep;
-	return SCAN_MORE;
+	return SCANNER_MORE;
 }
 
-static enum scan next_line(struct scanner *s, const char *data, size_t length, bool at_end, size_t *ret_used,
-                           uint64_t *ret_length)
+static enum scanner_event next_line(struct scanner *s, const char *data, size_t length, bool at_end, size_t *ret_used,
+                                    uint64_t *ret_length)
 {
 	const char *found = find_delimiter(s, data, length);
 
@@ -121,35 +121,35 @@ static enum scan next_line(struct scanner *s, const char *data, size_t length, b
 		return need_more(s, data, length, s->delimiter_length - 1, ret_used);
 	if (length == 0 && !s->skipping) {
 		*ret_used = 0;
-		return SCAN_MORE;
+		return SCANNER_MORE;
 	}
 	return end_message(s, data, length, length, ret_used, ret_length);
 }
 
-static enum scan next_whole(struct scanner *s, const char *data, size_t length, bool at_end, size_t *ret_used,
-                            uint64_t *ret_length)
+static enum scanner_event next_whole(struct scanner *s, const char *data, size_t length, bool at_end, size_t *ret_used,
+                                     uint64_t *ret_length)
 {
 	if (at_end && (length > 0 || s->skipping))
 		return end_message(s, data, length, length, ret_used, ret_length);
 	return need_more(s, data, length, 0, ret_used);
 }
 
-static enum scan next_chunk(struct scanner *s, const char *data, size_t length, bool at_end, size_t *ret_used,
-                            uint64_t *ret_length)
+static enum scanner_event next_chunk(struct scanner *s, const char *data, size_t length, bool at_end, size_t *ret_used,
+                                     uint64_t *ret_length)
 {
 	size_t n = (size_t)s->chunk_bytes;
 
 	if (length < n && !(at_end && length > 0)) {
 		*ret_used = 0;
-		return SCAN_MORE;
+		return SCANNER_MORE;
 	}
 	if (n > length)
 		n = length;
 	return end_message(s, data, n, n, ret_used, ret_length);
 }
 
-enum scan scanner_next(struct scanner *s, const char *data, size_t length, bool at_end, size_t *ret_used,
-                       uint64_t *ret_length)
+enum scanner_event scanner_next(struct scanner *s, const char *data, size_t length, bool at_end, size_t *ret_used,
+                                uint64_t *ret_length)
 {
 	*ret_length = 0;
 	switch (s->kind) {

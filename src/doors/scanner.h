@@ -20,11 +20,11 @@
 
 enum { SCANNER_HEAD_MAX_BYTES = 65536 };
 
-enum scan {
-	SCAN_MORE,    /* the message is not complete: drop `used` bytes, come back with more */
-	SCAN_MESSAGE, /* body at the front of the data, `length` bytes; then drop `used` */
-	SCAN_SKIPPED, /* an empty one that is to be omitted: drop `used` */
-	SCAN_TOO_LONG /* over the ceiling: head in s->head, whole length in `length`; drop `used` */
+enum scanner_event {
+	SCANNER_MORE,    /* the message is not complete: drop `used` bytes, come back with more */
+	SCANNER_MESSAGE, /* body at the front of the data, `length` bytes; then drop `used` */
+	SCANNER_SKIPPED, /* an empty one that is to be omitted: drop `used` */
+	SCANNER_TOO_LONG /* over the ceiling: head in s->head, whole length in `length`; drop `used` */
 };
 
 struct scanner {
@@ -45,8 +45,8 @@ struct scanner {
 void scanner_init(struct scanner *s, const struct config_scanner *config, uint64_t max_bytes);
 void scanner_fini(struct scanner *s);
 /* `data` begins where the last call's `used` ended. at_end: no byte will ever follow `length`. */
-enum scan scanner_next(struct scanner *s, const char *data, size_t length, bool at_end, size_t *ret_used,
-                       uint64_t *ret_length);
+enum scanner_event scanner_next(struct scanner *s, const char *data, size_t length, bool at_end, size_t *ret_used,
+                                uint64_t *ret_length);
 /* True between messages: nothing of the next one was dropped. */
 bool scanner_is_between(const struct scanner *s);
 

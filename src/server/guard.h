@@ -2,10 +2,11 @@
  * guard: bearer tokens.
  *
  * What it is: the SHA-256 hashes of the tokens of a file, one token a line (several may be valid at once, for
- * rotation). Empty lines and lines beginning with '#' are skipped. Only hashes are compared, in constant time; the
+ * rotation). Empty lines and lines beginning with '#' are skipped. Only hashes are compared, in constant time. The
  * tokens themselves are wiped after reading. The file must be regular, not a symlink, owned by root or by us, closed to
- * others and not writable by its group. Owner: the caller. Thread: any. Fails: ERR_CONFIG naming the path, never a
- * token.
+ * others and not writable by its group.
+ * Promises: none of its own. Owner: the caller. Thread: any.
+ * Fails: with ERR_CONFIG naming the path, never a token. Does not: read the file again; a reload makes a new guard.
  */
 #ifndef KSPOOL_SERVER_GUARD_H
 #define KSPOOL_SERVER_GUARD_H

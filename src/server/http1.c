@@ -1,3 +1,12 @@
+/*
+ * Invariants:
+ * 1. A state follows another only where `moves` says so; HTTP1_REFUSED is final.
+ * 2. head.len never passes HTTP1_HEAD_MAX_BYTES: request line, headers and trailers share it.
+ * 3. `remaining` is what is still to come of the body, or of the chunk; it is above 0 in HTTP1_IN_BODY and
+ *    HTTP1_IN_CHUNK.
+ * 4. body_bytes never passes max_body_bytes; a chunk that would do so is refused before its first byte.
+ * 5. Pieces of one byte give the same events and statuses as the whole: nothing is decided by where a piece ends.
+ */
 #include "server/http1.h"
 
 #include <string.h>
@@ -7,23 +16,32 @@
 #include "base/hex.h"
 #include "server/http1_head.h"
 
-enum state {
-	HEAD, /* collecting the head */
-	LENGTH_BODY,
-	CHUNK_SIZE,
-	CHUNK_EXTENSION,
-	CHUNK_SIZE_LF,
-	CHUNK_DATA,
-	CHUNK_DATA_CR,
-	CHUNK_DATA_LF,
-	TRAILER,
-	FINISHED, /* the next call says HTTP1_DONE */
-	DONE,
-	BAD
-};
-
 /* What one step did. */
 enum step { STEP_ON, STEP_EVENT, STEP_BAD };
+
+/* Legal moves: a bit for each state that may follow. */
+#define TO(state) (1u << HTTP1_##state)
+static const uint32_t moves[HTTP1_STATES] = {
+    [HTTP1_IN_HEAD] = TO(IN_BODY) | TO(IN_CHUNK_SIZE) | TO(WHOLE) | TO(REFUSED),
+    [HTTP1_IN_BODY] = TO(WHOLE),
+    [HTTP1_IN_CHUNK_SIZE] = TO(IN_CHUNK_EXTENSION) | TO(AT_CHUNK_SIZE_LF) | TO(REFUSED),
+    [HTTP1_IN_CHUNK_EXTENSION] = TO(AT_CHUNK_SIZE_LF) | TO(REFUSED),
+    [HTTP1_AT_CHUNK_SIZE_LF] = TO(IN_CHUNK) | TO(IN_TRAILER) | TO(REFUSED),
+    [HTTP1_IN_CHUNK] = TO(AT_CHUNK_CR),
+    [HTTP1_AT_CHUNK_CR] = TO(AT_CHUNK_LF) | TO(REFUSED),
+    [HTTP1_AT_CHUNK_LF] = TO(IN_CHUNK_SIZE) | TO(REFUSED),
+    [HTTP1_IN_TRAILER] = TO(WHOLE) | TO(REFUSED),
+    [HTTP1_WHOLE] = TO(TOLD),
+    [HTTP1_TOLD] = TO(IN_HEAD),
+};
+#undef TO
+
+/* The one setter. */
+static void set_state(struct http1 *p, enum http1_state state)
+{
+	must(moves[p->state] & 1u << state);
+	p->state = state;
+}
 
 struct feed {
 	const char *data;
@@ -39,7 +57,6 @@ void http1_init(struct http1 *p, uint64_t max_body_bytes)
 	memset(p, 0, sizeof *p);
 	buf_init(&p->head, HTTP1_HEAD_MAX_BYTES);
 	p->max_body_bytes = max_body_bytes;
-	p->state = HEAD;
 }
 
 void http1_fini(struct http1 *p) { buf_fini(&p->head); }
@@ -49,17 +66,16 @@ void http1_reset(struct http1 *p)
 	struct buf head = p->head;
 	uint64_t max = p->max_body_bytes;
 
-	must(p->state == DONE);
-	memset(p, 0, sizeof *p);
+	set_state(p, HTTP1_IN_HEAD);
+	memset(p, 0, sizeof *p); /* HTTP1_IN_HEAD is 0 */
 	p->head = head;
 	buf_clear(&p->head);
 	p->max_body_bytes = max;
-	p->state = HEAD;
 }
 
 bool http1_is_busy(const struct http1 *p)
 {
-	return p->state != DONE && p->state != BAD && (p->state != HEAD || p->head.len > 0);
+	return p->state != HTTP1_TOLD && p->state != HTTP1_REFUSED && (p->state != HTTP1_IN_HEAD || p->head.len > 0);
 }
 
 static enum step refuse(struct http1 *p, int status, const char *reason)
@@ -115,7 +131,10 @@ static enum step step_head(struct http1 *p, struct feed *f)
 	if (!http1_head_read(p))
 		return STEP_BAD;
 	p->remaining = p->content_length;
-	p->state = p->chunked ? CHUNK_SIZE : p->remaining > 0 ? LENGTH_BODY : FINISHED;
+	if (p->chunked)
+		set_state(p, HTTP1_IN_CHUNK_SIZE);
+	else
+		set_state(p, p->remaining > 0 ? HTTP1_IN_BODY : HTTP1_WHOLE);
 	f->event = HTTP1_HEAD;
 	return STEP_EVENT;
 }
@@ -140,7 +159,7 @@ static enum step step_length_body(struct http1 *p, struct feed *f)
 	enum step s = give_piece(p, f);
 
 	if (p->remaining == 0)
-		p->state = FINISHED;
+		set_state(p, HTTP1_WHOLE);
 	return s;
 }
 
@@ -160,7 +179,7 @@ static enum step step_chunk_size(struct http1 *p, struct feed *f)
 	if (p->digits == 0 || (c != ';' && c != '\r'))
 		return refuse(p, 400, "malformed chunk size");
 	p->extension_bytes = 0;
-	p->state = c == ';' ? CHUNK_EXTENSION : CHUNK_SIZE_LF;
+	set_state(p, c == ';' ? HTTP1_IN_CHUNK_EXTENSION : HTTP1_AT_CHUNK_SIZE_LF);
 	return STEP_ON;
 }
 
@@ -169,7 +188,7 @@ static enum step step_chunk_extension(struct http1 *p, struct feed *f)
 	unsigned char c = (unsigned char)f->data[f->at++];
 
 	if (c == '\r') {
-		p->state = CHUNK_SIZE_LF;
+		set_state(p, HTTP1_AT_CHUNK_SIZE_LF);
 		return STEP_ON;
 	}
 	if ((c < ' ' && c != '\t') || c == 0x7f)
@@ -184,7 +203,7 @@ static enum step step_chunk_size_lf(struct http1 *p, struct feed *f)
 	if (f->data[f->at++] != '\n')
 		return refuse(p, 400, "malformed chunk size");
 	p->digits = 0;
-	p->state = p->remaining > 0 ? CHUNK_DATA : TRAILER;
+	set_state(p, p->remaining > 0 ? HTTP1_IN_CHUNK : HTTP1_IN_TRAILER);
 	return STEP_ON;
 }
 
@@ -193,15 +212,15 @@ static enum step step_chunk_data(struct http1 *p, struct feed *f)
 	enum step s = give_piece(p, f);
 
 	if (p->remaining == 0)
-		p->state = CHUNK_DATA_CR;
+		set_state(p, HTTP1_AT_CHUNK_CR);
 	return s;
 }
 
 static enum step step_chunk_end(struct http1 *p, struct feed *f)
 {
-	if (f->data[f->at++] != (p->state == CHUNK_DATA_CR ? '\r' : '\n'))
+	if (f->data[f->at++] != (p->state == HTTP1_AT_CHUNK_CR ? '\r' : '\n'))
 		return refuse(p, 400, "chunk longer than its size");
-	p->state = p->state == CHUNK_DATA_CR ? CHUNK_DATA_LF : CHUNK_SIZE;
+	set_state(p, p->state == HTTP1_AT_CHUNK_CR ? HTTP1_AT_CHUNK_LF : HTTP1_IN_CHUNK_SIZE);
 	return STEP_ON;
 }
 
@@ -217,7 +236,7 @@ static enum step step_trailer(struct http1 *p, struct feed *f)
 	length = p->head.len - p->trailer_start - 2;
 	p->head.data[p->trailer_start + length] = '\0';
 	if (length == 0) {
-		p->state = FINISHED;
+		set_state(p, HTTP1_WHOLE);
 		return STEP_ON;
 	}
 	if (++p->trailers > HTTP1_TRAILERS_MAX)
@@ -230,27 +249,28 @@ static enum step step_trailer(struct http1 *p, struct feed *f)
 
 static enum step step(struct http1 *p, struct feed *f)
 {
-	switch ((enum state)p->state) {
-	case HEAD:
+	switch (p->state) {
+	case HTTP1_IN_HEAD:
 		return step_head(p, f);
-	case LENGTH_BODY:
+	case HTTP1_IN_BODY:
 		return step_length_body(p, f);
-	case CHUNK_SIZE:
+	case HTTP1_IN_CHUNK_SIZE:
 		return step_chunk_size(p, f);
-	case CHUNK_EXTENSION:
+	case HTTP1_IN_CHUNK_EXTENSION:
 		return step_chunk_extension(p, f);
-	case CHUNK_SIZE_LF:
+	case HTTP1_AT_CHUNK_SIZE_LF:
 		return step_chunk_size_lf(p, f);
-	case CHUNK_DATA:
+	case HTTP1_IN_CHUNK:
 		return step_chunk_data(p, f);
-	case CHUNK_DATA_CR:
-	case CHUNK_DATA_LF:
+	case HTTP1_AT_CHUNK_CR:
+	case HTTP1_AT_CHUNK_LF:
 		return step_chunk_end(p, f);
-	case TRAILER:
+	case HTTP1_IN_TRAILER:
 		return step_trailer(p, f);
-	case FINISHED:
-	case DONE:
-	case BAD:
+	case HTTP1_WHOLE:
+	case HTTP1_TOLD:
+	case HTTP1_REFUSED:
+	case HTTP1_STATES:
 		break;
 	}
 	never("http1_feed after the end of a request");
@@ -262,18 +282,19 @@ enum http1_event http1_feed(struct http1 *p, const char *data, size_t length, si
 	struct feed f = {.data = data, .length = length, .event = HTTP1_MORE};
 	enum step s = STEP_ON;
 
-	if (p->state == BAD)
+	must(p->state != HTTP1_TOLD && p->state < HTTP1_STATES);
+	if (p->state == HTTP1_REFUSED)
 		s = STEP_BAD;
-	while (s == STEP_ON && p->state != FINISHED && f.at < f.length)
+	while (s == STEP_ON && p->state != HTTP1_WHOLE && f.at < f.length)
 		s = step(p, &f);
-	if (s == STEP_ON && p->state == FINISHED) {
-		p->state = DONE;
+	if (s == STEP_ON && p->state == HTTP1_WHOLE) {
+		set_state(p, HTTP1_TOLD);
 		f.event = HTTP1_DONE;
 	}
-	if (s == STEP_BAD) {
-		p->state = BAD;
+	if (s == STEP_BAD && p->state != HTTP1_REFUSED)
+		set_state(p, HTTP1_REFUSED);
+	if (s == STEP_BAD)
 		f.event = HTTP1_BAD;
-	}
 	*ret_used = f.at;
 	*ret_piece = f.piece;
 	*ret_piece_length = f.piece_length;

@@ -6,7 +6,10 @@
  * extensions, trailers read and dropped. Every doubt is HTTP1_BAD with the status to answer; after it, and after a
  * request whose connection is to close, nothing more is read, so bytes can never be taken for a second request by
  * one reader and for a body by another. The outcome does not depend on how the bytes were cut into pieces.
- * Owner: the caller; http1_fini. Thread: any. Does not: read sockets, decode bodies, know paths.
+ * Promises: 6 (a head is bounded, a body is never kept here), 11 (each byte is looked at a bounded number of times).
+ * Owner: the caller; http1_fini. Thread: any.
+ * Fails: with HTTP1_BAD and the status to answer; never with an error of the system.
+ * Does not: read sockets, decode bodies, know paths.
  */
 #ifndef KSPOOL_SERVER_HTTP1_H
 #define KSPOOL_SERVER_HTTP1_H
@@ -23,6 +26,23 @@ enum {
 	HTTP1_TRAILERS_MAX = 16,
 	HTTP1_EXTENSION_MAX_BYTES = 256, /* of one chunk */
 	HTTP1_EXTENSIONS_MAX_BYTES = 4096
+};
+
+/* Where the parser stands; only http1.c moves it. */
+enum http1_state {
+	HTTP1_IN_HEAD,
+	HTTP1_IN_BODY, /* of a Content-Length */
+	HTTP1_IN_CHUNK_SIZE,
+	HTTP1_IN_CHUNK_EXTENSION,
+	HTTP1_AT_CHUNK_SIZE_LF,
+	HTTP1_IN_CHUNK,
+	HTTP1_AT_CHUNK_CR,
+	HTTP1_AT_CHUNK_LF,
+	HTTP1_IN_TRAILER,
+	HTTP1_WHOLE,   /* the next call says HTTP1_DONE */
+	HTTP1_TOLD,    /* it was said */
+	HTTP1_REFUSED, /* HTTP1_BAD was said */
+	HTTP1_STATES
 };
 
 enum http1_event {
@@ -55,7 +75,7 @@ struct http1 {
 	/* the parser's own */
 	uint64_t max_body_bytes;
 	uint64_t body_bytes; /* so far */
-	int state;
+	enum http1_state state;
 	uint64_t remaining; /* of the body or of the chunk */
 	uint32_t digits;
 	uint32_t extension_bytes;

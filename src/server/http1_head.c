@@ -1,8 +1,17 @@
+/*
+ * Invariants:
+ * 1. The head ends with an empty line, so every line has its CRLF; http1.c made sure of it.
+ * 2. The head is shorter than 64 KiB, so an offset into it fits 16 bits.
+ * 3. After a true answer method, target and headers are NUL-terminated texts inside head.data, and the framing is
+ *    certain: no body, a length, or chunked, and never two of them.
+ * 4. After a false answer status and reason are set, and nothing else of the parser may be read.
+ */
 #include "server/http1_head.h"
 
 #include <string.h>
 #include <strings.h>
 
+#include "base/check.h"
 #include "base/percent.h"
 
 static const char *const methods[] = {"GET", "HEAD", "POST", "PUT", "DELETE"};
@@ -205,6 +214,7 @@ bool http1_head_read(struct http1 *p)
 	size_t at = 0;
 	bool host_seen = false;
 
+	must(p->head.len >= 4 && p->head.len <= HTTP1_HEAD_MAX_BYTES && HTTP1_HEAD_MAX_BYTES <= UINT16_MAX);
 	p->method = NULL;
 	if (memchr(data, '\0', p->head.len))
 		return http1_refuse(p, 400, "NUL in the head");

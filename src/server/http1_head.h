@@ -1,6 +1,10 @@
 /*
- * http1_head: what a complete HTTP/1.1 head says, checked line by line. The second half of http1: http1.c collects the
- * bytes, this reads them. Works in place on p->head.
+ * http1_head: what a complete HTTP/1.1 head says, checked line by line.
+ *
+ * What it is: the second half of http1. http1.c collects the bytes of the head; this cuts them into texts, in place.
+ * Promises: 11 (one walk over a bounded head). Owner: the caller of http1. Thread: any.
+ * Fails: by false, with the status and the reason to answer in the parser.
+ * Does not: allocate, or move the parser's state.
  */
 #ifndef KSPOOL_SERVER_HTTP1_HEAD_H
 #define KSPOOL_SERVER_HTTP1_HEAD_H

@@ -1,3 +1,9 @@
+/*
+ * Invariants:
+ * 1. A connection is in the list from connection_new to connection_free, and holds one place of the listener as long.
+ * 2. `requests` counts those whose handler ran and that wait for httpd_answer; the server is freed only at 0.
+ * 3. A walk over the connections takes the next one first: what it calls may free the one it stands at.
+ */
 #include "server/httpd.h"
 
 #include <stdio.h>
@@ -73,37 +79,6 @@ enum err httpd_open(struct event_base *base, const struct httpd_options *options
 	return ERR_OK;
 }
 
-void httpd_route(struct httpd *h, const char *methods, const char *path, httpd_handler *handler, void *arg)
-{
-	struct route *route = mem_zero(sizeof *route);
-
-	route->methods = mem_string(methods);
-	route->path = mem_string(path);
-	route->handler = handler;
-	route->arg = arg;
-	SLIST_INSERT_HEAD(&h->routes, route, link);
-}
-
-static void route_free(struct route *route)
-{
-	free(route->methods);
-	free(route->path);
-	free(route);
-}
-
-void httpd_unroute(struct httpd *h, httpd_handler *handler, void *arg)
-{
-	struct route *route, *next;
-
-	for (route = SLIST_FIRST(&h->routes); route; route = next) {
-		next = SLIST_NEXT(route, link);
-		if (route->handler != handler || route->arg != arg)
-			continue;
-		SLIST_REMOVE(&h->routes, route, route, link);
-		route_free(route);
-	}
-}
-
 uint16_t httpd_port(const struct httpd *h) { return listener_port(h->listener); }
 
 bool httpd_has_guard(const struct httpd *h) { return h->guard; }
@@ -120,14 +95,6 @@ void httpd_raise_body(struct httpd *h, uint64_t max_body_bytes)
 {
 	if (h->options.max_body_bytes < max_body_bytes)
 		h->options.max_body_bytes = max_body_bytes;
-}
-
-bool httpd_may_read(struct httpd *h) { return !h->options.may_read || h->options.may_read(h->options.arg); }
-
-void httpd_count_bytes(struct httpd *h, int64_t change)
-{
-	if (h->options.on_bytes && change != 0)
-		h->options.on_bytes(h->options.arg, change);
 }
 
 void httpd_resume(struct httpd *h)
@@ -169,85 +136,15 @@ bool httpd_is_idle(const struct httpd *h)
 void httpd_free(struct httpd *h)
 {
 	struct connection *c;
-	struct route *route;
 
 	if (!h)
 		return;
 	must(h->requests == 0); /* a handler still holds a request: it would answer into freed memory */
 	while ((c = TAILQ_FIRST(&h->connections)))
 		connection_free(c);
-	while ((route = SLIST_FIRST(&h->routes))) {
-		SLIST_REMOVE_HEAD(&h->routes, link);
-		route_free(route);
-	}
+	httpd_routes_free(h);
 	listener_free(h->listener);
 	guard_free(h->guard);
 	event_free(h->tick);
 	free(h);
-}
-
-/* "POST,PUT" has POST. */
-static bool has_method(const char *methods, const char *method)
-{
-	size_t n = strlen(method);
-
-	while (*methods) {
-		size_t length = strcspn(methods, ",");
-
-		if (length == n && memcmp(methods, method, n) == 0)
-			return true;
-		methods += length;
-		methods += *methods == ',';
-	}
-	return false;
-}
-
-static const struct route *find_route(const struct httpd *h, const struct httpd_request *r, char *allow, size_t size)
-{
-	const struct route *route;
-	bool head_as_get = strcmp(r->head.method, "HEAD") == 0;
-
-	*allow = '\0';
-	SLIST_FOREACH (route, &h->routes, link) {
-		if (strcmp(route->path, r->path) != 0)
-			continue;
-		if (has_method(route->methods, r->head.method) || (head_as_get && has_method(route->methods, "GET")))
-			return route;
-		(void)snprintf(allow + strlen(allow), size - strlen(allow), "%s%s", *allow ? "," : "", route->methods);
-	}
-	return NULL;
-}
-
-bool httpd_precheck(struct httpd *h, const struct httpd_request *r, int *ret_status, char *ret_extra, size_t size)
-{
-	char allow[128];
-
-	*ret_extra = '\0';
-	if (h->guard && !guard_admits_header(h->guard, httpd_header_get(r, "Authorization"))) {
-		metric_add(M_INPUT_REFUSED_DENIED, 1);
-		LOG_LIMITED(LOG_WARN, "request refused", LOG_S("peer", r->peer.text),
-		            LOG_S("reason", "no valid token"));
-		(void)snprintf(ret_extra, size, "WWW-Authenticate: Bearer\r\n");
-		*ret_status = 401;
-		return true;
-	}
-	if (find_route(h, r, allow, sizeof allow))
-		return false;
-	*ret_status = *allow ? 405 : 404;
-	if (*allow)
-		(void)snprintf(ret_extra, size, "Allow: %s\r\n", allow);
-	return true;
-}
-
-void httpd_dispatch(struct httpd *h, struct httpd_request *r)
-{
-	char allow[128];
-	const struct route *route = find_route(h, r, allow, sizeof allow);
-
-	r->handled = true;
-	h->requests++;
-	if (route)
-		route->handler(r, route->arg);
-	else /* removed since the head was read */
-		httpd_answer(r, 404, NULL, NULL, NULL, 0);
 }

@@ -1,3 +1,14 @@
+/*
+ * httpd_connection: one peer, its requests one after the other, and their answers.
+ *
+ * Invariants:
+ * 1. The state moves only where `moves` says so, by set_state, which also starts the clock of its deadline.
+ * 2. `request` is set from a whole head to its answer or refusal: in BODY and HANDLING, and nowhere else.
+ * 3. Nothing is read in HANDLING: a second request waits in the peer's hands (promise 6).
+ * 4. A paused connection is in BODY; the clock of its rate stands still meanwhile.
+ * 5. While `running`, nothing frees the connection but connection_run itself, as its last act.
+ * 6. A handler gets each request once, and answers once; a connection that died leaves its request to the handler.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,8 +68,18 @@ static const char *status_text(int status)
 	return "Unknown";
 }
 
+/* Legal moves: a bit for each state that may follow. The one setter below keeps to them. */
+static const unsigned moves[] = {
+    [CONNECTION_SHAKING] = 1u << CONNECTION_HEAD,
+    [CONNECTION_HEAD] = 1u << CONNECTION_BODY | 1u << CONNECTION_LINGER,
+    [CONNECTION_BODY] = 1u << CONNECTION_HANDLING | 1u << CONNECTION_LINGER,
+    [CONNECTION_HANDLING] = 1u << CONNECTION_HEAD | 1u << CONNECTION_LINGER,
+    [CONNECTION_LINGER] = 0,
+};
+
 static void set_state(struct connection *c, enum connection_state state)
 {
+	must(moves[c->state] & 1u << state);
 	c->state = state;
 	c->since_ns = clock_mono_ns();
 }
@@ -183,11 +204,19 @@ static void on_data(struct connection *c, const char *piece, size_t length)
 static void on_whole(struct connection *c)
 {
 	struct httpd_request *r = c->request;
+	const struct route *route;
+	char allow[HTTPD_ALLOW_MAX];
 
 	c->paused = false;
 	r->close = c->parser.close || c->requests >= HTTPD_REQUESTS_MAX || c->httpd->stopping || c->ended;
 	set_state(c, CONNECTION_HANDLING);
-	httpd_dispatch(c->httpd, r);
+	route = httpd_route_find(c->httpd, r, allow, sizeof allow);
+	r->handled = true;
+	c->httpd->requests++;
+	if (route)
+		route->handler(r, route->arg);
+	else /* removed since the head was read */
+		httpd_answer(r, 404, NULL, NULL, NULL, 0);
 }
 
 /* One event of the parser. False: no progress is possible now. */
@@ -254,7 +283,7 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 	struct connection *c = arg;
 
 	(void)bev;
-	if (what & BEV_EVENT_CONNECTED) {
+	if (what & BEV_EVENT_CONNECTED && c->state == CONNECTION_SHAKING) {
 		set_state(c, CONNECTION_HEAD);
 		connection_run(c);
 	} else if (what & BEV_EVENT_EOF && c->state != CONNECTION_SHAKING) {
@@ -279,7 +308,9 @@ void connection_new(struct bufferevent *bev, const struct peer *peer, bool tls, 
 	c->peer = *peer;
 	c->tls = tls;
 	http1_init(&c->parser, h->options.max_body_bytes);
-	set_state(c, tls ? CONNECTION_SHAKING : CONNECTION_HEAD);
+	c->since_ns = clock_mono_ns();
+	if (!tls)
+		set_state(c, CONNECTION_HEAD);
 	TAILQ_INSERT_TAIL(&h->connections, c, link);
 	bufferevent_setcb(bev, on_read, on_read, on_event, c);
 	bufferevent_setwatermark(bev, EV_READ, 0, HTTPD_READ_AHEAD_BYTES);

@@ -1,5 +1,11 @@
 /*
- * httpd_inside: what httpd.c (server, routes, deadlines) and httpd_connection.c (one connection, its requests) share.
+ * httpd_internal: what the files of the HTTP server share.
+ *
+ * What it is: the server (httpd.c), its routes (httpd_route.c), one connection (httpd_connection.c), one request
+ * (httpd_request.c). They use each other in this order, never back.
+ * Promises: those of httpd.h. Owner: a connection and its request belong to the server.
+ * Thread: the event base's. Fails: nothing here fails; a doubt is an answer to the peer.
+ * Does not: leave the room.
  */
 #ifndef KSPOOL_SERVER_HTTPD_INTERNAL_H
 #define KSPOOL_SERVER_HTTPD_INTERNAL_H
@@ -15,6 +21,7 @@ struct bufferevent;
 
 enum {
 	HTTPD_REQUESTS_MAX = 1000, /* of one connection */
+	HTTPD_ALLOW_MAX = 128,
 	HTTPD_READ_AHEAD_BYTES = 16384,
 	HTTPD_OUTPUT_MAX_BYTES = 65536 /* answers a peer has not taken yet: above it, its next request waits */
 };
@@ -28,12 +35,12 @@ struct route {
 };
 
 /*
- *   state     reads?  ends with
- *   SHAKING   (TLS)   handshake, or its deadline
- *   HEAD      yes     whole head, idle or head deadline
- *   BODY      if room whole body, rate floor, busy deadline
- *   HANDLING  no      httpd_answer
- *   LINGER    drops   the peer's end or a deadline: an answer sent with bytes unread would be lost in a reset
+ *   state     reads?  ends with                                                       may become
+ *   SHAKING   (TLS)   handshake, or its deadline                                      HEAD
+ *   HEAD      yes     whole head, idle or head deadline                               BODY, LINGER
+ *   BODY      if room whole body, rate floor, busy deadline                           HANDLING, LINGER
+ *   HANDLING  no      httpd_answer                                                    HEAD, LINGER
+ *   LINGER    drops   the peer's end or a deadline: with bytes unread a reset would eat the answer
  */
 enum connection_state { CONNECTION_SHAKING, CONNECTION_HEAD, CONNECTION_BODY, CONNECTION_HANDLING, CONNECTION_LINGER };
 
@@ -85,8 +92,10 @@ struct httpd {
 	bool stopping;
 };
 
-/* Finds the handler or answers 401, 404, 405. */
-void httpd_dispatch(struct httpd *h, struct httpd_request *r);
+/* The route of a request, or null with the methods that its path has ("" when it has none). */
+const struct route *httpd_route_find(const struct httpd *h, const struct httpd_request *r, char *ret_allow,
+                                     size_t size);
+void httpd_routes_free(struct httpd *h);
 /* True when the head shows what cannot be served: refused before its body is read. */
 bool httpd_precheck(struct httpd *h, const struct httpd_request *r, int *ret_status, char *ret_extra, size_t size);
 bool httpd_may_read(struct httpd *h);

@@ -67,6 +67,14 @@ struct httpd_request *httpd_request_new(struct connection *c)
 	return r;
 }
 
+bool httpd_may_read(struct httpd *h) { return !h->options.may_read || h->options.may_read(h->options.arg); }
+
+void httpd_count_bytes(struct httpd *h, int64_t change)
+{
+	if (h->options.on_bytes && change != 0)
+		h->options.on_bytes(h->options.arg, change);
+}
+
 void httpd_body_drop(struct httpd_request *r)
 {
 	httpd_count_bytes(r->httpd, -(int64_t)r->body.len);

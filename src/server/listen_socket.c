@@ -1,3 +1,11 @@
+/*
+ * Invariants:
+ * 1. A descriptor is the caller's only after ERR_OK; on every other way out it is closed here.
+ * 2. A unix socket has mode 0600 until its group and its mode are what the options say: nobody comes in before.
+ * 3. A socket file is removed only when it is a socket, ours, and nobody answers on it.
+ * 4. With peer rules, a peer whose credentials cannot be read is not admitted.
+ * 5. A peer's key is its family and what one host commonly owns: an IPv4 address, an IPv6 /64, a uid.
+ */
 #include "server/listen_socket.h"
 
 #include <arpa/inet.h>

@@ -1,5 +1,12 @@
 /*
- * listen_socket: makes the sockets of listener.h and knows peers: addresses, unix socket files, peer credentials.
+ * listen_socket: makes the sockets of listener.h and knows peers.
+ *
+ * What it is: addresses and unix socket files on one side; on the other who a peer is (address, uid) and whether the
+ * peer rules admit it.
+ * Promises: none of its own. Owner: descriptors go to the caller; peer_rules_fini. Thread: any; only bind changes the
+ * process's umask for a moment, so sockets are made before other threads make files.
+ * Fails: with ERR_CONFIG (address, names) or ERR_ENVIRONMENT (the system), naming the address.
+ * Does not: accept connections, or count them.
  */
 #ifndef KSPOOL_SERVER_LISTEN_SOCKET_H
 #define KSPOOL_SERVER_LISTEN_SOCKET_H

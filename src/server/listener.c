@@ -1,3 +1,10 @@
+/*
+ * Invariants:
+ * 1. `connections` is the sum over `shares`, and no share stands there with 0 connections.
+ * 2. Every accepted connection is released exactly once; the listener is freed when no share is left.
+ * 3. `socket` is null from listener_stop on: nothing is accepted any more, and the rest timer changes nothing.
+ * 4. Only a socket file with the inode we made is removed: the name may belong to another daemon by now.
+ */
 #include "server/listener.h"
 
 #include <errno.h>

@@ -1,12 +1,14 @@
 /*
  * listener: a listening socket, who may come in by it, and how many.
  *
- * What it is: TCP or unix sockets with the same care: addresses in Go's form, the guard rule for addresses beyond
- * loopback, mode and group and peer rules of unix sockets, limits in all and per peer (of this machine: in all only,
- * as every local program shares one address), TLS contexts, and descriptor
- * exhaustion (a spare descriptor is kept; the peer is told by a closed connection and the listener rests a moment
- * instead of spinning). Owner: listener_open's caller. Thread: the event base's.
- * Fails: at open with ERR_CONFIG (address, guard, users) or ERR_ENVIRONMENT (bind, socket file). Does not: read bytes.
+ * What it is: TCP and unix sockets with the same care: addresses in Go's form, the guard rule for addresses beyond
+ * loopback, mode, group and peer rules of unix sockets, TLS contexts, and limits in all and per peer (a peer of this
+ * machine counts in all only, as every local program shares one address). When descriptors run out, a spare one is
+ * given up for a moment: the peer is told by a closed connection and the listener rests instead of spinning.
+ * Promises: 11 (no number of peers stops the loop), 12 (one peer's connections take no other peer's place).
+ * Owner: listener_open's caller. Thread: the event base's.
+ * Fails: at open with ERR_CONFIG (address, guard, users) or ERR_ENVIRONMENT (bind, socket file); then never.
+ * Does not: read bytes, or wait for a TLS handshake.
  */
 #ifndef KSPOOL_SERVER_LISTENER_H
 #define KSPOOL_SERVER_LISTENER_H

@@ -1,10 +1,12 @@
 /*
  * multipart: cuts a whole multipart body (RFC 2046 5.1) into its parts.
  *
- * What it is: a walk over bytes in memory. A part's headers are bounded and dropped; its body is a view into the
+ * What it is: a walk over bytes in memory. A part's headers are bounded and dropped. Its body is a view into the
  * input, byte for byte. Strict where it matters: the closing boundary must be there (a body that was cut off is
- * refused as a whole), boundaries begin a line, line ends are CRLF. Nested multiparts are opaque bytes.
- * Owner: nothing is allocated. Thread: any.
+ * refused as a whole), boundaries begin a line, line ends are CRLF.
+ * Promises: 1 (all parts or none: a cut body never gives its first parts alone).
+ * Owner: nothing is allocated. Thread: any. Fails: with MULTIPART_BAD, or false for a boundary that cannot be used.
+ * Does not: look into nested multiparts; they are opaque bytes.
  */
 #ifndef KSPOOL_SERVER_MULTIPART_H
 #define KSPOOL_SERVER_MULTIPART_H

@@ -26,7 +26,7 @@ static void scan_all(const struct config_scanner *config, const char *bytes, siz
 	buf_init(&held, 1 << 22);
 	while (!at_end) {
 		size_t n = length - at < piece ? length - at : piece;
-		enum scan what;
+		enum scanner_event what;
 
 		(void)buf_add(&held, bytes + at, n);
 		at += n;
@@ -37,15 +37,15 @@ static void scan_all(const struct config_scanner *config, const char *bytes, siz
 
 			what = scanner_next(&s, held.data ? held.data : "", held.len, at_end, &used, &body);
 			must(used <= held.len);
-			must(what != SCAN_MESSAGE || (body <= MAX && body <= used));
-			must(what == SCAN_MORE || used > 0);
-			if (what == SCAN_MESSAGE)
+			must(what != SCANNER_MESSAGE || (body <= MAX && body <= used));
+			must(what == SCANNER_MORE || used > 0);
+			if (what == SCANNER_MESSAGE)
 				(void)buf_addf(log, "(%u)", (unsigned)body), (void)buf_add(log, held.data, body);
-			else if (what == SCAN_TOO_LONG)
+			else if (what == SCANNER_TOO_LONG)
 				(void)buf_addf(log, "!%u", (unsigned)body);
 			used_total += used;
 			buf_consume(&held, used);
-		} while (what != SCAN_MORE);
+		} while (what != SCANNER_MORE);
 	}
 	must(used_total == length);
 	scanner_fini(&s);

@@ -27,7 +27,7 @@ static char *run_scanner(const struct config_scanner *config, const char *bytes,
 	buf_init(&held, 1 << 20);
 	while (!at_end) {
 		size_t n = length - at < piece ? length - at : piece;
-		enum scan what;
+		enum scanner_event what;
 
 		buf_add(&held, bytes + at, n);
 		at += n;
@@ -37,16 +37,16 @@ static char *run_scanner(const struct config_scanner *config, const char *bytes,
 			uint64_t body;
 
 			what = scanner_next(&s, held.data ? held.data : "", held.len, at_end, &used, &body);
-			if (what == SCAN_MESSAGE) {
+			if (what == SCANNER_MESSAGE) {
 				buf_add_text(&log, "(");
 				buf_add(&log, held.data, body);
 				buf_add_text(&log, ")");
-			} else if (what == SCAN_TOO_LONG) {
+			} else if (what == SCANNER_TOO_LONG) {
 				buf_addf(&log, "!%u:", (unsigned)body);
 				buf_add(&log, s.head.data, body);
 			}
 			buf_consume(&held, used);
-		} while (what != SCAN_MORE);
+		} while (what != SCANNER_MORE);
 	}
 	scanner_fini(&s);
 	buf_fini(&held);

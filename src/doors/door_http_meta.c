@@ -1,4 +1,4 @@
-#include "doors/http_meta.h"
+#include "doors/door_http_meta.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -169,7 +169,7 @@ static void put_headers(struct pairs *p, const struct httpd_request *r, bool kee
 	}
 }
 
-enum err http_meta_add(struct buf *out, const struct httpd_request *r, bool keep_authorization)
+enum err door_http_meta_add(struct buf *out, const struct httpd_request *r, bool keep_authorization)
 {
 	struct pairs *p = mem_zero(sizeof *p);
 	const char *agent = httpd_header_get(r, "User-Agent");

@@ -1,5 +1,5 @@
 /*
- * http_meta: metadata of a message that came by HTTP, as Redpanda Connect's http_server input gives it.
+ * door_http_meta: metadata of a message that came by HTTP, as Redpanda Connect's http_server input gives it.
  *
  * In this order, a later one replacing an earlier one of the same name: http_server_user_agent,
  * http_server_request_path (decoded), http_server_verb, http_server_remote_ip, http_server_tls_version and
@@ -7,8 +7,8 @@
  * Trailer are not headers there), every query parameter (first value), every cookie. Not stored: the Authorization
  * header when the server asks for tokens, as it then holds kspool's own secret.
  */
-#ifndef KSPOOL_DOORS_HTTP_META_H
-#define KSPOOL_DOORS_HTTP_META_H
+#ifndef KSPOOL_DOORS_DOOR_HTTP_META_H
+#define KSPOOL_DOORS_DOOR_HTTP_META_H
 
 #include "base/buf.h"
 #include "base/error.h"
@@ -17,6 +17,6 @@
 enum { HTTP_META_MAX_BYTES = 65536, HTTP_META_ENTRIES_MAX = 256 };
 
 /* Appends metadata entries to out. ERR_TOOBIG when there are too many or they are too long. */
-enum err http_meta_add(struct buf *out, const struct httpd_request *r, bool keep_authorization) MUST_CHECK;
+enum err door_http_meta_add(struct buf *out, const struct httpd_request *r, bool keep_authorization) MUST_CHECK;
 
 #endif

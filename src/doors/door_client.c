@@ -1,0 +1,46 @@
+/* door_client: the state of one client of the socket door. */
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "doors/door_socket_internal.h"
+
+/* Legal moves: a bit for each state that may follow. */
+static const unsigned moves[] = {
+    [CLIENT_SHAKING] = 1u << CLIENT_TOKEN | 1u << CLIENT_OPEN | 1u << CLIENT_LEAVING,
+    [CLIENT_TOKEN] = 1u << CLIENT_OPEN | 1u << CLIENT_LEAVING,
+    [CLIENT_OPEN] = 1u << CLIENT_LEAVING,
+    [CLIENT_LEAVING] = 0,
+};
+
+void client_set_state(struct client *c, enum client_state state)
+{
+	must(moves[c->state] & 1u << state);
+	c->state = state;
+}
+
+void client_leave(struct client *c)
+{
+	if (c->state != CLIENT_LEAVING)
+		client_set_state(c, CLIENT_LEAVING);
+}
+
+void client_refuse(struct client *c, const char *reason)
+{
+	metric_add(M_INPUT_REFUSED_DENIED, 1);
+	LOG_LIMITED(LOG_WARN, "client hung up on", LOG_S("peer", c->peer.text), LOG_S("reason", reason));
+	client_leave(c);
+}
+
+bool client_is_settled(const struct client *c)
+{
+	return TAILQ_EMPTY(&c->answers) && !c->building && (!c->has_feeder || feeder_is_idle(&c->feeder)) &&
+	       evbuffer_get_length(bufferevent_get_output(c->bev)) == 0;
+}
+
+bool client_is_partial(const struct client *c)
+{
+	return c->has_feeder ? feeder_is_partial(&c->feeder) : frame_reader_is_partial(&c->reader);
+}
