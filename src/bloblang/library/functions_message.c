@@ -1,4 +1,9 @@
+/* Functions of the family "message": what is known of the message and its batch. */
+#include <string.h>
+
+#include "value/json.h"
 #include "value/path.h"
+#include "bloblang/language/function.h"
 #include "bloblang/language/node.h"
 
 static bool batch_index(struct call *call, struct value *ret)
@@ -54,7 +59,9 @@ static const char *annotate_key(struct call *call, const char *name)
 }
 
 static const char *annotate_meta(struct call *call) { return annotate_key(call, "meta"); }
+
 static const char *annotate_root_meta(struct call *call) { return annotate_key(call, "root_meta"); }
+
 static const char *annotate_metadata(struct call *call) { return annotate_key(call, "metadata"); }
 
 /* The path of json(), split once. */
@@ -165,62 +172,82 @@ static bool metadata(struct call *call, struct value *ret)
 		"key", PARAM_STRING, false, "\"\"" \
 	}
 
+/* Messages carry no trace spans. */
+static bool no_spans(struct call *call, struct value *ret)
+{
+	(void)call;
+	*ret = value_null();
+	return true;
+}
+
+/* The component that failed the message, as the pipeline noted it. */
+static bool source_part(struct call *call, struct value *ret, size_t offset)
+{
+	const struct message *m = call_message(call);
+	const char *text = NULL;
+
+	if (m && m->failure && m->failed_at)
+		memcpy(&text, (const char *)m->failed_at + offset, sizeof text);
+	*ret = text ? value_literal(text) : value_null();
+	return true;
+}
+
+static bool source_label(struct call *call, struct value *ret)
+{
+	return source_part(call, ret, offsetof(struct message_source, label));
+}
+
+static bool source_name(struct call *call, struct value *ret)
+{
+	return source_part(call, ret, offsetof(struct message_source, name));
+}
+
+static bool source_path(struct call *call, struct value *ret)
+{
+	return source_part(call, ret, offsetof(struct message_source, path));
+}
+
+static bool no_trace(struct call *call, struct value *ret)
+{
+	(void)call;
+	*ret = value_literal("");
+	return true;
+}
+
+/* clang-format off */
 const struct bloblang_row rows_functions_message[] = {
-    {.name = "batch_index",
-     .kind = FUNCTION,
-     .flags = ROW_READS_MESSAGE,
-     .evaluate = batch_index,
-     .summary = "The position of the message in its batch, from 0."},
-    {.name = "batch_size",
-     .kind = FUNCTION,
-     .flags = ROW_READS_MESSAGE,
-     .evaluate = batch_size,
-     .summary = "The number of messages in the batch."},
-    {.name = "content",
-     .kind = FUNCTION,
-     .flags = ROW_READS_MESSAGE,
-     .evaluate = content,
-     .summary = "The raw bytes of the message."},
-    {.name = "error",
-     .kind = FUNCTION,
-     .flags = ROW_READS_MESSAGE,
-     .evaluate = error_text,
-     .summary = "Why an earlier processor failed on the message; null when none did."},
-    {.name = "errored",
-     .kind = FUNCTION,
-     .flags = ROW_READS_MESSAGE,
-     .evaluate = errored,
-     .summary = "True when an earlier processor failed on the message."},
-    {.name = "json",
-     .kind = FUNCTION,
-     .flags = ROW_READS_MESSAGE | ROW_READS_DOCUMENT,
-     .parameters = {{"path", PARAM_STRING, false, "\"\""}},
-     .evaluate = json,
-     .annotate = annotate_json,
-     .prepare = prepare_json,
-     .summary = "The message as JSON, or what lies at a dot path of it."},
-    {.name = "meta",
-     .kind = FUNCTION,
-     .flags = ROW_READS_MESSAGE,
-     .status = DEPRECATED,
-     .parameters = {KEY},
-     .evaluate = meta_function,
-     .annotate = annotate_meta,
-     .summary = "A metadata value of the source message as text; null when missing or empty."},
-    {.name = "root_meta",
-     .kind = FUNCTION,
-     .flags = ROW_READS_MESSAGE,
-     .status = DEPRECATED,
-     .parameters = {KEY},
-     .evaluate = root_meta,
-     .annotate = annotate_root_meta,
-     .summary = "As meta, of the message being made."},
-    {.name = "metadata",
-     .kind = FUNCTION,
-     .flags = ROW_READS_MESSAGE,
-     .parameters = {KEY},
-     .evaluate = metadata,
-     .annotate = annotate_metadata,
-     .summary = "A metadata value of the source message with its own type; null when missing."},
-    {.name = NULL},
+	{.name = "batch_index", .kind = FUNCTION, .flags = ROW_READS_MESSAGE, .evaluate = batch_index,
+	 .summary = "The position of the message in its batch, from 0."},
+	{.name = "batch_size", .kind = FUNCTION, .flags = ROW_READS_MESSAGE, .evaluate = batch_size,
+	 .summary = "The number of messages in the batch."},
+	{.name = "content", .kind = FUNCTION, .flags = ROW_READS_MESSAGE, .evaluate = content,
+	 .summary = "The raw bytes of the message."},
+	{.name = "error", .kind = FUNCTION, .flags = ROW_READS_MESSAGE, .evaluate = error_text,
+	 .summary = "Why an earlier processor failed on the message; null when none did."},
+	{.name = "errored", .kind = FUNCTION, .flags = ROW_READS_MESSAGE, .evaluate = errored,
+	 .summary = "True when an earlier processor failed on the message."},
+	{.name = "json", .kind = FUNCTION, .flags = ROW_READS_MESSAGE | ROW_READS_DOCUMENT, .evaluate = json,
+	 .prepare = prepare_json, .annotate = annotate_json, .parameters = {{"path", PARAM_STRING, false, "\"\""}},
+	 .summary = "The message as JSON, or what lies at a dot path of it."},
+	{.name = "meta", .kind = FUNCTION, .status = DEPRECATED, .flags = ROW_READS_MESSAGE,
+	 .evaluate = meta_function, .annotate = annotate_meta, .parameters = {{"key", PARAM_STRING, false, "\"\""}},
+	 .summary = "A metadata value of the source message as text; null when missing or empty."},
+	{.name = "root_meta", .kind = FUNCTION, .status = DEPRECATED, .flags = ROW_READS_MESSAGE,
+	 .evaluate = root_meta, .annotate = annotate_root_meta, .parameters = {{"key", PARAM_STRING, false, "\"\""}},
+	 .summary = "As meta, of the message being made."},
+	{.name = "metadata", .kind = FUNCTION, .flags = ROW_READS_MESSAGE, .evaluate = metadata,
+	 .annotate = annotate_metadata, .parameters = {{"key", PARAM_STRING, false, "\"\""}},
+	 .summary = "A metadata value of the source message with its own type; null when missing."},
+	{.name = "error_source_label", .kind = FUNCTION, .flags = ROW_READS_MESSAGE, .evaluate = source_label,
+	 .summary = "The label of the component that failed the message; null when none did."},
+	{.name = "error_source_name", .kind = FUNCTION, .flags = ROW_READS_MESSAGE, .evaluate = source_name,
+	 .summary = "The type of the component that failed the message; null when none did."},
+	{.name = "error_source_path", .kind = FUNCTION, .flags = ROW_READS_MESSAGE, .evaluate = source_path,
+	 .summary = "The path of the component that failed the message; null when none did."},
+	{.name = "tracing_id", .kind = FUNCTION, .status = EXPERIMENTAL, .flags = ROW_READS_MESSAGE,
+	 .evaluate = no_trace, .summary = "The trace id; empty: messages carry no spans."},
+	{.name = "tracing_span", .kind = FUNCTION, .status = EXPERIMENTAL, .flags = ROW_READS_MESSAGE,
+	 .evaluate = no_spans, .summary = "The trace headers; null: messages carry no spans."},
+	{.name = NULL},
 };
+/* clang-format on */

@@ -1,7 +1,8 @@
-#include "value/number.h"
+/* Methods of the family "objects and arrays" on arrays. */
+#include <string.h>
+
 #include "bloblang/language/function.h"
 #include "bloblang/language/node.h"
-#include "bloblang/library/sort.h"
 
 static bool need_array(struct call *call)
 {
@@ -283,65 +284,170 @@ static bool unique(struct call *call, struct value *ret)
 	return true;
 }
 
+static bool find(struct call *call, struct value *ret)
+{
+	if (!need_array(call))
+		return false;
+	for (uint32_t i = 0; i < value_count(call->target); i++) {
+		if (value_equal(call->target.array->items[i], call->args[0])) {
+			*ret = value_int(i);
+			return true;
+		}
+	}
+	*ret = value_int(-1);
+	return true;
+}
+
+static bool find_all(struct call *call, struct value *ret)
+{
+	if (!need_array(call))
+		return false;
+	*ret = value_array(call->arena, 4);
+	for (uint32_t i = 0; i < value_count(call->target); i++)
+		if (value_equal(call->target.array->items[i], call->args[0]))
+			value_array_push(call->arena, *ret, value_int(i));
+	return true;
+}
+
+static bool holds(struct call *call, uint32_t i, bool *ret)
+{
+	struct value v;
+
+	if (!call_query(call, 0, call->target.array->items[i], &v))
+		return false;
+	if (v.kind != VALUE_BOOL)
+		return call_fail(call, "query returned a non-boolean value for index %u: %s", i,
+		                 call_type_text(call, v, "bool"));
+	*ret = v.boolean;
+	return !call_spent(call);
+}
+
+static bool find_by(struct call *call, struct value *ret)
+{
+	bool yes = false;
+
+	if (!need_array(call))
+		return false;
+	*ret = value_int(-1);
+	for (uint32_t i = 0; i < value_count(call->target); i++) {
+		if (!holds(call, i, &yes))
+			return false;
+		if (yes) {
+			*ret = value_int(i);
+			break;
+		}
+	}
+	return true;
+}
+
+static bool find_all_by(struct call *call, struct value *ret)
+{
+	bool yes = false;
+
+	if (!need_array(call))
+		return false;
+	*ret = value_array(call->arena, 4);
+	for (uint32_t i = 0; i < value_count(call->target); i++) {
+		if (!holds(call, i, &yes))
+			return false;
+		if (yes)
+			value_array_push(call->arena, *ret, value_int(i));
+	}
+	return true;
+}
+
+static bool prepare_zip(struct call *call)
+{
+	for (size_t i = 0; i < call->arg_count; i++)
+		if (call->args[i].kind != VALUE_ARRAY)
+			return call_fail_final(call, "%s", call_type_text(call, call->args[i], "array"));
+	return true;
+}
+
+static bool zip(struct call *call, struct value *ret)
+{
+	if (call->arg_count == 0)
+		return call_fail(call, "zip requires at least one argument");
+	if (!need_array(call))
+		return false;
+	for (size_t k = 0; k < call->arg_count; k++)
+		if (value_count(call->args[k]) != value_count(call->target))
+			return call_fail(call, "can't zip different length array values");
+	*ret = value_array(call->arena, value_count(call->target));
+	for (uint32_t i = 0; i < value_count(call->target); i++) {
+		struct value tuple = value_array(call->arena, call->arg_count + 1);
+
+		value_array_push(call->arena, tuple, call->target.array->items[i]);
+		for (size_t k = 0; k < call->arg_count; k++)
+			value_array_push(call->arena, tuple, call->args[k].array->items[i]);
+		value_array_push(call->arena, *ret, tuple);
+		if (call_spent(call))
+			return false;
+	}
+	return true;
+}
+
+static bool sum(struct call *call, struct value *ret)
+{
+	struct value v = call->target;
+	double total = 0;
+
+	if (value_is_number(v)) {
+		*ret = v.kind == VALUE_NUMBER ? value_normal(v) : v;
+		return true;
+	}
+	if (v.kind != VALUE_ARRAY)
+		return call_fail_type(call, v, "array");
+	for (uint32_t i = 0; i < v.array->count; i++) {
+		double d;
+
+		if (!value_to_float(v.array->items[i], &d))
+			return call_fail_final(call, "index %u: %s", i,
+			                       call_type_text(call, v.array->items[i], "number"));
+		total += d;
+	}
+	*ret = value_float(total);
+	return true;
+}
+
+/* clang-format off */
 const struct bloblang_row rows_methods_arrays[] = {
-    {.name = "all",
-     .kind = METHOD,
-     .evaluate = all,
-     .parameters = {{"test", PARAM_QUERY, false, NULL}},
-     .summary = "True when a test holds for every element, and there is one."},
-    {.name = "any",
-     .kind = METHOD,
-     .evaluate = any,
-     .parameters = {{"test", PARAM_QUERY, false, NULL}},
-     .summary = "True when a test holds for some element."},
-    {.name = "append",
-     .kind = METHOD,
-     .flags = ROW_VARIADIC,
-     .evaluate = append,
-     .summary = "The array with the arguments at its end."},
-    {.name = "concat",
-     .kind = METHOD,
-     .flags = ROW_VARIADIC | ROW_PLAIN,
-     .evaluate = concat,
-     .prepare = prepare_concat,
-     .summary = "The array with the elements of other arrays at its end."},
-    {.name = "enumerated", .kind = METHOD, .evaluate = enumerated, .summary = "An array of {index, value}."},
-    {.name = "flatten", .kind = METHOD, .evaluate = flatten, .summary = "Removes one level of arrays."},
-    {.name = "fold",
-     .kind = METHOD,
-     .evaluate = fold,
-     .parameters = {{"initial", PARAM_ANY, false, NULL}, {"query", PARAM_QUERY, false, NULL}},
-     .summary = "Reduces an array: the query sees {tally, value} and yields the next tally."},
-    {.name = "index",
-     .kind = METHOD,
-     .evaluate = element_at,
-     .parameters = {{"index", PARAM_INT, false, NULL}},
-     .summary = "An element of an array or a byte of bytes; negative counts from the end."},
-    {.name = "join",
-     .kind = METHOD,
-     .evaluate = join,
-     .parameters = {{"delimiter", PARAM_STRING, true, NULL}},
-     .summary = "The strings of an array in one, with a delimiter between."},
-    {.name = "slice",
-     .kind = METHOD,
-     .evaluate = slice,
-     .prepare = prepare_slice,
-     .parameters = {{"low", PARAM_INT, false, NULL}, {"high", PARAM_INT, true, NULL}},
-     .summary = "Bytes of a text or elements of an array from low up to high; negative counts from the end."},
-    {.name = "sort",
-     .kind = METHOD,
-     .evaluate = sort_method,
-     .parameters = {{"compare", PARAM_QUERY, true, NULL}},
-     .summary = "Sorts numbers or strings, or by a query that sees left and right."},
-    {.name = "sort_by",
-     .kind = METHOD,
-     .evaluate = sort_by_method,
-     .parameters = {{"query", PARAM_QUERY, false, NULL}},
-     .summary = "Sorts by a number or string each element yields."},
-    {.name = "unique",
-     .kind = METHOD,
-     .evaluate = unique,
-     .parameters = {{"emit", PARAM_QUERY, true, NULL}},
-     .summary = "The first of each number or string."},
-    {.name = NULL},
+	{.name = "all", .kind = METHOD, .evaluate = all, .parameters = {{"test", PARAM_QUERY, false, NULL}},
+	 .summary = "True when a test holds for every element, and there is one."},
+	{.name = "any", .kind = METHOD, .evaluate = any, .parameters = {{"test", PARAM_QUERY, false, NULL}},
+	 .summary = "True when a test holds for some element."},
+	{.name = "append", .kind = METHOD, .flags = ROW_VARIADIC, .evaluate = append,
+	 .summary = "The array with the arguments at its end."},
+	{.name = "concat", .kind = METHOD, .flags = ROW_VARIADIC | ROW_PLAIN, .evaluate = concat,
+	 .prepare = prepare_concat, .summary = "The array with the elements of other arrays at its end."},
+	{.name = "enumerated", .kind = METHOD, .evaluate = enumerated, .summary = "An array of {index, value}."},
+	{.name = "flatten", .kind = METHOD, .evaluate = flatten, .summary = "Removes one level of arrays."},
+	{.name = "fold", .kind = METHOD, .evaluate = fold,
+	 .parameters = {{"initial", PARAM_ANY, false, NULL}, {"query", PARAM_QUERY, false, NULL}},
+	 .summary = "Reduces an array: the query sees {tally, value} and yields the next tally."},
+	{.name = "index", .kind = METHOD, .evaluate = element_at, .parameters = {{"index", PARAM_INT, false, NULL}},
+	 .summary = "An element of an array or a byte of bytes; negative counts from the end."},
+	{.name = "join", .kind = METHOD, .evaluate = join, .parameters = {{"delimiter", PARAM_STRING, true, NULL}},
+	 .summary = "The strings of an array in one, with a delimiter between."},
+	{.name = "slice", .kind = METHOD, .evaluate = slice, .prepare = prepare_slice,
+	 .parameters = {{"low", PARAM_INT, false, NULL}, {"high", PARAM_INT, true, NULL}},
+	 .summary = "Bytes of a text or elements of an array from low up to high; negative counts from the end."},
+	{.name = "unique", .kind = METHOD, .evaluate = unique, .parameters = {{"emit", PARAM_QUERY, true, NULL}},
+	 .summary = "The first of each number or string."},
+	{.name = "find", .kind = METHOD, .status = BETA, .evaluate = find,
+	 .parameters = {{"value", PARAM_ANY, false, NULL}},
+	 .summary = "The index of the first equal element, or -1."},
+	{.name = "find_all", .kind = METHOD, .status = BETA, .evaluate = find_all,
+	 .parameters = {{"value", PARAM_ANY, false, NULL}}, .summary = "The indexes of all equal elements."},
+	{.name = "find_by", .kind = METHOD, .status = BETA, .evaluate = find_by,
+	 .parameters = {{"query", PARAM_QUERY, false, NULL}},
+	 .summary = "The index of the first element the query holds for, or -1."},
+	{.name = "find_all_by", .kind = METHOD, .status = BETA, .evaluate = find_all_by,
+	 .parameters = {{"query", PARAM_QUERY, false, NULL}},
+	 .summary = "The indexes of all elements the query holds for."},
+	{.name = "zip", .kind = METHOD, .flags = ROW_VARIADIC | ROW_PLAIN, .evaluate = zip, .prepare = prepare_zip,
+	 .summary = "Tuples across arrays of equal length."},
+	{.name = "sum", .kind = METHOD, .evaluate = sum, .summary = "The sum of an array of numbers, as a float."},
+	{.name = NULL},
 };
+/* clang-format on */

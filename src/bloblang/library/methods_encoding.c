@@ -1,14 +1,12 @@
-/* Methods that turn bytes into other bytes: encodings, digests, compression, AES. */
+/* Methods of the family "encoding": encodings, digests, compression, names as UUIDs. */
 #include <string.h>
 
-#include <openssl/evp.h>
-
+#include "bloblang/golang/goquote.h"
 #include "bloblang/formats/codec.h"
 #include "bloblang/formats/digest.h"
 #include "bloblang/formats/encoding.h"
+#include "bloblang/formats/uuid.h"
 #include "bloblang/language/function.h"
-
-enum { AES_BLOCK_BYTES = 16, GCM_NONCE_BYTES = 12, GCM_TAG_BYTES = 16 };
 
 static bool prepare_encoding(struct call *call)
 {
@@ -132,137 +130,49 @@ static bool decompress_target(struct call *call, struct value *ret)
 	return true;
 }
 
-enum aes_mode { AES_CTR, AES_GCM, AES_OFB, AES_CBC, AES_MODES };
-
-struct aes {
-	enum aes_mode mode;
-	const EVP_CIPHER *cipher;
-	const unsigned char *key, *iv;
-};
-
-static const EVP_CIPHER *aes_cipher(enum aes_mode mode, size_t key_bytes)
+static bool uuid_v5(struct call *call, struct value *ret)
 {
-	static const EVP_CIPHER *(*const table[AES_MODES][3])(void) = {
-	    [AES_CTR] = {EVP_aes_128_ctr, EVP_aes_192_ctr, EVP_aes_256_ctr},
-	    [AES_GCM] = {EVP_aes_128_gcm, EVP_aes_192_gcm, EVP_aes_256_gcm},
-	    [AES_OFB] = {EVP_aes_128_ofb, EVP_aes_192_ofb, EVP_aes_256_ofb},
-	    [AES_CBC] = {EVP_aes_128_cbc, EVP_aes_192_cbc, EVP_aes_256_cbc},
-	};
+	struct value namespace = call->args[0], in;
+	unsigned char id[UUID_BYTES] = {0};
 
-	return table[mode][key_bytes / 8 - 2]();
-}
-
-static bool prepare_aes(struct call *call)
-{
-	static const char *const names[AES_MODES] = {"ctr", "gcm", "ofb", "cbc"};
-	struct value scheme = call->args[0], key = call->args[1], iv = call->args[2];
-	struct aes *aes = arena_alloc(call->arena, sizeof *aes);
-	int mode = 0;
-
-	if (key.length != 16 && key.length != 24 && key.length != 32)
-		return call_fail_final(call, "crypto/aes: invalid key size %u", key.length);
-	while (mode < AES_MODES && !value_text_is(scheme, names[mode]))
-		mode++;
-	if (mode == AES_MODES)
-		return call_fail_final(call, "unrecognized encryption type: %.*s", (int)scheme.length, scheme.text);
-	if (iv.length != (mode == AES_GCM ? GCM_NONCE_BYTES : AES_BLOCK_BYTES))
-		return call_fail_final(call, mode == AES_GCM ? "crypto/cipher: incorrect nonce length given to GCM"
-		                                             : "the key must match the initialisation vector size");
-	aes->mode = (enum aes_mode)mode;
-	aes->cipher = aes_cipher(aes->mode, key.length);
-	aes->key = (const unsigned char *)arena_copy(call->arena, key.text, key.length);
-	aes->iv = (const unsigned char *)arena_copy(call->arena, iv.text, iv.length);
-	call->prepared = aes;
-	return true;
-}
-
-/* in[0..n) to out; the tag of GCM lies behind the text. */
-static bool aes_run(const struct aes *aes, bool encrypting, const char *in, size_t n, unsigned char *out)
-{
-	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
-	int done = 0, rest = 0;
-	bool ok = ctx && EVP_CipherInit_ex(ctx, aes->cipher, NULL, aes->key, aes->iv, encrypting) == 1 &&
-	          EVP_CIPHER_CTX_set_padding(ctx, 0) == 1;
-
-	if (ok && aes->mode == AES_GCM && !encrypting) {
-		unsigned char tag[GCM_TAG_BYTES];
-
-		memcpy(tag, in + n, sizeof tag);
-		ok = EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, GCM_TAG_BYTES, tag) == 1;
+	if (call->target.kind == VALUE_NULL) {
+		*ret = call->target;
+		return true;
 	}
-	ok = ok && EVP_CipherUpdate(ctx, out, &done, (const unsigned char *)in, (int)n) == 1 &&
-	     EVP_CipherFinal_ex(ctx, out + done, &rest) == 1;
-	if (ok && aes->mode == AES_GCM && encrypting)
-		ok = EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, GCM_TAG_BYTES, out + n) == 1;
-	EVP_CIPHER_CTX_free(ctx);
-	return ok;
-}
-
-static bool encrypt_aes(struct call *call, struct value *ret)
-{
-	const struct aes *aes = call->prepared;
-	struct value in;
-	unsigned char *out;
-	size_t n;
-
-	if (!call_need_text(call, call->target, &in))
+	if (!call_need_string(call, call->target, &in))
 		return false;
-	if (aes->mode == AES_CBC && in.length % AES_BLOCK_BYTES != 0)
-		return call_fail(call, "plaintext is not a multiple of the block size");
-	n = in.length + (aes->mode == AES_GCM ? (size_t)GCM_TAG_BYTES : 0);
-	out = arena_alloc(call->arena, n + AES_BLOCK_BYTES);
-	if (!aes_run(aes, true, in.text, in.length, out))
-		return call_fail(call, "encryption failed");
-	*ret = value_string(out, n);
-	return true;
-}
+	if (namespace.kind == VALUE_STRING && namespace.length > 0 &&
+	    !uuid_namespace(namespace.text, namespace.length, id)) {
+		struct text t;
 
-static bool decrypt_aes(struct call *call, struct value *ret)
-{
-	const struct aes *aes = call->prepared;
-	struct value in;
-	unsigned char *out;
-	size_t n;
-
-	if (!call_need_text(call, call->target, &in))
-		return false;
-	if (aes->mode == AES_CBC && in.length % AES_BLOCK_BYTES != 0)
-		return call_fail(call, "ciphertext is not a multiple of the block size");
-	if (aes->mode == AES_GCM && in.length < GCM_TAG_BYTES)
-		return call_fail(call, "gcm decrypting failed: cipher: message authentication failed");
-	n = in.length - (aes->mode == AES_GCM ? (size_t)GCM_TAG_BYTES : 0);
-	out = arena_alloc(call->arena, n + AES_BLOCK_BYTES);
-	if (!aes_run(aes, false, in.text, n, out))
-		return call_fail(call, "gcm decrypting failed: cipher: message authentication failed");
-	*ret = value_bytes(out, n);
+		text_init(&t, call->arena);
+		go_quote(&t, namespace.text, namespace.length, false);
+		return call_fail(call, "invalid ns uuid: %s", text_end(&t));
+	}
+	uuid_v5_make(id, in.text, in.length, id);
+	*ret = value_string(uuid_print(id, arena_alloc(call->arena, UUID_TEXT_MAX)), UUID_TEXT_MAX - 1);
 	return true;
 }
 
 /* clang-format off */
-#define AES_PARAMETERS .parameters = {{"scheme", PARAM_STRING, false, NULL}, {"key", PARAM_STRING, false, NULL}, \
-	{"iv", PARAM_STRING, false, NULL}}, .prepare = prepare_aes
-
 const struct bloblang_row rows_methods_encoding[] = {
-	{.name = "encode", .kind = METHOD, .status = STABLE, .evaluate = encode, .prepare = prepare_encoding,
+	{.name = "encode", .kind = METHOD, .evaluate = encode, .prepare = prepare_encoding,
 	 .parameters = {{"scheme", PARAM_STRING, false, NULL}},
 	 .summary = "Bytes as text: base64, base64url, base64rawurl, hex, ascii85 or z85."},
-	{.name = "decode", .kind = METHOD, .status = STABLE, .evaluate = decode, .prepare = prepare_encoding,
+	{.name = "decode", .kind = METHOD, .evaluate = decode, .prepare = prepare_encoding,
 	 .parameters = {{"scheme", PARAM_STRING, false, NULL}}, .summary = "The bytes of an encoded text."},
-	{.name = "hash", .kind = METHOD, .status = STABLE, .evaluate = hash, .prepare = prepare_hash,
+	{.name = "hash", .kind = METHOD, .evaluate = hash, .prepare = prepare_hash,
 	 .parameters = {{"algorithm", PARAM_STRING, false, NULL}, {"key", PARAM_STRING, true, NULL},
-	                {"polynomial", PARAM_STRING, false, "\"IEEE\""}},
-	 .summary = "A digest, HMAC or check sum of the bytes."},
-	{.name = "compress", .kind = METHOD, .status = STABLE, .flags = ROW_PLAIN, .evaluate = compress_target,
+	 {"polynomial", PARAM_STRING, false, "\"IEEE\""}}, .summary = "A digest, HMAC or check sum of the bytes."},
+	{.name = "compress", .kind = METHOD, .flags = ROW_PLAIN, .evaluate = compress_target,
 	 .prepare = prepare_compress,
 	 .parameters = {{"algorithm", PARAM_STRING, false, NULL}, {"level", PARAM_INT, false, "-1"}},
 	 .summary = "Compresses bytes: flate, gzip, pgzip, lz4, snappy, zlib or zstd."},
-	{.name = "decompress", .kind = METHOD, .status = STABLE, .flags = ROW_PLAIN, .evaluate = decompress_target,
+	{.name = "decompress", .kind = METHOD, .flags = ROW_PLAIN, .evaluate = decompress_target,
 	 .prepare = prepare_decompress, .parameters = {{"algorithm", PARAM_STRING, false, NULL}},
 	 .summary = "Decompresses bytes: gzip, pgzip, zlib, bzip2, flate, snappy, lz4 or zstd."},
-	{.name = "encrypt_aes", .kind = METHOD, .status = STABLE, .evaluate = encrypt_aes, AES_PARAMETERS,
-	 .summary = "Encrypts with AES in mode ctr, gcm, ofb or cbc (no padding)."},
-	{.name = "decrypt_aes", .kind = METHOD, .status = STABLE, .evaluate = decrypt_aes, AES_PARAMETERS,
-	 .summary = "Decrypts what encrypt_aes made."},
+	{.name = "uuid_v5", .kind = METHOD, .evaluate = uuid_v5, .parameters = {{"ns", PARAM_STRING, true, NULL}},
+	 .summary = "The version 5 UUID of the text in a namespace."},
 	{.name = NULL},
 };
 /* clang-format on */

@@ -1,6 +1,11 @@
+/* Methods of the family "objects and arrays" on objects, and on both. */
+#include <string.h>
+
 #include "value/path.h"
+#include "bloblang/formats/json_schema.h"
+#include "bloblang/formats/jsonpath.h"
+#include "bloblang/language/function.h"
 #include "bloblang/language/node.h"
-#include "bloblang/library/merge.h"
 
 static bool need_object(struct call *call)
 {
@@ -106,6 +111,28 @@ static bool map_each(struct call *call, struct value *ret)
 	return call_fail_type(call, call->target, "array");
 }
 
+static bool map_each_key(struct call *call, struct value *ret)
+{
+	if (call->target.kind != VALUE_OBJECT)
+		return call_fail_type(call, call->target, "object");
+	*ret = value_object(call->arena, value_count(call->target));
+	for (uint32_t i = 0; i < value_count(call->target); i++) {
+		struct value_pair *pair = &call->target.object->pairs[i];
+		struct value key;
+
+		if (!call_query(call, 0, value_string(pair->key, pair->key_length), &key) || call_spent(call))
+			return false;
+		if (key.kind == VALUE_NOTHING)
+			key = value_string(pair->key, pair->key_length);
+		if (!value_is_text(key))
+			return call_fail(call, "unexpected result from key mapping: %s",
+			                 call_type_text(call, key, "string"));
+		value_object_append(call->arena, *ret, key.text, key.length, pair->value);
+	}
+	value_object_sort(*ret);
+	return true;
+}
+
 static bool keys(struct call *call, struct value *ret)
 {
 	if (!need_object(call))
@@ -168,94 +195,209 @@ static bool contains(struct call *call, struct value *ret)
 	return true;
 }
 
-static bool merge(struct call *call, struct value *ret) { return merge_values(call, MERGE_COLLECT, ret); }
-
-static bool assign(struct call *call, struct value *ret) { return merge_values(call, MERGE_REPLACE, ret); }
-
-/* Splits the path arguments once per call. */
-static bool split_paths(struct call *call, struct path **ret)
+static bool get(struct call *call, struct value *ret)
 {
-	struct path *paths = arena_alloc(call->arena, (call->arg_count + 1) * sizeof *paths);
+	size_t count;
+	struct json_step *steps = path_split(call->arena, call->args[0].text, call->args[0].length, &count);
 
-	for (size_t i = 0; i < call->arg_count; i++) {
-		if (!value_is_text(call->args[i]))
-			return call_fail_type(call, call->args[i], "string");
-		paths[i] = (struct path){0};
-		paths[i].steps = path_split(call->arena, call->args[i].text, call->args[i].length, &paths[i].count);
-	}
-	*ret = paths;
+	*ret = path_get(call->arena, call->target, steps, count, NULL);
 	return true;
 }
 
-static bool prepare_without(struct call *call)
+static bool exists(struct call *call, struct value *ret)
 {
-	for (size_t i = 0; i < call->arg_count; i++) {
-		if (!value_is_text(call->args[i]))
-			return call_fail(call, "argument %zu: %s", i, call_type_text(call, call->args[i], "string"));
-	}
+	size_t count;
+	struct json_step *steps = path_split(call->arena, call->args[0].text, call->args[0].length, &count);
+	bool found;
+
+	(void)path_get(call->arena, call->target, steps, count, &found);
+	*ret = value_bool(found);
 	return true;
 }
 
-static bool with(struct call *call, struct value *ret)
-{
-	struct path *paths = NULL;
+/* --- collapse --- */
 
-	if (!need_object(call) || !split_paths(call, &paths))
-		return false;
-	*ret = keep_paths(call->arena, call->target, paths, call->arg_count, 0);
-	return true;
-}
+enum { DEPTH_MAX = 1000 };
 
-static bool without(struct call *call, struct value *ret)
-{
-	struct path *paths = NULL;
-
-	if (!need_object(call) || !split_paths(call, &paths))
-		return false;
-	*ret = drop_paths(call->arena, call->target, paths, call->arg_count, 0);
-	return true;
-}
-
-const struct bloblang_row rows_methods_objects[] = {
-    {.name = "filter",
-     .kind = METHOD,
-     .evaluate = filter,
-     .parameters = {{"test", PARAM_QUERY, false, NULL}},
-     .summary = "Keeps the elements, or {key, value} entries, for which a test is true."},
-    {.name = "map_each",
-     .kind = METHOD,
-     .evaluate = map_each,
-     .parameters = {{"query", PARAM_QUERY, false, NULL}},
-     .summary = "Maps each element of an array or value of an object."},
-    {.name = "keys", .kind = METHOD, .evaluate = keys, .summary = "The keys of an object, sorted."},
-    {.name = "values", .kind = METHOD, .evaluate = values, .summary = "The values of an object."},
-    {.name = "key_values", .kind = METHOD, .evaluate = key_values, .summary = "An array of {key, value}."},
-    {.name = "length", .kind = METHOD, .evaluate = length, .summary = "Bytes of a text, elements or keys."},
-    {.name = "contains",
-     .kind = METHOD,
-     .evaluate = contains,
-     .parameters = {{"value", PARAM_ANY, false, NULL}},
-     .summary = "True when a text contains another, or a container a value."},
-    {.name = "merge",
-     .kind = METHOD,
-     .evaluate = merge,
-     .parameters = {{"with", PARAM_ANY, false, NULL}},
-     .summary = "Merges deeply; values that collide are collected in arrays."},
-    {.name = "assign",
-     .kind = METHOD,
-     .evaluate = assign,
-     .parameters = {{"with", PARAM_ANY, false, NULL}},
-     .summary = "Merges deeply; of values that collide the new one stays."},
-    {.name = "with",
-     .kind = METHOD,
-     .flags = ROW_VARIADIC | ROW_PLAIN,
-     .evaluate = with,
-     .summary = "Keeps only what lies at the given dot paths."},
-    {.name = "without",
-     .kind = METHOD,
-     .flags = ROW_VARIADIC,
-     .evaluate = without,
-     .prepare = prepare_without,
-     .summary = "Removes what lies at the given dot paths."},
-    {.name = NULL},
+struct collapse {
+	struct arena *arena;
+	struct value out;
+	bool include_empty;
+	struct text path;
 };
+
+static void collapse_into(struct collapse *c, struct value v, int depth)
+{
+	size_t here = c->path.length;
+	bool container = v.kind == VALUE_ARRAY || v.kind == VALUE_OBJECT;
+
+	if (!container || value_count(v) == 0 || depth == DEPTH_MAX) {
+		if (!container || c->include_empty || value_count(v) > 0)
+			value_object_append(c->arena, c->out, arena_copy(c->arena, text_end(&c->path), here), here, v);
+		return;
+	}
+	for (uint32_t i = 0; i < value_count(v) && !c->arena->exceeded; i++) {
+		if (here > 0)
+			text_add_char(&c->path, '.');
+		if (v.kind == VALUE_ARRAY)
+			text_addf(&c->path, "%u", i);
+		else
+			text_add(&c->path, v.object->pairs[i].key, v.object->pairs[i].key_length);
+		collapse_into(c, v.kind == VALUE_ARRAY ? v.array->items[i] : v.object->pairs[i].value, depth + 1);
+		c->path.length = here;
+	}
+}
+
+static bool collapse(struct call *call, struct value *ret)
+{
+	struct collapse c = {
+	    .arena = call->arena, .out = value_object(call->arena, 8), .include_empty = call->args[0].boolean};
+
+	if (call->target.kind != VALUE_ARRAY && call->target.kind != VALUE_OBJECT)
+		return call_fail_type(call, call->target, "object or array");
+	text_init(&c.path, call->arena);
+	collapse_into(&c, call->target, 0);
+	value_object_sort(c.out);
+	*ret = c.out;
+	return true;
+}
+
+/* --- explode --- */
+
+/* A copy of v with one value put at the path; only the containers on the way are copied. The path exists. */
+static struct value with_path(struct arena *a, struct value v, const struct json_step *steps, size_t count,
+                              struct value item)
+{
+	struct value copy;
+	uint64_t index = 0;
+
+	if (count == 0)
+		return item;
+	if (v.kind == VALUE_OBJECT) {
+		copy = value_object(a, value_count(v));
+		for (uint32_t i = 0; i < value_count(v); i++) {
+			const struct value_pair *pair = &v.object->pairs[i];
+			bool here =
+			    pair->key_length == steps->length && memcmp(pair->key, steps->text, steps->length) == 0;
+
+			value_object_append(a, copy, pair->key, pair->key_length,
+			                    here ? with_path(a, pair->value, steps + 1, count - 1, item) : pair->value);
+		}
+		return copy;
+	}
+	if (v.kind != VALUE_ARRAY)
+		return v;
+	for (uint32_t i = 0; i < steps->length && index < UINT32_MAX; i++)
+		index = index * 10 + (uint64_t)(steps->text[i] - '0');
+	copy = value_array(a, value_count(v));
+	for (uint32_t i = 0; i < value_count(v); i++)
+		value_array_push(a, copy,
+		                 i == index ? with_path(a, v.array->items[i], steps + 1, count - 1, item)
+		                            : v.array->items[i]);
+	return copy;
+}
+
+static bool explode(struct call *call, struct value *ret)
+{
+	struct value path = call->args[0], found;
+	struct json_step *steps;
+	size_t count;
+
+	if (call->target.kind != VALUE_OBJECT)
+		return call_fail_type(call, call->target, "object");
+	steps = path_split(call->arena, path.text, path.length, &count);
+	found = path_get(call->arena, call->target, steps, count, NULL);
+	if (found.kind == VALUE_ARRAY) {
+		*ret = value_array(call->arena, value_count(found));
+		for (uint32_t i = 0; i < value_count(found); i++) {
+			value_array_push(call->arena, *ret,
+			                 with_path(call->arena, call->target, steps, count, found.array->items[i]));
+			if (call_spent(call))
+				return false;
+		}
+		return true;
+	}
+	if (found.kind != VALUE_OBJECT)
+		return call_fail(call, "expected array or object value at path '%.*s', found: %s", (int)path.length,
+		                 path.text, value_type_name(found));
+	*ret = value_object(call->arena, value_count(found));
+	for (uint32_t i = 0; i < value_count(found); i++) {
+		struct value_pair *pair = &found.object->pairs[i];
+
+		value_object_append(call->arena, *ret, pair->key, pair->key_length,
+		                    with_path(call->arena, call->target, steps, count, pair->value));
+		if (call_spent(call))
+			return false;
+	}
+	return true;
+}
+
+/* --- JSON Schema and JSONPath --- */
+
+static bool prepare_schema(struct call *call)
+{
+	const char *error;
+
+	call->owned = schema_compile(call->arena, call->args[0].text, call->args[0].length, &error);
+	call->prepared = call->owned;
+	return call->owned || call_fail_final(call, "failed to parse json schema definition: %s", error);
+}
+
+static void release_schema(void *prepared) { schema_release(prepared); }
+
+static bool json_schema(struct call *call, struct value *ret)
+{
+	struct text problems;
+
+	text_init(&problems, call->arena);
+	*ret = call->target;
+	return schema_check(call->prepared, call->target, &problems) || call_fail(call, "%s", text_end(&problems));
+}
+
+static bool prepare_path(struct call *call)
+{
+	const char *error;
+
+	call->prepared = jsonpath_compile(call->arena, call->args[0].text, call->args[0].length, &error);
+	return call->prepared || call_fail_final(call, "%s", error);
+}
+
+static bool json_path(struct call *call, struct value *ret)
+{
+	const char *error;
+
+	return jsonpath_run(call->arena, call->prepared, call->target, ret, &error) || call_fail(call, "%s", error);
+}
+
+/* clang-format off */
+const struct bloblang_row rows_methods_objects[] = {
+	{.name = "filter", .kind = METHOD, .evaluate = filter, .parameters = {{"test", PARAM_QUERY, false, NULL}},
+	 .summary = "Keeps the elements, or {key, value} entries, for which a test is true."},
+	{.name = "map_each", .kind = METHOD, .evaluate = map_each,
+	 .parameters = {{"query", PARAM_QUERY, false, NULL}},
+	 .summary = "Maps each element of an array or value of an object."},
+	{.name = "map_each_key", .kind = METHOD, .evaluate = map_each_key,
+	 .parameters = {{"query", PARAM_QUERY, false, NULL}}, .summary = "Renames the keys of an object."},
+	{.name = "keys", .kind = METHOD, .evaluate = keys, .summary = "The keys of an object, sorted."},
+	{.name = "values", .kind = METHOD, .evaluate = values, .summary = "The values of an object."},
+	{.name = "key_values", .kind = METHOD, .evaluate = key_values, .summary = "An array of {key, value}."},
+	{.name = "length", .kind = METHOD, .evaluate = length, .summary = "Bytes of a text, elements or keys."},
+	{.name = "contains", .kind = METHOD, .evaluate = contains, .parameters = {{"value", PARAM_ANY, false, NULL}},
+	 .summary = "True when a text contains another, or a container a value."},
+	{.name = "get", .kind = METHOD, .flags = ROW_IS_PATH, .evaluate = get,
+	 .parameters = {{"path", PARAM_STRING, false, NULL}},
+	 .summary = "The value at a dot path; null when missing."},
+	{.name = "exists", .kind = METHOD, .evaluate = exists, .parameters = {{"path", PARAM_STRING, false, NULL}},
+	 .summary = "True when a dot path leads to something, be it null."},
+	{.name = "collapse", .kind = METHOD, .evaluate = collapse,
+	 .parameters = {{"include_empty", PARAM_BOOL, false, "false"}}, .summary = "A flat object of dot paths."},
+	{.name = "explode", .kind = METHOD, .evaluate = explode, .parameters = {{"path", PARAM_STRING, false, NULL}},
+	 .summary = "One document for each element or value at a path."},
+	{.name = "json_schema", .kind = METHOD, .status = BETA, .evaluate = json_schema, .prepare = prepare_schema,
+	 .release = release_schema, .parameters = {{"schema", PARAM_STRING, false, NULL}},
+	 .summary = "The value itself when it satisfies a JSON schema."},
+	{.name = "json_path", .kind = METHOD, .flags = ROW_PLAIN, .evaluate = json_path, .prepare = prepare_path,
+	 .parameters = {{"expression", PARAM_STRING, false, NULL}}, .summary = "What a JSONPath finds."},
+	{.name = NULL},
+};
+/* clang-format on */

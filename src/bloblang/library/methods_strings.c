@@ -1,6 +1,11 @@
+/* Methods of the family "strings" that cut, search, replace and fill texts. */
+#include <stdlib.h>
+#include <string.h>
+
 #include <unicase.h>
 
 #include "base/utf8.h"
+#include "bloblang/golang/gofmt.h"
 #include "bloblang/language/function.h"
 
 static const char *find(const char *s, size_t length, const char *needle, size_t needle_length)
@@ -239,54 +244,217 @@ static bool split(struct call *call, struct value *ret)
 	return true;
 }
 
+static bool format(struct call *call, struct value *ret)
+{
+	struct value in;
+	struct text out;
+
+	if (!call_need_string(call, call->target, &in))
+		return false;
+	text_init(&out, call->arena);
+	go_sprintf(&out, in.text, in.length, call->args, call->arg_count);
+	*ret = value_from_text(&out, VALUE_STRING);
+	return true;
+}
+
+/* Bad bytes become U+FFFD: what the Unicode library needs. */
+static struct value repaired(struct arena *a, struct value v)
+{
+	struct text out;
+	const char *p = v.text, *end = p + v.length;
+
+	if (utf8_is_valid(v.text, v.length))
+		return v;
+	text_init(&out, a);
+	while (p < end) {
+		char bytes[UTF8_MAX];
+		uint32_t c;
+
+		p += utf8_decode(p, end, &c, NULL);
+		text_add(&out, bytes, utf8_encode(bytes, c));
+	}
+	return value_from_text(&out, (enum value_kind)v.kind);
+}
+
+static bool capitalize(struct call *call, struct value *ret)
+{
+	struct value in;
+	uint8_t *title;
+	size_t length = 0;
+
+	if (!call_need_text(call, call->target, &in))
+		return false;
+	in = repaired(call->arena, in);
+	if (in.length == 0) {
+		*ret = in;
+		return true;
+	}
+	title = u8_totitle((const uint8_t *)in.text, in.length, "en", NULL, NULL, &length);
+	if (!title)
+		return call_fail(call, "out of memory");
+	*ret = value_view((enum value_kind)in.kind, arena_copy(call->arena, title, length), length);
+	free(title);
+	return true;
+}
+
+static bool reverse(struct call *call, struct value *ret)
+{
+	struct value in;
+	const char *p, *end;
+	char *out, *at;
+
+	if (!call_need_text(call, call->target, &in))
+		return false;
+	if (in.kind == VALUE_STRING)
+		in = repaired(call->arena, in);
+	p = in.text;
+	end = p + in.length;
+	out = arena_alloc(call->arena, in.length + 1);
+	at = out + in.length;
+	while (p < end) {
+		uint32_t c;
+		size_t width = in.kind == VALUE_STRING ? utf8_decode(p, end, &c, NULL) : 1;
+
+		at -= width;
+		memcpy(at, p, width);
+		p += width;
+	}
+	*ret = value_view((enum value_kind)in.kind, out, in.length);
+	return true;
+}
+
+static bool prepare_repeat(struct call *call)
+{
+	return call->args[0].integer >= 0 ||
+	       call_fail_final(call, "invalid count, must be greater than or equal to zero: %lld",
+	                       (long long)call->args[0].integer);
+}
+
+static bool repeat(struct call *call, struct value *ret)
+{
+	uint64_t count = (uint64_t)call->args[0].integer;
+	struct value in;
+	size_t total;
+	char *out;
+
+	if (!call_need_text(call, call->target, &in))
+		return false;
+	if (in.length == 0 || count == 0) {
+		*ret = value_view((enum value_kind)in.kind, "", 0);
+		return true;
+	}
+	if (count > UINT32_MAX / in.length || !arena_fits(call->arena, (size_t)count * in.length))
+		return call_fail(call, "the repeated text exceeds the limit of this evaluation");
+	total = (size_t)count * in.length;
+	out = arena_alloc(call->arena, total);
+	for (size_t i = 0; i < total; i += in.length)
+		memcpy(out + i, in.text, in.length);
+	*ret = value_view((enum value_kind)in.kind, out, total);
+	return true;
+}
+
+static bool prepare_replacements(struct call *call)
+{
+	struct value list = call->args[0];
+	struct text shown;
+
+	if (value_count(list) % 2 != 0) {
+		text_init(&shown, call->arena);
+		go_sprintf(&shown, "%v", 2, &list, 1);
+		return call_fail_final(call,
+		                       "invalid arg, replacements should be in pairs and must therefore be even: %s",
+		                       text_end(&shown));
+	}
+	for (uint32_t i = 0; i < value_count(list); i++)
+		if (!value_is_text(list.array->items[i]))
+			return call_fail_final(call,
+			                       "invalid replacement value at index %u: expected string, found: %s", i,
+			                       value_go_type(list.array->items[i]));
+	return true;
+}
+
+/* Every occurrence of what by with; an empty `what` lies between the runes. */
+static struct value replaced(struct call *call, struct value in, struct value what, struct value with)
+{
+	const char *p = in.text, *end = p + in.length;
+	struct text out;
+
+	text_init(&out, call->arena);
+	while (p < end) {
+		const char *found = what.length ? memmem(p, (size_t)(end - p), what.text, what.length) : p;
+		uint32_t c;
+
+		text_add(&out, p, (size_t)((found ? found : end) - p));
+		if (!found)
+			break;
+		text_add(&out, with.text, with.length);
+		p = found + what.length;
+		if (what.length == 0) {
+			size_t width = utf8_decode(p, end, &c, NULL);
+
+			text_add(&out, p, width);
+			p += width;
+		}
+	}
+	if (what.length == 0)
+		text_add(&out, with.text, with.length);
+	return value_from_text(&out, (enum value_kind)in.kind);
+}
+
+static bool replace_all_many(struct call *call, struct value *ret)
+{
+	struct value list = call->args[0];
+
+	if (!call_need_text(call, call->target, ret))
+		return false;
+	for (uint32_t i = 0; i + 1 < value_count(list); i += 2) {
+		*ret = replaced(call, *ret, list.array->items[i], list.array->items[i + 1]);
+		if (call_spent(call))
+			return false;
+	}
+	return true;
+}
+
+/* clang-format off */
 const struct bloblang_row rows_methods_strings[] = {
-    {.name = "uppercase", .kind = METHOD, .evaluate = uppercase, .summary = "Upper case, code point by code point."},
-    {.name = "lowercase", .kind = METHOD, .evaluate = lowercase, .summary = "Lower case, code point by code point."},
-    {.name = "has_prefix",
-     .kind = METHOD,
-     .evaluate = has_prefix,
-     .parameters = {{"value", PARAM_STRING, false, NULL}},
-     .summary = "True when the text begins with another."},
-    {.name = "has_suffix",
-     .kind = METHOD,
-     .evaluate = has_suffix,
-     .parameters = {{"value", PARAM_STRING, false, NULL}},
-     .summary = "True when the text ends with another."},
-    {.name = "trim_prefix",
-     .kind = METHOD,
-     .evaluate = trim_prefix,
-     .parameters = {{"prefix", PARAM_STRING, false, NULL}},
-     .summary = "Removes a prefix once."},
-    {.name = "trim_suffix",
-     .kind = METHOD,
-     .evaluate = trim_suffix,
-     .parameters = {{"suffix", PARAM_STRING, false, NULL}},
-     .summary = "Removes a suffix once."},
-    {.name = "trim",
-     .kind = METHOD,
-     .evaluate = trim,
-     .parameters = {{"cutset", PARAM_STRING, true, NULL}},
-     .summary = "Removes white space, or the characters of a set, from both ends."},
-    {.name = "index_of",
-     .kind = METHOD,
-     .evaluate = index_of,
-     .parameters = {{"value", PARAM_STRING, false, NULL}},
-     .summary = "The byte offset of another text, or -1."},
-    {.name = "replace_all",
-     .kind = METHOD,
-     .evaluate = replace_all,
-     .parameters = {{"old", PARAM_STRING, false, NULL}, {"new", PARAM_STRING, false, NULL}},
-     .summary = "Replaces every occurrence of a text."},
-    {.name = "replace",
-     .kind = METHOD,
-     .status = HIDDEN,
-     .evaluate = replace_all,
-     .parameters = {{"old", PARAM_STRING, false, NULL}, {"new", PARAM_STRING, false, NULL}},
-     .summary = "Another name of replace_all."},
-    {.name = "split",
-     .kind = METHOD,
-     .evaluate = split,
-     .parameters = {{"delimiter", PARAM_STRING, false, NULL}, {"empty_as_null", PARAM_BOOL, false, "false"}},
-     .summary = "Cuts a text at a delimiter; an empty one cuts between code points."},
-    {.name = NULL},
+	{.name = "uppercase", .kind = METHOD, .evaluate = uppercase,
+	 .summary = "Upper case, code point by code point."},
+	{.name = "lowercase", .kind = METHOD, .evaluate = lowercase,
+	 .summary = "Lower case, code point by code point."},
+	{.name = "has_prefix", .kind = METHOD, .evaluate = has_prefix,
+	 .parameters = {{"value", PARAM_STRING, false, NULL}}, .summary = "True when the text begins with another."},
+	{.name = "has_suffix", .kind = METHOD, .evaluate = has_suffix,
+	 .parameters = {{"value", PARAM_STRING, false, NULL}}, .summary = "True when the text ends with another."},
+	{.name = "trim_prefix", .kind = METHOD, .evaluate = trim_prefix,
+	 .parameters = {{"prefix", PARAM_STRING, false, NULL}}, .summary = "Removes a prefix once."},
+	{.name = "trim_suffix", .kind = METHOD, .evaluate = trim_suffix,
+	 .parameters = {{"suffix", PARAM_STRING, false, NULL}}, .summary = "Removes a suffix once."},
+	{.name = "trim", .kind = METHOD, .evaluate = trim, .parameters = {{"cutset", PARAM_STRING, true, NULL}},
+	 .summary = "Removes white space, or the characters of a set, from both ends."},
+	{.name = "index_of", .kind = METHOD, .evaluate = index_of,
+	 .parameters = {{"value", PARAM_STRING, false, NULL}}, .summary = "The byte offset of another text, or -1."},
+	{.name = "replace_all", .kind = METHOD, .evaluate = replace_all,
+	 .parameters = {{"old", PARAM_STRING, false, NULL}, {"new", PARAM_STRING, false, NULL}},
+	 .summary = "Replaces every occurrence of a text."},
+	{.name = "replace", .kind = METHOD, .status = HIDDEN, .evaluate = replace_all,
+	 .parameters = {{"old", PARAM_STRING, false, NULL}, {"new", PARAM_STRING, false, NULL}},
+	 .summary = "Another name of replace_all."},
+	{.name = "split", .kind = METHOD, .evaluate = split, .parameters = {{"delimiter", PARAM_STRING, false, NULL},
+	 {"empty_as_null", PARAM_BOOL, false, "false"}},
+	 .summary = "Cuts a text at a delimiter; an empty one cuts between code points."},
+	{.name = "format", .kind = METHOD, .flags = ROW_VARIADIC, .evaluate = format,
+	 .summary = "Fills the text, a format of Go's Sprintf, with the arguments."},
+	{.name = "capitalize", .kind = METHOD, .evaluate = capitalize,
+	 .summary = "Title case for each word, lower case for the rest."},
+	{.name = "reverse", .kind = METHOD, .evaluate = reverse,
+	 .summary = "Strings reversed by code point, bytes by byte."},
+	{.name = "repeat", .kind = METHOD, .evaluate = repeat, .prepare = prepare_repeat,
+	 .parameters = {{"count", PARAM_INT, false, NULL}}, .summary = "The text a number of times over."},
+	{.name = "replace_all_many", .kind = METHOD, .evaluate = replace_all_many, .prepare = prepare_replacements,
+	 .parameters = {{"values", PARAM_ARRAY, false, NULL}},
+	 .summary = "Replacements one after the other from [old, new, ...]."},
+	{.name = "replace_many", .kind = METHOD, .evaluate = replace_all_many, .prepare = prepare_replacements,
+	 .parameters = {{"values", PARAM_ARRAY, false, NULL}}, .summary = "The same as replace_all_many."},
+	{.name = NULL},
 };
+/* clang-format on */

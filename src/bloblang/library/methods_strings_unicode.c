@@ -1,4 +1,4 @@
-/* Methods that know natural text: slugs, segments, HTML without tags. */
+/* Methods of the family "strings" that know natural text: slugs and segments. */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,10 +10,7 @@
 #include <uniwbrk.h>
 
 #include "base/utf8.h"
-#include "bloblang/formats/html.h"
 #include "bloblang/language/function.h"
-
-enum { KEEP_MAX = 64 };
 
 /* --- slug --- */
 
@@ -106,32 +103,6 @@ static bool slug(struct call *call, struct value *ret)
 	while (out.length > 0 && out.data[out.length - 1] == '-')
 		out.length--;
 	*ret = value_from_text(&out, VALUE_STRING);
-	return true;
-}
-
-/* --- strip_html --- */
-
-static bool strip_html(struct call *call, struct value *ret)
-{
-	const char *keep[KEEP_MAX];
-	size_t count = 0;
-	struct value in, list = call->args[0];
-	struct text out;
-
-	if (!call_need_text(call, call->target, &in))
-		return false;
-	if (call_given(call, 0) && list.kind != VALUE_ARRAY)
-		return call_fail(call, "%s", call_type_text(call, list, "array"));
-	for (uint32_t i = 0; list.kind == VALUE_ARRAY && i < value_count(list); i++) {
-		struct value name = list.array->items[i];
-
-		if (!value_is_text(name) || count == KEEP_MAX)
-			return call_fail(call, "the preserved elements are up to %d names", KEEP_MAX);
-		keep[count++] = arena_copy(call->arena, name.text, name.length);
-	}
-	text_init(&out, call->arena);
-	html_strip(&out, in.text, in.length, keep, count);
-	*ret = value_from_text(&out, (enum value_kind)in.kind);
 	return true;
 }
 
@@ -235,12 +206,10 @@ static bool unicode_segments(struct call *call, struct value *ret)
 }
 
 /* clang-format off */
-const struct bloblang_row rows_methods_unicode[] = {
-	{.name = "slug", .kind = METHOD, .status = STABLE, .flags = ROW_PLAIN, .evaluate = slug,
+const struct bloblang_row rows_methods_strings_unicode[] = {
+	{.name = "slug", .kind = METHOD, .flags = ROW_PLAIN, .evaluate = slug,
 	 .parameters = {{"lang", PARAM_STRING, false, "\"en\""}}, .summary = "The text as a part of a URL."},
-	{.name = "strip_html", .kind = METHOD, .status = STABLE, .flags = ROW_PLAIN, .evaluate = strip_html,
-	 .parameters = {{"preserve", PARAM_ANY, true, NULL}}, .summary = "The text without its HTML tags."},
-	{.name = "unicode_segments", .kind = METHOD, .status = STABLE, .flags = ROW_PLAIN, .evaluate = unicode_segments,
+	{.name = "unicode_segments", .kind = METHOD, .flags = ROW_PLAIN, .evaluate = unicode_segments,
 	 .prepare = prepare_segments, .parameters = {{"segmentation_type", PARAM_STRING, false, NULL}},
 	 .summary = "The graphemes, words or sentences of a text."},
 	{.name = NULL},

@@ -1,7 +1,6 @@
-/* Functions that make values: ranges, counters, random numbers and identifiers. */
+/* Functions of the family "general": markers, failing, counters, random numbers, identifiers. */
 #include <math.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +9,53 @@
 #include "base/random.h"
 #include "bloblang/formats/uuid.h"
 #include "bloblang/language/function.h"
+#include "bloblang/language/node.h"
+
+static const char *annotate_deleted(struct call *call)
+{
+	(void)call;
+	return "delete";
+}
+
+static const char *annotate_nothing(struct call *call)
+{
+	(void)call;
+	return "nothing";
+}
+
+static const char *annotate_variable(struct call *call)
+{
+	if (!call->args || call->args[0].kind != VALUE_STRING)
+		return NULL;
+	return arena_format(call->arena, "variable %.*s", (int)call->args[0].length, call->args[0].text);
+}
+
+static bool deleted(struct call *call, struct value *ret)
+{
+	(void)call;
+	*ret = value_delete();
+	return true;
+}
+
+static bool nothing(struct call *call, struct value *ret)
+{
+	(void)call;
+	*ret = value_nothing();
+	return true;
+}
+
+static bool throw(struct call * call, struct value *ret)
+{
+	(void)ret;
+	return call_fail(call, "%.*s", (int)call->args[0].length, call->args[0].text);
+}
+
+static bool variable(struct call *call, struct value *ret)
+{
+	struct node n = {.kind = NODE_VARIABLE, .name = call->args[0].text, .name_length = call->args[0].length};
+
+	return eval(call->evaluation, call->context, &n, ret);
+}
 
 static bool pi(struct call *call, struct value *ret)
 {
@@ -145,6 +191,62 @@ static bool counter(struct call *call, struct value *ret)
 	return true;
 }
 
+/* --- count: named counters of the process; the list only grows, at the head --- */
+
+struct named_counter {
+	struct named_counter *next;
+	_Atomic int64_t value;
+	size_t length;
+	char name[];
+};
+
+enum { COUNTERS_MAX = 10000 };
+
+static _Atomic(struct named_counter *) counters;
+static _Atomic int counters_made;
+
+static struct named_counter *find_counter(struct named_counter *from, const struct named_counter *until,
+                                          const char *name, size_t length)
+{
+	for (; from != until; from = from->next)
+		if (from->length == length && memcmp(from->name, name, length) == 0)
+			return from;
+	return NULL;
+}
+
+static struct named_counter *take_counter(const char *name, size_t length)
+{
+	struct named_counter *head = atomic_load(&counters), *seen = NULL;
+	struct named_counter *found = find_counter(head, NULL, name, length), *made;
+
+	if (found || atomic_load(&counters_made) >= COUNTERS_MAX)
+		return found;
+	made = mem_zero(sizeof *made + length);
+	made->length = length;
+	memcpy(made->name, name, length);
+	do { /* another thread may have added the same name meanwhile */
+		found = find_counter(head, seen, name, length);
+		if (found) {
+			free(made);
+			return found;
+		}
+		seen = head;
+		made->next = head;
+	} while (!atomic_compare_exchange_weak(&counters, &head, made));
+	(void)atomic_fetch_add(&counters_made, 1);
+	return made;
+}
+
+static bool count(struct call *call, struct value *ret)
+{
+	struct named_counter *c = take_counter(call->args[0].text, call->args[0].length);
+
+	if (!c)
+		return call_fail(call, "more than %d names are counted", COUNTERS_MAX);
+	*ret = value_int(atomic_fetch_add(&c->value, 1) + 1);
+	return true;
+}
+
 /* --- random_int --- */
 
 struct generator {
@@ -197,6 +299,14 @@ static bool random_int(struct call *call, struct value *ret)
 }
 
 /* --- identifiers --- */
+
+static bool uuid_v4(struct call *call, struct value *ret)
+{
+	char text[37];
+
+	*ret = value_string_copy(call->arena, random_uuid(text), sizeof text - 1);
+	return true;
+}
 
 static struct value text_of(struct call *call, const char *s) { return value_string_copy(call->arena, s, strlen(s)); }
 
@@ -269,31 +379,47 @@ static bool snowflake_id(struct call *call, struct value *ret)
 }
 
 /* clang-format off */
-#define GENERATOR(name_, status_, evaluate_, summary_, ...) \
-	{.name = name_, .kind = FUNCTION, .status = status_, .evaluate = evaluate_, .summary = summary_, \
-	 .parameters = {__VA_ARGS__}}
-
-const struct bloblang_row rows_functions_generate[] = {
-	GENERATOR("pi", STABLE, pi, "3.141592653589793.", {NULL}),
-	GENERATOR("bytes", STABLE, zero_bytes, "A number of zero bytes.", {"length", PARAM_INT, false, NULL}),
-	{.name = "range", .kind = FUNCTION, .status = STABLE, .evaluate = range, .prepare = prepare_range,
-	 .parameters = {{"start", PARAM_INT, false, NULL}, {"stop", PARAM_INT, false, NULL}, {"step", PARAM_INT, false, "1"}},
-	 .summary = "An array of integers from start to before stop."},
+const struct bloblang_row rows_functions_general[] = {
+	{.name = "deleted", .kind = FUNCTION, .flags = ROW_FOLD, .evaluate = deleted, .annotate = annotate_deleted,
+	 .summary = "Marks its target for deletion: a field, an element, a variable, a metadata key, or the message."},
+	{.name = "nothing", .kind = FUNCTION, .status = HIDDEN, .flags = ROW_FOLD, .evaluate = nothing,
+	 .annotate = annotate_nothing, .summary = "Makes the assignment around it do nothing."},
+	{.name = "throw", .kind = FUNCTION, .evaluate = throw, .parameters = {{"why", PARAM_STRING, false, NULL}},
+	 .summary = "Fails with the given text."},
+	{.name = "var", .kind = FUNCTION, .status = HIDDEN, .evaluate = variable, .annotate = annotate_variable,
+	 .parameters = {{"name", PARAM_STRING, false, NULL}},
+	 .summary = "The variable of a name, which may be computed."},
+	{.name = "pi", .kind = FUNCTION, .evaluate = pi, .summary = "3.141592653589793."},
+	{.name = "bytes", .kind = FUNCTION, .evaluate = zero_bytes,
+	 .parameters = {{"length", PARAM_INT, false, NULL}}, .summary = "A number of zero bytes."},
+	{.name = "range", .kind = FUNCTION, .evaluate = range, .prepare = prepare_range,
+	 .parameters = {{"start", PARAM_INT, false, NULL}, {"stop", PARAM_INT, false, NULL},
+	 {"step", PARAM_INT, false, "1"}}, .summary = "An array of integers from start to before stop."},
 	{.name = "counter", .kind = FUNCTION, .status = EXPERIMENTAL, .evaluate = counter, .prepare = prepare_cell,
-	 .release = release_cell,
-	 .parameters = {{"min", PARAM_QUERY_OR_VALUE, false, "1"}, {"max", PARAM_QUERY_OR_VALUE, false, "9223372036854775807"},
-	                {"set", PARAM_QUERY, true, NULL}},
+	 .release = release_cell, .parameters = {{"min", PARAM_QUERY_OR_VALUE, false, "1"},
+	 {"max", PARAM_QUERY_OR_VALUE, false, "9223372036854775807"}, {"set", PARAM_QUERY, true, NULL}},
 	 .summary = "Counts up from min to max and starts again, once for each place it is written at."},
-	{.name = "random_int", .kind = FUNCTION, .status = STABLE, .evaluate = random_int, .prepare = prepare_generator,
-	 .release = release_cell,
-	 .parameters = {{"seed", PARAM_QUERY_OR_VALUE, false, "0"}, {"min", PARAM_INT, false, "0"},
-	                {"max", PARAM_INT, false, "9223372036854775806"}},
+	{.name = "count", .kind = FUNCTION, .status = DEPRECATED, .flags = ROW_IMPURE, .evaluate = count,
+	 .parameters = {{"name", PARAM_STRING, false, NULL}}, .summary = "Counts up a named counter of the process."},
+	{.name = "random_int", .kind = FUNCTION, .evaluate = random_int, .prepare = prepare_generator,
+	 .release = release_cell, .parameters = {{"seed", PARAM_QUERY_OR_VALUE, false, "0"},
+	 {"min", PARAM_INT, false, "0"}, {"max", PARAM_INT, false, "9223372036854775806"}},
 	 .summary = "A random integer between min and max, both included."},
-	GENERATOR("uuid_v7", STABLE, uuid_v7, "A version 7 UUID of now or of a given time.", {"time", PARAM_TIMESTAMP, true, NULL}),
-	GENERATOR("ksuid", STABLE, ksuid, "A K-sortable identifier of 27 characters.", {NULL}),
-	GENERATOR("ulid", STABLE, ulid, "A sortable identifier, in crockford or hex.", {"encoding", PARAM_STRING, false, "\"crockford\""}, {"random_source", PARAM_STRING, false, "\"secure_random\""}),
-	GENERATOR("nanoid", STABLE, nanoid, "A random identifier safe in URLs.", {"length", PARAM_INT, true, NULL}, {"alphabet", PARAM_STRING, true, NULL}),
-	GENERATOR("snowflake_id", STABLE, snowflake_id, "A snowflake identifier as decimal text.", {"node_id", PARAM_INT, false, "1"}),
+	{.name = "uuid_v4", .kind = FUNCTION, .evaluate = uuid_v4, .summary = "A random UUID in lower case."},
+	{.name = "uuid_v7", .kind = FUNCTION, .evaluate = uuid_v7,
+	 .parameters = {{"time", PARAM_TIMESTAMP, true, NULL}},
+	 .summary = "A version 7 UUID of now or of a given time."},
+	{.name = "ksuid", .kind = FUNCTION, .evaluate = ksuid,
+	 .summary = "A K-sortable identifier of 27 characters."},
+	{.name = "ulid", .kind = FUNCTION, .evaluate = ulid,
+	 .parameters = {{"encoding", PARAM_STRING, false, "\"crockford\""},
+	 {"random_source", PARAM_STRING, false, "\"secure_random\""}},
+	 .summary = "A sortable identifier, in crockford or hex."},
+	{.name = "nanoid", .kind = FUNCTION, .evaluate = nanoid,
+	 .parameters = {{"length", PARAM_INT, true, NULL}, {"alphabet", PARAM_STRING, true, NULL}},
+	 .summary = "A random identifier safe in URLs."},
+	{.name = "snowflake_id", .kind = FUNCTION, .evaluate = snowflake_id,
+	 .parameters = {{"node_id", PARAM_INT, false, "1"}}, .summary = "A snowflake identifier as decimal text."},
 	{.name = NULL},
 };
 /* clang-format on */

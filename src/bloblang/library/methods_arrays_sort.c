@@ -1,5 +1,8 @@
-#include "bloblang/library/sort.h"
+/* Methods of the family "objects and arrays" that sort: a merge sort, because comparisons may fail and nobody
+ * should pay n squared. */
+#include <string.h>
 
+#include "bloblang/language/function.h"
 #include "bloblang/language/node.h"
 
 /* An element and what it is sorted by. */
@@ -143,7 +146,7 @@ static struct entry *entries_of(struct call *call, size_t count)
 	return entries;
 }
 
-bool sort_method(struct call *call, struct value *ret)
+static bool sort_method(struct call *call, struct value *ret)
 {
 	size_t count;
 
@@ -152,7 +155,7 @@ bool sort_method(struct call *call, struct value *ret)
 	return sort_with(call, call_given(call, 0) ? less_query : less_plain, entries_of(call, count), count, ret);
 }
 
-bool sort_by_method(struct call *call, struct value *ret)
+static bool sort_by_method(struct call *call, struct value *ret)
 {
 	struct entry *entries;
 	size_t count;
@@ -175,3 +178,15 @@ bool sort_by_method(struct call *call, struct value *ret)
 	}
 	return sort_with(call, less_plain, entries, count, ret);
 }
+
+/* clang-format off */
+const struct bloblang_row rows_methods_arrays_sort[] = {
+	{.name = "sort", .kind = METHOD, .evaluate = sort_method,
+	 .parameters = {{"compare", PARAM_QUERY, true, NULL}},
+	 .summary = "Sorts numbers or strings, or by a query that sees left and right."},
+	{.name = "sort_by", .kind = METHOD, .evaluate = sort_by_method,
+	 .parameters = {{"query", PARAM_QUERY, false, NULL}},
+	 .summary = "Sorts by a number or string each element yields."},
+	{.name = NULL},
+};
+/* clang-format on */

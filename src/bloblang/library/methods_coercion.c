@@ -1,3 +1,4 @@
+/* Methods of the family "coercion". */
 #include <math.h>
 
 #include "value/number.h"
@@ -130,33 +131,24 @@ static bool type(struct call *call, struct value *ret)
 	return true;
 }
 
-const struct bloblang_row rows_methods_coerce[] = {
-    {.name = "array", .kind = METHOD, .evaluate = array, .summary = "Wraps what is not an array in one."},
-    {.name = "bool",
-     .kind = METHOD,
-     .flags = ROW_LAZY,
-     .evaluate = boolean,
-     .parameters = {{"default", PARAM_BOOL, true, NULL}},
-     .summary = "A bool from a number or from text; the default, if given, when that fails."},
-    {.name = "number",
-     .kind = METHOD,
-     .flags = ROW_LAZY,
-     .evaluate = number,
-     .parameters = {{"default", PARAM_FLOAT, true, NULL}},
-     .summary = "A float from a number or from text; the default, if given, when that fails."},
-    {.name = "timestamp",
-     .kind = METHOD,
-     .flags = ROW_LAZY,
-     .evaluate = timestamp,
-     .parameters = {{"default", PARAM_TIMESTAMP, true, NULL}},
-     .summary = "A timestamp from unix seconds or RFC 3339 text; the default, if given, when that fails."},
-    {.name = "bytes", .kind = METHOD, .evaluate = bytes, .summary = "The bytes of the text form."},
-    {.name = "string", .kind = METHOD, .evaluate = string, .summary = "The text form."},
-    {.name = "not_empty",
-     .kind = METHOD,
-     .evaluate = not_empty,
-     .summary = "Passes a string, array or object that is not empty, and fails otherwise."},
-    {.name = "not_null", .kind = METHOD, .evaluate = not_null, .summary = "Passes what is not null."},
-    {.name = "type", .kind = METHOD, .evaluate = type, .summary = "The name of the value's type."},
-    {.name = NULL},
+/* clang-format off */
+const struct bloblang_row rows_methods_coercion[] = {
+	{.name = "array", .kind = METHOD, .evaluate = array, .summary = "Wraps what is not an array in one."},
+	{.name = "bool", .kind = METHOD, .flags = ROW_LAZY, .evaluate = boolean,
+	 .parameters = {{"default", PARAM_BOOL, true, NULL}},
+	 .summary = "A bool from a number or from text; the default, if given, when that fails."},
+	{.name = "number", .kind = METHOD, .flags = ROW_LAZY, .evaluate = number,
+	 .parameters = {{"default", PARAM_FLOAT, true, NULL}},
+	 .summary = "A float from a number or from text; the default, if given, when that fails."},
+	{.name = "timestamp", .kind = METHOD, .flags = ROW_LAZY, .evaluate = timestamp,
+	 .parameters = {{"default", PARAM_TIMESTAMP, true, NULL}},
+	 .summary = "A timestamp from unix seconds or RFC 3339 text; the default, if given, when that fails."},
+	{.name = "bytes", .kind = METHOD, .evaluate = bytes, .summary = "The bytes of the text form."},
+	{.name = "string", .kind = METHOD, .evaluate = string, .summary = "The text form."},
+	{.name = "not_empty", .kind = METHOD, .evaluate = not_empty,
+	 .summary = "Passes a string, array or object that is not empty, and fails otherwise."},
+	{.name = "not_null", .kind = METHOD, .evaluate = not_null, .summary = "Passes what is not null."},
+	{.name = "type", .kind = METHOD, .evaluate = type, .summary = "The name of the value's type."},
+	{.name = NULL},
 };
+/* clang-format on */

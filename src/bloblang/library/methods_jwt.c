@@ -1,9 +1,6 @@
-/* Methods on secrets and tokens: JWT signing and verifying, password hashes. */
-#include <stdlib.h>
+/* Methods of the family "JSON Web Tokens". */
 #include <string.h>
 
-#include <argon2.h>
-#include <crypt.h>
 #include <openssl/bn.h>
 #include <openssl/crypto.h>
 #include <openssl/ecdsa.h>
@@ -16,7 +13,7 @@
 #include "bloblang/formats/encoding.h"
 #include "bloblang/language/function.h"
 
-enum { SIGNATURE_MAX = 1024, COORDINATE_MAX = 66, ARGON2_MEMORY_MAX_KIB = 1 << 20, ARGON2_PASSES_MAX = 64 };
+enum { SIGNATURE_MAX = 1024, COORDINATE_MAX = 66 };
 
 enum family { HMAC_FAMILY, RSA_FAMILY, EC_FAMILY };
 
@@ -273,60 +270,6 @@ JWT_METHODS(es256, 6)
 JWT_METHODS(es384, 7)
 JWT_METHODS(es512, 8)
 
-/* --- password hashes --- */
-
-/* "m=4096,t=3,p=1" within bounds: a mapping cannot ask for gigabytes. */
-static bool argon2_affordable(const char *hash)
-{
-	unsigned long memory, passes;
-	const char *m = strstr(hash, "$m="), *t = strstr(hash, ",t=");
-
-	if (!m || !t)
-		return false;
-	memory = strtoul(m + 3, NULL, 10);
-	passes = strtoul(t + 3, NULL, 10);
-	return memory <= ARGON2_MEMORY_MAX_KIB && passes <= ARGON2_PASSES_MAX;
-}
-
-static bool compare_argon2(struct call *call, struct value *ret)
-{
-	const char *hash = arena_copy(call->arena, call->args[0].text, call->args[0].length);
-	argon2_type type = strncmp(hash, "$argon2id$", 10) == 0 ? Argon2_id : Argon2_i;
-	struct value secret;
-	int r;
-
-	if (!call_need_string(call, call->target, &secret))
-		return false;
-	if (strncmp(hash, "$argon2id$", 10) != 0 && strncmp(hash, "$argon2i$", 9) != 0)
-		return call_fail(call, "invalid argon2 hash");
-	if (!argon2_affordable(hash))
-		return call_fail(call, "argon2 hash asks for more than 1 GiB or %d passes", ARGON2_PASSES_MAX);
-	r = argon2_verify(hash, secret.text, secret.length, type);
-	if (r != ARGON2_OK && r != ARGON2_VERIFY_MISMATCH)
-		return call_fail(call, "invalid argon2 hash: %s", argon2_error_message(r));
-	*ret = value_bool(r == ARGON2_OK);
-	return true;
-}
-
-static bool compare_bcrypt(struct call *call, struct value *ret)
-{
-	const char *hash = arena_copy(call->arena, call->args[0].text, call->args[0].length), *made;
-	struct crypt_data *data;
-	struct value secret;
-
-	if (!call_need_string(call, call->target, &secret))
-		return false;
-	if (strncmp(hash, "$2", 2) != 0 || strlen(hash) < 59 || strlen(hash) != call->args[0].length)
-		return call_fail(call, "crypto/bcrypt: hashedSecret is not a bcrypt hash");
-	if (hash[4] > '1' || (hash[4] == '1' && hash[5] > '6'))
-		return call_fail(call, "bcrypt hash asks for a cost above 16");
-	data = arena_alloc(call->arena, sizeof *data);
-	memset(data, 0, sizeof *data);
-	made = crypt_r(arena_copy(call->arena, secret.text, secret.length), hash, data);
-	*ret = value_bool(made && strlen(made) == strlen(hash) && CRYPTO_memcmp(made, hash, strlen(hash)) == 0);
-	return true;
-}
-
 /* clang-format off */
 #define JWT_ROWS(suffix_, name_) \
 	{.name = "sign_jwt_" #suffix_, .kind = METHOD, .status = STABLE, .flags = ROW_PLAIN, .evaluate = sign_##suffix_, \
@@ -336,7 +279,7 @@ static bool compare_bcrypt(struct call *call, struct value *ret)
 	 .parameters = {{"signing_secret", PARAM_STRING, false, NULL}}, \
 	 .summary = "Verifies a JWT signed with " name_ " and yields its claims."}
 
-const struct bloblang_row rows_methods_secrets[] = {
+const struct bloblang_row rows_methods_jwt[] = {
 	JWT_ROWS(hs256, "HS256"),
 	JWT_ROWS(hs384, "HS384"),
 	JWT_ROWS(hs512, "HS512"),
@@ -346,12 +289,6 @@ const struct bloblang_row rows_methods_secrets[] = {
 	JWT_ROWS(es256, "ES256"),
 	JWT_ROWS(es384, "ES384"),
 	JWT_ROWS(es512, "ES512"),
-	{.name = "compare_argon2", .kind = METHOD, .status = STABLE, .evaluate = compare_argon2,
-	 .parameters = {{"hashed_secret", PARAM_STRING, false, NULL}},
-	 .summary = "Checks a secret against an Argon2i or Argon2id hash."},
-	{.name = "compare_bcrypt", .kind = METHOD, .status = STABLE, .evaluate = compare_bcrypt,
-	 .parameters = {{"hashed_secret", PARAM_STRING, false, NULL}},
-	 .summary = "Checks a secret against a bcrypt hash."},
 	{.name = NULL},
 };
 /* clang-format on */
