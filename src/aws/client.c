@@ -11,10 +11,10 @@
 #include "base/clock.h"
 #include "base/dates.h"
 #include "base/mem.h"
-#include "aws/transport/http.h"
+#include "aws/transport/transport.h"
 #include "aws/signing/sigv4.h"
 #include "aws/identity/credentials.h"
-#include "aws/identity/world.h"
+#include "aws/identity/identity_context.h"
 
 enum {
 	FIELDS = 6,
@@ -26,8 +26,8 @@ struct sending {
 	TAILQ_ENTRY(sending) link;
 	struct aws_client *client;
 	struct aws_request *request;
-	struct http_request http;
-	struct http_field fields[FIELDS];
+	struct transport_request http;
+	struct header_field fields[FIELDS];
 	char stamp[DATES_AMZ_BYTES];
 	struct buf authorization;
 	uint64_t generation;     /* of the credentials it was signed with */
@@ -39,7 +39,7 @@ TAILQ_HEAD(sending_list, sending);
 
 struct aws_client {
 	struct event_base *base;
-	struct fetch_world world;
+	struct identity_context context;
 	struct credentials *credentials;
 	struct sigv4 *signer; /* its cached key is the stream's; STS has its own */
 	struct endpoint place;
@@ -83,15 +83,16 @@ static void deliver(struct sending *s, const struct aws_answer *answer)
 }
 
 /* Only the service's own answers teach the time: a proxy's or a captive portal's error page has no request id. */
-static bool is_from_service(const struct http_answer *a)
+static bool is_from_service(const struct transport_answer *a)
 {
 	return a->request_id[0] || strncmp(a->content_type, "application/x-amz-", 18) == 0;
 }
 
-static void on_answer(struct http_request *http, const struct http_answer *a)
+static void on_answer(struct transport_request *http, const struct transport_answer *a)
 {
-	static const enum aws_outcome outcomes[] = {
-	    [HTTP_ANSWERED] = AWS_ANSWERED, [HTTP_NOT_SENT] = AWS_NOT_SENT, [HTTP_UNKNOWN] = AWS_UNKNOWN};
+	static const enum aws_outcome outcomes[] = {[TRANSPORT_ANSWERED] = AWS_ANSWERED,
+	                                            [TRANSPORT_NOT_SENT] = AWS_NOT_SENT,
+	                                            [TRANSPORT_UNKNOWN] = AWS_UNKNOWN};
 	struct sending *s = http->arg;
 	struct aws_client *c = s->client;
 	struct aws_answer answer = {
@@ -110,19 +111,19 @@ static void on_answer(struct http_request *http, const struct http_answer *a)
 	memcpy(answer.reason, a->reason, sizeof answer.reason);
 	TAILQ_REMOVE(&c->active, s, link);
 	s->is_under_way = false;
-	if (a->result == HTTP_ANSWERED && a->date_ms >= 0 && is_from_service(a))
-		fetch_learn_clock(&c->world, a->date_ms);
+	if (a->result == TRANSPORT_ANSWERED && a->date_ms >= 0 && is_from_service(a))
+		identity_context_learn_clock(&c->context, a->date_ms);
 	deliver(s, &answer);
 }
 
 static enum err resolve_place(struct aws_client *c, struct error *e)
 {
-	const struct settings *settings = c->world.settings;
+	const struct identity_settings *settings = c->context.settings;
 	enum err err;
 
 	if (c->has_place && c->place_revision == settings->revision && strcmp(c->place_region, settings->region) == 0)
 		return ERR_OK;
-	err = settings_endpoint(settings, &c->place, e);
+	err = identity_endpoint(settings, &c->place, e);
 	c->has_place = err == ERR_OK;
 	c->place_revision = settings->revision;
 	memcpy(c->place_region, settings->region, sizeof c->place_region);
@@ -133,11 +134,11 @@ static enum err sign(struct sending *s, const struct aws_keys *keys, struct erro
 {
 	struct aws_client *c = s->client;
 	const struct aws_request *r = s->request;
-	int64_t now = clock_wall_ms() + c->world.clock_offset_ms;
+	int64_t now = clock_wall_ms() + c->context.clock_offset_ms;
 	unsigned char hash[SIGV4_HASH_BYTES];
 	char hex[SIGV4_HEX_BYTES];
 	size_t n = 0;
-	struct sigv4_scope scope = {c->world.settings->region, c->world.settings->service, keys->id, keys->secret};
+	struct sigv4_scope scope = {c->context.settings->region, c->context.settings->service, keys->id, keys->secret};
 	struct canonical_request request = {
 	    .method = "POST", .path = c->place.path, .fields = s->fields, .payload_hash = hex};
 	enum err result;
@@ -145,17 +146,17 @@ static enum err sign(struct sending *s, const struct aws_keys *keys, struct erro
 	if (!r->body_sha256)
 		sigv4_hash(c->signer, r->body, r->body_bytes, hash);
 	sigv4_hex(r->body_sha256 ? r->body_sha256 : hash, hex);
-	s->fields[n++] = (struct http_field){"Host", c->place.host};
-	s->fields[n++] = (struct http_field){"Content-Type", r->content_type};
-	s->fields[n++] = (struct http_field){"X-Amz-Date", dates_format_amz(now, s->stamp)};
-	s->fields[n++] = (struct http_field){"X-Amz-Target", r->target};
+	s->fields[n++] = (struct header_field){"Host", c->place.host};
+	s->fields[n++] = (struct header_field){"Content-Type", r->content_type};
+	s->fields[n++] = (struct header_field){"X-Amz-Date", dates_format_amz(now, s->stamp)};
+	s->fields[n++] = (struct header_field){"X-Amz-Target", r->target};
 	if (keys->token)
-		s->fields[n++] = (struct http_field){"X-Amz-Security-Token", keys->token};
+		s->fields[n++] = (struct header_field){"X-Amz-Security-Token", keys->token};
 	request.field_count = n;
 	result = sigv4_sign(c->signer, &scope, &request, now, &s->authorization, e);
 	if (result)
 		return result;
-	s->fields[n++] = (struct http_field){"Authorization", s->authorization.data};
+	s->fields[n++] = (struct header_field){"Authorization", s->authorization.data};
 	s->http.field_count = n;
 	return ERR_OK;
 }
@@ -182,7 +183,7 @@ static void start(struct sending *s, const struct aws_keys *keys)
 	s->http.arg = s;
 	s->is_under_way = true;
 	TAILQ_INSERT_TAIL(&c->active, s, link);
-	http_start(c->world.http, &s->http);
+	transport_start(c->context.http, &s->http);
 }
 
 /* Starts or ends what waits for credentials, as far as there is an answer. */
@@ -259,7 +260,7 @@ void aws_client_cancel_all(struct aws_client *c)
 	}
 	while ((s = TAILQ_FIRST(&c->active))) {
 		TAILQ_REMOVE(&c->active, s, link);
-		http_abort(c->world.http, &s->http);
+		transport_abort(c->context.http, &s->http);
 		end_early(s, AWS_CANCELLED, "cancelled while under way");
 	}
 }
@@ -268,18 +269,18 @@ void aws_client_credentials_stale(struct aws_client *c) { credentials_stale(c->c
 
 void aws_client_clock_learn(struct aws_client *c, int64_t server_wall_ms)
 {
-	fetch_learn_clock(&c->world, server_wall_ms);
+	identity_context_learn_clock(&c->context, server_wall_ms);
 }
 
-int64_t aws_client_clock_offset_ms(const struct aws_client *c) { return c->world.clock_offset_ms; }
+int64_t aws_client_clock_offset_ms(const struct aws_client *c) { return c->context.clock_offset_ms; }
 
-void aws_client_drop_connections(struct aws_client *c) { http_drop_connections(c->world.http); }
+void aws_client_drop_connections(struct aws_client *c) { transport_drop_connections(c->context.http); }
 
 static enum err open_parts(struct aws_client *c, const struct aws_client_options *options, struct error *e)
 {
-	enum err err = world_open(c->base, options, &c->world, e);
+	enum err err = identity_context_open(c->base, options, &c->context, e);
 
-	if (err == ERR_OK && c->world.settings->region[0])
+	if (err == ERR_OK && c->context.settings->region[0])
 		err = resolve_place(c, e);
 	if (err == ERR_OK)
 		err = sigv4_open(&c->signer, e);
@@ -288,7 +289,7 @@ static enum err open_parts(struct aws_client *c, const struct aws_client_options
 	c->kick = event_new(c->base, -1, 0, on_kick, c);
 	if (!c->kick)
 		return error_set(e, ERR_MEMORY, "cannot make an event");
-	return credentials_open(&c->world, on_credentials, c, &c->credentials, e);
+	return credentials_open(&c->context, on_credentials, c, &c->credentials, e);
 }
 
 enum err aws_client_open(struct event_base *base, const struct aws_client_options *options, struct aws_client **ret,
@@ -317,14 +318,14 @@ enum err aws_client_open(struct event_base *base, const struct aws_client_option
 
 enum err aws_client_reload(struct aws_client *c, const struct aws_client_options *options, struct error *e)
 {
-	struct settings *fresh;
-	enum err err = settings_open(options, &fresh, e);
+	struct identity_settings *fresh;
+	enum err err = identity_settings_open(options, &fresh, e);
 
 	if (err)
 		return err;
 	credentials_forget(c->credentials);
-	settings_close(c->world.settings);
-	c->world.settings = fresh;
+	identity_settings_close(c->context.settings);
+	c->context.settings = fresh;
 	c->has_place = false;
 	return ERR_OK;
 }
@@ -332,7 +333,7 @@ enum err aws_client_reload(struct aws_client *c, const struct aws_client_options
 void aws_client_identity(const struct aws_client *c, struct aws_identity *ret)
 {
 	const struct aws_keys *keys = credentials_keys(c->credentials);
-	const struct settings *s = c->world.settings;
+	const struct identity_settings *s = c->context.settings;
 
 	memset(ret, 0, sizeof *ret);
 	if (c->has_place) {
@@ -366,6 +367,6 @@ void aws_client_close(struct aws_client *c)
 	sigv4_close(c->signer);
 	if (c->kick)
 		event_free(c->kick);
-	world_close(&c->world);
+	identity_context_close(&c->context);
 	free(c);
 }

@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
-#include "aws/identity/identity.h"
+#include "aws/identity/aws_identity.h"
 #include "aws/identity/identity_settings.h"
 
 struct event_base;

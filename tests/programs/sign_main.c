@@ -16,7 +16,7 @@ struct request {
 	char region[64], service[64], id[128], secret[256], time[32], method[16];
 	char *path, *query, payload[80];
 	bool keep;
-	struct http_field fields[CANONICAL_FIELDS_MAX];
+	struct header_field fields[CANONICAL_FIELDS_MAX];
 	size_t count;
 };
 
@@ -58,7 +58,7 @@ static void take_line(struct request *r, char *line)
 	else if (strcmp(line, "payload") == 0)
 		(void)sscanf(value, "%79s", r->payload);
 	else if (strcmp(line, "field") == 0 && sscanf(value, "%255s %8191s", name, hex) >= 1)
-		r->fields[r->count++] = (struct http_field){strdup(name), unhex(hex)};
+		r->fields[r->count++] = (struct header_field){strdup(name), unhex(hex)};
 }
 
 static void answer(struct sigv4 *s, struct request *r)

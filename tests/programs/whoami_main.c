@@ -14,7 +14,7 @@
 
 #include "aws/identity/chain.h"
 #include "aws/identity/whoami.h"
-#include "aws/identity/world.h"
+#include "aws/identity/identity_context.h"
 
 struct asked {
 	struct options_aws_kinesis output;
@@ -104,7 +104,7 @@ struct raw {
 	bool ended;
 };
 
-static void on_chain(struct chain *c, enum fetch_verdict verdict)
+static void on_chain(struct chain *c, enum provider_verdict verdict)
 {
 	struct raw *r = c->arg;
 
@@ -117,15 +117,15 @@ static void print_keys(struct asked *a, struct event_base *base)
 {
 	struct raw raw = {.base = base};
 	struct chain chain = {.done = on_chain, .arg = &raw};
-	struct fetch_world world;
+	struct identity_context context;
 	struct error e = {0};
 
-	if (world_open(base, &a->options, &world, &e)) {
+	if (identity_context_open(base, &a->options, &context, &e)) {
 		(void)printf("{\"error\": \"%s\"}\n", e.text);
 		return;
 	}
-	chain.world = &world;
-	if (chain_start(&chain) == FETCH_PENDING)
+	chain.context = &context;
+	if (chain_start(&chain) == PROVIDER_PENDING)
 		while (!raw.ended)
 			(void)event_base_loop(base, EVLOOP_ONCE);
 	(void)printf("{");
@@ -135,7 +135,7 @@ static void print_keys(struct asked *a, struct event_base *base)
 	pair("source", chain.source, ", ");
 	pair("reason", chain.reason, "}\n");
 	chain_stop(&chain);
-	world_close(&world);
+	identity_context_close(&context);
 }
 
 int main(int argc, char **argv)

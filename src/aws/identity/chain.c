@@ -5,7 +5,7 @@
 
 #include "base/check.h"
 
-size_t chain_plan(const struct settings *s, const struct provider *steps[CHAIN_STEPS_MAX])
+size_t chain_plan(const struct identity_settings *s, const struct provider *steps[CHAIN_STEPS_MAX])
 {
 	size_t n = 0;
 
@@ -28,40 +28,40 @@ size_t chain_plan(const struct settings *s, const struct provider *steps[CHAIN_S
 	return n;
 }
 
-static void report(struct chain *c, enum fetch_verdict verdict)
+static void report(struct chain *c, enum provider_verdict verdict)
 {
 	struct chain_report *r = &c->reports[c->report_count++];
 
-	(void)snprintf(r->provider, sizeof r->provider, "%s", c->fetch.source);
-	(void)snprintf(r->reason, sizeof r->reason, "%s", verdict == FETCH_FOUND ? "" : c->fetch.reason);
+	(void)snprintf(r->provider, sizeof r->provider, "%s", c->call.source);
+	(void)snprintf(r->reason, sizeof r->reason, "%s", verdict == PROVIDER_FOUND ? "" : c->call.reason);
 	r->verdict = verdict;
 	/* IMDS is asked for want of anything better: that it is out of reach is not what the operator has to mend */
-	if (verdict == FETCH_FAILED)
+	if (verdict == PROVIDER_FAILED)
 		(void)snprintf(c->reason, sizeof c->reason, "%s%.50s: %.140s",
-		               c->report_count > 1 && c->fetch.provider == &provider_imds
+		               c->report_count > 1 && c->call.provider == &provider_imds
 		                   ? "no provider has credentials (see kspool whoami); "
 		                   : "",
-		               c->fetch.source, c->fetch.reason);
+		               c->call.source, c->call.reason);
 }
 
 static bool is_role_step(const struct chain *c) { return c->steps[c->current] == &provider_role; }
 
-static void on_fetched(struct fetch *f, enum fetch_verdict verdict);
+static void on_fetched(struct provider_call *f, enum provider_verdict verdict);
 
-static enum fetch_verdict start_step(struct chain *c)
+static enum provider_verdict start_step(struct chain *c)
 {
-	struct fetch *f = &c->fetch;
+	struct provider_call *f = &c->call;
 
 	memset(f, 0, sizeof *f);
-	f->world = c->world;
+	f->context = c->context;
 	f->done = on_fetched;
 	f->arg = c;
 	if (is_role_step(c)) {
-		f->role = (struct fetch_role){.arn = c->world->settings->role,
-		                              .external_id = c->world->settings->role_external_id};
+		f->role = (struct assumed_role){.arn = c->context->settings->role,
+		                                .external_id = c->context->settings->role_external_id};
 		f->base = &c->base;
 	}
-	return fetch_start(f, c->steps[c->current]);
+	return provider_start(f, c->steps[c->current]);
 }
 
 /* Takes what the current step found; true when that ends the chain. */
@@ -73,58 +73,58 @@ static bool take_found(struct chain *c)
 		char from[sizeof c->source];
 
 		(void)snprintf(from, sizeof from, "%s", c->source);
-		(void)snprintf(c->source, sizeof c->source, "%.60s from %.90s", c->fetch.source, from);
+		(void)snprintf(c->source, sizeof c->source, "%.60s from %.90s", c->call.source, from);
 	} else {
-		(void)snprintf(c->source, sizeof c->source, "%s", c->fetch.source);
+		(void)snprintf(c->source, sizeof c->source, "%s", c->call.source);
 	}
-	if (!was_role && c->world->settings->role) {
-		keys_move(&c->base, &c->fetch.keys);
-		fetch_stop(&c->fetch);
+	if (!was_role && c->context->settings->role) {
+		keys_move(&c->base, &c->call.keys);
+		provider_stop(&c->call);
 		c->current = c->step_count - 1;
 		return false;
 	}
-	keys_move(&c->keys, &c->fetch.keys);
-	fetch_stop(&c->fetch);
+	keys_move(&c->keys, &c->call.keys);
+	provider_stop(&c->call);
 	return true;
 }
 
 /* Goes on from a verdict of the current step until one is pending or the chain ends. */
-static enum fetch_verdict walk(struct chain *c, enum fetch_verdict verdict)
+static enum provider_verdict walk(struct chain *c, enum provider_verdict verdict)
 {
 	for (;;) {
-		if (verdict == FETCH_PENDING)
+		if (verdict == PROVIDER_PENDING)
 			return verdict;
 		report(c, verdict);
-		if (verdict == FETCH_FOUND) {
+		if (verdict == PROVIDER_FOUND) {
 			if (take_found(c))
 				return verdict;
 		} else {
-			fetch_stop(&c->fetch);
-			if (verdict == FETCH_FAILED)
+			provider_stop(&c->call);
+			if (verdict == PROVIDER_FAILED)
 				return verdict;
 			c->current++;
 			if (c->current == c->step_count || is_role_step(c)) {
 				(void)snprintf(c->reason, sizeof c->reason,
 				               "no provider has credentials (see kspool whoami)");
-				return FETCH_ABSENT;
+				return PROVIDER_ABSENT;
 			}
 		}
 		verdict = start_step(c);
 	}
 }
 
-static void on_fetched(struct fetch *f, enum fetch_verdict verdict)
+static void on_fetched(struct provider_call *f, enum provider_verdict verdict)
 {
 	struct chain *c = f->arg;
 
 	verdict = walk(c, verdict);
-	if (verdict != FETCH_PENDING)
+	if (verdict != PROVIDER_PENDING)
 		c->done(c, verdict);
 }
 
-enum fetch_verdict chain_start(struct chain *c)
+enum provider_verdict chain_start(struct chain *c)
 {
-	c->step_count = chain_plan(c->world->settings, c->steps);
+	c->step_count = chain_plan(c->context->settings, c->steps);
 	c->current = c->report_count = 0;
 	c->source[0] = c->reason[0] = '\0';
 	keys_wipe(&c->keys);
@@ -134,7 +134,7 @@ enum fetch_verdict chain_start(struct chain *c)
 
 void chain_stop(struct chain *c)
 {
-	fetch_stop(&c->fetch);
+	provider_stop(&c->call);
 	keys_wipe(&c->keys);
 	keys_wipe(&c->base);
 }

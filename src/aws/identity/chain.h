@@ -9,25 +9,25 @@
 #ifndef KSPOOL_AWS_IDENTITY_CHAIN_H
 #define KSPOOL_AWS_IDENTITY_CHAIN_H
 
-#include "aws/identity/fetch.h"
+#include "aws/identity/provider.h"
 
 enum { CHAIN_STEPS_MAX = 8 };
 
 struct chain_report {
 	char provider[64];
-	enum fetch_verdict verdict;
+	enum provider_verdict verdict;
 	char reason[256];
 };
 
 struct chain {
-	struct fetch_world *world;
-	void (*done)(struct chain *c, enum fetch_verdict verdict); /* only after FETCH_PENDING */
+	struct identity_context *context;
+	void (*done)(struct chain *c, enum provider_verdict verdict); /* only after PROVIDER_PENDING */
 	void *arg;
 
 	const struct provider *steps[CHAIN_STEPS_MAX];
 	size_t step_count;
 	size_t current;
-	struct fetch fetch;
+	struct provider_call call;
 	struct aws_keys base; /* what credentials.role is assumed from */
 	struct chain_report reports[CHAIN_STEPS_MAX];
 	size_t report_count;
@@ -36,9 +36,9 @@ struct chain {
 	char reason[256];
 };
 
-enum fetch_verdict chain_start(struct chain *c);
+enum provider_verdict chain_start(struct chain *c);
 void chain_stop(struct chain *c);
 /* The steps without asking them, for explaining; returns how many. */
-size_t chain_plan(const struct settings *s, const struct provider *steps[CHAIN_STEPS_MAX]);
+size_t chain_plan(const struct identity_settings *s, const struct provider *steps[CHAIN_STEPS_MAX]);
 
 #endif

@@ -15,12 +15,12 @@
 #define NO_KEYS "the answer holds no access key id or no secret access key"
 #define BAD_EXPIRY "the answer's expiration is not a time"
 
-static const char *take_keys(struct document *d, const char *token_key, struct aws_keys *keys)
+static const char *take_keys(struct secret_json *d, const char *token_key, struct aws_keys *keys)
 {
-	const char *id = document_text(d, "AccessKeyId");
-	const char *secret = document_text(d, "SecretAccessKey");
-	const char *token = document_text(d, token_key);
-	const char *expiration = document_text(d, "Expiration");
+	const char *id = secret_json_text(d, "AccessKeyId");
+	const char *secret = secret_json_text(d, "SecretAccessKey");
+	const char *token = secret_json_text(d, token_key);
+	const char *expiration = secret_json_text(d, "Expiration");
 	const char *fault;
 	int64_t expires_ms = 0;
 
@@ -34,83 +34,83 @@ static const char *take_keys(struct document *d, const char *token_key, struct a
 	return fault;
 }
 
-const char *reply_imds(char *text, size_t length, struct aws_keys *keys)
+const char *credential_reply_imds(char *text, size_t length, struct aws_keys *keys)
 {
-	struct document d;
+	struct secret_json d;
 	const char *fault, *code;
 
-	if (!document_open(&d, text, length))
+	if (!secret_json_open(&d, text, length))
 		return NOT_JSON;
-	code = document_text(&d, "Code");
+	code = secret_json_text(&d, "Code");
 	if (code && strcmp(code, "Success") != 0)
 		fault = "the answer's Code is not Success";
 	else
 		fault = take_keys(&d, "Token", keys);
-	document_fini(&d);
+	secret_json_fini(&d);
 	return fault;
 }
 
-const char *reply_container(char *text, size_t length, struct aws_keys *keys)
+const char *credential_reply_container(char *text, size_t length, struct aws_keys *keys)
 {
-	struct document d;
+	struct secret_json d;
 	const char *fault;
 
-	if (!document_open(&d, text, length))
+	if (!secret_json_open(&d, text, length))
 		return NOT_JSON;
 	fault = take_keys(&d, "Token", keys);
-	document_fini(&d);
+	secret_json_fini(&d);
 	return fault;
 }
 
-const char *reply_process(char *text, size_t length, struct aws_keys *keys)
+const char *credential_reply_process(char *text, size_t length, struct aws_keys *keys)
 {
-	struct document d;
+	struct secret_json d;
 	const char *fault;
 	int64_t version;
 
-	if (!document_open(&d, text, length))
+	if (!secret_json_open(&d, text, length))
 		return "the output is not a JSON object";
-	if (!document_int(&d, "Version", &version) || version != 1)
+	if (!secret_json_int(&d, "Version", &version) || version != 1)
 		fault = "the output's Version is not 1";
 	else
 		fault = take_keys(&d, "SessionToken", keys);
-	document_fini(&d);
+	secret_json_fini(&d);
 	return fault;
 }
 
-const char *reply_sso_role(char *text, size_t length, struct aws_keys *keys)
+const char *credential_reply_sso_role(char *text, size_t length, struct aws_keys *keys)
 {
-	struct document d;
+	struct secret_json d;
 	const char *fault = NO_KEYS, *id, *secret, *token;
 	int64_t expires_ms;
 
-	if (!document_open(&d, text, length))
+	if (!secret_json_open(&d, text, length))
 		return NOT_JSON;
-	if (document_enter(&d, "roleCredentials")) {
-		id = document_text(&d, "accessKeyId");
-		secret = document_text(&d, "secretAccessKey");
-		token = document_text(&d, "sessionToken");
+	if (secret_json_enter(&d, "roleCredentials")) {
+		id = secret_json_text(&d, "accessKeyId");
+		secret = secret_json_text(&d, "secretAccessKey");
+		token = secret_json_text(&d, "sessionToken");
 		if (id && secret)
 			fault = keys_fault(id, secret, token);
-		if (!fault && (!document_int(&d, "expiration", &expires_ms) || expires_ms <= 0))
+		if (!fault && (!secret_json_int(&d, "expiration", &expires_ms) || expires_ms <= 0))
 			fault = BAD_EXPIRY;
 		if (!fault)
 			keys_set(keys, id, secret, token, expires_ms);
 	}
-	document_fini(&d);
+	secret_json_fini(&d);
 	return fault;
 }
 
-const char *reply_sso_token(char *text, size_t length, struct sso_token *ret)
+const char *credential_reply_sso_token(char *text, size_t length, struct sso_token *ret)
 {
-	struct document d;
+	struct secret_json d;
 	const char *token, *expires, *fault = NULL;
 
 	memset(ret, 0, sizeof *ret);
-	if (!document_open(&d, text, length))
+	if (!secret_json_open(&d, text, length))
 		return "the cached token is not a JSON object";
-	token = document_text(&d, "accessToken");
-	expires = document_text(&d, "expiresAt");
+	token = secret_json_text(&d, "accessToken");
+	expires = secret_json_text(&d, "expiresAt");
 	if (!token || !expires)
 		fault = "the cached token has no accessToken or no expiresAt";
 	else if (!dates_parse_iso(expires, &ret->expires_ms))
@@ -119,11 +119,11 @@ const char *reply_sso_token(char *text, size_t length, struct sso_token *ret)
 		fault = "the cached token holds a line break";
 	else
 		ret->access_token = mem_string(token);
-	document_fini(&d);
+	secret_json_fini(&d);
 	return fault;
 }
 
-void reply_sso_token_wipe(struct sso_token *t)
+void credential_reply_sso_token_wipe(struct sso_token *t)
 {
 	if (t->access_token)
 		OPENSSL_cleanse(t->access_token, strlen(t->access_token));
@@ -134,7 +134,7 @@ void reply_sso_token_wipe(struct sso_token *t)
 /* The element at path, as text in out; "" counts as absent. */
 static const char *xml_text(const char *text, size_t length, const char *path, struct buf *out)
 {
-	return xml_find(text, length, path, out) && out->len > 0 ? out->data : NULL;
+	return sts_xml_find(text, length, path, out) && out->len > 0 ? out->data : NULL;
 }
 
 static const char *sts_keys_below(const char *text, size_t length, const char *path, struct aws_keys *keys)
@@ -167,7 +167,7 @@ static const char *sts_keys_below(const char *text, size_t length, const char *p
 	return fault;
 }
 
-const char *reply_sts_keys(char *text, size_t length, struct aws_keys *keys)
+const char *credential_reply_sts_keys(char *text, size_t length, struct aws_keys *keys)
 {
 	const char *fault = sts_keys_below(text, length, "AssumeRoleResponse/AssumeRoleResult", keys);
 
@@ -198,7 +198,7 @@ static bool keep(const char *text, size_t length, const char *path, char *out, s
 	return found;
 }
 
-const char *reply_sts_identity(char *text, size_t length, struct sts_identity *ret)
+const char *credential_reply_sts_identity(char *text, size_t length, struct sts_identity *ret)
 {
 	static const char base[] = "GetCallerIdentityResponse/GetCallerIdentityResult/";
 	char path[128];
@@ -219,7 +219,8 @@ const char *reply_sts_identity(char *text, size_t length, struct sts_identity *r
 	return whole ? NULL : "the answer is not that of GetCallerIdentity";
 }
 
-bool reply_sts_error(const char *text, size_t length, char *code, size_t code_size, char *message, size_t message_size)
+bool credential_reply_sts_error(const char *text, size_t length, char *code, size_t code_size, char *message,
+                                size_t message_size)
 {
 	message[0] = '\0';
 	if (!keep(text, length, "ErrorResponse/Error/Code", code, code_size))

@@ -15,25 +15,25 @@
 #include "aws/identity/keys.h"
 
 /* IMDS: {"Code":"Success","AccessKeyId","SecretAccessKey","Token","Expiration"}. */
-const char *reply_imds(char *text, size_t length, struct aws_keys *keys);
+const char *credential_reply_imds(char *text, size_t length, struct aws_keys *keys);
 /* Containers: as IMDS without Code. */
-const char *reply_container(char *text, size_t length, struct aws_keys *keys);
+const char *credential_reply_container(char *text, size_t length, struct aws_keys *keys);
 /* credential_process: {"Version":1,"AccessKeyId","SecretAccessKey","SessionToken"?,"Expiration"?}. */
-const char *reply_process(char *text, size_t length, struct aws_keys *keys);
+const char *credential_reply_process(char *text, size_t length, struct aws_keys *keys);
 /* SSO portal: {"roleCredentials":{"accessKeyId","secretAccessKey","sessionToken","expiration": ms}}. */
-const char *reply_sso_role(char *text, size_t length, struct aws_keys *keys);
+const char *credential_reply_sso_role(char *text, size_t length, struct aws_keys *keys);
 
 struct sso_token {
-	char *access_token; /* wipe with reply_sso_token_wipe */
+	char *access_token; /* wipe with credential_reply_sso_token_wipe */
 	int64_t expires_ms;
 };
 
 /* ~/.aws/sso/cache/{sha1}.json: {"accessToken","expiresAt"}. */
-const char *reply_sso_token(char *text, size_t length, struct sso_token *ret);
-void reply_sso_token_wipe(struct sso_token *t);
+const char *credential_reply_sso_token(char *text, size_t length, struct sso_token *ret);
+void credential_reply_sso_token_wipe(struct sso_token *t);
 
 /* STS XML: .../Credentials/{AccessKeyId,SecretAccessKey,SessionToken,Expiration} of AssumeRole[WithWebIdentity]. */
-const char *reply_sts_keys(char *text, size_t length, struct aws_keys *keys);
+const char *credential_reply_sts_keys(char *text, size_t length, struct aws_keys *keys);
 
 struct sts_identity {
 	char arn[256];
@@ -41,8 +41,9 @@ struct sts_identity {
 	char user_id[160];
 };
 
-const char *reply_sts_identity(char *text, size_t length, struct sts_identity *ret);
+const char *credential_reply_sts_identity(char *text, size_t length, struct sts_identity *ret);
 /* <ErrorResponse>: Code and Message, printable, cut. False when it is not one. */
-bool reply_sts_error(const char *text, size_t length, char *code, size_t code_size, char *message, size_t message_size);
+bool credential_reply_sts_error(const char *text, size_t length, char *code, size_t code_size, char *message,
+                                size_t message_size);
 
 #endif

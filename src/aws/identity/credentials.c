@@ -24,7 +24,7 @@ enum {
 enum phase { IDLE, ASKING_REGION, ASKING_CHAIN };
 
 struct credentials {
-	struct fetch_world *world;
+	struct identity_context *context;
 	void (*on_change)(void *arg);
 	void *arg;
 	struct event *tell; /* on_change from the loop */
@@ -45,7 +45,7 @@ struct credentials {
 	char reason[256];
 };
 
-static int64_t now_ms(const struct credentials *c) { return clock_wall_ms() + c->world->clock_offset_ms; }
+static int64_t now_ms(const struct credentials *c) { return clock_wall_ms() + c->context->clock_offset_ms; }
 
 static void on_tell(evutil_socket_t fd, short events, void *arg)
 {
@@ -100,19 +100,19 @@ static void keep_failure(struct credentials *c, const char *reason)
 	c->not_before_mono = clock_mono_ms() + (is_usable(c) ? BACKGROUND_GAP_MS : FAILED_GAP_MS);
 }
 
-static void end_chain(struct credentials *c, enum fetch_verdict verdict)
+static void end_chain(struct credentials *c, enum provider_verdict verdict)
 {
 	c->phase = IDLE;
-	if (verdict == FETCH_FOUND && !c->world->settings->region[0])
+	if (verdict == PROVIDER_FOUND && !c->context->settings->region[0])
 		keep_failure(c, c->region.reason);
-	else if (verdict == FETCH_FOUND)
+	else if (verdict == PROVIDER_FOUND)
 		take_keys(c);
 	else
 		keep_failure(c, c->chain.reason);
 	chain_stop(&c->chain);
 }
 
-static void on_chain(struct chain *chain, enum fetch_verdict verdict)
+static void on_chain(struct chain *chain, enum provider_verdict verdict)
 {
 	struct credentials *c = chain->arg;
 
@@ -122,11 +122,11 @@ static void on_chain(struct chain *chain, enum fetch_verdict verdict)
 
 static void start_chain(struct credentials *c)
 {
-	enum fetch_verdict verdict;
+	enum provider_verdict verdict;
 
 	c->phase = ASKING_CHAIN;
 	verdict = chain_start(&c->chain);
-	if (verdict != FETCH_PENDING)
+	if (verdict != PROVIDER_PENDING)
 		end_chain(c, verdict);
 }
 
@@ -135,7 +135,7 @@ static void on_region(struct region_question *q, const char *region)
 	struct credentials *c = q->arg;
 
 	if (region)
-		settings_set_region(c->world->settings, region, "IMDS");
+		identity_settings_set_region(c->context->settings, region, "IMDS");
 	region_stop(q);
 	start_chain(c);
 	if (c->phase == IDLE)
@@ -145,30 +145,30 @@ static void on_region(struct region_question *q, const char *region)
 static void refresh(struct credentials *c)
 {
 	must(c->phase == IDLE);
-	settings_read(c->world->settings);
-	if (c->world->settings->region[0]) {
+	identity_settings_read(c->context->settings);
+	if (c->context->settings->region[0]) {
 		start_chain(c);
 		return;
 	}
 	c->phase = ASKING_REGION;
-	c->region = (struct region_question){.world = c->world, .done = on_region, .arg = c};
+	c->region = (struct region_question){.context = c->context, .done = on_region, .arg = c};
 	if (!region_ask(&c->region))
 		start_chain(c);
 }
 
-enum err credentials_open(struct fetch_world *world, void (*on_change)(void *arg), void *arg, struct credentials **ret,
-                          struct error *e)
+enum err credentials_open(struct identity_context *context, void (*on_change)(void *arg), void *arg,
+                          struct credentials **ret, struct error *e)
 {
 	struct credentials *c = mem_zero(sizeof *c);
 
 	*ret = NULL;
-	c->world = world;
+	c->context = context;
 	c->on_change = on_change;
 	c->arg = arg;
-	c->chain.world = world;
+	c->chain.context = context;
 	c->chain.done = on_chain;
 	c->chain.arg = c;
-	c->tell = event_new(world->base, -1, 0, on_tell, c);
+	c->tell = event_new(context->base, -1, 0, on_tell, c);
 	if (!c->tell) {
 		free(c);
 		return error_set(e, ERR_MEMORY, "cannot make an event");
@@ -229,8 +229,6 @@ void credentials_forget(struct credentials *c)
 }
 
 const char *credentials_reason(const struct credentials *c) { return c->reason; }
-
-const struct chain *credentials_chain(const struct credentials *c) { return &c->chain; }
 
 const struct aws_keys *credentials_keys(const struct credentials *c) { return c->has_keys ? &c->keys : NULL; }
 

@@ -20,8 +20,8 @@ enum credentials_state {
 	CREDENTIALS_NONE,    /* credentials_reason says why; asked again at the next get */
 };
 
-enum err credentials_open(struct fetch_world *world, void (*on_change)(void *arg), void *arg, struct credentials **ret,
-                          struct error *e) MUST_CHECK;
+enum err credentials_open(struct identity_context *context, void (*on_change)(void *arg), void *arg,
+                          struct credentials **ret, struct error *e) MUST_CHECK;
 /* *ret is valid until the loop runs again. Starts a refresh when one is due. */
 enum credentials_state credentials_get(struct credentials *c, const struct aws_keys **ret);
 /* They were refused by the service. generation: what credentials_generation said when they were used; 0: not known. */
@@ -31,8 +31,6 @@ uint64_t credentials_generation(const struct credentials *c);
 /* The settings changed: everything is read anew at the next get. What is under way is abandoned. */
 void credentials_forget(struct credentials *c);
 const char *credentials_reason(const struct credentials *c);
-/* The newest report of the chain. */
-const struct chain *credentials_chain(const struct credentials *c);
 const struct aws_keys *credentials_keys(const struct credentials *c); /* null when there are none */
 const char *credentials_source(const struct credentials *c);
 /* Accepts null. */

@@ -9,14 +9,14 @@
 
 #include "base/mem.h"
 
-const char *settings_env(const char *name)
+const char *identity_env(const char *name)
 {
 	const char *value = getenv(name);
 
 	return value && *value ? value : NULL;
 }
 
-bool settings_env_true(const char *name)
+bool identity_env_true(const char *name)
 {
 	const char *value = getenv(name);
 
@@ -38,7 +38,7 @@ static bool role_arn_valid(const char *arn)
 }
 
 /* Redpanda Connect silently ignores one of two such fields; here they are errors. */
-static enum err check_credentials(const struct settings *s, struct error *e)
+static enum err check_credentials(const struct identity_settings *s, struct error *e)
 {
 	if (s->id && !s->secret)
 		return error_set(e, ERR_CONFIG, "credentials.id is set but credentials.secret is not");
@@ -57,7 +57,7 @@ static enum err check_credentials(const struct settings *s, struct error *e)
 	return ERR_OK;
 }
 
-static enum err check_places(const struct settings *s, struct error *e)
+static enum err check_places(const struct identity_settings *s, struct error *e)
 {
 	struct stream_arn arn;
 	struct endpoint place;
@@ -72,11 +72,12 @@ static enum err check_places(const struct settings *s, struct error *e)
 	return ERR_OK;
 }
 
-enum err settings_open(const struct aws_client_options *options, struct settings **ret, struct error *e)
+enum err identity_settings_open(const struct aws_client_options *options, struct identity_settings **ret,
+                                struct error *e)
 {
 	const struct options_aws_kinesis *o = options->output;
 	const struct options_credentials *c = &o->credentials;
-	struct settings *s = mem_zero(sizeof *s);
+	struct identity_settings *s = mem_zero(sizeof *s);
 	enum err err;
 
 	*ret = NULL;
@@ -96,27 +97,27 @@ enum err settings_open(const struct aws_client_options *options, struct settings
 	if (err == ERR_OK)
 		err = check_places(s, e);
 	if (err) {
-		settings_close(s);
+		identity_settings_close(s);
 		return err;
 	}
-	settings_read(s);
+	identity_settings_read(s);
 	*ret = s;
 	return ERR_OK;
 }
 
 enum err aws_options_check(const struct aws_client_options *options, struct error *e)
 {
-	struct settings *s;
+	struct identity_settings *s;
 	struct endpoint place;
-	enum err err = settings_open(options, &s, e);
+	enum err err = identity_settings_open(options, &s, e);
 
 	if (err == ERR_OK && s->region[0])
-		err = settings_endpoint(s, &place, e);
-	settings_close(s);
+		err = identity_endpoint(s, &place, e);
+	identity_settings_close(s);
 	return err;
 }
 
-static void forget(struct settings *s)
+static void forget(struct identity_settings *s)
 {
 	profiles_fini(&s->profiles);
 	free(s->profile);
@@ -124,7 +125,7 @@ static void forget(struct settings *s)
 	s->profile = s->endpoint = NULL;
 }
 
-void settings_close(struct settings *s)
+void identity_settings_close(struct identity_settings *s)
 {
 	if (!s)
 		return;
@@ -143,7 +144,7 @@ void settings_close(struct settings *s)
 	free(s);
 }
 
-static void read_profile_name(struct settings *s)
+static void read_profile_name(struct identity_settings *s)
 {
 	static const char *const variables[] = {"AWS_PROFILE", "AWS_DEFAULT_PROFILE"};
 
@@ -154,8 +155,8 @@ static void read_profile_name(struct settings *s)
 		return;
 	}
 	for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++)
-		if (settings_env(variables[i])) {
-			s->profile = mem_string(settings_env(variables[i]));
+		if (identity_env(variables[i])) {
+			s->profile = mem_string(identity_env(variables[i]));
 			(void)snprintf(s->profile_source, sizeof s->profile_source, "%s", variables[i]);
 			return;
 		}
@@ -164,31 +165,31 @@ static void read_profile_name(struct settings *s)
 	(void)snprintf(s->profile_source, sizeof s->profile_source, "default");
 }
 
-void settings_set_region(struct settings *s, const char *region, const char *source)
+void identity_settings_set_region(struct identity_settings *s, const char *region, const char *source)
 {
 	(void)snprintf(s->region, sizeof s->region, "%s", region);
 	(void)snprintf(s->region_source, sizeof s->region_source, "%s", source);
 }
 
-static void read_region(struct settings *s)
+static void read_region(struct identity_settings *s)
 {
 	struct stream_arn arn;
 	const char *value = profiles_get(&s->profiles, s->profile, "region");
 	char source[64];
 
 	if (s->field_region) {
-		settings_set_region(s, s->field_region, "field");
-	} else if (settings_env("AWS_REGION")) {
-		settings_set_region(s, settings_env("AWS_REGION"), "AWS_REGION");
-	} else if (settings_env("AWS_DEFAULT_REGION")) {
-		settings_set_region(s, settings_env("AWS_DEFAULT_REGION"), "AWS_DEFAULT_REGION");
+		identity_settings_set_region(s, s->field_region, "field");
+	} else if (identity_env("AWS_REGION")) {
+		identity_settings_set_region(s, identity_env("AWS_REGION"), "AWS_REGION");
+	} else if (identity_env("AWS_DEFAULT_REGION")) {
+		identity_settings_set_region(s, identity_env("AWS_DEFAULT_REGION"), "AWS_DEFAULT_REGION");
 	} else if (value) {
 		(void)snprintf(source, sizeof source, "profile %s", s->profile);
-		settings_set_region(s, value, source);
+		identity_settings_set_region(s, value, source);
 	} else if (s->stream && endpoint_parse_arn(s->stream, &arn)) {
-		settings_set_region(s, arn.region, "stream ARN");
+		identity_settings_set_region(s, arn.region, "stream ARN");
 	} else if (strcmp(s->region_source, "IMDS") != 0) {
-		settings_set_region(s, "", "");
+		identity_settings_set_region(s, "", "");
 	}
 }
 
@@ -202,23 +203,23 @@ static void variable_of(const char *service, char *out, size_t size)
 }
 
 /* Where a custom URL for a service stands beside the fields; null when nowhere. */
-static const char *configured_url(const struct settings *s, const char *variable, const char *profile_key, char *source,
-                                  size_t size)
+static const char *configured_url(const struct identity_settings *s, const char *variable, const char *profile_key,
+                                  char *source, size_t size)
 {
 	const char *ignore = profiles_get(&s->profiles, s->profile, "ignore_configured_endpoint_urls");
 	const char *url;
 
-	if (settings_env("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
-	        ? settings_env_true("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
+	if (identity_env("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
+	        ? identity_env_true("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
 	        : ignore && strcasecmp(ignore, "true") == 0)
 		return NULL;
-	if (settings_env(variable)) {
+	if (identity_env(variable)) {
 		(void)snprintf(source, size, "%s", variable);
-		return settings_env(variable);
+		return identity_env(variable);
 	}
-	if (settings_env("AWS_ENDPOINT_URL")) {
+	if (identity_env("AWS_ENDPOINT_URL")) {
 		(void)snprintf(source, size, "AWS_ENDPOINT_URL");
-		return settings_env("AWS_ENDPOINT_URL");
+		return identity_env("AWS_ENDPOINT_URL");
 	}
 	url = profiles_endpoint(&s->profiles, s->profile, profile_key);
 	if (url)
@@ -226,7 +227,7 @@ static const char *configured_url(const struct settings *s, const char *variable
 	return url;
 }
 
-static void read_endpoint(struct settings *s)
+static void read_endpoint(struct identity_settings *s)
 {
 	char variable[64];
 	const char *url;
@@ -244,16 +245,16 @@ static void read_endpoint(struct settings *s)
 		(void)snprintf(s->endpoint_source, sizeof s->endpoint_source, "rules");
 }
 
-static bool is_on(const struct settings *s, const char *variable, const char *key)
+static bool is_on(const struct identity_settings *s, const char *variable, const char *key)
 {
-	const char *value = settings_env(variable);
+	const char *value = identity_env(variable);
 
 	if (!value)
 		value = profiles_get(&s->profiles, s->profile, key);
 	return value && strcasecmp(value, "true") == 0;
 }
 
-void settings_read(struct settings *s)
+void identity_settings_read(struct identity_settings *s)
 {
 	forget(s);
 	s->revision++;
@@ -265,7 +266,7 @@ void settings_read(struct settings *s)
 	s->dual_stack = is_on(s, "AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint");
 }
 
-enum err settings_endpoint(const struct settings *s, struct endpoint *ret, struct error *e)
+enum err identity_endpoint(const struct identity_settings *s, struct endpoint *ret, struct error *e)
 {
 	struct endpoint_wish wish = {
 	    .service = s->service,
@@ -282,8 +283,8 @@ enum err settings_endpoint(const struct settings *s, struct endpoint *ret, struc
 	return endpoint_resolve(&wish, ret, e);
 }
 
-enum err settings_endpoint_of(const struct settings *s, const char *service, const char *region, const char *variable,
-                              const char *profile_key, struct endpoint *ret, struct error *e)
+enum err identity_endpoint_of(const struct identity_settings *s, const char *service, const char *region,
+                              const char *variable, const char *profile_key, struct endpoint *ret, struct error *e)
 {
 	char source[64];
 	const char *custom = configured_url(s, variable, profile_key, source, sizeof source);

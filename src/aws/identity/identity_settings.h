@@ -5,7 +5,8 @@
  * network. Precedence: field, environment, profile; for the region then the stream's ARN (IMDS is asked by
  * credentials.h when all are silent); for the endpoint: field, AWS_ENDPOINT_URL_KINESIS, AWS_ENDPOINT_URL, the
  * profile's services section, the profile's endpoint_url, and the field alone with AWS_IGNORE_CONFIGURED_ENDPOINT_URLS.
- * Owner: the caller of settings_open. Thread: one. Fails with ERR_CONFIG for fields that contradict each other.
+ * Owner: the caller of identity_settings_open. Thread: one. Fails with ERR_CONFIG for fields that contradict each
+ * other.
  */
 #ifndef KSPOOL_AWS_IDENTITY_IDENTITY_SETTINGS_H
 #define KSPOOL_AWS_IDENTITY_IDENTITY_SETTINGS_H
@@ -29,7 +30,7 @@ struct aws_client_options {
 /* What aws_client_open refuses about the fields (contradictions, addresses, ARNs), for lint: without loop or network.
  */
 enum err aws_options_check(const struct aws_client_options *options, struct error *e) MUST_CHECK;
-struct settings {
+struct identity_settings {
 	char *service;
 	char *field_region;
 	char *field_endpoint;
@@ -53,23 +54,25 @@ struct settings {
 	char endpoint_source[64];
 	bool fips;
 	bool dual_stack;
-	unsigned revision; /* goes up with every settings_read */
+	unsigned revision; /* goes up with every identity_settings_read */
 };
 
-enum err settings_open(const struct aws_client_options *options, struct settings **ret, struct error *e) MUST_CHECK;
+enum err identity_settings_open(const struct aws_client_options *options, struct identity_settings **ret,
+                                struct error *e) MUST_CHECK;
 /* Reads the environment and the shared files again. */
-void settings_read(struct settings *s);
-void settings_set_region(struct settings *s, const char *region, const char *source);
+void identity_settings_read(struct identity_settings *s);
+void identity_settings_set_region(struct identity_settings *s, const char *region, const char *source);
 /* Accepts null; wipes. */
-void settings_close(struct settings *s);
+void identity_settings_close(struct identity_settings *s);
 /* The service's own host. ERR_CONFIG also when the region is not known yet. */
-enum err settings_endpoint(const struct settings *s, struct endpoint *ret, struct error *e) MUST_CHECK;
+enum err identity_endpoint(const struct identity_settings *s, struct endpoint *ret, struct error *e) MUST_CHECK;
 /* Another service's host ("sts", "portal.sso"): variable and profile key name where a custom URL may stand. */
-enum err settings_endpoint_of(const struct settings *s, const char *service, const char *region, const char *variable,
-                              const char *profile_key, struct endpoint *ret, struct error *e) MUST_CHECK;
+enum err identity_endpoint_of(const struct identity_settings *s, const char *service, const char *region,
+                              const char *variable, const char *profile_key, struct endpoint *ret,
+                              struct error *e) MUST_CHECK;
 /* Value of an environment variable that is set and not empty; else null. */
-const char *settings_env(const char *name);
+const char *identity_env(const char *name);
 /* "true" in any case. */
-bool settings_env_true(const char *name);
+bool identity_env_true(const char *name);
 
 #endif

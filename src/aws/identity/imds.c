@@ -16,9 +16,9 @@ enum { CONNECT_MS = 1000, ANSWER_MS = 2000, TRIES = 2, TOKEN_MAX = 4096 };
 #define TOKEN_LIFE_FIELD "x-aws-ec2-metadata-token-ttl-seconds"
 #define TOKEN_LIFE_S "21600" /* the longest it grants */
 
-static const char *mode_address(const struct settings *s)
+static const char *mode_address(const struct identity_settings *s)
 {
-	const char *mode = settings_env("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE");
+	const char *mode = identity_env("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE");
 
 	if (!mode)
 		mode = profiles_get(&s->profiles, s->profile, "ec2_metadata_service_endpoint_mode");
@@ -29,11 +29,11 @@ static const char *mode_address(const struct settings *s)
 
 bool imds_open(struct imds *m)
 {
-	const struct settings *s = m->world->settings;
-	const char *base = settings_env("AWS_EC2_METADATA_SERVICE_ENDPOINT");
+	const struct identity_settings *s = m->context->settings;
+	const char *base = identity_env("AWS_EC2_METADATA_SERVICE_ENDPOINT");
 	size_t n;
 
-	if (settings_env_true("AWS_EC2_METADATA_DISABLED")) {
+	if (identity_env_true("AWS_EC2_METADATA_DISABLED")) {
 		(void)snprintf(m->reason, sizeof m->reason, "switched off by AWS_EC2_METADATA_DISABLED");
 		return false;
 	}
@@ -55,14 +55,14 @@ bool imds_open(struct imds *m)
 
 static void send(struct imds *m);
 
-static void end(struct imds *m, const struct http_answer *answer)
+static void end(struct imds *m, const struct transport_answer *answer)
 {
 	free(m->path);
 	m->path = NULL;
 	m->done(m, answer);
 }
 
-static void on_token(struct imds *m, const struct http_answer *a)
+static void on_token(struct imds *m, const struct transport_answer *a)
 {
 	if (a->status != 200 || a->body_bytes == 0 || a->body_bytes > TOKEN_MAX || strlen(a->body) != a->body_bytes ||
 	    strspn(a->body, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_-.") != a->body_bytes) {
@@ -86,12 +86,12 @@ static void forget_token(struct imds *m)
 	m->token = NULL;
 }
 
-static void on_answer(struct http_request *request, const struct http_answer *a)
+static void on_answer(struct transport_request *request, const struct transport_answer *a)
 {
 	struct imds *m = request->arg;
 
-	if (a->result != HTTP_ANSWERED || a->status >= 500) {
-		if (a->result == HTTP_ANSWERED)
+	if (a->result != TRANSPORT_ANSWERED || a->status >= 500) {
+		if (a->result == TRANSPORT_ANSWERED)
 			(void)snprintf(m->reason, sizeof m->reason, "answered with status %d", a->status);
 		else
 			(void)snprintf(m->reason, sizeof m->reason, "out of reach: %.200s", a->reason);
@@ -119,9 +119,9 @@ static void send(struct imds *m)
 {
 	m->tries++;
 	(void)snprintf(m->url, sizeof m->url, "%s%s", m->base, m->token ? m->path : TOKEN_PATH);
-	m->field =
-	    m->token ? (struct http_field){TOKEN_FIELD, m->token} : (struct http_field){TOKEN_LIFE_FIELD, TOKEN_LIFE_S};
-	m->request = (struct http_request){
+	m->field = m->token ? (struct header_field){TOKEN_FIELD, m->token}
+	                    : (struct header_field){TOKEN_LIFE_FIELD, TOKEN_LIFE_S};
+	m->request = (struct transport_request){
 	    .method = m->token ? "GET" : "PUT",
 	    .url = m->url,
 	    .fields = &m->field,
@@ -134,7 +134,7 @@ static void send(struct imds *m)
 	    .done = on_answer,
 	    .arg = m,
 	};
-	http_start(m->world->http, &m->request);
+	transport_start(m->context->http, &m->request);
 }
 
 void imds_get(struct imds *m, const char *path)
@@ -147,8 +147,8 @@ void imds_get(struct imds *m, const char *path)
 
 void imds_stop(struct imds *m)
 {
-	if (m->world)
-		http_abort(m->world->http, &m->request);
+	if (m->context)
+		transport_abort(m->context->http, &m->request);
 	forget_token(m);
 	free(m->path);
 	m->path = NULL;

@@ -13,20 +13,20 @@
 #include <stdbool.h>
 
 #include "base/buf.h"
-#include "aws/transport/http.h"
-#include "aws/identity/fetch.h"
+#include "aws/transport/transport.h"
+#include "aws/identity/provider.h"
 
 enum { IMDS_BODY_MAX = 64 * 1024 };
 
 struct imds {
-	struct fetch_world *world;
+	struct identity_context *context;
 	/* answer is null when the service is out of reach or refused the token; reason says how. */
-	void (*done)(struct imds *m, const struct http_answer *answer);
+	void (*done)(struct imds *m, const struct transport_answer *answer);
 	void *arg;
 	char reason[256];
 
-	struct http_request request;
-	struct http_field field;
+	struct transport_request request;
+	struct header_field field;
 	char base[256];
 	char url[512];
 	char *path; /* of the GET that waits for a token */

@@ -13,9 +13,9 @@ static char *path_of(const char *variable, const char *systemd_name, const char 
 	char *path;
 
 	if (value && *value)
-		return file_expand_home(value);
-	path = file_systemd_credential(systemd_name);
-	return path ? path : file_expand_home(usual);
+		return secret_file_expand_home(value);
+	path = secret_file_systemd_credential(systemd_name);
+	return path ? path : secret_file_expand_home(usual);
 }
 
 static void load(struct profiles *p, const char *path, struct ini *ret, bool secret)
@@ -26,14 +26,14 @@ static void load(struct profiles *p, const char *path, struct ini *ret, bool sec
 	enum err err;
 
 	buf_init(&text, INI_FILE_MAX);
-	err = file_read_secret(path, &text, &lax, &e);
+	err = secret_file_read(path, &text, &lax, &e);
 	if (err == ERR_OK)
 		err = ini_parse(path, text.data ? text.data : "", text.len, ret, &e);
 	if (err != ERR_OK && err != ERR_NOINPUT && !p->fault[0])
 		(void)snprintf(p->fault, sizeof p->fault, "%.255s", e.text);
 	if (err == ERR_OK && secret && lax)
 		(void)snprintf(p->warning, sizeof p->warning, "%.200s may be read by other users: chmod 600 it", path);
-	file_wipe(&text);
+	secret_file_wipe(&text);
 }
 
 void profiles_load(struct profiles *p)

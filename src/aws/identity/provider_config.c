@@ -1,13 +1,13 @@
 /* Keys written in the configuration: credentials.id, .secret, .token. */
-#include "aws/identity/fetch.h"
+#include "aws/identity/provider.h"
 
-static enum fetch_verdict start(struct fetch *f)
+static enum provider_verdict start(struct provider_call *call)
 {
-	const struct settings *s = f->world->settings;
+	const struct identity_settings *s = call->context->settings;
 
 	if (!s->id)
-		return fetch_absent(f, "credentials.id is not set");
-	return fetch_found(f, s->id, s->secret, s->token, 0);
+		return provider_absent(call, "credentials.id is not set");
+	return provider_found(call, s->id, s->secret, s->token, 0);
 }
 
 const struct provider provider_config = {.name = "config", .start = start};

@@ -4,14 +4,14 @@
  * AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE (read at each refresh) or AWS_CONTAINER_AUTHORIZATION_TOKEN. Source: AWS SDKs
  * and Tools Reference Guide, "Container credential provider".
  */
-#include "aws/identity/fetch.h"
+#include "aws/identity/provider.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "aws/transport/http.h"
+#include "aws/transport/transport.h"
 #include "aws/identity/credential_reply.h"
 #include "aws/identity/secret_file.h"
 
@@ -20,50 +20,50 @@ enum { CONNECT_MS = 1000, ANSWER_MS = 5000, TRIES = 3, BODY_MAX = 64 * 1024, TOK
 #define ECS_HOST "http://169.254.170.2"
 
 struct asking {
-	struct http_request request;
-	struct http_field fields[2];
+	struct transport_request request;
+	struct header_field fields[2];
 	char *url;
 	struct buf token;
 	unsigned tries;
 };
 
-static void send(struct fetch *f);
+static void send(struct provider_call *call);
 
-static void on_answer(struct http_request *request, const struct http_answer *a)
+static void on_answer(struct transport_request *request, const struct transport_answer *a)
 {
-	struct fetch *f = request->arg;
-	struct asking *s = f->state;
+	struct provider_call *call = request->arg;
+	struct asking *s = call->state;
 	const char *fault;
 	char *text;
 
-	if ((a->result != HTTP_ANSWERED || a->status >= 500 || a->status == 429) && s->tries < TRIES) {
-		send(f);
+	if ((a->result != TRANSPORT_ANSWERED || a->status >= 500 || a->status == 429) && s->tries < TRIES) {
+		send(call);
 		return;
 	}
-	if (a->result != HTTP_ANSWERED) {
-		f->done(f, fetch_fail(f, "out of reach: %.200s", a->reason));
+	if (a->result != TRANSPORT_ANSWERED) {
+		call->done(call, provider_fail(call, "out of reach: %.200s", a->reason));
 		return;
 	}
 	if (a->status != 200) {
-		f->done(f, fetch_fail(f, "answered with status %d", a->status));
+		call->done(call, provider_fail(call, "answered with status %d", a->status));
 		return;
 	}
 	text = mem_string_n(a->body, a->body_bytes);
-	fault = reply_container(text, a->body_bytes, &f->keys);
+	fault = credential_reply_container(text, a->body_bytes, &call->keys);
 	free(text);
-	f->done(f, fault ? fetch_fail(f, "%s", fault) : FETCH_FOUND);
+	call->done(call, fault ? provider_fail(call, "%s", fault) : PROVIDER_FOUND);
 }
 
-static void send(struct fetch *f)
+static void send(struct provider_call *call)
 {
-	struct asking *s = f->state;
+	struct asking *s = call->state;
 	size_t n = 0;
 
 	s->tries++;
-	s->fields[n++] = (struct http_field){"Accept", "application/json"};
+	s->fields[n++] = (struct header_field){"Accept", "application/json"};
 	if (s->token.len > 0)
-		s->fields[n++] = (struct http_field){"Authorization", s->token.data};
-	s->request = (struct http_request){
+		s->fields[n++] = (struct header_field){"Authorization", s->token.data};
+	s->request = (struct transport_request){
 	    .method = "GET",
 	    .url = s->url,
 	    .fields = s->fields,
@@ -74,9 +74,9 @@ static void send(struct fetch *f)
 	    .allow_plain = true,
 	    .direct = true,
 	    .done = on_answer,
-	    .arg = f,
+	    .arg = call,
 	};
-	http_start(f->world->http, &s->request);
+	transport_start(call->context->http, &s->request);
 }
 
 /* Null when plain http to this URL is for an agent; else what is wrong with it. */
@@ -104,52 +104,53 @@ static const char *url_fault(const char *url)
 	return endpoint_is_loopback(host) ? NULL : "is plain http to a host that is neither loopback nor an agent's";
 }
 
-static enum fetch_verdict read_token(struct fetch *f, struct asking *s)
+static enum provider_verdict read_token(struct provider_call *call, struct asking *s)
 {
-	const char *path = settings_env("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
-	const char *value = settings_env("AWS_CONTAINER_AUTHORIZATION_TOKEN");
+	const char *path = identity_env("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
+	const char *value = identity_env("AWS_CONTAINER_AUTHORIZATION_TOKEN");
 	struct error e;
 
 	buf_init(&s->token, TOKEN_MAX);
-	if (path && file_read_secret(path, &s->token, NULL, &e))
-		return fetch_fail(f, "its token file: %.200s", e.text);
+	if (path && secret_file_read(path, &s->token, NULL, &e))
+		return provider_fail(call, "its token file: %.200s", e.text);
 	if (!path && value && buf_add_text(&s->token, value))
-		return fetch_fail(f, "AWS_CONTAINER_AUTHORIZATION_TOKEN is too long");
+		return provider_fail(call, "AWS_CONTAINER_AUTHORIZATION_TOKEN is too long");
 	if (s->token.len > 0 && (strpbrk(s->token.data, "\r\n") || strlen(s->token.data) != s->token.len))
-		return fetch_fail(f, "its authorization token holds a line break");
-	return FETCH_PENDING;
+		return provider_fail(call, "its authorization token holds a line break");
+	return PROVIDER_PENDING;
 }
 
-static enum fetch_verdict start(struct fetch *f)
+static enum provider_verdict start(struct provider_call *call)
 {
-	const char *relative = settings_env("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
-	const char *full = settings_env("AWS_CONTAINER_CREDENTIALS_FULL_URI");
+	const char *relative = identity_env("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
+	const char *full = identity_env("AWS_CONTAINER_CREDENTIALS_FULL_URI");
 	struct asking *s;
 	const char *fault;
-	enum fetch_verdict verdict;
+	enum provider_verdict verdict;
 
 	if (!relative && !full)
-		return fetch_absent(f, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI and .._FULL_URI are not set");
+		return provider_absent(call, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI and .._FULL_URI are not set");
 	s = mem_zero(sizeof *s);
-	f->state = s;
+	call->state = s;
 	s->url = relative ? mem_format(ECS_HOST "%s%s", relative[0] == '/' ? "" : "/", relative) : mem_string(full);
 	fault = url_fault(s->url);
 	if (fault)
-		return fetch_fail(f, "AWS_CONTAINER_CREDENTIALS_%s_URI %s", relative ? "RELATIVE" : "FULL", fault);
-	if (f->world->offline)
-		return fetch_fail(f, FETCH_OFFLINE);
-	verdict = read_token(f, s);
-	if (verdict == FETCH_PENDING)
-		send(f);
+		return provider_fail(call, "AWS_CONTAINER_CREDENTIALS_%s_URI %s", relative ? "RELATIVE" : "FULL",
+		                     fault);
+	if (call->context->offline)
+		return provider_fail(call, PROVIDER_OFFLINE);
+	verdict = read_token(call, s);
+	if (verdict == PROVIDER_PENDING)
+		send(call);
 	return verdict;
 }
 
-static void stop(struct fetch *f)
+static void stop(struct provider_call *call)
 {
-	struct asking *s = f->state;
+	struct asking *s = call->state;
 
-	http_abort(f->world->http, &s->request);
-	file_wipe(&s->token);
+	transport_abort(call->context->http, &s->request);
+	secret_file_wipe(&s->token);
 	free(s->url);
 	free(s);
 }

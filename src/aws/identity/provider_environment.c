@@ -1,26 +1,27 @@
 /* Keys in the environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, and their older names. */
-#include "aws/identity/fetch.h"
+#include "aws/identity/provider.h"
 
 #include <stddef.h>
 
 static const char *first_of(const char *name, const char *older)
 {
-	const char *value = settings_env(name);
+	const char *value = identity_env(name);
 
-	return value ? value : settings_env(older);
+	return value ? value : identity_env(older);
 }
 
-static enum fetch_verdict start(struct fetch *f)
+static enum provider_verdict start(struct provider_call *call)
 {
 	const char *id = first_of("AWS_ACCESS_KEY_ID", "AWS_ACCESS_KEY");
 	const char *secret = first_of("AWS_SECRET_ACCESS_KEY", "AWS_SECRET_KEY");
 
 	if (!id && !secret)
-		return fetch_absent(f, "AWS_ACCESS_KEY_ID is not set");
+		return provider_absent(call, "AWS_ACCESS_KEY_ID is not set");
 	if (!id || !secret)
-		return fetch_fail(f, "%s is set but %s is not", id ? "AWS_ACCESS_KEY_ID" : "AWS_SECRET_ACCESS_KEY",
-		                  id ? "AWS_SECRET_ACCESS_KEY" : "AWS_ACCESS_KEY_ID");
-	return fetch_found(f, id, secret, first_of("AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN"), 0);
+		return provider_fail(call, "%s is set but %s is not",
+		                     id ? "AWS_ACCESS_KEY_ID" : "AWS_SECRET_ACCESS_KEY",
+		                     id ? "AWS_SECRET_ACCESS_KEY" : "AWS_ACCESS_KEY_ID");
+	return provider_found(call, id, secret, first_of("AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN"), 0);
 }
 
 const struct provider provider_environment = {.name = "environment", .start = start};

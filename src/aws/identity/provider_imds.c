@@ -2,7 +2,7 @@
  * The role of an EC2 instance, from IMDSv2: GET the role's name, then its keys. Source: EC2 User Guide, "Retrieve
  * security credentials from instance metadata".
  */
-#include "aws/identity/fetch.h"
+#include "aws/identity/provider.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -18,26 +18,26 @@ struct asking {
 	bool has_role;
 };
 
-static void on_keys(struct fetch *f, const struct http_answer *a)
+static void on_keys(struct provider_call *call, const struct transport_answer *a)
 {
 	char *text = mem_string_n(a->body, a->body_bytes);
-	const char *fault = reply_imds(text, a->body_bytes, &f->keys);
+	const char *fault = credential_reply_imds(text, a->body_bytes, &call->keys);
 
 	free(text);
-	f->done(f, fault ? fetch_fail(f, "%s", fault) : FETCH_FOUND);
+	call->done(call, fault ? provider_fail(call, "%s", fault) : PROVIDER_FOUND);
 }
 
 /* The first line is the role; an instance has one at most. */
-static void on_role(struct fetch *f, const struct http_answer *a)
+static void on_role(struct provider_call *call, const struct transport_answer *a)
 {
-	struct asking *s = f->state;
+	struct asking *s = call->state;
 	size_t n = strcspn(a->body, "\r\n");
 	char *path;
 
 	if (n == 0 || n > 128 ||
 	    strspn(a->body, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 	                    "0123456789+=,.@_-") != n) {
-		f->done(f, fetch_fail(f, "the instance's role has no usable name"));
+		call->done(call, provider_fail(call, "the instance's role has no usable name"));
 		return;
 	}
 	s->has_role = true;
@@ -46,40 +46,40 @@ static void on_role(struct fetch *f, const struct http_answer *a)
 	free(path);
 }
 
-static void on_answer(struct imds *m, const struct http_answer *a)
+static void on_answer(struct imds *m, const struct transport_answer *a)
 {
-	struct fetch *f = m->arg;
-	struct asking *s = f->state;
+	struct provider_call *call = m->arg;
+	struct asking *s = call->state;
 
 	if (!a)
-		f->done(f, fetch_fail(f, "%s", m->reason));
+		call->done(call, provider_fail(call, "%s", m->reason));
 	else if (a->status == 404 && !s->has_role)
-		f->done(f, fetch_absent(f, "the instance has no role"));
+		call->done(call, provider_absent(call, "the instance has no role"));
 	else if (a->status != 200)
-		f->done(f, fetch_fail(f, "answered with status %d", a->status));
+		call->done(call, provider_fail(call, "answered with status %d", a->status));
 	else if (!s->has_role)
-		on_role(f, a);
+		on_role(call, a);
 	else
-		on_keys(f, a);
+		on_keys(call, a);
 }
 
-static enum fetch_verdict start(struct fetch *f)
+static enum provider_verdict start(struct provider_call *call)
 {
 	struct asking *s = mem_zero(sizeof *s);
 
-	f->state = s;
-	s->imds.world = f->world;
+	call->state = s;
+	s->imds.context = call->context;
 	s->imds.done = on_answer;
-	s->imds.arg = f;
+	s->imds.arg = call;
 	if (!imds_open(&s->imds))
-		return fetch_absent(f, "%s", s->imds.reason);
+		return provider_absent(call, "%s", s->imds.reason);
 	imds_get(&s->imds, ROLES_PATH);
-	return FETCH_PENDING;
+	return PROVIDER_PENDING;
 }
 
-static void stop(struct fetch *f)
+static void stop(struct provider_call *call)
 {
-	struct asking *s = f->state;
+	struct asking *s = call->state;
 
 	imds_stop(&s->imds);
 	free(s);

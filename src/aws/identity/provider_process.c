@@ -5,7 +5,7 @@
  * loop. Killed after TIME_LIMIT or more than OUTPUT_MAX bytes. Source: AWS SDKs and Tools Reference Guide, "Process
  * credential provider".
  */
-#include "aws/identity/fetch.h"
+#include "aws/identity/provider.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -44,67 +44,67 @@ static void arm(struct running *r, int64_t ms)
 	(void)evtimer_add(r->timer, &tv);
 }
 
-static void end(struct fetch *f, enum fetch_verdict verdict)
+static void end(struct provider_call *call, enum provider_verdict verdict)
 {
-	struct running *r = f->state;
+	struct running *r = call->state;
 
 	(void)event_del(r->readable);
 	(void)event_del(r->timer);
-	f->done(f, verdict);
+	call->done(call, verdict);
 }
 
-static void judge(struct fetch *f, int status)
+static void judge(struct provider_call *call, int status)
 {
-	struct running *r = f->state;
+	struct running *r = call->state;
 	const char *fault;
 
 	r->pid = 0;
 	if (WIFSIGNALED(status)) {
-		end(f, fetch_fail(f, "the command was killed by signal %d", WTERMSIG(status)));
+		end(call, provider_fail(call, "the command was killed by signal %d", WTERMSIG(status)));
 		return;
 	}
 	if (WEXITSTATUS(status) != 0) {
-		end(f, fetch_fail(f, "the command failed with status %d", WEXITSTATUS(status)));
+		end(call, provider_fail(call, "the command failed with status %d", WEXITSTATUS(status)));
 		return;
 	}
-	fault = reply_process(r->output.data ? r->output.data : (char[]){""}, r->output.len, &f->keys);
-	end(f, fault ? fetch_fail(f, "%s", fault) : FETCH_FOUND);
+	fault = credential_reply_process(r->output.data ? r->output.data : (char[]){""}, r->output.len, &call->keys);
+	end(call, fault ? provider_fail(call, "%s", fault) : PROVIDER_FOUND);
 }
 
 static void on_timer(evutil_socket_t fd, short events, void *arg)
 {
-	struct fetch *f = arg;
-	struct running *r = f->state;
+	struct provider_call *call = arg;
+	struct running *r = call->state;
 	int status;
 	pid_t got;
 
 	(void)fd;
 	(void)events;
 	if (clock_mono_ms() >= r->deadline_ms) {
-		end(f, fetch_fail(f, "the command ran for more than %d s", TIME_LIMIT_MS / MS_PER_S));
+		end(call, provider_fail(call, "the command ran for more than %d s", TIME_LIMIT_MS / MS_PER_S));
 		return;
 	}
 	got = waitpid(r->pid, &status, WNOHANG);
 	if (got == r->pid)
-		judge(f, status);
+		judge(call, status);
 	else if (got == 0 || errno == EINTR)
 		arm(r, POLL_MS);
 	else {
 		r->pid = 0; /* somebody else waited for it */
-		end(f, fetch_fail(f, "the command's end cannot be learned"));
+		end(call, provider_fail(call, "the command's end cannot be learned"));
 	}
 }
 
 static void on_readable(evutil_socket_t fd, short events, void *arg)
 {
-	struct fetch *f = arg;
-	struct running *r = f->state;
+	struct provider_call *call = arg;
+	struct running *r = call->state;
 	char *room;
 	ssize_t n;
 
 	(void)events;
 	if (r->output.len == r->output.max || buf_reserve(&r->output, r->output.max - r->output.len, &room)) {
-		end(f, fetch_fail(f, "the command's output is larger than %d bytes", OUTPUT_MAX));
+		end(call, provider_fail(call, "the command's output is larger than %d bytes", OUTPUT_MAX));
 		return;
 	}
 	n = read(fd, room, r->output.max - r->output.len);
@@ -114,7 +114,7 @@ static void on_readable(evutil_socket_t fd, short events, void *arg)
 		(void)event_del(r->readable);
 		arm(r, 0);
 	} else if (errno != EINTR && errno != EAGAIN) {
-		end(f, fetch_fail(f, "the command's output cannot be read"));
+		end(call, provider_fail(call, "the command's output cannot be read"));
 	}
 }
 
@@ -149,13 +149,13 @@ static int spawn(char **words, int out, pid_t *ret)
 	return fault;
 }
 
-static enum fetch_verdict run(struct fetch *f, char **words)
+static enum provider_verdict run(struct provider_call *call, char **words)
 {
-	struct running *r = f->state;
+	struct running *r = call->state;
 	int pipes[2], fault;
 
 	if (pipe2(pipes, O_CLOEXEC | O_NONBLOCK))
-		return fetch_fail(f, "no pipe for the command: %s", strerror(errno));
+		return provider_fail(call, "no pipe for the command: %s", strerror(errno));
 	r->fd = pipes[0];
 	/* the write end is the command's: it must not inherit our O_NONBLOCK */
 	(void)fcntl(pipes[1], F_SETFL, 0);
@@ -163,38 +163,38 @@ static enum fetch_verdict run(struct fetch *f, char **words)
 	(void)close(pipes[1]);
 	if (fault) {
 		r->pid = 0;
-		return fetch_fail(f, "the command %.100s cannot be started: %s", words[0], strerror(fault));
+		return provider_fail(call, "the command %.100s cannot be started: %s", words[0], strerror(fault));
 	}
 	r->deadline_ms = clock_mono_ms() + TIME_LIMIT_MS;
-	r->readable = event_new(f->world->base, r->fd, EV_READ | EV_PERSIST, on_readable, f);
-	r->timer = evtimer_new(f->world->base, on_timer, f);
+	r->readable = event_new(call->context->base, r->fd, EV_READ | EV_PERSIST, on_readable, call);
+	r->timer = evtimer_new(call->context->base, on_timer, call);
 	if (!r->readable || !r->timer || event_add(r->readable, NULL))
-		return fetch_fail(f, "no event for the command");
+		return provider_fail(call, "no event for the command");
 	arm(r, TIME_LIMIT_MS);
-	return FETCH_PENDING;
+	return PROVIDER_PENDING;
 }
 
-static enum fetch_verdict start(struct fetch *f)
+static enum provider_verdict start(struct provider_call *call)
 {
-	const char *command = profiles_get(&f->world->settings->profiles, f->profile, "credential_process");
-	char **words = command ? words_split(command) : NULL;
+	const char *command = profiles_get(&call->context->settings->profiles, call->profile, "credential_process");
+	char **words = command ? shell_words_split(command) : NULL;
 	struct running *r;
-	enum fetch_verdict verdict;
+	enum provider_verdict verdict;
 
 	if (!words)
-		return fetch_fail(f, "credential_process is not a command (an open quote?)");
+		return provider_fail(call, "credential_process is not a command (an open quote?)");
 	r = mem_zero(sizeof *r);
 	r->fd = -1;
-	f->state = r;
+	call->state = r;
 	buf_init(&r->output, OUTPUT_MAX);
-	verdict = run(f, words);
-	words_free(words);
+	verdict = run(call, words);
+	shell_words_free(words);
 	return verdict;
 }
 
-static void stop(struct fetch *f)
+static void stop(struct provider_call *call)
 {
-	struct running *r = f->state;
+	struct running *r = call->state;
 
 	if (r->readable)
 		event_free(r->readable);
@@ -207,7 +207,7 @@ static void stop(struct fetch *f)
 		while (waitpid(r->pid, NULL, 0) < 0 && errno == EINTR) {
 		}
 	}
-	file_wipe(&r->output);
+	secret_file_wipe(&r->output);
 	free(r);
 }
 

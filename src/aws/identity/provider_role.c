@@ -1,5 +1,5 @@
 /* A role assumed with STS: with other keys (AssumeRole), or with a token file (AssumeRoleWithWebIdentity). */
-#include "aws/identity/fetch.h"
+#include "aws/identity/provider.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,69 +12,69 @@
 enum { TOKEN_FILE_MAX = 20000 + 1 }; /* STS takes 20,000 characters */
 
 struct asking {
-	struct sts_call call;
+	struct sts_call sts;
 	struct buf token;
 };
 
-static void on_done(struct sts_call *call, const char *reason)
+static void on_done(struct sts_call *sts, const char *reason)
 {
-	struct fetch *f = call->arg;
+	struct provider_call *call = sts->arg;
 
 	if (reason) {
-		f->done(f, fetch_fail(f, "%s", reason));
+		call->done(call, provider_fail(call, "%s", reason));
 		return;
 	}
-	keys_move(&f->keys, &call->keys);
-	f->done(f, FETCH_FOUND);
+	keys_move(&call->keys, &sts->keys);
+	call->done(call, PROVIDER_FOUND);
 }
 
 /* Read at every refresh: Kubernetes replaces it. A line break at its end is the editor's. */
-static enum fetch_verdict read_token(struct fetch *f, struct asking *s)
+static enum provider_verdict read_token(struct provider_call *call, struct asking *s)
 {
 	struct error e;
-	char *path = file_expand_home(f->role.token_file);
-	enum err err = file_read_secret(path, &s->token, NULL, &e);
+	char *path = secret_file_expand_home(call->role.token_file);
+	enum err err = secret_file_read(path, &s->token, NULL, &e);
 
 	free(path);
 	if (err)
-		return fetch_fail(f, "the web identity token: %.200s", e.text);
+		return provider_fail(call, "the web identity token: %.200s", e.text);
 	while (s->token.len > 0 && strchr("\r\n \t", s->token.data[s->token.len - 1]))
 		s->token.data[--s->token.len] = '\0';
 	if (s->token.len == 0)
-		return fetch_fail(f, "the web identity token file %.200s is empty", f->role.token_file);
+		return provider_fail(call, "the web identity token file %.200s is empty", call->role.token_file);
 	for (size_t i = 0; i < s->token.len; i++)
 		if (s->token.data[i] <= ' ' || s->token.data[i] > '~')
-			return fetch_fail(f, "the web identity token file %.200s does not hold a token",
-			                  f->role.token_file);
-	s->call.token = s->token.data;
-	return FETCH_PENDING;
+			return provider_fail(call, "the web identity token file %.200s does not hold a token",
+			                     call->role.token_file);
+	s->sts.token = s->token.data;
+	return PROVIDER_PENDING;
 }
 
-static enum fetch_verdict start(struct fetch *f)
+static enum provider_verdict start(struct provider_call *call)
 {
 	struct asking *s = mem_zero(sizeof *s);
-	const char *name = strrchr(f->role.arn, '/');
+	const char *name = strrchr(call->role.arn, '/');
 
-	f->state = s;
+	call->state = s;
 	buf_init(&s->token, TOKEN_FILE_MAX);
-	(void)snprintf(f->source, sizeof f->source, "role %.50s", name ? name + 1 : f->role.arn);
-	if (f->role.token_file && read_token(f, s) != FETCH_PENDING)
-		return FETCH_FAILED;
-	s->call.world = f->world;
-	s->call.action = f->role.token_file ? STS_ASSUME_ROLE_WITH_WEB_IDENTITY : STS_ASSUME_ROLE;
-	s->call.role = f->role;
-	s->call.signer = f->base;
-	s->call.done = on_done;
-	s->call.arg = f;
-	return sts_start(&s->call) ? FETCH_PENDING : fetch_fail(f, "%s", s->call.reason);
+	(void)snprintf(call->source, sizeof call->source, "role %.50s", name ? name + 1 : call->role.arn);
+	if (call->role.token_file && read_token(call, s) != PROVIDER_PENDING)
+		return PROVIDER_FAILED;
+	s->sts.context = call->context;
+	s->sts.action = call->role.token_file ? STS_ASSUME_ROLE_WITH_WEB_IDENTITY : STS_ASSUME_ROLE;
+	s->sts.role = call->role;
+	s->sts.signer = call->base;
+	s->sts.done = on_done;
+	s->sts.arg = call;
+	return sts_start(&s->sts) ? PROVIDER_PENDING : provider_fail(call, "%s", s->sts.reason);
 }
 
-static void stop(struct fetch *f)
+static void stop(struct provider_call *call)
 {
-	struct asking *s = f->state;
+	struct asking *s = call->state;
 
-	sts_stop(&s->call);
-	file_wipe(&s->token);
+	sts_stop(&s->sts);
+	secret_file_wipe(&s->token);
 	free(s);
 }
 

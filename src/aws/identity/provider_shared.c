@@ -6,7 +6,7 @@
  * the profile's own. Order within a profile as in the SDKs: source_profile, static keys, credential_source, web
  * identity, SSO, process.
  */
-#include "aws/identity/fetch.h"
+#include "aws/identity/provider.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,8 +21,8 @@ enum { CHAIN_MAX = 8 };
 struct plan {
 	const struct provider *leaf; /* null: static keys of leaf_profile */
 	const char *leaf_profile;
-	struct fetch_role leaf_role; /* web identity */
-	struct fetch_role roles[CHAIN_MAX];
+	struct assumed_role leaf_role; /* web identity */
+	struct assumed_role roles[CHAIN_MAX];
 	size_t role_count;
 	const char *visited[CHAIN_MAX + 1];
 	size_t visited_count;
@@ -30,34 +30,35 @@ struct plan {
 
 struct walking {
 	struct plan plan;
-	struct fetch child;
+	struct provider_call child;
 	struct aws_keys base;
 	char *name; /* copy: the profile's name outlives a new reading of the settings */
 };
 
-static const char *get(const struct fetch *f, const char *profile, const char *key)
+static const char *get(const struct provider_call *call, const char *profile, const char *key)
 {
-	return profiles_get(&f->world->settings->profiles, profile, key);
+	return profiles_get(&call->context->settings->profiles, profile, key);
 }
 
-static bool has_static(const struct fetch *f, const char *profile)
+static bool has_static(const struct provider_call *call, const char *profile)
 {
-	return get(f, profile, "aws_access_key_id") || get(f, profile, "aws_secret_access_key");
+	return get(call, profile, "aws_access_key_id") || get(call, profile, "aws_secret_access_key");
 }
 
-static struct fetch_role role_of(const struct fetch *f, const char *profile)
+static struct assumed_role role_of(const struct provider_call *call, const char *profile)
 {
-	const char *duration = get(f, profile, "duration_seconds");
-	struct fetch_role r = {.arn = get(f, profile, "role_arn"),
-	                       .external_id = get(f, profile, "external_id"),
-	                       .session_name = get(f, profile, "role_session_name")};
+	const char *duration = get(call, profile, "duration_seconds");
+	struct assumed_role r = {.arn = get(call, profile, "role_arn"),
+	                         .external_id = get(call, profile, "external_id"),
+	                         .session_name = get(call, profile, "role_session_name")};
 
 	if (duration && (!num_parse_i64(duration, &r.duration_s) || r.duration_s < 0))
 		r.duration_s = 0;
 	return r;
 }
 
-static enum fetch_verdict plan_source(struct fetch *f, struct plan *p, const char *profile, const char *source)
+static enum provider_verdict plan_source(struct provider_call *call, struct plan *p, const char *profile,
+                                         const char *source)
 {
 	static const struct {
 		const char *name;
@@ -70,29 +71,29 @@ static enum fetch_verdict plan_source(struct fetch *f, struct plan *p, const cha
 		if (strcasecmp(source, rows[i].name) == 0) {
 			p->leaf = rows[i].provider;
 			p->leaf_profile = profile;
-			return FETCH_FOUND;
+			return PROVIDER_FOUND;
 		}
-	return fetch_fail(f,
-	                  "profile %s: credential_source %.60s is not Environment, Ec2InstanceMetadata or EcsContainer",
-	                  profile, source);
+	return provider_fail(
+	    call, "profile %s: credential_source %.60s is not Environment, Ec2InstanceMetadata or EcsContainer",
+	    profile, source);
 }
 
 /* A profile without a role of its own, or whose role is assumed with its own keys. */
-static enum fetch_verdict plan_leaf(struct fetch *f, struct plan *p, const char *profile)
+static enum provider_verdict plan_leaf(struct provider_call *call, struct plan *p, const char *profile)
 {
 	p->leaf_profile = profile;
-	if (has_static(f, profile))
+	if (has_static(call, profile))
 		p->leaf = NULL;
-	else if (get(f, profile, "sso_session") || get(f, profile, "sso_start_url") ||
-	         get(f, profile, "sso_account_id"))
+	else if (get(call, profile, "sso_session") || get(call, profile, "sso_start_url") ||
+	         get(call, profile, "sso_account_id"))
 		p->leaf = &provider_sso;
-	else if (get(f, profile, "credential_process"))
+	else if (get(call, profile, "credential_process"))
 		p->leaf = &provider_process;
 	else if (p->visited_count > 1 || p->role_count > 0)
-		return fetch_fail(f, "profile %s has no credentials", profile);
+		return provider_fail(call, "profile %s has no credentials", profile);
 	else
-		return fetch_absent(f, "profile %s has no credentials", profile);
-	return FETCH_FOUND;
+		return provider_absent(call, "profile %s has no credentials", profile);
+	return PROVIDER_FOUND;
 }
 
 static bool was_visited(const struct plan *p, const char *profile)
@@ -104,162 +105,165 @@ static bool was_visited(const struct plan *p, const char *profile)
 }
 
 /* One profile with a role_arn; *next is the profile its base comes from, or null when the plan is whole. */
-static enum fetch_verdict plan_role(struct fetch *f, struct plan *p, const char *profile, const char **next)
+static enum provider_verdict plan_role(struct provider_call *call, struct plan *p, const char *profile,
+                                       const char **next)
 {
-	const char *source = get(f, profile, "source_profile");
-	const char *named = get(f, profile, "credential_source");
-	const char *token_file = get(f, profile, "web_identity_token_file");
+	const char *source = get(call, profile, "source_profile");
+	const char *named = get(call, profile, "credential_source");
+	const char *token_file = get(call, profile, "web_identity_token_file");
 
 	*next = NULL;
-	if (get(f, profile, "mfa_serial"))
-		return fetch_fail(f, "profile %s asks for an MFA code, which a daemon cannot give", profile);
+	if (get(call, profile, "mfa_serial"))
+		return provider_fail(call, "profile %s asks for an MFA code, which a daemon cannot give", profile);
 	if (source && named)
-		return fetch_fail(f, "profile %s has both source_profile and credential_source", profile);
-	if (!source && !named && token_file && !has_static(f, profile)) {
+		return provider_fail(call, "profile %s has both source_profile and credential_source", profile);
+	if (!source && !named && token_file && !has_static(call, profile)) {
 		p->leaf = &provider_role;
 		p->leaf_profile = profile;
-		p->leaf_role = role_of(f, profile);
+		p->leaf_role = role_of(call, profile);
 		p->leaf_role.token_file = token_file;
-		return FETCH_FOUND;
+		return PROVIDER_FOUND;
 	}
 	if (p->role_count == CHAIN_MAX)
-		return fetch_fail(f, "more than %d roles in a chain of profiles", CHAIN_MAX);
-	p->roles[p->role_count++] = role_of(f, profile);
+		return provider_fail(call, "more than %d roles in a chain of profiles", CHAIN_MAX);
+	p->roles[p->role_count++] = role_of(call, profile);
 	if (named)
-		return plan_source(f, p, profile, named);
+		return plan_source(call, p, profile, named);
 	if (!source || strcmp(source, profile) == 0)
-		return has_static(f, profile)
-		           ? plan_leaf(f, p, profile)
-		           : fetch_fail(f, "profile %s has role_arn but nothing to assume it from", profile);
+		return has_static(call, profile)
+		           ? plan_leaf(call, p, profile)
+		           : provider_fail(call, "profile %s has role_arn but nothing to assume it from", profile);
 	if (was_visited(p, source))
-		return fetch_fail(f, "profiles %s and %s are each other's source_profile", profile, source);
+		return provider_fail(call, "profiles %s and %s are each other's source_profile", profile, source);
 	*next = source;
-	return FETCH_FOUND;
+	return PROVIDER_FOUND;
 }
 
-static enum fetch_verdict make_plan(struct fetch *f, struct plan *p, const char *profile)
+static enum provider_verdict make_plan(struct provider_call *call, struct plan *p, const char *profile)
 {
-	const struct settings *s = f->world->settings;
+	const struct identity_settings *s = call->context->settings;
 
 	while (profile) {
 		const char *next = NULL;
-		enum fetch_verdict verdict;
+		enum provider_verdict verdict;
 
 		if (!profiles_exists(&s->profiles, profile)) {
 			if (p->visited_count > 0 || s->profile_named)
-				return fetch_fail(f, "profile %s is in neither %.80s nor %.80s", profile,
-				                  s->profiles.config_path, s->profiles.credentials_path);
-			return fetch_absent(f, "there is no profile %s", profile);
+				return provider_fail(call, "profile %s is in neither %.80s nor %.80s", profile,
+				                     s->profiles.config_path, s->profiles.credentials_path);
+			return provider_absent(call, "there is no profile %s", profile);
 		}
 		p->visited[p->visited_count++] = profile;
-		verdict = get(f, profile, "role_arn") ? plan_role(f, p, profile, &next) : plan_leaf(f, p, profile);
-		if (verdict != FETCH_FOUND)
+		verdict =
+		    get(call, profile, "role_arn") ? plan_role(call, p, profile, &next) : plan_leaf(call, p, profile);
+		if (verdict != PROVIDER_FOUND)
 			return verdict;
 		profile = next;
 	}
-	return FETCH_FOUND;
+	return PROVIDER_FOUND;
 }
 
-static enum fetch_verdict static_keys(struct fetch *f, const char *profile)
+static enum provider_verdict static_keys(struct provider_call *call, const char *profile)
 {
-	const char *id = get(f, profile, "aws_access_key_id");
-	const char *secret = get(f, profile, "aws_secret_access_key");
+	const char *id = get(call, profile, "aws_access_key_id");
+	const char *secret = get(call, profile, "aws_secret_access_key");
 
 	if (!id || !secret)
-		return fetch_fail(f, "profile %s has aws_%s but not aws_%s", profile,
-		                  id ? "access_key_id" : "secret_access_key",
-		                  id ? "secret_access_key" : "access_key_id");
-	return fetch_found(f, id, secret, get(f, profile, "aws_session_token"), 0);
+		return provider_fail(call, "profile %s has aws_%s but not aws_%s", profile,
+		                     id ? "access_key_id" : "secret_access_key",
+		                     id ? "secret_access_key" : "access_key_id");
+	return provider_found(call, id, secret, get(call, profile, "aws_session_token"), 0);
 }
 
-static void on_child(struct fetch *child, enum fetch_verdict verdict);
+static void on_child(struct provider_call *child, enum provider_verdict verdict);
 
-static enum fetch_verdict start_child(struct fetch *f, const struct provider *provider, const struct fetch_role *role)
+static enum provider_verdict start_child(struct provider_call *call, const struct provider *provider,
+                                         const struct assumed_role *role)
 {
-	struct walking *w = f->state;
+	struct walking *w = call->state;
 
 	memset(&w->child, 0, sizeof w->child);
-	w->child.world = f->world;
+	w->child.context = call->context;
 	w->child.profile = w->plan.leaf_profile;
 	w->child.role = *role;
 	w->child.base = &w->base;
 	w->child.done = on_child;
-	w->child.arg = f;
-	return fetch_start(&w->child, provider);
+	w->child.arg = call;
+	return provider_start(&w->child, provider);
 }
 
 /* Goes on from a verdict of the child until one is pending or the last role is assumed. */
-static enum fetch_verdict walk(struct fetch *f, enum fetch_verdict verdict)
+static enum provider_verdict walk(struct provider_call *call, enum provider_verdict verdict)
 {
-	struct walking *w = f->state;
+	struct walking *w = call->state;
 
-	while (verdict == FETCH_FOUND && w->plan.role_count > 0) {
+	while (verdict == PROVIDER_FOUND && w->plan.role_count > 0) {
 		keys_move(&w->base, &w->child.keys);
-		fetch_stop(&w->child);
-		verdict = start_child(f, &provider_role, &w->plan.roles[--w->plan.role_count]);
+		provider_stop(&w->child);
+		verdict = start_child(call, &provider_role, &w->plan.roles[--w->plan.role_count]);
 	}
-	if (verdict == FETCH_PENDING)
+	if (verdict == PROVIDER_PENDING)
 		return verdict;
-	if (verdict == FETCH_FOUND)
-		keys_move(&f->keys, &w->child.keys);
+	if (verdict == PROVIDER_FOUND)
+		keys_move(&call->keys, &w->child.keys);
 	else
-		(void)fetch_fail(f, "%.60s: %.190s", w->child.source, w->child.reason);
-	fetch_stop(&w->child);
+		(void)provider_fail(call, "%.60s: %.190s", w->child.source, w->child.reason);
+	provider_stop(&w->child);
 	/* a leaf that is not configured is a broken profile, not a reason to look elsewhere */
-	return verdict == FETCH_FOUND ? FETCH_FOUND : FETCH_FAILED;
+	return verdict == PROVIDER_FOUND ? PROVIDER_FOUND : PROVIDER_FAILED;
 }
 
-static void on_child(struct fetch *child, enum fetch_verdict verdict)
+static void on_child(struct provider_call *child, enum provider_verdict verdict)
 {
-	struct fetch *f = child->arg;
+	struct provider_call *call = child->arg;
 
-	verdict = walk(f, verdict);
-	if (verdict != FETCH_PENDING)
-		f->done(f, verdict);
+	verdict = walk(call, verdict);
+	if (verdict != PROVIDER_PENDING)
+		call->done(call, verdict);
 }
 
-static void name_source(struct fetch *f, const struct plan *p)
+static void name_source(struct provider_call *call, const struct plan *p)
 {
-	const char *name = ((struct walking *)f->state)->name;
+	const char *name = ((struct walking *)call->state)->name;
 
 	if (p->role_count > 0 || p->leaf == &provider_role)
-		(void)snprintf(f->source, sizeof f->source, "profile %.40s (role)", name);
+		(void)snprintf(call->source, sizeof call->source, "profile %.40s (role)", name);
 	else
-		(void)snprintf(f->source, sizeof f->source, "profile %.40s%s", name,
+		(void)snprintf(call->source, sizeof call->source, "profile %.40s%s", name,
 		               p->leaf == &provider_sso       ? " (SSO)"
 		               : p->leaf == &provider_process ? " (process)"
 		                                              : "");
 }
 
-static enum fetch_verdict start(struct fetch *f)
+static enum provider_verdict start(struct provider_call *call)
 {
-	const struct settings *s = f->world->settings;
+	const struct identity_settings *s = call->context->settings;
 	struct walking *w = mem_zero(sizeof *w);
-	enum fetch_verdict verdict;
+	enum provider_verdict verdict;
 
-	f->state = w;
-	w->name = mem_string(f->profile ? f->profile : s->profile);
-	(void)snprintf(f->source, sizeof f->source, "profile %.40s", w->name);
+	call->state = w;
+	w->name = mem_string(call->profile ? call->profile : s->profile);
+	(void)snprintf(call->source, sizeof call->source, "profile %.40s", w->name);
 	if (s->profiles.fault[0])
-		return fetch_fail(f, "%s", s->profiles.fault);
-	verdict = make_plan(f, &w->plan, w->name);
-	if (verdict != FETCH_FOUND)
+		return provider_fail(call, "%s", s->profiles.fault);
+	verdict = make_plan(call, &w->plan, w->name);
+	if (verdict != PROVIDER_FOUND)
 		return verdict;
-	name_source(f, &w->plan);
+	name_source(call, &w->plan);
 	if (w->plan.leaf)
-		return walk(f, start_child(f, w->plan.leaf, &w->plan.leaf_role));
-	verdict = static_keys(f, w->plan.leaf_profile);
-	if (verdict != FETCH_FOUND || w->plan.role_count == 0)
+		return walk(call, start_child(call, w->plan.leaf, &w->plan.leaf_role));
+	verdict = static_keys(call, w->plan.leaf_profile);
+	if (verdict != PROVIDER_FOUND || w->plan.role_count == 0)
 		return verdict;
-	keys_move(&w->base, &f->keys);
-	return walk(f, start_child(f, &provider_role, &w->plan.roles[--w->plan.role_count]));
+	keys_move(&w->base, &call->keys);
+	return walk(call, start_child(call, &provider_role, &w->plan.roles[--w->plan.role_count]));
 }
 
-static void stop(struct fetch *f)
+static void stop(struct provider_call *call)
 {
-	struct walking *w = f->state;
+	struct walking *w = call->state;
 
-	fetch_stop(&w->child);
+	provider_stop(&w->child);
 	keys_wipe(&w->base);
 	free(w->name);
 	free(w);

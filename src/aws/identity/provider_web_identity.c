@@ -1,48 +1,48 @@
 /* EKS IRSA and the like: AWS_WEB_IDENTITY_TOKEN_FILE with AWS_ROLE_ARN, and AWS_ROLE_SESSION_NAME. */
-#include "aws/identity/fetch.h"
+#include "aws/identity/provider.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
 
-static void on_role(struct fetch *child, enum fetch_verdict verdict)
+static void on_role(struct provider_call *child, enum provider_verdict verdict)
 {
-	struct fetch *f = child->arg;
+	struct provider_call *call = child->arg;
 
-	if (verdict == FETCH_FOUND)
-		keys_move(&f->keys, &child->keys);
+	if (verdict == PROVIDER_FOUND)
+		keys_move(&call->keys, &child->keys);
 	else
-		(void)fetch_fail(f, "%s", child->reason);
-	f->done(f, verdict);
+		(void)provider_fail(call, "%s", child->reason);
+	call->done(call, verdict);
 }
 
-static enum fetch_verdict start(struct fetch *f)
+static enum provider_verdict start(struct provider_call *call)
 {
-	const char *file = settings_env("AWS_WEB_IDENTITY_TOKEN_FILE");
-	const char *role = settings_env("AWS_ROLE_ARN");
-	struct fetch *child;
-	enum fetch_verdict verdict;
+	const char *file = identity_env("AWS_WEB_IDENTITY_TOKEN_FILE");
+	const char *role = identity_env("AWS_ROLE_ARN");
+	struct provider_call *child;
+	enum provider_verdict verdict;
 
 	if (!file)
-		return fetch_absent(f, "AWS_WEB_IDENTITY_TOKEN_FILE is not set");
+		return provider_absent(call, "AWS_WEB_IDENTITY_TOKEN_FILE is not set");
 	if (!role)
-		return fetch_fail(f, "AWS_WEB_IDENTITY_TOKEN_FILE is set but AWS_ROLE_ARN is not");
+		return provider_fail(call, "AWS_WEB_IDENTITY_TOKEN_FILE is set but AWS_ROLE_ARN is not");
 	child = mem_zero(sizeof *child);
-	f->state = child;
-	child->world = f->world;
+	call->state = child;
+	child->context = call->context;
 	child->done = on_role;
-	child->arg = f;
-	child->role =
-	    (struct fetch_role){.arn = role, .session_name = settings_env("AWS_ROLE_SESSION_NAME"), .token_file = file};
-	verdict = fetch_start(child, &provider_role);
-	return verdict == FETCH_PENDING ? verdict : fetch_fail(f, "%s", child->reason);
+	child->arg = call;
+	child->role = (struct assumed_role){
+	    .arn = role, .session_name = identity_env("AWS_ROLE_SESSION_NAME"), .token_file = file};
+	verdict = provider_start(child, &provider_role);
+	return verdict == PROVIDER_PENDING ? verdict : provider_fail(call, "%s", child->reason);
 }
 
-static void stop(struct fetch *f)
+static void stop(struct provider_call *call)
 {
-	fetch_stop(f->state);
-	free(f->state);
+	provider_stop(call->state);
+	free(call->state);
 }
 
 const struct provider provider_web_identity = {.name = "web identity", .start = start, .stop = stop};

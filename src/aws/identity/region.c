@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "aws/identity/imds.h"
 
-static void on_region(struct imds *m, const struct http_answer *a)
+static void on_region(struct imds *m, const struct transport_answer *a)
 {
 	struct region_question *q = m->arg;
 
@@ -29,13 +29,13 @@ bool region_ask(struct region_question *q)
 {
 	struct imds *m;
 
-	if (q->world->offline) {
+	if (q->context->offline) {
 		(void)snprintf(q->reason, sizeof q->reason,
 		               "no region: set output.aws_kinesis.region or AWS_REGION (IMDS was not to be asked)");
 		return false;
 	}
 	m = mem_zero(sizeof *m);
-	m->world = q->world;
+	m->context = q->context;
 	m->done = on_region;
 	m->arg = q;
 	q->state = m;

@@ -8,10 +8,10 @@
 
 #include <stdbool.h>
 
-#include "aws/identity/fetch.h"
+#include "aws/identity/provider.h"
 
 struct region_question {
-	struct fetch_world *world;
+	struct identity_context *context;
 	/* region is null when IMDS has none: reason says why. */
 	void (*done)(struct region_question *q, const char *region);
 	void *arg;

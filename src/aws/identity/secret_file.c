@@ -38,7 +38,7 @@ static enum err check(const char *path, const struct stat *st, size_t most, bool
 	return ERR_OK;
 }
 
-enum err file_read_secret(const char *path, struct buf *out, bool *ret_lax, struct error *e)
+enum err secret_file_read(const char *path, struct buf *out, bool *ret_lax, struct error *e)
 {
 	AUTOCLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct stat st;
@@ -73,14 +73,14 @@ enum err file_read_secret(const char *path, struct buf *out, bool *ret_lax, stru
 	}
 }
 
-void file_wipe(struct buf *b)
+void secret_file_wipe(struct buf *b)
 {
 	if (b->data)
 		OPENSSL_cleanse(b->data, b->cap);
 	buf_fini(b);
 }
 
-char *file_expand_home(const char *path)
+char *secret_file_expand_home(const char *path)
 {
 	const char *home;
 	struct passwd *user;
@@ -95,7 +95,7 @@ char *file_expand_home(const char *path)
 	return mem_format("%s%s", home, path + 1);
 }
 
-char *file_systemd_credential(const char *name)
+char *secret_file_systemd_credential(const char *name)
 {
 	const char *folder = getenv("CREDENTIALS_DIRECTORY");
 	char *path;

@@ -15,12 +15,12 @@
 
 /* out (initialised, with its maximum) is cleared first; wipe it after use. ret_lax (may be null): others may read it.
  */
-enum err file_read_secret(const char *path, struct buf *out, bool *ret_lax, struct error *e) MUST_CHECK;
+enum err secret_file_read(const char *path, struct buf *out, bool *ret_lax, struct error *e) MUST_CHECK;
 /* Wipes and frees. */
-void file_wipe(struct buf *b);
+void secret_file_wipe(struct buf *b);
 /* "~/x" with the home folder in place of "~"; free() it. */
-char *file_expand_home(const char *path);
+char *secret_file_expand_home(const char *path);
 /* "{$CREDENTIALS_DIRECTORY}/{name}" when that file exists; else null. free() it. */
-char *file_systemd_credential(const char *name);
+char *secret_file_systemd_credential(const char *name);
 
 #endif

@@ -9,25 +9,25 @@
 #include "base/mem.h"
 #include "value/json.h"
 
-enum { ARENA_MAX = 4 * DOCUMENT_MAX };
+enum { ARENA_MAX = 4 * SECRET_JSON_MAX };
 
-bool document_open(struct document *d, char *text, size_t length)
+bool secret_json_open(struct secret_json *d, char *text, size_t length)
 {
 	const char *why;
 
 	memset(d, 0, sizeof *d);
 	arena_init(&d->arena, ARENA_MAX);
 	d->root = d->here = value_null();
-	if (length > DOCUMENT_MAX || !json_parse(&d->arena, text, length, &d->root, &why) || d->arena.exceeded ||
+	if (length > SECRET_JSON_MAX || !json_parse(&d->arena, text, length, &d->root, &why) || d->arena.exceeded ||
 	    d->root.kind != VALUE_OBJECT) {
-		document_fini(d);
+		secret_json_fini(d);
 		return false;
 	}
 	d->here = d->root;
 	return true;
 }
 
-const char *document_text(struct document *d, const char *key)
+const char *secret_json_text(struct secret_json *d, const char *key)
 {
 	const struct value *v = value_object_find(d->here, key, strlen(key));
 	char *copy;
@@ -40,14 +40,14 @@ const char *document_text(struct document *d, const char *key)
 	return copy;
 }
 
-bool document_int(const struct document *d, const char *key, int64_t *ret)
+bool secret_json_int(const struct secret_json *d, const char *key, int64_t *ret)
 {
 	const struct value *v = value_object_find(d->here, key, strlen(key));
 
 	return v && value_is_number(*v) && value_to_int(*v, ret);
 }
 
-bool document_enter(struct document *d, const char *key)
+bool secret_json_enter(struct secret_json *d, const char *key)
 {
 	const struct value *v = value_object_find(d->here, key, strlen(key));
 
@@ -70,7 +70,7 @@ static void wipe_texts(struct value object, int levels)
 	}
 }
 
-void document_fini(struct document *d)
+void secret_json_fini(struct secret_json *d)
 {
 	wipe_texts(d->root, 2);
 	while (d->text_count > 0) {

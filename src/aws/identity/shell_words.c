@@ -34,9 +34,9 @@ static bool one_word(const char **p, char *out)
 	return !quote;
 }
 
-char **words_split(const char *text)
+char **shell_words_split(const char *text)
 {
-	char **words = mem_array(WORDS_MAX + 1, sizeof *words);
+	char **words = mem_array(SHELL_WORDS_MAX + 1, sizeof *words);
 	char *word = mem_zero(strlen(text) + 2);
 	size_t count = 0;
 	bool whole = true;
@@ -47,7 +47,7 @@ char **words_split(const char *text)
 			p++;
 		if (!*p)
 			break;
-		whole = count < WORDS_MAX && one_word(&p, word);
+		whole = count < SHELL_WORDS_MAX && one_word(&p, word);
 		if (whole) {
 			words[count++] = mem_string(word);
 			words[count] = NULL;
@@ -56,11 +56,11 @@ char **words_split(const char *text)
 	free(word);
 	if (whole && count > 0)
 		return words;
-	words_free(words);
+	shell_words_free(words);
 	return NULL;
 }
 
-void words_free(char **words)
+void shell_words_free(char **words)
 {
 	for (size_t i = 0; words && words[i]; i++)
 		free(words[i]);

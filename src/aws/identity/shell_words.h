@@ -3,16 +3,16 @@
  *
  * Blanks separate; '...' keeps all, "..." keeps all but \" \\ \$ \` and \newline, backslash keeps the next. Nothing is
  * expanded: no variables, no globs, no substitution. Source: POSIX 2.2 Quoting, and what botocore does for
- * credential_process. Owner: the caller frees with words_free. Fails: null for an open quote, a backslash at the end,
- * or no word at all.
+ * credential_process. Owner: the caller frees with shell_words_free. Fails: null for an open quote, a backslash at the
+ * end, or no word at all.
  */
 #ifndef KSPOOL_AWS_IDENTITY_SHELL_WORDS_H
 #define KSPOOL_AWS_IDENTITY_SHELL_WORDS_H
 
-enum { WORDS_MAX = 256 };
+enum { SHELL_WORDS_MAX = 256 };
 
 /* A null-terminated list. */
-char **words_split(const char *text);
-void words_free(char **words);
+char **shell_words_split(const char *text);
+void shell_words_free(char **words);
 
 #endif

@@ -24,7 +24,7 @@ static const char *const action_names[] = {
     [STS_GET_CALLER_IDENTITY] = "GetCallerIdentity",
 };
 
-void sts_session_name(const struct settings *s, char *out, size_t size)
+void sts_session_name(const struct identity_settings *s, char *out, size_t size)
 {
 	char host[256] = "";
 	const char *spool = s->spool_name ? s->spool_name : s->stream;
@@ -58,7 +58,7 @@ static void write_form(struct sts_call *c)
 	if (c->action == STS_GET_CALLER_IDENTITY)
 		return;
 	form_add(&c->form, "RoleArn", c->role.arn);
-	sts_session_name(c->world->settings, session, sizeof session);
+	sts_session_name(c->context->settings, session, sizeof session);
 	form_add(&c->form, "RoleSessionName", c->role.session_name ? c->role.session_name : session);
 	if (c->action == STS_ASSUME_ROLE_WITH_WEB_IDENTITY)
 		form_add(&c->form, "WebIdentityToken", c->token);
@@ -72,27 +72,27 @@ static void write_form(struct sts_call *c)
 
 static enum err sign(struct sts_call *c, size_t *count, struct error *e)
 {
-	int64_t now = clock_wall_ms() + c->world->clock_offset_ms;
+	int64_t now = clock_wall_ms() + c->context->clock_offset_ms;
 	unsigned char hash[SIGV4_HASH_BYTES];
 	char hex[SIGV4_HEX_BYTES];
-	struct sigv4_scope scope = {c->world->settings->region, "sts", c->signer->id, c->signer->secret};
+	struct sigv4_scope scope = {c->context->settings->region, "sts", c->signer->id, c->signer->secret};
 	struct canonical_request request = {
 	    .method = "POST", .path = c->place.path, .fields = c->fields, .payload_hash = hex};
 	enum err err;
 
-	c->fields[(*count)++] = (struct http_field){"X-Amz-Date", dates_format_amz(now, c->stamp)};
+	c->fields[(*count)++] = (struct header_field){"X-Amz-Date", dates_format_amz(now, c->stamp)};
 	if (c->signer->token)
-		c->fields[(*count)++] = (struct http_field){"X-Amz-Security-Token", c->signer->token};
+		c->fields[(*count)++] = (struct header_field){"X-Amz-Security-Token", c->signer->token};
 	request.field_count = *count;
-	sigv4_hash(c->world->signer, c->form.data, c->form.len, hash);
+	sigv4_hash(c->context->signer, c->form.data, c->form.len, hash);
 	sigv4_hex(hash, hex);
-	err = sigv4_sign(c->world->signer, &scope, &request, now, &c->authorization, e);
+	err = sigv4_sign(c->context->signer, &scope, &request, now, &c->authorization, e);
 	if (err == ERR_OK)
-		c->fields[(*count)++] = (struct http_field){"Authorization", c->authorization.data};
+		c->fields[(*count)++] = (struct header_field){"Authorization", c->authorization.data};
 	return err;
 }
 
-static void on_answer(struct http_request *request, const struct http_answer *a);
+static void on_answer(struct transport_request *request, const struct transport_answer *a);
 
 static bool send(struct sts_call *c)
 {
@@ -100,8 +100,8 @@ static bool send(struct sts_call *c)
 	size_t n = 0;
 
 	write_form(c);
-	c->fields[n++] = (struct http_field){"Host", c->place.host};
-	c->fields[n++] = (struct http_field){"Content-Type", FORM_TYPE};
+	c->fields[n++] = (struct header_field){"Host", c->place.host};
+	c->fields[n++] = (struct header_field){"Content-Type", FORM_TYPE};
 	if (c->form.overflow) {
 		(void)snprintf(c->reason, sizeof c->reason, "the request to STS would be too large");
 		return false;
@@ -111,7 +111,7 @@ static bool send(struct sts_call *c)
 		return false;
 	}
 	c->tries++;
-	c->request = (struct http_request){
+	c->request = (struct transport_request){
 	    .method = "POST",
 	    .url = c->place.url,
 	    .fields = c->fields,
@@ -125,15 +125,15 @@ static bool send(struct sts_call *c)
 	    .done = on_answer,
 	    .arg = c,
 	};
-	http_start(c->world->http, &c->request);
+	transport_start(c->context->http, &c->request);
 	return true;
 }
 
-static void refused(struct sts_call *c, const struct http_answer *a)
+static void refused(struct sts_call *c, const struct transport_answer *a)
 {
 	char code[64], message[256];
 
-	if (reply_sts_error(a->body, a->body_bytes, code, sizeof code, message, sizeof message))
+	if (credential_reply_sts_error(a->body, a->body_bytes, code, sizeof code, message, sizeof message))
 		(void)snprintf(c->reason, sizeof c->reason, "STS %s refused: %s: %.140s", action_names[c->action], code,
 		               message);
 	else
@@ -142,24 +142,25 @@ static void refused(struct sts_call *c, const struct http_answer *a)
 }
 
 /* True when the refusal came with a Date that moved our clock: worth one more try, signed with the right time. */
-static bool learned_clock(struct sts_call *c, const struct http_answer *a)
+static bool learned_clock(struct sts_call *c, const struct transport_answer *a)
 {
-	int64_t before = c->world->clock_offset_ms;
+	int64_t before = c->context->clock_offset_ms;
 
 	if (a->date_ms < 0 || !a->request_id[0])
 		return false;
-	fetch_learn_clock(c->world, a->date_ms);
-	if (c->clock_retried || a->status == 200 || c->world->clock_offset_ms == before)
+	identity_context_learn_clock(c->context, a->date_ms);
+	if (c->clock_retried || a->status == 200 || c->context->clock_offset_ms == before)
 		return false;
 	c->clock_retried = true;
 	return true;
 }
 
-static void accepted(struct sts_call *c, const struct http_answer *a)
+static void accepted(struct sts_call *c, const struct transport_answer *a)
 {
 	char *text = mem_string_n(a->body, a->body_bytes);
-	const char *fault = c->action == STS_GET_CALLER_IDENTITY ? reply_sts_identity(text, a->body_bytes, &c->identity)
-	                                                         : reply_sts_keys(text, a->body_bytes, &c->keys);
+	const char *fault = c->action == STS_GET_CALLER_IDENTITY
+	                        ? credential_reply_sts_identity(text, a->body_bytes, &c->identity)
+	                        : credential_reply_sts_keys(text, a->body_bytes, &c->keys);
 
 	free(text);
 	if (fault)
@@ -167,28 +168,29 @@ static void accepted(struct sts_call *c, const struct http_answer *a)
 	c->done(c, fault ? c->reason : NULL);
 }
 
-static void on_answer(struct http_request *request, const struct http_answer *a)
+static void on_answer(struct transport_request *request, const struct transport_answer *a)
 {
 	struct sts_call *c = request->arg;
 	bool again = learned_clock(c, a);
 
-	if (a->result == HTTP_ANSWERED && a->status == 200) {
+	if (a->result == TRANSPORT_ANSWERED && a->status == 200) {
 		accepted(c, a);
 		return;
 	}
-	if (a->result == HTTP_ANSWERED)
+	if (a->result == TRANSPORT_ANSWERED)
 		refused(c, a);
 	else
 		(void)snprintf(c->reason, sizeof c->reason, "STS at %.80s is out of reach: %.130s", c->place.host,
 		               a->reason);
-	again = again || ((a->result != HTTP_ANSWERED || a->status >= 500 || a->status == 429) && c->tries < TRIES);
+	again =
+	    again || ((a->result != TRANSPORT_ANSWERED || a->status >= 500 || a->status == 429) && c->tries < TRIES);
 	if (!again || !send(c))
 		c->done(c, c->reason);
 }
 
 bool sts_start(struct sts_call *c)
 {
-	const struct settings *s = c->world->settings;
+	const struct identity_settings *s = c->context->settings;
 	struct error e;
 
 	c->tries = 0;
@@ -197,7 +199,7 @@ bool sts_start(struct sts_call *c)
 	buf_init(&c->authorization, 2048);
 	/* wiping needs the memory to stay where it is while it grows */
 	if (buf_reserve(&c->form, FORM_MAX, NULL) ||
-	    settings_endpoint_of(s, "sts", s->region, "AWS_ENDPOINT_URL_STS", "sts", &c->place, &e)) {
+	    identity_endpoint_of(s, "sts", s->region, "AWS_ENDPOINT_URL_STS", "sts", &c->place, &e)) {
 		(void)snprintf(c->reason, sizeof c->reason, "%.255s", e.text);
 		return false;
 	}
@@ -206,9 +208,9 @@ bool sts_start(struct sts_call *c)
 
 void sts_stop(struct sts_call *c)
 {
-	if (c->world)
-		http_abort(c->world->http, &c->request);
-	file_wipe(&c->form);
+	if (c->context)
+		transport_abort(c->context->http, &c->request);
+	secret_file_wipe(&c->form);
 	buf_fini(&c->authorization);
 	keys_wipe(&c->keys);
 }

@@ -10,16 +10,16 @@
 #define KSPOOL_AWS_IDENTITY_STS_H
 
 #include "base/buf.h"
-#include "aws/transport/http.h"
+#include "aws/transport/transport.h"
 #include "aws/identity/credential_reply.h"
-#include "aws/identity/fetch.h"
+#include "aws/identity/provider.h"
 
 enum sts_action { STS_ASSUME_ROLE, STS_ASSUME_ROLE_WITH_WEB_IDENTITY, STS_GET_CALLER_IDENTITY };
 
 struct sts_call {
-	struct fetch_world *world;
+	struct identity_context *context;
 	enum sts_action action;
-	struct fetch_role role;        /* of the first two */
+	struct assumed_role role;      /* of the first two */
 	const char *token;             /* of web identity */
 	const struct aws_keys *signer; /* of the other two; must live until done */
 	/* reason is null when keys or identity are set. */
@@ -29,8 +29,8 @@ struct sts_call {
 	struct aws_keys keys;
 	struct sts_identity identity;
 
-	struct http_request request;
-	struct http_field fields[5];
+	struct transport_request request;
+	struct header_field fields[5];
 	struct endpoint place;
 	char stamp[20];
 	struct buf form;
@@ -45,6 +45,6 @@ bool sts_start(struct sts_call *c);
 /* Harmless when nothing is under way; wipes. */
 void sts_stop(struct sts_call *c);
 /* "kspool-{host}-{service or spool}" in the characters a session name may have; 2 to 64 of them. */
-void sts_session_name(const struct settings *s, char *out, size_t size);
+void sts_session_name(const struct identity_settings *s, char *out, size_t size);
 
 #endif

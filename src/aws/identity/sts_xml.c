@@ -14,7 +14,7 @@ struct name {
 struct scanner {
 	const char *p;
 	const char *end;
-	struct name open[XML_DEPTH_MAX];
+	struct name open[STS_XML_DEPTH_MAX];
 	size_t depth;
 	struct buf *out;
 	const char *path;
@@ -112,7 +112,7 @@ static bool start_tag(struct scanner *s)
 	struct name n = take_name(s);
 	bool empty;
 
-	if (n.length == 0 || s->depth == XML_DEPTH_MAX || s->inside || (s->depth == 0 && s->had_root))
+	if (n.length == 0 || s->depth == STS_XML_DEPTH_MAX || s->inside || (s->depth == 0 && s->had_root))
 		return false;
 	s->had_root = true;
 	s->open[s->depth++] = n;
@@ -201,7 +201,7 @@ static bool one_step(struct scanner *s)
 	return true;
 }
 
-bool xml_find(const char *text, size_t length, const char *path, struct buf *out)
+bool sts_xml_find(const char *text, size_t length, const char *path, struct buf *out)
 {
 	struct scanner s = {.p = text, .end = text + length, .path = path, .out = out};
 

@@ -13,10 +13,10 @@
 
 #include "base/buf.h"
 
-enum { XML_DEPTH_MAX = 16 };
+enum { STS_XML_DEPTH_MAX = 16 };
 
 /* path: "Root/Child/Leaf"; the first such element's own text goes to out (cleared first). False when there is none,
  * when it has children, when the document is not well-formed, or when the text outgrows out. */
-bool xml_find(const char *text, size_t length, const char *path, struct buf *out);
+bool sts_xml_find(const char *text, size_t length, const char *path, struct buf *out);
 
 #endif

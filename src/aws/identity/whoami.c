@@ -8,11 +8,11 @@
 #include "aws/identity/chain.h"
 #include "aws/identity/region.h"
 #include "aws/identity/sts.h"
-#include "aws/identity/world.h"
+#include "aws/identity/identity_context.h"
 
 /* One run: region when nothing names it, the chain, STS; each ends the loop. */
 struct run {
-	struct fetch_world world;
+	struct identity_context context;
 	struct chain chain;
 	struct region_question region;
 	struct sts_call sts;
@@ -23,13 +23,13 @@ struct run {
 static void end(struct run *r)
 {
 	r->ended = true;
-	(void)event_base_loopbreak(r->world.base);
+	(void)event_base_loopbreak(r->context.base);
 }
 
 static void wait_for_end(struct run *r)
 {
 	while (!r->ended)
-		if (event_base_loop(r->world.base, EVLOOP_ONCE) < 0)
+		if (event_base_loop(r->context.base, EVLOOP_ONCE) < 0)
 			return;
 }
 
@@ -38,15 +38,15 @@ static void on_region(struct region_question *q, const char *region)
 	struct run *r = q->arg;
 
 	if (region)
-		settings_set_region(r->world.settings, region, "IMDS");
+		identity_settings_set_region(r->context.settings, region, "IMDS");
 	end(r);
 }
 
-static void on_chain(struct chain *c, enum fetch_verdict verdict)
+static void on_chain(struct chain *c, enum provider_verdict verdict)
 {
 	struct run *r = c->arg;
 
-	r->ret->found = verdict == FETCH_FOUND;
+	r->ret->found = verdict == PROVIDER_FOUND;
 	end(r);
 }
 
@@ -60,7 +60,7 @@ static void on_sts(struct sts_call *c, const char *reason)
 
 static void find_region(struct run *r)
 {
-	r->region = (struct region_question){.world = &r->world, .done = on_region, .arg = r};
+	r->region = (struct region_question){.context = &r->context, .done = on_region, .arg = r};
 	r->ended = false;
 	if (region_ask(&r->region))
 		wait_for_end(r);
@@ -69,24 +69,24 @@ static void find_region(struct run *r)
 
 static void run_chain(struct run *r)
 {
-	enum fetch_verdict verdict;
+	enum provider_verdict verdict;
 
-	r->chain.world = &r->world;
+	r->chain.context = &r->context;
 	r->chain.done = on_chain;
 	r->chain.arg = r;
 	r->ended = false;
 	verdict = chain_start(&r->chain);
-	if (verdict == FETCH_PENDING)
+	if (verdict == PROVIDER_PENDING)
 		wait_for_end(r);
 	else
-		r->ret->found = verdict == FETCH_FOUND;
+		r->ret->found = verdict == PROVIDER_FOUND;
 }
 
 static void ask_sts(struct run *r)
 {
 	struct aws_whoami *w = r->ret;
 
-	r->sts.world = &r->world;
+	r->sts.context = &r->context;
 	r->sts.action = STS_GET_CALLER_IDENTITY;
 	r->sts.signer = &r->chain.keys;
 	r->sts.done = on_sts;
@@ -105,15 +105,17 @@ static void ask_sts(struct run *r)
 
 static void tell_providers(const struct run *r)
 {
-	static const char *const words[] = {
-	    [FETCH_PENDING] = "failed", [FETCH_FOUND] = "found", [FETCH_ABSENT] = "absent", [FETCH_FAILED] = "failed"};
+	static const char *const words[] = {[PROVIDER_PENDING] = "failed",
+	                                    [PROVIDER_FOUND] = "found",
+	                                    [PROVIDER_ABSENT] = "absent",
+	                                    [PROVIDER_FAILED] = "failed"};
 	struct aws_whoami *w = r->ret;
 
 	w->provider_count = r->chain.report_count;
 	for (size_t i = 0; i < w->provider_count; i++) {
 		const struct chain_report *from = &r->chain.reports[i];
 		struct aws_whoami_provider *to = &w->providers[i];
-		bool would = from->verdict == FETCH_FAILED && strstr(from->reason, FETCH_OFFLINE);
+		bool would = from->verdict == PROVIDER_FAILED && strstr(from->reason, PROVIDER_OFFLINE);
 
 		memcpy(to->name, from->provider, sizeof to->name);
 		memcpy(to->reason, from->reason, sizeof to->reason);
@@ -123,7 +125,7 @@ static void tell_providers(const struct run *r)
 
 static void tell_places(const struct run *r)
 {
-	const struct settings *s = r->world.settings;
+	const struct identity_settings *s = r->context.settings;
 	struct aws_whoami *w = r->ret;
 	struct endpoint place;
 	struct error e;
@@ -134,7 +136,7 @@ static void tell_places(const struct run *r)
 	memcpy(w->profile_source, s->profile_source, sizeof w->profile_source);
 	memcpy(w->warning, s->profiles.warning, sizeof w->warning);
 	memcpy(w->identity.warning, s->profiles.warning, sizeof w->identity.warning);
-	if (settings_endpoint(s, &place, &e)) {
+	if (identity_endpoint(s, &place, &e)) {
 		(void)snprintf(w->host_source, sizeof w->host_source, "%.159s", e.text);
 		return;
 	}
@@ -166,11 +168,11 @@ enum err aws_whoami(struct event_base *base, const struct aws_client_options *op
 	enum err result;
 
 	memset(ret, 0, sizeof *ret);
-	result = world_open(base, options, &r.world, e);
+	result = identity_context_open(base, options, &r.context, e);
 	if (result)
 		return result;
-	r.world.offline = !wish->ask_providers;
-	if (!r.world.settings->region[0])
+	r.context.offline = !wish->ask_providers;
+	if (!r.context.settings->region[0])
 		find_region(&r);
 	run_chain(&r);
 	tell_providers(&r);
@@ -179,6 +181,6 @@ enum err aws_whoami(struct event_base *base, const struct aws_client_options *op
 	if (ret->found && wish->ask_sts && wish->ask_providers)
 		ask_sts(&r);
 	chain_stop(&r.chain);
-	world_close(&r.world);
+	identity_context_close(&r.context);
 	return ERR_OK;
 }

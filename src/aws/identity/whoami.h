@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "aws/identity/identity.h"
+#include "aws/identity/aws_identity.h"
 #include "aws/identity/identity_settings.h"
 
 struct event_base;

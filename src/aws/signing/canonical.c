@@ -138,7 +138,7 @@ static enum err query_add(struct buf *out, const char *query, struct error *e)
 /* Field order: by name without case, then as given (values of one name are joined in the order they were sent). */
 static int field_compare(const void *left, const void *right)
 {
-	const struct http_field *const *a = left, *const *b = right;
+	const struct header_field *const *a = left, *const *b = right;
 	int order = strcasecmp((*a)->name, (*b)->name);
 
 	if (order)
@@ -169,7 +169,7 @@ static void name_add(struct buf *out, const char *name)
 		(void)buf_add_char(out, lower(*p));
 }
 
-static void fields_add(struct buf *out, struct buf *names, const struct http_field **sorted, size_t count)
+static void fields_add(struct buf *out, struct buf *names, const struct header_field **sorted, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		if (i > 0 && strcasecmp(sorted[i]->name, sorted[i - 1]->name) == 0) {
@@ -190,7 +190,7 @@ static void fields_add(struct buf *out, struct buf *names, const struct http_fie
 
 enum err canonical_build(const struct canonical_request *r, struct buf *out, struct buf *signed_names, struct error *e)
 {
-	const struct http_field *sorted[CANONICAL_FIELDS_MAX];
+	const struct header_field *sorted[CANONICAL_FIELDS_MAX];
 	enum err result;
 
 	buf_clear(out);

@@ -13,7 +13,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
-#include "aws/transport/field.h"
+#include "aws/transport/header_field.h"
 
 enum { CANONICAL_FIELDS_MAX = 64, CANONICAL_QUERY_MAX = 256 };
 
@@ -21,7 +21,7 @@ struct canonical_request {
 	const char *method;
 	const char *path;  /* before '?', as sent */
 	const char *query; /* after '?'; null or "" for none */
-	const struct http_field *fields;
+	const struct header_field *fields;
 	size_t field_count;
 	const char *payload_hash; /* 64 lower-case hex digits */
 	bool keep_path;           /* no dot-segment removal (S3's rule, and some cases of the suite) */

@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	memcpy(text, data, size);
 	text[size] = '\0';
-	if (!reply_container(text, size, &keys) &&
+	if (!credential_reply_container(text, size, &keys) &&
 	    (!keys.id || !keys.secret || keys_fault(keys.id, keys.secret, keys.token)))
 		abort(); /* taken means usable */
 	keys_wipe(&keys);

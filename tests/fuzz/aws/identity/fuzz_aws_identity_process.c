@@ -16,11 +16,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	memcpy(text, data, size);
 	text[size] = '\0';
-	words = words_split(text);
+	words = shell_words_split(text);
 	if (words && !words[0])
 		abort();
-	words_free(words);
-	(void)reply_process(text, size, &keys);
+	shell_words_free(words);
+	(void)credential_reply_process(text, size, &keys);
 	keys_wipe(&keys);
 	free(text);
 	return 0;

@@ -18,10 +18,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	text[size] = '\0';
 	memcpy(again, data, size);
 	again[size] = '\0';
-	if (!reply_sso_token(again, size, &token) && (!token.access_token || strpbrk(token.access_token, "\r\n")))
+	if (!credential_reply_sso_token(again, size, &token) &&
+	    (!token.access_token || strpbrk(token.access_token, "\r\n")))
 		abort();
-	reply_sso_token_wipe(&token);
-	if (!reply_sso_role(text, size, &keys) && (!keys.id || !keys.secret))
+	credential_reply_sso_token_wipe(&token);
+	if (!credential_reply_sso_role(text, size, &keys) && (!keys.id || !keys.secret))
 		abort();
 	keys_wipe(&keys);
 	free(again);

@@ -121,7 +121,7 @@ static void splits_words(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-		char **words = words_split(rows[i].text);
+		char **words = shell_words_split(rows[i].text);
 		char joined[256] = "";
 
 		assert_int_equal(words != NULL, rows[i].joined != NULL);
@@ -132,7 +132,7 @@ static void splits_words(void **state)
 		}
 		if (words)
 			assert_string_equal(joined, rows[i].joined);
-		words_free(words);
+		shell_words_free(words);
 	}
 }
 
@@ -171,7 +171,7 @@ static void finds_xml(void **state)
 	(void)state;
 	buf_init(&out, 64);
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-		bool found = xml_find(rows[i].text, strlen(rows[i].text), "A/B", &out);
+		bool found = sts_xml_find(rows[i].text, strlen(rows[i].text), "A/B", &out);
 
 		if (found != (rows[i].found != NULL))
 			fail_msg("row %zu", i);
@@ -189,25 +189,27 @@ static void reads_replies(void **state)
 		const char *token; /* when taken */
 		const char *fault;
 	} rows[] = {
-	    {reply_container, "{\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"s\",\"Token\":\"t\"}", "t", NULL},
-	    {reply_container, "{\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"s\\u002f\"}", NULL, NULL},
-	    {reply_container, "{\"AccessKeyId\":1,\"SecretAccessKey\":\"s\"}", NULL, "no access key id"},
-	    {reply_container, "{\"AccessKeyId\":\"A B\",\"SecretAccessKey\":\"s\"}", NULL, "not one"},
-	    {reply_container, "{\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"s\",\"Token\":\"a\\nb\"}", NULL,
+	    {credential_reply_container, "{\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"s\",\"Token\":\"t\"}", "t",
+	     NULL},
+	    {credential_reply_container, "{\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"s\\u002f\"}", NULL, NULL},
+	    {credential_reply_container, "{\"AccessKeyId\":1,\"SecretAccessKey\":\"s\"}", NULL, "no access key id"},
+	    {credential_reply_container, "{\"AccessKeyId\":\"A B\",\"SecretAccessKey\":\"s\"}", NULL, "not one"},
+	    {credential_reply_container, "{\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"s\",\"Token\":\"a\\nb\"}", NULL,
 	     "session token"},
-	    {reply_process, "{\"Version\":1,\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"s\",\"SessionToken\":\"t\"}",
-	     "t", NULL},
-	    {reply_process, "{\"Version\":\"1\",\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"s\"}", NULL, "Version"},
-	    {reply_process, "", NULL, "not a JSON object"},
-	    {reply_imds, "{\"Code\":\"AssumeRoleUnauthorizedAccess\"}", NULL, "Code"},
-	    {reply_sso_role,
+	    {credential_reply_process,
+	     "{\"Version\":1,\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"s\",\"SessionToken\":\"t\"}", "t", NULL},
+	    {credential_reply_process, "{\"Version\":\"1\",\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"s\"}", NULL,
+	     "Version"},
+	    {credential_reply_process, "", NULL, "not a JSON object"},
+	    {credential_reply_imds, "{\"Code\":\"AssumeRoleUnauthorizedAccess\"}", NULL, "Code"},
+	    {credential_reply_sso_role,
 	     "{\"roleCredentials\":{\"accessKeyId\":\"A\",\"secretAccessKey\":\"s\",\"sessionToken\":\"t\","
 	     "\"expiration\":5}}",
 	     "t", NULL},
-	    {reply_sso_role, "{\"roleCredentials\":{\"accessKeyId\":\"A\",\"secretAccessKey\":\"s\"}}", NULL,
+	    {credential_reply_sso_role, "{\"roleCredentials\":{\"accessKeyId\":\"A\",\"secretAccessKey\":\"s\"}}", NULL,
 	     "not a time"},
-	    {reply_sso_role, "{}", NULL, "no access key id"},
-	    {reply_sts_keys, "<AssumeRoleResponse/>", NULL, "no access key id"},
+	    {credential_reply_sso_role, "{}", NULL, "no access key id"},
+	    {credential_reply_sts_keys, "<AssumeRoleResponse/>", NULL, "no access key id"},
 	};
 
 	(void)state;

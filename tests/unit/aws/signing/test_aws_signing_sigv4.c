@@ -26,7 +26,7 @@ static void signs_the_golden_put_records(void **state)
 {
 	static const char body[] =
 	    "{\"StreamName\":\"test\",\"Records\":[{\"Data\":\"aGVsbG8=\",\"PartitionKey\":\"k\"}]}";
-	static const struct http_field fields[] = {
+	static const struct header_field fields[] = {
 	    {"Host", "kinesis.us-east-1.amazonaws.com"},
 	    {"X-Amz-Target", "Kinesis_20131202.PutRecords"},
 	    {"X-Amz-Date", "20150830T123600Z"},
@@ -102,7 +102,8 @@ static void derives_a_new_key_for_each_change(void **state)
 	buf_init(&out, 4096);
 	for (int round = 0; round < 2; round++)
 		for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-			struct http_field fields[] = {{"Host", "example.amazonaws.com"}, {"X-Amz-Date", rows[i].stamp}};
+			struct header_field fields[] = {{"Host", "example.amazonaws.com"},
+			                                {"X-Amz-Date", rows[i].stamp}};
 			struct canonical_request request = {
 			    .method = "GET",
 			    .path = "/",
@@ -149,7 +150,7 @@ static void canonicalises(void **state)
 	    {"/", "x=%2f%7e", false, "/", "x=%2F~"},
 	    {"/", "x=%zz%4", false, "/", "x=%25zz%254"},
 	};
-	static const struct http_field fields[] = {
+	static const struct header_field fields[] = {
 	    {"Zed", " a   b \t c "}, {"my-header", "v4"}, {"My-Header", "v1"}, {"A", ""}, {"my-header", "v3"}};
 	struct buf out, names;
 	struct error e;
@@ -180,7 +181,7 @@ static void canonicalises(void **state)
 
 static void refuses_what_does_not_fit(void **state)
 {
-	struct http_field many[CANONICAL_FIELDS_MAX + 1];
+	struct header_field many[CANONICAL_FIELDS_MAX + 1];
 	char query[2 * CANONICAL_QUERY_MAX + 8] = "";
 	struct canonical_request r = {.method = "GET", .path = "/", .fields = many, .payload_hash = "H"};
 	struct buf out, names;
@@ -188,7 +189,7 @@ static void refuses_what_does_not_fit(void **state)
 
 	(void)state;
 	for (size_t i = 0; i <= CANONICAL_FIELDS_MAX; i++)
-		many[i] = (struct http_field){"a", "b"};
+		many[i] = (struct header_field){"a", "b"};
 	for (size_t i = 0; i <= CANONICAL_QUERY_MAX; i++)
 		strcat(query, "q&");
 	buf_init(&out, 65536);

@@ -1,6 +1,6 @@
-/* http_internal: what the two halves of http share: the loop (http.c) and one transfer (http_transfer.c). */
-#ifndef KSPOOL_AWS_TRANSPORT_HTTP_INTERNAL_H
-#define KSPOOL_AWS_TRANSPORT_HTTP_INTERNAL_H
+/* transport_internal: what the two halves of the transport share: the loop (transport.c), one transfer (transfer.c). */
+#ifndef KSPOOL_AWS_TRANSPORT_TRANSPORT_INTERNAL_H
+#define KSPOOL_AWS_TRANSPORT_TRANSPORT_INTERNAL_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -11,18 +11,18 @@
 #include <event2/event.h>
 
 #include "base/buf.h"
-#include "aws/transport/http.h"
+#include "aws/transport/transport.h"
 
 /* One request under way, or one easy handle waiting in the pool for the next. */
 struct transfer {
 	TAILQ_ENTRY(transfer) link;
-	struct http *http;
+	struct transport *pool;
 	CURL *easy;
 	struct curl_slist *fields;
-	struct http_request *request;
+	struct transport_request *request;
 	struct event *deadline; /* above curl's own: a name look-up may outlive that */
 	struct buf body;
-	struct http_answer answer;
+	struct transport_answer answer;
 	size_t sent; /* body bytes handed to the library */
 	int64_t started_ns;
 	bool begun;         /* a connection was ready and the request began to go out */
@@ -38,12 +38,12 @@ TAILQ_HEAD(transfer_list, transfer);
 
 struct watch {
 	LIST_ENTRY(watch) link;
-	struct http *http;
+	struct transport *pool;
 	curl_socket_t fd;
 	struct event *event;
 };
 
-struct http {
+struct transport {
 	struct event_base *base;
 	CURLM *multi;
 	struct event *timer;
@@ -54,19 +54,19 @@ struct http {
 	size_t active_count;
 	int64_t dropped_at_ms; /* connections older than this are not used; -1: none dropped */
 	unsigned depth;        /* inside curl: its callbacks must not call it again */
-	struct http_options options;
+	struct transport_options options;
 	char *ca_file;
 	char *proxy;
 	char *no_proxy;
 };
 
 /* A new easy handle with everything that does not depend on the request. */
-struct transfer *transfer_new(struct http *h);
+struct transfer *transfer_new(struct transport *pool);
 void transfer_free(struct transfer *t);
 /* How long the request may take in all: a body may take a second per 4 KB. Silence ends it far sooner. */
-int64_t transfer_longest_ms(const struct http_request *request);
+int64_t transfer_longest_ms(const struct transport_request *request);
 /* Sets the request's own options; false (with t->error) when the library refuses one. */
-bool transfer_prepare(struct transfer *t, struct http_request *request);
+bool transfer_prepare(struct transfer *t, struct transport_request *request);
 /* Fills t->answer from what happened. */
 void transfer_judge(struct transfer *t, CURLcode code);
 /* Makes it ready for the pool. */

@@ -4,33 +4,34 @@
  * What it is: HTTP/1.1, one pool of connections and of easy handles, so that connections and TLS sessions are kept.
  * Promises: never resends a request whose body has left (7): the library's silent resend is refused and reported;
  * "answered" means a status, whole header lines and a body whose end was announced; no redirect, no cookie, no netrc,
- * no proxy but the one configured. Owner: the caller of http_open; a request and what it points to belong to the
+ * no proxy but the one configured. Owner: the caller of transport_open; a request and what it points to belong to the
  * caller until done. Thread: the event base's.
- * Fails: each request ends in exactly one done, never from inside http_start; http_abort instead ends it silently.
+ * Fails: each request ends in exactly one done, never from inside transport_start; transport_abort instead ends it
+ * silently.
  */
-#ifndef KSPOOL_AWS_TRANSPORT_HTTP_H
-#define KSPOOL_AWS_TRANSPORT_HTTP_H
+#ifndef KSPOOL_AWS_TRANSPORT_TRANSPORT_H
+#define KSPOOL_AWS_TRANSPORT_TRANSPORT_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/error.h"
-#include "aws/transport/field.h"
+#include "aws/transport/header_field.h"
 
 struct event_base;
-struct http;
+struct transport;
 
-enum { HTTP_RESPONSE_MAX = 2 * 1024 * 1024 };
+enum { TRANSPORT_RESPONSE_MAX = 2 * 1024 * 1024 };
 
-enum http_result {
-	HTTP_ANSWERED, /* status, header lines and body are whole */
-	HTTP_NOT_SENT, /* not one byte of the request went out */
-	HTTP_UNKNOWN,  /* failed after it began to go out */
+enum transport_result {
+	TRANSPORT_ANSWERED, /* status, header lines and body are whole */
+	TRANSPORT_NOT_SENT, /* not one byte of the request went out */
+	TRANSPORT_UNKNOWN,  /* failed after it began to go out */
 };
 
-struct http_answer {
-	enum http_result result;
+struct transport_answer {
+	enum transport_result result;
 	int status;
 	const char *body; /* NUL-terminated; valid during done */
 	size_t body_bytes;
@@ -46,24 +47,24 @@ struct http_answer {
 	char reason[256]; /* when not answered */
 };
 
-struct http_request {
+struct transport_request {
 	const char *method; /* "POST", "GET" or "PUT" */
 	const char *url;
-	const struct http_field *fields; /* copied by http_start */
+	const struct header_field *fields; /* copied by transport_start */
 	size_t field_count;
 	const void *body; /* POST and PUT; must live until done */
 	size_t body_bytes;
 	int64_t timeout_ms;         /* whole request; a second per 4 KB of body is added, as on a 32 kbit/s line */
 	int64_t connect_timeout_ms; /* 0: the pool's */
-	size_t response_max;        /* 0: HTTP_RESPONSE_MAX */
+	size_t response_max;        /* 0: TRANSPORT_RESPONSE_MAX */
 	bool allow_plain;           /* http:// is refused without this */
 	bool direct;                /* never through a proxy: metadata, container and loopback addresses */
-	void (*done)(struct http_request *request, const struct http_answer *answer);
+	void (*done)(struct transport_request *request, const struct transport_answer *answer);
 	void *arg;
-	void *internal; /* http's; null while nothing is under way */
+	void *internal; /* the transport's; null while nothing is under way */
 };
 
-struct http_options {
+struct transport_options {
 	unsigned max_connections;   /* to one host */
 	int64_t connect_timeout_ms; /* 0: 5 s */
 	int64_t user_timeout_ms;    /* unacknowledged bytes; 0: 15 s */
@@ -75,16 +76,16 @@ struct http_options {
 	const char *no_proxy; /* comma-separated hosts reached without it; null: none */
 };
 
-enum err http_open(struct event_base *base, const struct http_options *options, struct http **ret,
-                   struct error *e) MUST_CHECK;
+enum err transport_open(struct event_base *base, const struct transport_options *options, struct transport **ret,
+                        struct error *e) MUST_CHECK;
 /* Requests under way end silently. Accepts null. */
-void http_close(struct http *h);
+void transport_close(struct transport *pool);
 
-void http_start(struct http *h, struct http_request *request);
+void transport_start(struct transport *pool, struct transport_request *request);
 /* Ends a request without a call of done; harmless when none is under way. Not from inside done of the same one. */
-void http_abort(struct http *h, struct http_request *request);
+void transport_abort(struct transport *pool, struct transport_request *request);
 /* Connections made until now are not used again. */
-void http_drop_connections(struct http *h);
-size_t http_under_way(const struct http *h);
+void transport_drop_connections(struct transport *pool);
+size_t transport_under_way(const struct transport *pool);
 
 #endif

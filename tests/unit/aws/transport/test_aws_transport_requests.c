@@ -9,18 +9,18 @@
 #include <netdb.h>
 
 #include "base/clock.h"
-#include "aws/transport/http.h"
+#include "aws/transport/transport.h"
 #include "rig/aws_script.h"
 
 struct bench {
 	struct event_base *base;
-	struct http *http;
-	struct http_answer answer;
+	struct transport *http;
+	struct transport_answer answer;
 	char body[4096];
 	unsigned done;
 };
 
-static void on_done(struct http_request *r, const struct http_answer *a)
+static void on_done(struct transport_request *r, const struct transport_answer *a)
 {
 	struct bench *b = r->arg;
 
@@ -30,38 +30,38 @@ static void on_done(struct http_request *r, const struct http_answer *a)
 	event_base_loopbreak(b->base);
 }
 
-static void bench_open(struct bench *b, const struct http_options *o)
+static void bench_open(struct bench *b, const struct transport_options *o)
 {
 	struct error e;
 
 	memset(b, 0, sizeof *b);
 	b->base = event_base_new();
-	assert_int_equal(http_open(b->base, o, &b->http, &e), ERR_OK);
+	assert_int_equal(transport_open(b->base, o, &b->http, &e), ERR_OK);
 }
 
 static void bench_close(struct bench *b)
 {
-	http_close(b->http);
+	transport_close(b->http);
 	event_base_free(b->base);
 }
 
 static void exchange_to(struct bench *b, const char *url, const char *method, const void *body, size_t size,
                         int64_t timeout_ms)
 {
-	struct http_field fields[] = {{"X-Test", "1"}};
-	struct http_request r = {.method = method,
-	                         .url = url,
-	                         .fields = fields,
-	                         .field_count = 1,
-	                         .body = body,
-	                         .body_bytes = size,
-	                         .timeout_ms = timeout_ms,
-	                         .allow_plain = true,
-	                         .done = on_done,
-	                         .arg = b};
+	struct header_field fields[] = {{"X-Test", "1"}};
+	struct transport_request r = {.method = method,
+	                              .url = url,
+	                              .fields = fields,
+	                              .field_count = 1,
+	                              .body = body,
+	                              .body_bytes = size,
+	                              .timeout_ms = timeout_ms,
+	                              .allow_plain = true,
+	                              .done = on_done,
+	                              .arg = b};
 	unsigned before = b->done;
 
-	http_start(b->http, &r);
+	transport_start(b->http, &r);
 	assert_int_equal(b->done, before); /* never from inside */
 	while (b->done == before)
 		assert_true(event_base_loop(b->base, EVLOOP_ONCE) >= 0);
@@ -77,7 +77,7 @@ static void exchange(struct bench *b, uint16_t port, const char *method, const v
 	exchange_to(b, url, method, body, size, timeout_ms);
 }
 
-static const struct http_options plain = {.max_connections = 4};
+static const struct transport_options plain = {.max_connections = 4};
 
 #define OK_HEAD "HTTP/1.1 200 OK\r\nContent-Type: application/x-amz-json-1.1\r\n"
 
@@ -85,43 +85,43 @@ static void judges_responses(void **state)
 {
 	static const struct {
 		struct script_step step;
-		enum http_result result;
+		enum transport_result result;
 		int status;
 		const char *body; /* or part of the reason */
 	} rows[] = {
-	    {{OK_HEAD "Content-Length: 2\r\n\r\n{}", THEN_KEEP}, HTTP_ANSWERED, 200, "{}"},
-	    {{OK_HEAD "Content-Length: 2\r\n\r\n{}", THEN_FIN}, HTTP_ANSWERED, 200, "{}"},
-	    {{OK_HEAD "Content-Length: 0\r\n\r\n", THEN_KEEP}, HTTP_ANSWERED, 200, ""},
+	    {{OK_HEAD "Content-Length: 2\r\n\r\n{}", THEN_KEEP}, TRANSPORT_ANSWERED, 200, "{}"},
+	    {{OK_HEAD "Content-Length: 2\r\n\r\n{}", THEN_FIN}, TRANSPORT_ANSWERED, 200, "{}"},
+	    {{OK_HEAD "Content-Length: 0\r\n\r\n", THEN_KEEP}, TRANSPORT_ANSWERED, 200, ""},
 	    {{OK_HEAD "Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\n\r\n", THEN_KEEP},
-	     HTTP_ANSWERED,
+	     TRANSPORT_ANSWERED,
 	     200,
 	     "{}"},
 	    {{"HTTP/1.1 100 Continue\r\n\r\n" OK_HEAD "Content-Length: 2\r\n\r\n{}", THEN_KEEP},
-	     HTTP_ANSWERED,
+	     TRANSPORT_ANSWERED,
 	     200,
 	     "{}"},
-	    {{"HTTP/1.1 400 Bad Request\r\nContent-Length: 3\r\n\r\nbad", THEN_KEEP}, HTTP_ANSWERED, 400, "bad"},
-	    {{"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\n\r\n", THEN_KEEP}, HTTP_ANSWERED, 503, ""},
-	    {{OK_HEAD "Content-Length: 2\r\n\r\n{}", THEN_KEEP, .drip = true}, HTTP_ANSWERED, 200, "{}"},
+	    {{"HTTP/1.1 400 Bad Request\r\nContent-Length: 3\r\n\r\nbad", THEN_KEEP}, TRANSPORT_ANSWERED, 400, "bad"},
+	    {{"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\n\r\n", THEN_KEEP}, TRANSPORT_ANSWERED, 503, ""},
+	    {{OK_HEAD "Content-Length: 2\r\n\r\n{}", THEN_KEEP, .drip = true}, TRANSPORT_ANSWERED, 200, "{}"},
 	    /* a redirect is an answer, and is not followed */
 	    {{"HTTP/1.1 307 Moved\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n", THEN_KEEP},
-	     HTTP_ANSWERED,
+	     TRANSPORT_ANSWERED,
 	     307,
 	     ""},
 	    /* cut or unframed */
-	    {{OK_HEAD "\r\n{}", THEN_FIN}, HTTP_UNKNOWN, 0, "announce its length"},
-	    {{OK_HEAD "Content-Length: 5\r\n\r\n{}", THEN_FIN}, HTTP_UNKNOWN, 0, ""},
-	    {{OK_HEAD "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n", THEN_FIN}, HTTP_UNKNOWN, 0, ""},
-	    {{"HTTP/1.1 200 OK\r\nContent-Le", THEN_FIN}, HTTP_UNKNOWN, 0, "cut inside"},
-	    {{"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n", THEN_FIN}, HTTP_UNKNOWN, 0, "cut inside"},
-	    {{"HTTP/1.1 200 OK\r\n", THEN_FIN}, HTTP_UNKNOWN, 0, ""},
-	    {{"HTTP/1.1 20", THEN_FIN}, HTTP_UNKNOWN, 0, ""},
-	    {{"HTTP/1.1 100 Continue\r\n\r\n", THEN_FIN}, HTTP_UNKNOWN, 0, ""},
-	    {{NULL, THEN_FIN}, HTTP_UNKNOWN, 0, ""},
-	    {{NULL, THEN_RST}, HTTP_UNKNOWN, 0, ""},
-	    {{NULL, THEN_SILENCE}, HTTP_UNKNOWN, 0, "timed out"},
-	    {{OK_HEAD "Content-Length: 5\r\n\r\n{}", THEN_SILENCE}, HTTP_UNKNOWN, 0, "timed out"},
-	    {{"hello", THEN_FIN}, HTTP_UNKNOWN, 0, ""},
+	    {{OK_HEAD "\r\n{}", THEN_FIN}, TRANSPORT_UNKNOWN, 0, "announce its length"},
+	    {{OK_HEAD "Content-Length: 5\r\n\r\n{}", THEN_FIN}, TRANSPORT_UNKNOWN, 0, ""},
+	    {{OK_HEAD "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n", THEN_FIN}, TRANSPORT_UNKNOWN, 0, ""},
+	    {{"HTTP/1.1 200 OK\r\nContent-Le", THEN_FIN}, TRANSPORT_UNKNOWN, 0, "cut inside"},
+	    {{"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n", THEN_FIN}, TRANSPORT_UNKNOWN, 0, "cut inside"},
+	    {{"HTTP/1.1 200 OK\r\n", THEN_FIN}, TRANSPORT_UNKNOWN, 0, ""},
+	    {{"HTTP/1.1 20", THEN_FIN}, TRANSPORT_UNKNOWN, 0, ""},
+	    {{"HTTP/1.1 100 Continue\r\n\r\n", THEN_FIN}, TRANSPORT_UNKNOWN, 0, ""},
+	    {{NULL, THEN_FIN}, TRANSPORT_UNKNOWN, 0, ""},
+	    {{NULL, THEN_RST}, TRANSPORT_UNKNOWN, 0, ""},
+	    {{NULL, THEN_SILENCE}, TRANSPORT_UNKNOWN, 0, "timed out"},
+	    {{OK_HEAD "Content-Length: 5\r\n\r\n{}", THEN_SILENCE}, TRANSPORT_UNKNOWN, 0, "timed out"},
+	    {{"hello", THEN_FIN}, TRANSPORT_UNKNOWN, 0, ""},
 	};
 
 	(void)state;
@@ -135,7 +135,7 @@ static void judges_responses(void **state)
 			print_message("row %zu: %s\n", i, b.answer.reason);
 		assert_int_equal(b.answer.result, rows[i].result);
 		assert_int_equal(b.answer.status, rows[i].status);
-		if (rows[i].result == HTTP_ANSWERED)
+		if (rows[i].result == TRANSPORT_ANSWERED)
 			assert_string_equal(b.body, rows[i].body);
 		else
 			assert_non_null(strstr(b.answer.reason, rows[i].body));
@@ -159,7 +159,7 @@ static void takes_no_cut_response(void **state)
 
 		bench_open(&b, &plain);
 		exchange(&b, s->port, "POST", "body", 4, 2000);
-		assert_int_equal(b.answer.result, n == sizeof whole - 1 ? HTTP_ANSWERED : HTTP_UNKNOWN);
+		assert_int_equal(b.answer.result, n == sizeof whole - 1 ? TRANSPORT_ANSWERED : TRANSPORT_UNKNOWN);
 		bench_close(&b);
 		script_stop(s);
 		free(cut);
@@ -210,13 +210,13 @@ static void refuses_the_silent_resend(void **state)
 
 		bench_open(&b, &plain);
 		exchange(&b, s->port, "POST", "first", 5, 2000);
-		assert_int_equal(b.answer.result, HTTP_ANSWERED);
+		assert_int_equal(b.answer.result, TRANSPORT_ANSWERED);
 		exchange(&b, s->port, "POST", "second", 6, 2000);
-		assert_int_equal(b.answer.result, HTTP_UNKNOWN);
+		assert_int_equal(b.answer.result, TRANSPORT_UNKNOWN);
 		assert_true(b.answer.rewind_refused || i == 1);
 		assert_int_equal(atomic_load(&s->requests), 2);
 		exchange(&b, s->port, "POST", "third", 5, 2000);
-		assert_int_equal(b.answer.result, HTTP_ANSWERED);
+		assert_int_equal(b.answer.result, TRANSPORT_ANSWERED);
 		assert_int_equal(atomic_load(&s->requests), 3);
 		bench_close(&b);
 		script_stop(s);
@@ -237,7 +237,7 @@ static void bounds_the_response(void **state)
 	s = script_start(&step, 1);
 	bench_open(&b, &plain);
 	exchange(&b, s->port, "POST", "b", 1, 5000);
-	assert_int_equal(b.answer.result, HTTP_UNKNOWN);
+	assert_int_equal(b.answer.result, TRANSPORT_UNKNOWN);
 	assert_non_null(strstr(b.answer.reason, "larger than allowed"));
 	bench_close(&b);
 	script_stop(s);
@@ -258,9 +258,9 @@ static void sends_large_bodies_whole(void **state)
 	memset(body, 'b', size);
 	bench_open(&b, &plain);
 	exchange(&b, s->port, "POST", body, size, 5000);
-	assert_int_equal(b.answer.result, HTTP_ANSWERED);
+	assert_int_equal(b.answer.result, TRANSPORT_ANSWERED);
 	exchange(&b, s->port, "POST", body, size, 5000);
-	assert_int_equal(b.answer.result, HTTP_ANSWERED);
+	assert_int_equal(b.answer.result, TRANSPORT_ANSWERED);
 	assert_int_equal(atomic_load(&s->connections), 1);
 	assert_true(clock_mono_ms() - start < 4000); /* nobody waited for 100 Continue */
 	bench_close(&b);
@@ -281,14 +281,14 @@ static void drops_connections_when_told(void **state)
 
 		bench_open(&b, &plain);
 		exchange(&b, s->port, "POST", "b", 1, 2000);
-		assert_int_equal(b.answer.result, HTTP_ANSWERED);
+		assert_int_equal(b.answer.result, TRANSPORT_ANSWERED);
 		if (drop)
-			http_drop_connections(b.http);
+			transport_drop_connections(b.http);
 		exchange(&b, s->port, "POST", "b", 1, 300);
-		assert_int_equal(b.answer.result, drop ? HTTP_ANSWERED : HTTP_UNKNOWN);
+		assert_int_equal(b.answer.result, drop ? TRANSPORT_ANSWERED : TRANSPORT_UNKNOWN);
 		if (!drop) /* a time-out drops them by itself */
 			exchange(&b, s->port, "POST", "b", 1, 2000);
-		assert_int_equal(b.answer.result, HTTP_ANSWERED);
+		assert_int_equal(b.answer.result, TRANSPORT_ANSWERED);
 		assert_int_equal(atomic_load(&s->connections), 2);
 		bench_close(&b);
 		script_stop(s);
@@ -299,7 +299,7 @@ static void uses_the_configured_proxy_but_for_its_exceptions(void **state)
 {
 	static const struct script_step step = {OK_HEAD "Content-Length: 0\r\n\r\n", THEN_FIN};
 	char proxy[64];
-	struct http_options o = {.max_connections = 2, .proxy = proxy};
+	struct transport_options o = {.max_connections = 2, .proxy = proxy};
 	struct script *s, *p;
 	struct bench b;
 
@@ -311,7 +311,7 @@ static void uses_the_configured_proxy_but_for_its_exceptions(void **state)
 		o.no_proxy = excepted ? "example.com,127.0.0.1" : "example.com";
 		bench_open(&b, &o);
 		exchange(&b, s->port, "POST", "b", 1, 2000);
-		assert_int_equal(b.answer.result, HTTP_ANSWERED);
+		assert_int_equal(b.answer.result, TRANSPORT_ANSWERED);
 		assert_int_equal(atomic_load(&s->requests), excepted);
 		assert_int_equal(atomic_load(&p->requests), !excepted);
 		bench_close(&b);
@@ -325,7 +325,7 @@ static void says_what_was_surely_not_sent(void **state)
 	struct script *s = script_start(NULL, 0);
 	uint16_t dead = s->port;
 	char proxy[64];
-	struct http_options by_proxy = {.max_connections = 2, .proxy = proxy};
+	struct transport_options by_proxy = {.max_connections = 2, .proxy = proxy};
 	static const struct script_step reset = {NULL, THEN_RST};
 	static const struct script_step refuse = {"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", THEN_FIN};
 	struct bench b;
@@ -334,19 +334,19 @@ static void says_what_was_surely_not_sent(void **state)
 	script_stop(s);
 	bench_open(&b, &plain);
 	exchange(&b, dead, "POST", "b", 1, 2000);
-	assert_int_equal(b.answer.result, HTTP_NOT_SENT);
+	assert_int_equal(b.answer.result, TRANSPORT_NOT_SENT);
 	exchange_to(&b, "ftp://127.0.0.1/", "POST", "b", 1, 2000);
-	assert_int_equal(b.answer.result, HTTP_NOT_SENT);
+	assert_int_equal(b.answer.result, TRANSPORT_NOT_SENT);
 	exchange_to(&b, "http://", "POST", "b", 1, 2000);
-	assert_int_equal(b.answer.result, HTTP_NOT_SENT);
+	assert_int_equal(b.answer.result, TRANSPORT_NOT_SENT);
 	exchange_to(&b, "http://no.such.host.invalid/", "POST", "b", 1, 2000);
-	assert_int_equal(b.answer.result, HTTP_NOT_SENT);
+	assert_int_equal(b.answer.result, TRANSPORT_NOT_SENT);
 	bench_close(&b);
 	/* no body need have left: a request line that did is enough not to know */
 	s = script_start(&reset, 1);
 	bench_open(&b, &plain);
 	exchange(&b, s->port, "GET", NULL, 0, 2000);
-	assert_int_equal(b.answer.result, HTTP_UNKNOWN);
+	assert_int_equal(b.answer.result, TRANSPORT_UNKNOWN);
 	bench_close(&b);
 	script_stop(s);
 	/* a TLS handshake that meets plain text, and a proxy that refuses the tunnel */
@@ -354,14 +354,14 @@ static void says_what_was_surely_not_sent(void **state)
 	bench_open(&b, &plain);
 	(void)snprintf(proxy, sizeof proxy, "https://127.0.0.1:%u/", s->port);
 	exchange_to(&b, proxy, "POST", "b", 1, 2000);
-	assert_int_equal(b.answer.result, HTTP_NOT_SENT);
+	assert_int_equal(b.answer.result, TRANSPORT_NOT_SENT);
 	bench_close(&b);
 	script_stop(s);
 	s = script_start(&refuse, 1);
 	(void)snprintf(proxy, sizeof proxy, "http://127.0.0.1:%u/", s->port);
 	bench_open(&b, &by_proxy);
 	exchange_to(&b, "https://kinesis.example/", "POST", "b", 1, 2000);
-	assert_int_equal(b.answer.result, HTTP_NOT_SENT);
+	assert_int_equal(b.answer.result, TRANSPORT_NOT_SENT);
 	assert_non_null(strstr(s->text[0], "CONNECT kinesis.example:443"));
 	bench_close(&b);
 	script_stop(s);
@@ -378,7 +378,7 @@ static void ignores_the_proxy_of_the_environment(void **state)
 	(void)setenv("ALL_PROXY", "http://127.0.0.1:1/", 1);
 	bench_open(&b, &plain);
 	exchange(&b, s->port, "POST", "b", 1, 2000);
-	assert_int_equal(b.answer.result, HTTP_ANSWERED);
+	assert_int_equal(b.answer.result, TRANSPORT_ANSWERED);
 	bench_close(&b);
 	script_stop(s);
 	(void)unsetenv("http_proxy");
@@ -435,7 +435,7 @@ static void a_hanging_lookup_blocks_nothing(void **state)
 	ticker = event_new(b.base, -1, EV_PERSIST, on_tick, &longest);
 	event_add(ticker, &tick);
 	exchange_to(&b, "http://slow.test/", "POST", "b", 1, 500);
-	assert_int_equal(b.answer.result, HTTP_NOT_SENT);
+	assert_int_equal(b.answer.result, TRANSPORT_NOT_SENT);
 	assert_true(b.answer.timed_out);
 	event_free(ticker);
 	bench_close(&b);
@@ -450,20 +450,20 @@ static void aborts_without_a_call(void **state)
 	struct script *s = script_start(&step, 1);
 	struct bench b;
 	char url[64];
-	struct http_request r = {
+	struct transport_request r = {
 	    .method = "POST", .url = url, .timeout_ms = 2000, .allow_plain = true, .done = on_done, .arg = &b};
 
 	(void)state;
 	(void)snprintf(url, sizeof url, "http://127.0.0.1:%u/", s->port);
 	bench_open(&b, &plain);
-	http_start(b.http, &r);
+	transport_start(b.http, &r);
 	for (int i = 0; i < 5; i++)
 		event_base_loop(b.base, EVLOOP_NONBLOCK);
-	assert_int_equal(http_under_way(b.http), 1);
-	http_abort(b.http, &r);
-	http_abort(b.http, &r);
-	assert_int_equal(http_under_way(b.http), 0);
-	http_start(b.http, &r); /* and one more that http_close ends */
+	assert_int_equal(transport_under_way(b.http), 1);
+	transport_abort(b.http, &r);
+	transport_abort(b.http, &r);
+	assert_int_equal(transport_under_way(b.http), 0);
+	transport_start(b.http, &r); /* and one more that transport_close ends */
 	bench_close(&b);
 	assert_int_equal(b.done, 0);
 	script_stop(s);

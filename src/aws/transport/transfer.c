@@ -1,4 +1,4 @@
-#include "aws/transport/http_internal.h"
+#include "aws/transport/transport_internal.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -199,13 +199,13 @@ static size_t on_header(char *data, size_t size, size_t count, void *arg)
 
 static int on_socket_made(void *arg, curl_socket_t fd, curlsocktype purpose)
 {
-	const struct http *h = arg;
-	unsigned ms = (unsigned)(h->options.user_timeout_ms > 0 ? h->options.user_timeout_ms : USER_TIMEOUT_MS);
-	int count = (int)h->options.keepalive_count;
+	const struct transport *pool = arg;
+	unsigned ms = (unsigned)(pool->options.user_timeout_ms > 0 ? pool->options.user_timeout_ms : USER_TIMEOUT_MS);
+	int count = (int)pool->options.keepalive_count;
 
 	(void)purpose;
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms);
-	if (count > 0 && h->options.keepalive_idle_s >= 0)
+	if (count > 0 && pool->options.keepalive_idle_s >= 0)
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
 	return CURL_SOCKOPT_OK;
 }
@@ -213,10 +213,10 @@ static int on_socket_made(void *arg, curl_socket_t fd, curlsocktype purpose)
 /* libcurl may close a socket it still watches: our event goes first, or the loop would spin on a reused number. */
 static int on_socket_close(void *arg, curl_socket_t fd)
 {
-	struct http *h = arg;
+	struct transport *pool = arg;
 	struct watch *w;
 
-	LIST_FOREACH (w, &h->watches, link)
+	LIST_FOREACH (w, &pool->watches, link)
 		if (w->fd == fd)
 			(void)event_del(w->event);
 	return close(fd);
@@ -226,7 +226,7 @@ static int on_socket_close(void *arg, curl_socket_t fd)
 
 static void set_limits(struct transfer *t)
 {
-	const struct http_options *o = &t->http->options;
+	const struct transport_options *o = &t->pool->options;
 
 	SET(CURLOPT_NOSIGNAL, 1L);
 	SET(CURLOPT_QUICK_EXIT, 1L); /* never wait for a resolver thread */
@@ -238,9 +238,9 @@ static void set_limits(struct transfer *t)
 	SET(CURLOPT_TCP_KEEPIDLE, (long)(o->keepalive_idle_s > 0 ? o->keepalive_idle_s : KEEPALIVE_S));
 	SET(CURLOPT_TCP_KEEPINTVL, (long)(o->keepalive_interval_s > 0 ? o->keepalive_interval_s : KEEPALIVE_S));
 	SET(CURLOPT_SOCKOPTFUNCTION, on_socket_made);
-	SET(CURLOPT_SOCKOPTDATA, t->http);
+	SET(CURLOPT_SOCKOPTDATA, t->pool);
 	SET(CURLOPT_CLOSESOCKETFUNCTION, on_socket_close);
-	SET(CURLOPT_CLOSESOCKETDATA, t->http);
+	SET(CURLOPT_CLOSESOCKETDATA, t->pool);
 }
 
 static void set_protocol(struct transfer *t)
@@ -256,8 +256,8 @@ static void set_protocol(struct transfer *t)
 	SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
 	SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
 	SET(CURLOPT_USERAGENT, "kspool/" KSPOOL_VERSION);
-	if (t->http->ca_file)
-		SET(CURLOPT_CAINFO, t->http->ca_file);
+	if (t->pool->ca_file)
+		SET(CURLOPT_CAINFO, t->pool->ca_file);
 }
 
 static void set_callbacks(struct transfer *t)
@@ -276,14 +276,14 @@ static void set_callbacks(struct transfer *t)
 	SET(CURLOPT_HEADERDATA, t);
 }
 
-struct transfer *transfer_new(struct http *h)
+struct transfer *transfer_new(struct transport *pool)
 {
 	struct transfer *t = mem_zero(sizeof *t);
 
-	t->http = h;
+	t->pool = pool;
 	t->easy = curl_easy_init();
 	must(t->easy);
-	buf_init(&t->body, HTTP_RESPONSE_MAX);
+	buf_init(&t->body, TRANSPORT_RESPONSE_MAX);
 	set_callbacks(t);
 	set_limits(t);
 	set_protocol(t);
@@ -325,7 +325,7 @@ static void add_field(struct transfer *t, const char *line)
 	must(t->fields);
 }
 
-static bool set_fields(struct transfer *t, const struct http_request *r)
+static bool set_fields(struct transfer *t, const struct transport_request *r)
 {
 	bool has_accept = false, has_type = false;
 
@@ -355,7 +355,7 @@ static bool set_fields(struct transfer *t, const struct http_request *r)
 	return true;
 }
 
-static bool set_method(struct transfer *t, const struct http_request *r)
+static bool set_method(struct transfer *t, const struct transport_request *r)
 {
 	if (strcmp(r->method, "GET") == 0) {
 		SET(CURLOPT_HTTPGET, 1L);
@@ -371,42 +371,42 @@ static bool set_method(struct transfer *t, const struct http_request *r)
 	return true;
 }
 
-int64_t transfer_longest_ms(const struct http_request *r)
+int64_t transfer_longest_ms(const struct transport_request *r)
 {
 	return r->timeout_ms + (int64_t)(r->body_bytes / SLOWEST_BYTES_PER_MS);
 }
 
-static void set_times(struct transfer *t, const struct http_request *r)
+static void set_times(struct transfer *t, const struct transport_request *r)
 {
-	struct http *h = t->http;
+	struct transport *pool = t->pool;
 	int64_t buffered_ms = (int64_t)(r->body_bytes / BUFFERED_BYTES_PER_MS);
-	int64_t connect_ms = r->connect_timeout_ms           ? r->connect_timeout_ms
-	                     : h->options.connect_timeout_ms ? h->options.connect_timeout_ms
-	                                                     : CONNECT_TIMEOUT_MS;
-	int64_t since_drop_s = h->dropped_at_ms < 0 ? -1 : (clock_mono_ms() - h->dropped_at_ms) / MS_PER_S;
+	int64_t connect_ms = r->connect_timeout_ms              ? r->connect_timeout_ms
+	                     : pool->options.connect_timeout_ms ? pool->options.connect_timeout_ms
+	                                                        : CONNECT_TIMEOUT_MS;
+	int64_t since_drop_s = pool->dropped_at_ms < 0 ? -1 : (clock_mono_ms() - pool->dropped_at_ms) / MS_PER_S;
 
 	SET(CURLOPT_TIMEOUT_MS, (long)transfer_longest_ms(r));
 	SET(CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
 	/* bytes in the kernel's send buffer are not seen to move, so the silence allowed grows with the body */
 	SET(CURLOPT_LOW_SPEED_TIME, (long)(LOW_SPEED_S + buffered_ms / MS_PER_S));
 	if (since_drop_s > CONNECTION_LIFE_S)
-		h->dropped_at_ms = since_drop_s = -1;
+		pool->dropped_at_ms = since_drop_s = -1;
 	/* In the first second a connection's age in whole seconds cannot tell which side of the drop it is on. */
 	t->fresh = since_drop_s == 0;
 	SET(CURLOPT_FRESH_CONNECT, t->fresh ? 1L : 0L);
 	SET(CURLOPT_MAXLIFETIME_CONN, (long)(since_drop_s > 0 ? since_drop_s : CONNECTION_LIFE_S));
 }
 
-bool transfer_prepare(struct transfer *t, struct http_request *r)
+bool transfer_prepare(struct transfer *t, struct transport_request *r)
 {
-	struct http *h = t->http;
+	struct transport *pool = t->pool;
 
 	t->request = r;
 	t->sent = 0;
 	t->started_ns = clock_mono_ns();
 	t->begun = t->refused_body = t->setup_failed = false;
 	t->error[0] = '\0';
-	t->body.max = r->response_max ? r->response_max : HTTP_RESPONSE_MAX;
+	t->body.max = r->response_max ? r->response_max : TRANSPORT_RESPONSE_MAX;
 	forget_response(t);
 	t->answer.rewind_refused = false;
 	SET(CURLOPT_PROTOCOLS_STR, r->allow_plain ? "http,https" : "https");
@@ -415,8 +415,8 @@ bool transfer_prepare(struct transfer *t, struct http_request *r)
 		return false;
 	}
 	/* "" also keeps the library from reading the proxy variables of the environment */
-	SET(CURLOPT_PROXY, h->proxy && !r->direct ? h->proxy : "");
-	SET(CURLOPT_NOPROXY, r->direct ? "*" : h->no_proxy ? h->no_proxy : "");
+	SET(CURLOPT_PROXY, pool->proxy && !r->direct ? pool->proxy : "");
+	SET(CURLOPT_NOPROXY, r->direct ? "*" : pool->no_proxy ? pool->no_proxy : "");
 	set_times(t, r);
 	return set_method(t, r) && set_fields(t, r);
 }
@@ -435,7 +435,7 @@ static const char *incomplete(const struct transfer *t, long status)
 
 void transfer_judge(struct transfer *t, CURLcode code)
 {
-	struct http_answer *a = &t->answer;
+	struct transport_answer *a = &t->answer;
 	const char *fault = NULL;
 	long status = 0;
 
@@ -445,14 +445,14 @@ void transfer_judge(struct transfer *t, CURLcode code)
 	if (code == CURLE_OK) {
 		fault = incomplete(t, status);
 		if (!fault) {
-			a->result = HTTP_ANSWERED;
+			a->result = TRANSPORT_ANSWERED;
 			a->status = (int)status;
 			a->body = t->body.data ? t->body.data : "";
 			a->body_bytes = t->body.len;
 			return;
 		}
 	}
-	a->result = t->begun || t->sent > 0 ? HTTP_UNKNOWN : HTTP_NOT_SENT;
+	a->result = t->begun || t->sent > 0 ? TRANSPORT_UNKNOWN : TRANSPORT_NOT_SENT;
 	a->body = "";
 	if (t->refused_body)
 		fault = "the response is larger than allowed";

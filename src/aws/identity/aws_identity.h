@@ -1,6 +1,6 @@
 /* identity: who we are and where we send, as it is shown to a person. Plain data; no secret is in it. */
-#ifndef KSPOOL_AWS_IDENTITY_IDENTITY_H
-#define KSPOOL_AWS_IDENTITY_IDENTITY_H
+#ifndef KSPOOL_AWS_IDENTITY_AWS_IDENTITY_H
+#define KSPOOL_AWS_IDENTITY_AWS_IDENTITY_H
 
 #include <stdint.h>
 

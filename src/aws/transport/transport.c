@@ -1,0 +1,310 @@
+#include "aws/transport/transport.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "aws/transport/transport_internal.h"
+
+/* Beyond curl's own limit by this much the request is taken away from it: curl/curl#18252 saw look-ups of minutes. */
+enum { DEADLINE_GRACE_MS = 3000, IDLE_HANDLES_MAX = 128 };
+
+static void collect(struct transport *pool);
+
+static void act(struct transport *pool, curl_socket_t fd, int what)
+{
+	int running;
+
+	must(pool->depth == 0);
+	pool->depth++;
+	(void)curl_multi_socket_action(pool->multi, fd, what, &running);
+	pool->depth--;
+	collect(pool);
+}
+
+static void on_socket(evutil_socket_t fd, short events, void *arg)
+{
+	struct watch *w = arg;
+	int what = ((events & EV_READ) ? CURL_CSELECT_IN : 0) | ((events & EV_WRITE) ? CURL_CSELECT_OUT : 0);
+
+	act(w->pool, fd, what);
+}
+
+static void on_timer(evutil_socket_t fd, short events, void *arg)
+{
+	(void)fd;
+	(void)events;
+	act(arg, CURL_SOCKET_TIMEOUT, 0);
+}
+
+/* Called by curl, from anywhere: arms the timer and never calls back. */
+static int set_timer(CURLM *multi, long timeout_ms, void *arg)
+{
+	struct transport *pool = arg;
+	struct timeval tv = {.tv_sec = timeout_ms / MS_PER_S, .tv_usec = timeout_ms % MS_PER_S * 1000};
+
+	(void)multi;
+	if (timeout_ms < 0)
+		(void)evtimer_del(pool->timer);
+	else
+		(void)evtimer_add(pool->timer, &tv);
+	return 0;
+}
+
+static void watch_free(struct watch *w)
+{
+	LIST_REMOVE(w, link);
+	event_free(w->event);
+	free(w);
+}
+
+static int set_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
+{
+	struct transport *pool = arg;
+	struct watch *w = socket_arg;
+	short events = EV_PERSIST;
+
+	(void)easy;
+	if (what == CURL_POLL_REMOVE) {
+		if (w)
+			watch_free(w);
+		(void)curl_multi_assign(pool->multi, fd, NULL);
+		return 0;
+	}
+	if (w) {
+		event_free(w->event);
+	} else {
+		w = mem_zero(sizeof *w);
+		w->pool = pool;
+		w->fd = fd;
+		LIST_INSERT_HEAD(&pool->watches, w, link);
+		(void)curl_multi_assign(pool->multi, fd, w);
+	}
+	if (what & CURL_POLL_IN)
+		events |= EV_READ;
+	if (what & CURL_POLL_OUT)
+		events |= EV_WRITE;
+	w->event = event_new(pool->base, fd, events, on_socket, w);
+	must(w->event && event_add(w->event, NULL) == 0);
+	return 0;
+}
+
+static void finish(struct transfer *t)
+{
+	struct transport *pool = t->pool;
+	struct transport_request *request = t->request;
+
+	(void)evtimer_del(t->deadline);
+	TAILQ_REMOVE(&pool->active, t, link);
+	pool->active_count--;
+	if (t->answer.timed_out)
+		transport_drop_connections(pool);
+	request->internal = NULL;
+	request->done(request, &t->answer);
+	if (pool->active_count < IDLE_HANDLES_MAX) {
+		transfer_reset(t);
+		TAILQ_INSERT_HEAD(&pool->idle, t, link);
+	} else {
+		transfer_free(t);
+	}
+}
+
+static void collect(struct transport *pool)
+{
+	CURLMsg *message;
+	int left;
+
+	while ((message = curl_multi_info_read(pool->multi, &left))) {
+		CURLcode code = message->data.result;
+		struct transfer *t = NULL;
+
+		if (message->msg != CURLMSG_DONE)
+			continue;
+		must(curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&t) == CURLE_OK && t);
+		transfer_judge(t, code);
+		(void)curl_multi_remove_handle(pool->multi, t->easy);
+		finish(t);
+	}
+}
+
+static void on_deadline(evutil_socket_t fd, short events, void *arg)
+{
+	struct transfer *t = arg;
+	struct transport *pool = t->pool;
+
+	(void)fd;
+	(void)events;
+	transfer_judge(t, CURLE_OPERATION_TIMEDOUT);
+	(void)curl_multi_remove_handle(pool->multi, t->easy);
+	finish(t);
+	collect(pool);
+}
+
+/* Requests the library would not take end here, so that done never runs inside transport_start. */
+static void on_kick(evutil_socket_t fd, short events, void *arg)
+{
+	struct transport *pool = arg;
+	struct transfer *t;
+
+	(void)fd;
+	(void)events;
+	TAILQ_FOREACH (t, &pool->active, link)
+		if (t->setup_failed) {
+			event_active(pool->kick, 0, 0); /* one a turn: done may start or abort any other */
+			transfer_judge(t, CURLE_FAILED_INIT);
+			finish(t);
+			return;
+		}
+}
+
+static enum err setup(struct transport *pool, struct error *e)
+{
+	CURLM *m = pool->multi = curl_multi_init();
+	long connections = (long)pool->options.max_connections;
+
+	pool->timer = evtimer_new(pool->base, on_timer, pool);
+	pool->kick = event_new(pool->base, -1, 0, on_kick, pool);
+	if (!m || !pool->timer || !pool->kick)
+		return error_set(e, ERR_MEMORY, "cannot set up the HTTP client");
+	if (curl_multi_setopt(m, CURLMOPT_SOCKETFUNCTION, set_socket) ||
+	    curl_multi_setopt(m, CURLMOPT_SOCKETDATA, pool) ||
+	    curl_multi_setopt(m, CURLMOPT_TIMERFUNCTION, set_timer) || curl_multi_setopt(m, CURLMOPT_TIMERDATA, pool) ||
+	    curl_multi_setopt(m, CURLMOPT_PIPELINING, CURLPIPE_NOTHING) ||
+	    curl_multi_setopt(m, CURLMOPT_MAX_HOST_CONNECTIONS, connections) ||
+	    curl_multi_setopt(m, CURLMOPT_MAXCONNECTS, connections + 8))
+		return error_set(e, ERR_SYSTEM, "libcurl refuses an option this program needs");
+	return ERR_OK;
+}
+
+static enum err check_library(struct error *e)
+{
+	static atomic_bool ready;
+	const curl_version_info_data *v;
+
+	if (!atomic_exchange(&ready, true) && curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+		return error_set(e, ERR_SYSTEM, "libcurl cannot be initialised");
+	v = curl_version_info(CURLVERSION_NOW);
+	if (!(v->features & CURL_VERSION_ASYNCHDNS) || !(v->features & CURL_VERSION_SSL))
+		return error_set(e, ERR_UNSUPPORTED, "libcurl %s has no asynchronous name look-up or no TLS",
+		                 v->version);
+	return ERR_OK;
+}
+
+static char *copy(const char *s) { return s && *s ? mem_string(s) : NULL; }
+
+enum err transport_open(struct event_base *base, const struct transport_options *options, struct transport **ret,
+                        struct error *e)
+{
+	struct transport *pool;
+	enum err err = check_library(e);
+
+	*ret = NULL;
+	if (err)
+		return err;
+	pool = mem_zero(sizeof *pool);
+	pool->base = base;
+	pool->options = *options;
+	pool->ca_file = copy(options->ca_file);
+	pool->proxy = copy(options->proxy);
+	pool->no_proxy = copy(options->no_proxy);
+	pool->dropped_at_ms = -1;
+	LIST_INIT(&pool->watches);
+	TAILQ_INIT(&pool->active);
+	TAILQ_INIT(&pool->idle);
+	if (pool->options.max_connections == 0)
+		pool->options.max_connections = 1;
+	err = setup(pool, e);
+	if (err) {
+		transport_close(pool);
+		return err;
+	}
+	*ret = pool;
+	return ERR_OK;
+}
+
+void transport_close(struct transport *pool)
+{
+	struct transfer *t;
+
+	if (!pool)
+		return;
+	while ((t = TAILQ_FIRST(&pool->active)))
+		transport_abort(pool, t->request);
+	while ((t = TAILQ_FIRST(&pool->idle))) {
+		TAILQ_REMOVE(&pool->idle, t, link);
+		transfer_free(t);
+	}
+	if (pool->multi)
+		(void)curl_multi_cleanup(pool->multi);
+	while (!LIST_EMPTY(&pool->watches))
+		watch_free(LIST_FIRST(&pool->watches));
+	if (pool->timer)
+		event_free(pool->timer);
+	if (pool->kick)
+		event_free(pool->kick);
+	free(pool->ca_file);
+	free(pool->proxy);
+	free(pool->no_proxy);
+	free(pool);
+}
+
+static struct transfer *take_transfer(struct transport *pool)
+{
+	struct transfer *t = TAILQ_FIRST(&pool->idle);
+
+	if (t) {
+		TAILQ_REMOVE(&pool->idle, t, link);
+		return t;
+	}
+	t = transfer_new(pool);
+	t->deadline = evtimer_new(pool->base, on_deadline, t);
+	must(t->deadline);
+	return t;
+}
+
+static void arm_deadline(struct transfer *t, const struct transport_request *request)
+{
+	int64_t ms = transfer_longest_ms(request) + DEADLINE_GRACE_MS;
+	struct timeval tv = {.tv_sec = ms / MS_PER_S, .tv_usec = ms % MS_PER_S * 1000};
+
+	(void)evtimer_add(t->deadline, &tv);
+}
+
+void transport_start(struct transport *pool, struct transport_request *request)
+{
+	struct transfer *t = take_transfer(pool);
+
+	must(pool->depth == 0 && !request->internal && request->timeout_ms > 0);
+	request->internal = t;
+	TAILQ_INSERT_TAIL(&pool->active, t, link);
+	pool->active_count++;
+	arm_deadline(t, request);
+	if (!transfer_prepare(t, request) || curl_multi_add_handle(pool->multi, t->easy) != CURLM_OK) {
+		t->setup_failed = true;
+		event_active(pool->kick, 0, 0);
+	}
+}
+
+void transport_abort(struct transport *pool, struct transport_request *request)
+{
+	struct transfer *t = request->internal;
+
+	if (!t)
+		return;
+	must(pool->depth == 0 && t->pool == pool);
+	(void)evtimer_del(t->deadline);
+	if (!t->setup_failed)
+		(void)curl_multi_remove_handle(pool->multi, t->easy);
+	TAILQ_REMOVE(&pool->active, t, link);
+	pool->active_count--;
+	request->internal = NULL;
+	transfer_free(t);
+}
+
+void transport_drop_connections(struct transport *pool) { pool->dropped_at_ms = clock_mono_ms(); }
+
+size_t transport_under_way(const struct transport *pool) { return pool->active_count; }
