@@ -9,7 +9,10 @@
 #include <inttypes.h>
 
 #include "base/mem.h"
-#include "store/store.h"
+#include "store/store_copy.h"
+#include "store/store_damage.h"
+#include "store/store_ledger.h"
+#include "store/store_open.h"
 #include "cli/cli.h"
 #include "cli/stopped_spool.h"
 

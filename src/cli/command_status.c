@@ -39,8 +39,10 @@ static void print_stream(struct picture *p)
 
 static void print_ledger(struct picture *p)
 {
-	static const char *const states[] = {"delivered", "pending", "dead",     "expired",
-	                                     "evicted",   "damaged", "filtered", "purged"};
+	static const char *const states[] = {
+#define LEDGER_STATE(id, word, meaning) #word,
+#include "base/ledger.def"
+	};
 
 	(void)printf("ledger      accepted %.0f =", picture_number(p, "ledger.accepted"));
 	for (size_t i = 0; i < sizeof states / sizeof *states; i++) {

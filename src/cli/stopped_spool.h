@@ -7,7 +7,8 @@
 #ifndef KSPOOL_CLI_STOPPED_SPOOL_H
 #define KSPOOL_CLI_STOPPED_SPOOL_H
 
-#include "store/store.h"
+#include "store/store_dead.h"
+#include "store/store_open.h"
 #include "cli/cli.h"
 
 enum err stopped_spool_open(const struct spool_place *place, bool create, struct store **ret,

@@ -88,9 +88,8 @@ static void print_ledger(struct jsonout *j)
 		const char *name;
 		enum metric metric;
 	} rows[] = {
-	    {"delivered", M_LEDGER_DELIVERED}, {"pending", M_LEDGER_PENDING}, {"dead", M_LEDGER_DEAD},
-	    {"expired", M_LEDGER_EXPIRED},     {"evicted", M_LEDGER_EVICTED}, {"damaged", M_LEDGER_DAMAGED},
-	    {"filtered", M_LEDGER_FILTERED},   {"purged", M_LEDGER_PURGED},
+#define LEDGER_STATE(id, word, meaning) {#word, M_LEDGER_##id},
+#include "base/ledger.def"
 	};
 	uint64_t accepted = gauge(M_LEDGER_ACCEPTED), sum = 0;
 

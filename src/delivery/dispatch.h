@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #include "kinesis/putrecords.h"
-#include "store/store.h"
+#include "store/store_settlement.h"
 #include "aws/client.h"
 #include "delivery/batcher.h"
 #include "delivery/delivery.h"

@@ -20,6 +20,10 @@
 #include "base/error.h"
 #include "message/message.h"
 #include "store/store.h"
+#include "store/store_copy.h"
+#include "store/store_dead.h"
+#include "store/store_open.h"
+#include "store/store_settlement.h"
 
 struct journal;
 

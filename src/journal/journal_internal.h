@@ -14,6 +14,10 @@
 #include "base/lane.h"
 #include "journal/claims.h"
 #include "journal/journal.h"
+#include "store/store.h"
+#include "store/store_damage.h"
+#include "store/store_ledger.h"
+#include "store/store_space.h"
 
 enum {
 	LANE_OFFERS = 1024,

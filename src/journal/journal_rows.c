@@ -49,9 +49,7 @@ void journal_rows_settled(struct journal *j, const struct store_settlement *item
 		j->claimed_bytes -= cost_of(bytes);
 		if (item->kind == SETTLE_DEAD)
 			metric_add(M_DEAD_LETTERS, 1);
-		if (item->kind == SETTLE_RELEASE)
-			ranges_add(&j->released, item->id, item->id);
-		if (item->kind == SETTLE_RETRY || item->kind == SETTLE_RELEASE)
+		if (item->kind == SETTLE_RETRY)
 			j->next_retry_known = false;
 	}
 	j->exhausted = false;

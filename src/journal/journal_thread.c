@@ -79,15 +79,9 @@ static void publish_ledger(struct journal *j)
 		enum metric metric;
 		uint64_t value;
 	} gauges[] = {
-	    {M_LEDGER_ACCEPTED, l->accepted},
-	    {M_LEDGER_DELIVERED, l->delivered},
-	    {M_LEDGER_PENDING, l->pending},
-	    {M_LEDGER_DEAD, l->dead},
-	    {M_LEDGER_EXPIRED, l->expired},
-	    {M_LEDGER_EVICTED, l->evicted},
-	    {M_LEDGER_DAMAGED, l->damaged},
-	    {M_LEDGER_FILTERED, l->filtered},
-	    {M_LEDGER_PURGED, l->purged},
+#define LEDGER_SUM(id, column, meaning) {M_LEDGER_##id, l->column},
+#define LEDGER_STATE(id, column, meaning) {M_LEDGER_##id, l->column},
+#include "base/ledger.def"
 	    {M_BACKLOG_ROWS, l->pending},
 	    {M_BACKLOG_BYTES, store_pending_bytes(j->store)},
 	    {M_BACKLOG_RETRYING, store_retrying(j->store)},
@@ -229,8 +223,8 @@ static enum err store_offer(struct journal *j, struct offer *offer, struct error
 			break;
 		err = store_append_dead(j->store, m, "set_aside", e);
 	}
-	if (err == ERR_OK && offer->filtered)
-		err = store_count_filtered(j->store, offer->filtered, e);
+	if (err == ERR_OK)
+		store_count_filtered(j->store, offer->filtered);
 	if (err == ERR_OK && offer->position_key)
 		err = store_position_put(j->store, offer->position_key, offer->position, e);
 	return err;

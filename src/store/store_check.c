@@ -1,4 +1,12 @@
-/* `kspool check` and `kspool repair`: a stopped spool, looked at and mended. */
+/*
+ * `kspool check` and `kspool repair`: a stopped spool, looked at and mended.
+ *
+ * Invariants:
+ * 1. check changes no file: what SQLite makes beside the database to read it is removed again.
+ * 2. check holds the lock while it looks, so that no daemon writes meanwhile.
+ * 3. problems is 0 exactly when no line begins with "problem:".
+ * 4. repair moves and counts; it deletes nothing that could not be read.
+ */
 #include "store/store_internal.h"
 
 #include <dirent.h>
@@ -10,7 +18,6 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/crc32c.h"
 #include "base/mem.h"
 #include "store/wal.h"
 
@@ -22,7 +29,6 @@ struct check {
 	struct buf *out;
 	uint64_t problems;
 	struct totals ledger;
-	bool ledger_is_sound;
 	uint64_t rows, dead; /* counted */
 };
 
@@ -97,8 +103,10 @@ static uint64_t check_rows(struct check *c, const char *table)
 	rc = sqlite3_prepare_v2(c->db, sql, -1, &st, NULL);
 	if (rc == SQLITE_OK)
 		while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+			const struct store_row row = store_row_read(st);
+
 			rows++;
-			wrong += !store_row_is_sound(st, 0);
+			wrong += !store_row_is_sound(&row);
 		}
 	(void)buf_addf(c->out, "%s: %" PRIu64 " rows\n", table, rows);
 	if (rc != SQLITE_DONE)
@@ -108,27 +116,32 @@ static uint64_t check_rows(struct check *c, const char *table)
 	return rows;
 }
 
+static void print_ledger(struct buf *out, const struct store_ledger *l)
+{
+	const struct {
+		const char *word;
+		uint64_t count;
+	} states[] = {
+#define LEDGER_STATE(id, column, meaning) {#column, l->column},
+#include "base/ledger.def"
+	};
+
+	(void)buf_addf(out, "ledger: accepted %" PRIu64, l->accepted);
+	for (size_t i = 0; i < sizeof states / sizeof *states; i++)
+		(void)buf_addf(out, " %s %s %" PRIu64, i == 0 ? "=" : "+", states[i].word, states[i].count);
+	(void)buf_add_char(out, '\n');
+}
+
 static void check_ledger(struct check *c)
 {
-	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
 	const struct store_ledger *l = &c->ledger.ledger;
 	struct tide tide = files_tide_read(&c->files);
 
-	if (sqlite3_prepare_v2(
-	        c->db,
-	        "SELECT next_id, accepted, delivered, pending, dead, expired, evicted, damaged, filtered,"
-	        " purged, pending_bytes, checksum FROM ledger WHERE one = 1",
-	        -1, &st, NULL) != SQLITE_OK ||
-	    sqlite3_step(st) != SQLITE_ROW || !store_ledger_parse(st, &c->ledger)) {
+	if (!store_ledger_of(c->db, &c->ledger)) {
 		problem(c, "the ledger row is missing, damaged or does not balance");
 		return;
 	}
-	(void)buf_addf(c->out,
-	               "ledger: accepted %" PRIu64 " = delivered %" PRIu64 " + pending %" PRIu64 " + dead %" PRIu64
-	               " + expired %" PRIu64 " + evicted %" PRIu64 " + damaged %" PRIu64 " + filtered %" PRIu64
-	               " + purged %" PRIu64 "\n",
-	               l->accepted, l->delivered, l->pending, l->dead, l->expired, l->evicted, l->damaged, l->filtered,
-	               l->purged);
+	print_ledger(c->out, l);
 	if (l->pending != c->rows || l->dead != c->dead)
 		problem(
 		    c, "the ledger counts %" PRIu64 " pending and %" PRIu64 " dead, there are %" PRIu64 " and %" PRIu64,
@@ -203,9 +216,11 @@ static enum err move_wrong_rows(struct store *s, uint64_t *ret_moved, struct err
 		sql_bind_u64(st, 1, after + 1);
 		(void)sqlite3_bind_int64(st, 2, INT64_MAX);
 		while (count < MOVE_AT_ONCE && (rc = sqlite3_step(st)) == SQLITE_ROW) {
-			after = sql_column_u64(st, 0);
-			if (!store_row_is_sound(st, 0))
-				wrong[count++] = after;
+			const struct store_row row = store_row_read(st);
+
+			after = row.id;
+			if (!store_row_is_sound(&row))
+				wrong[count++] = row.id;
 		}
 		(void)sqlite3_reset(st);
 		if (rc != SQLITE_ROW && rc != SQLITE_DONE)

@@ -90,16 +90,9 @@ static enum err check_source(sqlite3 *db, const char *path, struct error *e)
 	return ERR_OK;
 }
 
-static struct message *message_of(sqlite3_stmt *st)
-{
-	return message_new(sqlite3_column_blob(st, 3), (size_t)sqlite3_column_bytes(st, 3), sqlite3_column_blob(st, 4),
-	                   (size_t)sqlite3_column_bytes(st, 4), sqlite3_column_int64(st, 1));
-}
-
 /* Columns from 5 on: attempts (null: never failed), code, reason. */
-static enum err import_pending(struct store *s, sqlite3_stmt *st, struct error *e)
+static enum err import_pending(struct store *s, sqlite3_stmt *st, struct message *m, struct error *e)
 {
-	struct message *m = message_of(st);
 	enum err err = store_append(s, m, e);
 
 	if (err == ERR_OK && sqlite3_column_type(st, 5) != SQLITE_NULL) {
@@ -111,27 +104,22 @@ static enum err import_pending(struct store *s, sqlite3_stmt *st, struct error *
 
 		err = store_settle(s, &again, 1, e);
 	}
-	message_free(m);
 	return err;
 }
 
-static enum err import_dead(struct store *s, sqlite3_stmt *st, struct error *e)
+static enum err import_dead(struct store *s, sqlite3_stmt *st, struct message *m, struct error *e)
 {
-	struct message *m = message_of(st);
 	const char *code = (const char *)sqlite3_column_text(st, 6);
 	const char *reason = (const char *)sqlite3_column_text(st, 7);
-	enum err err;
 
 	m->attempts = (uint32_t)sqlite3_column_int64(st, 5);
 	m->failure = reason ? mem_string(reason) : NULL;
-	err = store_append_dead(s, m, code ? code : "", e);
-	message_free(m);
-	return err;
+	return store_append_dead(s, m, code ? code : "", e);
 }
 
 static enum err import_table(struct store *s, sqlite3 *db, const char *sql,
-                             enum err (*import)(struct store *, sqlite3_stmt *, struct error *), uint64_t *rows,
-                             struct error *e)
+                             enum err (*import)(struct store *, sqlite3_stmt *, struct message *, struct error *),
+                             uint64_t *rows, struct error *e)
 {
 	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
 	int rc = sqlite3_prepare_v2(db, sql, -1, &st, NULL);
@@ -139,11 +127,16 @@ static enum err import_table(struct store *s, sqlite3 *db, const char *sql,
 
 	if (rc == SQLITE_OK)
 		while (err == ERR_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
-			if (!store_row_is_sound(st, 0))
+			const struct store_row row = store_row_read(st);
+			struct message *m;
+
+			if (!store_row_is_sound(&row))
 				return error_set(e, ERR_DAMAGED,
-				                 "message %lld there has a wrong checksum; repair it first",
-				                 (long long)sqlite3_column_int64(st, 0));
-			err = import(s, st, e);
+				                 "message %llu there has a wrong checksum; repair it first",
+				                 (unsigned long long)row.id);
+			m = store_row_message(&row);
+			err = import(s, st, m, e);
+			message_free(m);
 			++*rows;
 		}
 	if (err != ERR_OK || rc == SQLITE_DONE)

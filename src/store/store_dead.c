@@ -24,24 +24,20 @@ static const char *text_of(sqlite3_stmt *st, int at)
 
 static struct store_dead dead_of(sqlite3_stmt *st)
 {
-	return (struct store_dead){
-	    .id = sql_column_u64(st, 0),
-	    .received_ms = sqlite3_column_int64(st, 1),
-	    .died_ms = sqlite3_column_int64(st, 2),
-	    .attempts = (uint32_t)sqlite3_column_int64(st, 3),
-	    .code = text_of(st, 4),
-	    .reason = text_of(st, 5),
-	    .meta = sqlite3_column_blob(st, 6),
-	    .meta_bytes = (size_t)sqlite3_column_bytes(st, 6),
-	    .body = sqlite3_column_blob(st, 7),
-	    .body_bytes = (size_t)sqlite3_column_bytes(st, 7),
-	};
-}
+	const struct store_row row = store_row_read(st);
 
-static bool is_sound(const struct store_dead *d, int64_t checksum)
-{
-	return (int32_t)store_row_checksum(d->id, d->received_ms, d->meta, d->meta_bytes, d->body, d->body_bytes) ==
-	       checksum;
+	return (struct store_dead){
+	    .id = row.id,
+	    .received_ms = row.received_ms,
+	    .died_ms = sqlite3_column_int64(st, 5),
+	    .attempts = (uint32_t)sqlite3_column_int64(st, 6),
+	    .code = text_of(st, 7),
+	    .reason = text_of(st, 8),
+	    .meta = row.meta,
+	    .meta_bytes = row.meta_bytes,
+	    .body = row.body,
+	    .body_bytes = row.body_bytes,
+	};
 }
 
 enum err store_dead_walk(struct store *s, uint64_t after_id, uint32_t limit, store_dead_visit *visit, void *arg,
@@ -126,15 +122,18 @@ static enum err load_batch(struct store *s, uint64_t after_id, uint64_t only_id,
 	b->count = 0;
 	b->last_id = 0;
 	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-		struct store_dead d = dead_of(st);
+		const struct store_row row = store_row_read(st);
+		struct message *m;
 
-		if (only_id && d.id != only_id)
+		if (only_id && row.id != only_id)
 			break;
-		b->last_id = d.id;
-		if (!is_sound(&d, sqlite3_column_int64(st, 8)))
+		b->last_id = row.id;
+		if (!store_row_is_sound(&row))
 			continue;
-		b->old_ids[b->count] = d.id;
-		b->items[b->count++] = message_new(d.meta, d.meta_bytes, d.body, d.body_bytes, now_ms);
+		m = store_row_message(&row);
+		m->received_ms = now_ms;
+		b->old_ids[b->count] = row.id;
+		b->items[b->count++] = m;
 	}
 	(void)sqlite3_reset(st);
 	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "read the shelf");

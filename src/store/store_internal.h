@@ -1,8 +1,18 @@
 /*
- * store_inner: what the files of the store share. Nothing outside store_*.c includes it.
+ * store_internal: what the files of the store share.
  *
- * Invariants: `durable` is what the last commit wrote, `now` what the open group makes of it. Between groups the two
- * are equal but for next_id, which never goes back. Every change of a row goes with its change of `now` in one group.
+ * What it is: the store's state, and the verbs one file lends to another. From below: store_transaction.c, store_row.c,
+ * store_ledger.c, store_settle.c, store_space.c, store_commit.c; everything else stands on these.
+ * Promises: 9, by these invariants:
+ *  1. Between groups `now` equals `durable`, but for next_id, which never goes back. store_begin asserts it.
+ *  2. accepted is the sum of the states in both. store_commit asserts it.
+ *  3. Every change of a row goes with its change of `now` in one group.
+ *  4. next_id is above every id that any table ever held.
+ *  5. pending_bytes is 0 when nothing is pending; `recount` is set when the group cannot know it.
+ * Owner: the store owns its connection, statements and files.
+ * Thread: the store's.
+ * Fails: store_fail maps SQLite's codes and ends the group; it is the only way a statement fails.
+ * Does not: appear outside this folder.
  */
 #ifndef KSPOOL_STORE_STORE_INTERNAL_H
 #define KSPOOL_STORE_STORE_INTERNAL_H
@@ -12,6 +22,12 @@
 #include "store/spool_files.h"
 #include "store/sql.h"
 #include "store/store.h"
+#include "store/store_copy.h"
+#include "store/store_damage.h"
+#include "store/store_dead.h"
+#include "store/store_ledger.h"
+#include "store/store_open.h"
+#include "store/store_space.h"
 
 enum {
 	APPLICATION_ID = 0x4b53504c, /* "KSPL" */
@@ -25,7 +41,7 @@ enum {
 	MAX_RETRY_WAIT_MS = 3600 * 1000, /* at open: a clock that jumped must not hide a message longer */
 };
 
-enum statement {
+enum store_statement {
 #define STATEMENT(id, sql) ST_##id,
 #include "store/statements.def"
 #undef STATEMENT
@@ -74,32 +90,66 @@ struct store {
 	bool salvage_is_done;
 };
 
+/* store_transaction.c */
 /* The statement, reset and ready to bind. */
-sqlite3_stmt *store_statement(struct store *s, enum statement id);
+sqlite3_stmt *store_statement(struct store *s, enum store_statement id);
 /* Steps a statement that gives no rows; resets it. */
 enum err store_run(struct store *s, sqlite3_stmt *st, struct error *e, const char *what) MUST_CHECK;
 /* Maps a failure; a group that is open is rolled back. */
 enum err store_fail(struct store *s, int rc, struct error *e, const char *what) MUST_CHECK;
 
-/* store_open.c: the connection alone. */
-enum err store_connect(struct store *s, bool created, struct error *e) MUST_CHECK;
-void store_disconnect(struct store *s);
+/* store_row.c: the columns id, received_ms, checksum, meta, body of `messages`, `dead` and `damaged`, in this order. */
+enum { ROW_COLUMNS = 5 };
+struct store_row {
+	uint64_t id;
+	int64_t received_ms;
+	int64_t checksum;
+	const void *meta, *body; /* the statement's, until it moves */
+	size_t meta_bytes, body_bytes;
+};
+/* Binds ROW_COLUMNS values from parameter `first` on; the message must outlive the step. */
+void store_row_bind(sqlite3_stmt *st, int first, uint64_t id, const struct message *m);
+/* Reads columns 0 to 4. */
+struct store_row store_row_read(sqlite3_stmt *st);
+/* False: the bytes are not what was written. */
+bool store_row_is_sound(const struct store_row *row);
+struct message *store_row_message(const struct store_row *row);
+/* Binds `columns` values as found in another statement; a damaged row may hold any type anywhere, our tables are
+ * STRICT. */
+void store_row_bind_found(sqlite3_stmt *st, sqlite3_stmt *from, int columns);
+/* At most REASON_MAX bytes; null becomes "". */
+void store_row_bind_text(sqlite3_stmt *st, int at, const char *text);
+
+/* store_ledger.c */
+extern const char store_ledger_get_sql[], store_ledger_put_sql[];
+/* False when the row that store_ledger_get_sql gave is not what was written. */
+bool store_ledger_parse(sqlite3_stmt *st, struct totals *ret);
+/* The ledger of any database; false when there is none or it is not what was written. */
+bool store_ledger_of(sqlite3 *db, struct totals *ret);
+bool store_ledger_balances(const struct totals *t);
+enum err store_ledger_put(struct store *s, struct error *e) MUST_CHECK;
+/* Takes `rows` out of pending or dead; ones that nobody had counted become accepted, so that no count goes below 0. */
+void store_count_out(struct store *s, uint64_t *counter, uint64_t rows);
+/* What waited in a file that was set aside is damaged until it comes back. Ids never go back. */
+void store_ledger_succeed(struct totals *t, const struct totals *old);
+
+/* store_space.c */
+enum err store_make_room(struct store *s, uint64_t bytes, struct error *e) MUST_CHECK;
+void store_space_after_commit(struct store *s);
+void store_look_at_disk(struct store *s);
+
+/* store_read.c: its own transaction. */
+enum err store_move_damaged(struct store *s, const uint64_t *ids, size_t count, struct error *e) MUST_CHECK;
+
+/* store_recount.c: the ledger when a spool is opened. */
+enum err store_ledger_load(struct store *s, bool created, struct store_report *report, struct error *e) MUST_CHECK;
+/* A new file in the place of one that this run knew. */
+enum err store_ledger_adopt(struct store *s, const struct totals *known, struct error *e) MUST_CHECK;
 
 /* store_inspect.c */
 enum file_kind { FILE_MISSING, FILE_OURS, FILE_DAMAGED };
 enum err store_inspect(const struct files *f, enum file_kind *ret, struct error *e) MUST_CHECK;
 enum err store_mend_wal(const struct files *f, struct store_report *report, struct error *e) MUST_CHECK;
-
-/* store_ledger.c */
-/* Takes `rows` out of pending or dead; ones that nobody had counted become accepted, so that no count goes below 0. */
-void store_count_out(struct store *s, uint64_t *counter, uint64_t rows);
-/* A new file in the place of one that this run knew: what waited there is damaged until it comes back. */
-enum err store_ledger_adopt(struct store *s, const struct totals *known, struct error *e) MUST_CHECK;
-enum err store_ledger_load(struct store *s, bool created, struct store_report *report, struct error *e) MUST_CHECK;
-enum err store_ledger_put(struct store *s, struct error *e) MUST_CHECK;
-/* False when there is none or its checksum is wrong. */
-bool store_ledger_parse(sqlite3_stmt *st, struct totals *ret);
-bool store_ledger_balances(const struct totals *t);
 
 /* store_quarantine.c, store_salvage.c */
 enum err store_set_aside(struct store *s, struct store_report *report, struct error *e) MUST_CHECK;
@@ -116,17 +166,7 @@ enum err store_schema_check(struct store *s, struct error *e) MUST_CHECK;
 /* A file set aside whose first page cannot be read gets a new one. True when it can be read. */
 bool store_schema_mend(struct store *s, const char *path);
 
-/* store_read.c */
-uint32_t store_row_checksum(uint64_t id, int64_t received_ms, const void *meta, size_t meta_bytes, const void *body,
-                            size_t body_bytes);
-/* A row's columns: id, received_ms, checksum, meta, body from column `first`. False: the checksum is wrong. */
-bool store_row_is_sound(sqlite3_stmt *st, int first);
-enum err store_move_damaged(struct store *s, const uint64_t *ids, size_t count, struct error *e) MUST_CHECK;
-
-/* store_space.c */
-enum err store_make_room(struct store *s, uint64_t bytes, struct error *e) MUST_CHECK;
-void store_space_after_commit(struct store *s);
-
+/* store_report.c: one more sentence of the report's warning. */
 void store_warn(struct store_report *report, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -1,6 +1,13 @@
 /*
  * Opening and closing, in the order that matters: folder, lock, a look at the files with our own descriptors, then
- * SQLite, then the ledger. Damage never refuses a start: the files are set aside and a new spool begins.
+ * SQLite, then the ledger.
+ *
+ * Invariants:
+ * 1. The lock is held from the first look at the files until files_close.
+ * 2. No descriptor of the database is open beside SQLite's: closing one would drop its POSIX locks.
+ * 3. What stands at the path is whole: a new database is made as PATH.new, synced, and renamed.
+ * 4. Damage never refuses a start: the files are set aside and a new spool begins.
+ * 5. What recovery found is in the database, not only in the log, before the marker of a disk error is removed.
  *
  * Page size (measured with tests/programs/bench_journal.c; 1 KiB bodies, ext4, two virtual cores, SQLite 3.40.1):
  *
@@ -17,7 +24,6 @@
 #include "store/store_internal.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,19 +44,6 @@ static const char *const statement_sql[] = {
 #include "store/statements.def"
 #undef STATEMENT
 };
-
-void store_warn(struct store_report *report, const char *format, ...)
-{
-	size_t used = strlen(report->warning);
-	va_list ap;
-
-	if (used > 0 && used + 2 < sizeof report->warning)
-		used += (size_t)snprintf(report->warning + used, sizeof report->warning - used, "; ");
-	va_start(ap, format);
-	if (used + 1 < sizeof report->warning)
-		(void)vsnprintf(report->warning + used, sizeof report->warning - used, format, ap);
-	va_end(ap);
-}
 
 static int remember_frames(void *arg, sqlite3 *db, const char *name, int frames)
 {
@@ -176,7 +169,7 @@ static enum err prepare(struct store *s, struct error *e)
 	return err;
 }
 
-enum err store_connect(struct store *s, bool created, struct error *e)
+static enum err connect_database(struct store *s, bool created, struct error *e)
 {
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE;
 	enum err err;
@@ -198,7 +191,7 @@ enum err store_connect(struct store *s, bool created, struct error *e)
 	return err == ERR_OK ? ERR_OK : error_wrap(e, "spool %s", s->path);
 }
 
-void store_disconnect(struct store *s)
+static void disconnect(struct store *s)
 {
 	store_salvage_end(s);
 	for (int i = 0; i < STATEMENT_COUNT; i++)
@@ -241,14 +234,14 @@ static enum err create_database(struct store *s, struct error *e)
 	if (err != ERR_OK)
 		return err;
 	s->path = new_path;
-	err = store_connect(s, true, e);
+	err = connect_database(s, true, e);
 	if (err == ERR_OK) {
 		int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
 
 		if (rc != SQLITE_OK)
 			err = sql_error(s->db, rc, e, "make a new spool");
 	}
-	store_disconnect(s);
+	disconnect(s);
 	s->path = path;
 	files_remove(&s->files, ".new-wal");
 	FAILPOINT("before_create");
@@ -260,7 +253,7 @@ static enum err open_database(struct store *s, bool created, struct store_report
 	enum err err = created ? create_database(s, e) : ERR_OK;
 
 	if (err == ERR_OK)
-		err = store_connect(s, false, e);
+		err = connect_database(s, false, e);
 	if (err == ERR_OK && report->unclean && (files_bytes(&s->files, "") <= QUICK_CHECK_BYTES || report->wal_mended))
 		err = quick_check(s, e);
 	if (err == ERR_OK)
@@ -276,7 +269,7 @@ static enum err start_over(struct store *s, const struct totals *known, struct s
 {
 	enum err err;
 
-	store_disconnect(s);
+	disconnect(s);
 	err = store_set_aside(s, report, e);
 	if (err == ERR_OK)
 		err = open_database(s, true, report, e);
@@ -409,7 +402,7 @@ void store_abandon(struct store *s)
 {
 	if (!s)
 		return;
-	store_disconnect(s);
+	disconnect(s);
 	files_close(&s->files);
 	free(s->path);
 	free(s->vfs);

@@ -1,33 +1,6 @@
 /* Reading pending rows in order, and failed rows as they come due. A row with a wrong checksum is set aside. */
 #include "store/store_internal.h"
 
-#include <stdlib.h>
-
-#include "base/clock.h"
-
-static uint64_t column_bytes(sqlite3_stmt *st, int at) { return (uint64_t)sqlite3_column_bytes(st, at); }
-
-bool store_row_is_sound(sqlite3_stmt *st, int first)
-{
-	const void *meta = sqlite3_column_blob(st, first + 3);
-	const void *body = sqlite3_column_blob(st, first + 4);
-	uint32_t sum = store_row_checksum(sql_column_u64(st, first), sqlite3_column_int64(st, first + 1), meta,
-	                                  column_bytes(st, first + 3), body, column_bytes(st, first + 4));
-
-	return (int32_t)sum == sqlite3_column_int64(st, first + 2);
-}
-
-static struct message *message_of_row(sqlite3_stmt *st)
-{
-	const void *meta = sqlite3_column_blob(st, 3);
-	const void *body = sqlite3_column_blob(st, 4);
-	struct message *m =
-	    message_new(meta, column_bytes(st, 3), body, column_bytes(st, 4), sqlite3_column_int64(st, 1));
-
-	m->id = sql_column_u64(st, 0);
-	return m;
-}
-
 struct damaged_ids {
 	uint64_t ids[DAMAGED_PER_READ];
 	size_t count;
@@ -51,41 +24,22 @@ static bool has_room(const struct reading *r, uint64_t cost)
 /* False: the limits are reached and the row was not taken. */
 static bool take_row(struct reading *r, sqlite3_stmt *st, uint32_t attempts)
 {
-	uint64_t cost = sizeof(struct message) + column_bytes(st, 3) + column_bytes(st, 4);
+	const struct store_row row = store_row_read(st);
+	const uint64_t cost = sizeof(struct message) + row.meta_bytes + row.body_bytes;
 	struct message *m;
 
 	if (!has_room(r, cost) || r->damaged.count == DAMAGED_PER_READ)
 		return false;
-	if (!store_row_is_sound(st, 0)) {
-		r->damaged.ids[r->damaged.count++] = sql_column_u64(st, 0);
+	if (!store_row_is_sound(&row)) {
+		r->damaged.ids[r->damaged.count++] = row.id;
 		return true;
 	}
-	m = message_of_row(st);
+	m = store_row_message(&row);
 	m->attempts = attempts;
 	STAILQ_INSERT_TAIL(r->list, m, link);
 	r->rows++;
 	r->bytes += cost;
 	return true;
-}
-
-static enum err move_one(struct store *s, uint64_t id, struct error *e)
-{
-	const struct store_settlement gone = {.id = id, .kind = SETTLE_EXPIRED};
-	sqlite3_stmt *st = store_statement(s, ST_TO_DAMAGED);
-	uint64_t before = s->now.ledger.expired;
-	enum err err;
-
-	sql_bind_u64(st, 1, id);
-	(void)sqlite3_bind_int64(st, 2, clock_wall_ms());
-	err = store_run(s, st, e, "set a damaged row aside");
-	if (err == ERR_OK)
-		err = store_settle(s, &gone, 1, e);
-	if (err != ERR_OK)
-		return err;
-	s->now.ledger.damaged += s->now.ledger.expired - before;
-	s->now.ledger.expired = before;
-	s->recount = true; /* its length is as untrustworthy as its bytes */
-	return ERR_OK;
 }
 
 enum err store_move_damaged(struct store *s, const uint64_t *ids, size_t count, struct error *e)
@@ -96,7 +50,7 @@ enum err store_move_damaged(struct store *s, const uint64_t *ids, size_t count, 
 		return ERR_OK;
 	err = store_begin(s, e);
 	for (size_t i = 0; i < count && err == ERR_OK; i++)
-		err = move_one(s, ids[i], e);
+		err = store_settle(s, &(struct store_settlement){.id = ids[i], .kind = SETTLE_DAMAGED}, 1, e);
 	return err == ERR_OK ? store_commit(s, e) : err;
 }
 

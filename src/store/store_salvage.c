@@ -1,9 +1,15 @@
 /*
  * Salvage: what can still be read of a file that was set aside comes back under its old id when its checksum holds.
  *
- * The ids are walked in windows, each its own transaction with the place it reached, so that a restart goes on there.
  * Inside a window a table is read forwards until it errs, then backwards from the end; what is left between is halved.
- * Ledger: rows of the old file were counted as damaged when it was set aside; each that comes back is taken out again.
+ *
+ * Invariants:
+ * 1. The ids are walked in windows, each its own transaction with the place it reached: a restart goes on there.
+ * 2. `after_id` of the open salvage is what the last commit noted in the table `salvage`.
+ * 3. Rows of the old file were counted as damaged when it was set aside; each that comes back is taken out again, so
+ *    the ledger balances whatever comes back.
+ * 4. A row comes back at most once: its id is the key, and what is there stays.
+ * 5. `salvage` is null or open; null and `salvage_is_done` says that no file is left.
  */
 #include "store/store_internal.h"
 
@@ -55,31 +61,13 @@ void store_salvage_end(struct store *s)
 	s->salvage_is_done = false;
 }
 
-/* A damaged row may hold any type anywhere; the tables here are STRICT. */
-static void bind_as(sqlite3_stmt *st, int at, sqlite3_stmt *from, int column)
-{
-	static const char kinds[] = {'i', 'i', 'i', 'b', 'b', 'i', 'i', 't', 't'};
-
-	if (sqlite3_column_type(from, column) == SQLITE_NULL && column == 3)
-		(void)sqlite3_bind_null(st, at);
-	else if (kinds[column] == 'i')
-		(void)sqlite3_bind_int64(st, at, sqlite3_column_int64(from, column));
-	else if (kinds[column] == 't')
-		(void)sqlite3_bind_text(st, at, (const char *)sqlite3_column_text(from, column), -1, SQLITE_TRANSIENT);
-	else
-		(void)sqlite3_bind_blob64(st, at,
-		                          sqlite3_column_bytes(from, column) ? sqlite3_column_blob(from, column) : "",
-		                          (sqlite3_uint64)sqlite3_column_bytes(from, column), SQLITE_TRANSIENT);
-}
-
-static enum err insert_copy(struct store *s, enum statement id, sqlite3_stmt *from, int columns, int64_t found_ms,
+static enum err insert_copy(struct store *s, enum store_statement id, sqlite3_stmt *from, int columns, int64_t found_ms,
                             bool *ret_new, struct error *e)
 {
 	sqlite3_stmt *st = store_statement(s, id);
 	enum err err;
 
-	for (int i = 0; i < columns; i++)
-		bind_as(st, i + 1, from, i);
+	store_row_bind_found(st, from, columns);
 	if (id == ST_SALVAGE_DAMAGED)
 		(void)sqlite3_bind_int64(st, 6, found_ms);
 	err = store_run(s, st, e, "salvage a row");
@@ -100,8 +88,8 @@ static void count_in(struct store *s, uint64_t *counter)
 static enum err bring_back(struct store *s, sqlite3_stmt *row, bool is_dead, struct error *e)
 {
 	struct salvage *v = s->salvage;
-	uint64_t id = sql_column_u64(row, 0);
-	bool sound = sqlite3_column_type(row, 4) == SQLITE_BLOB && store_row_is_sound(row, 0);
+	const struct store_row found = store_row_read(row);
+	const bool sound = sqlite3_column_type(row, 4) == SQLITE_BLOB && store_row_is_sound(&found);
 	bool is_new = false;
 	enum err err;
 
@@ -114,17 +102,17 @@ static enum err bring_back(struct store *s, sqlite3_stmt *row, bool is_dead, str
 	err = insert_copy(s, is_dead ? ST_SALVAGE_DEAD : ST_SALVAGE_MESSAGE, row, is_dead ? 9 : 5, 0, &is_new, e);
 	if (!is_new)
 		return err;
-	if (id >= s->now.next_id) /* the counts it came with were behind it */
-		s->now.next_id = id + 1;
+	if (found.id >= s->now.next_id) /* the old ledger was older than its rows, or gone */
+		s->now.next_id = found.id + 1;
 	v->rows++;
 	count_in(s, is_dead ? &s->now.ledger.dead : &s->now.ledger.pending);
 	if (is_dead)
 		return ERR_OK;
-	s->now.pending_bytes += (uint64_t)sqlite3_column_bytes(row, 3) + (uint64_t)sqlite3_column_bytes(row, 4);
-	if (v->first == 0 || id < v->first)
-		v->first = id;
-	if (id > v->last)
-		v->last = id;
+	s->now.pending_bytes += found.meta_bytes + found.body_bytes;
+	if (v->first == 0 || found.id < v->first)
+		v->first = found.id;
+	if (found.id > v->last)
+		v->last = found.id;
 	return ERR_OK;
 }
 
@@ -170,24 +158,12 @@ static enum err salvage_range(struct store *s, int table, uint64_t lo, uint64_t 
 	return err == ERR_OK ? salvage_range(s, table, middle + 1, high, e) : err;
 }
 
-static bool old_ledger(sqlite3 *db, struct totals *ret)
-{
-	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
-
-	return sqlite3_prepare_v2(
-	           db,
-	           "SELECT next_id, accepted, delivered, pending, dead, expired, evicted, damaged, filtered,"
-	           " purged, pending_bytes, checksum FROM ledger WHERE one = 1",
-	           -1, &st, NULL) == SQLITE_OK &&
-	       sqlite3_step(st) == SQLITE_ROW && store_ledger_parse(st, ret);
-}
-
 static uint64_t end_of(struct store *s, sqlite3 *db)
 {
 	struct totals old;
 	int64_t max = 0;
 
-	if (old_ledger(db, &old))
+	if (store_ledger_of(db, &old))
 		return old.next_id;
 	if (sql_number(
 	        db, "SELECT max(coalesce((SELECT max(id) FROM messages), 0), coalesce((SELECT max(id) FROM dead), 0))",
@@ -373,18 +349,14 @@ static enum err copy_table(struct store *s, sqlite3 *from, const char *select, c
 	return err;
 }
 
-/* The counts of the old file, as far as they can be read: what waited there is damaged until it comes back. */
+/* The counts of the old file, as far as they can be read. */
 static void adopt_ledger(struct store *s, sqlite3 *db)
 {
-	uint64_t next_id = s->now.next_id;
 	struct totals old;
 
-	if (s->now.ledger.accepted > 0 || !old_ledger(db, &old))
-		return; /* a spool that has counts of its own keeps them */
-	old.ledger.damaged += old.ledger.pending + old.ledger.dead;
-	old.ledger.pending = old.ledger.dead = 0;
-	s->now.ledger = old.ledger;
-	s->now.next_id = old.next_id > next_id ? old.next_id : next_id;
+	if (s->now.ledger.accepted == 0 &&
+	    store_ledger_of(db, &old)) /* a spool that has counts of its own keeps them */
+		store_ledger_succeed(&s->now, &old);
 }
 
 enum err store_salvage_start(struct store *s, const char *path, struct store_report *report, struct error *e)

@@ -95,7 +95,6 @@ enum err store_schema_check(struct store *s, struct error *e)
 /* True when the file at path shows its ledger and its messages. */
 static bool is_usable(struct store *s, const char *path)
 {
-	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
 	struct error ignored;
 	struct totals totals;
 	sqlite3 *db = NULL;
@@ -104,13 +103,8 @@ static bool is_usable(struct store *s, const char *path)
 	    store_reader_open(path, s->vfs, &db, &ignored) == ERR_OK &&
 	    sql_number(db, "SELECT count(*) FROM (SELECT id FROM messages LIMIT 1)", &one, &ignored) == ERR_OK &&
 	    sql_number(db, "SELECT count(*) FROM (SELECT id FROM dead LIMIT 1)", &one, &ignored) == ERR_OK &&
-	    sqlite3_prepare_v2(db,
-	                       "SELECT next_id, accepted, delivered, pending, dead, expired, evicted, damaged,"
-	                       " filtered, purged, pending_bytes, checksum FROM ledger WHERE one = 1",
-	                       -1, &st, NULL) == SQLITE_OK &&
-	    sqlite3_step(st) == SQLITE_ROW && store_ledger_parse(st, &totals);
+	    store_ledger_of(db, &totals);
 
-	(void)sqlite3_finalize(take(st));
 	(void)sqlite3_close_v2(db);
 	return good;
 }

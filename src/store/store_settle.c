@@ -1,36 +1,27 @@
 /* Settlements: what became of rows that delivery had. Runs of neighbouring ids leave with one statement. */
 #include "store/store_internal.h"
 
-#include <string.h>
+#include <stdlib.h>
 
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/failpoint.h"
-
-static bool leaves(enum settle_kind kind)
-{
-	return kind == SETTLE_DELIVERED || kind == SETTLE_EXPIRED || kind == SETTLE_FILTERED;
-}
+#include "base/mem.h"
 
 static uint64_t *counter_of(struct store *s, enum settle_kind kind)
 {
 	switch (kind) {
-	case SETTLE_DELIVERED:
-		return &s->now.ledger.delivered;
-	case SETTLE_EXPIRED:
-		return &s->now.ledger.expired;
-	case SETTLE_FILTERED:
-		return &s->now.ledger.filtered;
-	case SETTLE_DEAD:
-		return &s->now.ledger.dead;
+#define LEDGER_END(id, column, meaning) \
+	case SETTLE_##id:               \
+		return &s->now.ledger.column;
+#include "base/ledger.def"
 	case SETTLE_RETRY:
-	case SETTLE_RELEASE:
 		break;
 	}
 	never("this settlement moves no count");
 }
 
-static sqlite3_stmt *bind_run(struct store *s, enum statement id, uint64_t first, uint64_t last)
+static sqlite3_stmt *bind_run(struct store *s, enum store_statement id, uint64_t first, uint64_t last)
 {
 	sqlite3_stmt *st = store_statement(s, id);
 
@@ -96,11 +87,6 @@ static enum err settle_run(struct store *s, const struct store_settlement *items
 	return ERR_OK;
 }
 
-static void bind_text(sqlite3_stmt *st, int at, const char *text)
-{
-	(void)sqlite3_bind_text(st, at, text ? text : "", text ? (int)strnlen(text, REASON_MAX) : 0, SQLITE_STATIC);
-}
-
 static enum err settle_dead(struct store *s, const struct store_settlement *item, struct error *e)
 {
 	sqlite3_stmt *st = store_statement(s, ST_TO_DEAD);
@@ -110,8 +96,8 @@ static enum err settle_dead(struct store *s, const struct store_settlement *item
 	sql_bind_u64(st, 1, item->id);
 	(void)sqlite3_bind_int64(st, 2, clock_wall_ms());
 	(void)sqlite3_bind_int64(st, 3, item->attempts);
-	bind_text(st, 4, item->code);
-	bind_text(st, 5, item->reason);
+	store_row_bind_text(st, 4, item->code);
+	store_row_bind_text(st, 5, item->reason);
 	err = store_run(s, st, e, "set aside");
 	if (err != ERR_OK)
 		return err;
@@ -120,9 +106,24 @@ static enum err settle_dead(struct store *s, const struct store_settlement *item
 	return err;
 }
 
+/* Kept as found, and never delivered. */
+static enum err settle_damaged(struct store *s, const struct store_settlement *item, struct error *e)
+{
+	sqlite3_stmt *st = store_statement(s, ST_TO_DAMAGED);
+	enum err err;
+
+	sql_bind_u64(st, 1, item->id);
+	(void)sqlite3_bind_int64(st, 2, clock_wall_ms());
+	err = store_run(s, st, e, "set a damaged row aside");
+	if (err == ERR_OK)
+		err = settle_run(s, item, 1, e);
+	s->recount = true; /* its length is as untrustworthy as its bytes */
+	return err;
+}
+
 static enum err settle_retry(struct store *s, const struct store_settlement *item, struct error *e)
 {
-	static const enum statement ways[] = {ST_FAILURE_UPDATE, ST_FAILURE_INSERT};
+	static const enum store_statement ways[] = {ST_FAILURE_UPDATE, ST_FAILURE_INSERT};
 
 	for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
 		sqlite3_stmt *st = store_statement(s, ways[i]);
@@ -133,8 +134,8 @@ static enum err settle_retry(struct store *s, const struct store_settlement *ite
 		(void)sqlite3_bind_int64(st, 3, item->next_ms);
 		if (ways[i] == ST_FAILURE_INSERT)
 			(void)sqlite3_bind_int64(st, 4, clock_wall_ms());
-		bind_text(st, 5, item->code);
-		bind_text(st, 6, item->reason);
+		store_row_bind_text(st, 5, item->code);
+		store_row_bind_text(st, 6, item->reason);
 		err = store_run(s, st, e, "note a failure");
 		if (err != ERR_OK)
 			return err;
@@ -153,36 +154,50 @@ static enum err settle_retry(struct store *s, const struct store_settlement *ite
 	return ERR_OK;
 }
 
+/* How many of items[0..count) are neighbours that leave for the same reason. */
+static size_t length_of_run(const struct store_settlement *items, size_t count)
+{
+	size_t n = 1;
+
+	while (n < count && items[n].kind == items[0].kind && items[n].id == items[0].id + n)
+		n++;
+	return n;
+}
+
 enum err store_settle(struct store *s, const struct store_settlement *items, size_t count, struct error *e)
 {
 	enum err err = ERR_OK;
 
 	must(s->in_group);
-	for (size_t i = 0; i < count && err == ERR_OK;) {
-		size_t n = 1;
-
-		switch (items[i].kind) {
-		case SETTLE_RETRY:
+	for (size_t i = 0, n; i < count && err == ERR_OK; i += n) {
+		n = 1;
+		if (items[i].kind == SETTLE_RETRY) {
 			err = settle_retry(s, &items[i], e);
-			break;
-		case SETTLE_DEAD:
+		} else if (items[i].kind == SETTLE_DEAD) {
 			err = settle_dead(s, &items[i], e);
-			break;
-		case SETTLE_RELEASE:
-			s->due_ms = 0; /* a failed row among them is due again at once */
-			s->due_id = 0;
-			break;
-		case SETTLE_DELIVERED:
-		case SETTLE_EXPIRED:
-		case SETTLE_FILTERED:
-			must(leaves(items[i].kind));
-			while (i + n < count && items[i + n].kind == items[i].kind &&
-			       items[i + n].id == items[i].id + n)
-				n++;
+		} else if (items[i].kind == SETTLE_DAMAGED) {
+			err = settle_damaged(s, &items[i], e);
+		} else {
+			n = length_of_run(&items[i], count - i);
 			err = settle_run(s, &items[i], n, e);
-			break;
 		}
-		i += n;
 	}
 	return err;
+}
+
+struct store_settlements *store_settlements_new(uint32_t capacity)
+{
+	struct store_settlements *s = mem_zero(sizeof *s + capacity * sizeof s->items[0]);
+
+	s->capacity = capacity;
+	return s;
+}
+
+void store_settlements_free(struct store_settlements *s)
+{
+	if (!s)
+		return;
+	for (uint32_t i = 0; i < s->count; i++)
+		free(s->items[i].reason);
+	free(s);
 }

@@ -1,4 +1,4 @@
-/* Space: who is admitted, what is evicted, how a full disk is drained, when the file shrinks. */
+/* Space: who is admitted, and what is evicted for whom. store_drain.c is the way out of a full disk. */
 #include "store/store_internal.h"
 
 #include <inttypes.h>
@@ -9,9 +9,6 @@
 enum {
 	FREE_CHECK_MS = 100,
 	EVICT_LOOK = 256,
-	DRAIN_ROWS = 64,
-	SHRINK_PAGES = 128,
-	SHRINK_MIN_BYTES = 64 << 20,
 	INSIDE_MIN_BYTES = 1 << 20, /* free inside the database: intake goes on though the file system is low */
 };
 
@@ -25,7 +22,7 @@ static uint64_t free_inside(struct store *s)
 	return sql_number(s->db, "PRAGMA freelist_count", &pages, NULL) == ERR_OK ? (uint64_t)pages * s->page_bytes : 0;
 }
 
-static void look_at_disk(struct store *s)
+void store_look_at_disk(struct store *s)
 {
 	int64_t now = clock_mono_ms();
 
@@ -63,7 +60,7 @@ static bool is_over(struct store *s, uint64_t bytes)
 
 static enum err refusal(struct store *s, uint64_t bytes, struct error *e)
 {
-	look_at_disk(s);
+	store_look_at_disk(s);
 	if (s->disk_refused)
 		return error_set(e, ERR_FULL, "the file system of %s is full", s->path);
 	if (s->full_disk)
@@ -116,15 +113,9 @@ static enum err find_victims(struct store *s, struct victim *victims, size_t max
 
 static enum err evict_one(struct store *s, const struct victim *v, struct error *e)
 {
-	const struct store_settlement gone = {.id = v->id, .kind = SETTLE_EXPIRED, .bytes = (uint32_t)v->bytes};
-	uint64_t before = s->now.ledger.expired;
-	enum err err = store_settle(s, &gone, 1, e);
+	const struct store_settlement gone = {.id = v->id, .kind = SETTLE_EVICTED, .bytes = (uint32_t)v->bytes};
 
-	if (err != ERR_OK)
-		return err;
-	s->now.ledger.evicted += s->now.ledger.expired - before;
-	s->now.ledger.expired = before;
-	return ERR_OK;
+	return store_settle(s, &gone, 1, e);
 }
 
 /* Frees `bytes` of the oldest rows; ERR_FULL when only rows on their way are left. */
@@ -192,66 +183,4 @@ void store_space_after_commit(struct store *s)
 	if (s->full_bytes)
 		(void)is_over(s, 0);
 	s->evict_after = 0;
-}
-
-static enum err settle_some(struct store *s, const struct store_settlement *items, size_t count, struct error *e)
-{
-	enum err err = store_begin(s, e);
-
-	if (err == ERR_OK)
-		err = store_settle(s, items, count, e);
-	return err == ERR_OK ? store_commit(s, e) : err;
-}
-
-/* A full disk: the reserve's blocks let the log go into the database, and the log begins again at its start. */
-static enum err use_reserve(struct store *s, struct error *e)
-{
-	if (!s->reserve_given && files_reserve_give_up(&s->files))
-		s->reserve_given = true;
-	return store_checkpoint(s, true, e);
-}
-
-enum err store_settle_full(struct store *s, const struct store_settlement *items, size_t count, size_t *ret_done,
-                           struct error *e)
-{
-	bool reserve_used = false;
-	int commits = 0;
-
-	*ret_done = 0;
-	while (*ret_done < count) {
-		size_t n = count - *ret_done < DRAIN_ROWS ? count - *ret_done : DRAIN_ROWS;
-		enum err err = settle_some(s, items + *ret_done, n, e);
-
-		if (err == ERR_OK) {
-			*ret_done += n;
-			err = ++commits % 2 == 0 ? store_checkpoint(s, true, e) : ERR_OK;
-		}
-		if (err == ERR_FULL && !reserve_used) {
-			reserve_used = true;
-			err = use_reserve(s, e);
-		}
-		if (err != ERR_OK && !(err == ERR_FULL && *ret_done == count))
-			return err;
-	}
-	return ERR_OK;
-}
-
-enum err store_shrink(struct store *s, bool *ret_more, struct error *e)
-{
-	int64_t free_pages = 0, pages = 0;
-	char step[48];
-	enum err err = sql_number(s->db, "PRAGMA freelist_count", &free_pages, e);
-
-	*ret_more = false;
-	if (err == ERR_OK)
-		err = sql_number(s->db, "PRAGMA page_count", &pages, e);
-	if (err != ERR_OK || free_pages * 2 <= pages || (uint64_t)free_pages * s->page_bytes <= SHRINK_MIN_BYTES)
-		return err;
-	look_at_disk(s);
-	if (s->full_disk || s->disk_refused)
-		return ERR_OK;
-	*ret_more = true;
-	(void)sqlite3_snprintf(sizeof step, step, "PRAGMA incremental_vacuum(%d)", SHRINK_PAGES);
-	err = sql_exec(s->db, step, e);
-	return err == ERR_OK ? store_checkpoint(s, false, e) : err;
 }

@@ -34,6 +34,8 @@
 #include "config/config.h"
 #include "server/httpd.h"
 #include "store/store.h"
+#include "store/store_ledger.h"
+#include "store/store_open.h"
 #include "journal/journal.h"
 #include "doors/doors.h"
 #include "doors/frame.h"

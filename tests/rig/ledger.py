@@ -5,12 +5,14 @@ stored (written before it answered). A message is known by its id when it carrie
 """
 
 import hashlib
+import pathlib
 import re
 import threading
 from collections import defaultdict
 
 ID = re.compile(rb'"id":\s*"([^"]{1,64})"')
-SETTLED = ("delivered", "pending", "dead", "expired", "evicted", "damaged", "filtered", "purged")
+LEDGER_DEF = pathlib.Path(__file__).resolve().parents[2] / "src/base/ledger.def"
+SETTLED = tuple(re.findall(r"^LEDGER_(?:STATE|END)\(\w+, (\w+), ", LEDGER_DEF.read_text(), re.M))
 KILL_WINDOW_S = 1.0  # an answer older than this at the moment of a kill was settled: a repeat of it is a fault
 
 

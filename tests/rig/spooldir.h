@@ -10,6 +10,12 @@
 #include <stdint.h>
 
 #include "store/store.h"
+#include "store/store_copy.h"
+#include "store/store_damage.h"
+#include "store/store_dead.h"
+#include "store/store_ledger.h"
+#include "store/store_open.h"
+#include "store/store_space.h"
 
 struct spooldir {
 	char dir[256];

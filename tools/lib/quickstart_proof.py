@@ -3,6 +3,7 @@
 import json
 import pathlib
 import random
+import re
 import sqlite3
 import sys
 import time
@@ -11,7 +12,8 @@ import boto3
 from botocore.config import Config
 
 STREAM, SHARDS = "quickstart", 4
-STATES = ("delivered", "pending", "dead", "expired", "evicted", "damaged", "filtered", "purged")
+LEDGER_DEF = pathlib.Path(__file__).resolve().parents[2] / "src/base/ledger.def"
+STATES = tuple(re.findall(r"^LEDGER_(?:STATE|END)\(\w+, (\w+), ", LEDGER_DEF.read_text(), re.M))
 
 
 def connect(port):

@@ -11,6 +11,9 @@
 #include "store/spool_files.h"
 #include "store/store.h"
 #include "rig/fuzz.h"
+#include "store/store_damage.h"
+#include "store/store_dead.h"
+#include "store/store_open.h"
 
 static char dir[64];
 

@@ -1,6 +1,6 @@
 /*
- * The journal's thread: yes only after the commit, rows in order within credit, settlements by name, released rows come
- * back alone, retries when due, nothing lost over a stop. Two real threads drive it (run under TSan).
+ * The journal's thread: yes only after the commit, rows in order within credit, settlements by name, failed rows come
+ * back alone and when they are due, nothing lost over a stop. Two real threads drive it (run under TSan).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -52,10 +52,10 @@ static void offers_are_answered_and_rows_flow_in_order(void **state)
 	spooldir_remove(&d);
 }
 
-static void released_and_failed_rows_come_back_without_their_neighbours(void **state)
+static void failed_rows_come_back_when_due_without_their_neighbours(void **state)
 {
-	static const uint64_t released[] = {7, 3, 4};
-	static const uint64_t failed[] = {5, 9};
+	static const uint64_t at_once[] = {7, 3, 4};
+	static const uint64_t later[] = {5, 9};
 	struct spooldir d;
 	struct journal_options o = {0};
 	struct answers a = {0};
@@ -72,8 +72,8 @@ static void released_and_failed_rows_come_back_without_their_neighbours(void **s
 	assert_true(journal_credit(j, 10, 1 << 20));
 	rig_take_ids(j, ids, 10);
 	due = clock_wall_ms() + 100;
-	rig_settle_ids(j, failed, 2, SETTLE_RETRY, due);
-	rig_settle_ids(j, released, 3, SETTLE_RELEASE, 0);
+	rig_settle_ids(j, later, 2, SETTLE_RETRY, due);
+	rig_settle_ids(j, at_once, 3, SETTLE_RETRY, due - 200);
 	rig_settle_ids(j, &unknown, 1, SETTLE_DELIVERED, 0); /* never handed out: counted, nothing else */
 	assert_true(journal_credit(j, 5, 1 << 20));
 	rig_take_ids(j, ids, 5);
@@ -223,7 +223,7 @@ struct flow {
 	uint8_t *seen; /* by id */
 };
 
-/* A delivery that fails, releases and delivers, each message at last once. */
+/* A delivery that fails and delivers, each message at last once. */
 static void *deliver(void *arg)
 {
 	struct flow *f = arg;
@@ -248,7 +248,7 @@ static void *deliver(void *arg)
 			*item = (struct store_settlement){
 			    .id = m->id, .attempts = 1, .code = "T", .kind = SETTLE_DELIVERED};
 			if (f->seen[m->id]++ == 0 && m->id % 10 == round % 10) {
-				item->kind = m->id % 3 ? SETTLE_RETRY : SETTLE_RELEASE;
+				item->kind = SETTLE_RETRY;
 				item->next_ms = clock_wall_ms() + (int64_t)(m->id % 20);
 			} else {
 				delivered++;
@@ -302,7 +302,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(offers_are_answered_and_rows_flow_in_order),
-	    cmocka_unit_test(released_and_failed_rows_come_back_without_their_neighbours),
+	    cmocka_unit_test(failed_rows_come_back_when_due_without_their_neighbours),
 	    cmocka_unit_test(what_was_in_flight_is_pending_after_a_restart),
 	    cmocka_unit_test(a_group_is_all_or_none_and_its_neighbours_do_not_care),
 	    cmocka_unit_test(questions_are_answered_between_commits),

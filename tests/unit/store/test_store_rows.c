@@ -289,7 +289,7 @@ static void shelf_puts_back_and_throws_away(void **state)
 	m->failure = strdup("line of 5000 bytes");
 	ok(store_begin(s, e));
 	ok(store_append_dead(s, m, "too_long", e));
-	ok(store_count_filtered(s, 3, e));
+	store_count_filtered(s, 3);
 	ok(store_commit(s, e));
 	settle_run(s, 1, 4, SETTLE_DEAD);
 	assert_int_equal(state_of(s).ledger.dead, 5);

@@ -1,0 +1,128 @@
+/* Messages come in: each gets its id and its row, or is refused before anything of it is written. */
+#include "store/store_internal.h"
+
+#include <inttypes.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/failpoint.h"
+
+enum {
+	ROWS_AT_ONCE = 8, /* of INSERT_8: against one statement a row it saves a sixth of the thread's instructions */
+};
+
+static enum err check_size(const struct store *s, const struct message *m, struct error *e)
+{
+	uint64_t bytes = (uint64_t)m->meta_bytes + m->body_bytes;
+
+	if (s->options.max_message_bytes && m->body_bytes > s->options.max_message_bytes)
+		return error_set(e, ERR_TOOBIG, "the message has %" PRIu32 " bytes, the limit is %" PRIu64,
+		                 m->body_bytes, s->options.max_message_bytes);
+	if (bytes > 900u << 20) /* below SQLite's limit of one row, 10^9 */
+		return error_set(e, ERR_TOOBIG, "the message has %" PRIu64 " bytes with its metadata", bytes);
+	return ERR_OK;
+}
+
+enum err store_admit(struct store *s, const struct message_list *list, struct error *e)
+{
+	const struct message *m;
+	uint64_t bytes = 0;
+
+	must(s->in_group);
+	STAILQ_FOREACH (m, list, link) {
+		enum err err = check_size(s, m, e);
+
+		if (err != ERR_OK)
+			return err;
+		bytes += (uint64_t)m->meta_bytes + m->body_bytes;
+	}
+	return store_make_room(s, bytes, e);
+}
+
+static void count_in(struct store *s, struct message *m)
+{
+	FAILPOINT("after_insert");
+	m->id = s->now.next_id++;
+	s->now.ledger.accepted++;
+	s->now.ledger.pending++;
+	s->now.pending_bytes += (uint64_t)m->meta_bytes + m->body_bytes;
+}
+
+/* `count` is 1 or ROWS_AT_ONCE. */
+static enum err insert(struct store *s, struct message *const *rows, uint32_t count, struct error *e)
+{
+	sqlite3_stmt *st = store_statement(s, count == 1 ? ST_INSERT : ST_INSERT_8);
+	enum err err;
+
+	must(s->in_group);
+	for (uint32_t i = 0; i < count; i++)
+		store_row_bind(st, (int)i * ROW_COLUMNS + 1, s->now.next_id + i, rows[i]);
+	err = store_run(s, st, e, "insert");
+	for (uint32_t i = 0; i < count && err == ERR_OK; i++)
+		count_in(s, rows[i]);
+	return err;
+}
+
+enum err store_append(struct store *s, struct message *m, struct error *e)
+{
+	enum err err = check_size(s, m, e);
+
+	must(s->in_group);
+	if (err == ERR_OK)
+		err = store_make_room(s, (uint64_t)m->meta_bytes + m->body_bytes, e);
+	return err == ERR_OK ? insert(s, &m, 1, e) : err;
+}
+
+enum err store_append_list(struct store *s, struct message_list *list, struct error *e)
+{
+	struct message *rows[ROWS_AT_ONCE];
+	struct message *m;
+	uint32_t count = 0;
+	enum err err = ERR_OK;
+
+	STAILQ_FOREACH (m, list, link) {
+		rows[count++] = m;
+		if (count < ROWS_AT_ONCE)
+			continue;
+		err = insert(s, rows, count, e);
+		if (err != ERR_OK)
+			return err;
+		count = 0;
+	}
+	for (uint32_t i = 0; i < count && err == ERR_OK; i++)
+		err = insert(s, &rows[i], 1, e);
+	return err;
+}
+
+enum err store_append_dead(struct store *s, struct message *m, const char *code, struct error *e)
+{
+	uint64_t id = s->now.next_id;
+	sqlite3_stmt *st;
+	enum err err;
+
+	must(s->in_group);
+	err = store_make_room(s, 0, e); /* the shelf is bounded by the disk alone */
+	if (err != ERR_OK)
+		return err;
+	st = store_statement(s, ST_DEAD_INSERT);
+	store_row_bind(st, 1, id, m);
+	(void)sqlite3_bind_int64(st, 6, clock_wall_ms());
+	(void)sqlite3_bind_int64(st, 7, m->attempts);
+	(void)sqlite3_bind_text(st, 8, code, -1, SQLITE_STATIC);
+	store_row_bind_text(st, 9, m->failure);
+	err = store_run(s, st, e, "set aside");
+	if (err != ERR_OK)
+		return err;
+	m->id = id;
+	s->now.next_id++;
+	s->now.ledger.accepted++;
+	s->now.ledger.dead++;
+	return ERR_OK;
+}
+
+void store_count_filtered(struct store *s, uint32_t count)
+{
+	must(s->in_group);
+	s->now.ledger.accepted += count;
+	s->now.ledger.filtered += count;
+}

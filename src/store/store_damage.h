@@ -1,0 +1,40 @@
+/*
+ * store_damage: files and rows that are not what was written.
+ *
+ * What it is: setting aside, bringing back, counting anew; and check and repair of a stopped spool.
+ * Promises: 8 (damage is contained), 9.
+ * Owner: the caller of the store; files set aside stay on disk until a person removes them.
+ * Thread: the store's; check and repair open the file themselves.
+ * Fails: as the store; on failure of store_restart_damaged the store can only be abandoned.
+ * Does not: delete anything that was set aside.
+ */
+#ifndef KSPOOL_STORE_STORE_DAMAGE_H
+#define KSPOOL_STORE_STORE_DAMAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "store/store_open.h"
+
+/*
+ * After ERR_DAMAGED from a running store: sets the files aside, starts new ones in their place under the same lock and
+ * begins to salvage. Ids go on where they were. On failure s can only be abandoned.
+ */
+enum err store_restart_damaged(struct store *s, struct store_report *ret_report, struct error *e) MUST_CHECK;
+/*
+ * Brings back up to max_ids ids' worth of rows of files that were set aside. Rows first..last may have become pending
+ * (*ret_last 0: none); *ret_more is false when nothing is left to do. Its own transaction.
+ */
+enum err store_salvage(struct store *s, uint32_t max_ids, uint64_t *ret_first, uint64_t *ret_last, bool *ret_more,
+                       struct error *e) MUST_CHECK;
+/* Counts all rows and corrects the ledger; missing ones are counted as damaged. Slow on a large backlog. */
+enum err store_recount(struct store *s, uint64_t *ret_missing, struct error *e) MUST_CHECK;
+
+/* `kspool check`: structure, checksums, ledger of a stopped spool, without changing it. Text lines go to out. */
+enum err store_check(const char *path, struct buf *out, uint64_t *ret_problems, struct error *e) MUST_CHECK;
+/* `kspool repair`: moves damaged rows aside, recounts the ledger, salvages a quarantined file. */
+enum err store_repair(const char *path, struct buf *out, struct error *e) MUST_CHECK;
+
+#endif

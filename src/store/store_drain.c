@@ -1,0 +1,66 @@
+/* The way out of a full disk, and a smaller file when there is little in it. */
+#include "store/store_internal.h"
+
+enum { DRAIN_ROWS = 64, SHRINK_PAGES = 128, SHRINK_MIN_BYTES = 64 << 20 };
+
+static enum err settle_some(struct store *s, const struct store_settlement *items, size_t count, struct error *e)
+{
+	enum err err = store_begin(s, e);
+
+	if (err == ERR_OK)
+		err = store_settle(s, items, count, e);
+	return err == ERR_OK ? store_commit(s, e) : err;
+}
+
+/* A full disk: the reserve's blocks let the log go into the database, and the log begins again at its start. */
+static enum err use_reserve(struct store *s, struct error *e)
+{
+	if (!s->reserve_given && files_reserve_give_up(&s->files))
+		s->reserve_given = true;
+	return store_checkpoint(s, true, e);
+}
+
+enum err store_settle_full(struct store *s, const struct store_settlement *items, size_t count, size_t *ret_done,
+                           struct error *e)
+{
+	bool reserve_used = false;
+	int commits = 0;
+
+	*ret_done = 0;
+	while (*ret_done < count) {
+		size_t n = count - *ret_done < DRAIN_ROWS ? count - *ret_done : DRAIN_ROWS;
+		enum err err = settle_some(s, items + *ret_done, n, e);
+
+		if (err == ERR_OK) {
+			*ret_done += n;
+			err = ++commits % 2 == 0 ? store_checkpoint(s, true, e) : ERR_OK;
+		}
+		if (err == ERR_FULL && !reserve_used) {
+			reserve_used = true;
+			err = use_reserve(s, e);
+		}
+		if (err != ERR_OK && !(err == ERR_FULL && *ret_done == count))
+			return err;
+	}
+	return ERR_OK;
+}
+
+enum err store_shrink(struct store *s, bool *ret_more, struct error *e)
+{
+	int64_t free_pages = 0, pages = 0;
+	char step[48];
+	enum err err = sql_number(s->db, "PRAGMA freelist_count", &free_pages, e);
+
+	*ret_more = false;
+	if (err == ERR_OK)
+		err = sql_number(s->db, "PRAGMA page_count", &pages, e);
+	if (err != ERR_OK || free_pages * 2 <= pages || (uint64_t)free_pages * s->page_bytes <= SHRINK_MIN_BYTES)
+		return err;
+	store_look_at_disk(s);
+	if (s->full_disk || s->disk_refused)
+		return ERR_OK;
+	*ret_more = true;
+	(void)sqlite3_snprintf(sizeof step, step, "PRAGMA incremental_vacuum(%d)", SHRINK_PAGES);
+	err = sql_exec(s->db, step, e);
+	return err == ERR_OK ? store_checkpoint(s, false, e) : err;
+}

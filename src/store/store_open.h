@@ -1,0 +1,63 @@
+/*
+ * store_open: a spool is opened, begun, closed.
+ *
+ * What it is: the database file with its companions: PATH-wal (SQLite's), PATH.lock, PATH.reserve, PATH.tide (highest
+ * acknowledged id, advisory), PATH.unsafe (marker after a disk error). Damage never refuses an open: the files are set
+ * aside and a new spool begins.
+ * Promises: 3, 4 (settings that do not hold are refused), 8, 10 (the report says what was found).
+ * Owner: the caller, until store_close or store_abandon. The strings of the options are copied.
+ * Thread: the one that opens is the one that uses and closes.
+ * Fails: ERR_BUSY another process has it; ERR_NOINPUT none is there and create is off; ERR_CONFIG a newer schema;
+ * ERR_ENVIRONMENT a file that is not ours; ERR_DISK.
+ * Does not: log; the report goes to whoever does.
+ */
+#ifndef KSPOOL_STORE_STORE_OPEN_H
+#define KSPOOL_STORE_STORE_OPEN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+struct store;
+
+struct store_options {
+	const char *path;
+	uint64_t max_bytes; /* 0: no limit */
+	uint64_t min_free_bytes;
+	uint64_t reserve_bytes;
+	bool evict_oldest;  /* when full: evict instead of refusing */
+	uint32_t page_size; /* of a new spool; 0: our choice */
+	uint64_t max_message_bytes;
+	bool create;               /* make a new spool when there is none */
+	bool normal_sync_for_test; /* synchronous=NORMAL, so that the power-cut test can be shown to fail */
+	const char *vfs;           /* SQLite VFS name for tests; null: default */
+};
+
+/* What opening found. */
+struct store_report {
+	bool created;
+	bool unclean;     /* the last run did not close the spool */
+	bool marker;      /* a disk error ended the last run */
+	bool quarantined; /* structure damage: the old file was moved aside, a new one started */
+	char quarantine_path[512];
+	bool wal_mended;          /* the WAL was damaged in the middle; it was copied aside and joined again */
+	uint64_t wal_frames_lost; /* commit frames behind that break that could not be joined */
+	uint64_t rows;
+	uint64_t salvaged_rows;
+	uint64_t missing_rows; /* ledger says they were here; they are not (counted as damaged) */
+	bool copy_on_write;    /* the file system needs new blocks to overwrite */
+	char warning[512];     /* "" or one sentence for the log */
+};
+
+enum err store_open(const struct store_options *options, struct store **ret, struct store_report *ret_report,
+                    struct error *e) MUST_CHECK;
+/* Checkpoints when clean and closes, also when it fails. Accepts null. Not MUST_CHECK: who has failed already closes
+ * without asking. */
+enum err store_close(struct store *s, struct error *e);
+/* Lets go of descriptors without touching the disk (after ERR_DISK). Accepts null. */
+void store_abandon(struct store *s);
+/* Takes over what may change while it is open: max_bytes, min_free_bytes, evict_oldest, max_message_bytes. */
+void store_reconfigure(struct store *s, const struct store_options *options);
+
+#endif

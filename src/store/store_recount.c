@@ -1,0 +1,217 @@
+/* The ledger held against the rows: when a spool is opened, and when somebody asks. */
+#include "store/store_internal.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+
+enum { COUNT_BUDGET_BYTES = 64 << 20 };
+
+/* What the tables themselves say. */
+static enum err count_rows(struct store *s, struct totals *ret, struct error *e)
+{
+	static const struct {
+		const char *sql;
+		size_t offset;
+	} counts[] = {
+	    {"SELECT count(*) FROM messages", offsetof(struct totals, ledger.pending)},
+	    {"SELECT coalesce(sum(ifnull(length(meta), 0) + length(body)), 0) FROM messages",
+	     offsetof(struct totals, pending_bytes)},
+	    {"SELECT count(*) FROM dead", offsetof(struct totals, ledger.dead)},
+	};
+
+	for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+		int64_t n = 0;
+		enum err err = sql_number(s->db, counts[i].sql, &n, e);
+
+		if (err != ERR_OK)
+			return err;
+		memcpy((char *)ret + counts[i].offset, &n, sizeof n);
+	}
+	return ERR_OK;
+}
+
+static enum err highest_id(struct store *s, uint64_t *ret, struct error *e)
+{
+	static const char *const queries[] = {"SELECT coalesce(max(id), 0) FROM messages",
+	                                      "SELECT coalesce(max(id), 0) FROM dead",
+	                                      "SELECT coalesce(max(id), 0) FROM damaged"};
+
+	*ret = 0;
+	for (size_t i = 0; i < sizeof queries / sizeof *queries; i++) {
+		int64_t id = 0;
+		enum err err = sql_number(s->db, queries[i], &id, e);
+
+		if (err != ERR_OK)
+			return err;
+		if ((uint64_t)id > *ret)
+			*ret = (uint64_t)id;
+	}
+	return ERR_OK;
+}
+
+/* The row is gone or not what was written. Every id was one accepted message: what has no row was delivered. */
+static enum err rebuild(struct store *s, uint64_t highest, struct totals *t, struct store_report *report,
+                        struct error *e)
+{
+	int64_t damaged = 0;
+	uint64_t held;
+	enum err err;
+
+	*t = (struct totals){0};
+	err = count_rows(s, t, e);
+	if (err == ERR_OK)
+		err = sql_number(s->db, "SELECT count(*) FROM damaged", &damaged, e);
+	if (err != ERR_OK)
+		return err;
+	t->next_id = highest + 1;
+	t->ledger.damaged = (uint64_t)damaged;
+	held = t->ledger.pending + t->ledger.dead + t->ledger.damaged;
+	t->ledger.accepted = highest > held ? highest : held;
+	t->ledger.delivered = t->ledger.accepted - held;
+	store_warn(report, "the ledger row was damaged and was counted anew");
+	return ERR_OK;
+}
+
+/* Rows that are not there count as damaged; rows nobody counted count as accepted. */
+static void correct(struct totals *t, const struct totals *found, struct store_report *report)
+{
+	struct store_ledger *l = &t->ledger;
+	uint64_t had = l->pending + l->dead;
+	uint64_t has = found->ledger.pending + found->ledger.dead;
+
+	if (has < had) {
+		l->damaged += had - has;
+		report->missing_rows += had - has;
+		store_warn(report, "%llu messages of the ledger have no row", (unsigned long long)(had - has));
+	} else if (has > had) {
+		l->accepted += has - had;
+		store_warn(report, "%llu rows were not in the ledger", (unsigned long long)(has - had));
+	}
+	l->pending = found->ledger.pending;
+	l->dead = found->ledger.dead;
+	t->pending_bytes = found->pending_bytes;
+}
+
+/* The tide mark is never ahead of the truth: an acknowledged id that the ledger has not reached is proof of loss. */
+static void check_tide(const struct store *s, bool created, struct totals *t, struct store_report *report)
+{
+	struct tide tide = files_tide_read(&s->files);
+	uint64_t lost;
+
+	if (!tide.is_valid || tide.id < t->next_id)
+		return;
+	lost = tide.id - (t->next_id - 1);
+	t->next_id = tide.id + 1;
+	if (created) {
+		if (!report->quarantined)
+			store_warn(report, "the database was gone; a new one begins at id %llu",
+			           (unsigned long long)tide.id + 1);
+		return;
+	}
+	t->ledger.accepted += lost;
+	t->ledger.damaged += lost;
+	report->missing_rows += lost;
+	store_warn(report, "%llu acknowledged messages are gone: the log ends before the tide mark",
+	           (unsigned long long)lost);
+}
+
+/* A sound row becomes `durable` at once: it need not be written again, and a full disk must not refuse a start. */
+static enum err load_row(struct store *s, bool created, struct totals *t, struct store_report *report, struct error *e)
+{
+	sqlite3_stmt *st = store_statement(s, ST_LEDGER_GET);
+	int rc = sqlite3_step(st);
+	uint64_t highest = 0;
+	bool sound = rc == SQLITE_ROW && store_ledger_parse(st, t);
+	bool missing = rc == SQLITE_DONE;
+	enum err err;
+
+	(void)sqlite3_reset(st);
+	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+		return store_fail(s, rc, e, "read the ledger");
+	err = highest_id(s, &highest, e);
+	if (err != ERR_OK)
+		return err;
+	if (missing && (created || highest == 0))
+		*t = (struct totals){.next_id = 1};
+	else if (!sound)
+		return rebuild(s, highest, t, report, e);
+	else
+		s->now = s->durable = *t;
+	if (highest >= t->next_id) {
+		store_warn(report, "the ledger's next id was behind the rows");
+		t->next_id = highest + 1;
+	}
+	return ERR_OK;
+}
+
+static enum err load_failures(struct store *s, struct error *e)
+{
+	sqlite3_stmt *st = store_statement(s, ST_FAILURES_CLAMP);
+	int rc;
+	enum err err;
+
+	(void)sqlite3_bind_int64(st, 1, clock_wall_ms() + MAX_RETRY_WAIT_MS);
+	err = store_run(s, st, e, "clamp retries");
+	if (err != ERR_OK)
+		return err;
+	st = store_statement(s, ST_FAILURES_TOTAL);
+	rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW) {
+		s->now.retrying = sql_column_u64(st, 0);
+		s->failures_max_id = sql_column_u64(st, 1);
+	}
+	(void)sqlite3_reset(st);
+	return rc == SQLITE_ROW ? ERR_OK : store_fail(s, rc, e, "count failures");
+}
+
+enum err store_ledger_load(struct store *s, bool created, struct store_report *report, struct error *e)
+{
+	struct totals found = {0};
+	struct totals t = {0};
+	enum err err = load_row(s, created, &t, report, e);
+
+	if (err != ERR_OK)
+		return err;
+	/* Counting a large spool would make its start wait: there store_recount runs when the backlog has drained. */
+	if (!created && report->unclean && files_bytes(&s->files, "") <= COUNT_BUDGET_BYTES) {
+		err = count_rows(s, &found, e);
+		if (err != ERR_OK)
+			return err;
+		if (found.ledger.pending != t.ledger.pending || found.ledger.dead != t.ledger.dead ||
+		    found.pending_bytes != t.pending_bytes)
+			correct(&t, &found, report);
+	}
+	check_tide(s, created, &t, report);
+	err = store_begin(s, e);
+	s->now = t;
+	if (err == ERR_OK)
+		err = load_failures(s, e);
+	return err == ERR_OK ? store_commit(s, e) : err;
+}
+
+enum err store_ledger_adopt(struct store *s, const struct totals *known, struct error *e)
+{
+	enum err err = store_begin(s, e);
+
+	if (err != ERR_OK)
+		return err;
+	store_ledger_succeed(&s->now, known);
+	return store_commit(s, e);
+}
+
+enum err store_recount(struct store *s, uint64_t *ret_missing, struct error *e)
+{
+	struct store_report report = {0};
+	struct totals found = {0};
+	enum err err = count_rows(s, &found, e);
+
+	*ret_missing = 0;
+	if (err == ERR_OK)
+		err = store_begin(s, e);
+	if (err != ERR_OK)
+		return err;
+	correct(&s->now, &found, &report);
+	*ret_missing = report.missing_rows;
+	return store_commit(s, e);
+}

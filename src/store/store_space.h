@@ -1,0 +1,36 @@
+/*
+ * store_space: limits, evictions, full disks, smaller files.
+ *
+ * What it is: the ways in and out when there is little room. Intake stops early; what leaves is always possible.
+ * Promises: 5 (the exit is prepaid), 12.
+ * Owner: the caller of the store.
+ * Thread: the store's.
+ * Fails: ERR_FULL with the numbers in its text; otherwise as the store.
+ * Does not: wait for space; whoever was refused tries again.
+ */
+#ifndef KSPOOL_STORE_STORE_SPACE_H
+#define KSPOOL_STORE_STORE_SPACE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "store/store_settlement.h"
+
+struct store;
+
+/* ERR_FULL with the reason when an append would be refused just now. */
+enum err store_admission(struct store *s, struct error *e) MUST_CHECK;
+/* Tells evict_oldest which rows are on their way and must stay; without it none are. */
+void store_set_claims(struct store *s, bool (*is_claimed)(void *arg, uint64_t id), void *arg);
+/*
+ * Settles in steps small enough for a full disk: 64 rows a commit, a checkpoint after every second one, and the
+ * reserve given up once. *ret_done tells how many were settled, whatever the outcome.
+ */
+enum err store_settle_full(struct store *s, const struct store_settlement *items, size_t count, size_t *ret_done,
+                           struct error *e) MUST_CHECK;
+/* A small step towards a smaller file when most of it is free; for idle moments. *ret_more: there is more to do. */
+enum err store_shrink(struct store *s, bool *ret_more, struct error *e) MUST_CHECK;
+
+#endif

@@ -1,0 +1,47 @@
+/* The counts of the last commit, for whoever asks. */
+#include "store/store_internal.h"
+
+void store_state(struct store *s, struct store_state *ret)
+{
+	sqlite3_stmt *st = store_statement(s, ST_OLDEST);
+
+	*ret = (struct store_state){
+	    .ledger = s->durable.ledger,
+	    .pending_bytes = s->durable.pending_bytes,
+	    .next_id = s->durable.next_id,
+	    .retrying = s->durable.retrying,
+	    .database_bytes = files_bytes(&s->files, ""),
+	    .wal_bytes = files_bytes(&s->files, "-wal"),
+	    .free_bytes = files_free_bytes(&s->files),
+	    .unexpected_settlements = s->unexpected_settlements,
+	    .checkpoints = s->checkpoints,
+	};
+	if (sqlite3_step(st) == SQLITE_ROW)
+		ret->oldest_received_ms = sqlite3_column_int64(st, 0);
+	(void)sqlite3_reset(st);
+	ret->next_retry_ms = store_next_retry_ms(s);
+}
+
+int64_t store_next_retry_ms(struct store *s)
+{
+	sqlite3_stmt *st;
+	int64_t next = 0;
+
+	if (s->durable.retrying == 0)
+		return 0;
+	st = store_statement(s, ST_FAILURES_NEXT);
+	(void)sqlite3_bind_int64(st, 1, s->due_ms);
+	sql_bind_u64(st, 2, s->due_id);
+	if (sqlite3_step(st) == SQLITE_ROW)
+		next = sqlite3_column_int64(st, 0);
+	(void)sqlite3_reset(st);
+	return next;
+}
+
+const struct store_ledger *store_ledger(const struct store *s) { return &s->durable.ledger; }
+
+uint64_t store_pending_bytes(const struct store *s) { return s->durable.pending_bytes; }
+
+uint64_t store_next_id(const struct store *s) { return s->durable.next_id; }
+
+uint64_t store_retrying(const struct store *s) { return s->durable.retrying; }

@@ -1,0 +1,87 @@
+/* A transaction begins, runs its statements, or fails: the floor of the room. store_commit.c ends one well. */
+#include "store/store_internal.h"
+
+#include <string.h>
+
+#include "base/check.h"
+#include "base/failpoint.h"
+
+sqlite3_stmt *store_statement(struct store *s, enum store_statement id)
+{
+	sqlite3_stmt *st = s->statements[id];
+
+	(void)sqlite3_reset(st);
+	return st;
+}
+
+/* FULL, IOERR, NOMEM and others may have ended the transaction by themselves. */
+enum err store_fail(struct store *s, int rc, struct error *e, const char *what)
+{
+	struct error local;
+	struct error *to = e ? e : &local;
+	enum err code = sql_error(s->db, rc, to, what);
+
+	(void)error_wrap(to, "spool %s", s->path);
+	store_rollback(s);
+	if (code == ERR_FULL)
+		s->disk_refused = true;
+	if (code == ERR_DISK) {
+		files_marker_put(&s->files, to->text);
+		s->untrusted = true;
+		s->untrusted_why = *to;
+	}
+	return code;
+}
+
+enum err store_run(struct store *s, sqlite3_stmt *st, struct error *e, const char *what)
+{
+	int rc = sqlite3_step(st);
+
+	(void)sqlite3_reset(st);
+	return rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, what);
+}
+
+enum err store_begin(struct store *s, struct error *e)
+{
+	enum err err;
+
+	must(!s->in_group);
+	must(memcmp(&s->now.ledger, &s->durable.ledger, sizeof s->now.ledger) == 0);
+	must(s->now.next_id >= s->durable.next_id);
+	FAILPOINT("before_begin");
+	err = store_run(s, store_statement(s, ST_BEGIN), e, "begin");
+	if (err != ERR_OK)
+		return err;
+	s->in_group = true;
+	s->recount = false;
+	return ERR_OK;
+}
+
+bool store_in_group(const struct store *s) { return s->in_group; }
+
+enum err store_trust(const struct store *s, struct error *e)
+{
+	if (!s->untrusted)
+		return ERR_OK;
+	*e = s->untrusted_why;
+	return e->code;
+}
+
+void store_rollback(struct store *s)
+{
+	uint64_t next_id = s->now.next_id;
+
+	if (s->db && !sqlite3_get_autocommit(s->db)) {
+		sqlite3_stmt *st = s->statements[ST_ROLLBACK];
+
+		if (!st || sqlite3_step(st) != SQLITE_DONE)
+			(void)sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+		(void)sqlite3_reset(st);
+	}
+	if (!s->in_group)
+		return;
+	s->in_group = false;
+	s->evict_after = 0;
+	s->now = s->durable;
+	s->now.next_id = next_id; /* an id that was given out once is not given out again */
+}
