@@ -26,7 +26,7 @@ _kspool() {
   drain) words="--config --spool --timeout" ;;
   dead) words="--config --spool --all --yes list show retry purge" ;;
   export | import | check | repair) words="--config --spool" ;;
-  list) words="functions methods" ;;
+  list) words="functions methods processors" ;;
   whoami) words="--json --offline" ;;
   esac
   if [[ $cur == -* || $command == list || ($command == dead && $COMP_CWORD == 2) ]]; then

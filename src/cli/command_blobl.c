@@ -73,8 +73,10 @@ int command_list(int argc, char **argv)
 		bloblang_list_functions(&out);
 	else if (argc == 2 && strcmp(argv[1], "methods") == 0)
 		bloblang_list_methods(&out);
+	else if (argc == 2 && strcmp(argv[1], "processors") == 0)
+		config_print_processors(&out);
 	else
-		return command_misused("list", "say functions or methods");
+		return command_misused("list", "say functions, methods or processors");
 	(void)fwrite(out.data ? out.data : "", 1, out.len, stdout);
 	buf_fini(&out);
 	return EX_OK;

@@ -19,6 +19,7 @@
 #include "base/error.h"
 #include "config/inputs.def"
 #include "config/options.def"
+#include "config/processors.def"
 
 /* A text with the place it has in the file, for errors found later (Bloblang). Lines and columns start at 1. */
 struct config_text {
@@ -169,5 +170,7 @@ void config_faults_add(struct config_faults *faults, int line, int column, bool 
 void config_print_example(struct buf *out, bool small);
 void config_print_man(struct buf *out);
 void config_print_schema(struct buf *out);
+/* Every processor and resource with its fields (`kspool list processors`). */
+void config_print_processors(struct buf *out);
 
 #endif

@@ -30,10 +30,8 @@ CONFIG_ENUMS(WORDS)
 #define EXTRA_STRINGS(extra)
 #define EXTRA_TEMPLATE(extra)
 #define EXTRA_MAPPING(extra)
-#define EXTRA_NODES(extra) .is_list = SHAPE_##extra,
+#define EXTRA_NODES(extra) .shape = SHAPE_##extra,
 #define EXTRA_OBJECT(extra) .section = section_##extra,
-#define SHAPE_list true
-#define SHAPE_map false
 
 #define ROW(kind_, member, key_, fallback_, least_, most_, flags_, extra, text_) \
 	{.kind = OPTION_##kind_,                                                 \
@@ -63,6 +61,23 @@ CONFIG_ENUMS(WORDS)
 
 OPTION_SECTIONS(OWN_TABLE)
 OPTION_FRAMES(TABLE)
+
+#define IS_LIST(name, is_list, words) [SHAPE_##name] = (is_list),
+#define SHAPE_WORDS(name, is_list, words) [SHAPE_##name] = (words),
+
+bool option_is_list(const struct option_row *row)
+{
+	static const bool lists[] = {OPTION_SHAPES(IS_LIST)};
+
+	return lists[row->shape];
+}
+
+const char *option_shape_words(const struct option_row *row)
+{
+	static const char *const words[] = {OPTION_SHAPES(SHAPE_WORDS)};
+
+	return words[row->shape];
+}
 
 const struct option_row *section_find(const struct option_section *s, const char *key)
 {

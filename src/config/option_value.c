@@ -52,10 +52,12 @@ static const char *store_number(const struct option_row *row, void *base, int64_
                                 struct buf *why)
 {
 	if ((row->least != 0 || row->most != 0) && (value < row->least || value > row->most)) {
-		(void)buf_add_text(why, "must be from ");
+		(void)buf_add_text(why, row->most == INT64_MAX ? "must be at least " : "must be from ");
 		option_print_number(row->kind, row->least, why);
-		(void)buf_add_text(why, " to ");
-		option_print_number(row->kind, row->most, why);
+		if (row->most != INT64_MAX) {
+			(void)buf_add_text(why, " to ");
+			option_print_number(row->kind, row->most, why);
+		}
 		(void)buf_addf(why, ", not \"%.*s\"", SHOWN_MAX, text);
 		return why->data;
 	}

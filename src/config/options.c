@@ -124,10 +124,10 @@ static void read_strings(struct reader *r, const struct option_row *row, const s
 
 static void read_nodes(struct reader *r, const struct option_row *row, const struct config_node *node, void *base)
 {
-	bool fits = node->kind == (row->is_list ? NODE_LIST : NODE_MAP);
+	bool fits = node->kind == (option_is_list(row) ? NODE_LIST : NODE_MAP);
 
 	if (!fits)
-		fault_shape(r, node, row->key, row->is_list ? "a list" : "a map");
+		fault_shape(r, node, row->key, option_is_list(row) ? "a list" : "a map");
 	else if ((row->flags & REQUIRED) && node->count == 0)
 		fault(r, node, row->key, "must not be empty");
 	else /* the tree is config's own and lives as long; nothing writes through this pointer */
@@ -145,7 +145,7 @@ static void read_scalar(struct reader *r, const struct option_row *row, const st
 	}
 	if (node->unset)
 		return;
-	if ((row->flags & REQUIRED) && *node->scalar == '\0') {
+	if ((row->flags & (REQUIRED | BLANK)) == REQUIRED && *node->scalar == '\0') {
 		fault(r, node, row->key, "is required and must not be empty");
 		return;
 	}
@@ -234,6 +234,7 @@ static void report_unknown(struct reader *r, const struct option_section *s, con
                            const struct config_node *node)
 {
 	struct nearest near = {.given = node->key};
+	bool warning = extras && extras->tolerates_unknown;
 	const char *sentence = extras && extras->foreign ? extras->foreign(node->key) : NULL;
 
 	for (size_t i = 0; i < s->count; i++)
@@ -243,11 +244,11 @@ static void report_unknown(struct reader *r, const struct option_section *s, con
 	if (sentence)
 		config_faults_add(r->faults, node->key_line, node->key_column, false, "%s", sentence);
 	else if (nearest_is_near(&near))
-		config_faults_add(r->faults, node->key_line, node->key_column, false,
+		config_faults_add(r->faults, node->key_line, node->key_column, warning,
 		                  "unknown key \"%.64s\" in %s; did you mean \"%s\"?", node->key,
 		                  *r->path ? r->path : "the file", near.best);
 	else
-		config_faults_add(r->faults, node->key_line, node->key_column, false, "unknown key \"%.64s\" in %s",
+		config_faults_add(r->faults, node->key_line, node->key_column, warning, "unknown key \"%.64s\" in %s",
 		                  node->key, *r->path ? r->path : "the file");
 }
 

@@ -31,7 +31,20 @@ enum option_kind {
 	OPTION_OBJECT,
 };
 
-enum option_flags { OWN = 1, REQUIRED = 2, RELOAD = 4, ADVANCED = 8, LATER = 16, INERT = 32 };
+enum option_flags { OWN = 1, REQUIRED = 2, RELOAD = 4, ADVANCED = 8, LATER = 16, INERT = 32, BLANK = 64 };
+
+/* What a NODES row keeps: N(shape, whether it is a list, what a reader is told). */
+#define OPTION_SHAPES(N)                            \
+	N(list, true, "list")                       \
+	N(map, false, "map")                        \
+	N(inputs, true, "list of inputs")           \
+	N(scanner, false, "map")                    \
+	N(processors, true, "list of processors")   \
+	N(rate_limits, true, "list of rate limits") \
+	N(caches, true, "list of caches")           \
+	N(templates, false, "map of texts with ${! } interpolation")
+#define OPTION_SHAPE(name, is_list, words) SHAPE_##name,
+enum option_shape { OPTION_SHAPES(OPTION_SHAPE) };
 
 struct option_word {
 	int value;
@@ -47,7 +60,7 @@ struct option_row {
 	const char *text;
 	size_t offset;
 	const struct option_word *words;               /* OPTION_ENUM, ended by a null text */
-	bool is_list;                                  /* OPTION_NODES */
+	enum option_shape shape;                       /* OPTION_NODES */
 	const struct option_section *(*section)(void); /* OPTION_OBJECT */
 };
 
@@ -85,6 +98,7 @@ struct section_extras {
 	const struct key_handler *handlers; /* ended by a null key; may be null */
 	/* A sentence about a key that Redpanda Connect knows and kspool does not; null for none. May be null. */
 	const char *(*foreign)(const char *key);
+	bool tolerates_unknown; /* an unknown key is a warning */
 };
 
 /* Every row's default into the struct at base (zeroed before). */
@@ -98,6 +112,10 @@ const struct option_row *section_find(const struct option_section *s, const char
 /* Text into the member of a scalar row; null, or a sentence about what was expected ("expected ..."). */
 const char *option_set_text(const struct option_row *row, void *base, const char *text, struct buf *why);
 void option_free(const struct option_row *row, void *base);
+/* Of an OPTION_NODES row. */
+bool option_is_list(const struct option_row *row);
+/* "list of processors" */
+const char *option_shape_words(const struct option_row *row);
 bool option_is_equal(const struct option_row *row, const void *a, const void *b);
 /* "1MiB", "1m30s", "500": a bound or a default, as one would write it. */
 void option_print_number(enum option_kind kind, int64_t number, struct buf *out);

@@ -28,7 +28,7 @@ void docs_print_default(const struct option_row *row, struct buf *out)
 {
 	switch (row->kind) {
 	case OPTION_NODES:
-		(void)buf_add_text(out, row->is_list ? "[]" : "{}");
+		(void)buf_add_text(out, option_is_list(row) ? "[]" : "{}");
 		return;
 	case OPTION_STRINGS:
 		(void)buf_addf(out, *row->fallback ? "[\"%s\"]" : "[]%s", row->fallback);
@@ -62,7 +62,7 @@ void docs_print_kind(const struct option_row *row, struct buf *out)
 		for (const struct option_word *word = row->words; word->text; word++)
 			(void)buf_addf(out, "%s%s", word == row->words ? "" : word[1].text ? ", " : " or ", word->text);
 	else if (row->kind == OPTION_NODES)
-		(void)buf_add_text(out, row->is_list ? "list" : "map");
+		(void)buf_add_text(out, option_shape_words(row));
 	else if (row->kind != OPTION_OBJECT)
 		(void)buf_add_text(out, names[row->kind]);
 }
@@ -71,10 +71,12 @@ void docs_print_sentence(const struct option_row *row, struct buf *out)
 {
 	(void)buf_add_text(out, row->text);
 	if ((row->least != 0 || row->most != 0) && row->kind != OPTION_OBJECT) {
-		(void)buf_add_text(out, " From ");
+		(void)buf_add_text(out, row->most == INT64_MAX ? " At least " : " From ");
 		option_print_number(row->kind, row->least, out);
-		(void)buf_add_text(out, " to ");
-		option_print_number(row->kind, row->most, out);
+		if (row->most != INT64_MAX) {
+			(void)buf_add_text(out, " to ");
+			option_print_number(row->kind, row->most, out);
+		}
 		(void)buf_add_text(out, ".");
 	}
 	if (row->flags & REQUIRED)

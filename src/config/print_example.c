@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "config/processors.h"
+
 struct example {
 	struct buf *out;
 	bool small;
@@ -86,6 +88,44 @@ static void print_part(struct buf *out, const struct docs_part *part, bool new_s
 	print_rows(&x, part->section(), indent);
 }
 
+static void print_component(const struct example *x, const struct processor_row *row)
+{
+	static const char *const values[] = {
+	    [PROCESSOR_FIELDS] = "",      [PROCESSOR_CASES] = "",      [PROCESSOR_MAPPING] = " root = this",
+	    [PROCESSOR_CHILDREN] = " []", [PROCESSOR_LABEL] = " name",
+	};
+	bool is_processor = row->slot == processor_rows->slot;
+
+	begin_line(x, 1);
+	(void)buf_addf(x->out, "# %s\n", row->text);
+	begin_line(x, 1);
+	if (!is_processor) {
+		(void)buf_add_text(x->out, "- label: name\n");
+		begin_line(x, 3);
+	}
+	(void)buf_addf(x->out, "%s%s:%s\n", is_processor ? "- " : "", row->name, values[row->shape]);
+	if (row->shape == PROCESSOR_CASES) {
+		begin_line(x, 5);
+		(void)buf_add_text(x->out, "-\n");
+	}
+	if (row->section)
+		print_rows(x, row->section(), row->shape == PROCESSOR_CASES ? 7 : 5);
+}
+
+/* What lists hold, all of it in comments. */
+static void print_components(struct buf *out)
+{
+	const struct example x = {.out = out, .mark = "#"};
+	const char *slot = "";
+
+	for (const struct processor_row *row = processor_rows; row->name; row++) {
+		if (strcmp(row->slot, slot) != 0)
+			(void)buf_addf(out, "\n# What a list of %ss may hold:\n", row->slot);
+		slot = row->slot;
+		print_component(&x, row);
+	}
+}
+
 void config_print_example(struct buf *out, bool small)
 {
 	const char *slot = NULL;
@@ -100,4 +140,6 @@ void config_print_example(struct buf *out, bool small)
 		print_part(out, part, new_slot, small);
 		slot = part->slot;
 	}
+	if (!small)
+		print_components(out);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "config/processors.h"
 
 /* Text as roff shows it: backslashes and hyphens escaped, no control line at the start (groff_man(7)). */
 static void print_text(struct buf *out, const char *text)
@@ -65,6 +66,25 @@ static void print_rows(struct buf *out, const char *prefix, const struct option_
 	}
 }
 
+static void print_processors(struct buf *out)
+{
+	(void)buf_add_text(out, ".SS processors and resources\nWhat a list of processors holds, and what "
+	                        "rate_limit_resources and cache_resources hold beside label.\n");
+	for (const struct processor_row *row = processor_rows; row->name; row++) {
+		struct buf path CLEANUP(buf_fini);
+
+		buf_init(&path, 256);
+		(void)buf_addf(&path, "%s.%s", row->slot, row->name);
+		(void)buf_add_text(out, ".TP\n\\fB");
+		print_text(out, path.data);
+		(void)buf_add_text(out, "\\fR\n");
+		print_text(out, row->text);
+		(void)buf_add_text(out, "\n");
+		if (row->section)
+			print_rows(out, path.data, row->section());
+	}
+}
+
 void config_print_man(struct buf *out)
 {
 	for (const struct docs_part *part = docs_parts; part->section; part++) {
@@ -80,6 +100,7 @@ void config_print_man(struct buf *out)
 		(void)buf_add_text(out, "\n");
 		print_rows(out, path.data ? path.data : "", part->section());
 	}
+	print_processors(out);
 	(void)buf_add_text(out, ".SS scanner\nHow bytes become messages: one of \\fBlines\\fR, \\fBto_the_end: {}\\fR "
 	                        "(everything is one message), \\fBchunker\\fR.\n");
 	print_rows(out, "scanner.lines", section_scanner_lines());

@@ -4,9 +4,12 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "config/processors.h"
 
 /* JSON Schema, draft 2020-12. An environment reference may stand for any value that is not a text already. */
 #define OR_REFERENCE ", {\"type\": \"string\", \"pattern\": \"\\\\$\\\\{\"}]"
+
+#define ANY_TEXT "\"type\": [\"string\", \"number\", \"boolean\", \"null\"]"
 
 static void print_string(struct buf *out, const char *text)
 {
@@ -32,12 +35,26 @@ static void print_number_type(struct buf *out, const struct option_row *row)
 	}
 	(void)buf_add_text(out, "\"anyOf\": [{\"type\": \"integer\"");
 	if (bounds)
-		(void)buf_addf(out, ", \"minimum\": %" PRId64 ", \"maximum\": %" PRId64, row->least, row->most);
+		(void)buf_addf(out, ", \"minimum\": %" PRId64, row->least);
+	if (bounds && row->most != INT64_MAX)
+		(void)buf_addf(out, ", \"maximum\": %" PRId64, row->most);
 	(void)buf_add_text(out, "}");
 	if (row->kind == OPTION_SIZE)
 		(void)buf_add_text(out, ", {\"type\": \"string\", \"pattern\": \"^[0-9]+([KMGT]i?B|B)?$\"}");
 	(void)buf_add_text(out, OR_REFERENCE);
 }
+
+#define LIST_OF(definition) "\"type\": [\"array\", \"null\"], \"items\": {\"$ref\": \"#/$defs/" definition "\"}"
+static const char *const nodes_types[] = {
+    [SHAPE_list] = "\"type\": \"array\"",
+    [SHAPE_map] = "\"type\": \"object\"",
+    [SHAPE_inputs] = LIST_OF("input"),
+    [SHAPE_scanner] = "\"$ref\": \"#/$defs/scanner\"",
+    [SHAPE_processors] = LIST_OF("processor"),
+    [SHAPE_rate_limits] = LIST_OF("rate_limit"),
+    [SHAPE_caches] = LIST_OF("cache"),
+    [SHAPE_templates] = "\"type\": \"object\", \"additionalProperties\": {" ANY_TEXT "}",
+};
 
 static void print_type(struct buf *out, const struct option_row *row)
 {
@@ -63,15 +80,10 @@ static void print_type(struct buf *out, const struct option_row *row)
 		                   "\"type\": \"array\", \"items\": {\"type\": [\"string\", \"number\", \"boolean\"]}");
 		return;
 	case OPTION_NODES:
-		if (strcmp(row->key, "inputs") == 0)
-			(void)buf_add_text(out, "\"type\": \"array\", \"items\": {\"$ref\": \"#/$defs/input\"}");
-		else if (strcmp(row->key, "scanner") == 0)
-			(void)buf_add_text(out, "\"$ref\": \"#/$defs/scanner\"");
-		else
-			(void)buf_addf(out, "\"type\": \"%s\"", row->is_list ? "array" : "object");
+		(void)buf_add_text(out, nodes_types[row->shape]);
 		return;
 	default:
-		(void)buf_add_text(out, "\"type\": [\"string\", \"number\", \"boolean\", \"null\"]");
+		(void)buf_add_text(out, ANY_TEXT);
 	}
 }
 
@@ -146,6 +158,51 @@ static void print_named(struct buf *out, const char *name, const struct option_s
 	print_section(out, s, 3);
 }
 
+static void print_component(struct buf *out, const struct processor_row *row)
+{
+	(void)buf_addf(out, ",\n      \"%s\": ", row->name);
+	switch (row->shape) {
+	case PROCESSOR_FIELDS:
+		print_section(out, row->section(), 3);
+		return;
+	case PROCESSOR_CASES:
+		(void)buf_add_text(out, "{\"type\": \"array\", \"items\": ");
+		print_section(out, row->section(), 3);
+		(void)buf_add_text(out, "}");
+		return;
+	case PROCESSOR_CHILDREN:
+		(void)buf_addf(out, "{%s}", nodes_types[SHAPE_processors]);
+		return;
+	case PROCESSOR_MAPPING:
+	case PROCESSOR_LABEL:
+		(void)buf_add_text(out, "{" ANY_TEXT "}");
+		return;
+	}
+}
+
+/* What a list holds: a label, and the processors or the resources of a slot; leaves the object open. */
+static void print_slot_components(struct buf *out, const char *slot, const char *limits)
+{
+	(void)buf_addf(out,
+	               ",\n    \"%s\": {\"type\": \"object\"%s, \"properties\": {\n      \"label\": {" ANY_TEXT "}",
+	               slot, limits);
+	if (*limits)
+		(void)buf_add_text(out, ",\n      \"type\": {}");
+	for (const struct processor_row *row = processor_rows; row->name; row++)
+		if (strcmp(row->slot, slot) == 0)
+			print_component(out, row);
+	(void)buf_add_text(out, "\n    }");
+}
+
+/* A processor has one name. */
+static void print_one_of(struct buf *out)
+{
+	(void)buf_add_text(out, ", \"oneOf\": [");
+	for (const struct processor_row *row = processor_rows; strcmp(row->slot, "processor") == 0; row++)
+		(void)buf_addf(out, "%s{\"required\": [\"%s\"]}", row == processor_rows ? "" : ", ", row->name);
+	(void)buf_add_text(out, "]}");
+}
+
 static void print_definitions(struct buf *out)
 {
 	(void)buf_add_text(out,
@@ -160,7 +217,13 @@ static void print_definitions(struct buf *out)
 	                        "      \"to_the_end\": {\"type\": [\"object\", \"null\"], \"maxProperties\": 0}");
 	print_named(out, "lines", section_scanner_lines());
 	print_named(out, "chunker", section_scanner_chunker());
-	(void)buf_add_text(out, "\n    }}\n  }\n");
+	(void)buf_add_text(out, "\n    }}");
+	print_slot_components(out, "processor", ", \"additionalProperties\": false");
+	print_one_of(out);
+	print_slot_components(out, "rate_limit", "");
+	(void)buf_add_text(out, "}");
+	print_slot_components(out, "cache", "");
+	(void)buf_add_text(out, "}\n  }\n");
 }
 
 /* A slot whose rows are all there is to it. */

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "config/config.h"
+#include "config/processors.h"
 
 enum { OUT_MAX = 1 << 20 };
 
@@ -127,6 +128,43 @@ static void test_schema_is_fresh(void **state)
 	buf_fini(&b);
 }
 
+/* A processor, and one of its fields, in all that is generated from processors.def. */
+static void test_processors_are_everywhere(void **state)
+{
+	struct buf example, man, schema, list;
+
+	(void)state;
+	buf_init(&example, OUT_MAX);
+	buf_init(&man, OUT_MAX);
+	buf_init(&schema, OUT_MAX);
+	buf_init(&list, OUT_MAX);
+	config_print_example(&example, false);
+	config_print_man(&man);
+	config_print_schema(&schema);
+	config_print_processors(&list);
+	for (const struct processor_row *row = processor_rows; row->name; row++) {
+		const struct option_section *s = row->section ? row->section() : NULL;
+		const char *key = s && s->count > 0 ? s->rows[s->count - 1].key : row->name;
+		char in_example[64], in_schema[64];
+
+		(void)snprintf(in_example, sizeof in_example, "#     %s%s: ", row->shape == PROCESSOR_CASES ? "  " : "",
+		               key);
+		(void)snprintf(in_schema, sizeof in_schema, "\"%s\": {", key);
+		assert_non_null(strstr(man.data, row->text));
+		assert_non_null(strstr(list.data, row->text));
+		assert_non_null(strstr(example.data, row->text));
+		assert_non_null(strstr(schema.data, in_schema));
+		if (s && s->count > 0)
+			assert_non_null(strstr(example.data, in_example));
+		if (strcmp(row->slot, "processor") == 0)
+			assert_non_null(memmem(schema.data, schema.len, row->name, strlen(row->name)));
+	}
+	buf_fini(&example);
+	buf_fini(&man);
+	buf_fini(&schema);
+	buf_fini(&list);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -134,6 +172,7 @@ int main(void)
 	    cmocka_unit_test(test_example_wants_required),
 	    cmocka_unit_test(test_man_is_whole),
 	    cmocka_unit_test(test_schema_is_fresh),
+	    cmocka_unit_test(test_processors_are_everywhere),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
