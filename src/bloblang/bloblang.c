@@ -348,7 +348,6 @@ static enum err build_message(struct evaluation *ev, const struct message *sourc
 	enum { META_BYTES_MAX = 16 * 1024 * 1024 };
 	const char *body = (const char *)message_body(source);
 	size_t body_bytes = source->body_bytes;
-	struct message *m;
 	struct buf meta;
 
 	(void)build_body(ev, root, &body, &body_bytes);
@@ -359,16 +358,11 @@ static enum err build_message(struct evaluation *ev, const struct message *sourc
 		buf_fini(&meta);
 		return error_set(e, ERR_INPUT, "the metadata is longer than %d bytes", META_BYTES_MAX);
 	}
-	m = ev->meta_changed
-	        ? message_new(meta.data, meta.len, body, body_bytes, source->received_ms)
-	        : message_new(message_meta(source), source->meta_bytes, body, body_bytes, source->received_ms);
+	if (ev->meta_changed)
+		*ret = message_derive(source, meta.data, meta.len, body, body_bytes);
+	else
+		*ret = message_derive(source, message_meta(source), source->meta_bytes, body, body_bytes);
 	buf_fini(&meta);
-	m->id = source->id;
-	m->attempts = source->attempts;
-	m->origins = source->origins ? message_origins_ref(source->origins) : NULL;
-	if (source->failure)
-		m->failure = mem_string(source->failure);
-	*ret = m;
 	return ERR_OK;
 }
 

@@ -49,8 +49,8 @@ enum err bloblang_mapping_parse(const char *text, const char *import_folder, str
 void bloblang_mapping_free(struct bloblang_mapping *m);
 
 /*
- * Runs a mapping on the current message. *ret is a new message (received_ms, attempts and origins carried over, id
- * kept), or null when the mapping deleted it. `mutate`: the semantics of the mutation processor.
+ * Runs a mapping on the current message. *ret is a new message (message_derive: it stands for the same), or null when
+ * the mapping deleted it. `mutate`: the semantics of the mutation processor.
  */
 enum err bloblang_mapping_run(const struct bloblang_mapping *m, struct evaluator *ev, const struct message_batch *batch,
                               bool mutate, struct message **ret, struct error *e) MUST_CHECK;

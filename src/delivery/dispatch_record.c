@@ -77,10 +77,10 @@ void dispatch_settle(struct dispatch *d, struct record *r, enum settle_kind kind
 	if (!r->tracked) {
 		settle_row(d, &s, r->row_bytes);
 	} else {
-		if (!r->origins)
+		if (!r->origin)
 			settle_tracked(d, r->id, &s);
-		for (uint32_t i = 0; r->origins && i < r->origins->count; i++)
-			settle_tracked(d, r->origins->ids[i], &s);
+		for (uint32_t i = 0; r->origin && i < r->origin->count; i++)
+			settle_tracked(d, r->origin->ids[i], &s);
 		free(reason);
 	}
 	record_free(r);

@@ -144,10 +144,10 @@ bool preparer_check(struct preparer *p, const struct pipeline_batch *open)
 /* Calls step for each row that the message stands for. */
 static void each_row(struct rows *rows, const struct message *m, void (*step)(struct row *row))
 {
-	if (!m->origins)
+	if (!m->origin)
 		step(rows_find(rows, m->id));
-	for (uint32_t i = 0; m->origins && i < m->origins->count; i++)
-		step(rows_find(rows, m->origins->ids[i]));
+	for (uint32_t i = 0; m->origin && i < m->origin->count; i++)
+		step(rows_find(rows, m->origin->ids[i]));
 }
 
 static void expect_record(struct row *row)
@@ -249,7 +249,7 @@ static const char *refusal(const struct preparer *p, const struct message *m, co
 	uint64_t most = p->config->kspool.max_record_bytes_bytes;
 
 	if (m->failure && p->config->kspool.processor_error == FAILED_SET_ASIDE) {
-		error_set(e, ERR_INPUT, "a processor failed: %s", m->failure);
+		error_set(e, ERR_INPUT, "a processor failed: %s", m->failure->reason);
 		return "ProcessorFailed";
 	}
 	if (!has_keys)

@@ -18,8 +18,8 @@
 
 struct record {
 	TAILQ_ENTRY(record) link;
-	struct message *message;         /* null while a request's body holds the data */
-	struct message_origins *origins; /* null: the row `id` */
+	struct message *message; /* null while a request's body holds the data */
+	struct origin *origin;   /* null: the row `id` */
 	uint64_t id;
 	int64_t received_ms;
 	int64_t since_ns;         /* monotonic: when it became ready */
@@ -66,8 +66,8 @@ static inline struct record *record_new(struct message *m, const char *key, uint
 	                     .data_bytes = m->body_bytes,
 	                     .row_bytes = m->meta_bytes + m->body_bytes,
 	                     .attempts = m->attempts};
-	r->origins = m->origins;
-	m->origins = NULL;
+	r->origin = m->origin;
+	m->origin = NULL;
 	if (own_key)
 		__builtin_memcpy(r->own, key, own_key);
 	if (hash_key_bytes)
@@ -80,11 +80,11 @@ static inline void record_free(struct record *r)
 	if (!r)
 		return;
 	message_free(r->message);
-	message_origins_unref(r->origins);
+	origin_unref(r->origin);
 	free(r);
 }
 
 /* Messages it stands for. */
-static inline uint32_t record_rows(const struct record *r) { return r->origins ? r->origins->count : 1; }
+static inline uint32_t record_rows(const struct record *r) { return r->origin ? r->origin->count : 1; }
 
 #endif

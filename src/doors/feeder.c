@@ -16,6 +16,7 @@
 #include <event2/event.h>
 
 #include "base/check.h"
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -119,11 +120,12 @@ static void add_too_long(struct feeder *f, uint64_t begin, uint64_t length)
 {
 	struct message *m =
 	    message_new(f->meta.data, f->meta.len, f->scanner.head.data, f->scanner.head.len, clock_wall_ms());
+	AUTOFREE char *reason = NULL;
 
-	m->failure =
-	    mem_format("%s, offset %llu: a message of %llu bytes; the limit is %llu; its first %zu bytes are kept",
-	               f->options.origin, (unsigned long long)begin, (unsigned long long)length,
-	               (unsigned long long)f->scanner.max_bytes, f->scanner.head.len);
+	reason = mem_format("%s, offset %llu: a message of %llu bytes; the limit is %llu; its first %zu bytes are kept",
+	                    f->options.origin, (unsigned long long)begin, (unsigned long long)length,
+	                    (unsigned long long)f->scanner.max_bytes, f->scanner.head.len);
+	message_fail(m, NULL, reason);
 	STAILQ_INSERT_TAIL(&f->filling->set_aside, m, link);
 	f->filling->set_aside_count++;
 	metric_add(M_INPUT_REFUSED_SIZE, 1);
@@ -224,9 +226,7 @@ static void send_block(struct feeder *f)
 		group_add(g, message_new(f->meta.data, f->meta.len, b->data + b->slices[i].offset, b->slices[i].length,
 		                         now_ms));
 	STAILQ_FOREACH (m, &b->set_aside, link)
-		group_set_aside(
-		    g, message_new(message_meta(m), m->meta_bytes, message_body(m), m->body_bytes, m->received_ms),
-		    mem_string(m->failure));
+		group_set_aside(g, message_copy(m), m->failure->reason);
 	if (f->options.position) {
 		g->offer.position_key = mem_string(f->options.position_key);
 		g->offer.position = f->options.position(f->options.arg, b->end);

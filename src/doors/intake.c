@@ -86,10 +86,9 @@ void group_add(struct group *g, struct message *m)
 	g->received++;
 }
 
-void group_set_aside(struct group *g, struct message *m, char *reason)
+void group_set_aside(struct group *g, struct message *m, const char *reason)
 {
-	free(m->failure);
-	m->failure = reason;
+	message_fail(m, NULL, reason);
 	STAILQ_INSERT_TAIL(&g->offer.set_aside, m, link);
 	g->offer.set_aside_count++;
 }

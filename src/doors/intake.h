@@ -77,8 +77,8 @@ void intake_drop_kept(struct intake *i);
 
 struct group *group_new(struct intake *i, struct pipeline *own, group_answered *answered, void *door);
 void group_add(struct group *g, struct message *m);
-/* To the shelf in the same commit; takes the reason. */
-void group_set_aside(struct group *g, struct message *m, char *reason);
+/* To the shelf in the same commit. */
+void group_set_aside(struct group *g, struct message *m, const char *reason);
 void group_send(struct group *g);
 /* Takes back a group that is_kept: nothing of it is stored. */
 void group_cancel(struct group *g);

@@ -1,12 +1,14 @@
 /*
- * processors: Redpanda Connect's processors on the way in.
+ * Redpanda Connect's processors on the way in.
  *
- * Every message gets a number for the time of the run, so that afterwards it is known which of them are still
- * represented: those that are not were filtered, and are counted so in the same commit (promise 9).
+ * Every message of a run has its place as the id of its origin, so that afterwards it is known which of them something
+ * still stands for: the others were filtered, and are counted so in the same commit (promise 9).
  */
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
+#include "base/cleanup.h"
 #include "base/mem.h"
 #include "doors/intake.h"
 
@@ -41,12 +43,8 @@ static struct message **keep_copies(const struct group *g, const struct pipeline
 	if (g->intake->config->kspool.processor_filter != FILTER_SET_ASIDE)
 		return NULL;
 	copies = mem_array(batch->count, sizeof(struct message *));
-	for (size_t n = 0; n < batch->count; n++) {
-		const struct message *m = batch->items[n];
-
-		copies[n] = message_with_body(m, message_meta(m), m->meta_bytes, message_body(m), m->body_bytes);
-		copies[n]->id = 0;
-	}
+	for (size_t n = 0; n < batch->count; n++)
+		copies[n] = message_copy(batch->items[n]);
 	return copies;
 }
 
@@ -54,7 +52,7 @@ static void set_aside_copies(struct group *g, struct message **copies, size_t co
                              size_t vanished_count)
 {
 	for (size_t n = 0; n < vanished_count; n++) {
-		group_set_aside(g, copies[vanished[n] - 1], mem_string("dropped by a processor"));
+		group_set_aside(g, copies[vanished[n] - 1], "dropped by a processor");
 		copies[vanished[n] - 1] = NULL;
 	}
 	for (size_t n = 0; n < count; n++)
@@ -62,7 +60,7 @@ static void set_aside_copies(struct group *g, struct message **copies, size_t co
 	free(copies);
 }
 
-/* Returns how many messages vanished and count as filtered. The batch had messages numbered 1 to count. */
+/* Returns how many messages vanished and count as filtered. */
 static uint32_t run_batch(struct group *g, struct pipeline_batch *batch)
 {
 	struct intake *i = g->intake;
@@ -72,8 +70,10 @@ static uint32_t run_batch(struct group *g, struct pipeline_batch *batch)
 	int64_t until_ns = 0;
 	size_t vanished;
 
-	for (size_t n = 0; n < count; n++)
-		before[n] = batch->items[n]->id = n + 1;
+	for (size_t n = 0; n < count; n++) {
+		before[n] = n + 1;
+		message_set_origin(batch->items[n], origin_new(n + 1));
+	}
 	if (g->own)
 		until_ns = pipeline_run(g->own, i->evaluator, batch);
 	if (until_ns > 0)
@@ -90,22 +90,23 @@ static uint32_t run_batch(struct group *g, struct pipeline_batch *batch)
 	return (uint32_t)vanished;
 }
 
-/* Back into the group, without the numbers. */
+/* Back into the group. An origin without keys has told all it knows. */
 static void take_back(struct group *g, struct message *m)
 {
 	struct intake *i = g->intake;
 
-	message_origins_unref(m->origins);
-	m->origins = NULL;
-	m->id = 0;
+	must(m->id == 0 && m->origin);
+	if (!m->origin->keyed)
+		message_set_origin(m, NULL);
 	if (m->body_bytes > i->max_message_bytes) {
-		group_set_aside(g, m,
-		                mem_format("a processor made a message of %u bytes; the limit is %llu", m->body_bytes,
-		                           (unsigned long long)i->max_message_bytes));
+		AUTOFREE char *reason = mem_format("a processor made a message of %u bytes; the limit is %llu",
+		                                   m->body_bytes, (unsigned long long)i->max_message_bytes);
+
+		group_set_aside(g, m, reason);
 		return;
 	}
 	if (m->failure && i->config->kspool.processor_error == FAILED_SET_ASIDE) {
-		group_set_aside(g, m, mem_string(m->failure));
+		group_set_aside(g, m, m->failure->reason);
 		return;
 	}
 	message_fail(m, NULL, NULL);

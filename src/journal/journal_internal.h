@@ -60,6 +60,7 @@ struct journal {
 
 	/* the journal thread's own */
 	struct store *store;
+	uint64_t commits; /* begun, and tried again: what fates of origins are good for */
 	struct claims claims;
 	struct ranges released;
 	uint64_t cursor;               /* every id up to here was read, is claimed, released, failed or gone */
@@ -90,6 +91,11 @@ _Noreturn void journal_condemn(struct journal *j, const struct error *e);
 /* Damage found while running: new files; *e is then read as handled. Condemns when even that fails. */
 void journal_restart_damaged(struct journal *j);
 void journal_publish(struct journal *j, bool force);
+
+/* journal_keys.c */
+/* Filters what is known from an offer and remembers the keys of the rest, in the open transaction. */
+enum err journal_keys_filter(struct journal *j, struct offer *offer, struct error *e) MUST_CHECK;
+void journal_keys_release(struct offer *offer);
 
 /* journal_rows.c */
 /* Looks up what delivery gives back, drops what it never had; moves claims. */

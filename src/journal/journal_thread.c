@@ -146,62 +146,6 @@ static void refuse(struct offer *offer, enum err err, const struct error *e)
 	offer->error = *e;
 }
 
-/*
- * *ret_known when one of a message's keys is known: the message is a duplicate. Its other keys are remembered only when
- * it is not, for they would speak of a message that is nowhere.
- */
-static enum err add_keys(struct journal *j, const struct message *m, bool *ret_known, struct error *e)
-{
-	enum err err = ERR_OK;
-	bool is_new;
-
-	*ret_known = false;
-	for (const struct message_key *k = m->keys; k && err == ERR_OK && !*ret_known; k = k->next)
-		err = store_cache_has(j->store, k->cache, k->key, k->bytes, ret_known, e);
-	for (const struct message_key *k = m->keys; k && err == ERR_OK && !*ret_known; k = k->next)
-		err = store_cache_add(j->store, k->cache, k->key, k->bytes, clock_wall_ms() + k->ttl_ms, &is_new, e);
-	return err;
-}
-
-/*
- * Takes duplicates out of an offer and counts them filtered: in this transaction, so that a key is remembered if and
- * only if its message is durable.
- */
-static enum err filter_known(struct journal *j, struct offer *offer, struct error *e)
-{
-	struct message_list kept = STAILQ_HEAD_INITIALIZER(kept);
-	enum err err = ERR_OK;
-	struct message *m;
-
-	while ((m = STAILQ_FIRST(&offer->messages))) {
-		bool known = false;
-
-		STAILQ_REMOVE_HEAD(&offer->messages, link);
-		if (m->keys && err == ERR_OK)
-			err = add_keys(j, m, &known, e);
-		if (known) {
-			offer->count--;
-			offer->filtered++;
-			offer->bytes -= message_cost(m);
-			message_free(m);
-		} else {
-			STAILQ_INSERT_TAIL(&kept, m, link);
-		}
-	}
-	STAILQ_CONCAT(&offer->messages, &kept);
-	return err;
-}
-
-static bool has_keys(const struct offer *offer)
-{
-	const struct message *m;
-
-	STAILQ_FOREACH (m, &offer->messages, link)
-		if (m->keys)
-			return true;
-	return false;
-}
-
 /* ERR_OK also when the offer was refused by itself: then its verdict says so and nothing of it is in the group. */
 static enum err store_offer(struct journal *j, struct offer *offer, struct error *e)
 {
@@ -212,8 +156,8 @@ static enum err store_offer(struct journal *j, struct offer *offer, struct error
 		refuse(offer, err, e);
 		return ERR_OK;
 	}
-	if (err == ERR_OK && has_keys(offer))
-		err = filter_known(j, offer, e);
+	if (err == ERR_OK)
+		err = journal_keys_filter(j, offer, e);
 	if (err == ERR_OK)
 		err = store_append_list(j->store, &offer->messages, e);
 	if (err == ERR_OK && !STAILQ_EMPTY(&offer->messages))
@@ -235,6 +179,7 @@ static enum err write_group(struct journal *j, struct group *g, struct error *e)
 	struct offer *offer;
 	enum err err = store_begin(j->store, e);
 
+	j->commits++;
 	STAILQ_FOREACH (offer, &g->offers, link)
 		if (err == ERR_OK)
 			err = store_offer(j, offer, e);
@@ -296,6 +241,7 @@ static void answer_offers(struct journal *j, struct group *g, struct message_lis
 		if (offer->verdict == OFFER_ACCEPTED) {
 			rows += offer->count;
 			metric_add(M_DEAD_LETTERS, offer->set_aside_count);
+			journal_keys_release(offer);
 			STAILQ_CONCAT(accepted, &offer->messages);
 		}
 		message_list_free(&offer->messages);

@@ -25,49 +25,43 @@ struct message *message_new(const void *meta, size_t meta_bytes, const void *bod
 	return m;
 }
 
-static void keys_free(struct message_key *key)
-{
-	while (key) {
-		struct message_key *next = key->next;
-
-		free(key->cache);
-		free(key);
-		key = next;
-	}
-}
-
-void message_key_add(struct message *m, const char *cache, int64_t ttl_ms, const void *key, size_t bytes)
-{
-	struct message_key *k = mem_alloc(sizeof *k + bytes);
-
-	k->next = m->keys;
-	k->cache = mem_string(cache);
-	k->ttl_ms = ttl_ms;
-	k->bytes = bytes;
-	memcpy(k->key, key, bytes);
-	m->keys = k;
-}
-
 void message_fail(struct message *m, const struct message_source *at, const char *reason)
 {
+	struct message_failure *failure = NULL;
+
+	if (reason) {
+		size_t length = strlen(reason);
+
+		failure = mem_alloc(sizeof *failure + length + 1);
+		failure->at = at;
+		memcpy(failure->reason, reason, length + 1);
+	}
 	free(m->failure);
-	m->failure = reason ? mem_string(reason) : NULL;
-	m->failed_at = reason ? at : NULL;
+	m->failure = failure;
 }
 
-struct message *message_with_body(const struct message *m, const void *meta, size_t meta_bytes, const void *body,
-                                  size_t body_bytes)
+void message_set_origin(struct message *m, struct origin *origin)
+{
+	origin_unref(m->origin);
+	m->origin = origin;
+}
+
+struct message *message_derive(const struct message *m, const void *meta, size_t meta_bytes, const void *body,
+                               size_t body_bytes)
 {
 	struct message *new = message_new(meta, meta_bytes, body, body_bytes, m->received_ms);
 
 	new->id = m->id;
 	new->attempts = m->attempts;
-	new->place = m->place;
-	new->origins = m->origins ? message_origins_ref(m->origins) : NULL;
-	message_fail(new, m->failed_at, m->failure);
-	for (const struct message_key *k = m->keys; k; k = k->next)
-		message_key_add(new, k->cache, k->ttl_ms, k->key, k->bytes);
+	new->origin = m->origin ? origin_ref(m->origin) : NULL;
+	if (m->failure)
+		message_fail(new, m->failure->at, m->failure->reason);
 	return new;
+}
+
+struct message *message_copy(const struct message *m)
+{
+	return message_derive(m, message_meta(m), m->meta_bytes, message_body(m), m->body_bytes);
 }
 
 struct message *message_new_room(size_t body_bytes, int64_t received_ms)
@@ -87,8 +81,7 @@ void message_free(struct message *m)
 {
 	if (!m)
 		return;
-	message_origins_unref(m->origins);
-	keys_free(m->keys);
+	origin_unref(m->origin);
 	free(m->failure);
 	free(m);
 }
@@ -101,28 +94,6 @@ void message_list_free(struct message_list *list)
 		STAILQ_REMOVE_HEAD(list, link);
 		message_free(m);
 	}
-}
-
-struct message_origins *message_origins_new(const uint64_t *ids, uint32_t count)
-{
-	struct message_origins *o = mem_alloc(sizeof *o + count * sizeof *ids);
-
-	o->references = 1;
-	o->count = count;
-	memcpy(o->ids, ids, count * sizeof *ids);
-	return o;
-}
-
-struct message_origins *message_origins_ref(struct message_origins *o)
-{
-	o->references++;
-	return o;
-}
-
-void message_origins_unref(struct message_origins *o)
-{
-	if (o && --o->references == 0)
-		free(o);
 }
 
 static uint32_t get_u32(const unsigned char *p)

@@ -240,12 +240,9 @@ void process_archive_run(const struct stage *s, struct runner *r, struct pipelin
 		ok = false;
 	}
 	if (ok) {
-		joined = message_with_body(moved.items[0], message_meta(moved.items[0]), moved.items[0]->meta_bytes,
-		                           body.data ? body.data : "", body.len);
+		joined = message_derive(moved.items[0], message_meta(moved.items[0]), moved.items[0]->meta_bytes,
+		                        body.data ? body.data : "", body.len);
 		stage_join_origins(joined, &moved);
-		for (size_t i = 1; i < moved.count; i++)
-			for (const struct message_key *k = moved.items[i]->keys; k; k = k->next)
-				message_key_add(joined, k->cache, k->ttl_ms, k->key, k->bytes);
 		pipeline_batch_fini(&moved);
 		batches_add_one(out, joined);
 	} else {

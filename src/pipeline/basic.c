@@ -64,16 +64,12 @@ static void run_mapping(const struct stage *s, struct runner *r, struct pipeline
 
 		if (bloblang_mapping_run(s->state, r->evaluator, &context, mutate, &results[i], &e) == ERR_OK)
 			continue;
-		results[i] =
-		    message_with_body(batch->items[i], message_meta(batch->items[i]), batch->items[i]->meta_bytes,
-		                      message_body(batch->items[i]), batch->items[i]->body_bytes);
+		results[i] = message_copy(batch->items[i]);
 		stage_fail(s, results[i], e.text);
 	}
 	for (size_t i = 0; i < batch->count; i++) {
-		if (results[i]) {
-			results[i]->place = batch->items[i]->place;
+		if (results[i])
 			pipeline_batch_add(&kept, results[i]);
-		}
 		message_free(batch->items[i]);
 	}
 	free(results);
@@ -201,14 +197,8 @@ void process_select_parts_run(const struct stage *s, struct runner *r, struct pi
 	for (size_t i = 0; i < parts->count; i++) {
 		int64_t index = parts->index[i] < 0 ? (int64_t)batch->count + parts->index[i] : parts->index[i];
 
-		if (index >= 0 && index < (int64_t)batch->count) {
-			const struct message *m = batch->items[index];
-			struct message *copy =
-			    message_with_body(m, message_meta(m), m->meta_bytes, message_body(m), m->body_bytes);
-
-			stage_share_origins(copy, m);
-			pipeline_batch_add(&chosen, copy);
-		}
+		if (index >= 0 && index < (int64_t)batch->count)
+			pipeline_batch_add(&chosen, message_copy(batch->items[index]));
 	}
 	drop(batch);
 	batches_add(out, &chosen);
@@ -239,7 +229,6 @@ void insert_part_free(void *state)
 	free(insert);
 }
 
-/* The new message stands for what the first of the batch stands for. */
 void process_insert_part_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
 {
 	const struct insert *insert = s->state;
@@ -257,9 +246,9 @@ void process_insert_part_run(const struct stage *s, struct runner *r, struct pip
 		pass(batch, out);
 		return;
 	}
-	new = message_with_body(batch->items[0], message_meta(batch->items[0]), batch->items[0]->meta_bytes,
-	                        text.data ? text.data : "", text.len);
-	stage_share_origins(new, batch->items[0]);
+	new = message_derive(batch->items[0], message_meta(batch->items[0]), batch->items[0]->meta_bytes,
+	                     text.data ? text.data : "", text.len);
+	stage_add_origin(new, batch);
 	buf_fini(&text);
 	index = index < 0 ? count + index + 1 : index;
 	index = index < 0 ? 0 : index > count ? count : index;

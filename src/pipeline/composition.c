@@ -184,8 +184,8 @@ static struct message *with_error_metadata(struct message *m, const char *key)
 
 	if (!m->failure || !key[0])
 		return m;
-	stage_meta_with(m, key, m->failure, strlen(m->failure), &meta);
-	new = message_with_body(m, meta.data, meta.len, message_body(m), m->body_bytes);
+	stage_meta_with(m, key, m->failure->reason, strlen(m->failure->reason), &meta);
+	new = message_derive(m, meta.data, meta.len, message_body(m), m->body_bytes);
 	buf_fini(&meta);
 	message_free(m);
 	return new;
@@ -261,22 +261,21 @@ void process_switch_compile(struct compiler *c, const struct config_node *node, 
 }
 
 /*
- * The result of a switch comes back in the order of the incoming batch. Messages carry their place along; a switch
- * inside a switch gives the outer places back at its end.
+ * The result of a switch comes back in the order of the incoming batch: for its time each message has an origin with a
+ * place in the line of this run, which what is made of it shares.
  */
-static uint32_t *take_places(const struct pipeline_batch *batch)
+static uint32_t take_places(struct runner *r, const struct pipeline_batch *batch)
 {
-	uint32_t *outer = mem_array(batch->count, sizeof *outer);
+	uint32_t line = ++r->lines;
 
-	for (size_t i = 0; i < batch->count; i++) {
-		outer[i] = batch->items[i]->place;
-		batch->items[i]->place = (uint32_t)i;
-	}
-	return outer;
+	for (size_t i = 0; i < batch->count; i++)
+		message_set_origin(batch->items[i], origin_with_place(batch->items[i]->origin, line, (uint32_t)i));
+	return line;
 }
 
 struct placed {
 	struct message *message;
+	uint32_t place;
 	size_t order;
 };
 
@@ -284,22 +283,24 @@ static int compare_places(const void *a, const void *b)
 {
 	const struct placed *x = a, *y = b;
 
-	if (x->message->place != y->message->place)
-		return x->message->place < y->message->place ? -1 : 1;
+	if (x->place != y->place)
+		return x->place < y->place ? -1 : 1;
 	return (x->order > y->order) - (x->order < y->order);
 }
 
-static void put_in_order(struct pipeline_batch *result, const uint32_t *outer, size_t count)
+static void put_in_order(struct pipeline_batch *result, uint32_t line)
 {
 	struct placed *placed = mem_array(result->count, sizeof *placed);
 
 	for (size_t i = 0; i < result->count; i++)
-		placed[i] = (struct placed){result->items[i], i};
+		placed[i] = (struct placed){result->items[i], origin_place(result->items[i]->origin, line), i};
 	qsort(placed, result->count, sizeof *placed, compare_places);
 	for (size_t i = 0; i < result->count; i++) {
-		result->items[i] = placed[i].message;
-		if (result->items[i]->place < count)
-			result->items[i]->place = outer[result->items[i]->place];
+		struct message *m = placed[i].message;
+
+		result->items[i] = m;
+		if (m->origin->line == line)
+			message_set_origin(m, origin_ref(m->origin->parents[0]));
 	}
 	free(placed);
 }
@@ -330,7 +331,7 @@ void process_switch_run(const struct stage *s, struct runner *r, struct pipeline
 {
 	const struct cases *cases = s->state;
 	struct pipeline_batch remaining = {0}, carried = {0}, result = {0};
-	uint32_t *outer = take_places(batch);
+	uint32_t line = take_places(r, batch);
 
 	for (size_t i = 0; i < batch->count; i++)
 		pipeline_batch_add(&remaining, batch->items[i]);
@@ -354,8 +355,7 @@ void process_switch_run(const struct stage *s, struct runner *r, struct pipeline
 		pipeline_batch_add(&result, remaining.items[i]);
 	free(carried.items);
 	free(remaining.items);
-	put_in_order(&result, outer, batch->count);
-	free(outer);
+	put_in_order(&result, line);
 	batches_add(out, &result);
 }
 

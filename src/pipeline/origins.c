@@ -1,77 +1,47 @@
-/* Which rows a message stands for, through joining and cutting. */
+/* What a message stands for, through joining and cutting. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "pipeline/stage.h"
 
-static size_t count_of(const struct message *m) { return m->origins ? m->origins->count : m->id != 0; }
-
-static int compare_ids(const void *a, const void *b)
+static void set_common_origin(struct message *m, const struct pipeline_batch *batch,
+                              struct origin *(*common)(struct origin *const *, size_t))
 {
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return (x > y) - (x < y);
-}
-
-/* All ids of the batch, ascending, each once. */
-static uint64_t *ids_of(const struct pipeline_batch *batch, size_t *ret_count)
-{
-	size_t total = 0, used = 0, distinct = 0;
-	uint64_t *ids;
+	struct origin **parents = mem_array(batch->count, sizeof(struct origin *));
 
 	for (size_t i = 0; i < batch->count; i++)
-		total += count_of(batch->items[i]);
-	ids = mem_array(total, sizeof *ids);
-	for (size_t i = 0; i < batch->count; i++) {
-		const struct message *m = batch->items[i];
-
-		if (m->origins)
-			memcpy(ids + used, m->origins->ids, m->origins->count * sizeof *ids);
-		else if (m->id != 0)
-			ids[used] = m->id;
-		used += count_of(m);
-	}
-	qsort(ids, total, sizeof *ids, compare_ids);
-	for (size_t i = 0; i < total; i++)
-		if (distinct == 0 || ids[distinct - 1] != ids[i])
-			ids[distinct++] = ids[i];
-	*ret_count = distinct;
-	return ids;
+		parents[i] = batch->items[i]->origin;
+	message_set_origin(m, common(parents, batch->count));
+	free(parents);
 }
 
 void stage_join_origins(struct message *m, const struct pipeline_batch *batch)
 {
-	size_t count;
-	uint64_t *ids = ids_of(batch, &count);
-
-	message_origins_unref(m->origins);
-	m->origins = count > 0 ? message_origins_new(ids, (uint32_t)count) : NULL;
-	free(ids);
+	set_common_origin(m, batch, origin_join);
 }
 
-void stage_share_origins(struct message *piece, const struct message *whole)
+void stage_add_origin(struct message *m, const struct pipeline_batch *batch)
 {
-	message_origins_unref(piece->origins);
-	piece->origins = NULL;
-	if (whole->origins)
-		piece->origins = message_origins_ref(whole->origins);
-	else if (whole->id != 0)
-		piece->origins = message_origins_new(&whole->id, 1);
+	set_common_origin(m, batch, origin_add);
 }
 
 size_t pipeline_vanished(const struct pipeline_batch *batch, const uint64_t *before, size_t count, uint64_t *ret_ids)
 {
-	size_t left_count, at = 0, vanished = 0;
-	uint64_t *left = ids_of(batch, &left_count);
+	struct message all = {.id = 0};
+	size_t left_count = 0, at = 0, vanished = 0;
 
+	if (batch->count > 0) {
+		stage_join_origins(&all, batch);
+		left_count = all.origin->count;
+	}
 	for (size_t i = 0; i < count; i++) {
-		while (at < left_count && left[at] < before[i])
+		while (at < left_count && all.origin->ids[at] < before[i])
 			at++;
-		if (at == left_count || left[at] != before[i])
+		if (at == left_count || all.origin->ids[at] != before[i])
 			ret_ids[vanished++] = before[i];
 	}
-	free(left);
+	origin_unref(all.origin);
 	return vanished;
 }
 

@@ -228,9 +228,14 @@ int64_t pipeline_run(struct pipeline *p, struct evaluator *ev, struct pipeline_b
 	struct runner r = {.evaluator = ev};
 	struct batches batches = {0};
 
+	for (size_t i = 0; i < batch->count; i++)
+		if (!batch->items[i]->origin)
+			message_set_origin(batch->items[i], origin_new(batch->items[i]->id));
 	batches_add(&batches, batch);
 	stages_run(&p->stages, &r, &batches);
 	batches_join(&batches, batch);
+	for (size_t i = 0; i < batch->count; i++)
+		origin_seal(batch->items[i]->origin);
 	return r.not_before_ns;
 }
 

@@ -2,13 +2,13 @@
  * pipeline: Redpanda Connect's processors, over batches of messages.
  *
  * What it is: a list of processors compiled at load. pipeline_run replaces the messages of a batch by what they became;
- * every resulting message carries in `origins` the rows it stands for (null: just its own), so that the caller can see
+ * every resulting message has an origin with the ids of what it stands for, so that the caller can see
  * which rows became several messages, which were joined into one, and which vanished (filtered). A processor that
  * fails on a message leaves it as it was with `failure` set. Owner: the batch owns its messages.
  * Thread: a compiled pipeline belongs to one thread.
- * `dedupe` only attaches its key to the message (message_key): the journal decides in the transaction that stores the
- * message, so that a key is remembered if and only if its message is durable.
- * Fails: compile only, with faults that name line and column.
+ * `dedupe` only gives its key to the origin: the journal decides in the transaction that stores the messages made of
+ * it, so that a key is remembered if and only if one of them is durable. Fails: compile only, with faults that name
+ * line and column.
  */
 #ifndef KSPOOL_PIPELINE_PIPELINE_H
 #define KSPOOL_PIPELINE_PIPELINE_H
@@ -30,7 +30,7 @@ void pipeline_batch_add(struct pipeline_batch *b, struct message *m);
 /* Frees the messages too. */
 void pipeline_batch_fini(struct pipeline_batch *b);
 
-/* Which rows (ids of `before`, ascending) no message of the batch stands for any more; returns how many. */
+/* Which ids of `before` (ascending) no message of the batch stands for any more; returns how many. */
 size_t pipeline_vanished(const struct pipeline_batch *batch, const uint64_t *before, size_t count, uint64_t *ret_ids);
 
 /*
@@ -46,8 +46,8 @@ enum err pipeline_compile(const struct config_node *nodes, const struct config *
 void pipeline_lint(const struct config *config, struct config_faults *faults);
 bool pipeline_is_empty(const struct pipeline *p);
 /*
- * Returns the monotonic time in ns before which the caller should take no more work (rate_limit); 0: none. A pipeline
- * never waits by itself.
+ * A message without an origin gets one of its id. Returns the monotonic time in ns before which the caller should take
+ * no more work (rate_limit); 0: none. A pipeline never waits by itself.
  */
 int64_t pipeline_run(struct pipeline *p, struct evaluator *ev, struct pipeline_batch *batch);
 void pipeline_free(struct pipeline *p);

@@ -3,7 +3,7 @@
  *
  * rate_limit never waits: it takes its tokens and tells the caller until when to take no more work, so that the average
  * keeps the limit and no thread sleeps. A resource's tokens are shared by all processors that name it in one pipeline.
- * dedupe attaches its key; the journal decides (see pipeline.h).
+ * dedupe gives its key to the origin; the journal decides (see pipeline.h).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -155,7 +155,9 @@ void process_dedupe_run(const struct stage *s, struct runner *r, struct pipeline
 
 		buf_clear(&key);
 		if (bloblang_template_render(d->key, r->evaluator, &context, &key, &e) == ERR_OK)
-			message_key_add(batch->items[i], d->cache, d->ttl_ms, key.data ? key.data : "", key.len);
+			message_set_origin(batch->items[i],
+			                   origin_with_key(batch->items[i]->origin, d->cache, d->ttl_ms,
+			                                   key.data ? key.data : "", key.len));
 		else
 			stage_fail(s, batch->items[i], e.text);
 	}

@@ -40,6 +40,7 @@ struct compiler {
 struct runner {
 	struct evaluator *evaluator;
 	int64_t not_before_ns;
+	uint32_t lines; /* lists whose order a processor has kept: the number of the last one */
 };
 
 struct stage_row {
@@ -97,10 +98,10 @@ void stage_fail(const struct stage *s, struct message *m, const char *reason);
 /* The context of message i of a batch. */
 struct message_batch stage_batch(const struct pipeline_batch *batch, size_t i);
 
-/* Makes m stand for everything the batch stands for. */
+/* Makes m stand for everything the batch stands for: ids and keys. */
 void stage_join_origins(struct message *m, const struct pipeline_batch *batch);
-/* Makes piece stand for what whole stands for. */
-void stage_share_origins(struct message *piece, const struct message *whole);
+/* Makes m, an addition to the batch, stand for the first one's ids: it goes when all of the batch are duplicates. */
+void stage_add_origin(struct message *m, const struct pipeline_batch *batch);
 /* Metadata of m with one text entry set. The result is new memory in *ret. */
 void stage_meta_with(const struct message *m, const char *key, const char *value, size_t value_length, struct buf *ret);
 

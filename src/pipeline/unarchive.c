@@ -50,12 +50,11 @@ static bool add_piece(struct cutting *c, const char *key, const char *name, cons
 		struct buf meta;
 
 		stage_meta_with(m, key, name, strlen(name), &meta);
-		piece = message_with_body(m, meta.data, meta.len, body, length);
+		piece = message_derive(m, meta.data, meta.len, body, length);
 		buf_fini(&meta);
 	} else {
-		piece = message_with_body(m, message_meta(m), m->meta_bytes, body, length);
+		piece = message_derive(m, message_meta(m), m->meta_bytes, body, length);
 	}
-	stage_share_origins(piece, m);
 	pipeline_batch_add(&c->pieces, piece);
 	return true;
 }
@@ -206,8 +205,7 @@ static bool cut_json_documents(struct cutting *c)
 /* The language's parse_csv gives a JSON array of objects, which is cut like one. */
 static bool cut_csv(struct cutting *c)
 {
-	struct message *source = message_with_body(c->whole, message_meta(c->whole), c->whole->meta_bytes,
-	                                           message_body(c->whole), c->whole->body_bytes);
+	struct message *source = message_copy(c->whole);
 	const struct message_batch context = {.messages = &source, .count = 1};
 	struct message *rows = NULL;
 	bool ok;

@@ -109,7 +109,7 @@ enum err store_append_dead(struct store *s, struct message *m, const char *code,
 	(void)sqlite3_bind_int64(st, 6, clock_wall_ms());
 	(void)sqlite3_bind_int64(st, 7, m->attempts);
 	(void)sqlite3_bind_text(st, 8, code, -1, SQLITE_STATIC);
-	store_row_bind_text(st, 9, m->failure);
+	store_row_bind_text(st, 9, m->failure ? m->failure->reason : NULL);
 	err = store_run(s, st, e, "set aside");
 	if (err != ERR_OK)
 		return err;

@@ -113,7 +113,7 @@ static enum err import_dead(struct store *s, sqlite3_stmt *st, struct message *m
 	const char *reason = (const char *)sqlite3_column_text(st, 7);
 
 	m->attempts = (uint32_t)sqlite3_column_int64(st, 5);
-	m->failure = reason ? mem_string(reason) : NULL;
+	message_fail(m, NULL, reason);
 	return store_append_dead(s, m, code ? code : "", e);
 }
 

@@ -173,6 +173,45 @@ def test_dedupe_remembers_across_a_restart(fake, http_door):
     assert sorted(fake.payloads()) == [b'{"id":"a"}', b'{"id":"b"}', b'{"id":"c"}']
 
 
+SEEN = [{"label": "seen", "memory": {"default_ttl": "1h"}}]
+BY_CONTENT = {"dedupe": {"cache": "seen", "key": "${! content() }"}}
+
+
+@pytest.mark.parametrize("behind, messages, filtered, stored", [
+    ([{"mapping": 'root.id = this.id'}], [b'{"id":1}', b'{"id":1}', b'{"id":2}', b'{"id":2}', b'{"id":1}'], 3,
+     [b'{"id":1}', b'{"id":2}']),
+    ([{"unarchive": {"format": "json_array"}}], [b"[1,2,3]", b"[4,5]"], 0, [b"1", b"2", b"3", b"4", b"5"]),
+    ([{"unarchive": {"format": "json_array"}}], [b"[1,2,3]", b"[4,5]", b"[1,2,3]"], 3, [b"1", b"2", b"3", b"4", b"5"]),
+    ([{"insert_part": {"content": "tail"}}], [b"[1]", b"[2]", b"[1]"], 1, [b"[1]", b"[2]", b"tail"]),
+    ([{"archive": {"format": "lines"}}], [b"[1]", b"[2]", b"[1]"], 0, [b"[1]\n[2]\n[1]"]),
+    ([{"select_parts": {"parts": [0, 0]}}], [b"[1]", b"[2]"], 1, [b"[1]", b"[1]"]),
+    ([{"unarchive": {"format": "json_array"}}, BY_CONTENT], [b"[1,2,1]", b"[2,3]"], 2, [b"1", b"2", b"3"]),
+], ids=["mapping", "unarchive", "unarchive a known one", "insert_part", "archive", "select_parts", "dedupe again"])
+def test_a_key_belongs_to_what_came_in(fake, http_door, behind, messages, filtered, stored):
+    spooler, address = http_door(cache_resources=SEEN, pipeline={"processors": [BY_CONTENT, *behind]})
+    assert ndjson(address, messages)[0] == 200
+    spooler.wait_ledger(pending=0, delivered=len(stored), filtered=filtered)
+    assert sorted(fake.payloads()) == sorted(stored) and spooler.status()["ledger"]["balanced"]
+
+
+def test_a_message_deleted_behind_dedupe_leaves_no_key(fake, http_door):
+    spooler, address = http_door(cache_resources=SEEN, pipeline={"processors": [
+        {"dedupe": {"cache": "seen", "key": '${! json("id") }'}}, {"mapping": "root = if this.skip { deleted() }"}]})
+    assert post(address, b'{"id":1,"skip":true}')[0] == 200
+    assert post(address, b'{"id":1,"skip":false}')[0] == 200
+    spooler.wait_ledger(pending=0, delivered=1, filtered=1)
+
+
+def test_the_source_of_an_error_stays_with_the_message(fake, http_door):
+    spooler, address = http_door(pipeline={"processors": [
+        {"label": "breaks", "mapping": 'root = throw("boom")'},
+        {"catch": [{"mapping": "root.first = error_source_name()"},
+                   {"mapping": "root = this\nroot.second = error_source_name()\nroot.label = error_source_label()"}]}]})
+    assert post(address, b"{}")[0] == 200
+    spooler.wait_delivered(1)
+    assert json.loads(fake.payloads()[0]) == {"first": "mapping", "second": "mapping", "label": "breaks"}
+
+
 def test_a_metric_and_a_log_line_of_ones_own(fake, http_door):
     spooler, address = http_door(pipeline={"processors": [
         {"metric": {"type": "counter", "name": "Seen", "labels": {"key": "${! this.key }"}}},

@@ -88,7 +88,7 @@ static struct message *build_message(struct value from)
 	m = message_new(meta.data, meta.len, input.text, input.length, 0);
 	buf_fini(&meta);
 	if (value_is_text(failure))
-		m->failure = mem_string(text_of(failure));
+		message_fail(m, NULL, text_of(failure));
 	return m;
 }
 

@@ -30,7 +30,7 @@ static bool error_text(struct call *call, struct value *ret)
 {
 	const struct message *m = call_message(call);
 
-	*ret = m && m->failure ? value_literal(m->failure) : value_null();
+	*ret = m && m->failure ? value_literal(m->failure->reason) : value_null();
 	return true;
 }
 
@@ -186,8 +186,8 @@ static bool source_part(struct call *call, struct value *ret, size_t offset)
 	const struct message *m = call_message(call);
 	const char *text = NULL;
 
-	if (m && m->failure && m->failed_at)
-		memcpy(&text, (const char *)m->failed_at + offset, sizeof text);
+	if (m && m->failure && m->failure->at)
+		memcpy(&text, (const char *)m->failure->at + offset, sizeof text);
 	*ret = text ? value_literal(text) : value_null();
 	return true;
 }

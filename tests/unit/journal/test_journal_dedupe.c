@@ -35,6 +35,14 @@ static void decided(struct offer *offer, void *arg)
 	free(offer);
 }
 
+static void add_key(struct message *m, const char *cache, int64_t ttl_ms, const char *key, size_t bytes)
+{
+	struct origin *below = m->origin ? origin_ref(m->origin) : origin_new(0);
+
+	message_set_origin(m, origin_with_key(below, cache, ttl_ms, key, bytes));
+	origin_unref(below);
+}
+
 /* One message a word of `keys`; a word "a+b" has key a of cache one and key b of cache two. */
 static struct offer *keyed_offer(const char *keys, int64_t ttl_ms, struct fate *f)
 {
@@ -49,9 +57,9 @@ static struct offer *keyed_offer(const char *keys, int64_t ttl_ms, struct fate *
 		char *plus = strchr(word, '+');
 
 		if (plus)
-			message_key_add(m, "two", ttl_ms, plus + 1, strlen(plus + 1));
+			add_key(m, "two", ttl_ms, plus + 1, strlen(plus + 1));
 		if (plus != word)
-			message_key_add(m, "one", ttl_ms, word, plus ? (size_t)(plus - word) : strlen(word));
+			add_key(m, "one", ttl_ms, word, plus ? (size_t)(plus - word) : strlen(word));
 		offer->count++;
 		offer->bytes += message_cost(m);
 		STAILQ_INSERT_TAIL(&offer->messages, m, link);
@@ -207,6 +215,109 @@ static void keys_expire(void **state)
 	spooldir_remove(&d);
 }
 
+static struct origin *key_below(struct origin *parent, const char *key)
+{
+	struct origin *o = origin_with_key(parent, "one", HOUR_MS, key, strlen(key));
+
+	origin_unref(parent);
+	return o;
+}
+
+/* Takes the origins over, a message for each. */
+static void expect_origins(struct journal *j, struct origin **origins, size_t count, uint32_t kept, uint32_t filtered)
+{
+	struct offer *offer = mem_zero(sizeof *offer);
+	struct fate f = {0};
+
+	STAILQ_INIT(&offer->messages);
+	STAILQ_INIT(&offer->set_aside);
+	for (size_t i = 0; i < count; i++) {
+		struct message *m = spooldir_message(i + 1, 50);
+
+		message_set_origin(m, origins[i]);
+		offer->count++;
+		offer->bytes += message_cost(m);
+		STAILQ_INSERT_TAIL(&offer->messages, m, link);
+	}
+	offer->done = decided;
+	offer->arg = &f;
+	must(journal_offer(j, offer));
+	wait_for(j, &f);
+	assert_int_equal(f.answers.last, OFFER_ACCEPTED);
+	assert_int_equal(f.count, kept);
+	assert_int_equal(f.filtered, filtered);
+}
+
+static void pieces_are_kept_or_filtered_together(void **state)
+{
+	struct spooldir d;
+	struct journal_options o = {0};
+	struct journal *j;
+
+	(void)state;
+	spooldir_make(&d);
+	o.store = spooldir_options(&d);
+	j = rig_start(&o, NULL);
+	for (int time = 0; time < 2; time++) {
+		struct origin *whole = key_below(origin_new(0), "a");
+		struct origin *pieces[] = {whole, origin_ref(whole), origin_ref(whole)};
+
+		expect_origins(j, pieces, 3, time == 0 ? 3 : 0, time == 0 ? 0 : 3);
+	}
+	/* pieces with keys of their own: a known one goes alone, and the whole's key is remembered by the other */
+	{
+		struct origin *whole = key_below(origin_new(0), "b");
+		struct origin *pieces[] = {key_below(origin_ref(whole), "a"), key_below(origin_ref(whole), "c"),
+		                           key_below(whole, "c")};
+
+		expect_origins(j, pieces, 3, 1, 2);
+		expect(j, "b c", HOUR_MS, 0, 2);
+	}
+	/* nothing of it was stored: its key is free */
+	{
+		struct origin *whole = key_below(origin_new(0), "d");
+		struct origin *pieces[] = {key_below(origin_ref(whole), "a"), key_below(whole, "b")};
+
+		expect_origins(j, pieces, 2, 0, 2);
+		expect(j, "d", HOUR_MS, 1, 0);
+	}
+	rig_stop(j);
+	spooldir_remove(&d);
+}
+
+static void what_was_joined_goes_when_all_of_it_is_known(void **state)
+{
+	struct spooldir d;
+	struct journal_options o = {0};
+	struct journal *j;
+
+	(void)state;
+	spooldir_make(&d);
+	o.store = spooldir_options(&d);
+	j = rig_start(&o, NULL);
+	expect(j, "a b", HOUR_MS, 2, 0);
+	for (int time = 0; time < 2; time++) {
+		struct origin *parts[] = {key_below(origin_new(0), "a"), key_below(origin_new(0), "n")};
+		struct origin *joined[] = {origin_join(parts, 2)};
+
+		origin_unref(parts[0]);
+		origin_unref(parts[1]);
+		expect_origins(j, joined, 1, time == 0, time == 1);
+	}
+	/* one without a key is always new; a known part adds no key of its own */
+	{
+		struct origin *parts[] = {origin_new(0), key_below(key_below(origin_new(0), "a"), "x")};
+		struct origin *joined[] = {origin_join(parts, 2)};
+
+		origin_unref(parts[0]);
+		origin_unref(parts[1]);
+		expect_origins(j, joined, 1, 1, 0);
+		expect(j, "x", HOUR_MS, 1, 0);
+	}
+	rig_stop(j);
+	spooldir_remove(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -214,6 +325,8 @@ int main(void)
 	    cmocka_unit_test(a_duplicate_leaves_no_key_behind),
 	    cmocka_unit_test(a_refused_group_forgets_its_keys),
 	    cmocka_unit_test(keys_expire),
+	    cmocka_unit_test(pieces_are_kept_or_filtered_together),
+	    cmocka_unit_test(what_was_joined_goes_when_all_of_it_is_known),
 	};
 
 	crashvfs_register();

@@ -58,25 +58,22 @@ static void damage_is_noticed(void **state)
 static void another_body_keeps_what_it_stands_for(void **state)
 {
 	static const struct message_source source = {"mapping", "", "pipeline.processors.0"};
-	const uint64_t ids[] = {4, 5};
 	struct message *m = message_new("", 0, "body", 4, 77), *n;
 
 	(void)state;
 	m->id = 9;
 	m->attempts = 2;
-	m->origins = message_origins_new(ids, 2);
+	message_set_origin(m, origin_new(4));
 	message_fail(m, &source, "why");
-	message_key_add(m, "cache", 1000, "k", 1);
-	n = message_with_body(m, NULL, 0, "other", 5);
+	n = message_derive(m, NULL, 0, "other", 5);
 	message_free(m);
 	assert_int_equal(n->id, 9);
 	assert_int_equal(n->received_ms, 77);
 	assert_int_equal(n->attempts, 2);
-	assert_int_equal(n->origins->count, 2);
-	assert_int_equal(n->origins->references, 1);
-	assert_string_equal(n->failure, "why");
-	assert_ptr_equal(n->failed_at, &source);
-	assert_string_equal(n->keys->cache, "cache");
+	assert_int_equal(n->origin->ids[0], 4);
+	assert_int_equal(n->origin->references, 1);
+	assert_string_equal(n->failure->reason, "why");
+	assert_ptr_equal(n->failure->at, &source);
 	assert_memory_equal(message_body(n), "other", 6);
 	message_free(n);
 }

@@ -279,10 +279,10 @@ static void dedupe_attaches_its_key(void **state)
 	(void)state;
 	pipeline_batch_add(&batch, message_new(NULL, 0, "abc", 3, 1));
 	(void)pipeline_run(p, ev, &batch);
-	assert_non_null(batch.items[0]->keys);
-	assert_string_equal(batch.items[0]->keys->cache, "c");
-	assert_int_equal(batch.items[0]->keys->ttl_ms, 60000);
-	assert_memory_equal(batch.items[0]->keys->key, "abc", 3);
+	assert_non_null(batch.items[0]->origin->key);
+	assert_string_equal(batch.items[0]->origin->key->cache, "c");
+	assert_int_equal(batch.items[0]->origin->key->ttl_ms, 60000);
+	assert_memory_equal(batch.items[0]->origin->key->key, "abc", 3);
 	pipeline_batch_fini(&batch);
 	pipeline_free(p);
 	evaluator_free(ev);

@@ -286,7 +286,7 @@ static void shelf_puts_back_and_throws_away(void **state)
 	o = spooldir_options(&d);
 	s = open_it(&o, NULL);
 	append(s, 1, 10, 100);
-	m->failure = strdup("line of 5000 bytes");
+	message_fail(m, NULL, "line of 5000 bytes");
 	ok(store_begin(s, e));
 	ok(store_append_dead(s, m, "too_long", e));
 	store_count_filtered(s, 3);
