@@ -237,10 +237,8 @@ static void act_fallback(struct dispatch *d, struct request *q, const struct ver
 }
 
 static void (*const actions[])(struct dispatch *, struct request *, const struct verdict *) = {
-    [ACTION_SETTLE] = act_settle,   [ACTION_AGAIN] = act_again,       [ACTION_SLOWER] = act_slower,
-    [ACTION_REFRESH] = act_refresh, [ACTION_RENEW] = act_renew,       [ACTION_HOLD] = act_hold,
-    [ACTION_OFFLINE] = act_offline, [ACTION_ISOLATE] = act_isolate,   [ACTION_SHRINK] = act_shrink,
-    [ACTION_SKEW] = act_skew,       [ACTION_FALLBACK] = act_fallback,
+#define ACTION(name, word, function) [ACTION_##name] = function,
+#include "kinesis/outcomes.def"
 };
 
 /* The word that goes into the journal: the table's own code, or what kind of failure it was. */

@@ -221,14 +221,14 @@ static enum err make_keys(struct preparer *p, const struct message_batch *at, st
 	enum err err = render(p, &p->partition, at, &ret->partition, &ret->partition_bytes, e);
 
 	if (err == ERR_OK)
-		err = partition_key_check(ret->partition, ret->partition_bytes, e);
+		err = key_check_partition(ret->partition, ret->partition_bytes, e);
 	if (err != ERR_OK) {
 		(void)error_wrap(e, "partition_key");
 		return err;
 	}
 	err = render(p, &p->hash, at, &ret->hash, &ret->hash_bytes, e);
 	if (err == ERR_OK && ret->hash_bytes > 0) /* empty: the field is left out, as Redpanda Connect does */
-		err = hash_key_check(ret->hash, ret->hash_bytes, e);
+		err = key_check_hash(ret->hash, ret->hash_bytes, e);
 	if (err != ERR_OK)
 		(void)error_wrap(e, "hash_key");
 	return err;

@@ -5,7 +5,7 @@
 
 #include "base/mem.h"
 #include "kinesis/limits.h"
-#include "kinesis/reader.h"
+#include "kinesis/cursor.h"
 
 /* Members of an entry, and their places in a mask that finds repeats. */
 enum { MEMBER_SEQUENCE = 1, MEMBER_CODE = 2, MEMBER_TEXT = 4, MEMBER_SHARD = 8 };
@@ -20,20 +20,15 @@ static const struct {
     {"ShardId", MEMBER_SHARD},
 };
 
-static bool is_named(const struct reader_text *key, const char *name)
-{
-	return key->length == strlen(name) && memcmp(key->data, name, key->length) == 0;
-}
-
-static unsigned member_bit(const struct reader_text *key)
+static unsigned member_bit(const struct cursor_text *key)
 {
 	for (size_t i = 0; i < sizeof ENTRY_MEMBERS / sizeof ENTRY_MEMBERS[0]; i++)
-		if (is_named(key, ENTRY_MEMBERS[i].name))
+		if (cursor_text_is(key, ENTRY_MEMBERS[i].name))
 			return ENTRY_MEMBERS[i].bit;
 	return 0;
 }
 
-static bool is_sequence_number(const struct reader_text *text)
+static bool is_sequence_number(const struct cursor_text *text)
 {
 	if (text->length == 0 || text->length > KINESIS_SEQUENCE_DIGITS)
 		return false;
@@ -53,13 +48,17 @@ static uint32_t keep_text(struct buf *texts, const char *data, size_t length)
 }
 
 /* One member that is known, with a value that is not null; `has` collects what the entry has. */
-static bool take_member(struct reader *r, struct buf *texts, unsigned bit, const struct reader_text *value,
+static bool take_member(struct cursor *r, struct buf *texts, unsigned bit, const struct cursor_text *value,
                         struct answer_entry *entry, unsigned *has)
 {
 	if (bit == MEMBER_SEQUENCE && !is_sequence_number(value))
-		return reader_wrong(r, "a sequence number that is none");
+		return cursor_wrong(r, "a sequence number that is none");
 	if (bit == MEMBER_CODE && value->length == 0)
-		return reader_wrong(r, "an empty error code");
+		return cursor_wrong(r, "an empty error code");
+	if (bit == MEMBER_SEQUENCE)
+		entry->sequence_at = keep_text(texts, value->data, value->length);
+	if (bit == MEMBER_SHARD)
+		entry->shard_at = keep_text(texts, value->data, value->length);
 	if (bit == MEMBER_CODE)
 		entry->code_at = keep_text(texts, value->data, value->length);
 	if (bit == MEMBER_TEXT)
@@ -68,50 +67,50 @@ static bool take_member(struct reader *r, struct buf *texts, unsigned bit, const
 	return true;
 }
 
-static bool read_entry(struct reader *r, struct buf *texts, struct answer_entry *ret)
+static bool read_entry(struct cursor *r, struct buf *texts, struct answer_entry *ret)
 {
-	struct reader_scope map;
-	struct reader_text key, value;
+	struct cursor_scope map;
+	struct cursor_text key, value;
 	unsigned seen = 0, has = 0;
 
-	ret->code_at = ret->text_at = 0;
-	if (!reader_map(r, &map))
+	*ret = (struct answer_entry){0};
+	if (!cursor_map(r, &map))
 		return false;
-	while (reader_more(r, &map)) {
+	while (cursor_more(r, &map)) {
 		unsigned bit;
 
-		if (!reader_key(r, &key))
+		if (!cursor_key(r, &key))
 			return false;
 		bit = member_bit(&key);
 		if (bit == 0) {
-			if (!reader_skip(r))
+			if (!cursor_skip(r))
 				return false;
 			continue;
 		}
 		if (seen & bit)
-			return reader_wrong(r, "an entry names a member twice");
+			return cursor_wrong(r, "an entry names a member twice");
 		seen |= bit;
-		if (!reader_text_value(r, &value) || (value.data && !take_member(r, texts, bit, &value, ret, &has)))
+		if (!cursor_text_value(r, &value) || (value.data && !take_member(r, texts, bit, &value, ret, &has)))
 			return false;
 	}
 	if (r->wrong)
 		return false;
 	ret->stored = has & MEMBER_SEQUENCE;
 	if (ret->stored && has & MEMBER_CODE)
-		return reader_wrong(r, "an entry has a sequence number and an error code");
+		return cursor_wrong(r, "an entry has a sequence number and an error code");
 	return ret->stored || has & MEMBER_CODE ||
-	       reader_wrong(r, "an entry has neither a sequence number nor an error code");
+	       cursor_wrong(r, "an entry has neither a sequence number nor an error code");
 }
 
-static bool read_entries(struct reader *r, uint32_t sent, struct answer *a)
+static bool read_entries(struct cursor *r, uint32_t sent, struct answer *a)
 {
-	struct reader_scope list;
+	struct cursor_scope list;
 
-	if (!reader_list(r, &list))
+	if (!cursor_list(r, &list))
 		return false;
-	while (reader_more(r, &list)) {
+	while (cursor_more(r, &list)) {
 		if (a->count == sent)
-			return reader_wrong(r, "more entries than records were sent");
+			return cursor_wrong(r, "more entries than records were sent");
 		if (!read_entry(r, &a->texts, &a->entries[a->count]))
 			return false;
 		a->stored += a->entries[a->count].stored;
@@ -119,39 +118,39 @@ static bool read_entries(struct reader *r, uint32_t sent, struct answer *a)
 	}
 	if (r->wrong)
 		return false;
-	return a->count == sent || reader_wrong(r, "fewer entries than records were sent");
+	return a->count == sent || cursor_wrong(r, "fewer entries than records were sent");
 }
 
-static bool read_answer(struct reader *r, uint32_t sent, struct answer *a)
+static bool read_answer(struct cursor *r, uint32_t sent, struct answer *a)
 {
-	struct reader_scope map;
-	struct reader_text key;
+	struct cursor_scope map;
+	struct cursor_text key;
 	bool has_records = false;
 
-	if (!reader_map(r, &map))
+	if (!cursor_map(r, &map))
 		return false;
-	while (reader_more(r, &map)) {
-		if (!reader_key(r, &key))
+	while (cursor_more(r, &map)) {
+		if (!cursor_key(r, &key))
 			return false;
-		if (!is_named(&key, "Records")) {
-			if (!reader_skip(r))
+		if (!cursor_text_is(&key, "Records")) {
+			if (!cursor_skip(r))
 				return false;
 			continue;
 		}
 		if (has_records)
-			return reader_wrong(r, "Records is there twice");
+			return cursor_wrong(r, "Records is there twice");
 		has_records = true;
 		if (!read_entries(r, sent, a))
 			return false;
 	}
 	if (r->wrong)
 		return false;
-	return (has_records || reader_wrong(r, "no Records")) && reader_at_end(r);
+	return (has_records || cursor_wrong(r, "no Records")) && cursor_at_end(r);
 }
 
 enum err answer_read(const void *body, size_t bytes, uint32_t sent, struct answer *ret, struct error *e)
 {
-	struct reader r;
+	struct cursor r;
 	bool understood;
 
 	memset(ret, 0, sizeof *ret);
@@ -160,9 +159,9 @@ enum err answer_read(const void *body, size_t bytes, uint32_t sent, struct answe
 	buf_init(&ret->texts, 2 * bytes + 2);
 	(void)buf_add_char(&ret->texts, '\0'); /* offset 0 is "" */
 	ret->entries = mem_array(sent ? sent : 1, sizeof *ret->entries);
-	reader_init(&r, reader_sniff(body, bytes), body, bytes);
+	cursor_init(&r, cursor_sniff(body, bytes), body, bytes);
 	understood = read_answer(&r, sent, ret);
-	reader_fini(&r);
+	cursor_fini(&r);
 	if (understood)
 		return ERR_OK;
 	answer_fini(ret);

@@ -1,11 +1,14 @@
 /*
  * answer: what the service said to a PutRecords request.
  *
- * Promise 2 begins here: an answer counts only when it was read to its end and gives exactly one outcome for each
- * record sent, each with a sequence number or an error code and never both. Anything else (short, long, cut off,
- * followed by more bytes, another shape) is "not understood" and settles nothing. Nulls and unknown members are taken;
+ * What it is: a 200 body read to its end, with exactly one outcome for each record sent, each with a sequence number or
+ * an error code and never both; and the code and text of an error body. Nulls and unknown members are taken;
  * FailedRecordCount is not relied on. The form is sniffed, not believed: JSON under a CBOR content type happens.
- * Owner: the caller's struct; answer_fini. Thread: any. Memory: bounded by the answer's own size.
+ * Promises: 2 (it begins here: what is short, long, cut off, followed by more or of another shape settles nothing),
+ * 6 (memory is bounded by the answer's own size).
+ * Owner: the caller's struct, ended by answer_fini. Thread: any.
+ * Fails: answer_read with ERR_FORMAT and the reason; complaints never fail, they are empty.
+ * Does not: decide what a code means (outcome.h).
  */
 #ifndef KSPOOL_KINESIS_ANSWER_H
 #define KSPOOL_KINESIS_ANSWER_H
@@ -17,9 +20,11 @@
 #include "base/buf.h"
 #include "base/error.h"
 
-/* One record's entry. Code and text of a failed one are in answer.texts. */
+/* One record's entry; its texts are in answer.texts, 0 where there is none. */
 struct answer_entry {
 	bool stored;
+	uint32_t shard_at;
+	uint32_t sequence_at;
 	uint32_t code_at;
 	uint32_t text_at;
 };
@@ -43,6 +48,17 @@ static inline const char *answer_code(const struct answer *a, uint32_t i)
 static inline const char *answer_text(const struct answer *a, uint32_t i)
 {
 	return a->texts.data + a->entries[i].text_at;
+}
+
+/* Of a stored record; the shard is "" when the service did not name it. */
+static inline const char *answer_sequence(const struct answer *a, uint32_t i)
+{
+	return a->texts.data + a->entries[i].sequence_at;
+}
+
+static inline const char *answer_shard(const struct answer *a, uint32_t i)
+{
+	return a->texts.data + a->entries[i].shard_at;
 }
 
 /* What an answer that is not 200 says. */

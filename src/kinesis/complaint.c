@@ -3,7 +3,7 @@
 
 #include "base/dates.h"
 #include "kinesis/answer.h"
-#include "kinesis/reader.h"
+#include "kinesis/cursor.h"
 
 /* Cuts to the room there is and leaves printable ASCII; what comes from outside goes to logs and status. */
 static void copy_printable(char *out, size_t room, const char *data, size_t length)
@@ -28,31 +28,26 @@ static void copy_code(char *out, size_t room, const char *data, size_t length)
 	copy_printable(out, room, data, colon ? (size_t)(colon - data) : length);
 }
 
-static bool is_named(const struct reader_text *key, const char *name)
+static bool read_complaint(struct cursor *r, struct complaint *c)
 {
-	return key->length == strlen(name) && memcmp(key->data, name, key->length) == 0;
-}
+	struct cursor_scope map;
+	struct cursor_text key, value;
 
-static bool read_complaint(struct reader *r, struct complaint *c)
-{
-	struct reader_scope map;
-	struct reader_text key, value;
-
-	if (!reader_map(r, &map))
+	if (!cursor_map(r, &map))
 		return false;
-	while (reader_more(r, &map)) {
+	while (cursor_more(r, &map)) {
 		bool is_code, is_text;
 
-		if (!reader_key(r, &key))
+		if (!cursor_key(r, &key))
 			return false;
-		is_code = is_named(&key, "__type") || is_named(&key, "code");
-		is_text = is_named(&key, "message") || is_named(&key, "Message");
-		if ((!is_code && !is_text) || !reader_at_text(r)) {
-			if (!reader_skip(r))
+		is_code = cursor_text_is(&key, "__type") || cursor_text_is(&key, "code");
+		is_text = cursor_text_is(&key, "message") || cursor_text_is(&key, "Message");
+		if ((!is_code && !is_text) || !cursor_at_text(r)) {
+			if (!cursor_skip(r))
 				return false;
 			continue;
 		}
-		if (!reader_text_value(r, &value))
+		if (!cursor_text_value(r, &value))
 			return false;
 		if (!value.data)
 			continue;
@@ -61,18 +56,18 @@ static bool read_complaint(struct reader *r, struct complaint *c)
 		else if (is_text && !c->text[0])
 			copy_printable(c->text, sizeof c->text, value.data, value.length);
 	}
-	return !r->wrong && reader_at_end(r);
+	return !r->wrong && cursor_at_end(r);
 }
 
 void complaint_read(const void *body, size_t bytes, const char *header_code, struct complaint *ret)
 {
-	struct reader r;
+	struct cursor r;
 
 	memset(ret, 0, sizeof *ret);
-	reader_init(&r, reader_sniff(body, bytes), body, bytes);
+	cursor_init(&r, cursor_sniff(body, bytes), body, bytes);
 	if (!read_complaint(&r, ret))
 		memset(ret, 0, sizeof *ret); /* half an answer is no answer */
-	reader_fini(&r);
+	cursor_fini(&r);
 	if (!ret->code[0] && header_code)
 		copy_code(ret->code, sizeof ret->code, header_code, strlen(header_code));
 }
@@ -107,9 +102,8 @@ bool complaint_server_time(const char *text, int64_t *ret_wall_ms)
 	const char *bracket = strstr(text, "Signature ");
 	char stamp[DATES_AMZ_BYTES];
 
-	if (!bracket)
-		return false;
-	bracket = strchr(bracket, '(');
+	if (bracket)
+		bracket = strchr(bracket, '(');
 	if (!bracket)
 		return false;
 	(void)snprintf(stamp, sizeof stamp, "%s", bracket + 1);

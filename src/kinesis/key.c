@@ -7,7 +7,7 @@
 #include "base/utf8.h"
 #include "kinesis/limits.h"
 
-enum err partition_key_check(const char *key, size_t bytes, struct error *e)
+enum err key_check_partition(const char *key, size_t bytes, struct error *e)
 {
 	size_t characters;
 
@@ -25,7 +25,7 @@ enum err partition_key_check(const char *key, size_t bytes, struct error *e)
 	return ERR_OK;
 }
 
-enum err hash_key_check(const char *key, size_t bytes, struct error *e)
+enum err key_check_hash(const char *key, size_t bytes, struct error *e)
 {
 	if (bytes == 0 || bytes > KINESIS_HASH_KEY_DIGITS)
 		return error_set(e, ERR_INPUT, "the hash key has %zu characters; a decimal number of 1 to %d is wanted",

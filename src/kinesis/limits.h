@@ -1,9 +1,10 @@
 /*
  * limits: what Kinesis Data Streams takes.
  *
- * Numbers of the service model kinesis/2013-12-02 (botocore, service-2.json) and of the developer guide's page "Quotas
- * and limits". The record and request ceilings that kspool uses are configured (kspool.max_record_bytes,
- * kspool.max_request_bytes); these are the largest values the service can be made to take.
+ * What it is: numbers of the service model kinesis/2013-12-02 (botocore, service-2.json) and of the developer guide's
+ * page "Quotas and limits". Promises: none of its own. Owner: nobody. Thread: any. Fails: never.
+ * Does not: say what kspool uses: its ceilings are configured (kspool.max_record_bytes, kspool.max_request_bytes);
+ * these are the largest values the service can be made to take.
  */
 #ifndef KSPOOL_KINESIS_LIMITS_H
 #define KSPOOL_KINESIS_LIMITS_H

@@ -8,7 +8,6 @@ static const struct outcome table[] = {
 #define OUTCOME(scope, wire, least, most, code, text, action, stored, counts, metric) \
 	{OUTCOME_##scope, OUTCOME_##wire, least, most, code, text, ACTION_##action, stored, counts, M_##metric},
 #include "kinesis/outcomes.def"
-#undef OUTCOME
 };
 
 static bool code_fits(const char *wanted, const char *code)
@@ -35,10 +34,8 @@ const struct outcome *outcome_find(enum outcome_scope scope, bool cbor, int stat
 const char *outcome_action_name(enum outcome_action action)
 {
 	static const char *const names[] = {
-	    [ACTION_SETTLE] = "settle",   [ACTION_AGAIN] = "again",       [ACTION_SLOWER] = "slower",
-	    [ACTION_REFRESH] = "refresh", [ACTION_RENEW] = "renew",       [ACTION_HOLD] = "hold",
-	    [ACTION_OFFLINE] = "offline", [ACTION_ISOLATE] = "isolate",   [ACTION_SHRINK] = "shrink",
-	    [ACTION_SKEW] = "skew",       [ACTION_FALLBACK] = "fallback",
+#define ACTION(name, word, function) [ACTION_##name] = word,
+#include "kinesis/outcomes.def"
 	};
 
 	return names[action];

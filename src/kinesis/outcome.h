@@ -1,7 +1,10 @@
 /*
  * outcome: the one place that knows what an error of the service means.
  *
- * A table (outcomes.def) and a lookup. Thread: any. Fails: never; every input meets a row.
+ * What it is: a table (outcomes.def) and a lookup. A new meaning is a row; a new action is a row with its function.
+ * Promises: 2 (only a row says that a record is refused for itself), 7 (a row says whether it may be stored).
+ * Owner: nobody, all of it is constant. Thread: any. Fails: never; every input meets a row.
+ * Does not: act, wait or count.
  */
 #ifndef KSPOOL_KINESIS_OUTCOME_H
 #define KSPOOL_KINESIS_OUTCOME_H
@@ -24,17 +27,8 @@ enum outcome_scope {
 enum outcome_wire { OUTCOME_ANY, OUTCOME_CBOR };
 
 enum outcome_action {
-	ACTION_SETTLE,
-	ACTION_AGAIN,
-	ACTION_SLOWER,
-	ACTION_REFRESH,
-	ACTION_RENEW,
-	ACTION_HOLD,
-	ACTION_OFFLINE,
-	ACTION_ISOLATE,
-	ACTION_SHRINK,
-	ACTION_SKEW,
-	ACTION_FALLBACK,
+#define ACTION(name, word, function) ACTION_##name,
+#include "kinesis/outcomes.def"
 };
 
 struct outcome {

@@ -1,3 +1,12 @@
+/*
+ * putrecords: see the header.
+ *
+ * Invariants:
+ * 1. The body never grows: what putrecords_begin reserved is what all puts together write.
+ * 2. added <= count, and putrecords_finish finds them equal.
+ * 3. data_at of a record lies before the body's end and stays true: nothing is inserted before it.
+ * 4. accounted_bytes is the sum of putrecords_accounted over the records added.
+ */
 #include "kinesis/putrecords.h"
 
 #include <string.h>
@@ -216,7 +225,10 @@ static size_t add_cbor(struct putrecords *p, const struct putrecords_item *i)
 
 size_t putrecords_add(struct putrecords *p, const struct putrecords_item *item)
 {
-	size_t data_at = p->wire == PUTRECORDS_JSON ? add_json(p, item) : add_cbor(p, item);
+	size_t data_at;
+
+	must(p->added < p->count);
+	data_at = p->wire == PUTRECORDS_JSON ? add_json(p, item) : add_cbor(p, item);
 
 	p->added++;
 	p->accounted_bytes += putrecords_accounted(item->data_bytes, item->key_bytes);

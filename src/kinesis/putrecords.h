@@ -3,9 +3,11 @@
  *
  * What it is: JSON (AWS JSON 1.1: base64 straight into the body, keys escaped) or CBOR (byte strings, definite or
  * indefinite lengths; the SDKs for Java speak the indefinite form). Two sizes are kept apart: accounting bytes (decoded
- * data plus key bytes: what the service's 5 or 10 MiB count) and wire bytes (known exactly before building, so that the
- * body is one allocation). Owner: the caller's struct; putrecords_fini. Thread: any.
+ * data plus key bytes: what the service's 5 or 10 MiB count) and wire bytes, known exactly before building.
+ * Promises: 6 (a body is one allocation of exactly its size, and the only copy of its payloads).
+ * Owner: the caller's struct, ended by putrecords_fini. Thread: any.
  * Fails: never, when putrecords_begin was given the right count and wire size (anything else is a bug).
+ * Does not: check keys (key.h), hold limits, send.
  *
  *   JSON  {"StreamName":"s","Records":[{"Data":"...","PartitionKey":"k","ExplicitHashKey":"0"},...]}
  *   CBOR  {"Records":[{"Data":h'..',"PartitionKey":"k","ExplicitHashKey":"0"},...],"StreamName":"s"}

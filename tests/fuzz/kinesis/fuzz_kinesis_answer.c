@@ -8,7 +8,7 @@
 
 #include "base/check.h"
 #include "kinesis/answer.h"
-#include "kinesis/reader.h"
+#include "kinesis/cursor.h"
 #include "rig/fuzz.h"
 
 enum { SENT = 2 };
@@ -25,7 +25,7 @@ static size_t count_text(const uint8_t *data, size_t size, const char *word)
 
 static bool is_plain(const uint8_t *data, size_t size)
 {
-	return !memchr(data, '\\', size) && reader_sniff(data, size) == READER_JSON;
+	return !memchr(data, '\\', size) && cursor_sniff(data, size) == CURSOR_JSON;
 }
 
 static void check_understood(const uint8_t *data, size_t size, const struct answer *a)

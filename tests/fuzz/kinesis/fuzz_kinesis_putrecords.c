@@ -9,7 +9,7 @@
 #include "base/check.h"
 #include "kinesis/key.h"
 #include "kinesis/putrecords.h"
-#include "kinesis/reader.h"
+#include "kinesis/cursor.h"
 #include "rig/fuzz.h"
 
 enum { MOST = 40 };
@@ -28,7 +28,7 @@ static uint32_t cut_items(const uint8_t *data, size_t size, struct putrecords_it
 			break;
 		*i = (struct putrecords_item){data + at, body, (const char *)data + at + body, key, NULL, 0};
 		at += body + key;
-		if (partition_key_check(i->key, key, NULL) != ERR_OK) {
+		if (key_check_partition(i->key, key, NULL) != ERR_OK) {
 			i->key = "k\"\\\x01\xc3\xa9";
 			i->key_bytes = 6;
 		}
@@ -46,7 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct putrecords_item items[MOST];
 	size_t at[MOST], bytes;
 	struct putrecords p;
-	struct reader r;
+	struct cursor r;
 	enum putrecords_wire wire;
 	uint64_t accounted = 0;
 	uint32_t count;
@@ -68,9 +68,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	putrecords_finish(&p);
 	must(p.accounted_bytes == accounted);
 	must(p.body.len + (wire == PUTRECORDS_JSON) == bytes);
-	reader_init(&r, wire == PUTRECORDS_JSON ? READER_JSON : READER_CBOR, p.body.data, p.body.len);
-	must(reader_skip(&r) && reader_at_end(&r));
-	reader_fini(&r);
+	cursor_init(&r, wire == PUTRECORDS_JSON ? CURSOR_JSON : CURSOR_CBOR, p.body.data, p.body.len);
+	must(cursor_skip(&r) && cursor_at_end(&r));
+	cursor_fini(&r);
 	for (uint32_t i = 0; i < count; i++) {
 		unsigned char back[64 + 2];
 

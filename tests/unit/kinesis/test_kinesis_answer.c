@@ -122,6 +122,9 @@ static void captured_answers_are_understood(void **state)
 		                    "Record data size 1048577 exceeds the stream's max record size of "
 		                    "1048576 bytes");
 		assert_true(a.entries[1].stored);
+		assert_string_equal(answer_shard(&a, 1), "shardId-000000000000");
+		assert_memory_equal(answer_sequence(&a, 1), "496804758945792531303494048643", 30);
+		assert_string_equal(answer_shard(&a, 0), "");
 		answer_fini(&a);
 	}
 	assert_int_equal(read_bytes(from_text(JSON_THROTTLED), 3, &a), ERR_OK);

@@ -121,14 +121,14 @@ static void partition_keys_count_characters(void **state)
 
 	(void)state;
 	memset(key, 'a', sizeof key);
-	assert_int_equal(partition_key_check(key, 256, &e), ERR_OK);
-	assert_int_equal(partition_key_check(key, 257, &e), ERR_INPUT);
-	assert_int_equal(partition_key_check(key, 0, &e), ERR_INPUT);
+	assert_int_equal(key_check_partition(key, 256, &e), ERR_OK);
+	assert_int_equal(key_check_partition(key, 257, &e), ERR_INPUT);
+	assert_int_equal(key_check_partition(key, 0, &e), ERR_INPUT);
 	for (int i = 0; i < 257; i++)
 		memcpy(key + 4 * i, "\xf0\x9f\x98\x80", 4);
-	assert_int_equal(partition_key_check(key, 1024, &e), ERR_OK); /* 256 four-byte characters */
-	assert_int_equal(partition_key_check(key, 1028, &e), ERR_INPUT);
-	assert_int_equal(partition_key_check(key, 3, &e), ERR_INPUT);
+	assert_int_equal(key_check_partition(key, 1024, &e), ERR_OK); /* 256 four-byte characters */
+	assert_int_equal(key_check_partition(key, 1028, &e), ERR_INPUT);
+	assert_int_equal(key_check_partition(key, 3, &e), ERR_INPUT);
 }
 
 static void utf8_is_checked(void **state)
@@ -140,8 +140,8 @@ static void utf8_is_checked(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof BAD / sizeof *BAD; i++)
-		assert_int_equal(partition_key_check(BAD[i], strlen(BAD[i]), &e), ERR_INPUT);
-	assert_int_equal(partition_key_check("abcdefghij\xc3\xa9\xe2\x82\xac\xf4\x8f\xbf\xbf", 19, &e), ERR_OK);
+		assert_int_equal(key_check_partition(BAD[i], strlen(BAD[i]), &e), ERR_INPUT);
+	assert_int_equal(key_check_partition("abcdefghij\xc3\xa9\xe2\x82\xac\xf4\x8f\xbf\xbf", 19, &e), ERR_OK);
 }
 
 static void hash_keys_are_128_bit_numbers(void **state)
@@ -158,9 +158,9 @@ static void hash_keys_are_128_bit_numbers(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof GOOD / sizeof *GOOD; i++)
-		assert_int_equal(hash_key_check(GOOD[i], strlen(GOOD[i]), NULL), ERR_OK);
+		assert_int_equal(key_check_hash(GOOD[i], strlen(GOOD[i]), NULL), ERR_OK);
 	for (size_t i = 0; i < sizeof BAD / sizeof *BAD; i++)
-		assert_int_equal(hash_key_check(BAD[i], strlen(BAD[i]), NULL), ERR_INPUT);
+		assert_int_equal(key_check_hash(BAD[i], strlen(BAD[i]), NULL), ERR_INPUT);
 }
 
 int main(void)

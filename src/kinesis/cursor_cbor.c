@@ -1,8 +1,9 @@
+#include "kinesis/cursor_internal.h"
+
 #include <string.h>
 
 #include "base/check.h"
 #include "base/utf8.h"
-#include "kinesis/reader.h"
 
 /* Major types and additional information (RFC 8949, sections 3 and 3.1). */
 enum { MAJOR_BYTES = 2, MAJOR_TEXT = 3, MAJOR_LIST = 4, MAJOR_MAP = 5, MAJOR_TAG = 6, MAJOR_SIMPLE = 7 };
@@ -16,13 +17,13 @@ struct head {
 };
 
 /* One head; tags in front of it are passed over (their meaning changes nothing here). */
-static bool read_head(struct reader *r, struct head *h)
+static bool read_head(struct cursor *r, struct head *h)
 {
 	do {
 		size_t more = 0;
 
 		if (r->at == r->end)
-			return reader_wrong(r, "the CBOR answer is cut off");
+			return cursor_wrong(r, "the CBOR answer is cut off");
 		h->major = *r->at >> 5;
 		h->info = *r->at++ & 31;
 		h->argument = h->info;
@@ -30,11 +31,11 @@ static bool read_head(struct reader *r, struct head *h)
 		if (h->info >= 24 && h->info <= 27)
 			more = (size_t)1 << (h->info - 24);
 		else if (h->info > 27 && !h->indefinite)
-			return reader_wrong(r, "a CBOR head that is reserved");
+			return cursor_wrong(r, "a CBOR head that is reserved");
 		if (h->indefinite && (h->major < MAJOR_BYTES || h->major == MAJOR_TAG))
-			return reader_wrong(r, "a CBOR head that is reserved");
+			return cursor_wrong(r, "a CBOR head that is reserved");
 		if ((size_t)(r->end - r->at) < more)
-			return reader_wrong(r, "the CBOR answer is cut off");
+			return cursor_wrong(r, "the CBOR answer is cut off");
 		if (more > 0)
 			h->argument = 0;
 		for (size_t i = 0; i < more; i++)
@@ -43,23 +44,23 @@ static bool read_head(struct reader *r, struct head *h)
 	return true;
 }
 
-bool cbor_open(struct reader *r, struct reader_scope *scope, unsigned major)
+bool cursor_cbor_open(struct cursor *r, struct cursor_scope *scope, unsigned major)
 {
 	struct head h;
 
 	if (!read_head(r, &h))
 		return false;
 	if (h.major != major)
-		return reader_wrong(r, "not the CBOR value that belongs here");
+		return cursor_wrong(r, "not the CBOR value that belongs here");
 	scope->indefinite = h.indefinite;
 	scope->left = h.argument;
 	/* Every entry takes a byte at least (a map's two): a longer claim is a lie. */
 	if (!h.indefinite && h.argument > (uint64_t)(r->end - r->at))
-		return reader_wrong(r, "a CBOR length beyond the answer's end");
+		return cursor_wrong(r, "a CBOR length beyond the answer's end");
 	return true;
 }
 
-bool cbor_more(struct reader *r, struct reader_scope *scope)
+bool cursor_cbor_more(struct cursor *r, struct cursor_scope *scope)
 {
 	if (!scope->indefinite) {
 		if (scope->left == 0)
@@ -68,24 +69,24 @@ bool cbor_more(struct reader *r, struct reader_scope *scope)
 		return true;
 	}
 	if (r->at == r->end)
-		return reader_wrong(r, "the CBOR answer is cut off");
+		return cursor_wrong(r, "the CBOR answer is cut off");
 	if (*r->at != BREAK)
 		return true;
 	r->at++;
 	return false;
 }
 
-static bool take_bytes(struct reader *r, uint64_t length, const char **ret)
+static bool take_bytes(struct cursor *r, uint64_t length, const char **ret)
 {
 	if (length > (uint64_t)(r->end - r->at))
-		return reader_wrong(r, "a CBOR length beyond the answer's end");
+		return cursor_wrong(r, "a CBOR length beyond the answer's end");
 	*ret = (const char *)r->at;
 	r->at += length;
 	return true;
 }
 
 /* Chunks of a text of indefinite length: definite texts up to a break (RFC 8949, section 3.2.3). */
-static bool read_chunks(struct reader *r, unsigned major, struct buf *b)
+static bool read_chunks(struct cursor *r, unsigned major, struct buf *b)
 {
 	for (;;) {
 		const char *data = NULL;
@@ -98,7 +99,7 @@ static bool read_chunks(struct reader *r, unsigned major, struct buf *b)
 		if (!read_head(r, &h))
 			return false;
 		if (h.major != major || h.indefinite)
-			return reader_wrong(r, "a CBOR chunk of another kind");
+			return cursor_wrong(r, "a CBOR chunk of another kind");
 		if (!take_bytes(r, h.argument, &data))
 			return false;
 		if (b)
@@ -106,7 +107,7 @@ static bool read_chunks(struct reader *r, unsigned major, struct buf *b)
 	}
 }
 
-bool cbor_text(struct reader *r, struct reader_text *ret, bool is_key)
+bool cursor_cbor_text(struct cursor *r, struct cursor_text *ret, bool is_key)
 {
 	struct head h;
 
@@ -118,7 +119,7 @@ bool cbor_text(struct reader *r, struct reader_text *ret, bool is_key)
 		return true;
 	}
 	if (h.major != MAJOR_TEXT)
-		return reader_wrong(r, "not a CBOR text where one belongs");
+		return cursor_wrong(r, "not a CBOR text where one belongs");
 	if (h.indefinite) {
 		buf_clear(&r->scratch);
 		if (!read_chunks(r, MAJOR_TEXT, &r->scratch))
@@ -130,7 +131,7 @@ bool cbor_text(struct reader *r, struct reader_text *ret, bool is_key)
 		if (!take_bytes(r, h.argument, &ret->data))
 			return false;
 	}
-	return utf8_is_valid(ret->data, ret->length) || reader_wrong(r, "a CBOR text that is not UTF-8");
+	return utf8_is_valid(ret->data, ret->length) || cursor_wrong(r, "a CBOR text that is not UTF-8");
 }
 
 /* An open container while skipping: `left` values to come (a map's entries count twice), or until a break. */
@@ -141,12 +142,12 @@ struct open {
 	bool odd; /* indefinite map: a name was read and its value is due */
 };
 
-static bool skip_open(struct reader *r, const struct head *h, struct open *open)
+static bool skip_open(struct cursor *r, const struct head *h, struct open *open)
 {
 	uint64_t room = (uint64_t)(r->end - r->at);
 
 	if (!h->indefinite && h->argument > room)
-		return reader_wrong(r, "a CBOR length beyond the answer's end");
+		return cursor_wrong(r, "a CBOR length beyond the answer's end");
 	memset(open, 0, sizeof *open);
 	open->map = h->major == MAJOR_MAP;
 	open->indefinite = h->indefinite;
@@ -155,7 +156,7 @@ static bool skip_open(struct reader *r, const struct head *h, struct open *open)
 }
 
 /* Leaves the containers that are complete. */
-static bool skip_close(struct reader *r, struct open *open, size_t *depth)
+static bool skip_close(struct cursor *r, struct open *open, size_t *depth)
 {
 	while (*depth > 0) {
 		struct open *top = &open[*depth - 1];
@@ -166,13 +167,13 @@ static bool skip_close(struct reader *r, struct open *open, size_t *depth)
 		}
 		if (top->indefinite) {
 			if (r->at == r->end)
-				return reader_wrong(r, "the CBOR answer is cut off");
+				return cursor_wrong(r, "the CBOR answer is cut off");
 			if (*r->at != BREAK) {
 				top->odd = !top->odd;
 				return true;
 			}
 			if (top->map && top->odd)
-				return reader_wrong(r, "a CBOR map that ends after a name");
+				return cursor_wrong(r, "a CBOR map that ends after a name");
 			r->at++;
 		}
 		--*depth;
@@ -180,9 +181,9 @@ static bool skip_close(struct reader *r, struct open *open, size_t *depth)
 	return true;
 }
 
-bool cbor_skip(struct reader *r)
+bool cursor_cbor_skip(struct cursor *r)
 {
-	struct open open[READER_DEPTH] = {0};
+	struct open open[CURSOR_DEPTH] = {0};
 	const char *ignored;
 	size_t depth = 0;
 
@@ -192,13 +193,13 @@ bool cbor_skip(struct reader *r)
 		if (!read_head(r, &h))
 			return false;
 		if (h.major == MAJOR_LIST || h.major == MAJOR_MAP) {
-			if (depth == READER_DEPTH)
-				return reader_wrong(r, "CBOR nested too deep");
+			if (depth == CURSOR_DEPTH)
+				return cursor_wrong(r, "CBOR nested too deep");
 			if (!skip_open(r, &h, &open[depth]))
 				return false;
 			depth++;
 		} else if (h.major == MAJOR_SIMPLE && h.indefinite) {
-			return reader_wrong(r, "a CBOR break where none belongs");
+			return cursor_wrong(r, "a CBOR break where none belongs");
 		} else if (h.major == MAJOR_BYTES || h.major == MAJOR_TEXT) {
 			if (h.indefinite ? !read_chunks(r, h.major, NULL) : !take_bytes(r, h.argument, &ignored))
 				return false;
