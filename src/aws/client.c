@@ -55,12 +55,11 @@ struct aws_client {
 	uint64_t answering_generation; /* while done runs; else 0 */
 };
 
-static void end_early(struct sending *s, enum aws_outcome outcome, const char *reason)
+static void end_early(struct sending *s, enum aws_outcome outcome, const struct error *error)
 {
 	struct aws_client *c = s->client;
 
-	s->early = (struct aws_answer){.outcome = outcome, .body = "", .retry_after_ms = -1};
-	(void)snprintf(s->early.reason, sizeof s->early.reason, "%s", reason);
+	s->early = (struct aws_answer){.outcome = outcome, .body = "", .retry_after_ms = -1, .error = *error};
 	s->is_under_way = false;
 	TAILQ_INSERT_TAIL(&c->ending, s, link);
 	event_active(c->kick, 0, 0);
@@ -103,12 +102,12 @@ static void on_answer(struct transport_request *http, const struct transport_ans
 	    .retry_after_ms = a->retry_after_ms,
 	    .took_ns = a->took_ns,
 	    .rewind_refused = a->rewind_refused,
+	    .error = a->error,
 	};
 
 	memcpy(answer.content_type, a->content_type, sizeof answer.content_type);
 	memcpy(answer.request_id, a->request_id, sizeof answer.request_id);
 	memcpy(answer.error_type, a->error_type, sizeof answer.error_type);
-	memcpy(answer.reason, a->reason, sizeof answer.reason);
 	TAILQ_REMOVE(&c->active, s, link);
 	s->is_under_way = false;
 	if (a->result == TRANSPORT_ANSWERED && a->date_ms >= 0 && is_from_service(a))
@@ -167,7 +166,7 @@ static void start(struct sending *s, const struct aws_keys *keys)
 	struct error e;
 
 	if (resolve_place(c, &e) || sign(s, keys, &e)) {
-		end_early(s, AWS_NOT_SENT, e.text);
+		end_early(s, AWS_NOT_SENT, &e);
 		return;
 	}
 	s->generation = credentials_generation(c->credentials);
@@ -201,7 +200,7 @@ static void pump(struct aws_client *c)
 		if (state == CREDENTIALS_READY)
 			start(s, keys);
 		else
-			end_early(s, AWS_NO_CREDENTIALS, credentials_reason(c->credentials));
+			end_early(s, AWS_NO_CREDENTIALS, credentials_error(c->credentials));
 	}
 }
 
@@ -253,15 +252,18 @@ void aws_client_send(struct aws_client *c, struct aws_request *request)
 void aws_client_cancel_all(struct aws_client *c)
 {
 	struct sending *s;
+	struct error e;
 
+	(void)error_set(&e, ERR_CLOSED, "cancelled before it was sent");
 	while ((s = TAILQ_FIRST(&c->waiting))) {
 		TAILQ_REMOVE(&c->waiting, s, link);
-		end_early(s, AWS_CANCELLED, "cancelled before it was sent");
+		end_early(s, AWS_CANCELLED, &e);
 	}
+	(void)error_set(&e, ERR_CLOSED, "cancelled while under way");
 	while ((s = TAILQ_FIRST(&c->active))) {
 		TAILQ_REMOVE(&c->active, s, link);
 		transport_abort(c->context.http, &s->http);
-		end_early(s, AWS_CANCELLED, "cancelled while under way");
+		end_early(s, AWS_CANCELLED, &e);
 	}
 }
 
@@ -342,13 +344,13 @@ void aws_client_identity(const struct aws_client *c, struct aws_identity *ret)
 	}
 	memcpy(ret->region, s->region, sizeof ret->region);
 	memcpy(ret->region_source, s->region_source, sizeof ret->region_source);
-	memcpy(ret->warning, s->profiles.warning, sizeof ret->warning);
+	(void)snprintf(ret->warning, sizeof ret->warning, "%s", s->profiles.warning ? s->profiles.warning : "");
 	if (keys) {
 		(void)snprintf(ret->provider, sizeof ret->provider, "%s", credentials_source(c->credentials));
 		(void)snprintf(ret->access_key_id, sizeof ret->access_key_id, "%s", keys->id);
 		ret->expires_ms = keys->expires_ms;
 	}
-	(void)snprintf(ret->reason, sizeof ret->reason, "%s", credentials_reason(c->credentials));
+	(void)snprintf(ret->reason, sizeof ret->reason, "%s", credentials_error(c->credentials)->text);
 }
 
 void aws_client_close(struct aws_client *c)

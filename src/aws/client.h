@@ -26,7 +26,7 @@ enum aws_outcome {
 	AWS_ANSWERED,       /* a whole HTTP response arrived: status, headers and body are set */
 	AWS_NOT_SENT,       /* surely never reached the service: lookup, connect, TLS, proxy, pool */
 	AWS_UNKNOWN,        /* failed after some of it was sent: may have been stored */
-	AWS_NO_CREDENTIALS, /* nothing was sent: no provider has credentials; reason says why */
+	AWS_NO_CREDENTIALS, /* nothing was sent: no provider has credentials; error says why */
 	AWS_CANCELLED,      /* aws_client_cancel_all; may have been stored */
 };
 
@@ -41,7 +41,7 @@ struct aws_answer {
 	int64_t retry_after_ms; /* x-amz-retry-after or Retry-After; -1 when absent */
 	int64_t took_ns;
 	bool rewind_refused; /* the library wanted to resend and was refused: outcome is AWS_UNKNOWN */
-	char reason[256];    /* for the operator, when outcome is not AWS_ANSWERED */
+	struct error error;  /* for the operator, when outcome is not AWS_ANSWERED */
 };
 
 struct aws_request {

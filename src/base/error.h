@@ -17,11 +17,13 @@ enum err {
 	ERR_COUNT
 };
 
+enum { ERROR_TEXT_MAX = 1000 };
+
 struct error {
 	enum err code;
 	int line;         /* where it was first noticed */
 	const char *file; /* static storage */
-	char text[1000];
+	char text[ERROR_TEXT_MAX];
 };
 
 #define MUST_CHECK __attribute__((warn_unused_result))

@@ -394,7 +394,7 @@ static void ended_without_answer(struct dispatch *d, struct request *q, const st
 	if (answer->rewind_refused)
 		metric_add(M_SILENT_RESENDS, 1);
 	refuse_whole(d, q, outcome_find(ENDS[answer->outcome].scope, q->put.wire != PUTRECORDS_JSON, 0, "", ""),
-	             ENDS[answer->outcome].said, answer->reason, -1);
+	             ENDS[answer->outcome].said, answer->error.text, -1);
 }
 
 static void request_free(struct dispatch *d, struct request *q)

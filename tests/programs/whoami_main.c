@@ -132,8 +132,8 @@ static void print_keys(struct asked *a, struct event_base *base)
 	pair("access_key", chain.keys.id ? chain.keys.id : "", ", ");
 	pair("secret_key", chain.keys.secret ? chain.keys.secret : "", ", ");
 	pair("token", chain.keys.token ? chain.keys.token : "", ", ");
-	pair("source", chain.source, ", ");
-	pair("reason", chain.reason, "}\n");
+	pair("source", chain.source ? chain.source : "", ", ");
+	pair("reason", chain.error.text, "}\n");
 	chain_stop(&chain);
 	identity_context_close(&context);
 }

@@ -239,7 +239,7 @@ static inline void sim_error(struct sim *s, size_t at, const char *code, const c
 
 static inline void sim_transport(struct sim *s, size_t at, enum aws_outcome outcome, bool stored)
 {
-	struct aws_answer a = {.outcome = outcome, .retry_after_ms = -1, .reason = "scripted", .body = ""};
+	struct aws_answer a = {.outcome = outcome, .retry_after_ms = -1, .error = {.text = "scripted"}, .body = ""};
 	struct request *q = sim_take(s, at);
 
 	for (uint32_t i = 0; stored && i < q->count; i++)

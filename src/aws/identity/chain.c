@@ -1,9 +1,14 @@
 #include "aws/identity/chain.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
+#include "base/cleanup.h"
+#include "base/mem.h"
+
+#define NOBODY "no provider has credentials (see kspool whoami)"
 
 size_t chain_plan(const struct identity_settings *s, const struct provider *steps[CHAIN_STEPS_MAX])
 {
@@ -32,36 +37,36 @@ static void report(struct chain *c, enum provider_verdict verdict)
 {
 	struct chain_report *r = &c->reports[c->report_count++];
 
-	(void)snprintf(r->provider, sizeof r->provider, "%s", c->call.source);
-	(void)snprintf(r->reason, sizeof r->reason, "%s", verdict == PROVIDER_FOUND ? "" : c->call.reason);
+	(void)snprintf(r->source, sizeof r->source, "%s", c->call.source);
+	r->error = verdict == PROVIDER_FOUND ? (struct error){0} : c->call.error;
 	r->verdict = verdict;
+	if (verdict != PROVIDER_FAILED)
+		return;
+	c->error = c->call.error;
+	(void)error_wrap(&c->error, "%s", c->call.source);
 	/* IMDS is asked for want of anything better: that it is out of reach is not what the operator has to mend */
-	if (verdict == PROVIDER_FAILED)
-		(void)snprintf(c->reason, sizeof c->reason, "%s%.50s: %.140s",
-		               c->report_count > 1 && c->call.provider == &provider_imds
-		                   ? "no provider has credentials (see kspool whoami); "
-		                   : "",
-		               c->call.source, c->call.reason);
+	if (c->report_count > 1 && c->call.provider == &provider_imds)
+		(void)error_set(&c->error, c->error.code, NOBODY "; %s: %s", c->call.source, c->call.error.text);
 }
 
 static bool is_role_step(const struct chain *c) { return c->steps[c->current] == &provider_role; }
 
-static void on_fetched(struct provider_call *f, enum provider_verdict verdict);
+static void on_called(struct provider_call *call, enum provider_verdict verdict);
 
 static enum provider_verdict start_step(struct chain *c)
 {
-	struct provider_call *f = &c->call;
+	struct provider_call *call = &c->call;
 
-	memset(f, 0, sizeof *f);
-	f->context = c->context;
-	f->done = on_fetched;
-	f->arg = c;
+	memset(call, 0, sizeof *call);
+	call->context = c->context;
+	call->done = on_called;
+	call->arg = c;
 	if (is_role_step(c)) {
-		f->role = (struct assumed_role){.arn = c->context->settings->role,
-		                                .external_id = c->context->settings->role_external_id};
-		f->base = &c->base;
+		call->role = (struct assumed_role){.arn = c->context->settings->role,
+		                                   .external_id = c->context->settings->role_external_id};
+		call->base = &c->base;
 	}
-	return provider_start(f, c->steps[c->current]);
+	return provider_start(call, c->steps[c->current]);
 }
 
 /* Takes what the current step found; true when that ends the chain. */
@@ -69,14 +74,10 @@ static bool take_found(struct chain *c)
 {
 	bool was_role = is_role_step(c);
 
-	if (was_role) {
-		char from[sizeof c->source];
+	char *from = take(c->source);
 
-		(void)snprintf(from, sizeof from, "%s", c->source);
-		(void)snprintf(c->source, sizeof c->source, "%.60s from %.90s", c->call.source, from);
-	} else {
-		(void)snprintf(c->source, sizeof c->source, "%s", c->call.source);
-	}
+	c->source = was_role ? mem_format("%s from %s", c->call.source, from) : mem_string(c->call.source);
+	free(from);
 	if (!was_role && c->context->settings->role) {
 		keys_move(&c->base, &c->call.keys);
 		provider_stop(&c->call);
@@ -104,8 +105,7 @@ static enum provider_verdict walk(struct chain *c, enum provider_verdict verdict
 				return verdict;
 			c->current++;
 			if (c->current == c->step_count || is_role_step(c)) {
-				(void)snprintf(c->reason, sizeof c->reason,
-				               "no provider has credentials (see kspool whoami)");
+				(void)error_set(&c->error, ERR_CREDENTIALS, NOBODY);
 				return PROVIDER_ABSENT;
 			}
 		}
@@ -113,9 +113,9 @@ static enum provider_verdict walk(struct chain *c, enum provider_verdict verdict
 	}
 }
 
-static void on_fetched(struct provider_call *f, enum provider_verdict verdict)
+static void on_called(struct provider_call *call, enum provider_verdict verdict)
 {
-	struct chain *c = f->arg;
+	struct chain *c = call->arg;
 
 	verdict = walk(c, verdict);
 	if (verdict != PROVIDER_PENDING)
@@ -126,7 +126,8 @@ enum provider_verdict chain_start(struct chain *c)
 {
 	c->step_count = chain_plan(c->context->settings, c->steps);
 	c->current = c->report_count = 0;
-	c->source[0] = c->reason[0] = '\0';
+	free(take(c->source));
+	c->error = (struct error){0};
 	keys_wipe(&c->keys);
 	keys_wipe(&c->base);
 	return walk(c, start_step(c));
@@ -137,4 +138,5 @@ void chain_stop(struct chain *c)
 	provider_stop(&c->call);
 	keys_wipe(&c->keys);
 	keys_wipe(&c->base);
+	free(take(c->source));
 }

@@ -14,9 +14,9 @@
 enum { CHAIN_STEPS_MAX = 8 };
 
 struct chain_report {
-	char provider[64];
+	char source[160];
 	enum provider_verdict verdict;
-	char reason[256];
+	struct error error; /* unless found */
 };
 
 struct chain {
@@ -32,8 +32,8 @@ struct chain {
 	struct chain_report reports[CHAIN_STEPS_MAX];
 	size_t report_count;
 	struct aws_keys keys; /* the result */
-	char source[160];     /* "shared file profile x", "role r from IMDS" */
-	char reason[256];
+	char *source;         /* "shared file profile x", "role r from IMDS"; null: nobody yet */
+	struct error error;   /* unless found */
 };
 
 enum provider_verdict chain_start(struct chain *c);

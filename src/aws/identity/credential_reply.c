@@ -6,6 +6,7 @@
 
 #include <openssl/crypto.h>
 
+#include "base/buf.h"
 #include "base/dates.h"
 #include "base/mem.h"
 #include "aws/identity/secret_json.h"
@@ -15,112 +16,117 @@
 #define NO_KEYS "the answer holds no access key id or no secret access key"
 #define BAD_EXPIRY "the answer's expiration is not a time"
 
-static const char *take_keys(struct secret_json *d, const char *token_key, struct aws_keys *keys)
+static enum err take_keys(struct secret_json *d, const char *token_key, struct aws_keys *keys, struct error *e)
 {
 	const char *id = secret_json_text(d, "AccessKeyId");
 	const char *secret = secret_json_text(d, "SecretAccessKey");
 	const char *token = secret_json_text(d, token_key);
 	const char *expiration = secret_json_text(d, "Expiration");
-	const char *fault;
+	enum err err;
 	int64_t expires_ms = 0;
 
 	if (!id || !secret)
-		return NO_KEYS;
+		return error_set(e, ERR_FORMAT, NO_KEYS);
 	if (expiration && !dates_parse_iso(expiration, &expires_ms))
-		return BAD_EXPIRY;
-	fault = keys_fault(id, secret, token);
-	if (!fault)
+		return error_set(e, ERR_FORMAT, BAD_EXPIRY);
+	err = keys_check(id, secret, token, e);
+	if (err == ERR_OK)
 		keys_set(keys, id, secret, token, expires_ms);
-	return fault;
+	return err;
 }
 
-const char *credential_reply_imds(char *text, size_t length, struct aws_keys *keys)
+enum err credential_reply_imds(char *text, size_t length, struct aws_keys *keys, struct error *e)
 {
 	struct secret_json d;
-	const char *fault, *code;
+	const char *code;
+	enum err err;
 
 	if (!secret_json_open(&d, text, length))
-		return NOT_JSON;
+		return error_set(e, ERR_FORMAT, NOT_JSON);
 	code = secret_json_text(&d, "Code");
 	if (code && strcmp(code, "Success") != 0)
-		fault = "the answer's Code is not Success";
+		err = error_set(e, ERR_FORMAT, "the answer's Code is not Success");
 	else
-		fault = take_keys(&d, "Token", keys);
+		err = take_keys(&d, "Token", keys, e);
 	secret_json_fini(&d);
-	return fault;
+	return err;
 }
 
-const char *credential_reply_container(char *text, size_t length, struct aws_keys *keys)
+enum err credential_reply_container(char *text, size_t length, struct aws_keys *keys, struct error *e)
 {
 	struct secret_json d;
-	const char *fault;
+	enum err err;
 
 	if (!secret_json_open(&d, text, length))
-		return NOT_JSON;
-	fault = take_keys(&d, "Token", keys);
+		return error_set(e, ERR_FORMAT, NOT_JSON);
+	err = take_keys(&d, "Token", keys, e);
 	secret_json_fini(&d);
-	return fault;
+	return err;
 }
 
-const char *credential_reply_process(char *text, size_t length, struct aws_keys *keys)
+enum err credential_reply_process(char *text, size_t length, struct aws_keys *keys, struct error *e)
 {
 	struct secret_json d;
-	const char *fault;
+	enum err err;
 	int64_t version;
 
 	if (!secret_json_open(&d, text, length))
-		return "the output is not a JSON object";
+		return error_set(e, ERR_FORMAT, "the output is not a JSON object");
 	if (!secret_json_int(&d, "Version", &version) || version != 1)
-		fault = "the output's Version is not 1";
+		err = error_set(e, ERR_FORMAT, "the output's Version is not 1");
 	else
-		fault = take_keys(&d, "SessionToken", keys);
+		err = take_keys(&d, "SessionToken", keys, e);
 	secret_json_fini(&d);
-	return fault;
+	return err;
 }
 
-const char *credential_reply_sso_role(char *text, size_t length, struct aws_keys *keys)
+enum err credential_reply_sso_role(char *text, size_t length, struct aws_keys *keys, struct error *e)
 {
 	struct secret_json d;
-	const char *fault = NO_KEYS, *id, *secret, *token;
+	const char *id = NULL, *secret = NULL, *token = NULL;
 	int64_t expires_ms;
+	enum err err;
 
 	if (!secret_json_open(&d, text, length))
-		return NOT_JSON;
+		return error_set(e, ERR_FORMAT, NOT_JSON);
 	if (secret_json_enter(&d, "roleCredentials")) {
 		id = secret_json_text(&d, "accessKeyId");
 		secret = secret_json_text(&d, "secretAccessKey");
 		token = secret_json_text(&d, "sessionToken");
-		if (id && secret)
-			fault = keys_fault(id, secret, token);
-		if (!fault && (!secret_json_int(&d, "expiration", &expires_ms) || expires_ms <= 0))
-			fault = BAD_EXPIRY;
-		if (!fault)
-			keys_set(keys, id, secret, token, expires_ms);
 	}
+	if (!id || !secret)
+		err = error_set(e, ERR_FORMAT, NO_KEYS);
+	else
+		err = keys_check(id, secret, token, e);
+	if (err == ERR_OK && (!secret_json_int(&d, "expiration", &expires_ms) || expires_ms <= 0))
+		err = error_set(e, ERR_FORMAT, BAD_EXPIRY);
+	if (err == ERR_OK)
+		keys_set(keys, id, secret, token, expires_ms);
 	secret_json_fini(&d);
-	return fault;
+	return err;
 }
 
-const char *credential_reply_sso_token(char *text, size_t length, struct sso_token *ret)
+enum err credential_reply_sso_token(char *text, size_t length, struct sso_token *ret, struct error *e)
 {
 	struct secret_json d;
-	const char *token, *expires, *fault = NULL;
+	const char *token, *expires;
+	enum err err = ERR_OK;
 
 	memset(ret, 0, sizeof *ret);
 	if (!secret_json_open(&d, text, length))
-		return "the cached token is not a JSON object";
+		return error_set(e, ERR_FORMAT, "the cached token is not a JSON object");
 	token = secret_json_text(&d, "accessToken");
 	expires = secret_json_text(&d, "expiresAt");
 	if (!token || !expires)
-		fault = "the cached token has no accessToken or no expiresAt";
+		err = error_set(e, ERR_FORMAT, "the cached token has no accessToken or no expiresAt");
 	else if (!dates_parse_iso(expires, &ret->expires_ms))
-		fault = "the cached token's expiresAt is not a time";
+		err = error_set(e, ERR_FORMAT, "the cached token's expiresAt is not a time");
 	else if (strpbrk(token, "\r\n"))
-		fault = "the cached token holds a line break";
+		err = error_set(e, ERR_FORMAT, "the cached token holds a line break");
 	else
 		ret->access_token = mem_string(token);
 	secret_json_fini(&d);
-	return fault;
+	return err;
 }
 
 void credential_reply_sso_token_wipe(struct sso_token *t)
@@ -137,12 +143,13 @@ static const char *xml_text(const char *text, size_t length, const char *path, s
 	return sts_xml_find(text, length, path, out) && out->len > 0 ? out->data : NULL;
 }
 
-static const char *sts_keys_below(const char *text, size_t length, const char *path, struct aws_keys *keys)
+static enum err sts_keys_below(const char *text, size_t length, const char *path, struct aws_keys *keys,
+                               struct error *e)
 {
 	static const char *const names[] = {"AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration"};
 	struct buf parts[4];
 	const char *found[4];
-	const char *fault = NO_KEYS;
+	enum err err;
 	int64_t expires_ms = 0;
 
 	for (int i = 0; i < 4; i++) {
@@ -152,30 +159,33 @@ static const char *sts_keys_below(const char *text, size_t length, const char *p
 		found[i] = xml_text(text, length, whole, &parts[i]);
 		free(whole);
 	}
-	if (found[0] && found[1]) {
-		fault = found[2] ? keys_fault(found[0], found[1], found[2]) : "the answer holds no session token";
-		if (!fault && (!found[3] || !dates_parse_iso(found[3], &expires_ms)))
-			fault = BAD_EXPIRY;
-		if (!fault)
-			keys_set(keys, found[0], found[1], found[2], expires_ms);
-	}
+	if (!found[0] || !found[1])
+		err = error_set(e, ERR_FORMAT, NO_KEYS);
+	else if (!found[2])
+		err = error_set(e, ERR_FORMAT, "the answer holds no session token");
+	else
+		err = keys_check(found[0], found[1], found[2], e);
+	if (err == ERR_OK && (!found[3] || !dates_parse_iso(found[3], &expires_ms)))
+		err = error_set(e, ERR_FORMAT, BAD_EXPIRY);
+	if (err == ERR_OK)
+		keys_set(keys, found[0], found[1], found[2], expires_ms);
 	for (int i = 0; i < 4; i++) {
 		if (parts[i].data)
 			OPENSSL_cleanse(parts[i].data, parts[i].cap);
 		buf_fini(&parts[i]);
 	}
-	return fault;
+	return err;
 }
 
-const char *credential_reply_sts_keys(char *text, size_t length, struct aws_keys *keys)
+enum err credential_reply_sts_keys(char *text, size_t length, struct aws_keys *keys, struct error *e)
 {
-	const char *fault = sts_keys_below(text, length, "AssumeRoleResponse/AssumeRoleResult", keys);
+	enum err err = sts_keys_below(text, length, "AssumeRoleResponse/AssumeRoleResult", keys, e);
 
-	if (fault)
-		fault = sts_keys_below(text, length,
-		                       "AssumeRoleWithWebIdentityResponse/AssumeRoleWithWebIdentityResult", keys);
+	if (err)
+		err = sts_keys_below(text, length, "AssumeRoleWithWebIdentityResponse/AssumeRoleWithWebIdentityResult",
+		                     keys, e);
 	OPENSSL_cleanse(text, length);
-	return fault;
+	return err;
 }
 
 static bool keep(const char *text, size_t length, const char *path, char *out, size_t size)
@@ -198,7 +208,7 @@ static bool keep(const char *text, size_t length, const char *path, char *out, s
 	return found;
 }
 
-const char *credential_reply_sts_identity(char *text, size_t length, struct sts_identity *ret)
+enum err credential_reply_sts_identity(char *text, size_t length, struct sts_identity *ret, struct error *e)
 {
 	static const char base[] = "GetCallerIdentityResponse/GetCallerIdentityResult/";
 	char path[128];
@@ -216,7 +226,7 @@ const char *credential_reply_sts_identity(char *text, size_t length, struct sts_
 		(void)snprintf(path, sizeof path, "%s%s", base, rows[i].name);
 		whole = keep(text, length, path, rows[i].out, rows[i].size) && whole;
 	}
-	return whole ? NULL : "the answer is not that of GetCallerIdentity";
+	return whole ? ERR_OK : error_set(e, ERR_FORMAT, "the answer is not that of GetCallerIdentity");
 }
 
 bool credential_reply_sts_error(const char *text, size_t length, char *code, size_t code_size, char *message,

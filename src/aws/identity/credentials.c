@@ -1,3 +1,10 @@
+/*
+ * Invariants:
+ *  1. A region question is under way exactly in ASKING_REGION, the chain exactly in ASKING_CHAIN.
+ *  2. There are keys exactly when the standing is not NO_KEYS.
+ *  3. The generation goes up with every new set, so that a late refusal of older keys is told from one of these.
+ *  4. An error is kept exactly while the newest refresh failed or the service refused the keys.
+ */
 #include "aws/identity/credentials.h"
 
 #include <stdio.h>
@@ -21,7 +28,15 @@ enum {
 	STALE_GAP_MS = 1 * MS_PER_S,
 };
 
-enum phase { IDLE, ASKING_REGION, ASKING_CHAIN };
+enum phase { IDLE, ASKING_REGION, ASKING_CHAIN, PHASE_COUNT };
+
+enum standing {
+	NO_KEYS,
+	GOOD_KEYS,
+	OLD_KEYS, /* they looked expired when they came: used until the service says so, as our clock may be wrong */
+	REFUSED_KEYS, /* the service said that they are no good */
+	STANDING_COUNT,
+};
 
 struct credentials {
 	struct identity_context *context;
@@ -30,20 +45,44 @@ struct credentials {
 	struct event *tell; /* on_change from the loop */
 	enum phase phase;
 	struct region_question region;
+	struct error region_error; /* why the region is not known */
 	struct chain chain;
 
+	enum standing standing; /* of keys */
 	struct aws_keys keys;
-	bool has_keys;
-	bool failed;      /* the newest refresh brought nothing */
-	bool refused;     /* the service said these keys are no good */
-	bool old_at_once; /* they looked expired when they came: used until the service says so */
+	char source[160];
 	uint64_t generation;
+	bool failed;             /* the newest refresh brought nothing */
+	struct error error;      /* why it did not, or why the service refused the keys */
 	int64_t refresh_at_ms;   /* wall, as the service sees it; 0: never */
 	int64_t not_before_mono; /* no refresh before this */
 	int64_t got_mono;
-	char source[160];
-	char reason[256];
 };
+
+static void set_phase(struct credentials *c, enum phase to)
+{
+	static const bool legal[PHASE_COUNT][PHASE_COUNT] = {
+	    [IDLE] = {[IDLE] = true, [ASKING_REGION] = true, [ASKING_CHAIN] = true},
+	    [ASKING_REGION] = {[IDLE] = true, [ASKING_CHAIN] = true},
+	    [ASKING_CHAIN] = {[IDLE] = true},
+	};
+
+	must(legal[c->phase][to]);
+	c->phase = to;
+}
+
+static void set_standing(struct credentials *c, enum standing to)
+{
+	static const bool legal[STANDING_COUNT][STANDING_COUNT] = {
+	    [NO_KEYS] = {[NO_KEYS] = true, [GOOD_KEYS] = true, [OLD_KEYS] = true},
+	    [GOOD_KEYS] = {[NO_KEYS] = true, [GOOD_KEYS] = true, [OLD_KEYS] = true, [REFUSED_KEYS] = true},
+	    [OLD_KEYS] = {[NO_KEYS] = true, [GOOD_KEYS] = true, [OLD_KEYS] = true, [REFUSED_KEYS] = true},
+	    [REFUSED_KEYS] = {[NO_KEYS] = true, [GOOD_KEYS] = true, [OLD_KEYS] = true},
+	};
+
+	must(legal[c->standing][to] && (to == NO_KEYS) == !c->keys.id);
+	c->standing = to;
+}
 
 static int64_t now_ms(const struct credentials *c) { return clock_wall_ms() + c->context->clock_offset_ms; }
 
@@ -62,53 +101,45 @@ static void take_keys(struct credentials *c)
 	int64_t jitter = (int64_t)random_below(REFRESH_JITTER_MS);
 
 	keys_move(&c->keys, &c->chain.keys);
-	c->has_keys = true;
-	c->failed = c->refused = c->old_at_once = false;
+	/* An expiry that our clock has passed already is the service's to judge: its answer will tell (its Date). */
+	set_standing(c, c->keys.expires_ms != 0 && c->keys.expires_ms <= now ? OLD_KEYS : GOOD_KEYS);
 	c->generation++;
 	c->got_mono = clock_mono_ms();
-	c->reason[0] = '\0';
+	c->failed = false;
+	c->error = (struct error){0};
 	(void)snprintf(c->source, sizeof c->source, "%s", c->chain.source);
 	c->refresh_at_ms = 0;
-	c->not_before_mono = 0;
+	c->not_before_mono = c->standing == OLD_KEYS ? c->got_mono + BACKGROUND_GAP_MS : 0;
 	if (c->keys.expires_ms == 0)
 		return;
-	/* Short-lived ones are renewed at half of their life. */
 	c->refresh_at_ms = c->keys.expires_ms - REFRESH_AHEAD_MS - jitter;
-	if (c->refresh_at_ms <= now)
+	if (c->refresh_at_ms <= now) /* short-lived ones are renewed at half of their life */
 		c->refresh_at_ms = now + (c->keys.expires_ms - now) / 2;
-	/*
-	 * Keys that look expired on arrival are used all the same: our clock may be the wrong one, and the service's
-	 * answer will tell (its Date). They are only not asked for again at once.
-	 */
-	c->old_at_once = c->keys.expires_ms <= now;
-	if (c->old_at_once)
-		c->not_before_mono = c->got_mono + BACKGROUND_GAP_MS;
 }
 
-/* An expiry seen by a clock that may be the wrong one does not count against keys that have just come. */
 static bool is_usable(const struct credentials *c)
 {
-	if (!c->has_keys || c->refused)
-		return false;
-	return c->keys.expires_ms == 0 || c->old_at_once || now_ms(c) < c->keys.expires_ms;
+	if (c->standing == GOOD_KEYS)
+		return c->keys.expires_ms == 0 || now_ms(c) < c->keys.expires_ms;
+	return c->standing == OLD_KEYS;
 }
 
-static void keep_failure(struct credentials *c, const char *reason)
+static void keep_failure(struct credentials *c, const struct error *error)
 {
 	c->failed = true;
-	(void)snprintf(c->reason, sizeof c->reason, "%s", reason);
+	c->error = *error;
 	c->not_before_mono = clock_mono_ms() + (is_usable(c) ? BACKGROUND_GAP_MS : FAILED_GAP_MS);
 }
 
 static void end_chain(struct credentials *c, enum provider_verdict verdict)
 {
-	c->phase = IDLE;
+	set_phase(c, IDLE);
 	if (verdict == PROVIDER_FOUND && !c->context->settings->region[0])
-		keep_failure(c, c->region.reason);
+		keep_failure(c, &c->region_error);
 	else if (verdict == PROVIDER_FOUND)
 		take_keys(c);
 	else
-		keep_failure(c, c->chain.reason);
+		keep_failure(c, &c->chain.error);
 	chain_stop(&c->chain);
 }
 
@@ -124,18 +155,20 @@ static void start_chain(struct credentials *c)
 {
 	enum provider_verdict verdict;
 
-	c->phase = ASKING_CHAIN;
+	set_phase(c, ASKING_CHAIN);
 	verdict = chain_start(&c->chain);
 	if (verdict != PROVIDER_PENDING)
 		end_chain(c, verdict);
 }
 
-static void on_region(struct region_question *q, const char *region)
+static void on_region(struct region_question *q, const char *region, const struct error *error)
 {
 	struct credentials *c = q->arg;
 
 	if (region)
 		identity_settings_set_region(c->context->settings, region, "IMDS");
+	else
+		c->region_error = *error;
 	region_stop(q);
 	start_chain(c);
 	if (c->phase == IDLE)
@@ -150,9 +183,9 @@ static void refresh(struct credentials *c)
 		start_chain(c);
 		return;
 	}
-	c->phase = ASKING_REGION;
+	set_phase(c, ASKING_REGION);
 	c->region = (struct region_question){.context = c->context, .done = on_region, .arg = c};
-	if (!region_ask(&c->region))
+	if (region_ask(&c->region, &c->region_error))
 		start_chain(c);
 }
 
@@ -190,7 +223,7 @@ enum credentials_state credentials_get(struct credentials *c, const struct aws_k
 	if (is_due(c))
 		refresh(c);
 	/* Refused keys go on being shown until they may be asked for anew: the service's own words stay the reason. */
-	if (is_usable(c) || (c->has_keys && c->refused && !c->failed && c->phase == IDLE)) {
+	if (is_usable(c) || (c->standing == REFUSED_KEYS && !c->failed && c->phase == IDLE)) {
 		*ret = &c->keys;
 		return CREDENTIALS_READY;
 	}
@@ -199,15 +232,15 @@ enum credentials_state credentials_get(struct credentials *c, const struct aws_k
 
 void credentials_stale(struct credentials *c, uint64_t generation)
 {
-	if (!c->has_keys || c->refused || (generation != 0 && generation != c->generation))
+	if (c->standing == NO_KEYS || c->standing == REFUSED_KEYS || (generation != 0 && generation != c->generation))
 		return;
 	/* An answer to a request signed with the keys before these arrives a little late. */
 	if (generation == 0 && clock_mono_ms() - c->got_mono < STALE_GAP_MS)
 		return;
-	c->refused = true;
+	set_standing(c, REFUSED_KEYS);
 	c->failed = false;
 	c->not_before_mono = c->got_mono + FAILED_GAP_MS;
-	(void)snprintf(c->reason, sizeof c->reason, "%s: the service refused these credentials", c->source);
+	(void)error_set(&c->error, ERR_CREDENTIALS, "%s: the service refused these credentials", c->source);
 }
 
 uint64_t credentials_generation(const struct credentials *c) { return c->generation; }
@@ -219,18 +252,23 @@ void credentials_forget(struct credentials *c)
 	if (c->phase == ASKING_REGION)
 		region_stop(&c->region);
 	chain_stop(&c->chain);
-	c->phase = IDLE;
+	set_phase(c, IDLE);
 	keys_wipe(&c->keys);
-	c->has_keys = c->refused = c->failed = false;
+	set_standing(c, NO_KEYS);
+	c->failed = false;
 	c->not_before_mono = 0;
-	c->source[0] = c->reason[0] = '\0';
+	c->source[0] = '\0';
+	c->error = (struct error){0};
 	if (was_pending)
 		event_active(c->tell, 0, 0);
 }
 
-const char *credentials_reason(const struct credentials *c) { return c->reason; }
+const struct error *credentials_error(const struct credentials *c) { return &c->error; }
 
-const struct aws_keys *credentials_keys(const struct credentials *c) { return c->has_keys ? &c->keys : NULL; }
+const struct aws_keys *credentials_keys(const struct credentials *c)
+{
+	return c->standing == NO_KEYS ? NULL : &c->keys;
+}
 
 const char *credentials_source(const struct credentials *c) { return c->source; }
 

@@ -17,7 +17,7 @@ struct credentials;
 enum credentials_state {
 	CREDENTIALS_READY,
 	CREDENTIALS_PENDING, /* on_change follows */
-	CREDENTIALS_NONE,    /* credentials_reason says why; asked again at the next get */
+	CREDENTIALS_NONE,    /* credentials_error says why; asked again at the next get */
 };
 
 enum err credentials_open(struct identity_context *context, void (*on_change)(void *arg), void *arg,
@@ -30,7 +30,8 @@ void credentials_stale(struct credentials *c, uint64_t generation);
 uint64_t credentials_generation(const struct credentials *c);
 /* The settings changed: everything is read anew at the next get. What is under way is abandoned. */
 void credentials_forget(struct credentials *c);
-const char *credentials_reason(const struct credentials *c);
+/* Its code is ERR_OK when nothing is wrong. */
+const struct error *credentials_error(const struct credentials *c);
 const struct aws_keys *credentials_keys(const struct credentials *c); /* null when there are none */
 const char *credentials_source(const struct credentials *c);
 /* Accepts null. */

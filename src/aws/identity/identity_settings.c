@@ -223,7 +223,7 @@ static const char *configured_url(const struct identity_settings *s, const char 
 	}
 	url = profiles_endpoint(&s->profiles, s->profile, profile_key);
 	if (url)
-		(void)snprintf(source, size, "profile %.40s", s->profile);
+		(void)snprintf(source, size, "profile %s", s->profile);
 	return url;
 }
 

@@ -27,16 +27,14 @@ static const char *mode_address(const struct identity_settings *s)
 	return "http://169.254.169.254";
 }
 
-bool imds_open(struct imds *m)
+enum err imds_open(struct imds *m, struct error *e)
 {
 	const struct identity_settings *s = m->context->settings;
 	const char *base = identity_env("AWS_EC2_METADATA_SERVICE_ENDPOINT");
 	size_t n;
 
-	if (identity_env_true("AWS_EC2_METADATA_DISABLED")) {
-		(void)snprintf(m->reason, sizeof m->reason, "switched off by AWS_EC2_METADATA_DISABLED");
-		return false;
-	}
+	if (identity_env_true("AWS_EC2_METADATA_DISABLED"))
+		return error_set(e, ERR_UNSUPPORTED, "switched off by AWS_EC2_METADATA_DISABLED");
 	if (!base)
 		base = profiles_get(&s->profiles, s->profile, "ec2_metadata_service_endpoint");
 	if (!base)
@@ -44,13 +42,11 @@ bool imds_open(struct imds *m)
 	n = strlen(base);
 	while (n > 0 && base[n - 1] == '/')
 		n--;
-	if (n >= sizeof m->base || (strncmp(base, "http://", 7) != 0 && strncmp(base, "https://", 8) != 0)) {
-		(void)snprintf(m->reason, sizeof m->reason, "its address \"%.100s\" is not a URL", base);
-		return false;
-	}
+	if (n >= sizeof m->base || (strncmp(base, "http://", 7) != 0 && strncmp(base, "https://", 8) != 0))
+		return error_set(e, ERR_CONFIG, "its address \"%s\" is not a URL", base);
 	memcpy(m->base, base, n);
 	m->base[n] = '\0';
-	return true;
+	return ERR_OK;
 }
 
 static void send(struct imds *m);
@@ -59,17 +55,20 @@ static void end(struct imds *m, const struct transport_answer *answer)
 {
 	free(m->path);
 	m->path = NULL;
-	m->done(m, answer);
+	m->done(m, answer, answer ? NULL : &m->error);
 }
 
 static void on_token(struct imds *m, const struct transport_answer *a)
 {
 	if (a->status != 200 || a->body_bytes == 0 || a->body_bytes > TOKEN_MAX || strlen(a->body) != a->body_bytes ||
 	    strspn(a->body, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_-.") != a->body_bytes) {
-		(void)snprintf(m->reason, sizeof m->reason,
-		               a->status == 200 ? "answered the token request with something that is not a token"
-		                                : "refused a version 2 token with status %d (version 1 is never used)",
-		               a->status);
+		if (a->status == 200)
+			(void)error_set(&m->error, ERR_FORMAT,
+			                "answered the token request with something that is not a token");
+		else
+			(void)error_set(&m->error, ERR_CREDENTIALS,
+			                "refused a version 2 token with status %d (version 1 is never used)",
+			                a->status);
 		end(m, NULL);
 		return;
 	}
@@ -92,9 +91,9 @@ static void on_answer(struct transport_request *request, const struct transport_
 
 	if (a->result != TRANSPORT_ANSWERED || a->status >= 500) {
 		if (a->result == TRANSPORT_ANSWERED)
-			(void)snprintf(m->reason, sizeof m->reason, "answered with status %d", a->status);
+			(void)error_set(&m->error, ERR_NETWORK, "answered with status %d", a->status);
 		else
-			(void)snprintf(m->reason, sizeof m->reason, "out of reach: %.200s", a->reason);
+			(void)error_set(&m->error, a->error.code, "out of reach: %s", a->error.text);
 		if (m->tries < TRIES)
 			send(m);
 		else

@@ -20,10 +20,9 @@ enum { IMDS_BODY_MAX = 64 * 1024 };
 
 struct imds {
 	struct identity_context *context;
-	/* answer is null when the service is out of reach or refused the token; reason says how. */
-	void (*done)(struct imds *m, const struct transport_answer *answer);
+	/* answer is null when the service is out of reach or refused the token; then error says how. */
+	void (*done)(struct imds *m, const struct transport_answer *answer, const struct error *error);
 	void *arg;
-	char reason[256];
 
 	struct transport_request request;
 	struct header_field field;
@@ -33,10 +32,11 @@ struct imds {
 	char *token;
 	bool renewed; /* a 401 was answered with a new token already */
 	unsigned tries;
+	struct error error; /* of the newest try */
 };
 
-/* False, with reason, when it is switched off or its address is not valid. */
-bool imds_open(struct imds *m);
+/* ERR_UNSUPPORTED when it is switched off, ERR_CONFIG when its address is not valid. */
+enum err imds_open(struct imds *m, struct error *e) MUST_CHECK;
 /* GET "/latest/..."; one at a time. */
 void imds_get(struct imds *m, const char *path);
 void imds_stop(struct imds *m);

@@ -51,17 +51,18 @@ static int is_visible(const char *text)
 	return 1;
 }
 
-const char *keys_fault(const char *id, const char *secret, const char *token)
+enum err keys_check(const char *id, const char *secret, const char *token, struct error *e)
 {
 	if (!*id)
-		return "the access key id is empty";
+		return error_set(e, ERR_CREDENTIALS, "the access key id is empty");
 	if (!*secret)
-		return "the secret access key is empty";
+		return error_set(e, ERR_CREDENTIALS, "the secret access key is empty");
 	if (!is_visible(id) || strlen(id) > 128 || strpbrk(id, "/,"))
-		return "the access key id is not one";
+		return error_set(e, ERR_CREDENTIALS, "the access key id is not one");
 	if (strlen(secret) > KEYS_TEXT_MAX || strpbrk(secret, "\r\n"))
-		return "the secret access key is too long or holds a line break";
+		return error_set(e, ERR_CREDENTIALS, "the secret access key is too long or holds a line break");
 	if (token && (!is_visible(token) || strlen(token) > KEYS_TEXT_MAX))
-		return "the session token is too long or holds a blank, a line break or a byte beyond ASCII";
-	return NULL;
+		return error_set(e, ERR_CREDENTIALS,
+		                 "the session token is too long or holds a blank, a line break or a byte beyond ASCII");
+	return ERR_OK;
 }

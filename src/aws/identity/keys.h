@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/error.h"
+
 enum { KEYS_TEXT_MAX = 16384 };
 
 struct aws_keys {
@@ -23,7 +25,7 @@ void keys_set(struct aws_keys *k, const char *id, const char *secret, const char
 /* to's old ones are wiped; from is left empty. */
 void keys_move(struct aws_keys *to, struct aws_keys *from);
 void keys_wipe(struct aws_keys *k);
-/* Null when id, secret and token can travel in header fields; else what is wrong, without showing them. */
-const char *keys_fault(const char *id, const char *secret, const char *token);
+/* ERR_OK when id, secret and token can travel in header fields; else ERR_CREDENTIALS, without showing them. */
+enum err keys_check(const char *id, const char *secret, const char *token, struct error *e) MUST_CHECK;
 
 #endif

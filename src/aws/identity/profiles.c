@@ -1,6 +1,5 @@
 #include "aws/identity/profiles.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,10 +28,10 @@ static void load(struct profiles *p, const char *path, struct ini *ret, bool sec
 	err = secret_file_read(path, &text, &lax, &e);
 	if (err == ERR_OK)
 		err = ini_parse(path, text.data ? text.data : "", text.len, ret, &e);
-	if (err != ERR_OK && err != ERR_NOINPUT && !p->fault[0])
-		(void)snprintf(p->fault, sizeof p->fault, "%.255s", e.text);
+	if (err != ERR_OK && err != ERR_NOINPUT && !p->fault.code)
+		p->fault = e;
 	if (err == ERR_OK && secret && lax)
-		(void)snprintf(p->warning, sizeof p->warning, "%.200s may be read by other users: chmod 600 it", path);
+		p->warning = mem_format("%s may be read by other users: chmod 600 it", path);
 	secret_file_wipe(&text);
 }
 
@@ -51,6 +50,7 @@ void profiles_fini(struct profiles *p)
 	ini_fini(&p->credentials);
 	free(p->config_path);
 	free(p->credentials_path);
+	free(p->warning);
 	memset(p, 0, sizeof *p);
 }
 

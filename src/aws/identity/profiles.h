@@ -19,8 +19,8 @@ struct profiles {
 	struct ini credentials;
 	char *config_path;
 	char *credentials_path;
-	char fault[256];   /* "" when both files are usable */
-	char warning[256]; /* a file with secrets others may read; "" when none */
+	struct error fault; /* code is ERR_OK when both files are usable */
+	char *warning;      /* a file with secrets that others may read; null when none */
 };
 
 void profiles_load(struct profiles *p);

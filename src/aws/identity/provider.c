@@ -1,17 +1,19 @@
 #include "aws/identity/provider.h"
 
 #include <stdarg.h>
-#include <stdio.h>
-#include <string.h>
+#include <stdlib.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
+
+enum { SOURCE_MAX_BYTES = 4096 };
 
 enum provider_verdict provider_start(struct provider_call *call, const struct provider *provider)
 {
 	call->provider = provider;
 	call->state = NULL;
-	call->reason[0] = '\0';
-	(void)snprintf(call->source, sizeof call->source, "%s", provider->name);
+	call->error = (struct error){0};
+	provider_name_source(call, "%s", provider->name);
 	keys_wipe(&call->keys);
 	if (provider->network && call->context->offline)
 		return provider_fail(call, PROVIDER_OFFLINE);
@@ -25,37 +27,33 @@ void provider_stop(struct provider_call *call)
 	call->state = NULL;
 	call->provider = NULL;
 	keys_wipe(&call->keys);
+	free(call->source);
+	call->source = NULL;
 }
 
-enum provider_verdict provider_fail(struct provider_call *call, const char *format, ...)
+enum provider_verdict provider_judge(enum err err) { return err ? PROVIDER_FAILED : PROVIDER_FOUND; }
+
+void provider_name_source(struct provider_call *call, const char *format, ...)
 {
+	struct buf text;
 	va_list ap;
 
+	buf_init(&text, SOURCE_MAX_BYTES);
 	va_start(ap, format);
-	(void)vsnprintf(call->reason, sizeof call->reason, format, ap);
+	(void)buf_addv(&text, format, ap);
 	va_end(ap);
-	return PROVIDER_FAILED;
-}
-
-enum provider_verdict provider_absent(struct provider_call *call, const char *format, ...)
-{
-	va_list ap;
-
-	va_start(ap, format);
-	(void)vsnprintf(call->reason, sizeof call->reason, format, ap);
-	va_end(ap);
-	return PROVIDER_ABSENT;
+	free(call->source);
+	call->source = buf_take(&text, NULL);
 }
 
 enum provider_verdict provider_found(struct provider_call *call, const char *id, const char *secret, const char *token,
                                      int64_t expires_ms)
 {
-	const char *fault = keys_fault(id, secret, token);
+	enum err err = keys_check(id, secret, token, &call->error);
 
-	if (fault)
-		return provider_fail(call, "%s", fault);
-	keys_set(&call->keys, id, secret, token, expires_ms);
-	return PROVIDER_FOUND;
+	if (err == ERR_OK)
+		keys_set(&call->keys, id, secret, token, expires_ms);
+	return provider_judge(err);
 }
 
 int64_t provider_now_ms(const struct provider_call *call) { return clock_wall_ms() + call->context->clock_offset_ms; }

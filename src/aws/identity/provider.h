@@ -24,8 +24,8 @@ struct provider_call;
 enum provider_verdict {
 	PROVIDER_PENDING,
 	PROVIDER_FOUND,  /* keys and source are set */
-	PROVIDER_ABSENT, /* not configured here; reason says what is missing */
-	PROVIDER_FAILED, /* reason says what went wrong */
+	PROVIDER_ABSENT, /* not configured here; the error says what is missing */
+	PROVIDER_FAILED, /* the error says what went wrong */
 };
 
 struct provider {
@@ -35,7 +35,7 @@ struct provider {
 	bool network;                             /* cannot even begin without a request or a command */
 };
 
-/* The reason of a provider that was not asked because nothing was to be asked. */
+/* The error text of a provider that was not asked because nothing was to be asked. */
 #define PROVIDER_OFFLINE "would be asked (not asked now)"
 
 /* A role to assume. Texts belong to whoever made it and outlive the call. */
@@ -57,20 +57,22 @@ struct provider_call {
 	void *arg;
 
 	struct aws_keys keys;
-	char source[64]; /* for the operator: "shared file profile x" */
-	char reason[256];
-	void *state; /* the provider's */
+	char *source;       /* for the operator: "shared file profile x" */
+	struct error error; /* when absent or failed */
+	void *state;        /* the provider's */
 };
 
 /* Fills provider, clears the results, starts. provider_stop must follow, whatever the verdict. */
 enum provider_verdict provider_start(struct provider_call *call, const struct provider *provider);
 /* Wipes and frees all but the caller's own fields. Harmless when not started. */
 void provider_stop(struct provider_call *call);
-/* Sets the reason and returns PROVIDER_FAILED or PROVIDER_ABSENT. */
-enum provider_verdict provider_fail(struct provider_call *call, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-enum provider_verdict provider_absent(struct provider_call *call, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+/* Sets the error and gives the verdict. */
+#define provider_fail(call, ...) (error_set(&(call)->error, ERR_CREDENTIALS, __VA_ARGS__), PROVIDER_FAILED)
+#define provider_absent(call, ...) (error_set(&(call)->error, ERR_CREDENTIALS, __VA_ARGS__), PROVIDER_ABSENT)
+/* The verdict on a step that wrote its failure to call->error. */
+enum provider_verdict provider_judge(enum err err);
+/* Names the source more closely than the provider's name does. */
+void provider_name_source(struct provider_call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Checks the keys and keeps them; PROVIDER_FOUND, or PROVIDER_FAILED with what is wrong with them. */
 enum provider_verdict provider_found(struct provider_call *call, const char *id, const char *secret, const char *token,
                                      int64_t expires_ms);

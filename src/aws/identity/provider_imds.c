@@ -21,10 +21,10 @@ struct asking {
 static void on_keys(struct provider_call *call, const struct transport_answer *a)
 {
 	char *text = mem_string_n(a->body, a->body_bytes);
-	const char *fault = credential_reply_imds(text, a->body_bytes, &call->keys);
+	enum err err = credential_reply_imds(text, a->body_bytes, &call->keys, &call->error);
 
 	free(text);
-	call->done(call, fault ? provider_fail(call, "%s", fault) : PROVIDER_FOUND);
+	call->done(call, provider_judge(err));
 }
 
 /* The first line is the role; an instance has one at most. */
@@ -46,21 +46,23 @@ static void on_role(struct provider_call *call, const struct transport_answer *a
 	free(path);
 }
 
-static void on_answer(struct imds *m, const struct transport_answer *a)
+static void on_answer(struct imds *m, const struct transport_answer *a, const struct error *error)
 {
 	struct provider_call *call = m->arg;
 	struct asking *s = call->state;
 
-	if (!a)
-		call->done(call, provider_fail(call, "%s", m->reason));
-	else if (a->status == 404 && !s->has_role)
+	if (!a) {
+		call->error = *error;
+		call->done(call, PROVIDER_FAILED);
+	} else if (a->status == 404 && !s->has_role) {
 		call->done(call, provider_absent(call, "the instance has no role"));
-	else if (a->status != 200)
+	} else if (a->status != 200) {
 		call->done(call, provider_fail(call, "answered with status %d", a->status));
-	else if (!s->has_role)
+	} else if (!s->has_role) {
 		on_role(call, a);
-	else
+	} else {
 		on_keys(call, a);
+	}
 }
 
 static enum provider_verdict start(struct provider_call *call)
@@ -71,8 +73,8 @@ static enum provider_verdict start(struct provider_call *call)
 	s->imds.context = call->context;
 	s->imds.done = on_answer;
 	s->imds.arg = call;
-	if (!imds_open(&s->imds))
-		return provider_absent(call, "%s", s->imds.reason);
+	if (imds_open(&s->imds, &call->error))
+		return PROVIDER_ABSENT;
 	imds_get(&s->imds, ROLES_PATH);
 	return PROVIDER_PENDING;
 }

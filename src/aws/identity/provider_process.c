@@ -1,8 +1,8 @@
 /*
  * credential_process of a profile: a command whose standard output is the credentials.
  *
- * Started without a shell (words.h), in its own process group, input and errors at /dev/null, its output read by the
- * loop. Killed after TIME_LIMIT or more than OUTPUT_MAX bytes. Source: AWS SDKs and Tools Reference Guide, "Process
+ * Started without a shell (shell_words.h), in its own process group, input and errors at /dev/null, its output read by
+ * the loop. Killed after TIME_LIMIT or more than OUTPUT_MAX bytes. Source: AWS SDKs and Tools Reference Guide, "Process
  * credential provider".
  */
 #include "aws/identity/provider.h"
@@ -32,7 +32,7 @@ struct running {
 	pid_t pid;
 	int fd;
 	struct event *readable;
-	struct event *timer; /* time limit; after the end of output: asks whether the process has ended */
+	struct event *timer; /* the time limit while output comes; then the next look whether the command has ended */
 	struct buf output;
 	int64_t deadline_ms;
 };
@@ -56,7 +56,7 @@ static void end(struct provider_call *call, enum provider_verdict verdict)
 static void judge(struct provider_call *call, int status)
 {
 	struct running *r = call->state;
-	const char *fault;
+	enum err err;
 
 	r->pid = 0;
 	if (WIFSIGNALED(status)) {
@@ -67,8 +67,9 @@ static void judge(struct provider_call *call, int status)
 		end(call, provider_fail(call, "the command failed with status %d", WEXITSTATUS(status)));
 		return;
 	}
-	fault = credential_reply_process(r->output.data ? r->output.data : (char[]){""}, r->output.len, &call->keys);
-	end(call, fault ? provider_fail(call, "%s", fault) : PROVIDER_FOUND);
+	err = credential_reply_process(r->output.data ? r->output.data : (char[]){""}, r->output.len, &call->keys,
+	                               &call->error);
+	end(call, provider_judge(err));
 }
 
 static void on_timer(evutil_socket_t fd, short events, void *arg)
@@ -163,7 +164,7 @@ static enum provider_verdict run(struct provider_call *call, char **words)
 	(void)close(pipes[1]);
 	if (fault) {
 		r->pid = 0;
-		return provider_fail(call, "the command %.100s cannot be started: %s", words[0], strerror(fault));
+		return provider_fail(call, "the command %s cannot be started: %s", words[0], strerror(fault));
 	}
 	r->deadline_ms = clock_mono_ms() + TIME_LIMIT_MS;
 	r->readable = event_new(call->context->base, r->fd, EV_READ | EV_PERSIST, on_readable, call);

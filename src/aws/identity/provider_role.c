@@ -16,12 +16,13 @@ struct asking {
 	struct buf token;
 };
 
-static void on_done(struct sts_call *sts, const char *reason)
+static void on_done(struct sts_call *sts, const struct error *error)
 {
 	struct provider_call *call = sts->arg;
 
-	if (reason) {
-		call->done(call, provider_fail(call, "%s", reason));
+	if (error) {
+		call->error = *error;
+		call->done(call, PROVIDER_FAILED);
 		return;
 	}
 	keys_move(&call->keys, &sts->keys);
@@ -31,20 +32,21 @@ static void on_done(struct sts_call *sts, const char *reason)
 /* Read at every refresh: Kubernetes replaces it. A line break at its end is the editor's. */
 static enum provider_verdict read_token(struct provider_call *call, struct asking *s)
 {
-	struct error e;
 	char *path = secret_file_expand_home(call->role.token_file);
-	enum err err = secret_file_read(path, &s->token, NULL, &e);
+	enum err err = secret_file_read(path, &s->token, NULL, &call->error);
 
 	free(path);
-	if (err)
-		return provider_fail(call, "the web identity token: %.200s", e.text);
+	if (err) {
+		(void)error_wrap(&call->error, "the web identity token");
+		return PROVIDER_FAILED;
+	}
 	while (s->token.len > 0 && strchr("\r\n \t", s->token.data[s->token.len - 1]))
 		s->token.data[--s->token.len] = '\0';
 	if (s->token.len == 0)
-		return provider_fail(call, "the web identity token file %.200s is empty", call->role.token_file);
+		return provider_fail(call, "the web identity token file %s is empty", call->role.token_file);
 	for (size_t i = 0; i < s->token.len; i++)
 		if (s->token.data[i] <= ' ' || s->token.data[i] > '~')
-			return provider_fail(call, "the web identity token file %.200s does not hold a token",
+			return provider_fail(call, "the web identity token file %s does not hold a token",
 			                     call->role.token_file);
 	s->sts.token = s->token.data;
 	return PROVIDER_PENDING;
@@ -57,7 +59,7 @@ static enum provider_verdict start(struct provider_call *call)
 
 	call->state = s;
 	buf_init(&s->token, TOKEN_FILE_MAX);
-	(void)snprintf(call->source, sizeof call->source, "role %.50s", name ? name + 1 : call->role.arn);
+	provider_name_source(call, "role %s", name ? name + 1 : call->role.arn);
 	if (call->role.token_file && read_token(call, s) != PROVIDER_PENDING)
 		return PROVIDER_FAILED;
 	s->sts.context = call->context;
@@ -66,7 +68,7 @@ static enum provider_verdict start(struct provider_call *call)
 	s->sts.signer = call->base;
 	s->sts.done = on_done;
 	s->sts.arg = call;
-	return sts_start(&s->sts) ? PROVIDER_PENDING : provider_fail(call, "%s", s->sts.reason);
+	return sts_start(&s->sts, &call->error) ? PROVIDER_FAILED : PROVIDER_PENDING;
 }
 
 static void stop(struct provider_call *call)

@@ -8,7 +8,6 @@
  */
 #include "aws/identity/provider.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -73,9 +72,9 @@ static enum provider_verdict plan_source(struct provider_call *call, struct plan
 			p->leaf_profile = profile;
 			return PROVIDER_FOUND;
 		}
-	return provider_fail(
-	    call, "profile %s: credential_source %.60s is not Environment, Ec2InstanceMetadata or EcsContainer",
-	    profile, source);
+	return provider_fail(call,
+	                     "profile %s: credential_source %s is not Environment, Ec2InstanceMetadata or EcsContainer",
+	                     profile, source);
 }
 
 /* A profile without a role of its own, or whose role is assumed with its own keys. */
@@ -129,10 +128,11 @@ static enum provider_verdict plan_role(struct provider_call *call, struct plan *
 	p->roles[p->role_count++] = role_of(call, profile);
 	if (named)
 		return plan_source(call, p, profile, named);
-	if (!source || strcmp(source, profile) == 0)
-		return has_static(call, profile)
-		           ? plan_leaf(call, p, profile)
-		           : provider_fail(call, "profile %s has role_arn but nothing to assume it from", profile);
+	if (!source || strcmp(source, profile) == 0) {
+		if (has_static(call, profile))
+			return plan_leaf(call, p, profile);
+		return provider_fail(call, "profile %s has role_arn but nothing to assume it from", profile);
+	}
 	if (was_visited(p, source))
 		return provider_fail(call, "profiles %s and %s are each other's source_profile", profile, source);
 	*next = source;
@@ -149,7 +149,7 @@ static enum provider_verdict make_plan(struct provider_call *call, struct plan *
 
 		if (!profiles_exists(&s->profiles, profile)) {
 			if (p->visited_count > 0 || s->profile_named)
-				return provider_fail(call, "profile %s is in neither %.80s nor %.80s", profile,
+				return provider_fail(call, "profile %s is in neither %s nor %s", profile,
 				                     s->profiles.config_path, s->profiles.credentials_path);
 			return provider_absent(call, "there is no profile %s", profile);
 		}
@@ -204,10 +204,12 @@ static enum provider_verdict walk(struct provider_call *call, enum provider_verd
 	}
 	if (verdict == PROVIDER_PENDING)
 		return verdict;
-	if (verdict == PROVIDER_FOUND)
+	if (verdict == PROVIDER_FOUND) {
 		keys_move(&call->keys, &w->child.keys);
-	else
-		(void)provider_fail(call, "%.60s: %.190s", w->child.source, w->child.reason);
+	} else {
+		call->error = w->child.error;
+		(void)error_wrap(&call->error, "%s", w->child.source);
+	}
 	provider_stop(&w->child);
 	/* a leaf that is not configured is a broken profile, not a reason to look elsewhere */
 	return verdict == PROVIDER_FOUND ? PROVIDER_FOUND : PROVIDER_FAILED;
@@ -224,15 +226,15 @@ static void on_child(struct provider_call *child, enum provider_verdict verdict)
 
 static void name_source(struct provider_call *call, const struct plan *p)
 {
-	const char *name = ((struct walking *)call->state)->name;
+	const char *name = ((struct walking *)call->state)->name, *how = "";
 
 	if (p->role_count > 0 || p->leaf == &provider_role)
-		(void)snprintf(call->source, sizeof call->source, "profile %.40s (role)", name);
-	else
-		(void)snprintf(call->source, sizeof call->source, "profile %.40s%s", name,
-		               p->leaf == &provider_sso       ? " (SSO)"
-		               : p->leaf == &provider_process ? " (process)"
-		                                              : "");
+		how = " (role)";
+	else if (p->leaf == &provider_sso)
+		how = " (SSO)";
+	else if (p->leaf == &provider_process)
+		how = " (process)";
+	provider_name_source(call, "profile %s%s", name, how);
 }
 
 static enum provider_verdict start(struct provider_call *call)
@@ -243,9 +245,11 @@ static enum provider_verdict start(struct provider_call *call)
 
 	call->state = w;
 	w->name = mem_string(call->profile ? call->profile : s->profile);
-	(void)snprintf(call->source, sizeof call->source, "profile %.40s", w->name);
-	if (s->profiles.fault[0])
-		return provider_fail(call, "%s", s->profiles.fault);
+	provider_name_source(call, "profile %s", w->name);
+	if (s->profiles.fault.code) {
+		call->error = s->profiles.fault;
+		return PROVIDER_FAILED;
+	}
 	verdict = make_plan(call, &w->plan, w->name);
 	if (verdict != PROVIDER_FOUND)
 		return verdict;

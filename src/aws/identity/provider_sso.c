@@ -5,88 +5,60 @@
  */
 #include "aws/identity/provider.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <openssl/evp.h>
 
 #include "base/check.h"
+#include "base/hex.h"
 #include "base/mem.h"
-#include "aws/transport/transport.h"
 #include "aws/signing/canonical.h"
 #include "aws/identity/credential_reply.h"
+#include "aws/identity/provider_request.h"
 #include "aws/identity/secret_file.h"
 #include "aws/identity/secret_json.h"
 
 enum { TRIES = 2, TIMEOUT_MS = 10000, SHA1_BYTES = 20 };
 
 struct asking {
-	struct transport_request request;
+	struct provider_request request;
 	struct header_field field;
 	struct sso_token token;
 	char *url;
 	bool plain, loopback;
-	unsigned tries;
 };
 
 static enum provider_verdict login_needed(struct provider_call *call, const char *why)
 {
-	return provider_fail(call, "%s: run `aws sso login --profile %.60s` as the user kspool runs as", why,
+	return provider_fail(call, "%s: run `aws sso login --profile %s` as the user kspool runs as", why,
 	                     call->profile);
 }
 
-static void send(struct provider_call *call);
-
-static void on_answer(struct transport_request *request, const struct transport_answer *a)
+static enum provider_verdict unauthorized(struct provider_call *call)
 {
-	struct provider_call *call = request->arg;
-	struct asking *s = call->state;
-	const char *fault;
-	char *text;
-
-	if ((a->result != TRANSPORT_ANSWERED || a->status >= 500 || a->status == 429) && s->tries < TRIES) {
-		send(call);
-		return;
-	}
-	if (a->result != TRANSPORT_ANSWERED) {
-		call->done(call, provider_fail(call, "SSO is out of reach: %.200s", a->reason));
-		return;
-	}
-	if (a->status == 401) {
-		call->done(call, login_needed(call, "SSO refused the token"));
-		return;
-	}
-	if (a->status != 200) {
-		call->done(call, provider_fail(call, "SSO answered with status %d%s%s", a->status,
-		                               a->error_type[0] ? " " : "", a->error_type));
-		return;
-	}
-	text = mem_string_n(a->body, a->body_bytes);
-	fault = credential_reply_sso_role(text, a->body_bytes, &call->keys);
-	free(text);
-	call->done(call, fault ? provider_fail(call, "SSO: %s", fault) : PROVIDER_FOUND);
+	return login_needed(call, "SSO refused the token");
 }
 
 static void send(struct provider_call *call)
 {
 	struct asking *s = call->state;
 
-	s->tries++;
 	s->field = (struct header_field){"x-amz-sso_bearer_token", s->token.access_token};
-	s->request = (struct transport_request){
-	    .method = "GET",
-	    .url = s->url,
-	    .fields = &s->field,
-	    .field_count = 1,
-	    .timeout_ms = TIMEOUT_MS,
-	    .response_max = SECRET_JSON_MAX,
-	    .allow_plain = s->plain,
-	    .direct = s->loopback,
-	    .done = on_answer,
-	    .arg = call,
+	s->request = (struct provider_request){
+	    .http = {.method = "GET",
+	             .url = s->url,
+	             .fields = &s->field,
+	             .field_count = 1,
+	             .timeout_ms = TIMEOUT_MS,
+	             .response_max = SECRET_JSON_MAX,
+	             .allow_plain = s->plain,
+	             .direct = s->loopback},
+	    .tries_left = TRIES,
+	    .read = credential_reply_sso_role,
+	    .unauthorized = unauthorized,
 	};
-	transport_start(call->context->http, &s->request);
+	provider_request_send(call, &s->request);
 }
 
 /* The cache's file is named by the SHA-1 of the session's name, or of the start URL (legacy). */
@@ -98,8 +70,7 @@ static char *cache_path(const char *name)
 	char *path;
 
 	must(EVP_Digest(name, strlen(name), hash, NULL, EVP_sha1(), NULL) == 1);
-	for (size_t i = 0; i < SHA1_BYTES; i++)
-		(void)snprintf(hex + 2 * i, 3, "%02x", hash[i]);
+	*hex_encode(hex_lower, hash, SHA1_BYTES, hex) = '\0';
 	path = mem_format("%s/%s.json", folder, hex);
 	free(folder);
 	return path;
@@ -110,20 +81,20 @@ static enum provider_verdict read_token(struct provider_call *call, struct askin
 	char *path = cache_path(name);
 	struct buf text;
 	struct error e;
-	const char *fault;
-	enum err err;
+	enum err err, why = ERR_OK;
 
 	buf_init(&text, SECRET_JSON_MAX);
 	err = secret_file_read(path, &text, NULL, &e);
-	fault = err ? NULL : credential_reply_sso_token(text.data ? text.data : (char[]){""}, text.len, &s->token);
+	if (err == ERR_OK)
+		why = credential_reply_sso_token(text.data ? text.data : (char[]){""}, text.len, &s->token, &e);
 	secret_file_wipe(&text);
 	free(path);
 	if (err == ERR_NOINPUT)
 		return login_needed(call, "nobody has logged in to SSO");
 	if (err)
-		return provider_fail(call, "the SSO token: %.200s", e.text);
-	if (fault)
-		return login_needed(call, fault);
+		return provider_fail(call, "the SSO token: %s", e.text);
+	if (why)
+		return login_needed(call, e.text);
 	if (s->token.expires_ms <= provider_now_ms(call))
 		return login_needed(call, "the SSO login has expired");
 	return PROVIDER_PENDING;
@@ -134,11 +105,10 @@ static enum provider_verdict make_url(struct provider_call *call, struct asking 
 {
 	struct endpoint place;
 	struct buf url;
-	struct error e;
 
 	if (identity_endpoint_of(call->context->settings, "portal.sso", region, "AWS_ENDPOINT_URL_SSO", "sso", &place,
-	                         &e))
-		return provider_fail(call, "%.255s", e.text);
+	                         &call->error))
+		return PROVIDER_FAILED;
 	buf_init(&url, 4096);
 	(void)buf_addf(&url, "%s%sfederation/credentials?role_name=", place.url,
 	               place.url[strlen(place.url) - 1] == '/' ? "" : "/");
@@ -187,7 +157,7 @@ static void stop(struct provider_call *call)
 {
 	struct asking *s = call->state;
 
-	transport_abort(call->context->http, &s->request);
+	provider_request_stop(call, &s->request);
 	credential_reply_sso_token_wipe(&s->token);
 	free(s->url);
 	free(s);

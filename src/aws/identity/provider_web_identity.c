@@ -13,7 +13,7 @@ static void on_role(struct provider_call *child, enum provider_verdict verdict)
 	if (verdict == PROVIDER_FOUND)
 		keys_move(&call->keys, &child->keys);
 	else
-		(void)provider_fail(call, "%s", child->reason);
+		call->error = child->error;
 	call->done(call, verdict);
 }
 
@@ -36,7 +36,8 @@ static enum provider_verdict start(struct provider_call *call)
 	child->role = (struct assumed_role){
 	    .arn = role, .session_name = identity_env("AWS_ROLE_SESSION_NAME"), .token_file = file};
 	verdict = provider_start(child, &provider_role);
-	return verdict == PROVIDER_PENDING ? verdict : provider_fail(call, "%s", child->reason);
+	call->error = child->error;
+	return verdict;
 }
 
 static void stop(struct provider_call *call)

@@ -7,46 +7,45 @@
 #include "base/mem.h"
 #include "aws/identity/imds.h"
 
-static void on_region(struct imds *m, const struct transport_answer *a)
+#define NO_REGION "no region: set output.aws_kinesis.region or AWS_REGION"
+
+static void on_region(struct imds *m, const struct transport_answer *a, const struct error *error)
 {
 	struct region_question *q = m->arg;
+	struct error e;
 
 	if (a && a->status == 200 && endpoint_region_valid(a->body)) {
 		char region[64];
 
 		(void)snprintf(region, sizeof region, "%s", a->body);
-		q->done(q, region);
+		q->done(q, region, NULL);
 		return;
 	}
 	if (a)
-		(void)snprintf(m->reason, sizeof m->reason, "did not name a region (status %d)", a->status);
-	(void)snprintf(q->reason, sizeof q->reason,
-	               "no region: set output.aws_kinesis.region or AWS_REGION (asked IMDS: %.150s)", m->reason);
-	q->done(q, NULL);
+		(void)error_set(&e, ERR_CONFIG, NO_REGION " (asked IMDS: it named no region, status %d)", a->status);
+	else
+		(void)error_set(&e, ERR_CONFIG, NO_REGION " (asked IMDS: %s)", error->text);
+	q->done(q, NULL, &e);
 }
 
-bool region_ask(struct region_question *q)
+enum err region_ask(struct region_question *q, struct error *e)
 {
 	struct imds *m;
+	struct error why;
 
-	if (q->context->offline) {
-		(void)snprintf(q->reason, sizeof q->reason,
-		               "no region: set output.aws_kinesis.region or AWS_REGION (IMDS was not to be asked)");
-		return false;
-	}
+	if (q->context->offline)
+		return error_set(e, ERR_CONFIG, NO_REGION " (IMDS was not to be asked)");
 	m = mem_zero(sizeof *m);
 	m->context = q->context;
 	m->done = on_region;
 	m->arg = q;
 	q->state = m;
-	if (imds_open(m)) {
+	if (imds_open(m, &why) == ERR_OK) {
 		imds_get(m, "/latest/meta-data/placement/region");
-		return true;
+		return ERR_OK;
 	}
-	(void)snprintf(q->reason, sizeof q->reason,
-	               "no region: set output.aws_kinesis.region or AWS_REGION (asked IMDS: %.150s)", m->reason);
 	region_stop(q);
-	return false;
+	return error_set(e, ERR_CONFIG, NO_REGION " (asked IMDS: %s)", why.text);
 }
 
 void region_stop(struct region_question *q)

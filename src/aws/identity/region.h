@@ -6,21 +6,18 @@
 #ifndef KSPOOL_AWS_IDENTITY_REGION_H
 #define KSPOOL_AWS_IDENTITY_REGION_H
 
-#include <stdbool.h>
-
 #include "aws/identity/provider.h"
 
 struct region_question {
 	struct identity_context *context;
-	/* region is null when IMDS has none: reason says why. */
-	void (*done)(struct region_question *q, const char *region);
+	/* region is null when IMDS has none: error says why. */
+	void (*done)(struct region_question *q, const char *region, const struct error *error);
 	void *arg;
-	char reason[256];
 	void *state;
 };
 
-/* False when it cannot be asked at all (reason is set); else done follows from the loop. */
-bool region_ask(struct region_question *q);
+/* An error when it cannot be asked at all; else done follows from the loop. */
+enum err region_ask(struct region_question *q, struct error *e) MUST_CHECK;
 void region_stop(struct region_question *q);
 
 #endif

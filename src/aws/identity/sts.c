@@ -8,6 +8,7 @@
 
 #include <openssl/crypto.h>
 
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/dates.h"
 #include "base/mem.h"
@@ -94,21 +95,20 @@ static enum err sign(struct sts_call *c, size_t *count, struct error *e)
 
 static void on_answer(struct transport_request *request, const struct transport_answer *a);
 
-static bool send(struct sts_call *c)
+static enum err send(struct sts_call *c, struct error *e)
 {
-	struct error e;
 	size_t n = 0;
+	enum err err;
 
 	write_form(c);
 	c->fields[n++] = (struct header_field){"Host", c->place.host};
 	c->fields[n++] = (struct header_field){"Content-Type", FORM_TYPE};
-	if (c->form.overflow) {
-		(void)snprintf(c->reason, sizeof c->reason, "the request to STS would be too large");
-		return false;
-	}
-	if (c->action != STS_ASSUME_ROLE_WITH_WEB_IDENTITY && sign(c, &n, &e)) {
-		(void)snprintf(c->reason, sizeof c->reason, "%.255s", e.text);
-		return false;
+	if (c->form.overflow)
+		return error_set(e, ERR_TOOBIG, "the request to STS would be too large");
+	if (c->action != STS_ASSUME_ROLE_WITH_WEB_IDENTITY) {
+		err = sign(c, &n, e);
+		if (err)
+			return err;
 	}
 	c->tries++;
 	c->request = (struct transport_request){
@@ -126,7 +126,7 @@ static bool send(struct sts_call *c)
 	    .arg = c,
 	};
 	transport_start(c->context->http, &c->request);
-	return true;
+	return ERR_OK;
 }
 
 static void refused(struct sts_call *c, const struct transport_answer *a)
@@ -134,11 +134,11 @@ static void refused(struct sts_call *c, const struct transport_answer *a)
 	char code[64], message[256];
 
 	if (credential_reply_sts_error(a->body, a->body_bytes, code, sizeof code, message, sizeof message))
-		(void)snprintf(c->reason, sizeof c->reason, "STS %s refused: %s: %.140s", action_names[c->action], code,
-		               message);
+		(void)error_set(&c->error, ERR_CREDENTIALS, "STS %s refused: %s: %s", action_names[c->action], code,
+		                message);
 	else
-		(void)snprintf(c->reason, sizeof c->reason, "STS %s answered with status %d", action_names[c->action],
-		               a->status);
+		(void)error_set(&c->error, ERR_NETWORK, "STS %s answered with status %d", action_names[c->action],
+		                a->status);
 }
 
 /* True when the refusal came with a Date that moved our clock: worth one more try, signed with the right time. */
@@ -158,14 +158,16 @@ static bool learned_clock(struct sts_call *c, const struct transport_answer *a)
 static void accepted(struct sts_call *c, const struct transport_answer *a)
 {
 	char *text = mem_string_n(a->body, a->body_bytes);
-	const char *fault = c->action == STS_GET_CALLER_IDENTITY
-	                        ? credential_reply_sts_identity(text, a->body_bytes, &c->identity)
-	                        : credential_reply_sts_keys(text, a->body_bytes, &c->keys);
+	enum err err;
 
+	if (c->action == STS_GET_CALLER_IDENTITY)
+		err = credential_reply_sts_identity(text, a->body_bytes, &c->identity, &c->error);
+	else
+		err = credential_reply_sts_keys(text, a->body_bytes, &c->keys, &c->error);
 	free(text);
-	if (fault)
-		(void)snprintf(c->reason, sizeof c->reason, "STS %s: %s", action_names[c->action], fault);
-	c->done(c, fault ? c->reason : NULL);
+	if (err)
+		(void)error_wrap(&c->error, "STS %s", action_names[c->action]);
+	c->done(c, err ? &c->error : NULL);
 }
 
 static void on_answer(struct transport_request *request, const struct transport_answer *a)
@@ -180,30 +182,27 @@ static void on_answer(struct transport_request *request, const struct transport_
 	if (a->result == TRANSPORT_ANSWERED)
 		refused(c, a);
 	else
-		(void)snprintf(c->reason, sizeof c->reason, "STS at %.80s is out of reach: %.130s", c->place.host,
-		               a->reason);
+		(void)error_set(&c->error, a->error.code, "STS at %s is out of reach: %s", c->place.host,
+		                a->error.text);
 	again =
 	    again || ((a->result != TRANSPORT_ANSWERED || a->status >= 500 || a->status == 429) && c->tries < TRIES);
-	if (!again || !send(c))
-		c->done(c, c->reason);
+	if (!again || send(c, &c->error))
+		c->done(c, &c->error);
 }
 
-bool sts_start(struct sts_call *c)
+enum err sts_start(struct sts_call *c, struct error *e)
 {
 	const struct identity_settings *s = c->context->settings;
-	struct error e;
+	enum err err;
 
 	c->tries = 0;
 	c->clock_retried = false;
 	buf_init(&c->form, FORM_MAX);
 	buf_init(&c->authorization, 2048);
 	/* wiping needs the memory to stay where it is while it grows */
-	if (buf_reserve(&c->form, FORM_MAX, NULL) ||
-	    identity_endpoint_of(s, "sts", s->region, "AWS_ENDPOINT_URL_STS", "sts", &c->place, &e)) {
-		(void)snprintf(c->reason, sizeof c->reason, "%.255s", e.text);
-		return false;
-	}
-	return send(c);
+	must(buf_reserve(&c->form, FORM_MAX, NULL) == ERR_OK);
+	err = identity_endpoint_of(s, "sts", s->region, "AWS_ENDPOINT_URL_STS", "sts", &c->place, e);
+	return err ? err : send(c, e);
 }
 
 void sts_stop(struct sts_call *c)

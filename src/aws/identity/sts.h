@@ -22,8 +22,8 @@ struct sts_call {
 	struct assumed_role role;      /* of the first two */
 	const char *token;             /* of web identity */
 	const struct aws_keys *signer; /* of the other two; must live until done */
-	/* reason is null when keys or identity are set. */
-	void (*done)(struct sts_call *c, const char *reason);
+	/* error is null when keys or identity are set. */
+	void (*done)(struct sts_call *c, const struct error *error);
 	void *arg;
 
 	struct aws_keys keys;
@@ -37,11 +37,11 @@ struct sts_call {
 	struct buf authorization;
 	unsigned tries;
 	bool clock_retried;
-	char reason[256];
+	struct error error; /* of the newest try */
 };
 
-/* False when it could not be sent (reason is set); else done follows from the loop. */
-bool sts_start(struct sts_call *c);
+/* An error when it could not be sent; else done follows from the loop. */
+enum err sts_start(struct sts_call *c, struct error *e) MUST_CHECK;
 /* Harmless when nothing is under way; wipes. */
 void sts_stop(struct sts_call *c);
 /* "kspool-{host}-{service or spool}" in the characters a session name may have; 2 to 64 of them. */

@@ -33,10 +33,11 @@ static void wait_for_end(struct run *r)
 			return;
 }
 
-static void on_region(struct region_question *q, const char *region)
+static void on_region(struct region_question *q, const char *region, const struct error *error)
 {
 	struct run *r = q->arg;
 
+	(void)error; /* told again by the place that has no region */
 	if (region)
 		identity_settings_set_region(r->context.settings, region, "IMDS");
 	end(r);
@@ -50,11 +51,11 @@ static void on_chain(struct chain *c, enum provider_verdict verdict)
 	end(r);
 }
 
-static void on_sts(struct sts_call *c, const char *reason)
+static void on_sts(struct sts_call *c, const struct error *error)
 {
 	struct run *r = c->arg;
 
-	(void)snprintf(r->ret->sts_reason, sizeof r->ret->sts_reason, "%s", reason ? reason : "");
+	(void)snprintf(r->ret->sts_reason, sizeof r->ret->sts_reason, "%s", error ? error->text : "");
 	end(r);
 }
 
@@ -62,7 +63,7 @@ static void find_region(struct run *r)
 {
 	r->region = (struct region_question){.context = &r->context, .done = on_region, .arg = r};
 	r->ended = false;
-	if (region_ask(&r->region))
+	if (region_ask(&r->region, NULL) == ERR_OK)
 		wait_for_end(r);
 	region_stop(&r->region);
 }
@@ -85,6 +86,7 @@ static void run_chain(struct run *r)
 static void ask_sts(struct run *r)
 {
 	struct aws_whoami *w = r->ret;
+	struct error e;
 
 	r->sts.context = &r->context;
 	r->sts.action = STS_GET_CALLER_IDENTITY;
@@ -92,13 +94,13 @@ static void ask_sts(struct run *r)
 	r->sts.done = on_sts;
 	r->sts.arg = r;
 	r->ended = false;
-	if (sts_start(&r->sts)) {
+	if (sts_start(&r->sts, &e) == ERR_OK) {
 		wait_for_end(r);
 		memcpy(w->arn, r->sts.identity.arn, sizeof w->arn);
 		memcpy(w->account, r->sts.identity.account, sizeof w->account);
 		memcpy(w->user_id, r->sts.identity.user_id, sizeof w->user_id);
 	} else {
-		memcpy(w->sts_reason, r->sts.reason, sizeof w->sts_reason);
+		memcpy(w->sts_reason, e.text, sizeof w->sts_reason);
 	}
 	sts_stop(&r->sts);
 }
@@ -115,10 +117,10 @@ static void tell_providers(const struct run *r)
 	for (size_t i = 0; i < w->provider_count; i++) {
 		const struct chain_report *from = &r->chain.reports[i];
 		struct aws_whoami_provider *to = &w->providers[i];
-		bool would = from->verdict == PROVIDER_FAILED && strstr(from->reason, PROVIDER_OFFLINE);
+		bool would = from->verdict == PROVIDER_FAILED && strstr(from->error.text, PROVIDER_OFFLINE);
 
-		memcpy(to->name, from->provider, sizeof to->name);
-		memcpy(to->reason, from->reason, sizeof to->reason);
+		memcpy(to->name, from->source, sizeof to->name);
+		memcpy(to->reason, from->error.text, sizeof to->reason);
 		(void)snprintf(to->verdict, sizeof to->verdict, "%s", would ? "would" : words[from->verdict]);
 	}
 }
@@ -134,10 +136,10 @@ static void tell_places(const struct run *r)
 	memcpy(w->identity.region_source, s->region_source, sizeof w->identity.region_source);
 	(void)snprintf(w->profile, sizeof w->profile, "%s", s->profile);
 	memcpy(w->profile_source, s->profile_source, sizeof w->profile_source);
-	memcpy(w->warning, s->profiles.warning, sizeof w->warning);
-	memcpy(w->identity.warning, s->profiles.warning, sizeof w->identity.warning);
+	(void)snprintf(w->warning, sizeof w->warning, "%s", s->profiles.warning ? s->profiles.warning : "");
+	memcpy(w->identity.warning, w->warning, sizeof w->identity.warning);
 	if (identity_endpoint(s, &place, &e)) {
-		(void)snprintf(w->host_source, sizeof w->host_source, "%.159s", e.text);
+		(void)snprintf(w->host_source, sizeof w->host_source, "%s", e.text);
 		return;
 	}
 	memcpy(w->identity.host, place.host, sizeof w->identity.host);
@@ -153,10 +155,10 @@ static void tell_keys(const struct run *r)
 	struct aws_identity *id = &r->ret->identity;
 
 	if (!r->ret->found) {
-		(void)snprintf(id->reason, sizeof id->reason, "%s", r->chain.reason);
+		(void)snprintf(id->reason, sizeof id->reason, "%s", r->chain.error.text);
 		return;
 	}
-	(void)snprintf(id->provider, sizeof id->provider, "%.63s", r->chain.source);
+	(void)snprintf(id->provider, sizeof id->provider, "%s", r->chain.source);
 	(void)snprintf(id->access_key_id, sizeof id->access_key_id, "%s", r->chain.keys.id);
 	id->expires_ms = r->chain.keys.expires_ms;
 }

@@ -26,24 +26,25 @@ struct aws_whoami_wish {
 };
 
 struct aws_whoami_provider {
-	char name[64];
+	char name[160];
 	char verdict[16]; /* "found", "absent", "failed", "would" */
-	char reason[256];
+	char reason[ERROR_TEXT_MAX];
 };
 
 struct aws_whoami {
 	bool found;
 	struct aws_identity identity;
-	char host_source[160]; /* "host of the region", "account host of the stream's ARN", "custom (field)" */
+	char host_source[ERROR_TEXT_MAX]; /* "host of the region", "account host of the stream's ARN", "custom (field)"
+	                                   */
 	char profile[128];
-	char profile_source[32]; /* "field", "AWS_PROFILE", "default" */
-	char warning[256];       /* as identity.warning */
+	char profile_source[32];      /* "field", "AWS_PROFILE", "default" */
+	char warning[ERROR_TEXT_MAX]; /* as identity.warning */
 	size_t provider_count;
 	struct aws_whoami_provider providers[AWS_WHOAMI_PROVIDERS_MAX];
 	char arn[256]; /* "" when STS was not asked or did not say */
 	char account[16];
 	char user_id[160];
-	char sts_reason[256]; /* why STS did not say */
+	char sts_reason[ERROR_TEXT_MAX]; /* why STS did not say */
 };
 
 enum err aws_whoami(struct event_base *base, const struct aws_client_options *options,

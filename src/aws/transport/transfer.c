@@ -325,18 +325,15 @@ static void add_field(struct transfer *t, const char *line)
 	must(t->fields);
 }
 
-static bool set_fields(struct transfer *t, const struct transport_request *r)
+static enum err set_fields(struct transfer *t, const struct transport_request *r, struct error *e)
 {
 	bool has_accept = false, has_type = false;
 
 	for (size_t i = 0; i < r->field_count; i++) {
 		struct buf line;
 
-		if (strpbrk(r->fields[i].value, "\r\n")) {
-			(void)snprintf(t->error, sizeof t->error, "the value of field %s holds a line break",
-			               r->fields[i].name);
-			return false;
-		}
+		if (strpbrk(r->fields[i].value, "\r\n"))
+			return error_set(e, ERR_INPUT, "the value of field %s holds a line break", r->fields[i].name);
 		has_accept = has_accept || strcasecmp(r->fields[i].name, "accept") == 0;
 		has_type = has_type || strcasecmp(r->fields[i].name, "content-type") == 0;
 		buf_init(&line, SIZE_MAX / 2);
@@ -352,10 +349,10 @@ static bool set_fields(struct transfer *t, const struct transport_request *r)
 	if (!has_type)
 		add_field(t, "Content-Type:");
 	SET(CURLOPT_HTTPHEADER, t->fields);
-	return true;
+	return ERR_OK;
 }
 
-static bool set_method(struct transfer *t, const struct transport_request *r)
+static void set_method(struct transfer *t, const struct transport_request *r)
 {
 	if (strcmp(r->method, "GET") == 0) {
 		SET(CURLOPT_HTTPGET, 1L);
@@ -368,7 +365,6 @@ static bool set_method(struct transfer *t, const struct transport_request *r)
 		SET(CURLOPT_POST, 1L);
 		SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body_bytes);
 	}
-	return true;
 }
 
 int64_t transfer_longest_ms(const struct transport_request *r)
@@ -397,7 +393,7 @@ static void set_times(struct transfer *t, const struct transport_request *r)
 	SET(CURLOPT_MAXLIFETIME_CONN, (long)(since_drop_s > 0 ? since_drop_s : CONNECTION_LIFE_S));
 }
 
-bool transfer_prepare(struct transfer *t, struct transport_request *r)
+enum err transfer_prepare(struct transfer *t, struct transport_request *r, struct error *e)
 {
 	struct transport *pool = t->pool;
 
@@ -410,15 +406,14 @@ bool transfer_prepare(struct transfer *t, struct transport_request *r)
 	forget_response(t);
 	t->answer.rewind_refused = false;
 	SET(CURLOPT_PROTOCOLS_STR, r->allow_plain ? "http,https" : "https");
-	if (curl_easy_setopt(t->easy, CURLOPT_URL, r->url) != CURLE_OK) {
-		(void)snprintf(t->error, sizeof t->error, "the URL is not valid");
-		return false;
-	}
+	if (curl_easy_setopt(t->easy, CURLOPT_URL, r->url) != CURLE_OK)
+		return error_set(e, ERR_CONFIG, "the URL is not valid");
 	/* "" also keeps the library from reading the proxy variables of the environment */
 	SET(CURLOPT_PROXY, pool->proxy && !r->direct ? pool->proxy : "");
 	SET(CURLOPT_NOPROXY, r->direct ? "*" : pool->no_proxy ? pool->no_proxy : "");
 	set_times(t, r);
-	return set_method(t, r) && set_fields(t, r);
+	set_method(t, r);
+	return set_fields(t, r, e);
 }
 
 /* Why a response the library is content with is not whole; null when it is. */
@@ -454,11 +449,13 @@ void transfer_judge(struct transfer *t, CURLcode code)
 	}
 	a->result = t->begun || t->sent > 0 ? TRANSPORT_UNKNOWN : TRANSPORT_NOT_SENT;
 	a->body = "";
+	if (t->setup_failed)
+		return; /* its error was told where it was noticed */
 	if (t->refused_body)
 		fault = "the response is larger than allowed";
 	else if (a->rewind_refused)
 		fault = "the kept connection died under the request; the library's silent resend was refused";
 	else if (!fault)
 		fault = t->error[0] ? t->error : curl_easy_strerror(code);
-	(void)snprintf(a->reason, sizeof a->reason, "%s", fault);
+	(void)error_set(&a->error, a->timed_out ? ERR_TIMEOUT : ERR_NETWORK, "%s", fault);
 }

@@ -277,13 +277,17 @@ static void arm_deadline(struct transfer *t, const struct transport_request *req
 void transport_start(struct transport *pool, struct transport_request *request)
 {
 	struct transfer *t = take_transfer(pool);
+	enum err err;
 
 	must(pool->depth == 0 && !request->internal && request->timeout_ms > 0);
 	request->internal = t;
 	TAILQ_INSERT_TAIL(&pool->active, t, link);
 	pool->active_count++;
 	arm_deadline(t, request);
-	if (!transfer_prepare(t, request) || curl_multi_add_handle(pool->multi, t->easy) != CURLM_OK) {
+	err = transfer_prepare(t, request, &t->answer.error);
+	if (err == ERR_OK && curl_multi_add_handle(pool->multi, t->easy) != CURLM_OK)
+		err = error_set(&t->answer.error, ERR_SYSTEM, "the HTTP client takes no more requests");
+	if (err) {
 		t->setup_failed = true;
 		event_active(pool->kick, 0, 0);
 	}

@@ -44,7 +44,7 @@ struct transport_answer {
 	int64_t took_ns;
 	bool rewind_refused; /* the library wanted to send the body again */
 	bool timed_out;
-	char reason[256]; /* when not answered */
+	struct error error; /* when not answered */
 };
 
 struct transport_request {

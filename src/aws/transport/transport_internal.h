@@ -65,8 +65,8 @@ struct transfer *transfer_new(struct transport *pool);
 void transfer_free(struct transfer *t);
 /* How long the request may take in all: a body may take a second per 4 KB. Silence ends it far sooner. */
 int64_t transfer_longest_ms(const struct transport_request *request);
-/* Sets the request's own options; false (with t->error) when the library refuses one. */
-bool transfer_prepare(struct transfer *t, struct transport_request *request);
+/* Sets the request's own options; an error when one of them cannot be. */
+enum err transfer_prepare(struct transfer *t, struct transport_request *request, struct error *e) MUST_CHECK;
 /* Fills t->answer from what happened. */
 void transfer_judge(struct transfer *t, CURLcode code);
 /* Makes it ready for the pool. */

@@ -207,7 +207,7 @@ static void says_why_there_are_no_credentials(void **state)
 	assert_int_equal(aws_client_open(b->base, &o, &b->client, &e), ERR_OK);
 	a = exchange(b);
 	assert_int_equal(a->outcome, AWS_NO_CREDENTIALS);
-	assert_non_null(strstr(a->reason, "no provider has credentials"));
+	assert_non_null(strstr(a->error.text, "no provider has credentials"));
 	aws_client_identity(b->client, &id);
 	assert_string_equal(id.provider, "");
 	assert_non_null(strstr(id.reason, "no provider"));
@@ -227,7 +227,7 @@ static void says_why_there_are_no_credentials(void **state)
 	aws_client_credentials_stale(b->client);
 	a = exchange(b);
 	assert_int_equal(a->outcome, AWS_NO_CREDENTIALS);
-	assert_non_null(strstr(a->reason, "AWS_SECRET_ACCESS_KEY is not"));
+	assert_non_null(strstr(a->error.text, "AWS_SECRET_ACCESS_KEY is not"));
 	aws_client_close(b->client);
 	b->client = client;
 	bench_close(b);

@@ -32,7 +32,7 @@ struct bench {
 	struct script *service, *agent;
 	char endpoint[64];
 	unsigned done, answered, none;
-	char reason[256];
+	char reason[ERROR_TEXT_MAX];
 };
 
 static void on_done(struct aws_request *r, const struct aws_answer *a)
@@ -42,7 +42,7 @@ static void on_done(struct aws_request *r, const struct aws_answer *a)
 	b->done++;
 	b->answered += a->outcome == AWS_ANSWERED;
 	b->none += a->outcome == AWS_NO_CREDENTIALS;
-	(void)snprintf(b->reason, sizeof b->reason, "%s", a->reason);
+	(void)snprintf(b->reason, sizeof b->reason, "%s", a->error.text);
 	if (strstr(a->body, "ExpiredToken"))
 		aws_client_credentials_stale(b->client);
 	event_base_loopbreak(b->base);

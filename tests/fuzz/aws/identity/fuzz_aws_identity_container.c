@@ -14,8 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	memcpy(text, data, size);
 	text[size] = '\0';
-	if (!credential_reply_container(text, size, &keys) &&
-	    (!keys.id || !keys.secret || keys_fault(keys.id, keys.secret, keys.token)))
+	if (credential_reply_container(text, size, &keys, NULL) == ERR_OK &&
+	    (!keys.id || !keys.secret || keys_check(keys.id, keys.secret, keys.token, NULL)))
 		abort(); /* taken means usable */
 	keys_wipe(&keys);
 	free(text);

@@ -20,7 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (words && !words[0])
 		abort();
 	shell_words_free(words);
-	(void)credential_reply_process(text, size, &keys);
+	(void)!credential_reply_process(text, size, &keys, NULL);
 	keys_wipe(&keys);
 	free(text);
 	return 0;

@@ -18,11 +18,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	text[size] = '\0';
 	memcpy(again, data, size);
 	again[size] = '\0';
-	if (!credential_reply_sso_token(again, size, &token) &&
+	if (credential_reply_sso_token(again, size, &token, NULL) == ERR_OK &&
 	    (!token.access_token || strpbrk(token.access_token, "\r\n")))
 		abort();
 	credential_reply_sso_token_wipe(&token);
-	if (!credential_reply_sso_role(text, size, &keys) && (!keys.id || !keys.secret))
+	if (credential_reply_sso_role(text, size, &keys, NULL) == ERR_OK && (!keys.id || !keys.secret))
 		abort();
 	keys_wipe(&keys);
 	free(again);

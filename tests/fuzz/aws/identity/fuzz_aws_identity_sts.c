@@ -17,8 +17,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(text, data, size);
 	text[size] = '\0';
 	(void)credential_reply_sts_error(text, size, code, sizeof code, message, sizeof message);
-	(void)credential_reply_sts_identity(text, size, &identity);
-	if (!credential_reply_sts_keys(text, size, &keys) && (!keys.id || !keys.secret || !keys.token))
+	(void)!credential_reply_sts_identity(text, size, &identity, NULL);
+	if (credential_reply_sts_keys(text, size, &keys, NULL) == ERR_OK && (!keys.id || !keys.secret || !keys.token))
 		abort();
 	keys_wipe(&keys);
 	free(text);

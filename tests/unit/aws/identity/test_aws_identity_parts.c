@@ -184,7 +184,7 @@ static void finds_xml(void **state)
 static void reads_replies(void **state)
 {
 	static const struct {
-		const char *(*reply)(char *, size_t, struct aws_keys *);
+		enum err (*reply)(char *, size_t, struct aws_keys *, struct error *);
 		const char *text;
 		const char *token; /* when taken */
 		const char *fault;
@@ -217,15 +217,16 @@ static void reads_replies(void **state)
 		struct aws_keys keys = {0};
 		size_t length = strlen(rows[i].text);
 		char *text = strdup(rows[i].text);
-		const char *fault = rows[i].reply(text, length, &keys);
+		struct error e;
+		enum err err = rows[i].reply(text, length, &keys, &e);
 
 		if (rows[i].fault) {
-			assert_non_null(fault);
-			if (!strstr(fault, rows[i].fault))
-				fail_msg("row %zu: %s", i, fault);
+			assert_int_not_equal(err, ERR_OK);
+			if (!strstr(e.text, rows[i].fault))
+				fail_msg("row %zu: %s", i, e.text);
 			assert_null(keys.id);
 		} else {
-			assert_null(fault);
+			assert_int_equal(err, ERR_OK);
 			assert_string_equal(keys.id, "A");
 			if (rows[i].token)
 				assert_string_equal(keys.token, rows[i].token);

@@ -132,13 +132,13 @@ static void judges_responses(void **state)
 		bench_open(&b, &plain);
 		exchange(&b, s->port, "POST", "body", 4, 400);
 		if (b.answer.result != rows[i].result)
-			print_message("row %zu: %s\n", i, b.answer.reason);
+			print_message("row %zu: %s\n", i, b.answer.error.text);
 		assert_int_equal(b.answer.result, rows[i].result);
 		assert_int_equal(b.answer.status, rows[i].status);
 		if (rows[i].result == TRANSPORT_ANSWERED)
 			assert_string_equal(b.body, rows[i].body);
 		else
-			assert_non_null(strstr(b.answer.reason, rows[i].body));
+			assert_non_null(strstr(b.answer.error.text, rows[i].body));
 		assert_int_equal(atomic_load(&s->requests), 1);
 		bench_close(&b);
 		script_stop(s);
@@ -238,7 +238,7 @@ static void bounds_the_response(void **state)
 	bench_open(&b, &plain);
 	exchange(&b, s->port, "POST", "b", 1, 5000);
 	assert_int_equal(b.answer.result, TRANSPORT_UNKNOWN);
-	assert_non_null(strstr(b.answer.reason, "larger than allowed"));
+	assert_non_null(strstr(b.answer.error.text, "larger than allowed"));
 	bench_close(&b);
 	script_stop(s);
 	free(huge);
