@@ -47,7 +47,7 @@ static bool add_pattern(struct schema *s, const char *text, size_t length, struc
 {
 	char fault[REGEX_FAULT_MAX];
 	struct pattern *p;
-	struct regex *regex = regex_compile(text, length, false, fault);
+	struct regex *regex = regex_compile(text, length, fault);
 
 	if (!regex) {
 		*ret_error = arena_format(a, "%s", fault);
@@ -125,7 +125,7 @@ static bool matches(const struct check *c, const char *pattern, size_t length, c
 {
 	for (struct pattern *p = c->schema->patterns; p; p = p->next)
 		if (p->length == length && memcmp(p->text, pattern, length) == 0)
-			return regex_test(p->regex, s, n) == REGEX_MATCH;
+			return regex_test(p->regex, s, n);
 	return true;
 }
 

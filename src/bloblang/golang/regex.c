@@ -1,40 +1,44 @@
+/*
+ * What Go's regexp says otherwise than RE2, and what RE2 leaves to its caller: walks, templates, bad UTF-8.
+ *
+ * Invariants:
+ * 1. What RE2 sees is valid UTF-8, pattern and subject: a subject with bad bytes is searched as a repaired copy.
+ * 2. Spans that leave this file are offsets in the caller's subject, never in the repaired copy.
+ * 3. A walk's position never goes back, and it stands between two characters of what RE2 sees.
+ * 4. Every step of a walk moves the position or ends the walk, so a walk of n bytes takes at most n + 1 searches.
+ */
 #include "bloblang/golang/regex.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
 #include <unictype.h>
 
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "bloblang/golang/re2_internal.h"
 
-enum {
-	MATCH_STEPS = 5000000, /* PCRE2's match limit: about a tenth of a second */
-	MATCH_HEAP_KIB = 16384,
-	PARENS_MAX = 1000,
-};
+enum { PATTERN_MAX = 1 << 20 };
 
-/* All matches in one subject together. */
+/* All searches of one walk together. One search is linear, but ".*b|a" over a's makes one search a byte. */
 #define WALK_NS_MAX (2 * NS_PER_S)
 
 struct regex {
-	pcre2_code *code;
-	pcre2_match_context *limits;
-	struct regex_syntax syntax;
+	struct re2_pattern *compiled;
+	uint32_t groups;
 };
 
 struct regex_walk {
 	const struct regex *re;
-	const char *subject; /* as PCRE2 sees it: valid UTF-8 */
+	const char *subject; /* as RE2 sees it: valid UTF-8 */
 	size_t length;
 	char *repaired; /* owned copy with U+FFFD for bad bytes; null when the subject was valid */
 	size_t *bad;    /* offsets in `subject` of the replacements, ascending */
 	size_t bad_count;
-	pcre2_match_data *data;
+	size_t *bounds; /* pairs, as re2_search fills them */
 	struct regex_span *spans;
 	size_t position;
 	size_t previous_end; /* SIZE_MAX: no match so far */
@@ -42,45 +46,150 @@ struct regex_walk {
 	bool done;
 };
 
-static pcre2_code *compile(const struct buf *pattern, int *ret_code)
+static void set_fault(char fault[REGEX_FAULT_MAX], const char *what, const char *fragment, size_t length)
 {
-	pcre2_compile_context *context = pcre2_compile_context_create(NULL);
-	PCRE2_SIZE offset;
-	pcre2_code *code;
-
-	(void)pcre2_set_newline(context, PCRE2_NEWLINE_LF);
-	(void)pcre2_set_parens_nest_limit(context, PARENS_MAX);
-	(void)pcre2_set_compile_extra_options(context, PCRE2_EXTRA_ALLOW_SURROGATE_ESCAPES);
-	code = pcre2_compile((PCRE2_SPTR)(pattern->data ? pattern->data : ""), pattern->len,
-	                     PCRE2_UTF | PCRE2_DOLLAR_ENDONLY | PCRE2_ALT_CIRCUMFLEX | PCRE2_NEVER_BACKSLASH_C |
-	                         PCRE2_NEVER_UCP | PCRE2_NO_UTF_CHECK,
-	                     ret_code, &offset, context);
-	pcre2_compile_context_free(context);
-	return code;
+	(void)snprintf(fault, REGEX_FAULT_MAX, "error parsing regexp: %s: `%.*s`", what,
+	               (int)(length > 200 ? 200 : length), fragment);
 }
 
-struct regex *regex_compile(const char *pattern, size_t length, bool often, char fault[REGEX_FAULT_MAX])
+static size_t valid_prefix(const char *p, const char *end)
 {
-	struct regex *re = mem_zero(sizeof *re);
-	int code;
+	const char *q = p;
+	bool valid = true;
 
-	if (!regex_syntax_parse(&re->syntax, pattern, length, fault)) {
+	while (q < end && valid) {
+		uint32_t c;
+		size_t n = utf8_decode(q, end, &c, &valid);
+
+		q += valid ? n : 0;
+	}
+	return (size_t)(q - p);
+}
+
+/* Where the class that opens at p ends, behind its "]"; end when it is never closed. */
+static const char *class_end(const char *p, const char *end)
+{
+	const char *q = p + 1;
+
+	q += q < end && *q == '^';
+	q += q < end && *q == ']';
+	while (q < end && *q != ']') {
+		const char *named =
+		    end - q > 2 && q[0] == '[' && q[1] == ':' ? memmem(q + 2, (size_t)(end - q - 2), ":]", 2) : NULL;
+
+		if (named)
+			q = named + 2;
+		else
+			q += *q == '\\' && end - q > 1 ? 2 : 1;
+	}
+	return q < end ? q + 1 : end;
+}
+
+/* The end of what is the same for Go and RE2 at p: a class, \Q...\E, an escape, one byte. */
+static const char *piece_end(const char *p, const char *end)
+{
+	const char *close;
+
+	if (*p == '[')
+		return class_end(p, end);
+	if (*p != '\\' || end - p < 2)
+		return p + 1;
+	if (p[1] != 'Q')
+		return p + 2;
+	close = memmem(p + 2, (size_t)(end - p - 2), "\\E", 2);
+	return close ? close + 2 : end;
+}
+
+/* A Go pattern as this RE2 reads it: (?<name> is spelt (?P<name>; \C, which Go refuses, is spelt \c, which RE2 refuses.
+ */
+static size_t translate(const char *p, const char *end, char *out)
+{
+	char *start = out;
+
+	while (p < end) {
+		const char *next = piece_end(p, end);
+
+		if (end - p > 3 && memcmp(p, "(?<", 3) == 0) {
+			memcpy(out, "(?P<", 4);
+			out += 4;
+			next = p + 3;
+		} else {
+			memcpy(out, p, (size_t)(next - p));
+			out += next - p;
+			if (next - p == 2 && p[0] == '\\' && p[1] == 'C')
+				out[-1] = 'c';
+		}
+		p = next;
+	}
+	return (size_t)(out - start);
+}
+
+/* RE2 names what is wrong; a fragment that is not in the pattern is one that was translated. */
+static void explain(const struct re2_fault *f, const char *pattern, size_t length, char fault[REGEX_FAULT_MAX])
+{
+	size_t n = strlen(f->fragment);
+	bool translated = !memmem(pattern, length, f->fragment, n);
+
+	if (f->about_whole)
+		set_fault(fault, f->what, pattern, length);
+	else if (translated && strcmp(f->fragment, "\\c") == 0)
+		set_fault(fault, f->what, "\\C", 2);
+	else if (translated && strncmp(f->fragment, "(?P<", 4) == 0)
+		(void)snprintf(fault, REGEX_FAULT_MAX, "error parsing regexp: %s: `(?%s`", f->what, f->fragment + 3);
+	else
+		set_fault(fault, f->what, f->fragment, n);
+}
+
+/* Go has names of ASCII only. */
+static bool check_names(const struct regex *re, const char *pattern, size_t length, char fault[REGEX_FAULT_MAX])
+{
+	for (uint32_t i = 1; i <= re->groups; i++) {
+		const char *name = regex_group_name(re, i);
+		size_t n = strlen(name);
+		char text[REGEX_FAULT_MAX];
+
+		if (utf8_count(name, n) == n)
+			continue;
+		(void)snprintf(text, sizeof text, "(?P<%.200s>", name);
+		if (!memmem(pattern, length, text, strlen(text)))
+			(void)snprintf(text, sizeof text, "(?<%.200s>", name);
+		set_fault(fault, "invalid named capture", text, strlen(text));
+		return false;
+	}
+	return true;
+}
+
+struct regex *regex_compile(const char *pattern, size_t length, char fault[REGEX_FAULT_MAX])
+{
+	size_t valid, n;
+	struct re2_fault why;
+	struct regex *re;
+	char *translated;
+
+	if (length > PATTERN_MAX) {
+		set_fault(fault, "expression too large", pattern, length);
+		return NULL;
+	}
+	valid = valid_prefix(pattern, pattern + length);
+	if (valid < length) {
+		set_fault(fault, "invalid UTF-8", pattern + valid, length - valid);
+		return NULL;
+	}
+	translated = mem_alloc(length * 4 / 3 + 1);
+	n = translate(pattern, pattern + length, translated);
+	re = mem_zero(sizeof *re);
+	re->compiled = re2_open(translated, n, &why);
+	free(translated);
+	if (!re->compiled) {
+		explain(&why, pattern, length, fault);
+		free(re);
+		return NULL;
+	}
+	re->groups = re2_groups(re->compiled);
+	if (!check_names(re, pattern, length, fault)) {
 		regex_free(re);
 		return NULL;
 	}
-	re->code = compile(&re->syntax.pattern, &code);
-	if (!re->code) {
-		(void)snprintf(fault, REGEX_FAULT_MAX, "error parsing regexp: expression too large: `%.*s`",
-		               (int)(length > 200 ? 200 : length), pattern);
-		regex_free(re);
-		return NULL;
-	}
-	if (often)
-		(void)pcre2_jit_compile(re->code, PCRE2_JIT_COMPLETE); /* without it matching is only slower */
-	re->limits = pcre2_match_context_create(NULL);
-	(void)pcre2_set_match_limit(re->limits, MATCH_STEPS);
-	(void)pcre2_set_heap_limit(re->limits, MATCH_HEAP_KIB);
-	buf_fini(&re->syntax.pattern);
 	return re;
 }
 
@@ -88,17 +197,26 @@ void regex_free(struct regex *re)
 {
 	if (!re)
 		return;
-	pcre2_code_free(re->code);
-	pcre2_match_context_free(re->limits);
-	regex_syntax_fini(&re->syntax);
+	re2_close(re->compiled);
 	free(re);
 }
 
-uint32_t regex_groups(const struct regex *re) { return re->syntax.groups; }
+uint32_t regex_groups(const struct regex *re) { return re->groups; }
 
-const char *regex_group_name(const struct regex *re, uint32_t group)
+const char *regex_group_name(const struct regex *re, uint32_t group) { return re2_group_name(re->compiled, group); }
+
+/* Where RE2 finds the next match. It looks at bytes, so that its \B holds inside of a character, where Go never looks:
+ * such a match is empty, and is passed over. */
+static bool search(const struct regex *re, const char *subject, size_t length, size_t from, size_t *ret_bounds,
+                   uint32_t count)
 {
-	return re->syntax.names[group] ? re->syntax.names[group] : "";
+	while (re2_search(re->compiled, subject, length, from, ret_bounds, count)) {
+		from = ret_bounds[0];
+		if (from == length || ((unsigned char)subject[from] & 0xc0) != 0x80)
+			return true;
+		from++;
+	}
+	return false;
 }
 
 /* Go reads a bad byte as U+FFFD: give PCRE2 a copy that says so, and remember where. */
@@ -150,8 +268,8 @@ struct regex_walk *regex_walk_new(const struct regex *re, const char *subject, s
 	w->started_ns = clock_mono_ns();
 	if (!utf8_is_valid(w->subject, length))
 		repair(w);
-	w->data = pcre2_match_data_create(re->syntax.groups + 1, NULL);
-	w->spans = mem_array(re->syntax.groups + 1, sizeof *w->spans);
+	w->bounds = mem_array(2 * ((size_t)re->groups + 1), sizeof *w->bounds);
+	w->spans = mem_array((size_t)re->groups + 1, sizeof *w->spans);
 	return w;
 }
 
@@ -159,63 +277,51 @@ void regex_walk_free(struct regex_walk *w)
 {
 	if (!w)
 		return;
-	pcre2_match_data_free(w->data);
+	free(w->bounds);
 	free(w->repaired);
 	free(w->bad);
 	free(w->spans);
 	free(w);
 }
 
-static enum regex_result match_at(struct regex_walk *w, size_t position)
+static void report(struct regex_walk *w)
 {
-	int r = pcre2_match(w->re->code, (PCRE2_SPTR)w->subject, w->length, position, PCRE2_NO_UTF_CHECK, w->data,
-	                    w->re->limits);
+	for (uint32_t i = 0; i <= w->re->groups; i++) {
+		bool absent = w->bounds[2 * i] == SIZE_MAX;
 
-	if (r == PCRE2_ERROR_JIT_STACKLIMIT)
-		r = pcre2_match(w->re->code, (PCRE2_SPTR)w->subject, w->length, position,
-		                PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, w->data, w->re->limits);
-	if (r == PCRE2_ERROR_NOMATCH)
-		return REGEX_NONE;
-	return r < 0 ? REGEX_LIMIT : REGEX_MATCH;
-}
-
-static void report(struct regex_walk *w, const PCRE2_SIZE *found)
-{
-	for (uint32_t i = 0; i <= w->re->syntax.groups; i++) {
-		bool absent = found[2 * i] == PCRE2_UNSET;
-
-		w->spans[i].start = absent ? SIZE_MAX : original(w, found[2 * i]);
-		w->spans[i].end = absent ? SIZE_MAX : original(w, found[2 * i + 1]);
+		w->spans[i].start = absent ? SIZE_MAX : original(w, w->bounds[2 * i]);
+		w->spans[i].end = absent ? SIZE_MAX : original(w, w->bounds[2 * i + 1]);
 	}
 }
 
 enum regex_result regex_walk_next(struct regex_walk *w, const struct regex_span **ret_spans)
 {
 	while (!w->done) {
-		enum regex_result r = match_at(w, w->position);
-		const PCRE2_SIZE *found = pcre2_get_ovector_pointer(w->data);
 		bool accept = true;
 
-		if (r == REGEX_MATCH && clock_mono_ns() - w->started_ns > WALK_NS_MAX)
-			r = REGEX_LIMIT;
-		if (r != REGEX_MATCH) {
+		must(w->position <= w->length);
+		if (!search(w->re, w->subject, w->length, w->position, w->bounds, w->re->groups + 1)) {
 			w->done = true;
-			return r;
+			return REGEX_NONE;
 		}
-		if (found[1] == w->position) { /* empty, at the place the search began */
+		if (clock_mono_ns() - w->started_ns > WALK_NS_MAX) {
+			w->done = true;
+			return REGEX_LIMIT;
+		}
+		if (w->bounds[1] == w->position) { /* empty, at the place the search began */
 			uint32_t c;
 
-			accept = found[0] != w->previous_end;
+			accept = w->bounds[0] != w->previous_end;
 			if (w->position < w->length)
 				w->position += utf8_decode(w->subject + w->position, w->subject + w->length, &c, NULL);
 			else
 				w->done = true;
 		} else {
-			w->position = found[1];
+			w->position = w->bounds[1];
 		}
-		w->previous_end = found[1];
+		w->previous_end = w->bounds[1];
 		if (accept) {
-			report(w, found);
+			report(w);
 			*ret_spans = w->spans;
 			return REGEX_MATCH;
 		}
@@ -223,14 +329,18 @@ enum regex_result regex_walk_next(struct regex_walk *w, const struct regex_span 
 	return REGEX_NONE;
 }
 
-enum regex_result regex_test(const struct regex *re, const char *subject, size_t length)
+bool regex_test(const struct regex *re, const char *subject, size_t length)
 {
-	struct regex_walk *w = regex_walk_new(re, subject, length);
-	const struct regex_span *spans;
-	enum regex_result r = regex_walk_next(w, &spans);
+	size_t bounds[2];
+	struct regex_walk *w;
+	bool found;
 
+	if (utf8_is_valid(subject ? subject : "", length))
+		return search(re, subject ? subject : "", length, 0, bounds, 1);
+	w = regex_walk_new(re, subject, length);
+	found = search(re, w->subject, w->length, 0, bounds, 1);
 	regex_walk_free(w);
-	return r;
+	return found;
 }
 
 /* The name after a dollar: a number, a group's name, or neither. Returns its length with braces; 0: not a name. */
@@ -264,8 +374,8 @@ static int64_t template_group(const struct regex *re, const char *name, size_t l
 	if (name[0] == '0' && length > 1)
 		number = -1;
 	if (number >= 0)
-		return number <= (int64_t)re->syntax.groups ? number : -1;
-	for (uint32_t i = 1; i <= re->syntax.groups; i++) {
+		return number <= (int64_t)re->groups ? number : -1;
+	for (uint32_t i = 1; i <= re->groups; i++) {
 		const char *candidate = regex_group_name(re, i);
 
 		if (strlen(candidate) == length && memcmp(candidate, name, length) == 0 && spans[i].start != SIZE_MAX)

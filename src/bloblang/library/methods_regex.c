@@ -9,7 +9,7 @@ static bool prepare_regex(struct call *call)
 {
 	char fault[REGEX_FAULT_MAX];
 
-	call->owned = regex_compile(call->args[0].text, call->args[0].length, call_is_constant(call), fault);
+	call->owned = regex_compile(call->args[0].text, call->args[0].length, fault);
 	call->prepared = call->owned;
 	return call->owned || call_fail_final(call, "%s", fault);
 }
@@ -18,19 +18,17 @@ static void release_regex(void *prepared) { regex_free(prepared); }
 
 static bool fail_limit(struct call *call)
 {
-	return call_fail(call, "the regular expression took too many steps on this text");
+	return call_fail(call, "the regular expression took too long on this text");
 }
 
 static bool re_match(struct call *call, struct value *ret)
 {
 	struct value text;
-	enum regex_result r;
 
 	if (!call_need_text(call, call->target, &text))
 		return false;
-	r = regex_test(call->prepared, text.text, text.length);
-	*ret = value_bool(r == REGEX_MATCH);
-	return r != REGEX_LIMIT || fail_limit(call);
+	*ret = value_bool(regex_test(call->prepared, text.text, text.length));
+	return true;
 }
 
 static bool re_replace_all(struct call *call, struct value *ret)

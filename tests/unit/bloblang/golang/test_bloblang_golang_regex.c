@@ -1,18 +1,20 @@
-/* RE2 over PCRE2: what matches, what is refused and in which words, templates, bad bytes, limits. */
+/* Go's regexp: what matches, what is refused and in which words, templates, bad bytes, limits. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "bloblang/golang/regex.h"
 
 static struct regex *compiled(const char *pattern)
 {
 	char fault[REGEX_FAULT_MAX] = "";
-	struct regex *re = regex_compile(pattern, strlen(pattern), true, fault);
+	struct regex *re = regex_compile(pattern, strlen(pattern), fault);
 
 	if (!re)
 		fail_msg("%s: %s", pattern, fault);
@@ -52,7 +54,7 @@ static void refuses_what_re2_refuses(void **state)
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		char fault[REGEX_FAULT_MAX] = "";
 
-		assert_null(regex_compile(rows[i].pattern, strlen(rows[i].pattern), true, fault));
+		assert_null(regex_compile(rows[i].pattern, strlen(rows[i].pattern), fault));
 		assert_string_equal(fault, rows[i].fault);
 	}
 }
@@ -88,8 +90,7 @@ static void matches_as_re2(void **state)
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		struct regex *re = compiled(rows[i].pattern);
 
-		assert_int_equal(regex_test(re, rows[i].subject, strlen(rows[i].subject)),
-		                 rows[i].matches ? REGEX_MATCH : REGEX_NONE);
+		assert_int_equal(regex_test(re, rows[i].subject, strlen(rows[i].subject)), rows[i].matches);
 		regex_free(re);
 	}
 }
@@ -145,15 +146,46 @@ static void reports_groups(void **state)
 	regex_free(re);
 }
 
-static void runaway_patterns_stop(void **state)
+/* Each would take a backtracking matcher hours. */
+static void hostile_patterns_are_linear(void **state)
 {
-	struct regex *re = compiled("(a+)+$");
-	char subject[300];
+	static const char *const rows[] = {"(a+)+$", "(a|aa)+$", "(a|a?)+b", "(.*)(.*)(.*)(.*)(.*)!x",
+	                                   "(x+x+)+y|(a*)*b"};
+	size_t length = 100000;
+	char *subject = malloc(length);
 
 	(void)state;
-	memset(subject, 'a', sizeof subject);
-	subject[sizeof subject - 1] = '!';
-	assert_int_equal(regex_test(re, subject, sizeof subject), REGEX_LIMIT);
+	memset(subject, 'a', length);
+	subject[length - 1] = '!';
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct regex *re = compiled(rows[i]);
+		int64_t start = clock_mono_ns();
+
+		assert_false(regex_test(re, subject, length));
+		assert_true(clock_mono_ns() - start < NS_PER_S);
+		regex_free(re);
+	}
+	free(subject);
+}
+
+/* FindAll is quadratic when each search looks at all that is left: the walk ends, and says so. */
+static void long_walks_stop(void **state)
+{
+	struct regex *re = compiled("a[^b]*b|a");
+	size_t length = 1 << 20;
+	char *subject = malloc(length);
+	struct regex_walk *w;
+	const struct regex_span *spans;
+	enum regex_result r;
+
+	(void)state;
+	memset(subject, 'a', length);
+	w = regex_walk_new(re, subject, length);
+	while ((r = regex_walk_next(w, &spans)) == REGEX_MATCH) {
+	}
+	assert_int_equal(r, REGEX_LIMIT);
+	regex_walk_free(w);
+	free(subject);
 	regex_free(re);
 }
 
@@ -164,7 +196,8 @@ int main(void)
 	    cmocka_unit_test(matches_as_re2),
 	    cmocka_unit_test(replaces),
 	    cmocka_unit_test(reports_groups),
-	    cmocka_unit_test(runaway_patterns_stop),
+	    cmocka_unit_test(hostile_patterns_are_linear),
+	    cmocka_unit_test(long_walks_stop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,49 @@
+/*
+ * re2: RE2 with a face of C.
+ *
+ * What it is: the whole of libre2 that kspool uses, behind extern "C"; re2_face.cc is the only C++ of the project.
+ * Promises: 11. A search takes time linear in the subject: there is no backtracking and so no match limit. 6. A
+ * pattern, compiled, with the automata it grows while it searches, holds at most RE2_MEMORY_BYTES. Owner: the caller
+ * closes what it opened; names point into the pattern. Thread: any; an opened pattern may search in several threads at
+ * once (RE2 locks its own cache of states). Fails: open gives a code and the fragment it is about; a search cannot
+ * fail. Does not: know what Go's regexp says otherwise, such as bad UTF-8, walks and templates: regex.c.
+ */
+#ifndef KSPOOL_BLOBLANG_GOLANG_RE2_INTERNAL_H
+#define KSPOOL_BLOBLANG_GOLANG_RE2_INTERNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct re2_pattern;
+
+enum { RE2_MEMORY_BYTES = 8 << 20 };
+
+/* Go's words for the kind of fault, RE2's fragment. */
+struct re2_fault {
+	const char *what;
+	bool about_whole;   /* the fragment is the whole pattern */
+	char fragment[256]; /* cut at its size */
+};
+
+/* Null with the fault filled when RE2 refuses the pattern, which is valid UTF-8. */
+struct re2_pattern *re2_open(const char *pattern, size_t length, struct re2_fault *ret_fault);
+/* Accepts null. */
+void re2_close(struct re2_pattern *re);
+uint32_t re2_groups(const struct re2_pattern *re);
+/* "" when the group has no name. */
+const char *re2_group_name(const struct re2_pattern *re, uint32_t group);
+/* The leftmost match that starts at `from` or behind it, in a subject of valid UTF-8. Fills `count` pairs of start and
+ * end, the whole match first; SIZE_MAX twice for a group that took no part. Without pairs it is fastest. */
+bool re2_search(const struct re2_pattern *re, const char *subject, size_t length, size_t from, size_t *ret_bounds,
+                uint32_t count);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
