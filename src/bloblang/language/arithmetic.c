@@ -3,7 +3,7 @@
 
 #include "value/number.h"
 #include "value/time.h"
-#include "bloblang/language/node.h"
+#include "bloblang/language/eval_internal.h"
 
 /* Where the reference calculates it has turned timestamps into text before it finds that they do not fit. */
 static struct value as_calculated(struct value v)
@@ -33,19 +33,19 @@ static bool fail_operands(struct evaluation *ev, enum operator op, const struct 
 	                                value_type_name(left), node_annotation(ev->arena, left_node),
 	                                value_type_name(right), node_annotation(ev->arena, right_node));
 
-	return fail_with(ev, FAILURE_MISMATCH, text);
+	return failure_set(ev, FAILURE_MISMATCH, text);
 }
 
 static bool fail_zero(struct evaluation *ev, const struct node *right_node)
 {
-	fail_with(ev, FAILURE_PLAIN, "attempted to divide by zero");
-	return fail_annotate(ev, right_node);
+	failure_set(ev, FAILURE_PLAIN, "attempted to divide by zero");
+	return failure_annotate(ev, right_node);
 }
 
-bool value_truth(struct evaluation *ev, struct value v, bool *ret)
+bool eval_truth(struct evaluation *ev, struct value v, bool *ret)
 {
 	if (v.kind != VALUE_BOOL && !value_is_number(v))
-		return fail_type(ev, v, "bool", NULL);
+		return failure_type(ev, v, "bool", NULL);
 	*ret = v.kind == VALUE_BOOL ? v.boolean : value_is_truthy(v);
 	return true;
 }
@@ -236,8 +236,8 @@ static bool modulo(struct evaluation *ev, const struct node *left_node, const st
 	return true;
 }
 
-bool arithmetic(struct evaluation *ev, enum operator op, const struct node *left_node, const struct node *right_node,
-                struct value left, struct value right, struct value *ret)
+bool arithmetic_apply(struct evaluation *ev, enum operator op, const struct node *left_node,
+                      const struct node *right_node, struct value left, struct value right, struct value *ret)
 {
 	switch (op) {
 	case OP_ADD:

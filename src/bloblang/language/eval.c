@@ -1,8 +1,9 @@
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "value/path.h"
-#include "bloblang/language/node.h"
+#include "bloblang/language/eval_internal.h"
 
 enum { EVALUATION_TIME_MS = 5000 };
 
@@ -51,11 +52,12 @@ static struct value share(struct evaluation *ev, struct value v)
 
 static bool fail_no_context(struct evaluation *ev, const struct path *path)
 {
-	const char *text = path_text(ev->arena, path);
+	const char *text = node_path_text(ev->arena, path);
 
-	fail_with(ev, FAILURE_PLAIN,
-	          path->count == 0 ? "context was undefined"
-	                           : arena_format(ev->arena, "context was undefined, unable to reference `%s`", text));
+	failure_set(ev, FAILURE_PLAIN,
+	            path->count == 0
+	                ? "context was undefined"
+	                : arena_format(ev->arena, "context was undefined, unable to reference `%s`", text));
 	ev->failure.no_context = text;
 	return false;
 }
@@ -63,10 +65,8 @@ static bool fail_no_context(struct evaluation *ev, const struct path *path)
 /* Few readers of the document: the path is sought in its text. */
 static bool worth_seeking(const struct evaluation *ev, const struct context *ctx, const struct path *path)
 {
-	enum { FEW = 2 };
-
 	return !ctx->has_value && path->count > 0 && !path->has_each && ev->program &&
-	       ev->program->document_uses <= FEW && ev->first.state == DOCUMENT_UNREAD && !ev->alias;
+	       ev->program->document_uses <= SEEK_USES_MAX && ev->first.state == DOCUMENT_UNREAD && !ev->alias;
 }
 
 static bool eval_this(struct evaluation *ev, const struct context *ctx, const struct node *n, struct value *ret)
@@ -93,7 +93,7 @@ static bool eval_captured(struct evaluation *ev, const struct context *ctx, cons
 			return true;
 		}
 	}
-	return fail_format(ev, "named context %.*s was not found", (int)n->name_length, n->name);
+	return failure_format(ev, "named context %.*s was not found", (int)n->name_length, n->name);
 }
 
 static bool eval_field(struct evaluation *ev, const struct context *ctx, const struct node *n, struct value *ret)
@@ -103,7 +103,7 @@ static bool eval_field(struct evaluation *ev, const struct context *ctx, const s
 	if (n->op == FIELD_CAPTURED)
 		return eval_captured(ev, ctx, n, ret);
 	if (!ctx->scope || !ctx->scope->root)
-		return fail_with(ev, FAILURE_PLAIN, "unable to reference `root` from this context");
+		return failure_set(ev, FAILURE_PLAIN, "unable to reference `root` from this context");
 	*ret = *ctx->scope->root;
 	if (n->path.count != 0)
 		*ret = path_get(ev->arena, *ret, n->path.steps, n->path.count, NULL);
@@ -116,7 +116,7 @@ static bool eval_variable(struct evaluation *ev, const struct context *ctx, cons
 	const struct scope *s = ctx->scope;
 
 	if (!s || !s->has_variables)
-		return fail_with(ev, FAILURE_PLAIN, "variables were undefined");
+		return failure_set(ev, FAILURE_PLAIN, "variables were undefined");
 	for (size_t i = 0; i < s->variable_count; i++) {
 		if (s->variables[i].name_length == n->name_length &&
 		    memcmp(s->variables[i].name, n->name, n->name_length) == 0) {
@@ -124,7 +124,7 @@ static bool eval_variable(struct evaluation *ev, const struct context *ctx, cons
 			return true;
 		}
 	}
-	return fail_format(ev, "variable '%.*s' undefined", (int)n->name_length, n->name);
+	return failure_format(ev, "variable '%.*s' undefined", (int)n->name_length, n->name);
 }
 
 static bool eval_meta(struct evaluation *ev, const struct node *n, struct value *ret)
@@ -147,10 +147,10 @@ static bool eval_both(struct evaluation *ev, const struct context *ctx, const st
 	struct value v;
 	bool b;
 
-	if (!eval(ev, ctx, n->left, &v) || !value_truth(ev, v, &b))
+	if (!eval_query(ev, ctx, n->left, &v) || !eval_truth(ev, v, &b))
 		return false;
 	if (b == is_and) {
-		if (!eval(ev, ctx, n->right, &v) || !value_truth(ev, v, &b))
+		if (!eval_query(ev, ctx, n->right, &v) || !eval_truth(ev, v, &b))
 			return false;
 	}
 	*ret = value_bool(b);
@@ -159,23 +159,23 @@ static bool eval_both(struct evaluation *ev, const struct context *ctx, const st
 
 static bool eval_coalesce(struct evaluation *ev, const struct context *ctx, const struct node *n, struct value *ret)
 {
-	if (eval(ev, ctx, n->left, ret)) {
+	if (eval_query(ev, ctx, n->left, ret)) {
 		if (!value_is_nullish(*ret))
 			return true;
 	} else if (ev->failure.final) {
 		return false;
 	}
-	return eval(ev, ctx, n->right, ret);
+	return eval_query(ev, ctx, n->right, ret);
 }
 
 static bool eval_not(struct evaluation *ev, const struct context *ctx, const struct node *n, struct value *ret)
 {
 	struct value v;
 
-	if (!eval(ev, ctx, n->left, &v))
+	if (!eval_query(ev, ctx, n->left, &v))
 		return false;
 	if (v.kind != VALUE_BOOL)
-		return fail_type(ev, v, "bool", node_annotation(ev->arena, n->left));
+		return failure_type(ev, v, "bool", node_annotation(ev->arena, n->left));
 	*ret = value_bool(!v.boolean);
 	return true;
 }
@@ -186,21 +186,21 @@ static bool eval_if(struct evaluation *ev, const struct context *ctx, const stru
 		struct value v;
 
 		if (!n->pairs[i].key)
-			return eval(ev, ctx, n->pairs[i].value, ret);
-		if (!eval(ev, ctx, n->pairs[i].key, &v))
-			return i == 0 ? fail_wrap(ev, "failed to check if condition")
-			              : fail_wrap(ev, "failed to check if condition %u", i);
+			return eval_query(ev, ctx, n->pairs[i].value, ret);
+		if (!eval_query(ev, ctx, n->pairs[i].key, &v))
+			return i == 0 ? failure_wrap(ev, "failed to check if condition")
+			              : failure_wrap(ev, "failed to check if condition %u", i);
 		if (v.kind == VALUE_NULL)
 			continue;
 		if (v.kind != VALUE_BOOL) {
 			struct value text = value_to_text(ev->arena, v);
 
-			return fail_format(ev, "%s resolved to a non-boolean value %.*s (%s)",
-			                   node_annotation(ev->arena, n->pairs[i].key), (int)text.length, text.text,
-			                   value_go_type(v));
+			return failure_format(ev, "%s resolved to a non-boolean value %.*s (%s)",
+			                      node_annotation(ev->arena, n->pairs[i].key), (int)text.length, text.text,
+			                      value_go_type(v));
 		}
 		if (v.boolean)
-			return eval(ev, ctx, n->pairs[i].value, ret);
+			return eval_query(ev, ctx, n->pairs[i].value, ret);
 	}
 	*ret = value_nothing();
 	return true;
@@ -219,8 +219,8 @@ static bool case_hits(struct evaluation *ev, const struct context *ctx, const st
 		*ret = value_equal(ctx->value, pattern->literal);
 		return true;
 	}
-	if (!eval(ev, ctx, pattern, &v))
-		return fail_wrap(ev, "failed to check match case %u", i);
+	if (!eval_query(ev, ctx, pattern, &v))
+		return failure_wrap(ev, "failed to check match case %u", i);
 	*ret = v.kind == VALUE_BOOL && v.boolean;
 	return true;
 }
@@ -233,7 +233,7 @@ static bool eval_match(struct evaluation *ev, const struct context *ctx, const s
 	if (!n->left) {
 		if (!context_this(ev, ctx, &subject))
 			subject = value_null();
-	} else if (!eval(ev, ctx, n->left, &subject)) {
+	} else if (!eval_query(ev, ctx, n->left, &subject)) {
 		return false;
 	}
 	inner = context_push(ctx, subject);
@@ -243,7 +243,7 @@ static bool eval_match(struct evaluation *ev, const struct context *ctx, const s
 		if (!case_hits(ev, &inner, n->pairs[i].key, i, &hit))
 			return false;
 		if (hit)
-			return eval(ev, &inner, n->pairs[i].value, ret);
+			return eval_query(ev, &inner, n->pairs[i].value, ret);
 	}
 	*ret = value_nothing();
 	return true;
@@ -256,14 +256,14 @@ static bool eval_lambda(struct evaluation *ev, const struct context *ctx, const 
 
 	if (!context_this(ev, ctx, &named.value)) {
 		fail_no_context(ev, &(struct path){NULL, 0, false});
-		return fail_wrap(ev, "failed to capture context %.*s", (int)n->name_length, n->name);
+		return failure_wrap(ev, "failed to capture context %.*s", (int)n->name_length, n->name);
 	}
 	inner.has_value = ctx->has_next;
 	inner.value = ctx->next;
 	inner.has_next = false;
 	if (n->name_length != 1 || n->name[0] != '_')
 		inner.named = &named;
-	return eval(ev, &inner, n->left, ret);
+	return eval_query(ev, &inner, n->left, ret);
 }
 
 static bool eval_map(struct evaluation *ev, const struct context *ctx, const struct node *n, struct value *ret)
@@ -271,10 +271,10 @@ static bool eval_map(struct evaluation *ev, const struct context *ctx, const str
 	struct context inner;
 	struct value v;
 
-	if (!eval(ev, ctx, n->left, &v))
+	if (!eval_query(ev, ctx, n->left, &v))
 		return false;
 	inner = context_push(ctx, v);
-	return eval(ev, &inner, n->right, ret);
+	return eval_query(ev, &inner, n->right, ret);
 }
 
 static bool eval_array(struct evaluation *ev, const struct context *ctx, const struct node *n, struct value *ret)
@@ -284,7 +284,7 @@ static bool eval_array(struct evaluation *ev, const struct context *ctx, const s
 	for (uint32_t i = 0; i < n->count; i++) {
 		struct value v;
 
-		if (!eval(ev, ctx, n->items[i], &v))
+		if (!eval_query(ev, ctx, n->items[i], &v))
 			return false;
 		array.literal |= v.literal;
 		if (v.kind != VALUE_NOTHING && v.kind != VALUE_DELETE)
@@ -299,10 +299,10 @@ static bool eval_key(struct evaluation *ev, const struct context *ctx, const str
 	*ret = pair->text;
 	if (ret->kind == VALUE_STRING)
 		return true;
-	if (!eval(ev, ctx, pair->key, ret))
-		return fail_wrap(ev, "failed to resolve key");
+	if (!eval_query(ev, ctx, pair->key, ret))
+		return failure_wrap(ev, "failed to resolve key");
 	if (!value_is_text(*ret))
-		return fail_format(ev, "mapping returned invalid key type: %s", value_go_type(*ret));
+		return failure_format(ev, "mapping returned invalid key type: %s", value_go_type(*ret));
 	return true;
 }
 
@@ -316,10 +316,10 @@ static bool eval_object(struct evaluation *ev, const struct context *ctx, const 
 
 		if (!eval_key(ev, ctx, &n->pairs[i], &key))
 			return false;
-		if (!eval(ev, ctx, n->pairs[i].value, &v)) {
+		if (!eval_query(ev, ctx, n->pairs[i].value, &v)) {
 			if (n->pairs[i].value->kind == NODE_LITERAL)
 				return false;
-			return fail_wrap(ev, "failed to resolve '%.*s' value", (int)key.length, key.text);
+			return failure_wrap(ev, "failed to resolve '%.*s' value", (int)key.length, key.text);
 		}
 		object.literal |= v.literal;
 		if (v.kind != VALUE_NOTHING && v.kind != VALUE_DELETE)
@@ -335,11 +335,117 @@ static bool eval_arithmetic(struct evaluation *ev, const struct context *ctx, co
 	struct value left;
 	struct value right;
 
-	return eval(ev, ctx, n->left, &left) && eval(ev, ctx, n->right, &right) &&
-	       arithmetic(ev, (enum operator)n->op, n->left, n->right, left, right, ret);
+	return eval_query(ev, ctx, n->left, &left) && eval_query(ev, ctx, n->right, &right) &&
+	       arithmetic_apply(ev, (enum operator)n->op, n->left, n->right, left, right, ret);
 }
 
-bool eval(struct evaluation *ev, const struct context *ctx, const struct node *n, struct value *ret)
+static bool fail_argument(struct evaluation *ev, const struct call_site *site, const char *name)
+{
+	return failure_wrap(ev, "%s '%s': failed to extract input arg '%s'", site->target ? "method" : "function",
+	                    site->row->name, name);
+}
+
+/* Evaluates the arguments that are not literal, in the caller's context. */
+static bool resolve_arguments(struct evaluation *ev, const struct context *ctx, const struct call_site *site,
+                              struct value *args)
+{
+	static const struct bloblang_parameter any = {.kind = PARAM_ANY};
+	bool variadic = (site->row->flags & ROW_VARIADIC) != 0;
+	char number[16];
+	size_t dynamic = 0;
+
+	for (size_t i = 0; i < site->arg_count; i++) {
+		const struct bloblang_parameter *parameter = variadic ? &any : &site->row->parameters[i];
+		const char *name = parameter->name;
+		struct value v;
+
+		args[i] = site->values[i];
+		if (!site->args[i] || parameter->kind == PARAM_QUERY || parameter->kind == PARAM_QUERY_OR_VALUE)
+			continue;
+		if (variadic) {
+			(void)snprintf(number, sizeof number, "%zu", dynamic);
+			name = number;
+		}
+		dynamic++;
+		if (!eval_query(ev, ctx, site->args[i], &v))
+			return fail_argument(ev, site, name);
+		if (!coerce_argument(ev, parameter, v, &args[i]))
+			return fail_argument(ev, site, name);
+	}
+	return true;
+}
+
+static bool run_call(struct call *call, const struct call_site *site, struct value *ret)
+{
+	struct evaluation *ev = call->evaluation;
+	bool lazy = (site->row->flags & ROW_LAZY) != 0;
+
+	if (site->target && !lazy && !eval_query(ev, call->context, site->target, &call->target))
+		return false;
+	if (site->row->evaluate(call, ret))
+		return !evaluation_spent(ev);
+	if (site->target && (site->row->flags & ROW_PLAIN) == 0)
+		return failure_annotate(ev, site->target);
+	return false;
+}
+
+bool eval_call(struct evaluation *ev, const struct context *ctx, const struct call_site *site, struct value *ret)
+{
+	struct call call = {
+	    .evaluation = ev,
+	    .arena = ev->arena,
+	    .args = site->values,
+	    .arg_count = site->arg_count,
+	    .prepared = site->prepared,
+	    .owned = site->owned,
+	    .site = site,
+	    .context = ctx,
+	};
+	struct value small[ROW_PARAMETERS_MAX];
+	struct value *args = small;
+	bool done;
+
+	if (!site->dynamic)
+		return run_call(&call, site, ret);
+	if (site->arg_count > ROW_PARAMETERS_MAX)
+		args = arena_alloc(ev->arena, site->arg_count * sizeof *args);
+	if (!resolve_arguments(ev, ctx, site, args))
+		return false;
+	call.args = args;
+	if (site->row->prepare && !site->row->prepare(&call))
+		return false;
+	done = run_call(&call, site, ret);
+	if (call.owned)
+		site->row->release(call.owned);
+	return done;
+}
+
+bool eval_prepare(struct evaluation *ev, struct call_site *site)
+{
+	struct context ctx = {0};
+	struct call call = {
+	    .evaluation = ev,
+	    .arena = &site->program->arena,
+	    .args = site->values,
+	    .arg_count = site->arg_count,
+	    .site = site,
+	    .context = &ctx,
+	};
+	struct site_list *entry;
+
+	if (!site->row->prepare(&call))
+		return false;
+	site->prepared = call.prepared;
+	site->owned = call.owned;
+	if (site->owned) {
+		entry = arena_alloc(&site->program->arena, sizeof *entry);
+		*entry = (struct site_list){site, site->program->owners};
+		site->program->owners = entry;
+	}
+	return true;
+}
+
+bool eval_query(struct evaluation *ev, const struct context *ctx, const struct node *n, struct value *ret)
 {
 	if (n->kind == NODE_LITERAL) {
 		*ret = n->literal;
@@ -356,7 +462,7 @@ bool eval(struct evaluation *ev, const struct context *ctx, const struct node *n
 	case NODE_FIELD:
 		return eval_field(ev, ctx, n, ret);
 	case NODE_GET:
-		if (!eval(ev, ctx, n->left, ret))
+		if (!eval_query(ev, ctx, n->left, ret))
 			return false;
 		*ret = path_get(ev->arena, *ret, n->path.steps, n->path.count, NULL);
 		return true;

@@ -2,9 +2,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "bloblang/language/node.h"
+#include "bloblang/language/eval_internal.h"
 
-bool fail_with(struct evaluation *ev, enum failure_kind kind, const char *text)
+bool failure_set(struct evaluation *ev, enum failure_kind kind, const char *text)
 {
 	ev->failure = (struct failure){.kind = kind, .text = text};
 	return false;
@@ -32,7 +32,7 @@ static const char *format_text(struct arena *a, const char *format, va_list ap)
 	return text_end(&t);
 }
 
-bool fail_format(struct evaluation *ev, const char *format, ...)
+bool failure_format(struct evaluation *ev, const char *format, ...)
 {
 	va_list ap;
 
@@ -42,7 +42,7 @@ bool fail_format(struct evaluation *ev, const char *format, ...)
 	return false;
 }
 
-const char *value_remark(struct arena *a, struct value v)
+const char *failure_remark(struct arena *a, struct value v)
 {
 	struct text t;
 
@@ -59,9 +59,9 @@ const char *value_remark(struct arena *a, struct value v)
 	return text_end(&t);
 }
 
-bool fail_type(struct evaluation *ev, struct value v, const char *expected, const char *from)
+bool failure_type(struct evaluation *ev, struct value v, const char *expected, const char *from)
 {
-	const char *remark = value_remark(ev->arena, v);
+	const char *remark = failure_remark(ev->arena, v);
 	const char *head = arena_format(ev->arena, "expected %s value, got %s%s%s", expected, value_type_name(v),
 	                                from ? " from " : "", from ? from : "");
 
@@ -80,7 +80,7 @@ const char *failure_text(struct evaluation *ev)
 	return f->text;
 }
 
-bool fail_wrap(struct evaluation *ev, const char *format, ...)
+bool failure_wrap(struct evaluation *ev, const char *format, ...)
 {
 	const char *inner = failure_text(ev);
 	const char *outer;
@@ -96,7 +96,7 @@ bool fail_wrap(struct evaluation *ev, const char *format, ...)
 	return false;
 }
 
-bool fail_annotate(struct evaluation *ev, const struct node *from)
+bool failure_annotate(struct evaluation *ev, const struct node *from)
 {
 	struct failure *f = &ev->failure;
 	const char *annotation;

@@ -1,35 +1,15 @@
 /*
  * function: one row a function or method, and how its evaluator is called.
  *
- * How to add a family (a colleague's recipe):
- *  1. Make functions_<family>.c or methods_<family>.c. It exports one table, declared and listed in rows.def:
- *         const struct bloblang_row rows_methods_<family>[] = { { .name = "repeat", ... }, { .name = NULL } };
- *  2. A row says everything the parser needs: name, METHOD or FUNCTION, status, flags, parameters (name, kind, default
- *     written as a Bloblang literal, or optional), the evaluator, and one sentence for `kspool list`.
- *  3. The evaluator gets a struct call: call->target (methods), call->args (one per parameter in the order of the row,
- *     already coerced to the parameter's kind; an optional one that was not given is VALUE_NOTHING), call->arena for
- *     everything it makes. It sets *ret and returns true, or returns call_fail(call, "text"), or, for a wrong type,
- *     call_fail_type(call, value, "string") ("expected string value, got number from ..."): the caller adds who was
- *     asked ("field `this.a`: text"), unless the row has ROW_PLAIN (the methods of the reference's plugin API).
- *     An error text of its own, already complete, is call_fail_final().
- *  4. Kinds of parameters: PARAM_STRING accepts string or bytes and arrives as STRING; PARAM_INT any number, arrives as
- *     INT; PARAM_FLOAT as FLOAT; PARAM_BOOL as BOOL; PARAM_TIMESTAMP as TIMESTAMP; PARAM_ARRAY/PARAM_OBJECT strict;
- *     PARAM_ANY as it is. PARAM_QUERY is not evaluated: use call_query(call, i, value_to_be_this, &result);
- *     PARAM_QUERY_OR_VALUE is the same and yields plain values too. call_given(call, i) says whether it was written.
- *     ROW_VARIADIC: no parameter list; call->args has call->arg_count values of any kind.
- *  5. What can be made once from literal arguments (a regex, a schema, a check of the arguments' values) goes to
- *     .prepare: run while parsing when all arguments are literal (its failure is a parse error), else before each
- *     evaluation. What it returns is call->prepared for the evaluator. During prepare call->target is VALUE_NOTHING and
- *     call->arena lives as long as the prepared object. .release frees what does not lie in that arena (may be null).
- *     A prepared object made while parsing is shared by all threads: immutable, or guarded by itself (counter).
- *  6. ROW_FOLD: with a literal target (or none) and literal arguments the whole call is evaluated while parsing (time
- *     methods).
- *     ROW_IMPURE: touches the outer world, refused inside the method `bloblang`.
- *  7. Whatever loops over outside data asks call_spent(call) now and then (once an element is plenty) and gives up with
- *     `return false` when it says true: that is the time and memory limit. Before making something whose size an
- *     argument decides, ask arena_fits(call->arena, bytes); if not, return call_fail(call, "...").
- *  Values are immutable: build new ones (value.h), share old ones freely. Text is built in a struct text (arena.h).
- *  No malloc in evaluators except what a library needs, freed before returning.
+ * What it is: the contract between the language and its library. A row says all the parser must know: name, kind,
+ * flags, parameters (a default is a literal of the language), hooks. The recipe for a new one is in src/README.md.
+ * Promises: 11: whatever loops over outside data asks call_spent() once an element and gives up when it says true;
+ * before making what an argument sizes, it asks arena_fits().
+ * Owner: rows are static. Values lie in call->arena; while preparing, that is the program's arena. What lies elsewhere
+ * is call->owned and freed by .release.
+ * Thread: evaluators any; a prepared object is shared by all threads, so it is immutable or guards itself.
+ * Fails: false, after one of call_fail_*(). The caller adds who was asked, unless the row is ROW_PLAIN.
+ * Does not: change a value: values are immutable and shared.
  */
 #ifndef KSPOOL_BLOBLANG_LANGUAGE_FUNCTION_H
 #define KSPOOL_BLOBLANG_LANGUAGE_FUNCTION_H
@@ -38,25 +18,28 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "message/message.h"
 #include "value/arena.h"
+#include "value/json.h"
 #include "value/value.h"
+#include "message/message.h"
 
 struct evaluation;
 struct call_site;
 struct context;
+struct program;
 
+/* What an argument is made into before the evaluator sees it. */
 enum parameter_kind {
 	PARAM_ANY,
-	PARAM_STRING,
-	PARAM_INT,
+	PARAM_STRING, /* from string or bytes */
+	PARAM_INT,    /* from any number */
 	PARAM_FLOAT,
 	PARAM_BOOL,
 	PARAM_TIMESTAMP,
 	PARAM_ARRAY,
 	PARAM_OBJECT,
-	PARAM_QUERY,
-	PARAM_QUERY_OR_VALUE,
+	PARAM_QUERY,          /* not evaluated: call_query() */
+	PARAM_QUERY_OR_VALUE, /* the same; a plain value is a query too */
 };
 
 struct bloblang_parameter {
@@ -84,12 +67,19 @@ enum row_flags {
 
 enum { ROW_PARAMETERS_MAX = 6 };
 
+/* Steps to a place in a value. */
+struct path {
+	const struct json_step *steps;
+	size_t count;
+	bool has_each; /* a step is "*": only path_get knows it */
+};
+
 /* What an evaluator sees. */
 struct call {
 	struct evaluation *evaluation; /* opaque to families */
 	struct arena *arena;
-	struct value target;      /* methods; not with ROW_LAZY */
-	const struct value *args; /* see above */
+	struct value target;      /* methods; not with ROW_LAZY, not while preparing */
+	const struct value *args; /* one a parameter; NOTHING where an optional one is missing */
 	size_t arg_count;
 	const void *prepared;          /* what .prepare made, to be read */
 	void *owned;                   /* what .prepare made and .release frees; may change if it guards itself */
@@ -98,6 +88,7 @@ struct call {
 };
 
 typedef bool bloblang_evaluate(struct call *call, struct value *ret);
+/* Makes once what literal arguments decide: while parsing (failing is a parse error), else before each evaluation. */
 typedef bool bloblang_prepare(struct call *call);
 typedef void bloblang_release(void *owned);
 /* What failures call the call. call->args is null when an argument is not known while parsing. Null: the usual text. */
@@ -122,6 +113,16 @@ bool call_fail(struct call *call, const char *format, ...) __attribute__((format
 bool call_fail_final(struct call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* "expected <expected> value, got <type of v>[ from <target>][ (v)]". expected: "string", "array or object", ... */
 bool call_fail_type(struct call *call, struct value v, const char *expected);
+/* As call_fail_type, of a value that came from `from`; nobody adds an annotation. */
+bool call_fail_type_from(struct call *call, struct value v, const char *expected, const char *from);
+/* Puts text before the failure that a callee has just left. */
+bool call_fail_within(struct call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The failure of query argument i, with the query's annotation when it takes one. */
+bool call_fail_query(struct call *call, size_t i);
+/* The failure is another's: the caller adds nothing. */
+bool call_fail_settled(struct call *call);
+/* The failure a callee has left is a limit: nobody may catch it. */
+bool call_failed_for_good(const struct call *call);
 /* The same text, to be used within a larger one; lies in the arena. */
 const char *call_type_text(struct call *call, struct value v, const char *expected);
 /* The text of the failure that a callee (call_query, call_target) has just left; lies in the arena. */
@@ -143,10 +144,23 @@ const char *call_query_annotation(struct call *call, size_t i);
 /* True when the time or memory of this evaluation is used up; the failure is set. */
 bool call_spent(struct call *call);
 
+/* ROW_LAZY methods: evaluates the target as message `index` of the batch sees it; negative counts from the end. */
+bool call_target_at(struct call *call, int64_t index, struct value *ret);
+/* Runs a named map with `this` = self. */
+bool call_map(struct call *call, struct value name, struct value self, struct value *ret);
+bool call_variable(struct call *call, struct value name, struct value *ret);
+
 /* The message functions look at (honours .from()); null when there is none at that index or while parsing. */
 const struct message *call_message(struct call *call);
-size_t call_batch_index(struct call *call);
+/* As .from() gave it; it may be negative or lead nowhere. */
+int64_t call_batch_index(struct call *call);
 size_t call_batch_count(struct call *call);
+/* What lies at a path of the message's document (a path without steps: all of it). False: *ret_error, null for an
+ * empty or missing message; no failure is set. */
+bool call_document(struct call *call, const struct path *path, struct value *ret, const char **ret_error);
+/* The metadata of the message, and of the message being made: objects. */
+struct value call_meta(struct call *call);
+struct value call_new_meta(struct call *call);
 /* Folder of the mapping file, for file_rel; null when there is none. */
 const char *call_folder(struct call *call);
 
@@ -159,6 +173,12 @@ bool call_need_int(struct call *call, struct value v, int64_t *ret); /* any numb
 
 /* Timestamp, number (unix seconds) or RFC 3339 text; see value/time.h for more. */
 bool call_need_time(struct call *call, struct value v, struct value_time *ret);
+
+/* A mapping held in a string: only pure functions, no imports. It becomes call->prepared and call->owned. */
+bool call_mapping_prepare(struct call *call, struct value text);
+bloblang_release call_mapping_release;
+/* Runs it with `this` = self; the result may lie in the mapping's own arena. */
+bool call_mapping_run(struct call *call, struct value self, struct value *ret);
 
 /* Finds a row by its name, null when there is none: how the parser is handed its library. */
 typedef const struct bloblang_row *row_find(enum row_kind kind, const char *name, size_t length);

@@ -1,4 +1,4 @@
-#include "bloblang/language/parse.h"
+#include "bloblang/language/parse_internal.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -6,7 +6,7 @@
 
 #include "bloblang/golang/goquote.h"
 
-void list_add(struct parser *p, struct list *l, const void *item)
+void list_add(struct parse *p, struct list *l, const void *item)
 {
 	if (l->count == l->capacity) {
 		size_t capacity = l->capacity == 0 ? 4 : l->capacity * 2;
@@ -20,7 +20,7 @@ void list_add(struct parser *p, struct list *l, const void *item)
 	l->items[l->count++] = item;
 }
 
-bool fault_expected(struct parser *p, const char *at, const char *what)
+bool fault_expected(struct parse *p, const char *at, const char *what)
 {
 	p->fault.at = at;
 	p->fault.message = NULL;
@@ -29,7 +29,7 @@ bool fault_expected(struct parser *p, const char *at, const char *what)
 	return false;
 }
 
-bool fault_fatal(struct parser *p, const char *at, const char *format, ...)
+bool fault_fatal(struct parse *p, const char *at, const char *format, ...)
 {
 	va_list ap;
 	char *text = NULL;
@@ -45,14 +45,14 @@ bool fault_fatal(struct parser *p, const char *at, const char *format, ...)
 	return false;
 }
 
-bool fault_must(struct parser *p)
+bool fault_must(struct parse *p)
 {
 	if (!p->fault.message)
 		p->fault.message = "required";
 	return false;
 }
 
-bool fault_rename(struct parser *p, const char *what)
+bool fault_rename(struct parse *p, const char *what)
 {
 	if (!p->fault.message) {
 		p->fault.count = 1;
@@ -125,28 +125,28 @@ const char *fault_with_position(struct arena *a, const char *text, const struct 
 	return arena_format(a, "line %d char %d: %s", line, column, fault_text(a, f));
 }
 
-bool is_name_char(char c)
+bool parse_is_name_char(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
 
 static bool is_snake_char(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'; }
 
-void skip_blanks(struct parser *p)
+void parse_skip_blanks(struct parse *p)
 {
 	while (p->at < p->end && (*p->at == ' ' || *p->at == '\t'))
 		p->at++;
 }
 
-bool parse_blanks(struct parser *p)
+bool parse_blanks(struct parse *p)
 {
 	const char *start = p->at;
 
-	skip_blanks(p);
+	parse_skip_blanks(p);
 	return p->at > start || fault_expected(p, start, "whitespace");
 }
 
-bool parse_line_break(struct parser *p)
+bool parse_line_break(struct parse *p)
 {
 	const char *start = p->at;
 	const char *at = start;
@@ -166,12 +166,12 @@ bool parse_line_break(struct parser *p)
 	return true;
 }
 
-void skip_space(struct parser *p)
+void parse_skip_space(struct parse *p)
 {
 	for (;;) {
 		const char *before;
 
-		skip_blanks(p);
+		parse_skip_blanks(p);
 		before = p->at;
 		if (before == p->end || (*before != '\n' && *before != '\r' && *before != '#'))
 			return;
@@ -182,7 +182,7 @@ void skip_space(struct parser *p)
 	}
 }
 
-bool parse_term(struct parser *p, const char *term)
+bool parse_term(struct parse *p, const char *term)
 {
 	size_t length = strlen(term);
 
@@ -192,7 +192,7 @@ bool parse_term(struct parser *p, const char *term)
 	return true;
 }
 
-bool parse_char(struct parser *p, char c)
+bool parse_char(struct parse *p, char c)
 {
 	static const char names[] = "(\0)\0{\0}\0[\0]\0.\0=\0,\0:\0$\0@\0_\0-\0";
 	const char *name = names;
@@ -206,7 +206,7 @@ bool parse_char(struct parser *p, char c)
 	return fault_expected(p, p->at, name);
 }
 
-static bool parse_run(struct parser *p, bool accept(char), const char **ret, size_t *ret_length, const char *what)
+static bool parse_run(struct parse *p, bool accept(char), const char **ret, size_t *ret_length, const char *what)
 {
 	const char *start = p->at;
 
@@ -219,17 +219,17 @@ static bool parse_run(struct parser *p, bool accept(char), const char **ret, siz
 	return true;
 }
 
-bool parse_name(struct parser *p, const char **ret, size_t *ret_length, const char *what)
+bool parse_name(struct parse *p, const char **ret, size_t *ret_length, const char *what)
 {
-	return parse_run(p, is_name_char, ret, ret_length, what);
+	return parse_run(p, parse_is_name_char, ret, ret_length, what);
 }
 
-bool parse_snake(struct parser *p, const char **ret, size_t *ret_length, const char *what)
+bool parse_snake(struct parse *p, const char **ret, size_t *ret_length, const char *what)
 {
 	return parse_run(p, is_snake_char, ret, ret_length, what);
 }
 
-bool parse_quoted(struct parser *p, const char **ret, size_t *ret_length)
+bool parse_quoted(struct parse *p, const char **ret, size_t *ret_length)
 {
 	const char *start = p->at;
 	bool escaped = false;
@@ -254,7 +254,7 @@ bool parse_quoted(struct parser *p, const char **ret, size_t *ret_length)
 	return fault_must(p);
 }
 
-bool parse_triple_quoted(struct parser *p, const char **ret, size_t *ret_length)
+bool parse_triple_quoted(struct parse *p, const char **ret, size_t *ret_length)
 {
 	const char *start = p->at;
 

@@ -1,5 +1,5 @@
 #include "value/path.h"
-#include "bloblang/language/parse.h"
+#include "bloblang/language/parse_internal.h"
 
 struct argument {
 	const char *name; /* null: positional */
@@ -7,11 +7,11 @@ struct argument {
 	const struct node *query;
 };
 
-static bool parse_named_argument(struct parser *p, struct argument *arg)
+static bool parse_named_argument(struct parse *p, struct argument *arg)
 {
 	if (!parse_snake(p, &arg->name, &arg->name_length, "snake-case") || !parse_char(p, ':'))
 		return false;
-	skip_blanks(p);
+	parse_skip_blanks(p);
 	if (!parse_query(p, &arg->query)) {
 		fault_rename(p, "argument value");
 		return fault_must(p);
@@ -19,7 +19,7 @@ static bool parse_named_argument(struct parser *p, struct argument *arg)
 	return true;
 }
 
-static bool parse_argument(struct parser *p, struct list *args)
+static bool parse_argument(struct parse *p, struct list *args)
 {
 	struct argument *arg = arena_alloc(&p->program->arena, sizeof *arg);
 	const char *start = p->at;
@@ -45,19 +45,19 @@ static bool parse_argument(struct parser *p, struct list *args)
 	return true;
 }
 
-static bool parse_close_bracket(struct parser *p)
+static bool parse_close_bracket(struct parse *p)
 {
-	skip_space(p);
+	parse_skip_space(p);
 	if (parse_char(p, ')'))
 		return true;
 	return fault_rename(p, "closing bracket");
 }
 
-static bool parse_arguments(struct parser *p, struct list *args)
+static bool parse_arguments(struct parse *p, struct list *args)
 {
 	if (!parse_char(p, '('))
 		return fault_rename(p, "function arguments");
-	skip_space(p);
+	parse_skip_space(p);
 	for (;;) {
 		const char *start = p->at;
 		struct fault fault;
@@ -71,9 +71,9 @@ static bool parse_arguments(struct parser *p, struct list *args)
 			return false;
 		}
 		start = p->at;
-		skip_blanks(p);
+		parse_skip_blanks(p);
 		if (parse_char(p, ',')) {
-			skip_space(p);
+			parse_skip_space(p);
 			continue;
 		}
 		fault_rename(p, "comma");
@@ -102,9 +102,9 @@ static bool is_query(const struct bloblang_parameter *parameter)
 }
 
 /* The default of a parameter: a literal of the language itself. */
-static bool default_value(struct parser *p, const struct bloblang_parameter *parameter, const struct node **ret)
+static bool default_value(struct parse *p, const struct bloblang_parameter *parameter, const struct node **ret)
 {
-	struct parser inner = *p;
+	struct parse inner = *p;
 
 	inner.text = inner.at = parameter->fallback;
 	inner.end = parameter->fallback + strlen(parameter->fallback);
@@ -114,7 +114,7 @@ static bool default_value(struct parser *p, const struct bloblang_parameter *par
 }
 
 /* Puts one argument (or default) into its place of the call. */
-static bool place_argument(struct parser *p, struct call_site *site, size_t i, const struct node *query)
+static bool place_argument(struct parse *p, struct call_site *site, size_t i, const struct node *query)
 {
 	const struct bloblang_parameter *parameter = &site->row->parameters[i];
 
@@ -128,12 +128,12 @@ static bool place_argument(struct parser *p, struct call_site *site, size_t i, c
 		site->dynamic = true;
 		return true;
 	}
-	if (!call_coerce(p->evaluation, parameter, query->literal, &site->values[i]))
+	if (!coerce_argument(p->evaluation, parameter, query->literal, &site->values[i]))
 		return fault_fatal(p, p->at, "field %s: %s", parameter->name, failure_text(p->evaluation));
 	return true;
 }
 
-static bool report_missing(struct parser *p, const char *names, size_t count)
+static bool report_missing(struct parse *p, const char *names, size_t count)
 {
 	return fault_fatal(p, p->at, "missing parameter%s: %s", count == 1 ? "" : "s", names);
 }
@@ -148,7 +148,7 @@ static bool is_wanted(const struct bloblang_row *row, const struct argument *arg
 }
 
 /* Reports named arguments nobody asked for. */
-static bool report_unknown(struct parser *p, const struct bloblang_row *row, const struct argument *const *args,
+static bool report_unknown(struct parse *p, const struct bloblang_row *row, const struct argument *const *args,
                            size_t count, const char *missing, size_t missing_count)
 {
 	struct text t;
@@ -179,7 +179,7 @@ static const struct argument *find_named(const struct argument *const *args, siz
 	return NULL;
 }
 
-static bool place_parameters(struct parser *p, struct call_site *site, const struct argument *const *args, size_t count,
+static bool place_parameters(struct parse *p, struct call_site *site, const struct argument *const *args, size_t count,
                              bool named)
 {
 	size_t wanted = parameter_count(site->row);
@@ -213,7 +213,7 @@ static bool place_parameters(struct parser *p, struct call_site *site, const str
 	return missing == 0 || report_missing(p, text_end(&names), missing);
 }
 
-static bool place_variadic(struct parser *p, struct call_site *site, const struct argument *const *args, size_t count,
+static bool place_variadic(struct parse *p, struct call_site *site, const struct argument *const *args, size_t count,
                            bool named)
 {
 
@@ -231,7 +231,7 @@ static bool place_variadic(struct parser *p, struct call_site *site, const struc
 }
 
 /* All named or none; no name twice. */
-static bool check_names(struct parser *p, const struct argument *const *args, size_t count, bool *ret_named)
+static bool check_names(struct parse *p, const struct argument *const *args, size_t count, bool *ret_named)
 {
 	size_t named = 0;
 
@@ -252,7 +252,7 @@ static bool check_names(struct parser *p, const struct argument *const *args, si
 	return true;
 }
 
-static struct call_site *site_new(struct parser *p, const struct bloblang_row *row, const struct node *target,
+static struct call_site *site_new(struct parse *p, const struct bloblang_row *row, const struct node *target,
                                   size_t count)
 {
 	struct arena *a = &p->program->arena;
@@ -269,7 +269,7 @@ static struct call_site *site_new(struct parser *p, const struct bloblang_row *r
 }
 
 /* What can be done once is done now: constructors of literal arguments, and whole calls of ROW_FOLD rows. */
-static bool finish_call(struct parser *p, struct call_site *site, const struct node **ret)
+static bool finish_call(struct parse *p, struct call_site *site, const struct node **ret)
 {
 	struct evaluation *ev = p->evaluation;
 	struct node *n = node_new(p, NODE_CALL);
@@ -279,7 +279,7 @@ static bool finish_call(struct parser *p, struct call_site *site, const struct n
 	*ret = n;
 	if (site->dynamic)
 		return true;
-	if (site->row->prepare && !call_site_prepare(ev, site))
+	if (site->row->prepare && !eval_prepare(ev, site))
 		return fault_fatal(p, p->at, "%s", failure_text(ev));
 	if ((site->row->flags & ROW_FOLD) != 0 && (!site->target || site->target->kind == NODE_LITERAL)) {
 		const char *annotation = node_annotation(&p->program->arena, n);
@@ -293,7 +293,7 @@ static bool finish_call(struct parser *p, struct call_site *site, const struct n
 	return true;
 }
 
-static bool build_call(struct parser *p, const struct bloblang_row *row, const struct node *target, struct list *list,
+static bool build_call(struct parse *p, const struct bloblang_row *row, const struct node *target, struct list *list,
                        const struct node **ret)
 {
 	const struct argument **args = arena_alloc(&p->program->arena, (list->count + 1) * sizeof *args);
@@ -316,7 +316,7 @@ static bool build_call(struct parser *p, const struct bloblang_row *row, const s
 }
 
 /* What ROW_IS_PATH asks for: this.get("a.b") is this.a.b. */
-static const struct node *path_of_call(struct parser *p, const struct node *target, const struct call_site *site)
+static const struct node *path_of_call(struct parse *p, const struct node *target, const struct call_site *site)
 {
 	size_t count;
 	struct json_step *steps;
@@ -325,7 +325,7 @@ static const struct node *path_of_call(struct parser *p, const struct node *targ
 	return node_get(p, target, steps, count);
 }
 
-bool parse_method_call(struct parser *p, const struct node *target, const struct node **ret)
+bool parse_method_call(struct parse *p, const struct node *target, const struct node **ret)
 {
 	const struct bloblang_row *row;
 	struct list args = {0};
@@ -344,7 +344,7 @@ bool parse_method_call(struct parser *p, const struct node *target, const struct
 	return true;
 }
 
-bool parse_function_call(struct parser *p, const struct node **ret)
+bool parse_function_call(struct parse *p, const struct node **ret)
 {
 	const struct bloblang_row *row;
 	struct list args = {0};

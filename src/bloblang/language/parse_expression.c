@@ -1,8 +1,8 @@
 
 #include "value/number.h"
-#include "bloblang/language/parse.h"
+#include "bloblang/language/parse_internal.h"
 
-static bool parse_boolean(struct parser *p, const struct node **ret)
+static bool parse_boolean(struct parse *p, const struct node **ret)
 {
 	const char *start = p->at;
 
@@ -17,13 +17,13 @@ static bool parse_boolean(struct parser *p, const struct node **ret)
 	return true;
 }
 
-static void skip_digits(struct parser *p)
+static void skip_digits(struct parse *p)
 {
 	while (p->at < p->end && *p->at >= '0' && *p->at <= '9')
 		p->at++;
 }
 
-static bool parse_number(struct parser *p, const struct node **ret)
+static bool parse_number(struct parse *p, const struct node **ret)
 {
 	const char *start = p->at;
 	const char *digits = start + (start < p->end && *start == '-' ? 1 : 0);
@@ -51,7 +51,7 @@ static bool parse_number(struct parser *p, const struct node **ret)
 	return true;
 }
 
-static bool parse_text(struct parser *p, const struct node **ret)
+static bool parse_text(struct parse *p, const struct node **ret)
 {
 	const char *start = p->at;
 	const char *text;
@@ -68,7 +68,7 @@ static bool parse_text(struct parser *p, const struct node **ret)
 	return true;
 }
 
-static bool parse_null(struct parser *p, const struct node **ret)
+static bool parse_null(struct parse *p, const struct node **ret)
 {
 	if (!parse_term(p, "null"))
 		return false;
@@ -76,21 +76,21 @@ static bool parse_null(struct parser *p, const struct node **ret)
 	return true;
 }
 
-typedef bool parse_item(struct parser *p, struct list *items);
+typedef bool parse_item(struct parse *p, struct list *items);
 
 /* blanks , space */
-static bool parse_comma(struct parser *p)
+static bool parse_comma(struct parse *p)
 {
-	skip_blanks(p);
+	parse_skip_blanks(p);
 	if (!parse_char(p, ','))
 		return false;
-	skip_space(p);
+	parse_skip_space(p);
 	return true;
 }
 
-static bool parse_case_end(struct parser *p)
+static bool parse_case_end(struct parse *p)
 {
-	skip_blanks(p);
+	parse_skip_blanks(p);
 	if (!parse_char(p, ',')) {
 		struct fault comma = p->fault;
 
@@ -100,13 +100,13 @@ static bool parse_case_end(struct parser *p)
 			return false;
 		}
 	}
-	skip_space(p);
+	parse_skip_space(p);
 	return true;
 }
 
-static bool parse_close(struct parser *p, char close)
+static bool parse_close(struct parse *p, char close)
 {
-	skip_space(p);
+	parse_skip_space(p);
 	return parse_char(p, close);
 }
 
@@ -114,7 +114,7 @@ static bool parse_close(struct parser *p, char close)
  * Items between an opening bracket (already crossed, with the space after it) and a closing one. The closing bracket
  * may stand wherever an item or a delimiter may.
  */
-static bool parse_items(struct parser *p, parse_item *item, bool delimiter(struct parser *), char close,
+static bool parse_items(struct parse *p, parse_item *item, bool delimiter(struct parse *), char close,
                         struct list *items)
 {
 	for (;;) {
@@ -143,7 +143,7 @@ static bool parse_items(struct parser *p, parse_item *item, bool delimiter(struc
 	}
 }
 
-static bool parse_array_item(struct parser *p, struct list *items)
+static bool parse_array_item(struct parse *p, struct list *items)
 {
 	const struct node *n;
 
@@ -155,7 +155,7 @@ static bool parse_array_item(struct parser *p, struct list *items)
 
 static bool is_marker(struct value v) { return v.kind == VALUE_NOTHING || v.kind == VALUE_DELETE; }
 
-static bool parse_array(struct parser *p, const struct node **ret)
+static bool parse_array(struct parse *p, const struct node **ret)
 {
 	struct list items = {0};
 	bool constant = true;
@@ -163,7 +163,7 @@ static bool parse_array(struct parser *p, const struct node **ret)
 
 	if (!parse_char(p, '['))
 		return fault_rename(p, "array");
-	skip_space(p);
+	parse_skip_space(p);
 	if (!parse_items(p, parse_array_item, parse_comma, ']', &items))
 		return false;
 	for (size_t i = 0; i < items.count; i++)
@@ -189,7 +189,7 @@ static bool parse_array(struct parser *p, const struct node **ret)
 }
 
 /* A key that starts with a quoted string is that string; anything else is a query. */
-static bool parse_object_key(struct parser *p, struct node_pair *pair)
+static bool parse_object_key(struct parse *p, struct node_pair *pair)
 {
 	const char *start = p->at;
 	const char *text;
@@ -217,24 +217,24 @@ static bool parse_object_key(struct parser *p, struct node_pair *pair)
 	return true;
 }
 
-static bool parse_object_item(struct parser *p, struct list *items)
+static bool parse_object_item(struct parse *p, struct list *items)
 {
 	struct node_pair *pair = arena_alloc(&p->program->arena, sizeof *pair);
 
 	*pair = (struct node_pair){.text = value_nothing()};
 	if (!parse_object_key(p, pair))
 		return false;
-	skip_blanks(p);
+	parse_skip_blanks(p);
 	if (!parse_char(p, ':'))
 		return false;
-	skip_space(p);
+	parse_skip_space(p);
 	if (!parse_query(p, &pair->value))
 		return fault_rename(p, "object");
 	list_add(p, items, pair);
 	return true;
 }
 
-static const struct node *literal_object(struct parser *p, const struct node_pair *pairs, size_t count)
+static const struct node *literal_object(struct parse *p, const struct node_pair *pairs, size_t count)
 {
 	struct node *n = node_new(p, NODE_LITERAL);
 
@@ -248,7 +248,7 @@ static const struct node *literal_object(struct parser *p, const struct node_pai
 	return n;
 }
 
-static struct node_pair *copy_pairs(struct parser *p, const struct list *items)
+static struct node_pair *copy_pairs(struct parse *p, const struct list *items)
 {
 	struct node_pair *pairs = arena_alloc(&p->program->arena, (items->count + 1) * sizeof *pairs);
 
@@ -257,7 +257,7 @@ static struct node_pair *copy_pairs(struct parser *p, const struct list *items)
 	return pairs;
 }
 
-static bool parse_object(struct parser *p, const struct node **ret)
+static bool parse_object(struct parse *p, const struct node **ret)
 {
 	const char *start = p->at;
 	struct list items = {0};
@@ -267,7 +267,7 @@ static bool parse_object(struct parser *p, const struct node **ret)
 
 	if (!parse_char(p, '{'))
 		return fault_rename(p, "object");
-	skip_space(p);
+	parse_skip_space(p);
 	if (!parse_items(p, parse_object_item, parse_comma, '}', &items))
 		return false;
 	pairs = copy_pairs(p, &items);
@@ -288,7 +288,7 @@ static bool parse_object(struct parser *p, const struct node **ret)
 	return true;
 }
 
-bool parse_literal(struct parser *p, const struct node **ret)
+bool parse_literal(struct parse *p, const struct node **ret)
 {
 	static parse_query_function *const choices[] = {
 	    parse_boolean, parse_number, parse_text, parse_null, parse_array, parse_object,
@@ -309,7 +309,7 @@ bool parse_literal(struct parser *p, const struct node **ret)
 }
 
 /* "_ =>" or "query =>": what stands before the arrow of a case; null for "_". */
-static bool parse_pattern(struct parser *p, const struct node **ret)
+static bool parse_pattern(struct parse *p, const struct node **ret)
 {
 	const char *start = p->at;
 	struct fault fault;
@@ -318,7 +318,7 @@ static bool parse_pattern(struct parser *p, const struct node **ret)
 	if (!parse_char(p, '_')) {
 		fault_rename(p, "match case");
 	} else {
-		skip_blanks(p);
+		parse_skip_blanks(p);
 		if (parse_term(p, "=>"))
 			return true;
 	}
@@ -327,7 +327,7 @@ static bool parse_pattern(struct parser *p, const struct node **ret)
 	if (!parse_query(p, ret)) {
 		fault_rename(p, "match case");
 	} else {
-		skip_blanks(p);
+		parse_skip_blanks(p);
 		if (parse_term(p, "=>"))
 			return true;
 	}
@@ -338,21 +338,21 @@ static bool parse_pattern(struct parser *p, const struct node **ret)
 	return false;
 }
 
-static bool parse_case(struct parser *p, struct list *items)
+static bool parse_case(struct parse *p, struct list *items)
 {
 	struct node_pair *pair = arena_alloc(&p->program->arena, sizeof *pair);
 
 	*pair = (struct node_pair){.text = value_nothing()};
 	if (!parse_pattern(p, &pair->key))
 		return false;
-	skip_blanks(p);
+	parse_skip_blanks(p);
 	if (!parse_query(p, &pair->value))
 		return false;
 	list_add(p, items, pair);
 	return true;
 }
 
-bool parse_match(struct parser *p, const struct node **ret)
+bool parse_match(struct parse *p, const struct node **ret)
 {
 	const struct node *subject = NULL;
 	struct list items = {0};
@@ -368,10 +368,10 @@ bool parse_match(struct parser *p, const struct node **ret)
 		p->at = start;
 		subject = NULL;
 	}
-	skip_space(p);
+	parse_skip_space(p);
 	if (!parse_char(p, '{'))
 		return fault_must(p);
-	skip_space(p);
+	parse_skip_space(p);
 	if (!parse_items(p, parse_case, parse_case_end, '}', &items))
 		return fault_must(p);
 	n = node_new(p, NODE_MATCH);
@@ -385,27 +385,27 @@ bool parse_match(struct parser *p, const struct node **ret)
 }
 
 /* sp query ws { ws query ws }, everything required once `if` was seen. */
-static bool parse_condition(struct parser *p, struct list *items, bool has_condition)
+static bool parse_condition(struct parse *p, struct list *items, bool has_condition)
 {
 	struct node_pair *pair = arena_alloc(&p->program->arena, sizeof *pair);
 
 	*pair = (struct node_pair){.text = value_nothing()};
 	if (has_condition && !parse_query(p, &pair->key))
 		return fault_must(p);
-	skip_space(p);
+	parse_skip_space(p);
 	if (!parse_char(p, '{'))
 		return fault_must(p);
-	skip_space(p);
+	parse_skip_space(p);
 	if (!parse_query(p, &pair->value))
 		return fault_must(p);
-	skip_space(p);
+	parse_skip_space(p);
 	if (!parse_char(p, '}'))
 		return fault_must(p);
 	list_add(p, items, pair);
 	return true;
 }
 
-bool parse_if_expression(struct parser *p, const struct node **ret)
+bool parse_if_expression(struct parse *p, const struct node **ret)
 {
 	struct list items = {0};
 	const char *before;
@@ -415,14 +415,14 @@ bool parse_if_expression(struct parser *p, const struct node **ret)
 		return false;
 	for (;;) {
 		before = p->at;
-		skip_space(p);
+		parse_skip_space(p);
 		if (!parse_term(p, "else if") || !parse_blanks(p))
 			break;
 		if (!parse_condition(p, &items, true))
 			return false;
 	}
 	p->at = before;
-	skip_space(p);
+	parse_skip_space(p);
 	if (!parse_term(p, "else"))
 		p->at = before;
 	else if (!parse_condition(p, &items, false))
@@ -434,7 +434,7 @@ bool parse_if_expression(struct parser *p, const struct node **ret)
 	return true;
 }
 
-static bool check_capture(struct parser *p, const char *at, const struct capture *capture)
+static bool check_capture(struct parse *p, const char *at, const struct capture *capture)
 {
 	const struct capture *c;
 
@@ -448,7 +448,7 @@ static bool check_capture(struct parser *p, const char *at, const struct capture
 	return true;
 }
 
-bool parse_lambda(struct parser *p, const struct node **ret)
+bool parse_lambda(struct parse *p, const struct node **ret)
 {
 	struct capture capture = {.outer = p->captures};
 	const char *start = p->at;

@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "bloblang/language/parse.h"
+#include "bloblang/language/parse_internal.h"
 
 /* Where the current piece of text ends up: statements of the mapping, of a map, of an if. */
 struct block {
@@ -13,31 +13,31 @@ struct block {
 	const char *line_start; /* lines are counted from here */
 };
 
-typedef bool parse_statement_function(struct parser *p, const struct block *b, struct list *statements);
+typedef bool parse_statement_function(struct parse *p, const struct block *b, struct list *statements);
 
-static bool parse_statement(struct parser *p, const struct block *b, struct list *statements);
+static bool parse_statement(struct parse *p, const struct block *b, struct list *statements);
 
-static struct statement *statement_new(struct parser *p, const struct block *b, enum statement_kind kind,
-                                       const char *start)
+static struct mapping_statement *statement_new(struct parse *p, const struct block *b, enum statement_kind kind,
+                                               const char *start)
 {
-	struct statement *s = arena_alloc(&p->program->arena, sizeof *s);
+	struct mapping_statement *s = arena_alloc(&p->program->arena, sizeof *s);
 	int column;
 
-	*s = (struct statement){.kind = kind};
+	*s = (struct mapping_statement){.kind = kind};
 	fault_position(b->line_start, start, &s->line, &column);
 	return s;
 }
 
-static struct statements copy_statements(struct parser *p, const struct list *list)
+static struct statements copy_statements(struct parse *p, const struct list *list)
 {
-	struct statement *items = arena_alloc(&p->program->arena, (list->count + 1) * sizeof *items);
+	struct mapping_statement *items = arena_alloc(&p->program->arena, (list->count + 1) * sizeof *items);
 
 	for (size_t i = 0; i < list->count; i++)
 		memcpy(&items[i], list->items[i], sizeof *items);
 	return (struct statements){items, list->count};
 }
 
-static bool parse_name_or_quoted(struct parser *p, const char **ret, size_t *ret_length, const char *what)
+static bool parse_name_or_quoted(struct parse *p, const char **ret, size_t *ret_length, const char *what)
 {
 	const char *start = p->at;
 
@@ -50,15 +50,15 @@ static bool parse_name_or_quoted(struct parser *p, const char **ret, size_t *ret
 }
 
 /* sp = sp query */
-static bool parse_assigned(struct parser *p, const struct node **ret)
+static bool parse_assigned(struct parse *p, const struct node **ret)
 {
 	return parse_char(p, '=') && parse_blanks(p) && parse_query(p, ret);
 }
 
-static bool parse_let(struct parser *p, const struct block *b, struct list *statements)
+static bool parse_let(struct parse *p, const struct block *b, struct list *statements)
 {
 	const char *start = p->at;
-	struct statement *s = statement_new(p, b, ASSIGN_VARIABLE, start);
+	struct mapping_statement *s = statement_new(p, b, ASSIGN_VARIABLE, start);
 
 	if (!parse_term(p, "let"))
 		return fault_rename(p, "assignment");
@@ -72,10 +72,10 @@ static bool parse_let(struct parser *p, const struct block *b, struct list *stat
 	return true;
 }
 
-static bool parse_meta(struct parser *p, const struct block *b, struct list *statements)
+static bool parse_meta(struct parse *p, const struct block *b, struct list *statements)
 {
 	const char *start = p->at;
-	struct statement *s = statement_new(p, b, ASSIGN_META, start);
+	struct mapping_statement *s = statement_new(p, b, ASSIGN_META, start);
 	const char *before;
 
 	if (!parse_term(p, "meta"))
@@ -89,7 +89,7 @@ static bool parse_meta(struct parser *p, const struct block *b, struct list *sta
 		p->at = before;
 		s->kind = ASSIGN_META_ALL;
 	}
-	skip_blanks(p);
+	parse_skip_blanks(p);
 	if (!parse_assigned(p, &s->query))
 		return false;
 	if (!b->writes_meta)
@@ -98,7 +98,7 @@ static bool parse_meta(struct parser *p, const struct block *b, struct list *sta
 	return true;
 }
 
-static void add_step(struct parser *p, struct path *path, const char *text, size_t length)
+static void add_step(struct parse *p, struct path *path, const char *text, size_t length)
 {
 	struct json_step *steps = arena_alloc(&p->program->arena, (path->count + 1) * sizeof *steps);
 
@@ -109,7 +109,7 @@ static void add_step(struct parser *p, struct path *path, const char *text, size
 	path->count++;
 }
 
-static bool parse_target(struct parser *p, struct path *path)
+static bool parse_target(struct parse *p, struct path *path)
 {
 	const char *name;
 	size_t length;
@@ -127,9 +127,9 @@ static bool parse_target(struct parser *p, struct path *path)
 	return true;
 }
 
-static bool parse_assignment(struct parser *p, const struct block *b, struct list *statements)
+static bool parse_assignment(struct parse *p, const struct block *b, struct list *statements)
 {
-	struct statement *s = statement_new(p, b, ASSIGN_ROOT, p->at);
+	struct mapping_statement *s = statement_new(p, b, ASSIGN_ROOT, p->at);
 
 	if (!parse_target(p, &s->path) || !parse_blanks(p) || !parse_assigned(p, &s->query))
 		return false;
@@ -138,27 +138,27 @@ static bool parse_assignment(struct parser *p, const struct block *b, struct lis
 }
 
 /* blanks, a line break, and any space after it */
-static bool parse_statement_end(struct parser *p)
+static bool parse_statement_end(struct parse *p)
 {
-	skip_blanks(p);
+	parse_skip_blanks(p);
 	if (!parse_line_break(p))
 		return false;
-	skip_space(p);
+	parse_skip_space(p);
 	return true;
 }
 
-static bool parse_block_close(struct parser *p)
+static bool parse_block_close(struct parse *p)
 {
-	skip_space(p);
+	parse_skip_space(p);
 	return parse_char(p, '}');
 }
 
 /* { ws [ statement { _ nl ws statement } ] ws } */
-static bool parse_block(struct parser *p, const struct block *b, struct list *statements)
+static bool parse_block(struct parse *p, const struct block *b, struct list *statements)
 {
 	if (!parse_char(p, '{'))
 		return false;
-	skip_space(p);
+	parse_skip_space(p);
 	for (;;) {
 		const char *start = p->at;
 		struct fault fault;
@@ -185,7 +185,7 @@ static bool parse_block(struct parser *p, const struct block *b, struct list *st
 	}
 }
 
-static bool parse_branch(struct parser *p, const struct block *b, bool has_condition, struct list *branches)
+static bool parse_branch(struct parse *p, const struct block *b, bool has_condition, struct list *branches)
 {
 	struct branch *branch = arena_alloc(&p->program->arena, sizeof *branch);
 	struct block inner = {.maps = NULL, .writes_meta = true, .line_start = b->line_start};
@@ -194,7 +194,7 @@ static bool parse_branch(struct parser *p, const struct block *b, bool has_condi
 	*branch = (struct branch){0};
 	if (has_condition && !parse_query(p, &branch->condition))
 		return fault_must(p);
-	skip_space(p);
+	parse_skip_space(p);
 	if (!parse_block(p, &inner, &body))
 		return false;
 	branch->body = copy_statements(p, &body);
@@ -202,9 +202,9 @@ static bool parse_branch(struct parser *p, const struct block *b, bool has_condi
 	return true;
 }
 
-static bool parse_if_statement(struct parser *p, const struct block *b, struct list *statements)
+static bool parse_if_statement(struct parse *p, const struct block *b, struct list *statements)
 {
-	struct statement *s = statement_new(p, b, STATEMENT_IF, p->at);
+	struct mapping_statement *s = statement_new(p, b, STATEMENT_IF, p->at);
 	struct list branches = {0};
 	struct branch *items;
 	const char *before;
@@ -216,14 +216,14 @@ static bool parse_if_statement(struct parser *p, const struct block *b, struct l
 	/* A further branch that does not parse softly is no branch: what follows reports it. */
 	for (;;) {
 		before = p->at;
-		skip_space(p);
+		parse_skip_space(p);
 		if (!parse_term(p, "else if") || !parse_blanks(p) || !parse_branch(p, b, true, &branches))
 			break;
 	}
 	if (fault_is_fatal(p))
 		return false;
 	p->at = before;
-	skip_space(p);
+	parse_skip_space(p);
 	if (!parse_term(p, "else") || !parse_branch(p, b, false, &branches)) {
 		if (fault_is_fatal(p))
 			return false;
@@ -247,7 +247,7 @@ static struct map *find_map(const struct map_table *maps, const char *name, size
 	return NULL;
 }
 
-static void add_map(struct parser *p, struct map_table *maps, struct map *map)
+static void add_map(struct parse *p, struct map_table *maps, struct map *map)
 {
 	if (maps->count == maps->capacity) {
 		size_t capacity = maps->capacity == 0 ? 8 : maps->capacity * 2;
@@ -261,7 +261,7 @@ static void add_map(struct parser *p, struct map_table *maps, struct map *map)
 	maps->items[maps->count++] = map;
 }
 
-static bool parse_map(struct parser *p, const struct block *b, struct list *statements)
+static bool parse_map(struct parse *p, const struct block *b, struct list *statements)
 {
 	struct map *map = arena_alloc(&p->program->arena, sizeof *map);
 	const char *start = p->at;
@@ -284,7 +284,7 @@ static bool parse_map(struct parser *p, const struct block *b, struct list *stat
 }
 
 /* The text of an import, in the program's arena. Null: the fault is set at `at`. */
-static const char *read_import(struct parser *p, const char *at, const char *name, size_t length, const char **ret_path)
+static const char *read_import(struct parse *p, const char *at, const char *name, size_t length, const char **ret_path)
 {
 	enum { IMPORT_BYTES_MAX = 16 * 1024 * 1024 };
 	AUTOCLOSE int fd = -1;
@@ -316,9 +316,9 @@ static const char *read_import(struct parser *p, const char *at, const char *nam
 	return text;
 }
 
-static bool parse_executor(struct parser *p, struct map_table *maps, struct statements *ret);
+static bool parse_executor(struct parse *p, struct map_table *maps, struct statements *ret);
 
-static const char *folder_of(struct parser *p, const char *path)
+static const char *folder_of(struct parse *p, const char *path)
 {
 	const char *slash = strrchr(path, '/');
 
@@ -326,10 +326,10 @@ static const char *folder_of(struct parser *p, const char *path)
 }
 
 /* Parses another file's statements and maps with a parser of its own. */
-static bool parse_import_file(struct parser *p, const char *at, const char *name, size_t length, struct map_table *maps,
+static bool parse_import_file(struct parse *p, const char *at, const char *name, size_t length, struct map_table *maps,
                               struct statements *ret)
 {
-	struct parser inner = *p;
+	struct parse inner = *p;
 	const char *path = NULL;
 	const char *text = read_import(p, at, name, length, &path);
 
@@ -348,7 +348,7 @@ static bool parse_import_file(struct parser *p, const char *at, const char *name
 	return true;
 }
 
-static bool parse_import(struct parser *p, const struct block *b, struct list *statements)
+static bool parse_import(struct parse *p, const struct block *b, struct list *statements)
 {
 	struct map_table *maps = arena_alloc(&p->program->arena, sizeof *maps);
 	struct statements ignored;
@@ -377,7 +377,7 @@ static bool parse_import(struct parser *p, const struct block *b, struct list *s
 	return true;
 }
 
-static bool parse_statement_choice(struct parser *p, const struct block *b, struct list *statements)
+static bool parse_statement_choice(struct parse *p, const struct block *b, struct list *statements)
 {
 	static parse_statement_function *const choices[] = {
 	    parse_import, parse_map, parse_let, parse_meta, parse_assignment, parse_if_statement,
@@ -397,7 +397,7 @@ static bool parse_statement_choice(struct parser *p, const struct block *b, stru
 	return false;
 }
 
-static bool parse_statement(struct parser *p, const struct block *b, struct list *statements)
+static bool parse_statement(struct parse *p, const struct block *b, struct list *statements)
 {
 	bool parsed;
 
@@ -409,21 +409,21 @@ static bool parse_statement(struct parser *p, const struct block *b, struct list
 	return parsed;
 }
 
-static bool parse_executor(struct parser *p, struct map_table *maps, struct statements *ret)
+static bool parse_executor(struct parse *p, struct map_table *maps, struct statements *ret)
 {
 	struct block b = {.maps = maps, .writes_meta = true, .line_start = p->text};
 	struct list statements = {0};
 
-	skip_space(p);
+	parse_skip_space(p);
 	if (!parse_statement(p, &b, &statements))
 		return false;
 	for (;;) {
-		skip_blanks(p);
+		parse_skip_blanks(p);
 		if (p->at == p->end)
 			break;
 		if (!parse_line_break(p))
 			return false;
-		skip_space(p);
+		parse_skip_space(p);
 		if (p->at == p->end)
 			break;
 		if (!parse_statement(p, &b, &statements))
@@ -434,19 +434,19 @@ static bool parse_executor(struct parser *p, struct map_table *maps, struct stat
 }
 
 /* `from "file"`: *ret_is says whether the mapping is one. */
-static bool parse_from(struct parser *p, bool *ret_is)
+static bool parse_from(struct parse *p, bool *ret_is)
 {
 	const char *name;
 	size_t length;
 
 	*ret_is = false;
-	skip_space(p);
+	parse_skip_space(p);
 	if (!parse_term(p, "from") || !parse_blanks(p) || !parse_quoted(p, &name, &length)) {
 		*ret_is = fault_is_fatal(p);
 		return false;
 	}
 	*ret_is = true;
-	skip_space(p);
+	parse_skip_space(p);
 	if (!parse_import_file(p, p->text, name, length, &p->program->maps, &p->program->main.body))
 		return false;
 	if (p->at < p->end)
@@ -455,7 +455,7 @@ static bool parse_from(struct parser *p, bool *ret_is)
 }
 
 /* First code points of the shorthand, for the message. */
-static const char *shorten(struct parser *p, const char *start, const char *end)
+static const char *shorten(struct parse *p, const char *start, const char *end)
 {
 	enum { SHOWN = 12 };
 	const char *at = start;
@@ -471,19 +471,19 @@ static const char *shorten(struct parser *p, const char *start, const char *end)
 }
 
 /* A query alone is `root = query`. */
-static bool parse_shorthand(struct parser *p, struct statements *ret)
+static bool parse_shorthand(struct parse *p, struct statements *ret)
 {
-	struct statement *s = arena_alloc(&p->program->arena, sizeof *s);
+	struct mapping_statement *s = arena_alloc(&p->program->arena, sizeof *s);
 	const char *start;
 	const char *end;
 
-	*s = (struct statement){.kind = ASSIGN_ROOT, .line = 1};
-	skip_space(p);
+	*s = (struct mapping_statement){.kind = ASSIGN_ROOT, .line = 1};
+	parse_skip_space(p);
 	start = p->at;
 	if (!parse_query(p, &s->query))
 		return false;
 	end = p->at;
-	skip_space(p);
+	parse_skip_space(p);
 	if (p->at < p->end)
 		return fault_expected(
 		    p, p->at,
@@ -496,7 +496,7 @@ static bool parse_shorthand(struct parser *p, struct statements *ret)
 }
 
 /* Statements first, then the shorthand; what got further supplies the result or the fault. */
-bool parse_mapping(struct parser *p)
+bool parse_mapping(struct parse *p)
 {
 	struct map *main = &p->program->main;
 	struct fault fault;

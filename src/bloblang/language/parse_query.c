@@ -1,51 +1,6 @@
-#include "bloblang/language/parse.h"
+#include "bloblang/language/parse_internal.h"
 
-struct node *node_new(struct parser *p, enum node_kind kind)
-{
-	struct node *n = arena_alloc(&p->program->arena, sizeof *n);
-
-	*n = (struct node){.kind = (uint8_t)kind};
-	return n;
-}
-
-const struct node *node_literal(struct parser *p, struct value v, const char *annotation)
-{
-	struct node *n = node_new(p, NODE_LITERAL);
-
-	n->literal = v;
-	n->name = annotation;
-	return n;
-}
-
-static struct path join_path(struct parser *p, const struct path *old, const struct json_step *steps, size_t count)
-{
-	struct json_step *joined = arena_alloc(&p->program->arena, (old->count + count + 1) * sizeof *joined);
-	bool has_each = old->has_each;
-
-	if (old->count != 0)
-		memcpy(joined, old->steps, old->count * sizeof *joined);
-	for (size_t i = 0; i < count; i++) {
-		joined[old->count + i] = steps[i];
-		has_each = has_each || (steps[i].length == 1 && steps[i].text[0] == '*');
-	}
-	return (struct path){joined, old->count + count, has_each};
-}
-
-const struct node *node_get(struct parser *p, const struct node *target, const struct json_step *steps, size_t count)
-{
-	static const struct path empty = {NULL, 0, false};
-	bool joins = target->kind == NODE_FIELD || target->kind == NODE_GET;
-	struct node *n = node_new(p, NODE_GET);
-
-	if (joins)
-		*n = *target;
-	else
-		n->left = target;
-	n->path = join_path(p, joins ? &target->path : &empty, steps, count);
-	return n;
-}
-
-static const struct capture *find_capture(const struct parser *p, const char *name, size_t length)
+static const struct capture *find_capture(const struct parse *p, const char *name, size_t length)
 {
 	const struct capture *c = p->captures;
 
@@ -54,7 +9,7 @@ static const struct capture *find_capture(const struct parser *p, const char *na
 	return c;
 }
 
-static bool parse_field_root(struct parser *p, const struct node **ret)
+static bool parse_field_root(struct parse *p, const struct node **ret)
 {
 	struct json_step step;
 	const char *name;
@@ -73,7 +28,7 @@ static bool parse_field_root(struct parser *p, const struct node **ret)
 		n->name_length = length;
 	} else if (length != 4 || memcmp(name, "this", 4) != 0) {
 		step = (struct json_step){name, (uint32_t)length};
-		n->path = join_path(p, &n->path, &step, 1);
+		n->path = node_join_path(p, &n->path, &step, 1);
 	}
 	if (n->op == FIELD_THIS)
 		p->program->document_uses++;
@@ -81,7 +36,7 @@ static bool parse_field_root(struct parser *p, const struct node **ret)
 	return true;
 }
 
-static bool parse_variable(struct parser *p, const struct node **ret)
+static bool parse_variable(struct parse *p, const struct node **ret)
 {
 	struct node *n;
 	const char *name;
@@ -96,7 +51,7 @@ static bool parse_variable(struct parser *p, const struct node **ret)
 	return true;
 }
 
-static bool parse_metadata(struct parser *p, const struct node **ret)
+static bool parse_metadata(struct parse *p, const struct node **ret)
 {
 	const char *name = NULL;
 	size_t length = 0;
@@ -104,7 +59,7 @@ static bool parse_metadata(struct parser *p, const struct node **ret)
 
 	if (!parse_char(p, '@'))
 		return fault_rename(p, "metadata path");
-	if (p->at < p->end && is_name_char(*p->at)) {
+	if (p->at < p->end && parse_is_name_char(*p->at)) {
 		if (!parse_name(p, &name, &length, "metadata path"))
 			return false;
 	} else if (p->at < p->end && *p->at == '"' && !parse_quoted(p, &name, &length)) {
@@ -117,14 +72,14 @@ static bool parse_metadata(struct parser *p, const struct node **ret)
 	return true;
 }
 
-static bool parse_brackets(struct parser *p, const struct node **ret)
+static bool parse_brackets(struct parse *p, const struct node **ret)
 {
 	if (!parse_char(p, '('))
 		return fault_rename(p, "function");
-	skip_space(p);
+	parse_skip_space(p);
 	if (!parse_query(p, ret))
 		return false;
-	skip_space(p);
+	parse_skip_space(p);
 	if (!parse_char(p, ')')) {
 		fault_rename(p, "closing bracket");
 		return fault_must(p);
@@ -132,7 +87,7 @@ static bool parse_brackets(struct parser *p, const struct node **ret)
 	return true;
 }
 
-static bool parse_primary(struct parser *p, const struct node **ret)
+static bool parse_primary(struct parse *p, const struct node **ret)
 {
 	static parse_query_function *const choices[] = {
 	    parse_match,         parse_if_expression, parse_lambda,   parse_brackets,   parse_literal,
@@ -153,17 +108,17 @@ static bool parse_primary(struct parser *p, const struct node **ret)
 	return fault_rename(p, "query");
 }
 
-static bool parse_tail_map(struct parser *p, const struct node *target, const struct node **ret)
+static bool parse_tail_map(struct parse *p, const struct node *target, const struct node **ret)
 {
 	const struct node *query = NULL;
 	struct node *n;
 
 	if (!parse_char(p, '('))
 		return fault_rename(p, "method");
-	skip_space(p);
+	parse_skip_space(p);
 	if (!parse_query(p, &query))
 		return false;
-	skip_space(p);
+	parse_skip_space(p);
 	if (!parse_char(p, ')'))
 		return false;
 	n = node_new(p, NODE_MAP);
@@ -173,7 +128,7 @@ static bool parse_tail_map(struct parser *p, const struct node *target, const st
 	return true;
 }
 
-static bool parse_tail_field(struct parser *p, const struct node *target, const struct node **ret)
+static bool parse_tail_field(struct parse *p, const struct node *target, const struct node **ret)
 {
 	const char *start = p->at;
 	struct json_step step;
@@ -190,7 +145,7 @@ static bool parse_tail_field(struct parser *p, const struct node *target, const 
 	return true;
 }
 
-static bool parse_tail(struct parser *p, const struct node *target, const struct node **ret)
+static bool parse_tail(struct parse *p, const struct node *target, const struct node **ret)
 {
 	const char *start = p->at;
 	struct fault best = {0};
@@ -216,19 +171,19 @@ static bool parse_tail(struct parser *p, const struct node *target, const struct
 	return fault_must(p);
 }
 
-static bool parse_unary(struct parser *p, const struct node **ret)
+static bool parse_unary(struct parse *p, const struct node **ret)
 {
 	bool negated = p->at < p->end && *p->at == '!';
 
 	if (negated) {
 		p->at++;
-		skip_blanks(p);
+		parse_skip_blanks(p);
 	}
 	if (!parse_primary(p, ret))
 		return false;
 	while (p->at < p->end && *p->at == '.') {
 		p->at++;
-		skip_space(p);
+		parse_skip_space(p);
 		if (!parse_tail(p, *ret, ret))
 			return false;
 	}
@@ -241,14 +196,14 @@ static bool parse_unary(struct parser *p, const struct node **ret)
 	return true;
 }
 
-static bool parse_operand(struct parser *p, const struct node **ret)
+static bool parse_operand(struct parse *p, const struct node **ret)
 {
 	const char *start = p->at;
 	bool minus = p->at < p->end && *p->at == '-';
 
 	if (minus) {
 		p->at++;
-		skip_space(p);
+		parse_skip_space(p);
 	}
 	if (!parse_unary(p, ret))
 		return false;
@@ -257,7 +212,7 @@ static bool parse_operand(struct parser *p, const struct node **ret)
 	return node_arithmetic(p, start, OP_SUBTRACT, node_literal(p, value_int(0), NULL), *ret, ret);
 }
 
-static bool parse_operator(struct parser *p, enum operator* ret)
+static bool parse_operator(struct parse *p, enum operator* ret)
 {
 	static const struct {
 		char text[3];
@@ -269,14 +224,14 @@ static bool parse_operator(struct parser *p, enum operator* ret)
 	};
 	const char *start = p->at;
 
-	skip_blanks(p);
+	parse_skip_blanks(p);
 	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
 		size_t length = strlen(table[i].text);
 
 		if ((size_t)(p->end - p->at) >= length && memcmp(p->at, table[i].text, length) == 0) {
 			p->at += length;
 			*ret = (enum operator)table[i].op;
-			skip_space(p);
+			parse_skip_space(p);
 			return true;
 		}
 	}
@@ -304,7 +259,7 @@ static int level_of(enum operator op)
 	}
 }
 
-static bool join_operands(struct parser *p, const char *at, enum operator op, const struct node *left,
+static bool join_operands(struct parse *p, const char *at, enum operator op, const struct node *left,
                           const struct node *right, const struct node **ret)
 {
 	struct node *n;
@@ -324,7 +279,7 @@ struct operation {
 };
 
 /* Resolves level after level, each from left to right, shrinking the list in place. */
-static bool resolve(struct parser *p, const char *at, const struct node *first, struct operation *ops, size_t count,
+static bool resolve(struct parse *p, const char *at, const struct node *first, struct operation *ops, size_t count,
                     const struct node **ret)
 {
 	for (int level = 0; level < 4; level++) {
@@ -345,7 +300,7 @@ static bool resolve(struct parser *p, const char *at, const struct node *first, 
 	return true;
 }
 
-static bool parse_operations(struct parser *p, const struct node **ret)
+static bool parse_operations(struct parse *p, const struct node **ret)
 {
 	struct operation *ops = NULL;
 	size_t count = 0;
@@ -354,7 +309,7 @@ static bool parse_operations(struct parser *p, const struct node **ret)
 	const struct node *first;
 	enum operator op;
 
-	skip_blanks(p);
+	parse_skip_blanks(p);
 	start = p->at;
 	if (!parse_operand(p, &first))
 		return false;
@@ -376,7 +331,7 @@ static bool parse_operations(struct parser *p, const struct node **ret)
 	return resolve(p, start, first, ops, count, ret);
 }
 
-bool parse_query(struct parser *p, const struct node **ret)
+bool parse_query(struct parse *p, const struct node **ret)
 {
 	bool parsed;
 
@@ -386,26 +341,4 @@ bool parse_query(struct parser *p, const struct node **ret)
 	parsed = parse_operations(p, ret);
 	p->depth--;
 	return parsed;
-}
-
-bool node_arithmetic(struct parser *p, const char *at, enum operator op, const struct node *left,
-                     const struct node *right, const struct node **ret)
-{
-	struct evaluation *ev = p->evaluation;
-	struct node *n;
-
-	if (left->kind == NODE_LITERAL && right->kind == NODE_LITERAL) {
-		struct value v;
-
-		if (!arithmetic(ev, op, left, right, left->literal, right->literal, &v))
-			return fault_fatal(p, at, "%s", failure_text(ev));
-		*ret = node_literal(p, v, node_annotation(&p->program->arena, right));
-		return true;
-	}
-	n = node_new(p, NODE_ARITHMETIC);
-	n->op = (uint8_t)op;
-	n->left = left;
-	n->right = right;
-	*ret = n;
-	return true;
 }

@@ -1,21 +1,61 @@
-#include "bloblang/language/node.h"
+/* Making and freeing programs. */
+#include "bloblang/language/program.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+#include "base/mem.h"
+#include "bloblang/language/parse_internal.h"
 
 enum { PROGRAM_BYTES_MAX = 64 * 1024 * 1024 };
 
-void program_init(struct program *p, row_find *find, const char *folder)
+static void fill_fault(const struct parse *p, enum program_form form, struct arena *a, struct program_fault *fault)
 {
-	*p = (struct program){.find = find};
-	arena_init(&p->arena, PROGRAM_BYTES_MAX);
-	if (folder)
-		p->folder = arena_copy(&p->arena, folder, strlen(folder));
+	fault_position(p->text, p->fault.at, &fault->line, &fault->column);
+	fault->text = fault_text(a, &p->fault);
+	fault->placed = form == PROGRAM_TEMPLATE ? arena_format(a, "char %d: %s", fault->column, fault->text)
+	                                         : fault_with_position(a, p->text, &p->fault);
 }
 
-void program_fini(struct program *p)
+bool program_parse(const struct program_source *source, struct program **ret, struct arena *a,
+                   struct program_fault *fault)
 {
+	struct program *program = mem_zero(sizeof *program);
+	struct evaluation ev; /* of what is folded */
+	struct parse p = {.program = program, .evaluation = &ev, .pure = source->pure};
+
+	program->find = source->find;
+	arena_init(&program->arena, PROGRAM_BYTES_MAX);
+	if (source->folder)
+		program->folder = arena_copy(&program->arena, source->folder, strlen(source->folder));
+	evaluation_init(&ev, &program->arena, program, NULL);
+	p.folder = program->folder;
+	p.text = p.at = arena_copy(&program->arena, source->text, source->length);
+	p.end = p.text + source->length;
+	if (source->form == PROGRAM_TEMPLATE ? parse_template(&p) : parse_mapping(&p)) {
+		*ret = program;
+		return true;
+	}
+	fill_fault(&p, source->form, a, fault);
+	program_free(program);
+	return false;
+}
+
+void program_free(struct program *p)
+{
+	if (!p)
+		return;
 	for (struct site_list *l = p->owners; l; l = l->next)
 		l->site->row->release(l->site->owned);
-	p->owners = NULL;
 	arena_fini(&p->arena);
+	free(p);
+}
+
+bool program_constant(const struct program *p, const char **ret_text, size_t *ret_length)
+{
+	if (!p->constant)
+		return false;
+	*ret_text = p->constant;
+	*ret_length = p->constant_length;
+	return true;
 }

@@ -1,5 +1,5 @@
 #include "value/path.h"
-#include "bloblang/language/node.h"
+#include "bloblang/language/eval_internal.h"
 
 const struct message *view_message(const struct evaluation *ev, int64_t index, size_t *ret_index)
 {

@@ -9,7 +9,6 @@
 #include "base/random.h"
 #include "bloblang/formats/uuid.h"
 #include "bloblang/language/function.h"
-#include "bloblang/language/node.h"
 
 static const char *annotate_deleted(struct call *call)
 {
@@ -50,12 +49,7 @@ static bool throw(struct call * call, struct value *ret)
 	return call_fail(call, "%.*s", (int)call->args[0].length, call->args[0].text);
 }
 
-static bool variable(struct call *call, struct value *ret)
-{
-	struct node n = {.kind = NODE_VARIABLE, .name = call->args[0].text, .name_length = call->args[0].length};
-
-	return eval(call->evaluation, call->context, &n, ret);
-}
+static bool variable(struct call *call, struct value *ret) { return call_variable(call, call->args[0], ret); }
 
 static bool pi(struct call *call, struct value *ret)
 {

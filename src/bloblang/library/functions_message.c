@@ -4,11 +4,10 @@
 #include "value/json.h"
 #include "value/path.h"
 #include "bloblang/language/function.h"
-#include "bloblang/language/node.h"
 
 static bool batch_index(struct call *call, struct value *ret)
 {
-	*ret = value_int(call->context->index);
+	*ret = value_int(call_batch_index(call));
 	return true;
 }
 
@@ -80,20 +79,9 @@ static bool prepare_json(struct call *call)
 
 static bool json(struct call *call, struct value *ret)
 {
-	enum { FEW = 2 };
-	struct evaluation *ev = call->evaluation;
-	const struct path *path = call->prepared;
 	const char *error;
-	bool read;
 
-	if (path->count != 0 && !path->has_each && !ev->alias && ev->program->document_uses <= FEW) {
-		read = view_seek(ev, call->context->index, path, ret, &error);
-	} else {
-		read = view_document(ev, call->context->index, ret, &error);
-		if (read && path->count != 0)
-			*ret = path_get(call->arena, *ret, path->steps, path->count, NULL);
-	}
-	if (read) {
+	if (call_document(call, call->prepared, ret, &error)) {
 		*ret = value_normal(*ret); /* a number by itself is computed, as in the reference */
 		return true;
 	}
@@ -139,7 +127,7 @@ static struct value one_text(struct call *call, struct value meta)
 
 static bool meta_function(struct call *call, struct value *ret)
 {
-	struct value meta = view_meta(call->evaluation, call->context->index);
+	struct value meta = call_meta(call);
 
 	*ret = call->args[0].length == 0 ? all_texts(call, meta) : one_text(call, meta);
 	return true;
@@ -147,7 +135,7 @@ static bool meta_function(struct call *call, struct value *ret)
 
 static bool root_meta(struct call *call, struct value *ret)
 {
-	struct value meta = view_new_meta(call->evaluation);
+	struct value meta = call_new_meta(call);
 
 	*ret = call->args[0].length == 0 ? all_texts(call, meta) : one_text(call, meta);
 	return true;
@@ -155,7 +143,7 @@ static bool root_meta(struct call *call, struct value *ret)
 
 static bool metadata(struct call *call, struct value *ret)
 {
-	struct value meta = view_meta(call->evaluation, call->context->index);
+	struct value meta = call_meta(call);
 	const struct value *v;
 
 	if (call->args[0].length == 0) {

@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include "bloblang/language/function.h"
-#include "bloblang/language/node.h"
 
 static bool need_array(struct call *call)
 {
@@ -18,7 +17,7 @@ static bool test_elements(struct call *call, bool stop, struct value *ret)
 		struct value v;
 
 		if (!call_query(call, 0, call->target.array->items[i], &v))
-			return fail_wrap(call->evaluation, "element %u", i);
+			return call_fail_within(call, "element %u", i);
 		if (v.kind != VALUE_BOOL)
 			return call_fail(call, "element %u: %s", i, call_type_text(call, v, "bool"));
 		if (v.boolean == stop) {
@@ -275,7 +274,7 @@ static bool unique(struct call *call, struct value *ret)
 		struct text key;
 
 		if (call_given(call, 0) && !call_query(call, 0, item, &v))
-			return fail_wrap(call->evaluation, "index %u", i);
+			return call_fail_within(call, "index %u", i);
 		if (!unique_key(call, v, i, &key))
 			return false;
 		if (see(table, size - 1, key.data, key.length))

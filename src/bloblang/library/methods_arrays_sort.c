@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "bloblang/language/function.h"
-#include "bloblang/language/node.h"
 
 /* An element and what it is sorted by. */
 struct entry {
@@ -59,7 +58,7 @@ static bool less_query(struct call *call, const struct entry *a, const struct en
 	if (!call_query(call, 0, pair, &v))
 		return false;
 	if (v.kind != VALUE_BOOL)
-		return fail_type(call->evaluation, v, "bool", "sort argument");
+		return call_fail_type_from(call, v, "bool", "sort argument");
 	*ret = v.boolean;
 	return true;
 }
@@ -167,12 +166,10 @@ static bool sort_by_method(struct call *call, struct value *ret)
 		size_t i = n < 2 ? 1 - n : n; /* the order in which an insertion sort asks first */
 		struct value *key = &entries[i].key;
 
-		if (!call_query(call, 0, entries[i].item, key)) {
-			call->evaluation->failure.settled = true;
-			return false;
-		}
+		if (!call_query(call, 0, entries[i].item, key))
+			return call_fail_settled(call);
 		if (!value_is_number(*key) && !value_is_text(*key)) {
-			fail_type(call->evaluation, *key, "number or string", call_query_annotation(call, 0));
+			call_fail_type_from(call, *key, "number or string", call_query_annotation(call, 0));
 			return call_fail_final(call, "sort_by element %zu: %s", i, call_failure(call));
 		}
 	}

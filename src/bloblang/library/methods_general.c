@@ -1,6 +1,5 @@
 /* Methods of the family "general": named maps, fallbacks, other messages of the batch. */
 #include "bloblang/language/function.h"
-#include "bloblang/language/node.h"
 
 static const char *annotate_apply(struct call *call)
 {
@@ -23,26 +22,16 @@ static const char *annotate_not(struct call *call)
 	return arena_format(call->arena, "not %s", call_annotation(call));
 }
 
-static bool apply(struct call *call, struct value *ret)
-{
-	return eval_apply(call->evaluation, call->context, call->target, call->args[0].text, call->args[0].length, ret);
-}
-
-/* The failure is another's: these methods add nothing to it. */
-static bool settle(struct call *call)
-{
-	call->evaluation->failure.settled = true;
-	return false;
-}
+static bool apply(struct call *call, struct value *ret) { return call_map(call, call->args[0], call->target, ret); }
 
 /* The fallback sees the failure's text as `this`. */
 static bool catch (struct call *call, struct value *ret)
 {
 	if (call_target(call, ret))
 		return true;
-	if (call->evaluation->failure.final)
+	if (call_failed_for_good(call))
 		return false;
-	return call_query(call, 0, value_literal(call_failure(call)), ret) || settle(call);
+	return call_query(call, 0, value_literal(call_failure(call)), ret) || call_fail_settled(call);
 }
 
 static bool or (struct call * call, struct value *ret)
@@ -50,38 +39,33 @@ static bool or (struct call * call, struct value *ret)
 	if (call_target(call, ret)) {
 		if (!value_is_nullish(*ret))
 			return true;
-	} else if (call->evaluation->failure.final) {
+	} else if (call_failed_for_good(call)) {
 		return false;
 	}
-	return call_query_here(call, 0, ret) || settle(call);
+	return call_query_here(call, 0, ret) || call_fail_settled(call);
 }
 
-static bool from(struct call *call, struct value *ret)
-{
-	struct context inner = *call->context;
-
-	inner.index = call->args[0].integer;
-	return eval(call->evaluation, &inner, call->site->target, ret) || settle(call);
-}
+static bool from(struct call *call, struct value *ret) { return call_target_at(call, call->args[0].integer, ret); }
 
 static bool from_all(struct call *call, struct value *ret)
 {
 	size_t count = call_batch_count(call);
-	struct context inner = *call->context;
 
 	*ret = value_array(call->arena, count);
 	for (size_t i = 0; i < count; i++) {
 		struct value v;
 
-		inner.index = (int64_t)i;
-		if (!eval(call->evaluation, &inner, call->site->target, &v))
-			return settle(call);
+		if (!call_target_at(call, (int64_t)i, &v))
+			return false;
 		value_array_push(call->arena, *ret, v);
 	}
 	return true;
 }
 
-static bool map(struct call *call, struct value *ret) { return call_query(call, 0, call->target, ret) || settle(call); }
+static bool map(struct call *call, struct value *ret)
+{
+	return call_query(call, 0, call->target, ret) || call_fail_settled(call);
+}
 
 static bool not(struct call * call, struct value *ret)
 {

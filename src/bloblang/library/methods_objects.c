@@ -5,7 +5,6 @@
 #include "bloblang/formats/json_schema.h"
 #include "bloblang/formats/jsonpath.h"
 #include "bloblang/language/function.h"
-#include "bloblang/language/node.h"
 
 static bool need_object(struct call *call)
 {
@@ -72,8 +71,8 @@ static bool map_array(struct call *call, struct value *ret)
 		struct value v;
 
 		if (!call_query(call, 0, array->items[i], &v)) {
-			fail_annotate(call->evaluation, call->site->args[0]);
-			return fail_wrap(call->evaluation, "failed to process element %u", i);
+			call_fail_query(call, 0);
+			return call_fail_within(call, "failed to process element %u", i);
 		}
 		if (v.kind != VALUE_DELETE)
 			value_array_push(call->arena, *ret, v.kind == VALUE_NOTHING ? array->items[i] : v);
@@ -91,9 +90,9 @@ static bool map_object(struct call *call, struct value *ret)
 		struct value v;
 
 		if (!call_query(call, 0, entry_of(call, pair), &v)) {
-			fail_annotate(call->evaluation, call->site->args[0]);
-			return fail_wrap(call->evaluation, "failed to process element %.*s", (int)pair->key_length,
-			                 pair->key);
+			call_fail_query(call, 0);
+			return call_fail_within(call, "failed to process element %.*s", (int)pair->key_length,
+			                        pair->key);
 		}
 		if (v.kind != VALUE_DELETE)
 			value_object_append(call->arena, *ret, pair->key, pair->key_length,

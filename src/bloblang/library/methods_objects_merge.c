@@ -4,7 +4,6 @@
 #include "value/json.h"
 #include "value/path.h"
 #include "bloblang/language/function.h"
-#include "bloblang/language/node.h"
 
 enum merge_mode {
 	MERGE_COLLECT, /* what collides becomes an array of both */

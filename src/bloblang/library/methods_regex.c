@@ -3,7 +3,7 @@
 
 #include "base/buf.h"
 #include "bloblang/golang/regex.h"
-#include "bloblang/language/node.h"
+#include "bloblang/language/function.h"
 
 static bool prepare_regex(struct call *call)
 {

@@ -1,9 +1,9 @@
 #include <stdlib.h>
 
 #include "value/path.h"
-#include "bloblang/language/node.h"
+#include "bloblang/language/eval_internal.h"
 
-static void set_variable(struct evaluation *ev, struct scope *s, const struct statement *st, struct value v)
+static void set_variable(struct evaluation *ev, struct scope *s, const struct mapping_statement *st, struct value v)
 {
 	for (size_t i = 0; i < s->variable_count; i++) {
 		if (s->variables[i].name_length != st->name_length ||
@@ -29,7 +29,7 @@ static void set_variable(struct evaluation *ev, struct scope *s, const struct st
 	s->variables[s->variable_count++] = (struct variable){st->name, st->name_length, v};
 }
 
-static bool set_root(struct evaluation *ev, struct scope *s, const struct statement *st, struct value v)
+static bool set_root(struct evaluation *ev, struct scope *s, const struct mapping_statement *st, struct value v)
 {
 	const char *error;
 
@@ -51,17 +51,17 @@ static bool set_root(struct evaluation *ev, struct scope *s, const struct statem
 	}
 	if (!path_set(ev->arena, ev->epoch, s->root, st->path.steps, st->path.count, value_assigned(ev->arena, v),
 	              &error))
-		return fail_with(ev, FAILURE_PLAIN, error);
+		return failure_set(ev, FAILURE_PLAIN, error);
 	return true;
 }
 
-static bool set_meta(struct evaluation *ev, const struct scope *s, const struct statement *st, struct value v)
+static bool set_meta(struct evaluation *ev, const struct scope *s, const struct mapping_statement *st, struct value v)
 {
 	struct json_step step = {st->name, (uint32_t)st->name_length};
 	const char *error;
 
 	if (!s->writes_meta)
-		return fail_with(ev, FAILURE_PLAIN, "unable to assign metadata in the current context");
+		return failure_set(ev, FAILURE_PLAIN, "unable to assign metadata in the current context");
 	if (!ev->has_new_meta) {
 		ev->new_meta = view_new_meta(ev);
 		ev->has_new_meta = true;
@@ -71,20 +71,20 @@ static bool set_meta(struct evaluation *ev, const struct scope *s, const struct 
 		if (v.kind == VALUE_DELETE)
 			v = value_object(ev->arena, 0);
 		if (v.kind != VALUE_OBJECT)
-			return fail_format(ev, "setting root meta object requires object value, received: %s",
-			                   value_go_type(v));
+			return failure_format(ev, "setting root meta object requires object value, received: %s",
+			                      value_go_type(v));
 		ev->new_meta = value_assigned(ev->arena, v);
 		return true;
 	}
 	if (v.kind == VALUE_DELETE)
 		path_delete(ev->arena, ev->epoch, &ev->new_meta, &step, 1);
 	else if (!path_set(ev->arena, ev->epoch, &ev->new_meta, &step, 1, value_assigned(ev->arena, v), &error))
-		return fail_with(ev, FAILURE_PLAIN, error);
+		return failure_set(ev, FAILURE_PLAIN, error);
 	return true;
 }
 
 /* The statement form of `if` wants a real bool: null is an error here. */
-static bool run_if(struct evaluation *ev, const struct context *ctx, const struct statement *st)
+static bool run_if(struct evaluation *ev, const struct context *ctx, const struct mapping_statement *st)
 {
 	int line;
 
@@ -93,29 +93,29 @@ static bool run_if(struct evaluation *ev, const struct context *ctx, const struc
 		struct value v;
 
 		if (!b->condition)
-			return execute(ev, ctx, &b->body, &line);
-		if (!eval(ev, ctx, b->condition, &v))
-			return fail_wrap(ev, "failed to check if condition %zu", i + 1);
+			return eval_statements(ev, ctx, &b->body, &line);
+		if (!eval_query(ev, ctx, b->condition, &v))
+			return failure_wrap(ev, "failed to check if condition %zu", i + 1);
 		if (v.kind != VALUE_BOOL) {
 			struct value text = value_to_text(ev->arena, v);
 
-			return fail_format(ev, "%s resolved to a non-boolean value %.*s (%s)",
-			                   node_annotation(ev->arena, b->condition), (int)text.length, text.text,
-			                   value_go_type(v));
+			return failure_format(ev, "%s resolved to a non-boolean value %.*s (%s)",
+			                      node_annotation(ev->arena, b->condition), (int)text.length, text.text,
+			                      value_go_type(v));
 		}
 		if (v.boolean)
-			return execute(ev, ctx, &b->body, &line);
+			return eval_statements(ev, ctx, &b->body, &line);
 	}
 	return true;
 }
 
-static bool run_statement(struct evaluation *ev, const struct context *ctx, const struct statement *st)
+static bool run_statement(struct evaluation *ev, const struct context *ctx, const struct mapping_statement *st)
 {
 	struct value v;
 
 	if (st->kind == STATEMENT_IF)
 		return run_if(ev, ctx, st);
-	if (!eval(ev, ctx, st->query, &v))
+	if (!eval_query(ev, ctx, st->query, &v))
 		return false;
 	if (v.kind == VALUE_NOTHING)
 		return true;
@@ -134,7 +134,7 @@ static bool run_statement(struct evaluation *ev, const struct context *ctx, cons
 	abort();
 }
 
-bool execute(struct evaluation *ev, const struct context *ctx, const struct statements *body, int *ret_line)
+bool eval_statements(struct evaluation *ev, const struct context *ctx, const struct statements *body, int *ret_line)
 {
 	for (size_t i = 0; i < body->count; i++) {
 		if (run_statement(ev, ctx, &body->items[i]) && !evaluation_spent(ev))
@@ -145,7 +145,7 @@ bool execute(struct evaluation *ev, const struct context *ctx, const struct stat
 	return true;
 }
 
-bool fail_assignment(struct evaluation *ev, int line)
+bool failure_assignment(struct evaluation *ev, int line)
 {
 	struct failure *f = &ev->failure;
 
@@ -181,12 +181,12 @@ bool eval_apply(struct evaluation *ev, const struct context *ctx, struct value t
 	int line;
 
 	if (!ctx->scope || !ctx->scope->maps)
-		return fail_with(ev, FAILURE_PLAIN, "no maps were found");
+		return failure_set(ev, FAILURE_PLAIN, "no maps were found");
 	map = find_map(ctx->scope->maps, name, length);
 	if (!map)
-		return fail_format(ev, "map %.*s was not found", (int)length, name);
+		return failure_format(ev, "map %.*s was not found", (int)length, name);
 	if (ev->stacks >= STACKS_MAX) {
-		fail_format(
+		failure_format(
 		    ev,
 		    "entering map %.*s exceeded maximum allowed stacks of %d, this could be due to unbounded recursion",
 		    (int)length, name, STACKS_MAX);
@@ -196,10 +196,10 @@ bool eval_apply(struct evaluation *ev, const struct context *ctx, struct value t
 	scope.maps = ctx->scope->maps;
 	inner.scope = &scope;
 	ev->stacks++;
-	done = execute(ev, &inner, &map->body, &line);
+	done = eval_statements(ev, &inner, &map->body, &line);
 	ev->stacks--;
 	if (!done)
-		return fail_assignment(ev, line);
+		return failure_assignment(ev, line);
 	*ret = root;
 	/* The map's own containers are finished: whoever writes into them next copies. */
 	ev->epoch++;

@@ -1,7 +1,7 @@
-#include "bloblang/language/node.h"
+#include "bloblang/language/node_internal.h"
 
 /* A path as the reference prints it: segments joined by dots, with dots and tildes in them escaped. */
-const char *path_text(struct arena *a, const struct path *p)
+const char *node_path_text(struct arena *a, const struct path *p)
 {
 	struct text t;
 
@@ -23,7 +23,7 @@ const char *path_text(struct arena *a, const struct path *p)
 
 static const char *field_annotation(struct arena *a, const struct node *n)
 {
-	const char *path = path_text(a, &n->path);
+	const char *path = node_path_text(a, &n->path);
 	const char *dot = n->path.count == 0 ? "" : ".";
 
 	if (n->op == FIELD_CAPTURED)
@@ -48,7 +48,7 @@ const char *node_annotation(struct arena *a, const struct node *n)
 	case NODE_FIELD:
 		return field_annotation(a, n);
 	case NODE_GET:
-		return arena_format(a, "path `%s`", path_text(a, &n->path));
+		return arena_format(a, "path `%s`", node_path_text(a, &n->path));
 	case NODE_VARIABLE:
 		return arena_format(a, "variable %.*s", (int)n->name_length, n->name);
 	case NODE_META:
