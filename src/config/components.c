@@ -66,13 +66,13 @@ static bool has_foreign(const struct config_node *node, const char *slot)
 	return false;
 }
 
-static void read_slot(struct reader *r, const char *slot, const struct option_section *s,
-                      const struct config_node *node, void *base, const struct section_extras *extras)
+static void read_slot(struct options_reader *r, const char *slot, const struct option_section *s,
+                      const struct config_node *node, void *base, const struct options_extras *extras)
 {
-	size_t length = reader_enter(r, slot);
+	size_t length = options_reader_enter(r, slot);
 
-	section_read(r, s, node, base, extras);
-	reader_leave(r, length);
+	options_read(r, s, node, base, extras);
+	options_reader_leave(r, length);
 }
 
 static bool lacks(const struct config_node *node, const char *slot, const char *component)
@@ -81,26 +81,26 @@ static bool lacks(const struct config_node *node, const char *slot, const char *
 	       !has_foreign(node, slot);
 }
 
-void component_read_buffer(struct reader *r, const struct config_node *node, void *base)
+void component_read_buffer(struct options_reader *r, const struct config_node *node, void *base)
 {
-	static const struct section_extras extras = {.foreign = foreign_buffer};
+	static const struct options_extras extras = {.foreign = foreign_buffer};
 
-	read_slot(r, "buffer", section_buffer(), node, base, &extras);
+	read_slot(r, "buffer", options_buffer(), node, base, &extras);
 	if (lacks(node, "buffer", "sqlite"))
 		config_faults_add(r->faults, node->key_line, node->key_column, false, "%s", MISSING_BUFFER);
 }
 
-void component_read_output(struct reader *r, const struct config_node *node, void *base)
+void component_read_output(struct options_reader *r, const struct config_node *node, void *base)
 {
-	static const struct section_extras extras = {.foreign = foreign_output};
+	static const struct options_extras extras = {.foreign = foreign_output};
 
-	read_slot(r, "output", section_output(), node, base, &extras);
+	read_slot(r, "output", options_output(), node, base, &extras);
 	if (lacks(node, "output", "aws_kinesis"))
 		config_faults_add(r->faults, node->key_line, node->key_column, false,
 		                  "output.aws_kinesis is required: kspool writes to a Kinesis stream");
 }
 
-static void read_metrics_none(struct reader *r, const struct config_node *node, void *base)
+static void read_metrics_none(struct options_reader *r, const struct config_node *node, void *base)
 {
 	struct config *config = base;
 
@@ -109,22 +109,22 @@ static void read_metrics_none(struct reader *r, const struct config_node *node, 
 	config->metrics_prometheus = false;
 }
 
-void component_read_metrics(struct reader *r, const struct config_node *node, void *base)
+void component_read_metrics(struct options_reader *r, const struct config_node *node, void *base)
 {
 	static const struct key_handler handlers[] = {{"none", read_metrics_none}, {NULL, NULL}};
-	static const struct section_extras extras = {.handlers = handlers, .foreign = foreign_metrics};
+	static const struct options_extras extras = {.handlers = handlers, .foreign = foreign_metrics};
 
-	read_slot(r, "metrics", section_metrics(), node, base, &extras);
+	read_slot(r, "metrics", options_metrics(), node, base, &extras);
 	if (tree_member(node, "none") && tree_member(node, "prometheus"))
 		config_faults_add(r->faults, node->key_line, node->key_column, false,
 		                  "metrics holds both prometheus and none; keep one");
 }
 
-void component_read_tracer(struct reader *r, const struct config_node *node, void *base)
+void component_read_tracer(struct options_reader *r, const struct config_node *node, void *base)
 {
 	static const struct option_section nothing = {.name = "tracer"};
 	static const struct key_handler handlers[] = {{"none", NULL}, {NULL, NULL}};
-	static const struct section_extras extras = {.handlers = handlers, .foreign = foreign_tracer};
+	static const struct options_extras extras = {.handlers = handlers, .foreign = foreign_tracer};
 
 	read_slot(r, "tracer", &nothing, node, base, &extras);
 }

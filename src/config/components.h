@@ -1,8 +1,11 @@
 /*
  * components: the slots of a file that hold one component by name (input, buffer, output, metrics, tracer, scanner).
  *
- * Each reader types a slot's node into struct config, or says in a sentence why the component is not part of kspool.
- * Owner, thread, failing: as options.h.
+ * What it is: a reader for each slot, which types its node into struct config.
+ * Promises: none of its own.
+ * Owner: the struct config that is read into. Thread: any.
+ * Fails: faults only; a component that Redpanda Connect has and kspool does not is told of in a sentence.
+ * Does not: check what one component cannot say of itself (rules).
  */
 #ifndef KSPOOL_CONFIG_COMPONENTS_H
 #define KSPOOL_CONFIG_COMPONENTS_H
@@ -17,15 +20,15 @@ const char *component_foreign(const char *slot, const char *name);
 	"/var/lib/kspool/spool.db } }"
 
 /* key_handler readers of the root; base is the struct config. */
-void component_read_input(struct reader *r, const struct config_node *node, void *base);
-void component_read_buffer(struct reader *r, const struct config_node *node, void *base);
-void component_read_output(struct reader *r, const struct config_node *node, void *base);
-void component_read_metrics(struct reader *r, const struct config_node *node, void *base);
-void component_read_tracer(struct reader *r, const struct config_node *node, void *base);
+void component_read_input(struct options_reader *r, const struct config_node *node, void *base);
+void component_read_buffer(struct options_reader *r, const struct config_node *node, void *base);
+void component_read_output(struct options_reader *r, const struct config_node *node, void *base);
+void component_read_metrics(struct options_reader *r, const struct config_node *node, void *base);
+void component_read_tracer(struct options_reader *r, const struct config_node *node, void *base);
 
 /* `scanner`, or the older `codec` text, of an input; both may be null (lines). */
-void scanner_read(struct reader *r, const struct config_node *input, const struct config_node *scanner,
-                  struct config_scanner *ret);
-void scanner_free(struct config_scanner *scanner);
+void input_scanner_read(struct options_reader *r, const struct config_node *input, const struct config_node *scanner,
+                        struct config_scanner *ret);
+void input_scanner_free(struct config_scanner *scanner);
 
 #endif

@@ -2,11 +2,13 @@
  * config: a configuration file, typed.
  *
  * What it is: Redpanda Connect's shape (http, input, buffer.sqlite, pipeline, output.aws_kinesis, logger, metrics,
- * shutdown_timeout) plus kspool's own `kspool` section, read from YAML events with ${NAME:default} replaced first.
- * Promises: every error of a file is found in one pass, each with line and column; nothing is clamped; an unknown
- * key names its nearest neighbour. Owner: the caller; immutable after config_load. Thread: any reader.
- * Fails with ERR_CONFIG and a list of faults. Does not touch anything but the file: paths, sockets and networks named
- * in it are checked by whoever uses them.
+ * shutdown_timeout) plus kspool's own `kspool` section, read from YAML events with ${NAME:default} replaced first. The
+ * structs come from options.def, inputs.def and processors.def.
+ * Promises: 11. Besides: every fault of a file is found in one pass, each with line and column; nothing is clamped; an
+ * unknown key names its nearest neighbour.
+ * Owner: the caller; immutable after config_load. Thread: any reader.
+ * Fails: ERR_CONFIG with a list of faults; ERR_NOINPUT when the file cannot be read.
+ * Does not: touch anything but the file. Paths, sockets and networks named in it are checked by whoever uses them.
  */
 #ifndef KSPOOL_CONFIG_CONFIG_H
 #define KSPOOL_CONFIG_CONFIG_H
@@ -26,6 +28,7 @@ struct config_text {
 	char *text; /* null when not set */
 	int line;
 	int column;
+	bool keeps_lines; /* its lines are the file's (a literal block), and all begin in its column */
 };
 
 struct config_strings {
@@ -48,9 +51,10 @@ struct config_node {
 	int key_column;
 	int text_line; /* where the text of a scalar begins: past the quote, or the first line of a block */
 	int text_column;
-	bool repeated; /* a member whose key came before in its map: reported, never read */
-	bool unset;    /* holds an unset ${NAME}: its text stands for anything and is not checked */
-	bool from_env; /* holds what a ${NAME} stands for: perhaps a secret, never shown in a message */
+	bool keeps_lines; /* as in struct config_text */
+	bool repeated;    /* a member whose key came before in its map: reported, never read */
+	bool unset;       /* holds an unset ${NAME}: its text stands for anything and is not checked */
+	bool from_env;    /* holds what a ${NAME} stands for: perhaps a secret, never shown in a message */
 };
 
 /* Enumerations of options.def: enum config_wire, ... */
@@ -165,6 +169,14 @@ void config_free(struct config *config);
 void config_faults_fini(struct config_faults *faults);
 void config_faults_add(struct config_faults *faults, int line, int column, bool warning, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
+
+/*
+ * Where line and column of a text (from 1; 0: not known) stand in its file. Of a text that does not keep its lines only
+ * the first is known; what is behind it is told of where the text begins. A text that came from --set has line 0.
+ */
+void config_text_place(const struct config_text *text, int line, int column, int *ret_line, int *ret_column);
+/* The text of a scalar; it stays the node's. */
+struct config_text config_node_text(const struct config_node *node);
 
 /* A commented configuration (`kspool create`), the man page's option section (roff), and the JSON Schema. */
 void config_print_example(struct buf *out, bool small);

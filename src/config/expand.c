@@ -1,3 +1,13 @@
+/*
+ * Environment variables in the text, and where each character came from.
+ *
+ * Invariants:
+ * 1. Edits are in the order of the text, do not overlap, and each has in_start <= in_end and out_start <= out_end.
+ * 2. Between two edits the text is the input, character by character: places there differ by a constant.
+ * 3. in_chars and out_chars count all characters before p and at the end of out.
+ * 4. lines holds the first character of every line of the input; the first line begins at 0.
+ * 5. A value of the environment is never shown in a fault.
+ */
 #include "config/expand.h"
 
 #include <ctype.h>
@@ -6,6 +16,7 @@
 #include <string.h>
 
 #include "base/base64.h"
+#include "base/check.h"
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "base/utf8.h"
@@ -326,6 +337,7 @@ static void replace(struct scan *s, const struct reference *ref, bool escaped)
 	s->p += bytes;
 	edit->in_end = s->in_chars;
 	edit->out_end = s->out_chars;
+	must(edit == x->edits || edit[-1].out_end <= edit->out_start);
 }
 
 /* One reference, escape or plain character. */

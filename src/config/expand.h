@@ -5,8 +5,10 @@
  * ${NAME}. The default serves for an unset or empty variable. Line ends in a value become the two characters \n.
  * ${! is left alone. It also checks that the text is UTF-8 without NUL or control characters, and remembers where each
  * character came from, so that later faults name places of the file the user sees.
- * Owner: the caller, who keeps the input alive. Thread: any. Fails: faults only; an unset name leaves its own name as
- * the text, marked. Does not look into a default: a ${...} inside it is plain text.
+ * Promises: 11: the time is linear in the text, and what it grows to is bounded by EXPAND_TEXT_MAX.
+ * Owner: the caller, who keeps the input alive. Thread: any.
+ * Fails: faults only; an unset name leaves its own name as the text, marked.
+ * Does not: look into a default: a ${...} inside it is plain text.
  */
 #ifndef KSPOOL_CONFIG_EXPAND_H
 #define KSPOOL_CONFIG_EXPAND_H

@@ -1,4 +1,12 @@
-/* faults: what the config room does with a list of faults besides adding to it (config.h). Any thread. */
+/*
+ * faults: what the config room does with a list of faults besides adding to it (config.h).
+ *
+ * What it is: their order, their number, and warnings taken out.
+ * Promises: none of its own.
+ * Owner: the caller. Thread: any.
+ * Fails: never.
+ * Does not: print.
+ */
 #ifndef KSPOOL_CONFIG_FAULTS_H
 #define KSPOOL_CONFIG_FAULTS_H
 

@@ -8,17 +8,17 @@
 
 static const char *foreign_scanner(const char *key) { return component_foreign("scanner", key); }
 
-static void read_lines(struct reader *r, const struct config_node *node, void *base)
+static void read_lines(struct options_reader *r, const struct config_node *node, void *base)
 {
 	struct config_scanner *scanner = base;
-	size_t length = reader_enter(r, "lines");
+	size_t length = options_reader_enter(r, "lines");
 
 	scanner->kind = SCANNER_LINES;
-	section_read(r, section_scanner_lines(), node, &scanner->lines, NULL);
-	reader_leave(r, length);
+	options_read(r, options_scanner_lines(), node, &scanner->lines, NULL);
+	options_reader_leave(r, length);
 }
 
-static void read_to_the_end(struct reader *r, const struct config_node *node, void *base)
+static void read_to_the_end(struct options_reader *r, const struct config_node *node, void *base)
 {
 	struct config_scanner *scanner = base;
 
@@ -28,18 +28,18 @@ static void read_to_the_end(struct reader *r, const struct config_node *node, vo
 		                  r->path);
 }
 
-static void read_chunker(struct reader *r, const struct config_node *node, void *base)
+static void read_chunker(struct options_reader *r, const struct config_node *node, void *base)
 {
 	struct config_scanner *scanner = base;
-	size_t length = reader_enter(r, "chunker");
+	size_t length = options_reader_enter(r, "chunker");
 
 	scanner->kind = SCANNER_CHUNKER;
-	section_read(r, section_scanner_chunker(), node, &scanner->chunker, NULL);
-	reader_leave(r, length);
+	options_read(r, options_scanner_chunker(), node, &scanner->chunker, NULL);
+	options_reader_leave(r, length);
 }
 
 /* The older field: lines, all-bytes, delim:x, chunker:N. */
-static void read_codec(struct reader *r, const struct config_node *codec, struct config_scanner *ret)
+static void read_codec(struct options_reader *r, const struct config_node *codec, struct config_scanner *ret)
 {
 	const char *text = codec->scalar;
 	uint64_t size;
@@ -62,13 +62,13 @@ static void read_codec(struct reader *r, const struct config_node *codec, struct
 	}
 }
 
-void scanner_read(struct reader *r, const struct config_node *input, const struct config_node *scanner,
-                  struct config_scanner *ret)
+void input_scanner_read(struct options_reader *r, const struct config_node *input, const struct config_node *scanner,
+                        struct config_scanner *ret)
 {
 	static const struct option_section nothing = {.name = "scanner"};
 	static const struct key_handler handlers[] = {
 	    {"lines", read_lines}, {"to_the_end", read_to_the_end}, {"chunker", read_chunker}, {NULL, NULL}};
-	static const struct section_extras extras = {.handlers = handlers, .foreign = foreign_scanner};
+	static const struct options_extras extras = {.handlers = handlers, .foreign = foreign_scanner};
 	const struct config_node *codec = tree_member(input, "codec");
 	size_t length;
 
@@ -81,16 +81,16 @@ void scanner_read(struct reader *r, const struct config_node *input, const struc
 	}
 	if (!scanner || scanner->kind != NODE_MAP)
 		return;
-	length = reader_enter(r, "scanner");
-	section_read(r, &nothing, scanner, ret, &extras);
+	length = options_reader_enter(r, "scanner");
+	options_read(r, &nothing, scanner, ret, &extras);
 	if (scanner->count > 1)
 		config_faults_add(r->faults, scanner->key_line, scanner->key_column, false,
 		                  "%s must name one scanner, not %zu", r->path, scanner->count);
-	reader_leave(r, length);
+	options_reader_leave(r, length);
 }
 
-void scanner_free(struct config_scanner *scanner)
+void input_scanner_free(struct config_scanner *scanner)
 {
-	section_free(section_scanner_lines(), &scanner->lines);
-	section_free(section_scanner_chunker(), &scanner->chunker);
+	options_free(options_scanner_lines(), &scanner->lines);
+	options_free(options_scanner_chunker(), &scanner->chunker);
 }

@@ -16,7 +16,7 @@ static const struct {
 	unsigned flags;
 } inputs[] = {
 #define ROW(kind, member, key_, door, flags_, text) \
-	[INPUT_##kind] = {.key = (key_), .section = section_input_##member, .flags = (flags_)},
+	[INPUT_##kind] = {.key = (key_), .section = options_input_##member, .flags = (flags_)},
     CONFIG_INPUTS(ROW)
 #undef ROW
 };
@@ -41,8 +41,8 @@ bool input_is_finite(enum input_kind kind)
 
 void input_fini(struct config_input *input)
 {
-	section_free(input_section(input->kind), &input->file);
-	scanner_free(&input->scanner);
+	options_free(input_section(input->kind), &input->file);
+	input_scanner_free(&input->scanner);
 	free(input->label);
 	free(input->path);
 	tree_free(input->merged);
@@ -81,7 +81,7 @@ static void merge_processors(struct config_input *input, const struct brokers *a
 	}
 }
 
-static struct config_input *add_input(struct config *config, struct reader *r, const struct config_node *node,
+static struct config_input *add_input(struct config *config, struct options_reader *r, const struct config_node *node,
                                       enum input_kind kind)
 {
 	struct config_input *input;
@@ -92,34 +92,35 @@ static struct config_input *add_input(struct config *config, struct reader *r, c
 	input->kind = kind;
 	input->path = mem_string(r->path);
 	input->line = node->key_line;
-	section_defaults(input_section(kind), &input->file);
-	section_defaults(section_scanner_lines(), &input->scanner.lines);
-	section_defaults(section_scanner_chunker(), &input->scanner.chunker);
+	options_defaults(input_section(kind), &input->file);
+	options_defaults(options_scanner_lines(), &input->scanner.lines);
+	options_defaults(options_scanner_chunker(), &input->scanner.chunker);
 	return input;
 }
 
-static void read_kind(struct reader *r, struct config *config, const struct config_node *node, enum input_kind kind)
+static void read_kind(struct options_reader *r, struct config *config, const struct config_node *node,
+                      enum input_kind kind)
 {
 	struct config_input *input = add_input(config, r, node, kind);
-	size_t length = reader_enter(r, node->key);
+	size_t length = options_reader_enter(r, node->key);
 
-	section_read(r, input_section(kind), node, &input->file, NULL);
-	if (section_find(input_section(kind), "scanner"))
-		scanner_read(r, node, tree_member(node, "scanner"), &input->scanner);
-	reader_leave(r, length);
+	options_read(r, input_section(kind), node, &input->file, NULL);
+	if (options_find(input_section(kind), "scanner"))
+		input_scanner_read(r, node, tree_member(node, "scanner"), &input->scanner);
+	options_reader_leave(r, length);
 }
 
-static void read_input(struct reader *r, struct config *config, const struct config_node *node,
+static void read_input(struct options_reader *r, struct config *config, const struct config_node *node,
                        const struct brokers *around);
 
-static void read_broker(struct reader *r, struct config *config, const struct config_node *node,
+static void read_broker(struct options_reader *r, struct config *config, const struct config_node *node,
                         const struct brokers *around)
 {
 	struct options_broker broker = {0};
-	size_t length = reader_enter(r, "broker");
+	size_t length = options_reader_enter(r, "broker");
 
-	section_defaults(section_broker(), &broker);
-	section_read(r, section_broker(), node, &broker, NULL);
+	options_defaults(options_broker(), &broker);
+	options_read(r, options_broker(), node, &broker, NULL);
 	if (broker.copies != 1 && tree_member(node, "copies"))
 		config_faults_add(r->faults, tree_member(node, "copies")->line, tree_member(node, "copies")->column,
 		                  false, "%s.copies must be 1: kspool opens each input once", r->path);
@@ -133,14 +134,15 @@ static void read_broker(struct reader *r, struct config *config, const struct co
 		size_t inner;
 
 		(void)snprintf(step, sizeof step, "inputs.%zu", i);
-		inner = reader_enter(r, step);
+		inner = options_reader_enter(r, step);
 		read_input(r, config, &broker.inputs->children[i], around);
-		reader_leave(r, inner);
+		options_reader_leave(r, inner);
 	}
-	reader_leave(r, length);
+	options_reader_leave(r, length);
 }
 
-static const struct config_node *find_component(struct reader *r, const struct config_node *node, size_t *ret_kind)
+static const struct config_node *find_component(struct options_reader *r, const struct config_node *node,
+                                                size_t *ret_kind)
 {
 	const struct config_node *found = NULL;
 
@@ -168,23 +170,23 @@ static const struct config_node *find_component(struct reader *r, const struct c
 static bool names_nothing(const struct config_node *node)
 {
 	for (size_t i = 0; i < node->count; i++)
-		if (!section_find(section_input(), node->children[i].key))
+		if (!options_find(options_input(), node->children[i].key))
 			return false;
 	return true;
 }
 
-static void read_input(struct reader *r, struct config *config, const struct config_node *node,
+static void read_input(struct options_reader *r, struct config *config, const struct config_node *node,
                        const struct brokers *around)
 {
 #define HANDLER(kind, member, key, door, flags, text) {key, NULL},
 	static const struct key_handler handlers[] = {CONFIG_INPUTS(HANDLER){"broker", NULL}, {NULL, NULL}};
-	static const struct section_extras extras = {.handlers = handlers, .foreign = foreign_input};
+	static const struct options_extras extras = {.handlers = handlers, .foreign = foreign_input};
 	struct config_input frame = {0};
 	struct brokers here = {.outer = around};
 	const struct config_node *component;
 	size_t kind = INPUT_KINDS;
 
-	section_read(r, section_input(), node, &frame, &extras);
+	options_read(r, options_input(), node, &frame, &extras);
 	component = find_component(r, node, &kind);
 	here.processors = frame.processors;
 	if (component && kind < INPUT_KINDS) {
@@ -207,10 +209,10 @@ static void read_input(struct reader *r, struct config *config, const struct con
 	free(frame.label);
 }
 
-void component_read_input(struct reader *r, const struct config_node *node, void *base)
+void component_read_input(struct options_reader *r, const struct config_node *node, void *base)
 {
-	size_t length = reader_enter(r, "input");
+	size_t length = options_reader_enter(r, "input");
 
 	read_input(r, base, node, NULL);
-	reader_leave(r, length);
+	options_reader_leave(r, length);
 }

@@ -18,15 +18,15 @@
 
 static const char lint_disable[] = "# BENTHOS LINT DISABLE";
 
-static void read_pipeline(struct reader *r, const struct config_node *node, void *base)
+static void read_pipeline(struct options_reader *r, const struct config_node *node, void *base)
 {
-	size_t length = reader_enter(r, "pipeline");
+	size_t length = options_reader_enter(r, "pipeline");
 
-	section_read(r, section_pipeline(), node, base, NULL);
-	reader_leave(r, length);
+	options_read(r, options_pipeline(), node, base, NULL);
+	options_reader_leave(r, length);
 }
 
-static void refuse_resources(struct reader *r, const struct config_node *node, void *base)
+static void refuse_resources(struct options_reader *r, const struct config_node *node, void *base)
 {
 	(void)base;
 	if (node->count > 0)
@@ -70,7 +70,7 @@ static const char *foreign_root(const char *key)
 	return NULL;
 }
 
-static void report_missing_root(struct reader *r, const struct config_node *root)
+static void report_missing_root(struct options_reader *r, const struct config_node *root)
 {
 	if (root->kind == NODE_LIST || (root->kind == NODE_SCALAR && root->scalar))
 		return;
@@ -84,8 +84,8 @@ static void report_missing_root(struct reader *r, const struct config_node *root
 		    "output is required: add output: { aws_kinesis: { stream: NAME, partition_key: ... } }");
 }
 
-static const struct option_section *(*const frames[])(void) = {section_root, section_pipeline, section_buffer,
-                                                               section_output, section_metrics};
+static const struct option_section *(*const frames[])(void) = {options_root, options_pipeline, options_buffer,
+                                                               options_output, options_metrics};
 
 static struct config *new_config(const char *name)
 {
@@ -94,7 +94,7 @@ static struct config *new_config(const char *name)
 	config->file = mem_string(name);
 	config->metrics_prometheus = true;
 	for (size_t i = 0; i < sizeof frames / sizeof *frames; i++)
-		section_defaults(frames[i](), config);
+		options_defaults(frames[i](), config);
 	return config;
 }
 
@@ -103,7 +103,7 @@ void config_free(struct config *config)
 	if (!config)
 		return;
 	for (size_t i = 0; i < sizeof frames / sizeof *frames; i++)
-		section_free(frames[i](), config);
+		options_free(frames[i](), config);
 	for (size_t i = 0; i < config->input_count; i++)
 		input_fini(&config->inputs[i]);
 	free(config->inputs);
@@ -114,10 +114,10 @@ void config_free(struct config *config)
 
 static void read_tree(struct config *config, const struct config_load_options *options, struct config_faults *faults)
 {
-	static const struct section_extras extras = {.handlers = root_handlers, .foreign = foreign_root};
-	struct reader reader = {.faults = faults, .for_run = options->for_run};
+	static const struct options_extras extras = {.handlers = root_handlers, .foreign = foreign_root};
+	struct options_reader reader = {.faults = faults, .for_run = options->for_run};
 
-	section_read(&reader, section_root(), config->tree, config, &extras);
+	options_read(&reader, options_root(), config->tree, config, &extras);
 	report_missing_root(&reader, config->tree);
 	if (!config->output_label)
 		config->output_label = mem_string("");

@@ -31,7 +31,7 @@ CONFIG_ENUMS(WORDS)
 #define EXTRA_TEMPLATE(extra)
 #define EXTRA_MAPPING(extra)
 #define EXTRA_NODES(extra) .shape = SHAPE_##extra,
-#define EXTRA_OBJECT(extra) .section = section_##extra,
+#define EXTRA_OBJECT(extra) .section = options_##extra,
 
 #define ROW(kind_, member, key_, fallback_, least_, most_, flags_, extra, text_) \
 	{.kind = OPTION_##kind_,                                                 \
@@ -45,7 +45,7 @@ CONFIG_ENUMS(WORDS)
 
 /* The rows of a table name members of ROW_STRUCT; a name of the function's own lets every table have its struct. */
 #define TABLE(name_, struct_)                                                   \
-	const struct option_section *section_##name_(void)                      \
+	const struct option_section *options_##name_(void)                      \
 	{                                                                       \
 		typedef struct struct_ ROW_STRUCT;                              \
 		static const struct option_row rows[] = {OPTIONS_##name_(ROW)}; \
@@ -79,7 +79,7 @@ const char *option_shape_words(const struct option_row *row)
 	return words[row->shape];
 }
 
-const struct option_row *section_find(const struct option_section *s, const char *key)
+const struct option_row *options_find(const struct option_section *s, const char *key)
 {
 	for (size_t i = 0; i < s->count; i++)
 		if (strcmp(s->rows[i].key, key) == 0)

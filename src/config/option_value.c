@@ -195,8 +195,14 @@ void option_free(const struct option_row *row, void *base)
 		free(strings->lines);
 		memset(strings, 0, sizeof *strings);
 	} else if (row->kind == OPTION_OBJECT) {
-		section_free(row->section(), member);
+		options_free(row->section(), member);
 	}
+}
+
+void options_free(const struct option_section *s, void *base)
+{
+	for (size_t i = 0; i < s->count; i++)
+		option_free(&s->rows[i], base);
 }
 
 static bool texts_equal(const char *a, const char *b) { return a && b ? strcmp(a, b) == 0 : a == b; }

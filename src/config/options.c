@@ -1,3 +1,14 @@
+/*
+ * The walker that types an object of a file by the rows of its section.
+ *
+ * Invariants:
+ * 1. base holds a whole value at any time: the defaults, then one member after the other replaced. options_free is
+ * always possible.
+ * 2. A member that is at fault keeps its default, so that nothing is said about it a second time.
+ * 3. r->path names the object being read; whoever lengthens it shortens it again.
+ * 4. A repeated key was told of by the tree and is never read.
+ * 5. A default that its own row refuses is a bug (must).
+ */
 #include "config/options.h"
 
 #include <stdio.h>
@@ -11,7 +22,7 @@
 
 enum { WHY_MAX = 600, WORD_MAX = 64 };
 
-size_t reader_enter(struct reader *r, const char *key)
+size_t options_reader_enter(struct options_reader *r, const char *key)
 {
 	size_t length = strlen(r->path);
 
@@ -19,7 +30,11 @@ size_t reader_enter(struct reader *r, const char *key)
 	return length;
 }
 
-void reader_leave(struct reader *r, size_t length) { r->path[length] = '\0'; }
+void options_reader_leave(struct options_reader *r, size_t length)
+{
+	must(length <= strlen(r->path));
+	r->path[length] = '\0';
+}
 
 /* Levenshtein, over words of at most WORD_MAX bytes. */
 static size_t edit_distance(const char *a, const char *b)
@@ -62,7 +77,7 @@ bool nearest_is_near(const struct nearest *n)
 	return n->best && n->distance <= (length < 6 ? 2 : length / 2);
 }
 
-void section_defaults(const struct option_section *s, void *base)
+void options_defaults(const struct option_section *s, void *base)
 {
 	for (size_t i = 0; i < s->count; i++) {
 		const struct option_row *row = &s->rows[i];
@@ -70,7 +85,7 @@ void section_defaults(const struct option_section *s, void *base)
 
 		buf_init(&why, WHY_MAX);
 		if (row->kind == OPTION_OBJECT) {
-			section_defaults(row->section(), (char *)base + row->offset);
+			options_defaults(row->section(), (char *)base + row->offset);
 		} else if (*row->fallback && !(row->flags & REQUIRED)) {
 			const char *complaint = option_set_text(row, base, row->fallback, &why);
 
@@ -79,25 +94,20 @@ void section_defaults(const struct option_section *s, void *base)
 	}
 }
 
-void section_free(const struct option_section *s, void *base)
-{
-	for (size_t i = 0; i < s->count; i++)
-		option_free(&s->rows[i], base);
-}
-
-static void fault(struct reader *r, const struct config_node *node, const char *key, const char *sentence)
+static void fault(struct options_reader *r, const struct config_node *node, const char *key, const char *sentence)
 {
 	config_faults_add(r->faults, node->line, node->column, false, "%s%s%s%s %s", r->path, *r->path ? "." : "", key,
 	                  strncmp(sentence, "expected", 8) == 0 ? ":" : "", sentence);
 }
 
-static void fault_shape(struct reader *r, const struct config_node *node, const char *key, const char *wanted)
+static void fault_shape(struct options_reader *r, const struct config_node *node, const char *key, const char *wanted)
 {
 	config_faults_add(r->faults, node->line, node->column, false, "%s%s%s: expected %s, not %s", r->path,
 	                  *r->path ? "." : "", key, wanted, tree_kind_name(node));
 }
 
-static void read_strings(struct reader *r, const struct option_row *row, const struct config_node *node, void *base)
+static void read_strings(struct options_reader *r, const struct option_row *row, const struct config_node *node,
+                         void *base)
 {
 	struct config_strings *member = (void *)((char *)base + row->offset);
 
@@ -122,7 +132,8 @@ static void read_strings(struct reader *r, const struct option_row *row, const s
 	}
 }
 
-static void read_nodes(struct reader *r, const struct option_row *row, const struct config_node *node, void *base)
+static void read_nodes(struct options_reader *r, const struct option_row *row, const struct config_node *node,
+                       void *base)
 {
 	bool fits = node->kind == (option_is_list(row) ? NODE_LIST : NODE_MAP);
 
@@ -134,7 +145,8 @@ static void read_nodes(struct reader *r, const struct option_row *row, const str
 		*(const struct config_node **)(void *)((char *)base + row->offset) = node;
 }
 
-static void read_scalar(struct reader *r, const struct option_row *row, const struct config_node *node, void *base)
+static void read_scalar(struct options_reader *r, const struct option_row *row, const struct config_node *node,
+                        void *base)
 {
 	struct buf why CLEANUP(buf_fini) = {0};
 	const char *complaint;
@@ -165,10 +177,11 @@ static void read_scalar(struct reader *r, const struct option_row *row, const st
 
 		text->line = node->text_line;
 		text->column = node->text_column;
+		text->keeps_lines = node->keeps_lines;
 	}
 }
 
-static void report_flags(struct reader *r, const struct option_section *s, const struct option_row *row,
+static void report_flags(struct options_reader *r, const struct option_section *s, const struct option_row *row,
                          const struct config_node *node, void *base)
 {
 	AUTOFREE void *defaults = NULL;
@@ -197,14 +210,14 @@ static void report_flags(struct reader *r, const struct option_section *s, const
 		                  row->key, row->text);
 }
 
-static void read_row(struct reader *r, const struct option_section *s, const struct option_row *row,
+static void read_row(struct options_reader *r, const struct option_section *s, const struct option_row *row,
                      const struct config_node *node, void *base)
 {
 	if (row->kind == OPTION_OBJECT) {
-		size_t length = reader_enter(r, row->key);
+		size_t length = options_reader_enter(r, row->key);
 
-		section_read(r, row->section(), node, (char *)base + row->offset, NULL);
-		reader_leave(r, length);
+		options_read(r, row->section(), node, (char *)base + row->offset, NULL);
+		options_reader_leave(r, length);
 		return;
 	}
 	if (tree_is_null(node)) { /* "key:" with nothing behind it leaves the default */
@@ -221,7 +234,7 @@ static void read_row(struct reader *r, const struct option_section *s, const str
 	report_flags(r, s, row, node, base);
 }
 
-static const struct key_handler *find_handler(const struct section_extras *extras, const char *key)
+static const struct key_handler *find_handler(const struct options_extras *extras, const char *key)
 {
 	if (extras && extras->handlers)
 		for (const struct key_handler *h = extras->handlers; h->key; h++)
@@ -230,8 +243,8 @@ static const struct key_handler *find_handler(const struct section_extras *extra
 	return NULL;
 }
 
-static void report_unknown(struct reader *r, const struct option_section *s, const struct section_extras *extras,
-                           const struct config_node *node)
+static void report_unknown(struct options_reader *r, const struct option_section *s,
+                           const struct options_extras *extras, const struct config_node *node)
 {
 	struct nearest near = {.given = node->key};
 	bool warning = extras && extras->tolerates_unknown;
@@ -252,7 +265,7 @@ static void report_unknown(struct reader *r, const struct option_section *s, con
 		                  node->key, *r->path ? r->path : "the file");
 }
 
-static void report_missing(struct reader *r, const struct option_section *s, const struct config_node *node)
+static void report_missing(struct options_reader *r, const struct option_section *s, const struct config_node *node)
 {
 	for (size_t i = 0; i < s->count; i++)
 		if ((s->rows[i].flags & REQUIRED) && !tree_member(node, s->rows[i].key))
@@ -261,8 +274,8 @@ static void report_missing(struct reader *r, const struct option_section *s, con
 			                  r->path, s->rows[i].key);
 }
 
-void section_read(struct reader *r, const struct option_section *s, const struct config_node *node, void *base,
-                  const struct section_extras *extras)
+void options_read(struct options_reader *r, const struct option_section *s, const struct config_node *node, void *base,
+                  const struct options_extras *extras)
 {
 	if (node->unset)
 		return;
@@ -273,7 +286,7 @@ void section_read(struct reader *r, const struct option_section *s, const struct
 	}
 	for (size_t i = 0; i < node->count; i++) {
 		const struct config_node *member = &node->children[i];
-		const struct option_row *row = section_find(s, member->key);
+		const struct option_row *row = options_find(s, member->key);
 		const struct key_handler *handler = find_handler(extras, member->key);
 
 		if (member->repeated)

@@ -1,10 +1,13 @@
 /*
- * options: the rows of options.def at run time, and the one walker that types a YAML object by them.
+ * options: the rows of options.def and processors.def at run time, and the one walker that types a YAML object by them.
  *
  * What it is: struct option_section (name, rows, size of its struct) for each section, values set, freed and compared
- * by row, and section_read: a config_node map into the struct at base. There is no code per field. Owner: sections are
- * static; values belong to the struct (strings are its own, NODES point into the tree). Thread: any.
+ * by row, and options_read: a config_node map into the struct at base. There is no code per field.
+ * Promises: none of its own.
+ * Owner: sections are static; values belong to the struct (strings are its own, NODES point into the tree).
+ * Thread: any.
  * Fails: faults only, all of them in one pass.
+ * Does not: know rules over several options (rules).
  */
 #ifndef KSPOOL_CONFIG_OPTIONS_H
 #define KSPOOL_CONFIG_OPTIONS_H
@@ -71,30 +74,30 @@ struct option_section {
 	size_t size; /* bytes of the struct the rows live in */
 };
 
-/* One accessor a section: section_http(), section_aws_kinesis(), section_root(), ... */
-#define OPTION_DECLARE(name) const struct option_section *section_##name(void);
+/* One accessor a section: options_http(), options_aws_kinesis(), options_root(), ... */
+#define OPTION_DECLARE(name) const struct option_section *options_##name(void);
 #define OPTION_DECLARE_FRAME(name, base) OPTION_DECLARE(name)
 OPTION_SECTIONS(OPTION_DECLARE)
 OPTION_FRAMES(OPTION_DECLARE_FRAME)
 
 /* What the reading of one file carries along. */
-struct reader {
+struct options_reader {
 	struct config_faults *faults;
 	bool for_run;
 	char path[256]; /* of the object being read, for messages: "output.aws_kinesis.tcp" */
 };
 
-/* Lengthens r->path; give the returned length to reader_leave. */
-size_t reader_enter(struct reader *r, const char *key);
-void reader_leave(struct reader *r, size_t length);
+/* Lengthens r->path; give the returned length to options_reader_leave. */
+size_t options_reader_enter(struct options_reader *r, const char *key);
+void options_reader_leave(struct options_reader *r, size_t length);
 
 /* A key of an object that no row describes. read may be null: known and ignored. */
 struct key_handler {
 	const char *key;
-	void (*read)(struct reader *r, const struct config_node *node, void *base);
+	void (*read)(struct options_reader *r, const struct config_node *node, void *base);
 };
 
-struct section_extras {
+struct options_extras {
 	const struct key_handler *handlers; /* ended by a null key; may be null */
 	/* A sentence about a key that Redpanda Connect knows and kspool does not; null for none. May be null. */
 	const char *(*foreign)(const char *key);
@@ -102,12 +105,12 @@ struct section_extras {
 };
 
 /* Every row's default into the struct at base (zeroed before). */
-void section_defaults(const struct option_section *s, void *base);
+void options_defaults(const struct option_section *s, void *base);
 /* Types node, a map or nothing, into base, which holds the defaults. extras may be null. */
-void section_read(struct reader *r, const struct option_section *s, const struct config_node *node, void *base,
-                  const struct section_extras *extras);
-void section_free(const struct option_section *s, void *base);
-const struct option_row *section_find(const struct option_section *s, const char *key);
+void options_read(struct options_reader *r, const struct option_section *s, const struct config_node *node, void *base,
+                  const struct options_extras *extras);
+void options_free(const struct option_section *s, void *base);
+const struct option_row *options_find(const struct option_section *s, const char *key);
 
 /* Text into the member of a scalar row; null, or a sentence about what was expected ("expected ..."). */
 const char *option_set_text(const struct option_row *row, void *base, const char *text, struct buf *why);

@@ -4,27 +4,27 @@
 
 #include "config/inputs.h"
 
-const struct docs_part docs_parts[] = {
-    {NULL, "http", section_http, false, "The admin HTTP server."},
-    {"input", NULL, section_input, false,
+const struct print_part print_parts[] = {
+    {NULL, "http", options_http, false, "The admin HTTP server."},
+    {"input", NULL, options_input, false,
      "Where messages come from: one of " INPUT_KEYS "or broker with several under inputs."},
-#define PART(kind, member, key, door, flags, text) {"input", key, section_input_##member, !((flags)&SHOWN), text},
+#define PART(kind, member, key, door, flags, text) {"input", key, options_input_##member, !((flags)&SHOWN), text},
     CONFIG_INPUTS(PART)
 #undef PART
-        {"input", "broker", section_broker, true, "Several inputs side by side."},
-    {"buffer", "sqlite", section_buffer_sqlite, false, "The spool on disk."},
-    {"pipeline", NULL, section_pipeline, false, "Processors between input and output."},
-    {"output", NULL, section_output, false, "Where messages go."},
-    {"output", "aws_kinesis", section_aws_kinesis, false, "An Amazon Kinesis data stream."},
-    {NULL, "logger", section_logger, false, "Log lines."},
-    {"metrics", NULL, section_metrics, false, "Counters: prometheus, or none: {}."},
-    {"metrics", "prometheus", section_prometheus, false, "Served at /metrics of the admin server."},
-    {NULL, "kspool", section_kspool, false, "kspool's own section; Redpanda Connect does not know it."},
-    {NULL, NULL, section_root, false, "The end, and shared resources."},
+        {"input", "broker", options_broker, true, "Several inputs side by side."},
+    {"buffer", "sqlite", options_buffer_sqlite, false, "The spool on disk."},
+    {"pipeline", NULL, options_pipeline, false, "Processors between input and output."},
+    {"output", NULL, options_output, false, "Where messages go."},
+    {"output", "aws_kinesis", options_aws_kinesis, false, "An Amazon Kinesis data stream."},
+    {NULL, "logger", options_logger, false, "Log lines."},
+    {"metrics", NULL, options_metrics, false, "Counters: prometheus, or none: {}."},
+    {"metrics", "prometheus", options_prometheus, false, "Served at /metrics of the admin server."},
+    {NULL, "kspool", options_kspool, false, "kspool's own section; Redpanda Connect does not know it."},
+    {NULL, NULL, options_root, false, "The end, and shared resources."},
     {NULL, NULL, NULL, false, NULL},
 };
 
-void docs_print_default(const struct option_row *row, struct buf *out)
+void print_option_default(const struct option_row *row, struct buf *out)
 {
 	switch (row->kind) {
 	case OPTION_NODES:
@@ -44,7 +44,7 @@ void docs_print_default(const struct option_row *row, struct buf *out)
 	}
 }
 
-void docs_print_kind(const struct option_row *row, struct buf *out)
+void print_option_kind(const struct option_row *row, struct buf *out)
 {
 	static const char *const names[] = {
 	    [OPTION_STRING] = "text",
@@ -67,7 +67,7 @@ void docs_print_kind(const struct option_row *row, struct buf *out)
 		(void)buf_add_text(out, names[row->kind]);
 }
 
-void docs_print_sentence(const struct option_row *row, struct buf *out)
+void print_option_sentence(const struct option_row *row, struct buf *out)
 {
 	(void)buf_add_text(out, row->text);
 	if ((row->least != 0 || row->most != 0) && row->kind != OPTION_OBJECT) {

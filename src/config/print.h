@@ -1,11 +1,19 @@
-/* docs: what the example, the man page and the schema share about the order of a file. Static data; any thread. */
+/*
+ * print: what the example, the man page and the schema share about the order of a file.
+ *
+ * What it is: the parts of a file in order, and a row's default, kind and sentence as text.
+ * Promises: none of its own.
+ * Owner: static data. Thread: any.
+ * Fails: never; a full buffer is the caller's to see.
+ * Does not: write files.
+ */
 #ifndef KSPOOL_CONFIG_PRINT_H
 #define KSPOOL_CONFIG_PRINT_H
 
 #include "config/options.h"
 
 /* A part of a file in the order it is shown. */
-struct docs_part {
+struct print_part {
 	const char *slot; /* root key that holds it: "input"; null when the part is a root key itself */
 	const char *key;  /* "http_server"; null: the rows belong to the slot (label, processors) */
 	const struct option_section *(*section)(void);
@@ -14,13 +22,13 @@ struct docs_part {
 };
 
 /* Ended by a null section. */
-extern const struct docs_part docs_parts[];
+extern const struct print_part print_parts[];
 
 /* The default as YAML: 5s, "", [], {}; of a required option the example's value. */
-void docs_print_default(const struct option_row *row, struct buf *out);
+void print_option_default(const struct option_row *row, struct buf *out);
 /* "text", "bytes", "duration", "refuse | evict_oldest", ... */
-void docs_print_kind(const struct option_row *row, struct buf *out);
+void print_option_kind(const struct option_row *row, struct buf *out);
 /* The sentence, then range, required, own, not yet, no effect. */
-void docs_print_sentence(const struct option_row *row, struct buf *out);
+void print_option_sentence(const struct option_row *row, struct buf *out);
 
 #endif

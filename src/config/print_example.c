@@ -39,20 +39,20 @@ static void print_row(const struct example *x, const struct option_row *row, int
 {
 	begin_line(x, indent);
 	(void)buf_add_text(x->out, "# ");
-	docs_print_sentence(row, x->out);
+	print_option_sentence(row, x->out);
 	(void)buf_add_text(x->out, " (");
-	docs_print_kind(row, x->out);
+	print_option_kind(row, x->out);
 	(void)buf_add_text(x->out, ")\n");
 	begin_line(x, indent);
 	/* Inside an alternative the mark already comments the line out. */
 	(void)buf_addf(x->out, "%s%s: ", *x->mark ? "" : "#", row->key);
-	docs_print_default(row, x->out);
+	print_option_default(row, x->out);
 	(void)buf_add_text(x->out, "\n");
 }
 
 static bool is_slot_component(const struct option_section *s, const struct option_row *row)
 {
-	bool frame = s == section_root() || s == section_output() || s == section_buffer() || s == section_metrics();
+	bool frame = s == options_root() || s == options_output() || s == options_buffer() || s == options_metrics();
 
 	return frame && row->kind == OPTION_OBJECT; /* a part of its own */
 }
@@ -71,7 +71,7 @@ static void print_rows(const struct example *x, const struct option_section *s, 
 	}
 }
 
-static void print_part(struct buf *out, const struct docs_part *part, bool new_slot, bool small)
+static void print_part(struct buf *out, const struct print_part *part, bool new_slot, bool small)
 {
 	struct example x = {
 	    .out = out, .small = small, .mark = part->one_of ? "#" : "", .mark_indent = part->slot ? 2 : 0};
@@ -134,7 +134,7 @@ void config_print_example(struct buf *out, bool small)
 	    out, "# Configuration of kspool. A line \"#key: value\" shows a default: take the # away to change it.\n"
 	         "# Required options show an example value. Environment variables may stand anywhere as a dollar\n"
 	         "# sign and {NAME} or {NAME:default}. Check the file with: kspool lint FILE\n");
-	for (const struct docs_part *part = docs_parts; part->section; part++) {
+	for (const struct print_part *part = print_parts; part->section; part++) {
 		bool new_slot = !part->slot || !slot || strcmp(slot, part->slot) != 0;
 
 		print_part(out, part, new_slot, small);

@@ -30,17 +30,17 @@ static void print_row(struct buf *out, const char *prefix, const struct option_r
 	print_text(out, *prefix ? "." : "");
 	print_text(out, row->key);
 	(void)buf_add_text(out, "\\fR (");
-	docs_print_kind(row, &piece);
+	print_option_kind(row, &piece);
 	print_text(out, piece.data);
 	if (!(row->flags & REQUIRED)) {
 		buf_clear(&piece);
-		docs_print_default(row, &piece);
+		print_option_default(row, &piece);
 		(void)buf_add_text(out, "; default ");
 		print_text(out, piece.data);
 	}
 	(void)buf_add_text(out, ")\n");
 	buf_clear(&piece);
-	docs_print_sentence(row, &piece);
+	print_option_sentence(row, &piece);
 	if (row->flags & OWN)
 		(void)buf_add_text(&piece, " (kspool's own.)");
 	print_text(out, piece.data);
@@ -52,7 +52,7 @@ static void print_rows(struct buf *out, const char *prefix, const struct option_
 	for (size_t i = 0; i < s->count; i++) {
 		const struct option_row *row = &s->rows[i];
 		bool elsewhere =
-		    s == section_root() || s == section_output() || s == section_buffer() || s == section_metrics();
+		    s == options_root() || s == options_output() || s == options_buffer() || s == options_metrics();
 
 		if (row->kind == OPTION_OBJECT && !elsewhere) {
 			struct buf inner CLEANUP(buf_fini);
@@ -87,7 +87,7 @@ static void print_processors(struct buf *out)
 
 void config_print_man(struct buf *out)
 {
-	for (const struct docs_part *part = docs_parts; part->section; part++) {
+	for (const struct print_part *part = print_parts; part->section; part++) {
 		struct buf path CLEANUP(buf_fini);
 
 		buf_init(&path, 256);
@@ -103,6 +103,6 @@ void config_print_man(struct buf *out)
 	print_processors(out);
 	(void)buf_add_text(out, ".SS scanner\nHow bytes become messages: one of \\fBlines\\fR, \\fBto_the_end: {}\\fR "
 	                        "(everything is one message), \\fBchunker\\fR.\n");
-	print_rows(out, "scanner.lines", section_scanner_lines());
-	print_rows(out, "scanner.chunker", section_scanner_chunker());
+	print_rows(out, "scanner.lines", options_scanner_lines());
+	print_rows(out, "scanner.chunker", options_scanner_chunker());
 }

@@ -1,3 +1,11 @@
+/*
+ * The JSON Schema of a file, from the rows.
+ *
+ * Invariants:
+ * 1. What lint accepts the schema accepts: a text with ${ may stand for any value that is not a text already.
+ * 2. Whoever opens an object closes it, but for print_slot_components, which leaves its object open for one more rule.
+ * 3. The order is that of the tables, so that one new row is one new line.
+ */
 #include "config/print.h"
 
 #include <inttypes.h>
@@ -95,7 +103,7 @@ static void print_default(struct buf *out, const struct option_row *row)
 		return;
 	(void)buf_add_text(out, ", \"default\": ");
 	if (row->kind == OPTION_STRINGS)
-		docs_print_default(row, out);
+		print_option_default(row, out);
 	else if (bare || (row->kind == OPTION_SIZE && strspn(row->fallback, "0123456789") == strlen(row->fallback)))
 		(void)buf_add_text(out, row->fallback);
 	else
@@ -132,7 +140,7 @@ static void print_row(struct buf *out, const struct option_row *row, int depth)
 		return;
 	}
 	buf_init(&sentence, 2048);
-	docs_print_sentence(row, &sentence);
+	print_option_sentence(row, &sentence);
 	(void)buf_add_text(out, "{\"description\": ");
 	print_string(out, sentence.data);
 	(void)buf_add_text(out, ", ");
@@ -208,15 +216,15 @@ static void print_definitions(struct buf *out)
 	(void)buf_add_text(out,
 	                   "  \"$defs\": {\n    \"input\": {\"type\": \"object\", \"additionalProperties\": false, "
 	                   "\"properties\": {");
-	print_members(out, section_input(), 3, "");
-	for (const struct docs_part *part = docs_parts; part->section; part++)
+	print_members(out, options_input(), 3, "");
+	for (const struct print_part *part = print_parts; part->section; part++)
 		if (part->slot && part->key && strcmp(part->slot, "input") == 0)
 			print_named(out, part->key, part->section());
 	(void)buf_add_text(out, "\n    }},\n    \"scanner\": {\"type\": \"object\", \"additionalProperties\": false, "
 	                        "\"maxProperties\": 1, \"properties\": {\n"
 	                        "      \"to_the_end\": {\"type\": [\"object\", \"null\"], \"maxProperties\": 0}");
-	print_named(out, "lines", section_scanner_lines());
-	print_named(out, "chunker", section_scanner_chunker());
+	print_named(out, "lines", options_scanner_lines());
+	print_named(out, "chunker", options_scanner_chunker());
 	(void)buf_add_text(out, "\n    }}");
 	print_slot_components(out, "processor", ", \"additionalProperties\": false");
 	print_one_of(out);
@@ -239,15 +247,15 @@ void config_print_schema(struct buf *out)
 	                        "  \"title\": \"kspool configuration\",\n  \"type\": \"object\",\n"
 	                        "  \"additionalProperties\": false,\n"
 	                        "  \"required\": [\"input\", \"buffer\", \"output\"],\n  \"properties\": {");
-	print_members(out, section_root(), 2, "");
+	print_members(out, options_root(), 2, "");
 	(void)buf_add_text(out, ",\n    \"input\": {\"$ref\": \"#/$defs/input\"}");
-	print_slot(out, "buffer", section_buffer());
-	print_slot(out, "pipeline", section_pipeline());
-	print_slot(out, "output", section_output());
+	print_slot(out, "buffer", options_buffer());
+	print_slot(out, "pipeline", options_pipeline());
+	print_slot(out, "output", options_output());
 	(void)buf_add_text(out,
 	                   ",\n    \"metrics\": {\"type\": [\"object\", \"null\"], \"additionalProperties\": false, "
 	                   "\"properties\": {");
-	print_members(out, section_metrics(), 3, "");
+	print_members(out, options_metrics(), 3, "");
 	(void)buf_add_text(out, ",\n      \"none\": {\"type\": [\"object\", \"null\"]}\n    }},\n"
 	                        "    \"tracer\": {\"type\": [\"object\", \"null\"], \"additionalProperties\": false, "
 	                        "\"properties\": {\"none\": {\"type\": [\"object\", \"null\"]}}},\n"

@@ -2,26 +2,26 @@
 
 #include "config/print.h"
 
-#define SECTION_FIELDS(name) section_processor_##name
-#define SECTION_CASES(name) section_processor_##name
+#define SECTION_FIELDS(name) options_processor_##name
+#define SECTION_CASES(name) options_processor_##name
 #define SECTION_MAPPING(name) NULL
 #define SECTION_CHILDREN(name) NULL
 #define SECTION_LABEL(name) NULL
 #define ROW(s, name, shape, text) {"processor", #name, PROCESSOR_##shape, SECTION_##shape(name), text},
-#define RESOURCE(s, slot, name, text) {#slot, #name, PROCESSOR_FIELDS, section_##slot##_##name, text},
+#define RESOURCE(s, slot, name, text) {#slot, #name, PROCESSOR_FIELDS, options_##slot##_##name, text},
 
 const struct processor_row processor_rows[] = {CONFIG_PROCESSORS(ROW, ) CONFIG_RESOURCES(RESOURCE, ){.name = NULL}};
 
 static void print_field(struct buf *out, const struct option_row *row)
 {
 	(void)buf_addf(out, "    %s (", row->key);
-	docs_print_kind(row, out);
+	print_option_kind(row, out);
 	if (!(row->flags & REQUIRED)) {
 		(void)buf_add_text(out, "; default ");
-		docs_print_default(row, out);
+		print_option_default(row, out);
 	}
 	(void)buf_add_text(out, ") ");
-	docs_print_sentence(row, out);
+	print_option_sentence(row, out);
 	(void)buf_add_text(out, "\n");
 }
 

@@ -1,4 +1,12 @@
-/* rules: what no single row of options.def can say, checked over a typed configuration. Adds faults; any thread. */
+/*
+ * rules: what no single row of options.def can say, checked over a typed configuration.
+ *
+ * What it is: tables of rules for the output and for the doors, and the places they name.
+ * Promises: 10: beyond loopback nothing listens without TLS or a token.
+ * Owner: the caller of rules_check; nothing is kept. Thread: any.
+ * Fails: faults only.
+ * Does not: change the configuration, or ask the system whether a path or an address exists.
+ */
 #ifndef KSPOOL_CONFIG_RULES_H
 #define KSPOOL_CONFIG_RULES_H
 
@@ -29,10 +37,5 @@ void rules_fault(const struct rules *r, const char *path, const char *format, ..
 void rules_warn(const struct rules *r, const char *path, const char *sentence);
 
 enum { SOCKET_PATH_MAX = 107 }; /* bytes of sockaddr_un.sun_path without its NUL */
-
-/* "host:port", "[v6]:port", ":port"; the port is decimal, 0 to 65535. */
-bool address_is_valid(const char *address);
-/* 127.0.0.0/8, ::1 and localhost; the address (with or without port) is valid. */
-bool address_is_loopback(const char *address);
 
 #endif

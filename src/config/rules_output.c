@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "config/address.h"
 
 #define OUT "output.aws_kinesis."
 #define ID OUT "credentials.id"

@@ -1,3 +1,13 @@
+/*
+ * The reader of YAML events.
+ *
+ * Invariants:
+ * 1. Every event that was read is deleted once, by the function that read it.
+ * 2. After failed is set no event is read and the root is thrown away.
+ * 3. A node is read to its end before the next of its siblings is appended, which may move them all.
+ * 4. keys and items count the whole file, not one map or list.
+ * 5. A member whose key came before has repeated set; the first one has not.
+ */
 #include "config/tree.h"
 
 #include <stdlib.h>
@@ -85,6 +95,7 @@ static void read_scalar(struct parse *p, const yaml_event_t *event, struct confi
 	} else if (style == YAML_LITERAL_SCALAR_STYLE || style == YAML_FOLDED_SCALAR_STYLE) {
 		node->text_line++;
 		node->text_column = expansion_indent(p->x, node->text_line);
+		node->keeps_lines = style == YAML_LITERAL_SCALAR_STYLE;
 	}
 	if (node->quoted || !is_null_text(value))
 		node->scalar = mem_string(value);
@@ -206,6 +217,7 @@ static void read_map(struct parse *p, struct config_node *node, int depth)
 
 static void read_node(struct parse *p, const yaml_event_t *event, struct config_node *node, int depth)
 {
+	must(!p->failed);
 	expansion_place(p->x, event->start_mark.index, &node->line, &node->column);
 	if (depth > TREE_DEPTH_MAX) {
 		stop(p, &event->start_mark, "nested deeper than 16 levels");

@@ -4,7 +4,10 @@
  * What it is: libyaml's event interface only, so that nothing is ever built from an alias. Aliases, anchors, tags,
  * merge keys, keys that are not plain text, duplicate keys, NUL in a text and a second document are faults, each with
  * its place; limits are TREE_*. Scalars stay the bytes they were: only an unquoted null, ~ or nothing becomes a null.
+ * Promises: 11: depth, keys and items are bounded.
  * Owner: the caller (tree_free). Thread: any.
+ * Fails: faults only; a text that is not YAML gives no tree.
+ * Does not: know options.
  */
 #ifndef KSPOOL_CONFIG_TREE_H
 #define KSPOOL_CONFIG_TREE_H

@@ -44,12 +44,12 @@ void reload_compare(const struct config *old, const struct config *new, void (*s
 {
 	const struct comparison c = {.say = say, .arg = arg};
 
-	compare(&c, "http", section_http(), &old->http, &new->http);
-	compare(&c, "logger", section_logger(), &old->logger, &new->logger);
-	compare(&c, "metrics.prometheus", section_prometheus(), &old->prometheus, &new->prometheus);
-	compare(&c, "buffer.sqlite", section_buffer_sqlite(), &old->buffer, &new->buffer);
-	compare(&c, "output.aws_kinesis", section_aws_kinesis(), &old->output, &new->output);
-	compare(&c, "kspool", section_kspool(), &old->kspool, &new->kspool);
+	compare(&c, "http", options_http(), &old->http, &new->http);
+	compare(&c, "logger", options_logger(), &old->logger, &new->logger);
+	compare(&c, "metrics.prometheus", options_prometheus(), &old->prometheus, &new->prometheus);
+	compare(&c, "buffer.sqlite", options_buffer_sqlite(), &old->buffer, &new->buffer);
+	compare(&c, "output.aws_kinesis", options_aws_kinesis(), &old->output, &new->output);
+	compare(&c, "kspool", options_kspool(), &old->kspool, &new->kspool);
 	if (old->input_count != new->input_count)
 		say(arg, "input");
 	for (size_t i = 0; i < old->input_count && i < new->input_count; i++)

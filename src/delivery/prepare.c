@@ -32,6 +32,16 @@ struct preparer {
 	struct pipeline *processors[2]; /* output.processors, batching.processors */
 };
 
+static enum err language_fault(const struct config *c, const struct config_text *text, const char *field,
+                               const struct bloblang_fault *fault, struct error *e)
+{
+	int line, column;
+
+	config_text_place(text, fault->line, fault->column, &line, &column);
+	return error_set(e, ERR_CONFIG, "%s(%d,%d) output.aws_kinesis.%s: %s", c->file ? c->file : "", line, column,
+	                 field, fault->text);
+}
+
 static enum err parse_key(struct key *k, const char *field, const struct config *c, const struct config_text *text,
                           struct error *e)
 {
@@ -41,9 +51,7 @@ static enum err parse_key(struct key *k, const char *field, const struct config 
 	if (!text->text || !text->text[0])
 		return ERR_OK;
 	if (bloblang_template_parse(text->text, &k->template, &fault) != ERR_OK)
-		return error_set(e, ERR_CONFIG, "%s(%d,%d) output.aws_kinesis.%s: %s", c->file ? c->file : "",
-		                 text->line + fault.line - 1,
-		                 fault.line == 1 ? text->column + fault.column - 1 : fault.column, field, fault.text);
+		return language_fault(c, text, field, &fault, e);
 	(void)bloblang_template_constant(k->template, &k->constant, &k->constant_bytes);
 	return ERR_OK;
 }
@@ -62,9 +70,7 @@ static enum err parse_check(struct preparer *p, struct error *e)
 	if (!text->text || !text->text[0])
 		return ERR_OK;
 	if (bloblang_mapping_parse(text->text, NULL, &p->check, &fault) != ERR_OK)
-		return error_set(e, ERR_CONFIG, "%s(%d,%d) output.aws_kinesis.batching.check: %s",
-		                 p->config->file ? p->config->file : "", text->line + fault.line - 1,
-		                 fault.line == 1 ? text->column + fault.column - 1 : fault.column, fault.text);
+		return language_fault(p->config, text, "batching.check", &fault, e);
 	return ERR_OK;
 }
 

@@ -15,9 +15,10 @@ static void lint_processors(const struct config *config, const struct config_nod
 static void add_fault(struct config_faults *faults, const struct config_text *text, const char *what,
                       const struct bloblang_fault *fault)
 {
-	config_faults_add(faults, text->line + (fault->line > 0 ? fault->line - 1 : 0),
-	                  text->column + (fault->column > 0 ? fault->column - 1 : 0), false, "%s: %s", what,
-	                  fault->text);
+	int line, column;
+
+	config_text_place(text, fault->line, fault->column, &line, &column);
+	config_faults_add(faults, line, column, false, "%s: %s", what, fault->text);
 }
 
 static void lint_template(const struct config_text *text, const char *what, struct config_faults *faults)

@@ -106,12 +106,12 @@ int64_t fields_duration_ns(struct fields *f, const char *key, int64_t fallback_n
 	return value;
 }
 
-/* Faults of the language are counted from where the text begins; lines of a block all begin in its column. */
 static void language_fault(struct compiler *c, const struct config_node *node, const struct bloblang_fault *fault)
 {
-	int line = node->text_line + (fault->line > 0 ? fault->line - 1 : 0);
-	int column = node->text_column + (fault->column > 0 ? fault->column - 1 : 0);
+	const struct config_text text = config_node_text(node);
+	int line, column;
 
+	config_text_place(&text, fault->line, fault->column, &line, &column);
 	config_faults_add(c->faults, line, column, false, "%s: %s", c->path, fault->text);
 }
 
