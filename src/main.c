@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sysexits.h>
 
-#include "cli/cli.h"
+#include "cli/commands.h"
 
 static int wants_help(int argc, char **argv)
 {

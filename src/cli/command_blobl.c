@@ -7,7 +7,8 @@
 
 #include "base/clock.h"
 #include "bloblang/bloblang.h"
-#include "cli/cli.h"
+#include "cli/command.h"
+#include "cli/commands.h"
 
 static bool run_line(const struct bloblang_mapping *mapping, struct evaluator *ev, const char *line, size_t length)
 {

@@ -1,5 +1,12 @@
-/* The set-aside shelf, by the running daemon or on a stopped spool. */
-#include <getopt.h>
+/*
+ * The set-aside shelf, by the running daemon or on a stopped spool.
+ *
+ * Invariants:
+ * 1. `store` is open exactly when no daemon answered; then the spool's lock is ours until the command ends.
+ * 2. What is printed is the same whoever was asked: both ways end in a dead_view and the same printers.
+ * 3. `last_id` is the id of the last row printed; a page begins behind it, so no row comes twice.
+ * 4. Nothing is purged without --yes or a person's "yes".
+ */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,10 +22,13 @@
 #include "base/num.h"
 #include "value/json.h"
 #include "value/path.h"
-#include "cli/cli.h"
+#include "cli/command.h"
+#include "cli/commands.h"
+#include "cli/control_call.h"
+#include "cli/spool_place.h"
 #include "cli/stopped_spool.h"
 
-enum { ANSWER_MAX_BYTES = 64 << 20, ARENA_MAX_BYTES = 256 << 20, PAGE_ROWS = 500, ALL = 'a', YES = 'y' };
+enum { ANSWER_MAX_BYTES = 64 << 20, ARENA_MAX_BYTES = 256 << 20, PAGE_ROWS = 500 };
 
 struct shelf {
 	struct spool_place place;
@@ -28,7 +38,7 @@ struct shelf {
 };
 
 /* A message of the shelf as people see it, whoever was asked. */
-struct picture_of_dead {
+struct dead_view {
 	const char *id;
 	const char *received;
 	const char *set_aside;
@@ -40,7 +50,7 @@ struct picture_of_dead {
 
 enum { TIME_MAX = 48, NUMBER_MAX = 24 };
 
-/* The texts a row's picture points into. */
+/* The texts a row's view points into. */
 struct dead_texts {
 	char id[NUMBER_MAX];
 	char received[TIME_MAX];
@@ -57,14 +67,14 @@ static void print_time(int64_t wall_ms, char *text)
 		(void)strcpy(text, "-");
 }
 
-static struct picture_of_dead picture_of_row(const struct store_dead *dead, struct dead_texts *t)
+static struct dead_view view_of_row(const struct store_dead *dead, struct dead_texts *t)
 {
 	(void)snprintf(t->id, sizeof t->id, "%" PRIu64, dead->id);
 	(void)snprintf(t->attempts, sizeof t->attempts, "%" PRIu32, dead->attempts);
 	(void)snprintf(t->bytes, sizeof t->bytes, "%zu", dead->body_bytes);
 	print_time(dead->received_ms, t->received);
 	print_time(dead->died_ms, t->set_aside);
-	return (struct picture_of_dead){
+	return (struct dead_view){
 	    .id = t->id,
 	    .received = t->received,
 	    .set_aside = t->set_aside,
@@ -75,12 +85,12 @@ static struct picture_of_dead picture_of_row(const struct store_dead *dead, stru
 	};
 }
 
-static void print_line(const struct picture_of_dead *p)
+static void print_line(const struct dead_view *p)
 {
 	(void)printf("%s\t%s\t%s\t%s\t%s\t%s\n", p->id, p->set_aside, p->attempts, p->bytes, p->code, p->reason);
 }
 
-static void print_head(const struct picture_of_dead *p)
+static void print_head(const struct dead_view *p)
 {
 	(void)printf(
 	    "id        %s\nreceived  %s\nset aside %s\nattempts  %s\ncode      %s\nreason    %s\nbytes     %s\n", p->id,
@@ -103,11 +113,11 @@ static bool list_row(void *arg, const struct store_dead *dead)
 {
 	struct shelf *shelf = arg;
 	struct dead_texts texts;
-	struct picture_of_dead picture = picture_of_row(dead, &texts);
+	struct dead_view view = view_of_row(dead, &texts);
 
 	shelf->last_id = dead->id;
 	shelf->seen++;
-	print_line(&picture);
+	print_line(&view);
 	return true;
 }
 
@@ -125,12 +135,12 @@ static bool show_row(void *arg, const struct store_dead *dead)
 {
 	AUTOFREE struct meta_entry *entries = NULL;
 	struct dead_texts texts;
-	struct picture_of_dead picture = picture_of_row(dead, &texts);
+	struct dead_view view = view_of_row(dead, &texts);
 	struct meta_entry entry;
 	size_t cursor = 0, count = 0;
 
 	(void)arg;
-	print_head(&picture);
+	print_head(&view);
 	while (meta_next(dead->meta, dead->meta_bytes, &cursor, &entry)) {
 		entries = mem_grow(entries, count + 1, sizeof *entries);
 		entries[count++] = entry;
@@ -173,9 +183,9 @@ static const char *member_text(struct arena *a, struct value row, const char *na
 	return arena_copy(a, v.text, v.length);
 }
 
-static struct picture_of_dead picture_of_answer(struct arena *a, struct value row)
+static struct dead_view view_of_answer(struct arena *a, struct value row)
 {
-	return (struct picture_of_dead){
+	return (struct dead_view){
 	    .id = member_text(a, row, "id", ""),
 	    .received = member_text(a, row, "received", "-"),
 	    .set_aside = member_text(a, row, "set_aside", "-"),
@@ -216,10 +226,10 @@ static enum err list_page(struct shelf *shelf, struct error *e)
 	err = ask_rows(shelf, target, &arena, &rows, e);
 	shelf->seen = 0;
 	for (uint32_t i = 0; err == ERR_OK && i < value_count(rows); i++) {
-		struct picture_of_dead picture = picture_of_answer(&arena, rows.array->items[i]);
+		struct dead_view view = view_of_answer(&arena, rows.array->items[i]);
 
-		print_line(&picture);
-		(void)num_parse_u64(picture.id, &shelf->last_id);
+		print_line(&view);
+		(void)num_parse_u64(view.id, &shelf->last_id);
 		shelf->seen++;
 	}
 	arena_fini(&arena);
@@ -228,14 +238,14 @@ static enum err list_page(struct shelf *shelf, struct error *e)
 
 static enum err show_answer(struct arena *a, struct value row, struct error *e)
 {
-	struct picture_of_dead picture = picture_of_answer(a, row);
+	struct dead_view view = view_of_answer(a, row);
 	struct value metadata = member(a, row, "metadata"), body = member(a, row, "body_base64");
 	char *bytes = arena_alloc(a, base64_room(body.length));
 	size_t length;
 
 	if (!value_is_text(body) || !base64_decode(BASE64_STANDARD, body.text, body.length, bytes, &length))
 		return error_set(e, ERR_FORMAT, "the daemon's message cannot be read");
-	print_head(&picture);
+	print_head(&view);
 	for (uint32_t i = 0; metadata.kind == VALUE_OBJECT && i < value_count(metadata); i++) {
 		const struct value_pair *pair = &metadata.object->pairs[i];
 
@@ -333,32 +343,22 @@ static enum err act(struct shelf *shelf, const char *verb, uint64_t id, struct e
 
 int command_dead(int argc, char **argv)
 {
-	static const struct option longs[] = {
-	    {"config", required_argument, NULL, 'c'},
-	    {"spool", required_argument, NULL, 'p'},
-	    {"all", no_argument, NULL, ALL},
-	    {"yes", no_argument, NULL, YES},
-	    {NULL, 0, NULL, 0},
-	};
 	struct shelf shelf = {0};
 	struct error e = {.code = ERR_OK};
 	bool all = false, yes = false;
+	const struct command_option options[] = {
+	    {"config", 'c', .text = &shelf.place.config_path},
+	    {"spool", .text = &shelf.place.spool_path},
+	    {"all", .flag = &all},
+	    {"yes", .flag = &yes},
+	};
 	const char *verb;
 	uint64_t id = 0;
-	int opt, status;
+	int status;
 
-	while ((opt = getopt_long(argc, argv, "c:", longs, NULL)) != -1) {
-		if (opt == 'c')
-			shelf.place.config_path = optarg;
-		else if (opt == 'p')
-			shelf.place.spool_path = optarg;
-		else if (opt == ALL)
-			all = true;
-		else if (opt == YES)
-			yes = true;
-		else
-			return command_misused("dead", "unknown option");
-	}
+	status = command_read_options(argc, argv, options, sizeof options / sizeof *options);
+	if (status != EX_OK)
+		return status;
 	verb = optind < argc ? argv[optind++] : "";
 	if (strcmp(verb, "list") != 0 && strcmp(verb, "show") != 0 && strcmp(verb, "retry") != 0 &&
 	    strcmp(verb, "purge") != 0)

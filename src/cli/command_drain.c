@@ -1,4 +1,3 @@
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
@@ -7,7 +6,11 @@
 
 #include "base/clock.h"
 #include "base/num.h"
-#include "cli/status_document.h"
+#include "cli/command.h"
+#include "cli/commands.h"
+#include "cli/control_call.h"
+#include "cli/remote_status.h"
+#include "cli/spool_place.h"
 
 enum { LOOK_EVERY_MS = 200, BAR_WIDTH = 40, STILL_MS = 5000, KICK_EVERY_MS = 2000 };
 
@@ -19,28 +22,29 @@ struct progress {
 	char state[512]; /* of the stream at the last look, with its reason */
 };
 
-static void draw(struct picture *p, const struct progress *g, double pending)
+static void draw(struct remote_status *p, const struct progress *g, double pending)
 {
 	int done = g->first > 0 ? (int)((g->first - pending) / g->first * BAR_WIDTH) : BAR_WIDTH;
 	char left[NUM_DURATION_MAX] = "?";
 
 	if (!isatty(STDERR_FILENO))
 		return;
-	if (picture_has(p, "backlog.time_to_drain_seconds"))
-		(void)num_format_duration((int64_t)picture_number(p, "backlog.time_to_drain_seconds") * NS_PER_S, left);
+	if (remote_status_has(p, "backlog.time_to_drain_seconds"))
+		(void)num_format_duration((int64_t)remote_status_number(p, "backlog.time_to_drain_seconds") * NS_PER_S,
+		                          left);
 	(void)fprintf(stderr, "\r[%.*s%.*s] %.0f left, %.0f/s, %s   ", done, "########################################",
 	              BAR_WIDTH - done, "                                        ", pending,
-	              picture_number(p, "rates.delivered_per_second"), left);
+	              remote_status_number(p, "rates.delivered_per_second"), left);
 }
 
 /* Nothing left for a while: say what holds it, at most every STILL_MS. */
-static void say_what_holds(struct picture *p, struct progress *g)
+static void say_what_holds(struct remote_status *p, struct progress *g)
 {
 	int64_t now_ms = clock_mono_ms();
-	const char *reason = picture_text(p, "stream.reason");
+	const char *reason = remote_status_text(p, "stream.reason");
 
-	(void)snprintf(g->state, sizeof g->state, "%s%s%s", picture_text(p, "stream.state"), reason[0] ? ": " : "",
-	               reason);
+	(void)snprintf(g->state, sizeof g->state, "%s%s%s", remote_status_text(p, "stream.state"),
+	               reason[0] ? ": " : "", reason);
 	if (now_ms - g->lowest_at_ms < STILL_MS || now_ms - g->said_at_ms < STILL_MS)
 		return;
 	g->said_at_ms = now_ms;
@@ -50,11 +54,11 @@ static void say_what_holds(struct picture *p, struct progress *g)
 /* One look; *ret_done when nothing is left. */
 static enum err look(const char *control, struct progress *g, bool *ret_done, struct error *e)
 {
-	struct picture p = {0};
-	enum err err = picture_take(&p, control, e);
+	struct remote_status p = {0};
+	enum err err = remote_status_take(&p, control, e);
 
 	if (err == ERR_OK) {
-		double pending = picture_number(&p, "ledger.pending");
+		double pending = remote_status_number(&p, "ledger.pending");
 
 		if (pending > g->first)
 			g->first = pending;
@@ -67,10 +71,10 @@ static enum err look(const char *control, struct progress *g, bool *ret_done, st
 		*ret_done = pending < 1;
 		if (*ret_done)
 			(void)printf("%sdrained: %.0f delivered, %.0f set aside, nothing waits\n",
-			             isatty(STDERR_FILENO) ? "\n" : "", picture_number(&p, "ledger.delivered"),
-			             picture_number(&p, "ledger.dead"));
+			             isatty(STDERR_FILENO) ? "\n" : "", remote_status_number(&p, "ledger.delivered"),
+			             remote_status_number(&p, "ledger.dead"));
 	}
-	picture_fini(&p);
+	remote_status_fini(&p);
 	return err;
 }
 
@@ -101,26 +105,23 @@ static enum err drain(const char *control, int64_t timeout_ns, struct error *e)
 
 int command_drain(int argc, char **argv)
 {
-	static const struct option longs[] = {
-	    {"config", required_argument, NULL, 'c'},
-	    {"spool", required_argument, NULL, 'p'},
-	    {"timeout", required_argument, NULL, 't'},
-	    {NULL, 0, NULL, 0},
-	};
 	struct spool_place place = {0};
 	struct error e = {.code = ERR_OK};
+	const char *timeout = NULL;
 	int64_t timeout_ns = 0;
+	const struct command_option options[] = {
+	    {"config", 'c', .text = &place.config_path},
+	    {"spool", .text = &place.spool_path},
+	    {"timeout", .text = &timeout},
+	};
 	enum err err;
-	int opt;
+	int status;
 
-	while ((opt = getopt_long(argc, argv, "c:", longs, NULL)) != -1) {
-		if (opt == 'c')
-			place.config_path = optarg;
-		else if (opt == 'p')
-			place.spool_path = optarg;
-		else if (opt != 't' || !num_parse_duration(optarg, &timeout_ns) || timeout_ns < 0)
-			return command_misused("drain", "unknown option, or a duration that is not like 10m or 30s");
-	}
+	status = command_read_options(argc, argv, options, sizeof options / sizeof *options);
+	if (status != EX_OK)
+		return status;
+	if (timeout && (!num_parse_duration(timeout, &timeout_ns) || timeout_ns < 0))
+		return command_misused("drain", "--timeout takes a duration like 10m or 30s");
 	if (optind < argc)
 		return command_misused("drain", "takes no argument");
 	err = spool_place_find(&place, &e);

@@ -1,10 +1,11 @@
-#include <getopt.h>
+#include <unistd.h>
 #include <stdio.h>
 #include <sysexits.h>
 
 #include "daemon/daemon.h"
-#include "cli/cli.h"
-#include "cli/identity.h"
+#include "cli/command.h"
+#include "cli/command_whoami.h"
+#include "cli/commands.h"
 
 enum { FINDINGS = 1 };
 
@@ -16,8 +17,8 @@ static void explain_places(const char *path, const struct config *config)
 	struct error e = {.code = ERR_OK};
 
 	(void)printf("%s\n", path);
-	if (identity_find(config, &wish, &found, &e) == ERR_OK)
-		identity_print(&found, stdout);
+	if (command_whoami_find(config, &wish, &found, &e) == ERR_OK)
+		command_whoami_print(&found, stdout);
 	else
 		(void)printf("%s\n", e.text);
 }
@@ -44,27 +45,21 @@ static int lint_one(const char *path, const struct config_load_options *options,
 
 int command_lint(int argc, char **argv)
 {
-	static const struct option longs[] = {
-	    {"explain", no_argument, NULL, 'e'},
-	    {"skip-env-var-check", no_argument, NULL, 'k'},
-	    {NULL, 0, NULL, 0},
-	};
-	struct config_load_options options = {.inspect = daemon_inspect};
+	struct config_load_options load = {.inspect = daemon_inspect};
 	bool explain = false;
-	int status = EX_OK, opt;
+	const struct command_option options[] = {
+	    {"explain", .flag = &explain},
+	    {"skip-env-var-check", .flag = &load.skip_env_check},
+	};
+	int status;
 
-	while ((opt = getopt_long(argc, argv, "", longs, NULL)) != -1) {
-		if (opt == 'e')
-			explain = true;
-		else if (opt == 'k')
-			options.skip_env_check = true;
-		else
-			return command_misused("lint", "unknown option");
-	}
+	status = command_read_options(argc, argv, options, sizeof options / sizeof *options);
+	if (status != EX_OK)
+		return status;
 	if (optind == argc)
 		return command_misused("lint", "name at least one configuration");
 	for (int i = optind; i < argc; i++)
-		if (lint_one(argv[i], &options, explain) != EX_OK)
+		if (lint_one(argv[i], &load, explain) != EX_OK)
 			status = FINDINGS;
 	return status;
 }

@@ -1,7 +1,15 @@
-/* Messages into a running daemon, over its length-framed unix socket (doors/frame.h). */
+/*
+ * Messages into a running daemon, over its length-framed unix socket (doors/frame.h).
+ *
+ * Invariants:
+ * 1. Every byte read is in `held`, in `out`, or sent; a message moves from `held` to `out` whole or not at all.
+ * 2. `sent` counts messages framed, by_status the answers that came; each frame is owed one answer, in order.
+ * 3. The end is success only when the input ended, `held` and `out` are empty, and every message was accepted
+ *    (promise 1, seen from the other side).
+ * 4. `out` grows by one message beyond OUT_MAX_BYTES at most; the input is not read while it is that full.
+ */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
@@ -14,13 +22,14 @@
 
 #include "base/check.h"
 #include "doors/frame.h"
-#include "cli/cli.h"
+#include "cli/command.h"
+#include "cli/commands.h"
 
 enum { READ_BYTES = 64 << 10, OUT_MAX_BYTES = 1 << 20, MESSAGE_MAX_BYTES = 64 << 20, ANSWERS_MAX_BYTES = 1 << 20 };
 enum form { FORM_LINES, FORM_WHOLE, FORM_FRAMED };
 
 struct put {
-	enum form form;
+	int form; /* enum form */
 	int in;
 	int socket;
 	bool in_ended;
@@ -260,30 +269,22 @@ static enum err find_socket(const char *config_path, struct config **ret_config,
 
 int command_put(int argc, char **argv)
 {
-	static const struct option longs[] = {
-	    {"config", required_argument, NULL, 'c'},
-	    {"socket", required_argument, NULL, 's'},
-	    {"whole", no_argument, NULL, 'w'},
-	    {"framed", no_argument, NULL, 'f'},
-	    {NULL, 0, NULL, 0},
-	};
 	struct put p = {.in = STDIN_FILENO, .socket = -1};
 	const char *config_path = KSPOOL_CONFIG_FILE, *socket_path = NULL;
 	struct config *config = NULL;
 	struct error e = {.code = ERR_OK};
+	const struct command_option options[] = {
+	    {"config", 'c', .text = &config_path},
+	    {"socket", .text = &socket_path},
+	    {"whole", .choice = &p.form, .value = FORM_WHOLE},
+	    {"framed", .choice = &p.form, .value = FORM_FRAMED},
+	};
 	enum err err = ERR_OK;
-	int opt;
+	int status;
 
-	while ((opt = getopt_long(argc, argv, "c:", longs, NULL)) != -1) {
-		if (opt == 'c')
-			config_path = optarg;
-		else if (opt == 's')
-			socket_path = optarg;
-		else if (opt == 'w' || opt == 'f')
-			p.form = opt == 'w' ? FORM_WHOLE : FORM_FRAMED;
-		else
-			return command_misused("put", "unknown option");
-	}
+	status = command_read_options(argc, argv, options, sizeof options / sizeof *options);
+	if (status != EX_OK)
+		return status;
 	if (argc - optind > 1)
 		return command_misused("put", "one file at most");
 	if (optind < argc && (p.in = open(argv[optind], O_RDONLY | O_CLOEXEC)) < 0)

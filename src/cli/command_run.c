@@ -1,33 +1,36 @@
-#include <getopt.h>
+#include <unistd.h>
 #include <sysexits.h>
 
 #include "base/mem.h"
 #include "daemon/daemon.h"
-#include "cli/cli.h"
+#include "cli/command.h"
+#include "cli/commands.h"
 
 enum { SETS_MAX = 64 };
 
 int command_run(int argc, char **argv)
 {
-	static const struct option longs[] = {{"set", required_argument, NULL, 's'}, {NULL, 0, NULL, 0}};
-	static const char *sets[SETS_MAX + 1]; /* the daemon reads them again at every reload */
-	struct daemon_options options = {.load = {.for_run = true, .sets = sets, .inspect = daemon_inspect}};
+	static const char *items[SETS_MAX + 1]; /* the daemon reads them again at every reload */
+	struct command_list sets = {.items = items, .most = SETS_MAX};
+	struct daemon_options daemon = {.load = {.for_run = true, .sets = items, .inspect = daemon_inspect}};
 	struct error e = {.code = ERR_OK};
 	const char *path = KSPOOL_CONFIG_FILE;
-	int opt;
+	const struct command_option options[] = {
+	    {"set", 's', .list = &sets},
+	};
+	int status;
 
-	while ((opt = getopt_long(argc, argv, "s:", longs, NULL)) != -1) {
-		if (opt != 's' || options.load.set_count == SETS_MAX)
-			return command_misused("run", "unknown option");
-		sets[options.load.set_count++] = optarg;
-	}
+	status = command_read_options(argc, argv, options, sizeof options / sizeof *options);
+	if (status != EX_OK)
+		return status;
+	daemon.load.set_count = sets.count;
 	if (argc - optind > 1)
 		return command_misused("run", "one configuration at most");
 	if (optind < argc)
 		path = argv[optind];
-	if (command_load(path, &options.load, false, &options.config, &e) != ERR_OK)
+	if (command_load(path, &daemon.load, false, &daemon.config, &e) != ERR_OK)
 		return command_fail("run", &e);
-	if (daemon_run(&options, &e) != ERR_OK)
+	if (daemon_run(&daemon, &e) != ERR_OK)
 		return command_fail("run", &e);
 	return EX_OK;
 }

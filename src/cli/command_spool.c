@@ -1,5 +1,4 @@
 /* Commands on the spool itself: export, import, check, repair. */
-#include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,29 +12,22 @@
 #include "store/store_damage.h"
 #include "store/store_ledger.h"
 #include "store/store_open.h"
-#include "cli/cli.h"
+#include "cli/command.h"
+#include "cli/commands.h"
+#include "cli/control_call.h"
+#include "cli/spool_place.h"
 #include "cli/stopped_spool.h"
 
 enum { REPORT_MAX_BYTES = 16 << 20 };
 
-static int parse(int argc, char **argv, struct spool_place *place)
+static int read_place(int argc, char **argv, struct spool_place *place)
 {
-	static const struct option longs[] = {
-	    {"config", required_argument, NULL, 'c'},
-	    {"spool", required_argument, NULL, 'p'},
-	    {NULL, 0, NULL, 0},
+	const struct command_option options[] = {
+	    {"config", 'c', .text = &place->config_path},
+	    {"spool", .text = &place->spool_path},
 	};
-	int opt;
 
-	while ((opt = getopt_long(argc, argv, "c:", longs, NULL)) != -1) {
-		if (opt == 'c')
-			place->config_path = optarg;
-		else if (opt == 'p')
-			place->spool_path = optarg;
-		else
-			return command_misused(argv[0], "unknown option");
-	}
-	return EX_OK;
+	return command_read_options(argc, argv, options, sizeof options / sizeof *options);
 }
 
 static void add_escaped(struct buf *out, const char *text)
@@ -84,7 +76,7 @@ int command_export(int argc, char **argv)
 {
 	struct spool_place place = {0};
 	struct error e = {.code = ERR_OK};
-	int status = parse(argc, argv, &place);
+	int status = read_place(argc, argv, &place);
 
 	if (status != EX_OK)
 		return status;
@@ -117,7 +109,7 @@ int command_import(int argc, char **argv)
 	struct spool_place place = {0};
 	struct error e = {.code = ERR_OK};
 	uint64_t rows = 0;
-	int status = parse(argc, argv, &place);
+	int status = read_place(argc, argv, &place);
 
 	if (status != EX_OK)
 		return status;
@@ -137,7 +129,7 @@ int command_check(int argc, char **argv)
 	struct error e = {.code = ERR_OK};
 	uint64_t problems = 0;
 	struct buf report;
-	int status = parse(argc, argv, &place);
+	int status = read_place(argc, argv, &place);
 
 	if (status != EX_OK)
 		return status;
@@ -159,7 +151,7 @@ int command_repair(int argc, char **argv)
 	struct spool_place place = {0};
 	struct error e = {.code = ERR_OK};
 	struct buf report;
-	int status = parse(argc, argv, &place);
+	int status = read_place(argc, argv, &place);
 
 	if (status != EX_OK)
 		return status;

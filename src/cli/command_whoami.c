@@ -1,16 +1,18 @@
 #include <event2/event.h>
-#include <getopt.h>
+#include <unistd.h>
 #include <stdio.h>
 #include <sysexits.h>
 
 #include "base/check.h"
 #include "base/jsonout.h"
-#include "cli/identity.h"
+#include "cli/command.h"
+#include "cli/command_whoami.h"
+#include "cli/commands.h"
 
 enum { ANSWER_MAX_BYTES = 1 << 16 };
 
-enum err identity_find(const struct config *config, const struct aws_whoami_wish *wish, struct aws_whoami *ret,
-                       struct error *e)
+enum err command_whoami_find(const struct config *config, const struct aws_whoami_wish *wish, struct aws_whoami *ret,
+                             struct error *e)
 {
 	const struct aws_client_options options = {
 	    .output = &config->output, .kspool = &config->kspool, .service = "kinesis", .max_connections = 2};
@@ -23,7 +25,7 @@ enum err identity_find(const struct config *config, const struct aws_whoami_wish
 	return err;
 }
 
-void identity_print(const struct aws_whoami *w, FILE *out)
+void command_whoami_print(const struct aws_whoami *w, FILE *out)
 {
 	const struct aws_identity *i = &w->identity;
 
@@ -87,42 +89,37 @@ static void print_json(const struct aws_whoami *w)
 
 int command_whoami(int argc, char **argv)
 {
-	static const struct option longs[] = {
-	    {"json", no_argument, NULL, 'j'},
-	    {"offline", no_argument, NULL, 'o'},
-	    {NULL, 0, NULL, 0},
-	};
 	const struct config_load_options load = {0};
-	struct aws_whoami_wish wish = {.ask_providers = true, .ask_sts = true};
+	struct aws_whoami_wish wish = {.ask_providers = true};
 	const char *path = KSPOOL_CONFIG_FILE;
 	struct aws_whoami found = {0};
 	struct config *config = NULL;
 	struct error e = {.code = ERR_OK};
-	bool json = false;
+	bool json = false, offline = false;
+	const struct command_option options[] = {
+	    {"json", .flag = &json},
+	    {"offline", .flag = &offline},
+	};
 	enum err err;
-	int opt;
+	int status;
 
-	while ((opt = getopt_long(argc, argv, "", longs, NULL)) != -1) {
-		if (opt == 'j')
-			json = true;
-		else if (opt == 'o')
-			wish.ask_sts = false;
-		else
-			return command_misused("whoami", "unknown option");
-	}
+	status = command_read_options(argc, argv, options, sizeof options / sizeof *options);
+	if (status != EX_OK)
+		return status;
+	wish.ask_sts = !offline;
 	if (argc - optind > 1)
 		return command_misused("whoami", "one configuration at most");
 	if (optind < argc)
 		path = argv[optind];
 	err = command_load(path, &load, false, &config, &e);
 	if (err == ERR_OK)
-		err = identity_find(config, &wish, &found, &e);
+		err = command_whoami_find(config, &wish, &found, &e);
 	config_free(config);
 	if (err != ERR_OK)
 		return command_fail("whoami", &e);
 	if (json)
 		print_json(&found);
 	else
-		identity_print(&found, stdout);
+		command_whoami_print(&found, stdout);
 	return found.found ? EX_OK : EX_NOPERM;
 }

@@ -1,4 +1,5 @@
-/* A blocking HTTP/1.1 client for one request to the daemon's own control socket. */
+#include "cli/control_call.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +11,6 @@
 #include "base/cleanup.h"
 #include "value/json.h"
 #include "value/path.h"
-#include "cli/cli.h"
 
 #define VERSION_AND_BLANK "HTTP/1.1 "
 

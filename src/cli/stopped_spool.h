@@ -1,15 +1,17 @@
 /*
- * stopped: a spool opened by a command because no daemon runs on it.
+ * stopped_spool: a spool opened by a command because no daemon runs on it.
  *
- * Takes the spool's lock like the daemon; ERR_BUSY when one runs all the same, ERR_NOINPUT when there is no spool,
- * unless `create` makes one.
+ * What it is: store_open with what a command knows of the spool; it takes the spool's lock as the daemon does.
+ * Promises: 9 (a command never works beside a daemon). Owner: the caller; store_close. Thread: the command's.
+ * Fails: with ERR_BUSY when a daemon runs all the same, ERR_NOINPUT when there is no spool, unless `create` makes one.
+ * Does not: start the journal's thread, or deliver.
  */
 #ifndef KSPOOL_CLI_STOPPED_SPOOL_H
 #define KSPOOL_CLI_STOPPED_SPOOL_H
 
 #include "store/store_dead.h"
 #include "store/store_open.h"
-#include "cli/cli.h"
+#include "cli/spool_place.h"
 
 enum err stopped_spool_open(const struct spool_place *place, bool create, struct store **ret,
                             struct error *e) MUST_CHECK;

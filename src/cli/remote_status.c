@@ -1,19 +1,20 @@
-#include "cli/status_document.h"
+#include "cli/remote_status.h"
 
 #include <string.h>
 
 #include "value/json.h"
 #include "value/path.h"
+#include "cli/control_call.h"
 
-enum { PICTURE_MAX_BYTES = 4 << 20 };
+enum { STATUS_MAX_BYTES = 4 << 20 };
 
-enum err picture_take(struct picture *p, const char *control, struct error *e)
+enum err remote_status_take(struct remote_status *p, const char *control, struct error *e)
 {
 	const char *wrong;
 	enum err err;
 
-	buf_init(&p->text, PICTURE_MAX_BYTES);
-	arena_init(&p->arena, PICTURE_MAX_BYTES);
+	buf_init(&p->text, STATUS_MAX_BYTES);
+	arena_init(&p->arena, STATUS_MAX_BYTES);
 	err = control_call(control, "GET", "/status", &p->text, e);
 	if (err != ERR_OK)
 		return err;
@@ -22,13 +23,13 @@ enum err picture_take(struct picture *p, const char *control, struct error *e)
 	return ERR_OK;
 }
 
-void picture_fini(struct picture *p)
+void remote_status_fini(struct remote_status *p)
 {
 	buf_fini(&p->text);
 	arena_fini(&p->arena);
 }
 
-static struct value get(struct picture *p, const char *path)
+static struct value get(struct remote_status *p, const char *path)
 {
 	size_t count;
 	struct json_step *steps = path_split(&p->arena, path, strlen(path), &count);
@@ -36,25 +37,25 @@ static struct value get(struct picture *p, const char *path)
 	return path_get(&p->arena, p->document, steps, count, NULL);
 }
 
-const char *picture_text(struct picture *p, const char *path)
+const char *remote_status_text(struct remote_status *p, const char *path)
 {
 	struct value v = get(p, path);
 
 	return value_is_text(v) ? arena_copy(&p->arena, v.text, v.length) : "";
 }
 
-double picture_number(struct picture *p, const char *path)
+double remote_status_number(struct remote_status *p, const char *path)
 {
 	double number = 0;
 
 	return value_to_float(get(p, path), &number) ? number : 0;
 }
 
-bool picture_bool(struct picture *p, const char *path)
+bool remote_status_bool(struct remote_status *p, const char *path)
 {
 	struct value v = get(p, path);
 
 	return v.kind == VALUE_BOOL && v.boolean;
 }
 
-bool picture_has(struct picture *p, const char *path) { return !value_is_nullish(get(p, path)); }
+bool remote_status_has(struct remote_status *p, const char *path) { return !value_is_nullish(get(p, path)); }

@@ -1,0 +1,99 @@
+#include "cli/command.h"
+
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "base/check.h"
+#include "daemon/daemon.h"
+
+enum { OPTIONS_MAX = 8, FIRST_VALUE = 256 }; /* values of long options stand above every letter */
+
+static const struct command_option *find_option(const struct command_option *options, size_t count, int value)
+{
+	for (size_t i = 0; i < count; i++)
+		if (value == FIRST_VALUE + (int)i || (options[i].letter && value == options[i].letter))
+			return &options[i];
+	return NULL;
+}
+
+/* False when a list is full. */
+static bool apply(const struct command_option *option, const char *argument)
+{
+	if (option->flag)
+		*option->flag = true;
+	if (option->choice)
+		*option->choice = option->value;
+	if (option->text)
+		*option->text = argument;
+	if (!option->list)
+		return true;
+	if (option->list->count == option->list->most)
+		return false;
+	option->list->items[option->list->count++] = argument;
+	return true;
+}
+
+int command_read_options(int argc, char **argv, const struct command_option *options, size_t count)
+{
+	struct option longs[OPTIONS_MAX + 1] = {{.name = NULL}};
+	char letters[2 * OPTIONS_MAX + 1] = "";
+	int value;
+
+	must(count <= OPTIONS_MAX);
+	for (size_t i = 0; i < count; i++) {
+		bool takes_argument = options[i].text || options[i].list;
+
+		longs[i] = (struct option){options[i].name, takes_argument, NULL, FIRST_VALUE + (int)i};
+		if (options[i].letter)
+			(void)snprintf(letters + strlen(letters), 3, "%c%s", options[i].letter,
+			               takes_argument ? ":" : "");
+	}
+	optind = 0; /* from the start, whatever was read before */
+	while ((value = getopt_long(argc, argv, letters, longs, NULL)) != -1) {
+		const struct command_option *option = find_option(options, count, value);
+
+		if (!option)
+			return command_misused(argv[0], "unknown option");
+		if (!apply(option, optarg))
+			return command_misused(argv[0], "at most %zu times --%s", option->list->most, option->name);
+	}
+	return EX_OK;
+}
+
+int command_fail(const char *name, const struct error *e)
+{
+	(void)fprintf(stderr, "kspool %s: %s\n", name, e->text);
+	return error_exit_status(e->code);
+}
+
+int command_misused(const char *name, const char *format, ...)
+{
+	va_list ap;
+
+	(void)fprintf(stderr, "kspool %s: ", name);
+	va_start(ap, format);
+	(void)vfprintf(stderr, format, ap);
+	va_end(ap);
+	(void)fprintf(stderr, "; see kspool %s --help\n", name);
+	return EX_USAGE;
+}
+
+enum err command_load(const char *path, const struct config_load_options *options, bool warnings, struct config **ret,
+                      struct error *e)
+{
+	struct config_load_options whole = *options;
+	struct config_faults faults = {0};
+	enum err err;
+
+	whole.inspect = daemon_inspect;
+	err = config_load(path, &whole, ret, &faults, e);
+	for (size_t i = 0; i < faults.count; i++)
+		if (warnings || !faults.items[i].warning)
+			(void)fprintf(stderr, "%s(%d,%d) %s\n", path, faults.items[i].line, faults.items[i].column,
+			              faults.items[i].text);
+	config_faults_fini(&faults);
+	return err;
+}
