@@ -1,4 +1,5 @@
 /* The endpoints that act: control socket only. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include "base/num.h"
 #include "base/percent.h"
 #include "daemon/admin.h"
+#include "journal/journal_questions.h"
 
 enum { SHELF_PAGE_ROWS = 1000, ANSWER_MAX_BYTES = 64 << 20, TARGET_MAX = 1024 };
 
@@ -17,20 +19,10 @@ struct control {
 	struct delivery *delivery;
 };
 
-/* One question to the journal thread on behalf of one request. */
-struct shelf_question {
-	struct journal_question question; /* first member */
+/* What one request asked of the journal; it ends with the answer. */
+struct shelf_request {
 	struct httpd_request *request;
-	uint64_t id;
-	uint64_t after_id;
-	uint64_t limit;
-	char target[TARGET_MAX];
 	bool with_body;
-	enum err result;
-	uint64_t count;
-	struct error error;
-	struct buf body;
-	struct jsonout json;
 };
 
 /* The value of name in "a=1&b=2"; the values used here need no decoding but %2F and friends in paths. */
@@ -60,11 +52,8 @@ static bool query_number(const char *query, const char *name, uint64_t *ret)
 	return !query_get(query, name, text, sizeof text) || num_parse_u64(text, ret);
 }
 
-static bool print_dead(void *arg, const struct store_dead *dead)
+static void print_dead(struct jsonout *j, const struct store_dead *dead, bool with_body)
 {
-	struct shelf_question *q = arg;
-	struct jsonout *j = &q->json;
-
 	jsonout_object(j, NULL);
 	jsonout_uint(j, "id", dead->id);
 	jsonout_time_ms(j, "received", dead->received_ms);
@@ -73,7 +62,7 @@ static bool print_dead(void *arg, const struct store_dead *dead)
 	jsonout_text(j, "code", dead->code);
 	jsonout_text(j, "reason", dead->reason);
 	jsonout_uint(j, "bytes", dead->body_bytes);
-	if (q->with_body) {
+	if (with_body) {
 		size_t length = base64_length(BASE64_STANDARD, dead->body_bytes);
 		char *text = mem_alloc(length);
 		struct meta_entry entry;
@@ -92,38 +81,6 @@ static bool print_dead(void *arg, const struct store_dead *dead)
 		jsonout_object_end(j);
 	}
 	jsonout_object_end(j);
-	return !q->body.overflow;
-}
-
-static void run_list(struct store *store, struct journal_question *question)
-{
-	struct shelf_question *q = (struct shelf_question *)question;
-
-	jsonout_array(&q->json, NULL);
-	q->result = q->id ? store_dead_get(store, q->id, print_dead, q, &q->error)
-	                  : store_dead_walk(store, q->after_id, (uint32_t)q->limit, print_dead, q, &q->error);
-	jsonout_array_end(&q->json);
-}
-
-static void run_retry(struct store *store, struct journal_question *question)
-{
-	struct shelf_question *q = (struct shelf_question *)question;
-
-	q->result = store_dead_retry(store, q->id, &q->count, &q->error);
-}
-
-static void run_purge(struct store *store, struct journal_question *question)
-{
-	struct shelf_question *q = (struct shelf_question *)question;
-
-	q->result = store_dead_purge(store, q->id, &q->count, &q->error);
-}
-
-static void run_export(struct store *store, struct journal_question *question)
-{
-	struct shelf_question *q = (struct shelf_question *)question;
-
-	q->result = store_export(store, q->target, &q->error);
 }
 
 /* A refusal names its error, so that the command can end with the right exit status. */
@@ -142,61 +99,124 @@ static void answer_error(struct httpd_request *r, int status, const struct error
 	buf_fini(&body);
 }
 
-static void answer_question(struct journal_question *question)
+static void answer_list(void *arg, const struct journal_answer *answer)
 {
-	struct shelf_question *q = (struct shelf_question *)question;
+	struct shelf_request *q = arg;
+	struct buf body;
+	struct jsonout j;
 
-	if (q->result != ERR_OK) {
-		answer_error(q->request, 409, &q->error);
-	} else {
-		if (q->body.len == 0 || question->run != run_list) {
-			buf_clear(&q->body);
-			jsonout_init(&q->json, &q->body);
-			jsonout_object(&q->json, NULL);
-			jsonout_uint(&q->json, "count", q->count);
-			jsonout_object_end(&q->json);
-		}
-		httpd_answer(q->request, 200, "application/json", NULL, q->body.data, q->body.len);
-	}
-	buf_fini(&q->body);
-	free(q);
-}
-
-static void ask(struct control *c, struct httpd_request *r, void (*run)(struct store *, struct journal_question *))
-{
-	const char *query = httpd_query(r);
-	struct shelf_question *q = mem_zero(sizeof *q);
-	struct error e = {.code = ERR_USAGE, .text = "id, after and limit are whole numbers"};
-	char text[8];
-
-	q->question.run = run;
-	q->question.done = answer_question;
-	q->request = r;
-	q->limit = SHELF_PAGE_ROWS;
-	q->with_body = query_get(query, "body", text, sizeof text);
-	buf_init(&q->body, ANSWER_MAX_BYTES);
-	jsonout_init(&q->json, &q->body);
-	(void)query_get(query, "to", q->target, sizeof q->target);
-	if (!query_number(query, "id", &q->id) || !query_number(query, "after", &q->after_id) ||
-	    !query_number(query, "limit", &q->limit) || q->limit > SHELF_PAGE_ROWS) {
-		answer_error(r, 400, &e);
-	} else if (!journal_ask(c->source->journal, &q->question)) {
-		(void)error_set(&e, ERR_BUSY, "the journal is busy; try again");
-		answer_error(r, 503, &e);
-	} else {
+	if (answer->error.code != ERR_OK) {
+		answer_error(q->request, 409, &answer->error);
+		free(q);
 		return;
 	}
-	buf_fini(&q->body);
+	buf_init(&body, ANSWER_MAX_BYTES);
+	jsonout_init(&j, &body);
+	jsonout_array(&j, NULL);
+	for (size_t i = 0; i < answer->dead_count && !body.overflow; i++)
+		print_dead(&j, &answer->dead[i], q->with_body);
+	jsonout_array_end(&j);
+	httpd_answer(q->request, 200, "application/json", NULL, body.data, body.len);
+	buf_fini(&body);
 	free(q);
 }
 
-static void act_list(struct httpd_request *r, void *arg) { ask(arg, r, run_list); }
+static void answer_count(void *arg, const struct journal_answer *answer)
+{
+	struct shelf_request *q = arg;
+	char text[64];
+	int length = snprintf(text, sizeof text, "{\"count\":%" PRIu64 "}", answer->count);
 
-static void act_retry(struct httpd_request *r, void *arg) { ask(arg, r, run_retry); }
+	if (answer->error.code != ERR_OK)
+		answer_error(q->request, 409, &answer->error);
+	else
+		httpd_answer(q->request, 200, "application/json", NULL, text, (size_t)length);
+	free(q);
+}
 
-static void act_purge(struct httpd_request *r, void *arg) { ask(arg, r, run_purge); }
+/* The numbers of a request; false when they were refused. */
+static bool parse_page(struct httpd_request *r, struct journal_page *p)
+{
+	const char *query = httpd_query(r);
+	const struct error e = {.code = ERR_USAGE, .text = "id, after and limit are whole numbers"};
+	uint64_t limit = SHELF_PAGE_ROWS;
+	char text[8];
 
-static void act_export(struct httpd_request *r, void *arg) { ask(arg, r, run_export); }
+	*p = (struct journal_page){.max_bytes = ANSWER_MAX_BYTES / 2};
+	p->with_body = query_get(query, "body", text, sizeof text);
+	if (!query_number(query, "id", &p->id) || !query_number(query, "after", &p->after_id) ||
+	    !query_number(query, "limit", &limit) || limit > SHELF_PAGE_ROWS) {
+		answer_error(r, 400, &e);
+		return false;
+	}
+	p->limit = (uint32_t)limit;
+	return true;
+}
+
+static struct shelf_request *shelf_request_new(struct httpd_request *r, bool with_body)
+{
+	struct shelf_request *q = mem_zero(sizeof *q);
+
+	q->request = r;
+	q->with_body = with_body;
+	return q;
+}
+
+static void end_if_busy(bool was_asked, struct shelf_request *q)
+{
+	const struct error busy = {.code = ERR_BUSY, .text = "the journal is busy; try again"};
+
+	if (was_asked)
+		return;
+	answer_error(q->request, 503, &busy);
+	free(q);
+}
+
+static void act_list(struct httpd_request *r, void *arg)
+{
+	const struct control *c = arg;
+	struct shelf_request *q;
+	struct journal_page p;
+
+	if (!parse_page(r, &p))
+		return;
+	q = shelf_request_new(r, p.with_body);
+	end_if_busy(journal_ask_dead(c->source->journal, &p, answer_list, q), q);
+}
+
+static void act_retry(struct httpd_request *r, void *arg)
+{
+	const struct control *c = arg;
+	struct shelf_request *q;
+	struct journal_page p;
+
+	if (!parse_page(r, &p))
+		return;
+	q = shelf_request_new(r, false);
+	end_if_busy(journal_retry_dead(c->source->journal, p.id, answer_count, q), q);
+}
+
+static void act_purge(struct httpd_request *r, void *arg)
+{
+	const struct control *c = arg;
+	struct shelf_request *q;
+	struct journal_page p;
+
+	if (!parse_page(r, &p))
+		return;
+	q = shelf_request_new(r, false);
+	end_if_busy(journal_purge_dead(c->source->journal, p.id, answer_count, q), q);
+}
+
+static void act_export(struct httpd_request *r, void *arg)
+{
+	const struct control *c = arg;
+	struct shelf_request *q = shelf_request_new(r, false);
+	char target[TARGET_MAX] = "";
+
+	(void)query_get(httpd_query(r), "to", target, sizeof target);
+	end_if_busy(journal_export(c->source->journal, target, answer_count, q), q);
+}
 
 static void act_drain(struct httpd_request *r, void *arg)
 {

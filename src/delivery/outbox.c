@@ -60,10 +60,9 @@ static void give_credit(struct outbox *o, bool all)
 		return;
 	if (!all && o->owed_rows < o->step_rows && o->owed_bytes < o->step_bytes)
 		return;
-	if (journal_credit(o->journal, rows, o->owed_bytes)) {
-		o->owed_rows -= rows;
-		o->owed_bytes = 0;
-	}
+	journal_credit(o->journal, rows, o->owed_bytes);
+	o->owed_rows -= rows;
+	o->owed_bytes = 0;
 }
 
 void outbox_flush(struct outbox *o, bool all)

@@ -39,6 +39,7 @@
 #include "base/dates.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "journal/journal_questions.h"
 #include "doors/door.h"
 #include "doors/feeder.h"
 #include "doors/position.h"
@@ -88,11 +89,7 @@ static void set_state(struct door_file *f, enum file_state state)
 
 /* The journal is asked for the stored position; the door may be gone when the answer comes. */
 struct question {
-	struct journal_question question;
 	struct door_file *door;
-	char *key;
-	char *position;
-	struct error error;
 };
 
 static void take_turn(struct door_file *f, long delay_ms)
@@ -198,44 +195,29 @@ static void on_position(struct door_file *f, const char *text, const struct erro
 	begin_feeding(f, offset);
 }
 
-/* Journal thread. */
-static void ask_position(struct store *store, struct journal_question *q)
+static void on_answered_position(void *arg, const struct journal_answer *answer)
 {
-	struct question *question = (struct question *)q;
-
-	if (store_position_get(store, question->key, &question->position, &question->error) == ERR_OK)
-		question->error.code = ERR_OK;
-}
-
-static void on_answered_position(struct journal_question *q)
-{
-	struct question *question = (struct question *)q;
+	struct question *question = arg;
 	struct door_file *f = question->door;
 
-	if (f) {
-		f->asked = NULL;
-		if (f->state == FILE_ASKED)
-			on_position(f, question->position, &question->error);
-	}
-	free(question->key);
-	free(question->position);
 	free(question);
+	if (!f)
+		return;
+	f->asked = NULL;
+	if (f->state == FILE_ASKED)
+		on_position(f, answer->position, &answer->error);
 }
 
 static void ask(struct door_file *f)
 {
 	struct question *question = mem_zero(sizeof *question);
 
-	question->question.run = ask_position;
-	question->question.done = on_answered_position;
 	question->door = f;
-	question->key = mem_string(f->key);
-	if (journal_ask(f->door.intake->journal, &question->question)) {
+	if (journal_ask_position(f->door.intake->journal, f->key, on_answered_position, question)) {
 		f->asked = question;
 		set_state(f, FILE_ASKED);
 		return;
 	}
-	free(question->key);
 	free(question);
 	take_turn(f, ASK_AGAIN_MS);
 }
@@ -269,7 +251,7 @@ static void read_slice(struct door_file *f)
 	if (free_bytes == 0)
 		return; /* resume or an answer gives the next turn */
 	/* The file keeps its own data: while messages leave, it is not read far ahead of them. */
-	if (journal_has_lead(f->door.intake->journal, f->door.intake->config->kspool.memory_bytes / 4)) {
+	if (journal_is_far_ahead(f->door.intake->journal, f->door.intake->config->kspool.memory_bytes / 4)) {
 		take_turn(f, LEAD_MS);
 		return;
 	}

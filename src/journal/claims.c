@@ -1,3 +1,13 @@
+/*
+ * Open addressing with linear probing.
+ *
+ * Invariants:
+ * 1. capacity is 0 or a power of two, and at most half of the slots are used: every search ends at a free one.
+ * 2. From its home to its slot no slot is free: a removed id leaves a mark, unless the slot behind it is free.
+ * 3. count <= used; used - count slots are marks.
+ * 4. An id stands at most once. Ids 0 and UINT64_MAX never stand.
+ * 5. Ranges ascend and never touch: between two of them at least one id is missing.
+ */
 #include "journal/claims.h"
 
 #include <stdlib.h>
@@ -55,6 +65,7 @@ void claims_add(struct claims *c, uint64_t id, uint32_t bytes)
 
 	if (c->used * 2 >= c->capacity)
 		rebuild(c);
+	must(c->count <= c->used && c->used * 2 < c->capacity);
 	must(id != 0 && id != removed);
 	i = find(c, id);
 	must(c->slots[i].id == 0);

@@ -1,8 +1,10 @@
 /*
  * claims: which rows are with delivery, and how large they are.
  *
- * What it is: a hash from id to bytes, and the sorted ranges of ids that were given back and must be read again. Both
- * live in memory only (promise 3). Owner: the journal thread. Fails: never; memory follows the rows in flight.
+ * What it is: a hash from id to bytes, and sorted ranges of ids. In memory only. Made by hand: a slot is 16 bytes and
+ * no allocation, where uthash hangs 56 bytes and an allocation on every row in flight. Promises: 3 (a restart forgets
+ * them), 6 (its memory follows the rows in flight). Owner: the journal. Thread: the journal's. Fails: never; what is
+ * claimed was charged to delivery's credit before. Does not: know why a row is claimed, or touch the disk.
  */
 #ifndef KSPOOL_JOURNAL_CLAIMS_H
 #define KSPOOL_JOURNAL_CLAIMS_H

@@ -84,7 +84,7 @@ static void journal_free(struct journal *j)
 	lane_close(j->settlements);
 	lane_close(j->rows);
 	claims_fini(&j->claims);
-	ranges_fini(&j->released);
+	ranges_fini(&j->returned);
 	free(atomic_load(&j->reconfigure));
 	free(j);
 }
@@ -129,15 +129,6 @@ bool journal_offer(struct journal *j, struct offer *offer)
 	return true;
 }
 
-bool journal_ask(struct journal *j, struct journal_question *q)
-{
-	if (atomic_load(&j->questions_out) >= LANE_QUESTIONS)
-		return false;
-	atomic_fetch_add(&j->questions_out, 1);
-	must(lane_put(j->questions, q));
-	return true;
-}
-
 int journal_intake_fd(const struct journal *j) { return j->intake_fd; }
 
 size_t journal_intake_run(struct journal *j)
@@ -179,12 +170,11 @@ enum err journal_admission(const struct journal *j, struct error *e)
 	                 atomic_load(&j->published.free_bytes));
 }
 
-bool journal_credit(struct journal *j, uint32_t rows, uint64_t bytes)
+void journal_credit(struct journal *j, uint32_t rows, uint64_t bytes)
 {
 	atomic_fetch_add(&j->credit_rows, rows);
 	atomic_fetch_add(&j->credit_bytes, bytes);
 	wake(j);
-	return true;
 }
 
 bool journal_settle(struct journal *j, struct store_settlements *group)
@@ -217,7 +207,7 @@ bool journal_is_empty(const struct journal *j)
 	return atomic_load(&j->offers_out) == 0 && atomic_load(&j->published.pending) == 0;
 }
 
-bool journal_has_lead(const struct journal *j, uint64_t bytes)
+bool journal_is_far_ahead(const struct journal *j, uint64_t bytes)
 {
 	return atomic_load(&j->published.pending_bytes) > bytes &&
 	       clock_mono_ms() - atomic_load(&j->published.settled_ms) < LEAVING_MS;

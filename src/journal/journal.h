@@ -3,12 +3,13 @@
  *
  * What it is: the thread that alone uses SQLite (one connection that both writes and checkpoints). Doors offer groups
  * of messages and hear `accepted` after their commit was synced; delivery gives credit, gets rows in order, and posts
- * settlements. Appends and settlements of one moment share one commit (group commit).
- * Promises kept here: 1, 3, 4, 5, 8, 9. Owner: offers, rows and settlements change hands with the lane.
- * Thread: journal_offer/journal_ask on the intake thread, journal_credit/journal_settle on the delivery thread; each
- * has a file descriptor to watch and a function to call when it is readable, which runs the callbacks on that same
- * thread. Fails: a disk error condemns the journal: nothing more is accepted, the process ends with status 74 and
- * restarts clean. Does not: decide what a delivery outcome means, log payloads, retry a sync.
+ * settlements. Appends and settlements of one moment share one commit. journal_questions.h has what else may be asked.
+ * Promises: 1, 3, 4, 5, 8, 9.
+ * Owner: offers, rows and settlements change hands with the lane.
+ * Thread: journal_offer on the intake thread, journal_credit and journal_settle on the delivery thread; each has a
+ * descriptor to watch and a function to call when it is readable, which runs the callbacks on that same thread.
+ * Fails: a disk error condemns the journal: nothing more is accepted, the process ends with status 74, starts clean.
+ * Does not: decide what a delivery outcome means, log payloads, retry a sync.
  */
 #ifndef KSPOOL_JOURNAL_JOURNAL_H
 #define KSPOOL_JOURNAL_JOURNAL_H
@@ -19,9 +20,6 @@
 
 #include "base/error.h"
 #include "message/message.h"
-#include "store/store.h"
-#include "store/store_copy.h"
-#include "store/store_dead.h"
 #include "store/store_open.h"
 #include "store/store_settlement.h"
 
@@ -67,12 +65,6 @@ struct offer {
 
 STAILQ_HEAD(offer_list, offer);
 
-/* A question asked from the intake thread and answered on the journal thread, between two commits. */
-struct journal_question {
-	void (*run)(struct store *store, struct journal_question *q); /* journal thread */
-	void (*done)(struct journal_question *q);                     /* intake thread; frees q */
-};
-
 /*
  * Opens the spool (everything of store_open) and starts the thread. On success *ret_report tells what was found.
  * on_condemned is called once, on the journal thread, when a disk error ends the run: it must not return.
@@ -82,7 +74,6 @@ enum err journal_start(const struct journal_options *options, void (*on_condemne
 
 /* Intake thread. False: the lane is full, keep the offer, stop reading, wait for journal_intake_fd. */
 bool journal_offer(struct journal *j, struct offer *offer) MUST_CHECK;
-bool journal_ask(struct journal *j, struct journal_question *q) MUST_CHECK;
 /* Readable when answers wait or when a refused offer may be tried again. */
 int journal_intake_fd(const struct journal *j);
 /* Runs the done callbacks; returns how many. */
@@ -99,9 +90,9 @@ struct journal_rows {
 /*
  * Lets the journal hand over up to this much more: rows, and bytes as message_cost counts them. Rows handed over use
  * credit up; it comes back only by calling this again, as delivery settles and frees messages. The last row may pass
- * the byte limit. Never refused: always true.
+ * the byte limit.
  */
-bool journal_credit(struct journal *j, uint32_t rows, uint64_t bytes) MUST_CHECK;
+void journal_credit(struct journal *j, uint32_t rows, uint64_t bytes);
 /* Takes ownership of the group (store_settlements_free on any thread). Lane full: false, wait for the fd. */
 bool journal_settle(struct journal *j, struct store_settlements *group) MUST_CHECK;
 /* Readable when rows wait or a refused put may be tried again. */
@@ -115,7 +106,7 @@ bool journal_is_empty(const struct journal *j);
  * More than `bytes` wait while rows are leaving: a source that keeps its own data (a file) gains nothing by being read
  * further ahead, and loses the page cache of what is about to leave. False when nothing leaves. Any thread.
  */
-bool journal_has_lead(const struct journal *j, uint64_t bytes);
+bool journal_is_far_ahead(const struct journal *j, uint64_t bytes);
 
 /* Applies what SIGHUP may change (max_bytes, min_free, policy). Intake thread. */
 void journal_reconfigure(struct journal *j, const struct store_options *options);
@@ -124,6 +115,6 @@ void journal_reconfigure(struct journal *j, const struct store_options *options)
  * Commits and answers what was offered, commits settlements already posted, checkpoints, closes, joins the thread.
  * The done callbacks of remaining offers run inside this call. Call after delivery stopped. Accepts null.
  */
-enum err journal_stop(struct journal *j, struct error *e);
+enum err journal_stop(struct journal *j, struct error *e) MUST_CHECK;
 
 #endif

@@ -1,9 +1,17 @@
 /*
- * journal_inner: what journal.c (the other threads' side) and journal_thread.c, journal_rows.c (its own) share.
+ * journal_internal: what the files of the journal share.
  *
- * Lanes: offers, questions and settlements come in, answered offers, answered questions and rows go out. Offers and
- * questions in flight are counted at the door and never exceed the lanes' capacity, so answering never finds a lane
- * full. Credit comes as atomic sums with a wake-up.
+ * What it is: the journal's state. journal.c and journal_questions.c are the other threads' side; journal_thread.c
+ * turns the wheel over journal_group.c (commits) and journal_rows.c (rows to delivery and back); journal_publish.c
+ * tells others, journal_trouble.c decides what an error means. Promises: 1, 3, 5, 8, 9, by these invariants:
+ *  1. Only the journal's thread touches `store` and what stands below it here; others reach lanes and atomics.
+ *  2. Offers and questions in flight are counted at the door and never exceed their lanes' capacity: answering never
+ *     finds a lane full.
+ *  3. Each settlement taken is in the group being made or in `waiting`, until its commit.
+ * Owner: what is in a lane belongs to the lane; `blocked` and `waiting` own what they hold.
+ * Thread: the journal's, but for lanes, descriptors and atomics.
+ * Fails: journal_survives decides; a disk error does not return.
+ * Does not: appear outside this folder; tests/rig uses it to run code on the journal's thread.
  */
 #ifndef KSPOOL_JOURNAL_JOURNAL_INTERNAL_H
 #define KSPOOL_JOURNAL_JOURNAL_INTERNAL_H
@@ -24,7 +32,9 @@ enum {
 	LANE_QUESTIONS = 64,
 	LANE_SETTLEMENTS = 256,
 	LANE_ROWS = 64,
+	MEMORY_FAILURES_MAX = 3,
 	ROWS_PER_GROUP = 1024, /* of one journal_rows */
+	PUBLISH_MS = 100,      /* what costs system calls is told this often */
 };
 #define BYTES_PER_GROUP (UINT64_C(2) << 20)
 
@@ -36,6 +46,15 @@ struct published {
 	_Atomic uint64_t max_bytes;
 	_Atomic uint64_t free_bytes;
 	_Atomic int64_t settled_ms; /* monotonic: when rows last left */
+};
+
+/* journal_enter has the table of moves. */
+enum journal_phase { JOURNAL_RUNNING, JOURNAL_DRAINING, JOURNAL_CLOSED, JOURNAL_CONDEMNED };
+
+/* A question in its lane, from the intake thread and back; journal_questions.h has the verbs. */
+struct journal_question {
+	void (*run)(struct store *store, struct journal_question *q); /* journal thread */
+	void (*done)(struct journal_question *q);                     /* intake thread; frees q */
 };
 
 struct journal {
@@ -59,11 +78,12 @@ struct journal {
 	    reconfigure; /* newest settings on their way in; whoever swaps it out frees it */
 
 	/* the journal thread's own */
+	enum journal_phase phase;
 	struct store *store;
 	uint64_t commits; /* begun, and tried again: what fates of origins are good for */
 	struct claims claims;
-	struct ranges released;
-	uint64_t cursor;               /* every id up to here was read, is claimed, released, failed or gone */
+	struct ranges returned;        /* ids up to the cursor that salvage brought back: read again */
+	uint64_t cursor;               /* journal_rows.c says what it means */
 	struct journal_rows *blocked;  /* rows that found their lane full */
 	int64_t room_rows, room_bytes; /* credit not used yet; bytes may be overdrawn by one row */
 	int64_t claimed_bytes;         /* cost of what delivery has */
@@ -86,11 +106,32 @@ struct journal {
 
 /* journal_thread.c */
 void *journal_thread_run(void *arg);
+
+/* journal_trouble.c */
+/* The only way `phase` changes. */
+void journal_enter(struct journal *j, enum journal_phase phase);
+/*
+ * False when err is a failure that the journal lives with: a full disk, memory that may come back, or damage, which is
+ * set aside here. Any other ends the process.
+ */
+bool journal_survives(struct journal *j, enum err err, const struct error *e);
 /* Ends the process: the disk, or what cannot be decided otherwise. */
 _Noreturn void journal_condemn(struct journal *j, const struct error *e);
-/* Damage found while running: new files; *e is then read as handled. Condemns when even that fails. */
-void journal_restart_damaged(struct journal *j);
+
+/* journal_publish.c */
 void journal_publish(struct journal *j, bool force);
+/* The ledger alone, which is cheap: after each commit. */
+void journal_publish_ledger(struct journal *j);
+
+/* journal_group.c */
+/* Commits what waits as one, answers it and hands it on. False: nothing waited. */
+bool journal_group_commit(struct journal *j);
+/* Settlements that met a full disk, in steps a full disk can take. True when some moved. */
+bool journal_group_drain(struct journal *j);
+
+/* journal_questions.c */
+/* False when too many are on their way. */
+bool journal_ask(struct journal *j, struct journal_question *q) MUST_CHECK;
 
 /* journal_keys.c */
 /* Filters what is known from an offer and remembers the keys of the rest, in the open transaction. */

@@ -1,4 +1,14 @@
-/* Rows on their way to delivery and back: credit, claims, released ranges, retries that come due. */
+/*
+ * Rows on their way to delivery and back: credit, claims, rows that came back by salvage, retries that come due.
+ *
+ * Invariants:
+ * 1. Every pending id up to the cursor was handed over and is claimed, or is in `failures`, or is in `returned`.
+ *    Ids above it were never handed over since the last damage, which sets the cursor to 0.
+ * 2. The cursor is below the next id; `returned` lies at or below the cursor.
+ * 3. An id is claimed from the moment its row is put into the lane, or into `blocked`, until its settlement commits.
+ * 4. claimed_bytes is the cost of all claims: 0 exactly when there is none.
+ * 5. While `blocked` holds rows, nothing is read or passed on: rows reach delivery in order.
+ */
 #include "journal/journal_internal.h"
 
 #include <inttypes.h>
@@ -13,6 +23,15 @@
 enum { MIN_READ_ROWS = 256, MIN_READ_BYTES = 256 * 1024 };
 
 static int64_t cost_of(uint32_t bytes) { return (int64_t)(sizeof(struct message) + bytes); }
+
+static void rows_assert(const struct journal *j)
+{
+	const struct ranges *r = &j->returned;
+
+	must(j->cursor < store_next_id(j->store));
+	must(r->count == 0 || r->items[r->count - 1].last <= j->cursor);
+	must((j->claims.count == 0) == (j->claimed_bytes == 0));
+}
 
 bool journal_rows_is_claimed(void *arg, uint64_t id)
 {
@@ -92,7 +111,8 @@ void journal_rows_pass_on(struct journal *j, struct message_list *list)
 	struct message *m;
 	int64_t bytes = 0;
 
-	if (!first || first->id != j->cursor + 1 || j->released.count > 0 || !has_credit(j)) {
+	rows_assert(j);
+	if (!first || first->id != j->cursor + 1 || j->returned.count > 0 || !has_credit(j)) {
 		message_list_free(list);
 		return;
 	}
@@ -154,15 +174,15 @@ static enum err read_due(struct journal *j, struct journal_rows *rows, struct er
 	return err;
 }
 
-static enum err read_released(struct journal *j, struct journal_rows *rows, struct error *e)
+static enum err read_returned(struct journal *j, struct journal_rows *rows, struct error *e)
 {
-	struct id_range range = j->released.items[0];
+	struct id_range range = j->returned.items[0];
 	uint64_t last;
 	enum err err = store_read_range(j->store, range.first, range.last, row_limit(j), byte_limit(j), &rows->messages,
 	                                &rows->count, &last, e);
 
 	if (err == ERR_OK)
-		ranges_drop_upto(&j->released, last);
+		ranges_drop_upto(&j->returned, last);
 	return err;
 }
 
@@ -197,13 +217,13 @@ static void drop_claimed(struct journal *j, struct journal_rows *rows)
 	STAILQ_CONCAT(&rows->messages, &kept);
 }
 
-/* The ledger says something waits and the tables have nothing: rows went missing without a page that shows it. */
-static enum err settle_with_truth(struct journal *j, struct error *e)
+/* The ledger says that messages wait and the tables have none: rows are gone, and no page shows it. */
+static enum err recount_when_drained(struct journal *j, struct error *e)
 {
 	uint64_t missing;
 	enum err err;
 
-	if (j->exhausted || j->claims.count > 0 || j->released.count > 0 || j->salvaging || j->waiting_count > 0 ||
+	if (j->exhausted || j->claims.count > 0 || j->returned.count > 0 || j->salvaging || j->waiting_count > 0 ||
 	    store_retrying(j->store) > 0 || store_ledger(j->store)->pending == 0)
 		return ERR_OK;
 	j->exhausted = true;
@@ -218,12 +238,12 @@ static enum err read_some(struct journal *j, struct journal_rows *rows, struct e
 	enum err err = read_due(j, rows, e);
 
 	if (err == ERR_OK && rows->count == 0)
-		while (err == ERR_OK && rows->count == 0 && j->released.count > 0)
-			err = read_released(j, rows, e);
+		while (err == ERR_OK && rows->count == 0 && j->returned.count > 0)
+			err = read_returned(j, rows, e);
 	if (err == ERR_OK && rows->count == 0)
 		err = read_tail(j, rows, e);
 	if (err == ERR_OK && rows->count == 0 && j->cursor + 1 >= store_next_id(j->store))
-		err = settle_with_truth(j, e);
+		err = recount_when_drained(j, e);
 	return err;
 }
 
@@ -240,6 +260,7 @@ bool journal_rows_feed(struct journal *j)
 {
 	bool moved = false;
 
+	rows_assert(j);
 	j->room_rows += atomic_exchange(&j->credit_rows, 0);
 	j->room_bytes += (int64_t)atomic_exchange(&j->credit_bytes, 0);
 	retry_blocked(j);
@@ -252,10 +273,7 @@ bool journal_rows_feed(struct journal *j)
 		if (err != ERR_OK || rows->count == 0) {
 			message_list_free(&rows->messages);
 			free(rows);
-			if (err == ERR_DAMAGED)
-				journal_restart_damaged(j);
-			else if (err != ERR_OK && err != ERR_FULL && err != ERR_MEMORY)
-				journal_condemn(j, &e);
+			(void)journal_survives(j, err, &e);
 			break;
 		}
 		hand_over(j, rows);

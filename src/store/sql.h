@@ -20,7 +20,7 @@ void sql_global_setup(void);
 /* What SQLite last logged on this thread ("" when nothing): the only witness of some I/O errors. */
 const char *sql_last_log(void);
 
-enum err sql_error(sqlite3 *db, int rc, struct error *e, const char *what);
+enum err sql_error(sqlite3 *db, int rc, struct error *e, const char *what) MUST_CHECK;
 /* Runs statements that give no rows. */
 enum err sql_exec(sqlite3 *db, const char *sql, struct error *e) MUST_CHECK;
 /* Runs "PRAGMA name=value" and reads it back; ERR_ENVIRONMENT when the answer is not `want`. */

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "journal/journal_internal.h"
 
 static void must_not_condemn(const struct error *reason)
 {

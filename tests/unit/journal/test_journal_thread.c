@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "journal/journal.h"
+#include "journal/journal_questions.h"
 #include "rig/journalrig.h"
 #include "rig/spooldir.h"
 
@@ -38,11 +39,11 @@ static void offers_are_answered_and_rows_flow_in_order(void **state)
 	assert_int_equal(a.last, OFFER_ACCEPTED);
 	assert_int_equal(a.first_id, 1);
 	assert_false(journal_is_empty(j));
-	assert_true(journal_credit(j, 150, 1 << 20)); /* 100 by reading */
+	journal_credit(j, 150, 1 << 20); /* 100 by reading */
 	rig_take_ids(j, ids, 100);
 	rig_offer_and_wait(j, rig_offer(101, 100, 50, &a)); /* 50 handed on, 50 without credit */
 	rig_take_ids(j, ids + 100, 50);
-	assert_true(journal_credit(j, 300, 1 << 20));
+	journal_credit(j, 300, 1 << 20);
 	rig_take_ids(j, ids + 150, 50);
 	for (uint64_t i = 0; i < 200; i++)
 		assert_int_equal(ids[i], i + 1);
@@ -69,13 +70,13 @@ static void failed_rows_come_back_when_due_without_their_neighbours(void **state
 	o.store = spooldir_options(&d);
 	j = rig_start(&o, NULL);
 	rig_offer_and_wait(j, rig_offer(1, 10, 50, &a));
-	assert_true(journal_credit(j, 10, 1 << 20));
+	journal_credit(j, 10, 1 << 20);
 	rig_take_ids(j, ids, 10);
 	due = clock_wall_ms() + 100;
 	rig_settle_ids(j, later, 2, SETTLE_RETRY, due);
 	rig_settle_ids(j, at_once, 3, SETTLE_RETRY, due - 200);
 	rig_settle_ids(j, &unknown, 1, SETTLE_DELIVERED, 0); /* never handed out: counted, nothing else */
-	assert_true(journal_credit(j, 5, 1 << 20));
+	journal_credit(j, 5, 1 << 20);
 	rig_take_ids(j, ids, 5);
 	assert_int_equal(ids[0], 3);
 	assert_int_equal(ids[1], 4);
@@ -104,7 +105,7 @@ static void what_was_in_flight_is_pending_after_a_restart(void **state)
 	o.store = spooldir_options(&d);
 	j = rig_start(&o, NULL);
 	rig_offer_and_wait(j, rig_offer(1, 10, 50, &a));
-	assert_true(journal_credit(j, 6, 1 << 20));
+	journal_credit(j, 6, 1 << 20);
 	rig_take_ids(j, ids, 6);
 	rig_settle_ids(j, ids, 2, SETTLE_DELIVERED, 0);
 	rig_stop(j);
@@ -112,7 +113,7 @@ static void what_was_in_flight_is_pending_after_a_restart(void **state)
 	assert_false(report.unclean);
 	assert_int_equal(report.rows, 8);
 	assert_false(journal_take_rows(j, &rows)); /* no credit yet */
-	assert_true(journal_credit(j, 100, 1 << 20));
+	journal_credit(j, 100, 1 << 20);
 	rig_take_ids(j, ids, 8);
 	for (uint64_t i = 0; i < 8; i++)
 		assert_int_equal(ids[i], i + 3);
@@ -168,30 +169,86 @@ static void a_group_is_all_or_none_and_its_neighbours_do_not_care(void **state)
 	spooldir_remove(&d);
 }
 
-struct question {
-	struct journal_question head;
-	struct store_ledger ledger;
-	char *position;
+struct heard {
+	enum err err;
+	uint64_t count;
+	size_t dead;
+	char position[16];
+	char body[16];
+	char reason[16];
 	bool done;
 };
 
-static void look(struct store *s, struct journal_question *q)
+static void hear(void *arg, const struct journal_answer *answer)
 {
-	struct question *mine = (struct question *)q;
-	struct error e;
+	struct heard *h = arg;
 
-	mine->ledger = *store_ledger(s);
-	must(store_position_get(s, "p", &mine->position, &e) == ERR_OK);
+	h->err = answer->error.code;
+	h->count = answer->count;
+	h->dead = answer->dead_count;
+	(void)snprintf(h->position, sizeof h->position, "%s", answer->position ? answer->position : "none");
+	if (answer->dead_count > 0) {
+		const struct store_dead *first = &answer->dead[0];
+
+		(void)snprintf(h->body, sizeof h->body, "%.*s", first->body ? (int)first->body_bytes : 0,
+		               first->body ? (const char *)first->body : "");
+		(void)snprintf(h->reason, sizeof h->reason, "%s", first->reason);
+	}
+	h->done = true;
 }
 
-static void looked(struct journal_question *q) { ((struct question *)q)->done = true; }
+static struct heard wait_heard(struct journal *j, struct heard *h)
+{
+	while (!h->done) {
+		rig_wait_fd(journal_intake_fd(j));
+		(void)journal_intake_run(j);
+	}
+	h->done = false;
+	return *h;
+}
 
 static void questions_are_answered_between_commits(void **state)
 {
 	struct spooldir d;
 	struct journal_options o = {0};
 	struct answers a = {0};
-	struct question q = {.head = {.run = look, .done = looked}};
+	struct heard h = {0};
+	struct offer *offer;
+	struct journal *j;
+
+	(void)state;
+	spooldir_make(&d);
+	o.store = spooldir_options(&d);
+	j = rig_start(&o, NULL);
+	assert_true(journal_ask_position(j, "p", hear, &h));
+	assert_string_equal(wait_heard(j, &h).position, "none");
+	offer = rig_offer(1, 0, 0, &a);
+	offer->position_key = mem_string("p");
+	offer->position = mem_string("5");
+	rig_offer_and_wait(j, offer);
+	assert_true(journal_ask_position(j, "p", hear, &h));
+	assert_string_equal(wait_heard(j, &h).position, "5");
+	assert_int_equal(h.err, ERR_OK);
+	rig_stop(j);
+	spooldir_remove(&d);
+}
+
+static void add_dead(struct offer *offer, const char *body, const char *reason)
+{
+	struct message *m = message_new(NULL, 0, body, strlen(body), 1);
+
+	message_fail(m, NULL, reason);
+	STAILQ_INSERT_TAIL(&offer->set_aside, m, link);
+	offer->set_aside_count++;
+}
+
+static void the_shelf_is_looked_at_and_emptied_through_questions(void **state)
+{
+	struct journal_page page = {.limit = 10, .max_bytes = 1000, .with_body = true};
+	struct spooldir d;
+	struct journal_options o = {0};
+	struct answers a = {0};
+	struct heard h = {0};
 	struct offer *offer;
 	struct journal *j;
 
@@ -200,19 +257,36 @@ static void questions_are_answered_between_commits(void **state)
 	o.store = spooldir_options(&d);
 	j = rig_start(&o, NULL);
 	offer = rig_offer(1, 0, 0, &a);
-	offer->position_key = mem_string("p");
-	offer->position = mem_string("5");
+	add_dead(offer, "one", "why");
+	add_dead(offer, "two", "");
+	add_dead(offer, "three", "");
 	rig_offer_and_wait(j, offer);
-	rig_offer_and_wait(j, rig_offer(1, 3, 10, &a));
-	assert_true(journal_ask(j, &q.head));
-	while (!q.done) {
-		rig_wait_fd(journal_intake_fd(j));
-		(void)journal_intake_run(j);
-	}
-	assert_int_equal(q.ledger.accepted, 3);
-	assert_string_equal(q.position, "5");
-	free(q.position);
-	rig_stop(j);
+	assert_true(journal_ask_dead(j, &page, hear, &h));
+	assert_int_equal(wait_heard(j, &h).dead, 3);
+	assert_string_equal(h.body, "one");
+	assert_string_equal(h.reason, "why");
+	page.max_bytes = 3; /* ends with the message that passes it */
+	page.after_id = 1;
+	assert_true(journal_ask_dead(j, &page, hear, &h));
+	assert_int_equal(wait_heard(j, &h).dead, 2);
+	assert_string_equal(h.body, "two");
+	page = (struct journal_page){.id = 3};
+	assert_true(journal_ask_dead(j, &page, hear, &h));
+	assert_int_equal(wait_heard(j, &h).dead, 1);
+	assert_string_equal(h.body, "");
+	page.id = 4711;
+	assert_true(journal_ask_dead(j, &page, hear, &h));
+	assert_int_equal(wait_heard(j, &h).err, ERR_INPUT);
+	assert_true(journal_retry_dead(j, 2, hear, &h));
+	assert_int_equal(wait_heard(j, &h).count, 1);
+	assert_true(journal_purge_dead(j, 0, hear, &h));
+	assert_int_equal(wait_heard(j, &h).count, 2);
+	assert_true(journal_export(j, d.path, hear, &h));
+	assert_int_equal(wait_heard(j, &h).err, ERR_INPUT);
+	assert_true(journal_export(j, spooldir_file(&d, ".copy"), hear, &h));
+	rig_stop(j); /* answers what was asked */
+	assert_true(h.done);
+	assert_int_equal(h.err, ERR_OK);
 	spooldir_remove(&d);
 }
 
@@ -230,7 +304,7 @@ static void *deliver(void *arg)
 	uint32_t delivered = 0;
 	uint32_t round = 0;
 
-	must(journal_credit(f->j, FLOW_WINDOW, 8 << 20));
+	journal_credit(f->j, FLOW_WINDOW, 8 << 20);
 	while (delivered < FLOW_MESSAGES) {
 		struct store_settlements *group;
 		struct journal_rows rows;
@@ -257,7 +331,7 @@ static void *deliver(void *arg)
 		message_list_free(&rows.messages);
 		while (!journal_settle(f->j, group))
 			rig_wait_fd(journal_delivery_fd(f->j));
-		must(journal_credit(f->j, rows.count, rows.bytes));
+		journal_credit(f->j, rows.count, rows.bytes);
 		round++;
 	}
 	return NULL;
@@ -306,6 +380,7 @@ int main(void)
 	    cmocka_unit_test(what_was_in_flight_is_pending_after_a_restart),
 	    cmocka_unit_test(a_group_is_all_or_none_and_its_neighbours_do_not_care),
 	    cmocka_unit_test(questions_are_answered_between_commits),
+	    cmocka_unit_test(the_shelf_is_looked_at_and_emptied_through_questions),
 	    cmocka_unit_test(everything_flows_and_nothing_comes_twice_after_delivery),
 	};
 

@@ -1,0 +1,227 @@
+/*
+ * One commit: offers and settlements of a moment are gathered, written as one, answered, handed on.
+ *
+ * What waits is committed at once; what comes meanwhile is the next group. So a lone message pays one sync and no
+ * delay, and under load groups grow by themselves.
+ *
+ * Invariants:
+ * 1. No transaction is open between two calls of this file's functions.
+ * 2. An offer is answered accepted only after the commit that holds all of it (promise 1).
+ * 3. An offer that is refused left nothing in the group; one that fails took the whole group with it.
+ * 4. While settlements wait for a full disk (`waiting`), later ones stay in their lane: they are committed in order.
+ */
+#include "journal/journal_internal.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/failpoint.h"
+#include "base/metrics.h"
+
+enum { GROUPS_PER_COMMIT = 32, RETRY_FULL_MS = 100 };
+
+/* One commit being made. */
+struct group {
+	struct offer_list offers;
+	uint32_t rows;
+	uint64_t bytes;
+	struct store_settlements *settled[GROUPS_PER_COMMIT];
+	size_t settled_count;
+};
+
+/* Takes offers while more wait and the group has room. */
+static void gather_offers(struct journal *j, struct group *g)
+{
+	int64_t start = clock_mono_ns();
+	int64_t longest = j->options.commit_max_wait_ns > 0 ? j->options.commit_max_wait_ns : 2 * NS_PER_MS;
+	void *item;
+
+	while (g->rows < j->options.commit_max_rows && g->bytes < j->options.commit_max_bytes &&
+	       lane_take(j->offers, &item, 1) == 1) {
+		struct offer *offer = item;
+
+		offer->verdict = OFFER_ACCEPTED;
+		STAILQ_INSERT_TAIL(&g->offers, offer, link);
+		g->rows += offer->count;
+		g->bytes += offer->bytes;
+		if (clock_mono_ns() - start > longest)
+			break;
+	}
+}
+
+static void gather_settlements(struct journal *j, struct group *g)
+{
+	void *items[GROUPS_PER_COMMIT];
+	size_t n = lane_take(j->settlements, items, GROUPS_PER_COMMIT);
+
+	for (size_t i = 0; i < n; i++) {
+		journal_rows_claim_back(j, items[i]);
+		g->settled[g->settled_count++] = items[i];
+	}
+}
+
+static void refuse(struct offer *offer, enum err err, const struct error *e)
+{
+	offer->verdict = err == ERR_FULL ? OFFER_FULL : err == ERR_TOOBIG ? OFFER_TOO_BIG : OFFER_FAILED;
+	offer->error = *e;
+}
+
+/* ERR_OK also when the offer was refused by itself: then its verdict says so and nothing of it is in the group. */
+static enum err store_offer(struct journal *j, struct offer *offer, struct error *e)
+{
+	struct message *m;
+	enum err err = store_admit(j->store, &offer->messages, e);
+
+	if (err != ERR_OK && store_in_group(j->store)) {
+		refuse(offer, err, e);
+		return ERR_OK;
+	}
+	if (err == ERR_OK)
+		err = journal_keys_filter(j, offer, e);
+	if (err == ERR_OK)
+		err = store_append_list(j->store, &offer->messages, e);
+	if (err == ERR_OK && !STAILQ_EMPTY(&offer->messages))
+		offer->first_id = STAILQ_FIRST(&offer->messages)->id;
+	STAILQ_FOREACH (m, &offer->set_aside, link) {
+		if (err != ERR_OK)
+			break;
+		err = store_append_dead(j->store, m, "set_aside", e);
+	}
+	if (err == ERR_OK)
+		store_count_filtered(j->store, offer->filtered);
+	if (err == ERR_OK && offer->position_key)
+		err = store_position_put(j->store, offer->position_key, offer->position, e);
+	return err;
+}
+
+static enum err write_group(struct journal *j, struct group *g, struct error *e)
+{
+	struct offer *offer;
+	enum err err = store_begin(j->store, e);
+
+	j->commits++;
+	STAILQ_FOREACH (offer, &g->offers, link)
+		if (err == ERR_OK)
+			err = store_offer(j, offer, e);
+	for (size_t i = 0; i < g->settled_count && err == ERR_OK; i++)
+		err = store_settle(j->store, g->settled[i]->items, g->settled[i]->count, e);
+	if (err == ERR_OK)
+		err = store_commit(j->store, e);
+	if (err != ERR_OK)
+		store_rollback(j->store);
+	return err;
+}
+
+/* Nothing of the group happened. */
+static void undo_group(struct journal *j, struct group *g, enum err err, const struct error *e)
+{
+	struct offer *offer;
+
+	STAILQ_FOREACH (offer, &g->offers, link)
+		if (offer->verdict == OFFER_ACCEPTED)
+			refuse(offer, err, e);
+	for (size_t i = 0; i < g->settled_count; i++)
+		j->waiting[j->waiting_count++] = g->settled[i];
+	g->settled_count = 0;
+}
+
+static void commit_group(struct journal *j, struct group *g)
+{
+	struct error e;
+	int64_t start = clock_mono_ns();
+	enum err err = write_group(j, g, &e);
+
+	if (err == ERR_DAMAGED && !journal_survives(j, err, &e)) { /* once more, into new files */
+		struct offer *offer;
+
+		STAILQ_FOREACH (offer, &g->offers, link)
+			offer->verdict = OFFER_ACCEPTED;
+		err = write_group(j, g, &e);
+	}
+	j->memory_failures = err == ERR_MEMORY ? j->memory_failures + 1 : 0;
+	if (err == ERR_DAMAGED || j->memory_failures >= MEMORY_FAILURES_MAX)
+		journal_condemn(j, &e);
+	if (!journal_survives(j, err, &e))
+		undo_group(j, g, err, &e);
+	else if (!STAILQ_EMPTY(&g->offers))
+		metric_observe_ns(M_BUFFER_LATENCY, clock_mono_ns() - start);
+}
+
+/* Says yes or no to each offer, and collects what may go on to delivery at once. */
+static void answer_offers(struct journal *j, struct group *g, struct message_list *accepted)
+{
+	struct offer *offer;
+	uint64_t rows = 0;
+
+	journal_publish_ledger(j);
+	FAILPOINT("before_accept");
+	while ((offer = STAILQ_FIRST(&g->offers))) {
+		STAILQ_REMOVE_HEAD(&g->offers, link);
+		if (offer->verdict == OFFER_ACCEPTED) {
+			rows += offer->count;
+			metric_add(M_DEAD_LETTERS, offer->set_aside_count);
+			journal_keys_release(offer);
+			STAILQ_CONCAT(accepted, &offer->messages);
+		}
+		message_list_free(&offer->messages);
+		message_list_free(&offer->set_aside);
+		must(lane_put(j->offers_done, offer));
+	}
+	FAILPOINT("after_accept");
+	metric_add(M_BUFFER_RECEIVED, rows);
+	metric_add(M_BUFFER_BATCH_RECEIVED, rows > 0);
+}
+
+static void finish_settlements(struct journal *j, struct group *g)
+{
+	if (g->settled_count > 0)
+		atomic_store(&j->published.settled_ms, clock_mono_ms());
+	for (size_t i = 0; i < g->settled_count; i++) {
+		journal_rows_settled(j, g->settled[i]->items, g->settled[i]->count);
+		store_settlements_free(g->settled[i]);
+	}
+}
+
+bool journal_group_drain(struct journal *j)
+{
+	bool moved = false;
+
+	while (j->waiting_count > 0) {
+		struct store_settlements *first = j->waiting[0];
+		struct error e;
+		size_t done = 0;
+		enum err err = store_settle_full(j->store, first->items + j->waiting_done,
+		                                 first->count - j->waiting_done, &done, &e);
+
+		journal_rows_settled(j, first->items + j->waiting_done, done);
+		j->waiting_done += done;
+		moved |= done > 0;
+		if (!journal_survives(j, err, &e))
+			break;
+		store_settlements_free(first);
+		for (size_t i = 1; i < j->waiting_count; i++)
+			j->waiting[i - 1] = j->waiting[i];
+		j->waiting_count--;
+		j->waiting_done = 0;
+	}
+	j->waiting_retry_ms = clock_mono_ms() + RETRY_FULL_MS;
+	return moved;
+}
+
+bool journal_group_commit(struct journal *j)
+{
+	struct group g = {.offers = STAILQ_HEAD_INITIALIZER(g.offers)};
+	struct message_list accepted = STAILQ_HEAD_INITIALIZER(accepted);
+
+	must(!store_in_group(j->store));
+	gather_offers(j, &g);
+	/* While a full disk makes settlements wait, later ones wait in their lane, which holds delivery back. */
+	if (j->waiting_count == 0)
+		gather_settlements(j, &g);
+	if (STAILQ_EMPTY(&g.offers) && g.settled_count == 0)
+		return false;
+	commit_group(j, &g);
+	answer_offers(j, &g, &accepted);
+	finish_settlements(j, &g);
+	journal_rows_pass_on(j, &accepted);
+	return true;
+}

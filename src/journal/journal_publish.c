@@ -1,0 +1,55 @@
+/* What other threads and /metrics may know of the journal. */
+#include "journal/journal_internal.h"
+
+#include "base/clock.h"
+#include "base/metrics.h"
+
+static void publish_state(struct journal *j)
+{
+	struct store_state state;
+
+	store_state(j->store, &state);
+	metric_set(M_BACKLOG_OLDEST_MS, state.oldest_received_ms);
+	metric_set(M_DISK_DATABASE_BYTES, (int64_t)state.database_bytes);
+	metric_set(M_DISK_WAL_BYTES, (int64_t)state.wal_bytes);
+	metric_set(M_DISK_FREE_BYTES, (int64_t)state.free_bytes);
+	metric_add(M_CHECKPOINTS, state.checkpoints - (uint64_t)metric_get(M_CHECKPOINTS));
+	atomic_store(&j->published.free_bytes, state.free_bytes);
+}
+
+void journal_publish_ledger(struct journal *j)
+{
+	const struct store_ledger *l = store_ledger(j->store);
+	const struct {
+		enum metric metric;
+		uint64_t value;
+	} gauges[] = {
+#define LEDGER_SUM(id, column, meaning) {M_LEDGER_##id, l->column},
+#define LEDGER_STATE(id, column, meaning) {M_LEDGER_##id, l->column},
+#include "base/ledger.def"
+	    {M_BACKLOG_ROWS, l->pending},
+	    {M_BACKLOG_BYTES, store_pending_bytes(j->store)},
+	    {M_BACKLOG_RETRYING, store_retrying(j->store)},
+	};
+
+	for (size_t i = 0; i < sizeof gauges / sizeof *gauges; i++)
+		metric_set(gauges[i].metric, (int64_t)gauges[i].value);
+	atomic_store(&j->published.pending_bytes, store_pending_bytes(j->store));
+	atomic_store(&j->published.pending, l->pending);
+}
+
+void journal_publish(struct journal *j, bool force)
+{
+	int64_t now = clock_mono_ms();
+	struct error ignored;
+	enum err full = store_admission(j->store, &ignored);
+
+	journal_publish_ledger(j);
+	atomic_store(&j->published.full, full);
+	atomic_store(&j->published.max_bytes, j->options.store.max_bytes);
+	metric_set(M_DISK_FULL, full == ERR_FULL);
+	if (!force && now - j->published_ms < PUBLISH_MS)
+		return;
+	j->published_ms = now;
+	publish_state(j);
+}

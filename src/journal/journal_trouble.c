@@ -1,0 +1,54 @@
+/* Where the journal's life turns: what an error means for it, and which phase follows which. */
+#include "journal/journal_internal.h"
+
+#include "base/check.h"
+
+void journal_enter(struct journal *j, enum journal_phase phase)
+{
+	static const unsigned moves[] = {
+	    [JOURNAL_RUNNING] = 1u << JOURNAL_DRAINING | 1u << JOURNAL_CONDEMNED,
+	    [JOURNAL_DRAINING] = 1u << JOURNAL_CLOSED | 1u << JOURNAL_CONDEMNED,
+	    [JOURNAL_CLOSED] = 0,
+	    [JOURNAL_CONDEMNED] = 0,
+	};
+
+	must(moves[j->phase] & 1u << phase);
+	j->phase = phase;
+}
+
+/* Intake is refused before anybody else can ask. */
+void journal_condemn(struct journal *j, const struct error *e)
+{
+	journal_enter(j, JOURNAL_CONDEMNED);
+	atomic_store(&j->published.full, ERR_DISK);
+	j->on_condemned(e);
+	never("on_condemned returned");
+}
+
+/* Damage found while running: new files in place of the old ones. */
+static void restart_damaged(struct journal *j)
+{
+	struct store_report report;
+	struct error e;
+	enum err err = store_restart_damaged(j->store, &report, &e);
+
+	if (err != ERR_OK)
+		journal_condemn(j, &e);
+	/* Everything is read again from the first id; what delivery has is skipped by its claim. */
+	j->cursor = 0;
+	ranges_fini(&j->returned);
+	j->next_retry_known = false;
+	j->salvaging = true;
+	j->exhausted = false;
+}
+
+bool journal_survives(struct journal *j, enum err err, const struct error *e)
+{
+	if (err == ERR_OK)
+		return true;
+	if (err == ERR_DAMAGED)
+		restart_damaged(j);
+	else if (err != ERR_FULL && err != ERR_MEMORY)
+		journal_condemn(j, e);
+	return false;
+}
