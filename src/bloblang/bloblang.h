@@ -1,12 +1,15 @@
 /*
- * bloblang: the language of keys, checks and mappings.
+ * bloblang: the language of keys, checks and mappings, with its library.
  *
  * What it is: three compiled forms made at load and never changed after: a template (text with ${! query }), a query
- * used as a check, and a mapping. Evaluation happens in a struct evaluator: one per thread, with an arena that is reset
- * for every message, a depth limit, an output limit and a time limit, so that neither a hostile mapping nor a hostile
- * message can take the process down. Behaviour is that of Redpanda Connect's Bloblang; where it differs, src/README.md
- * says so. Owner: the caller. Thread: compiled forms any, evaluator its own.
- * Fails: parsing gives line and column within the text given; evaluation gives ERR_INPUT with the reference's wording.
+ * used as a check, and a mapping. They run in a struct evaluator, whose arena is reset for every message.
+ * Behaviour is that of Redpanda Connect's Bloblang; where it differs, src/README.md says so.
+ * Promises: 11: neither a mapping nor a message holds a thread or takes the process down: depth, output and time have
+ * limits.
+ * Owner: the caller.
+ * Thread: compiled forms any, an evaluator its own.
+ * Fails: parsing with ERR_CONFIG and line and column within the text; running with ERR_INPUT and the reference's words.
+ * Does not: change the message it runs on.
  */
 #ifndef KSPOOL_BLOBLANG_BLOBLANG_H
 #define KSPOOL_BLOBLANG_BLOBLANG_H

@@ -1,6 +1,12 @@
+/*
+ * Invariants:
+ * 1. What is lazy (and, or, coalesce) never gets here.
+ * 2. Two integers are computed and compared exactly, and wrap as Go's do; with one float both are floats.
+ * 3. Operands are not changed; what is made lies in the arena of the evaluation.
+ */
 #include <math.h>
-#include <stdlib.h>
 
+#include "base/check.h"
 #include "value/number.h"
 #include "value/time.h"
 #include "bloblang/language/eval_internal.h"
@@ -239,6 +245,7 @@ static bool modulo(struct evaluation *ev, const struct node *left_node, const st
 bool arithmetic_apply(struct evaluation *ev, enum operator op, const struct node *left_node,
                       const struct node *right_node, struct value left, struct value right, struct value *ret)
 {
+	must(op < OP_AND);
 	switch (op) {
 	case OP_ADD:
 		return add(ev, left_node, right_node, left, right, ret);
@@ -252,12 +259,7 @@ bool arithmetic_apply(struct evaluation *ev, enum operator op, const struct node
 		return divide(ev, left_node, right_node, left, right, ret);
 	case OP_MODULO:
 		return modulo(ev, left_node, right_node, left, right, ret);
-	case OP_AND:
-	case OP_OR:
-	case OP_COALESCE:
-		break;
 	default:
 		return compare(ev, op, left_node, right_node, left, right, ret);
 	}
-	abort();
 }

@@ -1,6 +1,15 @@
+/*
+ * Invariants:
+ * 1. A node never changes here: all that an evaluation makes lies in its arena.
+ * 2. When a function returns false, ev->failure is set and *ret is a value that may be read.
+ * 3. Every node but a literal counts as a step and looks at the depth: no loop and no recursion escapes the limits.
+ * 4. Parts of root and of the new metadata that are handed out begin a new epoch, so that writers copy them first.
+ * 5. A site whose arguments are all literal is prepared once, by the parser; any other before each evaluation.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/check.h"
 #include "base/clock.h"
 #include "value/path.h"
 #include "bloblang/language/eval_internal.h"
@@ -433,6 +442,7 @@ bool eval_prepare(struct evaluation *ev, struct call_site *site)
 	};
 	struct site_list *entry;
 
+	must(!site->dynamic && !site->prepared && !site->owned);
 	if (!site->row->prepare(&call))
 		return false;
 	site->prepared = call.prepared;

@@ -1,9 +1,17 @@
+/*
+ * Invariants:
+ * 1. text <= at <= end, and nothing at or behind end is read.
+ * 2. A function that returns false has set p->fault; p->at may then be anywhere.
+ * 3. A fault is fatal exactly when it has a message; no other choice is tried after it.
+ * 4. A fault names at most FAULT_EXPECTED_MAX things.
+ */
 #include "bloblang/language/parse_internal.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/check.h"
 #include "bloblang/golang/goquote.h"
 
 void list_add(struct parse *p, struct list *l, const void *item)
@@ -83,6 +91,7 @@ const char *fault_text(struct arena *a, const struct fault *f)
 {
 	struct text t;
 
+	must(f->count >= 0 && f->count <= FAULT_EXPECTED_MAX);
 	text_init(&t, a);
 	if (f->message)
 		text_add_string(&t, f->message);
@@ -186,6 +195,7 @@ bool parse_term(struct parse *p, const char *term)
 {
 	size_t length = strlen(term);
 
+	must(p->at >= p->text && p->at <= p->end);
 	if ((size_t)(p->end - p->at) < length || memcmp(p->at, term, length) != 0)
 		return fault_expected(p, p->at, term);
 	p->at += length;

@@ -1,3 +1,12 @@
+/*
+ * Invariants:
+ * 1. Arguments are all named or all positional, and no name is there twice: this is checked before any is placed.
+ * 2. A site has one slot a parameter (variadic: one an argument): a literal in `values`, a query in `args`, or
+ *    neither.
+ * 3. A site is dynamic exactly when a query must be evaluated for a slot that is no query parameter.
+ * 4. Only a row that can be evaluated gets a site.
+ */
+#include "base/check.h"
 #include "value/path.h"
 #include "bloblang/language/parse_internal.h"
 
@@ -258,6 +267,7 @@ static struct call_site *site_new(struct parse *p, const struct bloblang_row *ro
 	struct arena *a = &p->program->arena;
 	struct call_site *site = arena_alloc(a, sizeof *site);
 
+	must(row->evaluate);
 	*site = (struct call_site){.row = row, .target = target, .arg_count = count, .program = p->program};
 	site->args = arena_alloc(a, (count + 1) * sizeof *site->args);
 	site->values = arena_alloc(a, (count + 1) * sizeof *site->values);

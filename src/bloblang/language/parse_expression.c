@@ -1,4 +1,12 @@
+/*
+ * Invariants:
+ * 1. Choices are tried in order from the same place; after a fatal fault none is.
+ * 2. A literal array or object holds no marker (nothing, delete).
+ * 3. A pair of an object has its key as text, or a query that makes it.
+ * 4. When a function returns, the captures are those it began with.
+ */
 
+#include "base/check.h"
 #include "value/number.h"
 #include "bloblang/language/parse_internal.h"
 
@@ -240,6 +248,7 @@ static const struct node *literal_object(struct parse *p, const struct node_pair
 
 	n->literal = value_object(&p->program->arena, count);
 	for (size_t i = 0; i < count; i++) {
+		must(pairs[i].text.kind == VALUE_STRING);
 		n->literal.literal |= pairs[i].value->literal.literal;
 		if (!is_marker(pairs[i].value->literal))
 			value_object_set(&p->program->arena, n->literal, pairs[i].text.text, pairs[i].text.length,

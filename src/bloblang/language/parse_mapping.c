@@ -1,8 +1,16 @@
+/*
+ * Invariants:
+ * 1. Maps and imports stand only where the block has a table of maps: at the top of a text.
+ * 2. A table has no two maps of one name.
+ * 3. An imported file has a parser of its own and lands in the same program; nesting ends at IMPORT_DEPTH_MAX.
+ * 4. The line of a statement counts from the start of its text, or of the map it is in.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/check.h"
 #include "base/cleanup.h"
 #include "bloblang/language/parse_internal.h"
 
@@ -249,6 +257,7 @@ static struct map *find_map(const struct map_table *maps, const char *name, size
 
 static void add_map(struct parse *p, struct map_table *maps, struct map *map)
 {
+	must(!find_map(maps, map->name, map->name_length));
 	if (maps->count == maps->capacity) {
 		size_t capacity = maps->capacity == 0 ? 8 : maps->capacity * 2;
 		struct map **items = arena_alloc(&p->program->arena, capacity * sizeof *items);

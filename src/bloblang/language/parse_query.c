@@ -1,3 +1,11 @@
+/*
+ * Invariants:
+ * 1. p->depth counts the queries under way and is what it was when parse_query returns.
+ * 2. Operators of one level join from left to right, the tightest level first; after the last level none is left.
+ * 3. The path of a field has no step for `this`, `root` or a captured name.
+ * 4. document_uses counts every place that reads the document of the message.
+ */
+#include "base/check.h"
 #include "bloblang/language/parse_internal.h"
 
 static const struct capture *find_capture(const struct parse *p, const char *name, size_t length)
@@ -296,6 +304,7 @@ static bool resolve(struct parse *p, const char *at, const struct node *first, s
 		}
 		count = kept;
 	}
+	must(count == 0);
 	*ret = first;
 	return true;
 }

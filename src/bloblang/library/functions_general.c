@@ -1,9 +1,17 @@
-/* Functions of the family "general": markers, failing, counters, random numbers, identifiers. */
+/*
+ * Functions of the family "general": markers, failing, counters, random numbers, identifiers.
+ *
+ * Invariants:
+ * 1. A cell belongs to one place in a mapping and is shared by all threads: only atomics change it.
+ * 2. A cell's state is 0, or its last value with the top bit set: values are never negative.
+ * 3. A named counter is added at the head, once a name, and never leaves.
+ */
 #include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/random.h"
@@ -180,6 +188,7 @@ static bool counter(struct call *call, struct value *ret)
 			*ret = value_int(old ? last : min);
 			return true;
 		}
+		must(next < STARTED);
 	} while (!atomic_compare_exchange_weak(&cell->state, &old, next | STARTED));
 	*ret = value_int((int64_t)next);
 	return true;

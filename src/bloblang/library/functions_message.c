@@ -168,31 +168,38 @@ static bool no_spans(struct call *call, struct value *ret)
 	return true;
 }
 
-/* The component that failed the message, as the pipeline noted it. */
-static bool source_part(struct call *call, struct value *ret, size_t offset)
+/* The component that failed the message, as the pipeline noted it; null when none did. */
+static const struct message_source *failed_at(struct call *call)
 {
 	const struct message *m = call_message(call);
-	const char *text = NULL;
 
-	if (m && m->failure && m->failure->at)
-		memcpy(&text, (const char *)m->failure->at + offset, sizeof text);
-	*ret = text ? value_literal(text) : value_null();
-	return true;
+	return m && m->failure ? m->failure->at : NULL;
 }
+
+static struct value text_or_null(const char *text) { return text ? value_literal(text) : value_null(); }
 
 static bool source_label(struct call *call, struct value *ret)
 {
-	return source_part(call, ret, offsetof(struct message_source, label));
+	const struct message_source *at = failed_at(call);
+
+	*ret = text_or_null(at ? at->label : NULL);
+	return true;
 }
 
 static bool source_name(struct call *call, struct value *ret)
 {
-	return source_part(call, ret, offsetof(struct message_source, name));
+	const struct message_source *at = failed_at(call);
+
+	*ret = text_or_null(at ? at->name : NULL);
+	return true;
 }
 
 static bool source_path(struct call *call, struct value *ret)
 {
-	return source_part(call, ret, offsetof(struct message_source, path));
+	const struct message_source *at = failed_at(call);
+
+	*ret = text_or_null(at ? at->path : NULL);
+	return true;
 }
 
 static bool no_trace(struct call *call, struct value *ret)

@@ -1,6 +1,14 @@
-/* Methods of the family "objects and arrays" on arrays. */
+/*
+ * Methods of the family "objects and arrays" on arrays.
+ *
+ * Invariants:
+ * 1. A target never changes: a result is a new array that shares its elements.
+ * 2. All arguments of concat and zip are arrays: their .prepare saw to it.
+ * 3. The table of unique has more slots than elements, so that a search ends.
+ */
 #include <string.h>
 
+#include "base/check.h"
 #include "bloblang/language/function.h"
 
 static bool need_array(struct call *call)
@@ -76,6 +84,7 @@ static bool concat(struct call *call, struct value *ret)
 		return false;
 	*ret = copy_array(call, 8);
 	for (size_t i = 0; i < call->arg_count && !call_spent(call); i++) {
+		must(call->args[i].kind == VALUE_ARRAY);
 		for (uint32_t j = 0; j < call->args[i].array->count; j++)
 			value_array_push(call->arena, *ret, call->args[i].array->items[j]);
 	}
@@ -265,6 +274,7 @@ static bool unique(struct call *call, struct value *ret)
 		return false;
 	while (size < (size_t)call->target.array->count * 2)
 		size *= 2;
+	must(size > call->target.array->count);
 	table = arena_alloc(call->arena, size * sizeof *table);
 	memset(table, 0, size * sizeof *table);
 	*ret = value_array(call->arena, call->target.array->count);

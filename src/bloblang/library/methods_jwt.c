@@ -1,4 +1,12 @@
-/* Methods of the family "JSON Web Tokens". */
+/*
+ * Methods of the family "JSON Web Tokens".
+ *
+ * Invariants:
+ * 1. A token's algorithm is the one in the method's name; another is refused before the signature is looked at.
+ * 2. No claim is believed before the signature was verified.
+ * 3. A signature has at most SIGNATURE_MAX bytes; those of HMAC are compared in constant time.
+ * 4. No error text holds a secret.
+ */
 #include <string.h>
 
 #include <openssl/bn.h>
@@ -8,6 +16,7 @@
 #include <openssl/hmac.h>
 #include <openssl/pem.h>
 
+#include "base/check.h"
 #include "base/clock.h"
 #include "value/json.h"
 #include "bloblang/formats/encoding.h"
@@ -74,6 +83,7 @@ static bool sign(const struct algorithm *a, struct value secret, struct value in
 	EVP_PKEY *key;
 	bool ok;
 
+	must(EVP_MD_get_size(a->digest()) <= SIGNATURE_MAX && 2 * a->coordinate <= SIGNATURE_MAX);
 	if (a->family == HMAC_FAMILY) {
 		(void)HMAC(a->digest(), secret.text, (int)secret.length, (const unsigned char *)input.text,
 		           input.length, out, &hmac_length);

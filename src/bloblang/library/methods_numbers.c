@@ -1,7 +1,14 @@
-/* Methods of the family "numbers": rounding, casts with checks, logarithms, powers, angles, bits. */
+/*
+ * Methods of the family "numbers": rounding, casts with checks, logarithms, powers, angles, bits.
+ *
+ * Invariants:
+ * 1. An integer made by a cast lies within its width, and says so in its bits.
+ * 2. A float becomes an integer only when it fits in 64 bits.
+ */
 #include <math.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "value/number.h"
 #include "bloblang/golang/cephes.h"
 #include "bloblang/golang/goquote.h"
@@ -159,8 +166,9 @@ static bool fail_range(struct call *call, const struct width *w, bool large)
 
 static bool put_signed(struct call *call, const struct width *w, int64_t i, struct value *ret)
 {
-	int64_t most = w->bits == 64 ? INT64_MAX : (INT64_C(1) << (w->bits - 1)) - 1;
+	int64_t most = w->bits >= 64 ? INT64_MAX : (INT64_C(1) << (w->bits - 1)) - 1;
 
+	must(w->is_signed);
 	if (i > most || i < -most - 1)
 		return fail_range(call, w, i > most);
 	*ret = value_int(i);
@@ -170,6 +178,7 @@ static bool put_signed(struct call *call, const struct width *w, int64_t i, stru
 
 static bool put_unsigned(struct call *call, const struct width *w, uint64_t u, struct value *ret)
 {
+	must(!w->is_signed);
 	if (w->bits < 64 && u >> w->bits)
 		return fail_range(call, w, true);
 	*ret = value_uint(u);

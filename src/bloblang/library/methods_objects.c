@@ -1,6 +1,14 @@
-/* Methods of the family "objects and arrays" on objects, and on both. */
+/*
+ * Methods of the family "objects and arrays" on objects, and on both.
+ *
+ * Invariants:
+ * 1. A target never changes: only the containers on the way to a change are copied, the rest is shared.
+ * 2. An object is sorted by key when it leaves: keys are taken over in order, or it is sorted at the end.
+ * 3. Recursion over a value ends at DEPTH_MAX.
+ */
 #include <string.h>
 
+#include "base/check.h"
 #include "value/path.h"
 #include "bloblang/formats/json_schema.h"
 #include "bloblang/formats/jsonpath.h"
@@ -230,6 +238,7 @@ static void collapse_into(struct collapse *c, struct value v, int depth)
 	size_t here = c->path.length;
 	bool container = v.kind == VALUE_ARRAY || v.kind == VALUE_OBJECT;
 
+	must(depth <= DEPTH_MAX);
 	if (!container || value_count(v) == 0 || depth == DEPTH_MAX) {
 		if (!container || c->include_empty || value_count(v) > 0)
 			value_object_append(c->arena, c->out, arena_copy(c->arena, text_end(&c->path), here), here, v);

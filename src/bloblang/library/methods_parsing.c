@@ -1,6 +1,14 @@
-/* Methods of the family "parsing" on notations: JSON, YAML, XML, MessagePack, CSV, logfmt, URLs. */
+/*
+ * Methods of the family "parsing" on notations: JSON, YAML, XML, MessagePack, CSV, logfmt, URLs.
+ *
+ * Invariants:
+ * 1. A reader leaves its text as it is; what it makes lies in the arena of the call.
+ * 2. After parse_json without use_number no number is text any more.
+ * 3. All rows of a CSV text have as many fields as the first.
+ */
 #include <string.h>
 
+#include "base/check.h"
 #include "base/utf8.h"
 #include "value/json.h"
 #include "value/number.h"
@@ -152,6 +160,7 @@ static struct value row_object(struct call *call, struct value headers, struct v
 {
 	struct value object = value_object(call->arena, value_count(row));
 
+	must(value_count(row) == value_count(headers));
 	for (uint32_t i = 0; i < value_count(row); i++) {
 		struct value key = headers.array->items[i];
 

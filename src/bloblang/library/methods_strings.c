@@ -1,9 +1,17 @@
-/* Methods of the family "strings" that cut, search, replace and fill texts. */
+/*
+ * Methods of the family "strings" that cut, search, replace and fill texts.
+ *
+ * Invariants:
+ * 1. A result is string or bytes as its target is; format and split's container are the exceptions.
+ * 2. Lengths and offsets are bytes; a loop over code points moves by at least one byte.
+ * 3. A list of replacements has pairs of texts: its .prepare saw to it.
+ */
 #include <stdlib.h>
 #include <string.h>
 
 #include <unicase.h>
 
+#include "base/check.h"
 #include "base/utf8.h"
 #include "bloblang/golang/gofmt.h"
 #include "bloblang/language/function.h"
@@ -405,6 +413,7 @@ static bool replace_all_many(struct call *call, struct value *ret)
 {
 	struct value list = call->args[0];
 
+	must(value_count(list) % 2 == 0);
 	if (!call_need_text(call, call->target, ret))
 		return false;
 	for (uint32_t i = 0; i + 1 < value_count(list); i += 2) {

@@ -1,6 +1,14 @@
-/* Methods on instants and durations. */
+/*
+ * Methods on instants and durations.
+ *
+ * Invariants:
+ * 1. Every row is ROW_FOLD: no method here looks at the clock or at the message.
+ * 2. What is prepared is a zone, null for none, or a period, as the row's .prepare makes it.
+ * 3. A deprecated name has the evaluator of the new one.
+ */
 #include <string.h>
 
+#include "base/check.h"
 #include "base/clock.h"
 #include "bloblang/golang/gotime.h"
 #include "bloblang/golang/period.h"
@@ -184,6 +192,7 @@ static bool add_period(struct call *call, bool subtract, struct value *ret)
 
 	if (!call_need_time(call, call->target, &t))
 		return false;
+	must(call->prepared);
 	t = period_add(call->prepared, &t, subtract);
 	*ret = value_timestamp(call->arena, &t);
 	return true;

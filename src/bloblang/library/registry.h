@@ -2,7 +2,11 @@
  * registry: every function and method of the language, by name.
  *
  * What it is: the families of rows.def as one table. The language is handed bloblang_row_find and knows no family.
- * Owner: static tables. Thread: any. Fails: never; an unknown name is null.
+ * Promises: none of its own.
+ * Owner: static tables.
+ * Thread: any.
+ * Fails: never; an unknown name is null.
+ * Does not: know what a row does.
  */
 #ifndef KSPOOL_BLOBLANG_LIBRARY_REGISTRY_H
 #define KSPOOL_BLOBLANG_LIBRARY_REGISTRY_H
