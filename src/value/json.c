@@ -17,7 +17,7 @@ struct open_container {
 };
 
 struct builder {
-	struct scan scan;
+	struct json_scan scan;
 	struct value_pair *items;
 	uint32_t count;
 	uint32_t capacity;
@@ -86,7 +86,7 @@ static struct value close_container(struct builder *b)
 }
 
 /* at on the opening quote; leaves it after the closing one. */
-static inline bool read_string(struct scan *s, const char **ret, size_t *ret_length)
+static inline bool read_string(struct json_scan *s, const char **ret, size_t *ret_length)
 {
 	const char *start = ++s->at;
 	unsigned flags;
@@ -103,7 +103,7 @@ static inline bool read_string(struct scan *s, const char **ret, size_t *ret_len
 
 static bool read_key(struct builder *b, const char *context)
 {
-	struct scan *s = &b->scan;
+	struct json_scan *s = &b->scan;
 	struct value_pair *pair;
 	size_t length;
 
@@ -121,7 +121,7 @@ static bool read_key(struct builder *b, const char *context)
 	return true;
 }
 
-static bool read_scalar(struct scan *s, struct value *ret)
+static bool read_scalar(struct json_scan *s, struct value *ret)
 {
 	const char *start = s->at;
 	const char *text;
@@ -161,7 +161,7 @@ enum begun { BEGUN_FAILED, BEGUN_OPEN, BEGUN_DONE };
 /* Reads a scalar, or opens a container and reads up to its first member; an empty container is done at once. */
 static enum begun begin_value(struct builder *b, struct value *ret)
 {
-	struct scan *s = &b->scan;
+	struct json_scan *s = &b->scan;
 	bool is_object;
 
 	scan_space(s);
@@ -184,7 +184,7 @@ static enum begun begin_value(struct builder *b, struct value *ret)
 
 static bool build(struct builder *b, struct value *ret)
 {
-	struct scan *s = &b->scan;
+	struct json_scan *s = &b->scan;
 
 	for (;;) {
 		struct value v;

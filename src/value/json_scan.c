@@ -6,7 +6,7 @@
 #include "base/utf8.h"
 
 /* A character as Go quotes it between single quotes. */
-static const char *quoted_character(struct scan *s)
+static const char *quoted_character(struct json_scan *s)
 {
 	unsigned char c = (unsigned char)*s->at;
 
@@ -25,7 +25,7 @@ static const char *quoted_character(struct scan *s)
 	                : arena_format(s->arena, "'%c%c'", 0xC0 | c >> 6, 0x80 | (c & 0x3F));
 }
 
-bool scan_fail(struct scan *s, const char *context)
+bool scan_fail(struct json_scan *s, const char *context)
 {
 	if (s->at >= s->end)
 		s->error = "unexpected end of JSON input";
@@ -34,7 +34,7 @@ bool scan_fail(struct scan *s, const char *context)
 	return false;
 }
 
-static bool scan_escape(struct scan *s)
+static bool scan_escape(struct json_scan *s)
 {
 	s->at++;
 	if (s->at < s->end && strchr("\"\\/bfnrt", *s->at) && *s->at != '\0') {
@@ -51,7 +51,7 @@ static bool scan_escape(struct scan *s)
 	return true;
 }
 
-bool scan_string_rest(struct scan *s, unsigned *flags)
+bool scan_string_rest(struct json_scan *s, unsigned *flags)
 {
 	for (;;) {
 		if (s->at == s->end)
@@ -72,9 +72,9 @@ bool scan_string_rest(struct scan *s, unsigned *flags)
 	}
 }
 
-static inline bool at_digit(const struct scan *s) { return s->at < s->end && *s->at >= '0' && *s->at <= '9'; }
+static inline bool at_digit(const struct json_scan *s) { return s->at < s->end && *s->at >= '0' && *s->at <= '9'; }
 
-bool scan_number(struct scan *s)
+bool scan_number(struct json_scan *s)
 {
 	if (*s->at == '-')
 		s->at++;
@@ -106,7 +106,7 @@ bool scan_number(struct scan *s)
 }
 
 /* Finds the character that is wrong. */
-bool scan_word_slowly(struct scan *s, const char *word, size_t length)
+bool scan_word_slowly(struct json_scan *s, const char *word, size_t length)
 {
 	for (size_t i = 0; i < length; i++, s->at++) {
 		if (s->at == s->end || *s->at != word[i])

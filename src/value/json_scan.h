@@ -20,7 +20,7 @@
 
 #include "value/arena.h"
 
-struct scan {
+struct json_scan {
 	const char *at;
 	const char *end;
 	struct arena *arena;
@@ -30,16 +30,16 @@ struct scan {
 enum string_flags { STRING_ESCAPED = 1, STRING_HIGH = 2 };
 
 /* Sets "invalid character 'c' <context>", or the end-of-input sentence; returns false. */
-bool scan_fail(struct scan *s, const char *context);
+bool scan_fail(struct json_scan *s, const char *context);
 /* The slow rest of a string: after a backslash or the first byte above ASCII. */
-bool scan_string_rest(struct scan *s, unsigned *flags);
+bool scan_string_rest(struct json_scan *s, unsigned *flags);
 /* s->at on the first character. */
-bool scan_number(struct scan *s);
-bool scan_word_slowly(struct scan *s, const char *word, size_t length);
+bool scan_number(struct json_scan *s);
+bool scan_word_slowly(struct json_scan *s, const char *word, size_t length);
 /* The text between quotes as it is meant: unescaped, invalid UTF-8 replaced. Points into the source when it can. */
 const char *scan_decode(struct arena *a, const char *text, size_t length, unsigned flags, size_t *ret_length);
 
-static inline void scan_space(struct scan *s)
+static inline void scan_space(struct json_scan *s)
 {
 	while (s->at < s->end && (unsigned char)*s->at <= ' ' &&
 	       (*s->at == ' ' || *s->at == '\n' || *s->at == '\r' || *s->at == '\t'))
@@ -115,7 +115,7 @@ static inline const char *scan_run(const char *p, const char *end, bool high)
 	return p;
 }
 
-static inline bool scan_word(struct scan *s, const char *word, size_t length)
+static inline bool scan_word(struct json_scan *s, const char *word, size_t length)
 {
 	if ((size_t)(s->end - s->at) >= length && memcmp(s->at, word, length) == 0) {
 		s->at += length;
@@ -149,7 +149,7 @@ static inline const char *scan_plain_number(const char *p, const char *end)
 }
 
 /* s->at just after the opening quote; leaves it on the closing quote. */
-static inline bool scan_string(struct scan *s, unsigned *flags)
+static inline bool scan_string(struct json_scan *s, unsigned *flags)
 {
 	*flags = 0;
 	s->at = scan_run(s->at, s->end, true);

@@ -8,7 +8,7 @@
  * only in the innermost of these are keys compared and elements counted. Of equal keys the last one counts.
  */
 struct seeker {
-	struct scan scan;
+	struct json_scan scan;
 	const struct json_step *steps;
 	size_t count;
 	size_t on_path; /* containers entered on the way; at most count */
@@ -53,7 +53,7 @@ static inline const char *string(struct seeker *k, const char *p, unsigned *flag
 
 static const char *number_or_word(struct seeker *k, const char *p)
 {
-	struct scan *s = &k->scan;
+	struct json_scan *s = &k->scan;
 	bool fine;
 
 	s->at = p;
@@ -259,7 +259,7 @@ bool json_seek(struct arena *a, const char *text, size_t length, const struct js
 	struct seeker k;
 	size_t used;
 
-	k.scan = (struct scan){.at = text, .end = text + length, .arena = a};
+	k.scan = (struct json_scan){.at = text, .end = text + length, .arena = a};
 	k.steps = steps;
 	k.count = count;
 	k.on_path = 0;

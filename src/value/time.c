@@ -37,13 +37,13 @@ size_t time_print(char *out, const struct value_time *t)
 }
 
 /* A cursor over RFC 3339 text; `element` is the piece of the layout that is being read, for the error. */
-struct reader {
+struct time_reader {
 	const char *at;
 	const char *end;
 	const char *element;
 };
 
-static bool read_digits(struct reader *r, int count, const char *element, int *ret)
+static bool read_digits(struct time_reader *r, int count, const char *element, int *ret)
 {
 	r->element = element;
 	*ret = 0;
@@ -58,7 +58,7 @@ static bool read_digits(struct reader *r, int count, const char *element, int *r
 	return true;
 }
 
-static bool read_char(struct reader *r, char c, const char *element)
+static bool read_char(struct time_reader *r, char c, const char *element)
 {
 	r->element = element;
 	if (r->at == r->end || *r->at != c)
@@ -67,7 +67,7 @@ static bool read_char(struct reader *r, char c, const char *element)
 	return true;
 }
 
-static bool read_fraction(struct reader *r, int32_t *ret_ns)
+static bool read_fraction(struct time_reader *r, int32_t *ret_ns)
 {
 	int digits = 0;
 
@@ -85,7 +85,7 @@ static bool read_fraction(struct reader *r, int32_t *ret_ns)
 	return true;
 }
 
-static bool read_zone(struct reader *r, struct value_time *ret)
+static bool read_zone(struct time_reader *r, struct value_time *ret)
 {
 	const char *start = r->at;
 	int hours;
@@ -122,7 +122,7 @@ static int days_in_month(int64_t year, int month)
 	return month == 2 && leap ? 29 : days[month - 1];
 }
 
-struct civil {
+struct time_fields {
 	int year;
 	int month;
 	int day;
@@ -131,7 +131,7 @@ struct civil {
 	int second;
 };
 
-static bool read_civil(struct reader *r, struct civil *c)
+static bool read_civil(struct time_reader *r, struct time_fields *c)
 {
 	return read_digits(r, 4, "2006", &c->year) && read_char(r, '-', "-") && read_digits(r, 2, "01", &c->month) &&
 	       read_char(r, '-', "-") && read_digits(r, 2, "02", &c->day) && read_char(r, 'T', "T") &&
@@ -139,7 +139,7 @@ static bool read_civil(struct reader *r, struct civil *c)
 	       read_char(r, ':', ":") && read_digits(r, 2, "05", &c->second);
 }
 
-static const char *out_of_range(const struct civil *c)
+static const char *out_of_range(const struct time_fields *c)
 {
 	if (c->month < 1 || c->month > 12)
 		return "month";
@@ -157,8 +157,8 @@ static const char *out_of_range(const struct civil *c)
 bool time_parse(struct arena *a, const char *text, size_t length, struct value_time *ret, const char **ret_error)
 {
 	static const char layout[] = "2006-01-02T15:04:05.999999999Z07:00";
-	struct reader r = {text, text + length, ""};
-	struct civil c = {0};
+	struct time_reader r = {text, text + length, ""};
+	struct time_fields c = {0};
 	const char *range;
 	bool read = read_civil(&r, &c) && read_fraction(&r, &ret->nanoseconds) && read_zone(&r, ret);
 

@@ -21,7 +21,5 @@ struct csv_options {
 /* An array of arrays of strings; every row as wide as the first; blank lines are skipped. */
 bool csv_parse(struct arena *a, const char *s, size_t length, const struct csv_options *options, struct value *ret,
                const char **ret_error);
-/* An object of strings; a bare key is true; of equal keys the last stays. */
-bool logfmt_parse(struct arena *a, const char *s, size_t length, struct value *ret, const char **ret_error);
 
 #endif

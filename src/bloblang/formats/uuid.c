@@ -1,26 +1,14 @@
 #include "bloblang/formats/uuid.h"
 
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
 #include <openssl/evp.h>
 
-#include "base/clock.h"
 #include "base/hex.h"
 #include "base/random.h"
 
-enum {
-	SHA1_BYTES = 20,
-	ULID_BYTES = 16,
-	KSUID_BYTES = 20,
-	KSUID_EPOCH_S = 1400000000,
-	BASE62 = 62,
-	SNOWFLAKE_NODE_BITS = 10,
-	SNOWFLAKE_STEP_BITS = 12,
-};
-
-#define SNOWFLAKE_EPOCH_MS INT64_C(1288834974657)
+enum { SHA1_BYTES = 20 };
 
 char *uuid_print(const unsigned char id[UUID_BYTES], char text[UUID_TEXT_MAX])
 {
@@ -103,101 +91,10 @@ void uuid_v5_make(const unsigned char namespace[UUID_BYTES], const void *name, s
 	set_version(ret, 5);
 }
 
-static void put_big_endian(unsigned char *out, uint64_t v, int bytes)
-{
-	for (int i = bytes - 1; i >= 0; i--, v >>= 8)
-		out[i] = (unsigned char)v;
-}
-
 void uuid_v7_make(int64_t unix_ms, unsigned char ret[UUID_BYTES])
 {
-	put_big_endian(ret, (uint64_t)unix_ms, 6);
+	for (int i = 0; i < 6; i++)
+		ret[i] = (unsigned char)(unix_ms >> (40 - 8 * i));
 	random_bytes(ret + 6, UUID_BYTES - 6);
 	set_version(ret, 7);
-}
-
-static void ulid_bytes(unsigned char id[ULID_BYTES])
-{
-	put_big_endian(id, (uint64_t)clock_wall_ms(), 6);
-	random_bytes(id + 6, ULID_BYTES - 6);
-}
-
-char *ulid_make(char text[ULID_TEXT_MAX])
-{
-	static const char crockford[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-	unsigned char id[ULID_BYTES];
-
-	ulid_bytes(id);
-	for (int i = 0; i < ULID_TEXT_MAX - 1; i++) { /* 26 digits of 5 bits hold 130 bits: the first two are zero */
-		int bit = i * 5 - 2;
-		unsigned v = 0;
-
-		for (int k = bit; k < bit + 5; k++)
-			v = v << 1 | (k < 0 ? 0U : (unsigned)(id[k / 8] >> (7 - k % 8) & 1));
-		text[i] = crockford[v];
-	}
-	text[ULID_TEXT_MAX - 1] = '\0';
-	return text;
-}
-
-char *ulid_make_hex(char text[ULID_HEX_MAX])
-{
-	unsigned char id[ULID_BYTES];
-
-	ulid_bytes(id);
-	for (int i = 0; i < ULID_BYTES; i++)
-		(void)snprintf(text + 2 * i, 3, "%02x", id[i]);
-	return text;
-}
-
-char *ksuid_make(char text[KSUID_TEXT_MAX])
-{
-	static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-	unsigned char id[KSUID_BYTES];
-
-	put_big_endian(id, (uint64_t)(clock_wall_ms() / MS_PER_S - KSUID_EPOCH_S), 4);
-	random_bytes(id + 4, KSUID_BYTES - 4);
-	text[KSUID_TEXT_MAX - 1] = '\0';
-	for (int i = KSUID_TEXT_MAX - 2; i >= 0; i--) { /* long division by 62, digit by digit */
-		unsigned rest = 0;
-
-		for (int k = 0; k < KSUID_BYTES; k++) {
-			rest = rest << 8 | id[k];
-			id[k] = (unsigned char)(rest / BASE62);
-			rest %= BASE62;
-		}
-		text[i] = digits[rest];
-	}
-	return text;
-}
-
-void nanoid_make(char *text, size_t length, const char *alphabet, size_t alphabet_length)
-{
-	for (size_t i = 0; i < length; i++) {
-		unsigned char draws[8];
-		size_t limit = 256 - 256 % alphabet_length, k = sizeof draws;
-
-		do { /* draws past the last full multiple are thrown away: no letter is favoured */
-			if (k == sizeof draws) {
-				random_bytes(draws, sizeof draws);
-				k = 0;
-			}
-		} while (draws[k++] >= limit);
-		text[i] = alphabet[draws[k - 1] % alphabet_length];
-	}
-}
-
-int64_t snowflake_make(uint32_t node)
-{
-	static _Atomic int64_t last; /* milliseconds and step of the newest id */
-	int64_t seen = atomic_load(&last), next;
-
-	do { /* when the steps of a millisecond are used up, or the clock goes back, it runs ahead */
-		next = (clock_wall_ms() - SNOWFLAKE_EPOCH_MS) << SNOWFLAKE_STEP_BITS;
-		if (next <= seen)
-			next = seen + 1;
-	} while (!atomic_compare_exchange_weak(&last, &seen, next));
-	return next >> SNOWFLAKE_STEP_BITS << (SNOWFLAKE_STEP_BITS + SNOWFLAKE_NODE_BITS) |
-	       (int64_t)(node & ((1U << SNOWFLAKE_NODE_BITS) - 1)) << SNOWFLAKE_STEP_BITS |
-	       (next & ((1 << SNOWFLAKE_STEP_BITS) - 1));
 }

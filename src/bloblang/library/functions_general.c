@@ -15,6 +15,10 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/random.h"
+#include "bloblang/formats/ksuid.h"
+#include "bloblang/formats/nanoid.h"
+#include "bloblang/formats/snowflake.h"
+#include "bloblang/formats/ulid.h"
 #include "bloblang/formats/uuid.h"
 #include "bloblang/language/function.h"
 

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "bloblang/golang/goquote.h"
-#include "bloblang/formats/codec.h"
+#include "bloblang/formats/compression.h"
 #include "bloblang/formats/digest.h"
 #include "bloblang/formats/encoding.h"
 #include "bloblang/formats/uuid.h"
@@ -81,9 +81,9 @@ static bool hash(struct call *call, struct value *ret)
 static bool prepare_compress(struct call *call)
 {
 	struct value name = call->args[0];
-	const struct codec *c = codec_find(name.text, name.length);
+	const struct compression *c = compression_find(name.text, name.length);
 
-	if (!c || !codec_can_compress(c))
+	if (!c || !compression_can_write(c))
 		return call_fail_final(call, "compression type not recognised: %.*s", (int)name.length, name.text);
 	call->prepared = c;
 	return true;
@@ -93,7 +93,7 @@ static bool prepare_decompress(struct call *call)
 {
 	struct value name = call->args[0];
 
-	call->prepared = codec_find(name.text, name.length);
+	call->prepared = compression_find(name.text, name.length);
 	return call->prepared ||
 	       call_fail_final(call, "decompression type not recognised: %.*s", (int)name.length, name.text);
 }
@@ -108,8 +108,8 @@ static bool compress_target(struct call *call, struct value *ret)
 	if (!call_need_text(call, call->target, &in))
 		return false;
 	text_init(&out, call->arena);
-	if (!codec_compress(call->prepared, level < -9 || level > 99 ? 100 : (int)level, in.text, in.length, &out,
-	                    &error))
+	if (!compression_compress(call->prepared, level < -9 || level > 99 ? 100 : (int)level, in.text, in.length, &out,
+	                          &error))
 		return call_fail(call, "%s", error);
 	*ret = value_from_text(&out, VALUE_BYTES);
 	return true;
@@ -124,7 +124,7 @@ static bool decompress_target(struct call *call, struct value *ret)
 	if (!call_need_text(call, call->target, &in))
 		return false;
 	text_init(&out, call->arena);
-	if (!codec_decompress(call->prepared, in.text, in.length, &out, &error))
+	if (!compression_decompress(call->prepared, in.text, in.length, &out, &error))
 		return call_fail(call, "%s", error);
 	*ret = value_from_text(&out, VALUE_BYTES);
 	return true;

@@ -13,6 +13,7 @@
 #include "value/json.h"
 #include "value/number.h"
 #include "bloblang/formats/csv.h"
+#include "bloblang/formats/logfmt.h"
 #include "bloblang/formats/msgpack.h"
 #include "bloblang/formats/url.h"
 #include "bloblang/formats/xml.h"

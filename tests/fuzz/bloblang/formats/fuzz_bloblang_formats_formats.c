@@ -5,8 +5,9 @@
 
 #include "bloblang/golang/gofmt.h"
 #include "bloblang/golang/goquote.h"
-#include "bloblang/formats/codec.h"
+#include "bloblang/formats/compression.h"
 #include "bloblang/formats/csv.h"
+#include "bloblang/formats/logfmt.h"
 #include "bloblang/formats/encoding.h"
 #include "bloblang/formats/html.h"
 #include "bloblang/formats/json_schema.h"
@@ -60,7 +61,7 @@ static void read_documents(struct arena *a, unsigned choice, const char *s, size
 
 static void read_bytes(struct arena *a, unsigned choice, const char *s, size_t n, struct text *out)
 {
-	static const char *const codecs[] = {"gzip", "flate", "lz4", "snappy", "zstd", "bzip2"};
+	static const char *const compressions[] = {"gzip", "flate", "lz4", "snappy", "zstd", "bzip2"};
 	static const char *const encodings[] = {"base64", "base64rawurl", "hex", "ascii85", "z85"};
 	struct value args[] = {value_int(5), value_float(1.5), value_string(s, n), value_null()};
 	const char *error;
@@ -68,7 +69,8 @@ static void read_bytes(struct arena *a, unsigned choice, const char *s, size_t n
 
 	switch (choice % 4) {
 	case 0:
-		(void)codec_decompress(codec_find(codecs[n % 6], strlen(codecs[n % 6])), s, n, out, &error);
+		(void)compression_decompress(compression_find(compressions[n % 6], strlen(compressions[n % 6])), s, n,
+		                             out, &error);
 		break;
 	case 1:
 		(void)encoding_decode(encoding_find(encodings[n % 5], strlen(encodings[n % 5])), s, n, out, &error);

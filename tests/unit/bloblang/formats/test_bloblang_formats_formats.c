@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "value/json.h"
-#include "bloblang/formats/codec.h"
+#include "bloblang/formats/compression.h"
 #include "bloblang/formats/digest.h"
 #include "bloblang/formats/encoding.h"
 #include "bloblang/formats/json_schema.h"
@@ -260,24 +260,24 @@ static void compresses_and_stops_bombs(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-		const struct codec *c = codec_find(names[i], strlen(names[i]));
+		const struct compression *c = compression_find(names[i], strlen(names[i]));
 		struct text packed, out;
 		struct arena small;
 		const char *error;
 
 		text_init(&packed, &arena);
 		text_init(&out, &arena);
-		assert_true(codec_compress(c, -1, plain, sizeof plain, &packed, &error));
-		assert_true(codec_decompress(c, packed.data, packed.length, &out, &error));
+		assert_true(compression_compress(c, -1, plain, sizeof plain, &packed, &error));
+		assert_true(compression_decompress(c, packed.data, packed.length, &out, &error));
 		assert_int_equal(out.length, sizeof plain);
 		assert_memory_equal(out.data, plain, sizeof plain);
-		assert_false(codec_decompress(c, packed.data, packed.length / 2, &out, &error));
+		assert_false(compression_decompress(c, packed.data, packed.length / 2, &out, &error));
 		arena_init(&small, 100000);
 		text_init(&out, &small);
-		assert_false(codec_decompress(c, packed.data, packed.length, &out, &error));
+		assert_false(compression_decompress(c, packed.data, packed.length, &out, &error));
 		arena_fini(&small);
 	}
-	assert_false(codec_can_compress(codec_find("bzip2", 5)));
+	assert_false(compression_can_write(compression_find("bzip2", 5)));
 }
 
 static void digests_by_name(void **state)

@@ -10,6 +10,7 @@
 #include "bloblang/golang/gofmt.h"
 #include "bloblang/golang/goquote.h"
 #include "bloblang/formats/csv.h"
+#include "bloblang/formats/logfmt.h"
 #include "bloblang/formats/html.h"
 #include "bloblang/formats/url.h"
 

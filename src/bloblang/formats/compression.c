@@ -1,4 +1,4 @@
-#include "bloblang/formats/codec.h"
+#include "bloblang/formats/compression.h"
 
 #include <string.h>
 
@@ -18,11 +18,11 @@ enum {
 	MEMORY_LEVEL = 8,
 };
 
-struct codec {
+struct compression {
 	const char *name;
-	bool (*compress)(const struct codec *c, int level, const char *in, size_t length, struct text *out,
+	bool (*compress)(const struct compression *c, int level, const char *in, size_t length, struct text *out,
 	                 const char **ret_error);
-	bool (*decompress)(const struct codec *c, const char *in, size_t length, struct text *out,
+	bool (*decompress)(const struct compression *c, const char *in, size_t length, struct text *out,
 	                   const char **ret_error);
 	int window; /* zlib's window bits */
 };
@@ -35,7 +35,7 @@ static bool fail(const char **ret_error, const char *text)
 	return false;
 }
 
-static bool zlib_compress(const struct codec *c, int level, const char *in, size_t length, struct text *out,
+static bool zlib_compress(const struct compression *c, int level, const char *in, size_t length, struct text *out,
                           const char **ret_error)
 {
 	gz_header header = {.os = GZIP_OS_UNKNOWN};
@@ -63,7 +63,7 @@ static bool zlib_compress(const struct codec *c, int level, const char *in, size
 	return room || fail(ret_error, too_large);
 }
 
-static const char *zlib_error(const struct codec *c, const z_stream *z, int r)
+static const char *zlib_error(const struct compression *c, const z_stream *z, int r)
 {
 	if (r == Z_BUF_ERROR || r == Z_OK)
 		return "unexpected EOF";
@@ -75,7 +75,7 @@ static const char *zlib_error(const struct codec *c, const z_stream *z, int r)
 }
 
 /* A gzip file may be several members in a row. */
-static bool zlib_decompress(const struct codec *c, const char *in, size_t length, struct text *out,
+static bool zlib_decompress(const struct compression *c, const char *in, size_t length, struct text *out,
                             const char **ret_error)
 {
 	z_stream z = {.next_in = (const Bytef *)in, .avail_in = (uInt)length};
@@ -106,7 +106,7 @@ static bool zlib_decompress(const struct codec *c, const char *in, size_t length
 	return !error || fail(ret_error, error);
 }
 
-static bool lz4_compress(const struct codec *c, int level, const char *in, size_t length, struct text *out,
+static bool lz4_compress(const struct compression *c, int level, const char *in, size_t length, struct text *out,
                          const char **ret_error)
 {
 	LZ4F_preferences_t preferences = {.compressionLevel = level < 0 ? 0 : level,
@@ -124,7 +124,7 @@ static bool lz4_compress(const struct codec *c, int level, const char *in, size_
 	return true;
 }
 
-static bool lz4_decompress(const struct codec *c, const char *in, size_t length, struct text *out,
+static bool lz4_decompress(const struct compression *c, const char *in, size_t length, struct text *out,
                            const char **ret_error)
 {
 	LZ4F_dctx *context;
@@ -154,7 +154,7 @@ static bool lz4_decompress(const struct codec *c, const char *in, size_t length,
 	return !error || fail(ret_error, error);
 }
 
-static bool snappy_pack(const struct codec *c, int level, const char *in, size_t length, struct text *out,
+static bool snappy_pack(const struct compression *c, int level, const char *in, size_t length, struct text *out,
                         const char **ret_error)
 {
 	size_t n = snappy_max_compressed_length(length);
@@ -168,7 +168,7 @@ static bool snappy_pack(const struct codec *c, int level, const char *in, size_t
 	return true;
 }
 
-static bool snappy_unpack(const struct codec *c, const char *in, size_t length, struct text *out,
+static bool snappy_unpack(const struct compression *c, const char *in, size_t length, struct text *out,
                           const char **ret_error)
 {
 	size_t n;
@@ -186,7 +186,7 @@ static bool snappy_unpack(const struct codec *c, const char *in, size_t length, 
 	return true;
 }
 
-static bool zstd_compress(const struct codec *c, int level, const char *in, size_t length, struct text *out,
+static bool zstd_compress(const struct compression *c, int level, const char *in, size_t length, struct text *out,
                           const char **ret_error)
 {
 	size_t bound = ZSTD_compressBound(length), n;
@@ -202,7 +202,7 @@ static bool zstd_compress(const struct codec *c, int level, const char *in, size
 	return true;
 }
 
-static bool zstd_decompress(const struct codec *c, const char *in, size_t length, struct text *out,
+static bool zstd_decompress(const struct compression *c, const char *in, size_t length, struct text *out,
                             const char **ret_error)
 {
 	ZSTD_DStream *stream = ZSTD_createDStream();
@@ -231,7 +231,7 @@ static bool zstd_decompress(const struct codec *c, const char *in, size_t length
 	return !error || fail(ret_error, error);
 }
 
-static bool bzip2_decompress(const struct codec *c, const char *in, size_t length, struct text *out,
+static bool bzip2_decompress(const struct compression *c, const char *in, size_t length, struct text *out,
                              const char **ret_error)
 {
 	bz_stream z = {0};
@@ -265,7 +265,7 @@ static bool bzip2_decompress(const struct codec *c, const char *in, size_t lengt
 	return !error || fail(ret_error, error);
 }
 
-static const struct codec codecs[] = {
+static const struct compression compressions[] = {
     {"gzip", zlib_compress, zlib_decompress, WINDOW_GZIP},
     {"pgzip", zlib_compress, zlib_decompress, WINDOW_GZIP},
     {"zlib", zlib_compress, zlib_decompress, WINDOW_ZLIB},
@@ -276,23 +276,24 @@ static const struct codec codecs[] = {
     {"bzip2", NULL, bzip2_decompress, 0},
 };
 
-const struct codec *codec_find(const char *name, size_t length)
+const struct compression *compression_find(const char *name, size_t length)
 {
-	for (size_t i = 0; i < sizeof codecs / sizeof *codecs; i++)
-		if (strlen(codecs[i].name) == length && memcmp(codecs[i].name, name, length) == 0)
-			return &codecs[i];
+	for (size_t i = 0; i < sizeof compressions / sizeof *compressions; i++)
+		if (strlen(compressions[i].name) == length && memcmp(compressions[i].name, name, length) == 0)
+			return &compressions[i];
 	return NULL;
 }
 
-bool codec_can_compress(const struct codec *c) { return c->compress; }
+bool compression_can_write(const struct compression *c) { return c->compress; }
 
-bool codec_compress(const struct codec *c, int level, const char *in, size_t length, struct text *out,
-                    const char **ret_error)
+bool compression_compress(const struct compression *c, int level, const char *in, size_t length, struct text *out,
+                          const char **ret_error)
 {
 	return c->compress(c, level, in, length, out, ret_error);
 }
 
-bool codec_decompress(const struct codec *c, const char *in, size_t length, struct text *out, const char **ret_error)
+bool compression_decompress(const struct compression *c, const char *in, size_t length, struct text *out,
+                            const char **ret_error)
 {
 	return c->decompress(c, in, length, out, ret_error);
 }

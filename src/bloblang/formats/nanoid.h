@@ -1,0 +1,12 @@
+/* nanoid */
+#ifndef KSPOOL_BLOBLANG_FORMATS_NANOID_H
+#define KSPOOL_BLOBLANG_FORMATS_NANOID_H
+
+#include <stddef.h>
+
+enum { NANOID_LENGTH = 21, NANOID_LENGTH_MAX = 1000 };
+
+/* length characters drawn uniformly from the alphabet (2..255 bytes); no NUL. */
+void nanoid_make(char *text, size_t length, const char *alphabet, size_t alphabet_length);
+
+#endif
