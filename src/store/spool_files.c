@@ -1,3 +1,12 @@
+/*
+ * The folder, the lock, and whole files in it.
+ *
+ * Invariants:
+ * 1. Every file is reached from dir_fd by its own name: a folder renamed while we run stays our folder.
+ * 2. Nothing is opened through a link, and nothing that is not a plain file of our user with one name.
+ * 3. The lock file is never removed: removing it would let two processes hold two locks.
+ * 4. A descriptor is -1 or open; files_close may be called on any of them.
+ */
 #include "store/spool_files.h"
 
 #include <errno.h>

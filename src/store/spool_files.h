@@ -1,13 +1,15 @@
 /*
- * files: the spool's folder and the companions of its database.
+ * spool_files: the spool's folder and the companions of its database.
  *
  * What it is: everything kspool itself does with files of the spool. PATH.lock is held by flock while the spool is
- * open; PATH.tide holds the highest acknowledged id (32 bytes with a checksum, written after each commit, never ahead
- * of the truth); PATH.reserve owns blocks that a drain of a full disk may use; PATH.unsafe marks a run that a disk
- * error ended. Owner: the store. Thread: one. Fails: ERR_ENVIRONMENT with the path and what to do, ERR_BUSY.
- * Does not: open the database once SQLite has it (POSIX locks die with any descriptor that is closed).
- *
+ * open; PATH.tide holds the highest acknowledged id (written after each commit, never ahead of the truth);
+ * PATH.reserve owns blocks that a drain of a full disk may use; PATH.unsafe marks a run that a disk error ended.
  * PATH.tide: "kspltide", u32le schema version, u32le 0, u64le id, u32le 0, u32le CRC-32C of the 28 bytes before.
+ * Promises: 4 (the marker), 5 (the reserve), 8 (never through a link, never another's file).
+ * Owner: the store; descriptors are closed by files_close.
+ * Thread: the store's.
+ * Fails: ERR_ENVIRONMENT with the path and what to do, ERR_BUSY. Tide, reserve and marker are best effort.
+ * Does not: open the database once SQLite has it (POSIX locks die with any descriptor that is closed).
  */
 #ifndef KSPOOL_STORE_SPOOL_FILES_H
 #define KSPOOL_STORE_SPOOL_FILES_H

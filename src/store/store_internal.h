@@ -121,8 +121,8 @@ void store_row_bind_found(sqlite3_stmt *st, sqlite3_stmt *from, int columns);
 void store_row_bind_text(sqlite3_stmt *st, int at, const char *text);
 
 /* store_ledger.c */
-extern const char store_ledger_get_sql[], store_ledger_put_sql[];
-/* False when the row that store_ledger_get_sql gave is not what was written. */
+extern const char store_ledger_put_sql[];
+/* A row of `SELECT * FROM ledger`; false when it is not what was written. */
 bool store_ledger_parse(sqlite3_stmt *st, struct totals *ret);
 /* The ledger of any database; false when there is none or it is not what was written. */
 bool store_ledger_of(sqlite3 *db, struct totals *ret);

@@ -11,23 +11,19 @@
 #include "base/cleanup.h"
 #include "base/crc32c.h"
 
-/* The columns in their order; the statements below give and take them in this order, then the checksum. */
-static const size_t columns[] = {
-#define LEDGER_PLACE(column) offsetof(struct totals, column),
-#define LEDGER_SUM(id, column, meaning) offsetof(struct totals, ledger.column),
-#define LEDGER_STATE(id, column, meaning) offsetof(struct totals, ledger.column),
+static const struct {
+	const char *name;
+	size_t offset;
+} columns[] = {
+#define LEDGER_PLACE(column) {#column, offsetof(struct totals, column)},
+#define LEDGER_SUM(id, column, meaning) {#column, offsetof(struct totals, ledger.column)},
+#define LEDGER_STATE(id, column, meaning) {#column, offsetof(struct totals, ledger.column)},
 #include "base/ledger.def"
 };
 
 enum { COLUMNS = sizeof columns / sizeof *columns, FIRST_COLUMNS = 11 /* of schema 1 */ };
 
-const char store_ledger_get_sql[] = "SELECT "
-#define LEDGER_PLACE(column) #column ", "
-#define LEDGER_SUM(id, column, meaning) #column ", "
-#define LEDGER_STATE(id, column, meaning) #column ", "
-#include "base/ledger.def"
-                                    "checksum FROM ledger WHERE one = 1";
-
+/* The columns in their order, then the checksum. */
 const char store_ledger_put_sql[] = "INSERT OR REPLACE INTO ledger ("
 #define LEDGER_PLACE(column) #column ", "
 #define LEDGER_SUM(id, column, meaning) #column ", "
@@ -52,23 +48,32 @@ static int32_t checksum(const uint64_t numbers[COLUMNS])
 	return (int32_t)crc32c(0, bytes, count * 8);
 }
 
+/* A column that a file of an older schema does not have is 0. */
+static int64_t number_of(sqlite3_stmt *st, const char *name)
+{
+	for (int i = 0; i < sqlite3_column_count(st); i++)
+		if (strcmp(sqlite3_column_name(st, i), name) == 0)
+			return sqlite3_column_int64(st, i);
+	return 0;
+}
+
 bool store_ledger_parse(sqlite3_stmt *st, struct totals *ret)
 {
 	uint64_t numbers[COLUMNS];
 
 	*ret = (struct totals){0};
 	for (int i = 0; i < COLUMNS; i++) {
-		numbers[i] = sql_column_u64(st, i);
-		memcpy((char *)ret + columns[i], &numbers[i], sizeof numbers[i]);
+		numbers[i] = (uint64_t)number_of(st, columns[i].name);
+		memcpy((char *)ret + columns[i].offset, &numbers[i], sizeof numbers[i]);
 	}
-	return checksum(numbers) == sqlite3_column_int64(st, COLUMNS) && store_ledger_balances(ret);
+	return checksum(numbers) == number_of(st, "checksum") && store_ledger_balances(ret);
 }
 
 bool store_ledger_of(sqlite3 *db, struct totals *ret)
 {
 	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
 
-	return sqlite3_prepare_v2(db, store_ledger_get_sql, -1, &st, NULL) == SQLITE_OK &&
+	return sqlite3_prepare_v2(db, "SELECT * FROM ledger WHERE one = 1", -1, &st, NULL) == SQLITE_OK &&
 	       sqlite3_step(st) == SQLITE_ROW && store_ledger_parse(st, ret);
 }
 
@@ -106,7 +111,7 @@ enum err store_ledger_put(struct store *s, struct error *e)
 	uint64_t numbers[COLUMNS];
 
 	for (int i = 0; i < COLUMNS; i++) {
-		memcpy(&numbers[i], (const char *)&s->now + columns[i], sizeof numbers[i]);
+		memcpy(&numbers[i], (const char *)&s->now + columns[i].offset, sizeof numbers[i]);
 		sql_bind_u64(st, i + 1, numbers[i]);
 	}
 	(void)sqlite3_bind_int64(st, COLUMNS + 1, checksum(numbers));

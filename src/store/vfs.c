@@ -1,3 +1,13 @@
+/*
+ * Gathered writes over another VFS.
+ *
+ * Invariants:
+ * 1. gathered[0, used) is what belongs at file offset `at`; used is 0 when nothing is held back.
+ * 2. What is held back is written before anything that could tell the difference: a sync, a truncation, a read that
+ *    overlaps it, a write that does not continue it, the end of a commit, closing.
+ * 3. used never passes GATHER_BYTES.
+ * 4. After a failed write nothing is held back: the error stands, the write is not tried again.
+ */
 #include "store/vfs.h"
 
 #include <errno.h>

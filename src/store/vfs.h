@@ -2,10 +2,14 @@
  * vfs: a thin layer between SQLite and its VFS.
  *
  * What it is: writes that follow each other in one file (the frames of a commit, the pages of a checkpoint) are
- * gathered and written with one call; they reach the file before the next sync, truncate or overlapping read, so what
- * is durable when a sync returns is the same as without the layer. It also keeps errno of the failed call, which
- * SQLite does not always tell, and counts bytes and syncs. It offers no shared memory and no mapping: WAL works in
- * exclusive mode only. Thread: the store's. Fails: as the VFS below; a late write's error comes from the sync.
+ * gathered and written with one call. They reach the file before the next sync, truncate or overlapping read: what is
+ * durable when a sync returns is the same as without the layer. It keeps errno of the failed call, which SQLite does
+ * not always tell, and counts bytes and syncs.
+ * Promises: 1, by changing nothing of what a sync means.
+ * Owner: SQLite owns its files; the layer's registration lives as long as the process.
+ * Thread: the store's; errno and counts are kept for each thread.
+ * Fails: as the VFS below; a late write's error comes from the sync.
+ * Does not: offer shared memory or mapping: WAL works in exclusive mode only.
  */
 #ifndef KSPOOL_STORE_VFS_H
 #define KSPOOL_STORE_VFS_H

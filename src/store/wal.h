@@ -7,7 +7,11 @@
  * never acknowledged last transaction of a power cut, two or more mean damage in the middle. wal_mend then joins the
  * log again: all checksums are written anew, the damaged frame's content as it is (rows carry their own checksum).
  * Format: sqlite.org/fileformat2.html, section 4.
- * Thread: the store's, only while no SQLite connection is open. Fails: ERR_DISK.
+ * Promises: 8 (damage does not hide what stands behind it).
+ * Owner: the caller owns the descriptor.
+ * Thread: the store's, only while no SQLite connection is open.
+ * Fails: ERR_DISK.
+ * Does not: apply a frame to the database, or change the length of the log.
  */
 #ifndef KSPOOL_STORE_WAL_H
 #define KSPOOL_STORE_WAL_H

@@ -15,9 +15,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <sqlite3.h>
+
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "journal/journal.h"
 #include "journal/journal_questions.h"
 #include "rig/journalrig.h"
@@ -166,6 +169,120 @@ static void a_group_is_all_or_none_and_its_neighbours_do_not_care(void **state)
 	assert_int_equal(a.last, OFFER_ACCEPTED);
 	assert_int_equal(a.first_id, 3);
 	rig_stop(j);
+	spooldir_remove(&d);
+}
+
+/* Two hundred groups of one row, more than the lane to delivery holds: each arrives, in order. */
+static void a_full_lane_to_delivery_loses_no_group(void **state)
+{
+	enum { OFFERS = 200 };
+	struct spooldir d;
+	struct journal_options o = {0};
+	struct answers a = {0};
+	struct journal *j;
+	uint64_t ids[OFFERS];
+
+	(void)state;
+	spooldir_make(&d);
+	o.store = spooldir_options(&d);
+	j = rig_start(&o, NULL);
+	journal_credit(j, 1000, 1 << 20);
+	for (uint64_t n = 1; n <= OFFERS; n++)
+		rig_offer_and_wait(j, rig_offer(n, 1, 50, &a));
+	rig_take_ids(j, ids, OFFERS);
+	for (uint64_t i = 0; i < OFFERS; i++)
+		assert_int_equal(ids[i], i + 1);
+	rig_settle_ids(j, ids, OFFERS, SETTLE_DELIVERED, 0);
+	rig_wait_empty(j);
+	rig_stop(j);
+	spooldir_remove(&d);
+}
+
+static void do_nothing(struct store *s) { (void)s; }
+
+/* Rows go on from memory, and no more of them than the credit in bytes allows; the last may pass it. */
+static void credit_in_bytes_holds_on_the_way_through_memory(void **state)
+{
+	struct spooldir d;
+	struct journal_options o = {0};
+	struct answers a = {0};
+	struct journal_rows rows;
+	struct journal *j;
+
+	(void)state;
+	spooldir_make(&d);
+	o.store = spooldir_options(&d);
+	j = rig_start(&o, NULL);
+	journal_credit(j, 1000, 5000);
+	rig_on_journal_thread(j, do_nothing);
+	rig_on_journal_thread(j, do_nothing); /* after a whole round: the credit is known before the offer comes */
+	rig_offer_and_wait(j, rig_offer(1, 100, 1000, &a));
+	rig_wait_fd(journal_delivery_fd(j));
+	assert_true(journal_take_rows(j, &rows));
+	assert_in_range(rows.count, 2, 5);
+	assert_in_range(rows.bytes, 5000, 5000 + rows.bytes / rows.count);
+	message_list_free(&rows.messages);
+	rig_on_journal_thread(j, do_nothing);
+	assert_false(journal_take_rows(j, &rows));
+	rig_stop(j);
+	spooldir_remove(&d);
+}
+
+static void an_expired_row_leaves_and_is_counted(void **state)
+{
+	struct spooldir d;
+	struct journal_options o = {0};
+	struct answers a = {0};
+	struct journal *j;
+	uint64_t ids[10];
+	int64_t sum = 0;
+
+	(void)state;
+	spooldir_make(&d);
+	o.store = spooldir_options(&d);
+	j = rig_start(&o, NULL);
+	rig_offer_and_wait(j, rig_offer(1, 10, 50, &a));
+	journal_credit(j, 10, 1 << 20);
+	rig_take_ids(j, ids, 10);
+	rig_settle_ids(j, ids, 3, SETTLE_EXPIRED, 0);
+	rig_settle_ids(j, ids + 3, 7, SETTLE_DELIVERED, 0);
+	rig_wait_empty(j);
+	rig_stop(j);
+	assert_int_equal(metric_get(M_LEDGER_ACCEPTED), 10);
+	assert_int_equal(metric_get(M_LEDGER_EXPIRED), 3);
+	assert_int_equal(metric_get(M_LEDGER_DELIVERED), 7);
+#define LEDGER_STATE(id, column, meaning) sum += metric_get(M_LEDGER_##id);
+#include "base/ledger.def"
+	assert_int_equal(sum, 10);
+	spooldir_remove(&d);
+}
+
+/* Gone without a page that shows it, behind a clean end: the journal finds out when it has drained the rest. */
+static void a_row_that_vanished_does_not_keep_the_journal_waiting(void **state)
+{
+	struct spooldir d;
+	struct journal_options o = {0};
+	struct answers a = {0};
+	struct journal *j;
+	uint64_t ids[10];
+	sqlite3 *db;
+
+	(void)state;
+	spooldir_make(&d);
+	o.store = spooldir_options(&d);
+	j = rig_start(&o, NULL);
+	rig_offer_and_wait(j, rig_offer(1, 10, 50, &a));
+	rig_stop(j);
+	assert_int_equal(sqlite3_open(d.path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, "DELETE FROM messages WHERE id = 4", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+	j = rig_start(&o, NULL);
+	journal_credit(j, 100, 1 << 20);
+	rig_take_ids(j, ids, 9);
+	rig_settle_ids(j, ids, 9, SETTLE_DELIVERED, 0);
+	rig_wait_empty(j);
+	rig_stop(j);
+	assert_int_equal(metric_get(M_LEDGER_DAMAGED), 1);
 	spooldir_remove(&d);
 }
 
@@ -379,6 +496,10 @@ int main(void)
 	    cmocka_unit_test(failed_rows_come_back_when_due_without_their_neighbours),
 	    cmocka_unit_test(what_was_in_flight_is_pending_after_a_restart),
 	    cmocka_unit_test(a_group_is_all_or_none_and_its_neighbours_do_not_care),
+	    cmocka_unit_test(a_full_lane_to_delivery_loses_no_group),
+	    cmocka_unit_test(credit_in_bytes_holds_on_the_way_through_memory),
+	    cmocka_unit_test(an_expired_row_leaves_and_is_counted),
+	    cmocka_unit_test(a_row_that_vanished_does_not_keep_the_journal_waiting),
 	    cmocka_unit_test(questions_are_answered_between_commits),
 	    cmocka_unit_test(the_shelf_is_looked_at_and_emptied_through_questions),
 	    cmocka_unit_test(everything_flows_and_nothing_comes_twice_after_delivery),

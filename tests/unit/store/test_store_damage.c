@@ -408,6 +408,35 @@ static void a_torn_header_of_a_new_log_is_no_damage(void **state)
 	}
 }
 
+/* A break early in the log, and a bad page in its last transaction: the commits between come back, the last does not.
+ */
+static void commits_that_cannot_be_joined_are_reported(void **state)
+{
+	enum { FRAME = 24 + 4096, CHECKSUM_OF_FIRST = 32 + 16 };
+	struct store_report report;
+	struct store_options o;
+	struct spooldir d;
+	struct store *s = NULL;
+	struct error e;
+	size_t frames;
+
+	(void)state;
+	spooldir_make(&d);
+	make_spool(&d, true);
+	frames = (size_of(&d, "-wal") - 32) / FRAME;
+	flip(&d, "-wal", CHECKSUM_OF_FIRST * 8);
+	flip(&d, "-wal", (32 + (frames - 2) * FRAME + 24 + 1000) * 8);
+	o = spooldir_options(&d);
+	assert_int_equal(store_open(&o, &s, &report, &e), ERR_OK);
+	assert_true(report.wal_mended);
+	assert_int_equal(report.wal_frames_lost, 1);
+	assert_int_equal(report.missing_rows, GROUP);
+	assert_int_equal(store_ledger(s)->pending, ROWS - GROUP);
+	assert_int_equal(store_ledger(s)->damaged, GROUP);
+	assert_int_equal(store_close(s, &e), ERR_OK);
+	spooldir_remove(&d);
+}
+
 static void a_ledger_that_lies_is_counted_anew(void **state)
 {
 	struct spooldir d;
@@ -479,6 +508,36 @@ static void check_and_repair_say_what_they_find(void **state)
 	spooldir_remove(&d);
 }
 
+/* A run that died between setting aside and noting it: repair finds the file by its name. */
+static void repair_finds_a_file_that_was_set_aside(void **state)
+{
+	struct store_options o;
+	struct spooldir d;
+	struct store *s = NULL;
+	struct buf out;
+	struct error e;
+	char aside[400];
+
+	(void)state;
+	spooldir_make(&d);
+	make_spool(&d, false);
+	(void)snprintf(aside, sizeof aside, "%s.quarantine-20260101T000000Z-000", d.path);
+	assert_int_equal(rename(d.path, aside), 0);
+	o = spooldir_options(&d);
+	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
+	assert_int_equal(store_ledger(s)->pending, 0);
+	assert_int_equal(store_close(s, &e), ERR_OK);
+	buf_init(&out, 1 << 20);
+	assert_int_equal(store_repair(d.path, &out, &e), ERR_OK);
+	assert_non_null(strstr(out.data, "messages came back"));
+	buf_fini(&out);
+	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
+	assert_int_equal(store_ledger(s)->pending, ROWS);
+	assert_int_equal(store_ledger(s)->damaged, 0);
+	assert_int_equal(store_close(s, &e), ERR_OK);
+	spooldir_remove(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -487,8 +546,10 @@ int main(void)
 	    cmocka_unit_test(harmed_files),
 	    cmocka_unit_test(a_log_of_another_database_is_not_applied),
 	    cmocka_unit_test(a_torn_header_of_a_new_log_is_no_damage),
+	    cmocka_unit_test(commits_that_cannot_be_joined_are_reported),
 	    cmocka_unit_test(a_ledger_that_lies_is_counted_anew),
 	    cmocka_unit_test(check_and_repair_say_what_they_find),
+	    cmocka_unit_test(repair_finds_a_file_that_was_set_aside),
 	};
 
 	if (access("/dev/shm", W_OK) == 0)

@@ -242,6 +242,53 @@ static void a_failed_sync_condemns_and_leaves_the_marker(void **state)
 	spooldir_remove(&d);
 }
 
+/*
+ * Failures with long reasons outgrow SQLite's cache, so that a write fails in the middle of the settlements. Nothing of
+ * the group may have happened: what came after the failure least of all.
+ */
+static void a_failed_note_of_a_failure_undoes_the_group(void **state)
+{
+	enum { ROWS = 8000, REASON_BYTES = 2000 };
+	struct store_settlements *group = store_settlements_new(ROWS);
+	struct spooldir d;
+	struct store_options o;
+	struct store *s = NULL;
+	struct error e;
+	uint64_t missing;
+
+	(void)state;
+	spooldir_make(&d);
+	o = spooldir_options(&d);
+	o.vfs = CRASHVFS_NAME;
+	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
+	assert_int_equal(store_begin(s, &e), ERR_OK);
+	for (uint64_t id = 1; id <= ROWS; id++) {
+		struct message *m = spooldir_message(id, 10);
+
+		assert_int_equal(store_append(s, m, &e), ERR_OK);
+		message_free(m);
+		group->items[group->count++] =
+		    (struct store_settlement){.id = id, .kind = SETTLE_RETRY, .attempts = 1, .next_ms = 1, .code = "x"};
+		group->items[id - 1].reason = malloc(REASON_BYTES);
+		memset(group->items[id - 1].reason, 'r', REASON_BYTES - 1);
+		group->items[id - 1].reason[REASON_BYTES - 1] = '\0';
+	}
+	group->items[ROWS - 1].kind = SETTLE_DELIVERED;
+	assert_int_equal(store_commit(s, &e), ERR_OK);
+	assert_int_equal(store_begin(s, &e), ERR_OK);
+	crashvfs_fail(1, FAULT_ENOSPC, false);
+	assert_int_equal(store_settle(s, group->items, group->count, &e), ERR_FULL);
+	assert_int_equal(crashvfs_failed(), 1);
+	crashvfs_fail(0, FAULT_EIO, false);
+	assert_false(store_in_group(s));
+	assert_int_equal(store_ledger(s)->pending, ROWS);
+	assert_int_equal(store_recount(s, &missing, &e), ERR_OK);
+	assert_int_equal(missing, 0);
+	assert_int_equal(store_close(s, &e), ERR_OK);
+	store_settlements_free(group);
+	spooldir_remove(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -252,6 +299,7 @@ int main(void)
 	    cmocka_unit_test(short_write_once),
 	    cmocka_unit_test(short_write_for_good),
 	    cmocka_unit_test(a_failed_sync_condemns_and_leaves_the_marker),
+	    cmocka_unit_test(a_failed_note_of_a_failure_undoes_the_group),
 	};
 
 	if (access("/dev/shm", W_OK) == 0)

@@ -60,7 +60,11 @@ static void settle_run(struct store *s, uint64_t first, uint64_t last, enum sett
 
 static uint64_t sum_of(const struct store_ledger *l)
 {
-	return l->delivered + l->pending + l->dead + l->expired + l->evicted + l->damaged + l->filtered + l->purged;
+	uint64_t sum = 0;
+
+#define LEDGER_STATE(id, column, meaning) sum += l->column;
+#include "base/ledger.def"
+	return sum;
 }
 
 static struct store_state state_of(struct store *s)
