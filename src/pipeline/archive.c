@@ -182,35 +182,25 @@ static bool join_entries(const struct archiver *a, struct runner *r, const struc
 void process_archive_compile(struct compiler *c, const struct config_node *node, void **ret_state)
 {
 	static const struct {
-		const char *name;
 		bool (*join)(const struct archiver *, struct runner *, const struct pipeline_batch *, struct buf *,
 		             struct error *);
 		bool zip;
 	} formats[] = {
-	    {"concatenate", join_concatenate, false},
-	    {"lines", join_lines, false},
-	    {"json_array", join_json_array, false},
-	    {"binary", join_binary, false},
-	    {"tar", join_entries, false},
-	    {"zip", join_entries, true},
+	    [JOIN_CONCATENATE] = {join_concatenate, false},
+	    [JOIN_LINES] = {join_lines, false},
+	    [JOIN_JSON_ARRAY] = {join_json_array, false},
+	    [JOIN_BINARY] = {join_binary, false},
+	    [JOIN_TAR] = {join_entries, false},
+	    [JOIN_ZIP] = {join_entries, true},
 	};
 	struct archiver *a = mem_zero(sizeof *a);
-	const char *format;
-	struct fields f;
+	struct options_processor_archive o;
 
-	fields_begin(&f, c, node);
-	format = fields_text(&f, "format", NULL, true);
-	a->path = fields_template(&f, "path", "", false);
-	fields_end(&f);
-	for (size_t i = 0; format && i < sizeof formats / sizeof *formats; i++)
-		if (strcmp(formats[i].name, format) == 0) {
-			a->join = formats[i].join;
-			a->zip = formats[i].zip;
-		}
-	if (format && !a->join)
-		compile_fault(c, node,
-		              "format %s not recognised; one of concatenate, lines, json_array, binary, tar, zip",
-		              format);
+	fields_read(c, options_processor_archive(), node, &o);
+	a->path = compile_template(c, &o.path);
+	a->join = formats[o.format].join;
+	a->zip = formats[o.format].zip;
+	options_free(options_processor_archive(), &o);
 	*ret_state = a;
 }
 

@@ -9,7 +9,7 @@
 #include "base/num.h"
 #include "pipeline/stage.h"
 
-enum { BODY_MAX_BYTES = 64 << 20, PARTS_DEFAULT_MAX = 100, PART_DEFAULT_MAX = 1 << 30 };
+enum { BODY_MAX_BYTES = 64 << 20 };
 
 /* Hands the whole batch on as it is. */
 static void pass(struct pipeline_batch *batch, struct batches *out)
@@ -30,10 +30,9 @@ static void drop(struct pipeline_batch *batch)
 
 void process_noop_compile(struct compiler *c, const struct config_node *node, void **ret_state)
 {
-	struct fields f;
+	struct options_processor_noop o;
 
-	fields_begin(&f, c, node);
-	fields_end(&f);
+	fields_read(c, options_processor_noop(), node, &o);
 	*ret_state = NULL;
 }
 
@@ -44,9 +43,21 @@ void process_noop_run(const struct stage *s, struct runner *r, struct pipeline_b
 	pass(batch, out);
 }
 
+/* The mapping that stands behind the processor's name. */
+static struct bloblang_mapping *compile_own_mapping(struct compiler *c, const struct config_node *node)
+{
+	const struct config_text text = config_node_text(node);
+
+	if (node->kind != NODE_SCALAR || !node->scalar) {
+		compile_fault(c, node, "expected a Bloblang mapping");
+		return NULL;
+	}
+	return compile_mapping(c, &text);
+}
+
 void process_mapping_compile(struct compiler *c, const struct config_node *node, void **ret_state)
 {
-	*ret_state = compile_mapping(c, node);
+	*ret_state = compile_own_mapping(c, node);
 }
 
 void mapping_free(void *state) { bloblang_mapping_free(state); }
@@ -83,7 +94,7 @@ void process_mapping_run(const struct stage *s, struct runner *r, struct pipelin
 
 void process_mutation_compile(struct compiler *c, const struct config_node *node, void **ret_state)
 {
-	*ret_state = compile_mapping(c, node);
+	*ret_state = compile_own_mapping(c, node);
 }
 
 void process_mutation_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
@@ -91,28 +102,18 @@ void process_mutation_run(const struct stage *s, struct runner *r, struct pipeli
 	run_mapping(s, r, batch, true, out);
 }
 
-struct bounds {
-	int64_t max_part_size, min_part_size, max_parts, min_parts;
-};
-
 void process_bounds_check_compile(struct compiler *c, const struct config_node *node, void **ret_state)
 {
-	struct bounds *b = mem_zero(sizeof *b);
-	struct fields f;
+	struct options_processor_bounds_check *b = mem_zero(sizeof *b);
 
-	fields_begin(&f, c, node);
-	b->max_part_size = fields_int(&f, "max_part_size", PART_DEFAULT_MAX);
-	b->min_part_size = fields_int(&f, "min_part_size", 1);
-	b->max_parts = fields_int(&f, "max_parts", PARTS_DEFAULT_MAX);
-	b->min_parts = fields_int(&f, "min_parts", 1);
-	fields_end(&f);
+	fields_read(c, options_processor_bounds_check(), node, b);
 	*ret_state = b;
 }
 
 void process_bounds_check_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch,
                               struct batches *out)
 {
-	const struct bounds *b = s->state;
+	const struct options_processor_bounds_check *b = s->state;
 	bool within = (int64_t)batch->count <= b->max_parts && (int64_t)batch->count >= b->min_parts;
 
 	(void)r;
@@ -128,25 +129,17 @@ void process_bounds_check_run(const struct stage *s, struct runner *r, struct pi
 	drop(batch);
 }
 
-struct split {
-	int64_t size, byte_size;
-};
-
 void process_split_compile(struct compiler *c, const struct config_node *node, void **ret_state)
 {
-	struct split *split = mem_zero(sizeof *split);
-	struct fields f;
+	struct options_processor_split *split = mem_zero(sizeof *split);
 
-	fields_begin(&f, c, node);
-	split->size = fields_int(&f, "size", 1);
-	split->byte_size = fields_int(&f, "byte_size", 0);
-	fields_end(&f);
+	fields_read(c, options_processor_split(), node, split);
 	*ret_state = split;
 }
 
 void process_split_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
 {
-	const struct split *split = s->state;
+	const struct options_processor_split *split = s->state;
 	struct pipeline_batch next = {0};
 	int64_t bytes = 0;
 
@@ -172,18 +165,16 @@ struct parts {
 
 void process_select_parts_compile(struct compiler *c, const struct config_node *node, void **ret_state)
 {
-	const struct config_node *list;
+	struct options_processor_select_parts o;
 	struct parts *parts;
-	struct fields f;
 
-	fields_begin(&f, c, node);
-	list = fields_node(&f, "parts");
-	parts = mem_zero(sizeof *parts + (list ? list->count : 0) * sizeof *parts->index);
-	for (size_t i = 0; list && i < list->count; i++)
-		if (list->kind != NODE_LIST || list->children[i].kind != NODE_SCALAR || !list->children[i].scalar ||
-		    !num_parse_i64(list->children[i].scalar, &parts->index[parts->count++]))
-			compile_fault(c, list, "field parts: expected a list of whole numbers");
-	fields_end(&f);
+	fields_read(c, options_processor_select_parts(), node, &o);
+	parts = mem_zero(sizeof *parts + o.parts.count * sizeof *parts->index);
+	for (size_t i = 0; i < o.parts.count; i++)
+		if (!num_parse_i64(o.parts.items[i], &parts->index[parts->count++]))
+			compile_fault(c, node, "parts: expected a list of whole numbers, not \"%.60s\"",
+			              o.parts.items[i]);
+	options_free(options_processor_select_parts(), &o);
 	*ret_state = parts;
 }
 
@@ -212,12 +203,12 @@ struct insert {
 void process_insert_part_compile(struct compiler *c, const struct config_node *node, void **ret_state)
 {
 	struct insert *insert = mem_zero(sizeof *insert);
-	struct fields f;
+	struct options_processor_insert_part o;
 
-	fields_begin(&f, c, node);
-	insert->index = fields_int(&f, "index", -1);
-	insert->content = fields_template(&f, "content", "", false);
-	fields_end(&f);
+	fields_read(c, options_processor_insert_part(), node, &o);
+	insert->index = o.index;
+	insert->content = compile_template(c, &o.content);
+	options_free(options_processor_insert_part(), &o);
 	*ret_state = insert;
 }
 
@@ -265,11 +256,11 @@ void template_free(void *state) { bloblang_template_free(state); }
 
 void process_group_by_value_compile(struct compiler *c, const struct config_node *node, void **ret_state)
 {
-	struct fields f;
+	struct options_processor_group_by_value o;
 
-	fields_begin(&f, c, node);
-	*ret_state = fields_template(&f, "value", NULL, true);
-	fields_end(&f);
+	fields_read(c, options_processor_group_by_value(), node, &o);
+	*ret_state = compile_template(c, &o.value);
+	options_free(options_processor_group_by_value(), &o);
 }
 
 struct value_group {

@@ -156,13 +156,13 @@ struct try_catch {
 void process_try_catch_compile(struct compiler *c, const struct config_node *node, void **ret_state)
 {
 	struct try_catch *t = mem_zero(sizeof *t);
-	struct fields f;
+	struct options_processor_try_catch o;
 
-	fields_begin(&f, c, node);
-	fields_processors(&f, "processors", &t->tried);
-	fields_processors(&f, "catch", &t->recovery);
-	t->error_metadata = mem_string(fields_text(&f, "error_metadata", "error", false));
-	fields_end(&f);
+	fields_read(c, options_processor_try_catch(), node, &o);
+	compile_children(c, "processors", o.processors, &t->tried);
+	compile_children(c, "catch", o.catch_, &t->recovery);
+	t->error_metadata = mem_string(o.error_metadata);
+	options_free(options_processor_try_catch(), &o);
 	*ret_state = t;
 }
 
@@ -217,6 +217,29 @@ struct cases {
 	size_t count;
 };
 
+static void switch_case_compile(struct compiler *c, const struct config_node *node, struct check_case *ret)
+{
+	struct options_processor_switch o;
+
+	fields_read(c, options_processor_switch(), node, &o);
+	ret->check = compile_mapping(c, &o.check);
+	compile_children(c, "processors", o.processors, &ret->stages);
+	ret->fallthrough = o.fallthrough;
+	if (ret->stages.count == 0)
+		compile_fault(c, node, "a case without processors; use noop for a case that does nothing");
+	options_free(options_processor_switch(), &o);
+}
+
+static void group_case_compile(struct compiler *c, const struct config_node *node, struct check_case *ret)
+{
+	struct options_processor_group_by o;
+
+	fields_read(c, options_processor_group_by(), node, &o);
+	ret->check = compile_mapping(c, &o.check);
+	compile_children(c, "processors", o.processors, &ret->stages);
+	options_free(options_processor_group_by(), &o);
+}
+
 static void cases_compile(struct compiler *c, const struct config_node *node, bool is_switch, void **ret_state)
 {
 	struct cases *cases = mem_zero(sizeof *cases);
@@ -229,17 +252,11 @@ static void cases_compile(struct compiler *c, const struct config_node *node, bo
 	cases->items = mem_array(node->count, sizeof *cases->items);
 	for (size_t i = 0; i < node->count; i++) {
 		struct check_case *item = &cases->items[cases->count++];
-		struct fields f;
 
-		fields_begin(&f, c, &node->children[i]);
-		item->check = fields_mapping(&f, "check", !is_switch);
-		fields_processors(&f, "processors", &item->stages);
 		if (is_switch)
-			item->fallthrough = fields_bool(&f, "fallthrough", false);
-		if (is_switch && item->stages.count == 0)
-			compile_fault(c, &node->children[i],
-			              "a case without processors; use noop for a case that does nothing");
-		fields_end(&f);
+			switch_case_compile(c, &node->children[i], item);
+		else
+			group_case_compile(c, &node->children[i], item);
 	}
 }
 
@@ -415,14 +432,14 @@ struct loop {
 void process_while_compile(struct compiler *c, const struct config_node *node, void **ret_state)
 {
 	struct loop *loop = mem_zero(sizeof *loop);
-	struct fields f;
+	struct options_processor_while o;
 
-	fields_begin(&f, c, node);
-	loop->at_least_once = fields_bool(&f, "at_least_once", false);
-	loop->max_loops = fields_int(&f, "max_loops", 0);
-	loop->check = fields_mapping(&f, "check", true);
-	fields_processors(&f, "processors", &loop->stages);
-	fields_end(&f);
+	fields_read(c, options_processor_while(), node, &o);
+	loop->at_least_once = o.at_least_once;
+	loop->max_loops = o.max_loops;
+	loop->check = compile_mapping(c, &o.check);
+	compile_children(c, "processors", o.processors, &loop->stages);
+	options_free(options_processor_while(), &o);
 	*ret_state = loop;
 }
 

@@ -6,6 +6,8 @@
 #include "base/mem.h"
 #include "pipeline/stage.h"
 
+#define NAME(value, text) [value] = (text),
+
 static struct bloblang_mapping *compile_text(struct compiler *c, const struct config_node *node, char *text)
 {
 	struct bloblang_mapping *m = NULL;
@@ -17,37 +19,15 @@ static struct bloblang_mapping *compile_text(struct compiler *c, const struct co
 	return m;
 }
 
-static bool algorithm_is_known(struct compiler *c, const struct config_node *node, const char *algorithm,
-                               bool decompress)
-{
-	static const char *const names[] = {"gzip", "pgzip", "zlib", "flate", "lz4", "snappy"};
-
-	if (!algorithm)
-		return false;
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		if (strcmp(names[i], algorithm) == 0)
-			return true;
-	if (decompress && strcmp(algorithm, "bzip2") == 0)
-		return true;
-	compile_fault(c, node, "algorithm %s not recognised; one of gzip, pgzip, zlib, flate, lz4, snappy%s", algorithm,
-	              decompress ? ", bzip2" : "");
-	return false;
-}
-
 void process_compress_compile(struct compiler *c, const struct config_node *node, void **ret_state)
 {
-	const char *algorithm;
-	struct fields f;
-	int64_t level;
+	static const char *const names[] = {CONFIG_ENUM_compression(NAME)};
+	struct options_processor_compress o;
 
-	fields_begin(&f, c, node);
-	algorithm = fields_text(&f, "algorithm", NULL, true);
-	level = fields_int(&f, "level", -1);
-	fields_end(&f);
-	if (algorithm_is_known(c, node, algorithm, false))
-		*ret_state = compile_text(
-		    c, node,
-		    mem_format("root = content().compress(algorithm: \"%s\", level: %" PRId64 ")", algorithm, level));
+	fields_read(c, options_processor_compress(), node, &o);
+	*ret_state = compile_text(c, node,
+	                          mem_format("root = content().compress(algorithm: \"%s\", level: %" PRId64 ")",
+	                                     names[o.algorithm], o.level));
 }
 
 void process_compress_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
@@ -57,14 +37,11 @@ void process_compress_run(const struct stage *s, struct runner *r, struct pipeli
 
 void process_decompress_compile(struct compiler *c, const struct config_node *node, void **ret_state)
 {
-	const char *algorithm;
-	struct fields f;
+	static const char *const names[] = {CONFIG_ENUM_decompression(NAME)};
+	struct options_processor_decompress o;
 
-	fields_begin(&f, c, node);
-	algorithm = fields_text(&f, "algorithm", NULL, true);
-	fields_end(&f);
-	if (algorithm_is_known(c, node, algorithm, true))
-		*ret_state = compile_text(c, node, mem_format("root = content().decompress(\"%s\")", algorithm));
+	fields_read(c, options_processor_decompress(), node, &o);
+	*ret_state = compile_text(c, node, mem_format("root = content().decompress(\"%s\")", names[o.algorithm]));
 }
 
 void process_decompress_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)

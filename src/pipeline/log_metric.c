@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/series.h"
@@ -32,13 +33,15 @@ static void named_compile(struct compiler *c, const struct config_node *node, st
 	}
 	for (size_t i = 0; i < node->count; i++) {
 		const struct config_node *child = &node->children[i];
+		struct config_text text;
 
 		if (child->kind != NODE_SCALAR) {
 			compile_fault(c, child, "%s: expected a text", child->key);
 			continue;
 		}
 		ret->items[ret->count].name = mem_string(child->key);
-		ret->items[ret->count++].value = compile_template(c, child, child->scalar ? child->scalar : "");
+		text = config_node_text(child);
+		ret->items[ret->count++].value = compile_template(c, &text);
 	}
 }
 
@@ -72,18 +75,19 @@ struct logger {
 
 void process_log_compile(struct compiler *c, const struct config_node *node, void **ret_state)
 {
+	static const enum log_level levels[] = {
+	    [LINE_ERROR] = LOG_ERROR, [LINE_WARN] = LOG_WARN,   [LINE_INFO] = LOG_INFO,
+	    [LINE_DEBUG] = LOG_DEBUG, [LINE_TRACE] = LOG_TRACE, [LINE_ALL] = LOG_TRACE,
+	};
 	struct logger *l = mem_zero(sizeof *l);
-	const char *level;
-	struct fields f;
+	struct options_processor_log o;
 
-	fields_begin(&f, c, node);
-	level = fields_text(&f, "level", "INFO", false);
-	if (!log_level_parse(level, &l->level) || l->level < LOG_ERROR)
-		compile_fault(c, node, "level %s not recognised; one of ERROR, WARN, INFO, DEBUG, TRACE", level);
-	l->message = fields_template(&f, "message", "", false);
-	l->fields_mapping = fields_mapping(&f, "fields_mapping", false);
-	named_compile(c, fields_node(&f, "fields"), &l->fields);
-	fields_end(&f);
+	fields_read(c, options_processor_log(), node, &o);
+	l->level = levels[o.level];
+	l->message = compile_template(c, &o.message);
+	l->fields_mapping = compile_mapping(c, &o.fields_mapping);
+	named_compile(c, o.fields, &l->fields);
+	options_free(options_processor_log(), &o);
 	*ret_state = l;
 }
 
@@ -165,10 +169,8 @@ void process_log_run(const struct stage *s, struct runner *r, struct pipeline_ba
 	process_noop_run(s, r, batch, out);
 }
 
-enum metric_form { FORM_COUNTER, FORM_COUNTER_BY, FORM_GAUGE, FORM_TIMING };
-
 struct meter {
-	enum metric_form form;
+	enum config_meter form;
 	char *name;
 	struct bloblang_template *value;
 	struct named_templates labels;
@@ -186,26 +188,18 @@ static bool is_metric_name(const char *name)
 
 void process_metric_compile(struct compiler *c, const struct config_node *node, void **ret_state)
 {
-	static const char *const forms[] = {"counter", "counter_by", "gauge", "timing"};
 	struct meter *m = mem_zero(sizeof *m);
-	const char *form, *name;
-	size_t known = 0;
-	struct fields f;
+	struct options_processor_metric o;
 
-	fields_begin(&f, c, node);
-	form = fields_text(&f, "type", "", true);
-	while (known < sizeof forms / sizeof *forms && strcmp(forms[known], form) != 0)
-		known++;
-	if (known == sizeof forms / sizeof *forms)
-		compile_fault(c, node, "type %s not recognised; one of counter, counter_by, gauge, timing", form);
-	m->form = (enum metric_form)known;
-	name = fields_text(&f, "name", "", true);
-	if (!is_metric_name(name))
-		compile_fault(c, node, "name %s: expected letters, digits, _ and :, not beginning with a digit", name);
-	m->name = mem_string(name);
-	m->value = fields_template(&f, "value", "", false);
-	named_compile(c, fields_node(&f, "labels"), &m->labels);
-	fields_end(&f);
+	fields_read(c, options_processor_metric(), node, &o);
+	m->form = (enum config_meter)o.type;
+	if (o.name && !is_metric_name(o.name))
+		compile_fault(c, node, "name %s: expected letters, digits, _ and :, not beginning with a digit",
+		              o.name);
+	m->name = take(o.name);
+	m->value = compile_template(c, &o.value);
+	named_compile(c, o.labels, &m->labels);
+	options_free(options_processor_metric(), &o);
 	*ret_state = m;
 }
 
@@ -258,12 +252,12 @@ static void measure(const struct stage *s, struct runner *r, const struct messag
 			return;
 		add_label(labels, m->labels.items[i].name, text->data ? text->data : "");
 	}
-	if (m->form != FORM_COUNTER &&
+	if (m->form != METER_COUNTER &&
 	    (!render(s, r, m->value, context, text) || !number_of(s, text->data ? text->data : "", &number)))
 		return;
-	series = series_find(m->form == FORM_GAUGE || m->form == FORM_TIMING ? SERIES_GAUGE : SERIES_COUNTER, m->name,
+	series = series_find(m->form == METER_GAUGE || m->form == METER_TIMING ? SERIES_GAUGE : SERIES_COUNTER, m->name,
 	                     labels->data ? labels->data : "");
-	if (series && (m->form == FORM_GAUGE || m->form == FORM_TIMING))
+	if (series && (m->form == METER_GAUGE || m->form == METER_TIMING))
 		series_set(series, number);
 	else if (series)
 		series_add(series, number);

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "config/faults.h"
 #include "pipeline/stage.h"
 
 enum { DEPTH_MAX = 32 };
@@ -208,12 +209,12 @@ enum err pipeline_compile(const struct config_node *nodes, const struct config *
                           struct pipeline **ret, struct config_faults *faults)
 {
 	struct compiler c = {.config = config, .faults = faults};
-	size_t before = faults->count;
+	size_t before = faults_count_errors(faults);
 	struct pipeline *p = mem_zero(sizeof *p);
 
 	(void)snprintf(c.path, sizeof c.path, "%s", path);
 	stages_compile(&c, nodes, &p->stages);
-	if (faults->count > before) {
+	if (faults_count_errors(faults) > before) {
 		pipeline_free(p);
 		return ERR_CONFIG;
 	}

@@ -9,12 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "pipeline/stage.h"
 
-enum { COUNT_DEFAULT = 1000, KEY_MAX_BYTES = 64 << 10 };
+enum { KEY_MAX_BYTES = 64 << 10 };
 
 struct rate {
 	int64_t interval_ns;
@@ -33,13 +34,14 @@ static const struct config_node *member_of(const struct config_node *map, const 
 void process_rate_limit_compile(struct compiler *c, const struct config_node *node, void **ret_state)
 {
 	const struct config_node *settings, *entry;
+	struct options_processor_rate_limit o;
+	struct options_rate_limit_local limit;
+	AUTOFREE char *label = NULL;
+	AUTOFREE char *path = NULL;
 	struct rate *rate;
-	const char *label;
-	struct fields f;
 
-	fields_begin(&f, c, node);
-	label = fields_text(&f, "resource", NULL, true);
-	fields_end(&f);
+	fields_read(c, options_processor_rate_limit(), node, &o);
+	label = take(o.resource);
 	entry = label ? resource_find(c->config->rate_limit_resources, label) : NULL;
 	settings = entry ? member_of(entry, "local") : NULL;
 	if (label && !entry)
@@ -49,12 +51,10 @@ void process_rate_limit_compile(struct compiler *c, const struct config_node *no
 	if (!settings)
 		return;
 	rate = mem_zero(sizeof *rate);
-	fields_begin(&f, c, settings);
-	rate->count = fields_int(&f, "count", COUNT_DEFAULT);
-	rate->interval_ns = fields_duration_ns(&f, "interval", NS_PER_S);
-	fields_end(&f);
-	if (rate->count < 1)
-		compile_fault(c, settings, "field count: expected at least 1");
+	path = mem_format("rate_limit_resources.%s.local", label);
+	fields_read_resource(c, path, options_rate_limit_local(), settings, &limit);
+	rate->count = limit.count;
+	rate->interval_ns = limit.interval_ns;
 	*ret_state = rate;
 }
 
@@ -77,35 +77,50 @@ struct dedupe {
 	char *cache;
 	int64_t ttl_ms;
 	struct bloblang_template *key;
-	bool drop_on_error;
 };
 
-/* Types of caches whose entries live for a time; wherever they would live elsewhere, here they live in the spool. */
+static int64_t memory_ttl_ns(struct compiler *c, const char *path, const struct config_node *node)
+{
+	struct options_cache_memory o;
+
+	fields_read_resource(c, path, options_cache_memory(), node, &o);
+	return o.default_ttl_ns;
+}
+
+static int64_t ttlru_ttl_ns(struct compiler *c, const char *path, const struct config_node *node)
+{
+	struct options_cache_ttlru o;
+
+	fields_read_resource(c, path, options_cache_ttlru(), node, &o);
+	return o.default_ttl_ns;
+}
+
+static int64_t lru_ttl_ns(struct compiler *c, const char *path, const struct config_node *node)
+{
+	struct options_cache_lru o;
+
+	fields_read_resource(c, path, options_cache_lru(), node, &o);
+	options_free(options_cache_lru(), &o);
+	return INT64_MAX;
+}
+
+/* How long a cache's entries live; wherever they would live elsewhere, here they live in the spool. */
 static int64_t ttl_of(struct compiler *c, const struct config_node *node, const char *label)
 {
 	static const struct {
 		const char *type;
-		const char *ttl; /* null: for ever */
-		int64_t fallback_ns;
-	} types[] = {
-	    {"memory", "default_ttl", 300 * NS_PER_S},
-	    {"ttlru", "default_ttl", 300 * NS_PER_S},
-	    {"lru", NULL, INT64_MAX},
-	};
+		int64_t (*ttl_ns)(struct compiler *c, const char *path, const struct config_node *node);
+	} types[] = {{"memory", memory_ttl_ns}, {"ttlru", ttlru_ttl_ns}, {"lru", lru_ttl_ns}};
 	const struct config_node *entry = resource_find(c->config->cache_resources, label);
 
 	if (!entry)
 		compile_fault(c, node, "there is no cache resource labelled %s", label);
 	for (size_t i = 0; entry && i < sizeof types / sizeof *types; i++) {
 		const struct config_node *settings = member_of(entry, types[i].type);
-		struct fields f;
+		AUTOFREE char *path = mem_format("cache_resources.%s.%s", label, types[i].type);
 
-		if (!settings)
-			continue;
-		fields_begin(&f, c, settings);
-		return (types[i].ttl ? fields_duration_ns(&f, types[i].ttl, types[i].fallback_ns)
-		                     : types[i].fallback_ns) /
-		       NS_PER_MS;
+		if (settings)
+			return types[i].ttl_ns(c, path, settings) / NS_PER_MS;
 	}
 	if (entry)
 		compile_fault(c, entry, "cache %s: only memory, lru and ttlru are part of kspool", label);
@@ -115,23 +130,20 @@ static int64_t ttl_of(struct compiler *c, const struct config_node *node, const 
 void process_dedupe_compile(struct compiler *c, const struct config_node *node, void **ret_state)
 {
 	struct dedupe *d = mem_zero(sizeof *d);
-	const char *label;
-	struct fields f;
+	struct options_processor_dedupe o;
 
 	*ret_state = d;
-	fields_begin(&f, c, node);
-	label = fields_text(&f, "cache", NULL, true);
-	d->key = fields_template(&f, "key", NULL, true);
-	d->drop_on_error = fields_bool(&f, "drop_on_err", true);
-	fields_end(&f);
+	fields_read(c, options_processor_dedupe(), node, &o);
+	d->key = compile_template(c, &o.key);
+	d->cache = take(o.cache);
+	options_free(options_processor_dedupe(), &o);
 	if (strncmp(c->path, "output", 6) == 0)
 		compile_fault(
 		    c, node,
 		    "dedupe works in pipeline.processors, where its key is stored together with the message; at flush "
 		    "a message that is sent again would be taken for its own duplicate");
-	d->cache = mem_string(label ? label : "");
-	if (label)
-		d->ttl_ms = ttl_of(c, node, label);
+	if (d->cache)
+		d->ttl_ms = ttl_of(c, node, d->cache);
 }
 
 void dedupe_free(void *state)

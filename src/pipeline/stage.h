@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "config/config.h"
+#include "config/options.h"
 #include "bloblang/bloblang.h"
 #include "pipeline/pipeline.h"
 
@@ -105,28 +105,18 @@ void stage_add_origin(struct message *m, const struct pipeline_batch *batch);
 /* Metadata of m with one text entry set. The result is new memory in *ret. */
 void stage_meta_with(const struct message *m, const char *key, const char *value, size_t value_length, struct buf *ret);
 
-/* Reading a processor's fields. Each known field is asked for once; fields_end faults what nobody asked for. */
-struct fields {
-	struct compiler *compiler;
-	const struct config_node *node; /* a map, or null */
-	unsigned asked;                 /* bit per child */
-};
-
-void fields_begin(struct fields *f, struct compiler *c, const struct config_node *node);
-const struct config_node *fields_node(struct fields *f, const char *key);
-/* A fault when required and missing; fallback otherwise. */
-const char *fields_text(struct fields *f, const char *key, const char *fallback, bool required);
-int64_t fields_int(struct fields *f, const char *key, int64_t fallback);
-bool fields_bool(struct fields *f, const char *key, bool fallback);
-int64_t fields_duration_ns(struct fields *f, const char *key, int64_t fallback_ns);
-/* Null after a fault, or when not required and missing or empty. */
-struct bloblang_mapping *fields_mapping(struct fields *f, const char *key, bool required);
-struct bloblang_template *fields_template(struct fields *f, const char *key, const char *fallback, bool required);
-void fields_processors(struct fields *f, const char *key, struct stages *ret);
-void fields_end(struct fields *f);
-
-struct bloblang_mapping *compile_mapping(struct compiler *c, const struct config_node *node);
-struct bloblang_template *compile_template(struct compiler *c, const struct config_node *node, const char *text);
+/* Types the fields of node into the struct of a section (config/processors.def); options_free frees it, faults or not.
+ */
+void fields_read(struct compiler *c, const struct option_section *s, const struct config_node *node, void *ret);
+/* The same of the named part of a resource. */
+void fields_read_resource(struct compiler *c, const char *path, const struct option_section *s,
+                          const struct config_node *node, void *ret);
+/* Null after a fault, and when the text is empty. */
+struct bloblang_mapping *compile_mapping(struct compiler *c, const struct config_text *text);
+/* Null after a fault; a text that is not set is the empty one. */
+struct bloblang_template *compile_template(struct compiler *c, const struct config_text *text);
+/* The processors of a field; node may be null. */
+void compile_children(struct compiler *c, const char *key, const struct config_node *node, struct stages *ret);
 void compile_fault(struct compiler *c, const struct config_node *node, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* The entry of a list of resources with this label; null when there is none. */

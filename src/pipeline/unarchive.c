@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/mem.h"
 #include "value/json.h"
 #include "pipeline/stage.h"
@@ -305,13 +306,12 @@ void process_unarchive_compile(struct compiler *c, const struct config_node *nod
 	    {"zip", cut_entries},
 	};
 	struct unarchiver *u = mem_zero(sizeof *u);
-	const char *format;
-	struct fields f;
+	struct options_processor_unarchive o;
+	AUTOFREE char *format = NULL;
 
 	*ret_state = u;
-	fields_begin(&f, c, node);
-	format = fields_text(&f, "format", NULL, true);
-	fields_end(&f);
+	fields_read(c, options_processor_unarchive(), node, &o);
+	format = take(o.format);
 	if (!format)
 		return;
 	for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)

@@ -198,9 +198,26 @@ static void faults_name_place_and_reason(void **state)
 		const char *expected;
 	} cases[] = {
 	    {"pipeline: {processors: [{jq: {query: .}}]}", "the processor jq is not part of kspool"},
-	    {"pipeline: {processors: [{archive: {format: rar}}]}", "format rar not recognised"},
-	    {"pipeline: {processors: [{archive: {}}]}", "field format is required"},
-	    {"pipeline: {processors: [{noop: {x: 1}}]}", "field x not recognised"},
+	    {"pipeline: {processors: [{archive: {format: rar}}]}",
+	     "pipeline.processors.0.archive.format: expected concatenate, lines, json_array, binary, tar or zip, not "
+	     "\"rar\""},
+	    {"pipeline: {processors: [{archive: {}}]}", "pipeline.processors.0.archive.format is required"},
+	    {"pipeline: {processors: [{noop: {x: 1}}]}", "unknown key \"x\" in pipeline.processors.0.noop"},
+	    {"pipeline: {processors: [{split: {sise: 1}}]}", "did you mean \"size\"?"},
+	    {"pipeline: {processors: [{split: [1]}]}", "pipeline.processors.0.split: expected a map, not a list"},
+	    {"pipeline: {processors: [{unarchive: {format: rar}}]}", "format rar not recognised"},
+	    {"pipeline: {processors: [{metric: {type: meter, name: n}}]}", "metric.type: expected counter, counter_by"},
+	    {"pipeline: {processors: [{metric: {type: gauge, name: 1n}}]}", "name 1n: expected letters"},
+	    {"pipeline: {processors: [{log: {level: FATAL}}]}", "log.level: expected ERROR, WARN, INFO"},
+	    {"pipeline: {processors: [{while: {processors: []}}]}", "while.check is required"},
+	    {"pipeline: {processors: [{try_catch: {catch: {}}}]}", "try_catch.catch: expected a list, not a map"},
+	    {"pipeline: {processors: [{select_parts: {parts: [a]}}]}", "expected a list of whole numbers, not \"a\""},
+	    {"rate_limit_resources: [{label: r, local: {count: 0}}]\n"
+	     "pipeline: {processors: [{rate_limit: {resource: r}}]}",
+	     "rate_limit_resources.r.local.count must be at least 1, not \"0\""},
+	    {"cache_resources: [{label: c, memory: {default_ttl: 0s}}]\n"
+	     "pipeline: {processors: [{dedupe: {cache: c, key: k}}]}",
+	     "cache_resources.c.memory.default_ttl must be at least 1ns, not \"0s\""},
 	    {"pipeline: {processors: [{mapping: 'root = '}]}", "pipeline.processors.0.mapping"},
 	    {"pipeline: {processors: [{resource: none}]}", "no processor resource labelled none"},
 	    {"pipeline: {processors: [{dedupe: {cache: c, key: k}}]}", "no cache resource labelled c"},
@@ -224,6 +241,47 @@ static void faults_name_place_and_reason(void **state)
 		if (!strstr(faults.items[0].text, cases[i].expected))
 			fail_msg("expected \"%s\" in \"%s\"", cases[i].expected, faults.items[0].text);
 		assert_true(faults.items[0].line > 0);
+		config_faults_fini(&faults);
+		config_free(config);
+	}
+}
+
+/* What was accepted before fields were rows is accepted still; what has no effect is told of. */
+static void odd_fields_are_accepted(void **state)
+{
+	static const struct {
+		const char *processors;
+		const char *warning; /* null: nothing is said */
+	} cases[] = {
+	    {"pipeline: {processors: [{split: {size: 0, byte_size: -1}}]}", NULL},
+	    {"pipeline: {processors: [{group_by: [{check: '', processors: []}]}]}", NULL},
+	    {"pipeline: {processors: [{group_by_value: {value: ''}}]}", NULL},
+	    {"pipeline: {processors: [{while: {check: ''}}]}", NULL},
+	    {"pipeline: {processors: [{noop: }, {noop: {}}]}", NULL},
+	    {"pipeline: {processors: [{bounds_check: {max_part_size: -1}}]}", NULL},
+	    {"pipeline: {processors: [{log: {level: all, fields: {a: b}}}]}", NULL},
+	    {"pipeline: {processors: [{label: x, type: y, noop: {}}]}", NULL},
+	    {"cache_resources: [{label: c, memory: {shards: 4}}]\n"
+	     "pipeline: {processors: [{dedupe: {cache: c, key: ''}}]}",
+	     "cache_resources.c.memory.shards has no effect: The spool is one."},
+	    {"cache_resources: [{label: c, lru: {capp: 4}}]\npipeline: {processors: [{dedupe: {cache: c, key: k}}]}",
+	     "unknown key \"capp\" in cache_resources.c.lru; did you mean \"cap\"?"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct config_faults faults = {0};
+		struct config *config = load(cases[i].processors, &faults);
+		struct pipeline *p = NULL;
+
+		assert_int_equal(
+		    pipeline_compile(config->pipeline_processors, config, "pipeline.processors", &p, &faults), ERR_OK);
+		pipeline_free(p);
+		assert_int_equal(faults.count, cases[i].warning ? 1 : 0);
+		if (cases[i].warning) {
+			assert_true(faults.items[0].warning);
+			assert_string_equal(faults.items[0].text, cases[i].warning);
+		}
 		config_faults_fini(&faults);
 		config_free(config);
 	}
@@ -317,11 +375,9 @@ static void metric_makes_series(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(processors_do_what_they_say),
-	    cmocka_unit_test(faults_name_place_and_reason),
-	    cmocka_unit_test(rate_limit_tells_how_long_to_wait),
-	    cmocka_unit_test(dedupe_attaches_its_key),
-	    cmocka_unit_test(metric_makes_series),
+	    cmocka_unit_test(processors_do_what_they_say), cmocka_unit_test(faults_name_place_and_reason),
+	    cmocka_unit_test(odd_fields_are_accepted),     cmocka_unit_test(rate_limit_tells_how_long_to_wait),
+	    cmocka_unit_test(dedupe_attaches_its_key),     cmocka_unit_test(metric_makes_series),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
