@@ -1,11 +1,12 @@
 /*
  * batcher: which messages make a batch (Redpanda Connect's batching policy, with ceilings that are ceilings).
  *
- * A batch is complete by count, by payload bytes (a message that would pass the ceiling begins the next one), by the
- * check on its newest message, or when its oldest message has waited `period`. A batch that is due by time stays open
- * while no request can be sent anyway. Without any setting the policy is that of a spooler: full requests from the
- * backlog, and at most `linger` of waiting. Thread: delivery. Pure: time comes in. Owner of its messages until
- * batcher_take.
+ * What it is: a batch is complete by count, by payload bytes (a message that would pass the ceiling begins the next
+ * one), by the check on its newest message, or when its oldest message has waited `period`. A batch that is due by time
+ * stays open while no request can be sent anyway. Without any setting the policy is that of a spooler: full requests
+ * from the backlog, and at most `linger` of waiting.
+ * Promises: 6 (an open batch is complete at its share of memory). Owner: of its messages until batcher_take.
+ * Thread: delivery. Fails: never. Does not: read a clock; time comes in.
  */
 #ifndef KSPOOL_DELIVERY_BATCHER_H
 #define KSPOOL_DELIVERY_BATCHER_H

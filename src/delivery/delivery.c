@@ -98,7 +98,7 @@ static enum err start_thread(struct delivery *d, struct error *e)
 enum err delivery_start(const struct config *config, struct journal *journal, struct delivery **ret, struct error *e)
 {
 	struct delivery *d = mem_zero(sizeof *d);
-	struct memory_share memory = settings_memory(config);
+	struct memory_share memory = dispatch_settings_memory(config);
 	struct dispatch_settings settings;
 	struct dispatch_ports ports;
 	enum err err;
@@ -106,6 +106,7 @@ enum err delivery_start(const struct config *config, struct journal *journal, st
 	d->config = config;
 	d->journal = journal;
 	d->wake_fd = -1;
+	d->stop_deadline_ns = INT64_MAX;
 	d->statuses = lane_open(STATUS_LANE);
 	d->seen.since_ms = clock_wall_ms();
 	err = open_parts(d, e);

@@ -2,11 +2,13 @@
  * delivery: from pending rows to Kinesis' own acknowledgement.
  *
  * What it is: the thread that takes rows from the journal, renders keys, fills batches, sends PutRecords with up to
- * max_in_flight requests at once, and settles each row by its own entry in a fully understood answer.
- * Promises: 2, 6, 7. It holds the stream (keeps everything, probes slowly) when identity, key management or the stream
- * itself is the problem, and goes offline (one probe) when the network is. Owner: delivery_start's caller.
+ * max_in_flight requests at once, and settles each row by its own entry in a fully understood answer. It holds the
+ * stream (keeps everything, probes slowly) when identity, key management or the stream itself is the problem, and goes
+ * offline (one probe) when the network is.
+ * Promises: 2, 6, 7, 10, 12. Owner: delivery_start's caller.
  * Thread: its own; every function here is called from the intake thread.
  * Fails: start only (region, endpoint, templates); afterwards every failure is a state with a reason.
+ * Does not: store anything; what it knows besides the journal is learned anew (promise 3).
  */
 #ifndef KSPOOL_DELIVERY_DELIVERY_H
 #define KSPOOL_DELIVERY_DELIVERY_H
@@ -66,8 +68,9 @@ void delivery_kick(struct delivery *d);
 /* No input will bring more: from now on the last batch does not wait for its period. */
 void delivery_drain(struct delivery *d);
 /*
- * Takes no new rows, waits up to timeout_ns for requests in flight, settles what was answered, releases the rest,
- * joins the thread. Returns how many messages were in unanswered requests. Frees d. Accepts null.
+ * Takes no new rows, waits up to timeout_ns for requests in flight, settles what was answered, gives back what was
+ * tried with its attempts, joins the thread. All else is pending in the journal, as it always was. Returns how many
+ * messages were in unanswered requests. Frees d. Accepts null.
  */
 uint64_t delivery_stop(struct delivery *d, int64_t timeout_ns);
 /* From any thread (second signal): makes a running delivery_stop return soon. */

@@ -1,4 +1,9 @@
-/* delivery_internal: what delivery.c (other threads' side) and loop.c (the thread) share; nobody else includes it. */
+/*
+ * delivery_internal: what delivery.c (other threads' side) and loop.c (the thread) share.
+ *
+ * What it is: the struct, in three parts by thread. Promises: none of its own. Owner: delivery_start, delivery_stop.
+ * Thread: as each part says. Fails: never. Does not: reach beyond these two files.
+ */
 #ifndef KSPOOL_DELIVERY_DELIVERY_INTERNAL_H
 #define KSPOOL_DELIVERY_DELIVERY_INTERNAL_H
 
@@ -15,6 +20,13 @@
 
 /* What other threads ask for: bits of `commands`, then a write to wake_fd (both safe in a signal handler). */
 enum { COMMAND_KICK = 1, COMMAND_RELOAD = 2, COMMAND_STOP = 4, COMMAND_STOP_NOW = 8, COMMAND_DRAIN = 16 };
+
+enum delivery_phase {
+	PHASE_RUNNING,
+	PHASE_STOPPING,  /* nothing is sent, answers are waited for */
+	PHASE_CANCELLED, /* what was not answered in time is given up */
+	PHASE_DONE,
+};
 
 struct delivery {
 	/* any thread */
@@ -35,8 +47,8 @@ struct delivery {
 	struct outbox outbox;
 	struct delivery_status published;
 	int64_t published_ns;
-	int64_t stop_deadline_ns;
-	bool stopping, stop_now, cancelled, done;
+	enum delivery_phase phase;
+	int64_t stop_deadline_ns; /* INT64_MAX: none; INT64_MIN: at once */
 	uint64_t unanswered;
 	/* the intake thread's */
 	struct delivery_status seen;

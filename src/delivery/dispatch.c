@@ -1,41 +1,33 @@
+/*
+ * dispatch: which record is sent when.
+ *
+ * Invariants:
+ * 1. A message handed over is in the batcher, in one record, or settled; a record is in one place (isolate.c, 3).
+ * 2. While the stream is held or offline at most one request is sent at a time, the probe.
+ * 3. Once stopping, no request begins.
+ * 4. memory_bytes is 0 when nothing is held and nothing under way.
+ * 5. dispatch_run returns a time after now, or INT64_MAX when only an event can change anything.
+ */
 #include "delivery/dispatch.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "kinesis/limits.h"
 #include "delivery/dispatch_internal.h"
 
-void ready_put_last(struct dispatch *d, struct record *r)
-{
-	TAILQ_INSERT_TAIL(&d->ready, r, link);
-	d->ready_count++;
-	d->ready_bytes += record_accounted(r);
-}
+#define DRAIN_WAIT_NS (INT64_C(20) * NS_PER_MS) /* of the last batch, for rows still on their way */
 
-void ready_put_first(struct dispatch *d, struct record *r)
-{
-	TAILQ_INSERT_HEAD(&d->ready, r, link);
-	d->ready_count++;
-	d->ready_bytes += record_accounted(r);
-}
+static uint32_t max_in_flight(const struct dispatch *d) { return (uint32_t)d->set.output.max_in_flight; }
 
-struct record *ready_take(struct dispatch *d)
-{
-	struct record *r = TAILQ_FIRST(&d->ready);
+static uint32_t request_records(const struct dispatch *d) { return (uint32_t)d->set.kspool.max_request_records; }
 
-	if (r) {
-		TAILQ_REMOVE(&d->ready, r, link);
-		d->ready_count--;
-		d->ready_bytes -= record_accounted(r);
-	}
-	return r;
-}
+static int64_t linger_ns(const struct dispatch *d) { return d->set.kspool.linger_ns; }
 
 struct dispatch *dispatch_new(const struct dispatch_settings *settings, const struct dispatch_ports *ports,
                               int64_t now_ns, int64_t wall_ms)
@@ -43,17 +35,16 @@ struct dispatch *dispatch_new(const struct dispatch_settings *settings, const st
 	struct dispatch *d = mem_zero(sizeof *d);
 
 	d->ports = *ports;
+	d->set = *settings;
 	d->now_ns = now_ns;
 	d->wall_ms = wall_ms;
-	TAILQ_INIT(&d->ready);
-	LIST_INIT(&d->isolations);
-	LIST_INIT(&d->under_way);
+	age_init(&d->age, now_ns, wall_ms);
+	ready_init(&d->ready);
 	batcher_init(&d->batcher, &settings->policy);
 	hold_init(&d->hold, wall_ms);
-	pace_init(&d->pace, settings->max_in_flight);
-	d->set = *settings;
+	pace_init(&d->pace, max_in_flight(d));
+	ceiling_limit(&d->ceiling, settings->kspool.max_request_bytes_bytes);
 	d->wire = settings->wire;
-	d->request_bytes = settings->request_bytes;
 	return d;
 }
 
@@ -62,77 +53,58 @@ static void apply_policy(struct dispatch *d)
 {
 	struct batcher_policy policy = d->set.policy;
 
-	if (d->draining && (policy.period_ns <= 0 || policy.period_ns > DRAIN_WAIT_NS))
+	if (d->phase == DISPATCH_DRAINING && (policy.period_ns <= 0 || policy.period_ns > DRAIN_WAIT_NS))
 		policy.period_ns = DRAIN_WAIT_NS;
 	batcher_set_policy(&d->batcher, &policy);
 }
 
 void dispatch_drain(struct dispatch *d)
 {
-	d->draining = true;
+	if (d->phase == DISPATCH_RUNNING)
+		d->phase = DISPATCH_DRAINING;
 	apply_policy(d);
 }
 
 void dispatch_configure(struct dispatch *d, const struct dispatch_settings *settings)
 {
 	d->set = *settings;
-	if (d->request_bytes > settings->request_bytes)
-		d->request_bytes = settings->request_bytes;
+	ceiling_limit(&d->ceiling, settings->kspool.max_request_bytes_bytes);
 	apply_policy(d);
-	pace_limit(&d->pace, settings->max_in_flight);
+	pace_limit(&d->pace, max_in_flight(d));
 }
 
 void dispatch_free(struct dispatch *d)
 {
-	struct record *r;
-
 	if (!d)
 		return;
-	must(d->in_flight == 0);
-	while ((r = ready_take(d)))
-		record_free(r);
+	must(d->requests.count == 0);
+	ready_fini(&d->ready);
 	waiting_fini(&d->waiting);
-	isolate_fini(d);
+	isolate_fini(&d->isolations);
 	batcher_fini(&d->batcher);
-	rows_fini(&d->rows);
+	tracked_fini(&d->tracked);
 	free(d);
 }
 
 void dispatch_message(struct dispatch *d, struct message *m, int64_t now_ns, int64_t wall_ms)
 {
-	int64_t age_ms = wall_ms - m->received_ms;
+	int64_t age_ms;
 
+	dispatch_tick(d, now_ns, wall_ms);
+	age_ms = age_of_ms(&d->age, m->received_ms);
 	d->memory_bytes += message_cost(m);
-	batcher_add(&d->batcher, m, age_ms > 0 && age_ms < INT64_MAX / NS_PER_MS ? age_ms * NS_PER_MS : 0, now_ns);
+	batcher_add(&d->batcher, m, age_ms < INT64_MAX / NS_PER_MS ? age_ms * NS_PER_MS : 0, now_ns);
 }
 
-bool dispatch_is_too_old(const struct dispatch *d, const struct record *r)
+/* The turn of a batch's messages has come: what is too old for that is not worth a processor's time. */
+static void drop_expired(struct dispatch *d, struct pipeline_batch *list)
 {
-	return d->set.dead_after_age_ns > 0 && d->wall_ms - r->received_ms >= d->set.dead_after_age_ns / NS_PER_MS;
-}
+	size_t kept = 0;
 
-void dispatch_add(struct dispatch *d, struct record *r)
-{
-	r->since_ns = d->batch_oldest_ns;
-	d->memory_bytes += message_cost(r->message);
-	if (dispatch_is_too_old(d, r))
-		dispatch_dead(d, r, "TooOld", "TooOld", "kspool.dead_after_age passed before it could be delivered");
-	else
-		ready_put_last(d, r);
-}
-
-void dispatch_set_aside(struct dispatch *d, struct record *r, const char *code, const char *reason)
-{
-	d->memory_bytes += message_cost(r->message);
-	dispatch_dead(d, r, code, code, reason);
-}
-
-struct rows *dispatch_rows(struct dispatch *d) { return &d->rows; }
-
-/* What the service takes, or what the link carries in time. */
-static uint64_t request_ceiling(const struct dispatch *d)
-{
-	return d->link_bytes > 0 && d->link_bytes < d->request_bytes ? d->link_bytes : d->request_bytes;
+	for (size_t i = 0; i < list->count; i++)
+		if (!dispatch_expire_message(d, list->items[i]))
+			list->items[kept++] = list->items[i];
+	list->count = kept;
 }
 
 /* Takes complete batches until `records` or the request's bytes are ready. */
@@ -140,75 +112,21 @@ static void pull(struct dispatch *d, uint32_t records)
 {
 	struct batch *batch;
 
-	while (d->ready_count < records && d->ready_bytes < request_ceiling(d) && d->now_ns >= d->pull_after_ns &&
-	       (batch = batcher_take(&d->batcher, d->now_ns, d->flush))) {
-		struct record *last;
+	while (d->ready.count < records && d->ready.bytes < ceiling_bytes(&d->ceiling) &&
+	       d->now_ns >= d->pull_after_ns && (batch = batcher_take(&d->batcher, d->now_ns, d->flush))) {
+		struct prepared made = {0};
 
-		d->batch_oldest_ns = batch->oldest_ns;
 		for (size_t i = 0; i < batch->list.count; i++)
 			d->memory_bytes -= message_cost(batch->list.items[i]);
-		d->pull_after_ns = d->ports.prepare(d->ports.arg, d, batch);
-		last = TAILQ_LAST(&d->ready, record_queue);
-		if (last && !d->set.fills)
-			last->ends_batch = true;
+		drop_expired(d, &batch->list);
+		if (batch->list.count > 0)
+			d->ports.prepare(d->ports.arg, batch, &made);
+		if (made.not_before_ns > 0)
+			d->pull_after_ns = made.not_before_ns;
+		dispatch_take_prepared(d, &made, batch->oldest_ns);
+		if (!d->set.fills)
+			ready_end_batch(&d->ready);
 		batch_free(batch);
-	}
-}
-
-static void encode(struct dispatch *d, struct request *q)
-{
-	size_t wire_bytes = putrecords_frame_bytes(d->wire, d->set.stream, q->count);
-
-	for (uint32_t i = 0; i < q->count; i++) {
-		const struct record *r = q->records[i];
-		struct putrecords_item item = {message_body(r->message), r->data_bytes,    r->key, r->key_bytes,
-		                               record_hash_key(r),       r->hash_key_bytes};
-
-		wire_bytes += putrecords_item_bytes(d->wire, &item);
-	}
-	putrecords_begin(&q->put, d->wire, d->set.stream, q->count, wire_bytes);
-	for (uint32_t i = 0; i < q->count; i++) {
-		struct record *r = q->records[i];
-		struct putrecords_item item = {message_body(r->message), r->data_bytes,    r->key, r->key_bytes,
-		                               record_hash_key(r),       r->hash_key_bytes};
-
-		r->data_at = putrecords_add(&q->put, &item);
-		q->payload_bytes += r->data_bytes;
-		d->memory_bytes -= message_cost(r->message);
-		message_free(r->message);
-		r->message = NULL;
-	}
-	putrecords_finish(&q->put);
-	d->memory_bytes += q->put.body.cap;
-}
-
-struct request *dispatch_compose(struct dispatch *d, struct record **records, uint32_t count)
-{
-	struct request *q = mem_zero(sizeof *q);
-
-	must(count > 0 && count <= KINESIS_REQUEST_RECORDS);
-	q->records = mem_array(count, sizeof(struct record *));
-	memcpy(q->records, records, count * sizeof(struct record *));
-	q->count = count;
-	encode(d, q);
-	q->aws.target = KINESIS_PUT_RECORDS;
-	q->aws.content_type = putrecords_content_type(q->put.wire);
-	q->aws.body = q->put.body.data;
-	q->aws.body_bytes = q->put.body.len;
-	return q;
-}
-
-void dispatch_restore(struct dispatch *d, struct request *q)
-{
-	for (uint32_t i = 0; i < q->count; i++) {
-		struct record *r = q->records[i];
-
-		if (!r || r->message)
-			continue;
-		r->message = message_new_room(r->data_bytes, r->received_ms);
-		r->message->id = r->id;
-		putrecords_data(&q->put, r->data_at, r->data_bytes, r->message->bytes);
-		d->memory_bytes += message_cost(r->message);
 	}
 }
 
@@ -224,20 +142,23 @@ static bool fits(const struct dispatch *d, const struct picking *p, const struct
 {
 	if (p->count == 0)
 		return true;
-	return p->count < p->limit && p->accounted + record_accounted(r) <= request_ceiling(d) &&
+	return p->count < p->limit && p->accounted + record_accounted(r) <= ceiling_bytes(&d->ceiling) &&
 	       (d->set.policy.payload_bytes == 0 || d->set.fills ||
 	        p->payload + r->data_bytes <= d->set.policy.payload_bytes);
 }
 
 static void pick(struct dispatch *d, struct picking *p, struct record *r)
 {
-	if (dispatch_is_too_old(d, r)) {
-		dispatch_dead(d, r, "TooOld", "TooOld", "kspool.dead_after_age passed before it could be delivered");
+	if (dispatch_ends_by_age(d, r))
 		return;
-	}
 	p->records[p->count++] = r;
 	p->accounted += record_accounted(r);
 	p->payload += r->data_bytes;
+}
+
+static struct request *compose(struct dispatch *d, struct record *const *records, uint32_t count)
+{
+	return request_new(d->wire, d->set.output.stream, records, count, &d->memory_bytes);
 }
 
 /* Records whose wait is over first, then new ones up to the batch's end. */
@@ -249,37 +170,60 @@ static struct request *next_ordinary(struct dispatch *d, uint32_t limit, bool an
 	while ((r = waiting_first(&d->waiting)) && (r->due_ns <= d->now_ns || (any_waiting && p.count == 0)) &&
 	       fits(d, &p, r))
 		pick(d, &p, waiting_take(&d->waiting));
-	while (p.count < p.limit && (r = TAILQ_FIRST(&d->ready)) && fits(d, &p, r)) {
+	while (p.count < p.limit && (r = ready_first(&d->ready)) && fits(d, &p, r)) {
 		bool ends = r->ends_batch;
 
-		pick(d, &p, ready_take(d));
+		pick(d, &p, ready_take(&d->ready));
 		if (ends)
 			break;
 	}
-	return p.count ? dispatch_compose(d, p.records, p.count) : NULL;
+	return p.count ? compose(d, p.records, p.count) : NULL;
+}
+
+/* The next half of a group of suspects, without those whose time is over. */
+static struct request *next_isolated(struct dispatch *d)
+{
+	struct record *half[KINESIS_REQUEST_RECORDS];
+	struct isolation *s;
+
+	while ((s = isolate_next(&d->isolations, d->now_ns))) {
+		uint32_t taken = isolate_take_half(&d->isolations, s, half), count = 0;
+
+		for (uint32_t i = 0; i < taken; i++)
+			if (!dispatch_ends_by_age(d, half[i]))
+				half[count++] = half[i];
+		if (count > 0) {
+			struct request *q = compose(d, half, count);
+
+			isolate_sent(s, q);
+			return q;
+		}
+		isolate_not_sent(&d->isolations, &d->ready, s);
+	}
+	return NULL;
 }
 
 static uint32_t record_limit(const struct dispatch *d)
 {
 	uint64_t count = d->set.fills ? 0 : d->set.policy.count;
 
-	return count > 0 && count < d->set.request_records ? (uint32_t)count : d->set.request_records;
+	return count > 0 && count < request_records(d) ? (uint32_t)count : request_records(d);
 }
 
 /* When what is ready or due should go even if a request is not full. */
 static int64_t ripe_ns(const struct dispatch *d)
 {
-	const struct record *first = TAILQ_FIRST(&d->ready), *waiting = waiting_first(&d->waiting);
+	const struct record *first = ready_first(&d->ready), *waiting = waiting_first(&d->waiting);
 	int64_t ripe = INT64_MAX;
 
 	if (first) {
-		if (!d->set.fills || d->flush || d->ready_count >= d->set.request_records ||
-		    d->ready_bytes >= request_ceiling(d))
+		if (!d->set.fills || d->flush || d->ready.count >= request_records(d) ||
+		    d->ready.bytes >= ceiling_bytes(&d->ceiling))
 			return INT64_MIN;
-		ripe = first->since_ns + d->set.linger_ns;
+		ripe = first->since_ns + linger_ns(d);
 	}
-	if (waiting && waiting->due_ns + d->set.linger_ns < ripe)
-		ripe = waiting->due_ns + d->set.linger_ns;
+	if (waiting && waiting->due_ns + linger_ns(d) < ripe)
+		ripe = waiting->due_ns + linger_ns(d);
 	return ripe;
 }
 
@@ -287,11 +231,11 @@ static struct request *next_probe(struct dispatch *d)
 {
 	struct request *q;
 
-	if (d->ready_count == 0 && d->waiting.count == 0)
+	if (d->ready.count == 0 && d->waiting.count == 0)
 		pull(d, 1);
 	q = next_ordinary(d, 1, true);
 	if (!q)
-		q = isolate_next(d);
+		q = next_isolated(d);
 	if (q)
 		q->probe = true;
 	return q;
@@ -303,33 +247,32 @@ static struct request *next_request(struct dispatch *d)
 
 	if (hold_is_on(&d->hold))
 		return next_probe(d);
-	q = isolate_next(d);
+	q = next_isolated(d);
 	if (q)
 		return q;
-	pull(d, d->set.fills ? d->set.request_records : 1);
+	pull(d, d->set.fills ? request_records(d) : 1);
 	return ripe_ns(d) <= d->now_ns ? next_ordinary(d, record_limit(d), false) : NULL;
 }
 
 static bool may_send(const struct dispatch *d)
 {
-	if (d->stopping)
+	if (d->phase == DISPATCH_STOPPING)
 		return false;
 	if (hold_is_on(&d->hold))
 		return !d->hold.probing && d->now_ns >= d->hold.next_probe_ns;
-	return d->in_flight < d->set.max_in_flight && pace_allows(&d->pace, d->now_ns, d->in_flight);
+	return d->requests.count < max_in_flight(d) && pace_allows(&d->pace, d->now_ns, d->requests.count);
 }
 
 static void launch(struct dispatch *d, struct request *q)
 {
-	q->sent_ns = d->now_ns;
-	LIST_INSERT_HEAD(&d->under_way, q, link);
-	d->in_flight++;
+	must(d->phase != DISPATCH_STOPPING && (!hold_is_on(&d->hold) || q->probe));
+	requests_begin(&d->requests, q, d->now_ns);
 	if (q->probe)
 		d->hold.probing = true;
 	metric_add(M_REQUESTS, 1);
 	metric_add(M_RECORDS_SENT, q->count);
 	metric_add(M_WIRE_OUT, q->put.body.len);
-	metric_set(M_IN_FLIGHT, d->in_flight);
+	metric_set(M_IN_FLIGHT, d->requests.count);
 	d->ports.send(d->ports.arg, q);
 }
 
@@ -347,7 +290,7 @@ static int64_t next_deadline(const struct dispatch *d)
 {
 	int64_t when = INT64_MAX;
 
-	if (d->stopping)
+	if (d->phase == DISPATCH_STOPPING)
 		return INT64_MAX;
 	if (d->hold.state == DELIVERY_THROTTLED && d->pace.level == 0)
 		when = d->pace.throttled_ns + PACE_CALM_NS;
@@ -357,29 +300,58 @@ static int64_t next_deadline(const struct dispatch *d)
 		return d->hold.next_probe_ns;
 	/* Nothing to probe with but a batch that is not complete: its time must wake us, or nothing ever does. */
 	if (hold_is_on(&d->hold))
-		return earlier(when, earlier(pull_due_ns(d), isolate_due_ns(d)));
-	if (d->in_flight >= d->set.max_in_flight || !pace_allows(&d->pace, INT64_MAX, d->in_flight))
+		return earlier(when, earlier(pull_due_ns(d), isolate_due_ns(&d->isolations)));
+	if (d->requests.count >= max_in_flight(d) || !pace_allows(&d->pace, INT64_MAX, d->requests.count))
 		return when;
 	if (d->now_ns < d->pace.pause_until_ns)
 		return earlier(when, d->pace.pause_until_ns);
 	when = earlier(when, earlier(ripe_ns(d), pull_due_ns(d)));
-	return earlier(when, isolate_due_ns(d));
+	return earlier(when, isolate_due_ns(&d->isolations));
+}
+
+/* Messages and records that wait. */
+static uint32_t held(const struct dispatch *d)
+{
+	return d->ready.count + (uint32_t)d->waiting.count + d->batcher.messages + d->isolations.records;
+}
+
+/* One line for all that expired since the last. */
+static void log_expired(struct dispatch *d)
+{
+	if (d->expiry.messages == 0)
+		return;
+	LOG(LOG_WARN, "messages expired", LOG_U("messages", d->expiry.messages),
+	    LOG_I("oldest_ms", d->expiry.oldest_ms),
+	    LOG_I("expire_after_ms", d->set.kspool.expire_after_ns / NS_PER_MS));
+	d->expiry = (struct expiry){0};
+}
+
+/* Sends until nothing may be sent. When records ended by age instead of being sent, it is the next one's turn. */
+static void send_all(struct dispatch *d)
+{
+	while (may_send(d)) {
+		uint32_t before = held(d);
+		struct request *q = next_request(d);
+
+		if (q)
+			launch(d, q);
+		else if (held(d) == before)
+			return;
+	}
 }
 
 int64_t dispatch_run(struct dispatch *d, int64_t now_ns, int64_t wall_ms)
 {
-	struct request *q;
 	int64_t when;
 
-	d->now_ns = now_ns;
-	d->wall_ms = wall_ms;
+	dispatch_tick(d, now_ns, wall_ms);
 	if (d->hold.state == DELIVERY_THROTTLED && d->pace.level == 0 && !pace_is_throttled(&d->pace, now_ns)) {
 		hold_move(&d->hold, HOLD_CALM, now_ns, wall_ms);
 		waiting_hasten(&d->waiting, now_ns, PACE_CALM_NS, d->ports.unit, d->ports.arg);
 	}
-	while (may_send(d) && (q = next_request(d)))
-		launch(d, q);
-	if (d->batcher.messages == 0 && d->ready_count == 0)
+	send_all(d);
+	log_expired(d);
+	if (d->batcher.messages == 0 && d->ready.count == 0)
 		d->flush = false;
 	metric_set(M_MEMORY_BYTES, (int64_t)d->memory_bytes);
 	when = next_deadline(d);
@@ -409,8 +381,8 @@ void dispatch_park(struct dispatch *d, int64_t wall_ms)
 {
 	struct record *r;
 
-	must(d->stopping && d->in_flight == 0);
-	while ((r = ready_take(d)))
+	must(d->phase == DISPATCH_STOPPING && d->requests.count == 0);
+	while ((r = ready_take(&d->ready)))
 		park(d, r, wall_ms);
 	while ((r = waiting_take(&d->waiting)))
 		park(d, r, wall_ms);
@@ -418,23 +390,14 @@ void dispatch_park(struct dispatch *d, int64_t wall_ms)
 
 void dispatch_stop(struct dispatch *d)
 {
-	if (!d->stopping && d->in_flight == 0)
+	if (d->phase != DISPATCH_STOPPING && d->requests.count == 0)
 		hold_move(&d->hold, HOLD_STOP, d->now_ns, d->wall_ms);
-	d->stopping = true;
+	d->phase = DISPATCH_STOPPING;
 }
 
-uint32_t dispatch_in_flight(const struct dispatch *d) { return d->in_flight; }
+uint32_t dispatch_in_flight(const struct dispatch *d) { return d->requests.count; }
 
-uint64_t dispatch_unanswered(const struct dispatch *d)
-{
-	const struct request *q;
-	uint64_t messages = 0;
-
-	LIST_FOREACH (q, &d->under_way, link)
-		for (uint32_t i = 0; i < q->count; i++)
-			messages += record_rows(q->records[i]);
-	return messages;
-}
+uint64_t dispatch_unanswered(const struct dispatch *d) { return requests_messages(&d->requests); }
 
 void dispatch_status(const struct dispatch *d, int64_t now_ns, int64_t wall_ms, struct delivery_status *ret)
 {
@@ -447,8 +410,8 @@ void dispatch_status(const struct dispatch *d, int64_t now_ns, int64_t wall_ms, 
 	ret->next_probe_ms = hold_is_on(h) && !h->probing
 	                         ? wall_ms + (h->next_probe_ns > now_ns ? (h->next_probe_ns - now_ns) / NS_PER_MS : 0)
 	                         : 0;
-	ret->in_flight = d->in_flight;
-	ret->waiting_records = d->ready_count + (uint32_t)d->waiting.count + d->batcher.messages + d->isolated_records;
+	ret->in_flight = d->requests.count;
+	ret->waiting_records = held(d);
 	ret->memory_bytes = d->memory_bytes;
 	ret->last_ack_ms = d->last_ack_wall_ms;
 }

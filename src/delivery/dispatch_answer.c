@@ -1,50 +1,32 @@
-/* dispatch_answer: what becomes of a request; one function for each action of outcomes.def. */
+/*
+ * dispatch_answer: what becomes of a request; one function for each action of outcomes.def.
+ *
+ * Invariants:
+ * 1. A record is settled DELIVERED by its own entry in an answer that was understood, and nowhere else (promise 2).
+ * 2. When an action returns, no record is left in the request: each was settled, or is in one queue again.
+ * 3. Whatever failed and may have been stored is counted before it can be sent again (promise 7).
+ * 4. After an isolation's request was answered, `isolation` is null: the group ended, or knows that nothing is in
+ * flight.
+ */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "base/metrics.h"
 #include "kinesis/limits.h"
 #include "delivery/dispatch_internal.h"
 
-static struct hold_waits hold_waits(struct dispatch *d)
-{
-	return (struct hold_waits){.initial_ns = d->set.probe_initial_ns,
-	                           .max_ns = d->set.probe_max_ns,
-	                           .random = d->ports.unit(d->ports.arg)};
-}
-
-void dispatch_hold(struct dispatch *d, enum hold_event event, bool was_probe, const char *said, const char *text)
-{
-	struct hold_waits waits = hold_waits(d);
-
-	hold_fail(&d->hold, event, was_probe, said, text, &waits, d->now_ns, d->wall_ms);
-	pace_restart(&d->pace, d->now_ns);
-}
-
-/* The service answers as it should, rate apart. */
-static void working(struct dispatch *d)
-{
-	d->failures = 0;
-	d->identity_failures = 0;
-	hold_move(&d->hold, pace_is_throttled(&d->pace, d->now_ns) ? HOLD_THROTTLED : HOLD_ACKED, d->now_ns,
-	          d->wall_ms);
-}
-
 static void back_to_ready(struct dispatch *d, struct request *q, const struct verdict *v)
 {
 	for (uint32_t i = q->count; i-- > 0;) {
-		struct record *r = q->records[i];
+		struct record *r = request_take(q, i);
 
 		metric_add(v->outcome->metric, 1);
 		if (v->outcome->may_be_stored)
 			metric_add(M_POSSIBLE_DUPLICATES, record_rows(r));
-		q->records[i] = NULL;
-		ready_put_first(d, r);
+		ready_put_first(&d->ready, r);
 	}
 }
 
@@ -53,7 +35,7 @@ static void back_to_isolation(struct dispatch *d, struct request *q, const struc
 	metric_add(v->outcome->metric, q->count);
 	for (uint32_t i = 0; v->outcome->may_be_stored && i < q->count; i++)
 		metric_add(M_POSSIBLE_DUPLICATES, record_rows(q->records[i]));
-	isolate_failed(d, q, dispatch_wait_ns(d, 1, false));
+	isolate_failed(&d->isolations, q, d->now_ns + dispatch_wait_ns(d, 1, false));
 }
 
 /* Puts records back where they came from: an isolation keeps its own. */
@@ -71,12 +53,8 @@ static void all_again(struct dispatch *d, struct request *q, const struct verdic
 		back_to_isolation(d, q, v);
 		return;
 	}
-	for (uint32_t i = 0; i < q->count; i++) {
-		struct record *r = q->records[i];
-
-		q->records[i] = NULL;
-		dispatch_again(d, r, v);
-	}
+	for (uint32_t i = 0; i < q->count; i++)
+		dispatch_again(d, request_take(q, i), v);
 }
 
 static void act_settle(struct dispatch *d, struct request *q, const struct verdict *v)
@@ -97,20 +75,17 @@ static void act_slower(struct dispatch *d, struct request *q, const struct verdi
 {
 	metric_add(M_THROTTLED, q->count);
 	pace_answered(&d->pace, d->now_ns, q->sent_ns, KINESIS_REQUEST_RECORDS, 1, d->ports.unit(d->ports.arg),
-	              asked_ns(v->retry_after_ms), d->set.throttle_max_ns);
-	working(d);
+	              asked_ns(v->retry_after_ms), d->set.kspool.throttle_max_ns);
+	dispatch_works(d);
 	all_again(d, q, v);
 }
 
 /* Credentials or the clock were wrong: corrected once for all requests of the moment, held when that does not help. */
 static void act_identity(struct dispatch *d, struct request *q, const struct verdict *v)
 {
-	if (q->sent_ns > d->identity_event_ns || d->identity_failures == 0) {
-		d->identity_event_ns = d->now_ns;
-		d->identity_failures++;
-	}
+	(void)dispatch_fails(d, &d->identity, q);
 	keep(d, q, v);
-	if (d->identity_failures >= IDENTITY_TRIES || hold_is_on(&d->hold))
+	if (d->identity.count >= IDENTITY_TRIES || hold_is_on(&d->hold))
 		dispatch_hold(d, HOLD_REFUSED, q->probe, v->said, v->text);
 	else
 		pace_restart(&d->pace, d->now_ns + PACE_PAUSE_FIRST_NS);
@@ -149,80 +124,94 @@ static void act_renew(struct dispatch *d, struct request *q, const struct verdic
  */
 static void learn_too_slow(struct dispatch *d, const struct request *q)
 {
-	uint64_t half = q->put.accounted_bytes / 2;
+	int64_t timeout_ns = d->set.kspool.request_timeout_ns;
+	bool is_first = d->ceiling.link_bytes == 0;
 
-	if (d->set.request_timeout_ns <= 0 || d->now_ns - q->sent_ns < d->set.request_timeout_ns || q->count == 1)
+	if (timeout_ns <= 0 || d->now_ns - q->sent_ns < timeout_ns || q->count == 1 ||
+	    !ceiling_timed_out(&d->ceiling, q->put.accounted_bytes))
 		return;
-	if (half < REQUEST_BYTES_FLOOR)
-		half = REQUEST_BYTES_FLOOR;
-	if (d->link_bytes > 0 && d->link_bytes <= half)
-		return;
-	if (d->link_bytes == 0)
-		LOG(LOG_WARN, "requests made smaller: the link is slow", LOG_U("bytes", half));
-	d->link_bytes = half;
+	if (is_first)
+		LOG(LOG_WARN, "requests made smaller: the link is slow", LOG_U("bytes", d->ceiling.link_bytes));
 	pace_restart(&d->pace, d->now_ns);
 }
 
 static void learn_speed(struct dispatch *d, const struct request *q)
 {
-	if (d->set.request_timeout_ns <= 0)
+	int64_t timeout_ns = d->set.kspool.request_timeout_ns;
+
+	if (timeout_ns <= 0)
 		return;
-	if (d->now_ns - q->sent_ns > d->set.request_timeout_ns / SLOW_PART) {
+	if (d->now_ns - q->sent_ns > timeout_ns / SLOW_PART)
 		pace_slow(&d->pace);
-		return;
-	}
-	/* Only a request near the ceiling says that a larger one would be in time. */
-	if (d->link_bytes == 0 || q->put.accounted_bytes < d->link_bytes / 2)
-		return;
-	d->link_bytes *= 2;
-	if (d->link_bytes >= d->request_bytes)
-		d->link_bytes = 0;
+	else
+		ceiling_answered(&d->ceiling, q->put.accounted_bytes);
 }
 
 static void act_offline(struct dispatch *d, struct request *q, const struct verdict *v)
 {
-	/* Requests that were under way together fail together: one event. */
-	if (q->sent_ns > d->failure_event_ns || d->failures == 0) {
-		d->failure_event_ns = d->now_ns;
-		d->failures++;
-		if (d->failures == OFFLINE_AFTER - 1)
-			pace_restart(&d->pace, d->now_ns + dispatch_wait_ns(d, 1, false));
-	}
-	if (v->outcome->scope == OUTCOME_UNKNOWN)
+	if (dispatch_fails(d, &d->offline, q) && d->offline.count == OFFLINE_AFTER - 1)
+		pace_restart(&d->pace, d->now_ns + dispatch_wait_ns(d, 1, false));
+	if (v->outcome->scope == OUTCOME_UNKNOWN) {
 		learn_too_slow(d, q);
-	if (v->outcome->scope == OUTCOME_UNKNOWN)
 		d->ports.connections_suspect(d->ports.arg);
+	}
 	all_again(d, q, v);
-	if (d->failures >= OFFLINE_AFTER || hold_is_on(&d->hold))
+	if (d->offline.count >= OFFLINE_AFTER || hold_is_on(&d->hold))
 		dispatch_hold(d, HOLD_LOST, q->probe, v->said, v->text);
+}
+
+/* Refused alone: it is this record, unless one after the other is. */
+static void refused_alone(struct dispatch *d, struct request *q, const struct verdict *v)
+{
+	struct record *r = request_take(q, 0);
+
+	if (q->isolation)
+		isolate_release(&d->isolations, &d->ready, q);
+	if (d->refused < REFUSED_IN_A_ROW) {
+		d->refused++;
+		r->attempts++;
+		dispatch_dead(d, r, v->code, v->said, v->text);
+		return;
+	}
+	ready_put_first(&d->ready, r);
+	dispatch_hold(d, HOLD_REFUSED, q->probe, v->said,
+	              "record after record is refused and none accepted: it is not the records");
+}
+
+static void refused_for_one(struct dispatch *d, struct request *q, const struct verdict *v)
+{
+	if (q->count == 1) {
+		refused_alone(d, q, v);
+		return;
+	}
+	LOG_LIMITED(LOG_WARN, "request refused for one of its records", LOG_U("records", q->count),
+	            LOG_S("code", v->said));
+	isolate_refused(&d->isolations, &d->ready, q, v->text, d->now_ns);
 }
 
 static void act_isolate(struct dispatch *d, struct request *q, const struct verdict *v)
 {
 	if (d->refused < REFUSED_IN_A_ROW)
-		working(d);
-	isolate_refused(d, q, v);
+		dispatch_works(d);
+	refused_for_one(d, q, v);
 }
 
 static void act_shrink(struct dispatch *d, struct request *q, const struct verdict *v)
 {
-	uint64_t half = q->put.accounted_bytes / 2;
+	uint64_t lowered;
 
-	if (half < REQUEST_BYTES_FLOOR)
-		half = REQUEST_BYTES_FLOOR;
-	working(d);
+	dispatch_works(d);
 	if (q->count == 1 && v->said[0] && strcmp(v->said, "413") != 0) {
-		isolate_refused(d, q, v);
+		refused_for_one(d, q, v);
 		return;
 	}
 	if (q->count == 1) { /* something between here and the service: it may be mended */
 		all_again(d, q, v);
 		return;
 	}
-	if (half < d->request_bytes) {
-		d->request_bytes = half;
-		LOG(LOG_WARN, "request ceiling lowered", LOG_U("bytes", half), LOG_S("code", v->said));
-	}
+	lowered = ceiling_refused(&d->ceiling, q->put.accounted_bytes);
+	if (lowered > 0)
+		LOG(LOG_WARN, "request ceiling lowered", LOG_U("bytes", lowered), LOG_S("code", v->said));
 	keep(d, q, v);
 }
 
@@ -264,19 +253,18 @@ static void refuse_whole(struct dispatch *d, struct request *q, const struct out
 	LOG_LIMITED(LOG_WARN, "request failed", LOG_S("code", v.said),
 	            LOG_S("reason", o->action == ACTION_ISOLATE || o->action == ACTION_SHRINK ? "" : text),
 	            LOG_S("action", outcome_action_name(o->action)), LOG_U("records", q->count));
-	dispatch_restore(d, q);
+	request_restore(q, &d->memory_bytes);
 	actions[o->action](d, q, &v);
 }
 
 /* One entry that is an error. Returns true when it asks for the stream to be held. */
 static bool entry_failed(struct dispatch *d, struct request *q, uint32_t i, const struct verdict *v)
 {
-	struct record *r = q->records[i];
+	struct record *r = request_take(q, i);
 
-	q->records[i] = NULL;
 	if (v->outcome->action == ACTION_HOLD) {
 		metric_add(v->outcome->metric, 1);
-		ready_put_first(d, r);
+		ready_put_first(&d->ready, r);
 		return true;
 	}
 	if (v->outcome->action == ACTION_SETTLE) {
@@ -291,10 +279,8 @@ static bool entry_failed(struct dispatch *d, struct request *q, uint32_t i, cons
 static void settle_stored(struct dispatch *d, struct request *q, const struct answer *a)
 {
 	for (uint32_t i = 0; i < q->count; i++)
-		if (a->entries[i].stored) {
-			dispatch_settle(d, q->records[i], SETTLE_DELIVERED, NULL, NULL, 0);
-			q->records[i] = NULL;
-		}
+		if (a->entries[i].stored)
+			dispatch_settle(d, request_take(q, i), SETTLE_DELIVERED, NULL, NULL, 0);
 	if (a->stored == q->count)
 		metric_add(M_OUTPUT_BATCH_SENT, 1);
 	if (a->stored > 0) {
@@ -309,7 +295,7 @@ static uint32_t settle_failed(struct dispatch *d, struct request *q, const struc
 {
 	uint32_t throttled = 0;
 
-	dispatch_restore(d, q);
+	request_restore(q, &d->memory_bytes);
 	for (uint32_t i = q->count; i-- > 0;) {
 		struct complaint said;
 		struct verdict v = {.retry_after_ms = -1};
@@ -339,14 +325,14 @@ static void settle_entries(struct dispatch *d, struct request *q, const struct a
 		throttled = settle_failed(d, q, a, &hold);
 	metric_add(M_THROTTLED, throttled);
 	pace_answered(&d->pace, d->now_ns, q->sent_ns, q->count, (double)throttled / q->count,
-	              d->ports.unit(d->ports.arg), asked_ns(retry_after_ms), d->set.throttle_max_ns);
+	              d->ports.unit(d->ports.arg), asked_ns(retry_after_ms), d->set.kspool.throttle_max_ns);
 	learn_speed(d, q);
 	if (a->stored > 0 || !hold.code[0])
-		working(d);
+		dispatch_works(d);
 	if (hold.code[0])
 		dispatch_hold(d, HOLD_REFUSED, q->probe, hold.code, hold.text);
 	if (q->isolation)
-		isolate_answered(d, q);
+		isolate_answered(&d->isolations, &d->ready, q, d->now_ns);
 }
 
 static void answered_200(struct dispatch *d, struct request *q, const struct aws_answer *answer)
@@ -383,7 +369,7 @@ static void ended_without_answer(struct dispatch *d, struct request *q, const st
 	static const struct {
 		enum outcome_scope scope;
 		const char *said;
-	} ENDS[] = {
+	} ends[] = {
 	    [AWS_ANSWERED] = {OUTCOME_UNKNOWN, ""},
 	    [AWS_NOT_SENT] = {OUTCOME_NOT_SENT, "Unreachable"},
 	    [AWS_UNKNOWN] = {OUTCOME_UNKNOWN, "AnswerLost"},
@@ -393,28 +379,16 @@ static void ended_without_answer(struct dispatch *d, struct request *q, const st
 
 	if (answer->rewind_refused)
 		metric_add(M_SILENT_RESENDS, 1);
-	refuse_whole(d, q, outcome_find(ENDS[answer->outcome].scope, q->put.wire != PUTRECORDS_JSON, 0, "", ""),
-	             ENDS[answer->outcome].said, answer->error.text, -1);
-}
-
-static void request_free(struct dispatch *d, struct request *q)
-{
-	for (uint32_t i = 0; i < q->count; i++)
-		must(!q->records[i]);
-	d->memory_bytes -= q->put.body.cap;
-	putrecords_fini(&q->put);
-	free(q->records);
-	free(q);
+	refuse_whole(d, q, outcome_find(ends[answer->outcome].scope, q->put.wire != PUTRECORDS_JSON, 0, "", ""),
+	             ends[answer->outcome].said, answer->error.text, -1);
 }
 
 void dispatch_answered(struct dispatch *d, struct request *q, const struct aws_answer *answer, int64_t now_ns,
                        int64_t wall_ms)
 {
-	d->now_ns = now_ns;
-	d->wall_ms = wall_ms;
-	LIST_REMOVE(q, link);
-	d->in_flight--;
-	metric_set(M_IN_FLIGHT, d->in_flight);
+	dispatch_tick(d, now_ns, wall_ms);
+	requests_end(&d->requests, q);
+	metric_set(M_IN_FLIGHT, d->requests.count);
 	metric_add(M_WIRE_IN, answer->body_bytes);
 	metric_observe_ns(M_OUTPUT_LATENCY, now_ns - q->sent_ns);
 	if (answer->outcome != AWS_ANSWERED)
@@ -423,13 +397,9 @@ void dispatch_answered(struct dispatch *d, struct request *q, const struct aws_a
 		answered_200(d, q, answer);
 	else
 		answered_otherwise(d, q, answer);
-	/* Whatever it brought, the probe is over. */
-	if (q->probe && hold_is_on(&d->hold) && d->hold.probing) {
-		struct hold_waits waits = hold_waits(d);
-
-		hold_probe_again(&d->hold, &waits, now_ns);
-	}
-	request_free(d, q);
-	if (d->stopping && d->in_flight == 0)
+	must(!q->isolation);
+	dispatch_probe_over(d, q);
+	request_free(q, &d->memory_bytes);
+	if (d->phase == DISPATCH_STOPPING && d->requests.count == 0)
 		hold_move(&d->hold, HOLD_STOP, now_ns, wall_ms);
 }

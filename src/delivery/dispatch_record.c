@@ -1,4 +1,12 @@
-/* dispatch_record: what becomes of one record: settled, set aside, or waiting for its next try. */
+/*
+ * dispatch_record: what becomes of one record: ready, settled, set aside, or waiting for its next try.
+ *
+ * Invariants:
+ * 1. A tracked record's rows are all in `d->tracked`; a row leaves it with the one settlement that it gets.
+ * 2. memory_bytes holds the cost of a message exactly while its record has it.
+ * 3. A record ends by age only when its turn comes, never in a request under way: its answer may be lost.
+ */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -14,8 +22,8 @@ enum { RETRY_AFTER_EXCESS_S = 5 };
 /* Full jitter over a base that grows as Redpanda Connect's does (1.5 times a try), or doubles for throttling. */
 int64_t dispatch_wait_ns(struct dispatch *d, uint32_t tries, bool throttled)
 {
-	double base = (double)d->set.backoff_initial_ns;
-	double most = (double)(throttled ? d->set.throttle_max_ns : d->set.backoff_max_ns);
+	double base = (double)d->set.output.backoff.initial_interval_ns;
+	double most = (double)(throttled ? d->set.kspool.throttle_max_ns : d->set.output.backoff.max_interval_ns);
 	int64_t wait;
 
 	for (uint32_t i = 1; i < tries && base < most; i++)
@@ -31,7 +39,9 @@ static int64_t wait_asked_for(int64_t wait_ns, int64_t retry_after_ms)
 	int64_t asked = retry_after_ms > 0 && retry_after_ms < INT64_MAX / NS_PER_MS ? retry_after_ms * NS_PER_MS : 0;
 	int64_t most = wait_ns + RETRY_AFTER_EXCESS_S * NS_PER_S;
 
-	return asked <= wait_ns ? wait_ns : asked < most ? asked : most;
+	if (asked <= wait_ns)
+		return wait_ns;
+	return asked < most ? asked : most;
 }
 
 static void settle_row(struct dispatch *d, const struct store_settlement *s, uint32_t row_bytes)
@@ -43,13 +53,13 @@ static void settle_row(struct dispatch *d, const struct store_settlement *s, uin
 
 static void settle_tracked(struct dispatch *d, uint64_t id, const struct store_settlement *piece)
 {
-	struct row *row = rows_find(&d->rows, id);
+	struct row *row = tracked_find(&d->tracked, id);
 	struct store_settlement s;
 	uint32_t row_bytes;
 
 	must(row);
-	if (!row_decide(row, piece->kind, piece->attempts, piece->next_ms, piece->code,
-	                piece->reason ? mem_string(piece->reason) : NULL))
+	if (!tracked_decide(row, piece->kind, piece->attempts, piece->next_ms, piece->code,
+	                    piece->reason ? mem_string(piece->reason) : NULL))
 		return;
 	if (row->kind == SETTLE_RETRY && row->delivered > 0)
 		metric_add(M_POSSIBLE_DUPLICATES, 1);
@@ -60,7 +70,7 @@ static void settle_tracked(struct dispatch *d, uint64_t id, const struct store_s
 	                              .code = row->code,
 	                              .reason = row->reason};
 	row_bytes = row->row_bytes;
-	rows_remove(&d->rows, row);
+	tracked_remove(&d->tracked, row);
 	settle_row(d, &s, row_bytes);
 }
 
@@ -86,18 +96,6 @@ void dispatch_settle(struct dispatch *d, struct record *r, enum settle_kind kind
 	record_free(r);
 }
 
-void dispatch_filtered(struct dispatch *d, uint64_t id, uint32_t row_bytes, bool set_aside)
-{
-	struct store_settlement s = {.id = id, .kind = SETTLE_FILTERED};
-
-	if (set_aside) {
-		s.kind = SETTLE_DEAD;
-		s.code = "filtered";
-		s.reason = mem_string("dropped by a processor");
-	}
-	settle_row(d, &s, row_bytes);
-}
-
 void dispatch_dead(struct dispatch *d, struct record *r, const char *code, const char *said, const char *text)
 {
 	/* Not the text: a refusal may quote the key. The shelf (kspool dead) has it. */
@@ -107,11 +105,113 @@ void dispatch_dead(struct dispatch *d, struct record *r, const char *code, const
 	                strcmp(code, said) == 0 ? mem_string(text) : mem_format("%s: %s", said, text), 0);
 }
 
+static bool has_passed(int64_t limit_ns, int64_t age_ms) { return limit_ns > 0 && age_ms >= limit_ns / NS_PER_MS; }
+
+static void count_expired(struct dispatch *d, int64_t age_ms, uint32_t messages)
+{
+	d->expiry.messages += messages;
+	if (age_ms > d->expiry.oldest_ms)
+		d->expiry.oldest_ms = age_ms;
+}
+
+bool dispatch_ends_by_age(struct dispatch *d, struct record *r)
+{
+	int64_t expire_ns = d->set.kspool.expire_after_ns, dead_ns = d->set.kspool.dead_after_age_ns;
+	int64_t age_ms = age_of_ms(&d->age, r->received_ms);
+
+	/* When both have passed, the rule that would have come first. */
+	if (has_passed(expire_ns, age_ms) && (dead_ns <= 0 || expire_ns <= dead_ns)) {
+		count_expired(d, age_ms, record_rows(r));
+		dispatch_settle(d, r, SETTLE_EXPIRED, NULL, NULL, 0);
+		return true;
+	}
+	if (has_passed(dead_ns, age_ms)) {
+		dispatch_dead(d, r, "TooOld", "TooOld", "kspool.dead_after_age passed before it could be delivered");
+		return true;
+	}
+	return false;
+}
+
+bool dispatch_expire_message(struct dispatch *d, struct message *m)
+{
+	int64_t expire_ns = d->set.kspool.expire_after_ns, dead_ns = d->set.kspool.dead_after_age_ns;
+	int64_t age_ms = age_of_ms(&d->age, m->received_ms);
+	const struct store_settlement s = {.id = m->id, .kind = SETTLE_EXPIRED, .attempts = m->attempts};
+
+	if (!has_passed(expire_ns, age_ms) || (dead_ns > 0 && dead_ns < expire_ns))
+		return false;
+	count_expired(d, age_ms, 1);
+	settle_row(d, &s, m->meta_bytes + m->body_bytes);
+	message_free(m);
+	return true;
+}
+
+/* One more record stands for the rows of this one. */
+static void track(struct dispatch *d, struct record *r)
+{
+	r->tracked = true;
+	for (uint32_t i = 0; i < record_rows(r); i++) {
+		struct row *row = tracked_find(&d->tracked, r->origin ? r->origin->ids[i] : r->id);
+
+		must(row);
+		row->remaining++;
+	}
+}
+
+static void settle_vanished(struct dispatch *d, const struct prepared_row *vanished)
+{
+	struct store_settlement s = {.id = vanished->id, .kind = SETTLE_FILTERED};
+
+	if (d->set.kspool.processor_filter == FILTER_SET_ASIDE) {
+		s.kind = SETTLE_DEAD;
+		s.code = "filtered";
+		s.reason = mem_string("dropped by a processor");
+	}
+	tracked_remove(&d->tracked, tracked_find(&d->tracked, vanished->id));
+	settle_row(d, &s, vanished->row_bytes);
+}
+
+static void take_rows(struct dispatch *d, const struct prepared *made)
+{
+	for (size_t i = 0; i < made->row_count; i++)
+		must(tracked_add(&d->tracked, made->rows[i].id, made->rows[i].row_bytes));
+	for (size_t i = 0; made->row_count > 0 && i < made->count; i++)
+		track(d, made->records[i].record);
+	for (size_t i = 0; i < made->row_count; i++)
+		if (tracked_find(&d->tracked, made->rows[i].id)->remaining == 0)
+			settle_vanished(d, &made->rows[i]);
+}
+
+void dispatch_take_prepared(struct dispatch *d, struct prepared *made, int64_t since_ns)
+{
+	take_rows(d, made);
+	for (size_t i = 0; i < made->count; i++) {
+		struct prepared_record *p = &made->records[i];
+
+		p->record->since_ns = since_ns;
+		d->memory_bytes += message_cost(p->record->message);
+		if (p->code)
+			dispatch_dead(d, p->record, p->code, p->code, p->reason);
+		else
+			ready_put_last(&d->ready, p->record);
+		free(p->reason);
+	}
+	free(made->records);
+	free(made->rows);
+}
+
 static bool is_exhausted(const struct dispatch *d, const struct record *r, int64_t active_ns, int64_t wait_ns)
 {
-	if (d->set.max_retries > 0 && r->tries > d->set.max_retries)
+	int64_t most_ns = d->set.output.backoff.max_elapsed_time_ns;
+
+	if (d->set.output.max_retries > 0 && r->tries > d->set.output.max_retries)
 		return true;
-	return d->set.backoff_elapsed_ns > 0 && active_ns - r->first_failure_ns + wait_ns > d->set.backoff_elapsed_ns;
+	return most_ns > 0 && active_ns - r->first_failure_ns + wait_ns > most_ns;
+}
+
+static bool is_dead(const struct dispatch *d, const struct record *r)
+{
+	return d->set.kspool.dead_after_attempts > 0 && r->attempts >= d->set.kspool.dead_after_attempts;
 }
 
 void dispatch_again(struct dispatch *d, struct record *r, const struct verdict *v)
@@ -128,11 +228,11 @@ void dispatch_again(struct dispatch *d, struct record *r, const struct verdict *
 		if (r->first_failure_ns < 0)
 			r->first_failure_ns = active_ns;
 	}
-	if (d->set.dead_after_attempts > 0 && r->attempts >= d->set.dead_after_attempts) {
+	if (is_dead(d, r)) {
 		dispatch_dead(d, r, v->code, v->said, v->text);
 		return;
 	}
-	if (dispatch_is_too_old(d, r)) {
+	if (has_passed(d->set.kspool.dead_after_age_ns, age_of_ms(&d->age, r->received_ms))) {
 		dispatch_dead(d, r, "TooOld", v->said, v->text);
 		return;
 	}

@@ -1,3 +1,9 @@
+/*
+ * Invariants:
+ * 1. A probe is under way, or its time is set, only while HELD or OFFLINE.
+ * 2. Time held is counted once: entered_ns while it lasts, held_total_ns after.
+ * 3. code and reason are empty unless HELD or OFFLINE.
+ */
 #include "delivery/hold.h"
 
 #include <stdio.h>
@@ -62,6 +68,7 @@ static void set_state(struct hold *h, enum hold_event event, int64_t now_ns, int
 	bool was_on = hold_is_on(h);
 
 	must(hold_next(old, event, &new));
+	must(was_on || (!h->probing && h->next_probe_ns == 0));
 	if (new == old)
 		return;
 	h->state = new;

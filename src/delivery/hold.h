@@ -1,10 +1,12 @@
 /*
  * hold: the state of the stream, and when it is asked again.
  *
- * One state (delivery.h), one table of moves, one setter that logs old, event and new. A pair that cannot happen is a
- * bug. While HELD or OFFLINE exactly one probe is under way at a time; its wait doubles from probe_initial to
- * probe_max, and goes on from where it was when the stream fails again soon after. Requests that fail together count
- * once. Thread: delivery.
+ * What it is: one state (delivery.h), one table of moves, one setter that logs old, event and new. A pair that cannot
+ * happen is a bug. While HELD or OFFLINE exactly one probe is under way at a time; its wait doubles from probe_initial
+ * to probe_max, and goes on from where it was when the stream fails again soon after. Requests that fail together count
+ * once.
+ * Promises: 10 (the state says what is wrong and since when). Owner: dispatch. Thread: delivery.
+ * Fails: never. Does not: send the probe.
  */
 #ifndef KSPOOL_DELIVERY_HOLD_H
 #define KSPOOL_DELIVERY_HOLD_H

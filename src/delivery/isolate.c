@@ -1,64 +1,62 @@
 /*
- * isolate: the one record for which a whole request was refused.
- *
- * Where the service names positions, the records there (both readings, counted from 0 and from 1) are sent alone and
- * the rest goes on together; once, since a position may mean something else. Otherwise halves: the first half is sent;
- * when it is taken the culprit is in the other one, when it is refused it is in it and the other half is free. At most
- * log2(500) + 1 extra requests name a culprit, and it is only named when it was refused alone.
+ * Invariants:
+ * 1. isolations.records is the sum of the groups' counts.
+ * 2. A group has one half in flight at most, and suspects or a half in flight: else it has ended.
+ * 3. A record is in one group, in the ready queue, in the heap of the waiting or in a request: one of them.
  */
+#include "delivery/isolate.h"
+
 #include <stdlib.h>
 
-#include "base/clock.h"
-#include "base/log.h"
+#include "base/check.h"
 #include "base/mem.h"
-#include "kinesis/limits.h"
-#include "delivery/dispatch_internal.h"
+#include "kinesis/answer.h"
 
 enum { MOST_HINTS = 4 };
 
-static struct isolation *add_isolation(struct dispatch *d)
+static struct isolation *begin(struct isolations *all, int64_t now_ns)
 {
 	struct isolation *s = mem_zero(sizeof *s);
 
 	TAILQ_INIT(&s->suspects);
-	s->due_ns = d->now_ns;
-	LIST_INSERT_HEAD(&d->isolations, s, link);
-	d->isolation_count++;
+	s->due_ns = now_ns;
+	LIST_INSERT_HEAD(&all->list, s, link);
 	return s;
 }
 
-static void add_suspect(struct dispatch *d, struct isolation *s, struct record *r)
+static void add_suspect(struct isolations *all, struct isolation *s, struct record *r)
 {
 	TAILQ_INSERT_TAIL(&s->suspects, r, link);
 	s->count++;
-	d->isolated_records++;
+	all->records++;
 }
 
-static struct record *take_suspect(struct dispatch *d, struct isolation *s)
+static struct record *take_suspect(struct isolations *all, struct isolation *s)
 {
 	struct record *r = TAILQ_FIRST(&s->suspects);
 
+	must(!r == (s->count == 0) && s->count <= all->records);
 	if (r) {
 		TAILQ_REMOVE(&s->suspects, r, link);
 		s->count--;
-		d->isolated_records--;
+		all->records--;
 	}
 	return r;
 }
 
-static void end_isolation(struct dispatch *d, struct isolation *s)
+static void end(struct isolations *all, struct ready *ready, struct isolation *s)
 {
 	struct record *r;
 
-	while ((r = take_suspect(d, s)))
-		ready_put_first(d, r);
+	must(!s->in_flight);
+	while ((r = take_suspect(all, s)))
+		ready_put_first(ready, r);
 	LIST_REMOVE(s, link);
-	d->isolation_count--;
 	free(s);
 }
 
 /* The records at the positions named go alone; true when there were such. */
-static bool use_hints(struct dispatch *d, struct request *q, const char *text)
+static bool use_hints(struct isolations *all, struct ready *ready, struct request *q, const char *text, int64_t now_ns)
 {
 	uint32_t hints[MOST_HINTS];
 	size_t count = complaint_positions(text, hints, MOST_HINTS);
@@ -70,129 +68,122 @@ static bool use_hints(struct dispatch *d, struct request *q, const char *text)
 
 			if (hints[h] < back || at >= q->count || !q->records[at] || q->records[at]->hinted)
 				continue;
-			add_suspect(d, add_isolation(d), q->records[at]);
-			q->records[at] = NULL;
+			add_suspect(all, begin(all, now_ns), request_take(q, at));
 			used = true;
 		}
 	for (uint32_t i = q->count; used && i-- > 0;)
 		if (q->records[i]) {
 			q->records[i]->hinted = true;
-			ready_put_first(d, q->records[i]);
-			q->records[i] = NULL;
+			ready_put_first(ready, request_take(q, i));
 		}
 	return used;
 }
 
-void isolate_refused(struct dispatch *d, struct request *q, const struct verdict *v)
-{
-	struct isolation *s = q->isolation;
-
-	if (q->count == 1) {
-		struct record *r = q->records[0];
-
-		q->records[0] = NULL;
-		if (s) {
-			s->in_flight = false;
-			end_isolation(d, s);
-		}
-		q->isolation = NULL;
-		if (d->refused < REFUSED_IN_A_ROW) {
-			d->refused++;
-			r->attempts++;
-			dispatch_dead(d, r, v->code, v->said, v->text);
-			return;
-		}
-		ready_put_first(d, r);
-		dispatch_hold(d, HOLD_REFUSED, q->probe, v->said,
-		              "record after record is refused and none accepted: it is not the records");
-		return;
-	}
-	LOG_LIMITED(LOG_WARN, "request refused for one of its records", LOG_U("records", q->count),
-	            LOG_S("code", v->said));
-	if (s) {
-		/* The half that was sent has it; the other one is free. */
-		s->in_flight = false;
-		end_isolation(d, s);
-		q->isolation = NULL;
-	} else if (use_hints(d, q, v->text)) {
-		return;
-	}
-	s = add_isolation(d);
-	for (uint32_t i = 0; i < q->count; i++) {
-		add_suspect(d, s, q->records[i]);
-		q->records[i] = NULL;
-	}
-}
-
-void isolate_answered(struct dispatch *d, struct request *q)
-{
-	struct isolation *s = q->isolation;
-
-	s->in_flight = false;
-	s->due_ns = d->now_ns;
-	q->isolation = NULL;
-	if (s->count == 0)
-		end_isolation(d, s);
-}
-
-void isolate_failed(struct dispatch *d, struct request *q, int64_t wait_ns)
-{
-	struct isolation *s = q->isolation;
-
-	for (uint32_t i = q->count; i-- > 0;) {
-		TAILQ_INSERT_HEAD(&s->suspects, q->records[i], link);
-		s->count++;
-		d->isolated_records++;
-		q->records[i] = NULL;
-	}
-	s->in_flight = false;
-	s->due_ns = d->now_ns + wait_ns;
-	q->isolation = NULL;
-}
-
-static struct request *send_half(struct dispatch *d, struct isolation *s)
-{
-	struct record *half[KINESIS_REQUEST_RECORDS];
-	uint32_t want = (s->count + 1) / 2, count = 0;
-	struct request *q;
-
-	while (count < want)
-		half[count++] = take_suspect(d, s);
-	q = dispatch_compose(d, half, count);
-	q->isolation = s;
-	s->in_flight = true;
-	return q;
-}
-
-struct request *isolate_next(struct dispatch *d)
+void isolate_refused(struct isolations *all, struct ready *ready, struct request *q, const char *text, int64_t now_ns)
 {
 	struct isolation *s;
 
-	LIST_FOREACH (s, &d->isolations, link)
-		if (!s->in_flight && s->count > 0 && s->due_ns <= d->now_ns)
-			return send_half(d, s);
+	must(q->count > 1);
+	if (q->isolation)
+		isolate_release(all, ready, q); /* the half that was sent has it */
+	else if (use_hints(all, ready, q, text, now_ns))
+		return;
+	s = begin(all, now_ns);
+	for (uint32_t i = 0; i < q->count; i++)
+		add_suspect(all, s, request_take(q, i));
+}
+
+void isolate_release(struct isolations *all, struct ready *ready, struct request *q)
+{
+	struct isolation *s = q->isolation;
+
+	must(s->in_flight);
+	s->in_flight = false;
+	q->isolation = NULL;
+	end(all, ready, s);
+}
+
+void isolate_answered(struct isolations *all, struct ready *ready, struct request *q, int64_t now_ns)
+{
+	struct isolation *s = q->isolation;
+
+	must(s->in_flight);
+	s->in_flight = false;
+	s->due_ns = now_ns;
+	q->isolation = NULL;
+	if (s->count == 0)
+		end(all, ready, s);
+}
+
+void isolate_failed(struct isolations *all, struct request *q, int64_t due_ns)
+{
+	struct isolation *s = q->isolation;
+
+	must(s->in_flight);
+	for (uint32_t i = q->count; i-- > 0;) {
+		struct record *r = request_take(q, i);
+
+		TAILQ_INSERT_HEAD(&s->suspects, r, link);
+		s->count++;
+		all->records++;
+	}
+	s->in_flight = false;
+	s->due_ns = due_ns;
+	q->isolation = NULL;
+}
+
+struct isolation *isolate_next(const struct isolations *all, int64_t now_ns)
+{
+	struct isolation *s;
+
+	LIST_FOREACH (s, &all->list, link)
+		if (!s->in_flight && s->due_ns <= now_ns)
+			return s;
 	return NULL;
 }
 
-int64_t isolate_due_ns(const struct dispatch *d)
+uint32_t isolate_take_half(struct isolations *all, struct isolation *s, struct record **half)
+{
+	uint32_t want = (s->count + 1) / 2, count = 0;
+
+	must(!s->in_flight && s->count > 0);
+	while (count < want)
+		half[count++] = take_suspect(all, s);
+	return count;
+}
+
+void isolate_sent(struct isolation *s, struct request *q)
+{
+	must(!s->in_flight);
+	q->isolation = s;
+	s->in_flight = true;
+}
+
+void isolate_not_sent(struct isolations *all, struct ready *ready, struct isolation *s)
+{
+	if (s->count == 0)
+		end(all, ready, s);
+}
+
+int64_t isolate_due_ns(const struct isolations *all)
 {
 	const struct isolation *s;
 	int64_t due = INT64_MAX;
 
-	LIST_FOREACH (s, &d->isolations, link)
-		if (!s->in_flight && s->count > 0 && s->due_ns < due)
+	LIST_FOREACH (s, &all->list, link)
+		if (!s->in_flight && s->due_ns < due)
 			due = s->due_ns;
 	return due;
 }
 
-void isolate_fini(struct dispatch *d)
+void isolate_fini(struct isolations *all)
 {
 	struct isolation *s;
 
-	while ((s = LIST_FIRST(&d->isolations))) {
+	while ((s = LIST_FIRST(&all->list))) {
 		struct record *r;
 
-		while ((r = take_suspect(d, s)))
+		while ((r = take_suspect(all, s)))
 			record_free(r);
 		LIST_REMOVE(s, link);
 		free(s);

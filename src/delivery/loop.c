@@ -1,4 +1,12 @@
-/* loop: the delivery thread. One turn: commands, rows in, requests out, settlements and credit back, status. */
+/*
+ * loop: the delivery thread. One turn: commands, rows in, requests out, settlements and credit back, status.
+ *
+ * Invariants:
+ * 1. A turn looks at everything: an event only ends the wait, and none can be lost between two turns.
+ * 2. The phase only moves forward. Nothing is sent after RUNNING; requests are given up once, by the move to CANCELLED.
+ * 3. DONE with nothing in flight: every row is settled, given back, or pending as it was.
+ * 4. The timer is set at the end of each turn, to the earliest of what dispatch, status and the stop want.
+ */
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -44,11 +52,11 @@ static void port_settle(void *arg, const struct store_settlement *s, uint32_t ro
 	outbox_settle(&d->outbox, s, row_bytes);
 }
 
-static int64_t port_prepare(void *arg, struct dispatch *dispatch, struct batch *batch)
+static void port_prepare(void *arg, struct batch *batch, struct prepared *ret)
 {
 	struct delivery *d = arg;
 
-	return preparer_run(d->preparer, dispatch, batch);
+	preparer_run(d->preparer, batch, ret);
 }
 
 static double port_unit(void *arg)
@@ -99,7 +107,7 @@ static bool check_newest(void *arg, const struct pipeline_batch *open)
 
 void delivery_settings(struct delivery *d, struct dispatch_settings *ret)
 {
-	settings_fill(d->config, ret);
+	dispatch_settings_fill(d->config, ret);
 	if (preparer_has_check(d->preparer)) {
 		ret->policy.check = check_newest;
 		ret->policy.arg = d;
@@ -129,14 +137,29 @@ static void reload(struct delivery *d)
 	LOG(LOG_INFO, "delivery settings taken over");
 }
 
+/* The one setter. */
+static void set_phase(struct delivery *d, enum delivery_phase next)
+{
+	static const unsigned legal[] = {
+	    [PHASE_RUNNING] = 1u << PHASE_STOPPING,
+	    [PHASE_STOPPING] = 1u << PHASE_CANCELLED | 1u << PHASE_DONE,
+	    [PHASE_CANCELLED] = 1u << PHASE_DONE,
+	    [PHASE_DONE] = 0,
+	};
+
+	must(legal[d->phase] & 1u << next);
+	d->phase = next;
+}
+
 static void begin_stop(struct delivery *d)
 {
 	int64_t timeout_ns = atomic_load(&d->stop_timeout_ns), now_ns = clock_mono_ns();
 
-	if (d->stopping)
+	if (d->phase != PHASE_RUNNING)
 		return;
-	d->stopping = true;
-	d->stop_deadline_ns = timeout_ns > INT64_MAX - now_ns ? INT64_MAX : now_ns + timeout_ns;
+	set_phase(d, PHASE_STOPPING);
+	if (timeout_ns < INT64_MAX - now_ns && now_ns + timeout_ns < d->stop_deadline_ns)
+		d->stop_deadline_ns = now_ns + timeout_ns;
 	dispatch_stop(d->dispatch);
 }
 
@@ -153,7 +176,7 @@ static void obey(struct delivery *d)
 	if (commands & COMMAND_STOP)
 		begin_stop(d);
 	if (commands & COMMAND_STOP_NOW)
-		d->stop_now = true;
+		d->stop_deadline_ns = INT64_MIN;
 }
 
 static void take_rows(struct delivery *d, int64_t now_ns, int64_t wall_ms)
@@ -233,17 +256,17 @@ static int64_t wind_down(struct delivery *d, int64_t now_ns)
 {
 	if (dispatch_in_flight(d->dispatch) == 0) {
 		dispatch_park(d->dispatch, clock_wall_ms());
-		d->done = true;
+		set_phase(d, PHASE_DONE);
 		return now_ns;
 	}
-	if (!d->cancelled && (d->stop_now || now_ns >= d->stop_deadline_ns)) {
-		d->cancelled = true;
+	if (d->phase == PHASE_STOPPING && now_ns >= d->stop_deadline_ns) {
+		set_phase(d, PHASE_CANCELLED);
 		d->unanswered = dispatch_unanswered(d->dispatch);
 		LOG(LOG_WARN, "requests in flight given up", LOG_U("requests", dispatch_in_flight(d->dispatch)),
 		    LOG_U("messages", d->unanswered));
 		aws_client_cancel_all(d->client);
 	}
-	return d->cancelled ? INT64_MAX : d->stop_deadline_ns;
+	return d->phase == PHASE_CANCELLED ? INT64_MAX : d->stop_deadline_ns;
 }
 
 static void turn(struct delivery *d)
@@ -255,7 +278,7 @@ static void turn(struct delivery *d)
 	when_ns = dispatch_run(d->dispatch, now_ns, wall_ms);
 	outbox_flush(&d->outbox, dispatch_in_flight(d->dispatch) == 0);
 	status_ns = publish(d, now_ns, wall_ms, false);
-	if (d->stopping)
+	if (d->phase != PHASE_RUNNING)
 		when_ns = wind_down(d, now_ns);
 	set_timer(d, when_ns < status_ns ? when_ns : status_ns);
 }
@@ -295,7 +318,7 @@ void *delivery_loop(void *arg)
 	struct delivery *d = arg;
 
 	turn(d);
-	while (!d->done) {
+	while (d->phase != PHASE_DONE) {
 		must(event_base_loop(d->base, EVLOOP_ONCE) >= 0);
 		turn(d);
 	}

@@ -1,9 +1,10 @@
 /*
  * outbox: settlements and credit on their way to the journal.
  *
- * Settlements are grouped; a group goes when it is full or when outbox_flush is called (once a turn: an answer's
- * records share a group). A full lane makes groups wait here, and their credit with them, so that what waits is bounded
- * by the credit itself. Thread: delivery.
+ * What it is: settlements are grouped; a group goes when it is full or when outbox_flush is called (once a turn: an
+ * answer's records share a group). A full lane makes groups wait here, and their credit with them.
+ * Promises: 6 (what waits is bounded by the credit itself). Owner: the delivery thread. Thread: delivery.
+ * Fails: never; what the lane refuses waits. Does not: decide how a row ends.
  */
 #ifndef KSPOOL_DELIVERY_OUTBOX_H
 #define KSPOOL_DELIVERY_OUTBOX_H

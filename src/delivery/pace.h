@@ -1,12 +1,12 @@
 /*
  * pace: how many requests may be under way, as the service's throttling teaches.
  *
- * The window shrinks by the throttled share (of late, weighed by records) at each answer, so that within a round trip
- * the offered rate falls to what was taken (a stream that takes 70 % of what is offered is offered 70 %), and grows by
- * one a round trip otherwise. A share up to PACE_IGNORED_SHARE changes nothing: the few records concerned wait by
- * themselves, everyone else goes on at full speed. When at least half is refused there is a pause as well, doubled
- * while it lasts (full jitter), once a round trip, so that a stream that takes nothing sees a bounded request rate.
- * Thread: delivery. Pure: time and randomness come in.
+ * What it is: the window shrinks by the throttled share (of late, weighed by records) at each answer, so that within a
+ * round trip the offered rate falls to what was taken, and grows by one a round trip otherwise. A share up to
+ * PACE_IGNORED_SHARE changes nothing: the few records concerned wait by themselves, everyone else goes on at full
+ * speed. When at least half is refused there is a pause as well, doubled while it lasts (full jitter), once a round
+ * trip, so that a stream that takes nothing sees a bounded request rate. Promises: 3 (learned anew after a start).
+ * Owner: dispatch. Thread: delivery. Fails: never. Does not: read clock or chance; both come in.
  */
 #ifndef KSPOOL_DELIVERY_PACE_H
 #define KSPOOL_DELIVERY_PACE_H

@@ -1,3 +1,11 @@
+/*
+ * prepare: see the header.
+ *
+ * Invariants:
+ * 1. Rows are listed exactly when a processor ran, each once, with the size the journal handed over.
+ * 2. A record's key is a constant of the preparer, which lives longer, or the record's own copy.
+ * 3. No message leaves the batch before the last key is made.
+ */
 #include "delivery/prepare.h"
 
 #include <stdio.h>
@@ -147,54 +155,23 @@ bool preparer_check(struct preparer *p, const struct pipeline_batch *open)
 	return false;
 }
 
-/* Calls step for each row that the message stands for. */
-static void each_row(struct rows *rows, const struct message *m, void (*step)(struct row *row))
+/* Runs the processors over the batch; the rows as they came in go to *ret. */
+static void run_processors(struct preparer *p, struct batch *batch, struct prepared *ret)
 {
-	if (!m->origin)
-		step(rows_find(rows, m->id));
-	for (uint32_t i = 0; m->origin && i < m->origin->count; i++)
-		step(rows_find(rows, m->origin->ids[i]));
-}
-
-static void expect_record(struct row *row)
-{
-	must(row);
-	row->remaining++;
-}
-
-/* Runs the processors over the batch, and tells the rows what became of them. */
-static int64_t run_processors(struct preparer *p, struct dispatch *d, struct batch *batch)
-{
-	struct rows *rows = dispatch_rows(d);
-	size_t count = batch->list.count;
-	uint64_t *ids = mem_array(count ? count : 1, sizeof *ids);
-	int64_t not_before = 0;
-
-	for (size_t i = 0; i < count; i++) {
+	ret->row_count = batch->list.count;
+	ret->rows = mem_array(ret->row_count, sizeof *ret->rows);
+	for (size_t i = 0; i < ret->row_count; i++) {
 		const struct message *m = batch->list.items[i];
 
-		ids[i] = m->id;
-		must(rows_add(rows, m->id, m->meta_bytes + m->body_bytes));
+		ret->rows[i] = (struct prepared_row){.id = m->id, .row_bytes = m->meta_bytes + m->body_bytes};
 	}
 	for (size_t i = 0; i < 2; i++)
 		if (!pipeline_is_empty(p->processors[i])) {
-			int64_t until = pipeline_run(p->processors[i], p->evaluator, &batch->list);
+			int64_t until_ns = pipeline_run(p->processors[i], p->evaluator, &batch->list);
 
-			not_before = until > not_before ? until : not_before;
+			if (until_ns > ret->not_before_ns)
+				ret->not_before_ns = until_ns;
 		}
-	for (size_t i = 0; i < batch->list.count; i++)
-		each_row(rows, batch->list.items[i], expect_record);
-	for (size_t i = 0; i < count; i++) {
-		struct row *row = rows_find(rows, ids[i]);
-		uint32_t row_bytes = row->row_bytes;
-
-		if (row->remaining > 0)
-			continue;
-		rows_remove(rows, row);
-		dispatch_filtered(d, ids[i], row_bytes, p->config->kspool.processor_filter == FILTER_SET_ASIDE);
-	}
-	free(ids);
-	return not_before;
 }
 
 /* Puts the key's text for one message at *ret: the constant, or k->text. */
@@ -269,16 +246,10 @@ static const char *refusal(const struct preparer *p, const struct message *m, co
 	return NULL;
 }
 
-struct prepared {
-	struct record *record;
-	const char *code; /* null: it may be sent */
-	char *reason;
-};
-
-static struct prepared prepare_one(struct preparer *p, const struct message_batch *at, bool tracked)
+static struct prepared_record prepare_one(struct preparer *p, const struct message_batch *at)
 {
 	struct message *m = at->messages[at->index];
-	struct prepared one = {0};
+	struct prepared_record one = {0};
 	struct keys keys;
 	struct error e;
 	bool has_keys = make_keys(p, at, &keys, &e) == ERR_OK;
@@ -295,31 +266,25 @@ static struct prepared prepare_one(struct preparer *p, const struct message_batc
 		one.record = record_new(m, keys.partition, (uint32_t)keys.partition_bytes,
 		                        keys.partition == p->partition.constant, keys.hash, (uint32_t)keys.hash_bytes);
 	}
-	one.record->tracked = tracked;
 	return one;
 }
 
-int64_t preparer_run(struct preparer *p, struct dispatch *d, struct batch *batch)
+void preparer_run(struct preparer *p, struct batch *batch, struct prepared *ret)
 {
-	bool tracked = !pipeline_is_empty(p->processors[0]) || !pipeline_is_empty(p->processors[1]);
-	int64_t not_before = tracked ? run_processors(p, d, batch) : 0;
 	struct pipeline_batch *list = &batch->list;
-	struct prepared *all = mem_array(list->count ? list->count : 1, sizeof *all);
 
+	must(list->count > 0);
+	*ret = (struct prepared){0};
+	if (!pipeline_is_empty(p->processors[0]) || !pipeline_is_empty(p->processors[1]))
+		run_processors(p, batch, ret);
+	ret->count = list->count;
+	ret->records = mem_array(ret->count ? ret->count : 1, sizeof *ret->records);
 	/* Keys may look at neighbours: nobody leaves before the last key is made. */
-	for (size_t i = 0; i < list->count; i++) {
+	for (size_t i = 0; i < ret->count; i++) {
 		struct message_batch at = {list->items, list->count, i};
 
-		all[i] = prepare_one(p, &at, tracked);
+		ret->records[i] = prepare_one(p, &at);
 	}
-	for (size_t i = 0; i < list->count; i++) {
+	for (size_t i = 0; i < ret->count; i++)
 		list->items[i] = NULL;
-		if (all[i].code)
-			dispatch_set_aside(d, all[i].record, all[i].code, all[i].reason);
-		else
-			dispatch_add(d, all[i].record);
-		free(all[i].reason);
-	}
-	free(all);
-	return not_before;
 }

@@ -1,9 +1,11 @@
 /*
  * record: one entry of a PutRecords request to be, and what it stands for.
  *
- * A record is usually one journal row. Processors may make several records of a row or one of several rows: then
- * `tracked` is set and rows.h keeps the count. While a request is under way its body holds the data and `message` is
- * null (promise 6: a payload is in memory once); a failure brings the message back out of the body. Owner: dispatch.
+ * What it is: usually one journal row. Processors may make several records of a row or one of several rows: then
+ * `tracked` is set and tracked.h keeps the count. While a request is under way its body holds the data and `message` is
+ * null; a failure brings the message back out of the body.
+ * Promises: 6 (a payload is in memory once). Owner: dispatch; one queue or request at a time. Thread: delivery.
+ * Fails: never. Does not: know in which queue it is.
  */
 #ifndef KSPOOL_DELIVERY_RECORD_H
 #define KSPOOL_DELIVERY_RECORD_H
@@ -15,6 +17,7 @@
 
 #include "base/mem.h"
 #include "message/message.h"
+#include "kinesis/putrecords.h"
 
 struct record {
 	TAILQ_ENTRY(record) link;
@@ -33,7 +36,7 @@ struct record {
 	uint32_t row_bytes; /* metadata and body of the row as the journal handed it over */
 	uint32_t attempts;  /* all its life */
 	uint32_t tries;     /* since it came into memory */
-	bool tracked;       /* rows.h knows its rows */
+	bool tracked;       /* tracked.h knows its rows */
 	bool ends_batch;    /* the batching policy closed a batch here */
 	bool hinted;        /* a refusal named a position once before */
 	bool throttled;     /* waits because of throttling */
@@ -82,6 +85,12 @@ static inline void record_free(struct record *r)
 	message_free(r->message);
 	origin_unref(r->origin);
 	free(r);
+}
+
+/* What limits count of it. */
+static inline uint64_t record_accounted(const struct record *r)
+{
+	return putrecords_accounted(r->data_bytes, r->key_bytes);
 }
 
 /* Messages it stands for. */

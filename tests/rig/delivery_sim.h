@@ -21,7 +21,7 @@
 
 enum { SIM_ROWS = 40000, SIM_REQUESTS = 128 };
 
-enum sim_fate { SIM_OUTSIDE, SIM_INSIDE, SIM_DELIVERED, SIM_RETRY, SIM_DEAD, SIM_FILTERED };
+enum sim_fate { SIM_OUTSIDE, SIM_INSIDE, SIM_DELIVERED, SIM_RETRY, SIM_DEAD, SIM_FILTERED, SIM_EXPIRED };
 
 struct sim {
 	struct dispatch *d;
@@ -38,7 +38,7 @@ struct sim {
 	uint32_t attempts[SIM_ROWS];
 	int64_t next_ms[SIM_ROWS];
 	char dead_code[96];
-	uint64_t fates[SIM_FILTERED + 1];
+	uint64_t fates[SIM_EXPIRED + 1];
 	uint64_t duplicates_before;
 	unsigned stale, learned, suspect;
 	int64_t learned_ms;
@@ -58,9 +58,9 @@ static inline void sim_send(void *arg, struct request *q)
 	struct sim *s = arg;
 
 	must(s->request_count < SIM_REQUESTS);
-	must(q->count >= 1 && q->count <= s->set.request_records);
+	must(q->count >= 1 && q->count <= s->set.kspool.max_request_records);
 	must(q->put.body.len == q->aws.body_bytes && q->count == q->put.added);
-	must(q->count == 1 || q->put.accounted_bytes <= s->set.request_bytes);
+	must(q->count == 1 || q->put.accounted_bytes <= s->set.kspool.max_request_bytes_bytes);
 	for (uint32_t i = 0; i < q->count; i++) { /* the body holds what the row held */
 		char text[64], want[64];
 
@@ -80,7 +80,8 @@ static inline void sim_settle(void *arg, const struct store_settlement *x, uint3
 	static const enum sim_fate FATES[] = {[SETTLE_DELIVERED] = SIM_DELIVERED,
 	                                      [SETTLE_RETRY] = SIM_RETRY,
 	                                      [SETTLE_DEAD] = SIM_DEAD,
-	                                      [SETTLE_FILTERED] = SIM_FILTERED};
+	                                      [SETTLE_FILTERED] = SIM_FILTERED,
+	                                      [SETTLE_EXPIRED] = SIM_EXPIRED};
 	struct sim *s = arg;
 
 	must(x->id < SIM_ROWS && s->fate[x->id] == SIM_INSIDE);
@@ -98,32 +99,29 @@ static inline void sim_settle(void *arg, const struct store_settlement *x, uint3
 	free(x->reason);
 }
 
-static inline int64_t sim_prepare(void *arg, struct dispatch *d, struct batch *batch)
+static inline struct record *sim_record(struct message *m) { return record_new(m, "k", 1, true, NULL, 0); }
+
+static inline void sim_prepare(void *arg, struct batch *batch, struct prepared *ret)
 {
 	struct sim *s = arg;
+	size_t pieces = s->pieces > 1 ? s->pieces : 1, count = batch->list.count;
 
-	for (size_t i = 0; i < batch->list.count; i++) {
+	ret->records = mem_zero(count * pieces * sizeof *ret->records);
+	ret->rows = mem_zero(count * sizeof *ret->rows);
+	for (size_t i = 0; i < count; i++) {
 		struct message *m = batch->list.items[i];
 
 		batch->list.items[i] = NULL;
-		for (uint64_t piece = 1; piece < s->pieces; piece++) {
+		if (pieces > 1)
+			ret->rows[ret->row_count++] = (struct prepared_row){m->id, m->body_bytes};
+		for (size_t piece = 1; piece < pieces; piece++) {
 			struct message *copy = message_new(NULL, 0, message_body(m), m->body_bytes, m->received_ms);
-			struct record *r;
-			struct row *row = rows_find(dispatch_rows(d), m->id);
 
 			copy->id = m->id;
-			if (!row)
-				row = rows_add(dispatch_rows(d), m->id, m->body_bytes);
-			row->remaining += piece == 1 ? 2 : 1;
-			r = record_new(copy, "k", 1, true, NULL, 0);
-			r->tracked = true;
-			dispatch_add(d, r);
+			ret->records[ret->count++].record = sim_record(copy);
 		}
-		struct record *r = record_new(m, "k", 1, true, NULL, 0);
-		r->tracked = s->pieces > 1;
-		dispatch_add(d, r);
+		ret->records[ret->count++].record = sim_record(m);
 	}
-	return 0;
 }
 
 static inline void sim_stale(void *arg) { ((struct sim *)arg)->stale++; }
@@ -138,21 +136,23 @@ static inline void sim_suspect(void *arg) { ((struct sim *)arg)->suspect++; }
 
 static inline struct dispatch_settings sim_defaults(void)
 {
+	static char sim_stream[] = "test";
+
 	return (struct dispatch_settings){
-	    .stream = "test",
+	    .kspool = {.max_request_records = 500,
+	               .max_request_bytes_bytes = 5 << 20,
+	               .linger_ns = 10 * NS_PER_MS,
+	               .throttle_max_ns = 30 * NS_PER_S,
+	               .probe_initial_ns = NS_PER_S,
+	               .probe_max_ns = 60 * NS_PER_S},
+	    .output = {.stream = sim_stream,
+	               .max_in_flight = 8,
+	               .backoff = {.initial_interval_ns = NS_PER_S,
+	                           .max_interval_ns = 5 * NS_PER_S,
+	                           .max_elapsed_time_ns = 30 * NS_PER_S}},
 	    .wire = PUTRECORDS_JSON,
-	    .max_in_flight = 8,
-	    .request_records = 500,
-	    .request_bytes = 5 << 20,
 	    .fills = true,
 	    .policy = {.count = 500, .payload_bytes = 5 << 20, .period_ns = 10 * NS_PER_MS, .cost_bytes = 8 << 20},
-	    .linger_ns = 10 * NS_PER_MS,
-	    .backoff_initial_ns = NS_PER_S,
-	    .backoff_max_ns = 5 * NS_PER_S,
-	    .backoff_elapsed_ns = 30 * NS_PER_S,
-	    .throttle_max_ns = 30 * NS_PER_S,
-	    .probe_initial_ns = NS_PER_S,
-	    .probe_max_ns = 60 * NS_PER_S,
 	};
 }
 
@@ -186,12 +186,13 @@ static inline void sim_run(struct sim *s)
 	must(s->due_ns > s->now_ns); /* no timer in the past */
 }
 
-static inline void sim_rows(struct sim *s, uint64_t count)
+/* Accepted so long ago. */
+static inline void sim_rows_aged(struct sim *s, uint64_t count, int64_t age_ms)
 {
 	for (uint64_t i = 0; i < count; i++) {
 		char text[32];
 		int n = snprintf(text, sizeof text, "%" PRIu64 " ", s->next_id);
-		struct message *m = message_new(NULL, 0, text, (size_t)n, s->wall_ms);
+		struct message *m = message_new(NULL, 0, text, (size_t)n, s->wall_ms - age_ms);
 
 		must(s->next_id < SIM_ROWS);
 		m->id = s->next_id++;
@@ -199,6 +200,8 @@ static inline void sim_rows(struct sim *s, uint64_t count)
 		dispatch_message(s->d, m, s->now_ns, s->wall_ms);
 	}
 }
+
+static inline void sim_rows(struct sim *s, uint64_t count) { sim_rows_aged(s, count, 0); }
 
 static inline void sim_advance(struct sim *s, int64_t ns)
 {

@@ -70,8 +70,10 @@ static void event(struct sim *s, struct script *script)
 	default:
 		if (how & 1)
 			dispatch_kick(s->d, s->now_ns);
-		s->set.dead_after_attempts = how & 2 ? 3 : 0;
-		s->set.max_in_flight = 1 + how % 16;
+		s->set.kspool.dead_after_attempts = how & 2 ? 3 : 0;
+		s->set.kspool.expire_after_ns = how & 32 ? 100 * NS_PER_S : 0;
+		s->wall_ms += how & 64 ? 3600000 : 0; /* somebody sets the clock */
+		s->set.output.max_in_flight = 1 + how % 16;
 		dispatch_configure(s->d, &s->set);
 	}
 }
@@ -86,10 +88,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size > 4000)
 		return 0;
 	set.wire = form & 1 ? PUTRECORDS_CBOR : PUTRECORDS_JSON;
-	set.request_records = form & 2 ? 500 : 7;
-	set.policy.count = set.request_records;
+	set.kspool.max_request_records = form & 2 ? 500 : 7;
+	set.policy.count = (uint64_t)set.kspool.max_request_records;
 	set.fills = !(form & 4);
-	set.max_retries = form & 8 ? 2 : 0;
+	set.output.max_retries = form & 8 ? 2 : 0;
 	s = sim_new(&set);
 	s->pieces = form & 16 ? 1 + (form >> 5) % 3 : 1;
 	while (script.at < script.end) {
@@ -97,10 +99,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		sim_run(s);
 		sim_check(s);
 	}
-	s->set.max_in_flight = 16;
+	s->set.output.max_in_flight = 16;
+	s->set.kspool.expire_after_ns = 0;
 	dispatch_configure(s->d, &s->set);
 	must(sim_drain(s, 400 * NS_PER_S));
-	must(s->d->memory_bytes == 0 && s->d->rows.count == 0);
+	must(s->d->memory_bytes == 0 && s->d->tracked.count == 0);
 	sim_free(s);
 	return 0;
 }

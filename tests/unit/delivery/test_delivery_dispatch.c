@@ -274,7 +274,7 @@ static void budgets_that_run_out_give_records_back_with_their_attempts(void **st
 	struct sim *s;
 
 	(void)state;
-	set.max_retries = 2;
+	set.output.max_retries = 2;
 	s = sim_new(&set);
 	sim_rows(s, 10);
 	for (int i = 0; i < 100 && sim_inside(s) > 0; i++) {
@@ -298,7 +298,7 @@ static void a_dead_letter_rule_counts_attempts(void **state)
 	struct sim *s;
 
 	(void)state;
-	set.dead_after_attempts = 2;
+	set.kspool.dead_after_attempts = 2;
 	s = sim_new(&set);
 	sim_rows(s, 1);
 	for (int i = 0; i < 50 && sim_inside(s) > 0; i++) {
@@ -319,7 +319,7 @@ static void a_dead_letter_rule_counts_age(void **state)
 	struct sim *s;
 
 	(void)state;
-	set.dead_after_age_ns = 3600 * NS_PER_S;
+	set.kspool.dead_after_age_ns = 3600 * NS_PER_S;
 	s = sim_new(&set);
 	sim_rows(s, 5);
 	sim_advance(s, 3600 * NS_PER_S);
@@ -351,7 +351,7 @@ static void a_row_of_two_records_is_delivered_when_both_are(void **state)
 	assert_int_equal(s->fates[SIM_DELIVERED], 0);
 	assert_true(sim_drain(s, 10 * NS_PER_S));
 	assert_int_equal(s->fates[SIM_DELIVERED], 100);
-	assert_int_equal(s->d->rows.count, 0);
+	assert_int_equal(s->d->tracked.count, 0);
 	sim_free(s);
 }
 
@@ -405,6 +405,7 @@ static void a_batching_count_is_a_ceiling(void **state)
 static void a_stop_sends_nothing_more_and_waits_for_answers(void **state)
 {
 	struct sim *s = sim_flowing_by_default();
+	int64_t before = metric_get(M_POSSIBLE_DUPLICATES);
 
 	(void)state;
 	sim_rows(s, 6000);
@@ -420,6 +421,46 @@ static void a_stop_sends_nothing_more_and_waits_for_answers(void **state)
 		sim_transport(s, 0, AWS_CANCELLED, true);
 	assert_int_equal(sim_state(s), DELIVERY_STOPPED);
 	assert_int_equal(sim_inside(s), 5500);
+	assert_int_equal(metric_get(M_POSSIBLE_DUPLICATES) - before, 3500);
+	sim_free(s);
+}
+
+static void what_was_tried_is_given_back_at_a_stop(void **state)
+{
+	struct sim *s = sim_flowing_by_default();
+	uint64_t first = s->next_id;
+
+	(void)state;
+	sim_rows(s, 500);
+	sim_run(s);
+	sim_answer(s, 0, sim_all_throttled, NULL);
+	sim_rows(s, 100); /* never tried: simply pending */
+	dispatch_stop(s->d);
+	dispatch_park(s->d, s->wall_ms);
+	assert_int_equal(s->fates[SIM_RETRY], 500);
+	assert_int_equal(s->fates[SIM_RETRY] + sim_inside(s), 600);
+	assert_int_equal(s->attempts[first], 1);
+	sim_free(s);
+}
+
+static void requests_and_payload_are_counted(void **state)
+{
+	struct sim *s = sim_flowing_by_default();
+	int64_t requests = metric_get(M_REQUESTS), whole = metric_get(M_OUTPUT_BATCH_SENT);
+	int64_t payload = metric_get(M_PAYLOAD_OUT);
+
+	(void)state;
+	s->next_id = 10001; /* five digits, a space and a key of one byte: 7 */
+	sim_rows(s, 1000);
+	sim_run(s);
+	assert_int_equal(metric_get(M_REQUESTS) - requests, 2);
+	sim_answer(s, 0, sim_all_stored, NULL);
+	assert_int_equal(metric_get(M_OUTPUT_BATCH_SENT) - whole, 1);
+	assert_int_equal(metric_get(M_PAYLOAD_OUT) - payload, 500 * 7);
+	sim_answer(s, 0, second_fails, NULL);
+	assert_int_equal(metric_get(M_OUTPUT_BATCH_SENT) - whole, 1);
+	assert_int_equal(metric_get(M_PAYLOAD_OUT) - payload, 750 * 7);
+	assert_true(sim_drain(s, 30 * NS_PER_S));
 	sim_free(s);
 }
 
@@ -536,6 +577,8 @@ int main(void)
 	    cmocka_unit_test(a_row_with_one_dead_record_is_dead),
 	    cmocka_unit_test(a_batching_count_is_a_ceiling),
 	    cmocka_unit_test(a_stop_sends_nothing_more_and_waits_for_answers),
+	    cmocka_unit_test(what_was_tried_is_given_back_at_a_stop),
+	    cmocka_unit_test(requests_and_payload_are_counted),
 	    cmocka_unit_test(a_kick_probes_at_once),
 	    cmocka_unit_test(memory_is_given_back_to_the_byte),
 	    cmocka_unit_test(every_outcome_ends_well),

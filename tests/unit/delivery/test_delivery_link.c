@@ -11,7 +11,7 @@ static struct sim *on_a_link(void)
 {
 	struct dispatch_settings set = sim_defaults();
 
-	set.request_timeout_ns = 30 * NS_PER_S;
+	set.kspool.request_timeout_ns = 30 * NS_PER_S;
 	return sim_flowing(&set);
 }
 
@@ -43,7 +43,7 @@ static void a_request_out_of_time_makes_the_next_smaller(void **state)
 		struct sim *s = on_a_link();
 
 		lose_one(s, CASES[i].bytes, CASES[i].after_ns);
-		assert_int_equal(s->d->link_bytes, CASES[i].wanted);
+		assert_int_equal(s->d->ceiling.link_bytes, CASES[i].wanted);
 		assert_true(sim_drain(s, 60 * NS_PER_S));
 		sim_free(s);
 	}
@@ -56,14 +56,14 @@ static void quick_answers_let_requests_grow_again(void **state)
 	(void)state;
 	lose_one(s, 1000000, 31 * NS_PER_S);
 	assert_true(sim_drain(s, 60 * NS_PER_S));
-	assert_int_equal(s->d->link_bytes, 500000); /* small requests prove nothing of larger ones */
+	assert_int_equal(s->d->ceiling.link_bytes, 500000); /* small requests prove nothing of larger ones */
 	for (int i = 0; i < 4; i++) {
 		sim_rows(s, 500);
 		sim_run(s);
 		s->requests[0]->put.accounted_bytes = 450000u << i;
 		assert_true(sim_drain(s, NS_PER_S));
 	}
-	assert_int_equal(s->d->link_bytes, 0);
+	assert_int_equal(s->d->ceiling.link_bytes, 0);
 	sim_free(s);
 }
 
@@ -88,7 +88,7 @@ static void a_hold_with_nothing_left_probes_with_the_next_message(void **state)
 	struct sim *s;
 
 	(void)state;
-	set.dead_after_age_ns = 3600 * NS_PER_S;
+	set.kspool.dead_after_age_ns = 3600 * NS_PER_S;
 	s = sim_flowing(&set);
 	sim_rows(s, 5);
 	sim_advance(s, 20 * NS_PER_MS);

@@ -13,7 +13,7 @@
 #include "delivery/batcher.h"
 #include "delivery/hold.h"
 #include "delivery/pace.h"
-#include "delivery/rows.h"
+#include "delivery/tracked.h"
 #include "delivery/waiting.h"
 
 /* Every pair, written down by hand: the state after, or - where the pair cannot happen. */
@@ -157,30 +157,30 @@ static void the_worst_of_a_rows_records_decides(void **state)
 	    {{SETTLE_DEAD, SETTLE_RETRY, SETTLE_DELIVERED}, SETTLE_DEAD},
 	    {{SETTLE_RETRY, SETTLE_DEAD, SETTLE_RETRY}, SETTLE_DEAD},
 	};
-	struct rows rows = {0};
+	struct tracked rows = {0};
 
 	(void)state;
 	for (uint64_t id = 1; id <= 2000; id++) {
-		struct row *row = rows_add(&rows, id, 10);
+		struct row *row = tracked_add(&rows, id, 10);
 
 		assert_non_null(row);
 		row->remaining = 3;
 	}
-	assert_null(rows_add(&rows, 7, 10));
+	assert_null(tracked_add(&rows, 7, 10));
 	for (uint64_t id = 1; id <= 2000; id++) {
-		struct row *row = rows_find(&rows, id);
+		struct row *row = tracked_find(&rows, id);
 		size_t i = id % 4;
 
-		assert_false(row_decide(row, ROWS[i].pieces[0], 1, 5, "a", mem_string("a")));
-		assert_false(row_decide(row, ROWS[i].pieces[1], 2, 5, "b", mem_string("b")));
-		assert_true(row_decide(row, ROWS[i].pieces[2], 1, 5, "c", NULL));
+		assert_false(tracked_decide(row, ROWS[i].pieces[0], 1, 5, "a", mem_string("a")));
+		assert_false(tracked_decide(row, ROWS[i].pieces[1], 2, 5, "b", mem_string("b")));
+		assert_true(tracked_decide(row, ROWS[i].pieces[2], 1, 5, "c", NULL));
 		assert_int_equal(row->kind, ROWS[i].want);
 		assert_int_equal(row->attempts, 2);
 		free(row->reason);
-		rows_remove(&rows, row);
+		tracked_remove(&rows, row);
 	}
 	assert_int_equal(rows.count, 0);
-	rows_fini(&rows);
+	tracked_fini(&rows);
 }
 
 static struct message *of(size_t bytes)

@@ -37,9 +37,9 @@ static void on_settle(void *arg, const struct store_settlement *s, uint32_t row_
 	r->settled[r->settled_count++] = *s;
 }
 
-static int64_t on_prepare(void *arg, struct dispatch *d, struct batch *batch)
+static void on_prepare(void *arg, struct batch *batch, struct prepared *ret)
 {
-	return preparer_run(((struct rig *)arg)->preparer, d, batch);
+	preparer_run(((struct rig *)arg)->preparer, batch, ret);
 }
 
 static double half(void *arg)
@@ -71,7 +71,7 @@ static void rig_open(struct rig *r, const char *output, const char *own)
 	config_faults_fini(&faults);
 	if (preparer_open(r->config, &r->preparer, &e) != ERR_OK)
 		fail_msg("%s", e.text);
-	settings_fill(r->config, &settings);
+	dispatch_settings_fill(r->config, &settings);
 	r->d = dispatch_new(&settings, &ports, 1, 1);
 }
 
@@ -158,6 +158,21 @@ static void a_bad_key_sets_only_its_message_aside(void **state)
 	rig_close(&r);
 }
 
+static void a_hash_key_that_fails_is_not_left_out(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_open(&r, "    partition_key: x\n    hash_key: ${! json(\"h\").uppercase() }\n", "");
+	rig_put(&r, "{\"h\":5}");
+	rig_run(&r);
+	assert_null(r.request);
+	assert_int_equal(r.settled_count, 1);
+	assert_int_equal(r.settled[0].kind, SETTLE_DEAD);
+	assert_string_equal(r.settled[0].code, "KeyError");
+	rig_close(&r);
+}
+
 static void a_bad_key_becomes_random_by_choice(void **state)
 {
 	struct rig r;
@@ -214,7 +229,7 @@ static void dropped_rows_are_filtered_and_joined_ones_delivered_together(void **
 	assert_int_equal(r.settled_count, 4);
 	for (size_t i = 1; i < 4; i++)
 		assert_int_equal(r.settled[i].kind, SETTLE_DELIVERED);
-	assert_int_equal(dispatch_rows(r.d)->count, 0);
+	assert_int_equal(r.d->tracked.count, 0);
 	rig_close(&r);
 }
 
@@ -243,6 +258,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(keys_are_rendered_for_each_message),
 	    cmocka_unit_test(a_bad_key_sets_only_its_message_aside),
+	    cmocka_unit_test(a_hash_key_that_fails_is_not_left_out),
 	    cmocka_unit_test(a_bad_key_becomes_random_by_choice),
 	    cmocka_unit_test(too_large_a_record_is_set_aside),
 	    cmocka_unit_test(dropped_rows_are_filtered_and_joined_ones_delivered_together),

@@ -12,12 +12,12 @@ static void too_large_a_request_lowers_the_ceiling(void **state)
 	struct sim *s = sim_flowing_by_default();
 
 	(void)state;
-	s->d->set.request_bytes = s->d->request_bytes = 100000;
+	s->d->set.kspool.max_request_bytes_bytes = s->d->ceiling.service_bytes = 100000;
 	sim_rows(s, 500);
 	sim_run(s);
 	s->requests[0]->put.accounted_bytes = 90000; /* as if its records were large */
 	sim_error(s, 0, "InvalidArgumentException", "Records size exceeds 5 MB limit");
-	assert_int_equal(s->d->request_bytes, 45000);
+	assert_int_equal(s->d->ceiling.service_bytes, 45000);
 	assert_true(sim_drain(s, 5 * NS_PER_S));
 	assert_int_equal(s->fates[SIM_DEAD], 0);
 	sim_free(s);
@@ -101,6 +101,52 @@ static void several_poisoned_records_are_all_found(void **state)
 	sim_free(s);
 }
 
+static void an_answer_lost_in_the_middle_of_a_search_does_not_end_it(void **state)
+{
+	struct sim *s = sim_flowing_by_default();
+	uint64_t poison = s->next_id + 77;
+	int64_t before = metric_get(M_POSSIBLE_DUPLICATES);
+
+	(void)state;
+	sim_rows(s, 500);
+	sim_run(s);
+	sim_error(s, 0, "ValidationException", "1 validation error detected");
+	sim_run(s);
+	assert_int_equal(s->request_count, 1);
+	assert_int_equal(s->requests[0]->count, 250);
+	sim_transport(s, 0, AWS_UNKNOWN, true);
+	assert_int_equal(metric_get(M_POSSIBLE_DUPLICATES) - before, 250);
+	(void)run_with_poison(s, &poison, 1, false);
+	assert_int_equal(s->fates[SIM_DEAD], 1);
+	assert_int_equal(s->fate[poison], SIM_DEAD);
+	sim_free(s);
+}
+
+static void who_waits_for_a_throttle_is_hastened_when_it_is_over(void **state)
+{
+	struct sim *s = sim_flowing_by_default();
+
+	(void)state;
+	sim_rows(s, 500);
+	sim_run(s);
+	sim_answer(s, 0, sim_all_throttled, NULL);
+	assert_int_equal(s->d->waiting.count, 500);
+	for (size_t i = 0; i < 500; i++) /* as after many tries */
+		s->d->waiting.items[i]->due_ns = s->now_ns + 1000 * NS_PER_S;
+	for (int i = 0; i < 100 && sim_state(s) != DELIVERY_FLOWING; i++) {
+		sim_rows(s, 100);
+		sim_advance(s, NS_PER_S);
+		sim_run(s);
+		while (s->request_count > 0)
+			sim_answer(s, 0, sim_all_stored, NULL);
+	}
+	assert_int_equal(sim_state(s), DELIVERY_FLOWING);
+	for (size_t i = 0; i < s->d->waiting.count; i++)
+		assert_true(s->d->waiting.items[i]->due_ns <= s->now_ns + PACE_CALM_NS);
+	assert_true(sim_drain(s, 5 * NS_PER_S));
+	sim_free(s);
+}
+
 static void when_every_record_is_refused_the_stream_is_held(void **state)
 {
 	struct sim *s = sim_flowing_by_default();
@@ -136,6 +182,7 @@ static void an_entry_of_its_own_sets_only_itself_aside(void **state)
 	assert_int_equal(s->fates[SIM_DEAD], 1);
 	assert_int_equal(sim_inside(s), 0);
 	assert_string_equal(s->dead_code, "InvalidArgumentException");
+	assert_int_equal(sim_state(s), DELIVERY_FLOWING);
 	sim_free(s);
 }
 
@@ -191,8 +238,8 @@ static double rate_with_share(double share)
 	uint64_t done;
 	double rate;
 
-	set.max_in_flight = 64;
-	set.request_records = 10;
+	set.output.max_in_flight = 64;
+	set.kspool.max_request_records = 10;
 	set.policy.count = 10;
 	x.s = sim_new(&set);
 	begin = x.s->now_ns;
@@ -228,6 +275,8 @@ int main(void)
 	    cmocka_unit_test(a_poisoned_record_is_found_by_halving),
 	    cmocka_unit_test(a_named_position_is_found_at_once),
 	    cmocka_unit_test(several_poisoned_records_are_all_found),
+	    cmocka_unit_test(an_answer_lost_in_the_middle_of_a_search_does_not_end_it),
+	    cmocka_unit_test(who_waits_for_a_throttle_is_hastened_when_it_is_over),
 	    cmocka_unit_test(when_every_record_is_refused_the_stream_is_held),
 	    cmocka_unit_test(an_entry_of_its_own_sets_only_itself_aside),
 	    cmocka_unit_test(a_throttle_storm_is_bounded_and_ends_quickly),

@@ -349,12 +349,33 @@ static void nobody_there_is_offline_and_a_stop_is_quick(void **state)
 	config_free(config);
 }
 
+static void a_reload_that_does_not_open_is_refused_and_changes_nothing(void **state)
+{
+	struct config *config = make_config(1, ""), *bad = make_config(1, "");
+	struct spool spool = {0};
+	struct delivery *d;
+	struct error e = {0};
+
+	(void)state;
+	free(bad->output.partition_key.text);
+	bad->output.partition_key.text = strdup("${! nonsense( }");
+	spool_open(&spool);
+	assert_int_equal(delivery_start(config, spool.journal, &d, &e), ERR_OK);
+	assert_int_equal(delivery_reload(d, bad, &e), ERR_CONFIG);
+	assert_non_null(strstr(e.text, "partition_key"));
+	assert_int_equal(delivery_stop(d, NS_PER_S), 0);
+	spool_close(&spool);
+	config_free(bad);
+	config_free(config);
+}
+
 int main(void)
 {
 	const struct log_options quiet = {.level = LOG_OFF, .fd = 2};
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(messages_reach_the_service_and_leave_the_journal),
 	    cmocka_unit_test(a_held_stream_keeps_everything_until_it_is_let_in),
+	    cmocka_unit_test(a_reload_that_does_not_open_is_refused_and_changes_nothing),
 	    cmocka_unit_test(nobody_there_is_offline_and_a_stop_is_quick),
 	};
 

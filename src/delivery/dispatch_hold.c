@@ -1,0 +1,43 @@
+#include "delivery/dispatch_internal.h"
+
+static struct hold_waits hold_waits(struct dispatch *d)
+{
+	return (struct hold_waits){.initial_ns = d->set.kspool.probe_initial_ns,
+	                           .max_ns = d->set.kspool.probe_max_ns,
+	                           .random = d->ports.unit(d->ports.arg)};
+}
+
+void dispatch_hold(struct dispatch *d, enum hold_event event, bool was_probe, const char *said, const char *text)
+{
+	struct hold_waits waits = hold_waits(d);
+
+	hold_fail(&d->hold, event, was_probe, said, text, &waits, d->now_ns, d->wall_ms);
+	pace_restart(&d->pace, d->now_ns);
+}
+
+void dispatch_works(struct dispatch *d)
+{
+	d->offline.count = 0;
+	d->identity.count = 0;
+	hold_move(&d->hold, pace_is_throttled(&d->pace, d->now_ns) ? HOLD_THROTTLED : HOLD_ACKED, d->now_ns,
+	          d->wall_ms);
+}
+
+void dispatch_probe_over(struct dispatch *d, const struct request *q)
+{
+	struct hold_waits waits;
+
+	if (!q->probe || !hold_is_on(&d->hold) || !d->hold.probing)
+		return;
+	waits = hold_waits(d);
+	hold_probe_again(&d->hold, &waits, d->now_ns);
+}
+
+bool dispatch_fails(struct dispatch *d, struct streak *s, const struct request *q)
+{
+	if (s->count > 0 && q->sent_ns <= s->event_ns)
+		return false;
+	s->event_ns = d->now_ns;
+	s->count++;
+	return true;
+}

@@ -1,0 +1,55 @@
+/*
+ * isolate: the one record for which a whole request was refused.
+ *
+ * What it is: groups of suspects. Where the service names positions, the records there (both readings, counted from 0
+ * and from 1) are sent alone and the rest goes on together; once, since a position may mean something else. Otherwise
+ * halves: the first half is sent; when it is taken the culprit is in the other one, when it is refused it is in it and
+ * the other half is free. At most log2(500) + 1 extra requests name a culprit, and it is only named when it was refused
+ * alone.
+ * Promises: 2 (nobody is set aside for a neighbour), 12 (the neighbours go on).
+ * Owner: dispatch; a group owns its suspects. Thread: delivery.
+ * Fails: never. Does not: send, settle, or decide that a record refused alone is at fault (dispatch_answer.c).
+ */
+#ifndef KSPOOL_DELIVERY_ISOLATE_H
+#define KSPOOL_DELIVERY_ISOLATE_H
+
+#include "delivery/ready.h"
+#include "delivery/request.h"
+
+struct isolation {
+	LIST_ENTRY(isolation) link;
+	struct record_queue suspects;
+	uint32_t count;
+	int64_t due_ns;
+	bool in_flight; /* a half of it */
+};
+
+LIST_HEAD(isolation_list, isolation);
+
+struct isolations {
+	struct isolation_list list;
+	uint32_t records; /* suspects of all */
+};
+
+/* A request of several was refused for one of its records, which are all back in memory: they are suspects now. */
+void isolate_refused(struct isolations *all, struct ready *ready, struct request *q, const char *text, int64_t now_ns);
+/* The culprit is in the request: the isolation it came from ends, and the records left there are free. */
+void isolate_release(struct isolations *all, struct ready *ready, struct request *q);
+/* The request was understood: its records are dealt with, the search goes on with those left. */
+void isolate_answered(struct isolations *all, struct ready *ready, struct request *q, int64_t now_ns);
+/* The request failed for another reason: its records are suspects again, and wait until due_ns. */
+void isolate_failed(struct isolations *all, struct request *q, int64_t due_ns);
+/* A group with a half to send, or null. */
+struct isolation *isolate_next(const struct isolations *all, int64_t now_ns);
+/* Takes the half to send into `half`, which has room for KINESIS_REQUEST_RECORDS; returns how many. */
+uint32_t isolate_take_half(struct isolations *all, struct isolation *s, struct record **half);
+/* The half is under way as q. */
+void isolate_sent(struct isolation *s, struct request *q);
+/* Nothing of the half was worth sending: an empty group ends. */
+void isolate_not_sent(struct isolations *all, struct ready *ready, struct isolation *s);
+/* When the next half may be sent; INT64_MAX: nothing to wait for. */
+int64_t isolate_due_ns(const struct isolations *all);
+/* Frees the records. */
+void isolate_fini(struct isolations *all);
+
+#endif
