@@ -5,6 +5,8 @@ import os
 import re
 import time
 
+import pytest
+
 import replies
 from doors import ndjson, post
 from ledger import SETTLED, message
@@ -66,11 +68,17 @@ def test_ready_wants_a_recent_delivery(fake, http_door):
     wait_for(lambda: spooler.get("/ready")[0] == 200, "ready again", 10)
 
 
-def test_an_idle_daemon_is_idle(fake, http_door):
-    """No busy loop: after the work is done half a second costs almost no processor time."""
-    spooler, address = http_door()
+@pytest.mark.parametrize("link", ["up", "down"])
+def test_an_idle_daemon_is_idle(fake, http_door, link):
+    """No busy loop: after the work is done, and while a probe is waited for, a second costs almost no processor time."""
+    if link == "down":
+        fake.offline()
+    spooler, address = http_door(own={"probe_initial": "10s", "probe_max": "10s"})
     post(address, b"x")
-    spooler.wait_delivered(1)
+    if link == "up":
+        spooler.wait_delivered(1)
+    else:
+        spooler.wait_state("offline")
 
     def ticks():
         fields = open(f"/proc/{spooler.process.pid}/stat").read().rsplit(")", 1)[1].split()

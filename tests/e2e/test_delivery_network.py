@@ -327,6 +327,33 @@ def test_too_old_is_set_aside_and_the_next_message_goes(fake, http_door, sender,
     spooler.wait_ledger(delivered=41, dead=0, pending=0)
 
 
+@pytest.mark.parametrize("trouble", ["offline", "held", "throttled"])
+def test_old_messages_expire_by_choice(fake, http_door, sender, judge, trouble):
+    """The link is down for longer than the messages are worth: they end as expired, the young ones arrive."""
+    fake.default = {"held": replies.error(400, "AccessDeniedException", "no"), "offline": replies.ok(),
+                    "throttled": replies.each(lambda record: THROTTLED)}[trouble]
+    if trouble == "offline":
+        fake.offline()
+    spooler, address = http_door(own={"expire_after": "2s", "probe_max": "1s", "throttle_max": "1s"})
+    give(address, sender, 300)
+    spooler.wait_ledger(accepted=300, expired=300, pending=0)
+    assert spooler.metric("kspool_ledger_messages", 'state="expired"') == 300
+    lines = re.findall(r'msg="messages expired" messages=(\d+) oldest_ms=(\d+)', spooler.log())
+    assert sum(int(messages) for messages, _ in lines) == 300
+    assert all(2000 <= int(oldest) < 30000 for _, oldest in lines) and len(lines) < 100, lines
+    old = list(sender.acked)
+    fake.default = replies.ok()
+    if trouble == "offline":
+        fake.online()
+    for number in range(20):
+        young = sender.send(message(number, "young"))
+        assert post(address, young)[0] == 200
+        sender.ack(young)
+    spooler.wait_ledger(delivered=20, expired=300, pending=0)
+    verdict = judge(fake, spooler, elsewhere=old)
+    assert verdict.delivered == 20
+
+
 # ---- memory
 def test_memory_while_offline_is_bounded(fake, http_door, sender):
     fake.offline()
