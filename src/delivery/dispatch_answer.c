@@ -65,17 +65,11 @@ static void act_settle(struct dispatch *d, struct request *q, const struct verdi
 
 static void act_again(struct dispatch *d, struct request *q, const struct verdict *v) { all_again(d, q, v); }
 
-/* What x-amz-retry-after or Retry-After asks for; 0: nothing. */
-static int64_t asked_ns(int64_t retry_after_ms)
-{
-	return retry_after_ms > 0 && retry_after_ms < INT64_MAX / NS_PER_MS ? retry_after_ms * NS_PER_MS : 0;
-}
-
 static void act_slower(struct dispatch *d, struct request *q, const struct verdict *v)
 {
 	metric_add(M_THROTTLED, q->count);
 	pace_answered(&d->pace, d->now_ns, q->sent_ns, KINESIS_REQUEST_RECORDS, 1, d->ports.unit(d->ports.arg),
-	              asked_ns(v->retry_after_ms), d->set.kspool.throttle_max_ns);
+	              dispatch_asked_ns(v->retry_after_ms), d->set.kspool.throttle_max_ns);
 	dispatch_works(d);
 	all_again(d, q, v);
 }
@@ -325,7 +319,7 @@ static void settle_entries(struct dispatch *d, struct request *q, const struct a
 		throttled = settle_failed(d, q, a, &hold);
 	metric_add(M_THROTTLED, throttled);
 	pace_answered(&d->pace, d->now_ns, q->sent_ns, q->count, (double)throttled / q->count,
-	              d->ports.unit(d->ports.arg), asked_ns(retry_after_ms), d->set.kspool.throttle_max_ns);
+	              d->ports.unit(d->ports.arg), dispatch_asked_ns(retry_after_ms), d->set.kspool.throttle_max_ns);
 	learn_speed(d, q);
 	if (a->stored > 0 || !hold.code[0])
 		dispatch_works(d);

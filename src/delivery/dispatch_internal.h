@@ -90,6 +90,12 @@ static inline void dispatch_tick(struct dispatch *d, int64_t now_ns, int64_t wal
 	age_tick(&d->age, now_ns, wall_ms);
 }
 
+/* What x-amz-retry-after or Retry-After asks for; 0: nothing. */
+static inline int64_t dispatch_asked_ns(int64_t retry_after_ms)
+{
+	return retry_after_ms > 0 && retry_after_ms < INT64_MAX / NS_PER_MS ? retry_after_ms * NS_PER_MS : 0;
+}
+
 /* dispatch_record.c */
 /* Ends the record: settles its rows. Takes reason over. */
 void dispatch_settle(struct dispatch *d, struct record *r, enum settle_kind kind, const char *code, char *reason,

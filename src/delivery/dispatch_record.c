@@ -36,7 +36,7 @@ int64_t dispatch_wait_ns(struct dispatch *d, uint32_t tries, bool throttled)
 
 static int64_t wait_asked_for(int64_t wait_ns, int64_t retry_after_ms)
 {
-	int64_t asked = retry_after_ms > 0 && retry_after_ms < INT64_MAX / NS_PER_MS ? retry_after_ms * NS_PER_MS : 0;
+	int64_t asked = dispatch_asked_ns(retry_after_ms);
 	int64_t most = wait_ns + RETRY_AFTER_EXCESS_S * NS_PER_S;
 
 	if (asked <= wait_ns)

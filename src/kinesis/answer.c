@@ -13,7 +13,7 @@ enum { MEMBER_SEQUENCE = 1, MEMBER_CODE = 2, MEMBER_TEXT = 4, MEMBER_SHARD = 8 }
 static const struct {
 	const char *name;
 	unsigned bit;
-} ENTRY_MEMBERS[] = {
+} entry_members[] = {
     {"SequenceNumber", MEMBER_SEQUENCE},
     {"ErrorCode", MEMBER_CODE},
     {"ErrorMessage", MEMBER_TEXT},
@@ -22,9 +22,9 @@ static const struct {
 
 static unsigned member_bit(const struct cursor_text *key)
 {
-	for (size_t i = 0; i < sizeof ENTRY_MEMBERS / sizeof ENTRY_MEMBERS[0]; i++)
-		if (cursor_text_is(key, ENTRY_MEMBERS[i].name))
-			return ENTRY_MEMBERS[i].bit;
+	for (size_t i = 0; i < sizeof entry_members / sizeof entry_members[0]; i++)
+		if (cursor_text_is(key, entry_members[i].name))
+			return entry_members[i].bit;
 	return 0;
 }
 

@@ -81,17 +81,17 @@ void complaint_copy(const char *code, const char *text, struct complaint *ret)
 
 size_t complaint_positions(const char *text, uint32_t *ret, size_t most)
 {
-	static const char BEFORE[] = "records.", AFTER[] = ".member";
+	static const char before[] = "records.", after[] = ".member";
 	size_t found = 0;
 
-	while (found < most && (text = strstr(text, BEFORE))) {
+	while (found < most && (text = strstr(text, before))) {
 		uint32_t n = 0;
 		size_t digits = 0;
 
-		text += sizeof BEFORE - 1;
+		text += sizeof before - 1;
 		for (; *text >= '0' && *text <= '9' && digits < 6; digits++)
 			n = n * 10 + (uint32_t)(*text++ - '0');
-		if (digits > 0 && strncmp(text, AFTER, sizeof AFTER - 1) == 0)
+		if (digits > 0 && strncmp(text, after, sizeof after - 1) == 0)
 			ret[found++] = n;
 	}
 	return found;

@@ -100,7 +100,7 @@ static bool read_unicode(struct cursor *r)
 
 static bool read_escape(struct cursor *r)
 {
-	static const char NAMES[] = "\"\\/bfnrt", VALUES[] = "\"\\/\b\f\n\r\t";
+	static const char names[] = "\"\\/bfnrt", values[] = "\"\\/\b\f\n\r\t";
 	const char *found;
 
 	if (r->at == r->end)
@@ -109,11 +109,11 @@ static bool read_escape(struct cursor *r)
 		r->at++;
 		return read_unicode(r);
 	}
-	found = *r->at ? strchr(NAMES, *r->at) : NULL;
+	found = *r->at ? strchr(names, *r->at) : NULL;
 	if (!found)
 		return cursor_wrong(r, "a JSON escape that is none");
 	r->at++;
-	(void)buf_add_char(&r->scratch, VALUES[found - NAMES]);
+	(void)buf_add_char(&r->scratch, values[found - names]);
 	return true;
 }
 

@@ -83,22 +83,33 @@ static void put_escaped(struct buf *b, const char *text, size_t bytes)
 	put(b, text + clean, bytes - clean);
 }
 
-static size_t head_bytes(uint64_t n) { return n < 24 ? 1 : n < 0x100 ? 2 : n < 0x10000 ? 3 : n < 0x100000000 ? 5 : 9; }
+/* How many bytes follow the first: RFC 8949, section 3, the shortest form (4.1). */
+static const struct head_form {
+	uint64_t most;
+	unsigned info; /* of the first byte; 0: the number itself */
+	size_t more;
+} head_forms[] = {{23, 0, 0}, {0xff, 24, 1}, {0xffff, 25, 2}, {0xffffffff, 26, 4}, {UINT64_MAX, 27, 8}};
 
-/* The shortest head (RFC 8949, section 4.1). */
+static const struct head_form *head_form(uint64_t n)
+{
+	const struct head_form *f = head_forms;
+
+	while (n > f->most)
+		f++;
+	return f;
+}
+
+static size_t head_bytes(uint64_t n) { return 1 + head_form(n)->more; }
+
 static void put_head(struct buf *b, unsigned major, uint64_t n)
 {
-	size_t bytes = head_bytes(n);
+	const struct head_form *f = head_form(n);
 	unsigned char head[9];
 
-	head[0] = (unsigned char)(major | (bytes == 1   ? (unsigned)n
-	                                   : bytes == 2 ? 24u
-	                                   : bytes == 3 ? 25u
-	                                   : bytes == 5 ? 26u
-	                                                : 27u));
-	for (size_t i = 1; i < bytes; i++)
-		head[i] = (unsigned char)(n >> 8 * (bytes - 1 - i));
-	put(b, head, bytes);
+	head[0] = (unsigned char)(major | (f->more > 0 ? f->info : (unsigned)n));
+	for (size_t i = 0; i < f->more; i++)
+		head[1 + i] = (unsigned char)(n >> 8 * (f->more - 1 - i));
+	put(b, head, 1 + f->more);
 }
 
 static void put_byte(struct buf *b, unsigned byte)
