@@ -201,6 +201,7 @@ static void says_why_there_are_no_credentials(void **state)
 	struct aws_answer *a;
 
 	(void)state;
+	clock_test_set(clock_mono_ns(), clock_wall_ns());
 	client = b->client;
 	memset(&output.credentials, 0, sizeof output.credentials);
 	o.output = &output;
@@ -216,20 +217,21 @@ static void says_why_there_are_no_credentials(void **state)
 	a = exchange(b);
 	assert_int_equal(a->outcome, AWS_NO_CREDENTIALS);
 	(void)setenv("AWS_SECRET_ACCESS_KEY", "x", 1);
-	usleep(300000);
+	clock_test_advance(300 * NS_PER_MS);
 	a = exchange(b);
 	assert_int_equal(a->outcome, AWS_UNKNOWN); /* sent: the script has no steps and stays silent */
 	aws_client_identity(b->client, &id);
 	assert_string_equal(id.provider, "environment");
 	/* half a pair is a failure, and stale keys are read again */
 	(void)unsetenv("AWS_SECRET_ACCESS_KEY");
-	usleep(1100000);
+	clock_test_advance(1100 * NS_PER_MS);
 	aws_client_credentials_stale(b->client);
 	a = exchange(b);
 	assert_int_equal(a->outcome, AWS_NO_CREDENTIALS);
 	assert_non_null(strstr(a->error.text, "AWS_SECRET_ACCESS_KEY is not"));
 	aws_client_close(b->client);
 	b->client = client;
+	clock_test_end();
 	bench_close(b);
 }
 

@@ -32,6 +32,7 @@ struct bench {
 	struct script *service, *agent;
 	char endpoint[64];
 	unsigned done, answered, none;
+	enum aws_outcome outcome; /* the newest */
 	char reason[ERROR_TEXT_MAX];
 };
 
@@ -40,6 +41,7 @@ static void on_done(struct aws_request *r, const struct aws_answer *a)
 	struct bench *b = r->arg;
 
 	b->done++;
+	b->outcome = a->outcome;
 	b->answered += a->outcome == AWS_ANSWERED;
 	b->none += a->outcome == AWS_NO_CREDENTIALS;
 	(void)snprintf(b->reason, sizeof b->reason, "%s", a->error.text);
@@ -238,6 +240,66 @@ static void cancelling_and_closing_while_credentials_are_fetched(void **state)
 	aws_client_cancel_all(b->client);
 	while (b->done < 1)
 		event_base_loop(b->base, EVLOOP_ONCE);
+	assert_int_equal(b->outcome, AWS_CANCELLED);
+	assert_non_null(strstr(b->reason, "before it was sent"));
+	bench_close(b);
+}
+
+static void a_reload_ends_the_wait_for_credentials(void **state)
+{
+	static const struct script_step agent[] = {{NULL, THEN_SILENCE}};
+	static const struct script_step service[] = {{OK, THEN_FIN}};
+	struct bench *b = bench_open(agent, 1, service, 1);
+	struct options_aws_kinesis output = b->output;
+	struct aws_client_options o = {&output, &b->kspool, "kinesis", 4, NULL};
+	struct aws_request r = {
+	    .target = "t", .content_type = "c", .body = "b", .body_bytes = 1, .done = on_done, .arg = b};
+	struct timeval patience = {5, 0}; /* the agent's own time-out would come later, and end it with nothing */
+	struct error e;
+
+	(void)state;
+	aws_client_send(b->client, &r);
+	while (atomic_load(&b->agent->requests) < 1)
+		event_base_loop(b->base, EVLOOP_NONBLOCK);
+	output.credentials.id = strdup("KEY9");
+	output.credentials.secret = strdup("s");
+	assert_int_equal(aws_client_reload(b->client, &o, &e), ERR_OK);
+	assert_int_equal(b->done, 0); /* told from the loop, not from inside */
+	(void)event_base_loopexit(b->base, &patience);
+	(void)event_base_dispatch(b->base);
+	assert_int_equal(b->answered, 1);
+	assert_non_null(strstr(b->service->text[0], "Credential=KEY9/"));
+	free(output.credentials.id);
+	free(output.credentials.secret);
+	bench_close(b);
+}
+
+static void keys_without_a_region_are_a_failure_with_a_pause(void **state)
+{
+	static const struct script_step agent[] = {{KEYS("1", "2026-01-01T06:00:00Z"), THEN_FIN},
+	                                           {KEYS("2", "2026-01-01T06:00:00Z"), THEN_FIN}};
+	static const struct script_step service[] = {{OK, THEN_FIN}};
+	struct bench *b = bench_open(agent, 2, service, 1);
+	struct aws_identity id;
+
+	(void)state;
+	(void)unsetenv("AWS_REGION"); /* read anew at each refresh */
+	send_many(b, 1);
+	assert_int_equal(b->outcome, AWS_NO_CREDENTIALS);
+	assert_non_null(strstr(b->reason, "no region: set output.aws_kinesis.region or AWS_REGION (asked IMDS: "));
+	aws_client_identity(b->client, &id);
+	assert_string_equal(id.reason, b->reason);
+	assert_string_equal(id.access_key_id, "");
+	send_many(b, 2); /* not asked again at once */
+	assert_int_equal(b->none, 3);
+	assert_int_equal(atomic_load(&b->agent->requests), 1);
+	(void)setenv("AWS_REGION", "eu-west-1", 1);
+	clock_test_advance(NS_PER_S);
+	send_many(b, 1);
+	assert_int_equal(b->answered, 1);
+	assert_non_null(strstr(b->service->text[0], "/eu-west-1/kinesis/aws4_request"));
+	aws_client_identity(b->client, &id);
+	assert_string_equal(id.reason, "");
 	bench_close(b);
 }
 
@@ -249,6 +311,8 @@ int main(void)
 	    cmocka_unit_test(a_storm_of_refusals_is_one_refresh),
 	    cmocka_unit_test(reload_reads_anew),
 	    cmocka_unit_test(cancelling_and_closing_while_credentials_are_fetched),
+	    cmocka_unit_test(a_reload_ends_the_wait_for_credentials),
+	    cmocka_unit_test(keys_without_a_region_are_a_failure_with_a_pause),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

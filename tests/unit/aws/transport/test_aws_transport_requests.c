@@ -469,6 +469,62 @@ static void aborts_without_a_call(void **state)
 	script_stop(s);
 }
 
+static void a_line_break_in_a_field_is_not_sent(void **state)
+{
+	static const char *const values[] = {"x\r\nX-Forged: 1", "x\n", "\rx"};
+	struct script *s = script_start(NULL, 0);
+	struct bench b;
+	char url[64];
+
+	(void)state;
+	bench_open(&b, &plain);
+	(void)snprintf(url, sizeof url, "http://127.0.0.1:%u/", s->port);
+	for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+		struct header_field fields[] = {{"X-Test", values[i]}, {"X-Later", "1"}};
+		struct transport_request r = {.method = "GET",
+		                              .url = url,
+		                              .fields = fields,
+		                              .field_count = 2,
+		                              .timeout_ms = 1000,
+		                              .allow_plain = true,
+		                              .done = on_done,
+		                              .arg = &b};
+
+		transport_start(b.http, &r);
+		assert_int_equal(b.done, i);
+		while (b.done == i)
+			assert_true(event_base_loop(b.base, EVLOOP_ONCE) >= 0);
+		assert_int_equal(b.answer.result, TRANSPORT_NOT_SENT);
+		assert_string_equal(b.answer.error.text, "the value of field X-Test holds a line break");
+	}
+	assert_int_equal(atomic_load(&s->connections), 0);
+	bench_close(&b);
+	script_stop(s);
+}
+
+static void a_date_of_retry_after_is_a_time_from_now(void **state)
+{
+	static const struct script_step steps[] = {
+	    {"HTTP/1.1 503 x\r\nRetry-After: Sun, 06 Nov 1994 08:49:40 GMT\r\nContent-Length: 0\r\n\r\n", THEN_KEEP},
+	    {"HTTP/1.1 503 x\r\nRetry-After: Sun, 06 Nov 1994 08:49:30 GMT\r\nContent-Length: 0\r\n\r\n", THEN_KEEP},
+	    {"HTTP/1.1 503 x\r\nRetry-After: soon\r\nContent-Length: 0\r\n\r\n", THEN_KEEP}};
+	static const int64_t expected_ms[] = {3000, -1, -1}; /* a date that has passed says nothing */
+	struct script *s = script_start(steps, 3);
+	struct bench b;
+
+	(void)state;
+	bench_open(&b, &plain);
+	clock_test_set(clock_mono_ns(), INT64_C(784111777000) * NS_PER_MS); /* 08:49:37 */
+	for (size_t i = 0; i < 3; i++) {
+		exchange(&b, s->port, "GET", NULL, 0, 2000);
+		assert_int_equal(b.answer.status, 503);
+		assert_int_equal(b.answer.retry_after_ms, expected_ms[i]);
+	}
+	clock_test_end();
+	bench_close(&b);
+	script_stop(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -484,6 +540,8 @@ int main(void)
 	    cmocka_unit_test(ignores_the_proxy_of_the_environment),
 	    cmocka_unit_test(a_hanging_lookup_blocks_nothing),
 	    cmocka_unit_test(aborts_without_a_call),
+	    cmocka_unit_test(a_line_break_in_a_field_is_not_sent),
+	    cmocka_unit_test(a_date_of_retry_after_is_a_time_from_now),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
