@@ -1,3 +1,11 @@
+/*
+ * Invariants:
+ *  1. A request from send to done is in exactly one list: waiting (for credentials), active (the transport has it) or
+ *     ending.
+ *  2. done is called from the loop only, exactly once, and never while the request is still in a list.
+ *  3. A sending is idle exactly when it has no request.
+ *  4. The generation of a sending is that of the keys it was signed with; 0 when it was not signed.
+ */
 #include "aws/client.h"
 
 #include <stdio.h>

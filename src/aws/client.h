@@ -2,10 +2,12 @@
  * client: signed requests to one AWS service endpoint, on an event loop.
  *
  * What it is: endpoint and region resolved from the configuration, credentials found and kept fresh, SigV4 with a key
- * cached per day, HTTP over libcurl multi, the clock offset learned from `Date` headers. Every attempt is signed anew.
- * Promises: never resends by itself (7); no secret in any text it produces. Owner: the caller of aws_client_open; a
- * request's body belongs to the caller and must live until done. Thread: the event base's.
+ * cached per day, the transport, the clock offset learned from `Date` headers. Every attempt is signed anew.
+ * Promises: 7 (never resends by itself), 10 (says why there are no credentials); no secret in any text it produces.
+ * Owner: the caller of aws_client_open; a request's body belongs to the caller and must live until done.
+ * Thread: the event base's.
  * Fails: a request always ends in exactly one call of done, never from inside aws_client_send.
+ * Does not: read what the service answered, repeat, or hold back: that is delivery's.
  */
 #ifndef KSPOOL_AWS_CLIENT_H
 #define KSPOOL_AWS_CLIENT_H

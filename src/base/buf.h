@@ -1,10 +1,15 @@
 /*
  * buf: a growing byte buffer with a maximum.
  *
- * What it is: bytes whose number comes from outside. The maximum is given at init and cannot be exceeded: an add
- * that would pass it changes nothing and returns ERR_TOOBIG, and sets `overflow`, so that a run of adds may be
- * checked once at its end. Memory failure aborts (mem.h). data is always NUL-terminated one past len once anything
- * was added. Owner: whoever holds the struct; buf_fini accepts a zeroed struct. Thread: any, one at a time.
+ * What it is: bytes whose number comes from outside. The maximum is given at init. data is NUL-terminated one past len
+ * once anything was added.
+ * Promises: 6 (nothing grows past its maximum).
+ * Owner: whoever holds the struct; buf_fini accepts a zeroed one.
+ * Thread: any, one at a time.
+ * Fails: an add that would pass the maximum changes nothing, returns ERR_TOOBIG and sets `overflow`. That stays set
+ * until buf_clear, so a run of adds is checked once at its end: this is why no add is MUST_CHECK. Want of memory aborts
+ * (mem.h).
+ * Does not: charge a budget, or keep pointers into it valid over an add.
  */
 #ifndef KSPOOL_BASE_BUF_H
 #define KSPOOL_BASE_BUF_H

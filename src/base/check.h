@@ -1,8 +1,12 @@
 /*
  * check: bugs, as opposed to failures and refusals.
  *
- * must(c) states what cannot be otherwise. It stays on in release builds: a broken invariant prints itself and
- * aborts, the supervisor restarts, and promise 3 (restart forgets plans, not messages) holds.
+ * What it is: must(c) states what cannot be otherwise. It stays on in release builds.
+ * Promises: 3 (the supervisor restarts what aborted; a restart forgets plans, not messages).
+ * Owner: nothing to own.
+ * Thread: any.
+ * Fails: a broken invariant prints itself and aborts.
+ * Does not: judge input or the environment: those are refusals and failures (error.h).
  */
 #ifndef KSPOOL_BASE_CHECK_H
 #define KSPOOL_BASE_CHECK_H

@@ -1,4 +1,13 @@
-/* cleanup: the cleanup attribute and take(); nothing else. */
+/*
+ * cleanup: the cleanup attribute and take().
+ *
+ * What it is: variables that free or close themselves when they leave their scope.
+ * Promises: none of its own.
+ * Owner: the variable, until take() moves the pointer out.
+ * Thread: any.
+ * Fails: a close(2) that fails is not told: for descriptors that were only read.
+ * Does not: log or report.
+ */
 #ifndef KSPOOL_BASE_CLEANUP_H
 #define KSPOOL_BASE_CLEANUP_H
 

@@ -1,8 +1,13 @@
 /*
  * clock: the only reader of time.
  *
- * Monotonic time is for timers and ages within one run; wall time is for signatures, display and what is stored.
- * Both are replaceable: clock_test_set() freezes them, clock_test_advance() moves both. Thread: any.
+ * What it is: monotonic time for timers and ages within one run; wall time for signatures, display and what is stored.
+ * clock_test_set() freezes both, clock_test_advance() moves both.
+ * Promises: 11 (no step of the wall clock moves a timer).
+ * Owner: nothing to own.
+ * Thread: any; the test functions while nobody else reads.
+ * Fails: never.
+ * Does not: know time zones, or the clock of a service.
  */
 #ifndef KSPOOL_BASE_CLOCK_H
 #define KSPOOL_BASE_CLOCK_H

@@ -1,10 +1,14 @@
 /*
  * error: the one error type.
  *
- * What it is: a code from errors.def plus a fixed-size text and the place where the failure was first noticed.
- * Every function that can fail returns `enum err` (must be checked) and takes a `struct error *` last, written
- * only on failure. Context is added on the way up with error_wrap(); library rooms never log.
- * Owner: the caller's stack. Failing allocates nothing. Thread: any. A null `struct error *` is allowed.
+ * What it is: a code from errors.def with a text of fixed size and the place where the failure was first noticed. A
+ * function that can fail returns `enum err` and takes a `struct error *` last.
+ * Promises: none of its own.
+ * Owner: the caller's stack; failing allocates nothing. A null `struct error *` is allowed.
+ * Thread: any, one at a time.
+ * Fails: a text longer than ERROR_TEXT_MAX is cut at its end. What fills an error returns its code for `return
+ * error_set(...)`, so it is not MUST_CHECK; everything else is.
+ * Does not: log, or get written on success. Context is added on the way up with error_wrap().
  */
 #ifndef KSPOOL_BASE_ERROR_H
 #define KSPOOL_BASE_ERROR_H

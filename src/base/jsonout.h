@@ -1,8 +1,13 @@
 /*
- * jsonout: writes JSON text into a buf, member by member, for answers whose shape the program decides.
+ * jsonout: JSON text, member by member, for answers whose shape the program decides.
  *
- * Commas and nesting are kept track of; strings are escaped, and bytes that are not UTF-8 become U+FFFD. Dynamic values
- * (documents of messages) are the value room's. Overflow shows in the buf.
+ * What it is: a writer that keeps track of commas and nesting. Strings are escaped; bytes that are not UTF-8 become
+ * U+FFFD.
+ * Promises: 11 (what a stranger wrote cannot break the text around it).
+ * Owner: the caller owns the struct and the buf.
+ * Thread: any, one at a time.
+ * Fails: overflow shows in the buf.
+ * Does not: check that objects and arrays are closed, or write dynamic values (value/json.h does).
  */
 #ifndef KSPOOL_BASE_JSONOUT_H
 #define KSPOOL_BASE_JSONOUT_H

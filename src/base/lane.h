@@ -1,9 +1,14 @@
 /*
  * lane: a bounded queue of pointers from one thread to another.
  *
- * Ownership travels with the pointer: once lane_put returned true the sender never touches the item again. A full
- * lane is back-pressure: lane_put returns false and the caller keeps the item, stops reading its own source and
- * waits for lane_room_fd. This is the only place in kspool with a mutex. Any number of threads may put; one takes.
+ * What it is: the only way between threads, and the only place in kspool with a mutex. A full lane is back-pressure.
+ * Promises: 6 (bounded), 12 (a full lane stops its own sender only).
+ * Owner: travels with the pointer: once lane_put returned true the sender never touches the item again; refused, it
+ * keeps it.
+ * Thread: any number of threads put, one takes.
+ * Fails: lane_put answers false when full: the caller stops reading its own source and waits for lane_room_fd. A kernel
+ * without eventfds aborts.
+ * Does not: block, reorder, or free items.
  */
 #ifndef KSPOOL_BASE_LANE_H
 #define KSPOOL_BASE_LANE_H

@@ -1,11 +1,15 @@
 /*
  * log: one line per event, logfmt or JSON.
  *
- * A line is a message plus key=value fields: verb, object, outcome, reason, numbers with their unit in the key.
- * Payloads and secrets never; control bytes are escaped. Only the floors from delivery/ and doors/ up log, once per
- * event, at the place that decides; lower rooms return a struct error. Repeats of one call site are limited to
- * LOG_LIMIT_PER_MINUTE lines a minute when written with LOG_LIMITED; the next line then carries `suppressed=N`.
+ * What it is: a message plus key=value fields: verb, object, outcome, reason, numbers with their unit in the key.
+ * Repeats of one call site are limited to LOG_LIMIT_PER_MINUTE lines a minute when written with LOG_LIMITED; the next
+ * line then carries `suppressed=N`.
+ * Promises: 10 (what goes wrong is said), 11 (what a stranger wrote is quoted). Payloads and secrets never.
+ * Owner: log_configure copies what it is given.
  * Thread: any; a line is one write(2).
+ * Fails: a line that cannot be written is lost; there is nowhere to say so.
+ * Does not: belong in library rooms: who decides logs, once per event. That is delivery/, doors/, daemon/, cli/ and,
+ * for the mapping's own words, the log processor of pipeline/. base/ itself and all other rooms return a struct error.
  */
 #ifndef KSPOOL_BASE_LOG_H
 #define KSPOOL_BASE_LOG_H

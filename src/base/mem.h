@@ -1,8 +1,12 @@
 /*
  * mem: small allocations that abort on failure.
  *
- * For objects whose size the program decides. Anything whose size comes from outside is a struct buf (buf.h) with
- * a maximum. Aborting is safe: promise 3.
+ * What it is: memory for objects whose size the program decides.
+ * Promises: 3 (aborting is safe).
+ * Owner: the caller; free() it.
+ * Thread: any.
+ * Fails: aborts.
+ * Does not: serve what comes from outside: that is a struct buf (buf.h) or a budget, which can say no.
  */
 #ifndef KSPOOL_BASE_MEM_H
 #define KSPOOL_BASE_MEM_H

@@ -1,8 +1,13 @@
 /*
  * metrics: the counters of metrics.def, in one process-wide table.
  *
- * Every series is an atomic that any thread may add to and any thread may read; there is no lock and no order between
- * series. TIMING keeps count, sum and a histogram in quarter-octave buckets.
+ * What it is: every series is an atomic. TIMING keeps count, sum and a histogram in quarter-octave buckets. One series
+ * is a metric, so functions are metric_*.
+ * Promises: 7, 9 and 10 are told by it.
+ * Owner: the process.
+ * Thread: any may add and read; there is no lock and no order between series.
+ * Fails: never.
+ * Does not: survive the process: what must not be forgotten is in the ledger.
  */
 #ifndef KSPOOL_BASE_METRICS_H
 #define KSPOOL_BASE_METRICS_H

@@ -1,7 +1,12 @@
 /*
  * num: the only parser and formatter of numbers, sizes and durations.
  *
- * Parsers take the whole text or fail: no leading or trailing space, no partial result, no clamping.
+ * What it is: decimal numbers, sizes with units and Go durations, to and from text.
+ * Promises: none of its own.
+ * Owner: the caller owns every buffer.
+ * Thread: any; no state, no locale.
+ * Fails: parsers take the whole text or answer false: no leading or trailing space, no partial result, no clamping.
+ * Does not: read floating-point numbers (value/number.h does).
  */
 #ifndef KSPOOL_BASE_NUM_H
 #define KSPOOL_BASE_NUM_H

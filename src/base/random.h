@@ -1,5 +1,12 @@
 /*
- * random: unpredictable bytes from the kernel, and a fast generator for jitter.
+ * random: unpredictable bytes from the kernel.
+ *
+ * What it is: getrandom(2), buffered per thread, for ids, tokens and jitter.
+ * Promises: none of its own.
+ * Owner: nothing to own; the buffer is the thread's and used bytes are wiped.
+ * Thread: any.
+ * Fails: a kernel that gives no bytes aborts.
+ * Does not: give repeatable numbers, but after random_test_seed.
  */
 #ifndef KSPOOL_BASE_RANDOM_H
 #define KSPOOL_BASE_RANDOM_H

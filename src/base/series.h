@@ -1,9 +1,12 @@
 /*
  * series: metrics that a configuration names (the `metric` processor), beside the fixed ones of metrics.def.
  *
- * A series is a name, a type and labels. It is found or made once and then added to without a lock; series are never
- * removed. There are at most SERIES_MAX; past that series_find gives null and counts what it refused.
+ * What it is: a series is a name, a type and labels. It is found or made once and then added to without a lock.
+ * Promises: 6 (there are at most SERIES_MAX).
+ * Owner: the process; a series is never removed.
  * Thread: any.
+ * Fails: past SERIES_MAX series_find gives null and counts what it refused.
+ * Does not: escape labels.
  */
 #ifndef KSPOOL_BASE_SERIES_H
 #define KSPOOL_BASE_SERIES_H

@@ -1,10 +1,14 @@
 /*
  * chain: the providers in their order, asked one after the other.
  *
- * Order (as the SDKs, REDPANDA's rules for the fields): from_ec2_role asks IMDS alone; credentials.id is used alone;
- * credentials.profile skips the environment; else environment, web identity, shared files, container, IMDS. The first
- * that has credentials, or that fails, ends it. credentials.role is then assumed from what was found.
- * Owner: the caller embeds struct chain; chain_stop after each chain_start. Thread: the event base's.
+ * What it is: order as in the SDKs: from_ec2_role asks IMDS alone; credentials.id is used alone; credentials.profile
+ * skips the environment; else environment, web identity, shared files, container, IMDS. The first that has credentials,
+ * or that fails, ends it. credentials.role is then assumed from what was found.
+ * Promises: 10 (an error names the source and its reason).
+ * Owner: the caller embeds struct chain; chain_stop after each chain_start.
+ * Thread: the event base's.
+ * Fails: PROVIDER_FAILED or PROVIDER_ABSENT with an error; the report keeps what every provider said.
+ * Does not: keep keys fresh (credentials.h does).
  */
 #ifndef KSPOOL_AWS_IDENTITY_CHAIN_H
 #define KSPOOL_AWS_IDENTITY_CHAIN_H

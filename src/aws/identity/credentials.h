@@ -1,11 +1,15 @@
 /*
  * credentials: the chain's answer, kept fresh.
  *
- * What it is: a cache in front of chain.h. One refresh at a time however many wait; refreshed from REFRESH_AHEAD before
- * expiry (with jitter) while the old ones go on being used; a refresh that fails keeps the old ones while they last.
- * When the region is known nowhere else, IMDS is asked for it first.
- * Promises: replaced keys are wiped. Owner: the caller of credentials_open. Thread: the event base's; on_change is
- * called from the loop only, never from credentials_get.
+ * What it is: a cache in front of chain.h. One refresh at a time however many wait; it begins some minutes before
+ * expiry, with jitter, while the old keys go on being used. When the region is known nowhere else, IMDS is asked for it
+ * first.
+ * Promises: 10 (the reason is kept), 11 (a provider that fails is asked again only after a pause); replaced keys are
+ * wiped.
+ * Owner: the caller of credentials_open.
+ * Thread: the event base's; on_change is called from the loop only, never from credentials_get.
+ * Fails: a refresh that fails keeps the old keys while they last; then CREDENTIALS_NONE with an error.
+ * Does not: sign, or judge the answers of the service.
  */
 #ifndef KSPOOL_AWS_IDENTITY_CREDENTIALS_H
 #define KSPOOL_AWS_IDENTITY_CREDENTIALS_H

@@ -1,3 +1,12 @@
+/*
+ * Invariants:
+ *  1. The fields never change after identity_settings_open; what the environment and the files say is read anew at
+ *     each identity_settings_read.
+ *  2. There is always a profile, and its source is named.
+ *  3. A region is either empty or has its source named. One that IMDS told stays until something nearer names
+ *     another.
+ *  4. The revision goes up with every reading, so that who resolved a place knows that it is old.
+ */
 #include "aws/identity/identity_settings.h"
 
 #include <stdio.h>

@@ -1,12 +1,15 @@
 /*
- * settings: what the configuration, the environment and the shared files say about places and identity.
+ * identity_settings: what configuration, environment and shared files say about places and identity.
  *
- * What it is: copies of the fields, then every place resolved with the name of the source that decided it. Without
- * network. Precedence: field, environment, profile; for the region then the stream's ARN (IMDS is asked by
- * credentials.h when all are silent); for the endpoint: field, AWS_ENDPOINT_URL_KINESIS, AWS_ENDPOINT_URL, the
- * profile's services section, the profile's endpoint_url, and the field alone with AWS_IGNORE_CONFIGURED_ENDPOINT_URLS.
- * Owner: the caller of identity_settings_open. Thread: one. Fails with ERR_CONFIG for fields that contradict each
- * other.
+ * What it is: copies of the fields, then every place resolved with the name of the source that decided it. Precedence:
+ * field, environment, profile; for the region then the ARN of the stream; for the endpoint: field,
+ * AWS_ENDPOINT_URL_KINESIS, AWS_ENDPOINT_URL, the services section of the profile, its endpoint_url, and the field
+ * alone with AWS_IGNORE_CONFIGURED_ENDPOINT_URLS.
+ * Promises: none of its own.
+ * Owner: the caller of identity_settings_open; secrets are wiped at close.
+ * Thread: one.
+ * Fails: ERR_CONFIG for fields that contradict each other, which Redpanda Connect would silently ignore.
+ * Does not: ask the network: IMDS is region.h.
  */
 #ifndef KSPOOL_AWS_IDENTITY_IDENTITY_SETTINGS_H
 #define KSPOOL_AWS_IDENTITY_IDENTITY_SETTINGS_H

@@ -2,10 +2,14 @@
  * imds: the EC2 instance metadata service, version 2 only.
  *
  * What it is: a session token by PUT, then GETs with it; a 401 asks for a new token, once. Default address
- * http://169.254.169.254; AWS_EC2_METADATA_SERVICE_ENDPOINT, .._ENDPOINT_MODE (IPv4, IPv6), AWS_EC2_METADATA_DISABLED
- * are obeyed. Never through a proxy, one second to connect (a packet dropped by the hop limit never answers), two for
- * an answer, one repeat. There is no fall-back to version 1: what answers without a token may be anybody.
- * Owner: the caller embeds the struct; imds_stop ends it. Thread: the event base's.
+ * http://169.254.169.254; AWS_EC2_METADATA_SERVICE_ENDPOINT, AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE (IPv4, IPv6) and
+ * AWS_EC2_METADATA_DISABLED are obeyed.
+ * Promises: 11 (one second to connect, as a packet dropped by the hop limit never answers, two for an answer, one
+ * repeat).
+ * Owner: the caller embeds the struct; imds_stop ends it.
+ * Thread: the event base's.
+ * Fails: done without an answer, with an error: out of reach, or no token.
+ * Does not: use a proxy, or fall back to version 1: what answers without a token may be anybody.
  */
 #ifndef KSPOOL_AWS_IDENTITY_IMDS_H
 #define KSPOOL_AWS_IDENTITY_IMDS_H

@@ -1,11 +1,15 @@
 /*
  * ini: the files of the AWS tools (~/.aws/config, ~/.aws/credentials).
  *
- * Format: `[section]` lines, `key = value` (or ':') lines, `#` and `;` comments (whole lines, or after a blank behind a
- * value). Keys are taken in lower case. An indented line continues the value above it; when that value is empty and the
- * line has a '=', it is a setting below it (`services` sections). Of a setting given twice the last counts. Source: AWS
- * SDKs and Tools Reference Guide, "Format of the configuration files".
- * Owner: the caller of ini_parse. Thread: any reader. Fails with ERR_INPUT naming the line.
+ * What it is: `[section]` lines, `key = value` (or ':') lines, `#` and `;` comments (whole lines, or after a blank
+ * behind a value). Keys are taken in lower case. An indented line continues the value above it; when that value is
+ * empty and the line has a '=', it is a setting below it (`services` sections). Of a setting given twice the last
+ * counts. Source: AWS SDKs and Tools Reference Guide, "Format of the configuration files".
+ * Promises: 6 (at most INI_FILE_MAX bytes and INI_ENTRIES_MAX entries).
+ * Owner: the caller of ini_parse; values are wiped by ini_fini.
+ * Thread: any reader.
+ * Fails: ERR_INPUT naming the line.
+ * Does not: read files or know what a key means.
  */
 #ifndef KSPOOL_AWS_IDENTITY_INI_H
 #define KSPOOL_AWS_IDENTITY_INI_H

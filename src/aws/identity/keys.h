@@ -1,7 +1,12 @@
 /*
  * keys: one set of AWS credentials.
  *
- * Owner: whoever holds the struct; keys_wipe overwrites the memory before giving it back and accepts a zeroed struct.
+ * What it is: access key id, secret, session token and when they expire.
+ * Promises: memory is overwritten before it is given back.
+ * Owner: whoever holds the struct; keys_wipe accepts a zeroed one.
+ * Thread: one at a time.
+ * Fails: keys_check with ERR_CREDENTIALS.
+ * Does not: know where they came from.
  */
 #ifndef KSPOOL_AWS_IDENTITY_KEYS_H
 #define KSPOOL_AWS_IDENTITY_KEYS_H

@@ -1,11 +1,14 @@
 /*
  * profiles: the two shared files as one set of profiles.
  *
- * Config file: $AWS_CONFIG_FILE, the systemd credential "aws-config", or ~/.aws/config, sections "default" and
- * "profile x". Credentials file: $AWS_SHARED_CREDENTIALS_FILE, the systemd credential "aws-credentials", or
- * ~/.aws/credentials, sections "x". A setting in both is the credentials file's. A missing file is an empty one.
- * Owner: the caller. A file that cannot be read or parsed is kept as `fault` for whoever needs the files: a spool with
- * other credentials does not stop for it.
+ * What it is: config file: $AWS_CONFIG_FILE, the systemd credential "aws-config", or ~/.aws/config, sections "default"
+ * and "profile x". Credentials file: $AWS_SHARED_CREDENTIALS_FILE, the systemd credential "aws-credentials", or
+ * ~/.aws/credentials, sections "x". A setting in both is that of the credentials file. A missing file is an empty one.
+ * Promises: 12 (a spool with other credentials does not stop for a bad file).
+ * Owner: the caller; profiles_fini wipes.
+ * Thread: one.
+ * Fails: a file that cannot be read or parsed is kept as `fault` for whoever needs the files.
+ * Does not: follow source_profile (provider_shared.c does).
  */
 #ifndef KSPOOL_AWS_IDENTITY_PROFILES_H
 #define KSPOOL_AWS_IDENTITY_PROFILES_H

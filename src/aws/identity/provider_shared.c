@@ -5,6 +5,11 @@
  * The profile is first turned into a plan without network: one leaf that yields keys, then roles from the innermost to
  * the profile's own. Order within a profile as in the SDKs: source_profile, static keys, credential_source, web
  * identity, SSO, process.
+ *
+ * Invariants:
+ *  1. A plan has one leaf and at most CHAIN_MAX roles; roles are assumed from the last to the first.
+ *  2. No profile is visited twice but its own keys, so planning ends.
+ *  3. One child call is under way at most; the keys it is given (base) are those of the step before.
  */
 #include "aws/identity/provider.h"
 

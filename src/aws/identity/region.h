@@ -1,7 +1,12 @@
 /*
  * region: the instance's region from IMDS, asked when nothing else names one.
  *
- * Owner: the caller embeds the struct; region_stop after each region_ask. Thread: the event base's.
+ * What it is: one question to IMDS.
+ * Promises: 10 (the error says what to set).
+ * Owner: the caller embeds the struct; region_stop after each region_ask.
+ * Thread: the event base's.
+ * Fails: region_ask at once, or done with a null region; both with an error.
+ * Does not: set the region anywhere.
  */
 #ifndef KSPOOL_AWS_IDENTITY_REGION_H
 #define KSPOOL_AWS_IDENTITY_REGION_H

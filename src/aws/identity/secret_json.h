@@ -1,9 +1,13 @@
 /*
- * document: a small JSON object with secrets in it (credential replies, token caches).
+ * secret_json: a small JSON object with secrets in it (credential replies, token caches).
  *
- * A thin face of value/json.h: texts come out NUL-terminated, and secret_json_fini wipes every text of the object and
- * of the objects in it. Owner: the caller; the text given must be writable and outlive the document (json.h points into
- * it). Thread: any. Fails: false when the text is not one JSON object of at most SECRET_JSON_MAX bytes.
+ * What it is: a thin face of value/json.h: texts come out NUL-terminated.
+ * Promises: 6 (at most SECRET_JSON_MAX bytes); secret_json_fini wipes every text of the object and of the objects in
+ * it.
+ * Owner: the caller; the text given must be writable and outlive the object (json.h points into it).
+ * Thread: any.
+ * Fails: false when the text is not one JSON object.
+ * Does not: go deeper than two objects.
  */
 #ifndef KSPOOL_AWS_IDENTITY_SECRET_JSON_H
 #define KSPOOL_AWS_IDENTITY_SECRET_JSON_H

@@ -1,10 +1,13 @@
 /*
- * words: a command line split as a POSIX shell splits it, without running one.
+ * shell_words: a command line split as a POSIX shell splits it, without running one.
  *
- * Blanks separate; '...' keeps all, "..." keeps all but \" \\ \$ \` and \newline, backslash keeps the next. Nothing is
- * expanded: no variables, no globs, no substitution. Source: POSIX 2.2 Quoting, and what botocore does for
- * credential_process. Owner: the caller frees with shell_words_free. Fails: null for an open quote, a backslash at the
- * end, or no word at all.
+ * What it is: blanks separate; '...' keeps all, "..." keeps all but \" \\ \$ \` and \newline, backslash keeps the next.
+ * Source: POSIX 2.2 Quoting, and what botocore does for credential_process.
+ * Promises: 11 (at most SHELL_WORDS_MAX words).
+ * Owner: the caller frees with shell_words_free.
+ * Thread: any.
+ * Fails: null for an open quote, a backslash at the end, or no word at all.
+ * Does not: expand variables, globs or substitutions.
  */
 #ifndef KSPOOL_AWS_IDENTITY_SHELL_WORDS_H
 #define KSPOOL_AWS_IDENTITY_SHELL_WORDS_H

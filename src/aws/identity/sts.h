@@ -2,9 +2,13 @@
  * sts: three calls of the Security Token Service.
  *
  * What it is: the query protocol (form in, XML out), signed but for web identity, to the region's own endpoint or
- * AWS_ENDPOINT_URL_STS; the custom endpoint of the stream never counts here. Asked twice on network failures and 5xx;
- * once more when the answer's Date shows that our clock was what made the signature wrong.
- * Owner: the caller embeds the struct; sts_stop ends it. Thread: the event base's.
+ * AWS_ENDPOINT_URL_STS. Asked twice on network failures and 5xx; once more when the Date of the answer shows that our
+ * clock was what made the signature wrong.
+ * Promises: 11; no error text holds a secret.
+ * Owner: the caller embeds the struct; sts_stop ends it and wipes.
+ * Thread: the event base's.
+ * Fails: sts_start at once, or done; both with an error.
+ * Does not: count the custom endpoint of the stream.
  */
 #ifndef KSPOOL_AWS_IDENTITY_STS_H
 #define KSPOOL_AWS_IDENTITY_STS_H

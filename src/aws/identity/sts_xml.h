@@ -1,9 +1,14 @@
 /*
- * xml: one element's text out of a small document.
+ * sts_xml: the text of one element out of what STS sends.
  *
- * A strict scanner for what STS sends: an optional declaration, elements with attributes, text with the five named
- * entities and numeric ones. Comments, CDATA, DOCTYPE and processing instructions make a document invalid. Depth is
- * limited; nothing is allocated but the result. Thread: any.
+ * What it is: a strict scanner: an optional declaration, elements with attributes, text with the five named entities
+ * and numeric ones. Fuzzed.
+ * Promises: 11 (depth is limited, nothing is allocated but the result).
+ * Owner: the caller owns text and buf.
+ * Thread: any; no state.
+ * Fails: false: no such element, one with children, a document that is not well-formed, a text that outgrows out.
+ * Does not: take comments, CDATA, DOCTYPE or processing instructions: a document with one is invalid. Mappings use
+ * bloblang/formats/xml.h.
  */
 #ifndef KSPOOL_AWS_IDENTITY_STS_XML_H
 #define KSPOOL_AWS_IDENTITY_STS_XML_H

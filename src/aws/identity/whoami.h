@@ -2,9 +2,13 @@
  * whoami: who this configuration is to AWS, for `kspool whoami` and `kspool lint --explain`.
  *
  * What it is: the chain run once on a given event base (the call runs the loop until it ends), with what every provider
- * said, the places, and STS GetCallerIdentity when asked for. Promises: no secret in any text. Owner: plain data.
+ * said, the places, and STS GetCallerIdentity when asked for.
+ * Promises: 10; no secret in any text.
+ * Owner: plain data, the caller's.
+ * Thread: the caller's, until the loop ends.
  * Fails: ERR_CONFIG for fields that contradict each other; everything else is told in the result, where `found` is
  * false and `identity.reason` says why.
+ * Does not: run beside a client on the same loop.
  */
 #ifndef KSPOOL_AWS_IDENTITY_WHOAMI_H
 #define KSPOOL_AWS_IDENTITY_WHOAMI_H

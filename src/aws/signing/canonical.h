@@ -3,7 +3,12 @@
  *
  * What it is: a pure function from a request to the text that is hashed and signed. Path and query are taken as they
  * stand in the request line; every field given is signed. Source: AWS, "Create a signed AWS API request", and the
- * public test suite. Owner: the caller's buffers. Fails with ERR_TOOBIG for more fields or query parts than fit.
+ * public test suite.
+ * Promises: none of its own.
+ * Owner: the caller's buffers.
+ * Thread: any; no state.
+ * Fails: ERR_TOOBIG for more fields or query parts than fit.
+ * Does not: hash, sign, or see a secret.
  */
 #ifndef KSPOOL_AWS_SIGNING_CANONICAL_H
 #define KSPOOL_AWS_SIGNING_CANONICAL_H

@@ -1,9 +1,13 @@
 /*
  * endpoint: from region, stream and switches to a host.
  *
- * What it is: the rules of endpoints.def, without network. Promises: a host is built from checked parts only (T11: an
- * endpoint comes from the configuration, never from a record); plain http only for loopback. Thread: any.
- * Fails with ERR_CONFIG and a sentence that says which part is wrong.
+ * What it is: the rules of endpoints.def as functions.
+ * Promises: a host is built from checked parts only: an endpoint comes from the configuration, never from a record.
+ * Plain http only for loopback.
+ * Owner: plain data; texts are copied.
+ * Thread: any; no state.
+ * Fails: ERR_CONFIG and a sentence that says which part is wrong.
+ * Does not: look names up or connect.
  */
 #ifndef KSPOOL_AWS_SIGNING_ENDPOINT_H
 #define KSPOOL_AWS_SIGNING_ENDPOINT_H

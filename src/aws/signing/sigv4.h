@@ -1,10 +1,13 @@
 /*
  * sigv4: AWS Signature Version 4.
  *
- * What it is: request, secret and time in; the Authorization value out. The digest and the MAC are fetched from
- * OpenSSL once, and the signing key (four HMACs) is derived once per day, region, service and key: a keyed context is
- * kept. Promises: no secret leaves but as a signature; the derived key is wiped when replaced. Owner: the caller of
- * sigv4_open. Thread: one at a time. Fails with ERR_SYSTEM when OpenSSL does, ERR_TOOBIG as canonical.h says.
+ * What it is: request, secret and time in; the Authorization value out. Digest and MAC are fetched from OpenSSL once;
+ * the signing key (four HMACs) is derived once per day, region, service and key.
+ * Promises: no secret leaves but as a signature; the derived key is wiped when replaced.
+ * Owner: the caller of sigv4_open.
+ * Thread: one at a time.
+ * Fails: ERR_SYSTEM when OpenSSL does, ERR_TOOBIG as canonical.h says.
+ * Does not: send anything or read the clock.
  */
 #ifndef KSPOOL_AWS_SIGNING_SIGV4_H
 #define KSPOOL_AWS_SIGNING_SIGV4_H

@@ -1,3 +1,10 @@
+/*
+ * Invariants:
+ *  1. A body is handed to the library once: `sent` never goes back, and a rewind is refused.
+ *  2. An answer is TRANSPORT_ANSWERED only with a final status, whole header lines and an announced end of the body.
+ *  3. It is TRANSPORT_NOT_SENT only when no connection was ready for it and no byte of the body was taken.
+ *  4. Field lines are wiped before they are freed: one of them may be a token.
+ */
 #include "aws/transport/transport_internal.h"
 
 #include <errno.h>

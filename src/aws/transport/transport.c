@@ -1,3 +1,11 @@
+/*
+ * Invariants:
+ *  1. Every transfer is in exactly one list: active with a request, or idle without.
+ *  2. active_count is the length of the active list.
+ *  3. curl is never called from inside its own callbacks (depth is 0 at every entry).
+ *  4. done runs from the loop only, after the transfer left the active list.
+ *  5. A watch exists exactly for the sockets that curl asked to be watched.
+ */
 #include "aws/transport/transport.h"
 
 #include <stdatomic.h>

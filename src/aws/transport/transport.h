@@ -1,13 +1,15 @@
 /*
- * http: requests over libcurl multi on a libevent base.
+ * transport: HTTP requests over libcurl multi on a libevent base.
  *
- * What it is: HTTP/1.1, one pool of connections and of easy handles, so that connections and TLS sessions are kept.
- * Promises: never resends a request whose body has left (7): the library's silent resend is refused and reported;
- * "answered" means a status, whole header lines and a body whose end was announced; no redirect, no cookie, no netrc,
- * no proxy but the one configured. Owner: the caller of transport_open; a request and what it points to belong to the
- * caller until done. Thread: the event base's.
+ * What it is: HTTP/1.1 with one pool of connections and of easy handles, so that connections and TLS sessions are kept.
+ * Promises: 7 (never resends a request whose body has left: the library's silent resend is refused and reported).
+ * "Answered" means a status, whole header lines and a body whose end was announced.
+ * Owner: the caller of transport_open; a request and what it points to belong to the caller until done.
+ * Thread: the event base's.
  * Fails: each request ends in exactly one done, never from inside transport_start; transport_abort instead ends it
  * silently.
+ * Does not: follow redirects, keep cookies, read netrc, or use a proxy but the one configured. Signing and repeating
+ * are the caller's.
  */
 #ifndef KSPOOL_AWS_TRANSPORT_TRANSPORT_H
 #define KSPOOL_AWS_TRANSPORT_TRANSPORT_H

@@ -1,4 +1,13 @@
-/* transport_internal: what the two halves of the transport share: the loop (transport.c), one transfer (transfer.c). */
+/*
+ * transport_internal: what the two halves of the transport share.
+ *
+ * What it is: the pool with its loop is transport.c, one request on its way is transfer.c.
+ * Promises: as transport.h.
+ * Owner: the pool owns its transfers, busy and idle; a transfer owns its easy handle, fields and body.
+ * Thread: the event base's.
+ * Fails: transfer_prepare with an error for the request's answer.
+ * Does not: leave this room.
+ */
 #ifndef KSPOOL_AWS_TRANSPORT_TRANSPORT_INTERNAL_H
 #define KSPOOL_AWS_TRANSPORT_TRANSPORT_INTERNAL_H
 
