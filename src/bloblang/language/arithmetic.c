@@ -56,7 +56,7 @@ bool eval_truth(struct evaluation *ev, struct value v, bool *ret)
 	return true;
 }
 
-static int compare_doubles(double a, double b) { return a < b ? -1 : a > b ? 1 : 0; }
+static int compare_doubles(double a, double b) { return (a > b) - (a < b); }
 
 /* -1, 0, 1; exact when both are integers. False when an operand is NaN. */
 static bool compare_numbers(struct value a, struct value b, int *ret)
@@ -159,11 +159,23 @@ static bool compare(struct evaluation *ev, enum operator op, const struct node *
 	return true;
 }
 
+static double calculate_floats(enum operator op, double x, double y)
+{
+	if (op == OP_ADD)
+		return x + y;
+	return op == OP_SUBTRACT ? x - y : x * y;
+}
+
+static uint64_t calculate_integers(enum operator op, uint64_t a, uint64_t b)
+{
+	if (op == OP_ADD)
+		return a + b;
+	return op == OP_SUBTRACT ? a - b : a * b;
+}
+
 /* Adds, subtracts or multiplies two numbers: a float makes both floats; integers wrap. */
 static struct value calculate(enum operator op, struct value left, struct value right)
 {
-	uint64_t a = left.natural;
-	uint64_t b = right.natural;
 	uint64_t u;
 
 	if (left.kind == VALUE_FLOAT || right.kind == VALUE_FLOAT) {
@@ -172,9 +184,9 @@ static struct value calculate(enum operator op, struct value left, struct value 
 
 		(void)value_to_float(left, &x);
 		(void)value_to_float(right, &y);
-		return value_float(op == OP_ADD ? x + y : op == OP_SUBTRACT ? x - y : x * y);
+		return value_float(calculate_floats(op, x, y));
 	}
-	u = op == OP_ADD ? a + b : op == OP_SUBTRACT ? a - b : a * b;
+	u = calculate_integers(op, left.natural, right.natural);
 	if (left.kind == VALUE_UINT && right.kind == VALUE_UINT)
 		return value_uint(u);
 	return value_int((int64_t)u);

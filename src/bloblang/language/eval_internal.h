@@ -87,8 +87,7 @@ struct evaluation {
 	struct view *views; /* one a message, made when first asked for; `first` for the current one */
 	struct view first;
 	struct failure failure;
-	bool has_new_meta;
-	bool meta_changed;
+	bool meta_changed; /* somebody wrote: new_meta is set */
 	struct value new_meta;
 	uint32_t epoch;
 	int stacks;     /* nested applies */

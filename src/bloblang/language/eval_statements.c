@@ -62,11 +62,10 @@ static bool set_meta(struct evaluation *ev, const struct scope *s, const struct 
 
 	if (!s->writes_meta)
 		return failure_set(ev, FAILURE_PLAIN, "unable to assign metadata in the current context");
-	if (!ev->has_new_meta) {
+	if (!ev->meta_changed) {
 		ev->new_meta = view_new_meta(ev);
-		ev->has_new_meta = true;
+		ev->meta_changed = true;
 	}
-	ev->meta_changed = true;
 	if (st->kind == ASSIGN_META_ALL) {
 		if (v.kind == VALUE_DELETE)
 			v = value_object(ev->arena, 0);

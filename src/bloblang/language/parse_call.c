@@ -172,11 +172,11 @@ static bool report_unknown(struct parse *p, const struct bloblang_row *row, cons
 	}
 	if (unknown == 0)
 		return true;
-	return fault_fatal(p, p->at, "unknown parameter%s %s%s%s%s", unknown == 1 ? "" : "s", text_end(&t),
-	                   missing_count == 0   ? ""
-	                   : missing_count == 1 ? ", did you mean "
-	                                        : ", expected ",
-	                   missing, missing_count == 1 ? "?" : "");
+	if (missing_count == 1)
+		text_addf(&t, ", did you mean %s?", missing);
+	else if (missing_count != 0)
+		text_addf(&t, ", expected %s", missing);
+	return fault_fatal(p, p->at, "unknown parameter%s %s", unknown == 1 ? "" : "s", text_end(&t));
 }
 
 static const struct argument *find_named(const struct argument *const *args, size_t count, const char *name)
@@ -200,11 +200,13 @@ static bool place_parameters(struct parse *p, struct call_site *site, const stru
 		return fault_fatal(p, p->at, "wrong number of arguments, expected %zu, got %zu", wanted, count);
 	for (size_t i = 0; i < wanted; i++) {
 		const struct bloblang_parameter *parameter = &site->row->parameters[i];
-		const struct argument *arg = named       ? find_named(args, count, parameter->name)
-		                             : i < count ? args[i]
-		                                         : NULL;
+		const struct argument *arg = NULL;
 		const struct node *query = NULL;
 
+		if (named)
+			arg = find_named(args, count, parameter->name);
+		else if (i < count)
+			arg = args[i];
 		if (arg) {
 			query = arg->query;
 		} else if (parameter->fallback) {

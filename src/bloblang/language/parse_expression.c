@@ -166,6 +166,7 @@ static bool is_marker(struct value v) { return v.kind == VALUE_NOTHING || v.kind
 static bool parse_array(struct parse *p, const struct node **ret)
 {
 	struct list items = {0};
+	const struct node **nodes;
 	bool constant = true;
 	struct node *n;
 
@@ -174,11 +175,14 @@ static bool parse_array(struct parse *p, const struct node **ret)
 	parse_skip_space(p);
 	if (!parse_items(p, parse_array_item, parse_comma, ']', &items))
 		return false;
-	for (size_t i = 0; i < items.count; i++)
-		constant = constant && ((const struct node *)items.items[i])->kind == NODE_LITERAL;
+	nodes = arena_alloc(&p->program->arena, (items.count + 1) * sizeof *nodes);
+	for (size_t i = 0; i < items.count; i++) {
+		nodes[i] = items.items[i];
+		constant = constant && nodes[i]->kind == NODE_LITERAL;
+	}
 	if (!constant) {
 		n = node_new(p, NODE_ARRAY);
-		n->items = (const struct node *const *)items.items;
+		n->items = nodes;
 		n->count = (uint32_t)items.count;
 		*ret = n;
 		return true;
@@ -187,10 +191,8 @@ static bool parse_array(struct parse *p, const struct node **ret)
 	n->literal = value_array(&p->program->arena, items.count);
 	n->literal.literal = 1;
 	for (size_t i = 0; i < items.count; i++) {
-		const struct node *item = items.items[i];
-
-		if (!is_marker(item->literal))
-			value_array_push(&p->program->arena, n->literal, item->literal);
+		if (!is_marker(nodes[i]->literal))
+			value_array_push(&p->program->arena, n->literal, nodes[i]->literal);
 	}
 	*ret = n;
 	return true;

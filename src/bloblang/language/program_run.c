@@ -79,6 +79,13 @@ static bool run_statements(const struct program *p, struct evaluation *ev, bool 
 	return failure_wrap(ev, "failed assignment (line %d)", line);
 }
 
+static char meta_type(struct value v)
+{
+	if (v.kind == VALUE_STRING)
+		return 's';
+	return v.kind == VALUE_BYTES ? 'b' : 'j';
+}
+
 static enum err build_meta(struct evaluation *ev, struct buf *meta)
 {
 	static const struct json_style style = {0};
@@ -86,7 +93,7 @@ static enum err build_meta(struct evaluation *ev, struct buf *meta)
 
 	for (uint32_t i = 0; i < o->count; i++) {
 		struct value v = o->pairs[i].value;
-		char type = v.kind == VALUE_STRING ? 's' : v.kind == VALUE_BYTES ? 'b' : 'j';
+		char type = meta_type(v);
 		struct text t;
 		enum err err;
 

@@ -116,7 +116,7 @@ struct value view_meta(struct evaluation *ev, int64_t index)
 
 struct value view_new_meta(struct evaluation *ev)
 {
-	if (!ev->has_new_meta) {
+	if (!ev->meta_changed) {
 		/* Until somebody writes there is no new metadata: interpolations and checks read the message itself. */
 		return view_meta(ev, ev->batch ? (int64_t)ev->batch->index : 0);
 	}

@@ -187,11 +187,14 @@ static bool counter(struct call *call, struct value *ret)
 	do {
 		int64_t last = old ? (int64_t)(old & ~STARTED) : min - 1;
 
-		next = assign ? (uint64_t)to : peek || last >= max ? (uint64_t)(peek ? last : min) : (uint64_t)last + 1;
 		if (peek) {
 			*ret = value_int(old ? last : min);
 			return true;
 		}
+		if (assign)
+			next = (uint64_t)to;
+		else
+			next = (uint64_t)(last >= max ? min : last + 1);
 		must(next < STARTED);
 	} while (!atomic_compare_exchange_weak(&cell->state, &old, next | STARTED));
 	*ret = value_int((int64_t)next);
