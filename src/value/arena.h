@@ -1,12 +1,16 @@
 /*
  * arena: memory that is given back all at once, and text built in it.
  *
- * What it is: a chain of blocks; arena_reset() keeps the largest one, so that evaluating message after message
- * settles at no malloc at all. arena_alloc() never returns null: small things always fit, and going past the limit
- * sets `exceeded`, which the evaluator reads after every call and turns into an error. Whoever makes something whose
- * size one number decides (repeat, range, padding) asks arena_fits() first. A struct text refuses adds past the limit
- * by itself (and sets `exceeded`). Owner: whoever holds the struct. Thread: any, one at a time. Fails: aborts when the
- * system has no memory.
+ * What it is: a chain of blocks; arena_reset() keeps the largest one, so that evaluating message after message settles
+ *     at no malloc at all. Whoever makes something whose size one number decides (repeat, range, padding) asks
+ *     arena_fits() first.
+ * Promises: 6. Each evaluation has one limit; whoever goes past it is told.
+ * Owner: whoever holds the struct; everything in it goes with arena_fini() or arena_reset().
+ * Thread: any, one at a time.
+ * Fails: arena_alloc() never gives null: past the limit it sets `exceeded`, which the evaluator reads after every call.
+ *     A struct text refuses adds past the limit by itself and sets `exceeded` too. It aborts when the system has no
+ *     memory.
+ * Does not: give back single pieces.
  */
 #ifndef KSPOOL_VALUE_ARENA_H
 #define KSPOOL_VALUE_ARENA_H

@@ -1,12 +1,16 @@
 /*
  * json: reading and writing documents.
  *
- * What it is: kspool's own reader, because the source text of every number must survive to the output, because a
- * path into a document must be reached without building a tree, and because values must land in an arena; no library
- * in Debian does these three. Grammar: RFC 8259 exactly; any value is a document; duplicate keys: the last wins;
- * invalid UTF-8 and lone surrogates become U+FFFD; depth is limited to JSON_DEPTH_MAX and the reader is iterative.
- * Strings without escapes and numbers point into the text given, which must outlive the values.
- * Fails: false with a sentence in static or arena memory.
+ * What it is: kspool's own reader, because the source text of every number must survive to the output, because a path
+ *     into a document must be reached without building a tree, and because values must land in an arena; no library in
+ *     Debian does these three. Grammar: RFC 8259 exactly; any value is a document; of equal keys the last wins; invalid
+ *     UTF-8 and lone surrogates become U+FFFD.
+ * Promises: 6 and 11. Depth is limited to JSON_DEPTH_MAX, and neither reader nor printer recurses.
+ * Owner: the arena; strings without escapes and numbers point into the text given, which must outlive the values.
+ * Thread: any; nothing is shared.
+ * Fails: By the language's own style: false with a sentence in *ret_error, in arena or static memory, which a mapping
+ *     shows.
+ * Does not: keep the order of keys, or the blanks of the source.
  */
 #ifndef KSPOOL_VALUE_JSON_H
 #define KSPOOL_VALUE_JSON_H

@@ -1,8 +1,13 @@
 /*
- * json_scan: the lexical level of the JSON reader; included by json.c and json_seek.c only.
+ * json_scan: the lexical level of the JSON reader; for json.c, json_seek.c and json_print.c only.
  *
  * What it is: functions that step over one token and validate it. Strings are crossed 16 bytes at a time where the
- * machine has the instructions (SSE2, NEON), 8 at a time elsewhere. No function reads at or past `end`.
+ *     machine has the instructions (SSE2, NEON), 8 at a time elsewhere.
+ * Promises: none of its own.
+ * Owner: the caller of json.h; a scan only points.
+ * Thread: one scan, one thread.
+ * Fails: false, or null, with `error` set in Go's words.
+ * Does not: read at or past `end`; know how tokens follow each other.
  */
 #ifndef KSPOOL_VALUE_JSON_SCAN_H
 #define KSPOOL_VALUE_JSON_SCAN_H

@@ -1,5 +1,15 @@
+/*
+ * One pass over a whole document to the value at a path, building nothing on the way.
+ *
+ * Invariants:
+ * 1. on_path <= count, and on_path <= depth: the first on_path open containers lie on the way to what is sought.
+ * 2. Keys are compared and elements counted only in the innermost container on the way.
+ * 3. Bit i of is_object says what the open container i is, and nothing about containers that are closed.
+ * 4. found_end is set when found is and its container has gone on; of equal keys the last found counts.
+ */
 #include "value/json.h"
 
+#include "base/check.h"
 #include "value/json_scan.h"
 
 /*
@@ -147,6 +157,7 @@ static bool enter(struct seeker *k, bool is_object)
 	uint64_t bit = UINT64_C(1) << (k->depth % 64);
 	uint64_t *word = &k->is_object[k->depth / 64];
 
+	must(k->on_path <= k->count && k->on_path <= k->depth);
 	if (k->depth >= JSON_DEPTH_MAX) {
 		k->scan.error = "exceeded max depth";
 		return false;

@@ -1,3 +1,12 @@
+/*
+ * Numbers and text, as Go's strconv and encoding/json have them.
+ *
+ * Invariants:
+ * 1. A printer writes at most NUMBER_TEXT_MAX bytes, and counts no NUL.
+ * 2. What number_shortest() writes reads back as the same number, begins with a digit that is not 0 (but for 0), and
+ *    ends with one.
+ * 3. A parser that says true has read the whole text.
+ */
 #include "value/number.h"
 
 #include <ctype.h>

@@ -1,7 +1,13 @@
 /*
  * number: the reference's grammars and printed forms of numbers.
  *
- * Printers write at most NUMBER_TEXT_MAX bytes with no NUL and return the length. Parsers take the whole text.
+ * What it is: printers that write at most NUMBER_TEXT_MAX bytes with no NUL and return the length; parsers that take
+ *     the whole text.
+ * Promises: none of its own.
+ * Owner: the caller, of every buffer.
+ * Thread: any; the locale of the process is C.
+ * Fails: parsers give false and leave nothing to use, except where a function says so.
+ * Does not: compute; hold numbers wider than 64 bits.
  */
 #ifndef KSPOOL_VALUE_NUMBER_H
 #define KSPOOL_VALUE_NUMBER_H

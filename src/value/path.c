@@ -1,3 +1,12 @@
+/*
+ * Dot paths into values: reading without failing, writing with copies.
+ *
+ * Invariants:
+ * 1. A container whose owner is not the writer's epoch is never written: it is copied first, with the epoch as its
+ *    owner.
+ * 2. Epoch 0 owns nothing.
+ * 3. A copied object keeps its pairs sorted, each key once.
+ */
 #include "value/path.h"
 
 struct json_step *path_split(struct arena *a, const char *text, size_t length, size_t *ret_count)

@@ -1,11 +1,16 @@
 /*
  * path: reading and writing inside values by dot paths.
  *
- * Reading never fails: what is not there is null (found says which). Writing follows the reference: missing levels
- * become objects, "-" appends to arrays. Writers copy each container on the way whose owner is not `epoch`, so values
- * shared with documents and variables never change under their readers; a reader that hands out parts of what is
- * being written starts a new epoch. Epoch 0 owns nothing: every container on the way is copied, every time.
- * Thread: the arena's owner.
+ * What it is: what is not there reads as null (found says which). Writing follows the reference: missing levels become
+ *     objects, "-" appends to arrays. Writers copy each container on the way whose owner is not `epoch`, so values
+ *     shared with documents and variables never change under their readers; a reader that hands out parts of what is
+ *     being written starts a new epoch. Epoch 0 owns nothing.
+ * Promises: none of its own.
+ * Owner: the arena owns every copy.
+ * Thread: the arena's.
+ * Fails: reading never; writing gives false with a sentence in arena memory, in the reference's words without its
+ *     prefix.
+ * Does not: know JSONPath: bloblang/formats/jsonpath.h.
  */
 #ifndef KSPOOL_VALUE_PATH_H
 #define KSPOOL_VALUE_PATH_H

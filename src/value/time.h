@@ -1,7 +1,13 @@
 /*
  * time: instants as the reference prints and reads them by default (RFC 3339).
  *
- * Layouts, strftime and zones live in bloblang/; here is only what values need to be printed, compared and coerced.
+ * What it is: what values need to be printed, compared and coerced.
+ * Promises: none of its own.
+ * Owner: the caller; zone names point to static text or to zones, which live for ever.
+ * Thread: any; time_local() reads the process's TZ.
+ * Fails: By the language's own style: false with a sentence in *ret_error, in arena or static memory, which a mapping
+ *     shows.
+ * Does not: layouts, strftime or named zones: bloblang/golang/.
  */
 #ifndef KSPOOL_VALUE_TIME_H
 #define KSPOOL_VALUE_TIME_H

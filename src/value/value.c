@@ -1,3 +1,12 @@
+/*
+ * Making, finding, converting values.
+ *
+ * Invariants:
+ * 1. The pairs of an object are sorted by key bytes, each key once; only between value_object_append() and
+ *    value_object_sort() they are not.
+ * 2. count <= capacity, in arrays and objects; a container that grows leaves its old memory to the arena.
+ * 3. A value that was handed out is not written again, except by its epoch's owner (path.c).
+ */
 #include "value/value.h"
 
 #include <math.h>

@@ -2,12 +2,15 @@
  * value: the dynamic values of Bloblang and of JSON documents.
  *
  * What it is: a 16-byte tagged value, passed by value; texts, containers and timestamps lie in an arena (or in the
- * message). Values are immutable once made, and shared freely; only value_path_set() and value_path_delete()
- * (path.h) write, and they copy every container on the way that is not marked as the writer's own.
- * Numbers of a document stay as their source text (VALUE_NUMBER) until something computes with them.
- * Objects keep their pairs sorted by key bytes, each key once: iteration, printing and comparing need no order of
- * their own. Build big ones with value_object_append() and one value_object_sort().
- * Owner: the arena. Thread: its owner's. Fails: going past the arena's limit (see arena.h).
+ *     message). Numbers of a document stay as their source text (VALUE_NUMBER) until something computes with them.
+ *     Objects keep their pairs sorted by key bytes, each key once: iteration, printing and comparing need no order of
+ *     their own. Build big ones with value_object_append() and one value_object_sort().
+ * Promises: 6. All of it lies in an arena with a limit.
+ * Owner: the arena. Values are immutable once made and shared freely; only path_set() and path_delete() (path.h) write,
+ *     and they copy what is not the writer's own.
+ * Thread: the arena's.
+ * Fails: going past the arena's limit (arena.h); a conversion that does not fit gives false.
+ * Does not: keep the order in which keys were written.
  */
 #ifndef KSPOOL_VALUE_VALUE_H
 #define KSPOOL_VALUE_VALUE_H

@@ -1,3 +1,12 @@
+/*
+ * Compression methods behind one table.
+ *
+ * Invariants:
+ * 1. Nothing is written but through text_reserve(), and length grows by what was written: the arena's limit is the
+ *    bomb's.
+ * 2. A decompressor that makes no progress ends with an error: it does not spin.
+ * 3. Only a row with a compressor is asked to compress.
+ */
 #include "bloblang/formats/compression.h"
 
 #include <string.h>
@@ -8,6 +17,8 @@
 #define ZLIB_CONST
 #include <zlib.h>
 #include <zstd.h>
+
+#include "base/check.h"
 
 enum {
 	CHUNK_BYTES = 64 * 1024,
@@ -289,6 +300,7 @@ bool compression_can_write(const struct compression *c) { return c->compress; }
 bool compression_compress(const struct compression *c, int level, const char *in, size_t length, struct text *out,
                           const char **ret_error)
 {
+	must(c->compress);
 	return c->compress(c, level, in, length, out, ret_error);
 }
 

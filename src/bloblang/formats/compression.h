@@ -1,9 +1,14 @@
 /*
- * codec: compression by name, in memory, bounded by the arena.
+ * compression: compression by name, in memory.
  *
  * What it is: flate, gzip, pgzip (the same as gzip), zlib (zlib); lz4 (frame); snappy (block); zstd; bzip2 (reading
- * only). Output goes to a struct text, so a bomb stops at the arena's limit. Thread: any.
- * Fails: false with a sentence in static or arena memory.
+ *     only).
+ * Promises: 6. Output goes to a struct text, so that a bomb stops at the arena's limit.
+ * Owner: static tables; the caller owns the struct text.
+ * Thread: any; nothing is shared.
+ * Fails: By the language's own style: false with a sentence in *ret_error, in arena or static memory, which a mapping
+ *     shows.
+ * Does not: streams or files: one call reads and writes all of it.
  */
 #ifndef KSPOOL_BLOBLANG_FORMATS_COMPRESSION_H
 #define KSPOOL_BLOBLANG_FORMATS_COMPRESSION_H

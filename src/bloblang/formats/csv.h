@@ -1,7 +1,13 @@
 /*
- * csv: rows of RFC 4180 as Go's encoding/csv reads them, and logfmt lines.
+ * csv: rows of RFC 4180 as Go's encoding/csv reads them.
  *
- * Output: values in an arena. Thread: any. Fails: false with the reference's sentence in arena memory.
+ * What it is: a reader with any delimiter, and quotes that may be lazy.
+ * Promises: 6. What it makes lies in the arena given, whose limit holds.
+ * Owner: the caller's arena owns what is made; what is read must outlive it where values point into it.
+ * Thread: any; nothing is shared.
+ * Fails: By the language's own style: false with a sentence in *ret_error, in arena or static memory, which a mapping
+ *     shows.
+ * Does not: write CSV, or know of header rows: the method does.
  */
 #ifndef KSPOOL_BLOBLANG_FORMATS_CSV_H
 #define KSPOOL_BLOBLANG_FORMATS_CSV_H

@@ -2,7 +2,12 @@
  * digest: hashes and check sums by name.
  *
  * What it is: OpenSSL's digests and HMACs; CRC-32 by polynomial; xxHash64 (seed 0) and FNV-1 (32 bit), which the
- * reference gives as decimal text. Thread: any. Keys never appear in errors.
+ *     reference gives as decimal text.
+ * Promises: none of its own.
+ * Owner: static tables; the caller owns the buffers.
+ * Thread: any; nothing is shared.
+ * Fails: an unknown name gives null; making a digest cannot fail.
+ * Does not: keep or show keys; base/crc32c.h has what the journal needs.
  */
 #ifndef KSPOOL_BLOBLANG_FORMATS_DIGEST_H
 #define KSPOOL_BLOBLANG_FORMATS_DIGEST_H

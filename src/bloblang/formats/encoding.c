@@ -1,3 +1,11 @@
+/*
+ * Text encodings behind one table.
+ *
+ * Invariants:
+ * 1. A coder reserves all it may write before it writes, or adds through the struct text.
+ * 2. What a decoder refuses leaves a sentence in *ret_error; what it wrote before does not count.
+ * 3. Alphabets hold each letter once.
+ */
 #include "bloblang/formats/encoding.h"
 
 #include <stdint.h>

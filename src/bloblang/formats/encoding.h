@@ -2,7 +2,13 @@
  * encoding: bytes as text and back.
  *
  * What it is: base64 in three alphabets, hex, ascii85 (no frame) and z85, as strict and as lenient as the reference's
- * decoders. Thread: any. Fails: false with a sentence in arena memory.
+ *     decoders.
+ * Promises: 6. What it makes goes to a struct text, whose arena has the limit.
+ * Owner: static tables; the caller owns the struct text.
+ * Thread: any; nothing is shared.
+ * Fails: By the language's own style: false with a sentence in *ret_error, in arena or static memory, which a mapping
+ *     shows.
+ * Does not: percent-encoding: url.h.
  */
 #ifndef KSPOOL_BLOBLANG_FORMATS_ENCODING_H
 #define KSPOOL_BLOBLANG_FORMATS_ENCODING_H

@@ -1,7 +1,12 @@
 /*
  * grouping: pairs in the order they come, made into an object at once: repeated keys become arrays.
  *
- * What it is: what readers of forms and XML need, in n log n steps whatever the keys. Lies in an arena.
+ * What it is: what readers of forms, XML and YAML need.
+ * Promises: 11. n log n steps, whatever the keys. 6. What it makes lies in the arena given, whose limit holds.
+ * Owner: the arena; keys must live as long as it.
+ * Thread: the arena's.
+ * Fails: going past the arena's limit (arena.h).
+ * Does not: look a key up while pairs are being added.
  */
 #ifndef KSPOOL_BLOBLANG_FORMATS_GROUPING_H
 #define KSPOOL_BLOBLANG_FORMATS_GROUPING_H

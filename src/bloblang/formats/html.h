@@ -1,8 +1,12 @@
 /*
  * html: escaping and unescaping text as Go's package html does it, and removing tags.
  *
- * What it is: the five characters < > & ' " out; every named and numeric reference of HTML 5 in. Thread: any.
- * Output goes to a struct text.
+ * What it is: the five characters < > & ' " out; every named and numeric reference of HTML 5 in.
+ * Promises: 6. What it makes goes to a struct text, whose arena has the limit.
+ * Owner: the caller owns the struct text.
+ * Thread: any; nothing is shared.
+ * Fails: by nothing of its own; past the arena's limit the text is marked failed.
+ * Does not: parse documents: a tag is what stands between < and >.
  */
 #ifndef KSPOOL_BLOBLANG_FORMATS_HTML_H
 #define KSPOOL_BLOBLANG_FORMATS_HTML_H

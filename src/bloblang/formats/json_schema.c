@@ -1,3 +1,12 @@
+/*
+ * JSON Schema: compiling, and checking value against schema.
+ *
+ * Invariants:
+ * 1. depth <= DEPTH_MAX, in compiling and in checking, so that references in a circle end.
+ * 2. Every pattern in the schema was compiled before the first check, and stands in the list by its text.
+ * 3. While silent no line is added to problems; ok alone tells.
+ * 4. ok never goes back to true within a check that is not an alternative.
+ */
 #include "bloblang/formats/json_schema.h"
 
 #include <ctype.h>
@@ -6,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "value/json.h"
@@ -528,6 +538,7 @@ static void check_value(struct check *c, struct value schema, struct value v)
 {
 	const struct value *ref = find(schema, "$ref"), *type = find(schema, "type");
 
+	must(c->depth <= DEPTH_MAX);
 	if (schema.kind == VALUE_BOOL) {
 		if (!schema.boolean)
 			PROBLEM(c, "false always fails validation");

@@ -1,10 +1,15 @@
 /*
- * schema: JSON Schema, drafts 4 to 7, over values.
+ * json_schema: JSON Schema, drafts 4 to 7, over values.
  *
  * What it is: a validator that walks schema and value together; references within the schema ("#/definitions/x", "#id")
- * are followed, references to elsewhere are refused when the schema is compiled. Formats are not asserted beyond
- * date-time, date, time, email, ipv4, ipv6, uri and uuid. Patterns are RE2 (regex.h). Messages are those of the
- * reference's library. Owner: compile's arena; schema_release frees the patterns. Thread: a compiled schema any.
+ *     are followed. Formats are not asserted beyond date-time, date, time, email, ipv4, ipv6, uri and uuid. Patterns
+ *     are regex.h's. Messages are those of the reference's library.
+ * Promises: 11. Depth is bounded, references in a circle end.
+ * Owner: compile's arena owns the schema; schema_release() frees its patterns and accepts null.
+ * Thread: any; a compiled schema is immutable and may be shared.
+ * Fails: By the language's own style: false with a sentence in *ret_error, in arena or static memory, which a mapping
+ *     shows.
+ * Does not: fetch anything: a reference that leads outside is refused when the schema is compiled.
  */
 #ifndef KSPOOL_BLOBLANG_FORMATS_JSON_SCHEMA_H
 #define KSPOOL_BLOBLANG_FORMATS_JSON_SCHEMA_H

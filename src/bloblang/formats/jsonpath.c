@@ -1,9 +1,19 @@
+/*
+ * JSONPath: parsing into steps and filters, and walking values by them.
+ *
+ * Invariants:
+ * 1. depth <= DEPTH_MAX, in the parser and in the walk; what lies deeper is not found.
+ * 2. Alternatives of a union are linked last to first, and only the first of them has the next step.
+ * 3. A definite path has only name and index steps, none of them deep.
+ * 4. error keeps the first thing that was wrong.
+ */
 #include "bloblang/formats/jsonpath.h"
 
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "value/number.h"
 
 enum { NAME_STEP, INDEX_STEP, SLICE_STEP, ALL_STEP, FILTER_STEP };
@@ -461,6 +471,7 @@ static void walk_alternatives(struct run *r, const struct step *s, struct value 
 
 static void walk(struct run *r, const struct step *s, struct value v)
 {
+	must(r->depth <= DEPTH_MAX);
 	if (r->arena->exceeded || r->depth == DEPTH_MAX)
 		return;
 	if (!s) {

@@ -1,3 +1,11 @@
+/*
+ * MessagePack, by its first byte.
+ *
+ * Invariants:
+ * 1. p <= end; nothing is allocated by a length that the bytes left cannot fill.
+ * 2. depth <= DEPTH_MAX on the way in.
+ * 3. The writer takes the shortest form that holds a value, as the reference does.
+ */
 #include "bloblang/formats/msgpack.h"
 
 #include <stdint.h>
@@ -202,6 +210,7 @@ static bool read_value(struct reader *r, struct value *ret)
 	uint64_t code;
 	bool ok;
 
+	must(r->p <= r->end);
 	if (++r->depth > DEPTH_MAX || r->arena->exceeded)
 		return fail(r, "msgpack: nested too deeply or too large");
 	if (!take(r, 1, &code))

@@ -1,7 +1,13 @@
 /*
- * msgpack: MessagePack (https://github.com/msgpack/msgpack/blob/master/spec.md) to values and back.
+ * msgpack: values to MessagePack and back.
  *
- * Output: an arena, a struct text. Thread: any. Fails: false with a sentence in arena memory.
+ * What it is: https://github.com/msgpack/msgpack/blob/master/spec.md, the timestamp extension included.
+ * Promises: 6. What it makes lies in the arena given, whose limit holds.
+ * Owner: the caller's arena owns what is made; what is read must outlive it where values point into it.
+ * Thread: any; nothing is shared.
+ * Fails: By the language's own style: false with a sentence in *ret_error, in arena or static memory, which a mapping
+ *     shows.
+ * Does not: keys that are not strings, or other extensions.
  */
 #ifndef KSPOOL_BLOBLANG_FORMATS_MSGPACK_H
 #define KSPOOL_BLOBLANG_FORMATS_MSGPACK_H

@@ -1,4 +1,13 @@
-/* nanoid */
+/*
+ * nanoid: short random identifiers over an alphabet of choice.
+ *
+ * What it is: random bits come from the kernel, and no letter is favoured.
+ * Promises: none of its own.
+ * Owner: the caller, of every buffer.
+ * Thread: any; nothing is shared.
+ * Fails: never; an alphabet of no letters is a bug.
+ * Does not: check the length or the letters: the function does.
+ */
 #ifndef KSPOOL_BLOBLANG_FORMATS_NANOID_H
 #define KSPOOL_BLOBLANG_FORMATS_NANOID_H
 

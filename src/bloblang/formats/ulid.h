@@ -1,4 +1,13 @@
-/* ulid */
+/*
+ * ulid: identifiers that sort by time, in base 32 or hex.
+ *
+ * What it is: random bits come from the kernel, time from base/clock.h.
+ * Promises: none of its own.
+ * Owner: the caller, of every buffer.
+ * Thread: any; nothing is shared.
+ * Fails: never.
+ * Does not: count within a millisecond: the order of two ids of one is random.
+ */
 #ifndef KSPOOL_BLOBLANG_FORMATS_ULID_H
 #define KSPOOL_BLOBLANG_FORMATS_ULID_H
 

@@ -1,3 +1,11 @@
+/*
+ * Percent-encoding, URLs and forms by Go's rules.
+ *
+ * Invariants:
+ * 1. The pieces of a struct url point into the text or into the arena; none is written.
+ * 2. A false answer has error set.
+ * 3. raw_path and raw_fragment are empty when escaping the decoded part gives the text back.
+ */
 #include "bloblang/formats/url.h"
 
 #include <ctype.h>

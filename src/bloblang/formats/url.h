@@ -1,7 +1,13 @@
 /*
  * url: percent-encoding and URLs as Go's net/url has them.
  *
- * Thread: any. Output goes to a struct text or an arena. Fails: false with the reference's sentence in arena memory.
+ * What it is: which characters stand for themselves in which part, parsing into parts, and form bodies.
+ * Promises: 6. What it makes lies in the arena given, whose limit holds.
+ * Owner: the caller's arena owns what is made; what is read must outlive it where values point into it.
+ * Thread: any; nothing is shared.
+ * Fails: By the language's own style: false with a sentence in *ret_error, in arena or static memory, which a mapping
+ *     shows.
+ * Does not: resolve or normalise: AWS's canonical requests are aws/signing's.
  */
 #ifndef KSPOOL_BLOBLANG_FORMATS_URL_H
 #define KSPOOL_BLOBLANG_FORMATS_URL_H

@@ -1,7 +1,13 @@
 /*
- * uuid: identifiers: UUID versions 5 and 7, ULID, KSUID, nanoid, snowflake.
+ * uuid: UUIDs of versions 5 and 7.
  *
- * Random bits come from the kernel, time from base/clock.h. Printers write a NUL and return their buffer. Thread: any.
+ * What it is: RFC 9562; random bits come from the kernel, time from base/clock.h. Printers write a NUL and return their
+ *     buffer.
+ * Promises: none of its own.
+ * Owner: the caller, of every buffer.
+ * Thread: any; nothing is shared.
+ * Fails: a name that is no namespace gives false; else never.
+ * Does not: version 4: functions_general.c makes it of random bytes.
  */
 #ifndef KSPOOL_BLOBLANG_FORMATS_UUID_H
 #define KSPOOL_BLOBLANG_FORMATS_UUID_H

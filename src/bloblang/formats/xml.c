@@ -1,9 +1,18 @@
+/*
+ * XML to values and back, by mxj's conventions.
+ *
+ * Invariants:
+ * 1. start <= p <= end, and p only goes forward.
+ * 2. depth <= DEPTH_MAX in reader and writer; what lies deeper is an error to the one and left out by the other.
+ * 3. Every element is given to its parent's grouping once, so that repeated ones become an array in their order.
+ */
 #include "bloblang/formats/xml.h"
 
 #include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
+#include "base/check.h"
 #include "base/utf8.h"
 #include "value/number.h"
 #include "bloblang/formats/grouping.h"
@@ -285,6 +294,7 @@ static bool take_element(struct reader *r, struct name *ret_name, struct value *
 	struct grouping content = {.arena = r->arena};
 	bool closed = false, ok;
 
+	must(r->start <= r->p && r->p <= r->end);
 	if (++r->depth > DEPTH_MAX)
 		return fail(r, "exceeded max depth");
 	r->p++;

@@ -1,9 +1,16 @@
 /*
  * yaml: one YAML document to a value and back, as Go's yaml.v3 does it.
  *
- * What it is: libyaml's parser and the core schema (yes and on stay texts, dates become timestamps, merge keys work);
- * a block style writer with four spaces, sorted keys, and quotes where a plain text would read back as something else.
- * Output: an arena. Thread: any. Fails: false with the reference's sentence in arena memory.
+ * What it is: libyaml's parser and the core schema (yes and on stay texts, dates become timestamps, merge keys work); a
+ *     block style writer with four spaces, sorted keys, and quotes where a plain text would read back as something
+ *     else.
+ * Promises: 11. Depth is bounded, and aliases count as what they stand for. 6. What it makes lies in the arena given,
+ *     whose limit holds.
+ * Owner: the caller's arena owns what is made; what is read must outlive it where values point into it.
+ * Thread: any; nothing is shared.
+ * Fails: By the language's own style: false with a sentence in *ret_error, in arena or static memory, which a mapping
+ *     shows.
+ * Does not: documents behind the first one; configuration files: config/tree.h.
  */
 #ifndef KSPOOL_BLOBLANG_FORMATS_YAML_H
 #define KSPOOL_BLOBLANG_FORMATS_YAML_H

@@ -1,3 +1,12 @@
+/*
+ * libyaml's events to one value.
+ *
+ * Invariants:
+ * 1. nodes counts aliases as what they stand for, and is at most NODES_MAX.
+ * 2. depth <= DEPTH_MAX.
+ * 3. An anchor is recalled only when it is done: no value contains itself.
+ * 4. Every event that was taken is deleted, also on the way out of an error.
+ */
 #include "bloblang/formats/yaml.h"
 
 #include <stdint.h>

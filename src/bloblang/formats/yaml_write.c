@@ -1,10 +1,19 @@
-/* Writing YAML: block style, four spaces, keys in yaml.v3's natural order. */
+/*
+ * Writing YAML: block style, four spaces, keys in yaml.v3's natural order.
+ *
+ * Invariants:
+ * 1. column is where the lines of the block that holds a value begin; it is never negative.
+ * 2. Blocks inside mappings begin at the next multiple of INDENT, blocks inside sequences right behind the dash
+ *    (yaml.v3's emitter).
+ * 3. A text stands without quotes only when yaml_resolve() would read it as the same text.
+ */
 #include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "base/check.h"
 #include "base/utf8.h"
 #include "value/json.h"
 #include "value/number.h"
@@ -327,6 +336,7 @@ static void write_node(struct text *out, struct value v, int column, enum place 
 {
 	int inner = inner_column(column, place);
 
+	must(column >= 0);
 	if (out->failed || inner > DEPTH_MAX * INDENT)
 		return;
 	if (v.kind == VALUE_BYTES && v.length > 0)

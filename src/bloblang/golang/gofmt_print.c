@@ -1,9 +1,19 @@
+/*
+ * One value under one verb of Go's Sprintf.
+ *
+ * Invariants:
+ * 1. No number takes more than FLOAT_TEXT_MAX + PRECISION_MAX bytes: precisions are cut to PRECISION_MAX, which no
+ *    float64 has digits for.
+ * 2. depth <= DEPTH_MAX; deeper containers print nothing.
+ * 3. Flags belong to one verb: the printer is made anew for each.
+ */
 #include "bloblang/golang/gofmt_print.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "base/utf8.h"
 #include "value/number.h"
 #include "bloblang/golang/goquote.h"
@@ -463,6 +473,7 @@ static void print_container(struct printer *p, struct value v, uint32_t verb)
 {
 	bool object = v.kind == VALUE_OBJECT;
 
+	must(p->depth <= DEPTH_MAX);
 	if (p->depth == DEPTH_MAX)
 		return;
 	p->depth++;

@@ -1,7 +1,12 @@
 /*
  * goquote: Go's quoted strings.
  *
- * What it is: strconv.Quote and strconv.Unquote. Thread: any. Output goes to a struct text (the arena's limit holds).
+ * What it is: strconv.Quote and strconv.Unquote, and the quoting of package time.
+ * Promises: 6. What it makes goes to a struct text, whose arena has the limit.
+ * Owner: the caller owns the struct text.
+ * Thread: any; nothing is shared.
+ * Fails: go_unquote() gives false when the text is no quoted string; the text may hold a part of it then.
+ * Does not: JSON's escapes: value/json.h.
  */
 #ifndef KSPOOL_BLOBLANG_GOLANG_GOQUOTE_H
 #define KSPOOL_BLOBLANG_GOLANG_GOQUOTE_H

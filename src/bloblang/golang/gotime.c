@@ -1,3 +1,11 @@
+/*
+ * Calendar arithmetic and printing by layout.
+ *
+ * Invariants:
+ * 1. Of a struct civil that comes out of here month is 1..12, weekday 0..6 and year_day 1..366.
+ * 2. Years, months and days beyond ADD_MAX are not computed with, so that no sum overflows.
+ * 3. An instant with a named zone has the offset that the zone has at that instant.
+ */
 #include "bloblang/golang/gotime.h"
 
 #include <limits.h>

@@ -1,10 +1,15 @@
 /*
  * gotime: calendar time as Go's package time sees it.
  *
- * What it is: layouts by example instant (format and parse), zones, calendar arithmetic with overflow, rounding,
- * strftime and strptime as the reference has them, ISO 8601 periods. Instants are struct value_time (value.h); its zone
- * is an IANA name, "UTC", "Local", null for a bare offset, or "=ABC" for an offset with an abbreviation of its own.
- * Thread: any. Fails: false with the reference's sentence in arena memory.
+ * What it is: layouts by example instant (format and parse), zones, calendar arithmetic with overflow, rounding, and
+ *     strftime and strptime as the reference has them. Instants are struct value_time (value.h); its zone is an IANA
+ *     name, "UTC", "Local", null for a bare offset, or "=ABC" for an offset with an abbreviation of its own.
+ * Promises: 6. What it makes lies in the arena given, whose limit holds.
+ * Owner: the arena owns what is parsed; zones live for ever.
+ * Thread: any.
+ * Fails: By the language's own style: false with a sentence in *ret_error, in arena or static memory, which a mapping
+ *     shows.
+ * Does not: leap seconds; the C library's locale.
  */
 #ifndef KSPOOL_BLOBLANG_GOLANG_GOTIME_H
 #define KSPOOL_BLOBLANG_GOLANG_GOTIME_H

@@ -1,9 +1,18 @@
-/* Reading a time by a Go layout; errors in the words of Go's time.ParseError. */
+/*
+ * Reading a time by a Go layout; errors in the words of Go's time.ParseError.
+ *
+ * Invariants:
+ * 1. p only goes forward, and never past end.
+ * 2. month, day and year_day are -1 until they are read; settle_date() leaves month and day in range or says what is
+ *    wrong.
+ * 3. range names a number that was out of its range; while it is set no date is made.
+ */
 #include "bloblang/golang/gotime.h"
 
 #include <string.h>
 #include <strings.h>
 
+#include "base/check.h"
 #include "value/time.h"
 #include "bloblang/golang/goquote.h"
 
@@ -470,6 +479,7 @@ bool gotime_parse(struct arena *a, const char *layout, size_t layout_length, con
 			return false;
 		}
 	}
+	must(r.p <= r.end);
 	if (r.p < r.end) {
 		*ret_error = whole_error(a, value, value_length, "extra text: ", r.p, (size_t)(r.end - r.p));
 		return false;

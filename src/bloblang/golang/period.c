@@ -1,3 +1,11 @@
+/*
+ * ISO 8601 periods and Go's duration text.
+ *
+ * Invariants:
+ * 1. A field is set at most once in one text.
+ * 2. Behind a field with a fraction only zeros follow.
+ * 3. Sums wrap as the reference's do, in unsigned arithmetic.
+ */
 #include "bloblang/golang/period.h"
 
 #include <string.h>

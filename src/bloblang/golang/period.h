@@ -2,8 +2,14 @@
  * period: ISO 8601 periods and Go duration text.
  *
  * What it is: "P3Y6M4DT12H30M5.3S" with the liberties of the reference's library: a sign in front, weeks mixed with
- * other fields, fields in any order, a fraction (point or comma) in the last one. Years are 365.2425 days on average,
- * months a twelfth of that. Thread: any. Fails: false with the reference's sentence in arena memory.
+ *     other fields, fields in any order, a fraction (point or comma) in the last one. Years are 365.2425 days on
+ *     average, months a twelfth of that.
+ * Promises: none of its own.
+ * Owner: the caller owns a period, which is plain data.
+ * Thread: any; nothing is shared.
+ * Fails: By the language's own style: false with a sentence in *ret_error, in arena or static memory, which a mapping
+ *     shows.
+ * Does not: check for overflow where the reference wraps.
  */
 #ifndef KSPOOL_BLOBLANG_GOLANG_PERIOD_H
 #define KSPOOL_BLOBLANG_GOLANG_PERIOD_H

@@ -2,11 +2,13 @@
  * re2: RE2 with a face of C.
  *
  * What it is: the whole of libre2 that kspool uses, behind extern "C"; re2_face.cc is the only C++ of the project.
- * Promises: 11. A search takes time linear in the subject: there is no backtracking and so no match limit. 6. A
- * pattern, compiled, with the automata it grows while it searches, holds at most RE2_MEMORY_BYTES. Owner: the caller
- * closes what it opened; names point into the pattern. Thread: any; an opened pattern may search in several threads at
- * once (RE2 locks its own cache of states). Fails: open gives a code and the fragment it is about; a search cannot
- * fail. Does not: know what Go's regexp says otherwise, such as bad UTF-8, walks and templates: regex.c.
+ * Promises: 11. A search takes time linear in the subject, without backtracking and so without a match limit: mostly 1
+ *     ns a byte, at worst 10 ns for each byte and instruction (a[ab]{900}c on 1 MB of a and b: 8 s, where Go takes 13).
+ *     6. A pattern, compiled, with the automata it grows while it searches, holds at most RE2_MEMORY_BYTES.
+ * Owner: the caller closes what it opened; names lie in the pattern.
+ * Thread: any; an opened pattern may search in several threads at once (RE2 locks its own cache of states).
+ * Fails: open gives Go's words for what is wrong and the fragment it is about; a search cannot fail.
+ * Does not: know what Go's regexp says otherwise, such as bad UTF-8, walks and templates: regex.c.
  */
 #ifndef KSPOOL_BLOBLANG_GOLANG_RE2_INTERNAL_H
 #define KSPOOL_BLOBLANG_GOLANG_RE2_INTERNAL_H

@@ -3,8 +3,8 @@
  *
  * What it is: RE2 itself, with what Go's regexp says otherwise: (?<name>, no \C, bad UTF-8 in a subject counts as
  *     U+FFFD one byte wide, FindAll's rules for empty matches, templates with $name.
- * Promises: 11. One search is linear in the subject, whatever the pattern; a walk of many ends after two seconds.
- *     6. A compiled pattern and its automata hold at most RE2_MEMORY_BYTES.
+ * Promises: 11. One search is linear in the subject, whatever the pattern (re2_internal.h has the worst case); a walk
+ *     of many searches ends after two seconds. 6. A compiled pattern and its automata hold at most RE2_MEMORY_BYTES.
  * Owner: the caller frees a regex and a walk; the subject and the regex outlive the walk.
  * Thread: any; a regex is immutable and may be shared, a walk belongs to one thread.
  * Fails: compile gives the text of Go's fault; a walk gives REGEX_LIMIT. A failed allocation aborts.

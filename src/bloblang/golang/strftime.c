@@ -1,6 +1,12 @@
 /*
  * strftime as the reference has it: C's specifiers in the C locale plus %f (microseconds), with glibc's flags - _ 0 ^ #
  * and widths. What is not a specifier is copied.
+ *
+ * Invariants:
+ * 1. A width is at most WIDTH_MAX, so that one specifier adds at most that many bytes of padding.
+ * 2. Composite specifiers hold no composite ones: expanding ends.
+ * 3. Every specifier is tried against date, names, clock and composites; what none of them takes is printed as it was
+ *    written.
  */
 #include <ctype.h>
 #include <stdio.h>

@@ -1,4 +1,11 @@
-/* strptime as the reference has it: out-of-range days overflow, the default is 1900-01-01 in UTC. */
+/*
+ * strptime as the reference has it: out-of-range days overflow, the default is 1900-01-01 in UTC.
+ *
+ * Invariants:
+ * 1. p only goes forward, and never past end.
+ * 2. What was not given is -1 (century, year_day, weeks, iso_year, weekday) until all is read, and only then settled.
+ * 3. A false answer has error set.
+ */
 #include <string.h>
 #include <strings.h>
 

@@ -1,3 +1,12 @@
+/*
+ * TZif files, and the rule behind their last change.
+ *
+ * Invariants:
+ * 1. The list of zones only grows, at its head; a zone that is in it does not change any more.
+ * 2. Every index is smaller than kind_count, and kind_count is not 0; times ascend, as RFC 8536 has it.
+ * 3. A name has at most NAME_MAX_BYTES bytes, no NUL, no ".." and no slash in front, so that it stays in the database.
+ * 4. A file of more than FILE_MAX bytes is none of the database.
+ */
 #include "bloblang/golang/zone.h"
 
 #include <ctype.h>

@@ -2,8 +2,13 @@
  * zone: time zones from the system's tz database.
  *
  * What it is: TZif files (RFC 8536) read once and kept, local mean time and the footer's rule for the far future
- * included. Zones live for the life of the process; their number is bounded by the database. Thread: any.
+ *     included.
+ * Promises: 6. Zones live for the life of the process, and the database bounds their number. 11. A name cannot leave
+ *     the database's folders.
+ * Owner: the process; nobody frees a zone.
+ * Thread: any; the list only grows, at its head.
  * Fails: a name the database does not have gives null.
+ * Does not: see that files of the database have changed.
  */
 #ifndef KSPOOL_BLOBLANG_GOLANG_ZONE_H
 #define KSPOOL_BLOBLANG_GOLANG_ZONE_H
