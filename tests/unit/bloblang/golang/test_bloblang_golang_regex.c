@@ -47,6 +47,12 @@ static void refuses_what_re2_refuses(void **state)
 	    {"\\p{Foo}", "error parsing regexp: invalid character class range: `\\p{Foo}`"},
 	    {"\\", "error parsing regexp: trailing backslash at end of expression: ``"},
 	    {"(?P<>a)", "error parsing regexp: invalid named capture: `(?P<>`"},
+	    {"(?<\xc3\xa9>a)", "error parsing regexp: invalid named capture: `(?<\xc3\xa9>`"},
+	    {"\xc3\xa9(?P<\xc3\xa9>a)", "error parsing regexp: invalid named capture: `(?P<\xc3\xa9>`"},
+	    {"(?<n", "error parsing regexp: invalid named capture: `(?<n`"},
+	    {"\\E\\C", "error parsing regexp: invalid escape sequence: `\\E`"},
+	    {"a\xff(", "error parsing regexp: invalid UTF-8: `\xff(`"},
+	    {"\\pL{1000}\\pL{1000}", "error parsing regexp: expression too large: `\\pL{1000}\\pL{1000}`"},
 	    {"\xff", "error parsing regexp: invalid UTF-8: `\xff`"},
 	};
 
@@ -84,6 +90,12 @@ static void matches_as_re2(void **state)
 	    {"(?m)^b", "a\nb", true},
 	    {"\\bfoo\\b", "a foo b", true},
 	    {"(?i)k", "\xe2\x84\xaa", true},
+	    {"\\B", "a\xc3\xa9", true},
+	    {"^\\B$|x\\By", "\xc3\xa9", false},
+	    {"[(?<]", "(", true},
+	    {"[]\\](?<]", "<", true},
+	    {"\\Q(?<\\E", "(?<", true},
+	    {"\\(?<", "(<", true},
 	};
 
 	(void)state;
@@ -108,6 +120,9 @@ static void replaces(void **state)
 	    {"x", "a\xff", "-", "a\xff"},
 	    {".", "a\xff\xc3\xa9", "-", "---"},
 	    {"$", "ab", "!", "ab!"},
+	    {"(?<first>a)(?P<first>b)?", "ab a", "<${first}>", "<a> <a>"},
+	    {"(a*)*", "aa", "<$1>", "<aa>"},
+	    {"\\B", "\xc3\xa9\xc3\xa9.", "|", "|\xc3\xa9|\xc3\xa9|.|"},
 	};
 
 	(void)state;
