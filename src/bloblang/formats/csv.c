@@ -6,7 +6,7 @@
 #include "value/json.h"
 #include "bloblang/golang/goquote.h"
 
-struct reader {
+struct csv_reader {
 	struct arena *arena;
 	const char *next; /* the lines not read yet */
 	const char *end;
@@ -22,7 +22,7 @@ struct reader {
 };
 
 /* Reads the next line; "\r\n" becomes "\n", a "\r" before the end is dropped. */
-static bool next_line(struct reader *r)
+static bool next_line(struct csv_reader *r)
 {
 	const char *feed;
 
@@ -49,14 +49,14 @@ static bool next_line(struct reader *r)
 }
 
 /* The line without its break. */
-static size_t text_length(const struct reader *r)
+static size_t text_length(const struct csv_reader *r)
 {
 	size_t n = (size_t)(r->line_end - r->line);
 
 	return n > 0 && r->line_end[-1] == '\n' ? n - 1 : n;
 }
 
-static bool fail(struct reader *r, size_t column, const char *what)
+static bool fail(struct csv_reader *r, size_t column, const char *what)
 {
 	if (r->record == r->number)
 		r->error = arena_format(r->arena, "parse error on line %zu, column %zu: %s", r->number, column, what);
@@ -66,15 +66,15 @@ static bool fail(struct reader *r, size_t column, const char *what)
 	return false;
 }
 
-static size_t column_of(const struct reader *r) { return (size_t)(r->line - r->line_start) + 1; }
+static size_t column_of(const struct csv_reader *r) { return (size_t)(r->line - r->line_start) + 1; }
 
-static bool starts_with_comma(const struct reader *r)
+static bool starts_with_comma(const struct csv_reader *r)
 {
 	return (size_t)(r->line_end - r->line) >= r->comma_length && memcmp(r->line, r->comma, r->comma_length) == 0;
 }
 
 /* *ret_more: a comma followed. */
-static bool plain_field(struct reader *r, struct value row, bool *ret_more)
+static bool plain_field(struct csv_reader *r, struct value row, bool *ret_more)
 {
 	const char *comma = memmem(r->line, (size_t)(r->line_end - r->line), r->comma, r->comma_length);
 	size_t n = comma ? (size_t)(comma - r->line) : text_length(r);
@@ -89,7 +89,7 @@ static bool plain_field(struct reader *r, struct value row, bool *ret_more)
 	return true;
 }
 
-static bool quoted_field(struct reader *r, struct value row, bool *ret_more)
+static bool quoted_field(struct csv_reader *r, struct value row, bool *ret_more)
 {
 	struct text field;
 
@@ -135,7 +135,7 @@ static bool quoted_field(struct reader *r, struct value row, bool *ret_more)
 	return true;
 }
 
-static bool read_row(struct reader *r, struct value row)
+static bool read_row(struct csv_reader *r, struct value row)
 {
 	bool more = true;
 
@@ -152,7 +152,7 @@ static bool read_row(struct reader *r, struct value row)
 bool csv_parse(struct arena *a, const char *s, size_t length, const struct csv_options *options, struct value *ret,
                const char **ret_error)
 {
-	struct reader r = {.arena = a, .next = s, .end = s + length, .lazy = options->lazy_quotes};
+	struct csv_reader r = {.arena = a, .next = s, .end = s + length, .lazy = options->lazy_quotes};
 
 	if (options->delimiter == '"' || options->delimiter == '\r' || options->delimiter == '\n' ||
 	    options->delimiter == 0 || options->delimiter == UTF8_REPLACEMENT) {

@@ -45,7 +45,7 @@ struct jsonpath {
 	bool definite;
 };
 
-struct parser {
+struct path_parser {
 	struct arena *arena;
 	const char *p;
 	const char *end;
@@ -53,23 +53,23 @@ struct parser {
 	int depth;
 };
 
-static const struct jsonpath *parse_path(struct parser *p);
-static const struct filter *parse_or(struct parser *p);
+static const struct jsonpath *parse_path(struct path_parser *p);
+static const struct filter *parse_or(struct path_parser *p);
 
-static void *fail(struct parser *p, const char *what)
+static void *fail(struct path_parser *p, const char *what)
 {
 	if (!p->error)
 		p->error = what;
 	return NULL;
 }
 
-static void skip_space(struct parser *p)
+static void skip_space(struct path_parser *p)
 {
 	while (p->p < p->end && isspace((unsigned char)*p->p))
 		p->p++;
 }
 
-static bool take(struct parser *p, const char *text)
+static bool take(struct path_parser *p, const char *text)
 {
 	size_t n = strlen(text);
 
@@ -80,7 +80,7 @@ static bool take(struct parser *p, const char *text)
 	return true;
 }
 
-static bool take_quoted(struct parser *p, const char **ret, size_t *ret_length)
+static bool take_quoted(struct path_parser *p, const char **ret, size_t *ret_length)
 {
 	char quote = p->p < p->end ? *p->p : '\0';
 	struct text t;
@@ -101,7 +101,7 @@ static bool take_quoted(struct parser *p, const char **ret, size_t *ret_length)
 	return true;
 }
 
-static bool take_integer(struct parser *p, int64_t *ret)
+static bool take_integer(struct path_parser *p, int64_t *ret)
 {
 	const char *start = p->p;
 
@@ -114,7 +114,7 @@ static bool take_integer(struct parser *p, int64_t *ret)
 	return false;
 }
 
-static struct step *step_new(struct parser *p, int kind)
+static struct step *step_new(struct path_parser *p, int kind)
 {
 	struct step *s = arena_alloc(p->arena, sizeof *s);
 
@@ -122,7 +122,7 @@ static struct step *step_new(struct parser *p, int kind)
 	return s;
 }
 
-static struct step *parse_slice(struct parser *p)
+static struct step *parse_slice(struct path_parser *p)
 {
 	struct step *s = step_new(p, INDEX_STEP);
 
@@ -140,7 +140,7 @@ static struct step *parse_slice(struct parser *p)
 	return s;
 }
 
-static struct step *parse_selector(struct parser *p)
+static struct step *parse_selector(struct path_parser *p)
 {
 	struct step *s;
 
@@ -162,7 +162,7 @@ static struct step *parse_selector(struct parser *p)
 	return p->error ? NULL : parse_slice(p);
 }
 
-static struct step *parse_bracket(struct parser *p)
+static struct step *parse_bracket(struct path_parser *p)
 {
 	struct step *first = NULL, *s;
 
@@ -178,7 +178,7 @@ static struct step *parse_bracket(struct parser *p)
 
 static bool is_name_char(char c) { return isalnum((unsigned char)c) || c == '_' || c == '-' || (c & 0x80); }
 
-static struct step *parse_name(struct parser *p)
+static struct step *parse_name(struct path_parser *p)
 {
 	struct step *s;
 
@@ -195,7 +195,7 @@ static struct step *parse_name(struct parser *p)
 }
 
 /* After $ or @. */
-static const struct jsonpath *parse_path(struct parser *p)
+static const struct jsonpath *parse_path(struct path_parser *p)
 {
 	struct jsonpath *path = arena_alloc(p->arena, sizeof *path);
 	const struct step **link = &path->first;
@@ -234,7 +234,8 @@ static const struct jsonpath *parse_path(struct parser *p)
 	return path;
 }
 
-static const struct filter *filter_new(struct parser *p, char op, const struct filter *left, const struct filter *right)
+static const struct filter *filter_new(struct path_parser *p, char op, const struct filter *left,
+                                       const struct filter *right)
 {
 	struct filter *f = arena_alloc(p->arena, sizeof *f);
 
@@ -242,7 +243,7 @@ static const struct filter *filter_new(struct parser *p, char op, const struct f
 	return f;
 }
 
-static const struct filter *parse_operand(struct parser *p)
+static const struct filter *parse_operand(struct path_parser *p)
 {
 	struct filter *f = arena_alloc(p->arena, sizeof *f);
 	const char *text, *start;
@@ -280,7 +281,7 @@ static const struct filter *parse_operand(struct parser *p)
 	return f;
 }
 
-static const struct filter *parse_comparison(struct parser *p)
+static const struct filter *parse_comparison(struct path_parser *p)
 {
 	static const struct {
 		const char *text;
@@ -312,7 +313,7 @@ static const struct filter *parse_comparison(struct parser *p)
 	return left;
 }
 
-static const struct filter *parse_and(struct parser *p)
+static const struct filter *parse_and(struct path_parser *p)
 {
 	const struct filter *left = parse_comparison(p), *right;
 
@@ -323,7 +324,7 @@ static const struct filter *parse_and(struct parser *p)
 	return left;
 }
 
-static const struct filter *parse_or(struct parser *p)
+static const struct filter *parse_or(struct path_parser *p)
 {
 	const struct filter *left = parse_and(p), *right;
 
@@ -336,7 +337,7 @@ static const struct filter *parse_or(struct parser *p)
 
 const struct jsonpath *jsonpath_compile(struct arena *a, const char *text, size_t length, const char **ret_error)
 {
-	struct parser p = {.arena = a, .p = arena_copy(a, text, length)};
+	struct path_parser p = {.arena = a, .p = arena_copy(a, text, length)};
 	const struct jsonpath *path = NULL;
 
 	p.end = p.p + length;

@@ -15,7 +15,7 @@
 
 enum { DEPTH_MAX = 1000, EXTENSION_TIME = 0xff };
 
-struct reader {
+struct msgpack_reader {
 	struct arena *arena;
 	const unsigned char *p;
 	const unsigned char *end;
@@ -23,15 +23,15 @@ struct reader {
 	int depth;
 };
 
-static bool read_value(struct reader *r, struct value *ret);
+static bool read_value(struct msgpack_reader *r, struct value *ret);
 
-static bool fail(struct reader *r, const char *what)
+static bool fail(struct msgpack_reader *r, const char *what)
 {
 	r->error = what;
 	return false;
 }
 
-static bool take(struct reader *r, size_t bytes, uint64_t *ret)
+static bool take(struct msgpack_reader *r, size_t bytes, uint64_t *ret)
 {
 	*ret = 0;
 	if ((size_t)(r->end - r->p) < bytes)
@@ -41,7 +41,7 @@ static bool take(struct reader *r, size_t bytes, uint64_t *ret)
 	return true;
 }
 
-static bool read_text(struct reader *r, uint64_t length, enum value_kind kind, struct value *ret)
+static bool read_text(struct msgpack_reader *r, uint64_t length, enum value_kind kind, struct value *ret)
 {
 	if (length > (uint64_t)(r->end - r->p))
 		return fail(r, "unexpected EOF");
@@ -50,7 +50,7 @@ static bool read_text(struct reader *r, uint64_t length, enum value_kind kind, s
 	return true;
 }
 
-static bool read_array(struct reader *r, uint64_t count, struct value *ret)
+static bool read_array(struct msgpack_reader *r, uint64_t count, struct value *ret)
 {
 	if (count > (uint64_t)(r->end - r->p)) /* every element takes a byte at least */
 		return fail(r, "unexpected EOF");
@@ -65,7 +65,7 @@ static bool read_array(struct reader *r, uint64_t count, struct value *ret)
 	return true;
 }
 
-static bool read_map(struct reader *r, uint64_t count, struct value *ret)
+static bool read_map(struct msgpack_reader *r, uint64_t count, struct value *ret)
 {
 	if (count > (uint64_t)(r->end - r->p) / 2)
 		return fail(r, "unexpected EOF");
@@ -83,7 +83,7 @@ static bool read_map(struct reader *r, uint64_t count, struct value *ret)
 	return true;
 }
 
-static bool read_float(struct reader *r, size_t bytes, struct value *ret)
+static bool read_float(struct msgpack_reader *r, size_t bytes, struct value *ret)
 {
 	uint64_t raw;
 	uint32_t raw32;
@@ -104,7 +104,7 @@ static bool read_float(struct reader *r, size_t bytes, struct value *ret)
 	return true;
 }
 
-static bool read_integer(struct reader *r, size_t bytes, bool negative, struct value *ret)
+static bool read_integer(struct msgpack_reader *r, size_t bytes, bool negative, struct value *ret)
 {
 	uint64_t raw;
 
@@ -119,7 +119,7 @@ static bool read_integer(struct reader *r, size_t bytes, bool negative, struct v
 }
 
 /* Timestamps are the only extension with a meaning. */
-static bool read_extension(struct reader *r, uint64_t length, struct value *ret)
+static bool read_extension(struct msgpack_reader *r, uint64_t length, struct value *ret)
 {
 	struct value_time t = {.zone = "UTC"};
 	uint64_t type, high = 0, low;
@@ -138,7 +138,7 @@ static bool read_extension(struct reader *r, uint64_t length, struct value *ret)
 	return true;
 }
 
-static bool read_sized(struct reader *r, unsigned code, struct value *ret)
+static bool read_sized(struct msgpack_reader *r, unsigned code, struct value *ret)
 {
 	static const struct {
 		unsigned char first; /* of a run of codes whose length field doubles */
@@ -170,7 +170,7 @@ static bool read_sized(struct reader *r, unsigned code, struct value *ret)
 	return false;
 }
 
-static bool read_coded(struct reader *r, unsigned code, struct value *ret)
+static bool read_coded(struct msgpack_reader *r, unsigned code, struct value *ret)
 {
 	if (code <= 0x7f || code >= 0xe0) {
 		*ret = value_int((int8_t)code);
@@ -205,7 +205,7 @@ static bool read_coded(struct reader *r, unsigned code, struct value *ret)
 	}
 }
 
-static bool read_value(struct reader *r, struct value *ret)
+static bool read_value(struct msgpack_reader *r, struct value *ret)
 {
 	uint64_t code;
 	bool ok;
@@ -222,7 +222,8 @@ static bool read_value(struct reader *r, struct value *ret)
 
 bool msgpack_read(struct arena *a, const char *bytes, size_t length, struct value *ret, const char **ret_error)
 {
-	struct reader r = {.arena = a, .p = (const unsigned char *)bytes, .end = (const unsigned char *)bytes + length};
+	struct msgpack_reader r = {
+	    .arena = a, .p = (const unsigned char *)bytes, .end = (const unsigned char *)bytes + length};
 
 	if (read_value(&r, ret))
 		return true;

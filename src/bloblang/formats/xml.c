@@ -19,7 +19,7 @@
 
 enum { DEPTH_MAX = 500 };
 
-struct reader {
+struct xml_reader {
 	struct arena *arena;
 	const char *start;
 	const char *p;
@@ -29,12 +29,12 @@ struct reader {
 	int depth;
 };
 
-struct name {
+struct xml_name {
 	const char *text; /* without its prefix */
 	size_t length;
 };
 
-static bool fail(struct reader *r, const char *what)
+static bool fail(struct xml_reader *r, const char *what)
 {
 	size_t line = 1;
 
@@ -44,13 +44,13 @@ static bool fail(struct reader *r, const char *what)
 	return false;
 }
 
-static bool starts(const struct reader *r, const char *text)
+static bool starts(const struct xml_reader *r, const char *text)
 {
 	return (size_t)(r->end - r->p) >= strlen(text) && memcmp(r->p, text, strlen(text)) == 0;
 }
 
 /* Past the next occurrence of text, or to the end: false. */
-static bool skip_past(struct reader *r, const char *text)
+static bool skip_past(struct xml_reader *r, const char *text)
 {
 	const char *found = memmem(r->p, (size_t)(r->end - r->p), text, strlen(text));
 
@@ -58,7 +58,7 @@ static bool skip_past(struct reader *r, const char *text)
 	return found;
 }
 
-static void skip_space(struct reader *r)
+static void skip_space(struct xml_reader *r)
 {
 	while (r->p < r->end && isspace((unsigned char)*r->p))
 		r->p++;
@@ -66,7 +66,7 @@ static void skip_space(struct reader *r)
 
 static bool is_name_char(char c) { return isalnum((unsigned char)c) || (c & 0x80) || (c && strchr("_:.-", c)); }
 
-static bool take_name(struct reader *r, struct name *ret)
+static bool take_name(struct xml_reader *r, struct xml_name *ret)
 {
 	const char *start = r->p, *colon;
 
@@ -114,7 +114,7 @@ static size_t take_reference(const char *p, const char *end, struct text *out)
 	return (size_t)(close + 1 - p);
 }
 
-static void add_text(struct reader *r, struct text *out, const char *p, const char *end)
+static void add_text(struct xml_reader *r, struct text *out, const char *p, const char *end)
 {
 	(void)r;
 	while (p < end) {
@@ -131,7 +131,7 @@ static void add_text(struct reader *r, struct text *out, const char *p, const ch
 	}
 }
 
-static struct value cast_text(const struct reader *r, const char *s, size_t length)
+static struct value cast_text(const struct xml_reader *r, const char *s, size_t length)
 {
 	double d;
 
@@ -152,9 +152,9 @@ static struct value cast_text(const struct reader *r, const char *s, size_t leng
 	return value_string(s, length);
 }
 
-static bool take_attribute(struct reader *r, struct grouping *content)
+static bool take_attribute(struct xml_reader *r, struct grouping *content)
 {
-	struct name name;
+	struct xml_name name;
 	const char *start, *stop;
 	struct text t, key;
 
@@ -193,7 +193,7 @@ static bool take_attribute(struct reader *r, struct grouping *content)
 }
 
 /* *ret_closed: the tag ended itself. */
-static bool take_attributes(struct reader *r, struct grouping *content, bool *ret_closed)
+static bool take_attributes(struct xml_reader *r, struct grouping *content, bool *ret_closed)
 {
 	for (;;) {
 		skip_space(r);
@@ -214,10 +214,10 @@ static bool take_attributes(struct reader *r, struct grouping *content, bool *re
 	}
 }
 
-static bool take_element(struct reader *r, struct name *ret_name, struct value *ret);
+static bool take_element(struct xml_reader *r, struct xml_name *ret_name, struct value *ret);
 
 /* Character data up to the next tag, trimmed; *ret_any: something is left. */
-static struct value take_text(struct reader *r, bool *ret_any)
+static struct value take_text(struct xml_reader *r, bool *ret_any)
 {
 	struct text t;
 	const char *s, *end;
@@ -245,7 +245,7 @@ static struct value take_text(struct reader *r, bool *ret_any)
 }
 
 /* What lies between the tags; the end tag is taken too. */
-static bool take_content(struct reader *r, struct grouping *content, struct value *ret)
+static bool take_content(struct xml_reader *r, struct grouping *content, struct value *ret)
 {
 	struct value lone = {.kind = VALUE_NOTHING}; /* text seen before anything else */
 	bool any;
@@ -261,7 +261,7 @@ static bool take_content(struct reader *r, struct grouping *content, struct valu
 		} else if (starts(r, "<?")) {
 			(void)skip_past(r, "?>");
 		} else if (*r->p == '<' && !starts(r, "<![CDATA[")) {
-			struct name child_name = {0};
+			struct xml_name child_name = {0};
 			struct value child = value_null();
 
 			if (!take_element(r, &child_name, &child))
@@ -289,7 +289,7 @@ static bool take_content(struct reader *r, struct grouping *content, struct valu
 	return true;
 }
 
-static bool take_element(struct reader *r, struct name *ret_name, struct value *ret)
+static bool take_element(struct xml_reader *r, struct xml_name *ret_name, struct value *ret)
 {
 	struct grouping content = {.arena = r->arena};
 	bool closed = false, ok;
@@ -314,8 +314,8 @@ static bool take_element(struct reader *r, struct name *ret_name, struct value *
 
 bool xml_read(struct arena *a, const char *s, size_t length, bool cast, struct value *ret, const char **ret_error)
 {
-	struct reader r = {.arena = a, .start = s, .p = s, .end = s + length, .cast = cast};
-	struct name name = {0};
+	struct xml_reader r = {.arena = a, .start = s, .p = s, .end = s + length, .cast = cast};
+	struct xml_name name = {0};
 	struct value root = value_null();
 
 	for (;;) {

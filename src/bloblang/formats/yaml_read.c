@@ -30,7 +30,7 @@ struct anchor {
 	bool done;
 };
 
-struct reader {
+struct yaml_reader {
 	struct arena *arena;
 	yaml_parser_t parser;
 	struct anchor *anchors;
@@ -40,9 +40,9 @@ struct reader {
 	uint64_t nodes; /* as in struct anchor */
 };
 
-static bool read_node(struct reader *r, yaml_event_t *event, struct value *ret);
+static bool read_node(struct yaml_reader *r, yaml_event_t *event, struct value *ret);
 
-static bool next_event(struct reader *r, yaml_event_t *event)
+static bool next_event(struct yaml_reader *r, yaml_event_t *event)
 {
 	if (yaml_parser_parse(&r->parser, event))
 		return true;
@@ -62,7 +62,7 @@ static bool next_event(struct reader *r, yaml_event_t *event)
 }
 
 /* Null when there is no name. */
-static struct anchor *remember(struct reader *r, const yaml_char_t *name, struct value v)
+static struct anchor *remember(struct yaml_reader *r, const yaml_char_t *name, struct value v)
 {
 	struct anchor *anchor;
 
@@ -77,7 +77,7 @@ static struct anchor *remember(struct reader *r, const yaml_char_t *name, struct
 	return anchor;
 }
 
-static void finish(const struct reader *r, struct anchor *anchor)
+static void finish(const struct yaml_reader *r, struct anchor *anchor)
 {
 	if (!anchor)
 		return;
@@ -85,7 +85,7 @@ static void finish(const struct reader *r, struct anchor *anchor)
 	anchor->done = true;
 }
 
-static bool recall(struct reader *r, const char *name, struct value *ret)
+static bool recall(struct yaml_reader *r, const char *name, struct value *ret)
 {
 	for (struct anchor *anchor = r->anchors; anchor; anchor = anchor->next) {
 		if (strcmp(anchor->name, name) != 0)
@@ -111,7 +111,7 @@ static bool tag_is(const char *tag, const char *brief)
 	return tag && strncmp(tag, "tag:yaml.org,2002:", 18) == 0 && strcmp(tag + 18, brief) == 0;
 }
 
-static bool read_scalar(struct reader *r, const yaml_event_t *event, struct value *ret)
+static bool read_scalar(struct yaml_reader *r, const yaml_event_t *event, struct value *ret)
 {
 	const char *tag = (const char *)event->data.scalar.tag;
 	const char *s = arena_copy(r->arena, event->data.scalar.value, event->data.scalar.length);
@@ -139,7 +139,7 @@ static bool read_scalar(struct reader *r, const yaml_event_t *event, struct valu
 	return true;
 }
 
-static bool read_sequence(struct reader *r, const yaml_event_t *start, struct value *ret)
+static bool read_sequence(struct yaml_reader *r, const yaml_event_t *start, struct value *ret)
 {
 	struct anchor *anchor;
 
@@ -164,7 +164,7 @@ static bool read_sequence(struct reader *r, const yaml_event_t *start, struct va
 }
 
 /* A key as text: objects have no others. */
-static struct value key_text(struct reader *r, struct value key)
+static struct value key_text(struct yaml_reader *r, struct value key)
 {
 	struct text t;
 
@@ -176,7 +176,7 @@ static struct value key_text(struct reader *r, struct value key)
 }
 
 /* "<<": keys the object does not have itself. */
-static bool merge_into(struct reader *r, struct value object, struct value from)
+static bool merge_into(struct yaml_reader *r, struct value object, struct value from)
 {
 	if (from.kind == VALUE_ARRAY) {
 		for (uint32_t i = 0; i < value_count(from); i++)
@@ -198,7 +198,7 @@ static bool merge_into(struct reader *r, struct value object, struct value from)
 }
 
 /* Reports keys that came twice: pairs are sorted by key, then by line. */
-static void note_duplicates(struct reader *r, struct grouping *lines)
+static void note_duplicates(struct yaml_reader *r, struct grouping *lines)
 {
 	struct value seen = grouping_object(lines);
 
@@ -216,7 +216,7 @@ static void note_duplicates(struct reader *r, struct grouping *lines)
 	}
 }
 
-static bool read_pair(struct reader *r, yaml_event_t *key_event, struct value object, struct grouping *lines,
+static bool read_pair(struct yaml_reader *r, yaml_event_t *key_event, struct value object, struct grouping *lines,
                       struct value *merges)
 {
 	size_t line = key_event->start_mark.line + 1;
@@ -242,7 +242,7 @@ static bool read_pair(struct reader *r, yaml_event_t *key_event, struct value ob
 	return true;
 }
 
-static bool read_mapping(struct reader *r, const yaml_event_t *start, struct value *ret)
+static bool read_mapping(struct yaml_reader *r, const yaml_event_t *start, struct value *ret)
 {
 	struct value merges = value_array(r->arena, 1);
 	struct grouping lines = {.arena = r->arena};
@@ -271,7 +271,7 @@ static bool read_mapping(struct reader *r, const yaml_event_t *start, struct val
 	return merge_into(r, *ret, merges);
 }
 
-static bool read_node(struct reader *r, yaml_event_t *event, struct value *ret)
+static bool read_node(struct yaml_reader *r, yaml_event_t *event, struct value *ret)
 {
 	bool ok;
 
@@ -303,7 +303,7 @@ static bool read_node(struct reader *r, yaml_event_t *event, struct value *ret)
 }
 
 /* The first document; an empty stream is null. */
-static bool read_stream(struct reader *r, struct value *ret)
+static bool read_stream(struct yaml_reader *r, struct value *ret)
 {
 	*ret = value_null();
 	for (;;) {
@@ -327,7 +327,7 @@ static bool read_stream(struct reader *r, struct value *ret)
 
 bool yaml_read(struct arena *a, const char *s, size_t length, struct value *ret, const char **ret_error)
 {
-	struct reader r = {.arena = a};
+	struct yaml_reader r = {.arena = a};
 	bool ok;
 
 	text_init(&r.problems, a);

@@ -18,7 +18,7 @@
 
 enum { ABBREVIATION_LONGEST = 6 };
 
-struct reader {
+struct layout_reader {
 	struct arena *arena;
 	const char *p; /* what is left of the value */
 	const char *end;
@@ -32,13 +32,13 @@ struct reader {
 	size_t abbreviation_length;
 };
 
-static bool is_digit(const struct reader *r, size_t i)
+static bool is_digit(const struct layout_reader *r, size_t i)
 {
 	return (size_t)(r->end - r->p) > i && r->p[i] >= '0' && r->p[i] <= '9';
 }
 
 /* One or two digits; exactly two when fixed. */
-static bool take_two(struct reader *r, bool fixed, int64_t *ret)
+static bool take_two(struct layout_reader *r, bool fixed, int64_t *ret)
 {
 	if (!is_digit(r, 0) || (fixed && !is_digit(r, 1)))
 		return false;
@@ -48,7 +48,7 @@ static bool take_two(struct reader *r, bool fixed, int64_t *ret)
 	return true;
 }
 
-static bool take_ranged(struct reader *r, bool fixed, int64_t *ret, int64_t low, int64_t high, const char *what)
+static bool take_ranged(struct layout_reader *r, bool fixed, int64_t *ret, int64_t low, int64_t high, const char *what)
 {
 	if (!take_two(r, fixed, ret))
 		return false;
@@ -57,7 +57,7 @@ static bool take_ranged(struct reader *r, bool fixed, int64_t *ret, int64_t low,
 	return true;
 }
 
-static bool take_name(struct reader *r, const char *const *names, int count, bool brief, int64_t *ret)
+static bool take_name(struct layout_reader *r, const char *const *names, int count, bool brief, int64_t *ret)
 {
 	for (int i = 0; i < count; i++) {
 		size_t n = brief ? 3 : strlen(names[i]);
@@ -71,7 +71,7 @@ static bool take_name(struct reader *r, const char *const *names, int count, boo
 	return false;
 }
 
-static bool take_year(struct reader *r, bool brief)
+static bool take_year(struct layout_reader *r, bool brief)
 {
 	size_t n = brief ? 2 : 4;
 	int64_t year = 0;
@@ -88,7 +88,7 @@ static bool take_year(struct reader *r, bool brief)
 	return true;
 }
 
-static bool take_year_day(struct reader *r, bool fixed)
+static bool take_year_day(struct layout_reader *r, bool fixed)
 {
 	int digits = 0;
 
@@ -101,7 +101,7 @@ static bool take_year_day(struct reader *r, bool fixed)
 }
 
 /* n: bytes with the point. */
-static bool take_fraction(struct reader *r, size_t n)
+static bool take_fraction(struct layout_reader *r, size_t n)
 {
 	int32_t value = 0;
 	int digits = 0;
@@ -123,7 +123,7 @@ static bool take_fraction(struct reader *r, size_t n)
 	return true;
 }
 
-static size_t fraction_length(const struct reader *r)
+static size_t fraction_length(const struct layout_reader *r)
 {
 	size_t n = 1;
 
@@ -134,7 +134,7 @@ static size_t fraction_length(const struct reader *r)
 	return n;
 }
 
-static bool take_marker(struct reader *r, const char *pm, const char *am)
+static bool take_marker(struct layout_reader *r, const char *pm, const char *am)
 {
 	if (r->end - r->p < 2)
 		return false;
@@ -148,7 +148,7 @@ static bool take_marker(struct reader *r, const char *pm, const char *am)
 	return true;
 }
 
-static bool take_offset_part(struct reader *r, bool colon, int64_t *ret)
+static bool take_offset_part(struct layout_reader *r, bool colon, int64_t *ret)
 {
 	if (colon) {
 		if (r->p == r->end || *r->p != ':')
@@ -158,7 +158,7 @@ static bool take_offset_part(struct reader *r, bool colon, int64_t *ret)
 	return take_two(r, true, ret);
 }
 
-static bool take_offset(struct reader *r, const struct gotime_chunk *k)
+static bool take_offset(struct layout_reader *r, const struct gotime_chunk *k)
 {
 	int64_t hours, minutes = 0, seconds = 0;
 	bool negative;
@@ -217,7 +217,7 @@ static size_t abbreviation_length(const char *p, size_t n)
 	return upper == 4 && (p[3] == 'T' || memcmp(p, "WITA", 4) == 0) ? 4 : 0;
 }
 
-static bool take_abbreviation(struct reader *r)
+static bool take_abbreviation(struct layout_reader *r)
 {
 	size_t n = (size_t)(r->end - r->p);
 
@@ -232,7 +232,7 @@ static bool take_abbreviation(struct reader *r)
 	return r->abbreviation_length > 0;
 }
 
-static bool take_second(struct reader *r, bool fixed, enum gotime_piece next)
+static bool take_second(struct layout_reader *r, bool fixed, enum gotime_piece next)
 {
 	size_t fraction;
 
@@ -244,7 +244,7 @@ static bool take_second(struct reader *r, bool fixed, enum gotime_piece next)
 	return true;
 }
 
-static bool take_date_piece(struct reader *r, const struct gotime_chunk *k)
+static bool take_date_piece(struct layout_reader *r, const struct gotime_chunk *k)
 {
 	int64_t ignored;
 
@@ -276,7 +276,8 @@ static bool take_date_piece(struct reader *r, const struct gotime_chunk *k)
 	}
 }
 
-static bool take_piece(struct reader *r, const struct gotime_chunk *k, enum gotime_piece next, size_t piece_length)
+static bool take_piece(struct layout_reader *r, const struct gotime_chunk *k, enum gotime_piece next,
+                       size_t piece_length)
 {
 	switch (k->piece) {
 	case PIECE_HOUR:
@@ -308,7 +309,7 @@ static bool take_piece(struct reader *r, const struct gotime_chunk *k, enum goti
 }
 
 /* Literal text: blanks match any run of blanks. On false *p is where it stopped matching. */
-static bool skip_literal(struct reader *r, const char **p, const char *end)
+static bool skip_literal(struct layout_reader *r, const char **p, const char *end)
 {
 	while (*p < end) {
 		if (**p == ' ') {
@@ -329,7 +330,7 @@ static bool skip_literal(struct reader *r, const char **p, const char *end)
 }
 
 /* The day of the year as month and day. Null, or what is wrong. */
-static const char *settle_year_day(struct reader *r)
+static const char *settle_year_day(struct layout_reader *r)
 {
 	int64_t day = r->year_day;
 	int month = 1;
@@ -347,7 +348,7 @@ static const char *settle_year_day(struct reader *r)
 	return NULL;
 }
 
-static const char *settle_date(struct reader *r)
+static const char *settle_date(struct layout_reader *r)
 {
 	if (r->pm && r->hour < 12)
 		r->hour += 12;
@@ -378,13 +379,13 @@ static int hours_of(const char *p, size_t n)
 	return *p == '-' ? -hours : hours;
 }
 
-static bool abbreviation_is(const struct reader *r, const struct zone_period *p)
+static bool abbreviation_is(const struct layout_reader *r, const struct zone_period *p)
 {
 	return strlen(p->abbreviation) == r->abbreviation_length &&
 	       memcmp(p->abbreviation, r->abbreviation, r->abbreviation_length) == 0;
 }
 
-static void settle_zone(const struct reader *r, struct value_time *t)
+static void settle_zone(const struct layout_reader *r, struct value_time *t)
 {
 	const struct zone *local = zone_find("Local", 5);
 	struct zone_period p;
@@ -449,7 +450,8 @@ static const char *element_error(struct arena *a, const char *value, size_t leng
 bool gotime_parse(struct arena *a, const char *layout, size_t layout_length, const char *value, size_t value_length,
                   struct value_time *ret, const char **ret_error)
 {
-	struct reader r = {.arena = a, .p = value, .end = value + value_length, .month = -1, .day = -1, .year_day = -1};
+	struct layout_reader r = {
+	    .arena = a, .p = value, .end = value + value_length, .month = -1, .day = -1, .year_day = -1};
 	const char *wrong;
 	size_t at = 0;
 

@@ -20,7 +20,7 @@ enum { DIGITS_MAX = 19 };
 
 static const char letters[PERIOD_FIELDS] = "YMWDHMS";
 
-struct reader {
+struct period_reader {
 	struct arena *arena;
 	const char *text;
 	size_t length;
@@ -33,14 +33,14 @@ struct reader {
 	int fields;
 };
 
-static bool fail(struct reader *r, const char *what)
+static bool fail(struct period_reader *r, const char *what)
 {
 	r->error = arena_format(r->arena, "%.*s: %s", (int)r->length, r->text, what);
 	return false;
 }
 
 /* "12,5": the number as coefficient and scale. */
-static bool take_number(struct reader *r, int64_t *ret_coefficient, int *ret_scale)
+static bool take_number(struct period_reader *r, int64_t *ret_coefficient, int *ret_scale)
 {
 	int digits = 0, points = 0;
 	bool negative = r->p < r->end && *r->p == '-';
@@ -71,7 +71,7 @@ static bool take_number(struct reader *r, int64_t *ret_coefficient, int *ret_sca
 	return true;
 }
 
-static int field_of(const struct reader *r, char letter)
+static int field_of(const struct period_reader *r, char letter)
 {
 	const char *from = letters + (r->clock ? PERIOD_HOURS : PERIOD_YEARS);
 	const char *found = letter ? memchr(letters, letter, PERIOD_FIELDS) : NULL;
@@ -81,7 +81,7 @@ static int field_of(const struct reader *r, char letter)
 	return found ? (int)(found - letters) : -1;
 }
 
-static bool take_field(struct reader *r, struct period *p)
+static bool take_field(struct period_reader *r, struct period *p)
 {
 	int64_t coefficient;
 	int scale, field;
@@ -109,7 +109,7 @@ static bool take_field(struct reader *r, struct period *p)
 	return true;
 }
 
-static bool read_period(struct reader *r, struct period *p)
+static bool read_period(struct period_reader *r, struct period *p)
 {
 	if (r->p < r->end && (*r->p == '-' || *r->p == '+'))
 		p->negative = *r->p++ == '-';
@@ -136,7 +136,7 @@ static bool read_period(struct reader *r, struct period *p)
 
 bool period_parse(struct arena *a, const char *text, size_t length, struct period *ret, const char **ret_error)
 {
-	struct reader r = {.arena = a, .text = text, .length = length, .p = text, .end = text + length};
+	struct period_reader r = {.arena = a, .text = text, .length = length, .p = text, .end = text + length};
 
 	memset(ret, 0, sizeof *ret);
 	if (read_period(&r, ret))

@@ -15,7 +15,7 @@
 #include "bloblang/golang/goquote.h"
 #include "bloblang/golang/gotime.h"
 
-struct reader {
+struct strptime_reader {
 	struct arena *arena;
 	const char *p;
 	const char *end;
@@ -32,13 +32,13 @@ struct reader {
 	const char *zone; /* "UTC", null or "=EST" */
 };
 
-static bool bad(struct reader *r, char letter)
+static bool bad(struct strptime_reader *r, char letter)
 {
 	r->error = arena_format(r->arena, "cannot parse \"%%%c\"", letter);
 	return false;
 }
 
-static bool take_number(struct reader *r, char letter, int digits_max, int64_t *ret)
+static bool take_number(struct strptime_reader *r, char letter, int digits_max, int64_t *ret)
 {
 	int digits = 0;
 
@@ -48,19 +48,20 @@ static bool take_number(struct reader *r, char letter, int digits_max, int64_t *
 	return digits > 0 || bad(r, letter);
 }
 
-static bool take_ranged(struct reader *r, char letter, int digits_max, int64_t low, int64_t high, int64_t *ret)
+static bool take_ranged(struct strptime_reader *r, char letter, int digits_max, int64_t low, int64_t high, int64_t *ret)
 {
 	return take_number(r, letter, digits_max, ret) && ((*ret >= low && *ret <= high) || bad(r, letter));
 }
 
-static bool take_padded(struct reader *r, char letter, int64_t low, int64_t high, int64_t *ret)
+static bool take_padded(struct strptime_reader *r, char letter, int64_t low, int64_t high, int64_t *ret)
 {
 	if (r->p < r->end && *r->p == ' ')
 		r->p++;
 	return take_ranged(r, letter, 2, low, high, ret);
 }
 
-static bool take_name(struct reader *r, char letter, const char *const *names, int count, bool brief, int64_t *ret)
+static bool take_name(struct strptime_reader *r, char letter, const char *const *names, int count, bool brief,
+                      int64_t *ret)
 {
 	for (int i = 0; i < count; i++) {
 		size_t n = brief ? 3 : strlen(names[i]);
@@ -74,7 +75,7 @@ static bool take_name(struct reader *r, char letter, const char *const *names, i
 	return bad(r, letter);
 }
 
-static bool take_half(struct reader *r)
+static bool take_half(struct strptime_reader *r)
 {
 	if (r->end - r->p < 2 || (strncasecmp(r->p, "am", 2) != 0 && strncasecmp(r->p, "pm", 2) != 0))
 		return bad(r, 'p');
@@ -83,7 +84,7 @@ static bool take_half(struct reader *r)
 	return true;
 }
 
-static bool take_micro(struct reader *r)
+static bool take_micro(struct strptime_reader *r)
 {
 	const char *start = r->p;
 	int64_t value;
@@ -96,7 +97,7 @@ static bool take_micro(struct reader *r)
 	return true;
 }
 
-static bool take_epoch(struct reader *r)
+static bool take_epoch(struct strptime_reader *r)
 {
 	bool negative = r->p < r->end && *r->p == '-';
 
@@ -110,7 +111,7 @@ static bool take_epoch(struct reader *r)
 }
 
 /* Z, +hh, +hhmm, +hh:mm */
-static bool take_offset(struct reader *r)
+static bool take_offset(struct strptime_reader *r)
 {
 	int64_t hours, minutes = 0;
 	const char *start;
@@ -140,7 +141,7 @@ static bool take_offset(struct reader *r)
 	return true;
 }
 
-static bool take_zone(struct reader *r)
+static bool take_zone(struct strptime_reader *r)
 {
 	const char *start = r->p;
 	struct value_time t;
@@ -154,7 +155,7 @@ static bool take_zone(struct reader *r)
 	return true;
 }
 
-static bool take_space(struct reader *r, char letter)
+static bool take_space(struct strptime_reader *r, char letter)
 {
 	const char *start = r->p;
 
@@ -163,7 +164,7 @@ static bool take_space(struct reader *r, char letter)
 	return r->p > start || bad(r, letter);
 }
 
-static bool take_literal(struct reader *r, char c)
+static bool take_literal(struct strptime_reader *r, char c)
 {
 	struct text t;
 
@@ -178,9 +179,9 @@ static bool take_literal(struct reader *r, char c)
 	return false;
 }
 
-static bool run(struct reader *r, const char *format, size_t length);
+static bool run(struct strptime_reader *r, const char *format, size_t length);
 
-static bool take_date(struct reader *r, char letter, bool *ret_known)
+static bool take_date(struct strptime_reader *r, char letter, bool *ret_known)
 {
 	*ret_known = true;
 	switch (letter) {
@@ -237,7 +238,7 @@ static bool take_date(struct reader *r, char letter, bool *ret_known)
 	}
 }
 
-static bool take_clock(struct reader *r, char letter, bool *ret_known)
+static bool take_clock(struct strptime_reader *r, char letter, bool *ret_known)
 {
 	*ret_known = true;
 	switch (letter) {
@@ -301,7 +302,7 @@ static const char *composite(char letter)
 	}
 }
 
-static bool run_spec(struct reader *r, char letter)
+static bool run_spec(struct strptime_reader *r, char letter)
 {
 	const char *whole = composite(letter);
 	bool known, ok;
@@ -318,7 +319,7 @@ static bool run_spec(struct reader *r, char letter)
 	return false;
 }
 
-static bool run(struct reader *r, const char *format, size_t length)
+static bool run(struct strptime_reader *r, const char *format, size_t length)
 {
 	for (size_t i = 0; i < length; i++) {
 		if (format[i] != '%') {
@@ -340,7 +341,7 @@ static bool run(struct reader *r, const char *format, size_t length)
 }
 
 /* Month and day of what was given as a week or a day of the year. */
-static void settle_day(struct reader *r)
+static void settle_day(struct strptime_reader *r)
 {
 	int64_t first, weekday = r->weekday;
 
@@ -383,7 +384,7 @@ static const char *describe(struct arena *a, const char *value, size_t value_len
 	return text_end(&t);
 }
 
-static const char *unparsed(struct reader *r)
+static const char *unparsed(struct strptime_reader *r)
 {
 	struct text t;
 
@@ -396,20 +397,20 @@ static const char *unparsed(struct reader *r)
 bool gotime_strptime(struct arena *a, const char *format, size_t format_length, const char *value, size_t value_length,
                      struct value_time *ret, const char **ret_error)
 {
-	struct reader r = {.arena = a,
-	                   .p = value,
-	                   .end = value + value_length,
-	                   .year = 1900,
-	                   .month = 1,
-	                   .day = 1,
-	                   .century = -1,
-	                   .year_day = -1,
-	                   .sunday_week = -1,
-	                   .monday_week = -1,
-	                   .iso_year = -1,
-	                   .iso_week = -1,
-	                   .weekday = -1,
-	                   .zone = "UTC"};
+	struct strptime_reader r = {.arena = a,
+	                            .p = value,
+	                            .end = value + value_length,
+	                            .year = 1900,
+	                            .month = 1,
+	                            .day = 1,
+	                            .century = -1,
+	                            .year_day = -1,
+	                            .sunday_week = -1,
+	                            .monday_week = -1,
+	                            .iso_year = -1,
+	                            .iso_week = -1,
+	                            .weekday = -1,
+	                            .zone = "UTC"};
 
 	if (!run(&r, format, format_length)) {
 		*ret_error = describe(a, value, value_length, format, format_length, r.error);
