@@ -7,7 +7,7 @@
 #include <sysexits.h>
 
 #include "base/check.h"
-#include "daemon/daemon.h"
+#include "daemon/inspect.h"
 
 enum { OPTIONS_MAX = 8, FIRST_VALUE = 256 }; /* values of long options stand above every letter */
 
@@ -88,7 +88,7 @@ enum err command_load(const char *path, const struct config_load_options *option
 	struct config_faults faults = {0};
 	enum err err;
 
-	whole.inspect = daemon_inspect;
+	whole.inspect = inspect_config;
 	err = config_load(path, &whole, ret, &faults, e);
 	for (size_t i = 0; i < faults.count; i++)
 		if (warnings || !faults.items[i].warning)

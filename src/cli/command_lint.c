@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <sysexits.h>
 
-#include "daemon/daemon.h"
+#include "daemon/inspect.h"
 #include "cli/command.h"
 #include "cli/command_whoami.h"
 #include "cli/commands.h"
@@ -45,7 +45,7 @@ static int lint_one(const char *path, const struct config_load_options *options,
 
 int command_lint(int argc, char **argv)
 {
-	struct config_load_options load = {.inspect = daemon_inspect};
+	struct config_load_options load = {.inspect = inspect_config};
 	bool explain = false;
 	const struct command_option options[] = {
 	    {"explain", .flag = &explain},

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "daemon/daemon.h"
+#include "daemon/inspect.h"
 #include "cli/command.h"
 #include "cli/commands.h"
 
@@ -12,7 +13,7 @@ int command_run(int argc, char **argv)
 {
 	static const char *items[SETS_MAX + 1]; /* the daemon reads them again at every reload */
 	struct command_list sets = {.items = items, .most = SETS_MAX};
-	struct daemon_options daemon = {.load = {.for_run = true, .sets = items, .inspect = daemon_inspect}};
+	struct daemon_options daemon = {.load = {.for_run = true, .sets = items, .inspect = inspect_config}};
 	struct error e = {.code = ERR_OK};
 	const char *path = KSPOOL_CONFIG_FILE;
 	const struct command_option options[] = {

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "daemon/daemon.h"
+#include "daemon/inspect.h"
 #include "cli/command.h"
 
 enum err spool_place_find(struct spool_place *p, struct error *e)
@@ -22,7 +22,7 @@ enum err spool_place_find(struct spool_place *p, struct error *e)
 	if (err != ERR_OK)
 		return err;
 	p->path = mem_string(p->config->buffer.path);
-	p->control = daemon_control_path(p->config);
+	p->control = inspect_control_path(p->config);
 	return ERR_OK;
 }
 

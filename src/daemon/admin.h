@@ -1,10 +1,11 @@
 /*
- * admin: the endpoints that show and the endpoints that act.
+ * admin: the endpoints that show.
  *
- * admin_show puts /ping, /ready, /version, /endpoints, /metrics, /stats and /status on a server, each also below
- * http.root_path. admin_act puts /drain, /dead, /dead/show, /dead/retry, /dead/purge and /export on the control socket
- * only, whose file mode is its guard. What needs the spool is asked of the journal thread; answers come later.
- * Thread: intake.
+ * What it is: /ping, /ready, /version, /endpoints, /metrics, /stats and /status on a server, each also below
+ * http.root_path. The endpoints that act are admin_shelf.h's.
+ * Promises: 10 (what it shows is read at that moment). Owner: the source is the caller's and outlives the server.
+ * Thread: intake. Fails: never; what is off answers 404.
+ * Does not: change anything, so it may stand on a port that others reach.
  */
 #ifndef KSPOOL_DAEMON_ADMIN_H
 #define KSPOOL_DAEMON_ADMIN_H
@@ -12,8 +13,6 @@
 #include "server/httpd.h"
 #include "daemon/status.h"
 
-/* The source must outlive the server. */
 void admin_show(struct httpd *server, struct status_source *source);
-void admin_act(struct httpd *server, struct status_source *source, struct delivery *delivery);
 
 #endif

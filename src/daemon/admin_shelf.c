@@ -1,5 +1,7 @@
-/* The endpoints that act: control socket only. */
+#include "daemon/admin_shelf.h"
+
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,13 +11,12 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/percent.h"
-#include "daemon/admin.h"
 #include "journal/journal_questions.h"
 
-enum { SHELF_PAGE_ROWS = 1000, ANSWER_MAX_BYTES = 64 << 20, TARGET_MAX = 1024 };
+enum { SHELF_PAGE_ROWS = 1000, ANSWER_MAX_BYTES = 64 << 20, TARGET_MAX = PATH_MAX };
 
-struct control {
-	struct status_source *source;
+struct admin_shelf {
+	struct journal *journal;
 	struct delivery *delivery;
 };
 
@@ -25,31 +26,40 @@ struct shelf_request {
 	bool with_body;
 };
 
-/* The value of name in "a=1&b=2"; the values used here need no decoding but %2F and friends in paths. */
-static bool query_get(const char *query, const char *name, char *value, size_t size)
+enum found { FOUND, ABSENT, BROKEN };
+
+/* The value of name in "a=1&b=2", decoded. BROKEN: it is longer than value, or has an escape that is none. */
+static enum found query_get(const char *query, const char *name, char *value, size_t size)
 {
 	size_t length = strlen(name), used = 0;
+	const char *p = query, *end;
 
-	for (const char *p = query; p && *p; p = strchr(p, '&') ? strchr(p, '&') + 1 : NULL) {
-		if (strncmp(p, name, length) != 0 || p[length] != '=')
-			continue;
-		for (p += length + 1; *p && *p != '&' && used + 1 < size; p++) {
-			int byte = percent_decode(p, p + strlen(p));
-
-			value[used++] = byte >= 0 ? (char)byte : *p;
-			p += byte >= 0 ? PERCENT_CHARS - 1 : 0;
-		}
-		value[used] = '\0';
-		return true;
+	while (strncmp(p, name, length) != 0 || p[length] != '=') {
+		p = strchr(p, '&');
+		if (!p)
+			return ABSENT;
+		p++;
 	}
-	return false;
+	p += length + 1;
+	end = p + strcspn(p, "&");
+	while (p < end && used + 1 < size) {
+		int byte = *p == '%' ? percent_decode(p, end) : (unsigned char)*p;
+
+		if (byte <= 0)
+			return BROKEN;
+		value[used++] = (char)byte;
+		p += *p == '%' ? PERCENT_CHARS : 1;
+	}
+	value[used] = '\0';
+	return p < end ? BROKEN : FOUND;
 }
 
 static bool query_number(const char *query, const char *name, uint64_t *ret)
 {
 	char text[32];
+	enum found found = query_get(query, name, text, sizeof text);
 
-	return !query_get(query, name, text, sizeof text) || num_parse_u64(text, ret);
+	return found == ABSENT || (found == FOUND && num_parse_u64(text, ret));
 }
 
 static void print_dead(struct jsonout *j, const struct store_dead *dead, bool with_body)
@@ -99,6 +109,15 @@ static void answer_error(struct httpd_request *r, int status, const struct error
 	buf_fini(&body);
 }
 
+/* A query that cannot be acted on. */
+static void refuse(struct httpd_request *r, const char *reason)
+{
+	struct error e;
+
+	(void)error_set(&e, ERR_USAGE, "%s", reason);
+	answer_error(r, 400, &e);
+}
+
 static void answer_list(void *arg, const struct journal_answer *answer)
 {
 	struct shelf_request *q = arg;
@@ -138,15 +157,14 @@ static void answer_count(void *arg, const struct journal_answer *answer)
 static bool parse_page(struct httpd_request *r, struct journal_page *p)
 {
 	const char *query = httpd_query(r);
-	const struct error e = {.code = ERR_USAGE, .text = "id, after and limit are whole numbers"};
 	uint64_t limit = SHELF_PAGE_ROWS;
 	char text[8];
 
 	*p = (struct journal_page){.max_bytes = ANSWER_MAX_BYTES / 2};
-	p->with_body = query_get(query, "body", text, sizeof text);
+	p->with_body = query_get(query, "body", text, sizeof text) != ABSENT;
 	if (!query_number(query, "id", &p->id) || !query_number(query, "after", &p->after_id) ||
 	    !query_number(query, "limit", &limit) || limit > SHELF_PAGE_ROWS) {
-		answer_error(r, 400, &e);
+		refuse(r, "id, after and limit are whole numbers");
 		return false;
 	}
 	p->limit = (uint32_t)limit;
@@ -174,67 +192,79 @@ static void end_if_busy(bool was_asked, struct shelf_request *q)
 
 static void act_list(struct httpd_request *r, void *arg)
 {
-	const struct control *c = arg;
+	const struct admin_shelf *shelf = arg;
 	struct shelf_request *q;
 	struct journal_page p;
 
 	if (!parse_page(r, &p))
 		return;
 	q = shelf_request_new(r, p.with_body);
-	end_if_busy(journal_ask_dead(c->source->journal, &p, answer_list, q), q);
+	end_if_busy(journal_ask_dead(shelf->journal, &p, answer_list, q), q);
 }
 
 static void act_retry(struct httpd_request *r, void *arg)
 {
-	const struct control *c = arg;
+	const struct admin_shelf *shelf = arg;
 	struct shelf_request *q;
 	struct journal_page p;
 
 	if (!parse_page(r, &p))
 		return;
 	q = shelf_request_new(r, false);
-	end_if_busy(journal_retry_dead(c->source->journal, p.id, answer_count, q), q);
+	end_if_busy(journal_retry_dead(shelf->journal, p.id, answer_count, q), q);
 }
 
 static void act_purge(struct httpd_request *r, void *arg)
 {
-	const struct control *c = arg;
+	const struct admin_shelf *shelf = arg;
 	struct shelf_request *q;
 	struct journal_page p;
 
 	if (!parse_page(r, &p))
 		return;
 	q = shelf_request_new(r, false);
-	end_if_busy(journal_purge_dead(c->source->journal, p.id, answer_count, q), q);
+	end_if_busy(journal_purge_dead(shelf->journal, p.id, answer_count, q), q);
 }
 
 static void act_export(struct httpd_request *r, void *arg)
 {
-	const struct control *c = arg;
-	struct shelf_request *q = shelf_request_new(r, false);
+	const struct admin_shelf *shelf = arg;
+	struct shelf_request *q;
 	char target[TARGET_MAX] = "";
 
-	(void)query_get(httpd_query(r), "to", target, sizeof target);
-	end_if_busy(journal_export(c->source->journal, target, answer_count, q), q);
+	if (query_get(httpd_query(r), "to", target, sizeof target) == BROKEN) {
+		refuse(r, "the path to export to is too long or not readable");
+		return;
+	}
+	q = shelf_request_new(r, false);
+	end_if_busy(journal_export(shelf->journal, target, answer_count, q), q);
 }
 
 static void act_drain(struct httpd_request *r, void *arg)
 {
-	struct control *c = arg;
+	const struct admin_shelf *shelf = arg;
 
-	delivery_kick(c->delivery);
+	delivery_kick(shelf->delivery);
 	httpd_answer(r, 200, "application/json", NULL, "{}\n", 3);
 }
 
-void admin_act(struct httpd *server, struct status_source *source, struct delivery *delivery)
+struct admin_shelf *admin_shelf_open(struct httpd *server, struct journal *journal, struct delivery *delivery)
 {
-	static struct control control; /* one daemon a process */
+	static const struct {
+		const char *method;
+		const char *path;
+		httpd_handler *handler;
+	} acts[] = {
+	    {"GET", "/dead", act_list},          {"POST", "/dead/retry", act_retry}, {"POST", "/dead/purge", act_purge},
+	    {"POST", "/export", act_export}, {"POST", "/drain", act_drain},
+	};
+	struct admin_shelf *shelf = mem_zero(sizeof *shelf);
 
-	control.source = source;
-	control.delivery = delivery;
-	httpd_route(server, "GET", "/dead", act_list, &control);
-	httpd_route(server, "POST", "/dead/retry", act_retry, &control);
-	httpd_route(server, "POST", "/dead/purge", act_purge, &control);
-	httpd_route(server, "POST", "/export", act_export, &control);
-	httpd_route(server, "POST", "/drain", act_drain, &control);
+	shelf->journal = journal;
+	shelf->delivery = delivery;
+	for (size_t i = 0; i < sizeof acts / sizeof *acts; i++)
+		httpd_route(server, acts[i].method, acts[i].path, acts[i].handler, shelf);
+	return shelf;
 }
+
+void admin_shelf_free(struct admin_shelf *shelf) { free(shelf); }

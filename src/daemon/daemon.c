@@ -1,3 +1,12 @@
+/*
+ * Invariants:
+ * 1. The phase moves only along `moves`, by set_phase, and never back. Doors are told to stop at CLOSING and no
+ * earlier.
+ * 2. What was started is stopped in the opposite order: doors, delivery, journal. The journal outlives whoever asks it.
+ * 3. A configuration that was replaced lives until the end: another thread may still look at it.
+ * 4. Every event of `events` fires on this thread, and none is left when the rooms it calls are gone.
+ * 5. The exit is 0 only when the journal closed, and every finite input was read to its end (promise 10).
+ */
 #include "daemon/daemon.h"
 
 #include <event2/event.h>
@@ -19,11 +28,11 @@
 #include "base/num.h"
 #include "server/httpd.h"
 #include "journal/journal.h"
-#include "aws/client.h"
-#include "pipeline/pipeline.h"
 #include "delivery/delivery.h"
 #include "doors/doors.h"
 #include "daemon/admin.h"
+#include "daemon/admin_shelf.h"
+#include "daemon/inspect.h"
 #include "daemon/notify.h"
 #include "daemon/reload.h"
 #include "daemon/status.h"
@@ -39,6 +48,7 @@ enum {
 	IDLE_TIMEOUT_S = 120,
 	CONTROL_MODE = 0600,
 	STATUS_EVERY_TICKS = 5,
+	EVENTS_MAX = 12,
 };
 
 enum phase { PHASE_STARTING, PHASE_RUNNING, PHASE_DRAINING, PHASE_DELAYED, PHASE_CLOSING, PHASE_CLOSED };
@@ -51,6 +61,7 @@ struct daemon {
 	struct delivery *delivery;
 	struct httpd *http;
 	struct httpd *control;
+	struct admin_shelf *shelf; /* served by control */
 	struct doors *doors;
 	struct delivery_status delivery_status;
 	struct rates rates;
@@ -58,7 +69,7 @@ struct daemon {
 	enum phase phase;
 	bool hurry; /* a second signal came: wait for nothing */
 	unsigned ticks;
-	struct event *events[12];
+	struct event *events[EVENTS_MAX];
 	size_t event_count;
 	struct event *watch;      /* looks for the end of draining and closing */
 	struct config **replaced; /* configurations other threads may still look at */
@@ -66,12 +77,22 @@ struct daemon {
 	bool input_failed; /* a finite input ended before its end */
 };
 
+/* Legal moves: a bit for each phase that may follow. */
+static const unsigned moves[] = {
+    [PHASE_STARTING] = 1u << PHASE_RUNNING | 1u << PHASE_DRAINING, /* an empty input ends before the loop begins */
+    [PHASE_RUNNING] = 1u << PHASE_DRAINING | 1u << PHASE_DELAYED | 1u << PHASE_CLOSING,
+    [PHASE_DRAINING] = 1u << PHASE_DELAYED | 1u << PHASE_CLOSING,
+    [PHASE_DELAYED] = 1u << PHASE_CLOSING,
+    [PHASE_CLOSING] = 1u << PHASE_CLOSED,
+    [PHASE_CLOSED] = 0,
+};
+
 static const char *const phase_names[] = {"starting", "running", "draining", "delayed", "closing", "closed"};
 
-/* The only writer of phase. Phases only go forward. */
+/* The only writer of phase. */
 static void set_phase(struct daemon *d, enum phase phase, const char *why)
 {
-	must(phase > d->phase);
+	must(moves[d->phase] & 1u << phase);
 	LOG(LOG_INFO, "phase changed", LOG_S("from", phase_names[d->phase]), LOG_S("to", phase_names[phase]),
 	    LOG_S("reason", why));
 	d->phase = phase;
@@ -281,29 +302,27 @@ static void on_watchdog(evutil_socket_t fd, short what, void *arg)
 	notify_send("WATCHDOG=1");
 }
 
+static void keep_event(struct daemon *d, struct event *ev, const struct timeval *timeout)
+{
+	must(ev && d->event_count < EVENTS_MAX && event_add(ev, timeout) == 0);
+	d->events[d->event_count++] = ev;
+}
+
 static void watch_fd(struct daemon *d, int fd, event_callback_fn callback)
 {
-	struct event *ev = event_new(d->base, fd, EV_READ | EV_PERSIST, callback, d);
-
-	must(ev && event_add(ev, NULL) == 0);
-	d->events[d->event_count++] = ev;
+	keep_event(d, event_new(d->base, fd, EV_READ | EV_PERSIST, callback, d), NULL);
 }
 
 static void watch_signal(struct daemon *d, int signal_number, event_callback_fn callback)
 {
-	struct event *ev = evsignal_new(d->base, signal_number, callback, d);
-
-	must(ev && event_add(ev, NULL) == 0);
-	d->events[d->event_count++] = ev;
+	keep_event(d, evsignal_new(d->base, signal_number, callback, d), NULL);
 }
 
 static void watch_timer(struct daemon *d, int64_t every_ms, event_callback_fn callback)
 {
 	struct timeval every = timeval_of_ms(every_ms);
-	struct event *ev = event_new(d->base, -1, EV_PERSIST, callback, d);
 
-	must(ev && event_add(ev, &every) == 0);
-	d->events[d->event_count++] = ev;
+	keep_event(d, event_new(d->base, -1, EV_PERSIST, callback, d), &every);
 }
 
 static void log_report(const char *path, const struct store_report *r)
@@ -344,7 +363,7 @@ static enum err start_journal(struct daemon *d, struct error *e)
 
 static enum err start_servers(struct daemon *d, struct error *e)
 {
-	char *control_path = daemon_control_path(d->config);
+	char *control_path = inspect_control_path(d->config);
 	struct httpd_options options = {
 	    .address = control_path,
 	    .unix_mode = CONTROL_MODE,
@@ -361,7 +380,7 @@ static enum err start_servers(struct daemon *d, struct error *e)
 	if (err != ERR_OK)
 		return error_wrap(e, "control socket");
 	admin_show(d->control, &d->source);
-	admin_act(d->control, &d->source, d->delivery);
+	d->shelf = admin_shelf_open(d->control, d->journal, d->delivery);
 	if (!d->config->http.enabled)
 		return ERR_OK;
 	options.address = d->config->http.address;
@@ -428,6 +447,8 @@ static void watch_everything(struct daemon *d)
 		watch_timer(d, watchdog_ns / NS_PER_MS, on_watchdog);
 }
 
+/* For the handler below, which is given nothing but a number. Set before it is installed, for the rest of the process.
+ */
 static struct delivery *stopping;
 
 static void cut_short(int signal_number)
@@ -478,6 +499,7 @@ static enum err stop(struct daemon *d, struct error *e)
 	doors_free(d->doors);
 	httpd_free(d->http);
 	httpd_free(d->control);
+	admin_shelf_free(d->shelf);
 	event_free(d->watch);
 	event_base_free(d->base);
 	for (size_t i = 0; i < d->replaced_count; i++)
@@ -507,27 +529,6 @@ static void raise_descriptors(void)
 		return;
 	limit.rlim_cur = limit.rlim_max;
 	(void)setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-void daemon_inspect(const struct config *config, struct config_faults *faults)
-{
-	const struct aws_client_options aws = {
-	    .output = &config->output, .kspool = &config->kspool, .service = "kinesis", .max_connections = 1};
-	struct error e = {.code = ERR_OK};
-
-	pipeline_lint(config, faults);
-	if (config->output.stream && aws_options_check(&aws, &e) != ERR_OK)
-		config_faults_add(faults, 1, 1, false, "output.aws_kinesis: %s", e.text);
-}
-
-char *daemon_control_path(const struct config *config)
-{
-	const char *control = config->kspool.control;
-	bool is_given = control && control[0];
-	const char *path = is_given ? control : config->buffer.path;
-
-	/* without a slash it would be taken for host:port */
-	return mem_format("%s%s%s", strchr(path, '/') ? "" : "./", path, is_given ? "" : ".sock");
 }
 
 enum err daemon_run(const struct daemon_options *options, struct error *e)

@@ -1,7 +1,11 @@
 /*
- * notify: tells the service manager how the daemon is (the sd_notify protocol, over NOTIFY_SOCKET).
+ * notify: tells the service manager how the daemon is.
  *
- * Does nothing when the variable is not set. Thread: intake, and the journal thread's last word.
+ * What it is: the sd_notify protocol over NOTIFY_SOCKET, one datagram a call.
+ * Promises: 10 (READY only when all doors are open). Owner: nothing is kept.
+ * Thread: intake, and the journal thread's last word.
+ * Fails: silently; without the variable, or without a listener, nothing happens.
+ * Does not: block.
  */
 #ifndef KSPOOL_DAEMON_NOTIFY_H
 #define KSPOOL_DAEMON_NOTIFY_H

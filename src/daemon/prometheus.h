@@ -1,7 +1,11 @@
 /*
  * prometheus: metrics.def as Prometheus text (exposition format 0.0.4).
  *
- * Redpanda Connect's names come without prefix or `_total`, as it prints them; timings are summaries in nanoseconds.
+ * What it is: one walk over the metrics. Redpanda Connect's names come without prefix or `_total`, as it prints them;
+ * timings are summaries in nanoseconds.
+ * Promises: none of its own. Owner: the caller owns the buffer. Thread: any.
+ * Fails: never; a full buffer shows in its overflow, a process figure that cannot be read is 0.
+ * Does not: rename or map metrics.
  */
 #ifndef KSPOOL_DAEMON_PROMETHEUS_H
 #define KSPOOL_DAEMON_PROMETHEUS_H

@@ -1,7 +1,10 @@
 /*
  * rates: messages a second, from one sample a second.
  *
- * Thread: intake.
+ * What it is: a ring of the last RATES_WINDOW samples of two counters.
+ * Promises: none of its own. Owner: plain data; zeroed is empty. Thread: intake.
+ * Fails: never; without two samples every rate is 0.
+ * Does not: read clocks or counters.
  */
 #ifndef KSPOOL_DAEMON_RATES_H
 #define KSPOOL_DAEMON_RATES_H

@@ -1,7 +1,11 @@
 /*
  * reload: which settings a new configuration may change while running.
  *
- * The flag RELOAD of options.def decides; this file only compares.
+ * What it is: a comparison by the tables of options, where the flag RELOAD decides; and the logger's settings, which
+ * always may.
+ * Promises: none of its own. Owner: both configurations stay the caller's; the log keeps no text of them.
+ * Thread: intake. Fails: reload_log with ERR_CONFIG or ERR_ENVIRONMENT, and the log stays as it was.
+ * Does not: load configurations, or give them to the rooms.
  */
 #ifndef KSPOOL_DAEMON_RELOAD_H
 #define KSPOOL_DAEMON_RELOAD_H

@@ -1,8 +1,12 @@
 /*
  * status: what the daemon says of itself.
  *
- * One picture, taken on the intake thread from the metrics, the newest delivery status and the journal's admission,
- * printed as JSON (/status, /ready). Promise 10: nothing here is a hope; `ready` names the promise it would break.
+ * What it is: one look at the metrics, the newest delivery status and the journal's admission, printed as JSON
+ * (/status, /ready) or as a sentence.
+ * Promises: 10: nothing here is a hope; `ready` names the promise it would break.
+ * Owner: the source is the caller's, and so is all it points to. Thread: intake.
+ * Fails: never; a full buffer shows in its overflow.
+ * Does not: ask other threads.
  */
 #ifndef KSPOOL_DAEMON_STATUS_H
 #define KSPOOL_DAEMON_STATUS_H

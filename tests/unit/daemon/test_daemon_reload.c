@@ -1,0 +1,145 @@
+/* A reload: what may change while running, what needs a restart, and a logger that cannot be had. */
+#include "rig/daemon_world.h"
+
+#include <fcntl.h>
+
+#include "daemon/inspect.h"
+#include "daemon/reload.h"
+
+#define BASE(input, output, rest)                                                                                      \
+	"input: {" input "}\noutput: {aws_kinesis: {stream: s, partition_key: k, region: eu-west-1" output "}}\n" rest \
+	"\n"
+#define BUFFER "buffer: {sqlite: {path: /s}}\n"
+
+static void note(void *arg, const char *field)
+{
+	char *said = arg;
+
+	(void)snprintf(said + strlen(said), 400 - strlen(said), "%s ", field);
+}
+
+static void only_what_needs_a_restart_is_said(void **state)
+{
+	static const struct {
+		const char *old;
+		const char *new;
+		const char *said;
+	} rows[] = {
+	    {BASE("stdin: {}", "", BUFFER), BASE("stdin: {}", "", BUFFER), ""},
+	    {BASE("stdin: {}", "", BUFFER), BASE("stdin: {}", ", batching: {count: 3}", BUFFER), ""},
+	    {BASE("stdin: {}", "", BUFFER), BASE("stdin: {}", ", credentials: {id: a, secret: b}", BUFFER), ""},
+	    {BASE("stdin: {}", "", BUFFER), BASE("stdin: {}", "", BUFFER "logger: {level: DEBUG}"), ""},
+	    {BASE("stdin: {}", "", BUFFER), BASE("stdin: {}", "", BUFFER "kspool: {max_bytes: 1GiB, linger: 1s}"), ""},
+	    {BASE("stdin: {}", "", BUFFER), BASE("stdin: {}", ", endpoint: 'http://[::1]:1'", BUFFER),
+	     "output.aws_kinesis.endpoint "},
+	    {BASE("stdin: {}", "", BUFFER), BASE("stdin: {}", "", "buffer: {sqlite: {path: /t}}"),
+	     "buffer.sqlite.path "},
+	    {BASE("stdin: {}", "", BUFFER), BASE("stdin: {}", "", BUFFER "http: {address: '127.0.0.1:1'}"),
+	     "http.address "},
+	    {BASE("stdin: {}", "", BUFFER), BASE("stdin: {}", "", BUFFER "kspool: {memory: 99MiB, max_bytes: 1GiB}"),
+	     "kspool.memory "},
+	    {BASE("stdin: {}", "", BUFFER), BASE("file: {paths: [/f]}", "", BUFFER), "input "},
+	    {BASE("file: {paths: [/f]}", "", BUFFER), BASE("file: {paths: [/f, /g]}", "", BUFFER), "input.paths "},
+	    {BASE("stdin: {}", "", BUFFER), BASE("broker: {inputs: [{stdin: {}}, {file: {paths: [/f]}}]}", "", BUFFER),
+	     "input "},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct config *old = world_config(rows[i].old), *new = world_config(rows[i].new);
+		char said[400] = "";
+
+		reload_compare(old, new, note, said);
+		if (strcmp(said, rows[i].said) != 0)
+			fail_msg("%s -> %s: said \"%s\", not \"%s\"", rows[i].old, rows[i].new, said, rows[i].said);
+		config_free(old);
+		config_free(new);
+	}
+}
+
+static enum err reload_logger(const char *logger, struct error *e)
+{
+	char *text = mem_format(BASE("stdin: {}", "", BUFFER "logger: {%s}"), logger);
+	struct config *config = world_config(text);
+	enum err err = reload_log(config, e);
+
+	config_free(config);
+	free(text);
+	return err;
+}
+
+static void a_logger_that_cannot_be_had_is_an_error(void **state)
+{
+	struct error e = {.code = ERR_OK};
+	char fields[2000] = "static_fields: {";
+
+	(void)state;
+	assert_int_equal(reload_logger("file: {path: /nonexistent/log}", &e), ERR_ENVIRONMENT);
+	assert_has(e.text, "logger.file.path /nonexistent/log");
+	for (int i = 0; i < 33; i++)
+		(void)snprintf(fields + strlen(fields), sizeof fields - strlen(fields), "f%d: v, ", i);
+	strcat(fields, "}");
+	assert_int_equal(reload_logger(fields, &e), ERR_CONFIG);
+	assert_has(e.text, "at most 32 fields");
+}
+
+static void a_new_log_file_takes_over_the_descriptor(void **state)
+{
+	struct spooldir dir;
+	struct error e = {.code = ERR_OK};
+	char *first, *second;
+	int before, after;
+
+	(void)state;
+	spooldir_make(&dir);
+	first = mem_format("file: {path: '%s/one'}", dir.dir);
+	second = mem_format("file: {path: '%s/two'}", dir.dir);
+	assert_int_equal(reload_logger(first, &e), ERR_OK);
+	before = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(reload_logger(second, &e), ERR_OK);
+	assert_int_equal(reload_logger(first, &e), ERR_OK);
+	after = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(after, before + 1); /* no reload kept a descriptor more */
+	free(first);
+	free(second);
+	spooldir_remove(&dir);
+}
+
+static void a_configuration_is_inspected_by_the_rooms_above(void **state)
+{
+	static const struct {
+		const char *text;
+		const char *fault; /* null: none */
+	} rows[] = {
+	    {BASE("stdin: {}", "", BUFFER), NULL},
+	    {BASE("stdin: {}", "", BUFFER "pipeline: {processors: [{mapping: 'root = '}]}"), "expected query"},
+	    {BASE("stdin: {}", ", endpoint: 'nonsense'", BUFFER), "output.aws_kinesis: "},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		const struct config_load_options load = {.inspect = inspect_config};
+		struct config_faults faults = {0};
+		struct config *config = NULL;
+		struct error e = {.code = ERR_OK};
+		enum err err = config_parse("t", rows[i].text, strlen(rows[i].text), &load, &config, &faults, &e);
+
+		assert_int_equal(err == ERR_OK, !rows[i].fault);
+		if (rows[i].fault)
+			assert_has(faults.items[0].text, rows[i].fault);
+		config_faults_fini(&faults);
+		config_free(config);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(only_what_needs_a_restart_is_said),
+	    cmocka_unit_test(a_logger_that_cannot_be_had_is_an_error),
+	    cmocka_unit_test(a_new_log_file_takes_over_the_descriptor),
+	    cmocka_unit_test(a_configuration_is_inspected_by_the_rooms_above),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
