@@ -1,3 +1,10 @@
+/*
+ * Invariants:
+ * 1. A shelf_request lives from the request to its answer, and every request is answered once: by the journal's answer,
+ *    or here when it was not asked.
+ * 2. A page has at most SHELF_PAGE_ROWS rows and ANSWER_MAX_BYTES bytes; who wants more asks again, behind the last id.
+ * 3. A value of the query is read whole or refused: a path that was cut would be another path.
+ */
 #include "daemon/admin_shelf.h"
 
 #include <inttypes.h>
@@ -255,7 +262,7 @@ struct admin_shelf *admin_shelf_open(struct httpd *server, struct journal *journ
 		const char *path;
 		httpd_handler *handler;
 	} acts[] = {
-	    {"GET", "/dead", act_list},          {"POST", "/dead/retry", act_retry}, {"POST", "/dead/purge", act_purge},
+	    {"GET", "/dead", act_list},      {"POST", "/dead/retry", act_retry}, {"POST", "/dead/purge", act_purge},
 	    {"POST", "/export", act_export}, {"POST", "/drain", act_drain},
 	};
 	struct admin_shelf *shelf = mem_zero(sizeof *shelf);

@@ -9,6 +9,14 @@
  *   413  a message over the ceiling                           507  the spool is full; nothing was stored
  *   503  with Retry-After: nothing was stored (no room, stopping), or, as the text says then, the answer did not come
  *        in time and the messages may still be stored
+ *
+ * Invariants:
+ * 1. A pending stands in the list from group_send to its answer or its deadline, and its request is unanswered as long.
+ * 2. The list is in the order of the deadlines: one timeout serves them all, and the timer is set for the first.
+ * 3. Once the deadline passed, nobody hears of the group: `answered` is null, and the text says whether it may be
+ * stored.
+ * 4. A request's messages are one offer: all of them are stored, or none.
+ * 5. `own` is null when the shared server serves us; then the routes and the share in it end with the door.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,11 +1,13 @@
 /*
  * door_http_meta: metadata of a message that came by HTTP, as Redpanda Connect's http_server input gives it.
  *
- * In this order, a later one replacing an earlier one of the same name: http_server_user_agent,
- * http_server_request_path (decoded), http_server_verb, http_server_remote_ip, http_server_tls_version and
- * http_server_tls_cipher_suite (with TLS), every header by its canonical name (first value; Host, Transfer-Encoding and
- * Trailer are not headers there), every query parameter (first value), every cookie. Not stored: the Authorization
- * header when the server asks for tokens, as it then holds kspool's own secret.
+ * What it is: a walk over one request. It gives, in this order, a later one replacing an earlier one of the same name:
+ * http_server_user_agent, http_server_request_path (decoded), http_server_verb, http_server_remote_ip,
+ * http_server_tls_version and http_server_tls_cipher_suite (with TLS), every header by its canonical name (first value;
+ * Host, Transfer-Encoding and Trailer are not headers there), every query parameter (first value), every cookie.
+ * Promises: 6 (the metadata of a request is bounded before it is copied to each message).
+ * Owner: the caller owns the buffer. Thread: intake. Fails: with ERR_TOOBIG, a refusal to the peer.
+ * Does not: store the Authorization header when the server asks for tokens, as it then holds kspool's own secret.
  */
 #ifndef KSPOOL_DOORS_DOOR_HTTP_META_H
 #define KSPOOL_DOORS_DOOR_HTTP_META_H

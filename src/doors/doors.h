@@ -2,10 +2,12 @@
  * doors: every way in.
  *
  * What it is: the inputs of a configuration on the intake thread. A door cuts bytes into messages, offers them to the
- * journal in groups and says yes only when the journal's answer came (promise 1). When the journal's lane is full, when
- * the spool refuses, or when the memory share of the doors is used up, doors stop reading: back-pressure, never growth
- * (promise 6). Owner: doors_start's caller. Thread: intake.
+ * journal in groups and says yes only when the journal's answer came. When the journal's lane is full, when the spool
+ * refuses, or when the memory share of the doors is used up, doors stop reading: back-pressure, never growth.
+ * Promises: 1, 6, 11 (every peer has limits and deadlines), 12.
+ * Owner: doors_start's caller. Thread: intake.
  * Fails: at start with ERR_CONFIG or ERR_ENVIRONMENT naming the address or path; later only towards the peer.
+ * Does not: store or deliver anything itself.
  */
 #ifndef KSPOOL_DOORS_DOORS_H
 #define KSPOOL_DOORS_DOORS_H

@@ -7,6 +7,8 @@
  * next block fills. The bytes of the offer under way stay until its yes: when the spool is full they are offered
  * again, as these sources cannot be told no. A message over the ceiling goes to the set-aside shelf.
  * Promises: 1, 6, 7. Owner: a door. Thread: intake.
+ * Fails: never; a refused offer waits, a message too long is set aside with its reason.
+ * Does not: read the source itself, or know what kind it is.
  */
 #ifndef KSPOOL_DOORS_FEEDER_H
 #define KSPOOL_DOORS_FEEDER_H

@@ -12,12 +12,12 @@
  *                      length = u32, big-endian: bytes of text, at most FRAME_TEXT_MAX_BYTES; 0 when accepted
  *                      text   = UTF-8, for people
  *
- * Each frame gets exactly one answer, in the order of the frames. A client may send any number of frames before it
- * reads answers. The payload of a frame over the door's ceiling is skipped and answered 1; the connection goes on.
- * With a token file the first frame is the token: answered 0, or 1 and closed. A frame that is cut off by the end of
- * the connection is dropped without an answer.
- *
- * This module is pure: a reader of frames and a reader of answers, incremental, with the same outcome for any split.
+ * Each frame gets exactly one answer, in the order of the frames; a client may send any number before it reads one. A
+ * payload over the door's ceiling is skipped and answered 1. With a token file the first frame is the token: answered
+ * 0, or 1 and closed. A frame cut off by the end of the connection is dropped without an answer. What it is: a reader
+ * of frames and a reader of answers, pure and incremental, with one outcome for any split. Promises: 1 (status 0), 6
+ * (memory grows with bytes received, never with the length claimed). Owner: the caller; frame_reader_fini. Thread: any.
+ * Fails: with -1 for an answer that is none; a frame cannot be wrong. Does not: read sockets.
  */
 #ifndef KSPOOL_DOORS_FRAME_H
 #define KSPOOL_DOORS_FRAME_H

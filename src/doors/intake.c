@@ -3,43 +3,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <event2/event.h>
-
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
 
-static void on_hold_over(evutil_socket_t fd, short what, void *arg)
-{
-	struct intake *i = arg;
-
-	(void)fd;
-	(void)what;
-	i->hold_until_ns = 0;
-	if (i->on_room)
-		i->on_room(i->arg);
-}
-
-void intake_hold(struct intake *i, int64_t until_ns)
-{
-	int64_t left_ns = until_ns - clock_mono_ns();
-	struct timeval tv;
-
-	if (left_ns <= 0 || until_ns <= i->hold_until_ns)
-		return;
-	i->hold_until_ns = until_ns;
-	tv = (struct timeval){.tv_sec = left_ns / NS_PER_S, .tv_usec = (left_ns % NS_PER_S) / NS_PER_US + 1};
-	(void)evtimer_add(i->hold, &tv);
-}
-
 enum err intake_open(struct intake *i, struct error *e)
 {
 	TAILQ_INIT(&i->kept);
 	i->evaluator = evaluator_new();
-	i->hold = evtimer_new(i->base, on_hold_over, i);
-	must(i->hold);
+	intake_room_open(i);
 	return processors_compile(i->config->pipeline_processors, i->config, "pipeline.processors", &i->common, e);
 }
 
@@ -48,61 +22,7 @@ void intake_close(struct intake *i)
 	must(i->outstanding == 0);
 	pipeline_free(i->common);
 	evaluator_free(i->evaluator);
-	event_free(i->hold);
-}
-
-void intake_charge(struct intake *i, uint64_t bytes) { i->memory_bytes += bytes; }
-
-void intake_release(struct intake *i, uint64_t bytes)
-{
-	must(i->memory_bytes >= bytes);
-	i->memory_bytes -= bytes;
-}
-
-bool intake_has_room(const struct intake *i)
-{
-	return i->memory_bytes < i->memory_limit_bytes && TAILQ_EMPTY(&i->kept) && i->hold_until_ns == 0;
-}
-
-struct group *group_new(struct intake *i, struct pipeline *own, group_answered *answered, void *door)
-{
-	struct group *g = mem_zero(sizeof *g);
-
-	STAILQ_INIT(&g->offer.messages);
-	STAILQ_INIT(&g->offer.set_aside);
-	g->intake = i;
-	g->own = own;
-	g->answered = answered;
-	g->door = door;
-	g->begun_ns = clock_mono_ns();
-	return g;
-}
-
-void group_add(struct group *g, struct message *m)
-{
-	STAILQ_INSERT_TAIL(&g->offer.messages, m, link);
-	g->offer.count++;
-	g->offer.bytes += message_cost(m);
-	g->received++;
-}
-
-void group_set_aside(struct group *g, struct message *m, const char *reason)
-{
-	message_fail(m, NULL, reason);
-	STAILQ_INSERT_TAIL(&g->offer.set_aside, m, link);
-	g->offer.set_aside_count++;
-}
-
-void group_free(struct group *g)
-{
-	if (!g)
-		return;
-	message_list_free(&g->offer.messages);
-	message_list_free(&g->offer.set_aside);
-	free(g->offer.position_key);
-	free(g->offer.position);
-	intake_release(g->intake, g->charged_bytes);
-	free(g);
+	intake_room_close(i);
 }
 
 static void count_answer(const struct group *g)

@@ -1,10 +1,14 @@
 /*
  * intake: what all doors share: the memory bound, and groups of messages on their way to the journal.
  *
- * A group is one offer. A door makes it, adds messages, and sends it; processors run then. While the journal's lane is
- * full the group is kept here, in order. Its answer reaches the door through `answered` and the group is gone
- * afterwards. Promise 6: what doors hold is counted with intake_charge/intake_release and doors read only while
- * intake_has_room. Owner: doors.c. Thread: intake.
+ * What it is: a group is one offer. A door makes it, adds messages, and sends it; processors run then. While the
+ * journal's lane is full the group is kept here, in order. Its answer reaches the door through `answered`, and the
+ * group is gone afterwards. intake_room.c says whether doors may read, intake_group.c makes groups, intake_processors.c
+ * runs processors over them, intake.c sends them.
+ * Promises: 1 (the answer is the journal's), 6 (what doors hold is charged, and doors read only while there is room).
+ * Owner: doors.c; a group sent belongs to the intake until its answer. Thread: intake.
+ * Fails: at open, when processors do not compile; a group's failure is its verdict.
+ * Does not: cut bytes into messages, or know peers.
  */
 #ifndef KSPOOL_DOORS_INTAKE_H
 #define KSPOOL_DOORS_INTAKE_H
@@ -63,6 +67,8 @@ struct group {
 
 enum err intake_open(struct intake *i, struct error *e) MUST_CHECK;
 void intake_close(struct intake *i);
+void intake_room_open(struct intake *i);
+void intake_room_close(struct intake *i);
 void intake_charge(struct intake *i, uint64_t bytes);
 void intake_release(struct intake *i, uint64_t bytes);
 /* Room for more bytes from peers: memory is left and the lane takes offers. */

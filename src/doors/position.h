@@ -4,9 +4,12 @@
  *   key    "file:" path
  *   value  "1 device inode offset head_bytes head_hash"
  *
- * offset: bytes of the file that are accounted for. head_hash: SHA-256 (first 16 bytes, hex) of the file's first
- * head_bytes bytes (at most POSITION_HEAD_MAX_BYTES), so that a file rewritten in place is known from the one that was
- * read. The inode must be the same; the device may change, as its number may after a reboot. Thread: any.
+ * What it is: offset, the bytes of the file that are accounted for, and what tells the file from another: the inode,
+ * and head_hash, the SHA-256 (first 16 bytes, hex) of its first head_bytes bytes (at most POSITION_HEAD_MAX_BYTES), so
+ * that a file rewritten in place is known from the one that was read. The device may change, as its number may after a
+ * reboot. Promises: 1, 7 (a crash neither loses nor repeats a line). Owner: plain data. Thread: any. Fails: with
+ * ERR_DISK or ERR_ENVIRONMENT when the file cannot be read; a text that is no position reads as false. Does not: store
+ * itself; it goes into the offer whose messages end there.
  */
 #ifndef KSPOOL_DOORS_POSITION_H
 #define KSPOOL_DOORS_POSITION_H

@@ -6,7 +6,9 @@
  * does not depend on how the stream was cut into pieces. Kinds: lines ("\n", one '\r' before it is dropped, as Redpanda
  * Connect's lines scanner does), lines with a custom delimiter (nothing dropped), the whole stream, pieces of a size.
  * The end of the stream ends the last message, unless that would be an empty one.
- * Owner: the caller; scanner_fini. Thread: any. Does not allocate, except the head of a message that is too long.
+ * Promises: 6 (of a message that is too long only the head is kept). Owner: the caller; scanner_fini. Thread: any.
+ * Fails: never; a message over the ceiling is an event.
+ * Does not: allocate, except that head.
  */
 #ifndef KSPOOL_DOORS_SCANNER_H
 #define KSPOOL_DOORS_SCANNER_H

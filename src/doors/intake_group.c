@@ -1,0 +1,47 @@
+/* intake_group: a group before it is sent, and after it was answered. */
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "doors/intake.h"
+
+struct group *group_new(struct intake *i, struct pipeline *own, group_answered *answered, void *door)
+{
+	struct group *g = mem_zero(sizeof *g);
+
+	STAILQ_INIT(&g->offer.messages);
+	STAILQ_INIT(&g->offer.set_aside);
+	g->intake = i;
+	g->own = own;
+	g->answered = answered;
+	g->door = door;
+	g->begun_ns = clock_mono_ns();
+	return g;
+}
+
+void group_add(struct group *g, struct message *m)
+{
+	STAILQ_INSERT_TAIL(&g->offer.messages, m, link);
+	g->offer.count++;
+	g->offer.bytes += message_cost(m);
+	g->received++;
+}
+
+void group_set_aside(struct group *g, struct message *m, const char *reason)
+{
+	message_fail(m, NULL, reason);
+	STAILQ_INSERT_TAIL(&g->offer.set_aside, m, link);
+	g->offer.set_aside_count++;
+}
+
+void group_free(struct group *g)
+{
+	if (!g)
+		return;
+	message_list_free(&g->offer.messages);
+	message_list_free(&g->offer.set_aside);
+	free(g->offer.position_key);
+	free(g->offer.position);
+	intake_release(g->intake, g->charged_bytes);
+	free(g);
+}
