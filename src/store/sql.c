@@ -81,15 +81,11 @@ enum err sql_error(sqlite3 *db, int rc, struct error *e, const char *what)
 	return code;
 }
 
-enum err sql_exec(sqlite3 *db, const char *sql, struct error *e)
+enum err sql_exec(sqlite3 *db, const char *sql, struct error *e, const char *what)
 {
 	int rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
-	char what[80];
 
-	if (rc == SQLITE_OK)
-		return ERR_OK;
-	(void)snprintf(what, sizeof what, "%.60s", sql);
-	return sql_error(db, rc, e, what);
+	return rc == SQLITE_OK ? ERR_OK : sql_error(db, rc, e, what);
 }
 
 enum err sql_pragma(sqlite3 *db, const char *name, const char *value, const char *want, struct error *e)

@@ -26,8 +26,8 @@ void sql_global_setup(void);
 const char *sql_last_log(void);
 
 enum err sql_error(sqlite3 *db, int rc, struct error *e, const char *what) MUST_CHECK;
-/* Runs statements that give no rows. */
-enum err sql_exec(sqlite3 *db, const char *sql, struct error *e) MUST_CHECK;
+/* Runs statements that give no rows; `what` they are for stands in the error. */
+enum err sql_exec(sqlite3 *db, const char *sql, struct error *e, const char *what) MUST_CHECK;
 /* Runs "PRAGMA name=value" and reads it back; ERR_ENVIRONMENT when the answer is not `want`. */
 enum err sql_pragma(sqlite3 *db, const char *name, const char *value, const char *want, struct error *e) MUST_CHECK;
 /* The first column of the first row as a number. */

@@ -61,6 +61,6 @@ enum err store_shrink(struct store *s, bool *ret_more, struct error *e)
 		return ERR_OK;
 	*ret_more = true;
 	(void)sqlite3_snprintf(sizeof step, step, "PRAGMA incremental_vacuum(%d)", SHRINK_PAGES);
-	err = sql_exec(s->db, step, e);
+	err = sql_exec(s->db, step, e, "give free pages back");
 	return err == ERR_OK ? store_checkpoint(s, false, e) : err;
 }

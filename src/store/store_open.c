@@ -118,16 +118,16 @@ static enum err set_pragmas(struct store *s, bool created, struct error *e)
 static enum err migrate_step(struct store *s, const struct schema_step *step, struct error *e)
 {
 	char version[48];
-	enum err err = sql_exec(s->db, "BEGIN IMMEDIATE", e);
+	enum err err = sql_exec(s->db, "BEGIN IMMEDIATE", e, "begin");
 
 	(void)snprintf(version, sizeof version, "PRAGMA user_version = %d", step->version);
 	if (err == ERR_OK)
-		err = sql_exec(s->db, step->sql, e);
+		err = sql_exec(s->db, step->sql, e, "change the tables");
 	if (err == ERR_OK)
-		err = sql_exec(s->db, version, e);
+		err = sql_exec(s->db, version, e, "note the schema's version");
 	FAILPOINT("before_migrate_commit");
 	if (err == ERR_OK)
-		err = sql_exec(s->db, "COMMIT", e);
+		err = sql_exec(s->db, "COMMIT", e, "commit");
 	if (err != ERR_OK && !sqlite3_get_autocommit(s->db))
 		(void)sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
 	FAILPOINT("after_migrate_commit");

@@ -68,7 +68,7 @@ enum err store_reader_open(const char *path, const char *vfs, sqlite3 **ret, str
 		err = sql_exec(db,
 		               "PRAGMA locking_mode=EXCLUSIVE; PRAGMA query_only=1; PRAGMA cell_size_check=1;"
 		               "PRAGMA wal_autocheckpoint=0",
-		               e);
+		               e, "set a reader up");
 		if (err == ERR_OK)
 			err = sql_number(db, "SELECT count(*) FROM sqlite_schema", &tables, e);
 	} else {

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 import replies
 import requests_raw
 from fake_kinesis import IDENTITY
-from ledger import SenderLedger, Verdict, message
+from ledger import SETTLED, SenderLedger, Verdict, message
 from waits import wait_for
 
 
@@ -123,5 +123,5 @@ def test_the_verdict_can_fail(fake, change, line):
 
 
 def test_the_verdict_sees_a_ledger_that_does_not_balance(fake):
-    ledger = dict(accepted=3, delivered=1, pending=1, dead=0, expired=0, evicted=0, damaged=0, filtered=0, purged=0)
+    ledger = {**dict.fromkeys(SETTLED, 0), "accepted": 3, "delivered": 1, "pending": 1}
     assert not Verdict(SenderLedger(), [], ledger=ledger).good()

@@ -289,6 +289,46 @@ static void a_failed_note_of_a_failure_undoes_the_group(void **state)
 	spooldir_remove(&d);
 }
 
+static bool count_visit(void *arg, const struct store_dead *dead)
+{
+	(void)dead;
+	++*(uint32_t *)arg;
+	return true;
+}
+
+/* A page that cannot be read is an error, not the end of the list. */
+static void a_shelf_that_cannot_be_read_is_not_a_short_one(void **state)
+{
+	enum { ROWS = 50 };
+	struct spooldir d;
+	struct store_options o;
+	struct store *s = NULL;
+	struct error e;
+	uint32_t seen = 0;
+
+	(void)state;
+	spooldir_make(&d);
+	o = spooldir_options(&d);
+	o.vfs = CRASHVFS_NAME;
+	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
+	assert_int_equal(store_begin(s, &e), ERR_OK);
+	for (uint64_t n = 1; n <= ROWS; n++) {
+		struct message *m = spooldir_message(n, 5000);
+
+		assert_int_equal(store_append_dead(s, m, "x", &e), ERR_OK);
+		message_free(m);
+	}
+	assert_int_equal(store_commit(s, &e), ERR_OK);
+	assert_int_equal(store_close(s, &e), ERR_OK);
+	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
+	crashvfs_fail(5, FAULT_EIO, false);
+	assert_int_equal(store_dead_walk(s, 0, 1000, count_visit, &seen, &e), ERR_DISK);
+	assert_in_range(seen, 1, ROWS - 1);
+	crashvfs_fail(0, FAULT_EIO, false);
+	store_abandon(s);
+	spooldir_remove(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -299,6 +339,7 @@ int main(void)
 	    cmocka_unit_test(short_write_once),
 	    cmocka_unit_test(short_write_for_good),
 	    cmocka_unit_test(a_failed_sync_condemns_and_leaves_the_marker),
+	    cmocka_unit_test(a_shelf_that_cannot_be_read_is_not_a_short_one),
 	    cmocka_unit_test(a_failed_note_of_a_failure_undoes_the_group),
 	};
 
