@@ -10,24 +10,10 @@
 
 #include "base/cleanup.h"
 #include "base/crc32c.h"
+#include "store/byte_order_internal.h"
 
 enum { TIDE_BYTES = 32, TIDE_SCHEMA = 8, TIDE_ID = 16, TIDE_CRC = 28 };
 static const char tide_magic[8] = {'k', 's', 'p', 'l', 't', 'i', 'd', 'e'};
-
-static void put_little(unsigned char *p, uint64_t v, int bytes)
-{
-	for (int i = 0; i < bytes; i++)
-		p[i] = (unsigned char)(v >> (8 * i));
-}
-
-static uint64_t get_little(const unsigned char *p, int bytes)
-{
-	uint64_t v = 0;
-
-	for (int i = bytes - 1; i >= 0; i--)
-		v = v << 8 | p[i];
-	return v;
-}
 
 struct tide files_tide_read(const struct files *f)
 {

@@ -9,17 +9,13 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "store/byte_order_internal.h"
 #include "store/schema.h"
 #include "store/wal.h"
 
 /* Offsets of the database header: sqlite.org/fileformat2.html, section 1.3. */
 enum { HEADER_BYTES = 100, AT_USER_VERSION = 60, AT_APPLICATION_ID = 68, LOOK_BYTES = 65536 };
 static const char sqlite_magic[16] = "SQLite format 3";
-
-static uint32_t big_u32(const unsigned char *p)
-{
-	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
 
 /* A database whose header lost bits, told from a stranger by the tide mark beside it. */
 static bool is_one_of_ours_damaged(const struct files *f, const unsigned char *h, uint32_t application)
@@ -64,8 +60,8 @@ static enum err inspect_header(const struct files *f, const unsigned char *bytes
 		           : error_set(e, ERR_ENVIRONMENT, "%s is not a spool; move it away or name another path",
 		                       f->path);
 	}
-	application = big_u32(bytes + AT_APPLICATION_ID);
-	version = big_u32(bytes + AT_USER_VERSION);
+	application = get_big_u32(bytes + AT_APPLICATION_ID);
+	version = get_big_u32(bytes + AT_USER_VERSION);
 	*ret = FILE_OURS;
 	if (memcmp(bytes, sqlite_magic, sizeof sqlite_magic) != 0 || application != APPLICATION_ID) {
 		if (!is_one_of_ours_damaged(f, bytes, application))

@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/crc32c.h"
+#include "store/byte_order_internal.h"
 
 static const struct {
 	const char *name;
@@ -43,8 +44,8 @@ static int32_t checksum(const uint64_t numbers[COLUMNS])
 
 	while (count > FIRST_COLUMNS && numbers[count - 1] == 0)
 		count--;
-	for (size_t i = 0; i < count * 8; i++)
-		bytes[i] = (unsigned char)(numbers[i / 8] >> (i % 8 * 8));
+	for (size_t i = 0; i < count; i++)
+		put_little(bytes + i * 8, numbers[i], 8);
 	return (int32_t)crc32c(0, bytes, count * 8);
 }
 

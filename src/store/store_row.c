@@ -4,12 +4,7 @@
 #include <string.h>
 
 #include "base/crc32c.h"
-
-static void put_little(unsigned char *p, uint64_t v, int bytes)
-{
-	for (int i = 0; i < bytes; i++)
-		p[i] = (unsigned char)(v >> (8 * i));
-}
+#include "store/byte_order_internal.h"
 
 /* schema/0001-spool.sql says over what. */
 static int32_t checksum_of(const struct store_row *row)

@@ -16,6 +16,7 @@
 
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "store/byte_order_internal.h"
 
 enum {
 	WAL_HEADER = 32,
@@ -44,19 +45,6 @@ struct reader {
 	unsigned char *frame;
 };
 
-static uint32_t big_u32(const unsigned char *p)
-{
-	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-
-static void put_big_u32(unsigned char *p, uint32_t v)
-{
-	p[0] = (unsigned char)(v >> 24);
-	p[1] = (unsigned char)(v >> 16);
-	p[2] = (unsigned char)(v >> 8);
-	p[3] = (unsigned char)v;
-}
-
 static uint32_t little_u32(const unsigned char *p)
 {
 	return (uint32_t)p[3] << 24 | (uint32_t)p[2] << 16 | (uint32_t)p[1] << 8 | p[0];
@@ -65,8 +53,8 @@ static uint32_t little_u32(const unsigned char *p)
 static struct sum sum_over(bool big, struct sum s, const unsigned char *p, size_t count)
 {
 	for (size_t i = 0; i + 8 <= count; i += 8) {
-		s.a += (big ? big_u32(p + i) : little_u32(p + i)) + s.b;
-		s.b += (big ? big_u32(p + i + 4) : little_u32(p + i + 4)) + s.a;
+		s.a += (big ? get_big_u32(p + i) : little_u32(p + i)) + s.b;
+		s.b += (big ? get_big_u32(p + i + 4) : little_u32(p + i + 4)) + s.a;
 	}
 	return s;
 }
@@ -78,14 +66,14 @@ static struct sum frame_sum(const struct reader *r, struct sum seed)
 	return sum_over(r->big_endian_sums, s, r->frame + FRAME_HEADER, r->page_bytes);
 }
 
-static struct sum stored_sum(const unsigned char *p) { return (struct sum){big_u32(p), big_u32(p + 4)}; }
+static struct sum stored_sum(const unsigned char *p) { return (struct sum){get_big_u32(p), get_big_u32(p + 4)}; }
 
 static bool is_same(struct sum x, struct sum y) { return x.a == y.a && x.b == y.b; }
 
 static bool is_live(const struct reader *r, const struct wal_scan *scan)
 {
-	return big_u32(r->frame + FRAME_SALTS) == scan->salts[0] &&
-	       big_u32(r->frame + FRAME_SALTS + 4) == scan->salts[1];
+	return get_big_u32(r->frame + FRAME_SALTS) == scan->salts[0] &&
+	       get_big_u32(r->frame + FRAME_SALTS + 4) == scan->salts[1];
 }
 
 static off_t frame_offset(const struct reader *r, uint64_t index)
@@ -117,8 +105,8 @@ static bool find_layout(struct reader *r, struct wal_scan *scan, struct sum seed
 			if (r->total == 0 || load_frame(r, 0, &ignored) != ERR_OK ||
 			    !is_same(frame_sum(r, seed), stored_sum(r->frame + FRAME_CHECKSUM)))
 				continue;
-			scan->salts[0] = big_u32(r->frame + FRAME_SALTS);
-			scan->salts[1] = big_u32(r->frame + FRAME_SALTS + 4);
+			scan->salts[0] = get_big_u32(r->frame + FRAME_SALTS);
+			scan->salts[1] = get_big_u32(r->frame + FRAME_SALTS + 4);
 			return true;
 		}
 	return false;
@@ -133,7 +121,7 @@ static bool is_torn_restart(const struct reader *r, const struct wal_scan *scan,
 	unsigned char old[WAL_HEADER];
 
 	memcpy(old, h, sizeof old);
-	put_big_u32(old + AT_SEQUENCE, big_u32(h + AT_SEQUENCE) - 1);
+	put_big_u32(old + AT_SEQUENCE, get_big_u32(h + AT_SEQUENCE) - 1);
 	put_big_u32(old + AT_SALTS, scan->salts[0]);
 	put_big_u32(old + AT_SALTS + 4, scan->salts[1]);
 	return is_same(sum_over(r->big_endian_sums, (struct sum){0, 0}, old, AT_CHECKSUM), stored_sum(h + AT_CHECKSUM));
@@ -152,14 +140,14 @@ static enum err load_header(struct reader *r, struct wal_scan *scan, struct sum 
 		return ERR_OK;
 	if (pread(r->fd, h, sizeof h, 0) != (ssize_t)sizeof h)
 		return error_set_errno(e, ERR_DISK, "cannot read the write-ahead log");
-	r->big_endian_sums = big_u32(h) & 1;
-	r->page_bytes = big_u32(h + AT_PAGE_SIZE);
+	r->big_endian_sums = get_big_u32(h) & 1;
+	r->page_bytes = get_big_u32(h + AT_PAGE_SIZE);
 	*seed = stored_sum(h + AT_CHECKSUM);
-	scan->header_is_sound = (big_u32(h) & ~1u) == MAGIC && big_u32(h + 4) == VERSION &&
+	scan->header_is_sound = (get_big_u32(h) & ~1u) == MAGIC && get_big_u32(h + 4) == VERSION &&
 	                        is_page_size(r->page_bytes) &&
 	                        is_same(sum_over(r->big_endian_sums, (struct sum){0, 0}, h, AT_CHECKSUM), *seed);
-	scan->salts[0] = big_u32(h + AT_SALTS);
-	scan->salts[1] = big_u32(h + AT_SALTS + 4);
+	scan->salts[0] = get_big_u32(h + AT_SALTS);
+	scan->salts[1] = get_big_u32(h + AT_SALTS + 4);
 	if (!scan->header_is_sound && !find_layout(r, scan, *seed, (uint64_t)(st.st_size - WAL_HEADER)))
 		return ERR_OK;
 	scan->header_is_torn = !scan->header_is_sound && is_torn_restart(r, scan, h);
@@ -192,7 +180,7 @@ static enum err scan_frames(struct reader *r, struct wal_scan *scan, struct sum 
 		whole &= sound;
 		if (!broken)
 			scan->frames = i + 1;
-		if (!live || big_u32(r->frame + FRAME_COMMIT) == 0)
+		if (!live || get_big_u32(r->frame + FRAME_COMMIT) == 0)
 			continue;
 		/* A torn header may mix old and new sectors: only a frame that proves itself counts. */
 		if (!broken)
