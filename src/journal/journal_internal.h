@@ -51,6 +51,13 @@ struct published {
 /* journal_enter has the table of moves. */
 enum journal_phase { JOURNAL_RUNNING, JOURNAL_DRAINING, JOURNAL_CLOSED, JOURNAL_CONDEMNED };
 
+/* What reading may still find; journal_look has the table of moves. */
+enum journal_looking {
+	LOOKING_FOR_SALVAGE, /* files that were set aside may hold rows: idle moments bring them back */
+	LOOKING_FOR_ROWS,
+	LOOKING_FOR_NOTHING, /* all is read and counted, and nothing happened since */
+};
+
 /* A question in its lane, from the intake thread and back; journal_questions.h has the verbs. */
 struct journal_question {
 	void (*run)(struct store *store, struct journal_question *q); /* journal thread */
@@ -79,6 +86,7 @@ struct journal {
 
 	/* the journal thread's own */
 	enum journal_phase phase;
+	enum journal_looking looking;
 	struct store *store;
 	uint64_t commits; /* begun, and tried again: what fates of origins are good for */
 	struct claims claims;
@@ -95,8 +103,6 @@ struct journal {
 	uint64_t unknown_settlements;
 	int64_t next_retry_ms;
 	bool next_retry_known;
-	bool salvaging;
-	bool exhausted; /* nothing pending was left to read at the last look */
 	int64_t published_ms;
 	int64_t busy_ms; /* the last time something moved */
 	int memory_failures;
@@ -110,6 +116,10 @@ void *journal_thread_run(void *arg);
 /* journal_trouble.c */
 /* The only way `phase` changes. */
 void journal_enter(struct journal *j, enum journal_phase phase);
+/* The only way `looking` changes. */
+void journal_look(struct journal *j, enum journal_looking looking);
+/* Something happened: there may be rows where there were none. */
+void journal_look_again(struct journal *j);
 /*
  * False when err is a failure that the journal lives with: a full disk, memory that may come back, or damage, which is
  * set aside here. Any other ends the process.

@@ -71,7 +71,7 @@ void journal_rows_settled(struct journal *j, const struct store_settlement *item
 		if (item->kind == SETTLE_RETRY)
 			j->next_retry_known = false;
 	}
-	j->exhausted = false;
+	journal_look_again(j);
 }
 
 /* Puts a group into the lane, or keeps it until the lane has room. */
@@ -223,10 +223,10 @@ static enum err recount_when_drained(struct journal *j, struct error *e)
 	uint64_t missing;
 	enum err err;
 
-	if (j->exhausted || j->claims.count > 0 || j->returned.count > 0 || j->salvaging || j->waiting_count > 0 ||
+	if (j->looking != LOOKING_FOR_ROWS || j->claims.count > 0 || j->returned.count > 0 || j->waiting_count > 0 ||
 	    store_retrying(j->store) > 0 || store_ledger(j->store)->pending == 0)
 		return ERR_OK;
-	j->exhausted = true;
+	journal_look(j, LOOKING_FOR_NOTHING);
 	err = store_recount(j->store, &missing, e);
 	if (err == ERR_OK && store_ledger(j->store)->pending > 0)
 		j->cursor = 0;

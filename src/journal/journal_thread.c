@@ -27,7 +27,7 @@ static bool do_questions(struct journal *j)
 	if (store_trust(j->store, &e) != ERR_OK)
 		journal_condemn(j, &e);
 	j->next_retry_known = false;
-	j->exhausted = false;
+	journal_look_again(j);
 	journal_publish(j, true);
 	must(lane_put(j->questions_done, item));
 	return true;
@@ -47,13 +47,14 @@ static bool do_idle_work(struct journal *j)
 	bool more = false;
 	enum err err = ERR_OK;
 
-	if (j->salvaging) {
+	if (j->looking == LOOKING_FOR_SALVAGE) {
 		uint64_t first, last;
 
 		err = store_salvage(j->store, SALVAGE_IDS, &first, &last, &more, &e);
 		if (err == ERR_OK && last > 0 && first <= j->cursor)
 			ranges_add(&j->returned, first, last < j->cursor ? last : j->cursor);
-		j->salvaging = more;
+		if (!more)
+			journal_look(j, LOOKING_FOR_ROWS);
 		j->next_retry_known = false;
 	} else if (clock_mono_ms() - j->busy_ms > QUIET_MS) {
 		err = store_shrink(j->store, &more, &e);

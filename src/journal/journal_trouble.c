@@ -16,6 +16,24 @@ void journal_enter(struct journal *j, enum journal_phase phase)
 	j->phase = phase;
 }
 
+void journal_look(struct journal *j, enum journal_looking looking)
+{
+	static const unsigned moves[] = {
+	    [LOOKING_FOR_SALVAGE] = 1u << LOOKING_FOR_SALVAGE | 1u << LOOKING_FOR_ROWS,
+	    [LOOKING_FOR_ROWS] = 1u << LOOKING_FOR_SALVAGE | 1u << LOOKING_FOR_NOTHING,
+	    [LOOKING_FOR_NOTHING] = 1u << LOOKING_FOR_SALVAGE | 1u << LOOKING_FOR_ROWS,
+	};
+
+	must(moves[j->looking] & 1u << looking);
+	j->looking = looking;
+}
+
+void journal_look_again(struct journal *j)
+{
+	if (j->looking == LOOKING_FOR_NOTHING)
+		journal_look(j, LOOKING_FOR_ROWS);
+}
+
 /* Intake is refused before anybody else can ask. */
 void journal_condemn(struct journal *j, const struct error *e)
 {
@@ -38,8 +56,7 @@ static void restart_damaged(struct journal *j)
 	j->cursor = 0;
 	ranges_fini(&j->returned);
 	j->next_retry_known = false;
-	j->salvaging = true;
-	j->exhausted = false;
+	journal_look(j, LOOKING_FOR_SALVAGE);
 }
 
 bool journal_survives(struct journal *j, enum err err, const struct error *e)
