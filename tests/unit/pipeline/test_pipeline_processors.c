@@ -15,7 +15,7 @@
 #include "base/clock.h"
 #include "base/metrics.h"
 #include "base/series.h"
-#include "config/config.h"
+#include "config/processors.h"
 #include "pipeline/pipeline.h"
 
 static struct config *load(const char *processors, struct config_faults *faults)
@@ -246,6 +246,33 @@ static void faults_name_place_and_reason(void **state)
 	}
 }
 
+/* The file uses every row of config/processors.def, and this room has each of them. */
+static void every_row_compiles(void **state)
+{
+	struct config_faults faults;
+	struct config *config;
+	struct error e = {0};
+
+	(void)state;
+	assert_int_equal(
+	    config_load(KSPOOL_SOURCE_DIR "/tests/config/good_processors.yaml", NULL, &config, &faults, &e), ERR_OK);
+	pipeline_lint(config, &faults);
+	if (faults.count > 0)
+		fail_msg("(%d,%d) %s", faults.items[0].line, faults.items[0].column, faults.items[0].text);
+	for (const struct processor_row *row = processor_rows; row->name; row++) {
+		const struct config_node *list = config->pipeline_processors;
+		bool found = strcmp(row->slot, "processor") != 0;
+
+		for (size_t i = 0; i < list->count && !found; i++)
+			for (size_t k = 0; k < list->children[i].count && !found; k++)
+				found = strcmp(list->children[i].children[k].key, row->name) == 0;
+		if (!found)
+			fail_msg("good_processors.yaml does not use %s", row->name);
+	}
+	config_faults_fini(&faults);
+	config_free(config);
+}
+
 /* What was accepted before fields were rows is accepted still; what has no effect is told of. */
 static void odd_fields_are_accepted(void **state)
 {
@@ -375,9 +402,13 @@ static void metric_makes_series(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(processors_do_what_they_say), cmocka_unit_test(faults_name_place_and_reason),
-	    cmocka_unit_test(odd_fields_are_accepted),     cmocka_unit_test(rate_limit_tells_how_long_to_wait),
-	    cmocka_unit_test(dedupe_attaches_its_key),     cmocka_unit_test(metric_makes_series),
+	    cmocka_unit_test(processors_do_what_they_say),
+	    cmocka_unit_test(faults_name_place_and_reason),
+	    cmocka_unit_test(every_row_compiles),
+	    cmocka_unit_test(odd_fields_are_accepted),
+	    cmocka_unit_test(rate_limit_tells_how_long_to_wait),
+	    cmocka_unit_test(dedupe_attaches_its_key),
+	    cmocka_unit_test(metric_makes_series),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
