@@ -219,7 +219,7 @@ static bool search(const struct regex *re, const char *subject, size_t length, s
 	return false;
 }
 
-/* Go reads a bad byte as U+FFFD: give PCRE2 a copy that says so, and remember where. */
+/* Go reads a bad byte as U+FFFD: give RE2 a copy that says so, and remember where. */
 static void repair(struct regex_walk *w)
 {
 	char *copy = mem_alloc(w->length * 3 + 1);
