@@ -20,7 +20,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "value/json.h"
-#include "pipeline/stage.h"
+#include "pipeline/stage_internal.h"
 
 enum { BODY_MAX_BYTES = 64 << 20, PATH_MAX_BYTES = 4096, ARENA_MAX_BYTES = 256 << 20, ENTRY_MODE = 0666 };
 
@@ -179,7 +179,7 @@ static bool join_entries(const struct archiver *a, struct runner *r, const struc
 	return ok;
 }
 
-void process_archive_compile(struct compiler *c, const struct config_node *node, void **ret_state)
+static void process_archive_compile(struct compiler *c, const struct config_node *node, void **ret_state)
 {
 	static const struct {
 		bool (*join)(const struct archiver *, struct runner *, const struct pipeline_batch *, struct buf *,
@@ -197,14 +197,14 @@ void process_archive_compile(struct compiler *c, const struct config_node *node,
 	struct options_processor_archive o;
 
 	fields_read(c, options_processor_archive(), node, &o);
-	a->path = compile_template(c, &o.path);
+	a->path = stage_compile_template(c, &o.path);
 	a->join = formats[o.format].join;
 	a->zip = formats[o.format].zip;
 	options_free(options_processor_archive(), &o);
 	*ret_state = a;
 }
 
-void archiver_free(void *state)
+static void archiver_free(void *state)
 {
 	struct archiver *a = state;
 
@@ -213,7 +213,8 @@ void archiver_free(void *state)
 }
 
 /* On failure the batch goes on as it was, every message flagged. */
-void process_archive_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
+static void process_archive_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch,
+                                struct batches *out)
 {
 	const struct archiver *a = s->state;
 	struct pipeline_batch moved = *batch;
@@ -242,3 +243,5 @@ void process_archive_run(const struct stage *s, struct runner *r, struct pipelin
 	}
 	buf_fini(&body);
 }
+
+const struct stage_row process_archive = {"archive", process_archive_compile, process_archive_run, archiver_free};

@@ -1,10 +1,18 @@
-/* Processors that run processors: for_each, processors, try, catch, try_catch, switch, group_by, while, resource. */
+/*
+ * Processors that run processors: for_each, processors, try, catch, try_catch, switch, group_by, while, resource.
+ *
+ * Invariants:
+ * 1. What a child makes goes on: no batch of a child is dropped here.
+ * 2. A message in a switch has a place in the line of its run until put_in_order; what is made of it shares the place.
+ * 3. A failed message takes no further step in try; catch leaves none flagged.
+ * 4. A loop ends after LOOPS_MAX rounds.
+ */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "pipeline/stage.h"
+#include "pipeline/stage_internal.h"
 
 enum { LOOPS_MAX = 10000 };
 
@@ -17,18 +25,19 @@ static void children_compile(struct compiler *c, const struct config_node *node,
 	*ret_state = children;
 }
 
-void children_free(void *state)
+static void children_free(void *state)
 {
 	stages_free(state);
 	free(state);
 }
 
-void process_for_each_compile(struct compiler *c, const struct config_node *node, void **ret_state)
+static void process_for_each_compile(struct compiler *c, const struct config_node *node, void **ret_state)
 {
 	children_compile(c, node, ret_state);
 }
 
-void process_for_each_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
+static void process_for_each_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch,
+                                 struct batches *out)
 {
 	struct pipeline_batch joined = {0};
 
@@ -46,12 +55,13 @@ void process_for_each_run(const struct stage *s, struct runner *r, struct pipeli
 	batches_add(out, &joined);
 }
 
-void process_processors_compile(struct compiler *c, const struct config_node *node, void **ret_state)
+static void process_processors_compile(struct compiler *c, const struct config_node *node, void **ret_state)
 {
 	children_compile(c, node, ret_state);
 }
 
-void process_processors_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
+static void process_processors_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch,
+                                   struct batches *out)
 {
 	struct batches all = {0};
 	struct pipeline_batch moved = *batch;
@@ -97,12 +107,12 @@ static void try_stages(const struct stages *stages, struct runner *r, struct mes
 	free(joined.items);
 }
 
-void process_try_compile(struct compiler *c, const struct config_node *node, void **ret_state)
+static void process_try_compile(struct compiler *c, const struct config_node *node, void **ret_state)
 {
 	children_compile(c, node, ret_state);
 }
 
-void process_try_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
+static void process_try_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
 {
 	struct pipeline_batch result = {0};
 
@@ -134,12 +144,13 @@ static void catch_stages(const struct stages *stages, struct runner *r, struct p
 		message_fail(result->items[i], NULL, NULL);
 }
 
-void process_catch_compile(struct compiler *c, const struct config_node *node, void **ret_state)
+static void process_catch_compile(struct compiler *c, const struct config_node *node, void **ret_state)
 {
 	children_compile(c, node, ret_state);
 }
 
-void process_catch_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
+static void process_catch_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch,
+                              struct batches *out)
 {
 	struct pipeline_batch result = {0};
 
@@ -153,20 +164,20 @@ struct try_catch {
 	char *error_metadata;
 };
 
-void process_try_catch_compile(struct compiler *c, const struct config_node *node, void **ret_state)
+static void process_try_catch_compile(struct compiler *c, const struct config_node *node, void **ret_state)
 {
 	struct try_catch *t = mem_zero(sizeof *t);
 	struct options_processor_try_catch o;
 
 	fields_read(c, options_processor_try_catch(), node, &o);
-	compile_children(c, "processors", o.processors, &t->tried);
-	compile_children(c, "catch", o.catch_, &t->recovery);
+	stage_compile_children(c, "processors", o.processors, &t->tried);
+	stage_compile_children(c, "catch", o.catch_, &t->recovery);
 	t->error_metadata = mem_string(o.error_metadata);
 	options_free(options_processor_try_catch(), &o);
 	*ret_state = t;
 }
 
-void try_catch_free(void *state)
+static void try_catch_free(void *state)
 {
 	struct try_catch *t = state;
 
@@ -191,7 +202,8 @@ static struct message *with_error_metadata(struct message *m, const char *key)
 	return new;
 }
 
-void process_try_catch_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
+static void process_try_catch_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch,
+                                  struct batches *out)
 {
 	const struct try_catch *t = s->state;
 	struct pipeline_batch tried = {0}, result = {0};
@@ -222,11 +234,11 @@ static void switch_case_compile(struct compiler *c, const struct config_node *no
 	struct options_processor_switch o;
 
 	fields_read(c, options_processor_switch(), node, &o);
-	ret->check = compile_mapping(c, &o.check);
-	compile_children(c, "processors", o.processors, &ret->stages);
+	ret->check = stage_compile_mapping(c, &o.check);
+	stage_compile_children(c, "processors", o.processors, &ret->stages);
 	ret->fallthrough = o.fallthrough;
 	if (ret->stages.count == 0)
-		compile_fault(c, node, "a case without processors; use noop for a case that does nothing");
+		stage_compile_fault(c, node, "a case without processors; use noop for a case that does nothing");
 	options_free(options_processor_switch(), &o);
 }
 
@@ -235,8 +247,8 @@ static void group_case_compile(struct compiler *c, const struct config_node *nod
 	struct options_processor_group_by o;
 
 	fields_read(c, options_processor_group_by(), node, &o);
-	ret->check = compile_mapping(c, &o.check);
-	compile_children(c, "processors", o.processors, &ret->stages);
+	ret->check = stage_compile_mapping(c, &o.check);
+	stage_compile_children(c, "processors", o.processors, &ret->stages);
 	options_free(options_processor_group_by(), &o);
 }
 
@@ -246,7 +258,7 @@ static void cases_compile(struct compiler *c, const struct config_node *node, bo
 
 	*ret_state = cases;
 	if (node->kind != NODE_LIST) {
-		compile_fault(c, node, "expected a list of cases with check and processors");
+		stage_compile_fault(c, node, "expected a list of cases with check and processors");
 		return;
 	}
 	cases->items = mem_array(node->count, sizeof *cases->items);
@@ -260,7 +272,7 @@ static void cases_compile(struct compiler *c, const struct config_node *node, bo
 	}
 }
 
-void cases_free(void *state)
+static void cases_free(void *state)
 {
 	struct cases *cases = state;
 
@@ -272,7 +284,7 @@ void cases_free(void *state)
 	free(cases);
 }
 
-void process_switch_compile(struct compiler *c, const struct config_node *node, void **ret_state)
+static void process_switch_compile(struct compiler *c, const struct config_node *node, void **ret_state)
 {
 	cases_compile(c, node, true, ret_state);
 }
@@ -344,7 +356,8 @@ static void test_case(const struct stage *s, struct runner *r, const struct chec
 	*remaining = failed;
 }
 
-void process_switch_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
+static void process_switch_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch,
+                               struct batches *out)
 {
 	const struct cases *cases = s->state;
 	struct pipeline_batch remaining = {0}, carried = {0}, result = {0};
@@ -376,7 +389,7 @@ void process_switch_run(const struct stage *s, struct runner *r, struct pipeline
 	batches_add(out, &result);
 }
 
-void process_group_by_compile(struct compiler *c, const struct config_node *node, void **ret_state)
+static void process_group_by_compile(struct compiler *c, const struct config_node *node, void **ret_state)
 {
 	cases_compile(c, node, false, ret_state);
 }
@@ -398,7 +411,8 @@ static size_t group_of(const struct cases *cases, struct runner *r, const struct
 	return cases->count;
 }
 
-void process_group_by_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
+static void process_group_by_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch,
+                                 struct batches *out)
 {
 	const struct cases *cases = s->state;
 	struct pipeline_batch *groups = mem_array(cases->count + 1, sizeof *groups);
@@ -429,7 +443,7 @@ struct loop {
 	struct stages stages;
 };
 
-void process_while_compile(struct compiler *c, const struct config_node *node, void **ret_state)
+static void process_while_compile(struct compiler *c, const struct config_node *node, void **ret_state)
 {
 	struct loop *loop = mem_zero(sizeof *loop);
 	struct options_processor_while o;
@@ -437,13 +451,13 @@ void process_while_compile(struct compiler *c, const struct config_node *node, v
 	fields_read(c, options_processor_while(), node, &o);
 	loop->at_least_once = o.at_least_once;
 	loop->max_loops = o.max_loops;
-	loop->check = compile_mapping(c, &o.check);
-	compile_children(c, "processors", o.processors, &loop->stages);
+	loop->check = stage_compile_mapping(c, &o.check);
+	stage_compile_children(c, "processors", o.processors, &loop->stages);
 	options_free(options_processor_while(), &o);
 	*ret_state = loop;
 }
 
-void while_free(void *state)
+static void while_free(void *state)
 {
 	struct loop *loop = state;
 
@@ -466,7 +480,8 @@ static bool check_first(const struct loop *loop, struct runner *r, const struct 
 }
 
 /* A loop that never ends would hold its thread for ever: LOOPS_MAX flags the messages and goes on. */
-void process_while_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
+static void process_while_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch,
+                              struct batches *out)
 {
 	const struct loop *loop = s->state;
 	int64_t most = loop->max_loops > 0 && loop->max_loops < LOOPS_MAX ? loop->max_loops : LOOPS_MAX;
@@ -489,16 +504,16 @@ void process_while_run(const struct stage *s, struct runner *r, struct pipeline_
 	free(all.items);
 }
 
-void process_resource_compile(struct compiler *c, const struct config_node *node, void **ret_state)
+static void process_resource_compile(struct compiler *c, const struct config_node *node, void **ret_state)
 {
 	const struct config_node *entry = NULL;
 
 	*ret_state = NULL;
 	if (node->kind == NODE_SCALAR && node->scalar)
-		entry = resource_find(c->config->processor_resources, node->scalar);
+		entry = stage_find_resource(c->config->processor_resources, node->scalar);
 	if (!entry) {
-		compile_fault(c, node, "there is no processor resource labelled %s",
-		              node->kind == NODE_SCALAR && node->scalar ? node->scalar : "so");
+		stage_compile_fault(c, node, "there is no processor resource labelled %s",
+		                    node->kind == NODE_SCALAR && node->scalar ? node->scalar : "so");
 	} else {
 		const struct config_node list = {.kind = NODE_LIST,
 		                                 .count = 1,
@@ -510,7 +525,28 @@ void process_resource_compile(struct compiler *c, const struct config_node *node
 	}
 }
 
-void process_resource_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
+static void process_resource_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch,
+                                 struct batches *out)
 {
 	process_processors_run(s, r, batch, out);
 }
+
+const struct stage_row process_catch = {"catch", process_catch_compile, process_catch_run, children_free};
+
+const struct stage_row process_for_each = {"for_each", process_for_each_compile, process_for_each_run, children_free};
+
+const struct stage_row process_group_by = {"group_by", process_group_by_compile, process_group_by_run, cases_free};
+
+const struct stage_row process_processors = {"processors", process_processors_compile, process_processors_run,
+                                             children_free};
+
+const struct stage_row process_resource = {"resource", process_resource_compile, process_resource_run, children_free};
+
+const struct stage_row process_switch = {"switch", process_switch_compile, process_switch_run, cases_free};
+
+const struct stage_row process_try = {"try", process_try_compile, process_try_run, children_free};
+
+const struct stage_row process_try_catch = {"try_catch", process_try_catch_compile, process_try_catch_run,
+                                            try_catch_free};
+
+const struct stage_row process_while = {"while", process_while_compile, process_while_run, while_free};

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "pipeline/stage.h"
+#include "pipeline/stage_internal.h"
 
 #define NAME(value, text) [value] = (text),
 
@@ -14,12 +14,14 @@ static struct bloblang_mapping *compile_text(struct compiler *c, const struct co
 	struct bloblang_fault fault = {0};
 
 	if (bloblang_mapping_parse(text, NULL, &m, &fault) != ERR_OK)
-		compile_fault(c, node, "%s", fault.text);
+		stage_compile_fault(c, node, "%s", fault.text);
 	free(text);
 	return m;
 }
 
-void process_compress_compile(struct compiler *c, const struct config_node *node, void **ret_state)
+static void compressor_free(void *state) { bloblang_mapping_free(state); }
+
+static void process_compress_compile(struct compiler *c, const struct config_node *node, void **ret_state)
 {
 	static const char *const names[] = {CONFIG_ENUM_compression(NAME)};
 	struct options_processor_compress o;
@@ -30,12 +32,13 @@ void process_compress_compile(struct compiler *c, const struct config_node *node
 	                                     names[o.algorithm], o.level));
 }
 
-void process_compress_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
+static void process_compress_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch,
+                                 struct batches *out)
 {
-	process_mapping_run(s, r, batch, out);
+	process_mapping.run(s, r, batch, out);
 }
 
-void process_decompress_compile(struct compiler *c, const struct config_node *node, void **ret_state)
+static void process_decompress_compile(struct compiler *c, const struct config_node *node, void **ret_state)
 {
 	static const char *const names[] = {CONFIG_ENUM_decompression(NAME)};
 	struct options_processor_decompress o;
@@ -44,7 +47,13 @@ void process_decompress_compile(struct compiler *c, const struct config_node *no
 	*ret_state = compile_text(c, node, mem_format("root = content().decompress(\"%s\")", names[o.algorithm]));
 }
 
-void process_decompress_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
+static void process_decompress_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch,
+                                   struct batches *out)
 {
-	process_mapping_run(s, r, batch, out);
+	process_mapping.run(s, r, batch, out);
 }
+
+const struct stage_row process_compress = {"compress", process_compress_compile, process_compress_run, compressor_free};
+
+const struct stage_row process_decompress = {"decompress", process_decompress_compile, process_decompress_run,
+                                             compressor_free};

@@ -1,4 +1,10 @@
-/* log and metric: processors that tell and change nothing. */
+/*
+ * log and metric: processors that tell and change nothing.
+ *
+ * Invariants:
+ * 1. Messages pass unchanged, whatever fails.
+ * 2. A line has at most 2 * FIELDS_MAX fields.
+ */
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
@@ -10,7 +16,7 @@
 #include "base/mem.h"
 #include "base/series.h"
 #include "value/json.h"
-#include "pipeline/stage.h"
+#include "pipeline/stage_internal.h"
 
 enum { TEXT_MAX_BYTES = 8192, FIELDS_MAX = 64, ARENA_MAX_BYTES = 4 << 20 };
 
@@ -28,7 +34,7 @@ static void named_compile(struct compiler *c, const struct config_node *node, st
 	if (!node)
 		return;
 	if (node->kind != NODE_MAP || node->count > FIELDS_MAX) {
-		compile_fault(c, node, "expected an object of at most %d texts", FIELDS_MAX);
+		stage_compile_fault(c, node, "expected an object of at most %d texts", FIELDS_MAX);
 		return;
 	}
 	for (size_t i = 0; i < node->count; i++) {
@@ -36,12 +42,12 @@ static void named_compile(struct compiler *c, const struct config_node *node, st
 		struct config_text text;
 
 		if (child->kind != NODE_SCALAR) {
-			compile_fault(c, child, "%s: expected a text", child->key);
+			stage_compile_fault(c, child, "%s: expected a text", child->key);
 			continue;
 		}
 		ret->items[ret->count].name = mem_string(child->key);
 		text = config_node_text(child);
-		ret->items[ret->count++].value = compile_template(c, &text);
+		ret->items[ret->count++].value = stage_compile_template(c, &text);
 	}
 }
 
@@ -73,7 +79,7 @@ struct logger {
 	struct named_templates fields;
 };
 
-void process_log_compile(struct compiler *c, const struct config_node *node, void **ret_state)
+static void process_log_compile(struct compiler *c, const struct config_node *node, void **ret_state)
 {
 	static const enum log_level levels[] = {
 	    [LINE_ERROR] = LOG_ERROR, [LINE_WARN] = LOG_WARN,   [LINE_INFO] = LOG_INFO,
@@ -84,14 +90,14 @@ void process_log_compile(struct compiler *c, const struct config_node *node, voi
 
 	fields_read(c, options_processor_log(), node, &o);
 	l->level = levels[o.level];
-	l->message = compile_template(c, &o.message);
-	l->fields_mapping = compile_mapping(c, &o.fields_mapping);
+	l->message = stage_compile_template(c, &o.message);
+	l->fields_mapping = stage_compile_mapping(c, &o.fields_mapping);
 	named_compile(c, o.fields, &l->fields);
 	options_free(options_processor_log(), &o);
 	*ret_state = l;
 }
 
-void log_free(void *state)
+static void log_free(void *state)
 {
 	struct logger *l = state;
 
@@ -154,7 +160,7 @@ static void log_one(const struct stage *s, struct runner *r, const struct messag
 	arena_fini(&arena);
 }
 
-void process_log_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
+static void process_log_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
 {
 	const struct logger *l = s->state;
 	struct buf text;
@@ -166,7 +172,7 @@ void process_log_run(const struct stage *s, struct runner *r, struct pipeline_ba
 		log_one(s, r, &context, &text);
 	}
 	buf_fini(&text);
-	process_noop_run(s, r, batch, out);
+	stage_pass(batch, out);
 }
 
 struct meter {
@@ -186,7 +192,7 @@ static bool is_metric_name(const char *name)
 	return true;
 }
 
-void process_metric_compile(struct compiler *c, const struct config_node *node, void **ret_state)
+static void process_metric_compile(struct compiler *c, const struct config_node *node, void **ret_state)
 {
 	struct meter *m = mem_zero(sizeof *m);
 	struct options_processor_metric o;
@@ -194,16 +200,16 @@ void process_metric_compile(struct compiler *c, const struct config_node *node, 
 	fields_read(c, options_processor_metric(), node, &o);
 	m->form = (enum config_meter)o.type;
 	if (o.name && !is_metric_name(o.name))
-		compile_fault(c, node, "name %s: expected letters, digits, _ and :, not beginning with a digit",
-		              o.name);
+		stage_compile_fault(c, node, "name %s: expected letters, digits, _ and :, not beginning with a digit",
+		                    o.name);
 	m->name = take(o.name);
-	m->value = compile_template(c, &o.value);
+	m->value = stage_compile_template(c, &o.value);
 	named_compile(c, o.labels, &m->labels);
 	options_free(options_processor_metric(), &o);
 	*ret_state = m;
 }
 
-void metric_free(void *state)
+static void metric_free(void *state)
 {
 	struct meter *m = state;
 
@@ -263,7 +269,8 @@ static void measure(const struct stage *s, struct runner *r, const struct messag
 		series_add(series, number);
 }
 
-void process_metric_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
+static void process_metric_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch,
+                               struct batches *out)
 {
 	struct buf text, labels;
 
@@ -276,5 +283,9 @@ void process_metric_run(const struct stage *s, struct runner *r, struct pipeline
 	}
 	buf_fini(&text);
 	buf_fini(&labels);
-	process_noop_run(s, r, batch, out);
+	stage_pass(batch, out);
 }
+
+const struct stage_row process_log = {"log", process_log_compile, process_log_run, log_free};
+
+const struct stage_row process_metric = {"metric", process_metric_compile, process_metric_run, metric_free};

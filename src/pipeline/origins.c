@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "pipeline/stage.h"
+#include "pipeline/stage_internal.h"
 
 static void set_common_origin(struct message *m, const struct pipeline_batch *batch,
                               struct origin *(*common)(struct origin *const *, size_t))

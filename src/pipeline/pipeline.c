@@ -2,213 +2,28 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "base/check.h"
 #include "base/mem.h"
-#include "base/metrics.h"
 #include "config/faults.h"
-#include "pipeline/stage.h"
-
-enum { DEPTH_MAX = 32 };
+#include "pipeline/stage_internal.h"
 
 struct pipeline {
 	struct stages stages;
 };
 
-const struct stage_row stage_rows[] = {
-#define PROCESSOR(name, function, free_function) {name, function##_compile, function##_run, free_function},
-#include "pipeline/processors.def"
+static const struct stage_row *const stage_rows[] = {
+#define PROCESSOR(row) &row,
+#include "pipeline/stages.def"
 #undef PROCESSOR
 };
-const size_t stage_row_count = sizeof stage_rows / sizeof *stage_rows;
-
-void pipeline_batch_add(struct pipeline_batch *b, struct message *m)
-{
-	if (b->count == b->capacity) {
-		b->capacity = b->capacity ? b->capacity * 2 : 16;
-		b->items = mem_grow(b->items, b->capacity, sizeof *b->items);
-	}
-	b->items[b->count++] = m;
-}
-
-void pipeline_batch_fini(struct pipeline_batch *b)
-{
-	for (size_t i = 0; i < b->count; i++)
-		message_free(b->items[i]);
-	free(b->items);
-	memset(b, 0, sizeof *b);
-}
-
-void batches_add(struct batches *b, struct pipeline_batch *batch)
-{
-	if (batch->count > 0) {
-		if (b->count == b->capacity) {
-			b->capacity = b->capacity ? b->capacity * 2 : 4;
-			b->items = mem_grow(b->items, b->capacity, sizeof *b->items);
-		}
-		b->items[b->count++] = *batch;
-	} else {
-		free(batch->items);
-	}
-	memset(batch, 0, sizeof *batch);
-}
-
-void batches_add_one(struct batches *b, struct message *m)
-{
-	struct pipeline_batch one = {0};
-
-	pipeline_batch_add(&one, m);
-	batches_add(b, &one);
-}
-
-void batches_join(struct batches *b, struct pipeline_batch *ret)
-{
-	memset(ret, 0, sizeof *ret);
-	if (b->count > 0)
-		*ret = b->items[0];
-	for (size_t i = 1; i < b->count; i++) {
-		for (size_t k = 0; k < b->items[i].count; k++)
-			pipeline_batch_add(ret, b->items[i].items[k]);
-		free(b->items[i].items);
-	}
-	free(b->items);
-	memset(b, 0, sizeof *b);
-}
-
-void batches_fini(struct batches *b)
-{
-	for (size_t i = 0; i < b->count; i++)
-		pipeline_batch_fini(&b->items[i]);
-	free(b->items);
-	memset(b, 0, sizeof *b);
-}
-
-static size_t count_messages(const struct batches *b)
-{
-	size_t sum = 0;
-
-	for (size_t i = 0; i < b->count; i++)
-		sum += b->items[i].count;
-	return sum;
-}
-
-void stages_run(const struct stages *s, struct runner *r, struct batches *batches)
-{
-	for (size_t i = 0; i < s->count && batches->count > 0; i++) {
-		struct batches out = {0};
-
-		metric_add(M_PROCESSOR_RECEIVED, count_messages(batches));
-		for (size_t k = 0; k < batches->count; k++) {
-			struct pipeline_batch batch = batches->items[k];
-
-			s->items[i].row->run(&s->items[i], r, &batch, &out);
-			free(batch.items);
-		}
-		free(batches->items);
-		*batches = out;
-		metric_add(M_PROCESSOR_SENT, count_messages(batches));
-	}
-}
-
-static const struct stage_row *find_row(const char *name)
-{
-	for (size_t i = 0; i < stage_row_count; i++)
-		if (strcmp(stage_rows[i].name, name) == 0)
-			return &stage_rows[i];
-	return NULL;
-}
-
-/* The one key of a processor that names it; label and the like stand beside it. */
-static const struct config_node *find_type(struct compiler *c, const struct config_node *node, const char **ret_label)
-{
-	const struct config_node *type = NULL;
-
-	*ret_label = "";
-	if (node->kind != NODE_MAP) {
-		compile_fault(c, node, "expected a processor, such as `- mapping: root = this`");
-		return NULL;
-	}
-	for (size_t i = 0; i < node->count; i++) {
-		const struct config_node *child = &node->children[i];
-
-		if (strcmp(child->key, "label") == 0)
-			*ret_label = child->scalar ? child->scalar : "";
-		else if (strcmp(child->key, "type") == 0)
-			continue;
-		else if (type)
-			compile_fault(c, child, "a processor has one type: both %s and %s are given", type->key,
-			              child->key);
-		else
-			type = child;
-	}
-	if (!type)
-		compile_fault(c, node, "a processor without a type");
-	return type;
-}
-
-static bool compile_one(struct compiler *c, const struct config_node *node, size_t index, struct stage *ret)
-{
-	size_t path_length = strlen(c->path);
-	const char *label;
-	const struct config_node *type = find_type(c, node, &label);
-
-	memset(ret, 0, sizeof *ret);
-	if (!type)
-		return false;
-	ret->row = find_row(type->key);
-	if (!ret->row) {
-		compile_fault(
-		    c, type,
-		    "the processor %s is not part of kspool; `kspool --help` and the manual list those that are",
-		    type->key);
-		return false;
-	}
-	(void)snprintf(c->path + path_length, sizeof c->path - path_length, ".%zu", index);
-	ret->where =
-	    (struct message_source){.name = ret->row->name, .label = mem_string(label), .path = mem_string(c->path)};
-	(void)snprintf(c->path + path_length, sizeof c->path - path_length, ".%zu.%s", index, type->key);
-	ret->row->compile(c, type, &ret->state);
-	c->path[path_length] = '\0';
-	return true;
-}
-
-void stages_compile(struct compiler *c, const struct config_node *node, struct stages *ret)
-{
-	memset(ret, 0, sizeof *ret);
-	if (!node || (node->kind == NODE_SCALAR && !node->scalar))
-		return;
-	if (node->kind != NODE_LIST) {
-		compile_fault(c, node, "expected a list of processors");
-		return;
-	}
-	if (++c->depth > DEPTH_MAX) {
-		compile_fault(c, node, "processors are nested more than %d deep (does a resource name itself?)",
-		              DEPTH_MAX);
-	} else {
-		ret->items = mem_array(node->count, sizeof *ret->items);
-		for (size_t i = 0; i < node->count; i++)
-			ret->count += compile_one(c, &node->children[i], i, &ret->items[ret->count]);
-	}
-	c->depth--;
-}
-
-void stages_free(struct stages *s)
-{
-	for (size_t i = 0; i < s->count; i++) {
-		if (s->items[i].state)
-			s->items[i].row->free(s->items[i].state);
-		free((void *)(uintptr_t)s->items[i].where.label);
-		free((void *)(uintptr_t)s->items[i].where.path);
-	}
-	free(s->items);
-	memset(s, 0, sizeof *s);
-}
 
 enum err pipeline_compile(const struct config_node *nodes, const struct config *config, const char *path,
                           struct pipeline **ret, struct config_faults *faults)
 {
-	struct compiler c = {.config = config, .faults = faults};
+	struct compiler c = {.config = config,
+	                     .faults = faults,
+	                     .rows = stage_rows,
+	                     .row_count = sizeof stage_rows / sizeof *stage_rows};
 	size_t before = faults_count_errors(faults);
 	struct pipeline *p = mem_zero(sizeof *p);
 
@@ -246,15 +61,4 @@ void pipeline_free(struct pipeline *p)
 		return;
 	stages_free(&p->stages);
 	free(p);
-}
-
-void stage_fail(const struct stage *s, struct message *m, const char *reason)
-{
-	metric_add(M_PROCESSOR_ERROR, 1);
-	message_fail(m, &s->where, reason);
-}
-
-struct message_batch stage_batch(const struct pipeline_batch *batch, size_t i)
-{
-	return (struct message_batch){.messages = batch->items, .count = batch->count, .index = i};
 }

@@ -2,13 +2,13 @@
  * pipeline: Redpanda Connect's processors, over batches of messages.
  *
  * What it is: a list of processors compiled at load. pipeline_run replaces the messages of a batch by what they became;
- * every resulting message has an origin with the ids of what it stands for, so that the caller can see
- * which rows became several messages, which were joined into one, and which vanished (filtered). A processor that
- * fails on a message leaves it as it was with `failure` set. Owner: the batch owns its messages.
- * Thread: a compiled pipeline belongs to one thread.
- * `dedupe` only gives its key to the origin: the journal decides in the transaction that stores the messages made of
- * it, so that a key is remembered if and only if one of them is durable. Fails: compile only, with faults that name
- * line and column.
+ * every resulting message has an origin with the ids of what it stands for, so that the caller can see which rows
+ * became several messages, which were joined into one, and which vanished (filtered). Promises: 9: what vanished can be
+ * told; 11: loops are bounded. Owner: the batch owns its messages. Thread: a compiled pipeline belongs to one thread.
+ * Fails: compile only, with faults that name line and column. A processor that fails on a message leaves it as it was
+ * with `failure` set.
+ * Does not: wait (rate_limit says until when), decide on keys: `dedupe` gives its key to the origin and the journal
+ * decides in the transaction that stores the messages made of it.
  */
 #ifndef KSPOOL_PIPELINE_PIPELINE_H
 #define KSPOOL_PIPELINE_PIPELINE_H

@@ -1,7 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "pipeline/stage.h"
+#include "pipeline/stage_internal.h"
 
 static void lint_processors(const struct config *config, const struct config_node *nodes, const char *path,
                             struct config_faults *faults)

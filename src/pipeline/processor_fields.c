@@ -1,20 +1,8 @@
 /* Reading a processor's fields from its part of the configuration. */
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "pipeline/stage.h"
-
-void compile_fault(struct compiler *c, const struct config_node *node, const char *format, ...)
-{
-	char text[1024];
-	va_list ap;
-
-	va_start(ap, format);
-	(void)vsnprintf(text, sizeof text, format, ap);
-	va_end(ap);
-	config_faults_add(c->faults, node ? node->line : 1, node ? node->column : 1, false, "%s: %s", c->path, text);
-}
+#include "pipeline/stage_internal.h"
 
 void fields_read_resource(struct compiler *c, const char *path, const struct option_section *s,
                           const struct config_node *node, void *ret)
@@ -43,7 +31,7 @@ static void language_fault(struct compiler *c, const struct config_text *text, c
 	config_faults_add(c->faults, line, column, false, "%s: %s", c->path, fault->text);
 }
 
-struct bloblang_mapping *compile_mapping(struct compiler *c, const struct config_text *text)
+struct bloblang_mapping *stage_compile_mapping(struct compiler *c, const struct config_text *text)
 {
 	struct bloblang_mapping *m = NULL;
 	struct bloblang_fault fault = {0};
@@ -53,7 +41,7 @@ struct bloblang_mapping *compile_mapping(struct compiler *c, const struct config
 	return m;
 }
 
-struct bloblang_template *compile_template(struct compiler *c, const struct config_text *text)
+struct bloblang_template *stage_compile_template(struct compiler *c, const struct config_text *text)
 {
 	struct bloblang_template *t = NULL;
 	struct bloblang_fault fault = {0};
@@ -63,7 +51,7 @@ struct bloblang_template *compile_template(struct compiler *c, const struct conf
 	return t;
 }
 
-void compile_children(struct compiler *c, const char *key, const struct config_node *node, struct stages *ret)
+void stage_compile_children(struct compiler *c, const char *key, const struct config_node *node, struct stages *ret)
 {
 	size_t length = strlen(c->path);
 
@@ -72,7 +60,7 @@ void compile_children(struct compiler *c, const char *key, const struct config_n
 	c->path[length] = '\0';
 }
 
-const struct config_node *resource_find(const struct config_node *resources, const char *label)
+const struct config_node *stage_find_resource(const struct config_node *resources, const char *label)
 {
 	for (size_t i = 0; resources && resources->kind == NODE_LIST && i < resources->count; i++) {
 		const struct config_node *entry = &resources->children[i];

@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "pipeline/stage.h"
+#include "pipeline/stage_internal.h"
 
 enum { KEY_MAX_BYTES = 64 << 10 };
 
@@ -31,7 +31,7 @@ static const struct config_node *member_of(const struct config_node *map, const 
 	return NULL;
 }
 
-void process_rate_limit_compile(struct compiler *c, const struct config_node *node, void **ret_state)
+static void process_rate_limit_compile(struct compiler *c, const struct config_node *node, void **ret_state)
 {
 	const struct config_node *settings, *entry;
 	struct options_processor_rate_limit o;
@@ -42,12 +42,12 @@ void process_rate_limit_compile(struct compiler *c, const struct config_node *no
 
 	fields_read(c, options_processor_rate_limit(), node, &o);
 	label = take(o.resource);
-	entry = label ? resource_find(c->config->rate_limit_resources, label) : NULL;
+	entry = label ? stage_find_resource(c->config->rate_limit_resources, label) : NULL;
 	settings = entry ? member_of(entry, "local") : NULL;
 	if (label && !entry)
-		compile_fault(c, node, "there is no rate limit resource labelled %s", label);
+		stage_compile_fault(c, node, "there is no rate limit resource labelled %s", label);
 	else if (entry && !settings)
-		compile_fault(c, entry, "rate limit %s: only `local` is part of kspool", label);
+		stage_compile_fault(c, entry, "rate limit %s: only `local` is part of kspool", label);
 	if (!settings)
 		return;
 	rate = mem_zero(sizeof *rate);
@@ -58,7 +58,8 @@ void process_rate_limit_compile(struct compiler *c, const struct config_node *no
 	*ret_state = rate;
 }
 
-void process_rate_limit_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
+static void process_rate_limit_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch,
+                                   struct batches *out)
 {
 	struct rate *rate = s->state;
 	int64_t now_ns = clock_mono_ns();
@@ -70,7 +71,7 @@ void process_rate_limit_run(const struct stage *s, struct runner *r, struct pipe
 	rate->next_ns += (int64_t)batch->count * cost_ns;
 	if (rate->next_ns > now_ns && rate->next_ns > r->not_before_ns)
 		r->not_before_ns = rate->next_ns;
-	process_noop_run(s, r, batch, out);
+	stage_pass(batch, out);
 }
 
 struct dedupe {
@@ -111,10 +112,10 @@ static int64_t ttl_of(struct compiler *c, const struct config_node *node, const 
 		const char *type;
 		int64_t (*ttl_ns)(struct compiler *c, const char *path, const struct config_node *node);
 	} types[] = {{"memory", memory_ttl_ns}, {"ttlru", ttlru_ttl_ns}, {"lru", lru_ttl_ns}};
-	const struct config_node *entry = resource_find(c->config->cache_resources, label);
+	const struct config_node *entry = stage_find_resource(c->config->cache_resources, label);
 
 	if (!entry)
-		compile_fault(c, node, "there is no cache resource labelled %s", label);
+		stage_compile_fault(c, node, "there is no cache resource labelled %s", label);
 	for (size_t i = 0; entry && i < sizeof types / sizeof *types; i++) {
 		const struct config_node *settings = member_of(entry, types[i].type);
 		AUTOFREE char *path = mem_format("cache_resources.%s.%s", label, types[i].type);
@@ -123,22 +124,22 @@ static int64_t ttl_of(struct compiler *c, const struct config_node *node, const 
 			return types[i].ttl_ns(c, path, settings) / NS_PER_MS;
 	}
 	if (entry)
-		compile_fault(c, entry, "cache %s: only memory, lru and ttlru are part of kspool", label);
+		stage_compile_fault(c, entry, "cache %s: only memory, lru and ttlru are part of kspool", label);
 	return 0;
 }
 
-void process_dedupe_compile(struct compiler *c, const struct config_node *node, void **ret_state)
+static void process_dedupe_compile(struct compiler *c, const struct config_node *node, void **ret_state)
 {
 	struct dedupe *d = mem_zero(sizeof *d);
 	struct options_processor_dedupe o;
 
 	*ret_state = d;
 	fields_read(c, options_processor_dedupe(), node, &o);
-	d->key = compile_template(c, &o.key);
+	d->key = stage_compile_template(c, &o.key);
 	d->cache = take(o.cache);
 	options_free(options_processor_dedupe(), &o);
 	if (strncmp(c->path, "output", 6) == 0)
-		compile_fault(
+		stage_compile_fault(
 		    c, node,
 		    "dedupe works in pipeline.processors, where its key is stored together with the message; at flush "
 		    "a message that is sent again would be taken for its own duplicate");
@@ -146,7 +147,7 @@ void process_dedupe_compile(struct compiler *c, const struct config_node *node, 
 		d->ttl_ms = ttl_of(c, node, d->cache);
 }
 
-void dedupe_free(void *state)
+static void dedupe_free(void *state)
 {
 	struct dedupe *d = state;
 
@@ -155,7 +156,8 @@ void dedupe_free(void *state)
 	free(d);
 }
 
-void process_dedupe_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
+static void process_dedupe_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch,
+                               struct batches *out)
 {
 	const struct dedupe *d = s->state;
 	struct buf key;
@@ -174,5 +176,9 @@ void process_dedupe_run(const struct stage *s, struct runner *r, struct pipeline
 			stage_fail(s, batch->items[i], e.text);
 	}
 	buf_fini(&key);
-	process_noop_run(s, r, batch, out);
+	stage_pass(batch, out);
 }
+
+const struct stage_row process_dedupe = {"dedupe", process_dedupe_compile, process_dedupe_run, dedupe_free};
+
+const struct stage_row process_rate_limit = {"rate_limit", process_rate_limit_compile, process_rate_limit_run, free};

@@ -3,6 +3,11 @@
  *
  * tar and zip add the metadata archive_filename, json_map adds archive_key. Every piece stands for the whole's rows. A
  * message that cannot be cut stays as it was, flagged.
+ *
+ * Invariants:
+ * 1. Pieces share the origin of the whole; the whole is freed only when all of them are made.
+ * 2. A message that cannot be cut leaves as it came, flagged, and its pieces so far are freed.
+ * 3. Pieces of one message have at most BODY_MAX_BYTES and PIECES_MAX.
  */
 #include <archive.h>
 #include <archive_entry.h>
@@ -13,7 +18,7 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "value/json.h"
-#include "pipeline/stage.h"
+#include "pipeline/stage_internal.h"
 
 enum { BODY_MAX_BYTES = 64 << 20, ARENA_MAX_BYTES = 256 << 20, PIECES_MAX = 1000000 };
 
@@ -279,19 +284,19 @@ static void compile_csv(struct compiler *c, const struct config_node *node, cons
 		if (((unsigned char)delimiter[i] & 0xc0) != 0x80)
 			length = 0;
 	if (length == 0) {
-		compile_fault(c, node, "csv:<delimiter> needs a single character");
+		stage_compile_fault(c, node, "csv:<delimiter> needs a single character");
 		return;
 	}
 	text = strcmp(delimiter, "\"") == 0
 	           ? mem_string("root = content().parse_csv(delimiter: \"\\\"\")")
 	           : mem_format("root = content().parse_csv(delimiter: \"\"\"%s\"\"\")", delimiter);
 	if (bloblang_mapping_parse(text, NULL, &u->csv, &fault) != ERR_OK)
-		compile_fault(c, node, "%s", fault.text);
+		stage_compile_fault(c, node, "%s", fault.text);
 	free(text);
 	u->cut = cut_csv;
 }
 
-void process_unarchive_compile(struct compiler *c, const struct config_node *node, void **ret_state)
+static void process_unarchive_compile(struct compiler *c, const struct config_node *node, void **ret_state)
 {
 	static const struct {
 		const char *name;
@@ -320,13 +325,14 @@ void process_unarchive_compile(struct compiler *c, const struct config_node *nod
 	if (!u->cut && (strcmp(format, "csv") == 0 || strncmp(format, "csv:", 4) == 0))
 		compile_csv(c, node, format, u);
 	else if (!u->cut)
-		compile_fault(c, node,
-		              "format %s not recognised; one of tar, zip, binary, lines, json_documents, json_array, "
-		              "json_map, csv, csv:<delimiter>",
-		              format);
+		stage_compile_fault(
+		    c, node,
+		    "format %s not recognised; one of tar, zip, binary, lines, json_documents, json_array, "
+		    "json_map, csv, csv:<delimiter>",
+		    format);
 }
 
-void unarchive_free(void *state)
+static void unarchive_free(void *state)
 {
 	struct unarchiver *u = state;
 
@@ -334,7 +340,8 @@ void unarchive_free(void *state)
 	free(u);
 }
 
-void process_unarchive_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
+static void process_unarchive_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch,
+                                  struct batches *out)
 {
 	const struct unarchiver *u = s->state;
 	struct pipeline_batch result = {0};
@@ -355,3 +362,6 @@ void process_unarchive_run(const struct stage *s, struct runner *r, struct pipel
 	}
 	batches_add(out, &result);
 }
+
+const struct stage_row process_unarchive = {"unarchive", process_unarchive_compile, process_unarchive_run,
+                                            unarchive_free};

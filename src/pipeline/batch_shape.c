@@ -1,4 +1,4 @@
-/* Processors on single messages and on the shape of a batch. */
+/* Processors on the shape of a batch: bounds_check, split, select_parts, insert_part, group_by_value. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,18 +7,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
-#include "pipeline/stage.h"
+#include "pipeline/stage_internal.h"
 
 enum { BODY_MAX_BYTES = 64 << 20 };
-
-/* Hands the whole batch on as it is. */
-static void pass(struct pipeline_batch *batch, struct batches *out)
-{
-	struct pipeline_batch moved = *batch;
-
-	memset(batch, 0, sizeof *batch);
-	batches_add(out, &moved);
-}
 
 /* Acknowledges the whole batch away: its rows vanish and are counted filtered. */
 static void drop(struct pipeline_batch *batch)
@@ -28,81 +19,7 @@ static void drop(struct pipeline_batch *batch)
 	batch->count = 0;
 }
 
-void process_noop_compile(struct compiler *c, const struct config_node *node, void **ret_state)
-{
-	struct options_processor_noop o;
-
-	fields_read(c, options_processor_noop(), node, &o);
-	*ret_state = NULL;
-}
-
-void process_noop_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
-{
-	(void)s;
-	(void)r;
-	pass(batch, out);
-}
-
-/* The mapping that stands behind the processor's name. */
-static struct bloblang_mapping *compile_own_mapping(struct compiler *c, const struct config_node *node)
-{
-	const struct config_text text = config_node_text(node);
-
-	if (node->kind != NODE_SCALAR || !node->scalar) {
-		compile_fault(c, node, "expected a Bloblang mapping");
-		return NULL;
-	}
-	return compile_mapping(c, &text);
-}
-
-void process_mapping_compile(struct compiler *c, const struct config_node *node, void **ret_state)
-{
-	*ret_state = compile_own_mapping(c, node);
-}
-
-void mapping_free(void *state) { bloblang_mapping_free(state); }
-
-/* Every message sees the batch as it came, so results replace messages only at the end. */
-static void run_mapping(const struct stage *s, struct runner *r, struct pipeline_batch *batch, bool mutate,
-                        struct batches *out)
-{
-	struct message **results = mem_array(batch->count, sizeof *results);
-	struct pipeline_batch kept = {0};
-
-	for (size_t i = 0; i < batch->count; i++) {
-		struct message_batch context = stage_batch(batch, i);
-		struct error e = {.code = ERR_OK};
-
-		if (bloblang_mapping_run(s->state, r->evaluator, &context, mutate, &results[i], &e) == ERR_OK)
-			continue;
-		results[i] = message_copy(batch->items[i]);
-		stage_fail(s, results[i], e.text);
-	}
-	for (size_t i = 0; i < batch->count; i++) {
-		if (results[i])
-			pipeline_batch_add(&kept, results[i]);
-		message_free(batch->items[i]);
-	}
-	free(results);
-	batches_add(out, &kept);
-}
-
-void process_mapping_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
-{
-	run_mapping(s, r, batch, false, out);
-}
-
-void process_mutation_compile(struct compiler *c, const struct config_node *node, void **ret_state)
-{
-	*ret_state = compile_own_mapping(c, node);
-}
-
-void process_mutation_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
-{
-	run_mapping(s, r, batch, true, out);
-}
-
-void process_bounds_check_compile(struct compiler *c, const struct config_node *node, void **ret_state)
+static void process_bounds_check_compile(struct compiler *c, const struct config_node *node, void **ret_state)
 {
 	struct options_processor_bounds_check *b = mem_zero(sizeof *b);
 
@@ -110,8 +27,8 @@ void process_bounds_check_compile(struct compiler *c, const struct config_node *
 	*ret_state = b;
 }
 
-void process_bounds_check_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch,
-                              struct batches *out)
+static void process_bounds_check_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch,
+                                     struct batches *out)
 {
 	const struct options_processor_bounds_check *b = s->state;
 	bool within = (int64_t)batch->count <= b->max_parts && (int64_t)batch->count >= b->min_parts;
@@ -121,7 +38,7 @@ void process_bounds_check_run(const struct stage *s, struct runner *r, struct pi
 		within = (int64_t)batch->items[i]->body_bytes <= b->max_part_size &&
 		         (int64_t)batch->items[i]->body_bytes >= b->min_part_size;
 	if (within) {
-		pass(batch, out);
+		stage_pass(batch, out);
 		return;
 	}
 	LOG_LIMITED(LOG_WARN, "bounds_check dropped a batch", LOG_U("messages", batch->count),
@@ -129,7 +46,7 @@ void process_bounds_check_run(const struct stage *s, struct runner *r, struct pi
 	drop(batch);
 }
 
-void process_split_compile(struct compiler *c, const struct config_node *node, void **ret_state)
+static void process_split_compile(struct compiler *c, const struct config_node *node, void **ret_state)
 {
 	struct options_processor_split *split = mem_zero(sizeof *split);
 
@@ -137,7 +54,8 @@ void process_split_compile(struct compiler *c, const struct config_node *node, v
 	*ret_state = split;
 }
 
-void process_split_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
+static void process_split_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch,
+                              struct batches *out)
 {
 	const struct options_processor_split *split = s->state;
 	struct pipeline_batch next = {0};
@@ -163,7 +81,7 @@ struct parts {
 	int64_t index[];
 };
 
-void process_select_parts_compile(struct compiler *c, const struct config_node *node, void **ret_state)
+static void process_select_parts_compile(struct compiler *c, const struct config_node *node, void **ret_state)
 {
 	struct options_processor_select_parts o;
 	struct parts *parts;
@@ -172,14 +90,14 @@ void process_select_parts_compile(struct compiler *c, const struct config_node *
 	parts = mem_zero(sizeof *parts + o.parts.count * sizeof *parts->index);
 	for (size_t i = 0; i < o.parts.count; i++)
 		if (!num_parse_i64(o.parts.items[i], &parts->index[parts->count++]))
-			compile_fault(c, node, "parts: expected a list of whole numbers, not \"%.60s\"",
-			              o.parts.items[i]);
+			stage_compile_fault(c, node, "parts: expected a list of whole numbers, not \"%.60s\"",
+			                    o.parts.items[i]);
 	options_free(options_processor_select_parts(), &o);
 	*ret_state = parts;
 }
 
-void process_select_parts_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch,
-                              struct batches *out)
+static void process_select_parts_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch,
+                                     struct batches *out)
 {
 	const struct parts *parts = s->state;
 	struct pipeline_batch chosen = {0};
@@ -200,19 +118,19 @@ struct insert {
 	struct bloblang_template *content;
 };
 
-void process_insert_part_compile(struct compiler *c, const struct config_node *node, void **ret_state)
+static void process_insert_part_compile(struct compiler *c, const struct config_node *node, void **ret_state)
 {
 	struct insert *insert = mem_zero(sizeof *insert);
 	struct options_processor_insert_part o;
 
 	fields_read(c, options_processor_insert_part(), node, &o);
 	insert->index = o.index;
-	insert->content = compile_template(c, &o.content);
+	insert->content = stage_compile_template(c, &o.content);
 	options_free(options_processor_insert_part(), &o);
 	*ret_state = insert;
 }
 
-void insert_part_free(void *state)
+static void insert_part_free(void *state)
 {
 	struct insert *insert = state;
 
@@ -220,7 +138,8 @@ void insert_part_free(void *state)
 	free(insert);
 }
 
-void process_insert_part_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
+static void process_insert_part_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch,
+                                    struct batches *out)
 {
 	const struct insert *insert = s->state;
 	struct message_batch context = stage_batch(batch, 0);
@@ -234,7 +153,7 @@ void process_insert_part_run(const struct stage *s, struct runner *r, struct pip
 	if (bloblang_template_render(insert->content, r->evaluator, &context, &text, &e) != ERR_OK) {
 		LOG_LIMITED(LOG_ERROR, "insert_part: content failed", LOG_S("error", e.text));
 		buf_fini(&text);
-		pass(batch, out);
+		stage_pass(batch, out);
 		return;
 	}
 	new = message_derive(batch->items[0], message_meta(batch->items[0]), batch->items[0]->meta_bytes,
@@ -252,14 +171,14 @@ void process_insert_part_run(const struct stage *s, struct runner *r, struct pip
 	batches_add(out, &grown);
 }
 
-void template_free(void *state) { bloblang_template_free(state); }
+static void template_free(void *state) { bloblang_template_free(state); }
 
-void process_group_by_value_compile(struct compiler *c, const struct config_node *node, void **ret_state)
+static void process_group_by_value_compile(struct compiler *c, const struct config_node *node, void **ret_state)
 {
 	struct options_processor_group_by_value o;
 
 	fields_read(c, options_processor_group_by_value(), node, &o);
-	*ret_state = compile_template(c, &o.value);
+	*ret_state = stage_compile_template(c, &o.value);
 	options_free(options_processor_group_by_value(), &o);
 }
 
@@ -278,8 +197,8 @@ static struct value_group *group_for(struct value_group *groups, size_t *count, 
 	return &groups[(*count)++];
 }
 
-void process_group_by_value_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch,
-                                struct batches *out)
+static void process_group_by_value_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch,
+                                       struct batches *out)
 {
 	struct value_group *groups = mem_array(batch->count, sizeof *groups);
 	size_t count = 0;
@@ -304,3 +223,17 @@ void process_group_by_value_run(const struct stage *s, struct runner *r, struct 
 	}
 	free(groups);
 }
+
+const struct stage_row process_bounds_check = {"bounds_check", process_bounds_check_compile, process_bounds_check_run,
+                                               free};
+
+const struct stage_row process_group_by_value = {"group_by_value", process_group_by_value_compile,
+                                                 process_group_by_value_run, template_free};
+
+const struct stage_row process_insert_part = {"insert_part", process_insert_part_compile, process_insert_part_run,
+                                              insert_part_free};
+
+const struct stage_row process_select_parts = {"select_parts", process_select_parts_compile, process_select_parts_run,
+                                               free};
+
+const struct stage_row process_split = {"split", process_split_compile, process_split_run, free};

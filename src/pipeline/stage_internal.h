@@ -2,11 +2,16 @@
  * stage: one compiled processor, and what processors need from each other.
  *
  * What it is: the inside of the pipeline room. A stage has a row (name, compile, run, free) and its own state. run
- * takes one batch, whose messages become its own, and adds zero or more batches to the output. Stages that contain
- * processors run them with stages_run. Thread: the pipeline's.
+ * takes one batch, never empty, and adds zero or more batches to the output. Stages that contain processors run them
+ * with stages_run; which processors there are is handed to the compiler as a table of rows.
+ * Promises: none of its own; 9 needs what stage_join_origins and stage_add_origin keep.
+ * Owner: a batch owns its messages, stages own their states.
+ * Thread: the pipeline's.
+ * Fails: compile only, with faults; a message that a stage fails on is flagged and goes on.
+ * Does not: copy messages (message.h does), wait, decide whether a key is known.
  */
-#ifndef KSPOOL_PIPELINE_STAGE_H
-#define KSPOOL_PIPELINE_STAGE_H
+#ifndef KSPOOL_PIPELINE_STAGE_INTERNAL_H
+#define KSPOOL_PIPELINE_STAGE_INTERNAL_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -21,6 +26,8 @@ struct batches {
 	size_t capacity;
 };
 
+struct compiler;
+struct runner;
 struct stage;
 
 struct stages {
@@ -28,10 +35,20 @@ struct stages {
 	size_t count;
 };
 
+struct stage_row {
+	const char *name;
+	/* Types the processor's own node into *ret_state; says its faults. A null state after faults is fine. */
+	void (*compile)(struct compiler *c, const struct config_node *node, void **ret_state);
+	void (*run)(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out);
+	void (*free)(void *state);
+};
+
 /* What compiling carries along. */
 struct compiler {
 	const struct config *config;
 	struct config_faults *faults;
+	const struct stage_row *const *rows; /* the processors there are */
+	size_t row_count;
 	char path[256]; /* "pipeline.processors.0.try" */
 	unsigned depth; /* of processors within processors, and of resources */
 };
@@ -43,42 +60,15 @@ struct runner {
 	uint32_t lines; /* lists whose order a processor has kept: the number of the last one */
 };
 
-struct stage_row {
-	const char *name;
-	/* Types the processor's own node into *ret_state; says its faults. A null state after faults is fine. */
-	void (*compile)(struct compiler *c, const struct config_node *node, void **ret_state);
-	void (*run)(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out);
-	void (*free)(void *state);
-};
-
 struct stage {
 	const struct stage_row *row;
 	void *state;
 	struct message_source where;
 };
 
-extern const struct stage_row stage_rows[];
-extern const size_t stage_row_count;
-
-#define PROCESSOR(name, function, free_function)                                                       \
-	void function##_compile(struct compiler *c, const struct config_node *node, void **ret_state); \
-	void function##_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out);
-#include "pipeline/processors.def"
+#define PROCESSOR(row) extern const struct stage_row row;
+#include "pipeline/stages.def"
 #undef PROCESSOR
-
-/* What frees the states named in processors.def. */
-void archiver_free(void *state);
-void cases_free(void *state);
-void children_free(void *state);
-void dedupe_free(void *state);
-void insert_part_free(void *state);
-void log_free(void *state);
-void mapping_free(void *state);
-void metric_free(void *state);
-void template_free(void *state);
-void try_catch_free(void *state);
-void unarchive_free(void *state);
-void while_free(void *state);
 
 /* Compiles a list of processors; node may be null (an empty list). */
 void stages_compile(struct compiler *c, const struct config_node *node, struct stages *ret);
@@ -93,6 +83,8 @@ void batches_add_one(struct batches *b, struct message *m);
 void batches_join(struct batches *b, struct pipeline_batch *ret);
 void batches_fini(struct batches *b);
 
+/* Hands the whole batch on as it is. */
+void stage_pass(struct pipeline_batch *batch, struct batches *out);
 /* Flags a message as failed here and counts it. */
 void stage_fail(const struct stage *s, struct message *m, const char *reason);
 /* The context of message i of a batch. */
@@ -112,14 +104,14 @@ void fields_read(struct compiler *c, const struct option_section *s, const struc
 void fields_read_resource(struct compiler *c, const char *path, const struct option_section *s,
                           const struct config_node *node, void *ret);
 /* Null after a fault, and when the text is empty. */
-struct bloblang_mapping *compile_mapping(struct compiler *c, const struct config_text *text);
+struct bloblang_mapping *stage_compile_mapping(struct compiler *c, const struct config_text *text);
 /* Null after a fault; a text that is not set is the empty one. */
-struct bloblang_template *compile_template(struct compiler *c, const struct config_text *text);
+struct bloblang_template *stage_compile_template(struct compiler *c, const struct config_text *text);
 /* The processors of a field; node may be null. */
-void compile_children(struct compiler *c, const char *key, const struct config_node *node, struct stages *ret);
-void compile_fault(struct compiler *c, const struct config_node *node, const char *format, ...)
+void stage_compile_children(struct compiler *c, const char *key, const struct config_node *node, struct stages *ret);
+void stage_compile_fault(struct compiler *c, const struct config_node *node, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* The entry of a list of resources with this label; null when there is none. */
-const struct config_node *resource_find(const struct config_node *resources, const char *label);
+const struct config_node *stage_find_resource(const struct config_node *resources, const char *label);
 
 #endif
