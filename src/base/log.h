@@ -8,8 +8,9 @@
  * Owner: log_configure copies what it is given.
  * Thread: any; a line is one write(2).
  * Fails: a line that cannot be written is lost; there is nowhere to say so.
- * Does not: belong in library rooms: who decides logs, once per event. That is delivery/, doors/, daemon/, cli/ and,
- * for the mapping's own words, the log processor of pipeline/. base/ itself and all other rooms return a struct error.
+ * Does not: belong in library rooms: who decides logs, once per event. That is delivery/, doors/, daemon/, cli/, and in
+ * pipeline/ the log processor and a processor that decides where no message can carry its failure (a batch dropped, a
+ * check that fails). base/ itself and all other rooms return a struct error.
  */
 #ifndef KSPOOL_BASE_LOG_H
 #define KSPOOL_BASE_LOG_H

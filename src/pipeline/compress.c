@@ -1,41 +1,54 @@
-/* compress and decompress: the language's own methods of that name, on the whole body. */
-#include <inttypes.h>
+/* compress and decompress: the whole body of each message, by the codecs that the language's methods use too. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "base/mem.h"
+#include "bloblang/formats/compression.h"
 #include "pipeline/stage_internal.h"
+
+/* As much as one evaluation of the language may make: a bomb fails its message and nothing else. */
+enum { OUTPUT_MAX_BYTES = 256 * 1024 * 1024 };
+
+struct codec {
+	const struct compression *compression;
+	bool decompresses;
+	int level;
+	struct arena arena; /* of one message, kept for the next */
+};
 
 #define NAME(value, text) [value] = (text),
 
-static struct bloblang_mapping *compile_text(struct compiler *c, const struct config_node *node, char *text)
+static struct codec *codec_new(const char *name, bool decompresses, int level)
 {
-	struct bloblang_mapping *m = NULL;
-	struct bloblang_fault fault = {0};
+	struct codec *c = mem_zero(sizeof *c);
 
-	if (bloblang_mapping_parse(text, NULL, &m, &fault) != ERR_OK)
-		stage_compile_fault(c, node, "%s", fault.text);
-	free(text);
-	return m;
+	c->compression = compression_find(name, strlen(name));
+	must(c->compression && (decompresses || compression_can_write(c->compression)));
+	c->decompresses = decompresses;
+	c->level = level;
+	arena_init(&c->arena, OUTPUT_MAX_BYTES);
+	return c;
 }
 
-static void compressor_free(void *state) { bloblang_mapping_free(state); }
+static void codec_free(void *state)
+{
+	struct codec *c = state;
+
+	if (!c)
+		return;
+	arena_fini(&c->arena);
+	free(c);
+}
 
 static void process_compress_compile(struct compiler *c, const struct config_node *node, void **ret_state)
 {
 	static const char *const names[] = {CONFIG_ENUM_compression(NAME)};
+	enum { NO_LEVEL = 100 }; /* what no codec has: it says so itself */
 	struct options_processor_compress o;
 
 	fields_read(c, options_processor_compress(), node, &o);
-	*ret_state = compile_text(c, node,
-	                          mem_format("root = content().compress(algorithm: \"%s\", level: %" PRId64 ")",
-	                                     names[o.algorithm], o.level));
-}
-
-static void process_compress_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch,
-                                 struct batches *out)
-{
-	process_mapping.run(s, r, batch, out);
+	*ret_state = codec_new(names[o.algorithm], false, o.level < -9 || o.level > 99 ? NO_LEVEL : (int)o.level);
 }
 
 static void process_decompress_compile(struct compiler *c, const struct config_node *node, void **ret_state)
@@ -44,16 +57,39 @@ static void process_decompress_compile(struct compiler *c, const struct config_n
 	struct options_processor_decompress o;
 
 	fields_read(c, options_processor_decompress(), node, &o);
-	*ret_state = compile_text(c, node, mem_format("root = content().decompress(\"%s\")", names[o.algorithm]));
+	*ret_state = codec_new(names[o.algorithm], true, 0);
 }
 
-static void process_decompress_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch,
-                                   struct batches *out)
+/* What m becomes; m itself, flagged as failed, when the codec refuses it. */
+static struct message *recode(const struct stage *s, struct codec *c, struct message *m)
 {
-	process_mapping.run(s, r, batch, out);
+	const char *body = (const char *)message_body(m), *error = NULL;
+	struct message *made;
+	struct text out;
+	bool ok;
+
+	arena_reset(&c->arena);
+	text_init(&out, &c->arena);
+	ok = c->decompresses ? compression_decompress(c->compression, body, m->body_bytes, &out, &error)
+	                     : compression_compress(c->compression, c->level, body, m->body_bytes, &out, &error);
+	if (!ok) {
+		stage_fail(s, m, error);
+		return m;
+	}
+	made = message_derive(m, message_meta(m), m->meta_bytes, text_end(&out), out.length);
+	message_free(m);
+	return made;
 }
 
-const struct stage_row process_compress = {"compress", process_compress_compile, process_compress_run, compressor_free};
+static void process_codec_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch,
+                              struct batches *out)
+{
+	(void)r;
+	for (size_t i = 0; i < batch->count; i++)
+		batch->items[i] = recode(s, s->state, batch->items[i]);
+	stage_pass(batch, out);
+}
 
-const struct stage_row process_decompress = {"decompress", process_decompress_compile, process_decompress_run,
-                                             compressor_free};
+const struct stage_row process_compress = {"compress", process_compress_compile, process_codec_run, codec_free};
+
+const struct stage_row process_decompress = {"decompress", process_decompress_compile, process_codec_run, codec_free};
