@@ -100,7 +100,7 @@ static enum err write_group(struct journal *j, struct group *g, struct error *e)
 
 	j->commits++;
 	STAILQ_FOREACH (offer, &g->offers, link)
-		if (err == ERR_OK)
+		if (err == ERR_OK && offer->verdict == OFFER_ACCEPTED)
 			err = store_offer(j, offer, e);
 	for (size_t i = 0; i < g->settled_count && err == ERR_OK; i++)
 		err = store_settle(j->store, g->settled[i]->items, g->settled[i]->count, e);
@@ -124,18 +124,30 @@ static void undo_group(struct journal *j, struct group *g, enum err err, const s
 	g->settled_count = 0;
 }
 
+/* Once more, into new files: all but what can only be judged by what the failed try held (journal_keys.c, 6). */
+static enum err write_again(struct journal *j, struct group *g, const struct error *damage, struct error *e)
+{
+	struct offer *offer;
+
+	STAILQ_FOREACH (offer, &g->offers, link) {
+		if (offer->known > 0)
+			refuse(offer, ERR_DAMAGED, damage);
+		else
+			offer->verdict = OFFER_ACCEPTED;
+	}
+	return write_group(j, g, e);
+}
+
 static void commit_group(struct journal *j, struct group *g)
 {
-	struct error e;
+	struct error e, damage;
 	int64_t start = clock_mono_ns();
 	enum err err = write_group(j, g, &e);
 
-	if (err == ERR_DAMAGED && !journal_survives(j, err, &e)) { /* once more, into new files */
-		struct offer *offer;
-
-		STAILQ_FOREACH (offer, &g->offers, link)
-			offer->verdict = OFFER_ACCEPTED;
-		err = write_group(j, g, &e);
+	if (err == ERR_DAMAGED) {
+		damage = e;
+		if (!journal_survives(j, err, &e))
+			err = write_again(j, g, &damage, &e);
 	}
 	j->memory_failures = err == ERR_MEMORY ? j->memory_failures + 1 : 0;
 	if (err == ERR_DAMAGED || j->memory_failures >= MEMORY_FAILURES_MAX)

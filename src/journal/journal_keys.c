@@ -10,7 +10,9 @@
  * 4. A fate is asked once a commit. Undecided is no fate: while nothing of an origin is stored, another one with the
  *    same key may still be first.
  * 5. A known origin adds no key, neither its own nor its parents': they would speak of a message that is nowhere.
- * 6. After the commit no message of an accepted offer has an origin: the count of references is one thread's.
+ * 6. What was filtered is gone, and was filtered for what this commit was to hold. So an offer of which something was
+ *    filtered is not written a second time when the commit fails: its door brings it again.
+ * 7. After the commit no message of an accepted offer has an origin: the count of references is one thread's.
  */
 #include "journal/journal_internal.h"
 
@@ -138,6 +140,7 @@ enum err journal_keys_filter(struct journal *j, struct offer *offer, struct erro
 	offer->bytes -= bytes;
 	offer->set_aside_count -= shelf;
 	offer->filtered += filtered + shelf;
+	offer->known += filtered + shelf;
 	return err;
 }
 
