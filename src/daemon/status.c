@@ -133,6 +133,13 @@ static void print_disk(const struct status_source *s, struct jsonout *j)
 	jsonout_uint(j, "database_bytes", gauge(M_DISK_DATABASE_BYTES));
 	jsonout_uint(j, "wal_bytes", gauge(M_DISK_WAL_BYTES));
 	jsonout_uint(j, "free_bytes", gauge(M_DISK_FREE_BYTES));
+	jsonout_uint(j, "written_bytes", gauge(M_DISK_WRITTEN));
+	if (gauge(M_DISK_STORED) > 0)
+		jsonout_real(j, "written_per_stored_byte",
+		             (double)gauge(M_DISK_WRITTEN) / (double)gauge(M_DISK_STORED));
+	else
+		jsonout_null(j, "written_per_stored_byte");
+	jsonout_uint(j, "settlements_held", gauge(M_SETTLEMENTS_HELD));
 	jsonout_bool(j, "accepting", !refused && !s->closing);
 	jsonout_text(j, "why", refused ? full.text : "");
 	jsonout_object_end(j);

@@ -62,6 +62,8 @@ static void drain_settlements(struct journal *j)
 
 	while (lane_take(j->settlements, &item, 1) == 1)
 		store_settlements_free(item);
+	for (size_t i = 0; i < j->held_count; i++)
+		store_settlements_free(j->held[i]);
 	for (size_t i = 0; i < j->waiting_count; i++)
 		store_settlements_free(j->waiting[i]);
 }
@@ -202,9 +204,15 @@ bool journal_take_rows(struct journal *j, struct journal_rows *ret)
 	return true;
 }
 
-bool journal_is_empty(const struct journal *j)
+bool journal_is_empty(struct journal *j)
 {
-	return atomic_load(&j->offers_out) == 0 && atomic_load(&j->published.pending) == 0;
+	if (atomic_load(&j->offers_out) == 0 && atomic_load(&j->published.pending) == 0)
+		return true;
+	if (atomic_load(&j->published.held) > 0) { /* who asks, waits for it */
+		atomic_store(&j->hurry, true);
+		wake(j);
+	}
+	return false;
 }
 
 bool journal_is_far_ahead(const struct journal *j, uint64_t bytes)

@@ -100,8 +100,8 @@ bool journal_settle(struct journal *j, struct store_settlements *group) MUST_CHE
 int journal_delivery_fd(const struct journal *j);
 /* Takes one group of rows; false when none waits. */
 bool journal_take_rows(struct journal *j, struct journal_rows *ret);
-/* True when every accepted message is settled and no offer waits. Any thread. */
-bool journal_is_empty(const struct journal *j);
+/* True when every accepted message is settled and no offer waits. Whoever asks is taken to wait for it. Any thread. */
+bool journal_is_empty(struct journal *j);
 
 /*
  * More than `bytes` wait while rows are leaving: a source that keeps its own data (a file) gains nothing by being read

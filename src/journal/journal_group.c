@@ -4,11 +4,17 @@
  * What waits is committed at once; what comes meanwhile is the next group. So a lone message pays one sync and no
  * delay, and under load groups grow by themselves.
  *
+ * Deleting is not a promise: a settlement is held for a commit it can ride on, at most HELD_MS, HELD_COMMITS, HELD_ROWS
+ * or HELD_GROUPS. A crash meanwhile delivers those rows again (promise 7); they are counted in
+ * kspool_settlements_held. Whatever says more than "gone" (a retry, a dead letter) is committed at once, and so is all
+ * while somebody waits for an empty journal, the spool is full, or the journal stops.
+ *
  * Invariants:
  * 1. No transaction is open between two calls of this file's functions.
  * 2. An offer is answered accepted only after the commit that holds all of it (promise 1).
  * 3. An offer that is refused left nothing in the group; one that fails took the whole group with it.
  * 4. While settlements wait for a full disk (`waiting`), later ones stay in their lane: they are committed in order.
+ * 5. held_count is 0 exactly when nothing is held; what is held is committed whole and in order.
  */
 #include "journal/journal_internal.h"
 
@@ -24,7 +30,7 @@ struct group {
 	struct offer_list offers;
 	uint32_t rows;
 	uint64_t bytes;
-	struct store_settlements *settled[GROUPS_PER_COMMIT];
+	struct store_settlements *settled[HELD_GROUPS];
 	size_t settled_count;
 };
 
@@ -48,15 +54,61 @@ static void gather_offers(struct journal *j, struct group *g)
 	}
 }
 
-static void gather_settlements(struct journal *j, struct group *g)
+static void hold(struct journal *j, struct store_settlements *group)
+{
+	journal_rows_claim_back(j, group);
+	if (j->held_count == 0) {
+		j->held_since_ms = clock_mono_ms();
+		j->held_at_commit = j->commits;
+	}
+	for (uint32_t i = 0; i < group->count; i++) {
+		j->held_is_urgent |= group->items[i].kind != SETTLE_DELIVERED;
+		j->held_bytes += (int64_t)(sizeof(struct message) + group->items[i].bytes);
+	}
+	j->held_rows += group->count;
+	j->held[j->held_count++] = group;
+}
+
+/* True when something came. */
+static bool take_settlements(struct journal *j)
 {
 	void *items[GROUPS_PER_COMMIT];
-	size_t n = lane_take(j->settlements, items, GROUPS_PER_COMMIT);
+	size_t room = HELD_GROUPS - j->held_count;
+	size_t n = lane_take(j->settlements, items, room < GROUPS_PER_COMMIT ? room : GROUPS_PER_COMMIT);
 
-	for (size_t i = 0; i < n; i++) {
-		journal_rows_claim_back(j, items[i]);
-		g->settled[g->settled_count++] = items[i];
-	}
+	for (size_t i = 0; i < n; i++)
+		hold(j, items[i]);
+	return n > 0;
+}
+
+static bool held_is_due(const struct journal *j)
+{
+	if (j->held_count == 0)
+		return false;
+	return j->held_is_urgent || j->phase != JOURNAL_RUNNING || atomic_load(&j->hurry) ||
+	       atomic_load(&j->published.full) != ERR_OK || j->held_count == HELD_GROUPS || j->held_rows >= HELD_ROWS ||
+	       j->commits - j->held_at_commit >= HELD_COMMITS || journal_group_held_ms(j) == 0;
+}
+
+static void release_held(struct journal *j, struct group *g)
+{
+	for (size_t i = 0; i < j->held_count; i++)
+		g->settled[g->settled_count++] = j->held[i];
+	j->held_count = 0;
+	j->held_rows = 0;
+	j->held_bytes = 0;
+	j->held_is_urgent = false;
+	atomic_store(&j->hurry, false);
+}
+
+int journal_group_held_ms(const struct journal *j)
+{
+	int64_t left;
+
+	if (j->held_count == 0)
+		return -1;
+	left = j->held_since_ms + HELD_MS - clock_mono_ms();
+	return left > 0 ? (int)left : 0;
 }
 
 static void refuse(struct offer *offer, enum err err, const struct error *e)
@@ -219,18 +271,37 @@ bool journal_group_drain(struct journal *j)
 	return moved;
 }
 
+static void publish_held(struct journal *j)
+{
+	atomic_store(&j->published.held, j->held_rows);
+	metric_set(M_SETTLEMENTS_HELD, j->held_rows);
+}
+
+void journal_group_flush(struct journal *j)
+{
+	while (j->held_count > 0) {
+		atomic_store(&j->hurry, true);
+		(void)journal_group_commit(j);
+	}
+}
+
 bool journal_group_commit(struct journal *j)
 {
 	struct group g = {.offers = STAILQ_HEAD_INITIALIZER(g.offers)};
 	struct message_list accepted = STAILQ_HEAD_INITIALIZER(accepted);
+	bool took = false;
 
 	must(!store_in_group(j->store));
 	gather_offers(j, &g);
 	/* While a full disk makes settlements wait, later ones wait in their lane, which holds delivery back. */
-	if (j->waiting_count == 0)
-		gather_settlements(j, &g);
+	if (j->waiting_count == 0) {
+		took = take_settlements(j);
+		if (held_is_due(j))
+			release_held(j, &g);
+	}
+	publish_held(j);
 	if (STAILQ_EMPTY(&g.offers) && g.settled_count == 0)
-		return false;
+		return took;
 	commit_group(j, &g);
 	answer_offers(j, &g, &accepted);
 	finish_settlements(j, &g);

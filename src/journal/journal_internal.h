@@ -7,8 +7,8 @@
  *  1. Only the journal's thread touches `store` and what stands below it here; others reach lanes and atomics.
  *  2. Offers and questions in flight are counted at the door and never exceed their lanes' capacity: answering never
  *     finds a lane full.
- *  3. Each settlement taken is in the group being made or in `waiting`, until its commit.
- * Owner: what is in a lane belongs to the lane; `blocked` and `waiting` own what they hold.
+ *  3. Each settlement taken is in `held`, in the group being made or in `waiting`, until its commit.
+ * Owner: what is in a lane belongs to the lane; `blocked`, `held` and `waiting` own what they hold.
  * Thread: the journal's, but for lanes, descriptors and atomics.
  * Fails: journal_survives decides; a disk error does not return.
  * Does not: appear outside this folder; tests/rig uses it to run code on the journal's thread.
@@ -35,6 +35,10 @@ enum {
 	MEMORY_FAILURES_MAX = 3,
 	ROWS_PER_GROUP = 1024, /* of one journal_rows */
 	PUBLISH_MS = 100,      /* what costs system calls is told this often */
+	HELD_GROUPS = 64,      /* settlements are held until one of these four is reached: */
+	HELD_ROWS = 4096,
+	HELD_COMMITS = 8,
+	HELD_MS = 100,
 };
 #define BYTES_PER_GROUP (UINT64_C(2) << 20)
 
@@ -46,6 +50,7 @@ struct published {
 	_Atomic uint64_t max_bytes;
 	_Atomic uint64_t free_bytes;
 	_Atomic int64_t settled_ms; /* monotonic: when rows last left */
+	_Atomic uint32_t held;      /* settled rows whose commit is not yet made */
 };
 
 /* journal_enter has the table of moves. */
@@ -80,6 +85,7 @@ struct journal {
 	_Atomic uint32_t credit_rows;
 	_Atomic uint64_t credit_bytes;
 	_Atomic bool stopping;
+	_Atomic bool hurry; /* somebody waits until all is settled: nothing is held */
 	struct published published;
 	_Atomic(struct store_options *)
 	    reconfigure; /* newest settings on their way in; whoever swaps it out frees it */
@@ -94,7 +100,15 @@ struct journal {
 	uint64_t cursor;               /* journal_rows.c says what it means */
 	struct journal_rows *blocked;  /* rows that found their lane full */
 	int64_t room_rows, room_bytes; /* credit not used yet; bytes may be overdrawn by one row */
-	int64_t claimed_bytes;         /* cost of what delivery has */
+	int64_t claimed_bytes;         /* cost of what delivery has, and of what it gave back and is held */
+	/* settlements that wait for the next commit they can ride on; journal_group.c says for how long */
+	struct store_settlements *held[HELD_GROUPS];
+	size_t held_count;
+	uint32_t held_rows;
+	int64_t held_bytes; /* cost of these rows */
+	int64_t held_since_ms;
+	uint64_t held_at_commit; /* `commits` when the first of them came */
+	bool held_is_urgent;     /* one of them says more than that a row may go */
 	/* settlements a full disk keeps waiting; none is lost, at worst it is delivered again after a restart */
 	struct store_settlements *waiting[LANE_SETTLEMENTS];
 	size_t waiting_count;
@@ -104,7 +118,9 @@ struct journal {
 	int64_t next_retry_ms;
 	bool next_retry_known;
 	int64_t published_ms;
-	int64_t busy_ms; /* the last time something moved */
+	int64_t busy_ms;  /* the last time something moved, or the file was looked at and is small */
+	int64_t moved_ms; /* the last time something moved */
+	bool gave_back;   /* since then the disk got back what is not in use */
 	int memory_failures;
 	struct error stop_error;
 	enum err stop_result;
@@ -136,6 +152,10 @@ void journal_publish_ledger(struct journal *j);
 /* journal_group.c */
 /* Commits what waits as one, answers it and hands it on. False: nothing waited. */
 bool journal_group_commit(struct journal *j);
+/* How long the settlements held may still wait; -1: none is held. */
+int journal_group_held_ms(const struct journal *j);
+/* Commits what is held: whoever looks at the store next sees it. */
+void journal_group_flush(struct journal *j);
 /* Settlements that met a full disk, in steps a full disk can take. True when some moved. */
 bool journal_group_drain(struct journal *j);
 

@@ -13,6 +13,8 @@ static void publish_state(struct journal *j)
 	metric_set(M_DISK_DATABASE_BYTES, (int64_t)state.database_bytes);
 	metric_set(M_DISK_WAL_BYTES, (int64_t)state.wal_bytes);
 	metric_set(M_DISK_FREE_BYTES, (int64_t)state.free_bytes);
+	metric_add(M_DISK_WRITTEN, state.written_bytes - (uint64_t)metric_get(M_DISK_WRITTEN));
+	metric_add(M_DISK_STORED, state.stored_bytes - (uint64_t)metric_get(M_DISK_STORED));
 	metric_add(M_CHECKPOINTS, state.checkpoints - (uint64_t)metric_get(M_CHECKPOINTS));
 	atomic_store(&j->published.free_bytes, state.free_bytes);
 }

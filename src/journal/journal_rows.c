@@ -132,12 +132,14 @@ void journal_rows_pass_on(struct journal *j, struct message_list *list)
 /* Credit is worth a read: enough of it came together, or nothing is under way that could bring more. */
 static bool is_worth_reading(const struct journal *j)
 {
-	int64_t rows = (j->room_rows + (int64_t)j->claims.count) / 4;
-	int64_t bytes = (j->room_bytes + j->claimed_bytes) / 4;
+	/* what is held came back from delivery, with its credit */
+	int64_t out = (int64_t)j->claims.count - j->held_rows;
+	int64_t rows = (j->room_rows + out) / 4;
+	int64_t bytes = (j->room_bytes + j->claimed_bytes - j->held_bytes) / 4;
 
 	if (!has_credit(j))
 		return false;
-	if (j->claims.count == 0)
+	if (out <= 0)
 		return true;
 	return j->room_rows >= (rows < MIN_READ_ROWS ? rows : MIN_READ_ROWS) &&
 	       j->room_bytes >= (bytes < MIN_READ_BYTES ? bytes : MIN_READ_BYTES);

@@ -12,7 +12,8 @@
 enum {
 	IDLE_MS = 1000,
 	SALVAGE_IDS = 1024,
-	QUIET_MS = 1000, /* nothing moved for so long: time to shrink the file */
+	QUIET_MS = 1000,      /* nothing moved for so long: time to shrink the file */
+	IDLE_LONG_MS = 20000, /* and after this the disk gets back whatever is not in use */
 };
 
 static bool do_questions(struct journal *j)
@@ -22,6 +23,7 @@ static bool do_questions(struct journal *j)
 
 	if (lane_take(j->questions, &item, 1) == 0)
 		return false;
+	journal_group_flush(j);
 	((struct journal_question *)item)->run(j->store, item);
 	must(!store_in_group(j->store));
 	if (store_trust(j->store, &e) != ERR_OK)
@@ -56,6 +58,9 @@ static bool do_idle_work(struct journal *j)
 		if (!more)
 			journal_look(j, LOOKING_FOR_ROWS);
 		j->next_retry_known = false;
+	} else if (clock_mono_ms() - j->moved_ms > IDLE_LONG_MS && !j->gave_back) {
+		err = store_give_back(j->store, &more, &e);
+		j->gave_back = !more;
 	} else if (clock_mono_ms() - j->busy_ms > QUIET_MS) {
 		err = store_shrink(j->store, &more, &e);
 		if (!more)
@@ -69,6 +74,8 @@ static int wait_ms(const struct journal *j)
 	int64_t wait = IDLE_MS;
 	int64_t until;
 
+	if (j->held_count > 0 && (until = journal_group_held_ms(j)) < wait)
+		wait = until;
 	if (j->waiting_count > 0 && (until = j->waiting_retry_ms - clock_mono_ms()) < wait)
 		wait = until;
 	if (j->next_retry_ms > 0 && j->room_rows > 0 && (until = j->next_retry_ms - clock_wall_ms()) < wait)
@@ -117,8 +124,10 @@ static bool do_round(struct journal *j)
 	moved |= journal_rows_feed(j);
 	do_checkpoint(j);
 	take_settings(j);
-	if (moved)
-		j->busy_ms = clock_mono_ms();
+	if (moved) {
+		j->busy_ms = j->moved_ms = clock_mono_ms();
+		j->gave_back = false;
+	}
 	return moved;
 }
 
@@ -142,7 +151,7 @@ void *journal_thread_run(void *arg)
 {
 	struct journal *j = arg;
 
-	j->busy_ms = clock_mono_ms();
+	j->busy_ms = j->moved_ms = clock_mono_ms();
 	while (!atomic_load(&j->stopping)) {
 		bool moved = do_round(j);
 		bool more = !moved && do_idle_work(j);

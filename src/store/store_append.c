@@ -46,6 +46,7 @@ static void count_in(struct store *s, struct message *m)
 	s->now.ledger.accepted++;
 	s->now.ledger.pending++;
 	s->now.pending_bytes += (uint64_t)m->meta_bytes + m->body_bytes;
+	s->stored_bytes += (uint64_t)m->meta_bytes + m->body_bytes;
 }
 
 /* `count` is 1 or ROWS_AT_ONCE. */

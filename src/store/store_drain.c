@@ -45,22 +45,51 @@ enum err store_settle_full(struct store *s, const struct store_settlement *items
 	return ERR_OK;
 }
 
-enum err store_shrink(struct store *s, bool *ret_more, struct error *e)
+/* Cuts off up to SHRINK_PAGES free pages when there are more of them than min_bytes; *ret_free: there were. */
+static enum err cut_some(struct store *s, uint64_t min_bytes, bool *ret_free, struct error *e)
 {
 	int64_t free_pages = 0, pages = 0;
 	char step[48];
 	enum err err = sql_number(s->db, "PRAGMA freelist_count", &free_pages, e);
 
-	*ret_more = false;
+	*ret_free = false;
 	if (err == ERR_OK)
 		err = sql_number(s->db, "PRAGMA page_count", &pages, e);
-	if (err != ERR_OK || free_pages * 2 <= pages || (uint64_t)free_pages * s->page_bytes <= SHRINK_MIN_BYTES)
+	if (err != ERR_OK || free_pages * 2 <= pages || (uint64_t)free_pages * s->page_bytes <= min_bytes)
 		return err;
 	store_look_at_disk(s);
 	if (s->full_disk || s->disk_refused)
 		return ERR_OK;
-	*ret_more = true;
+	*ret_free = true;
 	(void)sqlite3_snprintf(sizeof step, step, "PRAGMA incremental_vacuum(%d)", SHRINK_PAGES);
-	err = sql_exec(s->db, step, e, "give free pages back");
-	return err == ERR_OK ? store_checkpoint(s, false, e) : err;
+	return sql_exec(s->db, step, e, "give free pages back");
+}
+
+/* The file itself becomes shorter with the checkpoint, so the last step makes one. */
+enum err store_shrink(struct store *s, bool *ret_more, struct error *e)
+{
+	enum err err = cut_some(s, SHRINK_MIN_BYTES, ret_more, e);
+
+	s->is_shrinking |= *ret_more;
+	if (err != ERR_OK || !s->is_shrinking)
+		return err;
+	s->is_shrinking = *ret_more;
+	return store_checkpoint(s, !*ret_more, e);
+}
+
+enum err store_give_back(struct store *s, bool *ret_more, struct error *e)
+{
+	enum err err = cut_some(s, 0, ret_more, e);
+	int rc;
+
+	if (err != ERR_OK || *ret_more)
+		return err == ERR_OK ? store_checkpoint(s, false, e) : err;
+	err = store_checkpoint(s, true, e);
+	if (err != ERR_OK)
+		return err;
+	rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+	if (rc != SQLITE_OK)
+		return store_fail(s, rc, e, "cut the log");
+	s->log_given = true;
+	return ERR_OK;
 }

@@ -74,11 +74,14 @@ struct store {
 	uint32_t page_bytes;
 	uint32_t wal_frames;
 	uint64_t checkpoints;
+	uint64_t stored_bytes;
 	/* space */
 	bool full_bytes;    /* max_bytes was reached and 10 % are not yet free again */
 	bool full_disk;     /* likewise min_free */
 	bool disk_refused;  /* a write met a full disk since the last commit that worked */
 	bool reserve_given; /* or never made: made as soon as there is space */
+	bool is_shrinking;  /* free pages were cut off that the file still has */
+	bool log_given;     /* the log was cut to nothing: held anew with the next group */
 	bool untrusted;     /* a disk error: nothing that the file says may be believed before a restart */
 	struct error untrusted_why;
 	uint64_t free_bytes;

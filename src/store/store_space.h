@@ -32,5 +32,7 @@ enum err store_settle_full(struct store *s, const struct store_settlement *items
                            struct error *e) MUST_CHECK;
 /* A small step towards a smaller file when most of it is free; for idle moments. *ret_more: there is more to do. */
 enum err store_shrink(struct store *s, bool *ret_more, struct error *e) MUST_CHECK;
+/* Likewise, when nothing happened for long: every free page, and the log with what was held for it. */
+enum err store_give_back(struct store *s, bool *ret_more, struct error *e) MUST_CHECK;
 
 #endif

@@ -1,6 +1,8 @@
 /* The counts of the last commit, for whoever asks. */
 #include "store/store_internal.h"
 
+#include "store/vfs.h"
+
 void store_state(struct store *s, struct store_state *ret)
 {
 	sqlite3_stmt *st = store_statement(s, ST_OLDEST);
@@ -15,6 +17,8 @@ void store_state(struct store *s, struct store_state *ret)
 	    .free_bytes = files_free_bytes(&s->files),
 	    .unexpected_settlements = s->unexpected_settlements,
 	    .checkpoints = s->checkpoints,
+	    .written_bytes = vfs_counts().written_bytes,
+	    .stored_bytes = s->stored_bytes,
 	};
 	if (sqlite3_step(st) == SQLITE_ROW)
 		ret->oldest_received_ms = sqlite3_column_int64(st, 0);

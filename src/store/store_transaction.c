@@ -48,6 +48,11 @@ enum err store_begin(struct store *s, struct error *e)
 	must(!s->in_group);
 	must(memcmp(&s->now.ledger, &s->durable.ledger, sizeof s->now.ledger) == 0);
 	must(s->now.next_id >= s->durable.next_id);
+	if (s->log_given) {
+		s->log_given = false;
+		if (s->options.reserve_bytes > 0)
+			files_wal_hold(&s->files, WAL_HOLD_BYTES);
+	}
 	FAILPOINT("before_begin");
 	err = store_run(s, store_statement(s, ST_BEGIN), e, "begin");
 	if (err != ERR_OK)
