@@ -15,20 +15,25 @@
 enum { TIDE_BYTES = 32, TIDE_SCHEMA = 8, TIDE_ID = 16, TIDE_CRC = 28 };
 static const char tide_magic[8] = {'k', 's', 'p', 'l', 't', 'i', 'd', 'e'};
 
-struct tide files_tide_read(const struct files *f)
+enum err files_tide_read(const struct files *f, struct tide *ret, struct error *e)
 {
-	AUTOCLOSE int fd = files_open_one(f, ".tide", O_RDONLY | O_NONBLOCK);
+	AUTOCLOSE int fd = -1;
 	unsigned char bytes[TIDE_BYTES];
-	struct tide tide = {0};
+	size_t count = 0;
+	enum err err = files_open_read(f, ".tide", O_RDONLY, &fd, e);
 
-	if (fd < 0 || pread(fd, bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes ||
-	    memcmp(bytes, tide_magic, sizeof tide_magic) != 0 ||
+	*ret = (struct tide){0};
+	if (err == ERR_OK && fd >= 0)
+		err = files_read_at(fd, bytes, sizeof bytes, 0, &count, e);
+	if (err != ERR_OK)
+		return error_wrap(e, "%s.tide", f->path);
+	if (count < sizeof bytes || memcmp(bytes, tide_magic, sizeof tide_magic) != 0 ||
 	    crc32c(0, bytes, TIDE_CRC) != (uint32_t)get_little(bytes + TIDE_CRC, 4))
-		return tide;
-	tide.is_valid = true;
-	tide.schema = (uint32_t)get_little(bytes + TIDE_SCHEMA, 4);
-	tide.id = get_little(bytes + TIDE_ID, 8);
-	return tide;
+		return ERR_OK;
+	*ret = (struct tide){.is_valid = true,
+	                     .schema = (uint32_t)get_little(bytes + TIDE_SCHEMA, 4),
+	                     .id = get_little(bytes + TIDE_ID, 8)};
+	return ERR_OK;
 }
 
 static void open_anew(struct files *f, int *fd, const char *suffix, int flags)
@@ -94,7 +99,7 @@ bool files_marker_exists(const struct files *f)
 {
 	AUTOCLOSE int fd = files_open_one(f, ".unsafe", O_RDONLY | O_NONBLOCK);
 
-	return fd >= 0;
+	return fd >= 0 || errno != ENOENT; /* in doubt there is one: it costs a checkpoint */
 }
 
 void files_marker_put(const struct files *f, const char *reason)

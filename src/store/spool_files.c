@@ -25,6 +25,7 @@
 #include "base/cleanup.h"
 #include "base/crc32c.h"
 #include "base/mem.h"
+#include "store/vfs.h"
 
 /* statfs(2) f_type values of file systems on which a local database does not belong, or must be spoken of. */
 enum kind_of_fs { FS_REMOTE, FS_COPY_ON_WRITE, FS_OVERLAY };
@@ -47,6 +48,9 @@ static const struct {
     {0x794c7630, FS_OVERLAY, "overlayfs"},
 };
 
+/* The disk did not answer (ERR_DISK), or it did and the answer is no. */
+static enum err kind_of(enum err no) { return vfs_is_fault(errno) ? ERR_DISK : no; }
+
 static void name_of(const struct files *f, const char *suffix, char out[NAME_MAX + 1])
 {
 	(void)snprintf(out, NAME_MAX + 1, "%s%s", f->name, suffix);
@@ -57,7 +61,7 @@ static enum err check_file_system(struct files *f, const char *folder, struct er
 	struct statfs fs;
 
 	if (fstatfs(f->dir_fd, &fs) != 0)
-		return error_set_errno(e, ERR_SYSTEM, "%s: statfs", folder);
+		return error_set_errno(e, kind_of(ERR_SYSTEM), "%s: statfs", folder);
 	for (size_t i = 0; i < sizeof file_systems / sizeof *file_systems; i++) {
 		if ((uint32_t)fs.f_type != file_systems[i].magic)
 			continue;
@@ -82,9 +86,9 @@ static enum err open_folder(struct files *f, const char *folder, struct error *e
 	if (f->dir_fd < 0 && (errno == ELOOP || errno == ENOTDIR))
 		return error_set(e, ERR_ENVIRONMENT, "%s is a link or not a folder; name the folder itself", folder);
 	if (f->dir_fd < 0)
-		return error_set_errno(e, ERR_ENVIRONMENT, "cannot open the spool's folder %s", folder);
+		return error_set_errno(e, kind_of(ERR_ENVIRONMENT), "cannot open the spool's folder %s", folder);
 	if (fstat(f->dir_fd, &st) != 0)
-		return error_set_errno(e, ERR_SYSTEM, "%s: stat", folder);
+		return error_set_errno(e, kind_of(ERR_SYSTEM), "%s: stat", folder);
 	if (st.st_uid != geteuid())
 		return error_set(e, ERR_ENVIRONMENT,
 		                 "%s belongs to uid %u, we are uid %u; chown it, or run as its owner", folder,
@@ -118,9 +122,9 @@ static enum err take_lock(struct files *f, struct error *e)
 
 	f->lock_fd = files_open_one(f, ".lock", O_RDWR | O_CREAT | O_NONBLOCK);
 	if (f->lock_fd < 0)
-		return error_set_errno(e, ERR_ENVIRONMENT, "cannot open %s.lock", f->path);
+		return error_set_errno(e, kind_of(ERR_ENVIRONMENT), "cannot open %s.lock", f->path);
 	if (fstat(f->lock_fd, &st) != 0)
-		return error_set_errno(e, ERR_SYSTEM, "%s.lock: stat", f->path);
+		return error_set_errno(e, kind_of(ERR_SYSTEM), "%s.lock: stat", f->path);
 	err = check_plain(f, ".lock", &st, e);
 	if (err != ERR_OK)
 		return err;
@@ -186,9 +190,33 @@ enum err files_size(const struct files *f, const char *suffix, int64_t *ret, str
 	name_of(f, suffix, name);
 	*ret = -1;
 	if (fstatat(f->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
-		return errno == ENOENT ? ERR_OK : error_set_errno(e, ERR_SYSTEM, "%s%s: stat", f->path, suffix);
+		return errno == ENOENT ? ERR_OK
+		                       : error_set_errno(e, kind_of(ERR_SYSTEM), "%s%s: stat", f->path, suffix);
 	*ret = st.st_size;
 	return check_plain(f, suffix, &st, e);
+}
+
+enum err files_open_read(const struct files *f, const char *suffix, int flags, int *ret_fd, struct error *e)
+{
+	*ret_fd = files_open_one(f, suffix, flags | O_NONBLOCK);
+	if (*ret_fd >= 0 || errno == ENOENT)
+		return ERR_OK;
+	return error_set_errno(e, kind_of(ERR_ENVIRONMENT), "cannot open %s%s", f->path, suffix);
+}
+
+enum err files_read_at(int fd, void *to, size_t count, int64_t offset, size_t *ret_count, struct error *e)
+{
+	*ret_count = 0;
+	while (*ret_count < count) {
+		ssize_t n = pread(fd, (char *)to + *ret_count, count - *ret_count, (off_t)offset + (off_t)*ret_count);
+
+		if (n == 0)
+			break;
+		if (n < 0 && errno != EINTR)
+			return error_set_errno(e, ERR_DISK, "cannot read");
+		*ret_count += n > 0 ? (size_t)n : 0;
+	}
+	return ERR_OK;
 }
 
 uint64_t files_bytes(const struct files *f, const char *suffix)

@@ -8,7 +8,8 @@
  * Promises: 4 (the marker), 5 (the reserve), 8 (never through a link, never another's file).
  * Owner: the store; descriptors are closed by files_close.
  * Thread: the store's.
- * Fails: ERR_ENVIRONMENT with the path and what to do, ERR_BUSY. Tide, reserve and marker are best effort.
+ * Fails: ERR_ENVIRONMENT with the path and what to do, ERR_BUSY, ERR_DISK when the disk does not answer. Writing the
+ * tide, the reserve and the marker is best effort.
  * Does not: open the database once SQLite has it (POSIX locks die with any descriptor that is closed).
  */
 #ifndef KSPOOL_STORE_SPOOL_FILES_H
@@ -49,6 +50,10 @@ enum err files_size(const struct files *f, const char *suffix, int64_t *ret, str
 uint64_t files_bytes(const struct files *f, const char *suffix);
 /* Descriptor of NAME+suffix, never through a link; -1 with errno. */
 int files_open_one(const struct files *f, const char *suffix, int flags);
+/* Likewise for looking at it: *ret_fd is -1 when it is not there, and only then. */
+enum err files_open_read(const struct files *f, const char *suffix, int flags, int *ret_fd, struct error *e) MUST_CHECK;
+/* *ret_count < count: the file ends there. ERR_DISK: it could not be read. */
+enum err files_read_at(int fd, void *to, size_t count, int64_t offset, size_t *ret_count, struct error *e) MUST_CHECK;
 enum err files_create(const struct files *f, const char *suffix, struct error *e) MUST_CHECK;
 /* PATH+suffix, synced, becomes PATH. */
 enum err files_publish(const struct files *f, const char *suffix, struct error *e) MUST_CHECK;
@@ -59,7 +64,8 @@ void files_remove(const struct files *f, const char *suffix);
 /* Makes the next reads come from the disk: pages that were written back are dropped from memory. */
 void files_drop_cache(const struct files *f);
 
-struct tide files_tide_read(const struct files *f);
+/* Not valid: there is none, or it was read and is not one. */
+enum err files_tide_read(const struct files *f, struct tide *ret, struct error *e) MUST_CHECK;
 /* Opens (and creates) PATH.tide; best effort. */
 void files_tide_open(struct files *f);
 void files_tide_write(const struct files *f, uint32_t schema, uint64_t id);

@@ -71,9 +71,11 @@ static enum err code_of(int rc)
 enum err sql_error(sqlite3 *db, int rc, struct error *e, const char *what)
 {
 	enum err code = code_of(rc);
-	int system = vfs_errno();
+	int system = vfs_errno() ? vfs_errno() : vfs_fault();
 
 	must((rc & 0xff) != SQLITE_MISUSE && (rc & 0xff) != SQLITE_INTERNAL && (rc & 0xff) != SQLITE_RANGE);
+	if (code != ERR_MEMORY && code != ERR_FULL && vfs_fault()) /* whatever SQLite made of it */
+		code = ERR_DISK;
 	(void)error_set(e, code, "%s: %s (SQLite %d%s%s)%s%s", what, db ? sqlite3_errmsg(db) : sqlite3_errstr(rc), rc,
 	                system ? ", " : "", system ? strerror(system) : "", *last_log ? "; log: " : "", last_log);
 	vfs_clear_errno();

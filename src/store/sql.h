@@ -3,7 +3,7 @@
  *
  * What it is: sql_error decides what a code means: FULL and ENOSPC/EDQUOT are ERR_FULL, other I/O errors ERR_DISK,
  * CORRUPT and NOTADB ERR_DAMAGED, BUSY ERR_BUSY, READONLY/CANTOPEN/PERM/AUTH ERR_ENVIRONMENT, NOMEM ERR_MEMORY, TOOBIG
- * ERR_TOOBIG; misuse is a bug and aborts.
+ * ERR_TOOBIG; misuse is a bug and aborts. Once a read failed on this thread (vfs_fault), nothing is damage: ERR_DISK.
  * Promises: 4 (a setting that does not hold is an error).
  * Owner: the caller owns connections and statements.
  * Thread: the store's; the last log line is kept for each thread.

@@ -19,6 +19,7 @@
 
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "store/vfs.h"
 #include "store/wal.h"
 
 enum { INTEGRITY_LINES = 20, MOVE_AT_ONCE = 256 };
@@ -46,10 +47,12 @@ __attribute__((format(printf, 2, 3))) static void problem(struct check *c, const
 
 static enum err check_log(struct check *c, struct error *e)
 {
-	AUTOCLOSE int fd = files_open_one(&c->files, "-wal", O_RDONLY | O_NONBLOCK);
+	AUTOCLOSE int fd = -1;
 	struct wal_scan scan;
-	enum err err;
+	enum err err = files_open_read(&c->files, "-wal", O_RDONLY, &fd, e);
 
+	if (err != ERR_OK)
+		return err;
 	if (fd < 0)
 		return buf_addf(c->out, "log: none\n");
 	err = wal_scan(fd, &scan, e);
@@ -132,14 +135,17 @@ static void print_ledger(struct buf *out, const struct store_ledger *l)
 	(void)buf_add_char(out, '\n');
 }
 
-static void check_ledger(struct check *c)
+static enum err check_ledger(struct check *c, struct error *e)
 {
 	const struct store_ledger *l = &c->ledger.ledger;
-	struct tide tide = files_tide_read(&c->files);
+	struct tide tide;
+	enum err err = files_tide_read(&c->files, &tide, e);
 
+	if (err != ERR_OK)
+		return err;
 	if (!store_ledger_of(c->db, &c->ledger)) {
 		problem(c, "the ledger row is missing, damaged or does not balance");
-		return;
+		return ERR_OK;
 	}
 	print_ledger(c->out, l);
 	if (l->pending != c->rows || l->dead != c->dead)
@@ -149,6 +155,7 @@ static void check_ledger(struct check *c)
 	if (tide.is_valid && tide.id >= c->ledger.next_id)
 		problem(c, "acknowledged messages up to id %" PRIu64 " are gone: the next id is %" PRIu64, tide.id,
 		        c->ledger.next_id);
+	return ERR_OK;
 }
 
 static enum err check_all(struct check *c, struct error *e)
@@ -178,11 +185,11 @@ static enum err check_all(struct check *c, struct error *e)
 	check_structure(c);
 	c->rows = check_rows(c, "messages");
 	c->dead = check_rows(c, "dead");
-	check_ledger(c);
+	err = check_ledger(c, e);
 	(void)sqlite3_close_v2(c->db);
 	if (!had_log)
 		files_remove(&c->files, "-wal"); /* SQLite made an empty one to read the file */
-	return ERR_OK;
+	return err;
 }
 
 enum err store_check(const char *path, struct buf *out, uint64_t *ret_problems, struct error *e)
@@ -192,9 +199,12 @@ enum err store_check(const char *path, struct buf *out, uint64_t *ret_problems, 
 	enum err err = files_open(&c.files, path, e);
 
 	*ret_problems = 0;
+	vfs_forget_fault();
 	if (err != ERR_OK)
 		return err;
 	err = check_all(&c, e ? e : &local);
+	if (err == ERR_OK)
+		err = store_no_fault(path, e);
 	files_close(&c.files);
 	*ret_problems = c.problems;
 	return err;

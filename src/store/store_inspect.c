@@ -18,11 +18,11 @@ enum { HEADER_BYTES = 100, AT_USER_VERSION = 60, AT_APPLICATION_ID = 68, LOOK_BY
 static const char sqlite_magic[16] = "SQLite format 3";
 
 /* A database whose header lost bits, told from a stranger by the tide mark beside it. */
-static bool is_one_of_ours_damaged(const struct files *f, const unsigned char *h, uint32_t application)
+static bool is_one_of_ours_damaged(const struct tide *tide, const unsigned char *h, uint32_t application)
 {
 	int wrong = 0;
 
-	if (!files_tide_read(f).is_valid)
+	if (!tide->is_valid)
 		return false;
 	for (size_t i = 0; i < sizeof sqlite_magic; i++)
 		wrong += __builtin_popcount((unsigned char)sqlite_magic[i] ^ h[i]);
@@ -52,26 +52,27 @@ static enum err inspect_header(const struct files *f, const unsigned char *bytes
 	uint32_t application, version;
 	struct tide tide;
 	uint32_t newest = (uint32_t)schema_steps[schema_step_count - 1].version;
+	enum err err = files_tide_read(f, &tide, e);
 
+	if (err != ERR_OK)
+		return err;
 	if (count < HEADER_BYTES) {
 		*ret = FILE_DAMAGED;
-		return files_tide_read(f).is_valid
-		           ? ERR_OK
-		           : error_set(e, ERR_ENVIRONMENT, "%s is not a spool; move it away or name another path",
-		                       f->path);
+		return tide.is_valid ? ERR_OK
+		                     : error_set(e, ERR_ENVIRONMENT,
+		                                 "%s is not a spool; move it away or name another path", f->path);
 	}
 	application = get_big_u32(bytes + AT_APPLICATION_ID);
 	version = get_big_u32(bytes + AT_USER_VERSION);
 	*ret = FILE_OURS;
 	if (memcmp(bytes, sqlite_magic, sizeof sqlite_magic) != 0 || application != APPLICATION_ID) {
-		if (!is_one_of_ours_damaged(f, bytes, application))
+		if (!is_one_of_ours_damaged(&tide, bytes, application))
 			return refuse_stranger(f, bytes, count, application, e);
 		*ret = FILE_DAMAGED;
 		return ERR_OK;
 	}
 	if (version <= newest)
 		return ERR_OK;
-	tide = files_tide_read(f);
 	if (!tide.is_valid || tide.schema > newest)
 		return error_set(e, ERR_CONFIG, "%s has schema %u, this kspool knows %u; run the newer kspool", f->path,
 		                 version, newest);
@@ -84,7 +85,7 @@ enum err store_inspect(const struct files *f, enum file_kind *ret, struct error 
 	AUTOCLOSE int fd = -1;
 	unsigned char bytes[LOOK_BYTES];
 	int64_t size, wal_size;
-	ssize_t n;
+	size_t n = 0;
 	enum err err = files_size(f, "", &size, e);
 
 	if (err == ERR_OK)
@@ -97,23 +98,26 @@ enum err store_inspect(const struct files *f, enum file_kind *ret, struct error 
 	*ret = FILE_DAMAGED;
 	if (size == 0)
 		return ERR_OK; /* a spool is never empty */
-	fd = files_open_one(f, "", O_RDONLY | O_NONBLOCK);
-	n = fd < 0 ? -1 : pread(fd, bytes, sizeof bytes, 0);
-	if (n < 0)
-		return error_set_errno(e, fd < 0 ? ERR_ENVIRONMENT : ERR_DISK, "cannot read %s", f->path);
-	return inspect_header(f, bytes, (size_t)n, ret, e);
+	err = files_open_read(f, "", O_RDONLY, &fd, e);
+	if (err == ERR_OK && fd < 0)
+		return error_set(e, ERR_ENVIRONMENT, "%s went away while it was looked at", f->path);
+	if (err == ERR_OK)
+		err = files_read_at(fd, bytes, sizeof bytes, 0, &n, e);
+	if (err != ERR_OK)
+		return error_wrap(e, "%s", f->path);
+	return inspect_header(f, bytes, n, ret, e);
 }
 
 enum err store_mend_wal(const struct files *f, struct store_report *report, struct error *e)
 {
-	AUTOCLOSE int fd = files_open_one(f, "-wal", O_RDWR | O_NONBLOCK);
+	AUTOCLOSE int fd = -1;
 	struct wal_scan scan;
 	char aside[64];
 	uint64_t damaged = 0;
-	enum err err;
+	enum err err = files_open_read(f, "-wal", O_RDWR, &fd, e);
 
-	if (fd < 0)
-		return ERR_OK;
+	if (err != ERR_OK || fd < 0)
+		return err;
 	err = wal_scan(fd, &scan, e);
 	if (err != ERR_OK || !wal_is_damaged(&scan))
 		return err;

@@ -100,6 +100,11 @@ sqlite3_stmt *store_statement(struct store *s, enum store_statement id);
 enum err store_run(struct store *s, sqlite3_stmt *st, struct error *e, const char *what) MUST_CHECK;
 /* Maps a failure; a group that is open is rolled back. */
 enum err store_fail(struct store *s, int rc, struct error *e, const char *what) MUST_CHECK;
+/*
+ * ERR_DISK when a read failed since the spool was opened. What looks like damage after that may be whole: only a later
+ * run, on a well disk, can tell.
+ */
+enum err store_no_fault(const char *path, struct error *e) MUST_CHECK;
 
 /* store_row.c: the columns id, received_ms, checksum, meta, body of `messages`, `dead` and `damaged`, in this order. */
 enum { ROW_COLUMNS = 5 };

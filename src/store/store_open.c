@@ -267,10 +267,11 @@ static enum err open_database(struct store *s, bool created, struct store_report
  */
 static enum err start_over(struct store *s, const struct totals *known, struct store_report *report, struct error *e)
 {
-	enum err err;
+	enum err err = store_no_fault(s->path, e);
 
 	disconnect(s);
-	err = store_set_aside(s, report, e);
+	if (err == ERR_OK)
+		err = store_set_aside(s, report, e);
 	if (err == ERR_OK)
 		err = open_database(s, true, report, e);
 	if (err == ERR_OK && known)
@@ -282,6 +283,7 @@ static enum err start_over(struct store *s, const struct totals *known, struct s
 
 static enum err open_files(struct store *s, enum file_kind *kind, struct store_report *report, struct error *e)
 {
+	int64_t wal_bytes;
 	enum err err = files_open(&s->files, s->path, e);
 
 	if (err == ERR_OK)
@@ -292,7 +294,10 @@ static enum err open_files(struct store *s, enum file_kind *kind, struct store_r
 		return error_set(e, ERR_NOINPUT, "there is no spool at %s", s->path);
 	report->created = *kind == FILE_MISSING;
 	report->marker = files_marker_exists(&s->files);
-	report->unclean = *kind != FILE_MISSING && files_bytes(&s->files, "-wal") > 0;
+	err = files_size(&s->files, "-wal", &wal_bytes, e);
+	if (err != ERR_OK)
+		return err;
+	report->unclean = *kind != FILE_MISSING && wal_bytes > 0;
 	report->copy_on_write = s->files.copy_on_write;
 	if (s->files.copy_on_write)
 		store_warn(report, "the file system copies on write: only the reserve lets a full disk be drained");
@@ -336,6 +341,7 @@ enum err store_open(const struct store_options *options, struct store **ret, str
 	enum err err;
 
 	sql_global_setup();
+	vfs_forget_fault();
 	s->files = FILES_NONE;
 	s->options = *options;
 	s->path = mem_string(options->path);
@@ -353,6 +359,8 @@ enum err store_open(const struct store_options *options, struct store **ret, str
 		err = start_over(s, NULL, &report, e);
 	if (err == ERR_OK)
 		err = finish_open(s, &report, e);
+	if (err == ERR_OK)
+		err = store_no_fault(s->path, e); /* one that SQLite lived with */
 	if (ret_report)
 		*ret_report = report;
 	if (err != ERR_OK) {

@@ -94,26 +94,29 @@ static void correct(struct totals *t, const struct totals *found, struct store_r
 }
 
 /* The tide mark is never ahead of the truth: an acknowledged id that the ledger has not reached is proof of loss. */
-static void check_tide(const struct store *s, bool created, struct totals *t, struct store_report *report)
+static enum err check_tide(const struct store *s, bool created, struct totals *t, struct store_report *report,
+                           struct error *e)
 {
-	struct tide tide = files_tide_read(&s->files);
+	struct tide tide;
 	uint64_t lost;
+	enum err err = files_tide_read(&s->files, &tide, e);
 
-	if (!tide.is_valid || tide.id < t->next_id)
-		return;
+	if (err != ERR_OK || !tide.is_valid || tide.id < t->next_id)
+		return err;
 	lost = tide.id - (t->next_id - 1);
 	t->next_id = tide.id + 1;
 	if (created) {
 		if (!report->quarantined)
 			store_warn(report, "the database was gone; a new one begins at id %llu",
 			           (unsigned long long)tide.id + 1);
-		return;
+		return ERR_OK;
 	}
 	t->ledger.accepted += lost;
 	t->ledger.damaged += lost;
 	report->missing_rows += lost;
 	store_warn(report, "%llu acknowledged messages are gone: the log ends before the tide mark",
 	           (unsigned long long)lost);
+	return ERR_OK;
 }
 
 /* A sound row becomes `durable` at once: it need not be written again, and a full disk must not refuse a start. */
@@ -182,11 +185,13 @@ enum err store_ledger_load(struct store *s, bool created, struct store_report *r
 		    found.pending_bytes != t.pending_bytes)
 			correct(&t, &found, report);
 	}
-	check_tide(s, created, &t, report);
-	err = store_begin(s, e);
-	s->now = t;
+	err = check_tide(s, created, &t, report, e);
 	if (err == ERR_OK)
-		err = load_failures(s, e);
+		err = store_begin(s, e);
+	if (err != ERR_OK)
+		return err;
+	s->now = t;
+	err = load_failures(s, e);
 	return err == ERR_OK ? store_commit(s, e) : err;
 }
 

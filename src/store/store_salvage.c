@@ -229,7 +229,9 @@ static enum err resume(struct store *s, struct error *e)
 	s->salvage = open_source(s, path, after, rows);
 	if (s->salvage)
 		return ERR_OK;
-	err = store_begin(s, e);
+	err = store_no_fault(path, e);
+	if (err == ERR_OK)
+		err = store_begin(s, e);
 	if (err == ERR_OK)
 		err = note_progress(s, path, after, rows, true, e);
 	return err == ERR_OK ? store_commit(s, e) : err;
@@ -297,6 +299,8 @@ enum err store_salvage(struct store *s, uint32_t max_ids, uint64_t *ret_first, u
 		err = salvage_range(s, table, v->after_id + 1, upto, e);
 	if (err == ERR_OK && done)
 		err = copy_failures(s, e);
+	if (err == ERR_OK)
+		err = store_no_fault(v->path, e);
 	if (err == ERR_OK)
 		err = note_progress(s, v->path, upto, v->rows, done, e);
 	if (err == ERR_OK)
@@ -368,7 +372,12 @@ enum err store_salvage_start(struct store *s, const char *path, struct store_rep
 	store_salvage_end(s);
 	if (!store_schema_mend(s, path))
 		store_warn(report, "its head cannot be mended");
-	if (store_reader_open(path, s->vfs, &db, &ignored) != ERR_OK) {
+	err = store_reader_open(path, s->vfs, &db, &ignored);
+	if (store_no_fault(path, e) != ERR_OK) {
+		(void)sqlite3_close_v2(db);
+		return ERR_DISK;
+	}
+	if (err != ERR_OK) {
 		store_warn(report, "nothing of it can be read");
 		return ERR_OK;
 	}
@@ -381,6 +390,8 @@ enum err store_salvage_start(struct store *s, const char *path, struct store_rep
 	if (err == ERR_OK)
 		err = copy_table(s, db, "SELECT cache, key, expires_ms FROM cache",
 		                 "INSERT OR IGNORE INTO cache (cache, key, expires_ms) VALUES (?1, ?2, ?3)", e);
+	if (err == ERR_OK)
+		err = store_no_fault(path, e);
 	if (err == ERR_OK)
 		err = note_progress(s, path, 0, 0, false, e);
 	if (err == ERR_OK)

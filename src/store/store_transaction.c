@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/failpoint.h"
+#include "store/vfs.h"
 
 sqlite3_stmt *store_statement(struct store *s, enum store_statement id)
 {
@@ -31,6 +32,14 @@ enum err store_fail(struct store *s, int rc, struct error *e, const char *what)
 		s->untrusted_why = *to;
 	}
 	return code;
+}
+
+enum err store_no_fault(const char *path, struct error *e)
+{
+	if (vfs_fault() == 0)
+		return ERR_OK;
+	return error_set(e, ERR_DISK, "%s could not be read: %s; nothing was set aside, a restart is safe", path,
+	                 strerror(vfs_fault()));
 }
 
 enum err store_run(struct store *s, sqlite3_stmt *st, struct error *e, const char *what)

@@ -11,7 +11,6 @@
 #include "store/vfs.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +24,7 @@
 enum { GATHER_BYTES = (1 << 17) - 16 };
 
 static _Thread_local int last_errno;
+static _Thread_local int first_fault;
 static _Thread_local struct vfs_counts counts;
 
 /* The real file follows in the same block. */
@@ -47,6 +47,25 @@ static int note(int rc)
 	if (rc != SQLITE_OK)
 		last_errno = errno;
 	return rc;
+}
+
+bool vfs_is_fault(int code)
+{
+	static const int answers[] = {0, ENOENT, ENOTDIR, EACCES, EPERM, EROFS, EISDIR, ELOOP, ENOSPC, EDQUOT};
+
+	for (size_t i = 0; i < sizeof answers / sizeof *answers; i++)
+		if (code == answers[i])
+			return false;
+	return true;
+}
+
+/* A file was to be looked at, not changed. */
+static int note_look(int rc)
+{
+	if (rc != SQLITE_OK && rc != SQLITE_OK_SYMLINK && rc != SQLITE_IOERR_SHORT_READ && first_fault == 0 &&
+	    vfs_is_fault(errno))
+		first_fault = errno;
+	return note(rc);
 }
 
 static int write_below(sqlite3_file *file, const void *data, int count, sqlite3_int64 offset)
@@ -89,7 +108,7 @@ static int layer_read(sqlite3_file *file, void *data, int count, sqlite3_int64 o
 			return rc;
 	}
 	errno = 0;
-	return note(below(file)->pMethods->xRead(below(file), data, count, offset));
+	return note_look(below(file)->pMethods->xRead(below(file), data, count, offset));
 }
 
 static int layer_write(sqlite3_file *file, const void *data, int count, sqlite3_int64 offset)
@@ -136,7 +155,7 @@ static int layer_size(sqlite3_file *file, sqlite3_int64 *size)
 	int rc;
 
 	errno = 0;
-	rc = note(below(file)->pMethods->xFileSize(below(file), size));
+	rc = note_look(below(file)->pMethods->xFileSize(below(file), size));
 	if (rc == SQLITE_OK && f->used > 0 && *size < f->at + f->used)
 		*size = f->at + f->used;
 	return rc;
@@ -193,7 +212,15 @@ static int layer_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, in
 	memset(f, 0, sizeof *f);
 	f->gathers = (flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_WAL)) != 0;
 	errno = 0;
-	rc = note(base_of(vfs)->xOpen(base_of(vfs), name, below(file), flags, ret_flags));
+	rc = note_look(base_of(vfs)->xOpen(base_of(vfs), name, below(file), flags, ret_flags));
+	if (rc == SQLITE_OK && (flags & SQLITE_OPEN_READWRITE) && ret_flags && (*ret_flags & SQLITE_OPEN_READONLY) &&
+	    vfs_is_fault(errno)) { /* the unix VFS opens for reading what it failed to open for writing */
+		int failed = errno;
+
+		(void)below(file)->pMethods->xClose(below(file));
+		errno = failed;
+		return note_look(SQLITE_CANTOPEN);
+	}
 	if (below(file)->pMethods)
 		f->head.pMethods = &layer_methods;
 	return rc;
@@ -207,12 +234,19 @@ static int layer_delete(sqlite3_vfs *vfs, const char *name, int sync_dir)
 
 static int layer_access(sqlite3_vfs *vfs, const char *name, int flags, int *ret)
 {
-	return base_of(vfs)->xAccess(base_of(vfs), name, flags, ret);
+	int rc;
+
+	errno = 0;
+	rc = base_of(vfs)->xAccess(base_of(vfs), name, flags, ret);
+	if (rc == SQLITE_OK && !*ret && vfs_is_fault(errno))
+		rc = SQLITE_IOERR_ACCESS; /* "I could not look" is not "it is not there" */
+	return note_look(rc);
 }
 
 static int layer_full_path(sqlite3_vfs *vfs, const char *name, int size, char *out)
 {
-	return base_of(vfs)->xFullPathname(base_of(vfs), name, size, out);
+	errno = 0;
+	return note_look(base_of(vfs)->xFullPathname(base_of(vfs), name, size, out));
 }
 
 static int layer_random(sqlite3_vfs *vfs, int count, char *out)
@@ -267,5 +301,9 @@ const char *vfs_register(const char *base_name)
 int vfs_errno(void) { return last_errno; }
 
 void vfs_clear_errno(void) { last_errno = 0; }
+
+int vfs_fault(void) { return first_fault; }
+
+void vfs_forget_fault(void) { first_fault = 0; }
 
 struct vfs_counts vfs_counts(void) { return counts; }

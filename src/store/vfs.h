@@ -4,8 +4,8 @@
  * What it is: writes that follow each other in one file (the frames of a commit, the pages of a checkpoint) are
  * gathered and written with one call. They reach the file before the next sync, truncate or overlapping read: what is
  * durable when a sync returns is the same as without the layer. It keeps errno of the failed call, which SQLite does
- * not always tell, and counts bytes and syncs.
- * Promises: 1, by changing nothing of what a sync means.
+ * not always tell, remembers that a read failed, and counts bytes and syncs.
+ * Promises: 1, by changing nothing of what a sync means; 4 (a read error is an error, not damage).
  * Owner: SQLite owns its files; the layer's registration lives as long as the process.
  * Thread: the store's; errno and counts are kept for each thread.
  * Fails: as the VFS below; a late write's error comes from the sync.
@@ -14,6 +14,7 @@
 #ifndef KSPOOL_STORE_VFS_H
 #define KSPOOL_STORE_VFS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Registers the layer over the VFS `base` (null: the default) when it is not yet there; returns its name. */
@@ -22,6 +23,15 @@ const char *vfs_register(const char *base);
 /* errno of this thread's last failed file operation; 0 after vfs_clear_errno. */
 int vfs_errno(void);
 void vfs_clear_errno(void);
+
+/*
+ * errno of the first look at a file (read, size, open) that failed on this thread since vfs_forget_fault; 0: none did.
+ * It outlives vfs_clear_errno: SQLite may call a page that could not be read a malformed database.
+ */
+int vfs_fault(void);
+void vfs_forget_fault(void);
+/* False: this errno answers the question (not there, not for us, no room); true: there was no answer. */
+bool vfs_is_fault(int code);
 
 struct vfs_counts {
 	uint64_t written_bytes;

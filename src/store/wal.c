@@ -17,6 +17,7 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "store/byte_order_internal.h"
+#include "store/spool_files.h"
 
 enum {
 	WAL_HEADER = 32,
@@ -30,7 +31,9 @@ enum {
 	FRAME_COMMIT = 4,
 	FRAME_SALTS = 8,
 	FRAME_CHECKSUM = 16,
-	SIGNED_FRAME_BYTES = 8 /* of a frame's header; then the page */
+	SIGNED_FRAME_BYTES = 8, /* of a frame's header; then the page */
+	FRAMES_TRIED = 16,
+	NO_PAGE = 0x7fffffff, /* beyond the end of every database: never read, never written back */
 };
 
 struct sum {
@@ -81,50 +84,87 @@ static off_t frame_offset(const struct reader *r, uint64_t index)
 	return (off_t)(WAL_HEADER + index * (FRAME_HEADER + (uint64_t)r->page_bytes));
 }
 
+/* All of it: the size of the log is known, so less is an error. */
+static enum err read_whole(int fd, void *to, size_t count, off_t offset, struct error *e)
+{
+	size_t there = 0;
+	enum err err = files_read_at(fd, to, count, offset, &there, e);
+
+	if (err == ERR_OK && there < count)
+		err = error_set(e, ERR_DISK, "it became shorter while it was read");
+	return err == ERR_OK ? ERR_OK : error_wrap(e, "the write-ahead log");
+}
+
 static enum err load_frame(const struct reader *r, uint64_t index, struct error *e)
 {
-	size_t bytes = FRAME_HEADER + (size_t)r->page_bytes;
-
-	if (pread(r->fd, r->frame, bytes, frame_offset(r, index)) != (ssize_t)bytes)
-		return error_set_errno(e, ERR_DISK, "cannot read the write-ahead log");
-	return ERR_OK;
+	return read_whole(r->fd, r->frame, FRAME_HEADER + (size_t)r->page_bytes, frame_offset(r, index), e);
 }
 
 static bool is_page_size(uint32_t n) { return n >= 512 && n <= 65536 && (n & (n - 1)) == 0; }
 
-/* A header that is not sound: the first frame proves which page size, word order and salts were meant. */
-static bool find_layout(struct reader *r, struct wal_scan *scan, struct sum seed, uint64_t body_bytes)
+/* True when the frame follows from `seed`, the checksum of what stands before it. Zeros would follow from zeros. */
+static bool follows(const struct reader *r, struct sum seed)
 {
-	for (uint32_t size = 512; size <= 65536; size *= 2)
-		for (int big = 0; big < 2; big++) {
-			struct error ignored;
+	return get_big_u32(r->frame) != 0 && is_same(frame_sum(r, seed), stored_sum(r->frame + FRAME_CHECKSUM));
+}
 
-			r->page_bytes = size;
-			r->big_endian_sums = big;
-			r->total = body_bytes / (FRAME_HEADER + (uint64_t)size);
-			if (r->total == 0 || load_frame(r, 0, &ignored) != ERR_OK ||
-			    !is_same(frame_sum(r, seed), stored_sum(r->frame + FRAME_CHECKSUM)))
-				continue;
+/* Page size and word order are r's: does one of the first frames follow from what stands before it? */
+static enum err try_layout(struct reader *r, struct wal_scan *scan, struct sum seed, bool *ret, struct error *e)
+{
+	for (uint64_t i = 0; i < FRAMES_TRIED && i < r->total; i++) {
+		enum err err = load_frame(r, i, e);
+
+		if (err != ERR_OK)
+			return err;
+		if (follows(r, seed)) {
 			scan->salts[0] = get_big_u32(r->frame + FRAME_SALTS);
 			scan->salts[1] = get_big_u32(r->frame + FRAME_SALTS + 4);
-			return true;
+			*ret = true;
+			return ERR_OK;
 		}
-	return false;
+		seed = stored_sum(r->frame + FRAME_CHECKSUM);
+	}
+	return ERR_OK;
 }
 
 /*
- * A power cut tore the header that was to begin the log again: put back as the frames know it, its checksum is right.
- * All of such a log stands in the database already; to read it once more changes nothing.
+ * A header that is not sound: a frame proves which page size, word order and salts were meant. Where the first sector
+ * is gone it is the third: each follows from the checksum stored in the one before it.
  */
-static bool is_torn_restart(const struct reader *r, const struct wal_scan *scan, const unsigned char *h)
+static enum err find_layout(struct reader *r, struct wal_scan *scan, struct sum seed, uint64_t body_bytes, bool *ret,
+                            struct error *e)
+{
+	enum err err = ERR_OK;
+
+	*ret = false;
+	for (uint32_t size = 512; size <= 65536 && !*ret && err == ERR_OK; size *= 2)
+		for (int big = 0; big < 2 && !*ret && err == ERR_OK; big++) {
+			r->page_bytes = size;
+			r->big_endian_sums = big;
+			r->total = body_bytes / (FRAME_HEADER + (uint64_t)size);
+			err = try_layout(r, scan, seed, ret, e);
+		}
+	return err;
+}
+
+/*
+ * A power cut tore the header that was to begin the log again: put back as the frames know it, its checksum is right,
+ * or is what the first frame follows from. All of such a log stands in the database already; to read it once more
+ * changes nothing.
+ */
+static enum err look_for_torn_restart(struct reader *r, const unsigned char *h, struct wal_scan *scan, struct error *e)
 {
 	unsigned char old[WAL_HEADER];
+	struct sum sum;
+	enum err err = load_frame(r, 0, e);
 
 	memcpy(old, h, sizeof old);
 	put_big_u32(old + AT_SEQUENCE, get_big_u32(h + AT_SEQUENCE) - 1);
 	put_big_u32(old + AT_SALTS, scan->salts[0]);
 	put_big_u32(old + AT_SALTS + 4, scan->salts[1]);
-	return is_same(sum_over(r->big_endian_sums, (struct sum){0, 0}, old, AT_CHECKSUM), stored_sum(h + AT_CHECKSUM));
+	sum = sum_over(r->big_endian_sums, (struct sum){0, 0}, old, AT_CHECKSUM);
+	scan->header_is_torn = err == ERR_OK && (is_same(sum, stored_sum(h + AT_CHECKSUM)) || follows(r, sum));
+	return err;
 }
 
 /* *seed: what the first frame's checksum starts from. */
@@ -132,14 +172,17 @@ static enum err load_header(struct reader *r, struct wal_scan *scan, struct sum 
 {
 	unsigned char h[WAL_HEADER];
 	struct stat st;
+	bool found;
+	enum err err;
 
 	scan->is_empty = true;
 	if (fstat(r->fd, &st) != 0)
 		return error_set_errno(e, ERR_DISK, "cannot read the write-ahead log");
 	if (st.st_size <= WAL_HEADER + FRAME_HEADER)
 		return ERR_OK;
-	if (pread(r->fd, h, sizeof h, 0) != (ssize_t)sizeof h)
-		return error_set_errno(e, ERR_DISK, "cannot read the write-ahead log");
+	err = read_whole(r->fd, h, sizeof h, 0, e);
+	if (err != ERR_OK)
+		return err;
 	r->big_endian_sums = get_big_u32(h) & 1;
 	r->page_bytes = get_big_u32(h + AT_PAGE_SIZE);
 	*seed = stored_sum(h + AT_CHECKSUM);
@@ -148,9 +191,13 @@ static enum err load_header(struct reader *r, struct wal_scan *scan, struct sum 
 	                        is_same(sum_over(r->big_endian_sums, (struct sum){0, 0}, h, AT_CHECKSUM), *seed);
 	scan->salts[0] = get_big_u32(h + AT_SALTS);
 	scan->salts[1] = get_big_u32(h + AT_SALTS + 4);
-	if (!scan->header_is_sound && !find_layout(r, scan, *seed, (uint64_t)(st.st_size - WAL_HEADER)))
-		return ERR_OK;
-	scan->header_is_torn = !scan->header_is_sound && is_torn_restart(r, scan, h);
+	if (!scan->header_is_sound) {
+		err = find_layout(r, scan, *seed, (uint64_t)(st.st_size - WAL_HEADER), &found, e);
+		if (err == ERR_OK && found)
+			err = look_for_torn_restart(r, h, scan, e);
+		if (err != ERR_OK || !found)
+			return err;
+	}
 	scan->page_bytes = r->page_bytes;
 	scan->big_endian_sums = r->big_endian_sums;
 	r->total = (uint64_t)(st.st_size - WAL_HEADER) / (FRAME_HEADER + (uint64_t)r->page_bytes);
@@ -174,7 +221,7 @@ static enum err scan_frames(struct reader *r, struct wal_scan *scan, struct sum 
 		if (err != ERR_OK)
 			return err;
 		live = is_live(r, scan);
-		sound = live && is_same(frame_sum(r, seed), stored_sum(r->frame + FRAME_CHECKSUM));
+		sound = live && follows(r, seed);
 		seed = stored_sum(r->frame + FRAME_CHECKSUM);
 		broken |= !sound;
 		whole &= sound;
@@ -189,6 +236,7 @@ static enum err scan_frames(struct reader *r, struct wal_scan *scan, struct sum 
 			scan->commits_lost++;
 		if (whole) {
 			scan->mend_frames = i + 1;
+			scan->pages = get_big_u32(r->frame + FRAME_COMMIT);
 			scan->commits_mended = scan->commits_lost;
 		}
 		whole = true;
@@ -210,8 +258,11 @@ enum err wal_scan(int fd, struct wal_scan *ret, struct error *e)
 	return err != ERR_OK || ret->is_empty ? err : scan_frames(&r, ret, seed, e);
 }
 
-/* A single flipped bit in the page number or the commit field is found by trying all 64. */
-static void mend_frame_header(const struct reader *r, struct sum seed)
+/*
+ * A single flipped bit in the page number or the commit field is found by trying all 64. A page number that cannot be
+ * would end the log for SQLite: the frame then belongs to no page.
+ */
+static void mend_frame_header(const struct reader *r, struct sum seed, uint32_t pages)
 {
 	struct sum want = stored_sum(r->frame + FRAME_CHECKSUM);
 
@@ -221,15 +272,20 @@ static void mend_frame_header(const struct reader *r, struct sum seed)
 			return;
 		r->frame[bit / 8] ^= (unsigned char)(1 << bit % 8);
 	}
+	if (get_big_u32(r->frame) == 0 || get_big_u32(r->frame) > pages) {
+		put_big_u32(r->frame, NO_PAGE);
+		put_big_u32(r->frame + FRAME_COMMIT, 0);
+	}
 }
 
 static enum err write_header(const struct reader *r, const struct wal_scan *scan, struct sum *old_seed,
                              struct sum *seed, struct error *e)
 {
 	unsigned char h[WAL_HEADER];
+	enum err err = read_whole(r->fd, h, sizeof h, 0, e);
 
-	if (pread(r->fd, h, sizeof h, 0) != (ssize_t)sizeof h)
-		return error_set_errno(e, ERR_DISK, "cannot read the write-ahead log");
+	if (err != ERR_OK)
+		return err;
 	*old_seed = stored_sum(h + AT_CHECKSUM);
 	put_big_u32(h, MAGIC | (uint32_t)r->big_endian_sums);
 	put_big_u32(h + 4, VERSION);
@@ -256,7 +312,7 @@ static enum err mend_frames(const struct reader *r, const struct wal_scan *scan,
 		stored = stored_sum(r->frame + FRAME_CHECKSUM);
 		if (!is_live(r, scan) || !is_same(frame_sum(r, old_seed), stored)) {
 			++*ret_damaged;
-			mend_frame_header(r, old_seed);
+			mend_frame_header(r, old_seed, scan->pages);
 		}
 		old_seed = stored;
 		put_big_u32(r->frame + FRAME_SALTS, scan->salts[0]);

@@ -32,6 +32,7 @@ struct wal_scan {
 	uint64_t commits_lost;   /* commit frames behind the break that prove themselves */
 	uint64_t commits_mended; /* of those, the ones wal_mend brings back */
 	uint64_t mend_frames;    /* length of the log that wal_mend can make */
+	uint32_t pages;          /* of the database, as the last of those commits says */
 	uint32_t salts[2];       /* big-endian values of the live generation */
 };
 

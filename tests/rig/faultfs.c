@@ -1,0 +1,148 @@
+#include "rig/faultfs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static struct {
+	unsigned kinds;
+	uint64_t at, calls, failed;
+	int error;
+	bool persistent;
+} armed;
+
+void faultfs_arm(unsigned kinds, uint64_t n, int error, bool persistent)
+{
+	armed.kinds = kinds;
+	armed.at = n;
+	armed.calls = armed.failed = 0;
+	armed.error = error;
+	armed.persistent = persistent;
+}
+
+uint64_t faultfs_failed(void) { return armed.failed; }
+
+static bool fails(enum faultfs_kind kind)
+{
+	if (armed.at == 0 || !(armed.kinds & kind))
+		return false;
+	armed.calls++;
+	if (armed.calls < armed.at || (armed.calls > armed.at && !armed.persistent))
+		return false;
+	if (armed.error == FAULTFS_KILL)
+		(void)kill(getpid(), SIGKILL);
+	/* What answers a full disk: what is there already can be read, opened, removed. */
+	if (armed.error == ENOSPC && (kind & (FAULTFS_READ | FAULTFS_OPEN | FAULTFS_STAT | FAULTFS_UNLINK)))
+		return false;
+	armed.failed++;
+	errno = armed.error;
+	return true;
+}
+
+ssize_t pread64(int fd, void *to, size_t count, off_t offset);
+ssize_t pwrite64(int fd, const void *from, size_t count, off_t offset);
+int open64(const char *path, int flags, ...);
+int openat64(int dir, const char *path, int flags, ...);
+int ftruncate64(int fd, off_t size);
+int posix_fallocate64(int fd, off_t from, off_t count);
+
+ssize_t pread(int fd, void *to, size_t count, off_t offset)
+{
+	return fails(FAULTFS_READ) ? -1 : syscall(SYS_pread64, fd, to, count, offset);
+}
+
+ssize_t pread64(int fd, void *to, size_t count, off_t offset) { return pread(fd, to, count, offset); }
+
+ssize_t read(int fd, void *to, size_t count) { return fails(FAULTFS_READ) ? -1 : syscall(SYS_read, fd, to, count); }
+
+ssize_t pwrite(int fd, const void *from, size_t count, off_t offset)
+{
+	return fails(FAULTFS_WRITE) ? -1 : syscall(SYS_pwrite64, fd, from, count, offset);
+}
+
+ssize_t pwrite64(int fd, const void *from, size_t count, off_t offset) { return pwrite(fd, from, count, offset); }
+
+ssize_t write(int fd, const void *from, size_t count)
+{
+	return fails(FAULTFS_WRITE) ? -1 : syscall(SYS_write, fd, from, count);
+}
+
+static int open_at(int dir, const char *path, int flags, unsigned mode)
+{
+	/* Making a file needs a block of the folder. */
+	enum faultfs_kind kind = flags & O_CREAT && faccessat(dir, path, F_OK, 0) != 0 ? FAULTFS_WRITE : FAULTFS_OPEN;
+
+	return fails(kind) ? -1 : (int)syscall(SYS_openat, dir, path, flags, mode);
+}
+
+static unsigned mode_of(int flags, va_list ap) { return flags & (O_CREAT | O_TMPFILE) ? va_arg(ap, unsigned) : 0; }
+
+#define OPEN(at)                   \
+	va_list ap;                \
+	unsigned mode;             \
+                                   \
+	va_start(ap, flags);       \
+	mode = mode_of(flags, ap); \
+	va_end(ap);                \
+	return open_at(at, path, flags, mode)
+
+int open(const char *path, int flags, ...) { OPEN(AT_FDCWD); }
+int open64(const char *path, int flags, ...) { OPEN(AT_FDCWD); }
+int openat(int dir, const char *path, int flags, ...) { OPEN(dir); }
+int openat64(int dir, const char *path, int flags, ...) { OPEN(dir); }
+
+static int stat_at(int dir, const char *path, void *st, int flags)
+{
+	return fails(FAULTFS_STAT) ? -1 : (int)syscall(SYS_newfstatat, dir, path, st, flags);
+}
+
+int fstat(int fd, struct stat *st) { return stat_at(fd, "", st, AT_EMPTY_PATH); }
+int fstat64(int fd, struct stat64 *st) { return stat_at(fd, "", st, AT_EMPTY_PATH); }
+int stat(const char *path, struct stat *st) { return stat_at(AT_FDCWD, path, st, 0); }
+int stat64(const char *path, struct stat64 *st) { return stat_at(AT_FDCWD, path, st, 0); }
+int lstat(const char *path, struct stat *st) { return stat_at(AT_FDCWD, path, st, AT_SYMLINK_NOFOLLOW); }
+int lstat64(const char *path, struct stat64 *st) { return stat_at(AT_FDCWD, path, st, AT_SYMLINK_NOFOLLOW); }
+int fstatat(int dir, const char *path, struct stat *st, int flags) { return stat_at(dir, path, st, flags); }
+
+int fsync(int fd) { return fails(FAULTFS_SYNC) ? -1 : (int)syscall(SYS_fsync, fd); }
+int fdatasync(int fd) { return fails(FAULTFS_SYNC) ? -1 : (int)syscall(SYS_fdatasync, fd); }
+
+int ftruncate(int fd, off_t size)
+{
+	return armed.error != ENOSPC && fails(FAULTFS_TRUNCATE) ? -1 : (int)syscall(SYS_ftruncate, fd, size);
+}
+
+int ftruncate64(int fd, off_t size) { return ftruncate(fd, size); }
+
+int rename(const char *from, const char *to) { return fails(FAULTFS_RENAME) ? -1 : (int)syscall(SYS_rename, from, to); }
+
+int renameat(int from_dir, const char *from, int to_dir, const char *to)
+{
+	return fails(FAULTFS_RENAME) ? -1 : (int)syscall(SYS_renameat, from_dir, from, to_dir, to);
+}
+
+int unlink(const char *path) { return fails(FAULTFS_UNLINK) ? -1 : (int)syscall(SYS_unlink, path); }
+
+int unlinkat(int dir, const char *path, int flags)
+{
+	return fails(FAULTFS_UNLINK) ? -1 : (int)syscall(SYS_unlinkat, dir, path, flags);
+}
+
+int fallocate(int fd, int mode, off_t from, off_t count)
+{
+	return fails(FAULTFS_ALLOCATE) ? -1 : (int)syscall(SYS_fallocate, fd, mode, from, count);
+}
+
+int posix_fallocate(int fd, off_t from, off_t count)
+{
+	if (fails(FAULTFS_ALLOCATE))
+		return errno;
+	return syscall(SYS_fallocate, fd, 0, from, count) == 0 ? 0 : errno;
+}
+
+int posix_fallocate64(int fd, off_t from, off_t count) { return posix_fallocate(fd, from, count); }

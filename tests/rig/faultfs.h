@@ -1,0 +1,38 @@
+/*
+ * faultfs: makes the n-th file operation of this process fail, or end it.
+ *
+ * What it is: the system's calls on files under their own names, so that a test linked with this reaches what SQLite
+ * does and what kspool does itself alike. Nothing is counted unless armed; a call that fails is not made. Thread: one;
+ * the test forks where the n-th operation is to be the last.
+ */
+#ifndef KSPOOL_TESTS_FAULTFS_H
+#define KSPOOL_TESTS_FAULTFS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum faultfs_kind {
+	FAULTFS_READ = 1,
+	FAULTFS_OPEN = 2,
+	FAULTFS_STAT = 4,
+	FAULTFS_WRITE = 8,
+	FAULTFS_SYNC = 16,
+	FAULTFS_TRUNCATE = 32,
+	FAULTFS_RENAME = 64,
+	FAULTFS_UNLINK = 128,
+	FAULTFS_ALLOCATE = 256,
+	FAULTFS_LOOKS = FAULTFS_READ | FAULTFS_OPEN | FAULTFS_STAT,
+	FAULTFS_ALL = 511,
+};
+
+enum { FAULTFS_KILL = -1 };
+
+/*
+ * The n-th operation of these kinds from now on (1: the next) fails with this errno, and all after it when persistent;
+ * FAULTFS_KILL ends the process before it. n 0: nothing fails any more.
+ */
+void faultfs_arm(unsigned kinds, uint64_t n, int error, bool persistent);
+/* How many operations failed since then. */
+uint64_t faultfs_failed(void);
+
+#endif

@@ -1,0 +1,180 @@
+/*
+ * The n-th file operation fails, or is the last, n = 1, 2, ... until a run meets no fault: of a start, of setting a
+ * damaged spool aside, of bringing back. A read error is never damage; whatever happened, the next start on a well disk
+ * has every message.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "rig/faultfs.h"
+#include "rig/spooldir.h"
+
+enum { ROWS = 120, GROUP = 10, POINTS_MAX = 4000 };
+
+static uint32_t bytes_of(uint64_t id) { return (uint32_t)(id % 5 * 700); }
+
+static void append_rows(struct store *s, uint64_t first, uint64_t last)
+{
+	struct error e;
+
+	for (uint64_t id = first; id <= last;) {
+		assert_int_equal(store_begin(s, &e), ERR_OK);
+		for (int i = 0; i < GROUP && id <= last; i++, id++) {
+			struct message *m = spooldir_message(id, bytes_of(id));
+
+			assert_int_equal(store_append(s, m, &e), ERR_OK);
+			message_free(m);
+		}
+		assert_int_equal(store_commit(s, &e), ERR_OK);
+	}
+}
+
+/* ROWS messages, the later half in the log alone. */
+static void make_spool(const struct spooldir *d)
+{
+	struct store_options o = spooldir_options(d);
+	struct store *s = NULL;
+	struct error e;
+
+	o.page_size = 4096;
+	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
+	append_rows(s, 1, ROWS / 2);
+	assert_int_equal(store_checkpoint(s, true, &e), ERR_OK);
+	append_rows(s, ROWS / 2 + 1, ROWS);
+	store_abandon(s);
+}
+
+/* One run as the daemon's: open, bring everything back, read all, close. */
+static enum err run(const struct spooldir *d, struct store_report *report, struct error *e)
+{
+	struct store_options o = spooldir_options(d);
+	struct message_list list = STAILQ_HEAD_INITIALIZER(list);
+	struct store *s = NULL;
+	uint64_t first, last;
+	uint32_t count;
+	bool more = true;
+	enum err err = store_open(&o, &s, report, e);
+
+	while (err == ERR_OK && more)
+		err = store_salvage(s, 40, &first, &last, &more, e);
+	if (err == ERR_OK)
+		err = store_read(s, 0, 1000, UINT64_MAX, &list, &count, &last, e);
+	message_list_free(&list);
+	if (err != ERR_OK) {
+		store_abandon(s);
+		return err;
+	}
+	return store_close(s, e);
+}
+
+static int count_files(const struct spooldir *d, const char *part)
+{
+	DIR *dir = opendir(d->dir);
+	struct dirent *entry;
+	int count = 0;
+
+	while ((entry = readdir(dir)))
+		count += strstr(entry->d_name, part) != NULL;
+	(void)closedir(dir);
+	return count;
+}
+
+/* A start on a well disk has every message, as it was written, and a ledger that says so. */
+static void all_is_there(const struct spooldir *d, const char *what, uint64_t n)
+{
+	struct store_options o = spooldir_options(d);
+	struct message_list list = STAILQ_HEAD_INITIALIZER(list);
+	struct store_report report;
+	struct store *s = NULL;
+	struct message *m;
+	struct error e;
+	uint64_t first, last;
+	uint32_t count;
+	bool more = true;
+	bool there[ROWS + 1] = {0};
+
+	if (store_open(&o, &s, &report, &e) != ERR_OK)
+		fail_msg("%s at %llu: %s", what, (unsigned long long)n, e.text);
+	while (more)
+		if (store_salvage(s, 1000, &first, &last, &more, &e) != ERR_OK)
+			fail_msg("%s at %llu: salvage: %s", what, (unsigned long long)n, e.text);
+	if (store_read(s, 0, 1000, UINT64_MAX, &list, &count, &last, &e) != ERR_OK)
+		fail_msg("%s at %llu: %s", what, (unsigned long long)n, e.text);
+	STAILQ_FOREACH (m, &list, link) {
+		assert_in_range(m->id, 1, ROWS);
+		assert_true(spooldir_is_message(m, m->id, bytes_of(m->id)));
+		there[m->id] = true;
+	}
+	message_list_free(&list);
+	for (uint64_t id = 1; id <= ROWS; id++)
+		if (!there[id])
+			fail_msg("%s at %llu: message %llu is gone (%u are there): %s", what, (unsigned long long)n,
+			         (unsigned long long)id, count, report.warning);
+	assert_int_equal(store_ledger(s)->accepted, ROWS);
+	assert_int_equal(store_ledger(s)->pending, ROWS);
+	assert_int_equal(store_ledger(s)->damaged, 0);
+	assert_int_equal(store_close(s, &e), ERR_OK);
+}
+
+static void every_read_error_is_an_error(const struct spooldir *original, bool persistent)
+{
+	uint64_t n = 0, failed = 1;
+
+	while (failed > 0) {
+		struct store_report report;
+		struct spooldir d;
+		struct error e;
+		enum err err;
+
+		assert_true(++n < POINTS_MAX);
+		spooldir_make(&d);
+		spooldir_copy(original, &d);
+		faultfs_arm(FAULTFS_LOOKS, n, EIO, persistent);
+		err = run(&d, &report, &e);
+		failed = faultfs_failed();
+		faultfs_arm(0, 0, 0, false);
+		if (err != ERR_OK && err != ERR_DISK)
+			fail_msg("read %llu: %d %s", (unsigned long long)n, err, e.text);
+		if (count_files(&d, "quarantine") > 0 || count_files(&d, "-wal.") > 0)
+			fail_msg("read %llu: something was set aside: %s", (unsigned long long)n, report.warning);
+		all_is_there(&d, "read error", n);
+		spooldir_remove(&d);
+	}
+	print_message("%llu reads\n", (unsigned long long)n - 1);
+	assert_true(n > 20);
+}
+
+static void a_read_error_is_not_damage(void **state)
+{
+	struct spooldir original;
+
+	(void)state;
+	spooldir_make(&original);
+	make_spool(&original);
+	every_read_error_is_an_error(&original, false);
+	every_read_error_is_an_error(&original, true);
+	spooldir_remove(&original);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_read_error_is_not_damage),
+	};
+
+	if (access("/dev/shm", W_OK) == 0)
+		(void)setenv("TMPDIR", "/dev/shm", 0);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
