@@ -59,7 +59,7 @@ void claims_fini(struct claims *c)
 	*c = (struct claims){0};
 }
 
-void claims_add(struct claims *c, uint64_t id, uint32_t bytes)
+bool claims_add(struct claims *c, uint64_t id, uint32_t bytes)
 {
 	size_t i;
 
@@ -68,34 +68,41 @@ void claims_add(struct claims *c, uint64_t id, uint32_t bytes)
 	must(c->count <= c->used && c->used * 2 < c->capacity);
 	must(id != 0 && id != removed);
 	i = find(c, id);
-	must(c->slots[i].id == 0);
+	if (c->slots[i].id != 0)
+		return false;
 	c->slots[i] = (struct claim_slot){.id = id, .bytes = bytes};
 	c->count++;
 	c->used++;
+	return true;
 }
 
-bool claims_get(const struct claims *c, uint64_t id, uint32_t *ret_bytes)
+struct claim_slot *claims_find(const struct claims *c, uint64_t id)
 {
 	size_t i;
 
 	if (c->count == 0 || id == 0 || id == removed)
-		return false;
+		return NULL;
 	i = find(c, id);
-	if (c->slots[i].id == 0)
-		return false;
-	if (ret_bytes)
-		*ret_bytes = c->slots[i].bytes;
-	return true;
+	return c->slots[i].id == 0 ? NULL : &c->slots[i];
+}
+
+void claims_orphan(struct claims *c)
+{
+	for (size_t i = 0; i < c->capacity; i++)
+		c->slots[i].is_orphan = true;
 }
 
 /* Rows leave mostly in the order they came: whole runs are removed, and freed when their last one goes. */
 bool claims_remove(struct claims *c, uint64_t id, uint32_t *ret_bytes)
 {
+	const struct claim_slot *slot = claims_find(c, id);
 	size_t i;
 
-	if (!claims_get(c, id, ret_bytes))
+	if (!slot)
 		return false;
-	i = find(c, id);
+	if (ret_bytes)
+		*ret_bytes = slot->bytes;
+	i = (size_t)(slot - c->slots);
 	c->slots[i].id = removed;
 	c->count--;
 	if (c->slots[(i + 1) & (c->capacity - 1)].id != 0)

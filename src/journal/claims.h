@@ -13,9 +13,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/error.h"
+
 struct claim_slot {
 	uint64_t id; /* 0: free; UINT64_MAX: removed, and the search goes on behind it */
 	uint32_t bytes;
+	bool is_leaving; /* its settlement was taken */
+	bool is_orphan;  /* the file it was read from was set aside since */
 };
 
 struct claims {
@@ -26,12 +30,14 @@ struct claims {
 };
 
 void claims_fini(struct claims *c);
-/* The id must not be claimed. */
-void claims_add(struct claims *c, uint64_t id, uint32_t bytes);
+/* False when it is claimed already, which a damaged file can make happen: nothing changed. */
+bool claims_add(struct claims *c, uint64_t id, uint32_t bytes) MUST_CHECK;
 /* False when it was not claimed. *ret_bytes may be null. */
 bool claims_remove(struct claims *c, uint64_t id, uint32_t *ret_bytes);
-/* False when it is not claimed. */
-bool claims_get(const struct claims *c, uint64_t id, uint32_t *ret_bytes);
+/* Null when it is not claimed; valid until the next claims_add. */
+struct claim_slot *claims_find(const struct claims *c, uint64_t id);
+/* All that is claimed now becomes an orphan. */
+void claims_orphan(struct claims *c);
 
 struct id_range {
 	uint64_t first, last;

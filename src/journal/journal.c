@@ -66,6 +66,9 @@ static void drain_settlements(struct journal *j)
 		store_settlements_free(j->held[i]);
 	for (size_t i = 0; i < j->waiting_count; i++)
 		store_settlements_free(j->waiting[i]);
+	for (size_t i = 0; i < j->late_count; i++)
+		store_settlements_free(j->late[i]);
+	free(j->late);
 }
 
 static void journal_free(struct journal *j)

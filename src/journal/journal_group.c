@@ -15,12 +15,15 @@
  * 3. An offer that is refused left nothing in the group; one that fails took the whole group with it.
  * 4. While settlements wait for a full disk (`waiting`), later ones stay in their lane: they are committed in order.
  * 5. held_count is 0 exactly when nothing is held; what is held is committed whole and in order.
+ * 6. What settles rows of a file that was set aside waits in `late` until that file is read back: else a row that was
+ *    delivered would come back behind its settlement, and be sent again.
  */
 #include "journal/journal_internal.h"
 
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/failpoint.h"
+#include "base/mem.h"
 #include "base/metrics.h"
 
 enum { GROUPS_PER_COMMIT = 32, RETRY_FULL_MS = 100 };
@@ -54,9 +57,30 @@ static void gather_offers(struct journal *j, struct group *g)
 	}
 }
 
+void journal_group_defer(struct journal *j, struct store_settlements *group)
+{
+	for (uint32_t i = 0; i < group->count; i++) {
+		const struct claim_slot *claim = claims_find(&j->claims, group->items[i].id);
+
+		group->items[i].may_be_gone = claim && claim->is_orphan;
+	}
+	if (j->late_count == j->late_capacity) {
+		j->late_capacity = j->late_capacity ? j->late_capacity * 2 : LANE_SETTLEMENTS;
+		j->late = mem_grow(j->late, j->late_capacity, sizeof *j->late);
+	}
+	j->late[j->late_count++] = group;
+}
+
+static bool has_orphans(const struct store_settlements *group)
+{
+	for (uint32_t i = 0; i < group->count; i++)
+		if (group->items[i].may_be_gone)
+			return true;
+	return false;
+}
+
 static void hold(struct journal *j, struct store_settlements *group)
 {
-	journal_rows_claim_back(j, group);
 	if (j->held_count == 0) {
 		j->held_since_ms = clock_mono_ms();
 		j->held_at_commit = j->commits;
@@ -69,6 +93,24 @@ static void hold(struct journal *j, struct store_settlements *group)
 	j->held[j->held_count++] = group;
 }
 
+static void take_back(struct journal *j, struct store_settlements *group)
+{
+	journal_rows_claim_back(j, group);
+	if (j->looking == LOOKING_FOR_SALVAGE && has_orphans(group))
+		journal_group_defer(j, group);
+	else
+		hold(j, group);
+}
+
+/* All is read back: what was settled meanwhile leaves. */
+static void take_late(struct journal *j)
+{
+	while (j->looking != LOOKING_FOR_SALVAGE && j->late_count > 0 && j->held_count < HELD_GROUPS) {
+		hold(j, j->late[--j->late_count]);
+		j->held_is_urgent = true;
+	}
+}
+
 /* True when something came. */
 static bool take_settlements(struct journal *j)
 {
@@ -77,7 +119,7 @@ static bool take_settlements(struct journal *j)
 	size_t n = lane_take(j->settlements, items, room < GROUPS_PER_COMMIT ? room : GROUPS_PER_COMMIT);
 
 	for (size_t i = 0; i < n; i++)
-		hold(j, items[i]);
+		take_back(j, items[i]);
 	return n > 0;
 }
 
@@ -198,8 +240,12 @@ static void commit_group(struct journal *j, struct group *g)
 
 	if (err == ERR_DAMAGED) {
 		damage = e;
-		if (!journal_survives(j, err, &e))
+		if (!journal_survives(j, err, &e)) {
+			for (size_t i = 0; i < g->settled_count; i++)
+				journal_group_defer(j, g->settled[i]);
+			g->settled_count = 0;
 			err = write_again(j, g, &damage, &e);
+		}
 	}
 	j->memory_failures = err == ERR_MEMORY ? j->memory_failures + 1 : 0;
 	if (err == ERR_DAMAGED || j->memory_failures >= MEMORY_FAILURES_MAX)
@@ -295,6 +341,7 @@ bool journal_group_commit(struct journal *j)
 	gather_offers(j, &g);
 	/* While a full disk makes settlements wait, later ones wait in their lane, which holds delivery back. */
 	if (j->waiting_count == 0) {
+		take_late(j);
 		took = take_settlements(j);
 		if (held_is_due(j))
 			release_held(j, &g);

@@ -7,8 +7,8 @@
  *  1. Only the journal's thread touches `store` and what stands below it here; others reach lanes and atomics.
  *  2. Offers and questions in flight are counted at the door and never exceed their lanes' capacity: answering never
  *     finds a lane full.
- *  3. Each settlement taken is in `held`, in the group being made or in `waiting`, until its commit.
- * Owner: what is in a lane belongs to the lane; `blocked`, `held` and `waiting` own what they hold.
+ *  3. Each settlement taken is in `held`, in the group being made, in `waiting` or in `late`, until its commit.
+ * Owner: what is in a lane belongs to the lane; `blocked`, `held`, `waiting` and `late` own what they hold.
  * Thread: the journal's, but for lanes, descriptors and atomics.
  * Fails: journal_survives decides; a disk error does not return.
  * Does not: appear outside this folder; tests/rig uses it to run code on the journal's thread.
@@ -114,6 +114,9 @@ struct journal {
 	size_t waiting_count;
 	size_t waiting_done; /* items of waiting[0] that are settled */
 	int64_t waiting_retry_ms;
+	/* What delivery settled of a file that was set aside: its rows may still come back, and leave when they did. */
+	struct store_settlements **late;
+	size_t late_count, late_capacity;
 	uint64_t unknown_settlements;
 	int64_t next_retry_ms;
 	bool next_retry_known;
@@ -158,6 +161,8 @@ int journal_group_held_ms(const struct journal *j);
 void journal_group_flush(struct journal *j);
 /* Settlements that met a full disk, in steps a full disk can take. True when some moved. */
 bool journal_group_drain(struct journal *j);
+/* Takes a group over until what was set aside is read back. */
+void journal_group_defer(struct journal *j, struct store_settlements *group);
 
 /* journal_questions.c */
 /* False when too many are on their way. */
@@ -169,7 +174,7 @@ enum err journal_keys_filter(struct journal *j, struct offer *offer, struct erro
 void journal_keys_release(struct offer *offer);
 
 /* journal_rows.c */
-/* Looks up what delivery gives back, drops what it never had; moves claims. */
+/* Looks up what delivery gives back, drops what it never had or gave back before. */
 void journal_rows_claim_back(struct journal *j, struct store_settlements *group);
 /* After the commit of such items. */
 void journal_rows_settled(struct journal *j, const struct store_settlement *items, size_t count);

@@ -37,7 +37,7 @@ bool journal_rows_is_claimed(void *arg, uint64_t id)
 {
 	const struct journal *j = arg;
 
-	return claims_get(&j->claims, id, NULL);
+	return claims_find(&j->claims, id) != NULL;
 }
 
 void journal_rows_claim_back(struct journal *j, struct store_settlements *group)
@@ -46,13 +46,17 @@ void journal_rows_claim_back(struct journal *j, struct store_settlements *group)
 
 	for (uint32_t i = 0; i < group->count; i++) {
 		struct store_settlement *item = &group->items[i];
+		struct claim_slot *claim = claims_find(&j->claims, item->id);
 
-		if (claims_get(&j->claims, item->id, &item->bytes)) {
-			group->items[kept++] = *item;
+		if (!claim || claim->is_leaving) {
+			free(item->reason);
+			j->unknown_settlements++;
 			continue;
 		}
-		free(item->reason);
-		j->unknown_settlements++;
+		claim->is_leaving = true;
+		item->bytes = claim->bytes;
+		item->may_be_gone = claim->is_orphan;
+		group->items[kept++] = *item;
 	}
 	group->count = kept;
 }
@@ -63,8 +67,7 @@ void journal_rows_settled(struct journal *j, const struct store_settlement *item
 		const struct store_settlement *item = &items[i];
 		uint32_t bytes = 0;
 
-		if (!claims_remove(&j->claims, item->id, &bytes))
-			continue; /* twice in one commit */
+		must(claims_remove(&j->claims, item->id, &bytes)); /* claim_back let it through once */
 		j->claimed_bytes -= cost_of(bytes);
 		if (item->kind == SETTLE_DEAD)
 			metric_add(M_DEAD_LETTERS, 1);
@@ -74,18 +77,36 @@ void journal_rows_settled(struct journal *j, const struct store_settlement *item
 	journal_look_again(j);
 }
 
-/* Puts a group into the lane, or keeps it until the lane has room. */
-static void hand_over(struct journal *j, struct journal_rows *rows)
+/* All or none. The tables gave these rows: that one of them is there twice is for them to answer, not for must(). */
+static enum err claim_all(struct journal *j, const struct journal_rows *rows, struct error *e)
 {
-	const struct message *m;
+	const struct message *m, *other;
 
 	STAILQ_FOREACH (m, &rows->messages, link) {
 		uint32_t bytes = m->meta_bytes + m->body_bytes;
 
-		claims_add(&j->claims, m->id, bytes);
+		if (!claims_add(&j->claims, m->id, bytes))
+			break;
 		j->claimed_bytes += cost_of(bytes);
-		rows->bytes += message_cost(m);
 	}
+	if (!m)
+		return ERR_OK;
+	STAILQ_FOREACH (other, &rows->messages, link) {
+		if (other == m)
+			break;
+		(void)claims_remove(&j->claims, other->id, NULL);
+		j->claimed_bytes -= cost_of(other->meta_bytes + other->body_bytes);
+	}
+	return error_set(e, ERR_DAMAGED, "message %" PRIu64 " was read twice", m->id);
+}
+
+/* Claimed rows go into the lane, or are kept until the lane has room. */
+static void hand_over(struct journal *j, struct journal_rows *rows)
+{
+	const struct message *m;
+
+	STAILQ_FOREACH (m, &rows->messages, link)
+		rows->bytes += message_cost(m);
 	j->room_rows -= rows->count;
 	j->room_bytes -= (int64_t)rows->bytes;
 	metric_add(M_BUFFER_SENT, rows->count);
@@ -109,6 +130,7 @@ void journal_rows_pass_on(struct journal *j, struct message_list *list)
 	const struct message *first = STAILQ_FIRST(list);
 	struct journal_rows *rows;
 	struct message *m;
+	struct error e;
 	int64_t bytes = 0;
 
 	rows_assert(j);
@@ -125,6 +147,7 @@ void journal_rows_pass_on(struct journal *j, struct message_list *list)
 		bytes += (int64_t)message_cost(m);
 		j->cursor = m->id;
 	}
+	must(claim_all(j, rows, &e) == ERR_OK); /* their ids were given out in this commit */
 	hand_over(j, rows);
 	message_list_free(list);
 }
@@ -209,7 +232,7 @@ static void drop_claimed(struct journal *j, struct journal_rows *rows)
 
 	while ((m = STAILQ_FIRST(&rows->messages))) {
 		STAILQ_REMOVE_HEAD(&rows->messages, link);
-		if (claims_get(&j->claims, m->id, NULL)) {
+		if (claims_find(&j->claims, m->id)) {
 			message_free(m);
 			rows->count--;
 		} else {
@@ -219,17 +242,21 @@ static void drop_claimed(struct journal *j, struct journal_rows *rows)
 	STAILQ_CONCAT(&rows->messages, &kept);
 }
 
-/* The ledger says that messages wait and the tables have none: rows are gone, and no page shows it. */
+/* The ledger says that messages wait and no table gives one: rows are gone, or stand where no tree leads. */
 static enum err recount_when_drained(struct journal *j, struct error *e)
 {
 	uint64_t missing;
 	enum err err;
 
-	if (j->looking != LOOKING_FOR_ROWS || j->claims.count > 0 || j->returned.count > 0 || j->waiting_count > 0 ||
-	    store_retrying(j->store) > 0 || store_ledger(j->store)->pending == 0)
+	if (j->looking != LOOKING_FOR_ROWS || j->late_count > 0 || j->claims.count > 0 || j->returned.count > 0 ||
+	    j->waiting_count > 0 || store_retrying(j->store) > 0 || store_ledger(j->store)->pending == 0)
 		return ERR_OK;
 	journal_look(j, LOOKING_FOR_NOTHING);
-	err = store_recount(j->store, &missing, e);
+	err = store_count_missing(j->store, &missing, e);
+	if (err == ERR_OK && missing > 0)
+		return error_set(e, ERR_DAMAGED, "the ledger counts %" PRIu64 " messages that no table has", missing);
+	if (err == ERR_OK)
+		err = store_recount(j->store, &missing, e);
 	if (err == ERR_OK && store_ledger(j->store)->pending > 0)
 		j->cursor = 0;
 	return err;
@@ -272,6 +299,8 @@ bool journal_rows_feed(struct journal *j)
 		enum err err = read_some(j, rows, &e);
 
 		drop_claimed(j, rows);
+		if (err == ERR_OK)
+			err = claim_all(j, rows, &e);
 		if (err != ERR_OK || rows->count == 0) {
 			message_list_free(&rows->messages);
 			free(rows);

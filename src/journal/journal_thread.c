@@ -42,6 +42,22 @@ static void do_checkpoint(struct journal *j)
 	(void)journal_survives(j, store_checkpoint(j->store, false, &e), &e);
 }
 
+/* Brings back a piece of what was set aside. True: there is more. */
+static bool do_salvage(struct journal *j)
+{
+	struct error e;
+	uint64_t first, last;
+	bool more = false;
+	enum err err = store_salvage(j->store, SALVAGE_IDS, &first, &last, &more, &e);
+
+	if (err == ERR_OK && last > 0 && first <= j->cursor)
+		ranges_add(&j->returned, first, last < j->cursor ? last : j->cursor);
+	if (!more)
+		journal_look(j, LOOKING_FOR_ROWS);
+	j->next_retry_known = false;
+	return journal_survives(j, err, &e) && more;
+}
+
 /* What can be done when nothing else is: bring back what was set aside, make the file smaller. True: there is more. */
 static bool do_idle_work(struct journal *j)
 {
@@ -49,16 +65,9 @@ static bool do_idle_work(struct journal *j)
 	bool more = false;
 	enum err err = ERR_OK;
 
-	if (j->looking == LOOKING_FOR_SALVAGE) {
-		uint64_t first, last;
-
-		err = store_salvage(j->store, SALVAGE_IDS, &first, &last, &more, &e);
-		if (err == ERR_OK && last > 0 && first <= j->cursor)
-			ranges_add(&j->returned, first, last < j->cursor ? last : j->cursor);
-		if (!more)
-			journal_look(j, LOOKING_FOR_ROWS);
-		j->next_retry_known = false;
-	} else if (clock_mono_ms() - j->moved_ms > IDLE_LONG_MS && !j->gave_back) {
+	if (j->looking == LOOKING_FOR_SALVAGE)
+		return do_salvage(j);
+	if (clock_mono_ms() - j->moved_ms > IDLE_LONG_MS && !j->gave_back) {
 		err = store_give_back(j->store, &more, &e);
 		j->gave_back = !more;
 	} else if (clock_mono_ms() - j->busy_ms > QUIET_MS) {
@@ -122,6 +131,8 @@ static bool do_round(struct journal *j)
 		moved |= journal_group_drain(j);
 	moved |= do_questions(j);
 	moved |= journal_rows_feed(j);
+	if (j->looking == LOOKING_FOR_SALVAGE && j->late_count > 0) /* settlements wait for it: not only when idle */
+		moved |= do_salvage(j);
 	do_checkpoint(j);
 	take_settings(j);
 	if (moved) {

@@ -1,6 +1,9 @@
 /* Where the journal's life turns: what an error means for it, and which phase follows which. */
 #include "journal/journal_internal.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "base/check.h"
 
 void journal_enter(struct journal *j, enum journal_phase phase)
@@ -43,6 +46,29 @@ void journal_condemn(struct journal *j, const struct error *e)
 	never("on_condemned returned");
 }
 
+/* What was settled and not committed was in the file that is set aside. */
+static void defer_settlements(struct journal *j)
+{
+	for (size_t i = 0; i < j->held_count; i++)
+		journal_group_defer(j, j->held[i]);
+	j->held_count = 0;
+	j->held_rows = 0;
+	j->held_bytes = 0;
+	j->held_is_urgent = false;
+	for (size_t i = 0; i < j->waiting_count; i++) {
+		struct store_settlements *group = j->waiting[i];
+		uint32_t done = i == 0 ? (uint32_t)j->waiting_done : 0;
+
+		for (uint32_t k = 0; k < done; k++)
+			free(group->items[k].reason);
+		group->count -= done;
+		memmove(group->items, group->items + done, group->count * sizeof *group->items);
+		journal_group_defer(j, group);
+	}
+	j->waiting_count = 0;
+	j->waiting_done = 0;
+}
+
 /* Damage found while running: new files in place of the old ones. */
 static void restart_damaged(struct journal *j)
 {
@@ -53,6 +79,8 @@ static void restart_damaged(struct journal *j)
 	if (err != ERR_OK)
 		journal_condemn(j, &e);
 	/* Everything is read again from the first id; what delivery has is skipped by its claim. */
+	claims_orphan(&j->claims);
+	defer_settlements(j);
 	j->cursor = 0;
 	ranges_fini(&j->returned);
 	j->next_retry_known = false;

@@ -39,7 +39,10 @@ enum err store_append_dead(struct store *s, struct message *m, const char *code,
 void store_count_filtered(struct store *s, uint32_t count);
 /* Where the source `key` names was read to; durable with the group. */
 enum err store_position_put(struct store *s, const char *key, const char *value, struct error *e) MUST_CHECK;
-/* What became of rows, by id. A row that is not there is counted as unexpected and changes nothing else. */
+/*
+ * What became of rows, by id, none twice. ERR_DAMAGED: one that was read is not there, which only a damaged file can
+ * answer; with may_be_gone it is counted as unexpected and changes nothing else.
+ */
 enum err store_settle(struct store *s, const struct store_settlement *items, size_t count, struct error *e) MUST_CHECK;
 /* Synced when it returns ERR_OK. */
 enum err store_commit(struct store *s, struct error *e) MUST_CHECK;

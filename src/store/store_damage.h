@@ -29,6 +29,8 @@ enum err store_restart_damaged(struct store *s, struct store_report *ret_report,
  */
 enum err store_salvage(struct store *s, uint32_t max_ids, uint64_t *ret_first, uint64_t *ret_last, bool *ret_more,
                        struct error *e) MUST_CHECK;
+/* How many pending or dead messages of the ledger no table has. Slow on a large backlog. */
+enum err store_count_missing(struct store *s, uint64_t *ret_missing, struct error *e) MUST_CHECK;
 /* Counts all rows and corrects the ledger; missing ones are counted as damaged. Slow on a large backlog. */
 enum err store_recount(struct store *s, uint64_t *ret_missing, struct error *e) MUST_CHECK;
 

@@ -31,7 +31,7 @@ struct store_state {
 	uint64_t database_bytes;
 	uint64_t wal_bytes;
 	uint64_t free_bytes;             /* of the file system */
-	uint64_t unexpected_settlements; /* settlements of ids that were not there: a bug somewhere, never a crash */
+	uint64_t unexpected_settlements; /* settlements of ids that were not there and might be gone */
 	uint64_t checkpoints;
 	uint64_t written_bytes; /* to the database and its log, by this thread since it started */
 	uint64_t stored_bytes;  /* payload and metadata of messages appended since the spool was opened */

@@ -254,7 +254,8 @@ static enum err open_database(struct store *s, bool created, struct store_report
 
 	if (err == ERR_OK)
 		err = connect_database(s, false, e);
-	if (err == ERR_OK && report->unclean && (files_bytes(&s->files, "") <= QUICK_CHECK_BYTES || report->wal_mended))
+	/* After a clean stop too: pages can be exchanged at rest, and each of them is sound by itself. */
+	if (err == ERR_OK && !created && (files_bytes(&s->files, "") <= QUICK_CHECK_BYTES || report->wal_mended))
 		err = quick_check(s, e);
 	if (err == ERR_OK)
 		err = store_ledger_load(s, created, report, e);

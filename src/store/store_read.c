@@ -1,5 +1,10 @@
-/* Reading pending rows in order, and failed rows as they come due. A row with a wrong checksum is set aside. */
+/*
+ * Reading pending rows in order, and failed rows as they come due. A row with a wrong checksum is set aside; rows out
+ * of order are damage of the tree, of which nothing more is believed.
+ */
 #include "store/store_internal.h"
+
+#include <inttypes.h>
 
 struct damaged_ids {
 	uint64_t ids[DAMAGED_PER_READ];
@@ -13,6 +18,7 @@ struct reading {
 	uint32_t rows;
 	uint64_t bytes;
 	struct damaged_ids damaged;
+	struct damaged_ids orphans; /* of `failures`: no message has that id */
 };
 
 /* The first row is taken whatever its size. */
@@ -42,16 +48,34 @@ static bool take_row(struct reading *r, sqlite3_stmt *st, uint32_t attempts)
 	return true;
 }
 
-enum err store_move_damaged(struct store *s, const uint64_t *ids, size_t count, struct error *e)
+static enum err move_all(struct store *s, const uint64_t *ids, size_t count, bool may_be_gone, struct error *e)
 {
 	enum err err;
 
 	if (count == 0)
 		return ERR_OK;
 	err = store_begin(s, e);
-	for (size_t i = 0; i < count && err == ERR_OK; i++)
-		err = store_settle(s, &(struct store_settlement){.id = ids[i], .kind = SETTLE_DAMAGED}, 1, e);
+	for (size_t i = 0; i < count && err == ERR_OK; i++) {
+		const struct store_settlement item = {.id = ids[i], .kind = SETTLE_DAMAGED, .may_be_gone = may_be_gone};
+
+		err = store_settle(s, &item, 1, e);
+	}
 	return err == ERR_OK ? store_commit(s, e) : err;
+}
+
+enum err store_move_damaged(struct store *s, const uint64_t *ids, size_t count, struct error *e)
+{
+	return move_all(s, ids, count, false, e);
+}
+
+/* A full disk: the bad rows stay and are met again at the next start. */
+static enum err put_away(struct store *s, const struct reading *r, struct error *e)
+{
+	enum err err = store_move_damaged(s, r->damaged.ids, r->damaged.count, e);
+
+	if (err == ERR_OK)
+		err = move_all(s, r->orphans.ids, r->orphans.count, true, e);
+	return err == ERR_FULL ? ERR_OK : err;
 }
 
 enum err store_read_range(struct store *s, uint64_t first, uint64_t last, uint32_t max_rows, uint64_t max_bytes,
@@ -66,17 +90,25 @@ enum err store_read_range(struct store *s, uint64_t first, uint64_t last, uint32
 	sql_bind_u64(st, 1, first);
 	sql_bind_u64(st, 2, last > INT64_MAX ? INT64_MAX : last);
 	*ret_last = first - 1;
-	while ((rc = sqlite3_step(st)) == SQLITE_ROW && take_row(&r, st, 0))
-		*ret_last = sql_column_u64(st, 0);
+	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+		uint64_t id = sql_column_u64(st, 0);
+
+		if (id <= *ret_last || id > last) {
+			err = error_set(e, ERR_DAMAGED, "%s: message %" PRIu64 " stands behind message %" PRIu64,
+			                s->path, id, *ret_last);
+			break;
+		}
+		if (!take_row(&r, st, 0))
+			break;
+		*ret_last = id;
+	}
 	(void)sqlite3_reset(st);
 	if (rc == SQLITE_DONE)
 		*ret_last = last;
 	else if (rc != SQLITE_ROW)
 		err = store_fail(s, rc, e, "read");
 	*ret_count = r.rows;
-	if (err == ERR_OK)
-		err = store_move_damaged(s, r.damaged.ids, r.damaged.count, e);
-	return err == ERR_FULL ? ERR_OK : err; /* a full disk: the bad rows stay and are met again at the next start */
+	return err == ERR_OK ? put_away(s, &r, e) : err;
 }
 
 enum err store_read(struct store *s, uint64_t after_id, uint32_t max_rows, uint64_t max_bytes,
@@ -98,8 +130,8 @@ static enum err take_failed(struct store *s, struct reading *r, uint64_t id, uin
 	sql_bind_u64(st, 2, id);
 	rc = sqlite3_step(st);
 	*ret_taken = rc == SQLITE_ROW && take_row(r, st, attempts);
-	if (rc == SQLITE_DONE && r->damaged.count < DAMAGED_PER_READ) {
-		r->damaged.ids[r->damaged.count++] = id;
+	if (rc == SQLITE_DONE && r->orphans.count < DAMAGED_PER_READ) {
+		r->orphans.ids[r->orphans.count++] = id;
 		*ret_taken = true;
 	}
 	(void)sqlite3_reset(st);
@@ -147,9 +179,7 @@ enum err store_read_due(struct store *s, int64_t now_ms, uint32_t max_rows, uint
 		err = store_fail(s, rc, e, "read failed rows");
 	*ret_count = r.rows;
 	if (err == ERR_OK)
-		err = store_move_damaged(s, r.damaged.ids, r.damaged.count, e);
-	if (err == ERR_FULL)
-		err = ERR_OK;
+		err = put_away(s, &r, e);
 	if (err != ERR_OK) { /* the caller drops what was read: it is due still */
 		s->due_ms = due_ms;
 		s->due_id = due_id;

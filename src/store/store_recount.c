@@ -177,7 +177,7 @@ enum err store_ledger_load(struct store *s, bool created, struct store_report *r
 	if (err != ERR_OK)
 		return err;
 	/* Counting a large spool would make its start wait: there store_recount runs when the backlog has drained. */
-	if (!created && report->unclean && files_bytes(&s->files, "") <= COUNT_BUDGET_BYTES) {
+	if (!created && files_bytes(&s->files, "") <= COUNT_BUDGET_BYTES) {
 		err = count_rows(s, &found, e);
 		if (err != ERR_OK)
 			return err;
@@ -203,6 +203,17 @@ enum err store_ledger_adopt(struct store *s, const struct totals *known, struct 
 		return err;
 	store_ledger_succeed(&s->now, known);
 	return store_commit(s, e);
+}
+
+enum err store_count_missing(struct store *s, uint64_t *ret_missing, struct error *e)
+{
+	const struct store_ledger *l = &s->durable.ledger;
+	struct totals found = {0};
+	enum err err = count_rows(s, &found, e);
+	uint64_t has = found.ledger.pending + found.ledger.dead;
+
+	*ret_missing = err == ERR_OK && has < l->pending + l->dead ? l->pending + l->dead - has : 0;
+	return err;
 }
 
 enum err store_recount(struct store *s, uint64_t *ret_missing, struct error *e)

@@ -253,11 +253,12 @@ static enum err copy_failures(struct store *s, struct error *e)
 		    .attempts = (uint32_t)sqlite3_column_int64(st, 1),
 		    .next_ms = clock_wall_ms(),
 		    .code = (const char *)sqlite3_column_text(st, 4),
+		    .may_be_gone = true, /* not every one came back */
 		};
 		uint64_t before = s->unexpected_settlements;
 
 		err = store_settle(s, &again, 1, e);
-		s->unexpected_settlements = before; /* not every one came back */
+		s->unexpected_settlements = before;
 	}
 	return err;
 }

@@ -12,6 +12,7 @@
 #ifndef KSPOOL_STORE_STORE_SETTLEMENT_H
 #define KSPOOL_STORE_STORE_SETTLEMENT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum settle_kind {
@@ -23,7 +24,8 @@ enum settle_kind {
 struct store_settlement {
 	uint64_t id;
 	enum settle_kind kind;
-	uint32_t bytes;    /* metadata and body of the row when known (the journal fills it in); 0: looked up */
+	bool may_be_gone; /* its file was set aside meanwhile: it may not have come back, and nothing follows from it */
+	uint32_t bytes;   /* metadata and body of the row when known (the journal fills it in); 0: looked up */
 	uint32_t attempts; /* RETRY, DEAD: total so far */
 	int64_t next_ms;   /* RETRY: wall clock when it is due */
 	const char *code;  /* RETRY, DEAD: static text such as "ProvisionedThroughputExceededException" */

@@ -92,6 +92,17 @@ static uint32_t read_all(struct store *s, uint64_t after, uint64_t *ids, uint32_
 	return count;
 }
 
+/* Id 49 stays, 50 is gone: the whole group goes back, and only a damaged file can answer so. */
+static void refuses_what_is_not_there(struct store *s, enum settle_kind kind)
+{
+	const struct store_settlement items[] = {{.id = 49, .kind = SETTLE_DELIVERED},
+	                                         {.id = 50, .kind = kind, .code = "x"}};
+
+	ok(store_begin(s, e));
+	assert_int_equal(store_settle(s, items, 2, NULL), ERR_DAMAGED);
+	assert_false(store_in_group(s));
+}
+
 static void appends_reads_settles_and_reopens(void **state)
 {
 	struct spooldir d;
@@ -141,9 +152,15 @@ static void appends_reads_settles_and_reopens(void **state)
 	bytes = state_of(s).pending_bytes;
 	settle_run(s, 50, 60, SETTLE_DELIVERED);
 	assert_int_equal(state_of(s).pending_bytes, bytes - 11 * (300 + 1 + 4 + 1 + 4 + 2));
-	settle(s, &(struct store_settlement){.id = 50, .kind = SETTLE_DELIVERED}, 1);
+	settle(s, &(struct store_settlement){.id = 50, .kind = SETTLE_DELIVERED, .may_be_gone = true}, 1);
 	assert_int_equal(state_of(s).unexpected_settlements, 1);
 	assert_int_equal(state_of(s).ledger.delivered, 14);
+	refuses_what_is_not_there(s, SETTLE_DELIVERED);
+	refuses_what_is_not_there(s, SETTLE_RETRY);
+	refuses_what_is_not_there(s, SETTLE_DEAD);
+	refuses_what_is_not_there(s, SETTLE_DAMAGED);
+	assert_int_equal(state_of(s).ledger.delivered, 14);
+	assert_int_equal(state_of(s).ledger.pending, 83);
 	ok(store_close(s, e));
 	spooldir_remove(&d);
 }
