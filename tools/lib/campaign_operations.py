@@ -1,0 +1,209 @@
+"""Rows about single file operations: killed at the n-th, or the n-th failing once or for good, path by path.
+
+A path is one life of a process under the shim (tests/programs/campaign_shim.c). A first life unharmed says how many
+operations there are; then one trial for each number (a sample of them in the short form), each on a fresh copy.
+"""
+
+import contextlib
+import os
+import pathlib
+import sqlite3
+import subprocess
+import tempfile
+import time
+
+from campaign_world import Template, Trial, copy_spool
+
+HEADER_PAGE = 4096
+
+
+def damage_first_page(spool):
+    """What lets a start set a spool aside: the b-tree header of the schema's page."""
+    with open(spool, "r+b") as file:
+        file.seek(100)
+        file.write(b"\xa5" * 200)
+
+
+def damaged(world, name):
+    """The template `name` with its first page destroyed: all its messages are whole in the other pages."""
+    base = world.template(name)
+    with world.lock:
+        if "damaged " + name not in world.templates:
+            folder = tempfile.mkdtemp(prefix="template-damaged-", dir=world.place)
+            copy_spool(base.folder, f"{folder}/spool")
+            damage_first_page(next(pathlib.Path(f"{folder}/spool").glob("*.db")))
+            world.templates["damaged " + name] = Template(f"{folder}/spool", base.sender)
+        return world.templates["damaged " + name]
+
+
+def exported(world):
+    """A copy made by `kspool export`, and the ledger of what is in it."""
+    with world.lock:
+        known = world.templates.get("exported")
+    if known:
+        return known
+    trial = Trial(world.place, world.template("stopped"))
+    try:
+        folder = tempfile.mkdtemp(prefix="template-export-", dir=world.place)
+        done = trial.command("export", "--spool", trial.spool, f"{folder}/copy.db")
+        assert done.returncode == 0, done
+        with world.lock:
+            world.templates["exported"] = Template(f"{folder}/copy.db", trial.sender)
+        return world.templates["exported"]
+    finally:
+        trial.close()
+
+
+class Path:
+    """One way through the code that touches files. exercise() is the life under the shim."""
+
+    def __init__(self, name, template, exercise, is_damaged=False, prepare=None, settle=None):
+        self.name, self.template, self.exercise, self.is_damaged = name, template, exercise, is_damaged
+        self.prepare, self.settle = prepare, settle
+
+
+def run_daemon(trial, environment):
+    trial.live(environment)
+
+
+def run_repair(trial, environment):
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        trial.command("repair", "--spool", trial.spool, env=environment)
+
+
+def run_import(trial, environment):
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        trial.imported = trial.command("import", "--spool", trial.spool, trial.copy, env=environment).returncode == 0
+
+
+def import_again_if_needed(world, trial):
+    """An import is all or nothing: when nothing of it is there, a person does it again, and all must arrive."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{trial.spool}?mode=ro", uri=True)) as database:
+            next_id = database.execute("SELECT next_id FROM ledger").fetchone()[0]
+    except sqlite3.Error:
+        next_id = 1
+    copied = exported(world)
+    if next_id <= 1:
+        done = trial.command("import", "--spool", trial.spool, trial.copy)
+        assert done.returncode == 0, f"import again: {done.returncode} {done.stderr[-200:]}"
+    trial.sender.sent.update(copied.sender.sent)
+    trial.sender.acked.update(copied.sender.acked)
+
+
+def prepare_import(world, trial):
+    trial.copy = f"{trial.folder}/copy.db"
+    pathlib.Path(trial.copy).write_bytes(pathlib.Path(exported(world).folder).read_bytes())
+
+
+def paths(world):
+    return {
+        "first": Path("first start", lambda: world.template("empty-folder"), run_daemon),
+        "start": Path("start, drain, stop", lambda: world.template("stopped"), run_daemon),
+        "recovery": Path("recovery of a log, drain, stop", lambda: world.template("killed"), run_daemon),
+        "aside": Path("setting aside and salvage", lambda: damaged(world, "stopped"), run_daemon, True),
+        "aside-log": Path("setting aside, all in the log", lambda: damaged(world, "killed"), run_daemon, True),
+        "repair": Path("repair of a damaged spool", lambda: damaged(world, "stopped"), run_repair, True),
+        "import": Path("import of a copy", lambda: world.template("empty"), run_import, False, prepare_import,
+                       import_again_if_needed),
+    }
+
+
+def new_trial(world, path):
+    trial = Trial(world.place, None if path.name == "first start" else path.template())
+    if path.prepare:
+        path.prepare(world, trial)
+    return trial
+
+
+def operations_of(world, path, on=None):
+    trial = new_trial(world, path)
+    try:
+        path.exercise(trial, world.shim_environment(trial, on=on))
+        return world.counted(trial)
+    finally:
+        trial.close()
+
+
+def sample(total, most):
+    """The numbers to try: all, or `most` of them evenly; the first twenty always, because that is where files are made."""
+    if total <= most:
+        return list(range(1, total + 1))
+    few = min(20, most // 3)
+    step = (total - few) / (most - few)
+    return sorted(set(range(1, few + 1)) | {few + 1 + int(step * k) for k in range(most - few)})
+
+
+def nth(world, count, path, act, forever, most, on=None):
+    """Every n-th operation of `path` killed or failing, then judged."""
+    total = operations_of(world, path, on)
+    count.subject += f", {total} operations"
+    reads = on == "read"
+
+    def one(mine, number):
+        trial, began = new_trial(world, path), time.time()
+        try:
+            path.exercise(trial, world.shim_environment(trial, number, act, forever, on))
+            where = f"{act}{' for good' if forever else ''} at {number} ({world.hit(trial) or 'not reached'})"
+            trial.kills.append(time.time())
+            if forever and act == "enospc":
+                trial.cannot_settle.append((began, time.time()))
+            aside = trial.set_aside()
+            if reads and aside and not path.is_damaged:
+                mine.faults.append(f"{where}: a read that failed was taken for damage: {aside[0]}")
+            if path.settle:
+                path.settle(world, trial)
+            trial.judge(mine, where, damaged=False, check=not path.is_damaged)
+        finally:
+            trial.close()
+    world.each(count, sample(total, most), one)
+
+
+def unharmed(world, count, path):
+    """The path without any fault: when this is not good, the rest of its row says nothing."""
+    trial = new_trial(world, path)
+    try:
+        path.exercise(trial, {})
+        if path.settle:
+            path.settle(world, trial)
+        trial.judge(count, "without any fault", check=not path.is_damaged)
+    finally:
+        trial.close()
+
+
+def keep_posting(trial, seconds):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and trial.spooler.running:
+        trial.post(timeout=1)
+
+
+def sync_fails(world, count, forever, most):
+    """Rows 6 to 8: the n-th sync of a daemon under load fails. It ends by itself (74) or refuses; what it said yes to
+    after the first error must be there all the same."""
+    def one(mine, number):
+        trial = Trial(world.place, world.template("stopped"))
+        gate = f"{trial.folder}/gate"
+        try:
+            trial.spooler.env = world.shim_environment(trial, number, "eio", forever, "sync", gate)
+            trial.spooler.start()
+            pathlib.Path(gate).touch()
+            keep_posting(trial, 0.6 + number * 0.01)
+            where = f"sync {number}{' and all after' if forever else ''} ({world.hit(trial) or 'not reached'})"
+            failed = bool(world.hit(trial))
+            if failed and trial.spooler.running:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    trial.spooler.process.wait(3)
+            status = trial.spooler.process.poll()
+            if failed and status is None:
+                ready = trial.spooler.get("/ready")[0]
+                if ready == 200:
+                    mine.faults.append(f"{where}: a failed sync, and /ready still says 200")
+            elif failed and status != 74:
+                mine.faults.append(f"{where}: it ended with {status}, not 74")
+            if status is None:
+                trial.spooler.kill()
+            trial.kills.append(time.time())
+            trial.judge(mine, where)
+        finally:
+            trial.close()
+    world.each(count, list(range(1, most + 1)), one)
