@@ -92,8 +92,8 @@ enum err command_load(const char *path, const struct config_load_options *option
 	err = config_load(path, &whole, ret, &faults, e);
 	for (size_t i = 0; i < faults.count; i++)
 		if (warnings || !faults.items[i].warning)
-			(void)fprintf(stderr, "%s(%d,%d) %s\n", path, faults.items[i].line, faults.items[i].column,
-			              faults.items[i].text);
+			(void)fprintf(stderr, "%s(%d,%d) %s%s\n", path, faults.items[i].line, faults.items[i].column,
+			              faults.items[i].warning ? "warning: " : "", faults.items[i].text);
 	config_faults_fini(&faults);
 	return err;
 }

@@ -32,8 +32,8 @@ static int lint_one(const char *path, const struct config_load_options *options,
 	int status = faults.count > 0 || err != ERR_OK ? FINDINGS : EX_OK;
 
 	for (size_t i = 0; i < faults.count; i++)
-		(void)printf("%s(%d,%d) %s\n", path, faults.items[i].line, faults.items[i].column,
-		             faults.items[i].text);
+		(void)printf("%s(%d,%d) %s%s\n", path, faults.items[i].line, faults.items[i].column,
+		             faults.items[i].warning ? "warning: " : "", faults.items[i].text);
 	if (err != ERR_OK && faults.count == 0)
 		(void)printf("%s(1,1) %s\n", path, e.text);
 	if (config && explain)

@@ -29,7 +29,7 @@ int command_run(int argc, char **argv)
 		return command_misused("run", "one configuration at most");
 	if (optind < argc)
 		path = argv[optind];
-	if (command_load(path, &daemon.load, false, &daemon.config, &e) != ERR_OK)
+	if (command_load(path, &daemon.load, true, &daemon.config, &e) != ERR_OK)
 		return command_fail("run", &e);
 	if (daemon_run(&daemon, &e) != ERR_OK)
 		return command_fail("run", &e);

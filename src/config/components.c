@@ -33,6 +33,9 @@ static const struct component all[] = {
 #define HAS_metrics "it has prometheus and none"
 #define HAS_tracer "it has none"
 #define HAS_scanner "it has lines, to_the_end and chunker"
+#define HAS_processor "`kspool list processors` shows what it has"
+#define HAS_cache "it has memory, ttlru and lru"
+#define HAS_rate_limit "it has local"
 #include "config/components.def"
 #undef C
 };

@@ -1,7 +1,7 @@
 /*
  * components: the slots of a file that hold one component by name (input, buffer, output, metrics, tracer, scanner).
  *
- * What it is: a reader for each slot, which types its node into struct config.
+ * What it is: a reader for each slot, which types its node into struct config, and the keys that every component has.
  * Promises: none of its own.
  * Owner: the struct config that is read into. Thread: any.
  * Fails: faults only; a component that Redpanda Connect has and kspool does not is told of in a sentence.
@@ -18,6 +18,12 @@ const char *component_foreign(const char *slot, const char *name);
 #define MISSING_BUFFER                                                                                         \
 	"buffer.sqlite.path is required: kspool always keeps messages on disk; add buffer: { sqlite: { path: " \
 	"/var/lib/kspool/spool.db } }"
+
+/*
+ * Checks label, type, plugin and meta of every component of a file, and writes type the newer way: `type: NAME` becomes
+ * `NAME:`, what cannot stay is taken out. Labels are of one file: no two are the same.
+ */
+void component_keys_settle(struct config_node *root, struct config_faults *faults);
 
 /* key_handler readers of the root; base is the struct config. */
 void component_read_input(struct options_reader *r, const struct config_node *node, void *base);

@@ -51,8 +51,17 @@ static int compare(const void *a, const void *b)
 
 void faults_sort(struct config_faults *faults)
 {
+	size_t kept = 0;
+
 	if (faults->count > 1)
 		qsort(faults->items, faults->count, sizeof *faults->items, compare);
+	for (size_t i = 0; i < faults->count; i++) {
+		if (i > 0 && compare(&faults->items[kept - 1], &faults->items[i]) == 0)
+			free(faults->items[i].text);
+		else
+			faults->items[kept++] = faults->items[i];
+	}
+	faults->count = kept;
 }
 
 size_t faults_count_errors(const struct config_faults *faults)

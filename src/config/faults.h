@@ -1,7 +1,7 @@
 /*
  * faults: what the config room does with a list of faults besides adding to it (config.h).
  *
- * What it is: their order, their number, and warnings taken out.
+ * What it is: their order, each said once, their number, and warnings taken out.
  * Promises: none of its own.
  * Owner: the caller. Thread: any.
  * Fails: never.
@@ -12,7 +12,7 @@
 
 #include "config/config.h"
 
-/* By line, column, text. */
+/* By line, column, text; what is said twice is kept once. */
 void faults_sort(struct config_faults *faults);
 /* Faults that are not warnings. */
 size_t faults_count_errors(const struct config_faults *faults);

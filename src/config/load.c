@@ -117,6 +117,7 @@ static void read_tree(struct config *config, const struct config_load_options *o
 	static const struct options_extras extras = {.handlers = root_handlers, .foreign = foreign_root};
 	struct options_reader reader = {.faults = faults, .for_run = options->for_run};
 
+	component_keys_settle(config->tree, faults);
 	options_read(&reader, options_root(), config->tree, config, &extras);
 	report_missing_root(&reader, config->tree);
 	if (!config->output_label)

@@ -247,7 +247,6 @@ static void report_unknown(struct options_reader *r, const struct option_section
                            const struct options_extras *extras, const struct config_node *node)
 {
 	struct nearest near = {.given = node->key};
-	bool warning = extras && extras->tolerates_unknown;
 	const char *sentence = extras && extras->foreign ? extras->foreign(node->key) : NULL;
 
 	for (size_t i = 0; i < s->count; i++)
@@ -257,11 +256,11 @@ static void report_unknown(struct options_reader *r, const struct option_section
 	if (sentence)
 		config_faults_add(r->faults, node->key_line, node->key_column, false, "%s", sentence);
 	else if (nearest_is_near(&near))
-		config_faults_add(r->faults, node->key_line, node->key_column, warning,
+		config_faults_add(r->faults, node->key_line, node->key_column, false,
 		                  "unknown key \"%.64s\" in %s; did you mean \"%s\"?", node->key,
 		                  *r->path ? r->path : "the file", near.best);
 	else
-		config_faults_add(r->faults, node->key_line, node->key_column, warning, "unknown key \"%.64s\" in %s",
+		config_faults_add(r->faults, node->key_line, node->key_column, false, "unknown key \"%.64s\" in %s",
 		                  node->key, *r->path ? r->path : "the file");
 }
 

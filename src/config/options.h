@@ -101,7 +101,6 @@ struct options_extras {
 	const struct key_handler *handlers; /* ended by a null key; may be null */
 	/* A sentence about a key that Redpanda Connect knows and kspool does not; null for none. May be null. */
 	const char *(*foreign)(const char *key);
-	bool tolerates_unknown; /* an unknown key is a warning */
 };
 
 /* Every row's default into the struct at base (zeroed before). */

@@ -27,6 +27,8 @@ void tree_clear(struct config_node *node);
 struct config_node *tree_member(const struct config_node *node, const char *key);
 /* A new null at the end of a list (key null) or a map; node becomes that kind when it was null. */
 struct config_node *tree_append(struct config_node *node, const char *key);
+/* Takes the members with this key out of a map. */
+void tree_remove(struct config_node *node, const char *key);
 /* to becomes a deep copy of from but keeps its own key. */
 void tree_copy(struct config_node *to, const struct config_node *from);
 bool tree_is_null(const struct config_node *node);

@@ -22,6 +22,23 @@ void tree_copy(struct config_node *to, const struct config_node *from)
 	to->kind = from->kind;
 }
 
+void tree_remove(struct config_node *node, const char *key)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < node->count; i++) {
+		struct config_node *child = &node->children[i];
+
+		if (child->key && strcmp(child->key, key) == 0) {
+			tree_clear(child);
+			free(child->key);
+		} else {
+			node->children[kept++] = *child;
+		}
+	}
+	node->count = kept;
+}
+
 static void forget_places(struct config_node *node)
 {
 	node->line = node->column = node->key_line = node->key_column = node->text_line = node->text_column = 0;

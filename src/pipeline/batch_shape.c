@@ -24,6 +24,12 @@ static void process_bounds_check_compile(struct compiler *c, const struct config
 	struct options_processor_bounds_check *b = mem_zero(sizeof *b);
 
 	fields_read(c, options_processor_bounds_check(), node, b);
+	stage_warn_negative(c, node, "min_parts", b->min_parts);
+	stage_warn_negative(c, node, "min_part_size", b->min_part_size);
+	if (b->max_parts < b->min_parts || b->max_parts < 1)
+		stage_compile_warning(c, node, "max_parts lets no batch through: every message is dropped");
+	if (b->max_part_size < b->min_part_size || b->max_part_size < 0)
+		stage_compile_warning(c, node, "max_part_size lets no message through: every batch is dropped");
 	*ret_state = b;
 }
 
@@ -51,6 +57,8 @@ static void process_split_compile(struct compiler *c, const struct config_node *
 	struct options_processor_split *split = mem_zero(sizeof *split);
 
 	fields_read(c, options_processor_split(), node, split);
+	stage_warn_negative(c, node, "size", split->size);
+	stage_warn_negative(c, node, "byte_size", split->byte_size);
 	*ret_state = split;
 }
 

@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "config/tree.h"
 #include "pipeline/stage_internal.h"
 
 enum { LOOPS_MAX = 10000 };
@@ -237,8 +238,6 @@ static void switch_case_compile(struct compiler *c, const struct config_node *no
 	ret->check = stage_compile_mapping(c, &o.check);
 	stage_compile_children(c, "processors", o.processors, &ret->stages);
 	ret->fallthrough = o.fallthrough;
-	if (ret->stages.count == 0)
-		stage_compile_fault(c, node, "a case without processors; use noop for a case that does nothing");
 	options_free(options_processor_switch(), &o);
 }
 
@@ -449,6 +448,7 @@ static void process_while_compile(struct compiler *c, const struct config_node *
 	struct options_processor_while o;
 
 	fields_read(c, options_processor_while(), node, &o);
+	stage_warn_negative(c, node, "max_loops", o.max_loops);
 	loop->at_least_once = o.at_least_once;
 	loop->max_loops = o.max_loops;
 	loop->check = stage_compile_mapping(c, &o.check);
@@ -506,23 +506,21 @@ static void process_while_run(const struct stage *s, struct runner *r, struct pi
 
 static void process_resource_compile(struct compiler *c, const struct config_node *node, void **ret_state)
 {
-	const struct config_node *entry = NULL;
+	const bool is_label = node->kind == NODE_SCALAR && node->scalar && *node->scalar;
+	const struct config_node *entry =
+	    is_label ? stage_find_resource(c->config->processor_resources, node->scalar) : NULL;
+	struct stages *children;
 
-	*ret_state = NULL;
-	if (node->kind == NODE_SCALAR && node->scalar)
-		entry = stage_find_resource(c->config->processor_resources, node->scalar);
-	if (!entry) {
-		stage_compile_fault(c, node, "there is no processor resource labelled %s",
-		                    node->kind == NODE_SCALAR && node->scalar ? node->scalar : "so");
-	} else {
-		const struct config_node list = {.kind = NODE_LIST,
-		                                 .count = 1,
-		                                 .children = (struct config_node *)(uintptr_t)entry,
-		                                 .line = node->line,
-		                                 .column = node->column};
-
-		children_compile(c, &list, ret_state);
-	}
+	if (!is_label)
+		stage_compile_fault(c, node, "expected the label of a processor resource, not %s",
+		                    tree_is_null(node) || node->scalar ? "nothing" : tree_kind_name(node));
+	else if (!entry)
+		stage_compile_fault(c, node, "there is no processor resource labelled %s", node->scalar);
+	if (!entry)
+		return;
+	children = mem_zero(sizeof *children);
+	stage_compile_resource(c, node, entry, children);
+	*ret_state = children;
 }
 
 static void process_resource_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch,

@@ -1,4 +1,5 @@
 /* compress and decompress: the whole body of each message, by the codecs that the language's methods use too. */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,14 +42,35 @@ static void codec_free(void *state)
 	free(c);
 }
 
+/* Which levels there are; the codecs that have none take any and pass it over. */
+static void check_level(struct compiler *c, const struct config_node *node, int algorithm, int64_t level)
+{
+	static const struct {
+		int64_t least, most;
+	} levels[] = {
+	    [COMPRESSION_GZIP] = {-1, 9},  [COMPRESSION_PGZIP] = {-1, 9},      [COMPRESSION_ZLIB] = {-1, 9},
+	    [COMPRESSION_FLATE] = {-1, 9}, [COMPRESSION_LZ4] = {INT64_MIN, 9}, [COMPRESSION_SNAPPY] = {0, -1},
+	};
+	bool has_levels = levels[algorithm].least <= levels[algorithm].most;
+
+	if (!has_levels && level != -1)
+		stage_compile_warning(c, node, "level has no effect: snappy has none");
+	else if (has_levels && level > levels[algorithm].most)
+		stage_compile_fault(c, node, "level must be at most %" PRId64 ", not %" PRId64, levels[algorithm].most,
+		                    level);
+	else if (has_levels && level < levels[algorithm].least)
+		stage_compile_fault(c, node, "level must be from %" PRId64 " to %" PRId64 ", not %" PRId64,
+		                    levels[algorithm].least, levels[algorithm].most, level);
+}
+
 static void process_compress_compile(struct compiler *c, const struct config_node *node, void **ret_state)
 {
 	static const char *const names[] = {CONFIG_ENUM_compression(NAME)};
-	enum { NO_LEVEL = 100 }; /* what no codec has: it says so itself */
 	struct options_processor_compress o;
 
 	fields_read(c, options_processor_compress(), node, &o);
-	*ret_state = codec_new(names[o.algorithm], false, o.level < -9 || o.level > 99 ? NO_LEVEL : (int)o.level);
+	check_level(c, node, o.algorithm, o.level);
+	*ret_state = codec_new(names[o.algorithm], false, o.level >= 0 && o.level <= 9 ? (int)o.level : -1);
 }
 
 static void process_decompress_compile(struct compiler *c, const struct config_node *node, void **ret_state)

@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "base/series.h"
 #include "value/json.h"
 #include "pipeline/stage_internal.h"
@@ -192,6 +193,84 @@ static bool is_metric_name(const char *name)
 	return true;
 }
 
+/* Of Prometheus' data model: no colon, and what begins with __ is its own. */
+static bool is_label_name(const char *name)
+{
+	return is_metric_name(name) && !strchr(name, ':') && strncmp(name, "__", 2) != 0;
+}
+
+static bool is_own_metric(const char *name)
+{
+	for (int i = 0; i < METRIC_COUNT; i++)
+		if (strcmp(metric_info((enum metric)i)->name, name) == 0)
+			return true;
+	return false;
+}
+
+static int compare_names(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+static char *joined_labels(const struct named_templates *labels)
+{
+	const char *names[FIELDS_MAX];
+	struct buf out;
+
+	for (size_t i = 0; i < labels->count; i++)
+		names[i] = labels->items[i].name;
+	if (labels->count > 1)
+		qsort(names, labels->count, sizeof *names, compare_names);
+	buf_init(&out, TEXT_MAX_BYTES);
+	(void)buf_add_text(&out, "");
+	for (size_t i = 0; i < labels->count; i++)
+		(void)buf_addf(&out, "%s,", names[i]);
+	return buf_take(&out, NULL);
+}
+
+/* One name is one type and one set of labels, wherever in the file it is used. */
+static void claim_name(struct compiler *c, const struct config_node *node, const struct meter *m)
+{
+	struct metric_names *all = &c->metrics;
+	AUTOFREE char *labels = joined_labels(&m->labels);
+	int type = m->form == METER_COUNTER_BY ? METER_COUNTER : (int)m->form;
+
+	for (size_t i = 0; i < all->count; i++) {
+		const struct metric_name *other = &all->items[i];
+
+		if (strcmp(other->name, m->name) != 0)
+			continue;
+		if (other->type != type)
+			stage_compile_fault(c, node, "%s has another type on line %d: one name is one metric", m->name,
+			                    other->node->line);
+		else if (strcmp(other->labels, labels) != 0)
+			stage_compile_fault(c, node, "%s has other labels on line %d: one name is one metric", m->name,
+			                    other->node->line);
+		return;
+	}
+	all->items = mem_grow(all->items, all->count + 1, sizeof *all->items);
+	all->items[all->count++] =
+	    (struct metric_name){.node = node, .name = mem_string(m->name), .type = type, .labels = take(labels)};
+}
+
+static void check_metric(struct compiler *c, const struct config_node *node, const struct meter *m, bool has_value)
+{
+	for (size_t i = 0; i < m->labels.count; i++)
+		if (!is_label_name(m->labels.items[i].name))
+			stage_compile_fault(
+			    c, node, "label %s: expected letters, digits and _, not beginning with a digit or __",
+			    m->labels.items[i].name);
+	if (m->name && !is_metric_name(m->name))
+		stage_compile_fault(c, node, "name %s: expected letters, digits, _ and :, not beginning with a digit",
+		                    m->name);
+	else if (m->name && is_own_metric(m->name))
+		stage_compile_fault(c, node, "name %s is a metric of kspool's own; choose another", m->name);
+	else if (m->name)
+		claim_name(c, node, m);
+	if (m->form == METER_COUNTER && has_value)
+		stage_compile_warning(c, node,
+		                      "value has no effect: a counter counts messages; counter_by adds values");
+	else if (m->form != METER_COUNTER && !has_value)
+		stage_compile_warning(c, node, "without a value nothing is measured; set value");
+}
+
 static void process_metric_compile(struct compiler *c, const struct config_node *node, void **ret_state)
 {
 	struct meter *m = mem_zero(sizeof *m);
@@ -199,12 +278,10 @@ static void process_metric_compile(struct compiler *c, const struct config_node 
 
 	fields_read(c, options_processor_metric(), node, &o);
 	m->form = (enum config_meter)o.type;
-	if (o.name && !is_metric_name(o.name))
-		stage_compile_fault(c, node, "name %s: expected letters, digits, _ and :, not beginning with a digit",
-		                    o.name);
 	m->name = take(o.name);
 	m->value = stage_compile_template(c, &o.value);
 	named_compile(c, o.labels, &m->labels);
+	check_metric(c, node, m, o.value.text);
 	options_free(options_processor_metric(), &o);
 	*ret_state = m;
 }

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "config/faults.h"
@@ -17,18 +18,42 @@ static const struct stage_row *const stage_rows[] = {
 #undef PROCESSOR
 };
 
+void compiler_init(struct compiler *c, const struct config *config, const char *path, struct config_faults *faults)
+{
+	*c = (struct compiler){.config = config,
+	                       .faults = faults,
+	                       .rows = stage_rows,
+	                       .row_count = sizeof stage_rows / sizeof *stage_rows};
+	compiler_move(c, path);
+}
+
+void compiler_move(struct compiler *c, const char *path)
+{
+	(void)snprintf(c->path, sizeof c->path, "%s", path);
+	c->at_output = strncmp(path, "output", 6) == 0;
+	c->stages = 0;
+}
+
+void compiler_fini(struct compiler *c)
+{
+	for (size_t i = 0; i < c->metrics.count; i++) {
+		free(c->metrics.items[i].name);
+		free(c->metrics.items[i].labels);
+	}
+	free(c->metrics.items);
+	free(c->rates.items);
+}
+
 enum err pipeline_compile(const struct config_node *nodes, const struct config *config, const char *path,
                           struct pipeline **ret, struct config_faults *faults)
 {
-	struct compiler c = {.config = config,
-	                     .faults = faults,
-	                     .rows = stage_rows,
-	                     .row_count = sizeof stage_rows / sizeof *stage_rows};
 	size_t before = faults_count_errors(faults);
 	struct pipeline *p = mem_zero(sizeof *p);
+	struct compiler c;
 
-	(void)snprintf(c.path, sizeof c.path, "%s", path);
+	compiler_init(&c, config, path, faults);
 	stages_compile(&c, nodes, &p->stages);
+	compiler_fini(&c);
 	if (faults_count_errors(faults) > before) {
 		pipeline_free(p);
 		return ERR_CONFIG;

@@ -3,13 +3,13 @@
 
 #include "pipeline/stage_internal.h"
 
-static void lint_processors(const struct config *config, const struct config_node *nodes, const char *path,
-                            struct config_faults *faults)
+static void lint_processors(struct compiler *c, const struct config_node *nodes, const char *path)
 {
-	struct pipeline *p = NULL;
+	struct stages stages;
 
-	if (nodes && pipeline_compile(nodes, config, path, &p, faults) == ERR_OK)
-		pipeline_free(p);
+	compiler_move(c, path);
+	stages_compile(c, nodes, &stages);
+	stages_free(&stages);
 }
 
 static void add_fault(struct config_faults *faults, const struct config_text *text, const char *what,
@@ -43,16 +43,22 @@ static void lint_mapping(const struct config_text *text, const char *what, struc
 
 void pipeline_lint(const struct config *config, struct config_faults *faults)
 {
+	struct compiler c;
+
 	lint_template(&config->output.partition_key, "partition_key", faults);
 	lint_template(&config->output.hash_key, "hash_key", faults);
 	lint_mapping(&config->output.batching.check, "batching.check", faults);
+	compiler_init(&c, config, "", faults);
 	for (size_t i = 0; i < config->input_count; i++) {
 		char path[192];
 
 		(void)snprintf(path, sizeof path, "%s.processors", config->inputs[i].path);
-		lint_processors(config, config->inputs[i].processors, path, faults);
+		lint_processors(&c, config->inputs[i].processors, path);
 	}
-	lint_processors(config, config->pipeline_processors, "pipeline.processors", faults);
-	lint_processors(config, config->output_processors, "output.processors", faults);
-	lint_processors(config, config->output.batching.processors, "output.aws_kinesis.batching.processors", faults);
+	lint_processors(&c, config->pipeline_processors, "pipeline.processors");
+	lint_processors(&c, config->output_processors, "output.processors");
+	lint_processors(&c, config->output.batching.processors, "output.aws_kinesis.batching.processors");
+	compiler_move(&c, "");
+	stage_check_resources(&c);
+	compiler_fini(&c);
 }

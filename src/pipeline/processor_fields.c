@@ -4,23 +4,14 @@
 
 #include "pipeline/stage_internal.h"
 
-void fields_read_resource(struct compiler *c, const char *path, const struct option_section *s,
-                          const struct config_node *node, void *ret)
+void fields_read(struct compiler *c, const struct option_section *s, const struct config_node *node, void *ret)
 {
-	/* The spool stands in for every kind of cache: what else one can be told is passed over. */
-	static const struct options_extras extras = {.tolerates_unknown = true};
-	bool tolerates = strncmp(s->name, "cache_", 6) == 0;
 	struct options_reader r = {.faults = c->faults};
 
 	memset(ret, 0, s->size);
 	options_defaults(s, ret);
-	(void)snprintf(r.path, sizeof r.path, "%s", path);
-	options_read(&r, s, node, ret, tolerates ? &extras : NULL);
-}
-
-void fields_read(struct compiler *c, const struct option_section *s, const struct config_node *node, void *ret)
-{
-	fields_read_resource(c, c->path, s, node, ret);
+	(void)snprintf(r.path, sizeof r.path, "%s", c->path);
+	options_read(&r, s, node, ret, NULL);
 }
 
 static void language_fault(struct compiler *c, const struct config_text *text, const struct bloblang_fault *fault)
@@ -58,17 +49,4 @@ void stage_compile_children(struct compiler *c, const char *key, const struct co
 	(void)snprintf(c->path + length, sizeof c->path - length, ".%s", key);
 	stages_compile(c, node, ret);
 	c->path[length] = '\0';
-}
-
-const struct config_node *stage_find_resource(const struct config_node *resources, const char *label)
-{
-	for (size_t i = 0; resources && resources->kind == NODE_LIST && i < resources->count; i++) {
-		const struct config_node *entry = &resources->children[i];
-
-		for (size_t k = 0; entry->kind == NODE_MAP && k < entry->count; k++)
-			if (strcmp(entry->children[k].key, "label") == 0 && entry->children[k].scalar &&
-			    strcmp(entry->children[k].scalar, label) == 0)
-				return entry;
-	}
-	return NULL;
 }

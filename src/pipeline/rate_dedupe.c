@@ -18,44 +18,54 @@
 enum { KEY_MAX_BYTES = 64 << 10 };
 
 struct rate {
+	size_t users; /* processors */
 	int64_t interval_ns;
 	int64_t count;
 	int64_t next_ns; /* monotonic time at which everything taken so far is paid */
 };
 
-static const struct config_node *member_of(const struct config_node *map, const char *key)
+/* The tokens of a resource, made when the first processor of a list names it. */
+static struct rate *rate_of(struct compiler *c, const struct config_node *entry)
 {
-	for (size_t i = 0; i < map->count; i++)
-		if (strcmp(map->children[i].key, key) == 0)
-			return &map->children[i];
-	return NULL;
+	struct options_rate_limit_local limit;
+	struct rate *rate;
+
+	for (size_t i = 0; i < c->rates.count; i++)
+		if (c->rates.items[i].entry == entry) {
+			c->rates.items[i].rate->users++;
+			return c->rates.items[i].rate;
+		}
+	if (!stage_read_rate_limit(c, entry, &limit))
+		return NULL;
+	rate = mem_zero(sizeof *rate);
+	rate->count = limit.count;
+	rate->interval_ns = limit.interval_ns;
+	rate->users = 1;
+	c->rates.items = mem_grow(c->rates.items, c->rates.count + 1, sizeof *c->rates.items);
+	c->rates.items[c->rates.count++] = (struct rate_use){.entry = entry, .rate = rate};
+	return rate;
 }
 
 static void process_rate_limit_compile(struct compiler *c, const struct config_node *node, void **ret_state)
 {
-	const struct config_node *settings, *entry;
 	struct options_processor_rate_limit o;
-	struct options_rate_limit_local limit;
-	AUTOFREE char *label = NULL;
-	AUTOFREE char *path = NULL;
-	struct rate *rate;
+	const struct config_node *entry;
 
 	fields_read(c, options_processor_rate_limit(), node, &o);
-	label = take(o.resource);
-	entry = label ? stage_find_resource(c->config->rate_limit_resources, label) : NULL;
-	settings = entry ? member_of(entry, "local") : NULL;
-	if (label && !entry)
-		stage_compile_fault(c, node, "there is no rate limit resource labelled %s", label);
-	else if (entry && !settings)
-		stage_compile_fault(c, entry, "rate limit %s: only `local` is part of kspool", label);
-	if (!settings)
-		return;
-	rate = mem_zero(sizeof *rate);
-	path = mem_format("rate_limit_resources.%s.local", label);
-	fields_read_resource(c, path, options_rate_limit_local(), settings, &limit);
-	rate->count = limit.count;
-	rate->interval_ns = limit.interval_ns;
-	*ret_state = rate;
+	entry = o.resource ? stage_find_resource(c->config->rate_limit_resources, o.resource) : NULL;
+	if (o.resource && !entry)
+		stage_compile_fault(c, node, "there is no rate limit resource labelled %s", o.resource);
+	if (entry)
+		*ret_state = rate_of(c, entry);
+	options_free(options_processor_rate_limit(), &o);
+}
+
+static void rate_free(void *state)
+{
+	struct rate *rate = state;
+
+	if (--rate->users == 0)
+		free(rate);
 }
 
 static void process_rate_limit_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch,
@@ -80,71 +90,30 @@ struct dedupe {
 	struct bloblang_template *key;
 };
 
-static int64_t memory_ttl_ns(struct compiler *c, const char *path, const struct config_node *node)
-{
-	struct options_cache_memory o;
-
-	fields_read_resource(c, path, options_cache_memory(), node, &o);
-	return o.default_ttl_ns;
-}
-
-static int64_t ttlru_ttl_ns(struct compiler *c, const char *path, const struct config_node *node)
-{
-	struct options_cache_ttlru o;
-
-	fields_read_resource(c, path, options_cache_ttlru(), node, &o);
-	return o.default_ttl_ns;
-}
-
-static int64_t lru_ttl_ns(struct compiler *c, const char *path, const struct config_node *node)
-{
-	struct options_cache_lru o;
-
-	fields_read_resource(c, path, options_cache_lru(), node, &o);
-	options_free(options_cache_lru(), &o);
-	return INT64_MAX;
-}
-
-/* How long a cache's entries live; wherever they would live elsewhere, here they live in the spool. */
-static int64_t ttl_of(struct compiler *c, const struct config_node *node, const char *label)
-{
-	static const struct {
-		const char *type;
-		int64_t (*ttl_ns)(struct compiler *c, const char *path, const struct config_node *node);
-	} types[] = {{"memory", memory_ttl_ns}, {"ttlru", ttlru_ttl_ns}, {"lru", lru_ttl_ns}};
-	const struct config_node *entry = stage_find_resource(c->config->cache_resources, label);
-
-	if (!entry)
-		stage_compile_fault(c, node, "there is no cache resource labelled %s", label);
-	for (size_t i = 0; entry && i < sizeof types / sizeof *types; i++) {
-		const struct config_node *settings = member_of(entry, types[i].type);
-		AUTOFREE char *path = mem_format("cache_resources.%s.%s", label, types[i].type);
-
-		if (settings)
-			return types[i].ttl_ns(c, path, settings) / NS_PER_MS;
-	}
-	if (entry)
-		stage_compile_fault(c, entry, "cache %s: only memory, lru and ttlru are part of kspool", label);
-	return 0;
-}
-
 static void process_dedupe_compile(struct compiler *c, const struct config_node *node, void **ret_state)
 {
 	struct dedupe *d = mem_zero(sizeof *d);
 	struct options_processor_dedupe o;
+	const struct config_node *entry;
 
 	*ret_state = d;
 	fields_read(c, options_processor_dedupe(), node, &o);
+	if (o.key.text && !strstr(o.key.text, "${!"))
+		stage_compile_warning(c, node,
+		                      "key is one text for all messages: every message but the first is a duplicate");
 	d->key = stage_compile_template(c, &o.key);
 	d->cache = take(o.cache);
 	options_free(options_processor_dedupe(), &o);
-	if (strncmp(c->path, "output", 6) == 0)
+	if (c->at_output)
 		stage_compile_fault(
 		    c, node,
 		    "dedupe works in pipeline.processors, where its key is stored together with the message; at flush "
 		    "a message that is sent again would be taken for its own duplicate");
-	if (d->cache)
-		d->ttl_ms = ttl_of(c, node, d->cache);
+	entry = d->cache ? stage_find_resource(c->config->cache_resources, d->cache) : NULL;
+	if (d->cache && !entry)
+		stage_compile_fault(c, node, "there is no cache resource labelled %s", d->cache);
+	if (entry)
+		d->ttl_ms = stage_read_cache_ttl_ns(c, entry) / NS_PER_MS;
 }
 
 static void dedupe_free(void *state)
@@ -181,4 +150,5 @@ static void process_dedupe_run(const struct stage *s, struct runner *r, struct p
 
 const struct stage_row process_dedupe = {"dedupe", process_dedupe_compile, process_dedupe_run, dedupe_free};
 
-const struct stage_row process_rate_limit = {"rate_limit", process_rate_limit_compile, process_rate_limit_run, free};
+const struct stage_row process_rate_limit = {"rate_limit", process_rate_limit_compile, process_rate_limit_run,
+                                             rate_free};

@@ -8,7 +8,6 @@
  */
 #include "pipeline/stage_internal.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,20 +15,8 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/metrics.h"
-#include "config/faults.h"
 
-enum { DEPTH_MAX = 32 };
-
-void stage_compile_fault(struct compiler *c, const struct config_node *node, const char *format, ...)
-{
-	char text[1024];
-	va_list ap;
-
-	va_start(ap, format);
-	(void)vsnprintf(text, sizeof text, format, ap);
-	va_end(ap);
-	config_faults_add(c->faults, node ? node->line : 1, node ? node->column : 1, false, "%s: %s", c->path, text);
-}
+enum { DEPTH_MAX = 32, STAGES_MAX = 10000 };
 
 void pipeline_batch_add(struct pipeline_batch *b, struct message *m)
 {
@@ -128,7 +115,7 @@ static const struct stage_row *find_row(const struct compiler *c, const char *na
 	return NULL;
 }
 
-/* The one key of a processor that names it; label and the like stand beside it. */
+/* The one key of a processor that names it; only label may stand beside it. */
 static const struct config_node *find_type(struct compiler *c, const struct config_node *node, const char **ret_label)
 {
 	const struct config_node *type = NULL;
@@ -140,46 +127,70 @@ static const struct config_node *find_type(struct compiler *c, const struct conf
 	}
 	for (size_t i = 0; i < node->count; i++) {
 		const struct config_node *child = &node->children[i];
+		const struct config_node at = stage_key_place(child);
 
 		if (strcmp(child->key, "label") == 0)
 			*ret_label = child->scalar ? child->scalar : "";
-		else if (strcmp(child->key, "type") == 0)
-			continue;
-		else if (type)
-			stage_compile_fault(c, child, "a processor has one type: both %s and %s are given", type->key,
+		else if (type && !child->repeated)
+			stage_compile_fault(c, &at, "a processor has one type: both %s and %s are given", type->key,
 			                    child->key);
-		else
+		else if (!type)
 			type = child;
 	}
 	if (!type)
-		stage_compile_fault(c, node, "a processor without a type");
+		stage_compile_fault(c, node, "a processor without a type, such as `- mapping: root = this`");
 	return type;
 }
 
-static bool compile_one(struct compiler *c, const struct config_node *node, size_t index, struct stage *ret)
+static bool compile_one(struct compiler *c, const struct config_node *node, const char *step, struct stage *ret)
 {
 	size_t path_length = strlen(c->path);
 	const char *label;
-	const struct config_node *type = find_type(c, node, &label);
+	const struct config_node *type;
 
 	memset(ret, 0, sizeof *ret);
-	if (!type)
-		return false;
-	ret->row = find_row(c, type->key);
-	if (!ret->row) {
-		stage_compile_fault(
-		    c, type,
-		    "the processor %s is not part of kspool; `kspool --help` and the manual list those that are",
-		    type->key);
-		return false;
+	(void)snprintf(c->path + path_length, sizeof c->path - path_length, ".%s", step);
+	type = find_type(c, node, &label);
+	if (type) {
+		ret->row = find_row(c, type->key);
+		if (!ret->row)
+			stage_unknown_component(c, type, "processor");
 	}
-	(void)snprintf(c->path + path_length, sizeof c->path - path_length, ".%zu", index);
-	ret->where =
-	    (struct message_source){.name = ret->row->name, .label = mem_string(label), .path = mem_string(c->path)};
-	(void)snprintf(c->path + path_length, sizeof c->path - path_length, ".%zu.%s", index, type->key);
-	ret->row->compile(c, type, &ret->state);
+	if (ret->row) {
+		size_t length = strlen(c->path);
+
+		ret->where = (struct message_source){
+		    .name = ret->row->name, .label = mem_string(label), .path = mem_string(c->path)};
+		(void)snprintf(c->path + length, sizeof c->path - length, ".%s", type->key);
+		ret->row->compile(c, type, &ret->state);
+	}
 	c->path[path_length] = '\0';
-	return true;
+	return ret->row;
+}
+
+void stages_compile_items(struct compiler *c, const struct config_node *items, size_t count, const char *step,
+                          struct stages *ret)
+{
+	memset(ret, 0, sizeof *ret);
+	if (c->depth == DEPTH_MAX) {
+		stage_compile_fault(c, items, "processors are nested more than %d deep", DEPTH_MAX);
+		return;
+	}
+	if (count > STAGES_MAX - c->stages) {
+		stage_compile_fault(c, items, "more than %d processors, those of a resource counted at each use",
+		                    STAGES_MAX);
+		return;
+	}
+	c->stages += count;
+	c->depth++;
+	ret->items = mem_array(count, sizeof *ret->items);
+	for (size_t i = 0; i < count; i++) {
+		char index[24];
+
+		(void)snprintf(index, sizeof index, "%zu", i);
+		ret->count += compile_one(c, &items[i], step ? step : index, &ret->items[ret->count]);
+	}
+	c->depth--;
 }
 
 void stages_compile(struct compiler *c, const struct config_node *node, struct stages *ret)
@@ -187,19 +198,10 @@ void stages_compile(struct compiler *c, const struct config_node *node, struct s
 	memset(ret, 0, sizeof *ret);
 	if (!node || (node->kind == NODE_SCALAR && !node->scalar))
 		return;
-	if (node->kind != NODE_LIST) {
+	if (node->kind != NODE_LIST)
 		stage_compile_fault(c, node, "expected a list of processors");
-		return;
-	}
-	if (++c->depth > DEPTH_MAX) {
-		stage_compile_fault(c, node, "processors are nested more than %d deep (does a resource name itself?)",
-		                    DEPTH_MAX);
-	} else {
-		ret->items = mem_array(node->count, sizeof *ret->items);
-		for (size_t i = 0; i < node->count; i++)
-			ret->count += compile_one(c, &node->children[i], i, &ret->items[ret->count]);
-	}
-	c->depth--;
+	else if (node->count > 0)
+		stages_compile_items(c, node->children, node->count, NULL, ret);
 }
 
 void stages_free(struct stages *s)

@@ -43,15 +43,54 @@ struct stage_row {
 	void (*free)(void *state);
 };
 
+enum { COMPILER_PATH_MAX = 256 };
+
+/* A processor resource that is being compiled, within those that use it. */
+struct resource_use {
+	const struct config_node *entry;
+	const struct resource_use *outer;
+};
+
+/* What the metric processors of a file have named so far. */
+struct metric_names {
+	size_t count;
+	struct metric_name {
+		const struct config_node *node;
+		char *name;
+		int type;
+		char *labels; /* their names, sorted, each with a comma behind it */
+	} * items;
+};
+
+/* What the rate_limit processors of a list share. */
+struct rate_uses {
+	size_t count;
+	struct rate_use {
+		const struct config_node *entry;
+		struct rate *rate;
+	} * items;
+};
+
 /* What compiling carries along. */
 struct compiler {
 	const struct config *config;
 	struct config_faults *faults;
 	const struct stage_row *const *rows; /* the processors there are */
 	size_t row_count;
-	char path[256]; /* "pipeline.processors.0.try" */
-	unsigned depth; /* of processors within processors, and of resources */
+	char path[COMPILER_PATH_MAX]; /* "pipeline.processors.0.try" */
+	bool at_output;               /* what is compiled runs behind the journal */
+	unsigned depth;               /* of processors within processors, and of resources */
+	size_t stages;                /* so far, those of resources at each use */
+	const struct resource_use *uses;
+	struct rate_uses rates;
+	struct metric_names metrics;
 };
+
+/* path begins the paths of what is compiled: "pipeline.processors". */
+void compiler_init(struct compiler *c, const struct config *config, const char *path, struct config_faults *faults);
+/* For the next list of the same file. */
+void compiler_move(struct compiler *c, const char *path);
+void compiler_fini(struct compiler *c);
 
 /* What running carries along. */
 struct runner {
@@ -72,6 +111,9 @@ struct stage {
 
 /* Compiles a list of processors; node may be null (an empty list). */
 void stages_compile(struct compiler *c, const struct config_node *node, struct stages *ret);
+/* The same of processors that are no list of their own; step: what stands for an index in the path, or null. */
+void stages_compile_items(struct compiler *c, const struct config_node *items, size_t count, const char *step,
+                          struct stages *ret);
 void stages_free(struct stages *s);
 /* Every batch through every stage, in order. */
 void stages_run(const struct stages *s, struct runner *r, struct batches *batches);
@@ -100,9 +142,6 @@ void stage_meta_with(const struct message *m, const char *key, const char *value
 /* Types the fields of node into the struct of a section (config/processors.def); options_free frees it, faults or not.
  */
 void fields_read(struct compiler *c, const struct option_section *s, const struct config_node *node, void *ret);
-/* The same of the named part of a resource. */
-void fields_read_resource(struct compiler *c, const char *path, const struct option_section *s,
-                          const struct config_node *node, void *ret);
 /* Null after a fault, and when the text is empty. */
 struct bloblang_mapping *stage_compile_mapping(struct compiler *c, const struct config_text *text);
 /* Null after a fault; a text that is not set is the empty one. */
@@ -111,7 +150,29 @@ struct bloblang_template *stage_compile_template(struct compiler *c, const struc
 void stage_compile_children(struct compiler *c, const char *key, const struct config_node *node, struct stages *ret);
 void stage_compile_fault(struct compiler *c, const struct config_node *node, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* The same, but the file is taken all the same. */
+void stage_compile_warning(struct compiler *c, const struct config_node *node, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Of a number of which Redpanda Connect takes every one below 0 as no limit. */
+void stage_warn_negative(struct compiler *c, const struct config_node *node, const char *key, int64_t value);
+/* For a fault that is told of where the key of a node stands. */
+static inline struct config_node stage_key_place(const struct config_node *node)
+{
+	return (struct config_node){.line = node->key_line, .column = node->key_column};
+}
+/* Tells of a key that is no component of the slot: "processor", "cache", "rate_limit". */
+void stage_unknown_component(struct compiler *c, const struct config_node *node, const char *slot);
+
 /* The entry of a list of resources with this label; null when there is none. */
 const struct config_node *stage_find_resource(const struct config_node *resources, const char *label);
+/* False after a fault that leaves *ret unset. */
+bool stage_read_rate_limit(struct compiler *c, const struct config_node *entry, struct options_rate_limit_local *ret);
+/* How long a cache's entries live: wherever they would live elsewhere, here they live in the spool. 0 after a fault. */
+int64_t stage_read_cache_ttl_ns(struct compiler *c, const struct config_node *entry);
+/* The one processor of an entry, at the place of its user. */
+void stage_compile_resource(struct compiler *c, const struct config_node *user, const struct config_node *entry,
+                            struct stages *ret);
+/* Every resource once, used or not. */
+void stage_check_resources(struct compiler *c);
 
 #endif

@@ -191,62 +191,200 @@ static void processors_do_what_they_say(void **state)
 	}
 }
 
+static const struct config_fault *first_error(const struct config_faults *faults)
+{
+	for (size_t i = 0; i < faults->count; i++)
+		if (!faults->items[i].warning)
+			return &faults->items[i];
+	fail_msg("no error among %zu faults", faults->count);
+	return NULL;
+}
+
+static const struct {
+	const char *processors;
+	const char *expected;
+} bad_processors[] = {
+    {"pipeline: {processors: [{jq: {query: .}}]}",
+     "processor.jq is a component of Redpanda Connect that is not part of kspool"},
+    {"pipeline: {processors: [{archive: {format: rar}}]}",
+     "pipeline.processors.0.archive.format: expected concatenate, lines, json_array, binary, tar or zip, not "
+     "\"rar\""},
+    {"pipeline: {processors: [{archive: {}}]}", "pipeline.processors.0.archive.format is required"},
+    {"pipeline: {processors: [{noop: {x: 1}}]}", "unknown key \"x\" in pipeline.processors.0.noop"},
+    {"pipeline: {processors: [{split: {sise: 1}}]}", "did you mean \"size\"?"},
+    {"pipeline: {processors: [{split: [1]}]}", "pipeline.processors.0.split: expected a map, not a list"},
+    {"pipeline: {processors: [{unarchive: {format: rar}}]}", "format rar not recognised"},
+    {"pipeline: {processors: [{metric: {type: meter, name: n}}]}", "metric.type: expected counter, counter_by"},
+    {"pipeline: {processors: [{metric: {type: gauge, name: 1n}}]}", "name 1n: expected letters"},
+    {"pipeline: {processors: [{log: {level: FATAL}}]}", "log.level: expected ERROR, WARN, INFO"},
+    {"pipeline: {processors: [{while: {processors: []}}]}", "while.check is required"},
+    {"pipeline: {processors: [{try_catch: {catch: {}}}]}", "try_catch.catch: expected a list, not a map"},
+    {"pipeline: {processors: [{select_parts: {parts: [a]}}]}", "expected a list of whole numbers, not \"a\""},
+    {"rate_limit_resources: [{label: r, local: {count: 0}}]\n"
+     "pipeline: {processors: [{rate_limit: {resource: r}}]}",
+     "rate_limit_resources.r.local.count must be at least 1, not \"0\""},
+    {"cache_resources: [{label: c, memory: {default_ttl: 0s}}]\n"
+     "pipeline: {processors: [{dedupe: {cache: c, key: k}}]}",
+     "cache_resources.c.memory.default_ttl must be at least 1ns, not \"0s\""},
+    {"pipeline: {processors: [{mapping: 'root = '}]}", "pipeline.processors.0.mapping"},
+    {"pipeline: {processors: [{resource: none}]}", "no processor resource labelled none"},
+    {"pipeline: {processors: [{dedupe: {cache: c, key: k}}]}", "no cache resource labelled c"},
+    {"processor_resources: [{label: a, resource: a}]\npipeline: {processors: [{resource: a}]}",
+     "processor resource a uses itself"},
+    {"pipeline: {processors: [{switch: [{check: 'true'}]}]}", "switch.processors is required"},
+    {"pipeline: {processors: [{switch: [{processors: []}]}]}", "switch.processors must not be empty"},
+    {"pipeline: {processors: [{mappin: root = this}]}", "did you mean \"mapping\"?"},
+    {"pipeline: {processors: [{type: mutation, mapping: root = this}]}",
+     "pipeline.processors.0: a processor has one type: both mutation and mapping are given"},
+    {"pipeline: {processors: [{type: nosuch}]}", "there is no processor \"nosuch\""},
+    {"pipeline: {processors: [{type: archive}]}", "archive.format is required"},
+    {"pipeline: {processors: [{label: x}]}", "a processor without a type"},
+    {"pipeline: {processors: [{resource: []}]}", "expected the label of a processor resource, not a list"},
+    {"pipeline: {processors: [{resource: ''}]}", "expected the label of a processor resource, not nothing"},
+    {"pipeline: {processors: [{while: {check: ''}}]}", "while.check is required and must not be empty"},
+    {"pipeline: {processors: [{group_by: [{check: ''}]}]}", "check is required and must not be empty"},
+    {"cache_resources: [{label: c, lru: {}}]\npipeline: {processors: [{dedupe: {cache: c, key: ''}}]}",
+     "dedupe.key is required and must not be empty"},
+    {"cache_resources: [{label: c, lru: {capp: 4}}]\npipeline: {processors: [{dedupe: {cache: c, key: "
+     "'${! content() }'}}]}",
+     "unknown key \"capp\" in cache_resources.c.lru; did you mean \"cap\"?"},
+    {"pipeline: {processors: [{compress: {algorithm: gzip, level: 10}}]}", "compress: level must be at most 9, not 10"},
+    {"pipeline: {processors: [{compress: {algorithm: lz4, level: 10}}]}", "level must be at most 9, not 10"},
+    {"pipeline: {processors: [{compress: {algorithm: zlib, level: -9223372036854775808}}]}",
+     "level must be from -1 to 9, not -9223372036854775808"},
+    {"pipeline: {processors: [{metric: {type: counter, name: a, labels: {'1 x': y}}}]}", "label 1 x: expected"},
+    {"pipeline: {processors: [{metric: {type: counter, name: a, labels: {__x: y}}}]}", "label __x: expected"},
+    {"pipeline: {processors: [{metric: {type: counter, name: input_received}}]}", "a metric of kspool's own"},
+    {"pipeline: {processors: [{metric: {type: counter, name: a}}, {metric: {type: gauge, name: a, value: 1}}]}",
+     "a has another type on line"},
+    {"pipeline: {processors: [{metric: {type: counter, name: a}}, {metric: {type: counter, name: a, labels: "
+     "{x: "
+     "y}}}]}",
+     "a has other labels on line"},
+    {"pipeline: {processors: [{rate_limit: {resource: r}}]}", "no rate limit resource labelled r"},
+};
+
 static void faults_name_place_and_reason(void **state)
 {
-	static const struct {
-		const char *processors;
-		const char *expected;
-	} cases[] = {
-	    {"pipeline: {processors: [{jq: {query: .}}]}", "the processor jq is not part of kspool"},
-	    {"pipeline: {processors: [{archive: {format: rar}}]}",
-	     "pipeline.processors.0.archive.format: expected concatenate, lines, json_array, binary, tar or zip, not "
-	     "\"rar\""},
-	    {"pipeline: {processors: [{archive: {}}]}", "pipeline.processors.0.archive.format is required"},
-	    {"pipeline: {processors: [{noop: {x: 1}}]}", "unknown key \"x\" in pipeline.processors.0.noop"},
-	    {"pipeline: {processors: [{split: {sise: 1}}]}", "did you mean \"size\"?"},
-	    {"pipeline: {processors: [{split: [1]}]}", "pipeline.processors.0.split: expected a map, not a list"},
-	    {"pipeline: {processors: [{unarchive: {format: rar}}]}", "format rar not recognised"},
-	    {"pipeline: {processors: [{metric: {type: meter, name: n}}]}", "metric.type: expected counter, counter_by"},
-	    {"pipeline: {processors: [{metric: {type: gauge, name: 1n}}]}", "name 1n: expected letters"},
-	    {"pipeline: {processors: [{log: {level: FATAL}}]}", "log.level: expected ERROR, WARN, INFO"},
-	    {"pipeline: {processors: [{while: {processors: []}}]}", "while.check is required"},
-	    {"pipeline: {processors: [{try_catch: {catch: {}}}]}", "try_catch.catch: expected a list, not a map"},
-	    {"pipeline: {processors: [{select_parts: {parts: [a]}}]}", "expected a list of whole numbers, not \"a\""},
-	    {"rate_limit_resources: [{label: r, local: {count: 0}}]\n"
-	     "pipeline: {processors: [{rate_limit: {resource: r}}]}",
-	     "rate_limit_resources.r.local.count must be at least 1, not \"0\""},
-	    {"cache_resources: [{label: c, memory: {default_ttl: 0s}}]\n"
-	     "pipeline: {processors: [{dedupe: {cache: c, key: k}}]}",
-	     "cache_resources.c.memory.default_ttl must be at least 1ns, not \"0s\""},
-	    {"pipeline: {processors: [{mapping: 'root = '}]}", "pipeline.processors.0.mapping"},
-	    {"pipeline: {processors: [{resource: none}]}", "no processor resource labelled none"},
-	    {"pipeline: {processors: [{dedupe: {cache: c, key: k}}]}", "no cache resource labelled c"},
-	    {"processor_resources: [{label: a, resource: a}]\npipeline: {processors: [{resource: a}]}",
-	     "nested more than"},
-	    {"pipeline: {processors: [{switch: [{check: 'true'}]}]}", "a case without processors"},
-	    {"pipeline: {processors: [{rate_limit: {resource: r}}]}", "no rate limit resource labelled r"},
-	};
-
 	(void)state;
-	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+	for (size_t i = 0; i < sizeof bad_processors / sizeof *bad_processors; i++) {
 		struct config_faults faults = {0};
-		struct config *config = load(cases[i].processors, &faults);
+		struct config *config = load(bad_processors[i].processors, &faults);
+		const struct config_fault *first;
 		struct pipeline *p = NULL;
 
 		assert_int_equal(
 		    pipeline_compile(config->pipeline_processors, config, "pipeline.processors", &p, &faults),
 		    ERR_CONFIG);
 		assert_null(p);
-		assert_true(faults.count > 0);
-		if (!strstr(faults.items[0].text, cases[i].expected))
-			fail_msg("expected \"%s\" in \"%s\"", cases[i].expected, faults.items[0].text);
-		assert_true(faults.items[0].line > 0);
+		first = first_error(&faults);
+		if (!strstr(first->text, bad_processors[i].expected))
+			fail_msg("expected \"%s\" in \"%s\"", bad_processors[i].expected, first->text);
+		assert_true(first->line > 0);
 		config_faults_fini(&faults);
 		config_free(config);
 	}
 }
 
 /* The file uses every row of config/processors.def, and this room has each of them. */
+static void inspect(const struct config *config, struct config_faults *faults) { pipeline_lint(config, faults); }
+
+/* Resources that nobody uses, and labels wherever they are. */
+static void resources_and_labels_are_checked(void **state)
+{
+	static const struct {
+		const char *text;
+		const char *expected; /* null: it is fine */
+	} cases[] = {
+	    {"cache_resources: [{label: c, memory: {default_ttl: abc}}]",
+	     "(4,52) cache_resources.c.memory.default_ttl: exp"},
+	    {"cache_resources: [{label: c, memory: {x: 1}}]", "(4,39) unknown key \"x\" in cache_resources.c.memory"},
+	    {"cache_resources: [{label: c, lru: {cap: 0}}]", "cache_resources.c.lru.cap must be at least 1"},
+	    {"cache_resources: [{label: c, lru: {algorithm: x}}]",
+	     "lru.algorithm: expected standard, arc or two_queues"},
+	    {"cache_resources: [{label: c, redis: {}}]",
+	     "(4,30) cache_resources.c: cache.redis is a component of Redpanda"},
+	    {"cache_resources: [{label: c, memry: {}}]", "there is no cache \"memry\"; did you mean \"memory\"?"},
+	    {"cache_resources: [{label: c, memory: {}, lru: {}}]",
+	     "both memory and lru are given: one of them must go"},
+	    {"cache_resources: [{label: c, x: 1, memory: {}}]", "there is no cache \"x\""},
+	    {"cache_resources: [{label: c}]", "cache_resources.c: names no cache"},
+	    {"cache_resources: [{}]", "cache_resources.0 has no label, so that nothing can use it"},
+	    {"cache_resources: [{memory: {}}]", "cache_resources.0 has no label, so that nothing can use it"},
+	    {"cache_resources: [x]", "expected a cache and its label, not a text"},
+	    {"rate_limit_resources: [{label: r, local: {count: 0}}]",
+	     "rate_limit_resources.r.local.count must be at least"},
+	    {"rate_limit_resources: [{label: r, redis: {}}]", "rate_limit.redis is a component of Redpanda Connect"},
+	    {"processor_resources: [{label: p, resource: p}]", "processor resource p uses itself"},
+	    {"processor_resources: [{label: p, nope: {}}]", "there is no processor \"nope\""},
+	    {"processor_resources: [{label: p, try: [{resource: q}]}, {label: q, catch: [{resource: p}]}]",
+	     "uses itself"},
+	    {"processor_resources: [{noop: {}}]", "processor_resources.0 has no label"},
+	    {"cache_resources: [{label: c, memory: {}}, {label: c, lru: {}}]",
+	     "(4,51) cache_resources.1.label is the label of another component too, on line 4"},
+	    {"cache_resources: [{label: c, memory: {}}]\npipeline: {processors: [{try: [{label: c, noop: }]}]}",
+	     "is the label of another component too"},
+	    {"pipeline: {processors: [{switch: [{processors: [{label: X, noop: }]}]}]}",
+	     "pipeline.processors.0.switch.0.processors.0.label may hold a-z"},
+	    {"pipeline: {processors: [{label: [], noop: }]}",
+	     "pipeline.processors.0.label: expected one value, not a list"},
+	    {"processor_resources: [{label: p, noop: }]\npipeline: {processors: [{label: x, resource: p}]}",
+	     "pipeline.processors.0.label does not belong beside resource"},
+	    {"pipeline: {processors: [{type: [], noop: }]}",
+	     "processors.0.type: expected the name of a component, not a"},
+	    {"pipeline: {processors: [{plugin: x, noop: }]}",
+	     "processors.0.plugin stands for what is behind a component's"},
+	    {"pipeline: {processors: [{meta: x, noop: }]}", "processors.0.meta: expected a map, not a text"},
+	    {"metrics: {type: none, none: {}}\ntracer: {type: none}", NULL},
+	    {"cache_resources: [{label: c, type: memory, memory: }, {label: d, type: lru}]\n"
+	     "rate_limit_resources: [{label: r, meta: {a: 1}, local: }]\n"
+	     "processor_resources: [{label: p, type: noop}]",
+	     NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		const struct config_load_options options = {.inspect = inspect};
+		char text[1024], said[1200] = "nothing";
+		struct config *config = NULL;
+		struct config_faults faults;
+
+		(void)snprintf(text, sizeof text,
+		               "input: {type: stdin, meta: {a: b}}\nbuffer: {type: sqlite, sqlite: {path: /x/y.db}}\n"
+		               "output: {type: aws_kinesis, aws_kinesis: {stream: s, partition_key: k}}\n%s\n",
+		               cases[i].text);
+		if (config_parse("t", text, strlen(text), &options, &config, &faults, NULL) != ERR_OK)
+			(void)snprintf(said, sizeof said, "(%d,%d) %s", first_error(&faults)->line,
+			               first_error(&faults)->column, first_error(&faults)->text);
+		if (!strstr(said, cases[i].expected ? cases[i].expected : "nothing"))
+			fail_msg("%s: %s", cases[i].text, said);
+		config_faults_fini(&faults);
+		config_free(config);
+	}
+}
+
+/* 14 resources, each of which uses the next one twice. */
+static void resources_do_not_multiply_for_ever(void **state)
+{
+	struct config_faults faults = {0};
+	struct config *config;
+	struct buf text;
+
+	(void)state;
+	buf_init(&text, 1 << 16);
+	(void)buf_add_text(&text, "pipeline: {processors: [{resource: r0}]}\nprocessor_resources:\n");
+	for (int i = 0; i < 14; i++)
+		(void)buf_addf(&text, "- {label: r%d, processors: [{resource: r%d}, {resource: r%d}]}\n", i, i + 1,
+		               i + 1);
+	(void)buf_add_text(&text, "- {label: r14, noop: }\n");
+	config = load(text.data, &faults);
+	pipeline_lint(config, &faults);
+	assert_non_null(strstr(first_error(&faults)->text, "more than 10000 processors"));
+	config_faults_fini(&faults);
+	config_free(config);
+	buf_fini(&text);
+}
+
 static void every_row_compiles(void **state)
 {
 	struct config_faults faults;
@@ -280,19 +418,37 @@ static void odd_fields_are_accepted(void **state)
 		const char *processors;
 		const char *warning; /* null: nothing is said */
 	} cases[] = {
-	    {"pipeline: {processors: [{split: {size: 0, byte_size: -1}}]}", NULL},
-	    {"pipeline: {processors: [{group_by: [{check: '', processors: []}]}]}", NULL},
+	    {"pipeline: {processors: [{split: {size: 0, byte_size: -1}}]}",
+	     "pipeline.processors.0.split: byte_size below 0 is no limit, as 0 is"},
+	    {"pipeline: {processors: [{while: {check: 'true', max_loops: -1}}]}",
+	     "pipeline.processors.0.while: max_loops below 0 is no limit, as 0 is"},
 	    {"pipeline: {processors: [{group_by_value: {value: ''}}]}", NULL},
-	    {"pipeline: {processors: [{while: {check: ''}}]}", NULL},
 	    {"pipeline: {processors: [{noop: }, {noop: {}}]}", NULL},
-	    {"pipeline: {processors: [{bounds_check: {max_part_size: -1}}]}", NULL},
+	    {"pipeline: {processors: [{bounds_check: {max_part_size: -1}}]}",
+	     "pipeline.processors.0.bounds_check: max_part_size lets no message through: every batch is dropped"},
+	    {"pipeline: {processors: [{bounds_check: {max_parts: 0}}]}",
+	     "pipeline.processors.0.bounds_check: max_parts lets no batch through: every message is dropped"},
 	    {"pipeline: {processors: [{log: {level: all, fields: {a: b}}}]}", NULL},
-	    {"pipeline: {processors: [{label: x, type: y, noop: {}}]}", NULL},
+	    {"pipeline: {processors: [{label: x, type: noop}]}", NULL},
+	    {"pipeline: {processors: [{type: mutation, plugin: root.a = 1}]}", NULL},
+	    {"pipeline: {processors: [{type: '', noop: {}, meta: {a: [b]}}]}", NULL},
+	    {"pipeline: {processors: [{compress: {algorithm: lz4, level: -7}}]}", NULL},
+	    {"pipeline: {processors: [{compress: {algorithm: snappy, level: 77}}]}",
+	     "pipeline.processors.0.compress: level has no effect: snappy has none"},
+	    {"pipeline: {processors: [{metric: {type: gauge, name: a}}]}",
+	     "pipeline.processors.0.metric: without a value nothing is measured; set value"},
+	    {"pipeline: {processors: [{metric: {type: counter, name: a, value: 2}}]}",
+	     "pipeline.processors.0.metric: value has no effect: a counter counts messages; counter_by adds values"},
+	    {"pipeline: {processors: [{metric: {type: counter, name: a}}, {metric: {type: counter_by, name: a, value: "
+	     "2}}]}",
+	     NULL},
 	    {"cache_resources: [{label: c, memory: {shards: 4}}]\n"
-	     "pipeline: {processors: [{dedupe: {cache: c, key: ''}}]}",
+	     "pipeline: {processors: [{dedupe: {cache: c, key: '${! content() }'}}]}",
 	     "cache_resources.c.memory.shards has no effect: The spool is one."},
-	    {"cache_resources: [{label: c, lru: {capp: 4}}]\npipeline: {processors: [{dedupe: {cache: c, key: k}}]}",
-	     "unknown key \"capp\" in cache_resources.c.lru; did you mean \"cap\"?"},
+	    {"cache_resources: [{label: c, ttlru: {ttl: 4s, cap: 1024}}]\n"
+	     "pipeline: {processors: [{dedupe: {cache: c, key: k}}]}",
+	     "pipeline.processors.0.dedupe: key is one text for all messages: every message but the first is a "
+	     "duplicate"},
 	};
 
 	(void)state;
@@ -404,6 +560,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(processors_do_what_they_say),
 	    cmocka_unit_test(faults_name_place_and_reason),
+	    cmocka_unit_test(resources_and_labels_are_checked),
+	    cmocka_unit_test(resources_do_not_multiply_for_ever),
 	    cmocka_unit_test(every_row_compiles),
 	    cmocka_unit_test(odd_fields_are_accepted),
 	    cmocka_unit_test(rate_limit_tells_how_long_to_wait),
