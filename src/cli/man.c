@@ -66,9 +66,9 @@ void man_print(struct buf *out)
 	(void)buf_add_text(out, ".SH CONFIGURATION\n");
 	config_print_man(out);
 	add_metrics(out);
-	(void)buf_add_text(
-	    out, ".SH \"EXIT STATUS\"\n0 success; 1 findings of lint; otherwise a value of\n"
-	         ".IR sysexits.h :\n"
-	         "64 usage, 65 bad data, 66 no input, 69 no daemon, 71 system, 74 disk, 75 try later, 77 permission,\n"
-	         "78 configuration.\n.SH FILES\n.I " KSPOOL_CONFIG_FILE "\n");
+	(void)buf_add_text(out, ".SH \"EXIT STATUS\"\n0 success; 1 findings of lint; otherwise a value of\n"
+	                        ".IR sysexits.h :\n"
+	                        "64 usage, 65 bad data, 66 no input, 69 no daemon, 71 system, 73 no space, 74 disk, 75 "
+	                        "try later, 77 permission,\n"
+	                        "78 configuration.\n.SH FILES\n.I " KSPOOL_CONFIG_FILE "\n");
 }

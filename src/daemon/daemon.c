@@ -191,6 +191,10 @@ static void log_faults(const char *path, const struct config_faults *faults)
 	}
 }
 
+enum { DEFAULT_MIN_FREE_BYTES = 64 << 20 };
+/* Without any, a full disk would stop the drain (promise 5): nothing could be written that says what has left. */
+enum { LEAST_RESERVE_BYTES = 1 << 20 };
+
 static struct store_options store_options_of(const struct config *c)
 {
 	const struct options_kspool *k = &c->kspool;
@@ -199,7 +203,8 @@ static struct store_options store_options_of(const struct config *c)
 	    .path = c->buffer.path,
 	    .max_bytes = k->max_bytes_bytes,
 	    .min_free_bytes = k->min_free_bytes,
-	    .reserve_bytes = k->reserve_bytes,
+	    .min_free_is_default = k->min_free_bytes == DEFAULT_MIN_FREE_BYTES,
+	    .reserve_bytes = k->reserve_bytes > LEAST_RESERVE_BYTES ? k->reserve_bytes : LEAST_RESERVE_BYTES,
 	    .evict_oldest = k->when_full == FULL_EVICT_OLDEST,
 	    .page_size = (uint32_t)k->page_size,
 	    .max_message_bytes = k->max_message_bytes_bytes ? k->max_message_bytes_bytes : k->max_record_bytes_bytes,

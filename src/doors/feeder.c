@@ -22,7 +22,7 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 
-enum { RETRY_MS = 250, META_MAX_BYTES = 65536, FIRST_SLICES = 64 };
+enum { RETRY_FIRST_MS = 10, RETRY_MS = 250, META_MAX_BYTES = 65536, FIRST_SLICES = 64 };
 
 static void send_block(struct feeder *f);
 
@@ -45,7 +45,7 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (!f->flying)
 		feeder_flush(f);
-	else if (!f->group && !f->options.intake->stopping)
+	else if (!f->group && (!f->options.intake->stopping || f->flying->first > 0))
 		send_block(f);
 }
 
@@ -56,6 +56,7 @@ void feeder_init(struct feeder *f, const struct feeder_options *options, uint64_
 	memset(f, 0, sizeof *f);
 	f->options = *options;
 	f->offset = offset;
+	f->most_rows = FEEDER_BLOCK_ROWS;
 	f->target_bytes = quarter < FEEDER_BLOCK_BYTES ? quarter : FEEDER_BLOCK_BYTES;
 	scanner_init(&f->scanner, options->scanner, options->intake->max_message_bytes);
 	buf_init(&f->meta, META_MAX_BYTES);
@@ -70,7 +71,7 @@ static void clear_block(struct block *b)
 {
 	message_list_free(&b->set_aside);
 	b->length = b->scanned = 0;
-	b->count = b->set_aside_count = 0;
+	b->count = b->first = b->set_aside_count = 0;
 }
 
 void feeder_fini(struct feeder *f)
@@ -107,13 +108,14 @@ bool feeder_is_partial(const struct feeder *f)
 	return f->filling->length > f->filling->scanned || f->scanner.skipping;
 }
 
-static void add_slice(struct block *b, size_t offset, uint64_t length)
+static void add_slice(struct block *b, size_t offset, uint64_t length, size_t behind)
 {
 	if (b->count == b->slice_capacity) {
 		b->slice_capacity = b->slice_capacity ? b->slice_capacity * 2 : FIRST_SLICES;
 		b->slices = mem_grow(b->slices, b->slice_capacity, sizeof *b->slices);
 	}
-	b->slices[b->count++] = (struct slice){.offset = (uint32_t)offset, .length = (uint32_t)length};
+	b->slices[b->count++] =
+	    (struct slice){.offset = (uint32_t)offset, .length = (uint32_t)length, .behind = (uint32_t)behind};
 }
 
 static void add_too_long(struct feeder *f, uint64_t begin, uint64_t length)
@@ -146,7 +148,7 @@ static void scan(struct feeder *f)
 		    scanner_next(&f->scanner, b->data + b->scanned, b->length - b->scanned, f->ended, &used, &length);
 
 		if (what == SCANNER_MESSAGE)
-			add_slice(b, b->scanned, length);
+			add_slice(b, b->scanned, length, b->scanned + used);
 		else if (what == SCANNER_TOO_LONG)
 			add_too_long(f, begin, length);
 		b->scanned += used;
@@ -154,6 +156,7 @@ static void scan(struct feeder *f)
 		if (what == SCANNER_MORE)
 			break;
 		b->end = f->offset;
+		b->end_at = b->scanned;
 	}
 	/* nothing to keep: what was cut (omitted, skipped) makes room */
 	if (!has_whole(b) && b->scanned > 0) {
@@ -186,19 +189,61 @@ void feeder_stop(struct feeder *f)
 	update_charge(f);
 }
 
+/* A refused offer is halved. True when a smaller one may be tried at once. */
+static bool take_less(struct feeder *f, enum offer_verdict verdict)
+{
+	uint32_t taking = f->flying->taking;
+
+	if (verdict != OFFER_FULL && verdict != OFFER_TOO_BIG)
+		return false;
+	if (taking > 1) {
+		f->most_rows = taking / 2;
+		return true;
+	}
+	f->never_fits = verdict == OFFER_TOO_BIG && taking == 1;
+	return f->never_fits;
+}
+
+/* Soon after rows were taken, for a small spool has room again at once; ever later while none are. */
+static struct timeval next_wait(struct feeder *f)
+{
+	f->wait_ms = f->wait_ms == 0 ? RETRY_FIRST_MS : 2 * f->wait_ms;
+	if (f->wait_ms > RETRY_MS)
+		f->wait_ms = RETRY_MS;
+	return (struct timeval){.tv_usec = f->wait_ms * 1000};
+}
+
+static void take_more(struct feeder *f)
+{
+	f->wait_ms = 0;
+	f->flying->first += f->flying->taking;
+	f->never_fits = false;
+	if (f->most_rows < FEEDER_BLOCK_ROWS)
+		f->most_rows *= 2;
+}
+
 static void on_answered(struct group *g, void *door)
 {
-	const struct timeval wait = {.tv_usec = RETRY_MS * 1000}, now = {0};
+	const struct timeval now = {0};
 	struct feeder *f = door;
 
 	f->group = NULL;
 	if (g->offer.verdict != OFFER_ACCEPTED) {
-		LOG_LIMITED(LOG_WARN, "input waits", LOG_S("origin", f->options.origin),
-		            LOG_S("reason", g->offer.error.text));
+		bool at_once = take_less(f, g->offer.verdict);
+		const struct timeval wait = next_wait(f);
+
+		if (!at_once)
+			LOG_LIMITED(LOG_WARN, "input waits", LOG_S("origin", f->options.origin),
+			            LOG_S("reason", g->offer.error.text));
 		if (!f->options.intake->stopping)
-			(void)event_add(f->retry, &wait);
+			(void)event_add(f->retry, at_once ? &now : &wait);
 		else
 			feeder_stop(f);
+		return;
+	}
+	take_more(f);
+	if (f->flying->first < f->flying->count) {
+		(void)event_add(f->retry, &now);
 		return;
 	}
 	clear_block(f->flying);
@@ -214,22 +259,39 @@ static void on_answered(struct group *g, void *door)
 		f->options.on_answer(f->options.arg);
 }
 
-/* Makes the flying block an offer. */
+/* Stream offset behind what the offer takes. What was set aside goes with the last part, whose position covers it. */
+static uint64_t end_of_offer(const struct block *b)
+{
+	uint32_t next = b->first + b->taking;
+
+	return next == b->count ? b->end : b->end - (b->end_at - b->slices[next - 1].behind);
+}
+
+/* Makes the flying block an offer, or the next part of it. */
 static void send_block(struct feeder *f)
 {
 	struct block *b = f->flying;
 	struct group *g = group_new(f->options.intake, f->options.processors, on_answered, f);
+	uint32_t rest = b->count - b->first;
 	int64_t now_ms = clock_wall_ms();
 	const struct message *m;
 
-	for (uint32_t i = 0; i < b->count; i++)
-		group_add(g, message_new(f->meta.data, f->meta.len, b->data + b->slices[i].offset, b->slices[i].length,
-		                         now_ms));
-	STAILQ_FOREACH (m, &b->set_aside, link)
-		group_set_aside(g, message_copy(m), m->failure->reason);
+	b->taking = rest < f->most_rows ? rest : f->most_rows;
+	for (uint32_t i = b->first; i < b->first + b->taking; i++) {
+		struct message *new =
+		    message_new(f->meta.data, f->meta.len, b->data + b->slices[i].offset, b->slices[i].length, now_ms);
+
+		if (f->never_fits)
+			group_set_aside(g, new, "larger than what kspool.max_bytes can ever hold");
+		else
+			group_add(g, new);
+	}
+	if (b->taking == rest)
+		STAILQ_FOREACH (m, &b->set_aside, link)
+			group_set_aside(g, message_copy(m), m->failure->reason);
 	if (f->options.position) {
 		g->offer.position_key = mem_string(f->options.position_key);
-		g->offer.position = f->options.position(f->options.arg, b->end);
+		g->offer.position = f->options.position(f->options.arg, end_of_offer(b));
 	}
 	g->comes_again = true;
 	f->group = g;

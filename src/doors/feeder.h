@@ -28,6 +28,7 @@ enum { FEEDER_BLOCK_BYTES = 2097152, FEEDER_BLOCK_ROWS = 4096 };
 struct slice {
 	uint32_t offset;
 	uint32_t length;
+	uint32_t behind; /* where the next one begins, its delimiter passed */
 };
 
 struct block {
@@ -37,10 +38,13 @@ struct block {
 	size_t scanned; /* bytes cut into messages */
 	struct slice *slices;
 	uint32_t count;
+	uint32_t first;  /* those before it were accepted */
+	uint32_t taking; /* of those behind it: in the offer under way */
 	uint32_t slice_capacity;
 	struct message_list set_aside;
 	uint32_t set_aside_count;
-	uint64_t end; /* stream offset behind its last whole message */
+	uint64_t end;  /* stream offset behind its last whole message */
+	size_t end_at; /* the same place in `data` */
 };
 
 struct feeder_options {
@@ -68,6 +72,9 @@ struct feeder {
 	uint64_t offset;  /* stream offset behind the last byte cut */
 	uint64_t charged; /* bytes of the blocks, as counted in intake */
 	uint64_t target_bytes;
+	uint32_t most_rows; /* of an offer: halved by a refusal, for a small or nearly full spool may take a part */
+	int wait_ms;        /* before the last offer that was refused came again; 0: none was */
+	bool never_fits;    /* the next message alone was refused for its size: it is set aside */
 	bool ended;
 };
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -60,11 +61,36 @@ void files_tide_write(const struct files *f, uint32_t schema, uint64_t id)
 		return;
 }
 
-void files_wal_hold(struct files *f, uint64_t bytes)
+uint64_t files_share(const struct files *f, uint64_t bytes)
 {
+	struct statvfs fs;
+	uint64_t share = 0;
+
+	if (fstatvfs(f->dir_fd, &fs) == 0)
+		share = (uint64_t)fs.f_blocks * fs.f_frsize / FILES_SHARE;
+	return bytes < share ? bytes : share;
+}
+
+uint64_t files_wal_hold(struct files *f, uint64_t bytes, uint64_t spare_bytes)
+{
+	uint64_t free_bytes = files_free_bytes(f), room = free_bytes > spare_bytes ? (free_bytes - spare_bytes) / 2 : 0;
+	uint64_t held;
+	struct stat st;
+
 	open_anew(f, &f->wal_fd, "-wal", O_RDWR); /* after damage the name stands for a new file */
-	if (f->wal_fd >= 0)
-		(void)fallocate(f->wal_fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes);
+	if (f->wal_fd < 0 || fstat(f->wal_fd, &st) != 0)
+		return 0;
+	held = (uint64_t)st.st_blocks * 512;
+	bytes = files_share(f, bytes);
+	if (bytes > held && bytes - held > room)
+		bytes = held + room;
+	if (bytes <= held)
+		return held;
+	if (fallocate(f->wal_fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes) == 0)
+		return bytes;
+	(void)ftruncate(f->wal_fd,
+	                st.st_size); /* ext4 keeps the blocks it found: this gives back those behind the end */
+	return held;
 }
 
 bool files_reserve_make(const struct files *f, uint64_t bytes, uint64_t spare_bytes)

@@ -32,6 +32,8 @@ struct files {
 	bool overlay;
 };
 
+enum { FILES_SHARE = 8 }; /* a file that holds no message takes at most one part in so many */
+
 struct tide {
 	bool is_valid;
 	uint32_t schema;
@@ -70,8 +72,14 @@ enum err files_tide_read(const struct files *f, struct tide *ret, struct error *
 void files_tide_open(struct files *f);
 void files_tide_write(const struct files *f, uint32_t schema, uint64_t id);
 
-/* Makes the first `bytes` of the WAL own their blocks, so that a full disk can be drained; best effort. */
-void files_wal_hold(struct files *f, uint64_t bytes);
+/*
+ * Makes the first `bytes` of the WAL own their blocks, so that a full disk can be drained; fewer where that would be
+ * more than FILES_SHARE of the file system or leave less than `spare_bytes` free. Returns how many there are; what does
+ * not fit is undone.
+ */
+uint64_t files_wal_hold(struct files *f, uint64_t bytes, uint64_t spare_bytes);
+/* `bytes`, or what FILES_SHARE of the file system is when that is less. */
+uint64_t files_share(const struct files *f, uint64_t bytes);
 /* True when PATH.reserve has `bytes` blocks now; makes it when the file system has `spare_bytes` beyond it. */
 bool files_reserve_make(const struct files *f, uint64_t bytes, uint64_t spare_bytes);
 /* True when there was one to give up. */

@@ -54,11 +54,14 @@ enum err store_commit(struct store *s, struct error *e)
 /* The database must be able to take what the log holds: near a full disk the log stays short. */
 static uint64_t log_limit(const struct store *s)
 {
-	uint64_t quarter = files_free_bytes(&s->files) / 4;
+	uint64_t limit = files_free_bytes(&s->files) / 4;
+	uint64_t held = s->log_held - s->log_held / 5; /* the last commits of a log may pass its mark by so much */
 
-	if (quarter >= CHECKPOINT_BYTES)
-		return CHECKPOINT_BYTES;
-	return quarter > MIN_CHECKPOINT_BYTES ? quarter : MIN_CHECKPOINT_BYTES;
+	if (s->options.reserve_bytes > 0 && limit > held)
+		limit = held;
+	if (limit > CHECKPOINT_BYTES)
+		limit = CHECKPOINT_BYTES;
+	return limit > MIN_CHECKPOINT_BYTES ? limit : MIN_CHECKPOINT_BYTES;
 }
 
 enum err store_checkpoint(struct store *s, bool force, struct error *e)

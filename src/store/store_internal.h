@@ -80,6 +80,7 @@ struct store {
 	bool full_disk;     /* likewise min_free */
 	bool disk_refused;  /* a write met a full disk since the last commit that worked */
 	bool reserve_given; /* or never made: made as soon as there is space */
+	uint64_t log_held;  /* bytes of the log that own their blocks */
 	bool is_shrinking;  /* free pages were cut off that the file still has */
 	bool log_given;     /* the log was cut to nothing: held anew with the next group */
 	bool untrusted;     /* a disk error: nothing that the file says may be believed before a restart */
@@ -144,6 +145,8 @@ void store_ledger_succeed(struct totals *t, const struct totals *old);
 /* store_space.c */
 enum err store_make_room(struct store *s, uint64_t bytes, struct error *e) MUST_CHECK;
 void store_space_after_commit(struct store *s);
+/* The exit is prepaid: the reserve, and the log at its largest, as far as min_free and the disk's size allow. */
+void store_reserve(struct store *s);
 void store_look_at_disk(struct store *s);
 
 /* store_read.c: its own transaction. */

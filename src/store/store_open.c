@@ -309,6 +309,13 @@ static enum err open_files(struct store *s, enum file_kind *kind, struct store_r
 	return *kind == FILE_OURS && report->unclean ? store_mend_wal(&s->files, report, e) : ERR_OK;
 }
 
+/* The default is for disks of today: of a small one it would leave nothing. */
+static void cap_min_free(struct store *s)
+{
+	if (s->options.min_free_is_default)
+		s->options.min_free_bytes = files_share(&s->files, s->options.min_free_bytes);
+}
+
 static enum err finish_open(struct store *s, struct store_report *report, struct error *e)
 {
 	enum err err = ERR_OK;
@@ -323,10 +330,8 @@ static enum err finish_open(struct store *s, struct store_report *report, struct
 	files_remove(&s->files, ".unsafe");
 	files_tide_open(&s->files);
 	files_tide_write(&s->files, (uint32_t)schema_steps[schema_step_count - 1].version, s->now.next_id - 1);
-	if (s->options.reserve_bytes > 0) { /* the exit is prepaid: the reserve, and the log at its largest */
-		files_wal_hold(&s->files, WAL_HOLD_BYTES);
-		s->reserve_given = !files_reserve_make(&s->files, s->options.reserve_bytes, s->options.min_free_bytes);
-	}
+	cap_min_free(s);
+	store_reserve(s);
 	report->rows = s->now.ledger.pending;
 	return ERR_OK;
 }
@@ -364,6 +369,12 @@ enum err store_open(const struct store_options *options, struct store **ret, str
 		err = store_no_fault(s->path, e); /* one that SQLite lived with */
 	if (ret_report)
 		*ret_report = report;
+	if (err == ERR_FULL) { /* not the spool: its file system, and there is nobody yet who could tell a producer */
+		err = ERR_NOSPACE;
+		if (e)
+			e->code = err;
+		(void)error_wrap(e, "no room to open the spool; free some space on its file system and start again");
+	}
 	if (err != ERR_OK) {
 		store_abandon(s);
 		return err;
@@ -422,6 +433,8 @@ void store_reconfigure(struct store *s, const struct store_options *options)
 {
 	s->options.max_bytes = options->max_bytes;
 	s->options.min_free_bytes = options->min_free_bytes;
+	s->options.min_free_is_default = options->min_free_is_default;
+	cap_min_free(s);
 	s->options.evict_oldest = options->evict_oldest;
 	s->options.max_message_bytes = options->max_message_bytes;
 	s->full_bytes = s->full_disk = false;

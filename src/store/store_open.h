@@ -8,7 +8,7 @@
  * Owner: the caller, until store_close or store_abandon. The strings of the options are copied.
  * Thread: the one that opens is the one that uses and closes.
  * Fails: ERR_BUSY another process has it; ERR_NOINPUT none is there and create is off; ERR_CONFIG a newer schema;
- * ERR_ENVIRONMENT a file that is not ours; ERR_DISK.
+ * ERR_ENVIRONMENT a file that is not ours; ERR_NOSPACE the file system is full; ERR_DISK.
  * Does not: log; the report goes to whoever does.
  */
 #ifndef KSPOOL_STORE_STORE_OPEN_H
@@ -25,6 +25,7 @@ struct store_options {
 	const char *path;
 	uint64_t max_bytes; /* 0: no limit */
 	uint64_t min_free_bytes;
+	bool min_free_is_default; /* then at most its share of a small file system */
 	uint64_t reserve_bytes;
 	bool evict_oldest;  /* when full: evict instead of refusing */
 	uint32_t page_size; /* of a new spool; 0: our choice */

@@ -14,6 +14,16 @@ enum {
 
 static uint64_t tenth_more(uint64_t n) { return n > UINT64_MAX / 11 * 10 ? n : n + n / 10; }
 
+void store_reserve(struct store *s)
+{
+	uint64_t spare = tenth_more(s->options.min_free_bytes);
+
+	if (s->options.reserve_bytes == 0)
+		return;
+	s->reserve_given = !files_reserve_make(&s->files, files_share(&s->files, s->options.reserve_bytes), spare);
+	s->log_held = files_wal_hold(&s->files, WAL_HOLD_BYTES, spare);
+}
+
 /* Bytes of the database that hold nothing: they take new rows without a new block. */
 static uint64_t free_inside(struct store *s)
 {
@@ -34,11 +44,8 @@ void store_look_at_disk(struct store *s)
 		s->full_disk = free_inside(s) < (s->full_disk ? 2 * INSIDE_MIN_BYTES : INSIDE_MIN_BYTES);
 	else if (s->free_bytes >= tenth_more(s->options.min_free_bytes))
 		s->full_disk = false;
-	if (!s->full_disk && s->reserve_given &&
-	    files_reserve_make(&s->files, s->options.reserve_bytes, tenth_more(s->options.min_free_bytes))) {
-		s->reserve_given = false;
-		files_wal_hold(&s->files, WAL_HOLD_BYTES);
-	}
+	if (!s->full_disk && s->reserve_given)
+		store_reserve(s);
 	/* A write was refused: believe in space again only when there is plausibly some. */
 	if (s->disk_refused && !s->full_disk && s->free_bytes + free_inside(s) > MIN_CHECKPOINT_BYTES)
 		s->disk_refused = false;
@@ -165,11 +172,15 @@ enum err store_make_room(struct store *s, uint64_t bytes, struct error *e)
 {
 	uint64_t max = s->options.max_bytes;
 	uint64_t over = 0;
-	enum err err = refusal(s, bytes, e);
+	enum err err;
 
-	if (err == ERR_OK || !s->options.evict_oldest || s->disk_refused || s->now.ledger.pending == 0)
-		return err;
 	if (max && bytes > max)
+		return error_set(e, ERR_TOOBIG,
+		                 "%" PRIu64 " bytes at once can never fit: kspool.max_bytes is %" PRIu64
+		                 "; send less at a time or raise it",
+		                 bytes, max);
+	err = refusal(s, bytes, e);
+	if (err == ERR_OK || !s->options.evict_oldest || s->disk_refused || s->now.ledger.pending == 0)
 		return err;
 	if (max && s->now.pending_bytes + bytes > max)
 		over = s->now.pending_bytes + bytes - max;

@@ -59,8 +59,7 @@ enum err store_begin(struct store *s, struct error *e)
 	must(s->now.next_id >= s->durable.next_id);
 	if (s->log_given) {
 		s->log_given = false;
-		if (s->options.reserve_bytes > 0)
-			files_wal_hold(&s->files, WAL_HOLD_BYTES);
+		store_reserve(s);
 	}
 	FAILPOINT("before_begin");
 	err = store_run(s, store_statement(s, ST_BEGIN), e, "begin");
