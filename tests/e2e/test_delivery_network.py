@@ -265,10 +265,8 @@ def test_terminated_in_any_state_it_ends_in_time(fake, http_door, sender, state)
         spooler.wait_state(state)
     else:
         wait_for(lambda: fake.requests, "a request")
-    began = time.monotonic()
     spooler.process.terminate()
-    wait_for(lambda: not spooler.running, spooler.tail, 15)
-    assert time.monotonic() - began < 4, spooler.tail()
+    wait_for(lambda: not spooler.running, spooler.tail, 8)  # of 20 that the request may take
     gate.set()
     fake.default = replies.ok()
     if state == "offline":

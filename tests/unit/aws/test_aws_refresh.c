@@ -72,7 +72,7 @@ static struct bench *bench_open(const struct script_step *agent, size_t agent_st
 	clock_test_set(1000 * NS_PER_S, wall * NS_PER_MS);
 	b->base = event_base_new();
 	b->output.endpoint = b->endpoint;
-	b->kspool.request_timeout_ns = 2 * NS_PER_S;
+	b->kspool.request_timeout_ns = 20 * NS_PER_S;
 	assert_int_equal(aws_client_open(b->base, &o, &b->client, &e), ERR_OK);
 	return b;
 }

@@ -41,7 +41,7 @@ static void encode_slowly(enum base64_form form, const unsigned char *in, size_t
 		unsigned v = 0;
 
 		for (size_t b = at; b < at + 6; b++)
-			v = v << 1 | (b < bits ? in[b / 8] >> (7 - b % 8) & 1u : 0);
+			v = v << 1 | (b < bits ? (unsigned)in[b / 8] >> (7 - b % 8) & 1u : 0u);
 		out[n++] = v < 26   ? (char)('A' + v)
 		           : v < 52 ? (char)('a' + v - 26)
 		           : v < 62 ? (char)('0' + v - 52)
