@@ -1,4 +1,11 @@
-/* The sides of the journal that other threads call. */
+/*
+ * The sides of the journal that other threads call.
+ *
+ * Invariants:
+ * 1. Nothing here touches the store: what another thread wants goes through a lane, what it may know is in `published`.
+ * 2. An offer or a group of settlements that a lane took is the journal's; one that it did not take is still the
+ *    caller's.
+ */
 #include "journal/journal_internal.h"
 
 #include <inttypes.h>

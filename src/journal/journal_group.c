@@ -57,20 +57,6 @@ static void gather_offers(struct journal *j, struct group *g)
 	}
 }
 
-void journal_group_defer(struct journal *j, struct store_settlements *group)
-{
-	for (uint32_t i = 0; i < group->count; i++) {
-		const struct claim_slot *claim = claims_find(&j->claims, group->items[i].id);
-
-		group->items[i].may_be_gone = claim && claim->is_orphan;
-	}
-	if (j->late_count == j->late_capacity) {
-		j->late_capacity = j->late_capacity ? j->late_capacity * 2 : LANE_SETTLEMENTS;
-		j->late = mem_grow(j->late, j->late_capacity, sizeof *j->late);
-	}
-	j->late[j->late_count++] = group;
-}
-
 static bool has_orphans(const struct store_settlements *group)
 {
 	for (uint32_t i = 0; i < group->count; i++)
@@ -97,7 +83,7 @@ static void take_back(struct journal *j, struct store_settlements *group)
 {
 	journal_rows_claim_back(j, group);
 	if (j->looking == LOOKING_FOR_SALVAGE && has_orphans(group))
-		journal_group_defer(j, group);
+		journal_defer(j, group);
 	else
 		hold(j, group);
 }
@@ -242,7 +228,7 @@ static void commit_group(struct journal *j, struct group *g)
 		damage = e;
 		if (!journal_survives(j, err, &e)) {
 			for (size_t i = 0; i < g->settled_count; i++)
-				journal_group_defer(j, g->settled[i]);
+				journal_defer(j, g->settled[i]);
 			g->settled_count = 0;
 			err = write_again(j, g, &damage, &e);
 		}

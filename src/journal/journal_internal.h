@@ -162,7 +162,7 @@ void journal_group_flush(struct journal *j);
 /* Settlements that met a full disk, in steps a full disk can take. True when some moved. */
 bool journal_group_drain(struct journal *j);
 /* Takes a group over until what was set aside is read back. */
-void journal_group_defer(struct journal *j, struct store_settlements *group);
+void journal_defer(struct journal *j, struct store_settlements *group);
 
 /* journal_questions.c */
 /* False when too many are on their way. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/mem.h"
 
 void journal_enter(struct journal *j, enum journal_phase phase)
 {
@@ -46,11 +47,25 @@ void journal_condemn(struct journal *j, const struct error *e)
 	never("on_condemned returned");
 }
 
+void journal_defer(struct journal *j, struct store_settlements *group)
+{
+	for (uint32_t i = 0; i < group->count; i++) {
+		const struct claim_slot *claim = claims_find(&j->claims, group->items[i].id);
+
+		group->items[i].may_be_gone = claim && claim->is_orphan;
+	}
+	if (j->late_count == j->late_capacity) {
+		j->late_capacity = j->late_capacity ? j->late_capacity * 2 : LANE_SETTLEMENTS;
+		j->late = mem_grow(j->late, j->late_capacity, sizeof *j->late);
+	}
+	j->late[j->late_count++] = group;
+}
+
 /* What was settled and not committed was in the file that is set aside. */
 static void defer_settlements(struct journal *j)
 {
 	for (size_t i = 0; i < j->held_count; i++)
-		journal_group_defer(j, j->held[i]);
+		journal_defer(j, j->held[i]);
 	j->held_count = 0;
 	j->held_rows = 0;
 	j->held_bytes = 0;
@@ -63,7 +78,7 @@ static void defer_settlements(struct journal *j)
 			free(group->items[k].reason);
 		group->count -= done;
 		memmove(group->items, group->items + done, group->count * sizeof *group->items);
-		journal_group_defer(j, group);
+		journal_defer(j, group);
 	}
 	j->waiting_count = 0;
 	j->waiting_done = 0;

@@ -145,9 +145,13 @@ void store_ledger_succeed(struct totals *t, const struct totals *old);
 /* store_space.c */
 enum err store_make_room(struct store *s, uint64_t bytes, struct error *e) MUST_CHECK;
 void store_space_after_commit(struct store *s);
+void store_look_at_disk(struct store *s);
+
+/* store_reserve.c */
 /* The exit is prepaid: the reserve, and the log at its largest, as far as min_free and the disk's size allow. */
 void store_reserve(struct store *s);
-void store_look_at_disk(struct store *s);
+/* What must be free for intake to begin again: a tenth more than min_free, so that it does not flap. */
+uint64_t store_spare_bytes(const struct store *s);
 
 /* store_read.c: its own transaction. */
 enum err store_move_damaged(struct store *s, const uint64_t *ids, size_t count, struct error *e) MUST_CHECK;

@@ -12,18 +12,6 @@ enum {
 	INSIDE_MIN_BYTES = 1 << 20, /* free inside the database: intake goes on though the file system is low */
 };
 
-static uint64_t tenth_more(uint64_t n) { return n > UINT64_MAX / 11 * 10 ? n : n + n / 10; }
-
-void store_reserve(struct store *s)
-{
-	uint64_t spare = tenth_more(s->options.min_free_bytes);
-
-	if (s->options.reserve_bytes == 0)
-		return;
-	s->reserve_given = !files_reserve_make(&s->files, files_share(&s->files, s->options.reserve_bytes), spare);
-	s->log_held = files_wal_hold(&s->files, WAL_HOLD_BYTES, spare);
-}
-
 /* Bytes of the database that hold nothing: they take new rows without a new block. */
 static uint64_t free_inside(struct store *s)
 {
@@ -42,7 +30,7 @@ void store_look_at_disk(struct store *s)
 	s->free_bytes = files_free_bytes(&s->files);
 	if (s->free_bytes < s->options.min_free_bytes)
 		s->full_disk = free_inside(s) < (s->full_disk ? 2 * INSIDE_MIN_BYTES : INSIDE_MIN_BYTES);
-	else if (s->free_bytes >= tenth_more(s->options.min_free_bytes))
+	else if (s->free_bytes >= store_spare_bytes(s))
 		s->full_disk = false;
 	if (!s->full_disk && s->reserve_given)
 		store_reserve(s);
