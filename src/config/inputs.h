@@ -23,6 +23,9 @@ const char *input_key(enum input_kind kind);
 const struct option_section *input_section(enum input_kind kind);
 bool input_is_finite(enum input_kind kind);
 /* The options of an input's kind, a struct of input_section: every member of the union begins in the same place. */
+/* Its options, in the struct of input_section. */
+static inline void *input_options_edit(struct config_input *input) { return &input->file; }
+
 static inline const void *input_options(const struct config_input *input) { return &input->file; }
 /* Frees what an input holds. */
 void input_fini(struct config_input *input);

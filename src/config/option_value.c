@@ -1,3 +1,10 @@
+/*
+ * One value of the tables of options: reading, freeing, comparing, copying.
+ *
+ * Invariants:
+ * 1. A member is owned by its struct, but for nodes, which stay the tree's they were read from.
+ * 2. A freed member is null or empty, so it may be freed or set again.
+ */
 #include "config/options.h"
 
 #include <inttypes.h>
@@ -9,6 +16,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "config/tree.h"
 
 /* A value is shown in a fault up to this many characters; the rest of a long one says nothing more. */
 enum { SHOWN_MAX = 60 };
@@ -207,6 +215,16 @@ void options_free(const struct option_section *s, void *base)
 
 static bool texts_equal(const char *a, const char *b) { return a && b ? strcmp(a, b) == 0 : a == b; }
 
+static bool strings_equal(const struct config_strings *a, const struct config_strings *b)
+{
+	if (a->count != b->count)
+		return false;
+	for (size_t i = 0; i < a->count; i++)
+		if (!texts_equal(a->items[i], b->items[i]))
+			return false;
+	return true;
+}
+
 bool option_is_equal(const struct option_row *row, const void *a, const void *b)
 {
 	const char *x = (const char *)a + row->offset, *y = (const char *)b + row->offset;
@@ -226,15 +244,72 @@ bool option_is_equal(const struct option_row *row, const void *a, const void *b)
 		return *(const uint64_t *)x == *(const uint64_t *)y;
 	case OPTION_ENUM:
 		return *(const int *)x == *(const int *)y;
-	case OPTION_NODES: {
-		const struct config_node *node = *(struct config_node *const *)x;
-
-		return !node || node->count == 0;
-	}
+	case OPTION_NODES:
+		return tree_is_equal(*(struct config_node *const *)x, *(struct config_node *const *)y);
 	case OPTION_STRINGS:
-		return ((const struct config_strings *)x)->count == ((const struct config_strings *)y)->count;
+		return strings_equal((const struct config_strings *)x, (const struct config_strings *)y);
 	case OPTION_OBJECT:
 		return false;
 	}
 	never("an option kind without a comparison");
+}
+
+static struct config_strings copy_strings(const struct config_strings *from)
+{
+	struct config_strings made = {.count = from->count};
+
+	made.items = mem_array(from->count + 1, sizeof *made.items);
+	made.lines = mem_array(from->count + 1, sizeof *made.lines);
+	for (size_t i = 0; i < from->count; i++) {
+		made.items[i] = mem_string(from->items[i]);
+		made.lines[i] = from->lines[i];
+	}
+	return made;
+}
+
+void option_copy(const struct option_row *row, const void *from, void *to)
+{
+	const char *x = (const char *)from + row->offset;
+	char *y = (char *)to + row->offset;
+
+	must(row->kind != OPTION_OBJECT && from != to);
+	option_free(row, to);
+	switch (row->kind) {
+	case OPTION_STRING:
+	case OPTION_SECRET: {
+		const char *text = *(char *const *)x;
+
+		*(char **)y = text ? mem_string(text) : NULL;
+		break;
+	}
+	case OPTION_TEMPLATE:
+	case OPTION_MAPPING: {
+		struct config_text *text = (struct config_text *)y;
+
+		*text = *(const struct config_text *)x;
+		text->text = text->text ? mem_string(text->text) : NULL;
+		break;
+	}
+	case OPTION_BOOL:
+		*(bool *)y = *(const bool *)x;
+		break;
+	case OPTION_INT:
+	case OPTION_DURATION:
+		*(int64_t *)y = *(const int64_t *)x;
+		break;
+	case OPTION_SIZE:
+		*(uint64_t *)y = *(const uint64_t *)x;
+		break;
+	case OPTION_ENUM:
+		*(int *)y = *(const int *)x;
+		break;
+	case OPTION_NODES:
+		*(struct config_node **)y = *(struct config_node *const *)x;
+		break;
+	case OPTION_STRINGS:
+		*(struct config_strings *)y = copy_strings((const struct config_strings *)x);
+		break;
+	case OPTION_OBJECT:
+		never("an object is copied row by row");
+	}
 }

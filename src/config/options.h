@@ -119,6 +119,8 @@ bool option_is_list(const struct option_row *row);
 /* "list of processors" */
 const char *option_shape_words(const struct option_row *row);
 bool option_is_equal(const struct option_row *row, const void *a, const void *b);
+/* Gives the row's value of one struct to another of its section. Nodes stay the first one's. */
+void option_copy(const struct option_row *row, const void *from, void *to);
 /* "1MiB", "1m30s", "500": a bound or a default, as one would write it. */
 void option_print_number(enum option_kind kind, int64_t number, struct buf *out);
 

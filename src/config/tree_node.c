@@ -63,3 +63,27 @@ const char *tree_kind_name(const struct config_node *node)
 		return "a map";
 	return node->scalar ? "a text" : "nothing";
 }
+
+static bool says_nothing(const struct config_node *node)
+{
+	return !node || tree_is_null(node) || (node->kind != NODE_SCALAR && node->count == 0);
+}
+
+bool tree_is_equal(const struct config_node *a, const struct config_node *b)
+{
+	if (says_nothing(a) || says_nothing(b))
+		return says_nothing(a) == says_nothing(b);
+	if (a->kind != b->kind || a->count != b->count)
+		return false;
+	if (a->kind == NODE_SCALAR)
+		return a->quoted == b->quoted && strcmp(a->scalar, b->scalar) == 0;
+	for (size_t i = 0; i < a->count; i++) {
+		const struct config_node *x = &a->children[i], *y = &b->children[i];
+
+		if (a->kind == NODE_MAP && strcmp(x->key, y->key) != 0)
+			return false;
+		if (!tree_is_equal(x, y))
+			return false;
+	}
+	return true;
+}

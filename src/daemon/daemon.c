@@ -215,10 +215,13 @@ static struct store_options store_options_of(const struct config *c)
 /* Takes over the new configuration; on any error the old one stays. */
 static enum err take_over(struct daemon *d, struct config *new, struct error *e)
 {
-	struct store_options store = store_options_of(new);
+	struct store_options store;
 	struct error nobody = {.code = ERR_OK};
-	enum err err = reload_log(new, e);
+	enum err err;
 
+	reload_keep(d->config, new, say_needs_restart, NULL);
+	store = store_options_of(new);
+	err = reload_log(new, e);
 	if (err != ERR_OK)
 		return err;
 	/* the last step that can fail: from here on delivery looks at the new one */
@@ -228,7 +231,6 @@ static enum err take_over(struct daemon *d, struct config *new, struct error *e)
 			LOG(LOG_WARN, "the new logger settings stay", LOG_S("reason", nobody.text));
 		return err;
 	}
-	reload_compare(d->config, new, say_needs_restart, NULL);
 	journal_reconfigure(d->journal, &store);
 	d->replaced = mem_grow(d->replaced, d->replaced_count + 1, sizeof(struct config *));
 	d->replaced[d->replaced_count++] = d->config;
@@ -431,6 +433,7 @@ static enum err start(struct daemon *d, struct error *e)
 	delivery_status(d->delivery, &d->delivery_status);
 	d->source = (struct status_source){
 	    .config = d->config,
+	    .opened = d->config,
 	    .journal = d->journal,
 	    .delivery = &d->delivery_status,
 	    .rates = &d->rates,

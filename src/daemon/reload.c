@@ -10,50 +10,50 @@
 #include "base/mem.h"
 #include "config/inputs.h"
 
-struct comparison {
+struct keeping {
 	void (*say)(void *arg, const char *field);
 	void *arg;
 };
 
-static void compare(const struct comparison *c, const char *prefix, const struct option_section *section,
-                    const void *old, const void *new)
+static void keep(const struct keeping *k, const char *prefix, const struct option_section *section, const void *old,
+                 void *new)
 {
 	for (size_t i = 0; i < section->count; i++) {
 		const struct option_row *row = &section->rows[i];
 		char field[256];
 
 		(void)snprintf(field, sizeof field, "%s.%s", prefix, row->key);
-		if (row->kind == OPTION_OBJECT)
-			compare(c, field, row->section(), (const char *)old + row->offset,
-			        (const char *)new + row->offset);
-		else if (!(row->flags & RELOAD) && !option_is_equal(row, old, new))
-			c->say(c->arg, field);
+		if (row->kind == OPTION_OBJECT) {
+			keep(k, field, row->section(), (const char *)old + row->offset, (char *)new + row->offset);
+		} else if (!(row->flags & RELOAD) && !option_is_equal(row, old, new)) {
+			k->say(k->arg, field);
+			option_copy(row, old, new);
+		}
 	}
 }
 
-static void compare_input(const struct comparison *c, const struct config_input *a, const struct config_input *b)
+/* The doors stay as they were opened: what is said of inputs is for the operator alone. */
+static void keep_input(const struct keeping *k, const struct config_input *a, struct config_input *b)
 {
 	if (a->kind != b->kind)
-		c->say(c->arg, a->path);
+		k->say(k->arg, a->path);
 	else
-		compare(c, a->path, input_section(a->kind), input_options(a), input_options(b));
+		keep(k, a->path, input_section(a->kind), input_options(a), input_options_edit(b));
 }
 
-void reload_compare(const struct config *old, const struct config *new, void (*say)(void *arg, const char *field),
-                    void *arg)
+void reload_keep(const struct config *old, struct config *new, void (*say)(void *arg, const char *field), void *arg)
 {
-	const struct comparison c = {.say = say, .arg = arg};
+	const struct keeping k = {.say = say, .arg = arg};
 
-	compare(&c, "http", options_http(), &old->http, &new->http);
-	compare(&c, "logger", options_logger(), &old->logger, &new->logger);
-	compare(&c, "metrics.prometheus", options_prometheus(), &old->prometheus, &new->prometheus);
-	compare(&c, "buffer.sqlite", options_buffer_sqlite(), &old->buffer, &new->buffer);
-	compare(&c, "output.aws_kinesis", options_aws_kinesis(), &old->output, &new->output);
-	compare(&c, "kspool", options_kspool(), &old->kspool, &new->kspool);
+	keep(&k, "http", options_http(), &old->http, &new->http);
+	keep(&k, "metrics.prometheus", options_prometheus(), &old->prometheus, &new->prometheus);
+	keep(&k, "buffer.sqlite", options_buffer_sqlite(), &old->buffer, &new->buffer);
+	keep(&k, "output.aws_kinesis", options_aws_kinesis(), &old->output, &new->output);
+	keep(&k, "kspool", options_kspool(), &old->kspool, &new->kspool);
 	if (old->input_count != new->input_count)
 		say(arg, "input");
 	for (size_t i = 0; i < old->input_count && i < new->input_count; i++)
-		compare_input(&c, &old->inputs[i], &new->inputs[i]);
+		keep_input(&k, &old->inputs[i], &new->inputs[i]);
 }
 
 static enum log_level level_of(int level)

@@ -193,10 +193,10 @@ void status_print_ready(const struct status_source *s, struct buf *out, bool rea
 	jsonout_init(&j, out);
 	jsonout_object(&j, NULL);
 	jsonout_array(&j, "statuses");
-	for (size_t i = 0; i < s->config->input_count; i++) {
+	for (size_t i = 0; i < s->opened->input_count; i++) {
 		jsonout_object(&j, NULL);
-		jsonout_text(&j, "label", s->config->inputs[i].label);
-		jsonout_text(&j, "path", s->config->inputs[i].path);
+		jsonout_text(&j, "label", s->opened->inputs[i].label);
+		jsonout_text(&j, "path", s->opened->inputs[i].path);
 		jsonout_bool(&j, "connected", !s->closing);
 		jsonout_object_end(&j);
 	}

@@ -21,7 +21,8 @@
 #include "daemon/rates.h"
 
 struct status_source {
-	const struct config *config;
+	const struct config *config; /* the newest */
+	const struct config *opened; /* the one whose inputs are the doors */
 	struct journal *journal;
 	const struct delivery_status *delivery;
 	const struct rates *rates;

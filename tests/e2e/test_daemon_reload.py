@@ -36,11 +36,16 @@ def test_new_credentials_by_reload_end_a_hold(fake, http_door):
     spooler.wait_delivered(1)
 
 
-def test_what_needs_a_restart_is_named(fake, http_door):
-    spooler, _ = http_door()
+def test_what_needs_a_restart_is_named_and_stays(fake, http_door):
+    """Messages went to the new stream, while the log said that this needs a restart."""
+    spooler, address = http_door()
     spooler.reload(output={"aws_kinesis": {"stream": "another"}})
     spooler.wait_log("output.aws_kinesis.stream")
-    assert spooler.status()["stream"]["name"] == "s"
+    spooler.wait_log("configuration reloaded")
+    assert post(address, b"x")[0] == 200
+    spooler.wait_delivered(1)
+    assert {request.stream for request in fake.requests} == {"s"}
+    stays(lambda: spooler.status()["stream"]["name"] == "s", spooler.status)
 
 
 def test_a_reload_whose_log_cannot_be_opened_changes_nothing(fake, http_door):

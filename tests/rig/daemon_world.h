@@ -64,6 +64,7 @@ static inline void world_open(struct world *w, const char *config)
 	w->delivery.state = DELIVERY_FLOWING;
 	w->source = (struct status_source){
 	    .config = w->config,
+	    .opened = w->config,
 	    .journal = w->journal,
 	    .delivery = &w->delivery,
 	    .rates = &w->rates,
