@@ -5,8 +5,8 @@ operations there are; then one trial for each number (a sample of them in the sh
 """
 
 import contextlib
-import os
 import pathlib
+import signal
 import sqlite3
 import subprocess
 import tempfile
@@ -14,7 +14,7 @@ import time
 
 from campaign_world import Template, Trial, copy_spool
 
-HEADER_PAGE = 4096
+CRASHES = (-signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS, -signal.SIGFPE)
 
 
 def damage_first_page(spool):
@@ -62,18 +62,22 @@ class Path:
         self.prepare, self.settle = prepare, settle
 
 
+# What exercise() returns is an exit status, or None for a process that had to be ended.
 def run_daemon(trial, environment):
-    trial.live(environment)
+    return trial.live(environment)
 
 
-def run_repair(trial, environment):
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        trial.command("repair", "--spool", trial.spool, env=environment)
+def run_load(trial, environment):
+    return trial.live(environment, posts=25)
 
 
-def run_import(trial, environment):
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        trial.imported = trial.command("import", "--spool", trial.spool, trial.copy, env=environment).returncode == 0
+def run_command(*arguments):
+    def exercise(trial, environment):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return trial.command(*[getattr(trial, a[1:]) if str(a).startswith("=") else a for a in arguments],
+                                 env=environment).returncode
+        return None
+    return exercise
 
 
 def import_again_if_needed(world, trial):
@@ -96,6 +100,10 @@ def prepare_import(world, trial):
     pathlib.Path(trial.copy).write_bytes(pathlib.Path(exported(world).folder).read_bytes())
 
 
+def prepare_export(_, trial):
+    trial.copy = f"{trial.folder}/copy.db"
+
+
 def paths(world):
     return {
         "first": Path("first start", lambda: world.template("empty-folder"), run_daemon),
@@ -103,9 +111,13 @@ def paths(world):
         "recovery": Path("recovery of a log, drain, stop", lambda: world.template("killed"), run_daemon),
         "aside": Path("setting aside and salvage", lambda: damaged(world, "stopped"), run_daemon, True),
         "aside-log": Path("setting aside, all in the log", lambda: damaged(world, "killed"), run_daemon, True),
-        "repair": Path("repair of a damaged spool", lambda: damaged(world, "stopped"), run_repair, True),
-        "import": Path("import of a copy", lambda: world.template("empty"), run_import, False, prepare_import,
-                       import_again_if_needed),
+        "load": Path("start, load, stop", lambda: world.template("empty"), run_load),
+        "repair": Path("repair of a damaged spool", lambda: damaged(world, "stopped"),
+                       run_command("repair", "--spool", "=spool"), True),
+        "export": Path("export of a stopped spool", lambda: world.template("killed"),
+                       run_command("export", "--spool", "=spool", "=copy"), prepare=prepare_export),
+        "import": Path("import of a copy", lambda: world.template("empty"),
+                       run_command("import", "--spool", "=spool", "=copy"), False, prepare_import, import_again_if_needed),
     }
 
 
@@ -143,11 +155,13 @@ def nth(world, count, path, act, forever, most, on=None):
     def one(mine, number):
         trial, began = new_trial(world, path), time.time()
         try:
-            path.exercise(trial, world.shim_environment(trial, number, act, forever, on))
+            status = path.exercise(trial, world.shim_environment(trial, number, act, forever, on))
             where = f"{act}{' for good' if forever else ''} at {number} ({world.hit(trial) or 'not reached'})"
             trial.kills.append(time.time())
             if forever and act == "enospc":
                 trial.cannot_settle.append((began, time.time()))
+            if status in CRASHES:
+                mine.faults.append(f"{where}: it crashed with signal {-status}")
             aside = trial.set_aside()
             if reads and aside and not path.is_damaged:
                 mine.faults.append(f"{where}: a read that failed was taken for damage: {aside[0]}")
@@ -157,6 +171,28 @@ def nth(world, count, path, act, forever, most, on=None):
         finally:
             trial.close()
     world.each(count, sample(total, most), one)
+
+
+def twice(world, count, path, most):
+    """Killed at some operation, and killed again at some operation of the life after it, then judged."""
+    total, chance = operations_of(world, path), world.chance("twice", path.name)
+    count.subject += f", {total} operations"
+
+    def one(mine, pair):
+        trial = new_trial(world, path)
+        try:
+            hits = []
+            for number in pair:
+                with contextlib.suppress(OSError):
+                    pathlib.Path(f"{trial.folder}/count").unlink()
+                    pathlib.Path(f"{trial.folder}/hit").unlink()
+                path.exercise(trial, world.shim_environment(trial, number))
+                trial.kills.append(time.time())
+                hits.append(f"{number} ({world.hit(trial) or 'not reached'})")
+            trial.judge(mine, f"killed at {' then '.join(hits)}", check=not path.is_damaged)
+        finally:
+            trial.close()
+    world.each(count, [(chance.randint(1, total), chance.randint(1, total)) for _ in range(most)], one)
 
 
 def unharmed(world, count, path):
