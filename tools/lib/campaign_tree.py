@@ -1,5 +1,6 @@
 """A copy of the tree below .build, built for itself: for breaks made on purpose that must never reach the real one."""
 
+import fcntl
 import os
 import pathlib
 import shutil
@@ -10,10 +11,16 @@ KEPT = ("CMakeLists.txt", "CMakePresets.json", "LICENSE", "src", "schema", "syst
 
 class Tree:
     def __init__(self, root, name):
-        """Brings the copy up to date; files that are as they were keep their time, so that little is built again."""
+        """Brings the copy up to date; files that are as they were keep their time, so that little is built again. One
+        process at a time: the second is refused."""
         self.root, self.folder = pathlib.Path(root), pathlib.Path(root) / ".build" / name
         self.source, self.build = self.folder / "tree", self.folder / "build"
         self.source.mkdir(parents=True, exist_ok=True)
+        self.lock = open(self.folder / "lock", "w")  # noqa: SIM115 (held until this process ends)
+        try:
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise SystemExit(f"another process works in {self.folder}; wait for its end") from None
         wanted = set()
         for top in KEPT:
             path = self.root / top
