@@ -8,7 +8,7 @@
 #include "bloblang/formats/compression.h"
 #include "pipeline/stage_internal.h"
 
-/* As much as one evaluation of the language may make: a bomb fails its message and nothing else. */
+/* As much as one evaluation of the language may make. */
 enum { OUTPUT_MAX_BYTES = 256 * 1024 * 1024 };
 
 struct codec {
@@ -20,15 +20,17 @@ struct codec {
 
 #define NAME(value, text) [value] = (text),
 
-static struct codec *codec_new(const char *name, bool decompresses, int level)
+/* A bomb fails its message and nothing else: what comes out is no more than kspool.memory. */
+static struct codec *codec_new(const struct config *config, const char *name, bool decompresses, int level)
 {
 	struct codec *c = mem_zero(sizeof *c);
+	uint64_t most = config->kspool.memory_bytes;
 
 	c->compression = compression_find(name, strlen(name));
 	must(c->compression && (decompresses || compression_can_write(c->compression)));
 	c->decompresses = decompresses;
 	c->level = level;
-	arena_init(&c->arena, OUTPUT_MAX_BYTES);
+	arena_init(&c->arena, most < OUTPUT_MAX_BYTES ? (size_t)most : OUTPUT_MAX_BYTES);
 	return c;
 }
 
@@ -70,7 +72,7 @@ static void process_compress_compile(struct compiler *c, const struct config_nod
 
 	fields_read(c, options_processor_compress(), node, &o);
 	check_level(c, node, o.algorithm, o.level);
-	*ret_state = codec_new(names[o.algorithm], false, o.level >= 0 && o.level <= 9 ? (int)o.level : -1);
+	*ret_state = codec_new(c->config, names[o.algorithm], false, o.level >= 0 && o.level <= 9 ? (int)o.level : -1);
 }
 
 static void process_decompress_compile(struct compiler *c, const struct config_node *node, void **ret_state)
@@ -79,27 +81,27 @@ static void process_decompress_compile(struct compiler *c, const struct config_n
 	struct options_processor_decompress o;
 
 	fields_read(c, options_processor_decompress(), node, &o);
-	*ret_state = codec_new(names[o.algorithm], true, 0);
+	*ret_state = codec_new(c->config, names[o.algorithm], true, 0);
 }
 
 /* What m becomes; m itself, flagged as failed, when the codec refuses it. */
 static struct message *recode(const struct stage *s, struct codec *c, struct message *m)
 {
 	const char *body = (const char *)message_body(m), *error = NULL;
-	struct message *made;
+	struct message *made = m;
 	struct text out;
 	bool ok;
 
-	arena_reset(&c->arena);
 	text_init(&out, &c->arena);
 	ok = c->decompresses ? compression_decompress(c->compression, body, m->body_bytes, &out, &error)
 	                     : compression_compress(c->compression, c->level, body, m->body_bytes, &out, &error);
-	if (!ok) {
+	if (ok) {
+		made = message_derive(m, message_meta(m), m->meta_bytes, text_end(&out), out.length);
+		message_free(m);
+	} else {
 		stage_fail(s, m, error);
-		return m;
 	}
-	made = message_derive(m, message_meta(m), m->meta_bytes, text_end(&out), out.length);
-	message_free(m);
+	arena_reset(&c->arena);
 	return made;
 }
 

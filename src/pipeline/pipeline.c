@@ -4,12 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "config/faults.h"
 #include "pipeline/stage_internal.h"
 
 struct pipeline {
 	struct stages stages;
+	int64_t most_bytes; /* what processors may make of one batch */
 };
 
 static const struct stage_row *const stage_rows[] = {
@@ -51,6 +53,7 @@ enum err pipeline_compile(const struct config_node *nodes, const struct config *
 	struct pipeline *p = mem_zero(sizeof *p);
 	struct compiler c;
 
+	p->most_bytes = (int64_t)config->kspool.memory_bytes;
 	compiler_init(&c, config, path, faults);
 	stages_compile(&c, nodes, &p->stages);
 	compiler_fini(&c);
@@ -64,17 +67,32 @@ enum err pipeline_compile(const struct config_node *nodes, const struct config *
 
 bool pipeline_is_empty(const struct pipeline *p) { return !p || p->stages.count == 0; }
 
+/* Nothing of a spent run is what its processors were to make of it. */
+static void flag_spent(const struct runner *r, struct pipeline_batch *batch)
+{
+	LOG_LIMITED(LOG_ERROR, "processors given up", LOG_S("path", r->spent_at->where.path), LOG_S("reason", r->spent),
+	            LOG_U("messages", batch->count));
+	for (size_t i = 0; i < batch->count; i++)
+		stage_fail(r->spent_at, batch->items[i], r->spent);
+}
+
 int64_t pipeline_run(struct pipeline *p, struct evaluator *ev, struct pipeline_batch *batch)
 {
 	struct runner r = {.evaluator = ev};
 	struct batches batches = {0};
 
-	for (size_t i = 0; i < batch->count; i++)
+	for (size_t i = 0; i < batch->count; i++) {
+		r.live_bytes += (int64_t)message_cost(batch->items[i]);
 		if (!batch->items[i]->origin)
 			message_set_origin(batch->items[i], origin_new(batch->items[i]->id));
+	}
+	/* What came in was charged already, and is never too much by itself. */
+	r.most_bytes = r.live_bytes + p->most_bytes;
 	batches_add(&batches, batch);
 	stages_run(&p->stages, &r, &batches);
 	batches_join(&batches, batch);
+	if (r.spent)
+		flag_spent(&r, batch);
 	for (size_t i = 0; i < batch->count; i++)
 		origin_seal(batch->items[i]->origin);
 	return r.not_before_ns;

@@ -95,13 +95,15 @@ static void process_dedupe_compile(struct compiler *c, const struct config_node 
 	struct dedupe *d = mem_zero(sizeof *d);
 	struct options_processor_dedupe o;
 	const struct config_node *entry;
+	const char *text;
+	size_t length;
 
 	*ret_state = d;
 	fields_read(c, options_processor_dedupe(), node, &o);
-	if (o.key.text && !strstr(o.key.text, "${!"))
+	d->key = stage_compile_template(c, &o.key);
+	if (o.key.text && d->key && bloblang_template_constant(d->key, &text, &length))
 		stage_compile_warning(c, node,
 		                      "key is one text for all messages: every message but the first is a duplicate");
-	d->key = stage_compile_template(c, &o.key);
 	d->cache = take(o.cache);
 	options_free(options_processor_dedupe(), &o);
 	if (c->at_output)

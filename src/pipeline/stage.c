@@ -4,7 +4,8 @@
  * 2. Every message has one owner: the batch it lies in. A stage's run takes all of its batch.
  * 3. Every message in a running pipeline has an origin.
  * 4. A compiler's path is, after a stage was compiled, what it was before.
- * 5. A stage with a null state was compiled with faults, or has none to free; it has a row all the same.
+ * 5. A run that is spent changes no message any more.
+ * 6. A stage with a null state was compiled with faults, or has none to free; it has a row all the same.
  */
 #include "pipeline/stage_internal.h"
 
@@ -88,6 +89,39 @@ static size_t count_messages(const struct batches *b)
 	return sum;
 }
 
+static int64_t cost_of(const struct pipeline_batch *b)
+{
+	int64_t sum = 0;
+
+	for (size_t i = 0; i < b->count; i++)
+		sum += (int64_t)message_cost(b->items[i]);
+	return sum;
+}
+
+void stage_spend(const struct stage *s, struct runner *r, const char *why)
+{
+	if (r->spent)
+		return;
+	r->spent = why;
+	r->spent_at = s;
+}
+
+/* One batch through one stage. What a stage with children made is counted once, by what it put out itself. */
+static void run_one(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
+{
+	int64_t live_bytes = r->live_bytes - cost_of(batch);
+	size_t first = out->count;
+
+	must(batch->count > 0);
+	s->row->run(s, r, batch, out);
+	free(batch->items);
+	for (size_t i = first; i < out->count; i++)
+		live_bytes += cost_of(&out->items[i]);
+	r->live_bytes = live_bytes;
+	if (live_bytes > r->most_bytes)
+		stage_spend(s, r, "processors made more of a batch than kspool.memory may hold");
+}
+
 void stages_run(const struct stages *s, struct runner *r, struct batches *batches)
 {
 	for (size_t i = 0; i < s->count && batches->count > 0; i++) {
@@ -97,9 +131,10 @@ void stages_run(const struct stages *s, struct runner *r, struct batches *batche
 		for (size_t k = 0; k < batches->count; k++) {
 			struct pipeline_batch batch = batches->items[k];
 
-			must(batch.count > 0);
-			s->items[i].row->run(&s->items[i], r, &batch, &out);
-			free(batch.items);
+			if (r->spent)
+				batches_add(&out, &batch);
+			else
+				run_one(&s->items[i], r, &batch, &out);
 		}
 		free(batches->items);
 		*batches = out;

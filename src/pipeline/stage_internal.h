@@ -92,11 +92,16 @@ void compiler_init(struct compiler *c, const struct config *config, const char *
 void compiler_move(struct compiler *c, const char *path);
 void compiler_fini(struct compiler *c);
 
-/* What running carries along. */
+/* What running carries along: of one batch on its way through a whole pipeline. */
 struct runner {
 	struct evaluator *evaluator;
 	int64_t not_before_ns;
-	uint32_t lines; /* lists whose order a processor has kept: the number of the last one */
+	uint32_t lines;         /* lists whose order a processor has kept: the number of the last one */
+	int64_t live_bytes;     /* what the messages cost that the run holds now */
+	int64_t most_bytes;     /* what they may cost */
+	int64_t loops_until_ns; /* monotonic; 0 before the first loop */
+	const char *spent;      /* why no stage runs any more; null while all do */
+	const struct stage *spent_at;
 };
 
 struct stage {
@@ -129,6 +134,8 @@ void batches_fini(struct batches *b);
 void stage_pass(struct pipeline_batch *batch, struct batches *out);
 /* Flags a message as failed here and counts it. */
 void stage_fail(const struct stage *s, struct message *m, const char *reason);
+/* From here on every message passes every stage as it is, and all are flagged at the end. The first reason counts. */
+void stage_spend(const struct stage *s, struct runner *r, const char *why);
 /* The context of message i of a batch. */
 struct message_batch stage_batch(const struct pipeline_batch *batch, size_t i);
 

@@ -7,7 +7,7 @@
  * Invariants:
  * 1. Pieces share the origin of the whole; the whole is freed only when all of them are made.
  * 2. A message that cannot be cut leaves as it came, flagged, and its pieces so far are freed.
- * 3. Pieces of one message have at most BODY_MAX_BYTES and PIECES_MAX.
+ * 3. Pieces of one message have at most BODY_MAX_BYTES and PIECES_MAX, and cost no more than the run may hold.
  */
 #include <archive.h>
 #include <archive_entry.h>
@@ -30,6 +30,7 @@ struct cutting {
 	const struct message *whole;
 	struct pipeline_batch pieces;
 	uint64_t bytes; /* of all pieces: a small archive may hold very much */
+	int64_t cost;   /* of all pieces as messages */
 	struct error error;
 };
 
@@ -50,8 +51,11 @@ static bool add_piece(struct cutting *c, const char *key, const char *name, cons
 	struct message *piece;
 
 	c->bytes += length;
+	c->cost += (int64_t)(sizeof *piece + m->meta_bytes + length);
 	if (c->pieces.count == PIECES_MAX || c->bytes > BODY_MAX_BYTES)
 		return cut_fails(c, "the archive holds too much");
+	if (c->cost > c->runner->most_bytes - c->runner->live_bytes)
+		return cut_fails(c, "the archive holds more than kspool.memory may hold");
 	if (key) {
 		struct buf meta;
 

@@ -287,104 +287,6 @@ static void faults_name_place_and_reason(void **state)
 }
 
 /* The file uses every row of config/processors.def, and this room has each of them. */
-static void inspect(const struct config *config, struct config_faults *faults) { pipeline_lint(config, faults); }
-
-/* Resources that nobody uses, and labels wherever they are. */
-static void resources_and_labels_are_checked(void **state)
-{
-	static const struct {
-		const char *text;
-		const char *expected; /* null: it is fine */
-	} cases[] = {
-	    {"cache_resources: [{label: c, memory: {default_ttl: abc}}]",
-	     "(4,52) cache_resources.c.memory.default_ttl: exp"},
-	    {"cache_resources: [{label: c, memory: {x: 1}}]", "(4,39) unknown key \"x\" in cache_resources.c.memory"},
-	    {"cache_resources: [{label: c, lru: {cap: 0}}]", "cache_resources.c.lru.cap must be at least 1"},
-	    {"cache_resources: [{label: c, lru: {algorithm: x}}]",
-	     "lru.algorithm: expected standard, arc or two_queues"},
-	    {"cache_resources: [{label: c, redis: {}}]",
-	     "(4,30) cache_resources.c: cache.redis is a component of Redpanda"},
-	    {"cache_resources: [{label: c, memry: {}}]", "there is no cache \"memry\"; did you mean \"memory\"?"},
-	    {"cache_resources: [{label: c, memory: {}, lru: {}}]",
-	     "both memory and lru are given: one of them must go"},
-	    {"cache_resources: [{label: c, x: 1, memory: {}}]", "there is no cache \"x\""},
-	    {"cache_resources: [{label: c}]", "cache_resources.c: names no cache"},
-	    {"cache_resources: [{}]", "cache_resources.0 has no label, so that nothing can use it"},
-	    {"cache_resources: [{memory: {}}]", "cache_resources.0 has no label, so that nothing can use it"},
-	    {"cache_resources: [x]", "expected a cache and its label, not a text"},
-	    {"rate_limit_resources: [{label: r, local: {count: 0}}]",
-	     "rate_limit_resources.r.local.count must be at least"},
-	    {"rate_limit_resources: [{label: r, redis: {}}]", "rate_limit.redis is a component of Redpanda Connect"},
-	    {"processor_resources: [{label: p, resource: p}]", "processor resource p uses itself"},
-	    {"processor_resources: [{label: p, nope: {}}]", "there is no processor \"nope\""},
-	    {"processor_resources: [{label: p, try: [{resource: q}]}, {label: q, catch: [{resource: p}]}]",
-	     "uses itself"},
-	    {"processor_resources: [{noop: {}}]", "processor_resources.0 has no label"},
-	    {"cache_resources: [{label: c, memory: {}}, {label: c, lru: {}}]",
-	     "(4,51) cache_resources.1.label is the label of another component too, on line 4"},
-	    {"cache_resources: [{label: c, memory: {}}]\npipeline: {processors: [{try: [{label: c, noop: }]}]}",
-	     "is the label of another component too"},
-	    {"pipeline: {processors: [{switch: [{processors: [{label: X, noop: }]}]}]}",
-	     "pipeline.processors.0.switch.0.processors.0.label may hold a-z"},
-	    {"pipeline: {processors: [{label: [], noop: }]}",
-	     "pipeline.processors.0.label: expected one value, not a list"},
-	    {"processor_resources: [{label: p, noop: }]\npipeline: {processors: [{label: x, resource: p}]}",
-	     "pipeline.processors.0.label does not belong beside resource"},
-	    {"pipeline: {processors: [{type: [], noop: }]}",
-	     "processors.0.type: expected the name of a component, not a"},
-	    {"pipeline: {processors: [{plugin: x, noop: }]}",
-	     "processors.0.plugin stands for what is behind a component's"},
-	    {"pipeline: {processors: [{meta: x, noop: }]}", "processors.0.meta: expected a map, not a text"},
-	    {"metrics: {type: none, none: {}}\ntracer: {type: none}", NULL},
-	    {"cache_resources: [{label: c, type: memory, memory: }, {label: d, type: lru}]\n"
-	     "rate_limit_resources: [{label: r, meta: {a: 1}, local: }]\n"
-	     "processor_resources: [{label: p, type: noop}]",
-	     NULL},
-	};
-
-	(void)state;
-	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-		const struct config_load_options options = {.inspect = inspect};
-		char text[1024], said[1200] = "nothing";
-		struct config *config = NULL;
-		struct config_faults faults;
-
-		(void)snprintf(text, sizeof text,
-		               "input: {type: stdin, meta: {a: b}}\nbuffer: {type: sqlite, sqlite: {path: /x/y.db}}\n"
-		               "output: {type: aws_kinesis, aws_kinesis: {stream: s, partition_key: k}}\n%s\n",
-		               cases[i].text);
-		if (config_parse("t", text, strlen(text), &options, &config, &faults, NULL) != ERR_OK)
-			(void)snprintf(said, sizeof said, "(%d,%d) %s", first_error(&faults)->line,
-			               first_error(&faults)->column, first_error(&faults)->text);
-		if (!strstr(said, cases[i].expected ? cases[i].expected : "nothing"))
-			fail_msg("%s: %s", cases[i].text, said);
-		config_faults_fini(&faults);
-		config_free(config);
-	}
-}
-
-/* 14 resources, each of which uses the next one twice. */
-static void resources_do_not_multiply_for_ever(void **state)
-{
-	struct config_faults faults = {0};
-	struct config *config;
-	struct buf text;
-
-	(void)state;
-	buf_init(&text, 1 << 16);
-	(void)buf_add_text(&text, "pipeline: {processors: [{resource: r0}]}\nprocessor_resources:\n");
-	for (int i = 0; i < 14; i++)
-		(void)buf_addf(&text, "- {label: r%d, processors: [{resource: r%d}, {resource: r%d}]}\n", i, i + 1,
-		               i + 1);
-	(void)buf_add_text(&text, "- {label: r14, noop: }\n");
-	config = load(text.data, &faults);
-	pipeline_lint(config, &faults);
-	assert_non_null(strstr(first_error(&faults)->text, "more than 10000 processors"));
-	config_faults_fini(&faults);
-	config_free(config);
-	buf_fini(&text);
-}
-
 static void every_row_compiles(void **state)
 {
 	struct config_faults faults;
@@ -560,8 +462,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(processors_do_what_they_say),
 	    cmocka_unit_test(faults_name_place_and_reason),
-	    cmocka_unit_test(resources_and_labels_are_checked),
-	    cmocka_unit_test(resources_do_not_multiply_for_ever),
 	    cmocka_unit_test(every_row_compiles),
 	    cmocka_unit_test(odd_fields_are_accepted),
 	    cmocka_unit_test(rate_limit_tells_how_long_to_wait),
