@@ -8,6 +8,7 @@
  *   SHIM_AT      the number at which it happens; SHIM_FOREVER=1: there and at every one after it
  *   SHIM_DO      kill, or eio, enospc, edquot, erofs: what the operation fails with; short: half of a write
  *   SHIM_ON      only these, with commas: open read write sync truncate rename unlink allocate
+ *   SHIM_NAME    only the file of this name (without its folder)
  *   SHIM_GATE    nothing is counted before this file exists
  *   SHIM_CLOCK   a file of 8 bytes, shared memory: what is added to the time of day, in milliseconds (signed)
  *   SHIM_LOG     what was hit is appended here: number, operation, path
@@ -36,7 +37,7 @@ enum { FDS = 4096 };
 enum what { GO_ON, FAIL, SHORT };
 
 static struct {
-	const char *under, *act, *on, *gate, *log;
+	const char *under, *act, *on, *name, *gate, *log;
 	size_t under_len;
 	uint64_t at;
 	bool forever;
@@ -65,6 +66,7 @@ __attribute__((constructor)) static void set_up(void)
 	shim.under_len = shim.under ? strlen(shim.under) : 0;
 	shim.act = getenv("SHIM_DO");
 	shim.on = getenv("SHIM_ON");
+	shim.name = getenv("SHIM_NAME");
 	shim.gate = getenv("SHIM_GATE");
 	shim.log = getenv("SHIM_LOG");
 	shim.at = at ? strtoull(at, NULL, 10) : 0;
@@ -120,6 +122,13 @@ static bool is_asked_for(const char *operation)
 	return !shim.on;
 }
 
+static bool is_named(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return !shim.name || strcmp(slash ? slash + 1 : path, shim.name) == 0;
+}
+
 static void note(uint64_t number, const char *operation, const char *path)
 {
 	char line[PATH_MAX + 64];
@@ -152,7 +161,7 @@ static enum what decide(const char *operation, const char *path)
 {
 	uint64_t number;
 
-	if (!is_asked_for(operation) || (shim.gate && access(shim.gate, F_OK) != 0))
+	if (!is_asked_for(operation) || !is_named(path) || (shim.gate && access(shim.gate, F_OK) != 0))
 		return GO_ON;
 	number = atomic_fetch_add(shim.count, 1) + 1;
 	if (!shim.act || shim.at == 0 || number < shim.at || (number > shim.at && !shim.forever))
@@ -177,7 +186,7 @@ static enum what decide_fd(const char *operation, int fd)
 
 	if (fd < 0 || fd >= FDS || !atomic_load(&shim.watched[fd]))
 		return GO_ON;
-	if (shim.log)
+	if (shim.log || shim.name)
 		path_of_fd(fd, path);
 	what = decide(operation, path);
 	if (what != FAIL)

@@ -7,7 +7,6 @@ Needs root and loop devices; skipped by name otherwise.
 import contextlib
 import fcntl
 import os
-import pathlib
 import shutil
 import struct
 import subprocess
@@ -20,6 +19,7 @@ from waits import NeverHappened, wait_for
 
 FS_IOC_SHUTDOWN, NO_LOG_FLUSH = 0x8004587D, 2
 IMAGE_BYTES = 96 << 20
+LEAST_BYTES = {"xfs": 320 << 20}
 
 
 def run(*command):
@@ -36,7 +36,7 @@ class Disk:
         if os.geteuid() != 0:
             raise Skipped("needs root for mount")
         self.kind, self.mount, self.image, self.mounted = kind, f"{place}/disk-{os.urandom(4).hex()}", None, False
-        self.size = size
+        self.size = size = max(size, LEAST_BYTES.get(kind, 0))
         os.mkdir(self.mount, 0o700)
         if kind != "tmpfs":
             if not os.path.exists("/dev/loop-control"):
@@ -149,28 +149,18 @@ def one_cut(world, disk, trial, chance, second=False):
     disk.attach()
 
 
-def power_cuts(world, count, cuts, second=False, binary=None):
-    """Rows 3, 4 and 5: cuts of one spool, some of them while nothing can be delivered, judged every few cuts."""
-    chance, kept = world.chance("cuts", second, bool(binary)), None
-    if binary:
-        import spooler
-        kept, spooler.BINARY = spooler.BINARY, binary
-    try:
-        while count.tried < cuts:
-            with on_disk(world, offline=True) as (disk, trial):
-                for number in range(min(5, cuts - count.tried)):
-                    one_cut(world, disk, trial, chance)
-                    if second:
-                        one_cut(world, disk, trial, chance, second=True)
-                    count.tried += 1
-                count.tried -= 1  # the judge counts one
-                trial.judge(count, f"after cut {count.tried + 1}", check=not binary)
-            if binary and count.lost:
-                return
-    finally:
-        if kept:
-            import spooler
-            spooler.BINARY = kept
+def power_cuts(world, count, cuts, second=False, kind="ext4"):
+    """Rows 3, 4 and 5: cuts of one spool while nothing can be delivered, judged every few cuts."""
+    chance = world.chance("cuts", second)
+    while count.tried < cuts and not (count.expects_loss and count.lost):
+        with on_disk(world, offline=True, kind=kind) as (disk, trial):
+            for _ in range(min(5, cuts - count.tried)):
+                one_cut(world, disk, trial, chance)
+                if second:
+                    one_cut(world, disk, trial, chance, second=True)
+                count.tried += 1
+            count.tried -= 1  # the judge counts one
+            trial.judge(count, f"after cut {count.tried + 1}")
 
 
 def fill(path, leave=0):
@@ -264,13 +254,3 @@ def read_only(world, count):
             disk.attach()
             trial.judge(mine, f"try {number}")
     world.each(count, list(range(world.amount(2, 10))), one)
-
-
-def weak_binary(root):
-    """kspool with synchronous=NORMAL, built in a copy of the tree: the harness must see what it loses."""
-    from campaign_tree import Tree
-    tree = Tree(root, "weak")
-    tree.replace("src/store/store_open.c", 'normal_sync_for_test ? "1" : "2"', 'normal_sync_for_test ? "1" : "1"')
-    tree.configure()
-    tree.make(["kspool"])
-    return pathlib.Path(tree.build) / "src" / "kspool"

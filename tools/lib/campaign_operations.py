@@ -128,10 +128,10 @@ def new_trial(world, path):
     return trial
 
 
-def operations_of(world, path, on=None):
+def operations_of(world, path, on=None, name=None):
     trial = new_trial(world, path)
     try:
-        path.exercise(trial, world.shim_environment(trial, on=on))
+        path.exercise(trial, world.shim_environment(trial, on=on, name=name))
         return world.counted(trial)
     finally:
         trial.close()
@@ -146,22 +146,25 @@ def sample(total, most):
     return sorted(set(range(1, few + 1)) | {few + 1 + int(step * k) for k in range(most - few)})
 
 
-def nth(world, count, path, act, forever, most, on=None):
-    """Every n-th operation of `path` killed or failing, then judged."""
-    total = operations_of(world, path, on)
+def nth(world, count, path, act, forever, most, on=None, name=None):
+    """Every n-th operation of `path` killed or failing, then judged. `name`: of one file only."""
+    total = operations_of(world, path, on, name)
     count.subject += f", {total} operations"
     reads = on == "read"
 
     def one(mine, number):
         trial, began = new_trial(world, path), time.time()
         try:
-            status = path.exercise(trial, world.shim_environment(trial, number, act, forever, on))
+            status = path.exercise(trial, world.shim_environment(trial, number, act, forever, on, name=name))
             where = f"{act}{' for good' if forever else ''} at {number} ({world.hit(trial) or 'not reached'})"
             trial.kills.append(time.time())
             if forever and act == "enospc":
                 trial.cannot_settle.append((began, time.time()))
             if status in CRASHES:
                 mine.faults.append(f"{where}: it crashed with signal {-status}")
+            if name and status == 0 and world.hit(trial) and not ("level=WARN" in trial.spooler.log() or
+                                                                  "level=ERROR" in trial.spooler.log()):
+                mine.faults.append(f"{where}: it ended with 0 and said nothing")
             aside = trial.set_aside()
             if reads and aside and not path.is_damaged:
                 mine.faults.append(f"{where}: a read that failed was taken for damage: {aside[0]}")

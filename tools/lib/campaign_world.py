@@ -257,11 +257,11 @@ class World:
             os.rename(f"{made}.{os.getpid()}", made)
         return str(made)
 
-    def shim_environment(self, trial, at=0, act="kill", forever=False, on=None, gate=None):
+    def shim_environment(self, trial, at=0, act="kill", forever=False, on=None, gate=None, name=None):
         environment = {"LD_PRELOAD": self.shim, "SHIM_UNDER": str(trial.spool.parent), "SHIM_COUNT": f"{trial.folder}/count",
                        "SHIM_AT": str(at), "SHIM_DO": act, "SHIM_LOG": f"{trial.folder}/hit"}
         environment.update({"SHIM_FOREVER": "1"} if forever else {}, **({"SHIM_ON": on} if on else {}),
-                           **({"SHIM_GATE": gate} if gate else {}))
+                           **({"SHIM_GATE": gate} if gate else {}), **({"SHIM_NAME": name} if name else {}))
         return environment
 
     @staticmethod
