@@ -112,11 +112,13 @@ static void a_row_that_is_gone_after_an_unclean_end_is_damaged(void **state)
 	struct spooldir d;
 	struct store *s;
 	struct error e;
+	uint64_t bytes;
 
 	(void)state;
 	spooldir_make(&d);
 	s = open_it(&d, NULL);
 	append(s, 10);
+	bytes = store_pending_bytes(s) / 10;
 	store_abandon(s);
 	run_sql(&d, "DELETE FROM messages WHERE id = 4");
 	s = open_it(&d, &report);
@@ -125,6 +127,7 @@ static void a_row_that_is_gone_after_an_unclean_end_is_damaged(void **state)
 	assert_int_equal(store_ledger(s)->pending, 9);
 	assert_int_equal(store_ledger(s)->damaged, 1);
 	assert_int_equal(store_ledger(s)->accepted, 10);
+	assert_int_equal(store_pending_bytes(s), 9 * bytes);
 	assert_int_equal(store_close(s, &e), ERR_OK);
 	spooldir_remove(&d);
 }
