@@ -1,11 +1,11 @@
 #include "daemon/reload.h"
 
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/cleanup.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "config/inputs.h"
@@ -20,12 +20,11 @@ static void keep(const struct keeping *k, const char *prefix, const struct optio
 {
 	for (size_t i = 0; i < section->count; i++) {
 		const struct option_row *row = &section->rows[i];
-		char field[256];
+		AUTOFREE char *field = mem_format("%s%s%s", prefix, *prefix ? "." : "", row->key);
 
-		(void)snprintf(field, sizeof field, "%s.%s", prefix, row->key);
 		if (row->kind == OPTION_OBJECT) {
 			keep(k, field, row->section(), (const char *)old + row->offset, (char *)new + row->offset);
-		} else if (!(row->flags & RELOAD) && !option_is_equal(row, old, new)) {
+		} else if (!(row->flags & (RELOAD | INERT)) && !option_is_equal(row, old, new)) {
 			k->say(k->arg, field);
 			option_copy(row, old, new);
 		}
@@ -35,21 +34,32 @@ static void keep(const struct keeping *k, const char *prefix, const struct optio
 /* The doors stay as they were opened: what is said of inputs is for the operator alone. */
 static void keep_input(const struct keeping *k, const struct config_input *a, struct config_input *b)
 {
-	if (a->kind != b->kind)
+	if (a->kind != b->kind) {
 		k->say(k->arg, a->path);
-	else
-		keep(k, a->path, input_section(a->kind), input_options(a), input_options_edit(b));
+		return;
+	}
+	keep(k, a->path, options_input(), a, b);
+	keep(k, a->path, input_section(a->kind), input_options(a), input_options_edit(b));
 }
 
 void reload_keep(const struct config *old, struct config *new, void (*say)(void *arg, const char *field), void *arg)
 {
+	static const struct {
+		const char *prefix;
+		const struct option_section *(*section)(void);
+	} frames[] = {{"", options_root},
+	              {"metrics", options_metrics},
+	              {"buffer", options_buffer},
+	              {"pipeline", options_pipeline},
+	              {"output", options_output}};
 	const struct keeping k = {.say = say, .arg = arg};
 
-	keep(&k, "http", options_http(), &old->http, &new->http);
-	keep(&k, "metrics.prometheus", options_prometheus(), &old->prometheus, &new->prometheus);
-	keep(&k, "buffer.sqlite", options_buffer_sqlite(), &old->buffer, &new->buffer);
-	keep(&k, "output.aws_kinesis", options_aws_kinesis(), &old->output, &new->output);
-	keep(&k, "kspool", options_kspool(), &old->kspool, &new->kspool);
+	for (size_t i = 0; i < sizeof frames / sizeof *frames; i++)
+		keep(&k, frames[i].prefix, frames[i].section(), old, new);
+	if (old->metrics_prometheus != new->metrics_prometheus) {
+		say(arg, "metrics");
+		new->metrics_prometheus = old->metrics_prometheus;
+	}
 	if (old->input_count != new->input_count)
 		say(arg, "input");
 	for (size_t i = 0; i < old->input_count && i < new->input_count; i++)

@@ -44,6 +44,22 @@ static void only_what_needs_a_restart_is_said(void **state)
 	    {BASE("file: {paths: [/f]}", "", BUFFER), BASE("file: {paths: [/f, /g]}", "", BUFFER), "input.paths "},
 	    {BASE("stdin: {}", "", BUFFER), BASE("broker: {inputs: [{stdin: {}}, {file: {paths: [/f]}}]}", "", BUFFER),
 	     "input "},
+	    {BASE("file: {paths: [/f]}", "", BUFFER), BASE("file: {paths: [/g]}", "", BUFFER), "input.paths "},
+	    {BASE("stdin: {}, processors: [noop: ]", "", BUFFER), BASE("stdin: {}, processors: [noop: ]", "", BUFFER),
+	     ""},
+	    {BASE("stdin: {}, processors: [noop: ]", "", BUFFER), BASE("stdin: {}, processors: [try: []]", "", BUFFER),
+	     "input.processors "},
+	    {BASE("stdin: {}", "", BUFFER),
+	     BASE("stdin: {}", "", BUFFER "pipeline: {processors: [noop: ], threads: 3}"), "pipeline.processors "},
+	    {BASE("stdin: {}", "", BUFFER "pipeline: {processors: [mapping: root = 1]}"),
+	     BASE("stdin: {}", "", BUFFER "pipeline: {processors: [mapping: root = 2]}"), "pipeline.processors "},
+	    {BASE("stdin: {}", "", BUFFER "cache_resources: [{label: c, lru: }]"),
+	     BASE("stdin: {}", "", BUFFER "cache_resources: [{label: c, memory: }]"), "cache_resources "},
+	    {BASE("stdin: {}", "}, processors: [{noop: {}}], meta: {a: 1", BUFFER), BASE("stdin: {}", "", BUFFER),
+	     "output.processors "},
+	    {BASE("stdin: {}", "", BUFFER), BASE("stdin: {}", "", BUFFER "metrics: {none: {}}"), "metrics "},
+	    {BASE("stdin: {}", "", BUFFER), BASE("stdin: {}", "", BUFFER "shutdown_timeout: 3s"), ""},
+	    {BASE("stdin: {}", "", BUFFER), BASE("stdin: {}", "", BUFFER "logger: {file: {path: /x}}"), ""},
 	};
 
 	(void)state;
