@@ -161,8 +161,9 @@ static void visit_list(struct walk *w, const char *slot, struct config_node *lis
 static void visit_rows(struct walk *w, const struct option_section *s, struct config_node *node, const char *path)
 {
 	static const char *const slots[] = {
-	    [SHAPE_inputs] = "input",           [SHAPE_scanner] = "scanner", [SHAPE_processors] = "processor",
-	    [SHAPE_rate_limits] = "rate_limit", [SHAPE_caches] = "cache",    [SHAPE_templates] = NULL,
+	    [SHAPE_resources] = "processor",  [SHAPE_inputs] = "input",           [SHAPE_scanner] = "scanner",
+	    [SHAPE_processors] = "processor", [SHAPE_rate_limits] = "rate_limit", [SHAPE_caches] = "cache",
+	    [SHAPE_templates] = NULL,
 	};
 
 	for (size_t i = 0; node->kind == NODE_MAP && i < s->count; i++) {

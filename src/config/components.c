@@ -103,12 +103,20 @@ void component_read_output(struct options_reader *r, const struct config_node *n
 		                  "output.aws_kinesis is required: kspool writes to a Kinesis stream");
 }
 
+/* `none` has no options. */
+static void read_none(struct options_reader *r, const struct config_node *node, void *base)
+{
+	(void)base;
+	if (!node->unset && !tree_is_null(node) && node->kind != NODE_MAP)
+		config_faults_add(r->faults, node->line, node->column, false, "%s.none: expected a map, not %s",
+		                  r->path, tree_kind_name(node));
+}
+
 static void read_metrics_none(struct options_reader *r, const struct config_node *node, void *base)
 {
 	struct config *config = base;
 
-	(void)r;
-	(void)node;
+	read_none(r, node, base);
 	config->metrics_prometheus = false;
 }
 
@@ -126,7 +134,7 @@ void component_read_metrics(struct options_reader *r, const struct config_node *
 void component_read_tracer(struct options_reader *r, const struct config_node *node, void *base)
 {
 	static const struct option_section nothing = {.name = "tracer"};
-	static const struct key_handler handlers[] = {{"none", NULL}, {NULL, NULL}};
+	static const struct key_handler handlers[] = {{"none", read_none}, {NULL, NULL}};
 	static const struct options_extras extras = {.handlers = handlers, .foreign = foreign_tracer};
 
 	read_slot(r, "tracer", &nothing, node, base, &extras);

@@ -43,6 +43,7 @@ enum option_flags { OWN = 1, REQUIRED = 2, RELOAD = 4, ADVANCED = 8, LATER = 16,
 	N(inputs, true, "list of inputs")           \
 	N(scanner, false, "map")                    \
 	N(processors, true, "list of processors")   \
+	N(resources, true, "list of processors")    \
 	N(rate_limits, true, "list of rate limits") \
 	N(caches, true, "list of caches")           \
 	N(templates, false, "map of texts with ${! } interpolation")

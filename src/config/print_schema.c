@@ -3,21 +3,24 @@
  *
  * Invariants:
  * 1. What lint accepts the schema accepts: a text with ${ may stand for any value that is not a text already.
- * 2. Whoever opens an object closes it, but for print_slot_components, which leaves its object open for one more rule.
+ * 2. Whoever opens an object closes it, but for those that print_one_of closes.
  * 3. The order is that of the tables, so that one new row is one new line.
  */
 #include "config/print.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "base/cleanup.h"
 #include "config/processors.h"
 
 /* JSON Schema, draft 2020-12. An environment reference may stand for any value that is not a text already. */
-#define OR_REFERENCE ", {\"type\": \"string\", \"pattern\": \"\\\\$\\\\{\"}]"
+#define REFERENCE "{\"type\": \"string\", \"pattern\": \"\\\\$\\\\{[A-Za-z0-9_.]\"}"
 
-#define ANY_TEXT "\"type\": [\"string\", \"number\", \"boolean\", \"null\"]"
+/* What may stand beside the name of any component. */
+#define BESIDE "\"plugin\": {}, \"meta\": {\"type\": [\"object\", \"null\"]}"
 
 static void print_string(struct buf *out, const char *text)
 {
@@ -32,67 +35,112 @@ static void print_string(struct buf *out, const char *text)
 
 static void open_line(struct buf *out, int depth) { (void)buf_addf(out, "%*s", depth * 2, ""); }
 
-static void print_number_type(struct buf *out, const struct option_row *row)
+static void print_bounds(struct buf *out, const struct option_row *row)
 {
-	bool bounds = row->least != 0 || row->most != 0;
-
-	if (row->kind == OPTION_DURATION) {
-		(void)buf_add_text(out, "\"type\": [\"string\", \"integer\"], \"pattern\": "
-		                        "\"^$|^-?([0-9]*[.]?[0-9]+(ns|us|\\u00b5s|ms|s|m|h))+$|^0$|\\\\$\\\\{\"");
+	if (row->least == 0 && row->most == 0)
 		return;
-	}
-	(void)buf_add_text(out, "\"anyOf\": [{\"type\": \"integer\"");
-	if (bounds)
-		(void)buf_addf(out, ", \"minimum\": %" PRId64, row->least);
-	if (bounds && row->most != INT64_MAX)
+	(void)buf_addf(out, ", \"minimum\": %" PRId64, row->least);
+	if (row->most != INT64_MAX)
 		(void)buf_addf(out, ", \"maximum\": %" PRId64, row->most);
-	(void)buf_add_text(out, "}");
-	if (row->kind == OPTION_SIZE)
-		(void)buf_add_text(out, ", {\"type\": \"string\", \"pattern\": \"^[0-9]+([KMGT]i?B|B)?$\"}");
-	(void)buf_add_text(out, OR_REFERENCE);
 }
 
-#define LIST_OF(definition) "\"type\": [\"array\", \"null\"], \"items\": {\"$ref\": \"#/$defs/" definition "\"}"
+#define LIST_OF(definition) "\"array\", \"items\": {\"$ref\": \"#/$defs/" definition "\"}"
 static const char *const nodes_types[] = {
-    [SHAPE_list] = "\"type\": \"array\"",
-    [SHAPE_map] = "\"type\": \"object\"",
+    [SHAPE_list] = "\"array\"",
+    [SHAPE_map] = "\"object\"",
     [SHAPE_inputs] = LIST_OF("input"),
-    [SHAPE_scanner] = "\"$ref\": \"#/$defs/scanner\"",
     [SHAPE_processors] = LIST_OF("processor"),
+    [SHAPE_resources] =
+        "\"array\", \"items\": {\"allOf\": [{\"$ref\": \"#/$defs/processor\"}, {\"required\": [\"label\"]}]}",
     [SHAPE_rate_limits] = LIST_OF("rate_limit"),
     [SHAPE_caches] = LIST_OF("cache"),
-    [SHAPE_templates] = "\"type\": \"object\", \"additionalProperties\": {" ANY_TEXT "}",
+    [SHAPE_templates] = "\"object\", \"additionalProperties\": {\"type\": [\"string\", \"number\", \"boolean\"]}",
 };
 
-static void print_type(struct buf *out, const struct option_row *row)
+/* Words are taken in any case, and a regular expression of JSON Schema has no flag for that. */
+static void print_word(struct buf *out, const char *word)
 {
+	for (const char *p = word; *p; p++) {
+		if (isalpha((unsigned char)*p))
+			(void)buf_addf(out, "[%c%c]", toupper((unsigned char)*p), tolower((unsigned char)*p));
+		else
+			(void)buf_add_char(out, *p);
+	}
+}
+
+static void print_words(struct buf *out, const struct option_row *row)
+{
+	(void)buf_add_text(out, "{\"enum\": [");
+	for (const struct option_word *word = row->words; word->text; word++) {
+		(void)buf_add_text(out, word == row->words ? "" : ", ");
+		print_string(out, word->text);
+	}
+	(void)buf_add_text(out, "]}, {\"type\": \"string\", \"pattern\": \"^(");
+	for (const struct option_word *word = row->words; word->text; word++) {
+		(void)buf_add_text(out, word == row->words ? "" : "|");
+		print_word(out, word->text);
+	}
+	(void)buf_add_text(out, ")$\"}");
+}
+
+/* The forms a value may have but for a reference and nothing, each an object, with commas between. */
+static void print_forms(struct buf *out, const struct option_row *row)
+{
+	bool fills = (row->flags & REQUIRED) && !(row->flags & BLANK);
+
 	switch (row->kind) {
 	case OPTION_BOOL:
-		(void)buf_add_text(out, "\"anyOf\": [{\"type\": \"boolean\"}" OR_REFERENCE);
+		(void)buf_add_text(out, "{\"type\": \"boolean\"}, {\"enum\": [\"true\", \"True\", \"TRUE\", \"false\", "
+		                        "\"False\", \"FALSE\"]}");
 		return;
 	case OPTION_INT:
 	case OPTION_SIZE:
+		(void)buf_add_text(out, "{\"type\": \"integer\"");
+		print_bounds(out, row);
+		(void)buf_add_text(out, row->kind == OPTION_INT
+		                            ? "}, {\"type\": \"string\", \"pattern\": \"^-?[0-9]+$\"}"
+		                            : "}, {\"type\": \"string\", \"pattern\": \"^[0-9]+([KMGT]i?B|B)?$\"}");
+		return;
 	case OPTION_DURATION:
-		print_number_type(out, row);
+		(void)buf_addf(out,
+		               "%s{\"type\": \"string\", \"pattern\": "
+		               "\"%s^%s(([0-9]+[.]?[0-9]*|[.][0-9]+)(ns|us|\\u00b5s|\\u03bcs|ms|s|m|h))+$\"}",
+		               row->least > 0 ? "" : "{\"const\": 0}, ", row->least > 0 ? "" : "^$|^[-+]?0$|",
+		               row->least >= 0 && row->most > 0 ? "[+]?" : "[-+]?");
 		return;
 	case OPTION_ENUM:
-		(void)buf_add_text(out, "\"anyOf\": [{\"enum\": [");
-		for (const struct option_word *word = row->words; word->text; word++) {
-			(void)buf_add_text(out, word == row->words ? "" : ", ");
-			print_string(out, word->text);
-		}
-		(void)buf_add_text(out, "]}" OR_REFERENCE);
+		print_words(out, row);
 		return;
 	case OPTION_STRINGS:
-		(void)buf_add_text(out,
-		                   "\"type\": \"array\", \"items\": {\"type\": [\"string\", \"number\", \"boolean\"]}");
+		(void)buf_addf(out,
+		               "{\"type\": \"array\"%s, \"items\": {\"type\": [\"string\", \"number\", \"boolean\"]}}",
+		               fills ? ", \"minItems\": 1" : "");
 		return;
 	case OPTION_NODES:
-		(void)buf_add_text(out, nodes_types[row->shape]);
+		(void)buf_addf(out, "{\"type\": %s%s}", nodes_types[row->shape], fills ? ", \"minItems\": 1" : "");
 		return;
 	default:
-		(void)buf_add_text(out, ANY_TEXT);
+		(void)buf_addf(out, "{\"type\": [\"string\", \"number\", \"boolean\"]%s}",
+		               fills ? ", \"minLength\": 1" : "");
 	}
+}
+
+/* "key:" with nothing behind it leaves the default. */
+static void print_type(struct buf *out, const struct option_row *row)
+{
+	bool is_whole = row->kind == OPTION_NODES || row->kind == OPTION_STRINGS;
+
+	if (row->kind == OPTION_NODES && row->shape == SHAPE_scanner) {
+		(void)buf_add_text(out, "\"$ref\": \"#/$defs/scanner\"");
+		return;
+	}
+	(void)buf_add_text(out, "\"anyOf\": [");
+	print_forms(out, row);
+	if (!is_whole)
+		(void)buf_add_text(out, ", " REFERENCE);
+	if (!(row->flags & REQUIRED))
+		(void)buf_add_text(out, ", {\"type\": \"null\"}");
+	(void)buf_add_text(out, "]");
 }
 
 static void print_default(struct buf *out, const struct option_row *row)
@@ -112,19 +160,31 @@ static void print_default(struct buf *out, const struct option_row *row)
 
 static void print_members(struct buf *out, const struct option_section *s, int depth, const char *separator);
 
-/* {"type": "object", ...} of a section. */
-static void print_section(struct buf *out, const struct option_section *s, int depth)
+#define PLUGIN_NEEDS_TYPE "\"dependentRequired\": {\"plugin\": [\"type\"]}, "
+
+static bool has_required(const struct option_section *s)
+{
+	for (size_t i = 0; i < s->count; i++)
+		if (s->rows[i].flags & REQUIRED)
+			return true;
+	return false;
+}
+
+/* {"type": "object", ...} of a section; beside: further properties, each with a comma behind it, or "". */
+static void print_section(struct buf *out, const struct option_section *s, const char *beside, int depth)
 {
 	const char *separator = "";
 
-	(void)buf_add_text(out, "{\"type\": [\"object\", \"null\"], \"additionalProperties\": false");
+	(void)buf_addf(out, "{\"type\": %s, \"additionalProperties\": false",
+	               has_required(s) ? "\"object\"" : "[\"object\", \"null\"]");
 	for (size_t i = 0; i < s->count; i++) {
 		if (!(s->rows[i].flags & REQUIRED))
 			continue;
 		(void)buf_addf(out, "%s\"%s\"", *separator ? separator : ", \"required\": [", s->rows[i].key);
 		separator = ", ";
 	}
-	(void)buf_addf(out, "%s, \"properties\": {", *separator ? "]" : "");
+	(void)buf_addf(out, "%s, %s\"properties\": {%s", *separator ? "]" : "", *beside ? PLUGIN_NEEDS_TYPE : "",
+	               beside);
 	print_members(out, s, depth + 1, "");
 	(void)buf_add_text(out, "\n");
 	open_line(out, depth);
@@ -136,7 +196,7 @@ static void print_row(struct buf *out, const struct option_row *row, int depth)
 	struct buf sentence CLEANUP(buf_fini) = {0};
 
 	if (row->kind == OPTION_OBJECT) {
-		print_section(out, row->section(), depth);
+		print_section(out, row->section(), "", depth);
 		return;
 	}
 	buf_init(&sentence, 2048);
@@ -163,7 +223,7 @@ static void print_members(struct buf *out, const struct option_section *s, int d
 static void print_named(struct buf *out, const char *name, const struct option_section *s)
 {
 	(void)buf_addf(out, ",\n      \"%s\": ", name);
-	print_section(out, s, 3);
+	print_section(out, s, "", 3);
 }
 
 static void print_component(struct buf *out, const struct processor_row *row)
@@ -171,74 +231,123 @@ static void print_component(struct buf *out, const struct processor_row *row)
 	(void)buf_addf(out, ",\n      \"%s\": ", row->name);
 	switch (row->shape) {
 	case PROCESSOR_FIELDS:
-		print_section(out, row->section(), 3);
+		print_section(out, row->section(), "", 3);
 		return;
 	case PROCESSOR_CASES:
 		(void)buf_add_text(out, "{\"type\": \"array\", \"items\": ");
-		print_section(out, row->section(), 3);
+		print_section(out, row->section(), "", 3);
 		(void)buf_add_text(out, "}");
 		return;
 	case PROCESSOR_CHILDREN:
-		(void)buf_addf(out, "{%s}", nodes_types[SHAPE_processors]);
+		(void)buf_addf(out, "{\"anyOf\": [{\"type\": %s}, {\"type\": \"null\"}]}",
+		               nodes_types[SHAPE_processors]);
 		return;
 	case PROCESSOR_MAPPING:
 	case PROCESSOR_LABEL:
-		(void)buf_add_text(out, "{" ANY_TEXT "}");
+		(void)buf_add_text(out, "{\"type\": [\"string\", \"number\", \"boolean\"], \"minLength\": 1}");
 		return;
 	}
 }
 
-/* What a list holds: a label, and the processors or the resources of a slot; leaves the object open. */
-static void print_slot_components(struct buf *out, const char *slot, const char *limits)
-{
-	(void)buf_addf(out,
-	               ",\n    \"%s\": {\"type\": \"object\"%s, \"properties\": {\n      \"label\": {" ANY_TEXT "}",
-	               slot, limits);
-	if (*limits)
-		(void)buf_add_text(out, ",\n      \"type\": {}");
-	for (const struct processor_row *row = processor_rows; row->name; row++)
-		if (strcmp(row->slot, slot) == 0)
-			print_component(out, row);
-	(void)buf_add_text(out, "\n    }");
-}
+enum { NAMES_MAX = 64 };
 
-/* A processor has one name. */
-static void print_one_of(struct buf *out)
+/* One of the names is written, by itself or as a type; rest: further alternatives, each with a comma before it, or "".
+ */
+static void print_one_of(struct buf *out, const char *const *names, size_t count, const char *rest)
 {
 	(void)buf_add_text(out, ", \"oneOf\": [");
-	for (const struct processor_row *row = processor_rows; strcmp(row->slot, "processor") == 0; row++)
-		(void)buf_addf(out, "%s{\"required\": [\"%s\"]}", row == processor_rows ? "" : ", ", row->name);
-	(void)buf_add_text(out, "]}");
+	for (size_t i = 0; i < count; i++)
+		(void)buf_addf(
+		    out,
+		    "\n      {\"required\": [\"%s\"], \"properties\": {\"plugin\": false, \"type\": {\"enum\": "
+		    "[\"%s\", \"\", null]}}},",
+		    names[i], names[i]);
+	(void)buf_add_text(out, "\n      {\"required\": [\"type\"], \"properties\": {\"type\": {\"enum\": [");
+	for (size_t i = 0; i < count; i++)
+		(void)buf_addf(out, "%s\"%s\"", i ? ", " : "", names[i]);
+	(void)buf_add_text(out, "]}}, \"not\": {\"anyOf\": [");
+	for (size_t i = 0; i < count; i++)
+		(void)buf_addf(out, "%s{\"required\": [\"%s\"]}", i ? ", " : "", names[i]);
+	(void)buf_addf(out, "]}}%s]}", rest);
+}
+
+#define LABEL_OF(characters) \
+	"{\"type\": \"string\", \"pattern\": \"" characters "\"}, {\"type\": [\"number\", \"boolean\"]}"
+
+/* What a list holds: a label, and one of the processors or of the resources of a slot. */
+static void print_slot_components(struct buf *out, const char *slot)
+{
+	const char *names[NAMES_MAX];
+	bool is_resource = strcmp(slot, "processor") != 0;
+	size_t count = 0;
+
+	(void)buf_addf(out,
+	               ",\n    \"%s\": {\"type\": \"object\", \"additionalProperties\": false, %s\"properties\": {\n"
+	               "      \"label\": {\"anyOf\": [%s, " REFERENCE "]},\n      \"type\": {}, " BESIDE,
+	               slot, is_resource ? "\"required\": [\"label\"], " : "",
+	               is_resource ? LABEL_OF("^[a-z0-9][a-z0-9_-]*$")
+	                           : LABEL_OF("^([a-z0-9][a-z0-9_-]*)?$") ", {\"type\": \"null\"}");
+	for (const struct processor_row *row = processor_rows; row->name; row++)
+		if (strcmp(row->slot, slot) == 0) {
+			must(count < NAMES_MAX);
+			names[count++] = row->name;
+			print_component(out, row);
+		}
+	(void)buf_add_text(out, "\n    }");
+	print_one_of(out, names, count, "");
+}
+
+static void print_input(struct buf *out)
+{
+	const char *names[NAMES_MAX];
+	size_t count = 0;
+
+	(void)buf_add_text(out,
+	                   "    \"input\": {\"type\": \"object\", \"additionalProperties\": false, \"properties\": {"
+	                   "\n      \"type\": {}, " BESIDE);
+	print_members(out, options_input(), 3, ",");
+	for (const struct print_part *part = print_parts; part->section; part++)
+		if (part->slot && part->key && strcmp(part->slot, "input") == 0) {
+			must(count < NAMES_MAX);
+			names[count++] = part->key;
+			print_named(out, part->key, part->section());
+		}
+	(void)buf_add_text(out, "\n    }");
+	print_one_of(out, names, count, "");
+}
+
+static void print_scanner(struct buf *out)
+{
+	static const char *const names[] = {"to_the_end", "lines", "chunker"};
+
+	(void)buf_add_text(out,
+	                   ",\n    \"scanner\": {\"type\": [\"object\", \"null\"], \"additionalProperties\": false, "
+	                   "\"properties\": {\n      \"type\": {}, " BESIDE ",\n"
+	                   "      \"to_the_end\": {\"type\": [\"object\", \"null\"], \"maxProperties\": 0}");
+	print_named(out, "lines", options_scanner_lines());
+	print_named(out, "chunker", options_scanner_chunker());
+	(void)buf_add_text(out, "\n    }");
+	print_one_of(out, names, sizeof names / sizeof *names, ", {\"type\": \"null\"}, {\"maxProperties\": 0}");
 }
 
 static void print_definitions(struct buf *out)
 {
-	(void)buf_add_text(out,
-	                   "  \"$defs\": {\n    \"input\": {\"type\": \"object\", \"additionalProperties\": false, "
-	                   "\"properties\": {");
-	print_members(out, options_input(), 3, "");
-	for (const struct print_part *part = print_parts; part->section; part++)
-		if (part->slot && part->key && strcmp(part->slot, "input") == 0)
-			print_named(out, part->key, part->section());
-	(void)buf_add_text(out, "\n    }},\n    \"scanner\": {\"type\": \"object\", \"additionalProperties\": false, "
-	                        "\"maxProperties\": 1, \"properties\": {\n"
-	                        "      \"to_the_end\": {\"type\": [\"object\", \"null\"], \"maxProperties\": 0}");
-	print_named(out, "lines", options_scanner_lines());
-	print_named(out, "chunker", options_scanner_chunker());
-	(void)buf_add_text(out, "\n    }}");
-	print_slot_components(out, "processor", ", \"additionalProperties\": false");
-	print_one_of(out);
-	print_slot_components(out, "rate_limit", "");
-	(void)buf_add_text(out, "}");
-	print_slot_components(out, "cache", "");
-	(void)buf_add_text(out, "}\n  }\n");
+	(void)buf_add_text(out, "  \"$defs\": {\n");
+	print_input(out);
+	print_scanner(out);
+	print_slot_components(out, "processor");
+	print_slot_components(out, "rate_limit");
+	print_slot_components(out, "cache");
+	(void)buf_add_text(out, "\n  }\n");
 }
 
-/* A slot whose rows are all there is to it. */
-static void print_slot(struct buf *out, const char *key, const struct option_section *s)
+#define TYPE_BESIDE(names) "\"type\": {\"enum\": [" names ", \"\", null]}, " BESIDE
+
+/* A slot whose rows are all there is to it but for what may stand beside a component. */
+static void print_slot(struct buf *out, const char *key, const struct option_section *s, const char *beside)
 {
 	(void)buf_addf(out, ",\n    \"%s\": ", key);
-	print_section(out, s, 2);
+	print_section(out, s, beside, 2);
 }
 
 void config_print_schema(struct buf *out)
@@ -249,19 +358,24 @@ void config_print_schema(struct buf *out)
 	                        "  \"required\": [\"input\", \"buffer\", \"output\"],\n  \"properties\": {");
 	print_members(out, options_root(), 2, "");
 	(void)buf_add_text(out, ",\n    \"input\": {\"$ref\": \"#/$defs/input\"}");
-	print_slot(out, "buffer", options_buffer());
-	print_slot(out, "pipeline", options_pipeline());
-	print_slot(out, "output", options_output());
-	(void)buf_add_text(out,
-	                   ",\n    \"metrics\": {\"type\": [\"object\", \"null\"], \"additionalProperties\": false, "
-	                   "\"properties\": {");
-	print_members(out, options_metrics(), 3, "");
-	(void)buf_add_text(out, ",\n      \"none\": {\"type\": [\"object\", \"null\"]}\n    }},\n"
-	                        "    \"tracer\": {\"type\": [\"object\", \"null\"], \"additionalProperties\": false, "
-	                        "\"properties\": {\"none\": {\"type\": [\"object\", \"null\"]}}},\n"
-	                        "    \"input_resources\": {\"type\": [\"array\", \"null\"], \"maxItems\": 0},\n"
-	                        "    \"output_resources\": {\"type\": [\"array\", \"null\"], \"maxItems\": 0},\n"
-	                        "    \"error_handling\": {},\n    \"tests\": {}\n  },\n");
+	print_slot(out, "buffer", options_buffer(), TYPE_BESIDE("\"sqlite\"") ",");
+	(void)buf_add_text(out, ",\n    \"pipeline\": ");
+	print_section(out, options_pipeline(), "", 2);
+	print_slot(out, "output", options_output(), TYPE_BESIDE("\"aws_kinesis\"") ",");
+	(void)buf_add_text(
+	    out,
+	    ",\n    \"metrics\": {\"type\": [\"object\", \"null\"], \"additionalProperties\": false, " PLUGIN_NEEDS_TYPE
+	    "\"properties\": {" TYPE_BESIDE("\"prometheus\", \"none\""));
+	print_members(out, options_metrics(), 3, ",");
+	(void)buf_add_text(
+	    out,
+	    ",\n      \"none\": {\"type\": [\"object\", \"null\"]}\n    }},\n"
+	    "    \"tracer\": {\"type\": [\"object\", \"null\"], \"additionalProperties\": false, " PLUGIN_NEEDS_TYPE
+	    "\"properties\": {" TYPE_BESIDE(
+	        "\"none\"") ", \"none\": {\"type\": [\"object\", \"null\"]}}},\n"
+	                    "    \"input_resources\": {\"type\": [\"array\", \"null\"], \"maxItems\": 0},\n"
+	                    "    \"output_resources\": {\"type\": [\"array\", \"null\"], \"maxItems\": 0},\n"
+	                    "    \"error_handling\": {},\n    \"tests\": {}\n  },\n");
 	print_definitions(out);
 	(void)buf_add_text(out, "}\n");
 }

@@ -58,6 +58,8 @@ void pipeline_lint(const struct config *config, struct config_faults *faults)
 	lint_processors(&c, config->pipeline_processors, "pipeline.processors");
 	lint_processors(&c, config->output_processors, "output.processors");
 	lint_processors(&c, config->output.batching.processors, "output.aws_kinesis.batching.processors");
+	lint_processors(&c, config->buffer.pre_processors, "buffer.sqlite.pre_processors");
+	lint_processors(&c, config->buffer.post_processors, "buffer.sqlite.post_processors");
 	compiler_move(&c, "");
 	stage_check_resources(&c);
 	compiler_fini(&c);
