@@ -5,11 +5,6 @@
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "base/failpoint.h"
-
-enum {
-	ROWS_AT_ONCE = 8, /* of INSERT_8: against one statement a row it saves a sixth of the thread's instructions */
-};
 
 static enum err check_size(const struct store *s, const struct message *m, struct error *e)
 {
@@ -41,7 +36,6 @@ enum err store_admit(struct store *s, const struct message_list *list, struct er
 
 static void count_in(struct store *s, struct message *m)
 {
-	FAILPOINT("after_insert");
 	m->id = s->now.next_id++;
 	s->now.ledger.accepted++;
 	s->now.ledger.pending++;
@@ -49,18 +43,23 @@ static void count_in(struct store *s, struct message *m)
 	s->stored_bytes += (uint64_t)m->meta_bytes + m->body_bytes;
 }
 
-/* `count` is 1 or ROWS_AT_ONCE. */
-static enum err insert(struct store *s, struct message *const *rows, uint32_t count, struct error *e)
+/* Into the block that is being filled, or the next; one that is too large for any stands alone. */
+static enum err insert(struct store *s, struct message *m, struct error *e)
 {
-	sqlite3_stmt *st = store_statement(s, count == 1 ? ST_INSERT : ST_INSERT_8);
-	enum err err;
+	enum err err = ERR_OK;
 
 	must(s->in_group);
-	for (uint32_t i = 0; i < count; i++)
-		store_row_bind(st, (int)i * ROW_COLUMNS + 1, s->now.next_id + i, rows[i]);
-	err = store_run(s, st, e, "insert");
-	for (uint32_t i = 0; i < count && err == ERR_OK; i++)
-		count_in(s, rows[i]);
+	if (!store_block_add(&s->fill, s->now.next_id, m)) {
+		err = store_block_flush(s, e);
+		if (err == ERR_OK && !store_block_add(&s->fill, s->now.next_id, m)) {
+			sqlite3_stmt *st = store_statement(s, ST_INSERT);
+
+			store_row_bind(st, 1, s->now.next_id, m);
+			err = store_run(s, st, e, "insert");
+		}
+	}
+	if (err == ERR_OK)
+		count_in(s, m);
 	return err;
 }
 
@@ -71,27 +70,17 @@ enum err store_append(struct store *s, struct message *m, struct error *e)
 	must(s->in_group);
 	if (err == ERR_OK)
 		err = store_make_room(s, (uint64_t)m->meta_bytes + m->body_bytes, e);
-	return err == ERR_OK ? insert(s, &m, 1, e) : err;
+	return err == ERR_OK ? insert(s, m, e) : err;
 }
 
 enum err store_append_list(struct store *s, struct message_list *list, struct error *e)
 {
-	struct message *rows[ROWS_AT_ONCE];
 	struct message *m;
-	uint32_t count = 0;
 	enum err err = ERR_OK;
 
-	STAILQ_FOREACH (m, list, link) {
-		rows[count++] = m;
-		if (count < ROWS_AT_ONCE)
-			continue;
-		err = insert(s, rows, count, e);
-		if (err != ERR_OK)
-			return err;
-		count = 0;
-	}
-	for (uint32_t i = 0; i < count && err == ERR_OK; i++)
-		err = insert(s, &rows[i], 1, e);
+	STAILQ_FOREACH (m, list, link)
+		if (err == ERR_OK)
+			err = insert(s, m, e);
 	return err;
 }
 

@@ -119,6 +119,36 @@ static uint64_t check_rows(struct check *c, const char *table)
 	return rows;
 }
 
+/* Pending messages, alone and in blocks. */
+static uint64_t check_pending(struct check *c)
+{
+	struct block_walk w;
+	struct block_message m;
+	uint64_t rows = 0, wrong = 0, in_blocks = 0, broken = 0, last_broken = 0;
+	int rc = store_walk_open(&w, c->db, 0, INT64_MAX);
+
+	if (rc == SQLITE_OK) {
+		while ((rc = store_walk_next(&w, &m)) == SQLITE_ROW) {
+			rows++;
+			in_blocks += m.in_block;
+			wrong += !m.is_sound;
+			if (m.in_block && !w.block->is_sound && w.block->id != last_broken) {
+				last_broken = w.block->id;
+				broken++;
+			}
+		}
+		store_walk_close(&w);
+	}
+	(void)buf_addf(c->out, "messages: %" PRIu64 " rows, %" PRIu64 " of them in blocks\n", rows, in_blocks);
+	if (rc != SQLITE_DONE)
+		problem(c, "messages: %s", sqlite3_errmsg(c->db));
+	if (wrong > 0)
+		problem(c, "messages: %" PRIu64 " rows have a wrong checksum", wrong);
+	else if (broken > 0)
+		problem(c, "messages: %" PRIu64 " blocks have a wrong checksum, their messages none", broken);
+	return rows;
+}
+
 static void print_ledger(struct buf *out, const struct store_ledger *l)
 {
 	const struct {
@@ -183,7 +213,7 @@ static enum err check_all(struct check *c, struct error *e)
 	if (err != ERR_OK)
 		return err;
 	check_structure(c);
-	c->rows = check_rows(c, "messages");
+	c->rows = check_pending(c);
 	c->dead = check_rows(c, "dead");
 	err = check_ledger(c, e);
 	(void)sqlite3_close_v2(c->db);
@@ -210,36 +240,50 @@ enum err store_check(const char *path, struct buf *out, uint64_t *ret_problems, 
 	return err;
 }
 
-/* All rows, by their checksum; wrong ones go to `damaged`. */
+/* Wrong messages from `after` on, until a block is in the way that must be taken apart first. */
+static enum err find_wrong(struct store *s, uint64_t *after, uint64_t *wrong, size_t *ret_count, bool *ret_broken,
+                           bool *ret_done, struct error *e)
+{
+	struct block_walk w;
+	struct block_message m;
+	int rc = SQLITE_ROW;
+
+	*ret_count = 0;
+	*ret_broken = false;
+	store_walk_start(&w, store_statement(s, ST_READ), store_statement(s, ST_BLOCKS), s->block, *after + 1,
+	                 INT64_MAX);
+	while (*ret_count < MOVE_AT_ONCE && !*ret_broken && (rc = store_walk_next(&w, &m)) == SQLITE_ROW) {
+		*ret_broken = m.in_block && !s->block->is_sound;
+		if (*ret_broken)
+			break;
+		*after = m.row.id;
+		if (!m.is_sound)
+			wrong[(*ret_count)++] = m.row.id;
+	}
+	store_walk_end(&w);
+	*ret_done = rc == SQLITE_DONE;
+	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "read");
+}
+
+/* All pending messages, by their checksum; wrong ones go to `damaged`. */
 static enum err move_wrong_rows(struct store *s, uint64_t *ret_moved, struct error *e)
 {
-	uint64_t after = 0;
+	uint64_t after = 0, before = s->durable.ledger.damaged;
+	bool done = false;
 	enum err err = ERR_OK;
 
-	*ret_moved = 0;
-	while (err == ERR_OK) {
+	while (err == ERR_OK && !done) {
 		uint64_t wrong[MOVE_AT_ONCE];
-		size_t count = 0;
-		sqlite3_stmt *st = store_statement(s, ST_READ);
-		int rc;
+		size_t count;
+		bool broken;
 
-		sql_bind_u64(st, 1, after + 1);
-		(void)sqlite3_bind_int64(st, 2, INT64_MAX);
-		while (count < MOVE_AT_ONCE && (rc = sqlite3_step(st)) == SQLITE_ROW) {
-			const struct store_row row = store_row_read(st);
-
-			after = row.id;
-			if (!store_row_is_sound(&row))
-				wrong[count++] = row.id;
-		}
-		(void)sqlite3_reset(st);
-		if (rc != SQLITE_ROW && rc != SQLITE_DONE)
-			return store_fail(s, rc, e, "read");
-		err = store_move_damaged(s, wrong, count, e);
-		*ret_moved += count;
-		if (rc == SQLITE_DONE)
-			break;
+		err = find_wrong(s, &after, wrong, &count, &broken, &done, e);
+		if (err == ERR_OK && broken)
+			err = store_dissolve_block(s, e);
+		if (err == ERR_OK)
+			err = store_move_damaged(s, wrong, count, e);
 	}
+	*ret_moved = s->durable.ledger.damaged - before;
 	return err;
 }
 

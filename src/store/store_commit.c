@@ -9,14 +9,11 @@
 
 static enum err recount_bytes(struct store *s, struct error *e)
 {
-	sqlite3_stmt *st = store_statement(s, ST_SIZE_RUN);
-	int rc;
+	sqlite3_stmt *st = store_statement(s, ST_PENDING_BYTES);
+	int rc = sqlite3_step(st);
 
-	(void)sqlite3_bind_int64(st, 1, 0);
-	(void)sqlite3_bind_int64(st, 2, INT64_MAX);
-	rc = sqlite3_step(st);
 	if (rc == SQLITE_ROW)
-		s->now.pending_bytes = sql_column_u64(st, 1);
+		s->now.pending_bytes = sql_column_u64(st, 0);
 	(void)sqlite3_reset(st);
 	return rc == SQLITE_ROW ? ERR_OK : store_fail(s, rc, e, "count bytes");
 }
@@ -25,10 +22,15 @@ enum err store_commit(struct store *s, struct error *e)
 {
 	bool moved = memcmp(&s->now, &s->durable, offsetof(struct totals, retrying)) != 0;
 	uint64_t old_next = s->durable.next_id;
-	enum err err = ERR_OK;
+	enum err err;
 
 	must(s->in_group);
 	must(store_ledger_balances(&s->now));
+	err = store_block_flush(s, e);
+	if (err == ERR_OK)
+		err = store_marks_flush(s, e);
+	if (err != ERR_OK)
+		return err;
 	must(s->now.next_id >= old_next);
 	if (s->now.ledger.pending == 0)
 		s->now.pending_bytes = 0;
@@ -44,6 +46,7 @@ enum err store_commit(struct store *s, struct error *e)
 		return err;
 	FAILPOINT("after_commit");
 	s->in_group = false;
+	store_forget_group(s);
 	s->durable = s->now;
 	if (s->now.next_id != old_next)
 		files_tide_write(&s->files, (uint32_t)schema_steps[schema_step_count - 1].version, s->now.next_id - 1);

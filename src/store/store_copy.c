@@ -90,53 +90,102 @@ static enum err check_source(sqlite3 *db, const char *path, struct error *e)
 	return ERR_OK;
 }
 
-/* Columns from 5 on: attempts (null: never failed), code, reason. */
-static enum err import_pending(struct store *s, sqlite3_stmt *st, struct message *m, struct error *e)
+/* What the other spool noted of a message that failed; attempts, code, reason. */
+static enum err import_failure(struct store *s, sqlite3_stmt *failure, uint64_t old_id, uint64_t new_id,
+                               struct error *e)
 {
-	enum err err = store_append(s, m, e);
+	enum err err = ERR_OK;
 
-	if (err == ERR_OK && sqlite3_column_type(st, 5) != SQLITE_NULL) {
-		const struct store_settlement again = {.id = m->id,
+	(void)sqlite3_reset(failure);
+	sql_bind_u64(failure, 1, old_id);
+	if (sqlite3_step(failure) == SQLITE_ROW) {
+		const struct store_settlement again = {.id = new_id,
 		                                       .kind = SETTLE_RETRY,
-		                                       .attempts = (uint32_t)sqlite3_column_int64(st, 5),
+		                                       .attempts = (uint32_t)sqlite3_column_int64(failure, 0),
 		                                       .next_ms = clock_wall_ms(),
-		                                       .code = (const char *)sqlite3_column_text(st, 6)};
+		                                       .code = (const char *)sqlite3_column_text(failure, 1)};
 
 		err = store_settle(s, &again, 1, e);
 	}
 	return err;
 }
 
-static enum err import_dead(struct store *s, sqlite3_stmt *st, struct message *m, struct error *e)
+static enum err refuse_row(uint64_t id, struct error *e)
 {
-	const char *code = (const char *)sqlite3_column_text(st, 6);
-	const char *reason = (const char *)sqlite3_column_text(st, 7);
-
-	m->attempts = (uint32_t)sqlite3_column_int64(st, 5);
-	message_fail(m, NULL, reason);
-	return store_append_dead(s, m, code ? code : "", e);
+	return error_set(e, ERR_DAMAGED, "message %llu there has a wrong checksum; repair it first",
+	                 (unsigned long long)id);
 }
 
-static enum err import_table(struct store *s, sqlite3 *db, const char *sql,
-                             enum err (*import)(struct store *, sqlite3_stmt *, struct message *, struct error *),
-                             uint64_t *rows, struct error *e)
+static enum err import_walk(struct store *s, sqlite3 *db, struct block_walk *w, sqlite3_stmt *failure, uint64_t *rows,
+                            struct error *e)
+{
+	struct block_message found;
+	enum err err = ERR_OK;
+	int rc = SQLITE_DONE;
+
+	while (err == ERR_OK && (rc = store_walk_next(w, &found)) == SQLITE_ROW) {
+		struct message *m;
+
+		if (!found.is_sound)
+			return refuse_row(found.row.id, e);
+		m = store_row_message(&found.row);
+		err = store_append(s, m, e);
+		if (err == ERR_OK)
+			err = import_failure(s, failure, found.row.id, m->id, e);
+		message_free(m);
+		++*rows;
+	}
+	if (err != ERR_OK || rc == SQLITE_DONE)
+		return err;
+	return sql_error(db, rc, e, "read the other spool");
+}
+
+static enum err import_pending(struct store *s, sqlite3 *db, uint64_t *rows, struct error *e)
+{
+	CLEANUP(sql_finish) sqlite3_stmt *failure = NULL;
+	struct block_walk w;
+	int rc =
+	    sqlite3_prepare_v2(db, "SELECT attempts, code, reason FROM failures WHERE id = ?1", -1, &failure, NULL);
+	enum err err;
+
+	if (rc == SQLITE_OK)
+		rc = store_walk_open(&w, db, 0, INT64_MAX);
+	if (rc != SQLITE_OK)
+		return sql_error(db, rc, e, "read the other spool");
+	err = import_walk(s, db, &w, failure, rows, e);
+	store_walk_close(&w);
+	return err;
+}
+
+/* Columns from 5 on: attempts, code, reason. */
+static enum err import_dead_row(struct store *s, sqlite3_stmt *st, struct error *e)
+{
+	const struct store_row row = store_row_read(st);
+	const char *code = (const char *)sqlite3_column_text(st, 6);
+	struct message *m;
+	enum err err;
+
+	if (!store_row_is_sound(&row))
+		return refuse_row(row.id, e);
+	m = store_row_message(&row);
+	m->attempts = (uint32_t)sqlite3_column_int64(st, 5);
+	message_fail(m, NULL, (const char *)sqlite3_column_text(st, 7));
+	err = store_append_dead(s, m, code ? code : "", e);
+	message_free(m);
+	return err;
+}
+
+static enum err import_dead(struct store *s, sqlite3 *db, uint64_t *rows, struct error *e)
 {
 	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
-	int rc = sqlite3_prepare_v2(db, sql, -1, &st, NULL);
+	int rc = sqlite3_prepare_v2(
+	    db, "SELECT id, received_ms, checksum, meta, body, attempts, code, reason FROM dead ORDER BY id", -1, &st,
+	    NULL);
 	enum err err = ERR_OK;
 
 	if (rc == SQLITE_OK)
 		while (err == ERR_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
-			const struct store_row row = store_row_read(st);
-			struct message *m;
-
-			if (!store_row_is_sound(&row))
-				return error_set(e, ERR_DAMAGED,
-				                 "message %llu there has a wrong checksum; repair it first",
-				                 (unsigned long long)row.id);
-			m = store_row_message(&row);
-			err = import(s, st, m, e);
-			message_free(m);
+			err = import_dead_row(s, st, e);
 			++*rows;
 		}
 	if (err != ERR_OK || rc == SQLITE_DONE)
@@ -149,15 +198,9 @@ static enum err import_all(struct store *s, sqlite3 *db, uint64_t *rows, struct 
 	enum err err = store_begin(s, e);
 
 	if (err == ERR_OK)
-		err =
-		    import_table(s, db,
-		                 "SELECT m.id, m.received_ms, m.checksum, m.meta, m.body, f.attempts, f.code, f.reason"
-		                 " FROM messages AS m LEFT JOIN failures AS f ON f.id = m.id ORDER BY m.id",
-		                 import_pending, rows, e);
+		err = import_pending(s, db, rows, e);
 	if (err == ERR_OK)
-		err = import_table(
-		    s, db, "SELECT id, received_ms, checksum, meta, body, attempts, code, reason FROM dead ORDER BY id",
-		    import_dead, rows, e);
+		err = import_dead(s, db, rows, e);
 	if (err == ERR_OK)
 		err = store_commit(s, e);
 	if (err != ERR_OK)

@@ -21,6 +21,7 @@
 
 #include "store/spool_files.h"
 #include "store/sql.h"
+#include "store/store_block_internal.h"
 #include "store/store.h"
 #include "store/store_copy.h"
 #include "store/store_damage.h"
@@ -75,6 +76,13 @@ struct store {
 	uint32_t wal_frames;
 	uint64_t checkpoints;
 	uint64_t stored_bytes;
+	/* blocks */
+	struct block_fill fill;     /* empty outside a group */
+	struct block_marks marks;   /* likewise, or as `partial` says */
+	struct stored_block *block; /* the one that was read last */
+	bool backlog_waits;         /* what comes will wait: worth being made small */
+	void *packed;
+	struct ZSTD_CCtx_s *packer;
 	/* space */
 	bool full_bytes;    /* max_bytes was reached and 10 % are not yet free again */
 	bool full_disk;     /* likewise min_free */
@@ -107,19 +115,19 @@ enum err store_fail(struct store *s, int rc, struct error *e, const char *what) 
  */
 enum err store_no_fault(const char *path, struct error *e) MUST_CHECK;
 
-/* store_row.c: the columns id, received_ms, checksum, meta, body of `messages`, `dead` and `damaged`, in this order. */
+/* What was filled and marked for a group that is over, or never began. */
+void store_forget_group(struct store *s);
+
+/* store_row.c: the columns of struct store_row, in this order. */
 enum { ROW_COLUMNS = 5 };
-struct store_row {
-	uint64_t id;
-	int64_t received_ms;
-	int64_t checksum;
-	const void *meta, *body; /* the statement's, until it moves */
-	size_t meta_bytes, body_bytes;
-};
+/* A message as the row it becomes; its bytes stay the message's. */
+struct store_row store_row_of(uint64_t id, const struct message *m);
 /* Binds ROW_COLUMNS values from parameter `first` on; the message must outlive the step. */
 void store_row_bind(sqlite3_stmt *st, int first, uint64_t id, const struct message *m);
 /* Reads columns 0 to 4. */
 struct store_row store_row_read(sqlite3_stmt *st);
+/* Binds it as it is, checksum and all; its bytes must outlive the step. */
+void store_row_put(sqlite3_stmt *st, int first, const struct store_row *row);
 /* False: the bytes are not what was written. */
 bool store_row_is_sound(const struct store_row *row);
 struct message *store_row_message(const struct store_row *row);
@@ -128,6 +136,16 @@ struct message *store_row_message(const struct store_row *row);
 void store_row_bind_found(sqlite3_stmt *st, sqlite3_stmt *from, int columns);
 /* At most REASON_MAX bytes; null becomes "". */
 void store_row_bind_text(sqlite3_stmt *st, int at, const char *text);
+
+/* store_settle.c */
+struct pending {
+	struct store_row row;    /* of `block` or of ST_READ, until either moves */
+	struct block_mark *mark; /* null: it stands alone in `messages` */
+	bool is_there;
+	bool is_sound;
+};
+/* One pending message by its id, as the open group sees it. */
+enum err store_find(struct store *s, uint64_t id, struct pending *ret, struct error *e) MUST_CHECK;
 
 /* store_ledger.c */
 extern const char store_ledger_put_sql[];
@@ -153,8 +171,11 @@ void store_reserve(struct store *s);
 /* What must be free for intake to begin again: a tenth more than min_free, so that it does not flap. */
 uint64_t store_spare_bytes(const struct store *s);
 
-/* store_read.c: its own transaction. */
+/* store_read.c: each its own transaction. */
 enum err store_move_damaged(struct store *s, const uint64_t *ids, size_t count, struct error *e) MUST_CHECK;
+/* A block that is not what was written (the one read last): its sound messages stand alone then, the rest is damaged.
+ */
+enum err store_dissolve_block(struct store *s, struct error *e) MUST_CHECK;
 
 /* store_recount.c: the ledger when a spool is opened. */
 enum err store_ledger_load(struct store *s, bool created, struct store_report *report, struct error *e) MUST_CHECK;

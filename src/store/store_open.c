@@ -29,6 +29,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <zstd.h>
+
 #include "base/check.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -198,6 +200,8 @@ static void disconnect(struct store *s)
 		(void)sqlite3_finalize(take(s->statements[i]));
 	(void)sqlite3_close_v2(take(s->db));
 	s->in_group = false;
+	store_forget_group(s);
+	store_block_forget(s->block);
 }
 
 static enum err quick_check(struct store *s, struct error *e)
@@ -351,6 +355,7 @@ enum err store_open(const struct store_options *options, struct store **ret, str
 	s->files = FILES_NONE;
 	s->options = *options;
 	s->path = mem_string(options->path);
+	s->block = store_block_new();
 	s->options.path = s->path;
 	s->vfs = options->vfs ? mem_string(options->vfs) : NULL;
 	s->options.vfs = s->vfs;
@@ -424,6 +429,11 @@ void store_abandon(struct store *s)
 		return;
 	disconnect(s);
 	files_close(&s->files);
+	store_block_free(s->block);
+	buf_fini(&s->fill.frames);
+	free(s->marks.items);
+	free(s->packed);
+	(void)ZSTD_freeCCtx(s->packer);
 	free(s->path);
 	free(s->vfs);
 	free(s);
@@ -437,6 +447,7 @@ void store_reconfigure(struct store *s, const struct store_options *options)
 	cap_min_free(s);
 	s->options.evict_oldest = options->evict_oldest;
 	s->options.max_message_bytes = options->max_message_bytes;
+	s->options.compress = options->compress;
 	s->full_bytes = s->full_disk = false;
 	s->free_checked_ms = 0;
 }

@@ -21,6 +21,13 @@
 
 struct store;
 
+/* Which blocks are made smaller before they are written. */
+enum store_compress {
+	STORE_COMPRESS_AUTO, /* those that will wait (store_set_waits) */
+	STORE_COMPRESS_ALWAYS,
+	STORE_COMPRESS_NEVER,
+};
+
 struct store_options {
 	const char *path;
 	uint64_t max_bytes; /* 0: no limit */
@@ -30,6 +37,7 @@ struct store_options {
 	bool evict_oldest;  /* when full: evict instead of refusing */
 	uint32_t page_size; /* of a new spool; 0: our choice */
 	uint64_t max_message_bytes;
+	enum store_compress compress;
 	bool create;               /* make a new spool when there is none */
 	bool normal_sync_for_test; /* synchronous=NORMAL, so that the power-cut test can be shown to fail */
 	const char *vfs;           /* SQLite VFS name for tests; null: default */
@@ -59,6 +67,8 @@ enum err store_close(struct store *s, struct error *e);
 /* Lets go of descriptors without touching the disk (after ERR_DISK). Accepts null. */
 void store_abandon(struct store *s);
 /* Takes over what may change while it is open: max_bytes, min_free_bytes, evict_oldest, max_message_bytes. */
+/* What is appended from now on will wait before it leaves (or not): STORE_COMPRESS_AUTO goes by it. */
+void store_set_waits(struct store *s, bool waits);
 void store_reconfigure(struct store *s, const struct store_options *options);
 
 #endif

@@ -1,10 +1,17 @@
 /*
  * Reading pending rows in order, and failed rows as they come due. A row with a wrong checksum is set aside; rows out
  * of order are damage of the tree, of which nothing more is believed.
+ *
+ * Invariants:
+ * 1. What is handed out ascends; a message that failed is handed out when it is due, and only then.
+ * 2. A block that is not sound is never handed out: it is taken apart first, in a transaction of its own.
+ * 3. What was put into the caller's list is sound.
  */
 #include "store/store_internal.h"
 
 #include <inttypes.h>
+
+#include "base/clock.h"
 
 struct damaged_ids {
 	uint64_t ids[DAMAGED_PER_READ];
@@ -19,6 +26,8 @@ struct reading {
 	uint64_t bytes;
 	struct damaged_ids damaged;
 	struct damaged_ids orphans; /* of `failures`: no message has that id */
+	bool failed_among;
+	uint64_t next_failed; /* the first failed id at or above the last that was asked for */
 };
 
 /* The first row is taken whatever its size. */
@@ -27,20 +36,19 @@ static bool has_room(const struct reading *r, uint64_t cost)
 	return r->rows < r->max_rows && (r->rows == 0 || r->bytes + cost <= r->max_bytes);
 }
 
-/* False: the limits are reached and the row was not taken. */
-static bool take_row(struct reading *r, sqlite3_stmt *st, uint32_t attempts)
+/* False: the limits are reached and the message was not taken. */
+static bool take_message(struct reading *r, const struct store_row *row, bool is_sound, uint32_t attempts)
 {
-	const struct store_row row = store_row_read(st);
-	const uint64_t cost = sizeof(struct message) + row.meta_bytes + row.body_bytes;
+	const uint64_t cost = sizeof(struct message) + row->meta_bytes + row->body_bytes;
 	struct message *m;
 
 	if (!has_room(r, cost) || r->damaged.count == DAMAGED_PER_READ)
 		return false;
-	if (!store_row_is_sound(&row)) {
-		r->damaged.ids[r->damaged.count++] = row.id;
+	if (!is_sound) {
+		r->damaged.ids[r->damaged.count++] = row->id;
 		return true;
 	}
-	m = store_row_message(&row);
+	m = store_row_message(row);
 	m->attempts = attempts;
 	STAILQ_INSERT_TAIL(r->list, m, link);
 	r->rows++;
@@ -78,37 +86,134 @@ static enum err put_away(struct store *s, const struct reading *r, struct error 
 	return err == ERR_FULL ? ERR_OK : err;
 }
 
+/* One message of the block: alone, or damaged. */
+static enum err dissolve_message(struct store *s, uint64_t id, int64_t now_ms, uint64_t *lost, struct error *e)
+{
+	const uint64_t i = id - s->block->id;
+	const struct store_row *row = i < s->block->framed ? &s->block->rows[i] : &(struct store_row){.id = id};
+	const bool is_sound = row->body && store_row_is_sound(row);
+	sqlite3_stmt *st = store_statement(s, is_sound ? ST_SALVAGE_MESSAGE : ST_DAMAGED_INSERT);
+
+	store_row_put(st, 1, row);
+	if (!is_sound) {
+		(void)sqlite3_bind_int64(st, 6, now_ms);
+		++*lost;
+	}
+	return store_run(s, st, e, "take a damaged block apart");
+}
+
+static enum err dissolve(struct store *s, struct error *e)
+{
+	const struct stored_block *b = s->block;
+	const int64_t now_ms = clock_wall_ms();
+	struct block_mark *mark;
+	uint64_t lost = 0;
+	enum err err = store_marks_get(s, b->id, b->count, &mark, e);
+
+	for (uint64_t id = b->id; id < b->id + b->count && err == ERR_OK; id++)
+		if (!block_bit(mark, id))
+			err = dissolve_message(s, id, now_ms, &lost, e);
+	if (err != ERR_OK)
+		return err;
+	mark->settled = mark->count;
+	mark->is_dirty = true;
+	store_count_out(s, &s->now.ledger.pending, lost);
+	s->now.ledger.damaged += lost;
+	s->recount = true;
+	return ERR_OK;
+}
+
+enum err store_dissolve_block(struct store *s, struct error *e)
+{
+	enum err err = store_no_fault(s->path, e);
+
+	if (err == ERR_OK)
+		err = store_begin(s, e);
+	if (err == ERR_OK)
+		err = dissolve(s, e);
+	if (err == ERR_OK)
+		err = store_commit(s, e);
+	store_block_forget(s->block);
+	return err;
+}
+
+/* A message in a block that failed is read when it is due. */
+static enum err is_failed(struct store *s, struct reading *r, uint64_t id, bool *ret, struct error *e)
+{
+	*ret = false;
+	if (!r->failed_among)
+		return ERR_OK;
+	if (id > r->next_failed) {
+		sqlite3_stmt *st = store_statement(s, ST_FAILURES_FROM);
+		int rc;
+
+		sql_bind_u64(st, 1, id);
+		rc = sqlite3_step(st);
+		r->next_failed = rc == SQLITE_ROW ? sql_column_u64(st, 0) : UINT64_MAX;
+		(void)sqlite3_reset(st);
+		if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+			return store_fail(s, rc, e, "look for failed messages");
+	}
+	*ret = id == r->next_failed;
+	return ERR_OK;
+}
+
+/* Reads on from first; *ret_broken: a block stands in the way that is not what was written. */
+static enum err read_on(struct store *s, struct reading *r, uint64_t first, uint64_t last, uint64_t *ret_last,
+                        bool *ret_broken, struct error *e)
+{
+	struct block_walk w;
+	struct block_message m;
+	enum err err = ERR_OK;
+	int rc;
+
+	*ret_broken = false;
+	store_walk_start(&w, store_statement(s, r->failed_among ? ST_READ_FRESH : ST_READ),
+	                 store_statement(s, ST_BLOCKS), s->block, first, last);
+	while ((rc = store_walk_next(&w, &m)) == SQLITE_ROW) {
+		bool skip = false;
+
+		*ret_broken = m.in_block && !s->block->is_sound;
+		if (*ret_broken)
+			break;
+		if (m.row.id <= *ret_last || m.row.id > last)
+			err = error_set(e, ERR_DAMAGED, "%s: message %" PRIu64 " stands behind message %" PRIu64,
+			                s->path, m.row.id, *ret_last);
+		else if (m.in_block)
+			err = is_failed(s, r, m.row.id, &skip, e);
+		if (err != ERR_OK || (!skip && !take_message(r, &m.row, m.is_sound, 0)))
+			break;
+		*ret_last = m.row.id;
+	}
+	if (err == ERR_OK && rc == SQLITE_DONE)
+		*ret_last = last;
+	else if (err == ERR_OK && rc != SQLITE_ROW)
+		err = store_fail(s, rc, e, "read");
+	store_walk_end(&w);
+	return err;
+}
+
 enum err store_read_range(struct store *s, uint64_t first, uint64_t last, uint32_t max_rows, uint64_t max_bytes,
                           struct message_list *list, uint32_t *ret_count, uint64_t *ret_last, struct error *e)
 {
 	struct reading r = {.list = list, .max_rows = max_rows, .max_bytes = max_bytes};
-	bool failed_among = s->durable.retrying > 0 && first <= s->failures_max_id;
-	sqlite3_stmt *st = store_statement(s, failed_among ? ST_READ_FRESH : ST_READ);
-	int rc;
+	bool broken = true;
 	enum err err = ERR_OK;
 
-	sql_bind_u64(st, 1, first);
-	sql_bind_u64(st, 2, last > INT64_MAX ? INT64_MAX : last);
 	*ret_last = first - 1;
-	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-		uint64_t id = sql_column_u64(st, 0);
+	r.failed_among = s->durable.retrying > 0 && first <= s->failures_max_id;
+	while (err == ERR_OK && broken && r.rows == 0) {
+		err = read_on(s, &r, *ret_last + 1, last, ret_last, &broken, e);
+		if (err == ERR_OK && broken) {
+			const uint64_t block_last = s->block->id + s->block->count - 1;
 
-		if (id <= *ret_last || id > last) {
-			err = error_set(e, ERR_DAMAGED, "%s: message %" PRIu64 " stands behind message %" PRIu64,
-			                s->path, id, *ret_last);
-			break;
+			err = store_dissolve_block(s, e);
+			if (err == ERR_FULL) /* it stays as it is, and is met again at the next start */
+				*ret_last = block_last < last ? block_last : last;
 		}
-		if (!take_row(&r, st, 0))
-			break;
-		*ret_last = id;
 	}
-	(void)sqlite3_reset(st);
-	if (rc == SQLITE_DONE)
-		*ret_last = last;
-	else if (rc != SQLITE_ROW)
-		err = store_fail(s, rc, e, "read");
 	*ret_count = r.rows;
-	return err == ERR_OK ? put_away(s, &r, e) : err;
+	return err == ERR_OK || err == ERR_FULL ? put_away(s, &r, e) : err;
 }
 
 enum err store_read(struct store *s, uint64_t after_id, uint32_t max_rows, uint64_t max_bytes,
@@ -123,19 +228,18 @@ enum err store_read(struct store *s, uint64_t after_id, uint32_t max_rows, uint6
 static enum err take_failed(struct store *s, struct reading *r, uint64_t id, uint32_t attempts, bool *ret_taken,
                             struct error *e)
 {
-	sqlite3_stmt *st = store_statement(s, ST_READ);
-	int rc;
+	struct pending p;
+	enum err err = store_find(s, id, &p, e);
 
-	sql_bind_u64(st, 1, id);
-	sql_bind_u64(st, 2, id);
-	rc = sqlite3_step(st);
-	*ret_taken = rc == SQLITE_ROW && take_row(r, st, attempts);
-	if (rc == SQLITE_DONE && r->orphans.count < DAMAGED_PER_READ) {
+	*ret_taken = false;
+	if (err == ERR_OK && p.is_there)
+		*ret_taken = take_message(r, &p.row, p.is_sound, attempts);
+	else if (err == ERR_OK && r->orphans.count < DAMAGED_PER_READ) {
 		r->orphans.ids[r->orphans.count++] = id;
 		*ret_taken = true;
 	}
-	(void)sqlite3_reset(st);
-	return rc == SQLITE_DONE || rc == SQLITE_ROW ? ERR_OK : store_fail(s, rc, e, "read a failed row");
+	(void)store_statement(s, ST_READ);
+	return err;
 }
 
 enum err store_read_due(struct store *s, int64_t now_ms, uint32_t max_rows, uint64_t max_bytes,

@@ -14,9 +14,8 @@ static enum err count_rows(struct store *s, struct totals *ret, struct error *e)
 		const char *sql;
 		size_t offset;
 	} counts[] = {
-	    {"SELECT count(*) FROM messages", offsetof(struct totals, ledger.pending)},
-	    {"SELECT coalesce(sum(ifnull(length(meta), 0) + length(body)), 0) FROM messages",
-	     offsetof(struct totals, pending_bytes)},
+	    {"SELECT " PENDING_COUNT_SQL, offsetof(struct totals, ledger.pending)},
+	    {"SELECT " PENDING_BYTES_SQL, offsetof(struct totals, pending_bytes)},
 	    {"SELECT count(*) FROM dead", offsetof(struct totals, ledger.dead)},
 	};
 
@@ -33,9 +32,10 @@ static enum err count_rows(struct store *s, struct totals *ret, struct error *e)
 
 static enum err highest_id(struct store *s, uint64_t *ret, struct error *e)
 {
-	static const char *const queries[] = {"SELECT coalesce(max(id), 0) FROM messages",
-	                                      "SELECT coalesce(max(id), 0) FROM dead",
-	                                      "SELECT coalesce(max(id), 0) FROM damaged"};
+	static const char *const queries[] = {
+	    "SELECT coalesce(max(id), 0) FROM messages",
+	    "SELECT coalesce((SELECT id + count - 1 FROM blocks ORDER BY id DESC LIMIT 1), 0)",
+	    "SELECT coalesce(max(id), 0) FROM dead", "SELECT coalesce(max(id), 0) FROM damaged"};
 
 	*ret = 0;
 	for (size_t i = 0; i < sizeof queries / sizeof *queries; i++) {

@@ -21,23 +21,36 @@ static int32_t checksum_of(const struct store_row *row)
 	return (int32_t)crc32c(crc, row->body, row->body_bytes);
 }
 
-void store_row_bind(sqlite3_stmt *st, int first, uint64_t id, const struct message *m)
+struct store_row store_row_of(uint64_t id, const struct message *m)
 {
-	const struct store_row row = {.id = id,
-	                              .received_ms = m->received_ms,
-	                              .meta = message_meta(m),
-	                              .meta_bytes = m->meta_bytes,
-	                              .body = message_body(m),
-	                              .body_bytes = m->body_bytes};
+	struct store_row row = {.id = id,
+	                        .received_ms = m->received_ms,
+	                        .meta = message_meta(m),
+	                        .meta_bytes = m->meta_bytes,
+	                        .body = message_body(m),
+	                        .body_bytes = m->body_bytes};
 
-	sql_bind_u64(st, first, row.id);
-	(void)sqlite3_bind_int64(st, first + 1, row.received_ms);
-	(void)sqlite3_bind_int64(st, first + 2, checksum_of(&row));
-	if (row.meta_bytes)
-		(void)sqlite3_bind_blob64(st, first + 3, row.meta, row.meta_bytes, SQLITE_STATIC);
+	row.checksum = checksum_of(&row);
+	return row;
+}
+
+void store_row_put(sqlite3_stmt *st, int first, const struct store_row *row)
+{
+	sql_bind_u64(st, first, row->id);
+	(void)sqlite3_bind_int64(st, first + 1, row->received_ms);
+	(void)sqlite3_bind_int64(st, first + 2, row->checksum);
+	if (row->meta_bytes)
+		(void)sqlite3_bind_blob64(st, first + 3, row->meta, row->meta_bytes, SQLITE_STATIC);
 	else
 		(void)sqlite3_bind_null(st, first + 3);
-	(void)sqlite3_bind_blob64(st, first + 4, row.body, row.body_bytes, SQLITE_STATIC);
+	(void)sqlite3_bind_blob64(st, first + 4, row->body_bytes ? row->body : "", row->body_bytes, SQLITE_STATIC);
+}
+
+void store_row_bind(sqlite3_stmt *st, int first, uint64_t id, const struct message *m)
+{
+	const struct store_row row = store_row_of(id, m);
+
+	store_row_put(st, first, &row);
 }
 
 struct store_row store_row_read(sqlite3_stmt *st)

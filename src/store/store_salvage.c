@@ -22,35 +22,41 @@
 #include "base/mem.h"
 
 enum { FIRST_BUDGET_MS = 1000, WINDOW_IDS = 4096 };
+enum { MESSAGES, DEAD, BLOCKS, TABLES };
 
 struct salvage {
 	char *path;
 	sqlite3 *db;
-	sqlite3_stmt *up[2], *down[2]; /* messages, dead */
+	sqlite3_stmt *up[TABLES], *down[TABLES]; /* null: this file has no such table */
+	struct stored_block *block;
 	uint64_t after_id;
 	uint64_t end_id; /* no id above it */
 	uint64_t rows;
 	uint64_t first, last; /* messages that came back in this step */
 };
 
-static const char *const walks[2][2] = {
-    {"SELECT id, received_ms, checksum, meta, body FROM messages WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
-     "SELECT id, received_ms, checksum, meta, body FROM messages WHERE id BETWEEN ?1 AND ?2 ORDER BY id DESC"},
-    {"SELECT id, received_ms, checksum, meta, body, died_ms, attempts, code, reason FROM dead"
-     " WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
-     "SELECT id, received_ms, checksum, meta, body, died_ms, attempts, code, reason FROM dead"
-     " WHERE id BETWEEN ?1 AND ?2 ORDER BY id DESC"},
+static const char *const walks[TABLES][2] = {
+    [MESSAGES] =
+        {"SELECT id, received_ms, checksum, meta, body FROM messages WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
+         "SELECT id, received_ms, checksum, meta, body FROM messages WHERE id BETWEEN ?1 AND ?2 ORDER BY id DESC"},
+    [DEAD] = {"SELECT id, received_ms, checksum, meta, body, died_ms, attempts, code, reason FROM dead"
+              " WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
+              "SELECT id, received_ms, checksum, meta, body, died_ms, attempts, code, reason FROM dead"
+              " WHERE id BETWEEN ?1 AND ?2 ORDER BY id DESC"},
+    [BLOCKS] = {BLOCK_SELECT " WHERE b.id BETWEEN ?1 AND ?2 ORDER BY b.id",
+                BLOCK_SELECT " WHERE b.id BETWEEN ?1 AND ?2 ORDER BY b.id DESC"},
 };
 
 static void salvage_free(struct salvage *v)
 {
 	if (!v)
 		return;
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < TABLES; i++) {
 		(void)sqlite3_finalize(v->up[i]);
 		(void)sqlite3_finalize(v->down[i]);
 	}
 	(void)sqlite3_close_v2(v->db);
+	store_block_free(v->block);
 	free(v->path);
 	free(v);
 }
@@ -85,9 +91,24 @@ static void count_in(struct store *s, uint64_t *counter)
 	++*counter;
 }
 
-static enum err bring_back(struct store *s, sqlite3_stmt *row, bool is_dead, struct error *e)
+/* A message that is pending again. */
+static void note_pending(struct store *s, const struct store_row *row)
 {
 	struct salvage *v = s->salvage;
+
+	if (row->id >= s->now.next_id) /* the old ledger was older than its rows, or gone */
+		s->now.next_id = row->id + 1;
+	v->rows++;
+	count_in(s, &s->now.ledger.pending);
+	s->now.pending_bytes += row->meta_bytes + row->body_bytes;
+	if (v->first == 0 || row->id < v->first)
+		v->first = row->id;
+	if (row->id > v->last)
+		v->last = row->id;
+}
+
+static enum err bring_back_row(struct store *s, sqlite3_stmt *row, bool is_dead, struct error *e)
+{
 	const struct store_row found = store_row_read(row);
 	const bool sound = sqlite3_column_type(row, 4) == SQLITE_BLOB && store_row_is_sound(&found);
 	bool is_new = false;
@@ -102,22 +123,58 @@ static enum err bring_back(struct store *s, sqlite3_stmt *row, bool is_dead, str
 	err = insert_copy(s, is_dead ? ST_SALVAGE_DEAD : ST_SALVAGE_MESSAGE, row, is_dead ? 9 : 5, 0, &is_new, e);
 	if (!is_new)
 		return err;
-	if (found.id >= s->now.next_id) /* the old ledger was older than its rows, or gone */
-		s->now.next_id = found.id + 1;
-	v->rows++;
-	count_in(s, is_dead ? &s->now.ledger.dead : &s->now.ledger.pending);
-	if (is_dead)
+	if (!is_dead) {
+		note_pending(s, &found);
 		return ERR_OK;
-	s->now.pending_bytes += found.meta_bytes + found.body_bytes;
-	if (v->first == 0 || found.id < v->first)
-		v->first = found.id;
-	if (found.id > v->last)
-		v->last = found.id;
+	}
+	if (found.id >= s->now.next_id)
+		s->now.next_id = found.id + 1;
+	s->salvage->rows++;
+	count_in(s, &s->now.ledger.dead);
 	return ERR_OK;
 }
 
+static enum err bring_back_framed(struct store *s, const struct store_row *row, struct error *e)
+{
+	const bool is_sound = store_row_is_sound(row);
+	sqlite3_stmt *st = store_statement(s, is_sound ? ST_SALVAGE_MESSAGE : ST_SALVAGE_DAMAGED);
+	enum err err;
+
+	store_row_put(st, 1, row);
+	if (!is_sound)
+		(void)sqlite3_bind_int64(st, 6, clock_wall_ms());
+	err = store_run(s, st, e, "salvage a message of a block");
+	if (err != ERR_OK || sqlite3_changes(s->db) != 1)
+		return err;
+	if (is_sound)
+		note_pending(s, row);
+	else
+		count_in(s, &s->now.ledger.damaged);
+	return ERR_OK;
+}
+
+/* What had not left it comes back, each message alone. */
+static enum err bring_back_block(struct store *s, sqlite3_stmt *st, struct error *e)
+{
+	struct stored_block *b = s->salvage->block;
+	struct block_mark mark;
+	enum err err = ERR_OK;
+
+	store_block_read(b, st);
+	mark = store_block_mark_read(st, BLOCK_COLUMNS, b->id, b->count);
+	for (uint32_t i = 0; i < b->framed && err == ERR_OK; i++)
+		if (!block_bit(&mark, b->id + i))
+			err = bring_back_framed(s, &b->rows[i], e);
+	return err;
+}
+
+static enum err bring_back(struct store *s, sqlite3_stmt *row, int table, struct error *e)
+{
+	return table == BLOCKS ? bring_back_block(s, row, e) : bring_back_row(s, row, table == DEAD, e);
+}
+
 /* *edge moves to the first id not seen in this direction; *ret_whole: the range was read to its end. */
-static enum err walk(struct store *s, sqlite3_stmt *st, bool is_dead, uint64_t lo, uint64_t hi, bool upwards,
+static enum err walk(struct store *s, sqlite3_stmt *st, int table, uint64_t lo, uint64_t hi, bool upwards,
                      uint64_t *edge, bool *ret_whole, struct error *e)
 {
 	enum err err = ERR_OK;
@@ -131,7 +188,7 @@ static enum err walk(struct store *s, sqlite3_stmt *st, bool is_dead, uint64_t l
 
 		if (id < lo || id > hi || (upwards ? id < *edge : id > *edge))
 			break; /* out of order: the tree is not one */
-		err = bring_back(s, st, is_dead, e);
+		err = bring_back(s, st, table, e);
 		*edge = upwards ? id + 1 : id - 1;
 	}
 	(void)sqlite3_reset(st);
@@ -146,11 +203,11 @@ static enum err salvage_range(struct store *s, int table, uint64_t lo, uint64_t 
 	bool whole = false;
 	enum err err;
 
-	if (lo > hi)
+	if (lo > hi || !v->up[table] || !v->down[table])
 		return ERR_OK;
-	err = walk(s, v->up[table], table == 1, lo, hi, true, &low, &whole, e);
+	err = walk(s, v->up[table], table, lo, hi, true, &low, &whole, e);
 	if (err == ERR_OK && !whole && low <= high)
-		err = walk(s, v->down[table], table == 1, low, hi, false, &high, &whole, e);
+		err = walk(s, v->down[table], table, low, hi, false, &high, &whole, e);
 	if (err != ERR_OK || whole || low >= high)
 		return err;
 	middle = low + (high - low) / 2;
@@ -161,15 +218,19 @@ static enum err salvage_range(struct store *s, int table, uint64_t lo, uint64_t 
 static uint64_t end_of(struct store *s, sqlite3 *db)
 {
 	struct totals old;
-	int64_t max = 0;
+	int64_t max = 0, block_max = 0;
 
 	if (store_ledger_of(db, &old))
 		return old.next_id;
 	if (sql_number(
 	        db, "SELECT max(coalesce((SELECT max(id) FROM messages), 0), coalesce((SELECT max(id) FROM dead), 0))",
-	        &max, NULL) == ERR_OK)
-		return (uint64_t)max;
-	return s->durable.next_id;
+	        &max, NULL) != ERR_OK)
+		return s->durable.next_id;
+	if (sql_number(db, "SELECT coalesce((SELECT id + count - 1 FROM blocks ORDER BY id DESC LIMIT 1), 0)",
+	               &block_max, NULL) == ERR_OK &&
+	    block_max > max)
+		return (uint64_t)block_max;
+	return (uint64_t)max;
 }
 
 /* Null: the file cannot be read at all. */
@@ -183,9 +244,11 @@ static struct salvage *open_source(struct store *s, const char *path, uint64_t a
 	v->rows = rows;
 	if (store_reader_open(path, s->vfs, &v->db, &ignored) != ERR_OK)
 		goto fail;
-	for (int i = 0; i < 2; i++)
-		if (sqlite3_prepare_v2(v->db, walks[i][0], -1, &v->up[i], NULL) != SQLITE_OK ||
-		    sqlite3_prepare_v2(v->db, walks[i][1], -1, &v->down[i], NULL) != SQLITE_OK)
+	v->block = store_block_new();
+	for (int i = 0; i < TABLES; i++)
+		if ((sqlite3_prepare_v2(v->db, walks[i][0], -1, &v->up[i], NULL) != SQLITE_OK ||
+		     sqlite3_prepare_v2(v->db, walks[i][1], -1, &v->down[i], NULL) != SQLITE_OK) &&
+		    i != BLOCKS) /* a file of the first schema has none */
 			goto fail;
 	v->end_id = end_of(s, v->db);
 	return v;
@@ -267,14 +330,22 @@ static enum err copy_failures(struct store *s, struct error *e)
 static void skip_gap(struct salvage *v)
 {
 	char sql[200];
-	int64_t next = 0;
+	int64_t next = 0, block = 0;
 
 	(void)sqlite3_snprintf(sizeof sql, sql,
 	                       "SELECT min(coalesce((SELECT min(id) FROM messages WHERE id > %lld), %lld),"
 	                       " coalesce((SELECT min(id) FROM dead WHERE id > %lld), %lld))",
 	                       (long long)v->after_id, (long long)v->end_id, (long long)v->after_id,
 	                       (long long)v->end_id);
-	if (sql_number(v->db, sql, &next, NULL) == ERR_OK && (uint64_t)next > v->after_id + 1)
+	if (sql_number(v->db, sql, &next, NULL) != ERR_OK)
+		return;
+	(void)sqlite3_snprintf(sizeof sql, sql, "SELECT coalesce((SELECT min(id) FROM blocks WHERE id > %lld), %lld)",
+	                       (long long)v->after_id, (long long)v->end_id);
+	if (v->up[BLOCKS] && sql_number(v->db, sql, &block, NULL) != ERR_OK)
+		return;
+	if (v->up[BLOCKS] && block < next)
+		next = block;
+	if ((uint64_t)next > v->after_id + 1)
 		v->after_id = (uint64_t)next - 1;
 }
 
@@ -296,7 +367,7 @@ enum err store_salvage(struct store *s, uint32_t max_ids, uint64_t *ret_first, u
 	upto = v->after_id + max_ids < v->end_id ? v->after_id + max_ids : v->end_id;
 	done = upto >= v->end_id;
 	err = store_begin(s, e);
-	for (int table = 0; table < 2 && err == ERR_OK; table++)
+	for (int table = 0; table < TABLES && err == ERR_OK; table++)
 		err = salvage_range(s, table, v->after_id + 1, upto, e);
 	if (err == ERR_OK && done)
 		err = copy_failures(s, e);

@@ -1,4 +1,11 @@
-/* Settlements: what became of rows that delivery had. Runs of neighbouring ids leave with one statement. */
+/*
+ * Settlements: what became of messages that delivery had. Runs of neighbouring ids leave together, and a block of which
+ * nothing stays leaves with its neighbours.
+ *
+ * Invariants:
+ * 1. No block is being filled while something is settled: every pending id is in `messages` or in a block's span.
+ * 2. A message leaves a block by its bit; one whose bit is set already may stand alone in `messages`.
+ */
 #include "store/store_internal.h"
 
 #include <inttypes.h>
@@ -8,6 +15,8 @@
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/mem.h"
+
+enum { MOVE_OUT_ATTEMPTS = 2, MOVE_OUT_WAIT_MS = 1000 };
 
 static uint64_t *counter_of(struct store *s, enum settle_kind kind)
 {
@@ -42,24 +51,6 @@ static enum err size_of_run(struct store *s, uint64_t first, uint64_t last, uint
 	return rc == SQLITE_ROW ? ERR_OK : store_fail(s, rc, e, "measure rows");
 }
 
-/* Takes the rows first..last out of messages and failures; *ret_gone of them were there. */
-static enum err delete_run(struct store *s, uint64_t first, uint64_t last, uint64_t *ret_gone, struct error *e)
-{
-	enum err err;
-
-	FAILPOINT("before_delete");
-	err = store_run(s, bind_run(s, ST_DELETE_RUN, first, last), e, "delete");
-	if (err != ERR_OK)
-		return err;
-	*ret_gone = (uint64_t)sqlite3_changes(s->db);
-	if (s->now.retrying == 0 || first > s->failures_max_id)
-		return ERR_OK;
-	err = store_run(s, bind_run(s, ST_FAILURES_DELETE_RUN, first, last), e, "delete failures");
-	if (err == ERR_OK)
-		s->now.retrying -= (uint64_t)sqlite3_changes(s->db);
-	return err;
-}
-
 /*
  * Rows that were read, and cannot be found: the tree leads elsewhere than the walk along its leaves did. To go on would
  * be to read and to send them again, for ever.
@@ -73,58 +64,297 @@ static enum err impossible(struct store *s, uint64_t first, uint64_t last, uint6
 	                 s->path, first, last, missing);
 }
 
+/* A run of settlements, and what of it has left. */
+struct leaving {
+	const struct store_settlement *items;
+	uint64_t first, last;
+	uint64_t gone, bytes;
+};
+
+/* What the messages a to b weigh; false when the settlements do not know. */
+static bool weight_of(const struct leaving *l, uint64_t a, uint64_t b, uint64_t *ret)
+{
+	bool known = true;
+
+	*ret = 0;
+	for (uint64_t id = a; id <= b; id++) {
+		*ret += l->items[id - l->first].bytes;
+		known &= l->items[id - l->first].bytes > 0;
+	}
+	return known;
+}
+
+/* Those that stand alone. */
+static enum err leave_rows(struct store *s, struct leaving *l, uint64_t a, uint64_t b, struct error *e)
+{
+	uint64_t bytes, gone;
+	enum err err = ERR_OK;
+
+	if (!weight_of(l, a, b, &bytes))
+		err = size_of_run(s, a, b, &bytes, e);
+	if (err == ERR_OK)
+		err = store_run(s, bind_run(s, ST_DELETE_RUN, a, b), e, "delete");
+	if (err != ERR_OK)
+		return err;
+	gone = (uint64_t)sqlite3_changes(s->db);
+	s->recount |= gone != b - a + 1;
+	l->gone += gone;
+	l->bytes += bytes;
+	return ERR_OK;
+}
+
+struct span {
+	uint64_t first, last; /* ids of the block */
+	uint64_t bytes;
+	bool is_whole; /* nothing of it has left */
+};
+enum { SPANS = 64 };
+
+static enum err read_spans(struct store *s, uint64_t a, uint64_t b, struct span *spans, size_t *ret_count,
+                           struct error *e)
+{
+	sqlite3_stmt *st = bind_run(s, ST_BLOCK_SPANS, a, b);
+	size_t n = 0;
+	int rc = SQLITE_DONE;
+
+	while (n < SPANS && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+		const uint64_t id = sql_column_u64(st, 0);
+		const uint32_t count = store_block_count(sqlite3_column_int64(st, 1));
+
+		if (n > 0 && id <= spans[n - 1].last) { /* two blocks with one id */
+			(void)sqlite3_reset(st);
+			return impossible(s, id, spans[n - 1].last, 1, e);
+		}
+		spans[n++] = (struct span){
+		    .first = id,
+		    .last = id + count - 1,
+		    .bytes = sql_column_u64(st, 2),
+		    .is_whole = sqlite3_column_type(st, 3) == SQLITE_NULL && !store_marks_has(s, id),
+		};
+	}
+	(void)sqlite3_reset(st);
+	*ret_count = n;
+	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "look for blocks");
+}
+
+/* Neighbouring blocks leave whole with one statement. */
+static enum err leave_blocks(struct store *s, struct leaving *l, const struct span *spans, size_t count,
+                             struct error *e)
+{
+	enum err err =
+	    store_run(s, bind_run(s, ST_BLOCKS_DELETE_RUN, spans[0].first, spans[count - 1].first), e, "delete blocks");
+
+	if (err != ERR_OK)
+		return err;
+	if ((size_t)sqlite3_changes(s->db) != count)
+		return impossible(s, spans[0].first, spans[count - 1].last, count, e);
+	for (size_t i = 0; i < count; i++) {
+		uint64_t bytes;
+
+		l->gone += spans[i].last - spans[i].first + 1;
+		l->bytes += weight_of(l, spans[i].first, spans[i].last, &bytes) ? bytes : spans[i].bytes;
+	}
+	return ERR_OK;
+}
+
+static enum err load_block(struct store *s, uint64_t id, bool *ret_there, struct error *e)
+{
+	sqlite3_stmt *st = bind_run(s, ST_BLOCKS, id, id);
+	int rc = sqlite3_step(st);
+
+	if (rc == SQLITE_ROW)
+		store_block_read(s->block, st);
+	(void)sqlite3_reset(st);
+	*ret_there = rc == SQLITE_ROW && id >= s->block->id && id - s->block->id < s->block->count;
+	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "read a block");
+}
+
+static uint64_t bytes_in_block(const struct stored_block *b, uint64_t id)
+{
+	const uint64_t i = id - b->id;
+
+	return id >= b->id && i < b->framed ? b->rows[i].meta_bytes + b->rows[i].body_bytes : 0;
+}
+
+static void set_bit(struct block_mark *m, uint64_t id, uint64_t bytes)
+{
+	m->bits[(id - m->id) / 8] |= (unsigned char)(1 << (id - m->id) % 8);
+	m->settled++;
+	m->bytes += bytes;
+	m->is_dirty = true;
+}
+
+/* a to b are in the block. */
+static enum err leave_block(struct store *s, struct leaving *l, const struct span *span, uint64_t a, uint64_t b,
+                            struct error *e)
+{
+	struct block_mark *mark;
+	uint64_t bytes;
+	bool there = false, known = weight_of(l, a, b, &bytes);
+	enum err err = known ? ERR_OK : load_block(s, a, &there, e);
+
+	if (err == ERR_OK)
+		err = store_marks_get(s, span->first, (uint32_t)(span->last - span->first + 1), &mark, e);
+	for (uint64_t id = a; id <= b && err == ERR_OK; id++) {
+		if (block_bit(mark, id)) {
+			err = leave_rows(s, l, id, id, e);
+			continue;
+		}
+		bytes = l->items[id - l->first].bytes;
+		if (bytes == 0 && there)
+			bytes = bytes_in_block(s->block, id);
+		set_bit(mark, id, bytes);
+		l->gone++;
+		l->bytes += bytes;
+	}
+	return err;
+}
+
+/* The spans lie at or above `*at`, which moves behind what left. */
+static enum err leave_spans(struct store *s, struct leaving *l, const struct span *spans, size_t count, uint64_t *at,
+                            struct error *e)
+{
+	enum err err = ERR_OK;
+
+	for (size_t i = 0, n; i < count && err == ERR_OK; i += n) {
+		const struct span *span = &spans[i];
+		const uint64_t last = span->last < l->last ? span->last : l->last;
+
+		n = 1;
+		if (span->first > *at)
+			err = leave_rows(s, l, *at, span->first - 1, e);
+		if (err != ERR_OK)
+			break;
+		if (span->first > *at)
+			*at = span->first;
+		if (span->is_whole && span->first == *at && span->last == last) {
+			while (i + n < count && spans[i + n].is_whole &&
+			       spans[i + n].first == spans[i + n - 1].last + 1 && spans[i + n].last <= l->last)
+				n++;
+			err = leave_blocks(s, l, span, n, e);
+			*at = spans[i + n - 1].last + 1;
+		} else {
+			err = leave_block(s, l, span, *at, last, e);
+			*at = last + 1;
+		}
+	}
+	return err;
+}
+
+/* Takes the messages of the run out of messages, blocks and failures. */
+static enum err leave(struct store *s, struct leaving *l, struct error *e)
+{
+	uint64_t at = l->first;
+	enum err err = ERR_OK;
+
+	FAILPOINT("before_delete");
+	while (err == ERR_OK && at <= l->last) {
+		struct span spans[SPANS];
+		size_t count = 0;
+
+		err = read_spans(s, at, l->last, spans, &count, e);
+		if (err == ERR_OK)
+			err = leave_spans(s, l, spans, count, &at, e);
+		if (err == ERR_OK && count < SPANS && at <= l->last) {
+			err = leave_rows(s, l, at, l->last, e);
+			at = l->last + 1;
+		}
+	}
+	if (err != ERR_OK || s->now.retrying == 0 || l->first > s->failures_max_id)
+		return err;
+	err = store_run(s, bind_run(s, ST_FAILURES_DELETE_RUN, l->first, l->last), e, "delete failures");
+	if (err == ERR_OK)
+		s->now.retrying -= (uint64_t)sqlite3_changes(s->db);
+	return err;
+}
+
 /* items[0..count) have neighbouring ids and leave for the same reason. */
 static enum err settle_run(struct store *s, const struct store_settlement *items, size_t count, struct error *e)
 {
-	uint64_t first = items[0].id, last = items[count - 1].id;
-	uint64_t bytes = 0, gone = 0;
-	bool known = true;
-	enum err err = ERR_OK;
+	struct leaving l = {.items = items, .first = items[0].id, .last = items[count - 1].id};
+	enum err err = leave(s, &l, e);
 
-	for (size_t i = 0; i < count; i++) {
-		bytes += items[i].bytes;
-		known &= items[i].bytes > 0;
-	}
-	if (!known)
-		err = size_of_run(s, first, last, &bytes, e);
-	if (err == ERR_OK)
-		err = delete_run(s, first, last, &gone, e);
 	if (err != ERR_OK)
 		return err;
-	if (gone != count && !items[0].may_be_gone)
-		return impossible(s, first, last, count - gone, e);
-	if (gone != count) {
-		s->unexpected_settlements += count - gone;
-		s->recount |= known;
-	}
-	store_count_out(s, &s->now.ledger.pending, gone);
-	*counter_of(s, items[0].kind) += gone;
-	s->now.pending_bytes -= bytes < s->now.pending_bytes ? bytes : s->now.pending_bytes;
+	if (l.gone != count && !items[0].may_be_gone)
+		return impossible(s, l.first, l.last, count - l.gone, e);
+	s->unexpected_settlements += count - l.gone;
+	store_count_out(s, &s->now.ledger.pending, l.gone);
+	*counter_of(s, items[0].kind) += l.gone;
+	s->now.pending_bytes -= l.bytes < s->now.pending_bytes ? l.bytes : s->now.pending_bytes;
 	return ERR_OK;
+}
+
+enum err store_find(struct store *s, uint64_t id, struct pending *ret, struct error *e)
+{
+	sqlite3_stmt *st;
+	bool in_span = false;
+	int rc;
+	enum err err = load_block(s, id, &in_span, e);
+
+	*ret = (struct pending){0};
+	if (err == ERR_OK && in_span)
+		err = store_marks_get(s, s->block->id, s->block->count, &ret->mark, e);
+	if (err != ERR_OK)
+		return err;
+	if (ret->mark && !block_bit(ret->mark, id)) {
+		ret->is_there = true;
+		ret->row = (struct store_row){.id = id};
+		if (id - s->block->id < s->block->framed)
+			ret->row = s->block->rows[id - s->block->id];
+		ret->is_sound = ret->row.body && store_row_is_sound(&ret->row);
+		return ERR_OK;
+	}
+	ret->mark = NULL;
+	st = bind_run(s, ST_READ, id, id);
+	rc = sqlite3_step(st);
+	ret->is_there = rc == SQLITE_ROW;
+	if (ret->is_there) {
+		ret->row = store_row_read(st);
+		ret->is_sound = store_row_is_sound(&ret->row);
+	}
+	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "read a message");
 }
 
 static enum err settle_dead(struct store *s, const struct store_settlement *item, struct error *e)
 {
-	sqlite3_stmt *st = store_statement(s, ST_TO_DEAD);
-	enum err err;
+	struct pending p;
+	sqlite3_stmt *st;
+	enum err err = store_find(s, item->id, &p, e);
 
-	sql_bind_u64(st, 1, item->id);
-	(void)sqlite3_bind_int64(st, 2, clock_wall_ms());
-	(void)sqlite3_bind_int64(st, 3, item->attempts);
-	store_row_bind_text(st, 4, item->code);
-	store_row_bind_text(st, 5, item->reason);
-	err = store_run(s, st, e, "set aside");
+	if (err != ERR_OK)
+		return err;
+	if (p.is_there) {
+		st = store_statement(s, ST_DEAD_INSERT);
+		store_row_put(st, 1, &p.row);
+		(void)sqlite3_bind_int64(st, 6, clock_wall_ms());
+		(void)sqlite3_bind_int64(st, 7, item->attempts);
+		store_row_bind_text(st, 8, item->code);
+		store_row_bind_text(st, 9, item->reason);
+		err = store_run(s, st, e, "set aside");
+		(void)store_statement(s, ST_READ);
+	}
 	return err == ERR_OK ? settle_run(s, item, 1, e) : err;
 }
 
 /* Kept as found, and never delivered. */
 static enum err settle_damaged(struct store *s, const struct store_settlement *item, struct error *e)
 {
-	sqlite3_stmt *st = store_statement(s, ST_TO_DAMAGED);
-	enum err err;
+	struct pending p;
+	sqlite3_stmt *st;
+	enum err err = store_find(s, item->id, &p, e);
 
-	sql_bind_u64(st, 1, item->id);
-	(void)sqlite3_bind_int64(st, 2, clock_wall_ms());
+	if (err != ERR_OK)
+		return err;
+	(void)store_statement(s, ST_READ);
+	st = store_statement(s, p.mark ? ST_DAMAGED_INSERT : ST_TO_DAMAGED); /* a row's columns may hold anything */
+	if (p.mark) {
+		store_row_put(st, 1, &p.row);
+		(void)sqlite3_bind_int64(st, 6, clock_wall_ms());
+	} else {
+		sql_bind_u64(st, 1, item->id);
+		(void)sqlite3_bind_int64(st, 2, clock_wall_ms());
+	}
 	err = store_run(s, st, e, "set a damaged row aside");
 	if (err == ERR_OK)
 		err = settle_run(s, item, 1, e);
@@ -132,7 +362,20 @@ static enum err settle_damaged(struct store *s, const struct store_settlement *i
 	return err;
 }
 
-static enum err settle_retry(struct store *s, const struct store_settlement *item, struct error *e)
+/* Out of its block, so that it does not keep a megabyte while it waits. */
+static enum err move_out(struct store *s, const struct pending *p, struct error *e)
+{
+	sqlite3_stmt *st = store_statement(s, ST_SALVAGE_MESSAGE);
+	enum err err;
+
+	store_row_put(st, 1, &p->row);
+	err = store_run(s, st, e, "move a message out of its block");
+	if (err == ERR_OK)
+		set_bit(p->mark, p->row.id, p->row.meta_bytes + p->row.body_bytes);
+	return err;
+}
+
+static enum err note_failure(struct store *s, const struct store_settlement *item, struct error *e)
 {
 	static const enum store_statement ways[] = {ST_FAILURE_UPDATE, ST_FAILURE_INSERT};
 
@@ -153,17 +396,39 @@ static enum err settle_retry(struct store *s, const struct store_settlement *ite
 		if (sqlite3_changes(s->db) == 0)
 			continue;
 		s->now.retrying += ways[i] == ST_FAILURE_INSERT;
-		if (item->id > s->failures_max_id)
-			s->failures_max_id = item->id;
-		if (item->next_ms <= s->due_ms) { /* due before the place the reader has reached */
-			s->due_ms = item->next_ms - 1;
-			s->due_id = 0;
-		}
+		break;
+	}
+	return ERR_OK;
+}
+
+static enum err settle_retry(struct store *s, const struct store_settlement *item, struct error *e)
+{
+	struct pending p;
+	enum err err = store_find(s, item->id, &p, e);
+
+	if (err != ERR_OK)
+		return err;
+	if (!p.is_there) {
+		(void)store_statement(s, ST_READ);
+		if (!item->may_be_gone)
+			return impossible(s, item->id, item->id, 1, e);
+		s->unexpected_settlements++;
 		return ERR_OK;
 	}
-	if (!item->may_be_gone)
-		return impossible(s, item->id, item->id, 1, e);
-	s->unexpected_settlements++;
+	if (p.mark && p.is_sound &&
+	    (item->attempts >= MOVE_OUT_ATTEMPTS || item->next_ms - clock_wall_ms() > MOVE_OUT_WAIT_MS))
+		err = move_out(s, &p, e);
+	(void)store_statement(s, ST_READ);
+	if (err == ERR_OK)
+		err = note_failure(s, item, e);
+	if (err != ERR_OK)
+		return err;
+	if (item->id > s->failures_max_id)
+		s->failures_max_id = item->id;
+	if (item->next_ms <= s->due_ms) { /* due before the place the reader has reached */
+		s->due_ms = item->next_ms - 1;
+		s->due_id = 0;
+	}
 	return ERR_OK;
 }
 
@@ -180,9 +445,10 @@ static size_t length_of_run(const struct store_settlement *items, size_t count)
 
 enum err store_settle(struct store *s, const struct store_settlement *items, size_t count, struct error *e)
 {
-	enum err err = ERR_OK;
+	enum err err;
 
 	must(s->in_group);
+	err = store_block_flush(s, e);
 	for (size_t i = 0, n; i < count && err == ERR_OK; i += n) {
 		n = 1;
 		if (items[i].kind == SETTLE_RETRY) {

@@ -87,22 +87,27 @@ struct victim {
 /* Up to `max` of the oldest rows that are not on their way; none of this group, whose yes is still to be said. */
 static enum err find_victims(struct store *s, struct victim *victims, size_t max, size_t *ret_count, struct error *e)
 {
-	sqlite3_stmt *st = store_statement(s, ST_OLDEST_SIZES);
-	int rc;
+	struct block_walk w;
+	struct block_message m;
+	enum err err = store_marks_flush(s, e);
+	int rc = SQLITE_ROW;
 
 	*ret_count = 0;
-	sql_bind_u64(st, 1, s->evict_after);
-	(void)sqlite3_bind_int64(st, 2, EVICT_LOOK);
-	sql_bind_u64(st, 3, s->durable.next_id);
-	while ((rc = sqlite3_step(st)) == SQLITE_ROW && *ret_count < max) {
-		struct victim v = {.id = sql_column_u64(st, 0), .bytes = sql_column_u64(st, 1)};
-
-		if (s->is_claimed && s->is_claimed(s->is_claimed_arg, v.id))
-			s->evict_after = *ret_count == 0 ? v.id : s->evict_after;
+	if (err != ERR_OK || s->durable.next_id <= s->evict_after + 1)
+		return err;
+	store_walk_start(&w, store_statement(s, ST_READ), store_statement(s, ST_BLOCKS), s->block, s->evict_after + 1,
+	                 s->durable.next_id - 1);
+	for (int looked = 0; looked < EVICT_LOOK && *ret_count < max; looked++) {
+		rc = store_walk_next(&w, &m);
+		if (rc != SQLITE_ROW)
+			break;
+		if (s->is_claimed && s->is_claimed(s->is_claimed_arg, m.row.id))
+			s->evict_after = *ret_count == 0 ? m.row.id : s->evict_after;
 		else
-			victims[(*ret_count)++] = v;
+			victims[(*ret_count)++] =
+			    (struct victim){.id = m.row.id, .bytes = m.row.meta_bytes + m.row.body_bytes};
 	}
-	(void)sqlite3_reset(st);
+	store_walk_end(&w);
 	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "look for the oldest rows");
 }
 
@@ -139,9 +144,14 @@ static enum err evict(struct store *s, uint64_t bytes, struct error *e)
 /* All or none: a group that is refused in the end must not have cost others their place. */
 static enum err evict_or_undo(struct store *s, uint64_t bytes, struct error *e)
 {
-	struct totals before = s->now;
-	enum err evicted, err = store_run(s, store_statement(s, ST_SAVEPOINT), e, "savepoint");
+	struct totals before;
+	enum err evicted, err = store_block_flush(s, e);
 
+	if (err == ERR_OK)
+		err = store_marks_flush(s, e);
+	before = s->now;
+	if (err == ERR_OK)
+		err = store_run(s, store_statement(s, ST_SAVEPOINT), e, "savepoint");
 	if (err != ERR_OK)
 		return err;
 	evicted = evict(s, bytes, e);
@@ -150,6 +160,7 @@ static enum err evict_or_undo(struct store *s, uint64_t bytes, struct error *e)
 	if (evicted != ERR_OK) {
 		err = store_run(s, store_statement(s, ST_SAVEPOINT_UNDO), e, "undo evictions");
 		s->now = before;
+		store_forget_group(s);
 	}
 	if (err == ERR_OK)
 		err = store_run(s, store_statement(s, ST_SAVEPOINT_END), e, "release evictions");

@@ -3,10 +3,27 @@
 
 #include "store/vfs.h"
 
+/* Of a block its first message's, though that one may have left. */
+static int64_t oldest_ms(struct store *s)
+{
+	static const enum store_statement homes[] = {ST_OLDEST, ST_BLOCKS_OLDEST};
+	uint64_t oldest_id = UINT64_MAX;
+	int64_t ms = 0;
+
+	for (size_t i = 0; i < sizeof homes / sizeof *homes; i++) {
+		sqlite3_stmt *st = store_statement(s, homes[i]);
+
+		if (sqlite3_step(st) == SQLITE_ROW && sql_column_u64(st, 0) < oldest_id) {
+			oldest_id = sql_column_u64(st, 0);
+			ms = sqlite3_column_int64(st, 1);
+		}
+		(void)sqlite3_reset(st);
+	}
+	return ms;
+}
+
 void store_state(struct store *s, struct store_state *ret)
 {
-	sqlite3_stmt *st = store_statement(s, ST_OLDEST);
-
 	*ret = (struct store_state){
 	    .ledger = s->durable.ledger,
 	    .pending_bytes = s->durable.pending_bytes,
@@ -20,9 +37,7 @@ void store_state(struct store *s, struct store_state *ret)
 	    .written_bytes = vfs_counts().written_bytes,
 	    .stored_bytes = s->stored_bytes,
 	};
-	if (sqlite3_step(st) == SQLITE_ROW)
-		ret->oldest_received_ms = sqlite3_column_int64(st, 0);
-	(void)sqlite3_reset(st);
+	ret->oldest_received_ms = oldest_ms(s);
 	ret->next_retry_ms = store_next_retry_ms(s);
 }
 

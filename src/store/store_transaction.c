@@ -67,7 +67,17 @@ enum err store_begin(struct store *s, struct error *e)
 		return err;
 	s->in_group = true;
 	s->recount = false;
+	must(s->fill.count == 0);
+	store_forget_group(s);
 	return ERR_OK;
+}
+
+void store_forget_group(struct store *s)
+{
+	s->marks.count = 0;
+	s->fill.count = 0;
+	s->fill.bytes = 0;
+	buf_clear(&s->fill.frames);
 }
 
 bool store_in_group(const struct store *s) { return s->in_group; }
@@ -91,6 +101,7 @@ void store_rollback(struct store *s)
 			(void)sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
 		(void)sqlite3_reset(st);
 	}
+	store_forget_group(s);
 	if (!s->in_group)
 		return;
 	s->in_group = false;

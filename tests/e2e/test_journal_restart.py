@@ -17,7 +17,7 @@ def test_sigterm_leaves_the_backlog_and_the_next_run_delivers_it(fake, http_door
     spooler, address = http_door()
     assert ndjson(address, sender.all_acked([message(n) for n in range(300)]))[0] == 200
     spooler.stop()
-    assert spooler.journal("SELECT count(*) FROM messages") == [(300,)]
+    assert spooler.journal("SELECT pending FROM ledger") == [(300,)]
     fake.online()
     spooler.start().wait_delivered(300)
     judge(fake, spooler, duplicates=0)
@@ -32,7 +32,7 @@ def test_sigterm_waits_for_requests_in_flight(fake, http_door, sender, judge):
     spooler.process.send_signal(signal.SIGTERM)
     threading.Timer(0.5, gate.set).start()
     spooler.finish()
-    assert spooler.journal("SELECT count(*) FROM messages") == [(0,)]
+    assert spooler.journal("SELECT pending FROM ledger") == [(0,)]
     judge(fake, duplicates=0)
 
 
@@ -48,7 +48,7 @@ def test_a_stop_that_cannot_wait_is_safe(fake, http_door, sender, judge, how):
         spooler.wait_log("closing")
         spooler.process.send_signal(signal.SIGTERM)
     spooler.finish(10)
-    assert spooler.journal("SELECT count(*) FROM messages") == [(50,)]
+    assert spooler.journal("SELECT pending FROM ledger") == [(50,)]
     for request in fake.requests:
         request.ambiguous = True  # its answer came after nobody waited for it
     gate.set()

@@ -1,4 +1,5 @@
 #include "rig/spooldir.h"
+#include "store/store_internal.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -7,6 +8,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <sqlite3.h>
 
 #include "base/buf.h"
 #include "base/check.h"
@@ -125,4 +128,100 @@ void spooldir_copy(const struct spooldir *from, const struct spooldir *to)
 			spooldir_store(path, bytes, count);
 		free(bytes);
 	}
+}
+
+static sqlite3 *open_closed(const char *path)
+{
+	sqlite3 *db = NULL;
+
+	must(sqlite3_open(path, &db) == SQLITE_OK);
+	must(sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL) == SQLITE_OK);
+	return db;
+}
+
+/* The block that message id is in; false when it stands alone. */
+static bool read_block_of(sqlite3 *db, uint64_t id, struct stored_block *b)
+{
+	sqlite3_stmt *st = NULL;
+	bool found;
+
+	must(sqlite3_prepare_v2(db, BLOCK_SELECT BLOCK_RANGE, -1, &st, NULL) == SQLITE_OK);
+	(void)sqlite3_bind_int64(st, 1, (sqlite3_int64)id);
+	(void)sqlite3_bind_int64(st, 2, (sqlite3_int64)id);
+	found = sqlite3_step(st) == SQLITE_ROW;
+	if (found)
+		store_block_read(b, st);
+	must(sqlite3_finalize(st) == SQLITE_OK);
+	return found;
+}
+
+static void run_on_row(sqlite3 *db, const char *verb, uint64_t id)
+{
+	char text[300];
+
+	(void)snprintf(text, sizeof text, "%s WHERE id = %llu", verb, (unsigned long long)id);
+	must(sqlite3_exec(db, text, NULL, NULL, NULL) == SQLITE_OK);
+}
+
+void spooldir_damage(const char *path, uint64_t id)
+{
+	sqlite3 *db = open_closed(path);
+	struct stored_block *b = store_block_new();
+
+	if (read_block_of(db, id, b)) {
+		const struct store_row *row = &b->rows[id - b->id];
+		const unsigned char *at = row->body_bytes ? row->body : row->meta;
+		unsigned char wrong = (unsigned char)(at[0] ^ 1);
+		sqlite3_blob *blob = NULL;
+
+		must(sqlite3_blob_open(db, "main", "blocks", "body", (sqlite3_int64)b->id, 1, &blob) == SQLITE_OK);
+		must(sqlite3_blob_write(blob, &wrong, 1, (int)(at - b->frames)) == SQLITE_OK);
+		must(sqlite3_blob_close(blob) == SQLITE_OK);
+	} else {
+		run_on_row(db, "UPDATE messages SET body = x'00'", id);
+	}
+	store_block_free(b);
+	must(sqlite3_close(db) == SQLITE_OK);
+}
+
+void spooldir_lose(const char *path, uint64_t id)
+{
+	sqlite3 *db = open_closed(path);
+
+	spooldir_lose_in(db, id);
+	must(sqlite3_close(db) == SQLITE_OK);
+}
+
+void spooldir_lose_in(sqlite3 *db, uint64_t id)
+{
+	struct stored_block *b = store_block_new();
+	sqlite3_stmt *st = NULL;
+
+	if (read_block_of(db, id, b)) {
+		struct block_mark m = {.id = b->id, .count = b->count};
+
+		must(sqlite3_prepare_v2(db, "SELECT settled, bytes, checksum, bitmap FROM partial WHERE block_id = ?1",
+		                        -1, &st, NULL) == SQLITE_OK);
+		(void)sqlite3_bind_int64(st, 1, (sqlite3_int64)b->id);
+		if (sqlite3_step(st) == SQLITE_ROW)
+			m = store_block_mark_read(st, 0, b->id, b->count);
+		must(sqlite3_finalize(st) == SQLITE_OK);
+		m.bits[(id - b->id) / 8] |= (unsigned char)(1 << (id - b->id) % 8);
+		m.settled++;
+		m.bytes += b->rows[id - b->id].meta_bytes + b->rows[id - b->id].body_bytes;
+		must(sqlite3_prepare_v2(db,
+		                        "INSERT OR REPLACE INTO partial (block_id, settled, bytes, checksum, bitmap)"
+		                        " VALUES (?1, ?2, ?3, ?4, ?5)",
+		                        -1, &st, NULL) == SQLITE_OK);
+		(void)sqlite3_bind_int64(st, 1, (sqlite3_int64)m.id);
+		(void)sqlite3_bind_int64(st, 2, m.settled);
+		(void)sqlite3_bind_int64(st, 3, (sqlite3_int64)m.bytes);
+		(void)sqlite3_bind_int64(st, 4, store_block_mark_checksum(&m));
+		(void)sqlite3_bind_blob(st, 5, m.bits, sizeof m.bits, SQLITE_STATIC);
+		must(sqlite3_step(st) == SQLITE_DONE);
+		must(sqlite3_finalize(st) == SQLITE_OK);
+	} else {
+		run_on_row(db, "DELETE FROM messages", id);
+	}
+	store_block_free(b);
 }

@@ -17,6 +17,8 @@
 #include "store/store_open.h"
 #include "store/store_space.h"
 
+struct sqlite3;
+
 struct spooldir {
 	char dir[256];
 	char path[300]; /* of the database */
@@ -33,6 +35,12 @@ const char *spooldir_file(const struct spooldir *d, const char *suffix);
 struct message *spooldir_message(uint64_t n, uint32_t bytes);
 /* True when m is what spooldir_message(n, bytes) made. */
 bool spooldir_is_message(const struct message *m, uint64_t n, uint32_t bytes);
+
+/* Of a spool that is closed: the bytes of message id are not what was written; it is gone without a trace. The log
+ * stays where it is. */
+void spooldir_damage(const char *path, uint64_t id);
+void spooldir_lose(const char *path, uint64_t id);
+void spooldir_lose_in(struct sqlite3 *db, uint64_t id);
 
 /* Whole files. */
 unsigned char *spooldir_load(const char *path, size_t *ret_bytes);

@@ -171,7 +171,7 @@ static void damage_while_running_is_set_aside_and_salvaged(void **state)
 		journal_credit(j, n, 64 << 20);
 	}
 	print_message("%llu of %d rows survived 64 KiB of junk\n", (unsigned long long)good, ROWS);
-	assert_in_range(good, ROWS - 400, ROWS - 1);
+	assert_in_range(good, ROWS - 2 * 500, ROWS - 1); /* a block or two */
 	rig_offer_and_wait(j, rig_offer(ROWS + 1, 10, BODY, &a));
 	assert_int_equal(a.last, OFFER_ACCEPTED);
 	assert_true(a.first_id > ROWS);
@@ -180,10 +180,7 @@ static void damage_while_running_is_set_aside_and_salvaged(void **state)
 	spooldir_remove(&d);
 }
 
-static void steal_a_row(struct store *s)
-{
-	must(sqlite3_exec(s->db, "DELETE FROM messages WHERE id = 150", NULL, NULL, NULL) == SQLITE_OK);
-}
+static void steal_a_row(struct store *s) { spooldir_lose_in(s->db, 150); }
 
 static struct store_ledger noted;
 
