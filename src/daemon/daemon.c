@@ -206,6 +206,7 @@ static struct store_options store_options_of(const struct config *c)
 	    .min_free_is_default = k->min_free_bytes == DEFAULT_MIN_FREE_BYTES,
 	    .reserve_bytes = k->reserve_bytes > LEAST_RESERVE_BYTES ? k->reserve_bytes : LEAST_RESERVE_BYTES,
 	    .evict_oldest = k->when_full == FULL_EVICT_OLDEST,
+	    .compress = (enum store_compress)k->compress,
 	    .page_size = (uint32_t)k->page_size,
 	    .max_message_bytes = k->max_message_bytes_bytes ? k->max_message_bytes_bytes : k->max_record_bytes_bytes,
 	    .create = true,
@@ -352,7 +353,8 @@ static void log_report(const char *path, const struct store_report *r)
 
 static enum err start_journal(struct daemon *d, struct error *e)
 {
-	struct journal_options options = {.store = store_options_of(d->config)};
+	struct journal_options options = {.store = store_options_of(d->config),
+	                                  .commit_window_ns = d->config->kspool.commit_window_ns};
 	struct store_report report = {0};
 	sigset_t all, before;
 	enum err err;

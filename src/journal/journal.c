@@ -121,6 +121,7 @@ enum err journal_start(const struct journal_options *options, void (*on_condemne
 		j->options.commit_max_bytes = default_commit_bytes;
 	j->on_condemned = on_condemned;
 	j->store = store;
+	STAILQ_INIT(&j->gathered);
 	j->looking = LOOKING_FOR_SALVAGE; /* perhaps: the first step finds out */
 	store_set_claims(store, journal_rows_is_claimed, j);
 	open_lanes(j);

@@ -29,6 +29,7 @@ struct journal_options {
 	struct store_options store;
 	uint64_t commit_max_bytes; /* default 2 MiB: a commit is due when this much waits */
 	uint32_t commit_max_rows;  /* default 4096 */
+	int64_t commit_window_ns;  /* default 0: how long the first of a commit waits for company */
 	int64_t
 	    commit_max_wait_ns; /* default 2 ms: longest gathering while more keeps coming; nothing waits for nobody */
 };

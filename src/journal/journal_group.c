@@ -31,30 +31,58 @@ enum { GROUPS_PER_COMMIT = 32, RETRY_FULL_MS = 100 };
 /* One commit being made. */
 struct group {
 	struct offer_list offers;
-	uint32_t rows;
-	uint64_t bytes;
 	struct store_settlements *settled[HELD_GROUPS];
 	size_t settled_count;
 };
 
+static bool has_room(const struct journal *j)
+{
+	return j->gathered_rows < j->options.commit_max_rows && j->gathered_bytes < j->options.commit_max_bytes;
+}
+
 /* Takes offers while more wait and the group has room. */
-static void gather_offers(struct journal *j, struct group *g)
+static void gather_offers(struct journal *j)
 {
 	int64_t start = clock_mono_ns();
 	int64_t longest = j->options.commit_max_wait_ns > 0 ? j->options.commit_max_wait_ns : 2 * NS_PER_MS;
 	void *item;
 
-	while (g->rows < j->options.commit_max_rows && g->bytes < j->options.commit_max_bytes &&
-	       lane_take(j->offers, &item, 1) == 1) {
+	while (has_room(j) && lane_take(j->offers, &item, 1) == 1) {
 		struct offer *offer = item;
 
 		offer->verdict = OFFER_ACCEPTED;
-		STAILQ_INSERT_TAIL(&g->offers, offer, link);
-		g->rows += offer->count;
-		g->bytes += offer->bytes;
+		STAILQ_INSERT_TAIL(&j->gathered, offer, link);
+		j->gathered_count++;
+		j->gathered_rows += offer->count;
+		j->gathered_bytes += offer->bytes;
 		if (clock_mono_ns() - start > longest)
 			break;
 	}
+}
+
+int journal_group_window_ms(const struct journal *j)
+{
+	const struct offer *first = STAILQ_FIRST(&j->gathered);
+	int64_t left;
+
+	if (!first)
+		return -1;
+	left = first->offered_ns + j->options.commit_window_ns - clock_mono_ns();
+	return left > 0 ? (int)((left + NS_PER_MS - 1) / NS_PER_MS) : 0;
+}
+
+/* Nothing waits for a window when no more could come, or when nobody should be kept waiting. */
+static bool offers_are_due(const struct journal *j)
+{
+	return j->phase != JOURNAL_RUNNING || !has_room(j) || j->gathered_count >= LANE_OFFERS ||
+	       journal_group_window_ms(j) == 0;
+}
+
+static void release_offers(struct journal *j, struct group *g)
+{
+	STAILQ_CONCAT(&g->offers, &j->gathered);
+	j->gathered_count = j->gathered_rows = 0;
+	j->gathered_bytes = 0;
 }
 
 static bool has_orphans(const struct store_settlements *group)
@@ -178,6 +206,7 @@ static enum err write_group(struct journal *j, struct group *g, struct error *e)
 	struct offer *offer;
 	enum err err = store_begin(j->store, e);
 
+	store_set_waits(j->store, store_next_id(j->store) - 1 - j->cursor > WAITING_ROWS);
 	j->commits++;
 	STAILQ_FOREACH (offer, &g->offers, link)
 		if (err == ERR_OK && offer->verdict == OFFER_ACCEPTED)
@@ -324,7 +353,9 @@ bool journal_group_commit(struct journal *j)
 	bool took = false;
 
 	must(!store_in_group(j->store));
-	gather_offers(j, &g);
+	gather_offers(j);
+	if (j->gathered_count > 0 && offers_are_due(j))
+		release_offers(j, &g);
 	/* While a full disk makes settlements wait, later ones wait in their lane, which holds delivery back. */
 	if (j->waiting_count == 0) {
 		take_late(j);

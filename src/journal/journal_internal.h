@@ -34,6 +34,7 @@ enum {
 	LANE_ROWS = 64,
 	MEMORY_FAILURES_MAX = 3,
 	ROWS_PER_GROUP = 1024, /* of one journal_rows */
+	WAITING_ROWS = 4096,   /* behind by so many: what comes will wait, and is stored small */
 	PUBLISH_MS = 100,      /* what costs system calls is told this often */
 	HELD_GROUPS = 64,      /* settlements are held until one of these four is reached: */
 	HELD_ROWS = 4096,
@@ -95,6 +96,10 @@ struct journal {
 	enum journal_looking looking;
 	struct store *store;
 	uint64_t commits; /* begun, and tried again: what fates of origins are good for */
+	/* Offers of the next commit, while commit_window lets them wait for company. */
+	struct offer_list gathered;
+	uint32_t gathered_count, gathered_rows;
+	uint64_t gathered_bytes;
 	struct claims claims;
 	struct ranges returned;        /* ids up to the cursor that salvage brought back: read again */
 	uint64_t cursor;               /* journal_rows.c says what it means */
@@ -155,6 +160,8 @@ void journal_publish_ledger(struct journal *j);
 /* journal_group.c */
 /* Commits what waits as one, answers it and hands it on. False: nothing waited. */
 bool journal_group_commit(struct journal *j);
+/* How long the offers gathered may still wait; -1: none is. */
+int journal_group_window_ms(const struct journal *j);
 /* How long the settlements held may still wait; -1: none is held. */
 int journal_group_held_ms(const struct journal *j);
 /* Commits what is held: whoever looks at the store next sees it. */

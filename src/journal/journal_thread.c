@@ -83,6 +83,8 @@ static int wait_ms(const struct journal *j)
 	int64_t wait = IDLE_MS;
 	int64_t until;
 
+	if (j->gathered_count > 0 && (until = journal_group_window_ms(j)) < wait)
+		wait = until;
 	if (j->held_count > 0 && (until = journal_group_held_ms(j)) < wait)
 		wait = until;
 	if (j->waiting_count > 0 && (until = j->waiting_retry_ms - clock_mono_ms()) < wait)

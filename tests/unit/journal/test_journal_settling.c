@@ -120,12 +120,42 @@ static void what_is_held_leaves_by_itself(void **state)
 	spooldir_remove(&d);
 }
 
+static void a_window_makes_one_commit_of_what_comes_within_it(void **state)
+{
+	enum { MESSAGES = 20 };
+	struct spooldir d;
+	struct journal_options o = {.commit_window_ns = 100 * NS_PER_MS};
+	struct answers a = {0};
+	struct journal *j;
+	uint64_t before;
+
+	(void)state;
+	spooldir_make(&d);
+	o.store = spooldir_options(&d);
+	j = rig_start(&o, NULL);
+	rig_on_journal_thread(j, count_syncs);
+	before = syncs;
+	for (uint64_t n = 1; n <= MESSAGES; n++) {
+		assert_true(journal_offer(j, rig_offer(n, 1, 50, &a)));
+		(void)usleep(1000);
+	}
+	rig_wait_answers(j, &a, MESSAGES);
+	assert_int_equal(a.accepted, MESSAGES);
+	rig_on_journal_thread(j, count_syncs);
+	assert_in_range(syncs - before, 1, MESSAGES / 4);
+	assert_true(journal_offer(j, rig_offer(MESSAGES + 1, 1, 50, &a)));
+	rig_stop(j); /* what is in a window is committed and answered */
+	assert_int_equal(a.accepted, MESSAGES + 1);
+	spooldir_remove(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(settlements_ride_on_the_commits_of_what_comes_in),
 	    cmocka_unit_test(who_waits_for_an_empty_journal_does_not_wait_for_company),
 	    cmocka_unit_test(what_is_held_leaves_by_itself),
+	    cmocka_unit_test(a_window_makes_one_commit_of_what_comes_within_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
