@@ -1,7 +1,9 @@
-/* What lies at the path, looked at with our own descriptors before SQLite opens anything. */
+/* What lies at the path, looked at with our own descriptors before SQLite opens anything; and what was found, in words.
+ */
 #include "store/store_internal.h"
 
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -136,4 +138,17 @@ enum err store_mend_wal(const struct files *f, struct store_report *report, stru
 	           " copied to %s%s and joined again",
 	           (unsigned long long)scan.commits_mended, (unsigned long long)damaged, f->path, aside);
 	return err;
+}
+
+void store_warn(struct store_report *report, const char *format, ...)
+{
+	size_t used = strlen(report->warning);
+	va_list ap;
+
+	if (used > 0 && used + 2 < sizeof report->warning)
+		used += (size_t)snprintf(report->warning + used, sizeof report->warning - used, "; ");
+	va_start(ap, format);
+	if (used + 1 < sizeof report->warning)
+		(void)vsnprintf(report->warning + used, sizeof report->warning - used, format, ap);
+	va_end(ap);
 }

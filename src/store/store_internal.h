@@ -202,7 +202,7 @@ enum err store_schema_check(struct store *s, struct error *e) MUST_CHECK;
 /* A file set aside whose first page cannot be read gets a new one. True when it can be read. */
 bool store_schema_mend(struct store *s, const char *path);
 
-/* store_report.c: one more sentence of the report's warning. */
+/* store_inspect.c: one more sentence of the report's warning. */
 void store_warn(struct store_report *report, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif
