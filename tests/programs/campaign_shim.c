@@ -186,8 +186,12 @@ static enum what decide_fd(const char *operation, int fd)
 
 	if (fd < 0 || fd >= FDS || !atomic_load(&shim.watched[fd]))
 		return GO_ON;
-	if (shim.log || shim.name)
-		path_of_fd(fd, path);
+	path_of_fd(fd, path);
+	if (!is_under(path)) { /* closed where we do not see it, as closedir does, and opened as something else */
+		atomic_store(&shim.watched[fd], false);
+		errno = before;
+		return GO_ON;
+	}
 	what = decide(operation, path);
 	if (what != FAIL)
 		errno = before;
