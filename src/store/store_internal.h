@@ -32,7 +32,7 @@
 
 enum {
 	APPLICATION_ID = 0x4b53504c, /* "KSPL" */
-	DEFAULT_PAGE_BYTES = 8192,   /* measured: tests/programs/bench_journal.c */
+	DEFAULT_PAGE_BYTES = 4096,   /* measured: tests/programs/bench_journal.c */
 	CHECKPOINT_BYTES = 64 << 20,
 	MIN_CHECKPOINT_BYTES = 1 << 20,
 	WAL_HOLD_BYTES = CHECKPOINT_BYTES + CHECKPOINT_BYTES / 4, /* the log at its largest */

@@ -1,11 +1,12 @@
 /*
  * bench_journal: what the journal costs beside SQLite alone.
  *
- *   bench_journal [rows] [body bytes] [rows a commit] [page bytes] [rows behind]
+ *   bench_journal [rows] [body bytes] [rows a commit] [page bytes] [rows behind] [auto|always|never] [every us]
  *
- * Prints for (a) a bare SQLite loop, (b) the store and (c) the journal's thread with its lanes, each doing one INSERT
- * and one DELETE a row in the same group sizes with the same settings: rows/s, CPU microseconds a row, bytes written
- * per body byte. The store must reach 0.7 of the bare loop.
+ * Prints for (a) a bare SQLite loop with one row a message, (b) the store and (c) the journal's thread with its lanes,
+ * in the same group sizes with the same settings: rows/s, CPU microseconds a row, bytes written per body byte. Bodies
+ * are lines of JSON. The store must reach 0.7 of the bare loop. With more than 20,000 behind, the journal's delivery
+ * begins when so many wait. `every`: a group is offered so often, and its answer waited for.
  */
 #include <poll.h>
 #include <stdio.h>
@@ -19,6 +20,7 @@
 #include "base/mem.h"
 #include "store/vfs.h"
 #include "journal/journal.h"
+#include "rig/journalrig.h"
 #include "rig/spooldir.h"
 
 struct task {
@@ -27,6 +29,8 @@ struct task {
 	uint64_t group;
 	uint32_t page;
 	uint64_t behind; /* rows that stay between what comes and what goes */
+	enum store_compress compress;
+	uint64_t every_us;
 	struct spooldir d;
 };
 
@@ -71,6 +75,26 @@ static double stop_watch(const char *name, const struct task *t, struct stopwatc
 	(void)printf("%-8s %9.0f rows/s  %6.2f CPU us/row  %6.2f bytes written per body byte\n", name, rows / wall,
 	             cpu / rows * 1e6, (double)(written_bytes() - w.written) / rows / t->body);
 	return rows / wall;
+}
+
+/* A line of JSON of t->body bytes. */
+static void make_body(const struct task *t, char *body, uint64_t n)
+{
+	uint64_t x = n * UINT64_C(0x9e3779b97f4a7c15) + 1;
+	size_t used = 0;
+
+	while (used < t->body) {
+		char text[128];
+		int bytes =
+		    snprintf(text, sizeof text,
+		             "{\"sensor\":\"pump-%llu\",\"seq\":%llu,\"value\":%llu.%02llu,\"state\":\"%s\"},",
+		             (unsigned long long)(x >> 60), (unsigned long long)n, (unsigned long long)(x >> 20 & 4095),
+		             (unsigned long long)(x >> 40) % 100, x & 8192 ? "running" : "idle");
+
+		x = x * UINT64_C(6364136223846793005) + 1442695040888963407;
+		memcpy(body + used, text, (size_t)bytes < t->body - used ? (size_t)bytes : t->body - used);
+		used += (size_t)bytes;
+	}
 }
 
 static void run(sqlite3 *db, const char *sql)
@@ -137,6 +161,7 @@ static double bench_bare(const struct task *t)
 	while (out < t->rows) {
 		step(begin);
 		for (uint64_t i = 0; i < t->group && in < t->rows; i++) {
+			make_body(t, body, in);
 			(void)sqlite3_bind_int64(insert, 1, (sqlite3_int64)++in);
 			(void)sqlite3_bind_int64(insert, 2, (sqlite3_int64)(1700000000000 + in));
 			(void)sqlite3_bind_blob(insert, 3, body, (int)t->body, SQLITE_STATIC);
@@ -182,13 +207,17 @@ static double bench_store(const struct task *t)
 	double rate;
 
 	o.page_size = t->page;
+	o.compress = t->compress;
 	must(store_open(&o, &s, NULL, &e) == ERR_OK);
 	w = start_watch();
 	while (out < t->rows) {
 		must(store_begin(s, &e) == ERR_OK);
+		store_set_waits(s, t->behind > 20000);
 		for (uint64_t i = 0; i < t->group && in < t->rows; i++) {
-			struct message *m = message_new(NULL, 0, body, t->body, (int64_t)(1700000000000 + ++in));
+			struct message *m;
 
+			make_body(t, body, in);
+			m = message_new(NULL, 0, body, t->body, (int64_t)(1700000000000 + ++in));
 			must(store_append(s, m, &e) == ERR_OK);
 			message_free(m);
 		}
@@ -221,15 +250,17 @@ static void answered(struct offer *offer, void *arg)
 	free(offer);
 }
 
-static struct offer *make_offer(const struct task *t, const char *body, uint64_t count)
+static struct offer *make_offer(const struct task *t, char *body, uint64_t first, uint64_t count)
 {
 	struct offer *offer = mem_zero(sizeof *offer);
 
 	STAILQ_INIT(&offer->messages);
 	STAILQ_INIT(&offer->set_aside);
 	for (uint64_t i = 0; i < count; i++) {
-		struct message *m = message_new(NULL, 0, body, t->body, 1700000000000);
+		struct message *m;
 
+		make_body(t, body, first + i);
+		m = message_new(NULL, 0, body, t->body, (int64_t)(1700000000000 + first + i));
 		offer->bytes += message_cost(m);
 		STAILQ_INSERT_TAIL(&offer->messages, m, link);
 	}
@@ -262,42 +293,95 @@ static uint64_t deliver(struct journal *j)
 	return done;
 }
 
-static double bench_journal(const struct task *t)
-{
-	struct journal_options o = {.store = spooldir_options(&t->d)};
-	char *body = mem_zero(t->body);
-	struct journal *j = NULL;
-	uint64_t in = 0, out = 0, group = t->group < 256 ? t->group : 256;
-	struct stopwatch w;
-	struct error e;
-	double rate;
+static double journal_cpu;
 
-	o.store.page_size = t->page;
-	must(journal_start(&o, condemned, &j, NULL, &e) == ERR_OK);
-	journal_credit(j, 20000, 32 << 20);
-	w = start_watch();
+static void note_cpu(struct store *s)
+{
+	(void)s;
+	journal_cpu = seconds(CLOCK_THREAD_CPUTIME_ID);
+}
+
+/* Offers groups while there is room, and delivers what comes. */
+static void flow(const struct task *t, struct journal *j, char *body)
+{
+	const uint64_t room = t->behind > 20000 ? t->behind : 20000;
+	const uint64_t group = t->group < 256 ? t->group : 256;
+	uint64_t in = 0, out = 0;
+	bool credit = false;
+
 	while (out < t->rows) {
 		struct pollfd p[] = {{.fd = journal_intake_fd(j), .events = POLLIN},
 		                     {.fd = journal_delivery_fd(j), .events = POLLIN}};
 
-		while (in < t->rows && in - out < 20000 && in - out < 500 * group) {
+		while (in < t->rows && in - out < room && in - out < 500 * group) {
 			uint64_t n = group < t->rows - in ? group : t->rows - in;
+			struct offer *offer = make_offer(t, body, in, n);
 
-			must(journal_offer(j, make_offer(t, body, n)));
+			while (!journal_offer(j, offer)) {
+				(void)poll(p, 1, 1000);
+				(void)journal_intake_run(j);
+			}
 			in += n;
+		}
+		if (!credit && (t->behind <= 20000 || in >= t->behind || in == t->rows)) {
+			journal_credit(j, 20000, 32 << 20);
+			credit = true;
 		}
 		(void)poll(p, 2, 1000);
 		(void)journal_intake_run(j);
 		out += deliver(j);
 	}
+}
+
+static void flow_slowly(const struct task *t, struct journal *j, char *body)
+{
+	uint64_t out = 0;
+
+	journal_credit(j, 20000, 32 << 20);
+	for (uint64_t in = 0; in < t->rows; in += t->group) {
+		must(journal_offer(j, make_offer(t, body, in, t->group)));
+		(void)poll(NULL, 0, (int)(t->every_us / 1000));
+		(void)journal_intake_run(j);
+		out += deliver(j);
+	}
+	while (out < t->rows)
+		out += deliver(j);
+}
+
+static double bench_journal(const struct task *t)
+{
+	struct journal_options o = {.store = spooldir_options(&t->d)};
+	char *body = mem_zero(t->body);
+	struct journal *j = NULL;
+	struct stopwatch w;
+	struct error e;
+	double rate;
+
+	o.store.page_size = t->page;
+	o.store.compress = t->compress;
+	must(journal_start(&o, condemned, &j, NULL, &e) == ERR_OK);
+	w = start_watch();
+	if (t->every_us)
+		flow_slowly(t, j, body);
+	else
+		flow(t, j, body);
 	while (!journal_is_empty(j)) {
 		(void)journal_intake_run(j);
 		(void)poll(NULL, 0, 1);
 	}
 	rate = stop_watch("journal", t, w);
+	rig_on_journal_thread(j, note_cpu);
+	(void)printf("the journal's thread: %.2f CPU us/row\n", journal_cpu / (double)t->rows * 1e6);
 	must(journal_stop(j, &e) == ERR_OK);
 	free(body);
 	return rate;
+}
+
+static enum store_compress compress_of(const char *word)
+{
+	if (strcmp(word, "always") == 0)
+		return STORE_COMPRESS_ALWAYS;
+	return strcmp(word, "never") == 0 ? STORE_COMPRESS_NEVER : STORE_COMPRESS_AUTO;
 }
 
 int main(int argc, char **argv)
@@ -306,7 +390,9 @@ int main(int argc, char **argv)
 	                 .body = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 1024,
 	                 .group = argc > 3 ? strtoull(argv[3], NULL, 10) : 1024,
 	                 .page = argc > 4 ? (uint32_t)strtoul(argv[4], NULL, 10) : 8192,
-	                 .behind = argc > 5 ? strtoull(argv[5], NULL, 10) : 20000};
+	                 .behind = argc > 5 ? strtoull(argv[5], NULL, 10) : 20000,
+	                 .compress = argc > 6 ? compress_of(argv[6]) : STORE_COMPRESS_AUTO,
+	                 .every_us = argc > 7 ? strtoull(argv[7], NULL, 10) : 0};
 	double (*const benches[])(const struct task *) = {bench_bare, bench_store, bench_journal};
 	double rates[3];
 

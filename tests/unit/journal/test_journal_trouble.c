@@ -263,7 +263,7 @@ static void a_claimed_row_that_is_not_there_is_damage(void **state)
 /* Two leaves exchanged while nobody looks: the next start sees it, and no row is handed over twice. */
 static void exchanged_pages_are_set_aside(void **state)
 {
-	enum { ROWS = 2000, BODY = 1000, PAGE = 8192 };
+	enum { ROWS = 2000, BODY = 1000, PAGE = 4096 };
 	struct spooldir d;
 	struct journal_options o = {0};
 	struct store_report report;

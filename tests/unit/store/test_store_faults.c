@@ -322,7 +322,7 @@ static void a_shelf_that_cannot_be_read_is_not_a_short_one(void **state)
 	assert_int_equal(store_close(s, &e), ERR_OK);
 	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
 	crashvfs_fail(5, FAULT_EIO, false);
-	assert_int_equal(store_dead_walk(s, 0, 1000, count_visit, &seen, &e), ERR_DISK);
+	assert_int_equal(store_dead_walk(s, 0, ROWS, count_visit, &seen, &e), ERR_DISK);
 	assert_in_range(seen, 1, ROWS - 1);
 	crashvfs_fail(0, FAULT_EIO, false);
 	store_abandon(s);
