@@ -36,8 +36,21 @@ static int printed(const char *name, int status)
 	return status == EX_OK ? EX_IOERR : status;
 }
 
+static int help_with(const char *name)
+{
+	for (unsigned i = 0; i < command_count; i++)
+		if (strcmp(name, commands[i].name) == 0) {
+			command_print_help(&commands[i]);
+			return EX_OK;
+		}
+	(void)fprintf(stderr, "kspool: there is no command %s; see kspool --help\n", name);
+	return EX_USAGE;
+}
+
 static int run(int argc, char **argv)
 {
+	if (argc == 3 && strcmp(argv[1], "help") == 0)
+		return help_with(argv[2]);
 	if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
 		command_print_overview();
 		return argc < 2 ? EX_USAGE : EX_OK;

@@ -39,7 +39,7 @@ static bool apply(const struct command_option *option, const char *argument)
 int command_read_options(int argc, char **argv, const struct command_option *options, size_t count)
 {
 	struct option longs[OPTIONS_MAX + 1] = {{.name = NULL}};
-	char letters[2 * OPTIONS_MAX + 1] = "";
+	char letters[2 * OPTIONS_MAX + 2] = ":"; /* a missing argument is told apart */
 	int value;
 
 	must(count <= OPTIONS_MAX);
@@ -51,12 +51,15 @@ int command_read_options(int argc, char **argv, const struct command_option *opt
 			(void)snprintf(letters + strlen(letters), 3, "%c%s", options[i].letter,
 			               takes_argument ? ":" : "");
 	}
+	opterr = 0;
 	optind = 0; /* from the start, whatever was read before */
 	while ((value = getopt_long(argc, argv, letters, longs, NULL)) != -1) {
 		const struct command_option *option = find_option(options, count, value);
 
+		if (value == ':')
+			return command_misused(argv[0], "%s requires an argument", argv[optind - 1]);
 		if (!option)
-			return command_misused(argv[0], "unknown option");
+			return command_misused(argv[0], "unknown option %s", argv[optind - 1]);
 		if (!apply(option, optarg))
 			return command_misused(argv[0], "at most %zu times --%s", option->list->most, option->name);
 	}
@@ -91,7 +94,10 @@ enum err command_load(const char *path, const struct config_load_options *option
 	whole.inspect = inspect_config;
 	err = config_load(path, &whole, ret, &faults, e);
 	for (size_t i = 0; i < faults.count; i++)
-		if (warnings || !faults.items[i].warning)
+		if (faults.items[i].line == 0 && (warnings || !faults.items[i].warning)) /* it came from --set */
+			(void)fprintf(stderr, "--set: %s%s\n", faults.items[i].warning ? "warning: " : "",
+			              faults.items[i].text);
+		else if (warnings || !faults.items[i].warning)
 			(void)fprintf(stderr, "%s(%d,%d) %s%s\n", path, faults.items[i].line, faults.items[i].column,
 			              faults.items[i].warning ? "warning: " : "", faults.items[i].text);
 	config_faults_fini(&faults);

@@ -273,11 +273,12 @@ int command_put(int argc, char **argv)
 	const char *config_path = KSPOOL_CONFIG_FILE, *socket_path = NULL;
 	struct config *config = NULL;
 	struct error e = {.code = ERR_OK};
+	bool whole = false, framed = false;
 	const struct command_option options[] = {
 	    {"config", 'c', .text = &config_path},
 	    {"socket", .text = &socket_path},
-	    {"whole", .choice = &p.form, .value = FORM_WHOLE},
-	    {"framed", .choice = &p.form, .value = FORM_FRAMED},
+	    {"whole", .flag = &whole},
+	    {"framed", .flag = &framed},
 	};
 	enum err err = ERR_OK;
 	int status;
@@ -285,6 +286,10 @@ int command_put(int argc, char **argv)
 	status = command_read_options(argc, argv, options, sizeof options / sizeof *options);
 	if (status != EX_OK)
 		return status;
+	if (whole && framed)
+		return command_misused("put", "--whole and --framed are two forms; give one");
+	p.form = whole ? FORM_WHOLE : FORM_LINES;
+	p.form = framed ? FORM_FRAMED : p.form;
 	if (argc - optind > 1)
 		return command_misused("put", "one file at most");
 	if (optind < argc && (p.in = open(argv[optind], O_RDONLY | O_CLOEXEC)) < 0)

@@ -11,6 +11,8 @@ enum err spool_place_find(struct spool_place *p, struct error *e)
 	const struct config_load_options options = {.skip_env_check = true};
 	enum err err;
 
+	if (p->spool_path && p->config_path)
+		return error_set(e, ERR_USAGE, "-c and --spool name two spools; give one");
 	if (p->spool_path) {
 		p->path = mem_string(p->spool_path);
 		p->control = mem_format("%s.sock", p->spool_path);

@@ -3,7 +3,7 @@
  *
  * What it is: the answer to -c CONFIG and --spool PATH: the database's path and the control socket beside it.
  * Promises: none of its own. Owner: the caller; spool_place_fini, also after a failure. Thread: the command's.
- * Fails: as config_load does, after the faults of the configuration were printed.
+ * Fails: as config_load does, after the faults of the configuration were printed; ERR_USAGE when both are given.
  * Does not: look whether the spool exists, or whether a daemon runs.
  */
 #ifndef KSPOOL_CLI_SPOOL_PLACE_H

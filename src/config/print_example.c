@@ -132,7 +132,8 @@ void config_print_example(struct buf *out, bool small)
 
 	(void)buf_add_text(
 	    out, "# Configuration of kspool. A line \"#key: value\" shows a default: take the # away to change it.\n"
-	         "# Required options show an example value. Environment variables may stand anywhere as a dollar\n"
+	         "# Required options show an example value, and are to be set. Environment variables may stand "
+	         "anywhere as a dollar\n"
 	         "# sign and {NAME} or {NAME:default}. Check the file with: kspool lint FILE\n");
 	for (const struct print_part *part = print_parts; part->section; part++) {
 		bool new_slot = !part->slot || !slot || strcmp(slot, part->slot) != 0;

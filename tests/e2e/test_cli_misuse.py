@@ -19,9 +19,20 @@ def shell(command, cwd, seconds=20):
                           env={**os.environ, "K": str(BINARY), "HOME": str(cwd)})
 
 
-@pytest.mark.parametrize("arguments", [["nonsense"], ["run", "--nonsense"], []])
+@pytest.mark.parametrize("arguments", [["nonsense"], ["run", "--nonsense"], [], ["help", "nonsense"]])
 def test_a_wrong_call_is_64(new_spooler, fake, arguments):
     assert new_spooler(fake.endpoint, {"stdin": {}}).run(*arguments).returncode == 64
+
+
+def test_help_with_a_command_is_that_command_s_help(new_spooler, fake):
+    spooler = new_spooler(fake.endpoint, {"stdin": {}})
+    assert spooler.run("help", "drain").stdout == spooler.run("drain", "--help").stdout
+
+
+def test_a_fault_of_set_is_not_told_of_the_file(new_spooler, fake):
+    spooler = new_spooler(fake.endpoint, {"stdin": {}})
+    ended = spooler.run("run", "-s", "kspool.nope=3", spooler.config_path)
+    assert ended.returncode == 78 and b"--set: unknown key" in ended.stderr, ended
 
 
 @pytest.mark.parametrize("stdin, word", [("<&-", "closed"), ("</", "directory"), ("0>/dev/null", "closed")])
