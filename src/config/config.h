@@ -145,7 +145,7 @@ struct config_faults {
 	struct config_fault *items;
 };
 
-/* What `run` refuses though lint passes (LATER fields) is reported when for_run is set. */
+/* for_run: only a file that nobody else can write is obeyed. */
 struct config_load_options {
 	bool for_run;
 	bool skip_env_check;     /* unset ${NAME} without default is not a fault */

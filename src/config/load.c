@@ -1,3 +1,11 @@
+/*
+ * From a file to a struct config.
+ *
+ * Invariants:
+ * 1. A struct config is whole at any time: the defaults first, so that config_free is always possible.
+ * 2. What is given out has no fault but warnings.
+ * 3. The keys beside components are settled before any row is read, and rooms above inspect what was read.
+ */
 #include "config/config.h"
 
 #include <errno.h>
@@ -29,12 +37,25 @@ static void read_pipeline(struct options_reader *r, const struct config_node *no
 static void refuse_resources(struct options_reader *r, const struct config_node *node, void *base)
 {
 	(void)base;
-	if (node->count > 0)
+	if (!node->unset && !tree_is_null(node) && node->kind != NODE_LIST)
+		config_faults_add(r->faults, node->line, node->column, false, "%s: expected a list, not %s", node->key,
+		                  tree_kind_name(node));
+	else if (node->count > 0)
 		config_faults_add(
 		    r->faults, node->key_line, node->key_column, false,
 		    "%s is not part of kspool: write inputs under input (broker for several) and the stream under "
 		    "output",
 		    node->key);
+}
+
+/* How Redpanda Connect treats failed messages. */
+static void pass_over_error_handling(struct options_reader *r, const struct config_node *node, void *base)
+{
+	(void)base;
+	if (!node->unset && (node->count > 0 || node->scalar))
+		config_faults_add(r->faults, node->key_line, node->key_column, true,
+		                  "error_handling has no effect: kspool.processor_error says what becomes of a failed "
+		                  "message");
 }
 
 static const struct key_handler root_handlers[] = {
@@ -46,8 +67,8 @@ static const struct key_handler root_handlers[] = {
     {"tracer", component_read_tracer},
     {"input_resources", refuse_resources},
     {"output_resources", refuse_resources},
-    {"error_handling", NULL}, /* how Redpanda Connect treats failed messages: kspool.processor_error says it here */
-    {"tests", NULL},          /* unit tests of a file, for another program */
+    {"error_handling", pass_over_error_handling},
+    {"tests", NULL}, /* unit tests of a file, for another program */
     {NULL, NULL},
 };
 
@@ -112,10 +133,10 @@ void config_free(struct config *config)
 	free(config);
 }
 
-static void read_tree(struct config *config, const struct config_load_options *options, struct config_faults *faults)
+static void read_tree(struct config *config, struct config_faults *faults)
 {
 	static const struct options_extras extras = {.handlers = root_handlers, .foreign = foreign_root};
-	struct options_reader reader = {.faults = faults, .for_run = options->for_run};
+	struct options_reader reader = {.faults = faults};
 
 	component_keys_settle(config->tree, faults);
 	options_read(&reader, options_root(), config->tree, config, &extras);
@@ -144,7 +165,7 @@ enum err config_parse(const char *name, const char *text, size_t length, const s
 	for (size_t i = 0; config->tree && i < options->set_count; i++)
 		tree_set(config->tree, options->sets[i], faults);
 	if (config->tree)
-		read_tree(config, options, faults);
+		read_tree(config, faults);
 	if (config->tree && options->inspect)
 		options->inspect(config, faults);
 	expansion_fini(&x);

@@ -187,7 +187,7 @@ static void report_flags(struct options_reader *r, const struct option_section *
 	AUTOFREE void *defaults = NULL;
 	bool same;
 
-	if (!(row->flags & (LATER | INERT)) || (row->flags & LATER && !r->for_run))
+	if (!(row->flags & (LATER | INERT)))
 		return;
 	defaults = mem_zero(s->size);
 	if (*row->fallback) {
@@ -201,10 +201,9 @@ static void report_flags(struct options_reader *r, const struct option_section *
 	if (same)
 		return;
 	if (row->flags & LATER)
-		config_faults_add(
-		    r->faults, node->line, node->column, false,
-		    "%s.%s is checked but cannot be acted on yet: this kspool does not have it; remove it to start",
-		    r->path, row->key);
+		config_faults_add(r->faults, node->line, node->column, false,
+		                  "%s.%s cannot be acted on: this kspool does not have it; remove it", r->path,
+		                  row->key);
 	else
 		config_faults_add(r->faults, node->line, node->column, true, "%s.%s has no effect: %s", r->path,
 		                  row->key, row->text);

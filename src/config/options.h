@@ -84,7 +84,6 @@ OPTION_FRAMES(OPTION_DECLARE_FRAME)
 /* What the reading of one file carries along. */
 struct options_reader {
 	struct config_faults *faults;
-	bool for_run;
 	char path[256]; /* of the object being read, for messages: "output.aws_kinesis.tcp" */
 };
 

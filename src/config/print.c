@@ -84,7 +84,7 @@ void print_option_sentence(const struct option_row *row, struct buf *out)
 	if (row->flags & RELOAD)
 		(void)buf_add_text(out, " Taken over on SIGHUP.");
 	if (row->flags & LATER)
-		(void)buf_add_text(out, " Checked, but refused by run: not built yet.");
+		(void)buf_add_text(out, " Refused: not built yet.");
 	if (row->flags & INERT)
 		(void)buf_add_text(out, " No effect.");
 }

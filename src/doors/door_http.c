@@ -287,6 +287,15 @@ static void stop(struct door *d)
 
 	if (h->own)
 		httpd_stop(h->own);
+	else
+		httpd_give_up_waiting(h->server);
+}
+
+static enum err read_tokens(struct door *d, struct error *e)
+{
+	struct door_http *h = (struct door_http *)d;
+
+	return h->own ? httpd_read_tokens(h->own, e) : ERR_OK;
 }
 
 static bool is_idle(const struct door *d)
@@ -430,6 +439,7 @@ const struct door_kind door_http_kind = {
     .port = port_of,
     .resume = resume,
     .stop = stop,
+    .read_tokens = read_tokens,
     .is_idle = is_idle,
     .has_ended = has_ended,
     .free = free_door,

@@ -238,6 +238,22 @@ static void resume(struct door *d)
 }
 
 /* What came whole is offered; no byte is read any more; a client leaves when its answers are sent. */
+static enum err read_tokens(struct door *d, struct error *e)
+{
+	struct door_socket *s = (struct door_socket *)d;
+	struct guard *fresh;
+	enum err err;
+
+	if (!s->guard)
+		return ERR_OK;
+	err = guard_load(d->input->socket_server.token_file, &fresh, e);
+	if (err != ERR_OK)
+		return err;
+	guard_free(s->guard);
+	s->guard = fresh;
+	return ERR_OK;
+}
+
 static void stop(struct door *d)
 {
 	struct door_socket *s = (struct door_socket *)d;
@@ -365,6 +381,7 @@ const struct door_kind door_socket_kind = {
     .port = port_of,
     .resume = resume,
     .stop = stop,
+    .read_tokens = read_tokens,
     .is_idle = is_idle,
     .has_ended = has_ended,
     .free = free_door,

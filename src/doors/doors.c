@@ -130,6 +130,19 @@ void doors_stop(struct doors *d)
 	    LOG_U("memory_bytes", d->intake.memory_bytes));
 }
 
+void doors_read_tokens(struct doors *d)
+{
+	struct door *door;
+
+	TAILQ_FOREACH (door, &d->list, link) {
+		struct error e = {.code = ERR_OK};
+
+		if (door->kind->read_tokens && door->kind->read_tokens(door, &e) != ERR_OK)
+			LOG(LOG_ERROR, "tokens not read again, the old ones stay", LOG_S("input", door->input->path),
+			    LOG_S("error", e.text));
+	}
+}
+
 bool doors_is_idle(const struct doors *d)
 {
 	const struct door *door;

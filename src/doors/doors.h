@@ -44,6 +44,8 @@ void doors_resume(struct doors *d);
  * Always before journal_stop: a door that still reads would answer its last yes with the next offer.
  */
 void doors_stop(struct doors *d);
+/* Reads the token files again; where one is wrong the old tokens stay and the log says so. */
+void doors_read_tokens(struct doors *d);
 bool doors_is_idle(const struct doors *d);
 /* True when a finite input ended before its end: it could not be read on. */
 bool doors_have_failed(const struct doors *d);

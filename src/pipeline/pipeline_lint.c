@@ -45,9 +45,9 @@ void pipeline_lint(const struct config *config, struct config_faults *faults)
 {
 	struct compiler c;
 
-	lint_template(&config->output.partition_key, "partition_key", faults);
-	lint_template(&config->output.hash_key, "hash_key", faults);
-	lint_mapping(&config->output.batching.check, "batching.check", faults);
+	lint_template(&config->output.partition_key, "output.aws_kinesis.partition_key", faults);
+	lint_template(&config->output.hash_key, "output.aws_kinesis.hash_key", faults);
+	lint_mapping(&config->output.batching.check, "output.aws_kinesis.batching.check", faults);
 	compiler_init(&c, config, "", faults);
 	for (size_t i = 0; i < config->input_count; i++) {
 		char path[192];

@@ -67,8 +67,10 @@ enum err httpd_open(struct event_base *base, const struct httpd_options *options
 	SLIST_INIT(&h->routes);
 	h->tick = event_new(base, -1, EV_PERSIST, on_tick, h);
 	must(h->tick && event_add(h->tick, &period) == 0);
-	if (options->token_file && *options->token_file)
-		err = guard_load(options->token_file, &h->guard, e);
+	if (options->token_file && *options->token_file) {
+		h->token_file = mem_string(options->token_file);
+		err = guard_load(h->token_file, &h->guard, e);
+	}
 	if (err == ERR_OK)
 		err = open_listener(h, options, e);
 	if (err != ERR_OK) {
@@ -80,6 +82,21 @@ enum err httpd_open(struct event_base *base, const struct httpd_options *options
 }
 
 uint16_t httpd_port(const struct httpd *h) { return listener_port(h->listener); }
+
+enum err httpd_read_tokens(struct httpd *h, struct error *e)
+{
+	struct guard *fresh;
+	enum err err;
+
+	if (!h->guard)
+		return ERR_OK;
+	err = guard_load(h->token_file, &fresh, e);
+	if (err != ERR_OK)
+		return err;
+	guard_free(h->guard);
+	h->guard = fresh;
+	return ERR_OK;
+}
 
 bool httpd_has_guard(const struct httpd *h) { return h->guard; }
 
@@ -108,15 +125,28 @@ void httpd_resume(struct httpd *h)
 	}
 }
 
+void httpd_give_up_waiting(struct httpd *h)
+{
+	struct connection *c, *next;
+
+	h->gives_up = true;
+	for (c = TAILQ_FIRST(&h->connections); c; c = next) {
+		next = TAILQ_NEXT(c, link);
+		if (c->paused)
+			connection_give_up(c);
+	}
+}
+
 void httpd_stop(struct httpd *h)
 {
 	struct connection *c, *next;
 
 	h->stopping = true;
 	listener_stop(h->listener);
+	httpd_give_up_waiting(h);
 	for (c = TAILQ_FIRST(&h->connections); c; c = next) {
 		next = TAILQ_NEXT(c, link);
-		if (!connection_is_busy(c))
+		if (!connection_is_busy(c) && c->state != CONNECTION_LINGER)
 			connection_free(c);
 	}
 }
@@ -145,6 +175,7 @@ void httpd_free(struct httpd *h)
 	httpd_routes_free(h);
 	listener_free(h->listener);
 	guard_free(h->guard);
+	free(h->token_file);
 	event_free(h->tick);
 	free(h);
 }

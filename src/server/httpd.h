@@ -67,6 +67,10 @@ void httpd_set_share(struct httpd *h, bool (*may_read)(void *arg), void (*on_byt
                      void *arg);
 /* Bodies up to this size are taken, if fewer were until now: for such doors. Before any request. */
 void httpd_raise_body(struct httpd *h, uint64_t max_body_bytes);
+/* Reads the file of tokens again; after an error the old ones stay. */
+enum err httpd_read_tokens(struct httpd *h, struct error *e) MUST_CHECK;
+/* Requests whose body waits for room, now and from here on, are answered 503. */
+void httpd_give_up_waiting(struct httpd *h);
 /* True when requests need a token: their Authorization header is ours, not the message's. */
 bool httpd_has_guard(const struct httpd *h);
 /* Stops listening and closes idle connections; those with a request under way close after its answer. */

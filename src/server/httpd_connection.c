@@ -154,8 +154,14 @@ static void refuse(struct connection *c, int status, const char *reason, const c
 	linger(c);
 }
 
+static const char stopping_text[] = "kspool is stopping; not stored";
+
 static void pause_body(struct connection *c)
 {
+	if (c->httpd->gives_up) {
+		refuse(c, 503, stopping_text, "Retry-After: 1\r\n");
+		return;
+	}
 	if (!c->paused)
 		c->paused_ns = clock_mono_ns();
 	c->paused = true;
@@ -266,10 +272,17 @@ void connection_run(struct connection *c)
 		linger(c);
 	/* after the peer's end nothing more can become whole */
 	over = c->ended && output_bytes(c) == 0 && c->state != CONNECTION_HANDLING && !c->paused;
-	if (over || (c->httpd->stopping && !connection_is_busy(c)))
+	if (over || (c->httpd->stopping && !connection_is_busy(c) && c->state != CONNECTION_LINGER))
 		connection_free(c);
 	else
 		update_reading(c);
+}
+
+void connection_give_up(struct connection *c)
+{
+	must(c->paused);
+	refuse(c, 503, stopping_text, "Retry-After: 1\r\n");
+	connection_run(c);
 }
 
 static void on_read(struct bufferevent *bev, void *arg)

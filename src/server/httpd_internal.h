@@ -85,11 +85,13 @@ struct httpd {
 	struct httpd_options options; /* texts not valid after open */
 	struct listener *listener;
 	struct guard *guard;
+	char *token_file; /* of the guard */
 	SLIST_HEAD(, route) routes;
 	struct connection_list connections;
 	struct event *tick;
 	uint32_t requests; /* with a handler */
 	bool stopping;
+	bool gives_up; /* nobody waits for room any more */
 };
 
 /* The route of a request, or null with the methods that its path has ("" when it has none). */
@@ -109,6 +111,8 @@ void connection_run(struct connection *c);
 /* Deadlines; may free the connection. */
 void connection_check(struct connection *c, int64_t now_ns);
 bool connection_is_busy(const struct connection *c);
+/* Answers 503 to a request whose body waits for room. */
+void connection_give_up(struct connection *c);
 
 struct httpd_request *httpd_request_new(struct connection *c);
 void httpd_request_free(struct httpd_request *r);

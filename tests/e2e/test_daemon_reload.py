@@ -4,7 +4,7 @@ import os
 import signal
 
 from doors import post
-from waits import stays, wait_for
+from waits import free_port, stays, wait_for
 
 
 def test_reload_takes_what_can_change(fake, http_door):
@@ -81,3 +81,29 @@ def test_reloads_keep_one_log_open(fake, http_door, folder):
         spooler.process.send_signal(signal.SIGHUP)
         wait_for(lambda: os.path.exists(f"{folder}/own.log") and os.path.getsize(f"{folder}/own.log"), "the new file")
     assert open_logs() == [f"{folder}/own.log"]
+
+
+def test_a_reload_reads_the_tokens_again(fake, new_spooler, folder):
+    """A token that was taken out of its file was good until the next restart."""
+    def write(text):
+        with open(f"{folder}/tokens", "w") as tokens:
+            tokens.write(text)
+        os.chmod(f"{folder}/tokens", 0o600)
+
+    def statuses():
+        return [post(address, b"x", headers={"Authorization": f"Bearer {token}"})[0]
+                for token in ("the-first-secret-of-all", "another-secret-of-them")]
+
+    write("the-first-secret-of-all\n")
+    address = ("127.0.0.1", free_port())
+    spooler = new_spooler(fake.endpoint, {"http_server": {"address": f"127.0.0.1:{address[1]}",
+                                                          "token_file": f"{folder}/tokens"}}).start()
+    assert statuses() == [200, 401]
+    write("another-secret-of-them\n")
+    spooler.reload()
+    spooler.wait_log("configuration reloaded")
+    assert statuses() == [401, 200]
+    write("short\n")
+    spooler.reload()
+    spooler.wait_log("tokens not read again, the old ones stay")
+    assert statuses() == [401, 200]

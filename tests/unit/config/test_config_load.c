@@ -305,7 +305,7 @@ static void test_kinds(void **state)
 	               "    backoff: {max_elapsed_time: \"\"}\n    endpoint: http://[::1]:4567/\n    tcp: ~\n"
 	               "    credentials: {id: A, secret: 'S', token: T}\n"
 	               "kspool: {wire: CBOR, max_bytes: 10GiB, when_full: evict_oldest}\nmetrics: {none: {}}\n"
-	               "error_handling: {strategy: reject}\nlogger: {level: debug}\n");
+	               "logger: {level: debug}\n");
 
 	(void)state;
 	assert_int_equal(c->inputs[0].scanner.kind, SCANNER_LINES);
@@ -348,11 +348,13 @@ static void test_later_and_inert(void **state)
 	const char *inert = "input: {file: {paths: [a], auto_replay_nacks: false}}" REST;
 
 	(void)state;
-	check(later, NULL, "");
-	check(later, &run,
-	      "(1,46) metrics.prometheus.use_histogram_timing is checked but cannot be acted on yet: this kspool does "
-	      "not "
-	      "have it; remove it to start\n");
+	check(later, NULL,
+	      "(1,46) metrics.prometheus.use_histogram_timing cannot be acted on: this kspool does not have it; remove "
+	      "it\n");
+	check("error_handling: {strategy: reject}\ninput_resources: 3\ninput: {stdin: {}}" REST, NULL,
+	      "(1,1) warning: error_handling has no effect: kspool.processor_error says what becomes of a failed "
+	      "message\n"
+	      "(2,18) input_resources: expected a list, not a text\n");
 	check(inert, &run,
 	      "(1,47) warning: input.file.auto_replay_nacks has no effect: Nothing is rejected after it was accepted: "
 	      "the "

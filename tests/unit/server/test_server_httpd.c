@@ -234,6 +234,25 @@ static void refusals_close(void **state)
 	}
 }
 
+/* A body that waits for room when the server stops was not stored, and its sender is told. */
+static void who_waits_for_room_is_told_of_the_stop(void **state)
+{
+	struct fixture f = {0};
+	struct httpd_options o = options_of(&f);
+	int fd;
+
+	(void)state;
+	open_httpd(&f, &o);
+	f.has_room = false;
+	fd = client(&f);
+	put(fd, "POST /post HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc");
+	assert_null(answer(&f, fd, "HTTP", 100));
+	httpd_stop(f.httpd);
+	assert_non_null(strstr(answer(&f, fd, NULL, 3000), "kspool is stopping; not stored"));
+	(void)close(fd);
+	close_httpd(&f);
+}
+
 static void expect_continue_is_answered_when_there_is_room(void **state)
 {
 	struct fixture f = {0};
@@ -561,6 +580,7 @@ int main(void)
 	    cmocka_unit_test(answers_in_order_and_keeps_alive),
 	    cmocka_unit_test(a_later_answer_holds_the_next_request_back),
 	    cmocka_unit_test(refusals_close),
+	    cmocka_unit_test(who_waits_for_room_is_told_of_the_stop),
 	    cmocka_unit_test(expect_continue_is_answered_when_there_is_room),
 	    cmocka_unit_test(slow_clients_are_ended),
 	    cmocka_unit_test(connections_are_limited),
