@@ -1,7 +1,7 @@
 # Completion of kspool for bash.
 _kspool() {
   local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]-}
-  local commands="run lint create put status drain dead export import check repair blobl list whoami"
+  local commands="run lint create put status drain dead peek export import check repair blobl list whoami"
   local words=""
 
   COMPREPLY=()
@@ -15,7 +15,7 @@ _kspool() {
     mapfile -t COMPREPLY < <(compgen -f -- "$cur")
     return
     ;;
-  -s | --set | --timeout) return ;;
+  -s | --set | --timeout | --since | --until | --text | --limit) return ;;
   esac
   case $command in
   run) words="--set" ;;
@@ -25,6 +25,7 @@ _kspool() {
   status) words="--config --spool --json --watch" ;;
   drain) words="--config --spool --timeout" ;;
   dead) words="--config --spool --all --yes list show retry purge" ;;
+  peek) words="--config --spool --json --since --until --text --limit list show" ;;
   export | import | check | repair) words="--config --spool" ;;
   list) words="functions methods processors" ;;
   whoami) words="--json --offline" ;;

@@ -1,4 +1,11 @@
-/* Copies: the whole spool out to one file, and another spool's messages in. */
+/*
+ * Copies: the whole spool out to one file, another spool's messages in, and a look at what waits.
+ *
+ * Invariants:
+ * 1. A copy has its name only when it is whole and synced; what had that name before is never replaced.
+ * 2. An import is one group: all of the other spool, or nothing.
+ * 3. The other spool, and one that is only looked at, stay as they are; a log that SQLite made to read one is removed.
+ */
 #include "store/store_internal.h"
 
 #include <errno.h>
@@ -233,5 +240,63 @@ enum err store_import(struct store *s, const char *source, uint64_t *ret_rows, s
 	if (e)
 		e->code = err;
 	(void)error_wrap(e, "import of %s", source);
+	return err;
+}
+
+static enum err show_all(sqlite3 *db, store_peek_visit *visit, void *arg, struct error *e)
+{
+	struct block_walk w;
+	struct block_message m;
+	int rc = store_walk_open(&w, db, 0, INT64_MAX);
+
+	while (rc == SQLITE_OK && (rc = store_walk_next(&w, &m)) == SQLITE_ROW) {
+		const struct store_peeked shown = {
+		    .id = m.row.id,
+		    .block_id = m.in_block ? w.block->id : 0,
+		    .received_ms = m.row.received_ms,
+		    .meta = m.row.meta,
+		    .meta_bytes = m.row.meta_bytes,
+		    .body = m.row.body,
+		    .body_bytes = m.row.body_bytes,
+		    .is_sound = m.is_sound,
+		};
+
+		rc = visit(arg, &shown) ? SQLITE_OK : SQLITE_DONE;
+	}
+	store_walk_close(&w);
+	return rc == SQLITE_DONE ? ERR_OK : sql_error(db, rc, e, "read the messages");
+}
+
+static enum err peek_at(const char *path, store_peek_visit *visit, void *arg, struct error *e)
+{
+	sqlite3 *db = NULL;
+	enum err err = store_reader_open(path, NULL, &db, e);
+
+	if (err == ERR_OK)
+		err = check_source(db, path, e);
+	if (err == ERR_OK)
+		err = show_all(db, visit, arg, e);
+	(void)sqlite3_close_v2(db);
+	return err;
+}
+
+enum err store_peek(const char *path, bool is_copy, store_peek_visit *visit, void *arg, struct error *e)
+{
+	struct files files;
+	bool had_log;
+	enum err err;
+
+	if (is_copy)
+		return peek_at(path, visit, arg, e);
+	if (access(path, F_OK) != 0)
+		return error_set(e, ERR_NOINPUT, "there is no spool at %s", path);
+	err = files_open(&files, path, e);
+	if (err != ERR_OK)
+		return err;
+	had_log = files_bytes(&files, "-wal") > 0;
+	err = peek_at(path, visit, arg, e);
+	if (!had_log)
+		files_remove(&files, "-wal"); /* SQLite made an empty one to read the file */
+	files_close(&files);
 	return err;
 }

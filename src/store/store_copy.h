@@ -11,14 +11,29 @@
 #ifndef KSPOOL_STORE_STORE_COPY_H
 #define KSPOOL_STORE_STORE_COPY_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/error.h"
+#include "message/message.h" /* meta_next reads metadata */
 
 struct store;
 
 /* A consistent copy of the spool to a new file, synced; the spool stays open. Refuses an existing target. */
 enum err store_export(struct store *s, const char *target, struct error *e) MUST_CHECK;
+/* A pending message, as it is shown; its bytes last for the visit. */
+struct store_peeked {
+	uint64_t id;
+	uint64_t block_id; /* 0: it stands alone */
+	int64_t received_ms;
+	const void *meta, *body;
+	size_t meta_bytes, body_bytes;
+	bool is_sound; /* it is what was written */
+};
+typedef bool store_peek_visit(void *arg, const struct store_peeked *m); /* false ends the visit */
+/* Shows what waits in a stopped spool, under its lock, or in a copy; changes neither. */
+enum err store_peek(const char *path, bool is_copy, store_peek_visit *visit, void *arg, struct error *e) MUST_CHECK;
 /* Appends what another spool's copy holds pending and set aside; counted as accepted here. All or nothing. */
 enum err store_import(struct store *s, const char *source, uint64_t *ret_rows, struct error *e) MUST_CHECK;
 

@@ -73,7 +73,7 @@ def test_dead_purge_asks_first(shelf):
     assert shelf.ledger()["dead"] == 0 and shelf.ledger()["purged"] == 3
 
 
-@pytest.mark.parametrize("command", ["run", "lint", "create", "put", "status", "drain", "dead", "export", "import", "check"])
+@pytest.mark.parametrize("command", ["run", "lint", "create", "put", "status", "drain", "dead", "peek", "export", "import", "check"])
 def test_help_fits_a_screen(new_spooler, fake, command):
     shown = new_spooler(fake.endpoint, {"stdin": {}}).run(command, "--help")
     assert shown.returncode == 0 and 2 < shown.stdout.count(b"\n") <= 40

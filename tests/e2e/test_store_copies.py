@@ -1,6 +1,7 @@
 """Copies and damage: export, import, check, repair."""
 
 import concurrent.futures
+import json
 import os
 
 from doors import ndjson
@@ -65,3 +66,26 @@ def test_export_retry_purge_and_put_while_loading(fake, new_spooler, folder):
     for n in range(4):
         checked = spooler.run("check", "--spool", f"{folder}/copy{n}")
         assert checked.returncode in (0, 77), checked  # 77: the folder of a copy is not a spool's
+
+
+def test_peek_shows_what_waits_running_and_stopped(fake, http_door, sender):
+    fake.offline()
+    spooler, address = http_door()
+    ndjson(address, [message(n) for n in range(20)])
+
+    def peek(*arguments):
+        done = spooler.run("peek", "-c", spooler.config_path, *arguments)
+        assert done.returncode == 0, done
+        return done.stdout.decode() if isinstance(done.stdout, bytes) else done.stdout
+
+    for running in (True, False):
+        if not running:
+            spooler.stop()
+        assert len(peek().splitlines()) == 20
+        assert len(peek("--limit", "3", "list").splitlines()) == 3
+        found = [json.loads(line) for line in peek("--json", "--text", "m-00000007").splitlines()]
+        assert [m["sound"] for m in found] == [True]
+        assert "m-00000007" in peek("show", str(found[0]["id"]))
+        assert peek("--since", "2099-01-01T00:00:00Z") == ""
+        assert spooler.run("peek", "-c", spooler.config_path, "show", "999").returncode == 65
+        assert not list(spooler.spool.parent.glob("*.peek-*"))

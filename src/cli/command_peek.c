@@ -1,0 +1,203 @@
+/*
+ * kspool peek: messages that wait, for people.
+ *
+ * Invariants:
+ * 1. Nothing is changed: a stopped spool is read under its lock, of a running one a copy, which is removed again.
+ * 2. A line is printed for each message that passes every filter given, in the order of ids, up to the limit.
+ */
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/dates.h"
+#include "base/jsonout.h"
+#include "base/mem.h"
+#include "base/num.h"
+#include "base/percent.h"
+#include "store/store_copy.h"
+#include "cli/command.h"
+#include "cli/commands.h"
+#include "cli/control_call.h"
+#include "cli/spool_place.h"
+
+enum { TIME_MAX = 48, PREVIEW_BYTES = 60 };
+
+struct peek {
+	struct spool_place place;
+	bool json;
+	bool show; /* one, whole */
+	uint64_t id;
+	int64_t since_ms, until_ms;
+	const char *text; /* null: any */
+	uint64_t limit, printed;
+};
+
+static bool contains(const struct store_peeked *m, const char *text)
+{
+	size_t bytes = strlen(text);
+
+	return (m->body_bytes > 0 && memmem(m->body, m->body_bytes, text, bytes)) ||
+	       (m->meta_bytes > 0 && memmem(m->meta, m->meta_bytes, text, bytes));
+}
+
+static bool passes(const struct peek *p, const struct store_peeked *m)
+{
+	return (!p->show || m->id == p->id) && m->received_ms >= p->since_ms && m->received_ms <= p->until_ms &&
+	       (!p->text || contains(m, p->text));
+}
+
+/* What a stranger wrote must not move the terminal's cursor. */
+static void print_preview(const struct store_peeked *m)
+{
+	const unsigned char *body = m->body;
+
+	for (size_t i = 0; i < m->body_bytes && i < PREVIEW_BYTES; i++)
+		(void)putchar(body[i] < 0x20 || body[i] > 0x7e ? '.' : body[i]);
+	(void)printf(m->body_bytes > PREVIEW_BYTES ? "...\n" : "\n");
+}
+
+static void print_metadata(const struct store_peeked *m)
+{
+	struct meta_entry entry;
+	size_t cursor = 0;
+
+	while (meta_next(m->meta, m->meta_bytes, &cursor, &entry))
+		(void)printf("metadata  %.*s = %.*s\n", (int)entry.key_length, entry.key, (int)entry.value_length,
+		             entry.value);
+}
+
+static void print_json(const struct peek *p, const struct store_peeked *m)
+{
+	struct meta_entry entry;
+	struct jsonout j;
+	struct buf out;
+	size_t cursor = 0;
+
+	buf_init(&out, SIZE_MAX / 2);
+	jsonout_init(&j, &out);
+	jsonout_object(&j, NULL);
+	jsonout_uint(&j, "id", m->id);
+	jsonout_uint(&j, "block", m->block_id);
+	jsonout_time_ms(&j, "received", m->received_ms);
+	jsonout_bool(&j, "sound", m->is_sound);
+	jsonout_uint(&j, "bytes", m->body_bytes);
+	jsonout_object(&j, "metadata");
+	while (meta_next(m->meta, m->meta_bytes, &cursor, &entry)) {
+		AUTOFREE char *key = mem_format("%.*s", (int)entry.key_length, entry.key);
+
+		jsonout_text_n(&j, key, entry.value, entry.value_length);
+	}
+	jsonout_object_end(&j);
+	jsonout_text_n(&j, "body", m->body_bytes ? m->body : "",
+	               p->show || m->body_bytes < PREVIEW_BYTES ? m->body_bytes : PREVIEW_BYTES);
+	jsonout_object_end(&j);
+	(void)fwrite(out.data, 1, out.len, stdout);
+	(void)putchar('\n');
+	buf_fini(&out);
+}
+
+static bool visit(void *arg, const struct store_peeked *m)
+{
+	struct peek *p = arg;
+	char time[TIME_MAX];
+
+	if (!passes(p, m))
+		return true;
+	p->printed++;
+	(void)dates_format_iso_ms(m->received_ms, time);
+	if (p->json) {
+		print_json(p, m);
+	} else if (p->show) {
+		(void)printf("id        %" PRIu64 "\nblock     %" PRIu64
+		             "\nreceived  %s\nbytes     %zu\nsound     %s\n",
+		             m->id, m->block_id, time, m->body_bytes, m->is_sound ? "yes" : "no");
+		print_metadata(m);
+		(void)putchar('\n');
+		(void)fwrite(m->body_bytes ? m->body : "", 1, m->body_bytes, stdout);
+		(void)putchar('\n');
+	} else {
+		(void)printf("%" PRIu64 "\t%s\t%zu\t", m->id, time, m->body_bytes);
+		print_preview(m);
+	}
+	return p->printed < p->limit;
+}
+
+/* Beside the spool, where there is room for it and nobody else may look. ERR_UNAVAILABLE: no daemon runs. */
+static enum err copy_running(const struct peek *p, const char *copy, struct error *e)
+{
+	struct buf target;
+	enum err err;
+
+	buf_init(&target, 3 * PATH_MAX + 64);
+	(void)buf_add_text(&target, "/export?to=");
+	for (const unsigned char *c = (const unsigned char *)copy; *c; c++)
+		(void)buf_addf(&target, strchr("%&+#= ?", *c) || *c < 0x21 || *c > 0x7e ? "%%%02X" : "%c", *c);
+	err = control_call(p->place.control, "POST", target.data, NULL, e);
+	buf_fini(&target);
+	return err;
+}
+
+static enum err look(struct peek *p, struct error *e)
+{
+	AUTOFREE char *whole = realpath(p->place.path, NULL);
+	AUTOFREE char *copy = mem_format("%s.peek-%ld", whole ? whole : p->place.path, (long)getpid());
+	enum err err = copy_running(p, copy, e);
+
+	if (err == ERR_UNAVAILABLE)
+		return store_peek(p->place.path, false, visit, p, e);
+	if (err == ERR_OK)
+		err = store_peek(copy, true, visit, p, e);
+	(void)unlink(copy);
+	return err;
+}
+
+static int read_arguments(int argc, char **argv, struct peek *p)
+{
+	const char *since = NULL, *until = NULL, *limit = NULL;
+	const struct command_option options[] = {
+	    {"config", 'c', .text = &p->place.config_path},
+	    {"spool", .text = &p->place.spool_path},
+	    {"json", .flag = &p->json},
+	    {"since", .text = &since},
+	    {"until", .text = &until},
+	    {"text", .text = &p->text},
+	    {"limit", .text = &limit},
+	};
+	int status = command_read_options(argc, argv, options, sizeof options / sizeof *options);
+
+	if (status != EX_OK)
+		return status;
+	if ((since && !dates_parse_iso(since, &p->since_ms)) || (until && !dates_parse_iso(until, &p->until_ms)))
+		return command_misused("peek", "a time is written as 2026-11-26T18:30:00Z");
+	if (limit && (!num_parse_u64(limit, &p->limit) || p->limit == 0))
+		return command_misused("peek", "--limit is a number above 0");
+	if (argc - optind == 2 && strcmp(argv[optind], "show") == 0 && num_parse_u64(argv[optind + 1], &p->id))
+		p->show = true;
+	else if (argc != optind && (argc - optind != 1 || strcmp(argv[optind], "list") != 0))
+		return command_misused("peek", "say list, or show and an id");
+	return EX_OK;
+}
+
+int command_peek(int argc, char **argv)
+{
+	struct peek p = {.until_ms = INT64_MAX, .limit = UINT64_MAX};
+	struct error e = {.code = ERR_OK};
+	int status = read_arguments(argc, argv, &p);
+
+	if (status != EX_OK)
+		return status;
+	if (spool_place_find(&p.place, &e) != ERR_OK || look(&p, &e) != ERR_OK)
+		status = command_fail("peek", &e);
+	else if (p.show && p.printed == 0) {
+		(void)error_set(&e, ERR_INPUT, "no message %" PRIu64 " waits", p.id);
+		status = command_fail("peek", &e);
+	}
+	spool_place_fini(&p.place);
+	return status;
+}
