@@ -26,7 +26,8 @@ _kspool() {
   drain) words="--config --spool --timeout" ;;
   dead) words="--config --spool --all --yes list show retry purge" ;;
   peek) words="--config --spool --json --since --until --text --limit list show" ;;
-  export | import | check | repair) words="--config --spool" ;;
+  import) words="--config --spool --again" ;;
+  export | check | repair) words="--config --spool" ;;
   list) words="functions methods processors" ;;
   whoami) words="--json --offline" ;;
   esac

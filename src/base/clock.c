@@ -1,11 +1,14 @@
 #include "base/clock.h"
 
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <time.h>
+#include <unistd.h>
 
 static _Atomic bool frozen;
 static _Atomic int64_t frozen_mono_ns, frozen_wall_ns;
+static _Atomic uint64_t boot_id; /* 0: not asked yet */
 
 static int64_t read_clock(clockid_t id)
 {
@@ -18,6 +21,26 @@ static int64_t read_clock(clockid_t id)
 int64_t clock_mono_ns(void) { return frozen ? frozen_mono_ns : read_clock(CLOCK_MONOTONIC); }
 
 int64_t clock_mono_ms(void) { return clock_mono_ns() / NS_PER_MS; }
+
+int64_t clock_boot_ms(void) { return (frozen ? frozen_mono_ns : read_clock(CLOCK_BOOTTIME)) / NS_PER_MS; }
+
+uint64_t clock_boot_id(void)
+{
+	char text[64] = "";
+	ssize_t count = 0;
+	uint64_t id = boot_id;
+	int fd = id ? -1 : open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+
+	if (fd >= 0) {
+		count = read(fd, text, sizeof text);
+		(void)close(fd);
+	}
+	for (ssize_t i = 0; i < count; i++) /* FNV-1a */
+		id = ((i == 0 ? UINT64_C(0xcbf29ce484222325) : id) ^ (unsigned char)text[i]) * UINT64_C(0x100000001b3);
+	id &= INT64_MAX;
+	boot_id = id;
+	return id;
+}
 
 int64_t clock_wall_ns(void) { return frozen ? frozen_wall_ns : read_clock(CLOCK_REALTIME); }
 
@@ -36,4 +59,10 @@ void clock_test_advance(int64_t ns)
 	frozen_wall_ns += ns;
 }
 
-void clock_test_end(void) { frozen = false; }
+void clock_test_boot(uint64_t id) { boot_id = id; }
+
+void clock_test_end(void)
+{
+	frozen = false;
+	boot_id = 0;
+}

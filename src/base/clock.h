@@ -19,12 +19,18 @@ enum { NS_PER_US = 1000, NS_PER_MS = 1000000, MS_PER_S = 1000 };
 
 int64_t clock_mono_ns(void);
 int64_t clock_mono_ms(void);
+/* As the monotonic clock, but goes on while the machine sleeps: since it was started. */
+int64_t clock_boot_ms(void);
+/* Which start of the machine that was; 0: the system does not say. */
+uint64_t clock_boot_id(void);
 /* Since 1970-01-01T00:00:00Z. */
 int64_t clock_wall_ns(void);
 int64_t clock_wall_ms(void);
 
 void clock_test_set(int64_t mono_ns, int64_t wall_ns);
 void clock_test_advance(int64_t ns);
+/* As after another start of the machine: uptime is what clock_test_set said, and the boot is this one. */
+void clock_test_boot(uint64_t id);
 void clock_test_end(void);
 
 #endif

@@ -90,14 +90,15 @@ int command_export(int argc, char **argv)
 	return status;
 }
 
-static enum err import_from(const struct spool_place *place, const char *source, uint64_t *ret_rows, struct error *e)
+static enum err import_from(const struct spool_place *place, const char *source, bool again, uint64_t *ret_rows,
+                            struct error *e)
 {
 	struct store *store;
 	enum err err = stopped_spool_open(place, true, &store, e);
 
 	if (err != ERR_OK)
 		return err;
-	err = store_import(store, source, ret_rows, e);
+	err = store_import(store, source, again, ret_rows, e);
 	if (err == ERR_OK)
 		return store_close(store, e);
 	(void)store_close(store, NULL);
@@ -109,13 +110,19 @@ int command_import(int argc, char **argv)
 	struct spool_place place = {0};
 	struct error e = {.code = ERR_OK};
 	uint64_t rows = 0;
-	int status = read_place(argc, argv, &place);
+	bool again = false;
+	const struct command_option options[] = {
+	    {"config", 'c', .text = &place.config_path},
+	    {"spool", .text = &place.spool_path},
+	    {"again", .flag = &again},
+	};
+	int status = command_read_options(argc, argv, options, sizeof options / sizeof *options);
 
 	if (status != EX_OK)
 		return status;
 	if (argc - optind != 1)
 		return command_misused("import", "name the copy to read");
-	if (spool_place_find(&place, &e) != ERR_OK || import_from(&place, argv[optind], &rows, &e) != ERR_OK)
+	if (spool_place_find(&place, &e) != ERR_OK || import_from(&place, argv[optind], again, &rows, &e) != ERR_OK)
 		status = command_fail("import", &e);
 	else
 		(void)printf("%" PRIu64 " messages of %s are in %s\n", rows, argv[optind], place.path);

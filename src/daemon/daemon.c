@@ -357,6 +357,9 @@ static void log_report(const char *path, const struct store_report *r)
 	if (r->wal_frames_lost || r->missing_rows)
 		LOG(LOG_ERROR, "journal lost data it had accepted", LOG_U("wal_frames", r->wal_frames_lost),
 		    LOG_U("rows", r->missing_rows), LOG_U("salvaged_rows", r->salvaged_rows));
+	if (r->in_flight > 0)
+		LOG(LOG_WARN, "messages were in flight when the last run ended",
+		    LOG_U("possible_duplicates", r->in_flight));
 	if (r->marker)
 		LOG(LOG_WARN, "the last run ended on a disk error", LOG_S("path", path));
 	if (r->warning[0])

@@ -5,10 +5,10 @@
  * one because somebody set the clock. So the two clocks are compared at every event: a step of the wall clock forward
  * (a first synchronisation, a correction, a machine that slept) is taken off the age of all that was accepted before
  * it. A step back needs nothing, it makes messages younger. A time of acceptance from before AGE_CLOCK_UNSET_MS was
- * read off a clock that had not been set, and says nothing: such a message has no age. What cannot be known: steps that
- * happened while no kspool ran. After a start the wall clock is believed. Promises: 2 (an explicit rule ends a message
- * only when it holds), 11 (no clock ends a message early). Owner: dispatch. Thread: delivery. Fails: never. Does not:
- * read a clock, or know the rules.
+ * read off a clock that had not been set, and says nothing: such a message has no age. Steps
+ * before a message came here, also while no kspool ran, are taken off by the store (store_ledger.h). Promises: 2 (an
+ * explicit rule ends a message only when it holds), 11 (no clock ends a message early). Owner: dispatch. Thread:
+ * delivery. Fails: never. Does not: read a clock, or know the rules.
  */
 #ifndef KSPOOL_DELIVERY_AGE_H
 #define KSPOOL_DELIVERY_AGE_H

@@ -267,6 +267,10 @@ static void launch(struct dispatch *d, struct request *q)
 {
 	must(d->phase != DISPATCH_STOPPING && (!hold_is_on(&d->hold) || q->probe));
 	requests_begin(&d->requests, q, d->now_ns);
+	for (uint32_t i = 0; i < q->count; i++)
+		q->messages += record_rows(q->records[i]);
+	if (d->ports.flight)
+		flight_send(d->ports.flight, q->messages);
 	if (q->probe)
 		d->hold.probing = true;
 	metric_add(M_REQUESTS, 1);
@@ -368,24 +372,23 @@ void dispatch_kick(struct dispatch *d, int64_t now_ns)
 }
 
 /* A record that was tried in this run; the others are simply pending in the journal. */
-static void park(struct dispatch *d, struct record *r, int64_t wall_ms)
+static void park(struct dispatch *d, struct record *r)
 {
 	if (r->tries > 0)
-		dispatch_settle(d, r, SETTLE_RETRY, "Stopped", mem_string("kspool stopped before the next try"),
-		                wall_ms);
+		dispatch_settle(d, r, SETTLE_RETRY, "Stopped", mem_string("kspool stopped before the next try"), 0);
 	else
 		record_free(r);
 }
 
-void dispatch_park(struct dispatch *d, int64_t wall_ms)
+void dispatch_park(struct dispatch *d)
 {
 	struct record *r;
 
 	must(d->phase == DISPATCH_STOPPING && d->requests.count == 0);
 	while ((r = ready_take(&d->ready)))
-		park(d, r, wall_ms);
+		park(d, r);
 	while ((r = waiting_take(&d->waiting)))
-		park(d, r, wall_ms);
+		park(d, r);
 }
 
 void dispatch_stop(struct dispatch *d)

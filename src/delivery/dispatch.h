@@ -38,7 +38,7 @@ void dispatch_kick(struct dispatch *d, int64_t now_ns);
 /* No input will bring more: the last batch does not wait for its period. */
 void dispatch_drain(struct dispatch *d);
 /* After dispatch_stop, nothing in flight: gives back what was tried with its attempts, so that they survive the end. */
-void dispatch_park(struct dispatch *d, int64_t wall_ms);
+void dispatch_park(struct dispatch *d);
 /* Sends nothing more. */
 void dispatch_stop(struct dispatch *d);
 uint32_t dispatch_in_flight(const struct dispatch *d);

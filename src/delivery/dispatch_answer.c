@@ -25,7 +25,7 @@ static void back_to_ready(struct dispatch *d, struct request *q, const struct ve
 
 		metric_add(v->outcome->metric, 1);
 		if (v->outcome->may_be_stored)
-			metric_add(M_POSSIBLE_DUPLICATES, record_rows(r));
+			dispatch_count_possible(d, record_rows(r));
 		ready_put_first(&d->ready, r);
 	}
 }
@@ -34,7 +34,7 @@ static void back_to_isolation(struct dispatch *d, struct request *q, const struc
 {
 	metric_add(v->outcome->metric, q->count);
 	for (uint32_t i = 0; v->outcome->may_be_stored && i < q->count; i++)
-		metric_add(M_POSSIBLE_DUPLICATES, record_rows(q->records[i]));
+		dispatch_count_possible(d, record_rows(q->records[i]));
 	isolate_failed(&d->isolations, q, d->now_ns + dispatch_wait_ns(d, 1, false));
 }
 
@@ -392,6 +392,9 @@ void dispatch_answered(struct dispatch *d, struct request *q, const struct aws_a
 	else
 		answered_otherwise(d, q, answer);
 	must(!q->isolation);
+	if (d->ports.flight)
+		flight_end(d->ports.flight, q->messages, d->answer_delivered, d->answer_possible);
+	d->answer_delivered = d->answer_possible = 0;
 	dispatch_probe_over(d, q);
 	request_free(q, &d->memory_bytes);
 	if (d->phase == DISPATCH_STOPPING && d->requests.count == 0)

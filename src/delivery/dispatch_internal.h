@@ -56,6 +56,7 @@ struct dispatch {
 	struct isolations isolations;
 	struct requests requests;
 	struct tracked tracked;
+	uint64_t answer_delivered, answer_possible; /* messages, of the answer being dealt with */
 	struct hold hold;
 	struct pace pace;
 	struct ceiling ceiling;
@@ -99,11 +100,17 @@ static inline int64_t dispatch_asked_ns(int64_t retry_after_ms)
 /* dispatch_record.c */
 /* Ends the record: settles its rows. Takes reason over. */
 void dispatch_settle(struct dispatch *d, struct record *r, enum settle_kind kind, const char *code, char *reason,
-                     int64_t next_ms);
+                     int64_t wait_ms);
 /* The service (or a rule) does not take this record. */
 void dispatch_dead(struct dispatch *d, struct record *r, const char *code, const char *said, const char *text);
 /* A failed try: waits, goes back to the journal, or is set aside by rule. */
 void dispatch_again(struct dispatch *d, struct record *r, const struct verdict *v);
+/* Messages that are sent again though the service may have them. */
+static inline void dispatch_count_possible(struct dispatch *d, uint32_t messages)
+{
+	metric_add(M_POSSIBLE_DUPLICATES, messages);
+	d->answer_possible += messages;
+}
 /* Its turn has come. True when a rule of age ended it instead. */
 bool dispatch_ends_by_age(struct dispatch *d, struct record *r);
 /* The same for a message before it becomes a record: only kspool.expire_after. */

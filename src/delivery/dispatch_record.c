@@ -58,15 +58,16 @@ static void settle_tracked(struct dispatch *d, uint64_t id, const struct store_s
 	uint32_t row_bytes;
 
 	must(row);
-	if (!tracked_decide(row, piece->kind, piece->attempts, piece->next_ms, piece->code,
+	if (!tracked_decide(row, piece->kind, piece->attempts, piece->wait_ms, piece->code,
 	                    piece->reason ? mem_string(piece->reason) : NULL))
 		return;
 	if (row->kind == SETTLE_RETRY && row->delivered > 0)
-		metric_add(M_POSSIBLE_DUPLICATES, 1);
+		dispatch_count_possible(d, 1);
 	s = (struct store_settlement){.id = id,
 	                              .kind = row->kind,
+	                              .sent = row->delivered,
 	                              .attempts = row->attempts,
-	                              .next_ms = row->next_ms,
+	                              .wait_ms = row->wait_ms,
 	                              .code = row->code,
 	                              .reason = row->reason};
 	row_bytes = row->row_bytes;
@@ -75,13 +76,16 @@ static void settle_tracked(struct dispatch *d, uint64_t id, const struct store_s
 }
 
 void dispatch_settle(struct dispatch *d, struct record *r, enum settle_kind kind, const char *code, char *reason,
-                     int64_t next_ms)
+                     int64_t wait_ms)
 {
 	struct store_settlement s = {
-	    .id = r->id, .kind = kind, .attempts = r->attempts, .next_ms = next_ms, .code = code, .reason = reason};
+	    .id = r->id, .kind = kind, .attempts = r->attempts, .wait_ms = wait_ms, .code = code, .reason = reason};
 
-	if (kind == SETTLE_DELIVERED)
+	if (kind == SETTLE_DELIVERED) {
 		metric_add(M_PAYLOAD_OUT, record_accounted(r));
+		d->answer_delivered += record_rows(r);
+		s.sent = 1;
+	}
 	if (r->message)
 		d->memory_bytes -= message_cost(r->message);
 	if (!r->tracked) {
@@ -221,7 +225,7 @@ void dispatch_again(struct dispatch *d, struct record *r, const struct verdict *
 
 	metric_add(v->outcome->metric, 1);
 	if (v->outcome->may_be_stored)
-		metric_add(M_POSSIBLE_DUPLICATES, record_rows(r));
+		dispatch_count_possible(d, record_rows(r));
 	if (v->outcome->counts_as_attempt) {
 		r->attempts++;
 		r->tries++;
@@ -238,8 +242,7 @@ void dispatch_again(struct dispatch *d, struct record *r, const struct verdict *
 	}
 	wait = wait_asked_for(dispatch_wait_ns(d, r->tries, throttled), v->retry_after_ms);
 	if (v->outcome->counts_as_attempt && is_exhausted(d, r, active_ns, wait)) {
-		dispatch_settle(d, r, SETTLE_RETRY, v->code, mem_format("%s: %s", v->said, v->text),
-		                d->wall_ms + wait / NS_PER_MS);
+		dispatch_settle(d, r, SETTLE_RETRY, v->code, mem_format("%s: %s", v->said, v->text), wait / NS_PER_MS);
 		return;
 	}
 	r->throttled = throttled;

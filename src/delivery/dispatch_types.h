@@ -9,6 +9,7 @@
 #define KSPOOL_DELIVERY_DISPATCH_TYPES_H
 
 #include "kinesis/putrecords.h"
+#include "journal/flight.h"
 #include "store/store_settlement.h"
 #include "config/config.h"
 #include "delivery/batcher.h"
@@ -60,6 +61,7 @@ struct dispatch_ports {
 	void (*credentials_stale)(void *arg);
 	void (*clock_learn)(void *arg, int64_t server_wall_ms);
 	void (*connections_suspect)(void *arg);
+	struct flight *flight; /* null: nobody counts what a crash would double */
 };
 
 #endif

@@ -95,7 +95,8 @@ struct dispatch_ports delivery_ports(struct delivery *d)
 	                               .unit = port_unit,
 	                               .credentials_stale = port_credentials_stale,
 	                               .clock_learn = port_clock_learn,
-	                               .connections_suspect = port_connections_suspect};
+	                               .connections_suspect = port_connections_suspect,
+	                               .flight = journal_flight(d->journal)};
 }
 
 static bool check_newest(void *arg, const struct pipeline_batch *open)
@@ -255,7 +256,7 @@ static void set_timer(struct delivery *d, int64_t when_ns)
 static int64_t wind_down(struct delivery *d, int64_t now_ns)
 {
 	if (dispatch_in_flight(d->dispatch) == 0) {
-		dispatch_park(d->dispatch, clock_wall_ms());
+		dispatch_park(d->dispatch);
 		set_phase(d, PHASE_DONE);
 		return now_ns;
 	}

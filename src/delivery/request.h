@@ -23,6 +23,7 @@ struct request {
 	struct isolation *isolation; /* null: ordinary */
 	int64_t sent_ns;
 	uint32_t count;
+	uint64_t messages; /* its records stand for, when it was sent */
 	bool probe;
 };
 

@@ -61,7 +61,7 @@ static int gravity(enum settle_kind kind)
 	return 0;
 }
 
-bool tracked_decide(struct row *row, enum settle_kind kind, uint32_t attempts, int64_t next_ms, const char *code,
+bool tracked_decide(struct row *row, enum settle_kind kind, uint32_t attempts, int64_t wait_ms, const char *code,
                     char *reason)
 {
 	must(row->remaining > 0);
@@ -71,7 +71,7 @@ bool tracked_decide(struct row *row, enum settle_kind kind, uint32_t attempts, i
 	if (gravity(kind) > gravity(row->kind)) {
 		free(row->reason);
 		row->kind = kind;
-		row->next_ms = next_ms;
+		row->wait_ms = wait_ms;
 		row->code = code;
 		row->reason = reason;
 	} else {

@@ -23,7 +23,7 @@ struct row {
 	uint32_t row_bytes;
 	enum settle_kind kind; /* DELIVERED until something worse happened */
 	uint32_t attempts;
-	int64_t next_ms;
+	int64_t wait_ms;
 	const char *code;
 	char *reason;
 };
@@ -39,10 +39,10 @@ struct row *tracked_find(const struct tracked *rows, uint64_t id);
 /* Of a row with nothing remaining. Frees it; its reason is the caller's. */
 void tracked_remove(struct tracked *rows, struct row *row);
 /*
- * One record of the row was decided. Takes `reason` over. True when the row is: `kind`, `attempts`, `next_ms`, `code`,
+ * One record of the row was decided. Takes `reason` over. True when the row is: `kind`, `attempts`, `wait_ms`, `code`,
  * `reason` then say how.
  */
-bool tracked_decide(struct row *row, enum settle_kind kind, uint32_t attempts, int64_t next_ms, const char *code,
+bool tracked_decide(struct row *row, enum settle_kind kind, uint32_t attempts, int64_t wait_ms, const char *code,
                     char *reason);
 void tracked_fini(struct tracked *rows);
 

@@ -17,6 +17,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 
 enum { DEFAULT_COMMIT_ROWS = 4096, TAKE_AT_ONCE = 64, LEAVING_MS = 1000 };
 static const uint64_t default_commit_bytes = 2 << 20;
@@ -95,11 +96,29 @@ static void journal_free(struct journal *j)
 	lane_close(j->questions_done);
 	lane_close(j->settlements);
 	lane_close(j->rows);
+	flight_close(&j->flight);
 	claims_fini(&j->claims);
 	ranges_fini(&j->returned);
 	free(atomic_load(&j->reconfigure));
 	free(j);
 }
+
+/* What the last run had in flight is sent again by this one: counted before it is. */
+static void open_flight(struct journal *j, struct store_report *report)
+{
+	const struct store_ledger *l = store_ledger(j->store);
+	struct flight_start start = {.path = j->options.store.path,
+	                             .possible = store_possible_duplicates(j->store),
+	                             .handed = store_handed(j->store),
+	                             .pending = l->pending,
+	                             .state = store_moves(j->store),
+	                             .unclean = report->unclean};
+
+	report->in_flight = flight_open(&j->flight, &start);
+	metric_add(M_POSSIBLE_DUPLICATES, atomic_load(&j->flight.possible));
+}
+
+struct flight *journal_flight(struct journal *j) { return &j->flight; }
 
 enum err journal_start(const struct journal_options *options, void (*on_condemned)(const struct error *reason),
                        struct journal **ret, struct store_report *ret_report, struct error *e)
@@ -109,10 +128,11 @@ enum err journal_start(const struct journal_options *options, void (*on_condemne
 	struct journal *j;
 	enum err err = store_open(&options->store, &store, &report, e);
 
-	if (ret_report)
-		*ret_report = report;
-	if (err != ERR_OK)
+	if (err != ERR_OK) {
+		if (ret_report)
+			*ret_report = report;
 		return err;
+	}
 	j = mem_zero(sizeof *j);
 	j->options = *options;
 	if (j->options.commit_max_rows == 0)
@@ -124,6 +144,9 @@ enum err journal_start(const struct journal_options *options, void (*on_condemne
 	STAILQ_INIT(&j->gathered);
 	j->looking = LOOKING_FOR_SALVAGE; /* perhaps: the first step finds out */
 	store_set_claims(store, journal_rows_is_claimed, j);
+	open_flight(j, &report);
+	if (ret_report)
+		*ret_report = report;
 	open_lanes(j);
 	journal_publish(j, true);
 	must(pthread_create(&j->thread, NULL, journal_thread_run, j) == 0);

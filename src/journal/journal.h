@@ -23,6 +23,7 @@
 #include "store/store_open.h"
 #include "store/store_settlement.h"
 
+struct flight;
 struct journal;
 
 struct journal_options {
@@ -101,6 +102,8 @@ bool journal_settle(struct journal *j, struct store_settlements *group) MUST_CHE
 int journal_delivery_fd(const struct journal *j);
 /* Takes one group of rows; false when none waits. */
 bool journal_take_rows(struct journal *j, struct journal_rows *ret);
+/* Counts what is with the service; delivery's thread tells it. */
+struct flight *journal_flight(struct journal *j);
 /* True when every accepted message is settled and no offer waits. Whoever asks is taken to wait for it. Any thread. */
 bool journal_is_empty(struct journal *j);
 

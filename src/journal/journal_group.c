@@ -23,7 +23,6 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/failpoint.h"
-#include "base/mem.h"
 #include "base/metrics.h"
 
 enum { GROUPS_PER_COMMIT = 32, RETRY_FULL_MS = 100 };
@@ -201,20 +200,41 @@ static enum err store_offer(struct journal *j, struct offer *offer, struct error
 	return err;
 }
 
+/* Until the next commit delivery has no more than its credit, used or not. */
+static uint64_t handed_at_most(const struct journal *j)
+{
+	int64_t room = j->room_rows > 0 ? j->room_rows : 0;
+
+	return j->claims.count + (uint64_t)room + atomic_load(&j->credit_rows);
+}
+
+static void announce_flight(const struct journal *j, const struct group *g)
+{
+	uint64_t sent = j->settled_records;
+
+	for (size_t i = 0; i < g->settled_count; i++)
+		for (uint32_t k = 0; k < g->settled[i]->count; k++)
+			sent += g->settled[i]->items[k].sent;
+	flight_settling(&j->flight, sent, store_moves(j->store));
+}
+
 static enum err write_group(struct journal *j, struct group *g, struct error *e)
 {
 	struct offer *offer;
 	enum err err = store_begin(j->store, e);
 
 	store_set_waits(j->store, store_next_id(j->store) - 1 - j->cursor > WAITING_ROWS);
+	store_note_flight(j->store, atomic_load(&j->flight.possible), handed_at_most(j));
 	j->commits++;
 	STAILQ_FOREACH (offer, &g->offers, link)
 		if (err == ERR_OK && offer->verdict == OFFER_ACCEPTED)
 			err = store_offer(j, offer, e);
 	for (size_t i = 0; i < g->settled_count && err == ERR_OK; i++)
 		err = store_settle(j->store, g->settled[i]->items, g->settled[i]->count, e);
-	if (err == ERR_OK)
+	if (err == ERR_OK) {
+		announce_flight(j, g);
 		err = store_commit(j->store, e);
+	}
 	if (err != ERR_OK)
 		store_rollback(j->store);
 	return err;
@@ -329,6 +349,7 @@ bool journal_group_drain(struct journal *j)
 		j->waiting_done = 0;
 	}
 	j->waiting_retry_ms = clock_mono_ms() + RETRY_FULL_MS;
+	journal_tell_flight(j);
 	return moved;
 }
 
@@ -367,8 +388,9 @@ bool journal_group_commit(struct journal *j)
 	if (STAILQ_EMPTY(&g.offers) && g.settled_count == 0)
 		return took;
 	commit_group(j, &g);
-	answer_offers(j, &g, &accepted);
 	finish_settlements(j, &g);
+	journal_tell_flight(j);
+	answer_offers(j, &g, &accepted);
 	journal_rows_pass_on(j, &accepted);
 	return true;
 }

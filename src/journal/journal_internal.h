@@ -21,6 +21,7 @@
 
 #include "base/lane.h"
 #include "journal/claims.h"
+#include "journal/flight.h"
 #include "journal/journal.h"
 #include "store/store.h"
 #include "store/store_damage.h"
@@ -100,6 +101,9 @@ struct journal {
 	struct offer_list gathered;
 	uint32_t gathered_count, gathered_rows;
 	uint64_t gathered_bytes;
+	struct flight flight;
+	uint64_t settled_records; /* by commits that PATH.flight does not know of yet */
+	uint64_t flight_state;    /* as it knows it */
 	struct claims claims;
 	struct ranges returned;        /* ids up to the cursor that salvage brought back: read again */
 	uint64_t cursor;               /* journal_rows.c says what it means */
@@ -123,7 +127,7 @@ struct journal {
 	struct store_settlements **late;
 	size_t late_count, late_capacity;
 	uint64_t unknown_settlements;
-	int64_t next_retry_ms;
+	int64_t next_retry_ms; /* own time of the spool */
 	bool next_retry_known;
 	int64_t published_ms;
 	int64_t busy_ms;  /* the last time something moved, or the file was looked at and is small */
@@ -156,6 +160,10 @@ _Noreturn void journal_condemn(struct journal *j, const struct error *e);
 void journal_publish(struct journal *j, bool force);
 /* The ledger alone, which is cheap: after each commit. */
 void journal_publish_ledger(struct journal *j);
+
+/* journal_rows.c */
+/* After a commit. */
+void journal_tell_flight(struct journal *j);
 
 /* journal_group.c */
 /* Commits what waits as one, answers it and hands it on. False: nothing waited. */

@@ -71,8 +71,8 @@ static enum err remember(struct journal *j, struct origin *o, struct error *e)
 
 		origin_decide(o, j->commits, ORIGIN_KEPT);
 		if (o->key)
-			err = store_cache_add(j->store, o->key->cache, o->key->key, o->key->bytes,
-			                      clock_wall_ms() + o->key->ttl_ms, &is_new, e);
+			err = store_cache_add(j->store, o->key->cache, o->key->key, o->key->bytes, o->key->ttl_ms,
+			                      &is_new, e);
 		for (uint32_t i = 0; o->parent_count > 1 && i < o->parent_count && err == ERR_OK; i++) {
 			bool known;
 

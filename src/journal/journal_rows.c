@@ -49,6 +49,7 @@ void journal_rows_claim_back(struct journal *j, struct store_settlements *group)
 		struct claim_slot *claim = claims_find(&j->claims, item->id);
 
 		if (!claim || claim->is_leaving) {
+			j->settled_records += item->sent;
 			free(item->reason);
 			j->unknown_settlements++;
 			continue;
@@ -61,6 +62,17 @@ void journal_rows_claim_back(struct journal *j, struct store_settlements *group)
 	group->count = kept;
 }
 
+void journal_tell_flight(struct journal *j)
+{
+	uint64_t state = store_moves(j->store);
+
+	if (j->settled_records == 0 && state == j->flight_state)
+		return;
+	flight_settled(&j->flight, j->settled_records, state);
+	j->settled_records = 0;
+	j->flight_state = state;
+}
+
 void journal_rows_settled(struct journal *j, const struct store_settlement *items, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
@@ -69,6 +81,7 @@ void journal_rows_settled(struct journal *j, const struct store_settlement *item
 
 		must(claims_remove(&j->claims, item->id, &bytes)); /* claim_back let it through once */
 		j->claimed_bytes -= cost_of(bytes);
+		j->settled_records += item->sent;
 		if (item->kind == SETTLE_DEAD)
 			metric_add(M_DEAD_LETTERS, 1);
 		if (item->kind == SETTLE_RETRY)
@@ -191,10 +204,10 @@ static enum err read_due(struct journal *j, struct journal_rows *rows, struct er
 	enum err err;
 
 	learn_next_retry(j);
-	if (j->next_retry_ms == 0 || j->next_retry_ms > clock_wall_ms())
+	if (j->next_retry_ms == 0 || j->next_retry_ms > store_clock_ms(j->store))
 		return ERR_OK;
-	err = store_read_due(j->store, clock_wall_ms(), row_limit(j), byte_limit(j), journal_rows_is_claimed, j,
-	                     &rows->messages, &rows->count, e);
+	err = store_read_due(j->store, store_clock_ms(j->store), row_limit(j), byte_limit(j), journal_rows_is_claimed,
+	                     j, &rows->messages, &rows->count, e);
 	j->next_retry_known = false;
 	return err;
 }

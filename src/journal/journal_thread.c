@@ -89,7 +89,7 @@ static int wait_ms(const struct journal *j)
 		wait = until;
 	if (j->waiting_count > 0 && (until = j->waiting_retry_ms - clock_mono_ms()) < wait)
 		wait = until;
-	if (j->next_retry_ms > 0 && j->room_rows > 0 && (until = j->next_retry_ms - clock_wall_ms()) < wait)
+	if (j->next_retry_ms > 0 && j->room_rows > 0 && (until = j->next_retry_ms - store_clock_ms(j->store)) < wait)
 		wait = until;
 	if (clock_mono_ms() - j->published_ms < PUBLISH_MS && wait > PUBLISH_MS)
 		wait = PUBLISH_MS;
@@ -135,6 +135,7 @@ static bool do_round(struct journal *j)
 	moved |= journal_rows_feed(j);
 	if (j->looking == LOOKING_FOR_SALVAGE && j->late_count > 0) /* settlements wait for it: not only when idle */
 		moved |= do_salvage(j);
+	journal_tell_flight(j);
 	do_checkpoint(j);
 	take_settings(j);
 	if (moved) {

@@ -65,7 +65,8 @@ enum err store_read(struct store *s, uint64_t after_id, uint32_t max_rows, uint6
 enum err store_read_range(struct store *s, uint64_t first, uint64_t last, uint32_t max_rows, uint64_t max_bytes,
                           struct message_list *list, uint32_t *ret_count, uint64_t *ret_last,
                           struct error *e) MUST_CHECK;
-/* Failed rows due at now_ms, earliest first, up to the limits, that `is_claimed` does not refuse. */
+/* Failed rows due at now_ms of the spool's own time (store_ledger.h), earliest first, up to the limits, that
+ * `is_claimed` does not refuse. */
 enum err store_read_due(struct store *s, int64_t now_ms, uint32_t max_rows, uint64_t max_bytes,
                         bool (*is_claimed)(void *arg, uint64_t id), void *arg, struct message_list *list,
                         uint32_t *ret_count, struct error *e) MUST_CHECK;
@@ -76,7 +77,7 @@ enum err store_position_get(struct store *s, const char *key, char **ret, struct
 enum err store_cache_has(struct store *s, const char *cache, const void *key, size_t key_bytes, bool *ret,
                          struct error *e) MUST_CHECK;
 /* Keys of processors (dedupe) that must survive a restart; *ret_was_new is false when the key was there. */
-enum err store_cache_add(struct store *s, const char *cache, const void *key, size_t key_bytes, int64_t expires_ms,
+enum err store_cache_add(struct store *s, const char *cache, const void *key, size_t key_bytes, int64_t ttl_ms,
                          bool *ret_was_new, struct error *e) MUST_CHECK;
 
 #endif

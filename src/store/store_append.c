@@ -46,10 +46,11 @@ static void count_in(struct store *s, struct message *m)
 /* Into the block that is being filled, or the next; one that is too large for any stands alone. */
 static enum err insert(struct store *s, struct message *m, struct error *e)
 {
-	enum err err = ERR_OK;
+	enum err err;
 
 	must(s->in_group);
-	if (!store_block_add(&s->fill, s->now.next_id, m)) {
+	err = store_leads_note(s, e);
+	if (err == ERR_OK && !store_block_add(&s->fill, s->now.next_id, m)) {
 		err = store_block_flush(s, e);
 		if (err == ERR_OK && !store_block_add(&s->fill, s->now.next_id, m)) {
 			sqlite3_stmt *st = store_statement(s, ST_INSERT);

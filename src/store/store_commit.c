@@ -24,6 +24,7 @@ enum err store_commit(struct store *s, struct error *e)
 	uint64_t old_next = s->durable.next_id;
 	enum err err;
 
+	moved |= s->clock_is_due;
 	must(s->in_group);
 	must(store_ledger_balances(&s->now));
 	err = store_block_flush(s, e);
@@ -36,6 +37,12 @@ enum err store_commit(struct store *s, struct error *e)
 		s->now.pending_bytes = 0;
 	else if (s->recount)
 		err = recount_bytes(s, e);
+	if (moved) {
+		s->now.clock_ms = (uint64_t)store_clock_ms(s);
+		s->now.handed = s->handed_noted;
+		if (s->possible_noted > s->now.possible)
+			s->now.possible = s->possible_noted;
+	}
 	if (err == ERR_OK && moved)
 		err = store_ledger_put(s, e);
 	if (err != ERR_OK)
@@ -47,6 +54,8 @@ enum err store_commit(struct store *s, struct error *e)
 	FAILPOINT("after_commit");
 	s->in_group = false;
 	store_forget_group(s);
+	s->clock_is_due = false;
+	s->leads_durable = s->lead_count;
 	s->durable = s->now;
 	if (s->now.next_id != old_next)
 		files_tide_write(&s->files, (uint32_t)schema_steps[schema_step_count - 1].version, s->now.next_id - 1);

@@ -3,7 +3,7 @@
  *
  * Invariants:
  * 1. A copy has its name only when it is whole and synced; what had that name before is never replaced.
- * 2. An import is one group: all of the other spool, or nothing.
+ * 2. An import is one group: all of the other spool and the note that it was taken in, or nothing.
  * 3. The other spool, and one that is only looked at, stay as they are; a log that SQLite made to read one is removed.
  */
 #include "store/store_internal.h"
@@ -17,6 +17,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/dates.h"
 #include "base/mem.h"
 #include "store/schema.h"
 
@@ -109,7 +110,6 @@ static enum err import_failure(struct store *s, sqlite3_stmt *failure, uint64_t 
 		const struct store_settlement again = {.id = new_id,
 		                                       .kind = SETTLE_RETRY,
 		                                       .attempts = (uint32_t)sqlite3_column_int64(failure, 0),
-		                                       .next_ms = clock_wall_ms(),
 		                                       .code = (const char *)sqlite3_column_text(failure, 1)};
 
 		err = store_settle(s, &again, 1, e);
@@ -200,14 +200,153 @@ static enum err import_dead(struct store *s, sqlite3 *db, uint64_t *rows, struct
 	return sql_error(db, rc, e, "read the other spool");
 }
 
-static enum err import_all(struct store *s, sqlite3 *db, uint64_t *rows, struct error *e)
-{
-	enum err err = store_begin(s, e);
+/* What tells one copy from another: the state of the spool it was made of, and which messages it holds. */
+struct copy_mark {
+	uint64_t next_id, accepted, messages, hash;
+	uint64_t first_id; /* pending; 0: none */
+	int64_t first_checksum;
+};
 
+static void hash_number(struct copy_mark *m, uint64_t n)
+{
+	for (int i = 0; i < 8; i++) /* FNV-1a */
+		m->hash = (m->hash ^ (n >> (8 * i) & 0xff)) * UINT64_C(0x100000001b3);
+}
+
+static void mark_message(struct copy_mark *m, uint64_t id, int64_t checksum)
+{
+	hash_number(m, id);
+	hash_number(m, (uint64_t)checksum);
+	m->messages++;
+}
+
+static int mark_pending(sqlite3 *db, struct copy_mark *m)
+{
+	struct block_message found;
+	struct block_walk w;
+	int rc = store_walk_open(&w, db, 0, INT64_MAX);
+
+	if (rc != SQLITE_OK)
+		return rc;
+	while ((rc = store_walk_next(&w, &found)) == SQLITE_ROW) {
+		if (m->first_id == 0) {
+			m->first_id = found.row.id;
+			m->first_checksum = found.row.checksum;
+		}
+		mark_message(m, found.row.id, found.row.checksum);
+	}
+	store_walk_close(&w);
+	return rc;
+}
+
+static int mark_dead(sqlite3 *db, struct copy_mark *m)
+{
+	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
+	int rc = sqlite3_prepare_v2(db, "SELECT id, checksum FROM dead ORDER BY id", -1, &st, NULL);
+
+	if (rc == SQLITE_OK)
+		while ((rc = sqlite3_step(st)) == SQLITE_ROW)
+			mark_message(m, sql_column_u64(st, 0), sqlite3_column_int64(st, 1));
+	return rc;
+}
+
+static enum err mark_copy(sqlite3 *db, struct copy_mark *ret, struct error *e)
+{
+	struct totals totals;
+	int rc;
+
+	*ret = (struct copy_mark){.hash = UINT64_C(0xcbf29ce484222325)};
+	if (store_ledger_of(db, &totals)) {
+		ret->next_id = totals.next_id;
+		ret->accepted = totals.ledger.accepted;
+	}
+	rc = mark_pending(db, ret);
+	if (rc == SQLITE_DONE)
+		rc = mark_dead(db, ret);
+	return rc == SQLITE_DONE ? ERR_OK : sql_error(db, rc, e, "read the other spool");
+}
+
+static void bind_mark(sqlite3_stmt *st, const struct copy_mark *m)
+{
+	(void)sqlite3_bind_blob(st, 1, m, offsetof(struct copy_mark, first_id), SQLITE_TRANSIENT);
+}
+
+/* The very message waits here, under the very id: the copy was made of this spool. */
+static enum err is_own_copy(struct store *s, const struct copy_mark *m, bool *ret, struct error *e)
+{
+	struct pending p;
+	enum err err = store_find(s, m->first_id, &p, e);
+
+	*ret = err == ERR_OK && p.is_there && p.row.checksum == m->first_checksum;
+	(void)store_statement(s, ST_READ);
+	return err;
+}
+
+static enum err refuse_known_copy(struct store *s, const struct copy_mark *m, bool *ret_known, struct error *e)
+{
+	sqlite3_stmt *st = store_statement(s, ST_IMPORT_GET);
+	int64_t when = 0, messages = 0;
+	char text[40];
+	int rc;
+	enum err err;
+
+	bind_mark(st, m);
+	rc = sqlite3_step(st);
+	*ret_known = rc == SQLITE_ROW;
+	if (*ret_known) {
+		when = sqlite3_column_int64(st, 0);
+		messages = sqlite3_column_int64(st, 1);
+	}
+	(void)sqlite3_reset(st);
+	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+		return store_fail(s, rc, e, "look for the copy");
+	if (*ret_known)
+		return error_set(
+		    e, ERR_INPUT,
+		    "all %lld messages of this copy were taken in at %s; with --again they are taken in once "
+		    "more, and sent twice",
+		    (long long)messages, dates_format_iso(when, text));
+	err = is_own_copy(s, m, ret_known, e);
+	if (err == ERR_OK && *ret_known)
+		return error_set(
+		    e, ERR_INPUT,
+		    "this is a copy of this very spool, which holds its messages still; with --again they are "
+		    "taken in once more, and sent twice");
+	return err;
+}
+
+static enum err note_copy(struct store *s, const struct copy_mark *m, uint64_t first_id, struct error *e)
+{
+	sqlite3_stmt *st = store_statement(s, ST_IMPORT_PUT);
+
+	bind_mark(st, m);
+	(void)sqlite3_bind_int64(st, 2, clock_wall_ms());
+	sql_bind_u64(st, 3, m->messages);
+	sql_bind_u64(st, 4, first_id);
+	return store_run(s, st, e, "note the copy");
+}
+
+static enum err import_all(struct store *s, sqlite3 *db, bool again, uint64_t *rows, struct error *e)
+{
+	struct copy_mark mark;
+	uint64_t first_id = s->now.next_id;
+	bool known = false;
+	enum err err = mark_copy(db, &mark, e);
+
+	if (err == ERR_OK)
+		err = store_begin(s, e);
+	if (err == ERR_OK && mark.messages > 0)
+		err = refuse_known_copy(s, &mark, &known, e);
+	if (err == ERR_INPUT && again)
+		err = ERR_OK;
 	if (err == ERR_OK)
 		err = import_pending(s, db, rows, e);
 	if (err == ERR_OK)
 		err = import_dead(s, db, rows, e);
+	if (err == ERR_OK && mark.messages > 0)
+		err = note_copy(s, &mark, first_id, e);
+	if (err == ERR_OK && known)
+		s->now.possible += *rows;
 	if (err == ERR_OK)
 		err = store_commit(s, e);
 	if (err != ERR_OK)
@@ -215,7 +354,7 @@ static enum err import_all(struct store *s, sqlite3 *db, uint64_t *rows, struct 
 	return err;
 }
 
-enum err store_import(struct store *s, const char *source, uint64_t *ret_rows, struct error *e)
+enum err store_import(struct store *s, const char *source, bool again, uint64_t *ret_rows, struct error *e)
 {
 	struct stat st;
 	sqlite3 *db = NULL;
@@ -230,7 +369,7 @@ enum err store_import(struct store *s, const char *source, uint64_t *ret_rows, s
 	if (err == ERR_OK)
 		err = check_source(db, source, e);
 	if (err == ERR_OK)
-		err = import_all(s, db, ret_rows, e);
+		err = import_all(s, db, again, ret_rows, e);
 	(void)sqlite3_close_v2(db);
 	if (err == ERR_OK)
 		return ERR_OK;

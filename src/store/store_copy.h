@@ -2,7 +2,7 @@
  * store_copy: a spool as one file, out and in.
  *
  * What it is: export writes a consistent copy while the spool is open; import appends what another copy holds.
- * Promises: 1 (the copy is synced before it has its name), 9.
+ * Promises: 1 (the copy is synced before it has its name), 7 (what is taken in twice is counted), 9.
  * Owner: the caller of the store.
  * Thread: the store's.
  * Fails: ERR_INPUT a target that exists, a source that is no spool or has damaged rows; otherwise as the store.
@@ -34,7 +34,11 @@ struct store_peeked {
 typedef bool store_peek_visit(void *arg, const struct store_peeked *m); /* false ends the visit */
 /* Shows what waits in a stopped spool, under its lock, or in a copy; changes neither. */
 enum err store_peek(const char *path, bool is_copy, store_peek_visit *visit, void *arg, struct error *e) MUST_CHECK;
-/* Appends what another spool's copy holds pending and set aside; counted as accepted here. All or nothing. */
-enum err store_import(struct store *s, const char *source, uint64_t *ret_rows, struct error *e) MUST_CHECK;
+/*
+ * Appends what another spool's copy holds pending and set aside; counted as accepted here. All or nothing. A copy that
+ * was taken in before, or one of this very spool, is refused (ERR_INPUT); with `again` its messages count as possible
+ * duplicates.
+ */
+enum err store_import(struct store *s, const char *source, bool again, uint64_t *ret_rows, struct error *e) MUST_CHECK;
 
 #endif

@@ -54,7 +54,15 @@ struct totals {
 	struct store_ledger ledger;
 	uint64_t next_id;
 	uint64_t pending_bytes;
+	uint64_t clock_ms, clock_boot, clock_offset; /* store_ledger.c */
+	uint64_t possible, handed;                   /* store_note_flight */
 	uint64_t retrying;
+};
+
+/* Messages from first_id on were accepted while the wall clock was so far ahead of the spool's own time. */
+struct clock_lead {
+	uint64_t first_id;
+	int64_t lead_ms;
 };
 
 struct store {
@@ -83,6 +91,11 @@ struct store {
 	bool backlog_waits;         /* what comes will wait: worth being made small */
 	void *packed;
 	struct ZSTD_CCtx_s *packer;
+	/* the clock: store_ledger.c, store_keys.c */
+	struct clock_lead *leads;
+	size_t lead_count, lead_capacity, leads_durable;
+	bool clock_is_due;                     /* a retry was noted: the commit notes the time it waits from */
+	uint64_t possible_noted, handed_noted; /* store_note_flight */
 	/* space */
 	bool full_bytes;    /* max_bytes was reached and 10 % are not yet free again */
 	bool full_disk;     /* likewise min_free */
@@ -147,7 +160,17 @@ struct pending {
 /* One pending message by its id, as the open group sees it. */
 enum err store_find(struct store *s, uint64_t id, struct pending *ret, struct error *e) MUST_CHECK;
 
+/* store_keys.c */
+/* Before a message gets its id: notes how the wall clock stands when that has changed. */
+enum err store_leads_note(struct store *s, struct error *e) MUST_CHECK;
+enum err store_leads_load(struct store *s, struct error *e) MUST_CHECK;
+
 /* store_ledger.c */
+/* Own time goes on where the ledger left it. */
+void store_clock_begin(struct totals *t);
+/* How far the wall clock is ahead of own time. */
+int64_t store_clock_lead(const struct store *s);
+enum { CLOCK_STEP_MS = 1000 }; /* less is the drift of a clock, and its correction */
 extern const char store_ledger_put_sql[];
 /* A row of `SELECT * FROM ledger`; false when it is not what was written. */
 bool store_ledger_parse(sqlite3_stmt *st, struct totals *ret);

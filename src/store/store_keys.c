@@ -1,10 +1,16 @@
-/* Small keyed tables: positions of sources, keys of processors. */
+/*
+ * Small keyed tables: positions of sources, keys of processors, and how the wall clock stood when messages were
+ * received.
+ *
+ * Invariant: leads[] ascends by first_id; what lies behind leads_durable belongs to the open group.
+ */
 #include "store/store_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/crc32c.h"
 #include "base/mem.h"
@@ -67,7 +73,7 @@ static enum err cache_has(struct store *s, const char *cache, const void *key, s
 enum err store_cache_has(struct store *s, const char *cache, const void *key, size_t key_bytes, bool *ret,
                          struct error *e)
 {
-	return cache_has(s, cache, key, key_bytes, clock_wall_ms(), ret, e);
+	return cache_has(s, cache, key, key_bytes, store_clock_ms(s), ret, e);
 }
 
 static enum err cache_add(struct store *s, const char *cache, const void *key, size_t key_bytes, int64_t now_ms,
@@ -91,16 +97,67 @@ static enum err cache_add(struct store *s, const char *cache, const void *key, s
 	return store_run(s, st, e, "add a cache key");
 }
 
-enum err store_cache_add(struct store *s, const char *cache, const void *key, size_t key_bytes, int64_t expires_ms,
+enum err store_cache_add(struct store *s, const char *cache, const void *key, size_t key_bytes, int64_t ttl_ms,
                          bool *ret_was_new, struct error *e)
 {
-	int64_t now_ms = clock_wall_ms();
+	int64_t now_ms = store_clock_ms(s);
 	bool own_group = !s->in_group;
 	enum err err = own_group ? store_begin(s, e) : ERR_OK;
 
 	if (err == ERR_OK)
-		err = cache_add(s, cache, key, key_bytes, now_ms, expires_ms, ret_was_new, e);
+		err = cache_add(s, cache, key, key_bytes, now_ms,
+		                ttl_ms < INT64_MAX - now_ms ? now_ms + ttl_ms : INT64_MAX, ret_was_new, e);
 	if (err == ERR_OK && own_group)
 		err = store_commit(s, e);
 	return err;
+}
+
+static void add_lead(struct store *s, uint64_t first_id, int64_t lead)
+{
+	if (s->lead_count == s->lead_capacity) {
+		s->lead_capacity = s->lead_capacity ? s->lead_capacity * 2 : 8;
+		s->leads = mem_grow(s->leads, s->lead_capacity, sizeof *s->leads);
+	}
+	s->leads[s->lead_count++] = (struct clock_lead){first_id, lead};
+}
+
+enum err store_leads_note(struct store *s, struct error *e)
+{
+	const struct clock_lead *last = s->lead_count > 0 ? &s->leads[s->lead_count - 1] : NULL;
+	int64_t lead = store_clock_lead(s);
+	sqlite3_stmt *st;
+	enum err err;
+
+	if (last && llabs(lead - last->lead_ms) < CLOCK_STEP_MS)
+		return ERR_OK;
+	st = store_statement(s, ST_CLOCK_PUT);
+	sql_bind_u64(st, 1, s->now.next_id);
+	(void)sqlite3_bind_int64(st, 2, lead);
+	err = store_run(s, st, e, "note the clock");
+	if (err != ERR_OK)
+		return err;
+	if (last && last->first_id == s->now.next_id)
+		s->lead_count--;
+	add_lead(s, s->now.next_id, lead);
+	return ERR_OK;
+}
+
+/* What no message that waits was received under is forgotten. */
+enum err store_leads_load(struct store *s, struct error *e)
+{
+	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
+	int rc = sqlite3_prepare_v2(
+	    s->db,
+	    "SELECT first_id, lead_ms FROM clock WHERE first_id >= coalesce((SELECT max(c.first_id)"
+	    " FROM clock AS c WHERE c.first_id <= (SELECT min(i) FROM (SELECT min(id) AS i FROM messages"
+	    " UNION ALL SELECT min(id) FROM blocks))), 0)"
+	    " ORDER BY first_id",
+	    -1, &st, NULL);
+
+	s->lead_count = 0;
+	if (rc == SQLITE_OK)
+		while ((rc = sqlite3_step(st)) == SQLITE_ROW)
+			add_lead(s, sql_column_u64(st, 0), sqlite3_column_int64(st, 1));
+	s->leads_durable = s->lead_count;
+	return rc == SQLITE_DONE ? ERR_OK : sql_error(s->db, rc, e, "read the clock");
 }

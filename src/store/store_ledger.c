@@ -6,9 +6,11 @@
  */
 #include "store/store_internal.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/crc32c.h"
 #include "store/byte_order_internal.h"
 
@@ -92,6 +94,12 @@ void store_ledger_succeed(struct totals *t, const struct totals *old)
 	t->ledger = old->ledger;
 	t->ledger.damaged += old->ledger.pending + old->ledger.dead;
 	t->ledger.pending = t->ledger.dead = 0;
+	t->clock_ms = old->clock_ms;
+	t->clock_boot = old->clock_boot;
+	t->clock_offset = old->clock_offset;
+	t->possible = old->possible;
+	t->handed = old->handed;
+	store_clock_begin(t);
 	if (old->next_id > t->next_id)
 		t->next_id = old->next_id;
 }
@@ -117,4 +125,39 @@ enum err store_ledger_put(struct store *s, struct error *e)
 	}
 	(void)sqlite3_bind_int64(st, COLUMNS + 1, checksum(numbers));
 	return store_run(s, st, e, "write the ledger");
+}
+
+/* Own time = uptime + clock_offset, which changes only when a spool is opened. */
+int64_t store_clock_ms(const struct store *s) { return clock_boot_ms() + (int64_t)s->now.clock_offset; }
+
+int64_t store_clock_lead(const struct store *s) { return clock_wall_ms() - store_clock_ms(s); }
+
+static const struct clock_lead *lead_of(const struct store *s, uint64_t id)
+{
+	const struct clock_lead *found = NULL;
+
+	for (size_t i = s->lead_count; i-- > 0 && !found;)
+		if (s->leads[i].first_id <= id)
+			found = &s->leads[i];
+	return found;
+}
+
+int64_t store_clock_received(const struct store *s, uint64_t id, int64_t received_ms)
+{
+	const struct clock_lead *lead = lead_of(s, id);
+	int64_t step = lead ? store_clock_lead(s) - lead->lead_ms : 0;
+
+	return llabs(step) < CLOCK_STEP_MS ? received_ms : received_ms + step;
+}
+
+void store_clock_begin(struct totals *t)
+{
+	uint64_t boot = clock_boot_id();
+	int64_t now = clock_boot_ms();
+
+	if (t->clock_ms == 0)
+		t->clock_offset = (uint64_t)(clock_wall_ms() - now);
+	else if (boot == 0 || t->clock_boot != boot)
+		t->clock_offset = t->clock_ms - (uint64_t)now;
+	t->clock_boot = boot;
 }

@@ -2,7 +2,7 @@
  * store_ledger: what became of every accepted message, in numbers.
  *
  * What it is: the states of ledger.def as counts, and what else is known of the spool without reading it.
- * Promises: 9 (accepted is the sum of the states at every commit).
+ * Promises: 9 (accepted is the sum of the states at every commit), 11 (no clock ends a message or keeps it waiting).
  * Owner: the store; what is returned by pointer holds until the next commit.
  * Thread: the store's.
  * Fails: never; a number that cannot be read is 0.
@@ -26,8 +26,8 @@ struct store_state {
 	uint64_t pending_bytes;
 	uint64_t next_id;
 	uint64_t retrying;          /* rows of `failures` */
-	int64_t oldest_received_ms; /* 0: none */
-	int64_t next_retry_ms;      /* earliest time a failed message is due; 0: none */
+	int64_t oldest_received_ms; /* as the wall clock stands; 0: none */
+	int64_t next_retry_ms;      /* earliest time a failed message is due, as the wall clock stands; 0: none */
 	uint64_t database_bytes;
 	uint64_t wal_bytes;
 	uint64_t free_bytes;             /* of the file system */
@@ -38,12 +38,29 @@ struct store_state {
 };
 
 void store_state(struct store *s, struct store_state *ret);
+/*
+ * The spool's own time: milliseconds that go on with the machine's uptime, also over restarts within one boot, stand
+ * still while it is off, for nobody measured that, and never jump. What waits, waits in it.
+ */
+int64_t store_clock_ms(const struct store *s);
+/* The wall clock of today at the moment at which message `id` was received, when its own wall clock said received_ms.
+ */
+int64_t store_clock_received(const struct store *s, uint64_t id, int64_t received_ms);
 /* As of the last commit; cheap. */
 const struct store_ledger *store_ledger(const struct store *s);
 uint64_t store_pending_bytes(const struct store *s);
 uint64_t store_next_id(const struct store *s);
 uint64_t store_retrying(const struct store *s);
-/* Earliest time a failed message that was not handed out is due; 0: none. */
+/* Messages that were sent, or will be, though they may be stored already: since the spool began, as of the last commit.
+ */
+uint64_t store_possible_duplicates(const struct store *s);
+/* How many messages could be with the service after the last commit that changed the ledger. */
+uint64_t store_handed(const struct store *s);
+/* Changes with each group that moves a message, the open one included: PATH.flight knows by it which commit it fits. */
+uint64_t store_moves(const struct store *s);
+/* What the open group's commit notes as these two, when it changes the ledger. */
+void store_note_flight(struct store *s, uint64_t possible, uint64_t handed);
+/* Earliest own time (store_ledger.h) at which a failed message that was not handed out is due; 0: none. */
 int64_t store_next_retry_ms(struct store *s);
 
 #endif

@@ -433,6 +433,7 @@ void store_abandon(struct store *s)
 	free(s->marks.items);
 	free(s->packed);
 	(void)ZSTD_freeCCtx(s->packer);
+	free(s->leads);
 	free(s->path);
 	free(s->vfs);
 	free(s);

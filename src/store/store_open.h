@@ -54,6 +54,7 @@ struct store_report {
 	uint64_t wal_frames_lost; /* commit frames behind that break that could not be joined */
 	uint64_t rows;
 	uint64_t salvaged_rows;
+	uint64_t in_flight;    /* sent by the last run and not settled: possible duplicates (the journal fills it in) */
 	uint64_t missing_rows; /* ledger says they were here; they are not (counted as damaged) */
 	bool copy_on_write;    /* the file system needs new blocks to overwrite */
 	char warning[512];     /* "" or one sentence for the log */

@@ -19,6 +19,7 @@ struct damaged_ids {
 };
 
 struct reading {
+	const struct store *store;
 	struct message_list *list;
 	uint32_t max_rows;
 	uint64_t max_bytes;
@@ -50,6 +51,7 @@ static bool take_message(struct reading *r, const struct store_row *row, bool is
 	}
 	m = store_row_message(row);
 	m->attempts = attempts;
+	m->received_ms = store_clock_received(r->store, row->id, row->received_ms);
 	STAILQ_INSERT_TAIL(r->list, m, link);
 	r->rows++;
 	r->bytes += cost;
@@ -196,7 +198,7 @@ static enum err read_on(struct store *s, struct reading *r, uint64_t first, uint
 enum err store_read_range(struct store *s, uint64_t first, uint64_t last, uint32_t max_rows, uint64_t max_bytes,
                           struct message_list *list, uint32_t *ret_count, uint64_t *ret_last, struct error *e)
 {
-	struct reading r = {.list = list, .max_rows = max_rows, .max_bytes = max_bytes};
+	struct reading r = {.store = s, .list = list, .max_rows = max_rows, .max_bytes = max_bytes};
 	bool broken = true;
 	enum err err = ERR_OK;
 
@@ -246,7 +248,7 @@ enum err store_read_due(struct store *s, int64_t now_ms, uint32_t max_rows, uint
                         bool (*is_claimed)(void *arg, uint64_t id), void *arg, struct message_list *list,
                         uint32_t *ret_count, struct error *e)
 {
-	struct reading r = {.list = list, .max_rows = max_rows, .max_bytes = max_bytes};
+	struct reading r = {.store = s, .list = list, .max_rows = max_rows, .max_bytes = max_bytes};
 	const int64_t due_ms = s->due_ms;
 	const uint64_t due_id = s->due_id;
 	enum err err = ERR_OK;

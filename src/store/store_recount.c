@@ -154,7 +154,7 @@ static enum err load_failures(struct store *s, struct error *e)
 	int rc;
 	enum err err;
 
-	(void)sqlite3_bind_int64(st, 1, clock_wall_ms() + MAX_RETRY_WAIT_MS);
+	(void)sqlite3_bind_int64(st, 1, store_clock_ms(s) + MAX_RETRY_WAIT_MS);
 	err = store_run(s, st, e, "clamp retries");
 	if (err != ERR_OK)
 		return err;
@@ -186,11 +186,19 @@ enum err store_ledger_load(struct store *s, bool created, struct store_report *r
 			correct(&t, &found, report);
 	}
 	err = check_tide(s, created, &t, report, e);
-	if (err == ERR_OK)
-		err = store_begin(s, e);
+	if (err == ERR_OK) {
+		store_clock_begin(&t);
+		err = store_leads_load(s, e);
+	}
+	if (err != ERR_OK)
+		return err;
+	err = store_begin(s, e);
 	if (err != ERR_OK)
 		return err;
 	s->now = t;
+	/* written with the next change: a full disk must not refuse a start */
+	s->durable.clock_boot = t.clock_boot;
+	s->durable.clock_offset = t.clock_offset;
 	err = load_failures(s, e);
 	return err == ERR_OK ? store_commit(s, e) : err;
 }

@@ -314,7 +314,6 @@ static enum err copy_failures(struct store *s, struct error *e)
 		    .id = sql_column_u64(st, 0),
 		    .kind = SETTLE_RETRY,
 		    .attempts = (uint32_t)sqlite3_column_int64(st, 1),
-		    .next_ms = clock_wall_ms(),
 		    .code = (const char *)sqlite3_column_text(st, 4),
 		    .may_be_gone = true, /* not every one came back */
 		};
@@ -438,6 +437,7 @@ static void adopt_ledger(struct store *s, sqlite3 *db)
 enum err store_salvage_start(struct store *s, const char *path, struct store_report *report, struct error *e)
 {
 	struct error ignored;
+	struct totals old;
 	sqlite3 *db = NULL;
 	enum err err;
 
@@ -464,10 +464,15 @@ enum err store_salvage_start(struct store *s, const char *path, struct store_rep
 		                 "INSERT OR IGNORE INTO cache (cache, key, expires_ms) VALUES (?1, ?2, ?3)", e);
 	if (err == ERR_OK)
 		err = store_no_fault(path, e);
+	if (err == ERR_OK && store_ledger_of(db, &old)) /* leads are of its own time, which the ledger knows */
+		err = copy_table(s, db, "SELECT first_id, lead_ms FROM clock",
+		                 "INSERT OR IGNORE INTO clock (first_id, lead_ms) VALUES (?1, ?2)", e);
 	if (err == ERR_OK)
 		err = note_progress(s, path, 0, 0, false, e);
 	if (err == ERR_OK)
 		err = store_commit(s, e);
+	if (err == ERR_OK)
+		err = store_leads_load(s, e);
 	(void)sqlite3_close_v2(db);
 	if (err == ERR_OK)
 		err = store_salvage_for(s, FIRST_BUDGET_MS, &report->salvaged_rows, e);

@@ -375,7 +375,7 @@ static enum err move_out(struct store *s, const struct pending *p, struct error 
 	return err;
 }
 
-static enum err note_failure(struct store *s, const struct store_settlement *item, struct error *e)
+static enum err note_failure(struct store *s, const struct store_settlement *item, int64_t next_ms, struct error *e)
 {
 	static const enum store_statement ways[] = {ST_FAILURE_UPDATE, ST_FAILURE_INSERT};
 
@@ -385,7 +385,7 @@ static enum err note_failure(struct store *s, const struct store_settlement *ite
 
 		sql_bind_u64(st, 1, item->id);
 		(void)sqlite3_bind_int64(st, 2, item->attempts);
-		(void)sqlite3_bind_int64(st, 3, item->next_ms);
+		(void)sqlite3_bind_int64(st, 3, next_ms);
 		if (ways[i] == ST_FAILURE_INSERT)
 			(void)sqlite3_bind_int64(st, 4, clock_wall_ms());
 		store_row_bind_text(st, 5, item->code);
@@ -404,6 +404,8 @@ static enum err note_failure(struct store *s, const struct store_settlement *ite
 static enum err settle_retry(struct store *s, const struct store_settlement *item, struct error *e)
 {
 	struct pending p;
+	int64_t wait_ms = item->wait_ms < MAX_RETRY_WAIT_MS ? item->wait_ms : MAX_RETRY_WAIT_MS;
+	int64_t next_ms = store_clock_ms(s) + (wait_ms > 0 ? wait_ms : 0);
 	enum err err = store_find(s, item->id, &p, e);
 
 	if (err != ERR_OK)
@@ -415,18 +417,18 @@ static enum err settle_retry(struct store *s, const struct store_settlement *ite
 		s->unexpected_settlements++;
 		return ERR_OK;
 	}
-	if (p.mark && p.is_sound &&
-	    (item->attempts >= MOVE_OUT_ATTEMPTS || item->next_ms - clock_wall_ms() > MOVE_OUT_WAIT_MS))
+	if (p.mark && p.is_sound && (item->attempts >= MOVE_OUT_ATTEMPTS || wait_ms > MOVE_OUT_WAIT_MS))
 		err = move_out(s, &p, e);
 	(void)store_statement(s, ST_READ);
 	if (err == ERR_OK)
-		err = note_failure(s, item, e);
+		err = note_failure(s, item, next_ms, e);
 	if (err != ERR_OK)
 		return err;
 	if (item->id > s->failures_max_id)
 		s->failures_max_id = item->id;
-	if (item->next_ms <= s->due_ms) { /* due before the place the reader has reached */
-		s->due_ms = item->next_ms - 1;
+	s->clock_is_due = true;
+	if (next_ms <= s->due_ms) { /* due before the place the reader has reached */
+		s->due_ms = next_ms - 1;
 		s->due_id = 0;
 	}
 	return ERR_OK;

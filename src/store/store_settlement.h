@@ -18,7 +18,7 @@
 enum settle_kind {
 #define LEDGER_END(id, column, meaning) SETTLE_##id, /* leaves `messages`, counted as that */
 #include "base/ledger.def"
-	SETTLE_RETRY, /* stays; attempts and next_ms are written to `failures` */
+	SETTLE_RETRY, /* stays; attempts and the end of its wait are written to `failures` */
 };
 
 struct store_settlement {
@@ -26,8 +26,9 @@ struct store_settlement {
 	enum settle_kind kind;
 	bool may_be_gone; /* its file was set aside meanwhile: it may not have come back, and nothing follows from it */
 	uint32_t bytes;   /* metadata and body of the row when known (the journal fills it in); 0: looked up */
+	uint32_t sent;    /* records of it that the service took: what a crash before the commit sends again */
 	uint32_t attempts; /* RETRY, DEAD: total so far */
-	int64_t next_ms;   /* RETRY: wall clock when it is due */
+	int64_t wait_ms;   /* RETRY: how long it waits, from its commit on */
 	const char *code;  /* RETRY, DEAD: static text such as "ProvisionedThroughputExceededException" */
 	char *reason;      /* RETRY, DEAD: owned, may be null */
 };

@@ -1,6 +1,7 @@
 /* The counts of the last commit, for whoever asks. */
 #include "store/store_internal.h"
 
+#include "base/clock.h"
 #include "store/vfs.h"
 
 /* Of a block its first message's, though that one may have left. */
@@ -15,7 +16,7 @@ static int64_t oldest_ms(struct store *s)
 
 		if (sqlite3_step(st) == SQLITE_ROW && sql_column_u64(st, 0) < oldest_id) {
 			oldest_id = sql_column_u64(st, 0);
-			ms = sqlite3_column_int64(st, 1);
+			ms = store_clock_received(s, oldest_id, sqlite3_column_int64(st, 1));
 		}
 		(void)sqlite3_reset(st);
 	}
@@ -39,6 +40,8 @@ void store_state(struct store *s, struct store_state *ret)
 	};
 	ret->oldest_received_ms = oldest_ms(s);
 	ret->next_retry_ms = store_next_retry_ms(s);
+	if (ret->next_retry_ms != 0)
+		ret->next_retry_ms += clock_wall_ms() - store_clock_ms(s);
 }
 
 int64_t store_next_retry_ms(struct store *s)
@@ -64,3 +67,15 @@ uint64_t store_pending_bytes(const struct store *s) { return s->durable.pending_
 uint64_t store_next_id(const struct store *s) { return s->durable.next_id; }
 
 uint64_t store_retrying(const struct store *s) { return s->durable.retrying; }
+
+uint64_t store_possible_duplicates(const struct store *s) { return s->durable.possible; }
+
+uint64_t store_handed(const struct store *s) { return s->durable.handed; }
+
+void store_note_flight(struct store *s, uint64_t possible, uint64_t handed)
+{
+	s->possible_noted = possible;
+	s->handed_noted = handed;
+}
+
+uint64_t store_moves(const struct store *s) { return s->now.ledger.accepted * 2 - s->now.ledger.pending; }

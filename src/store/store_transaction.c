@@ -106,6 +106,9 @@ void store_rollback(struct store *s)
 		return;
 	s->in_group = false;
 	s->evict_after = 0;
+	s->clock_is_due = false;
+	if (s->lead_count > s->leads_durable)
+		s->lead_count = s->leads_durable;
 	s->now = s->durable;
 	s->now.next_id = next_id; /* an id that was given out once is not given out again */
 }

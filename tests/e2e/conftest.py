@@ -92,7 +92,7 @@ def judge(sender):
         ledger = possible = None
         if spooler is not None and spooler.running:
             ledger = spooler.ledger()
-            possible = spooler.metric("kspool_possible_duplicates") if not kills else None
+            possible = spooler.metric("kspool_possible_duplicates")
         assert fake.violations == [], fake.violations
         return Verdict(sender, fake.stored, kills, elsewhere, ledger, possible).check(duplicates)
     return verdict

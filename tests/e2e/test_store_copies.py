@@ -24,6 +24,24 @@ def test_export_and_import_carry_the_backlog(fake, http_door, new_spooler, folde
     judge(fake, other, duplicates=0)
 
 
+def test_a_copy_is_taken_in_once(fake, http_door, new_spooler, folder, sender):
+    fake.offline()
+    spooler, address = http_door()
+    ndjson(address, sender.all_acked([message(n) for n in range(50)]))
+    assert spooler.run("export", "-c", spooler.config_path, f"{folder}/copy.db").returncode == 0
+    spooler.stop()
+    own = spooler.run("import", "-c", spooler.config_path, f"{folder}/copy.db")
+    assert own.returncode == 65 and b"copy of this very spool" in own.stderr
+    os.mkdir(f"{folder}/other", 0o700)
+    other = new_spooler(fake.endpoint, {"http_server": {"address": f"127.0.0.1:{free_port()}"}}, folder=f"{folder}/other")
+    runs = [other.run("import", "-c", other.config_path, *more, f"{folder}/copy.db") for more in ([], [], ["--again"])]
+    assert [run.returncode for run in runs] == [0, 65, 0], runs
+    assert b"--again" in runs[1].stderr and b"50 messages" in runs[1].stderr
+    fake.online()
+    other.start().wait_ledger(accepted=100, delivered=100, pending=0)
+    assert other.metric("kspool_possible_duplicates") == 50
+
+
 def test_check_finds_a_flipped_bit_and_repair_sets_it_aside(fake, http_door, sender):
     fake.offline()
     spooler, address = http_door()

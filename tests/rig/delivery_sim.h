@@ -36,7 +36,7 @@ struct sim {
 	unsigned char acked[SIM_ROWS]; /* an entry of its own said stored */
 	uint16_t stored[SIM_ROWS];     /* copies the sink has */
 	uint32_t attempts[SIM_ROWS];
-	int64_t next_ms[SIM_ROWS];
+	int64_t wait_ms[SIM_ROWS];
 	char dead_code[96];
 	uint64_t fates[SIM_EXPIRED + 1];
 	uint64_t duplicates_before;
@@ -89,13 +89,13 @@ static inline void sim_settle(void *arg, const struct store_settlement *x, uint3
 	s->fate[x->id] = (unsigned char)FATES[x->kind];
 	s->fates[FATES[x->kind]]++;
 	s->attempts[x->id] = x->attempts;
-	s->next_ms[x->id] = x->next_ms;
+	s->wait_ms[x->id] = x->wait_ms;
 	if (x->kind == SETTLE_DELIVERED)
 		must(s->acked[x->id]); /* promise 2 */
 	if (x->kind == SETTLE_DEAD)
 		(void)snprintf(s->dead_code, sizeof s->dead_code, "%s", x->code);
 	if (x->kind == SETTLE_RETRY)
-		must((s->pieces > 1 || x->next_ms >= s->wall_ms) && x->code);
+		must(x->wait_ms >= 0 && x->code);
 	free(x->reason);
 }
 

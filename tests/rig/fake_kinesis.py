@@ -75,10 +75,14 @@ class FakeKinesis:
         self.script, self.default = collections.deque(), replies.ok()
         self.requests, self.stored, self.refused, self.violations = [], [], [], []
         self.lock, self._sequence, self._connections = threading.Lock(), 0, {}
-        self._made, self._listener, self.port = 0, None, 0
+        self._made, self.newest_peer, self._listener, self.port = 0, None, None, 0
         self.online()
 
     # ---- what tests read and turn
+    @property
+    def connections_made(self):
+        return self._made
+
     @property
     def endpoint(self):
         return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
@@ -123,16 +127,17 @@ class FakeKinesis:
     def _accept(self, listener):
         while True:
             try:
-                connection, _ = listener.accept()
+                connection, peer = listener.accept()
             except OSError:
                 return
+            with self.lock:
+                self._made += 1
+                self.newest_peer = peer
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+            threading.Thread(target=self._serve, args=(connection, self._made), daemon=True).start()
 
-    def _serve(self, connection):
+    def _serve(self, connection, number):
         with self.lock:
-            self._made += 1
-            number = self._made
             self._connections[number] = connection
         try:
             if self.tls:

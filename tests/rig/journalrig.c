@@ -110,15 +110,16 @@ void rig_take_ids(struct journal *j, uint64_t *ids, uint32_t want)
 	}
 }
 
-void rig_settle_ids(struct journal *j, const uint64_t *ids, uint32_t count, enum settle_kind kind, int64_t next_ms)
+void rig_settle_ids(struct journal *j, const uint64_t *ids, uint32_t count, enum settle_kind kind, int64_t wait_ms)
 {
 	struct store_settlements *group = store_settlements_new(count);
 
 	for (uint32_t i = 0; i < count; i++)
 		group->items[group->count++] = (struct store_settlement){.id = ids[i],
 		                                                         .kind = kind,
+		                                                         .sent = kind == SETTLE_DELIVERED,
 		                                                         .attempts = 1,
-		                                                         .next_ms = next_ms,
+		                                                         .wait_ms = wait_ms,
 		                                                         .code = "T",
 		                                                         .reason = mem_string("why")};
 	while (!journal_settle(j, group))

@@ -26,7 +26,7 @@ void rig_wait_answers(struct journal *j, struct answers *a, uint32_t count);
 void rig_offer_and_wait(struct journal *j, struct offer *offer);
 /* Takes exactly `want` rows; their ids go to ids. */
 void rig_take_ids(struct journal *j, uint64_t *ids, uint32_t want);
-void rig_settle_ids(struct journal *j, const uint64_t *ids, uint32_t count, enum settle_kind kind, int64_t next_ms);
+void rig_settle_ids(struct journal *j, const uint64_t *ids, uint32_t count, enum settle_kind kind, int64_t wait_ms);
 /* Within 10 s. */
 void rig_wait_empty(struct journal *j);
 /* Runs act on the journal's thread, between two commits. */

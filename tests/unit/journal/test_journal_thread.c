@@ -74,8 +74,8 @@ static void failed_rows_come_back_when_due_without_their_neighbours(void **state
 	journal_credit(j, 10, 1 << 20);
 	rig_take_ids(j, ids, 10);
 	due = clock_wall_ms() + 100;
-	rig_settle_ids(j, later, 2, SETTLE_RETRY, due);
-	rig_settle_ids(j, at_once, 3, SETTLE_RETRY, due - 200);
+	rig_settle_ids(j, later, 2, SETTLE_RETRY, 100);
+	rig_settle_ids(j, at_once, 3, SETTLE_RETRY, 0);
 	rig_settle_ids(j, &unknown, 1, SETTLE_DELIVERED, 0); /* never handed out: counted, nothing else */
 	journal_credit(j, 5, 1 << 20);
 	rig_take_ids(j, ids, 5);
@@ -435,7 +435,7 @@ static void *deliver(void *arg)
 			    .id = m->id, .attempts = 1, .code = "T", .kind = SETTLE_DELIVERED};
 			if (f->seen[m->id]++ == 0 && m->id % 10 == round % 10) {
 				item->kind = SETTLE_RETRY;
-				item->next_ms = clock_wall_ms() + (int64_t)(m->id % 20);
+				item->wait_ms = (int64_t)(m->id % 20);
 			} else {
 				delivered++;
 			}

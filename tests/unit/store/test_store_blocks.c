@@ -49,12 +49,12 @@ static void append(struct store *s, uint64_t first, uint64_t count, uint32_t byt
 }
 
 static void settle(struct store *s, uint64_t first, uint64_t last, enum settle_kind kind, uint32_t attempts,
-                   int64_t next_ms)
+                   int64_t wait_ms)
 {
 	ok(store_begin(s, e));
 	for (uint64_t id = first; id <= last; id++) {
 		struct store_settlement item = {
-		    .id = id, .kind = kind, .attempts = attempts, .next_ms = next_ms, .code = "x"};
+		    .id = id, .kind = kind, .attempts = attempts, .wait_ms = wait_ms, .code = "x"};
 
 		ok(store_settle(s, &item, 1, e));
 	}
@@ -221,16 +221,16 @@ static void what_waits_for_another_try_moves_out(void **state)
 	spooldir_make(&d);
 	s = open_it(&d, NULL);
 	append(s, 1, 30, 100);
-	settle(s, 7, 7, SETTLE_RETRY, 1, clock_wall_ms());
+	settle(s, 7, 7, SETTLE_RETRY, 1, 0);
 	assert_int_equal(number(s, "SELECT count(*) FROM messages"), 0); /* soon again: not worth it */
-	settle(s, 7, 8, SETTLE_RETRY, 2, clock_wall_ms());
-	settle(s, 9, 9, SETTLE_RETRY, 1, clock_wall_ms() + 3600000);
+	settle(s, 7, 8, SETTLE_RETRY, 2, 0);
+	settle(s, 9, 9, SETTLE_RETRY, 1, 3600000);
 	assert_int_equal(number(s, "SELECT count(*) FROM messages"), 3);
 	assert_int_equal(read_all(s, 100, ids), 27);
 	deliver_run(s, 1, 6);
 	deliver_run(s, 10, 30);
 	assert_int_equal(number(s, "SELECT count(*) FROM blocks"), 0);
-	ok(store_read_due(s, clock_wall_ms(), 10, 1 << 20, nothing_is_claimed, NULL, &list, &count, e));
+	ok(store_read_due(s, store_clock_ms(s), 10, 1 << 20, nothing_is_claimed, NULL, &list, &count, e));
 	assert_int_equal(count, 2);
 	assert_true(spooldir_is_message(STAILQ_FIRST(&list), 7, 100));
 	message_list_free(&list);
@@ -454,7 +454,7 @@ static void make_old(const struct spooldir *d, uint64_t count)
 		message_free(m);
 	}
 	ok(store_commit(s, e));
-	settle(s, 4, 4, SETTLE_RETRY, 3, clock_wall_ms());
+	settle(s, 4, 4, SETTLE_RETRY, 3, 0);
 	settle(s, 5, 5, SETTLE_DEAD, 3, 0);
 	assert_int_equal(
 	    sqlite3_exec(s->db, "DROP TABLE blocks; DROP TABLE partial; PRAGMA user_version = 1", NULL, NULL, NULL),
@@ -485,7 +485,7 @@ static void rows_of_the_first_schema_drain_beside_blocks(void **state)
 	ok(store_close(s, e));
 	assert_sound(&a);
 	s = open_it(&b, NULL);
-	ok(store_import(s, copy, &rows, e));
+	ok(store_import(s, copy, false, &rows, e));
 	assert_int_equal(rows, 4 + 10 + 1); /* 1 to 4, 41 to 50; 5 is dead */
 	assert_int_equal(store_ledger(s)->pending, 14);
 	assert_int_equal(store_ledger(s)->dead, 1);
@@ -507,7 +507,7 @@ static void a_copy_of_the_first_schema_is_imported(void **state)
 	spooldir_make(&b);
 	make_old(&a, 10);
 	s = open_it(&b, NULL);
-	ok(store_import(s, a.path, &rows, e));
+	ok(store_import(s, a.path, false, &rows, e));
 	assert_int_equal(rows, 10);
 	ok(store_close(s, e));
 	spooldir_remove(&a);
@@ -528,7 +528,7 @@ static void blocks_come_back_from_a_file_set_aside(void **state)
 	s = open_it(&d, NULL);
 	append(s, 1, 500, 100);
 	deliver_run(s, 101, 200);
-	settle(s, 300, 300, SETTLE_RETRY, 5, clock_wall_ms() + 1000);
+	settle(s, 300, 300, SETTLE_RETRY, 5, 1000);
 	settle(s, 400, 400, SETTLE_DEAD, 1, 0);
 	ok(store_restart_damaged(s, &report, e));
 	while (more)

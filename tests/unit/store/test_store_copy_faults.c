@@ -149,7 +149,7 @@ static bool import_with_fault(const char *copy, unsigned kinds, uint64_t n, int 
 	make_spool(&into, 1000, BEFORE);
 	s = open_it(&into, NULL);
 	faultfs_arm(kinds, n, error, false);
-	err = store_import(s, copy, &rows, &e);
+	err = store_import(s, copy, false, &rows, &e);
 	failed = faultfs_failed();
 	faultfs_arm(0, 0, 0, false);
 	store_abandon(s);

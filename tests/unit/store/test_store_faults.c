@@ -268,7 +268,7 @@ static void a_failed_note_of_a_failure_undoes_the_group(void **state)
 		assert_int_equal(store_append(s, m, &e), ERR_OK);
 		message_free(m);
 		group->items[group->count++] =
-		    (struct store_settlement){.id = id, .kind = SETTLE_RETRY, .attempts = 1, .next_ms = 1, .code = "x"};
+		    (struct store_settlement){.id = id, .kind = SETTLE_RETRY, .attempts = 1, .wait_ms = 1, .code = "x"};
 		group->items[id - 1].reason = malloc(REASON_BYTES);
 		memset(group->items[id - 1].reason, 'r', REASON_BYTES - 1);
 		group->items[id - 1].reason[REASON_BYTES - 1] = '\0';

@@ -274,7 +274,7 @@ static void copies_go_out_and_come_in(void **state)
 	                              (struct store_settlement[]){
 	                                  {.id = 1, .kind = SETTLE_DELIVERED},
 	                                  {.id = 2, .kind = SETTLE_DEAD, .code = "old", .attempts = 3},
-	                                  {.id = 3, .kind = SETTLE_RETRY, .code = "T", .attempts = 2, .next_ms = 1}},
+	                                  {.id = 3, .kind = SETTLE_RETRY, .code = "T", .attempts = 2, .wait_ms = 1}},
 	                              3, &e),
 	                 ERR_OK);
 	assert_int_equal(store_commit(s, &e), ERR_OK);
@@ -287,7 +287,7 @@ static void copies_go_out_and_come_in(void **state)
 	o = spooldir_options(&b);
 	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
 	fill(s, 1, 3, 10);
-	if (store_import(s, c.path, &rows, &e) != ERR_OK)
+	if (store_import(s, c.path, false, &rows, &e) != ERR_OK)
 		fail_msg("import: %s", e.text);
 	assert_int_equal(rows, 49);
 	assert_int_equal(store_ledger(s)->accepted, 52);
@@ -298,8 +298,16 @@ static void copies_go_out_and_come_in(void **state)
 	STAILQ_FOREACH (m, &list, link)
 		assert_true(spooldir_is_message(m, m->id == 4 ? 3 : m->id - 1, 400));
 	message_list_free(&list);
-	assert_int_equal(store_import(s, "/etc/hostname", &rows, &e), ERR_INPUT);
-	assert_int_equal(store_import(s, "/nowhere/x", &rows, &e), ERR_NOINPUT);
+	assert_int_equal(store_import(s, c.path, false, &rows, &e), ERR_INPUT);
+	assert_non_null(strstr(e.text, "all 49 messages of this copy were taken in"));
+	assert_false(store_in_group(s));
+	assert_int_equal(store_ledger(s)->accepted, 52);
+	assert_int_equal(store_import(s, c.path, true, &rows, &e), ERR_OK);
+	assert_int_equal(rows, 49);
+	assert_int_equal(store_ledger(s)->accepted, 101);
+	assert_int_equal(store_possible_duplicates(s), 49);
+	assert_int_equal(store_import(s, "/etc/hostname", false, &rows, &e), ERR_INPUT);
+	assert_int_equal(store_import(s, "/nowhere/x", false, &rows, &e), ERR_NOINPUT);
 	assert_int_equal(store_close(s, &e), ERR_OK);
 
 	o = spooldir_options(&c); /* a copy is a spool */
@@ -329,7 +337,7 @@ static void a_wrong_copy_changes_nothing(void **state)
 	spooldir_damage(a.path, 15);
 	o = spooldir_options(&b);
 	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
-	assert_int_equal(store_import(s, a.path, &rows, &e), ERR_INPUT);
+	assert_int_equal(store_import(s, a.path, false, &rows, &e), ERR_INPUT);
 	assert_int_equal(rows, 0);
 	assert_int_equal(store_ledger(s)->accepted, 0);
 	assert_int_equal(store_close(s, &e), ERR_OK);

@@ -137,7 +137,7 @@ static void make_spool(const struct spooldir *d)
 	assert_int_equal(store_begin(s, &e), ERR_OK);
 	for (uint64_t id = 1; id <= FAILED; id++) {
 		const struct store_settlement again = {
-		    .id = id * 10, .kind = SETTLE_RETRY, .attempts = 1, .next_ms = 1, .code = "x"};
+		    .id = id * 10, .kind = SETTLE_RETRY, .attempts = 1, .wait_ms = 1, .code = "x"};
 
 		assert_int_equal(store_settle(s, &again, 1, &e), ERR_OK);
 	}

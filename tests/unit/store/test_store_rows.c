@@ -248,7 +248,7 @@ static void failed_rows_wait_and_come_back_when_due(void **state)
 		       &(struct store_settlement){.id = id,
 		                                  .kind = SETTLE_RETRY,
 		                                  .attempts = 1,
-		                                  .next_ms = now + 100 * (int64_t)(10 - id),
+		                                  .wait_ms = 100 * (int64_t)(10 - id),
 		                                  .code = "T"},
 		       1);
 	assert_int_equal(state_of(s).retrying, 4);
@@ -263,10 +263,10 @@ static void failed_rows_wait_and_come_back_when_due(void **state)
 	assert_int_equal(STAILQ_FIRST(&list)->attempts, 1);
 	message_list_free(&list);
 	settle(s, &(struct store_settlement){.id = 5, .kind = SETTLE_DELIVERED}, 1);
-	settle(s,
-	       &(struct store_settlement){
-	           .id = 3, .kind = SETTLE_RETRY, .attempts = 2, .next_ms = now + 7200000, .code = "T"},
-	       1);
+	settle(
+	    s,
+	    &(struct store_settlement){.id = 3, .kind = SETTLE_RETRY, .attempts = 2, .wait_ms = 7200000, .code = "T"},
+	    1);
 	assert_int_equal(state_of(s).retrying, 3);
 	assert_int_equal(state_of(s).ledger.pending, 9);
 	store_abandon(s);
@@ -359,19 +359,19 @@ static void positions_and_cache_keys_survive(void **state)
 	ok(store_position_put(s, "a", "17", e));
 	ok(store_position_put(s, "a", "18", e));
 	ok(store_commit(s, e));
-	ok(store_cache_add(s, "c", "k", 1, clock_wall_ms() + 1000, &is_new, e));
+	ok(store_cache_add(s, "c", "k", 1, 1000, &is_new, e));
 	assert_true(is_new);
-	ok(store_cache_add(s, "d", "k", 1, clock_wall_ms() + 1000, &is_new, e));
+	ok(store_cache_add(s, "d", "k", 1, 1000, &is_new, e));
 	assert_true(is_new);
 	store_abandon(s);
 	s = open_it(&o, NULL);
 	ok(store_position_get(s, "a", &value, e));
 	assert_string_equal(value, "18");
 	free(value);
-	ok(store_cache_add(s, "c", "k", 1, clock_wall_ms() + 1000, &is_new, e));
+	ok(store_cache_add(s, "c", "k", 1, 1000, &is_new, e));
 	assert_false(is_new);
 	clock_test_advance(1001 * (int64_t)NS_PER_MS);
-	ok(store_cache_add(s, "c", "k", 1, clock_wall_ms() + 1000, &is_new, e));
+	ok(store_cache_add(s, "c", "k", 1, 1000, &is_new, e));
 	assert_true(is_new);
 	ok(store_close(s, e));
 	clock_test_end();

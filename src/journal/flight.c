@@ -1,0 +1,104 @@
+#include "journal/flight.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/mem.h"
+
+/* Numbers of the file, in the machine's order: it never leaves the machine. AT_OPENED: what possible was when this run
+ * began (tools/crashrun reads the file). */
+enum {
+	AT_MAGIC,
+	AT_POSSIBLE,
+	AT_SENDING,
+	AT_DELIVERED,
+	AT_SETTLED,
+	AT_STATE,
+	AT_NEXT_SETTLED,
+	AT_NEXT_STATE,
+	AT_OPENED,
+	NUMBERS
+};
+static const uint64_t magic = UINT64_C(0x6b73706c666c7431); /* "ksplflt1" */
+
+static void put(const struct flight *f, const uint64_t *numbers, int first, int count)
+{
+	if (f->fd >= 0 && pwrite(f->fd, numbers, (size_t)count * sizeof *numbers, first * (off_t)sizeof *numbers) < 0)
+		return; /* the bound of a crash is then what the last commit noted */
+}
+
+static uint64_t found_in(const uint64_t n[NUMBERS], uint64_t settled)
+{
+	uint64_t out = n[AT_SENDING] + n[AT_DELIVERED];
+
+	return out > settled ? out - settled : 0;
+}
+
+uint64_t flight_open(struct flight *f, const struct flight_start *start)
+{
+	AUTOFREE char *path = mem_format("%s.flight", start->path);
+	uint64_t n[NUMBERS] = {0}, found = 0;
+	uint64_t possible = start->possible;
+	bool is_whole;
+
+	f->fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
+	is_whole = f->fd >= 0 && pread(f->fd, n, sizeof n, 0) == (ssize_t)sizeof n && n[AT_MAGIC] == magic;
+	if (is_whole && n[AT_POSSIBLE] > possible)
+		possible = n[AT_POSSIBLE];
+	if (is_whole && n[AT_STATE] == start->state)
+		found = found_in(n, n[AT_SETTLED]);
+	else if (is_whole && n[AT_NEXT_STATE] == start->state) /* it died while the commit was being synced */
+		found = found_in(n, n[AT_NEXT_SETTLED]);
+	else if (start->unclean)
+		found = start->handed < start->pending ? start->handed : start->pending;
+	memset(n, 0, sizeof n);
+	n[AT_MAGIC] = magic;
+	n[AT_POSSIBLE] = n[AT_OPENED] = possible + found;
+	n[AT_STATE] = n[AT_NEXT_STATE] = start->state;
+	put(f, n, 0, NUMBERS);
+	atomic_store(&f->possible, possible + found);
+	f->sending = f->delivered = f->settled = 0;
+	return found;
+}
+
+void flight_close(struct flight *f)
+{
+	if (f->fd >= 0)
+		(void)close(f->fd);
+	f->fd = -1;
+}
+
+/* One write: at no moment is a message in neither count. */
+static void put_delivery(const struct flight *f)
+{
+	const uint64_t n[] = {atomic_load(&f->possible), f->sending, f->delivered};
+
+	put(f, n, AT_POSSIBLE, 3);
+}
+
+void flight_send(struct flight *f, uint64_t messages)
+{
+	f->sending += messages;
+	put_delivery(f);
+}
+
+void flight_end(struct flight *f, uint64_t messages, uint64_t delivered, uint64_t possible)
+{
+	f->sending -= messages;
+	f->delivered += delivered;
+	atomic_fetch_add(&f->possible, possible);
+	put_delivery(f);
+}
+
+void flight_settling(const struct flight *f, uint64_t messages, uint64_t state)
+{
+	put(f, (const uint64_t[]){f->settled + messages, state}, AT_NEXT_SETTLED, 2);
+}
+
+void flight_settled(struct flight *f, uint64_t messages, uint64_t state)
+{
+	f->settled += messages;
+	put(f, (const uint64_t[]){f->settled, state}, AT_SETTLED, 2);
+}

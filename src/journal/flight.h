@@ -1,0 +1,48 @@
+/*
+ * flight: how many messages are with the service, in a file that survives the process.
+ *
+ * What it is: counts in PATH.flight, written with each request that begins, each that is answered, and each commit that
+ * settles; without a sync, so a killed process leaves them as they were. What was under way, or answered and not yet
+ * settled, when a run ended is sent again by the next, which counts it first. After a power cut the file is older than
+ * the database (its `state` differs): then the bound is what the last commit noted as handed over.
+ * Promises: 7 (each possible duplicate is counted, and the count survives).
+ * Owner: the journal. Thread: flight_settled on the journal's, the others on delivery's; open and close on neither.
+ * Fails: never; a file that cannot be written costs the count of one crash its tightness.
+ * Does not: know which messages they are; count what a person doubles (store_copy.h).
+ */
+#ifndef KSPOOL_JOURNAL_FLIGHT_H
+#define KSPOOL_JOURNAL_FLIGHT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct flight {
+	int fd; /* -1: not in a file */
+	_Atomic uint64_t possible;
+	uint64_t sending, delivered; /* in requests under way; by answers, since the file was opened */
+	uint64_t settled;            /* of those delivered: by commits */
+};
+
+/* What the database says when a spool is opened. */
+struct flight_start {
+	const char *path;  /* of the spool */
+	uint64_t possible; /* duplicates ever */
+	uint64_t handed, pending;
+	uint64_t state; /* changes with each commit that moves a message */
+	bool unclean;
+};
+
+/* Returns how many the last run may have sent and not settled; they are counted in `possible` from now on. */
+uint64_t flight_open(struct flight *f, const struct flight_start *start);
+void flight_close(struct flight *f);
+/* A request begins. */
+void flight_send(struct flight *f, uint64_t messages);
+/* It ended: so many of its messages were taken, so many may have been. */
+void flight_end(struct flight *f, uint64_t messages, uint64_t delivered, uint64_t possible);
+/* Before a commit that will make it so: a killed process may leave it done. */
+void flight_settling(const struct flight *f, uint64_t messages, uint64_t state);
+/* After a commit: messages of flight_end's `delivered` that are settled. */
+void flight_settled(struct flight *f, uint64_t messages, uint64_t state);
+
+#endif

@@ -1,0 +1,231 @@
+/*
+ * The wall clock is set, forward and back, while a spool is open and while it is not: retries wait their own wait, keys
+ * are known for their own time, and a message is as old as the uptime says.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "rig/spooldir.h"
+#include "store/store_internal.h"
+
+#define DAY_MS INT64_C(86400000)
+#define NOW_MS INT64_C(1790000000000)
+
+#define ok(call)                                                                      \
+	do {                                                                          \
+		struct error e_ = {0};                                                \
+		struct error *e = &e_;                                                \
+		if ((call) != ERR_OK)                                                 \
+			fail_msg("%s:%d %s: %s", __FILE__, __LINE__, #call, e_.text); \
+	} while (0)
+
+static int64_t uptime_ms, wall_ms;
+
+static void set_clocks(int64_t uptime, int64_t wall)
+{
+	uptime_ms = uptime;
+	wall_ms = wall;
+	clock_test_set(uptime * NS_PER_MS, wall * NS_PER_MS);
+}
+
+static void let_pass(int64_t ms) { set_clocks(uptime_ms + ms, wall_ms + ms); }
+
+static void set_wall(int64_t wall) { set_clocks(uptime_ms, wall); }
+
+static struct store *open_it(const struct spooldir *d)
+{
+	struct store_options o = spooldir_options(d);
+	struct store *s = NULL;
+
+	ok(store_open(&o, &s, NULL, e));
+	return s;
+}
+
+static void append_now(struct store *s)
+{
+	struct message *m = message_new(NULL, 0, "x", 1, clock_wall_ms());
+
+	ok(store_begin(s, e));
+	ok(store_append(s, m, e));
+	ok(store_commit(s, e));
+	message_free(m);
+}
+
+static void fail_for(struct store *s, uint64_t id, int64_t wait_ms)
+{
+	const struct store_settlement item = {.id = id, .kind = SETTLE_RETRY, .wait_ms = wait_ms, .code = "T"};
+
+	ok(store_begin(s, e));
+	ok(store_settle(s, &item, 1, e));
+	ok(store_commit(s, e));
+}
+
+/* How long the first retry waits still. */
+static int64_t waits_ms(struct store *s) { return store_next_retry_ms(s) - store_clock_ms(s); }
+
+/* Of message `id`, as delivery would find it. */
+static int64_t age_ms(struct store *s, uint64_t id)
+{
+	struct message_list list = STAILQ_HEAD_INITIALIZER(list);
+	uint32_t count;
+	uint64_t last;
+	int64_t age;
+
+	ok(store_read_range(s, id, id, 1, UINT64_MAX, &list, &count, &last, e));
+	assert_int_equal(count, 1);
+	age = clock_wall_ms() - STAILQ_FIRST(&list)->received_ms;
+	message_list_free(&list);
+	return age;
+}
+
+/* steps: what is added to the wall clock, in days; each while the spool is open, or while it is closed. */
+static void a_retry_waits_its_own_wait(void **state)
+{
+	static const int days[] = {30, -30, 1, -1};
+
+	(void)state;
+	for (int i = 0; i < 8; i++) {
+		int64_t step = days[i / 2] * DAY_MS;
+		struct spooldir d;
+		struct store *s;
+
+		spooldir_make(&d);
+		set_clocks(5000, NOW_MS);
+		s = open_it(&d);
+		append_now(s);
+		append_now(s);
+		fail_for(s, 1, 2000);
+		let_pass(500);
+		if (i % 2 == 0) {
+			set_wall(wall_ms + step);
+		} else {
+			ok(store_close(s, e));
+			set_wall(wall_ms + step);
+			s = open_it(&d);
+		}
+		assert_int_equal(waits_ms(s), 1500);
+		assert_int_equal(age_ms(s, 2), 500);
+		let_pass(1000);
+		assert_int_equal(waits_ms(s), 500);
+		assert_int_equal(age_ms(s, 2), 1500);
+		ok(store_close(s, e));
+		clock_test_end();
+		spooldir_remove(&d);
+	}
+}
+
+/* A machine without a clock of its own: 1970 after each start, right as soon as the network is there. */
+static void a_boot_in_1970_ends_nothing(void **state)
+{
+	struct spooldir d;
+	struct store *s;
+
+	(void)state;
+	spooldir_make(&d);
+	clock_test_boot(1);
+	set_clocks(5000, 5000);
+	s = open_it(&d);
+	append_now(s);
+	let_pass(1000);
+	set_wall(NOW_MS);
+	append_now(s);
+	let_pass(1000);
+	assert_int_equal(age_ms(s, 1), 2000);
+	assert_int_equal(age_ms(s, 2), 1000);
+	fail_for(s, 2, 10000);
+	store_abandon(s);
+	clock_test_boot(2); /* the power was gone for how long? */
+	set_clocks(3000, 3000);
+	s = open_it(&d);
+	assert_int_equal(age_ms(s, 1), 2000);
+	assert_int_equal(waits_ms(s), 10000);
+	append_now(s);
+	let_pass(500);
+	set_wall(NOW_MS + 5 * DAY_MS);
+	assert_int_equal(age_ms(s, 1), 2500);
+	assert_int_equal(age_ms(s, 3), 500);
+	ok(store_close(s, e));
+	s = open_it(&d);
+	assert_int_equal(age_ms(s, 1), 2500);
+	assert_int_equal(age_ms(s, 3), 500);
+	ok(store_close(s, e));
+	clock_test_end();
+	spooldir_remove(&d);
+}
+
+static bool is_known(struct store *s)
+{
+	bool known = false;
+
+	ok(store_cache_has(s, "c", "k", 1, &known, e));
+	return known;
+}
+
+static void a_key_is_known_for_its_own_time(void **state)
+{
+	struct spooldir d;
+	struct store *s;
+	bool is_new;
+
+	(void)state;
+	spooldir_make(&d);
+	set_clocks(5000, NOW_MS);
+	s = open_it(&d);
+	ok(store_cache_add(s, "c", "k", 1, 60000, &is_new, e));
+	set_wall(NOW_MS + 30 * DAY_MS);
+	assert_true(is_known(s));
+	ok(store_close(s, e));
+	set_wall(NOW_MS - 30 * DAY_MS);
+	s = open_it(&d);
+	let_pass(59999);
+	assert_true(is_known(s));
+	let_pass(1);
+	assert_false(is_known(s));
+	ok(store_close(s, e));
+	clock_test_end();
+	spooldir_remove(&d);
+}
+
+/* What a group noted that did not happen did not happen. */
+static void an_undone_group_leaves_no_time_behind(void **state)
+{
+	struct message *m;
+	struct spooldir d;
+	struct store *s;
+
+	(void)state;
+	spooldir_make(&d);
+	set_clocks(5000, NOW_MS);
+	s = open_it(&d);
+	append_now(s);
+	set_wall(NOW_MS + DAY_MS);
+	m = message_new(NULL, 0, "x", 1, clock_wall_ms());
+	ok(store_begin(s, e));
+	ok(store_append(s, m, e));
+	store_rollback(s);
+	set_wall(NOW_MS - DAY_MS);
+	append_now(s); /* id 3: 2 was given out once */
+	let_pass(100);
+	assert_int_equal(age_ms(s, 1), 100);
+	assert_int_equal(age_ms(s, 3), 100);
+	message_free(m);
+	ok(store_close(s, e));
+	clock_test_end();
+	spooldir_remove(&d);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_retry_waits_its_own_wait),
+	    cmocka_unit_test(a_boot_in_1970_ends_nothing),
+	    cmocka_unit_test(a_key_is_known_for_its_own_time),
+	    cmocka_unit_test(an_undone_group_leaves_no_time_behind),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
