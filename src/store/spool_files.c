@@ -48,8 +48,8 @@ static const struct {
     {0x794c7630, FS_OVERLAY, "overlayfs"},
 };
 
-/* The disk did not answer (ERR_DISK), or it did and the answer is no. */
-static enum err kind_of(enum err no) { return vfs_is_fault(errno) ? ERR_DISK : no; }
+/* The disk did not answer, or takes no writes any more (ERR_DISK); or it did, and the answer is no. */
+static enum err kind_of(enum err no) { return vfs_is_fault(errno) || errno == EROFS ? ERR_DISK : no; }
 
 static void name_of(const struct files *f, const char *suffix, char out[NAME_MAX + 1])
 {

@@ -58,7 +58,7 @@ static enum err code_of(int rc)
 	case SQLITE_CANTOPEN:
 	case SQLITE_PERM:
 	case SQLITE_AUTH:
-		return ERR_ENVIRONMENT;
+		return system == EROFS ? ERR_DISK : ERR_ENVIRONMENT;
 	case SQLITE_NOMEM:
 		return ERR_MEMORY;
 	case SQLITE_TOOBIG:

@@ -103,3 +103,13 @@ def test_no_room_to_begin_has_its_own_status(fake, new_spooler, small_ext4):
     spooler = new_spooler(fake.endpoint, {"stdin": {}}, spool=f"{small_ext4}/spool.db").start(wait=False)
     assert spooler.process.wait(20) == 73
     assert "no room" in spooler.tail()
+
+
+@ROOT_ONLY
+def test_a_file_system_that_became_read_only_is_a_failed_disk(fake, new_spooler, small_ext4):
+    spooler = new_spooler(fake.endpoint, {"stdin": {}}, spool=f"{small_ext4}/spool.db")
+    spooler.start().finish()
+    subprocess.run(["mount", "-o", "remount,ro", os.path.dirname(small_ext4)], check=True)
+    spooler.start(wait=False)
+    assert spooler.process.wait(20) == 74
+    assert "Read-only file system" in spooler.tail()
