@@ -49,6 +49,28 @@ def group_1(bench, table, scale):
         store, thread = map(float, re.findall(r"[\d.]+", shown[-1]))
         table.add(1, shown[0], f"{store:.2f} of bare SQLite; {thread:.2f} with its thread and lanes", ">= 0.7",
                   store >= 0.7, "bare SQLite, in this run")
+    group_1_wear(bench, table, scale)
+
+
+WEAR = (  # case, arguments of bench_journal behind the rows, whose figure, most bytes written per body byte
+    ("512 a commit, keeping up, auto", (LINE_BYTES, 512, 4096, 5000, "auto"), "journal", 1.25),
+    ("512 a commit, keeping up, always", (LINE_BYTES, 512, 4096, 5000, "always"), "journal", 0.6),
+    ("100,000 behind, never", (LINE_BYTES, 512, 4096, 100_000, "never"), "store", 2.2),
+    ("100,000 behind, auto", (LINE_BYTES, 512, 4096, 100_000, "auto"), "journal", 0.8),
+    ("64 a commit", (LINE_BYTES, 64, 4096, 5000, "auto"), "store", 1.6),
+    ("one every 10 ms", (LINE_BYTES, 1, 4096, 100, "auto", 10_000), "journal", 9),
+)
+
+
+def group_1_wear(bench, table, scale):
+    """Bytes written per body byte, beside SQLite with one row a message that does the same."""
+    for case, arguments, whose, most in WEAR:
+        rows = int((400 if len(arguments) > 5 else 400_000) * scale) or 1
+        shown = subprocess.run([str(a) for a in (bench.journal, rows, *arguments)], cwd=bench.folder, capture_output=True,
+                               text=True, timeout=900, check=True).stdout
+        wear = {name: float(value) for name, value in re.findall(r"^(\w+) .* ([\d.]+) bytes written", shown, re.M)}
+        table.add(1, f"disk, {case}", f"{wear[whose]:.2f} bytes written per body byte", f"<= {most}", wear[whose] <= most,
+                  f"one row a message, in this run: {wear['bare']:.2f}")
 
 
 def file_run(bench, lines, count, tls=True, latency_ms=0, permille=0, own=None):
