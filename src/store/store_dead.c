@@ -93,7 +93,10 @@ static enum err put_back(struct store *s, struct message *m, uint64_t old_id, st
 
 	if (err != ERR_OK)
 		return err;
-	must(gone == 1);
+	if (gone != 1)
+		return error_set(e, ERR_DAMAGED,
+		                 "message %llu was read from the shelf and is not there: run kspool repair",
+		                 (unsigned long long)old_id);
 	err = store_append(s, m, e);
 	if (err != ERR_OK)
 		return err;

@@ -307,6 +307,39 @@ static void exchanged_pages_are_set_aside(void **state)
 	spooldir_remove(&d);
 }
 
+/* The same of the shelf, in a spool too large to be looked through: no row is put back, and nobody aborts. */
+static void exchanged_pages_of_the_shelf_refuse(void **state)
+{
+	enum { ROWS = 2000, BODY = 1000, PAGE = 4096 };
+	struct spooldir d;
+	struct store_options o;
+	struct store *s = NULL;
+	struct error e;
+	uint64_t count;
+
+	(void)state;
+	spooldir_make(&d);
+	o = spooldir_options(&d);
+	o.page_size = PAGE;
+	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
+	assert_int_equal(store_begin(s, &e), ERR_OK);
+	for (uint64_t n = 1; n <= ROWS; n++) {
+		struct message *m = spooldir_message(n, BODY);
+
+		assert_int_equal(store_append_dead(s, m, "x", &e), ERR_OK);
+		message_free(m);
+	}
+	assert_int_equal(store_commit(s, &e), ERR_OK);
+	assert_int_equal(store_close(s, &e), ERR_OK);
+	exchange_pages(d.path, PAGE, 100, 150);
+	assert_int_equal(truncate(d.path, 70 << 20), 0);
+	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
+	assert_int_equal(store_dead_retry(s, 0, &count, &e), ERR_DAMAGED);
+	assert_int_equal(store_ledger(s)->dead, ROWS);
+	assert_int_equal(store_close(s, &e), ERR_OK);
+	spooldir_remove(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -315,6 +348,7 @@ int main(void)
 	    cmocka_unit_test(damage_while_running_is_set_aside_and_salvaged),
 	    cmocka_unit_test(a_claimed_row_that_is_not_there_is_damage),
 	    cmocka_unit_test(exchanged_pages_are_set_aside),
+	    cmocka_unit_test(exchanged_pages_of_the_shelf_refuse),
 	};
 
 	crashvfs_register();
