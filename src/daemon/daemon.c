@@ -345,31 +345,12 @@ static void watch_timer(struct daemon *d, int64_t every_ms, event_callback_fn ca
 	keep_event(d, event_new(d->base, -1, EV_PERSIST, callback, d), &every);
 }
 
-static void log_report(const char *path, const struct store_report *r)
-{
-	LOG(LOG_INFO, "journal opened", LOG_S("path", path), LOG_U("rows", r->rows),
-	    LOG_S("state", r->created   ? "created"
-	                   : r->unclean ? "recovered"
-	                                : "clean"));
-	if (r->quarantined)
-		LOG(LOG_ERROR, "journal was damaged and moved aside", LOG_S("quarantine", r->quarantine_path),
-		    LOG_U("salvaged_rows", r->salvaged_rows));
-	if (r->wal_frames_lost || r->missing_rows)
-		LOG(LOG_ERROR, "journal lost data it had accepted", LOG_U("wal_frames", r->wal_frames_lost),
-		    LOG_U("rows", r->missing_rows), LOG_U("salvaged_rows", r->salvaged_rows));
-	if (r->in_flight > 0)
-		LOG(LOG_WARN, "messages were in flight when the last run ended",
-		    LOG_U("possible_duplicates", r->in_flight));
-	if (r->marker)
-		LOG(LOG_WARN, "the last run ended on a disk error", LOG_S("path", path));
-	if (r->warning[0])
-		LOG(LOG_WARN, "journal", LOG_S("warning", r->warning));
-}
-
 static enum err start_journal(struct daemon *d, struct error *e)
 {
 	struct journal_options options = {.store = store_options_of(d->config),
-	                                  .commit_window_ns = d->config->kspool.commit_window_ns};
+	                                  .commit_window_ns = d->config->kspool.commit_window_ns,
+	                                  .on_damaged = status_log_damaged,
+	                                  .on_lost = status_log_lost};
 	struct store_report report = {0};
 	sigset_t all, before;
 	enum err err;
@@ -380,7 +361,7 @@ static enum err start_journal(struct daemon *d, struct error *e)
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (err != ERR_OK)
 		return err;
-	log_report(options.store.path, &report);
+	status_log_opened(options.store.path, &report);
 	watch_fd(d, journal_intake_fd(d->journal), on_journal);
 	return ERR_OK;
 }

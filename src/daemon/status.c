@@ -1,3 +1,11 @@
+/*
+ * What the daemon says of itself, out of metrics and what each part last told.
+ *
+ * Invariants:
+ * 1. Nothing here waits for another thread: metrics, the newest delivery status, names in the spool's folder.
+ * 2. `why` is empty exactly when the daemon is ready.
+ * 3. Damage that is contained is told, and is no reason not to be ready.
+ */
 #include "daemon/status.h"
 
 #include <inttypes.h>
@@ -7,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/jsonout.h"
+#include "base/log.h"
 #include "base/metrics.h"
 #include "base/num.h"
 
@@ -123,6 +132,29 @@ static void print_backlog(const struct status_source *s, struct jsonout *j)
 	jsonout_object_end(j);
 }
 
+static void print_aside(void *arg, const char *name, const char *outcome)
+{
+	struct jsonout *j = arg;
+
+	jsonout_object(j, NULL);
+	jsonout_text(j, "file", name);
+	jsonout_bool(j, "read", outcome[0] != '\0');
+	jsonout_text(j, "outcome", outcome[0] ? outcome : "being read back");
+	jsonout_object_end(j);
+}
+
+/* The names tell: nobody else is asked. */
+static void print_asides(const struct status_source *s, struct jsonout *j)
+{
+	struct error e;
+
+	jsonout_uint(j, "set_aside_files", gauge(M_ASIDE_FILES));
+	jsonout_array(j, "set_aside");
+	if (gauge(M_ASIDE_FILES) > 0 && journal_each_aside(s->config->buffer.path, print_aside, j, &e) != ERR_OK)
+		print_aside(j, s->config->buffer.path, e.text);
+	jsonout_array_end(j);
+}
+
 static void print_disk(const struct status_source *s, struct jsonout *j)
 {
 	struct error full = {.code = ERR_OK};
@@ -142,6 +174,7 @@ static void print_disk(const struct status_source *s, struct jsonout *j)
 	jsonout_uint(j, "settlements_held", gauge(M_SETTLEMENTS_HELD));
 	jsonout_bool(j, "accepting", !refused && !s->closing);
 	jsonout_text(j, "why", refused ? full.text : "");
+	print_asides(s, j);
 	jsonout_object_end(j);
 	jsonout_object(j, "memory");
 	jsonout_uint(j, "doors_bytes", s->doors_memory_bytes);
@@ -211,6 +244,10 @@ void status_print_ready(const struct status_source *s, struct buf *out, bool rea
 	jsonout_array_end(&j);
 	if (!ready)
 		jsonout_text(&j, "error", why);
+	if (gauge(M_ASIDE_FILES) > 0 || gauge(M_LEDGER_DAMAGED) > 0) { /* contained: no reason not to be ready */
+		jsonout_uint(&j, "set_aside_files", gauge(M_ASIDE_FILES));
+		jsonout_uint(&j, "damaged_messages", gauge(M_LEDGER_DAMAGED));
+	}
 	jsonout_object_end(&j);
 	(void)buf_add_char(out, '\n');
 }
@@ -228,4 +265,38 @@ void status_sentence(const struct status_source *s, char *text, size_t size)
 		               delivery_state_name(s->delivery->state), gauge(M_LEDGER_PENDING),
 		               num_format_size(gauge(M_BACKLOG_BYTES), bytes), rates_accepted(s->rates),
 		               rates_delivered(s->rates));
+}
+
+void status_log_opened(const char *path, const struct store_report *r)
+{
+	LOG(LOG_INFO, "journal opened", LOG_S("path", path), LOG_U("rows", r->rows),
+	    LOG_S("state", r->created   ? "created"
+	                   : r->unclean ? "recovered"
+	                                : "clean"));
+	if (r->quarantined)
+		LOG(LOG_ERROR, "journal was damaged and moved aside", LOG_S("quarantine", r->quarantine_path),
+		    LOG_U("salvaged_rows", r->salvaged_rows));
+	if (r->wal_frames_lost || r->missing_rows)
+		LOG(LOG_ERROR, "journal lost data it had accepted", LOG_U("wal_frames", r->wal_frames_lost),
+		    LOG_U("rows", r->missing_rows), LOG_U("salvaged_rows", r->salvaged_rows));
+	if (r->in_flight > 0)
+		LOG(LOG_WARN, "messages were in flight when the last run ended",
+		    LOG_U("possible_duplicates", r->in_flight));
+	if (r->marker)
+		LOG(LOG_WARN, "the last run ended on a disk error", LOG_S("path", path));
+	if (r->warning[0])
+		LOG(LOG_WARN, "journal", LOG_S("warning", r->warning));
+}
+
+void status_log_damaged(const struct error *why, const struct store_report *r)
+{
+	LOG(LOG_ERROR, "journal was damaged while running and moved aside", LOG_S("error", why->text),
+	    LOG_S("quarantine", r->quarantine_path), LOG_U("salvaged_rows", r->salvaged_rows),
+	    LOG_S("outcome", "a new one goes on; what can be read comes back"));
+}
+
+void status_log_lost(const struct error *why)
+{
+	LOG(LOG_ERROR, "the spool's files are gone", LOG_S("error", why->text),
+	    LOG_S("outcome", "nothing more is accepted"));
 }

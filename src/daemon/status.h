@@ -39,5 +39,11 @@ void status_print(const struct status_source *s, struct buf *out);
 void status_print_ready(const struct status_source *s, struct buf *out, bool ready, const char *why);
 /* One line for STATUS= and the log. */
 void status_sentence(const struct status_source *s, char *text, size_t size);
+/* The log lines of the journal. Any thread: what opening found; */
+void status_log_opened(const char *path, const struct store_report *r);
+/* damage met while running and set aside (promise 8); */
+void status_log_damaged(const struct error *why, const struct store_report *r);
+/* files taken away: what would be accepted now would be in a file without a name. */
+void status_log_lost(const struct error *why);
 
 #endif

@@ -33,6 +33,10 @@ struct journal_options {
 	int64_t commit_window_ns;  /* default 0: how long the first of a commit waits for company */
 	int64_t
 	    commit_max_wait_ns; /* default 2 ms: longest gathering while more keeps coming; nothing waits for nobody */
+	/* Called on the journal's thread when damage met while running was set aside; null: nobody listens. */
+	void (*on_lost)(
+	    const struct error *why); /* likewise when the files were deleted or replaced: see store_watch */
+	void (*on_damaged)(const struct error *why, const struct store_report *report);
 };
 
 /* What became of an offer. */
@@ -112,6 +116,10 @@ bool journal_is_empty(struct journal *j);
  * further ahead, and loses the page cache of what is about to leave. False when nothing leaves. Any thread.
  */
 bool journal_is_far_ahead(const struct journal *j, uint64_t bytes);
+
+/* What was set aside beside the spool at `path`: as store_each_aside. Any thread. */
+enum err journal_each_aside(const char *path, void (*each)(void *arg, const char *name, const char *outcome), void *arg,
+                            struct error *e) MUST_CHECK;
 
 /* Applies what SIGHUP may change (max_bytes, min_free, policy). Intake thread. */
 void journal_reconfigure(struct journal *j, const struct store_options *options);

@@ -130,6 +130,8 @@ struct journal {
 	int64_t next_retry_ms; /* own time of the spool */
 	bool next_retry_known;
 	int64_t published_ms;
+	int64_t watched_ms;
+	bool files_lost;
 	int64_t busy_ms;  /* the last time something moved, or the file was looked at and is small */
 	int64_t moved_ms; /* the last time something moved */
 	bool gave_back;   /* since then the disk got back what is not in use */

@@ -13,6 +13,8 @@ static void publish_state(struct journal *j)
 	metric_set(M_DISK_DATABASE_BYTES, (int64_t)state.database_bytes);
 	metric_set(M_DISK_WAL_BYTES, (int64_t)state.wal_bytes);
 	metric_set(M_DISK_FREE_BYTES, (int64_t)state.free_bytes);
+	metric_set(M_ASIDE_FILES, (int64_t)state.aside_files);
+	metric_set(M_ASIDE_UNREAD, (int64_t)state.aside_unread);
 	metric_add(M_DISK_WRITTEN, state.written_bytes - (uint64_t)metric_get(M_DISK_WRITTEN));
 	metric_add(M_DISK_STORED, state.stored_bytes - (uint64_t)metric_get(M_DISK_STORED));
 	metric_add(M_CHECKPOINTS, state.checkpoints - (uint64_t)metric_get(M_CHECKPOINTS));
@@ -54,4 +56,10 @@ void journal_publish(struct journal *j, bool force)
 		return;
 	j->published_ms = now;
 	publish_state(j);
+}
+
+enum err journal_each_aside(const char *path, void (*each)(void *arg, const char *name, const char *outcome), void *arg,
+                            struct error *e)
+{
+	return store_each_aside(path, each, arg, e);
 }

@@ -10,8 +10,9 @@
 #include "base/clock.h"
 
 enum {
-	IDLE_MS = 1000,
-	SALVAGE_IDS = 1024,
+	IDLE_MS = 500,  /* no longer than WATCH_MS */
+	WATCH_MS = 500, /* the files are looked at this often */
+	SALVAGE_ROWS = 1024,
 	QUIET_MS = 1000,      /* nothing moved for so long: time to shrink the file */
 	IDLE_LONG_MS = 20000, /* and after this the disk gets back whatever is not in use */
 };
@@ -48,7 +49,7 @@ static bool do_salvage(struct journal *j)
 	struct error e;
 	uint64_t first, last;
 	bool more = false;
-	enum err err = store_salvage(j->store, SALVAGE_IDS, &first, &last, &more, &e);
+	enum err err = store_salvage(j->store, SALVAGE_ROWS, &first, &last, &more, &e);
 
 	if (err == ERR_OK && last > 0 && first <= j->cursor)
 		ranges_add(&j->returned, first, last < j->cursor ? last : j->cursor);
@@ -124,10 +125,32 @@ static void take_settings(struct journal *j)
 	journal_publish(j, true);
 }
 
+/* Files deleted or exchanged under us: nothing more is accepted into them, what they hold is still sent. */
+static void look_at_files(struct journal *j)
+{
+	bool lost;
+	struct error e;
+
+	if (j->files_lost || clock_mono_ms() - j->watched_ms < WATCH_MS)
+		return;
+	j->watched_ms = clock_mono_ms();
+	if (store_watch(j->store, &lost, &e) == ERR_OK)
+		return;
+	if (!lost)
+		journal_condemn(j, &e);
+	j->files_lost = true;
+	if (j->options.on_lost)
+		j->options.on_lost(&e);
+	journal_publish(j, true);
+}
+
 /* One round; true when something was done and there may be more. */
 static bool do_round(struct journal *j)
 {
-	bool moved = journal_group_commit(j);
+	bool moved;
+
+	look_at_files(j);
+	moved = journal_group_commit(j);
 
 	if (j->waiting_count > 0 && clock_mono_ms() >= j->waiting_retry_ms)
 		moved |= journal_group_drain(j);

@@ -85,7 +85,7 @@ static void defer_settlements(struct journal *j)
 }
 
 /* Damage found while running: new files in place of the old ones. */
-static void restart_damaged(struct journal *j)
+static void restart_damaged(struct journal *j, const struct error *why)
 {
 	struct store_report report;
 	struct error e;
@@ -93,6 +93,8 @@ static void restart_damaged(struct journal *j)
 
 	if (err != ERR_OK)
 		journal_condemn(j, &e);
+	if (j->options.on_damaged)
+		j->options.on_damaged(why, &report);
 	/* Everything is read again from the first id; what delivery has is skipped by its claim. */
 	claims_orphan(&j->claims);
 	defer_settlements(j);
@@ -107,7 +109,7 @@ bool journal_survives(struct journal *j, enum err err, const struct error *e)
 	if (err == ERR_OK)
 		return true;
 	if (err == ERR_DAMAGED)
-		restart_damaged(j);
+		restart_damaged(j, e);
 	else if (err != ERR_FULL && err != ERR_MEMORY)
 		journal_condemn(j, e);
 	return false;

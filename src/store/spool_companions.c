@@ -11,7 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/crc32c.h"
-#include "store/byte_order_internal.h"
+#include "base/byte_order.h"
 
 enum { TIDE_BYTES = 32, TIDE_SCHEMA = 8, TIDE_ID = 16, TIDE_CRC = 28 };
 static const char tide_magic[8] = {'k', 's', 'p', 'l', 't', 'i', 'd', 'e'};

@@ -135,7 +135,7 @@ static enum err take_lock(struct files *f, struct error *e)
 	return error_set_errno(e, ERR_SYSTEM, "%s.lock: flock", f->path);
 }
 
-enum err files_open(struct files *f, const char *path, struct error *e)
+enum err files_open_folder(struct files *f, const char *path, struct error *e)
 {
 	AUTOFREE char *folder = mem_string(path);
 	char *slash = strrchr(folder, '/');
@@ -150,10 +150,20 @@ enum err files_open(struct files *f, const char *path, struct error *e)
 		err = error_set(e, ERR_ENVIRONMENT, "%s does not name a file", path);
 	else
 		err = open_folder(f, slash ? folder : ".", e);
-	if (err == ERR_OK)
-		err = take_lock(f, e);
 	if (err != ERR_OK)
 		files_close(f);
+	return err;
+}
+
+enum err files_open(struct files *f, const char *path, struct error *e)
+{
+	enum err err = files_open_folder(f, path, e);
+
+	if (err == ERR_OK) {
+		err = take_lock(f, e);
+		if (err != ERR_OK)
+			files_close(f);
+	}
 	return err;
 }
 
@@ -261,7 +271,8 @@ enum err files_rename(const struct files *f, const char *suffix, const char *new
 	name_of(f, suffix, from);
 	name_of(f, new_suffix, to);
 	if (renameat(f->dir_fd, from, f->dir_fd, to) != 0 && errno != ENOENT)
-		return error_set_errno(e, ERR_DISK, "cannot rename %s%s to %s", f->path, suffix, to);
+		return error_set_errno(e, errno == ENOSPC || errno == EDQUOT ? ERR_FULL : ERR_DISK,
+		                       "cannot rename %s%s to %s", f->path, suffix, to);
 	return ERR_OK;
 }
 
@@ -281,6 +292,32 @@ enum err files_copy(const struct files *f, const char *suffix, const char *new_s
 	if (n < 0 || fsync(out) != 0)
 		return error_set_errno(e, ERR_DISK, "cannot copy %s%s", f->path, suffix);
 	return ERR_OK;
+}
+
+enum err files_put_text(const struct files *f, const char *suffix, const char *text, struct error *e)
+{
+	AUTOFREE char *new_suffix = mem_format("%s.new", suffix);
+	AUTOCLOSE int fd = files_open_one(f, new_suffix, O_WRONLY | O_CREAT | O_TRUNC);
+	size_t count = strlen(text);
+	enum err err;
+
+	if (fd < 0 || write(fd, text, count) != (ssize_t)count || fsync(fd) != 0)
+		return error_set_errno(e, errno == ENOSPC || errno == EDQUOT ? ERR_FULL : ERR_DISK, "cannot write %s%s",
+		                       f->path, new_suffix);
+	err = files_rename(f, new_suffix, suffix, e);
+	return err == ERR_OK ? files_sync_dir(f, e) : err;
+}
+
+enum err files_get_text(const struct files *f, const char *suffix, char *to, size_t size, struct error *e)
+{
+	AUTOCLOSE int fd = -1;
+	size_t count = 0;
+	enum err err = files_open_read(f, suffix, O_RDONLY, &fd, e);
+
+	if (err == ERR_OK && fd >= 0)
+		err = files_read_at(fd, to, size - 1, 0, &count, e);
+	to[count] = '\0';
+	return err;
 }
 
 enum err files_sync_dir(const struct files *f, struct error *e)

@@ -44,6 +44,8 @@ struct tide {
 
 /* Checks the folder and takes the lock. ERR_BUSY: another process has it. */
 enum err files_open(struct files *f, const char *path, struct error *e) MUST_CHECK;
+/* Likewise without the lock: to look at the names beside a spool that another has. */
+enum err files_open_folder(struct files *f, const char *path, struct error *e) MUST_CHECK;
 void files_close(struct files *f);
 
 /* Size of NAME+suffix in the folder; -1 when it is not there. Refuses what is not a plain file of ours. */
@@ -61,6 +63,10 @@ enum err files_create(const struct files *f, const char *suffix, struct error *e
 enum err files_publish(const struct files *f, const char *suffix, struct error *e) MUST_CHECK;
 enum err files_rename(const struct files *f, const char *suffix, const char *new_suffix, struct error *e) MUST_CHECK;
 enum err files_copy(const struct files *f, const char *suffix, const char *new_suffix, struct error *e) MUST_CHECK;
+/* A small file of one text: whole under its name, and durable with its folder, or not there. */
+enum err files_put_text(const struct files *f, const char *suffix, const char *text, struct error *e) MUST_CHECK;
+/* "" when it is not there; what is longer is cut. */
+enum err files_get_text(const struct files *f, const char *suffix, char *to, size_t size, struct error *e) MUST_CHECK;
 enum err files_sync_dir(const struct files *f, struct error *e) MUST_CHECK;
 void files_remove(const struct files *f, const char *suffix);
 /* Makes the next reads come from the disk: pages that were written back are dropped from memory. */

@@ -19,7 +19,7 @@
 #include "base/crc32c.h"
 #include "base/failpoint.h"
 #include "base/mem.h"
-#include "store/byte_order_internal.h"
+#include "base/byte_order.h"
 
 enum { CODEC_RAW, CODEC_ZSTD };
 enum { ZSTD_LEVEL = 1, VARINT_MAX = 10 };
@@ -221,33 +221,37 @@ static void read_frames(struct stored_block *b, size_t bytes)
 	b->framed = b->framed < b->count ? b->framed : b->count;
 }
 
-void store_block_read(struct stored_block *b, sqlite3_stmt *st)
+void store_block_take(struct stored_block *b, const int64_t numbers[6], int64_t checksum, const void *body,
+                      size_t bytes)
 {
-	int64_t numbers[6];
-	const uint64_t id = sql_column_u64(st, 0);
-	const int64_t count = sqlite3_column_int64(st, 1), checksum = sqlite3_column_int64(st, 4);
-	const void *body;
-	size_t bytes, frames_bytes = 0;
+	size_t frames_bytes = 0;
 
-	if (b->frames && b->is_sound && b->id == id && b->count == count && b->checksum == checksum)
-		return;
 	store_block_forget(b);
-	body = sqlite3_column_blob(st, 7);
-	bytes = (size_t)sqlite3_column_bytes(st, 7);
-	for (int i = 0; i < 4; i++)
-		numbers[i] = sqlite3_column_int64(st, i);
-	numbers[4] = sqlite3_column_int64(st, 5);
-	numbers[5] = sqlite3_column_int64(st, 6);
-	b->id = id;
-	b->count = store_block_count(count);
+	b->id = (uint64_t)numbers[0];
+	b->count = store_block_count(numbers[1]);
 	b->bytes = (uint64_t)numbers[2];
 	b->checksum = checksum;
-	b->is_sound = checksum_of(numbers, body, bytes) == checksum && b->count == count;
+	b->is_sound = checksum_of(numbers, body, bytes) == checksum && b->count == numbers[1];
 	b->frames = unpack(numbers[3], body, bytes, &frames_bytes);
 	if (b->frames)
 		read_frames(b, frames_bytes);
 	else
 		b->is_sound = false;
+}
+
+void store_block_read(struct stored_block *b, sqlite3_stmt *st)
+{
+	const uint64_t id = sql_column_u64(st, 0);
+	const int64_t count = sqlite3_column_int64(st, 1), checksum = sqlite3_column_int64(st, 4);
+	const void *body;
+	int64_t numbers[6];
+
+	if (b->frames && b->is_sound && b->id == id && b->count == count && b->checksum == checksum)
+		return;
+	body = sqlite3_column_blob(st, 7);
+	for (int i = 0; i < 6; i++) /* all but the checksum */
+		numbers[i] = sqlite3_column_int64(st, i < 4 ? i : i + 1);
+	store_block_take(b, numbers, checksum, body, (size_t)sqlite3_column_bytes(st, 7));
 }
 
 int32_t store_block_mark_checksum(const struct block_mark *m)

@@ -103,6 +103,9 @@ struct stored_block *store_block_new(void);
 void store_block_free(struct stored_block *b);
 /* Forgets what was read. */
 void store_block_forget(struct stored_block *b);
+/* numbers: id, count, bytes, codec, first_ms, last_ms. */
+void store_block_take(struct stored_block *b, const int64_t numbers[6], int64_t checksum, const void *body,
+                      size_t bytes);
 /* From BLOCK_COLUMNS columns; nothing is read anew when b holds that block already. */
 void store_block_read(struct stored_block *b, sqlite3_stmt *st);
 /* The columns of `partial` from `first` on; nothing left the block when they are null or not what was written. */

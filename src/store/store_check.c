@@ -9,7 +9,6 @@
  */
 #include "store/store_internal.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -19,6 +18,7 @@
 
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "store/schema.h"
 #include "store/vfs.h"
 #include "store/wal.h"
 
@@ -93,6 +93,21 @@ static void check_structure(struct check *c)
 	}
 	if (c->problems == before)
 		(void)buf_add_text(c->out, "structure: ok\n");
+}
+
+/* The tables as a start wants them. An older schema is a start's to bring up. */
+static void check_schema(struct check *c)
+{
+	int64_t version = 0;
+	struct error e = {.code = ERR_OK};
+
+	if (sql_number(c->db, "PRAGMA user_version", &version, &e) == ERR_OK &&
+	    version < schema_steps[schema_step_count - 1].version) {
+		(void)buf_addf(c->out, "schema: %lld, brought up at the next start\n", (long long)version);
+		return;
+	}
+	if (store_schema_check(c->db, c->files.path, &e) != ERR_OK)
+		problem(c, "schema: %s", e.text);
 }
 
 static uint64_t check_rows(struct check *c, const char *table)
@@ -188,14 +203,38 @@ static enum err check_ledger(struct check *c, struct error *e)
 	return ERR_OK;
 }
 
+/* What was set aside, and what became of it. */
+static enum err list_asides(const struct files *f, struct buf *out, uint64_t *ret_unread, struct error *e)
+{
+	struct aside_list list;
+	enum err err = store_aside_list(f, &list, e);
+
+	*ret_unread = 0;
+	for (size_t i = 0; i < list.count && err == ERR_OK; i++) {
+		*ret_unread += !list.items[i].is_read;
+		(void)buf_addf(out, "set aside: %s%s: %s\n", f->path, list.items[i].suffix,
+		               list.items[i].is_read ? list.items[i].outcome : "not read to its end yet");
+	}
+	store_aside_list_fini(&list);
+	return err;
+}
+
 static enum err check_all(struct check *c, struct error *e)
 {
 	bool had_log = files_bytes(&c->files, "-wal") > 0;
 	enum file_kind kind;
+	uint64_t unread = 0;
 	enum err err = store_inspect(&c->files, &kind, e);
 
+	if (err == ERR_OK)
+		err = list_asides(&c->files, c->out, &unread, e);
 	if (err != ERR_OK)
 		return err;
+	if (unread > 0)
+		problem(c, "%" PRIu64 " files set aside are not read to their end; start kspool, or run kspool repair",
+		        unread);
+	if (kind == FILE_MISSING && unread > 0)
+		return ERR_OK;
 	if (kind == FILE_MISSING)
 		return error_set(e, ERR_NOINPUT, "there is no spool at %s", c->files.path);
 	err = check_log(c, e);
@@ -213,6 +252,7 @@ static enum err check_all(struct check *c, struct error *e)
 	if (err != ERR_OK)
 		return err;
 	check_structure(c);
+	check_schema(c);
 	c->rows = check_pending(c);
 	c->dead = check_rows(c, "dead");
 	err = check_ledger(c, e);
@@ -287,53 +327,17 @@ static enum err move_wrong_rows(struct store *s, uint64_t *ret_moved, struct err
 	return err;
 }
 
-static bool is_known(struct store *s, const char *path)
-{
-	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
-
-	if (sqlite3_prepare_v2(s->db, "SELECT 1 FROM salvage WHERE path = ?1", -1, &st, NULL) != SQLITE_OK)
-		return true;
-	(void)sqlite3_bind_text(st, 1, path, -1, SQLITE_STATIC);
-	return sqlite3_step(st) == SQLITE_ROW;
-}
-
-/* Files set aside by a run that ended before it noted them. */
-static enum err note_quarantines(struct store *s, struct buf *out, struct error *e)
-{
-	AUTOFREE char *prefix = mem_format("%s.quarantine-", s->files.name);
-	int fd = openat(s->files.dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *entry;
-	enum err err = ERR_OK;
-
-	while (dir && err == ERR_OK && (entry = readdir(dir))) {
-		size_t length = strlen(entry->d_name);
-		int folder = (int)(strlen(s->path) - strlen(s->files.name));
-		AUTOFREE char *path = mem_format("%.*s%s", folder, s->path, entry->d_name);
-		struct store_report report = {0};
-
-		if (strncmp(entry->d_name, prefix, strlen(prefix)) != 0 ||
-		    strcmp(entry->d_name + length - 4, "-wal") == 0 || is_known(s, path))
-			continue;
-		err = store_salvage_start(s, path, &report, e);
-		(void)buf_addf(out, "salvage: %s, %" PRIu64 " messages came back\n", path, report.salvaged_rows);
-	}
-	if (dir)
-		(void)closedir(dir);
-	return err;
-}
-
 static enum err repair_rows(struct store *s, struct buf *out, struct error *e)
 {
-	uint64_t moved = 0, missing = 0, salvaged = 0;
+	uint64_t moved = 0, missing = 0, salvaged = 0, unread;
 	enum err err = move_wrong_rows(s, &moved, e);
 
 	if (err == ERR_OK)
 		err = store_recount(s, &missing, e);
 	if (err == ERR_OK)
-		err = note_quarantines(s, out, e);
-	if (err == ERR_OK)
 		err = store_salvage_for(s, INT32_MAX, &salvaged, e);
+	if (err == ERR_OK)
+		err = list_asides(&s->files, out, &unread, e);
 	(void)buf_addf(out,
 	               "rows: %" PRIu64 " with a wrong checksum moved to `damaged`, %" PRIu64
 	               " counted as missing, %" PRIu64 " salvaged\n",

@@ -95,5 +95,6 @@ enum err store_checkpoint(struct store *s, bool force, struct error *e)
 	s->wal_frames = 0; /* the next commit starts the log from its beginning */
 	s->checkpoints++;
 	s->free_checked_ms = 0;
+	store_watch_note(s);
 	return ERR_OK;
 }

@@ -24,15 +24,22 @@
  */
 enum err store_restart_damaged(struct store *s, struct store_report *ret_report, struct error *e) MUST_CHECK;
 /*
- * Brings back up to max_ids ids' worth of rows of files that were set aside. Rows first..last may have become pending
+ * Brings back rows of files that were set aside, about max_rows of them. Rows first..last may have become pending
  * (*ret_last 0: none); *ret_more is false when nothing is left to do. Its own transaction.
  */
-enum err store_salvage(struct store *s, uint32_t max_ids, uint64_t *ret_first, uint64_t *ret_last, bool *ret_more,
+enum err store_salvage(struct store *s, uint32_t max_rows, uint64_t *ret_first, uint64_t *ret_last, bool *ret_more,
                        struct error *e) MUST_CHECK;
 /* How many pending or dead messages of the ledger no table has. Slow on a large backlog. */
 enum err store_count_missing(struct store *s, uint64_t *ret_missing, struct error *e) MUST_CHECK;
 /* Counts all rows and corrects the ledger; missing ones are counted as damaged. Slow on a large backlog. */
 enum err store_recount(struct store *s, uint64_t *ret_missing, struct error *e) MUST_CHECK;
+
+/*
+ * Each set of files that was set aside beside the spool at `path`, oldest first, also while a daemon has the spool: the
+ * name of its database, and what became of it ("" while it is not read to its end).
+ */
+enum err store_each_aside(const char *path, void (*each)(void *arg, const char *name, const char *outcome), void *arg,
+                          struct error *e) MUST_CHECK;
 
 /* `kspool check`: structure, checksums, ledger of a stopped spool, without changing it. Text lines go to out. */
 enum err store_check(const char *path, struct buf *out, uint64_t *ret_problems, struct error *e) MUST_CHECK;

@@ -1,8 +1,19 @@
-/* What lies at the path, looked at with our own descriptors before SQLite opens anything; and what was found, in words.
+/*
+ * What lies at the path, looked at with our own descriptors: before SQLite opens anything, and, by names alone, while
+ * it runs; and what was found, in words.
+ *
+ * Invariants:
+ * 1. No descriptor of the database is opened once SQLite has it: closing one would drop its locks.
+ * 2. What could not be read is an error; FILE_DAMAGED was read whole.
+ * 3. watched[i] is file i as it was opened, or as we left it when we made it shorter; inode 0: not there yet.
+ * 4. Once files_lost is set it stays set.
  */
 #include "store/store_internal.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,12 +22,19 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "store/byte_order_internal.h"
+#include "base/byte_order.h"
 #include "store/schema.h"
 #include "store/wal.h"
 
 /* Offsets of the database header: sqlite.org/fileformat2.html, section 1.3. */
-enum { HEADER_BYTES = 100, AT_USER_VERSION = 60, AT_APPLICATION_ID = 68, LOOK_BYTES = 65536 };
+enum {
+	HEADER_BYTES = 100,
+	AT_PAGE_SIZE = 16,
+	AT_FORMATS = 18,
+	AT_USER_VERSION = 60,
+	AT_APPLICATION_ID = 68,
+	LOOK_BYTES = 65536
+};
 static const char sqlite_magic[16] = "SQLite format 3";
 
 /* A database whose header lost bits, told from a stranger by the tide mark beside it. */
@@ -31,6 +49,30 @@ static bool is_one_of_ours_damaged(const struct tide *tide, const unsigned char 
 	if (wrong > 0)
 		return application == APPLICATION_ID || wrong > 40; /* another kind of file would have its own id */
 	return __builtin_popcount(application ^ APPLICATION_ID) == 1;
+}
+
+/* What is the same in every spool: with any of it wrong, SQLite refuses to write, or reads what is not there. */
+static bool has_our_fields(const unsigned char *h)
+{
+	static const struct {
+		unsigned char at, count;
+		const char *value;
+	} fixed[] = {
+	    {20, 4, "\x00\x40\x20\x20"}, /* no reserved bytes; payload fractions */
+	    {44, 4, "\x00\x00\x00\x04"}, /* schema format */
+	    {56, 4, "\x00\x00\x00\x01"}, /* UTF-8 */
+	    {64, 4, "\x00\x00\x00\x01"}, /* incremental vacuum */
+	    {72, 20, "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"},
+	};
+	const unsigned page = (unsigned)h[AT_PAGE_SIZE] << 8 | h[AT_PAGE_SIZE + 1];
+
+	for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
+		if (memcmp(h + fixed[i].at, fixed[i].value, fixed[i].count) != 0)
+			return false;
+	/* 1: a rollback journal, in a copy that was exported; 2: a log. */
+	if (h[AT_FORMATS] != h[AT_FORMATS + 1] || h[AT_FORMATS] < 1 || h[AT_FORMATS] > 2)
+		return false;
+	return page == 1 || (page >= 512 && (page & (page - 1)) == 0);
 }
 
 static enum err refuse_stranger(const struct files *f, const unsigned char *bytes, size_t count, uint32_t application,
@@ -73,8 +115,13 @@ static enum err inspect_header(const struct files *f, const unsigned char *bytes
 		*ret = FILE_DAMAGED;
 		return ERR_OK;
 	}
-	if (version <= newest)
+	if (version <= newest) {
+		/* A schema number below the last writer's lost bits, too. */
+		if (!has_our_fields(bytes) || version == 0 ||
+		    (tide.is_valid && tide.schema <= newest && version < tide.schema))
+			*ret = FILE_DAMAGED;
 		return ERR_OK;
+	}
 	if (!tide.is_valid || tide.schema > newest)
 		return error_set(e, ERR_CONFIG, "%s has schema %u, this kspool knows %u; run the newer kspool", f->path,
 		                 version, newest);
@@ -151,4 +198,86 @@ void store_warn(struct store_report *report, const char *format, ...)
 	if (used + 1 < sizeof report->warning)
 		(void)vsnprintf(report->warning + used, sizeof report->warning - used, format, ap);
 	va_end(ap);
+}
+
+static const char *const suffixes[WATCHED_FILES] = {"", "-wal", ".lock"};
+
+static int look(const struct store *s, int which, struct stat *st)
+{
+	char name[NAME_MAX + 1];
+
+	(void)snprintf(name, sizeof name, "%s%s", s->files.name, suffixes[which]);
+	return fstatat(s->files.dir_fd, name, st, AT_SYMLINK_NOFOLLOW);
+}
+
+static void note_one(struct store *s, int which)
+{
+	struct stat st;
+
+	s->watched[which] = look(s, which, &st) != 0
+	                        ? (struct watched){0}
+	                        : (struct watched){.device = st.st_dev, .inode = st.st_ino, .bytes = st.st_size};
+}
+
+void store_watch_note(struct store *s)
+{
+	for (int i = 0; i < WATCHED_FILES; i++)
+		note_one(s, i);
+}
+
+/* The database only shrinks at a checkpoint, the log never below what was committed to it since. */
+static int64_t least_bytes(const struct store *s, int which)
+{
+	enum { WAL_HEADER = 32, FRAME_HEADER = 24 };
+
+	if (which == 0)
+		return s->watched[0].bytes;
+	return which == 1 && s->wal_frames > 0
+	           ? WAL_HEADER + (int64_t)s->wal_frames * (FRAME_HEADER + (int64_t)s->page_bytes)
+	           : 0;
+}
+
+static enum err is_lost(struct store *s, const char *suffix, const char *what, struct error *e)
+{
+	s->files_lost = true;
+	(void)error_set(
+	    &s->files_lost_why, ERR_DISK,
+	    "%s%s was %s while kspool had it open; nothing more is accepted, what waits is still sent, and kspool"
+	    " export saves it; then start kspool again",
+	    s->path, suffix, what);
+	*e = s->files_lost_why;
+	return ERR_DISK;
+}
+
+/* What became of a file, in a word; null: nothing. */
+static const char *changed(const struct store *s, int which, bool *ret_lost)
+{
+	struct stat st;
+
+	*ret_lost = true;
+	if (look(s, which, &st) != 0)
+		return errno == ENOENT ? "deleted" : "taken away";
+	if (st.st_dev != s->watched[which].device || st.st_ino != s->watched[which].inode)
+		return "replaced";
+	*ret_lost = false;
+	return st.st_size < least_bytes(s, which) ? "cut short" : NULL;
+}
+
+enum err store_watch(struct store *s, bool *ret_lost, struct error *e)
+{
+	*ret_lost = s->files_lost;
+	for (int i = 0; i < WATCHED_FILES && !s->files_lost; i++) {
+		const char *what = NULL;
+
+		if (s->watched[i].inode == 0) /* the log may come with the first commit */
+			note_one(s, i);
+		else
+			what = changed(s, i, ret_lost);
+		if (what && *ret_lost)
+			return is_lost(s, suffixes[i], what, e);
+		if (what)
+			return error_set(e, ERR_DISK, "%s%s was %s while kspool had it open", s->path, suffixes[i],
+			                 what);
+	}
+	return s->files_lost ? ERR_DISK : ERR_OK;
 }

@@ -19,6 +19,7 @@
 
 #include <sqlite3.h>
 
+#include "store/pages.h"
 #include "store/spool_files.h"
 #include "store/sql.h"
 #include "store/store_block_internal.h"
@@ -63,6 +64,14 @@ struct totals {
 struct clock_lead {
 	uint64_t first_id;
 	int64_t lead_ms;
+};
+
+/* A file as it was when it was opened, or last made shorter by us. */
+enum { WATCHED_FILES = 3 };
+struct watched {
+	dev_t device;
+	ino_t inode; /* 0: not there, not watched */
+	int64_t bytes;
 };
 
 struct store {
@@ -111,7 +120,11 @@ struct store {
 	uint64_t evict_after;
 	bool (*is_claimed)(void *arg, uint64_t id);
 	void *is_claimed_arg;
-	struct salvage *salvage; /* null: not known yet, or nothing to do */
+	struct watched watched[WATCHED_FILES];
+	bool files_lost; /* deleted or replaced under us: nothing more is accepted into them */
+	struct error files_lost_why;
+	uint64_t aside_files, aside_unread; /* as of the last look */
+	struct salvage *salvage;            /* null: not known yet, or nothing to do */
 	bool salvage_is_done;
 };
 
@@ -144,9 +157,13 @@ void store_row_put(sqlite3_stmt *st, int first, const struct store_row *row);
 /* False: the bytes are not what was written. */
 bool store_row_is_sound(const struct store_row *row);
 struct message *store_row_message(const struct store_row *row);
-/* Binds `columns` values as found in another statement; a damaged row may hold any type anywhere, our tables are
- * STRICT. */
-void store_row_bind_found(sqlite3_stmt *st, sqlite3_stmt *from, int columns);
+/* Another id, and the checksum that goes with it. */
+void store_row_renumber(struct store_row *row, uint64_t id);
+/* What a record in a page of a file that was set aside is, by its shape; *ret of a message and of a dead one. */
+enum stored_kind { ROW_NONE, ROW_MESSAGE, ROW_DEAD, ROW_BLOCK, ROW_PARTIAL };
+enum stored_kind store_row_of_record(const struct stored_record *r, struct store_row *ret);
+/* n null, i integer, f real, t text, b blob: a letter a column. */
+bool store_record_has_types(const struct stored_record *r, const char *types);
 /* At most REASON_MAX bytes; null becomes "". */
 void store_row_bind_text(sqlite3_stmt *st, int at, const char *text);
 
@@ -180,15 +197,18 @@ bool store_ledger_balances(const struct totals *t);
 enum err store_ledger_put(struct store *s, struct error *e) MUST_CHECK;
 /* Takes `rows` out of pending or dead; ones that nobody had counted become accepted, so that no count goes below 0. */
 void store_count_out(struct store *s, uint64_t *counter, uint64_t rows);
-/* What waited in a file that was set aside is damaged until it comes back. Ids never go back. */
-void store_ledger_succeed(struct totals *t, const struct totals *old);
+/* What waited in a file that was set aside is damaged until it comes back: how many did. */
+uint64_t store_ledger_succeed(struct totals *t);
+/* Of two states of one spool. */
+bool store_ledger_is_later(const struct totals *t, const struct totals *than);
+bool store_ledger_of_record(const struct stored_record *r, struct totals *ret);
 
 /* store_space.c */
 enum err store_make_room(struct store *s, uint64_t bytes, struct error *e) MUST_CHECK;
 void store_space_after_commit(struct store *s);
 void store_look_at_disk(struct store *s);
 
-/* store_reserve.c */
+/* store_transaction.c, again */
 /* The exit is prepaid: the reserve, and the log at its largest, as far as min_free and the disk's size allow. */
 void store_reserve(struct store *s);
 /* What must be free for intake to begin again: a tenth more than min_free, so that it does not flap. */
@@ -201,29 +221,52 @@ enum err store_move_damaged(struct store *s, const uint64_t *ids, size_t count, 
 enum err store_dissolve_block(struct store *s, struct error *e) MUST_CHECK;
 
 /* store_recount.c: the ledger when a spool is opened. */
-enum err store_ledger_load(struct store *s, bool created, struct store_report *report, struct error *e) MUST_CHECK;
-/* A new file in the place of one that this run knew. */
-enum err store_ledger_adopt(struct store *s, const struct totals *known, struct error *e) MUST_CHECK;
+/* `known`: the counts of the file that this one takes the place of, when this run had them; else null. */
+enum err store_ledger_load(struct store *s, const struct totals *known, struct store_report *report,
+                           struct error *e) MUST_CHECK;
 
 /* store_inspect.c */
 enum file_kind { FILE_MISSING, FILE_OURS, FILE_DAMAGED };
 enum err store_inspect(const struct files *f, enum file_kind *ret, struct error *e) MUST_CHECK;
 enum err store_mend_wal(const struct files *f, struct store_report *report, struct error *e) MUST_CHECK;
 
-/* store_quarantine.c, store_salvage.c */
+/* store_aside.c: no connection may be open. */
+enum { ASIDE_SUFFIX_BYTES = 64 };
+struct aside {
+	char suffix[ASIDE_SUFFIX_BYTES]; /* after the spool's name; "-wal" behind it is the log */
+	bool is_read;                    /* nothing is left to do */
+	char outcome[128];               /* in words, when it is */
+};
+struct aside_list {
+	struct aside *items; /* oldest first */
+	size_t count;
+};
 enum err store_set_aside(struct store *s, struct store_report *report, struct error *e) MUST_CHECK;
+/* Ends what a run that died began, before anything else looks at the files. */
+enum err store_aside_go_on(struct store *s, struct store_report *report, struct error *e) MUST_CHECK;
+/* The list is the caller's, also after an error. */
+enum err store_aside_list(const struct files *f, struct aside_list *ret, struct error *e) MUST_CHECK;
+void store_aside_list_fini(struct aside_list *list);
+/* Nothing is left to do with these files. */
+enum err store_aside_close(const struct files *f, const char *suffix, const char *outcome, struct error *e) MUST_CHECK;
+
+/* store_schema.c: a connection that only reads. */
 enum err store_reader_open(const char *path, const char *vfs, sqlite3 **ret, struct error *e) MUST_CHECK;
-enum err store_salvage_start(struct store *s, const char *path, struct store_report *report,
-                             struct error *e) MUST_CHECK;
+/* store_salvage.c */
+/* The counts of the newest file that is not read yet, as far as its first pages show them; false: none. */
+enum err store_salvage_ledger(const struct files *f, struct totals *ret, bool *ret_found, struct error *e) MUST_CHECK;
+/* How many of the damaged may come back. Inside a group. */
+enum err store_salvage_expect(struct store *s, uint64_t rows, struct error *e) MUST_CHECK;
 /* Salvages for at most budget_ms. */
 enum err store_salvage_for(struct store *s, int64_t budget_ms, uint64_t *ret_rows, struct error *e) MUST_CHECK;
 void store_salvage_end(struct store *s);
 
+/* store_inspect.c: after the files were opened, or made shorter by us. */
+void store_watch_note(struct store *s);
+
 /* store_schema.c */
 /* ERR_DAMAGED: a definition is not what was written. ERR_ENVIRONMENT: there are strange ones. */
-enum err store_schema_check(struct store *s, struct error *e) MUST_CHECK;
-/* A file set aside whose first page cannot be read gets a new one. True when it can be read. */
-bool store_schema_mend(struct store *s, const char *path);
+enum err store_schema_check(sqlite3 *db, const char *path, struct error *e) MUST_CHECK;
 
 /* store_inspect.c: one more sentence of the report's warning. */
 void store_warn(struct store_report *report, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -1,8 +1,14 @@
 /*
- * The ledger: one row that says what became of every accepted message, changed with the rows it counts.
+ * The ledger: one row that says what became of every accepted message, changed with the rows it counts; and the counts
+ * of the last commit, for whoever asks.
  *
  * Its checksum is over its columns in their order, as 64-bit little-endian numbers. Columns that a later schema added
  * count up to the last one that is not 0: so a step that adds a column leaves the checksum of the row as it is.
+ *
+ * Invariants:
+ * 1. A row is believed when its checksum holds and it balances.
+ * 2. Own time never goes back within one boot; clock_offset changes only when a spool is opened.
+ * 3. What is told of the state is as of the last commit.
  */
 #include "store/store_internal.h"
 
@@ -12,7 +18,8 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/crc32c.h"
-#include "store/byte_order_internal.h"
+#include "base/byte_order.h"
+#include "store/vfs.h"
 
 static const struct {
 	const char *name;
@@ -72,6 +79,26 @@ bool store_ledger_parse(sqlite3_stmt *st, struct totals *ret)
 	return checksum(numbers) == number_of(st, "checksum") && store_ledger_balances(ret);
 }
 
+/* The table's columns: one, those of schema 1, checksum, those that came later. */
+bool store_ledger_of_record(const struct stored_record *r, struct totals *ret)
+{
+	uint64_t numbers[COLUMNS] = {0};
+
+	*ret = (struct totals){0};
+	if (r->is_index || r->rowid != 1 || r->count < FIRST_COLUMNS + 2 || r->count > COLUMNS + 2 ||
+	    r->values[0].type != VALUE_NULL)
+		return false;
+	for (int i = 0; i < r->count - 2; i++) {
+		const struct stored_value *v = &r->values[i < FIRST_COLUMNS ? i + 1 : i + 2];
+
+		if (v->type != VALUE_INT)
+			return false;
+		numbers[i] = (uint64_t)v->number;
+		memcpy((char *)ret + columns[i].offset, &numbers[i], sizeof numbers[i]);
+	}
+	return checksum(numbers) == r->values[FIRST_COLUMNS + 1].number && store_ledger_balances(ret);
+}
+
 bool store_ledger_of(sqlite3 *db, struct totals *ret)
 {
 	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
@@ -89,19 +116,27 @@ void store_count_out(struct store *s, uint64_t *counter, uint64_t rows)
 	*counter -= rows;
 }
 
-void store_ledger_succeed(struct totals *t, const struct totals *old)
+uint64_t store_ledger_succeed(struct totals *t)
 {
-	t->ledger = old->ledger;
-	t->ledger.damaged += old->ledger.pending + old->ledger.dead;
+	uint64_t waited = t->ledger.pending + t->ledger.dead;
+
+	t->ledger.damaged += waited;
 	t->ledger.pending = t->ledger.dead = 0;
-	t->clock_ms = old->clock_ms;
-	t->clock_boot = old->clock_boot;
-	t->clock_offset = old->clock_offset;
-	t->possible = old->possible;
-	t->handed = old->handed;
+	t->pending_bytes = t->retrying = 0;
 	store_clock_begin(t);
-	if (old->next_id > t->next_id)
-		t->next_id = old->next_id;
+	return waited;
+}
+
+/* Each count only grows with time, but for what waits. */
+bool store_ledger_is_later(const struct totals *t, const struct totals *than)
+{
+	const struct store_ledger *a = &t->ledger, *b = &than->ledger;
+
+	if (t->next_id != than->next_id)
+		return t->next_id > than->next_id;
+	if (a->accepted != b->accepted)
+		return a->accepted > b->accepted;
+	return a->accepted - a->pending > b->accepted - b->pending;
 }
 
 bool store_ledger_balances(const struct totals *t)
@@ -161,3 +196,81 @@ void store_clock_begin(struct totals *t)
 		t->clock_offset = t->clock_ms - (uint64_t)now;
 	t->clock_boot = boot;
 }
+
+/* Of a block its first message's, though that one may have left. */
+static int64_t oldest_ms(struct store *s)
+{
+	static const enum store_statement homes[] = {ST_OLDEST, ST_BLOCKS_OLDEST};
+	uint64_t oldest_id = UINT64_MAX;
+	int64_t ms = 0;
+
+	for (size_t i = 0; i < sizeof homes / sizeof *homes; i++) {
+		sqlite3_stmt *st = store_statement(s, homes[i]);
+
+		if (sqlite3_step(st) == SQLITE_ROW && sql_column_u64(st, 0) < oldest_id) {
+			oldest_id = sql_column_u64(st, 0);
+			ms = store_clock_received(s, oldest_id, sqlite3_column_int64(st, 1));
+		}
+		(void)sqlite3_reset(st);
+	}
+	return ms;
+}
+
+void store_state(struct store *s, struct store_state *ret)
+{
+	*ret = (struct store_state){
+	    .ledger = s->durable.ledger,
+	    .pending_bytes = s->durable.pending_bytes,
+	    .next_id = s->durable.next_id,
+	    .retrying = s->durable.retrying,
+	    .database_bytes = files_bytes(&s->files, ""),
+	    .wal_bytes = files_bytes(&s->files, "-wal"),
+	    .free_bytes = files_free_bytes(&s->files),
+	    .unexpected_settlements = s->unexpected_settlements,
+	    .checkpoints = s->checkpoints,
+	    .aside_files = s->aside_files,
+	    .aside_unread = s->aside_unread,
+	    .written_bytes = vfs_counts().written_bytes,
+	    .stored_bytes = s->stored_bytes,
+	};
+	ret->oldest_received_ms = oldest_ms(s);
+	ret->next_retry_ms = store_next_retry_ms(s);
+	if (ret->next_retry_ms != 0)
+		ret->next_retry_ms += clock_wall_ms() - store_clock_ms(s);
+}
+
+int64_t store_next_retry_ms(struct store *s)
+{
+	sqlite3_stmt *st;
+	int64_t next = 0;
+
+	if (s->durable.retrying == 0)
+		return 0;
+	st = store_statement(s, ST_FAILURES_NEXT);
+	(void)sqlite3_bind_int64(st, 1, s->due_ms);
+	sql_bind_u64(st, 2, s->due_id);
+	if (sqlite3_step(st) == SQLITE_ROW)
+		next = sqlite3_column_int64(st, 0);
+	(void)sqlite3_reset(st);
+	return next;
+}
+
+const struct store_ledger *store_ledger(const struct store *s) { return &s->durable.ledger; }
+
+uint64_t store_pending_bytes(const struct store *s) { return s->durable.pending_bytes; }
+
+uint64_t store_next_id(const struct store *s) { return s->durable.next_id; }
+
+uint64_t store_retrying(const struct store *s) { return s->durable.retrying; }
+
+uint64_t store_possible_duplicates(const struct store *s) { return s->durable.possible; }
+
+uint64_t store_handed(const struct store *s) { return s->durable.handed; }
+
+void store_note_flight(struct store *s, uint64_t possible, uint64_t handed)
+{
+	s->possible_noted = possible;
+	s->handed_noted = handed;
+}
+
+uint64_t store_moves(const struct store *s) { return s->now.ledger.accepted * 2 - s->now.ledger.pending; }

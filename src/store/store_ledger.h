@@ -33,8 +33,9 @@ struct store_state {
 	uint64_t free_bytes;             /* of the file system */
 	uint64_t unexpected_settlements; /* settlements of ids that were not there and might be gone */
 	uint64_t checkpoints;
-	uint64_t written_bytes; /* to the database and its log, by this thread since it started */
-	uint64_t stored_bytes;  /* payload and metadata of messages appended since the spool was opened */
+	uint64_t aside_files, aside_unread; /* sets of files set aside; those not read to their end */
+	uint64_t written_bytes;             /* to the database and its log, by this thread since it started */
+	uint64_t stored_bytes;              /* payload and metadata of messages appended since the spool was opened */
 };
 
 void store_state(struct store *s, struct store_state *ret);

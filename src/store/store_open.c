@@ -38,7 +38,7 @@
 #include "store/schema.h"
 #include "store/vfs.h"
 
-enum { QUICK_CHECK_BYTES = 32 << 20 };
+enum { QUICK_CHECK_BYTES = 32 << 20, FIRST_BUDGET_MS = 1000 };
 
 static const char *const statement_sql[] = {
 #define STATEMENT(id, sql) sql,
@@ -186,7 +186,7 @@ static enum err connect_database(struct store *s, bool created, struct error *e)
 	if (err == ERR_OK)
 		err = migrate(s, e);
 	if (err == ERR_OK)
-		err = store_schema_check(s, e);
+		err = store_schema_check(s->db, s->path, e);
 	if (err == ERR_OK)
 		err = prepare(s, e);
 	return err == ERR_OK ? ERR_OK : error_wrap(e, "spool %s", s->path);
@@ -229,11 +229,7 @@ static enum err create_database(struct store *s, struct error *e)
 	files_remove(&s->files, ".new");
 	files_remove(&s->files, ".new-wal");
 	files_remove(&s->files, ".new-journal");
-	/* The log of a database that is gone: its frames must not meet a new one. */
-	if (files_bytes(&s->files, "-wal") > 0)
-		err = files_rename(&s->files, "-wal", "-wal.orphan", e);
-	if (err == ERR_OK)
-		err = files_create(&s->files, ".new", e);
+	err = files_create(&s->files, ".new", e);
 	if (err != ERR_OK)
 		return err;
 	s->path = new_path;
@@ -251,7 +247,8 @@ static enum err create_database(struct store *s, struct error *e)
 	return err == ERR_OK ? files_publish(&s->files, ".new", e) : err;
 }
 
-static enum err open_database(struct store *s, bool created, struct store_report *report, struct error *e)
+static enum err try_open(struct store *s, bool created, const struct totals *known, struct store_report *report,
+                         struct error *e)
 {
 	enum err err = created ? create_database(s, e) : ERR_OK;
 
@@ -261,8 +258,20 @@ static enum err open_database(struct store *s, bool created, struct store_report
 	if (err == ERR_OK && !created && (files_bytes(&s->files, "") <= QUICK_CHECK_BYTES || report->wal_mended))
 		err = quick_check(s, e);
 	if (err == ERR_OK)
-		err = store_ledger_load(s, created, report, e);
+		err = store_ledger_load(s, known, report, e);
 	return err;
+}
+
+/* A new database on a full disk: that is what the reserve is for. */
+static enum err open_database(struct store *s, bool created, const struct totals *known, struct store_report *report,
+                              struct error *e)
+{
+	enum err err = try_open(s, created, known, report, e);
+
+	if (err != ERR_FULL || !files_reserve_give_up(&s->files))
+		return err;
+	disconnect(s);
+	return try_open(s, created && files_bytes(&s->files, "") == 0, known, report, e);
 }
 
 /*
@@ -272,29 +281,48 @@ static enum err open_database(struct store *s, bool created, struct store_report
 static enum err start_over(struct store *s, const struct totals *known, struct store_report *report, struct error *e)
 {
 	enum err err = store_no_fault(s->path, e);
+	bool lost;
 
+	if (err == ERR_OK && s->db) /* another's files have our names: they are not ours to move */
+		err = store_watch(s, &lost, e);
 	disconnect(s);
 	if (err == ERR_OK)
 		err = store_set_aside(s, report, e);
+	if (err == ERR_FULL && files_reserve_give_up(&s->files))
+		err = store_set_aside(s, report, e);
 	if (err == ERR_OK)
-		err = open_database(s, true, report, e);
-	if (err == ERR_OK && known)
-		err = store_ledger_adopt(s, known, e);
-	if (err == ERR_OK)
-		err = store_salvage_start(s, report->quarantine_path, report, e);
+		err = open_database(s, true, known, report, e);
+	return err;
+}
+
+/* Something of this spool is left beside a database that is gone. */
+static enum err is_left(const struct files *f, bool *ret, struct error *e)
+{
+	struct aside_list list;
+	enum err err = store_aside_list(f, &list, e);
+
+	*ret = false;
+	for (size_t i = 0; i < list.count; i++)
+		*ret |= !list.items[i].is_read;
+	store_aside_list_fini(&list);
 	return err;
 }
 
 static enum err open_files(struct store *s, enum file_kind *kind, struct store_report *report, struct error *e)
 {
 	int64_t wal_bytes;
+	bool left = false;
 	enum err err = files_open(&s->files, s->path, e);
 
 	if (err == ERR_OK)
+		err = store_aside_go_on(s, report, e);
+	if (err == ERR_OK)
 		err = store_inspect(&s->files, kind, e);
+	if (err == ERR_OK && *kind == FILE_MISSING)
+		err = is_left(&s->files, &left, e);
 	if (err != ERR_OK)
 		return err;
-	if (*kind == FILE_MISSING && !s->options.create)
+	if (*kind == FILE_MISSING && !s->options.create && !left)
 		return error_set(e, ERR_NOINPUT, "there is no spool at %s", s->path);
 	report->created = *kind == FILE_MISSING;
 	report->marker = files_marker_exists(&s->files);
@@ -335,8 +363,10 @@ static enum err finish_open(struct store *s, struct store_report *report, struct
 	files_tide_write(&s->files, (uint32_t)schema_steps[schema_step_count - 1].version, s->now.next_id - 1);
 	cap_min_free(s);
 	store_reserve(s);
+	store_watch_note(s);
+	err = store_salvage_for(s, FIRST_BUDGET_MS, &report->salvaged_rows, e);
 	report->rows = s->now.ledger.pending;
-	return ERR_OK;
+	return err;
 }
 
 static bool is_page_size(uint32_t n) { return n >= 512 && n <= 65536 && (n & (n - 1)) == 0; }
@@ -364,7 +394,7 @@ enum err store_open(const struct store_options *options, struct store **ret, str
 	else
 		err = open_files(s, &kind, &report, e);
 	if (err == ERR_OK)
-		err = kind == FILE_DAMAGED ? ERR_DAMAGED : open_database(s, kind == FILE_MISSING, &report, e);
+		err = kind == FILE_DAMAGED ? ERR_DAMAGED : open_database(s, kind == FILE_MISSING, NULL, &report, e);
 	if (err == ERR_DAMAGED)
 		err = start_over(s, NULL, &report, e);
 	if (err == ERR_OK)
@@ -406,11 +436,21 @@ enum err store_close(struct store *s, struct error *e)
 {
 	enum err err = ERR_OK;
 	int frames_in_log = 0, frames_written = 0;
+	bool lost;
 	int rc;
 
 	if (!s)
 		return ERR_OK;
 	store_rollback(s);
+	err = store_watch(s, &lost, e);
+	if (err != ERR_OK) {
+		if (lost && e)
+			*e = s->files_lost_why;
+		if (lost && s->durable.ledger.pending + s->durable.ledger.dead == 0)
+			err = ERR_OK; /* all of it was sent */
+		store_abandon(s);
+		return err;
+	}
 	rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, &frames_in_log, &frames_written);
 	if (rc != SQLITE_OK)
 		err = sql_error(s->db, rc, e, "checkpoint at close");

@@ -65,6 +65,12 @@ enum err store_open(const struct store_options *options, struct store **ret, str
 /* Checkpoints when clean and closes, also when it fails. Accepts null. Not MUST_CHECK: who has failed already closes
  * without asking. */
 enum err store_close(struct store *s, struct error *e);
+/*
+ * ERR_DISK when the files under an open store are not those that were opened. *ret_lost: their names are gone or
+ * another's, but our descriptors still have them: from now on nothing is admitted, and what waits can be read.
+ * Otherwise one was cut short. Cheap, and to be asked every second: SQLite itself would never notice.
+ */
+enum err store_watch(struct store *s, bool *ret_lost, struct error *e) MUST_CHECK;
 /* Lets go of descriptors without touching the disk (after ERR_DISK). Accepts null. */
 void store_abandon(struct store *s);
 /* Takes over what may change while it is open: max_bytes, min_free_bytes, evict_oldest, max_message_bytes. */

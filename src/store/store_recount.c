@@ -1,4 +1,11 @@
-/* The ledger held against the rows: when a spool is opened, and when somebody asks. */
+/*
+ * The ledger held against the rows: when a spool is opened, and when somebody asks.
+ *
+ * Invariants:
+ * 1. A file without a ledger row and without rows is new: it inherits what is known of the one before it.
+ * 2. No count of what ended ever goes down; what is missing becomes damaged, what nobody counted accepted.
+ * 3. next_id is above every id of a row, of the tide mark and of what was inherited.
+ */
 #include "store/store_internal.h"
 
 #include <string.h>
@@ -94,33 +101,44 @@ static void correct(struct totals *t, const struct totals *found, struct store_r
 }
 
 /* The tide mark is never ahead of the truth: an acknowledged id that the ledger has not reached is proof of loss. */
-static enum err check_tide(const struct store *s, bool created, struct totals *t, struct store_report *report,
-                           struct error *e)
+static enum err check_tide(const struct store *s, struct totals *t, uint64_t *ret_lost, struct error *e)
 {
 	struct tide tide;
-	uint64_t lost;
 	enum err err = files_tide_read(&s->files, &tide, e);
 
+	*ret_lost = 0;
 	if (err != ERR_OK || !tide.is_valid || tide.id < t->next_id)
 		return err;
-	lost = tide.id - (t->next_id - 1);
+	*ret_lost = tide.id - (t->next_id - 1);
 	t->next_id = tide.id + 1;
-	if (created) {
-		if (!report->quarantined)
-			store_warn(report, "the database was gone; a new one begins at id %llu",
-			           (unsigned long long)tide.id + 1);
-		return ERR_OK;
-	}
-	t->ledger.accepted += lost;
-	t->ledger.damaged += lost;
-	report->missing_rows += lost;
-	store_warn(report, "%llu acknowledged messages are gone: the log ends before the tide mark",
-	           (unsigned long long)lost);
+	t->ledger.accepted += *ret_lost;
+	t->ledger.damaged += *ret_lost;
 	return ERR_OK;
 }
 
+/*
+ * A new database begins with what the old one is known to have counted: by this run, or by the file that was set aside.
+ * What waited there may come back: *ret_expected.
+ */
+static enum err inherit(struct store *s, const struct totals *known, struct totals *t, uint64_t *ret_expected,
+                        struct error *e)
+{
+	struct totals old;
+	bool found = false;
+	enum err err = store_salvage_ledger(&s->files, &old, &found, e);
+
+	if (err == ERR_OK && found)
+		*t = old;
+	if (err == ERR_OK && known && (!found || store_ledger_is_later(known, &old)))
+		*t = *known;
+	if (err == ERR_OK)
+		*ret_expected = store_ledger_succeed(t);
+	return err;
+}
+
 /* A sound row becomes `durable` at once: it need not be written again, and a full disk must not refuse a start. */
-static enum err load_row(struct store *s, bool created, struct totals *t, struct store_report *report, struct error *e)
+static enum err load_row(struct store *s, bool *ret_fresh, struct totals *t, struct store_report *report,
+                         struct error *e)
 {
 	sqlite3_stmt *st = store_statement(s, ST_LEDGER_GET);
 	int rc = sqlite3_step(st);
@@ -135,7 +153,8 @@ static enum err load_row(struct store *s, bool created, struct totals *t, struct
 	err = highest_id(s, &highest, e);
 	if (err != ERR_OK)
 		return err;
-	if (missing && (created || highest == 0))
+	*ret_fresh = missing && highest == 0;
+	if (*ret_fresh)
 		*t = (struct totals){.next_id = 1};
 	else if (!sound)
 		return rebuild(s, highest, t, report, e);
@@ -168,31 +187,52 @@ static enum err load_failures(struct store *s, struct error *e)
 	return rc == SQLITE_ROW ? ERR_OK : store_fail(s, rc, e, "count failures");
 }
 
-enum err store_ledger_load(struct store *s, bool created, struct store_report *report, struct error *e)
+static enum err load_totals(struct store *s, const struct totals *known, struct totals *t, uint64_t *ret_expected,
+                            struct store_report *report, struct error *e)
 {
 	struct totals found = {0};
-	struct totals t = {0};
-	enum err err = load_row(s, created, &t, report, e);
+	uint64_t lost = 0;
+	bool fresh = false;
+	enum err err = load_row(s, &fresh, t, report, e);
 
 	if (err != ERR_OK)
 		return err;
-	/* Counting a large spool would make its start wait: there store_recount runs when the backlog has drained. */
-	if (!created && files_bytes(&s->files, "") <= COUNT_BUDGET_BYTES) {
+	if (fresh) {
+		err = inherit(s, known, t, ret_expected, e);
+	} else if (files_bytes(&s->files, "") <= COUNT_BUDGET_BYTES) {
+		/* Counting a large spool would make its start wait: there store_recount runs when the backlog has
+		 * drained. */
 		err = count_rows(s, &found, e);
-		if (err != ERR_OK)
-			return err;
-		if (found.ledger.pending != t.ledger.pending || found.ledger.dead != t.ledger.dead ||
-		    found.pending_bytes != t.pending_bytes)
-			correct(&t, &found, report);
+		if (err == ERR_OK && (found.ledger.pending != t->ledger.pending ||
+		                      found.ledger.dead != t->ledger.dead || found.pending_bytes != t->pending_bytes))
+			correct(t, &found, report);
 	}
-	err = check_tide(s, created, &t, report, e);
+	if (err == ERR_OK)
+		err = check_tide(s, t, &lost, e);
 	if (err == ERR_OK) {
-		store_clock_begin(&t);
+		store_clock_begin(t);
 		err = store_leads_load(s, e);
 	}
-	if (err != ERR_OK)
+	if (err != ERR_OK || lost == 0)
 		return err;
-	err = store_begin(s, e);
+	*ret_expected += fresh ? lost : 0;
+	report->missing_rows += lost;
+	store_warn(
+	    report,
+	    fresh ? "the database was gone: at least %llu messages had been accepted; what became of them is not known"
+	          : "%llu acknowledged messages are gone: the log ends before the tide mark",
+	    (unsigned long long)lost);
+	return ERR_OK;
+}
+
+enum err store_ledger_load(struct store *s, const struct totals *known, struct store_report *report, struct error *e)
+{
+	struct totals t = {0};
+	uint64_t expected = 0;
+	enum err err = load_totals(s, known, &t, &expected, report, e);
+
+	if (err == ERR_OK)
+		err = store_begin(s, e);
 	if (err != ERR_OK)
 		return err;
 	s->now = t;
@@ -200,17 +240,9 @@ enum err store_ledger_load(struct store *s, bool created, struct store_report *r
 	s->durable.clock_boot = t.clock_boot;
 	s->durable.clock_offset = t.clock_offset;
 	err = load_failures(s, e);
+	if (err == ERR_OK && expected > 0)
+		err = store_salvage_expect(s, expected, e);
 	return err == ERR_OK ? store_commit(s, e) : err;
-}
-
-enum err store_ledger_adopt(struct store *s, const struct totals *known, struct error *e)
-{
-	enum err err = store_begin(s, e);
-
-	if (err != ERR_OK)
-		return err;
-	store_ledger_succeed(&s->now, known);
-	return store_commit(s, e);
 }
 
 enum err store_count_missing(struct store *s, uint64_t *ret_missing, struct error *e)

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/crc32c.h"
-#include "store/byte_order_internal.h"
+#include "base/byte_order.h"
 
 /* schema/0001-spool.sql says over what. */
 static int32_t checksum_of(const struct store_row *row)
@@ -76,27 +76,49 @@ struct message *store_row_message(const struct store_row *row)
 	return m;
 }
 
-/* Null stays null where the schema allows it: in meta. */
-static void bind_found(sqlite3_stmt *st, int at, sqlite3_stmt *from, int column)
+/* A letter a column, of a record that was found in a page. */
+bool store_record_has_types(const struct stored_record *r, const char *types)
 {
-	static const char kinds[] = {'i', 'i', 'i', 'b', 'b', 'i', 'i', 't', 't'};
+	static const char letters[] = {
+	    [VALUE_NULL] = 'n', [VALUE_INT] = 'i', [VALUE_FLOAT] = 'f', [VALUE_TEXT] = 't', [VALUE_BLOB] = 'b'};
 
-	if (sqlite3_column_type(from, column) == SQLITE_NULL && column == 3)
-		(void)sqlite3_bind_null(st, at);
-	else if (kinds[column] == 'i')
-		(void)sqlite3_bind_int64(st, at, sqlite3_column_int64(from, column));
-	else if (kinds[column] == 't')
-		(void)sqlite3_bind_text(st, at, (const char *)sqlite3_column_text(from, column), -1, SQLITE_TRANSIENT);
-	else
-		(void)sqlite3_bind_blob64(st, at,
-		                          sqlite3_column_bytes(from, column) ? sqlite3_column_blob(from, column) : "",
-		                          (sqlite3_uint64)sqlite3_column_bytes(from, column), SQLITE_TRANSIENT);
+	if (r->count != (int)strlen(types))
+		return false;
+	for (int i = 0; i < r->count; i++)
+		if (letters[r->values[i].type] != types[i])
+			return false;
+	return true;
 }
 
-void store_row_bind_found(sqlite3_stmt *st, sqlite3_stmt *from, int columns)
+enum stored_kind store_row_of_record(const struct stored_record *r, struct store_row *ret)
 {
-	for (int i = 0; i < columns; i++)
-		bind_found(st, i + 1, from, i);
+	const struct stored_value *v = r->values;
+	const bool is_row = store_record_has_types(r, "niibb") || store_record_has_types(r, "niinb");
+	const bool is_dead = store_record_has_types(r, "niiiittbb") || store_record_has_types(r, "niiiittnb");
+	const int meta = is_dead ? 7 : 3;
+
+	if (r->is_index || r->rowid <= 0)
+		return ROW_NONE;
+	if (store_record_has_types(r, "niiiiiinnnnnb"))
+		return ROW_BLOCK;
+	if (store_record_has_types(r, "niiib"))
+		return ROW_PARTIAL;
+	if (!is_row && !is_dead)
+		return ROW_NONE;
+	*ret = (struct store_row){.id = (uint64_t)r->rowid,
+	                          .received_ms = v[1].number,
+	                          .checksum = v[2].number,
+	                          .meta = v[meta].bytes,
+	                          .meta_bytes = v[meta].count,
+	                          .body = v[meta + 1].bytes,
+	                          .body_bytes = v[meta + 1].count};
+	return is_dead ? ROW_DEAD : ROW_MESSAGE;
+}
+
+void store_row_renumber(struct store_row *row, uint64_t id)
+{
+	row->id = id;
+	row->checksum = checksum_of(row);
 }
 
 void store_row_bind_text(sqlite3_stmt *st, int at, const char *text)

@@ -1,19 +1,20 @@
 /*
- * Salvage: what can still be read of a file that was set aside comes back under its old id when its checksum holds.
- *
- * Inside a window a table is read forwards until it errs, then backwards from the end; what is left between is halved.
+ * Salvage: what can still be read of files that were set aside comes back under its old id when its checksum holds.
  *
  * Invariants:
- * 1. The ids are walked in windows, each its own transaction with the place it reached: a restart goes on there.
- * 2. `after_id` of the open salvage is what the last commit noted in the table `salvage`.
- * 3. Rows of the old file were counted as damaged when it was set aside; each that comes back is taken out again, so
- *    the ledger balances whatever comes back.
- * 4. A row comes back at most once: its id is the key, and what is there stays.
+ * 1. A file is read page by page, each group of pages in one transaction with the place it reached: a restart goes on
+ *    there. It is never opened by SQLite, which might change it.
+ * 2. What waited in a file was counted as damaged when it was set aside, and as expected; each message that comes back
+ *    is taken out of both. One that nobody expected is accepted now: the ledger balances whatever comes back.
+ * 3. A row comes back at most once: its id is the key, and what is there stays. Another message of that id gets a new
+ * one.
+ * 4. A file is done when its last page was read, and then has its mark beside it; only then is it not looked at again.
  * 5. `salvage` is null or open; null and `salvage_is_done` says that no file is left.
  */
 #include "store/store_internal.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,339 +22,446 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-enum { FIRST_BUDGET_MS = 1000, WINDOW_IDS = 4096 };
-enum { MESSAGES, DEAD, BLOCKS, TABLES };
+enum { ROWS_AT_ONCE = 4096, PAGES_AT_ONCE = 4096, LEDGER_PAGES = 64, FAILURE_PAGES_MAX = 4096, MARKS_MAX = 65536 };
+
+#define EXPECTED "expected"
 
 struct salvage {
-	char *path;
-	sqlite3 *db;
-	sqlite3_stmt *up[TABLES], *down[TABLES]; /* null: this file has no such table */
-	struct stored_block *block;
-	uint64_t after_id;
-	uint64_t end_id; /* no id above it */
+	char suffix[ASIDE_SUFFIX_BYTES];
+	struct pages *pages;
+	uint32_t after_page;
 	uint64_t rows;
+	uint64_t expected;
 	uint64_t first, last; /* messages that came back in this step */
+	uint64_t step_rows;
+	uint32_t page; /* the one being read */
+	uint32_t failure_pages[FAILURE_PAGES_MAX];
+	size_t failure_page_count;
+	struct stored_block *block;
+	struct block_mark *marks; /* what left its block, of the whole file */
+	size_t mark_count;
 };
 
-static const char *const walks[TABLES][2] = {
-    [MESSAGES] =
-        {"SELECT id, received_ms, checksum, meta, body FROM messages WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
-         "SELECT id, received_ms, checksum, meta, body FROM messages WHERE id BETWEEN ?1 AND ?2 ORDER BY id DESC"},
-    [DEAD] = {"SELECT id, received_ms, checksum, meta, body, died_ms, attempts, code, reason FROM dead"
-              " WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
-              "SELECT id, received_ms, checksum, meta, body, died_ms, attempts, code, reason FROM dead"
-              " WHERE id BETWEEN ?1 AND ?2 ORDER BY id DESC"},
-    [BLOCKS] = {BLOCK_SELECT " WHERE b.id BETWEEN ?1 AND ?2 ORDER BY b.id",
-                BLOCK_SELECT " WHERE b.id BETWEEN ?1 AND ?2 ORDER BY b.id DESC"},
+struct note {
+	uint64_t after, rows;
+	bool done;
 };
-
-static void salvage_free(struct salvage *v)
-{
-	if (!v)
-		return;
-	for (int i = 0; i < TABLES; i++) {
-		(void)sqlite3_finalize(v->up[i]);
-		(void)sqlite3_finalize(v->down[i]);
-	}
-	(void)sqlite3_close_v2(v->db);
-	store_block_free(v->block);
-	free(v->path);
-	free(v);
-}
 
 void store_salvage_end(struct store *s)
 {
-	salvage_free(take(s->salvage));
+	if (s->salvage) {
+		pages_close(s->salvage->pages);
+		store_block_free(s->salvage->block);
+		free(s->salvage->marks);
+	}
+	free(take(s->salvage));
 	s->salvage_is_done = false;
 }
 
-static enum err insert_copy(struct store *s, enum store_statement id, sqlite3_stmt *from, int columns, int64_t found_ms,
-                            bool *ret_new, struct error *e)
+static enum err note_get(struct store *s, const char *key, struct note *ret, struct error *e)
+{
+	sqlite3_stmt *st = store_statement(s, ST_SALVAGE_GET);
+	int rc;
+
+	*ret = (struct note){0};
+	(void)sqlite3_bind_text(st, 1, key, -1, SQLITE_STATIC);
+	rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW)
+		*ret = (struct note){.after = sql_column_u64(st, 0),
+		                     .rows = sql_column_u64(st, 1),
+		                     .done = sqlite3_column_int64(st, 2) != 0};
+	(void)sqlite3_reset(st);
+	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "see what was salvaged");
+}
+
+static enum err note_put(struct store *s, const char *key, const struct note *note, struct error *e)
+{
+	sqlite3_stmt *st = store_statement(s, ST_SALVAGE_PUT);
+
+	(void)sqlite3_bind_text(st, 1, key, -1, SQLITE_STATIC);
+	sql_bind_u64(st, 2, note->after);
+	sql_bind_u64(st, 3, note->rows);
+	(void)sqlite3_bind_int64(st, 4, note->done);
+	return store_run(s, st, e, "note what was salvaged");
+}
+
+enum err store_salvage_expect(struct store *s, uint64_t rows, struct error *e)
+{
+	return note_put(s, EXPECTED, &(struct note){.after = rows}, e);
+}
+
+static void count_in(struct store *s, uint64_t *counter)
+{
+	struct salvage *v = s->salvage;
+
+	if (v->expected > 0 && s->now.ledger.damaged > 0) {
+		v->expected--;
+		s->now.ledger.damaged--;
+	} else {
+		s->now.ledger.accepted++;
+	}
+	++*counter;
+}
+
+static void bind_value(sqlite3_stmt *st, int at, const struct stored_value *v)
+{
+	if (v->type == VALUE_INT)
+		(void)sqlite3_bind_int64(st, at, v->number);
+	else if (v->type == VALUE_TEXT)
+		(void)sqlite3_bind_text(st, at, (const char *)v->bytes, (int)v->count, SQLITE_STATIC);
+	else
+		(void)sqlite3_bind_blob64(st, at, v->count ? (const void *)v->bytes : "", v->count, SQLITE_STATIC);
+}
+
+static enum err insert(struct store *s, enum store_statement id, const struct store_row *row,
+                       const struct stored_record *r, bool *ret_new, struct error *e)
 {
 	sqlite3_stmt *st = store_statement(s, id);
 	enum err err;
 
-	store_row_bind_found(st, from, columns);
+	store_row_put(st, 1, row);
 	if (id == ST_SALVAGE_DAMAGED)
-		(void)sqlite3_bind_int64(st, 6, found_ms);
+		(void)sqlite3_bind_int64(st, 6, clock_wall_ms());
+	for (int i = 3; id == ST_SALVAGE_DEAD && i < 7; i++) /* died_ms, attempts, code, reason */
+		bind_value(st, i + 3, &r->values[i]);
 	err = store_run(s, st, e, "salvage a row");
 	*ret_new = err == ERR_OK && sqlite3_changes(s->db) == 1;
 	(void)sqlite3_clear_bindings(st);
 	return err;
 }
 
-static void count_in(struct store *s, uint64_t *counter)
+/* *ret_taken: the id stands already; *ret_same: for this message, which came back before, not for one that began anew.
+ */
+static enum err look_up(struct store *s, const struct store_row *row, bool is_dead, bool *ret_taken, bool *ret_same,
+                        struct error *e)
 {
-	if (s->now.ledger.damaged > 0)
-		s->now.ledger.damaged--;
-	else
-		s->now.ledger.accepted++;
-	++*counter;
-}
-
-/* A message that is pending again. */
-static void note_pending(struct store *s, const struct store_row *row)
-{
-	struct salvage *v = s->salvage;
-
-	if (row->id >= s->now.next_id) /* the old ledger was older than its rows, or gone */
-		s->now.next_id = row->id + 1;
-	v->rows++;
-	count_in(s, &s->now.ledger.pending);
-	s->now.pending_bytes += row->meta_bytes + row->body_bytes;
-	if (v->first == 0 || row->id < v->first)
-		v->first = row->id;
-	if (row->id > v->last)
-		v->last = row->id;
-}
-
-static enum err bring_back_row(struct store *s, sqlite3_stmt *row, bool is_dead, struct error *e)
-{
-	const struct store_row found = store_row_read(row);
-	const bool sound = sqlite3_column_type(row, 4) == SQLITE_BLOB && store_row_is_sound(&found);
-	bool is_new = false;
-	enum err err;
-
-	if (!sound) {
-		err = insert_copy(s, ST_SALVAGE_DAMAGED, row, 5, clock_wall_ms(), &is_new, e);
-		if (is_new)
-			count_in(s, &s->now.ledger.damaged);
-		return err;
-	}
-	err = insert_copy(s, is_dead ? ST_SALVAGE_DEAD : ST_SALVAGE_MESSAGE, row, is_dead ? 9 : 5, 0, &is_new, e);
-	if (!is_new)
-		return err;
-	if (!is_dead) {
-		note_pending(s, &found);
-		return ERR_OK;
-	}
-	if (found.id >= s->now.next_id)
-		s->now.next_id = found.id + 1;
-	s->salvage->rows++;
-	count_in(s, &s->now.ledger.dead);
-	return ERR_OK;
-}
-
-static enum err bring_back_framed(struct store *s, const struct store_row *row, struct error *e)
-{
-	const bool is_sound = store_row_is_sound(row);
-	sqlite3_stmt *st = store_statement(s, is_sound ? ST_SALVAGE_MESSAGE : ST_SALVAGE_DAMAGED);
-	enum err err;
-
-	store_row_put(st, 1, row);
-	if (!is_sound)
-		(void)sqlite3_bind_int64(st, 6, clock_wall_ms());
-	err = store_run(s, st, e, "salvage a message of a block");
-	if (err != ERR_OK || sqlite3_changes(s->db) != 1)
-		return err;
-	if (is_sound)
-		note_pending(s, row);
-	else
-		count_in(s, &s->now.ledger.damaged);
-	return ERR_OK;
-}
-
-/* What had not left it comes back, each message alone. */
-static enum err bring_back_block(struct store *s, sqlite3_stmt *st, struct error *e)
-{
-	struct stored_block *b = s->salvage->block;
-	struct block_mark mark;
-	enum err err = ERR_OK;
-
-	store_block_read(b, st);
-	mark = store_block_mark_read(st, BLOCK_COLUMNS, b->id, b->count);
-	for (uint32_t i = 0; i < b->framed && err == ERR_OK; i++)
-		if (!block_bit(&mark, b->id + i))
-			err = bring_back_framed(s, &b->rows[i], e);
-	return err;
-}
-
-static enum err bring_back(struct store *s, sqlite3_stmt *row, int table, struct error *e)
-{
-	return table == BLOCKS ? bring_back_block(s, row, e) : bring_back_row(s, row, table == DEAD, e);
-}
-
-/* *edge moves to the first id not seen in this direction; *ret_whole: the range was read to its end. */
-static enum err walk(struct store *s, sqlite3_stmt *st, int table, uint64_t lo, uint64_t hi, bool upwards,
-                     uint64_t *edge, bool *ret_whole, struct error *e)
-{
-	enum err err = ERR_OK;
+	struct pending found = {0};
+	sqlite3_stmt *st;
 	int rc;
+	enum err err = is_dead ? ERR_OK : store_find(s, row->id, &found, e);
 
+	*ret_taken = found.is_there;
+	*ret_same = found.is_there && found.row.checksum == row->checksum;
+	(void)store_statement(s, ST_READ); /* what it found is not looked at any more */
+	if (err != ERR_OK || !is_dead)
+		return err;
+	st = store_statement(s, ST_SALVAGE_CHECKSUM);
+	sql_bind_u64(st, 1, row->id);
+	rc = sqlite3_step(st);
+	*ret_taken = rc == SQLITE_ROW;
+	*ret_same = *ret_taken && sqlite3_column_int64(st, 0) == row->checksum;
 	(void)sqlite3_reset(st);
-	sql_bind_u64(st, 1, lo);
-	sql_bind_u64(st, 2, hi);
-	while ((rc = sqlite3_step(st)) == SQLITE_ROW && err == ERR_OK) {
-		uint64_t id = sql_column_u64(st, 0);
+	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "compare a row");
+}
 
-		if (id < lo || id > hi || (upwards ? id < *edge : id > *edge))
-			break; /* out of order: the tree is not one */
-		err = bring_back(s, st, table, e);
-		*edge = upwards ? id + 1 : id - 1;
-	}
-	(void)sqlite3_reset(st);
-	*ret_whole = rc == SQLITE_DONE;
+/* Its bytes are not what was written: kept as found. An id that was never given out is no id. */
+static enum err keep_damaged(struct store *s, const struct store_row *row, const struct stored_record *r,
+                             struct error *e)
+{
+	bool is_new = false;
+	enum err err = ERR_OK;
+
+	if (row->id < s->now.next_id)
+		err = insert(s, ST_SALVAGE_DAMAGED, row, r, &is_new, e);
+	if (is_new)
+		count_in(s, &s->now.ledger.damaged);
 	return err;
 }
 
-static enum err salvage_range(struct store *s, int table, uint64_t lo, uint64_t hi, struct error *e)
+static enum err bring_back(struct store *s, struct store_row row, bool is_dead, const struct stored_record *r,
+                           struct error *e)
 {
+	const enum store_statement id = is_dead ? ST_SALVAGE_DEAD : ST_SALVAGE_MESSAGE;
 	struct salvage *v = s->salvage;
-	uint64_t low = lo, high = hi, middle;
-	bool whole = false;
+	bool is_new = false, taken = false, same = false;
 	enum err err;
 
-	if (lo > hi || !v->up[table] || !v->down[table])
-		return ERR_OK;
-	err = walk(s, v->up[table], table, lo, hi, true, &low, &whole, e);
-	if (err == ERR_OK && !whole && low <= high)
-		err = walk(s, v->down[table], table, low, hi, false, &high, &whole, e);
-	if (err != ERR_OK || whole || low >= high)
+	if (!store_row_is_sound(&row))
+		return keep_damaged(s, &row, r, e);
+	err = look_up(s, &row, is_dead, &taken, &same, e);
+	if (err != ERR_OK || same)
 		return err;
-	middle = low + (high - low) / 2;
-	err = salvage_range(s, table, low, middle, e);
-	return err == ERR_OK ? salvage_range(s, table, middle + 1, high, e) : err;
+	if (taken)
+		store_row_renumber(&row, s->now.next_id);
+	err = insert(s, id, &row, r, &is_new, e);
+	if (err != ERR_OK || !is_new)
+		return err;
+	if (row.id >= s->now.next_id) /* the old ledger was older than its rows, or gone */
+		s->now.next_id = row.id + 1;
+	v->rows++;
+	v->step_rows++;
+	count_in(s, is_dead ? &s->now.ledger.dead : &s->now.ledger.pending);
+	if (is_dead)
+		return ERR_OK;
+	s->now.pending_bytes += row.meta_bytes + row.body_bytes;
+	if (v->first == 0 || row.id < v->first)
+		v->first = row.id;
+	if (row.id > v->last)
+		v->last = row.id;
+	return ERR_OK;
 }
 
-static uint64_t end_of(struct store *s, sqlite3 *db)
+/* Null: nothing left it, or its mark is not there any more. */
+static const struct block_mark *mark_of(const struct salvage *v, uint64_t block_id)
 {
-	struct totals old;
-	int64_t max = 0, block_max = 0;
-
-	if (store_ledger_of(db, &old))
-		return old.next_id;
-	if (sql_number(
-	        db, "SELECT max(coalesce((SELECT max(id) FROM messages), 0), coalesce((SELECT max(id) FROM dead), 0))",
-	        &max, NULL) != ERR_OK)
-		return s->durable.next_id;
-	if (sql_number(db, "SELECT coalesce((SELECT id + count - 1 FROM blocks ORDER BY id DESC LIMIT 1), 0)",
-	               &block_max, NULL) == ERR_OK &&
-	    block_max > max)
-		return (uint64_t)block_max;
-	return (uint64_t)max;
-}
-
-/* Null: the file cannot be read at all. */
-static struct salvage *open_source(struct store *s, const char *path, uint64_t after_id, uint64_t rows)
-{
-	struct salvage *v = mem_zero(sizeof *v);
-	struct error ignored;
-
-	v->path = mem_string(path);
-	v->after_id = after_id;
-	v->rows = rows;
-	if (store_reader_open(path, s->vfs, &v->db, &ignored) != ERR_OK)
-		goto fail;
-	v->block = store_block_new();
-	for (int i = 0; i < TABLES; i++)
-		if ((sqlite3_prepare_v2(v->db, walks[i][0], -1, &v->up[i], NULL) != SQLITE_OK ||
-		     sqlite3_prepare_v2(v->db, walks[i][1], -1, &v->down[i], NULL) != SQLITE_OK) &&
-		    i != BLOCKS) /* a file of the first schema has none */
-			goto fail;
-	v->end_id = end_of(s, v->db);
-	return v;
-fail:
-	salvage_free(v);
+	for (size_t i = 0; i < v->mark_count; i++)
+		if (v->marks[i].id == block_id)
+			return &v->marks[i];
 	return NULL;
 }
 
-static enum err note_progress(struct store *s, const char *path, uint64_t after_id, uint64_t rows, bool done,
-                              struct error *e)
+/* What had not left it comes back, each message alone. */
+static enum err bring_back_block(struct store *s, const struct stored_record *r, struct error *e)
 {
-	sqlite3_stmt *st = store_statement(s, ST_SALVAGE_PUT);
-
-	(void)sqlite3_bind_text(st, 1, path, -1, SQLITE_STATIC);
-	sql_bind_u64(st, 2, after_id);
-	sql_bind_u64(st, 3, rows);
-	(void)sqlite3_bind_int64(st, 4, done);
-	return store_run(s, st, e, "note what was salvaged");
-}
-
-/* Finds the file that is not done yet. Leaves s->salvage null when there is none that can be read. */
-static enum err resume(struct store *s, struct error *e)
-{
-	sqlite3_stmt *st = store_statement(s, ST_SALVAGE_NEXT);
-	int rc = sqlite3_step(st);
-	AUTOFREE char *path = NULL;
-	uint64_t after = 0, rows = 0;
-	enum err err;
-
-	if (rc == SQLITE_ROW) {
-		path = mem_string((const char *)sqlite3_column_text(st, 0));
-		after = sql_column_u64(st, 1);
-		rows = sql_column_u64(st, 2);
-	}
-	(void)sqlite3_reset(st);
-	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
-		return store_fail(s, rc, e, "look for files to salvage");
-	s->salvage_is_done = rc == SQLITE_DONE;
-	if (s->salvage_is_done)
-		return ERR_OK;
-	s->salvage = open_source(s, path, after, rows);
-	if (s->salvage)
-		return ERR_OK;
-	err = store_no_fault(path, e);
-	if (err == ERR_OK)
-		err = store_begin(s, e);
-	if (err == ERR_OK)
-		err = note_progress(s, path, after, rows, true, e);
-	return err == ERR_OK ? store_commit(s, e) : err;
-}
-
-/* Attempts and times of what came back; a failed one that cannot be read starts afresh. */
-static enum err copy_failures(struct store *s, struct error *e)
-{
-	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
+	const struct stored_value *v = r->values, *body = &v[12];
+	const int64_t numbers[6] = {r->rowid, v[1].number, v[2].number, v[3].number, v[5].number, v[6].number};
+	const struct block_mark *mark = mark_of(s->salvage, (uint64_t)r->rowid);
+	struct stored_block *b = s->salvage->block;
 	enum err err = ERR_OK;
 
-	if (sqlite3_prepare_v2(s->salvage->db, "SELECT id, attempts, next_ms, first_ms, code, reason FROM failures", -1,
-	                       &st, NULL) != SQLITE_OK)
-		return ERR_OK;
-	while (sqlite3_step(st) == SQLITE_ROW && err == ERR_OK) {
-		const struct store_settlement again = {
-		    .id = sql_column_u64(st, 0),
-		    .kind = SETTLE_RETRY,
-		    .attempts = (uint32_t)sqlite3_column_int64(st, 1),
-		    .code = (const char *)sqlite3_column_text(st, 4),
-		    .may_be_gone = true, /* not every one came back */
-		};
-		uint64_t before = s->unexpected_settlements;
-
-		err = store_settle(s, &again, 1, e);
-		s->unexpected_settlements = before;
-	}
+	store_block_take(b, numbers, v[4].number, body->bytes, body->count);
+	for (uint32_t i = 0; i < b->framed && err == ERR_OK; i++)
+		if (!mark || !block_bit(mark, b->id + i))
+			err = bring_back(s, b->rows[i], false, r, e);
 	return err;
 }
 
-/* Steps over ids that no row has, when the file can say so. */
-static void skip_gap(struct salvage *v)
+/* Sent again is better than lost: a mark that is not what was written marks nothing. */
+static enum err take_mark(void *arg, const struct stored_record *r, struct error *e)
 {
-	char sql[200];
-	int64_t next = 0, block = 0;
+	struct salvage *v = arg;
+	struct store_row unused;
+	struct block_mark m = {.id = (uint64_t)r->rowid};
 
-	(void)sqlite3_snprintf(sizeof sql, sql,
-	                       "SELECT min(coalesce((SELECT min(id) FROM messages WHERE id > %lld), %lld),"
-	                       " coalesce((SELECT min(id) FROM dead WHERE id > %lld), %lld))",
-	                       (long long)v->after_id, (long long)v->end_id, (long long)v->after_id,
-	                       (long long)v->end_id);
-	if (sql_number(v->db, sql, &next, NULL) != ERR_OK)
-		return;
-	(void)sqlite3_snprintf(sizeof sql, sql, "SELECT coalesce((SELECT min(id) FROM blocks WHERE id > %lld), %lld)",
-	                       (long long)v->after_id, (long long)v->end_id);
-	if (v->up[BLOCKS] && sql_number(v->db, sql, &block, NULL) != ERR_OK)
-		return;
-	if (v->up[BLOCKS] && block < next)
-		next = block;
-	if ((uint64_t)next > v->after_id + 1)
-		v->after_id = (uint64_t)next - 1;
+	(void)e;
+	if (store_row_of_record(r, &unused) != ROW_PARTIAL || r->values[4].count != sizeof m.bits ||
+	    v->mark_count == MARKS_MAX)
+		return ERR_OK;
+	m.settled = (uint32_t)r->values[1].number;
+	m.bytes = (uint64_t)r->values[2].number;
+	memcpy(m.bits, r->values[4].bytes, sizeof m.bits);
+	if (store_block_mark_checksum(&m) != r->values[3].number)
+		return ERR_OK;
+	v->marks = mem_grow(v->marks, v->mark_count + 1, sizeof *v->marks);
+	v->marks[v->mark_count++] = m;
+	return ERR_OK;
 }
 
-enum err store_salvage(struct store *s, uint32_t max_ids, uint64_t *ret_first, uint64_t *ret_last, bool *ret_more,
+/* A block may stand before its mark: all marks are read first. */
+static enum err read_marks(struct salvage *v, struct error *e)
+{
+	enum err err = ERR_OK;
+
+	for (uint32_t n = 1; err == ERR_OK && n <= pages_count(v->pages); n++)
+		err = pages_records(v->pages, n, take_mark, v, e);
+	return err;
+}
+
+static bool is_failure(const struct stored_record *r) { return !r->is_index && store_record_has_types(r, "niiitt"); }
+
+/* Positions, keys of processors, and how far other files were read: tables WITHOUT ROWID. */
+static enum err keep_key(struct store *s, const struct stored_record *r, struct error *e)
+{
+	enum store_statement id;
+	sqlite3_stmt *st;
+	enum err err;
+
+	if (store_record_has_types(r, "tti"))
+		id = ST_POSITION_KEEP;
+	else if (store_record_has_types(r, "tbi"))
+		id = ST_CACHE_KEEP;
+	else if (store_record_has_types(r, "biii"))
+		id = ST_IMPORT_KEEP;
+	else if (store_record_has_types(r, "tiii") && r->values[0].count > 6 &&
+	         memcmp(r->values[0].bytes, "pages:", 6) == 0)
+		id = ST_SALVAGE_KEEP;
+	else
+		return ERR_OK;
+	st = store_statement(s, id);
+	for (int i = 0; i < r->count; i++)
+		bind_value(st, i + 1, &r->values[i]);
+	err = store_run(s, st, e, "salvage a key");
+	(void)sqlite3_clear_bindings(st);
+	return err;
+}
+
+/* Of the spool's own time, which the ledger has inherited. */
+static enum err keep_lead(struct store *s, const struct stored_record *r, struct error *e)
+{
+	sqlite3_stmt *st = store_statement(s, ST_CLOCK_KEEP);
+
+	(void)sqlite3_bind_int64(st, 1, r->rowid);
+	(void)sqlite3_bind_int64(st, 2, r->values[1].number);
+	return store_run(s, st, e, "salvage the clock");
+}
+
+static enum err take_record(void *arg, const struct stored_record *r, struct error *e)
+{
+	struct store *s = arg;
+	struct salvage *v = s->salvage;
+	struct store_row row;
+	enum stored_kind kind = store_row_of_record(r, &row);
+
+	if (kind == ROW_BLOCK)
+		return bring_back_block(s, r, e);
+	if (kind == ROW_MESSAGE || kind == ROW_DEAD)
+		return bring_back(s, row, kind == ROW_DEAD, r, e);
+	if (is_failure(r) && v->failure_page_count < FAILURE_PAGES_MAX &&
+	    (v->failure_page_count == 0 || v->failure_pages[v->failure_page_count - 1] != v->page))
+		v->failure_pages[v->failure_page_count++] = v->page;
+	if (!r->is_index && store_record_has_types(r, "ni"))
+		return keep_lead(s, r, e);
+	return r->is_index ? keep_key(s, r, e) : ERR_OK;
+}
+
+/* Attempts of what came back; a failed one that cannot be read starts afresh. */
+static enum err take_failure(void *arg, const struct stored_record *r, struct error *e)
+{
+	struct store *s = arg;
+	char code[64];
+	struct store_settlement again = {
+	    .id = (uint64_t)r->rowid, .kind = SETTLE_RETRY, .code = code, .may_be_gone = true};
+	uint64_t before = s->unexpected_settlements;
+	enum err err;
+
+	if (!is_failure(r))
+		return ERR_OK;
+	(void)snprintf(code, sizeof code, "%.*s", (int)(r->values[4].count < sizeof code ? r->values[4].count : 0),
+	               (const char *)r->values[4].bytes);
+	again.attempts = (uint32_t)r->values[1].number;
+	err = store_settle(s, &again, 1, e);
+	s->unexpected_settlements = before;
+	return err;
+}
+
+static enum err open_source(struct store *s, const char *suffix, const struct note *note, struct error *e)
+{
+	AUTOFREE char *name = mem_format("%s%s", s->files.name, suffix);
+	struct salvage *v = mem_zero(sizeof *v);
+	struct note expected;
+	enum err err = note_get(s, EXPECTED, &expected, e);
+
+	s->salvage = v;
+	(void)snprintf(v->suffix, sizeof v->suffix, "%s", suffix);
+	v->after_page = (uint32_t)note->after;
+	v->rows = note->rows;
+	v->expected = expected.after;
+	if (err == ERR_OK)
+		err = pages_open(s->files.dir_fd, name, &v->pages, e);
+	v->block = store_block_new();
+	if (err == ERR_OK)
+		err = read_marks(v, e);
+	if (err != ERR_OK)
+		store_salvage_end(s);
+	return err;
+}
+
+static enum err close_source(struct store *s, const char *suffix, uint64_t rows, struct error *e)
+{
+	char outcome[96];
+
+	(void)snprintf(outcome, sizeof outcome, "read to its end, %" PRIu64 " messages came back", rows);
+	return store_aside_close(&s->files, suffix, outcome, e);
+}
+
+/* An older kspool noted whole paths, and read by ids: done is done, the rest is read again. */
+static enum err was_done_by_older(struct store *s, const char *suffix, bool *ret, struct error *e)
+{
+	sqlite3_stmt *st = store_statement(s, ST_SALVAGE_OLD);
+	int rc;
+
+	(void)sqlite3_bind_text(st, 1, suffix, -1, SQLITE_STATIC);
+	rc = sqlite3_step(st);
+	*ret = rc == SQLITE_ROW && sqlite3_column_int64(st, 0) != 0;
+	(void)sqlite3_reset(st);
+	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "see what was salvaged");
+}
+
+/* *ret: this one is being read now. */
+static enum err try_source(struct store *s, const char *suffix, bool *ret, struct error *e)
+{
+	AUTOFREE char *key = mem_format("pages:%s", suffix);
+	struct note note;
+	bool older = false;
+	enum err err = note_get(s, key, &note, e);
+
+	*ret = false;
+	if (err == ERR_OK && !note.done)
+		err = was_done_by_older(s, suffix, &older, e);
+	if (err != ERR_OK)
+		return err;
+	if (note.done || older)
+		return close_source(s, suffix, note.rows, e);
+	*ret = true;
+	return open_source(s, suffix, &note, e);
+}
+
+static enum err expect_nothing(struct store *s, struct error *e)
+{
+	struct note expected;
+	enum err err = note_get(s, EXPECTED, &expected, e);
+
+	if (err != ERR_OK || expected.after == 0)
+		return err;
+	err = store_begin(s, e);
+	if (err == ERR_OK)
+		err = store_salvage_expect(s, 0, e);
+	return err == ERR_OK ? store_commit(s, e) : err;
+}
+
+/* Finds a file that is not done yet. Leaves s->salvage null when there is none. */
+static enum err resume(struct store *s, struct error *e)
+{
+	struct aside_list list;
+	bool found = false;
+	enum err err = store_aside_list(&s->files, &list, e);
+
+	s->aside_files = list.count;
+	s->aside_unread = 0;
+	for (size_t i = 0; i < list.count; i++)
+		s->aside_unread += !list.items[i].is_read;
+	for (size_t i = 0; i < list.count && err == ERR_OK && !found; i++)
+		if (!list.items[i].is_read)
+			err = try_source(s, list.items[i].suffix, &found, e);
+	store_aside_list_fini(&list);
+	if (err == ERR_OK && !found)
+		err = expect_nothing(s, e);
+	s->salvage_is_done = err == ERR_OK && !found;
+	return err;
+}
+
+static enum err read_pages(struct store *s, uint32_t max_rows, bool *ret_done, struct error *e)
+{
+	struct salvage *v = s->salvage;
+	const uint32_t count = pages_count(v->pages);
+	uint32_t pages = 0;
+	enum err err = ERR_OK;
+
+	v->page = v->after_page;
+	while (err == ERR_OK && v->page < count && v->step_rows < max_rows && pages++ < PAGES_AT_ONCE) {
+		v->page++;
+		err = pages_records(v->pages, v->page, take_record, s, e);
+	}
+	*ret_done = v->page >= count;
+	for (size_t i = 0; i < v->failure_page_count && err == ERR_OK && *ret_done; i++)
+		err = pages_records(v->pages, v->failure_pages[i], take_failure, s, e);
+	return err;
+}
+
+static enum err note_step(struct store *s, bool done, struct error *e)
+{
+	struct salvage *v = s->salvage;
+	AUTOFREE char *key = mem_format("pages:%s", v->suffix);
+	enum err err = note_put(s, key, &(struct note){.after = v->page, .rows = v->rows, .done = done}, e);
+
+	return err == ERR_OK ? store_salvage_expect(s, v->expected, e) : err;
+}
+
+enum err store_salvage(struct store *s, uint32_t max_rows, uint64_t *ret_first, uint64_t *ret_last, bool *ret_more,
                        struct error *e)
 {
 	struct salvage *v;
-	uint64_t upto;
-	bool done;
+	bool done = false;
 	enum err err = s->salvage || s->salvage_is_done ? ERR_OK : resume(s, e);
 
 	*ret_first = *ret_last = 0;
@@ -361,19 +469,12 @@ enum err store_salvage(struct store *s, uint32_t max_ids, uint64_t *ret_first, u
 	v = s->salvage;
 	if (err != ERR_OK || !v)
 		return err;
-	v->first = v->last = 0;
-	skip_gap(v);
-	upto = v->after_id + max_ids < v->end_id ? v->after_id + max_ids : v->end_id;
-	done = upto >= v->end_id;
+	v->first = v->last = v->step_rows = 0;
 	err = store_begin(s, e);
-	for (int table = 0; table < TABLES && err == ERR_OK; table++)
-		err = salvage_range(s, table, v->after_id + 1, upto, e);
-	if (err == ERR_OK && done)
-		err = copy_failures(s, e);
 	if (err == ERR_OK)
-		err = store_no_fault(v->path, e);
+		err = read_pages(s, max_rows, &done, e);
 	if (err == ERR_OK)
-		err = note_progress(s, v->path, upto, v->rows, done, e);
+		err = note_step(s, done, e);
 	if (err == ERR_OK)
 		err = store_commit(s, e);
 	if (err != ERR_OK) { /* the place reached is read again from the table */
@@ -381,12 +482,16 @@ enum err store_salvage(struct store *s, uint32_t max_ids, uint64_t *ret_first, u
 		store_salvage_end(s);
 		return err;
 	}
-	v->after_id = upto;
+	v->after_page = v->page;
 	*ret_first = v->first;
 	*ret_last = v->last;
-	if (done)
-		store_salvage_end(s);
-	return ERR_OK;
+	if (!done)
+		return ERR_OK;
+	err = store_leads_load(s, e);
+	if (err == ERR_OK)
+		err = close_source(s, v->suffix, v->rows, e);
+	store_salvage_end(s);
+	return err;
 }
 
 enum err store_salvage_for(struct store *s, int64_t budget_ms, uint64_t *ret_rows, struct error *e)
@@ -399,7 +504,7 @@ enum err store_salvage_for(struct store *s, int64_t budget_ms, uint64_t *ret_row
 		uint64_t before = s->durable.ledger.pending + s->durable.ledger.dead;
 		uint64_t first, last;
 
-		err = store_salvage(s, WINDOW_IDS, &first, &last, &more, e);
+		err = store_salvage(s, ROWS_AT_ONCE, &first, &last, &more, e);
 		if (err == ERR_OK)
 			err = store_checkpoint(s, false, e);
 		*ret_rows += s->durable.ledger.pending + s->durable.ledger.dead - before;
@@ -407,74 +512,47 @@ enum err store_salvage_for(struct store *s, int64_t budget_ms, uint64_t *ret_row
 	return err == ERR_FULL ? ERR_OK : err;
 }
 
-static enum err copy_table(struct store *s, sqlite3 *from, const char *select, const char *insert, struct error *e)
-{
-	CLEANUP(sql_finish) sqlite3_stmt *in = NULL;
-	CLEANUP(sql_finish) sqlite3_stmt *out = NULL;
-	enum err err = ERR_OK;
+struct search {
+	struct totals *best;
+	bool found;
+};
 
-	if (sqlite3_prepare_v2(from, select, -1, &in, NULL) != SQLITE_OK ||
-	    sqlite3_prepare_v2(s->db, insert, -1, &out, NULL) != SQLITE_OK)
-		return ERR_OK;
-	while (sqlite3_step(in) == SQLITE_ROW && err == ERR_OK) {
-		for (int i = 0; i < 3; i++)
-			(void)sqlite3_bind_value(out, i + 1, sqlite3_column_value(in, i));
-		err = store_run(s, out, e, "salvage a key");
+static enum err look_for_ledger(void *arg, const struct stored_record *r, struct error *e)
+{
+	struct search *search = arg;
+	struct totals t;
+
+	(void)e;
+	if (store_ledger_of_record(r, &t) && (!search->found || store_ledger_is_later(&t, search->best))) {
+		*search->best = t;
+		search->found = true;
 	}
+	return ERR_OK;
+}
+
+static enum err search_file(const struct files *f, const char *suffix, struct search *search, struct error *e)
+{
+	AUTOFREE char *name = mem_format("%s%s", f->name, suffix);
+	struct pages *p = NULL;
+	enum err err = pages_open(f->dir_fd, name, &p, e);
+
+	for (uint32_t n = 1; err == ERR_OK && n <= pages_count(p) && n <= LEDGER_PAGES; n++)
+		err = pages_records(p, n, look_for_ledger, search, e);
+	pages_close(p);
 	return err;
 }
 
-/* The counts of the old file, as far as they can be read. */
-static void adopt_ledger(struct store *s, sqlite3 *db)
+enum err store_salvage_ledger(const struct files *f, struct totals *ret, bool *ret_found, struct error *e)
 {
-	struct totals old;
+	struct search search = {.best = ret};
+	struct aside_list list;
+	enum err err = store_aside_list(f, &list, e);
 
-	if (s->now.ledger.accepted == 0 &&
-	    store_ledger_of(db, &old)) /* a spool that has counts of its own keeps them */
-		store_ledger_succeed(&s->now, &old);
-}
-
-enum err store_salvage_start(struct store *s, const char *path, struct store_report *report, struct error *e)
-{
-	struct error ignored;
-	struct totals old;
-	sqlite3 *db = NULL;
-	enum err err;
-
-	store_salvage_end(s);
-	if (!store_schema_mend(s, path))
-		store_warn(report, "its head cannot be mended");
-	err = store_reader_open(path, s->vfs, &db, &ignored);
-	if (store_no_fault(path, e) != ERR_OK) {
-		(void)sqlite3_close_v2(db);
-		return ERR_DISK;
-	}
-	if (err != ERR_OK) {
-		store_warn(report, "nothing of it can be read");
-		return ERR_OK;
-	}
-	err = store_begin(s, e);
-	if (err == ERR_OK) {
-		adopt_ledger(s, db);
-		err = copy_table(s, db, "SELECT key, value, checksum FROM positions",
-		                 "INSERT OR IGNORE INTO positions (key, value, checksum) VALUES (?1, ?2, ?3)", e);
-	}
-	if (err == ERR_OK)
-		err = copy_table(s, db, "SELECT cache, key, expires_ms FROM cache",
-		                 "INSERT OR IGNORE INTO cache (cache, key, expires_ms) VALUES (?1, ?2, ?3)", e);
-	if (err == ERR_OK)
-		err = store_no_fault(path, e);
-	if (err == ERR_OK && store_ledger_of(db, &old)) /* leads are of its own time, which the ledger knows */
-		err = copy_table(s, db, "SELECT first_id, lead_ms FROM clock",
-		                 "INSERT OR IGNORE INTO clock (first_id, lead_ms) VALUES (?1, ?2)", e);
-	if (err == ERR_OK)
-		err = note_progress(s, path, 0, 0, false, e);
-	if (err == ERR_OK)
-		err = store_commit(s, e);
-	if (err == ERR_OK)
-		err = store_leads_load(s, e);
-	(void)sqlite3_close_v2(db);
-	if (err == ERR_OK)
-		err = store_salvage_for(s, FIRST_BUDGET_MS, &report->salvaged_rows, e);
+	*ret = (struct totals){.next_id = 1};
+	for (size_t i = 0; i < list.count && err == ERR_OK; i++)
+		if (!list.items[i].is_read)
+			err = search_file(f, list.items[i].suffix, &search, e);
+	store_aside_list_fini(&list);
+	*ret_found = search.found;
 	return err;
 }

@@ -1,36 +1,18 @@
-/*
- * The tables as they must be, made in memory from the schema's steps: compared with what a file has, and put over a
- * damaged first page, so that one flipped bit in sqlite_schema does not cost every message behind it.
- */
+/* The tables as they must be, made in memory from the schema's steps and compared with what a file has; and a
+ * connection that only reads, for whoever looks at a file. */
 #include "store/store_internal.h"
 
-#include <fcntl.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
 #include "base/cleanup.h"
-#include "base/mem.h"
 #include "store/schema.h"
+#include "store/vfs.h"
 
-enum { HEAD_BYTES = 65536, AT_PAGE_SIZE = 16, AT_FORMATS = 18, FORMAT_WAL = 2, AT_VALID_FOR = 92 };
-
-/* Root pages lie as the steps left them, or as VACUUM (an export) orders them. */
-static sqlite3 *open_model(uint32_t page_bytes, bool vacuumed)
+static sqlite3 *open_model(void)
 {
 	sqlite3 *db = NULL;
-	char pragma[120];
 	bool good = sqlite3_open_v2(":memory:", &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK;
 
-	(void)sqlite3_snprintf(sizeof pragma, pragma,
-	                       "PRAGMA page_size=%u; PRAGMA auto_vacuum=INCREMENTAL;"
-	                       "PRAGMA application_id=%d; PRAGMA user_version=%d",
-	                       page_bytes, APPLICATION_ID, schema_steps[schema_step_count - 1].version);
-	good = good && sqlite3_exec(db, pragma, NULL, NULL, NULL) == SQLITE_OK;
 	for (int i = 0; i < schema_step_count && good; i++)
 		good = sqlite3_exec(db, schema_steps[i].sql, NULL, NULL, NULL) == SQLITE_OK;
-	if (good && vacuumed)
-		good = sqlite3_exec(db, "VACUUM", NULL, NULL, NULL) == SQLITE_OK;
 	if (good)
 		return db;
 	(void)sqlite3_close_v2(db);
@@ -53,7 +35,24 @@ static bool has_row(sqlite3 *db, sqlite3_stmt *want)
 	return sqlite3_step(st) == SQLITE_ROW;
 }
 
-static enum err compare(struct store *s, sqlite3 *model, struct error *e)
+/* What kspool did not make: named, so that a person can decide; its rows may be of value to somebody. */
+static enum err refuse_stranger(sqlite3 *db, const char *path, sqlite3 *model, struct error *e)
+{
+	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
+	int rc = sqlite3_prepare_v2(db, schema_rows, -1, &st, NULL);
+
+	while (rc == SQLITE_OK && sqlite3_step(st) == SQLITE_ROW)
+		if (!has_row(model, st))
+			return error_set(
+			    e, ERR_ENVIRONMENT,
+			    "%s holds the %s %s, which kspool did not make; drop it: sqlite3 %s 'DROP %s %s'", path,
+			    (const char *)sqlite3_column_text(st, 0), (const char *)sqlite3_column_text(st, 1), path,
+			    (const char *)sqlite3_column_text(st, 0), (const char *)sqlite3_column_text(st, 1));
+	return error_set(e, ERR_ENVIRONMENT,
+	                 "%s holds tables, indexes, triggers or views that kspool did not make; drop them", path);
+}
+
+static enum err compare(sqlite3 *db, const char *path, sqlite3 *model, struct error *e)
 {
 	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
 	int64_t rows = 0, roots = 0, tables = 0, wanted = 0;
@@ -62,107 +61,67 @@ static enum err compare(struct store *s, sqlite3 *model, struct error *e)
 	if (sqlite3_prepare_v2(model, schema_rows, -1, &st, NULL) != SQLITE_OK)
 		return error_set(e, ERR_SYSTEM, "cannot read the schema's model");
 	for (; sqlite3_step(st) == SQLITE_ROW; wanted++)
-		if (!has_row(s->db, st))
-			return error_set(e, ERR_DAMAGED, "%s: the definition of %s is not what was written", s->path,
+		if (!has_row(db, st))
+			return error_set(e, ERR_DAMAGED, "%s: the definition of %s is not what was written", path,
 			                 (const char *)sqlite3_column_text(st, 1));
 	/* Statistics an operator made by hand (ANALYZE) are harmless. */
-	err = sql_number(s->db, "SELECT count(*) FROM sqlite_schema WHERE name NOT LIKE 'sqlite_stat%'", &rows, e);
+	err = sql_number(db, "SELECT count(*) FROM sqlite_schema WHERE name NOT LIKE 'sqlite_stat%'", &rows, e);
 	if (err == ERR_OK)
-		err = sql_number(s->db, "SELECT count(DISTINCT rootpage) FROM sqlite_schema WHERE rootpage > 1", &roots,
-		                 e);
+		err =
+		    sql_number(db, "SELECT count(DISTINCT rootpage) FROM sqlite_schema WHERE rootpage > 1", &roots, e);
 	if (err == ERR_OK)
-		err = sql_number(s->db, "SELECT count(*) FROM sqlite_schema", &tables, e);
+		err = sql_number(db, "SELECT count(*) FROM sqlite_schema", &tables, e);
 	if (err != ERR_OK)
 		return err;
 	if (rows > wanted)
-		return error_set(e, ERR_ENVIRONMENT,
-		                 "%s holds tables, indexes, triggers or views that kspool did not make; drop them",
-		                 s->path);
+		return refuse_stranger(db, path, model, e);
 	if (roots != tables)
-		return error_set(e, ERR_DAMAGED, "%s: two tables have one root", s->path);
+		return error_set(e, ERR_DAMAGED, "%s: two tables have one root", path);
 	return ERR_OK;
 }
 
-enum err store_schema_check(struct store *s, struct error *e)
+enum err store_schema_check(sqlite3 *db, const char *path, struct error *e)
 {
-	sqlite3 *model = open_model(DEFAULT_PAGE_BYTES, false);
-	enum err err = model ? compare(s, model, e) : error_set(e, ERR_SYSTEM, "cannot build the schema's model");
+	sqlite3 *model = open_model();
+	enum err err =
+	    model ? compare(db, path, model, e) : error_set(e, ERR_SYSTEM, "cannot build the schema's model");
 
 	(void)sqlite3_close_v2(model);
 	return err;
 }
 
-/* True when the file at path shows its ledger and its messages. */
-static bool is_usable(struct store *s, const char *path)
+/*
+ * Reading a log without shared memory needs the exclusive lock, which needs a descriptor that may write: nothing is
+ * written all the same (query_only, no checkpoint at close).
+ */
+enum err store_reader_open(const char *path, const char *vfs, sqlite3 **ret, struct error *e)
 {
-	struct error ignored;
-	struct totals totals;
+	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE;
 	sqlite3 *db = NULL;
-	int64_t one = 0;
-	bool good =
-	    store_reader_open(path, s->vfs, &db, &ignored) == ERR_OK &&
-	    sql_number(db, "SELECT count(*) FROM (SELECT id FROM messages LIMIT 1)", &one, &ignored) == ERR_OK &&
-	    sql_number(db, "SELECT count(*) FROM (SELECT id FROM dead LIMIT 1)", &one, &ignored) == ERR_OK &&
-	    store_ledger_of(db, &totals);
+	enum err err = ERR_OK;
+	int64_t tables;
+	int rc;
 
-	(void)sqlite3_close_v2(db);
-	return good;
-}
-
-static bool write_head(int fd, const void *bytes, size_t count)
-{
-	return pwrite(fd, bytes, count, 0) == (ssize_t)count && fsync(fd) == 0;
-}
-
-static bool try_model(struct store *s, const char *path, int fd, uint32_t page_bytes, bool vacuumed)
-{
-	sqlite3 *model = open_model(page_bytes, vacuumed);
-	sqlite3_int64 size = 0;
-	unsigned char *image = model ? sqlite3_serialize(model, "main", &size, 0) : NULL;
-	bool good = image && size >= page_bytes;
-
-	if (good) {
-		image[AT_FORMATS] = image[AT_FORMATS + 1] = FORMAT_WAL;
-		memset(image + AT_VALID_FOR, 0xff, 4); /* the size noted in this header is not this file's */
-		good = write_head(fd, image, page_bytes) && is_usable(s, path);
+	sql_global_setup();
+	vfs_clear_errno();
+	rc = sqlite3_open_v2(path, &db, flags, vfs_register(vfs));
+	if (rc == SQLITE_OK) {
+		(void)sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+		(void)sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+		(void)sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+		err = sql_exec(db,
+		               "PRAGMA locking_mode=EXCLUSIVE; PRAGMA query_only=1; PRAGMA cell_size_check=1;"
+		               "PRAGMA wal_autocheckpoint=0",
+		               e, "set a reader up");
+		if (err == ERR_OK)
+			err = sql_number(db, "SELECT count(*) FROM sqlite_schema", &tables, e);
+	} else {
+		err = sql_error(db, rc, e, path);
 	}
-	sqlite3_free(image);
-	(void)sqlite3_close_v2(model);
-	return good;
-}
-
-static bool try_models(struct store *s, const char *path, int fd, const unsigned char *head, size_t count)
-{
-	uint32_t noted = (uint32_t)head[AT_PAGE_SIZE] << 8 | head[AT_PAGE_SIZE + 1];
-
-	for (int round = 0; round < 2; round++)
-		for (uint32_t size = 512; size <= HEAD_BYTES; size *= 2) {
-			bool first = size == (noted == 1 ? 65536 : noted);
-
-			if (first != (round == 0) || size > count)
-				continue;
-			for (int vacuumed = 0; vacuumed < 2; vacuumed++)
-				if (try_model(s, path, fd, size, vacuumed) || !write_head(fd, head, count))
-					return is_usable(s, path);
-		}
-	return false;
-}
-
-/* The old first page stays beside the file as PATH.head. */
-bool store_schema_mend(struct store *s, const char *path)
-{
-	AUTOFREE char *aside = mem_format("%s.head", path);
-	AUTOFREE unsigned char *head = mem_zero(HEAD_BYTES);
-	AUTOCLOSE int fd = -1;
-	AUTOCLOSE int copy = -1;
-	ssize_t count;
-
-	if (is_usable(s, path))
-		return true;
-	fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-	copy = open(aside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	count = fd < 0 ? -1 : pread(fd, head, HEAD_BYTES, 0);
-	if (count < 512 || copy < 0 || !write_head(copy, head, (size_t)count))
-		return false;
-	return try_models(s, path, fd, head, (size_t)count);
+	if (err != ERR_OK) {
+		(void)sqlite3_close_v2(db);
+		return err;
+	}
+	*ret = db;
+	return ERR_OK;
 }

@@ -55,6 +55,8 @@ static bool is_over(struct store *s, uint64_t bytes)
 
 static enum err refusal(struct store *s, uint64_t bytes, struct error *e)
 {
+	if (s->files_lost)
+		return error_set(e, ERR_FULL, "%s", s->files_lost_why.text);
 	store_look_at_disk(s);
 	if (s->disk_refused)
 		return error_set(e, ERR_FULL, "the file system of %s is full", s->path);
@@ -70,6 +72,8 @@ static enum err refusal(struct store *s, uint64_t bytes, struct error *e)
 
 enum err store_admission(struct store *s, struct error *e)
 {
+	if (s->files_lost)
+		return error_set(e, ERR_DISK, "%s", s->files_lost_why.text);
 	return s->options.evict_oldest && !s->disk_refused && s->now.ledger.pending > 0 ? ERR_OK : refusal(s, 0, e);
 }
 
@@ -179,7 +183,7 @@ enum err store_make_room(struct store *s, uint64_t bytes, struct error *e)
 		                 "; send less at a time or raise it",
 		                 bytes, max);
 	err = refusal(s, bytes, e);
-	if (err == ERR_OK || !s->options.evict_oldest || s->disk_refused || s->now.ledger.pending == 0)
+	if (err == ERR_OK || !s->options.evict_oldest || s->disk_refused || s->files_lost || s->now.ledger.pending == 0)
 		return err;
 	if (max && s->now.pending_bytes + bytes > max)
 		over = s->now.pending_bytes + bytes - max;

@@ -16,7 +16,7 @@
 
 #include "base/cleanup.h"
 #include "base/mem.h"
-#include "store/byte_order_internal.h"
+#include "base/byte_order.h"
 #include "store/spool_files.h"
 
 enum {
@@ -339,5 +339,36 @@ enum err wal_mend(int fd, const struct wal_scan *scan, uint64_t *ret_damaged, st
 		err = mend_frames(&r, scan, old_seed, seed, ret_damaged, e);
 	if (err == ERR_OK && fdatasync(fd) != 0)
 		err = error_set_errno(e, ERR_DISK, "cannot mend the write-ahead log");
+	return err;
+}
+
+int64_t wal_page_offset(const struct wal_scan *scan, uint64_t frame)
+{
+	return (int64_t)(WAL_HEADER + frame * (FRAME_HEADER + (uint64_t)scan->page_bytes) + FRAME_HEADER);
+}
+
+enum err wal_frames_of_pages(int fd, const struct wal_scan *scan, uint32_t *frame_of, uint32_t pages, struct error *e)
+{
+	AUTOFREE unsigned char *frame = mem_alloc(FRAME_MAX);
+	struct reader r = {
+	    .fd = fd, .page_bytes = scan->page_bytes, .big_endian_sums = scan->big_endian_sums, .frame = frame};
+	unsigned char h[WAL_HEADER];
+	struct sum seed;
+	enum err err = read_whole(fd, h, sizeof h, 0, e);
+
+	seed = stored_sum(h + AT_CHECKSUM);
+	for (uint64_t i = 0; i < scan->mend_frames && err == ERR_OK; i++) {
+		uint32_t page;
+
+		err = load_frame(&r, i, e);
+		if (err != ERR_OK)
+			break;
+		if (!is_live(&r, scan) || !follows(&r, seed))
+			mend_frame_header(&r, seed, scan->pages);
+		seed = stored_sum(r.frame + FRAME_CHECKSUM);
+		page = get_big_u32(r.frame);
+		if (page > 0 && page <= pages)
+			frame_of[page] = (uint32_t)i + 1;
+	}
 	return err;
 }

@@ -40,6 +40,15 @@ enum err wal_scan(int fd, struct wal_scan *ret, struct error *e) MUST_CHECK;
 /* Rewrites the log in place so that SQLite reads scan->mend_frames frames; synced. *ret_damaged: frames not sound. */
 enum err wal_mend(int fd, const struct wal_scan *scan, uint64_t *ret_damaged, struct error *e) MUST_CHECK;
 
+/* Where the page of a frame stands in the log. */
+int64_t wal_page_offset(const struct wal_scan *scan, uint64_t frame);
+/*
+ * frame_of[n] becomes 1 + the newest frame of page n, n <= pages, as wal_mend would join the log; others stay. A frame
+ * that is not sound counts when its page number can be believed.
+ */
+enum err wal_frames_of_pages(int fd, const struct wal_scan *scan, uint32_t *frame_of, uint32_t pages,
+                             struct error *e) MUST_CHECK;
+
 /* True when the break hides acknowledged transactions. */
 static inline bool wal_is_damaged(const struct wal_scan *scan) { return scan->commits_lost >= 2; }
 

@@ -505,36 +505,6 @@ static void check_and_repair_say_what_they_find(void **state)
 	spooldir_remove(&d);
 }
 
-/* A run that died between setting aside and noting it: repair finds the file by its name. */
-static void repair_finds_a_file_that_was_set_aside(void **state)
-{
-	struct store_options o;
-	struct spooldir d;
-	struct store *s = NULL;
-	struct buf out;
-	struct error e;
-	char aside[400];
-
-	(void)state;
-	spooldir_make(&d);
-	make_spool(&d, false);
-	(void)snprintf(aside, sizeof aside, "%s.quarantine-20260101T000000Z-000", d.path);
-	assert_int_equal(rename(d.path, aside), 0);
-	o = spooldir_options(&d);
-	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
-	assert_int_equal(store_ledger(s)->pending, 0);
-	assert_int_equal(store_close(s, &e), ERR_OK);
-	buf_init(&out, 1 << 20);
-	assert_int_equal(store_repair(d.path, &out, &e), ERR_OK);
-	assert_non_null(strstr(out.data, "messages came back"));
-	buf_fini(&out);
-	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
-	assert_int_equal(store_ledger(s)->pending, ROWS);
-	assert_int_equal(store_ledger(s)->damaged, 0);
-	assert_int_equal(store_close(s, &e), ERR_OK);
-	spooldir_remove(&d);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -546,7 +516,6 @@ int main(void)
 	    cmocka_unit_test(commits_that_cannot_be_joined_are_reported),
 	    cmocka_unit_test(a_ledger_that_lies_is_counted_anew),
 	    cmocka_unit_test(check_and_repair_say_what_they_find),
-	    cmocka_unit_test(repair_finds_a_file_that_was_set_aside),
 	};
 
 	if (access("/dev/shm", W_OK) == 0)

@@ -420,6 +420,66 @@ static void a_full_disk_is_drained(void **state)
 	spooldir_remove(&d);
 }
 
+/* What happens to the files under an open spool is seen by their names; what waits can be read to the end. */
+static void files_taken_away_are_noticed(void **state)
+{
+	static const struct {
+		const char *suffix, *what, *said;
+		bool lost;
+	} harms[] = {
+	    {"", "delete", "was deleted", true},       {"-wal", "delete", "was deleted", true},
+	    {".lock", "delete", "was deleted", true},  {"", "replace", "was replaced", true},
+	    {"-wal", "empty", "was cut short", false}, {"", "empty", "was cut short", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof harms / sizeof *harms; i++) {
+		struct message *m = spooldir_message(1, 500), *refused = spooldir_message(2, 500);
+		struct message_list list = STAILQ_HEAD_INITIALIZER(list);
+		struct spooldir d;
+		struct store_options o;
+		struct store *s = NULL;
+		struct error e;
+		const char *file;
+		uint64_t last;
+		uint32_t count;
+		bool lost;
+
+		spooldir_make(&d);
+		o = spooldir_options(&d);
+		assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
+		assert_int_equal(store_begin(s, &e), ERR_OK);
+		assert_int_equal(store_append(s, m, &e), ERR_OK);
+		assert_int_equal(store_commit(s, &e), ERR_OK);
+		assert_int_equal(store_watch(s, &lost, &e), ERR_OK);
+		file = spooldir_file(&d, harms[i].suffix);
+		if (strcmp(harms[i].what, "empty") == 0)
+			assert_int_equal(truncate(file, 0), 0);
+		else
+			assert_int_equal(unlink(file), 0);
+		if (strcmp(harms[i].what, "replace") == 0)
+			spooldir_store(file, "x", 1);
+		assert_int_equal(store_watch(s, &lost, &e), ERR_DISK);
+		assert_non_null(strstr(e.text, harms[i].said));
+		assert_int_equal(lost, harms[i].lost);
+		if (lost) {
+			assert_int_equal(store_admission(s, &e), ERR_DISK);
+			assert_int_equal(store_begin(s, &e), ERR_OK);
+			assert_int_equal(store_append(s, refused, &e), ERR_FULL);
+			store_rollback(s);
+			assert_int_equal(store_read(s, 0, 10, UINT64_MAX, &list, &count, &last, &e), ERR_OK);
+			assert_int_equal(count, 1);
+			message_list_free(&list);
+			assert_int_equal(store_close(s, &e), ERR_DISK);
+		} else {
+			store_abandon(s);
+		}
+		message_free(m);
+		message_free(refused);
+		spooldir_remove(&d);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -429,6 +489,7 @@ int main(void)
 	    cmocka_unit_test(copies_go_out_and_come_in),
 	    cmocka_unit_test(a_wrong_copy_changes_nothing),
 	    cmocka_unit_test(a_full_disk_is_drained),
+	    cmocka_unit_test(files_taken_away_are_noticed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

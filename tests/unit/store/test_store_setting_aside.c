@@ -23,6 +23,8 @@
 
 enum { ROWS = 120, GROUP = 10, POINTS_MAX = 4000 };
 
+static uint64_t points; /* operations of a run that sets aside */
+
 static uint32_t bytes_of(uint64_t id) { return (uint32_t)(id % 5 * 700); }
 
 static void append_rows(struct store *s, uint64_t first, uint64_t last)
@@ -54,6 +56,16 @@ static void make_spool(const struct spooldir *d)
 	assert_int_equal(store_checkpoint(s, true, &e), ERR_OK);
 	append_rows(s, ROWS / 2 + 1, ROWS);
 	store_abandon(s);
+}
+
+static void harm(const struct spooldir *d)
+{
+	size_t count;
+	unsigned char *bytes = spooldir_load(d->path, &count);
+
+	memset(bytes + 100, 0xff, 40); /* the schema's page */
+	spooldir_store(d->path, bytes, count);
+	free(bytes);
 }
 
 /* One run as the daemon's: open, bring everything back, read all, close. */
@@ -168,10 +180,109 @@ static void a_read_error_is_not_damage(void **state)
 	spooldir_remove(&original);
 }
 
+/* The damaged spool meets the fault; a start without one then finds everything. False: the run met no fault. */
+static bool one_fault(const struct spooldir *original, uint64_t n, int error, bool persistent, const char *what)
+{
+	struct store_report report;
+	struct spooldir d;
+	struct error e;
+	enum err err = ERR_OK;
+	uint64_t failed;
+
+	spooldir_make(&d);
+	spooldir_copy(original, &d);
+	faultfs_arm(FAULTFS_ALL, n, error, persistent);
+	err = run(&d, &report, &e);
+	failed = faultfs_failed();
+	faultfs_arm(0, 0, 0, false);
+	if (err == ERR_DAMAGED || err == ERR_NOINPUT || err == ERR_CONFIG)
+		fail_msg("%s at %llu: %s", what, (unsigned long long)n, e.text);
+	all_is_there(&d, what, n);
+	spooldir_remove(&d);
+	return failed > 0;
+}
+
+/* The same, ended by a kill; the run that follows is ended too, at its m-th operation. */
+static bool one_kill(const struct spooldir *original, uint64_t n, uint64_t m)
+{
+	struct spooldir d;
+	bool killed = false;
+
+	spooldir_make(&d);
+	spooldir_copy(original, &d);
+	for (int round = 0; round < (m > 0 ? 2 : 1); round++) {
+		int status;
+		pid_t child = fork();
+
+		if (child == 0) {
+			struct store_report report;
+			struct error e;
+
+			faultfs_arm(FAULTFS_ALL, round == 0 ? n : m, FAULTFS_KILL, false);
+			(void)run(&d, &report, &e);
+			_exit(0);
+		}
+		assert_int_equal(waitpid(child, &status, 0), child);
+		killed |= WIFSIGNALED(status);
+	}
+	all_is_there(&d, "kill", n);
+	spooldir_remove(&d);
+	return killed;
+}
+
+static void setting_aside_survives_every_fault(void **state)
+{
+	static const struct {
+		const char *what;
+		int error;
+		bool persistent;
+	} faults[] = {
+	    {"EIO once", EIO, false},
+	    {"EIO for good", EIO, true},
+	    {"ENOSPC once", ENOSPC, false},
+	    {"ENOSPC for good", ENOSPC, true},
+	};
+	struct spooldir original;
+
+	(void)state;
+	spooldir_make(&original);
+	make_spool(&original);
+	harm(&original);
+	for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
+		uint64_t n = 1;
+
+		/* A full disk lets many operations pass: the end of a run without a fault is where EIO found it. */
+		while (one_fault(&original, n, faults[i].error, faults[i].persistent, faults[i].what) || n < points)
+			assert_true(++n < POINTS_MAX);
+		points = n;
+		print_message("%s: %llu points\n", faults[i].what, (unsigned long long)n - 1);
+		assert_true(n > 100);
+	}
+	spooldir_remove(&original);
+}
+
+static void setting_aside_survives_every_kill(void **state)
+{
+	struct spooldir original;
+	uint64_t n = 1;
+
+	(void)state;
+	spooldir_make(&original);
+	make_spool(&original);
+	harm(&original);
+	while (one_kill(&original, n, n % 3 == 0 ? n / 2 + 20 : 0))
+		assert_true(++n < POINTS_MAX);
+	print_message("%llu kills\n", (unsigned long long)n - 1);
+	assert_true(n > 100);
+	spooldir_remove(&original);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_read_error_is_not_damage),
+	    cmocka_unit_test(setting_aside_survives_every_fault),
+	    cmocka_unit_test(setting_aside_survives_every_kill),
 	};
 
 	if (access("/dev/shm", W_OK) == 0)

@@ -8,8 +8,8 @@
  * Fails: never.
  * Does not: check bounds; the caller's layout says that the bytes are there.
  */
-#ifndef KSPOOL_STORE_BYTE_ORDER_INTERNAL_H
-#define KSPOOL_STORE_BYTE_ORDER_INTERNAL_H
+#ifndef KSPOOL_BASE_BYTE_ORDER_H
+#define KSPOOL_BASE_BYTE_ORDER_H
 
 #include <stdint.h>
 

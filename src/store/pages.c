@@ -1,0 +1,419 @@
+/*
+ * Pages out of file and log, records out of pages.
+ *
+ * Invariants:
+ * 1. frame_of[n] is 1 + the newest frame of the log that holds page n and was committed; 0: the file has it.
+ * 2. Nothing outside of `page_bytes` is read for a cell; what lies in overflow pages is gathered in `payload`.
+ * 3. A chain of overflow pages is as long as the payload needs, never longer.
+ */
+#include "store/pages.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/mem.h"
+#include "base/byte_order.h"
+#include "store/spool_files.h"
+#include "store/wal.h"
+
+enum {
+	PAGE_MAX = 65536,
+	AT_PAGE_SIZE = 16,
+	HEADER_BYTES = 100,
+	INDEX_INTERIOR = 0x02,
+	INDEX_LEAF = 0x0a,
+	TABLE_LEAF = 0x0d,
+	MAP_ENTRY_BYTES = 5,
+	MAP_FREE = 2,
+	PAYLOAD_MAX = 1000000000,
+	PROBE_BYTES = 4 << 20,
+};
+
+struct pages {
+	int fd, log_fd;
+	uint32_t page_bytes;
+	uint32_t count;
+	uint64_t file_bytes;
+	struct wal_scan log;
+	uint32_t *frame_of;
+	unsigned char *page;     /* the one whose cells are read */
+	unsigned char *overflow; /* one page of a chain */
+	unsigned char *map;      /* the pointer map last asked */
+	uint32_t map_page;       /* its number; 0: none */
+	bool is_probed;          /* the page size is not known yet: no map is believed */
+	unsigned char *payload;
+	size_t payload_room;
+};
+
+/* Bytes that are in neither file are zero. */
+static enum err read_page(const struct pages *p, uint32_t n, unsigned char *to, struct error *e)
+{
+	uint32_t frame = p->frame_of ? p->frame_of[n] : 0;
+	size_t count = 0;
+	enum err err = ERR_OK;
+
+	if (frame > 0)
+		err = files_read_at(p->log_fd, to, p->page_bytes, wal_page_offset(&p->log, frame - 1), &count, e);
+	else if (p->fd >= 0)
+		err = files_read_at(p->fd, to, p->page_bytes, (int64_t)(n - 1) * p->page_bytes, &count, e);
+	memset(to + count, 0, p->page_bytes - count);
+	return err;
+}
+
+/* Most pages are parts of long values: the first byte tells, without reading the rest. */
+static enum err may_hold_records(const struct pages *p, uint32_t n, bool *ret, struct error *e)
+{
+	uint32_t frame = p->frame_of ? p->frame_of[n] : 0;
+	int64_t at = frame > 0 ? wal_page_offset(&p->log, frame - 1) : (int64_t)(n - 1) * p->page_bytes;
+	int fd = frame > 0 ? p->log_fd : p->fd;
+	unsigned char kind = 0;
+	size_t there;
+	enum err err = fd >= 0 ? files_read_at(fd, &kind, 1, at + (n == 1 ? HEADER_BYTES : 0), &there, e) : ERR_OK;
+
+	*ret = kind == TABLE_LEAF || kind == INDEX_LEAF || kind == INDEX_INTERIOR;
+	return err;
+}
+
+/* Byte 5 n of the map stands for the page n + 1 behind it. */
+static enum err is_free(struct pages *p, uint32_t n, bool *ret, struct error *e)
+{
+	uint32_t entries = p->page_bytes / MAP_ENTRY_BYTES;
+	uint32_t map = n < 2 ? 0 : (n - 2) / (entries + 1) * (entries + 1) + 2;
+	enum err err = ERR_OK;
+
+	*ret = false;
+	if (map == 0)
+		return ERR_OK;
+	if (map != p->map_page) {
+		err = read_page(p, map, p->map, e);
+		p->map_page = err == ERR_OK ? map : 0;
+	}
+	if (err == ERR_OK)
+		*ret = n == map || p->map[(size_t)(n - map - 1) * MAP_ENTRY_BYTES] == MAP_FREE;
+	return err;
+}
+
+/* A varint of at most 9 bytes before `end`; 0 bytes taken: there is none. */
+static size_t take_varint(const unsigned char *at, const unsigned char *end, uint64_t *ret)
+{
+	*ret = 0;
+	for (size_t i = 0; i < 9 && at + i < end; i++) {
+		if (i == 8) {
+			*ret = *ret << 8 | at[i];
+			return 9;
+		}
+		*ret = *ret << 7 | (at[i] & 0x7f);
+		if (!(at[i] & 0x80))
+			return i + 1;
+	}
+	return 0;
+}
+
+static size_t bytes_of_type(uint64_t type)
+{
+	static const unsigned char sizes[] = {0, 1, 2, 3, 4, 6, 8, 8, 0, 0};
+
+	return type < 10 ? sizes[type] : type < 12 ? SIZE_MAX : (size_t)((type - 12) / 2);
+}
+
+static int64_t number_of(const unsigned char *at, size_t count)
+{
+	uint64_t v = count > 0 && at[0] & 0x80 ? UINT64_MAX : 0;
+
+	for (size_t i = 0; i < count; i++)
+		v = v << 8 | at[i];
+	return (int64_t)v;
+}
+
+static void fill_value(struct stored_value *v, uint64_t type, const unsigned char *at)
+{
+	size_t count = bytes_of_type(type);
+
+	*v = (struct stored_value){.bytes = at, .count = count};
+	if (type == 0)
+		v->type = VALUE_NULL;
+	else if (type == 7)
+		v->type = VALUE_FLOAT;
+	else if (type < 10)
+		v->type = VALUE_INT;
+	else
+		v->type = type % 2 ? VALUE_TEXT : VALUE_BLOB;
+	if (v->type == VALUE_INT)
+		v->number = type >= 8 ? (int64_t)type - 8 : number_of(at, count);
+}
+
+/*
+ * The head of a record says the type, and so the length, of each value: true when they fill `payload_bytes` exactly.
+ * `body`: where the values begin; null when only the head is there to be looked at.
+ */
+static bool read_head(const unsigned char *head, size_t there, uint64_t payload_bytes, const unsigned char *body,
+                      struct stored_record *r)
+{
+	uint64_t head_bytes, type, sum;
+	size_t at = take_varint(head, head + there, &head_bytes);
+	size_t end = (size_t)head_bytes;
+
+	if (at == 0 || head_bytes > there || head_bytes > payload_bytes)
+		return false;
+	sum = head_bytes;
+	for (r->count = 0; at < end; r->count++) {
+		size_t n = take_varint(head + at, head + end, &type);
+		size_t bytes = n > 0 ? bytes_of_type(type) : SIZE_MAX;
+
+		if (r->count == RECORD_COLUMNS_MAX || bytes > payload_bytes - sum)
+			return false;
+		if (body)
+			fill_value(&r->values[r->count], type, body + sum);
+		sum += bytes;
+		at += n;
+	}
+	return sum == payload_bytes && r->count > 0;
+}
+
+/* The rest of a payload lies in a chain of pages. False: the chain ends too early, or leaves the file. */
+static enum err gather(struct pages *p, const unsigned char *local, size_t local_bytes, uint64_t payload_bytes,
+                       bool *ret, struct error *e)
+{
+	uint32_t next = get_big_u32(local + local_bytes);
+	size_t done = local_bytes;
+
+	*ret = false;
+	if (payload_bytes > p->payload_room) {
+		if (payload_bytes > (uint64_t)p->count * p->page_bytes)
+			return ERR_OK;
+		free(p->payload);
+		p->payload = mem_alloc((size_t)payload_bytes);
+		p->payload_room = (size_t)payload_bytes;
+	}
+	memcpy(p->payload, local, local_bytes);
+	while (done < payload_bytes) {
+		size_t n = payload_bytes - done < p->page_bytes - 4 ? (size_t)payload_bytes - done : p->page_bytes - 4;
+		enum err err;
+
+		if (next == 0 || next > p->count)
+			return ERR_OK;
+		err = read_page(p, next, p->overflow, e);
+		if (err != ERR_OK)
+			return err;
+		next = get_big_u32(p->overflow);
+		memcpy(p->payload + done, p->overflow + 4, n);
+		done += n;
+	}
+	*ret = true;
+	return ERR_OK;
+}
+
+/* How much of a payload lies in its own page: section 1.6 of the format. */
+static size_t local_bytes_of(const struct pages *p, uint64_t payload, bool is_index)
+{
+	const uint32_t usable = p->page_bytes;
+	const uint32_t most = is_index ? (usable - 12) * 64 / 255 - 23 : usable - 35;
+	const uint32_t least = (usable - 12) * 32 / 255 - 23;
+	uint64_t k;
+
+	if (payload <= most)
+		return (size_t)payload;
+	k = least + (payload - least) % (usable - 4);
+	return (size_t)(k <= most ? k : least);
+}
+
+/* *ret: there was a record. */
+static enum err read_cell(struct pages *p, size_t at, unsigned char kind, struct stored_record *r, bool *ret,
+                          struct error *e)
+{
+	const unsigned char *end = p->page + p->page_bytes;
+	const unsigned char *cell = p->page + at + (kind == INDEX_INTERIOR ? 4 : 0);
+	uint64_t payload, rowid = 0;
+	size_t local, n;
+	enum err err = ERR_OK;
+
+	*ret = false;
+	n = cell < end ? take_varint(cell, end, &payload) : 0;
+	if (n == 0 || payload == 0 || payload > PAYLOAD_MAX)
+		return ERR_OK;
+	cell += n;
+	r->is_index = kind != TABLE_LEAF;
+	if (!r->is_index) {
+		n = take_varint(cell, end, &rowid);
+		if (n == 0)
+			return ERR_OK;
+		cell += n;
+	}
+	r->rowid = (int64_t)rowid;
+	local = local_bytes_of(p, payload, r->is_index);
+	if ((size_t)(end - cell) < local + (local < payload ? 4 : 0) || !read_head(cell, local, payload, NULL, r))
+		return ERR_OK;
+	if (local == payload) {
+		*ret = read_head(cell, local, payload, cell, r);
+		return ERR_OK;
+	}
+	err = gather(p, cell, local, payload, ret, e);
+	if (err == ERR_OK && *ret)
+		*ret = read_head(p->payload, (size_t)payload, payload, p->payload, r);
+	return err;
+}
+
+static enum err cells_of(struct pages *p, uint32_t n,
+                         enum err (*found)(void *arg, const struct stored_record *r, struct error *e), void *arg,
+                         struct error *e)
+{
+	const size_t head = n == 1 ? HEADER_BYTES : 0;
+	const unsigned char kind = p->page[head];
+	const size_t pointers = head + (kind == INDEX_INTERIOR ? 12 : 8);
+	const size_t cells = (size_t)p->page[head + 3] << 8 | p->page[head + 4];
+	enum err err = ERR_OK;
+
+	if ((kind != TABLE_LEAF && kind != INDEX_LEAF && kind != INDEX_INTERIOR) ||
+	    pointers + 2 * cells > p->page_bytes)
+		return ERR_OK;
+	for (size_t i = 0; i < cells && err == ERR_OK; i++) {
+		const unsigned char *pointer = p->page + pointers + 2 * i;
+		size_t at = (size_t)pointer[0] << 8 | pointer[1];
+		struct stored_record r;
+		bool there;
+
+		if (at < pointers + 2 * cells || at >= p->page_bytes)
+			continue;
+		err = read_cell(p, at, kind, &r, &there, e);
+		if (err == ERR_OK && there)
+			err = found(arg, &r, e);
+	}
+	return err;
+}
+
+enum err pages_records(struct pages *p, uint32_t n,
+                       enum err (*found)(void *arg, const struct stored_record *r, struct error *e), void *arg,
+                       struct error *e)
+{
+	bool free_page = false, has_records;
+	enum err err = p->is_probed ? ERR_OK : is_free(p, n, &free_page, e);
+
+	if (err != ERR_OK || free_page)
+		return err;
+	err = may_hold_records(p, n, &has_records, e);
+	if (err == ERR_OK && has_records)
+		err = read_page(p, n, p->page, e);
+	return err == ERR_OK && has_records ? cells_of(p, n, found, arg, e) : err;
+}
+
+uint32_t pages_count(const struct pages *p) { return p->count; }
+
+static void set_page_bytes(struct pages *p, uint32_t bytes)
+{
+	uint64_t whole = (p->file_bytes + bytes - 1) / bytes;
+
+	p->page_bytes = bytes;
+	p->count = whole < INT32_MAX ? (uint32_t)whole : INT32_MAX;
+	p->map_page = 0;
+}
+
+static enum err count_record(void *arg, const struct stored_record *r, struct error *e)
+{
+	(void)e;
+	*(uint64_t *)arg += r->count >= 3;
+	return ERR_OK;
+}
+
+/* The size under which the beginning of the file shows the most records; the one its header names is tried first. */
+static enum err probe_page_bytes(struct pages *p, struct error *e)
+{
+	unsigned char head[HEADER_BYTES] = {0};
+	uint32_t noted, best = 4096;
+	uint64_t most = 0;
+	size_t there;
+	enum err err = p->fd >= 0 ? files_read_at(p->fd, head, sizeof head, 0, &there, e) : ERR_OK;
+
+	noted = (uint32_t)head[AT_PAGE_SIZE] << 8 | head[AT_PAGE_SIZE + 1];
+	noted = noted == 1 ? PAGE_MAX : noted;
+	p->is_probed = true;
+	for (int round = 0; round < 2 && most == 0; round++)
+		for (uint32_t size = 512; size <= PAGE_MAX && err == ERR_OK; size *= 2) {
+			uint64_t records = 0;
+
+			if ((size == noted) != (round == 0))
+				continue;
+			set_page_bytes(p, size);
+			for (uint32_t n = 1; n <= p->count && n <= PROBE_BYTES / size && err == ERR_OK; n++)
+				err = pages_records(p, n, count_record, &records, e);
+			if (records > most) {
+				most = records;
+				best = size;
+			}
+		}
+	set_page_bytes(p, best);
+	p->is_probed = false;
+	return err;
+}
+
+static enum err open_log(struct pages *p, struct error *e)
+{
+	enum err err = p->log_fd >= 0 ? wal_scan(p->log_fd, &p->log, e) : ERR_OK;
+	uint64_t beyond;
+
+	if (err != ERR_OK || p->log_fd < 0 || p->log.mend_frames == 0)
+		return err;
+	set_page_bytes(p, p->log.page_bytes);
+	beyond = p->count + p->log.mend_frames; /* a page beyond the file stands in a frame of its own */
+	if (p->log.pages > p->count)
+		p->count = p->log.pages < beyond ? p->log.pages : (uint32_t)beyond;
+	p->frame_of = mem_zero(((size_t)p->count + 1) * sizeof *p->frame_of);
+	return wal_frames_of_pages(p->log_fd, &p->log, p->frame_of, p->count, e);
+}
+
+static enum err open_name(int dir_fd, const char *name, int *ret_fd, struct error *e)
+{
+	*ret_fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	return *ret_fd >= 0 || errno == ENOENT ? ERR_OK : error_set_errno(e, ERR_DISK, "cannot open %s", name);
+}
+
+enum err pages_open(int dir_fd, const char *name, struct pages **ret, struct error *e)
+{
+	AUTOFREE char *log_name = mem_format("%s-wal", name);
+	struct pages *p = mem_zero(sizeof *p);
+	struct stat st;
+	enum err err;
+
+	p->log_fd = -1;
+	p->page = mem_alloc(PAGE_MAX);
+	p->overflow = mem_alloc(PAGE_MAX);
+	p->map = mem_alloc(PAGE_MAX);
+	err = open_name(dir_fd, name, &p->fd, e);
+	if (err == ERR_OK)
+		err = open_name(dir_fd, log_name, &p->log_fd, e);
+	if (err == ERR_OK && p->fd >= 0 && fstat(p->fd, &st) != 0)
+		err = error_set_errno(e, ERR_DISK, "cannot stat %s", name);
+	if (err == ERR_OK && p->fd >= 0)
+		p->file_bytes = (uint64_t)st.st_size;
+	if (err == ERR_OK)
+		err = open_log(p, e);
+	if (err == ERR_OK && !p->frame_of)
+		err = probe_page_bytes(p, e);
+	if (err != ERR_OK) {
+		pages_close(p);
+		return error_wrap(e, "%s", name);
+	}
+	*ret = p;
+	return ERR_OK;
+}
+
+void pages_close(struct pages *p)
+{
+	if (!p)
+		return;
+	if (p->fd >= 0)
+		(void)close(p->fd);
+	if (p->log_fd >= 0)
+		(void)close(p->log_fd);
+	free(p->frame_of);
+	free(p->page);
+	free(p->overflow);
+	free(p->map);
+	free(p->payload);
+	free(p);
+}

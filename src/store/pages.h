@@ -1,0 +1,54 @@
+/*
+ * pages: a database and its log as pages and records, read without SQLite and without changing a byte.
+ *
+ * What it is: the reader of files that were set aside. It believes no root page and no page count: the size of the file
+ * and the frames of the log say which pages there are, each page says what it is, and a record whose lengths do not add
+ * up is none. Pages that the pointer map calls free are left out: what stands there was deleted.
+ * Formats: sqlite.org/fileformat2.html, sections 1.6, 1.8, 2.1 and 4.
+ * Promises: 4 (a read error is an error), 8 (what can still be seen is read back; what was set aside stays as it is).
+ * Owner: the caller owns the reader; a record's bytes hold until the next call.
+ * Thread: the store's.
+ * Fails: ERR_DISK.
+ * Does not: know what a record means.
+ */
+#ifndef KSPOOL_STORE_PAGES_H
+#define KSPOOL_STORE_PAGES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+struct pages;
+
+enum { RECORD_COLUMNS_MAX = 24 };
+
+enum value_type { VALUE_NULL, VALUE_INT, VALUE_FLOAT, VALUE_TEXT, VALUE_BLOB };
+
+struct stored_value {
+	enum value_type type;
+	int64_t number;
+	const unsigned char *bytes; /* not terminated */
+	size_t count;
+};
+
+struct stored_record {
+	int64_t rowid; /* 0 in an index */
+	bool is_index; /* of an index, or a table WITHOUT ROWID */
+	int count;
+	struct stored_value values[RECORD_COLUMNS_MAX];
+};
+
+/* `name` and `name`-wal in the folder; either may be missing. Numbers in both are a stranger's. */
+enum err pages_open(int dir_fd, const char *name, struct pages **ret, struct error *e) MUST_CHECK;
+/* Accepts null. */
+void pages_close(struct pages *p);
+/* Pages are numbered from 1 to this. */
+uint32_t pages_count(const struct pages *p);
+/* Calls `found` for each record of page n; an error of `found` ends it. */
+enum err pages_records(struct pages *p, uint32_t n,
+                       enum err (*found)(void *arg, const struct stored_record *r, struct error *e), void *arg,
+                       struct error *e) MUST_CHECK;
+
+#endif

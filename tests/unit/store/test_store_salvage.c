@@ -1,0 +1,269 @@
+/* What lies in files that were set aside comes back, whatever of them is left, and nothing else does. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "rig/spooldir.h"
+
+enum { ROWS = 600, GROUP = 10 };
+
+static uint32_t bytes_of(uint64_t id) { return (uint32_t)(id % 7 * 150); }
+
+static void append_rows(struct store *s, uint64_t first, uint64_t last)
+{
+	struct error e;
+
+	for (uint64_t id = first; id <= last;) {
+		assert_int_equal(store_begin(s, &e), ERR_OK);
+		for (int i = 0; i < GROUP && id <= last; i++, id++) {
+			struct message *m = spooldir_message(id, bytes_of(id));
+
+			assert_int_equal(store_append(s, m, &e), ERR_OK);
+			assert_int_equal(m->id, id);
+			message_free(m);
+		}
+		assert_int_equal(store_commit(s, &e), ERR_OK);
+	}
+}
+
+/* A spool of ROWS messages: the first half in the database, the rest in the log, when it is to have one. */
+static void make_spool(const struct spooldir *d, bool in_log)
+{
+	struct store_options o = spooldir_options(d);
+	struct store *s = NULL;
+	struct error e;
+
+	o.page_size = 4096;
+	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
+	append_rows(s, 1, ROWS / 2);
+	assert_int_equal(store_begin(s, &e), ERR_OK);
+	assert_int_equal(store_position_put(s, "file", "123", &e), ERR_OK);
+	assert_int_equal(store_commit(s, &e), ERR_OK);
+	assert_int_equal(store_checkpoint(s, true, &e), ERR_OK);
+	append_rows(s, ROWS / 2 + 1, ROWS);
+	if (in_log)
+		store_abandon(s);
+	else
+		assert_int_equal(store_close(s, &e), ERR_OK);
+}
+
+/* A file that was set aside by whatever run comes back at the next start, into the ledger that had forgotten it. */
+static void a_start_finds_a_file_that_was_set_aside(void **state)
+{
+	struct store_report report;
+	struct store_options o;
+	struct spooldir d;
+	struct store *s = NULL;
+	struct buf out;
+	struct error e;
+	char aside[400];
+	uint64_t problems;
+
+	(void)state;
+	spooldir_make(&d);
+	make_spool(&d, false);
+	(void)snprintf(aside, sizeof aside, "%s.quarantine-20260101T000000Z-000", d.path);
+	assert_int_equal(rename(d.path, aside), 0);
+	o = spooldir_options(&d);
+	for (int round = 0; round < 3; round++) {
+		assert_int_equal(store_open(&o, &s, &report, &e), ERR_OK);
+		assert_int_equal(report.salvaged_rows, round == 0 ? ROWS : 0);
+		assert_int_equal(store_ledger(s)->accepted, ROWS);
+		assert_int_equal(store_ledger(s)->pending, ROWS);
+		assert_int_equal(store_ledger(s)->damaged, 0);
+		assert_int_equal(store_close(s, &e), ERR_OK);
+	}
+	buf_init(&out, 1 << 20);
+	assert_int_equal(store_check(d.path, &out, &problems, &e), ERR_OK);
+	assert_int_equal(problems, 0);
+	assert_non_null(strstr(out.data, "600 messages came back"));
+	buf_fini(&out);
+	spooldir_remove(&d);
+}
+
+/* An ordinary spool that began anew, with the same ids, beside a file nobody looked at: both are there in the end. */
+static void a_forgotten_file_beside_a_spool_with_the_same_ids(void **state)
+{
+	struct store_options o;
+	struct spooldir d;
+	struct store *s = NULL;
+	struct error e;
+	char aside[400];
+
+	(void)state;
+	spooldir_make(&d);
+	make_spool(&d, false);
+	(void)snprintf(aside, sizeof aside, "%s.hidden", d.path);
+	assert_int_equal(rename(d.path, aside), 0);
+	assert_int_equal(unlink(spooldir_file(&d, ".tide")), 0);
+	o = spooldir_options(&d);
+	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
+	for (uint64_t id = 1; id <= 20; id++) {
+		struct message *m = spooldir_message(id + 5000, 30);
+
+		assert_int_equal(store_begin(s, &e), ERR_OK);
+		assert_int_equal(store_append(s, m, &e), ERR_OK);
+		assert_int_equal(store_commit(s, &e), ERR_OK);
+		message_free(m);
+	}
+	assert_int_equal(store_close(s, &e), ERR_OK);
+	assert_int_equal(rename(aside, spooldir_file(&d, ".quarantine-20260101T000000Z-000")), 0);
+	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
+	assert_int_equal(store_ledger(s)->accepted, ROWS + 20);
+	assert_int_equal(store_ledger(s)->pending, ROWS + 20);
+	assert_int_equal(store_close(s, &e), ERR_OK);
+	spooldir_remove(&d);
+}
+
+/* Every page that holds no message of its own may go: without roots, page count or database, rows are found. */
+static void rows_are_found_without_roots(void **state)
+{
+	(void)state;
+	for (int kind = 0; kind < 4; kind++) {
+		const struct store_ledger *l;
+		struct store_report report;
+		struct store_options o;
+		struct store *s = NULL;
+		struct spooldir d;
+		struct error e;
+		size_t count;
+		unsigned char *bytes;
+
+		spooldir_make(&d);
+		make_spool(&d, kind == 3);
+		bytes = spooldir_load(d.path, &count);
+		if (kind == 0) /* the page count of the header */
+			bytes[30] = 0, bytes[31] = 20;
+		for (size_t page = 0; page + 4096 <= count && kind == 1; page += 4096)
+			if (page > 0 && bytes[page] == 0x05) /* roots and inner pages of tables */
+				memset(bytes + page, 0xa5, 4096);
+		if (kind == 1)
+			memset(bytes, 0, 4096);
+		if (kind == 2) /* and the pointer map */
+			memset(bytes, 0, 8192);
+		spooldir_store(d.path, bytes, kind == 3 ? 0 : count);
+		free(bytes);
+		o = spooldir_options(&d);
+		assert_int_equal(store_open(&o, &s, &report, &e), ERR_OK);
+		l = store_ledger(s);
+		assert_int_equal(l->accepted, ROWS);
+		/* Emptied: what the log alone has, the rest is counted. */
+		if (l->pending < (kind == 3 ? ROWS / 2 : ROWS) || l->pending + l->damaged != ROWS)
+			fail_msg("kind %d: %llu came back, %llu damaged: %s", kind, (unsigned long long)l->pending,
+			         (unsigned long long)l->damaged, report.warning);
+		assert_int_equal(store_close(s, &e), ERR_OK);
+		spooldir_remove(&d);
+	}
+}
+
+/* Pages that are free hold what was delivered: it does not come back. */
+static void what_was_delivered_does_not_come_back(void **state)
+{
+	struct store_report report;
+	struct store_options o;
+	struct spooldir d;
+	struct store *s = NULL;
+	struct error e;
+	size_t count;
+	unsigned char *bytes;
+
+	(void)state;
+	spooldir_make(&d);
+	make_spool(&d, false);
+	o = spooldir_options(&d);
+	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
+	for (uint64_t id = 1; id <= ROWS - 100; id += 5) {
+		struct store_settlement items[5];
+
+		for (uint64_t i = 0; i < 5; i++)
+			items[i] = (struct store_settlement){.id = id + i, .kind = SETTLE_DELIVERED};
+		assert_int_equal(store_begin(s, &e), ERR_OK);
+		assert_int_equal(store_settle(s, items, 5, &e), ERR_OK);
+		assert_int_equal(store_commit(s, &e), ERR_OK);
+	}
+	assert_int_equal(store_close(s, &e), ERR_OK);
+	bytes = spooldir_load(d.path, &count);
+	memset(bytes, 0xa5, 4096);
+	spooldir_store(d.path, bytes, count);
+	free(bytes);
+	assert_int_equal(store_open(&o, &s, &report, &e), ERR_OK);
+	assert_int_equal(report.salvaged_rows, 100);
+	assert_int_equal(store_ledger(s)->delivered, ROWS - 100);
+	assert_int_equal(store_ledger(s)->pending, 100);
+	assert_int_equal(store_ledger(s)->damaged, 0);
+	assert_int_equal(store_close(s, &e), ERR_OK);
+	spooldir_remove(&d);
+}
+
+/* No bit of the header keeps a spool from starting, nor costs a message; check finds nothing to say afterwards. */
+static void any_bit_of_the_header(void **state)
+{
+	struct spooldir original;
+	uint64_t found = 0, aside = 0;
+
+	(void)state;
+	spooldir_make(&original);
+	make_spool(&original, false);
+	for (size_t bit = 0; bit < 800; bit++) {
+		struct store_report report;
+		struct store_options o;
+		struct spooldir d;
+		struct store *s = NULL;
+		struct buf out;
+		struct error e;
+		uint64_t problems;
+		size_t count;
+		unsigned char *bytes;
+
+		spooldir_make(&d);
+		spooldir_copy(&original, &d);
+		bytes = spooldir_load(d.path, &count);
+		bytes[bit / 8] ^= (unsigned char)(1 << bit % 8);
+		spooldir_store(d.path, bytes, count);
+		free(bytes);
+		buf_init(&out, 1 << 20);
+		if (store_check(d.path, &out, &problems, &e) != ERR_OK)
+			fail_msg("bit %zu: check: %s", bit, e.text);
+		found += problems > 0;
+		o = spooldir_options(&d);
+		if (store_open(&o, &s, &report, &e) != ERR_OK)
+			fail_msg("bit %zu: %s", bit, e.text);
+		if (report.quarantined && problems == 0)
+			fail_msg("bit %zu: check found nothing, a start set it aside: %s", bit, report.warning);
+		aside += report.quarantined;
+		assert_int_equal(store_ledger(s)->accepted, ROWS);
+		assert_int_equal(store_ledger(s)->pending, ROWS);
+		assert_int_equal(store_close(s, &e), ERR_OK);
+		buf_clear(&out);
+		assert_int_equal(store_check(d.path, &out, &problems, &e), ERR_OK);
+		if (problems > 0)
+			fail_msg("bit %zu: %s", bit, out.data);
+		buf_fini(&out);
+		spooldir_remove(&d);
+	}
+	print_message("800 bits: check finds %llu, %llu spools set aside\n", (unsigned long long)found,
+	              (unsigned long long)aside);
+	spooldir_remove(&original);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_start_finds_a_file_that_was_set_aside),
+	    cmocka_unit_test(a_forgotten_file_beside_a_spool_with_the_same_ids),
+	    cmocka_unit_test(rows_are_found_without_roots),
+	    cmocka_unit_test(any_bit_of_the_header),
+	    cmocka_unit_test(what_was_delivered_does_not_come_back),
+	};
+
+	if (access("/dev/shm", W_OK) == 0)
+		(void)setenv("TMPDIR", "/dev/shm", 0);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
