@@ -244,4 +244,8 @@ static void process_archive_run(const struct stage *s, struct runner *r, struct 
 	buf_fini(&body);
 }
 
-const struct stage_row process_archive = {"archive", process_archive_compile, process_archive_run, archiver_free};
+const struct stage_row process_archive = {.name = "archive",
+                                          .compile = process_archive_compile,
+                                          .run = process_archive_run,
+                                          .free = archiver_free,
+                                          .weighs_batch = true};

@@ -232,16 +232,27 @@ static void process_group_by_value_run(const struct stage *s, struct runner *r, 
 	free(groups);
 }
 
-const struct stage_row process_bounds_check = {"bounds_check", process_bounds_check_compile, process_bounds_check_run,
-                                               free};
+const struct stage_row process_bounds_check = {.name = "bounds_check",
+                                               .compile = process_bounds_check_compile,
+                                               .run = process_bounds_check_run,
+                                               .free = free,
+                                               .weighs_batch = true};
 
-const struct stage_row process_group_by_value = {"group_by_value", process_group_by_value_compile,
-                                                 process_group_by_value_run, template_free};
+const struct stage_row process_group_by_value = {.name = "group_by_value",
+                                                 .compile = process_group_by_value_compile,
+                                                 .run = process_group_by_value_run,
+                                                 .free = template_free};
 
-const struct stage_row process_insert_part = {"insert_part", process_insert_part_compile, process_insert_part_run,
-                                              insert_part_free};
+const struct stage_row process_insert_part = {.name = "insert_part",
+                                              .compile = process_insert_part_compile,
+                                              .run = process_insert_part_run,
+                                              .free = insert_part_free};
 
-const struct stage_row process_select_parts = {"select_parts", process_select_parts_compile, process_select_parts_run,
-                                               free};
+const struct stage_row process_select_parts = {.name = "select_parts",
+                                               .compile = process_select_parts_compile,
+                                               .run = process_select_parts_run,
+                                               .free = free,
+                                               .weighs_batch = true};
 
-const struct stage_row process_split = {"split", process_split_compile, process_split_run, free};
+const struct stage_row process_split = {
+    .name = "split", .compile = process_split_compile, .run = process_split_run, .free = free};

@@ -543,22 +543,29 @@ static void process_resource_run(const struct stage *s, struct runner *r, struct
 	process_processors_run(s, r, batch, out);
 }
 
-const struct stage_row process_catch = {"catch", process_catch_compile, process_catch_run, children_free};
+const struct stage_row process_catch = {
+    .name = "catch", .compile = process_catch_compile, .run = process_catch_run, .free = children_free};
 
-const struct stage_row process_for_each = {"for_each", process_for_each_compile, process_for_each_run, children_free};
+const struct stage_row process_for_each = {
+    .name = "for_each", .compile = process_for_each_compile, .run = process_for_each_run, .free = children_free};
 
-const struct stage_row process_group_by = {"group_by", process_group_by_compile, process_group_by_run, cases_free};
+const struct stage_row process_group_by = {
+    .name = "group_by", .compile = process_group_by_compile, .run = process_group_by_run, .free = cases_free};
 
-const struct stage_row process_processors = {"processors", process_processors_compile, process_processors_run,
-                                             children_free};
+const struct stage_row process_processors = {
+    .name = "processors", .compile = process_processors_compile, .run = process_processors_run, .free = children_free};
 
-const struct stage_row process_resource = {"resource", process_resource_compile, process_resource_run, children_free};
+const struct stage_row process_resource = {
+    .name = "resource", .compile = process_resource_compile, .run = process_resource_run, .free = children_free};
 
-const struct stage_row process_switch = {"switch", process_switch_compile, process_switch_run, cases_free};
+const struct stage_row process_switch = {
+    .name = "switch", .compile = process_switch_compile, .run = process_switch_run, .free = cases_free};
 
-const struct stage_row process_try = {"try", process_try_compile, process_try_run, children_free};
+const struct stage_row process_try = {
+    .name = "try", .compile = process_try_compile, .run = process_try_run, .free = children_free};
 
-const struct stage_row process_try_catch = {"try_catch", process_try_catch_compile, process_try_catch_run,
-                                            try_catch_free};
+const struct stage_row process_try_catch = {
+    .name = "try_catch", .compile = process_try_catch_compile, .run = process_try_catch_run, .free = try_catch_free};
 
-const struct stage_row process_while = {"while", process_while_compile, process_while_run, while_free};
+const struct stage_row process_while = {
+    .name = "while", .compile = process_while_compile, .run = process_while_run, .free = while_free};

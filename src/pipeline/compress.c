@@ -114,6 +114,8 @@ static void process_codec_run(const struct stage *s, struct runner *r, struct pi
 	stage_pass(batch, out);
 }
 
-const struct stage_row process_compress = {"compress", process_compress_compile, process_codec_run, codec_free};
+const struct stage_row process_compress = {
+    .name = "compress", .compile = process_compress_compile, .run = process_codec_run, .free = codec_free};
 
-const struct stage_row process_decompress = {"decompress", process_decompress_compile, process_codec_run, codec_free};
+const struct stage_row process_decompress = {
+    .name = "decompress", .compile = process_decompress_compile, .run = process_codec_run, .free = codec_free};

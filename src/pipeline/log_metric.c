@@ -363,6 +363,8 @@ static void process_metric_run(const struct stage *s, struct runner *r, struct p
 	stage_pass(batch, out);
 }
 
-const struct stage_row process_log = {"log", process_log_compile, process_log_run, log_free};
+const struct stage_row process_log = {
+    .name = "log", .compile = process_log_compile, .run = process_log_run, .free = log_free};
 
-const struct stage_row process_metric = {"metric", process_metric_compile, process_metric_run, metric_free};
+const struct stage_row process_metric = {
+    .name = "metric", .compile = process_metric_compile, .run = process_metric_run, .free = metric_free};

@@ -80,10 +80,14 @@ static void process_mutation_run(const struct stage *s, struct runner *r, struct
 	run_mapping(s, r, batch, true, out);
 }
 
-const struct stage_row process_bloblang = {"bloblang", process_mapping_compile, process_mapping_run, mapping_free};
+const struct stage_row process_bloblang = {
+    .name = "bloblang", .compile = process_mapping_compile, .run = process_mapping_run, .free = mapping_free};
 
-const struct stage_row process_mapping = {"mapping", process_mapping_compile, process_mapping_run, mapping_free};
+const struct stage_row process_mapping = {
+    .name = "mapping", .compile = process_mapping_compile, .run = process_mapping_run, .free = mapping_free};
 
-const struct stage_row process_mutation = {"mutation", process_mutation_compile, process_mutation_run, mapping_free};
+const struct stage_row process_mutation = {
+    .name = "mutation", .compile = process_mutation_compile, .run = process_mutation_run, .free = mapping_free};
 
-const struct stage_row process_noop = {"noop", process_noop_compile, process_noop_run, free};
+const struct stage_row process_noop = {
+    .name = "noop", .compile = process_noop_compile, .run = process_noop_run, .free = free};

@@ -150,7 +150,11 @@ static void process_dedupe_run(const struct stage *s, struct runner *r, struct p
 	stage_pass(batch, out);
 }
 
-const struct stage_row process_dedupe = {"dedupe", process_dedupe_compile, process_dedupe_run, dedupe_free};
+const struct stage_row process_dedupe = {.name = "dedupe",
+                                         .compile = process_dedupe_compile,
+                                         .run = process_dedupe_run,
+                                         .free = dedupe_free,
+                                         .filters_late = true};
 
-const struct stage_row process_rate_limit = {"rate_limit", process_rate_limit_compile, process_rate_limit_run,
-                                             rate_free};
+const struct stage_row process_rate_limit = {
+    .name = "rate_limit", .compile = process_rate_limit_compile, .run = process_rate_limit_run, .free = rate_free};

@@ -198,6 +198,12 @@ static bool compile_one(struct compiler *c, const struct config_node *node, cons
 		    .name = ret->row->name, .label = mem_string(label), .path = mem_string(c->path)};
 		(void)snprintf(c->path + length, sizeof c->path - length, ".%s", type->key);
 		ret->row->compile(c, type, &ret->state);
+		if (c->filters_late && ret->row->weighs_batch)
+			config_faults_add(c->faults, type->key_line, type->key_column, true,
+			                  "%s: still sees the duplicates of a dedupe before it, which leave when "
+			                  "the others are stored; put dedupe behind it",
+			                  c->path);
+		c->filters_late |= ret->row->filters_late;
 	}
 	c->path[path_length] = '\0';
 	return ret->row;

@@ -41,6 +41,8 @@ struct stage_row {
 	void (*compile)(struct compiler *c, const struct config_node *node, void **ret_state);
 	void (*run)(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out);
 	void (*free)(void *state);
+	bool filters_late; /* what it filters leaves only at the commit: processors behind it still see it */
+	bool weighs_batch; /* what it makes of a batch depends on which messages are in it */
 };
 
 enum { COMPILER_PATH_MAX = 256 };
@@ -80,6 +82,7 @@ struct compiler {
 	char path[COMPILER_PATH_MAX]; /* "pipeline.processors.0.try" */
 	bool at_output;               /* what is compiled runs behind the journal */
 	unsigned depth;               /* of processors within processors, and of resources */
+	bool filters_late;            /* a processor so far does */
 	size_t stages;                /* so far, those of resources at each use */
 	const struct resource_use *uses;
 	struct rate_uses rates;

@@ -367,5 +367,5 @@ static void process_unarchive_run(const struct stage *s, struct runner *r, struc
 	batches_add(out, &result);
 }
 
-const struct stage_row process_unarchive = {"unarchive", process_unarchive_compile, process_unarchive_run,
-                                            unarchive_free};
+const struct stage_row process_unarchive = {
+    .name = "unarchive", .compile = process_unarchive_compile, .run = process_unarchive_run, .free = unarchive_free};

@@ -347,6 +347,13 @@ static void odd_fields_are_accepted(void **state)
 	    {"cache_resources: [{label: c, memory: {shards: 4}}]\n"
 	     "pipeline: {processors: [{dedupe: {cache: c, key: '${! content() }'}}]}",
 	     "cache_resources.c.memory.shards has no effect: The spool is one."},
+	    {"cache_resources: [{label: c, memory: {}}]\n"
+	     "pipeline: {processors: [{dedupe: {cache: c, key: '${! content() }'}}, {select_parts: {parts: [0]}}]}",
+	     "pipeline.processors.1.select_parts: still sees the duplicates of a dedupe before it, which leave when "
+	     "the others are stored; put dedupe behind it"},
+	    {"cache_resources: [{label: c, memory: {}}]\n"
+	     "pipeline: {processors: [{select_parts: {parts: [0]}}, {dedupe: {cache: c, key: '${! content() }'}}]}",
+	     NULL},
 	    {"cache_resources: [{label: c, ttlru: {ttl: 4s, cap: 1024}}]\n"
 	     "pipeline: {processors: [{dedupe: {cache: c, key: k}}]}",
 	     "pipeline.processors.0.dedupe: key is one text for all messages: every message but the first is a "
