@@ -2,14 +2,13 @@
 
 import copy
 import json
-import os
 import re
 import subprocess
 
 import pytest
 from json_schema import is_valid
+from spooler import BINARY
 
-BINARY = os.environ["KSPOOL_BINARY"]
 BASE = {
     "input": {"stdin": {}}, "buffer": {"sqlite": {"path": "/var/lib/kspool/spool.db"}},
     "output": {"aws_kinesis": {"stream": "s", "partition_key": "k", "region": "eu-central-1"}},
