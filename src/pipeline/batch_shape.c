@@ -1,4 +1,10 @@
-/* Processors on the shape of a batch: bounds_check, split, select_parts, insert_part, group_by_value. */
+/*
+ * Processors on the shape of a batch: bounds_check, split, select_parts, insert_part, group_by_value.
+ *
+ * Invariants:
+ * 1. Every message of a batch goes on, is freed as filtered, or is copied and freed: none is held over to the next.
+ * 2. What is added to a batch, or taken out of it twice, shares the origin of what it was made of.
+ */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
