@@ -1,4 +1,11 @@
 /*
+ * archive: the messages of a batch as one.
+ *
+ * Invariants:
+ * 1. A batch becomes one message that stands for all of it, or stays as it is, each of its messages flagged.
+ * 2. An archive is written to the end or thrown away: no half of one goes on.
+ */
+/*
  * archive: all messages of a batch become one.
  *
  *   concatenate  bodies one after another
