@@ -1,11 +1,4 @@
 /*
- * archive: the messages of a batch as one.
- *
- * Invariants:
- * 1. A batch becomes one message that stands for all of it, or stays as it is, each of its messages flagged.
- * 2. An archive is written to the end or thrown away: no half of one goes on.
- */
-/*
  * archive: all messages of a batch become one.
  *
  *   concatenate  bodies one after another
@@ -15,6 +8,10 @@
  *   tar, zip     one entry a message, named by `path`, mode 0666, the present time (libarchive)
  *
  * The result has the first message's metadata and stands for every row of the batch.
+ *
+ * Invariants:
+ * 1. A batch becomes one message that stands for all of it, or stays as it is, each of its messages flagged.
+ * 2. An archive is written to the end or thrown away: no half of one goes on.
  */
 #include <archive.h>
 #include <archive_entry.h>
