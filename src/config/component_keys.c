@@ -54,7 +54,7 @@ static void check_label(struct walk *w, const struct config_node *label, const c
 		                  path, tree_kind_name(label));
 		return;
 	}
-	if (*label->scalar == '\0')
+	if (!label->scalar || *label->scalar == '\0')
 		return;
 	first = find_label(w, label->scalar);
 	if (!label_is_legal(label->scalar))

@@ -191,7 +191,7 @@ static bool compile_one(struct compiler *c, const struct config_node *node, cons
 		if (!ret->row)
 			stage_unknown_component(c, type, "processor");
 	}
-	if (ret->row) {
+	if (type && ret->row) {
 		size_t length = strlen(c->path);
 
 		ret->where = (struct message_source){

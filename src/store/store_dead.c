@@ -139,7 +139,11 @@ static enum err load_batch(struct store *s, uint64_t after_id, uint64_t only_id,
 		b->items[b->count++] = m;
 	}
 	(void)sqlite3_reset(st);
-	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "read the shelf");
+	if (rc == SQLITE_ROW || rc == SQLITE_DONE)
+		return ERR_OK;
+	while (b->count > 0)
+		message_free(b->items[--b->count]);
+	return store_fail(s, rc, e, "read the shelf");
 }
 
 static enum err put_back_batch(struct store *s, struct batch *b, struct error *e)
