@@ -507,6 +507,8 @@ static enum err stop(struct daemon *d, struct error *e)
 	httpd_free(d->control);
 	admin_shelf_free(d->shelf);
 	event_free(d->watch);
+	/* a connection freed with a callback due (BEV_OPT_DEFER_CALLBACKS) is let go by that callback alone */
+	(void)event_base_loop(d->base, EVLOOP_NONBLOCK);
 	event_base_free(d->base);
 	for (size_t i = 0; i < d->replaced_count; i++)
 		config_free(d->replaced[i]);
