@@ -8,7 +8,7 @@
 
 #include "base/check.h"
 #include "base/cleanup.h"
-#include "store/vfs.h"
+#include "store/files/vfs.h"
 
 static _Thread_local char last_log[256];
 

@@ -19,8 +19,8 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "store/schema.h"
-#include "store/vfs.h"
-#include "store/wal.h"
+#include "store/files/vfs.h"
+#include "store/files/wal.h"
 
 enum { INTEGRITY_LINES = 20, MOVE_AT_ONCE = 256 };
 

@@ -24,7 +24,7 @@
 #include "base/clock.h"
 #include "base/byte_order.h"
 #include "store/schema.h"
-#include "store/wal.h"
+#include "store/files/wal.h"
 
 /* Offsets of the database header: sqlite.org/fileformat2.html, section 1.3. */
 enum {

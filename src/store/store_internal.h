@@ -19,8 +19,8 @@
 
 #include <sqlite3.h>
 
-#include "store/pages.h"
-#include "store/spool_files.h"
+#include "store/files/pages.h"
+#include "store/files/spool_files.h"
 #include "store/sql.h"
 #include "store/store_block_internal.h"
 #include "store/store.h"

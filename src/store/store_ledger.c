@@ -19,7 +19,7 @@
 #include "base/clock.h"
 #include "base/crc32c.h"
 #include "base/byte_order.h"
-#include "store/vfs.h"
+#include "store/files/vfs.h"
 
 static const struct {
 	const char *name;

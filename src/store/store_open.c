@@ -36,7 +36,7 @@
 #include "base/failpoint.h"
 #include "base/mem.h"
 #include "store/schema.h"
-#include "store/vfs.h"
+#include "store/files/vfs.h"
 
 enum { QUICK_CHECK_BYTES = 32 << 20, FIRST_BUDGET_MS = 1000 };
 

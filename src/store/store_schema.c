@@ -4,7 +4,7 @@
 
 #include "base/cleanup.h"
 #include "store/schema.h"
-#include "store/vfs.h"
+#include "store/files/vfs.h"
 
 static sqlite3 *open_model(void)
 {

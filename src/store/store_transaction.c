@@ -6,7 +6,7 @@
 
 #include "base/check.h"
 #include "base/failpoint.h"
-#include "store/vfs.h"
+#include "store/files/vfs.h"
 
 sqlite3_stmt *store_statement(struct store *s, enum store_statement id)
 {

@@ -18,7 +18,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
-#include "store/vfs.h"
+#include "store/files/vfs.h"
 #include "journal/journal.h"
 #include "rig/journalrig.h"
 #include "rig/spooldir.h"

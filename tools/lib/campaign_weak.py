@@ -13,7 +13,7 @@ from campaign_world import ROOT
 WEAK = {
     "5.sync": ("synchronous=NORMAL", "src/store/store_open.c", 'normal_sync_for_test ? "1" : "2"',
                'normal_sync_for_test ? "1" : "1"', lambda w, c: disks.power_cuts(w, c, w.amount(10, 20))),
-    "5.reads": ("a read error is damage", "src/store/vfs.c", "bool vfs_is_fault(int code)\n{\n",
+    "5.reads": ("a read error is damage", "src/store/files/vfs.c", "bool vfs_is_fault(int code)\n{\n",
                 "bool vfs_is_fault(int code)\n{\n\tif (code != -1)\n\t\treturn false;\n",
                 lambda w, c: operations.nth(w, c, operations.paths(w)["start"], "eio", True, w.amount(16, 60), "read")),
 }

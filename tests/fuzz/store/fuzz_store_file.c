@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
-#include "store/spool_files.h"
+#include "store/files/spool_files.h"
 #include "store/store.h"
 #include "rig/fuzz.h"
 #include "store/store_damage.h"

@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
-#include "store/wal.h"
+#include "store/files/wal.h"
 #include "rig/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -12,7 +12,7 @@
 #include "journal/journal.h"
 #include "rig/journalrig.h"
 #include "rig/spooldir.h"
-#include "store/vfs.h"
+#include "store/files/vfs.h"
 
 enum { HELD_MS = 100 }; /* as journal_internal.h says */
 

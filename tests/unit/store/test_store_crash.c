@@ -21,7 +21,7 @@
 #include "base/check.h"
 #include "base/crc32c.h"
 #include "base/mem.h"
-#include "store/spool_files.h"
+#include "store/files/spool_files.h"
 #include "rig/crashvfs.h"
 #include "rig/spooldir.h"
 

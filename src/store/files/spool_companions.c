@@ -1,5 +1,5 @@
 /* The companions of the database: tide mark, reserve, marker, the WAL's blocks. */
-#include "store/spool_files.h"
+#include "store/files/spool_files.h"
 
 #include <errno.h>
 #include <fcntl.h>

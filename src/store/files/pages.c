@@ -6,7 +6,7 @@
  * 2. Nothing outside of `page_bytes` is read for a cell; what lies in overflow pages is gathered in `payload`.
  * 3. A chain of overflow pages is as long as the payload needs, never longer.
  */
-#include "store/pages.h"
+#include "store/files/pages.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,8 +19,8 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "base/byte_order.h"
-#include "store/spool_files.h"
-#include "store/wal.h"
+#include "store/files/spool_files.h"
+#include "store/files/wal.h"
 
 enum {
 	PAGE_MAX = 65536,

@@ -7,7 +7,7 @@
  * 3. mend_frames ends with a commit frame whose transaction is whole; frames behind it are left as they are.
  * 4. Mending writes headers of frames only, never pages: run again after a cut, it ends in the same log.
  */
-#include "store/wal.h"
+#include "store/files/wal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +17,7 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "base/byte_order.h"
-#include "store/spool_files.h"
+#include "store/files/spool_files.h"
 
 enum {
 	WAL_HEADER = 32,

@@ -8,7 +8,7 @@
  * 3. used never passes GATHER_BYTES.
  * 4. After a failed write nothing is held back: the error stands, the write is not tried again.
  */
-#include "store/vfs.h"
+#include "store/files/vfs.h"
 
 #include <errno.h>
 #include <stdio.h>

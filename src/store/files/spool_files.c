@@ -7,7 +7,7 @@
  * 3. The lock file is never removed: removing it would let two processes hold two locks.
  * 4. A descriptor is -1 or open; files_close may be called on any of them.
  */
-#include "store/spool_files.h"
+#include "store/files/spool_files.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,7 +25,7 @@
 #include "base/cleanup.h"
 #include "base/crc32c.h"
 #include "base/mem.h"
-#include "store/vfs.h"
+#include "store/files/vfs.h"
 
 /* statfs(2) f_type values of file systems on which a local database does not belong, or must be spoken of. */
 enum kind_of_fs { FS_REMOTE, FS_COPY_ON_WRITE, FS_OVERLAY };
