@@ -27,7 +27,7 @@ void faultfs_arm(unsigned kinds, uint64_t n, int error, bool persistent)
 
 uint64_t faultfs_failed(void) { return armed.failed; }
 
-static bool fails(enum faultfs_kind kind)
+static bool fails(unsigned kind)
 {
 	if (armed.at == 0 || !(armed.kinds & kind))
 		return false;
@@ -109,7 +109,14 @@ int lstat(const char *path, struct stat *st) { return stat_at(AT_FDCWD, path, st
 int lstat64(const char *path, struct stat64 *st) { return stat_at(AT_FDCWD, path, st, AT_SYMLINK_NOFOLLOW); }
 int fstatat(int dir, const char *path, struct stat *st, int flags) { return stat_at(dir, path, st, flags); }
 
-int fsync(int fd) { return fails(FAULTFS_SYNC) ? -1 : (int)syscall(SYS_fsync, fd); }
+int fsync(int fd)
+{
+	struct stat st;
+	bool is_folder = syscall(SYS_fstat, fd, &st) == 0 && S_ISDIR(st.st_mode);
+
+	return fails(FAULTFS_SYNC | (is_folder ? FAULTFS_SYNC_FOLDER : 0)) ? -1 : (int)syscall(SYS_fsync, fd);
+}
+
 int fdatasync(int fd) { return fails(FAULTFS_SYNC) ? -1 : (int)syscall(SYS_fdatasync, fd); }
 
 int ftruncate(int fd, off_t size)

@@ -22,6 +22,7 @@ enum faultfs_kind {
 	FAULTFS_UNLINK = 128,
 	FAULTFS_ALLOCATE = 256,
 	FAULTFS_LOOKS = FAULTFS_READ | FAULTFS_OPEN | FAULTFS_STAT,
+	FAULTFS_SYNC_FOLDER = 512, /* of the syncs only those of folders */
 	FAULTFS_ALL = 511,
 };
 

@@ -248,19 +248,28 @@ enum err files_create(const struct files *f, const char *suffix, struct error *e
 	return ERR_OK;
 }
 
-/* SQLite syncs the folder for a new log, not for a new database. */
+/* The folder may be as new as the spool; it is not ours to answer for when its own folder cannot be opened or synced.
+ */
+static enum err sync_parent(const struct files *f, struct error *e)
+{
+	AUTOCLOSE int parent = openat(f->dir_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (parent < 0 || fsync(parent) == 0 || errno == EINVAL || !vfs_is_fault(errno))
+		return ERR_OK;
+	return error_set_errno(e, ERR_DISK, "fsync of the folder above that of %s", f->path);
+}
+
+/* Last of all the name by which the next start knows the spool: what failed before it is done again then. */
 enum err files_publish(const struct files *f, const char *suffix, struct error *e)
 {
 	AUTOCLOSE int fd = files_open_one(f, suffix, O_RDONLY);
-	AUTOCLOSE int parent = -1;
 	enum err err;
 
 	if (fd < 0 || fsync(fd) != 0)
 		return error_set_errno(e, ERR_DISK, "%s%s: fsync", f->path, suffix);
-	err = files_rename(f, suffix, "", e);
-	parent = openat(f->dir_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (parent >= 0)
-		(void)fsync(parent); /* the folder may be as new as the spool; not ours when it cannot be opened */
+	err = sync_parent(f, e);
+	if (err == ERR_OK)
+		err = files_rename(f, suffix, "", e);
 	return err == ERR_OK ? files_sync_dir(f, e) : err;
 }
 

@@ -7,17 +7,21 @@
  *    overlaps it, a write that does not continue it, the end of a commit, closing.
  * 3. used never passes GATHER_BYTES.
  * 4. After a failed write nothing is held back: the error stands, the write is not tried again.
+ * 5. A log that is open has its name on the disk.
  */
 #include "store/files/vfs.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <sqlite3.h>
 
 #include "base/check.h"
+#include "base/cleanup.h"
 #include "base/mem.h"
 
 /* SQLite's unix VFS takes fewer than 2^17 bytes a call (os_unix.c: seekAndWriteFd). */
@@ -204,6 +208,37 @@ static const sqlite3_io_methods layer_methods = {
 
 static sqlite3_vfs *base_of(sqlite3_vfs *vfs) { return vfs->pAppData; }
 
+/* The names in the folder of `path`. */
+static bool sync_folder_of(const char *path)
+{
+	AUTOFREE char *folder = mem_string(path);
+	char *slash = strrchr(folder, '/');
+	AUTOCLOSE int fd = -1;
+
+	if (slash)
+		slash[slash == folder ? 1 : 0] = '\0';
+	fd = open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd >= 0 && fsync(fd) == 0;
+}
+
+/*
+ * SQLite syncs the folder of a log that it was allowed to make, and drops the error. So it may make the file, but not
+ * keep it: the folder is synced here, and the file opened as one that was there.
+ */
+static int open_below(sqlite3_vfs *base, const char *name, sqlite3_file *file, int flags, int *ret_flags)
+{
+	int rc = base->xOpen(base, name, file, flags, ret_flags);
+
+	if (rc != SQLITE_OK || !(flags & SQLITE_OPEN_CREATE) || !(flags & (SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_JOURNAL)))
+		return rc;
+	rc = file->pMethods->xClose(file);
+	if (rc != SQLITE_OK || !sync_folder_of(name)) {
+		file->pMethods = NULL;
+		return rc != SQLITE_OK ? rc : SQLITE_IOERR_DIR_FSYNC;
+	}
+	return base->xOpen(base, name, file, flags & ~SQLITE_OPEN_CREATE, ret_flags);
+}
+
 static int layer_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *ret_flags)
 {
 	struct layer_file *f = (struct layer_file *)(void *)file;
@@ -212,7 +247,7 @@ static int layer_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, in
 	memset(f, 0, sizeof *f);
 	f->gathers = (flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_WAL)) != 0;
 	errno = 0;
-	rc = note_look(base_of(vfs)->xOpen(base_of(vfs), name, below(file), flags, ret_flags));
+	rc = note_look(open_below(base_of(vfs), name, below(file), flags, ret_flags));
 	if (rc == SQLITE_OK && (flags & SQLITE_OPEN_READWRITE) && ret_flags && (*ret_flags & SQLITE_OPEN_READONLY) &&
 	    vfs_is_fault(errno)) { /* the unix VFS opens for reading what it failed to open for writing */
 		int failed = errno;
