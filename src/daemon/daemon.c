@@ -30,23 +30,14 @@
 #include "journal/journal.h"
 #include "delivery/delivery.h"
 #include "doors/doors.h"
-#include "daemon/admin.h"
-#include "daemon/admin_shelf.h"
-#include "daemon/inspect.h"
 #include "daemon/notify.h"
 #include "daemon/reload.h"
+#include "daemon/servers.h"
 #include "daemon/status.h"
 
 enum {
 	TICK_MS = 1000,
 	WATCH_DRAIN_MS = 5,
-	CONNECTIONS_MAX = 1024,
-	CONNECTIONS_PER_PEER_MAX = 64,
-	BODY_MAX_BYTES = 64 << 10,
-	BODY_MIN_RATE = 100,
-	HEAD_TIMEOUT_S = 10,
-	IDLE_TIMEOUT_S = 120,
-	CONTROL_MODE = 0600,
 	STATUS_EVERY_TICKS = 5,
 	EVENTS_MAX = 12,
 };
@@ -59,9 +50,7 @@ struct daemon {
 	struct config_load_options load;
 	struct journal *journal;
 	struct delivery *delivery;
-	struct httpd *http;
-	struct httpd *control;
-	struct admin_shelf *shelf; /* served by control */
+	struct servers servers;
 	struct doors *doors;
 	struct delivery_status delivery_status;
 	struct rates rates;
@@ -74,7 +63,7 @@ struct daemon {
 	struct event *watch;      /* looks for the end of draining and closing */
 	struct config **replaced; /* configurations other threads may still look at */
 	size_t replaced_count;
-	bool input_failed; /* a finite input ended before its end */
+	char *input_failure; /* why a finite input ended before its end; null: none did */
 };
 
 /* Legal moves: a bit for each phase that may follow. */
@@ -150,7 +139,8 @@ static void on_inputs_finished(void *arg)
 
 	if (d->phase >= PHASE_DRAINING)
 		return;
-	d->input_failed = doors_have_failed(d->doors);
+	if (doors_failure(d->doors))
+		d->input_failure = mem_string(doors_failure(d->doors));
 	set_phase(d, PHASE_DRAINING, "inputs ended");
 	delivery_drain(d->delivery);
 	watch_again(d);
@@ -244,7 +234,7 @@ static void read_tokens(struct daemon *d)
 {
 	struct error e = {.code = ERR_OK};
 
-	if (d->http && httpd_read_tokens(d->http, &e) != ERR_OK)
+	if (d->servers.http && httpd_read_tokens(d->servers.http, &e) != ERR_OK)
 		LOG(LOG_ERROR, "tokens not read again, the old ones stay", LOG_S("input", "http"),
 		    LOG_S("error", e.text));
 	if (d->doors)
@@ -307,6 +297,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	rates_sample(&d->rates, clock_mono_ns(), metric_get(M_LEDGER_ACCEPTED), metric_get(M_LEDGER_DELIVERED));
 	d->source.doors_memory_bytes = doors_memory_bytes(d->doors);
+	if (d->phase < PHASE_CLOSING && servers_open_again(&d->servers))
+		doors_share_http(d->doors, d->servers.http);
 	doors_resume(d->doors);
 	if (++d->ticks % STATUS_EVERY_TICKS == 0) {
 		status_sentence(&d->source, sentence, sizeof sentence);
@@ -366,51 +358,13 @@ static enum err start_journal(struct daemon *d, struct error *e)
 	return ERR_OK;
 }
 
-static enum err start_servers(struct daemon *d, struct error *e)
-{
-	char *control_path = inspect_control_path(d->config);
-	struct httpd_options options = {
-	    .address = control_path,
-	    .unix_mode = CONTROL_MODE,
-	    .max_connections = CONNECTIONS_MAX,
-	    .max_connections_per_peer = CONNECTIONS_PER_PEER_MAX,
-	    .max_body_bytes = BODY_MAX_BYTES,
-	    .head_timeout_ns = HEAD_TIMEOUT_S * NS_PER_S,
-	    .idle_timeout_ns = IDLE_TIMEOUT_S * NS_PER_S,
-	    .min_body_rate = BODY_MIN_RATE,
-	};
-	enum err err = httpd_open(d->base, &options, &d->control, e);
-
-	free(control_path);
-	if (err != ERR_OK)
-		return error_wrap(e, "control socket");
-	admin_show(d->control, &d->source);
-	d->shelf = admin_shelf_open(d->control, d->journal, d->delivery);
-	if (!d->config->http.enabled)
-		return ERR_OK;
-	options.address = d->config->http.address;
-	options.cert_file =
-	    d->config->http.cert_file && d->config->http.cert_file[0] ? d->config->http.cert_file : NULL;
-	options.key_file = d->config->http.key_file && d->config->http.key_file[0] ? d->config->http.key_file : NULL;
-	options.token_file =
-	    d->config->http.token_file && d->config->http.token_file[0] ? d->config->http.token_file : NULL;
-	options.require_guard = true;
-	err = httpd_open(d->base, &options, &d->http, e);
-	if (err != ERR_OK)
-		return error_wrap(e, "http.address");
-	admin_show(d->http, &d->source);
-	LOG(LOG_INFO, "admin server listens", LOG_S("address", d->config->http.address),
-	    LOG_U("port", httpd_port(d->http)));
-	return ERR_OK;
-}
-
 static enum err start_doors(struct daemon *d, struct error *e)
 {
 	struct doors_options options = {
 	    .base = d->base,
 	    .config = d->config,
 	    .journal = d->journal,
-	    .shared_http = d->http,
+	    .shared_http = d->servers.http,
 	    .memory_bytes = d->config->kspool.memory_bytes / 4,
 	    .on_finished = on_inputs_finished,
 	    .arg = d,
@@ -434,12 +388,17 @@ static enum err start(struct daemon *d, struct error *e)
 	    .opened = d->config,
 	    .journal = d->journal,
 	    .delivery = &d->delivery_status,
+	    .http_trouble = d->servers.http_why.text,
 	    .rates = &d->rates,
 	    .started_ms = clock_wall_ms(),
 	    .started_mono_ns = clock_mono_ns(),
 	};
-	err = start_servers(d, e);
-	return err == ERR_OK ? start_doors(d, e) : err;
+	d->servers = (struct servers){.base = d->base, .config = d->config, .source = &d->source};
+	err = servers_open(&d->servers, d->journal, d->delivery, e);
+	if (err == ERR_OK)
+		err = start_doors(d, e);
+	d->source.doors = d->doors;
+	return err;
 }
 
 static void watch_everything(struct daemon *d)
@@ -503,9 +462,7 @@ static enum err stop(struct daemon *d, struct error *e)
 		LOG(LOG_INFO, "stopped", LOG_I("delivered", metric_get(M_LEDGER_DELIVERED)),
 		    LOG_I("pending", metric_get(M_LEDGER_PENDING)), LOG_I("dead", metric_get(M_LEDGER_DEAD)));
 	doors_free(d->doors);
-	httpd_free(d->http);
-	httpd_free(d->control);
-	admin_shelf_free(d->shelf);
+	servers_free(&d->servers);
 	event_free(d->watch);
 	/* a connection freed with a callback due (BEV_OPT_DEFER_CALLBACKS) is let go by that callback alone */
 	(void)event_base_loop(d->base, EVLOOP_NONBLOCK);
@@ -571,9 +528,10 @@ enum err daemon_run(const struct daemon_options *options, struct error *e)
 	stopped = stop(&d, &stop_error);
 	if (err == ERR_OK && stopped != ERR_OK) {
 		*e = stop_error;
-		return stopped;
+		err = stopped;
 	}
-	if (err == ERR_OK && d.input_failed)
-		return error_set(e, ERR_NOINPUT, "an input was not read to its end; the log says which and why");
+	if (err == ERR_OK && d.input_failure)
+		err = error_set(e, ERR_NOINPUT, "an input was not read to its end: %s", d.input_failure);
+	free(d.input_failure);
 	return err;
 }

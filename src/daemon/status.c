@@ -47,6 +47,31 @@ static int64_t silence_ns(const struct status_source *s)
 	return waits_ns < ack_ns ? waits_ns : ack_ns;
 }
 
+/* Why an input is not open; "" when it is. */
+static const char *trouble_of(const struct status_source *s, size_t input)
+{
+	const char *trouble = s->doors ? doors_trouble(s->doors, input) : NULL;
+
+	return trouble ? trouble : "";
+}
+
+/* What first is not open, as one sentence; false when all are. */
+static bool has_input_trouble(const struct status_source *s, char *why, size_t why_size)
+{
+	for (size_t i = 0; i < s->opened->input_count; i++)
+		if (*trouble_of(s, i)) {
+			(void)snprintf(why, why_size, "%s is not open: %s",
+			               s->opened->inputs[i].path ? s->opened->inputs[i].path : "input",
+			               trouble_of(s, i));
+			return true;
+		}
+	if (s->http_trouble && *s->http_trouble) {
+		(void)snprintf(why, why_size, "the admin server is not open: %s", s->http_trouble);
+		return true;
+	}
+	return false;
+}
+
 bool status_is_ready(const struct status_source *s, char *why, size_t why_size)
 {
 	struct error full = {.code = ERR_OK};
@@ -63,6 +88,8 @@ bool status_is_ready(const struct status_source *s, char *why, size_t why_size)
 	else if (gauge(M_LEDGER_PENDING) > 0 && silence_ns(s) > s->config->kspool.ready_within_ns)
 		(void)snprintf(why, why_size, "messages wait and none was acknowledged for %s",
 		               num_format_duration(silence_ns(s) / NS_PER_S * NS_PER_S, age));
+	else
+		(void)has_input_trouble(s, why, why_size);
 	return why[0] == '\0';
 }
 
@@ -110,6 +137,22 @@ static void print_ledger(struct jsonout *j)
 	}
 	jsonout_bool(j, "balanced", sum == accepted);
 	jsonout_object_end(j);
+}
+
+static void print_inputs(const struct status_source *s, struct jsonout *j)
+{
+	jsonout_array(j, "inputs");
+	for (size_t i = 0; i < s->opened->input_count; i++) {
+		const struct config_input *input = &s->opened->inputs[i];
+
+		jsonout_object(j, NULL);
+		jsonout_text(j, "label", input->label);
+		jsonout_text(j, "path", input->path);
+		jsonout_bool(j, "open", !s->closing && !*trouble_of(s, i));
+		jsonout_text(j, "why", trouble_of(s, i));
+		jsonout_object_end(j);
+	}
+	jsonout_array_end(j);
 }
 
 static void print_backlog(const struct status_source *s, struct jsonout *j)
@@ -210,6 +253,7 @@ void status_print(const struct status_source *s, struct buf *out)
 	jsonout_text(&j, "config", s->config->file);
 	jsonout_bool(&j, "ready", ready);
 	jsonout_text(&j, "why", why);
+	print_inputs(s, &j);
 	print_stream(s, &j);
 	print_backlog(s, &j);
 	print_ledger(&j);
@@ -230,7 +274,9 @@ void status_print_ready(const struct status_source *s, struct buf *out, bool rea
 		jsonout_object(&j, NULL);
 		jsonout_text(&j, "label", s->opened->inputs[i].label);
 		jsonout_text(&j, "path", s->opened->inputs[i].path);
-		jsonout_bool(&j, "connected", !s->closing);
+		jsonout_bool(&j, "connected", !s->closing && !*trouble_of(s, i));
+		if (*trouble_of(s, i))
+			jsonout_text(&j, "error", trouble_of(s, i));
 		jsonout_object_end(&j);
 	}
 	jsonout_object(&j, NULL);

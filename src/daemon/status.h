@@ -18,12 +18,15 @@
 #include "config/config.h"
 #include "journal/journal.h"
 #include "delivery/delivery.h"
+#include "doors/doors.h"
 #include "daemon/rates.h"
 
 struct status_source {
 	const struct config *config; /* the newest */
 	const struct config *opened; /* the one whose inputs are the doors */
 	struct journal *journal;
+	const struct doors *doors; /* null: none is open yet */
+	const char *http_trouble;  /* why the admin server is not open; "" when it is, or null */
 	const struct delivery_status *delivery;
 	const struct rates *rates;
 	int64_t started_ms; /* wall clock */

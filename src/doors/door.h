@@ -14,7 +14,6 @@
 #include "doors/intake.h"
 
 struct door {
-	TAILQ_ENTRY(door) link;
 	const struct door_kind *kind;
 	struct intake *intake;
 	const struct config_input *input;
@@ -30,7 +29,9 @@ struct door_kind {
 	                 struct door **ret, struct error *e);
 	/* The port it listens on; 0 when it has none. Null: it never has one. */
 	uint16_t (*port)(const struct door *d);
-	/* Reads may go on: memory or lane room came. */
+	/* Why it does only a part of its work just now; null: it does all of it. A null pointer: it always does. */
+	const char *(*trouble)(const struct door *d);
+	/* Reads may go on: memory or lane room came; also about once a second. */
 	void (*resume)(struct door *d);
 	/* No new bytes; what is whole is offered. */
 	void (*stop)(struct door *d);

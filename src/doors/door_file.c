@@ -2,28 +2,30 @@
  * door_file: files, one after the other, each from its stored position to its end.
  *
  * The position of a file is committed with the messages before it (position.h), so a crash neither loses nor repeats
- * a line. A file that is not the one that was read (replaced, truncated, rewritten) is read from its start, and the log
- * says why. Paths are patterns (glob(7)), expanded at start, each sorted; a plain path that is not there is an error.
+ * a line. A file that is not the one that was read (truncated, rewritten) is read from its start, and the log says why.
+ * Names come from door_paths.h; a plain one that is not there is waited for while another input is endless, else it
+ * makes the run fail. Files grow: a last message without its end waits until its file was quiet for last_line_after,
+ * and is sent then, marked. While its file goes on changing, it is left for the next start.
  *
  *   state      a turn does                                     may become
  *   BETWEEN    opens the next file; none left: tells the end   UNASKED, ENDED, BETWEEN (it cannot be opened)
  *   UNASKED    asks the journal for the position               ASKED
- *   ASKED      nothing: the answer does                        READING, BETWEEN (it cannot be read)
- *   READING    reads a slice                                   READ
+ *   ASKED      nothing: the answer does                        UNASKED (the older key), READING, BETWEEN (not readable)
+ *   READING    reads a slice                                   GROWING, READ
+ *   GROWING    looks whether more came                         READING, READ
  *   READ       waits until all of it is durable                BETWEEN
  *   ENDED      nothing
  *   STOPPED    nothing; every state may become it
  *
  * Invariants:
  * 1. The state moves only by set_state, along this table.
- * 2. `fd` and `key` are set in UNASKED, ASKED, READING and READ, and not before; `feeder` is begun in READING and READ.
+ * 2. `fd` and `key` are set from UNASKED to READ, and not before; `feeder` is begun in READING, GROWING and READ.
  * 3. `asked` is set while the journal has our question, which may outlive ASKED when the door stops.
  * 4. A file is left only when its last offer was answered yes, so its stored position is its end (promise 1).
  * 5. has_failed, once set, stays: a finite run must not end with 0 then.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <glob.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,16 +43,19 @@
 #include "base/mem.h"
 #include "journal/journal_questions.h"
 #include "doors/door.h"
+#include "doors/door_paths.h"
 #include "doors/feeder.h"
 #include "doors/position.h"
 
-enum { READ_MAX_BYTES = 524288, FIRST_BYTES = 1048576, ASK_AGAIN_MS = 50, LEAD_MS = 2 };
+enum { READ_MAX_BYTES = 524288, FIRST_BYTES = 1048576, ASK_AGAIN_MS = 50, LEAD_MS = 2, GROW_MS = 100 };
+enum { ABSENT_FIRST_MS = 250, ABSENT_MAX_MS = 5000 };
 
 enum file_state {
 	FILE_BETWEEN,
 	FILE_UNASKED,
 	FILE_ASKED,
 	FILE_READING,
+	FILE_GROWING,
 	FILE_READ,
 	FILE_ENDED,
 	FILE_STOPPED,
@@ -60,22 +65,33 @@ enum file_state {
 static const unsigned moves[] = {
     [FILE_BETWEEN] = 1u << FILE_BETWEEN | 1u << FILE_UNASKED | 1u << FILE_ENDED | 1u << FILE_STOPPED,
     [FILE_UNASKED] = 1u << FILE_ASKED | 1u << FILE_STOPPED,
-    [FILE_ASKED] = 1u << FILE_READING | 1u << FILE_BETWEEN | 1u << FILE_STOPPED,
-    [FILE_READING] = 1u << FILE_READ | 1u << FILE_STOPPED,
+    [FILE_ASKED] = 1u << FILE_UNASKED | 1u << FILE_READING | 1u << FILE_BETWEEN | 1u << FILE_STOPPED,
+    [FILE_READING] = 1u << FILE_GROWING | 1u << FILE_READ | 1u << FILE_STOPPED,
+    [FILE_GROWING] = 1u << FILE_READING | 1u << FILE_READ | 1u << FILE_STOPPED,
     [FILE_READ] = 1u << FILE_BETWEEN | 1u << FILE_STOPPED,
     [FILE_ENDED] = 1u << FILE_STOPPED,
     [FILE_STOPPED] = 0,
 };
 
+/* The end of a file whose last message has none, as long as that lasts. */
+struct growing {
+	int64_t since_ns; /* first seen so; 0: not yet */
+	int64_t still_ns; /* since when nothing changed */
+	struct stat seen;
+};
+
 struct door_file {
 	struct door door;
 	enum file_state state;
-	char **paths;
-	size_t count;
+	struct paths paths;
 	size_t current;
+	long absent_ms; /* before the names that are not there are tried again */
+	char *trouble;
 	int fd; /* of the current file; -1: none open yet */
 	char *key;
-	struct position head; /* of the current file, its offset aside */
+	char *older_key;          /* asked for when there is no position under key */
+	struct position position; /* of the current file */
+	struct growing growing;
 	struct feeder feeder;
 	struct event *turn; /* a timer that runs out at once: one slice, then the loop lives */
 	struct question *asked;
@@ -87,6 +103,8 @@ static void set_state(struct door_file *f, enum file_state state)
 	f->state = state;
 }
 
+static const char *name_of(const struct door_file *f) { return f->paths.items[f->current].name; }
+
 /* The journal is asked for the stored position; the door may be gone when the answer comes. */
 struct question {
 	struct door_file *door;
@@ -94,7 +112,7 @@ struct question {
 
 static void take_turn(struct door_file *f, long delay_ms)
 {
-	const struct timeval delay = {.tv_usec = delay_ms * 1000};
+	const struct timeval delay = {.tv_sec = delay_ms / 1000, .tv_usec = delay_ms % 1000 * 1000};
 
 	(void)evtimer_add(f->turn, &delay);
 }
@@ -102,10 +120,9 @@ static void take_turn(struct door_file *f, long delay_ms)
 static char *print_position(void *arg, uint64_t offset)
 {
 	struct door_file *f = arg;
-	struct position p = f->head;
 
-	p.offset = offset;
-	return position_print(&p);
+	position_move(&f->position, f->fd, offset);
+	return position_print(&f->position);
 }
 
 static void on_answer(void *arg)
@@ -119,7 +136,7 @@ static void on_answer(void *arg)
 static void add_metadata(struct door_file *f, const struct stat *st)
 {
 	struct buf *meta = &f->feeder.meta;
-	const char *path = f->paths[f->current];
+	const char *path = name_of(f);
 	char text[32];
 
 	(void)meta_add(meta, 's', "path", 4, path, strlen(path));
@@ -135,9 +152,10 @@ static void begin_feeding(struct door_file *f, uint64_t offset)
 	    .intake = f->door.intake,
 	    .scanner = &f->door.input->scanner,
 	    .processors = f->door.processors,
-	    .origin = f->paths[f->current],
+	    .origin = name_of(f),
 	    .first_bytes = FIRST_BYTES,
 	    .alone = true,
+	    .is_text = true,
 	    .position = print_position,
 	    .position_key = f->key,
 	    .on_answer = on_answer,
@@ -160,6 +178,9 @@ static void leave_file(struct door_file *f)
 		(void)close(f->fd);
 	f->fd = -1;
 	free(take(f->key));
+	free(take(f->older_key));
+	f->growing = (struct growing){0};
+	f->paths.items[f->current].is_done = true;
 	f->current++;
 	set_state(f, FILE_BETWEEN);
 	take_turn(f, 0);
@@ -167,31 +188,89 @@ static void leave_file(struct door_file *f)
 
 static void give_up_file(struct door_file *f, const char *reason)
 {
-	LOG(LOG_ERROR, "file not read", LOG_S("path", f->paths[f->current]), LOG_S("reason", reason));
+	LOG(LOG_ERROR, "file not read", LOG_S("path", name_of(f)), LOG_S("reason", reason));
 	f->door.has_failed = true;
 	leave_file(f);
 }
 
+/* A plain name beside an endless input: it may come yet. */
+static void wait_for_file(struct door_file *f, const char *reason)
+{
+	struct path_entry *path = &f->paths.items[f->current];
+
+	if (!path->is_absent)
+		LOG(LOG_WARN, "file cannot be opened", LOG_S("path", path->name), LOG_S("reason", reason),
+		    LOG_S("outcome", "it is tried again; the others go on"));
+	path->is_absent = true;
+	free(f->trouble);
+	f->trouble = mem_format("%s: %s", path->name, reason);
+	f->current++;
+	set_state(f, FILE_BETWEEN);
+	take_turn(f, 0);
+}
+
+/* Where to begin; what is stored may not be about this file, or not about all of it. */
+static uint64_t place_to_begin(struct door_file *f, const char *text)
+{
+	struct position stored = {0};
+	const char *reason = NULL;
+	struct stat st = {0};
+
+	if (!text)
+		return 0;
+	if (!position_parse(text, &stored))
+		reason = "its stored position is not readable";
+	else if (position_matches(&stored, f->fd, &reason) && f->door.input->scanner.kind == SCANNER_TO_THE_END &&
+	         stored.offset > 0 && fstat(f->fd, &st) == 0 && (uint64_t)st.st_size > stored.offset)
+		reason = "it grew since it was sent, and is one message";
+	if (!reason)
+		return stored.offset;
+	LOG(LOG_WARN, "file is read from its start", LOG_S("path", name_of(f)), LOG_S("reason", reason));
+	return 0;
+}
+
+/* Newlines of UTF-16 are two bytes: cut at one of them, every line but the first would be no text any more. */
+static bool is_utf16_text(const struct door_file *f)
+{
+	const struct config_scanner *scanner = &f->door.input->scanner;
+	const char *delimiter = scanner->lines.custom_delimiter;
+	unsigned char mark[2] = {0};
+
+	return scanner->kind == SCANNER_LINES && (!delimiter || !*delimiter) && pread(f->fd, mark, 2, 0) == 2 &&
+	       ((mark[0] == 0xff && mark[1] == 0xfe) || (mark[0] == 0xfe && mark[1] == 0xff));
+}
+
 static void on_position(struct door_file *f, const char *text, const struct error *error)
 {
-	struct position stored;
-	const char *reason = NULL;
-	uint64_t offset = 0;
+	uint64_t offset;
 
 	if (error->code != ERR_OK) {
 		give_up_file(f, error->text);
 		return;
 	}
-	if (text && position_parse(text, &stored) && position_matches(&stored, f->fd, &reason))
-		offset = stored.offset;
-	else if (text)
-		LOG(LOG_WARN, "file is read from its start", LOG_S("path", f->paths[f->current]),
-		    LOG_S("reason", reason ? reason : "its stored position is not readable"));
+	if (!text && f->older_key) {
+		free(f->key);
+		f->key = take(f->older_key);
+		set_state(f, FILE_UNASKED);
+		take_turn(f, 0);
+		return;
+	}
+	if (is_utf16_text(f)) {
+		give_up_file(f, "it is UTF-16: make it UTF-8 (iconv -f UTF-16 -t UTF-8), or set scanner to_the_end");
+		return;
+	}
+	offset = place_to_begin(f, text);
 	if (lseek(f->fd, (off_t)offset, SEEK_SET) < 0) {
 		give_up_file(f, strerror(errno));
 		return;
 	}
-	LOG(LOG_INFO, "file opened", LOG_S("path", f->paths[f->current]), LOG_U("offset", offset));
+	free(f->key);
+	f->key = position_key(f->fd);
+	if (!f->key) {
+		give_up_file(f, strerror(errno));
+		return;
+	}
+	LOG(LOG_INFO, "file opened", LOG_S("path", name_of(f)), LOG_U("offset", offset));
 	begin_feeding(f, offset);
 }
 
@@ -224,22 +303,96 @@ static void ask(struct door_file *f)
 
 static void open_file(struct door_file *f)
 {
-	const char *path = f->paths[f->current];
-	struct error error;
+	const struct path_entry *path = &f->paths.items[f->current];
+	struct error error = {.code = ERR_OK};
 
-	f->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (f->fd < 0) {
-		give_up_file(f, strerror(errno));
+	f->fd = paths_open(path->name, &error);
+	if (f->fd < 0 && path->is_plain && f->door.intake->waits) {
+		wait_for_file(f, error.text);
 		return;
 	}
-	if (position_of(f->fd, 0, &f->head, &error) != ERR_OK) {
+	if (f->fd >= 0)
+		f->key = position_key(f->fd);
+	if (f->fd < 0 || !f->key || position_of(f->fd, &f->position, &error) != ERR_OK) {
 		give_up_file(f, error.text);
 		return;
 	}
+	f->paths.items[f->current].is_absent = false;
+	f->older_key = mem_format("file:%s", path->name);
 	(void)posix_fadvise(f->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
-	f->key = mem_format("file:%s", path);
 	set_state(f, FILE_UNASKED);
 	ask(f);
+}
+
+static void tell_end(struct door_file *f)
+{
+	set_state(f, FILE_ENDED);
+	LOG(LOG_INFO, "input ended", LOG_S("input", "file"), LOG_U("files", f->paths.count));
+	f->door.on_ended(f->door.arg);
+}
+
+/* The next name that is not done. After the last, those that were not there have their turn again, later each time. */
+static void next_file(struct door_file *f)
+{
+	f->current = paths_next(&f->paths, f->current);
+	if (f->current < f->paths.count) {
+		open_file(f);
+		return;
+	}
+	f->current = paths_next(&f->paths, 0);
+	if (f->current == f->paths.count) {
+		tell_end(f);
+		return;
+	}
+	f->absent_ms = f->absent_ms == 0 ? ABSENT_FIRST_MS : 2 * f->absent_ms;
+	if (f->absent_ms > ABSENT_MAX_MS)
+		f->absent_ms = ABSENT_MAX_MS;
+	take_turn(f, f->absent_ms);
+}
+
+static void end_file(struct door_file *f)
+{
+	set_state(f, FILE_READ);
+	feeder_flush(&f->feeder);
+	take_turn(f, 0);
+}
+
+/* The last message has no end. Its rest may come; nobody waits for it for ever, and nobody cuts it while it is written.
+ */
+static void watch_growth(struct door_file *f)
+{
+	struct growing *g = &f->growing;
+	int64_t after_ns = f->door.input->file.last_line_after_ns;
+	int64_t now_ns = clock_mono_ns();
+	struct stat st = {0};
+	off_t at = lseek(f->fd, 0, SEEK_CUR);
+
+	(void)fstat(f->fd, &st);
+	if (st.st_size > at) {
+		set_state(f, FILE_READING);
+		take_turn(f, 0);
+		return;
+	}
+	if (g->since_ns == 0)
+		g->since_ns = now_ns;
+	if (g->still_ns == 0 || st.st_mtim.tv_sec != g->seen.st_mtim.tv_sec ||
+	    st.st_mtim.tv_nsec != g->seen.st_mtim.tv_nsec)
+		g->still_ns = now_ns;
+	g->seen = st;
+	if (st.st_size < at || now_ns - g->still_ns >= after_ns ||
+	    clock_wall_ms() - (int64_t)st.st_mtime * MS_PER_S >= after_ns / NS_PER_MS) {
+		if (f->door.input->scanner.kind == SCANNER_LINES)
+			feeder_end_early(&f->feeder);
+		else
+			feeder_end(&f->feeder); /* a whole, or the last piece, ends where its file does */
+		end_file(f);
+	} else if (now_ns - g->since_ns >= 2 * after_ns) {
+		LOG(LOG_INFO, "last message left for the next start", LOG_S("path", name_of(f)),
+		    LOG_S("reason", "its file goes on changing and its end has not come"));
+		end_file(f);
+	} else {
+		take_turn(f, GROW_MS);
+	}
 }
 
 static void read_slice(struct door_file *f)
@@ -262,23 +415,15 @@ static void read_slice(struct door_file *f)
 		return;
 	}
 	if (n < 0) {
-		LOG(LOG_ERROR, "file not read to its end", LOG_S("path", f->paths[f->current]),
-		    LOG_S("reason", strerror(errno)));
+		LOG(LOG_ERROR, "file not read to its end", LOG_S("path", name_of(f)), LOG_S("reason", strerror(errno)));
 		f->door.has_failed = true;
+		end_file(f);
+	} else if (feeder_is_partial(&f->feeder)) {
+		set_state(f, FILE_GROWING);
+		watch_growth(f);
+	} else {
+		end_file(f);
 	}
-	set_state(f, FILE_READ);
-	if (n == 0)
-		feeder_end(&f->feeder);
-	else
-		feeder_flush(&f->feeder);
-	take_turn(f, 0);
-}
-
-static void tell_end(struct door_file *f)
-{
-	set_state(f, FILE_ENDED);
-	LOG(LOG_INFO, "input ended", LOG_S("input", "file"), LOG_U("files", f->count));
-	f->door.on_ended(f->door.arg);
 }
 
 static void on_turn(evutil_socket_t fd, short what, void *arg)
@@ -289,10 +434,7 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	switch (f->state) {
 	case FILE_BETWEEN:
-		if (f->current < f->count)
-			open_file(f);
-		else
-			tell_end(f);
+		next_file(f);
 		break;
 	case FILE_UNASKED:
 		ask(f);
@@ -300,10 +442,13 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
 	case FILE_READING:
 		read_slice(f);
 		break;
+	case FILE_GROWING:
+		watch_growth(f);
+		break;
 	case FILE_READ:
 		if (!feeder_is_idle(&f->feeder))
 			break;
-		LOG(LOG_INFO, "file ended", LOG_S("path", f->paths[f->current]), LOG_U("offset", f->feeder.offset));
+		LOG(LOG_INFO, "file ended", LOG_S("path", name_of(f)), LOG_U("offset", f->feeder.offset));
 		leave_file(f);
 		break;
 	case FILE_ASKED:
@@ -349,64 +494,35 @@ static void free_door(struct door *d)
 	feeder_fini(&f->feeder);
 	if (f->fd >= 0)
 		(void)close(f->fd);
-	for (size_t i = 0; i < f->count; i++)
-		free(f->paths[i]);
-	free(f->paths);
+	paths_fini(&f->paths);
 	free(f->key);
+	free(f->older_key);
+	free(f->trouble);
 	event_free(f->turn);
 	free(f);
 }
 
-static enum err add_path(struct door_file *f, const char *path, struct error *e)
+static const char *trouble(const struct door *d)
 {
-	AUTOCLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	struct stat st;
+	const struct door_file *f = (const struct door_file *)d;
 
-	if (fd < 0)
-		return error_set_errno(e, ERR_NOINPUT, "%s", path);
-	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
-		return error_set(e, ERR_NOINPUT, "%s is not a regular file (a pipe is read with input stdin)", path);
-	f->paths = mem_grow(f->paths, f->count + 1, sizeof *f->paths);
-	f->paths[f->count++] = mem_string(path);
-	return ERR_OK;
-}
-
-static enum err expand(struct door_file *f, const char *pattern, struct error *e)
-{
-	enum err err = ERR_OK;
-	glob_t found;
-	int failed;
-
-	if (strstr(pattern, "**"))
-		return error_set(e, ERR_CONFIG, "%s: kspool does not expand ** (name the folders with *)", pattern);
-	failed = glob(pattern, 0, NULL, &found);
-	if (failed == GLOB_NOMATCH && strpbrk(pattern, "*?[")) {
-		LOG(LOG_WARN, "no file matches", LOG_S("pattern", pattern));
-		return ERR_OK;
-	}
-	if (failed == GLOB_NOMATCH)
-		return add_path(f, pattern, e);
-	if (failed)
-		return error_set(e, ERR_NOINPUT, "%s cannot be expanded", pattern);
-	for (size_t i = 0; err == ERR_OK && i < found.gl_pathc; i++)
-		err = add_path(f, found.gl_pathv[i], e);
-	globfree(&found);
-	return err;
+	for (size_t i = 0; i < f->paths.count; i++)
+		if (f->paths.items[i].is_absent)
+			return f->trouble;
+	return NULL;
 }
 
 static enum err open_door(struct intake *i, const struct config_input *input, struct pipeline *processors,
                           struct door **ret, struct error *e)
 {
 	struct door_file *f = mem_zero(sizeof *f);
-	const struct config_strings *patterns = &input->file.paths;
-	enum err err = ERR_OK;
+	enum err err;
 
 	f->door = (struct door){.kind = &door_file_kind, .intake = i, .input = input, .processors = processors};
 	f->fd = -1;
 	f->turn = evtimer_new(i->base, on_turn, f);
 	must(f->turn);
-	for (size_t n = 0; err == ERR_OK && n < patterns->count; n++)
-		err = expand(f, patterns->items[n], e);
+	err = paths_expand(&f->paths, &input->file.paths, e);
 	if (err != ERR_OK) {
 		free_door(&f->door);
 		return err;
@@ -419,6 +535,7 @@ static enum err open_door(struct intake *i, const struct config_input *input, st
 const struct door_kind door_file_kind = {
     .name = "file",
     .open = open_door,
+    .trouble = trouble,
     .resume = resume,
     .stop = stop,
     .is_idle = is_idle,

@@ -417,6 +417,8 @@ static enum err open_door(struct intake *i, const struct config_input *input, st
 		err = error_set(e, ERR_CONFIG, "path \"%s\" does not begin with /", o->path ? o->path : "");
 	if (err == ERR_OK && has_address)
 		err = open_own(h, e);
+	else if (err == ERR_OK && !i->shared_http && i->config->http.enabled)
+		err = error_set(e, ERR_UNAVAILABLE, "the admin server, which it shares, is not open");
 	else if (err == ERR_OK && !i->shared_http)
 		err = error_set(e, ERR_CONFIG, "http_server has no address and the http server is not enabled");
 	if (err != ERR_OK) {

@@ -363,6 +363,8 @@ static enum err open_door(struct intake *i, const struct config_input *input, st
 	must(s->tick && event_add(s->tick, &period) == 0);
 	if (o->token_file && *o->token_file)
 		err = guard_load(o->token_file, &s->guard, e);
+	if (err != ERR_OK)
+		err = e->code = ERR_ENVIRONMENT; /* a file can be mended while we wait */
 	if (err == ERR_OK)
 		err = listen_on(s, e);
 	if (err != ERR_OK) {

@@ -1,36 +1,87 @@
+/*
+ * Invariants:
+ * 1. Every input has its slot from doors_start to doors_free, with its processors; the slot has a door while it is
+ * open.
+ * 2. A slot without a door either waits for its next try (`again` is pending), or has given up: then it counts as an
+ *    input that failed and ended.
+ * 3. What cannot be right on any day (the configuration) ends doors_start; everything else is one slot's own trouble.
+ */
 #include "doors/doors.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include <event2/event.h>
+
+#include "base/check.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "config/inputs.h"
 #include "doors/door.h"
 
-enum { READ_SLACK_BYTES = 131072 };
+enum { READ_SLACK_BYTES = 131072, AGAIN_FIRST_MS = 250, AGAIN_MAX_MS = 5000 };
+
+/* One input of the configuration, open or not. */
+struct slot {
+	TAILQ_ENTRY(slot) link;
+	struct doors *doors;
+	const struct config_input *input;
+	struct pipeline *processors;
+	struct door *door; /* null: not open */
+	struct event *again;
+	int64_t wait_ms;
+	bool gave_up;
+	struct error why; /* of the last try */
+};
 
 struct doors {
 	struct intake intake;
 	struct doors_options options;
-	TAILQ_HEAD(, door) list; /* in the order of the inputs */
+	TAILQ_HEAD(, slot) slots; /* in the order of the inputs */
 	bool finished;
 };
+
+static const char *name_of(const struct config_input *input) { return input->path ? input->path : "input"; }
+
+static const char *trouble_of(const struct slot *s)
+{
+	if (!s->door)
+		return s->why.text;
+	return s->door->kind->trouble ? s->door->kind->trouble(s->door) : NULL;
+}
+
+/* True when nothing more comes from it by itself. */
+static bool has_ended(const struct slot *s)
+{
+	return input_is_finite(s->input->kind) && (s->door ? s->door->kind->has_ended(s->door) : s->gave_up);
+}
 
 static void on_ended(void *arg)
 {
 	struct doors *d = arg;
-	const struct door *door;
+	const struct slot *s;
 
 	if (d->finished || d->intake.stopping)
 		return;
-	TAILQ_FOREACH (door, &d->list, link)
-		if (!input_is_finite(door->input->kind) || !door->kind->has_ended(door))
+	TAILQ_FOREACH (s, &d->slots, link)
+		if (!has_ended(s))
 			return;
 	d->finished = true;
 	if (d->options.on_finished)
 		d->options.on_finished(d->options.arg);
+}
+
+static void count_down(const struct doors *d)
+{
+	const struct slot *s;
+	int64_t down = 0;
+
+	TAILQ_FOREACH (s, &d->slots, link)
+		down += trouble_of(s) != NULL;
+	metric_set(M_INPUTS_DOWN, down);
 }
 
 static const struct door_kind *const kinds[] = {
@@ -49,25 +100,94 @@ static enum err check_scanner(const struct doors *d, const struct config_input *
 	return ERR_OK;
 }
 
-static enum err open_door(struct doors *d, const struct config_input *input, struct error *e)
+static void try_later(struct slot *s)
 {
-	AUTOFREE char *path = mem_format("%s.processors", input->path ? input->path : "input");
-	struct pipeline *processors = NULL;
-	struct door *door = NULL;
+	struct timeval wait;
+
+	s->wait_ms = s->wait_ms == 0 ? AGAIN_FIRST_MS : 2 * s->wait_ms;
+	if (s->wait_ms > AGAIN_MAX_MS)
+		s->wait_ms = AGAIN_MAX_MS;
+	wait = (struct timeval){.tv_sec = s->wait_ms / MS_PER_S, .tv_usec = s->wait_ms % MS_PER_S * 1000};
+	(void)evtimer_add(s->again, &wait);
+}
+
+/* A run over finite inputs does not wait for one that is not there: it ends, and not with success. */
+static void give_up(struct slot *s)
+{
+	const struct timeval now = {0};
+
+	s->gave_up = true;
+	(void)evtimer_add(s->again, &now); /* the end is told by the loop, never from inside doors_start */
+}
+
+static void open_door(struct slot *s)
+{
+	struct doors *d = s->doors;
+	struct error e = {.code = ERR_OK};
+	enum err err = kinds[s->input->kind]->open(&d->intake, s->input, s->processors, &s->door, &e);
+
+	if (err == ERR_OK) {
+		if (s->why.code != ERR_OK)
+			LOG(LOG_INFO, "input is open now", LOG_S("input", name_of(s->input)));
+		s->why = (struct error){.code = ERR_OK};
+		s->door->on_ended = on_ended;
+		s->door->arg = d;
+	} else {
+		s->door = NULL;
+		if (strcmp(s->why.text, e.text) != 0) /* once, not at every try */
+			LOG(LOG_ERROR, "input cannot be opened", LOG_S("input", name_of(s->input)),
+			    LOG_S("reason", e.text),
+			    LOG_S("outcome",
+			          d->intake.waits ? "it is tried again; the others go on" : "the others go on"));
+		s->why = e;
+		if (err == ERR_CONFIG)
+			return;
+		if (d->intake.waits)
+			try_later(s);
+		else
+			give_up(s);
+	}
+	count_down(d);
+}
+
+static void on_again(evutil_socket_t fd, short what, void *arg)
+{
+	struct slot *s = arg;
+
+	(void)fd;
+	(void)what;
+	if (s->doors->intake.stopping)
+		return;
+	if (s->gave_up)
+		on_ended(s->doors);
+	else
+		open_door(s);
+	if (s->why.code == ERR_CONFIG) /* it was right at the start: somebody may set it right again */
+		try_later(s);
+}
+
+/* Fails only with what is wrong in the configuration. */
+static enum err open_slot(struct doors *d, const struct config_input *input, struct error *e)
+{
+	AUTOFREE char *path = mem_format("%s.processors", name_of(input));
+	struct slot *s = mem_zero(sizeof *s);
 	enum err err = check_scanner(d, input, e);
 
+	s->doors = d;
+	s->input = input;
+	s->again = evtimer_new(d->intake.base, on_again, s);
+	must(s->again);
+	TAILQ_INSERT_TAIL(&d->slots, s, link);
 	if (err == ERR_OK)
-		err = processors_compile(input->processors, d->intake.config, path, &processors, e);
-	if (err == ERR_OK)
-		err = kinds[input->kind]->open(&d->intake, input, processors, &door, e);
-	if (err != ERR_OK) {
-		pipeline_free(processors);
-		return error_wrap(e, "%s", input->path ? input->path : "input");
+		err = processors_compile(input->processors, d->intake.config, path, &s->processors, e);
+	if (err == ERR_OK) {
+		open_door(s);
+		if (s->why.code == ERR_CONFIG) {
+			*e = s->why;
+			err = ERR_CONFIG;
+		}
 	}
-	door->on_ended = on_ended;
-	door->arg = d;
-	TAILQ_INSERT_TAIL(&d->list, door, link);
-	return ERR_OK;
+	return err == ERR_OK ? ERR_OK : error_wrap(e, "%s", name_of(input));
 }
 
 static void on_room(void *arg) { doors_resume(arg); }
@@ -81,7 +201,7 @@ enum err doors_start(const struct doors_options *options, struct doors **ret, st
 	enum err err;
 
 	d->options = *options;
-	TAILQ_INIT(&d->list);
+	TAILQ_INIT(&d->slots);
 	i->base = options->base;
 	i->config = config;
 	i->journal = options->journal;
@@ -92,9 +212,11 @@ enum err doors_start(const struct doors_options *options, struct doors **ret, st
 	i->memory_limit_bytes = options->memory_bytes > least ? options->memory_bytes : least;
 	i->on_room = on_room;
 	i->arg = d;
+	for (size_t n = 0; n < config->input_count; n++)
+		i->waits = i->waits || !input_is_finite(config->inputs[n].kind);
 	err = intake_open(i, e);
 	for (size_t n = 0; err == ERR_OK && n < config->input_count; n++)
-		err = open_door(d, &config->inputs[n], e);
+		err = open_slot(d, &config->inputs[n], e);
 	if (err != ERR_OK) {
 		doors_free(d);
 		return err;
@@ -105,26 +227,27 @@ enum err doors_start(const struct doors_options *options, struct doors **ret, st
 
 void doors_resume(struct doors *d)
 {
-	struct door *door;
+	struct slot *s;
 
-	if (d->intake.stopping) {
-		intake_retry(&d->intake);
-		return;
-	}
 	intake_retry(&d->intake);
-	TAILQ_FOREACH (door, &d->list, link)
-		door->kind->resume(door);
+	TAILQ_FOREACH (s, &d->slots, link)
+		if (s->door)
+			s->door->kind->resume(s->door);
+	count_down(d);
 }
 
 void doors_stop(struct doors *d)
 {
-	struct door *door;
+	struct slot *s;
 
 	if (d->intake.stopping)
 		return;
 	/* whole messages first: once stopping is set nothing more is taken */
-	TAILQ_FOREACH (door, &d->list, link)
-		door->kind->stop(door);
+	TAILQ_FOREACH (s, &d->slots, link) {
+		(void)event_del(s->again);
+		if (s->door)
+			s->door->kind->stop(s->door);
+	}
 	d->intake.stopping = true;
 	LOG(LOG_INFO, "doors closed", LOG_U("offers_under_way", d->intake.outstanding),
 	    LOG_U("memory_bytes", d->intake.memory_bytes));
@@ -132,66 +255,90 @@ void doors_stop(struct doors *d)
 
 void doors_read_tokens(struct doors *d)
 {
-	struct door *door;
+	const struct slot *s;
 
-	TAILQ_FOREACH (door, &d->list, link) {
+	TAILQ_FOREACH (s, &d->slots, link) {
 		struct error e = {.code = ERR_OK};
 
-		if (door->kind->read_tokens && door->kind->read_tokens(door, &e) != ERR_OK)
-			LOG(LOG_ERROR, "tokens not read again, the old ones stay", LOG_S("input", door->input->path),
+		if (s->door && s->door->kind->read_tokens && s->door->kind->read_tokens(s->door, &e) != ERR_OK)
+			LOG(LOG_ERROR, "tokens not read again, the old ones stay", LOG_S("input", name_of(s->input)),
 			    LOG_S("error", e.text));
 	}
 }
 
 bool doors_is_idle(const struct doors *d)
 {
-	const struct door *door;
+	const struct slot *s;
 
 	if (d->intake.outstanding > 0)
 		return false;
-	TAILQ_FOREACH (door, &d->list, link)
-		if (!door->kind->is_idle(door))
+	TAILQ_FOREACH (s, &d->slots, link)
+		if (s->door && !s->door->kind->is_idle(s->door))
 			return false;
 	return true;
 }
 
-bool doors_have_failed(const struct doors *d)
+const char *doors_failure(const struct doors *d)
 {
-	const struct door *door;
+	const struct slot *s;
 
-	TAILQ_FOREACH (door, &d->list, link)
-		if (door->has_failed)
-			return true;
-	return false;
+	TAILQ_FOREACH (s, &d->slots, link) {
+		if (!s->door && s->gave_up)
+			return s->why.text;
+		if (s->door && s->door->has_failed)
+			return "the log says which and why";
+	}
+	return NULL;
 }
 
 uint64_t doors_memory_bytes(const struct doors *d) { return d->intake.memory_bytes; }
 
+static const struct slot *slot_of(const struct doors *d, size_t input)
+{
+	const struct slot *s;
+
+	TAILQ_FOREACH (s, &d->slots, link)
+		if (input-- == 0)
+			return s;
+	return NULL;
+}
+
 uint16_t doors_port(const struct doors *d, size_t input)
 {
-	const struct door *door;
+	const struct slot *s = slot_of(d, input);
 
-	TAILQ_FOREACH (door, &d->list, link)
-		if (input-- == 0)
-			return door->kind->port ? door->kind->port(door) : 0;
-	return 0;
+	return s && s->door && s->door->kind->port ? s->door->kind->port(s->door) : 0;
+}
+
+void doors_share_http(struct doors *d, struct httpd *shared_http) { d->intake.shared_http = shared_http; }
+
+const char *doors_trouble(const struct doors *d, size_t input)
+{
+	const struct slot *s = slot_of(d, input);
+
+	return s ? trouble_of(s) : NULL;
+}
+
+static void free_slot(struct doors *d, struct slot *s)
+{
+	TAILQ_REMOVE(&d->slots, s, link);
+	if (s->door)
+		s->door->kind->free(s->door);
+	pipeline_free(s->processors);
+	event_free(s->again);
+	free(s);
 }
 
 void doors_free(struct doors *d)
 {
-	struct door *door;
+	struct slot *s;
 
 	if (!d)
 		return;
 	d->intake.stopping = true;
 	intake_drop_kept(&d->intake);
-	while ((door = TAILQ_FIRST(&d->list))) {
-		struct pipeline *processors = door->processors;
-
-		TAILQ_REMOVE(&d->list, door, link);
-		door->kind->free(door);
-		pipeline_free(processors);
-	}
+	while ((s = TAILQ_FIRST(&d->slots)))
+		free_slot(d, s);
 	intake_close(&d->intake);
 	free(d);
 }

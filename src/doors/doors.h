@@ -6,7 +6,9 @@
  * refuses, or when the memory share of the doors is used up, doors stop reading: back-pressure, never growth.
  * Promises: 1, 6, 11 (every peer has limits and deadlines), 12.
  * Owner: doors_start's caller. Thread: intake.
- * Fails: at start with ERR_CONFIG or ERR_ENVIRONMENT naming the address or path; later only towards the peer.
+ * Fails: at start only for what is wrong in the configuration. An input that cannot be opened (address taken, path not
+ * there) is tried again with growing waits, and said by doors_trouble; it stops neither the others nor the daemon. When
+ * every input is finite, none is waited for: the run goes over the others and ends as failed.
  * Does not: store or deliver anything itself.
  */
 #ifndef KSPOOL_DOORS_DOORS_H
@@ -47,11 +49,15 @@ void doors_stop(struct doors *d);
 /* Reads the token files again; where one is wrong the old tokens stay and the log says so. */
 void doors_read_tokens(struct doors *d);
 bool doors_is_idle(const struct doors *d);
-/* True when a finite input ended before its end: it could not be read on. */
-bool doors_have_failed(const struct doors *d);
+/* Why a finite input ended before its end; null when none did. */
+const char *doors_failure(const struct doors *d);
 uint64_t doors_memory_bytes(const struct doors *d);
 /* The port an input listens on, 0 when it has none (tests bind port 0). */
 uint16_t doors_port(const struct doors *d, size_t input);
+/* The admin server opened after the doors did. */
+void doors_share_http(struct doors *d, struct httpd *shared_http);
+/* Why an input is not open, or not wholly (one of its files is not there); null when all is well. */
+const char *doors_trouble(const struct doors *d, size_t input);
 /* Accepts null. No offer may be under way: doors_is_idle, or the journal has stopped. */
 void doors_free(struct doors *d);
 

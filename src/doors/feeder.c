@@ -45,7 +45,7 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (!f->flying)
 		feeder_flush(f);
-	else if (!f->group && (!f->options.intake->stopping || f->flying->first > 0))
+	else if (!f->group)
 		send_block(f);
 }
 
@@ -59,6 +59,8 @@ void feeder_init(struct feeder *f, const struct feeder_options *options, uint64_
 	f->most_rows = FEEDER_BLOCK_ROWS;
 	f->target_bytes = quarter < FEEDER_BLOCK_BYTES ? quarter : FEEDER_BLOCK_BYTES;
 	scanner_init(&f->scanner, options->scanner, options->intake->max_message_bytes);
+	if (options->is_text)
+		scanner_expect_text(&f->scanner, offset == 0);
 	buf_init(&f->meta, META_MAX_BYTES);
 	f->filling = &f->blocks[0];
 	for (int i = 0; i < 2; i++)
@@ -72,6 +74,7 @@ static void clear_block(struct block *b)
 	message_list_free(&b->set_aside);
 	b->length = b->scanned = 0;
 	b->count = b->first = b->set_aside_count = 0;
+	b->unfinished = false;
 }
 
 void feeder_fini(struct feeder *f)
@@ -136,6 +139,14 @@ static void add_too_long(struct feeder *f, uint64_t begin, uint64_t length)
 	buf_clear(&f->scanner.head);
 }
 
+static void tell_hole(struct feeder *f)
+{
+	if (f->hole_bytes > 0)
+		LOG_LIMITED(LOG_WARN, "NUL bytes skipped", LOG_S("origin", f->options.origin),
+		            LOG_U("offset", f->offset - f->hole_bytes), LOG_U("bytes", f->hole_bytes));
+	f->hole_bytes = 0;
+}
+
 static void scan(struct feeder *f)
 {
 	struct block *b = f->filling;
@@ -147,14 +158,23 @@ static void scan(struct feeder *f)
 		enum scanner_event what =
 		    scanner_next(&f->scanner, b->data + b->scanned, b->length - b->scanned, f->ended, &used, &length);
 
-		if (what == SCANNER_MESSAGE)
+		if (what != SCANNER_HOLE)
+			tell_hole(f);
+		if (what == SCANNER_MESSAGE) {
 			add_slice(b, b->scanned, length, b->scanned + used);
-		else if (what == SCANNER_TOO_LONG)
+			b->unfinished = f->early && b->scanned + used == b->length &&
+			                !scanner_is_delimited(&f->scanner, b->data, b->length);
+		} else if (what == SCANNER_TOO_LONG) {
 			add_too_long(f, begin, length);
+		}
 		b->scanned += used;
 		f->offset += used;
 		if (what == SCANNER_MORE)
 			break;
+		if (what == SCANNER_HOLE) {
+			f->hole_bytes += used;
+			continue;
+		}
 		b->end = f->offset;
 		b->end_at = b->scanned;
 	}
@@ -180,6 +200,10 @@ void feeder_stop(struct feeder *f)
 {
 	if (!f->flying || f->group)
 		return;
+	if (!f->options.position)
+		LOG(LOG_WARN, "bytes not stored", LOG_S("origin", f->options.origin),
+		    LOG_U("bytes", f->blocks[0].length + f->blocks[1].length),
+		    LOG_S("reason", "kspool stops and the spool takes no more"));
 	/* refused, and nobody will offer it again: what came after it must not be stored either, or its position would
 	 * cover the gap */
 	clear_block(&f->blocks[0]);
@@ -235,7 +259,7 @@ static void on_answered(struct group *g, void *door)
 		if (!at_once)
 			LOG_LIMITED(LOG_WARN, "input waits", LOG_S("origin", f->options.origin),
 			            LOG_S("reason", g->offer.error.text));
-		if (!f->options.intake->stopping)
+		if (at_once || !f->options.intake->stopping)
 			(void)event_add(f->retry, at_once ? &now : &wait);
 		else
 			feeder_stop(f);
@@ -267,6 +291,24 @@ static uint64_t end_of_offer(const struct block *b)
 	return next == b->count ? b->end : b->end - (b->end_at - b->slices[next - 1].behind);
 }
 
+/* The i-th message of a block. */
+static struct message *make_message(const struct feeder *f, const struct block *b, uint32_t i, int64_t now_ms)
+{
+	static const char key[] = "unfinished";
+	struct buf meta;
+	struct message *m;
+
+	if (!b->unfinished || i + 1 < b->count)
+		return message_new(f->meta.data, f->meta.len, b->data + b->slices[i].offset, b->slices[i].length,
+		                   now_ms);
+	buf_init(&meta, META_MAX_BYTES + sizeof key + sizeof "true" + 16);
+	(void)buf_add(&meta, f->meta.data, f->meta.len);
+	(void)meta_add(&meta, 'j', key, sizeof key - 1, "true", 4);
+	m = message_new(meta.data, meta.len, b->data + b->slices[i].offset, b->slices[i].length, now_ms);
+	buf_fini(&meta);
+	return m;
+}
+
 /* Makes the flying block an offer, or the next part of it. */
 static void send_block(struct feeder *f)
 {
@@ -278,8 +320,7 @@ static void send_block(struct feeder *f)
 
 	b->taking = rest < f->most_rows ? rest : f->most_rows;
 	for (uint32_t i = b->first; i < b->first + b->taking; i++) {
-		struct message *new =
-		    message_new(f->meta.data, f->meta.len, b->data + b->slices[i].offset, b->slices[i].length, now_ms);
+		struct message *new = make_message(f, b, i, now_ms);
 
 		if (f->never_fits)
 			group_set_aside(g, new, "larger than what kspool.max_bytes can ever hold");
@@ -344,7 +385,7 @@ size_t feeder_room(struct feeder *f, char **ret)
 	struct intake *i = f->options.intake;
 	struct block *b = f->filling;
 
-	if (f->ended || i->stopping)
+	if (f->ended || (i->stopping && !f->drains))
 		return 0;
 	if (!intake_has_room(i) && !(f->options.alone && i->outstanding == 0 && i->hold_until_ns == 0)) {
 		feeder_flush(f);
@@ -377,6 +418,14 @@ void feeder_filled(struct feeder *f, size_t n)
 	if (is_full(f, f->filling))
 		feeder_flush(f);
 }
+
+void feeder_end_early(struct feeder *f)
+{
+	f->early = true;
+	feeder_end(f);
+}
+
+void feeder_drain(struct feeder *f) { f->drains = true; }
 
 void feeder_end(struct feeder *f)
 {

@@ -43,8 +43,9 @@ struct block {
 	uint32_t slice_capacity;
 	struct message_list set_aside;
 	uint32_t set_aside_count;
-	uint64_t end;  /* stream offset behind its last whole message */
-	size_t end_at; /* the same place in `data` */
+	bool unfinished; /* the last message came without its end */
+	uint64_t end;    /* stream offset behind its last whole message */
+	size_t end_at;   /* the same place in `data` */
 };
 
 struct feeder_options {
@@ -54,6 +55,7 @@ struct feeder_options {
 	const char *origin; /* for reasons and logs: a path, a peer */
 	size_t first_bytes; /* of a block; it grows */
 	bool alone;         /* one of few: may pass the memory bound when it alone stands in its own way */
+	bool is_text;       /* scanner_expect_text */
 	char *(*position)(void *arg, uint64_t offset); /* null: the source has none */
 	const char *position_key;
 	void (*on_answer)(void *arg); /* an offer was answered: there may be room again */
@@ -75,7 +77,10 @@ struct feeder {
 	uint32_t most_rows; /* of an offer: halved by a refusal, for a small or nearly full spool may take a part */
 	int wait_ms;        /* before the last offer that was refused came again; 0: none was */
 	bool never_fits;    /* the next message alone was refused for its size: it is set aside */
+	bool drains;        /* what the source has already is taken though kspool stops */
 	bool ended;
+	bool early; /* the source may have had more: what has no end is marked */
+	uint64_t hole_bytes;
 };
 
 void feeder_init(struct feeder *f, const struct feeder_options *options, uint64_t offset);
@@ -88,6 +93,14 @@ void feeder_filled(struct feeder *f, size_t n);
 void feeder_flush(struct feeder *f);
 /* The source has no more bytes for ever: the rest is the last message. */
 void feeder_end(struct feeder *f);
+/*
+ * Nobody waits for the rest of the message under way: what came of it is a message, with metadata "unfinished": true,
+ * unless its end did come.
+ */
+void feeder_end_early(struct feeder *f);
+/* kspool stops, but the source cannot give again what it has given: bytes may come until feeder_end or
+ * feeder_end_early. */
+void feeder_drain(struct feeder *f);
 /* kspool stops: an offer that was refused is given up, with what followed it. None of it was acknowledged. */
 void feeder_stop(struct feeder *f);
 /* Everything whole is answered; a feeder not begun, or finished, is idle too. */

@@ -39,6 +39,7 @@ struct intake {
 	uint64_t max_message_bytes;
 	uint32_t outstanding;   /* groups sent and not answered */
 	struct group_list kept; /* the lane was full */
+	bool waits;             /* some input is endless: what is not there yet is waited for */
 	bool stopping;
 	struct evaluator *evaluator;
 	struct pipeline *common; /* of pipeline.processors; null when none */

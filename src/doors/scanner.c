@@ -29,6 +29,42 @@ void scanner_fini(struct scanner *s)
 
 bool scanner_is_between(const struct scanner *s) { return !s->skipping; }
 
+void scanner_expect_text(struct scanner *s, bool at_start)
+{
+	s->is_text = s->kind == SCANNER_LINES && s->strip_cr;
+	s->may_be_mark = s->is_text && at_start;
+}
+
+bool scanner_is_delimited(const struct scanner *s, const char *data, size_t length)
+{
+	return s->kind == SCANNER_LINES && length >= s->delimiter_length &&
+	       memcmp(data + length - s->delimiter_length, s->delimiter, s->delimiter_length) == 0;
+}
+
+/* What stands before a line of a text and is none of it. True: *ret says so. */
+static bool skip_before_line(struct scanner *s, const char *data, size_t length, bool at_end, size_t *ret_used,
+                             enum scanner_event *ret)
+{
+	static const char mark[] = {'\xef', '\xbb', '\xbf'};
+	size_t n = length < sizeof mark ? length : sizeof mark;
+
+	*ret_used = 0;
+	if (s->may_be_mark && memcmp(data, mark, n) == 0) {
+		*ret = SCANNER_MORE;
+		if (n < sizeof mark && !at_end)
+			return true; /* its other bytes may come */
+		s->may_be_mark = false;
+		*ret_used = n == sizeof mark ? n : 0;
+		*ret = SCANNER_SKIPPED;
+		return n == sizeof mark;
+	}
+	s->may_be_mark = false;
+	*ret = SCANNER_HOLE;
+	while (*ret_used < length && data[*ret_used] == '\0')
+		++*ret_used;
+	return *ret_used > 0;
+}
+
 /* Where the delimiter begins, or null. Searches only what was not searched before. */
 static const char *find_delimiter(struct scanner *s, const char *data, size_t length)
 {
@@ -112,8 +148,13 @@ static enum scanner_event need_more(struct scanner *s, const char *data, size_t 
 static enum scanner_event next_line(struct scanner *s, const char *data, size_t length, bool at_end, size_t *ret_used,
                                     uint64_t *ret_length)
 {
-	const char *found = find_delimiter(s, data, length);
+	enum scanner_event before;
+	const char *found;
 
+	if (s->is_text && !s->skipping && s->looked == 0 && length > 0 &&
+	    skip_before_line(s, data, length, at_end, ret_used, &before))
+		return before;
+	found = find_delimiter(s, data, length);
 	if (found)
 		return end_message(s, data, (size_t)(found - data), (size_t)(found - data) + s->delimiter_length,
 		                   ret_used, ret_length);

@@ -70,6 +70,8 @@ enum err httpd_open(struct event_base *base, const struct httpd_options *options
 	if (options->token_file && *options->token_file) {
 		h->token_file = mem_string(options->token_file);
 		err = guard_load(h->token_file, &h->guard, e);
+		if (err != ERR_OK)
+			err = e->code = ERR_ENVIRONMENT; /* a file can be mended while we wait */
 	}
 	if (err == ERR_OK)
 		err = open_listener(h, options, e);

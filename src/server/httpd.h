@@ -7,8 +7,8 @@
  * Promises: 6 (bodies are counted through on_bytes and read only while may_read says so), 11 (every state of a
  * connection has a deadline).
  * Owner: httpd_open's caller; a request belongs to httpd and lives until httpd_answer. Thread: the event base's.
- * Fails: at open with ERR_CONFIG (address, guard, tokens) or ERR_ENVIRONMENT (bind); afterwards only towards the peer.
- * Does not: decode bodies, know what a path means, or speak HTTP/2.
+ * Fails: at open with ERR_CONFIG (address, guard) or ERR_ENVIRONMENT (bind, files of tokens and keys); afterwards only
+ * towards the peer. Does not: decode bodies, know what a path means, or speak HTTP/2.
  */
 #ifndef KSPOOL_SERVER_HTTPD_H
 #define KSPOOL_SERVER_HTTPD_H

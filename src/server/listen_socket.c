@@ -117,7 +117,7 @@ enum err listen_socket_tcp(const struct listener_options *options, int *ret_fd, 
 		failed = getaddrinfo(NULL, port, &hints, &list);
 	}
 	if (failed)
-		return error_set(e, ERR_CONFIG, "address \"%s\": %s", options->address, gai_strerror(failed));
+		return error_set(e, ERR_ENVIRONMENT, "address \"%s\": %s", options->address, gai_strerror(failed));
 	if (options->require_guard && !has_guard && !is_loopback(list->ai_addr))
 		err = error_set(e, ERR_CONFIG,
 		                "address \"%s\" is reachable from the network: it needs cert_file and key_file, or "
@@ -167,7 +167,7 @@ static enum err set_group(const char *path, const char *group, struct error *e)
 		struct group *g = getgrnam(group);
 
 		if (!g)
-			return error_set(e, ERR_CONFIG, "group \"%s\" does not exist", group);
+			return error_set(e, ERR_ENVIRONMENT, "group \"%s\" does not exist", group);
 		gid = g->gr_gid;
 	}
 	if (chown(path, (uid_t)-1, gid) != 0)
@@ -248,7 +248,7 @@ static enum err find_user(const char *name, uid_t *ret, struct error *e)
 	}
 	p = getpwnam(name);
 	if (!p)
-		return error_set(e, ERR_CONFIG, "allow_users: user \"%s\" does not exist", name);
+		return error_set(e, ERR_ENVIRONMENT, "allow_users: user \"%s\" does not exist", name);
 	*ret = p->pw_uid;
 	return ERR_OK;
 }
@@ -264,7 +264,7 @@ static enum err find_group(const char *name, gid_t *ret, struct error *e)
 	}
 	g = getgrnam(name);
 	if (!g)
-		return error_set(e, ERR_CONFIG, "allow_groups: group \"%s\" does not exist", name);
+		return error_set(e, ERR_ENVIRONMENT, "allow_groups: group \"%s\" does not exist", name);
 	*ret = g->gr_gid;
 	return ERR_OK;
 }

@@ -5,7 +5,7 @@
  * peer rules admit it.
  * Promises: none of its own. Owner: descriptors go to the caller; peer_rules_fini. Thread: any; only bind changes the
  * process's umask for a moment, so sockets are made before other threads make files.
- * Fails: with ERR_CONFIG (address, names) or ERR_ENVIRONMENT (the system), naming the address.
+ * Fails: with ERR_CONFIG (address) or ERR_ENVIRONMENT (names, the system), naming the address.
  * Does not: accept connections, or count them.
  */
 #ifndef KSPOOL_SERVER_LISTEN_SOCKET_H

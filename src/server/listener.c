@@ -201,7 +201,7 @@ static enum err tls_fault(const char *path, struct error *e)
 
 	ERR_error_string_n(ERR_get_error(), text, sizeof text);
 	ERR_clear_error();
-	return error_set(e, ERR_CONFIG, "%s: %s", path, text);
+	return error_set(e, ERR_ENVIRONMENT, "%s: %s", path, text);
 }
 
 static enum err open_tls(struct listener *l, const struct listener_options *o, struct error *e)

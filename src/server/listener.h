@@ -7,7 +7,7 @@
  * given up for a moment: the peer is told by a closed connection and the listener rests instead of spinning.
  * Promises: 11 (no number of peers stops the loop), 12 (one peer's connections take no other peer's place).
  * Owner: listener_open's caller. Thread: the event base's.
- * Fails: at open with ERR_CONFIG (address, guard, users) or ERR_ENVIRONMENT (bind, socket file); then never.
+ * Fails: at open with ERR_CONFIG (address, guard) or ERR_ENVIRONMENT (bind, socket file, keys, users); then never.
  * Does not: read bytes, or wait for a TLS handshake.
  */
 #ifndef KSPOOL_SERVER_LISTENER_H

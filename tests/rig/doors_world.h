@@ -238,6 +238,14 @@ static inline void write_file(const char *path, const char *text, size_t length)
 	close(fd);
 }
 
+/* Nobody writes there any more: its last line needs no newline. */
+static inline void let_rest(const char *path)
+{
+	const struct timespec times[2] = {{.tv_sec = 1600000000}, {.tv_sec = 1600000000}};
+
+	assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
 static inline void assert_bodies(struct rows *rows, const char *const *bodies)
 {
 	const struct message *m;

@@ -392,7 +392,7 @@ static void tokens_and_guard(void **state)
 	assert_int_equal(httpd_open(f.base, &o, &refused, &e), ERR_CONFIG);
 	o.token_file = path;
 	assert_int_equal(chmod(path, 0644), 0);
-	assert_int_equal(httpd_open(f.base, &o, &refused, &e), ERR_CONFIG);
+	assert_int_equal(httpd_open(f.base, &o, &refused, &e), ERR_ENVIRONMENT);
 	assert_null(strstr(e.text, "0123456789"));
 	assert_int_equal(chmod(path, 0600), 0);
 	event_base_free(f.base);
@@ -526,7 +526,7 @@ static void tls_of_today_only(void **state)
 	close(fd);
 	f.base = event_base_new();
 	o.cert_file = o.key_file = path;
-	assert_int_equal(httpd_open(f.base, &o, &refused, &e), ERR_CONFIG); /* an empty file */
+	assert_int_equal(httpd_open(f.base, &o, &refused, &e), ERR_ENVIRONMENT); /* an empty file */
 	event_base_free(f.base);
 	make_certificate(path);
 	open_httpd(&f, &o);

@@ -1,0 +1,93 @@
+#include "daemon/servers.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "daemon/admin.h"
+#include "daemon/inspect.h"
+
+enum {
+	CONNECTIONS_MAX = 1024,
+	CONNECTIONS_PER_PEER_MAX = 64,
+	BODY_MAX_BYTES = 64 << 10,
+	BODY_MIN_RATE = 100,
+	HEAD_TIMEOUT_S = 10,
+	IDLE_TIMEOUT_S = 120,
+	CONTROL_MODE = 0600,
+};
+
+static struct httpd_options server_options(const char *address)
+{
+	return (struct httpd_options){
+	    .address = address,
+	    .unix_mode = CONTROL_MODE,
+	    .max_connections = CONNECTIONS_MAX,
+	    .max_connections_per_peer = CONNECTIONS_PER_PEER_MAX,
+	    .max_body_bytes = BODY_MAX_BYTES,
+	    .head_timeout_ns = HEAD_TIMEOUT_S * NS_PER_S,
+	    .idle_timeout_ns = IDLE_TIMEOUT_S * NS_PER_S,
+	    .min_body_rate = BODY_MIN_RATE,
+	};
+}
+
+static const char *set_or_null(const char *text) { return text && *text ? text : NULL; }
+
+/* The admin server; one that cannot be opened stops nobody, and is tried again with every tick. */
+static enum err open_http(struct servers *s, struct error *e)
+{
+	struct httpd_options options = server_options(s->config->http.address);
+	struct error why = {.code = ERR_OK};
+	enum err err;
+
+	options.cert_file = set_or_null(s->config->http.cert_file);
+	options.key_file = set_or_null(s->config->http.key_file);
+	options.token_file = set_or_null(s->config->http.token_file);
+	options.require_guard = true;
+	err = httpd_open(s->base, &options, &s->http, &why);
+	if (err != ERR_OK) {
+		s->http = NULL;
+		(void)error_wrap(&why, "http.address");
+		if (strcmp(why.text, s->http_why.text) != 0)
+			LOG(LOG_ERROR, "admin server cannot be opened", LOG_S("address", s->config->http.address),
+			    LOG_S("reason", why.text), LOG_S("outcome", "it is tried again; everything else goes on"));
+		*e = s->http_why = why;
+		return err;
+	}
+	s->http_why = (struct error){.code = ERR_OK};
+	admin_show(s->http, s->source);
+	LOG(LOG_INFO, "admin server listens", LOG_S("address", s->config->http.address),
+	    LOG_U("port", httpd_port(s->http)));
+	return ERR_OK;
+}
+
+bool servers_open_again(struct servers *s)
+{
+	struct error e;
+
+	return !s->http && s->http_why.code != ERR_OK && open_http(s, &e) == ERR_OK;
+}
+
+enum err servers_open(struct servers *s, struct journal *journal, struct delivery *delivery, struct error *e)
+{
+	char *control_path = inspect_control_path(s->config);
+	struct httpd_options options = server_options(control_path);
+	enum err err = httpd_open(s->base, &options, &s->control, e);
+
+	free(control_path);
+	if (err != ERR_OK)
+		return error_wrap(e, "control socket");
+	admin_show(s->control, s->source);
+	s->shelf = admin_shelf_open(s->control, journal, delivery);
+	if (s->config->http.enabled && open_http(s, e) == ERR_CONFIG)
+		return ERR_CONFIG;
+	return ERR_OK;
+}
+
+void servers_free(struct servers *s)
+{
+	httpd_free(s->http);
+	httpd_free(s->control);
+	admin_shelf_free(s->shelf);
+}
