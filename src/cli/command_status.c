@@ -32,6 +32,9 @@ static void print_stream(struct remote_status *p)
 		             remote_status_text(p, "stream.reason"));
 	if (remote_status_text(p, "stream.next_probe")[0])
 		(void)printf("\n            next try %s", remote_status_text(p, "stream.next_probe"));
+	if (remote_status_number(p, "stream.records_refused") > 0)
+		(void)printf("\n            %.0f records are refused on the way, whatever the size of the request",
+		             remote_status_number(p, "stream.records_refused"));
 	(void)printf("\n            %s, region %s, last acknowledgement %s\n", remote_status_text(p, "stream.host"),
 	             remote_status_text(p, "stream.region"),
 	             remote_status_text(p, "stream.last_acknowledged")[0]

@@ -82,9 +82,10 @@ bool status_is_ready(const struct status_source *s, char *why, size_t why_size)
 		(void)snprintf(why, why_size, "shutting down");
 	else if (journal_admission(s->journal, &full) != ERR_OK)
 		(void)snprintf(why, why_size, "not accepting: %s", full.text);
-	else if (s->delivery->state == DELIVERY_HELD || s->delivery->state == DELIVERY_OFFLINE)
-		(void)snprintf(why, why_size, "stream %s is %s: %s", s->config->output.stream,
-		               delivery_state_name(s->delivery->state), s->delivery->reason);
+	else if (s->delivery->state == DELIVERY_HELD || s->delivery->state == DELIVERY_OFFLINE ||
+	         s->delivery->state == DELIVERY_BLOCKED)
+		(void)snprintf(why, why_size, "stream %s is %s (%s): %s", s->config->output.stream,
+		               delivery_state_name(s->delivery->state), s->delivery->code, s->delivery->reason);
 	else if (gauge(M_LEDGER_PENDING) > 0 && silence_ns(s) > s->config->kspool.ready_within_ns)
 		(void)snprintf(why, why_size, "messages wait and none was acknowledged for %s",
 		               num_format_duration(silence_ns(s) / NS_PER_S * NS_PER_S, age));
@@ -109,6 +110,7 @@ static void print_stream(const struct status_source *s, struct jsonout *j)
 	jsonout_text(j, "host", d->host);
 	jsonout_uint(j, "requests_in_flight", d->in_flight);
 	jsonout_uint(j, "records_in_memory", d->waiting_records);
+	jsonout_uint(j, "records_refused", d->refused_records);
 	jsonout_int(j, "clock_offset_ms", metric_get(M_CLOCK_OFFSET_MS));
 	jsonout_object_end(j);
 	jsonout_object(j, "credentials");

@@ -1,10 +1,11 @@
 /*
  * ceiling: how many bytes one request may have, as refusals and the link teach.
  *
- * What it is: two ceilings of which the lower counts. The service's falls by half when it calls a request too large,
- * and stays. The link's falls by half when a request ran out of time, and rises when a full one came back quickly.
- * Promises: 3 (it is learned anew after a start). Owner: dispatch. Thread: delivery.
- * Fails: never. Does not: limit how many requests are under way (pace.h), or log.
+ * What it is: two ceilings of which the lower counts. The service's falls by half when a request is called too
+ * large, and is tried at twice its height after many that were taken, each time after more. The link's falls by half
+ * when a request ran out of time, and rises when a full one came back quickly. Promises: 3 (it is learned anew after a
+ * start). Owner: dispatch. Thread: delivery. Fails: never. Does not: limit how many requests are under way (pace.h), or
+ * log.
  */
 #ifndef KSPOOL_DELIVERY_CEILING_H
 #define KSPOOL_DELIVERY_CEILING_H
@@ -12,10 +13,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { CEILING_FLOOR = 16 << 10 }; /* shrinking ends here */
+enum {
+	CEILING_LINK_FLOOR = 16 << 10, /* shrinking ends here */
+	CEILING_SERVICE_FLOOR = 4 << 10,
+	CEILING_PATIENCE = 128, /* full requests taken before a larger one is tried, the first time */
+	CEILING_PATIENCE_MOST = 1 << 16,
+};
 
 struct ceiling {
 	uint64_t service_bytes; /* what the service takes */
+	uint64_t most_bytes;    /* the configured size */
+	uint32_t taken;         /* full requests in a row */
+	uint32_t patience;      /* of them until twice as much is tried; 0: never refused */
 	uint64_t link_bytes;    /* what the link carries in time; 0: no matter */
 };
 
@@ -24,6 +33,8 @@ void ceiling_limit(struct ceiling *c, uint64_t most_bytes);
 uint64_t ceiling_bytes(const struct ceiling *c);
 /* A request of so many bytes was too large for the service. Returns the new ceiling; 0: it changed nothing. */
 uint64_t ceiling_refused(struct ceiling *c, uint64_t request_bytes);
+/* One of so many bytes was taken. */
+void ceiling_taken(struct ceiling *c, uint64_t request_bytes);
 /* A request of so many bytes was out for all its time. True when the link's ceiling fell. */
 bool ceiling_timed_out(struct ceiling *c, uint64_t request_bytes);
 /* One was answered quickly: only one near the ceiling says that a larger one would be in time. */

@@ -28,6 +28,7 @@ enum delivery_state {
 	DELIVERY_THROTTLED, /* flowing slower than wanted: the service says so */
 	DELIVERY_OFFLINE,   /* the network or the service does not answer; one probe at a time */
 	DELIVERY_HELD,      /* identity, permission, key management or the stream; one probe at a time */
+	DELIVERY_BLOCKED,   /* only records that something on the way refuses are left; new ones are sent */
 	DELIVERY_STOPPED,
 };
 
@@ -40,6 +41,7 @@ struct delivery_status {
 	int64_t next_probe_ms;    /* wall clock; 0: none */
 	uint32_t in_flight;       /* requests */
 	uint32_t waiting_records; /* in memory, not in flight */
+	uint32_t refused_records; /* of these: refused on the way (413), asked about again and again */
 	uint64_t memory_bytes;
 	int64_t last_ack_ms; /* wall clock; 0: none */
 	char stream[600];

@@ -40,6 +40,7 @@ struct dispatch *dispatch_new(const struct dispatch_settings *settings, const st
 	d->wall_ms = wall_ms;
 	age_init(&d->age, now_ns, wall_ms);
 	ready_init(&d->ready);
+	suspects_init(&d->suspects);
 	batcher_init(&d->batcher, &settings->policy);
 	hold_init(&d->hold, wall_ms);
 	pace_init(&d->pace, max_in_flight(d));
@@ -81,6 +82,7 @@ void dispatch_free(struct dispatch *d)
 	ready_fini(&d->ready);
 	waiting_fini(&d->waiting);
 	isolate_fini(&d->isolations);
+	suspects_fini(&d->suspects);
 	batcher_fini(&d->batcher);
 	tracked_fini(&d->tracked);
 	free(d);
@@ -161,13 +163,16 @@ static struct request *compose(struct dispatch *d, struct record *const *records
 	return request_new(d->wire, d->set.output.stream, records, count, &d->memory_bytes);
 }
 
-/* Records whose wait is over first, then new ones up to the batch's end. */
-static struct request *next_ordinary(struct dispatch *d, uint32_t limit, bool any_waiting)
+/*
+ * Records whose wait is over first, then new ones up to the batch's end. A probe is a new one when there is any: what
+ * failed before says less of the stream, and would keep all others waiting.
+ */
+static struct request *next_ordinary(struct dispatch *d, uint32_t limit, bool is_probe)
 {
 	struct picking p = {.limit = limit};
 	struct record *r;
 
-	while ((r = waiting_first(&d->waiting)) && (r->due_ns <= d->now_ns || (any_waiting && p.count == 0)) &&
+	while ((r = waiting_first(&d->waiting)) && (is_probe ? !ready_first(&d->ready) : r->due_ns <= d->now_ns) &&
 	       fits(d, &p, r))
 		pick(d, &p, waiting_take(&d->waiting));
 	while (p.count < p.limit && (r = ready_first(&d->ready)) && fits(d, &p, r)) {
@@ -203,6 +208,26 @@ static struct request *next_isolated(struct dispatch *d)
 	return NULL;
 }
 
+/* Suspects, as many as were taken or refused last time say. */
+static struct request *next_suspects(struct dispatch *d, uint32_t limit)
+{
+	struct picking p = {.limit = limit};
+	struct record *r, *next;
+	struct request *q;
+
+	for (r = suspects_begin_at(&d->suspects, d->ports.unit(d->ports.arg)); r && p.count < p.limit && fits(d, &p, r);
+	     r = next) {
+		next = suspects_behind(r);
+		suspects_take(&d->suspects, r);
+		pick(d, &p, r);
+	}
+	if (p.count == 0)
+		return NULL;
+	q = compose(d, p.records, p.count);
+	q->of_suspects = d->suspects.in_flight = true;
+	return q;
+}
+
 static uint32_t record_limit(const struct dispatch *d)
 {
 	uint64_t count = d->set.fills ? 0 : d->set.policy.count;
@@ -227,15 +252,30 @@ static int64_t ripe_ns(const struct dispatch *d)
 	return ripe;
 }
 
+/* Where record after record was refused, from the other end: the next in turn is likely to be like those before it. */
+static struct request *next_probe_from_end(struct dispatch *d)
+{
+	struct picking p = {0};
+	struct record *r = d->refused < REFUSED_IN_A_ROW ? NULL : ready_take_last(&d->ready);
+
+	if (r)
+		pick(d, &p, r);
+	return p.count ? compose(d, p.records, p.count) : NULL;
+}
+
 static struct request *next_probe(struct dispatch *d)
 {
 	struct request *q;
 
-	if (d->ready.count == 0 && d->waiting.count == 0)
+	if (d->ready.count == 0)
 		pull(d, 1);
-	q = next_ordinary(d, 1, true);
+	q = next_probe_from_end(d);
+	if (!q)
+		q = next_ordinary(d, 1, true);
 	if (!q)
 		q = next_isolated(d);
+	if (!q && !d->suspects.in_flight)
+		q = next_suspects(d, 1);
 	if (q)
 		q->probe = true;
 	return q;
@@ -248,6 +288,8 @@ static struct request *next_request(struct dispatch *d)
 	if (hold_is_on(&d->hold))
 		return next_probe(d);
 	q = next_isolated(d);
+	if (!q && suspects_due_ns(&d->suspects) <= d->now_ns)
+		q = next_suspects(d, d->suspects.limit);
 	if (q)
 		return q;
 	pull(d, d->set.fills ? request_records(d) : 1);
@@ -310,13 +352,15 @@ static int64_t next_deadline(const struct dispatch *d)
 	if (d->now_ns < d->pace.pause_until_ns)
 		return earlier(when, d->pace.pause_until_ns);
 	when = earlier(when, earlier(ripe_ns(d), pull_due_ns(d)));
+	when = earlier(when, suspects_due_ns(&d->suspects));
 	return earlier(when, isolate_due_ns(&d->isolations));
 }
 
 /* Messages and records that wait. */
 static uint32_t held(const struct dispatch *d)
 {
-	return d->ready.count + (uint32_t)d->waiting.count + d->batcher.messages + d->isolations.records;
+	return d->ready.count + (uint32_t)d->waiting.count + d->batcher.messages + d->isolations.records +
+	       d->suspects.count;
 }
 
 /* One line for all that expired since the last. */
@@ -353,6 +397,8 @@ int64_t dispatch_run(struct dispatch *d, int64_t now_ns, int64_t wall_ms)
 		hold_move(&d->hold, HOLD_CALM, now_ns, wall_ms);
 		waiting_hasten(&d->waiting, now_ns, PACE_CALM_NS, d->ports.unit, d->ports.arg);
 	}
+	if (d->hold.state == DELIVERY_BLOCKED && d->suspects.count == 0 && !d->suspects.in_flight)
+		hold_move(&d->hold, HOLD_CALM, now_ns, wall_ms);
 	send_all(d);
 	log_expired(d);
 	if (d->batcher.messages == 0 && d->ready.count == 0)
@@ -367,6 +413,7 @@ void dispatch_kick(struct dispatch *d, int64_t now_ns)
 {
 	d->flush = true;
 	d->pace.pause_until_ns = now_ns;
+	suspects_hasten(&d->suspects, now_ns);
 	if (hold_is_on(&d->hold))
 		d->hold.next_probe_ns = now_ns;
 }
@@ -389,6 +436,10 @@ void dispatch_park(struct dispatch *d)
 		park(d, r);
 	while ((r = waiting_take(&d->waiting)))
 		park(d, r);
+	while ((r = suspects_begin_at(&d->suspects, 0))) {
+		suspects_take(&d->suspects, r);
+		park(d, r);
+	}
 }
 
 void dispatch_stop(struct dispatch *d)
@@ -402,19 +453,28 @@ uint32_t dispatch_in_flight(const struct dispatch *d) { return d->requests.count
 
 uint64_t dispatch_unanswered(const struct dispatch *d) { return requests_messages(&d->requests); }
 
+/* When the stream is asked again; INT64_MAX: it is not waited for. */
+static int64_t next_question_ns(const struct dispatch *d)
+{
+	if (d->hold.state == DELIVERY_BLOCKED)
+		return suspects_due_ns(&d->suspects);
+	return hold_is_on(&d->hold) && !d->hold.probing ? d->hold.next_probe_ns : INT64_MAX;
+}
+
 void dispatch_status(const struct dispatch *d, int64_t now_ns, int64_t wall_ms, struct delivery_status *ret)
 {
 	const struct hold *h = &d->hold;
+	int64_t next_ns = next_question_ns(d);
 
 	ret->state = h->state;
 	ret->since_ms = h->since_wall_ms;
 	(void)snprintf(ret->code, sizeof ret->code, "%s", h->code);
 	(void)snprintf(ret->reason, sizeof ret->reason, "%s", h->reason);
-	ret->next_probe_ms = hold_is_on(h) && !h->probing
-	                         ? wall_ms + (h->next_probe_ns > now_ns ? (h->next_probe_ns - now_ns) / NS_PER_MS : 0)
-	                         : 0;
+	ret->next_probe_ms =
+	    next_ns == INT64_MAX ? 0 : wall_ms + (next_ns > now_ns ? (next_ns - now_ns) / NS_PER_MS : 0);
 	ret->in_flight = d->requests.count;
 	ret->waiting_records = held(d);
+	ret->refused_records = d->suspects.count;
 	ret->memory_bytes = d->memory_bytes;
 	ret->last_ack_ms = d->last_ack_wall_ms;
 }

@@ -8,6 +8,7 @@
  * 4. After an isolation's request was answered, `isolation` is null: the group ended, or knows that nothing is in
  * flight.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -131,27 +132,39 @@ static void learn_too_slow(struct dispatch *d, const struct request *q)
 
 static void learn_speed(struct dispatch *d, const struct request *q)
 {
-	int64_t timeout_ns = d->set.kspool.request_timeout_ns;
+	int64_t timeout_ns = d->set.kspool.request_timeout_ns, took_ns = d->now_ns - q->sent_ns;
 
 	if (timeout_ns <= 0)
 		return;
-	if (d->now_ns - q->sent_ns > timeout_ns / SLOW_PART)
-		pace_slow(&d->pace);
-	else
+	if (took_ns > timeout_ns / SLOW_PART || !q->is_shared)
+		pace_took(&d->pace, took_ns, q->is_shared);
+	if (took_ns <= timeout_ns / SLOW_PART)
 		ceiling_answered(&d->ceiling, q->put.accounted_bytes);
+}
+
+/* Nobody has been heard for long, neither by this request nor by one beside it. */
+static bool is_silent(const struct dispatch *d, const struct request *q)
+{
+	return d->now_ns - q->sent_ns >= SILENCE_S * NS_PER_S && d->last_answer_ns <= q->sent_ns;
+}
+
+/* Nothing came of a request: the network or the service does not work. */
+static void lost(struct dispatch *d, struct request *q, const char *said, const char *text)
+{
+	if (dispatch_fails(d, &d->offline, q) && d->offline.count == OFFLINE_AFTER - 1)
+		pace_restart(&d->pace, d->now_ns + dispatch_wait_ns(d, 1, false));
+	if (d->offline.count >= OFFLINE_AFTER || hold_is_on(&d->hold) || is_silent(d, q))
+		dispatch_hold(d, HOLD_LOST, q->probe, said, text);
 }
 
 static void act_offline(struct dispatch *d, struct request *q, const struct verdict *v)
 {
-	if (dispatch_fails(d, &d->offline, q) && d->offline.count == OFFLINE_AFTER - 1)
-		pace_restart(&d->pace, d->now_ns + dispatch_wait_ns(d, 1, false));
 	if (v->outcome->scope == OUTCOME_UNKNOWN) {
 		learn_too_slow(d, q);
 		d->ports.connections_suspect(d->ports.arg);
 	}
 	all_again(d, q, v);
-	if (d->offline.count >= OFFLINE_AFTER || hold_is_on(&d->hold))
-		dispatch_hold(d, HOLD_LOST, q->probe, v->said, v->text);
+	lost(d, q, v->said, v->text);
 }
 
 /* Refused alone: it is this record, unless one after the other is. */
@@ -159,6 +172,7 @@ static void refused_alone(struct dispatch *d, struct request *q, const struct ve
 {
 	struct record *r = request_take(q, 0);
 
+	isolate_proved(&d->isolations, q);
 	if (q->isolation)
 		isolate_release(&d->isolations, &d->ready, q);
 	if (d->refused < REFUSED_IN_A_ROW) {
@@ -180,7 +194,7 @@ static void refused_for_one(struct dispatch *d, struct request *q, const struct 
 	}
 	LOG_LIMITED(LOG_WARN, "request refused for one of its records", LOG_U("records", q->count),
 	            LOG_S("code", v->said));
-	isolate_refused(&d->isolations, &d->ready, q, v->text, d->now_ns);
+	isolate_refused(&d->isolations, &d->ready, q, v->complaint, d->refused >= REFUSED_IN_A_ROW / 2, d->now_ns);
 }
 
 static void act_isolate(struct dispatch *d, struct request *q, const struct verdict *v)
@@ -190,22 +204,69 @@ static void act_isolate(struct dispatch *d, struct request *q, const struct verd
 	refused_for_one(d, q, v);
 }
 
+/* All that was sent since the last time is refused: there is nothing left but these. */
+static void note_blocked(struct dispatch *d, const struct verdict *v, int64_t before_ns)
+{
+	char reason[sizeof d->hold.reason];
+
+	if (d->suspects.wait_ns == 0 || d->last_ack_ns > before_ns)
+		return;
+	(void)snprintf(reason, sizeof reason, "%" PRIu32 " records are refused whatever the size of the request: %s",
+	               d->suspects.count, v->text);
+	hold_block(&d->hold, v->said, reason, d->now_ns, d->wall_ms);
+}
+
+static void suspects_again(struct dispatch *d, struct request *q, const struct verdict *v)
+{
+	struct hold_waits waits = dispatch_hold_waits(d);
+	int64_t before_ns = d->suspects.refused_ns;
+
+	for (uint32_t i = 0; i < q->count; i++)
+		dispatch_suspect(d, request_take(q, i), v, q->count == 1);
+	suspects_refused(&d->suspects, q->count, &waits, d->now_ns);
+	note_blocked(d, v, before_ns);
+	if (hold_is_on(&d->hold))
+		dispatch_hold(d, HOLD_REFUSED, q->probe, v->said, v->text);
+}
+
+/*
+ * Something between here and the service refuses the request, and a smaller one will not do. It may be mended, so
+ * nothing is set aside; a few such requests in a row with none taken, and the stream is held.
+ */
+static void refused_on_the_way(struct dispatch *d, struct request *q, const struct verdict *v)
+{
+	if (q->isolation)
+		isolate_release(&d->isolations, &d->ready, q);
+	if (q->of_suspects) {
+		suspects_again(d, q, v);
+		return;
+	}
+	suspects_begin(&d->suspects, q->count, d->now_ns);
+	for (uint32_t i = 0; i < q->count; i++)
+		dispatch_suspect(d, request_take(q, i), v, q->count == 1);
+	(void)dispatch_fails(d, &d->barren, q);
+	if (d->barren.count >= OFFLINE_AFTER || hold_is_on(&d->hold))
+		dispatch_hold(d, HOLD_REFUSED, q->probe, v->said, v->text);
+}
+
 static void act_shrink(struct dispatch *d, struct request *q, const struct verdict *v)
 {
+	bool is_service = v->complaint && v->complaint->code[0];
 	uint64_t lowered;
 
-	dispatch_works(d);
-	if (q->count == 1 && v->said[0] && strcmp(v->said, "413") != 0) {
+	if (is_service)
+		dispatch_works(d);
+	if (is_service && q->count == 1) {
 		refused_for_one(d, q, v);
 		return;
 	}
-	if (q->count == 1) { /* something between here and the service: it may be mended */
-		all_again(d, q, v);
+	lowered =
+	    q->count == 1 || q->isolation || q->of_suspects ? 0 : ceiling_refused(&d->ceiling, q->put.accounted_bytes);
+	if (lowered == 0) {
+		refused_on_the_way(d, q, v);
 		return;
 	}
-	lowered = ceiling_refused(&d->ceiling, q->put.accounted_bytes);
-	if (lowered > 0)
-		LOG(LOG_WARN, "request ceiling lowered", LOG_U("bytes", lowered), LOG_S("code", v->said));
+	LOG_LIMITED(LOG_WARN, "request ceiling lowered", LOG_U("bytes", lowered), LOG_S("code", v->said));
 	keep(d, q, v);
 }
 
@@ -238,14 +299,21 @@ static const char *lasting_code(const struct outcome *o)
 }
 
 static void refuse_whole(struct dispatch *d, struct request *q, const struct outcome *o, const char *said,
-                         const char *text, int64_t retry_after_ms)
+                         const char *text, const struct complaint *complaint, int64_t retry_after_ms)
 {
-	struct verdict v = {.outcome = o, .code = lasting_code(o), .text = text, .retry_after_ms = retry_after_ms};
+	struct verdict v = {.outcome = o,
+	                    .code = lasting_code(o),
+	                    .text = text,
+	                    .complaint = complaint,
+	                    .retry_after_ms = retry_after_ms};
 
 	v.said = said[0] ? said : v.code;
 	metric_add(M_OUTPUT_ERROR, 1);
 	LOG_LIMITED(LOG_WARN, "request failed", LOG_S("code", v.said),
-	            LOG_S("reason", o->action == ACTION_ISOLATE || o->action == ACTION_SHRINK ? "" : text),
+	            LOG_S("reason",
+	                  o->action == ACTION_ISOLATE || (complaint && complaint->code[0] && o->action == ACTION_SHRINK)
+	                      ? ""
+	                      : text),
 	            LOG_S("action", outcome_action_name(o->action)), LOG_U("records", q->count));
 	request_restore(q, &d->memory_bytes);
 	actions[o->action](d, q, &v);
@@ -279,16 +347,23 @@ static void settle_stored(struct dispatch *d, struct request *q, const struct an
 		metric_add(M_OUTPUT_BATCH_SENT, 1);
 	if (a->stored > 0) {
 		d->refused = 0;
+		d->barren.count = 0;
+		d->last_ack_ns = d->now_ns;
 		d->last_ack_wall_ms = d->wall_ms;
 		metric_set(M_LAST_DELIVERY_MS, d->wall_ms);
 	}
 }
 
-/* Deals with the entries that are errors; returns how many were throttled. *ret_hold: the last that asks for a hold. */
-static uint32_t settle_failed(struct dispatch *d, struct request *q, const struct answer *a, struct complaint *ret_hold)
-{
-	uint32_t throttled = 0;
+/* What the entries that are errors came to. */
+struct failures {
+	uint32_t throttled;
+	uint32_t set_aside;
+	struct complaint hold;  /* the newest that asks for a hold; no code: none */
+	struct complaint again; /* the newest that is tried again */
+};
 
+static void settle_failed(struct dispatch *d, struct request *q, const struct answer *a, struct failures *f)
+{
 	request_restore(q, &d->memory_bytes);
 	for (uint32_t i = q->count; i-- > 0;) {
 		struct complaint said;
@@ -301,42 +376,74 @@ static uint32_t settle_failed(struct dispatch *d, struct request *q, const struc
 		v.code = lasting_code(v.outcome);
 		v.said = said.code;
 		v.text = said.text;
-		throttled += v.outcome->action == ACTION_SLOWER;
+		f->throttled += v.outcome->action == ACTION_SLOWER;
+		f->set_aside += v.outcome->action == ACTION_SETTLE;
 		if (entry_failed(d, q, i, &v))
-			*ret_hold = said;
+			f->hold = said;
+		else if (v.outcome->action == ACTION_AGAIN)
+			f->again = said;
 	}
-	return throttled;
+}
+
+/* No entry was stored, and none says that the service does its work: it does not, whatever the status of the answer. */
+static bool is_all_lost(const struct answer *a, const struct failures *f)
+{
+	return a->stored == 0 && f->set_aside == 0 && f->again.code[0] && f->throttled * 2 < a->count;
+}
+
+/* A full size that was taken lets the next be larger. */
+static void learn_size(struct dispatch *d, const struct request *q)
+{
+	if (q->of_suspects)
+		suspects_taken(&d->suspects, q->count, d->now_ns);
+	else
+		ceiling_taken(&d->ceiling, q->put.accounted_bytes);
 }
 
 /* An answer that was understood: each record by its own entry, and nothing else (promise 2). */
 static void settle_entries(struct dispatch *d, struct request *q, const struct answer *a, int64_t retry_after_ms)
 {
-	struct complaint hold = {0};
-	uint32_t throttled = 0;
+	struct failures f = {0};
 
 	settle_stored(d, q, a);
 	if (a->stored < q->count)
-		throttled = settle_failed(d, q, a, &hold);
-	metric_add(M_THROTTLED, throttled);
-	pace_answered(&d->pace, d->now_ns, q->sent_ns, q->count, (double)throttled / q->count,
+		settle_failed(d, q, a, &f);
+	metric_add(M_THROTTLED, f.throttled);
+	pace_answered(&d->pace, d->now_ns, q->sent_ns, q->count, (double)f.throttled / q->count,
 	              d->ports.unit(d->ports.arg), dispatch_asked_ns(retry_after_ms), d->set.kspool.throttle_max_ns);
 	learn_speed(d, q);
-	if (a->stored > 0 || !hold.code[0])
+	learn_size(d, q);
+	if (is_all_lost(a, &f) && !f.hold.code[0])
+		lost(d, q, f.again.code, f.again.text);
+	else if (a->stored > 0 || !f.hold.code[0])
 		dispatch_works(d);
-	if (hold.code[0])
-		dispatch_hold(d, HOLD_REFUSED, q->probe, hold.code, hold.text);
+	if (f.hold.code[0])
+		dispatch_hold(d, HOLD_REFUSED, q->probe, f.hold.code, f.hold.text);
 	if (q->isolation)
 		isolate_answered(&d->isolations, &d->ready, q, d->now_ns);
+}
+
+/* Who answered, when it was not the service: a status and a kind of text, never the text. */
+static void tell_stranger(const struct aws_answer *answer, const char *fault, struct error *ret)
+{
+	struct complaint type;
+
+	complaint_copy("", answer->content_type, &type);
+	(void)error_set(ret, ERR_FORMAT,
+	                "status %d with %.64s is no answer of Kinesis: a proxy, a gateway or a sign-in page?%s%.300s",
+	                answer->status, type.text[0] ? type.text : "no content type", fault[0] ? " " : "", fault);
 }
 
 static void answered_200(struct dispatch *d, struct request *q, const struct aws_answer *answer)
 {
 	bool cbor = q->put.wire != PUTRECORDS_JSON;
+	struct error fault, e;
 	struct answer a;
-	struct error e;
 
-	if (answer_read(answer->body, answer->body_bytes, q->count, &a, &e) != ERR_OK) {
-		refuse_whole(d, q, outcome_find(OUTCOME_UNREADABLE, cbor, answer->status, "", ""), "", e.text, -1);
+	if (answer_read(answer->body, answer->body_bytes, q->count, &a, &fault) != ERR_OK) {
+		tell_stranger(answer, fault.text, &e);
+		refuse_whole(d, q, outcome_find(OUTCOME_UNREADABLE, cbor, answer->status, "", ""), "", e.text, NULL,
+		             -1);
 		return;
 	}
 	settle_entries(d, q, &a, answer->retry_after_ms);
@@ -347,15 +454,20 @@ static void answered_otherwise(struct dispatch *d, struct request *q, const stru
 {
 	struct complaint c;
 	char said[sizeof c.code];
+	struct error stranger;
+	const char *text = c.text;
 
 	complaint_read(answer->body, answer->body_bytes, answer->error_type, &c);
-	if (c.code[0])
+	if (c.code[0]) {
 		memcpy(said, c.code, sizeof said);
-	else
+	} else {
 		(void)snprintf(said, sizeof said, "%d", answer->status);
+		tell_stranger(answer, c.text, &stranger);
+		text = stranger.text;
+	}
 	refuse_whole(d, q,
 	             outcome_find(OUTCOME_REQUEST, q->put.wire != PUTRECORDS_JSON, answer->status, c.code, c.text),
-	             said, c.text, answer->retry_after_ms);
+	             said, text, &c, answer->retry_after_ms);
 }
 
 static void ended_without_answer(struct dispatch *d, struct request *q, const struct aws_answer *answer)
@@ -374,7 +486,7 @@ static void ended_without_answer(struct dispatch *d, struct request *q, const st
 	if (answer->rewind_refused)
 		metric_add(M_SILENT_RESENDS, 1);
 	refuse_whole(d, q, outcome_find(ends[answer->outcome].scope, q->put.wire != PUTRECORDS_JSON, 0, "", ""),
-	             ends[answer->outcome].said, answer->error.text, -1);
+	             ends[answer->outcome].said, answer->error.text, NULL, -1);
 }
 
 void dispatch_answered(struct dispatch *d, struct request *q, const struct aws_answer *answer, int64_t now_ns,
@@ -385,6 +497,10 @@ void dispatch_answered(struct dispatch *d, struct request *q, const struct aws_a
 	metric_set(M_IN_FLIGHT, d->requests.count);
 	metric_add(M_WIRE_IN, answer->body_bytes);
 	metric_observe_ns(M_OUTPUT_LATENCY, now_ns - q->sent_ns);
+	if (answer->outcome == AWS_ANSWERED)
+		d->last_answer_ns = now_ns;
+	if (q->of_suspects)
+		d->suspects.in_flight = false;
 	if (answer->outcome != AWS_ANSWERED)
 		ended_without_answer(d, q, answer);
 	else if (answer->status >= 200 && answer->status < 300)

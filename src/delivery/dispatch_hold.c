@@ -1,6 +1,6 @@
 #include "delivery/dispatch_internal.h"
 
-static struct hold_waits hold_waits(struct dispatch *d)
+struct hold_waits dispatch_hold_waits(struct dispatch *d)
 {
 	return (struct hold_waits){.initial_ns = d->set.kspool.probe_initial_ns,
 	                           .max_ns = d->set.kspool.probe_max_ns,
@@ -9,7 +9,7 @@ static struct hold_waits hold_waits(struct dispatch *d)
 
 void dispatch_hold(struct dispatch *d, enum hold_event event, bool was_probe, const char *said, const char *text)
 {
-	struct hold_waits waits = hold_waits(d);
+	struct hold_waits waits = dispatch_hold_waits(d);
 
 	hold_fail(&d->hold, event, was_probe, said, text, &waits, d->now_ns, d->wall_ms);
 	pace_restart(&d->pace, d->now_ns);
@@ -17,10 +17,14 @@ void dispatch_hold(struct dispatch *d, enum hold_event event, bool was_probe, co
 
 void dispatch_works(struct dispatch *d)
 {
+	bool was_on = hold_is_on(&d->hold);
+
 	d->offline.count = 0;
 	d->identity.count = 0;
 	hold_move(&d->hold, pace_is_throttled(&d->pace, d->now_ns) ? HOLD_THROTTLED : HOLD_ACKED, d->now_ns,
 	          d->wall_ms);
+	if (was_on)
+		suspects_hasten(&d->suspects, d->now_ns);
 }
 
 void dispatch_probe_over(struct dispatch *d, const struct request *q)
@@ -29,7 +33,7 @@ void dispatch_probe_over(struct dispatch *d, const struct request *q)
 
 	if (!q->probe || !hold_is_on(&d->hold) || !d->hold.probing)
 		return;
-	waits = hold_waits(d);
+	waits = dispatch_hold_waits(d);
 	hold_probe_again(&d->hold, &waits, d->now_ns);
 }
 

@@ -19,6 +19,7 @@
 #include "delivery/isolate.h"
 #include "delivery/pace.h"
 #include "delivery/ready.h"
+#include "delivery/suspects.h"
 #include "delivery/tracked.h"
 #include "delivery/waiting.h"
 
@@ -26,7 +27,8 @@ enum {
 	OFFLINE_AFTER = 3,     /* failures in a row, each sent after the one before was known */
 	IDENTITY_TRIES = 3,    /* refreshed credentials or corrected clocks in a row before the stream is held */
 	REFUSED_IN_A_ROW = 20, /* records refused for themselves with no other accepted: it is not the records */
-	SLOW_PART = 4          /* an answer after this part of request_timeout shows a slow link */
+	SLOW_PART = 4,         /* an answer after this part of request_timeout came late */
+	SILENCE_S = 5          /* a request without an answer for so long, and none came to another: nobody is there */
 };
 
 /* Failures in a row. Requests that were under way together fail together: that is one. */
@@ -54,6 +56,7 @@ struct dispatch {
 	struct ready ready;
 	struct waiting waiting;
 	struct isolations isolations;
+	struct suspects suspects;
 	struct requests requests;
 	struct tracked tracked;
 	uint64_t answer_delivered, answer_possible; /* messages, of the answer being dealt with */
@@ -63,6 +66,7 @@ struct dispatch {
 	struct age age;
 	struct streak offline;  /* the network or the service does not answer */
 	struct streak identity; /* REFRESH and SKEW */
+	struct streak barren;   /* refused on the way, records that were no suspects before */
 	struct expiry expiry;
 	uint32_t refused; /* set aside by the service, in a row */
 	enum dispatch_phase phase;
@@ -72,6 +76,7 @@ struct dispatch {
 	int64_t pull_after_ns;     /* no batch is taken before */
 	int64_t now_ns, wall_ms;   /* of the event being handled */
 	int64_t last_ack_wall_ms;
+	int64_t last_ack_ns, last_answer_ns; /* monotonic; 0: never. Stored something; came at all */
 };
 
 /* What an outcome says, with the words to keep. */
@@ -80,7 +85,8 @@ struct verdict {
 	const char *code; /* static storage: goes to the journal */
 	const char *said; /* the service's code, or the transport's word */
 	const char *text;
-	int64_t retry_after_ms; /* -1: none */
+	int64_t retry_after_ms;            /* -1: none */
+	const struct complaint *complaint; /* null: not the service's own words */
 };
 
 /* An event begins. */
@@ -103,6 +109,8 @@ void dispatch_settle(struct dispatch *d, struct record *r, enum settle_kind kind
                      int64_t wait_ms);
 /* The service (or a rule) does not take this record. */
 void dispatch_dead(struct dispatch *d, struct record *r, const char *code, const char *said, const char *text);
+/* Refused on the way. alone: it was the whole request, which is a try of its own. */
+void dispatch_suspect(struct dispatch *d, struct record *r, const struct verdict *v, bool alone);
 /* A failed try: waits, goes back to the journal, or is set aside by rule. */
 void dispatch_again(struct dispatch *d, struct record *r, const struct verdict *v);
 /* Messages that are sent again though the service may have them. */
@@ -120,6 +128,7 @@ void dispatch_take_prepared(struct dispatch *d, struct prepared *made, int64_t s
 int64_t dispatch_wait_ns(struct dispatch *d, uint32_t tries, bool throttled);
 
 /* dispatch_hold.c */
+struct hold_waits dispatch_hold_waits(struct dispatch *d);
 /* LOST or REFUSED: held or offline, probes only. */
 void dispatch_hold(struct dispatch *d, enum hold_event event, bool was_probe, const char *said, const char *text);
 /* The service answers as it should, rate apart. */

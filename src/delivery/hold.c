@@ -2,7 +2,7 @@
  * Invariants:
  * 1. A probe is under way, or its time is set, only while HELD or OFFLINE.
  * 2. Time held is counted once: entered_ns while it lasts, held_total_ns after.
- * 3. code and reason are empty unless HELD or OFFLINE.
+ * 3. code and reason are empty unless HELD, OFFLINE or BLOCKED.
  */
 #include "delivery/hold.h"
 
@@ -16,18 +16,21 @@
 
 #define ILLEGAL (-1)
 
-static const char *const state_names[] = {"starting", "flowing", "throttled", "offline", "held", "stopped"};
-static const char *const event_names[] = {"acked", "throttled", "calm", "lost", "refused", "stop"};
+static const char *const state_names[] = {"starting", "flowing", "throttled", "offline", "held", "blocked", "stopped"};
+static const char *const event_names[] = {"acked", "throttled", "calm", "lost", "refused", "blocked", "stop"};
 
+/* clang-format off */
 /* Rows: enum delivery_state. Columns: enum hold_event. */
 static const int moves[][HOLD_EVENTS] = {
-    {DELIVERY_FLOWING, DELIVERY_THROTTLED, ILLEGAL, DELIVERY_OFFLINE, DELIVERY_HELD, DELIVERY_STOPPED},
-    {DELIVERY_FLOWING, DELIVERY_THROTTLED, ILLEGAL, DELIVERY_OFFLINE, DELIVERY_HELD, DELIVERY_STOPPED},
-    {DELIVERY_THROTTLED, DELIVERY_THROTTLED, DELIVERY_FLOWING, DELIVERY_OFFLINE, DELIVERY_HELD, DELIVERY_STOPPED},
-    {DELIVERY_FLOWING, DELIVERY_THROTTLED, ILLEGAL, DELIVERY_OFFLINE, DELIVERY_HELD, DELIVERY_STOPPED},
-    {DELIVERY_FLOWING, DELIVERY_THROTTLED, ILLEGAL, DELIVERY_OFFLINE, DELIVERY_HELD, DELIVERY_STOPPED},
-    {ILLEGAL, ILLEGAL, ILLEGAL, ILLEGAL, ILLEGAL, ILLEGAL},
+    {DELIVERY_FLOWING, DELIVERY_THROTTLED, ILLEGAL, DELIVERY_OFFLINE, DELIVERY_HELD, DELIVERY_BLOCKED, DELIVERY_STOPPED},
+    {DELIVERY_FLOWING, DELIVERY_THROTTLED, ILLEGAL, DELIVERY_OFFLINE, DELIVERY_HELD, DELIVERY_BLOCKED, DELIVERY_STOPPED},
+    {DELIVERY_THROTTLED, DELIVERY_THROTTLED, DELIVERY_FLOWING, DELIVERY_OFFLINE, DELIVERY_HELD, DELIVERY_BLOCKED, DELIVERY_STOPPED},
+    {DELIVERY_FLOWING, DELIVERY_THROTTLED, ILLEGAL, DELIVERY_OFFLINE, DELIVERY_HELD, ILLEGAL, DELIVERY_STOPPED},
+    {DELIVERY_FLOWING, DELIVERY_THROTTLED, ILLEGAL, DELIVERY_OFFLINE, DELIVERY_HELD, ILLEGAL, DELIVERY_STOPPED},
+    {DELIVERY_FLOWING, DELIVERY_THROTTLED, DELIVERY_FLOWING, DELIVERY_OFFLINE, DELIVERY_HELD, DELIVERY_BLOCKED, DELIVERY_STOPPED},
+    {ILLEGAL, ILLEGAL, ILLEGAL, ILLEGAL, ILLEGAL, ILLEGAL, ILLEGAL},
 };
+/* clang-format on */
 
 const char *delivery_state_name(enum delivery_state state) { return state_names[state]; }
 
@@ -81,18 +84,27 @@ static void set_state(struct hold *h, enum hold_event event, int64_t now_ns, int
 	}
 	if (!was_on && hold_is_on(h))
 		h->entered_ns = now_ns;
-	if (!hold_is_on(h))
+	if (!hold_is_on(h) && new != DELIVERY_BLOCKED)
 		h->code[0] = h->reason[0] = '\0';
 	count_move(h, old, was_on);
-	LOG(hold_is_on(h) ? LOG_WARN : LOG_INFO, "delivery state", LOG_S("old", state_names[old]),
-	    LOG_S("event", event_names[event]), LOG_S("new", state_names[new]), LOG_S("code", h->code),
-	    LOG_S("reason", h->reason));
+	LOG(hold_is_on(h) || new == DELIVERY_BLOCKED ? LOG_WARN : LOG_INFO, "delivery state",
+	    LOG_S("old", state_names[old]), LOG_S("event", event_names[event]), LOG_S("new", state_names[new]),
+	    LOG_S("code", h->code), LOG_S("reason", h->reason));
 }
 
 void hold_move(struct hold *h, enum hold_event event, int64_t now_ns, int64_t wall_ms)
 {
-	must(event != HOLD_LOST && event != HOLD_REFUSED);
+	must(event != HOLD_LOST && event != HOLD_REFUSED && event != HOLD_BLOCKED);
 	set_state(h, event, now_ns, wall_ms);
+}
+
+void hold_block(struct hold *h, const char *code, const char *reason, int64_t now_ns, int64_t wall_ms)
+{
+	if (hold_is_on(h))
+		return;
+	(void)snprintf(h->code, sizeof h->code, "%s", code);
+	(void)snprintf(h->reason, sizeof h->reason, "%s", reason);
+	set_state(h, HOLD_BLOCKED, now_ns, wall_ms);
 }
 
 static void set_probe(struct hold *h, const struct hold_waits *waits, int64_t now_ns)

@@ -19,9 +19,10 @@
 enum hold_event {
 	HOLD_ACKED,     /* the service answered as it should */
 	HOLD_THROTTLED, /* it refuses for rate */
-	HOLD_CALM,      /* no throttling for a while */
+	HOLD_CALM,      /* no throttling for a while; nothing left that is refused */
 	HOLD_LOST,      /* it cannot be reached, or does not work */
 	HOLD_REFUSED,   /* it does not let us */
+	HOLD_BLOCKED,   /* what is left is refused on the way, all else went */
 	HOLD_STOP,
 	HOLD_EVENTS,
 };
@@ -58,6 +59,8 @@ struct hold_waits {
 /* LOST, REFUSED. was_probe: the failed request was the probe (others of the same trouble change nothing). */
 void hold_fail(struct hold *h, enum hold_event event, bool was_probe, const char *code, const char *reason,
                const struct hold_waits *waits, int64_t now_ns, int64_t wall_ms);
+/* Nothing else is under way or could be sent. Harmless while it is on. */
+void hold_block(struct hold *h, const char *code, const char *reason, int64_t now_ns, int64_t wall_ms);
 /* The probe came back without deciding anything. */
 void hold_probe_again(struct hold *h, const struct hold_waits *waits, int64_t now_ns);
 /* Time that counts against budgets: monotonic without what was spent held. */

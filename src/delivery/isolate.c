@@ -10,9 +10,8 @@
 
 #include "base/check.h"
 #include "base/mem.h"
-#include "kinesis/answer.h"
 
-enum { MOST_HINTS = 4 };
+enum { MISSES_MOST = 8 };
 
 static struct isolation *begin(struct isolations *all, int64_t now_ns)
 {
@@ -55,42 +54,67 @@ static void end(struct isolations *all, struct ready *ready, struct isolation *s
 	free(s);
 }
 
-/* The records at the positions named go alone; true when there were such. */
-static bool use_hints(struct isolations *all, struct ready *ready, struct request *q, const char *text, int64_t now_ns)
+/* The record at one reading of a position goes alone; false: there is none. */
+static bool use_hint(struct isolations *all, struct request *q, uint32_t hint, enum isolate_reading reading,
+                     int64_t now_ns)
 {
-	uint32_t hints[MOST_HINTS];
-	size_t count = complaint_positions(text, hints, MOST_HINTS);
+	uint32_t back = reading == READING_FROM_1;
+	struct isolation *s;
+
+	if (all->proved != READING_NONE && all->proved != reading)
+		return false;
+	if (hint < back || hint - back >= q->count || !q->records[hint - back])
+		return false;
+	s = begin(all, now_ns);
+	s->reading = reading;
+	add_suspect(all, s, request_take(q, hint - back));
+	return true;
+}
+
+/* The records at the positions named go alone; true when there were such. */
+static bool use_hints(struct isolations *all, struct ready *ready, struct request *q, const struct complaint *said,
+                      bool careful, int64_t now_ns)
+{
+	struct record *before = NULL;
 	bool used = false;
 
-	for (size_t h = 0; h < count; h++)
-		for (uint32_t back = 0; back < 2; back++) {
-			uint32_t at = hints[h] - back;
-
-			if (hints[h] < back || at >= q->count || !q->records[at] || q->records[at]->hinted)
-				continue;
-			add_suspect(all, begin(all, now_ns), request_take(q, at));
-			used = true;
-		}
+	if (!said || all->misses >= MISSES_MOST)
+		return false;
+	for (uint32_t h = 0; h < said->position_count && (h == 0 || all->proved != READING_NONE); h++) {
+		used = use_hint(all, q, said->positions[h], READING_FROM_1, now_ns) || used;
+		used = use_hint(all, q, said->positions[h], READING_FROM_0, now_ns) || used;
+	}
+	for (uint32_t i = 0; used && careful && q->records[i]; i++)
+		before = q->records[i];
+	if (before)
+		before->ends_batch = true;
 	for (uint32_t i = q->count; used && i-- > 0;)
-		if (q->records[i]) {
-			q->records[i]->hinted = true;
+		if (q->records[i])
 			ready_put_first(ready, request_take(q, i));
-		}
 	return used;
 }
 
-void isolate_refused(struct isolations *all, struct ready *ready, struct request *q, const char *text, int64_t now_ns)
+void isolate_refused(struct isolations *all, struct ready *ready, struct request *q, const struct complaint *said,
+                     bool careful, int64_t now_ns)
 {
 	struct isolation *s;
 
 	must(q->count > 1);
 	if (q->isolation)
 		isolate_release(all, ready, q); /* the half that was sent has it */
-	else if (use_hints(all, ready, q, text, now_ns))
+	else if (use_hints(all, ready, q, said, careful, now_ns))
 		return;
 	s = begin(all, now_ns);
 	for (uint32_t i = 0; i < q->count; i++)
 		add_suspect(all, s, request_take(q, i));
+}
+
+void isolate_proved(struct isolations *all, const struct request *q)
+{
+	if (!q->isolation || q->isolation->reading == READING_NONE)
+		return;
+	all->proved = q->isolation->reading;
+	all->misses = 0;
 }
 
 void isolate_release(struct isolations *all, struct ready *ready, struct request *q)
@@ -108,6 +132,10 @@ void isolate_answered(struct isolations *all, struct ready *ready, struct reques
 	struct isolation *s = q->isolation;
 
 	must(s->in_flight);
+	if (s->reading != READING_NONE && (all->proved == READING_NONE || all->proved == s->reading)) {
+		all->proved = READING_NONE;
+		all->misses++;
+	}
 	s->in_flight = false;
 	s->due_ns = now_ns;
 	q->isolation = NULL;

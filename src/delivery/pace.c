@@ -90,8 +90,14 @@ void pace_restart(struct pace *p, int64_t until_ns)
 		p->pause_until_ns = until_ns;
 }
 
-void pace_slow(struct pace *p)
+void pace_took(struct pace *p, int64_t took_ns, bool was_shared)
 {
+	if (!was_shared) {
+		p->single_ns = took_ns;
+		return;
+	}
+	if (p->single_ns > 0 && (double)took_ns <= PACE_SHARED_FACTOR * (double)p->single_ns)
+		return;
 	p->window = p->window > 2 ? p->window - 1 : 1;
 	p->threshold = p->window;
 }

@@ -24,6 +24,7 @@
 #define PACE_PAUSE_FIRST_NS (INT64_C(200) * NS_PER_MS)
 #define PACE_PAUSE_MAX_NS (5 * NS_PER_S) /* recovery within 30 s needs a question at least this often */
 #define PACE_CALM_NS (2 * NS_PER_S)
+#define PACE_SHARED_FACTOR 1.5 /* times what one alone took: they share the link */
 
 struct pace {
 	double window;
@@ -34,6 +35,7 @@ struct pace {
 	int64_t pause_until_ns;
 	int64_t pause_set_ns;
 	int64_t throttled_ns; /* last time a share counted; 0: never */
+	int64_t single_ns;    /* how long the newest answer took that no other request was beside; 0: none yet */
 };
 
 /* One request at a time until the first answer. */
@@ -48,8 +50,11 @@ void pace_answered(struct pace *p, int64_t now_ns, int64_t sent_ns, uint32_t rec
                    int64_t least_wait_ns, int64_t longest_ns);
 /* Nothing was answered: start again with one request, not before until_ns. */
 void pace_restart(struct pace *p, int64_t until_ns);
-/* An answer took long: fewer at once, for they share the link. */
-void pace_slow(struct pace *p);
+/*
+ * How long an answer took, and whether other requests were under way beside it. Where they make each other slower they
+ * share a thin link: fewer at once. A service that takes its time over each takes as many as before.
+ */
+void pace_took(struct pace *p, int64_t took_ns, bool was_shared);
 /* Was there throttling lately? */
 bool pace_is_throttled(const struct pace *p, int64_t now_ns);
 

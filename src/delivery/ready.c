@@ -52,10 +52,8 @@ void ready_end_batch(struct ready *q)
 		last->ends_batch = true;
 }
 
-struct record *ready_take(struct ready *q)
+static struct record *take(struct ready *q, struct record *r)
 {
-	struct record *r = TAILQ_FIRST(&q->queue);
-
 	check(q);
 	if (r) {
 		TAILQ_REMOVE(&q->queue, r, link);
@@ -64,6 +62,10 @@ struct record *ready_take(struct ready *q)
 	}
 	return r;
 }
+
+struct record *ready_take(struct ready *q) { return take(q, TAILQ_FIRST(&q->queue)); }
+
+struct record *ready_take_last(struct ready *q) { return take(q, TAILQ_LAST(&q->queue, record_queue)); }
 
 void ready_fini(struct ready *q)
 {

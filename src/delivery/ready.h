@@ -26,6 +26,7 @@ struct record *ready_first(const struct ready *q);
 void ready_end_batch(struct ready *q);
 /* Null when there is none. */
 struct record *ready_take(struct ready *q);
+struct record *ready_take_last(struct ready *q);
 /* Frees the records. */
 void ready_fini(struct ready *q);
 

@@ -38,8 +38,8 @@ struct record {
 	uint32_t tries;     /* since it came into memory */
 	bool tracked;       /* tracked.h knows its rows */
 	bool ends_batch;    /* the batching policy closed a batch here */
-	bool hinted;        /* a refusal named a position once before */
 	bool throttled;     /* waits because of throttling */
+	bool refused;       /* alone, by something on the way */
 	uint32_t hash_key_at;
 	char own[];
 };

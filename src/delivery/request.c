@@ -100,6 +100,9 @@ void requests_begin(struct requests *all, struct request *q, int64_t now_ns)
 {
 	must(all->count > 0 || LIST_EMPTY(&all->list));
 	q->sent_ns = now_ns;
+	q->is_shared = all->count > 0;
+	if (all->count == 1)
+		LIST_FIRST(&all->list)->is_shared = true;
 	LIST_INSERT_HEAD(&all->list, q, link);
 	all->count++;
 }

@@ -25,6 +25,8 @@ struct request {
 	uint32_t count;
 	uint64_t messages; /* its records stand for, when it was sent */
 	bool probe;
+	bool is_shared; /* another was under way at the same time */
+	bool of_suspects;
 };
 
 LIST_HEAD(request_list, request);

@@ -61,10 +61,14 @@ static inline const char *answer_shard(const struct answer *a, uint32_t i)
 	return a->texts.data + a->entries[i].shard_at;
 }
 
+enum { COMPLAINT_POSITIONS = 64 };
+
 /* What an answer that is not 200 says. */
 struct complaint {
 	char code[96]; /* without namespace ("ns#Code") and address ("Code:http..."); "" when it is not AWS' own form */
-	char text[512]; /* the service's message; cut, printable */
+	char text[512];                          /* the service's message; cut, printable */
+	uint32_t positions[COMPLAINT_POSITIONS]; /* of records that the whole message names */
+	uint32_t position_count;
 };
 
 /*
@@ -76,8 +80,11 @@ void complaint_read(const void *body, size_t bytes, const char *header_code, str
 /* The same from an entry's ErrorCode and ErrorMessage. */
 void complaint_copy(const char *code, const char *text, struct complaint *ret);
 
-/* Positions N of "records.N.member" in a validation message; returns how many of at most `most` were put into ret. */
-size_t complaint_positions(const char *text, uint32_t *ret, size_t most);
+/*
+ * Positions N in a validation message: "records.N.member.data", "Records.member.N", "records[N]". Returns how many of
+ * at most `most` were put into ret.
+ */
+size_t complaint_positions(const char *text, size_t length, uint32_t *ret, size_t most);
 /* Server time of "Signature expired: A is now earlier than B (C - 5 min.)": C as ms since 1970; false when absent. */
 bool complaint_server_time(const char *text, int64_t *ret_wall_ms);
 

@@ -1,5 +1,6 @@
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/dates.h"
 #include "kinesis/answer.h"
@@ -53,8 +54,11 @@ static bool read_complaint(struct cursor *r, struct complaint *c)
 			continue;
 		if (is_code && !c->code[0])
 			copy_code(c->code, sizeof c->code, value.data, value.length);
-		else if (is_text && !c->text[0])
+		else if (is_text && !c->text[0]) {
 			copy_printable(c->text, sizeof c->text, value.data, value.length);
+			c->position_count =
+			    (uint32_t)complaint_positions(value.data, value.length, c->positions, COMPLAINT_POSITIONS);
+		}
 	}
 	return !r->wrong && cursor_at_end(r);
 }
@@ -79,20 +83,46 @@ void complaint_copy(const char *code, const char *text, struct complaint *ret)
 	copy_printable(ret->text, sizeof ret->text, text, strlen(text));
 }
 
-size_t complaint_positions(const char *text, uint32_t *ret, size_t most)
+static bool begins(const char *at, const char *end, const char *word)
 {
-	static const char before[] = "records.", after[] = ".member";
+	size_t n = strlen(word);
+
+	return (size_t)(end - at) >= n && strncasecmp(at, word, n) == 0;
+}
+
+/* The number after "records" as messages of AWS' services spell it; null: there is none. */
+static const char *read_position(const char *at, const char *end, uint32_t *ret)
+{
+	static const char *const before[] = {".member.", ".", "["};
+	uint32_t n = 0;
+	int digits = 0;
+
+	for (size_t i = 0; i < sizeof before / sizeof *before; i++)
+		if (begins(at, end, before[i])) {
+			at += strlen(before[i]);
+			break;
+		}
+	for (; at < end && *at >= '0' && *at <= '9' && digits < 6; digits++)
+		n = n * 10 + (uint32_t)(*at++ - '0');
+	*ret = n;
+	return digits > 0 && at < end && strchr(".]' :,", *at) ? at : NULL;
+}
+
+size_t complaint_positions(const char *text, size_t length, uint32_t *ret, size_t most)
+{
+	static const char word[] = "records";
+	const char *end = text + length;
 	size_t found = 0;
 
-	while (found < most && (text = strstr(text, before))) {
-		uint32_t n = 0;
-		size_t digits = 0;
+	while (text < end && found < most) {
+		const char *behind = begins(text, end, word) ? text + sizeof word - 1 : NULL;
 
-		text += sizeof before - 1;
-		for (; *text >= '0' && *text <= '9' && digits < 6; digits++)
-			n = n * 10 + (uint32_t)(*text++ - '0');
-		if (digits > 0 && strncmp(text, after, sizeof after - 1) == 0)
-			ret[found++] = n;
+		if (behind && behind < end && (*behind == '.' || *behind == '['))
+			behind = read_position(behind, end, &ret[found]);
+		else
+			behind = NULL;
+		found += behind != NULL;
+		text = behind ? behind : text + 1;
 	}
 	return found;
 }

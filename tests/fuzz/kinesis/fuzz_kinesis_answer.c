@@ -55,7 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	complaint_read(data, size, "", &c);
 	must(strlen(c.code) < sizeof c.code && strlen(c.text) < sizeof c.text);
-	(void)complaint_positions(c.text, at, 4);
+	(void)complaint_positions(c.text, strlen(c.text), at, 4);
 	(void)complaint_server_time(c.text, &ms);
 	if (answer_read(data, size, SENT, &a, &e) != ERR_OK)
 		return 0;

@@ -50,8 +50,9 @@ static void every_reason_not_to_be_ready_is_named(void **state)
 		const char *why;
 	} rows[] = {
 	    {DELIVERY_FLOWING, true, "shutting down"},
-	    {DELIVERY_HELD, false, "stream s is held: no key"},
-	    {DELIVERY_OFFLINE, false, "stream s is offline: no key"},
+	    {DELIVERY_HELD, false, "stream s is held (code): no key"},
+	    {DELIVERY_OFFLINE, false, "stream s is offline (code): no key"},
+	    {DELIVERY_BLOCKED, false, "stream s is blocked (code): no key"},
 	    {DELIVERY_FLOWING, false, ""},
 	    {DELIVERY_THROTTLED, false, ""},
 	    {DELIVERY_STARTING, false, ""},
@@ -62,6 +63,7 @@ static void every_reason_not_to_be_ready_is_named(void **state)
 	(void)state;
 	world_open(&w, WORLD_CONFIG);
 	(void)snprintf(w.delivery.reason, sizeof w.delivery.reason, "no key");
+	(void)snprintf(w.delivery.code, sizeof w.delivery.code, "code");
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		w.delivery.state = rows[i].delivery;
 		w.source.closing = rows[i].closing;

@@ -20,13 +20,14 @@
 static void every_pair_of_state_and_event(void **state)
 {
 	static const char *const WANTED[] = {
-	    /*           acked       throttled    calm       lost       refused  stop */
-	    "starting",  "flowing",   "throttled", "-",       "offline", "held", "stopped",
-	    "flowing",   "flowing",   "throttled", "-",       "offline", "held", "stopped",
-	    "throttled", "throttled", "throttled", "flowing", "offline", "held", "stopped",
-	    "offline",   "flowing",   "throttled", "-",       "offline", "held", "stopped",
-	    "held",      "flowing",   "throttled", "-",       "offline", "held", "stopped",
-	    "stopped",   "-",         "-",         "-",       "-",       "-",    "-",
+	    /*           acked       throttled    calm       lost       refused  blocked    stop */
+	    "starting",  "flowing",   "throttled", "-",       "offline", "held", "blocked", "stopped",
+	    "flowing",   "flowing",   "throttled", "-",       "offline", "held", "blocked", "stopped",
+	    "throttled", "throttled", "throttled", "flowing", "offline", "held", "blocked", "stopped",
+	    "offline",   "flowing",   "throttled", "-",       "offline", "held", "-",       "stopped",
+	    "held",      "flowing",   "throttled", "-",       "offline", "held", "-",       "stopped",
+	    "blocked",   "flowing",   "throttled", "flowing", "offline", "held", "blocked", "stopped",
+	    "stopped",   "-",         "-",         "-",       "-",       "-",    "-",       "-",
 	};
 
 	(void)state;

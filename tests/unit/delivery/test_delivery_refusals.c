@@ -23,33 +23,44 @@ static void too_large_a_request_lowers_the_ceiling(void **state)
 	sim_free(s);
 }
 
-/* Answers as a service that refuses every request with one of the poisoned rows in it. */
-static uint64_t run_with_poison(struct sim *s, const uint64_t *poison, size_t count, bool names_position)
+enum { UNNAMED = -1 };
+
+/* Answers as a service that refuses every request with one of the poisoned rows in it, naming the first of them. */
+static void refuse_poison(struct sim *s, const uint64_t *poison, size_t count, int base)
 {
-	uint64_t before = s->sent_requests;
+	struct request *q = s->requests[0];
+	uint32_t at = UINT32_MAX;
+	char text[128] = "1 validation error detected";
 
-	for (int round = 0; sim_inside(s) > 0 && round < 1000; round++) {
+	for (uint32_t i = 0; i < q->count; i++)
+		for (size_t p = 0; p < count; p++)
+			if (q->records[i]->id == poison[p] && at == UINT32_MAX)
+				at = i;
+	if (base != UNNAMED)
+		(void)snprintf(text, sizeof text, "Value at 'records.%u.member.data' failed", at + (uint32_t)base);
+	if (at == UINT32_MAX)
+		sim_answer(s, 0, sim_all_stored, NULL);
+	else
+		sim_error(s, 0, "ValidationException", text);
+}
+
+static void run_with_poison_named(struct sim *s, const uint64_t *poison, size_t count, uint32_t base, int rounds)
+{
+	for (int round = 0; sim_inside(s) > 0 && round < rounds; round++) {
 		sim_run(s);
-		while (s->request_count > 0) {
-			struct request *q = s->requests[0];
-			uint32_t at = UINT32_MAX;
-			char text[128] = "1 validation error detected";
-
-			for (uint32_t i = 0; i < q->count; i++)
-				for (size_t p = 0; p < count; p++)
-					if (q->records[i]->id == poison[p] && at == UINT32_MAX)
-						at = i;
-			if (names_position)
-				(void)snprintf(text, sizeof text, "Value at 'records.%u.member.data' failed", at + 1);
-			if (at == UINT32_MAX)
-				sim_answer(s, 0, sim_all_stored, NULL);
-			else
-				sim_error(s, 0, "ValidationException", text);
-		}
+		while (s->request_count > 0)
+			refuse_poison(s, poison, count, (int)base);
 		sim_run(s);
 		if (s->request_count == 0 && s->due_ns != INT64_MAX)
 			sim_advance(s, s->due_ns - s->now_ns);
 	}
+}
+
+static uint64_t run_with_poison(struct sim *s, const uint64_t *poison, size_t count, bool names_position)
+{
+	uint64_t before = s->sent_requests;
+
+	run_with_poison_named(s, poison, count, names_position ? 1 : (uint32_t)UNNAMED, 1000);
 	assert_int_equal(sim_inside(s), 0);
 	return s->sent_requests - before;
 }
@@ -98,6 +109,51 @@ static void several_poisoned_records_are_all_found(void **state)
 	assert_int_equal(s->fates[SIM_DEAD], 3);
 	for (size_t i = 0; i < 3; i++)
 		assert_int_equal(s->fate[poison[i]], SIM_DEAD);
+	sim_free(s);
+}
+
+/* Positions counted from 0 or from 1, one named at a time: wherever the poison is, it is found, and nothing else. */
+static void named_positions_are_believed_by_the_reading_that_proves_right(void **state)
+{
+	static const struct {
+		uint64_t first, step, count;
+	} POISON[] = {{3, 5, 99}, {0, 1, 60}, {440, 1, 60}, {0, 499, 2}, {1, 2, 100}};
+
+	(void)state;
+	for (uint32_t base = 0; base < 2; base++)
+		for (size_t p = 0; p < sizeof POISON / sizeof *POISON; p++) {
+			struct sim *s = sim_flowing_by_default();
+			uint64_t poison[100], requests = s->sent_requests;
+
+			for (uint64_t i = 0; i < POISON[p].count; i++)
+				poison[i] = s->next_id + POISON[p].first + i * POISON[p].step;
+			sim_rows(s, 500);
+			run_with_poison_named(s, poison, POISON[p].count, base, 300);
+			/* Once only these are left, record after record is refused: the stream is held, as it should.
+			 */
+			assert_true(s->fates[SIM_DEAD] <= POISON[p].count);
+			assert_int_equal(s->fates[SIM_DEAD] + sim_inside(s), POISON[p].count);
+			for (uint64_t i = 0; i < POISON[p].count; i++)
+				assert_true(s->fate[poison[i]] == SIM_DEAD || s->fate[poison[i]] == SIM_INSIDE);
+			assert_int_equal(sim_inside(s) > 0, sim_state(s) == DELIVERY_HELD);
+			requests = s->sent_requests - requests;
+			assert_true(requests <= 3 * POISON[p].count + 320);
+			sim_free(s);
+		}
+}
+
+/* A service whose positions mean nothing is not believed for ever. */
+static void positions_that_lie_are_left_for_halving(void **state)
+{
+	struct sim *s = sim_flowing_by_default();
+	uint64_t poison = s->next_id + 250;
+
+	(void)state;
+	sim_rows(s, 500);
+	run_with_poison_named(s, &poison, 1, 77, 1000);
+	assert_int_equal(sim_inside(s), 0);
+	assert_int_equal(s->fates[SIM_DEAD], 1);
+	assert_int_equal(s->fate[poison], SIM_DEAD);
 	sim_free(s);
 }
 
@@ -275,6 +331,8 @@ int main(void)
 	    cmocka_unit_test(a_poisoned_record_is_found_by_halving),
 	    cmocka_unit_test(a_named_position_is_found_at_once),
 	    cmocka_unit_test(several_poisoned_records_are_all_found),
+	    cmocka_unit_test(named_positions_are_believed_by_the_reading_that_proves_right),
+	    cmocka_unit_test(positions_that_lie_are_left_for_halving),
 	    cmocka_unit_test(an_answer_lost_in_the_middle_of_a_search_does_not_end_it),
 	    cmocka_unit_test(who_waits_for_a_throttle_is_hastened_when_it_is_over),
 	    cmocka_unit_test(when_every_record_is_refused_the_stream_is_held),

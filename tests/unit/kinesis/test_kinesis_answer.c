@@ -338,15 +338,32 @@ static void positions_and_server_times_are_found(void **state)
 {
 	uint32_t at[4];
 	int64_t ms;
+	static const struct {
+		const char *text;
+		size_t found;
+		uint32_t first, second;
+	} CASES[] = {
+	    {"2 validation errors detected: Value at 'records.17.member.data' failed; Value at "
+	     "'records.4.member.partitionKey' failed",
+	     2, 17, 4},
+	    {"Value at 'Records.member.3.data' failed", 1, 3, 0},
+	    {"Value at 'records[12].data' failed; records[0]", 2, 12, 0},
+	    {"Value at 'records.5' is wrong, records.499 too", 2, 5, 499},
+	    {"Value '[]' at 'records' failed, records.x.member, records.5", 0, 0, 0}, /* the last may be cut */
+	    {"Records size exceeds 5 MB limit", 0, 0, 0},
+	    {"records.99999999999.member", 0, 0, 0},
+	    {"", 0, 0, 0},
+	};
 
 	(void)state;
-	assert_int_equal(complaint_positions("2 validation errors detected: Value at 'records.17.member.data' failed; "
-	                                     "Value at 'records.4.member.partitionKey' failed",
-	                                     at, 4),
-	                 2);
-	assert_int_equal(at[0], 17);
-	assert_int_equal(at[1], 4);
-	assert_int_equal(complaint_positions("Value '[]' at 'records' failed, records.x.member, records.5", at, 4), 0);
+	for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+		memset(at, 0, sizeof at);
+		assert_int_equal(complaint_positions(CASES[i].text, strlen(CASES[i].text), at, 4), CASES[i].found);
+		assert_int_equal(at[0], CASES[i].found > 0 ? CASES[i].first : at[0]);
+		assert_int_equal(at[1], CASES[i].found > 1 ? CASES[i].second : at[1]);
+		for (size_t cut = 0; cut < strlen(CASES[i].text); cut++) /* never beyond its end */
+			(void)complaint_positions(CASES[i].text, cut, at, 4);
+	}
 	assert_true(complaint_server_time(
 	    "Signature expired: 20150830T123600Z is now earlier than 20150830T124100Z (20150830T124600Z - 5 min.)",
 	    &ms));

@@ -1,0 +1,123 @@
+"""Something between here and the service: portals, gateways that refuse, endpoints that never answer. It is told, and asked seldom."""
+
+import time
+
+import pytest
+
+import replies
+from doors import ndjson
+from ledger import message
+from waits import stays, wait_for
+
+SLOW_PROBES = {"probe_initial": "1s", "probe_max": "60s"}
+
+
+def give(address, sender, count):
+    payloads = sender.all_acked([message(n) for n in range(count)])
+    assert ndjson(address, payloads)[0] == 200
+    return payloads
+
+
+def told(spooler, code, *parts):
+    """The same in the document, in `kspool status`, in /ready and in the log."""
+    stream = spooler.status()["stream"]
+    assert stream["code"] == code, stream
+    status, answer = spooler.get("/ready")
+    said = spooler.run("status", "-c", spooler.config_path).stdout.decode()
+    assert status == 503
+    for text in (stream["reason"], answer, said, spooler.log()):
+        for part in (*parts,):
+            assert part in text, (part, text)
+    assert code in answer and code in said and f"code={code}" in spooler.log()
+
+
+@pytest.mark.parametrize("status, form", [(302, "empty"), (403, "html"), (407, "html"), (502, "html"), (511, "html"),
+                                          (429, "html"), (404, "xml")])
+def test_a_portal_is_a_state_with_its_status(fake, http_door, sender, judge, status, form):
+    fake.default = replies.error(status, "", form=form)
+    spooler, address = http_door(own=SLOW_PROBES)
+    give(address, sender, 100)
+    if status == 429:
+        spooler.wait_state("throttled")
+        fake.default = replies.ok()
+    else:
+        spooler.wait_state("offline", "held")
+        told(spooler, str(status), f"status {status}", "a proxy, a gateway or a sign-in page")
+        assert "Sign in" not in spooler.log()
+        before = len(fake.requests)
+        stays(lambda: len(fake.requests) <= before + 3, "few questions", 2)
+        fake.default = replies.ok()
+        spooler.run("drain", "-c", spooler.config_path, "--timeout", "20s")
+    spooler.wait_delivered(100)
+    assert spooler.get("/ready")[0] == 200
+    judge(fake, spooler)
+
+
+@pytest.mark.parametrize("wire", ["json", "cbor"])
+def test_the_good_ones_pass_a_gateway_that_dislikes_some(fake, http_door, sender, wire):
+    """A filter of bodies: a hundred of five hundred are refused whatever the size of the request."""
+    bad = {message(n) for n in range(40, 140)}
+
+    def gateway(fake, request):
+        if any(record.data in bad for record in request.records):
+            return replies.error(413, "", form="html")(fake, request)
+        return replies.ok()(fake, request)
+
+    fake.default = gateway
+    spooler, address = http_door(own={**SLOW_PROBES, "wire": wire})
+    give(address, sender, 500)
+    spooler.wait_delivered(400, 60)
+    spooler.wait_state("blocked", seconds=60)
+    told(spooler, "413", "status 413")
+    before, began = len(fake.requests), time.monotonic()
+    wait_for(lambda: time.monotonic() - began > 5, "five seconds")
+    assert len(fake.requests) - before <= 6
+    give(address, sender, 1)  # message 0 again: it does not wait for the others
+    spooler.wait_delivered(401, 5)
+    fake.default = replies.ok()
+    spooler.run("drain", "-c", spooler.config_path, "--timeout", "20s")
+    spooler.wait_delivered(501)
+    assert spooler.ledger()["dead"] == 0
+
+
+def test_a_gateway_that_refuses_all_is_asked_seldom(fake, http_door, sender):
+    fake.default = replies.error(413, "", form="html")
+    spooler, address = http_door(own=SLOW_PROBES)
+    give(address, sender, 1000)
+    spooler.wait_state("blocked", "held", seconds=30)
+    told(spooler, "413", "status 413")
+    before, began = len(fake.requests), time.monotonic()
+    assert before < 100
+    wait_for(lambda: time.monotonic() - began > 5, "five seconds")
+    assert len(fake.requests) - before <= 6
+
+
+def test_a_service_that_fails_every_entry_is_offline(fake, http_door, sender):
+    fake.default = replies.throttle(1000, code=replies.INTERNAL)
+    spooler, address = http_door(own=SLOW_PROBES)
+    give(address, sender, 1000)
+    spooler.wait_state("offline")
+    told(spooler, "InternalFailure")
+    before, began = len(fake.requests), time.monotonic()
+    wait_for(lambda: time.monotonic() - began > 4, "four seconds")
+    assert len(fake.requests) - before <= 4
+    fake.default = replies.ok()
+    spooler.wait_delivered(1000, 30)
+
+
+def test_positions_in_a_refusal_are_believed(fake, http_door, sender):
+    """Every fifth record is not acceptable and the service names one at a time, counted from 1."""
+    bad = {message(n) for n in range(500) if n % 5 == 3}
+
+    def strict(fake, request):
+        for record in request.records:
+            if record.data in bad:
+                said = f"1 validation error detected: Value at 'records.{record.index + 1}.member.data' failed"
+                return replies.error(400, "ValidationException", said)(fake, request)
+        return replies.ok()(fake, request)
+
+    fake.default = strict
+    spooler, address = http_door()
+    give(address, sender, 500)
+    spooler.wait_ledger(delivered=400, dead=100, seconds=60)
+    assert len(fake.requests) <= 230  # a refusal and a proof for each, and what is left; 690 before
