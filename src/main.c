@@ -2,9 +2,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 
+#include <event2/event.h>
+#include <openssl/crypto.h>
+
+#include "base/mem.h"
 #include "cli/commands.h"
 
 static int wants_help(int argc, char **argv)
@@ -72,8 +77,38 @@ static int run(int argc, char **argv)
 	return EX_USAGE;
 }
 
+static void *crypto_alloc(size_t size, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	return size == 0 ? NULL : mem_alloc(size);
+}
+
+static void crypto_free(void *p, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	free(p);
+}
+
+static void *crypto_resize(void *old, size_t size, const char *file, int line)
+{
+	if (size > 0)
+		return mem_resize(old, size);
+	crypto_free(old, file, line);
+	return NULL;
+}
+
+/* A library without memory would go on with half of what it does, or crash. aws/transport does the same for libcurl. */
+static void end_without_memory(void)
+{
+	event_set_mem_functions(mem_alloc, mem_resize, free);
+	(void)CRYPTO_set_mem_functions(crypto_alloc, crypto_resize, crypto_free);
+}
+
 int main(int argc, char **argv)
 {
+	end_without_memory();
 	if (!standard_descriptors_exist())
 		return EX_OSERR;
 	return printed(argc < 2 ? "" : argv[1], run(argc, argv));

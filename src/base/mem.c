@@ -1,46 +1,47 @@
 #include "base/mem.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/check.h"
+#include "base/error.h"
 
-void *mem_alloc(size_t size)
+/* No thread can go on, and none of them is asked: what was not answered was not accepted. A restart may help. */
+_Noreturn static void out_of_memory(size_t size)
 {
-	void *p = malloc(size ? size : 1);
+	(void)fprintf(stderr, "level=FATAL msg=\"out of memory\" bytes=%zu\n", size);
+	_exit(error_exit_status(ERR_MEMORY));
+}
 
-	must(p);
+static void *given(void *p, size_t size)
+{
+	if (!p)
+		out_of_memory(size);
 	return p;
 }
 
-void *mem_zero(size_t size)
-{
-	void *p = calloc(1, size ? size : 1);
+void mem_exhausted(void) { out_of_memory(0); }
 
-	must(p);
-	return p;
-}
+void *mem_given(void *p) { return given(p, 0); }
 
-void *mem_array(size_t count, size_t size)
-{
-	void *p = calloc(count ? count : 1, size ? size : 1);
+void *mem_alloc(size_t size) { return given(malloc(size ? size : 1), size); }
 
-	must(p);
-	return p;
-}
+void *mem_zero(size_t size) { return mem_array(1, size); }
+
+void *mem_array(size_t count, size_t size) { return given(calloc(count ? count : 1, size ? size : 1), count * size); }
 
 void *mem_grow(void *old, size_t count, size_t size)
 {
-	void *p;
-
 	must(size == 0 || count <= SIZE_MAX / size);
-	p = realloc(old, count > 0 && size > 0 ? count * size : 1);
-	must(p);
-	return p;
+	return given(realloc(old, count > 0 && size > 0 ? count * size : 1), count * size);
 }
+
+void *mem_resize(void *old, size_t size) { return mem_grow(old, size, 1); }
 
 char *mem_string_n(const char *s, size_t length)
 {
@@ -62,6 +63,6 @@ char *mem_format(const char *format, ...)
 	va_start(ap, format);
 	n = vasprintf(&p, format, ap);
 	va_end(ap);
-	must(n >= 0 && p);
-	return p;
+	must(n >= 0 || errno == ENOMEM);
+	return given(n < 0 ? NULL : p, strlen(format));
 }

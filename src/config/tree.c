@@ -57,6 +57,8 @@ static bool next(struct parse *p, yaml_event_t *event)
 	if (p->failed)
 		return false;
 	if (!yaml_parser_parse(&p->yaml, event)) {
+		if (p->yaml.error == YAML_MEMORY_ERROR) /* no fault of the file's: a restart may help */
+			mem_exhausted();
 		report_syntax(p);
 		return false;
 	}
@@ -284,7 +286,8 @@ struct config_node *tree_parse(const struct expansion *x, struct config_faults *
 	struct config_node *root = mem_zero(sizeof *root);
 
 	root->line = root->column = 1;
-	must(yaml_parser_initialize(&p.yaml));
+	if (!yaml_parser_initialize(&p.yaml))
+		mem_exhausted();
 	yaml_parser_set_encoding(&p.yaml, YAML_UTF8_ENCODING);
 	yaml_parser_set_input_string(&p.yaml, (const unsigned char *)x->text, x->text_bytes);
 	read_stream(&p, root);

@@ -11,6 +11,30 @@
 #include "store/files/vfs.h"
 
 static _Thread_local char last_log[256];
+static _Thread_local bool no_memory;
+static sqlite3_mem_methods memory_below;
+
+static void *note_memory(void *p)
+{
+	no_memory |= !p;
+	return p;
+}
+
+static void *take_memory(int bytes) { return note_memory(memory_below.xMalloc(bytes)); }
+
+static void *grow_memory(void *p, int bytes) { return note_memory(memory_below.xRealloc(p, bytes)); }
+
+static void watch_memory(void)
+{
+	sqlite3_mem_methods watched;
+
+	if (sqlite3_config(SQLITE_CONFIG_GETMALLOC, &memory_below) != SQLITE_OK)
+		return;
+	watched = memory_below;
+	watched.xMalloc = take_memory;
+	watched.xRealloc = grow_memory;
+	(void)sqlite3_config(SQLITE_CONFIG_MALLOC, &watched);
+}
 
 static void remember_log(void *arg, int code, const char *text)
 {
@@ -27,6 +51,7 @@ void sql_global_setup(void)
 	/* Refused when some other part of the process already started SQLite: then its settings stay. */
 	(void)sqlite3_config(SQLITE_CONFIG_LOG, remember_log, NULL);
 	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+	watch_memory();
 }
 
 const char *sql_last_log(void) { return last_log; }
@@ -76,11 +101,22 @@ enum err sql_error(sqlite3 *db, int rc, struct error *e, const char *what)
 	must((rc & 0xff) != SQLITE_MISUSE && (rc & 0xff) != SQLITE_INTERNAL && (rc & 0xff) != SQLITE_RANGE);
 	if (code != ERR_MEMORY && code != ERR_FULL && vfs_fault()) /* whatever SQLite made of it */
 		code = ERR_DISK;
+	if (code != ERR_FULL && code != ERR_DISK && no_memory)
+		code = ERR_MEMORY;
+	no_memory = false;
 	(void)error_set(e, code, "%s: %s (SQLite %d%s%s)%s%s", what, db ? sqlite3_errmsg(db) : sqlite3_errstr(rc), rc,
 	                system ? ", " : "", system ? strerror(system) : "", *last_log ? "; log: " : "", last_log);
 	vfs_clear_errno();
 	last_log[0] = '\0';
 	return code;
+}
+
+bool sql_lacked_memory(void)
+{
+	bool lacked = no_memory;
+
+	no_memory = false;
+	return lacked;
 }
 
 enum err sql_exec(sqlite3 *db, const char *sql, struct error *e, const char *what)

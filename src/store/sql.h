@@ -4,13 +4,15 @@
  * What it is: sql_error decides what a code means: FULL and ENOSPC/EDQUOT are ERR_FULL, other I/O errors ERR_DISK,
  * CORRUPT and NOTADB ERR_DAMAGED, BUSY ERR_BUSY, READONLY/CANTOPEN/PERM/AUTH ERR_ENVIRONMENT (EROFS: ERR_DISK), NOMEM
  * ERR_MEMORY, TOOBIG ERR_TOOBIG; misuse is a bug and aborts. Once a read failed on this thread (vfs_fault), nothing is
- * damage: ERR_DISK. Promises: 4 (a setting that does not hold is an error). Owner: the caller owns connections and
- * statements. Thread: the store's; the last log line is kept for each thread. Fails: as the table above, with SQLite's
- * text, code, errno and last log line. Does not: begin, end or roll back a transaction (store_fail does).
+ * damage: ERR_DISK. Nor is what SQLite said without memory: ERR_MEMORY. Promises: 4 (a setting that does not hold is an
+ * error). Owner: the caller owns connections and statements. Thread: the store's; the last log line is kept for each
+ * thread. Fails: as the table above, with SQLite's text, code, errno and last log line. Does not: begin, end or roll
+ * back a transaction (store_fail does).
  */
 #ifndef KSPOOL_STORE_SQL_H
 #define KSPOOL_STORE_SQL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,6 +26,11 @@ void sql_global_setup(void);
 const char *sql_last_log(void);
 
 enum err sql_error(sqlite3 *db, int rc, struct error *e, const char *what) MUST_CHECK;
+/*
+ * Whether SQLite had no memory on this thread since an error was told, or since it was asked here: it may say then that
+ * a table is not there, or give no text where there is one.
+ */
+bool sql_lacked_memory(void);
 /* Runs statements that give no rows; `what` they are for stands in the error. */
 enum err sql_exec(sqlite3 *db, const char *sql, struct error *e, const char *what) MUST_CHECK;
 /* Runs "PRAGMA name=value" and reads it back; ERR_ENVIRONMENT when the answer is not `want`. */

@@ -166,10 +166,14 @@ static unsigned char *unpack(int64_t codec, const void *body, size_t bytes, size
 	if (!body || size > BLOCK_MAX || size == 0 || (codec != CODEC_RAW && codec != CODEC_ZSTD))
 		return NULL;
 	frames = mem_alloc((size_t)size);
-	if (codec == CODEC_ZSTD)
-		n = ZSTD_decompress(frames, (size_t)size, body, bytes);
-	else
+	if (codec == CODEC_ZSTD) {
+		ZSTD_DCtx *unpacker = mem_given(ZSTD_createDCtx()); /* or no memory would look like a wrong body */
+
+		n = ZSTD_decompressDCtx(unpacker, frames, (size_t)size, body, bytes);
+		(void)ZSTD_freeDCtx(unpacker);
+	} else {
 		memcpy(frames, body, bytes);
+	}
 	if (n == size) {
 		*ret_bytes = n;
 		return frames;

@@ -270,6 +270,7 @@ enum err store_check(const char *path, struct buf *out, uint64_t *ret_problems, 
 
 	*ret_problems = 0;
 	vfs_forget_fault();
+	(void)sql_lacked_memory();
 	if (err != ERR_OK)
 		return err;
 	err = check_all(&c, e ? e : &local);

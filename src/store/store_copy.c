@@ -268,7 +268,7 @@ static enum err mark_copy(sqlite3 *db, struct copy_mark *ret, struct error *e)
 
 static void bind_mark(sqlite3_stmt *st, const struct copy_mark *m)
 {
-	(void)sqlite3_bind_blob(st, 1, m, offsetof(struct copy_mark, first_id), SQLITE_TRANSIENT);
+	(void)sqlite3_bind_blob(st, 1, m, offsetof(struct copy_mark, first_id), SQLITE_STATIC);
 }
 
 /* The very message waits here, under the very id: the copy was made of this spool. */

@@ -37,6 +37,10 @@ enum err store_fail(struct store *s, int rc, struct error *e, const char *what)
 
 enum err store_no_fault(const char *path, struct error *e)
 {
+	if (vfs_fault() == 0 && sql_lacked_memory())
+		return error_set(e, ERR_MEMORY,
+		                 "%s: there was no memory to look at it; nothing was set aside, a restart is safe",
+		                 path);
 	if (vfs_fault() == 0)
 		return ERR_OK;
 	return error_set(e, ERR_DISK, "%s could not be read: %s; nothing was set aside, a restart is safe", path,

@@ -6,14 +6,13 @@
  *   SHIM_UNDER   the folder; nothing else is counted
  *   SHIM_COUNT   a file the number of operations is kept in (8 bytes, shared memory, so that it survives the process)
  *   SHIM_AT      the number at which it happens; SHIM_FOREVER=1: there and at every one after it
- *   SHIM_DO      kill, or eio, enospc, edquot, erofs: what the operation fails with; short: half of a write
- *   SHIM_ON      only these, with commas: open read write sync truncate rename unlink allocate
- *   SHIM_NAME    only the file of this name (without its folder)
- *   SHIM_GATE    nothing is counted before this file exists
- *   SHIM_CLOCK   a file of 8 bytes, shared memory: what is added to the time of day, in milliseconds (signed)
- *   SHIM_LOG     what was hit is appended here: number, operation, path
- * Thread: any.
- * Does not: follow descriptors made by dup, or memory maps.
+ *   SHIM_DO      kill, or eio, enospc, edquot, erofs, enomem: what the operation fails with; short: half of a write
+ *   SHIM_ON      only these, with commas: open read write sync truncate rename unlink allocate; memory, which is
+ * counted only when it is named: malloc and its kin return null SHIM_NAME    only the file of this name (without its
+ * folder) SHIM_GATE    nothing is counted before this file exists SHIM_CLOCK   a file of 8 bytes, shared memory: what
+ * is added to the time of day, in milliseconds (signed) SHIM_UPTIME  the same for the time since boot, which may only
+ * be moved on SHIM_LOG     what was hit is appended here: number, operation, path Thread: any. Does not: follow
+ * descriptors made by dup, or memory maps.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -43,7 +42,8 @@ static struct {
 	bool forever;
 	_Atomic uint64_t *count;
 	_Atomic uint64_t own_count;
-	_Atomic int64_t *clock_ms;
+	_Atomic int64_t *clock_ms, *uptime_ms;
+	bool counts_memory;
 	atomic_bool watched[FDS];
 } shim;
 
@@ -73,8 +73,10 @@ __attribute__((constructor)) static void set_up(void)
 	shim.forever = getenv("SHIM_FOREVER") != NULL;
 	shim.clock_ms = share(getenv("SHIM_CLOCK"));
 	shim.count = share(getenv("SHIM_COUNT"));
+	shim.uptime_ms = share(getenv("SHIM_UPTIME"));
 	if (!shim.count)
 		shim.count = &shim.own_count;
+	shim.counts_memory = shim.on && strcmp(shim.on, "memory") == 0;
 }
 
 static bool is_under(const char *path)
@@ -149,7 +151,7 @@ static int errno_of(const char *act)
 	static const struct {
 		const char *name;
 		int number;
-	} table[] = {{"eio", EIO}, {"enospc", ENOSPC}, {"edquot", EDQUOT}, {"erofs", EROFS}};
+	} table[] = {{"eio", EIO}, {"enospc", ENOSPC}, {"edquot", EDQUOT}, {"erofs", EROFS}, {"enomem", ENOMEM}};
 
 	for (size_t i = 0; i < sizeof table / sizeof *table; i++)
 		if (strcmp(table[i].name, act) == 0)
@@ -359,10 +361,29 @@ int posix_fallocate64(int fd, off64_t at, off64_t size) { return fallocate64(fd,
 
 int posix_fallocate(int fd, off_t at, off_t size) { return posix_fallocate64(fd, at, size); }
 
-static void move_clock(struct timespec *t)
-{
-	int64_t ms = shim.clock_ms ? atomic_load(shim.clock_ms) : 0;
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t count, size_t size);
+void *__libc_realloc(void *old, size_t size);
+void *__libc_memalign(size_t alignment, size_t size);
 
+static bool has_no_memory(void) { return shim.counts_memory && decide("memory", "") == FAIL; }
+
+void *malloc(size_t size) { return has_no_memory() ? NULL : __libc_malloc(size); }
+
+void *calloc(size_t count, size_t size) { return has_no_memory() ? NULL : __libc_calloc(count, size); }
+
+void *realloc(void *old, size_t size) { return has_no_memory() ? NULL : __libc_realloc(old, size); }
+
+void *aligned_alloc(size_t alignment, size_t size) { return has_no_memory() ? NULL : __libc_memalign(alignment, size); }
+
+int posix_memalign(void **ret, size_t alignment, size_t size)
+{
+	*ret = aligned_alloc(alignment, size);
+	return *ret ? 0 : ENOMEM;
+}
+
+static void move_clock(struct timespec *t, int64_t ms)
+{
 	t->tv_sec += ms / 1000;
 	t->tv_nsec += ms % 1000 * 1000000;
 	if (t->tv_nsec < 0 || t->tv_nsec >= 1000000000) {
@@ -376,7 +397,10 @@ int clock_gettime(clockid_t clock, struct timespec *t)
 	int status = (int)syscall(SYS_clock_gettime, clock, t);
 
 	if (status == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE))
-		move_clock(t);
+		move_clock(t, shim.clock_ms ? atomic_load(shim.clock_ms) : 0);
+	else if (status == 0 &&
+	         (clock == CLOCK_MONOTONIC || clock == CLOCK_MONOTONIC_COARSE || clock == CLOCK_BOOTTIME))
+		move_clock(t, shim.uptime_ms ? atomic_load(shim.uptime_ms) : 0);
 	return status;
 }
 

@@ -6,6 +6,7 @@ operations there are; then one trial for each number (a sample of them in the sh
 
 import contextlib
 import pathlib
+import re
 import signal
 import sqlite3
 import subprocess
@@ -246,3 +247,38 @@ def sync_fails(world, count, forever, most):
         finally:
             trial.close()
     world.each(count, list(range(1, most + 1)), one)
+
+
+def no_memory(world, count, forever, most):
+    """Row 12: the n-th allocation gets nothing, or all from it on: of a whole life, and of one that has begun. It answers
+    no, or ends with a word (71), never with a crash; a yes stays a yes."""
+    def life(trial, number, running):
+        gate = f"{trial.folder}/gate" if running else None
+        return trial.live(world.shim_environment(trial, number, "enomem", forever, "memory", gate), posts=20, gate=gate)
+
+    def one(mine, case):
+        number, running = case
+        trial = Trial(world.place, world.template("stopped"))
+        try:
+            status = life(trial, number, running)
+            where = f"no memory {'from' if forever else 'at'} allocation {number}{' after the start' if running else ''}"
+            trial.kills.append(time.time())
+            if status not in (0, 71, -signal.SIGKILL):
+                mine.faults.append(f"{where}: it ended with {status}: {trial.spooler.tail(1).strip()[-200:]}")
+            elif status == 71 and not re.search("(?i)memory", trial.spooler.log()):
+                mine.faults.append(f"{where}: it ended with 71 and did not say why: {trial.spooler.tail(1)[-200:]}")
+            trial.judge(mine, where)
+        finally:
+            trial.close()
+
+    cases = []
+    for running in (False, True):
+        trial = Trial(world.place, world.template("stopped"))
+        try:
+            life(trial, 0, running)
+            total = world.counted(trial)
+        finally:
+            trial.close()
+        count.subject += f", {total} {'then' if running else 'allocations,'}"
+        cases += [(number, running) for number in sample(total, most)]
+    world.each(count, cases, one)

@@ -130,9 +130,9 @@ class Trial:
         return True
 
     # ---- the daemon's lives
-    def live(self, environment=None, seconds=4.0, posts=3, wait_drained=True):
+    def live(self, environment=None, seconds=4.0, posts=3, wait_drained=True, gate=None):
         """One life that may end at any moment: start, some posts, drained or not, stop. Returns its exit status; -9
-        when it was killed, by somebody else or because it did not end."""
+        when it was killed, by somebody else or because it did not end. `gate`: a file that is made once it answers."""
         self.spooler.env = dict(environment or {})
         self.spooler.start(wait=False)
         deadline = time.monotonic() + seconds
@@ -140,6 +140,8 @@ class Trial:
         try:
             while process.poll() is None and time.monotonic() < deadline and not self.spooler.answers():
                 time.sleep(0.01)
+            if gate:
+                pathlib.Path(gate).touch()
             for _ in range(posts):
                 if process.poll() is None:
                     self.post(timeout=1)

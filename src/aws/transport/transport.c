@@ -193,7 +193,8 @@ static enum err check_library(struct error *e)
 	static atomic_bool ready;
 	const curl_version_info_data *v;
 
-	if (!atomic_exchange(&ready, true) && curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+	if (!atomic_exchange(&ready, true) &&
+	    curl_global_init_mem(CURL_GLOBAL_DEFAULT, mem_alloc, free, mem_resize, mem_string, mem_array) != CURLE_OK)
 		return error_set(e, ERR_SYSTEM, "libcurl cannot be initialised");
 	v = curl_version_info(CURLVERSION_NOW);
 	if (!(v->features & CURL_VERSION_ASYNCHDNS) || !(v->features & CURL_VERSION_SSL))

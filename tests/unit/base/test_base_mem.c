@@ -1,0 +1,68 @@
+/* Without memory a process ends at once, with a word and the status of ERR_MEMORY. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+static void had_none(void) { mem_exhausted(); }
+
+static void was_given_none(void) { (void)mem_given(NULL); }
+
+static void it_ends_with_a_word(void **state)
+{
+	static void (*const ways[])(void) = {had_none, was_given_none};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+		char said[200] = "";
+		int status, out[2];
+		pid_t child;
+
+		assert_int_equal(pipe(out), 0);
+		child = fork();
+		if (child == 0) {
+			(void)dup2(out[1], 2);
+			ways[i]();
+			_exit(EX_OK);
+		}
+		assert_int_equal(close(out[1]), 0);
+		assert_true(read(out[0], said, sizeof said - 1) > 0);
+		assert_int_equal(close(out[0]), 0);
+		assert_int_equal(waitpid(child, &status, 0), child);
+		assert_true(WIFEXITED(status) && WEXITSTATUS(status) == EX_OSERR);
+		assert_non_null(strstr(said, "level=FATAL msg=\"out of memory\""));
+	}
+}
+
+static void what_was_made_is_what_is_given(void **state)
+{
+	char *p = mem_given(mem_alloc(0));
+
+	(void)state;
+	p = mem_resize(p, 6);
+	memcpy(p, "hello", 6);
+	p = mem_resize(p, 100000);
+	assert_string_equal(p, "hello");
+	p = mem_resize(p, 0);
+	assert_non_null(p);
+	free(p);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(it_ends_with_a_word),
+	    cmocka_unit_test(what_was_made_is_what_is_given),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
