@@ -4,8 +4,8 @@
  * What waits is committed at once; what comes meanwhile is the next group. So a lone message pays one sync and no
  * delay, and under load groups grow by themselves.
  *
- * Deleting is not a promise: a settlement is held for a commit it can ride on, at most HELD_MS, HELD_COMMITS, HELD_ROWS
- * or HELD_GROUPS. A crash meanwhile delivers those rows again (promise 7); they are counted in
+ * Deleting is not a promise: a settlement is held for a commit it can ride on, the HELD_COMMITS-th or the first of the
+ * last quarter of HELD_MS, and at most HELD_MS, HELD_ROWS or HELD_GROUPS. A crash meanwhile delivers those rows again (promise 7); they are counted in
  * kspool_settlements_held. Whatever says more than "gone" (a retry, a dead letter) is committed at once, and so is all
  * while somebody waits for an empty journal, the spool is full, or the journal stops.
  *
@@ -136,13 +136,16 @@ static bool take_settlements(struct journal *j)
 	return n > 0;
 }
 
-static bool held_is_due(const struct journal *j)
+/* `rides`: there is a commit anyway. */
+static bool held_is_due(const struct journal *j, bool rides)
 {
 	if (j->held_count == 0)
 		return false;
+	if (rides && (j->commits - j->held_at_commit >= HELD_COMMITS || journal_group_held_ms(j) < HELD_MS / 4))
+		return true;
 	return j->held_is_urgent || j->phase != JOURNAL_RUNNING || atomic_load(&j->hurry) ||
 	       atomic_load(&j->published.full) != ERR_OK || j->held_count == HELD_GROUPS || j->held_rows >= HELD_ROWS ||
-	       j->commits - j->held_at_commit >= HELD_COMMITS || journal_group_held_ms(j) == 0;
+	       journal_group_held_ms(j) == 0;
 }
 
 static void release_held(struct journal *j, struct group *g)
@@ -223,6 +226,8 @@ static enum err write_group(struct journal *j, struct group *g, struct error *e)
 	struct offer *offer;
 	enum err err = store_begin(j->store, e);
 
+	if (err == ERR_OK)
+		store_let_ledger_wait(j->store);
 	store_set_waits(j->store, store_next_id(j->store) - 1 - j->cursor > WAITING_ROWS);
 	store_note_flight(j->store, atomic_load(&j->flight.possible), handed_at_most(j));
 	j->commits++;
@@ -381,7 +386,7 @@ bool journal_group_commit(struct journal *j)
 	if (j->waiting_count == 0) {
 		take_late(j);
 		took = take_settlements(j);
-		if (held_is_due(j))
+		if (held_is_due(j, !STAILQ_EMPTY(&g.offers)))
 			release_held(j, &g);
 	}
 	publish_held(j);

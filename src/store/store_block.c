@@ -23,6 +23,8 @@
 
 enum { CODEC_RAW, CODEC_ZSTD };
 enum { ZSTD_LEVEL = 1, VARINT_MAX = 10 };
+/* Made small in far less time than its commit takes; of a compressed block one wrong bit costs all messages. */
+enum { SMALL_MESSAGES = 8, SMALL_BYTES = 8192 };
 
 static unsigned char *put_varint(unsigned char *p, uint64_t v)
 {
@@ -84,6 +86,19 @@ static int32_t checksum_of(const int64_t numbers[6], const void *body, size_t by
 	return (int32_t)crc32c(crc32c(0, head, sizeof head), body, bytes);
 }
 
+static bool is_worth_packing(const struct store *s, const struct block_fill *f)
+{
+	switch (s->options.compress) {
+	case STORE_COMPRESS_NEVER:
+		return false;
+	case STORE_COMPRESS_ALWAYS:
+		return true;
+	case STORE_COMPRESS_AUTO:
+		break;
+	}
+	return s->backlog_waits || (f->count <= SMALL_MESSAGES && f->frames.len <= SMALL_BYTES);
+}
+
 /* The smaller of the two forms. *ret_bytes is its length. */
 static const void *pack(struct store *s, const struct block_fill *f, int64_t *ret_codec, size_t *ret_bytes)
 {
@@ -91,8 +106,7 @@ static const void *pack(struct store *s, const struct block_fill *f, int64_t *re
 
 	*ret_codec = CODEC_RAW;
 	*ret_bytes = f->frames.len;
-	if (s->options.compress == STORE_COMPRESS_NEVER ||
-	    (s->options.compress == STORE_COMPRESS_AUTO && !s->backlog_waits))
+	if (!is_worth_packing(s, f))
 		return f->frames.data;
 	room = ZSTD_compressBound(BLOCK_MAX);
 	if (!s->packed)
@@ -130,6 +144,8 @@ enum err store_block_flush(struct store *s, struct error *e)
 	(void)sqlite3_bind_int64(st, 7, f->last_ms);
 	(void)sqlite3_bind_blob64(st, 8, body, bytes, SQLITE_STATIC);
 	err = store_run(s, st, e, "insert");
+	s->lag.group_messages += f->count;
+	s->lag.group_bytes += f->bytes;
 	f->count = 0;
 	f->bytes = 0;
 	buf_clear(&f->frames);

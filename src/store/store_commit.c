@@ -7,6 +7,12 @@
 #include "base/failpoint.h"
 #include "store/schema.h"
 
+enum {
+	ROW_COMMITS = 32, /* that the ledger's row may be behind */
+	ROW_MS = 10000,   /* of own time that a power cut may take back */
+	HANDED_SPARE = 8, /* an eighth more may be handed out before the row must say so */
+};
+
 static enum err recount_bytes(struct store *s, struct error *e)
 {
 	sqlite3_stmt *st = store_statement(s, ST_PENDING_BYTES);
@@ -18,13 +24,60 @@ static enum err recount_bytes(struct store *s, struct error *e)
 	return rc == SQLITE_ROW ? ERR_OK : store_fail(s, rc, e, "count bytes");
 }
 
+void store_let_ledger_wait(struct store *s)
+{
+	must(s->in_group);
+	s->lag.may_wait = true;
+}
+
+/* The group changed nothing but by the blocks that it inserted, and neither clock nor flight have gone far. */
+static bool row_can_wait(const struct store *s)
+{
+	struct totals with_blocks = s->durable;
+
+	with_blocks.ledger.accepted += s->lag.group_messages;
+	with_blocks.ledger.pending += s->lag.group_messages;
+	with_blocks.pending_bytes += s->lag.group_bytes;
+	with_blocks.next_id = s->now.next_id;
+	return s->lag.may_wait && !s->clock_is_due && s->lag.commits < ROW_COMMITS &&
+	       memcmp(&with_blocks, &s->now, offsetof(struct totals, retrying)) == 0 &&
+	       (uint64_t)store_clock_ms(s) - s->lag.clock_ms < ROW_MS && s->handed_noted <= s->lag.handed &&
+	       s->possible_noted <= s->now.possible;
+}
+
+static enum err put_row(struct store *s, struct error *e)
+{
+	s->now.clock_ms = (uint64_t)store_clock_ms(s);
+	s->now.handed = s->handed_noted + s->handed_noted / HANDED_SPARE;
+	if (s->possible_noted > s->now.possible)
+		s->now.possible = s->possible_noted;
+	return store_ledger_put(s, e);
+}
+
+static void committed(struct store *s, bool row_is_put)
+{
+	const uint64_t old_next = s->durable.next_id;
+
+	s->in_group = false;
+	store_forget_group(s);
+	s->clock_is_due = false;
+	s->leads_durable = s->lead_count;
+	s->durable = s->now;
+	if (row_is_put)
+		s->lag = (struct row_lag){.clock_ms = s->now.clock_ms, .handed = s->now.handed};
+	else if (s->now.next_id != old_next)
+		s->lag.commits++;
+	if (s->now.next_id != old_next)
+		files_tide_write(&s->files, (uint32_t)schema_steps[schema_step_count - 1].version, s->now.next_id - 1);
+	store_space_after_commit(s);
+}
+
 enum err store_commit(struct store *s, struct error *e)
 {
 	bool moved = memcmp(&s->now, &s->durable, offsetof(struct totals, retrying)) != 0;
-	uint64_t old_next = s->durable.next_id;
 	enum err err;
 
-	moved |= s->clock_is_due;
+	moved |= s->clock_is_due || (s->lag.commits > 0 && !s->lag.may_wait);
 	must(s->in_group);
 	must(store_ledger_balances(&s->now));
 	err = store_block_flush(s, e);
@@ -32,19 +85,14 @@ enum err store_commit(struct store *s, struct error *e)
 		err = store_marks_flush(s, e);
 	if (err != ERR_OK)
 		return err;
-	must(s->now.next_id >= old_next);
+	must(s->now.next_id >= s->durable.next_id);
 	if (s->now.ledger.pending == 0)
 		s->now.pending_bytes = 0;
 	else if (s->recount)
 		err = recount_bytes(s, e);
-	if (moved) {
-		s->now.clock_ms = (uint64_t)store_clock_ms(s);
-		s->now.handed = s->handed_noted;
-		if (s->possible_noted > s->now.possible)
-			s->now.possible = s->possible_noted;
-	}
+	moved = moved && !row_can_wait(s);
 	if (err == ERR_OK && moved)
-		err = store_ledger_put(s, e);
+		err = put_row(s, e);
 	if (err != ERR_OK)
 		return err;
 	FAILPOINT("before_commit");
@@ -52,15 +100,18 @@ enum err store_commit(struct store *s, struct error *e)
 	if (err != ERR_OK)
 		return err;
 	FAILPOINT("after_commit");
-	s->in_group = false;
-	store_forget_group(s);
-	s->clock_is_due = false;
-	s->leads_durable = s->lead_count;
-	s->durable = s->now;
-	if (s->now.next_id != old_next)
-		files_tide_write(&s->files, (uint32_t)schema_steps[schema_step_count - 1].version, s->now.next_id - 1);
-	store_space_after_commit(s);
+	committed(s, moved);
 	return ERR_OK;
+}
+
+enum err store_put_ledger(struct store *s, struct error *e)
+{
+	enum err err;
+
+	if (s->lag.commits == 0)
+		return ERR_OK;
+	err = store_begin(s, e);
+	return err == ERR_OK ? store_commit(s, e) : err;
 }
 
 /* The database must be able to take what the log holds: near a full disk the log stays short. */

@@ -84,7 +84,9 @@ enum err store_give_back(struct store *s, bool *ret_more, struct error *e)
 
 	if (err != ERR_OK || *ret_more)
 		return err == ERR_OK ? store_checkpoint(s, false, e) : err;
-	err = store_checkpoint(s, true, e);
+	err = store_put_ledger(s, e);
+	if (err == ERR_OK)
+		err = store_checkpoint(s, true, e);
 	if (err != ERR_OK)
 		return err;
 	rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);

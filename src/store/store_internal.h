@@ -9,6 +9,8 @@
  *  3. Every change of a row goes with its change of `now` in one group.
  *  4. next_id is above every id that any table ever held.
  *  5. pending_bytes is 0 when nothing is pending; `recount` is set when the group cannot know it.
+ *  6. The ledger's row is as `durable`, or behind it by blocks alone, whose ids are at or above the row's next_id:
+ *     store_ledger_catch_up makes the one of the other.
  * Owner: the store owns its connection, statements and files.
  * Thread: the store's.
  * Fails: store_fail maps SQLite's codes and ends the group; it is the only way a statement fails.
@@ -34,7 +36,7 @@
 enum {
 	APPLICATION_ID = 0x4b53504c, /* "KSPL" */
 	DEFAULT_PAGE_BYTES = 4096,   /* measured: tests/programs/bench_journal.c */
-	CHECKPOINT_BYTES = 64 << 20,
+	CHECKPOINT_BYTES = 128 << 20, /* measured: tests/programs/bench_journal.c */
 	MIN_CHECKPOINT_BYTES = 1 << 20,
 	WAL_HOLD_BYTES = CHECKPOINT_BYTES + CHECKPOINT_BYTES / 4, /* the log at its largest */
 	CACHE_KIB = 8192,
@@ -58,6 +60,14 @@ struct totals {
 	uint64_t clock_ms, clock_boot, clock_offset; /* store_ledger.c */
 	uint64_t possible, handed;                   /* store_note_flight */
 	uint64_t retrying;
+};
+
+/* How far the ledger's row is behind, store_commit.c. */
+struct row_lag {
+	bool may_wait;                       /* said of the open group */
+	uint64_t group_messages, group_bytes; /* in blocks that the open group inserted */
+	uint32_t commits;                    /* that the row does not have; 0: it is as `durable` */
+	uint64_t clock_ms, handed;           /* as the row has them */
 };
 
 /* Messages from first_id on were accepted while the wall clock was so far ahead of the spool's own time. */
@@ -84,6 +94,7 @@ struct store {
 	struct totals durable, now;
 	bool in_group;
 	bool recount; /* the group met rows it did not expect: count pending_bytes anew before its commit */
+	struct row_lag lag;
 	uint64_t unexpected_settlements;
 	uint64_t failures_max_id;
 	/* Failed rows up to this place of the order (next_ms, id) were handed out or are claimed. */
@@ -194,6 +205,8 @@ bool store_ledger_parse(sqlite3_stmt *st, struct totals *ret);
 /* The ledger of any database; false when there is none or it is not what was written. */
 bool store_ledger_of(sqlite3 *db, struct totals *ret);
 bool store_ledger_balances(const struct totals *t);
+/* Counts blocks that the row did not wait for; *ret_behind: there are some. SQLITE_OK, or the code of what failed. */
+int store_ledger_catch_up(sqlite3 *db, struct totals *t, bool *ret_behind);
 enum err store_ledger_put(struct store *s, struct error *e) MUST_CHECK;
 /* Takes `rows` out of pending or dead; ones that nobody had counted become accepted, so that no count goes below 0. */
 void store_count_out(struct store *s, uint64_t *counter, uint64_t rows);
@@ -202,6 +215,10 @@ uint64_t store_ledger_succeed(struct totals *t);
 /* Of two states of one spool. */
 bool store_ledger_is_later(const struct totals *t, const struct totals *than);
 bool store_ledger_of_record(const struct stored_record *r, struct totals *ret);
+
+/* store_commit.c */
+/* The ledger's row as `durable`, in a group of its own. */
+enum err store_put_ledger(struct store *s, struct error *e) MUST_CHECK;
 
 /* store_space.c */
 enum err store_make_room(struct store *s, uint64_t bytes, struct error *e) MUST_CHECK;

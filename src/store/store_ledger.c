@@ -102,9 +102,41 @@ bool store_ledger_of_record(const struct stored_record *r, struct totals *ret)
 bool store_ledger_of(sqlite3 *db, struct totals *ret)
 {
 	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
+	bool behind;
 
 	return sqlite3_prepare_v2(db, "SELECT * FROM ledger WHERE one = 1", -1, &st, NULL) == SQLITE_OK &&
-	       sqlite3_step(st) == SQLITE_ROW && store_ledger_parse(st, ret);
+	       sqlite3_step(st) == SQLITE_ROW && store_ledger_parse(st, ret) &&
+	       store_ledger_catch_up(db, ret, &behind) == SQLITE_OK;
+}
+
+static bool has_blocks(sqlite3 *db)
+{
+	return sqlite3_table_column_metadata(db, NULL, "blocks", "id", NULL, NULL, NULL, NULL, NULL) == SQLITE_OK;
+}
+
+int store_ledger_catch_up(sqlite3 *db, struct totals *t, bool *ret_behind)
+{
+	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
+	int rc;
+
+	*ret_behind = false;
+	if (!has_blocks(db)) /* a file of the first schema */
+		return SQLITE_OK;
+	rc = sqlite3_prepare_v2(db, "SELECT id, count, bytes FROM blocks WHERE id >= ?1 ORDER BY id", -1, &st, NULL);
+	if (rc != SQLITE_OK)
+		return rc;
+	sql_bind_u64(st, 1, t->next_id);
+	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+		const uint32_t count = store_block_count(sqlite3_column_int64(st, 1));
+		const uint64_t bytes = sql_column_u64(st, 2);
+
+		t->ledger.accepted += count;
+		t->ledger.pending += count;
+		t->pending_bytes += bytes <= BLOCK_BYTES ? bytes : 0;
+		t->next_id = sql_column_u64(st, 0) + count;
+		*ret_behind = true;
+	}
+	return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
 void store_count_out(struct store *s, uint64_t *counter, uint64_t rows)

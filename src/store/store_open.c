@@ -464,6 +464,7 @@ enum err store_close(struct store *s, struct error *e)
 		store_abandon(s);
 		return err;
 	}
+	err = store_put_ledger(s, e);
 	rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, &frames_in_log, &frames_written);
 	if (rc != SQLITE_OK)
 		err = sql_error(s->db, rc, e, "checkpoint at close");

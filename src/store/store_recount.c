@@ -41,7 +41,7 @@ static enum err highest_id(struct store *s, uint64_t *ret, struct error *e)
 {
 	static const char *const queries[] = {
 	    "SELECT coalesce(max(id), 0) FROM messages",
-	    "SELECT coalesce((SELECT id + count - 1 FROM blocks ORDER BY id DESC LIMIT 1), 0)",
+	    "SELECT coalesce((SELECT id + min(max(count, 1), 512) - 1 FROM blocks ORDER BY id DESC LIMIT 1), 0)",
 	    "SELECT coalesce(max(id), 0) FROM dead", "SELECT coalesce(max(id), 0) FROM damaged"};
 
 	*ret = 0;
@@ -145,11 +145,17 @@ static enum err load_row(struct store *s, bool *ret_fresh, struct totals *t, str
 	uint64_t highest = 0;
 	bool sound = rc == SQLITE_ROW && store_ledger_parse(st, t);
 	bool missing = rc == SQLITE_DONE;
+	bool behind = false;
 	enum err err;
 
 	(void)sqlite3_reset(st);
 	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
 		return store_fail(s, rc, e, "read the ledger");
+	s->lag = (struct row_lag){.clock_ms = t->clock_ms, .handed = t->handed};
+	rc = sound ? store_ledger_catch_up(s->db, t, &behind) : SQLITE_OK;
+	if (rc != SQLITE_OK)
+		return store_fail(s, rc, e, "count what the ledger does not have");
+	s->lag.commits = behind;
 	err = highest_id(s, &highest, e);
 	if (err != ERR_OK)
 		return err;

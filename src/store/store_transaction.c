@@ -72,6 +72,8 @@ enum err store_begin(struct store *s, struct error *e)
 		return err;
 	s->in_group = true;
 	s->recount = false;
+	s->lag.may_wait = false;
+	s->lag.group_messages = s->lag.group_bytes = 0;
 	must(s->fill.count == 0);
 	store_forget_group(s);
 	return ERR_OK;

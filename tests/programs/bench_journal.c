@@ -1,12 +1,13 @@
 /*
  * bench_journal: what the journal costs beside SQLite alone.
  *
- *   bench_journal [rows] [body bytes] [rows a commit] [page bytes] [rows behind] [auto|always|never] [every us]
+ *   bench_journal [rows] [body bytes] [rows a commit] [page bytes] [rows behind] [auto|always|never] [every us] [window us]
  *
  * Prints for (a) a bare SQLite loop with one row a message, (b) the store and (c) the journal's thread with its lanes,
  * in the same group sizes with the same settings: rows/s, CPU microseconds a row, bytes written per body byte. Bodies
  * are lines of JSON. The store must reach 0.7 of the bare loop. With more than 20,000 behind, the journal's delivery
- * begins when so many wait. `every`: a group is offered so often, and its answer waited for.
+ * begins when so many wait. `every`: a group is offered so often, and its answer waited for; `window`:
+ * kspool.commit_window.
  */
 #include <poll.h>
 #include <stdio.h>
@@ -31,6 +32,7 @@ struct task {
 	uint64_t behind; /* rows that stay between what comes and what goes */
 	enum store_compress compress;
 	uint64_t every_us;
+	uint64_t window_us;
 	struct spooldir d;
 };
 
@@ -212,6 +214,7 @@ static double bench_store(const struct task *t)
 	w = start_watch();
 	while (out < t->rows) {
 		must(store_begin(s, &e) == ERR_OK);
+		store_let_ledger_wait(s);
 		store_set_waits(s, t->behind > 20000);
 		for (uint64_t i = 0; i < t->group && in < t->rows; i++) {
 			struct message *m;
@@ -359,6 +362,7 @@ static double bench_journal(const struct task *t)
 
 	o.store.page_size = t->page;
 	o.store.compress = t->compress;
+	o.commit_window_ns = (int64_t)t->window_us * 1000;
 	must(journal_start(&o, condemned, &j, NULL, &e) == ERR_OK);
 	w = start_watch();
 	if (t->every_us)
@@ -392,7 +396,8 @@ int main(int argc, char **argv)
 	                 .page = argc > 4 ? (uint32_t)strtoul(argv[4], NULL, 10) : 8192,
 	                 .behind = argc > 5 ? strtoull(argv[5], NULL, 10) : 20000,
 	                 .compress = argc > 6 ? compress_of(argv[6]) : STORE_COMPRESS_AUTO,
-	                 .every_us = argc > 7 ? strtoull(argv[7], NULL, 10) : 0};
+	                 .every_us = argc > 7 ? strtoull(argv[7], NULL, 10) : 0,
+	                 .window_us = argc > 8 ? strtoull(argv[8], NULL, 10) : 0};
 	double (*const benches[])(const struct task *) = {bench_bare, bench_store, bench_journal};
 	double rates[3];
 

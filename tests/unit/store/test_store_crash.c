@@ -94,6 +94,10 @@ static void record_scenario(bool normal_sync)
 		if (out > next - oldest)
 			out = next - oldest;
 		must(store_begin(s, &e) == ERR_OK);
+		if (i % 4) { /* most commits only add, and leave the ledger's row behind */
+			store_let_ledger_wait(s);
+			out = i % 4 == 3 ? out : 0;
+		}
 		append_some(s, &next, in);
 		if (out > 0)
 			crashvfs_note(NOTE_SETTLING, oldest, oldest + out - 1);
@@ -170,7 +174,7 @@ static bool rows_are_right(struct store *s, const struct fate *fates)
 		if (fates[id].settled)
 			right &= !there[id];
 	}
-	right &= store_ledger(s)->damaged == 0;
+	right &= store_ledger(s)->damaged == 0 && store_ledger(s)->pending == count;
 	free(there);
 	return right;
 }
@@ -196,7 +200,8 @@ static bool check_state(size_t cut, enum crash_strategy strategy, uint64_t state
 		spooldir_remove(&d);
 		return false;
 	}
-	right = !report.quarantined && !report.wal_mended && report.missing_rows == 0 && rows_are_right(s, fates);
+	right = !report.quarantined && !report.wal_mended && report.missing_rows == 0 &&
+		strstr(report.warning, "ledger") == NULL && rows_are_right(s, fates);
 	if (!right && !expect_loss)
 		print_message("cut %zu strategy %d seed %llu: quarantined %d mended %d missing %llu: %s\n", cut,
 		              (int)strategy, (unsigned long long)state_seed, report.quarantined, report.wal_mended,
