@@ -5,9 +5,9 @@
  * delay, and under load groups grow by themselves.
  *
  * Deleting is not a promise: a settlement is held for a commit it can ride on, the HELD_COMMITS-th or the first of the
- * last quarter of HELD_MS, and at most HELD_MS, HELD_ROWS or HELD_GROUPS. A crash meanwhile delivers those rows again (promise 7); they are counted in
- * kspool_settlements_held. Whatever says more than "gone" (a retry, a dead letter) is committed at once, and so is all
- * while somebody waits for an empty journal, the spool is full, or the journal stops.
+ * last quarter of HELD_MS, and at most HELD_MS, HELD_ROWS or HELD_GROUPS. A crash meanwhile delivers those rows again
+ * (promise 7); they are counted in kspool_settlements_held. Whatever says more than "gone" (a retry, a dead letter) is
+ * committed at once, and so is all while somebody waits for an empty journal, the spool is full, or the journal stops.
  *
  * Invariants:
  * 1. No transaction is open between two calls of this file's functions.

@@ -45,8 +45,8 @@ enum err store_position_put(struct store *s, const char *key, const char *value,
  */
 enum err store_settle(struct store *s, const struct store_settlement *items, size_t count, struct error *e) MUST_CHECK;
 /*
- * The open group may leave the ledger's row behind when it only adds blocks: they say themselves what they hold. At most
- * 32 commits and ten seconds; whoever reads a spool counts them (store_ledger_catch_up).
+ * The open group may leave the ledger's row behind when it only adds blocks: they say themselves what they hold. At
+ * most 32 commits and ten seconds; whoever reads a spool counts them (store_ledger_catch_up).
  */
 void store_let_ledger_wait(struct store *s);
 /* Synced when it returns ERR_OK. */

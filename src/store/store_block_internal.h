@@ -39,10 +39,11 @@ enum {
 #define BLOCK_RANGE " WHERE b.id > ?1 - 512 AND b.id + b.count > ?1 AND b.id <= ?2 ORDER BY b.id"
 
 /* What all pending messages weigh, and how many they are. No block has more than BLOCK_MESSAGES and BLOCK_BYTES. */
-#define PENDING_BYTES_SQL                                                                 \
-	"(SELECT coalesce(sum(ifnull(length(meta), 0) + length(body)), 0) FROM messages)" \
-	" + (SELECT coalesce(sum(min(max(bytes, 0), 1048576)), 0) FROM blocks) - (SELECT coalesce(sum(bytes), 0) FROM partial)"
-#define PENDING_COUNT_SQL                                                                \
+#define PENDING_BYTES_SQL                                                                                          \
+	"(SELECT coalesce(sum(ifnull(length(meta), 0) + length(body)), 0) FROM messages)"                          \
+	" + (SELECT coalesce(sum(min(max(bytes, 0), 1048576)), 0) FROM blocks) - (SELECT coalesce(sum(bytes), 0) " \
+	"FROM partial)"
+#define PENDING_COUNT_SQL                                                                                  \
 	"(SELECT count(*) FROM messages) + (SELECT coalesce(sum(min(max(count, 0), 512)), 0) FROM blocks)" \
 	" - (SELECT coalesce(sum(settled), 0) FROM partial)"
 

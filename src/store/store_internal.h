@@ -34,8 +34,8 @@
 #include "store/store_space.h"
 
 enum {
-	APPLICATION_ID = 0x4b53504c, /* "KSPL" */
-	DEFAULT_PAGE_BYTES = 4096,   /* measured: tests/programs/bench_journal.c */
+	APPLICATION_ID = 0x4b53504c,  /* "KSPL" */
+	DEFAULT_PAGE_BYTES = 4096,    /* measured: tests/programs/bench_journal.c */
 	CHECKPOINT_BYTES = 128 << 20, /* measured: tests/programs/bench_journal.c */
 	MIN_CHECKPOINT_BYTES = 1 << 20,
 	WAL_HOLD_BYTES = CHECKPOINT_BYTES + CHECKPOINT_BYTES / 4, /* the log at its largest */
@@ -64,10 +64,10 @@ struct totals {
 
 /* How far the ledger's row is behind, store_commit.c. */
 struct row_lag {
-	bool may_wait;                       /* said of the open group */
+	bool may_wait;                        /* said of the open group */
 	uint64_t group_messages, group_bytes; /* in blocks that the open group inserted */
-	uint32_t commits;                    /* that the row does not have; 0: it is as `durable` */
-	uint64_t clock_ms, handed;           /* as the row has them */
+	uint32_t commits;                     /* that the row does not have; 0: it is as `durable` */
+	uint64_t clock_ms, handed;            /* as the row has them */
 };
 
 /* Messages from first_id on were accepted while the wall clock was so far ahead of the spool's own time. */

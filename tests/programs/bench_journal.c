@@ -1,13 +1,13 @@
 /*
  * bench_journal: what the journal costs beside SQLite alone.
  *
- *   bench_journal [rows] [body bytes] [rows a commit] [page bytes] [rows behind] [auto|always|never] [every us] [window us]
+ *   bench_journal [rows] [body bytes] [rows a commit] [page bytes] [rows behind] [auto|always|never] [every us] [window
+ * us]
  *
  * Prints for (a) a bare SQLite loop with one row a message, (b) the store and (c) the journal's thread with its lanes,
  * in the same group sizes with the same settings: rows/s, CPU microseconds a row, bytes written per body byte. Bodies
- * are lines of JSON. The store must reach 0.7 of the bare loop. With more than 20,000 behind, the journal's delivery
- * begins when so many wait. `every`: a group is offered so often, and its answer waited for; `window`:
- * kspool.commit_window.
+ * are lines of JSON. The store must reach 0.7 of the bare loop. The journal's delivery lets as many wait. `every`: a
+ * group is offered so often, and its answer waited for; `window`: kspool.commit_window.
  */
 #include <poll.h>
 #include <stdio.h>
@@ -246,10 +246,13 @@ static void condemned(const struct error *reason)
 	exit(1);
 }
 
+static uint64_t accepted; /* rows */
+
 static void answered(struct offer *offer, void *arg)
 {
 	(void)arg;
 	must(offer->verdict == OFFER_ACCEPTED);
+	accepted += offer->count;
 	free(offer);
 }
 
@@ -272,13 +275,13 @@ static struct offer *make_offer(const struct task *t, char *body, uint64_t first
 	return offer;
 }
 
-/* Takes what waits and settles it at once, as a delivery without a network would. */
-static uint64_t deliver(struct journal *j)
+/* Takes up to `most` and a group of what waits, and settles it at once, as a delivery without a network would. */
+static uint64_t deliver(struct journal *j, uint64_t most)
 {
 	struct journal_rows rows;
 	uint64_t done = 0;
 
-	while (journal_take_rows(j, &rows)) {
+	while (done < most && journal_take_rows(j, &rows)) {
 		struct store_settlements *g = store_settlements_new(rows.count);
 		const struct message *m;
 
@@ -304,19 +307,18 @@ static void note_cpu(struct store *s)
 	journal_cpu = seconds(CLOCK_THREAD_CPUTIME_ID);
 }
 
-/* Offers groups while there is room, and delivers what comes. */
+/* Offers groups, two commits ahead, and lets t->behind rows wait. */
 static void flow(const struct task *t, struct journal *j, char *body)
 {
-	const uint64_t room = t->behind > 20000 ? t->behind : 20000;
 	const uint64_t group = t->group < 256 ? t->group : 256;
 	uint64_t in = 0, out = 0;
-	bool credit = false;
 
+	journal_credit(j, 20000, 32 << 20);
 	while (out < t->rows) {
 		struct pollfd p[] = {{.fd = journal_intake_fd(j), .events = POLLIN},
 		                     {.fd = journal_delivery_fd(j), .events = POLLIN}};
 
-		while (in < t->rows && in - out < room && in - out < 500 * group) {
+		while (in < t->rows && in - accepted < 8192) {
 			uint64_t n = group < t->rows - in ? group : t->rows - in;
 			struct offer *offer = make_offer(t, body, in, n);
 
@@ -326,13 +328,12 @@ static void flow(const struct task *t, struct journal *j, char *body)
 			}
 			in += n;
 		}
-		if (!credit && (t->behind <= 20000 || in >= t->behind || in == t->rows)) {
-			journal_credit(j, 20000, 32 << 20);
-			credit = true;
-		}
-		(void)poll(p, 2, 1000);
+		(void)poll(p, accepted - out > t->behind || accepted == t->rows ? 2 : 1, 1000);
 		(void)journal_intake_run(j);
-		out += deliver(j);
+		if (accepted == t->rows)
+			out += deliver(j, UINT64_MAX);
+		else if (accepted - out > t->behind)
+			out += deliver(j, accepted - out - t->behind);
 	}
 }
 
@@ -345,10 +346,10 @@ static void flow_slowly(const struct task *t, struct journal *j, char *body)
 		must(journal_offer(j, make_offer(t, body, in, t->group)));
 		(void)poll(NULL, 0, (int)(t->every_us / 1000));
 		(void)journal_intake_run(j);
-		out += deliver(j);
+		out += deliver(j, UINT64_MAX);
 	}
 	while (out < t->rows)
-		out += deliver(j);
+		out += deliver(j, UINT64_MAX);
 }
 
 static double bench_journal(const struct task *t)

@@ -201,7 +201,7 @@ static bool check_state(size_t cut, enum crash_strategy strategy, uint64_t state
 		return false;
 	}
 	right = !report.quarantined && !report.wal_mended && report.missing_rows == 0 &&
-		strstr(report.warning, "ledger") == NULL && rows_are_right(s, fates);
+	        strstr(report.warning, "ledger") == NULL && rows_are_right(s, fates);
 	if (!right && !expect_loss)
 		print_message("cut %zu strategy %d seed %llu: quarantined %d mended %d missing %llu: %s\n", cut,
 		              (int)strategy, (unsigned long long)state_seed, report.quarantined, report.wal_mended,
