@@ -401,11 +401,11 @@ static enum err note_failure(struct store *s, const struct store_settlement *ite
 	return ERR_OK;
 }
 
-static enum err settle_retry(struct store *s, const struct store_settlement *item, struct error *e)
+static enum err settle_retry(struct store *s, const struct store_settlement *item, int64_t now_ms, struct error *e)
 {
 	struct pending p;
 	int64_t wait_ms = item->wait_ms < MAX_RETRY_WAIT_MS ? item->wait_ms : MAX_RETRY_WAIT_MS;
-	int64_t next_ms = store_clock_ms(s) + (wait_ms > 0 ? wait_ms : 0);
+	int64_t next_ms = now_ms + (wait_ms > 0 ? wait_ms : 0);
 	enum err err = store_find(s, item->id, &p, e);
 
 	if (err != ERR_OK)
@@ -447,6 +447,8 @@ static size_t length_of_run(const struct store_settlement *items, size_t count)
 
 enum err store_settle(struct store *s, const struct store_settlement *items, size_t count, struct error *e)
 {
+	const int64_t now_ms =
+	    store_clock_ms(s); /* one for all: what failed together is due together, in the order of ids */
 	enum err err;
 
 	must(s->in_group);
@@ -454,7 +456,7 @@ enum err store_settle(struct store *s, const struct store_settlement *items, siz
 	for (size_t i = 0, n; i < count && err == ERR_OK; i += n) {
 		n = 1;
 		if (items[i].kind == SETTLE_RETRY) {
-			err = settle_retry(s, &items[i], e);
+			err = settle_retry(s, &items[i], now_ms, e);
 		} else if (items[i].kind == SETTLE_DEAD) {
 			err = settle_dead(s, &items[i], e);
 		} else if (items[i].kind == SETTLE_DAMAGED) {
