@@ -45,6 +45,9 @@ static enum err open_http(struct servers *s, struct error *e)
 	options.key_file = set_or_null(s->config->http.key_file);
 	options.token_file = set_or_null(s->config->http.token_file);
 	options.require_guard = true;
+	options.same_site = true;
+	options.allowed_hosts = (struct listener_names){.items = s->config->http.allowed_hosts.items,
+	                                                .count = s->config->http.allowed_hosts.count};
 	err = httpd_open(s->base, &options, &s->http, &why);
 	if (err != ERR_OK) {
 		s->http = NULL;

@@ -1,12 +1,9 @@
 /*
- * door_http: POST one message, or several.
+ * door_http: POST one message, or several; how a body becomes messages says door_http_body.h.
  *
- *   multipart/...          each part is a message      all or none
- *   application/x-ndjson   each line is a message      all or none; empty lines are skipped
- *   anything else          the body is one message
- *
- *   200  every message is on stable storage (promise 1)      400  malformed multipart, metadata too large
- *   413  a message over the ceiling                           507  the spool is full; nothing was stored
+ *   200  every message is on stable storage (promise 1)      400  malformed or damaged body, metadata too large
+ *   413  a message over the ceiling                           415  an encoding that is not known
+ *   507  the spool is full; nothing was stored
  *   503  with Retry-After: nothing was stored (no room, stopping), or, as the text says then, the answer did not come
  *        in time and the messages may still be stored
  *
@@ -33,6 +30,7 @@
 #include "server/httpd.h"
 #include "server/multipart.h"
 #include "doors/door.h"
+#include "doors/door_http_body.h"
 #include "doors/door_http_meta.h"
 
 enum { CONNECTIONS_MAX = 1024, CONNECTIONS_PER_PEER_MAX = 64, HEAD_TIMEOUT_S = 10, IDLE_TIMEOUT_S = 60 };
@@ -53,11 +51,6 @@ struct door_http {
 	struct httpd *server;          /* own or the shared one */
 	TAILQ_HEAD(, pending) pending; /* oldest first; one timeout for all */
 	struct event *timer;
-};
-
-struct refusal {
-	int status;
-	const char *reason;
 };
 
 static void answer_text(struct httpd_request *r, int status, const char *extra, const char *reason)
@@ -143,11 +136,11 @@ static bool add_message(struct group *g, const struct buf *meta, const char *bod
                         struct refusal *refusal)
 {
 	if (length > g->intake->max_message_bytes) {
-		*refusal = (struct refusal){413, "a message is over the limit; nothing was stored"};
+		*refusal = (struct refusal){413, "a message is over the limit; nothing was stored", NULL};
 		return false;
 	}
 	if (g->offer.count >= MESSAGES_MAX) {
-		*refusal = (struct refusal){413, "too many messages in one request; nothing was stored"};
+		*refusal = (struct refusal){413, "too many messages in one request; nothing was stored", NULL};
 		return false;
 	}
 	group_add(g, message_new(meta->data, meta->len, body, length, now_ms));
@@ -168,7 +161,7 @@ static bool add_parts(struct group *g, const struct buf *meta, const char *bound
 			return false;
 	if (event == MULTIPART_END)
 		return true;
-	*refusal = (struct refusal){400, "malformed multipart body; nothing was stored"};
+	*refusal = (struct refusal){400, "malformed multipart body; nothing was stored", NULL};
 	return false;
 }
 
@@ -191,39 +184,79 @@ static bool add_lines(struct group *g, const struct buf *meta, const char *body,
 	return true;
 }
 
-static bool is_ndjson(const char *type)
-{
-	static const char name[] = "application/x-ndjson";
-	size_t n = sizeof name - 1;
+static bool cuts_lines(const struct door_http *h) { return h->door.input->http_server.ndjson == NDJSON_CUT; }
 
-	return type && strncasecmp(type, name, n) == 0 && (type[n] == '\0' || strchr("; \t", type[n]));
+/* Room for a batch, but never more than half of the memory for one request. */
+static uint64_t body_limit(const struct intake *i)
+{
+	uint64_t body = i->max_message_bytes * BATCH_BODY_FACTOR;
+
+	if (body > i->memory_limit_bytes / 2)
+		body = i->memory_limit_bytes / 2;
+	if (body > BATCH_BODY_MAX_BYTES)
+		body = BATCH_BODY_MAX_BYTES;
+	return body > i->max_message_bytes ? body : i->max_message_bytes;
 }
 
-static bool add_messages(struct door_http *h, struct group *g, struct httpd_request *r, struct refusal *refusal)
+static bool cut(struct door_http *h, struct group *g, struct httpd_request *r, const struct buf *meta,
+                struct refusal *refusal)
 {
 	const char *type = httpd_header_get(r, "Content-Type");
 	char boundary[MULTIPART_BOUNDARY_MAX + 1];
 	int64_t now_ms = clock_wall_ms();
-	size_t length;
-	const char *body = httpd_body(r, &length);
+	struct http_body body;
+	bool ok;
+
+	if (!http_body_open(&body, h->door.intake, r, body_limit(h->door.intake), refusal))
+		return false;
+	switch (http_body_cut_of(r, cuts_lines(h))) {
+	case HTTP_BODY_PARTS:
+		*refusal = (struct refusal){400, "multipart without a boundary", NULL};
+		ok = multipart_boundary(type, boundary) &&
+		     add_parts(g, meta, boundary, body.data, body.length, now_ms, refusal);
+		break;
+	case HTTP_BODY_LINES:
+		ok = add_lines(g, meta, body.data, body.length, now_ms, refusal);
+		break;
+	case HTTP_BODY_WHOLE:
+	default:
+		ok = add_message(g, meta, body.data, body.length, now_ms, refusal);
+		break;
+	}
+	http_body_fini(&body);
+	return ok;
+}
+
+static bool add_messages(struct door_http *h, struct group *g, struct httpd_request *r, struct refusal *refusal)
+{
+	struct http_meta_rules rules = {.keep_authorization = !httpd_has_guard(h->server),
+	                                .was_decoded = http_body_is_encoded(r)};
 	struct buf meta;
 	bool ok;
 
 	buf_init(&meta, HTTP_META_MAX_BYTES);
-	if (door_http_meta_add(&meta, r, !httpd_has_guard(h->server)) != ERR_OK) {
-		*refusal =
-		    (struct refusal){400, "headers, query and cookies are too many or too long; nothing was stored"};
-		ok = false;
-	} else if (type && strncasecmp(type, "multipart/", 10) == 0) {
-		*refusal = (struct refusal){400, "multipart without a boundary"};
-		ok = multipart_boundary(type, boundary) && add_parts(g, &meta, boundary, body, length, now_ms, refusal);
-	} else if (is_ndjson(type)) {
-		ok = add_lines(g, &meta, body, length, now_ms, refusal);
-	} else {
-		ok = add_message(g, &meta, body, length, now_ms, refusal);
-	}
+	ok = door_http_meta_add(&meta, r, &rules) == ERR_OK;
+	if (ok)
+		ok = cut(h, g, r, &meta, refusal);
+	else
+		*refusal = (struct refusal){
+		    400, "headers, query and cookies are too many or too long; nothing was stored", NULL};
 	buf_fini(&meta);
 	return ok;
+}
+
+/* What the head tells is not waited for: an encoding nobody knows, a length over the limit. */
+static void look(const struct httpd_request *r, struct httpd_verdict *verdict, void *arg)
+{
+	struct door_http *h = arg;
+	struct refusal refusal = {0};
+
+	if (!http_body_look(r, &refusal))
+		*verdict =
+		    (struct httpd_verdict){.status = refusal.status, .reason = refusal.reason, .extra = refusal.extra};
+	else if (!http_body_is_encoded(r) && http_body_cut_of(r, cuts_lines(h)) == HTTP_BODY_WHOLE &&
+	         verdict->max_body_bytes > h->door.intake->max_message_bytes)
+		verdict->max_body_bytes = h->door.intake->max_message_bytes;
 }
 
 static void on_request(struct httpd_request *r, void *arg)
@@ -242,12 +275,15 @@ static void on_request(struct httpd_request *r, void *arg)
 	g = group_new(i, h->door.processors, on_answered, p);
 	g->one_batch = true;
 	if (!add_messages(h, g, r, &refusal)) {
-		metric_add(refusal.status == 413 ? M_INPUT_REFUSED_SIZE : M_INPUT_REFUSED_FORMAT, 1);
+		metric_add(refusal.status == 413   ? M_INPUT_REFUSED_SIZE
+		           : refusal.status == 503 ? M_INPUT_REFUSED_BUSY
+		                                   : M_INPUT_REFUSED_FORMAT,
+		           1);
 		LOG_LIMITED(LOG_WARN, "request refused", LOG_S("peer", httpd_peer(r)), LOG_I("status", refusal.status),
 		            LOG_S("reason", refusal.reason));
 		group_free(g);
 		free(p);
-		answer_text(r, refusal.status, NULL, refusal.reason);
+		answer_text(r, refusal.status, refusal.extra, refusal.reason);
 		return;
 	}
 	httpd_body_drop(r);
@@ -343,18 +379,6 @@ static enum err join_verbs(const struct options_input_http_server *o, char *ret,
 	return *ret ? ERR_OK : error_set(e, ERR_CONFIG, "allowed_verbs is empty");
 }
 
-/* Room for a batch, but never more than half of the memory for one request. */
-static uint64_t body_limit(const struct intake *i)
-{
-	uint64_t body = i->max_message_bytes * BATCH_BODY_FACTOR;
-
-	if (body > i->memory_limit_bytes / 2)
-		body = i->memory_limit_bytes / 2;
-	if (body > BATCH_BODY_MAX_BYTES)
-		body = BATCH_BODY_MAX_BYTES;
-	return body > i->max_message_bytes ? body : i->max_message_bytes;
-}
-
 static enum err open_own(struct door_http *h, struct error *e)
 {
 	const struct options_input_http_server *o = &h->door.input->http_server;
@@ -376,6 +400,7 @@ static enum err open_own(struct door_http *h, struct error *e)
 	    .arg = i,
 	    .busy_timeout_ns = o->timeout_ns,
 	    .max_body_bytes = body_limit(i),
+	    .allowed_hosts = {.items = o->allowed_hosts.items, .count = o->allowed_hosts.count},
 	};
 	enum err err;
 
@@ -386,17 +411,49 @@ static enum err open_own(struct door_http *h, struct error *e)
 	return err;
 }
 
+/* For whoever looks after us from outside; on the admin server there are better ones. */
+static void answer_alive(struct httpd_request *r, void *arg)
+{
+	(void)arg;
+	httpd_answer(r, 200, "text/plain; charset=utf-8", NULL, "pong", 4);
+}
+
+static void answer_ready(struct httpd_request *r, void *arg)
+{
+	const struct door_http *h = arg;
+	struct error why = {.code = ERR_OK};
+
+	if (h->door.intake->stopping)
+		answer_text(r, 503, NULL, "kspool is stopping");
+	else if (journal_admission(h->door.intake->journal, &why) != ERR_OK)
+		answer_text(r, 503, NULL, why.text);
+	else
+		answer_text(r, 200, NULL, "ready");
+}
+
 static void add_routes(struct door_http *h, const char *verbs)
 {
 	const char *path = h->door.input->http_server.path;
 	const char *root = h->door.intake->config->http.root_path;
+	struct httpd_endpoint e = {
+	    .methods = "GET", .path = "/", .handler = answer_alive, .arg = h, .is_open = true, .is_exact = true};
 	char *below;
 
-	httpd_route(h->server, verbs, path, on_request, h);
+	if (h->own) {
+		httpd_serve(h->server, &e);
+		e.path = "/ping";
+		httpd_serve(h->server, &e);
+		e.path = "/ready";
+		e.handler = answer_ready;
+		httpd_serve(h->server, &e);
+	}
+	e = (struct httpd_endpoint){.methods = verbs, .path = path, .handler = on_request, .look = look, .arg = h};
+	httpd_serve(h->server, &e);
 	if (h->own || !root || !*root || strcmp(root, "/") == 0)
 		return;
 	below = mem_format("%s%s", root, path); /* every endpoint of the shared server also stands below root_path */
-	httpd_route(h->server, verbs, below, on_request, h);
+	e.path = below;
+	httpd_serve(h->server, &e);
 	free(below);
 }
 

@@ -46,6 +46,19 @@ static void put(struct pairs *p, char *name, char *value, enum rule rule, size_t
 	p->items[p->count++] = (struct pair){.name = name, .value = value};
 }
 
+/* A peer's word: it is not taken for ours. */
+static void put_theirs(struct pairs *p, char *name, char *value, enum rule rule, size_t since)
+{
+	static const char ours[] = "http_server_";
+
+	if (strncasecmp(name, ours, sizeof ours - 1) != 0) {
+		put(p, name, value, rule, since);
+		return;
+	}
+	free(name);
+	free(value);
+}
+
 static void put_text(struct pairs *p, const char *name, const char *value)
 {
 	put(p, mem_string(name), mem_string(value), REPLACE, 0);
@@ -107,7 +120,7 @@ static void put_query(struct pairs *p, const char *query)
 			name = decode(query, name_length);
 			decoded = decode(value, (size_t)(query + length - value));
 			if (name && decoded) {
-				put(p, name, decoded, KEEP_FIRST, since);
+				put_theirs(p, name, decoded, KEEP_FIRST, since);
 			} else {
 				free(name);
 				free(decoded);
@@ -144,32 +157,43 @@ static void put_cookies(struct pairs *p, const char *header)
 				value++;
 				end--;
 			}
-			put(p, mem_string_n(from, (size_t)(equals - from)), mem_string_n(value, (size_t)(end - value)),
-			    REPLACE, 0);
+			put_theirs(p, mem_string_n(from, (size_t)(equals - from)),
+			           mem_string_n(value, (size_t)(end - value)), REPLACE, 0);
 		}
 		header += length;
 		header += *header == ';';
 	}
 }
 
-static void put_headers(struct pairs *p, const struct httpd_request *r, bool keep_authorization)
+static void put_variable(void *arg, const char *name, size_t name_length, const char *value, size_t length)
+{
+	put_theirs(arg, mem_string_n(name, name_length), mem_string_n(value, length), REPLACE, 0);
+}
+
+static bool is_left_out(const char *name, const struct http_meta_rules *rules)
 {
 	static const char *const left_out[] = {"host", "transfer-encoding", "trailer"};
+	bool yes = !rules->keep_authorization && strcasecmp(name, "authorization") == 0;
+
+	if (rules->was_decoded)
+		yes = yes || strcasecmp(name, "content-encoding") == 0 || strcasecmp(name, "content-length") == 0;
+	for (size_t n = 0; n < sizeof left_out / sizeof *left_out; n++)
+		yes = yes || strcasecmp(name, left_out[n]) == 0;
+	return yes;
+}
+
+static void put_headers(struct pairs *p, const struct httpd_request *r, const struct http_meta_rules *rules)
+{
 	const struct httpd_header *headers;
 	size_t count = httpd_headers(r, &headers);
 	size_t since = p->count;
 
-	for (size_t i = 0; i < count; i++) {
-		bool skip = !keep_authorization && strcasecmp(headers[i].name, "authorization") == 0;
-
-		for (size_t n = 0; n < sizeof left_out / sizeof *left_out; n++)
-			skip = skip || strcasecmp(headers[i].name, left_out[n]) == 0;
-		if (!skip)
-			put(p, canonical_name(headers[i].name), mem_string(headers[i].value), KEEP_FIRST, since);
-	}
+	for (size_t i = 0; i < count; i++)
+		if (!is_left_out(headers[i].name, rules))
+			put_theirs(p, canonical_name(headers[i].name), mem_string(headers[i].value), KEEP_FIRST, since);
 }
 
-enum err door_http_meta_add(struct buf *out, const struct httpd_request *r, bool keep_authorization)
+enum err door_http_meta_add(struct buf *out, const struct httpd_request *r, const struct http_meta_rules *rules)
 {
 	struct pairs *p = mem_zero(sizeof *p);
 	const char *agent = httpd_header_get(r, "User-Agent");
@@ -188,8 +212,9 @@ enum err door_http_meta_add(struct buf *out, const struct httpd_request *r, bool
 		put_text(p, "http_server_tls_version", tls);
 		put_text(p, "http_server_tls_cipher_suite", cipher);
 	}
-	put_headers(p, r, keep_authorization);
+	put_headers(p, r, rules);
 	put_query(p, httpd_query(r));
+	httpd_each_variable(r, put_variable, p);
 	for (size_t i = 0; i < count; i++)
 		if (strcasecmp(headers[i].name, "cookie") == 0)
 			put_cookies(p, headers[i].value);

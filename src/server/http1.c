@@ -24,7 +24,8 @@ enum step { STEP_ON, STEP_EVENT, STEP_BAD };
 static const uint32_t moves[HTTP1_STATES] = {
     [HTTP1_IN_HEAD] = TO(IN_BODY) | TO(IN_CHUNK_SIZE) | TO(WHOLE) | TO(REFUSED),
     [HTTP1_IN_BODY] = TO(WHOLE),
-    [HTTP1_IN_CHUNK_SIZE] = TO(IN_CHUNK_EXTENSION) | TO(AT_CHUNK_SIZE_LF) | TO(REFUSED),
+    [HTTP1_IN_CHUNK_SIZE] = TO(BEHIND_CHUNK_SIZE) | TO(IN_CHUNK_EXTENSION) | TO(AT_CHUNK_SIZE_LF) | TO(REFUSED),
+    [HTTP1_BEHIND_CHUNK_SIZE] = TO(IN_CHUNK_EXTENSION) | TO(AT_CHUNK_SIZE_LF) | TO(REFUSED),
     [HTTP1_IN_CHUNK_EXTENSION] = TO(AT_CHUNK_SIZE_LF) | TO(REFUSED),
     [HTTP1_AT_CHUNK_SIZE_LF] = TO(IN_CHUNK) | TO(IN_TRAILER) | TO(REFUSED),
     [HTTP1_IN_CHUNK] = TO(AT_CHUNK_CR),
@@ -123,8 +124,12 @@ static enum step step_head(struct http1 *p, struct feed *f)
 
 	if (s != STEP_ON || !whole)
 		return s;
-	if (p->head.len == 2)
-		return refuse(p, 400, "empty request line");
+	if (p->head.len == 2) { /* RFC 9112 2.2: some clients end a body with one too many */
+		if (++p->empty_lines > HTTP1_EMPTY_LINES_MAX)
+			return refuse(p, 400, "empty request line");
+		buf_clear(&p->head);
+		return STEP_ON;
+	}
 	if (p->head.len < 4 || memcmp(p->head.data + p->head.len - 4, "\r\n\r\n", 4) != 0)
 		return STEP_ON;
 	p->trailer_start = p->head.len;
@@ -176,9 +181,28 @@ static enum step step_chunk_size(struct http1 *p, struct feed *f)
 			return refuse(p, 413, "body too large");
 		return STEP_ON;
 	}
-	if (p->digits == 0 || (c != ';' && c != '\r'))
+	if (p->digits == 0 || (c != ';' && c != '\r' && c != ' ' && c != '\t'))
 		return refuse(p, 400, "malformed chunk size");
 	p->extension_bytes = 0;
+	set_state(p, c == ';'    ? HTTP1_IN_CHUNK_EXTENSION
+	             : c == '\r' ? HTTP1_AT_CHUNK_SIZE_LF
+	                         : HTTP1_BEHIND_CHUNK_SIZE);
+	return STEP_ON;
+}
+
+/* Blanks, up to an extension or the end of the line. */
+static enum step step_behind_chunk_size(struct http1 *p, struct feed *f)
+{
+	char c = f->data[f->at++];
+
+	if (c == ' ' || c == '\t') {
+		if (++p->extension_bytes > HTTP1_EXTENSION_MAX_BYTES ||
+		    ++p->extensions_bytes > HTTP1_EXTENSIONS_MAX_BYTES)
+			return refuse(p, 400, "chunk extension too long");
+		return STEP_ON;
+	}
+	if (c != ';' && c != '\r')
+		return refuse(p, 400, "malformed chunk size");
 	set_state(p, c == ';' ? HTTP1_IN_CHUNK_EXTENSION : HTTP1_AT_CHUNK_SIZE_LF);
 	return STEP_ON;
 }
@@ -256,6 +280,8 @@ static enum step step(struct http1 *p, struct feed *f)
 		return step_length_body(p, f);
 	case HTTP1_IN_CHUNK_SIZE:
 		return step_chunk_size(p, f);
+	case HTTP1_BEHIND_CHUNK_SIZE:
+		return step_behind_chunk_size(p, f);
 	case HTTP1_IN_CHUNK_EXTENSION:
 		return step_chunk_extension(p, f);
 	case HTTP1_AT_CHUNK_SIZE_LF:

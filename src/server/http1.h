@@ -1,15 +1,15 @@
 /*
- * http1: a strict HTTP/1.1 request parser, as a function of bytes and state.
+ * http1: a strict HTTP/1 request parser, as a function of bytes and state.
  *
- * What it is: the subset of RFC 9112 that leaves no room for two readings: CRLF line ends only, HTTP/1.1 only, exact
- * tokens, one Content-Length or one `Transfer-Encoding: chunked` and never both, bounded head, bounded chunk
- * extensions, trailers read and dropped. Every doubt is HTTP1_BAD with the status to answer; after it, and after a
- * request whose connection is to close, nothing more is read, so bytes can never be taken for a second request by
- * one reader and for a body by another. The outcome does not depend on how the bytes were cut into pieces.
- * Promises: 6 (a head is bounded, a body is never kept here), 11 (each byte is looked at a bounded number of times).
- * Owner: the caller; http1_fini. Thread: any.
- * Fails: with HTTP1_BAD and the status to answer; never with an error of the system.
- * Does not: read sockets, decode bodies, know paths.
+ * What it is: the part of RFC 9112 that leaves no room for two readings: CRLF line ends only, exact tokens, one
+ * Content-Length or one `Transfer-Encoding: chunked` (of HTTP/1.1 only) and never both, bounded head, bounded chunk
+ * extensions, trailers read and dropped. What clients really send besides is taken: HTTP/1.0, a target in absolute
+ * form, empty lines before a request, blanks behind a chunk size, characters that browsers leave as they are. Every
+ * doubt is HTTP1_BAD with the status to answer; after it, and after a request whose connection is to close, nothing
+ * more is read, so bytes can never be taken for a second request by one reader and for a body by another. The outcome
+ * does not depend on how the bytes were cut into pieces. Promises: 6 (a head is bounded, a body is never kept here), 11
+ * (each byte is looked at a bounded number of times). Owner: the caller; http1_fini. Thread: any. Fails: with HTTP1_BAD
+ * and the status to answer; never with an error of the system. Does not: read sockets, decode bodies, know paths.
  */
 #ifndef KSPOOL_SERVER_HTTP1_H
 #define KSPOOL_SERVER_HTTP1_H
@@ -24,6 +24,7 @@ enum {
 	HTTP1_HEAD_MAX_BYTES = 16384, /* request line, headers and trailers together */
 	HTTP1_HEADERS_MAX = 64,
 	HTTP1_TRAILERS_MAX = 16,
+	HTTP1_EMPTY_LINES_MAX = 4,       /* before a request */
 	HTTP1_EXTENSION_MAX_BYTES = 256, /* of one chunk */
 	HTTP1_EXTENSIONS_MAX_BYTES = 4096
 };
@@ -33,6 +34,7 @@ enum http1_state {
 	HTTP1_IN_HEAD,
 	HTTP1_IN_BODY, /* of a Content-Length */
 	HTTP1_IN_CHUNK_SIZE,
+	HTTP1_BEHIND_CHUNK_SIZE,
 	HTTP1_IN_CHUNK_EXTENSION,
 	HTTP1_AT_CHUNK_SIZE_LF,
 	HTTP1_IN_CHUNK,
@@ -62,7 +64,9 @@ struct http1 {
 	/* read these after HTTP1_HEAD */
 	const char *method;
 	struct buf head;  /* the head's bytes, cut into texts */
-	uint16_t target;  /* offset in head.data */
+	uint16_t target;  /* offset in head.data: the path and what follows */
+	uint16_t host;    /* of the target in absolute form, else of the header; "" when there is none */
+	bool old;         /* HTTP/1.0: no Host is needed, the connection closes */
 	uint32_t headers; /* how many */
 	struct http1_line header[HTTP1_HEADERS_MAX];
 	bool chunked;
@@ -77,6 +81,7 @@ struct http1 {
 	uint64_t body_bytes; /* so far */
 	enum http1_state state;
 	uint64_t remaining; /* of the body or of the chunk */
+	uint32_t empty_lines;
 	uint32_t digits;
 	uint32_t extension_bytes;
 	uint32_t extensions_bytes;

@@ -14,7 +14,7 @@
 #include "base/check.h"
 #include "base/percent.h"
 
-static const char *const methods[] = {"GET", "HEAD", "POST", "PUT", "DELETE"};
+static const char *const methods[] = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"};
 
 /* Names that change framing, routing, identity or meaning of what was already read (RFC 9110 6.5.1). */
 static const char *const never_in_trailers[] = {"authorization",
@@ -59,19 +59,66 @@ bool http1_is_token_char(unsigned char c)
 	       (c != '\0' && strchr("!#$%&'*+-.^_`|~", c));
 }
 
-/* Origin form only (RFC 9112 3.2.1): no scheme, no authority, no fragment, no raw control or 8-bit character. */
-static bool target_is_good(const char *target)
+/* A path and a query: no fragment, no raw control or 8-bit character; of what RFC 3986 wants escaped, what WHATWG's URL
+ * leaves as it is (browsers, Node) is taken. */
+static bool path_is_good(const char *target)
 {
 	const char *end = target + strlen(target);
 
 	if (*target != '/')
 		return false;
 	for (const char *c = target; c < end; c++) {
-		if (*c <= ' ' || *c > '~' || strchr("#\"<>\\^`{|}", *c))
+		if (*c <= ' ' || *c > '~' || strchr("#\"<>", *c))
 			return false;
 		if (*c == '%' && percent_decode(c, end) <= 0)
 			return false;
 	}
+	return true;
+}
+
+static bool host_is_good(const char *host)
+{
+	for (const char *c = host; *c; c++)
+		if (*c <= ' ' || *c > '~' || strchr("/\\@?#,\"<>", *c))
+			return false;
+	return true;
+}
+
+/*
+ * "http://host/path" (RFC 9112 3.2.2), as proxies send it: in place, the host moves over the scheme, and what follows
+ * it is the path, with a '/' made where it has none.
+ */
+static bool cut_absolute(struct http1 *p, char **target)
+{
+	char *host = strncasecmp(*target, "http://", 7) == 0    ? *target + 7
+	             : strncasecmp(*target, "https://", 8) == 0 ? *target + 8
+	                                                        : NULL;
+	size_t n = host ? strcspn(host, "/?#") : 0;
+	char *path = host ? host + n : NULL;
+
+	if (n == 0)
+		return false;
+	memmove(*target, host, n);
+	if (*path != '/')
+		*--path = '/';
+	(*target)[n] = '\0';
+	p->host = (uint16_t)(*target - p->head.data);
+	*target = path;
+	return host_is_good(p->head.data + p->host);
+}
+
+/* HTTP/1.x is spoken, whatever x is (RFC 9110 6.2); only 1.0 means something else. */
+static bool read_version(struct http1 *p, const char *version)
+{
+	bool known = strncmp(version, "HTTP/", 5) == 0 && version[5] >= '0' && version[5] <= '9' && version[6] == '.' &&
+	             version[7] >= '0' && version[7] <= '9' && version[8] == '\0';
+
+	if (!known)
+		return http1_refuse(p, 400, "malformed version");
+	if (version[5] != '1')
+		return http1_refuse(p, 505, "only HTTP/1 is spoken here");
+	p->old = version[7] == '0';
+	p->close = p->old;
 	return true;
 }
 
@@ -87,12 +134,12 @@ static bool read_request_line(struct http1 *p, char *line)
 	for (const char *c = line; *c; c++)
 		if (!http1_is_token_char((unsigned char)*c))
 			return http1_refuse(p, 400, "malformed method");
-	if (!target_is_good(target))
+	if (*target != '/' && !(strcmp(target, "*") == 0 && strcmp(line, "OPTIONS") == 0) && !cut_absolute(p, &target))
 		return http1_refuse(p, 400, "malformed target");
-	if (strncmp(version, "HTTP/", 5) != 0)
-		return http1_refuse(p, 400, "malformed version");
-	if (strcmp(version, "HTTP/1.1") != 0)
-		return http1_refuse(p, 505, "only HTTP/1.1 is spoken here");
+	if (*target != '*' && !path_is_good(target))
+		return http1_refuse(p, 400, "malformed target");
+	if (!read_version(p, version))
+		return false;
 	p->target = (uint16_t)(target - p->head.data);
 	for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
 		if (strcmp(line, methods[i]) == 0)
@@ -152,9 +199,10 @@ static bool read_host(struct http1 *p, const char *value, bool *seen)
 	if (*seen)
 		return http1_refuse(p, 400, "more than one Host");
 	*seen = true;
-	for (const char *c = value; *c; c++)
-		if (*c <= ' ' || *c > '~' || strchr("/\\@?#,\"<>", *c))
-			return http1_refuse(p, 400, "malformed Host");
+	if (!host_is_good(value))
+		return http1_refuse(p, 400, "malformed Host");
+	if (p->host == 0) /* the target's wins */
+		p->host = (uint16_t)(value - p->head.data);
 	return true;
 }
 
@@ -197,6 +245,8 @@ static bool check_framing(struct http1 *p)
 {
 	bool may_have_body = strcmp(p->method, "POST") == 0 || strcmp(p->method, "PUT") == 0;
 
+	if (p->chunked && p->old)
+		return http1_refuse(p, 400, "Transfer-Encoding in HTTP/1.0");
 	if (p->chunked && p->has_length)
 		return http1_refuse(p, 400, "both Content-Length and Transfer-Encoding");
 	if (!may_have_body && (p->chunked || p->content_length > 0))
@@ -239,8 +289,12 @@ bool http1_head_read(struct http1 *p)
 		p->header[p->headers++] =
 		    (struct http1_line){.name = (uint16_t)(line - data), .value = (uint16_t)(value - data)};
 	}
-	if (!host_seen)
+	if (!host_seen && !p->old)
 		return http1_refuse(p, 400, "no Host");
+	if (p->host == 0) /* the empty line's end was cut to an empty text */
+		p->host = (uint16_t)(strlen(data + p->target) + p->target);
+	if (p->old)
+		p->expect_continue = false; /* it knows no such answer */
 	return check_framing(p);
 }
 

@@ -73,6 +73,7 @@ enum err httpd_open(struct event_base *base, const struct httpd_options *options
 		if (err != ERR_OK)
 			err = e->code = ERR_ENVIRONMENT; /* a file can be mended while we wait */
 	}
+	h->own_host = mem_string_n(options->address, strcspn(options->address, ":"));
 	if (err == ERR_OK)
 		err = open_listener(h, options, e);
 	if (err != ERR_OK) {
@@ -178,6 +179,7 @@ void httpd_free(struct httpd *h)
 	listener_free(h->listener);
 	guard_free(h->guard);
 	free(h->token_file);
+	free(h->own_host);
 	event_free(h->tick);
 	free(h);
 }

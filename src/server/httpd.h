@@ -1,9 +1,10 @@
 /*
- * httpd: a strict HTTP/1.1 server over bufferevents, for the http door and the admin endpoints.
+ * httpd: a strict HTTP/1 server over bufferevents, for the http door and the admin endpoints.
  *
- * What it is: the subset kspool needs (GET, HEAD, POST, PUT, DELETE; Content-Length or a single `chunked`; keep-alive),
- * with every doubt answered 400 and a closed connection. Limits on head, body, connections, time and rate are given at
- * open. A handler gets a whole request and answers now or later.
+ * What it is: the subset kspool needs (GET, HEAD, POST, PUT, DELETE, OPTIONS; Content-Length or a single `chunked`;
+ * keep-alive), with every doubt answered 400 and a closed connection. Limits on head, body, connections, time and rate
+ * are given at open. A handler gets a whole request and answers now or later. On loopback without a token, a browser's
+ * request for another site is refused (Origin, Sec-Fetch-Site), and so is a Host that is a name of somebody else's.
  * Promises: 6 (bodies are counted through on_bytes and read only while may_read says so), 11 (every state of a
  * connection has a deadline).
  * Owner: httpd_open's caller; a request belongs to httpd and lives until httpd_answer. Thread: the event base's.
@@ -19,6 +20,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "server/listener.h"
 
 struct event_base;
 struct httpd;
@@ -44,6 +46,8 @@ struct httpd_options {
 	void *arg;
 	/* A body that may not be read for this long is answered 503 with Retry-After; 0 is 5 s. */
 	int64_t busy_timeout_ns;
+	struct listener_names allowed_hosts; /* besides loopback and addresses; must live as long as the server */
+	bool same_site;                      /* sites of others are refused beyond loopback too */
 };
 
 struct httpd_header {
@@ -53,9 +57,36 @@ struct httpd_header {
 
 typedef void httpd_handler(struct httpd_request *request, void *arg);
 
+/* What a look at the head found. */
+struct httpd_verdict {
+	int status;              /* 0: the body may come */
+	const char *reason;      /* of a refusal */
+	const char *extra;       /* null, or whole "Name: value\r\n" lines of a refusal */
+	uint64_t max_body_bytes; /* in: the server's; may be made smaller */
+};
+
+/* Called before the body is read: a refusal then spares it. */
+typedef void httpd_look(const struct httpd_request *request, struct httpd_verdict *verdict, void *arg);
+
+/*
+ * path: "/post"; "/in/{tenant}/x", where a whole segment in braces is any one; with a '/' at its end it is the begin of
+ * any path.
+ */
+struct httpd_endpoint {
+	const char *methods; /* "GET" or "POST,PUT" */
+	const char *path;
+	httpd_handler *handler;
+	httpd_look *look; /* may be null */
+	void *arg;
+	bool is_open;  /* no token is asked for */
+	bool is_exact; /* a '/' at the end of the path is no more than that */
+};
+
 enum err httpd_open(struct event_base *base, const struct httpd_options *options, struct httpd **ret,
                     struct error *e) MUST_CHECK;
-/* methods: "GET" or "POST,PUT". An unknown path answers 404, a known one with another method 405 with Allow. */
+/* An unknown path answers 404, a known one with another method 405 with Allow. OPTIONS is answered with Allow. */
+void httpd_serve(struct httpd *h, const struct httpd_endpoint *endpoint);
+/* The same without a look, for those with a token. */
 void httpd_route(struct httpd *h, const char *methods, const char *path, httpd_handler *handler, void *arg);
 /* Removes what this handler and arg serve: 404 from now on. */
 void httpd_unroute(struct httpd *h, httpd_handler *handler, void *arg);
@@ -79,7 +110,12 @@ bool httpd_is_idle(const struct httpd *h);
 void httpd_free(struct httpd *h);
 
 const char *httpd_method(const struct httpd_request *r);
-const char *httpd_path(const struct httpd_request *r);  /* decoded, without the query */
+const char *httpd_path(const struct httpd_request *r); /* decoded, without the query */
+/* The segments of the path that stand for variables of the endpoint's; while the handler runs. */
+void httpd_each_variable(const struct httpd_request *r,
+                         void (*each)(void *arg, const char *name, size_t name_length, const char *value,
+                                      size_t length),
+                         void *arg);
 const char *httpd_query(const struct httpd_request *r); /* raw, "" when none */
 const char *httpd_peer(const struct httpd_request *r);  /* "127.0.0.1:4000", "unix uid=0" */
 const char *httpd_host(const struct httpd_request *r);  /* the peer's address without port, "" for unix sockets */

@@ -180,16 +180,18 @@ static void continue_body(struct connection *c)
 static void on_head(struct connection *c)
 {
 	char extra[256];
-	int status;
+	struct httpd_verdict verdict;
 
 	c->requests++;
 	c->request = httpd_request_new(c);
 	c->body_seen = 0;
 	set_state(c, CONNECTION_BODY);
-	if (httpd_precheck(c->httpd, c->request, &status, extra, sizeof extra)) {
-		refuse(c, status, status_text(status), extra);
+	httpd_precheck(c->httpd, c->request, &verdict, extra, sizeof extra);
+	if (verdict.status != 0) {
+		refuse(c, verdict.status, verdict.reason ? verdict.reason : status_text(verdict.status), verdict.extra);
 		return;
 	}
+	c->parser.max_body_bytes = verdict.max_body_bytes;
 	if (!c->parser.chunked && c->parser.content_length == 0)
 		c->parser.expect_continue = false;
 	else if (httpd_may_read(c->httpd))
@@ -207,6 +209,14 @@ static void on_data(struct connection *c, const char *piece, size_t length)
 		pause_body(c);
 }
 
+static void answer_options(struct httpd_request *r, const char *allow)
+{
+	char extra[HTTPD_ALLOW_MAX + 32];
+
+	(void)snprintf(extra, sizeof extra, "Allow: %s%sOPTIONS\r\n", allow, *allow ? "," : "");
+	httpd_answer(r, 200, NULL, extra, NULL, 0);
+}
+
 static void on_whole(struct connection *c)
 {
 	struct httpd_request *r = c->request;
@@ -219,7 +229,10 @@ static void on_whole(struct connection *c)
 	route = httpd_route_find(c->httpd, r, allow, sizeof allow);
 	r->handled = true;
 	c->httpd->requests++;
-	if (route)
+	r->pattern = route ? route->path : NULL;
+	if (route && !route->handler)
+		answer_options(r, allow);
+	else if (route)
 		route->handler(r, route->arg);
 	else /* removed since the head was read */
 		httpd_answer(r, 404, NULL, NULL, NULL, 0);
@@ -418,6 +431,7 @@ void httpd_answer(struct httpd_request *r, int status, const char *content_type,
 			linger(c);
 		} else {
 			http1_reset(&c->parser);
+			c->parser.max_body_bytes = r->httpd->options.max_body_bytes;
 			set_state(c, CONNECTION_HEAD);
 		}
 	}

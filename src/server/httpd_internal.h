@@ -1,8 +1,8 @@
 /*
  * httpd_internal: what the files of the HTTP server share.
  *
- * What it is: the server (httpd.c), its routes (httpd_route.c), one connection (httpd_connection.c), one request
- * (httpd_request.c). They use each other in this order, never back.
+ * What it is: the server (httpd.c), its routes (httpd_route.c), whom it talks to (httpd_site.c), one connection
+ * (httpd_connection.c), one request (httpd_request.c). They use each other in this order, never back.
  * Promises: those of httpd.h. Owner: a connection and its request belong to the server.
  * Thread: the event base's. Fails: nothing here fails; a doubt is an answer to the peer.
  * Does not: leave the room.
@@ -31,7 +31,10 @@ struct route {
 	char *methods;
 	char *path;
 	httpd_handler *handler;
+	httpd_look *look;
 	void *arg;
+	bool is_open;
+	bool is_exact;
 };
 
 /*
@@ -68,6 +71,7 @@ struct httpd_request {
 	struct http1 head; /* taken from the parser; strings live here */
 	char *path;
 	const char *query;
+	const char *pattern; /* of the route, while its handler runs */
 	struct buf body;
 	struct httpd_header header[HTTP1_HEADERS_MAX];
 	size_t headers;
@@ -86,6 +90,7 @@ struct httpd {
 	struct listener *listener;
 	struct guard *guard;
 	char *token_file; /* of the guard */
+	char *own_host;   /* of the address, without its port */
 	SLIST_HEAD(, route) routes;
 	struct connection_list connections;
 	struct event *tick;
@@ -94,12 +99,18 @@ struct httpd {
 	bool gives_up; /* nobody waits for room any more */
 };
 
-/* The route of a request, or null with the methods that its path has ("" when it has none). */
+/*
+ * The route of a request, or null with the methods that its path has ("" when it has none). A route without a handler
+ * is that of OPTIONS: what is there, for health checks (HAProxy asks so) and the curious.
+ */
 const struct route *httpd_route_find(const struct httpd *h, const struct httpd_request *r, char *ret_allow,
                                      size_t size);
 void httpd_routes_free(struct httpd *h);
-/* True when the head shows what cannot be served: refused before its body is read. */
-bool httpd_precheck(struct httpd *h, const struct httpd_request *r, int *ret_status, char *ret_extra, size_t size);
+/* Whether the head shows what cannot be served, which is refused before its body is read; extra is its room. */
+void httpd_precheck(struct httpd *h, const struct httpd_request *r, struct httpd_verdict *verdict, char *extra,
+                    size_t size);
+/* Null, or why a browser must not be believed: the request was made by another site, or for a name that is not ours. */
+const char *httpd_site_refusal(const struct httpd *h, const struct httpd_request *r);
 bool httpd_may_read(struct httpd *h);
 void httpd_count_bytes(struct httpd *h, int64_t change);
 

@@ -97,7 +97,8 @@ static enum err bind_tcp(const struct addrinfo *ai, bool every, const char *addr
 	return ERR_OK;
 }
 
-enum err listen_socket_tcp(const struct listener_options *options, int *ret_fd, uint16_t *ret_port, struct error *e)
+enum err listen_socket_tcp(const struct listener_options *options, int *ret_fd, uint16_t *ret_port,
+                           bool *ret_is_loopback, struct error *e)
 {
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
 	struct addrinfo *list = NULL;
@@ -118,7 +119,8 @@ enum err listen_socket_tcp(const struct listener_options *options, int *ret_fd, 
 	}
 	if (failed)
 		return error_set(e, ERR_ENVIRONMENT, "address \"%s\": %s", options->address, gai_strerror(failed));
-	if (options->require_guard && !has_guard && !is_loopback(list->ai_addr))
+	*ret_is_loopback = is_loopback(list->ai_addr);
+	if (options->require_guard && !has_guard && !*ret_is_loopback)
 		err = error_set(e, ERR_CONFIG,
 		                "address \"%s\" is reachable from the network: it needs cert_file and key_file, or "
 		                "token_file, or a loopback host",

@@ -27,7 +27,7 @@ struct peer_rules {
 
 /* A bound, listening, non-blocking socket. For unix sockets *ret_file identifies the file made. */
 enum err listen_socket_tcp(const struct listener_options *options, int *ret_fd, uint16_t *ret_port,
-                           struct error *e) MUST_CHECK;
+                           bool *ret_is_loopback, struct error *e) MUST_CHECK;
 enum err listen_socket_unix(const struct listener_options *options, int *ret_fd, struct stat *ret_file,
                             struct error *e) MUST_CHECK;
 /* Resolves names; refuses to judge peers through a user namespace that blinds SO_PEERCRED. */

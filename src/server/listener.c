@@ -51,6 +51,7 @@ struct listener {
 	int spare_fd; /* given up for a moment when descriptors run out */
 	uint16_t port;
 	bool is_unix;
+	bool is_loopback;
 	struct stat file; /* the unix socket's file as we made it */
 	uint32_t connections;
 	uint32_t max_connections;
@@ -59,6 +60,8 @@ struct listener {
 };
 
 bool listener_is_path(const char *address) { return address && strchr(address, '/'); }
+
+bool listener_is_loopback(const struct listener *l) { return !l->is_unix && l->is_loopback; }
 
 uint16_t listener_port(const struct listener *l) { return l->port; }
 
@@ -232,7 +235,8 @@ static enum err start(struct listener *l, const struct listener_options *o, stru
 
 	if ((err = peer_rules_load(o, &l->rules, e)) != ERR_OK || (err = open_tls(l, o, e)) != ERR_OK)
 		return err;
-	err = l->is_unix ? listen_socket_unix(o, &fd, &l->file, e) : listen_socket_tcp(o, &fd, &l->port, e);
+	err = l->is_unix ? listen_socket_unix(o, &fd, &l->file, e)
+	                 : listen_socket_tcp(o, &fd, &l->port, &l->is_loopback, e);
 	if (err != ERR_OK)
 		return err;
 	l->socket = evconnlistener_new(l->base, on_accept, l, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);

@@ -61,6 +61,8 @@ enum err listener_open(struct event_base *base, const struct listener_options *o
 void listener_release(struct listener *l, const struct peer *peer);
 /* 0 for unix sockets. */
 uint16_t listener_port(const struct listener *l);
+/* Only programs of this machine come in by TCP. */
+bool listener_is_loopback(const struct listener *l);
 /* Stops accepting and removes the unix socket file. */
 void listener_stop(struct listener *l);
 /* Accepts null. */
