@@ -56,8 +56,8 @@ def header_bits(world, count):
         world, mine, world.template("stopped"), f"bit {case[1]} of byte {case[0]}", change_bytes(lambda d: flip(d, *case))))
 
 
-def database_bits(world, count):
-    chance, template = world.chance("database"), world.template("stopped")
+def database_bits(world, count, name="stopped"):
+    chance, template = world.chance("database", name), world.template(name)
     size = next(pathlib.Path(template.folder).glob("*.db")).stat().st_size
     cases = [(chance.randrange(100, size), chance.randrange(8)) for _ in range(world.amount(40, 5000))]
     world.each(count, cases, lambda mine, case: judged_copy(
@@ -217,12 +217,23 @@ def files_while_running(world, count):
     def log_gone(spool):
         os.unlink(f"{spool}-wal")
 
+    def log_replaced(spool):
+        shutil.copy2(f"{spool}-wal", f"{spool}.copy")
+        os.rename(f"{spool}.copy", f"{spool}-wal")
+
+    def log_emptied(spool):
+        os.truncate(f"{spool}-wal", 0)
+
+    def renamed(spool):
+        os.rename(spool, f"{spool}.away")
+
     def emptied(spool):
         os.truncate(spool, 0)
 
     def folder_gone(spool):
         shutil.rmtree(spool.parent)
     cases = [("database removed", gone), ("database replaced by its copy", replaced), ("log removed", log_gone),
+             ("log replaced by its copy", log_replaced), ("log emptied", log_emptied), ("database renamed", renamed),
              ("database emptied", emptied), ("folder removed", folder_gone)]
 
     def one(mine, case):
@@ -305,6 +316,29 @@ def two_daemons(world, count):
             other.close()
             trial.close()
     world.each(count, list(range(world.amount(6, 100))), one)
+
+
+def lock_removed(world, count):
+    """Row 18: somebody removes the lock file under a daemon, and another starts: it must not become a second one."""
+    trial = Trial(world.place, world.template("stopped"), offline=True)
+    other = Trial(world.place, spool=trial.spool)
+    try:
+        trial.spooler.start()
+        trial.post()
+        os.unlink(f"{trial.spool}.lock")
+        other.spooler.start(wait=False)
+        end = time.monotonic() + 5
+        while time.monotonic() < end and other.spooler.running and "to=running" not in other.spooler.log():
+            time.sleep(0.02)
+        if other.spooler.running:
+            count.faults.append("two daemons run on one spool")
+            other.spooler.kill()
+        trial.post()
+        trial.kills.append(trial.spooler.kill())
+        trial.judge(count, "lock removed")
+    finally:
+        other.close()
+        trial.close()
 
 
 def copies(world, count):

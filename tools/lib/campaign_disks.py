@@ -152,7 +152,7 @@ def one_cut(world, disk, trial, chance, second=False):
 def power_cuts(world, count, cuts, second=False, kind="ext4"):
     """Rows 3, 4 and 5: cuts of one spool while nothing can be delivered, judged every few cuts."""
     chance = world.chance("cuts", second)
-    while count.tried < cuts and not (count.expects_loss and count.lost):
+    while count.tried < cuts and not (count.expects and count.seen()):
         with on_disk(world, offline=True, kind=kind) as (disk, trial):
             for _ in range(min(5, cuts - count.tried)):
                 one_cut(world, disk, trial, chance)

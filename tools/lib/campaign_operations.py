@@ -9,6 +9,7 @@ import pathlib
 import re
 import signal
 import sqlite3
+import struct
 import subprocess
 import tempfile
 import time
@@ -72,6 +73,21 @@ def run_load(trial, environment):
     return trial.live(environment, posts=25)
 
 
+def run_idle(trial, environment):
+    """Idle for long: the disk gets back what the spool no longer needs."""
+    uptime = f"{trial.folder}/uptime"
+    before = trial.spool.stat().st_size
+
+    def wait_long():
+        with open(uptime, "r+b") as file:
+            file.write(struct.pack("=q", 30000))
+        end = time.monotonic() + 3
+        while time.monotonic() < end and trial.spooler.running and trial.spool.stat().st_size >= before:
+            time.sleep(0.02)
+        trial.post(timeout=1)
+    return trial.live({**environment, "LD_PRELOAD": trial.shim, "SHIM_UPTIME": uptime}, posts=0, drained=wait_long)
+
+
 def run_command(*arguments):
     def exercise(trial, environment):
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -113,6 +129,7 @@ def paths(world):
         "aside": Path("setting aside and salvage", lambda: damaged(world, "stopped"), run_daemon, True),
         "aside-log": Path("setting aside, all in the log", lambda: damaged(world, "killed"), run_daemon, True),
         "load": Path("start, load, stop", lambda: world.template("empty"), run_load),
+        "idle": Path("drain, idle for long, stop", lambda: world.template("stopped"), run_idle),
         "repair": Path("repair of a damaged spool", lambda: damaged(world, "stopped"),
                        run_command("repair", "--spool", "=spool"), True),
         "export": Path("export of a stopped spool", lambda: world.template("killed"),
@@ -124,6 +141,7 @@ def paths(world):
 
 def new_trial(world, path):
     trial = Trial(world.place, None if path.name == "first start" else path.template())
+    trial.shim = world.shim
     if path.prepare:
         path.prepare(world, trial)
     return trial
@@ -249,12 +267,25 @@ def sync_fails(world, count, forever, most):
     world.each(count, list(range(1, most + 1)), one)
 
 
+def folder_fails(world, count):
+    """Row 6: the n-th sync of the spool's folder fails: while it is made, and while files are set aside."""
+    for name in ("first", "aside"):
+        nth(world, count, paths(world)[name], "eio", False, 100, "sync", "spool")
+
+
+def database_sync_fails(world, count):
+    """Row 7: that of a checkpoint, which SQLite by itself would tell nobody."""
+    for name in ("load", "recovery", "idle", "aside"):
+        nth(world, count, paths(world)[name], "eio", False, 50, "sync", "spool.db")
+
+
 def no_memory(world, count, forever, most):
     """Row 12: the n-th allocation gets nothing, or all from it on: of a whole life, and of one that has begun. It answers
     no, or ends with a word (71), never with a crash; a yes stays a yes."""
     def life(trial, number, running):
         gate = f"{trial.folder}/gate" if running else None
-        return trial.live(world.shim_environment(trial, number, "enomem", forever, "memory", gate), posts=20, gate=gate)
+        environment = world.shim_environment(trial, number, "enomem", forever, "memory", gate)
+        return trial.live(environment, posts=20, answering=gate and pathlib.Path(gate).touch)
 
     def one(mine, case):
         number, running = case

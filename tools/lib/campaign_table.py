@@ -3,7 +3,7 @@
 HARM = {
     1: "kill -9: under load, and at the n-th file operation of first start, start, load, recovery, setting aside, repair, export, import",
     2: "power cut, recorded writes (drop, reorder, tear)", 3: "power cut, real ext4 and xfs",
-    4: "a second cut, or kill, during recovery, setting aside, repair", 5: "the harness itself, a safeguard taken out: must lose",
+    4: "a second cut, or kill, during recovery, setting aside, repair", 5: "kspool without one safeguard, each in its turn: the row of that safeguard must see it",
     6: "the n-th operation of each path fails once", 7: "the sync of a checkpoint fails",
     8: "syncs, reads, everything fail for good from the n-th", 9: "disk full: by intake, by a neighbour, at start",
     10: "no room from the n-th write on, each path", 11: "the file system dies under load",
@@ -26,6 +26,6 @@ def table(counts):
                           for field in ("tried", "lost", "forged", "altered", "unexplained"))
         bad = [count.row for count in some if not count.skipped and not count.good()]
         skipped = [f"{count.row} skipped: {count.skipped}" for count in some if count.skipped]
-        words = ["BAD: " + ", ".join(bad)] if bad else ["loss seen" if some[0].expects_loss else "good"] * (len(skipped) < len(some))
+        words = ["BAD: " + ", ".join(bad)] if bad else ["seen" if some[0].expects else "good"] * (len(skipped) < len(some))
         lines.append(f"| {number} | {HARM.get(number, some[0].subject)} | {sums} | {'; '.join(words + skipped)} |")
     return "\n".join(lines)

@@ -1,45 +1,100 @@
-"""Row 5: the harness itself. kspool built with one safeguard taken out, in a copy of the tree: the row that tests the
-safeguard must see messages lost. A safeguard that moved in the code is a fault here until this file follows it."""
+"""Row 5: the harness itself. kspool with one safeguard taken out: the row that tests the safeguard must see what comes of
+it. A safeguard that moved in the code is a fault here until this file follows it."""
 
 import contextlib
+import json
+import pathlib
+import shlex
+import subprocess
+import tempfile
 
+import campaign_damage as damage
 import campaign_disks as disks
 import campaign_operations as operations
 import spooler
-from campaign_tree import Tree
-from campaign_world import ROOT
+from campaign_world import ROOT, Skipped
 
-# name: what is taken out, file, the text, the text instead, the row that must see it
+# name: (what is taken out, [(file, the text, the text instead)], what must be seen, the row that must see it)
 WEAK = {
-    "5.sync": ("synchronous=NORMAL", "src/store/store_open.c", 'normal_sync_for_test ? "1" : "2"',
-               'normal_sync_for_test ? "1" : "1"', lambda w, c: disks.power_cuts(w, c, w.amount(10, 20))),
-    "5.reads": ("a read error is damage", "src/store/files/vfs.c", "bool vfs_is_fault(int code)\n{\n",
-                "bool vfs_is_fault(int code)\n{\n\tif (code != -1)\n\t\treturn false;\n",
-                lambda w, c: operations.nth(w, c, operations.paths(w)["start"], "eio", True, w.amount(16, 60), "read")),
+    "5.sync": ("a sync a commit (NORMAL)", [("src/store/store_open.c", 'normal_sync_for_test ? "1" : "2"',
+                                       'normal_sync_for_test ? "1" : "1"')], "lost",
+               lambda w, c: disks.power_cuts(w, c, w.amount(10, 20))),
+    "5.aside": ("a note or a look for what was set aside", [
+        ("src/store/store_aside.c", "err = files_put_text(&s->files, INTENT, suffix, e);", "(void)e;"),
+        ("src/store/store_aside.c", '#define READ ".read"\n', '#define READ ".read"\nstatic bool moved_by_us;\n'),
+        ("src/store/store_aside.c", "report->quarantined = true;", "report->quarantined = moved_by_us = true;"),
+        ("src/store/store_aside.c", "\tif (length - own >= ASIDE_SUFFIX_BYTES ||",
+         "\tif (!moved_by_us || length - own >= ASIDE_SUFFIX_BYTES ||")], "lost",
+        lambda w, c: operations.nth(w, c, operations.paths(w)["aside"], "kill", False, w.amount(30, 300))),
+    "5.reads": ("a difference between a read error and damage", [
+        ("src/store/files/vfs.c", "bool vfs_is_fault(int code)\n{\n",
+         "bool vfs_is_fault(int code)\n{\n\tif (code != -1)\n\t\treturn false;\n")], "was taken for damage",
+        lambda w, c: operations.nth(w, c, operations.paths(w)["start"], "eio", True, w.amount(12, 60), "read")),
+    "5.folder": ("a look at a sync of the folder", [
+        ("src/store/files/vfs.c", "return fd >= 0 && fsync(fd) == 0;", "return fd >= 0 && fsync(fd) > -2;")], "said nothing",
+        operations.folder_fails),
+    "5.sums": ("checksums of messages", [
+        ("src/store/store_row.c", "return checksum_of(row) == row->checksum;", "return checksum_of(row) != row->checksum + 1;")],
+        "altered", lambda w, c: damage.database_bits(w, c)),
+    "5.tide": ("a look at the tide mark", [
+        ("src/store/store_recount.c", "files_tide_read(&s->files, &tide, e);",
+         "(tide = (struct tide){0}, ERR_OK);")], "lost", lambda w, c: damage.copies(w, c)),
 }
 
 
+def run(command, folder):
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise OSError(f"{' '.join(map(str, command))[:200]}: {(done.stdout + done.stderr)[-500:]}")
+    return done.stdout
+
+
+def compiled(build, commands, file, changes, folder):
+    """The object of `file` with the changes; a text that is not there exactly once is an error, not a quiet pass."""
+    text = (ROOT / file).read_text()
+    for old, new in changes:
+        if text.count(old) != 1:
+            raise ValueError(f"{file} does not have exactly one {old!r}: what is taken out on purpose must follow the code")
+        text = text.replace(old, new)
+    source = folder / pathlib.Path(file).name
+    source.write_text(text)
+    command = next(one["command"] for one in commands if one["file"] == str(ROOT / file))
+    words = [str(source) if word == str(ROOT / file) else word for word in shlex.split(command)]
+    words[words.index("-o") + 1] = f"{source}.o"
+    run([*words, "-w"], build)
+    return f"{source}.o"
+
+
 @contextlib.contextmanager
-def weak_binary(file, text, instead):
-    tree = Tree(ROOT, "weak")
-    tree.replace(file, text, instead)
-    tree.configure()
-    tree.make(["kspool"])
-    kept, spooler.BINARY = spooler.BINARY, tree.build / "src" / "kspool"
+def weak_binary(world, changes):
+    """kspool of the dev build, linked with the changed objects before the libraries that hold the true ones."""
+    build = ROOT / ".build/dev"
+    if not (build / "compile_commands.json").exists():
+        raise Skipped("needs the dev build: cmake --preset dev")
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="weak-", dir=world.place))
+    by_file = {}
+    for file, old, new in changes:
+        by_file.setdefault(file, []).append((old, new))
+    commands = json.loads((build / "compile_commands.json").read_text())
+    objects = [compiled(build, commands, file, some, folder) for file, some in by_file.items()]
+    link = run(["ninja", "-t", "commands", "src/kspool"], build).splitlines()[-1]
+    words = shlex.split(link.removeprefix(": && ").removesuffix(" && :"))
+    at = words.index("-o")
+    run([*words[:at], *objects, "-o", str(folder / "kspool"), *words[at + 2:]], build)
+    kept, spooler.BINARY = spooler.BINARY, folder / "kspool"
     try:
         yield
     finally:
         spooler.BINARY = kept
-        tree.lock.close()
 
 
-def row(file, text, instead, function):
+def row(changes, expects, function):
     def weakened(world, count):
-        count.expects_loss = True
-        with weak_binary(file, text, instead):
+        count.expects = expects
+        with weak_binary(world, changes):
             function(world, count)
     return weakened
 
 
 def rows():
-    return [(name, f"the harness: {what} must lose", row(*rest)) for name, (what, *rest) in WEAK.items()]
+    return [(name, f"the harness: without {what}", row(*rest)) for name, (what, *rest) in WEAK.items()]
