@@ -46,6 +46,35 @@ int64_t clock_wall_ns(void) { return frozen ? frozen_wall_ns : read_clock(CLOCK_
 
 int64_t clock_wall_ms(void) { return clock_wall_ns() / NS_PER_MS; }
 
+void allowance_begin(struct allowance *a, int64_t ns)
+{
+	*a = (struct allowance){.ns = ns, .began_ns = clock_mono_ns()};
+}
+
+static int64_t thread_ns(void) { return frozen ? frozen_mono_ns : read_clock(CLOCK_THREAD_CPUTIME_ID); }
+
+bool allowance_is_spent(struct allowance *a)
+{
+	int64_t early_ns = a->ns / 8, now_ns;
+
+	if (a->ns == 0 || clock_mono_ns() - a->began_ns < early_ns)
+		return false;
+	now_ns = thread_ns();
+	if (a->until_ns == 0)
+		a->until_ns = now_ns + a->ns - early_ns;
+	return now_ns >= a->until_ns;
+}
+
+int64_t allowance_left_ns(const struct allowance *a)
+{
+	int64_t left_ns;
+
+	if (a->ns == 0)
+		return INT64_MAX;
+	left_ns = a->until_ns ? a->until_ns - thread_ns() : a->ns;
+	return left_ns > 0 ? left_ns : 0;
+}
+
 void clock_test_set(int64_t mono_ns, int64_t wall_ns)
 {
 	frozen_mono_ns = mono_ns;

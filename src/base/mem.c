@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,3 +67,36 @@ char *mem_format(const char *format, ...)
 	must(n >= 0 || errno == ENOMEM);
 	return given(n < 0 ? NULL : p, strlen(format));
 }
+
+void *mem_try(size_t size) { return malloc(size ? size : 1); }
+
+/* An eighth of the budget is left for who cannot refuse. */
+enum { LEFT_SHARE = 8 };
+
+static _Atomic uint64_t budget_bytes, told[BUDGET_SHARES], taken;
+
+void budget_open(uint64_t bytes) { atomic_store(&budget_bytes, bytes); }
+
+void budget_tell(enum budget_share share, uint64_t bytes)
+{
+	atomic_store_explicit(&told[share], bytes, memory_order_relaxed);
+}
+
+bool budget_take(uint64_t bytes, bool leave)
+{
+	uint64_t most = atomic_load(&budget_bytes), held = 0, before;
+
+	for (int i = 0; i < BUDGET_SHARES; i++)
+		held += atomic_load_explicit(&told[i], memory_order_relaxed);
+	if (leave)
+		most -= most / LEFT_SHARE;
+	before = atomic_fetch_add(&taken, bytes);
+	if (atomic_load(&budget_bytes) == 0 || (bytes <= most && held + before <= most - bytes))
+		return true;
+	(void)atomic_fetch_sub(&taken, bytes);
+	return false;
+}
+
+void budget_give(uint64_t bytes) { must(atomic_fetch_sub(&taken, bytes) >= bytes); }
+
+uint64_t budget_taken(void) { return atomic_load(&taken); }

@@ -1,17 +1,21 @@
 /*
- * mem: small allocations that end the process on failure.
+ * mem: small allocations that end the process on failure, and the budget of what strangers cause.
  *
- * What it is: memory for objects whose size the program decides.
- * Promises: 3 (ending is safe).
+ * What it is: memory for objects whose size the program decides; and one count of the bytes that peers make exist, in
+ * three shares, against kspool.memory.
+ * Promises: 3 (ending is safe), 6 (what exceeds the budget is refused before it is allocated).
  * Owner: the caller; free() it.
  * Thread: any.
  * Fails: a line on stderr and the exit status of ERR_MEMORY, at once; a size that overflows is a bug and aborts.
- * Does not: serve what comes from outside: that is a struct buf (buf.h) or a budget, which can say no.
+ * budget_take says no.
+ * Does not: allocate from the budget: who holds the bytes asks first and gives them back.
  */
 #ifndef KSPOOL_BASE_MEM_H
 #define KSPOOL_BASE_MEM_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 void *mem_alloc(size_t size) __attribute__((malloc, returns_nonnull));
 /* Zeroed. */
@@ -28,5 +32,23 @@ _Noreturn void mem_exhausted(void);
 char *mem_string(const char *s) __attribute__((malloc, returns_nonnull));
 char *mem_string_n(const char *s, size_t length) __attribute__((malloc, returns_nonnull));
 char *mem_format(const char *format, ...) __attribute__((malloc, returns_nonnull, format(printf, 1, 2)));
+
+/* Null when the system has none: for what a stranger sizes, of which the caller refuses what it gets no memory for. */
+void *mem_try(size_t size) __attribute__((malloc));
+
+/*
+ * Doors and delivery bound their own shares and tell them. What processors make takes what those leave: only a thread
+ * that can refuse its work to a peer leaves an eighth to the other, which cannot.
+ */
+enum budget_share { BUDGET_DOORS, BUDGET_DELIVERY, BUDGET_SHARES };
+
+/* 0: without limit, as it is before the first call. */
+void budget_open(uint64_t bytes);
+void budget_tell(enum budget_share share, uint64_t bytes);
+/* False, and nothing taken, when `bytes` more pass the budget. */
+bool budget_take(uint64_t bytes, bool leave);
+void budget_give(uint64_t bytes);
+/* What processors hold now. */
+uint64_t budget_taken(void);
 
 #endif

@@ -8,7 +8,10 @@
 #include "bloblang/language/program.h"
 #include "bloblang/library/registry.h"
 
-enum { EVALUATION_BYTES_MAX = 256 * 1024 * 1024, FAULT_BYTES_MAX = 1024 * 1024, META_BYTES_MAX = 16 * 1024 * 1024 };
+enum { FAULT_BYTES_MAX = 1024 * 1024, META_BYTES_MAX = 16 * 1024 * 1024 };
+
+/* Of an evaluator that nobody limits: that of a command. */
+enum { ALONE_BYTES_MAX = 32 * 1024 * 1024, ALONE_TIME_MS = 1000 };
 
 struct bloblang_template {
 	struct program *program;
@@ -20,10 +23,36 @@ struct bloblang_mapping {
 
 struct evaluator *evaluator_new(void)
 {
+	const struct arena_limits alone = {
+	    .most_bytes = ALONE_BYTES_MAX, .own_bytes = ALONE_BYTES_MAX, .time_ns = ALONE_TIME_MS * (int64_t)NS_PER_MS};
 	struct evaluator *ev = mem_zero(sizeof *ev);
 
-	arena_init(&ev->arena, EVALUATION_BYTES_MAX);
+	arena_limit(&ev->arena, &alone);
 	return ev;
+}
+
+void evaluator_limit(struct evaluator *ev, uint64_t memory_bytes, int64_t time_ns, bool leaves_room)
+{
+	const struct arena_limits limits = {.own_bytes = EVALUATOR_OWN_BYTES,
+	                                    .most_bytes = (size_t)(EVALUATOR_OWN_BYTES + memory_bytes / 2),
+	                                    .time_ns = time_ns,
+	                                    .leaves_room = leaves_room};
+
+	arena_limit(&ev->arena, &limits);
+}
+
+bool evaluator_leaves_room(const struct evaluator *ev) { return ev->arena.limits.leaves_room; }
+
+void evaluator_ask(struct evaluator *ev, bool (*may_make)(void *arg, uint64_t bytes), void *arg)
+{
+	ev->may_make = may_make;
+	ev->arg = arg;
+}
+
+struct arena *evaluator_arena(struct evaluator *ev)
+{
+	arena_reset(&ev->arena);
+	return &ev->arena;
 }
 
 void evaluator_free(struct evaluator *ev)
@@ -110,12 +139,17 @@ void bloblang_mapping_free(struct bloblang_mapping *m)
 	free(m);
 }
 
-static struct message *build_message(const struct message *source, const struct program_result *result,
-                                     const struct buf *meta)
+static enum err build_message(const struct evaluator *ev, const struct message *source,
+                              const struct program_result *result, const struct buf *meta, struct message **ret,
+                              struct error *e)
 {
-	if (result->meta_changed)
-		return message_derive(source, meta->data, meta->len, result->body, result->body_bytes);
-	return message_derive(source, message_meta(source), source->meta_bytes, result->body, result->body_bytes);
+	const void *bytes = result->meta_changed ? (const void *)meta->data : message_meta(source);
+	size_t count = result->meta_changed ? meta->len : source->meta_bytes;
+
+	if (ev->may_make && !ev->may_make(ev->arg, sizeof **ret + count + result->body_bytes))
+		return error_set(e, ERR_MEMORY, "there is no room for what the mapping made");
+	*ret = message_derive(source, bytes, count, result->body, result->body_bytes);
+	return ERR_OK;
 }
 
 enum err bloblang_mapping_run(const struct bloblang_mapping *m, struct evaluator *ev, const struct message_batch *batch,
@@ -127,8 +161,9 @@ enum err bloblang_mapping_run(const struct bloblang_mapping *m, struct evaluator
 
 	buf_init(&meta, META_BYTES_MAX);
 	err = program_run(m->program, ev, batch, mutate, &meta, &result, e);
-	if (err == ERR_OK)
-		*ret = result.deleted ? NULL : build_message(batch->messages[batch->index], &result, &meta);
+	*ret = NULL;
+	if (err == ERR_OK && !result.deleted)
+		err = build_message(ev, batch->messages[batch->index], &result, &meta, ret, e);
 	buf_fini(&meta);
 	return err;
 }

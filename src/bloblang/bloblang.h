@@ -22,11 +22,22 @@
 #include "base/error.h"
 #include "message/message.h"
 
+struct arena;
 struct evaluator;
 struct bloblang_template;
 struct bloblang_mapping;
 
+/* What an evaluator of the daemon may always have; what it needs beyond is charged to the budget (mem.h). */
+enum { EVALUATOR_OWN_BYTES = 16 * 1024 * 1024 };
+
 struct evaluator *evaluator_new(void);
+/* Asked before a mapping's result of so many bytes is made, null for none: false fails the run. */
+void evaluator_ask(struct evaluator *ev, bool (*may_make)(void *arg, uint64_t bytes), void *arg);
+/* For other work of the same thread, empty, within the same limits; until the next run. */
+struct arena *evaluator_arena(struct evaluator *ev);
+/* memory_bytes: kspool.memory, of which it may have half; time_ns: for one message. leaves_room: budget_take's. */
+void evaluator_limit(struct evaluator *ev, uint64_t memory_bytes, int64_t time_ns, bool leaves_room);
+bool evaluator_leaves_room(const struct evaluator *ev);
 void evaluator_free(struct evaluator *ev);
 
 /* Where parsing stopped: 1-based, counted in code points from the start of the text given. */

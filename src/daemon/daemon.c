@@ -375,7 +375,10 @@ static enum err start_doors(struct daemon *d, struct error *e)
 
 static enum err start(struct daemon *d, struct error *e)
 {
-	enum err err = start_journal(d, e);
+	enum err err;
+
+	budget_open(d->config->kspool.memory_bytes);
+	err = start_journal(d, e);
 
 	if (err == ERR_OK)
 		err = delivery_start(d->config, d->journal, &d->delivery, e);

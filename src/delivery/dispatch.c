@@ -404,6 +404,7 @@ int64_t dispatch_run(struct dispatch *d, int64_t now_ns, int64_t wall_ms)
 	if (d->batcher.messages == 0 && d->ready.count == 0)
 		d->flush = false;
 	metric_set(M_MEMORY_BYTES, (int64_t)d->memory_bytes);
+	budget_tell(BUDGET_DELIVERY, d->memory_bytes);
 	when = next_deadline(d);
 	/* A held stream with nothing to probe with waits for the next message, not for the clock. */
 	return when > now_ns ? when : INT64_MAX;

@@ -110,7 +110,7 @@ enum err preparer_open(const struct config *config, struct preparer **ret, struc
 	enum err err;
 
 	p->config = config;
-	p->evaluator = evaluator_new();
+	p->evaluator = pipeline_evaluator_new(config, false);
 	err = parse_key(&p->partition, "partition_key", config, &config->output.partition_key, e);
 	if (err == ERR_OK)
 		err = parse_key(&p->hash, "hash_key", config, &config->output.hash_key, e);

@@ -12,7 +12,7 @@
 enum err intake_open(struct intake *i, struct error *e)
 {
 	TAILQ_INIT(&i->kept);
-	i->evaluator = evaluator_new();
+	i->evaluator = pipeline_evaluator_new(i->config, true);
 	intake_room_open(i);
 	return processors_compile(i->config->pipeline_processors, i->config, "pipeline.processors", &i->common, e);
 }

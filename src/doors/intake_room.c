@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/mem.h"
 #include "doors/intake.h"
 
 static void on_hold_over(evutil_socket_t fd, short what, void *arg)
@@ -36,12 +37,17 @@ void intake_room_open(struct intake *i)
 
 void intake_room_close(struct intake *i) { event_free(i->hold); }
 
-void intake_charge(struct intake *i, uint64_t bytes) { i->memory_bytes += bytes; }
+void intake_charge(struct intake *i, uint64_t bytes)
+{
+	i->memory_bytes += bytes;
+	budget_tell(BUDGET_DOORS, i->memory_bytes);
+}
 
 void intake_release(struct intake *i, uint64_t bytes)
 {
 	must(i->memory_bytes >= bytes);
 	i->memory_bytes -= bytes;
+	budget_tell(BUDGET_DOORS, i->memory_bytes);
 }
 
 bool intake_has_room(const struct intake *i)

@@ -26,7 +26,7 @@
 #include "value/json.h"
 #include "pipeline/stage_internal.h"
 
-enum { BODY_MAX_BYTES = 64 << 20, PATH_MAX_BYTES = 4096, ARENA_MAX_BYTES = 256 << 20, ENTRY_MODE = 0666 };
+enum { BODY_MAX_BYTES = 64 << 20, PATH_MAX_BYTES = 4096, ENTRY_BYTES = 2048, ENTRY_MODE = 0666 };
 
 struct archiver {
 	bool (*join)(const struct archiver *a, struct runner *r, const struct pipeline_batch *batch, struct buf *out,
@@ -105,21 +105,18 @@ static bool add_document(struct arena *arena, const struct message *m, struct bu
 static bool join_json_array(const struct archiver *a, struct runner *r, const struct pipeline_batch *batch,
                             struct buf *out, struct error *e)
 {
-	struct arena arena;
+	struct arena *arena = evaluator_arena(r->evaluator);
 	bool ok = true;
 
 	(void)a;
-	(void)r;
-	arena_init(&arena, ARENA_MAX_BYTES);
 	(void)buf_add_char(out, '[');
 	for (size_t i = 0; ok && i < batch->count; i++) {
 		if (i > 0)
 			(void)buf_add_char(out, ',');
-		arena_reset(&arena);
-		ok = add_document(&arena, batch->items[i], out, e);
+		arena_reset(arena);
+		ok = add_document(arena, batch->items[i], out, e);
 	}
 	(void)buf_add_char(out, ']');
-	arena_fini(&arena);
 	return ok;
 }
 
@@ -225,11 +222,15 @@ static void process_archive_run(const struct stage *s, struct runner *r, struct 
 	struct error e = {.code = ERR_OK};
 	struct message *joined;
 	struct buf body;
+	size_t bytes = ENTRY_BYTES; /* of the archive, at most */
 	bool ok;
 
 	memset(batch, 0, sizeof *batch);
-	buf_init(&body, BODY_MAX_BYTES);
-	ok = a->join(a, r, &moved, &body, &e);
+	for (size_t i = 0; i < moved.count; i++)
+		bytes += moved.items[i]->body_bytes + ENTRY_BYTES;
+	buf_init(&body, bytes < BODY_MAX_BYTES ? bytes : BODY_MAX_BYTES);
+	ok = stage_make(s, r, 2 * bytes) ? a->join(a, r, &moved, &body, &e)
+	                                 : error_set(&e, ERR_MEMORY, "%s", stage_too_much) == ERR_OK;
 	if (ok && body.overflow) {
 		(void)error_set(&e, ERR_TOOBIG, "the archive is larger than %d bytes", BODY_MAX_BYTES);
 		ok = false;

@@ -110,18 +110,36 @@ static void process_select_parts_compile(struct compiler *c, const struct config
 	*ret_state = parts;
 }
 
+/* Null where there is none; an index below 0 counts from the end. */
+static const struct message *part_at(const struct pipeline_batch *batch, int64_t index)
+{
+	if (index < 0)
+		index += (int64_t)batch->count;
+	return index >= 0 && index < (int64_t)batch->count ? batch->items[index] : NULL;
+}
+
 static void process_select_parts_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch,
                                      struct batches *out)
 {
 	const struct parts *parts = s->state;
 	struct pipeline_batch chosen = {0};
+	size_t bytes = 0;
 
-	(void)r;
 	for (size_t i = 0; i < parts->count; i++) {
-		int64_t index = parts->index[i] < 0 ? (int64_t)batch->count + parts->index[i] : parts->index[i];
+		const struct message *part = part_at(batch, parts->index[i]);
 
-		if (index >= 0 && index < (int64_t)batch->count)
-			pipeline_batch_add(&chosen, message_copy(batch->items[index]));
+		bytes += part ? message_cost(part) : 0;
+	}
+	if (!stage_make(s, r, bytes)) {
+		stage_spend(s, r, stage_too_much);
+		stage_pass(batch, out);
+		return;
+	}
+	for (size_t i = 0; i < parts->count; i++) {
+		const struct message *part = part_at(batch, parts->index[i]);
+
+		if (part)
+			pipeline_batch_add(&chosen, message_copy(part));
 	}
 	drop(batch);
 	batches_add(out, &chosen);
@@ -163,9 +181,13 @@ static void process_insert_part_run(const struct stage *s, struct runner *r, str
 	struct message *new;
 	struct buf text;
 
-	buf_init(&text, BODY_MAX_BYTES);
-	if (bloblang_template_render(insert->content, r->evaluator, &context, &text, &e) != ERR_OK) {
-		LOG_LIMITED(LOG_ERROR, "insert_part: content failed", LOG_S("error", e.text));
+	buf_init(&text, stage_room(r, BODY_MAX_BYTES));
+	if (bloblang_template_render(insert->content, r->evaluator, &context, &text, &e) != ERR_OK ||
+	    !stage_make(s, r, sizeof *new + batch->items[0]->meta_bytes + 2 * text.len)) {
+		if (e.code == ERR_OK)
+			stage_spend(s, r, stage_too_much);
+		else
+			LOG_LIMITED(LOG_ERROR, "insert_part: content failed", LOG_S("error", e.text));
 		buf_fini(&text);
 		stage_pass(batch, out);
 		return;
@@ -222,9 +244,13 @@ static void process_group_by_value_run(const struct stage *s, struct runner *r, 
 		struct error e = {.code = ERR_OK};
 		struct buf text;
 
-		buf_init(&text, BODY_MAX_BYTES);
-		if (bloblang_template_render(s->state, r->evaluator, &context, &text, &e) != ERR_OK) {
+		buf_init(&text, stage_room(r, BODY_MAX_BYTES));
+		if (!stage_is_spent(s, r) &&
+		    bloblang_template_render(s->state, r->evaluator, &context, &text, &e) != ERR_OK) {
 			stage_fail(s, batch->items[i], e.text);
+			buf_clear(&text);
+		} else if (!stage_make(s, r, text.len + sizeof *groups)) {
+			stage_spend(s, r, stage_too_much);
 			buf_clear(&text);
 		}
 		pipeline_batch_add(&group_for(groups, &count, text.data ? text.data : "", text.len)->batch,

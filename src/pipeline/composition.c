@@ -5,18 +5,17 @@
  * 1. What a child makes goes on: no batch of a child is dropped here.
  * 2. A message in a switch has a place in the line of its run until put_in_order; what is made of it shares the place.
  * 3. A failed message takes no further step in try; catch leaves none flagged.
- * 4. A loop ends after LOOPS_MAX rounds, and all loops of a run after LOOPS_TIME_MS.
+ * 4. A loop ends after LOOPS_MAX rounds, or with the time of its run.
  */
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "config/tree.h"
 #include "pipeline/stage_internal.h"
 
-enum { LOOPS_MAX = 10000, LOOPS_TIME_MS = 5000 };
+enum { LOOPS_MAX = 10000 };
 
 /* for_each, processors, try, catch, resource: a bare list. */
 static void children_compile(struct compiler *c, const struct config_node *node, void **ret_state)
@@ -345,7 +344,8 @@ static void test_case(const struct stage *s, struct runner *r, const struct chec
 		struct error e = {.code = ERR_OK};
 		bool pass = true;
 
-		if (item->check && bloblang_mapping_check(item->check, r->evaluator, &context, &pass, &e) != ERR_OK) {
+		if (item->check && !stage_is_spent(s, r) &&
+		    bloblang_mapping_check(item->check, r->evaluator, &context, &pass, &e) != ERR_OK) {
 			stage_fail(s, remaining->items[i], e.text);
 			pipeline_batch_add(result, remaining->items[i]);
 			continue;
@@ -480,17 +480,6 @@ static bool check_first(const struct loop *loop, struct runner *r, const struct 
 	return again;
 }
 
-/* The time of all loops of a run, of loops within loops too; a round that began is ended. */
-static void watch_time(const struct stage *s, struct runner *r)
-{
-	int64_t now_ns = clock_mono_ns();
-
-	if (r->loops_until_ns == 0)
-		r->loops_until_ns = now_ns + LOOPS_TIME_MS * (int64_t)NS_PER_MS;
-	else if (now_ns > r->loops_until_ns)
-		stage_spend(s, r, "the loop did not end in 5s");
-}
-
 /* A loop that never ends would hold its thread for ever: LOOPS_MAX flags the messages and goes on. */
 static void process_while_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch,
                               struct batches *out)
@@ -503,11 +492,9 @@ static void process_while_run(const struct stage *s, struct runner *r, struct pi
 
 	memset(batch, 0, sizeof *batch);
 	batches_add(&all, &moved);
-	watch_time(s, r);
-	while (all.count > 0 && loops < most && !r->spent &&
+	while (all.count > 0 && loops < most && !stage_is_spent(s, r) &&
 	       ((loops == 0 && loop->at_least_once) || check_first(loop, r, &all.items[0]))) {
 		stages_run(&loop->stages, r, &all);
-		watch_time(s, r);
 		loops++;
 	}
 	for (size_t i = 0; i < all.count; i++) {

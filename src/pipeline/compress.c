@@ -8,40 +8,23 @@
 #include "bloblang/formats/compression.h"
 #include "pipeline/stage_internal.h"
 
-/* As much as one evaluation of the language may make. */
-enum { OUTPUT_MAX_BYTES = 256 * 1024 * 1024 };
-
 struct codec {
 	const struct compression *compression;
 	bool decompresses;
 	int level;
-	struct arena arena; /* of one message, kept for the next */
 };
 
 #define NAME(value, text) [value] = (text),
 
-/* A bomb fails its message and nothing else: what comes out is no more than kspool.memory. */
-static struct codec *codec_new(const struct config *config, const char *name, bool decompresses, int level)
+static struct codec *codec_new(const char *name, bool decompresses, int level)
 {
 	struct codec *c = mem_zero(sizeof *c);
-	uint64_t most = config->kspool.memory_bytes;
 
 	c->compression = compression_find(name, strlen(name));
 	must(c->compression && (decompresses || compression_can_write(c->compression)));
 	c->decompresses = decompresses;
 	c->level = level;
-	arena_init(&c->arena, most < OUTPUT_MAX_BYTES ? (size_t)most : OUTPUT_MAX_BYTES);
 	return c;
-}
-
-static void codec_free(void *state)
-{
-	struct codec *c = state;
-
-	if (!c)
-		return;
-	arena_fini(&c->arena);
-	free(c);
 }
 
 /* Which levels there are; the codecs that have none take any and pass it over. */
@@ -72,7 +55,7 @@ static void process_compress_compile(struct compiler *c, const struct config_nod
 
 	fields_read(c, options_processor_compress(), node, &o);
 	check_level(c, node, o.algorithm, o.level);
-	*ret_state = codec_new(c->config, names[o.algorithm], false, o.level >= 0 && o.level <= 9 ? (int)o.level : -1);
+	*ret_state = codec_new(names[o.algorithm], false, o.level >= 0 && o.level <= 9 ? (int)o.level : -1);
 }
 
 static void process_decompress_compile(struct compiler *c, const struct config_node *node, void **ret_state)
@@ -81,41 +64,43 @@ static void process_decompress_compile(struct compiler *c, const struct config_n
 	struct options_processor_decompress o;
 
 	fields_read(c, options_processor_decompress(), node, &o);
-	*ret_state = codec_new(c->config, names[o.algorithm], true, 0);
+	*ret_state = codec_new(names[o.algorithm], true, 0);
 }
 
-/* What m becomes; m itself, flagged as failed, when the codec refuses it. */
-static struct message *recode(const struct stage *s, struct codec *c, struct message *m)
+/* What m becomes; m itself, flagged as failed, when the codec refuses it: a bomb fails its message and nothing else. */
+static struct message *recode(const struct stage *s, struct runner *r, const struct codec *c, struct message *m)
 {
 	const char *body = (const char *)message_body(m), *error = NULL;
 	struct message *made = m;
+	struct arena *arena = evaluator_arena(r->evaluator);
 	struct text out;
 	bool ok;
 
-	text_init(&out, &c->arena);
+	text_init(&out, arena);
 	ok = c->decompresses ? compression_decompress(c->compression, body, m->body_bytes, &out, &error)
 	                     : compression_compress(c->compression, c->level, body, m->body_bytes, &out, &error);
-	if (ok) {
+	if (!ok) {
+		stage_fail(s, m, error);
+	} else if (stage_make(s, r, sizeof *made + m->meta_bytes + out.length)) {
 		made = message_derive(m, message_meta(m), m->meta_bytes, text_end(&out), out.length);
+		r->live_bytes -= (int64_t)message_cost(m);
 		message_free(m);
 	} else {
-		stage_fail(s, m, error);
+		stage_fail(s, m, stage_too_much);
 	}
-	arena_reset(&c->arena);
 	return made;
 }
 
 static void process_codec_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch,
                               struct batches *out)
 {
-	(void)r;
-	for (size_t i = 0; i < batch->count; i++)
-		batch->items[i] = recode(s, s->state, batch->items[i]);
+	for (size_t i = 0; i < batch->count && !stage_is_spent(s, r); i++)
+		batch->items[i] = recode(s, r, s->state, batch->items[i]);
 	stage_pass(batch, out);
 }
 
 const struct stage_row process_compress = {
-    .name = "compress", .compile = process_compress_compile, .run = process_codec_run, .free = codec_free};
+    .name = "compress", .compile = process_compress_compile, .run = process_codec_run, .free = free};
 
 const struct stage_row process_decompress = {
-    .name = "decompress", .compile = process_decompress_compile, .run = process_codec_run, .free = codec_free};
+    .name = "decompress", .compile = process_decompress_compile, .run = process_codec_run, .free = free};

@@ -49,15 +49,22 @@ static void run_mapping(const struct stage *s, struct runner *r, struct pipeline
 		struct message_batch context = stage_batch(batch, i);
 		struct error e = {.code = ERR_OK};
 
-		if (bloblang_mapping_run(s->state, r->evaluator, &context, mutate, &results[i], &e) == ERR_OK)
-			continue;
-		results[i] = message_copy(batch->items[i]);
-		stage_fail(s, results[i], e.text);
+		if (stage_is_spent(s, r) ||
+		    (bloblang_mapping_run(s->state, r->evaluator, &context, mutate, &results[i], &e) != ERR_OK &&
+		     r->spent)) {
+			results[i] = batch->items[i]; /* flagged when the run ends */
+		} else if (e.code != ERR_OK) {        /* neighbours see it as it came, not failed */
+			bool room = stage_make(s, r, message_cost(batch->items[i]));
+
+			results[i] = room ? message_copy(batch->items[i]) : batch->items[i];
+			stage_fail(s, results[i], e.text);
+		}
 	}
 	for (size_t i = 0; i < batch->count; i++) {
 		if (results[i])
 			pipeline_batch_add(&kept, results[i]);
-		message_free(batch->items[i]);
+		if (results[i] != batch->items[i])
+			message_free(batch->items[i]);
 	}
 	free(results);
 	batches_add(out, &kept);

@@ -9,9 +9,14 @@
 #include "config/faults.h"
 #include "pipeline/stage_internal.h"
 
+/* What a batch may take, in what one message may. */
+enum { RUN_TIMES = 4 };
+
 struct pipeline {
 	struct stages stages;
 	int64_t most_bytes; /* what processors may make of one batch */
+	int64_t time_ns;    /* what they may take for it */
+	bool was_starved;   /* the last run */
 };
 
 static const struct stage_row *const stage_rows[] = {
@@ -54,6 +59,7 @@ enum err pipeline_compile(const struct config_node *nodes, const struct config *
 	struct compiler c;
 
 	p->most_bytes = (int64_t)config->kspool.memory_bytes;
+	p->time_ns = RUN_TIMES * config->kspool.process_time_ns;
 	compiler_init(&c, config, path, faults);
 	stages_compile(&c, nodes, &p->stages);
 	compiler_fini(&c);
@@ -64,6 +70,16 @@ enum err pipeline_compile(const struct config_node *nodes, const struct config *
 	*ret = p;
 	return ERR_OK;
 }
+
+struct evaluator *pipeline_evaluator_new(const struct config *config, bool leaves_room)
+{
+	struct evaluator *ev = evaluator_new();
+
+	evaluator_limit(ev, config->kspool.memory_bytes, config->kspool.process_time_ns, leaves_room);
+	return ev;
+}
+
+bool pipeline_was_starved(const struct pipeline *p) { return p->was_starved; }
 
 bool pipeline_is_empty(const struct pipeline *p) { return !p || p->stages.count == 0; }
 
@@ -78,7 +94,7 @@ static void flag_spent(const struct runner *r, struct pipeline_batch *batch)
 
 int64_t pipeline_run(struct pipeline *p, struct evaluator *ev, struct pipeline_batch *batch)
 {
-	struct runner r = {.evaluator = ev};
+	struct runner r = {.evaluator = ev, .leaves_room = evaluator_leaves_room(ev)};
 	struct batches batches = {0};
 
 	for (size_t i = 0; i < batch->count; i++) {
@@ -87,7 +103,10 @@ int64_t pipeline_run(struct pipeline *p, struct evaluator *ev, struct pipeline_b
 			message_set_origin(batch->items[i], origin_new(batch->items[i]->id));
 	}
 	/* What came in was charged already, and is never too much by itself. */
+	r.first_bytes = r.live_bytes;
 	r.most_bytes = r.live_bytes + p->most_bytes;
+	allowance_begin(&r.time, p->time_ns);
+	evaluator_ask(ev, runner_make, &r);
 	batches_add(&batches, batch);
 	stages_run(&p->stages, &r, &batches);
 	batches_join(&batches, batch);
@@ -95,6 +114,10 @@ int64_t pipeline_run(struct pipeline *p, struct evaluator *ev, struct pipeline_b
 		flag_spent(&r, batch);
 	for (size_t i = 0; i < batch->count; i++)
 		origin_seal(batch->items[i]->origin);
+	evaluator_ask(ev, NULL, NULL);
+	(void)evaluator_arena(ev); /* what the last message needed is not kept */
+	budget_give((uint64_t)r.charged_bytes);
+	p->was_starved = r.starved;
 	return r.not_before_ns;
 }
 

@@ -4,11 +4,11 @@
  * What it is: a list of processors compiled at load. pipeline_run replaces the messages of a batch by what they became;
  * every resulting message has an origin with the ids of what it stands for, so that the caller can see which rows
  * became several messages, which were joined into one, and which vanished (filtered). Promises: 9: what vanished can be
- * told; 11: loops are bounded. Owner: the batch owns its messages. Thread: a compiled pipeline belongs to one thread.
- * Fails: compile only, with faults that name line and column. A processor that fails on a message leaves it as it was
- * with `failure` set.
- * Does not: wait (rate_limit says until when), decide on keys: `dedupe` gives its key to the origin and the journal
- * decides in the transaction that stores the messages made of it.
+ * told; 6: what a run makes is charged before; 11: a run has an allowance of time. Owner: the batch owns its messages.
+ * Thread: a compiled pipeline belongs to one thread. Fails: compile only, with faults that name line and column. A
+ * processor that fails on a message leaves it as it was with `failure` set. Does not: wait (rate_limit says until
+ * when), decide on keys: `dedupe` gives its key to the origin and the journal decides in the transaction that stores
+ * the messages made of it.
  */
 #ifndef KSPOOL_PIPELINE_PIPELINE_H
 #define KSPOOL_PIPELINE_PIPELINE_H
@@ -44,12 +44,16 @@ enum err pipeline_compile(const struct config_node *nodes, const struct config *
  * batching.check and every list of processors. Adds faults.
  */
 void pipeline_lint(const struct config *config, struct config_faults *faults);
+/* An evaluator within the limits of the configuration; leaves_room: budget_take's `leave`. */
+struct evaluator *pipeline_evaluator_new(const struct config *config, bool leaves_room);
 bool pipeline_is_empty(const struct pipeline *p);
 /*
  * A message without an origin gets one of its id. Returns the monotonic time in ns before which the caller should take
  * no more work (rate_limit); 0: none. A pipeline never waits by itself.
  */
 int64_t pipeline_run(struct pipeline *p, struct evaluator *ev, struct pipeline_batch *batch);
+/* The last run ended for want of memory that others hold now: later it may do. Its messages are flagged. */
+bool pipeline_was_starved(const struct pipeline *p);
 void pipeline_free(struct pipeline *p);
 
 #endif

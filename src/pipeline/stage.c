@@ -19,6 +19,9 @@
 
 enum { DEPTH_MAX = 32, STAGES_MAX = 10000 };
 
+/* What a run may always make; what it makes beyond is charged to the budget. */
+enum { RUN_OWN_BYTES = 4 << 20 };
+
 void pipeline_batch_add(struct pipeline_batch *b, struct message *m)
 {
 	if (b->count == b->capacity) {
@@ -106,20 +109,75 @@ void stage_spend(const struct stage *s, struct runner *r, const char *why)
 	r->spent_at = s;
 }
 
+const char stage_too_much[] = "processors made more of a batch than kspool.memory may hold";
+
+/* Want of what others hold ends the run, which may go better later; passing its own limit is its message's fault. */
+static bool charge(const struct stage *s, struct runner *r)
+{
+	int64_t want = r->live_bytes - r->first_bytes - RUN_OWN_BYTES;
+
+	if (r->live_bytes > r->most_bytes)
+		return false;
+	if (want > r->charged_bytes) {
+		if (!budget_take((uint64_t)(want - r->charged_bytes), r->leaves_room)) {
+			r->starved = !r->spent;
+			stage_spend(s, r, "there is no memory just now for what processors made");
+			return false;
+		}
+		r->charged_bytes = want;
+	}
+	return true;
+}
+
+bool stage_make(const struct stage *s, struct runner *r, size_t bytes)
+{
+	if (r->spent)
+		return false;
+	r->live_bytes += (int64_t)bytes;
+	if (charge(s, r))
+		return true;
+	r->live_bytes -= (int64_t)bytes;
+	return false;
+}
+
+size_t stage_room(const struct runner *r, size_t most)
+{
+	int64_t left = r->most_bytes - r->live_bytes;
+
+	return left <= 0 ? 0 : (uint64_t)left < most ? (size_t)left : most;
+}
+
+bool runner_make(void *arg, uint64_t bytes)
+{
+	struct runner *r = arg;
+
+	return stage_make(r->running, r, bytes);
+}
+
+bool stage_is_spent(const struct stage *s, struct runner *r)
+{
+	if (!r->spent && allowance_is_spent(&r->time))
+		stage_spend(s, r, "processors took longer for a batch than four times kspool.process_time");
+	return r->spent;
+}
+
 /* One batch through one stage. What a stage with children made is counted once, by what it put out itself. */
 static void run_one(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
 {
 	int64_t live_bytes = r->live_bytes - cost_of(batch);
+	const struct stage *outer = r->running;
 	size_t first = out->count;
 
 	must(batch->count > 0);
+	r->running = s;
 	s->row->run(s, r, batch, out);
+	r->running = outer;
 	free(batch->items);
 	for (size_t i = first; i < out->count; i++)
 		live_bytes += cost_of(&out->items[i]);
 	r->live_bytes = live_bytes;
-	if (live_bytes > r->most_bytes)
-		stage_spend(s, r, "processors made more of a batch than kspool.memory may hold");
+	if (!charge(s, r))
+		stage_spend(s, r, stage_too_much);
 }
 
 void stages_run(const struct stages *s, struct runner *r, struct batches *batches)
@@ -131,7 +189,7 @@ void stages_run(const struct stages *s, struct runner *r, struct batches *batche
 		for (size_t k = 0; k < batches->count; k++) {
 			struct pipeline_batch batch = batches->items[k];
 
-			if (r->spent)
+			if (stage_is_spent(&s->items[i], r))
 				batches_add(&out, &batch);
 			else
 				run_one(&s->items[i], r, &batch, &out);

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "config/options.h"
 #include "bloblang/bloblang.h"
 #include "pipeline/pipeline.h"
@@ -99,11 +100,16 @@ void compiler_fini(struct compiler *c);
 struct runner {
 	struct evaluator *evaluator;
 	int64_t not_before_ns;
-	uint32_t lines;         /* lists whose order a processor has kept: the number of the last one */
-	int64_t live_bytes;     /* what the messages cost that the run holds now */
-	int64_t most_bytes;     /* what they may cost */
-	int64_t loops_until_ns; /* monotonic; 0 before the first loop */
-	const char *spent;      /* why no stage runs any more; null while all do */
+	uint32_t lines;        /* lists whose order a processor has kept: the number of the last one */
+	int64_t live_bytes;    /* what the messages cost that the run holds now */
+	int64_t first_bytes;   /* what they did when it began: somebody else counts those */
+	int64_t most_bytes;    /* what they may cost */
+	int64_t charged_bytes; /* to the budget */
+	bool leaves_room;      /* budget_take's `leave` */
+	bool starved;          /* the budget had no more */
+	struct allowance time;
+	const struct stage *running; /* the innermost */
+	const char *spent;           /* why no stage runs any more; null while all do */
 	const struct stage *spent_at;
 };
 
@@ -139,6 +145,15 @@ void stage_pass(struct pipeline_batch *batch, struct batches *out);
 void stage_fail(const struct stage *s, struct message *m, const char *reason);
 /* From here on every message passes every stage as it is, and all are flagged at the end. The first reason counts. */
 void stage_spend(const struct stage *s, struct runner *r, const char *why);
+/* Before so many bytes are made: false when they pass the run's limit, or the budget, which ends the run too. */
+extern const char stage_too_much[]; /* why */
+bool stage_make(const struct stage *s, struct runner *r, size_t bytes);
+/* Bytes the run may still make, at most `most`: for what is known only when it is made. */
+size_t stage_room(const struct runner *r, size_t most);
+/* Between two messages: true when the run is spent, of its time too. */
+bool stage_is_spent(const struct stage *s, struct runner *r);
+/* The same as stage_make for the evaluator, which knows no stage; arg is the runner. */
+bool runner_make(void *arg, uint64_t bytes);
 /* The context of message i of a batch. */
 struct message_batch stage_batch(const struct pipeline_batch *batch, size_t i);
 

@@ -20,17 +20,18 @@
 #include "value/json.h"
 #include "pipeline/stage_internal.h"
 
-enum { BODY_MAX_BYTES = 64 << 20, ARENA_MAX_BYTES = 256 << 20, PIECES_MAX = 1000000 };
+enum { BODY_MAX_BYTES = 64 << 20, PIECES_MAX = 1000000 };
 
 struct unarchiver;
 
 struct cutting {
 	const struct unarchiver *unarchiver;
 	struct runner *runner;
+	const struct stage *stage;
 	const struct message *whole;
 	struct pipeline_batch pieces;
+	size_t cost;    /* of all pieces as messages */
 	uint64_t bytes; /* of all pieces: a small archive may hold very much */
-	int64_t cost;   /* of all pieces as messages */
 	struct error error;
 };
 
@@ -49,13 +50,14 @@ static bool add_piece(struct cutting *c, const char *key, const char *name, cons
 {
 	const struct message *m = c->whole;
 	struct message *piece;
+	size_t cost = sizeof *piece + m->meta_bytes + length + (key ? strlen(key) + strlen(name) : 0);
 
 	c->bytes += length;
-	c->cost += (int64_t)(sizeof *piece + m->meta_bytes + length);
 	if (c->pieces.count == PIECES_MAX || c->bytes > BODY_MAX_BYTES)
 		return cut_fails(c, "the archive holds too much");
-	if (c->cost > c->runner->most_bytes - c->runner->live_bytes)
-		return cut_fails(c, "the archive holds more than kspool.memory may hold");
+	if (stage_is_spent(c->stage, c->runner) || !stage_make(c->stage, c->runner, cost))
+		return cut_fails(c, c->runner->spent ? c->runner->spent : stage_too_much);
+	c->cost += cost;
 	if (key) {
 		struct buf meta;
 
@@ -161,18 +163,15 @@ static bool cut_members(struct cutting *c, struct arena *arena, struct value doc
 static bool cut_document(struct cutting *c, const struct message *m,
                          bool (*cut)(struct cutting *, struct arena *, struct value), const char *what)
 {
-	struct arena arena;
+	struct arena *arena = evaluator_arena(c->runner->evaluator);
 	struct value document;
 	const char *wrong;
 	bool ok;
 
-	arena_init(&arena, ARENA_MAX_BYTES);
-	ok = json_parse(&arena, (const char *)message_body(m), m->body_bytes, &document, &wrong);
+	ok = json_parse(arena, (const char *)message_body(m), m->body_bytes, &document, &wrong);
 	if (!ok)
 		(void)error_set(&c->error, ERR_INPUT, "failed to parse message into JSON %s: %s", what, wrong);
-	ok = ok && cut(c, &arena, document);
-	arena_fini(&arena);
-	return ok;
+	return ok && cut(c, arena, document);
 }
 
 static bool cut_json_array(struct cutting *c) { return cut_document(c, c->whole, cut_elements, "array"); }
@@ -183,10 +182,9 @@ static bool cut_json_documents(struct cutting *c)
 {
 	const char *p = (const char *)message_body(c->whole);
 	size_t left = c->whole->body_bytes;
-	struct arena arena;
+	struct arena *arena = evaluator_arena(c->runner->evaluator);
 	bool ok = true;
 
-	arena_init(&arena, ARENA_MAX_BYTES);
 	while (ok) {
 		const char *wrong;
 		struct value v;
@@ -198,17 +196,16 @@ static bool cut_json_documents(struct cutting *c)
 		}
 		if (left == 0)
 			break;
-		ok = json_parse_first(&arena, p, left, &v, &used, &wrong);
+		ok = json_parse_first(arena, p, left, &v, &used, &wrong);
 		if (!ok)
 			(void)error_set(&c->error, ERR_INPUT, "%s", wrong);
-		ok = ok && add_value(c, &arena, NULL, NULL, v);
+		ok = ok && add_value(c, arena, NULL, NULL, v);
 		if (ok) {
 			p += used;
 			left -= used;
-			arena_reset(&arena);
+			arena_reset(arena);
 		}
 	}
-	arena_fini(&arena);
 	return ok;
 }
 
@@ -236,13 +233,13 @@ static bool read_entry(struct cutting *c, struct archive *archive, struct archiv
 	struct buf body;
 	bool ok = true;
 
-	buf_init(&body, BODY_MAX_BYTES);
+	buf_init(&body, stage_room(c->runner, BODY_MAX_BYTES));
 	for (;;) {
 		char *room;
 		la_ssize_t n;
 
-		if (buf_reserve(&body, 64 << 10, &room) != ERR_OK) {
-			ok = cut_fails(c, "the archive holds too much");
+		if (stage_is_spent(c->stage, c->runner) || buf_reserve(&body, 64 << 10, &room) != ERR_OK) {
+			ok = cut_fails(c, c->runner->spent ? c->runner->spent : "the archive holds too much");
 			break;
 		}
 		n = archive_read_data(archive, room, 64 << 10);
@@ -351,15 +348,17 @@ static void process_unarchive_run(const struct stage *s, struct runner *r, struc
 	struct pipeline_batch result = {0};
 
 	for (size_t i = 0; i < batch->count; i++) {
-		struct cutting c = {.unarchiver = u, .runner = r, .whole = batch->items[i]};
+		struct cutting c = {.unarchiver = u, .runner = r, .stage = s, .whole = batch->items[i]};
 
 		if (u->cut(&c)) {
 			for (size_t k = 0; k < c.pieces.count; k++)
 				pipeline_batch_add(&result, c.pieces.items[k]);
 			free(c.pieces.items);
+			r->live_bytes -= (int64_t)message_cost(batch->items[i]);
 			message_free(batch->items[i]);
 		} else {
 			pipeline_batch_fini(&c.pieces);
+			r->live_bytes -= (int64_t)c.cost;
 			stage_fail(s, batch->items[i], c.error.text);
 			pipeline_batch_add(&result, batch->items[i]);
 		}

@@ -1,9 +1,16 @@
+/*
+ * Invariants:
+ * 1. next and end lie in the newest block; held_bytes is the sum of all blocks.
+ * 2. charged_bytes is what the budget counts for this arena: what held_bytes passes own_bytes by, unless it said no.
+ * 3. Once `exceeded` is set it stays so until the next reset, and `late` never stands without it.
+ */
 #include "value/arena.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/check.h"
 #include "base/mem.h"
 
 struct arena_block {
@@ -12,9 +19,21 @@ struct arena_block {
 	_Alignas(16) char bytes[];
 };
 
-enum { BLOCK_BYTES = 64 * 1024 };
+static size_t round_up(size_t size) { return (size + 15) & ~(size_t)15; }
 
-void arena_init(struct arena *a, size_t limit_bytes) { *a = (struct arena){.limit = limit_bytes}; }
+enum { BLOCK_BYTES = 64 * 1024, RESERVE_BYTES = 1024 * 1024 };
+
+void arena_init(struct arena *a, size_t limit_bytes)
+{
+	*a = (struct arena){.limits = {.most_bytes = limit_bytes, .own_bytes = limit_bytes}};
+}
+
+void arena_limit(struct arena *a, const struct arena_limits *limits)
+{
+	a->limits = *limits;
+	if (!a->reserve)
+		a->reserve = mem_alloc(RESERVE_BYTES);
+}
 
 static void free_blocks(struct arena_block *b)
 {
@@ -26,27 +45,56 @@ static void free_blocks(struct arena_block *b)
 	}
 }
 
+/* What the blocks beyond its own room are charged with. */
+static bool charge(struct arena *a)
+{
+	size_t beyond = a->held_bytes > a->limits.own_bytes ? a->held_bytes - a->limits.own_bytes : 0;
+
+	if (beyond < a->charged_bytes)
+		budget_give(a->charged_bytes - beyond);
+	else if (beyond > a->charged_bytes && !budget_take(beyond - a->charged_bytes, a->limits.leaves_room))
+		return false;
+	a->charged_bytes = beyond;
+	return true;
+}
+
 void arena_fini(struct arena *a)
 {
 	free_blocks(a->block);
-	*a = (struct arena){.limit = a->limit};
+	a->held_bytes = 0;
+	(void)charge(a);
+	free(a->reserve);
+	*a = (struct arena){.limits = a->limits};
+}
+
+bool arena_look(struct arena *a)
+{
+	a->steps = 0;
+	if (a->limits.time_ns == 0)
+		return a->exceeded;
+	if (a->time.ns == 0)
+		allowance_begin(&a->time, a->limits.time_ns);
+	else if (allowance_is_spent(&a->time))
+		a->late = a->exceeded = true;
+	return a->exceeded;
+}
+
+int64_t arena_time_left(struct arena *a)
+{
+	if (a->limits.time_ns == 0)
+		return INT64_MAX;
+	if (arena_is_spent_now(a))
+		return 0;
+	return allowance_left_ns(&a->time);
 }
 
 /* A block kept for the next message is not larger than this, so that one huge message does not hold memory for ever. */
 enum { KEEP_BYTES = 1024 * 1024 };
 
-void arena_reset(struct arena *a)
+static struct arena_block *keep_one(struct arena *a)
 {
 	struct arena_block *keep = NULL;
 
-	a->used = 0;
-	a->exceeded = false;
-	if (!a->block)
-		return;
-	if (!a->block->older && a->block->size <= KEEP_BYTES) {
-		a->next = a->block->bytes;
-		return;
-	}
 	for (struct arena_block *b = a->block, *older; b; b = older) {
 		older = b->older;
 		if (!keep || (b->size > keep->size && b->size <= KEEP_BYTES) || keep->size > KEEP_BYTES) {
@@ -56,12 +104,32 @@ void arena_reset(struct arena *a)
 			free(b);
 		}
 	}
-	if (keep->size > KEEP_BYTES) {
-		free(keep);
-		keep = NULL;
-	} else {
-		keep->older = NULL;
+	keep->older = NULL;
+	if (keep->size <= KEEP_BYTES)
+		return keep;
+	free(keep);
+	return NULL;
+}
+
+void arena_reset(struct arena *a)
+{
+	struct arena_block *keep;
+
+	a->used = 0;
+	a->exceeded = a->late = false;
+	a->steps = 0;
+	a->time.ns = 0;
+	if (!a->block)
+		return;
+	if (!a->block->older && a->block->size <= KEEP_BYTES) {
+		a->next = a->block->bytes;
+		return;
 	}
+	keep = keep_one(a);
+	a->held_bytes = keep ? keep->size : 0;
+	if (!a->reserve && a->limits.time_ns != 0)
+		a->reserve = mem_try(RESERVE_BYTES);
+	(void)charge(a);
 	a->block = keep;
 	a->next = keep ? keep->bytes : NULL;
 	a->end = keep ? keep->bytes + keep->size : NULL;
@@ -71,19 +139,48 @@ static size_t spent(const struct arena *a) { return a->used + (a->block ? (size_
 
 bool arena_fits(struct arena *a, size_t size)
 {
-	size_t have = spent(a);
+	size_t have = spent(a), most = a->limits.most_bytes, own = a->limits.own_bytes;
 
-	if (size <= a->limit && have <= a->limit - size)
-		return true;
+	if (!a->late && size <= most && have <= most - size) {
+		if (have + size <= own || budget_take(have + size - own, a->limits.leaves_room)) {
+			if (have + size > own)
+				budget_give(have + size - own);
+			return true;
+		}
+	}
 	a->exceeded = true;
 	return false;
 }
 
+/* A block of at least `rounded` bytes. What is past a limit still gets one: whoever asked ends soon. */
+static struct arena_block *new_block(struct arena *a, size_t rounded)
+{
+	size_t size = a->block ? a->block->size * 2 : BLOCK_BYTES;
+	struct arena_block *b;
+
+	if (size > KEEP_BYTES)
+		size = KEEP_BYTES;
+	if (size < rounded)
+		size = rounded;
+	b = mem_try(sizeof *b + size);
+	if (!b && a->reserve && sizeof *b + rounded <= RESERVE_BYTES) {
+		a->exceeded = true;
+		size = RESERVE_BYTES - sizeof *b;
+		b = (struct arena_block *)(void *)a->reserve;
+		a->reserve = NULL;
+	}
+	must(b);
+	b->size = size;
+	a->held_bytes += size;
+	if (!charge(a))
+		a->exceeded = true;
+	return b;
+}
+
 void *arena_alloc_slow(struct arena *a, size_t size)
 {
-	size_t rounded = (size + 15) & ~(size_t)15;
+	size_t rounded = round_up(size);
 	struct arena_block *b;
-	size_t block_size;
 
 	if (rounded == 0)
 		rounded = 16;
@@ -93,21 +190,55 @@ void *arena_alloc_slow(struct arena *a, size_t size)
 		a->next += rounded;
 		return p;
 	}
-	if (spent(a) + rounded > a->limit)
+	if (spent(a) + rounded > a->limits.most_bytes)
 		a->exceeded = true;
-	block_size = a->block ? a->block->size * 2 : BLOCK_BYTES;
-	if (block_size > KEEP_BYTES)
-		block_size = KEEP_BYTES;
-	if (block_size < rounded)
-		block_size = rounded;
-	b = mem_alloc(sizeof *b + block_size);
-	b->size = block_size;
+	b = new_block(a, rounded);
 	b->older = a->block;
 	a->used = spent(a);
 	a->block = b;
 	a->next = b->bytes + rounded;
-	a->end = b->bytes + block_size;
+	a->end = b->bytes + b->size;
 	return b->bytes;
+}
+
+/* The newest block holds nothing but this: the system makes it larger, mostly without a copy. */
+static void *grow_block(struct arena *a, size_t size)
+{
+	struct arena_block *b = realloc(a->block, sizeof *b + size);
+
+	if (!b)
+		return NULL;
+	a->held_bytes += size - b->size;
+	b->size = size;
+	a->block = b;
+	if (!charge(a))
+		a->exceeded = true;
+	a->next = a->end = b->bytes + size;
+	return b->bytes;
+}
+
+void *arena_grow(struct arena *a, void *old, size_t old_size, size_t size)
+{
+	size_t had = round_up(old_size), want = round_up(size);
+	bool is_last = old && (char *)old + had == a->next;
+	char *made;
+
+	must(size >= old_size && (old || old_size == 0));
+	if (is_last && want - had <= (size_t)(a->end - a->next)) {
+		a->next += want - had;
+		return old;
+	}
+	if (!arena_fits(a, is_last ? want - had : want))
+		return NULL;
+	if (is_last && old == a->block->bytes) {
+		made = grow_block(a, want);
+		if (made)
+			return made;
+	}
+	made = arena_alloc(a, size);
+	if (old)
+		memcpy(made, old, old_size);
+	return made;
 }
 
 char *arena_copy(struct arena *a, const void *bytes, size_t length)
@@ -147,20 +278,11 @@ char *text_reserve(struct text *t, size_t more)
 	capacity = t->capacity < 64 ? 64 : t->capacity * 2;
 	if (capacity - t->length < more)
 		capacity = t->length + more;
-	if (t->failed || !arena_fits(t->arena, capacity)) {
+	data = t->failed ? NULL : arena_grow(t->arena, t->data, t->capacity, capacity);
+	if (!data) {
 		t->failed = true;
 		return NULL;
 	}
-	/* The newest thing in the arena grows in place. */
-	if (t->data && t->data + ((t->capacity + 15) & ~(size_t)15) == t->arena->next &&
-	    capacity - t->capacity + 16 < (size_t)(t->arena->end - t->arena->next)) {
-		t->arena->next = t->data + ((capacity + 15) & ~(size_t)15);
-		t->capacity = capacity;
-		return t->data + t->length;
-	}
-	data = arena_alloc(t->arena, capacity);
-	if (t->data)
-		memcpy(data, t->data, t->length);
 	t->data = data;
 	t->capacity = capacity;
 	return data + t->length;

@@ -1,3 +1,11 @@
+/*
+ * The reader keeps finished members of all open containers on one stack of pairs (arrays leave the key unused); a
+ * container is allocated at its exact size when it closes.
+ *
+ * Invariants:
+ * 1. count <= capacity of the stack, and each open container's base <= count.
+ * 2. After push_item gave `beyond`, scan.error is set and the reading ends.
+ */
 #include "value/json.h"
 
 #include <math.h>
@@ -7,10 +15,6 @@
 #include "value/number.h"
 #include "value/time.h"
 
-/*
- * The reader keeps finished members of all open containers on one stack of pairs (arrays leave the key unused); a
- * container is allocated at its exact size when it closes.
- */
 struct open_container {
 	uint32_t base; /* first of its members on the stack */
 	bool is_object;
@@ -24,16 +28,22 @@ struct builder {
 	struct open_container *open;
 	uint32_t depth;
 	uint32_t open_capacity;
+	struct value_pair beyond; /* takes what the arena's limit has no room for */
 };
+
+static const char too_large[] = "the document needs more memory than an evaluation may have";
 
 static struct value_pair *push_item(struct builder *b)
 {
 	if (b->count == b->capacity) {
 		uint32_t capacity = b->capacity == 0 ? 64 : b->capacity * 2;
-		struct value_pair *items = arena_alloc(b->scan.arena, capacity * sizeof *items);
+		struct value_pair *items =
+		    arena_grow(b->scan.arena, b->items, b->capacity * sizeof *items, capacity * sizeof *items);
 
-		if (b->count != 0)
-			memcpy(items, b->items, b->count * sizeof *items);
+		if (!items) {
+			b->scan.error = too_large;
+			return &b->beyond;
+		}
 		b->items = items;
 		b->capacity = capacity;
 	}
@@ -111,7 +121,7 @@ static bool read_key(struct builder *b, const char *context)
 	if (s->at == s->end || *s->at != '"')
 		return scan_fail(s, context);
 	pair = push_item(b);
-	if (!read_string(s, &pair->key, &length))
+	if (pair == &b->beyond || !read_string(s, &pair->key, &length))
 		return false;
 	pair->key_length = (uint32_t)length;
 	scan_space(s);
@@ -206,6 +216,8 @@ static bool build(struct builder *b, struct value *ret)
 				b->items[b->count - 1].value = v;
 			else
 				push_item(b)->value = v;
+			if (s->error)
+				return false;
 			scan_space(s);
 			if (s->at < s->end && *s->at == ',') {
 				s->at++;
@@ -215,6 +227,10 @@ static bool build(struct builder *b, struct value *ret)
 			}
 			if (s->at == s->end || *s->at != (in_object ? '}' : ']'))
 				return scan_fail(s, in_object ? "after object key:value pair" : "after array element");
+			if (arena_is_spent(b->scan.arena)) {
+				s->error = too_large;
+				return false;
+			}
 			v = close_container(b);
 		}
 	}

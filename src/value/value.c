@@ -4,7 +4,8 @@
  * Invariants:
  * 1. The pairs of an object are sorted by key bytes, each key once; only between value_object_append() and
  *    value_object_sort() they are not.
- * 2. count <= capacity, in arrays and objects; a container that grows leaves its old memory to the arena.
+ * 2. count <= capacity, in arrays and objects; a container that grows leaves its old memory to the arena, one that
+ *    would pass the arena's limit stays as it is: the evaluation that made it ends.
  * 3. A value that was handed out is not written again, except by its epoch's owner (path.c).
  */
 #include "value/value.h"
@@ -48,8 +49,11 @@ void value_array_push(struct arena *a, struct value array, struct value item)
 
 	if (to->count == to->capacity) {
 		uint32_t capacity = to->capacity < 4 ? 4 : to->capacity * 2;
-		struct value *items = arena_alloc(a, capacity * sizeof *items);
+		struct value *items;
 
+		if (!arena_fits(a, capacity * sizeof *items))
+			return;
+		items = arena_alloc(a, capacity * sizeof *items);
 		if (to->count != 0)
 			memcpy(items, to->items, to->count * sizeof *items);
 		to->items = items;
@@ -138,15 +142,19 @@ struct value *value_object_find(struct value object, const char *key, size_t key
 	return found ? &object.object->pairs[i].value : NULL;
 }
 
-static void object_grow(struct arena *a, struct value_object *o)
+static bool object_grow(struct arena *a, struct value_object *o)
 {
 	uint32_t capacity = o->capacity < 4 ? 4 : o->capacity * 2;
-	struct value_pair *pairs = arena_alloc(a, capacity * sizeof *pairs);
+	struct value_pair *pairs;
 
+	if (!arena_fits(a, capacity * sizeof *pairs))
+		return false;
+	pairs = arena_alloc(a, capacity * sizeof *pairs);
 	if (o->count != 0)
 		memcpy(pairs, o->pairs, o->count * sizeof *pairs);
 	o->pairs = pairs;
 	o->capacity = capacity;
+	return true;
 }
 
 void value_object_set(struct arena *a, struct value object, const char *key, size_t key_length, struct value v)
@@ -159,8 +167,8 @@ void value_object_set(struct arena *a, struct value object, const char *key, siz
 		o->pairs[i].value = v;
 		return;
 	}
-	if (o->count == o->capacity)
-		object_grow(a, o);
+	if (o->count == o->capacity && !object_grow(a, o))
+		return;
 	memmove(o->pairs + i + 1, o->pairs + i, (o->count - i) * sizeof *o->pairs);
 	o->pairs[i] = (struct value_pair){key, (uint32_t)key_length, v};
 	o->count++;
@@ -170,8 +178,8 @@ void value_object_append(struct arena *a, struct value object, const char *key, 
 {
 	struct value_object *o = object.object;
 
-	if (o->count == o->capacity)
-		object_grow(a, o);
+	if (o->count == o->capacity && !object_grow(a, o))
+		return;
 	o->pairs[o->count++] = (struct value_pair){key, (uint32_t)key_length, v};
 }
 

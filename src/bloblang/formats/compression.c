@@ -6,6 +6,7 @@
  *    bomb's.
  * 2. A decompressor that makes no progress ends with an error: it does not spin.
  * 3. Only a row with a compressor is asked to compress.
+ * 4. Each loop asks the arena for time once a piece, and no library is let allocate more than WINDOW_LOG_MAX says.
  */
 #include "bloblang/formats/compression.h"
 
@@ -27,6 +28,9 @@ enum {
 	WINDOW_GZIP = 15 + 16,
 	GZIP_OS_UNKNOWN = 255,
 	MEMORY_LEVEL = 8,
+	PIECE_BYTES = 256 * 1024,
+	WINDOW_LOG_MAX = 23, /* zstd's, where a frame does not say how much it holds: 8 MiB */
+	ZSTD_LEVEL_MAX = 9,  /* higher ones take seconds, and a hundred times the memory */
 };
 
 struct compression {
@@ -39,6 +43,7 @@ struct compression {
 };
 
 static const char too_large[] = "the output exceeds the limit of this evaluation";
+static const char too_long[] = "it takes longer than an evaluation may";
 
 static bool fail(const char **ret_error, const char *text)
 {
@@ -53,6 +58,7 @@ static bool zlib_compress(const struct compression *c, int level, const char *in
 	z_stream z = {0};
 	size_t bound;
 	char *room;
+	int r = Z_OK;
 
 	if (level < -1 || level > 9)
 		return fail(ret_error, arena_format(out->arena, "invalid compression level: %d", level));
@@ -64,14 +70,18 @@ static bool zlib_compress(const struct compression *c, int level, const char *in
 	room = text_reserve(out, bound);
 	if (room) {
 		z.next_in = (const Bytef *)in;
-		z.avail_in = (uInt)length; /* a message is far below 4 GiB */
 		z.next_out = (Bytef *)room;
-		z.avail_out = (uInt)bound;
-		(void)deflate(&z, Z_FINISH);
+		z.avail_out = (uInt)bound; /* a message is far below 4 GiB */
+		while (r == Z_OK && !arena_is_spent_now(out->arena)) {
+			size_t left = length - z.total_in;
+
+			z.avail_in = (uInt)(left < PIECE_BYTES ? left : PIECE_BYTES);
+			r = deflate(&z, left <= PIECE_BYTES ? Z_FINISH : Z_NO_FLUSH);
+		}
 		out->length += z.total_out;
 	}
 	(void)deflateEnd(&z);
-	return room || fail(ret_error, too_large);
+	return r == Z_STREAM_END || fail(ret_error, room ? too_long : too_large);
 }
 
 static const char *zlib_error(const struct compression *c, const z_stream *z, int r)
@@ -98,8 +108,8 @@ static bool zlib_decompress(const struct compression *c, const char *in, size_t 
 	do {
 		char *room = text_reserve(out, CHUNK_BYTES);
 
-		if (!room) {
-			error = too_large;
+		if (!room || arena_is_spent(out->arena)) {
+			error = room ? too_long : too_large;
 			break;
 		}
 		z.next_out = (Bytef *)room;
@@ -149,8 +159,8 @@ static bool lz4_decompress(const struct compression *c, const char *in, size_t l
 		size_t source = length - used, room_size = CHUNK_BYTES;
 		char *room = text_reserve(out, CHUNK_BYTES);
 
-		if (!room) {
-			error = too_large;
+		if (!room || arena_is_spent(out->arena)) {
+			error = room ? too_long : too_large;
 			break;
 		}
 		hint = LZ4F_decompress(context, room, &room_size, in + used, &source, NULL);
@@ -206,39 +216,85 @@ static bool zstd_compress(const struct compression *c, int level, const char *in
 	(void)c;
 	if (!room)
 		return fail(ret_error, too_large);
-	n = ZSTD_compress(room, bound, in, length, level < 0 ? ZSTD_CLEVEL_DEFAULT : level);
+	if (level < 0)
+		level = ZSTD_CLEVEL_DEFAULT;
+	n = ZSTD_compress(room, bound, in, length, level < ZSTD_LEVEL_MAX ? level : ZSTD_LEVEL_MAX);
 	if (ZSTD_isError(n))
 		return fail(ret_error, ZSTD_getErrorName(n));
 	out->length += n;
 	return true;
 }
 
+static const char *zstd_error(bool at_start)
+{
+	return at_start ? "invalid input: magic number mismatch" : "corrupt input";
+}
+
+/* A frame that says how much it holds needs no window of its own. */
+static const char *zstd_known(ZSTD_DCtx *context, ZSTD_inBuffer *source, size_t holds, struct text *out)
+{
+	const char *in = (const char *)source->src + source->pos;
+	size_t length = ZSTD_findFrameCompressedSize(in, source->size - source->pos), n;
+	char *room = text_reserve(out, holds);
+
+	if (!room)
+		return too_large;
+	if (ZSTD_isError(length))
+		return "unexpected EOF";
+	n = ZSTD_decompressDCtx(context, room, holds, in, length);
+	if (ZSTD_isError(n))
+		return zstd_error(source->pos == 0);
+	source->pos += length;
+	out->length += n;
+	return NULL;
+}
+
+static const char *zstd_unknown(ZSTD_DCtx *context, ZSTD_inBuffer *source, struct text *out)
+{
+	size_t r = 1;
+
+	while (r != 0) {
+		char *room = text_reserve(out, CHUNK_BYTES);
+		ZSTD_outBuffer sink = {room, CHUNK_BYTES, 0};
+		size_t before = source->pos;
+
+		if (!room || arena_is_spent(out->arena))
+			return room ? too_long : too_large;
+		r = ZSTD_decompressStream(context, &sink, source);
+		if (ZSTD_isError(r))
+			return zstd_error(before == 0);
+		if (source->pos == before && sink.pos == 0 && r != 0)
+			return "unexpected EOF";
+		out->length += sink.pos;
+	}
+	return NULL;
+}
+
 static bool zstd_decompress(const struct compression *c, const char *in, size_t length, struct text *out,
                             const char **ret_error)
 {
-	ZSTD_DStream *stream = ZSTD_createDStream();
+	ZSTD_DCtx *context = ZSTD_createDCtx();
 	ZSTD_inBuffer source = {in, length, 0};
-	const char *error = stream ? NULL : "out of memory";
-	size_t r = 1;
+	const char *error = context ? NULL : "out of memory";
+	bool begun = false;
 
 	(void)c;
-	while (!error && (source.pos < source.size || r != 0)) {
-		char *room = text_reserve(out, CHUNK_BYTES);
-		ZSTD_outBuffer sink = {room, CHUNK_BYTES, 0};
-		size_t before = source.pos;
+	if (context)
+		(void)ZSTD_DCtx_setParameter(context, ZSTD_d_windowLogMax, WINDOW_LOG_MAX);
+	while (!error && (!begun || source.pos < source.size)) {
+		unsigned long long holds = ZSTD_getFrameContentSize(in + source.pos, length - source.pos);
+		bool known = holds != ZSTD_CONTENTSIZE_UNKNOWN && holds != ZSTD_CONTENTSIZE_ERROR;
 
-		if (!room) {
+		begun = true;
+		if (known && holds > SIZE_MAX / 2)
 			error = too_large;
-			break;
-		}
-		r = ZSTD_decompressStream(stream, &sink, &source);
-		if (ZSTD_isError(r))
-			error = before == 0 ? "invalid input: magic number mismatch" : "corrupt input";
-		else if (source.pos == before && sink.pos == 0 && r != 0)
-			error = "unexpected EOF";
-		out->length += ZSTD_isError(r) ? 0 : sink.pos;
+		else
+			error = known ? zstd_known(context, &source, (size_t)holds, out)
+			              : zstd_unknown(context, &source, out);
+		if (!error && arena_is_spent(out->arena))
+			error = too_long;
 	}
-	(void)ZSTD_freeDStream(stream);
+	(void)ZSTD_freeDCtx(context);
 	return !error || fail(ret_error, error);
 }
 
@@ -257,8 +313,8 @@ static bool bzip2_decompress(const struct compression *c, const char *in, size_t
 	while (!error && r != BZ_STREAM_END) {
 		char *room = text_reserve(out, CHUNK_BYTES);
 
-		if (!room) {
-			error = too_large;
+		if (!room || arena_is_spent(out->arena)) {
+			error = room ? too_long : too_large;
 			break;
 		}
 		z.next_out = room;

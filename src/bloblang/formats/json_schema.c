@@ -135,7 +135,7 @@ static bool matches(const struct check *c, const char *pattern, size_t length, c
 {
 	for (struct pattern *p = c->schema->patterns; p; p = p->next)
 		if (p->length == length && memcmp(p->text, pattern, length) == 0)
-			return regex_test(p->regex, s, n);
+			return regex_test(p->regex, c->problems->arena, s, n) != REGEX_NONE;
 	return true;
 }
 
@@ -361,6 +361,8 @@ static void check_array(struct check *c, struct value schema, struct value v)
 		PROBLEM(c, "array must have at most %lld items", (long long)limit);
 	for (uint32_t i = 0; unique && unique->kind == VALUE_BOOL && unique->boolean && i < value_count(v); i++) {
 		for (uint32_t k = i + 1; k < value_count(v); k++) {
+			if (arena_is_spent(c->problems->arena))
+				return;
 			if (value_equal(v.array->items[i], v.array->items[k])) {
 				PROBLEM(c, "array items[%u,%u] must be unique", i, k);
 				return;
@@ -544,7 +546,7 @@ static void check_value(struct check *c, struct value schema, struct value v)
 			PROBLEM(c, "false always fails validation");
 		return;
 	}
-	if (c->depth == DEPTH_MAX || c->problems->failed)
+	if (c->depth == DEPTH_MAX || c->problems->failed || arena_is_spent(c->problems->arena))
 		return;
 	c->depth++;
 	if (ref && ref->kind == VALUE_STRING && ref->length > 0) {

@@ -3,7 +3,7 @@
  *
  * Invariants:
  * 1. p <= end; nothing is allocated by a length that the bytes left cannot fill.
- * 2. depth <= DEPTH_MAX on the way in.
+ * 2. depth <= MSGPACK_DEPTH_MAX both ways.
  * 3. The writer takes the shortest form that holds a value, as the reference does.
  */
 #include "bloblang/formats/msgpack.h"
@@ -13,7 +13,7 @@
 
 #include "base/check.h"
 
-enum { DEPTH_MAX = 1000, EXTENSION_TIME = 0xff };
+enum { EXTENSION_TIME = 0xff };
 
 struct msgpack_reader {
 	struct arena *arena;
@@ -211,7 +211,7 @@ static bool read_value(struct msgpack_reader *r, struct value *ret)
 	bool ok;
 
 	must(r->p <= r->end);
-	if (++r->depth > DEPTH_MAX || r->arena->exceeded)
+	if (++r->depth > MSGPACK_DEPTH_MAX || arena_is_spent(r->arena))
 		return fail(r, "msgpack: nested too deeply or too large");
 	if (!take(r, 1, &code))
 		return false;
@@ -296,8 +296,17 @@ static void put_time(struct text *out, const struct value_time *t)
 		text_add_char(out, (char)((uint64_t)t->seconds >> (8 * i)));
 }
 
-void msgpack_write(struct text *out, struct value v)
+static void put_string(struct text *out, const char *text, size_t length)
 {
+	put_length(out, length, 0xa0, 31, 0xd9, 0xda);
+	text_add(out, text, length);
+}
+
+/* False when it is nested too deeply. */
+static bool write_value(struct text *out, struct value v, unsigned depth)
+{
+	if (depth > MSGPACK_DEPTH_MAX || arena_is_spent(out->arena))
+		return false;
 	v = value_normal(v);
 	switch ((enum value_kind)v.kind) {
 	case VALUE_BOOL:
@@ -316,8 +325,7 @@ void msgpack_write(struct text *out, struct value v)
 		put_float(out, v);
 		break;
 	case VALUE_STRING:
-		put_length(out, v.length, 0xa0, 31, 0xd9, 0xda);
-		text_add(out, v.text, v.length);
+		put_string(out, v.text, v.length);
 		break;
 	case VALUE_BYTES:
 		put_length(out, v.length, 0, 0, 0xc4, 0xc5);
@@ -329,17 +337,22 @@ void msgpack_write(struct text *out, struct value v)
 	case VALUE_ARRAY:
 		put_length(out, value_count(v), 0x90, 15, 0, 0xdc);
 		for (uint32_t i = 0; i < value_count(v) && !out->failed; i++)
-			msgpack_write(out, v.array->items[i]);
+			if (!write_value(out, v.array->items[i], depth + 1))
+				return false;
 		break;
 	case VALUE_OBJECT:
 		put_length(out, value_count(v), 0x80, 15, 0, 0xde);
 		for (uint32_t i = 0; i < value_count(v) && !out->failed; i++) {
-			msgpack_write(out, value_string(v.object->pairs[i].key, v.object->pairs[i].key_length));
-			msgpack_write(out, v.object->pairs[i].value);
+			put_string(out, v.object->pairs[i].key, v.object->pairs[i].key_length);
+			if (!write_value(out, v.object->pairs[i].value, depth + 1))
+				return false;
 		}
 		break;
 	default:
 		text_add_char(out, (char)0xc0);
 		break;
 	}
+	return true;
 }
+
+bool msgpack_write(struct text *out, struct value v) { return write_value(out, v, 1); }

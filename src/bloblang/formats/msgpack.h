@@ -15,11 +15,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/error.h"
 #include "value/arena.h"
 #include "value/value.h"
 
+enum { MSGPACK_DEPTH_MAX = 1000 };
+
 /* The first value of the bytes. Maps need string keys. */
 bool msgpack_read(struct arena *a, const char *bytes, size_t length, struct value *ret, const char **ret_error);
-void msgpack_write(struct text *out, struct value v);
+/* False when it is nested more than MSGPACK_DEPTH_MAX deep, or the arena is spent. */
+bool msgpack_write(struct text *out, struct value v) MUST_CHECK;
 
 #endif

@@ -67,6 +67,11 @@ struct re2_pattern *re2_open(const char *pattern, size_t length, struct re2_faul
 	options.set_log_errors(false);
 	options.set_max_mem(RE2_MEMORY_BYTES);
 	re = new re2_pattern(StringPiece(pattern, length), options);
+	if (!re->compiled.ok() && re->compiled.error_code() == RE2::ErrorPatternTooLarge) {
+		delete re;
+		options.set_max_mem(RE2_MEMORY_MAX_BYTES);
+		re = new re2_pattern(StringPiece(pattern, length), options);
+	}
 	if (re->compiled.ok())
 		return re;
 	ret_fault->what = words_of(re->compiled.error_code());
@@ -78,6 +83,13 @@ struct re2_pattern *re2_open(const char *pattern, size_t length, struct re2_faul
 }
 
 void re2_close(struct re2_pattern *re) { delete re; }
+
+uint32_t re2_size(const struct re2_pattern *re)
+{
+	int size = re->compiled.ProgramSize();
+
+	return size > 0 ? static_cast<uint32_t>(size) : 1;
+}
 
 uint32_t re2_groups(const struct re2_pattern *re)
 {

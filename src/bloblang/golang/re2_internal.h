@@ -4,7 +4,8 @@
  * What it is: the whole of libre2 that kspool uses, behind extern "C"; re2_face.cc is the only C++ of the project.
  * Promises: 11. A search takes time linear in the subject, without backtracking and so without a match limit: mostly 1
  *     ns a byte, at worst 10 ns for each byte and instruction (a[ab]{900}c on 1 MB of a and b: 8 s, where Go takes 13).
- *     6. A pattern, compiled, with the automata it grows while it searches, holds at most RE2_MEMORY_BYTES.
+ *     6. A pattern, compiled, with the automata it grows while it searches, holds at most RE2_MEMORY_BYTES, unless it
+ *     needs up to RE2_MEMORY_MAX_BYTES to be compiled at all.
  * Owner: the caller closes what it opened; names lie in the pattern.
  * Thread: any; an opened pattern may search in several threads at once (RE2 locks its own cache of states).
  * Fails: open gives Go's words for what is wrong and the fragment it is about; a search cannot fail.
@@ -23,7 +24,7 @@ extern "C" {
 
 struct re2_pattern;
 
-enum { RE2_MEMORY_BYTES = 8 << 20 };
+enum { RE2_MEMORY_BYTES = 2 << 20, RE2_MEMORY_MAX_BYTES = 8 << 20 };
 
 /* Go's words for the kind of fault, RE2's fragment. */
 struct re2_fault {
@@ -36,6 +37,8 @@ struct re2_fault {
 struct re2_pattern *re2_open(const char *pattern, size_t length, struct re2_fault *ret_fault);
 /* Accepts null. */
 void re2_close(struct re2_pattern *re);
+/* Instructions: what each byte of a subject costs at worst is proportional to it. */
+uint32_t re2_size(const struct re2_pattern *re);
 uint32_t re2_groups(const struct re2_pattern *re);
 /* "" when the group has no name. */
 const char *re2_group_name(const struct re2_pattern *re, uint32_t group);

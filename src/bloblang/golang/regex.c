@@ -23,8 +23,12 @@
 
 enum { PATTERN_MAX = 1 << 20 };
 
-/* All searches of one walk together. One search is linear, but ".*b|a" over a's makes one search a byte. */
-#define WALK_NS_MAX (2 * NS_PER_S)
+/*
+ * What RE2 takes at worst for a byte and an instruction: it makes a state of its automaton for every byte, or walks all
+ * instructions for the groups. Mostly it takes a thousandth of that, and there is no telling but by trying: a search
+ * that could take too long is tried on pieces that cannot, each at most PIECE_NS at worst.
+ */
+enum { WORST_NS = 12, PIECE_NS = 20 * NS_PER_MS, PIECE_BYTES_MIN = 256 };
 
 struct regex {
 	struct re2_pattern *compiled;
@@ -33,16 +37,16 @@ struct regex {
 
 struct regex_walk {
 	const struct regex *re;
+	struct arena *arena;
 	const char *subject; /* as RE2 sees it: valid UTF-8 */
 	size_t length;
-	char *repaired; /* owned copy with U+FFFD for bad bytes; null when the subject was valid */
-	size_t *bad;    /* offsets in `subject` of the replacements, ascending */
+	size_t *bad; /* offsets in `subject` of the replacements, ascending */
 	size_t bad_count;
 	size_t *bounds; /* pairs, as re2_search fills them */
 	struct regex_span *spans;
 	size_t position;
 	size_t previous_end; /* SIZE_MAX: no match so far */
-	int64_t started_ns;
+	bool is_tried;       /* the pieces of the subject from here on took little time */
 	bool done;
 };
 
@@ -104,14 +108,15 @@ static const char *piece_end(const char *p, const char *end)
  */
 static size_t translate(const char *p, const char *end, char *out)
 {
+	static const char named[4] = {'(', '?', 'P', '<'};
 	char *start = out;
 
 	while (p < end) {
 		const char *next = piece_end(p, end);
 
 		if (end - p > 3 && memcmp(p, "(?<", 3) == 0) {
-			memcpy(out, "(?P<", 4);
-			out += 4;
+			memcpy(out, named, sizeof named);
+			out += sizeof named;
 			next = p + 3;
 		} else {
 			memcpy(out, p, (size_t)(next - p));
@@ -205,27 +210,55 @@ uint32_t regex_groups(const struct regex *re) { return re->groups; }
 
 const char *regex_group_name(const struct regex *re, uint32_t group) { return re2_group_name(re->compiled, group); }
 
-/* Where RE2 finds the next match. It looks at bytes, so that its \B holds inside of a character, where Go never looks:
- * such a match is empty, and is passed over. */
-static bool search(const struct regex *re, const char *subject, size_t length, size_t from, size_t *ret_bounds,
-                   uint32_t count)
+/* How long the instructions may take over so many bytes. */
+static int64_t worst_ns(const struct regex *re, size_t bytes)
 {
-	while (re2_search(re->compiled, subject, length, from, ret_bounds, count)) {
-		from = ret_bounds[0];
-		if (from == length || ((unsigned char)subject[from] & 0xc0) != 0x80)
-			return true;
-		from++;
+	double ns = (double)bytes * re2_size(re->compiled) * WORST_NS;
+
+	return ns < (double)INT64_MAX / 2 ? (int64_t)ns : INT64_MAX / 2;
+}
+
+/*
+ * Whether a search for `count` groups of w's subject from `from` on ends in time. What pieces took tells of the whole,
+ * but for matches that are longer than a piece: the groups of those are walked once more.
+ */
+static bool ends_in_time(struct regex_walk *w, size_t from)
+{
+	int64_t left_ns = arena_time_left(w->arena), began_ns = left_ns;
+	size_t piece = (size_t)PIECE_NS / WORST_NS / re2_size(w->re->compiled) + PIECE_BYTES_MIN, bounds[2];
+
+	if (w->is_tried || worst_ns(w->re, w->length - from) < left_ns)
+		return left_ns > 0;
+	for (size_t at = from; at < w->length && left_ns > began_ns / 2; at += piece) {
+		size_t n = w->length - at < piece ? w->length - at : piece;
+
+		while (at + n < w->length && ((unsigned char)w->subject[at + n] & 0xc0) == 0x80)
+			n++;
+		(void)re2_search(w->re->compiled, w->subject + at, n, 0, bounds, 1);
+		left_ns = arena_time_left(w->arena);
 	}
-	return false;
+	w->is_tried = left_ns > began_ns / 2;
+	return w->is_tried;
 }
 
 /* Go reads a bad byte as U+FFFD: give RE2 a copy that says so, and remember where. */
-static void repair(struct regex_walk *w)
+static bool repair(struct regex_walk *w)
 {
-	char *copy = mem_alloc(w->length * 3 + 1);
 	size_t n = 0;
+	char *copy;
 
-	w->bad = mem_array(w->length, sizeof *w->bad);
+	for (size_t i = 0; i < w->length;) {
+		uint32_t c;
+		bool valid;
+
+		i += utf8_decode(w->subject + i, w->subject + w->length, &c, &valid);
+		w->bad_count += !valid;
+	}
+	if (!arena_fits(w->arena, w->length + 2 * w->bad_count + 1 + w->bad_count * sizeof *w->bad))
+		return false;
+	copy = arena_alloc(w->arena, w->length + 2 * w->bad_count + 1);
+	w->bad = arena_alloc(w->arena, w->bad_count * sizeof *w->bad);
+	w->bad_count = 0;
 	for (size_t i = 0; i < w->length;) {
 		uint32_t c;
 		bool valid;
@@ -236,9 +269,9 @@ static void repair(struct regex_walk *w)
 		n += utf8_encode(copy + n, c);
 		i += width;
 	}
-	w->repaired = copy;
 	w->subject = copy;
 	w->length = n;
+	return true;
 }
 
 /* An offset in the repaired copy as an offset in the caller's subject. */
@@ -257,31 +290,50 @@ static size_t original(const struct regex_walk *w, size_t offset)
 	return offset - 2 * low;
 }
 
-struct regex_walk *regex_walk_new(const struct regex *re, const char *subject, size_t length)
+struct regex_walk *regex_walk_new(const struct regex *re, struct arena *a, const char *subject, size_t length)
 {
-	struct regex_walk *w = mem_zero(sizeof *w);
+	struct regex_walk *w = arena_alloc(a, sizeof *w);
 
-	w->re = re;
-	w->subject = subject ? subject : "";
-	w->length = length;
-	w->previous_end = SIZE_MAX;
-	w->started_ns = clock_mono_ns();
+	*w = (struct regex_walk){
+	    .re = re, .arena = a, .subject = subject ? subject : "", .length = length, .previous_end = SIZE_MAX};
 	if (!utf8_is_valid(w->subject, length))
-		repair(w);
-	w->bounds = mem_array(2 * ((size_t)re->groups + 1), sizeof *w->bounds);
-	w->spans = mem_array((size_t)re->groups + 1, sizeof *w->spans);
+		w->done = !repair(w);
+	w->bounds = arena_alloc(a, 2 * ((size_t)re->groups + 1) * sizeof *w->bounds);
+	w->spans = arena_alloc(a, ((size_t)re->groups + 1) * sizeof *w->spans);
 	return w;
 }
 
-void regex_walk_free(struct regex_walk *w)
+/* The bounds of the next match, or that of a short subject: there is always time for one more of those. */
+static bool search_whole(struct regex_walk *w, size_t from, uint32_t count)
 {
-	if (!w)
-		return;
-	free(w->bounds);
-	free(w->repaired);
-	free(w->bad);
-	free(w->spans);
-	free(w);
+	size_t whole[2];
+
+	if (count == 1 || worst_ns(w->re, w->length - from) < PIECE_NS)
+		return re2_search(w->re->compiled, w->subject, w->length, from, w->bounds, count);
+	/* the groups of a long match are walked instruction by instruction: only when that ends in time */
+	if (!re2_search(w->re->compiled, w->subject, w->length, from, whole, 1))
+		return false;
+	if (worst_ns(w->re, whole[1] - whole[0]) > arena_time_left(w->arena)) {
+		w->arena->late = w->arena->exceeded = true;
+		return false;
+	}
+	return re2_search(w->re->compiled, w->subject, w->length, from, w->bounds, count);
+}
+
+/* Where RE2 finds the next match. It looks at bytes, so that its \B holds inside of a character, where Go never looks:
+ * such a match is empty, and is passed over. */
+static enum regex_result search(struct regex_walk *w, size_t from, uint32_t count)
+{
+	must(from <= w->length);
+	while (ends_in_time(w, from)) {
+		if (!search_whole(w, from, count))
+			return w->arena->exceeded ? REGEX_LIMIT : REGEX_NONE;
+		from = w->bounds[0];
+		if (from == w->length || ((unsigned char)w->subject[from] & 0xc0) != 0x80)
+			return REGEX_MATCH;
+		from++;
+	}
+	return REGEX_LIMIT;
 }
 
 static void report(struct regex_walk *w)
@@ -296,17 +348,15 @@ static void report(struct regex_walk *w)
 
 enum regex_result regex_walk_next(struct regex_walk *w, const struct regex_span **ret_spans)
 {
+	if (w->arena->exceeded)
+		return REGEX_LIMIT;
 	while (!w->done) {
+		enum regex_result r = search(w, w->position, w->re->groups + 1);
 		bool accept = true;
 
-		must(w->position <= w->length);
-		if (!search(w->re, w->subject, w->length, w->position, w->bounds, w->re->groups + 1)) {
+		if (r != REGEX_MATCH) {
 			w->done = true;
-			return REGEX_NONE;
-		}
-		if (clock_mono_ns() - w->started_ns > WALK_NS_MAX) {
-			w->done = true;
-			return REGEX_LIMIT;
+			return r;
 		}
 		if (w->bounds[1] == w->position) { /* empty, at the place the search began */
 			uint32_t c;
@@ -326,21 +376,14 @@ enum regex_result regex_walk_next(struct regex_walk *w, const struct regex_span 
 			return REGEX_MATCH;
 		}
 	}
-	return REGEX_NONE;
+	return w->arena->exceeded ? REGEX_LIMIT : REGEX_NONE;
 }
 
-bool regex_test(const struct regex *re, const char *subject, size_t length)
+enum regex_result regex_test(const struct regex *re, struct arena *a, const char *subject, size_t length)
 {
-	size_t bounds[2];
-	struct regex_walk *w;
-	bool found;
+	struct regex_walk *w = regex_walk_new(re, a, subject, length);
 
-	if (utf8_is_valid(subject ? subject : "", length))
-		return search(re, subject ? subject : "", length, 0, bounds, 1);
-	w = regex_walk_new(re, subject, length);
-	found = search(re, w->subject, w->length, 0, bounds, 1);
-	regex_walk_free(w);
-	return found;
+	return w->done ? REGEX_LIMIT : search(w, 0, 1);
 }
 
 /* The name after a dollar: a number, a group's name, or neither. Returns its length with braces; 0: not a name. */
@@ -419,7 +462,7 @@ static void expand(const struct regex *re, const char *template, size_t n, const
 enum err regex_replace_all(const struct regex *re, const char *subject, size_t length, const char *replacement,
                            size_t replacement_length, struct text *out)
 {
-	struct regex_walk *w = regex_walk_new(re, subject, length);
+	struct regex_walk *w = regex_walk_new(re, out->arena, subject, length);
 	const struct regex_span *spans;
 	enum regex_result r;
 	size_t copied = 0;
@@ -429,7 +472,6 @@ enum err regex_replace_all(const struct regex *re, const char *subject, size_t l
 		expand(re, replacement, replacement_length, subject, spans, out);
 		copied = spans[0].end;
 	}
-	regex_walk_free(w);
 	if (r == REGEX_LIMIT)
 		return ERR_INPUT;
 	text_add(out, subject + copied, length - copied);

@@ -3,9 +3,9 @@
  *
  * What it is: RE2 itself, with what Go's regexp says otherwise: (?<name>, no \C, bad UTF-8 in a subject counts as
  *     U+FFFD one byte wide, FindAll's rules for empty matches, templates with $name.
- * Promises: 11. One search is linear in the subject, whatever the pattern (re2_internal.h has the worst case); a walk
- *     of many searches ends after two seconds. 6. A compiled pattern and its automata hold at most RE2_MEMORY_BYTES.
- * Owner: the caller frees a regex and a walk; the subject and the regex outlive the walk.
+ * Promises: 11. A search ends within the time that is left to it, or is not begun: one that could take longer at worst
+ *     is first measured, piece by piece. 6. A compiled pattern and its automata have a bound (re2_internal.h), copies
+ * of subjects lie in the arena. Owner: the caller frees a regex and a walk; the subject and the regex outlive the walk.
  * Thread: any; a regex is immutable and may be shared, a walk belongs to one thread.
  * Fails: compile gives the text of Go's fault; a walk gives REGEX_LIMIT. A failed allocation aborts.
  * Does not: back-references, look-around.
@@ -39,17 +39,16 @@ struct regex_span {
 	size_t end;
 };
 
-/* Successive matches in one subject, by the rules of Go's FindAll. The subject must outlive the walk. */
+/* Successive matches in one subject, by the rules of Go's FindAll. It lies in the arena, whose time is its own. */
 struct regex_walk;
 
-struct regex_walk *regex_walk_new(const struct regex *re, const char *subject, size_t length);
-void regex_walk_free(struct regex_walk *w);
+struct regex_walk *regex_walk_new(const struct regex *re, struct arena *a, const char *subject, size_t length);
 /* *ret_spans: groups + 1 spans, valid until the next call. */
 enum regex_result regex_walk_next(struct regex_walk *w, const struct regex_span **ret_spans);
 
-/* Is there a match anywhere? */
-bool regex_test(const struct regex *re, const char *subject, size_t length);
-/* Replaces every match by the expanded template. ERR_INPUT: the walk's limit. */
+/* Is there a match anywhere? REGEX_MATCH, REGEX_NONE or REGEX_LIMIT. */
+enum regex_result regex_test(const struct regex *re, struct arena *a, const char *subject, size_t length);
+/* Replaces every match by the expanded template. ERR_INPUT: no time is left. */
 enum err regex_replace_all(const struct regex *re, const char *subject, size_t length, const char *replacement,
                            size_t replacement_length, struct text *out) MUST_CHECK;
 

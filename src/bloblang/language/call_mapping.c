@@ -2,12 +2,18 @@
 #include "bloblang/language/eval_internal.h"
 #include "bloblang/language/program.h"
 
+/* A message may hold the mapping. */
+enum { MAPPING_BYTES_MAX = 2 << 20 };
+
 bool call_mapping_prepare(struct call *call, struct value text)
 {
+	const struct arena_limits limits = {
+	    .most_bytes = MAPPING_BYTES_MAX, .own_bytes = MAPPING_BYTES_MAX, .time_ns = arena_time_left(call->arena)};
 	struct program_source source = {.form = PROGRAM_MAPPING,
 	                                .text = text.text,
 	                                .length = text.length,
 	                                .find = call->site->program->find,
+	                                .limits = &limits,
 	                                .pure = true};
 	struct program_fault fault;
 	struct program *program;
@@ -33,7 +39,6 @@ bool call_mapping_run(struct call *call, struct value self, struct value *ret)
 	int line;
 
 	evaluation_init(&ev, call->arena, program, NULL);
-	ev.deadline_ns = outer->deadline_ns;
 	ev.stack_base = outer->stack_base;
 	ev.stacks = outer->stacks;
 	ev.epoch = outer->epoch + 1;

@@ -10,11 +10,8 @@
 #include <stdlib.h>
 
 #include "base/check.h"
-#include "base/clock.h"
 #include "value/path.h"
 #include "bloblang/language/eval_internal.h"
-
-enum { EVALUATION_TIME_MS = 5000 };
 
 void evaluation_init(struct evaluation *ev, struct arena *a, const struct program *program,
                      const struct message_batch *batch)
@@ -31,16 +28,10 @@ static bool fail_limit(struct evaluation *ev, const char *text)
 
 bool evaluation_spent(struct evaluation *ev)
 {
-	if (ev->arena->exceeded)
-		return fail_limit(ev, "the evaluation exceeded its memory limit");
-	if (++ev->steps < STEPS_A_LOOK)
+	if (!arena_is_spent(ev->arena))
 		return false;
-	ev->steps = 0;
-	if (ev->deadline_ns == 0)
-		ev->deadline_ns = clock_mono_ns() + EVALUATION_TIME_MS * (int64_t)NS_PER_MS;
-	else if (clock_mono_ns() > ev->deadline_ns)
-		return fail_limit(ev, "the evaluation exceeded its time limit");
-	return false;
+	return fail_limit(ev, ev->arena->late ? "the evaluation exceeded its time limit"
+	                                      : "the evaluation exceeded its memory limit");
 }
 
 static bool stack_is_deep(const struct evaluation *ev)

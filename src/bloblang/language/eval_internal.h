@@ -90,9 +90,7 @@ struct evaluation {
 	bool meta_changed; /* somebody wrote: new_meta is set */
 	struct value new_meta;
 	uint32_t epoch;
-	int stacks;     /* nested applies */
-	uint32_t steps; /* nodes since the clock was read */
-	int64_t deadline_ns;
+	int stacks; /* nested applies */
 	const char *stack_base;
 	const struct scope *alias; /* mutation: while its root_is_this holds, the document is its root */
 };
@@ -100,8 +98,7 @@ struct evaluation {
 enum {
 	STACKS_MAX = 5000,
 	STACK_BYTES_MAX = 3 * 1024 * 1024, /* of the thread's stack; threads have 8 MiB */
-	STEPS_A_LOOK = 256,
-	SEEK_USES_MAX = 2, /* readers of a document, up to which each seeks in its text */
+	SEEK_USES_MAX = 2,                 /* readers of a document, up to which each seeks in its text */
 };
 
 /* The context of a query that runs with `this` = v. Only one outer `this` is remembered, as in the reference. */

@@ -7,7 +7,8 @@
 #include "base/mem.h"
 #include "bloblang/language/parse_internal.h"
 
-enum { PROGRAM_BYTES_MAX = 64 * 1024 * 1024 };
+/* Of a mapping that the configuration holds, with what is folded in it. */
+static const struct arena_limits own_limits = {.most_bytes = 32 << 20, .own_bytes = 32 << 20, .time_ns = 5 * NS_PER_S};
 
 static void fill_fault(const struct parse *p, enum program_form form, struct arena *a, struct program_fault *fault)
 {
@@ -25,7 +26,7 @@ bool program_parse(const struct program_source *source, struct program **ret, st
 	struct parse p = {.program = program, .evaluation = &ev, .pure = source->pure};
 
 	program->find = source->find;
-	arena_init(&program->arena, PROGRAM_BYTES_MAX);
+	arena_limit(&program->arena, source->limits ? source->limits : &own_limits);
 	if (source->folder)
 		program->folder = arena_copy(&program->arena, source->folder, strlen(source->folder));
 	evaluation_init(&ev, &program->arena, program, NULL);

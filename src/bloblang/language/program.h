@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/buf.h"
 #include "base/error.h"
@@ -29,9 +30,10 @@ struct program_source {
 	enum program_form form;
 	const char *text;
 	size_t length;
-	row_find *find;     /* the library */
-	const char *folder; /* where `import` looks; null refuses it */
-	bool pure;          /* no functions that look at messages or outside */
+	row_find *find;                    /* the library */
+	const char *folder;                /* where `import` looks; null refuses it */
+	const struct arena_limits *limits; /* null: those of a mapping in the configuration */
+	bool pure;                         /* no functions that look at messages or outside */
 };
 
 /* Where parsing stopped, from 1, in code points. */
@@ -45,6 +47,8 @@ struct program_fault {
 /* Where values of a run lie; used by one thread, run after run. */
 struct evaluator {
 	struct arena arena;
+	bool (*may_make)(void *arg, uint64_t bytes); /* null: anything */
+	void *arg;
 };
 
 /* False: *fault is filled, its texts in the arena `a`. */

@@ -210,7 +210,7 @@ struct named_counter {
 	char name[];
 };
 
-enum { COUNTERS_MAX = 10000 };
+enum { COUNTERS_MAX = 10000, COUNTER_NAME_MAX = 256 };
 
 static _Atomic(struct named_counter *) counters;
 static _Atomic int counters_made;
@@ -249,8 +249,11 @@ static struct named_counter *take_counter(const char *name, size_t length)
 
 static bool count(struct call *call, struct value *ret)
 {
-	struct named_counter *c = take_counter(call->args[0].text, call->args[0].length);
+	struct named_counter *c;
 
+	if (call->args[0].length > COUNTER_NAME_MAX)
+		return call_fail(call, "the name of a count is longer than %d bytes", COUNTER_NAME_MAX);
+	c = take_counter(call->args[0].text, call->args[0].length);
 	if (!c)
 		return call_fail(call, "more than %d names are counted", COUNTERS_MAX);
 	*ret = value_int(atomic_fetch_add(&c->value, 1) + 1);
@@ -320,14 +323,20 @@ static bool uuid_v4(struct call *call, struct value *ret)
 
 static struct value text_of(struct call *call, const char *s) { return value_string_copy(call->arena, s, strlen(s)); }
 
+/* 48 bits of milliseconds. */
+#define UUID_V7_SECONDS_MAX ((INT64_C(1) << 48) / MS_PER_S - 1)
+
 static bool uuid_v7(struct call *call, struct value *ret)
 {
 	unsigned char id[UUID_BYTES];
 	char text[UUID_TEXT_MAX];
 	int64_t ms = clock_wall_ms();
 
-	if (call->args[0].kind == VALUE_TIMESTAMP)
+	if (call->args[0].kind == VALUE_TIMESTAMP) {
+		if (call->args[0].time->seconds < 0 || call->args[0].time->seconds > UUID_V7_SECONDS_MAX)
+			return call_fail(call, "a version 7 UUID holds no time before 1970 or after 10889");
 		ms = call->args[0].time->seconds * MS_PER_S + call->args[0].time->nanoseconds / NS_PER_MS;
+	}
 	uuid_v7_make(ms, id);
 	*ret = text_of(call, uuid_print(id, text));
 	return true;

@@ -32,6 +32,8 @@ static void compare_member(struct diff *d, const char *key, size_t length, const
                            const struct value *new)
 {
 	must(old || new);
+	if (arena_is_spent(d->arena))
+		return;
 	value_array_push(d->arena, d->path, value_string(key, length));
 	if (!old)
 		report(d, "create", value_null(), *new);
@@ -39,14 +41,15 @@ static void compare_member(struct diff *d, const char *key, size_t length, const
 		report(d, "delete", *old, value_null());
 	else
 		compare(d, *old, *new);
-	d->path.array->count--;
+	if (!d->arena->exceeded)
+		d->path.array->count--;
 }
 
 static void compare_objects(struct diff *d, struct value old, struct value new)
 {
 	uint32_t i = 0, k = 0;
 
-	while (i < value_count(old) || k < value_count(new)) { /* both are sorted by key */
+	while (!d->arena->exceeded && (i < value_count(old) || k < value_count(new))) { /* both are sorted by key */
 		struct value_pair *a = i < value_count(old) ? &old.object->pairs[i] : NULL;
 		struct value_pair *b = k < value_count(new) ? &new.object->pairs[k] : NULL;
 		bool in_old = a && (!b || !value_object_find(new, a->key, a->key_length) ||
@@ -66,14 +69,14 @@ static void compare_objects(struct diff *d, struct value old, struct value new)
 
 static void compare(struct diff *d, struct value old, struct value new)
 {
-	if (d->arena->exceeded || value_count(d->path) > DEPTH_MAX)
+	if (arena_is_spent(d->arena) || value_count(d->path) > DEPTH_MAX)
 		return;
 	if (old.kind == VALUE_OBJECT && new.kind == VALUE_OBJECT) {
 		compare_objects(d, old, new);
 	} else if (old.kind == VALUE_ARRAY && new.kind == VALUE_ARRAY) {
 		uint32_t most = value_count(old) > value_count(new) ? value_count(old) : value_count(new);
 
-		for (uint32_t i = 0; i < most; i++) {
+		for (uint32_t i = 0; i < most && !d->arena->exceeded; i++) {
 			const char *index = arena_format(d->arena, "%u", i);
 
 			compare_member(d, index, strlen(index), i < value_count(old) ? &old.array->items[i] : NULL,
@@ -100,6 +103,8 @@ static struct value patched(struct call *call, struct value v, const struct valu
 	struct value copy, step = *steps;
 	uint32_t index = 0;
 
+	if (call_spent(call))
+		return v;
 	if (v.kind == VALUE_ARRAY) {
 		for (uint32_t i = 0; i < step.length; i++)
 			index = index * 10 + (uint32_t)(step.text[i] - '0');

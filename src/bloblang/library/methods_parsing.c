@@ -142,7 +142,8 @@ static bool format_msgpack(struct call *call, struct value *ret)
 	struct text out;
 
 	text_init(&out, call->arena);
-	msgpack_write(&out, call->target);
+	if (!msgpack_write(&out, call->target))
+		return !call_spent(call) && call_fail(call, "msgpack: nested more than %d deep", MSGPACK_DEPTH_MAX);
 	*ret = value_from_text(&out, VALUE_BYTES);
 	return true;
 }

@@ -23,12 +23,14 @@ static bool fail_limit(struct call *call)
 
 static bool re_match(struct call *call, struct value *ret)
 {
+	enum regex_result found;
 	struct value text;
 
 	if (!call_need_text(call, call->target, &text))
 		return false;
-	*ret = value_bool(regex_test(call->prepared, text.text, text.length));
-	return true;
+	found = regex_test(call->prepared, call->arena, text.text, text.length);
+	*ret = value_bool(found == REGEX_MATCH);
+	return found != REGEX_LIMIT || fail_limit(call);
 }
 
 static bool re_replace_all(struct call *call, struct value *ret)
@@ -102,12 +104,11 @@ static bool find_all(struct call *call, shape *make, struct value *ret)
 	if (!call_need_text(call, call->target, &text))
 		return false;
 	*ret = value_array(call->arena, 4);
-	w = regex_walk_new(call->prepared, text.text, text.length);
+	w = regex_walk_new(call->prepared, call->arena, text.text, text.length);
 	while (!spent && (r = regex_walk_next(w, &spans)) == REGEX_MATCH) {
 		value_array_push(call->arena, *ret, make(call, call->prepared, text, spans));
 		spent = call_spent(call);
 	}
-	regex_walk_free(w);
 	if (spent)
 		return false;
 	return r != REGEX_LIMIT || fail_limit(call);
@@ -126,10 +127,9 @@ static bool re_find_object(struct call *call, struct value *ret)
 
 	if (!call_need_text(call, call->target, &text))
 		return false;
-	w = regex_walk_new(call->prepared, text.text, text.length);
+	w = regex_walk_new(call->prepared, call->arena, text.text, text.length);
 	r = regex_walk_next(w, &spans);
 	*ret = r == REGEX_MATCH ? groups_object(call, call->prepared, text, spans) : value_object(call->arena, 0);
-	regex_walk_free(w);
 	return r != REGEX_LIMIT || fail_limit(call);
 }
 

@@ -1,4 +1,5 @@
 /* Methods of the family "strings" that compare a secret with its hash. */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,19 +9,27 @@
 
 #include "bloblang/language/function.h"
 
-enum { ARGON2_MEMORY_MAX_KIB = 1 << 20, ARGON2_PASSES_MAX = 64 };
+enum { ARGON2_LANES_MAX = 16, ARGON2_KIB_NS = 3000, BCRYPT_ROUND_NS = 60000, BCRYPT_COST_MAX = 31 };
 
-/* "m=4096,t=3,p=1" within bounds: a mapping cannot ask for gigabytes. */
-static bool argon2_affordable(const char *hash)
+static unsigned long number_behind(const char *hash, const char *mark)
 {
-	unsigned long memory, passes;
-	const char *m = strstr(hash, "$m="), *t = strstr(hash, ",t=");
+	const char *at = strstr(hash, mark);
 
-	if (!m || !t)
+	return at ? strtoul(at + strlen(mark), NULL, 10) : ULONG_MAX;
+}
+
+/* "$m=4096,t=3,p=1" within what this evaluation has left: the library can be stopped neither here nor there. */
+static bool argon2_affordable(struct call *call, const char *hash)
+{
+	unsigned long kib = number_behind(hash, "$m="), passes = number_behind(hash, ",t=");
+	unsigned long lanes = number_behind(hash, ",p=");
+	int64_t left_ns = arena_time_left(call->arena);
+
+	if (kib > UINT32_MAX || passes > UINT32_MAX || lanes > ARGON2_LANES_MAX)
 		return false;
-	memory = strtoul(m + 3, NULL, 10);
-	passes = strtoul(t + 3, NULL, 10);
-	return memory <= ARGON2_MEMORY_MAX_KIB && passes <= ARGON2_PASSES_MAX;
+	if ((double)kib * (double)passes * ARGON2_KIB_NS > (double)left_ns)
+		return false;
+	return arena_fits(call->arena, kib * 1024);
 }
 
 static bool compare_argon2(struct call *call, struct value *ret)
@@ -34,8 +43,8 @@ static bool compare_argon2(struct call *call, struct value *ret)
 		return false;
 	if (strncmp(hash, "$argon2id$", 10) != 0 && strncmp(hash, "$argon2i$", 9) != 0)
 		return call_fail(call, "invalid argon2 hash");
-	if (!argon2_affordable(hash))
-		return call_fail(call, "argon2 hash asks for more than 1 GiB or %d passes", ARGON2_PASSES_MAX);
+	if (!argon2_affordable(call, hash))
+		return call_fail(call, "the argon2 hash asks for more memory, passes or lanes than an evaluation has");
 	r = argon2_verify(hash, secret.text, secret.length, type);
 	if (r != ARGON2_OK && r != ARGON2_VERIFY_MISMATCH)
 		return call_fail(call, "invalid argon2 hash: %s", argon2_error_message(r));
@@ -48,13 +57,16 @@ static bool compare_bcrypt(struct call *call, struct value *ret)
 	const char *hash = arena_copy(call->arena, call->args[0].text, call->args[0].length), *made;
 	struct crypt_data *data;
 	struct value secret;
+	unsigned long cost;
 
 	if (!call_need_string(call, call->target, &secret))
 		return false;
 	if (strncmp(hash, "$2", 2) != 0 || strlen(hash) < 59 || strlen(hash) != call->args[0].length)
 		return call_fail(call, "crypto/bcrypt: hashedSecret is not a bcrypt hash");
-	if (hash[4] > '1' || (hash[4] == '1' && hash[5] > '6'))
-		return call_fail(call, "bcrypt hash asks for a cost above 16");
+	cost = strtoul(hash + 4, NULL, 10);
+	if (cost > BCRYPT_COST_MAX || (INT64_C(1) << cost) * BCRYPT_ROUND_NS > arena_time_left(call->arena))
+		return call_fail(call, "the bcrypt hash asks for a cost of %lu, more than an evaluation has time for",
+		                 cost);
 	data = arena_alloc(call->arena, sizeof *data);
 	memset(data, 0, sizeof *data);
 	made = crypt_r(arena_copy(call->arena, secret.text, secret.length), hash, data);

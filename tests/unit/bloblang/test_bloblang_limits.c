@@ -102,7 +102,12 @@ static void deep_values_are_refused(void **state)
 	}
 	strcpy(at, "1]");
 	expect("root = this.fold([], x -> [x.tally]).string().length()", list, "");
-	expect("root.a = this.fold({}, x -> {\"a\": x.tally}) == this.fold({}, x -> {\"a\": x.tally})", list, "false");
+	expect("root.a = this.slice(0, 50000).fold({}, x -> {\"a\": x.tally}) == this.slice(0, 50000).fold({}, x -> "
+	       "{\"a\": x.tally})",
+	       list, "false");
+	expect("root = this.slice(0, 50000).fold(0, x -> [x.tally]).format_msgpack().length()", list,
+	       "nested more than 1000 deep");
+	expect("root = this.slice(0, 999).fold(0, x -> [x.tally]).format_msgpack().length()", list, "1000");
 	free(list);
 }
 
@@ -151,12 +156,36 @@ static void time_is_bounded(void **state)
 	       body, "limit");
 }
 
+/* What decompresses, prints, sorts, compares or checks stops at the same limits. */
+static void every_loop_stops(void **state)
+{
+	static const struct {
+		const char *mapping, *part;
+	} rows[] = {
+	    {"root = {\"a\": range(0, "
+	     "40000)}.json_schema(\"{\\\"properties\\\":{\\\"a\\\":{\\\"uniqueItems\\\":true}}}\")",
+	     "time limit"},
+	    {"root = range(0, 40000).map_each(i -> [i]).unique(i -> i.string() + \"x\").length()", ""},
+	    {"root = \"x\".repeat(4000000).compress(\"gzip\", 9).decompress(\"gzip\").repeat(9)",
+	     "limit of this evaluation"},
+	    {"root = range(0, 200000).fold([], i -> i.tally.append(i.value)).length()", "limit"},
+	    {"root = uuid_v7(\"9999-01-01T00:00:00Z\".ts_parse(\"2006-01-02T15:04:05Z07:00\")).length()", "36"},
+	    {"root = uuid_v7(9223372036854775807)", "no time before 1970"},
+	    {"root = uuid_v7(\"1969-01-01T00:00:00Z\".ts_parse(\"2006-01-02T15:04:05Z07:00\"))", "no time before 1970"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		expect(rows[i].mapping, "{}", rows[i].part);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(recursion_ends),          cmocka_unit_test(deep_documents_pass),
 	    cmocka_unit_test(deep_values_are_refused), cmocka_unit_test(deep_mappings_do_not_parse),
 	    cmocka_unit_test(memory_is_bounded),       cmocka_unit_test(time_is_bounded),
+	    cmocka_unit_test(every_loop_stops),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

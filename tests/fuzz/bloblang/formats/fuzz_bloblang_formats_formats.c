@@ -35,7 +35,7 @@ static void read_documents(struct arena *a, unsigned choice, const char *s, size
 		break;
 	case 2:
 		if (msgpack_read(a, s, n, &v, &error))
-			msgpack_write(out, v);
+			(void)!msgpack_write(out, v);
 		break;
 	case 3:
 		if (csv_parse(a, s, n, &csv, &v, &error))
