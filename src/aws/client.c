@@ -27,6 +27,8 @@
 enum {
 	FIELDS = 6,
 	AUTHORIZATION_MAX = 2048,
+	LATE_MS = 3 * MS_PER_S, /* who has no credentials by then is told so, and may ask again */
+	LOOK_MS = MS_PER_S,
 };
 
 /* One request from send to done. */
@@ -56,6 +58,9 @@ struct aws_client {
 	char place_region[64];
 	int64_t timeout_ms;
 	struct event *kick;
+	struct event *look; /* every second: changed files, credentials that are late */
+	uint64_t seen_generation;
+	bool has_news;
 	struct sending_list waiting; /* for credentials */
 	struct sending_list active;  /* http has them */
 	struct sending_list ending;  /* done is called from the loop, soon */
@@ -177,7 +182,7 @@ static void start(struct sending *s, const struct aws_keys *keys)
 		end_early(s, AWS_NOT_SENT, &e);
 		return;
 	}
-	s->generation = credentials_generation(c->credentials);
+	s->generation = c->seen_generation = credentials_generation(c->credentials);
 	s->http.method = "POST";
 	s->http.url = c->place.url;
 	s->http.fields = s->fields;
@@ -193,17 +198,31 @@ static void start(struct sending *s, const struct aws_keys *keys)
 	transport_start(c->context.http, &s->http);
 }
 
+static void end_waiting(struct aws_client *c, const struct error *why)
+{
+	struct sending *s;
+
+	while ((s = TAILQ_FIRST(&c->waiting))) {
+		TAILQ_REMOVE(&c->waiting, s, link);
+		end_early(s, AWS_NO_CREDENTIALS, why);
+	}
+}
+
 /* Starts or ends what waits for credentials, as far as there is an answer. */
 static void pump(struct aws_client *c)
 {
 	struct sending *s;
+	struct error late;
 
 	while ((s = TAILQ_FIRST(&c->waiting))) {
 		const struct aws_keys *keys;
 		enum credentials_state state = credentials_get(c->credentials, &keys);
 
-		if (state == CREDENTIALS_PENDING)
+		if (state == CREDENTIALS_PENDING) {
+			if (credentials_are_late(c->credentials, LATE_MS, &late))
+				end_waiting(c, &late);
 			return;
+		}
 		TAILQ_REMOVE(&c->waiting, s, link);
 		if (state == CREDENTIALS_READY)
 			start(s, keys);
@@ -230,7 +249,29 @@ static void on_kick(evutil_socket_t fd, short events, void *arg)
 	}
 }
 
-static void on_credentials(void *arg) { pump(arg); }
+/* Called when a refresh ended, in what way soever. */
+static void on_credentials(void *arg)
+{
+	struct aws_client *c = arg;
+
+	if (credentials_generation(c->credentials) != c->seen_generation) {
+		c->seen_generation = credentials_generation(c->credentials);
+		c->has_news = true;
+	}
+	pump(c);
+}
+
+static void on_look(evutil_socket_t fd, short events, void *arg)
+{
+	struct aws_client *c = arg;
+	struct error late;
+
+	(void)fd;
+	(void)events;
+	credentials_look(c->credentials);
+	if (!TAILQ_EMPTY(&c->waiting) && credentials_are_late(c->credentials, LATE_MS, &late))
+		end_waiting(c, &late);
+}
 
 static struct sending *take_sending(struct aws_client *c)
 {
@@ -255,6 +296,22 @@ void aws_client_send(struct aws_client *c, struct aws_request *request)
 	request->internal = s;
 	TAILQ_INSERT_TAIL(&c->waiting, s, link);
 	pump(c);
+}
+
+void aws_client_cancel_unsigned(struct aws_client *c)
+{
+	struct error e;
+
+	(void)error_set(&e, ERR_CREDENTIALS, "told to stop while waiting for credentials");
+	end_waiting(c, &e);
+}
+
+bool aws_client_take_news(struct aws_client *c)
+{
+	bool had = c->has_news;
+
+	c->has_news = false;
+	return had;
 }
 
 void aws_client_cancel_all(struct aws_client *c)
@@ -297,7 +354,8 @@ static enum err open_parts(struct aws_client *c, const struct aws_client_options
 	if (err)
 		return err;
 	c->kick = event_new(c->base, -1, 0, on_kick, c);
-	if (!c->kick)
+	c->look = event_new(c->base, -1, EV_PERSIST, on_look, c);
+	if (!c->kick || !c->look || event_add(c->look, &(struct timeval){.tv_sec = LOOK_MS / MS_PER_S}))
 		return error_set(e, ERR_MEMORY, "cannot make an event");
 	return credentials_open(&c->context, on_credentials, c, &c->credentials, e);
 }
@@ -377,6 +435,8 @@ void aws_client_close(struct aws_client *c)
 	sigv4_close(c->signer);
 	if (c->kick)
 		event_free(c->kick);
+	if (c->look)
+		event_free(c->look);
 	identity_context_close(&c->context);
 	free(c);
 }

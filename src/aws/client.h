@@ -64,6 +64,10 @@ enum err aws_client_reload(struct aws_client *c, const struct aws_client_options
 void aws_client_send(struct aws_client *c, struct aws_request *request);
 /* Ends every request with AWS_CANCELLED, soon. */
 void aws_client_cancel_all(struct aws_client *c);
+/* The same for those that still wait for credentials: surely not sent. At a stop, which must not wait for a program. */
+void aws_client_cancel_unsigned(struct aws_client *c);
+/* True once after keys came that were not there when they were asked for, or came anew without being asked for. */
+bool aws_client_take_news(struct aws_client *c);
 /* The service called the token expired or the key unknown: refresh before the next request. Repeats are free. */
 void aws_client_credentials_stale(struct aws_client *c);
 /* The service's clock as told by an error text; the Date header is learned without being told. */

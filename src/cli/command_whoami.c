@@ -106,7 +106,7 @@ int command_whoami(int argc, char **argv)
 	status = command_read_options(argc, argv, options, sizeof options / sizeof *options);
 	if (status != EX_OK)
 		return status;
-	wish.ask_sts = !offline;
+	wish.ask_providers = wish.ask_sts = !offline;
 	if (argc - optind > 1)
 		return command_misused("whoami", "one configuration at most");
 	if (optind < argc)

@@ -119,8 +119,9 @@ static void check_proxy(const struct rules *r)
 {
 	const char *proxy = r->config->kspool.proxy;
 
-	if (proxy && strncmp(proxy, "http://", 7) != 0 && strncmp(proxy, "https://", 8) != 0)
-		rules_fault(r, "kspool.proxy", "must begin with http:// or https://");
+	if (proxy && *proxy && strcmp(proxy, "environment") != 0 && strncmp(proxy, "http://", 7) != 0 &&
+	    strncmp(proxy, "https://", 8) != 0)
+		rules_fault(r, "kspool.proxy", "must begin with http:// or https://, or be the word environment");
 }
 
 static void check_tcp(const struct rules *r)

@@ -410,6 +410,12 @@ int64_t dispatch_run(struct dispatch *d, int64_t now_ns, int64_t wall_ms)
 	return when > now_ns ? when : INT64_MAX;
 }
 
+void dispatch_credentials(struct dispatch *d, int64_t now_ns)
+{
+	if (hold_is_on(&d->hold))
+		d->hold.next_probe_ns = now_ns;
+}
+
 void dispatch_kick(struct dispatch *d, int64_t now_ns)
 {
 	d->flush = true;

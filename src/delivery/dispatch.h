@@ -35,6 +35,8 @@ void dispatch_answered(struct dispatch *d, struct request *request, const struct
                        int64_t wall_ms);
 /* Probe now, flush the open batch, forget pauses. */
 void dispatch_kick(struct dispatch *d, int64_t now_ns);
+/* Other credentials came: a held stream is asked at once. */
+void dispatch_credentials(struct dispatch *d, int64_t now_ns);
 /* No input will bring more: the last batch does not wait for its period. */
 void dispatch_drain(struct dispatch *d);
 /* After dispatch_stop, nothing in flight: gives back what was tried with its attempts, so that they survive the end. */

@@ -162,6 +162,7 @@ static void begin_stop(struct delivery *d)
 	if (timeout_ns < INT64_MAX - now_ns && now_ns + timeout_ns < d->stop_deadline_ns)
 		d->stop_deadline_ns = now_ns + timeout_ns;
 	dispatch_stop(d->dispatch);
+	aws_client_cancel_unsigned(d->client);
 }
 
 static void obey(struct delivery *d)
@@ -275,6 +276,8 @@ static void turn(struct delivery *d)
 	int64_t now_ns = clock_mono_ns(), wall_ms = clock_wall_ms(), when_ns, status_ns;
 
 	obey(d);
+	if (aws_client_take_news(d->client))
+		dispatch_credentials(d->dispatch, now_ns);
 	take_rows(d, now_ns, wall_ms);
 	when_ns = dispatch_run(d->dispatch, now_ns, wall_ms);
 	outbox_flush(&d->outbox, dispatch_in_flight(d->dispatch) == 0);

@@ -1,3 +1,8 @@
+/*
+ * Invariants:
+ *  1. What a reply holds is shown only as a name of letters and digits (name_length); its secrets never are.
+ *  2. keys are set only when every part of them was there and checked.
+ */
 #include "aws/identity/credential_reply.h"
 
 #include <stdio.h>
@@ -11,6 +16,8 @@
 #include "base/mem.h"
 #include "aws/identity/secret_json.h"
 #include "aws/identity/sts_xml.h"
+
+enum { NAME_SHOWN_MAX = 80 };
 
 #define NOT_JSON "the answer is not a JSON object"
 #define NO_KEYS "the answer holds no access key id or no secret access key"
@@ -35,6 +42,14 @@ static enum err take_keys(struct secret_json *d, const char *token_key, struct a
 	return err;
 }
 
+/* How much of a text is a name, such as AssumeRoleUnauthorizedAccess: nothing else of it is shown. */
+static size_t name_length(const char *text)
+{
+	size_t n = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-");
+
+	return n < NAME_SHOWN_MAX ? n : NAME_SHOWN_MAX;
+}
+
 enum err credential_reply_imds(char *text, size_t length, struct aws_keys *keys, struct error *e)
 {
 	struct secret_json d;
@@ -45,7 +60,8 @@ enum err credential_reply_imds(char *text, size_t length, struct aws_keys *keys,
 		return error_set(e, ERR_FORMAT, NOT_JSON);
 	code = secret_json_text(&d, "Code");
 	if (code && strcmp(code, "Success") != 0)
-		err = error_set(e, ERR_FORMAT, "the answer's Code is not Success");
+		err = error_set(e, ERR_CREDENTIALS, "the answer's Code is %.*s, not Success", (int)name_length(code),
+		                code);
 	else
 		err = take_keys(&d, "Token", keys, e);
 	secret_json_fini(&d);

@@ -57,6 +57,7 @@ struct credentials {
 	int64_t refresh_at_ms;   /* wall, as the service sees it; 0: never */
 	int64_t not_before_mono; /* no refresh before this */
 	int64_t got_mono;
+	int64_t asked_mono; /* when the refresh under way began */
 };
 
 static void set_phase(struct credentials *c, enum phase to)
@@ -178,6 +179,7 @@ static void on_region(struct region_question *q, const char *region, const struc
 static void refresh(struct credentials *c)
 {
 	must(c->phase == IDLE);
+	c->asked_mono = clock_mono_ms();
 	identity_settings_read(c->context->settings);
 	if (c->context->settings->region[0]) {
 		start_chain(c);
@@ -241,6 +243,28 @@ void credentials_stale(struct credentials *c, uint64_t generation)
 	c->failed = false;
 	c->not_before_mono = c->got_mono + FAILED_GAP_MS;
 	(void)error_set(&c->error, ERR_CREDENTIALS, "%s: the service refused these credentials", c->source);
+}
+
+void credentials_look(struct credentials *c)
+{
+	if (c->phase != IDLE || (c->generation == 0 && !c->failed) ||
+	    !profiles_changed(&c->context->settings->profiles))
+		return;
+	refresh(c);
+	if (c->phase == IDLE)
+		event_active(c->tell, 0, 0);
+}
+
+bool credentials_are_late(const struct credentials *c, int64_t after_ms, struct error *e)
+{
+	int64_t waited_ms = clock_mono_ms() - c->asked_mono;
+
+	if (c->phase == IDLE || waited_ms < after_ms)
+		return false;
+	(void)error_set(e, ERR_CREDENTIALS, "waiting for %s, which has not answered for %d s",
+	                c->phase == ASKING_REGION ? "IMDS to name the region" : c->chain.call.source,
+	                (int)(waited_ms / MS_PER_S));
+	return true;
 }
 
 uint64_t credentials_generation(const struct credentials *c) { return c->generation; }

@@ -28,6 +28,13 @@ enum err credentials_open(struct identity_context *context, void (*on_change)(vo
                           struct credentials **ret, struct error *e) MUST_CHECK;
 /* *ret is valid until the loop runs again. Starts a refresh when one is due. */
 enum credentials_state credentials_get(struct credentials *c, const struct aws_keys **ret);
+/*
+ * To be called about once a second: what the shared files say is read again when they have changed, whatever is thought
+ * of the keys at hand.
+ */
+void credentials_look(struct credentials *c);
+/* While CREDENTIALS_PENDING for longer than after_ms: true, with whom it waits for in *e. */
+bool credentials_are_late(const struct credentials *c, int64_t after_ms, struct error *e);
 /* They were refused by the service. generation: what credentials_generation said when they were used; 0: not known. */
 void credentials_stale(struct credentials *c, uint64_t generation);
 /* Goes up with every new set. */

@@ -40,7 +40,12 @@ static enum err open_http(struct event_base *base, const struct aws_client_optio
 	};
 
 	/* A proxy is used only when the configuration says so, be it by this word. */
-	o.proxy = proxy && strcmp(proxy, "environment") == 0 ? either("HTTPS_PROXY", "https_proxy") : proxy;
+	if (proxy && strcmp(proxy, "environment") == 0) {
+		proxy = either("HTTPS_PROXY", "https_proxy");
+		if (!proxy)
+			proxy = either("ALL_PROXY", "all_proxy");
+	}
+	o.proxy = proxy;
 	return transport_open(base, &o, &c->http, e);
 }
 

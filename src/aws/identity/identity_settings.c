@@ -114,12 +114,25 @@ enum err identity_settings_open(const struct aws_client_options *options, struct
 	return ERR_OK;
 }
 
+/* A custom endpoint too is signed for a region: one that is not the stream's is a mistake in one of the two. */
+static enum err check_region(const struct identity_settings *s, struct error *e)
+{
+	struct stream_arn arn;
+
+	if (!s->stream || !endpoint_parse_arn(s->stream, &arn) || strcmp(arn.region, s->region) == 0)
+		return ERR_OK;
+	return error_set(e, ERR_CONFIG, "stream %s is in region %s, and region is %s (from %s): make them the same",
+	                 s->stream, arn.region, s->region, s->region_source);
+}
+
 enum err aws_options_check(const struct aws_client_options *options, struct error *e)
 {
 	struct identity_settings *s;
 	struct endpoint place;
 	enum err err = identity_settings_open(options, &s, e);
 
+	if (err == ERR_OK && s->region[0])
+		err = check_region(s, e);
 	if (err == ERR_OK && s->region[0])
 		err = identity_endpoint(s, &place, e);
 	identity_settings_close(s);

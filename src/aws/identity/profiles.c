@@ -3,6 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sys/stat.h>
+
+#include "base/clock.h"
 #include "base/mem.h"
 #include "aws/identity/secret_file.h"
 
@@ -15,6 +18,33 @@ static char *path_of(const char *variable, const char *systemd_name, const char 
 		return secret_file_expand_home(value);
 	path = secret_file_systemd_credential(systemd_name);
 	return path ? path : secret_file_expand_home(usual);
+}
+
+/* Links are followed: behind a mounted Secret the file is another when what it links to is. */
+static struct file_stamp look(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) != 0)
+		return (struct file_stamp){0};
+	return (struct file_stamp){
+	    .device = (uint64_t)st.st_dev,
+	    .inode = (uint64_t)st.st_ino,
+	    .bytes = st.st_size,
+	    .changed_ns = st.st_ctim.tv_sec * NS_PER_S + st.st_ctim.tv_nsec,
+	};
+}
+
+static bool is_same(const struct file_stamp *a, const struct file_stamp *b)
+{
+	return a->device == b->device && a->inode == b->inode && a->bytes == b->bytes && a->changed_ns == b->changed_ns;
+}
+
+bool profiles_changed(const struct profiles *p)
+{
+	struct file_stamp config = look(p->config_path), credentials = look(p->credentials_path);
+
+	return !is_same(&config, &p->config_stamp) || !is_same(&credentials, &p->credentials_stamp);
 }
 
 static void load(struct profiles *p, const char *path, struct ini *ret, bool secret)
@@ -40,6 +70,9 @@ void profiles_load(struct profiles *p)
 	memset(p, 0, sizeof *p);
 	p->config_path = path_of("AWS_CONFIG_FILE", "aws-config", "~/.aws/config");
 	p->credentials_path = path_of("AWS_SHARED_CREDENTIALS_FILE", "aws-credentials", "~/.aws/credentials");
+	/* before they are read: one that changes meanwhile has changed */
+	p->config_stamp = look(p->config_path);
+	p->credentials_stamp = look(p->credentials_path);
 	load(p, p->config_path, &p->config, false);
 	load(p, p->credentials_path, &p->credentials, true);
 }

@@ -14,19 +14,32 @@
 #define KSPOOL_AWS_IDENTITY_PROFILES_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "aws/identity/ini.h"
+
+/* Which content of a file was read; all zero when there was none. */
+struct file_stamp {
+	uint64_t device;
+	uint64_t inode;
+	int64_t bytes;
+	int64_t changed_ns;
+};
 
 struct profiles {
 	struct ini config;
 	struct ini credentials;
 	char *config_path;
 	char *credentials_path;
+	struct file_stamp config_stamp;
+	struct file_stamp credentials_stamp;
 	struct error fault; /* code is ERR_OK when both files are usable */
 	char *warning;      /* a file with secrets that others may read; null when none */
 };
 
 void profiles_load(struct profiles *p);
+/* One of the files is another than when it was loaded, or is there at last, or is gone. */
+bool profiles_changed(const struct profiles *p);
 /* Wipes. Accepts a zeroed struct. */
 void profiles_fini(struct profiles *p);
 bool profiles_exists(const struct profiles *p, const char *profile);

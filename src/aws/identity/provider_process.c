@@ -2,8 +2,8 @@
  * credential_process of a profile: a command whose standard output is the credentials.
  *
  * Started without a shell (shell_words.h), in its own process group, input and errors at /dev/null, its output read by
- * the loop. Killed after TIME_LIMIT or more than OUTPUT_MAX bytes. Source: AWS SDKs and Tools Reference Guide, "Process
- * credential provider".
+ * the loop. Killed after TIME_LIMIT or more than OUTPUT_MAX bytes. The end of the command ends the output: a child that
+ * it left behind may hold the pipe for ever. Source: AWS SDKs and Tools Reference Guide, "Process credential provider".
  */
 #include "aws/identity/provider.h"
 
@@ -26,13 +26,13 @@
 #include "aws/identity/secret_file.h"
 #include "aws/identity/shell_words.h"
 
-enum { OUTPUT_MAX = 64 * 1024, TIME_LIMIT_MS = 60 * MS_PER_S, POLL_MS = 10 };
+enum { OUTPUT_MAX = 64 * 1024, TIME_LIMIT_MS = 60 * MS_PER_S, POLL_MS = 20 };
 
 struct running {
 	pid_t pid;
 	int fd;
 	struct event *readable;
-	struct event *timer; /* the time limit while output comes; then the next look whether the command has ended */
+	struct event *timer; /* the next look whether the command has ended */
 	struct buf output;
 	int64_t deadline_ms;
 };
@@ -58,7 +58,6 @@ static void judge(struct provider_call *call, int status)
 	struct running *r = call->state;
 	enum err err;
 
-	r->pid = 0;
 	if (WIFSIGNALED(status)) {
 		end(call, provider_fail(call, "the command was killed by signal %d", WTERMSIG(status)));
 		return;
@@ -70,6 +69,34 @@ static void judge(struct provider_call *call, int status)
 	err = credential_reply_process(r->output.data ? r->output.data : (char[]){""}, r->output.len, &call->keys,
 	                               &call->error);
 	end(call, provider_judge(err));
+}
+
+/* Takes what there is; false when the provider has ended. */
+static bool take_output(struct provider_call *call)
+{
+	struct running *r = call->state;
+
+	for (;;) {
+		char *room;
+		ssize_t n;
+
+		if (r->output.len == r->output.max || buf_reserve(&r->output, r->output.max - r->output.len, &room)) {
+			end(call, provider_fail(call, "the command's output is larger than %d bytes", OUTPUT_MAX));
+			return false;
+		}
+		n = read(r->fd, room, r->output.max - r->output.len);
+		if (n > 0) {
+			buf_advance(&r->output, (size_t)n);
+		} else if (n == 0) {
+			(void)event_del(r->readable); /* it may go on without output */
+			return true;
+		} else if (errno == EAGAIN) {
+			return true;
+		} else if (errno != EINTR) {
+			end(call, provider_fail(call, "the command's output cannot be read"));
+			return false;
+		}
+	}
 }
 
 static void on_timer(evutil_socket_t fd, short events, void *arg)
@@ -86,37 +113,23 @@ static void on_timer(evutil_socket_t fd, short events, void *arg)
 		return;
 	}
 	got = waitpid(r->pid, &status, WNOHANG);
-	if (got == r->pid)
-		judge(call, status);
-	else if (got == 0 || errno == EINTR)
+	if (got == 0 || (got < 0 && errno == EINTR)) {
 		arm(r, POLL_MS);
-	else {
+	} else if (got < 0) {
 		r->pid = 0; /* somebody else waited for it */
 		end(call, provider_fail(call, "the command's end cannot be learned"));
+	} else {
+		r->pid = 0;
+		if (take_output(call))
+			judge(call, status);
 	}
 }
 
 static void on_readable(evutil_socket_t fd, short events, void *arg)
 {
-	struct provider_call *call = arg;
-	struct running *r = call->state;
-	char *room;
-	ssize_t n;
-
+	(void)fd;
 	(void)events;
-	if (r->output.len == r->output.max || buf_reserve(&r->output, r->output.max - r->output.len, &room)) {
-		end(call, provider_fail(call, "the command's output is larger than %d bytes", OUTPUT_MAX));
-		return;
-	}
-	n = read(fd, room, r->output.max - r->output.len);
-	if (n > 0) {
-		buf_advance(&r->output, (size_t)n);
-	} else if (n == 0) {
-		(void)event_del(r->readable);
-		arm(r, 0);
-	} else if (errno != EINTR && errno != EAGAIN) {
-		end(call, provider_fail(call, "the command's output cannot be read"));
-	}
+	(void)take_output(arg);
 }
 
 static int spawn(char **words, int out, pid_t *ret)
@@ -171,7 +184,7 @@ static enum provider_verdict run(struct provider_call *call, char **words)
 	r->timer = evtimer_new(call->context->base, on_timer, call);
 	if (!r->readable || !r->timer || event_add(r->readable, NULL))
 		return provider_fail(call, "no event for the command");
-	arm(r, TIME_LIMIT_MS);
+	arm(r, POLL_MS);
 	return PROVIDER_PENDING;
 }
 

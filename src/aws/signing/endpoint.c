@@ -183,6 +183,9 @@ static enum err check_arn(const struct endpoint_wish *wish, const struct partiti
 	if (strcmp(arn->partition, p->name) != 0)
 		return error_set(e, ERR_CONFIG, "stream %s: its partition %s is not that of region %s (%s)",
 		                 wish->stream, arn->partition, wish->region, p->name);
+	if (strcmp(arn->region, wish->region) != 0)
+		return error_set(e, ERR_CONFIG, "stream %s: it is in region %s, and the region in use is %s",
+		                 wish->stream, arn->region, wish->region);
 	return ERR_OK;
 }
 

@@ -35,6 +35,7 @@ enum {
 	CONNECTION_LIFE_S = 300,
 	CONNECTION_IDLE_S = 30,
 	CA_CACHE_S = 300,
+	DNS_CACHE_S = 2, /* an address that changed is found by the next connection; kept ones need no look-up */
 	/* Bodies reach 7 MB. Larger than this gains nothing over TLS and costs memory per request under way. */
 	UPLOAD_BUFFER_BYTES = 64 * 1024,
 	BODY_KEEP_BYTES = 256 * 1024,
@@ -239,6 +240,7 @@ static void set_limits(struct transfer *t)
 	SET(CURLOPT_QUICK_EXIT, 1L); /* never wait for a resolver thread */
 	SET(CURLOPT_LOW_SPEED_LIMIT, (long)LOW_SPEED_BYTES);
 	SET(CURLOPT_MAXAGE_CONN, (long)CONNECTION_IDLE_S);
+	SET(CURLOPT_DNS_CACHE_TIMEOUT, (long)DNS_CACHE_S);
 	SET(CURLOPT_UPLOAD_BUFFERSIZE, (long)UPLOAD_BUFFER_BYTES);
 	SET(CURLOPT_TCP_NODELAY, 1L);
 	SET(CURLOPT_TCP_KEEPALIVE, o->keepalive_idle_s < 0 ? 0L : 1L);
@@ -439,9 +441,10 @@ void transfer_judge(struct transfer *t, CURLcode code)
 {
 	struct transport_answer *a = &t->answer;
 	const char *fault = NULL;
-	long status = 0;
+	long status = 0, proxy_status = 0;
 
 	(void)curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
+	(void)curl_easy_getinfo(t->easy, CURLINFO_HTTP_CONNECTCODE, &proxy_status);
 	a->took_ns = clock_mono_ns() - t->started_ns;
 	a->timed_out = code == CURLE_OPERATION_TIMEDOUT;
 	if (code == CURLE_OK) {
@@ -465,4 +468,7 @@ void transfer_judge(struct transfer *t, CURLcode code)
 	else if (!fault)
 		fault = t->error[0] ? t->error : curl_easy_strerror(code);
 	(void)error_set(&a->error, a->timed_out ? ERR_TIMEOUT : ERR_NETWORK, "%s", fault);
+	if (a->result == TRANSPORT_NOT_SENT && proxy_status >= 300)
+		(void)error_set(&a->error, ERR_NETWORK, "the proxy answered with status %ld%s", proxy_status,
+		                proxy_status == 407 ? ": it wants a name and password in its URL (kspool.proxy)" : "");
 }

@@ -69,7 +69,7 @@ def test_imds_renews_a_token_it_no_longer_knows_once(m, imds):
 
 @pytest.mark.parametrize("body, says", [
     (b"hello", "not a JSON object"), (b"{", "not a JSON object"), (b"[]", "not a JSON object"),
-    (b'{"Code":"Failed","AccessKeyId":"A","SecretAccessKey":"b"}', "Code is not Success"),
+    (b'{"Code":"Failed","AccessKeyId":"A","SecretAccessKey":"b"}', "Code is Failed, not Success"),
     (b'{"Code":"Success"}', "no access key id"),
     (b'{"Code":"Success","AccessKeyId":"A","SecretAccessKey":"b\\nc"}', "line break"),
     (b'{"Code":"Success","AccessKeyId":"A","SecretAccessKey":"b","Expiration":"soon"}', "not a time"),

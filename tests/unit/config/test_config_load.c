@@ -109,7 +109,8 @@ static const struct {
      "(4,47) kspool.page_size must be 0 or a power of two from 512 to 65536\n"
      "(4,56) kspool.wire: expected json or cbor, not \"xml\"\n"},
     {STDIN "kspool: {probe_initial: 5m}\n", "(4,25) kspool.probe_initial is longer than kspool.probe_max\n"},
-    {STDIN "kspool: {proxy: proxy.example.com}\n", "(4,17) kspool.proxy must begin with http:// or https://\n"},
+    {STDIN "kspool: {proxy: proxy.example.com}\n",
+     "(4,17) kspool.proxy must begin with http:// or https://, or be the word environment\n"},
     {STDIN "kspool: {max_message_bytes: 8MiB, memory: 4MiB}\n",
      "(4,43) kspool.memory cannot hold one message of 8388608 bytes\n"},
     {STDIN "kspool: {max_bytes: 4194303, memory: 4MiB, when_full: evict_oldest}\n",

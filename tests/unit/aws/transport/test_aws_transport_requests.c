@@ -7,6 +7,7 @@
 
 #include <event2/event.h>
 #include <netdb.h>
+#include <poll.h>
 
 #include "base/clock.h"
 #include "aws/transport/transport.h"
@@ -363,6 +364,7 @@ static void says_what_was_surely_not_sent(void **state)
 	exchange_to(&b, "https://kinesis.example/", "POST", "b", 1, 2000);
 	assert_int_equal(b.answer.result, TRANSPORT_NOT_SENT);
 	assert_non_null(strstr(s->text[0], "CONNECT kinesis.example:443"));
+	assert_non_null(strstr(b.answer.error.text, "the proxy answered with status 4"));
 	bench_close(&b);
 	script_stop(s);
 }
@@ -387,27 +389,54 @@ static void ignores_the_proxy_of_the_environment(void **state)
 
 /* The library's resolver thread calls this one: a look-up that hangs, curl/curl#18252. */
 static atomic_bool lookups_hang;
+static _Atomic uint32_t moving_address; /* of moving.test */
 
 int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **res)
 {
 	struct sockaddr_in *a;
 
-	(void)service;
 	(void)hints;
 	if (atomic_load(&lookups_hang) && node && strcmp(node, "slow.test") == 0)
 		sleep(5);
-	if (!node || strcmp(node, "127.0.0.1") != 0)
+	if (!node || (strcmp(node, "127.0.0.1") != 0 && strcmp(node, "moving.test") != 0))
 		return EAI_NONAME;
 	*res = calloc(1, sizeof **res + sizeof *a);
 	a = (struct sockaddr_in *)(*res + 1);
 	a->sin_family = AF_INET;
-	a->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	a->sin_port = htons((uint16_t)(service ? atoi(service) : 0));
+	a->sin_addr.s_addr =
+	    htonl(strcmp(node, "moving.test") == 0 ? atomic_load(&moving_address) : (uint32_t)INADDR_LOOPBACK);
 	**res = (struct addrinfo){
 	    .ai_family = AF_INET, .ai_socktype = SOCK_STREAM, .ai_addrlen = sizeof *a, .ai_addr = (struct sockaddr *)a};
 	return 0;
 }
 
 void freeaddrinfo(struct addrinfo *res) { free(res); }
+
+/* The name's address changes while the old one is dead: found within seconds, whatever failed before. */
+static void finds_an_address_that_changed(void **state)
+{
+	static const struct script_step yes = {OK_HEAD "Content-Length: 2\r\n\r\n{}", THEN_FIN};
+	struct script *s = script_start(&yes, 1);
+	int64_t began_ms;
+	struct bench b;
+	char url[64];
+
+	(void)state;
+	(void)snprintf(url, sizeof url, "http://moving.test:%u/", s->port);
+	atomic_store(&moving_address, INADDR_LOOPBACK + 1); /* nobody listens there */
+	bench_open(&b, &plain);
+	exchange_to(&b, url, "POST", "b", 1, 2000);
+	assert_int_equal(b.answer.result, TRANSPORT_NOT_SENT);
+	atomic_store(&moving_address, INADDR_LOOPBACK);
+	for (began_ms = clock_mono_ms(); b.answer.result != TRANSPORT_ANSWERED;) {
+		assert_true(clock_mono_ms() - began_ms < 10000);
+		(void)poll(NULL, 0, 100);
+		exchange_to(&b, url, "POST", "b", 1, 2000);
+	}
+	bench_close(&b);
+	script_stop(s);
+}
 
 static void on_tick(evutil_socket_t fd, short events, void *arg)
 {
@@ -535,6 +564,7 @@ int main(void)
 	    cmocka_unit_test(bounds_the_response),
 	    cmocka_unit_test(sends_large_bodies_whole),
 	    cmocka_unit_test(drops_connections_when_told),
+	    cmocka_unit_test(finds_an_address_that_changed),
 	    cmocka_unit_test(uses_the_configured_proxy_but_for_its_exceptions),
 	    cmocka_unit_test(says_what_was_surely_not_sent),
 	    cmocka_unit_test(ignores_the_proxy_of_the_environment),
