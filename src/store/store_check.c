@@ -96,18 +96,19 @@ static void check_structure(struct check *c)
 }
 
 /* The tables as a start wants them. An older schema is a start's to bring up. */
-static void check_schema(struct check *c)
+static enum err check_schema(struct check *c, struct error *e)
 {
 	int64_t version = 0;
-	struct error e = {.code = ERR_OK};
+	enum err err = sql_number(c->db, "PRAGMA user_version", &version, e);
 
-	if (sql_number(c->db, "PRAGMA user_version", &version, &e) == ERR_OK &&
-	    version < schema_steps[schema_step_count - 1].version) {
-		(void)buf_addf(c->out, "schema: %lld, brought up at the next start\n", (long long)version);
-		return;
-	}
-	if (store_schema_check(c->db, c->files.path, &e) != ERR_OK)
-		problem(c, "schema: %s", e.text);
+	if (err == ERR_OK && version < schema_steps[schema_step_count - 1].version)
+		return buf_addf(c->out, "schema: %lld, brought up at the next start\n", (long long)version);
+	if (err == ERR_OK)
+		err = store_schema_check(c->db, c->files.path, e);
+	if (err != ERR_DAMAGED && err != ERR_ENVIRONMENT)
+		return err;
+	problem(c, "schema: %s", e->text);
+	return ERR_OK;
 }
 
 static uint64_t check_rows(struct check *c, const char *table)
@@ -184,11 +185,14 @@ static enum err check_ledger(struct check *c, struct error *e)
 {
 	const struct store_ledger *l = &c->ledger.ledger;
 	struct tide tide;
+	bool found;
 	enum err err = files_tide_read(&c->files, &tide, e);
 
+	if (err == ERR_OK)
+		err = store_ledger_of(c->db, &c->ledger, &found, e);
 	if (err != ERR_OK)
 		return err;
-	if (!store_ledger_of(c->db, &c->ledger)) {
+	if (!found) {
 		problem(c, "the ledger row is missing, damaged or does not balance");
 		return ERR_OK;
 	}
@@ -246,16 +250,17 @@ static enum err check_all(struct check *c, struct error *e)
 	}
 	err = store_reader_open(c->files.path, NULL, &c->db, e);
 	if (err == ERR_DAMAGED) {
-		problem(c, "%s", e ? e->text : "the file cannot be read");
+		problem(c, "%s", e->text);
 		return ERR_OK;
 	}
 	if (err != ERR_OK)
 		return err;
 	check_structure(c);
-	check_schema(c);
+	err = check_schema(c, e);
 	c->rows = check_pending(c);
 	c->dead = check_rows(c, "dead");
-	err = check_ledger(c, e);
+	if (err == ERR_OK)
+		err = check_ledger(c, e);
 	(void)sqlite3_close_v2(c->db);
 	if (!had_log)
 		files_remove(&c->files, "-wal"); /* SQLite made an empty one to read the file */

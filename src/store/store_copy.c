@@ -102,19 +102,19 @@ static enum err check_source(sqlite3 *db, const char *path, struct error *e)
 static enum err import_failure(struct store *s, sqlite3_stmt *failure, uint64_t old_id, uint64_t new_id,
                                struct error *e)
 {
-	enum err err = ERR_OK;
+	struct store_settlement again = {.id = new_id, .kind = SETTLE_RETRY};
+	int rc;
 
 	(void)sqlite3_reset(failure);
 	sql_bind_u64(failure, 1, old_id);
-	if (sqlite3_step(failure) == SQLITE_ROW) {
-		const struct store_settlement again = {.id = new_id,
-		                                       .kind = SETTLE_RETRY,
-		                                       .attempts = (uint32_t)sqlite3_column_int64(failure, 0),
-		                                       .code = (const char *)sqlite3_column_text(failure, 1)};
-
-		err = store_settle(s, &again, 1, e);
-	}
-	return err;
+	rc = sqlite3_step(failure);
+	if (rc == SQLITE_DONE)
+		return ERR_OK;
+	if (rc != SQLITE_ROW)
+		return sql_error(sqlite3_db_handle(failure), rc, e, "read the other spool");
+	again.attempts = (uint32_t)sqlite3_column_int64(failure, 0);
+	again.code = (const char *)sqlite3_column_text(failure, 1);
+	return store_settle(s, &again, 1, e);
 }
 
 static enum err refuse_row(uint64_t id, struct error *e)
@@ -253,10 +253,14 @@ static int mark_dead(sqlite3 *db, struct copy_mark *m)
 static enum err mark_copy(sqlite3 *db, struct copy_mark *ret, struct error *e)
 {
 	struct totals totals;
+	bool found;
 	int rc;
+	enum err err = store_ledger_of(db, &totals, &found, e);
 
 	*ret = (struct copy_mark){.hash = UINT64_C(0xcbf29ce484222325)};
-	if (store_ledger_of(db, &totals)) {
+	if (err != ERR_OK)
+		return err;
+	if (found) {
 		ret->next_id = totals.next_id;
 		ret->accepted = totals.ledger.accepted;
 	}

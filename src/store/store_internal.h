@@ -202,8 +202,8 @@ enum { CLOCK_STEP_MS = 1000 }; /* less is the drift of a clock, and its correcti
 extern const char store_ledger_put_sql[];
 /* A row of `SELECT * FROM ledger`; false when it is not what was written. */
 bool store_ledger_parse(sqlite3_stmt *st, struct totals *ret);
-/* The ledger of any database; false when there is none or it is not what was written. */
-bool store_ledger_of(sqlite3 *db, struct totals *ret);
+/* The ledger of any database; *ret_found: there is one and it is what was written. */
+enum err store_ledger_of(sqlite3 *db, struct totals *ret, bool *ret_found, struct error *e) MUST_CHECK;
 bool store_ledger_balances(const struct totals *t);
 /* Counts blocks that the row did not wait for; *ret_behind: there are some. SQLITE_OK, or the code of what failed. */
 int store_ledger_catch_up(sqlite3 *db, struct totals *t, bool *ret_behind);

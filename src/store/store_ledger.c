@@ -99,14 +99,25 @@ bool store_ledger_of_record(const struct stored_record *r, struct totals *ret)
 	return checksum(numbers) == r->values[FIRST_COLUMNS + 1].number && store_ledger_balances(ret);
 }
 
-bool store_ledger_of(sqlite3 *db, struct totals *ret)
+enum err store_ledger_of(sqlite3 *db, struct totals *ret, bool *ret_found, struct error *e)
 {
 	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
+	int rc = sqlite3_prepare_v2(db, "SELECT * FROM ledger WHERE one = 1", -1, &st, NULL);
+	enum err err = ERR_OK;
 	bool behind;
 
-	return sqlite3_prepare_v2(db, "SELECT * FROM ledger WHERE one = 1", -1, &st, NULL) == SQLITE_OK &&
-	       sqlite3_step(st) == SQLITE_ROW && store_ledger_parse(st, ret) &&
-	       store_ledger_catch_up(db, ret, &behind) == SQLITE_OK;
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(st);
+	*ret_found = rc == SQLITE_ROW && store_ledger_parse(st, ret);
+	if (*ret_found) {
+		rc = store_ledger_catch_up(db, ret, &behind);
+		*ret_found = rc == SQLITE_OK;
+	} else if (rc == SQLITE_ROW || rc == SQLITE_DONE) {
+		rc = SQLITE_OK;
+	}
+	if (rc != SQLITE_OK)
+		err = sql_error(db, rc, e, "read the ledger");
+	return err == ERR_DAMAGED ? ERR_OK : err;
 }
 
 static bool has_blocks(sqlite3 *db)

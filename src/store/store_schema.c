@@ -6,33 +6,32 @@
 #include "store/schema.h"
 #include "store/files/vfs.h"
 
-static sqlite3 *open_model(void)
+static enum err open_model(sqlite3 **ret, struct error *e)
 {
-	sqlite3 *db = NULL;
-	bool good = sqlite3_open_v2(":memory:", &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK;
+	int rc = sqlite3_open_v2(":memory:", ret, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
 
-	for (int i = 0; i < schema_step_count && good; i++)
-		good = sqlite3_exec(db, schema_steps[i].sql, NULL, NULL, NULL) == SQLITE_OK;
-	if (good)
-		return db;
-	(void)sqlite3_close_v2(db);
-	return NULL;
+	for (int i = 0; i < schema_step_count && rc == SQLITE_OK; i++)
+		rc = sqlite3_exec(*ret, schema_steps[i].sql, NULL, NULL, NULL);
+	return rc == SQLITE_OK ? ERR_OK : sql_error(*ret, rc, e, "build the schema's model");
 }
 
 static const char schema_rows[] = "SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_schema";
 
-static bool has_row(sqlite3 *db, sqlite3_stmt *want)
+static enum err has_row(sqlite3 *db, sqlite3_stmt *want, bool *ret, struct error *e)
 {
 	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
+	int rc = sqlite3_prepare_v2(db,
+	                            "SELECT 1 FROM sqlite_schema WHERE type = ?1 AND name = ?2 AND tbl_name = ?3"
+	                            " AND coalesce(sql, '') = ?4",
+	                            -1, &st, NULL);
 
-	if (sqlite3_prepare_v2(db,
-	                       "SELECT 1 FROM sqlite_schema WHERE type = ?1 AND name = ?2 AND tbl_name = ?3"
-	                       " AND coalesce(sql, '') = ?4",
-	                       -1, &st, NULL) != SQLITE_OK)
-		return false;
-	for (int i = 0; i < 4; i++)
-		(void)sqlite3_bind_value(st, i + 1, sqlite3_column_value(want, i));
-	return sqlite3_step(st) == SQLITE_ROW;
+	if (rc == SQLITE_OK) {
+		for (int i = 0; i < 4; i++)
+			(void)sqlite3_bind_value(st, i + 1, sqlite3_column_value(want, i));
+		rc = sqlite3_step(st);
+	}
+	*ret = rc == SQLITE_ROW;
+	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : sql_error(db, rc, e, "compare the schema");
 }
 
 /* What kspool did not make: named, so that a person can decide; its rows may be of value to somebody. */
@@ -41,13 +40,19 @@ static enum err refuse_stranger(sqlite3 *db, const char *path, sqlite3 *model, s
 	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
 	int rc = sqlite3_prepare_v2(db, schema_rows, -1, &st, NULL);
 
-	while (rc == SQLITE_OK && sqlite3_step(st) == SQLITE_ROW)
-		if (!has_row(model, st))
+	while (rc == SQLITE_OK && sqlite3_step(st) == SQLITE_ROW) {
+		bool known;
+		enum err err = has_row(model, st, &known, e);
+
+		if (err != ERR_OK)
+			return err;
+		if (!known)
 			return error_set(
 			    e, ERR_ENVIRONMENT,
 			    "%s holds the %s %s, which kspool did not make; drop it: sqlite3 %s 'DROP %s %s'", path,
 			    (const char *)sqlite3_column_text(st, 0), (const char *)sqlite3_column_text(st, 1), path,
 			    (const char *)sqlite3_column_text(st, 0), (const char *)sqlite3_column_text(st, 1));
+	}
 	return error_set(e, ERR_ENVIRONMENT,
 	                 "%s holds tables, indexes, triggers or views that kspool did not make; drop them", path);
 }
@@ -56,14 +61,22 @@ static enum err compare(sqlite3 *db, const char *path, sqlite3 *model, struct er
 {
 	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
 	int64_t rows = 0, roots = 0, tables = 0, wanted = 0;
+	int rc = sqlite3_prepare_v2(model, schema_rows, -1, &st, NULL);
 	enum err err;
 
-	if (sqlite3_prepare_v2(model, schema_rows, -1, &st, NULL) != SQLITE_OK)
-		return error_set(e, ERR_SYSTEM, "cannot read the schema's model");
-	for (; sqlite3_step(st) == SQLITE_ROW; wanted++)
-		if (!has_row(db, st))
+	for (; rc == SQLITE_OK || rc == SQLITE_ROW; wanted += rc == SQLITE_ROW) {
+		bool there = true;
+
+		rc = sqlite3_step(st);
+		err = rc == SQLITE_ROW ? has_row(db, st, &there, e) : ERR_OK;
+		if (err != ERR_OK)
+			return err;
+		if (!there)
 			return error_set(e, ERR_DAMAGED, "%s: the definition of %s is not what was written", path,
 			                 (const char *)sqlite3_column_text(st, 1));
+	}
+	if (rc != SQLITE_DONE)
+		return sql_error(model, rc, e, "read the schema's model");
 	/* Statistics an operator made by hand (ANALYZE) are harmless. */
 	err = sql_number(db, "SELECT count(*) FROM sqlite_schema WHERE name NOT LIKE 'sqlite_stat%'", &rows, e);
 	if (err == ERR_OK)
@@ -82,9 +95,11 @@ static enum err compare(sqlite3 *db, const char *path, sqlite3 *model, struct er
 
 enum err store_schema_check(sqlite3 *db, const char *path, struct error *e)
 {
-	sqlite3 *model = open_model();
-	enum err err =
-	    model ? compare(db, path, model, e) : error_set(e, ERR_SYSTEM, "cannot build the schema's model");
+	sqlite3 *model = NULL;
+	enum err err = open_model(&model, e);
+
+	if (err == ERR_OK)
+		err = compare(db, path, model, e);
 
 	(void)sqlite3_close_v2(model);
 	return err;

@@ -27,6 +27,10 @@ void faultfs_arm(unsigned kinds, uint64_t n, int error, bool persistent)
 
 uint64_t faultfs_failed(void) { return armed.failed; }
 
+static bool skips_syncs;
+
+void faultfs_skip_syncs(void) { skips_syncs = true; }
+
 static bool fails(unsigned kind)
 {
 	if (armed.at == 0 || !(armed.kinds & kind))
@@ -114,10 +118,17 @@ int fsync(int fd)
 	struct stat st;
 	bool is_folder = syscall(SYS_fstat, fd, &st) == 0 && S_ISDIR(st.st_mode);
 
-	return fails(FAULTFS_SYNC | (is_folder ? FAULTFS_SYNC_FOLDER : 0)) ? -1 : (int)syscall(SYS_fsync, fd);
+	if (fails(FAULTFS_SYNC | (is_folder ? FAULTFS_SYNC_FOLDER : 0)))
+		return -1;
+	return skips_syncs ? 0 : (int)syscall(SYS_fsync, fd);
 }
 
-int fdatasync(int fd) { return fails(FAULTFS_SYNC) ? -1 : (int)syscall(SYS_fdatasync, fd); }
+int fdatasync(int fd)
+{
+	if (fails(FAULTFS_SYNC))
+		return -1;
+	return skips_syncs ? 0 : (int)syscall(SYS_fdatasync, fd);
+}
 
 int ftruncate(int fd, off_t size)
 {

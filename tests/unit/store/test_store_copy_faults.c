@@ -256,5 +256,6 @@ int main(void)
 	    cmocka_unit_test(a_repair_of_a_sound_spool_harms_nothing),
 	};
 
+	faultfs_skip_syncs();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

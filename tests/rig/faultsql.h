@@ -1,0 +1,19 @@
+/*
+ * faultsql: makes the n-th call of SQLite fail.
+ *
+ * What it is: what can fail of SQLite's functions (open, prepare, step, exec, checkpoint) under their own names, for a
+ * test linked with this; it reaches every error path behind a statement, which faults of files seldom do. Nothing is
+ * counted unless armed; the call that fails is not made. Thread: one.
+ */
+#ifndef KSPOOL_TESTS_FAULTSQL_H
+#define KSPOOL_TESTS_FAULTSQL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* The n-th call from now on (1: the next) fails with this result code of SQLite. n 0: none. */
+void faultsql_arm(uint64_t n, int code);
+/* One failed since then. */
+bool faultsql_failed(void);
+
+#endif

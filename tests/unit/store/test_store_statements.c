@@ -1,0 +1,582 @@
+/*
+ * Each verb of the store while its n-th call of SQLite fails, n = 1, 2, ... until none does: the answer is that error,
+ * never success, and the spool is as it was. Then the verb succeeds, and at the end every count is what it must be.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "rig/faultsql.h"
+#include "rig/faultfs.h"
+#include "rig/spooldir.h"
+#include "store/store_internal.h"
+
+enum { PER_BLOCK = 10, BYTES = 100, BIG_BYTES = 1200000, CALLS_MAX = 3000 };
+
+/* What the verbs made so far; only a verb that succeeded adds to it. */
+static struct {
+	struct spooldir dir;
+	uint64_t block[4]; /* the first ids of blocks */
+	int blocks;
+	uint64_t big, dead, copy;
+} now;
+
+static const struct store_settlement *run_of(uint64_t first, size_t count, enum settle_kind kind)
+{
+	static struct store_settlement items[PER_BLOCK];
+
+	for (size_t i = 0; i < count; i++)
+		items[i] = (struct store_settlement){
+		    .id = first + i, .kind = kind, .attempts = 1, .code = "Throttled", .reason = NULL};
+	return items;
+}
+
+static enum err settle(struct store *s, uint64_t first, size_t count, enum settle_kind kind, struct error *e)
+{
+	enum err err = store_begin(s, e);
+
+	if (err == ERR_OK)
+		err = store_settle(s, run_of(first, count, kind), count, e);
+	return err == ERR_OK ? store_commit(s, e) : err;
+}
+
+static enum err append(struct store *s, uint64_t count, uint32_t bytes, uint64_t *ret_first, struct error *e)
+{
+	struct message_list list = STAILQ_HEAD_INITIALIZER(list);
+	enum err err = store_begin(s, e);
+
+	for (uint64_t n = 0; n < count; n++) {
+		struct message *m = spooldir_message(n, bytes);
+
+		STAILQ_INSERT_TAIL(&list, m, link);
+	}
+	if (err == ERR_OK)
+		err = store_admit(s, &list, e);
+	if (err == ERR_OK)
+		err = store_append_list(s, &list, e);
+	if (err == ERR_OK)
+		err = store_commit(s, e);
+	*ret_first = STAILQ_FIRST(&list)->id;
+	message_list_free(&list);
+	return err;
+}
+
+static enum err append_block(struct store *s, uint64_t *ret, struct error *e)
+{
+	enum err err = append(s, PER_BLOCK, BYTES, &now.block[now.blocks], e);
+
+	now.blocks += err == ERR_OK;
+	*ret = PER_BLOCK;
+	return err;
+}
+
+static enum err append_big(struct store *s, uint64_t *ret, struct error *e)
+{
+	*ret = 0;
+	return append(s, 1, BIG_BYTES, &now.big, e);
+}
+
+static enum err append_dead(struct store *s, uint64_t *ret, struct error *e)
+{
+	enum err err = store_begin(s, e);
+
+	for (uint64_t n = 1; n <= 4 && err == ERR_OK; n++) {
+		struct message *m = spooldir_message(n, BYTES);
+
+		err = store_append_dead(s, m, "too_long", e);
+		now.dead = n == 1 ? m->id : now.dead;
+		message_free(m);
+	}
+	*ret = 0;
+	if (err != ERR_OK)
+		return err;
+	store_count_filtered(s, 2);
+	return store_commit(s, e);
+}
+
+static enum err put_keys(struct store *s, uint64_t *ret, struct error *e)
+{
+	bool is_new = false;
+	enum err err = store_begin(s, e);
+
+	if (err == ERR_OK)
+		err = store_position_put(s, "file", "12", e);
+	if (err == ERR_OK)
+		err = store_cache_add(s, "cache", "k", 1, 1000000, &is_new, e);
+	*ret = is_new;
+	return err == ERR_OK ? store_commit(s, e) : err;
+}
+
+static enum err get_keys(struct store *s, uint64_t *ret, struct error *e)
+{
+	char *value = NULL;
+	bool has = false;
+	enum err err = store_position_get(s, "file", &value, e);
+
+	*ret = value && strcmp(value, "12") == 0;
+	free(value);
+	if (err == ERR_OK)
+		err = store_cache_has(s, "cache", "k", 1, &has, e);
+	*ret += has;
+	return err;
+}
+
+/* A group of its own, outside of any. */
+static enum err add_key(struct store *s, uint64_t *ret, struct error *e)
+{
+	bool is_new = false;
+	enum err err = store_cache_add(s, "cache", "other", 5, INT64_MAX, &is_new, e);
+
+	*ret = is_new;
+	return err;
+}
+
+#define SETTLE(name, first, count, kind)                                      \
+	static enum err name(struct store *s, uint64_t *ret, struct error *e) \
+	{                                                                     \
+		*ret = 0;                                                     \
+		return settle(s, first, count, kind, e);                      \
+	}
+SETTLE(deliver_block, now.block[0], PER_BLOCK, SETTLE_DELIVERED)
+SETTLE(expire_part, now.block[1] + 2, 3, SETTLE_EXPIRED)
+SETTLE(fail_one, now.block[1] + 5, 1, SETTLE_RETRY)
+SETTLE(fail_big, now.big, 1, SETTLE_RETRY)
+SETTLE(bury_alone, now.block[1] + 6, 1, SETTLE_DEAD)
+SETTLE(bury_in_block, now.block[1] + 7, 1, SETTLE_DEAD)
+SETTLE(deliver_rest, now.block[1] + 8, 2, SETTLE_DELIVERED)
+SETTLE(deliver_failed, now.block[1] + 5, 1, SETTLE_DELIVERED)
+SETTLE(deliver_big, now.big, 1, SETTLE_DELIVERED)
+SETTLE(damage_one, now.block[1], 1, SETTLE_DAMAGED)
+
+/* Waits for long: it moves out of its block. */
+static enum err fail_for_long(struct store *s, uint64_t *ret, struct error *e)
+{
+	const struct store_settlement items[] = {
+	    {.id = now.block[1] + 6, .kind = SETTLE_RETRY, .attempts = 7, .wait_ms = 60000, .code = "x"},
+	};
+	enum err err = store_begin(s, e);
+
+	*ret = 0;
+	if (err == ERR_OK)
+		err = store_settle(s, items, 1, e);
+	return err == ERR_OK ? store_commit(s, e) : err;
+}
+
+static enum err read_due(struct store *s, uint64_t *ret, struct error *e)
+{
+	struct message_list list = STAILQ_HEAD_INITIALIZER(list);
+	uint32_t count = 0;
+	enum err err = store_read_due(s, INT64_MAX, 1000, UINT64_MAX, NULL, NULL, &list, &count, e);
+
+	message_list_free(&list);
+	*ret = count;
+	return err;
+}
+
+static enum err read_rows(struct store *s, uint64_t *ret, struct error *e)
+{
+	struct message_list list = STAILQ_HEAD_INITIALIZER(list);
+	uint32_t count = 0;
+	uint64_t last = 0;
+	enum err err = store_read(s, 0, 1000, UINT64_MAX, &list, &count, &last, e);
+
+	message_list_free(&list);
+	*ret = count;
+	return err;
+}
+
+static enum err recount(struct store *s, uint64_t *ret, struct error *e)
+{
+	uint64_t missing = 0, more = 0;
+	enum err err = store_count_missing(s, &missing, e);
+
+	if (err == ERR_OK)
+		err = store_recount(s, &more, e);
+	*ret = missing + more;
+	return err;
+}
+
+static bool count_visit(void *arg, const struct store_dead *dead)
+{
+	(void)dead;
+	++*(uint64_t *)arg;
+	return true;
+}
+
+static enum err walk_shelf(struct store *s, uint64_t *ret, struct error *e)
+{
+	*ret = 0;
+	return store_dead_walk(s, 0, 100, count_visit, ret, e);
+}
+
+static enum err retry_one(struct store *s, uint64_t *ret, struct error *e)
+{
+	return store_dead_retry(s, now.dead, ret, e);
+}
+
+static enum err purge_one(struct store *s, uint64_t *ret, struct error *e)
+{
+	return store_dead_purge(s, now.dead + 1, ret, e);
+}
+
+static enum err purge_rest(struct store *s, uint64_t *ret, struct error *e) { return store_dead_purge(s, 0, ret, e); }
+
+static enum err checkpoint(struct store *s, uint64_t *ret, struct error *e)
+{
+	*ret = 0;
+	return store_checkpoint(s, true, e);
+}
+
+static enum err give_back(struct store *s, uint64_t *ret, struct error *e)
+{
+	bool more = true;
+	enum err err = ERR_OK;
+
+	while (more && err == ERR_OK)
+		err = store_give_back(s, &more, e);
+	*ret = more;
+	return err;
+}
+
+static enum err drain(struct store *s, uint64_t *ret, struct error *e)
+{
+	size_t done = 0;
+	enum err err = store_settle_full(s, run_of(now.block[2], PER_BLOCK, SETTLE_DELIVERED), PER_BLOCK, &done, e);
+
+	*ret = done;
+	return err;
+}
+
+static const char *copy_path(void) { return spooldir_file(&now.dir, ".copy"); }
+
+static enum err export_it(struct store *s, uint64_t *ret, struct error *e)
+{
+	*ret = 0;
+	(void)unlink(copy_path());
+	return store_export(s, copy_path(), e);
+}
+
+static enum err import_it(struct store *s, uint64_t *ret, struct error *e)
+{
+	return store_import(s, copy_path(), true, ret, e);
+}
+
+/* Room for no more than there is: the oldest go. */
+static enum err evict(struct store *s, uint64_t *ret, struct error *e)
+{
+	const struct store_options tight = {.evict_oldest = true, .max_bytes = store_pending_bytes(s) + 1};
+	const uint64_t before = store_ledger(s)->evicted;
+	uint64_t first;
+	enum err err;
+
+	store_reconfigure(s, &tight);
+	err = append(s, 2, BYTES, &first, e);
+	store_reconfigure(s, &(struct store_options){.evict_oldest = false});
+	*ret = store_ledger(s)->evicted - before;
+	return err;
+}
+
+static const struct verb {
+	const char *name;
+	enum err (*run)(struct store *s, uint64_t *ret, struct error *e);
+	uint64_t answer;
+} verbs[] = {
+    {"append a block", append_block, PER_BLOCK},
+    {"append another", append_block, PER_BLOCK},
+    {"append a third", append_block, PER_BLOCK},
+    {"append one that stands alone", append_big, 0},
+    {"append to the shelf", append_dead, 0},
+    {"put keys", put_keys, 1},
+    {"get keys", get_keys, 2},
+    {"add a key", add_key, 1},
+    {"deliver a block", deliver_block, 0},
+    {"expire a part", expire_part, 0},
+    {"fail one", fail_one, 0},
+    {"fail one for long", fail_for_long, 0},
+    {"fail it again", fail_for_long, 0},
+    {"fail one that stands alone", fail_big, 0},
+    {"read what is due", read_due, 3},
+    {"read the rest", read_rows, 5 + PER_BLOCK},
+    {"bury one that stands alone", bury_alone, 0},
+    {"bury one in a block", bury_in_block, 0},
+    {"deliver the rest", deliver_rest, 0},
+    {"deliver one that failed", deliver_failed, 0},
+    {"deliver the big one", deliver_big, 0},
+    {"damage one", damage_one, 0},
+    {"recount", recount, 0},
+    {"walk the shelf", walk_shelf, 6},
+    {"put one back", retry_one, 1},
+    {"purge one", purge_one, 1},
+    {"export", export_it, 0},
+    {"import", import_it, 1 + PER_BLOCK + 1 + 4},
+    {"checkpoint", checkpoint, 0},
+    {"drain", drain, PER_BLOCK},
+    {"evict", evict, 2},
+    {"purge the rest", purge_rest, 8},
+    {"give back", give_back, 0},
+};
+
+/* What stands in the tables, as one text. */
+static void tables_of(struct store *s, char *to, size_t size)
+{
+	sqlite3_stmt *st = NULL;
+
+	assert_int_equal(
+	    sqlite3_prepare_v2(
+	        s->db,
+	        "SELECT (SELECT count(*) || ':' || total(id) || ':' || total(length(body)) FROM messages) || ' ' ||"
+	        " (SELECT count(*) || ':' || total(id) || ':' || total(count) FROM blocks) || ' ' ||"
+	        " (SELECT count(*) || ':' || total(settled) || ':' || total(bytes) FROM partial) || ' ' ||"
+	        " (SELECT count(*) || ':' || total(id) || ':' || total(attempts) || ':' || total(next_ms) FROM "
+	        "failures)"
+	        " || ' ' || (SELECT count(*) || ':' || total(id) FROM dead) || ' ' ||"
+	        " (SELECT count(*) || ':' || total(id) FROM damaged) || ' ' || (SELECT count(*) FROM positions) || ' ' "
+	        "||"
+	        " (SELECT count(*) FROM cache) || ' ' || (SELECT count(*) FROM imports) || ' ' ||"
+	        " (SELECT accepted || ':' || pending || ':' || pending_bytes || ':' || dead || ':' || possible FROM "
+	        "ledger)",
+	        -1, &st, NULL),
+	    SQLITE_OK);
+	assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+	(void)snprintf(to, size, "%s", (const char *)sqlite3_column_text(st, 0));
+	assert_int_equal(sqlite3_finalize(st), SQLITE_OK);
+}
+
+static void try_verb(struct store *s, const struct verb *v)
+{
+	for (uint64_t n = 1; n < CALLS_MAX; n++) {
+		const struct totals before = s->durable;
+		char tables[600], after[600];
+		struct error e = {.code = ERR_OK};
+		uint64_t answer = 0;
+		bool failed;
+		enum err err;
+
+		tables_of(s, tables, sizeof tables);
+		faultsql_arm(n, SQLITE_NOMEM);
+		err = v->run(s, &answer, &e);
+		failed = faultsql_failed();
+		faultsql_arm(0, 0);
+		if (!failed) {
+			if (err != ERR_OK || answer != v->answer)
+				fail_msg("%s: error %d, answer %u: %s", v->name, (int)err, (unsigned)answer, e.text);
+			if (n == 1)
+				fail_msg("%s: it called nothing, so nothing was tried", v->name);
+			return;
+		}
+		if (err != ERR_MEMORY || e.code != ERR_MEMORY || e.text[0] == '\0')
+			fail_msg("%s: call %u failed; error %d, answer %u: %s", v->name, (unsigned)n, (int)err,
+			         (unsigned)answer, e.text);
+		store_rollback(s);
+		assert_false(store_in_group(s));
+		tables_of(s, after, sizeof after);
+		if (strcmp(tables, after) != 0 || memcmp(&before, &s->durable, sizeof before) != 0)
+			fail_msg("%s: call %u failed and left something:\n%s\n%s", v->name, (unsigned)n, tables, after);
+		assert_int_equal(store_trust(s, &e), ERR_OK);
+	}
+	fail_msg("%s: there is no end to it", v->name);
+}
+
+static void a_call_that_fails_is_told_and_leaves_nothing(void **state)
+{
+	struct store_options o;
+	struct store *s = NULL;
+	struct buf out;
+	struct error e;
+	uint64_t problems;
+
+	(void)state;
+	spooldir_make(&now.dir);
+	o = spooldir_options(&now.dir);
+	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
+	for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
+		try_verb(s, &verbs[i]);
+	assert_int_equal(store_ledger(s)->delivered, PER_BLOCK + 2 + 1 + 1 + PER_BLOCK);
+	assert_int_equal(store_ledger(s)->expired, 3);
+	assert_int_equal(store_ledger(s)->filtered, 2);
+	assert_int_equal(store_ledger(s)->damaged, 1);
+	assert_int_equal(store_ledger(s)->purged, 1 + 8);
+	assert_int_equal(store_ledger(s)->dead, 0);
+	assert_int_equal(store_ledger(s)->evicted, 2);
+	assert_int_equal(store_retrying(s), 0);
+	assert_int_equal(store_close(s, &e), ERR_OK);
+	buf_init(&out, 1 << 16);
+	assert_int_equal(store_check(now.dir.path, &out, &problems, &e), ERR_OK);
+	if (problems > 0)
+		fail_msg("%.*s", (int)out.len, (const char *)out.data);
+	buf_fini(&out);
+	spooldir_remove(&now.dir);
+}
+
+/* A stopped spool and what is asked of it from outside; `answer` for one that is whole, and for one whose head is gone.
+ */
+struct act {
+	const char *name;
+	enum err (*run)(const struct spooldir *d, uint64_t *ret, struct error *e);
+	uint64_t answers[2];
+};
+
+static enum err open_and_close(const struct spooldir *d, uint64_t *ret, struct error *e)
+{
+	struct store_options o = spooldir_options(d);
+	struct store *s = NULL;
+	enum err err = store_open(&o, &s, NULL, e);
+
+	if (err != ERR_OK)
+		return err;
+	*ret = store_ledger(s)->pending * 100 + store_ledger(s)->dead * 10 + store_retrying(s);
+	return store_close(s, e);
+}
+
+static enum err check(const struct spooldir *d, uint64_t *ret, struct error *e)
+{
+	struct buf out;
+	enum err err;
+
+	buf_init(&out, 1 << 16);
+	err = store_check(d->path, &out, ret, e);
+	buf_fini(&out);
+	if (err != ERR_OK || *ret == 0)
+		return err;
+	return error_set(e, ERR_MEMORY, "it was told as a problem");
+}
+
+static enum err repair(const struct spooldir *d, uint64_t *ret, struct error *e)
+{
+	struct buf out;
+	enum err err;
+
+	buf_init(&out, 1 << 16);
+	err = store_repair(d->path, &out, e);
+	*ret = err == ERR_OK && out.len > 0 && strstr(out.data, " 0 with a wrong checksum moved") != NULL;
+	buf_fini(&out);
+	return err;
+}
+
+static bool count_peeked(void *arg, const struct store_peeked *m)
+{
+	*(uint64_t *)arg += m->is_sound;
+	return true;
+}
+
+static enum err peek(const struct spooldir *d, uint64_t *ret, struct error *e)
+{
+	return store_peek(d->path, false, count_peeked, ret, e);
+}
+
+enum { KEPT = 2 * PER_BLOCK - 3 }; /* two blocks without those that left; one of them stands alone */
+
+static const struct act acts[] = {
+    {"repair", repair, {1, 1}}, /* opens and closes, too */
+    {"check", check, {0, UINT64_MAX}},
+    {"peek", peek, {KEPT, UINT64_MAX}},
+};
+
+static void make_spool(const struct spooldir *d, bool is_beheaded)
+{
+	struct store_options o = spooldir_options(d);
+	struct store *s = NULL;
+	uint64_t unused;
+	struct error e;
+
+	now.blocks = 0;
+	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
+	assert_int_equal(append_block(s, &unused, &e), ERR_OK);
+	assert_int_equal(append_block(s, &unused, &e), ERR_OK);
+	assert_int_equal(append_dead(s, &unused, &e), ERR_OK);
+	assert_int_equal(put_keys(s, &unused, &e), ERR_OK);
+	assert_int_equal(expire_part(s, &unused, &e), ERR_OK);
+	assert_int_equal(fail_one(s, &unused, &e), ERR_OK);
+	assert_int_equal(fail_for_long(s, &unused, &e), ERR_OK);
+	if (is_beheaded) {
+		size_t count;
+		unsigned char *bytes;
+
+		assert_int_equal(store_close(s, &e), ERR_OK);
+		bytes = spooldir_load(d->path, &count);
+		memset(bytes, 0, 100);
+		spooldir_store(d->path, bytes, count);
+		free(bytes);
+	} else {
+		store_abandon(s);
+	}
+}
+
+static void count_aside(void *arg, const char *name, const char *outcome)
+{
+	assert_non_null(strstr(name, "spool.db.quarantine-"));
+	assert_non_null(outcome);
+	++*(uint64_t *)arg;
+}
+
+/* One act on a copy; n: the call that fails. False when none did. */
+static bool try_act(const struct spooldir *from, const struct act *a, bool is_beheaded, uint64_t n)
+{
+	struct spooldir d;
+	struct error e = {.code = ERR_OK};
+	uint64_t answer = 0, asides = 0;
+	bool failed;
+	enum err err;
+
+	spooldir_make(&d);
+	spooldir_copy(from, &d);
+	faultsql_arm(n, SQLITE_NOMEM);
+	err = a->run(&d, &answer, &e);
+	failed = faultsql_failed();
+	faultsql_arm(0, 0);
+	if (!failed && (err != ERR_OK || answer != a->answers[is_beheaded]))
+		fail_msg("%s: error %d, answer %u: %s", a->name, (int)err, (unsigned)answer, e.text);
+	if (failed && (err != ERR_MEMORY || e.text[0] == '\0'))
+		fail_msg("%s: call %u failed; error %d, answer %u: %s", a->name, (unsigned)n, (int)err,
+		         (unsigned)answer, e.text);
+	assert_int_equal(store_each_aside(d.path, count_aside, &asides, &e), ERR_OK);
+	if (!is_beheaded && asides > 0)
+		fail_msg("%s: call %u failed, and a sound spool was set aside", a->name, (unsigned)n);
+	answer = 0;
+	assert_int_equal(open_and_close(&d, &answer, &e), ERR_OK);
+	assert_int_equal(answer, KEPT * 100 + 4 * 10 + 2);
+	asides = 0;
+	assert_int_equal(store_each_aside(d.path, count_aside, &asides, &e), ERR_OK);
+	assert_int_equal(asides, is_beheaded);
+	spooldir_remove(&d);
+	return failed;
+}
+
+static void a_call_that_fails_from_outside_is_told_and_is_no_damage(void **state)
+{
+	(void)state;
+	for (int is_beheaded = 0; is_beheaded < 2; is_beheaded++) {
+		struct spooldir from;
+
+		spooldir_make(&from);
+		make_spool(&from, is_beheaded);
+		for (size_t i = 0; i < sizeof acts / sizeof *acts; i++) {
+			uint64_t n = 1;
+
+			if (acts[i].answers[is_beheaded] == UINT64_MAX)
+				continue;
+			while (try_act(&from, &acts[i], is_beheaded, n))
+				assert_true(++n < CALLS_MAX);
+			assert_true(n > 5);
+		}
+		spooldir_remove(&from);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_call_that_fails_is_told_and_leaves_nothing),
+	    cmocka_unit_test(a_call_that_fails_from_outside_is_told_and_is_no_damage),
+	};
+
+	faultfs_skip_syncs();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
