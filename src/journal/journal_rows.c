@@ -191,21 +191,20 @@ static uint64_t byte_limit(const struct journal *j)
 	return (uint64_t)j->room_bytes < BYTES_PER_GROUP ? (uint64_t)j->room_bytes : BYTES_PER_GROUP;
 }
 
-static void learn_next_retry(struct journal *j)
+static enum err learn_next_retry(struct journal *j, struct error *e)
 {
-	if (j->next_retry_known)
-		return;
-	j->next_retry_ms = store_next_retry_ms(j->store);
-	j->next_retry_known = true;
+	enum err err = j->next_retry_known ? ERR_OK : store_next_retry_ms(j->store, &j->next_retry_ms, e);
+
+	j->next_retry_known = err == ERR_OK;
+	return err;
 }
 
 static enum err read_due(struct journal *j, struct journal_rows *rows, struct error *e)
 {
-	enum err err;
+	enum err err = learn_next_retry(j, e);
 
-	learn_next_retry(j);
-	if (j->next_retry_ms == 0 || j->next_retry_ms > store_clock_ms(j->store))
-		return ERR_OK;
+	if (err != ERR_OK || j->next_retry_ms == 0 || j->next_retry_ms > store_clock_ms(j->store))
+		return err;
 	err = store_read_due(j->store, store_clock_ms(j->store), row_limit(j), byte_limit(j), journal_rows_is_claimed,
 	                     j, &rows->messages, &rows->count, e);
 	j->next_retry_known = false;

@@ -259,6 +259,25 @@ static int64_t oldest_ms(struct store *s)
 	return ms;
 }
 
+/* SQLite's answer when it is none. */
+static int next_retry(struct store *s, int64_t *ret)
+{
+	sqlite3_stmt *st;
+	int rc;
+
+	*ret = 0;
+	if (s->durable.retrying == 0)
+		return SQLITE_DONE;
+	st = store_statement(s, ST_FAILURES_NEXT);
+	(void)sqlite3_bind_int64(st, 1, s->due_ms);
+	sql_bind_u64(st, 2, s->due_id);
+	rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW)
+		*ret = sqlite3_column_int64(st, 0);
+	(void)sqlite3_reset(st);
+	return rc;
+}
+
 void store_state(struct store *s, struct store_state *ret)
 {
 	*ret = (struct store_state){
@@ -277,25 +296,16 @@ void store_state(struct store *s, struct store_state *ret)
 	    .stored_bytes = s->stored_bytes,
 	};
 	ret->oldest_received_ms = oldest_ms(s);
-	ret->next_retry_ms = store_next_retry_ms(s);
+	(void)next_retry(s, &ret->next_retry_ms);
 	if (ret->next_retry_ms != 0)
 		ret->next_retry_ms += clock_wall_ms() - store_clock_ms(s);
 }
 
-int64_t store_next_retry_ms(struct store *s)
+enum err store_next_retry_ms(struct store *s, int64_t *ret, struct error *e)
 {
-	sqlite3_stmt *st;
-	int64_t next = 0;
+	int rc = next_retry(s, ret);
 
-	if (s->durable.retrying == 0)
-		return 0;
-	st = store_statement(s, ST_FAILURES_NEXT);
-	(void)sqlite3_bind_int64(st, 1, s->due_ms);
-	sql_bind_u64(st, 2, s->due_id);
-	if (sqlite3_step(st) == SQLITE_ROW)
-		next = sqlite3_column_int64(st, 0);
-	(void)sqlite3_reset(st);
-	return next;
+	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "look for the next retry");
 }
 
 const struct store_ledger *store_ledger(const struct store *s) { return &s->durable.ledger; }

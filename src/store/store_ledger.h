@@ -5,13 +5,15 @@
  * Promises: 9 (accepted is the sum of the states at every commit), 11 (no clock ends a message or keeps it waiting).
  * Owner: the store; what is returned by pointer holds until the next commit.
  * Thread: the store's.
- * Fails: never; a number that cannot be read is 0.
+ * Fails: store_next_retry_ms as the store; nothing else, where a number that cannot be read is 0.
  * Does not: count rows (store_recount does); count an open group.
  */
 #ifndef KSPOOL_STORE_STORE_LEDGER_H
 #define KSPOOL_STORE_STORE_LEDGER_H
 
 #include <stdint.h>
+
+#include "base/error.h"
 
 struct store;
 
@@ -62,6 +64,6 @@ uint64_t store_moves(const struct store *s);
 /* What the open group's commit notes as these two, when it changes the ledger. */
 void store_note_flight(struct store *s, uint64_t possible, uint64_t handed);
 /* Earliest own time (store_ledger.h) at which a failed message that was not handed out is due; 0: none. */
-int64_t store_next_retry_ms(struct store *s);
+enum err store_next_retry_ms(struct store *s, int64_t *ret, struct error *e) MUST_CHECK;
 
 #endif

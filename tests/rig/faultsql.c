@@ -8,11 +8,12 @@
 static struct {
 	uint64_t left; /* calls until the one that fails, itself included; 0: none fails */
 	int code;
-	bool failed, is_inside;
+	bool persistent, failed, is_inside;
 } armed;
 
-void faultsql_arm(uint64_t n, int code)
+void faultsql_arm(uint64_t n, int code, bool persistent)
 {
+	armed.persistent = persistent;
 	armed.left = n;
 	armed.code = code;
 	armed.failed = false;
@@ -25,6 +26,7 @@ static bool fails(void)
 	if (armed.left == 0 || armed.is_inside || --armed.left > 0)
 		return false;
 	armed.failed = true;
+	armed.left = armed.persistent;
 	return true;
 }
 

@@ -11,8 +11,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* The n-th call from now on (1: the next) fails with this result code of SQLite. n 0: none. */
-void faultsql_arm(uint64_t n, int code);
+/* The n-th call from now on (1: the next) fails with this result code of SQLite; and all after it when persistent. n 0:
+ * none. */
+void faultsql_arm(uint64_t n, int code, bool persistent);
 /* One failed since then. */
 bool faultsql_failed(void);
 

@@ -65,7 +65,14 @@ static void fail_for(struct store *s, uint64_t id, int64_t wait_ms)
 }
 
 /* How long the first retry waits still. */
-static int64_t waits_ms(struct store *s) { return store_next_retry_ms(s) - store_clock_ms(s); }
+static int64_t waits_ms(struct store *s)
+{
+	struct error e;
+	int64_t next_ms;
+
+	assert_int_equal(store_next_retry_ms(s, &next_ms, &e), ERR_OK);
+	return next_ms - store_clock_ms(s);
+}
 
 /* Of message `id`, as delivery would find it. */
 static int64_t age_ms(struct store *s, uint64_t id)

@@ -360,10 +360,10 @@ static void try_verb(struct store *s, const struct verb *v)
 		enum err err;
 
 		tables_of(s, tables, sizeof tables);
-		faultsql_arm(n, SQLITE_NOMEM);
+		faultsql_arm(n, SQLITE_NOMEM, false);
 		err = v->run(s, &answer, &e);
 		failed = faultsql_failed();
-		faultsql_arm(0, 0);
+		faultsql_arm(0, 0, false);
 		if (!failed) {
 			if (err != ERR_OK || answer != v->answer)
 				fail_msg("%s: error %d, answer %u: %s", v->name, (int)err, (unsigned)answer, e.text);
@@ -527,10 +527,10 @@ static bool try_act(const struct spooldir *from, const struct act *a, bool is_be
 
 	spooldir_make(&d);
 	spooldir_copy(from, &d);
-	faultsql_arm(n, SQLITE_NOMEM);
+	faultsql_arm(n, SQLITE_NOMEM, false);
 	err = a->run(&d, &answer, &e);
 	failed = faultsql_failed();
-	faultsql_arm(0, 0);
+	faultsql_arm(0, 0, false);
 	if (!failed && (err != ERR_OK || answer != a->answers[is_beheaded]))
 		fail_msg("%s: error %d, answer %u: %s", a->name, (int)err, (unsigned)answer, e.text);
 	if (failed && (err != ERR_MEMORY || e.text[0] == '\0'))
