@@ -16,6 +16,8 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -57,6 +59,32 @@ static void read_token_line(struct client *c)
 	free(line);
 }
 
+static size_t waiting_bytes(const struct client *c)
+{
+	int held = 0;
+
+	if (ioctl(bufferevent_getfd(c->bev), FIONREAD, &held) != 0 || held < 0)
+		held = 0;
+	return evbuffer_get_length(bufferevent_get_input(c->bev)) + (size_t)held;
+}
+
+/*
+ * Stopping: what was there is taken, or the spool takes no more. A peer that has closed meant its last line so; the
+ * line of another one may have been longer.
+ */
+static void end_drained(struct client *c)
+{
+	char byte;
+
+	if (!c->feeder.ended && c->left > 0 && waiting_bytes(c) > 0)
+		return;
+	if (recv(bufferevent_getfd(c->bev), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+		feeder_end(&c->feeder);
+	else
+		feeder_end_early(&c->feeder);
+	client_leave(c);
+}
+
 /* Reads while there is room, from what the bufferevent holds. */
 static void read_lines(struct client *c)
 {
@@ -73,9 +101,12 @@ static void read_lines(struct client *c)
 
 		if (n <= 0)
 			break;
+		c->left -= c->left < (size_t)n ? c->left : (size_t)n;
 		feeder_filled(&c->feeder, (size_t)n);
 	}
 	feeder_flush(&c->feeder);
+	if (c->drains && !c->peer_ended)
+		end_drained(c);
 	if (c->peer_ended && evbuffer_get_length(in) == 0 && !c->feeder.ended)
 		feeder_end(&c->feeder);
 }
@@ -106,7 +137,9 @@ static void run_client(struct client *c)
 	bool reads;
 
 	read_input(c);
-	/* an end of the peer counts when everything before it was looked at */
+	/* an end of the peer counts when everything before it was looked at, or nothing more is taken */
+	if (c->drains && c->feeder.ended)
+		client_leave(c);
 	if (c->peer_ended && evbuffer_get_length(in) == 0)
 		client_leave(c);
 	if (c->state == CLIENT_LEAVING && client_is_settled(c)) {
@@ -155,7 +188,16 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 	}
 }
 
-static void on_feeder_answer(void *arg) { run_client(arg); }
+/* While stopping the answer may come out of a journal that closes: the next round of resume goes on. */
+static void on_feeder_answer(void *arg)
+{
+	struct client *c = arg;
+
+	if (c->door->door.intake->stopping)
+		c->reads = false;
+	else
+		run_client(c);
+}
 
 static void on_accept(struct bufferevent *bev, const struct peer *peer, bool tls, void *arg)
 {
@@ -232,12 +274,11 @@ static void resume(struct door *d)
 
 	for (c = TAILQ_FIRST(&s->clients); c; c = next) {
 		next = TAILQ_NEXT(c, link);
-		if (c->state != CLIENT_SHAKING && !c->reads)
+		if (c->state != CLIENT_SHAKING && (!c->reads || c->drains))
 			run_client(c);
 	}
 }
 
-/* What came whole is offered; no byte is read any more; a client leaves when its answers are sent. */
 static enum err read_tokens(struct door *d, struct error *e)
 {
 	struct door_socket *s = (struct door_socket *)d;
@@ -254,18 +295,31 @@ static enum err read_tokens(struct door *d, struct error *e)
 	return ERR_OK;
 }
 
+/*
+ * What came whole is offered; a client leaves when its answers are sent. Lines have no answers: what the kernel holds
+ * of them, of clients that wait to be let in too, counts as given to us and is taken. Frames that are not are sent
+ * again.
+ */
 static void stop(struct door *d)
 {
 	struct door_socket *s = (struct door_socket *)d;
 	struct client *c, *next;
 
+	if (s->door.input->socket_server.framing == FRAMING_LINES)
+		listener_take_waiting(s->listener);
 	listener_stop(s->listener);
 	for (c = TAILQ_FIRST(&s->clients); c; c = next) {
 		next = TAILQ_NEXT(c, link);
-		read_input(c);
-		client_leave(c);
-		if (c->has_feeder)
-			feeder_stop(&c->feeder);
+		if (c->has_feeder && c->state == CLIENT_OPEN) {
+			c->drains = true;
+			c->left = waiting_bytes(c);
+			feeder_drain(&c->feeder);
+		} else {
+			read_input(c);
+			client_leave(c);
+			if (c->has_feeder)
+				feeder_stop(&c->feeder);
+		}
 		run_client(c);
 	}
 }
@@ -276,7 +330,7 @@ static bool is_idle(const struct door *d)
 	const struct client *c;
 
 	TAILQ_FOREACH (c, &s->clients, link)
-		if (!client_is_settled(c))
+		if (!client_is_settled(c) || (c->drains && c->state != CLIENT_LEAVING))
 			return false;
 	return true;
 }

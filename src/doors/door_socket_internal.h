@@ -53,6 +53,8 @@ struct client {
 	struct peer peer;
 	enum client_state state;
 	bool peer_ended;    /* sent its last byte, which may not be looked at yet */
+	bool drains;        /* kspool stops: what the kernel held then is still read */
+	size_t left;        /* of it */
 	bool reads;         /* what the bufferevent was told last */
 	int64_t since_ns;   /* of the connection or the handshake, for the deadlines */
 	int64_t starved_ns; /* since when it may not read */

@@ -2,11 +2,16 @@
  * door_stdin: standard input. It has no position: what was read and not committed when the process dies is lost to
  * kspool, as its writer got no yes. Its descriptor is shared with other processes, so it is never made non-blocking:
  * pipes, sockets and terminals are read when poll says so, everything else (files) in slices.
+ *
+ * A graceful stop takes what the pipe held at that moment, for nobody could have it again, and a line that has begun is
+ * a message, marked unfinished. Of a file the bytes of such a line are given back: whoever reads on begins with it.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -23,8 +28,9 @@ enum { READ_MAX_BYTES = 524288, FIRST_BYTES = 65536 };
 /* Goes forward only. */
 enum stdin_state {
 	STDIN_OPEN,
-	STDIN_ENDED, /* nothing more is read; what came may still be under way */
-	STDIN_TOLD,  /* all of it is durable and the end was told, or nobody waits for the end any more */
+	STDIN_DRAINING, /* kspool stops: what the pipe held then is read */
+	STDIN_ENDED,    /* nothing more is read; what came may still be under way */
+	STDIN_TOLD,     /* all of it is durable and the end was told, or nobody waits for the end any more */
 };
 
 struct door_stdin {
@@ -33,6 +39,7 @@ struct door_stdin {
 	struct event *ready; /* bytes wait (pipes) or it is our turn again (files) */
 	bool is_always_ready;
 	enum stdin_state state;
+	size_t left; /* in DRAINING: bytes still to read */
 };
 
 static void set_state(struct door_stdin *s, enum stdin_state state)
@@ -67,6 +74,46 @@ static void end(struct door_stdin *s)
 	tell_end(s);
 }
 
+/* Nothing more is read, and not because the writer was done. */
+static void end_early(struct door_stdin *s)
+{
+	uint64_t begun = feeder_partial_bytes(&s->feeder);
+
+	set_state(s, STDIN_TOLD);
+	if (s->is_always_ready && begun > 0 && lseek(STDIN_FILENO, -(off_t)begun, SEEK_CUR) >= 0)
+		feeder_flush(&s->feeder);
+	else
+		feeder_end_early(&s->feeder);
+	feeder_stop(&s->feeder);
+}
+
+/* As much of what was there as there is room for; the next answer brings the next turn. */
+static void drain(struct door_stdin *s)
+{
+	while (s->state == STDIN_DRAINING) {
+		struct pollfd ready = {.fd = STDIN_FILENO, .events = POLLIN};
+		char *room;
+		size_t free_bytes = feeder_room(&s->feeder, &room);
+		ssize_t n;
+
+		if (s->left == 0 || s->feeder.ended || poll(&ready, 1, 0) <= 0) {
+			end_early(s);
+			return;
+		}
+		if (free_bytes == 0)
+			return;
+		n = read(STDIN_FILENO, room, free_bytes < s->left ? free_bytes : s->left);
+		if (n == 0) {
+			end(s);
+		} else if (n > 0) {
+			s->left -= (size_t)n;
+			feeder_filled(&s->feeder, (size_t)n);
+		} else if (errno != EINTR) {
+			s->left = 0;
+		}
+	}
+}
+
 static void on_ready(evutil_socket_t fd, short what, void *arg)
 {
 	struct door_stdin *s = arg;
@@ -99,6 +146,8 @@ static void resume(struct door *d)
 {
 	struct door_stdin *s = (struct door_stdin *)d;
 
+	if (s->state == STDIN_DRAINING)
+		drain(s);
 	if (s->state == STDIN_OPEN && !event_pending(s->ready, EV_READ | EV_TIMEOUT, NULL))
 		wait_ready(s);
 }
@@ -108,25 +157,41 @@ static void on_answer(void *arg)
 	struct door_stdin *s = arg;
 
 	tell_end(s);
-	resume(&s->door);
+	if (s->state == STDIN_OPEN)
+		resume(&s->door);
 }
 
 static void stop(struct door *d)
 {
 	struct door_stdin *s = (struct door_stdin *)d;
 
+	int held = 0;
+
 	(void)event_del(s->ready);
-	if (s->state != STDIN_TOLD)
-		set_state(s, STDIN_TOLD);
-	feeder_flush(&s->feeder);
-	feeder_stop(&s->feeder);
+	if (s->state == STDIN_OPEN) {
+		set_state(s, STDIN_DRAINING);
+		if (!s->is_always_ready && ioctl(STDIN_FILENO, FIONREAD, &held) == 0 && held > 0)
+			s->left = (size_t)held;
+		feeder_drain(&s->feeder);
+		drain(s);
+	} else {
+		if (s->state != STDIN_TOLD)
+			set_state(s, STDIN_TOLD);
+		feeder_flush(&s->feeder);
+		feeder_stop(&s->feeder);
+	}
 }
 
-static bool is_idle(const struct door *d) { return feeder_is_idle(&((const struct door_stdin *)d)->feeder); }
+static bool is_idle(const struct door *d)
+{
+	const struct door_stdin *s = (const struct door_stdin *)d;
+
+	return s->state != STDIN_DRAINING && feeder_is_idle(&s->feeder);
+}
 
 static bool has_ended(const struct door *d)
 {
-	return ((const struct door_stdin *)d)->state != STDIN_OPEN && is_idle(d);
+	return ((const struct door_stdin *)d)->state >= STDIN_ENDED && is_idle(d);
 }
 
 static void free_door(struct door *d)
@@ -150,6 +215,7 @@ static enum err open_door(struct intake *i, const struct config_input *input, st
 	    .origin = "stdin",
 	    .first_bytes = FIRST_BYTES,
 	    .alone = true,
+	    .is_text = true,
 	    .on_answer = on_answer,
 	};
 

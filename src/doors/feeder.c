@@ -111,6 +111,11 @@ bool feeder_is_partial(const struct feeder *f)
 	return f->filling->length > f->filling->scanned || f->scanner.skipping;
 }
 
+uint64_t feeder_partial_bytes(const struct feeder *f)
+{
+	return f->filling->length - f->filling->scanned + f->scanner.skipped;
+}
+
 static void add_slice(struct block *b, size_t offset, uint64_t length, size_t behind)
 {
 	if (b->count == b->slice_capacity) {

@@ -107,5 +107,6 @@ void feeder_stop(struct feeder *f);
 bool feeder_is_idle(const struct feeder *f);
 /* Bytes of a message whose end has not come. */
 bool feeder_is_partial(const struct feeder *f);
+uint64_t feeder_partial_bytes(const struct feeder *f);
 
 #endif

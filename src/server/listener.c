@@ -275,6 +275,15 @@ enum err listener_open(struct event_base *base, const struct listener_options *o
 	return ERR_OK;
 }
 
+void listener_take_waiting(struct listener *l)
+{
+	int fd;
+
+	while (l->socket && !l->tls &&
+	       (fd = accept4(evconnlistener_get_fd(l->socket), NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0)
+		on_accept(l->socket, fd, NULL, 0, l);
+}
+
 void listener_stop(struct listener *l)
 {
 	struct stat now;

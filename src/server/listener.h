@@ -63,6 +63,8 @@ void listener_release(struct listener *l, const struct peer *peer);
 uint16_t listener_port(const struct listener *l);
 /* Only programs of this machine come in by TCP. */
 bool listener_is_loopback(const struct listener *l);
+/* Lets in who waits already (without TLS: else nothing was said yet). */
+void listener_take_waiting(struct listener *l);
 /* Stops accepting and removes the unix socket file. */
 void listener_stop(struct listener *l);
 /* Accepts null. */
