@@ -125,6 +125,7 @@ static void check_socket_mode(const struct rules *r, const struct config_input *
 static void check_socket_server(const struct rules *r, const struct config_input *input)
 {
 	static const char *const keys[] = {"token_file", NULL};
+	static const char *const file_keys[] = {"mode", "group", NULL};
 	AUTOFREE char *base = mem_format("%s.socket_server", input->path);
 	AUTOFREE char *address = mem_format("%s.address", base);
 	AUTOFREE char *tls = mem_format("%s.tls", base);
@@ -140,6 +141,9 @@ static void check_socket_server(const struct rules *r, const struct config_input
 	if (o->network == NETWORK_UNIX) {
 		if (o->address && strlen(o->address) > SOCKET_PATH_MAX)
 			rules_fault(r, address, "is longer than the 107 bytes a unix socket's path may have");
+		if (o->address && *o->address == '@' && any_set(r, base, file_keys))
+			rules_fault(r, address,
+			            "is abstract: without a file it has no mode and no group; use allow_users");
 		return;
 	}
 	check_listener(r, &l);

@@ -10,7 +10,6 @@
 
 enum {
 	CONNECTIONS_MAX = 1024,
-	CONNECTIONS_PER_PEER_MAX = 64,
 	BODY_MAX_BYTES = 64 << 10,
 	BODY_MIN_RATE = 100,
 	HEAD_TIMEOUT_S = 10,
@@ -24,7 +23,6 @@ static struct httpd_options server_options(const char *address)
 	    .address = address,
 	    .unix_mode = CONTROL_MODE,
 	    .max_connections = CONNECTIONS_MAX,
-	    .max_connections_per_peer = CONNECTIONS_PER_PEER_MAX,
 	    .max_body_bytes = BODY_MAX_BYTES,
 	    .head_timeout_ns = HEAD_TIMEOUT_S * NS_PER_S,
 	    .idle_timeout_ns = IDLE_TIMEOUT_S * NS_PER_S,

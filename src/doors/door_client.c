@@ -3,6 +3,7 @@
 #include <event2/bufferevent.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "doors/door_socket_internal.h"
@@ -10,7 +11,8 @@
 /* Legal moves: a bit for each state that may follow. */
 static const unsigned moves[] = {
     [CLIENT_SHAKING] = 1u << CLIENT_TOKEN | 1u << CLIENT_OPEN | 1u << CLIENT_LEAVING,
-    [CLIENT_TOKEN] = 1u << CLIENT_OPEN | 1u << CLIENT_LEAVING,
+    [CLIENT_TOKEN] = 1u << CLIENT_OPEN | 1u << CLIENT_HELD | 1u << CLIENT_LEAVING,
+    [CLIENT_HELD] = 1u << CLIENT_LEAVING,
     [CLIENT_OPEN] = 1u << CLIENT_LEAVING,
     [CLIENT_LEAVING] = 0,
 };
@@ -32,6 +34,18 @@ void client_refuse(struct client *c, const char *reason)
 	metric_add(M_INPUT_REFUSED_DENIED, 1);
 	LOG_LIMITED(LOG_WARN, "client hung up on", LOG_S("peer", c->peer.text), LOG_S("reason", reason));
 	client_leave(c);
+}
+
+void client_refuse_token(struct client *c)
+{
+	int64_t now_ns = clock_mono_ns();
+
+	c->held_ns = penalty_note(&c->door->penalty, &c->peer, now_ns);
+	c->since_ns = now_ns;
+	if (c->held_ns > 0)
+		client_set_state(c, CLIENT_HELD);
+	else
+		client_refuse(c, "no valid token");
 }
 
 bool client_is_settled(const struct client *c)

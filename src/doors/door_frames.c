@@ -103,7 +103,7 @@ static void take_token(struct client *c, const char *payload, uint32_t length)
 		answer_now(c, FRAME_ACCEPTED, NULL);
 	} else {
 		answer_now(c, FRAME_REFUSED, mem_string("no valid token"));
-		client_refuse(c, "no valid token");
+		client_refuse_token(c);
 	}
 }
 
@@ -155,7 +155,8 @@ void frames_read(struct client *c)
 {
 	struct evbuffer *in = bufferevent_get_input(c->bev);
 
-	while (c->state != CLIENT_LEAVING && !frames_are_behind(c) && intake_has_room(c->door->door.intake)) {
+	while (c->state != CLIENT_LEAVING && c->state != CLIENT_HELD && !frames_are_behind(c) &&
+	       intake_has_room(c->door->door.intake)) {
 		struct evbuffer_iovec piece = {.iov_base = NULL};
 		enum frame_event event;
 		const char *payload;
@@ -170,10 +171,12 @@ void frames_read(struct client *c)
 		else if (event == FRAME_TOO_LONG)
 			refuse_long(c, length);
 		(void)evbuffer_drain(in, used);
+		c->window_seen += used;
 		update_charge(c);
 	}
 	send_group(c);
-	send_answers(c);
+	if (c->state != CLIENT_HELD)
+		send_answers(c);
 }
 
 void frames_drop(struct client *c)

@@ -33,8 +33,8 @@
 #include "doors/door_http_body.h"
 #include "doors/door_http_meta.h"
 
-enum { CONNECTIONS_MAX = 1024, CONNECTIONS_PER_PEER_MAX = 64, HEAD_TIMEOUT_S = 10, IDLE_TIMEOUT_S = 60 };
-enum { BODY_RATE_MIN = 1024, MESSAGES_MAX = 10000, BATCH_BODY_FACTOR = 8, BATCH_BODY_MAX_BYTES = 33554432 };
+enum { HEAD_TIMEOUT_S = 10, IDLE_TIMEOUT_S = 60 };
+enum { MESSAGES_MAX = 10000, BATCH_BODY_FACTOR = 8, BATCH_BODY_MAX_BYTES = 33554432 };
 
 /* A request that waits for the journal. */
 struct pending {
@@ -327,6 +327,8 @@ static void stop(struct door *d)
 		httpd_give_up_waiting(h->server);
 }
 
+static const char *trouble(const struct door *d) { return httpd_trouble(((const struct door_http *)d)->server); }
+
 static enum err read_tokens(struct door *d, struct error *e)
 {
 	struct door_http *h = (struct door_http *)d;
@@ -390,11 +392,12 @@ static enum err open_own(struct door_http *h, struct error *e)
 	    .key_file = o->key_file,
 	    .token_file = o->token_file,
 	    .require_guard = true,
-	    .max_connections = CONNECTIONS_MAX,
-	    .max_connections_per_peer = CONNECTIONS_PER_PEER_MAX,
+	    .max_connections = (uint32_t)o->max_connections,
+	    .max_connections_per_peer = (uint32_t)o->max_connections_per_peer,
+	    .max_connections_per_token = (uint32_t)o->max_connections_per_token,
 	    .head_timeout_ns = HEAD_TIMEOUT_S * NS_PER_S,
 	    .idle_timeout_ns = IDLE_TIMEOUT_S * NS_PER_S,
-	    .min_body_rate = BODY_RATE_MIN,
+	    .min_body_rate = o->min_body_rate_bytes,
 	    .may_read = may_read,
 	    .on_bytes = on_bytes,
 	    .arg = i,
@@ -496,6 +499,7 @@ const struct door_kind door_http_kind = {
     .name = "http_server",
     .open = open_door,
     .port = port_of,
+    .trouble = trouble,
     .resume = resume,
     .stop = stop,
     .read_tokens = read_tokens,

@@ -30,7 +30,7 @@
 #include "base/metrics.h"
 #include "doors/door_socket_internal.h"
 
-enum { TICK_MS = 500, PER_PEER_MAX = 64, WRITE_TIMEOUT_S = 30, SHAKE_S = 5, TOKEN_S = 10, STARVED_S = 10 };
+enum { TICK_MS = 500, WRITE_TIMEOUT_S = 30, WINDOW_S = 5, SHAKE_S = 5, TOKEN_S = 10, STARVED_S = 10 };
 enum { FIRST_LINE_BYTES = 16384, READ_AHEAD_BYTES = 65536 };
 
 static void free_client(struct client *c)
@@ -55,7 +55,7 @@ static void read_token_line(struct client *c)
 	if (line && guard_admits(c->door->guard, line, length))
 		client_set_state(c, CLIENT_OPEN);
 	else if (line || evbuffer_get_length(in) > GUARD_TOKEN_MAX_BYTES + 2)
-		client_refuse(c, "no valid token");
+		client_refuse_token(c);
 	free(line);
 }
 
@@ -126,8 +126,8 @@ static bool wants_to_read(const struct client *c)
 {
 	const struct intake *i = c->door->door.intake;
 
-	return c->state != CLIENT_LEAVING && !c->peer_ended && intake_has_room(i) && !frames_are_behind(c) &&
-	       evbuffer_get_length(bufferevent_get_input(c->bev)) < READ_AHEAD_BYTES;
+	return c->state != CLIENT_LEAVING && c->state != CLIENT_HELD && !c->peer_ended && intake_has_room(i) &&
+	       !frames_are_behind(c) && evbuffer_get_length(bufferevent_get_input(c->bev)) < READ_AHEAD_BYTES;
 }
 
 /* Makes what progress it can; may free the client. */
@@ -166,7 +166,7 @@ static void on_read(struct bufferevent *bev, void *arg)
 static void begin(struct client *c)
 {
 	client_set_state(c, c->door->guard ? CLIENT_TOKEN : CLIENT_OPEN);
-	c->since_ns = clock_mono_ns();
+	c->since_ns = c->window_ns = clock_mono_ns();
 }
 
 static void on_event(struct bufferevent *bev, short what, void *arg)
@@ -235,11 +235,38 @@ static void on_accept(struct bufferevent *bev, const struct peer *peer, bool tls
 	(void)bufferevent_enable(bev, EV_READ | EV_WRITE);
 }
 
+/* A frame that has begun goes on, in every window anew; only what we do not read is not asked for. */
+static bool is_too_slow(struct client *c, int64_t now_ns)
+{
+	uint64_t rate = c->door->door.input->socket_server.min_frame_rate_bytes;
+
+	if (c->state != CLIENT_OPEN || c->has_feeder || !c->reads || !client_is_partial(c)) {
+		c->window_ns = now_ns;
+		c->window_seen = 0;
+		return false;
+	}
+	if (now_ns - c->window_ns < WINDOW_S * NS_PER_S)
+		return false;
+	if (c->window_seen < rate * WINDOW_S)
+		return true;
+	c->window_ns = now_ns;
+	c->window_seen = 0;
+	return false;
+}
+
 static void check_client(struct client *c, int64_t now_ns)
 {
 	int64_t age_ns = now_ns - c->since_ns;
 
 	if (c->state == CLIENT_SHAKING && age_ns > SHAKE_S * NS_PER_S) {
+		free_client(c);
+	} else if (c->state == CLIENT_HELD && age_ns >= c->held_ns) {
+		client_refuse(c, "no valid token");
+		if (!c->has_feeder)
+			frames_read(c); /* its answer */
+		run_client(c);
+	} else if (is_too_slow(c, now_ns)) {
+		client_refuse(c, "an unfinished frame came too slowly");
 		free_client(c);
 	} else if (c->state == CLIENT_TOKEN && age_ns > TOKEN_S * NS_PER_S) {
 		client_refuse(c, "no token in time");
@@ -319,6 +346,8 @@ static void stop(struct door *d)
 			client_leave(c);
 			if (c->has_feeder)
 				feeder_stop(&c->feeder);
+			else
+				frames_read(c); /* the answer that was held back */
 		}
 		run_client(c);
 	}
@@ -372,11 +401,27 @@ static struct listener_names names_of(const struct config_strings *s)
 	return (struct listener_names){.items = s->items, .count = s->count};
 }
 
+/* A client that has said nothing valid yet loses nothing. */
+static bool make_room(const unsigned char *key, void *arg)
+{
+	struct door_socket *s = arg;
+	struct client *c;
+
+	TAILQ_FOREACH (c, &s->clients, link)
+		if (c->state != CLIENT_OPEN && c->state != CLIENT_LEAVING &&
+		    memcmp(c->peer.key, key, sizeof c->peer.key) == 0) {
+			free_client(c);
+			return true;
+		}
+	return false;
+}
+
+static const char *trouble(const struct door *d) { return listener_trouble(((const struct door_socket *)d)->listener); }
+
 static enum err listen_on(struct door_socket *s, struct error *e)
 {
 	const struct options_input_socket_server *o = &s->door.input->socket_server;
 	bool is_unix = o->network == NETWORK_UNIX;
-	uint32_t max = (uint32_t)o->max_connections;
 	struct listener_options options = {
 	    .address = o->address,
 	    .is_unix = is_unix,
@@ -387,8 +432,9 @@ static enum err listen_on(struct door_socket *s, struct error *e)
 	    .key_file = o->network == NETWORK_TLS ? o->tls.key_file : NULL,
 	    .require_guard = true,
 	    .has_token = s->guard,
-	    .max_connections = max,
-	    .max_connections_per_peer = max < PER_PEER_MAX ? max : PER_PEER_MAX,
+	    .max_connections = (uint32_t)o->max_connections,
+	    .max_connections_per_peer = (uint32_t)o->max_connections_per_peer,
+	    .make_room = make_room,
 	};
 	enum err err = parse_mode(o->mode ? o->mode : "0660", &options.unix_mode, e);
 
@@ -435,6 +481,7 @@ const struct door_kind door_socket_kind = {
     .name = "socket_server",
     .open = open_door,
     .port = port_of,
+    .trouble = trouble,
     .resume = resume,
     .stop = stop,
     .read_tokens = read_tokens,

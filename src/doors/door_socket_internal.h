@@ -12,6 +12,7 @@
 
 #include "server/guard.h"
 #include "server/listener.h"
+#include "server/penalty.h"
 #include "doors/door.h"
 #include "doors/feeder.h"
 #include "doors/frame.h"
@@ -23,6 +24,7 @@ struct door_socket {
 	struct door door;
 	struct listener *listener;
 	struct guard *guard;
+	struct penalty penalty;
 	TAILQ_HEAD(, client) clients;
 	struct event *tick;
 };
@@ -40,11 +42,12 @@ struct frame_answer {
 /*
  *   state     bytes are         ends with                                 may become
  *   SHAKING   TLS's             handshake, or its deadline                TOKEN, OPEN, LEAVING
- *   TOKEN     a token           the right one, a wrong one, its deadline  OPEN, LEAVING
+ *   TOKEN     a token           the right one, a wrong one, its deadline  OPEN, HELD, LEAVING
+ *   HELD      not looked at     the end of a penalty                      LEAVING
  *   OPEN      messages          the peer's last byte, stop, a refusal     LEAVING
  *   LEAVING   not looked at     everything is answered and sent: freed
  */
-enum client_state { CLIENT_SHAKING, CLIENT_TOKEN, CLIENT_OPEN, CLIENT_LEAVING };
+enum client_state { CLIENT_SHAKING, CLIENT_TOKEN, CLIENT_HELD, CLIENT_OPEN, CLIENT_LEAVING };
 
 struct client {
 	TAILQ_ENTRY(client) link;
@@ -52,13 +55,16 @@ struct client {
 	struct bufferevent *bev;
 	struct peer peer;
 	enum client_state state;
+	int64_t held_ns;    /* in HELD: how long */
 	bool peer_ended;    /* sent its last byte, which may not be looked at yet */
 	bool drains;        /* kspool stops: what the kernel held then is still read */
 	size_t left;        /* of it */
 	bool reads;         /* what the bufferevent was told last */
 	int64_t since_ns;   /* of the connection or the handshake, for the deadlines */
 	int64_t starved_ns; /* since when it may not read */
-	bool has_feeder;    /* lines */
+	int64_t window_ns;  /* since when `window_seen` counts, while a frame is unfinished */
+	uint64_t window_seen;
+	bool has_feeder; /* lines */
 	struct feeder feeder;
 	struct frame_reader reader;
 	struct group *building; /* frames of the read under way */
@@ -74,6 +80,8 @@ void client_set_state(struct client *c, enum client_state state);
 void client_leave(struct client *c);
 /* Logs, counts, leaves. */
 void client_refuse(struct client *c, const char *reason);
+/* Its token is wrong: it is hung up on, later when it was one of many. */
+void client_refuse_token(struct client *c);
 /* Everything it sent is answered, every answer is taken. */
 bool client_is_settled(const struct client *c);
 /* It is in the middle of a message. */

@@ -77,11 +77,11 @@ static void end(struct door_stdin *s)
 /* Nothing more is read, and not because the writer was done. */
 static void end_early(struct door_stdin *s)
 {
-	uint64_t begun = feeder_partial_bytes(&s->feeder);
+	uint64_t begun = feeder_uncut_bytes(&s->feeder);
 
 	set_state(s, STDIN_TOLD);
 	if (s->is_always_ready && begun > 0 && lseek(STDIN_FILENO, -(off_t)begun, SEEK_CUR) >= 0)
-		feeder_flush(&s->feeder);
+		feeder_give_back(&s->feeder);
 	else
 		feeder_end_early(&s->feeder);
 	feeder_stop(&s->feeder);

@@ -111,9 +111,18 @@ bool feeder_is_partial(const struct feeder *f)
 	return f->filling->length > f->filling->scanned || f->scanner.skipping;
 }
 
-uint64_t feeder_partial_bytes(const struct feeder *f)
+uint64_t feeder_uncut_bytes(const struct feeder *f)
 {
 	return f->filling->length - f->filling->scanned + f->scanner.skipped;
+}
+
+void feeder_give_back(struct feeder *f)
+{
+	f->filling->length = f->filling->scanned;
+	scanner_forget(&f->scanner);
+	f->ended = true;
+	update_charge(f);
+	feeder_flush(f);
 }
 
 static void add_slice(struct block *b, size_t offset, uint64_t length, size_t behind)

@@ -107,6 +107,8 @@ void feeder_stop(struct feeder *f);
 bool feeder_is_idle(const struct feeder *f);
 /* Bytes of a message whose end has not come. */
 bool feeder_is_partial(const struct feeder *f);
-uint64_t feeder_partial_bytes(const struct feeder *f);
+uint64_t feeder_uncut_bytes(const struct feeder *f);
+/* Those bytes went back to their source: they are none of ours, and the stream ends before them. */
+void feeder_give_back(struct feeder *f);
 
 #endif

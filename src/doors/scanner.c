@@ -27,6 +27,14 @@ void scanner_fini(struct scanner *s)
 	buf_fini(&s->head);
 }
 
+void scanner_forget(struct scanner *s)
+{
+	s->looked = 0;
+	s->skipping = false;
+	s->skipped = 0;
+	buf_clear(&s->head);
+}
+
 bool scanner_is_between(const struct scanner *s) { return !s->skipping; }
 
 void scanner_expect_text(struct scanner *s, bool at_start)

@@ -57,6 +57,8 @@ bool scanner_is_delimited(const struct scanner *s, const char *data, size_t leng
 /* `data` begins where the last call's `used` ended. at_end: no byte will ever follow `length`. */
 enum scanner_event scanner_next(struct scanner *s, const char *data, size_t length, bool at_end, size_t *ret_used,
                                 uint64_t *ret_length);
+/* The begin of the message under way is given no more: the next call begins with another one. */
+void scanner_forget(struct scanner *s);
 /* True between messages: nothing of the next one was dropped. */
 bool scanner_is_between(const struct scanner *s);
 

@@ -97,24 +97,36 @@ enum err guard_load(const char *path, struct guard **ret, struct error *e)
 
 void guard_free(struct guard *g) { free(g); }
 
-bool guard_admits(const struct guard *g, const char *token, size_t length)
+uint64_t guard_judge(const struct guard *g, const char *token, size_t length)
 {
 	unsigned char hash[SHA256_DIGEST_LENGTH];
+	uint64_t id;
 	int found = 0;
 
 	if (length > GUARD_TOKEN_MAX_BYTES)
-		return false;
+		return 0;
 	(void)SHA256((const unsigned char *)token, length, hash);
 	for (size_t i = 0; i < g->count; i++)
 		found |= CRYPTO_memcmp(hash, g->hash[i], sizeof hash) == 0;
-	return found != 0;
+	memcpy(&id, hash, sizeof id);
+	return found ? id | 1 : 0;
+}
+
+uint64_t guard_judge_header(const struct guard *g, const char *authorization)
+{
+	if (!authorization || strncasecmp(authorization, "Bearer ", 7) != 0)
+		return 0;
+	authorization += 7;
+	authorization += strspn(authorization, " ");
+	return guard_judge(g, authorization, strlen(authorization));
+}
+
+bool guard_admits(const struct guard *g, const char *token, size_t length)
+{
+	return guard_judge(g, token, length) != 0;
 }
 
 bool guard_admits_header(const struct guard *g, const char *authorization)
 {
-	if (!authorization || strncasecmp(authorization, "Bearer ", 7) != 0)
-		return false;
-	authorization += 7;
-	authorization += strspn(authorization, " ");
-	return guard_admits(g, authorization, strlen(authorization));
+	return guard_judge_header(g, authorization) != 0;
 }

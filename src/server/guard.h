@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/error.h"
 
@@ -25,6 +26,9 @@ enum err guard_load(const char *path, struct guard **ret, struct error *e) MUST_
 void guard_free(struct guard *g);
 /* token needs no terminator. */
 bool guard_admits(const struct guard *g, const char *token, size_t length);
+/* 0 when it is not admitted; else a number that is this token's, also after the file was read again. */
+uint64_t guard_judge(const struct guard *g, const char *token, size_t length);
+uint64_t guard_judge_header(const struct guard *g, const char *authorization);
 /* The value of an Authorization header ("Bearer <token>"); null is refused. */
 bool guard_admits_header(const struct guard *g, const char *authorization);
 

@@ -35,6 +35,11 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
+static const char too_many[] = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 21\r\n"
+                               "Content-Type: text/plain\r\nConnection: close\r\n\r\ntoo many connections\n";
+
+static bool make_room(const unsigned char *key, void *arg) { return connection_make_room(arg, key); }
+
 static enum err open_listener(struct httpd *h, const struct httpd_options *o, struct error *e)
 {
 	bool is_path = o->address[0] == '/' || o->address[0] == '.';
@@ -48,6 +53,8 @@ static enum err open_listener(struct httpd *h, const struct httpd_options *o, st
 	    .has_token = h->guard,
 	    .max_connections = o->max_connections,
 	    .max_connections_per_peer = o->max_connections_per_peer,
+	    .make_room = make_room,
+	    .refusal = too_many,
 	};
 
 	return listener_open(h->base, &options, connection_new, h, &h->listener, e);
@@ -61,6 +68,8 @@ enum err httpd_open(struct event_base *base, const struct httpd_options *options
 
 	h->base = base;
 	h->options = *options;
+	if (h->options.max_connections_per_token == 0)
+		h->options.max_connections_per_token = (options->max_connections + 1) / 2;
 	if (h->options.busy_timeout_ns == 0)
 		h->options.busy_timeout_ns = 5 * NS_PER_S;
 	TAILQ_INIT(&h->connections);
@@ -100,6 +109,8 @@ enum err httpd_read_tokens(struct httpd *h, struct error *e)
 	h->guard = fresh;
 	return ERR_OK;
 }
+
+const char *httpd_trouble(const struct httpd *h) { return listener_trouble(h->listener); }
 
 bool httpd_has_guard(const struct httpd *h) { return h->guard; }
 

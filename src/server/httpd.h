@@ -34,11 +34,12 @@ struct httpd_options {
 	const char *token_file; /* bearer tokens when not null */
 	bool require_guard;     /* a non-loopback address without TLS or token is refused (ERR_CONFIG) */
 	uint32_t max_connections;
-	uint32_t max_connections_per_peer;
+	uint32_t max_connections_per_peer;  /* 0: see listener.h */
+	uint32_t max_connections_per_token; /* 0: half of max_connections */
 	uint64_t max_body_bytes;
 	int64_t head_timeout_ns;
 	int64_t idle_timeout_ns;
-	uint64_t min_body_rate; /* bytes per second a body must arrive at */
+	uint64_t min_body_rate; /* bytes a second a body must arrive at, in every 5 s; 0: any */
 	/* Asked before a body is read; false stops reading this connection until httpd_resume (back-pressure). */
 	bool (*may_read)(void *arg);
 	/* Told of every change in the bytes held for bodies, for the memory bound of the doors; may be null. */
@@ -98,6 +99,8 @@ void httpd_set_share(struct httpd *h, bool (*may_read)(void *arg), void (*on_byt
                      void *arg);
 /* Bodies up to this size are taken, if fewer were until now: for such doors. Before any request. */
 void httpd_raise_body(struct httpd *h, uint64_t max_body_bytes);
+/* Why nobody can come in just now; null: they can. */
+const char *httpd_trouble(const struct httpd *h);
 /* Reads the file of tokens again; after an error the old ones stay. */
 enum err httpd_read_tokens(struct httpd *h, struct error *e) MUST_CHECK;
 /* Requests whose body waits for room, now and from here on, are answered 503. */

@@ -3,7 +3,7 @@
  *
  * Invariants:
  * 1. The state moves only where `moves` says so, by set_state, which also starts the clock of its deadline.
- * 2. `request` is set from a whole head to its answer or refusal: in BODY and HANDLING, and nowhere else.
+ * 2. `request` is set from a whole head to its answer or refusal: in BODY, HELD and HANDLING, and nowhere else.
  * 3. Nothing is read in HANDLING: a second request waits in the peer's hands (promise 6).
  * 4. A paused connection is in BODY; the clock of its rate stands still meanwhile.
  * 5. While `running`, nothing frees the connection but connection_run itself, as its last act.
@@ -28,7 +28,7 @@
 #include "base/metrics.h"
 #include "server/httpd_internal.h"
 
-enum { WRITE_TIMEOUT_S = 10, SHAKE_S = 5, LINGER_S = 2, BODY_GRACE_S = 5 };
+enum { WRITE_TIMEOUT_S = 10, SHAKE_S = 5, LINGER_S = 2, BODY_WINDOW_S = 5 };
 
 static const struct status_text {
 	int status;
@@ -72,7 +72,8 @@ static const char *status_text(int status)
 static const unsigned moves[] = {
     [CONNECTION_SHAKING] = 1u << CONNECTION_HEAD,
     [CONNECTION_HEAD] = 1u << CONNECTION_BODY | 1u << CONNECTION_LINGER,
-    [CONNECTION_BODY] = 1u << CONNECTION_HANDLING | 1u << CONNECTION_LINGER,
+    [CONNECTION_BODY] = 1u << CONNECTION_HELD | 1u << CONNECTION_HANDLING | 1u << CONNECTION_LINGER,
+    [CONNECTION_HELD] = 1u << CONNECTION_LINGER,
     [CONNECTION_HANDLING] = 1u << CONNECTION_HEAD | 1u << CONNECTION_LINGER,
     [CONNECTION_LINGER] = 0,
 };
@@ -90,7 +91,7 @@ bool connection_is_busy(const struct connection *c) { return c->state == CONNECT
 
 static void update_reading(struct connection *c)
 {
-	bool wants = c->state != CONNECTION_HANDLING && !c->paused && !c->ended &&
+	bool wants = c->state != CONNECTION_HANDLING && c->state != CONNECTION_HELD && !c->paused && !c->ended &&
 	             (c->state == CONNECTION_LINGER || output_bytes(c) < HTTPD_OUTPUT_MAX_BYTES);
 
 	if (wants)
@@ -170,11 +171,28 @@ static void pause_body(struct connection *c)
 static void continue_body(struct connection *c)
 {
 	if (c->paused)
-		c->since_ns += clock_mono_ns() - c->paused_ns; /* the peer's clock stood still meanwhile */
+		c->window_ns += clock_mono_ns() - c->paused_ns; /* the peer's clock stood still meanwhile */
 	c->paused = false;
 	if (c->parser.expect_continue && c->body_seen == 0)
 		(void)evbuffer_add_printf(bufferevent_get_output(c->bev), "HTTP/1.1 100 Continue\r\n\r\n");
 	c->parser.expect_continue = false;
+}
+
+/* A token has its share of the connections, whatever addresses it comes from. */
+static bool token_has_room(struct connection *c)
+{
+	uint64_t token = httpd_token_of(c->httpd, c->request);
+	const struct connection *other;
+	uint32_t count = 0;
+
+	if (token == 0 || token == c->token)
+		return true;
+	TAILQ_FOREACH (other, &c->httpd->connections, link)
+		count += other->token == token;
+	if (count >= c->httpd->options.max_connections_per_token)
+		return false;
+	c->token = token;
+	return true;
 }
 
 static void on_head(struct connection *c)
@@ -184,9 +202,19 @@ static void on_head(struct connection *c)
 
 	c->requests++;
 	c->request = httpd_request_new(c);
-	c->body_seen = 0;
+	c->body_seen = c->window_seen = 0;
 	set_state(c, CONNECTION_BODY);
+	c->window_ns = c->since_ns;
 	httpd_precheck(c->httpd, c->request, &verdict, extra, sizeof extra);
+	if (verdict.status == 401)
+		c->held_ns = penalty_note(&c->httpd->penalty, &c->peer, c->since_ns);
+	else if (verdict.status == 0 && !token_has_room(c))
+		verdict = (struct httpd_verdict){
+		    .status = 429, .reason = "too many connections with this token", .extra = "Retry-After: 1\r\n"};
+	if (verdict.status == 401 && c->held_ns > 0) {
+		set_state(c, CONNECTION_HELD);
+		return;
+	}
 	if (verdict.status != 0) {
 		refuse(c, verdict.status, verdict.reason ? verdict.reason : status_text(verdict.status), verdict.extra);
 		return;
@@ -204,6 +232,7 @@ static void on_data(struct connection *c, const char *piece, size_t length)
 {
 	must(buf_add(&c->request->body, piece, length) == ERR_OK); /* the parser keeps to max_body_bytes */
 	c->body_seen += length;
+	c->window_seen += length;
 	httpd_count_bytes(c->httpd, (int64_t)length);
 	if (!httpd_may_read(c->httpd))
 		pause_body(c);
@@ -344,6 +373,37 @@ void connection_new(struct bufferevent *bev, const struct peer *peer, bool tls, 
 	(void)bufferevent_enable(bev, EV_READ | EV_WRITE);
 }
 
+/* How much is lost with it: 0 nothing, 1 a request that has begun, 2 a body; -1: it must stay. */
+static int loss_of(const struct connection *c)
+{
+	if (c->running || c->state == CONNECTION_HANDLING || (output_bytes(c) > 0 && c->state != CONNECTION_LINGER))
+		return -1;
+	if (c->state == CONNECTION_BODY)
+		return 2;
+	return c->state == CONNECTION_LINGER ||
+	               (c->state == CONNECTION_HEAD && !http1_is_busy(&c->parser) && c->requests > 0)
+	           ? 0
+	           : 1;
+}
+
+bool connection_make_room(struct httpd *h, const unsigned char *key)
+{
+	struct connection *c, *worst = NULL;
+
+	TAILQ_FOREACH (c, &h->connections, link) {
+		if (loss_of(c) < 0 || memcmp(c->peer.key, key, sizeof c->peer.key) != 0)
+			continue;
+		if (!worst || loss_of(c) < loss_of(worst) ||
+		    (loss_of(c) == loss_of(worst) && c->since_ns < worst->since_ns))
+			worst = c;
+	}
+	if (!worst)
+		return false;
+	LOG_LIMITED(LOG_WARN, "connection given up for a new one", LOG_S("peer", worst->peer.text));
+	connection_free(worst);
+	return true;
+}
+
 void connection_free(struct connection *c)
 {
 	must(!c->running);
@@ -358,20 +418,23 @@ void connection_free(struct connection *c)
 	free(c);
 }
 
+/* The rate counts in every window anew: what came at once at the beginning pays for no silence later. */
 static void check_body(struct connection *c, int64_t now_ns)
 {
-	int64_t over_ns = now_ns - c->since_ns - BODY_GRACE_S * NS_PER_S;
-
 	if (c->paused) {
 		if (now_ns - c->paused_ns < c->httpd->options.busy_timeout_ns)
 			return;
 		metric_add(M_INPUT_REFUSED_BUSY, 1);
 		refuse(c, 503, "too many bytes wait for the disk; not stored", "Retry-After: 1\r\n");
 		connection_run(c);
-	} else if (over_ns > 0 && (double)c->body_seen <
-	                              (double)c->httpd->options.min_body_rate * ((double)over_ns / (double)NS_PER_S)) {
-		refuse(c, 408, "the body came too slowly", NULL);
-		connection_run(c);
+	} else if (now_ns - c->window_ns >= BODY_WINDOW_S * NS_PER_S) {
+		if (c->window_seen < c->httpd->options.min_body_rate * BODY_WINDOW_S) {
+			refuse(c, 408, "the body came too slowly", NULL);
+			connection_run(c);
+			return;
+		}
+		c->window_ns = now_ns;
+		c->window_seen = 0;
 	}
 }
 
@@ -405,6 +468,12 @@ void connection_check(struct connection *c, int64_t now_ns)
 		break;
 	case CONNECTION_BODY:
 		check_body(c, now_ns);
+		break;
+	case CONNECTION_HELD:
+		if (age_ns < c->held_ns)
+			break;
+		refuse(c, 401, "no valid token", "WWW-Authenticate: Bearer\r\n");
+		connection_run(c);
 		break;
 	case CONNECTION_HANDLING:
 		break;

@@ -16,6 +16,7 @@
 #include "server/http1.h"
 #include "server/httpd.h"
 #include "server/listener.h"
+#include "server/penalty.h"
 
 struct bufferevent;
 
@@ -41,11 +42,19 @@ struct route {
  *   state     reads?  ends with                                                       may become
  *   SHAKING   (TLS)   handshake, or its deadline                                      HEAD
  *   HEAD      yes     whole head, idle or head deadline                               BODY, LINGER
- *   BODY      if room whole body, rate floor, busy deadline                           HANDLING, LINGER
+ *   BODY      if room whole body, rate floor, busy deadline                           HELD, HANDLING, LINGER
+ *   HELD      no      the end of a penalty                                            LINGER
  *   HANDLING  no      httpd_answer                                                    HEAD, LINGER
  *   LINGER    drops   the peer's end or a deadline: with bytes unread a reset would eat the answer
  */
-enum connection_state { CONNECTION_SHAKING, CONNECTION_HEAD, CONNECTION_BODY, CONNECTION_HANDLING, CONNECTION_LINGER };
+enum connection_state {
+	CONNECTION_SHAKING,
+	CONNECTION_HEAD,
+	CONNECTION_BODY,
+	CONNECTION_HELD,
+	CONNECTION_HANDLING,
+	CONNECTION_LINGER
+};
 
 struct connection {
 	TAILQ_ENTRY(connection) link;
@@ -62,7 +71,11 @@ struct connection {
 	bool paused;        /* a body waits for room */
 	int64_t since_ns;   /* of the state, for its deadline */
 	int64_t paused_ns;  /* begin of the pause */
-	uint64_t body_seen; /* body bytes since since_ns */
+	uint64_t body_seen; /* body bytes of this request */
+	int64_t window_ns;  /* since when `window_seen` counts */
+	uint64_t window_seen;
+	int64_t held_ns; /* in HELD: how long */
+	uint64_t token;  /* the last one, 0: none yet */
 };
 
 struct httpd_request {
@@ -89,6 +102,7 @@ struct httpd {
 	struct httpd_options options; /* texts not valid after open */
 	struct listener *listener;
 	struct guard *guard;
+	struct penalty penalty;
 	char *token_file; /* of the guard */
 	char *own_host;   /* of the address, without its port */
 	SLIST_HEAD(, route) routes;
@@ -105,6 +119,8 @@ struct httpd {
  */
 const struct route *httpd_route_find(const struct httpd *h, const struct httpd_request *r, char *ret_allow,
                                      size_t size);
+/* The number of the request's token; 0 when it has none that is admitted. */
+uint64_t httpd_token_of(const struct httpd *h, const struct httpd_request *r);
 void httpd_routes_free(struct httpd *h);
 /* Whether the head shows what cannot be served, which is refused before its body is read; extra is its room. */
 void httpd_precheck(struct httpd *h, const struct httpd_request *r, struct httpd_verdict *verdict, char *extra,
@@ -122,6 +138,8 @@ void connection_run(struct connection *c);
 /* Deadlines; may free the connection. */
 void connection_check(struct connection *c, int64_t now_ns);
 bool connection_is_busy(const struct connection *c);
+/* Closes the oldest connection of that peer whose end loses nothing that is whole; false: it has none. */
+bool connection_make_room(struct httpd *h, const unsigned char *key);
 /* Answers 503 to a request whose body waits for room. */
 void connection_give_up(struct connection *c);
 

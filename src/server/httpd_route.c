@@ -146,10 +146,14 @@ const struct route *httpd_route_find(const struct httpd *h, const struct httpd_r
 	return NULL;
 }
 
+uint64_t httpd_token_of(const struct httpd *h, const struct httpd_request *r)
+{
+	return h->guard ? guard_judge_header(h->guard, httpd_header_get(r, "Authorization")) : 0;
+}
+
 static bool lacks_token(const struct httpd *h, const struct httpd_request *r, const struct route *route)
 {
-	return h->guard && !(route && route->is_open) &&
-	       !guard_admits_header(h->guard, httpd_header_get(r, "Authorization"));
+	return h->guard && !(route && route->is_open) && httpd_token_of(h, r) == 0;
 }
 
 void httpd_precheck(struct httpd *h, const struct httpd_request *r, struct httpd_verdict *verdict, char *extra,

@@ -199,12 +199,35 @@ static enum err bind_unix(int fd, const struct sockaddr_un *address, const struc
 	return err;
 }
 
+/* "@name" has no file (unix(7)): nothing is left behind, and no mode keeps anybody out. */
+static enum err listen_abstract(const char *name, int *ret_fd, struct error *e)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	size_t n = strlen(name);
+	AUTOCLOSE int fd = -1;
+
+	if (n < 2 || n > sizeof address.sun_path)
+		return error_set(e, ERR_CONFIG, "abstract address \"%s\" has no name, or more than %zu bytes", name,
+		                 sizeof address.sun_path);
+	memcpy(address.sun_path + 1, name + 1, n - 1);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0 ||
+	    bind(fd, (const struct sockaddr *)&address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n)) != 0 ||
+	    listen(fd, BACKLOG) != 0)
+		return error_set_errno(e, ERR_ENVIRONMENT, "cannot listen on %s", name);
+	*ret_fd = fd;
+	fd = -1;
+	return ERR_OK;
+}
+
 enum err listen_socket_unix(const struct listener_options *options, int *ret_fd, struct stat *ret_file, struct error *e)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	AUTOCLOSE int fd = -1;
 	enum err err;
 
+	if (*options->address == '@')
+		return listen_abstract(options->address, ret_fd, e);
 	if (!*options->address || strlen(options->address) >= sizeof address.sun_path)
 		return error_set(e, ERR_CONFIG, "socket path \"%s\" is empty or longer than %zu bytes",
 		                 options->address, sizeof address.sun_path - 1);

@@ -4,6 +4,7 @@
  * 2. Every accepted connection is released exactly once; the listener is freed when no share is left.
  * 3. `socket` is null from listener_stop on: nothing is accepted any more, and the rest timer changes nothing.
  * 4. Only a socket file with the inode we made is removed: the name may belong to another daemon by now.
+ * 5. `look` runs for sockets with a file; `trouble` is set while that file is not ours.
  */
 #include "server/listener.h"
 
@@ -30,12 +31,12 @@
 #include "base/metrics.h"
 #include "server/listen_socket.h"
 
-enum { REST_MS = 250 };
+enum { REST_MS = 250, LOOK_S = 1, FOREIGN_PER_PEER = 64, DRAIN_BYTES = 65536 };
 
 /* Connections of one peer; a short list, as there are at most max_connections of them. */
 struct share {
 	LIST_ENTRY(share) link;
-	unsigned char key[sizeof((struct peer *)0)->key];
+	unsigned char key[LISTENER_KEY_BYTES];
 	uint32_t connections;
 };
 
@@ -53,13 +54,22 @@ struct listener {
 	bool is_unix;
 	bool is_loopback;
 	struct stat file; /* the unix socket's file as we made it */
+	struct event *look;
+	char *trouble;
+	uint32_t unix_mode;
+	char *unix_group;
+	bool (*make_room)(const unsigned char *key, void *arg);
+	const char *refusal;
 	uint32_t connections;
 	uint32_t max_connections;
 	uint32_t max_per_peer;
+	uint32_t max_per_local;
 	LIST_HEAD(, share) shares;
 };
 
-bool listener_is_path(const char *address) { return address && strchr(address, '/'); }
+bool listener_is_path(const char *address) { return address && (strchr(address, '/') || *address == '@'); }
+
+const char *listener_trouble(const struct listener *l) { return l->trouble; }
 
 bool listener_is_loopback(const struct listener *l) { return !l->is_unix && l->is_loopback; }
 
@@ -75,12 +85,36 @@ static struct share *find_share(struct listener *l, const struct peer *peer)
 	return NULL;
 }
 
+static bool make_room(struct listener *l, const unsigned char *key)
+{
+	return l->make_room && l->make_room(key, l->arg);
+}
+
+/* When all places are taken, who has most of them gives one up. */
+static bool make_any_room(struct listener *l)
+{
+	unsigned char key[LISTENER_KEY_BYTES];
+	const struct share *s, *largest = LIST_FIRST(&l->shares);
+
+	LIST_FOREACH (s, &l->shares, link)
+		if (s->connections > largest->connections)
+			largest = s;
+	if (!largest)
+		return false;
+	memcpy(key, largest->key, sizeof key); /* its last connection takes the share along */
+	return make_room(l, key);
+}
+
 static bool take_share(struct listener *l, const struct peer *peer)
 {
 	struct share *s = find_share(l, peer);
+	uint32_t most = peer->is_local ? l->max_per_local : l->max_per_peer;
 
-	if (l->connections >= l->max_connections || (!peer->is_local && s && s->connections >= l->max_per_peer))
+	if (s && s->connections >= most && !make_room(l, peer->key))
 		return false;
+	if (l->connections >= l->max_connections && !make_any_room(l))
+		return false;
+	s = find_share(l, peer);
 	if (!s) {
 		s = mem_zero(sizeof *s);
 		memcpy(s->key, peer->key, sizeof s->key);
@@ -109,6 +143,13 @@ static void refuse(int fd, const struct listener *l, const char *peer, const cha
 	metric_add(M_INPUT_CONNECTION_FAILED, 1);
 	LOG_LIMITED(LOG_WARN, "connection refused", LOG_S("address", l->address), LOG_S("peer", peer),
 	            LOG_S("reason", reason));
+	if (l->refusal && !l->tls) {
+		char dropped[DRAIN_BYTES];
+
+		(void)send(fd, l->refusal, strlen(l->refusal), MSG_NOSIGNAL | MSG_DONTWAIT);
+		(void)shutdown(fd, SHUT_WR);
+		(void)recv(fd, dropped, sizeof dropped, MSG_DONTWAIT); /* bytes unread would make it a reset */
+	}
 	(void)close(fd);
 }
 
@@ -198,6 +239,62 @@ static void on_rested(evutil_socket_t fd, short what, void *arg)
 		(void)evconnlistener_enable(l->socket);
 }
 
+static enum err watch_socket(struct listener *l, int fd, struct error *e)
+{
+	l->socket = evconnlistener_new(l->base, on_accept, l, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
+	if (!l->socket) {
+		(void)close(fd);
+		return error_set(e, ERR_SYSTEM, "cannot watch the listening socket of %s", l->address);
+	}
+	evconnlistener_set_error_cb(l->socket, on_accept_error);
+	return ERR_OK;
+}
+
+static bool has_file(const struct listener *l) { return l->is_unix && l->address[0] != '@'; }
+
+static bool file_is_ours(const struct listener *l)
+{
+	struct stat now;
+
+	return lstat(l->address, &now) == 0 && now.st_ino == l->file.st_ino && now.st_dev == l->file.st_dev;
+}
+
+/* The name is gone or somebody else's: clients cannot find us. Whoever waits at the old socket still comes in. */
+static void on_look(evutil_socket_t what, short events, void *arg)
+{
+	struct listener *l = arg;
+	const struct listener_options options = {
+	    .address = l->address, .is_unix = true, .unix_mode = l->unix_mode, .unix_group = l->unix_group};
+	struct error e = {.code = ERR_OK};
+	int fd = -1;
+
+	(void)what;
+	(void)events;
+	if (!l->socket || file_is_ours(l)) {
+		free(take(l->trouble));
+		return;
+	}
+	if (listen_socket_unix(&options, &fd, &l->file, &e) == ERR_OK) {
+		listener_take_waiting(l);
+		evconnlistener_free(take(l->socket));
+		if (watch_socket(l, fd, &e) == ERR_OK)
+			LOG(LOG_WARN, "socket file was gone and is made again", LOG_S("address", l->address));
+	}
+	if (e.code != ERR_OK && (!l->trouble || strcmp(l->trouble, e.text) != 0))
+		LOG(LOG_ERROR, "socket file is gone", LOG_S("address", l->address), LOG_S("reason", e.text));
+	free(take(l->trouble));
+	if (e.code != ERR_OK)
+		l->trouble = mem_string(e.text);
+}
+
+static void watch_file(struct listener *l)
+{
+	const struct timeval every = {.tv_sec = LOOK_S};
+
+	l->look = event_new(l->base, -1, EV_PERSIST, on_look, l);
+	must(l->look && event_add(l->look, &every) == 0);
+}
+
 static enum err tls_fault(const char *path, struct error *e)
 {
 	char text[160];
@@ -239,13 +336,21 @@ static enum err start(struct listener *l, const struct listener_options *o, stru
 	                 : listen_socket_tcp(o, &fd, &l->port, &l->is_loopback, e);
 	if (err != ERR_OK)
 		return err;
-	l->socket = evconnlistener_new(l->base, on_accept, l, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
-	if (!l->socket) {
-		(void)close(fd);
-		return error_set(e, ERR_SYSTEM, "cannot watch the listening socket of %s", o->address);
-	}
-	evconnlistener_set_error_cb(l->socket, on_accept_error);
-	return ERR_OK;
+	err = watch_socket(l, fd, e);
+	if (err == ERR_OK && has_file(l))
+		watch_file(l);
+	return err;
+}
+
+static void set_limits(struct listener *l, const struct listener_options *o)
+{
+	uint32_t half = (o->max_connections + 1) / 2, named = o->max_connections_per_peer;
+
+	l->max_connections = o->max_connections;
+	l->max_per_local = named ? named : half;
+	l->max_per_peer = named ? named : half < FOREIGN_PER_PEER ? half : FOREIGN_PER_PEER;
+	l->make_room = o->make_room;
+	l->refusal = o->refusal;
 }
 
 enum err listener_open(struct event_base *base, const struct listener_options *options, listener_accept *accept,
@@ -260,8 +365,9 @@ enum err listener_open(struct event_base *base, const struct listener_options *o
 	l->arg = arg;
 	l->address = mem_string(options->address);
 	l->is_unix = options->is_unix || listener_is_path(options->address);
-	l->max_connections = options->max_connections;
-	l->max_per_peer = options->max_connections_per_peer;
+	l->unix_mode = options->unix_mode;
+	l->unix_group = options->unix_group ? mem_string(options->unix_group) : NULL;
+	set_limits(l, options);
 	l->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	LIST_INIT(&l->shares);
 	l->rest = evtimer_new(base, on_rested, l);
@@ -286,13 +392,11 @@ void listener_take_waiting(struct listener *l)
 
 void listener_stop(struct listener *l)
 {
-	struct stat now;
-
 	(void)event_del(l->rest);
 	if (!l->socket)
 		return;
 	/* only the file we made: another daemon may have taken the name since */
-	if (l->is_unix && lstat(l->address, &now) == 0 && now.st_ino == l->file.st_ino && now.st_dev == l->file.st_dev)
+	if (has_file(l) && file_is_ours(l))
 		(void)unlink(l->address);
 	evconnlistener_free(l->socket);
 	l->socket = NULL;
@@ -305,6 +409,10 @@ void listener_free(struct listener *l)
 	listener_stop(l);
 	must(LIST_EMPTY(&l->shares));
 	event_free(l->rest);
+	if (l->look)
+		event_free(l->look);
+	free(l->trouble);
+	free(l->unix_group);
 	SSL_CTX_free(l->tls);
 	peer_rules_fini(&l->rules);
 	if (l->spare_fd >= 0)

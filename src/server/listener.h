@@ -2,10 +2,11 @@
  * listener: a listening socket, who may come in by it, and how many.
  *
  * What it is: TCP and unix sockets with the same care: addresses in Go's form, the guard rule for addresses beyond
- * loopback, mode, group and peer rules of unix sockets, TLS contexts, and limits in all and per peer (a peer of this
- * machine counts in all only, as every local program shares one address). When descriptors run out, a spare one is
- * given up for a moment: the peer is told by a closed connection and the listener rests instead of spinning.
- * Promises: 11 (no number of peers stops the loop), 12 (one peer's connections take no other peer's place).
+ * loopback, mode, group and peer rules of unix sockets, TLS contexts, and limits in all and per peer (an address, a
+ * /64, a user). A peer at its limit, or the largest one when all places are taken, loses its oldest connection that
+ * does nothing rather than keep a new one out. When descriptors run out, a spare one is given up for a moment: the peer
+ * is told by a closed connection and the listener rests instead of spinning. A socket file that somebody removed is
+ * made again. Promises: 11 (no number of peers stops the loop), 12 (one peer's connections take no other peer's place).
  * Owner: listener_open's caller. Thread: the event base's.
  * Fails: at open with ERR_CONFIG (address, guard) or ERR_ENVIRONMENT (bind, socket file, keys, users); then never.
  * Does not: read bytes, or wait for a TLS handshake.
@@ -19,6 +20,8 @@
 
 #include "base/error.h"
 
+enum { LISTENER_KEY_BYTES = 20 };
+
 struct bufferevent;
 struct event_base;
 struct listener;
@@ -30,8 +33,9 @@ struct listener_names {
 };
 
 struct listener_options {
-	const char *address; /* "host:port", ":port", "[::1]:port"; a path (with '/' in it) is a unix socket */
-	bool is_unix;        /* the address is a path, whatever it looks like */
+	const char
+	    *address; /* "host:port", ":port", "[::1]:port"; a path (with '/' in it) is a unix socket, "@name" too */
+	bool is_unix; /* the address is a path, whatever it looks like */
 	uint32_t unix_mode;
 	const char *unix_group;            /* null or "": unchanged */
 	struct listener_names allow_users; /* of unix peers */
@@ -41,15 +45,20 @@ struct listener_options {
 	bool require_guard; /* beyond loopback: TLS or has_token, else ERR_CONFIG */
 	bool has_token;
 	uint32_t max_connections;
+	/* 0: of this machine's peers half of max_connections, so that others have the other half; of others 64, if less
+	 */
 	uint32_t max_connections_per_peer;
+	/* Closes the oldest connection of that peer that nothing is lost with; false: it has none. May be null. */
+	bool (*make_room)(const unsigned char *key, void *arg);
+	const char *refusal; /* sent to a peer that is turned away, without TLS; null: nothing is */
 };
 
 /* Who is at the other end. */
 struct peer {
-	char text[80];         /* "127.0.0.1:4000", "unix uid=0" */
-	char host[64];         /* "127.0.0.1"; "" for unix sockets */
-	unsigned char key[20]; /* what per-peer limits count by */
-	bool is_local;         /* unix or loopback: the per-peer limit does not apply */
+	char text[80];                         /* "127.0.0.1:4000", "unix uid=0" */
+	char host[64];                         /* "127.0.0.1"; "" for unix sockets */
+	unsigned char key[LISTENER_KEY_BYTES]; /* what per-peer limits count by */
+	bool is_local;                         /* unix or loopback */
 };
 
 /* Takes the connection (a bufferevent with nothing enabled, TLS handshake pending when tls). */
@@ -61,6 +70,8 @@ enum err listener_open(struct event_base *base, const struct listener_options *o
 void listener_release(struct listener *l, const struct peer *peer);
 /* 0 for unix sockets. */
 uint16_t listener_port(const struct listener *l);
+/* Why nobody can come in just now; null: they can. */
+const char *listener_trouble(const struct listener *l);
 /* Only programs of this machine come in by TCP. */
 bool listener_is_loopback(const struct listener *l);
 /* Lets in who waits already (without TLS: else nothing was said yet). */

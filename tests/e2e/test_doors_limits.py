@@ -1,0 +1,168 @@
+"""Nobody takes the door from others: not with idle connections, slow bodies, unfinished frames, guesses, or a cleaner's broom."""
+
+import os
+import socket
+import struct
+import subprocess
+import sys
+
+import pytest
+
+from doors import Frames, post
+from ledger import message
+from waits import free_port, wait_for
+
+HALF_HEAD = b"POST /post HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\nX: "
+HALF_BODY = b"POST /post HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nabc"
+
+
+@pytest.mark.parametrize("held", [b"", b"P", HALF_HEAD, HALF_BODY])
+def test_idle_connections_of_one_address_keep_nobody_out(http_door, held):
+    spooler, address = http_door(door={"max_connections": 64})
+    idle = []
+    for _ in range(200):
+        idle.append(socket.create_connection(address, timeout=5))
+        if held:
+            try:
+                idle[-1].sendall(held)
+            except OSError:
+                pass
+    for n in range(20):
+        assert post(address, message(n))[0] == 200
+    for s in idle:
+        s.close()
+    spooler.wait_delivered(20)
+
+
+def test_two_bodies_that_lack_a_byte_do_not_shut_the_door(fake, http_door):
+    """The bytes came at once and paid, by the mean rate, for an hour of silence."""
+    spooler, address = http_door()
+    size = 4 * 1024 * 1024
+    head = b"POST /post HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\nContent-Length: %d\r\n\r\n" % size
+    holders = []
+    for _ in range(2):
+        holders.append(socket.create_connection(address, timeout=30))
+        holders[-1].sendall(head + b"\n" * (size - 1))
+    wait_for(lambda: post(address, b"victim", timeout=30)[0] == 200, spooler.tail, 30)
+    for s in holders:
+        assert s.recv(100).startswith((b"HTTP/1.1 408 ", b"HTTP/1.1 503 "))
+        s.close()
+
+
+def test_an_unfinished_frame_that_does_not_go_on_is_let_go(fake, new_spooler, folder):
+    door = {"network": "unix", "address": f"{folder}/in.sock", "framing": "length", "min_frame_rate": "100"}
+    spooler = new_spooler(fake.endpoint, {"socket_server": door}).start()
+    holders = [Frames(f"{folder}/in.sock", 30) for _ in range(4)]
+    for holder in holders:
+        holder.socket.sendall(struct.pack(">I", 500_000) + b"x" * 499_999)
+    good = Frames(f"{folder}/in.sock")
+    good.give(b"good")
+    assert good.answer()[0] == Frames.ACCEPTED
+    for holder in holders:
+        assert holder.socket.recv(1) == b""
+    good.give(b"still there")
+    assert good.answer()[0] == Frames.ACCEPTED
+    assert spooler.metric("kspool_input_refused", 'reason="denied"') == 4
+
+
+CLIENT = """
+import socket, sys
+sockets = []
+for _ in range(int(sys.argv[2])):
+    s = socket.socket(socket.AF_UNIX); s.settimeout(5); s.connect(sys.argv[1]); sockets.append(s)
+    try: s.sendall(b"\\0\\0\\0\\1x")
+    except OSError: pass
+got = 0
+for s in sockets:
+    try: got += s.recv(5) == b"\\0\\0\\0\\0\\0"
+    except OSError: pass
+print(got, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="another user is wanted")
+@pytest.mark.parametrize("option, first", [({}, 10), ({"max_connections_per_peer": 15}, 15)])
+def test_half_of_the_connections_is_left_for_other_users(fake, new_spooler, folder, option, first):
+    os.chmod(folder, 0o755)
+    door = {"network": "unix", "address": f"{folder}/in.sock", "framing": "length", "mode": "0666",
+            "max_connections": 20, **option}
+    new_spooler(fake.endpoint, {"socket_server": door}).start()
+
+    def clients(user):
+        return subprocess.Popen([sys.executable, "-c", CLIENT, f"{folder}/in.sock", "18"], stdin=subprocess.PIPE,
+                                stdout=subprocess.PIPE, user=user)
+    greedy = clients(0)
+    assert int(greedy.stdout.readline()) == first
+    other = clients(65534)
+    assert int(other.stdout.readline()) == min(20 - first, first)
+    for process in (greedy, other):
+        process.stdin.close()
+        process.wait(10)
+        process.stdout.close()
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_socket_file_that_was_removed_is_made_again(fake, new_spooler, folder, replaced):
+    path = f"{folder}/in.sock"
+    door = {"network": "unix", "address": path, "framing": "length", "mode": "0600"}
+    spooler = new_spooler(fake.endpoint, {"socket_server": door}).start()
+    old = Frames(path)
+    os.unlink(path)
+    if replaced:
+        open(path, "w").close()
+        wait_for(lambda: spooler.get("/ready")[0] == 503, "the door says so")
+        assert "not a socket" in spooler.status()["inputs"][0]["why"]
+        os.unlink(path)
+    wait_for(lambda: os.path.exists(path), spooler.tail)
+    wait_for(lambda: spooler.get("/ready")[0] == 200, spooler.tail)
+    assert os.stat(path).st_mode & 0o777 == 0o600
+    for one in (old, Frames(path)):
+        one.give(b"x")
+        assert one.answer()[0] == Frames.ACCEPTED
+    spooler.stop()
+    assert not os.path.exists(path)
+
+
+def test_the_control_socket_too(fake, new_spooler):
+    spooler = new_spooler(fake.endpoint, {"http_server": {"address": f"127.0.0.1:{free_port()}"}}).start()
+    os.unlink(spooler.control)
+    wait_for(lambda: spooler.answers(), spooler.tail)
+
+
+def test_an_abstract_address_has_no_file(fake, new_spooler, folder):
+    name = f"kspool-test-{os.getpid()}-{free_port()}"
+    spooler = new_spooler(fake.endpoint, {"socket_server": {"network": "unix", "address": f"@{name}",
+                                                            "framing": "length"}}).start()
+    assert f"@{name}" not in os.listdir(folder)
+    one = Frames(f"\0{name}")
+    one.give(b"x")
+    assert one.answer()[0] == Frames.ACCEPTED
+    spooler.stop()
+    with pytest.raises(ConnectionRefusedError):
+        Frames(f"\0{name}")
+
+
+@pytest.mark.parametrize("key", ["mode", "group"])
+def test_an_abstract_address_with_a_mode_is_refused_by_lint(fake, new_spooler, key):
+    spooler = new_spooler(fake.endpoint, {"socket_server": {"network": "unix", "address": "@x", key: "0600"}})
+    assert spooler.run("lint", spooler.config_path).returncode == 1
+
+
+def test_a_token_has_its_share_too(fake, http_door, folder):
+    with open(f"{folder}/token", "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as out:
+        out.write("first-token-of-many-bytes\nsecond-token-of-many-bytes\n")
+    door = {"token_file": f"{folder}/token", "max_connections": 20, "max_connections_per_token": 3,
+            "max_connections_per_peer": 20}
+    _, address = http_door(door=door)
+
+    def ask(token):
+        s = socket.create_connection(address, timeout=5)
+        s.sendall(b"POST /post HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: 1\r\n\r\nx" % token)
+        return s, s.recv(1000).split(b" ")[1]
+    first = [ask(b"first-token-of-many-bytes") for _ in range(5)]
+    assert [status for _, status in first] == [b"200"] * 3 + [b"429"] * 2
+    second, status = ask(b"second-token-of-many-bytes")
+    assert status == b"200"
+    for s in [second, *(s for s, _ in first)]:
+        s.close()
