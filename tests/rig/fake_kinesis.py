@@ -67,9 +67,9 @@ class Request:
 
 
 class FakeKinesis:
-    def __init__(self, stream="s", region="us-east-1", identities=None, tls=None, light=False):
+    def __init__(self, stream="s", region="us-east-1", identities=None, tls=None, light=False, host="127.0.0.1"):
         """light: forget the data of records once they are judged and named, for runs of millions."""
-        self.stream, self.region, self.tls, self.light = stream, region, tls, light
+        self.host, self.stream, self.region, self.tls, self.light = host, stream, region, tls, light
         self.identities = identities if identities is not None else {IDENTITY[0]: (IDENTITY[1], None)}
         self.limits, self.clock_offset, self.cbor_spoken = Limits(), 0.0, True
         self.script, self.default = collections.deque(), replies.ok()
@@ -85,7 +85,7 @@ class FakeKinesis:
 
     @property
     def endpoint(self):
-        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
+        return f"{'https' if self.tls else 'http'}://{self.host}:{self.port}"
 
     def then(self, *next_replies):
         self.script.extend(next_replies)
@@ -101,7 +101,7 @@ class FakeKinesis:
     def online(self):
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", self.port))
+        listener.bind((self.host, self.port))
         listener.listen(128)
         self.port, self._listener = listener.getsockname()[1], listener
         threading.Thread(target=self._accept, args=(listener,), daemon=True).start()

@@ -1,6 +1,7 @@
 """Waiting for facts: a test never sleeps and hopes, it names what must become true and how long that may take."""
 
 import os
+import random
 import socket
 import time
 
@@ -32,7 +33,12 @@ def stays(fact, what, seconds=0.5, every=0.02):
         time.sleep(every)
 
 
-def free_port():
+def own_host():
+    """An address of the loopback that nobody else uses: a port given up and taken again there is never a stranger's."""
+    return "127.{}.{}.{}".format(*(random.randint(1, 254) for _ in range(3)))
+
+
+def free_port(host="127.0.0.1"):
     with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
+        s.bind((host, 0))
         return s.getsockname()[1]

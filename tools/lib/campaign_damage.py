@@ -8,7 +8,6 @@ import os
 import pathlib
 import shutil
 import struct
-import subprocess
 import contextlib
 import time
 
@@ -306,8 +305,13 @@ def two_daemons(world, count):
             if len(ended) != 1 or ended[0].spooler.process.returncode != 75:
                 mine.faults.append(f"race {number}: ended {[t.spooler.process.poll() for t in (trial, other)]}, wanted one 75")
             winner = other if ended and ended[0] is trial else trial
-            with contextlib.suppress(AssertionError, subprocess.TimeoutExpired):
+            try:
+                wait_for(winner.spooler.answers, "the winner answers", 10)
                 winner.spooler.stop()
+            except AssertionError as fact:
+                mine.faults.append(f"race {number}: the winner's stop: {str(fact)[-300:]}")
+                winner.spooler.close()
+                trial.kills.append(time.time())
             # Whoever won delivered to its own sink: together they must have all.
             trial.fake.stored.extend(other.fake.stored)
             mine.tried -= 1

@@ -26,7 +26,7 @@ import doors  # noqa: E402
 from fake_kinesis import FakeKinesis  # noqa: E402
 from ledger import SenderLedger, Verdict, message  # noqa: E402
 from spooler import Spooler  # noqa: E402
-from waits import NeverHappened, free_port, wait_for  # noqa: E402
+from waits import NeverHappened, free_port, own_host, wait_for  # noqa: E402
 
 GROUPS, GROUP = 30, 10
 SPOOL_FILES_NOT_COPIED = (".sock", ".lock")
@@ -102,10 +102,11 @@ class Trial:
             copy_spool(template.folder, f"{self.folder}/spool")
             self.sender.sent.update(template.sender.sent)
             self.sender.acked.update(template.sender.acked)
-        self.fake = FakeKinesis(light=True)
+        host = own_host()
+        self.fake = FakeKinesis(light=True, host=host)
         if offline:
             self.fake.offline()
-        self.address = ("127.0.0.1", free_port())
+        self.address = (host, free_port(host))
         inputs = {"http_server": {"address": f"{self.address[0]}:{self.address[1]}"}}
         self.spooler = Spooler(self.folder, self.fake.endpoint, inputs, logger={"level": "INFO"}, spool=spool, env=env,
                                shutdown_timeout="3s", output={"max_in_flight": 4, "batching": {"count": 100, "period": "5ms"},
