@@ -19,6 +19,9 @@ enum {
 	AT_NEXT_SETTLED,
 	AT_NEXT_STATE,
 	AT_OPENED,
+	OLD_NUMBERS, /* an older kspool's file ends here */
+	AT_SPOOL_HIGH = OLD_NUMBERS,
+	AT_SPOOL_LOW,
 	NUMBERS
 };
 static const uint64_t magic = UINT64_C(0x6b73706c666c7431); /* "ksplflt1" */
@@ -42,9 +45,14 @@ uint64_t flight_open(struct flight *f, const struct flight_start *start)
 	uint64_t n[NUMBERS] = {0}, found = 0;
 	uint64_t possible = start->possible;
 	bool is_whole;
+	ssize_t there;
 
 	f->fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
-	is_whole = f->fd >= 0 && pread(f->fd, n, sizeof n, 0) == (ssize_t)sizeof n && n[AT_MAGIC] == magic;
+	there = f->fd >= 0 ? pread(f->fd, n, sizeof n, 0) : 0;
+	is_whole = there >= OLD_NUMBERS * (ssize_t)sizeof *n && n[AT_MAGIC] == magic;
+	f->was_anothers = is_whole && (n[AT_SPOOL_HIGH] || n[AT_SPOOL_LOW]) &&
+	                  (n[AT_SPOOL_HIGH] != start->spool[0] || n[AT_SPOOL_LOW] != start->spool[1]);
+	is_whole &= !f->was_anothers;
 	if (is_whole && n[AT_POSSIBLE] > possible)
 		possible = n[AT_POSSIBLE];
 	if (is_whole && n[AT_STATE] == start->state)
@@ -55,6 +63,8 @@ uint64_t flight_open(struct flight *f, const struct flight_start *start)
 		found = start->handed < start->pending ? start->handed : start->pending;
 	memset(n, 0, sizeof n);
 	n[AT_MAGIC] = magic;
+	n[AT_SPOOL_HIGH] = start->spool[0];
+	n[AT_SPOOL_LOW] = start->spool[1];
 	n[AT_POSSIBLE] = n[AT_OPENED] = possible + found;
 	n[AT_STATE] = n[AT_NEXT_STATE] = start->state;
 	put(f, n, 0, NUMBERS);

@@ -18,7 +18,8 @@
 #include <stdint.h>
 
 struct flight {
-	int fd; /* -1: not in a file */
+	int fd;            /* -1: not in a file */
+	bool was_anothers; /* what the file said when it was opened was of another spool, and is not counted */
 	_Atomic uint64_t possible;
 	uint64_t sending, delivered; /* in requests under way; by answers, since the file was opened */
 	uint64_t settled;            /* of those delivered: by commits */
@@ -29,7 +30,8 @@ struct flight_start {
 	const char *path;  /* of the spool */
 	uint64_t possible; /* duplicates ever */
 	uint64_t handed, pending;
-	uint64_t state; /* changes with each commit that moves a message */
+	uint64_t state;    /* changes with each commit that moves a message */
+	uint64_t spool[2]; /* whose it is */
 	bool unclean;
 };
 

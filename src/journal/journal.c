@@ -114,7 +114,9 @@ static void open_flight(struct journal *j, struct store_report *report)
 	                             .state = store_moves(j->store),
 	                             .unclean = report->unclean};
 
+	store_identity(j->store, start.spool);
 	report->in_flight = flight_open(&j->flight, &start);
+	report->flight_is_anothers = j->flight.was_anothers;
 	metric_add(M_POSSIBLE_DUPLICATES, atomic_load(&j->flight.possible));
 }
 

@@ -8,6 +8,8 @@
  * 1. PATH.aside names a suffix: it is durable before the first rename and gone after the last one is.
  * 2. A new database is made only when neither PATH nor PATH-wal is left of the old one.
  * 3. Nothing here deletes or changes what was set aside.
+ *
+ * What is another spool's, or does not fit this one (store_identity.c), is PATH.stranger-<UTC time>: never read back.
  */
 #include "store/store_internal.h"
 
@@ -28,6 +30,7 @@
 #include "base/mem.h"
 
 #define PREFIX ".quarantine-"
+#define STRANGER ".stranger-"
 #define INTENT ".aside"
 #define READ ".read"
 
@@ -41,7 +44,7 @@ static enum err is_there(const struct files *f, const char *suffix, const char *
 	return err;
 }
 
-static enum err new_suffix(const struct files *f, char out[ASIDE_SUFFIX_BYTES], struct error *e)
+static enum err new_suffix(const struct files *f, const char *prefix, char out[ASIDE_SUFFIX_BYTES], struct error *e)
 {
 	bool there = true;
 	enum err err = ERR_OK;
@@ -49,13 +52,30 @@ static enum err new_suffix(const struct files *f, char out[ASIDE_SUFFIX_BYTES], 
 	for (int64_t ms = clock_wall_ms(); there && err == ERR_OK; ms++) {
 		char text[DATES_AMZ_BYTES];
 
-		(void)snprintf(out, ASIDE_SUFFIX_BYTES, PREFIX "%s-%03d", dates_format_amz(ms, text),
+		(void)snprintf(out, ASIDE_SUFFIX_BYTES, "%s%s-%03d", prefix, dates_format_amz(ms, text),
 		               (int)(ms % MS_PER_S));
 		err = is_there(f, out, "", &there, e);
 		if (err == ERR_OK && !there)
 			err = is_there(f, out, "-wal", &there, e);
 	}
 	return err;
+}
+
+enum err store_aside_suffix(const struct files *f, char out[ASIDE_SUFFIX_BYTES], struct error *e)
+{
+	return new_suffix(f, PREFIX, out, e);
+}
+
+enum err store_stranger_suffix(const struct files *f, char out[ASIDE_SUFFIX_BYTES], struct error *e)
+{
+	return new_suffix(f, STRANGER, out, e);
+}
+
+enum err store_move_part(struct store *s, const char *suffix, const char *part, struct error *e)
+{
+	AUTOFREE char *to = mem_format("%s%s", suffix, part);
+
+	return files_rename(&s->files, part, to, e);
 }
 
 /* The old name goes only to a name that is free, and the log only when no new database can be its owner. */
@@ -92,11 +112,12 @@ static enum err move_all(struct store *s, const char *suffix, struct store_repor
 
 enum err store_set_aside(struct store *s, struct store_report *report, struct error *e)
 {
-	char suffix[ASIDE_SUFFIX_BYTES];
-	enum err err = new_suffix(&s->files, suffix, e);
+	char suffix[ASIDE_SUFFIX_BYTES], digits[SPOOL_ID_TEXT_BYTES];
+	enum err err = new_suffix(&s->files, PREFIX, suffix, e);
+	AUTOFREE char *text = mem_format("%s %s", suffix, files_id_text(s->id, digits));
 
 	if (err == ERR_OK)
-		err = files_put_text(&s->files, INTENT, suffix, e);
+		err = files_put_text(&s->files, INTENT, text, e);
 	FAILPOINT("after_intent");
 	return err == ERR_OK ? move_all(s, suffix, report, e) : err;
 }
@@ -114,22 +135,56 @@ static enum err adopt_log(struct store *s, struct store_report *report, struct e
 		err = is_there(&s->files, suffix, "-wal", &has_log, e);
 	}
 	if (err == ERR_OK && has_log)
-		err = new_suffix(&s->files, suffix, e);
+		err = new_suffix(&s->files, PREFIX, suffix, e);
 	store_aside_list_fini(&list);
 	return err == ERR_OK ? move_all(s, suffix, report, e) : err;
 }
 
+/* An intent that another spool's run left: not ours to go on with. `id`: as it says. */
+static enum err is_anothers(const struct files *f, const char *id, bool *ret, struct error *e)
+{
+	struct spool_id its, lock = files_lock_spool(f);
+	struct tide tide;
+	enum err err = files_tide_read(f, &tide, e);
+
+	*ret = files_id_parse(id, &its) && !spool_id_is(its, lock) && !spool_id_is(its, tide.spool) &&
+	       (spool_id_differs(its, lock) || spool_id_differs(its, tide.spool));
+	return err;
+}
+
+static enum err go_on_with(struct store *s, const char *suffix, const char *id, struct store_report *report,
+                           struct error *e)
+{
+	char stranger[ASIDE_SUFFIX_BYTES];
+	bool anothers = false;
+	enum err err = is_anothers(&s->files, id, &anothers, e);
+
+	if (err != ERR_OK || !anothers)
+		return err == ERR_OK ? move_all(s, suffix, report, e) : err;
+	err = new_suffix(&s->files, STRANGER, stranger, e);
+	if (err == ERR_OK)
+		err = store_move_part(s, stranger, INTENT, e);
+	store_warn(report, "%s%s was another spool's: moved away, nothing was set aside", s->path, INTENT);
+	return err;
+}
+
 enum err store_aside_go_on(struct store *s, struct store_report *report, struct error *e)
 {
-	char suffix[ASIDE_SUFFIX_BYTES];
+	char text[ASIDE_SUFFIX_BYTES + SPOOL_ID_TEXT_BYTES], *id;
 	bool there = false;
 	int64_t log_bytes = 0;
-	enum err err = files_get_text(&s->files, INTENT, suffix, sizeof suffix, e);
+	enum err err = files_get_text(&s->files, INTENT, text, sizeof text, e);
 
 	if (err != ERR_OK)
 		return err;
-	if (strncmp(suffix, PREFIX, strlen(PREFIX)) == 0 && !strchr(suffix, '/'))
-		return move_all(s, suffix, report, e);
+	id = strchr(text, ' ');
+	if (id)
+		*id++ = '\0';
+	if (strncmp(text, PREFIX, strlen(PREFIX)) == 0 && strlen(text) < ASIDE_SUFFIX_BYTES && !strchr(text, '/')) {
+		err = go_on_with(s, text, id ? id : "", report, e);
+		if (err != ERR_OK)
+			return err;
+	}
 	err = is_there(&s->files, "", "", &there, e);
 	if (err == ERR_OK)
 		err = files_size(&s->files, "-wal", &log_bytes, e);

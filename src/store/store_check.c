@@ -31,6 +31,7 @@ struct check {
 	uint64_t problems;
 	struct totals ledger;
 	uint64_t rows, dead; /* counted */
+	struct tide tide;    /* of this spool */
 };
 
 __attribute__((format(printf, 2, 3))) static void problem(struct check *c, const char *format, ...)
@@ -184,12 +185,9 @@ static void print_ledger(struct buf *out, const struct store_ledger *l)
 static enum err check_ledger(struct check *c, struct error *e)
 {
 	const struct store_ledger *l = &c->ledger.ledger;
-	struct tide tide;
 	bool found;
-	enum err err = files_tide_read(&c->files, &tide, e);
+	enum err err = store_ledger_of(c->db, &c->ledger, &found, e);
 
-	if (err == ERR_OK)
-		err = store_ledger_of(c->db, &c->ledger, &found, e);
 	if (err != ERR_OK)
 		return err;
 	if (!found) {
@@ -201,10 +199,29 @@ static enum err check_ledger(struct check *c, struct error *e)
 		problem(
 		    c, "the ledger counts %" PRIu64 " pending and %" PRIu64 " dead, there are %" PRIu64 " and %" PRIu64,
 		    l->pending, l->dead, c->rows, c->dead);
-	if (tide.is_valid && tide.id >= c->ledger.next_id)
-		problem(c, "acknowledged messages up to id %" PRIu64 " are gone: the next id is %" PRIu64, tide.id,
+	if (c->tide.is_valid && c->tide.id >= c->ledger.next_id)
+		problem(c, "acknowledged messages up to id %" PRIu64 " are gone: the next id is %" PRIu64, c->tide.id,
 		        c->ledger.next_id);
+	else if (store_tide_is_ahead(&c->tide, &c->ledger))
+		problem(c, "what is here is older than the tide mark: commits are gone");
 	return ERR_OK;
+}
+
+/* Files of another spool, or that do not fit each other; *ret_fits: what there is can be read as one. */
+static enum err check_identity(struct check *c, enum file_kind kind, bool *ret_fits, struct error *e)
+{
+	char words[IDENTITY_WORDS_MAX][IDENTITY_TEXT_BYTES], digits[SPOOL_ID_TEXT_BYTES];
+	struct identity id;
+	enum err err = store_identity_look(&c->files, kind, &id, e);
+	size_t count = err == ERR_OK ? store_identity_words(&id, words) : 0;
+
+	*ret_fits = err == ERR_OK && !id.file_is_strange && id.log == LOG_FITS;
+	if (err == ERR_OK && spool_id_is_known(id.ours))
+		(void)buf_addf(c->out, "spool: %s\n", files_id_text(id.ours, digits));
+	for (size_t i = 0; i < count; i++)
+		problem(c, "%s; start kspool, or run kspool repair, to part them", words[i]);
+	c->tide = id.tide;
+	return err;
 }
 
 /* What was set aside, and what became of it. */
@@ -225,7 +242,7 @@ static enum err list_asides(const struct files *f, struct buf *out, uint64_t *re
 
 static enum err check_all(struct check *c, struct error *e)
 {
-	bool had_log = files_bytes(&c->files, "-wal") > 0;
+	bool had_log = files_bytes(&c->files, "-wal") > 0, fits = true;
 	enum file_kind kind;
 	uint64_t unread = 0;
 	enum err err = store_inspect(&c->files, &kind, e);
@@ -242,7 +259,9 @@ static enum err check_all(struct check *c, struct error *e)
 	if (kind == FILE_MISSING)
 		return error_set(e, ERR_NOINPUT, "there is no spool at %s", c->files.path);
 	err = check_log(c, e);
-	if (err != ERR_OK)
+	if (err == ERR_OK)
+		err = check_identity(c, kind, &fits, e);
+	if (err != ERR_OK || !fits)
 		return err;
 	if (kind == FILE_DAMAGED) {
 		problem(c, "the head of the file is damaged");

@@ -5,7 +5,6 @@
 
 #include "base/check.h"
 #include "base/failpoint.h"
-#include "store/schema.h"
 
 enum {
 	ROW_COMMITS = 32, /* that the ledger's row may be behind */
@@ -47,6 +46,7 @@ static bool row_can_wait(const struct store *s)
 
 static enum err put_row(struct store *s, struct error *e)
 {
+	s->now.commits++;
 	s->now.clock_ms = (uint64_t)store_clock_ms(s);
 	s->now.handed = s->handed_noted + s->handed_noted / HANDED_SPARE;
 	if (s->possible_noted > s->now.possible)
@@ -63,12 +63,14 @@ static void committed(struct store *s, bool row_is_put)
 	s->clock_is_due = false;
 	s->leads_durable = s->lead_count;
 	s->durable = s->now;
-	if (row_is_put)
+	if (row_is_put) {
 		s->lag = (struct row_lag){.clock_ms = s->now.clock_ms, .handed = s->now.handed};
-	else if (s->now.next_id != old_next)
+		s->row = s->now;
+	} else if (s->now.next_id != old_next) {
 		s->lag.commits++;
-	if (s->now.next_id != old_next)
-		files_tide_write(&s->files, (uint32_t)schema_steps[schema_step_count - 1].version, s->now.next_id - 1);
+	}
+	if (row_is_put || s->now.next_id != old_next)
+		store_tide_write(s);
 	store_space_after_commit(s);
 }
 
@@ -91,6 +93,8 @@ enum err store_commit(struct store *s, struct error *e)
 	else if (s->recount)
 		err = recount_bytes(s, e);
 	moved = moved && !row_can_wait(s);
+	/* A log begins with a ledger, whatever its first commit is about: it names the spool. */
+	moved |= s->wal_frames == 0 && sqlite3_total_changes(s->db) != s->changes_before;
 	if (err == ERR_OK && moved)
 		err = put_row(s, e);
 	if (err != ERR_OK)
@@ -137,12 +141,22 @@ enum err store_checkpoint(struct store *s, bool force, struct error *e)
 		return ERR_OK;
 	if (!force && (uint64_t)s->wal_frames * s->page_bytes < log_limit(s))
 		return ERR_OK;
+	/* The row in the file says exactly which state the file has: what a log must fit. */
+	if (s->lag.commits > 0) {
+		enum err err = store_put_ledger(s, e);
+
+		if (err != ERR_OK && err != ERR_FULL)
+			return err;
+	}
 	FAILPOINT("before_checkpoint");
 	rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &in_log, &written);
-	if (rc != SQLITE_OK)
+	if (rc != SQLITE_OK) {
+		store_watch_note(s);
 		return store_fail(s, rc, e, "checkpoint");
+	}
 	must(in_log == written); /* one connection: no reader can hold it back */
 	FAILPOINT("after_checkpoint");
+	store_ledger_log_begins(s);
 	s->wal_frames = 0; /* the next commit starts the log from its beginning */
 	s->checkpoints++;
 	s->free_checked_ms = 0;

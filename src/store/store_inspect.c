@@ -21,8 +21,10 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/mem.h"
 #include "base/clock.h"
 #include "base/byte_order.h"
+#include "base/crc32c.h"
 #include "store/schema.h"
 #include "store/files/wal.h"
 
@@ -157,33 +159,30 @@ enum err store_inspect(const struct files *f, enum file_kind *ret, struct error 
 	return inspect_header(f, bytes, n, ret, e);
 }
 
-enum err store_mend_wal(const struct files *f, struct store_report *report, struct error *e)
+enum err store_mend_wal(const struct files *f, const struct wal_scan *scan, struct store_report *report,
+                        struct error *e)
 {
 	AUTOCLOSE int fd = -1;
-	struct wal_scan scan;
 	char aside[64];
 	uint64_t damaged = 0;
-	enum err err = files_open_read(f, "-wal", O_RDWR, &fd, e);
+	enum err err = wal_is_damaged(scan) ? files_open_read(f, "-wal", O_RDWR, &fd, e) : ERR_OK;
 
 	if (err != ERR_OK || fd < 0)
 		return err;
-	err = wal_scan(fd, &scan, e);
-	if (err != ERR_OK || !wal_is_damaged(&scan))
-		return err;
-	if (scan.header_is_torn && scan.commits_mended == scan.commits_lost)
-		return wal_mend(fd, &scan, &damaged, e);
+	if (scan->header_is_torn && scan->commits_mended == scan->commits_lost)
+		return wal_mend(fd, scan, &damaged, e);
 	report->wal_mended = true;
-	report->wal_frames_lost = scan.commits_lost - scan.commits_mended;
+	report->wal_frames_lost = scan->commits_lost - scan->commits_mended;
 	(void)snprintf(aside, sizeof aside, "-wal.damaged-%lld", (long long)clock_wall_ms());
 	err = files_copy(f, "-wal", aside, e);
 	if (err == ERR_OK)
 		err = files_sync_dir(f, e);
 	if (err == ERR_OK)
-		err = wal_mend(fd, &scan, &damaged, e);
+		err = wal_mend(fd, scan, &damaged, e);
 	store_warn(report,
 	           "the write-ahead log was damaged in the middle: %llu commits stood behind %llu bad frames; it was"
 	           " copied to %s%s and joined again",
-	           (unsigned long long)scan.commits_mended, (unsigned long long)damaged, f->path, aside);
+	           (unsigned long long)scan->commits_mended, (unsigned long long)damaged, f->path, aside);
 	return err;
 }
 
@@ -214,15 +213,87 @@ static void note_one(struct store *s, int which)
 {
 	struct stat st;
 
-	s->watched[which] = look(s, which, &st) != 0
-	                        ? (struct watched){0}
-	                        : (struct watched){.device = st.st_dev, .inode = st.st_ino, .bytes = st.st_size};
+	s->watched[which] =
+	    look(s, which, &st) != 0
+	        ? (struct watched){0}
+	        : (struct watched){.device = st.st_dev, .inode = st.st_ino, .bytes = st.st_size, .written = st.st_mtim};
+}
+
+/*
+ * Over the pages at the beginning, the ledger's among them, through SQLite's own descriptor; what cannot be read does
+ * not count.
+ */
+static uint32_t sum_of_head(struct store *s)
+{
+	enum { HEAD_PAGES = 16 };
+	AUTOFREE unsigned char *page = mem_alloc(s->page_bytes);
+	sqlite3_file *file = NULL;
+	uint32_t sum = 0;
+
+	if (sqlite3_file_control(s->db, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK || !file ||
+	    !file->pMethods)
+		return 0;
+	for (int64_t n = 0; n < HEAD_PAGES && (n + 1) * s->page_bytes <= s->watched[0].bytes; n++)
+		if (file->pMethods->xRead(file, page, (int)s->page_bytes, n * s->page_bytes) == SQLITE_OK)
+			sum = crc32c(sum, page, s->page_bytes);
+	return sum;
 }
 
 void store_watch_note(struct store *s)
 {
 	for (int i = 0; i < WATCHED_FILES; i++)
 		note_one(s, i);
+	s->head_sum = sum_of_head(s);
+}
+
+/* Bytes of another file copied over ours: only a checkpoint writes into the database, and no log changes its head. */
+static bool is_database_overwritten(struct store *s)
+{
+	struct stat st;
+	uint32_t sum;
+
+	if (look(s, 0, &st) != 0 ||
+	    (st.st_mtim.tv_sec == s->watched[0].written.tv_sec && st.st_mtim.tv_nsec == s->watched[0].written.tv_nsec))
+		return false;
+	sum = sum_of_head(s);
+	s->watched[0].written = st.st_mtim; /* touched, by somebody's hand */
+	return sum != s->head_sum || st.st_size != s->watched[0].bytes;
+}
+
+static bool read_log_head(const struct store *s, unsigned char head[LOG_HEAD_BYTES])
+{
+	AUTOCLOSE int fd = files_open_one(&s->files, "-wal", O_RDONLY);
+	size_t count = 0;
+
+	return fd >= 0 && files_read_at(fd, head, LOG_HEAD_BYTES, 0, &count, NULL) == ERR_OK && count == LOG_HEAD_BYTES;
+}
+
+/* False also when it was not seen before: it is noted. */
+static bool is_log_overwritten(struct store *s)
+{
+	unsigned char head[LOG_HEAD_BYTES];
+
+	if (s->wal_frames == 0 || !read_log_head(s, head))
+		return false;
+	if (s->log_head_checkpoints == s->checkpoints + 1)
+		return memcmp(head, s->log_head, sizeof head) != 0;
+	memcpy(s->log_head, head, sizeof head);
+	s->log_head_checkpoints = s->checkpoints + 1;
+	return false;
+}
+
+/* The tide mark goes on under its name. */
+static void look_at_tide(struct store *s)
+{
+	struct stat named, held;
+	char name[NAME_MAX + 1];
+
+	(void)snprintf(name, sizeof name, "%s.tide", s->files.name);
+	if (fstatat(s->files.dir_fd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 && fstat(s->files.tide_fd, &held) == 0 &&
+	    named.st_ino == held.st_ino && named.st_dev == held.st_dev)
+		return;
+	files_tide_open(&s->files);
+	store_tide_write(s);
 }
 
 /* The database only shrinks at a checkpoint, the log never below what was committed to it since. */
@@ -263,7 +334,7 @@ static const char *changed(const struct store *s, int which, bool *ret_lost)
 	return st.st_size < least_bytes(s, which) ? "cut short" : NULL;
 }
 
-enum err store_watch(struct store *s, bool *ret_lost, struct error *e)
+enum err store_watch_names(struct store *s, bool *ret_lost, struct error *e)
 {
 	*ret_lost = s->files_lost;
 	for (int i = 0; i < WATCHED_FILES && !s->files_lost; i++) {
@@ -280,4 +351,16 @@ enum err store_watch(struct store *s, bool *ret_lost, struct error *e)
 			                 what);
 	}
 	return s->files_lost ? ERR_DISK : ERR_OK;
+}
+
+enum err store_watch(struct store *s, bool *ret_lost, struct error *e)
+{
+	enum err err = store_watch_names(s, ret_lost, e);
+
+	if (err != ERR_OK)
+		return err;
+	look_at_tide(s);
+	if (!is_database_overwritten(s) && !is_log_overwritten(s))
+		return ERR_OK;
+	return error_set(e, ERR_DISK, "%s or its log was overwritten while kspool had it open", s->path);
 }

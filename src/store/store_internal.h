@@ -55,10 +55,8 @@ enum store_statement {
 /* The ledger row, then what is counted anew at every open. */
 struct totals {
 	struct store_ledger ledger;
-	uint64_t next_id;
-	uint64_t pending_bytes;
-	uint64_t clock_ms, clock_boot, clock_offset; /* store_ledger.c */
-	uint64_t possible, handed;                   /* store_note_flight */
+#define LEDGER_PLACE(column) uint64_t column; /* schema/ says what each is */
+#include "base/ledger.def"
 	uint64_t retrying;
 };
 
@@ -69,6 +67,11 @@ struct row_lag {
 	uint32_t commits;                     /* that the row does not have; 0: it is as `durable` */
 	uint64_t clock_ms, handed;            /* as the row has them */
 };
+
+static inline struct spool_id store_totals_id(const struct totals *t)
+{
+	return (struct spool_id){.high = t->spool_high, .low = t->spool_low};
+}
 
 /* Messages from first_id on were accepted while the wall clock was so far ahead of the spool's own time. */
 struct clock_lead {
@@ -82,7 +85,9 @@ struct watched {
 	dev_t device;
 	ino_t inode; /* 0: not there, not watched */
 	int64_t bytes;
+	struct timespec written;
 };
+enum { LOG_HEAD_BYTES = 32 };
 
 struct store {
 	sqlite3 *db;
@@ -91,7 +96,13 @@ struct store {
 	char *path;
 	char *vfs;
 	struct files files;
+	struct tide tide; /* as it stood when the spool was opened; not valid: none of ours */
+	struct spool_id id;
+	bool log_is_live; /* it was not empty when the spool was opened: what is committed goes on behind it */
 	struct totals durable, now;
+	int changes_before;  /* of the connection, when the group began */
+	struct totals row;   /* the ledger's row as it was last written */
+	uint64_t file_print; /* of the row in the file alone, when the spool was opened */
 	bool in_group;
 	bool recount; /* the group met rows it did not expect: count pending_bytes anew before its commit */
 	struct row_lag lag;
@@ -132,7 +143,10 @@ struct store {
 	bool (*is_claimed)(void *arg, uint64_t id);
 	void *is_claimed_arg;
 	struct watched watched[WATCHED_FILES];
-	bool files_lost; /* deleted or replaced under us: nothing more is accepted into them */
+	uint32_t head_sum;                      /* of the database's first page, when it was noted */
+	unsigned char log_head[LOG_HEAD_BYTES]; /* of the log, since it began */
+	uint64_t log_head_checkpoints;          /* `checkpoints` then, and 1; 0: not noted */
+	bool files_lost;                        /* deleted or replaced under us: nothing more is accepted into them */
 	struct error files_lost_why;
 	uint64_t aside_files, aside_unread; /* as of the last look */
 	struct salvage *salvage;            /* null: not known yet, or nothing to do */
@@ -208,6 +222,17 @@ bool store_ledger_balances(const struct totals *t);
 /* Counts blocks that the row did not wait for; *ret_behind: there are some. SQLITE_OK, or the code of what failed. */
 int store_ledger_catch_up(sqlite3 *db, struct totals *t, bool *ret_behind);
 enum err store_ledger_put(struct store *s, struct error *e) MUST_CHECK;
+/* What a log that begins at this row calls its base. */
+uint64_t store_ledger_print(const struct totals *t);
+/* The next commit begins a log: the database file has all that was committed. */
+void store_ledger_log_begins(struct store *s);
+void store_tide_write(const struct store *s);
+/* The counts as the tide mark has them. */
+void store_ledger_of_tide(struct totals *t, const struct tide *tide);
+/* The tide mark saw commits that this row, and the blocks behind it, do not have. */
+bool store_tide_is_ahead(const struct tide *tide, const struct totals *t);
+/* Takes over what the tide mark counted after `t` was written; what must be gone is damaged: how many. */
+uint64_t store_ledger_follow(struct totals *t, const struct tide *tide);
 /* Takes `rows` out of pending or dead; ones that nobody had counted become accepted, so that no count goes below 0. */
 void store_count_out(struct store *s, uint64_t *counter, uint64_t rows);
 /* What waited in a file that was set aside is damaged until it comes back: how many did. */
@@ -238,6 +263,8 @@ enum err store_move_damaged(struct store *s, const uint64_t *ids, size_t count, 
 enum err store_dissolve_block(struct store *s, struct error *e) MUST_CHECK;
 
 /* store_recount.c: the ledger when a spool is opened. */
+/* The row of a database that is being made: it says whose it is. */
+enum err store_ledger_first(struct store *s, struct error *e) MUST_CHECK;
 /* `known`: the counts of the file that this one takes the place of, when this run had them; else null. */
 enum err store_ledger_load(struct store *s, const struct totals *known, struct store_report *report,
                            struct error *e) MUST_CHECK;
@@ -245,7 +272,47 @@ enum err store_ledger_load(struct store *s, const struct totals *known, struct s
 /* store_inspect.c */
 enum file_kind { FILE_MISSING, FILE_OURS, FILE_DAMAGED };
 enum err store_inspect(const struct files *f, enum file_kind *ret, struct error *e) MUST_CHECK;
-enum err store_mend_wal(const struct files *f, struct store_report *report, struct error *e) MUST_CHECK;
+/* `scan`: what store_identity_look found of the log. */
+enum err store_mend_wal(const struct files *f, const struct wal_scan *scan, struct store_report *report,
+                        struct error *e) MUST_CHECK;
+
+/* store_identity.c */
+struct ledger_found {
+	bool is_found;
+	struct totals totals;
+};
+enum log_fit { LOG_FITS, LOG_OF_ANOTHER, LOG_OLDER, LOG_NEWER };
+struct identity {
+	struct spool_id ours;   /* not known: nothing says */
+	struct spool_id theirs; /* of what is strange */
+	struct tide tide;       /* not valid when it is another's */
+	struct wal_scan scan;
+	uint64_t file_print; /* of the row in the database file alone; 0: not known */
+	bool file_is_strange, tide_is_strange, lock_is_strange;
+	enum log_fit log;
+};
+enum { IDENTITY_WORDS_MAX = 4, IDENTITY_TEXT_BYTES = 200 };
+/* Which spool the files are of, and whether they fit; no connection may be open. */
+enum err store_identity_look(const struct files *f, enum file_kind kind, struct identity *ret,
+                             struct error *e) MUST_CHECK;
+/* What is wrong, a sentence each; how many. */
+size_t store_identity_words(const struct identity *id, char words[IDENTITY_WORDS_MAX][IDENTITY_TEXT_BYTES]);
+/* Moves away what is not this spool's, or does not fit; *kind is FILE_MISSING then when it was the database. */
+enum err store_identity_part(struct store *s, enum file_kind *kind, struct identity *id, struct store_report *report,
+                             struct error *e) MUST_CHECK;
+/* The newest ledger that the first pages of PATH + suffix show, when it is later than *found. */
+enum err store_ledger_find(const struct files *f, const char *suffix, enum pages_of which, struct ledger_found *found,
+                           struct error *e) MUST_CHECK;
+/* Of the commits in a log; is_there[i]: one of them is a row of the print wanted[i] (0: none is looked for). */
+struct log_ledgers {
+	struct wal_scan scan;
+	struct ledger_found last;
+	uint64_t wanted[2];
+	bool is_there[2];
+};
+/* Those of PATH + suffix + "-wal". */
+enum err store_ledgers_of_log(const struct files *f, const char *suffix, struct log_ledgers *l,
+                              struct error *e) MUST_CHECK;
 
 /* store_aside.c: no connection may be open. */
 enum { ASIDE_SUFFIX_BYTES = 64 };
@@ -259,6 +326,11 @@ struct aside_list {
 	size_t count;
 };
 enum err store_set_aside(struct store *s, struct store_report *report, struct error *e) MUST_CHECK;
+/* Names that are free: what is read back, and what is not this spool's. */
+enum err store_aside_suffix(const struct files *f, char out[ASIDE_SUFFIX_BYTES], struct error *e) MUST_CHECK;
+enum err store_stranger_suffix(const struct files *f, char out[ASIDE_SUFFIX_BYTES], struct error *e) MUST_CHECK;
+/* PATH + part becomes PATH + suffix + part. */
+enum err store_move_part(struct store *s, const char *suffix, const char *part, struct error *e) MUST_CHECK;
 /* Ends what a run that died began, before anything else looks at the files. */
 enum err store_aside_go_on(struct store *s, struct store_report *report, struct error *e) MUST_CHECK;
 /* The list is the caller's, also after an error. */
@@ -271,15 +343,19 @@ enum err store_aside_close(const struct files *f, const char *suffix, const char
 enum err store_reader_open(const char *path, const char *vfs, sqlite3 **ret, struct error *e) MUST_CHECK;
 /* store_salvage.c */
 /* The counts of the newest file that is not read yet, as far as its first pages show them; false: none. */
-enum err store_salvage_ledger(const struct files *f, struct totals *ret, bool *ret_found, struct error *e) MUST_CHECK;
+enum err store_salvage_ledger(const struct files *f, struct spool_id ours, struct totals *ret, bool *ret_found,
+                              struct error *e) MUST_CHECK;
 /* How many of the damaged may come back. Inside a group. */
 enum err store_salvage_expect(struct store *s, uint64_t rows, struct error *e) MUST_CHECK;
+enum err store_salvage_expect_more(struct store *s, uint64_t rows, struct error *e) MUST_CHECK;
 /* Salvages for at most budget_ms. */
 enum err store_salvage_for(struct store *s, int64_t budget_ms, uint64_t *ret_rows, struct error *e) MUST_CHECK;
 void store_salvage_end(struct store *s);
 
 /* store_inspect.c: after the files were opened, or made shorter by us. */
 void store_watch_note(struct store *s);
+/* As store_watch, by names and sizes alone. */
+enum err store_watch_names(struct store *s, bool *ret_lost, struct error *e) MUST_CHECK;
 
 /* store_schema.c */
 /* ERR_DAMAGED: a definition is not what was written. ERR_ENVIRONMENT: there are strange ones. */

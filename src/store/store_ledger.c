@@ -19,6 +19,8 @@
 #include "base/clock.h"
 #include "base/crc32c.h"
 #include "base/byte_order.h"
+#include "base/random.h"
+#include "store/schema.h"
 #include "store/files/vfs.h"
 
 static const struct {
@@ -175,11 +177,104 @@ bool store_ledger_is_later(const struct totals *t, const struct totals *than)
 {
 	const struct store_ledger *a = &t->ledger, *b = &than->ledger;
 
+	if (t->commits != than->commits)
+		return t->commits > than->commits;
 	if (t->next_id != than->next_id)
 		return t->next_id > than->next_id;
 	if (a->accepted != b->accepted)
 		return a->accepted > b->accepted;
 	return a->accepted - a->pending > b->accepted - b->pending;
+}
+
+uint64_t store_ledger_print(const struct totals *t) { return t->epoch + t->commits * UINT64_C(0x9e3779b97f4a7c15); }
+
+void store_ledger_log_begins(struct store *s)
+{
+	s->now.base = s->durable.base = store_ledger_print(&s->row);
+	s->now.epoch = s->durable.epoch = random_u64() | 1; /* never 0 */
+}
+
+/* The counts of the tide mark: accepted, then the states in their order. */
+static const size_t counted[] = {
+    offsetof(struct totals, ledger.accepted),
+#define LEDGER_STATE(id, column, meaning) offsetof(struct totals, ledger.column),
+#include "base/ledger.def"
+};
+enum { COUNTED = sizeof counted / sizeof *counted };
+_Static_assert((int)COUNTED <= (int)TIDE_COUNTS_MAX, "the tide mark has room for every state");
+
+static uint64_t *count_at(struct totals *t, size_t i) { return (uint64_t *)(void *)((char *)t + counted[i]); }
+
+void store_tide_write(const struct store *s)
+{
+	struct totals t = s->durable;
+	struct tide tide = {.schema = (uint32_t)schema_steps[schema_step_count - 1].version,
+	                    .id = t.next_id - 1,
+	                    .spool = store_totals_id(&t),
+	                    .commits = t.commits,
+	                    .epoch = s->row.epoch,
+	                    .base = s->row.base,
+	                    .count = COUNTED};
+
+	if (t.next_id == 0) /* between two files: there is nothing to tell */
+		return;
+	for (size_t i = 0; i < COUNTED; i++)
+		tide.counts[i] = *count_at(&t, i);
+	files_tide_write(&s->files, &tide);
+}
+
+void store_ledger_of_tide(struct totals *t, const struct tide *tide)
+{
+	for (size_t i = 0; i < COUNTED; i++)
+		*count_at(t, i) = tide->counts[i];
+	t->next_id = tide->id + 1;
+	t->commits = tide->commits;
+}
+
+bool store_tide_is_ahead(const struct tide *tide, const struct totals *t)
+{
+	return tide->count > 0 &&
+	       (tide->commits > t->commits || (tide->commits == t->commits && tide->counts[0] > t->ledger.accepted));
+}
+
+/* How many more messages had this end than `t` knows of; what waits is no end. */
+static uint64_t ended_since(struct totals *t, const struct tide *tide, size_t i)
+{
+	const bool waits =
+	    counted[i] == offsetof(struct totals, ledger.pending) || counted[i] == offsetof(struct totals, ledger.dead);
+	const uint64_t had = *count_at(t, i);
+
+	return i == 0 || waits || tide->counts[i] <= had ? 0 : tide->counts[i] - had;
+}
+
+/*
+ * Messages that were accepted since are not in this file. Of what ended since, as much as waits here may have been of
+ * these; what is left must have been of those. The rest of those is gone.
+ */
+uint64_t store_ledger_follow(struct totals *t, const struct tide *tide)
+{
+	const uint64_t waits = t->ledger.pending + t->ledger.dead;
+	uint64_t lost, ends = 0, proven;
+
+	lost = tide->counts[0] > t->ledger.accepted ? tide->counts[0] - t->ledger.accepted : 0;
+	for (size_t i = 1; i < COUNTED; i++)
+		ends += ended_since(t, tide, i);
+	t->possible += ends < waits ? ends : waits;
+	t->ledger.accepted += lost;
+	proven = ends > waits ? ends - waits : 0;
+	for (size_t i = 1; i < COUNTED && lost > 0 && proven > 0; i++) {
+		uint64_t n = ended_since(t, tide, i);
+
+		n = n < proven ? n : proven;
+		n = n < lost ? n : lost;
+		*count_at(t, i) += n;
+		proven -= n;
+		lost -= n;
+	}
+	t->ledger.damaged += lost;
+	if (tide->commits > t->commits)
+		t->commits = tide->commits;
+	return lost;
 }
 
 bool store_ledger_balances(const struct totals *t)

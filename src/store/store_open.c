@@ -35,6 +35,7 @@
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/mem.h"
+#include "base/random.h"
 #include "store/schema.h"
 #include "store/files/vfs.h"
 
@@ -234,6 +235,8 @@ static enum err create_database(struct store *s, struct error *e)
 		return err;
 	s->path = new_path;
 	err = connect_database(s, true, e);
+	if (err == ERR_OK)
+		err = store_ledger_first(s, e);
 	if (err == ERR_OK) {
 		int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
 
@@ -247,11 +250,30 @@ static enum err create_database(struct store *s, struct error *e)
 	return err == ERR_OK ? files_publish(&s->files, ".new", e) : err;
 }
 
+/* For a database that begins: the spool goes on under its name. */
+static enum err choose_identity(const struct files *f, struct spool_id *id, struct error *e)
+{
+	struct totals old;
+	bool found = false;
+	enum err err = ERR_OK;
+
+	if (spool_id_is_known(*id))
+		return ERR_OK;
+	err = store_salvage_ledger(f, *id, &old, &found, e);
+	if (err == ERR_OK && found)
+		*id = store_totals_id(&old);
+	while (!spool_id_is_known(*id))
+		*id = (struct spool_id){.high = random_u64(), .low = random_u64()};
+	return err;
+}
+
 static enum err try_open(struct store *s, bool created, const struct totals *known, struct store_report *report,
                          struct error *e)
 {
-	enum err err = created ? create_database(s, e) : ERR_OK;
+	enum err err = created ? choose_identity(&s->files, &s->id, e) : ERR_OK;
 
+	if (err == ERR_OK && created)
+		err = create_database(s, e);
 	if (err == ERR_OK)
 		err = connect_database(s, false, e);
 	/* After a clean stop too: pages can be exchanged at rest, and each of them is sound by itself. */
@@ -284,7 +306,7 @@ static enum err start_over(struct store *s, const struct totals *known, struct s
 	bool lost;
 
 	if (err == ERR_OK && s->db) /* another's files have our names: they are not ours to move */
-		err = store_watch(s, &lost, e);
+		err = store_watch_names(s, &lost, e);
 	disconnect(s);
 	if (err == ERR_OK)
 		err = store_set_aside(s, report, e);
@@ -308,8 +330,23 @@ static enum err is_left(const struct files *f, bool *ret, struct error *e)
 	return err;
 }
 
+/* Whose the files are; what is not ours is moved away before SQLite sees it. */
+static enum err identify(struct store *s, enum file_kind *kind, struct identity *id, struct store_report *report,
+                         struct error *e)
+{
+	enum err err = store_identity_look(&s->files, *kind, id, e);
+
+	if (err == ERR_OK)
+		err = store_identity_part(s, kind, id, report, e);
+	s->id = id->ours;
+	s->tide = id->tide;
+	s->file_print = id->file_print;
+	return err;
+}
+
 static enum err open_files(struct store *s, enum file_kind *kind, struct store_report *report, struct error *e)
 {
+	struct identity id = {0};
 	int64_t wal_bytes;
 	bool left = false;
 	enum err err = files_open(&s->files, s->path, e);
@@ -318,6 +355,8 @@ static enum err open_files(struct store *s, enum file_kind *kind, struct store_r
 		err = store_aside_go_on(s, report, e);
 	if (err == ERR_OK)
 		err = store_inspect(&s->files, kind, e);
+	if (err == ERR_OK)
+		err = identify(s, kind, &id, report, e);
 	if (err == ERR_OK && *kind == FILE_MISSING)
 		err = is_left(&s->files, &left, e);
 	if (err != ERR_OK)
@@ -337,7 +376,10 @@ static enum err open_files(struct store *s, enum file_kind *kind, struct store_r
 		store_warn(report, "the spool is on overlayfs: it lives as long as the container");
 	if (report->unclean || report->marker)
 		files_drop_cache(&s->files);
-	return *kind == FILE_OURS && report->unclean ? store_mend_wal(&s->files, report, e) : ERR_OK;
+	if (*kind == FILE_OURS && report->unclean)
+		err = store_mend_wal(&s->files, &id.scan, report, e);
+	s->log_is_live = *kind == FILE_OURS && (id.scan.commits > 0 || wal_is_damaged(&id.scan));
+	return err;
 }
 
 /* The default is for disks of today: of a small one it would leave nothing. */
@@ -360,7 +402,8 @@ static enum err finish_open(struct store *s, struct store_report *report, struct
 		return err;
 	files_remove(&s->files, ".unsafe");
 	files_tide_open(&s->files);
-	files_tide_write(&s->files, (uint32_t)schema_steps[schema_step_count - 1].version, s->now.next_id - 1);
+	store_tide_write(s);
+	files_lock_name(&s->files, store_totals_id(&s->durable));
 	cap_min_free(s);
 	store_reserve(s);
 	store_watch_note(s);
@@ -437,6 +480,9 @@ enum err store_restart_damaged(struct store *s, struct store_report *report, str
 
 	store_rollback(s);
 	known = s->now;
+	s->log_is_live = false;
+	s->file_print = 0;
+	s->tide = (struct tide){0}; /* `known` is not older */
 	s->now = s->durable = (struct totals){0};
 	*report = (struct store_report){.unclean = true};
 	err = start_over(s, &known, report, e);

@@ -1,8 +1,8 @@
 /*
  * store_open: a spool is opened, begun, closed.
  *
- * What it is: the database file with its companions: PATH-wal (SQLite's), PATH.lock, PATH.reserve, PATH.tide (highest
- * acknowledged id, advisory), PATH.unsafe (marker after a disk error). Damage never refuses an open: the files are set
+ * What it is: the database file with its companions: PATH-wal (SQLite's), PATH.lock, PATH.reserve, PATH.tide (what was
+ * counted, advisory), PATH.unsafe (marker after a disk error). Damage never refuses an open: the files are set
  * aside and a new spool begins.
  * Promises: 3, 4 (settings that do not hold are refused), 8, 10 (the report says what was found).
  * Owner: the caller, until store_close or store_abandon. The strings of the options are copied.
@@ -56,10 +56,14 @@ struct store_report {
 	uint64_t salvaged_rows;
 	uint64_t in_flight;    /* sent by the last run and not settled: possible duplicates (the journal fills it in) */
 	uint64_t missing_rows; /* ledger says they were here; they are not (counted as damaged) */
-	bool copy_on_write;    /* the file system needs new blocks to overwrite */
-	char warning[512];     /* "" or one sentence for the log */
+	bool strangers; /* files of another spool, or of another time of this one, were found: the warning says which */
+	bool flight_is_anothers; /* so was PATH.flight (the journal fills it in) */
+	bool copy_on_write;      /* the file system needs new blocks to overwrite */
+	char warning[512];       /* "" or one sentence for the log */
 };
 
+/* Which spool it is: 128 random bits, given once. */
+void store_identity(const struct store *s, uint64_t ret[2]);
 enum err store_open(const struct store_options *options, struct store **ret, struct store_report *ret_report,
                     struct error *e) MUST_CHECK;
 /* Checkpoints when clean and closes, also when it fails. Accepts null. Not MUST_CHECK: who has failed already closes

@@ -5,12 +5,14 @@
  * 1. A file without a ledger row and without rows is new: it inherits what is known of the one before it.
  * 2. No count of what ended ever goes down; what is missing becomes damaged, what nobody counted accepted.
  * 3. next_id is above every id of a row, of the tide mark and of what was inherited.
+ * 4. base is the print of the row in the database file without its log: what the next log must fit.
  */
 #include "store/store_internal.h"
 
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/random.h"
 
 enum { COUNT_BUDGET_BYTES = 64 << 20 };
 
@@ -57,29 +59,6 @@ static enum err highest_id(struct store *s, uint64_t *ret, struct error *e)
 	return ERR_OK;
 }
 
-/* The row is gone or not what was written. Every id was one accepted message: what has no row was delivered. */
-static enum err rebuild(struct store *s, uint64_t highest, struct totals *t, struct store_report *report,
-                        struct error *e)
-{
-	int64_t damaged = 0;
-	uint64_t held;
-	enum err err;
-
-	*t = (struct totals){0};
-	err = count_rows(s, t, e);
-	if (err == ERR_OK)
-		err = sql_number(s->db, "SELECT count(*) FROM damaged", &damaged, e);
-	if (err != ERR_OK)
-		return err;
-	t->next_id = highest + 1;
-	t->ledger.damaged = (uint64_t)damaged;
-	held = t->ledger.pending + t->ledger.dead + t->ledger.damaged;
-	t->ledger.accepted = highest > held ? highest : held;
-	t->ledger.delivered = t->ledger.accepted - held;
-	store_warn(report, "the ledger row was damaged and was counted anew");
-	return ERR_OK;
-}
-
 /* Rows that are not there count as damaged; rows nobody counted count as accepted. */
 static void correct(struct totals *t, const struct totals *found, struct store_report *report)
 {
@@ -100,39 +79,87 @@ static void correct(struct totals *t, const struct totals *found, struct store_r
 	t->pending_bytes = found->pending_bytes;
 }
 
-/* The tide mark is never ahead of the truth: an acknowledged id that the ledger has not reached is proof of loss. */
-static enum err check_tide(const struct store *s, struct totals *t, uint64_t *ret_lost, struct error *e)
+/* The row is gone or not what was written. Without a tide mark: every id was one accepted message, and what has no row
+ * was delivered. */
+static enum err rebuild(struct store *s, uint64_t highest, struct totals *t, struct store_report *report,
+                        struct error *e)
 {
-	struct tide tide;
-	enum err err = files_tide_read(&s->files, &tide, e);
+	struct totals found = {0};
+	int64_t damaged = 0;
+	uint64_t held;
+	enum err err = count_rows(s, &found, e);
 
-	*ret_lost = 0;
-	if (err != ERR_OK || !tide.is_valid || tide.id < t->next_id)
+	if (err == ERR_OK)
+		err = sql_number(s->db, "SELECT count(*) FROM damaged", &damaged, e);
+	if (err != ERR_OK)
 		return err;
-	*ret_lost = tide.id - (t->next_id - 1);
-	t->next_id = tide.id + 1;
-	t->ledger.accepted += *ret_lost;
-	t->ledger.damaged += *ret_lost;
+	*t = found;
+	t->base = s->file_print;
+	store_warn(report, "the ledger row was damaged and was counted anew");
+	if (s->tide.count > 0 && s->tide.id >= highest) {
+		store_ledger_of_tide(t, &s->tide);
+		correct(t, &found, report);
+		return ERR_OK;
+	}
+	t->next_id = highest + 1;
+	t->ledger.damaged = (uint64_t)damaged;
+	held = t->ledger.pending + t->ledger.dead + t->ledger.damaged;
+	t->ledger.accepted = highest > held ? highest : held;
+	t->ledger.delivered = t->ledger.accepted - held;
 	return ERR_OK;
 }
 
 /*
- * A new database begins with what the old one is known to have counted: by this run, or by the file that was set aside.
- * What waited there may come back: *ret_expected.
+ * The tide mark is never ahead of the truth: what it counted and the ledger did not is proof that this file is not the
+ * one that was written last.
  */
-static enum err inherit(struct store *s, const struct totals *known, struct totals *t, uint64_t *ret_expected,
-                        struct error *e)
+static void check_tide(const struct store *s, struct totals *t, uint64_t *ret_lost, struct store_report *report)
+{
+	const struct tide *tide = &s->tide;
+	const uint64_t possible = t->possible;
+
+	*ret_lost = 0;
+	if (!tide->is_valid)
+		return;
+	if (store_tide_is_ahead(tide, t)) {
+		*ret_lost = store_ledger_follow(t, tide);
+		if (t->possible > possible)
+			store_warn(report,
+			           "what is here is older than the tide mark: up to %llu messages may be sent twice",
+			           (unsigned long long)(t->possible - possible));
+	} else if (tide->count == 0 && tide->id >= t->next_id) {
+		*ret_lost = tide->id - (t->next_id - 1);
+		t->ledger.accepted += *ret_lost;
+		t->ledger.damaged += *ret_lost;
+	}
+	if (tide->id >= t->next_id)
+		t->next_id = tide->id + 1;
+}
+
+/*
+ * A new database begins with what the old one is known to have counted: by this run, or by the file that was set aside.
+ */
+static enum err inherit(struct store *s, const struct totals *known, struct totals *t, struct error *e)
 {
 	struct totals old;
 	bool found = false;
-	enum err err = store_salvage_ledger(&s->files, &old, &found, e);
+	enum err err = store_salvage_ledger(&s->files, s->id, &old, &found, e);
 
 	if (err == ERR_OK && found)
 		*t = old;
 	if (err == ERR_OK && known && (!found || store_ledger_is_later(known, &old)))
 		*t = *known;
-	if (err == ERR_OK)
-		*ret_expected = store_ledger_succeed(t);
+	return err;
+}
+
+enum err store_ledger_first(struct store *s, struct error *e)
+{
+	enum err err;
+
+	s->now =
+	    (struct totals){.next_id = 1, .spool_high = s->id.high, .spool_low = s->id.low, .epoch = random_u64() | 1};
+	err = store_ledger_put(s, e);
+	s->now = (struct totals){0};
 	return err;
 }
 
@@ -159,13 +186,14 @@ static enum err load_row(struct store *s, bool *ret_fresh, struct totals *t, str
 	err = highest_id(s, &highest, e);
 	if (err != ERR_OK)
 		return err;
-	*ret_fresh = missing && highest == 0;
-	if (*ret_fresh)
-		*t = (struct totals){.next_id = 1};
-	else if (!sound)
+	*ret_fresh = highest == 0 && (missing || (sound && t->next_id == 1 && t->ledger.accepted == 0));
+	if (!sound && !*ret_fresh)
 		return rebuild(s, highest, t, report, e);
+	if (!sound)
+		*t = (struct totals){.next_id = 1};
 	else
 		s->now = s->durable = *t;
+	s->row = *t;
 	if (highest >= t->next_id) {
 		store_warn(report, "the ledger's next id was behind the rows");
 		t->next_id = highest + 1;
@@ -193,19 +221,44 @@ static enum err load_failures(struct store *s, struct error *e)
 	return rc == SQLITE_ROW ? ERR_OK : store_fail(s, rc, e, "count failures");
 }
 
+/* Files set aside that are not read yet: what is gone here may be there. */
+static enum err may_come_back(struct store *s, bool *ret, struct error *e)
+{
+	struct aside_list list;
+	enum err err = store_aside_list(&s->files, &list, e);
+
+	*ret = false;
+	for (size_t i = 0; i < list.count; i++)
+		*ret |= !list.items[i].is_read;
+	store_aside_list_fini(&list);
+	return err;
+}
+
+/* A spool of an older kspool gets its id; what this run commits is told from what any other does. */
+static void take_identity(struct store *s, struct totals *t)
+{
+	const uint64_t base = t->base;
+
+	t->spool_high = s->id.high;
+	t->spool_low = s->id.low;
+	store_ledger_log_begins(s);
+	t->epoch = s->durable.epoch;
+	t->base = s->durable.base = s->log_is_live ? base : s->durable.base;
+	s->now = s->durable;
+}
+
+/* What the file says, or what is known of the one before it; then what the tide mark saw after that. */
 static enum err load_totals(struct store *s, const struct totals *known, struct totals *t, uint64_t *ret_expected,
                             struct store_report *report, struct error *e)
 {
 	struct totals found = {0};
 	uint64_t lost = 0;
-	bool fresh = false;
+	bool fresh = false, expects = false;
 	enum err err = load_row(s, &fresh, t, report, e);
 
-	if (err != ERR_OK)
-		return err;
-	if (fresh) {
-		err = inherit(s, known, t, ret_expected, e);
-	} else if (files_bytes(&s->files, "") <= COUNT_BUDGET_BYTES) {
+	if (err == ERR_OK && fresh) {
+		err = inherit(s, known, t, e);
+	} else if (err == ERR_OK && files_bytes(&s->files, "") <= COUNT_BUDGET_BYTES) {
 		/* Counting a large spool would make its start wait: there store_recount runs when the backlog has
 		 * drained. */
 		err = count_rows(s, &found, e);
@@ -214,21 +267,22 @@ static enum err load_totals(struct store *s, const struct totals *known, struct 
 			correct(t, &found, report);
 	}
 	if (err == ERR_OK)
-		err = check_tide(s, t, &lost, e);
-	if (err == ERR_OK) {
-		store_clock_begin(t);
-		err = store_leads_load(s, e);
-	}
-	if (err != ERR_OK || lost == 0)
+		err = may_come_back(s, &expects, e);
+	if (err != ERR_OK)
 		return err;
-	*ret_expected += fresh ? lost : 0;
+	check_tide(s, t, &lost, report);
+	*ret_expected = expects ? lost : 0;
+	if (fresh)
+		*ret_expected += store_ledger_succeed(t);
+	store_clock_begin(t);
+	take_identity(s, t);
 	report->missing_rows += lost;
-	store_warn(
-	    report,
-	    fresh ? "the database was gone: at least %llu messages had been accepted; what became of them is not known"
-	          : "%llu acknowledged messages are gone: the log ends before the tide mark",
-	    (unsigned long long)lost);
-	return ERR_OK;
+	if (lost > 0)
+		store_warn(report,
+		           fresh ? "the database was gone: the tide mark had counted %llu more that waited"
+		                 : "%llu acknowledged messages are gone: what is here ends before the tide mark",
+		           (unsigned long long)lost);
+	return store_leads_load(s, e);
 }
 
 enum err store_ledger_load(struct store *s, const struct totals *known, struct store_report *report, struct error *e)
@@ -247,7 +301,7 @@ enum err store_ledger_load(struct store *s, const struct totals *known, struct s
 	s->durable.clock_offset = t.clock_offset;
 	err = load_failures(s, e);
 	if (err == ERR_OK && expected > 0)
-		err = store_salvage_expect(s, expected, e);
+		err = store_salvage_expect_more(s, expected, e);
 	return err == ERR_OK ? store_commit(s, e) : err;
 }
 

@@ -22,7 +22,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-enum { ROWS_AT_ONCE = 4096, PAGES_AT_ONCE = 4096, LEDGER_PAGES = 64, FAILURE_PAGES_MAX = 4096, MARKS_MAX = 65536 };
+enum { ROWS_AT_ONCE = 4096, PAGES_AT_ONCE = 4096, FAILURE_PAGES_MAX = 4096, MARKS_MAX = 65536 };
 
 #define EXPECTED "expected"
 
@@ -88,6 +88,14 @@ static enum err note_put(struct store *s, const char *key, const struct note *no
 enum err store_salvage_expect(struct store *s, uint64_t rows, struct error *e)
 {
 	return note_put(s, EXPECTED, &(struct note){.after = rows}, e);
+}
+
+enum err store_salvage_expect_more(struct store *s, uint64_t rows, struct error *e)
+{
+	struct note before;
+	enum err err = note_get(s, EXPECTED, &before, e);
+
+	return err == ERR_OK ? store_salvage_expect(s, before.after + rows, e) : err;
 }
 
 static void count_in(struct store *s, uint64_t *counter)
@@ -334,7 +342,29 @@ static enum err take_failure(void *arg, const struct stored_record *r, struct er
 	return err;
 }
 
-static enum err open_source(struct store *s, const char *suffix, const struct note *note, struct error *e)
+/* Which of its files are this spool's, as far as they say; 0: none is. */
+static enum err parts_of_ours(struct store *s, const char *suffix, int *ret, struct error *e)
+{
+	AUTOFREE char *log_suffix = mem_format("%s-wal", suffix);
+	struct ledger_found file = {0};
+	struct log_ledgers log = {0};
+	enum err err = store_ledger_find(&s->files, suffix, PAGES_OF_FILE, &file, e);
+
+	if (err == ERR_OK)
+		err = store_ledgers_of_log(&s->files, suffix, &log, e);
+	*ret = PAGES_OF_BOTH;
+	if (spool_id_differs(s->id, store_totals_id(&file.totals)))
+		*ret &= ~PAGES_OF_FILE;
+	if (spool_id_differs(s->id, store_totals_id(&log.last.totals)))
+		*ret &= ~PAGES_OF_LOG;
+	if (*ret == PAGES_OF_FILE && files_bytes(&s->files, suffix) == 0)
+		*ret = 0;
+	if (*ret == PAGES_OF_LOG && files_bytes(&s->files, log_suffix) == 0)
+		*ret = 0;
+	return err;
+}
+
+static enum err open_source(struct store *s, const char *suffix, int parts, const struct note *note, struct error *e)
 {
 	AUTOFREE char *name = mem_format("%s%s", s->files.name, suffix);
 	struct salvage *v = mem_zero(sizeof *v);
@@ -347,7 +377,7 @@ static enum err open_source(struct store *s, const char *suffix, const struct no
 	v->rows = note->rows;
 	v->expected = expected.after;
 	if (err == ERR_OK)
-		err = pages_open(s->files.dir_fd, name, &v->pages, e);
+		err = pages_open(s->files.dir_fd, name, (enum pages_of)parts, &v->pages, e);
 	v->block = store_block_new();
 	if (err == ERR_OK)
 		err = read_marks(v, e);
@@ -383,6 +413,7 @@ static enum err try_source(struct store *s, const char *suffix, bool *ret, struc
 	AUTOFREE char *key = mem_format("pages:%s", suffix);
 	struct note note;
 	bool older = false;
+	int parts = 0;
 	enum err err = note_get(s, key, &note, e);
 
 	*ret = false;
@@ -392,8 +423,11 @@ static enum err try_source(struct store *s, const char *suffix, bool *ret, struc
 		return err;
 	if (note.done || older)
 		return close_source(s, suffix, note.rows, e);
-	*ret = true;
-	return open_source(s, suffix, &note, e);
+	err = parts_of_ours(s, suffix, &parts, e);
+	if (err == ERR_OK && parts == 0)
+		return store_aside_close(&s->files, suffix, "of another spool: nothing of it is taken in", e);
+	*ret = err == ERR_OK;
+	return err == ERR_OK ? open_source(s, suffix, parts, &note, e) : err;
 }
 
 static enum err expect_nothing(struct store *s, struct error *e)
@@ -512,47 +546,23 @@ enum err store_salvage_for(struct store *s, int64_t budget_ms, uint64_t *ret_row
 	return err == ERR_FULL ? ERR_OK : err;
 }
 
-struct search {
-	struct totals *best;
-	bool found;
-};
-
-static enum err look_for_ledger(void *arg, const struct stored_record *r, struct error *e)
+enum err store_salvage_ledger(const struct files *f, struct spool_id ours, struct totals *ret, bool *ret_found,
+                              struct error *e)
 {
-	struct search *search = arg;
-	struct totals t;
-
-	(void)e;
-	if (store_ledger_of_record(r, &t) && (!search->found || store_ledger_is_later(&t, search->best))) {
-		*search->best = t;
-		search->found = true;
-	}
-	return ERR_OK;
-}
-
-static enum err search_file(const struct files *f, const char *suffix, struct search *search, struct error *e)
-{
-	AUTOFREE char *name = mem_format("%s%s", f->name, suffix);
-	struct pages *p = NULL;
-	enum err err = pages_open(f->dir_fd, name, &p, e);
-
-	for (uint32_t n = 1; err == ERR_OK && n <= pages_count(p) && n <= LEDGER_PAGES; n++)
-		err = pages_records(p, n, look_for_ledger, search, e);
-	pages_close(p);
-	return err;
-}
-
-enum err store_salvage_ledger(const struct files *f, struct totals *ret, bool *ret_found, struct error *e)
-{
-	struct search search = {.best = ret};
+	struct ledger_found newest = {.totals = {.next_id = 1}};
 	struct aside_list list;
 	enum err err = store_aside_list(f, &list, e);
 
-	*ret = (struct totals){.next_id = 1};
-	for (size_t i = 0; i < list.count && err == ERR_OK; i++)
+	for (size_t i = 0; i < list.count && err == ERR_OK; i++) {
+		struct ledger_found its = newest;
+
 		if (!list.items[i].is_read)
-			err = search_file(f, list.items[i].suffix, &search, e);
+			err = store_ledger_find(f, list.items[i].suffix, PAGES_OF_BOTH, &its, e);
+		if (its.is_found && !spool_id_differs(ours, store_totals_id(&its.totals)))
+			newest = its;
+	}
 	store_aside_list_fini(&list);
-	*ret_found = search.found;
+	*ret = newest.totals;
+	*ret_found = newest.is_found;
 	return err;
 }

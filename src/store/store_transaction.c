@@ -71,6 +71,7 @@ enum err store_begin(struct store *s, struct error *e)
 	if (err != ERR_OK)
 		return err;
 	s->in_group = true;
+	s->changes_before = sqlite3_total_changes(s->db);
 	s->recount = false;
 	s->lag.may_wait = false;
 	s->lag.group_messages = s->lag.group_bytes = 0;

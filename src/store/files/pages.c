@@ -46,6 +46,7 @@ struct pages {
 	unsigned char *overflow; /* one page of a chain */
 	unsigned char *map;      /* the pointer map last asked */
 	uint32_t map_page;       /* its number; 0: none */
+	bool at_a_glance;        /* no record that goes on elsewhere */
 	bool is_probed;          /* the page size is not known yet: no map is believed */
 	unsigned char *payload;
 	size_t payload_room;
@@ -253,7 +254,8 @@ static enum err read_cell(struct pages *p, size_t at, unsigned char kind, struct
 		*ret = read_head(cell, local, payload, cell, r);
 		return ERR_OK;
 	}
-	err = gather(p, cell, local, payload, ret, e);
+	if (!p->at_a_glance)
+		err = gather(p, cell, local, payload, ret, e);
 	if (err == ERR_OK && *ret)
 		*ret = read_head(p->payload, (size_t)payload, payload, p->payload, r);
 	return err;
@@ -304,6 +306,24 @@ enum err pages_records(struct pages *p, uint32_t n,
 
 uint32_t pages_count(const struct pages *p) { return p->count; }
 
+const struct wal_scan *pages_log(const struct pages *p) { return &p->log; }
+
+/* Pages beyond last_page are not looked at. */
+enum err pages_frame_records(struct pages *p, uint64_t i, uint32_t last_page, uint32_t *ret_page,
+                             enum err (*found)(void *arg, const struct stored_record *r, struct error *e), void *arg,
+                             struct error *e)
+{
+	const int64_t at = wal_page_offset(&p->log, i);
+	size_t count = 0;
+	enum err err = wal_page_number(p->log_fd, &p->log, i, ret_page, e);
+
+	if (err != ERR_OK || *ret_page == 0 || *ret_page > last_page)
+		return err;
+	err = files_read_at(p->log_fd, p->page, p->page_bytes, at, &count, e);
+	memset(p->page + count, 0, p->page_bytes - count);
+	return err == ERR_OK ? cells_of(p, *ret_page, found, arg, e) : err;
+}
+
 static void set_page_bytes(struct pages *p, uint32_t bytes)
 {
 	uint64_t whole = (p->file_bytes + bytes - 1) / bytes;
@@ -320,6 +340,27 @@ static enum err count_record(void *arg, const struct stored_record *r, struct er
 	return ERR_OK;
 }
 
+static uint32_t noted_page_bytes(const unsigned char *head)
+{
+	uint32_t noted = (uint32_t)head[AT_PAGE_SIZE] << 8 | head[AT_PAGE_SIZE + 1];
+
+	return noted == 1 ? PAGE_MAX : noted;
+}
+
+/* False: it names none that could be. */
+static enum err believe_header(struct pages *p, bool *ret, struct error *e)
+{
+	unsigned char head[HEADER_BYTES] = {0};
+	size_t there;
+	enum err err = p->fd >= 0 ? files_read_at(p->fd, head, sizeof head, 0, &there, e) : ERR_OK;
+	uint32_t noted = noted_page_bytes(head);
+
+	*ret = noted >= 512 && (noted & (noted - 1)) == 0;
+	if (*ret)
+		set_page_bytes(p, noted);
+	return err;
+}
+
 /* The size under which the beginning of the file shows the most records; the one its header names is tried first. */
 static enum err probe_page_bytes(struct pages *p, struct error *e)
 {
@@ -329,8 +370,7 @@ static enum err probe_page_bytes(struct pages *p, struct error *e)
 	size_t there;
 	enum err err = p->fd >= 0 ? files_read_at(p->fd, head, sizeof head, 0, &there, e) : ERR_OK;
 
-	noted = (uint32_t)head[AT_PAGE_SIZE] << 8 | head[AT_PAGE_SIZE + 1];
-	noted = noted == 1 ? PAGE_MAX : noted;
+	noted = noted_page_bytes(head);
 	p->is_probed = true;
 	for (int round = 0; round < 2 && most == 0; round++)
 		for (uint32_t size = 512; size <= PAGE_MAX && err == ERR_OK; size *= 2) {
@@ -354,14 +394,18 @@ static enum err probe_page_bytes(struct pages *p, struct error *e)
 static enum err open_log(struct pages *p, struct error *e)
 {
 	enum err err = p->log_fd >= 0 ? wal_scan(p->log_fd, &p->log, e) : ERR_OK;
-	uint64_t beyond;
+	uint64_t most;
 
 	if (err != ERR_OK || p->log_fd < 0 || p->log.mend_frames == 0)
 		return err;
 	set_page_bytes(p, p->log.page_bytes);
-	beyond = p->count + p->log.mend_frames; /* a page beyond the file stands in a frame of its own */
+	if (p->at_a_glance)
+		return ERR_OK;
+	most = p->count + p->log.mend_frames; /* a page beyond the file stands in a frame of its own */
+	if (most < p->log.highest_page)       /* most of the file, or all of it, is gone */
+		most = p->log.highest_page;
 	if (p->log.pages > p->count)
-		p->count = p->log.pages < beyond ? p->log.pages : (uint32_t)beyond;
+		p->count = p->log.pages < most ? p->log.pages : (uint32_t)most;
 	p->frame_of = mem_zero(((size_t)p->count + 1) * sizeof *p->frame_of);
 	return wal_frames_of_pages(p->log_fd, &p->log, p->frame_of, p->count, e);
 }
@@ -372,19 +416,22 @@ static enum err open_name(int dir_fd, const char *name, int *ret_fd, struct erro
 	return *ret_fd >= 0 || errno == ENOENT ? ERR_OK : error_set_errno(e, ERR_DISK, "cannot open %s", name);
 }
 
-enum err pages_open(int dir_fd, const char *name, struct pages **ret, struct error *e)
+enum err pages_open(int dir_fd, const char *name, enum pages_of which, struct pages **ret, struct error *e)
 {
 	AUTOFREE char *log_name = mem_format("%s-wal", name);
 	struct pages *p = mem_zero(sizeof *p);
+	bool is_known = which == (PAGES_OF_LOG | PAGES_AT_A_GLANCE);
 	struct stat st;
-	enum err err;
+	enum err err = ERR_OK;
 
-	p->log_fd = -1;
+	p->fd = p->log_fd = -1;
+	p->at_a_glance = which & PAGES_AT_A_GLANCE;
 	p->page = mem_alloc(PAGE_MAX);
 	p->overflow = mem_alloc(PAGE_MAX);
 	p->map = mem_alloc(PAGE_MAX);
-	err = open_name(dir_fd, name, &p->fd, e);
-	if (err == ERR_OK)
+	if (which & PAGES_OF_FILE)
+		err = open_name(dir_fd, name, &p->fd, e);
+	if (err == ERR_OK && which & PAGES_OF_LOG)
 		err = open_name(dir_fd, log_name, &p->log_fd, e);
 	if (err == ERR_OK && p->fd >= 0 && fstat(p->fd, &st) != 0)
 		err = error_set_errno(e, ERR_DISK, "cannot stat %s", name);
@@ -392,7 +439,9 @@ enum err pages_open(int dir_fd, const char *name, struct pages **ret, struct err
 		p->file_bytes = (uint64_t)st.st_size;
 	if (err == ERR_OK)
 		err = open_log(p, e);
-	if (err == ERR_OK && !p->frame_of)
+	if (err == ERR_OK && p->at_a_glance && p->fd >= 0)
+		err = believe_header(p, &is_known, e);
+	if (err == ERR_OK && !p->frame_of && !is_known)
 		err = probe_page_bytes(p, e);
 	if (err != ERR_OK) {
 		pages_close(p);

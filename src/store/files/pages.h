@@ -19,10 +19,11 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "store/files/wal.h"
 
 struct pages;
 
-enum { RECORD_COLUMNS_MAX = 24 };
+enum { RECORD_COLUMNS_MAX = 32 };
 
 enum value_type { VALUE_NULL, VALUE_INT, VALUE_FLOAT, VALUE_TEXT, VALUE_BLOB };
 
@@ -40,8 +41,14 @@ struct stored_record {
 	struct stored_value values[RECORD_COLUMNS_MAX];
 };
 
+/*
+ * Which of `name` and `name`-wal are read. PAGES_AT_A_GLANCE, with one of them: the page size that its header names is
+ * believed, and the log is read by pages_frame_records alone.
+ */
+enum pages_of { PAGES_OF_FILE = 1, PAGES_OF_LOG = 2, PAGES_OF_BOTH = 3, PAGES_AT_A_GLANCE = 4 };
+
 /* `name` and `name`-wal in the folder; either may be missing. Numbers in both are a stranger's. */
-enum err pages_open(int dir_fd, const char *name, struct pages **ret, struct error *e) MUST_CHECK;
+enum err pages_open(int dir_fd, const char *name, enum pages_of which, struct pages **ret, struct error *e) MUST_CHECK;
 /* Accepts null. */
 void pages_close(struct pages *p);
 /* Pages are numbered from 1 to this. */
@@ -50,5 +57,11 @@ uint32_t pages_count(const struct pages *p);
 enum err pages_records(struct pages *p, uint32_t n,
                        enum err (*found)(void *arg, const struct stored_record *r, struct error *e), void *arg,
                        struct error *e) MUST_CHECK;
+/* What was found out of the log; all 0 without one. */
+const struct wal_scan *pages_log(const struct pages *p);
+/* As pages_records, for the page in frame i of the log, newest or not; *ret_page is its number. */
+enum err pages_frame_records(struct pages *p, uint64_t i, uint32_t last_page, uint32_t *ret_page,
+                             enum err (*found)(void *arg, const struct stored_record *r, struct error *e), void *arg,
+                             struct error *e) MUST_CHECK;
 
 #endif

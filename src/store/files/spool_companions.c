@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -13,8 +15,46 @@
 #include "base/crc32c.h"
 #include "base/byte_order.h"
 
-enum { TIDE_BYTES = 32, TIDE_SCHEMA = 8, TIDE_ID = 16, TIDE_CRC = 28 };
-static const char tide_magic[8] = {'k', 's', 'p', 'l', 't', 'i', 'd', 'e'};
+enum { OLD_TIDE_BYTES = 32, OLD_TIDE_ID = 16, OLD_TIDE_CRC = 28 };
+static const char old_tide_magic[8] = {'k', 's', 'p', 'l', 't', 'i', 'd', 'e'};
+enum {
+	TIDE_SCHEMA = 8,
+	TIDE_COUNT = 12,
+	TIDE_NUMBERS = 16,
+	TIDE_CRC = TIDE_NUMBERS + 8 * (6 + TIDE_COUNTS_MAX) + 4,
+	TIDE_BYTES = TIDE_CRC + 4,
+};
+static const char tide_magic[8] = {'k', 's', 'p', 't', 'i', 'd', 'e', '2'};
+static const char lock_word[] = "kspool ";
+
+char *files_id_text(struct spool_id id, char text[SPOOL_ID_TEXT_BYTES])
+{
+	(void)snprintf(text, SPOOL_ID_TEXT_BYTES, "%016" PRIx64 "%016" PRIx64, id.high, id.low);
+	return text;
+}
+
+bool files_id_parse(const char *text, struct spool_id *ret)
+{
+	static const char digits[] = "0123456789abcdef";
+	uint64_t halves[2] = {0};
+
+	*ret = (struct spool_id){0};
+	for (int i = 0; i < SPOOL_ID_TEXT_BYTES - 1; i++) {
+		const char *digit = text[i] ? strchr(digits, text[i]) : NULL;
+
+		if (!digit)
+			return false;
+		halves[i / 16] = halves[i / 16] << 4 | (uint64_t)(digit - digits);
+	}
+	*ret = (struct spool_id){.high = halves[0], .low = halves[1]};
+	return true;
+}
+
+static bool is_tide(const unsigned char *bytes, size_t there, size_t size, const char magic[8], size_t crc_at)
+{
+	return there >= size && memcmp(bytes, magic, 8) == 0 &&
+	       crc32c(0, bytes, crc_at) == (uint32_t)get_little(bytes + crc_at, 4);
+}
 
 enum err files_tide_read(const struct files *f, struct tide *ret, struct error *e)
 {
@@ -28,13 +68,46 @@ enum err files_tide_read(const struct files *f, struct tide *ret, struct error *
 		err = files_read_at(fd, bytes, sizeof bytes, 0, &count, e);
 	if (err != ERR_OK)
 		return error_wrap(e, "%s.tide", f->path);
-	if (count < sizeof bytes || memcmp(bytes, tide_magic, sizeof tide_magic) != 0 ||
-	    crc32c(0, bytes, TIDE_CRC) != (uint32_t)get_little(bytes + TIDE_CRC, 4))
-		return ERR_OK;
-	*ret = (struct tide){.is_valid = true,
-	                     .schema = (uint32_t)get_little(bytes + TIDE_SCHEMA, 4),
-	                     .id = get_little(bytes + TIDE_ID, 8)};
+	if (is_tide(bytes, count, TIDE_BYTES, tide_magic, TIDE_CRC)) {
+		uint64_t *const heads[] = {&ret->id,      &ret->spool.high, &ret->spool.low,
+		                           &ret->commits, &ret->epoch,      &ret->base};
+		const unsigned char *at = bytes + TIDE_NUMBERS;
+
+		ret->is_valid = true;
+		ret->count = (uint32_t)get_little(bytes + TIDE_COUNT, 4);
+		for (size_t i = 0; i < sizeof heads / sizeof *heads; i++, at += 8)
+			*heads[i] = get_little(at, 8);
+		for (size_t i = 0; i < TIDE_COUNTS_MAX; i++, at += 8)
+			ret->counts[i] = get_little(at, 8);
+	} else if (is_tide(bytes, count, OLD_TIDE_BYTES, old_tide_magic, OLD_TIDE_CRC)) {
+		ret->is_valid = true;
+		ret->id = get_little(bytes + OLD_TIDE_ID, 8);
+	}
+	if (ret->is_valid)
+		ret->schema = (uint32_t)get_little(bytes + TIDE_SCHEMA, 4);
 	return ERR_OK;
+}
+
+struct spool_id files_lock_spool(const struct files *f)
+{
+	char text[sizeof lock_word - 1 + SPOOL_ID_TEXT_BYTES] = "";
+	struct spool_id id = {0};
+
+	if (f->lock_fd >= 0 && pread(f->lock_fd, text, sizeof text - 1, 0) == (ssize_t)sizeof text - 1 &&
+	    memcmp(text, lock_word, sizeof lock_word - 1) == 0)
+		(void)files_id_parse(text + sizeof lock_word - 1, &id);
+	return id;
+}
+
+void files_lock_name(const struct files *f, struct spool_id id)
+{
+	char digits[SPOOL_ID_TEXT_BYTES], text[sizeof lock_word + SPOOL_ID_TEXT_BYTES];
+	int count = snprintf(text, sizeof text, "%s%s\n", lock_word, files_id_text(id, digits));
+
+	if (f->lock_fd < 0 || spool_id_is(files_lock_spool(f), id))
+		return;
+	if (pwrite(f->lock_fd, text, (size_t)count, 0) == count)
+		(void)ftruncate(f->lock_fd, count);
 }
 
 static void open_anew(struct files *f, int *fd, const char *suffix, int flags)
@@ -47,15 +120,20 @@ static void open_anew(struct files *f, int *fd, const char *suffix, int flags)
 void files_tide_open(struct files *f) { open_anew(f, &f->tide_fd, ".tide", O_RDWR | O_CREAT | O_NONBLOCK); }
 
 /* Advisory: an error costs a hint, not a message. */
-void files_tide_write(const struct files *f, uint32_t schema, uint64_t id)
+void files_tide_write(const struct files *f, const struct tide *tide)
 {
-	unsigned char bytes[TIDE_BYTES] = {0};
+	const uint64_t heads[] = {tide->id, tide->spool.high, tide->spool.low, tide->commits, tide->epoch, tide->base};
+	unsigned char bytes[TIDE_BYTES] = {0}, *at = bytes + TIDE_NUMBERS;
 
 	if (f->tide_fd < 0)
 		return;
 	memcpy(bytes, tide_magic, sizeof tide_magic);
-	put_little(bytes + TIDE_SCHEMA, schema, 4);
-	put_little(bytes + TIDE_ID, id, 8);
+	put_little(bytes + TIDE_SCHEMA, tide->schema, 4);
+	put_little(bytes + TIDE_COUNT, tide->count, 4);
+	for (size_t i = 0; i < sizeof heads / sizeof *heads; i++, at += 8)
+		put_little(at, heads[i], 8);
+	for (size_t i = 0; i < TIDE_COUNTS_MAX; i++, at += 8)
+		put_little(at, tide->counts[i], 8);
 	put_little(bytes + TIDE_CRC, crc32c(0, bytes, TIDE_CRC), 4);
 	if (pwrite(f->tide_fd, bytes, sizeof bytes, 0) < 0)
 		return;

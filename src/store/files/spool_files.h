@@ -2,9 +2,13 @@
  * spool_files: the spool's folder and the companions of its database.
  *
  * What it is: everything kspool itself does with files of the spool. PATH.lock is held by flock while the spool is
- * open; PATH.tide holds the highest acknowledged id (written after each commit, never ahead of the truth);
- * PATH.reserve owns blocks that a drain of a full disk may use; PATH.unsafe marks a run that a disk error ended.
- * PATH.tide: "kspltide", u32le schema version, u32le 0, u64le id, u32le 0, u32le CRC-32C of the 28 bytes before.
+ * open, and names the spool; PATH.tide holds what was counted, the highest acknowledged id among it (written after each
+ * commit, never ahead of the truth); PATH.reserve owns blocks that a drain of a full disk may use; PATH.unsafe marks a
+ * run that a disk error ended.
+ * PATH.tide: "ksptide2", u32le schema version, u32le number of counts, then as u64le: id, the spool's id in two halves,
+ * commits, epoch, base, 16 counts; u32le 0, u32le CRC-32C of all before it. An older one: "kspltide", u32le schema
+ * version, u32le 0, u64le id, u32le 0, u32le CRC-32C.
+ * PATH.lock: "kspool " and the spool's id as 32 hexadecimal digits.
  * Promises: 4 (the marker), 5 (the reserve), 8 (never through a link, never another's file).
  * Owner: the store; descriptors are closed by files_close.
  * Thread: the store's.
@@ -34,10 +38,34 @@ struct files {
 
 enum { FILES_SHARE = 8 }; /* a file that holds no message takes at most one part in so many */
 
+/* Which spool it is; 0: not known. */
+struct spool_id {
+	uint64_t high, low;
+};
+enum { SPOOL_ID_TEXT_BYTES = 33 };
+
+static inline bool spool_id_is_known(struct spool_id id) { return id.high != 0 || id.low != 0; }
+static inline bool spool_id_is(struct spool_id a, struct spool_id b) { return a.high == b.high && a.low == b.low; }
+/* Both are known, and they are not the same. */
+static inline bool spool_id_differs(struct spool_id a, struct spool_id b)
+{
+	return spool_id_is_known(a) && spool_id_is_known(b) && !spool_id_is(a, b);
+}
+/* 32 digits; returns `text`. */
+char *files_id_text(struct spool_id id, char text[SPOOL_ID_TEXT_BYTES]);
+/* False: it is not one. */
+bool files_id_parse(const char *text, struct spool_id *ret);
+
+enum { TIDE_COUNTS_MAX = 16 };
 struct tide {
 	bool is_valid;
 	uint32_t schema;
 	uint64_t id;
+	/* Below: 0 in one of an older kspool. */
+	struct spool_id spool;
+	uint64_t commits, epoch, base; /* of the ledger */
+	uint32_t count;
+	uint64_t counts[TIDE_COUNTS_MAX]; /* of the ledger, as the store orders them */
 };
 
 #define FILES_NONE ((struct files){.dir_fd = -1, .lock_fd = -1, .tide_fd = -1, .wal_fd = -1})
@@ -76,7 +104,11 @@ void files_drop_cache(const struct files *f);
 enum err files_tide_read(const struct files *f, struct tide *ret, struct error *e) MUST_CHECK;
 /* Opens (and creates) PATH.tide; best effort. */
 void files_tide_open(struct files *f);
-void files_tide_write(const struct files *f, uint32_t schema, uint64_t id);
+void files_tide_write(const struct files *f, const struct tide *tide);
+/* The spool that PATH.lock names; 0: none. */
+struct spool_id files_lock_spool(const struct files *f);
+/* Makes it name this one; best effort. */
+void files_lock_name(const struct files *f, struct spool_id id);
 
 /*
  * Makes the first `bytes` of the WAL own their blocks, so that a full disk can be drained; fewer where that would be

@@ -225,6 +225,8 @@ static enum err scan_frames(struct reader *r, struct wal_scan *scan, struct sum 
 		seed = stored_sum(r->frame + FRAME_CHECKSUM);
 		broken |= !sound;
 		whole &= sound;
+		if (sound && get_big_u32(r->frame) > scan->highest_page)
+			scan->highest_page = get_big_u32(r->frame);
 		if (!broken)
 			scan->frames = i + 1;
 		if (!live || get_big_u32(r->frame + FRAME_COMMIT) == 0)
@@ -345,6 +347,15 @@ enum err wal_mend(int fd, const struct wal_scan *scan, uint64_t *ret_damaged, st
 int64_t wal_page_offset(const struct wal_scan *scan, uint64_t frame)
 {
 	return (int64_t)(WAL_HEADER + frame * (FRAME_HEADER + (uint64_t)scan->page_bytes) + FRAME_HEADER);
+}
+
+enum err wal_page_number(int fd, const struct wal_scan *scan, uint64_t frame, uint32_t *ret, struct error *e)
+{
+	unsigned char number[4];
+	enum err err = read_whole(fd, number, sizeof number, wal_page_offset(scan, frame) - FRAME_HEADER, e);
+
+	*ret = err == ERR_OK ? get_big_u32(number) : 0;
+	return err;
 }
 
 enum err wal_frames_of_pages(int fd, const struct wal_scan *scan, uint32_t *frame_of, uint32_t pages, struct error *e)

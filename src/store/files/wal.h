@@ -33,6 +33,7 @@ struct wal_scan {
 	uint64_t commits_mended; /* of those, the ones wal_mend brings back */
 	uint64_t mend_frames;    /* length of the log that wal_mend can make */
 	uint32_t pages;          /* of the database, as the last of those commits says */
+	uint32_t highest_page;   /* of which a frame proved itself */
 	uint32_t salts[2];       /* big-endian values of the live generation */
 };
 
@@ -42,6 +43,9 @@ enum err wal_mend(int fd, const struct wal_scan *scan, uint64_t *ret_damaged, st
 
 /* Where the page of a frame stands in the log. */
 int64_t wal_page_offset(const struct wal_scan *scan, uint64_t frame);
+/* The page that a frame holds, as its header says. */
+enum err wal_page_number(int fd, const struct wal_scan *scan, uint64_t frame, uint32_t *ret,
+                         struct error *e) MUST_CHECK;
 /*
  * frame_of[n] becomes 1 + the newest frame of page n, n <= pages, as wal_mend would join the log; others stay. A frame
  * that is not sound counts when its page number can be believed.

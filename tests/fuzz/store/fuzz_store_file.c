@@ -27,7 +27,7 @@ static void write_files(const char *path, const uint8_t *data, size_t size)
 	(void)close(fd);
 	must(files_open(&f, path, &e) == ERR_OK);
 	files_tide_open(&f);
-	files_tide_write(&f, 1, 3);
+	files_tide_write(&f, &(struct tide){.schema = 1, .id = 3});
 	files_close(&f);
 }
 

@@ -148,7 +148,7 @@ static void write_tide(const struct spooldir *d, uint64_t id)
 
 	must(files_open(&f, d->path, &e) == ERR_OK);
 	files_tide_open(&f);
-	files_tide_write(&f, 1, id);
+	files_tide_write(&f, &(struct tide){.schema = 1, .id = id});
 	files_close(&f);
 }
 

@@ -1,0 +1,243 @@
+/*
+ * Which spool the files at the path are of, and whether they fit each other. The ledger's row names the spool, in the
+ * database file and in every commit of the log; so do PATH.tide and PATH.lock.
+ *
+ * A file and a log are one spool's history when the log began at the state that the file has, or when that state is one
+ * of the log's, which was brought into the file (schema/0004-identity.sql). Pages of another log over a file would be
+ * read as if they were whole, and what was acknowledged would be exchanged for what was not.
+ *
+ * Invariants:
+ * 1. Looking changes nothing; store_identity_part moves whole files, deletes none, and is run again after a kill.
+ * 2. What cannot be read as a ledger says nothing: one flipped bit makes no stranger.
+ * 3. A log of this spool is never put away: what does not fit the file is read back as a file that was set aside.
+ */
+#include "store/store_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/mem.h"
+
+enum { LEDGER_PAGES = 64 }; /* the tables' first pages are at the beginning of the file */
+
+static enum err look_for_ledger(void *arg, const struct stored_record *r, struct error *e)
+{
+	struct ledger_found *f = arg;
+	struct totals t;
+
+	(void)e;
+	if (store_ledger_of_record(r, &t) && (!f->is_found || store_ledger_is_later(&t, &f->totals))) {
+		f->totals = t;
+		f->is_found = true;
+	}
+	return ERR_OK;
+}
+
+enum err store_ledger_find(const struct files *f, const char *suffix, enum pages_of which, struct ledger_found *found,
+                           struct error *e)
+{
+	AUTOFREE char *name = mem_format("%s%s", f->name, suffix);
+	struct pages *p = NULL;
+	enum err err = pages_open(f->dir_fd, name, which, &p, e);
+
+	for (uint32_t n = 1; err == ERR_OK && n <= pages_count(p) && n <= LEDGER_PAGES; n++)
+		err = pages_records(p, n, look_for_ledger, found, e);
+	pages_close(p);
+	return err;
+}
+
+static enum err look_in_log(void *arg, const struct stored_record *r, struct error *e)
+{
+	struct log_ledgers *l = arg;
+	struct totals t;
+
+	(void)e;
+	if (!store_ledger_of_record(r, &t))
+		return ERR_OK;
+	if (!l->last.is_found)
+		l->last = (struct ledger_found){.is_found = true, .totals = t};
+	for (size_t i = 0; i < sizeof l->wanted / sizeof *l->wanted; i++)
+		l->is_there[i] |= store_ledger_print(&t) == l->wanted[i];
+	return ERR_OK;
+}
+
+/* From its last commit back, until nothing is looked for any more. */
+enum err store_ledgers_of_log(const struct files *f, const char *suffix, struct log_ledgers *l, struct error *e)
+{
+	AUTOFREE char *name = mem_format("%s%s", f->name, suffix);
+	struct pages *p = NULL;
+	uint32_t page;
+	enum err err = pages_open(f->dir_fd, name, PAGES_OF_LOG | PAGES_AT_A_GLANCE, &p, e);
+
+	if (err != ERR_OK)
+		return err;
+	l->scan = *pages_log(p);
+	for (uint64_t i = l->scan.mend_frames; err == ERR_OK && i-- > 0;) {
+		if (l->last.is_found && (l->wanted[0] == 0 || l->is_there[0]) && (l->wanted[1] == 0 || l->is_there[1]))
+			break;
+		err = pages_frame_records(p, i, LEDGER_PAGES, &page, look_in_log, l, e);
+	}
+	pages_close(p);
+	return err;
+}
+
+void store_identity(const struct store *s, uint64_t ret[2])
+{
+	ret[0] = s->durable.spool_high;
+	ret[1] = s->durable.spool_low;
+}
+
+/*
+ * The database is another's when the tide mark says so and the lock does not back the database: each of the three can
+ * be exchanged by itself.
+ */
+static void decide_whose(struct identity *id, struct spool_id file, struct spool_id lock, struct spool_id log)
+{
+	const struct spool_id tide = id->tide.spool;
+
+	if (spool_id_differs(file, tide)) {
+		id->file_is_strange = !spool_id_is(lock, file);
+		id->tide_is_strange = !id->file_is_strange;
+	}
+	if (id->file_is_strange)
+		id->ours = tide;
+	else if (spool_id_is_known(file))
+		id->ours = file;
+	else if (spool_id_is_known(tide))
+		id->ours = tide;
+	else
+		id->ours = spool_id_is_known(lock) ? lock : log;
+	id->lock_is_strange = spool_id_differs(id->ours, lock);
+	id->theirs = id->file_is_strange ? file : id->tide_is_strange ? tide : lock;
+	if (id->tide_is_strange)
+		id->tide = (struct tide){0};
+}
+
+enum { OF_FILE, OF_TIDE }; /* log_ledgers.wanted */
+
+/* The tide mark saw another log begin at this one's state: this one is of a copy that went its own way. */
+static bool is_of_a_twin(const struct tide *t, const struct log_ledgers *log)
+{
+	const struct totals *last = &log->last.totals;
+
+	return t->epoch != 0 && t->base == last->base && t->commits <= last->commits && !log->is_there[OF_TIDE] &&
+	       log->scan.header_is_sound && log->scan.frames == log->scan.mend_frames;
+}
+
+static bool sides_with_file(const struct tide *t, const struct totals *file)
+{
+	return t->epoch != 0 && (t->epoch == file->epoch || t->base == store_ledger_print(file));
+}
+
+static enum log_fit fit_of(const struct identity *id, const struct ledger_found *file, const struct log_ledgers *log)
+{
+	const struct totals *f = &file->totals, *l = &log->last.totals;
+	const struct spool_id its = store_totals_id(l);
+
+	/* A log of ours begins with a ledger; sqlite3, in the hands of a person, makes one without. */
+	if (!log->last.is_found)
+		return LOG_FITS;
+	if (!spool_id_is(its, id->ours) && (spool_id_is_known(its) || f->epoch != 0))
+		return LOG_OF_ANOTHER;
+	if (!file->is_found || id->file_is_strange)
+		return LOG_FITS;
+	if (store_ledger_print(f) == l->base || log->is_there[OF_FILE])
+		return is_of_a_twin(&id->tide, log) ? LOG_OF_ANOTHER : LOG_FITS;
+	if (l->commits <= f->commits)
+		return LOG_OLDER;
+	return sides_with_file(&id->tide, f) ? LOG_OF_ANOTHER : LOG_NEWER;
+}
+
+enum err store_identity_look(const struct files *f, enum file_kind kind, struct identity *ret, struct error *e)
+{
+	struct ledger_found file = {0};
+	struct log_ledgers log = {0};
+	struct tide tide;
+	enum err err = files_tide_read(f, &tide, e);
+
+	*ret = (struct identity){.tide = tide};
+	if (err == ERR_OK && kind != FILE_MISSING)
+		err = store_ledger_find(f, "", PAGES_OF_FILE | PAGES_AT_A_GLANCE, &file, e);
+	log.wanted[OF_FILE] = ret->file_print = store_ledger_print(&file.totals);
+	log.wanted[OF_TIDE] = store_ledger_print(&(struct totals){.epoch = tide.epoch, .commits = tide.commits});
+	if (err == ERR_OK)
+		err = store_ledgers_of_log(f, "", &log, e);
+	if (err != ERR_OK)
+		return err;
+	ret->scan = log.scan;
+	decide_whose(ret, store_totals_id(&file.totals), files_lock_spool(f), store_totals_id(&log.last.totals));
+	ret->log = fit_of(ret, &file, &log);
+	return ERR_OK;
+}
+
+static const char *log_words(const struct identity *id)
+{
+	static const char *const words[] = {
+	    [LOG_FITS] = "",
+	    [LOG_OF_ANOTHER] = "the log is another spool's, or of a copy that went its own way",
+	    [LOG_OLDER] = "the log is older than the database",
+	    [LOG_NEWER] = "the database is older than its log: somebody put an earlier copy in its place",
+	};
+
+	return words[id->log];
+}
+
+size_t store_identity_words(const struct identity *id, char words[IDENTITY_WORDS_MAX][IDENTITY_TEXT_BYTES])
+{
+	char ours[SPOOL_ID_TEXT_BYTES], theirs[SPOOL_ID_TEXT_BYTES];
+	size_t n = 0;
+
+	(void)files_id_text(id->ours, ours);
+	(void)files_id_text(id->theirs, theirs);
+	if (id->file_is_strange)
+		(void)snprintf(words[n++], IDENTITY_TEXT_BYTES,
+		               "the database is of spool %s, what lies beside it of %s", theirs, ours);
+	if (id->tide_is_strange)
+		(void)snprintf(words[n++], IDENTITY_TEXT_BYTES, "the tide mark is of spool %s, this is %s", theirs,
+		               ours);
+	if (id->lock_is_strange)
+		(void)snprintf(words[n++], IDENTITY_TEXT_BYTES, "the lock file is of another spool than %s", ours);
+	if (id->log != LOG_FITS)
+		(void)snprintf(words[n++], IDENTITY_TEXT_BYTES, "%s", log_words(id));
+	return n;
+}
+
+/* The log goes first: killed between the two, the next start sees the same stranger. */
+static enum err part_files(struct store *s, enum file_kind *kind, struct identity *id, struct store_report *report,
+                           struct error *e)
+{
+	char stranger[ASIDE_SUFFIX_BYTES], aside[ASIDE_SUFFIX_BYTES];
+	bool log_is_ours = id->log == LOG_NEWER || (id->file_is_strange && id->log == LOG_FITS);
+	enum err err = store_stranger_suffix(&s->files, stranger, e);
+
+	if (err == ERR_OK)
+		err = store_aside_suffix(&s->files, aside, e);
+	if (err == ERR_OK && files_bytes(&s->files, "-wal") > 0)
+		err = store_move_part(s, log_is_ours ? aside : stranger, "-wal", e);
+	if (err == ERR_OK && id->file_is_strange)
+		err = store_move_part(s, stranger, "", e);
+	if (err == ERR_OK)
+		err = files_sync_dir(&s->files, e);
+	if (err != ERR_OK)
+		return err;
+	if (id->file_is_strange)
+		*kind = FILE_MISSING;
+	store_warn(report, "moved away: %s%s%s%s", s->path, log_is_ours ? aside : stranger,
+	           log_is_ours && !id->file_is_strange ? "-wal, which is read back" : "",
+	           log_is_ours ? "" : "; kspool import takes in a database that was meant");
+	id->scan = (struct wal_scan){.is_empty = true};
+	return ERR_OK;
+}
+
+enum err store_identity_part(struct store *s, enum file_kind *kind, struct identity *id, struct store_report *report,
+                             struct error *e)
+{
+	char words[IDENTITY_WORDS_MAX][IDENTITY_TEXT_BYTES];
+	size_t count = store_identity_words(id, words);
+
+	for (size_t i = 0; i < count; i++)
+		store_warn(report, "%s", words[i]);
+	report->strangers = count > 0;
+	return id->file_is_strange || id->log != LOG_FITS ? part_files(s, kind, id, report, e) : ERR_OK;
+}

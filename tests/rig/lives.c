@@ -1,0 +1,153 @@
+#include "rig/lives.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+
+enum { GROUP = 10 };
+
+static uint32_t bytes_of(uint64_t n) { return (uint32_t)(n % 7 * 400); }
+
+void life_append(struct store *s, uint64_t n, uint32_t count)
+{
+	struct error e;
+
+	for (uint32_t i = 0; i < count;) {
+		assert_int_equal(store_begin(s, &e), ERR_OK);
+		for (int k = 0; k < GROUP && i < count; k++) {
+			struct message *m = spooldir_message(n + i + 1, bytes_of(n + i + 1));
+
+			assert_int_equal(store_append(s, m, &e), ERR_OK);
+			message_free(m);
+			i++;
+		}
+		assert_int_equal(store_commit(s, &e), ERR_OK);
+	}
+}
+
+void life_settle(struct store *s, uint64_t first, uint64_t last)
+{
+	struct error e;
+
+	assert_int_equal(store_begin(s, &e), ERR_OK);
+	for (uint64_t id = first; id <= last; id++) {
+		const struct store_settlement item = {.id = id, .kind = SETTLE_DELIVERED};
+
+		assert_int_equal(store_settle(s, &item, 1, &e), ERR_OK);
+	}
+	assert_int_equal(store_commit(s, &e), ERR_OK);
+}
+
+struct store *life_open(const struct spooldir *d, struct store_report *report)
+{
+	struct store_options o = spooldir_options(d);
+	struct store *s = NULL;
+	struct error e;
+
+	if (store_open(&o, &s, report, &e) != ERR_OK)
+		fail_msg("%s", e.text);
+	return s;
+}
+
+void life_checkpoint(struct store *s)
+{
+	struct error e;
+
+	assert_int_equal(store_checkpoint(s, true, &e), ERR_OK);
+}
+
+void life_close(struct store *s)
+{
+	struct error e;
+
+	assert_int_equal(store_close(s, &e), ERR_OK);
+}
+
+void life_make(struct spooldir *d, uint64_t n, uint32_t in_file, uint32_t in_log)
+{
+	struct store *s;
+
+	spooldir_make(d);
+	s = life_open(d, NULL);
+	life_append(s, n, in_file);
+	life_checkpoint(s);
+	life_append(s, n + in_file, in_log);
+	store_abandon(s);
+}
+
+void life_bring(const struct spooldir *from, const char *suffix, const struct spooldir *to)
+{
+	size_t count;
+	unsigned char *bytes = spooldir_load(spooldir_file(from, suffix), &count);
+
+	assert_non_null(bytes);
+	spooldir_store(spooldir_file(to, suffix), bytes, count);
+	free(bytes);
+}
+
+int life_count_files(const struct spooldir *d, const char *part)
+{
+	DIR *dir = opendir(d->dir);
+	struct dirent *entry;
+	int count = 0;
+
+	while ((entry = readdir(dir)))
+		count += strstr(entry->d_name, part) != NULL;
+	(void)closedir(dir);
+	return count;
+}
+
+uint32_t life_waiting(struct store *s, uint64_t n)
+{
+	struct message_list list = STAILQ_HEAD_INITIALIZER(list);
+	bool there[1001] = {0};
+	struct message *m;
+	struct error e;
+	uint32_t count;
+	uint64_t last;
+
+	assert_int_equal(store_read(s, 0, 10000, UINT64_MAX, &list, &count, &last, &e), ERR_OK);
+	STAILQ_FOREACH (m, &list, link) {
+		uint64_t number = (uint64_t)(m->received_ms - 1700000000000);
+
+		if (number <= n || number > n + 1000)
+			fail_msg("message %llu is another spool's", (unsigned long long)number);
+		assert_true(spooldir_is_message(m, number, bytes_of(number)));
+		assert_false(there[number - n]);
+		there[number - n] = true;
+	}
+	message_list_free(&list);
+	return count;
+}
+
+uint64_t life_problems(const struct spooldir *d, char *text, size_t size)
+{
+	struct error e;
+	struct buf out;
+	uint64_t problems;
+
+	buf_init(&out, 1 << 20);
+	if (store_check(d->path, &out, &problems, &e) != ERR_OK)
+		fail_msg("%s", e.text);
+	(void)snprintf(text, size, "%.*s", (int)out.len, out.data);
+	buf_fini(&out);
+	return problems;
+}
+
+void life_expect(struct store *s, uint64_t accepted, uint64_t delivered, uint64_t pending, uint64_t damaged)
+{
+	const struct store_ledger *l = store_ledger(s);
+
+	if (l->accepted != accepted || l->delivered != delivered || l->pending != pending || l->damaged != damaged)
+		fail_msg("accepted %llu delivered %llu pending %llu damaged %llu", (unsigned long long)l->accepted,
+		         (unsigned long long)l->delivered, (unsigned long long)l->pending,
+		         (unsigned long long)l->damaged);
+}
