@@ -27,7 +27,8 @@ _kspool() {
   dead) words="--config --spool --all --yes list show retry purge" ;;
   peek) words="--config --spool --json --since --until --text --limit list show" ;;
   import) words="--config --spool --again" ;;
-  export | check | repair) words="--config --spool" ;;
+  export | check) words="--config --spool" ;;
+  repair) words="--config --spool --give-up" ;;
   list) words="functions methods processors" ;;
   whoami) words="--json --offline" ;;
   esac

@@ -153,19 +153,27 @@ int command_check(int argc, char **argv)
 	return status;
 }
 
+static void tell(const char *text) { (void)fprintf(stderr, "kspool repair: %s\n", text); }
+
 int command_repair(int argc, char **argv)
 {
 	struct spool_place place = {0};
 	struct error e = {.code = ERR_OK};
+	struct store_repair how = {.tell = tell};
+	const struct command_option options[] = {
+	    {"config", 'c', .text = &place.config_path},
+	    {"spool", .text = &place.spool_path},
+	    {"give-up", .text = &how.give_up},
+	};
 	struct buf report;
-	int status = read_place(argc, argv, &place);
+	int status = command_read_options(argc, argv, options, sizeof options / sizeof *options);
 
 	if (status != EX_OK)
 		return status;
 	if (optind < argc)
 		return command_misused(argv[0], "takes no argument; name the spool with --spool");
 	buf_init(&report, REPORT_MAX_BYTES);
-	if (spool_place_find(&place, &e) != ERR_OK || store_repair(place.path, &report, &e) != ERR_OK)
+	if (spool_place_find(&place, &e) != ERR_OK || store_repair(place.path, &how, &report, &e) != ERR_OK)
 		status = command_fail("repair", &e);
 	(void)fwrite(report.data ? report.data : "", 1, report.len, stdout);
 	buf_fini(&report);

@@ -228,9 +228,10 @@ static enum err add_one(const struct files *f, struct aside_list *list, const ch
 	item = &list->items[list->count++];
 	*item = (struct aside){0};
 	(void)snprintf(item->suffix, sizeof item->suffix, "%s", suffix);
+	/* Where it cannot be read, the notes of the database say what was done. */
 	err = files_get_text(f, marker, item->outcome, sizeof item->outcome, e);
-	item->is_read = item->outcome[0] != '\0';
-	return err;
+	item->is_read = err == ERR_OK && item->outcome[0] != '\0';
+	return err == ERR_DISK ? ERR_OK : err;
 }
 
 enum err store_aside_list(const struct files *f, struct aside_list *ret, struct error *e)
@@ -285,6 +286,29 @@ enum err store_each_aside(const char *path, void (*each)(void *arg, const char *
 	store_aside_list_fini(&list);
 	files_close(&f);
 	return err;
+}
+
+enum err store_aside_named(const struct files *f, const char *file, char suffix[ASIDE_SUFFIX_BYTES], bool *ret_is_read,
+                           struct error *e)
+{
+	const char *slash = strrchr(file, '/');
+	struct aside_list list;
+	enum err err = store_aside_list(f, &list, e);
+	bool found = false;
+
+	for (size_t i = 0; i < list.count && err == ERR_OK && !found; i++) {
+		char its[ASIDE_SUFFIX_BYTES];
+
+		found = suffix_of(f, slash ? slash + 1 : file, its) && strcmp(its, list.items[i].suffix) == 0;
+		if (found) {
+			(void)snprintf(suffix, ASIDE_SUFFIX_BYTES, "%s", its);
+			*ret_is_read = list.items[i].is_read;
+		}
+	}
+	store_aside_list_fini(&list);
+	if (err != ERR_OK || found)
+		return err;
+	return error_set(e, ERR_INPUT, "%s is none of the files that were set aside; kspool check lists them", file);
 }
 
 enum err store_aside_close(const struct files *f, const char *suffix, const char *outcome, struct error *e)

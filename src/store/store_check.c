@@ -1,11 +1,10 @@
 /*
- * `kspool check` and `kspool repair`: a stopped spool, looked at and mended.
+ * `kspool check`: a stopped spool, looked at.
  *
  * Invariants:
  * 1. check changes no file: what SQLite makes beside the database to read it is removed again.
  * 2. check holds the lock while it looks, so that no daemon writes meanwhile.
  * 3. problems is 0 exactly when no line begins with "problem:".
- * 4. repair moves and counts; it deletes nothing that could not be read.
  */
 #include "store/store_internal.h"
 
@@ -22,7 +21,7 @@
 #include "store/files/vfs.h"
 #include "store/files/wal.h"
 
-enum { INTEGRITY_LINES = 20, MOVE_AT_ONCE = 256 };
+enum { INTEGRITY_LINES = 20 };
 
 struct check {
 	struct files files;
@@ -31,6 +30,8 @@ struct check {
 	uint64_t problems;
 	struct totals ledger;
 	uint64_t rows, dead; /* counted */
+	uint64_t expected;   /* of the damaged: they may come back */
+	uint64_t kept;       /* of the damaged: rows that can be looked at */
 	struct tide tide;    /* of this spool */
 };
 
@@ -49,7 +50,7 @@ __attribute__((format(printf, 2, 3))) static void problem(struct check *c, const
 static enum err check_log(struct check *c, struct error *e)
 {
 	AUTOCLOSE int fd = -1;
-	struct wal_scan scan;
+	struct wal_scan scan = {0};
 	enum err err = files_open_read(&c->files, "-wal", O_RDONLY, &fd, e);
 
 	if (err != ERR_OK)
@@ -109,6 +110,23 @@ static enum err check_schema(struct check *c, struct error *e)
 	if (err != ERR_DAMAGED && err != ERR_ENVIRONMENT)
 		return err;
 	problem(c, "schema: %s", e->text);
+	return ERR_OK;
+}
+
+/* What may explain damaged messages; `unread`: files set aside may still hold some. */
+static enum err count_kept(struct check *c, bool unread, struct error *e)
+{
+	int64_t kept = 0, expected = 0;
+	enum err err = sql_number(c->db, STORE_KEPT_SQL, &kept, e);
+
+	if (err == ERR_OK && unread)
+		err = sql_number(c->db, "SELECT coalesce(sum(after_id), 0) FROM salvage WHERE path = 'expected'",
+		                 &expected, e);
+	c->kept = (uint64_t)kept;
+	c->expected = (uint64_t)expected;
+	if (err != ERR_DAMAGED)
+		return err;
+	problem(c, "%s", e->text);
 	return ERR_OK;
 }
 
@@ -195,6 +213,11 @@ static enum err check_ledger(struct check *c, struct error *e)
 		return ERR_OK;
 	}
 	print_ledger(c->out, l);
+	if (l->damaged > c->kept + c->expected + c->ledger.told)
+		problem(c,
+		        "%" PRIu64
+		        " acknowledged messages are nowhere, and nobody was told: kspool repair notes that you know",
+		        l->damaged - c->kept - c->expected - c->ledger.told);
 	if (l->pending != c->rows || l->dead != c->dead)
 		problem(
 		    c, "the ledger counts %" PRIu64 " pending and %" PRIu64 " dead, there are %" PRIu64 " and %" PRIu64,
@@ -224,8 +247,7 @@ static enum err check_identity(struct check *c, enum file_kind kind, bool *ret_f
 	return err;
 }
 
-/* What was set aside, and what became of it. */
-static enum err list_asides(const struct files *f, struct buf *out, uint64_t *ret_unread, struct error *e)
+enum err store_list_asides(const struct files *f, struct buf *out, uint64_t *ret_unread, struct error *e)
 {
 	struct aside_list list;
 	enum err err = store_aside_list(f, &list, e);
@@ -248,7 +270,7 @@ static enum err check_all(struct check *c, struct error *e)
 	enum err err = store_inspect(&c->files, &kind, e);
 
 	if (err == ERR_OK)
-		err = list_asides(&c->files, c->out, &unread, e);
+		err = store_list_asides(&c->files, c->out, &unread, e);
 	if (err != ERR_OK)
 		return err;
 	if (unread > 0)
@@ -279,6 +301,8 @@ static enum err check_all(struct check *c, struct error *e)
 	c->rows = check_pending(c);
 	c->dead = check_rows(c, "dead");
 	if (err == ERR_OK)
+		err = count_kept(c, unread > 0, e);
+	if (err == ERR_OK)
 		err = check_ledger(c, e);
 	(void)sqlite3_close_v2(c->db);
 	if (!had_log)
@@ -303,94 +327,4 @@ enum err store_check(const char *path, struct buf *out, uint64_t *ret_problems, 
 	files_close(&c.files);
 	*ret_problems = c.problems;
 	return err;
-}
-
-/* Wrong messages from `after` on, until a block is in the way that must be taken apart first. */
-static enum err find_wrong(struct store *s, uint64_t *after, uint64_t *wrong, size_t *ret_count, bool *ret_broken,
-                           bool *ret_done, struct error *e)
-{
-	struct block_walk w;
-	struct block_message m;
-	int rc = SQLITE_ROW;
-
-	*ret_count = 0;
-	*ret_broken = false;
-	store_walk_start(&w, store_statement(s, ST_READ), store_statement(s, ST_BLOCKS), s->block, *after + 1,
-	                 INT64_MAX);
-	while (*ret_count < MOVE_AT_ONCE && !*ret_broken && (rc = store_walk_next(&w, &m)) == SQLITE_ROW) {
-		*ret_broken = m.in_block && !s->block->is_sound;
-		if (*ret_broken)
-			break;
-		*after = m.row.id;
-		if (!m.is_sound)
-			wrong[(*ret_count)++] = m.row.id;
-	}
-	store_walk_end(&w);
-	*ret_done = rc == SQLITE_DONE;
-	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "read");
-}
-
-/* All pending messages, by their checksum; wrong ones go to `damaged`. */
-static enum err move_wrong_rows(struct store *s, uint64_t *ret_moved, struct error *e)
-{
-	uint64_t after = 0, before = s->durable.ledger.damaged;
-	bool done = false;
-	enum err err = ERR_OK;
-
-	while (err == ERR_OK && !done) {
-		uint64_t wrong[MOVE_AT_ONCE];
-		size_t count;
-		bool broken;
-
-		err = find_wrong(s, &after, wrong, &count, &broken, &done, e);
-		if (err == ERR_OK && broken)
-			err = store_dissolve_block(s, e);
-		if (err == ERR_OK)
-			err = store_move_damaged(s, wrong, count, e);
-	}
-	*ret_moved = s->durable.ledger.damaged - before;
-	return err;
-}
-
-static enum err repair_rows(struct store *s, struct buf *out, struct error *e)
-{
-	uint64_t moved = 0, missing = 0, salvaged = 0, unread;
-	enum err err = move_wrong_rows(s, &moved, e);
-
-	if (err == ERR_OK)
-		err = store_recount(s, &missing, e);
-	if (err == ERR_OK)
-		err = store_salvage_for(s, INT32_MAX, &salvaged, e);
-	if (err == ERR_OK)
-		err = list_asides(&s->files, out, &unread, e);
-	(void)buf_addf(out,
-	               "rows: %" PRIu64 " with a wrong checksum moved to `damaged`, %" PRIu64
-	               " counted as missing, %" PRIu64 " salvaged\n",
-	               moved, missing, salvaged);
-	return err;
-}
-
-enum err store_repair(const char *path, struct buf *out, struct error *e)
-{
-	struct store_options options = {.path = path};
-	struct store_report report;
-	struct store *s = NULL;
-	enum err err = store_open(&options, &s, &report, e);
-
-	if (err != ERR_OK)
-		return err;
-	if (report.warning[0])
-		(void)buf_addf(out, "opened: %s\n", report.warning);
-	err = repair_rows(s, out, e);
-	if (err == ERR_DAMAGED) {
-		err = store_restart_damaged(s, &report, e);
-		(void)buf_addf(out, "structure: %s\n", report.warning);
-		if (err == ERR_OK)
-			err = repair_rows(s, out, e);
-	}
-	if (err != ERR_OK) {
-		store_abandon(s);
-		return err;
-	}
-	return store_close(s, e);
 }

@@ -43,7 +43,14 @@ enum err store_each_aside(const char *path, void (*each)(void *arg, const char *
 
 /* `kspool check`: structure, checksums, ledger of a stopped spool, without changing it. Text lines go to out. */
 enum err store_check(const char *path, struct buf *out, uint64_t *ret_problems, struct error *e) MUST_CHECK;
-/* `kspool repair`: moves damaged rows aside, recounts the ledger, salvages a quarantined file. */
-enum err store_repair(const char *path, struct buf *out, struct error *e) MUST_CHECK;
+struct store_repair {
+	const char *give_up; /* a set of files that was set aside: read as far as it can be, then done; or null */
+	void (*tell)(const char *text); /* how far it is, every few seconds; or null */
+};
+/*
+ * `kspool repair`: checks every page, moves damaged rows aside, recounts the ledger, reads back what was set aside, and
+ * notes that a person was told of what is gone. ERR_DAMAGED: some of it is left, and `out` says what and why.
+ */
+enum err store_repair(const char *path, const struct store_repair *how, struct buf *out, struct error *e) MUST_CHECK;
 
 #endif

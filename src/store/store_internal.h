@@ -79,6 +79,12 @@ struct clock_lead {
 	int64_t lead_ms;
 };
 
+enum { ASIDE_SUFFIX_BYTES = 64 };
+struct put_off {
+	char suffix[ASIDE_SUFFIX_BYTES];
+	struct error why;
+};
+
 /* A file as it was when it was opened, or last made shorter by us. */
 enum { WATCHED_FILES = 3 };
 struct watched {
@@ -151,6 +157,9 @@ struct store {
 	uint64_t aside_files, aside_unread; /* as of the last look */
 	struct salvage *salvage;            /* null: not known yet, or nothing to do */
 	bool salvage_is_done;
+	struct put_off *put_off; /* files that cannot be read: not in this run */
+	size_t put_off_count;
+	bool tolerates; /* what is opened next was given up by a person: what cannot be read is left out */
 };
 
 /* store_transaction.c */
@@ -315,7 +324,6 @@ enum err store_ledgers_of_log(const struct files *f, const char *suffix, struct 
                               struct error *e) MUST_CHECK;
 
 /* store_aside.c: no connection may be open. */
-enum { ASIDE_SUFFIX_BYTES = 64 };
 struct aside {
 	char suffix[ASIDE_SUFFIX_BYTES]; /* after the spool's name; "-wal" behind it is the log */
 	bool is_read;                    /* nothing is left to do */
@@ -336,6 +344,9 @@ enum err store_aside_go_on(struct store *s, struct store_report *report, struct 
 /* The list is the caller's, also after an error. */
 enum err store_aside_list(const struct files *f, struct aside_list *ret, struct error *e) MUST_CHECK;
 void store_aside_list_fini(struct aside_list *list);
+/* The set that a person named by a path, or by its last part; ERR_INPUT: there is none. */
+enum err store_aside_named(const struct files *f, const char *file, char suffix[ASIDE_SUFFIX_BYTES], bool *ret_is_read,
+                           struct error *e) MUST_CHECK;
 /* Nothing is left to do with these files. */
 enum err store_aside_close(const struct files *f, const char *suffix, const char *outcome, struct error *e) MUST_CHECK;
 
@@ -351,6 +362,11 @@ enum err store_salvage_expect_more(struct store *s, uint64_t rows, struct error 
 /* Salvages for at most budget_ms. */
 enum err store_salvage_for(struct store *s, int64_t budget_ms, uint64_t *ret_rows, struct error *e) MUST_CHECK;
 void store_salvage_end(struct store *s);
+
+/* Damaged messages whose bytes are there for a person to look at. */
+#define STORE_KEPT_SQL "SELECT count(*) FROM damaged WHERE body IS NOT NULL"
+/* store_check.c: what was set aside, and what became of it. */
+enum err store_list_asides(const struct files *f, struct buf *out, uint64_t *ret_unread, struct error *e) MUST_CHECK;
 
 /* store_inspect.c: after the files were opened, or made shorter by us. */
 void store_watch_note(struct store *s);

@@ -408,6 +408,11 @@ static enum err finish_open(struct store *s, struct store_report *report, struct
 	store_reserve(s);
 	store_watch_note(s);
 	err = store_salvage_for(s, FIRST_BUDGET_MS, &report->salvaged_rows, e);
+	for (size_t i = 0; i < s->put_off_count && err == ERR_OK; i++)
+		store_warn(
+		    report,
+		    "%s%s cannot be read back: %s; the next start tries again, until kspool repair --give-up FILE",
+		    s->path, s->put_off[i].suffix, s->put_off[i].why.text);
 	report->rows = s->now.ledger.pending;
 	return err;
 }
@@ -534,6 +539,7 @@ void store_abandon(struct store *s)
 	free(s->packed);
 	(void)ZSTD_freeCCtx(s->packer);
 	free(s->leads);
+	free(s->put_off);
 	free(s->path);
 	free(s->vfs);
 	free(s);

@@ -145,6 +145,8 @@ static enum err inherit(struct store *s, const struct totals *known, struct tota
 	bool found = false;
 	enum err err = store_salvage_ledger(&s->files, s->id, &old, &found, e);
 
+	if (err == ERR_DISK && s->tide.count > 0) /* it cannot be read now; the tide mark knows enough */
+		err = ERR_OK;
 	if (err == ERR_OK && found)
 		*t = old;
 	if (err == ERR_OK && known && (!found || store_ledger_is_later(known, &old)))

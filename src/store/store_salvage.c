@@ -8,10 +8,9 @@
  *    is taken out of both. One that nobody expected is accepted now: the ledger balances whatever comes back.
  * 3. A row comes back at most once: its id is the key, and what is there stays. Another message of that id gets a new
  * one.
- * 4. A file is done when its last page was read, and then has its mark beside it; only then is it not looked at again.
- * 5. `salvage` is null or open; null and `salvage_is_done` says that no file is left.
+ * 4. A page that cannot be read is left out as a whole, noted in the group that passes it, and tried at the next start.
  */
-#include "store/store_internal.h"
+#include "store/store_salvage_internal.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -22,81 +21,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-enum { ROWS_AT_ONCE = 4096, PAGES_AT_ONCE = 4096, FAILURE_PAGES_MAX = 4096, MARKS_MAX = 65536 };
-
-#define EXPECTED "expected"
-
-struct salvage {
-	char suffix[ASIDE_SUFFIX_BYTES];
-	struct pages *pages;
-	uint32_t after_page;
-	uint64_t rows;
-	uint64_t expected;
-	uint64_t first, last; /* messages that came back in this step */
-	uint64_t step_rows;
-	uint32_t page; /* the one being read */
-	uint32_t failure_pages[FAILURE_PAGES_MAX];
-	size_t failure_page_count;
-	struct stored_block *block;
-	struct block_mark *marks; /* what left its block, of the whole file */
-	size_t mark_count;
-};
-
-struct note {
-	uint64_t after, rows;
-	bool done;
-};
-
-void store_salvage_end(struct store *s)
-{
-	if (s->salvage) {
-		pages_close(s->salvage->pages);
-		store_block_free(s->salvage->block);
-		free(s->salvage->marks);
-	}
-	free(take(s->salvage));
-	s->salvage_is_done = false;
-}
-
-static enum err note_get(struct store *s, const char *key, struct note *ret, struct error *e)
-{
-	sqlite3_stmt *st = store_statement(s, ST_SALVAGE_GET);
-	int rc;
-
-	*ret = (struct note){0};
-	(void)sqlite3_bind_text(st, 1, key, -1, SQLITE_STATIC);
-	rc = sqlite3_step(st);
-	if (rc == SQLITE_ROW)
-		*ret = (struct note){.after = sql_column_u64(st, 0),
-		                     .rows = sql_column_u64(st, 1),
-		                     .done = sqlite3_column_int64(st, 2) != 0};
-	(void)sqlite3_reset(st);
-	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "see what was salvaged");
-}
-
-static enum err note_put(struct store *s, const char *key, const struct note *note, struct error *e)
-{
-	sqlite3_stmt *st = store_statement(s, ST_SALVAGE_PUT);
-
-	(void)sqlite3_bind_text(st, 1, key, -1, SQLITE_STATIC);
-	sql_bind_u64(st, 2, note->after);
-	sql_bind_u64(st, 3, note->rows);
-	(void)sqlite3_bind_int64(st, 4, note->done);
-	return store_run(s, st, e, "note what was salvaged");
-}
-
-enum err store_salvage_expect(struct store *s, uint64_t rows, struct error *e)
-{
-	return note_put(s, EXPECTED, &(struct note){.after = rows}, e);
-}
-
-enum err store_salvage_expect_more(struct store *s, uint64_t rows, struct error *e)
-{
-	struct note before;
-	enum err err = note_get(s, EXPECTED, &before, e);
-
-	return err == ERR_OK ? store_salvage_expect(s, before.after + rows, e) : err;
-}
+enum { ROWS_AT_ONCE = 4096, PAGES_AT_ONCE = 4096 };
 
 static void count_in(struct store *s, uint64_t *counter)
 {
@@ -105,6 +30,8 @@ static void count_in(struct store *s, uint64_t *counter)
 	if (v->expected > 0 && s->now.ledger.damaged > 0) {
 		v->expected--;
 		s->now.ledger.damaged--;
+		if (s->now.told > s->now.ledger.damaged)
+			s->now.told = s->now.ledger.damaged;
 	} else {
 		s->now.ledger.accepted++;
 	}
@@ -234,37 +161,6 @@ static enum err bring_back_block(struct store *s, const struct stored_record *r,
 	return err;
 }
 
-/* Sent again is better than lost: a mark that is not what was written marks nothing. */
-static enum err take_mark(void *arg, const struct stored_record *r, struct error *e)
-{
-	struct salvage *v = arg;
-	struct store_row unused;
-	struct block_mark m = {.id = (uint64_t)r->rowid};
-
-	(void)e;
-	if (store_row_of_record(r, &unused) != ROW_PARTIAL || r->values[4].count != sizeof m.bits ||
-	    v->mark_count == MARKS_MAX)
-		return ERR_OK;
-	m.settled = (uint32_t)r->values[1].number;
-	m.bytes = (uint64_t)r->values[2].number;
-	memcpy(m.bits, r->values[4].bytes, sizeof m.bits);
-	if (store_block_mark_checksum(&m) != r->values[3].number)
-		return ERR_OK;
-	v->marks = mem_grow(v->marks, v->mark_count + 1, sizeof *v->marks);
-	v->marks[v->mark_count++] = m;
-	return ERR_OK;
-}
-
-/* A block may stand before its mark: all marks are read first. */
-static enum err read_marks(struct salvage *v, struct error *e)
-{
-	enum err err = ERR_OK;
-
-	for (uint32_t n = 1; err == ERR_OK && n <= pages_count(v->pages); n++)
-		err = pages_records(v->pages, n, take_mark, v, e);
-	return err;
-}
-
 static bool is_failure(const struct stored_record *r) { return !r->is_index && store_record_has_types(r, "niiitt"); }
 
 /* Positions, keys of processors, and how far other files were read: tables WITHOUT ROWID. */
@@ -281,7 +177,7 @@ static enum err keep_key(struct store *s, const struct stored_record *r, struct 
 	else if (store_record_has_types(r, "biii"))
 		id = ST_IMPORT_KEEP;
 	else if (store_record_has_types(r, "tiii") && r->values[0].count > 6 &&
-	         memcmp(r->values[0].bytes, "pages:", 6) == 0)
+	         (memcmp(r->values[0].bytes, "pages:", 6) == 0 || memcmp(r->values[0].bytes, "bad:", 4) == 0))
 		id = ST_SALVAGE_KEEP;
 	else
 		return ERR_OK;
@@ -342,143 +238,50 @@ static enum err take_failure(void *arg, const struct stored_record *r, struct er
 	return err;
 }
 
-/* Which of its files are this spool's, as far as they say; 0: none is. */
-static enum err parts_of_ours(struct store *s, const char *suffix, int *ret, struct error *e)
+static bool is_bad(const struct salvage *v, uint32_t page)
 {
-	AUTOFREE char *log_suffix = mem_format("%s-wal", suffix);
-	struct ledger_found file = {0};
-	struct log_ledgers log = {0};
-	enum err err = store_ledger_find(&s->files, suffix, PAGES_OF_FILE, &file, e);
+	for (size_t i = 0; i < v->bad_count; i++)
+		if (v->bad[i] == page)
+			return true;
+	return false;
+}
 
+/* One page that an earlier start could not read. */
+static enum err read_again(struct store *s, struct error *e)
+{
+	struct salvage *v = s->salvage;
+	AUTOFREE char *key = mem_format("bad:%s:%" PRIu32, v->suffix, v->again[v->again_count - 1]);
+	enum err err;
+
+	v->page = v->again[v->again_count - 1];
+	err = pages_records(v->pages, v->page, take_record, s, e);
 	if (err == ERR_OK)
-		err = store_ledgers_of_log(&s->files, suffix, &log, e);
-	*ret = PAGES_OF_BOTH;
-	if (spool_id_differs(s->id, store_totals_id(&file.totals)))
-		*ret &= ~PAGES_OF_FILE;
-	if (spool_id_differs(s->id, store_totals_id(&log.last.totals)))
-		*ret &= ~PAGES_OF_LOG;
-	if (*ret == PAGES_OF_FILE && files_bytes(&s->files, suffix) == 0)
-		*ret = 0;
-	if (*ret == PAGES_OF_LOG && files_bytes(&s->files, log_suffix) == 0)
-		*ret = 0;
-	return err;
-}
-
-static enum err open_source(struct store *s, const char *suffix, int parts, const struct note *note, struct error *e)
-{
-	AUTOFREE char *name = mem_format("%s%s", s->files.name, suffix);
-	struct salvage *v = mem_zero(sizeof *v);
-	struct note expected;
-	enum err err = note_get(s, EXPECTED, &expected, e);
-
-	s->salvage = v;
-	(void)snprintf(v->suffix, sizeof v->suffix, "%s", suffix);
-	v->after_page = (uint32_t)note->after;
-	v->rows = note->rows;
-	v->expected = expected.after;
-	if (err == ERR_OK)
-		err = pages_open(s->files.dir_fd, name, (enum pages_of)parts, &v->pages, e);
-	v->block = store_block_new();
-	if (err == ERR_OK)
-		err = read_marks(v, e);
-	if (err != ERR_OK)
-		store_salvage_end(s);
-	return err;
-}
-
-static enum err close_source(struct store *s, const char *suffix, uint64_t rows, struct error *e)
-{
-	char outcome[96];
-
-	(void)snprintf(outcome, sizeof outcome, "read to its end, %" PRIu64 " messages came back", rows);
-	return store_aside_close(&s->files, suffix, outcome, e);
-}
-
-/* An older kspool noted whole paths, and read by ids: done is done, the rest is read again. */
-static enum err was_done_by_older(struct store *s, const char *suffix, bool *ret, struct error *e)
-{
-	sqlite3_stmt *st = store_statement(s, ST_SALVAGE_OLD);
-	int rc;
-
-	(void)sqlite3_bind_text(st, 1, suffix, -1, SQLITE_STATIC);
-	rc = sqlite3_step(st);
-	*ret = rc == SQLITE_ROW && sqlite3_column_int64(st, 0) != 0;
-	(void)sqlite3_reset(st);
-	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "see what was salvaged");
-}
-
-/* *ret: this one is being read now. */
-static enum err try_source(struct store *s, const char *suffix, bool *ret, struct error *e)
-{
-	AUTOFREE char *key = mem_format("pages:%s", suffix);
-	struct note note;
-	bool older = false;
-	int parts = 0;
-	enum err err = note_get(s, key, &note, e);
-
-	*ret = false;
-	if (err == ERR_OK && !note.done)
-		err = was_done_by_older(s, suffix, &older, e);
-	if (err != ERR_OK)
-		return err;
-	if (note.done || older)
-		return close_source(s, suffix, note.rows, e);
-	err = parts_of_ours(s, suffix, &parts, e);
-	if (err == ERR_OK && parts == 0)
-		return store_aside_close(&s->files, suffix, "of another spool: nothing of it is taken in", e);
-	*ret = err == ERR_OK;
-	return err == ERR_OK ? open_source(s, suffix, parts, &note, e) : err;
-}
-
-static enum err expect_nothing(struct store *s, struct error *e)
-{
-	struct note expected;
-	enum err err = note_get(s, EXPECTED, &expected, e);
-
-	if (err != ERR_OK || expected.after == 0)
-		return err;
-	err = store_begin(s, e);
-	if (err == ERR_OK)
-		err = store_salvage_expect(s, 0, e);
-	return err == ERR_OK ? store_commit(s, e) : err;
-}
-
-/* Finds a file that is not done yet. Leaves s->salvage null when there is none. */
-static enum err resume(struct store *s, struct error *e)
-{
-	struct aside_list list;
-	bool found = false;
-	enum err err = store_aside_list(&s->files, &list, e);
-
-	s->aside_files = list.count;
-	s->aside_unread = 0;
-	for (size_t i = 0; i < list.count; i++)
-		s->aside_unread += !list.items[i].is_read;
-	for (size_t i = 0; i < list.count && err == ERR_OK && !found; i++)
-		if (!list.items[i].is_read)
-			err = try_source(s, list.items[i].suffix, &found, e);
-	store_aside_list_fini(&list);
-	if (err == ERR_OK && !found)
-		err = expect_nothing(s, e);
-	s->salvage_is_done = err == ERR_OK && !found;
+		err = store_note_put(s, key, &(struct note){.after = v->page, .done = true}, e);
+	v->page = err == ERR_OK ? v->after_page : v->page;
 	return err;
 }
 
 static enum err read_pages(struct store *s, uint32_t max_rows, bool *ret_done, struct error *e)
 {
 	struct salvage *v = s->salvage;
-	const uint32_t count = pages_count(v->pages);
+	const uint32_t count = pages_count(v->pages), end = v->stop_before ? v->stop_before - 1 : count;
 	uint32_t pages = 0;
 	enum err err = ERR_OK;
 
+	if (v->again_count > 0)
+		return read_again(s, e);
 	v->page = v->after_page;
-	while (err == ERR_OK && v->page < count && v->step_rows < max_rows && pages++ < PAGES_AT_ONCE) {
+	while (err == ERR_OK && v->page < end && v->step_rows < max_rows && pages++ < PAGES_AT_ONCE) {
 		v->page++;
-		err = pages_records(v->pages, v->page, take_record, s, e);
+		if (!is_bad(v, v->page))
+			err = pages_records(v->pages, v->page, take_record, s, e);
 	}
-	*ret_done = v->page >= count;
-	for (size_t i = 0; i < v->failure_page_count && err == ERR_OK && *ret_done; i++)
+	*ret_done = err == ERR_OK && v->page >= count;
+	for (size_t i = 0; i < v->failure_page_count && err == ERR_OK && *ret_done; i++) {
 		err = pages_records(v->pages, v->failure_pages[i], take_failure, s, e);
+		if (store_source_failed(s, err))
+			err = ERR_OK; /* these start afresh */
+	}
 	return err;
 }
 
@@ -486,29 +289,59 @@ static enum err note_step(struct store *s, bool done, struct error *e)
 {
 	struct salvage *v = s->salvage;
 	AUTOFREE char *key = mem_format("pages:%s", v->suffix);
-	enum err err = note_put(s, key, &(struct note){.after = v->page, .rows = v->rows, .done = done}, e);
+	const bool all = done && v->bad_count == 0;
+	enum err err = store_note_put(s, key, &(struct note){.after = v->page, .rows = v->rows, .done = all}, e);
 
+	for (size_t i = v->bad_noted; i < v->bad_count && err == ERR_OK; i++) {
+		AUTOFREE char *bad = mem_format("bad:%s:%" PRIu32, v->suffix, v->bad[i]);
+
+		err = store_note_put(s, bad, &(struct note){.after = v->bad[i]}, e);
+	}
 	return err == ERR_OK ? store_salvage_expect(s, v->expected, e) : err;
 }
 
-enum err store_salvage(struct store *s, uint32_t max_rows, uint64_t *ret_first, uint64_t *ret_last, bool *ret_more,
-                       struct error *e)
-{
-	struct salvage *v;
-	bool done = false;
-	enum err err = s->salvage || s->salvage_is_done ? ERR_OK : resume(s, e);
+/* What a step changes in memory beside the ledger. */
+struct step {
+	uint64_t rows, expected;
+	size_t failure_pages;
+};
 
-	*ret_first = *ret_last = 0;
-	*ret_more = err == ERR_OK && !s->salvage_is_done;
-	v = s->salvage;
-	if (err != ERR_OK || !v)
-		return err;
+/* The page being read cannot be: nothing of this step happened, and the page is left out of the next ones. */
+static enum err leave_out(struct store *s, const struct step *before, const struct error *why)
+{
+	struct salvage *v = s->salvage;
+
+	store_rollback(s);
+	v->rows = before->rows;
+	v->expected = before->expected;
+	v->failure_page_count = before->failure_pages;
+	v->stop_before = v->again_count > 0 || v->page <= v->after_page + 1 ? 0 : v->page;
+	if (v->bad_count == BAD_PAGES_MAX) {
+		store_source_put_off(s, v->suffix, why);
+		store_salvage_end(s);
+		return ERR_OK;
+	}
+	v->bad[v->bad_count++] = v->page;
+	if (v->again_count > 0) /* it is noted */
+		v->again_count--;
+	return ERR_OK;
+}
+
+static enum err step(struct store *s, uint32_t max_rows, bool *ret_done, struct error *e)
+{
+	struct salvage *v = s->salvage;
+	const struct step before = {v->rows, v->expected, v->failure_page_count};
+	const bool again = v->again_count > 0;
+	enum err err = store_begin(s, e);
+
 	v->first = v->last = v->step_rows = 0;
-	err = store_begin(s, e);
+	if (err == ERR_OK) {
+		err = read_pages(s, max_rows, ret_done, e);
+		if (store_source_failed(s, err))
+			return leave_out(s, &before, e);
+	}
 	if (err == ERR_OK)
-		err = read_pages(s, max_rows, &done, e);
-	if (err == ERR_OK)
-		err = note_step(s, done, e);
+		err = note_step(s, *ret_done, e);
 	if (err == ERR_OK)
 		err = store_commit(s, e);
 	if (err != ERR_OK) { /* the place reached is read again from the table */
@@ -516,16 +349,34 @@ enum err store_salvage(struct store *s, uint32_t max_rows, uint64_t *ret_first, 
 		store_salvage_end(s);
 		return err;
 	}
+	if (again)
+		v->again_count--;
+	v->bad_noted = v->bad_count;
+	v->stop_before = 0;
 	v->after_page = v->page;
-	*ret_first = v->first;
-	*ret_last = v->last;
+	return ERR_OK;
+}
+
+enum err store_salvage(struct store *s, uint32_t max_rows, uint64_t *ret_first, uint64_t *ret_last, bool *ret_more,
+                       struct error *e)
+{
+	struct error local;
+	bool done = false;
+	enum err err = s->salvage || s->salvage_is_done ? ERR_OK : store_source_next(s, e);
+
+	*ret_first = *ret_last = 0;
+	*ret_more = err == ERR_OK && !s->salvage_is_done;
+	if (err != ERR_OK || !s->salvage)
+		return err;
+	err = step(s, max_rows, &done, e ? e : &local);
+	if (err != ERR_OK || !s->salvage)
+		return err;
+	*ret_first = s->salvage->first;
+	*ret_last = s->salvage->last;
 	if (!done)
 		return ERR_OK;
 	err = store_leads_load(s, e);
-	if (err == ERR_OK)
-		err = close_source(s, v->suffix, v->rows, e);
-	store_salvage_end(s);
-	return err;
+	return err == ERR_OK ? store_source_done(s, e) : err;
 }
 
 enum err store_salvage_for(struct store *s, int64_t budget_ms, uint64_t *ret_rows, struct error *e)

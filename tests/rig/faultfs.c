@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -55,8 +56,36 @@ int openat64(int dir, const char *path, int flags, ...);
 int ftruncate64(int fd, off_t size);
 int posix_fallocate64(int fd, off_t from, off_t count);
 
+static struct {
+	const char *end;
+	int64_t from, bytes;
+} dead;
+
+void faultfs_dead(const char *end, int64_t from, int64_t bytes)
+{
+	dead.end = end;
+	dead.from = from;
+	dead.bytes = bytes;
+}
+
+static bool is_dead(int fd, size_t count, off_t offset)
+{
+	char link[64], path[512];
+	ssize_t n;
+
+	if (!dead.end || offset >= dead.from + dead.bytes || offset + (off_t)count <= dead.from)
+		return false;
+	(void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	n = readlink(link, path, sizeof path - 1);
+	path[n > 0 ? n : 0] = '\0';
+	errno = EIO;
+	return strlen(path) >= strlen(dead.end) && strcmp(path + strlen(path) - strlen(dead.end), dead.end) == 0;
+}
+
 ssize_t pread(int fd, void *to, size_t count, off_t offset)
 {
+	if (is_dead(fd, count, offset))
+		return -1;
 	return fails(FAULTFS_READ) ? -1 : syscall(SYS_pread64, fd, to, count, offset);
 }
 

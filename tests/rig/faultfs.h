@@ -33,6 +33,8 @@ enum { FAULTFS_KILL = -1 };
  * FAULTFS_KILL ends the process before it. n 0: nothing fails any more.
  */
 void faultfs_arm(unsigned kinds, uint64_t n, int error, bool persistent);
+/* A dead sector: reads of these bytes of files whose path ends so fail (EIO); null: no more. */
+void faultfs_dead(const char *end, int64_t from, int64_t bytes);
 /* How many operations failed since then. */
 uint64_t faultfs_failed(void);
 /* From now on a sync returns at once: for tests that open hundreds of spools and cut no power. One that fails still

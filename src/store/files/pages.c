@@ -46,14 +46,16 @@ struct pages {
 	unsigned char *overflow; /* one page of a chain */
 	unsigned char *map;      /* the pointer map last asked */
 	uint32_t map_page;       /* its number; 0: none */
-	bool at_a_glance;        /* no record that goes on elsewhere */
-	bool is_probed;          /* the page size is not known yet: no map is believed */
+	bool tolerates;
+	uint64_t unreadable;
+	bool at_a_glance; /* no record that goes on elsewhere */
+	bool is_probed;   /* the page size is not known yet: no map is believed */
 	unsigned char *payload;
 	size_t payload_room;
 };
 
 /* Bytes that are in neither file are zero. */
-static enum err read_page(const struct pages *p, uint32_t n, unsigned char *to, struct error *e)
+static enum err read_page(struct pages *p, uint32_t n, unsigned char *to, struct error *e)
 {
 	uint32_t frame = p->frame_of ? p->frame_of[n] : 0;
 	size_t count = 0;
@@ -63,6 +65,10 @@ static enum err read_page(const struct pages *p, uint32_t n, unsigned char *to, 
 		err = files_read_at(p->log_fd, to, p->page_bytes, wal_page_offset(&p->log, frame - 1), &count, e);
 	else if (p->fd >= 0)
 		err = files_read_at(p->fd, to, p->page_bytes, (int64_t)(n - 1) * p->page_bytes, &count, e);
+	if (err != ERR_OK && p->tolerates) {
+		p->unreadable++;
+		err = ERR_OK;
+	}
 	memset(to + count, 0, p->page_bytes - count);
 	return err;
 }
@@ -78,7 +84,9 @@ static enum err may_hold_records(const struct pages *p, uint32_t n, bool *ret, s
 	enum err err = fd >= 0 ? files_read_at(fd, &kind, 1, at + (n == 1 ? HEADER_BYTES : 0), &there, e) : ERR_OK;
 
 	*ret = kind == TABLE_LEAF || kind == INDEX_LEAF || kind == INDEX_INTERIOR;
-	return err;
+	if (err != ERR_OK && p->tolerates)
+		*ret = true; /* read_page counts it */
+	return err != ERR_OK && p->tolerates ? ERR_OK : err;
 }
 
 /* Byte 5 n of the map stands for the page n + 1 behind it. */
@@ -306,6 +314,8 @@ enum err pages_records(struct pages *p, uint32_t n,
 
 uint32_t pages_count(const struct pages *p) { return p->count; }
 
+uint64_t pages_unreadable(const struct pages *p) { return p->unreadable + p->log.unreadable; }
+
 const struct wal_scan *pages_log(const struct pages *p) { return &p->log; }
 
 /* Pages beyond last_page are not looked at. */
@@ -370,6 +380,7 @@ static enum err probe_page_bytes(struct pages *p, struct error *e)
 	size_t there;
 	enum err err = p->fd >= 0 ? files_read_at(p->fd, head, sizeof head, 0, &there, e) : ERR_OK;
 
+	err = p->tolerates ? ERR_OK : err;
 	noted = noted_page_bytes(head);
 	p->is_probed = true;
 	for (int round = 0; round < 2 && most == 0; round++)
@@ -426,6 +437,7 @@ enum err pages_open(int dir_fd, const char *name, enum pages_of which, struct pa
 
 	p->fd = p->log_fd = -1;
 	p->at_a_glance = which & PAGES_AT_A_GLANCE;
+	p->tolerates = p->log.tolerates = which & PAGES_TOLERATE;
 	p->page = mem_alloc(PAGE_MAX);
 	p->overflow = mem_alloc(PAGE_MAX);
 	p->map = mem_alloc(PAGE_MAX);

@@ -43,9 +43,9 @@ struct stored_record {
 
 /*
  * Which of `name` and `name`-wal are read. PAGES_AT_A_GLANCE, with one of them: the page size that its header names is
- * believed, and the log is read by pages_frame_records alone.
+ * believed, and the log is read by pages_frame_records alone. PAGES_TOLERATE: what cannot be read is taken for zeros.
  */
-enum pages_of { PAGES_OF_FILE = 1, PAGES_OF_LOG = 2, PAGES_OF_BOTH = 3, PAGES_AT_A_GLANCE = 4 };
+enum pages_of { PAGES_OF_FILE = 1, PAGES_OF_LOG = 2, PAGES_OF_BOTH = 3, PAGES_AT_A_GLANCE = 4, PAGES_TOLERATE = 8 };
 
 /* `name` and `name`-wal in the folder; either may be missing. Numbers in both are a stranger's. */
 enum err pages_open(int dir_fd, const char *name, enum pages_of which, struct pages **ret, struct error *e) MUST_CHECK;
@@ -57,6 +57,8 @@ uint32_t pages_count(const struct pages *p);
 enum err pages_records(struct pages *p, uint32_t n,
                        enum err (*found)(void *arg, const struct stored_record *r, struct error *e), void *arg,
                        struct error *e) MUST_CHECK;
+/* Pages and frames that could not be read, with PAGES_TOLERATE. */
+uint64_t pages_unreadable(const struct pages *p);
 /* What was found out of the log; all 0 without one. */
 const struct wal_scan *pages_log(const struct pages *p);
 /* As pages_records, for the page in frame i of the log, newest or not; *ret_page is its number. */

@@ -45,6 +45,8 @@ struct reader {
 	uint32_t page_bytes;
 	bool big_endian_sums;
 	uint64_t total; /* whole frames in the file */
+	bool tolerates;
+	uint64_t *unreadable; /* null: not counted */
 	unsigned char *frame;
 };
 
@@ -97,7 +99,15 @@ static enum err read_whole(int fd, void *to, size_t count, off_t offset, struct 
 
 static enum err load_frame(const struct reader *r, uint64_t index, struct error *e)
 {
-	return read_whole(r->fd, r->frame, FRAME_HEADER + (size_t)r->page_bytes, frame_offset(r, index), e);
+	const size_t count = FRAME_HEADER + (size_t)r->page_bytes;
+	enum err err = read_whole(r->fd, r->frame, count, frame_offset(r, index), e);
+
+	if (err == ERR_OK || !r->tolerates)
+		return err;
+	memset(r->frame, 0, count);
+	if (r->unreadable)
+		++*r->unreadable;
+	return ERR_OK;
 }
 
 static bool is_page_size(uint32_t n) { return n >= 512 && n <= 65536 && (n & (n - 1)) == 0; }
@@ -181,7 +191,9 @@ static enum err load_header(struct reader *r, struct wal_scan *scan, struct sum 
 	if (st.st_size <= WAL_HEADER + FRAME_HEADER)
 		return ERR_OK;
 	err = read_whole(r->fd, h, sizeof h, 0, e);
-	if (err != ERR_OK)
+	if (err != ERR_OK && r->tolerates)
+		memset(h, 0, sizeof h);
+	else if (err != ERR_OK)
 		return err;
 	r->big_endian_sums = get_big_u32(h) & 1;
 	r->page_bytes = get_big_u32(h + AT_PAGE_SIZE);
@@ -251,11 +263,12 @@ enum { FRAME_MAX = FRAME_HEADER + 65536 };
 enum err wal_scan(int fd, struct wal_scan *ret, struct error *e)
 {
 	AUTOFREE unsigned char *frame = mem_alloc(FRAME_MAX);
-	struct reader r = {.fd = fd, .frame = frame};
+	struct reader r = {.fd = fd, .frame = frame, .tolerates = ret->tolerates};
 	struct sum seed;
 	enum err err;
 
-	*ret = (struct wal_scan){0};
+	*ret = (struct wal_scan){.tolerates = r.tolerates};
+	r.unreadable = &ret->unreadable;
 	err = load_header(&r, ret, &seed, e);
 	return err != ERR_OK || ret->is_empty ? err : scan_frames(&r, ret, seed, e);
 }
@@ -361,12 +374,19 @@ enum err wal_page_number(int fd, const struct wal_scan *scan, uint64_t frame, ui
 enum err wal_frames_of_pages(int fd, const struct wal_scan *scan, uint32_t *frame_of, uint32_t pages, struct error *e)
 {
 	AUTOFREE unsigned char *frame = mem_alloc(FRAME_MAX);
-	struct reader r = {
-	    .fd = fd, .page_bytes = scan->page_bytes, .big_endian_sums = scan->big_endian_sums, .frame = frame};
+	struct reader r = {.fd = fd,
+	                   .page_bytes = scan->page_bytes,
+	                   .big_endian_sums = scan->big_endian_sums,
+	                   .frame = frame,
+	                   .tolerates = scan->tolerates};
 	unsigned char h[WAL_HEADER];
 	struct sum seed;
 	enum err err = read_whole(fd, h, sizeof h, 0, e);
 
+	if (err != ERR_OK && scan->tolerates) {
+		memset(h, 0, sizeof h);
+		err = ERR_OK;
+	}
 	seed = stored_sum(h + AT_CHECKSUM);
 	for (uint64_t i = 0; i < scan->mend_frames && err == ERR_OK; i++) {
 		uint32_t page;

@@ -22,6 +22,8 @@
 #include "base/error.h"
 
 struct wal_scan {
+	bool tolerates;          /* set before wal_scan: what cannot be read is taken for zeros, and counted */
+	uint64_t unreadable;     /* frames */
 	bool is_empty;           /* no file, no frame, or never used */
 	bool header_is_sound;    /* its own checksum holds */
 	bool header_is_torn;     /* by a cut while the log began again: all of it is in the database */
@@ -37,6 +39,7 @@ struct wal_scan {
 	uint32_t salts[2];       /* big-endian values of the live generation */
 };
 
+/* *ret: all 0, but for `tolerates`. */
 enum err wal_scan(int fd, struct wal_scan *ret, struct error *e) MUST_CHECK;
 /* Rewrites the log in place so that SQLite reads scan->mend_frames frames; synced. *ret_damaged: frames not sound. */
 enum err wal_mend(int fd, const struct wal_scan *scan, uint64_t *ret_damaged, struct error *e) MUST_CHECK;

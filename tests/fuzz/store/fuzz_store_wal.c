@@ -10,7 +10,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	int fd = memfd_create("wal", MFD_CLOEXEC);
-	struct wal_scan scan, again;
+	struct wal_scan scan = {0}, again = {0};
 	struct error e;
 	uint64_t damaged;
 

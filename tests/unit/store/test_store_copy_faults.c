@@ -223,7 +223,7 @@ static bool repair_with_fault(unsigned kinds, uint64_t n, int error)
 	make_spool(&d, 1, ROWS);
 	buf_init(&report, 1 << 20);
 	faultfs_arm(kinds, n, error, false);
-	err = store_repair(d.path, &report, &e);
+	err = store_repair(d.path, &(struct store_repair){0}, &report, &e);
 	failed = faultfs_failed();
 	faultfs_arm(0, 0, 0, false);
 	buf_fini(&report);

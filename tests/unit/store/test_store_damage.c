@@ -497,7 +497,7 @@ static void check_and_repair_say_what_they_find(void **state)
 	assert_int_equal(store_check(d.path, &out, &problems, &e), ERR_OK);
 	assert_int_equal(problems, 2);
 	assert_non_null(strstr(out.data, "1 rows have a wrong checksum"));
-	assert_int_equal(store_repair(d.path, &out, &e), ERR_OK);
+	assert_int_equal(store_repair(d.path, &(struct store_repair){0}, &out, &e), ERR_OK);
 	buf_clear(&out);
 	assert_int_equal(store_check(d.path, &out, &problems, &e), ERR_OK);
 	assert_int_equal(problems, 0);

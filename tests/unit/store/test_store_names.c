@@ -88,7 +88,7 @@ static enum err repair_it(const struct spooldir *d, struct error *e)
 	enum err err;
 
 	buf_init(&report, 1 << 20);
-	err = store_repair(d->path, &report, e);
+	err = store_repair(d->path, &(struct store_repair){0}, &report, e);
 	buf_fini(&report);
 	return err;
 }

@@ -454,7 +454,7 @@ static enum err repair(const struct spooldir *d, uint64_t *ret, struct error *e)
 	enum err err;
 
 	buf_init(&out, 1 << 16);
-	err = store_repair(d->path, &out, e);
+	err = store_repair(d->path, &(struct store_repair){0}, &out, e);
 	*ret = err == ERR_OK && out.len > 0 && strstr(out.data, " 0 with a wrong checksum moved") != NULL;
 	buf_fini(&out);
 	return err;

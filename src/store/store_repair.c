@@ -1,0 +1,229 @@
+/*
+ * `kspool repair`: a stopped spool, mended.
+ *
+ * Invariants:
+ * 1. It moves and counts; it deletes nothing that could not be read.
+ * 2. It ends well only when `kspool check` finds nothing afterwards.
+ * 3. What is gone for good is told once: the ledger's `told` says how much a person was told of.
+ */
+#include "store/store_salvage_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+
+enum { MOVE_AT_ONCE = 256, PROGRESS_STEPS = 100000, PROGRESS_MS = 5000, CHECK_MAX_BYTES = 16 << 20 };
+
+struct progress {
+	void (*tell)(const char *text);
+	int64_t begun_ms, told_ms;
+};
+
+/* Called every so many steps of SQLite. */
+static int show_progress(void *arg)
+{
+	struct progress *p = arg;
+	int64_t now = clock_mono_ms();
+	char text[80];
+
+	if (!p->tell || now - p->told_ms < PROGRESS_MS)
+		return 0;
+	p->told_ms = now;
+	(void)snprintf(text, sizeof text, "every page is checked: %" PRId64 " s so far",
+	               (now - p->begun_ms) / MS_PER_S);
+	p->tell(text);
+	return 0;
+}
+
+/* Wrong messages from `after` on, until a block is in the way that must be taken apart first. */
+static enum err find_wrong(struct store *s, uint64_t *after, uint64_t *wrong, size_t *ret_count, bool *ret_broken,
+                           bool *ret_done, struct error *e)
+{
+	struct block_walk w;
+	struct block_message m;
+	int rc = SQLITE_ROW;
+
+	*ret_count = 0;
+	*ret_broken = false;
+	store_walk_start(&w, store_statement(s, ST_READ), store_statement(s, ST_BLOCKS), s->block, *after + 1,
+	                 INT64_MAX);
+	while (*ret_count < MOVE_AT_ONCE && !*ret_broken && (rc = store_walk_next(&w, &m)) == SQLITE_ROW) {
+		*ret_broken = m.in_block && !s->block->is_sound;
+		if (*ret_broken)
+			break;
+		*after = m.row.id;
+		if (!m.is_sound)
+			wrong[(*ret_count)++] = m.row.id;
+	}
+	store_walk_end(&w);
+	*ret_done = rc == SQLITE_DONE;
+	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "read");
+}
+
+/* All pending messages, by their checksum; wrong ones go to `damaged`. */
+static enum err move_wrong_rows(struct store *s, uint64_t *ret_moved, struct error *e)
+{
+	uint64_t after = 0, before = s->durable.ledger.damaged;
+	bool done = false;
+	enum err err = ERR_OK;
+
+	while (err == ERR_OK && !done) {
+		uint64_t wrong[MOVE_AT_ONCE];
+		size_t count;
+		bool broken;
+
+		err = find_wrong(s, &after, wrong, &count, &broken, &done, e);
+		if (err == ERR_OK && broken)
+			err = store_dissolve_block(s, e);
+		if (err == ERR_OK)
+			err = store_move_damaged(s, wrong, count, e);
+	}
+	*ret_moved = s->durable.ledger.damaged - before;
+	return err;
+}
+
+/* Every page, whatever the size: what only looks sound would be found by delivery, one day. */
+static enum err check_pages(struct store *s, void (*tell)(const char *text), struct error *e)
+{
+	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
+	struct progress progress = {.tell = tell, .begun_ms = clock_mono_ms(), .told_ms = clock_mono_ms()};
+	const char *answer;
+	int rc;
+
+	sqlite3_progress_handler(s->db, PROGRESS_STEPS, show_progress, &progress);
+	rc = sqlite3_prepare_v2(s->db, "PRAGMA integrity_check(1)", -1, &st, NULL);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(st);
+	sqlite3_progress_handler(s->db, 0, NULL, NULL);
+	if (rc != SQLITE_ROW)
+		return store_fail(s, rc == SQLITE_DONE ? SQLITE_CORRUPT : rc, e, "check every page");
+	answer = (const char *)sqlite3_column_text(st, 0);
+	if (answer && strcmp(answer, "ok") == 0)
+		return ERR_OK;
+	return error_set(e, ERR_DAMAGED, "%s: %s", s->path, answer ? answer : "no answer");
+}
+
+/* The person who repairs is told what is gone; check is silent about it from then on. */
+static enum err note_told(struct store *s, struct buf *out, struct error *e)
+{
+	struct note expected;
+	const uint64_t damaged = s->durable.ledger.damaged;
+	int64_t kept = 0;
+	uint64_t there, gone;
+	enum err err = store_note_get(s, SALVAGE_EXPECTED, &expected, e);
+
+	if (err == ERR_OK)
+		err = sql_number(s->db, STORE_KEPT_SQL, &kept, e);
+	there = expected.after + (uint64_t)kept;
+	gone = damaged > there ? damaged - there : 0;
+	if (err != ERR_OK || gone == s->durable.told)
+		return err;
+	if (gone > s->durable.told)
+		(void)buf_addf(out, "nowhere: %" PRIu64 " acknowledged messages are gone; noted that you know\n",
+		               gone - s->durable.told);
+	err = store_begin(s, e);
+	s->now.told = err == ERR_OK ? gone : s->now.told;
+	return err == ERR_OK ? store_commit(s, e) : err;
+}
+
+static enum err repair_rows(struct store *s, struct buf *out, void (*tell)(const char *text), struct error *e)
+{
+	uint64_t moved = 0, missing = 0, salvaged = 0, unread = 0;
+	enum err err = check_pages(s, tell, e);
+
+	if (err == ERR_OK)
+		err = move_wrong_rows(s, &moved, e);
+	if (err == ERR_OK)
+		err = store_recount(s, &missing, e);
+	if (err == ERR_OK)
+		err = store_salvage_for(s, INT32_MAX, &salvaged, e);
+	if (err == ERR_OK)
+		err = store_list_asides(&s->files, out, &unread, e);
+	for (size_t i = 0; i < s->put_off_count; i++)
+		(void)buf_addf(out,
+		               "cannot be read: %s%s: %s; when it is lost for good: kspool repair --give-up %s%s\n",
+		               s->path, s->put_off[i].suffix, s->put_off[i].why.text, s->path, s->put_off[i].suffix);
+	(void)buf_addf(out,
+	               "rows: %" PRIu64 " with a wrong checksum moved to `damaged`, %" PRIu64
+	               " counted as missing, %" PRIu64 " salvaged\n",
+	               moved, missing, salvaged);
+	return err == ERR_OK ? note_told(s, out, e) : err;
+}
+
+/* What can be read of it comes back now; then it is looked for no more. */
+static enum err give_up(struct store *s, const char *file, struct buf *out, struct error *e)
+{
+	char suffix[ASIDE_SUFFIX_BYTES];
+	bool is_read = false;
+	uint64_t rows = 0;
+	enum err err = store_aside_named(&s->files, file, suffix, &is_read, e);
+
+	if (err != ERR_OK || is_read)
+		return err;
+	err = store_source_give_up(s, suffix, e);
+	while (err == ERR_OK && s->salvage)
+		err = store_salvage_for(s, INT32_MAX, &rows, e);
+	s->tolerates = false;
+	(void)buf_addf(out, "given up: %s%s; %" PRIu64 " messages came back before\n", s->path, suffix, rows);
+	return err;
+}
+
+static enum err repair(struct store *s, const struct store_repair *how, struct buf *out, struct error *e)
+{
+	struct store_report report;
+	enum err err = how->give_up ? give_up(s, how->give_up, out, e) : ERR_OK;
+
+	if (err == ERR_OK)
+		err = repair_rows(s, out, how->tell, e);
+	if (err != ERR_DAMAGED)
+		return err;
+	err = store_restart_damaged(s, &report, e);
+	(void)buf_addf(out, "structure: %s\n", report.warning);
+	return err == ERR_OK ? repair_rows(s, out, how->tell, e) : err;
+}
+
+/* After a repair that ends well, check ends well. */
+static enum err check_after(const char *path, struct buf *out, struct error *e)
+{
+	struct buf found;
+	uint64_t problems = 0;
+	enum err err;
+
+	buf_init(&found, CHECK_MAX_BYTES);
+	err = store_check(path, &found, &problems, e);
+	if (err == ERR_OK && problems > 0) { /* no memory for a moment looks like a finding, and does not stay */
+		buf_clear(&found);
+		err = store_check(path, &found, &problems, e);
+		if (err == ERR_OK && problems == 0)
+			err = error_set(e, ERR_MEMORY, "what was repaired could not be looked at: run kspool check");
+	}
+	if (err == ERR_OK && problems > 0) {
+		(void)buf_add(out, found.data, found.len);
+		err = error_set(e, ERR_DAMAGED, "%" PRIu64 " problems are left, which the lines above name", problems);
+	}
+	buf_fini(&found);
+	return err;
+}
+
+enum err store_repair(const char *path, const struct store_repair *how, struct buf *out, struct error *e)
+{
+	struct store_options options = {.path = path};
+	struct store_report report;
+	struct store *s = NULL;
+	enum err err = store_open(&options, &s, &report, e);
+
+	if (err != ERR_OK)
+		return err;
+	if (report.warning[0])
+		(void)buf_addf(out, "opened: %s\n", report.warning);
+	err = repair(s, how, out, e);
+	if (err != ERR_OK) {
+		store_abandon(s);
+		return err;
+	}
+	err = store_close(s, e);
+	return err == ERR_OK ? check_after(path, out, e) : err;
+}

@@ -1,0 +1,59 @@
+/*
+ * store_salvage_internal: what reading files back is made of.
+ *
+ * What it is: the file that is being read, and how far; store_sources.c finds, opens and closes files, store_salvage.c
+ * makes rows of them. Promises: 8, by the invariants of both. Owner: the store. Thread: the store's.
+ * Fails: an error while reading a file that was set aside puts it off until the next start; only errors of the spool
+ * itself travel up. Does not: appear outside these two files.
+ */
+#ifndef KSPOOL_STORE_STORE_SALVAGE_INTERNAL_H
+#define KSPOOL_STORE_STORE_SALVAGE_INTERNAL_H
+
+#include "store/store_internal.h"
+
+enum { FAILURE_PAGES_MAX = 4096, MARKS_MAX = 65536, BAD_PAGES_MAX = 1024 };
+
+struct salvage {
+	char suffix[ASIDE_SUFFIX_BYTES];
+	struct pages *pages;
+	uint32_t after_page;
+	bool tolerates; /* a person gave it up: what cannot be read is left out */
+	uint64_t rows;
+	uint64_t expected;
+	uint64_t first, last; /* messages that came back in this step */
+	uint64_t step_rows;
+	uint32_t page; /* the one being read */
+	uint32_t failure_pages[FAILURE_PAGES_MAX];
+	size_t failure_page_count;
+	/* Pages that could not be read: left out, and read at the next start. */
+	uint32_t bad[BAD_PAGES_MAX];
+	size_t bad_count, bad_noted;
+	uint32_t again[BAD_PAGES_MAX]; /* of earlier starts: still to be read in this one */
+	size_t again_count;
+	uint32_t stop_before; /* a page that could not be read: what stands before it is kept first; 0: none */
+	struct stored_block *block;
+	struct block_mark *marks; /* what left its block, of the whole file */
+	size_t mark_count;
+};
+
+struct note {
+	uint64_t after, rows;
+	bool done;
+};
+
+#define SALVAGE_EXPECTED "expected"
+enum err store_note_get(struct store *s, const char *key, struct note *ret, struct error *e) MUST_CHECK;
+enum err store_note_put(struct store *s, const char *key, const struct note *note, struct error *e) MUST_CHECK;
+
+/* True when `err` says that a file set aside could not be read, and not that the spool could not. */
+bool store_source_failed(const struct store *s, enum err err);
+/* Finds a file that is not done, and opens it; s->salvage stays null when there is none. */
+enum err store_source_next(struct store *s, struct error *e) MUST_CHECK;
+/* It was read to its end. */
+enum err store_source_done(struct store *s, struct error *e) MUST_CHECK;
+/* Opens this one so that what cannot be read of it is left out; none is open afterwards when nothing of it can. */
+enum err store_source_give_up(struct store *s, const char *suffix, struct error *e) MUST_CHECK;
+/* Not in this run. */
+void store_source_put_off(struct store *s, const char *suffix, const struct error *why);
+
+#endif

@@ -1,0 +1,313 @@
+/*
+ * Files that were set aside, as sources: found by their names, opened as pages, and done or put off.
+ *
+ * Invariants:
+ * 1. `salvage` is null or open; null and `salvage_is_done` says that no file is left that can be read in this run.
+ * 2. A file is done when its last page was read, and then has its mark beside it; only then is it not looked at again.
+ * 3. A file that cannot be read ends no start: it is put off, and each start tries again until a person gives it up.
+ * 4. A file of another spool is never read.
+ */
+#include "store/store_salvage_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/mem.h"
+
+void store_salvage_end(struct store *s)
+{
+	if (s->salvage) {
+		pages_close(s->salvage->pages);
+		store_block_free(s->salvage->block);
+		free(s->salvage->marks);
+	}
+	free(take(s->salvage));
+	s->salvage_is_done = false;
+}
+
+enum err store_note_get(struct store *s, const char *key, struct note *ret, struct error *e)
+{
+	sqlite3_stmt *st = store_statement(s, ST_SALVAGE_GET);
+	int rc;
+
+	*ret = (struct note){0};
+	(void)sqlite3_bind_text(st, 1, key, -1, SQLITE_STATIC);
+	rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW)
+		*ret = (struct note){.after = sql_column_u64(st, 0),
+		                     .rows = sql_column_u64(st, 1),
+		                     .done = sqlite3_column_int64(st, 2) != 0};
+	(void)sqlite3_reset(st);
+	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "see what was salvaged");
+}
+
+enum err store_note_put(struct store *s, const char *key, const struct note *note, struct error *e)
+{
+	sqlite3_stmt *st = store_statement(s, ST_SALVAGE_PUT);
+
+	(void)sqlite3_bind_text(st, 1, key, -1, SQLITE_STATIC);
+	sql_bind_u64(st, 2, note->after);
+	sql_bind_u64(st, 3, note->rows);
+	(void)sqlite3_bind_int64(st, 4, note->done);
+	return store_run(s, st, e, "note what was salvaged");
+}
+
+enum err store_salvage_expect(struct store *s, uint64_t rows, struct error *e)
+{
+	return store_note_put(s, SALVAGE_EXPECTED, &(struct note){.after = rows}, e);
+}
+
+enum err store_salvage_expect_more(struct store *s, uint64_t rows, struct error *e)
+{
+	struct note before;
+	enum err err = store_note_get(s, SALVAGE_EXPECTED, &before, e);
+
+	return err == ERR_OK ? store_salvage_expect(s, before.after + rows, e) : err;
+}
+
+/* Sent again is better than lost: a mark that is not what was written marks nothing. */
+static enum err take_mark(void *arg, const struct stored_record *r, struct error *e)
+{
+	struct salvage *v = arg;
+	struct store_row unused;
+	struct block_mark m = {.id = (uint64_t)r->rowid};
+
+	(void)e;
+	if (store_row_of_record(r, &unused) != ROW_PARTIAL || r->values[4].count != sizeof m.bits ||
+	    v->mark_count == MARKS_MAX)
+		return ERR_OK;
+	m.settled = (uint32_t)r->values[1].number;
+	m.bytes = (uint64_t)r->values[2].number;
+	memcpy(m.bits, r->values[4].bytes, sizeof m.bits);
+	if (store_block_mark_checksum(&m) != r->values[3].number)
+		return ERR_OK;
+	v->marks = mem_grow(v->marks, v->mark_count + 1, sizeof *v->marks);
+	v->marks[v->mark_count++] = m;
+	return ERR_OK;
+}
+
+/* A block may stand before its mark: all marks are read first. */
+static enum err read_marks(struct salvage *v, struct error *e)
+{
+	enum err err = ERR_OK;
+
+	for (uint32_t n = 1; err == ERR_OK && n <= pages_count(v->pages); n++)
+		err = pages_records(v->pages, n, take_mark, v, e);
+	return err;
+}
+
+/* Which of its files are this spool's, as far as they say; 0: none is. */
+static enum err parts_of_ours(struct store *s, const char *suffix, int *ret, struct error *e)
+{
+	AUTOFREE char *log_suffix = mem_format("%s-wal", suffix);
+	struct ledger_found file = {0};
+	struct log_ledgers log = {0};
+	enum err err = store_ledger_find(&s->files, suffix, PAGES_OF_FILE, &file, e);
+
+	if (store_source_failed(s, err) && s->tolerates)
+		err = ERR_OK;
+	if (err == ERR_OK)
+		err = store_ledgers_of_log(&s->files, suffix, &log, e);
+	if (store_source_failed(s, err) && s->tolerates)
+		err = ERR_OK;
+	*ret = PAGES_OF_BOTH;
+	if (spool_id_differs(s->id, store_totals_id(&file.totals)))
+		*ret &= ~PAGES_OF_FILE;
+	if (spool_id_differs(s->id, store_totals_id(&log.last.totals)))
+		*ret &= ~PAGES_OF_LOG;
+	if (*ret == PAGES_OF_FILE && files_bytes(&s->files, suffix) == 0)
+		*ret = 0;
+	if (*ret == PAGES_OF_LOG && files_bytes(&s->files, log_suffix) == 0)
+		*ret = 0;
+	return err;
+}
+
+/* What earlier starts could not read is tried once more. */
+static enum err bad_pages(struct store *s, struct salvage *v, struct error *e)
+{
+	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
+	AUTOFREE char *prefix = mem_format("bad:%s:", v->suffix);
+	int rc = sqlite3_prepare_v2(
+	    s->db, "SELECT after_id FROM salvage WHERE done = 0 AND substr(path, 1, length(?1)) = ?1", -1, &st, NULL);
+
+	if (rc == SQLITE_OK) {
+		(void)sqlite3_bind_text(st, 1, prefix, -1, SQLITE_STATIC);
+		while ((rc = sqlite3_step(st)) == SQLITE_ROW && v->again_count < BAD_PAGES_MAX)
+			v->again[v->again_count++] = (uint32_t)sqlite3_column_int64(st, 0);
+	}
+	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "see what was salvaged");
+}
+
+static enum err open_source(struct store *s, const char *suffix, int parts, const struct note *note, struct error *e)
+{
+	AUTOFREE char *name = mem_format("%s%s", s->files.name, suffix);
+	struct salvage *v = mem_zero(sizeof *v);
+	struct note expected;
+	enum err err = store_note_get(s, SALVAGE_EXPECTED, &expected, e);
+
+	s->salvage = v;
+	(void)snprintf(v->suffix, sizeof v->suffix, "%s", suffix);
+	v->after_page = (uint32_t)note->after;
+	v->rows = note->rows;
+	v->expected = expected.after;
+	v->tolerates = s->tolerates;
+	if (v->tolerates)
+		parts |= PAGES_TOLERATE;
+	if (err == ERR_OK)
+		err = bad_pages(s, v, e);
+	if (err == ERR_OK)
+		err = pages_open(s->files.dir_fd, name, (enum pages_of)parts, &v->pages, e);
+	v->block = store_block_new();
+	if (err == ERR_OK)
+		err = read_marks(v, e);
+	if (err != ERR_OK)
+		store_salvage_end(s);
+	return err;
+}
+
+static enum err close_source(struct store *s, const char *suffix, uint64_t rows, uint64_t unreadable, struct error *e)
+{
+	char outcome[112];
+
+	if (s->tolerates)
+		(void)snprintf(outcome, sizeof outcome,
+		               "given up, %" PRIu64 " messages came back, %" PRIu64 " pages could not be read", rows,
+		               unreadable);
+	else
+		(void)snprintf(outcome, sizeof outcome, "read to its end, %" PRIu64 " messages came back", rows);
+	return store_aside_close(&s->files, suffix, outcome, e);
+}
+
+enum err store_source_done(struct store *s, struct error *e)
+{
+	struct salvage *v = s->salvage;
+	enum err err;
+
+	if (v->bad_count > 0 || v->again_count > 0) {
+		struct error why;
+
+		(void)error_set(&why, ERR_DISK, "%zu pages of it cannot be read", v->bad_count);
+		store_source_put_off(s, v->suffix, &why);
+		store_salvage_end(s);
+		return ERR_OK;
+	}
+	err = close_source(s, v->suffix, v->rows, pages_unreadable(v->pages), e);
+	store_salvage_end(s);
+	return err;
+}
+
+bool store_source_failed(const struct store *s, enum err err) { return err == ERR_DISK && !s->untrusted; }
+
+static bool is_put_off(const struct store *s, const char *suffix)
+{
+	for (size_t i = 0; i < s->put_off_count; i++)
+		if (strcmp(s->put_off[i].suffix, suffix) == 0)
+			return true;
+	return false;
+}
+
+void store_source_put_off(struct store *s, const char *suffix, const struct error *why)
+{
+	s->put_off = mem_grow(s->put_off, s->put_off_count + 1, sizeof *s->put_off);
+	(void)snprintf(s->put_off[s->put_off_count].suffix, ASIDE_SUFFIX_BYTES, "%s", suffix);
+	s->put_off[s->put_off_count++].why = *why;
+}
+
+/* An older kspool noted whole paths, and read by ids: done is done, the rest is read again. */
+static enum err was_done_by_older(struct store *s, const char *suffix, bool *ret, struct error *e)
+{
+	sqlite3_stmt *st = store_statement(s, ST_SALVAGE_OLD);
+	int rc;
+
+	(void)sqlite3_bind_text(st, 1, suffix, -1, SQLITE_STATIC);
+	rc = sqlite3_step(st);
+	*ret = rc == SQLITE_ROW && sqlite3_column_int64(st, 0) != 0;
+	(void)sqlite3_reset(st);
+	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "see what was salvaged");
+}
+
+static enum err look_at_source(struct store *s, const char *suffix, bool *ret, struct error *e)
+{
+	AUTOFREE char *key = mem_format("pages:%s", suffix);
+	struct note note;
+	bool older = false;
+	int parts = 0;
+	enum err err = store_note_get(s, key, &note, e);
+
+	*ret = false;
+	if (err == ERR_OK && !note.done)
+		err = was_done_by_older(s, suffix, &older, e);
+	if (err != ERR_OK)
+		return err;
+	if (note.done || older)
+		return close_source(s, suffix, note.rows, 0, e);
+	err = parts_of_ours(s, suffix, &parts, e);
+	if (err == ERR_OK && parts == 0)
+		return store_aside_close(&s->files, suffix, "of another spool: nothing of it is taken in", e);
+	*ret = err == ERR_OK;
+	return err == ERR_OK ? open_source(s, suffix, parts, &note, e) : err;
+}
+
+/* *ret: this one is being read now. One that cannot be read is put off. */
+static enum err try_source(struct store *s, const char *suffix, bool *ret, struct error *e)
+{
+	struct error local;
+	enum err err = look_at_source(s, suffix, ret, e ? e : &local);
+
+	if (!store_source_failed(s, err))
+		return err;
+	store_source_put_off(s, suffix, e ? e : &local);
+	*ret = false;
+	return ERR_OK;
+}
+
+enum err store_source_give_up(struct store *s, const char *suffix, struct error *e)
+{
+	struct error local;
+	bool is_open = false;
+	enum err err;
+
+	store_salvage_end(s);
+	s->put_off_count = 0;
+	s->tolerates = true;
+	err = look_at_source(s, suffix, &is_open, e ? e : &local);
+	if (store_source_failed(s, err))
+		err = close_source(s, suffix, 0, 0, e);
+	return err;
+}
+
+static enum err expect_nothing(struct store *s, struct error *e)
+{
+	struct note expected;
+	enum err err = store_note_get(s, SALVAGE_EXPECTED, &expected, e);
+
+	if (err != ERR_OK || expected.after == 0)
+		return err;
+	err = store_begin(s, e);
+	if (err == ERR_OK)
+		err = store_salvage_expect(s, 0, e);
+	return err == ERR_OK ? store_commit(s, e) : err;
+}
+
+enum err store_source_next(struct store *s, struct error *e)
+{
+	struct aside_list list;
+	bool found = false;
+	enum err err = store_aside_list(&s->files, &list, e);
+
+	s->aside_files = list.count;
+	s->aside_unread = 0;
+	for (size_t i = 0; i < list.count; i++)
+		s->aside_unread += !list.items[i].is_read;
+	for (size_t i = 0; i < list.count && err == ERR_OK && !found; i++)
+		if (!list.items[i].is_read && !is_put_off(s, list.items[i].suffix))
+			err = try_source(s, list.items[i].suffix, &found, e);
+	store_aside_list_fini(&list);
+	if (err == ERR_OK && !found && s->put_off_count == 0)
+		err = expect_nothing(s, e);
+	s->salvage_is_done = err == ERR_OK && !found;
+	return err;
+}

@@ -1,0 +1,189 @@
+/*
+ * Files set aside on a dead sector: no start ends by them, what can be read comes back once, the rest when it can be
+ * read; and what a person says of them. `check` ends well only when a person knows what is gone.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "rig/faultfs.h"
+#include "rig/lives.h"
+
+enum { ROWS = 300, PAGE = 4096 };
+static const char aside[] = ".quarantine-20260101T000000Z-000";
+
+/* A spool whose files were set aside by a run that ended there. */
+static void make_aside(struct spooldir *d, uint32_t in_log)
+{
+	char from[400];
+
+	life_make(d, 0, ROWS - in_log, in_log);
+	(void)snprintf(from, sizeof from, "%s-wal", d->path);
+	assert_int_equal(rename(d->path, spooldir_file(d, aside)), 0);
+	(void)snprintf(from, sizeof from, "%s", spooldir_file(d, "-wal"));
+	assert_int_equal(rename(from, spooldir_file(d, ".quarantine-20260101T000000Z-000-wal")), 0);
+}
+
+static enum err repair(const struct spooldir *d, const char *give_up, char *text, size_t size)
+{
+	struct error e = {0};
+	struct buf out;
+	enum err err;
+
+	buf_init(&out, 1 << 20);
+	err = store_repair(d->path, &(struct store_repair){.give_up = give_up}, &out, &e);
+	(void)snprintf(text, size, "%.*s%s", (int)out.len, out.len ? out.data : "", err == ERR_OK ? "" : e.text);
+	buf_fini(&out);
+	return err;
+}
+
+static void expect_all(struct store *s, uint64_t waiting)
+{
+	const struct store_ledger *l = store_ledger(s);
+
+	assert_int_equal(l->accepted, ROWS);
+	assert_int_equal(l->pending, waiting);
+	assert_int_equal(l->pending + l->delivered + l->damaged, ROWS);
+	assert_int_equal(life_waiting(s, 0), waiting);
+}
+
+/* Where the sector lies: in the file, in pages; in the log, in bytes. */
+static const struct sector {
+	const char *part;
+	int64_t from, bytes;
+	uint32_t in_log;
+} sectors[] = {
+    {"-000", 0, PAGE, 0},          {"-000", 20 * PAGE, 512, 0},
+    {"-000", 7 * PAGE + 5, 1, 0},  {"-000", 30 * PAGE, 9 * PAGE, 0},
+    {"-000", 0, INT32_MAX, 0},     {"-000-wal", 0, 512, 100},
+    {"-000-wal", 60000, 512, 100}, {"-000-wal", 0, INT32_MAX, 100},
+    {"-000", PAGE, PAGE, 0},
+};
+
+static void a_dead_sector_ends_no_start(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof sectors / sizeof *sectors; i++) {
+		struct store_report report;
+		struct spooldir d;
+		char text[4000];
+		struct store *s;
+		uint64_t back, sent;
+
+		make_aside(&d, sectors[i].in_log);
+		faultfs_dead(sectors[i].part, sectors[i].from, sectors[i].bytes);
+		s = life_open(&d, &report);
+		back = store_ledger(s)->pending;
+		expect_all(s, back);
+		if (!strstr(report.warning, "cannot be read back"))
+			fail_msg("sector %zu: %s", i, report.warning);
+		sent = back > 40 ? 40 : back;
+		for (uint64_t id = 1, left = sent; left > 0; id++) { /* what is sent does not come back */
+			struct error e;
+			const struct store_settlement item = {.id = id, .kind = SETTLE_DELIVERED, .may_be_gone = true};
+
+			assert_int_equal(store_begin(s, &e), ERR_OK);
+			assert_int_equal(store_settle(s, &item, 1, &e), ERR_OK);
+			assert_int_equal(store_commit(s, &e), ERR_OK);
+			left = sent - store_ledger(s)->delivered;
+		}
+		life_close(s);
+		assert_true(life_problems(&d, text, sizeof text) > 0);
+		assert_non_null(strstr(text, "not read to its end yet"));
+		s = life_open(&d, &report);
+		expect_all(s, back - sent);
+		assert_non_null(strstr(report.warning, "cannot be read back"));
+		life_close(s);
+		faultfs_dead(NULL, 0, 0);
+		s = life_open(&d, &report);
+		assert_string_equal(report.warning, "");
+		expect_all(s, ROWS - sent);
+		life_close(s);
+		if (life_problems(&d, text, sizeof text) > 0)
+			fail_msg("sector %zu: %s", i, text);
+		spooldir_remove(&d);
+	}
+}
+
+static void a_person_gives_a_file_up(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof sectors / sizeof *sectors; i++) {
+		struct store_report report;
+		struct spooldir d;
+		char text[4000];
+		struct store *s;
+		uint64_t back;
+
+		make_aside(&d, sectors[i].in_log);
+		faultfs_dead(sectors[i].part, sectors[i].from, sectors[i].bytes);
+		assert_int_equal(repair(&d, NULL, text, sizeof text), ERR_DAMAGED);
+		assert_non_null(strstr(text, "kspool repair --give-up"));
+		s = life_open(&d, &report);
+		back = store_ledger(s)->pending;
+		life_close(s);
+		assert_int_equal(repair(&d, "/nowhere/spool.db.quarantine-x", text, sizeof text), ERR_INPUT);
+		if (repair(&d, spooldir_file(&d, aside), text, sizeof text) != ERR_OK)
+			fail_msg("sector %zu: %s", i, text);
+		assert_non_null(strstr(text, "given up"));
+		if (life_problems(&d, text, sizeof text) > 0)
+			fail_msg("sector %zu: %s", i, text);
+		assert_int_equal(
+		    access(spooldir_file(&d, sectors[i].in_log ? ".quarantine-20260101T000000Z-000-wal" : aside), F_OK),
+		    0);
+		faultfs_dead(NULL, 0, 0);
+		s = life_open(&d, &report);
+		assert_string_equal(report.warning, "");
+		assert_true(store_ledger(s)->pending >= back);
+		expect_all(s, store_ledger(s)->pending);
+		life_close(s);
+		spooldir_remove(&d);
+	}
+}
+
+/* Each loss anew: check is silent only of what repair told. */
+static void check_ends_well_when_a_person_knows(void **state)
+{
+	struct store_report report;
+	struct spooldir d;
+	char text[4000];
+	struct store *s;
+
+	(void)state;
+	life_make(&d, 0, 100, 0);
+	for (int round = 0; round < 2; round++) {
+		life_close(life_open(&d, NULL));
+		spooldir_lose(d.path, 20 + (uint64_t)round);
+		assert_true(life_problems(&d, text, sizeof text) > 0);
+		s = life_open(&d, &report);
+		assert_int_equal(store_ledger(s)->damaged, round + 1);
+		life_close(s);
+		assert_int_equal(life_problems(&d, text, sizeof text), 1); /* a start counted it, and nobody was told */
+		assert_non_null(strstr(text, "1 acknowledged messages are nowhere"));
+		assert_int_equal(repair(&d, NULL, text, sizeof text), ERR_OK);
+		assert_non_null(strstr(text, "noted that you know"));
+		assert_int_equal(life_problems(&d, text, sizeof text), 0);
+		assert_int_equal(repair(&d, NULL, text, sizeof text), ERR_OK);
+		assert_null(strstr(text, "noted that you know"));
+	}
+	spooldir_remove(&d);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_dead_sector_ends_no_start),
+	    cmocka_unit_test(a_person_gives_a_file_up),
+	    cmocka_unit_test(check_ends_well_when_a_person_knows),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
