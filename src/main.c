@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "cli/commands.h"
+#include "cli/shown.h"
 
 static int wants_help(int argc, char **argv)
 {
@@ -48,7 +49,7 @@ static int help_with(const char *name)
 			command_print_help(&commands[i]);
 			return EX_OK;
 		}
-	(void)fprintf(stderr, "kspool: there is no command %s; see kspool --help\n", name);
+	(void)fprintf(stderr, "kspool: there is no command %s; see kspool --help\n", shown(name));
 	return EX_USAGE;
 }
 
@@ -73,7 +74,7 @@ static int run(int argc, char **argv)
 		}
 		return commands[i].run(argc - 1, argv + 1);
 	}
-	(void)fprintf(stderr, "kspool: there is no command %s; see kspool --help\n", argv[1]);
+	(void)fprintf(stderr, "kspool: there is no command %s; see kspool --help\n", shown(argv[1]));
 	return EX_USAGE;
 }
 

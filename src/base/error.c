@@ -1,10 +1,22 @@
+/*
+ * Invariants:
+ * 1. A slot of `hashes` is 0 or the hash of one piece of a secret that was added and not removed.
+ * 2. A text that goes out of here was redacted after its last change.
+ */
 #include "base/error.h"
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+
+#include "base/base64.h"
 
 static const struct {
 	const char *name;
@@ -17,6 +29,149 @@ static const struct {
 #include "base/errors.def"
 #undef ERR
 };
+
+enum { PIECE = 12, BUCKETS = 256, BUCKET_SLOTS = 8, MASK = 3, SECRET_MAX_BYTES = 32768 };
+
+static _Atomic uint64_t hashes[BUCKETS][BUCKET_SLOTS];
+static _Atomic uint32_t hash_count;
+
+static uint64_t hash_piece(const char *piece)
+{
+	uint64_t hash = UINT64_C(14695981039346656037);
+
+	for (int i = 0; i < PIECE; i++)
+		hash = (hash ^ (unsigned char)piece[i]) * UINT64_C(1099511628211);
+	hash ^= hash >> 29;
+	return hash ? hash : 1;
+}
+
+/* Exchanges one slot; a full bucket loses this piece of several. */
+static void exchange(const char *piece, bool add)
+{
+	uint64_t hash = hash_piece(piece);
+
+	for (int i = 0; i < BUCKET_SLOTS; i++) {
+		uint64_t expected = add ? 0 : hash;
+
+		if (atomic_compare_exchange_strong(&hashes[hash % BUCKETS][i], &expected, add ? hash : 0)) {
+			if (add)
+				atomic_fetch_add(&hash_count, 1);
+			else
+				atomic_fetch_sub(&hash_count, 1);
+			return;
+		}
+	}
+}
+
+/* Beginning, middle and end: what echoes a part of a secret is likely to have one of them. */
+static void exchange_form(const char *form, size_t length, bool add)
+{
+	if (length < PIECE)
+		return;
+	exchange(form, add);
+	if (length >= 2 * PIECE)
+		exchange(form + length - PIECE, add);
+	if (length >= 4 * PIECE)
+		exchange(form + length / 2, add);
+}
+
+static bool is_plain(char c)
+{
+	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || strchr("-_.~", c);
+}
+
+/* "%2F", "%2f" or, for JSON, "\\/". */
+static void exchange_escaped(const char *secret, int how, bool add)
+{
+	char *form = malloc(3 * strlen(secret) + 1), *end = form;
+
+	for (const char *p = secret; form && *p; p++)
+		if (is_plain(*p) || (how == 2 && *p != '/')) {
+			*end++ = *p;
+		} else if (how == 2) {
+			*end++ = '\\';
+			*end++ = *p;
+		} else {
+			static const char *const digits[] = {"0123456789ABCDEF", "0123456789abcdef"};
+
+			*end++ = '%';
+			*end++ = digits[how][(unsigned char)*p >> 4];
+			*end++ = digits[how][*p & 15];
+		}
+	if (form && (size_t)(end - form) > strlen(secret))
+		exchange_form(form, (size_t)(end - form), add);
+	free(form);
+}
+
+/* At each of the three places where it may begin in what is encoded, without the characters it shares with others. */
+static void exchange_base64(const char *secret, size_t length, enum base64_form kind, bool add)
+{
+	char *text = malloc(base64_length(kind, length + 2));
+	char *plain = malloc(length + 2);
+
+	for (size_t shift = 0; text && plain && shift < 3; shift++) {
+		size_t n, cut = shift == 0 ? 0 : shift + 1;
+
+		memset(plain, 0, shift);
+		memcpy(plain + shift, secret, length);
+		base64_encode(kind, plain, shift + length, text);
+		n = (shift + length) / 3 * 4;
+		exchange_form(text + cut, n > cut ? n - cut : 0, add);
+	}
+	free(text);
+	free(plain);
+}
+
+static void exchange_secret(const char *secret, bool add)
+{
+	size_t length = strlen(secret);
+
+	if (length < PIECE || length > SECRET_MAX_BYTES / 3)
+		return;
+	exchange_form(secret, length, add);
+	for (int how = 0; how < 3; how++)
+		exchange_escaped(secret, how, add);
+	exchange_base64(secret, length, BASE64_STANDARD_BARE, add);
+	exchange_base64(secret, length, BASE64_URL_BARE, add);
+}
+
+void error_secret_add(const char *secret) { exchange_secret(secret, true); }
+
+void error_secret_remove(const char *secret) { exchange_secret(secret, false); }
+
+static bool is_secret(const char *piece)
+{
+	uint64_t hash = hash_piece(piece);
+
+	for (int i = 0; i < BUCKET_SLOTS; i++)
+		if (atomic_load_explicit(&hashes[hash % BUCKETS][i], memory_order_relaxed) == hash)
+			return true;
+	return false;
+}
+
+static bool is_of_word(char c) { return c != '\0' && (is_plain(c) || strchr("+/=%\\", c)); }
+
+void error_redact(char *text)
+{
+	size_t length = strlen(text);
+
+	if (atomic_load_explicit(&hash_count, memory_order_relaxed) == 0)
+		return;
+	for (size_t at = 0; at + PIECE <= length; at++) {
+		size_t begin = at, end = at + PIECE;
+
+		if (!is_secret(text + at))
+			continue;
+		while (begin > 0 && is_of_word(text[begin - 1]))
+			begin--;
+		while (end < length && is_of_word(text[end]))
+			end++;
+		memcpy(text + begin, "***", MASK);
+		memmove(text + begin + MASK, text + end, length - end + 1);
+		length -= end - begin - MASK;
+		at = begin + MASK - 1;
+	}
+}
 
 static void fill(struct error *e, enum err code, const char *file, int line)
 {
@@ -34,6 +189,7 @@ enum err error_set_at(struct error *e, enum err code, const char *file, int line
 		va_start(ap, format);
 		(void)vsnprintf(e->text, sizeof e->text, format, ap);
 		va_end(ap);
+		error_redact(e->text);
 	}
 	return code;
 }
@@ -52,6 +208,7 @@ enum err error_set_errno_at(struct error *e, enum err code, const char *file, in
 		va_end(ap);
 		used = strlen(e->text);
 		(void)snprintf(e->text + used, sizeof e->text - used, ": %s", strerror(saved));
+		error_redact(e->text);
 	}
 	errno = saved;
 	return code;
@@ -71,6 +228,7 @@ enum err error_wrap(struct error *e, const char *format, ...)
 	(void)snprintf(whole, sizeof whole, "%s: %s", context, e->text);
 	memcpy(e->text, whole, sizeof e->text - 1);
 	e->text[sizeof e->text - 1] = '\0';
+	error_redact(e->text);
 	return e->code;
 }
 

@@ -45,6 +45,17 @@ enum err error_set_errno_at(struct error *e, enum err code, const char *file, in
 /* Puts "context: " before the text already in e. Returns e's code (ERR_SYSTEM when e is null). */
 enum err error_wrap(struct error *e, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/*
+ * Texts that must never be shown. What becomes a struct error, a log line or a kept answer of a service goes through
+ * error_redact: where a known secret stands in it, plain, percent-encoded, in base64 or with escaped slashes, the word
+ * it is part of becomes "***". Only hashes of pieces of a secret are remembered; shorter than 12 characters is none.
+ * add and remove are pairs. Any thread.
+ */
+void error_secret_add(const char *secret);
+void error_secret_remove(const char *secret);
+/* In place; never longer. */
+void error_redact(char *text);
+
 /* "FULL", "DISK", ... */
 const char *error_name(enum err code);
 /* The sentence of errors.def. */

@@ -28,10 +28,13 @@ void jsonout_quote(struct buf *out, const char *text, size_t length)
 			(void)buf_addf(out, "\\%c", *text);
 		else if (rune == '\n')
 			(void)buf_add_text(out, "\\n");
-		else if (rune < 0x20 || rune == 0x7f)
-			(void)buf_addf(out, "\\u%04x", (unsigned)rune);
-		else
+		else if (utf8_is_shown(rune))
 			(void)buf_add(out, text, n);
+		else if (rune > 0xFFFF)
+			(void)buf_addf(out, "\\u%04x\\u%04x", (unsigned)(0xD800 + ((rune - 0x10000) >> 10)),
+			               (unsigned)(0xDC00 + ((rune - 0x10000) & 0x3FF)));
+		else
+			(void)buf_addf(out, "\\u%04x", (unsigned)rune);
 		text += n;
 	}
 	(void)buf_add_char(out, '"');

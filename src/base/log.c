@@ -10,10 +10,11 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/dates.h"
+#include "base/error.h"
 #include "base/jsonout.h"
 #include "base/mem.h"
 
-enum { LINE_MAX_BYTES = 8192, LIMIT_WINDOW_MS = 60000 };
+enum { LINE_MAX_BYTES = 8192, LIMIT_WINDOW_MS = 60000, MESSAGE_CUT_BYTES = 1000, LAST_BYTES = 128 };
 
 /* A configuration is immutable once published; a replaced one stays alive, as another thread may be reading it. */
 struct settings {
@@ -97,6 +98,23 @@ static bool is_plain(const char *text)
 	return true;
 }
 
+enum { KEY_MAX_BYTES = 64 };
+
+/* A key of a stranger's making: only these characters, so that it is one word in logfmt and says no more than it is. */
+static void add_word(struct buf *b, const char *key)
+{
+	size_t n = 0;
+
+	for (; key[n] && n < KEY_MAX_BYTES; n++) {
+		bool plain = (key[n] >= 'A' && key[n] <= 'Z') || (key[n] >= 'a' && key[n] <= 'z') ||
+		             (key[n] >= '0' && key[n] <= '9') || strchr("_.@-", key[n]);
+
+		(void)buf_add_char(b, plain ? key[n] : '_');
+	}
+	if (n == 0)
+		(void)buf_add_char(b, '_');
+}
+
 static void add_key(struct buf *b, enum log_format format, const char *key)
 {
 	if (format == LOG_FORMAT_JSON) {
@@ -106,13 +124,24 @@ static void add_key(struct buf *b, enum log_format format, const char *key)
 	} else {
 		if (b->len)
 			(void)buf_add_char(b, ' ');
-		(void)buf_add_text(b, key);
+		add_word(b, key);
 		(void)buf_add_char(b, '=');
 	}
 }
 
+/* What does not fit is left out as a whole: half a field could be taken for another. */
+static void undo(struct buf *b, size_t before)
+{
+	b->len = before;
+	b->data[before] = '\0';
+}
+
 static void add_text(struct buf *b, enum log_format format, const char *key, const char *text)
 {
+	bool was_cut = b->overflow;
+	size_t before = b->len;
+
+	b->overflow = false;
 	add_key(b, format, key);
 	if (!text)
 		text = "";
@@ -120,6 +149,39 @@ static void add_text(struct buf *b, enum log_format format, const char *key, con
 		jsonout_quote(b, text, strlen(text));
 	else
 		(void)buf_add_text(b, text);
+	if (b->overflow)
+		undo(b, before);
+	b->overflow = b->overflow || was_cut;
+}
+
+/* Its beginning when the whole does not fit. */
+static void add_message(struct buf *b, enum log_format format, const char *key, const char *message)
+{
+	size_t before = b->len;
+
+	add_text(b, format, key, message);
+	if (b->len == before) {
+		char *beginning = mem_string_n(message, strnlen(message, MESSAGE_CUT_BYTES));
+
+		add_text(b, format, key, beginning);
+		free(beginning);
+	}
+}
+
+/* A field that is named like one of ours would be taken for it: "_level" is what it then is. */
+static struct log_field without_collision(const struct log_field *f, const char *const *keys, char **fixed, char *room,
+                                          size_t size)
+{
+	struct log_field own = *f;
+	bool collides = strcmp(f->key, keys[0]) == 0 || strcmp(f->key, keys[1]) == 0 || strcmp(f->key, keys[2]) == 0;
+
+	for (; !collides && fixed && fixed[0] && fixed[1]; fixed += 2)
+		collides = strcmp(f->key, fixed[0]) == 0;
+	if (collides) {
+		(void)snprintf(room, size, "_%s", f->key);
+		own.key = room;
+	}
+	return own;
 }
 
 static void add_field(struct buf *b, enum log_format format, const struct log_field *f)
@@ -158,17 +220,24 @@ void log_write(enum log_level level, const char *message, uint32_t suppressed, c
 		add_time(&b, o->format, keys[1]);
 	for (char **f = s ? s->static_fields : NULL; f && f[0] && f[1]; f += 2)
 		add_text(&b, o->format, f[0], f[1]);
-	add_text(&b, o->format, keys[2], message);
-	for (const struct log_field *f = fields; f->kind != LOG_END; f++)
-		add_field(&b, o->format, f);
+	b.max = LINE_MAX_BYTES - LAST_BYTES;
+	add_message(&b, o->format, keys[2], message);
+	for (const struct log_field *f = fields; f->kind != LOG_END; f++) {
+		char room[KEY_MAX_BYTES + 2];
+		struct log_field own = without_collision(f, keys, s ? s->static_fields : NULL, room, sizeof room);
+
+		add_field(&b, o->format, &own);
+	}
 	if (suppressed)
 		add_field(&b, o->format, &LOG_U("suppressed", suppressed));
+	b.max = LINE_MAX_BYTES;
+	if (b.overflow)
+		add_field(&b, o->format, &LOG_S("cut", "true"));
 	if (o->format == LOG_FORMAT_JSON)
 		(void)buf_add_char(&b, '}');
 	(void)buf_add_char(&b, '\n');
-	if (b.overflow)
-		b.data[b.len - 1] = '\n';
-	if (write(o->fd, b.data, b.len) < 0)
+	error_redact(b.data);
+	if (write(o->fd, b.data, strlen(b.data)) < 0)
 		(void)0; /* nowhere to say that the log cannot be written */
 	buf_fini(&b);
 }

@@ -105,3 +105,12 @@ bool utf8_is_space(uint32_t rune)
 	       (rune >= 0x2000 && rune <= 0x200A) || rune == 0x2028 || rune == 0x2029 || rune == 0x202F ||
 	       rune == 0x205F || rune == 0x3000;
 }
+
+bool utf8_is_shown(uint32_t rune)
+{
+	if (rune < 0xA0)
+		return rune >= 0x20 && rune < 0x7F;
+	return rune != 0xAD && rune != 0x61C && rune != 0x200E && rune != 0x200F &&
+	       !(rune >= 0x2028 && rune <= 0x202E) && !(rune >= 0x2060 && rune <= 0x206F) && rune != 0xFEFF &&
+	       !(rune >= 0xFFF9 && rune <= 0xFFFB) && !(rune >= 0xE0000 && rune <= 0xE0FFF);
+}

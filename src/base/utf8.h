@@ -25,6 +25,11 @@ size_t utf8_encode(char *out, uint32_t rune);
 bool utf8_is_valid(const char *s, size_t length);
 size_t utf8_count(const char *s, size_t length);
 
+/*
+ * May be put on a terminal or into a line: no control (C0, DEL, C1), no line or paragraph separator, nothing that turns
+ * the direction of text or tags it unseen.
+ */
+bool utf8_is_shown(uint32_t rune);
 /* White_Space property. */
 bool utf8_is_space(uint32_t rune);
 

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "daemon/inspect.h"
+#include "cli/shown.h"
 
 enum { OPTIONS_MAX = 8, FIRST_VALUE = 256 }; /* values of long options stand above every letter */
 
@@ -68,19 +69,19 @@ int command_read_options(int argc, char **argv, const struct command_option *opt
 
 int command_fail(const char *name, const struct error *e)
 {
-	(void)fprintf(stderr, "kspool %s: %s\n", name, e->text);
+	(void)fprintf(stderr, "kspool %s: %s\n", name, shown(e->text));
 	return error_exit_status(e->code);
 }
 
 int command_misused(const char *name, const char *format, ...)
 {
+	char text[ERROR_TEXT_MAX];
 	va_list ap;
 
-	(void)fprintf(stderr, "kspool %s: ", name);
 	va_start(ap, format);
-	(void)vfprintf(stderr, format, ap);
+	(void)vsnprintf(text, sizeof text, format, ap);
 	va_end(ap);
-	(void)fprintf(stderr, "; see kspool %s --help\n", name);
+	(void)fprintf(stderr, "kspool %s: %s; see kspool %s --help\n", shown(name), shown(text), shown(name));
 	return EX_USAGE;
 }
 
@@ -96,10 +97,11 @@ enum err command_load(const char *path, const struct config_load_options *option
 	for (size_t i = 0; i < faults.count; i++)
 		if (faults.items[i].line == 0 && (warnings || !faults.items[i].warning)) /* it came from --set */
 			(void)fprintf(stderr, "--set: %s%s\n", faults.items[i].warning ? "warning: " : "",
-			              faults.items[i].text);
+			              shown(faults.items[i].text));
 		else if (warnings || !faults.items[i].warning)
-			(void)fprintf(stderr, "%s(%d,%d) %s%s\n", path, faults.items[i].line, faults.items[i].column,
-			              faults.items[i].warning ? "warning: " : "", faults.items[i].text);
+			(void)fprintf(stderr, "%s(%d,%d) %s%s\n", shown(path), faults.items[i].line,
+			              faults.items[i].column, faults.items[i].warning ? "warning: " : "",
+			              shown(faults.items[i].text));
 	config_faults_fini(&faults);
 	return err;
 }

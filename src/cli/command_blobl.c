@@ -9,6 +9,7 @@
 #include "bloblang/bloblang.h"
 #include "cli/command.h"
 #include "cli/commands.h"
+#include "cli/shown.h"
 
 static bool run_line(const struct bloblang_mapping *mapping, struct evaluator *ev, const char *line, size_t length)
 {
@@ -19,10 +20,10 @@ static bool run_line(const struct bloblang_mapping *mapping, struct evaluator *e
 	bool ok = bloblang_mapping_run(mapping, ev, &batch, false, &result, &e) == ERR_OK;
 
 	if (ok && result) {
-		(void)fwrite(message_body(result), 1, result->body_bytes, stdout);
+		shown_payload(stdout, message_body(result), result->body_bytes);
 		(void)putchar('\n');
 	} else if (!ok) {
-		(void)fprintf(stderr, "kspool blobl: %s\n", e.text);
+		(void)fprintf(stderr, "kspool blobl: %s\n", shown(e.text));
 	}
 	message_free(result);
 	message_free(m);
@@ -43,11 +44,11 @@ int command_blobl(int argc, char **argv)
 	if (argc < 2 || argc > 3)
 		return command_misused("blobl", "give a mapping and at most one file");
 	if (bloblang_mapping_parse(argv[1], ".", &mapping, &fault) != ERR_OK) {
-		(void)fprintf(stderr, "kspool blobl: %s\n", fault.text);
+		(void)fprintf(stderr, "kspool blobl: %s\n", shown(fault.text));
 		return EX_DATAERR;
 	}
 	if (argc == 3 && !(in = fopen(argv[2], "re"))) {
-		(void)fprintf(stderr, "kspool blobl: %s: %s\n", argv[2], strerror(errno));
+		(void)fprintf(stderr, "kspool blobl: %s: %s\n", shown(argv[2]), strerror(errno));
 		bloblang_mapping_free(mapping);
 		return EX_NOINPUT;
 	}

@@ -27,6 +27,7 @@
 #include "cli/control_call.h"
 #include "cli/spool_place.h"
 #include "cli/stopped_spool.h"
+#include "cli/shown.h"
 
 enum { ANSWER_MAX_BYTES = 64 << 20, ARENA_MAX_BYTES = 256 << 20, PAGE_ROWS = 500 };
 
@@ -87,25 +88,27 @@ static struct dead_view view_of_row(const struct store_dead *dead, struct dead_t
 
 static void print_line(const struct dead_view *p)
 {
-	(void)printf("%s\t%s\t%s\t%s\t%s\t%s\n", p->id, p->set_aside, p->attempts, p->bytes, p->code, p->reason);
+	(void)printf("%s\t%s\t%s\t%s\t%s\t%s\n", shown(p->id), shown(p->set_aside), shown(p->attempts), shown(p->bytes),
+	             shown(p->code), shown(p->reason));
 }
 
 static void print_head(const struct dead_view *p)
 {
 	(void)printf(
-	    "id        %s\nreceived  %s\nset aside %s\nattempts  %s\ncode      %s\nreason    %s\nbytes     %s\n", p->id,
-	    p->received, p->set_aside, p->attempts, p->code, p->reason, p->bytes);
+	    "id        %s\nreceived  %s\nset aside %s\nattempts  %s\ncode      %s\nreason    %s\nbytes     %s\n",
+	    shown(p->id), shown(p->received), shown(p->set_aside), shown(p->attempts), shown(p->code), shown(p->reason),
+	    shown(p->bytes));
 }
 
 static void print_metadata(const char *key, size_t key_length, const char *value, size_t value_length)
 {
-	(void)printf("metadata  %.*s = %.*s\n", (int)key_length, key, (int)value_length, value);
+	(void)printf("metadata  %s = %s\n", shown_n(key, key_length), shown_n(value, value_length));
 }
 
 static void print_body(const void *body, size_t bytes)
 {
 	(void)printf("\n");
-	(void)fwrite(body, 1, bytes, stdout);
+	shown_payload(stdout, body, bytes);
 	(void)printf("\n");
 }
 
@@ -305,7 +308,7 @@ static enum err change(struct shelf *shelf, const char *verb, uint64_t id, struc
 	buf_init(&body, ANSWER_MAX_BYTES);
 	err = control_call(shelf->place.control, "POST", target, &body, e);
 	if (err == ERR_OK)
-		(void)printf("%s\n", body.data ? body.data : "");
+		(void)printf("%s\n", body.data ? shown(body.data) : "");
 	buf_fini(&body);
 	return err;
 }

@@ -6,6 +6,7 @@
 #include "cli/command.h"
 #include "cli/command_whoami.h"
 #include "cli/commands.h"
+#include "cli/shown.h"
 
 enum { FINDINGS = 1 };
 
@@ -16,11 +17,11 @@ static void explain_places(const char *path, const struct config *config)
 	struct aws_whoami found = {0};
 	struct error e = {.code = ERR_OK};
 
-	(void)printf("%s\n", path);
+	(void)printf("%s\n", shown(path));
 	if (command_whoami_find(config, &wish, &found, &e) == ERR_OK)
 		command_whoami_print(&found, stdout);
 	else
-		(void)printf("%s\n", e.text);
+		(void)printf("%s\n", shown(e.text));
 }
 
 static int lint_one(const char *path, const struct config_load_options *options, bool explain)
@@ -32,10 +33,10 @@ static int lint_one(const char *path, const struct config_load_options *options,
 	int status = faults.count > 0 || err != ERR_OK ? FINDINGS : EX_OK;
 
 	for (size_t i = 0; i < faults.count; i++)
-		(void)printf("%s(%d,%d) %s%s\n", path, faults.items[i].line, faults.items[i].column,
-		             faults.items[i].warning ? "warning: " : "", faults.items[i].text);
+		(void)printf("%s(%d,%d) %s%s\n", shown(path), faults.items[i].line, faults.items[i].column,
+		             faults.items[i].warning ? "warning: " : "", shown(faults.items[i].text));
 	if (err != ERR_OK && faults.count == 0)
-		(void)printf("%s(1,1) %s\n", path, e.text);
+		(void)printf("%s(1,1) %s\n", shown(path), shown(e.text));
 	if (config && explain)
 		explain_places(path, config);
 	config_faults_fini(&faults);

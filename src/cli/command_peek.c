@@ -25,6 +25,7 @@
 #include "cli/commands.h"
 #include "cli/control_call.h"
 #include "cli/spool_place.h"
+#include "cli/shown.h"
 
 enum { TIME_MAX = 48, PREVIEW_BYTES = 60 };
 
@@ -68,8 +69,8 @@ static void print_metadata(const struct store_peeked *m)
 	size_t cursor = 0;
 
 	while (meta_next(m->meta, m->meta_bytes, &cursor, &entry))
-		(void)printf("metadata  %.*s = %.*s\n", (int)entry.key_length, entry.key, (int)entry.value_length,
-		             entry.value);
+		(void)printf("metadata  %s = %s\n", shown_n(entry.key, entry.key_length),
+		             shown_n(entry.value, entry.value_length));
 }
 
 static void print_json(const struct peek *p, const struct store_peeked *m)
@@ -119,7 +120,7 @@ static bool visit(void *arg, const struct store_peeked *m)
 		             m->id, m->block_id, time, m->body_bytes, m->is_sound ? "yes" : "no");
 		print_metadata(m);
 		(void)putchar('\n');
-		(void)fwrite(m->body_bytes ? m->body : "", 1, m->body_bytes, stdout);
+		shown_payload(stdout, m->body_bytes ? m->body : "", m->body_bytes);
 		(void)putchar('\n');
 	} else {
 		(void)printf("%" PRIu64 "\t%s\t%zu\t", m->id, time, m->body_bytes);

@@ -17,6 +17,7 @@
 #include "cli/control_call.h"
 #include "cli/spool_place.h"
 #include "cli/stopped_spool.h"
+#include "cli/shown.h"
 
 enum { REPORT_MAX_BYTES = 16 << 20 };
 
@@ -85,7 +86,7 @@ int command_export(int argc, char **argv)
 	if (spool_place_find(&place, &e) != ERR_OK || export_to(&place, argv[optind], &e) != ERR_OK)
 		status = command_fail("export", &e);
 	else
-		(void)printf("%s holds a copy of %s\n", argv[optind], place.path);
+		(void)printf("%s holds a copy of %s\n", shown(argv[optind]), shown(place.path));
 	spool_place_fini(&place);
 	return status;
 }
@@ -125,7 +126,7 @@ int command_import(int argc, char **argv)
 	if (spool_place_find(&place, &e) != ERR_OK || import_from(&place, argv[optind], again, &rows, &e) != ERR_OK)
 		status = command_fail("import", &e);
 	else
-		(void)printf("%" PRIu64 " messages of %s are in %s\n", rows, argv[optind], place.path);
+		(void)printf("%" PRIu64 " messages of %s are in %s\n", rows, shown(argv[optind]), shown(place.path));
 	spool_place_fini(&place);
 	return status;
 }
@@ -147,7 +148,7 @@ int command_check(int argc, char **argv)
 		status = command_fail("check", &e);
 	else
 		status = problems > 0 ? EX_DATAERR : EX_OK;
-	(void)fwrite(report.data ? report.data : "", 1, report.len, stdout);
+	shown_lines(stdout, report.data ? report.data : "", report.len);
 	buf_fini(&report);
 	spool_place_fini(&place);
 	return status;
@@ -175,7 +176,7 @@ int command_repair(int argc, char **argv)
 	buf_init(&report, REPORT_MAX_BYTES);
 	if (spool_place_find(&place, &e) != ERR_OK || store_repair(place.path, &how, &report, &e) != ERR_OK)
 		status = command_fail("repair", &e);
-	(void)fwrite(report.data ? report.data : "", 1, report.len, stdout);
+	shown_lines(stdout, report.data ? report.data : "", report.len);
 	buf_fini(&report);
 	spool_place_fini(&place);
 	return status;

@@ -11,6 +11,7 @@
 #include "cli/commands.h"
 #include "cli/remote_status.h"
 #include "cli/spool_place.h"
+#include "cli/shown.h"
 
 static const char *bytes_of(struct remote_status *p, const char *path, char *buffer)
 {
@@ -107,7 +108,7 @@ static enum err show(const char *control, bool json, struct error *e)
 	enum err err = remote_status_take(&p, control, e);
 
 	if (err == ERR_OK && json)
-		(void)fwrite(p.text.data, 1, p.text.len, stdout);
+		shown_lines(stdout, p.text.data, p.text.len);
 	else if (err == ERR_OK)
 		print_person(&p);
 	(void)fflush(stdout);

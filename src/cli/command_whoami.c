@@ -8,6 +8,7 @@
 #include "cli/command.h"
 #include "cli/command_whoami.h"
 #include "cli/commands.h"
+#include "cli/shown.h"
 
 enum { ANSWER_MAX_BYTES = 1 << 16 };
 
@@ -29,23 +30,24 @@ void command_whoami_print(const struct aws_whoami *w, FILE *out)
 {
 	const struct aws_identity *i = &w->identity;
 
-	(void)fprintf(out, "host        %s (%s)\nregion      %s (%s)\n", i->host, w->host_source,
-	              i->region[0] ? i->region : "none", i->region_source);
+	(void)fprintf(out, "host        %s (%s)\nregion      %s (%s)\n", shown(i->host), shown(w->host_source),
+	              i->region[0] ? shown(i->region) : "none", shown(i->region_source));
 	if (w->profile[0])
-		(void)fprintf(out, "profile     %s (%s)\n", w->profile, w->profile_source);
+		(void)fprintf(out, "profile     %s (%s)\n", shown(w->profile), shown(w->profile_source));
 	for (size_t n = 0; n < w->provider_count; n++)
-		(void)fprintf(out, "%s %s: %s%s%s\n", n ? "           " : "providers  ", w->providers[n].name,
-		              w->providers[n].verdict, w->providers[n].reason[0] ? ": " : "", w->providers[n].reason);
+		(void)fprintf(out, "%s %s: %s%s%s\n", n ? "           " : "providers  ", shown(w->providers[n].name),
+		              w->providers[n].verdict, w->providers[n].reason[0] ? ": " : "",
+		              shown(w->providers[n].reason));
 	if (i->access_key_id[0])
-		(void)fprintf(out, "access key  %s\n", i->access_key_id);
+		(void)fprintf(out, "access key  %s\n", shown(i->access_key_id));
 	if (w->arn[0])
-		(void)fprintf(out, "for         %s, account %s\n", w->arn, w->account);
+		(void)fprintf(out, "for         %s, account %s\n", shown(w->arn), shown(w->account));
 	if (w->sts_reason[0])
-		(void)fprintf(out, "for         unknown: %s\n", w->sts_reason);
+		(void)fprintf(out, "for         unknown: %s\n", shown(w->sts_reason));
 	if (w->warning[0])
-		(void)fprintf(out, "warning     %s\n", w->warning);
+		(void)fprintf(out, "warning     %s\n", shown(w->warning));
 	if (!w->found && i->reason[0])
-		(void)fprintf(out, "no credentials: %s\n", i->reason);
+		(void)fprintf(out, "no credentials: %s\n", shown(i->reason));
 }
 
 static void print_json(const struct aws_whoami *w)

@@ -5,6 +5,7 @@
 #include "value/json.h"
 #include "value/path.h"
 #include "cli/control_call.h"
+#include "cli/shown.h"
 
 enum { STATUS_MAX_BYTES = 4 << 20 };
 
@@ -41,7 +42,12 @@ const char *remote_status_text(struct remote_status *p, const char *path)
 {
 	struct value v = get(p, path);
 
-	return value_is_text(v) ? arena_copy(&p->arena, v.text, v.length) : "";
+	const char *text;
+
+	if (!value_is_text(v))
+		return "";
+	text = shown_n(v.text, v.length);
+	return arena_copy(&p->arena, text, strlen(text));
 }
 
 double remote_status_number(struct remote_status *p, const char *path)

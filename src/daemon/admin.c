@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "daemon/prometheus.h"
 
-enum { ANSWER_MAX_BYTES = 1 << 20 };
+enum { ANSWER_MAX_BYTES = 1 << 20, METRICS_MAX_BYTES = 8 << 20 };
 
 static const char json[] = "application/json";
 
@@ -52,8 +52,10 @@ static void answer_metrics(struct httpd_request *r, void *arg)
 		httpd_answer(r, 404, "text/plain", NULL, "metrics are off\n", 16);
 		return;
 	}
-	buf_init(&body, ANSWER_MAX_BYTES);
+	buf_init(&body, METRICS_MAX_BYTES);
 	prometheus_print(&body, s->config->prometheus.add_process_metrics);
+	while (body.overflow && body.len > 0 && body.data[body.len - 1] != '\n') /* whole lines only */
+		body.len--;
 	answer_buf(r, 200, "text/plain; version=0.0.4; charset=utf-8", &body);
 }
 

@@ -6,6 +6,26 @@
 #include "kinesis/answer.h"
 #include "kinesis/cursor.h"
 
+/*
+ * Some services answer a signature that does not fit with the request they signed, token and signature included: the
+ * text ends where that begins.
+ */
+static void hide_request(char *text)
+{
+	static const char *const beginnings[] = {"The Canonical String", "Canonical string",    "The String-to-Sign",
+	                                         "String-to-Sign",       "AWS4-HMAC-SHA256",    "X-Amz-Security-Token",
+	                                         "Authorization:",       "Authorization header"};
+
+	for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++) {
+		char *at = strcasestr(text, beginnings[i]);
+
+		if (at)
+			(void)memcpy(at, "...", strnlen(at, 3));
+		if (at && strlen(at) > 3)
+			at[3] = '\0';
+	}
+}
+
 /* Cuts to the room there is and leaves printable ASCII; what comes from outside goes to logs and status. */
 static void copy_printable(char *out, size_t room, const char *data, size_t length)
 {
@@ -14,6 +34,8 @@ static void copy_printable(char *out, size_t room, const char *data, size_t leng
 	for (size_t i = 0; i < n; i++)
 		out[i] = data[i] >= 0x20 && data[i] < 0x7f ? data[i] : '?';
 	out[n] = '\0';
+	hide_request(out);
+	error_redact(out);
 }
 
 /* "com.amazonaws.kinesis#Code" and "Code:http://..." both mean Code. */

@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/series.h"
+#include "base/utf8.h"
 #include "value/json.h"
 #include "pipeline/stage_internal.h"
 
@@ -296,16 +297,23 @@ static void metric_free(void *state)
 	free(m);
 }
 
+enum { LABEL_MAX_BYTES = 128 };
+
 static void add_label(struct buf *labels, const char *name, const char *value)
 {
 	(void)buf_addf(labels, "%s%s=\"", labels->len ? "," : "", name);
-	for (const char *p = value; *p; p++) {
-		if (*p == '"' || *p == '\\')
+	for (const char *p = value, *end = value + strnlen(value, LABEL_MAX_BYTES); p < end;) {
+		uint32_t rune;
+		size_t n = utf8_decode(p, end, &rune, NULL);
+		char whole[UTF8_MAX];
+
+		if (rune == '"' || rune == '\\')
 			(void)buf_add_char(labels, '\\');
-		if (*p == '\n')
+		if (rune == '\n')
 			(void)buf_add_text(labels, "\\n");
 		else
-			(void)buf_add_char(labels, *p);
+			(void)buf_add(labels, whole, utf8_encode(whole, rune)); /* what is no UTF-8 is U+FFFD */
+		p += n;
 	}
 	(void)buf_add_char(labels, '"');
 }

@@ -93,7 +93,7 @@ def test_dead_shows_the_same_of_a_running_and_a_stopped_spool(http_door):
     for one, other in zip(running, stopped):
         assert one.returncode == other.returncode == 0, (one, other)
         assert one.stdout == other.stdout
-    assert b"metadata  X-Odd = a \t b\n" in running[1].stdout
+    assert b"metadata  X-Odd = a \\t b\n" in running[1].stdout
     assert running[1].stdout.endswith(b'\n\n{"k":"","odd":"\xc3\xa9\n"}\n')
 
 

@@ -141,12 +141,16 @@ enum err credential_reply_sso_token(char *text, size_t length, struct sso_token 
 		err = error_set(e, ERR_FORMAT, "the cached token holds a line break");
 	else
 		ret->access_token = mem_string(token);
+	if (err == ERR_OK)
+		error_secret_add(ret->access_token);
 	secret_json_fini(&d);
 	return err;
 }
 
 void credential_reply_sso_token_wipe(struct sso_token *t)
 {
+	if (t->access_token)
+		error_secret_remove(t->access_token);
 	if (t->access_token)
 		OPENSSL_cleanse(t->access_token, strlen(t->access_token));
 	free(t->access_token);

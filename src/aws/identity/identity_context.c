@@ -1,8 +1,10 @@
 #include "aws/identity/identity_context.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/mem.h"
 #include "aws/transport/transport.h"
 #include "aws/signing/sigv4.h"
 
@@ -21,6 +23,18 @@ static const char *ca_file(const struct identity_settings *s, const struct optio
 	if (identity_env("AWS_CA_BUNDLE"))
 		return identity_env("AWS_CA_BUNDLE");
 	return profiles_get(&s->profiles, s->profile, "ca_bundle");
+}
+
+/* For the rest of the process: a proxy is named in errors, and its password must not be. */
+static void hide_password(const char *proxy)
+{
+	const char *at = proxy ? strrchr(proxy, '@') : NULL, *slashes = at ? strstr(proxy, "//") : NULL;
+	const char *colon = slashes ? strchr(slashes, ':') : NULL;
+	char *password = colon && colon < at ? mem_string_n(colon + 1, (size_t)(at - colon - 1)) : NULL;
+
+	if (password)
+		error_secret_add(password);
+	free(password);
 }
 
 static enum err open_http(struct event_base *base, const struct aws_client_options *options, struct identity_context *c,
@@ -46,6 +60,7 @@ static enum err open_http(struct event_base *base, const struct aws_client_optio
 			proxy = either("ALL_PROXY", "all_proxy");
 	}
 	o.proxy = proxy;
+	hide_password(proxy);
 	return transport_open(base, &o, &c->http, e);
 }
 

@@ -34,8 +34,17 @@ bool identity_env_true(const char *name)
 
 static char *copy(const char *s) { return s && *s ? mem_string(s) : NULL; }
 
+static char *copy_secret(const char *s)
+{
+	if (s && *s)
+		error_secret_add(s);
+	return copy(s);
+}
+
 static void wipe(char *secret)
 {
+	if (secret)
+		error_secret_remove(secret);
 	if (secret)
 		OPENSSL_cleanse(secret, strlen(secret));
 	free(secret);
@@ -97,10 +106,10 @@ enum err identity_settings_open(const struct aws_client_options *options, struct
 	s->spool_name = copy(options->spool_name);
 	s->field_profile = copy(c->profile);
 	s->id = copy(c->id);
-	s->secret = copy(c->secret);
-	s->token = copy(c->token);
+	s->secret = copy_secret(c->secret);
+	s->token = copy_secret(c->token);
 	s->role = copy(c->role);
-	s->role_external_id = copy(c->role_external_id);
+	s->role_external_id = copy_secret(c->role_external_id);
 	s->from_ec2_role = c->from_ec2_role;
 	err = check_credentials(s, e);
 	if (err == ERR_OK)

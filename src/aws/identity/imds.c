@@ -73,12 +73,15 @@ static void on_token(struct imds *m, const struct transport_answer *a)
 		return;
 	}
 	m->token = mem_string(a->body);
+	error_secret_add(m->token);
 	m->tries = 0;
 	send(m);
 }
 
 static void forget_token(struct imds *m)
 {
+	if (m->token)
+		error_secret_remove(m->token);
 	if (m->token)
 		OPENSSL_cleanse(m->token, strlen(m->token));
 	free(m->token);

@@ -10,6 +10,8 @@
 static void wipe(char **text)
 {
 	if (*text)
+		error_secret_remove(*text);
+	if (*text)
 		OPENSSL_cleanse(*text, strlen(*text));
 	free(*text);
 	*text = NULL;
@@ -17,7 +19,11 @@ static void wipe(char **text)
 
 void keys_wipe(struct aws_keys *k)
 {
-	wipe(&k->id);
+	/* no secret: it is shown to operators, and stands in each request */
+	if (k->id)
+		OPENSSL_cleanse(k->id, strlen(k->id));
+	free(k->id);
+	k->id = NULL;
 	wipe(&k->secret);
 	wipe(&k->token);
 	k->expires_ms = 0;
@@ -32,6 +38,9 @@ void keys_set(struct aws_keys *k, const char *id, const char *secret, const char
 	    .expires_ms = expires_ms,
 	};
 
+	error_secret_add(made.secret);
+	if (made.token)
+		error_secret_add(made.token);
 	keys_wipe(k);
 	*k = made;
 }

@@ -90,6 +90,7 @@ static enum provider_verdict read_token(struct provider_call *call, struct askin
 		return provider_fail(call, "AWS_CONTAINER_AUTHORIZATION_TOKEN is too long");
 	if (s->token.len > 0 && (strpbrk(s->token.data, "\r\n") || strlen(s->token.data) != s->token.len))
 		return provider_fail(call, "its authorization token holds a line break");
+	secret_file_is_secret(&s->token);
 	return PROVIDER_PENDING;
 }
 

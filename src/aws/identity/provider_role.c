@@ -49,6 +49,7 @@ static enum provider_verdict read_token(struct provider_call *call, struct askin
 			return provider_fail(call, "the web identity token file %s does not hold a token",
 			                     call->role.token_file);
 	s->sts.token = s->token.data;
+	secret_file_is_secret(&s->token);
 	return PROVIDER_PENDING;
 }
 

@@ -73,8 +73,16 @@ enum err secret_file_read(const char *path, struct buf *out, bool *ret_lax, stru
 	}
 }
 
+void secret_file_is_secret(struct buf *b)
+{
+	if (b->len > 0)
+		error_secret_add(b->data);
+}
+
 void secret_file_wipe(struct buf *b)
 {
+	if (b->len > 0)
+		error_secret_remove(b->data);
 	if (b->data)
 		OPENSSL_cleanse(b->data, b->cap);
 	buf_fini(b);

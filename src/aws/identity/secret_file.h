@@ -20,6 +20,8 @@
 /* out (initialised, with its maximum) is cleared first; wipe it after use. ret_lax (may be null): others may read it.
  */
 enum err secret_file_read(const char *path, struct buf *out, bool *ret_lax, struct error *e) MUST_CHECK;
+/* Its text is a secret from now on; once, after its last change. secret_file_wipe ends that. */
+void secret_file_is_secret(struct buf *b);
 /* Wipes and frees. */
 void secret_file_wipe(struct buf *b);
 /* "~/x" with the home folder in place of "~"; free() it. */
