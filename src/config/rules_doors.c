@@ -46,7 +46,13 @@ static void check_pair(const struct rules *r, const char *base)
 {
 	AUTOFREE char *cert = mem_format("%s.cert_file", base);
 	AUTOFREE char *key = mem_format("%s.key_file", base);
+	AUTOFREE char *authority = mem_format("%s.client_ca_file", base);
+	AUTOFREE char *names = mem_format("%s.allowed_names", base);
 
+	if (rules_is_set(r, authority) && !rules_is_set(r, cert))
+		rules_fault(r, authority, "needs %s too: certificates are shown in TLS", cert);
+	if (rules_is_set(r, names) && !rules_is_set(r, authority))
+		rules_fault(r, names, "needs %s too: without it no certificate is asked for", authority);
 	if (rules_is_set(r, cert) && !rules_is_set(r, key))
 		rules_fault(r, cert, "needs %s too", key);
 	if (rules_is_set(r, key) && !rules_is_set(r, cert))

@@ -230,15 +230,15 @@ static enum err take_over(struct daemon *d, struct config *new, struct error *e)
 	return ERR_OK;
 }
 
-static void read_tokens(struct daemon *d)
+static void read_files(struct daemon *d)
 {
 	struct error e = {.code = ERR_OK};
 
-	if (d->servers.http && httpd_read_tokens(d->servers.http, &e) != ERR_OK)
-		LOG(LOG_ERROR, "tokens not read again, the old ones stay", LOG_S("input", "http"),
+	if (d->servers.http && httpd_read_files(d->servers.http, &e) != ERR_OK)
+		LOG(LOG_ERROR, "tokens and certificates not read again, the old ones stay", LOG_S("input", "http"),
 		    LOG_S("error", e.text));
 	if (d->doors)
-		doors_read_tokens(d->doors);
+		doors_read_files(d->doors);
 }
 
 static void on_reload(evutil_socket_t signal_number, short what, void *arg)
@@ -257,7 +257,7 @@ static void on_reload(evutil_socket_t signal_number, short what, void *arg)
 	if (err == ERR_OK)
 		err = take_over(d, new, &e);
 	if (err == ERR_OK) {
-		read_tokens(d);
+		read_files(d);
 		LOG(LOG_INFO, "configuration reloaded", LOG_S("path", d->config->file));
 	} else {
 		LOG(LOG_ERROR, "configuration not reloaded, the old one stays", LOG_S("path", d->config->file),

@@ -36,8 +36,8 @@ struct door_kind {
 	/* No new bytes; what is whole is offered. */
 	void (*stop)(struct door *d);
 	bool (*is_idle)(const struct door *d);
-	/* Reads the file of tokens again; null: it never has one. */
-	enum err (*read_tokens)(struct door *d, struct error *e);
+	/* Reads the files of tokens and of TLS again; null: it never has any. */
+	enum err (*read_files)(struct door *d, struct error *e);
 	/* Of a finite input; null for the others. */
 	bool (*has_ended)(const struct door *d);
 	void (*free)(struct door *d);

@@ -329,11 +329,11 @@ static void stop(struct door *d)
 
 static const char *trouble(const struct door *d) { return httpd_trouble(((const struct door_http *)d)->server); }
 
-static enum err read_tokens(struct door *d, struct error *e)
+static enum err read_files(struct door *d, struct error *e)
 {
 	struct door_http *h = (struct door_http *)d;
 
-	return h->own ? httpd_read_tokens(h->own, e) : ERR_OK;
+	return h->own ? httpd_read_files(h->own, e) : ERR_OK;
 }
 
 static bool is_idle(const struct door *d)
@@ -390,6 +390,8 @@ static enum err open_own(struct door_http *h, struct error *e)
 	    .unix_mode = 0660,
 	    .cert_file = o->cert_file,
 	    .key_file = o->key_file,
+	    .client_ca_file = o->client_ca_file,
+	    .allowed_names = {.items = o->allowed_names.items, .count = o->allowed_names.count},
 	    .token_file = o->token_file,
 	    .require_guard = true,
 	    .max_connections = (uint32_t)o->max_connections,
@@ -502,7 +504,7 @@ const struct door_kind door_http_kind = {
     .trouble = trouble,
     .resume = resume,
     .stop = stop,
-    .read_tokens = read_tokens,
+    .read_files = read_files,
     .is_idle = is_idle,
     .has_ended = has_ended,
     .free = free_door,

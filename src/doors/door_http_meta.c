@@ -211,6 +211,8 @@ enum err door_http_meta_add(struct buf *out, const struct httpd_request *r, cons
 	if (tls) {
 		put_text(p, "http_server_tls_version", tls);
 		put_text(p, "http_server_tls_cipher_suite", cipher);
+		if (*httpd_client_name(r))
+			put_text(p, "http_server_tls_client_name", httpd_client_name(r));
 	}
 	put_headers(p, r, rules);
 	put_query(p, httpd_query(r));

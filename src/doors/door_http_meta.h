@@ -3,11 +3,11 @@
  *
  * What it is: a walk over one request. It gives, in this order, a later one replacing an earlier one of the same name:
  * http_server_user_agent, http_server_request_path (decoded), http_server_verb, http_server_remote_ip,
- * http_server_tls_version and http_server_tls_cipher_suite (with TLS), every header by its canonical name (first value;
- * Host, Transfer-Encoding and Trailer are not headers there), every query parameter (first value), every variable of
- * the path, every cookie. Names that begin with http_server_ are kspool's own: what a peer calls so is left out.
- * Promises: 6 (the metadata of a request is bounded before it is copied to each message).
- * Owner: the caller owns the buffer. Thread: intake. Fails: with ERR_TOOBIG, a refusal to the peer.
+ * http_server_tls_version, http_server_tls_cipher_suite and http_server_tls_client_name (with TLS, a certificate),
+ * every header by its canonical name (first value; Host, Transfer-Encoding and Trailer are not headers there), every
+ * query parameter (first value), every variable of the path, every cookie. Names that begin with http_server_ are
+ * kspool's own: what a peer calls so is left out. Promises: 6 (the metadata of a request is bounded before it is copied
+ * to each message). Owner: the caller owns the buffer. Thread: intake. Fails: with ERR_TOOBIG, a refusal to the peer.
  * Does not: store the Authorization header when the server asks for tokens, as it then holds kspool's own secret.
  */
 #ifndef KSPOOL_DOORS_DOOR_HTTP_META_H

@@ -175,6 +175,10 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 
 	(void)bev;
 	if (what & BEV_EVENT_CONNECTED && c->state == CLIENT_SHAKING) {
+		if (!listener_identify(c->door->listener, bev, &c->peer)) {
+			free_client(c);
+			return;
+		}
 		begin(c);
 		run_client(c);
 	} else if (what & BEV_EVENT_EOF && c->state != CLIENT_SHAKING) {
@@ -306,14 +310,14 @@ static void resume(struct door *d)
 	}
 }
 
-static enum err read_tokens(struct door *d, struct error *e)
+static enum err read_files(struct door *d, struct error *e)
 {
 	struct door_socket *s = (struct door_socket *)d;
 	struct guard *fresh;
-	enum err err;
+	enum err err = listener_read_keys(s->listener, e);
 
-	if (!s->guard)
-		return ERR_OK;
+	if (err != ERR_OK || !s->guard)
+		return err;
 	err = guard_load(d->input->socket_server.token_file, &fresh, e);
 	if (err != ERR_OK)
 		return err;
@@ -430,6 +434,8 @@ static enum err listen_on(struct door_socket *s, struct error *e)
 	    .allow_groups = is_unix ? names_of(&o->allow_groups) : (struct listener_names){0},
 	    .cert_file = o->network == NETWORK_TLS ? o->tls.cert_file : NULL,
 	    .key_file = o->network == NETWORK_TLS ? o->tls.key_file : NULL,
+	    .client_ca_file = o->network == NETWORK_TLS ? o->tls.client_ca_file : NULL,
+	    .allowed_names = o->network == NETWORK_TLS ? names_of(&o->tls.allowed_names) : (struct listener_names){0},
 	    .require_guard = true,
 	    .has_token = s->guard,
 	    .max_connections = (uint32_t)o->max_connections,
@@ -484,7 +490,7 @@ const struct door_kind door_socket_kind = {
     .trouble = trouble,
     .resume = resume,
     .stop = stop,
-    .read_tokens = read_tokens,
+    .read_files = read_files,
     .is_idle = is_idle,
     .has_ended = has_ended,
     .free = free_door,

@@ -253,16 +253,16 @@ void doors_stop(struct doors *d)
 	    LOG_U("memory_bytes", d->intake.memory_bytes));
 }
 
-void doors_read_tokens(struct doors *d)
+void doors_read_files(struct doors *d)
 {
 	const struct slot *s;
 
 	TAILQ_FOREACH (s, &d->slots, link) {
 		struct error e = {.code = ERR_OK};
 
-		if (s->door && s->door->kind->read_tokens && s->door->kind->read_tokens(s->door, &e) != ERR_OK)
-			LOG(LOG_ERROR, "tokens not read again, the old ones stay", LOG_S("input", name_of(s->input)),
-			    LOG_S("error", e.text));
+		if (s->door && s->door->kind->read_files && s->door->kind->read_files(s->door, &e) != ERR_OK)
+			LOG(LOG_ERROR, "tokens and certificates not read again, the old ones stay",
+			    LOG_S("input", name_of(s->input)), LOG_S("error", e.text));
 	}
 }
 

@@ -46,8 +46,8 @@ void doors_resume(struct doors *d);
  * Always before journal_stop: a door that still reads would answer its last yes with the next offer.
  */
 void doors_stop(struct doors *d);
-/* Reads the token files again; where one is wrong the old tokens stay and the log says so. */
-void doors_read_tokens(struct doors *d);
+/* Reads files of tokens and of TLS again; where one is wrong the old ones stay and the log says so. */
+void doors_read_files(struct doors *d);
 bool doors_is_idle(const struct doors *d);
 /* Why a finite input ended before its end; null when none did. */
 const char *doors_failure(const struct doors *d);

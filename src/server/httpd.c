@@ -49,6 +49,8 @@ static enum err open_listener(struct httpd *h, const struct httpd_options *o, st
 	    .unix_mode = o->unix_mode,
 	    .cert_file = o->cert_file,
 	    .key_file = o->key_file,
+	    .client_ca_file = o->client_ca_file,
+	    .allowed_names = o->allowed_names,
 	    .require_guard = o->require_guard,
 	    .has_token = h->guard,
 	    .max_connections = o->max_connections,
@@ -95,13 +97,13 @@ enum err httpd_open(struct event_base *base, const struct httpd_options *options
 
 uint16_t httpd_port(const struct httpd *h) { return listener_port(h->listener); }
 
-enum err httpd_read_tokens(struct httpd *h, struct error *e)
+enum err httpd_read_files(struct httpd *h, struct error *e)
 {
 	struct guard *fresh;
-	enum err err;
+	enum err err = listener_read_keys(h->listener, e);
 
-	if (!h->guard)
-		return ERR_OK;
+	if (err != ERR_OK || !h->guard)
+		return err;
 	err = guard_load(h->token_file, &fresh, e);
 	if (err != ERR_OK)
 		return err;

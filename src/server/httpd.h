@@ -31,8 +31,10 @@ struct httpd_options {
 	uint32_t unix_mode;    /* mode of the unix socket */
 	const char *cert_file; /* TLS when not null */
 	const char *key_file;
-	const char *token_file; /* bearer tokens when not null */
-	bool require_guard;     /* a non-loopback address without TLS or token is refused (ERR_CONFIG) */
+	const char *client_ca_file;          /* see listener.h */
+	struct listener_names allowed_names; /* see listener.h */
+	const char *token_file;              /* bearer tokens when not null */
+	bool require_guard;                  /* a non-loopback address without TLS or token is refused (ERR_CONFIG) */
 	uint32_t max_connections;
 	uint32_t max_connections_per_peer;  /* 0: see listener.h */
 	uint32_t max_connections_per_token; /* 0: half of max_connections */
@@ -101,8 +103,8 @@ void httpd_set_share(struct httpd *h, bool (*may_read)(void *arg), void (*on_byt
 void httpd_raise_body(struct httpd *h, uint64_t max_body_bytes);
 /* Why nobody can come in just now; null: they can. */
 const char *httpd_trouble(const struct httpd *h);
-/* Reads the file of tokens again; after an error the old ones stay. */
-enum err httpd_read_tokens(struct httpd *h, struct error *e) MUST_CHECK;
+/* Reads the files of tokens and of TLS again; after an error the old ones stay. */
+enum err httpd_read_files(struct httpd *h, struct error *e) MUST_CHECK;
 /* Requests whose body waits for room, now and from here on, are answered 503. */
 void httpd_give_up_waiting(struct httpd *h);
 /* True when requests need a token: their Authorization header is ours, not the message's. */
@@ -119,9 +121,10 @@ void httpd_each_variable(const struct httpd_request *r,
                          void (*each)(void *arg, const char *name, size_t name_length, const char *value,
                                       size_t length),
                          void *arg);
-const char *httpd_query(const struct httpd_request *r); /* raw, "" when none */
-const char *httpd_peer(const struct httpd_request *r);  /* "127.0.0.1:4000", "unix uid=0" */
-const char *httpd_host(const struct httpd_request *r);  /* the peer's address without port, "" for unix sockets */
+const char *httpd_query(const struct httpd_request *r);       /* raw, "" when none */
+const char *httpd_peer(const struct httpd_request *r);        /* "127.0.0.1:4000", "unix uid=0" */
+const char *httpd_host(const struct httpd_request *r);        /* the peer's address without port, "" for unix sockets */
+const char *httpd_client_name(const struct httpd_request *r); /* of its certificate, "" without one */
 /* "TLSv1.2", "TLSv1.3", or null without TLS; *ret_cipher is the suite's name in IANA's spelling. */
 const char *httpd_tls(const struct httpd_request *r, const char **ret_cipher);
 size_t httpd_headers(const struct httpd_request *r, const struct httpd_header **ret);

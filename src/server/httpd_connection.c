@@ -339,6 +339,10 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 
 	(void)bev;
 	if (what & BEV_EVENT_CONNECTED && c->state == CONNECTION_SHAKING) {
+		if (!listener_identify(c->httpd->listener, bev, &c->peer)) {
+			connection_free(c);
+			return;
+		}
 		set_state(c, CONNECTION_HEAD);
 		connection_run(c);
 	} else if (what & BEV_EVENT_EOF && c->state != CONNECTION_SHAKING) {

@@ -101,6 +101,8 @@ const char *httpd_peer(const struct httpd_request *r) { return r->peer.text; }
 
 const char *httpd_host(const struct httpd_request *r) { return r->peer.host; }
 
+const char *httpd_client_name(const struct httpd_request *r) { return r->peer.name; }
+
 const char *httpd_tls(const struct httpd_request *r, const char **ret_cipher)
 {
 	*ret_cipher = r->tls_cipher;

@@ -21,7 +21,7 @@
 #include <event2/event.h>
 #include <event2/listener.h>
 #include <netinet/tcp.h>
-#include <openssl/err.h>
+#include <openssl/sha.h>
 #include <openssl/ssl.h>
 
 #include "base/check.h"
@@ -30,6 +30,7 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "server/listen_socket.h"
+#include "server/listen_tls.h"
 
 enum { REST_MS = 250, LOOK_S = 1, FOREIGN_PER_PEER = 64, DRAIN_BYTES = 65536 };
 
@@ -58,6 +59,11 @@ struct listener {
 	char *trouble;
 	uint32_t unix_mode;
 	char *unix_group;
+	char *cert_file;
+	char *key_file;
+	char *client_ca_file;
+	struct listener_names allowed_names;
+	bool asks_clients;
 	bool (*make_room)(const unsigned char *key, void *arg);
 	const char *refusal;
 	uint32_t connections;
@@ -125,17 +131,22 @@ static bool take_share(struct listener *l, const struct peer *peer)
 	return true;
 }
 
-void listener_release(struct listener *l, const struct peer *peer)
+static void drop_share(struct listener *l, const struct peer *peer)
 {
 	struct share *s = find_share(l, peer);
 
 	must(s && s->connections > 0 && l->connections > 0);
-	metric_add(M_INPUT_CONNECTION_LOST, 1);
 	l->connections--;
 	if (--s->connections == 0) {
 		LIST_REMOVE(s, link);
 		free(s);
 	}
+}
+
+void listener_release(struct listener *l, const struct peer *peer)
+{
+	drop_share(l, peer);
+	metric_add(M_INPUT_CONNECTION_LOST, 1);
 }
 
 static void refuse(int fd, const struct listener *l, const char *peer, const char *reason)
@@ -295,33 +306,67 @@ static void watch_file(struct listener *l)
 	must(l->look && event_add(l->look, &every) == 0);
 }
 
-static enum err tls_fault(const char *path, struct error *e)
+/* The key of a certificate's name: no address has such a first byte. */
+static void set_name_key(struct peer *peer)
 {
-	char text[160];
+	unsigned char hash[SHA256_DIGEST_LENGTH];
 
-	ERR_error_string_n(ERR_get_error(), text, sizeof text);
-	ERR_clear_error();
-	return error_set(e, ERR_ENVIRONMENT, "%s: %s", path, text);
+	(void)SHA256((const unsigned char *)peer->name, strlen(peer->name), hash);
+	peer->key[0] = 'n';
+	memcpy(peer->key + 1, hash, sizeof peer->key - 1);
 }
 
-static enum err open_tls(struct listener *l, const struct listener_options *o, struct error *e)
+static bool refuse_name(const struct listener *l, const struct peer *peer, const char *reason)
 {
-	if (!o->cert_file || !*o->cert_file)
-		return ERR_OK;
-	if (!o->key_file || !*o->key_file)
-		return error_set(e, ERR_CONFIG, "cert_file %s needs a key_file", o->cert_file);
-	l->tls = SSL_CTX_new(TLS_server_method());
-	if (!l->tls || SSL_CTX_set_min_proto_version(l->tls, TLS1_2_VERSION) != 1)
-		return tls_fault("TLS", e);
-	(void)SSL_CTX_set_options(l->tls, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_NO_TICKET |
-	                                      SSL_OP_CIPHER_SERVER_PREFERENCE);
-	(void)SSL_CTX_set_mode(l->tls, SSL_MODE_RELEASE_BUFFERS);
-	(void)SSL_CTX_set_session_cache_mode(l->tls, SSL_SESS_CACHE_OFF);
-	if (SSL_CTX_use_certificate_chain_file(l->tls, o->cert_file) != 1)
-		return tls_fault(o->cert_file, e);
-	if (SSL_CTX_use_PrivateKey_file(l->tls, o->key_file, SSL_FILETYPE_PEM) != 1 ||
-	    SSL_CTX_check_private_key(l->tls) != 1)
-		return tls_fault(o->key_file, e);
+	metric_add(M_INPUT_REFUSED_DENIED, 1);
+	LOG_LIMITED(LOG_WARN, "connection refused", LOG_S("address", l->address), LOG_S("peer", peer->text),
+	            LOG_S("certificate", peer->name), LOG_S("reason", reason));
+	return false;
+}
+
+bool listener_identify(struct listener *l, struct bufferevent *bev, struct peer *peer)
+{
+	const SSL *ssl = bufferevent_openssl_get_ssl(bev);
+	struct peer named = *peer;
+
+	if (!ssl || !l->asks_clients)
+		return true;
+	if (!listen_tls_name(ssl, &l->allowed_names, named.name, sizeof named.name))
+		return refuse_name(l, &named, "no name of its certificate is allowed");
+	set_name_key(&named);
+	named.is_local = true; /* a name's share is half, wherever it comes from */
+	/* its place as an address is given back first: it must not stand in its own way */
+	drop_share(l, peer);
+	if (!take_share(l, &named)) {
+		must(take_share(l, peer));
+		return refuse_name(l, &named, "too many connections with this certificate");
+	}
+	*peer = named;
+	return true;
+}
+
+static void copy_files(struct listener *l, const struct listener_options *o)
+{
+	l->cert_file = o->cert_file ? mem_string(o->cert_file) : NULL;
+	l->key_file = o->key_file ? mem_string(o->key_file) : NULL;
+	l->client_ca_file = o->client_ca_file ? mem_string(o->client_ca_file) : NULL;
+	l->allowed_names = o->allowed_names;
+	l->asks_clients = o->client_ca_file && *o->client_ca_file;
+}
+
+enum err listener_read_keys(struct listener *l, struct error *e)
+{
+	const struct listener_options options = {.cert_file = l->cert_file,
+	                                         .key_file = l->key_file,
+	                                         .client_ca_file = l->client_ca_file,
+	                                         .allowed_names = l->allowed_names};
+	SSL_CTX *fresh = NULL;
+	enum err err = listen_tls_open(&options, &fresh, e);
+
+	if (err != ERR_OK)
+		return err;
+	SSL_CTX_free(l->tls); /* connections hold it as long as they live */
+	l->tls = fresh;
 	return ERR_OK;
 }
 
@@ -330,7 +375,7 @@ static enum err start(struct listener *l, const struct listener_options *o, stru
 	int fd = -1;
 	enum err err;
 
-	if ((err = peer_rules_load(o, &l->rules, e)) != ERR_OK || (err = open_tls(l, o, e)) != ERR_OK)
+	if ((err = peer_rules_load(o, &l->rules, e)) != ERR_OK || (err = listen_tls_open(o, &l->tls, e)) != ERR_OK)
 		return err;
 	err = l->is_unix ? listen_socket_unix(o, &fd, &l->file, e)
 	                 : listen_socket_tcp(o, &fd, &l->port, &l->is_loopback, e);
@@ -368,6 +413,7 @@ enum err listener_open(struct event_base *base, const struct listener_options *o
 	l->unix_mode = options->unix_mode;
 	l->unix_group = options->unix_group ? mem_string(options->unix_group) : NULL;
 	set_limits(l, options);
+	copy_files(l, options);
 	l->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	LIST_INIT(&l->shares);
 	l->rest = evtimer_new(base, on_rested, l);
@@ -413,6 +459,9 @@ void listener_free(struct listener *l)
 		event_free(l->look);
 	free(l->trouble);
 	free(l->unix_group);
+	free(l->cert_file);
+	free(l->key_file);
+	free(l->client_ca_file);
 	SSL_CTX_free(l->tls);
 	peer_rules_fini(&l->rules);
 	if (l->spare_fd >= 0)

@@ -42,7 +42,9 @@ struct listener_options {
 	struct listener_names allow_groups;
 	const char *cert_file; /* TLS when not empty */
 	const char *key_file;
-	bool require_guard; /* beyond loopback: TLS or has_token, else ERR_CONFIG */
+	const char *client_ca_file;          /* clients must show a certificate of it; null or "": none is asked for */
+	struct listener_names allowed_names; /* in it; none: any. They must live as long as the listener */
+	bool require_guard;                  /* beyond loopback: TLS or has_token, else ERR_CONFIG */
 	bool has_token;
 	uint32_t max_connections;
 	/* 0: of this machine's peers half of max_connections, so that others have the other half; of others 64, if less
@@ -57,6 +59,7 @@ struct listener_options {
 struct peer {
 	char text[80];                         /* "127.0.0.1:4000", "unix uid=0" */
 	char host[64];                         /* "127.0.0.1"; "" for unix sockets */
+	char name[64];                         /* of its certificate; "" without one */
 	unsigned char key[LISTENER_KEY_BYTES]; /* what per-peer limits count by */
 	bool is_local;                         /* unix or loopback */
 };
@@ -66,6 +69,13 @@ typedef void listener_accept(struct bufferevent *bev, const struct peer *peer, b
 
 enum err listener_open(struct event_base *base, const struct listener_options *options, listener_accept *accept,
                        void *arg, struct listener **ret, struct error *e) MUST_CHECK;
+/*
+ * After the TLS handshake: who its certificate says it is, which it counts as from then on. False: it is nobody we
+ * know, or has its share already; it is to be closed.
+ */
+bool listener_identify(struct listener *l, struct bufferevent *bev, struct peer *peer);
+/* Reads the files of TLS again, for connections to come; after an error the old ones stay. */
+enum err listener_read_keys(struct listener *l, struct error *e) MUST_CHECK;
 /* Every accepted connection must be given back when it ended. */
 void listener_release(struct listener *l, const struct peer *peer);
 /* 0 for unix sockets. */
