@@ -29,6 +29,18 @@ void client_leave(struct client *c)
 		client_set_state(c, CLIENT_LEAVING);
 }
 
+bool client_shows_token(struct client *c, const char *token, size_t length)
+{
+	uint64_t id = guard_judge(c->door->guard, token, length);
+
+	if (id == 0)
+		return false;
+	if (!c->peer.name[0])
+		guard_key(id, c->identity);
+	client_set_state(c, CLIENT_OPEN);
+	return true;
+}
+
 void client_refuse(struct client *c, const char *reason)
 {
 	metric_add(M_INPUT_REFUSED_DENIED, 1);

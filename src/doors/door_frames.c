@@ -98,8 +98,7 @@ static void send_group(struct client *c)
 
 static void take_token(struct client *c, const char *payload, uint32_t length)
 {
-	if (guard_admits(c->door->guard, payload, length)) {
-		client_set_state(c, CLIENT_OPEN);
+	if (client_shows_token(c, payload, length)) {
 		answer_now(c, FRAME_ACCEPTED, NULL);
 	} else {
 		answer_now(c, FRAME_REFUSED, mem_string("no valid token"));
@@ -120,6 +119,7 @@ static void take_frame(struct client *c, const char *payload, uint32_t length)
 		answer_now(c, FRAME_CLOSING, mem_string("kspool is stopping; not stored"));
 		return;
 	}
+	quota_spend(c->door->quota, c->identity, length, 1, clock_mono_ns());
 	if (!c->building)
 		c->building = group_new(i, c->door->door.processors, NULL, NULL);
 	group_add(c->building, message_new(NULL, 0, payload, length, clock_wall_ms()));

@@ -32,6 +32,7 @@
 #include "doors/door.h"
 #include "doors/door_http_body.h"
 #include "doors/door_http_meta.h"
+#include "doors/quota.h"
 
 enum { HEAD_TIMEOUT_S = 10, IDLE_TIMEOUT_S = 60 };
 enum { MESSAGES_MAX = 10000, BATCH_BODY_FACTOR = 8, BATCH_BODY_MAX_BYTES = 33554432 };
@@ -51,6 +52,7 @@ struct door_http {
 	struct httpd *server;          /* own or the shared one */
 	TAILQ_HEAD(, pending) pending; /* oldest first; one timeout for all */
 	struct event *timer;
+	struct quota *quota;
 };
 
 static void answer_text(struct httpd_request *r, int status, const char *extra, const char *reason)
@@ -250,13 +252,30 @@ static void look(const struct httpd_request *r, struct httpd_verdict *verdict, v
 {
 	struct door_http *h = arg;
 	struct refusal refusal = {0};
+	unsigned char identity[LISTENER_KEY_BYTES];
 
+	httpd_identity(r, identity);
+	if (quota_wait_ms(h->quota, identity, clock_mono_ns()) > 0) {
+		*verdict = (struct httpd_verdict){.status = 429,
+		                                  .reason = "its sender has had its share of this second; not stored",
+		                                  .extra = "Retry-After: 1\r\n"};
+		metric_add(M_INPUT_REFUSED_BUSY, 1);
+		return;
+	}
 	if (!http_body_look(r, &refusal))
 		*verdict =
 		    (struct httpd_verdict){.status = refusal.status, .reason = refusal.reason, .extra = refusal.extra};
 	else if (!http_body_is_encoded(r) && http_body_cut_of(r, cuts_lines(h)) == HTTP_BODY_WHOLE &&
 	         verdict->max_body_bytes > h->door.intake->max_message_bytes)
 		verdict->max_body_bytes = h->door.intake->max_message_bytes;
+}
+
+static void spend(struct door_http *h, const struct httpd_request *r, const struct group *g)
+{
+	unsigned char identity[LISTENER_KEY_BYTES];
+
+	httpd_identity(r, identity);
+	quota_spend(h->quota, identity, g->offer.bytes, g->offer.count, clock_mono_ns());
 }
 
 static void on_request(struct httpd_request *r, void *arg)
@@ -286,6 +305,7 @@ static void on_request(struct httpd_request *r, void *arg)
 		answer_text(r, refusal.status, refusal.extra, refusal.reason);
 		return;
 	}
+	spend(h, r, g);
 	httpd_body_drop(r);
 	if (g->offer.count == 0) { /* no part, no line: there is nothing to store */
 		group_free(g);
@@ -361,6 +381,7 @@ static void free_door(struct door *d)
 		httpd_set_share(h->server, NULL, NULL, NULL);
 	}
 	event_free(h->timer);
+	quota_free(h->quota);
 	free(h);
 }
 
@@ -473,6 +494,7 @@ static enum err open_door(struct intake *i, const struct config_input *input, st
 
 	h->door = (struct door){.kind = &door_http_kind, .intake = i, .input = input, .processors = processors};
 	TAILQ_INIT(&h->pending);
+	h->quota = quota_new(o->peer_bytes_per_second_bytes, (uint64_t)o->peer_messages_per_second);
 	h->timer = evtimer_new(i->base, on_timer, h);
 	must(h->timer);
 	if (err == ERR_OK && (!o->path || o->path[0] != '/'))

@@ -52,9 +52,11 @@ static void read_token_line(struct client *c)
 	size_t length;
 	char *line = evbuffer_readln(in, &length, EVBUFFER_EOL_CRLF);
 
-	if (line && guard_admits(c->door->guard, line, length))
-		client_set_state(c, CLIENT_OPEN);
-	else if (line || evbuffer_get_length(in) > GUARD_TOKEN_MAX_BYTES + 2)
+	if (line && client_shows_token(c, line, length)) {
+		free(line);
+		return;
+	}
+	if (line || evbuffer_get_length(in) > GUARD_TOKEN_MAX_BYTES + 2)
 		client_refuse_token(c);
 	free(line);
 }
@@ -85,6 +87,18 @@ static void end_drained(struct client *c)
 	client_leave(c);
 }
 
+static void spend(struct client *c, const char *data, size_t length)
+{
+	uint64_t lines = 0;
+	const char *at, *end = data + length;
+
+	if (!c->door->quota)
+		return;
+	for (at = data; (at = memchr(at, '\n', (size_t)(end - at))); at++)
+		lines++;
+	quota_spend(c->door->quota, c->identity, length, lines, clock_mono_ns());
+}
+
 /* Reads while there is room, from what the bufferevent holds. */
 static void read_lines(struct client *c)
 {
@@ -101,6 +115,7 @@ static void read_lines(struct client *c)
 
 		if (n <= 0)
 			break;
+		spend(c, to, (size_t)n);
 		c->left -= c->left < (size_t)n ? c->left : (size_t)n;
 		feeder_filled(&c->feeder, (size_t)n);
 	}
@@ -127,7 +142,8 @@ static bool wants_to_read(const struct client *c)
 	const struct intake *i = c->door->door.intake;
 
 	return c->state != CLIENT_LEAVING && c->state != CLIENT_HELD && !c->peer_ended && intake_has_room(i) &&
-	       !frames_are_behind(c) && evbuffer_get_length(bufferevent_get_input(c->bev)) < READ_AHEAD_BYTES;
+	       !frames_are_behind(c) && evbuffer_get_length(bufferevent_get_input(c->bev)) < READ_AHEAD_BYTES &&
+	       (c->drains || quota_wait_ms(c->door->quota, c->identity, clock_mono_ns()) == 0);
 }
 
 /* Makes what progress it can; may free the client. */
@@ -166,6 +182,7 @@ static void on_read(struct bufferevent *bev, void *arg)
 static void begin(struct client *c)
 {
 	client_set_state(c, c->door->guard ? CLIENT_TOKEN : CLIENT_OPEN);
+	memcpy(c->identity, c->peer.key, sizeof c->identity);
 	c->since_ns = c->window_ns = clock_mono_ns();
 }
 
@@ -284,6 +301,18 @@ static void check_client(struct client *c, int64_t now_ns)
 	}
 }
 
+static void resume(struct door *d)
+{
+	struct door_socket *s = (struct door_socket *)d;
+	struct client *c, *next;
+
+	for (c = TAILQ_FIRST(&s->clients); c; c = next) {
+		next = TAILQ_NEXT(c, link);
+		if (c->state != CLIENT_SHAKING && (!c->reads || c->drains))
+			run_client(c);
+	}
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct door_socket *s = arg;
@@ -296,18 +325,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 		next = TAILQ_NEXT(c, link);
 		check_client(c, now_ns);
 	}
-}
-
-static void resume(struct door *d)
-{
-	struct door_socket *s = (struct door_socket *)d;
-	struct client *c, *next;
-
-	for (c = TAILQ_FIRST(&s->clients); c; c = next) {
-		next = TAILQ_NEXT(c, link);
-		if (c->state != CLIENT_SHAKING && (!c->reads || c->drains))
-			run_client(c);
-	}
+	if (s->quota) /* who had its share may go on */
+		resume(&s->door);
 }
 
 static enum err read_files(struct door *d, struct error *e)
@@ -383,6 +402,7 @@ static void free_door(struct door *d)
 		free_client(c);
 	listener_free(s->listener);
 	guard_free(s->guard);
+	quota_free(s->quota);
 	event_free(s->tick);
 	free(s);
 }
@@ -465,6 +485,7 @@ static enum err open_door(struct intake *i, const struct config_input *input, st
 
 	s->door = (struct door){.kind = &door_socket_kind, .intake = i, .input = input, .processors = processors};
 	TAILQ_INIT(&s->clients);
+	s->quota = quota_new(o->peer_bytes_per_second_bytes, (uint64_t)o->peer_messages_per_second);
 	s->tick = event_new(i->base, -1, EV_PERSIST, on_tick, s);
 	must(s->tick && event_add(s->tick, &period) == 0);
 	if (o->token_file && *o->token_file)

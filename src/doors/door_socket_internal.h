@@ -16,6 +16,7 @@
 #include "doors/door.h"
 #include "doors/feeder.h"
 #include "doors/frame.h"
+#include "doors/quota.h"
 
 struct bufferevent;
 struct event;
@@ -25,6 +26,7 @@ struct door_socket {
 	struct listener *listener;
 	struct guard *guard;
 	struct penalty penalty;
+	struct quota *quota; /* null: nobody has one */
 	TAILQ_HEAD(, client) clients;
 	struct event *tick;
 };
@@ -54,6 +56,7 @@ struct client {
 	struct door_socket *door;
 	struct bufferevent *bev;
 	struct peer peer;
+	unsigned char identity[LISTENER_KEY_BYTES]; /* what its quota counts by: certificate, token, user or address */
 	enum client_state state;
 	int64_t held_ns;    /* in HELD: how long */
 	bool peer_ended;    /* sent its last byte, which may not be looked at yet */
@@ -76,6 +79,8 @@ struct client {
 
 /* The one setter of state; an illegal move is a bug. */
 void client_set_state(struct client *c, enum client_state state);
+/* A token opens the client when it is a right one. */
+bool client_shows_token(struct client *c, const char *token, size_t length);
 /* To LEAVING, if it is not there yet. */
 void client_leave(struct client *c);
 /* Logs, counts, leaves. */

@@ -121,6 +121,13 @@ uint64_t guard_judge_header(const struct guard *g, const char *authorization)
 	return guard_judge(g, authorization, strlen(authorization));
 }
 
+void guard_key(uint64_t token, unsigned char ret[LISTENER_KEY_BYTES])
+{
+	memset(ret, 0, LISTENER_KEY_BYTES);
+	ret[0] = 't';
+	memcpy(ret + 1, &token, sizeof token);
+}
+
 bool guard_admits(const struct guard *g, const char *token, size_t length)
 {
 	return guard_judge(g, token, length) != 0;

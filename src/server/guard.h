@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "server/listener.h"
 
 struct guard;
 
@@ -29,6 +30,8 @@ bool guard_admits(const struct guard *g, const char *token, size_t length);
 /* 0 when it is not admitted; else a number that is this token's, also after the file was read again. */
 uint64_t guard_judge(const struct guard *g, const char *token, size_t length);
 uint64_t guard_judge_header(const struct guard *g, const char *authorization);
+/* A token as a peer's key (listener.h): no address has such a first byte. */
+void guard_key(uint64_t token, unsigned char ret[LISTENER_KEY_BYTES]);
 /* The value of an Authorization header ("Bearer <token>"); null is refused. */
 bool guard_admits_header(const struct guard *g, const char *authorization);
 

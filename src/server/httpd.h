@@ -121,9 +121,11 @@ void httpd_each_variable(const struct httpd_request *r,
                          void (*each)(void *arg, const char *name, size_t name_length, const char *value,
                                       size_t length),
                          void *arg);
-const char *httpd_query(const struct httpd_request *r);       /* raw, "" when none */
-const char *httpd_peer(const struct httpd_request *r);        /* "127.0.0.1:4000", "unix uid=0" */
-const char *httpd_host(const struct httpd_request *r);        /* the peer's address without port, "" for unix sockets */
+const char *httpd_query(const struct httpd_request *r); /* raw, "" when none */
+const char *httpd_peer(const struct httpd_request *r);  /* "127.0.0.1:4000", "unix uid=0" */
+const char *httpd_host(const struct httpd_request *r);  /* the peer's address without port, "" for unix sockets */
+/* What shares of this request's sender count by: its certificate's name, else its token, else its address or user. */
+void httpd_identity(const struct httpd_request *r, unsigned char ret[LISTENER_KEY_BYTES]);
 const char *httpd_client_name(const struct httpd_request *r); /* of its certificate, "" without one */
 /* "TLSv1.2", "TLSv1.3", or null without TLS; *ret_cipher is the suite's name in IANA's spelling. */
 const char *httpd_tls(const struct httpd_request *r, const char **ret_cipher);

@@ -151,6 +151,15 @@ uint64_t httpd_token_of(const struct httpd *h, const struct httpd_request *r)
 	return h->guard ? guard_judge_header(h->guard, httpd_header_get(r, "Authorization")) : 0;
 }
 
+void httpd_identity(const struct httpd_request *r, unsigned char ret[LISTENER_KEY_BYTES])
+{
+	uint64_t token = r->peer.name[0] ? 0 : httpd_token_of(r->httpd, r);
+
+	memcpy(ret, r->peer.key, LISTENER_KEY_BYTES);
+	if (token != 0)
+		guard_key(token, ret);
+}
+
 static bool lacks_token(const struct httpd *h, const struct httpd_request *r, const struct route *route)
 {
 	return h->guard && !(route && route->is_open) && httpd_token_of(h, r) == 0;

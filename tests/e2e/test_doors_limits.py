@@ -166,3 +166,35 @@ def test_a_token_has_its_share_too(fake, http_door, folder):
     assert status == b"200"
     for s in [second, *(s for s, _ in first)]:
         s.close()
+
+
+@pytest.mark.parametrize("quota", [{"peer_bytes_per_second": "1KiB"}, {"peer_messages_per_second": 2}])
+def test_a_token_has_a_quota_of_its_own(fake, http_door, folder, quota):
+    with open(f"{folder}/token", "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as out:
+        out.write("first-token-of-many-bytes\nsecond-token-of-many-bytes\n")
+    spooler, address = http_door(door={"token_file": f"{folder}/token", **quota})
+
+    def ask(name, size=3000):
+        return post(address, b"x" * size, headers={"Authorization": f"Bearer {name}-token-of-many-bytes"})[0]
+    answers = [ask("first") for _ in range(10)]
+    assert answers[0] == 200 and answers.count(429) >= 6 and set(answers) == {200, 429}
+    assert ask("second") == 200
+    wait_for(lambda: ask("first", 1) == 200, "the quota fills again")
+    spooler.wait_ledger(accepted=answers.count(200) + 2)
+
+
+@pytest.mark.parametrize("framing", ["lines", "length"])
+def test_a_socket_over_its_quota_waits_and_loses_nothing(fake, new_spooler, folder, framing):
+    door = {"network": "unix", "address": f"{folder}/in.sock", "framing": framing, "peer_messages_per_second": 100}
+    spooler = new_spooler(fake.endpoint, {"socket_server": door}).start()
+    payloads = [message(n, size=1000) for n in range(400)]
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(f"{folder}/in.sock")
+        s.settimeout(30)
+        for payload in payloads:
+            s.sendall(payload + b"\n" if framing == "lines" else struct.pack(">I", len(payload)) + payload)
+        s.shutdown(socket.SHUT_WR)
+        while s.recv(65536):
+            pass
+    spooler.wait_delivered(400, 30)
+    assert sorted(fake.payloads()) == sorted(payloads)
