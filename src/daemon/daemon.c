@@ -58,6 +58,7 @@ struct daemon {
 	enum phase phase;
 	bool hurry; /* a second signal came: wait for nothing */
 	unsigned ticks;
+	int upgraded_percent; /* as it was logged */
 	struct event *events[EVENTS_MAX];
 	size_t event_count;
 	struct event *watch;      /* looks for the end of draining and closing */
@@ -288,6 +289,17 @@ static void on_delivery(evutil_socket_t fd, short what, void *arg)
 	delivery_status(d->delivery, &d->delivery_status);
 }
 
+/* Each tenth, and the end. */
+static void log_upgrade(struct daemon *d)
+{
+	const int percent = (int)metric_get(M_UPGRADED);
+
+	if (percent / 10 == d->upgraded_percent / 10)
+		return;
+	d->upgraded_percent = percent;
+	LOG(LOG_INFO, "messages of an older kspool are brought into blocks", LOG_U("percent", (uint64_t)percent));
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct daemon *d = arg;
@@ -300,6 +312,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	if (d->phase < PHASE_CLOSING && servers_open_again(&d->servers))
 		doors_share_http(d->doors, d->servers.http);
 	doors_resume(d->doors);
+	log_upgrade(d);
 	if (++d->ticks % STATUS_EVERY_TICKS == 0) {
 		status_sentence(&d->source, sentence, sizeof sentence);
 		notify_send("STATUS=%s", sentence);
@@ -501,7 +514,7 @@ static void raise_descriptors(void)
 
 enum err daemon_run(const struct daemon_options *options, struct error *e)
 {
-	struct daemon d = {.config = options->config, .load = options->load};
+	struct daemon d = {.config = options->config, .load = options->load, .upgraded_percent = 100};
 	struct error stop_error = {.code = ERR_OK};
 	enum err err, stopped;
 

@@ -302,10 +302,17 @@ void status_print_ready(const struct status_source *s, struct buf *out, bool rea
 
 void status_sentence(const struct status_source *s, char *text, size_t size)
 {
+	const uint64_t upgraded = gauge(M_UPGRADED);
 	char bytes[NUM_SIZE_MAX];
 	char why[400];
 
-	if (!status_is_ready(s, why, sizeof why))
+	if (upgraded < 100)
+		(void)snprintf(text, size,
+		               "%s; bringing the messages of an older kspool into blocks, %" PRIu64 " %% done; %" PRIu64
+		               " messages (%s) wait",
+		               delivery_state_name(s->delivery->state), upgraded, gauge(M_LEDGER_PENDING),
+		               num_format_size(gauge(M_BACKLOG_BYTES), bytes));
+	else if (!status_is_ready(s, why, sizeof why))
 		(void)snprintf(text, size, "%s; %" PRIu64 " messages (%s) wait", why, gauge(M_LEDGER_PENDING),
 		               num_format_size(gauge(M_BACKLOG_BYTES), bytes));
 	else

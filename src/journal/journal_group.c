@@ -221,6 +221,18 @@ static void announce_flight(const struct journal *j, const struct group *g)
 	flight_settling(&j->flight, sent, store_moves(j->store));
 }
 
+/* What comes now will not leave in a moment. */
+static bool backlog_waits(const struct journal *j)
+{
+	int64_t settled_ms = atomic_load(&j->published.settled_ms);
+
+	if (store_next_id(j->store) - 1 - j->cursor > WAITING_ROWS)
+		return true;
+	if (settled_ms < j->began_ms)
+		settled_ms = j->began_ms;
+	return j->claims.count > j->held_rows && clock_mono_ms() - settled_ms > WAITING_MS;
+}
+
 static enum err write_group(struct journal *j, struct group *g, struct error *e)
 {
 	struct offer *offer;
@@ -228,7 +240,7 @@ static enum err write_group(struct journal *j, struct group *g, struct error *e)
 
 	if (err == ERR_OK)
 		store_let_ledger_wait(j->store);
-	store_set_waits(j->store, store_next_id(j->store) - 1 - j->cursor > WAITING_ROWS);
+	store_set_waits(j->store, backlog_waits(j));
 	store_note_flight(j->store, atomic_load(&j->flight.possible), handed_at_most(j));
 	j->commits++;
 	STAILQ_FOREACH (offer, &g->offers, link)

@@ -35,9 +35,10 @@ enum {
 	LANE_ROWS = 64,
 	MEMORY_FAILURES_MAX = 3,
 	ROWS_PER_GROUP = 1024, /* of one journal_rows */
-	WAITING_ROWS = 4096,   /* behind by so many: what comes will wait, and is stored small */
-	PUBLISH_MS = 100,      /* what costs system calls is told this often */
-	HELD_GROUPS = 64,      /* settlements are held until one of these four is reached: */
+	WAITING_ROWS = 4096, /* behind by so many, or nothing settled for so long: what comes will wait, stored small */
+	WAITING_MS = 2000,
+	PUBLISH_MS = 100, /* what costs system calls is told this often */
+	HELD_GROUPS = 64, /* settlements are held until one of these four is reached: */
 	HELD_ROWS = 4096,
 	HELD_COMMITS = 8,
 	HELD_MS = 100,
@@ -132,8 +133,10 @@ struct journal {
 	int64_t published_ms;
 	int64_t watched_ms;
 	bool files_lost;
+	int64_t began_ms;
 	int64_t busy_ms;  /* the last time something moved, or the file was looked at and is small */
 	int64_t moved_ms; /* the last time something moved */
+	bool merge_more;  /* small blocks, or rows of the first schema, are there to be joined */
 	bool gave_back;   /* since then the disk got back what is not in use */
 	int memory_failures;
 	struct error stop_error;

@@ -13,6 +13,7 @@ static void publish_state(struct journal *j)
 	metric_set(M_DISK_DATABASE_BYTES, (int64_t)state.database_bytes);
 	metric_set(M_DISK_WAL_BYTES, (int64_t)state.wal_bytes);
 	metric_set(M_DISK_FREE_BYTES, (int64_t)state.free_bytes);
+	metric_set(M_UPGRADED, store_merge_percent(j->store));
 	metric_set(M_ASIDE_FILES, (int64_t)state.aside_files);
 	metric_set(M_ASIDE_UNREAD, (int64_t)state.aside_unread);
 	metric_add(M_DISK_WRITTEN, state.written_bytes - (uint64_t)metric_get(M_DISK_WRITTEN));

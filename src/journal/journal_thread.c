@@ -59,6 +59,16 @@ static bool do_salvage(struct journal *j)
 	return journal_survives(j, err, &e) && more;
 }
 
+/* A step of joining what waits in small pieces, above what delivery has. Nobody waits for it but what comes meanwhile.
+ */
+static void do_merge(struct journal *j)
+{
+	struct error e;
+
+	j->merge_more = false;
+	(void)journal_survives(j, store_merge(j->store, j->cursor, &j->merge_more, &e), &e);
+}
+
 /* What can be done when nothing else is: bring back what was set aside, make the file smaller. True: there is more. */
 static bool do_idle_work(struct journal *j)
 {
@@ -159,6 +169,7 @@ static bool do_round(struct journal *j)
 	if (j->looking == LOOKING_FOR_SALVAGE && j->late_count > 0) /* settlements wait for it: not only when idle */
 		moved |= do_salvage(j);
 	journal_tell_flight(j);
+	do_merge(j);
 	do_checkpoint(j);
 	take_settings(j);
 	if (moved) {
@@ -188,10 +199,10 @@ void *journal_thread_run(void *arg)
 {
 	struct journal *j = arg;
 
-	j->busy_ms = j->moved_ms = clock_mono_ms();
+	j->began_ms = j->busy_ms = j->moved_ms = clock_mono_ms();
 	while (!atomic_load(&j->stopping)) {
 		bool moved = do_round(j);
-		bool more = !moved && do_idle_work(j);
+		bool more = !moved && (j->merge_more || do_idle_work(j));
 
 		journal_publish(j, false);
 		if (!moved)

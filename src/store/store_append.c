@@ -46,16 +46,16 @@ static void count_in(struct store *s, struct message *m)
 /* Into the block that is being filled, or the next; one that is too large for any stands alone. */
 static enum err insert(struct store *s, struct message *m, struct error *e)
 {
-	enum err err;
+	const struct store_row row = store_row_of(s->now.next_id, m);
+	enum err err = store_leads_note(s, e);
 
 	must(s->in_group);
-	err = store_leads_note(s, e);
-	if (err == ERR_OK && !store_block_add(&s->fill, s->now.next_id, m)) {
+	if (err == ERR_OK && !store_block_add(&s->fill, &row)) {
 		err = store_block_flush(s, e);
-		if (err == ERR_OK && !store_block_add(&s->fill, s->now.next_id, m)) {
+		if (err == ERR_OK && !store_block_add(&s->fill, &row)) {
 			sqlite3_stmt *st = store_statement(s, ST_INSERT);
 
-			store_row_bind(st, 1, s->now.next_id, m);
+			store_row_put(st, 1, &row);
 			err = store_run(s, st, e, "insert");
 		}
 	}

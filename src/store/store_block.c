@@ -50,28 +50,29 @@ static uint64_t zigzag(int64_t v) { return (uint64_t)v << 1 ^ (v < 0 ? UINT64_MA
 
 static int64_t unzigzag(uint64_t v) { return (int64_t)(v >> 1 ^ (0 - (v & 1))); }
 
-bool store_block_add(struct block_fill *f, uint64_t id, const struct message *m)
+bool store_block_add(struct block_fill *f, const struct store_row *row)
 {
-	const struct store_row row = store_row_of(id, m);
 	unsigned char head[4 + 3 * VARINT_MAX];
 	unsigned char *p = head + 4;
-	size_t bytes = (size_t)m->meta_bytes + m->body_bytes;
+	size_t bytes = row->meta_bytes + row->body_bytes;
 
-	if (bytes > BLOCK_BYTES - f->bytes || f->count == BLOCK_MESSAGES || (f->count > 0 && id != f->first + f->count))
+	if (bytes > BLOCK_BYTES - f->bytes || f->count == BLOCK_MESSAGES ||
+	    (f->count > 0 && row->id != f->first + f->count))
 		return false;
-	put_little(head, (uint32_t)row.checksum, 4);
-	p = put_varint(p, zigzag((int64_t)((uint64_t)m->received_ms - (uint64_t)(f->count ? f->last_ms : 0))));
-	p = put_varint(p, m->meta_bytes);
-	p = put_varint(p, m->body_bytes);
+	put_little(head, (uint32_t)row->checksum, 4);
+	p = put_varint(p, zigzag((int64_t)((uint64_t)row->received_ms - (uint64_t)(f->count ? f->last_ms : 0))));
+	p = put_varint(p, row->meta_bytes);
+	p = put_varint(p, row->body_bytes);
 	if (!f->frames.max)
 		buf_init(&f->frames, BLOCK_MAX);
 	must(buf_add(&f->frames, head, (size_t)(p - head)) == ERR_OK);
-	must(buf_add(&f->frames, m->bytes, bytes) == ERR_OK);
+	must(buf_add(&f->frames, row->meta, row->meta_bytes) == ERR_OK);
+	must(buf_add(&f->frames, row->body, row->body_bytes) == ERR_OK);
 	if (f->count == 0) {
-		f->first = id;
-		f->first_ms = m->received_ms;
+		f->first = row->id;
+		f->first_ms = row->received_ms;
 	}
-	f->last_ms = m->received_ms;
+	f->last_ms = row->received_ms;
 	f->bytes += bytes;
 	f->count++;
 	return true;
@@ -144,6 +145,7 @@ enum err store_block_flush(struct store *s, struct error *e)
 	(void)sqlite3_bind_int64(st, 7, f->last_ms);
 	(void)sqlite3_bind_blob64(st, 8, body, bytes, SQLITE_STATIC);
 	err = store_run(s, st, e, "insert");
+	s->stored_block_bytes = bytes;
 	s->lag.group_messages += f->count;
 	s->lag.group_bytes += f->bytes;
 	f->count = 0;

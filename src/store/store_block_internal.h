@@ -112,8 +112,8 @@ void store_block_read(struct stored_block *b, sqlite3_stmt *st);
 /* The columns of `partial` from `first` on; nothing left the block when they are null or not what was written. */
 struct block_mark store_block_mark_read(sqlite3_stmt *st, int first, uint64_t id, uint32_t count);
 int32_t store_block_mark_checksum(const struct block_mark *m);
-/* True when m fits into a block, and into this one: then it was added as message `id`. */
-bool store_block_add(struct block_fill *f, uint64_t id, const struct message *m);
+/* True when the row fits into a block, and into this one: then it was added, with the checksum that it has. */
+bool store_block_add(struct block_fill *f, const struct store_row *row);
 /* Writes what was filled, and begins anew. */
 enum err store_block_flush(struct store *s, struct error *e) MUST_CHECK;
 

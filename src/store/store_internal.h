@@ -73,6 +73,14 @@ static inline struct spool_id store_totals_id(const struct totals *t)
 	return (struct spool_id){.high = t->spool_high, .low = t->spool_low};
 }
 
+/* Where small blocks and rows of the first schema are looked for, store_merge.c. */
+struct merging {
+	uint64_t at;                          /* below it there is nothing to do */
+	uint64_t from_id;                     /* worth a look when so many ids were given out */
+	uint32_t skip;                        /* runs not worth a try: the last one did not become smaller */
+	uint64_t first_row, row_at, last_row; /* ids in `messages` when the spool was opened; last_row 0: all done */
+};
+
 /* Messages from first_id on were accepted while the wall clock was so far ahead of the spool's own time. */
 struct clock_lead {
 	uint64_t first_id;
@@ -126,6 +134,8 @@ struct store {
 	struct block_marks marks;   /* likewise, or as `partial` says */
 	struct stored_block *block; /* the one that was read last */
 	bool backlog_waits;         /* what comes will wait: worth being made small */
+	size_t stored_block_bytes;  /* of the body that was written last */
+	struct merging merging;     /* store_merge.c */
 	void *packed;
 	struct ZSTD_CCtx_s *packer;
 	/* the clock: store_ledger.c, store_keys.c */
@@ -249,6 +259,9 @@ uint64_t store_ledger_succeed(struct totals *t);
 /* Of two states of one spool. */
 bool store_ledger_is_later(const struct totals *t, const struct totals *than);
 bool store_ledger_of_record(const struct stored_record *r, struct totals *ret);
+
+/* store_merge.c: when a spool is opened. */
+enum err store_merge_begin(struct store *s, struct error *e) MUST_CHECK;
 
 /* store_commit.c */
 /* The ledger's row as `durable`, in a group of its own. */

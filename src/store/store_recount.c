@@ -302,6 +302,8 @@ enum err store_ledger_load(struct store *s, const struct totals *known, struct s
 	s->durable.clock_boot = t.clock_boot;
 	s->durable.clock_offset = t.clock_offset;
 	err = load_failures(s, e);
+	if (err == ERR_OK)
+		err = store_merge_begin(s, e);
 	if (err == ERR_OK && expected > 0)
 		err = store_salvage_expect_more(s, expected, e);
 	return err == ERR_OK ? store_commit(s, e) : err;

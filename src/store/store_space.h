@@ -30,6 +30,14 @@ void store_set_claims(struct store *s, bool (*is_claimed)(void *arg, uint64_t id
  */
 enum err store_settle_full(struct store *s, const struct store_settlement *items, size_t count, size_t *ret_done,
                            struct error *e) MUST_CHECK;
+/*
+ * A small step towards fewer and smaller rows: small blocks of messages above after_id become one, rows that
+ * stood alone when the spool was opened (of the first schema, or salvaged) become blocks. None that store_set_claims
+ * names is touched; ids, marks and failures stay as they are. *ret_more: there is more to do at once.
+ */
+enum err store_merge(struct store *s, uint64_t after_id, bool *ret_more, struct error *e) MUST_CHECK;
+/* What of those rows is behind it, in hundredths; 100: all, or there were none. */
+int store_merge_percent(const struct store *s);
 /* A small step towards a smaller file when most of it is free; for idle moments. *ret_more: there is more to do. */
 enum err store_shrink(struct store *s, bool *ret_more, struct error *e) MUST_CHECK;
 /* Likewise, when nothing happened for long: every free page, and the log with what was held for it. */

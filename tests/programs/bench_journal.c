@@ -1,13 +1,14 @@
 /*
  * bench_journal: what the journal costs beside SQLite alone.
  *
- *   bench_journal [rows] [body bytes] [rows a commit] [page bytes] [rows behind] [auto|always|never] [every us] [window
- * us]
+ *   bench_journal [rows] [body bytes] [rows a commit] [page bytes] [rows behind] [auto|always|never] [every us] \
+ *                 [window us]
  *
  * Prints for (a) a bare SQLite loop with one row a message, (b) the store and (c) the journal's thread with its lanes,
  * in the same group sizes with the same settings: rows/s, CPU microseconds a row, bytes written per body byte. Bodies
  * are lines of JSON. The store must reach 0.7 of the bare loop. The journal's delivery lets as many wait. `every`: a
- * group is offered so often, and its answer waited for; `window`: kspool.commit_window.
+ * group is offered so often, and its answer waited for; `window`: kspool.commit_window. When all rows wait, as in an
+ * outage, the size of the file is told too.
  */
 #include <poll.h>
 #include <stdio.h>
@@ -307,6 +308,18 @@ static void note_cpu(struct store *s)
 	journal_cpu = seconds(CLOCK_THREAD_CPUTIME_ID);
 }
 
+static uint64_t file_bytes;
+
+static void note_file(struct store *s)
+{
+	struct store_state state;
+	struct error e;
+
+	must(store_checkpoint(s, true, &e) == ERR_OK);
+	store_state(s, &state);
+	file_bytes = state.database_bytes;
+}
+
 /* Offers groups, two commits ahead, and lets t->behind rows wait. */
 static void flow(const struct task *t, struct journal *j, char *body)
 {
@@ -330,6 +343,11 @@ static void flow(const struct task *t, struct journal *j, char *body)
 		}
 		(void)poll(p, accepted - out > t->behind || accepted == t->rows ? 2 : 1, 1000);
 		(void)journal_intake_run(j);
+		if (accepted == t->rows && out == 0) { /* as after an outage */
+			rig_on_journal_thread(j, note_file);
+			(void)printf("all of it waits: %.2f bytes of file per body byte\n",
+			             (double)file_bytes / (double)t->rows / t->body);
+		}
 		if (accepted == t->rows)
 			out += deliver(j, UINT64_MAX);
 		else if (accepted - out > t->behind)
@@ -363,6 +381,7 @@ static double bench_journal(const struct task *t)
 
 	o.store.page_size = t->page;
 	o.store.compress = t->compress;
+	o.commit_max_rows = t->group == 1 ? 1 : 0;
 	o.commit_window_ns = (int64_t)t->window_us * 1000;
 	must(journal_start(&o, condemned, &j, NULL, &e) == ERR_OK);
 	w = start_watch();

@@ -24,6 +24,7 @@
 #include "store/files/spool_files.h"
 #include "rig/crashvfs.h"
 #include "rig/spooldir.h"
+#include "store/store_internal.h"
 
 enum { GROUPS = 220, MAX_IDS = 4000, NORMAL_STATES = 150 };
 enum { NOTE_ACCEPTED, NOTE_SETTLING, NOTE_SETTLED };
@@ -31,6 +32,7 @@ enum { NOTE_ACCEPTED, NOTE_SETTLING, NOTE_SETTLED };
 static uint64_t states = 2000;
 static uint64_t seed = 20240607;
 static bool expect_loss;
+static bool joining; /* text, which becomes smaller */
 
 static uint64_t random_below_(uint64_t *x, uint64_t bound)
 {
@@ -47,12 +49,35 @@ static uint32_t bytes_of(uint64_t id)
 	return sizes[id * 2654435761u % 97 % 6];
 }
 
+/* Lines that many together are smaller than each alone. */
+static struct message *message_of(uint64_t id)
+{
+	char text[200];
+	int bytes;
+
+	if (!joining)
+		return spooldir_message(id, bytes_of(id));
+	bytes = snprintf(text, sizeof text, "{\"sensor\":\"pump-%llu\",\"sequence\":%llu,\"state\":\"running\"}",
+	                 (unsigned long long)id % 5, (unsigned long long)id);
+	return message_new(NULL, 0, text, (uint32_t)bytes, (int64_t)id);
+}
+
+static bool is_message_of(const struct message *m)
+{
+	struct message *want = message_of(m->id);
+	bool same = m->meta_bytes == want->meta_bytes && m->body_bytes == want->body_bytes &&
+	            memcmp(message_body(m), message_body(want), m->body_bytes) == 0;
+
+	message_free(want);
+	return same && (joining || spooldir_is_message(m, m->id, bytes_of(m->id)));
+}
+
 static void append_some(struct store *s, uint64_t *next, uint64_t count)
 {
 	struct error e;
 
 	for (uint64_t i = 0; i < count; i++) {
-		struct message *m = spooldir_message(*next + i, bytes_of(*next + i));
+		struct message *m = message_of(*next + i);
 
 		must(store_append(s, m, &e) == ERR_OK);
 		must(m->id == *next + i);
@@ -72,6 +97,27 @@ static void settle_some(struct store *s, uint64_t first, uint64_t count)
 	}
 }
 
+/* As the first schema left them. */
+static void append_rows(struct store *s, uint64_t *next, uint64_t count)
+{
+	struct error e;
+
+	must(store_begin(s, &e) == ERR_OK);
+	for (uint64_t i = 0; i < count; i++, ++*next) {
+		struct message *m = message_of(*next);
+		sqlite3_stmt *st = store_statement(s, ST_INSERT);
+
+		store_row_bind(st, 1, *next, m);
+		must(store_run(s, st, &e, "insert") == ERR_OK);
+		s->now.next_id++;
+		s->now.ledger.accepted++;
+		s->now.ledger.pending++;
+		s->now.pending_bytes += (uint64_t)m->meta_bytes + m->body_bytes;
+		message_free(m);
+	}
+	must(store_commit(s, &e) == ERR_OK);
+}
+
 static void record_scenario(bool normal_sync)
 {
 	struct spooldir d;
@@ -84,10 +130,14 @@ static void record_scenario(bool normal_sync)
 	o = spooldir_options(&d);
 	o.vfs = CRASHVFS_NAME;
 	must(store_open(&o, &s, NULL, &e) == ERR_OK); /* a new spool appears whole, by rename */
+	if (joining)
+		append_rows(s, &next, 700);
 	must(store_close(s, &e) == ERR_OK);
 	o.normal_sync_for_test = normal_sync;
 	crashvfs_record(d.path);
 	must(store_open(&o, &s, NULL, &e) == ERR_OK);
+	if (joining)
+		crashvfs_note(NOTE_ACCEPTED, 1, next - 1);
 	for (int i = 0; i < GROUPS; i++) {
 		uint64_t in = random_below_(&x, 8), out = random_below_(&x, 8), first = next;
 
@@ -108,9 +158,16 @@ static void record_scenario(bool normal_sync)
 		if (out > 0)
 			crashvfs_note(NOTE_SETTLED, oldest, oldest + out - 1);
 		oldest += out;
+		if (joining) {
+			bool more = true;
+
+			while (more)
+				must(store_merge(s, i % 3 ? 0 : oldest + 20, &more, &e) == ERR_OK);
+		}
 		if (i % 30 == 29)
 			must(store_checkpoint(s, true, &e) == ERR_OK);
 	}
+	must(!joining || store_merge_percent(s) == 100);
 	must(store_close(s, &e) == ERR_OK);
 	crashvfs_stop();
 	spooldir_remove(&d);
@@ -165,7 +222,7 @@ static bool rows_are_right(struct store *s, const struct fate *fates)
 
 	STAILQ_FOREACH (m, &list, link) {
 		there[m->id] = true;
-		right &= spooldir_is_message(m, m->id, bytes_of(m->id));
+		right &= is_message_of(m);
 	}
 	message_list_free(&list);
 	for (uint64_t id = 1; id < MAX_IDS; id++) {
@@ -250,6 +307,16 @@ static void opening_can_be_cut_anywhere(void **state)
 	free(fates);
 }
 
+/* Rows of the first schema, and small blocks, on their way into large ones. */
+static void no_message_is_lost_while_blocks_are_joined(void **state)
+{
+	(void)state;
+	joining = true;
+	record_scenario(false);
+	assert_int_equal(count_wrong(states / 2, 5), 0);
+	joining = false;
+}
+
 static void the_same_loop_reports_loss_without_the_sync(void **state)
 {
 	uint64_t wrong;
@@ -268,6 +335,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(no_acknowledged_message_is_lost_by_a_power_cut),
 	    cmocka_unit_test(opening_can_be_cut_anywhere),
+	    cmocka_unit_test(no_message_is_lost_while_blocks_are_joined),
 	    cmocka_unit_test(the_same_loop_reports_loss_without_the_sync),
 	};
 

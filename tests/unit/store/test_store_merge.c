@@ -1,0 +1,395 @@
+/*
+ * Joining: what came in small pieces and waits becomes few large blocks, message by message the same; what is on its
+ * way, has left in part, or is not what was written stays as it is.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/check.h"
+#include "rig/spooldir.h"
+#include "store/store_internal.h"
+
+static struct error local;
+static struct error *const e = &local;
+static uint64_t claimed_first, claimed_last; /* none when last is 0 */
+
+static void ok(enum err err)
+{
+	if (err != ERR_OK)
+		fail_msg("%s", local.text);
+}
+
+static bool is_claimed(void *arg, uint64_t id)
+{
+	(void)arg;
+	return id >= claimed_first && id <= claimed_last;
+}
+
+static struct store *open_with(const struct spooldir *d, enum store_compress compress)
+{
+	struct store_options o = spooldir_options(d);
+	struct store *s = NULL;
+
+	o.compress = compress;
+	ok(store_open(&o, &s, NULL, e));
+	store_set_claims(s, is_claimed, NULL);
+	return s;
+}
+
+static struct store *open_it(const struct spooldir *d) { return open_with(d, STORE_COMPRESS_AUTO); }
+
+static int64_t number(struct store *s, const char *sql)
+{
+	int64_t n = -1;
+
+	ok(sql_number(s->db, sql, &n, e));
+	return n;
+}
+
+/* Of message id, a line of 80 to 300 bytes; `plain`: one that cannot be made small. */
+static struct message *make(uint64_t id, bool plain)
+{
+	char text[400];
+	int bytes;
+
+	if (!plain)
+		return spooldir_message(id, 200);
+	bytes = snprintf(text, sizeof text,
+	                 "{\"sensor\":\"pump-%llu\",\"sequence\":%llu,\"state\":\"running\",\"note\":\"%.*s\"}",
+	                 (unsigned long long)(id % 7), (unsigned long long)id, (int)(id % 13 * 15),
+	                 "the same words that every such line has, again and again, so that many of them together are"
+	                 " far smaller than each of them alone can ever be, which is what this is about");
+	return message_new(NULL, 0, text, (uint32_t)bytes, (int64_t)(1700000000000 + id * 7 % 1000));
+}
+
+/* `count` commits of `size` messages. */
+static void append(struct store *s, uint64_t count, uint64_t size, bool plain)
+{
+	for (uint64_t i = 0; i < count; i++) {
+		ok(store_begin(s, e));
+		store_let_ledger_wait(s);
+		for (uint64_t k = 0; k < size; k++) {
+			struct message *m = make(s->now.next_id, plain);
+
+			ok(store_append(s, m, e));
+			message_free(m);
+		}
+		ok(store_commit(s, e));
+	}
+}
+
+static void settle(struct store *s, uint64_t first, uint64_t last, enum settle_kind kind)
+{
+	ok(store_begin(s, e));
+	for (uint64_t id = first; id <= last; id++) {
+		const struct store_settlement item = {.id = id, .kind = kind, .attempts = 1, .wait_ms = 0, .code = "x"};
+
+		ok(store_settle(s, &item, 1, e));
+	}
+	ok(store_commit(s, e));
+}
+
+/* All steps; returns how many there were. */
+static int merge(struct store *s, uint64_t after_id)
+{
+	bool more = true;
+	int steps = 0;
+
+	while (more) {
+		ok(store_merge(s, after_id, &more, e));
+		must(++steps < 10000);
+	}
+	return steps;
+}
+
+/* Every message that is pending and has not failed is what was appended under its id; returns how many. */
+static uint32_t read_all(struct store *s, bool plain)
+{
+	struct message_list list = STAILQ_HEAD_INITIALIZER(list);
+	const struct message *m;
+	uint64_t last = 0, before = 0;
+	uint32_t count, all = 0;
+
+	do {
+		ok(store_read(s, last, 100000, UINT64_MAX, &list, &count, &last, e));
+		all += count;
+	} while (last + 1 < store_next_id(s)); /* it stops behind a block that it took apart */
+	STAILQ_FOREACH (m, &list, link) {
+		struct message *want = make(m->id, plain);
+
+		assert_true(m->id > before);
+		before = m->id;
+		assert_int_equal(m->body_bytes, want->body_bytes);
+		assert_memory_equal(message_body(m), message_body(want), m->body_bytes);
+		message_free(want);
+	}
+	message_list_free(&list);
+	return all;
+}
+
+static void assert_sound(const struct spooldir *d)
+{
+	struct buf out;
+	uint64_t problems;
+
+	buf_init(&out, 1 << 20);
+	ok(store_check(d->path, &out, &problems, e));
+	if (problems)
+		fail_msg("%s", out.data);
+	buf_fini(&out);
+}
+
+static void close_sound(struct store *s, struct spooldir *d)
+{
+	ok(store_close(s, e));
+	assert_sound(d);
+	spooldir_remove(d);
+}
+
+static void lone_messages_become_large_blocks(void **state)
+{
+	struct spooldir d;
+	struct store *s;
+	struct store_ledger before;
+	uint64_t bytes;
+
+	(void)state;
+	spooldir_make(&d);
+	s = open_it(&d);
+	append(s, 2000, 1, true);
+	before = *store_ledger(s);
+	bytes = store_pending_bytes(s);
+	(void)merge(s, 0);
+	assert_in_range(number(s, "SELECT count(*) FROM blocks"), 4, 3 + 2000 % BLOCK_MESSAGES);
+	assert_int_equal(number(s, "SELECT count(*) FROM blocks WHERE count = 512 AND codec = 1"), 3);
+	assert_true(number(s, "SELECT sum(length(body)) * 3 < sum(bytes) FROM blocks WHERE count = 512"));
+	assert_memory_equal(store_ledger(s), &before, sizeof before);
+	assert_int_equal(store_pending_bytes(s), bytes);
+	assert_int_equal(read_all(s, true), 2000);
+	store_abandon(s);
+	assert_sound(&d);
+	s = open_it(&d);
+	assert_memory_equal(store_ledger(s), &before, sizeof before);
+	assert_int_equal(store_pending_bytes(s), bytes);
+	assert_int_equal(read_all(s, true), 2000);
+	settle(s, 3, 700, SETTLE_DELIVERED);
+	settle(s, 1999, 1999, SETTLE_DEAD);
+	assert_int_equal(read_all(s, true), 2000 - 698 - 1);
+	append(s, 600, 1, true);
+	(void)merge(s, 0);
+	assert_int_equal(read_all(s, true), 2000 - 698 - 1 + 600);
+	close_sound(s, &d);
+}
+
+/* Whatever the sizes of commits: never more than a block may hold, and all that is there before is there after. */
+static void any_mix_of_commits_stays_what_it_is(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= 12; seed++) {
+		struct spooldir d;
+		struct store *s;
+		uint64_t x = seed * UINT64_C(0x9e3779b97f4a7c15);
+
+		spooldir_make(&d);
+		s = open_it(&d);
+		for (int i = 0; i < 300; i++) {
+			x = x * UINT64_C(6364136223846793005) + 1442695040888963407;
+			append(s, 1, x >> 33 & 15 ? 1 + (x >> 40) % 9 : 1 + (x >> 40) % 600, true);
+			if ((x >> 50 & 31) == 0)
+				(void)merge(s, x >> 60 ? 0 : s->durable.next_id / 2);
+			if ((x >> 55 & 31) == 0)
+				settle(s, s->durable.next_id - 1, s->durable.next_id - 1, SETTLE_DELIVERED);
+		}
+		(void)merge(s, 0);
+		assert_true(number(s, "SELECT max(count) FROM blocks") <= BLOCK_MESSAGES);
+		assert_int_equal(read_all(s, true), store_ledger(s)->pending);
+		close_sound(s, &d);
+	}
+}
+
+static void what_is_on_its_way_is_not_touched(void **state)
+{
+	struct spooldir d;
+	struct store *s;
+
+	(void)state;
+	spooldir_make(&d);
+	s = open_it(&d);
+	append(s, 1000, 1, true);
+	claimed_first = 300;
+	claimed_last = 310;
+	(void)merge(s, 200);
+	assert_int_equal(number(s, "SELECT count(*) FROM blocks WHERE id <= 200"), 200);
+	assert_int_equal(number(s, "SELECT count(*) FROM blocks WHERE id BETWEEN 300 AND 310 AND count = 1"), 11);
+	assert_int_equal(number(s, "SELECT count FROM blocks WHERE id = 201"), 99);
+	assert_int_equal(number(s, "SELECT count FROM blocks WHERE id = 311"), 512);
+	claimed_last = 0;
+	assert_int_equal(read_all(s, true), 1000);
+	close_sound(s, &d);
+}
+
+/* Of each message: what became of it, when it is due again, how often it was tried. */
+static void marks_and_failures_stay(void **state)
+{
+	struct spooldir d;
+	struct store *s;
+
+	(void)state;
+	spooldir_make(&d);
+	s = open_it(&d);
+	append(s, 200, 4, true);
+	settle(s, 402, 402, SETTLE_DELIVERED); /* of a block of four */
+	settle(s, 501, 504, SETTLE_DELIVERED); /* all of one: a gap */
+	settle(s, 600, 600, SETTLE_RETRY);
+	(void)merge(s, 0);
+	assert_int_equal(number(s, "SELECT count(*) FROM partial WHERE block_id = 401"), 1);
+	assert_int_equal(number(s, "SELECT count FROM blocks WHERE id = 401"), 4);
+	assert_int_equal(number(s, "SELECT count FROM blocks WHERE id = 1"), 400);
+	assert_int_equal(number(s, "SELECT count FROM blocks WHERE id = 405"), 96);
+	assert_int_equal(number(s, "SELECT id FROM failures"), 600);
+	assert_int_equal(store_retrying(s), 1);
+	assert_int_equal(read_all(s, true), 800 - 5 - 1);
+	settle(s, 600, 600, SETTLE_DELIVERED);
+	assert_int_equal(store_retrying(s), 0);
+	close_sound(s, &d);
+}
+
+static void what_does_not_become_smaller_is_left_as_it_is(void **state)
+{
+	static const enum store_compress forms[] = {STORE_COMPRESS_AUTO, STORE_COMPRESS_NEVER};
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct spooldir d;
+		struct store *s;
+
+		spooldir_make(&d);
+		s = open_with(&d, forms[i]);
+		append(s, 3000, 1, forms[i] == STORE_COMPRESS_NEVER);
+		(void)merge(s, 0);
+		assert_int_equal(number(s, "SELECT count(*) FROM blocks"), 3000);
+		assert_int_equal(read_all(s, forms[i] == STORE_COMPRESS_NEVER), 3000);
+		close_sound(s, &d);
+	}
+}
+
+/* A flipped bit in one of them costs that one, not the 512 it would have been joined with. */
+static void what_is_not_sound_is_not_joined(void **state)
+{
+	struct spooldir d;
+	struct store *s;
+
+	(void)state;
+	for (int lie = 0; lie < 3; lie++) {
+		spooldir_make(&d);
+		s = open_it(&d);
+		append(s, 1200, 1, true);
+		assert_int_equal(
+		    sqlite3_exec(s->db,
+		                 lie == 0   ? "UPDATE blocks SET body = CAST(x'00' || body AS BLOB) WHERE id = 100"
+		                 : lie == 1 ? "UPDATE blocks SET checksum = 1 WHERE id = 100"
+		                            : "UPDATE blocks SET count = 2 WHERE id = 100",
+		                 NULL, NULL, NULL),
+		    SQLITE_OK);
+		(void)merge(s, 0);
+		assert_int_equal(number(s, "SELECT count(*) FROM blocks WHERE id = 100"), 1);
+		assert_in_range(read_all(s, true), lie == 0 ? 1199 : 1200, lie == 0 ? 1199 : 1200);
+		ok(store_close(s, e));
+		spooldir_remove(&d);
+	}
+}
+
+/* A spool as the first schema left it, one row a message; it ends without a commit that knows of blocks. */
+static void append_rows(struct store *s, uint64_t count)
+{
+	ok(store_begin(s, e));
+	for (uint64_t n = 0; n < count; n++) {
+		struct message *m = make(s->now.next_id, true);
+		sqlite3_stmt *st = store_statement(s, ST_INSERT);
+
+		store_row_bind(st, 1, s->now.next_id, m);
+		ok(store_run(s, st, e, "insert"));
+		s->now.next_id++;
+		s->now.ledger.accepted++;
+		s->now.ledger.pending++;
+		s->now.pending_bytes += (uint64_t)m->meta_bytes + m->body_bytes;
+		message_free(m);
+	}
+	ok(store_commit(s, e));
+}
+
+static void append_large(struct store *s)
+{
+	struct message *m = spooldir_message(1, BLOCK_BYTES + 1);
+
+	ok(store_begin(s, e));
+	ok(store_append(s, m, e));
+	ok(store_commit(s, e));
+	message_free(m);
+}
+
+static void rows_of_the_first_schema_become_blocks(void **state)
+{
+	struct spooldir d;
+	struct store *s;
+	struct store_ledger before;
+	bool more = true;
+	int percent = 0;
+
+	(void)state;
+	spooldir_make(&d);
+	s = open_it(&d);
+	append_rows(s, 1500);
+	append_large(s); /* 1501 */
+	append_rows(s, 700);
+	settle(s, 40, 40, SETTLE_RETRY);
+	settle(s, 50, 50, SETTLE_DELIVERED);
+	append(s, 3, 20, true);
+	settle(s, 2205, 2205, SETTLE_RETRY);
+	settle(s, 2205, 2205, SETTLE_RETRY); /* leaves its block */
+	store_abandon(s);
+	s = open_it(&d);
+	before = *store_ledger(s);
+	while (more) {
+		ok(store_merge(s, 0, &more, e));
+		assert_in_range(store_merge_percent(s), percent, 100);
+		percent = store_merge_percent(s);
+		store_abandon(s); /* a kill between any two steps */
+		s = open_it(&d);
+		percent = 0;
+		more = more && number(s, "SELECT count(*) FROM messages") > 3;
+	}
+	(void)merge(s, 0);
+	assert_int_equal(store_merge_percent(s), 100);
+	assert_int_equal(number(s, "SELECT count(*) FROM messages"),
+	                 2 + (number(s, "SELECT count(*) FROM messages WHERE id = 2205")));
+	assert_int_equal(number(s, "SELECT id FROM messages ORDER BY id LIMIT 1"), 40);
+	assert_int_equal(number(s, "SELECT id FROM messages ORDER BY id LIMIT 1 OFFSET 1"), 1501);
+	assert_memory_equal(store_ledger(s), &before, sizeof before);
+	settle(s, 1501, 1501, SETTLE_DELIVERED);
+	assert_int_equal(read_all(s, true), 2200 - 2 + 60 - 1);
+	close_sound(s, &d);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(lone_messages_become_large_blocks),
+	    cmocka_unit_test(any_mix_of_commits_stays_what_it_is),
+	    cmocka_unit_test(what_is_on_its_way_is_not_touched),
+	    cmocka_unit_test(marks_and_failures_stay),
+	    cmocka_unit_test(what_does_not_become_smaller_is_left_as_it_is),
+	    cmocka_unit_test(what_is_not_sound_is_not_joined),
+	    cmocka_unit_test(rows_of_the_first_schema_become_blocks),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
