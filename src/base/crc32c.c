@@ -56,10 +56,57 @@ uint32_t crc32c_portable(uint32_t crc, const void *data, size_t count)
 
 #if defined(__x86_64__)
 
+/*
+ * One instruction takes three cycles and the next may begin after one: three parts of LANE bytes are taken side by side,
+ * and joined by what LANE bytes of zeros do to a checksum, which is linear: lane_table[k][b] is it for byte k being b.
+ */
+enum { LANE = 256 };
+static uint32_t lane_table[4][256];
+
+/* Before there are threads; 0.1 ms. */
+__attribute__((constructor)) static void fill_lane_table(void)
+{
+	for (int bit = 0; bit < 32; bit++) {
+		uint32_t c = UINT32_C(1) << bit;
+
+		for (int i = 0; i < LANE * 8; i++)
+			c = c & 1 ? polynomial ^ c >> 1 : c >> 1;
+		lane_table[bit / 8][1 << bit % 8] = c;
+	}
+	for (int k = 0; k < 4; k++)
+		for (unsigned b = 1; b < 256; b++)
+			if (b & (b - 1))
+				lane_table[k][b] = lane_table[k][b & (b - 1)] ^ lane_table[k][b & -b];
+}
+
+static uint64_t behind_lane(uint64_t c)
+{
+	return lane_table[0][c & 0xff] ^ lane_table[1][c >> 8 & 0xff] ^ lane_table[2][c >> 16 & 0xff] ^
+	       lane_table[3][c >> 24 & 0xff];
+}
+
+__attribute__((target("sse4.2"))) static uint64_t take_lanes(uint64_t c, const unsigned char *p)
+{
+	uint64_t second = 0, third = 0;
+
+	for (size_t i = 0; i < LANE; i += 8) {
+		uint64_t words[3];
+
+		for (int lane = 0; lane < 3; lane++)
+			memcpy(&words[lane], p + (size_t)lane * LANE + i, 8);
+		c = __builtin_ia32_crc32di(c, words[0]);
+		second = __builtin_ia32_crc32di(second, words[1]);
+		third = __builtin_ia32_crc32di(third, words[2]);
+	}
+	return behind_lane(behind_lane(c) ^ second) ^ third;
+}
+
 __attribute__((target("sse4.2"))) static uint32_t crc32c_sse42(uint32_t crc, const unsigned char *p, size_t count)
 {
 	uint64_t c = (uint32_t)~crc;
 
+	for (; count >= 3 * LANE; p += 3 * LANE, count -= 3 * LANE)
+		c = take_lanes(c, p);
 	for (; count >= 8; p += 8, count -= 8) {
 		uint64_t word;
 

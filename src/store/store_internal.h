@@ -141,6 +141,7 @@ struct store {
 	/* the clock: store_ledger.c, store_keys.c */
 	struct clock_lead *leads;
 	size_t lead_count, lead_capacity, leads_durable;
+	bool lead_is_noted;                    /* by this group */
 	bool clock_is_due;                     /* a retry was noted: the commit notes the time it waits from */
 	uint64_t possible_noted, handed_noted; /* store_note_flight */
 	/* space */

@@ -124,10 +124,14 @@ static void add_lead(struct store *s, uint64_t first_id, int64_t lead)
 enum err store_leads_note(struct store *s, struct error *e)
 {
 	const struct clock_lead *last = s->lead_count > 0 ? &s->leads[s->lead_count - 1] : NULL;
-	int64_t lead = store_clock_lead(s);
+	int64_t lead;
 	sqlite3_stmt *st;
 	enum err err;
 
+	if (s->lead_is_noted)
+		return ERR_OK;
+	s->lead_is_noted = true;
+	lead = store_clock_lead(s);
 	if (last && llabs(lead - last->lead_ms) < CLOCK_STEP_MS)
 		return ERR_OK;
 	st = store_statement(s, ST_CLOCK_PUT);
