@@ -57,8 +57,9 @@ uint32_t crc32c_portable(uint32_t crc, const void *data, size_t count)
 #if defined(__x86_64__)
 
 /*
- * One instruction takes three cycles and the next may begin after one: three parts of LANE bytes are taken side by side,
- * and joined by what LANE bytes of zeros do to a checksum, which is linear: lane_table[k][b] is it for byte k being b.
+ * One instruction takes three cycles and the next may begin after one: three parts of LANE bytes are taken side by
+ * side, and joined by what LANE bytes of zeros do to a checksum, which is linear: lane_table[k][b] is it for byte k
+ * being b.
  */
 enum { LANE = 256 };
 static uint32_t lane_table[4][256];

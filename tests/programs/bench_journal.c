@@ -381,7 +381,7 @@ static double bench_journal(const struct task *t)
 
 	o.store.page_size = t->page;
 	o.store.compress = t->compress;
-	o.commit_max_rows = t->group == 1 ? 1 : 0;
+	o.commit_max_rows = t->group == 1 && !t->every_us ? 1 : 0;
 	o.commit_window_ns = (int64_t)t->window_us * 1000;
 	must(journal_start(&o, condemned, &j, NULL, &e) == ERR_OK);
 	w = start_watch();
