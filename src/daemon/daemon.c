@@ -367,6 +367,8 @@ static enum err start_journal(struct daemon *d, struct error *e)
 	if (err != ERR_OK)
 		return err;
 	status_log_opened(options.store.path, &report);
+	d->upgraded_percent = 100;
+	log_upgrade(d);
 	watch_fd(d, journal_intake_fd(d->journal), on_journal);
 	return ERR_OK;
 }
@@ -514,7 +516,7 @@ static void raise_descriptors(void)
 
 enum err daemon_run(const struct daemon_options *options, struct error *e)
 {
-	struct daemon d = {.config = options->config, .load = options->load, .upgraded_percent = 100};
+	struct daemon d = {.config = options->config, .load = options->load};
 	struct error stop_error = {.code = ERR_OK};
 	enum err err, stopped;
 

@@ -92,8 +92,8 @@ static enum err refuse_stranger(const struct files *f, const unsigned char *byte
 	                 (unsigned)application);
 }
 
-static enum err inspect_header(const struct files *f, const unsigned char *bytes, size_t count, enum file_kind *ret,
-                               struct error *e)
+static enum err inspect_header(const struct files *f, const unsigned char *bytes, size_t count, bool has_log,
+                               enum file_kind *ret, struct error *e)
 {
 	uint32_t application, version;
 	struct tide tide;
@@ -118,9 +118,9 @@ static enum err inspect_header(const struct files *f, const unsigned char *bytes
 		return ERR_OK;
 	}
 	if (version <= newest) {
-		/* A schema number below the last writer's lost bits, too. */
+		/* A schema number below the last writer's lost bits, too, unless the newer one is still in the log. */
 		if (!has_our_fields(bytes) || version == 0 ||
-		    (tide.is_valid && tide.schema <= newest && version < tide.schema))
+		    (!has_log && tide.is_valid && tide.schema <= newest && version < tide.schema))
 			*ret = FILE_DAMAGED;
 		return ERR_OK;
 	}
@@ -156,7 +156,7 @@ enum err store_inspect(const struct files *f, enum file_kind *ret, struct error 
 		err = files_read_at(fd, bytes, sizeof bytes, 0, &n, e);
 	if (err != ERR_OK)
 		return error_wrap(e, "%s", f->path);
-	return inspect_header(f, bytes, n, ret, e);
+	return inspect_header(f, bytes, n, wal_size > 0, ret, e);
 }
 
 enum err store_mend_wal(const struct files *f, const struct wal_scan *scan, struct store_report *report,
