@@ -101,7 +101,7 @@ void jsonout_uint(struct jsonout *j, const char *key, uint64_t value)
 void jsonout_real(struct jsonout *j, const char *key, double value)
 {
 	start(j, key);
-	(void)buf_addf(j->out, "%.1f", value);
+	(void)buf_addf(j->out, value < 1 ? "%.3f" : value < 10 ? "%.2f" : "%.1f", value);
 }
 
 void jsonout_bool(struct jsonout *j, const char *key, bool value)

@@ -33,7 +33,7 @@ void jsonout_text(struct jsonout *j, const char *key, const char *text); /* null
 void jsonout_text_n(struct jsonout *j, const char *key, const char *text, size_t length);
 void jsonout_int(struct jsonout *j, const char *key, int64_t value);
 void jsonout_uint(struct jsonout *j, const char *key, uint64_t value);
-/* With one digit after the point. */
+/* With three digits that count, or one after the point. */
 void jsonout_real(struct jsonout *j, const char *key, double value);
 void jsonout_bool(struct jsonout *j, const char *key, bool value);
 void jsonout_null(struct jsonout *j, const char *key);

@@ -96,6 +96,13 @@ static void print_person(struct remote_status *p)
 		(void)printf("wear        %s written since start, %.2f bytes for each byte stored\n",
 		             bytes_of(p, "spool.written_bytes", a),
 		             remote_status_number(p, "spool.written_per_stored_byte"));
+	if (remote_status_has(p, "spool.device_life_used_percent"))
+		(void)printf("device      up to %.0f %% of its life is used%s%s\n",
+		             remote_status_number(p, "spool.device_life_used_percent"),
+		             remote_status_has(p, "spool.device_spare_blocks") ? ", spare blocks: " : "",
+		             remote_status_has(p, "spool.device_spare_blocks")
+		                 ? remote_status_text(p, "spool.device_spare_blocks")
+		                 : "");
 	(void)printf("sent        %.0f requests (%.0f failed), %.0f records throttled, %.0f possible duplicates\n",
 	             remote_status_number(p, "counts.requests"), remote_status_number(p, "counts.requests_failed"),
 	             remote_status_number(p, "counts.records_throttled"),

@@ -30,6 +30,7 @@
 #include "journal/journal.h"
 #include "delivery/delivery.h"
 #include "doors/doors.h"
+#include "daemon/device_wear.h"
 #include "daemon/notify.h"
 #include "daemon/reload.h"
 #include "daemon/servers.h"
@@ -39,6 +40,7 @@ enum {
 	TICK_MS = 1000,
 	WATCH_DRAIN_MS = 5,
 	STATUS_EVERY_TICKS = 5,
+	DEVICE_EVERY_TICKS = 600,
 	EVENTS_MAX = 12,
 };
 
@@ -300,6 +302,14 @@ static void log_upgrade(struct daemon *d)
 	LOG(LOG_INFO, "messages of an older kspool are brought into blocks", LOG_U("percent", (uint64_t)percent));
 }
 
+static void look_at_device(const struct daemon *d)
+{
+	const struct device_wear wear = device_wear_read("/sys", d->config->buffer.path);
+
+	metric_set(M_DEVICE_USED, wear.used_percent);
+	metric_set(M_DEVICE_SPARES, wear.pre_eol);
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct daemon *d = arg;
@@ -313,6 +323,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 		doors_share_http(d->doors, d->servers.http);
 	doors_resume(d->doors);
 	log_upgrade(d);
+	if (d->ticks % DEVICE_EVERY_TICKS == 0)
+		look_at_device(d);
 	if (++d->ticks % STATUS_EVERY_TICKS == 0) {
 		status_sentence(&d->source, sentence, sizeof sentence);
 		notify_send("STATUS=%s", sentence);

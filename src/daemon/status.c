@@ -216,6 +216,17 @@ static void print_disk(const struct status_source *s, struct jsonout *j)
 		             (double)gauge(M_DISK_WRITTEN) / (double)gauge(M_DISK_STORED));
 	else
 		jsonout_null(j, "written_per_stored_byte");
+	if (gauge(M_DEVICE_USED) > 0)
+		jsonout_uint(j, "device_life_used_percent", gauge(M_DEVICE_USED));
+	else
+		jsonout_null(j, "device_life_used_percent");
+	if (gauge(M_DEVICE_SPARES) > 0)
+		jsonout_text(j, "device_spare_blocks",
+		             gauge(M_DEVICE_SPARES) == 1   ? "normal"
+		             : gauge(M_DEVICE_SPARES) == 2 ? "most are used"
+		                                           : "nearly all are used");
+	else
+		jsonout_null(j, "device_spare_blocks");
 	jsonout_uint(j, "settlements_held", gauge(M_SETTLEMENTS_HELD));
 	jsonout_bool(j, "accepting", !refused && !s->closing);
 	jsonout_text(j, "why", refused ? full.text : "");
