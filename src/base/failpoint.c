@@ -36,4 +36,33 @@ void failpoint_pass(const char *name)
 		(void)kill(getpid(), SIGKILL);
 }
 
+/* Not a loop to the compiler: each frame is written to. */
+static int overflow_stack(volatile int depth)
+{
+	volatile char frame[4096];
+
+	frame[0] = (char)depth;
+	return depth < 0 ? 0 : overflow_stack(depth + 1) + frame[0];
+}
+
+void failpoint_bytes(const char *name, const void *bytes, size_t count)
+{
+	const char *text = getenv("KSPOOL_FAILPOINT_BYTES");
+	size_t length = strlen(name);
+	char *end;
+	long number;
+
+	if (!text || strncmp(text, name, length) != 0 || text[length] != ':')
+		return;
+	number = strtol(text + length + 1, &end, 10);
+	if (*end != ':' || !memmem(bytes, count, end + 1, strlen(end + 1)))
+		return;
+	if (number < 0)
+		for (;;)
+			(void)pause();
+	if (number == 0)
+		_exit(overflow_stack(0));
+	(void)raise((int)number);
+}
+
 #endif

@@ -3,7 +3,8 @@
  *
  * What it is: FAILPOINT("before_commit") does nothing unless the build has KSPOOL_FAILPOINTS and the environment
  * variable KSPOOL_FAILPOINT is "before_commit:7": then the seventh pass ends the process with SIGKILL, as a crash
- * would.
+ * would. FAILPOINT_BYTES("intake", ...) dies on bytes that hold TEXT when KSPOOL_FAILPOINT_BYTES is
+ * "intake:SIGNAL:TEXT", by that signal; with signal 0 its stack overflows, with -1 the thread stops for ever.
  * Promises: serves the tests of 1, 3 and 7.
  * Owner: nothing to own.
  * Thread: any; passes are counted over all threads.
@@ -13,11 +14,16 @@
 #ifndef KSPOOL_BASE_FAILPOINT_H
 #define KSPOOL_BASE_FAILPOINT_H
 
+#include <stddef.h>
+
 #ifdef KSPOOL_FAILPOINTS
 #define FAILPOINT(name) failpoint_pass(name)
+#define FAILPOINT_BYTES(name, bytes, count) failpoint_bytes(name, bytes, count)
 void failpoint_pass(const char *name);
+void failpoint_bytes(const char *name, const void *bytes, size_t count);
 #else
 #define FAILPOINT(name) ((void)0)
+#define FAILPOINT_BYTES(name, bytes, count) ((void)0)
 #endif
 
 #endif

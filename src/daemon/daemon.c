@@ -28,6 +28,7 @@
 #include "base/num.h"
 #include "server/httpd.h"
 #include "journal/journal.h"
+#include "pipeline/poison.h"
 #include "delivery/delivery.h"
 #include "doors/doors.h"
 #include "daemon/device_wear.h"
@@ -35,6 +36,7 @@
 #include "daemon/reload.h"
 #include "daemon/servers.h"
 #include "daemon/status.h"
+#include "daemon/watchdog.h"
 
 enum {
 	TICK_MS = 1000,
@@ -63,6 +65,7 @@ struct daemon {
 	int upgraded_percent; /* as it was logged */
 	struct event *events[EVENTS_MAX];
 	size_t event_count;
+	struct watchdog watchdog;
 	struct event *watch;      /* looks for the end of draining and closing */
 	struct config **replaced; /* configurations other threads may still look at */
 	size_t replaced_count;
@@ -333,10 +336,16 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
 static void on_watchdog(evutil_socket_t fd, short what, void *arg)
 {
+	struct daemon *d = arg;
+	const char *stuck = watchdog_look(&d->watchdog, d->doors);
+
 	(void)fd;
 	(void)what;
-	(void)arg;
-	notify_send("WATCHDOG=1");
+	if (stuck)
+		LOG(LOG_ERROR, "a thread does not get to its work", LOG_S("thread", stuck),
+		    LOG_S("outcome", "systemd is not told that all is well"));
+	else
+		notify_send("WATCHDOG=1");
 }
 
 static void keep_event(struct daemon *d, struct event *ev, const struct timeval *timeout)
@@ -400,13 +409,22 @@ static enum err start_doors(struct daemon *d, struct error *e)
 	return doors_start(&options, &d->doors, e);
 }
 
-static enum err start(struct daemon *d, struct error *e)
+/* What a message may take of the process: memory, and not its life more than twice. */
+static void open_limits(const struct daemon *d)
 {
-	enum err err;
+	struct error e = {.code = ERR_OK};
 
 	budget_open(d->config->kspool.memory_bytes);
-	err = start_journal(d, e);
+	if (poison_open(d->config->buffer.path, &e) != ERR_OK)
+		LOG(LOG_WARN, "a message that ends the process will not be known", LOG_S("error", e.text));
+}
 
+static enum err start(struct daemon *d, struct error *e)
+{
+	enum err err = start_journal(d, e);
+
+	if (err == ERR_OK)
+		open_limits(d);
 	if (err == ERR_OK)
 		err = delivery_start(d->config, d->journal, &d->delivery, e);
 	if (err != ERR_OK)
@@ -438,6 +456,7 @@ static void watch_everything(struct daemon *d)
 	watch_signal(d, SIGTERM, on_terminate);
 	watch_signal(d, SIGINT, on_terminate);
 	watch_timer(d, TICK_MS, on_tick);
+	d->watchdog = (struct watchdog){.journal = d->journal, .delivery = d->delivery};
 	if (watchdog_ns > 0)
 		watch_timer(d, watchdog_ns / NS_PER_MS, on_watchdog);
 }
@@ -488,6 +507,7 @@ static enum err stop(struct daemon *d, struct error *e)
 		event_free(d->events[i]);
 	stop_delivery(d, &terminating);
 	err = journal_stop(d->journal, e);
+	poison_close();
 	if (err == ERR_OK && d->phase == PHASE_CLOSED)
 		LOG(LOG_INFO, "stopped", LOG_I("delivered", metric_get(M_LEDGER_DELIVERED)),
 		    LOG_I("pending", metric_get(M_LEDGER_PENDING)), LOG_I("dead", metric_get(M_LEDGER_DEAD)));

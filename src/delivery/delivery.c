@@ -163,6 +163,10 @@ enum err delivery_reload(struct delivery *d, const struct config *config, struct
 
 void delivery_kick(struct delivery *d) { delivery_command(d, COMMAND_KICK); }
 
+void delivery_prove(struct delivery *d) { delivery_command(d, COMMAND_PROVE); }
+
+uint64_t delivery_proofs(const struct delivery *d) { return atomic_load(&d->proofs); }
+
 void delivery_drain(struct delivery *d) { delivery_command(d, COMMAND_DRAIN); }
 
 uint64_t delivery_stop(struct delivery *d, int64_t timeout_ns)

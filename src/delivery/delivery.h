@@ -67,6 +67,9 @@ enum err delivery_reload(struct delivery *d, const struct config *config, struct
  * end of a finite input: the last batch does not wait for its period).
  */
 void delivery_kick(struct delivery *d);
+/* Asks the thread to count one proof that it gets to its work; any thread. */
+void delivery_prove(struct delivery *d);
+uint64_t delivery_proofs(const struct delivery *d);
 /* No input will bring more: from now on the last batch does not wait for its period. */
 void delivery_drain(struct delivery *d);
 /*

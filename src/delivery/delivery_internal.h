@@ -19,7 +19,14 @@
 #include "delivery/prepare.h"
 
 /* What other threads ask for: bits of `commands`, then a write to wake_fd (both safe in a signal handler). */
-enum { COMMAND_KICK = 1, COMMAND_RELOAD = 2, COMMAND_STOP = 4, COMMAND_STOP_NOW = 8, COMMAND_DRAIN = 16 };
+enum {
+	COMMAND_KICK = 1,
+	COMMAND_RELOAD = 2,
+	COMMAND_STOP = 4,
+	COMMAND_STOP_NOW = 8,
+	COMMAND_DRAIN = 16,
+	COMMAND_PROVE = 32
+};
 
 enum delivery_phase {
 	PHASE_RUNNING,
@@ -34,6 +41,7 @@ struct delivery {
 	_Atomic(const struct config *) next_config;
 	atomic_int_least64_t stop_timeout_ns;
 	int wake_fd;
+	_Atomic uint64_t proofs; /* COMMAND_PROVE taken */
 	struct lane *statuses;
 	/* the thread's, from its start to its end */
 	pthread_t thread;

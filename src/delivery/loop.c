@@ -20,6 +20,7 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/random.h"
+#include "pipeline/poison.h"
 #include "delivery/delivery_internal.h"
 #include "delivery/dispatch_settings.h"
 
@@ -169,6 +170,8 @@ static void obey(struct delivery *d)
 {
 	unsigned commands = atomic_exchange(&d->commands, 0);
 
+	if (commands & COMMAND_PROVE)
+		atomic_fetch_add(&d->proofs, 1);
 	if (commands & COMMAND_RELOAD)
 		reload(d);
 	if (commands & COMMAND_KICK)
@@ -321,6 +324,7 @@ void *delivery_loop(void *arg)
 {
 	struct delivery *d = arg;
 
+	poison_enter(POISON_DELIVERY);
 	turn(d);
 	while (d->phase != PHASE_DONE) {
 		must(event_base_loop(d->base, EVLOOP_ONCE) >= 0);
@@ -328,5 +332,6 @@ void *delivery_loop(void *arg)
 	}
 	settle_the_rest(d);
 	(void)publish(d, clock_mono_ns(), clock_wall_ms(), true);
+	poison_leave();
 	return NULL;
 }

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
@@ -20,6 +21,7 @@
 #include "kinesis/key.h"
 #include "kinesis/limits.h"
 #include "bloblang/bloblang.h"
+#include "pipeline/poison.h"
 
 enum { KEY_ROOM = 64 << 10 /* a rendered key beyond this is refused before it is looked at */ };
 
@@ -143,16 +145,88 @@ void preparer_close(struct preparer *p)
 
 bool preparer_has_check(const struct preparer *p) { return p->check; }
 
+/* The ids of a list, which is not empty. */
+static void ids_of(const struct pipeline_batch *list, uint64_t *ret_first, uint64_t *ret_last)
+{
+	*ret_first = UINT64_MAX;
+	*ret_last = 0;
+	for (size_t i = 0; i < list->count; i++) {
+		uint64_t id = list->items[i]->id;
+
+		*ret_first = id < *ret_first ? id : *ret_first;
+		*ret_last = id > *ret_last ? id : *ret_last;
+	}
+}
+
+static void mark(const struct pipeline_batch *list)
+{
+	uint64_t first, last;
+
+	ids_of(list, &first, &last);
+	poison_begin(POISON_DELIVERY, first, last);
+}
+
+static bool is_suspect(const struct pipeline_batch *list)
+{
+	uint64_t first, last;
+
+	if (list->count == 0)
+		return false;
+	ids_of(list, &first, &last);
+	return poison_suspects(POISON_DELIVERY, first, last);
+}
+
 bool preparer_check(struct preparer *p, const struct pipeline_batch *open)
 {
 	struct message_batch batch = {open->items, open->count, open->count - 1};
 	bool is_true = false;
 	struct error e;
+	enum err err;
 
-	if (bloblang_mapping_check(p->check, p->evaluator, &batch, &is_true, &e) == ERR_OK)
+	if (is_suspect(open))
+		return false; /* it goes without, and alone */
+	mark(open);
+	err = bloblang_mapping_check(p->check, p->evaluator, &batch, &is_true, &e);
+	poison_end(POISON_DELIVERY);
+	if (err == ERR_OK)
 		return is_true;
 	LOG_LIMITED(LOG_ERROR, "batching.check failed", LOG_S("error", error_name(e.code)));
 	return false;
+}
+
+/* Marks the list, lets both pipelines at it. */
+static void run_list(struct preparer *p, struct pipeline_batch *list, struct prepared *ret)
+{
+	mark(list);
+	for (size_t i = 0; i < list->count; i++)
+		FAILPOINT_BYTES("prepare", message_body(list->items[i]), list->items[i]->body_bytes);
+	for (size_t i = 0; i < 2; i++)
+		if (!pipeline_is_empty(p->processors[i]) && list->count > 0) {
+			int64_t until_ns = pipeline_run(p->processors[i], p->evaluator, list);
+
+			if (until_ns > ret->not_before_ns)
+				ret->not_before_ns = until_ns;
+		}
+	poison_end(POISON_DELIVERY);
+}
+
+/* The last run died on one of these: each alone, and what did it twice not at all. */
+static void run_singly(struct preparer *p, struct pipeline_batch *list, struct prepared *ret)
+{
+	struct pipeline_batch made = {0};
+
+	for (size_t i = 0; i < list->count; i++) {
+		struct pipeline_batch one = {0};
+
+		pipeline_batch_add(&one, list->items[i]);
+		if (!poison_condemns(POISON_DELIVERY, list->items[i]->id))
+			run_list(p, &one, ret);
+		for (size_t k = 0; k < one.count; k++)
+			pipeline_batch_add(&made, one.items[k]);
+		free(one.items);
+	}
+	free(list->items);
+	*list = made;
 }
 
 /* Runs the processors over the batch; the rows as they came in go to *ret. */
@@ -165,13 +239,10 @@ static void run_processors(struct preparer *p, struct batch *batch, struct prepa
 
 		ret->rows[i] = (struct prepared_row){.id = m->id, .row_bytes = m->meta_bytes + m->body_bytes};
 	}
-	for (size_t i = 0; i < 2; i++)
-		if (!pipeline_is_empty(p->processors[i])) {
-			int64_t until_ns = pipeline_run(p->processors[i], p->evaluator, &batch->list);
-
-			if (until_ns > ret->not_before_ns)
-				ret->not_before_ns = until_ns;
-		}
+	if (is_suspect(&batch->list))
+		run_singly(p, &batch->list, ret);
+	else
+		run_list(p, &batch->list, ret);
 }
 
 /* Puts the key's text for one message at *ret: the constant, or k->text. */
@@ -246,14 +317,25 @@ static const char *refusal(const struct preparer *p, const struct message *m, co
 	return NULL;
 }
 
+static struct prepared_record condemned(struct message *m)
+{
+	return (struct prepared_record){.code = "Poison",
+	                                .reason = mem_string("its preparation ended the process, more than once"),
+	                                .record = record_new(m, "", 0, true, NULL, 0)};
+}
+
 static struct prepared_record prepare_one(struct preparer *p, const struct message_batch *at)
 {
 	struct message *m = at->messages[at->index];
 	struct prepared_record one = {0};
 	struct keys keys;
 	struct error e;
-	bool has_keys = make_keys(p, at, &keys, &e) == ERR_OK;
+	bool has_keys;
 
+	if (poison_condemns(POISON_DELIVERY, m->id))
+		return condemned(m);
+	FAILPOINT_BYTES("key", message_body(m), m->body_bytes);
+	has_keys = make_keys(p, at, &keys, &e) == ERR_OK;
 	if (!has_keys && p->config->kspool.key_error == KEY_RANDOM) {
 		use_random_key(&keys);
 		has_keys = true;
@@ -272,6 +354,7 @@ static struct prepared_record prepare_one(struct preparer *p, const struct messa
 void preparer_run(struct preparer *p, struct batch *batch, struct prepared *ret)
 {
 	struct pipeline_batch *list = &batch->list;
+	bool singly;
 
 	must(list->count > 0);
 	*ret = (struct prepared){0};
@@ -280,11 +363,20 @@ void preparer_run(struct preparer *p, struct batch *batch, struct prepared *ret)
 	ret->count = list->count;
 	ret->records = mem_array(ret->count ? ret->count : 1, sizeof *ret->records);
 	/* Keys may look at neighbours: nobody leaves before the last key is made. */
+	singly = is_suspect(list);
+	if (list->count > 0 && !singly)
+		mark(list);
 	for (size_t i = 0; i < ret->count; i++) {
 		struct message_batch at = {list->items, list->count, i};
 
+		if (singly)
+			poison_begin(POISON_DELIVERY, list->items[i]->id, list->items[i]->id);
 		ret->records[i] = prepare_one(p, &at);
+		if (singly)
+			poison_end(POISON_DELIVERY);
 	}
+	if (list->count > 0 && !singly)
+		poison_end(POISON_DELIVERY);
 	for (size_t i = 0; i < ret->count; i++)
 		list->items[i] = NULL;
 }

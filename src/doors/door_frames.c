@@ -93,6 +93,7 @@ static void send_group(struct client *c)
 	a = add_answer(c, g, g->received);
 	g->answered = on_answered;
 	g->door = a;
+	g->peer = group_peer(c->peer.text);
 	group_send(g);
 }
 

@@ -96,7 +96,8 @@ static void on_answered(struct group *g, void *door)
 		httpd_answer(r, 200, NULL, NULL, NULL, 0);
 		break;
 	case OFFER_FULL:
-		answer_text(r, 507, "Retry-After: 5\r\n", g->offer.error.text);
+		answer_text(r, g->offer.error.code == ERR_MEMORY ? 503 : 507, "Retry-After: 5\r\n",
+		            g->offer.error.text);
 		break;
 	case OFFER_TOO_BIG:
 		answer_text(r, 413, NULL, g->offer.error.text);
@@ -119,7 +120,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	while ((p = TAILQ_FIRST(&h->pending)) && p->deadline_ns <= now_ns) {
-		bool certain = p->group->is_kept;
+		bool certain = p->group->place != GROUP_OFFERED;
 
 		TAILQ_REMOVE(&h->pending, p, link);
 		metric_add(M_INPUT_REFUSED_BUSY, p->group->received);
@@ -127,7 +128,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 		if (certain)
 			group_cancel(p->group);
 		answer_text(p->request, 503, "Retry-After: 1\r\n",
-		            certain ? "the journal takes no more just now; not stored"
+		            certain ? "processors or the journal did not come to it in time; not stored"
 		                    : "the commit did not come in time; the messages may still be stored");
 		free(p);
 	}
@@ -145,8 +146,21 @@ static bool add_message(struct group *g, const struct buf *meta, const char *bod
 		*refusal = (struct refusal){413, "too many messages in one request; nothing was stored", NULL};
 		return false;
 	}
-	group_add(g, message_new(meta->data, meta->len, body, length, now_ms));
-	return true;
+	switch (group_reserve(g, sizeof(struct message) + meta->len + length)) {
+	case OFFER_TOO_BIG:
+		*refusal = (struct refusal){413,
+		                            "the messages of the request, each with the metadata of all, are over the "
+		                            "limit; nothing was stored",
+		                            NULL};
+		return false;
+	case OFFER_FULL:
+		*refusal =
+		    (struct refusal){503, "too many bytes wait just now; nothing was stored", "Retry-After: 1\r\n"};
+		return false;
+	default:
+		group_add(g, message_new(meta->data, meta->len, body, length, now_ms));
+		return true;
+	}
 }
 
 static bool add_parts(struct group *g, const struct buf *meta, const char *boundary, const char *body, size_t length,
@@ -293,6 +307,7 @@ static void on_request(struct httpd_request *r, void *arg)
 	p = mem_zero(sizeof *p);
 	g = group_new(i, h->door.processors, on_answered, p);
 	g->one_batch = true;
+	g->peer = group_peer(httpd_peer(r));
 	if (!add_messages(h, g, r, &refusal)) {
 		metric_add(refusal.status == 413   ? M_INPUT_REFUSED_SIZE
 		           : refusal.status == 503 ? M_INPUT_REFUSED_BUSY

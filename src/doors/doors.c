@@ -291,6 +291,8 @@ const char *doors_failure(const struct doors *d)
 	return NULL;
 }
 
+int64_t doors_work_ns(const struct doors *d) { return worker_work_ns(d->intake.worker); }
+
 uint64_t doors_memory_bytes(const struct doors *d) { return d->intake.memory_bytes; }
 
 static const struct slot *slot_of(const struct doors *d, size_t input)

@@ -51,6 +51,8 @@ void doors_read_files(struct doors *d);
 bool doors_is_idle(const struct doors *d);
 /* Why a finite input ended before its end; null when none did. */
 const char *doors_failure(const struct doors *d);
+/* How long processors have been at one request or group of lines; 0: they are at none. */
+int64_t doors_work_ns(const struct doors *d);
 uint64_t doors_memory_bytes(const struct doors *d);
 /* The port an input listens on, 0 when it has none (tests bind port 0). */
 uint16_t doors_port(const struct doors *d, size_t input);

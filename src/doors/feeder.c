@@ -349,6 +349,7 @@ static void send_block(struct feeder *f)
 		g->offer.position = f->options.position(f->options.arg, end_of_offer(b));
 	}
 	g->comes_again = true;
+	g->peer = group_peer(f->options.origin ? f->options.origin : "");
 	f->group = g;
 	group_send(g);
 }

@@ -12,7 +12,6 @@
 enum err intake_open(struct intake *i, struct error *e)
 {
 	TAILQ_INIT(&i->kept);
-	i->evaluator = pipeline_evaluator_new(i->config, true);
 	intake_room_open(i);
 	return processors_compile(i->config->pipeline_processors, i->config, "pipeline.processors", &i->common, e);
 }
@@ -20,8 +19,8 @@ enum err intake_open(struct intake *i, struct error *e)
 void intake_close(struct intake *i)
 {
 	must(i->outstanding == 0);
+	worker_close(i->worker);
 	pipeline_free(i->common);
-	evaluator_free(i->evaluator);
 	intake_room_close(i);
 }
 
@@ -63,24 +62,71 @@ static void on_done(struct offer *offer, void *arg)
 	group_free(g);
 }
 
+static void offer_group(struct group *g)
+{
+	struct intake *i = g->intake;
+
+	if (TAILQ_EMPTY(&i->kept)) {
+		g->place = GROUP_OFFERED;
+		if (journal_offer(i->journal, &g->offer))
+			return;
+	}
+	g->place = GROUP_KEPT;
+	TAILQ_INSERT_TAIL(&i->kept, g, link);
+}
+
+/* What the group holds now, in place of what it held. */
+static void charge_group(struct group *g)
+{
+	uint64_t bytes = g->offer.bytes;
+	struct message *m;
+
+	STAILQ_FOREACH (m, &g->offer.set_aside, link)
+		bytes += message_cost(m);
+	intake_charge(g->intake, bytes);
+	intake_release(g->intake, g->charged_bytes);
+	g->charged_bytes = bytes;
+}
+
+void group_refuse(struct group *g, enum offer_verdict verdict, const char *why)
+{
+	message_list_free(&g->offer.messages);
+	message_list_free(&g->offer.set_aside);
+	g->offer.verdict = verdict;
+	(void)error_set(&g->offer.error, verdict == OFFER_CLOSED ? ERR_CLOSED : ERR_MEMORY, "%s", why);
+	on_done(&g->offer, g);
+}
+
+static void group_worked(struct group *g)
+{
+	charge_group(g);
+	if (g->hold_until_ns > 0)
+		intake_hold(g->intake, g->hold_until_ns);
+	if (g->is_cancelled) {
+		g->intake->outstanding--;
+		group_free(g);
+	} else if (g->was_starved) {
+		group_refuse(g, OFFER_FULL, "there is no memory just now for what processors make of it; not stored");
+	} else {
+		offer_group(g);
+	}
+}
+
 void group_send(struct group *g)
 {
 	struct intake *i = g->intake;
-	struct message *m;
 
-	if (i->common || g->own)
-		processors_run(g);
-	g->charged_bytes = g->offer.bytes;
-	STAILQ_FOREACH (m, &g->offer.set_aside, link)
-		g->charged_bytes += message_cost(m);
-	intake_charge(i, g->charged_bytes);
+	charge_group(g);
 	g->offer.done = on_done;
 	g->offer.arg = g;
 	i->outstanding++;
-	if (TAILQ_EMPTY(&i->kept) && journal_offer(i->journal, &g->offer))
+	if (!i->common && !g->own) {
+		offer_group(g);
 		return;
-	g->is_kept = true;
-	TAILQ_INSERT_TAIL(&i->kept, g, link);
+	}
+	if (!i->worker)
+		i->worker = worker_open(i, group_worked);
+	worker_put(i->worker, g);
 }
 
 void intake_retry(struct intake *i)
@@ -90,10 +136,10 @@ void intake_retry(struct intake *i)
 	while ((g = TAILQ_FIRST(&i->kept))) {
 		/* once it is offered the group belongs to the journal: leave the list first */
 		TAILQ_REMOVE(&i->kept, g, link);
-		g->is_kept = false;
+		g->place = GROUP_OFFERED;
 		if (journal_offer(i->journal, &g->offer))
 			continue;
-		g->is_kept = true;
+		g->place = GROUP_KEPT;
 		TAILQ_INSERT_HEAD(&i->kept, g, link);
 		return;
 	}
@@ -103,21 +149,26 @@ void intake_drop_kept(struct intake *i)
 {
 	struct group *g;
 
+	while ((g = worker_take_out(i->worker)))
+		group_refuse(g, OFFER_CLOSED, "kspool is stopping; not stored");
 	while ((g = TAILQ_FIRST(&i->kept))) {
 		TAILQ_REMOVE(&i->kept, g, link);
-		g->is_kept = false;
-		message_list_free(&g->offer.messages);
-		message_list_free(&g->offer.set_aside);
-		g->offer.verdict = OFFER_CLOSED;
-		(void)error_set(&g->offer.error, ERR_CLOSED, "kspool is stopping; not stored");
-		on_done(&g->offer, g);
+		group_refuse(g, OFFER_CLOSED, "kspool is stopping; not stored");
 	}
 }
 
 void group_cancel(struct group *g)
 {
-	must(g->is_kept);
-	TAILQ_REMOVE(&g->intake->kept, g, link);
+	must(g->place == GROUP_WAITING || g->place == GROUP_WORKED || g->place == GROUP_KEPT);
+	g->answered = NULL;
+	if (g->place == GROUP_WORKED) {
+		g->is_cancelled = true;
+		return;
+	}
+	if (g->place == GROUP_WAITING)
+		worker_forget(g->intake->worker, g);
+	else
+		TAILQ_REMOVE(&g->intake->kept, g, link);
 	g->intake->outstanding--;
 	group_free(g);
 }

@@ -1,12 +1,13 @@
 /*
  * intake: what all doors share: the memory bound, and groups of messages on their way to the journal.
  *
- * What it is: a group is one offer. A door makes it, adds messages, and sends it; processors run then. While the
- * journal's lane is full the group is kept here, in order. Its answer reaches the door through `answered`, and the
- * group is gone afterwards. intake_room.c says whether doors may read, intake_group.c makes groups, intake_processors.c
- * runs processors over them, intake.c sends them.
+ * What it is: a group is one offer. A door makes it, adds messages, and sends it; processors run then, on the worker.
+ * While the journal's lane is full the group is kept here, in order. Its answer reaches the door through `answered`,
+ * and the group is gone afterwards. intake_room.c says whether doors may read, intake_group.c makes groups,
+ * intake_worker.c has the thread on which intake_processors.c runs processors over them, intake.c sends them.
  * Promises: 1 (the answer is the journal's), 6 (what doors hold is charged, and doors read only while there is room).
- * Owner: doors.c; a group sent belongs to the intake until its answer. Thread: intake.
+ * 11 (processors hold the worker alone). Owner: doors.c; a group sent belongs to the intake until its answer.
+ * Thread: intake, but for processors_run.
  * Fails: at open, when processors do not compile; a group's failure is its verdict.
  * Does not: cut bytes into messages, or know peers.
  */
@@ -26,6 +27,7 @@ struct event;
 struct event_base;
 struct group;
 struct httpd;
+struct worker;
 
 TAILQ_HEAD(group_list, group);
 
@@ -41,13 +43,16 @@ struct intake {
 	struct group_list kept; /* the lane was full */
 	bool waits;             /* some input is endless: what is not there yet is waited for */
 	bool stopping;
-	struct evaluator *evaluator;
+	struct worker *worker;   /* null until a group has processors */
 	struct pipeline *common; /* of pipeline.processors; null when none */
 	int64_t hold_until_ns;   /* a rate_limit processor wants no more before; 0: none */
 	struct event *hold;      /* runs out then */
 	void (*on_room)(void *arg);
 	void *arg;
 };
+
+/* Where a group is: until GROUP_OFFERED nothing of it can be stored. */
+enum group_place { GROUP_BUILT, GROUP_WAITING, GROUP_WORKED, GROUP_KEPT, GROUP_OFFERED };
 
 typedef void group_answered(struct group *g, void *door);
 
@@ -57,9 +62,13 @@ struct group {
 	struct intake *intake;
 	struct pipeline *own; /* processors of the input; null when none */
 	bool one_batch;       /* processors see the group as one batch; else each message is its own */
-	bool is_kept;         /* not given to the journal yet: group_cancel may still take it back */
-	bool comes_again;     /* the door offers it again when it is refused: no message is refused */
-	uint32_t received;    /* messages the door added */
+	enum group_place place;
+	bool is_cancelled;     /* while it was worked */
+	bool was_starved;      /* its processors found no memory that others did not hold */
+	uint64_t peer;         /* whose it is: the worker takes turns; 0: the house's own */
+	int64_t hold_until_ns; /* what a rate_limit processor asked for */
+	bool comes_again;      /* the door offers it again when it is refused: no message is refused */
+	uint32_t received;     /* messages the door added */
 	uint64_t charged_bytes;
 	int64_t begun_ns;
 	group_answered *answered; /* null: nobody waits any more */
@@ -87,15 +96,36 @@ void group_add(struct group *g, struct message *m);
 /* To the shelf in the same commit. */
 void group_set_aside(struct group *g, struct message *m, const char *reason);
 void group_send(struct group *g);
-/* Takes back a group that is_kept: nothing of it is stored. */
+/* Takes back a group that is not GROUP_OFFERED: nothing of it is stored, and nobody hears of it. */
 void group_cancel(struct group *g);
+/* Answers a group that is in no list: nothing of it is stored. */
+void group_refuse(struct group *g, enum offer_verdict verdict, const char *why);
+/*
+ * Before a message of so many bytes (message_cost) is made for the group: OFFER_ACCEPTED, OFFER_TOO_BIG when no room of
+ * the doors would do for it, OFFER_FULL when it would if others held less.
+ */
+enum offer_verdict group_reserve(struct group *g, uint64_t bytes);
+/* A number for a peer's name: "127.0.0.1:4000" and "127.0.0.1:4001" are one. */
+uint64_t group_peer(const char *name);
 /* Drops a group that was never sent. Accepts null. */
 void group_free(struct group *g);
 
 /* The processors of an input; *ret is null when there are none. Faults become one ERR_CONFIG. */
 enum err processors_compile(const struct config_node *nodes, const struct config *config, const char *path,
                             struct pipeline **ret, struct error *e) MUST_CHECK;
-/* Runs the processors of the group and of the whole configuration over its messages. */
-void processors_run(struct group *g);
+/* Runs the processors of the group and of the whole configuration over its messages. The worker's thread. */
+void processors_run(struct group *g, struct evaluator *ev);
+
+/* worked: is given each group back, on the intake thread. */
+struct worker *worker_open(struct intake *i, void (*worked)(struct group *g));
+void worker_put(struct worker *w, struct group *g);
+/* A group that waits. */
+void worker_forget(struct worker *w, struct group *g);
+/* How long it has been at one group; 0 for null. */
+int64_t worker_work_ns(const struct worker *w);
+/* Takes out what waits and what is worked, when that is done. Null when nothing is left; accepts null. */
+struct group *worker_take_out(struct worker *w);
+/* Accepts null. */
+void worker_close(struct worker *w);
 
 #endif

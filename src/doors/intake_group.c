@@ -1,5 +1,6 @@
 /* intake_group: a group before it is sent, and after it was answered. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -25,6 +26,31 @@ void group_add(struct group *g, struct message *m)
 	g->offer.count++;
 	g->offer.bytes += message_cost(m);
 	g->received++;
+}
+
+enum offer_verdict group_reserve(struct group *g, uint64_t bytes)
+{
+	struct intake *i = g->intake;
+
+	if (g->charged_bytes + bytes > i->memory_limit_bytes)
+		return OFFER_TOO_BIG;
+	if (i->memory_bytes + bytes > i->memory_limit_bytes / 2 * 3)
+		return OFFER_FULL;
+	intake_charge(i, bytes);
+	g->charged_bytes += bytes;
+	return OFFER_ACCEPTED;
+}
+
+/* FNV-1a, up to the last colon behind the address. */
+uint64_t group_peer(const char *name)
+{
+	const char *colon = strrchr(name, ':');
+	size_t length = colon ? (size_t)(colon - name) : strlen(name);
+	uint64_t sum = UINT64_C(0xcbf29ce484222325);
+
+	for (size_t i = 0; i < length; i++)
+		sum = (sum ^ (unsigned char)name[i]) * UINT64_C(0x100000001b3);
+	return sum | 1;
 }
 
 void group_set_aside(struct group *g, struct message *m, const char *reason)

@@ -9,8 +9,11 @@
 
 #include "base/check.h"
 #include "base/cleanup.h"
+#include "base/crc32c.h"
+#include "base/failpoint.h"
 #include "base/mem.h"
 #include "doors/intake.h"
+#include "pipeline/poison.h"
 
 enum err processors_compile(const struct config_node *nodes, const struct config *config, const char *path,
                             struct pipeline **ret, struct error *e)
@@ -60,27 +63,33 @@ static void set_aside_copies(struct group *g, struct message **copies, size_t co
 	free(copies);
 }
 
-/* Returns how many messages vanished and count as filtered. */
-static uint32_t run_batch(struct group *g, struct pipeline_batch *batch)
+/* Runs one pipeline; what it asks for goes to the group. */
+static void run_pipeline(struct group *g, struct pipeline *p, struct evaluator *ev, struct pipeline_batch *batch)
 {
-	struct intake *i = g->intake;
+	int64_t until_ns;
+
+	if (!p || batch->count == 0)
+		return;
+	until_ns = pipeline_run(p, ev, batch);
+	if (until_ns > g->hold_until_ns)
+		g->hold_until_ns = until_ns;
+	g->was_starved |= pipeline_was_starved(p);
+}
+
+/* Returns how many messages vanished and count as filtered. */
+static uint32_t run_batch(struct group *g, struct evaluator *ev, struct pipeline_batch *batch)
+{
 	size_t count = batch->count;
 	struct message **copies = keep_copies(g, batch);
 	uint64_t *before = mem_array(2 * count, sizeof *before);
-	int64_t until_ns = 0;
 	size_t vanished;
 
 	for (size_t n = 0; n < count; n++) {
 		before[n] = n + 1;
 		message_set_origin(batch->items[n], origin_new(n + 1));
 	}
-	if (g->own)
-		until_ns = pipeline_run(g->own, i->evaluator, batch);
-	if (until_ns > 0)
-		intake_hold(i, until_ns);
-	until_ns = i->common ? pipeline_run(i->common, i->evaluator, batch) : 0;
-	if (until_ns > 0)
-		intake_hold(i, until_ns);
+	run_pipeline(g, g->own, ev, batch);
+	run_pipeline(g, g->intake->common, ev, batch);
 	vanished = pipeline_vanished(batch, before, count, before + count);
 	if (copies) {
 		set_aside_copies(g, copies, count, before + count, vanished);
@@ -115,24 +124,78 @@ static void take_back(struct group *g, struct message *m)
 	g->offer.bytes += message_cost(m);
 }
 
-void processors_run(struct group *g)
+/* Stands for what the messages hold: they have no id yet, and come again after a death. */
+static uint64_t number_of(const struct pipeline_batch *batch)
 {
-	struct pipeline_batch batch = {0};
-	struct message_list list = STAILQ_HEAD_INITIALIZER(list);
+	uint64_t bytes = 0;
+	uint32_t sum = 0;
+
+	for (size_t n = 0; n < batch->count; n++) {
+		sum = crc32c(sum, message_body(batch->items[n]), batch->items[n]->body_bytes);
+		bytes += batch->items[n]->body_bytes;
+	}
+	return (bytes << 32 | sum) | 1;
+}
+
+static void set_aside_unseen(struct group *g, struct pipeline_batch *batch)
+{
+	for (size_t n = 0; n < batch->count; n++)
+		group_set_aside(g, batch->items[n], "processors ended the process on it, more than once");
+}
+
+static void work_on(struct group *g, struct evaluator *ev, struct pipeline_batch *batch, uint64_t number)
+{
+	if (number != 0 && poison_condemns(POISON_INTAKE, number)) {
+		set_aside_unseen(g, batch);
+	} else {
+		if (number != 0)
+			poison_begin(POISON_INTAKE, number, number);
+		for (size_t n = 0; n < batch->count; n++)
+			FAILPOINT_BYTES("intake", message_body(batch->items[n]), batch->items[n]->body_bytes);
+		g->offer.filtered += run_batch(g, ev, batch);
+		if (number != 0)
+			poison_end(POISON_INTAKE);
+		for (size_t n = 0; n < batch->count; n++)
+			take_back(g, batch->items[n]);
+	}
+	batch->count = 0;
+}
+
+/* Message by message, each in a batch of its own; marked together unless the last run died here. */
+static void work_singly(struct group *g, struct evaluator *ev, struct pipeline_batch *all)
+{
+	bool is_careful = poison_is_careful(POISON_INTAKE);
+	struct pipeline_batch one = {0};
+
+	if (!is_careful) {
+		uint64_t number = number_of(all);
+
+		poison_begin(POISON_INTAKE, number, number);
+	}
+	for (size_t n = 0; n < all->count; n++) {
+		pipeline_batch_add(&one, all->items[n]);
+		work_on(g, ev, &one, is_careful ? number_of(&one) : 0);
+	}
+	if (!is_careful)
+		poison_end(POISON_INTAKE);
+	all->count = 0;
+	pipeline_batch_fini(&one);
+}
+
+void processors_run(struct group *g, struct evaluator *ev)
+{
+	struct pipeline_batch all = {0};
 	struct message *m;
 
-	STAILQ_CONCAT(&list, &g->offer.messages);
+	while ((m = STAILQ_FIRST(&g->offer.messages))) {
+		STAILQ_REMOVE_HEAD(&g->offer.messages, link);
+		pipeline_batch_add(&all, m);
+	}
 	g->offer.count = 0;
 	g->offer.bytes = 0;
-	while ((m = STAILQ_FIRST(&list))) {
-		STAILQ_REMOVE_HEAD(&list, link);
-		pipeline_batch_add(&batch, m);
-		if (g->one_batch && !STAILQ_EMPTY(&list))
-			continue;
-		g->offer.filtered += run_batch(g, &batch);
-		for (size_t n = 0; n < batch.count; n++)
-			take_back(g, batch.items[n]);
-		batch.count = 0;
-	}
-	pipeline_batch_fini(&batch);
+	if (all.count > 0 && g->one_batch)
+		work_on(g, ev, &all, number_of(&all));
+	else if (all.count > 0)
+		work_singly(g, ev, &all);
+	pipeline_batch_fini(&all);
 }

@@ -165,7 +165,7 @@ static void run_offer(const struct config *config, char **bodies, size_t count)
 		group_add(g, message_of(bodies[n]));
 	group_send(g);
 	while (!a.here) {
-		wait_fd(journal_intake_fd(journal));
+		(void)event_base_loop(base, EVLOOP_NONBLOCK);
 		(void)journal_intake_run(journal);
 	}
 	after = ledger_now();

@@ -1,0 +1,166 @@
+/*
+ * Processors on a thread of their own: what they take on a stranger's behalf holds no peer but those whose messages
+ * wait for them too.
+ *
+ * Invariants:
+ * 1. A group is in `waiting`, or it is `busy`, or the thread has nothing to do with it.
+ * 2. At most one group is with the thread: whoever comes next is chosen when it comes back, a peer at a time.
+ * 3. The groups of one peer keep their order.
+ */
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include <event2/event.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/lane.h"
+#include "base/mem.h"
+#include "doors/intake.h"
+#include "pipeline/poison.h"
+
+struct worker {
+	void (*worked)(struct group *g);
+	pthread_t thread;
+	struct lane *work, *done;
+	struct event *answers;
+	struct group_list waiting;
+	struct group *busy;
+	int64_t since_ns; /* it has been busy with it */
+	uint64_t last_peer;
+	struct evaluator *evaluator; /* the thread's */
+};
+
+/* The item that ends the thread is the worker itself. */
+static void *run(void *arg)
+{
+	struct worker *w = arg;
+	struct pollfd wait = {.fd = lane_fd(w->work), .events = POLLIN};
+	void *item = NULL;
+
+	poison_enter(POISON_INTAKE);
+	while (item != w) {
+		if (lane_take(w->work, &item, 1) == 0) {
+			(void)poll(&wait, 1, -1);
+		} else if (item != w) {
+			processors_run(item, w->evaluator);
+			must(lane_put(w->done, item));
+		}
+	}
+	poison_leave();
+	return NULL;
+}
+
+/* The oldest group of another peer than the last one's, or the oldest. */
+static struct group *choose(const struct worker *w)
+{
+	struct group *g;
+
+	TAILQ_FOREACH (g, &w->waiting, link)
+		if (g->peer != w->last_peer)
+			return g;
+	return TAILQ_FIRST(&w->waiting);
+}
+
+static void feed(struct worker *w)
+{
+	struct group *g = w->busy ? NULL : choose(w);
+
+	if (!g)
+		return;
+	TAILQ_REMOVE(&w->waiting, g, link);
+	g->place = GROUP_WORKED;
+	w->busy = g;
+	w->since_ns = clock_mono_ns();
+	w->last_peer = g->peer;
+	must(lane_put(w->work, g));
+}
+
+static struct group *take_back(struct worker *w)
+{
+	void *item;
+
+	if (lane_take(w->done, &item, 1) == 0)
+		return NULL;
+	must(item == w->busy);
+	w->busy = NULL;
+	return item;
+}
+
+static void on_answers(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker *w = arg;
+	struct group *g;
+
+	(void)fd;
+	(void)what;
+	while ((g = take_back(w))) {
+		feed(w);
+		w->worked(g);
+	}
+}
+
+int64_t worker_work_ns(const struct worker *w) { return w && w->busy ? clock_mono_ns() - w->since_ns : 0; }
+
+void worker_put(struct worker *w, struct group *g)
+{
+	g->place = GROUP_WAITING;
+	TAILQ_INSERT_TAIL(&w->waiting, g, link);
+	feed(w);
+}
+
+void worker_forget(struct worker *w, struct group *g)
+{
+	must(g->place == GROUP_WAITING);
+	TAILQ_REMOVE(&w->waiting, g, link);
+}
+
+struct worker *worker_open(struct intake *i, void (*worked)(struct group *g))
+{
+	struct worker *w = mem_zero(sizeof *w);
+	sigset_t all, before;
+
+	TAILQ_INIT(&w->waiting);
+	w->worked = worked;
+	w->work = lane_open(2);
+	w->done = lane_open(2);
+	w->evaluator = pipeline_evaluator_new(i->config, true);
+	w->answers = event_new(i->base, lane_fd(w->done), EV_READ | EV_PERSIST, on_answers, w);
+	must(w->answers && event_add(w->answers, NULL) == 0);
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the intake thread's */
+	must(pthread_create(&w->thread, NULL, run, w) == 0);
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return w;
+}
+
+struct group *worker_take_out(struct worker *w)
+{
+	struct group *g = w ? TAILQ_FIRST(&w->waiting) : NULL;
+
+	if (g)
+		TAILQ_REMOVE(&w->waiting, g, link);
+	while (!g && w && w->busy) {
+		struct pollfd wait = {.fd = lane_fd(w->done), .events = POLLIN};
+
+		(void)poll(&wait, 1, -1);
+		g = take_back(w);
+	}
+	return g;
+}
+
+void worker_close(struct worker *w)
+{
+	if (!w)
+		return;
+	must(TAILQ_EMPTY(&w->waiting) && !w->busy);
+	must(lane_put(w->work, w));
+	(void)pthread_join(w->thread, NULL);
+	event_free(w->answers);
+	lane_close(w->work);
+	lane_close(w->done);
+	evaluator_free(w->evaluator);
+	free(w);
+}

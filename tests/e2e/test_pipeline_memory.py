@@ -1,0 +1,152 @@
+"""Whatever a producer sends, the process stays within kspool.memory and what README adds to it. Counted from outside."""
+
+import base64
+import bz2
+import gzip
+import http.client
+import json
+import os
+import re
+import threading
+import zlib
+
+import pytest
+
+from doors import multipart, post, raw
+from waits import wait_for
+
+MEMORY_MIB = 32
+CONSTANT_MIB = 64  # README, "Memory"
+SANITIZED = any(name in os.environ for name in ("ASAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS"))
+
+pytestmark = pytest.mark.skipif(SANITIZED, reason="a sanitizer's shadow is not kspool's")
+
+
+def peak_mib(spooler):
+    with open(f"/proc/{spooler.process.pid}/status", encoding="ascii") as status:
+        return int(re.search(r"VmHWM:\s+(\d+) kB", status.read())[1]) / 1024
+
+
+def tries(send, times, at_once):
+    """Each answer or None; a refusal and a closed connection are answers too."""
+    answers = []
+
+    def one():
+        for _ in range(times):
+            try:
+                answers.append(send())
+            except (OSError, http.client.HTTPException):
+                answers.append(None)
+
+    threads = [threading.Thread(target=one) for _ in range(at_once)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return answers
+
+
+def bomb(pack, megabytes):
+    return pack(b"\0" * (megabytes << 20))
+
+
+def headers(kibibytes):
+    return {f"X-{n}": "v" * 900 for n in range(kibibytes)}
+
+
+def bodies():
+    """name: (processors, how a producer sends it)"""
+    lines = {"Content-Type": "application/x-ndjson"}
+    yield "lines, each with all headers", [], lambda a: post(a, b"1\n" * 9000, headers={**lines, **headers(12)})
+    yield "few lines", [], lambda a: post(a, b"1\n" * 900, headers={**lines, **headers(12)})
+    yield "parts, each with all headers", [], lambda a: multipart(a, [b"1"] * 5000)
+    yield "as large as it may be", [], lambda a: post(a, b"x" * (1 << 20))
+    for name, body in {"lines": b"\n" * 900000, "json_array": b"[" + b"1," * 400000 + b"1]",
+                       "json_documents": b"1 " * 400000, "csv": b"a,b\n" + b"1,2\n" * 200000,
+                       "binary": (200000).to_bytes(4, "big") + b"\0" * 800000}.items():
+        yield f"unarchive {name}", [{"unarchive": {"format": name}}], \
+            lambda a, body=body: post(a, body, headers=headers(8))
+    for name, pack in {"gzip": gzip.compress, "zlib": zlib.compress, "bzip2": bz2.compress}.items():
+        for megabytes in (5, 200):
+            packed = bomb(pack, megabytes)
+            yield f"{name} of {megabytes} MiB", [{"decompress": {"algorithm": name}}], \
+                lambda a, packed=packed: post(a, packed)
+    many = [bomb(gzip.compress, 1)] * 200
+    yield "a request of bombs", [{"decompress": {"algorithm": "gzip"}}], lambda a: multipart(a, many)
+    deep = b"[" * 9000 + b"]" * 9000
+    yield "deep", [{"mapping": "root = content().parse_json().format_json()"}], lambda a: post(a, deep)
+    yield "doubling", [{"mapping": "root = range(0, 40).fold(\"xxxxxxxx\", i -> i.tally + i.tally)"}], \
+        lambda a: post(a, b"1")
+    yield "a tree", [{"mapping": "root = range(0, 3000).map_each(a -> range(0, 3000))"}], lambda a: post(a, b"1")
+    wide = b"[" + b"1," * 500000 + b"1]"
+    yield "wide", [{"mapping": "root = this.map_each(i -> {\"value\": i})"}], lambda a: post(a, wide)
+    packed = base64.b64encode(bomb(bz2.compress, 300))
+    yield "packed twice", [{"mapping": "root = content().decode(\"base64\").decompress(\"bzip2\")"}], \
+        lambda a: post(a, packed)
+    yield "patterns", [{"mapping": "root = content().re_find_all(\"a?\").length().string()"}], \
+        lambda a: post(a, b"a" * 900000)
+
+
+@pytest.mark.parametrize("where", ["intake", "flush"])
+@pytest.mark.parametrize("name, processors, send", list(bodies()), ids=lambda x: x if isinstance(x, str) else "")
+def test_memory_stays_within_its_bound(http_door, where, name, processors, send):
+    more = {"pipeline": {"processors": processors}} if where == "intake" else \
+        {"output": {"batching": {"count": 50, "period": "20ms", "processors": processors or [{"noop": {}}]}}}
+    spooler, address = http_door(own={"memory": f"{MEMORY_MIB}MiB"}, **more)
+    answers = tries(lambda: send(address)[0], 2, 4)
+    assert spooler.running, spooler.tail()
+    assert set(answers) <= {200, 413, 503, 507, None}, answers
+    assert post(address, json.dumps({"after": name}).encode())[0] == 200
+    wait_for(lambda: spooler.ledger()["pending"] == 0, spooler.tail, 40)
+    assert peak_mib(spooler) < MEMORY_MIB + CONSTANT_MIB, f"{peak_mib(spooler):.1f} MiB"
+
+
+def test_lines_with_too_many_headers_are_refused_whole(http_door):
+    spooler, address = http_door()
+    before = peak_mib(spooler)
+    status, text, _ = post(address, b"1\n" * 9000, headers={"Content-Type": "application/x-ndjson", **headers(12)})
+    assert (status, "metadata" in text) == (413, True)
+    assert spooler.ledger()["accepted"] == 0
+    assert peak_mib(spooler) - before < 16
+
+
+def test_what_is_slow_holds_only_those_who_wait_for_it(http_door):
+    """/ping and an input without processors answer while a mapping takes all the time it may."""
+    slow = "root = content().re_find_all(\"a[^b]*b|a\").length().string()"
+    spooler, address = http_door(pipeline={"processors": [{"mapping": slow}]}, own={"process_time": "300ms", "processor_error": "set_aside"},
+                                 door={"timeout": "60s"},
+                                 http={"enabled": True, "address": "127.0.0.1:0"})
+    port = int(re.findall(r"admin server listens.* port=(\d+)", spooler.log())[-1])
+    started = threading.Event()
+    answers = []
+
+    def ask():
+        started.set()
+        answers.append(post(address, b"a" * 500000, timeout=60)[0])
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    started.wait()
+    pings = 0
+    while not answers:
+        assert post(("127.0.0.1", port), b"", path="/ping", method="GET", timeout=1.5)[0] == 200
+        pings += 1
+    asking.join()
+    assert answers == [200] and pings > 3
+    spooler.wait_ledger(dead=1)
+    assert "took too long" in spooler.run("dead", "list", "-c", spooler.config_path).stdout.decode()
+
+
+def test_unfinished_things_of_one_peer_leave_room(http_door):
+    spooler, address = http_door()
+    held = []
+    for _ in range(6):
+        head = b"POST /post HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
+        held.append(threading.Thread(target=raw, args=(address, head + b"x" * 999999), kwargs={"timeout": 4}))
+        held[-1].start()
+    assert post(address, b"small", timeout=15)[0] == 200
+    for thread in held:
+        thread.join()
+    assert peak_mib(spooler) < MEMORY_MIB + CONSTANT_MIB
+
+
