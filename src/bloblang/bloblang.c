@@ -34,7 +34,7 @@ struct evaluator *evaluator_new(void)
 void evaluator_limit(struct evaluator *ev, uint64_t memory_bytes, int64_t time_ns, bool leaves_room)
 {
 	const struct arena_limits limits = {.own_bytes = EVALUATOR_OWN_BYTES,
-	                                    .most_bytes = (size_t)(EVALUATOR_OWN_BYTES + memory_bytes / 2),
+	                                    .most_bytes = (size_t)(EVALUATOR_OWN_BYTES + memory_bytes / 8 * 3),
 	                                    .time_ns = time_ns,
 	                                    .leaves_room = leaves_room};
 

@@ -35,7 +35,8 @@ struct evaluator *evaluator_new(void);
 void evaluator_ask(struct evaluator *ev, bool (*may_make)(void *arg, uint64_t bytes), void *arg);
 /* For other work of the same thread, empty, within the same limits; until the next run. */
 struct arena *evaluator_arena(struct evaluator *ev);
-/* memory_bytes: kspool.memory, of which it may have half; time_ns: for one message. leaves_room: budget_take's. */
+/* memory_bytes: kspool.memory, of which it may have three eighths; time_ns: for one message. leaves_room:
+ * budget_take's. */
 void evaluator_limit(struct evaluator *ev, uint64_t memory_bytes, int64_t time_ns, bool leaves_room);
 bool evaluator_leaves_room(const struct evaluator *ev);
 void evaluator_free(struct evaluator *ev);

@@ -340,7 +340,8 @@ static void on_request(struct httpd_request *r, void *arg)
 	group_send(g);
 }
 
-static bool may_read(void *arg) { return intake_has_room(arg); }
+/* What is whole is taken, however short memory is: only its messages are charged then, and may be refused. */
+static bool may_read(void *arg, bool is_whole) { return is_whole ? intake_takes(arg) : intake_has_room(arg); }
 
 static void on_bytes(void *arg, int64_t change)
 {

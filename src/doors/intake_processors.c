@@ -73,7 +73,9 @@ static void run_pipeline(struct group *g, struct pipeline *p, struct evaluator *
 	until_ns = pipeline_run(p, ev, batch);
 	if (until_ns > g->hold_until_ns)
 		g->hold_until_ns = until_ns;
-	g->was_starved |= pipeline_was_starved(p);
+	/* a source that offers again came down to this one message: it fails by itself, or nothing behind it gets
+	 * through */
+	g->was_starved |= pipeline_was_starved(p) && !(g->comes_again && g->received <= 1);
 }
 
 /* Returns how many messages vanished and count as filtered. */

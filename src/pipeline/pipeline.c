@@ -58,7 +58,8 @@ enum err pipeline_compile(const struct config_node *nodes, const struct config *
 	struct pipeline *p = mem_zero(sizeof *p);
 	struct compiler c;
 
-	p->most_bytes = (int64_t)config->kspool.memory_bytes;
+	/* With what its evaluator may have no more than intake can be given: it must not wait for what never comes. */
+	p->most_bytes = (int64_t)(config->kspool.memory_bytes / 2);
 	p->time_ns = RUN_TIMES * config->kspool.process_time_ns;
 	compiler_init(&c, config, path, faults);
 	stages_compile(&c, nodes, &p->stages);

@@ -28,7 +28,7 @@
 #include "base/metrics.h"
 #include "server/httpd_internal.h"
 
-enum { WRITE_TIMEOUT_S = 10, SHAKE_S = 5, LINGER_S = 2, BODY_WINDOW_S = 5 };
+enum { WRITE_TIMEOUT_S = 10, SHAKE_S = 5, LINGER_S = 2, BODY_WINDOW_S = 5, STALLED_S = 1 };
 
 static const struct status_text {
 	int status;
@@ -157,6 +157,14 @@ static void refuse(struct connection *c, int status, const char *reason, const c
 
 static const char stopping_text[] = "kspool is stopping; not stored";
 
+/* All of the body came, or lies in the buffer, which is small. */
+static bool body_is_here(const struct connection *c)
+{
+	uint64_t have = c->body_seen + evbuffer_get_length(bufferevent_get_input(c->bev));
+
+	return !c->parser.chunked && have >= c->parser.content_length;
+}
+
 static void pause_body(struct connection *c)
 {
 	if (c->httpd->gives_up) {
@@ -204,7 +212,7 @@ static void on_head(struct connection *c)
 	c->request = httpd_request_new(c);
 	c->body_seen = c->window_seen = 0;
 	set_state(c, CONNECTION_BODY);
-	c->window_ns = c->since_ns;
+	c->window_ns = c->data_ns = c->since_ns;
 	httpd_precheck(c->httpd, c->request, &verdict, extra, sizeof extra);
 	if (verdict.status == 401)
 		c->held_ns = penalty_note(&c->httpd->penalty, &c->peer, c->since_ns);
@@ -222,7 +230,7 @@ static void on_head(struct connection *c)
 	c->parser.max_body_bytes = verdict.max_body_bytes;
 	if (!c->parser.chunked && c->parser.content_length == 0)
 		c->parser.expect_continue = false;
-	else if (httpd_may_read(c->httpd))
+	else if (httpd_may_read(c->httpd, body_is_here(c)))
 		continue_body(c);
 	else
 		pause_body(c);
@@ -233,8 +241,9 @@ static void on_data(struct connection *c, const char *piece, size_t length)
 	must(buf_add(&c->request->body, piece, length) == ERR_OK); /* the parser keeps to max_body_bytes */
 	c->body_seen += length;
 	c->window_seen += length;
+	c->data_ns = clock_mono_ns();
 	httpd_count_bytes(c->httpd, (int64_t)length);
-	if (!httpd_may_read(c->httpd))
+	if (!httpd_may_read(c->httpd, body_is_here(c)))
 		pause_body(c);
 }
 
@@ -280,7 +289,7 @@ static bool parse(struct connection *c)
 	if (output_bytes(c) >= HTTPD_OUTPUT_MAX_BYTES)
 		return false;
 	if (c->paused) {
-		if (!httpd_may_read(c->httpd))
+		if (!httpd_may_read(c->httpd, body_is_here(c)))
 			return false;
 		continue_body(c);
 	}
@@ -430,6 +439,11 @@ static void check_body(struct connection *c, int64_t now_ns)
 			return;
 		metric_add(M_INPUT_REFUSED_BUSY, 1);
 		refuse(c, 503, "too many bytes wait for the disk; not stored", "Retry-After: 1\r\n");
+		connection_run(c);
+	} else if (now_ns - c->data_ns >= STALLED_S * NS_PER_S && httpd_may_read(c->httpd, true) &&
+	           !httpd_may_read(c->httpd, false)) { /* it is memory that is short */
+		metric_add(M_INPUT_REFUSED_BUSY, 1);
+		refuse(c, 408, "an unfinished body while memory is short; not stored", "Retry-After: 1\r\n");
 		connection_run(c);
 	} else if (now_ns - c->window_ns >= BODY_WINDOW_S * NS_PER_S) {
 		if (c->window_seen < c->httpd->options.min_body_rate * BODY_WINDOW_S) {

@@ -71,6 +71,7 @@ struct connection {
 	bool paused;        /* a body waits for room */
 	int64_t since_ns;   /* of the state, for its deadline */
 	int64_t paused_ns;  /* begin of the pause */
+	int64_t data_ns;    /* when the last of them came */
 	uint64_t body_seen; /* body bytes of this request */
 	int64_t window_ns;  /* since when `window_seen` counts */
 	uint64_t window_seen;
@@ -127,7 +128,8 @@ void httpd_precheck(struct httpd *h, const struct httpd_request *r, struct httpd
                     size_t size);
 /* Null, or why a browser must not be believed: the request was made by another site, or for a name that is not ours. */
 const char *httpd_site_refusal(const struct httpd *h, const struct httpd_request *r);
-bool httpd_may_read(struct httpd *h);
+/* is_whole: all of the body came, or lies in the buffer. */
+bool httpd_may_read(struct httpd *h, bool is_whole);
 void httpd_count_bytes(struct httpd *h, int64_t change);
 
 void connection_new(struct bufferevent *bev, const struct peer *peer, bool tls, void *arg);

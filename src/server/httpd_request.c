@@ -67,7 +67,10 @@ struct httpd_request *httpd_request_new(struct connection *c)
 	return r;
 }
 
-bool httpd_may_read(struct httpd *h) { return !h->options.may_read || h->options.may_read(h->options.arg); }
+bool httpd_may_read(struct httpd *h, bool is_whole)
+{
+	return !h->options.may_read || h->options.may_read(h->options.arg, is_whole);
+}
 
 void httpd_count_bytes(struct httpd *h, int64_t change)
 {

@@ -137,16 +137,21 @@ def test_what_is_slow_holds_only_those_who_wait_for_it(http_door):
     assert "took too long" in spooler.run("dead", "list", "-c", spooler.config_path).stdout.decode()
 
 
-def test_unfinished_things_of_one_peer_leave_room(http_door):
-    spooler, address = http_door()
-    held = []
-    for _ in range(6):
-        head = b"POST /post HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
-        held.append(threading.Thread(target=raw, args=(address, head + b"x" * 999999), kwargs={"timeout": 4}))
-        held[-1].start()
-    assert post(address, b"small", timeout=15)[0] == 200
-    for thread in held:
+@pytest.mark.parametrize("holders, missing", [(2, 1), (3, 1000), (8, 1)])
+def test_unfinished_bodies_shut_no_door(http_door, holders, missing):
+    """They own all that doors may hold, and are silent; a request that is whole passes, and the silent ones go."""
+    spooler, address = http_door(own={"memory": f"{MEMORY_MIB}MiB"})
+    size = (MEMORY_MIB << 20) // 4 // holders
+    head = b"POST /post HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\nContent-Length: %d\r\n\r\n"
+    answers = []
+    threads = [threading.Thread(target=lambda: answers.append(raw(address, head % size + b"\n" * (size - missing), 20)))
+               for _ in range(holders)]
+    for thread in threads:
+        thread.start()
+    wait_for(lambda: spooler.status()["memory"]["doors_bytes"] >= holders * (size - missing), spooler.tail)
+    assert [post(address, b"small")[0] for _ in range(20)] == [200] * 20
+    assert post(address, b"x" * 300000, timeout=20)[0] == 200
+    for thread in threads:
         thread.join()
+    assert any(b" 408 " in answer for answer in answers)
     assert peak_mib(spooler) < MEMORY_MIB + CONSTANT_MIB
-
-
