@@ -35,7 +35,8 @@ enum {
 	AT_FORMATS = 18,
 	AT_USER_VERSION = 60,
 	AT_APPLICATION_ID = 68,
-	LOOK_BYTES = 65536
+	LOOK_BYTES = 65536,
+	LOG_MAGIC = 0x377f0682, /* section 4.1; the lowest bit is the order of its words */
 };
 static const char sqlite_magic[16] = "SQLite format 3";
 
@@ -268,7 +269,9 @@ static bool read_log_head(const struct store *s, unsigned char head[LOG_HEAD_BYT
 	return fd >= 0 && files_read_at(fd, head, LOG_HEAD_BYTES, 0, &count, NULL) == ERR_OK && count == LOG_HEAD_BYTES;
 }
 
-/* False also when it was not seen before: it is noted. */
+/* False also when it was not seen before: it is noted, unless it is no head: emptied, a log grows again with each
+ * commit.
+ */
 static bool is_log_overwritten(struct store *s)
 {
 	unsigned char head[LOG_HEAD_BYTES];
@@ -277,6 +280,8 @@ static bool is_log_overwritten(struct store *s)
 		return false;
 	if (s->log_head_checkpoints == s->checkpoints + 1)
 		return memcmp(head, s->log_head, sizeof head) != 0;
+	if ((get_big_u32(head) & ~1u) != LOG_MAGIC)
+		return true;
 	memcpy(s->log_head, head, sizeof head);
 	s->log_head_checkpoints = s->checkpoints + 1;
 	return false;

@@ -49,6 +49,27 @@ static void files_overwritten_while_open_are_noticed(void **state)
 	}
 }
 
+/* Emptied, and grown again by the next commit before anybody looked. */
+static void a_log_that_was_emptied_is_noticed(void **state)
+{
+	struct spooldir d;
+	struct store *s;
+	struct error e;
+	bool lost;
+
+	(void)state;
+	life_make(&d, 0, 20, 0);
+	life_close(life_open(&d, NULL));
+	s = life_open(&d, NULL);
+	life_append(s, 20, 10);
+	assert_int_equal(truncate(spooldir_file(&d, "-wal"), 0), 0);
+	life_append(s, 30, 30);
+	assert_int_equal(store_watch(s, &lost, &e), ERR_DISK);
+	assert_false(lost);
+	store_abandon(s);
+	spooldir_remove(&d);
+}
+
 /* Taken away or exchanged while it is open, the tide mark is there again, and is ours. */
 static void the_tide_mark_comes_back(void **state)
 {
@@ -85,6 +106,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(files_overwritten_while_open_are_noticed),
+	    cmocka_unit_test(a_log_that_was_emptied_is_noticed),
 	    cmocka_unit_test(the_tide_mark_comes_back),
 	};
 
