@@ -278,9 +278,8 @@ static enum err read_some(struct journal *j, struct journal_rows *rows, struct e
 {
 	enum err err = read_due(j, rows, e);
 
-	if (err == ERR_OK && rows->count == 0)
-		while (err == ERR_OK && rows->count == 0 && j->returned.count > 0)
-			err = read_returned(j, rows, e);
+	while (err == ERR_OK && rows->count == 0 && j->returned.count > 0)
+		err = read_returned(j, rows, e);
 	if (err == ERR_OK && rows->count == 0)
 		err = read_tail(j, rows, e);
 	if (err == ERR_OK && rows->count == 0 && j->cursor + 1 >= store_next_id(j->store))

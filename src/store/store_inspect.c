@@ -160,6 +160,23 @@ enum err store_inspect(const struct files *f, enum file_kind *ret, struct error 
 	return inspect_header(f, bytes, n, wal_size > 0, ret, e);
 }
 
+/* In a copy, which takes the log's name when it is whole: half mended, the log would end where the mending did. */
+static enum err mend_copy(const struct files *f, const struct wal_scan *scan, uint64_t *ret_damaged, struct error *e)
+{
+	AUTOCLOSE int fd = -1;
+	enum err err;
+
+	files_remove(f, "-wal.new");
+	err = files_copy(f, "-wal", "-wal.new", e);
+	if (err == ERR_OK)
+		err = files_open_read(f, "-wal.new", O_RDWR, &fd, e);
+	if (err == ERR_OK)
+		err = wal_mend(fd, scan, ret_damaged, e);
+	if (err == ERR_OK)
+		err = files_rename(f, "-wal.new", "-wal", e);
+	return err == ERR_OK ? files_sync_dir(f, e) : err;
+}
+
 enum err store_mend_wal(const struct files *f, const struct wal_scan *scan, struct store_report *report,
                         struct error *e)
 {
@@ -174,12 +191,16 @@ enum err store_mend_wal(const struct files *f, const struct wal_scan *scan, stru
 		return wal_mend(fd, scan, &damaged, e);
 	report->wal_mended = true;
 	report->wal_frames_lost = scan->commits_lost - scan->commits_mended;
-	(void)snprintf(aside, sizeof aside, "-wal.damaged-%lld", (long long)clock_wall_ms());
-	err = files_copy(f, "-wal", aside, e);
+	for (int64_t ms = clock_wall_ms(), there = 0; err == ERR_OK && there >= 0; ms++) {
+		(void)snprintf(aside, sizeof aside, "-wal.damaged-%lld", (long long)ms);
+		err = files_size(f, aside, &there, e);
+	}
+	if (err == ERR_OK)
+		err = files_copy(f, "-wal", aside, e);
 	if (err == ERR_OK)
 		err = files_sync_dir(f, e);
 	if (err == ERR_OK)
-		err = wal_mend(fd, scan, &damaged, e);
+		err = mend_copy(f, scan, &damaged, e);
 	store_warn(report,
 	           "the write-ahead log was damaged in the middle: %llu commits stood behind %llu bad frames; it was"
 	           " copied to %s%s and joined again",

@@ -264,8 +264,7 @@ static enum err load_totals(struct store *s, const struct totals *known, struct 
 		/* Counting a large spool would make its start wait: there store_recount runs when the backlog has
 		 * drained. */
 		err = count_rows(s, &found, e);
-		if (err == ERR_OK && (found.ledger.pending != t->ledger.pending ||
-		                      found.ledger.dead != t->ledger.dead || found.pending_bytes != t->pending_bytes))
+		if (err == ERR_OK)
 			correct(t, &found, report);
 	}
 	if (err == ERR_OK)

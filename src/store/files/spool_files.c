@@ -288,7 +288,7 @@ enum err files_rename(const struct files *f, const char *suffix, const char *new
 enum err files_copy(const struct files *f, const char *suffix, const char *new_suffix, struct error *e)
 {
 	AUTOCLOSE int in = files_open_one(f, suffix, O_RDONLY);
-	AUTOCLOSE int out = files_open_one(f, new_suffix, O_WRONLY | O_CREAT | O_EXCL);
+	AUTOCLOSE int out = in < 0 ? -1 : files_open_one(f, new_suffix, O_WRONLY | O_CREAT | O_EXCL);
 	char block[65536];
 	ssize_t n;
 
@@ -326,7 +326,7 @@ enum err files_get_text(const struct files *f, const char *suffix, char *to, siz
 	if (err == ERR_OK && fd >= 0)
 		err = files_read_at(fd, to, size - 1, 0, &count, e);
 	to[count] = '\0';
-	return err;
+	return err == ERR_OK ? ERR_OK : error_wrap(e, "%s%s", f->path, suffix);
 }
 
 enum err files_sync_dir(const struct files *f, struct error *e)

@@ -5,7 +5,8 @@
  * 1. frames counts sound frames from the start without a gap; commits those of them that end a transaction.
  * 2. commits_mended <= commits_lost: what mending brings back is part of what proved itself behind the break.
  * 3. mend_frames ends with a commit frame whose transaction is whole; frames behind it are left as they are.
- * 4. Mending writes headers of frames only, never pages: run again after a cut, it ends in the same log.
+ * 4. Mending writes headers of frames only, never pages. Cut in its middle it leaves a break where it was, which may be
+ *    too near the end to be told from a torn commit: whoever cannot lose what stands behind it mends a copy.
  */
 #include "store/files/wal.h"
 

@@ -17,6 +17,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "journal/claims.h"
 #include "rig/faultsql.h"
 #include "rig/journalrig.h"
@@ -120,6 +121,11 @@ static void a_statement_that_fails_loses_nothing(void **state)
 		assert_int_equal(strtoull(position, NULL, 10), n);
 		free(position);
 	}
+	assert_int_equal(metric_get(M_DEAD_LETTERS), taken * 2);
+	assert_int_equal(metric_get(M_BUFFER_RECEIVED), taken * ROWS);
+	assert_int_equal(metric_get(M_BUFFER_BATCH_RECEIVED), taken);
+	assert_int_equal(metric_get(M_BUFFER_SENT), taken * (ROWS + 1));
+	assert_int_equal(metric_get(M_BUFFER_BATCH_SENT), taken * 2);
 	assert_true(refused >= 5);
 	assert_true(taken >= 10);
 	rig_stop(j);

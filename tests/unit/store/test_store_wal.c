@@ -1,0 +1,339 @@
+/* The log by itself: what is sound, where it breaks, and that mending joins what proves itself; for every page size. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "rig/faultfs.h"
+#include "rig/spooldir.h"
+#include "store/files/wal.h"
+
+enum { COMMITS = 6, HEADER = 32, FRAME = 24, POINTS_MAX = 200 };
+
+static void make_log(const struct spooldir *d, uint32_t page_bytes)
+{
+	struct store_options o = spooldir_options(d);
+	struct store *s = NULL;
+	struct error e;
+
+	o.page_size = page_bytes;
+	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
+	for (uint64_t n = 1; n <= COMMITS; n++) {
+		struct message *m = spooldir_message(n, 3000);
+
+		assert_int_equal(store_begin(s, &e), ERR_OK);
+		assert_int_equal(store_append(s, m, &e), ERR_OK);
+		assert_int_equal(store_commit(s, &e), ERR_OK);
+		message_free(m);
+	}
+	store_abandon(s);
+}
+
+static struct wal_scan scan_of(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct wal_scan scan;
+	struct error e;
+
+	assert_true(fd >= 0);
+	assert_int_equal(wal_scan(fd, &scan, &e), ERR_OK);
+	(void)close(fd);
+	return scan;
+}
+
+static uint64_t mend(const char *path, const struct wal_scan *scan)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	uint64_t damaged = 0;
+	struct error e;
+
+	assert_true(fd >= 0);
+	assert_int_equal(wal_mend(fd, scan, &damaged, &e), ERR_OK);
+	(void)close(fd);
+	return damaged;
+}
+
+static bool ends_a_commit(const unsigned char *frame) { return memcmp(frame + 4, "\0\0\0\0", 4) != 0; }
+
+/* One frame after the other gets a wrong byte in its page. */
+static void each_frame_that_breaks(uint32_t page_bytes)
+{
+	struct spooldir d;
+	const size_t step = FRAME + page_bytes;
+	struct wal_scan whole;
+	size_t count;
+	unsigned char *bytes;
+	uint64_t frames;
+
+	spooldir_make(&d);
+	make_log(&d, page_bytes);
+	bytes = spooldir_load(spooldir_file(&d, "-wal"), &count);
+	whole = scan_of(spooldir_file(&d, "-wal"));
+	frames = whole.frames;
+	assert_true(whole.header_is_sound && !whole.header_is_torn && !whole.is_empty);
+	assert_int_equal(whole.page_bytes, page_bytes);
+	assert_true(whole.commits >= COMMITS && frames >= whole.commits);
+	assert_int_equal(whole.commits_lost, 0);
+	assert_int_equal(whole.mend_frames, frames);
+	assert_false(wal_is_damaged(&whole));
+	assert_int_equal(wal_page_offset(&whole, 2), HEADER + 2 * step + FRAME);
+	for (uint64_t broken = 0, before = 0, behind; broken < frames; broken++) {
+		unsigned char *frame = bytes + HEADER + broken * step;
+		struct wal_scan scan, mended;
+
+		behind = whole.commits - before - ends_a_commit(frame);
+		frame[FRAME + page_bytes / 2] ^= 4;
+		spooldir_store(spooldir_file(&d, "-wal"), bytes, count);
+		scan = scan_of(spooldir_file(&d, "-wal"));
+		assert_true(scan.header_is_sound);
+		assert_int_equal(scan.frames, broken);
+		assert_int_equal(scan.commits, before);
+		assert_int_equal(scan.commits_lost, behind);
+		assert_int_equal(wal_is_damaged(&scan), behind >= 2);
+		if (behind >= 2) {
+			assert_int_equal(scan.commits_mended, behind);
+			assert_int_equal(mend(spooldir_file(&d, "-wal"), &scan), 1);
+			mended = scan_of(spooldir_file(&d, "-wal"));
+			assert_int_equal(mended.frames, frames);
+			assert_int_equal(mended.commits, whole.commits);
+			assert_int_equal(mended.commits_lost, 0);
+		}
+		frame[FRAME + page_bytes / 2] ^= 4;
+		before += ends_a_commit(frame);
+	}
+	free(bytes);
+	spooldir_remove(&d);
+}
+
+static void a_break_is_found_where_it_is(void **state)
+{
+	(void)state;
+	for (uint32_t page_bytes = 512; page_bytes <= 65536; page_bytes *= 2)
+		each_frame_that_breaks(page_bytes);
+}
+
+/* A log that was never used, and one that is no longer than its heads, are empty. */
+static void a_short_log_is_empty(void **state)
+{
+	struct spooldir d;
+	unsigned char bytes[HEADER + FRAME + 1] = {0};
+
+	(void)state;
+	spooldir_make(&d);
+	for (size_t count = 0; count <= sizeof bytes; count++) {
+		struct wal_scan scan;
+
+		spooldir_store(d.path, bytes, count);
+		scan = scan_of(d.path);
+		assert_true(scan.is_empty);
+		assert_int_equal(scan.frames + scan.mend_frames + scan.commits, 0);
+		assert_false(wal_is_damaged(&scan));
+	}
+	spooldir_remove(&d);
+}
+
+/* frame_of as the frames say by themselves: the newest of each page, within the pages asked for. */
+static void frames_are_the_newest_of_their_pages(void **state)
+{
+	enum { PAGE = 1024, PAGES_MAX = 4000 };
+	struct spooldir d;
+	struct wal_scan scan;
+	struct error e;
+	size_t count;
+	unsigned char *bytes;
+	int fd;
+
+	(void)state;
+	spooldir_make(&d);
+	make_log(&d, PAGE);
+	bytes = spooldir_load(spooldir_file(&d, "-wal"), &count);
+	scan = scan_of(spooldir_file(&d, "-wal"));
+	fd = open(spooldir_file(&d, "-wal"), O_RDONLY | O_CLOEXEC);
+	for (uint32_t pages = scan.pages / 2; pages <= scan.pages; pages += scan.pages - scan.pages / 2) {
+		uint32_t want[PAGES_MAX] = {0}, got[PAGES_MAX] = {0};
+
+		assert_true(scan.pages < PAGES_MAX);
+		for (uint32_t i = 0; i < scan.frames; i++) {
+			const unsigned char *p = bytes + HEADER + i * (FRAME + PAGE);
+			uint32_t page = (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+
+			if (page <= pages)
+				want[page] = i + 1;
+		}
+		assert_int_equal(wal_frames_of_pages(fd, &scan, got, pages, &e), ERR_OK);
+		assert_memory_equal(want, got, sizeof want);
+	}
+	/* One whose own number has a wrong bit is found by it all the same. */
+	for (uint32_t i = 0; i < scan.frames; i += 3) {
+		uint32_t whole[PAGES_MAX] = {0}, got[PAGES_MAX] = {0};
+
+		assert_int_equal(wal_frames_of_pages(fd, &scan, whole, scan.pages, &e), ERR_OK);
+		bytes[HEADER + i * (FRAME + PAGE) + 3] ^= 2;
+		spooldir_store(spooldir_file(&d, "-wal"), bytes, count);
+		assert_int_equal(wal_frames_of_pages(fd, &scan, got, scan.pages, &e), ERR_OK);
+		assert_memory_equal(whole, got, sizeof got);
+		bytes[HEADER + i * (FRAME + PAGE) + 3] ^= 2;
+		spooldir_store(spooldir_file(&d, "-wal"), bytes, count);
+	}
+	(void)close(fd);
+	free(bytes);
+	spooldir_remove(&d);
+}
+
+static enum err do_scan(int fd, const struct wal_scan *scan, struct error *e)
+{
+	struct wal_scan again;
+
+	(void)scan;
+	return wal_scan(fd, &again, e);
+}
+
+static enum err do_mend(int fd, const struct wal_scan *scan, struct error *e)
+{
+	uint64_t damaged;
+
+	return wal_mend(fd, scan, &damaged, e);
+}
+
+static enum err do_frames(int fd, const struct wal_scan *scan, struct error *e)
+{
+	uint32_t frame_of[100] = {0};
+
+	return wal_frames_of_pages(fd, scan, frame_of, 99, e);
+}
+
+/* Whichever operation fails, it is told; and after it was, mending again ends in the same log. */
+static void an_operation_that_fails_is_told(void **state)
+{
+	static enum err (*const acts[])(int fd, const struct wal_scan *scan, struct error *e) = {do_scan, do_mend,
+	                                                                                         do_frames};
+	static const unsigned kinds[] = {FAULTFS_READ, FAULTFS_WRITE, FAULTFS_SYNC, FAULTFS_STAT};
+	static const int least[3][4] = {{3, 0, 0, 1}, {3, 3, 1, 0}, {3, 0, 0, 0}};
+	struct spooldir d;
+	struct wal_scan scan;
+	size_t count;
+	unsigned char *bytes;
+
+	(void)state;
+	spooldir_make(&d);
+	make_log(&d, 4096);
+	bytes = spooldir_load(spooldir_file(&d, "-wal"), &count);
+	bytes[HEADER + FRAME + 7] ^= 1;
+	spooldir_store(spooldir_file(&d, "-wal"), bytes, count);
+	scan = scan_of(spooldir_file(&d, "-wal"));
+	assert_true(wal_is_damaged(&scan));
+	for (size_t i = 0; i < sizeof acts / sizeof *acts; i++)
+		for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+			int n = 1;
+
+			for (;; n++) {
+				int fd;
+				struct error e = {.code = ERR_OK};
+				enum err err;
+				uint64_t failed;
+
+				assert_true(n < POINTS_MAX);
+				spooldir_store(spooldir_file(&d, "-wal"), bytes, count);
+				fd = open(spooldir_file(&d, "-wal"), O_RDWR | O_CLOEXEC);
+				faultfs_arm(kinds[k], (uint64_t)n, EIO, false);
+				err = acts[i](fd, &scan, &e);
+				failed = faultfs_failed();
+				faultfs_arm(0, 0, 0, false);
+				(void)close(fd);
+				assert_int_equal(err, failed > 0 ? ERR_DISK : ERR_OK);
+				if (failed == 0)
+					break;
+				assert_non_null(strstr(e.text, "write-ahead log"));
+				assert_non_null(strstr(e.text, strerror(EIO)));
+			}
+			assert_true(n - 1 >= least[i][k]);
+		}
+	free(bytes);
+	spooldir_remove(&d);
+}
+
+static void open_and_count(const struct spooldir *d, unsigned kinds, uint64_t n, bool *ret_failed)
+{
+	struct store_options o = spooldir_options(d);
+	struct store_report report;
+	struct store *s = NULL;
+	struct error e;
+	enum err err;
+
+	faultfs_arm(kinds, n, EIO, false);
+	err = store_open(&o, &s, &report, &e);
+	*ret_failed = faultfs_failed() > 0;
+	faultfs_arm(0, 0, 0, false);
+	assert_false(report.quarantined);
+	if (err != ERR_OK) {
+		if (!*ret_failed || err != ERR_DISK)
+			fail_msg("kinds %u at %u: error %d: %s", kinds, (unsigned)n, (int)err, e.text);
+		return;
+	}
+	if (store_ledger(s)->pending != COMMITS || store_ledger(s)->damaged != 0 || report.missing_rows != 0)
+		fail_msg("kinds %u at %u: %u pending, %u damaged: %s", kinds, (unsigned)n,
+		         (unsigned)store_ledger(s)->pending, (unsigned)store_ledger(s)->damaged, report.warning);
+	if (n == 0 && report.wal_mended) {
+		assert_int_equal(report.wal_frames_lost, 0);
+		assert_non_null(strstr(report.warning, "the write-ahead log was damaged in the middle: "));
+		assert_non_null(strstr(report.warning, " commits stood behind 1 bad frames; it was copied to "));
+	}
+	if (*ret_failed)
+		store_abandon(s);
+	else
+		assert_int_equal(store_close(s, &e), ERR_OK);
+}
+
+/* A start mends a log while its n-th operation fails: it refuses, or it has all; and the next start has all. */
+static void a_start_that_mends_loses_nothing(void **state)
+{
+	static const unsigned kinds[] = {FAULTFS_LOOKS, FAULTFS_WRITE | FAULTFS_SYNC | FAULTFS_RENAME};
+	struct spooldir from;
+	size_t count;
+	unsigned char *bytes;
+
+	(void)state;
+	spooldir_make(&from);
+	make_log(&from, 4096);
+	bytes = spooldir_load(spooldir_file(&from, "-wal"), &count);
+	bytes[HEADER + FRAME + 7] ^= 1;
+	spooldir_store(spooldir_file(&from, "-wal"), bytes, count);
+	free(bytes);
+	for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+		bool failed = true;
+		uint64_t n = 1;
+
+		for (; failed; n++) {
+			struct spooldir d;
+			bool unused;
+
+			assert_true(n < 400);
+			spooldir_make(&d);
+			spooldir_copy(&from, &d);
+			open_and_count(&d, kinds[k], n, &failed);
+			open_and_count(&d, 0, 0, &unused);
+			spooldir_remove(&d);
+		}
+		assert_true(n > 10);
+	}
+	spooldir_remove(&from);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_break_is_found_where_it_is),         cmocka_unit_test(a_short_log_is_empty),
+	    cmocka_unit_test(frames_are_the_newest_of_their_pages), cmocka_unit_test(an_operation_that_fails_is_told),
+	    cmocka_unit_test(a_start_that_mends_loses_nothing),
+	};
+
+	faultfs_skip_syncs();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
