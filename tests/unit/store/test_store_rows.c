@@ -320,6 +320,9 @@ static void shelf_puts_back_and_throws_away(void **state)
 	ok(store_dead_walk(s, 0, 2, keep_dead, &dead, e));
 	assert_int_equal(dead.id, 2);
 	assert_int_equal(store_dead_get(s, 99, keep_dead, &dead, &error), ERR_INPUT);
+	assert_int_equal(store_dead_get(s, 7, keep_dead, &dead, &error), ERR_INPUT); /* though one stands behind it */
+	assert_non_null(strstr(error.text, "no message 7 is set aside"));
+	assert_int_equal(dead.id, 2);
 	ok(store_dead_retry(s, 2, &count, e));
 	assert_int_equal(count, 1);
 	assert_int_equal(state_of(s).ledger.pending, 7);
