@@ -281,6 +281,10 @@ static void copies_go_out_and_come_in(void **state)
 	if (store_export(s, c.path, &e) != ERR_OK)
 		fail_msg("export: %s", e.text);
 	assert_int_equal(store_export(s, c.path, &e), ERR_INPUT);
+	assert_int_equal(store_import(s, c.path, false, &rows, &e), ERR_INPUT);
+	assert_non_null(strstr(e.text, "this is a copy of this very spool"));
+	assert_int_equal(rows, 0);
+	assert_int_equal(store_ledger(s)->accepted, 50);
 	fill(s, 51, 5, 10); /* the spool goes on */
 	assert_int_equal(store_close(s, &e), ERR_OK);
 
@@ -338,6 +342,9 @@ static void a_wrong_copy_changes_nothing(void **state)
 	o = spooldir_options(&b);
 	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
 	assert_int_equal(store_import(s, a.path, false, &rows, &e), ERR_INPUT);
+	assert_int_equal(e.code, ERR_INPUT);
+	assert_non_null(strstr(e.text, a.path));
+	assert_non_null(strstr(e.text, "message 15 there has a wrong checksum; repair it first"));
 	assert_int_equal(rows, 0);
 	assert_int_equal(store_ledger(s)->accepted, 0);
 	assert_int_equal(store_close(s, &e), ERR_OK);
