@@ -220,7 +220,7 @@ static void make_files(const struct spooldir *d, struct files *f)
 	spooldir_store(spooldir_file(d, ".big"), big, sizeof big);
 	spooldir_store(spooldir_file(d, ".beside.lock"), "", 0);
 	files_tide_open(f);
-	files_tide_write(f, 3, 77);
+	files_tide_write(f, &(struct tide){.schema = 3, .id = 77});
 }
 
 static void what_fails_is_told(void **state)
@@ -293,7 +293,7 @@ static void a_tide_that_was_not_written_is_none(void **state)
 	spooldir_make(&d);
 	make_files(&d, &f);
 	bytes = spooldir_load(spooldir_file(&d, ".tide"), &count);
-	assert_int_equal(count, 32);
+	assert_true(count > 32);
 	for (size_t i = 0; i < count; i++) {
 		bytes[i] ^= 16;
 		spooldir_store(spooldir_file(&d, ".tide"), bytes, count);

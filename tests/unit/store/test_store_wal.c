@@ -39,7 +39,7 @@ static void make_log(const struct spooldir *d, uint32_t page_bytes)
 static struct wal_scan scan_of(const char *path)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	struct wal_scan scan;
+	struct wal_scan scan = {0};
 	struct error e;
 
 	assert_true(fd >= 0);
@@ -144,7 +144,7 @@ static void frames_are_the_newest_of_their_pages(void **state)
 {
 	enum { PAGE = 1024, PAGES_MAX = 4000 };
 	struct spooldir d;
-	struct wal_scan scan;
+	struct wal_scan scan = {0};
 	struct error e;
 	size_t count;
 	unsigned char *bytes;
@@ -189,7 +189,7 @@ static void frames_are_the_newest_of_their_pages(void **state)
 
 static enum err do_scan(int fd, const struct wal_scan *scan, struct error *e)
 {
-	struct wal_scan again;
+	struct wal_scan again = {0};
 
 	(void)scan;
 	return wal_scan(fd, &again, e);
@@ -217,7 +217,7 @@ static void an_operation_that_fails_is_told(void **state)
 	static const unsigned kinds[] = {FAULTFS_READ, FAULTFS_WRITE, FAULTFS_SYNC, FAULTFS_STAT};
 	static const int least[3][4] = {{3, 0, 0, 1}, {3, 3, 1, 0}, {3, 0, 0, 0}};
 	struct spooldir d;
-	struct wal_scan scan;
+	struct wal_scan scan = {0};
 	size_t count;
 	unsigned char *bytes;
 
