@@ -54,10 +54,17 @@ class Disk:
             if self.kind == "tmpfs":
                 run("mount", "-t", "tmpfs", "-o", f"size={self.size},mode=0700", "tmpfs", self.mount)
             else:
-                run("mount", "-o", "loop", self.image, self.mount)
+                self._leave_the_old_device()
+                run("mount", "-o", "loop,nouuid" if self.kind == "xfs" else "loop", self.image, self.mount)
         except OSError as error:
             raise Skipped(f"cannot mount here: {error}") from None
         self.mounted = True
+
+    def _leave_the_old_device(self):
+        """Where another mount namespace still holds the file system that was cut, the same image would be it again."""
+        if run("losetup", "-j", self.image):
+            run("cp", "--sparse=always", self.image, f"{self.image}.new")
+            os.replace(f"{self.image}.new", self.image)
 
     def detach(self):
         for _ in range(50):

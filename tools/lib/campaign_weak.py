@@ -20,7 +20,7 @@ WEAK = {
                                        'normal_sync_for_test ? "1" : "1"')], "lost",
                lambda w, c: disks.power_cuts(w, c, w.amount(10, 20))),
     "5.aside": ("a note or a look for what was set aside", [
-        ("src/store/store_aside.c", "err = files_put_text(&s->files, INTENT, suffix, e);", "(void)e;"),
+        ("src/store/store_aside.c", "err = files_put_text(&s->files, INTENT, text, e);", "(void)e;"),
         ("src/store/store_aside.c", '#define READ ".read"\n', '#define READ ".read"\nstatic bool moved_by_us;\n'),
         ("src/store/store_aside.c", "report->quarantined = true;", "report->quarantined = moved_by_us = true;"),
         ("src/store/store_aside.c", "\tif (length - own >= ASIDE_SUFFIX_BYTES ||",
@@ -37,8 +37,7 @@ WEAK = {
         ("src/store/store_row.c", "return checksum_of(row) == row->checksum;", "return checksum_of(row) != row->checksum + 1;")],
         "altered", lambda w, c: damage.database_bits(w, c)),
     "5.tide": ("a look at the tide mark", [
-        ("src/store/store_recount.c", "files_tide_read(&s->files, &tide, e);",
-         "(tide = (struct tide){0}, ERR_OK);")], "lost", lambda w, c: damage.copies(w, c)),
+        ("src/store/store_recount.c", "\tif (!tide->is_valid)\n", "\tif (tide)\n")], "lost", lambda w, c: damage.copies(w, c)),
 }
 
 
