@@ -59,7 +59,7 @@ static bool is_tide(const unsigned char *bytes, size_t there, size_t size, const
 enum err files_tide_read(const struct files *f, struct tide *ret, struct error *e)
 {
 	AUTOCLOSE int fd = -1;
-	unsigned char bytes[TIDE_BYTES];
+	unsigned char bytes[TIDE_BYTES] = {0};
 	size_t count = 0;
 	enum err err = files_open_read(f, ".tide", O_RDONLY, &fd, e);
 
