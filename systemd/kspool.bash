@@ -18,7 +18,7 @@ _kspool() {
   -s | --set | --timeout | --since | --until | --text | --limit) return ;;
   esac
   case $command in
-  run) words="--set" ;;
+  run) words="--set --user" ;;
   lint) words="--explain --skip-env-var-check" ;;
   create) words="--small --schema --man" ;;
   put) words="--config --socket --whole --framed" ;;

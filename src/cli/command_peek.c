@@ -19,7 +19,7 @@
 #include "base/jsonout.h"
 #include "base/mem.h"
 #include "base/num.h"
-#include "base/percent.h"
+#include "base/hex.h"
 #include "store/store_copy.h"
 #include "cli/command.h"
 #include "cli/commands.h"

@@ -16,6 +16,7 @@
 
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "base/trusted.h"
 #include "config/components.h"
 #include "config/expand.h"
 #include "config/faults.h"
@@ -182,7 +183,8 @@ enum err config_parse(const char *name, const char *text, size_t length, const s
 }
 
 /* Who may have written what we obey: only root and ourselves. */
-static enum err check_file(const char *path, int fd, bool for_run, struct config_faults *warnings, struct error *e)
+static enum err check_file(const char *path, int fd, bool for_run, bool *ret_lax, struct config_faults *warnings,
+                           struct error *e)
 {
 	struct stat st;
 	const char *wrong = NULL;
@@ -191,17 +193,42 @@ static enum err check_file(const char *path, int fd, bool for_run, struct config
 		return error_set_errno(e, ERR_NOINPUT, "cannot examine %s", path);
 	if (S_ISDIR(st.st_mode) || (for_run && !S_ISREG(st.st_mode)))
 		return error_set(e, ERR_NOINPUT, "%s is not a regular file", path);
+	*ret_lax = false;
 	if (!S_ISREG(st.st_mode))
 		return ERR_OK;
 	if (st.st_mode & (S_IWGRP | S_IWOTH))
 		wrong = "can be written by others; run: chmod go-w";
 	else if (st.st_uid != 0 && st.st_uid != geteuid())
 		wrong = "belongs neither to root nor to the user of this process; run: chown root";
+	*ret_lax = (st.st_mode & S_IROTH) && !trusted_is_mounted(path);
 	if (wrong && for_run)
 		return error_set(e, ERR_ENVIRONMENT, "%s %s %s", path, wrong, path);
 	if (wrong)
 		config_faults_add(warnings, 1, 1, true, "`kspool run` will refuse this file: it %s %s", wrong, path);
 	return ERR_OK;
+}
+
+/* One that stands in the file itself, not in a variable that it names. */
+static bool stands_in(const char *secret, const char *text)
+{
+	return secret && *secret && text && strstr(text, secret);
+}
+
+static void warn_of_secrets(const char *path, const struct config *config, const char *text,
+                            struct config_faults *warnings)
+{
+	const struct options_credentials *c = &config->output.credentials;
+	const char *proxy = config->kspool.proxy, *what = NULL;
+
+	if (stands_in(c->secret, text))
+		what = "output.aws_kinesis.credentials.secret";
+	else if (stands_in(c->token, text))
+		what = "output.aws_kinesis.credentials.token";
+	else if (proxy && strchr(proxy, '@') && stands_in(proxy, text))
+		what = "the password in kspool.proxy";
+	if (what)
+		config_faults_add(warnings, 1, 1, true, "%s is in a file that everybody may read; run: chmod o-r %s",
+		                  what, path);
 }
 
 static enum err read_all(const char *path, int fd, struct buf *ret, struct error *e)
@@ -223,17 +250,19 @@ static enum err read_all(const char *path, int fd, struct buf *ret, struct error
 	}
 }
 
-/* Opens without following a link at the end of the path and without waiting on a FIFO. "-" is standard input. */
+/* Opens without waiting on a FIFO, through a link only of root's or ours. "-" is standard input. */
 static enum err open_file(const char *path, bool for_run, int *ret_fd, struct error *e)
 {
+	enum err err = trusted_link(path, e);
+
+	if (err != ERR_OK)
+		return err;
 	if (strcmp(path, "-") == 0 && for_run)
 		return error_set(e, ERR_USAGE, "a configuration to run cannot come from standard input: name a file");
 	*ret_fd = strcmp(path, "-") == 0 ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
-	                                 : open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK);
+	                                 : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (*ret_fd >= 0)
 		return ERR_OK;
-	if (errno == ELOOP)
-		return error_set(e, ERR_NOINPUT, "%s is a symbolic link; name the file itself", path);
 	return error_set_errno(e, ERR_NOINPUT, "cannot open %s", path);
 }
 
@@ -244,6 +273,7 @@ enum err config_load(const char *path, const struct config_load_options *options
 	struct buf text CLEANUP(buf_fini);
 	bool for_run = options && options->for_run;
 	int fd AUTOCLOSE = -1;
+	bool lax = false;
 	enum err err;
 
 	*ret = NULL;
@@ -251,11 +281,13 @@ enum err config_load(const char *path, const struct config_load_options *options
 	buf_init(&text, TREE_BYTES_MAX + 2 * 65536);
 	err = open_file(path, for_run, &fd, e);
 	if (err == ERR_OK)
-		err = check_file(path, fd, for_run, &warnings, e);
+		err = check_file(path, fd, for_run, &lax, &warnings, e);
 	if (err == ERR_OK)
 		err = read_all(path, fd, &text, e);
 	if (err == ERR_OK) {
 		err = config_parse(path, text.data ? text.data : "", text.len, options, ret, faults, e);
+		if (lax && *ret)
+			warn_of_secrets(path, *ret, text.data, &warnings);
 		for (size_t i = 0; i < warnings.count; i++)
 			config_faults_add(faults, 1, 1, true, "%s", warnings.items[i].text);
 		faults_sort(faults);

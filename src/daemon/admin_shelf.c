@@ -17,7 +17,7 @@
 #include "base/jsonout.h"
 #include "base/mem.h"
 #include "base/num.h"
-#include "base/percent.h"
+#include "base/hex.h"
 #include "journal/journal_questions.h"
 
 enum { SHELF_PAGE_ROWS = 1000, ANSWER_MAX_BYTES = 64 << 20, TARGET_MAX = PATH_MAX };
@@ -50,12 +50,12 @@ static enum found query_get(const char *query, const char *name, char *value, si
 	p += length + 1;
 	end = p + strcspn(p, "&");
 	while (p < end && used + 1 < size) {
-		int byte = *p == '%' ? percent_decode(p, end) : (unsigned char)*p;
+		int byte = *p == '%' ? hex_percent_decode(p, end) : (unsigned char)*p;
 
 		if (byte <= 0)
 			return BROKEN;
 		value[used++] = (char)byte;
-		p += *p == '%' ? PERCENT_CHARS : 1;
+		p += *p == '%' ? HEX_PERCENT_CHARS : 1;
 	}
 	value[used] = '\0';
 	return p < end ? BROKEN : FOUND;

@@ -565,6 +565,9 @@ enum err daemon_run(const struct daemon_options *options, struct error *e)
 	if (err == ERR_OK) {
 		LOG(LOG_INFO, "starting", LOG_S("version", KSPOOL_VERSION), LOG_S("config", d.config->file),
 		    LOG_S("stream", d.config->output.stream));
+		if (geteuid() == 0)
+			LOG(LOG_WARN, "running as root",
+			    LOG_S("outcome", "nothing here needs it: kspool run --user NAME"));
 		err = start(&d, e);
 	}
 	if (err == ERR_OK) {

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/trusted.h"
 #include "config/inputs.h"
 
 struct keeping {
@@ -119,10 +120,11 @@ enum err reload_log(const struct config *config, struct error *e)
 		}
 	}
 	if (l->file.path && l->file.path[0]) {
-		options.fd = open(l->file.path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
-		if (options.fd < 0)
-			return error_set_errno(e, ERR_ENVIRONMENT, "logger.file.path %s cannot be opened",
-			                       l->file.path);
+		if (trusted_open(l->file.path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, &options.fd, NULL, e) !=
+		    ERR_OK) {
+			e->code = ERR_ENVIRONMENT;
+			return error_wrap(e, "logger.file.path");
+		}
 		options.fd = keep_one(options.fd);
 	}
 	log_configure(&options);

@@ -5,7 +5,7 @@
 #include <strings.h>
 
 #include "base/mem.h"
-#include "base/percent.h"
+#include "base/hex.h"
 #include "message/message.h"
 #include "server/http1.h"
 
@@ -88,14 +88,14 @@ static char *decode(const char *from, size_t length)
 
 	for (size_t i = 0; i < length; i++) {
 		if (from[i] == '%') {
-			int byte = percent_decode(from + i, from + length);
+			int byte = hex_percent_decode(from + i, from + length);
 
 			if (byte <= 0) {
 				free(ret);
 				return NULL;
 			}
 			ret[at++] = (char)byte;
-			i += PERCENT_CHARS - 1;
+			i += HEX_PERCENT_CHARS - 1;
 		} else {
 			ret[at++] = from[i] == '+' ? ' ' : from[i];
 		}

@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "base/trusted.h"
 
 enum { FILE_MAX_BYTES = 65536, TOKENS_MAX = 64 };
 
@@ -20,19 +21,14 @@ struct guard {
 	unsigned char hash[TOKENS_MAX][SHA256_DIGEST_LENGTH];
 };
 
-static enum err check_file(int fd, const char *path, struct error *e)
+static enum err check_file(int fd, const char *path, bool lax, struct error *e)
 {
 	struct stat st;
 
 	if (fstat(fd, &st) != 0)
 		return error_set_errno(e, ERR_CONFIG, "token file %s", path);
-	if (!S_ISREG(st.st_mode))
-		return error_set(e, ERR_CONFIG, "token file %s is not a regular file", path);
-	if (st.st_uid != 0 && st.st_uid != geteuid())
-		return error_set(e, ERR_CONFIG, "token file %s belongs to uid %u, not to root or to us", path,
-		                 (unsigned)st.st_uid);
 	/* the group may read: systemd's credentials show the mask of their ACL there */
-	if (st.st_mode & 027)
+	if (lax)
 		return error_set(e, ERR_CONFIG, "token file %s has mode %04o; make it 0600", path,
 		                 (unsigned)(st.st_mode & 07777));
 	if (st.st_size > FILE_MAX_BYTES)
@@ -84,12 +80,16 @@ static enum err read_tokens(struct guard *g, int fd, const char *path, struct er
 enum err guard_load(const char *path, struct guard **ret, struct error *e)
 {
 	AUTOFREE struct guard *g = mem_zero(sizeof *g);
-	AUTOCLOSE int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	enum err err;
+	AUTOCLOSE int fd = -1;
+	bool lax = false;
+	enum err err = trusted_open(path, O_RDONLY, &fd, &lax, e);
 
-	if (fd < 0)
-		return error_set_errno(e, ERR_CONFIG, "token file %s", path);
-	if ((err = check_file(fd, path, e)) != ERR_OK || (err = read_tokens(g, fd, path, e)) != ERR_OK)
+	if (err != ERR_OK) {
+		(void)error_wrap(e, "token file");
+		e->code = ERR_CONFIG;
+		return ERR_CONFIG;
+	}
+	if ((err = check_file(fd, path, lax, e)) != ERR_OK || (err = read_tokens(g, fd, path, e)) != ERR_OK)
 		return err;
 	*ret = take(g);
 	return ERR_OK;

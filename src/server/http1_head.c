@@ -12,7 +12,7 @@
 #include <strings.h>
 
 #include "base/check.h"
-#include "base/percent.h"
+#include "base/hex.h"
 
 static const char *const methods[] = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"};
 
@@ -70,7 +70,7 @@ static bool path_is_good(const char *target)
 	for (const char *c = target; c < end; c++) {
 		if (*c <= ' ' || *c > '~' || strchr("#\"<>", *c))
 			return false;
-		if (*c == '%' && percent_decode(c, end) <= 0)
+		if (*c == '%' && hex_percent_decode(c, end) <= 0)
 			return false;
 	}
 	return true;

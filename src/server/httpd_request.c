@@ -8,7 +8,7 @@
 #include <openssl/ssl.h>
 
 #include "base/mem.h"
-#include "base/percent.h"
+#include "base/hex.h"
 #include "server/httpd_internal.h"
 
 /* The parser checked every %XX, and that none is %00. */
@@ -20,8 +20,8 @@ static char *decode_path(const char *target)
 
 	for (size_t i = 0; i < n; i++) {
 		if (target[i] == '%') {
-			path[at++] = (char)percent_decode(target + i, target + n);
-			i += PERCENT_CHARS - 1;
+			path[at++] = (char)hex_percent_decode(target + i, target + n);
+			i += HEX_PERCENT_CHARS - 1;
 		} else {
 			path[at++] = target[i];
 		}

@@ -1,9 +1,14 @@
 #include "server/listen_tls.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
+
+#include "base/cleanup.h"
+#include "base/trusted.h"
 
 static enum err tls_fault(const char *path, struct error *e)
 {
@@ -41,6 +46,19 @@ static enum err read_files(SSL_CTX *tls, const struct listener_options *o, struc
 	return is_set(o->client_ca_file) ? ask_for_clients(tls, o->client_ca_file, e) : ERR_OK;
 }
 
+/* A key is a secret: whose file it is and who may read it. */
+static enum err check_key(const char *path, struct error *e)
+{
+	AUTOCLOSE int fd = -1;
+	bool lax = false;
+
+	if (trusted_open(path, O_RDONLY, &fd, &lax, e) != ERR_OK)
+		return error_wrap(e, "key_file");
+	if (lax)
+		return error_set(e, ERR_ENVIRONMENT, "key_file %s may be read by everybody: chmod o-r it", path);
+	return ERR_OK;
+}
+
 enum err listen_tls_open(const struct listener_options *o, SSL_CTX **ret, struct error *e)
 {
 	SSL_CTX *tls;
@@ -55,6 +73,9 @@ enum err listen_tls_open(const struct listener_options *o, SSL_CTX **ret, struct
 		return error_set(e, ERR_CONFIG, "cert_file %s needs a key_file", o->cert_file);
 	if (o->allowed_names.count > 0 && !is_set(o->client_ca_file))
 		return error_set(e, ERR_CONFIG, "allowed_names needs a client_ca_file");
+	err = check_key(o->key_file, e);
+	if (err != ERR_OK)
+		return err;
 	tls = SSL_CTX_new(TLS_server_method());
 	if (!tls || SSL_CTX_set_min_proto_version(tls, TLS1_2_VERSION) != 1) {
 		SSL_CTX_free(tls);

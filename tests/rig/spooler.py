@@ -64,6 +64,7 @@ class Spooler:
         """The file is JSON, which is YAML too."""
         self.config = merge(self.config, changes)
         self.config_path.write_text(json.dumps(self.config, indent=2, ensure_ascii=False))
+        self.config_path.chmod(0o600)  # a secret stands in it
 
     def start(self, wait=True, stdin=subprocess.DEVNULL, failpoint=None):
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "KSPOOL_FAIL"))}

@@ -7,52 +7,21 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <sys/stat.h>
-
 #include <openssl/crypto.h>
 
 #include "base/cleanup.h"
 #include "base/mem.h"
-
-static bool is_systemd_credential(const char *path)
-{
-	const char *folder = getenv("CREDENTIALS_DIRECTORY");
-	size_t n = folder ? strlen(folder) : 0;
-
-	return n > 0 && strncmp(path, folder, n) == 0 && path[n] == '/';
-}
-
-static enum err check(const char *path, const struct stat *st, size_t most, bool *ret_lax, struct error *e)
-{
-	if (!S_ISREG(st->st_mode))
-		return error_set(e, ERR_ENVIRONMENT, "%s is not a regular file", path);
-	if ((size_t)st->st_size > most)
-		return error_set(e, ERR_TOOBIG, "%s is larger than %zu bytes", path, most);
-	if (is_systemd_credential(path))
-		return ERR_OK;
-	if (st->st_mode & S_IWOTH)
-		return error_set(e, ERR_ENVIRONMENT, "%s may be written by anybody (mode %04o): chmod 600 it", path,
-		                 (unsigned)st->st_mode & 07777U);
-	if (ret_lax)
-		*ret_lax = (st->st_mode & (S_IRGRP | S_IROTH)) != 0;
-	return ERR_OK;
-}
+#include "base/trusted.h"
 
 enum err secret_file_read(const char *path, struct buf *out, bool *ret_lax, struct error *e)
 {
-	AUTOCLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	struct stat st;
+	AUTOCLOSE int fd = -1;
 	enum err err;
 
 	buf_clear(out);
 	if (ret_lax)
 		*ret_lax = false;
-	if (fd < 0)
-		return error_set_errno(e, errno == ENOENT || errno == ENOTDIR ? ERR_NOINPUT : ERR_ENVIRONMENT,
-		                       "cannot open %s", path);
-	if (fstat(fd, &st))
-		return error_set_errno(e, ERR_ENVIRONMENT, "cannot look at %s", path);
-	err = check(path, &st, out->max, ret_lax, e);
+	err = trusted_open(path, O_RDONLY, &fd, ret_lax, e);
 	if (err)
 		return err;
 	for (;;) {

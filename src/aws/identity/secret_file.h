@@ -1,13 +1,10 @@
 /*
  * secret_file: small files that may hold a secret (shared files, tokens, SSO caches).
  *
- * What it is: one read of a whole regular file. A file that other users may write is refused; one they may read is
- * taken and reported, as the AWS tools take it. Files below $CREDENTIALS_DIRECTORY (systemd) are not judged by mode.
- * Promises: 6 (at most the buffer's maximum), 11 (never blocks on a FIFO).
- * Owner: the caller; secret_file_wipe after use.
- * Thread: any.
- * Fails: ERR_NOINPUT when it does not exist, ERR_ENVIRONMENT for kind, mode or permission, ERR_TOOBIG.
- * Does not: write.
+ * What it is: one read of a whole file that base/trusted.h lets pass; one that others may read is taken and reported,
+ * as the AWS tools take it. Promises: 6 (at most the buffer's maximum), 11 (never blocks on a FIFO). Owner: the caller;
+ * secret_file_wipe after use. Thread: any. Fails: ERR_NOINPUT when it does not exist, ERR_ENVIRONMENT for kind, mode or
+ * permission, ERR_TOOBIG. Does not: write.
  */
 #ifndef KSPOOL_AWS_IDENTITY_SECRET_FILE_H
 #define KSPOOL_AWS_IDENTITY_SECRET_FILE_H

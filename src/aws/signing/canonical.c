@@ -5,7 +5,7 @@
 #include <strings.h>
 
 #include "base/mem.h"
-#include "base/percent.h"
+#include "base/hex.h"
 
 static bool is_unreserved(unsigned char c)
 {
@@ -26,7 +26,7 @@ void canonical_encode(struct buf *out, const char *text, size_t length, bool kee
 			(void)buf_add_char(out, (char)c);
 			continue;
 		}
-		percent_add(out, text[i]);
+		hex_percent_add(out, text[i]);
 	}
 }
 
@@ -76,11 +76,11 @@ static char *query_text(const char *text, size_t length)
 
 	buf_init(&plain, length);
 	for (size_t i = 0; i < length; i++) {
-		int byte = percent_decode(text + i, text + length);
+		int byte = hex_percent_decode(text + i, text + length);
 
 		if (byte >= 0) {
 			(void)buf_add_char(&plain, (char)byte);
-			i += PERCENT_CHARS - 1;
+			i += HEX_PERCENT_CHARS - 1;
 		} else {
 			(void)buf_add_char(&plain, text[i]);
 		}

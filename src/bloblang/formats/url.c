@@ -11,7 +11,7 @@
 #include <ctype.h>
 #include <string.h>
 
-#include "base/percent.h"
+#include "base/hex.h"
 #include "bloblang/golang/goquote.h"
 #include "bloblang/formats/grouping.h"
 
@@ -78,7 +78,7 @@ bool url_unescape(struct text *out, const char *s, size_t length, enum url_part 
 	for (size_t i = 0; i < length; i++) {
 		if (s[i] == '%') {
 			size_t rest = length - i < 3 ? length - i : 3;
-			int byte = percent_decode(s + i, s + length);
+			int byte = hex_percent_decode(s + i, s + length);
 			bool percent = byte == '%';
 			char c = (char)byte;
 

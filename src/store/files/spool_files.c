@@ -74,6 +74,22 @@ static enum err check_file_system(struct files *f, const char *folder, struct er
 	return ERR_OK;
 }
 
+/*
+ * A folder of root's is a volume that was given to us: fsGroup (root:GID 2775), an emptyDir (0777), OpenShift's group
+ * 0. Root decided who may write in it beside us; each file in it is still ours alone or refused. kubelet also gives its
+ * group to what we made there, at every mount: that is taken back.
+ */
+static enum err open_given_folder(struct files *f, const char *folder, struct error *e)
+{
+	if (faccessat(f->dir_fd, ".", W_OK | X_OK, AT_EACCESS) != 0)
+		return error_set(
+		    e, ERR_ENVIRONMENT,
+		    "%s belongs to root and we (uid %u) may not write in it; chown it (a pod: set fsGroup)", folder,
+		    (unsigned)geteuid());
+	f->is_given = true;
+	return check_file_system(f, folder, e);
+}
+
 static enum err open_folder(struct files *f, const char *folder, struct error *e)
 {
 	struct stat st;
@@ -89,10 +105,16 @@ static enum err open_folder(struct files *f, const char *folder, struct error *e
 		return error_set_errno(e, kind_of(ERR_ENVIRONMENT), "cannot open the spool's folder %s", folder);
 	if (fstat(f->dir_fd, &st) != 0)
 		return error_set_errno(e, kind_of(ERR_SYSTEM), "%s: stat", folder);
+	if (st.st_uid == 0 && geteuid() != 0)
+		return open_given_folder(f, folder, e);
 	if (st.st_uid != geteuid())
 		return error_set(e, ERR_ENVIRONMENT,
 		                 "%s belongs to uid %u, we are uid %u; chown it, or run as its owner", folder,
 		                 (unsigned)st.st_uid, (unsigned)geteuid());
+	if ((st.st_mode & (S_ISGID | S_IWGRP | S_IWOTH)) == (S_ISGID | S_IWGRP) && fchmod(f->dir_fd, 0700) == 0) {
+		f->is_given = true;
+		st.st_mode = 0700;
+	}
 	if (st.st_mode & (S_IWGRP | S_IWOTH))
 		return error_set(e, ERR_ENVIRONMENT, "%s may be written by others (mode %04o); chmod go-w %s", folder,
 		                 (unsigned)st.st_mode & 07777, folder);
@@ -109,6 +131,13 @@ static enum err check_plain(const struct files *f, const char *suffix, const str
 	if (st->st_uid != geteuid())
 		return error_set(e, ERR_ENVIRONMENT, "%s%s belongs to uid %u, we are uid %u; chown it", f->path, suffix,
 		                 (unsigned)st->st_uid, (unsigned)geteuid());
+	if (f->is_given && (st->st_mode & (S_IWGRP | S_IWOTH)) == S_IWGRP) {
+		char name[NAME_MAX + 1];
+
+		name_of(f, suffix, name);
+		if (fchmodat(f->dir_fd, name, 0600, 0) == 0)
+			return ERR_OK;
+	}
 	if (st->st_mode & (S_IWGRP | S_IWOTH))
 		return error_set(e, ERR_ENVIRONMENT, "%s%s may be written by others (mode %04o); chmod go-w it",
 		                 f->path, suffix, (unsigned)st->st_mode & 07777);

@@ -33,6 +33,7 @@ struct files {
 	int tide_fd;
 	int wal_fd; /* keeps PATH-wal's blocks allocated; SQLite takes no lock on that file */
 	bool copy_on_write;
+	bool is_given; /* a volume that root gave to us: group bits of our files are the mount's doing */
 	bool overlay;
 };
 

@@ -14,7 +14,6 @@
 #include "base/clock.h"
 #include "base/dates.h"
 #include "base/hex.h"
-#include "base/percent.h"
 #include "base/utf8.h"
 
 static void a_digit_has_a_value(void **state)
@@ -50,14 +49,14 @@ static void an_escape_is_whole_or_none(void **state)
 		char *exact = malloc(length + 1); /* no terminator: a read past the end shows under a sanitizer */
 
 		memcpy(exact, cases[i].text, length);
-		assert_int_equal(percent_decode(exact, exact + length), cases[i].byte);
+		assert_int_equal(hex_percent_decode(exact, exact + length), cases[i].byte);
 		free(exact);
 	}
 	buf_init(&out, 6);
-	percent_add(&out, '/');
-	percent_add(&out, '\xe9');
+	hex_percent_add(&out, '/');
+	hex_percent_add(&out, '\xe9');
 	assert_string_equal(out.data, "%2F%E9");
-	percent_add(&out, 'x');
+	hex_percent_add(&out, 'x');
 	assert_true(out.overflow);
 	buf_fini(&out);
 }

@@ -99,7 +99,7 @@ static void a_logger_that_cannot_be_had_is_an_error(void **state)
 
 	(void)state;
 	assert_int_equal(reload_logger("file: {path: /nonexistent/log}", &e), ERR_ENVIRONMENT);
-	assert_has(e.text, "logger.file.path /nonexistent/log");
+	assert_has(e.text, "logger.file.path: cannot open /nonexistent/log");
 	for (int i = 0; i < 33; i++)
 		(void)snprintf(fields + strlen(fields), sizeof fields - strlen(fields), "f%d: v, ", i);
 	strcat(fields, "}");
