@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 
+#include "config/options.h"
 #include "daemon/inspect.h"
 #include "daemon/reload.h"
 
@@ -79,6 +80,83 @@ static void only_what_needs_a_restart_is_said(void **state)
 		config_free(new);
 		config_free(old);
 	}
+}
+
+/* Another value than the one that stands there; false for kinds that have no other by themselves. */
+static bool change(const struct option_row *row, void *base)
+{
+	char *at = (char *)base + row->offset;
+
+	switch (row->kind) {
+	case OPTION_STRING:
+	case OPTION_SECRET:
+	case OPTION_TEMPLATE: /* text is the first member of struct config_text */
+	case OPTION_MAPPING:
+		free(*(char **)(void *)at);
+		*(char **)(void *)at = mem_string("another");
+		return true;
+	case OPTION_BOOL:
+		*(bool *)(void *)at = !*(bool *)(void *)at;
+		return true;
+	case OPTION_INT:
+	case OPTION_DURATION:
+	case OPTION_SIZE:
+		++*(int64_t *)(void *)at;
+		return true;
+	case OPTION_ENUM:
+		++*(int *)(void *)at;
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Each option by itself, of every section that is in `old` and `new`: applied, or said and kept, and never both. */
+static unsigned change_each(const struct option_section *section, void *old_base, void *new_base,
+                            const struct config *old, struct config *new)
+{
+	unsigned changed = 0;
+
+	for (size_t i = 0; i < section->count; i++) {
+		const struct option_row *row = &section->rows[i];
+		bool applied = row->flags & (RELOAD | INERT);
+		char said[400] = "";
+
+		if (row->kind == OPTION_OBJECT) {
+			changed += change_each(row->section(), (char *)old_base + row->offset,
+			                       (char *)new_base + row->offset, old, new);
+			continue;
+		}
+		if (!change(row, new_base))
+			continue;
+		changed++;
+		reload_keep(old, new, note, said);
+		if (applied != option_is_equal(row, old_base, new_base) && applied == !said[0] &&
+		    (applied || strstr(said, row->key))) {
+			if (applied)
+				option_copy(row, old_base, new_base);
+			continue;
+		}
+		fail_msg("%s.%s: %s, and said was \"%s\"", section->name, row->key, applied ? "to apply" : "to keep",
+		         said);
+	}
+	return changed;
+}
+
+static void every_option_is_applied_or_said_and_kept(void **state)
+{
+	static const struct option_section *(*const frames[])(void) = {options_root, options_metrics, options_buffer,
+	                                                               options_pipeline, options_output};
+	struct config *old = world_config(BASE("stdin: {}", "", BUFFER)),
+	              *new = world_config(BASE("stdin: {}", "", BUFFER));
+	unsigned changed = 0;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof frames / sizeof *frames; i++)
+		changed += change_each(frames[i](), old, new, old, new);
+	assert_true(changed > 60);
+	config_free(new);
+	config_free(old);
 }
 
 static enum err reload_logger(const char *logger, struct error *e)
@@ -160,6 +238,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(only_what_needs_a_restart_is_said),
+	    cmocka_unit_test(every_option_is_applied_or_said_and_kept),
 	    cmocka_unit_test(a_logger_that_cannot_be_had_is_an_error),
 	    cmocka_unit_test(a_new_log_file_takes_over_the_descriptor),
 	    cmocka_unit_test(a_configuration_is_inspected_by_the_rooms_above),
