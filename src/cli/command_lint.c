@@ -30,8 +30,11 @@ static int lint_one(const char *path, const struct config_load_options *options,
 	struct config_faults faults = {0};
 	struct config *config = NULL;
 	enum err err = config_load(path, options, &config, &faults, &e);
-	int status = faults.count > 0 || err != ERR_OK ? FINDINGS : EX_OK;
+	int status = err != ERR_OK ? FINDINGS : EX_OK;
 
+	for (size_t i = 0; i < faults.count; i++)
+		if (!faults.items[i].advice)
+			status = FINDINGS;
 	for (size_t i = 0; i < faults.count; i++)
 		(void)printf("%s(%d,%d) %s%s\n", shown(path), faults.items[i].line, faults.items[i].column,
 		             faults.items[i].warning ? "warning: " : "", shown(faults.items[i].text));

@@ -136,6 +136,7 @@ struct config {
 struct config_fault {
 	int line;
 	int column;
+	bool advice;  /* of the file's mode, not of its text: told, and no finding of lint */
 	bool warning; /* lint prints it, run goes on */
 	char *text;
 };

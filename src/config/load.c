@@ -226,9 +226,11 @@ static void warn_of_secrets(const char *path, const struct config *config, const
 		what = "output.aws_kinesis.credentials.token";
 	else if (proxy && strchr(proxy, '@') && stands_in(proxy, text))
 		what = "the password in kspool.proxy";
-	if (what)
-		config_faults_add(warnings, 1, 1, true, "%s is in a file that everybody may read; run: chmod o-r %s",
-		                  what, path);
+	if (!what)
+		return;
+	config_faults_add(warnings, 1, 1, true, "%s is in a file that everybody may read; run: chmod o-r %s", what,
+	                  path);
+	warnings->items[warnings->count - 1].advice = true;
 }
 
 static enum err read_all(const char *path, int fd, struct buf *ret, struct error *e)
@@ -288,8 +290,10 @@ enum err config_load(const char *path, const struct config_load_options *options
 		err = config_parse(path, text.data ? text.data : "", text.len, options, ret, faults, e);
 		if (lax && *ret)
 			warn_of_secrets(path, *ret, text.data, &warnings);
-		for (size_t i = 0; i < warnings.count; i++)
+		for (size_t i = 0; i < warnings.count; i++) {
 			config_faults_add(faults, 1, 1, true, "%s", warnings.items[i].text);
+			faults->items[faults->count - 1].advice = warnings.items[i].advice;
+		}
 		faults_sort(faults);
 	} else if (err == ERR_CONFIG) {
 		config_faults_add(faults, 1, 1, false, "the file is larger than 1 MiB");

@@ -176,7 +176,9 @@ def test_root_is_told_and_may_become_another(fake, pod, new_spooler):
 
 def inline(spooler, mode):
     spooler.config_path.chmod(mode)
-    return spooler.run("lint", spooler.config_path).stdout.decode()
+    done = spooler.run("lint", spooler.config_path)
+    assert done.returncode == 0  # told, and no finding: the text is right
+    return done.stdout.decode()
 
 
 def test_a_secret_in_a_file_that_everybody_reads_is_told_with_its_fix(pod):
