@@ -40,7 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fd = openat(folder, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	must(fd >= 0 && write(fd, data, size) == (ssize_t)size);
 	(void)close(fd);
-	if (pages_open(folder, name, &p, &e) == ERR_OK)
+	if (pages_open(folder, name, PAGES_OF_BOTH, &p, &e) == ERR_OK)
 		for (uint32_t n = 1; n <= pages_count(p) && n < 256; n++)
 			if (pages_records(p, n, visit, NULL, &e) != ERR_OK)
 				break;
