@@ -105,5 +105,5 @@ def test_a_reload_reads_the_tokens_again(fake, new_spooler, folder):
     assert statuses() == [401, 200]
     write("short\n")
     spooler.reload()
-    spooler.wait_log("tokens not read again, the old ones stay")
+    spooler.wait_log("tokens and certificates not read again, the old ones stay")
     assert statuses() == [401, 200]
