@@ -106,7 +106,7 @@ static enum err check_schema(struct check *c, struct error *e)
 	if (err == ERR_OK && version < schema_steps[schema_step_count - 1].version)
 		return buf_addf(c->out, "schema: %lld, brought up at the next start\n", (long long)version);
 	if (err == ERR_OK)
-		err = store_schema_check(c->db, c->files.path, e);
+		err = store_schema_check(c->db, c->files.path, schema_steps[schema_step_count - 1].version, e);
 	if (err != ERR_DAMAGED && err != ERR_ENVIRONMENT)
 		return err;
 	problem(c, "schema: %s", e->text);

@@ -45,6 +45,21 @@ static enum err sync_path(const char *path, int flags, struct error *e)
 	return ERR_OK;
 }
 
+/* One name at every moment, where the file system can do that; otherwise two for a moment. 0, or -1 with errno. */
+static int move_without_replacing(const char *part, const char *target)
+{
+	if (renameat2(AT_FDCWD, part, AT_FDCWD, target, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS)
+		return -1;
+	if (link(part, target) != 0)
+		return -1;
+	if (unlink(part) == 0)
+		return 0;
+	(void)unlink(target); /* a copy with two names is refused by whoever reads it */
+	return -1;
+}
+
 /* Under its own name only when it is whole, and never over a file that is there. */
 static enum err publish_copy(const char *part, const char *target, struct error *e)
 {
@@ -54,19 +69,32 @@ static enum err publish_copy(const char *part, const char *target, struct error 
 
 	if (err != ERR_OK)
 		return err;
-	if (link(part, target) != 0)
+	if (move_without_replacing(part, target) != 0)
 		return error_set_errno(e, errno == EEXIST ? ERR_INPUT : ERR_ENVIRONMENT, "cannot make %s", target);
 	if (slash)
 		slash[slash == folder ? 1 : 0] = '\0';
 	return sync_path(slash ? folder : ".", O_RDONLY | O_DIRECTORY, e);
 }
 
+/* The file that we made, and nobody else's in its place. */
+static enum err is_still(const char *path, int fd, struct error *e)
+{
+	struct stat named, made;
+
+	if (fstat(fd, &made) != 0 || lstat(path, &named) != 0)
+		return error_set_errno(e, ERR_ENVIRONMENT, "cannot look at %s", path);
+	if (named.st_ino == made.st_ino && named.st_dev == made.st_dev && named.st_nlink == 1)
+		return ERR_OK;
+	return error_set(e, ERR_ENVIRONMENT,
+	                 "%s was exchanged while it was written; name a folder that only you can write to", path);
+}
+
 enum err store_export(struct store *s, const char *target, struct error *e)
 {
 	AUTOFREE char *part = mem_format("%s.part", target);
+	AUTOCLOSE int fd = -1;
 	struct stat st;
 	enum err err;
-	int fd;
 
 	if (lstat(target, &st) == 0)
 		return error_set(e, ERR_INPUT, "%s is there already; name a new file", target);
@@ -74,10 +102,13 @@ enum err store_export(struct store *s, const char *target, struct error *e)
 	fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return error_set_errno(e, ERR_ENVIRONMENT, "cannot make %s", part);
-	(void)close(fd);
 	err = vacuum_into(s, part, e);
 	if (err == ERR_OK)
+		err = is_still(part, fd, e);
+	if (err == ERR_OK)
 		err = publish_copy(part, target, e);
+	if (err == ERR_OK)
+		return is_still(target, fd, e);
 	(void)unlink(part);
 	return err;
 }
@@ -95,7 +126,7 @@ static enum err check_source(sqlite3 *db, const char *path, struct error *e)
 		return error_set(e, ERR_INPUT, "%s is not a spool", path);
 	if (version > schema_steps[schema_step_count - 1].version)
 		return error_set(e, ERR_CONFIG, "%s has schema %lld; this kspool is older", path, (long long)version);
-	return ERR_OK;
+	return store_schema_check(db, path, (int)version, e); /* tables and nothing else: a view could run for ever */
 }
 
 /* What the other spool noted of a message that failed; attempts, code, reason. */
@@ -202,8 +233,10 @@ static enum err import_dead(struct store *s, sqlite3 *db, uint64_t *rows, struct
 
 /* What tells one copy from another: the state of the spool it was made of, and which messages it holds. */
 struct copy_mark {
-	uint64_t next_id, accepted, messages, hash;
-	uint64_t first_id; /* pending; 0: none */
+	uint64_t next_id, accepted, messages, hash; /* alone in what an older kspool noted */
+	uint64_t spool_high, spool_low;
+	uint64_t lowest, highest; /* ids there of what is pending */
+	uint64_t first_id;        /* pending; 0: none */
 	int64_t first_checksum;
 };
 
@@ -233,9 +266,11 @@ static int mark_pending(sqlite3 *db, struct copy_mark *m)
 			m->first_id = found.row.id;
 			m->first_checksum = found.row.checksum;
 		}
+		m->highest = found.row.id;
 		mark_message(m, found.row.id, found.row.checksum);
 	}
 	store_walk_close(&w);
+	m->lowest = m->first_id;
 	return rc;
 }
 
@@ -263,6 +298,8 @@ static enum err mark_copy(sqlite3 *db, struct copy_mark *ret, struct error *e)
 	if (found) {
 		ret->next_id = totals.next_id;
 		ret->accepted = totals.ledger.accepted;
+		ret->spool_high = totals.spool_high;
+		ret->spool_low = totals.spool_low;
 	}
 	rc = mark_pending(db, ret);
 	if (rc == SQLITE_DONE)
@@ -319,6 +356,50 @@ static enum err refuse_known_copy(struct store *s, const struct copy_mark *m, bo
 	return err;
 }
 
+/* Ids of that spool, of which earlier copies brought messages: *lowest .. *highest; 0: none did. */
+static enum err taken_before(struct store *s, const struct copy_mark *m, uint64_t *lowest, uint64_t *highest,
+                             struct error *e)
+{
+	sqlite3_stmt *st = store_statement(s, ST_IMPORTS_OF);
+	int rc;
+
+	*lowest = *highest = 0;
+	(void)sqlite3_bind_blob(st, 1, &m->spool_high, 2 * sizeof m->spool_high, SQLITE_STATIC);
+	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+		struct copy_mark before;
+
+		if (sqlite3_column_bytes(st, 0) != offsetof(struct copy_mark, first_id))
+			continue;
+		memcpy(&before, sqlite3_column_blob(st, 0), offsetof(struct copy_mark, first_id));
+		if (before.highest == 0)
+			continue;
+		*lowest = *lowest == 0 || before.lowest < *lowest ? before.lowest : *lowest;
+		*highest = before.highest > *highest ? before.highest : *highest;
+	}
+	(void)sqlite3_reset(st);
+	return rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "look for other copies");
+}
+
+/* Of two copies of one spool that overlap, the second may bring what the first brought: possible duplicates. */
+static enum err count_overlap(struct store *s, sqlite3 *db, const struct copy_mark *m, struct error *e)
+{
+	struct block_message found;
+	struct block_walk w;
+	uint64_t lowest, highest;
+	int rc;
+	enum err err = taken_before(s, m, &lowest, &highest, e);
+
+	if (err != ERR_OK || highest == 0 || (m->spool_high | m->spool_low) == 0)
+		return err;
+	rc = store_walk_open(&w, db, lowest, highest);
+	if (rc == SQLITE_OK) {
+		while ((rc = store_walk_next(&w, &found)) == SQLITE_ROW)
+			s->now.possible += found.row.id >= lowest && found.row.id <= highest;
+		store_walk_close(&w);
+	}
+	return rc == SQLITE_DONE ? ERR_OK : sql_error(db, rc, e, "read the other spool");
+}
+
 static enum err note_copy(struct store *s, const struct copy_mark *m, uint64_t first_id, struct error *e)
 {
 	sqlite3_stmt *st = store_statement(s, ST_IMPORT_PUT);
@@ -343,6 +424,8 @@ static enum err import_all(struct store *s, sqlite3 *db, bool again, uint64_t *r
 		err = refuse_known_copy(s, &mark, &known, e);
 	if (err == ERR_INPUT && again)
 		err = ERR_OK;
+	if (err == ERR_OK && !known)
+		err = count_overlap(s, db, &mark, e);
 	if (err == ERR_OK)
 		err = import_pending(s, db, rows, e);
 	if (err == ERR_OK)

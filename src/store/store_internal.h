@@ -388,8 +388,9 @@ void store_watch_note(struct store *s);
 enum err store_watch_names(struct store *s, bool *ret_lost, struct error *e) MUST_CHECK;
 
 /* store_schema.c */
-/* ERR_DAMAGED: a definition is not what was written. ERR_ENVIRONMENT: there are strange ones. */
-enum err store_schema_check(sqlite3 *db, const char *path, struct error *e) MUST_CHECK;
+/* The tables of that version. ERR_DAMAGED: a definition is not what was written. ERR_ENVIRONMENT: there are strange
+ * ones. */
+enum err store_schema_check(sqlite3 *db, const char *path, int version, struct error *e) MUST_CHECK;
 
 /* store_inspect.c: one more sentence of the report's warning. */
 void store_warn(struct store_report *report, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -187,7 +187,7 @@ static enum err connect_database(struct store *s, bool created, struct error *e)
 	if (err == ERR_OK)
 		err = migrate(s, e);
 	if (err == ERR_OK)
-		err = store_schema_check(s->db, s->path, e);
+		err = store_schema_check(s->db, s->path, schema_steps[schema_step_count - 1].version, e);
 	if (err == ERR_OK)
 		err = prepare(s, e);
 	return err == ERR_OK ? ERR_OK : error_wrap(e, "spool %s", s->path);

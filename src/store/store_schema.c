@@ -6,11 +6,11 @@
 #include "store/schema.h"
 #include "store/files/vfs.h"
 
-static enum err open_model(sqlite3 **ret, struct error *e)
+static enum err open_model(int version, sqlite3 **ret, struct error *e)
 {
 	int rc = sqlite3_open_v2(":memory:", ret, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
 
-	for (int i = 0; i < schema_step_count && rc == SQLITE_OK; i++)
+	for (int i = 0; i < schema_step_count && schema_steps[i].version <= version && rc == SQLITE_OK; i++)
 		rc = sqlite3_exec(*ret, schema_steps[i].sql, NULL, NULL, NULL);
 	return rc == SQLITE_OK ? ERR_OK : sql_error(*ret, rc, e, "build the schema's model");
 }
@@ -93,10 +93,10 @@ static enum err compare(sqlite3 *db, const char *path, sqlite3 *model, struct er
 	return ERR_OK;
 }
 
-enum err store_schema_check(sqlite3 *db, const char *path, struct error *e)
+enum err store_schema_check(sqlite3 *db, const char *path, int version, struct error *e)
 {
 	sqlite3 *model = NULL;
-	enum err err = open_model(&model, e);
+	enum err err = open_model(version, &model, e);
 
 	if (err == ERR_OK)
 		err = compare(db, path, model, e);
@@ -124,6 +124,8 @@ enum err store_reader_open(const char *path, const char *vfs, sqlite3 **ret, str
 		(void)sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 		(void)sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 		(void)sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+		(void)sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
+		(void)sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
 		err = sql_exec(db,
 		               "PRAGMA locking_mode=EXCLUSIVE; PRAGMA query_only=1; PRAGMA cell_size_check=1;"
 		               "PRAGMA wal_autocheckpoint=0",

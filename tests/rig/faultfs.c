@@ -173,6 +173,11 @@ int renameat(int from_dir, const char *from, int to_dir, const char *to)
 	return fails(FAULTFS_RENAME) ? -1 : (int)syscall(SYS_renameat, from_dir, from, to_dir, to);
 }
 
+int renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned flags)
+{
+	return fails(FAULTFS_RENAME) ? -1 : (int)syscall(SYS_renameat2, from_dir, from, to_dir, to, flags);
+}
+
 int unlink(const char *path) { return fails(FAULTFS_UNLINK) ? -1 : (int)syscall(SYS_unlink, path); }
 
 int unlinkat(int dir, const char *path, int flags)

@@ -274,35 +274,73 @@ enum err wal_scan(int fd, struct wal_scan *ret, struct error *e)
 	return err != ERR_OK || ret->is_empty ? err : scan_frames(&r, ret, seed, e);
 }
 
+/* What a frame's checksum starts from: as it is stored before it, and as it should be. */
+struct link {
+	struct sum stored, right;
+};
+
+static struct link link_of_header(const struct reader *r, const unsigned char *h)
+{
+	return (struct link){.stored = stored_sum(h + AT_CHECKSUM),
+	                     .right = sum_over(r->big_endian_sums, (struct sum){0, 0}, h, AT_CHECKSUM)};
+}
+
+static bool is_plausible(const struct reader *r, const struct wal_scan *scan)
+{
+	const uint32_t most = scan->pages > scan->highest_page ? scan->pages : scan->highest_page;
+
+	return get_big_u32(r->frame) > 0 && get_big_u32(r->frame) <= most &&
+	       get_big_u32(r->frame + FRAME_COMMIT) <= most;
+}
+
 /*
- * A single flipped bit in the page number or the commit field is found by trying all 64. A page number that cannot be
- * would end the log for SQLite: the frame then belongs to no page.
+ * A single flipped bit in the page number or the commit field is found by trying all 64; of a highest bit the checksum
+ * alone cannot tell whether it is there or in the checksum. A page number that cannot be would end the log for SQLite:
+ * the frame then belongs to no page.
  */
-static void mend_frame_header(const struct reader *r, struct sum seed, uint32_t pages)
+static void mend_frame_header(const struct reader *r, struct sum seed, const struct wal_scan *scan)
 {
 	struct sum want = stored_sum(r->frame + FRAME_CHECKSUM);
 
 	for (int bit = 0; bit < 64; bit++) {
 		r->frame[bit / 8] ^= (unsigned char)(1 << bit % 8);
-		if (is_same(frame_sum(r, seed), want))
+		if (is_same(frame_sum(r, seed), want) && is_plausible(r, scan))
 			return;
 		r->frame[bit / 8] ^= (unsigned char)(1 << bit % 8);
 	}
-	if (get_big_u32(r->frame) == 0 || get_big_u32(r->frame) > pages) {
+	if (get_big_u32(r->frame) == 0 || get_big_u32(r->frame) > scan->pages) {
 		put_big_u32(r->frame, NO_PAGE);
 		put_big_u32(r->frame + FRAME_COMMIT, 0);
 	}
 }
 
-static enum err write_header(const struct reader *r, const struct wal_scan *scan, struct sum *old_seed,
-                             struct sum *seed, struct error *e)
+/*
+ * The frame that was loaded, as it must have been; false when it was not sound. A wrong bit in the checksum stored
+ * before it looks like one in its own page number: a frame that follows from what should be stored there has none.
+ * *link becomes that of the next frame.
+ */
+static bool mend_frame(const struct reader *r, const struct wal_scan *scan, struct link *link)
+{
+	const struct sum stored = stored_sum(r->frame + FRAME_CHECKSUM);
+	const struct sum seed = follows(r, link->right) ? link->right : link->stored;
+	const bool is_sound = is_live(r, scan) && is_same(frame_sum(r, seed), stored);
+
+	link->right = frame_sum(r, seed);
+	link->stored = stored;
+	if (!is_same(link->right, stored))
+		mend_frame_header(r, seed, scan);
+	return is_sound;
+}
+
+static enum err write_header(const struct reader *r, const struct wal_scan *scan, struct link *link, struct sum *seed,
+                             struct error *e)
 {
 	unsigned char h[WAL_HEADER];
 	enum err err = read_whole(r->fd, h, sizeof h, 0, e);
 
 	if (err != ERR_OK)
 		return err;
-	*old_seed = stored_sum(h + AT_CHECKSUM);
+	*link = link_of_header(r, h);
 	put_big_u32(h, MAGIC | (uint32_t)r->big_endian_sums);
 	put_big_u32(h + 4, VERSION);
 	put_big_u32(h + AT_PAGE_SIZE, r->page_bytes);
@@ -316,21 +354,15 @@ static enum err write_header(const struct reader *r, const struct wal_scan *scan
 	return ERR_OK;
 }
 
-static enum err mend_frames(const struct reader *r, const struct wal_scan *scan, struct sum old_seed, struct sum seed,
+static enum err mend_frames(const struct reader *r, const struct wal_scan *scan, struct link link, struct sum seed,
                             uint64_t *ret_damaged, struct error *e)
 {
 	for (uint64_t i = 0; i < scan->mend_frames; i++) {
 		enum err err = load_frame(r, i, e);
-		struct sum stored;
 
 		if (err != ERR_OK)
 			return err;
-		stored = stored_sum(r->frame + FRAME_CHECKSUM);
-		if (!is_live(r, scan) || !is_same(frame_sum(r, old_seed), stored)) {
-			++*ret_damaged;
-			mend_frame_header(r, old_seed, scan->pages);
-		}
-		old_seed = stored;
+		*ret_damaged += !mend_frame(r, scan, &link);
 		put_big_u32(r->frame + FRAME_SALTS, scan->salts[0]);
 		put_big_u32(r->frame + FRAME_SALTS + 4, scan->salts[1]);
 		seed = frame_sum(r, seed);
@@ -347,12 +379,13 @@ enum err wal_mend(int fd, const struct wal_scan *scan, uint64_t *ret_damaged, st
 	AUTOFREE unsigned char *frame = mem_alloc(FRAME_MAX);
 	struct reader r = {
 	    .fd = fd, .page_bytes = scan->page_bytes, .big_endian_sums = scan->big_endian_sums, .frame = frame};
-	struct sum old_seed = {0}, seed = {0};
-	enum err err = write_header(&r, scan, &old_seed, &seed, e);
+	struct link link = {0};
+	struct sum seed = {0};
+	enum err err = write_header(&r, scan, &link, &seed, e);
 
 	*ret_damaged = 0;
 	if (err == ERR_OK)
-		err = mend_frames(&r, scan, old_seed, seed, ret_damaged, e);
+		err = mend_frames(&r, scan, link, seed, ret_damaged, e);
 	if (err == ERR_OK && fdatasync(fd) != 0)
 		err = error_set_errno(e, ERR_DISK, "cannot mend the write-ahead log");
 	return err;
@@ -381,23 +414,21 @@ enum err wal_frames_of_pages(int fd, const struct wal_scan *scan, uint32_t *fram
 	                   .frame = frame,
 	                   .tolerates = scan->tolerates};
 	unsigned char h[WAL_HEADER];
-	struct sum seed;
+	struct link link;
 	enum err err = read_whole(fd, h, sizeof h, 0, e);
 
 	if (err != ERR_OK && scan->tolerates) {
 		memset(h, 0, sizeof h);
 		err = ERR_OK;
 	}
-	seed = stored_sum(h + AT_CHECKSUM);
+	link = link_of_header(&r, h);
 	for (uint64_t i = 0; i < scan->mend_frames && err == ERR_OK; i++) {
 		uint32_t page;
 
 		err = load_frame(&r, i, e);
 		if (err != ERR_OK)
 			break;
-		if (!is_live(&r, scan) || !follows(&r, seed))
-			mend_frame_header(&r, seed, scan->pages);
-		seed = stored_sum(r.frame + FRAME_CHECKSUM);
+		(void)mend_frame(&r, scan, &link);
 		page = get_big_u32(r.frame);
 		if (page > 0 && page <= pages)
 			frame_of[page] = (uint32_t)i + 1;

@@ -1,0 +1,166 @@
+/*
+ * What a copy may be when it comes from somewhere else, or twice; and the log's checksums, of which one wrong bit looks
+ * like one of the frame behind it.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <sqlite3.h>
+
+#include "rig/lives.h"
+
+static void run_sql(const char *path, const char *sql)
+{
+	sqlite3 *db;
+	char *text = NULL;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	if (sqlite3_exec(db, sql, NULL, NULL, &text) != SQLITE_OK)
+		fail_msg("%s", text);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+/* Tables that are none, or more than there should be: refused, at once, and nothing was taken in. */
+static void a_copy_has_our_tables_and_nothing_else(void **state)
+{
+	static const char *const harms[] = {
+	    "DROP TABLE messages; CREATE VIEW messages AS WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM "
+	    "c)"
+	    " SELECT x AS id, x AS received_ms, x AS checksum, NULL AS meta, x'' AS body FROM c WHERE x < 0",
+	    "CREATE VIEW extra AS SELECT 1",
+	    "CREATE TABLE extra (x)",
+	    "CREATE TRIGGER extra AFTER DELETE ON messages BEGIN SELECT 1; END",
+	    "DROP TABLE dead; CREATE TABLE dead (id, received_ms, checksum, died_ms, attempts, code, reason, meta, "
+	    "body)",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof harms / sizeof *harms; i++) {
+		struct spooldir theirs, mine;
+		struct store *s;
+		struct error e;
+		uint64_t rows;
+
+		life_make(&theirs, 0, 20, 0);
+		life_close(life_open(&theirs, NULL));
+		run_sql(theirs.path, harms[i]);
+		life_make(&mine, LIFE_OTHERS, 10, 0);
+		s = life_open(&mine, NULL);
+		assert_in_set(store_import(s, theirs.path, false, &rows, &e),
+		              ((const unsigned long[]){ERR_INPUT, ERR_ENVIRONMENT}), 2);
+		assert_int_equal(rows, 0);
+		life_expect(s, 10, 0, 10, 0);
+		life_close(s);
+		spooldir_remove(&theirs);
+		spooldir_remove(&mine);
+	}
+}
+
+/* Two exports of one spool, the later with some of the earlier's messages: these may come twice. */
+static void copies_that_overlap_are_counted(void **state)
+{
+	struct spooldir theirs, mine;
+	struct store *s;
+	struct error e;
+	char early[400], late[400];
+	uint64_t rows;
+
+	(void)state;
+	life_make(&theirs, 0, 50, 0);
+	(void)snprintf(early, sizeof early, "%s.early", theirs.path);
+	(void)snprintf(late, sizeof late, "%s.late", theirs.path);
+	s = life_open(&theirs, NULL);
+	assert_int_equal(store_export(s, early, &e), ERR_OK);
+	life_settle(s, 1, 30);
+	life_append(s, 50, 40);
+	assert_int_equal(store_export(s, late, &e), ERR_OK);
+	life_close(s);
+	life_make(&mine, LIFE_OTHERS, 10, 0);
+	s = life_open(&mine, NULL);
+	assert_int_equal(store_import(s, early, false, &rows, &e), ERR_OK);
+	assert_int_equal(rows, 50);
+	assert_int_equal(store_possible_duplicates(s), 0);
+	assert_int_equal(store_import(s, early, false, &rows, &e), ERR_INPUT);
+	assert_int_equal(store_import(s, late, false, &rows, &e), ERR_OK);
+	assert_int_equal(rows, 60);
+	assert_int_equal(store_possible_duplicates(s), 20);
+	life_expect(s, 120, 0, 120, 0);
+	life_close(s);
+	spooldir_remove(&theirs);
+	spooldir_remove(&mine);
+}
+
+/* The part is ours until the end, and the copy has one name. */
+static void an_export_has_one_name(void **state)
+{
+	struct spooldir d;
+	struct store *s;
+	struct error e;
+	struct stat st;
+	char target[400];
+
+	(void)state;
+	life_make(&d, 0, 20, 10);
+	(void)snprintf(target, sizeof target, "%s.copy", d.path);
+	s = life_open(&d, NULL);
+	assert_int_equal(store_export(s, target, &e), ERR_OK);
+	assert_int_equal(lstat(target, &st), 0);
+	assert_int_equal(st.st_nlink, 1);
+	assert_int_equal(life_count_files(&d, ".part"), 0);
+	assert_int_equal(store_export(s, target, &e), ERR_INPUT);
+	life_close(s);
+	spooldir_remove(&d);
+}
+
+/* Each bit of a checksum in the log, the header's and two frames': all is there, and each message as it was written. */
+static void a_wrong_bit_of_a_checksum_harms_nothing(void **state)
+{
+	static const size_t places[] = {24, 32 + 16, 32 + 4 * (24 + 4096) + 16};
+	struct spooldir original;
+
+	(void)state;
+	life_make(&original, 0, 30, 60);
+	for (size_t place = 0; place < sizeof places / sizeof *places; place++)
+		for (size_t bit = 0; bit < 64; bit++) {
+			struct store_report report;
+			struct spooldir d;
+			struct store *s;
+			size_t count;
+			unsigned char *bytes;
+
+			spooldir_make(&d);
+			spooldir_copy(&original, &d);
+			bytes = spooldir_load(spooldir_file(&d, "-wal"), &count);
+			bytes[places[place] + bit / 8] ^= (unsigned char)(1 << bit % 8);
+			spooldir_store(spooldir_file(&d, "-wal"), bytes, count);
+			free(bytes);
+			s = life_open(&d, &report);
+			if (report.quarantined || report.missing_rows > 0 || store_ledger(s)->damaged > 0)
+				fail_msg("place %zu bit %zu: %s", place, bit, report.warning);
+			life_expect(s, 90, 0, 90, 0);
+			assert_int_equal(life_waiting(s, 0), 90);
+			life_close(s);
+			spooldir_remove(&d);
+		}
+	spooldir_remove(&original);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_copy_has_our_tables_and_nothing_else),
+	    cmocka_unit_test(copies_that_overlap_are_counted),
+	    cmocka_unit_test(an_export_has_one_name),
+	    cmocka_unit_test(a_wrong_bit_of_a_checksum_harms_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
