@@ -63,14 +63,18 @@ static void on_death(int signal_number)
 static const int deadly[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
 
 /* A sanitizer has its own handlers, and tells more by them. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { HAS_SANITIZER = true };
+#else
+enum { HAS_SANITIZER = false };
+#endif
+
 static void watch_signals(void)
 {
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 	struct sigaction action = {.sa_handler = on_death, .sa_flags = SA_ONSTACK | SA_NODEFER};
 
-	for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++)
+	for (size_t i = 0; i < sizeof deadly / sizeof *deadly && !HAS_SANITIZER; i++)
 		(void)sigaction(deadly[i], &action, NULL);
-#endif
 }
 
 static bool lies_within(const struct mark *m) { return m->first >= m->suspected_first && m->last <= m->suspected_last; }
