@@ -10,6 +10,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -122,6 +123,22 @@ static void open_flight(struct journal *j, struct store_report *report)
 
 struct flight *journal_flight(struct journal *j) { return &j->flight; }
 
+/* A system that has no thread for us may have one later. */
+static enum err start_thread(struct journal *j, struct journal **ret, struct error *e)
+{
+	struct error ignored;
+	int code = pthread_create(&j->thread, NULL, journal_thread_run, j);
+
+	if (code != 0) {
+		(void)store_close(j->store, &ignored);
+		journal_free(j);
+		return error_set(e, ERR_SYSTEM, "cannot start the journal's thread: %s", strerror(code));
+	}
+	(void)pthread_setname_np(j->thread, "journal");
+	*ret = j;
+	return ERR_OK;
+}
+
 enum err journal_start(const struct journal_options *options, void (*on_condemned)(const struct error *reason),
                        struct journal **ret, struct store_report *ret_report, struct error *e)
 {
@@ -151,10 +168,7 @@ enum err journal_start(const struct journal_options *options, void (*on_condemne
 		*ret_report = report;
 	open_lanes(j);
 	journal_publish(j, true);
-	must(pthread_create(&j->thread, NULL, journal_thread_run, j) == 0);
-	(void)pthread_setname_np(j->thread, "journal");
-	*ret = j;
-	return ERR_OK;
+	return start_thread(j, ret, e);
 }
 
 bool journal_offer(struct journal *j, struct offer *offer)

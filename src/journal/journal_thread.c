@@ -102,7 +102,7 @@ static int wait_ms(const struct journal *j)
 		wait = until;
 	if (j->next_retry_ms > 0 && j->room_rows > 0 && (until = j->next_retry_ms - store_clock_ms(j->store)) < wait)
 		wait = until;
-	if (clock_mono_ms() - j->published_ms < PUBLISH_MS && wait > PUBLISH_MS)
+	if (j->published_ms <= j->moved_ms && wait > PUBLISH_MS) /* there is something to tell */
 		wait = PUBLISH_MS;
 	return wait < 1 ? 1 : (int)wait;
 }

@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include <sqlite3.h>
 
@@ -21,21 +22,26 @@ void faultsql_arm(uint64_t n, int code, bool persistent)
 
 bool faultsql_failed(void) { return armed.failed; }
 
-static bool fails(void)
+static char what[400];
+
+const char *faultsql_what(void) { return what; }
+
+static bool fails(const char *sql)
 {
 	if (armed.left == 0 || armed.is_inside || --armed.left > 0)
 		return false;
 	armed.failed = true;
 	armed.left = armed.persistent;
+	(void)snprintf(what, sizeof what, "%s", sql ? sql : "");
 	return true;
 }
 
 /* SQLite's own function, which ours stands before. What it calls of itself is not counted. */
-#define CALL(name, ...)                                                 \
+#define CALL(name, sql, ...)                                            \
 	int rc;                                                         \
 	const bool was_inside = armed.is_inside;                        \
                                                                         \
-	if (fails())                                                    \
+	if (fails(sql))                                                 \
 		return armed.code;                                      \
 	armed.is_inside = true;                                         \
 	rc = ((__typeof__(&name))dlsym(RTLD_NEXT, #name))(__VA_ARGS__); \
@@ -45,29 +51,29 @@ static bool fails(void)
 int sqlite3_open_v2(const char *path, sqlite3 **db, int flags, const char *vfs)
 {
 	*db = NULL;
-	CALL(sqlite3_open_v2, path, db, flags, vfs);
+	CALL(sqlite3_open_v2, NULL, path, db, flags, vfs);
 }
 
 int sqlite3_prepare_v2(sqlite3 *db, const char *sql, int count, sqlite3_stmt **st, const char **tail)
 {
 	*st = NULL;
-	CALL(sqlite3_prepare_v2, db, sql, count, st, tail);
+	CALL(sqlite3_prepare_v2, sql, db, sql, count, st, tail);
 }
 
 int sqlite3_prepare_v3(sqlite3 *db, const char *sql, int count, unsigned flags, sqlite3_stmt **st, const char **tail)
 {
 	*st = NULL;
-	CALL(sqlite3_prepare_v3, db, sql, count, flags, st, tail);
+	CALL(sqlite3_prepare_v3, sql, db, sql, count, flags, st, tail);
 }
 
-int sqlite3_step(sqlite3_stmt *st) { CALL(sqlite3_step, st); }
+int sqlite3_step(sqlite3_stmt *st) { CALL(sqlite3_step, sqlite3_sql(st), st); }
 
 int sqlite3_exec(sqlite3 *db, const char *sql, int (*row)(void *, int, char **, char **), void *arg, char **text)
 {
-	CALL(sqlite3_exec, db, sql, row, arg, text);
+	CALL(sqlite3_exec, sql, db, sql, row, arg, text);
 }
 
 int sqlite3_wal_checkpoint_v2(sqlite3 *db, const char *schema, int mode, int *in_log, int *written)
 {
-	CALL(sqlite3_wal_checkpoint_v2, db, schema, mode, in_log, written);
+	CALL(sqlite3_wal_checkpoint_v2, NULL, db, schema, mode, in_log, written);
 }

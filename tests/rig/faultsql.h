@@ -16,5 +16,7 @@
 void faultsql_arm(uint64_t n, int code, bool persistent);
 /* One failed since then. */
 bool faultsql_failed(void);
+/* The text of the statement that failed; "" when it was none. */
+const char *faultsql_what(void);
 
 #endif

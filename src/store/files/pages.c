@@ -58,9 +58,10 @@ struct pages {
 static enum err read_page(struct pages *p, uint32_t n, unsigned char *to, struct error *e)
 {
 	uint32_t frame = p->frame_of ? p->frame_of[n] : 0;
-	size_t count = 0;
+	size_t count;
 	enum err err = ERR_OK;
 
+	memset(to, 0, p->page_bytes);
 	if (frame > 0)
 		err = files_read_at(p->log_fd, to, p->page_bytes, wal_page_offset(&p->log, frame - 1), &count, e);
 	else if (p->fd >= 0)
@@ -69,7 +70,6 @@ static enum err read_page(struct pages *p, uint32_t n, unsigned char *to, struct
 		p->unreadable++;
 		err = ERR_OK;
 	}
-	memset(to + count, 0, p->page_bytes - count);
 	return err;
 }
 
