@@ -234,91 +234,103 @@ static void files_taken_away_are_told_once(void **state)
 	o = (struct journal_options){0};
 }
 
+enum { ROWS = 600 };
+
+/* Delivery, as it is seen from outside. */
+static struct {
+	uint8_t with[ROWS * 2], settled[ROWS * 2];
+	uint64_t order[ROWS * 2];
+	uint32_t held;
+	uint64_t last, lost;
+} out;
+
+static void take_each_once(void)
+{
+	const uint32_t count = take(ids);
+
+	for (uint32_t i = 0; i < count; i++) {
+		assert_false(out.with[ids[i]]); /* delivery has it */
+		assert_false(out.settled[ids[i]]);
+		out.with[ids[i]] = 1;
+		out.order[out.held++] = ids[i];
+	}
+}
+
+/* Some of them, in any order, one in twenty again later when `fails`; and one that nobody has. */
+static void settle_some(bool fails)
+{
+	const uint32_t count = out.held ? random_below(out.held + 1) : 0;
+	struct store_settlements *group = store_settlements_new(count + 1);
+
+	for (uint32_t i = 0; i < count; i++) {
+		const uint32_t at = random_below(4) ? 0 : random_below(out.held);
+		const uint64_t id = out.order[at];
+		const bool again = fails && random_below(20) == 0;
+
+		memmove(out.order + at, out.order + at + 1, (--out.held - at) * sizeof *out.order);
+		group->items[group->count++] = (struct store_settlement){
+		    .id = id, .kind = again ? SETTLE_RETRY : SETTLE_DELIVERED, .sent = 1, .attempts = 1, .code = "T"};
+		out.with[id] = 0;
+		out.settled[id] = !again;
+	}
+	group->items[group->count++] = (struct store_settlement){.id = 1000000, .sent = 1};
+	assert_true(journal_settle(j, group));
+	steps_run();
+}
+
+static void lose_one(bool of_delivery)
+{
+	const uint64_t id = of_delivery ? out.order[random_below(out.held)] : 1 + random_below((uint32_t)out.last);
+
+	if (out.settled[id])
+		return;
+	out.lost = id;
+	spooldir_lose_in(j->store->db, id);
+}
+
+static void drain_with_a_loss(int round)
+{
+	for (int step = 0; step < 4000 && (out.last < ROWS || metric_get(M_LEDGER_PENDING) > 0); step++) {
+		if (out.last < ROWS && random_below(3) == 0) {
+			offer(out.last + 1, 1 + random_below(60), 30);
+			out.last = store_next_id(j->store) - 1;
+		}
+		credit(random_below(50), 1 << 20);
+		take_each_once();
+		if (out.lost == 0 && out.last > ROWS / 3 && out.held > 0)
+			lose_one(round % 3 == 0);
+		settle_some(round % 4 == 3);
+		steps_advance(random_below(3) ? 0 : random_below(700));
+		if (out.last >= ROWS)
+			(void)journal_is_empty(j);
+	}
+	steps_advance(200);
+}
+
 /* Whatever is gone from the file while the journal has it open: all else arrives once, and the books say what is lost.
  */
 static void rows_that_vanish_are_damage_and_nothing_else_is(void **state)
 {
-	enum { ROWS = 600 };
 	int losses = 0;
 
 	(void)state;
 	for (int round = 0; round < 24; round++) {
-		static uint8_t handed[ROWS * 2], with[ROWS * 2], settled[ROWS * 2];
-		uint64_t last = 0, lost = 0, gone = 0, order[ROWS * 2];
-		uint32_t held = 0;
-
-		memset(handed, 0, sizeof handed);
-		memset(with, 0, sizeof with);
-		memset(settled, 0, sizeof settled);
+		memset(&out, 0, sizeof out);
 		times_damaged = 0;
 		o.on_damaged = note_damaged;
 		begin();
-		for (int step = 0; step < 4000 && (last < ROWS || metric_get(M_LEDGER_PENDING) > 0); step++) {
-			uint32_t count;
-
-			if (last < ROWS && random_below(3) == 0) {
-				offer(last + 1, 1 + random_below(60), 30);
-				last = a.first_id + (store_next_id(j->store) - a.first_id) - 1;
-			}
-			credit(random_below(50), 1 << 20);
-			count = take(ids);
-			for (uint32_t i = 0; i < count; i++) {
-				assert_false(with[ids[i]]); /* delivery has it */
-				assert_false(settled[ids[i]]);
-				with[ids[i]] = 1;
-				handed[ids[i]]++;
-				order[held++] = ids[i];
-			}
-			if (lost == 0 && last > ROWS / 3 && held > 0) {
-				lost = round % 3 == 0 ? order[random_below(held)] : 1 + random_below((uint32_t)last);
-				if (settled[lost])
-					lost = 0;
-				else
-					spooldir_lose_in(j->store->db, lost);
-			}
-			count = held ? random_below(held + 1) : 0;
-			if (count > 0) {
-				struct store_settlements *group = store_settlements_new(count + 1);
-
-				for (uint32_t i = 0; i < count; i++) {
-					const uint32_t at = random_below(4) ? 0 : random_below(held);
-					const uint64_t id = order[at];
-					const bool again = round % 4 == 3 && random_below(20) == 0;
-
-					memmove(order + at, order + at + 1, (--held - at) * sizeof *order);
-					group->items[group->count++] =
-					    (struct store_settlement){.id = id,
-					                              .kind = again ? SETTLE_RETRY : SETTLE_DELIVERED,
-					                              .sent = 1,
-					                              .attempts = 1,
-					                              .code = "T"};
-					with[id] = 0;
-					settled[id] = !again;
-				}
-				group->items[group->count++] =
-				    (struct store_settlement){.id = 100000 + (uint64_t)step, .sent = 1};
-				assert_true(journal_settle(j, group));
-				steps_run();
-			}
-			steps_advance(random_below(3) ? 0 : random_below(700));
-			if (last >= ROWS)
-				(void)journal_is_empty(j);
-		}
-		steps_advance(200);
-		for (uint64_t id = 1; id <= last; id++) {
-			if (id != lost)
-				assert_true(settled[id]);
-			gone += !settled[id];
-		}
+		drain_with_a_loss(round);
+		for (uint64_t id = 1; id <= out.last; id++)
+			assert_true(out.settled[id] || id == out.lost);
 		if (metric_get(M_LEDGER_PENDING) != 0)
-			fail_msg("round %d: %lld wait for ever, %llu lost", round,
-			         (long long)metric_get(M_LEDGER_PENDING), (unsigned long long)lost);
-		assert_int_equal(metric_get(M_LEDGER_DAMAGED), lost > 0);
-		assert_int_equal(metric_get(M_LEDGER_DELIVERED) + metric_get(M_LEDGER_DAMAGED), last);
-		assert_int_equal(times_damaged, lost > 0);
+			fail_msg("round %d: %lld wait for ever, %llu is lost", round,
+			         (long long)metric_get(M_LEDGER_PENDING), (unsigned long long)out.lost);
+		assert_int_equal(metric_get(M_LEDGER_DAMAGED), out.lost > 0);
+		assert_int_equal(metric_get(M_LEDGER_DELIVERED) + metric_get(M_LEDGER_DAMAGED), out.last);
+		assert_int_equal(times_damaged, out.lost > 0);
 		assert_int_equal(j->claims.count + (uint64_t)j->claimed_bytes + j->late_count, 0);
 		assert_true(j->unknown_settlements > 0);
-		losses += lost > 0;
+		losses += out.lost > 0;
 		end();
 	}
 	assert_true(losses > 10);
