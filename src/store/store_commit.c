@@ -97,6 +97,8 @@ enum err store_commit(struct store *s, struct error *e)
 	moved |= s->wal_frames == 0 && sqlite3_total_changes(s->db) != s->changes_before;
 	if (err == ERR_OK && moved)
 		err = put_row(s, e);
+	if (err == ERR_OK) /* before a byte is written: what goes behind another's frames is not durable */
+		err = store_watch_log(s, e);
 	if (err != ERR_OK)
 		return err;
 	FAILPOINT("before_commit");
@@ -134,6 +136,7 @@ static uint64_t log_limit(const struct store *s)
 enum err store_checkpoint(struct store *s, bool force, struct error *e)
 {
 	int in_log = 0, written = 0;
+	enum err err;
 	int rc;
 
 	must(!s->in_group);
@@ -142,12 +145,12 @@ enum err store_checkpoint(struct store *s, bool force, struct error *e)
 	if (!force && (uint64_t)s->wal_frames * s->page_bytes < log_limit(s))
 		return ERR_OK;
 	/* The row in the file says exactly which state the file has: what a log must fit. */
-	if (s->lag.commits > 0) {
-		enum err err = store_put_ledger(s, e);
-
-		if (err != ERR_OK && err != ERR_FULL)
-			return err;
-	}
+	err = store_put_ledger(s, e);
+	if (err != ERR_OK && err != ERR_FULL)
+		return err;
+	err = store_watch_inside(s, e);
+	if (err != ERR_OK)
+		return err;
 	FAILPOINT("before_checkpoint");
 	rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &in_log, &written);
 	if (rc != SQLITE_OK) {

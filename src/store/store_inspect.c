@@ -24,8 +24,8 @@
 #include "base/mem.h"
 #include "base/clock.h"
 #include "base/byte_order.h"
-#include "base/crc32c.h"
 #include "store/schema.h"
+#include "store/files/vfs.h"
 #include "store/files/wal.h"
 
 /* Offsets of the database header: sqlite.org/fileformat2.html, section 1.3. */
@@ -36,7 +36,6 @@ enum {
 	AT_USER_VERSION = 60,
 	AT_APPLICATION_ID = 68,
 	LOOK_BYTES = 65536,
-	LOG_MAGIC = 0x377f0682, /* section 4.1; the lowest bit is the order of its words */
 };
 static const char sqlite_magic[16] = "SQLite format 3";
 
@@ -221,7 +220,7 @@ void store_warn(struct store_report *report, const char *format, ...)
 	va_end(ap);
 }
 
-static const char *const suffixes[WATCHED_FILES] = {"", "-wal", ".lock"};
+static const char *const suffixes[WATCHED_FILES] = {[VFS_DATABASE] = "", [VFS_LOG] = "-wal", ".lock"};
 
 static int look(const struct store *s, int which, struct stat *st)
 {
@@ -235,77 +234,97 @@ static void note_one(struct store *s, int which)
 {
 	struct stat st;
 
-	s->watched[which] =
-	    look(s, which, &st) != 0
-	        ? (struct watched){0}
-	        : (struct watched){.device = st.st_dev, .inode = st.st_ino, .bytes = st.st_size, .written = st.st_mtim};
+	s->watched[which] = look(s, which, &st) != 0
+	                        ? (struct watched){0}
+	                        : (struct watched){.device = st.st_dev, .inode = st.st_ino, .bytes = st.st_size};
 }
 
-/*
- * Over the pages at the beginning, the ledger's among them, through SQLite's own descriptor; what cannot be read does
- * not count.
- */
-static uint32_t sum_of_head(struct store *s)
+/* The database only shrinks at a checkpoint, the log never below what was committed to it since. */
+static int64_t least_bytes(const struct store *s, int which)
 {
-	enum { HEAD_PAGES = 16 };
-	AUTOFREE unsigned char *page = mem_alloc(s->page_bytes);
-	sqlite3_file *file = NULL;
-	uint32_t sum = 0;
+	enum { WAL_HEADER = 32, FRAME_HEADER = 24 };
 
-	if (sqlite3_file_control(s->db, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK || !file ||
-	    !file->pMethods)
-		return 0;
-	for (int64_t n = 0; n < HEAD_PAGES && (n + 1) * s->page_bytes <= s->watched[0].bytes; n++)
-		if (file->pMethods->xRead(file, page, (int)s->page_bytes, n * s->page_bytes) == SQLITE_OK)
-			sum = crc32c(sum, page, s->page_bytes);
-	return sum;
+	if (which == 0)
+		return s->watched[0].bytes;
+	return which == 1 && s->wal_frames > 0
+	           ? WAL_HEADER + (int64_t)s->wal_frames * (FRAME_HEADER + (int64_t)s->page_bytes)
+	           : 0;
 }
 
 void store_watch_note(struct store *s)
 {
 	for (int i = 0; i < WATCHED_FILES; i++)
 		note_one(s, i);
-	s->head_sum = sum_of_head(s);
 }
 
-/* Bytes of another file copied over ours: only a checkpoint writes into the database, and no log changes its head. */
-static bool is_database_overwritten(struct store *s)
+static enum err look_inside(struct store *s, enum vfs_file which, bool glance, struct error *e)
 {
-	struct stat st;
-	uint32_t sum;
+	const enum vfs_seen seen = vfs_look(s->db, which, glance);
+	struct error why;
 
-	if (look(s, 0, &st) != 0 ||
-	    (st.st_mtim.tv_sec == s->watched[0].written.tv_sec && st.st_mtim.tv_nsec == s->watched[0].written.tv_nsec))
-		return false;
-	sum = sum_of_head(s);
-	s->watched[0].written = st.st_mtim; /* touched, by somebody's hand */
-	return sum != s->head_sum || st.st_size != s->watched[0].bytes;
+	if (seen == VFS_SAME)
+		return ERR_OK;
+	if (seen == VFS_UNREADABLE)
+		(void)error_set(&why, ERR_DISK, "%s%s cannot be read: %s", s->path, suffixes[which],
+		                strerror(vfs_fault()));
+	else
+		(void)error_set(&why, ERR_DISK,
+		                "%s%s was overwritten or cut while kspool had it open; start kspool again: it sets"
+		                " aside what is another's and counts what is gone",
+		                s->path, suffixes[which]);
+	if (e)
+		*e = why;
+	return store_distrust(s, &why);
 }
 
-static bool read_log_head(const struct store *s, unsigned char head[LOG_HEAD_BYTES])
+enum err store_watch_log(struct store *s, struct error *e) { return look_inside(s, VFS_LOG, true, e); }
+
+enum err store_watch_inside(struct store *s, struct error *e)
 {
-	AUTOCLOSE int fd = files_open_one(&s->files, "-wal", O_RDONLY);
-	size_t count = 0;
+	enum err err = look_inside(s, VFS_DATABASE, false, e);
 
-	return fd >= 0 && files_read_at(fd, head, LOG_HEAD_BYTES, 0, &count, NULL) == ERR_OK && count == LOG_HEAD_BYTES;
+	return err == ERR_OK ? look_inside(s, VFS_LOG, false, e) : err;
 }
 
-/* False also when it was not seen before: it is noted, unless it is no head: emptied, a log grows again with each
- * commit.
+/*
+ * A log that was cut and grew again behind the cut has a hole there, as far as the file system tells of holes: with it
+ * frames are gone that no glance would meet.
  */
-static bool is_log_overwritten(struct store *s)
+static bool has_hole(const struct store *s)
 {
-	unsigned char head[LOG_HEAD_BYTES];
+	AUTOCLOSE int fd = s->wal_frames > 0 ? files_open_one(&s->files, "-wal", O_RDONLY) : -1;
+	off_t hole = fd >= 0 ? lseek(fd, 0, SEEK_HOLE) : -1;
 
-	if (s->wal_frames == 0 || !read_log_head(s, head))
-		return false;
-	if (s->log_head_checkpoints == s->checkpoints + 1)
-		return memcmp(head, s->log_head, sizeof head) != 0;
-	if ((get_big_u32(head) & ~1u) != LOG_MAGIC)
-		return true;
-	memcpy(s->log_head, head, sizeof head);
-	s->log_head_checkpoints = s->checkpoints + 1;
-	return false;
+	return hole >= 0 && hole < (off_t)least_bytes(s, 1);
+}
+
+static bool is_same_time(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+/* Nobody wrote since the last look: the stamps of files are coarse, so a fresh one says nothing. */
+static bool is_quiet(const struct store *s, int which, struct stat *st)
+{
+	if (look(s, which, st) != 0)
+		*st = (struct stat){0};
+	return s->watched[which].is_settled && is_same_time(&st->st_mtim, &s->watched[which].written);
+}
+
+/* A glance always; more when somebody wrote, be it ourselves: our own writes may hide another's. */
+static enum err watch_inside(struct store *s, enum vfs_file which, struct error *e)
+{
+	enum { COARSE_MS = 1000 };
+	struct watched *w = &s->watched[which];
+	struct stat st;
+	const bool quiet = is_quiet(s, (int)which, &st);
+	enum err err = look_inside(s, which, quiet, e);
+
+	if (err == ERR_OK && !quiet && which == VFS_LOG && has_hole(s))
+		err = error_set(e, ERR_DISK, "%s-wal was cut while kspool had it open", s->path);
+	w->written = st.st_mtim;
+	w->is_settled = clock_wall_ms() - (int64_t)st.st_mtim.tv_sec * MS_PER_S > COARSE_MS + MS_PER_S;
+	return err;
 }
 
 /* The tide mark goes on under its name. */
@@ -320,18 +339,6 @@ static void look_at_tide(struct store *s)
 		return;
 	files_tide_open(&s->files);
 	store_tide_write(s);
-}
-
-/* The database only shrinks at a checkpoint, the log never below what was committed to it since. */
-static int64_t least_bytes(const struct store *s, int which)
-{
-	enum { WAL_HEADER = 32, FRAME_HEADER = 24 };
-
-	if (which == 0)
-		return s->watched[0].bytes;
-	return which == 1 && s->wal_frames > 0
-	           ? WAL_HEADER + (int64_t)s->wal_frames * (FRAME_HEADER + (int64_t)s->page_bytes)
-	           : 0;
 }
 
 static enum err is_lost(struct store *s, const char *suffix, const char *what, struct error *e)
@@ -386,7 +393,6 @@ enum err store_watch(struct store *s, bool *ret_lost, struct error *e)
 	if (err != ERR_OK)
 		return err;
 	look_at_tide(s);
-	if (!is_database_overwritten(s) && !is_log_overwritten(s))
-		return ERR_OK;
-	return error_set(e, ERR_DISK, "%s or its log was overwritten while kspool had it open", s->path);
+	err = watch_inside(s, VFS_DATABASE, e);
+	return err == ERR_OK ? watch_inside(s, VFS_LOG, e) : err;
 }

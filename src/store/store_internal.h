@@ -99,9 +99,11 @@ struct watched {
 	dev_t device;
 	ino_t inode; /* 0: not there, not watched */
 	int64_t bytes;
+	/* By whom it was written last is not known when that was at another time than at the last look, or just before
+	 * it. */
 	struct timespec written;
+	bool is_settled;
 };
-enum { LOG_HEAD_BYTES = 32 };
 
 struct store {
 	sqlite3 *db;
@@ -160,10 +162,7 @@ struct store {
 	bool (*is_claimed)(void *arg, uint64_t id);
 	void *is_claimed_arg;
 	struct watched watched[WATCHED_FILES];
-	uint32_t head_sum;                      /* of the database's first page, when it was noted */
-	unsigned char log_head[LOG_HEAD_BYTES]; /* of the log, since it began */
-	uint64_t log_head_checkpoints;          /* `checkpoints` then, and 1; 0: not noted */
-	bool files_lost;                        /* deleted or replaced under us: nothing more is accepted into them */
+	bool files_lost; /* deleted or replaced under us: nothing more is accepted into them */
 	struct error files_lost_why;
 	uint64_t aside_files, aside_unread; /* as of the last look */
 	struct salvage *salvage;            /* null: not known yet, or nothing to do */
@@ -180,6 +179,8 @@ sqlite3_stmt *store_statement(struct store *s, enum store_statement id);
 enum err store_run(struct store *s, sqlite3_stmt *st, struct error *e, const char *what) MUST_CHECK;
 /* Maps a failure; a group that is open is rolled back. */
 enum err store_fail(struct store *s, int rc, struct error *e, const char *what) MUST_CHECK;
+/* A disk error: the open group ends, and nothing that the file says is believed before a restart. Returns why->code. */
+enum err store_distrust(struct store *s, const struct error *why);
 /*
  * ERR_DISK when a read failed since the spool was opened. What looks like damage after that may be whole: only a later
  * run, on a well disk, can tell.
@@ -384,6 +385,9 @@ enum err store_list_asides(const struct files *f, struct buf *out, uint64_t *ret
 
 /* store_inspect.c: after the files were opened, or made shorter by us. */
 void store_watch_note(struct store *s);
+/* ERR_DISK: what the open files hold is not what this process wrote. Of the log alone, at a glance; of both. */
+enum err store_watch_log(struct store *s, struct error *e) MUST_CHECK;
+enum err store_watch_inside(struct store *s, struct error *e) MUST_CHECK;
 /* As store_watch, by names and sizes alone. */
 enum err store_watch_names(struct store *s, bool *ret_lost, struct error *e) MUST_CHECK;
 

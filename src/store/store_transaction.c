@@ -16,6 +16,15 @@ sqlite3_stmt *store_statement(struct store *s, enum store_statement id)
 	return st;
 }
 
+enum err store_distrust(struct store *s, const struct error *why)
+{
+	store_rollback(s);
+	files_marker_put(&s->files, why->text);
+	s->untrusted = true;
+	s->untrusted_why = *why;
+	return why->code;
+}
+
 /* FULL, IOERR, NOMEM and others may have ended the transaction by themselves. */
 enum err store_fail(struct store *s, int rc, struct error *e, const char *what)
 {
@@ -27,12 +36,7 @@ enum err store_fail(struct store *s, int rc, struct error *e, const char *what)
 	store_rollback(s);
 	if (code == ERR_FULL)
 		s->disk_refused = true;
-	if (code == ERR_DISK) {
-		files_marker_put(&s->files, to->text);
-		s->untrusted = true;
-		s->untrusted_why = *to;
-	}
-	return code;
+	return code == ERR_DISK ? store_distrust(s, to) : code;
 }
 
 enum err store_no_fault(const char *path, struct error *e)

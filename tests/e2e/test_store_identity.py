@@ -1,8 +1,11 @@
 """Files of another spool, or of another time, in the place of ours: at rest and under a running daemon."""
 
+import contextlib
+import http.client
 import json
 import os
 import shutil
+import threading
 
 import pytest
 
@@ -26,10 +29,37 @@ def two(fake, http_door, new_spooler, folder, sender):
     os.mkdir(f"{folder}/other")
     other, elsewhere = http_door(folder=f"{folder}/other")
     given(address, sender, 60, "ours")
+    shutil.copyfile(f"{ours.spool}-wal", f"{ours.spool}.kept")
+    given(address, sender, 40, "ours-again")
     for n in range(80):
         assert post(elsewhere, message(n, "other"))[0] == 200
     other.kill()
     return ours, address, other
+
+
+class Posting:
+    """Somebody who posts without a pause, until the door is gone."""
+
+    def __init__(self, address, sender):
+        self.address, self.sender, self.count, self.is_over = address, sender, 0, False
+        self.thread = threading.Thread(target=self.run, daemon=True)
+
+    def run(self):
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            while not self.is_over:
+                payload = message(self.count, "ours-busy")
+                self.sender.send(payload)
+                if post(self.address, payload)[0] == 200:
+                    self.sender.ack(payload)
+                    self.count += 1
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.is_over = True
+        self.thread.join()
 
 
 def damaged(spooler):
@@ -43,7 +73,7 @@ def delivered_are_ours(fake, spooler, sender):
     names = {json.loads(payload)["id"] for payload in fake.payloads()}
     assert all(name.startswith("ours-") for name in names), names
     assert len(names) + damaged(spooler) >= len(sender.acked), (len(names), spooler.ledger())
-    assert spooler.ledger()["accepted"] == len(sender.acked)
+    assert len(sender.acked) <= spooler.ledger()["accepted"] <= len(sender.sent)
 
 
 @pytest.mark.parametrize("suffix", ["", "-wal"])
@@ -59,10 +89,47 @@ def test_a_file_of_another_spool_at_rest(fake, two, sender, suffix):
     given(address, sender, 10, "ours-late")
 
 
-def test_a_database_overwritten_under_a_running_daemon(fake, two, sender):
-    """As `cp` does it: the same file, other bytes. It ends within a second or so; the next start goes on."""
-    ours, _, other = two
-    wait_for(lambda: shutil.copyfile(other.spool, ours.spool) and not ours.running, ours.tail, 5, every=0.3)
+def copied_over(suffix):
+    return lambda ours, other: shutil.copyfile(f"{other.spool}{suffix}", f"{ours.spool}{suffix}")
+
+
+def written_over(suffix):
+    """In its place and as many bytes as it has: neither size nor inode tell."""
+    def deed(ours, other):
+        with open(f"{ours.spool}{suffix}", "r+b") as mine, open(f"{other.spool}{suffix}", "rb") as theirs:
+            mine.write(theirs.read(os.path.getsize(f"{ours.spool}{suffix}")))
+    return deed
+
+
+def earlier_log(ours, _):
+    """Its own, as it was at the beginning: kept by the fixture."""
+    shutil.copyfile(f"{ours.spool}.kept", f"{ours.spool}-wal")
+
+
+def cut(suffix, size):
+    return lambda ours, _: os.truncate(f"{ours.spool}{suffix}", size(os.path.getsize(f"{ours.spool}{suffix}")))
+
+
+DEEDS = {
+    "the database copied over": copied_over(""), "the log copied over": copied_over("-wal"),
+    "the database written over": written_over(""), "the log written over": written_over("-wal"),
+    "an earlier log": earlier_log, "the log emptied": cut("-wal", lambda size: 0),
+    "the log cut in a page": cut("-wal", lambda size: 5001), "the log cut in its header": cut("-wal", lambda size: 17),
+    "the database emptied": cut("", lambda size: 0), "the database cut": cut("", lambda size: size // 2),
+}
+
+
+@pytest.mark.parametrize("busy", [False, True], ids=["idle", "busy"])
+@pytest.mark.parametrize("deed", DEEDS)
+def test_files_changed_under_a_running_daemon(fake, two, sender, deed, busy):
+    """It ends soon, whatever it is doing; the next start goes on, and what is gone is counted."""
+    ours, address, other = two
+    posting = Posting(address, sender) if busy else contextlib.nullcontext()
+    with posting:
+        if busy:
+            wait_for(lambda: posting.count > 20, ours.tail)
+        DEEDS[deed](ours, other)
+        wait_for(lambda: not ours.running, ours.tail, 20)
     assert ours.process.returncode == 74 and "while kspool had it open" in ours.log(), ours.tail()
     ours.start()
     delivered_are_ours(fake, ours, sender)

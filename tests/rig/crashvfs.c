@@ -24,6 +24,9 @@ static struct {
 	uint64_t calls, fail_at, failed;
 	enum fault fault;
 	bool persistent;
+	void (*deed)(void *arg);
+	void *deed_arg;
+	uint64_t deed_in;
 } now;
 
 struct crash_file {
@@ -84,6 +87,8 @@ static int file_write(sqlite3_file *file, const void *data, int count, sqlite3_i
 {
 	struct crash_op *op;
 
+	if (now.deed && --now.deed_in == 0)
+		take(now.deed)(now.deed_arg);
 	if (fails()) {
 		int system = errno;
 
@@ -387,6 +392,13 @@ void crashvfs_build(const char *path, size_t cut, enum crash_strategy strategy, 
 			spooldir_store(name, images[f].bytes, images[f].size);
 		free(images[f].bytes);
 	}
+}
+
+void crashvfs_meanwhile(uint64_t n, void (*deed)(void *arg), void *arg)
+{
+	now.deed = deed;
+	now.deed_arg = arg;
+	now.deed_in = n;
 }
 
 void crashvfs_fail(uint64_t n, enum fault fault, bool persistent)

@@ -46,6 +46,9 @@ enum crash_strategy { KEEP_NOTHING, KEEP_ALL, KEEP_SOME, LOSE_SECTORS, TEAR, STR
 /* Writes the files as a power cut before operation `cut` would leave them, named `path` + suffix. */
 void crashvfs_build(const char *path, size_t cut, enum crash_strategy strategy, uint64_t seed);
 
+/* Somebody else at work: `deed` is done once, before the n-th write from now on. Null: nothing is. */
+void crashvfs_meanwhile(uint64_t n, void (*deed)(void *arg), void *arg);
+
 enum fault { FAULT_EIO, FAULT_ENOSPC, FAULT_SHORT, FAULT_COUNT };
 /* The n-th operation from now on (1: the next) fails; and all after it when persistent. n 0: none. */
 void crashvfs_fail(uint64_t n, enum fault fault, bool persistent);

@@ -8,6 +8,7 @@
  * 3. used never passes GATHER_BYTES.
  * 4. After a failed write nothing is held back: the error stands, the write is not tried again.
  * 5. A log that is open has its name on the disk.
+ * 6. An imprint knows of each write before it is held back, and of none that failed.
  */
 #include "store/files/vfs.h"
 
@@ -23,6 +24,7 @@
 #include "base/check.h"
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "store/files/imprint.h"
 
 /* SQLite's unix VFS takes fewer than 2^17 bytes a call (os_unix.c: seekAndWriteFd). */
 enum { GATHER_BYTES = (1 << 17) - 16 };
@@ -34,10 +36,11 @@ static _Thread_local struct vfs_counts counts;
 /* The real file follows in the same block. */
 struct layer_file {
 	sqlite3_file head;
-	unsigned char *gathered; /* null until the first write; never for files that are not gathered */
+	struct imprint *imprint; /* null, likewise, for files that are not gathered */
+	unsigned char *gathered; /* null until the first write */
 	sqlite3_int64 at;        /* file offset of gathered[0] */
 	int used;
-	bool gathers;
+	bool gathers, is_log;
 	_Alignas(8) unsigned char below[];
 };
 
@@ -72,12 +75,18 @@ static int note_look(int rc)
 	return note(rc);
 }
 
-static int write_below(sqlite3_file *file, const void *data, int count, sqlite3_int64 offset)
+static int write_below(struct layer_file *f, const void *data, int count, sqlite3_int64 offset)
 {
+	sqlite3_file *file = below(&f->head);
+	int rc;
+
 	errno = 0;
 	counts.writes++;
 	counts.written_bytes += (uint64_t)count;
-	return note(below(file)->pMethods->xWrite(below(file), data, count, offset));
+	rc = note(file->pMethods->xWrite(file, data, count, offset));
+	if (rc != SQLITE_OK && f->imprint)
+		imprint_forget(f->imprint, offset);
+	return rc;
 }
 
 static int flush(struct layer_file *f)
@@ -87,7 +96,7 @@ static int flush(struct layer_file *f)
 	if (used == 0)
 		return SQLITE_OK;
 	f->used = 0;
-	return write_below(&f->head, f->gathered, used, f->at);
+	return write_below(f, f->gathered, used, f->at);
 }
 
 static int layer_close(sqlite3_file *file)
@@ -96,23 +105,36 @@ static int layer_close(sqlite3_file *file)
 	int rc = flush(f);
 	int rc_close = below(file)->pMethods->xClose(below(file));
 
-	free(f->gathered);
-	f->gathered = NULL;
+	free(take(f->gathered));
+	imprint_free(take(f->imprint));
 	return rc != SQLITE_OK ? rc : rc_close;
+}
+
+/* Of a database SQLite and the rows themselves say whether it is sound; of a log SQLite believes each byte. */
+static int compared(struct layer_file *f, const void *data, int count, sqlite3_int64 offset)
+{
+	if (f->is_log && !imprint_fits(f->imprint, data, (size_t)count, offset)) {
+		errno = EBADMSG;
+		return SQLITE_IOERR_DATA;
+	}
+	if (f->imprint)
+		imprint_learn(f->imprint, data, (size_t)count, offset);
+	return SQLITE_OK;
 }
 
 static int layer_read(sqlite3_file *file, void *data, int count, sqlite3_int64 offset)
 {
 	struct layer_file *f = (struct layer_file *)(void *)file;
+	int rc;
 
 	if (f->used > 0 && offset < f->at + f->used && offset + count > f->at) {
-		int rc = flush(f);
-
+		rc = flush(f);
 		if (rc != SQLITE_OK)
 			return rc;
 	}
 	errno = 0;
-	return note_look(below(file)->pMethods->xRead(below(file), data, count, offset));
+	rc = below(file)->pMethods->xRead(below(file), data, count, offset);
+	return note_look(rc == SQLITE_OK ? compared(f, data, count, offset) : rc);
 }
 
 static int layer_write(sqlite3_file *file, const void *data, int count, sqlite3_int64 offset)
@@ -125,8 +147,10 @@ static int layer_write(sqlite3_file *file, const void *data, int count, sqlite3_
 		if (rc != SQLITE_OK)
 			return rc;
 	}
+	if (f->imprint)
+		imprint_wrote(f->imprint, data, (size_t)count, offset);
 	if (!f->gathers || count > GATHER_BYTES)
-		return write_below(file, data, count, offset);
+		return write_below(f, data, count, offset);
 	if (!f->gathered)
 		f->gathered = mem_alloc(GATHER_BYTES);
 	if (f->used == 0)
@@ -138,10 +162,18 @@ static int layer_write(sqlite3_file *file, const void *data, int count, sqlite3_
 
 static int layer_truncate(sqlite3_file *file, sqlite3_int64 size)
 {
-	int rc = flush((struct layer_file *)(void *)file);
+	struct layer_file *f = (struct layer_file *)(void *)file;
+	int rc = flush(f);
 
+	if (rc != SQLITE_OK)
+		return rc;
 	errno = 0;
-	return rc != SQLITE_OK ? rc : note(below(file)->pMethods->xTruncate(below(file), size));
+	rc = note(below(file)->pMethods->xTruncate(below(file), size));
+	if (f->imprint && rc == SQLITE_OK)
+		imprint_cut(f->imprint, size);
+	else if (f->imprint)
+		imprint_forget(f->imprint, size);
+	return rc;
 }
 
 static int layer_sync(sqlite3_file *file, int flags)
@@ -242,10 +274,12 @@ static int open_below(sqlite3_vfs *base, const char *name, sqlite3_file *file, i
 static int layer_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *ret_flags)
 {
 	struct layer_file *f = (struct layer_file *)(void *)file;
+	sqlite3_int64 size;
 	int rc;
 
 	memset(f, 0, sizeof *f);
-	f->gathers = (flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_WAL)) != 0;
+	f->is_log = (flags & SQLITE_OPEN_WAL) != 0;
+	f->gathers = f->is_log || (flags & SQLITE_OPEN_MAIN_DB);
 	errno = 0;
 	rc = note_look(open_below(base_of(vfs), name, below(file), flags, ret_flags));
 	if (rc == SQLITE_OK && (flags & SQLITE_OPEN_READWRITE) && ret_flags && (*ret_flags & SQLITE_OPEN_READONLY) &&
@@ -256,8 +290,13 @@ static int layer_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, in
 		errno = failed;
 		return note_look(SQLITE_CANTOPEN);
 	}
-	if (below(file)->pMethods)
-		f->head.pMethods = &layer_methods;
+	if (!below(file)->pMethods)
+		return rc;
+	f->head.pMethods = &layer_methods; /* SQLite closes what has methods, also after a failed open */
+	if (f->gathers)
+		f->imprint = imprint_new(f->is_log ? IMPRINT_OF_LOG : IMPRINT_OF_DATABASE);
+	if (f->is_log && below(file)->pMethods->xFileSize(below(file), &size) == SQLITE_OK && size == 0)
+		imprint_cut(f->imprint, 0);
 	return rc;
 }
 
@@ -331,6 +370,53 @@ const char *vfs_register(const char *base_name)
 	layer->xCurrentTimeInt64 = layer_time64;
 	must(sqlite3_vfs_register(layer, 0) == SQLITE_OK);
 	return layer->zName;
+}
+
+/* Null: it is not open. */
+static struct layer_file *file_of(sqlite3 *db, enum vfs_file which)
+{
+	sqlite3_file *file = NULL;
+	int op = which == VFS_LOG ? SQLITE_FCNTL_JOURNAL_POINTER : SQLITE_FCNTL_FILE_POINTER;
+
+	if (sqlite3_file_control(db, "main", op, &file) != SQLITE_OK || !file || file->pMethods != &layer_methods)
+		return NULL;
+	return (struct layer_file *)(void *)file;
+}
+
+static enum vfs_seen look_at_piece(struct layer_file *f, int64_t offset, size_t count)
+{
+	int rc;
+
+	errno = 0;
+	rc = below(&f->head)->pMethods->xRead(below(&f->head), f->gathered, (int)count, offset);
+	if (rc == SQLITE_IOERR_SHORT_READ)
+		return VFS_CHANGED;
+	if (note_look(rc) != SQLITE_OK)
+		return VFS_UNREADABLE;
+	return imprint_fits(f->imprint, f->gathered, count, offset) ? VFS_SAME : VFS_CHANGED;
+}
+
+enum vfs_seen vfs_look(struct sqlite3 *db, enum vfs_file which, bool glance)
+{
+	struct layer_file *f = file_of(db, which);
+	enum vfs_seen seen = VFS_SAME;
+	sqlite3_int64 size;
+	int64_t offset;
+	size_t count;
+
+	if (!f || !f->imprint || f->used > 0)
+		return VFS_SAME;
+	if (!imprint_piece(f->imprint, glance, 0, &offset, &count) || !glance) {
+		if (layer_size(&f->head, &size) != SQLITE_OK)
+			return VFS_UNREADABLE;
+		if (!imprint_fits_size(f->imprint, size))
+			return VFS_CHANGED;
+	}
+	if (!f->gathered)
+		f->gathered = mem_alloc(GATHER_BYTES);
+	for (unsigned n = 0; seen == VFS_SAME && imprint_piece(f->imprint, glance, n, &offset, &count); n++)
+		seen = look_at_piece(f, offset, count);
+	return seen;
 }
 
 int vfs_errno(void) { return last_errno; }

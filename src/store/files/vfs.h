@@ -4,8 +4,9 @@
  * What it is: writes that follow each other in one file (the frames of a commit, the pages of a checkpoint) are
  * gathered and written with one call. They reach the file before the next sync, truncate or overlapping read: what is
  * durable when a sync returns is the same as without the layer. It keeps errno of the failed call, which SQLite does
- * not always tell, remembers that a read failed, and counts bytes and syncs.
- * Promises: 1, by changing nothing of what a sync means; 4 (a read error is an error, not damage).
+ * not always tell, remembers that a read failed, and counts bytes and syncs. What SQLite reads of a log is what this
+ * process wrote there (imprint.h), or the read fails.
+ * Promises: 1, by changing nothing of what a sync means; 4 (a read error is an error, not damage); 8.
  * Owner: SQLite owns its files; the layer's registration lives as long as the process.
  * Thread: the store's; errno and counts are kept for each thread.
  * Fails: as the VFS below; a late write's error comes from the sync.
@@ -32,6 +33,17 @@ int vfs_fault(void);
 void vfs_forget_fault(void);
 /* False: this errno answers the question (not there, not for us, no room); true: there was no answer. */
 bool vfs_is_fault(int code);
+
+struct sqlite3;
+enum vfs_file { VFS_DATABASE, VFS_LOG };
+enum vfs_seen {
+	VFS_SAME,
+	VFS_CHANGED,    /* another wrote into it, or cut it */
+	VFS_UNREADABLE, /* vfs_fault says why */
+};
+/* Whether a file that `db` has open holds what was written there; a glance costs one read of a log (imprint_piece).
+ */
+enum vfs_seen vfs_look(struct sqlite3 *db, enum vfs_file which, bool glance);
 
 struct vfs_counts {
 	uint64_t written_bytes;

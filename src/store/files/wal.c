@@ -17,28 +17,12 @@
 
 #include "base/cleanup.h"
 #include "base/mem.h"
-#include "base/byte_order.h"
 #include "store/files/spool_files.h"
+#include "store/files/wal_format.h"
 
 enum {
-	WAL_HEADER = 32,
-	FRAME_HEADER = 24,
-	MAGIC = 0x377f0682, /* the lowest bit says that checksums take words as big-endian */
-	VERSION = 3007000,
-	AT_PAGE_SIZE = 8,
-	AT_SEQUENCE = 12, /* one more each time the log begins again */
-	AT_SALTS = 16,
-	AT_CHECKSUM = 24,
-	FRAME_COMMIT = 4,
-	FRAME_SALTS = 8,
-	FRAME_CHECKSUM = 16,
-	SIGNED_FRAME_BYTES = 8, /* of a frame's header; then the page */
 	FRAMES_TRIED = 16,
 	NO_PAGE = 0x7fffffff, /* beyond the end of every database: never read, never written back */
-};
-
-struct sum {
-	uint32_t a, b;
 };
 
 struct reader {
@@ -51,40 +35,22 @@ struct reader {
 	unsigned char *frame;
 };
 
-static uint32_t little_u32(const unsigned char *p)
+static struct wal_sum frame_sum(const struct reader *r, struct wal_sum seed)
 {
-	return (uint32_t)p[3] << 24 | (uint32_t)p[2] << 16 | (uint32_t)p[1] << 8 | p[0];
+	struct wal_sum s = wal_sum_over(r->big_endian_sums, seed, r->frame, WAL_SIGNED_FRAME_BYTES);
+
+	return wal_sum_over(r->big_endian_sums, s, r->frame + WAL_FRAME_HEADER_BYTES, r->page_bytes);
 }
-
-static struct sum sum_over(bool big, struct sum s, const unsigned char *p, size_t count)
-{
-	for (size_t i = 0; i + 8 <= count; i += 8) {
-		s.a += (big ? get_big_u32(p + i) : little_u32(p + i)) + s.b;
-		s.b += (big ? get_big_u32(p + i + 4) : little_u32(p + i + 4)) + s.a;
-	}
-	return s;
-}
-
-static struct sum frame_sum(const struct reader *r, struct sum seed)
-{
-	struct sum s = sum_over(r->big_endian_sums, seed, r->frame, SIGNED_FRAME_BYTES);
-
-	return sum_over(r->big_endian_sums, s, r->frame + FRAME_HEADER, r->page_bytes);
-}
-
-static struct sum stored_sum(const unsigned char *p) { return (struct sum){get_big_u32(p), get_big_u32(p + 4)}; }
-
-static bool is_same(struct sum x, struct sum y) { return x.a == y.a && x.b == y.b; }
 
 static bool is_live(const struct reader *r, const struct wal_scan *scan)
 {
-	return get_big_u32(r->frame + FRAME_SALTS) == scan->salts[0] &&
-	       get_big_u32(r->frame + FRAME_SALTS + 4) == scan->salts[1];
+	return get_big_u32(r->frame + WAL_FRAME_SALTS) == scan->salts[0] &&
+	       get_big_u32(r->frame + WAL_FRAME_SALTS + 4) == scan->salts[1];
 }
 
 static off_t frame_offset(const struct reader *r, uint64_t index)
 {
-	return (off_t)(WAL_HEADER + index * (FRAME_HEADER + (uint64_t)r->page_bytes));
+	return (off_t)(WAL_HEADER_BYTES + index * (WAL_FRAME_HEADER_BYTES + (uint64_t)r->page_bytes));
 }
 
 /* All of it: the size of the log is known, so less is an error. */
@@ -100,7 +66,7 @@ static enum err read_whole(int fd, void *to, size_t count, off_t offset, struct 
 
 static enum err load_frame(const struct reader *r, uint64_t index, struct error *e)
 {
-	const size_t count = FRAME_HEADER + (size_t)r->page_bytes;
+	const size_t count = WAL_FRAME_HEADER_BYTES + (size_t)r->page_bytes;
 	enum err err = read_whole(r->fd, r->frame, count, frame_offset(r, index), e);
 
 	if (err == ERR_OK || !r->tolerates)
@@ -111,16 +77,15 @@ static enum err load_frame(const struct reader *r, uint64_t index, struct error 
 	return ERR_OK;
 }
 
-static bool is_page_size(uint32_t n) { return n >= 512 && n <= 65536 && (n & (n - 1)) == 0; }
-
 /* True when the frame follows from `seed`, the checksum of what stands before it. Zeros would follow from zeros. */
-static bool follows(const struct reader *r, struct sum seed)
+static bool follows(const struct reader *r, struct wal_sum seed)
 {
-	return get_big_u32(r->frame) != 0 && is_same(frame_sum(r, seed), stored_sum(r->frame + FRAME_CHECKSUM));
+	return get_big_u32(r->frame) != 0 &&
+	       wal_sum_is(frame_sum(r, seed), wal_stored_sum(r->frame + WAL_FRAME_CHECKSUM));
 }
 
 /* Page size and word order are r's: does one of the first frames follow from what stands before it? */
-static enum err try_layout(struct reader *r, struct wal_scan *scan, struct sum seed, bool *ret, struct error *e)
+static enum err try_layout(struct reader *r, struct wal_scan *scan, struct wal_sum seed, bool *ret, struct error *e)
 {
 	for (uint64_t i = 0; i < FRAMES_TRIED && i < r->total; i++) {
 		enum err err = load_frame(r, i, e);
@@ -128,12 +93,12 @@ static enum err try_layout(struct reader *r, struct wal_scan *scan, struct sum s
 		if (err != ERR_OK)
 			return err;
 		if (follows(r, seed)) {
-			scan->salts[0] = get_big_u32(r->frame + FRAME_SALTS);
-			scan->salts[1] = get_big_u32(r->frame + FRAME_SALTS + 4);
+			scan->salts[0] = get_big_u32(r->frame + WAL_FRAME_SALTS);
+			scan->salts[1] = get_big_u32(r->frame + WAL_FRAME_SALTS + 4);
 			*ret = true;
 			return ERR_OK;
 		}
-		seed = stored_sum(r->frame + FRAME_CHECKSUM);
+		seed = wal_stored_sum(r->frame + WAL_FRAME_CHECKSUM);
 	}
 	return ERR_OK;
 }
@@ -142,8 +107,8 @@ static enum err try_layout(struct reader *r, struct wal_scan *scan, struct sum s
  * A header that is not sound: a frame proves which page size, word order and salts were meant. Where the first sector
  * is gone it is the third: each follows from the checksum stored in the one before it.
  */
-static enum err find_layout(struct reader *r, struct wal_scan *scan, struct sum seed, uint64_t body_bytes, bool *ret,
-                            struct error *e)
+static enum err find_layout(struct reader *r, struct wal_scan *scan, struct wal_sum seed, uint64_t body_bytes,
+                            bool *ret, struct error *e)
 {
 	enum err err = ERR_OK;
 
@@ -152,7 +117,7 @@ static enum err find_layout(struct reader *r, struct wal_scan *scan, struct sum 
 		for (int big = 0; big < 2 && !*ret && err == ERR_OK; big++) {
 			r->page_bytes = size;
 			r->big_endian_sums = big;
-			r->total = body_bytes / (FRAME_HEADER + (uint64_t)size);
+			r->total = body_bytes / (WAL_FRAME_HEADER_BYTES + (uint64_t)size);
 			err = try_layout(r, scan, seed, ret, e);
 		}
 	return err;
@@ -165,23 +130,24 @@ static enum err find_layout(struct reader *r, struct wal_scan *scan, struct sum 
  */
 static enum err look_for_torn_restart(struct reader *r, const unsigned char *h, struct wal_scan *scan, struct error *e)
 {
-	unsigned char old[WAL_HEADER];
-	struct sum sum;
+	unsigned char old[WAL_HEADER_BYTES];
+	struct wal_sum sum;
 	enum err err = load_frame(r, 0, e);
 
 	memcpy(old, h, sizeof old);
-	put_big_u32(old + AT_SEQUENCE, get_big_u32(h + AT_SEQUENCE) - 1);
-	put_big_u32(old + AT_SALTS, scan->salts[0]);
-	put_big_u32(old + AT_SALTS + 4, scan->salts[1]);
-	sum = sum_over(r->big_endian_sums, (struct sum){0, 0}, old, AT_CHECKSUM);
-	scan->header_is_torn = err == ERR_OK && (is_same(sum, stored_sum(h + AT_CHECKSUM)) || follows(r, sum));
+	put_big_u32(old + WAL_AT_SEQUENCE, get_big_u32(h + WAL_AT_SEQUENCE) - 1);
+	put_big_u32(old + WAL_AT_SALTS, scan->salts[0]);
+	put_big_u32(old + WAL_AT_SALTS + 4, scan->salts[1]);
+	sum = wal_sum_over(r->big_endian_sums, (struct wal_sum){0, 0}, old, WAL_AT_CHECKSUM);
+	scan->header_is_torn =
+	    err == ERR_OK && (wal_sum_is(sum, wal_stored_sum(h + WAL_AT_CHECKSUM)) || follows(r, sum));
 	return err;
 }
 
 /* *seed: what the first frame's checksum starts from. */
-static enum err load_header(struct reader *r, struct wal_scan *scan, struct sum *seed, struct error *e)
+static enum err load_header(struct reader *r, struct wal_scan *scan, struct wal_sum *seed, struct error *e)
 {
-	unsigned char h[WAL_HEADER];
+	unsigned char h[WAL_HEADER_BYTES];
 	struct stat st;
 	bool found;
 	enum err err;
@@ -189,7 +155,7 @@ static enum err load_header(struct reader *r, struct wal_scan *scan, struct sum 
 	scan->is_empty = true;
 	if (fstat(r->fd, &st) != 0)
 		return error_set_errno(e, ERR_DISK, "cannot read the write-ahead log");
-	if (st.st_size <= WAL_HEADER + FRAME_HEADER)
+	if (st.st_size <= WAL_HEADER_BYTES + WAL_FRAME_HEADER_BYTES)
 		return ERR_OK;
 	err = read_whole(r->fd, h, sizeof h, 0, e);
 	if (err != ERR_OK && r->tolerates)
@@ -197,15 +163,13 @@ static enum err load_header(struct reader *r, struct wal_scan *scan, struct sum 
 	else if (err != ERR_OK)
 		return err;
 	r->big_endian_sums = get_big_u32(h) & 1;
-	r->page_bytes = get_big_u32(h + AT_PAGE_SIZE);
-	*seed = stored_sum(h + AT_CHECKSUM);
-	scan->header_is_sound = (get_big_u32(h) & ~1u) == MAGIC && get_big_u32(h + 4) == VERSION &&
-	                        is_page_size(r->page_bytes) &&
-	                        is_same(sum_over(r->big_endian_sums, (struct sum){0, 0}, h, AT_CHECKSUM), *seed);
-	scan->salts[0] = get_big_u32(h + AT_SALTS);
-	scan->salts[1] = get_big_u32(h + AT_SALTS + 4);
+	r->page_bytes = get_big_u32(h + WAL_AT_PAGE_SIZE);
+	*seed = wal_stored_sum(h + WAL_AT_CHECKSUM);
+	scan->header_is_sound = wal_header_is_sound(h, &(uint32_t){0});
+	scan->salts[0] = get_big_u32(h + WAL_AT_SALTS);
+	scan->salts[1] = get_big_u32(h + WAL_AT_SALTS + 4);
 	if (!scan->header_is_sound) {
-		err = find_layout(r, scan, *seed, (uint64_t)(st.st_size - WAL_HEADER), &found, e);
+		err = find_layout(r, scan, *seed, (uint64_t)(st.st_size - WAL_HEADER_BYTES), &found, e);
 		if (err == ERR_OK && found)
 			err = look_for_torn_restart(r, h, scan, e);
 		if (err != ERR_OK || !found)
@@ -213,7 +177,7 @@ static enum err load_header(struct reader *r, struct wal_scan *scan, struct sum 
 	}
 	scan->page_bytes = r->page_bytes;
 	scan->big_endian_sums = r->big_endian_sums;
-	r->total = (uint64_t)(st.st_size - WAL_HEADER) / (FRAME_HEADER + (uint64_t)r->page_bytes);
+	r->total = (uint64_t)(st.st_size - WAL_HEADER_BYTES) / (WAL_FRAME_HEADER_BYTES + (uint64_t)r->page_bytes);
 	scan->is_empty = r->total == 0;
 	return ERR_OK;
 }
@@ -222,7 +186,7 @@ static enum err load_header(struct reader *r, struct wal_scan *scan, struct sum 
  * A frame proves itself when its checksum follows from the one stored in the frame before it. The last transaction
  * counts for mending only when all its frames do: a torn one was never acknowledged.
  */
-static enum err scan_frames(struct reader *r, struct wal_scan *scan, struct sum seed, struct error *e)
+static enum err scan_frames(struct reader *r, struct wal_scan *scan, struct wal_sum seed, struct error *e)
 {
 	bool broken = !scan->header_is_sound;
 	bool whole = true; /* every frame since the last commit proved itself */
@@ -235,14 +199,14 @@ static enum err scan_frames(struct reader *r, struct wal_scan *scan, struct sum 
 			return err;
 		live = is_live(r, scan);
 		sound = live && follows(r, seed);
-		seed = stored_sum(r->frame + FRAME_CHECKSUM);
+		seed = wal_stored_sum(r->frame + WAL_FRAME_CHECKSUM);
 		broken |= !sound;
 		whole &= sound;
 		if (sound && get_big_u32(r->frame) > scan->highest_page)
 			scan->highest_page = get_big_u32(r->frame);
 		if (!broken)
 			scan->frames = i + 1;
-		if (!live || get_big_u32(r->frame + FRAME_COMMIT) == 0)
+		if (!live || get_big_u32(r->frame + WAL_FRAME_COMMIT) == 0)
 			continue;
 		/* A torn header may mix old and new sectors: only a frame that proves itself counts. */
 		if (!broken)
@@ -251,7 +215,7 @@ static enum err scan_frames(struct reader *r, struct wal_scan *scan, struct sum 
 			scan->commits_lost++;
 		if (whole) {
 			scan->mend_frames = i + 1;
-			scan->pages = get_big_u32(r->frame + FRAME_COMMIT);
+			scan->pages = get_big_u32(r->frame + WAL_FRAME_COMMIT);
 			scan->commits_mended = scan->commits_lost;
 		}
 		whole = true;
@@ -259,13 +223,13 @@ static enum err scan_frames(struct reader *r, struct wal_scan *scan, struct sum 
 	return ERR_OK;
 }
 
-enum { FRAME_MAX = FRAME_HEADER + 65536 };
+enum { FRAME_MAX = WAL_FRAME_HEADER_BYTES + 65536 };
 
 enum err wal_scan(int fd, struct wal_scan *ret, struct error *e)
 {
 	AUTOFREE unsigned char *frame = mem_alloc(FRAME_MAX);
 	struct reader r = {.fd = fd, .frame = frame, .tolerates = ret->tolerates};
-	struct sum seed;
+	struct wal_sum seed;
 	enum err err;
 
 	*ret = (struct wal_scan){.tolerates = r.tolerates};
@@ -276,13 +240,13 @@ enum err wal_scan(int fd, struct wal_scan *ret, struct error *e)
 
 /* What a frame's checksum starts from: as it is stored before it, and as it should be. */
 struct link {
-	struct sum stored, right;
+	struct wal_sum stored, right;
 };
 
 static struct link link_of_header(const struct reader *r, const unsigned char *h)
 {
-	return (struct link){.stored = stored_sum(h + AT_CHECKSUM),
-	                     .right = sum_over(r->big_endian_sums, (struct sum){0, 0}, h, AT_CHECKSUM)};
+	return (struct link){.stored = wal_stored_sum(h + WAL_AT_CHECKSUM),
+	                     .right = wal_sum_over(r->big_endian_sums, (struct wal_sum){0, 0}, h, WAL_AT_CHECKSUM)};
 }
 
 static bool is_plausible(const struct reader *r, const struct wal_scan *scan)
@@ -290,7 +254,7 @@ static bool is_plausible(const struct reader *r, const struct wal_scan *scan)
 	const uint32_t most = scan->pages > scan->highest_page ? scan->pages : scan->highest_page;
 
 	return get_big_u32(r->frame) > 0 && get_big_u32(r->frame) <= most &&
-	       get_big_u32(r->frame + FRAME_COMMIT) <= most;
+	       get_big_u32(r->frame + WAL_FRAME_COMMIT) <= most;
 }
 
 /*
@@ -298,19 +262,19 @@ static bool is_plausible(const struct reader *r, const struct wal_scan *scan)
  * alone cannot tell whether it is there or in the checksum. A page number that cannot be would end the log for SQLite:
  * the frame then belongs to no page.
  */
-static void mend_frame_header(const struct reader *r, struct sum seed, const struct wal_scan *scan)
+static void mend_frame_header(const struct reader *r, struct wal_sum seed, const struct wal_scan *scan)
 {
-	struct sum want = stored_sum(r->frame + FRAME_CHECKSUM);
+	struct wal_sum want = wal_stored_sum(r->frame + WAL_FRAME_CHECKSUM);
 
 	for (int bit = 0; bit < 64; bit++) {
 		r->frame[bit / 8] ^= (unsigned char)(1 << bit % 8);
-		if (is_same(frame_sum(r, seed), want) && is_plausible(r, scan))
+		if (wal_sum_is(frame_sum(r, seed), want) && is_plausible(r, scan))
 			return;
 		r->frame[bit / 8] ^= (unsigned char)(1 << bit % 8);
 	}
 	if (get_big_u32(r->frame) == 0 || get_big_u32(r->frame) > scan->pages) {
 		put_big_u32(r->frame, NO_PAGE);
-		put_big_u32(r->frame + FRAME_COMMIT, 0);
+		put_big_u32(r->frame + WAL_FRAME_COMMIT, 0);
 	}
 }
 
@@ -321,40 +285,40 @@ static void mend_frame_header(const struct reader *r, struct sum seed, const str
  */
 static bool mend_frame(const struct reader *r, const struct wal_scan *scan, struct link *link)
 {
-	const struct sum stored = stored_sum(r->frame + FRAME_CHECKSUM);
-	const struct sum seed = follows(r, link->right) ? link->right : link->stored;
-	const bool is_sound = is_live(r, scan) && is_same(frame_sum(r, seed), stored);
+	const struct wal_sum stored = wal_stored_sum(r->frame + WAL_FRAME_CHECKSUM);
+	const struct wal_sum seed = follows(r, link->right) ? link->right : link->stored;
+	const bool is_sound = is_live(r, scan) && wal_sum_is(frame_sum(r, seed), stored);
 
 	link->right = frame_sum(r, seed);
 	link->stored = stored;
-	if (!is_same(link->right, stored))
+	if (!wal_sum_is(link->right, stored))
 		mend_frame_header(r, seed, scan);
 	return is_sound;
 }
 
-static enum err write_header(const struct reader *r, const struct wal_scan *scan, struct link *link, struct sum *seed,
-                             struct error *e)
+static enum err write_header(const struct reader *r, const struct wal_scan *scan, struct link *link,
+                             struct wal_sum *seed, struct error *e)
 {
-	unsigned char h[WAL_HEADER];
+	unsigned char h[WAL_HEADER_BYTES];
 	enum err err = read_whole(r->fd, h, sizeof h, 0, e);
 
 	if (err != ERR_OK)
 		return err;
 	*link = link_of_header(r, h);
-	put_big_u32(h, MAGIC | (uint32_t)r->big_endian_sums);
-	put_big_u32(h + 4, VERSION);
-	put_big_u32(h + AT_PAGE_SIZE, r->page_bytes);
-	put_big_u32(h + AT_SALTS, scan->salts[0]);
-	put_big_u32(h + AT_SALTS + 4, scan->salts[1]);
-	*seed = sum_over(r->big_endian_sums, (struct sum){0, 0}, h, AT_CHECKSUM);
-	put_big_u32(h + AT_CHECKSUM, seed->a);
-	put_big_u32(h + AT_CHECKSUM + 4, seed->b);
+	put_big_u32(h, WAL_MAGIC | (uint32_t)r->big_endian_sums);
+	put_big_u32(h + 4, WAL_VERSION);
+	put_big_u32(h + WAL_AT_PAGE_SIZE, r->page_bytes);
+	put_big_u32(h + WAL_AT_SALTS, scan->salts[0]);
+	put_big_u32(h + WAL_AT_SALTS + 4, scan->salts[1]);
+	*seed = wal_sum_over(r->big_endian_sums, (struct wal_sum){0, 0}, h, WAL_AT_CHECKSUM);
+	put_big_u32(h + WAL_AT_CHECKSUM, seed->a);
+	put_big_u32(h + WAL_AT_CHECKSUM + 4, seed->b);
 	if (pwrite(r->fd, h, sizeof h, 0) != (ssize_t)sizeof h)
 		return error_set_errno(e, ERR_DISK, "cannot mend the write-ahead log");
 	return ERR_OK;
 }
 
-static enum err mend_frames(const struct reader *r, const struct wal_scan *scan, struct link link, struct sum seed,
+static enum err mend_frames(const struct reader *r, const struct wal_scan *scan, struct link link, struct wal_sum seed,
                             uint64_t *ret_damaged, struct error *e)
 {
 	for (uint64_t i = 0; i < scan->mend_frames; i++) {
@@ -363,12 +327,12 @@ static enum err mend_frames(const struct reader *r, const struct wal_scan *scan,
 		if (err != ERR_OK)
 			return err;
 		*ret_damaged += !mend_frame(r, scan, &link);
-		put_big_u32(r->frame + FRAME_SALTS, scan->salts[0]);
-		put_big_u32(r->frame + FRAME_SALTS + 4, scan->salts[1]);
+		put_big_u32(r->frame + WAL_FRAME_SALTS, scan->salts[0]);
+		put_big_u32(r->frame + WAL_FRAME_SALTS + 4, scan->salts[1]);
 		seed = frame_sum(r, seed);
-		put_big_u32(r->frame + FRAME_CHECKSUM, seed.a);
-		put_big_u32(r->frame + FRAME_CHECKSUM + 4, seed.b);
-		if (pwrite(r->fd, r->frame, FRAME_HEADER, frame_offset(r, i)) != FRAME_HEADER)
+		put_big_u32(r->frame + WAL_FRAME_CHECKSUM, seed.a);
+		put_big_u32(r->frame + WAL_FRAME_CHECKSUM + 4, seed.b);
+		if (pwrite(r->fd, r->frame, WAL_FRAME_HEADER_BYTES, frame_offset(r, i)) != WAL_FRAME_HEADER_BYTES)
 			return error_set_errno(e, ERR_DISK, "cannot mend the write-ahead log");
 	}
 	return ERR_OK;
@@ -380,7 +344,7 @@ enum err wal_mend(int fd, const struct wal_scan *scan, uint64_t *ret_damaged, st
 	struct reader r = {
 	    .fd = fd, .page_bytes = scan->page_bytes, .big_endian_sums = scan->big_endian_sums, .frame = frame};
 	struct link link = {0};
-	struct sum seed = {0};
+	struct wal_sum seed = {0};
 	enum err err = write_header(&r, scan, &link, &seed, e);
 
 	*ret_damaged = 0;
@@ -393,13 +357,14 @@ enum err wal_mend(int fd, const struct wal_scan *scan, uint64_t *ret_damaged, st
 
 int64_t wal_page_offset(const struct wal_scan *scan, uint64_t frame)
 {
-	return (int64_t)(WAL_HEADER + frame * (FRAME_HEADER + (uint64_t)scan->page_bytes) + FRAME_HEADER);
+	return (int64_t)(WAL_HEADER_BYTES + frame * (WAL_FRAME_HEADER_BYTES + (uint64_t)scan->page_bytes) +
+	                 WAL_FRAME_HEADER_BYTES);
 }
 
 enum err wal_page_number(int fd, const struct wal_scan *scan, uint64_t frame, uint32_t *ret, struct error *e)
 {
 	unsigned char number[4];
-	enum err err = read_whole(fd, number, sizeof number, wal_page_offset(scan, frame) - FRAME_HEADER, e);
+	enum err err = read_whole(fd, number, sizeof number, wal_page_offset(scan, frame) - WAL_FRAME_HEADER_BYTES, e);
 
 	*ret = err == ERR_OK ? get_big_u32(number) : 0;
 	return err;
@@ -413,7 +378,7 @@ enum err wal_frames_of_pages(int fd, const struct wal_scan *scan, uint32_t *fram
 	                   .big_endian_sums = scan->big_endian_sums,
 	                   .frame = frame,
 	                   .tolerates = scan->tolerates};
-	unsigned char h[WAL_HEADER];
+	unsigned char h[WAL_HEADER_BYTES];
 	struct link link;
 	enum err err = read_whole(fd, h, sizeof h, 0, e);
 
