@@ -25,7 +25,7 @@ _kspool() {
   status) words="--config --spool --json --watch" ;;
   drain) words="--config --spool --timeout" ;;
   dead) words="--config --spool --all --yes list show retry purge" ;;
-  peek) words="--config --spool --json --since --until --text --limit list show" ;;
+  peek) words="--config --spool --json --since --until --text --key --limit list show" ;;
   import) words="--config --spool --again" ;;
   export | check) words="--config --spool" ;;
   repair) words="--config --spool --give-up" ;;

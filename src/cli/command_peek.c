@@ -24,6 +24,7 @@
 #include "cli/command.h"
 #include "cli/commands.h"
 #include "cli/control_call.h"
+#include "cli/peek_key.h"
 #include "cli/spool_place.h"
 #include "cli/shown.h"
 
@@ -35,8 +36,17 @@ struct peek {
 	bool show; /* one, whole */
 	uint64_t id;
 	int64_t since_ms, until_ms;
-	const char *text; /* null: any */
-	uint64_t limit, printed;
+	const char *text;      /* null: any */
+	const char *key;       /* likewise */
+	struct peek_key *keys; /* null: --spool, or the configuration makes keys at random */
+	uint64_t limit, printed, keyless;
+	struct error keyless_why; /* of the last of them, or that keys are made at random */
+};
+
+/* What is shown of one. */
+struct shown_key {
+	const char *text; /* null: none */
+	size_t bytes;
 };
 
 static bool contains(const struct store_peeked *m, const char *text)
@@ -47,10 +57,30 @@ static bool contains(const struct store_peeked *m, const char *text)
 	       (m->meta_bytes > 0 && memmem(m->meta, m->meta_bytes, text, bytes));
 }
 
+static struct shown_key key_of(struct peek *p, const struct store_peeked *m)
+{
+	struct shown_key key = {0};
+	struct error e;
+
+	if (p->keys && m->is_sound)
+		key.text = peek_key_of(p->keys, m, &key.bytes, &e);
+	if (p->keys && m->is_sound && !key.text) {
+		p->keyless++;
+		if (p->keyless_why.code != ERR_UNSUPPORTED)
+			p->keyless_why = e;
+	}
+	return key;
+}
+
 static bool passes(const struct peek *p, const struct store_peeked *m)
 {
 	return (!p->show || m->id == p->id) && m->received_ms >= p->since_ms && m->received_ms <= p->until_ms &&
 	       (!p->text || contains(m, p->text));
+}
+
+static bool key_passes(const struct peek *p, const struct shown_key *key)
+{
+	return !p->key || (key->text && key->bytes == strlen(p->key) && memcmp(key->text, p->key, key->bytes) == 0);
 }
 
 /* What a stranger wrote must not move the terminal's cursor. */
@@ -73,7 +103,7 @@ static void print_metadata(const struct store_peeked *m)
 		             shown_n(entry.value, entry.value_length));
 }
 
-static void print_json(const struct peek *p, const struct store_peeked *m)
+static void print_json(const struct peek *p, const struct store_peeked *m, const struct shown_key *key)
 {
 	struct meta_entry entry;
 	struct jsonout j;
@@ -88,11 +118,13 @@ static void print_json(const struct peek *p, const struct store_peeked *m)
 	jsonout_time_ms(&j, "received", m->received_ms);
 	jsonout_bool(&j, "sound", m->is_sound);
 	jsonout_uint(&j, "bytes", m->body_bytes);
+	if (key->text)
+		jsonout_text_n(&j, "partition_key", key->text, key->bytes);
 	jsonout_object(&j, "metadata");
 	while (meta_next(m->meta, m->meta_bytes, &cursor, &entry)) {
-		AUTOFREE char *key = mem_format("%.*s", (int)entry.key_length, entry.key);
+		AUTOFREE char *name = mem_format("%.*s", (int)entry.key_length, entry.key);
 
-		jsonout_text_n(&j, key, entry.value, entry.value_length);
+		jsonout_text_n(&j, name, entry.value, entry.value_length);
 	}
 	jsonout_object_end(&j);
 	jsonout_text_n(&j, "body", m->body_bytes ? m->body : "",
@@ -103,25 +135,36 @@ static void print_json(const struct peek *p, const struct store_peeked *m)
 	buf_fini(&out);
 }
 
+static void print_whole(const struct store_peeked *m, const struct shown_key *key, const char *time)
+{
+	(void)printf("id        %" PRIu64 "\nblock     %" PRIu64 "\nreceived  %s\nbytes     %zu\nsound     %s\n", m->id,
+	             m->block_id, time, m->body_bytes, m->is_sound ? "yes" : "no");
+	if (key->text)
+		(void)printf("key       %s\n", shown_n(key->text, key->bytes));
+	print_metadata(m);
+	(void)putchar('\n');
+	shown_payload(stdout, m->body_bytes ? m->body : "", m->body_bytes);
+	(void)putchar('\n');
+}
+
 static bool visit(void *arg, const struct store_peeked *m)
 {
 	struct peek *p = arg;
+	struct shown_key key = {0};
 	char time[TIME_MAX];
 
 	if (!passes(p, m))
 		return true;
+	if (p->key || p->json || p->show)
+		key = key_of(p, m);
+	if (!key_passes(p, &key))
+		return true;
 	p->printed++;
 	(void)dates_format_iso_ms(m->received_ms, time);
 	if (p->json) {
-		print_json(p, m);
+		print_json(p, m, &key);
 	} else if (p->show) {
-		(void)printf("id        %" PRIu64 "\nblock     %" PRIu64
-		             "\nreceived  %s\nbytes     %zu\nsound     %s\n",
-		             m->id, m->block_id, time, m->body_bytes, m->is_sound ? "yes" : "no");
-		print_metadata(m);
-		(void)putchar('\n');
-		shown_payload(stdout, m->body_bytes ? m->body : "", m->body_bytes);
-		(void)putchar('\n');
+		print_whole(m, &key, time);
 	} else {
 		(void)printf("%" PRIu64 "\t%s\t%zu\t", m->id, time, m->body_bytes);
 		print_preview(m);
@@ -168,6 +211,7 @@ static int read_arguments(int argc, char **argv, struct peek *p)
 	    {"since", .text = &since},
 	    {"until", .text = &until},
 	    {"text", .text = &p->text},
+	    {"key", .text = &p->key},
 	    {"limit", .text = &limit},
 	};
 	int status = command_read_options(argc, argv, options, sizeof options / sizeof *options);
@@ -176,6 +220,8 @@ static int read_arguments(int argc, char **argv, struct peek *p)
 		return status;
 	if ((since && !dates_parse_iso(since, &p->since_ms)) || (until && !dates_parse_iso(until, &p->until_ms)))
 		return command_misused("peek", "a time is written as 2026-11-26T18:30:00Z");
+	if (p->key && p->place.spool_path)
+		return command_misused("peek", "--key needs -c CONFIG: output.aws_kinesis.partition_key makes the key");
 	if (limit && (!num_parse_u64(limit, &p->limit) || p->limit == 0))
 		return command_misused("peek", "--limit is a number above 0");
 	if (argc - optind == 2 && strcmp(argv[optind], "show") == 0 && num_parse_u64(argv[optind + 1], &p->id))
@@ -183,6 +229,20 @@ static int read_arguments(int argc, char **argv, struct peek *p)
 	else if (argc != optind && (argc - optind != 1 || strcmp(argv[optind], "list") != 0))
 		return command_misused("peek", "say list, or show and an id");
 	return EX_OK;
+}
+
+/* ERR_OK also when there was none, but the search was possible. */
+static enum err tell_keyless(const struct peek *p, struct error *e)
+{
+	if (!p->key || p->keyless == 0)
+		return ERR_OK;
+	if (p->keyless_why.code == ERR_UNSUPPORTED) {
+		*e = p->keyless_why;
+		return e->code;
+	}
+	(void)fprintf(stderr, "kspool peek: of %" PRIu64 " messages no key can be made, the last one: %s\n", p->keyless,
+	              shown(p->keyless_why.text));
+	return ERR_OK;
 }
 
 int command_peek(int argc, char **argv)
@@ -193,12 +253,15 @@ int command_peek(int argc, char **argv)
 
 	if (status != EX_OK)
 		return status;
-	if (spool_place_find(&p.place, &e) != ERR_OK || look(&p, &e) != ERR_OK)
+	if (spool_place_find(&p.place, &e) != ERR_OK ||
+	    (p.place.config && peek_key_new(p.place.config, &p.keys, &e) != ERR_OK && p.key) ||
+	    look(&p, &e) != ERR_OK || tell_keyless(&p, &e) != ERR_OK) {
 		status = command_fail("peek", &e);
-	else if (p.show && p.printed == 0) {
+	} else if (p.show && p.printed == 0) {
 		(void)error_set(&e, ERR_INPUT, "no message %" PRIu64 " waits", p.id);
 		status = command_fail("peek", &e);
 	}
+	peek_key_free(p.keys);
 	spool_place_fini(&p.place);
 	return status;
 }

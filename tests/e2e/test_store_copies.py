@@ -3,6 +3,7 @@
 import concurrent.futures
 import json
 import os
+import re
 
 from doors import ndjson
 from ledger import message
@@ -84,6 +85,37 @@ def test_export_retry_purge_and_put_while_loading(fake, new_spooler, folder):
     for n in range(4):
         checked = spooler.run("check", "--spool", f"{folder}/copy{n}")
         assert checked.returncode in (0, 77), checked  # 77: the folder of a copy is not a spool's
+
+
+def test_peek_searches_by_partition_key(fake, http_door):
+    fake.offline()
+    spooler, address = http_door(own={"key_error": "random"},
+                                 output={"partition_key": '${! json("device").uppercase() }-${! @http_server_request_path }'})
+    ndjson(address, [json.dumps({"device": f"d{n % 3}", "n": n}).encode() for n in range(12)] + [b"no JSON", b'{"n": 12}'])
+
+    def peek(*arguments, status=0, config=spooler.config_path):
+        done = spooler.run("peek", *(["-c", config] if config else []), *arguments)
+        assert done.returncode == status, done
+        return done.stdout.decode(), done.stderr.decode()
+
+    for running in (True, False):
+        if not running:
+            spooler.stop()
+        found = [json.loads(line) for line in peek("--json", "--key", "D1-/post")[0].splitlines()]
+        assert [json.loads(m["body"])["n"] for m in found] == [1, 4, 7, 10], found
+        assert {m["partition_key"] for m in found} == {"D1-/post"}
+        listed, told = peek("--key", "D2-/post", "--text", '"n": 5')
+        assert len(listed.splitlines()) == 1 and told == ""
+        nothing, told = peek("--key", "d1-/post")
+        assert nothing == "" and "of 2 messages no key can be made" in told
+        assert "key       D0-/post" in peek("show", "1", "--key", "D0-/post")[0]
+        assert len(peek("--json", "--limit", "2", "--key", "D0-/post")[0].splitlines()) == 2
+    assert "-c CONFIG" in peek("--spool", str(spooler.spool), "--key", "x", status=64, config=None)[1]
+    random_key = f"{spooler.config_path}.random"
+    with open(spooler.config_path) as old, open(random_key, "w") as new:
+        new.write(re.sub(r'(partition_key"?: *)"(?:[^"\\]|\\.)*"', r'\1"${! uuid_v4() }"', old.read()))
+    assert "another key each time" in peek("--key", "x", config=random_key, status=78)[1]
+    assert len(peek("--json", config=random_key)[0].splitlines()) == 14
 
 
 def test_peek_shows_what_waits_running_and_stopped(fake, http_door, sender):
