@@ -453,8 +453,6 @@ static void watch_everything(struct daemon *d)
 {
 	int64_t watchdog_ns = notify_watchdog_ns();
 
-	watch_signal(d, SIGTERM, on_terminate);
-	watch_signal(d, SIGINT, on_terminate);
 	watch_timer(d, TICK_MS, on_tick);
 	d->watchdog = (struct watchdog){.journal = d->journal, .delivery = d->delivery};
 	if (watchdog_ns > 0)
@@ -558,7 +556,9 @@ enum err daemon_run(const struct daemon_options *options, struct error *e)
 	raise_descriptors();
 	d.base = event_base_new();
 	must(d.base);
-	watch_signal(&d, SIGHUP, on_reload); /* one that comes while the journal opens is taken afterwards */
+	watch_signal(&d, SIGHUP, on_reload); /* those that come while the journal opens are taken afterwards */
+	watch_signal(&d, SIGTERM, on_terminate);
+	watch_signal(&d, SIGINT, on_terminate);
 	d.watch = evtimer_new(d.base, on_watch, &d);
 	must(d.watch);
 	err = reload_log(d.config, e);

@@ -37,6 +37,23 @@ def test_a_hangup_while_starting_does_not_kill(fake, new_spooler):
     wait_for(spooler.answers, spooler.tail)
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("times", [1, 3])
+def test_told_to_end_while_starting_it_ends_well(fake, new_spooler, folder, number, times):
+    """It died of the signal between the journal's opening and the loop, and left an unclean spool."""
+    spooler = new_spooler(fake.endpoint, {"http_server": {"address": f"127.0.0.1:{free_port()}"}})
+    for life in range(3):
+        spooler.start(wait=False)
+        wait_for(lambda: spooler.log().count("msg=starting") > life, spooler.tail)
+        for _ in range(times):
+            spooler.process.send_signal(number)
+        spooler.finish(status=0)
+        assert spooler.log().count("msg=stopped") == life + 1, spooler.tail()
+        assert not spooler.spool.with_name(spooler.spool.name + "-wal").exists() or \
+            spooler.spool.with_name(spooler.spool.name + "-wal").stat().st_size == 0
+    assert spooler.run("check", "--spool", str(spooler.spool)).returncode == 0
+
+
 @pytest.mark.parametrize("signals", [1, 2, 3])
 def test_terminated_amid_half_requests_and_many_yeses(fake, new_spooler, folder, signals):
     socket_path, address = f"{folder}/in", ("127.0.0.1", free_port())
