@@ -4,6 +4,8 @@
  * What waits is committed at once; what comes meanwhile is the next group. So a lone message pays one sync and no
  * delay, and under load groups grow by themselves.
  *
+ * What leaves is written before what comes: the pages that it frees take the new blocks, without a detour.
+ *
  * Deleting is not a promise: a settlement is held for a commit it can ride on, the HELD_COMMITS-th or the first of the
  * last quarter of HELD_MS, and at most HELD_MS, HELD_ROWS or HELD_GROUPS. A crash meanwhile delivers those rows again
  * (promise 7); they are counted in kspool_settlements_held. Whatever says more than "gone" (a retry, a dead letter) is
@@ -243,11 +245,11 @@ static enum err write_group(struct journal *j, struct group *g, struct error *e)
 	store_set_waits(j->store, backlog_waits(j));
 	store_note_flight(j->store, atomic_load(&j->flight.possible), handed_at_most(j));
 	j->commits++;
+	for (size_t i = 0; i < g->settled_count && err == ERR_OK; i++)
+		err = store_settle(j->store, g->settled[i]->items, g->settled[i]->count, e);
 	STAILQ_FOREACH (offer, &g->offers, link)
 		if (err == ERR_OK && offer->verdict == OFFER_ACCEPTED)
 			err = store_offer(j, offer, e);
-	for (size_t i = 0; i < g->settled_count && err == ERR_OK; i++)
-		err = store_settle(j->store, g->settled[i]->items, g->settled[i]->count, e);
 	if (err == ERR_OK) {
 		announce_flight(j, g);
 		err = store_commit(j->store, e);

@@ -1,13 +1,12 @@
 /*
  * store_block_internal: blocks as bytes, and which of their messages have left.
  *
- * What it is: the one encoder and the one decoder of a block (schema/0002-blocks.sql has the format), the block that is
- * being filled, the marks of what left a block, and the walk over all that is pending.
- * Promises: 2, 8 (a block is a stranger's bytes: what is not as written is told apart message by message), 9.
- * Owner: the store. What a walk shows belongs to it until it moves.
- * Thread: the store's.
- * Fails: as statements do (store_fail); bytes that make no sense are no failure, they make messages that are not sound.
- * Does not: decide what becomes of a message, or count it.
+ * What it is: the one encoder and the one decoder of a block (formats: schema/0002-blocks.sql, 0005-parts.sql), the
+ * block that is being filled, the marks of what left a block, and the walk over all that is pending. Promises: 2, 8 (a
+ * block is a stranger's bytes: what is not as written is told apart message by message), 9. Owner: the store. What a
+ * walk shows belongs to it until it moves. Thread: the store's. Fails: as statements do (store_fail); bytes that make
+ * no sense are no failure, they make messages that are not sound. Does not: decide what becomes of a message, or count
+ * it.
  */
 #ifndef KSPOOL_STORE_STORE_BLOCK_INTERNAL_H
 #define KSPOOL_STORE_STORE_BLOCK_INTERNAL_H
@@ -74,10 +73,18 @@ struct stored_block {
 	uint64_t bytes;
 	bool is_sound; /* the checksum of the whole holds */
 	int64_t checksum;
-	uint32_t framed; /* rows[0, framed) are there; the others' bytes could not be found */
+	uint32_t framed; /* rows[0, framed) were looked for; those without a body, and all others, could not be found */
 	unsigned char *frames;
 	struct store_row rows[BLOCK_MESSAGES];
 };
+
+/* Null: its bytes could not be found. */
+static inline const struct store_row *block_row(const struct stored_block *b, uint64_t id)
+{
+	const uint64_t i = id - b->id;
+
+	return i < b->framed && b->rows[i].body ? &b->rows[i] : NULL;
+}
 
 /* The block that is being filled. */
 struct block_fill {

@@ -166,11 +166,11 @@ static void step_blocks(struct block_walk *w)
 
 static void show_block_message(struct block_walk *w, struct block_message *ret)
 {
+	const struct store_row *found = block_row(w->block, w->block->id + w->index);
+
 	ret->in_block = true;
-	ret->row = (struct store_row){.id = w->block->id + w->index};
-	if (w->index < w->block->framed)
-		ret->row = w->block->rows[w->index];
-	ret->is_sound = w->index < w->block->framed && store_row_is_sound(&ret->row);
+	ret->row = found ? *found : (struct store_row){.id = w->block->id + w->index};
+	ret->is_sound = found && store_row_is_sound(found);
 	w->index++;
 }
 

@@ -91,9 +91,8 @@ static enum err put_away(struct store *s, const struct reading *r, struct error 
 /* One message of the block: alone, or damaged. */
 static enum err dissolve_message(struct store *s, uint64_t id, int64_t now_ms, uint64_t *lost, struct error *e)
 {
-	const uint64_t i = id - s->block->id;
-	const struct store_row *row = i < s->block->framed ? &s->block->rows[i] : &(struct store_row){.id = id};
-	const bool is_sound = row->body && store_row_is_sound(row);
+	const struct store_row *found = block_row(s->block, id), *row = found ? found : &(struct store_row){.id = id};
+	const bool is_sound = found && store_row_is_sound(found);
 	sqlite3_stmt *st = store_statement(s, is_sound ? ST_SALVAGE_MESSAGE : ST_DAMAGED_INSERT);
 
 	store_row_put(st, 1, row);

@@ -156,7 +156,7 @@ static enum err bring_back_block(struct store *s, const struct stored_record *r,
 
 	store_block_take(b, numbers, v[4].number, body->bytes, body->count);
 	for (uint32_t i = 0; i < b->framed && err == ERR_OK; i++)
-		if (!mark || !block_bit(mark, b->id + i))
+		if (block_row(b, b->id + i) && (!mark || !block_bit(mark, b->id + i)))
 			err = bring_back(s, b->rows[i], false, r, e);
 	return err;
 }

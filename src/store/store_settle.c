@@ -298,11 +298,11 @@ enum err store_find(struct store *s, uint64_t id, struct pending *ret, struct er
 	if (err != ERR_OK)
 		return err;
 	if (ret->mark && !block_bit(ret->mark, id)) {
+		const struct store_row *found = block_row(s->block, id);
+
 		ret->is_there = true;
-		ret->row = (struct store_row){.id = id};
-		if (id - s->block->id < s->block->framed)
-			ret->row = s->block->rows[id - s->block->id];
-		ret->is_sound = ret->row.body && store_row_is_sound(&ret->row);
+		ret->row = found ? *found : (struct store_row){.id = id};
+		ret->is_sound = found && store_row_is_sound(found);
 		return ERR_OK;
 	}
 	ret->mark = NULL;

@@ -2,13 +2,13 @@
  * bench_journal: what the journal costs beside SQLite alone.
  *
  *   bench_journal [rows] [body bytes] [rows a commit] [page bytes] [rows behind] [auto|always|never] [every us] \
- *                 [window us]
+ *                 [window us] [bare|store|journal]
  *
  * Prints for (a) a bare SQLite loop with one row a message, (b) the store and (c) the journal's thread with its lanes,
  * in the same group sizes with the same settings: rows/s, CPU microseconds a row, bytes written per body byte. Bodies
  * are lines of JSON. The store must reach 0.7 of the bare loop. The journal's delivery lets as many wait. `every`: a
- * group is offered so often, and its answer waited for; `window`: kspool.commit_window. When all rows wait, as in an
- * outage, the size of the file is told too.
+ * group is offered so often, and its answer waited for; `window`: kspool.commit_window; a name at the end: that bench
+ * alone. When all rows wait, as in an outage, the size of the file is told too.
  */
 #include <poll.h>
 #include <stdio.h>
@@ -418,16 +418,20 @@ int main(int argc, char **argv)
 	                 .compress = argc > 6 ? compress_of(argv[6]) : STORE_COMPRESS_AUTO,
 	                 .every_us = argc > 7 ? strtoull(argv[7], NULL, 10) : 0,
 	                 .window_us = argc > 8 ? strtoull(argv[8], NULL, 10) : 0};
+	static const char *const names[] = {"bare", "store", "journal"};
 	double (*const benches[])(const struct task *) = {bench_bare, bench_store, bench_journal};
-	double rates[3];
+	double rates[3] = {0};
 
 	(void)printf("%llu rows of %u bytes, %llu a commit, pages of %u, %llu behind\n", (unsigned long long)t.rows,
 	             t.body, (unsigned long long)t.group, t.page, (unsigned long long)t.behind);
 	for (size_t i = 0; i < 3; i++) {
+		if (argc > 9 && strcmp(argv[9], names[i]) != 0)
+			continue;
 		spooldir_make(&t.d);
 		rates[i] = benches[i](&t);
 		spooldir_remove(&t.d);
 	}
-	(void)printf("store/bare %.2f, journal/bare %.2f\n", rates[1] / rates[0], rates[2] / rates[0]);
+	if (argc <= 9)
+		(void)printf("store/bare %.2f, journal/bare %.2f\n", rates[1] / rates[0], rates[2] / rates[0]);
 	return 0;
 }
