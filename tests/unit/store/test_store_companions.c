@@ -342,9 +342,13 @@ static void the_log_holds_what_there_is_room_for(void **state)
 	assert_int_equal(files_wal_hold(&f, 4 * MIB, 0), 4 * MIB);
 	assert_int_equal(blocks_of("-wal"), 4 * MIB);
 	assert_int_equal(files_bytes(&f, "-wal"), 10);
+	assert_int_equal(f.wal_fd, 0);
 	faultfs_arm(FAULTFS_STAT, 1, EIO, false);
 	(void)files_wal_hold(&f, 8 * MIB, 0);
 	faultfs_arm(0, 0, 0, false);
+	files_close(&f);
+	assert_int_equal(f.wal_fd, -1);
+	assert_int_equal(fcntl(0, F_GETFD), -1);
 }
 
 /* The reserve is there as a whole, or not at all. */
