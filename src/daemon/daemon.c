@@ -61,6 +61,7 @@ struct daemon {
 	struct status_source source;
 	enum phase phase;
 	bool hurry; /* a second signal came: wait for nothing */
+	bool told_shelf;
 	unsigned ticks;
 	int upgraded_percent; /* as it was logged */
 	struct event *events[EVENTS_MAX];
@@ -294,23 +295,29 @@ static void on_delivery(evutil_socket_t fd, short what, void *arg)
 	delivery_status(d->delivery, &d->delivery_status);
 }
 
-/* Each tenth, and the end. */
-static void log_upgrade(struct daemon *d)
-{
-	const int percent = (int)metric_get(M_UPGRADED);
-
-	if (percent / 10 == d->upgraded_percent / 10)
-		return;
-	d->upgraded_percent = percent;
-	LOG(LOG_INFO, "messages of an older kspool are brought into blocks", LOG_U("percent", (uint64_t)percent));
-}
-
 static void look_at_device(const struct daemon *d)
 {
 	const struct device_wear wear = device_wear_read("/sys", d->config->buffer.path);
 
 	metric_set(M_DEVICE_USED, wear.used_percent);
 	metric_set(M_DEVICE_SPARES, wear.pre_eol);
+}
+
+/* The files are gone: when nothing waits in them any more, a new start does better than this one. */
+static void end_when_lost(struct daemon *d)
+{
+	struct error why;
+
+	if (d->phase >= PHASE_CLOSING || !journal_is_lost(d->journal, &why) || !journal_is_empty(d->journal))
+		return;
+	if (metric_get(M_LEDGER_DEAD) == 0) {
+		begin_closing(d, "the spool's files are gone, and what waited in them is sent");
+	} else if (!d->told_shelf) {
+		d->told_shelf = true;
+		LOG(LOG_ERROR, "messages on the shelf are in files that are gone: they end with this process",
+		    LOG_I("dead", metric_get(M_LEDGER_DEAD)),
+		    LOG_S("fix", "kspool export saves them; then stop kspool"));
+	}
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)
@@ -325,7 +332,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	if (d->phase < PHASE_CLOSING && servers_open_again(&d->servers))
 		doors_share_http(d->doors, d->servers.http);
 	doors_resume(d->doors);
-	log_upgrade(d);
+	status_log_upgrade(&d->upgraded_percent);
+	end_when_lost(d);
 	if (d->ticks % DEVICE_EVERY_TICKS == 0)
 		look_at_device(d);
 	if (++d->ticks % STATUS_EVERY_TICKS == 0) {
@@ -389,7 +397,7 @@ static enum err start_journal(struct daemon *d, struct error *e)
 		return err;
 	status_log_opened(options.store.path, &report);
 	d->upgraded_percent = 100;
-	log_upgrade(d);
+	status_log_upgrade(&d->upgraded_percent);
 	watch_fd(d, journal_intake_fd(d->journal), on_journal);
 	return ERR_OK;
 }

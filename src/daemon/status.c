@@ -369,3 +369,13 @@ void status_log_lost(const struct error *why)
 	LOG(LOG_ERROR, "the spool's files are gone", LOG_S("error", why->text),
 	    LOG_S("outcome", "nothing more is accepted"));
 }
+
+void status_log_upgrade(int *told)
+{
+	const int percent = (int)metric_get(M_UPGRADED);
+
+	if (percent / 10 == *told / 10)
+		return;
+	*told = percent;
+	LOG(LOG_INFO, "messages of an older kspool are brought into blocks", LOG_U("percent", (uint64_t)percent));
+}

@@ -209,12 +209,27 @@ size_t journal_intake_run(struct journal *j)
 	return total;
 }
 
+bool journal_is_lost(const struct journal *j, struct error *e)
+{
+	if (!atomic_load(&j->published.lost))
+		return false;
+	*e = j->published.lost_why;
+	return true;
+}
+
 enum err journal_admission(const struct journal *j, struct error *e)
 {
 	enum err err = (enum err)atomic_load(&j->published.full);
 
+	if (journal_is_lost(j, e))
+		return e->code;
 	if (err != ERR_FULL)
 		return err == ERR_OK ? ERR_OK : error_set(e, err, "%s", error_sentence(err));
+	if (atomic_load(&j->published.refused))
+		return error_set(e, ERR_FULL,
+		                 "the file system of %s refuses what is written (no space, or a quota), %" PRIu64
+		                 " bytes are free; make room, it is tried again",
+		                 j->options.store.path, atomic_load(&j->published.free_bytes));
 	return error_set(e, ERR_FULL,
 	                 "the spool is full: %" PRIu64 " bytes wait (max_bytes %" PRIu64 "), %" PRIu64
 	                 " bytes are free on its file system",

@@ -87,6 +87,8 @@ int journal_intake_fd(const struct journal *j);
 size_t journal_intake_run(struct journal *j);
 /* Why intake would be refused just now (full, disk low); ERR_OK when it would not. Any thread. */
 enum err journal_admission(const struct journal *j, struct error *e);
+/* The files are gone or another's: never again will anything be accepted. What waits is sent still. Any thread. */
+bool journal_is_lost(const struct journal *j, struct error *e) MUST_CHECK;
 
 /* Delivery thread. */
 struct journal_rows {

@@ -286,12 +286,36 @@ static enum err write_again(struct journal *j, struct group *g, const struct err
 	return write_group(j, g, e);
 }
 
+/*
+ * The files went away while the group was written into them: nothing of it is durable, though it may be sent still, so
+ * that whoever brings it elsewhere may bring it twice.
+ */
+static void refuse_lost(struct journal *j, struct group *g)
+{
+	struct offer *offer;
+
+	if (atomic_load(&j->published.lost))
+		return; /* they were when it began: store_admit has refused */
+	journal_watch(j, store_watch_names);
+	if (!atomic_load(&j->published.lost))
+		return;
+	STAILQ_FOREACH (offer, &g->offers, link)
+		if (offer->verdict == OFFER_ACCEPTED) {
+			atomic_fetch_add(&j->flight.possible, offer->count);
+			metric_add(M_POSSIBLE_DUPLICATES, offer->count);
+			refuse(offer, ERR_DISK, &j->published.lost_why);
+		}
+}
+
 static void commit_group(struct journal *j, struct group *g)
 {
 	struct error e, damage;
 	int64_t start = clock_mono_ns();
-	enum err err = write_group(j, g, &e);
+	enum err err;
 
+	if (!STAILQ_EMPTY(&g->offers))
+		journal_watch(j, store_watch_names);
+	err = write_group(j, g, &e);
 	if (err == ERR_DAMAGED) {
 		damage = e;
 		if (!journal_survives(j, err, &e)) {
@@ -307,6 +331,8 @@ static void commit_group(struct journal *j, struct group *g)
 	if (!journal_survives(j, err, &e))
 		undo_group(j, g, err, &e);
 	else if (!STAILQ_EMPTY(&g->offers))
+		refuse_lost(j, g);
+	if (err == ERR_OK && !STAILQ_EMPTY(&g->offers))
 		metric_observe_ns(M_BUFFER_LATENCY, clock_mono_ns() - start);
 }
 

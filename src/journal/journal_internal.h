@@ -54,6 +54,9 @@ struct published {
 	_Atomic uint64_t free_bytes;
 	_Atomic int64_t settled_ms; /* monotonic: when rows last left */
 	_Atomic uint32_t held;      /* settled rows whose commit is not yet made */
+	_Atomic bool refused;       /* full is: the disk takes no writes, whatever it says is free */
+	_Atomic bool lost;          /* the files are gone or another's, once and for all */
+	struct error lost_why;      /* written before `lost` */
 };
 
 /* journal_enter has the table of moves. */
@@ -132,7 +135,6 @@ struct journal {
 	bool next_retry_known;
 	int64_t published_ms;
 	int64_t watched_ms;
-	bool files_lost;
 	int64_t began_ms;
 	int64_t busy_ms;  /* the last time something moved, or the file was looked at and is small */
 	int64_t moved_ms; /* the last time something moved */
@@ -158,6 +160,10 @@ void journal_look_again(struct journal *j);
  * set aside here. Any other ends the process.
  */
 bool journal_survives(struct journal *j, enum err err, const struct error *e);
+/* Looks at the files, once they are lost no more: store_watch or store_watch_names. */
+void journal_watch(struct journal *j, enum err (*watch)(struct store *s, bool *ret_lost, struct error *e));
+/* ERR_NOSPACE: what left could not be written. When the journal ends. */
+enum err journal_unwritten(struct journal *j, struct error *e) MUST_CHECK;
 /* Ends the process: the disk, or what cannot be decided otherwise. */
 _Noreturn void journal_condemn(struct journal *j, const struct error *e);
 

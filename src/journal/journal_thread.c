@@ -59,6 +59,13 @@ static bool do_salvage(struct journal *j)
 	return journal_survives(j, err, &e) && more;
 }
 
+static void do_probe(struct journal *j)
+{
+	struct error e;
+
+	(void)journal_survives(j, store_probe_disk(j->store, &e), &e);
+}
+
 /* A step of joining what waits in small pieces, above what delivery has. Nobody waits for it but what comes meanwhile.
  */
 static void do_merge(struct journal *j)
@@ -135,23 +142,12 @@ static void take_settings(struct journal *j)
 	journal_publish(j, true);
 }
 
-/* Files deleted or exchanged under us: nothing more is accepted into them, what they hold is still sent. */
 static void look_at_files(struct journal *j)
 {
-	bool lost;
-	struct error e;
-
-	if (j->files_lost || clock_mono_ms() - j->watched_ms < WATCH_MS)
+	if (clock_mono_ms() - j->watched_ms < WATCH_MS)
 		return;
 	j->watched_ms = clock_mono_ms();
-	if (store_watch(j->store, &lost, &e) == ERR_OK)
-		return;
-	if (!lost)
-		journal_condemn(j, &e);
-	j->files_lost = true;
-	if (j->options.on_lost)
-		j->options.on_lost(&e);
-	journal_publish(j, true);
+	journal_watch(j, store_watch);
 }
 
 /* One round; true when something was done and there may be more. */
@@ -171,6 +167,7 @@ static bool do_round(struct journal *j)
 	journal_tell_flight(j);
 	do_merge(j);
 	do_checkpoint(j);
+	do_probe(j);
 	take_settings(j);
 	if (moved) {
 		j->busy_ms = j->moved_ms = clock_mono_ms();
@@ -190,8 +187,10 @@ static void finish(struct journal *j)
 	atomic_store(&j->published.full, ERR_CLOSED);
 	j->stop_result = store_close(j->store, &j->stop_error);
 	j->store = NULL;
-	if (j->stop_result == ERR_DISK)
+	if (j->stop_result == ERR_DISK && !atomic_load(&j->published.lost))
 		journal_condemn(j, &j->stop_error);
+	if (j->stop_result == ERR_OK)
+		j->stop_result = journal_unwritten(j, &j->stop_error);
 	journal_enter(j, JOURNAL_CLOSED);
 }
 

@@ -1,6 +1,7 @@
 /* Where the journal's life turns: what an error means for it, and which phase follows which. */
 #include "journal/journal_internal.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -102,6 +103,43 @@ static void restart_damaged(struct journal *j, const struct error *why)
 	ranges_fini(&j->returned);
 	j->next_retry_known = false;
 	journal_look(j, LOOKING_FOR_SALVAGE);
+}
+
+/* Files deleted or exchanged under us: nothing more is accepted into them, what they hold is still sent. */
+void journal_watch(struct journal *j, enum err (*watch)(struct store *s, bool *ret_lost, struct error *e))
+{
+	struct error e;
+	bool lost;
+
+	if (atomic_load(&j->published.lost) || watch(j->store, &lost, &e) == ERR_OK)
+		return;
+	if (!lost)
+		journal_condemn(j, &e);
+	j->published.lost_why = e;
+	atomic_store(&j->published.lost, true);
+	if (j->options.on_lost)
+		j->options.on_lost(&e);
+	journal_publish(j, true);
+}
+
+enum err journal_unwritten(struct journal *j, struct error *e)
+{
+	uint64_t rows = j->held_rows;
+	void *group;
+
+	while (lane_take(j->settlements, &group, 1) == 1) { /* they came behind those that wait */
+		rows += ((struct store_settlements *)group)->count;
+		store_settlements_free(group);
+	}
+
+	for (size_t i = 0; i < j->waiting_count; i++)
+		rows += j->waiting[i]->count - (i == 0 ? j->waiting_done : 0);
+	if (rows == 0)
+		return ERR_OK;
+	return error_set(e, ERR_NOSPACE,
+	                 "there was no room to write that %" PRIu64 " messages of %s have left: the next start sends"
+	                 " them again, and counts them as possible duplicates",
+	                 rows, j->options.store.path);
 }
 
 bool journal_survives(struct journal *j, enum err err, const struct error *e)

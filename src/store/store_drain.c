@@ -1,7 +1,13 @@
 /* The way out of a full disk, and a smaller file when there is little in it. */
 #include "store/store_internal.h"
 
+#include "base/clock.h"
+
 enum { DRAIN_ROWS = 64, SHRINK_PAGES = 128, SHRINK_MIN_BYTES = 64 << 20 };
+enum {
+	PROBE_MS = 500, /* after one refusal; twice as long after each further one */
+	PROBE_MOST_MS = 30000,
+};
 
 static enum err settle_some(struct store *s, const struct store_settlement *items, size_t count, struct error *e)
 {
@@ -94,4 +100,34 @@ enum err store_give_back(struct store *s, bool *ret_more, struct error *e)
 		return store_fail(s, rc, e, "cut the log");
 	s->log_given = true;
 	return ERR_OK;
+}
+
+static int64_t probe_wait_ms(const struct store *s)
+{
+	int64_t wait = PROBE_MS;
+
+	for (uint32_t i = 1; i < s->refusals && wait < PROBE_MOST_MS; i++)
+		wait *= 2;
+	return wait < PROBE_MOST_MS ? wait : PROBE_MOST_MS;
+}
+
+enum err store_probe_disk(struct store *s, struct error *e)
+{
+	enum err err;
+
+	if (!s->disk_refused || s->files_lost || clock_mono_ms() - s->refused_ms < probe_wait_ms(s))
+		return ERR_OK;
+	store_look_at_disk(s);
+	if (!store_may_try_disk(s))
+		return ERR_OK;
+	err = store_begin(s, e);
+	s->tries_disk = true;
+	s->clock_is_due = true; /* the ledger's row is written, whatever it says */
+	if (err == ERR_OK)
+		err = store_commit(s, e);
+	if (err != ERR_OK)
+		store_rollback(s);
+	if (err == ERR_OK)
+		s->disk_refused = false;
+	return err == ERR_FULL ? ERR_OK : err;
 }

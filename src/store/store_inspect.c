@@ -370,6 +370,10 @@ static const char *changed(const struct store *s, int which, bool *ret_lost)
 enum err store_watch_names(struct store *s, bool *ret_lost, struct error *e)
 {
 	*ret_lost = s->files_lost;
+	if (!s->files_lost && !files_is_at_path(&s->files)) {
+		*ret_lost = true;
+		return is_lost(s, "", "moved away with its folder", e);
+	}
 	for (int i = 0; i < WATCHED_FILES && !s->files_lost; i++) {
 		const char *what = NULL;
 
@@ -383,6 +387,8 @@ enum err store_watch_names(struct store *s, bool *ret_lost, struct error *e)
 			return error_set(e, ERR_DISK, "%s%s was %s while kspool had it open", s->path, suffixes[i],
 			                 what);
 	}
+	if (s->files_lost)
+		*e = s->files_lost_why;
 	return s->files_lost ? ERR_DISK : ERR_OK;
 }
 

@@ -149,7 +149,10 @@ struct store {
 	/* space */
 	bool full_bytes;    /* max_bytes was reached and 10 % are not yet free again */
 	bool full_disk;     /* likewise min_free */
-	bool disk_refused;  /* a write met a full disk since the last commit that worked */
+	bool disk_refused;  /* a write met a full disk, and none like it has worked since */
+	bool tries_disk;    /* the open group may, though it is: only a try tells */
+	uint32_t refusals;  /* since an append worked */
+	int64_t refused_ms; /* monotonic: the last of them */
 	bool reserve_given; /* or never made: made as soon as there is space */
 	uint64_t log_held;  /* bytes of the log that own their blocks */
 	bool is_shrinking;  /* free pages were cut off that the file still has */
@@ -271,8 +274,10 @@ enum err store_put_ledger(struct store *s, struct error *e) MUST_CHECK;
 
 /* store_space.c */
 enum err store_make_room(struct store *s, uint64_t bytes, struct error *e) MUST_CHECK;
-void store_space_after_commit(struct store *s);
+void store_space_after_commit(struct store *s, bool has_appended);
 void store_look_at_disk(struct store *s);
+/* By the numbers there is room. */
+bool store_may_try_disk(struct store *s);
 
 /* store_transaction.c, again */
 /* The exit is prepaid: the reserve, and the log at its largest, as far as min_free and the disk's size allow. */
@@ -388,8 +393,6 @@ void store_watch_note(struct store *s);
 /* ERR_DISK: what the open files hold is not what this process wrote. Of the log alone, at a glance; of both. */
 enum err store_watch_log(struct store *s, struct error *e) MUST_CHECK;
 enum err store_watch_inside(struct store *s, struct error *e) MUST_CHECK;
-/* As store_watch, by names and sizes alone. */
-enum err store_watch_names(struct store *s, bool *ret_lost, struct error *e) MUST_CHECK;
 
 /* store_schema.c */
 /* The tables of that version. ERR_DAMAGED: a definition is not what was written. ERR_ENVIRONMENT: there are strange

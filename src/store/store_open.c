@@ -508,10 +508,6 @@ enum err store_close(struct store *s, struct error *e)
 	store_rollback(s);
 	err = store_watch(s, &lost, e);
 	if (err != ERR_OK) {
-		if (lost && e)
-			*e = s->files_lost_why;
-		if (lost && s->durable.ledger.pending + s->durable.ledger.dead == 0)
-			err = ERR_OK; /* all of it was sent */
 		store_abandon(s);
 		return err;
 	}

@@ -1,4 +1,11 @@
-/* Space: who is admitted, and what is evicted for whom. store_drain.c is the way out of a full disk. */
+/*
+ * Space: who is admitted, and what is evicted for whom. store_drain.c is the way out of a full disk.
+ *
+ * Invariants:
+ * 1. A group that is refused for want of room has evicted nobody.
+ * 2. disk_refused ends with a commit that works and tried the disk, or brought a message: never by a number of statfs.
+ * 3. store_admission changes nothing but what is known of the disk; it never says yes while disk_refused is set.
+ */
 #include "store/store_internal.h"
 
 #include <inttypes.h>
@@ -34,10 +41,16 @@ void store_look_at_disk(struct store *s)
 		s->full_disk = false;
 	if (!s->full_disk && s->reserve_given)
 		store_reserve(s);
-	/* A write was refused: believe in space again only when there is plausibly some. */
-	if (s->disk_refused && !s->full_disk && s->free_bytes + free_inside(s) > MIN_CHECKPOINT_BYTES)
-		s->disk_refused = false;
 }
+
+/* Nothing is believed of a disk that refused a write but that it takes one: that is tried when there plausibly is room.
+ */
+bool store_may_try_disk(struct store *s)
+{
+	return !s->full_disk && s->free_bytes + free_inside(s) > MIN_CHECKPOINT_BYTES;
+}
+
+bool store_disk_refuses(const struct store *s) { return s->disk_refused; }
 
 /* `bytes` more would pass max_bytes, or did and 10 % are not yet free again. */
 static bool is_over(struct store *s, uint64_t bytes)
@@ -58,7 +71,8 @@ static enum err refusal(struct store *s, uint64_t bytes, struct error *e)
 	if (s->files_lost)
 		return error_set(e, ERR_FULL, "%s", s->files_lost_why.text);
 	store_look_at_disk(s);
-	if (s->disk_refused)
+	s->tries_disk = s->in_group && s->disk_refused && store_may_try_disk(s);
+	if (s->disk_refused && !s->tries_disk)
 		return error_set(e, ERR_FULL, "the file system of %s is full", s->path);
 	if (s->full_disk)
 		return error_set(e, ERR_FULL,
@@ -192,9 +206,14 @@ enum err store_make_room(struct store *s, uint64_t bytes, struct error *e)
 	return over == 0 ? ERR_OK : evict_or_undo(s, over, e);
 }
 
-void store_space_after_commit(struct store *s)
+void store_space_after_commit(struct store *s, bool has_appended)
 {
 	if (s->full_bytes)
 		(void)is_over(s, 0);
+	if (s->tries_disk || (s->refusals > 0 && has_appended)) {
+		s->disk_refused = false;
+		s->refusals = has_appended ? 0 : s->refusals;
+	}
+	s->tries_disk = false;
 	s->evict_after = 0;
 }

@@ -22,6 +22,11 @@ struct store;
 
 /* ERR_FULL with the reason when an append would be refused just now. */
 enum err store_admission(struct store *s, struct error *e) MUST_CHECK;
+/* A write was refused for want of room, and none has worked since: store_admission refuses, whatever is free. */
+bool store_disk_refuses(const struct store *s);
+/* Now and then, while that is so and there is room by the numbers: one small commit, that tells. Its own transaction.
+ */
+enum err store_probe_disk(struct store *s, struct error *e) MUST_CHECK;
 /* Tells evict_oldest which rows are on their way and must stay; without it none are. */
 void store_set_claims(struct store *s, bool (*is_claimed)(void *arg, uint64_t id), void *arg);
 /*

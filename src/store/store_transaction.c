@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/failpoint.h"
 #include "store/files/vfs.h"
 
@@ -25,6 +26,15 @@ enum err store_distrust(struct store *s, const struct error *why)
 	return why->code;
 }
 
+static void note_refusal(struct store *s)
+{
+	if (!s->disk_refused || s->tries_disk)
+		s->refusals++;
+	s->disk_refused = true;
+	s->tries_disk = false;
+	s->refused_ms = clock_mono_ms();
+}
+
 /* FULL, IOERR, NOMEM and others may have ended the transaction by themselves. */
 enum err store_fail(struct store *s, int rc, struct error *e, const char *what)
 {
@@ -35,7 +45,7 @@ enum err store_fail(struct store *s, int rc, struct error *e, const char *what)
 	(void)error_wrap(to, "spool %s", s->path);
 	store_rollback(s);
 	if (code == ERR_FULL)
-		s->disk_refused = true;
+		note_refusal(s);
 	return code == ERR_DISK ? store_distrust(s, to) : code;
 }
 
@@ -77,7 +87,7 @@ enum err store_begin(struct store *s, struct error *e)
 	s->in_group = true;
 	s->changes_before = sqlite3_total_changes(s->db);
 	s->recount = false;
-	s->lag.may_wait = s->lead_is_noted = false;
+	s->lag.may_wait = s->lead_is_noted = s->tries_disk = false;
 	s->lag.group_messages = s->lag.group_bytes = 0;
 	must(s->fill.count == 0);
 	store_forget_group(s);

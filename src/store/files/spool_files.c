@@ -2,7 +2,8 @@
  * The folder, the lock, and whole files in it.
  *
  * Invariants:
- * 1. Every file is reached from dir_fd by its own name: a folder renamed while we run stays our folder.
+ * 1. Every file is reached from dir_fd by its own name: a folder renamed while we run stays our folder, and
+ *    files_is_at_path tells that nobody else will find it there.
  * 2. Nothing is opened through a link, and nothing that is not a plain file of our user with one name.
  * 3. The lock file is never removed: removing it would let two processes hold two locks.
  * 4. A descriptor is -1 or open; files_close may be called on any of them.
@@ -164,21 +165,39 @@ static enum err take_lock(struct files *f, struct error *e)
 	return error_set_errno(e, ERR_SYSTEM, "%s.lock: flock", f->path);
 }
 
+/* The folder's part of a path, cut off in place. */
+static const char *folder_of(char *path)
+{
+	char *slash = strrchr(path, '/');
+
+	if (slash)
+		slash[slash == path ? 1 : 0] = '\0';
+	return slash ? path : ".";
+}
+
+bool files_is_at_path(const struct files *f)
+{
+	AUTOFREE char *path = mem_string(f->path);
+	struct stat named, held;
+
+	if (stat(folder_of(path), &named) != 0)
+		return errno != ENOENT && errno != ENOTDIR && errno != ELOOP; /* another error says nothing of it */
+	return fstat(f->dir_fd, &held) != 0 || (named.st_dev == held.st_dev && named.st_ino == held.st_ino);
+}
+
 enum err files_open_folder(struct files *f, const char *path, struct error *e)
 {
 	AUTOFREE char *folder = mem_string(path);
-	char *slash = strrchr(folder, '/');
+	const char *slash = strrchr(path, '/');
 	enum err err;
 
 	*f = FILES_NONE;
 	f->path = mem_string(path);
 	f->name = mem_string(slash ? slash + 1 : path);
-	if (slash)
-		slash[slash == folder ? 1 : 0] = '\0';
 	if (*f->name == '\0' || strlen(f->name) > NAME_MAX - 64)
 		err = error_set(e, ERR_ENVIRONMENT, "%s does not name a file", path);
 	else
-		err = open_folder(f, slash ? folder : ".", e);
+		err = open_folder(f, folder_of(folder), e);
 	if (err != ERR_OK)
 		files_close(f);
 	return err;

@@ -77,6 +77,9 @@ enum err files_open(struct files *f, const char *path, struct error *e) MUST_CHE
 enum err files_open_folder(struct files *f, const char *path, struct error *e) MUST_CHECK;
 void files_close(struct files *f);
 
+/* The path leads to the folder that was opened: it, or one above it, was not renamed, nor mounted over. */
+bool files_is_at_path(const struct files *f);
+
 /* Size of NAME+suffix in the folder; -1 when it is not there. Refuses what is not a plain file of ours. */
 enum err files_size(const struct files *f, const char *suffix, int64_t *ret, struct error *e) MUST_CHECK;
 /* Without the checks; 0 when it is not there. */

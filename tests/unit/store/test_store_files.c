@@ -426,8 +426,10 @@ static void a_full_disk_is_drained(void **state)
 	}
 	assert_int_equal(store_ledger(s)->pending, 0);
 	(void)unlink(spooldir_file(&d, ".foreign"));
-	for (int i = 0; i < 5000 && store_admission(s, &e) != ERR_OK; i++)
+	for (int i = 0; i < 60000 && store_admission(s, &e) != ERR_OK; i++) {
 		(void)usleep(1000); /* the disk is looked at now and then */
+		assert_int_equal(store_probe_disk(s, &e), ERR_OK);
+	}
 	if (store_admission(s, &e) != ERR_OK)
 		fail_msg("after the drain: %s", e.text);
 	fill(s, 1, 10, 1000);

@@ -1,0 +1,115 @@
+/* What the journal says of itself is what happened: a disk that refuses, files that are gone, a stop that wrote less.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <string.h>
+#include <unistd.h>
+
+#include "base/metrics.h"
+#include "rig/crashvfs.h"
+#include "rig/one_journal.h"
+
+static void begin_refusing(void)
+{
+	o.store.vfs = CRASHVFS_NAME;
+	begin();
+	offer(1, 20, 50);
+	assert_int_equal(a.accepted, 1);
+	crashvfs_fail(1, FAULT_ENOSPC, true);
+}
+
+/* The numbers say there is room; a write says there is none. Until one works the answer is no. */
+static void a_refused_append_is_what_counts(void **state)
+{
+	struct error e;
+
+	(void)state;
+	begin_refusing();
+	for (int i = 0; i < 40; i++) {
+		offer(100, 5, 50);
+		assert_int_equal(a.last, OFFER_FULL);
+		assert_int_equal(journal_admission(j, &e), ERR_FULL);
+		assert_non_null(strstr(e.text, "refuses"));
+		assert_int_equal(metric_get(M_DISK_FULL), 1);
+		steps_advance(i % 2 ? 30 : 1700);
+		assert_int_equal(journal_admission(j, &e), ERR_FULL);
+	}
+	crashvfs_fail(0, FAULT_ENOSPC, false);
+	steps_advance(10);
+	offer(100, 5, 50); /* the first that comes is tried, and tells */
+	assert_int_equal(a.last, OFFER_ACCEPTED);
+	assert_int_equal(journal_admission(j, &e), ERR_OK);
+	assert_int_equal(metric_get(M_DISK_FULL), 0);
+	end();
+}
+
+/* Whoever was sent away by it does not come to find out: the journal does. */
+static void room_is_found_without_an_offer(void **state)
+{
+	struct error e;
+
+	(void)state;
+	begin_refusing();
+	offer(100, 5, 50);
+	assert_int_equal(journal_admission(j, &e), ERR_FULL);
+	steps_advance(5000);
+	assert_int_equal(journal_admission(j, &e), ERR_FULL);
+	crashvfs_fail(0, FAULT_ENOSPC, false);
+	steps_advance(30100);
+	assert_int_equal(journal_admission(j, &e), ERR_OK);
+	end();
+}
+
+/* What left and could not be written is sent again: no good end. */
+static void a_stop_that_could_not_write_says_so(void **state)
+{
+	struct error e;
+
+	(void)state;
+	begin_refusing();
+	credit(20, 1 << 20);
+	assert_int_equal(take(ids), 20);
+	settle(1, 12, SETTLE_DELIVERED, 0);
+	steps_advance(1000);
+	settle(13, 3, SETTLE_DELIVERED, 0);
+	assert_int_equal(journal_stop(j, &e), ERR_NOSPACE);
+	assert_non_null(strstr(e.text, "15 messages"));
+	crashvfs_fail(0, FAULT_ENOSPC, false);
+	spooldir_remove(&d);
+	o = (struct journal_options){0};
+}
+
+/* Deleted between two looks: the next offer is refused, and what is stored still goes out. */
+static void no_yes_for_a_file_without_a_name(void **state)
+{
+	(void)state;
+	begin();
+	offer(1, 10, 10);
+	steps_advance(2000);
+	assert_int_equal(unlink(d.path), 0);
+	offer(11, 5, 10);
+	assert_int_equal(a.last, OFFER_FULL);
+	credit(20, 1 << 20);
+	assert_int_equal(take(ids), 10);
+	settle(1, 10, SETTLE_DELIVERED, 0);
+	assert_int_equal(journal_stop(j, &(struct error){0}), ERR_DISK);
+	spooldir_remove(&d);
+	o = (struct journal_options){0};
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_refused_append_is_what_counts),
+	    cmocka_unit_test(room_is_found_without_an_offer),
+	    cmocka_unit_test(a_stop_that_could_not_write_says_so),
+	    cmocka_unit_test(no_yes_for_a_file_without_a_name),
+	};
+
+	crashvfs_register();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
