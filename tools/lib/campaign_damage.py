@@ -223,6 +223,13 @@ def files_while_running(world, count):
     def log_emptied(spool):
         os.truncate(f"{spool}-wal", 0)
 
+    def overwritten(suffix):
+        """As `cp` does it: the same file, another spool's bytes."""
+        return lambda spool: shutil.copyfile(next(p for p in others.iterdir() if p.name.endswith(f".db{suffix}")),
+                                             f"{spool}{suffix}")
+
+    others = pathlib.Path(world.template("killed").folder)
+
     def renamed(spool):
         os.rename(spool, f"{spool}.away")
 
@@ -233,7 +240,8 @@ def files_while_running(world, count):
         shutil.rmtree(spool.parent)
     cases = [("database removed", gone), ("database replaced by its copy", replaced), ("log removed", log_gone),
              ("log replaced by its copy", log_replaced), ("log emptied", log_emptied), ("database renamed", renamed),
-             ("database emptied", emptied), ("folder removed", folder_gone)]
+             ("database emptied", emptied), ("folder removed", folder_gone),
+             ("log overwritten by another's", overwritten("-wal")), ("database overwritten by another's", overwritten(""))]
 
     def one(mine, case):
         name, deed = case
