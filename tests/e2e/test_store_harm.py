@@ -1,0 +1,53 @@
+"""What harm a spool took is told wherever somebody may look: log, /ready, /status, metrics, `kspool status`, `check`."""
+
+import json
+
+import pytest
+
+from doors import ndjson
+from ledger import message
+from waits import wait_for
+
+PAGE = 4096
+
+
+def head_is_garbage(data):
+    data[100:300] = b"\xa5" * 200
+
+
+def half_is_gone(data):
+    for at in range(2 * PAGE, len(data) - PAGE, 2 * PAGE):
+        data[at:at + PAGE] = bytes(PAGE)
+
+
+@pytest.mark.parametrize("harm", [head_is_garbage, half_is_gone])
+def test_harm_at_rest_is_told_everywhere(fake, http_door, sender, harm):
+    fake.offline()
+    spooler, address = http_door(own={"compress": "never"})
+    for n in range(0, 400, 20):
+        ndjson(address, sender.all_acked([message(n + k, size=1200) for k in range(20)]))
+    spooler.stop()
+    data = bytearray(spooler.spool.read_bytes())
+    harm(data)
+    spooler.spool.write_bytes(data)
+    checked = spooler.run("check", "--spool", str(spooler.spool))
+    assert checked.returncode == 65 and b"problem:" in checked.stdout, checked
+    fake.online()
+    spooler.start()
+    wait_for(lambda: spooler.ledger()["pending"] == 0, spooler.tail, 20)
+    ledger = spooler.ledger()
+    assert ledger["accepted"] == 400 == ledger["delivered"] + ledger["damaged"]
+    assert (ledger["damaged"] > 0) == (harm is half_is_gone), ledger
+    ready = json.loads(spooler.get("/ready")[1])
+    assert (ready["set_aside_files"], ready["damaged_messages"]) == (1, ledger["damaged"]), ready
+    assert spooler.metric("kspool_ledger_messages", 'state="damaged"') == ledger["damaged"]
+    told = spooler.run("status", "-c", spooler.config_path).stdout.decode()
+    assert "set aside   1 damaged files" in told, told
+    assert (f"damaged {ledger['damaged']}" in told) == (ledger["damaged"] > 0), told
+    assert spooler.metric("kspool_set_aside_files") == 1
+    assert "journal was damaged and moved aside" in spooler.log()
+    spooler.stop()
+    after = [spooler.run(verb, "--spool", str(spooler.spool)).returncode for verb in ("check", "repair", "check")]
+    assert after == [65 if ledger["damaged"] else 0, 0, 0], after
+    spooler.start()
+    assert spooler.ledger()["damaged"] == ledger["damaged"]
