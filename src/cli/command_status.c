@@ -23,6 +23,33 @@ static const char *seconds_of(struct remote_status *p, const char *path, char *b
 	return num_format_duration((int64_t)remote_status_number(p, path) * NS_PER_S, buffer);
 }
 
+static void print_shards(struct remote_status *p)
+{
+	char path[48];
+
+	for (int i = 0;; i++) {
+		double rate;
+
+		(void)snprintf(path, sizeof path, "stream.shards.%d.records_per_second", i);
+		if (!remote_status_has(p, path))
+			return;
+		rate = remote_status_number(p, path);
+		(void)snprintf(path, sizeof path, "stream.shards.%d.name", i);
+		(void)printf("\n            %s ",
+		             remote_status_text(p, path)[0] ? remote_status_text(p, path) : "a shard");
+		if (rate > 0)
+			(void)printf("takes %.0f records/s and is full", rate);
+		else
+			(void)printf("takes nothing");
+		(void)snprintf(path, sizeof path, "stream.shards.%d.key_percent", i);
+		if (remote_status_number(p, path) >= 10) {
+			(void)printf("; %.0f %% of it is the key ", remote_status_number(p, path));
+			(void)snprintf(path, sizeof path, "stream.shards.%d.key", i);
+			(void)printf("%s", remote_status_text(p, path));
+		}
+	}
+}
+
 static void print_stream(struct remote_status *p)
 {
 	(void)printf("stream      %s %s", remote_status_text(p, "stream.name"), remote_status_text(p, "stream.state"));
@@ -36,6 +63,7 @@ static void print_stream(struct remote_status *p)
 	if (remote_status_number(p, "stream.records_refused") > 0)
 		(void)printf("\n            %.0f records are refused on the way, whatever the size of the request",
 		             remote_status_number(p, "stream.records_refused"));
+	print_shards(p);
 	(void)printf("\n            %s, region %s, last acknowledgement %s\n", remote_status_text(p, "stream.host"),
 	             remote_status_text(p, "stream.region"),
 	             remote_status_text(p, "stream.last_acknowledged")[0]

@@ -54,6 +54,52 @@ static void print_process(struct buf *out)
 	               resident_pages * (uint64_t)sysconf(_SC_PAGESIZE), open_files > 3 ? open_files - 3 : 0);
 }
 
+/* Exposition format 0.0.4: backslash, quote and line feed; what is no text otherwise is left out. */
+static void print_label(struct buf *out, const char *name, const char *text)
+{
+	(void)buf_addf(out, "%s=\"", name);
+	for (; *text; text++) {
+		if (*text == '\\' || *text == '"')
+			(void)buf_add_char(out, '\\');
+		if ((unsigned char)*text >= ' ' && *text != 0x7f)
+			(void)buf_add_char(out, *text);
+	}
+	(void)buf_add_char(out, '"');
+}
+
+static void print_shard(struct buf *out, const char *name, const struct delivery_shard *s, bool with_key,
+                        uint64_t value)
+{
+	(void)buf_addf(out, "%s{", name);
+	print_label(out, "shard", s->name);
+	if (with_key) {
+		(void)buf_add_char(out, ',');
+		print_label(out, "key", s->key);
+	}
+	(void)buf_addf(out, "} %" PRIu64 "\n", value);
+}
+
+void prometheus_print_shards(struct buf *out, const struct delivery_status *status)
+{
+	static const struct {
+		const char *name, *text;
+	} series[] = {
+	    {"kspool_shard_records_per_second", "records that a shard that is full takes a second"},
+	    {"kspool_shard_waiting", "messages that wait for a shard that is full"},
+	    {"kspool_shard_key_percent", "part of a full shard's records that is its heaviest key's"},
+	};
+
+	for (size_t k = 0; k < sizeof series / sizeof *series && status->shard_count > 0; k++) {
+		(void)buf_addf(out, "# HELP %s %s\n# TYPE %s gauge\n", series[k].name, series[k].text, series[k].name);
+		for (uint32_t i = 0; i < status->shard_count; i++) {
+			const struct delivery_shard *s = &status->shards[i];
+			const uint64_t values[] = {s->records_s, s->waiting + s->parked, s->key_percent};
+
+			print_shard(out, series[k].name, s, k == 2, values[k]);
+		}
+	}
+}
+
 void prometheus_print(struct buf *out, bool with_process)
 {
 	const char *previous = "";

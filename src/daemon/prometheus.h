@@ -13,7 +13,10 @@
 #include <stdbool.h>
 
 #include "base/buf.h"
+#include "delivery/delivery.h"
 
+/* The shards that limit: at most LIMITING_SHARDS series a name. */
+void prometheus_print_shards(struct buf *out, const struct delivery_status *status);
 void prometheus_print(struct buf *out, bool with_process);
 
 #endif

@@ -94,6 +94,18 @@ bool status_is_ready(const struct status_source *s, char *why, size_t why_size)
 	return why[0] == '\0';
 }
 
+static void print_shard(const struct delivery_shard *s, struct jsonout *j)
+{
+	jsonout_object(j, NULL);
+	jsonout_text(j, "name", s->name);
+	jsonout_uint(j, "records_per_second", s->records_s);
+	jsonout_uint(j, "records_in_memory", s->waiting);
+	jsonout_uint(j, "messages_on_disk", s->parked);
+	jsonout_text(j, "key", s->key);
+	jsonout_uint(j, "key_percent", s->key_percent);
+	jsonout_object_end(j);
+}
+
 static void print_stream(const struct status_source *s, struct jsonout *j)
 {
 	const struct delivery_status *d = s->delivery;
@@ -111,6 +123,11 @@ static void print_stream(const struct status_source *s, struct jsonout *j)
 	jsonout_uint(j, "requests_in_flight", d->in_flight);
 	jsonout_uint(j, "records_in_memory", d->waiting_records);
 	jsonout_uint(j, "records_refused", d->refused_records);
+	jsonout_uint(j, "shards_limited", d->shards_limited);
+	jsonout_array(j, "shards");
+	for (uint32_t i = 0; i < d->shard_count; i++)
+		print_shard(&d->shards[i], j);
+	jsonout_array_end(j);
 	jsonout_int(j, "clock_offset_ms", metric_get(M_CLOCK_OFFSET_MS));
 	jsonout_object_end(j);
 	jsonout_object(j, "credentials");

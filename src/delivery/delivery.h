@@ -32,6 +32,18 @@ enum delivery_state {
 	DELIVERY_STOPPED,
 };
 
+enum { LIMITING_SHARDS = 4 };
+
+/* A shard that takes less than waits for it. */
+struct delivery_shard {
+	char name[129];     /* "": no answer named it */
+	uint32_t records_s; /* stored a second, of late; 0: it takes nothing */
+	uint32_t waiting;   /* records in memory */
+	uint64_t parked;    /* rows that wait on disk */
+	char key[64];       /* the partition key that weighs most, cut; "": not known */
+	uint32_t key_percent;
+};
+
 /* What the intake thread knows of delivery; sent by lane whenever it changes, at most every 100 ms. */
 struct delivery_status {
 	enum delivery_state state;
@@ -42,6 +54,9 @@ struct delivery_status {
 	uint32_t in_flight;       /* requests */
 	uint32_t waiting_records; /* in memory, not in flight */
 	uint32_t refused_records; /* of these: refused on the way (413), asked about again and again */
+	struct delivery_shard shards[LIMITING_SHARDS]; /* those with most waiting, most first */
+	uint32_t shard_count;                          /* of these */
+	uint32_t shards_limited;                       /* all in all */
 	uint64_t memory_bytes;
 	int64_t last_ack_ms; /* wall clock; 0: none */
 	char stream[600];

@@ -27,6 +27,8 @@ static uint32_t max_in_flight(const struct dispatch *d) { return (uint32_t)d->se
 
 static uint32_t request_records(const struct dispatch *d) { return (uint32_t)d->set.kspool.max_request_records; }
 
+static int64_t earlier(int64_t a, int64_t b) { return a < b ? a : b; }
+
 static int64_t linger_ns(const struct dispatch *d) { return d->set.kspool.linger_ns; }
 
 struct dispatch *dispatch_new(const struct dispatch_settings *settings, const struct dispatch_ports *ports,
@@ -80,6 +82,7 @@ void dispatch_free(struct dispatch *d)
 		return;
 	must(d->requests.count == 0);
 	ready_fini(&d->ready);
+	parked_fini(&d->asked);
 	waiting_fini(&d->waiting);
 	isolate_fini(&d->isolations);
 	suspects_fini(&d->suspects);
@@ -109,13 +112,19 @@ static void drop_expired(struct dispatch *d, struct pipeline_batch *list)
 	list->count = kept;
 }
 
+/* What was asked for again does not wait behind what nobody takes. */
+static int64_t read_after_ns(const struct dispatch *d)
+{
+	return d->asked.ids == 0 && d->rest_until_ns > d->pull_after_ns ? d->rest_until_ns : d->pull_after_ns;
+}
+
 /* Takes complete batches until `records` or the request's bytes are ready. */
 static void pull(struct dispatch *d, uint32_t records)
 {
 	struct batch *batch;
 
 	while (d->ready.count < records && d->ready.bytes < ceiling_bytes(&d->ceiling) &&
-	       d->now_ns >= d->pull_after_ns && (batch = batcher_take(&d->batcher, d->now_ns, d->flush))) {
+	       d->now_ns >= read_after_ns(d) && (batch = batcher_take(&d->batcher, d->now_ns, d->flush))) {
 		struct prepared made = {0};
 
 		for (size_t i = 0; i < batch->list.count; i++)
@@ -158,6 +167,36 @@ static void pick(struct dispatch *d, struct picking *p, struct record *r)
 	p->payload += r->data_bytes;
 }
 
+/* From each shard that is limited what it may take now. */
+static void pick_limited(struct dispatch *d, struct picking *p)
+{
+	struct shard *s, *next;
+	struct record *r;
+
+	for (s = LIST_FIRST(&d->ready.shards.listed); s; s = next) {
+		next = LIST_NEXT(s, link);
+		while ((r = TAILQ_FIRST(&s->queue)) && shard_rate_allows(&s->rate, d->now_ns) && fits(d, p, r)) {
+			uint32_t before = p->count;
+			double cost = shard_cost(record_accounted(r));
+
+			pick(d, p, shards_take(&d->ready.shards, s));
+			if (p->count > before)
+				shard_rate_sent(&s->rate, cost, d->now_ns);
+		}
+		shards_list(&d->ready.shards, s);
+	}
+}
+
+/* The stream is asked, and nothing else is there to ask with. */
+static void pick_any_limited(struct dispatch *d, struct picking *p)
+{
+	struct shard *s;
+
+	LIST_FOREACH (s, &d->ready.shards.listed, link)
+		while (p->count == 0 && s->count > 0)
+			pick(d, p, shards_take(&d->ready.shards, s));
+}
+
 static struct request *compose(struct dispatch *d, struct record *const *records, uint32_t count)
 {
 	return request_new(d->wire, d->set.output.stream, records, count, &d->memory_bytes);
@@ -172,9 +211,15 @@ static struct request *next_ordinary(struct dispatch *d, uint32_t limit, bool is
 	struct picking p = {.limit = limit};
 	struct record *r;
 
+	if (!is_probe)
+		pick_limited(d, &p);
 	while ((r = waiting_first(&d->waiting)) && (is_probe ? !ready_first(&d->ready) : r->due_ns <= d->now_ns) &&
-	       fits(d, &p, r))
-		pick(d, &p, waiting_take(&d->waiting));
+	       fits(d, &p, r)) {
+		if (!is_probe && ready_is_limited(&d->ready, r))
+			ready_put_first(&d->ready, waiting_take(&d->waiting));
+		else
+			pick(d, &p, waiting_take(&d->waiting));
+	}
 	while (p.count < p.limit && (r = ready_first(&d->ready)) && fits(d, &p, r)) {
 		bool ends = r->ends_batch;
 
@@ -182,6 +227,8 @@ static struct request *next_ordinary(struct dispatch *d, uint32_t limit, bool is
 		if (ends)
 			break;
 	}
+	if (is_probe && p.count == 0)
+		pick_any_limited(d, &p);
 	return p.count ? compose(d, p.records, p.count) : NULL;
 }
 
@@ -236,16 +283,16 @@ static uint32_t record_limit(const struct dispatch *d)
 }
 
 /* When what is ready or due should go even if a request is not full. */
-static int64_t ripe_ns(const struct dispatch *d)
+static int64_t ripe_ns(struct dispatch *d)
 {
 	const struct record *first = ready_first(&d->ready), *waiting = waiting_first(&d->waiting);
-	int64_t ripe = INT64_MAX;
+	int64_t ripe = ready_shards_due_ns(&d->ready, d->now_ns);
 
 	if (first) {
 		if (!d->set.fills || d->flush || d->ready.count >= request_records(d) ||
 		    d->ready.bytes >= ceiling_bytes(&d->ceiling))
 			return INT64_MIN;
-		ripe = first->since_ns + linger_ns(d);
+		ripe = earlier(ripe, first->since_ns + linger_ns(d));
 	}
 	if (waiting && waiting->due_ns + linger_ns(d) < ripe)
 		ripe = waiting->due_ns + linger_ns(d);
@@ -322,17 +369,15 @@ static void launch(struct dispatch *d, struct request *q)
 	d->ports.send(d->ports.arg, q);
 }
 
-static int64_t earlier(int64_t a, int64_t b) { return a < b ? a : b; }
-
 static int64_t pull_due_ns(const struct dispatch *d)
 {
 	int64_t due = batcher_due_ns(&d->batcher);
 
-	return d->batcher.messages > 0 && due < d->pull_after_ns ? d->pull_after_ns : due;
+	return d->batcher.messages > 0 && due < read_after_ns(d) ? read_after_ns(d) : due;
 }
 
 /* The first time at which dispatch_run could do something that it cannot do now. */
-static int64_t next_deadline(const struct dispatch *d)
+static int64_t next_deadline(struct dispatch *d)
 {
 	int64_t when = INT64_MAX;
 
@@ -359,8 +404,8 @@ static int64_t next_deadline(const struct dispatch *d)
 /* Messages and records that wait. */
 static uint32_t held(const struct dispatch *d)
 {
-	return d->ready.count + (uint32_t)d->waiting.count + d->batcher.messages + d->isolations.records +
-	       d->suspects.count;
+	return d->ready.count + d->ready.shards.queued + (uint32_t)d->waiting.count + d->batcher.messages +
+	       d->isolations.records + d->suspects.count;
 }
 
 /* One line for all that expired since the last. */
@@ -390,9 +435,11 @@ static void send_all(struct dispatch *d)
 
 int64_t dispatch_run(struct dispatch *d, int64_t now_ns, int64_t wall_ms)
 {
-	int64_t when;
+	int64_t when, tend_ns;
 
 	dispatch_tick(d, now_ns, wall_ms);
+	d->random = d->ports.unit(d->ports.arg);
+	tend_ns = dispatch_tend_shards(d);
 	if (d->hold.state == DELIVERY_THROTTLED && d->pace.level == 0 && !pace_is_throttled(&d->pace, now_ns)) {
 		hold_move(&d->hold, HOLD_CALM, now_ns, wall_ms);
 		waiting_hasten(&d->waiting, now_ns, PACE_CALM_NS, d->ports.unit, d->ports.arg);
@@ -405,7 +452,7 @@ int64_t dispatch_run(struct dispatch *d, int64_t now_ns, int64_t wall_ms)
 		d->flush = false;
 	metric_set(M_MEMORY_BYTES, (int64_t)d->memory_bytes);
 	budget_tell(BUDGET_DELIVERY, d->memory_bytes);
-	when = next_deadline(d);
+	when = earlier(next_deadline(d), tend_ns);
 	/* A held stream with nothing to probe with waits for the next message, not for the clock. */
 	return when > now_ns ? when : INT64_MAX;
 }
@@ -437,12 +484,16 @@ static void park(struct dispatch *d, struct record *r)
 void dispatch_park(struct dispatch *d)
 {
 	struct record *r;
+	struct shard *s;
 
 	must(d->phase == DISPATCH_STOPPING && d->requests.count == 0);
 	while ((r = ready_take(&d->ready)))
 		park(d, r);
 	while ((r = waiting_take(&d->waiting)))
 		park(d, r);
+	LIST_FOREACH (s, &d->ready.shards.listed, link)
+		while ((r = shards_take(&d->ready.shards, s)))
+			park(d, r);
 	while ((r = suspects_begin_at(&d->suspects, 0))) {
 		suspects_take(&d->suspects, r);
 		park(d, r);
@@ -482,6 +533,7 @@ void dispatch_status(const struct dispatch *d, int64_t now_ns, int64_t wall_ms, 
 	ret->in_flight = d->requests.count;
 	ret->waiting_records = held(d);
 	ret->refused_records = d->suspects.count;
+	dispatch_shards_status(d, ret);
 	ret->memory_bytes = d->memory_bytes;
 	ret->last_ack_ms = d->last_ack_wall_ms;
 }

@@ -69,7 +69,7 @@ static void act_again(struct dispatch *d, struct request *q, const struct verdic
 static void act_slower(struct dispatch *d, struct request *q, const struct verdict *v)
 {
 	metric_add(M_THROTTLED, q->count);
-	pace_answered(&d->pace, d->now_ns, q->sent_ns, KINESIS_REQUEST_RECORDS, 1, d->ports.unit(d->ports.arg),
+	pace_answered(&d->pace, d->now_ns, q->sent_ns, KINESIS_REQUEST_RECORDS, 1, d->random,
 	              dispatch_asked_ns(v->retry_after_ms), d->set.kspool.throttle_max_ns);
 	dispatch_works(d);
 	all_again(d, q, v);
@@ -404,16 +404,21 @@ static void learn_size(struct dispatch *d, const struct request *q)
 static void settle_entries(struct dispatch *d, struct request *q, const struct answer *a, int64_t retry_after_ms)
 {
 	struct failures f = {0};
+	bool is_one_shards;
 
+	dispatch_note_shards(d, q, a);
+	is_one_shards = a->stored == 0 && d->ready.by_shard && dispatch_is_one_shards(d, q, a);
 	settle_stored(d, q, a);
 	if (a->stored < q->count)
 		settle_failed(d, q, a, &f);
 	metric_add(M_THROTTLED, f.throttled);
-	pace_answered(&d->pace, d->now_ns, q->sent_ns, q->count, (double)f.throttled / q->count,
-	              d->ports.unit(d->ports.arg), dispatch_asked_ns(retry_after_ms), d->set.kspool.throttle_max_ns);
+	if (f.throttled > 0 && d->ready.by_shard)
+		pace_note(&d->pace, d->now_ns);
+	pace_answered(&d->pace, d->now_ns, q->sent_ns, q->count, 0, d->random, dispatch_asked_ns(retry_after_ms),
+	              d->set.kspool.throttle_max_ns);
 	learn_speed(d, q);
 	learn_size(d, q);
-	if (is_all_lost(a, &f) && !f.hold.code[0])
+	if (is_all_lost(a, &f) && !is_one_shards && !f.hold.code[0])
 		lost(d, q, f.again.code, f.again.text);
 	else if (a->stored > 0 || !f.hold.code[0])
 		dispatch_works(d);
@@ -493,6 +498,7 @@ void dispatch_answered(struct dispatch *d, struct request *q, const struct aws_a
                        int64_t wall_ms)
 {
 	dispatch_tick(d, now_ns, wall_ms);
+	d->random = d->ports.unit(d->ports.arg);
 	requests_end(&d->requests, q);
 	metric_set(M_IN_FLIGHT, d->requests.count);
 	metric_add(M_WIRE_IN, answer->body_bytes);

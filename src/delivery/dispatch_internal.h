@@ -2,9 +2,9 @@
  * dispatch_internal: the dispatcher's state, and what its files give each other.
  *
  * What it is: one struct of parts, each with its own file and invariants. Calls go one way: dispatch.c and
- * dispatch_answer.c over dispatch_record.c and dispatch_hold.c over the parts.
+ * dispatch_answer.c over dispatch_take.c, dispatch_shards.c, dispatch_record.c and dispatch_hold.c over the parts.
  * Promises: those of dispatch.h. Owner: dispatch_new and dispatch_free. Thread: delivery.
- * Fails: never. Does not: reach beyond these four files and the tests.
+ * Fails: never. Does not: reach beyond these files and the tests.
  */
 #ifndef KSPOOL_DELIVERY_DISPATCH_INTERNAL_H
 #define KSPOOL_DELIVERY_DISPATCH_INTERNAL_H
@@ -18,10 +18,10 @@
 #include "delivery/hold.h"
 #include "delivery/isolate.h"
 #include "delivery/pace.h"
-#include "delivery/ready.h"
+#include "delivery/queues/ready.h"
 #include "delivery/suspects.h"
 #include "delivery/tracked.h"
-#include "delivery/waiting.h"
+#include "delivery/queues/waiting.h"
 
 enum {
 	OFFLINE_AFTER = 3,     /* failures in a row, each sent after the one before was known */
@@ -72,9 +72,15 @@ struct dispatch {
 	enum dispatch_phase phase;
 	enum putrecords_wire wire; /* what is spoken now */
 	bool flush;                /* the open batch does not wait */
-	uint64_t memory_bytes;     /* messages and bodies */
-	int64_t pull_after_ns;     /* no batch is taken before */
-	int64_t now_ns, wall_ms;   /* of the event being handled */
+	double random;             /* of the answer being dealt with: what failed with it waits together */
+	int64_t limited_ns;        /* when a shard last was limited */
+	struct parked asked;       /* parked rows that are on their way back */
+	int64_t asked_ns;
+	int64_t rest_until_ns;   /* from reading rows for shards that are full */
+	uint32_t fruitless;      /* rows parked since the last for a shard that is free */
+	uint64_t memory_bytes;   /* messages and bodies */
+	int64_t pull_after_ns;   /* no batch is taken before */
+	int64_t now_ns, wall_ms; /* of the event being handled */
 	int64_t last_ack_wall_ms;
 	int64_t last_ack_ns, last_answer_ns; /* monotonic; 0: never. Stored something; came at all */
 };
@@ -123,9 +129,25 @@ static inline void dispatch_count_possible(struct dispatch *d, uint32_t messages
 bool dispatch_ends_by_age(struct dispatch *d, struct record *r);
 /* The same for a message before it becomes a record: only kspool.expire_after. */
 bool dispatch_expire_message(struct dispatch *d, struct message *m);
+/* One row; the settlement's reason changes hands. */
+void dispatch_settle_row(struct dispatch *d, const struct store_settlement *s, uint32_t row_bytes);
+int64_t dispatch_wait_ns(const struct dispatch *d, uint32_t tries, bool throttled);
+
+/* dispatch_shards.c */
+/* What an answer that was understood says of shards; before its records are dealt with. */
+void dispatch_note_shards(struct dispatch *d, struct request *q, const struct answer *a);
+/* All of it went to shards that take nothing, and another does: the service works. */
+bool dispatch_is_one_shards(struct dispatch *d, const struct request *q, const struct answer *a);
+/* A record that may be sent: ready, or back to disk when too much waits for its shard. */
+void dispatch_put_ready(struct dispatch *d, struct record *r);
+/* Fills shards, shard_count and shards_limited. */
+void dispatch_shards_status(const struct dispatch *d, struct delivery_status *ret);
+/* Asks for parked rows that have room now. Returns when it wants to be called again. */
+int64_t dispatch_tend_shards(struct dispatch *d);
+
+/* dispatch_take.c */
 /* What a batch became is ready, set aside or filtered. Frees what `made` points to. */
 void dispatch_take_prepared(struct dispatch *d, struct prepared *made, int64_t since_ns);
-int64_t dispatch_wait_ns(struct dispatch *d, uint32_t tries, bool throttled);
 
 /* dispatch_hold.c */
 struct hold_waits dispatch_hold_waits(struct dispatch *d);

@@ -20,7 +20,7 @@
 enum { RETRY_AFTER_EXCESS_S = 5 };
 
 /* Full jitter over a base that grows as Redpanda Connect's does (1.5 times a try), or doubles for throttling. */
-int64_t dispatch_wait_ns(struct dispatch *d, uint32_t tries, bool throttled)
+int64_t dispatch_wait_ns(const struct dispatch *d, uint32_t tries, bool throttled)
 {
 	double base = (double)d->set.output.backoff.initial_interval_ns;
 	double most = (double)(throttled ? d->set.kspool.throttle_max_ns : d->set.output.backoff.max_interval_ns);
@@ -30,7 +30,7 @@ int64_t dispatch_wait_ns(struct dispatch *d, uint32_t tries, bool throttled)
 		base *= throttled ? 2 : 1.5;
 	if (base > most && (tries > 1 || throttled))
 		base = most;
-	wait = (int64_t)(d->ports.unit(d->ports.arg) * base);
+	wait = (int64_t)(d->random * base);
 	return wait > NS_PER_MS ? wait : NS_PER_MS;
 }
 
@@ -44,7 +44,7 @@ static int64_t wait_asked_for(int64_t wait_ns, int64_t retry_after_ms)
 	return asked < most ? asked : most;
 }
 
-static void settle_row(struct dispatch *d, const struct store_settlement *s, uint32_t row_bytes)
+void dispatch_settle_row(struct dispatch *d, const struct store_settlement *s, uint32_t row_bytes)
 {
 	if (s->kind == SETTLE_DELIVERED)
 		metric_add(M_OUTPUT_SENT, 1);
@@ -72,7 +72,7 @@ static void settle_tracked(struct dispatch *d, uint64_t id, const struct store_s
 	                              .reason = row->reason};
 	row_bytes = row->row_bytes;
 	tracked_remove(&d->tracked, row);
-	settle_row(d, &s, row_bytes);
+	dispatch_settle_row(d, &s, row_bytes);
 }
 
 void dispatch_settle(struct dispatch *d, struct record *r, enum settle_kind kind, const char *code, char *reason,
@@ -89,7 +89,7 @@ void dispatch_settle(struct dispatch *d, struct record *r, enum settle_kind kind
 	if (r->message)
 		d->memory_bytes -= message_cost(r->message);
 	if (!r->tracked) {
-		settle_row(d, &s, r->row_bytes);
+		dispatch_settle_row(d, &s, r->row_bytes);
 	} else {
 		if (!r->origin)
 			settle_tracked(d, r->id, &s);
@@ -145,72 +145,21 @@ bool dispatch_expire_message(struct dispatch *d, struct message *m)
 	if (!has_passed(expire_ns, age_ms) || (dead_ns > 0 && dead_ns < expire_ns))
 		return false;
 	count_expired(d, age_ms, 1);
-	settle_row(d, &s, m->meta_bytes + m->body_bytes);
+	dispatch_settle_row(d, &s, m->meta_bytes + m->body_bytes);
 	message_free(m);
 	return true;
 }
 
-/* One more record stands for the rows of this one. */
-static void track(struct dispatch *d, struct record *r)
+static bool has_tries_left(const struct dispatch *d, const struct record *r)
 {
-	r->tracked = true;
-	for (uint32_t i = 0; i < record_rows(r); i++) {
-		struct row *row = tracked_find(&d->tracked, r->origin ? r->origin->ids[i] : r->id);
-
-		must(row);
-		row->remaining++;
-	}
-}
-
-static void settle_vanished(struct dispatch *d, const struct prepared_row *vanished)
-{
-	struct store_settlement s = {.id = vanished->id, .kind = SETTLE_FILTERED};
-
-	if (d->set.kspool.processor_filter == FILTER_SET_ASIDE) {
-		s.kind = SETTLE_DEAD;
-		s.code = "filtered";
-		s.reason = mem_string("dropped by a processor");
-	}
-	tracked_remove(&d->tracked, tracked_find(&d->tracked, vanished->id));
-	settle_row(d, &s, vanished->row_bytes);
-}
-
-static void take_rows(struct dispatch *d, const struct prepared *made)
-{
-	for (size_t i = 0; i < made->row_count; i++)
-		must(tracked_add(&d->tracked, made->rows[i].id, made->rows[i].row_bytes));
-	for (size_t i = 0; made->row_count > 0 && i < made->count; i++)
-		track(d, made->records[i].record);
-	for (size_t i = 0; i < made->row_count; i++)
-		if (tracked_find(&d->tracked, made->rows[i].id)->remaining == 0)
-			settle_vanished(d, &made->rows[i]);
-}
-
-void dispatch_take_prepared(struct dispatch *d, struct prepared *made, int64_t since_ns)
-{
-	take_rows(d, made);
-	for (size_t i = 0; i < made->count; i++) {
-		struct prepared_record *p = &made->records[i];
-
-		p->record->since_ns = since_ns;
-		d->memory_bytes += message_cost(p->record->message);
-		if (p->code)
-			dispatch_dead(d, p->record, p->code, p->code, p->reason);
-		else if (suspects_know(&d->suspects, p->record->id))
-			suspects_put(&d->suspects, p->record);
-		else
-			ready_put_last(&d->ready, p->record);
-		free(p->reason);
-	}
-	free(made->records);
-	free(made->rows);
+	return d->set.output.max_retries == 0 || r->tries <= d->set.output.max_retries;
 }
 
 static bool is_exhausted(const struct dispatch *d, const struct record *r, int64_t active_ns, int64_t wait_ns)
 {
 	int64_t most_ns = d->set.output.backoff.max_elapsed_time_ns;
 
-	if (d->set.output.max_retries > 0 && r->tries > d->set.output.max_retries)
+	if (!has_tries_left(d, r))
 		return true;
 	return most_ns > 0 && active_ns - r->first_failure_ns + wait_ns > most_ns;
 }
@@ -270,6 +219,16 @@ void dispatch_again(struct dispatch *d, struct record *r, const struct verdict *
 	}
 	if (has_passed(d->set.kspool.dead_after_age_ns, age_of_ms(&d->age, r->received_ms))) {
 		dispatch_dead(d, r, "TooOld", v->said, v->text);
+		return;
+	}
+	/*
+	 * It waits for its shard, with what else does, and is no burden to the others. Of a shard that takes nearly all
+	 * it may go with the next request: if that was no chance, the shard will be limited.
+	 */
+	if (v->outcome->scope == OUTCOME_RECORD && has_tries_left(d, r) &&
+	    (r->tries == 1 || ready_is_limited(&d->ready, r))) {
+		r->throttled = throttled;
+		ready_put_first(&d->ready, r);
 		return;
 	}
 	wait = wait_asked_for(dispatch_wait_ns(d, r->tries, throttled), v->retry_after_ms);

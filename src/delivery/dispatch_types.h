@@ -57,6 +57,8 @@ struct dispatch_ports {
 	void (*settle)(void *arg, const struct store_settlement *settlement, uint32_t row_bytes);
 	/* Takes the messages out of the batch. What *ret points to is dispatch's then. */
 	void (*prepare)(void *arg, struct batch *batch, struct prepared *ret);
+	/* A row that was released (SETTLE_RELEASE) is wanted again; it comes as any other, if it still is there. */
+	void (*fetch)(void *arg, uint64_t id);
 	double (*unit)(void *arg); /* uniform in [0, 1) */
 	void (*credentials_stale)(void *arg);
 	void (*clock_learn)(void *arg, int64_t server_wall_ms);

@@ -15,7 +15,7 @@
 #define KSPOOL_DELIVERY_ISOLATE_H
 
 #include "kinesis/answer.h"
-#include "delivery/ready.h"
+#include "delivery/queues/ready.h"
 #include "delivery/request.h"
 
 /* How a position in a refusal is read. */

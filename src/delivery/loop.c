@@ -60,6 +60,13 @@ static void port_prepare(void *arg, struct batch *batch, struct prepared *ret)
 	preparer_run(d->preparer, batch, ret);
 }
 
+static void port_fetch(void *arg, uint64_t id)
+{
+	struct delivery *d = arg;
+
+	outbox_fetch(&d->outbox, id);
+}
+
 static double port_unit(void *arg)
 {
 	(void)arg;
@@ -93,6 +100,7 @@ struct dispatch_ports delivery_ports(struct delivery *d)
 	                               .send = port_send,
 	                               .settle = port_settle,
 	                               .prepare = port_prepare,
+	                               .fetch = port_fetch,
 	                               .unit = port_unit,
 	                               .credentials_stale = port_credentials_stale,
 	                               .clock_learn = port_clock_learn,

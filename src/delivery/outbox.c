@@ -17,7 +17,7 @@ void outbox_init(struct outbox *o, struct journal *journal, uint32_t rows, uint6
 	o->step_bytes = bytes / CREDIT_STEPS + 1;
 }
 
-static void put_waiting(struct outbox *o, struct store_settlements *settlements, uint64_t bytes)
+static void put_waiting(struct outbox *o, struct store_settlements *settlements, uint32_t rows, uint64_t bytes)
 {
 	if (o->count == o->capacity) {
 		size_t capacity = o->capacity ? o->capacity * 2 : 16;
@@ -30,26 +30,38 @@ static void put_waiting(struct outbox *o, struct store_settlements *settlements,
 		o->capacity = capacity;
 		o->first = 0;
 	}
-	o->waiting[(o->first + o->count++) % o->capacity] = (struct outbox_group){settlements, bytes};
+	o->waiting[(o->first + o->count++) % o->capacity] = (struct outbox_group){settlements, rows, bytes};
 }
 
 static void close_open(struct outbox *o)
 {
 	if (!o->open)
 		return;
-	put_waiting(o, o->open, o->open_bytes);
+	put_waiting(o, o->open, o->open_rows, o->open_bytes);
 	o->open = NULL;
+	o->open_rows = 0;
 	o->open_bytes = 0;
 }
 
-void outbox_settle(struct outbox *o, const struct store_settlement *settlement, uint32_t row_bytes)
+static void put(struct outbox *o, const struct store_settlement *settlement)
 {
 	if (!o->open)
 		o->open = store_settlements_new(GROUP);
 	o->open->items[o->open->count++] = *settlement;
-	o->open_bytes += sizeof(struct message) + row_bytes;
 	if (o->open->count == o->open->capacity)
 		close_open(o);
+}
+
+void outbox_settle(struct outbox *o, const struct store_settlement *settlement, uint32_t row_bytes)
+{
+	o->open_rows++;
+	o->open_bytes += sizeof(struct message) + row_bytes;
+	put(o, settlement);
+}
+
+void outbox_fetch(struct outbox *o, uint64_t id)
+{
+	put(o, &(const struct store_settlement){.id = id, .kind = SETTLE_FETCH});
 }
 
 static void give_credit(struct outbox *o, bool all)
@@ -70,11 +82,10 @@ void outbox_flush(struct outbox *o, bool all)
 	close_open(o);
 	while (o->count > 0) {
 		struct outbox_group *g = &o->waiting[o->first];
-		uint32_t rows = g->settlements->count; /* the group is the journal's once it took it */
 
 		if (!journal_settle(o->journal, g->settlements))
 			break;
-		o->owed_rows += rows;
+		o->owed_rows += g->rows;
 		o->owed_bytes += g->bytes;
 		o->first = (o->first + 1) % o->capacity;
 		o->count--;

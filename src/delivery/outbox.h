@@ -17,12 +17,14 @@
 
 struct outbox_group {
 	struct store_settlements *settlements;
+	uint32_t rows;
 	uint64_t bytes; /* message_cost of its rows */
 };
 
 struct outbox {
 	struct journal *journal;
 	struct store_settlements *open;
+	uint32_t open_rows;
 	uint64_t open_bytes;
 	struct outbox_group *waiting; /* a ring */
 	size_t first, count, capacity;
@@ -34,6 +36,8 @@ struct outbox {
 void outbox_init(struct outbox *o, struct journal *journal, uint32_t rows, uint64_t bytes);
 /* Takes the settlement's reason over. row_bytes: metadata and body of the row as it was handed over. */
 void outbox_settle(struct outbox *o, const struct store_settlement *settlement, uint32_t row_bytes);
+/* A row that was released is wanted again. */
+void outbox_fetch(struct outbox *o, uint64_t id);
 /* Posts what can be posted. all: give every bit of credit that is owed. */
 void outbox_flush(struct outbox *o, bool all);
 bool outbox_is_empty(const struct outbox *o);

@@ -102,6 +102,8 @@ void pace_took(struct pace *p, int64_t took_ns, bool was_shared)
 	p->threshold = p->window;
 }
 
+void pace_note(struct pace *p, int64_t now_ns) { p->throttled_ns = now_ns; }
+
 bool pace_is_throttled(const struct pace *p, int64_t now_ns)
 {
 	return p->throttled_ns != 0 && now_ns - p->throttled_ns < PACE_CALM_NS;

@@ -23,8 +23,8 @@
 #define PACE_LEAST_WEIGHT (1.0 / 16)
 #define PACE_PAUSE_FIRST_NS (INT64_C(200) * NS_PER_MS)
 #define PACE_PAUSE_MAX_NS (5 * NS_PER_S) /* recovery within 30 s needs a question at least this often */
-#define PACE_CALM_NS (2 * NS_PER_S)
-#define PACE_SHARED_FACTOR 1.5 /* times what one alone took: they share the link */
+#define PACE_CALM_NS (3 * NS_PER_S)      /* more than SHARD_PROBE_MOST_NS */
+#define PACE_SHARED_FACTOR 1.5           /* times what one alone took: they share the link */
 
 struct pace {
 	double window;
@@ -55,6 +55,8 @@ void pace_restart(struct pace *p, int64_t until_ns);
  * share a thin link: fewer at once. A service that takes its time over each takes as many as before.
  */
 void pace_took(struct pace *p, int64_t took_ns, bool was_shared);
+/* A shard refused something: throttled, though the stream as a whole is not. */
+void pace_note(struct pace *p, int64_t now_ns);
 /* Was there throttling lately? */
 bool pace_is_throttled(const struct pace *p, int64_t now_ns);
 

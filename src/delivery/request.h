@@ -11,7 +11,7 @@
 
 #include "kinesis/putrecords.h"
 #include "aws/client.h"
-#include "delivery/record.h"
+#include "delivery/queues/record.h"
 
 struct isolation;
 

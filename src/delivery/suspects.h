@@ -13,7 +13,7 @@
 #define KSPOOL_DELIVERY_SUSPECTS_H
 
 #include "delivery/hold.h"
-#include "delivery/record.h"
+#include "delivery/queues/record.h"
 
 enum {
 	SUSPECTS_CREDIT = 20,     /* refusals without a wait */

@@ -111,6 +111,10 @@ static void hold(struct journal *j, struct store_settlements *group)
 static void take_back(struct journal *j, struct store_settlements *group)
 {
 	journal_rows_claim_back(j, group);
+	if (group->count == 0) {
+		store_settlements_free(group);
+		return;
+	}
 	if (j->looking == LOOKING_FOR_SALVAGE && has_orphans(group))
 		journal_defer(j, group);
 	else

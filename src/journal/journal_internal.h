@@ -113,6 +113,7 @@ struct journal {
 	uint64_t cursor;               /* journal_rows.c says what it means */
 	struct journal_rows *blocked;  /* rows that found their lane full */
 	int64_t room_rows, room_bytes; /* credit not used yet; bytes may be overdrawn by one row */
+	uint64_t away;                 /* ids released and not asked for again */
 	int64_t claimed_bytes;         /* cost of what delivery has, and of what it gave back and is held */
 	/* settlements that wait for the next commit they can ride on; journal_group.c says for how long */
 	struct store_settlements *held[HELD_GROUPS];

@@ -40,14 +40,37 @@ bool journal_rows_is_claimed(void *arg, uint64_t id)
 	return claims_find(&j->claims, id) != NULL;
 }
 
+/* Released, or asked for again: nothing of it is written. False: it is a settlement. */
+static bool is_moved(struct journal *j, const struct store_settlement *item)
+{
+	uint32_t bytes;
+
+	if (item->kind == SETTLE_RELEASE && claims_remove(&j->claims, item->id, &bytes)) {
+		j->claimed_bytes -= cost_of(bytes);
+		j->away++;
+	}
+	if (item->kind == SETTLE_FETCH) {
+		j->away -= j->away > 0;
+		if (item->id <= j->cursor) /* else all is read again, after damage */
+			ranges_add(&j->returned, item->id, item->id);
+		journal_look_again(j);
+	}
+	return item->kind == SETTLE_RELEASE || item->kind == SETTLE_FETCH;
+}
+
 void journal_rows_claim_back(struct journal *j, struct store_settlements *group)
 {
 	uint32_t kept = 0;
 
 	for (uint32_t i = 0; i < group->count; i++) {
 		struct store_settlement *item = &group->items[i];
-		struct claim_slot *claim = claims_find(&j->claims, item->id);
+		struct claim_slot *claim;
 
+		if (is_moved(j, item)) {
+			free(item->reason);
+			continue;
+		}
+		claim = claims_find(&j->claims, item->id);
 		if (!claim || claim->is_leaving) {
 			j->settled_records += item->sent;
 			free(item->reason);
@@ -213,13 +236,24 @@ static enum err read_due(struct journal *j, struct journal_rows *rows, struct er
 
 static enum err read_returned(struct journal *j, struct journal_rows *rows, struct error *e)
 {
-	struct id_range range = j->returned.items[0];
-	uint64_t last;
-	enum err err = store_read_range(j->store, range.first, range.last, row_limit(j), byte_limit(j), &rows->messages,
-	                                &rows->count, &last, e);
+	uint64_t bytes = 0, last;
+	enum err err = ERR_OK;
 
-	if (err == ERR_OK)
-		ranges_drop_upto(&j->returned, last);
+	while (err == ERR_OK && j->returned.count > 0 && rows->count < row_limit(j) && bytes < byte_limit(j)) {
+		const struct id_range range = j->returned.items[0];
+		struct message_list some = STAILQ_HEAD_INITIALIZER(some);
+		const struct message *m;
+		uint32_t count;
+
+		err = store_read_range(j->store, range.first, range.last, row_limit(j) - rows->count,
+		                       byte_limit(j) - bytes, &some, &count, &last, e);
+		STAILQ_FOREACH (m, &some, link)
+			bytes += message_cost(m);
+		rows->count += count;
+		STAILQ_CONCAT(&rows->messages, &some);
+		if (err == ERR_OK)
+			ranges_drop_upto(&j->returned, last);
+	}
 	return err;
 }
 
@@ -261,7 +295,7 @@ static enum err recount_when_drained(struct journal *j, struct error *e)
 	enum err err;
 
 	if (j->looking != LOOKING_FOR_ROWS || j->late_count > 0 || j->claims.count > 0 || j->returned.count > 0 ||
-	    j->waiting_count > 0 || store_retrying(j->store) > 0 || store_ledger(j->store)->pending == 0)
+	    j->away > 0 || j->waiting_count > 0 || store_retrying(j->store) > 0 || store_ledger(j->store)->pending == 0)
 		return ERR_OK;
 	journal_look(j, LOOKING_FOR_NOTHING);
 	err = store_count_missing(j->store, &missing, e);
@@ -278,7 +312,7 @@ static enum err read_some(struct journal *j, struct journal_rows *rows, struct e
 {
 	enum err err = read_due(j, rows, e);
 
-	while (err == ERR_OK && rows->count == 0 && j->returned.count > 0)
+	if (err == ERR_OK && rows->count == 0)
 		err = read_returned(j, rows, e);
 	if (err == ERR_OK && rows->count == 0)
 		err = read_tail(j, rows, e);

@@ -26,6 +26,8 @@ static uint64_t *counter_of(struct store *s, enum settle_kind kind)
 		return &s->now.ledger.column;
 #include "base/ledger.def"
 	case SETTLE_RETRY:
+	case SETTLE_RELEASE:
+	case SETTLE_FETCH:
 		break;
 	}
 	never("this settlement moves no count");

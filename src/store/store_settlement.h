@@ -19,6 +19,9 @@ enum settle_kind {
 #define LEDGER_END(id, column, meaning) SETTLE_##id, /* leaves `messages`, counted as that */
 #include "base/ledger.def"
 	SETTLE_RETRY, /* stays; attempts and the end of its wait are written to `failures` */
+	/* The journal's own, never the store's: */
+	SETTLE_RELEASE, /* stays, nothing is written, and is not handed out until it is asked for */
+	SETTLE_FETCH,   /* was released, and is asked for; no row goes with it */
 };
 
 struct store_settlement {

@@ -21,7 +21,7 @@
 
 enum { SIM_ROWS = 40000, SIM_REQUESTS = 128 };
 
-enum sim_fate { SIM_OUTSIDE, SIM_INSIDE, SIM_DELIVERED, SIM_RETRY, SIM_DEAD, SIM_FILTERED, SIM_EXPIRED };
+enum sim_fate { SIM_OUTSIDE, SIM_INSIDE, SIM_DELIVERED, SIM_RETRY, SIM_DEAD, SIM_FILTERED, SIM_EXPIRED, SIM_PARKED };
 
 struct sim {
 	struct dispatch *d;
@@ -38,7 +38,10 @@ struct sim {
 	uint32_t attempts[SIM_ROWS];
 	int64_t wait_ms[SIM_ROWS];
 	char dead_code[96];
-	uint64_t fates[SIM_EXPIRED + 1];
+	uint64_t fates[SIM_PARKED + 1];
+	uint64_t parked;
+	uint64_t fetched[SIM_ROWS]; /* asked for again: given by sim_give_fetched */
+	size_t fetched_count;
 	uint64_t duplicates_before;
 	unsigned stale, learned, suspect;
 	int64_t learned_ms;
@@ -86,6 +89,11 @@ static inline void sim_settle(void *arg, const struct store_settlement *x, uint3
 
 	must(x->id < SIM_ROWS && s->fate[x->id] == SIM_INSIDE);
 	must(row_bytes > 0);
+	if (x->kind == SETTLE_RELEASE) {
+		s->fate[x->id] = SIM_PARKED;
+		s->parked++;
+		return;
+	}
 	s->fate[x->id] = (unsigned char)FATES[x->kind];
 	s->fates[FATES[x->kind]]++;
 	s->attempts[x->id] = x->attempts;
@@ -97,6 +105,14 @@ static inline void sim_settle(void *arg, const struct store_settlement *x, uint3
 	if (x->kind == SETTLE_RETRY)
 		must(x->wait_ms >= 0 && x->code);
 	free(x->reason);
+}
+
+static inline void sim_fetch(void *arg, uint64_t id)
+{
+	struct sim *s = arg;
+
+	must(s->fate[id] == SIM_PARKED);
+	s->fetched[s->fetched_count++] = id;
 }
 
 static inline struct record *sim_record(struct message *m) { return record_new(m, "k", 1, true, NULL, 0); }
@@ -164,6 +180,7 @@ static inline struct sim *sim_new(const struct dispatch_settings *set)
 	                               .send = sim_send,
 	                               .settle = sim_settle,
 	                               .prepare = sim_prepare,
+	                               .fetch = sim_fetch,
 	                               .unit = sim_unit,
 	                               .credentials_stale = sim_stale,
 	                               .clock_learn = sim_learn,
@@ -180,8 +197,25 @@ static inline struct sim *sim_new(const struct dispatch_settings *set)
 	return s;
 }
 
+/* What was parked and is asked for again comes as the journal would bring it. */
+static inline void sim_bring(struct sim *s)
+{
+	for (size_t i = 0; i < s->fetched_count; i++) {
+		uint64_t id = s->fetched[i];
+		char text[32];
+		int n = snprintf(text, sizeof text, "%" PRIu64 " ", id);
+		struct message *m = message_new(NULL, 0, text, (size_t)n, s->wall_ms);
+
+		m->id = id;
+		s->fate[id] = SIM_INSIDE;
+		dispatch_message(s->d, m, s->now_ns, s->wall_ms);
+	}
+	s->fetched_count = 0;
+}
+
 static inline void sim_run(struct sim *s)
 {
+	sim_bring(s);
 	s->due_ns = dispatch_run(s->d, s->now_ns, s->wall_ms);
 	must(s->due_ns > s->now_ns); /* no timer in the past */
 }
@@ -312,7 +346,7 @@ static inline uint64_t sim_inside(const struct sim *s)
 	uint64_t n = 0;
 
 	for (uint64_t id = 1; id < s->next_id; id++)
-		n += s->fate[id] == SIM_INSIDE;
+		n += s->fate[id] == SIM_INSIDE || s->fate[id] == SIM_PARKED;
 	return n;
 }
 

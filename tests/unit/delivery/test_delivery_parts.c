@@ -14,7 +14,7 @@
 #include "delivery/hold.h"
 #include "delivery/pace.h"
 #include "delivery/tracked.h"
-#include "delivery/waiting.h"
+#include "delivery/queues/waiting.h"
 
 /* Every pair, written down by hand: the state after, or - where the pair cannot happen. */
 static void every_pair_of_state_and_event(void **state)

@@ -185,7 +185,7 @@ static void who_waits_for_a_throttle_is_hastened_when_it_is_over(void **state)
 	(void)state;
 	sim_rows(s, 500);
 	sim_run(s);
-	sim_answer(s, 0, sim_all_throttled, NULL);
+	sim_error(s, 0, "LimitExceededException", "slow down");
 	assert_int_equal(s->d->waiting.count, 500);
 	for (size_t i = 0; i < 500; i++) /* as after many tries */
 		s->d->waiting.items[i]->due_ns = s->now_ns + 1000 * NS_PER_S;

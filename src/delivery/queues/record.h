@@ -30,6 +30,7 @@ struct record {
 	int64_t first_failure_ns; /* dispatch's active clock; -1: none */
 	const char *key;          /* into `own`, or a constant that outlives the record */
 	size_t data_at;           /* in the request's body */
+	uint64_t hash;            /* hash.h, when is_hashed */
 	uint32_t key_bytes;
 	uint32_t hash_key_bytes; /* in `own`, behind the key; 0: none */
 	uint32_t data_bytes;
@@ -40,6 +41,7 @@ struct record {
 	bool ends_batch;    /* the batching policy closed a batch here */
 	bool throttled;     /* waits because of throttling */
 	bool refused;       /* alone, by something on the way */
+	bool is_hashed;
 	uint32_t hash_key_at;
 	char own[];
 };

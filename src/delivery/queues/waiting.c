@@ -1,4 +1,4 @@
-#include "delivery/waiting.h"
+#include "delivery/queues/waiting.h"
 
 #include <stdlib.h>
 

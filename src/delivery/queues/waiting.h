@@ -9,7 +9,7 @@
 
 #include <stddef.h>
 
-#include "delivery/record.h"
+#include "delivery/queues/record.h"
 
 struct waiting {
 	struct record **items;

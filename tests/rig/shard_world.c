@@ -1,0 +1,443 @@
+#include "rig/shard_world.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "kinesis/hash.h"
+#include "delivery/dispatch.h"
+#include "delivery/dispatch_internal.h"
+
+enum { ROW_MEMORY = 12000, FATE_WAITS = 0, FATE_INSIDE, FATE_PARKED, FATE_ASKED, FATE_DELIVERED, FATE_OTHER };
+
+struct world_node {
+	struct world *w;
+	struct dispatch_settings set;
+	struct dispatch *d;
+	struct world_rows rows;
+	unsigned char *fate;
+	uint64_t next_id;
+	uint64_t *asked;
+	size_t asked_count;
+	uint64_t inside;
+	uint64_t delivered, other;
+	int64_t due_ns, began_ns;
+};
+
+struct world_event {
+	int64_t at_ns;
+	struct world_node *node;
+	struct request *request;
+	char *body; /* null: it arrives at the service */
+};
+
+double world_random(struct world *w)
+{
+	w->seed = w->seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+	return (double)(w->seed >> 11) / 9007199254740992.0;
+}
+
+static void put_event(struct world *w, struct world_event e)
+{
+	size_t at = w->event_count++;
+
+	if (at == w->event_capacity) {
+		w->event_capacity = w->event_capacity ? 2 * w->event_capacity : 64;
+		w->events = mem_grow(w->events, w->event_capacity, sizeof *w->events);
+	}
+	for (; at > 0 && w->events[(at - 1) / 2].at_ns > e.at_ns; at = (at - 1) / 2)
+		w->events[at] = w->events[(at - 1) / 2];
+	w->events[at] = e;
+}
+
+static struct world_event take_event(struct world *w)
+{
+	struct world_event first = w->events[0], last = w->events[--w->event_count];
+	size_t at = 0;
+
+	for (;;) {
+		size_t child = 2 * at + 1;
+
+		if (child + 1 < w->event_count && w->events[child + 1].at_ns < w->events[child].at_ns)
+			child++;
+		if (child >= w->event_count || w->events[child].at_ns >= last.at_ns)
+			break;
+		w->events[at] = w->events[child];
+		at = child;
+	}
+	w->events[at] = last;
+	return first;
+}
+
+static bool takes(struct world *w, struct world_shard *s, double bytes)
+{
+	if (s->mood != WORLD_TAKES || (w->random_refused > 0 && world_random(w) < w->random_refused))
+		return false;
+	if (s->records_s <= 0)
+		return true;
+	if (s->burst_s > 0) {
+		double lasted = (double)(w->now_ns - s->at_ns) / (double)NS_PER_S;
+
+		s->records += lasted * s->records_s;
+		s->bytes += lasted * s->bytes_s;
+		if (s->records > s->burst_s * s->records_s)
+			s->records = s->burst_s * s->records_s;
+		if (s->bytes > s->burst_s * s->bytes_s)
+			s->bytes = s->burst_s * s->bytes_s;
+		s->at_ns = w->now_ns;
+		if (s->records < 1 || s->bytes < bytes)
+			return false;
+		s->records--;
+		s->bytes -= bytes;
+		return true;
+	}
+	if (w->now_ns / NS_PER_S != s->at_ns / NS_PER_S)
+		s->records = s->bytes = 0;
+	s->at_ns = w->now_ns;
+	if (s->records + 1 > s->records_s || s->bytes + bytes > s->bytes_s)
+		return false;
+	s->records++;
+	s->bytes += bytes;
+	return true;
+}
+
+static struct world_shard *shard_of(struct world *w, uint64_t hash)
+{
+	size_t low = 0, high = w->shard_count;
+
+	while (low + 1 < high) {
+		size_t middle = (low + high) / 2;
+
+		if (w->shards[middle].first <= hash)
+			low = middle;
+		else
+			high = middle;
+	}
+	return &w->shards[low];
+}
+
+/* The service deals with a request, and its answer is on its way. */
+static void serve(struct world *w, struct world_event *e)
+{
+	struct request *q = e->request;
+	struct buf b;
+
+	buf_init(&b, 1 << 20);
+	(void)buf_add_text(&b, "{\"Records\":[");
+	for (uint32_t i = 0; i < q->count; i++) {
+		const struct record *r = q->records[i];
+		struct world_shard *s = shard_of(w, hasher_key(w->hasher, r->key, r->key_bytes));
+
+		w->offered++;
+		s->offered++;
+		(void)buf_add_text(&b, i ? "," : "");
+		if (takes(w, s, (double)record_accounted(r))) {
+			w->stored++;
+			s->stored++;
+			(void)buf_addf(&b, "{\"SequenceNumber\":\"49\",\"ShardId\":\"%s\"}",
+			               w->names_lie ? w->shards[w->stored % w->shard_count].name : s->name);
+			continue;
+		}
+		s->refused++;
+		if (s->mood == WORLD_FAILS)
+			(void)buf_add_text(
+			    &b, "{\"ErrorCode\":\"InternalFailure\",\"ErrorMessage\":\"Internal service failure.\"}");
+		else
+			(void)buf_addf(&b,
+			               "{\"ErrorCode\":\"ProvisionedThroughputExceededException\",\"ErrorMessage\":"
+			               "\"Rate exceeded%s%s in stream s under account 1.\"}",
+			               w->is_silent ? "" : " for shard ", w->is_silent ? "" : s->name);
+	}
+	(void)buf_add_text(&b, "]}");
+	must(!b.overflow);
+	put_event(w, (struct world_event){w->now_ns + w->rtt_ns / 2, e->node, q, buf_take(&b, NULL)});
+}
+
+static void port_send(void *arg, struct request *q)
+{
+	struct world_node *n = arg;
+
+	n->w->requests++;
+	put_event(n->w, (struct world_event){n->w->now_ns + n->w->rtt_ns / 2, n, q, NULL});
+}
+
+static void port_settle(void *arg, const struct store_settlement *x, uint32_t row_bytes)
+{
+	struct world_node *n = arg;
+
+	(void)row_bytes;
+	must(n->fate[x->id] == FATE_INSIDE);
+	n->fate[x->id] = x->kind == SETTLE_DELIVERED ? FATE_DELIVERED
+	                 : x->kind == SETTLE_RELEASE ? FATE_PARKED
+	                                             : FATE_OTHER;
+	n->delivered += x->kind == SETTLE_DELIVERED;
+	n->other += x->kind != SETTLE_DELIVERED && x->kind != SETTLE_RELEASE;
+	n->inside--;
+	free(x->reason);
+}
+
+static void port_fetch(void *arg, uint64_t id)
+{
+	struct world_node *n = arg;
+
+	must(n->fate[id] == FATE_PARKED);
+	n->fate[id] = FATE_ASKED;
+	n->asked = mem_grow(n->asked, n->asked_count + 1, sizeof *n->asked);
+	n->asked[n->asked_count++] = id;
+}
+
+static void port_prepare(void *arg, struct batch *batch, struct prepared *ret)
+{
+	struct world_node *n = arg;
+
+	ret->records = mem_zero(batch->list.count * sizeof *ret->records);
+	for (size_t i = 0; i < batch->list.count; i++) {
+		struct message *m = batch->list.items[i];
+		char key[64];
+
+		batch->list.items[i] = NULL;
+		if (n->rows.key_of)
+			n->rows.key_of(n->rows.arg, m->id, key);
+		else
+			(void)snprintf(key, sizeof key, "%" PRIu64, m->id * UINT64_C(0x9e3779b97f4a7c15));
+		ret->records[ret->count++].record = record_new(m, key, (uint32_t)strlen(key), false, NULL, 0);
+	}
+}
+
+static double port_unit(void *arg) { return world_random(((struct world_node *)arg)->w); }
+
+static void port_nothing(void *arg) { (void)arg; }
+
+static void port_clock(void *arg, int64_t ms) { (void)arg, (void)ms; }
+
+struct world *world_new(size_t shards, int64_t rtt_ns, uint64_t seed)
+{
+	const struct log_options quiet = {.level = LOG_OFF, .fd = 2};
+	struct world *w = mem_zero(sizeof *w);
+
+	log_configure(&quiet);
+	w->now_ns = 1000 * NS_PER_S;
+	w->wall_ms = INT64_C(1700000000000);
+	w->rtt_ns = rtt_ns;
+	w->seed = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
+	w->hasher = hasher_new();
+	w->shards = mem_zero(shards * sizeof *w->shards);
+	w->shard_count = shards;
+	for (size_t i = 0; i < shards; i++) {
+		struct world_shard *s = &w->shards[i];
+
+		s->first = (uint64_t)(((unsigned __int128)i << 64) / shards);
+		s->last = (uint64_t)(((unsigned __int128)(i + 1) << 64) / shards - 1);
+		s->records_s = 1000;
+		s->bytes_s = 1 << 20;
+		s->burst_s = 1;
+		s->at_ns = w->now_ns;
+		s->records = 1000;
+		s->bytes = 1 << 20;
+		(void)snprintf(s->name, sizeof s->name, "shardId-%012zu", i);
+	}
+	return w;
+}
+
+void world_split(struct world *w, size_t at)
+{
+	struct world_shard *s;
+
+	w->shards = mem_grow(w->shards, w->shard_count + 1, sizeof *w->shards);
+	memmove(&w->shards[at + 1], &w->shards[at], (w->shard_count - at) * sizeof *w->shards);
+	s = &w->shards[at];
+	s[0].last = s[0].first + (s[0].last - s[0].first) / 2;
+	s[1].first = s[0].last + 1;
+	for (int i = 0; i < 2; i++)
+		(void)snprintf(s[i].name, sizeof s[i].name, "shardId-%012zu", 1000 + 2 * w->shard_count + (size_t)i);
+	w->shard_count++;
+}
+
+struct world_node *world_add(struct world *w, const struct world_rows *rows)
+{
+	static char stream[] = "s";
+	struct world_node *n = mem_zero(sizeof *n);
+	uint64_t memory = rows->memory_bytes ? rows->memory_bytes : 15 << 20;
+	const struct dispatch_ports ports = {.arg = n,
+	                                     .send = port_send,
+	                                     .settle = port_settle,
+	                                     .prepare = port_prepare,
+	                                     .fetch = port_fetch,
+	                                     .unit = port_unit,
+	                                     .credentials_stale = port_nothing,
+	                                     .clock_learn = port_clock,
+	                                     .connections_suspect = port_nothing};
+
+	n->w = w;
+	n->rows = *rows;
+	n->rows.memory_bytes = memory;
+	n->set = (struct dispatch_settings){
+	    .kspool = {.max_request_records = 500,
+	               .max_request_bytes_bytes = 5 << 20,
+	               .linger_ns = 5 * NS_PER_MS,
+	               .throttle_max_ns = 30 * NS_PER_S,
+	               .probe_initial_ns = NS_PER_S,
+	               .probe_max_ns = 60 * NS_PER_S},
+	    .output = {.stream = stream,
+	               .max_in_flight = 64,
+	               .backoff = {.initial_interval_ns = NS_PER_S,
+	                           .max_interval_ns = 5 * NS_PER_S,
+	                           .max_elapsed_time_ns = 30 * NS_PER_S}},
+	    .wire = PUTRECORDS_JSON,
+	    .fills = true,
+	    .policy = {.count = 500,
+	               .payload_bytes = 5 << 20,
+	               .period_ns = 5 * NS_PER_MS,
+	               .cost_bytes = memory / 2,
+	               .memory_count = ROW_MEMORY / 2},
+	};
+	n->fate = mem_zero(rows->count + 1);
+	n->next_id = 1;
+	n->began_ns = w->now_ns;
+	n->d = dispatch_new(&n->set, &ports, w->now_ns, w->wall_ms);
+	w->nodes = mem_grow(w->nodes, w->node_count + 1, sizeof *w->nodes);
+	w->nodes[w->node_count++] = n;
+	return n;
+}
+
+static bool has_credit(const struct world_node *n)
+{
+	return n->inside < ROW_MEMORY && n->inside * (n->rows.bytes + sizeof(struct message)) < n->rows.memory_bytes;
+}
+
+static void give(struct world_node *n, uint64_t id)
+{
+	struct message *m = message_new_room(n->rows.bytes, n->w->wall_ms);
+
+	m->id = id;
+	n->fate[id] = FATE_INSIDE;
+	n->inside++;
+	dispatch_message(n->d, m, n->w->now_ns, n->w->wall_ms);
+}
+
+static uint64_t there(const struct world_node *n)
+{
+	double passed = (double)(n->w->now_ns - n->began_ns) / (double)NS_PER_S;
+	uint64_t come = n->rows.per_second > 0 ? (uint64_t)(passed * n->rows.per_second) : n->rows.count;
+
+	return come < n->rows.count ? come : n->rows.count;
+}
+
+static void feed(struct world_node *n)
+{
+	size_t at = 0;
+	uint64_t last = there(n);
+
+	while (at < n->asked_count && has_credit(n))
+		give(n, n->asked[at++]);
+	if (at > 0)
+		memmove(n->asked, n->asked + at, (n->asked_count - at) * sizeof *n->asked);
+	n->asked_count -= at;
+	while (n->next_id <= last && has_credit(n))
+		give(n, n->next_id++);
+}
+
+static void turn(struct world_node *n)
+{
+	struct world *w = n->w;
+	uint64_t inside;
+
+	do {
+		feed(n);
+		inside = n->inside + n->asked_count;
+		n->due_ns = dispatch_run(n->d, w->now_ns, w->wall_ms);
+	} while (n->inside + n->asked_count != inside); /* what was parked makes room */
+	if (n->rows.per_second > 0 && n->next_id <= n->rows.count) {
+		int64_t next = n->began_ns + (int64_t)((double)n->next_id / n->rows.per_second * (double)NS_PER_S) + 1;
+
+		if (next > w->now_ns && next < n->due_ns)
+			n->due_ns = next;
+	}
+}
+
+static void answer(struct world *w, struct world_event *e)
+{
+	const struct aws_answer a = {.outcome = AWS_ANSWERED,
+	                             .status = 200,
+	                             .body = e->body,
+	                             .body_bytes = strlen(e->body),
+	                             .retry_after_ms = -1};
+
+	dispatch_answered(e->node->d, e->request, &a, w->now_ns, w->wall_ms);
+	free(e->body);
+	turn(e->node);
+}
+
+static void pass(struct world *w, int64_t to_ns)
+{
+	w->wall_ms += (to_ns - w->now_ns) / NS_PER_MS;
+	w->now_ns = to_ns;
+}
+
+void world_run(struct world *w, int64_t ns)
+{
+	int64_t end_ns = w->now_ns + ns;
+
+	for (size_t i = 0; i < w->node_count; i++)
+		turn(w->nodes[i]);
+	for (;;) {
+		struct world_node *first = NULL;
+		int64_t next = end_ns;
+
+		for (size_t i = 0; i < w->node_count; i++)
+			if (w->nodes[i]->due_ns < next) {
+				first = w->nodes[i];
+				next = first->due_ns;
+			}
+		if (w->event_count > 0 && w->events[0].at_ns <= next) {
+			struct world_event e = take_event(w);
+
+			pass(w, e.at_ns > w->now_ns ? e.at_ns : w->now_ns);
+			if (e.body)
+				answer(w, &e);
+			else
+				serve(w, &e);
+			continue;
+		}
+		if (!first)
+			break;
+		pass(w, next > w->now_ns ? next : w->now_ns);
+		turn(first);
+	}
+	pass(w, end_ns);
+}
+
+uint64_t world_delivered(const struct world_node *n) { return n->delivered; }
+
+uint64_t world_other_ends(const struct world_node *n) { return n->other; }
+
+struct dispatch *world_dispatch(const struct world_node *n) { return n->d; }
+
+void world_free(struct world *w)
+{
+	for (size_t i = 0; i < w->node_count; i++)
+		dispatch_stop(w->nodes[i]->d);
+	while (w->event_count > 0) {
+		struct world_event e = take_event(w);
+		const struct aws_answer a = {.outcome = AWS_CANCELLED, .retry_after_ms = -1, .body = ""};
+
+		dispatch_answered(e.node->d, e.request, &a, w->now_ns, w->wall_ms);
+		free(e.body);
+	}
+	for (size_t i = 0; i < w->node_count; i++) {
+		dispatch_free(w->nodes[i]->d);
+		free(w->nodes[i]->fate);
+		free(w->nodes[i]->asked);
+		free(w->nodes[i]);
+	}
+	hasher_free(w->hasher);
+	free(w->nodes);
+	free(w->events);
+	free(w->shards);
+	free(w);
+}

@@ -1,0 +1,71 @@
+/*
+ * shard_world: streams with shards of their own limits, and dispatchers before them, in virtual time.
+ *
+ * Each shard counts what it takes: in fixed windows of a second, or in a bucket of burst_s seconds that refills. The
+ * account of what was stored, offered and refused is the world's own. A node is a dispatcher with a journal that has
+ * `rows` rows, gives them in order as far as memory goes, and keeps what is parked. One seed replays anything.
+ */
+#ifndef KSPOOL_TESTS_SHARD_WORLD_H
+#define KSPOOL_TESTS_SHARD_WORLD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum world_mood { WORLD_TAKES, WORLD_THROTTLES, WORLD_FAILS };
+
+struct world_shard {
+	double records_s, bytes_s; /* 0: no limit */
+	double burst_s;            /* of the bucket; 0: fixed windows of a second */
+	enum world_mood mood;
+	uint64_t first, last; /* upper 64 bits of its hashes */
+	char name[32];
+	/* its own account */
+	double records, bytes; /* in the bucket, or taken in the window */
+	int64_t at_ns;
+	uint64_t stored, offered, refused;
+};
+
+struct world_node;
+
+struct world {
+	int64_t now_ns, wall_ms;
+	int64_t rtt_ns;
+	uint64_t seed;
+	bool is_silent;        /* throttled entries do not name their shard */
+	bool names_lie;        /* an entry names any shard */
+	double random_refused; /* part of all records that is throttled by chance */
+	struct world_shard *shards;
+	size_t shard_count;
+	struct world_node **nodes;
+	size_t node_count;
+	struct world_event *events;
+	size_t event_count, event_capacity;
+	uint64_t stored, offered, requests;
+	struct hasher *hasher;
+};
+
+/* Keys of a node's rows: uniform over `keys`, or by `key_of`, which writes the key of row `id` to text (64 bytes). */
+struct world_rows {
+	uint64_t count;
+	uint32_t bytes; /* of the body */
+	void (*key_of)(void *arg, uint64_t id, char *text);
+	void *arg;
+	uint64_t memory_bytes; /* 0: 15 MiB, as the default configuration gives */
+	double per_second;     /* 0: all are there from the start */
+};
+
+struct world *world_new(size_t shards, int64_t rtt_ns, uint64_t seed);
+void world_free(struct world *w);
+struct world_node *world_add(struct world *w, const struct world_rows *rows);
+/* Lets time pass. */
+void world_run(struct world *w, int64_t ns);
+/* Rows that it got acknowledged, that wait, and that left in another way (none should). */
+uint64_t world_delivered(const struct world_node *n);
+uint64_t world_other_ends(const struct world_node *n);
+struct dispatch *world_dispatch(const struct world_node *n);
+/* Replaces shard `at` by two halves with new names. */
+void world_split(struct world *w, size_t at);
+double world_random(struct world *w);
+
+#endif

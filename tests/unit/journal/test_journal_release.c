@@ -1,0 +1,67 @@
+/* Rows that delivery gives back unread, and asks for again. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "rig/journalrig.h"
+
+enum { ROWS = 4000 };
+
+static struct journal *begin(const struct spooldir *dir, uint32_t rows)
+{
+	struct journal_options o = {.store = spooldir_options(dir)};
+	struct store_report report;
+	struct journal *j = rig_start(&o, &report);
+	struct answers a = {0};
+
+	for (uint32_t at = 0; at < rows; at += 500) {
+		rig_offer_and_wait(j, rig_offer(at, 500, 100, &a));
+		rig_wait_answers(j, &a, at / 500 + 1);
+	}
+	return j;
+}
+
+/* Every third row is put back, the rest leaves; then the thirds come, each once, and only these. */
+static void what_is_released_comes_when_it_is_asked_for(void **state)
+{
+	static uint64_t ids[ROWS], third[ROWS], rest[ROWS], again[ROWS];
+	uint32_t thirds = 0, others = 0;
+	struct spooldir dir;
+	struct journal *j;
+
+	(void)state;
+	spooldir_make(&dir);
+	j = begin(&dir, ROWS);
+	journal_credit(j, ROWS, 100 << 20);
+	rig_take_ids(j, ids, ROWS);
+	for (uint32_t i = 0; i < ROWS; i++)
+		if (ids[i] % 3 == 0)
+			third[thirds++] = ids[i];
+		else
+			rest[others++] = ids[i];
+	rig_settle_ids(j, third, thirds, SETTLE_RELEASE, 0);
+	rig_settle_ids(j, rest, others, SETTLE_DELIVERED, 0);
+	journal_credit(j, ROWS, 100 << 20);
+	for (uint32_t at = 0; at < thirds; at += 100) {
+		uint32_t n = thirds - at < 100 ? thirds - at : 100;
+
+		rig_settle_ids(j, third + at, n, SETTLE_FETCH, 0);
+		rig_take_ids(j, again, n);
+		assert_memory_equal(again, third + at, n * sizeof *again);
+		rig_settle_ids(j, again, n, SETTLE_DELIVERED, 0);
+	}
+	rig_wait_empty(j);
+	rig_stop(j);
+	spooldir_remove(&dir);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(what_is_released_comes_when_it_is_asked_for),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
