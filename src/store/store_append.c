@@ -47,9 +47,10 @@ static void count_in(struct store *s, struct message *m)
 static enum err insert(struct store *s, struct message *m, struct error *e)
 {
 	const struct store_row row = store_row_of(s->now.next_id, m);
-	enum err err = store_leads_note(s, e);
+	enum err err;
 
 	must(s->in_group);
+	err = store_leads_note(s, e);
 	if (err == ERR_OK && !store_block_add(&s->fill, &row)) {
 		err = store_block_flush(s, e);
 		if (err == ERR_OK && !store_block_add(&s->fill, &row)) {

@@ -178,7 +178,9 @@ enum err store_dead_retry(struct store *s, uint64_t id, uint64_t *ret_count, str
 	if (err == ERR_OK && id && *ret_count == 0)
 		err = error_set(e, ERR_INPUT, "no sound message %llu is set aside", (unsigned long long)id);
 	if (err == ERR_OK)
-		return store_commit(s, e);
+		err = store_commit(s, e);
+	if (err == ERR_OK)
+		return ERR_OK;
 	*ret_count = 0;
 	store_rollback(s);
 	return err;
@@ -193,12 +195,14 @@ enum err store_dead_purge(struct store *s, uint64_t id, uint64_t *ret_count, str
 		err = delete_dead(s, id, id ? id : INT64_MAX, ret_count, e);
 	if (err == ERR_OK && id && *ret_count == 0)
 		err = error_set(e, ERR_INPUT, "no message %llu is set aside", (unsigned long long)id);
-	if (err != ERR_OK) {
-		*ret_count = 0;
-		store_rollback(s);
-		return err;
+	if (err == ERR_OK) {
+		store_count_out(s, &s->now.ledger.dead, *ret_count);
+		s->now.ledger.purged += *ret_count;
+		err = store_commit(s, e);
 	}
-	store_count_out(s, &s->now.ledger.dead, *ret_count);
-	s->now.ledger.purged += *ret_count;
-	return store_commit(s, e);
+	if (err == ERR_OK)
+		return ERR_OK;
+	*ret_count = 0;
+	store_rollback(s);
+	return err;
 }

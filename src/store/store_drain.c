@@ -56,11 +56,12 @@ static enum err cut_some(struct store *s, uint64_t min_bytes, bool *ret_free, st
 {
 	int64_t free_pages = 0, pages = 0;
 	char step[48];
-	enum err err = sql_number(s->db, "PRAGMA freelist_count", &free_pages, e);
+	int rc;
+	enum err err = store_number(s, "PRAGMA freelist_count", &free_pages, e);
 
 	*ret_free = false;
 	if (err == ERR_OK)
-		err = sql_number(s->db, "PRAGMA page_count", &pages, e);
+		err = store_number(s, "PRAGMA page_count", &pages, e);
 	if (err != ERR_OK || free_pages * 2 <= pages || (uint64_t)free_pages * s->page_bytes <= min_bytes)
 		return err;
 	store_look_at_disk(s);
@@ -68,7 +69,8 @@ static enum err cut_some(struct store *s, uint64_t min_bytes, bool *ret_free, st
 		return ERR_OK;
 	*ret_free = true;
 	(void)sqlite3_snprintf(sizeof step, step, "PRAGMA incremental_vacuum(%d)", SHRINK_PAGES);
-	return sql_exec(s->db, step, e, "give free pages back");
+	rc = sqlite3_exec(s->db, step, NULL, NULL, NULL);
+	return rc == SQLITE_OK ? ERR_OK : store_fail(s, rc, e, "give free pages back");
 }
 
 /* The file itself becomes shorter with the checkpoint, so the last step makes one. */

@@ -30,7 +30,7 @@ static enum err count_rows(struct store *s, struct totals *ret, struct error *e)
 
 	for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
 		int64_t n = 0;
-		enum err err = sql_number(s->db, counts[i].sql, &n, e);
+		enum err err = store_number(s, counts[i].sql, &n, e);
 
 		if (err != ERR_OK)
 			return err;
@@ -49,7 +49,7 @@ static enum err highest_id(struct store *s, uint64_t *ret, struct error *e)
 	*ret = 0;
 	for (size_t i = 0; i < sizeof queries / sizeof *queries; i++) {
 		int64_t id = 0;
-		enum err err = sql_number(s->db, queries[i], &id, e);
+		enum err err = store_number(s, queries[i], &id, e);
 
 		if (err != ERR_OK)
 			return err;
@@ -90,7 +90,7 @@ static enum err rebuild(struct store *s, uint64_t highest, struct totals *t, str
 	enum err err = count_rows(s, &found, e);
 
 	if (err == ERR_OK)
-		err = sql_number(s->db, "SELECT count(*) FROM damaged", &damaged, e);
+		err = store_number(s, "SELECT count(*) FROM damaged", &damaged, e);
 	if (err != ERR_OK)
 		return err;
 	*t = found;
@@ -236,16 +236,21 @@ static enum err may_come_back(struct store *s, bool *ret, struct error *e)
 	return err;
 }
 
-/* A spool of an older kspool gets its id; what this run commits is told from what any other does. */
+/*
+ * A spool of an older kspool gets its id; what this run commits is told from what any other does. A log goes on with
+ * the base that it has; one without a ledger (sqlite3's, in the hands of a person) has none: the row is the file's
+ * still.
+ */
 static void take_identity(struct store *s, struct totals *t)
 {
 	const uint64_t base = t->base;
+	const bool goes_on = s->log_is_live && store_ledger_print(&s->row) != s->file_print;
 
 	t->spool_high = s->id.high;
 	t->spool_low = s->id.low;
 	store_ledger_log_begins(s);
 	t->epoch = s->durable.epoch;
-	t->base = s->durable.base = s->log_is_live ? base : s->durable.base;
+	t->base = s->durable.base = goes_on ? base : s->durable.base;
 	s->now = s->durable;
 }
 

@@ -116,7 +116,7 @@ static enum err note_told(struct store *s, struct buf *out, struct error *e)
 	enum err err = store_note_get(s, SALVAGE_EXPECTED, &expected, e);
 
 	if (err == ERR_OK)
-		err = sql_number(s->db, STORE_KEPT_SQL, &kept, e);
+		err = store_number(s, STORE_KEPT_SQL, &kept, e);
 	there = expected.after + (uint64_t)kept;
 	gone = damaged > there ? damaged - there : 0;
 	if (err != ERR_OK || gone == s->durable.told)

@@ -36,17 +36,30 @@ static void note_refusal(struct store *s)
 }
 
 /* FULL, IOERR, NOMEM and others may have ended the transaction by themselves. */
+static enum err failed(struct store *s, enum err code, struct error *e)
+{
+	(void)error_wrap(e, "spool %s", s->path);
+	store_rollback(s);
+	if (code == ERR_FULL)
+		note_refusal(s);
+	return code == ERR_DISK ? store_distrust(s, e) : code;
+}
+
 enum err store_fail(struct store *s, int rc, struct error *e, const char *what)
 {
 	struct error local;
 	struct error *to = e ? e : &local;
-	enum err code = sql_error(s->db, rc, to, what);
 
-	(void)error_wrap(to, "spool %s", s->path);
-	store_rollback(s);
-	if (code == ERR_FULL)
-		note_refusal(s);
-	return code == ERR_DISK ? store_distrust(s, to) : code;
+	return failed(s, sql_error(s->db, rc, to, what), to);
+}
+
+enum err store_number(struct store *s, const char *sql, int64_t *ret, struct error *e)
+{
+	struct error local;
+	struct error *to = e ? e : &local;
+	enum err err = sql_number(s->db, sql, ret, to);
+
+	return err == ERR_OK ? ERR_OK : failed(s, err, to);
 }
 
 enum err store_no_fault(const char *path, struct error *e)

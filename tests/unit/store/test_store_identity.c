@@ -406,6 +406,31 @@ static void a_spool_is_never_a_stranger_to_itself(void **state)
 	spooldir_remove(&d);
 }
 
+/* sqlite3 in the hands of a person leaves a log without a ledger: what kspool adds to it fits the file. */
+static void a_log_that_a_person_began_is_gone_on_with(void **state)
+{
+	struct store_report report;
+	struct spooldir d;
+	struct store *s;
+
+	(void)state;
+	life_make(&d, 0, 50, 40);
+	s = life_open(&d, NULL);
+	life_close(s);
+	spooldir_lose(d.path, 7); /* its log stays */
+	s = life_open(&d, &report);
+	assert_true(report.unclean && !report.strangers);
+	life_expect(s, 90, 0, 89, 1);
+	life_append(s, 90, 10);
+	store_abandon(s);
+	s = life_open(&d, &report);
+	if (report.strangers || report.missing_rows || report.warning[0])
+		fail_msg("%s", report.warning);
+	life_expect(s, 100, 0, 99, 1);
+	life_close(s);
+	spooldir_remove(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -421,6 +446,7 @@ int main(void)
 	    cmocka_unit_test(the_log_of_a_copy_that_went_its_own_way),
 	    cmocka_unit_test(a_database_that_is_gone_keeps_its_counts),
 	    cmocka_unit_test(a_spool_is_never_a_stranger_to_itself),
+	    cmocka_unit_test(a_log_that_a_person_began_is_gone_on_with),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
