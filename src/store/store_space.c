@@ -177,11 +177,12 @@ static enum err evict_or_undo(struct store *s, uint64_t bytes, struct error *e)
 		return evicted;
 	if (evicted != ERR_OK) {
 		err = store_run(s, store_statement(s, ST_SAVEPOINT_UNDO), e, "undo evictions");
+		if (err != ERR_OK) /* the group is gone, and its counts with it */
+			return err;
 		s->now = before;
 		store_forget_group(s);
 	}
-	if (err == ERR_OK)
-		err = store_run(s, store_statement(s, ST_SAVEPOINT_END), e, "release evictions");
+	err = store_run(s, store_statement(s, ST_SAVEPOINT_END), e, "release evictions");
 	return err == ERR_OK ? evicted : err;
 }
 

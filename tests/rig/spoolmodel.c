@@ -102,6 +102,7 @@ void model_reopen(struct model *m, bool clean)
 		assert_int_equal(store_close(m->s, &e), ERR_OK);
 	else
 		store_abandon(m->s);
+	model_peek(m);
 	model_open_store(m, &report);
 	if (report.warning[0])
 		fail_msg("a start warns: %s", report.warning);
@@ -131,6 +132,7 @@ void model_close(struct model *m)
 	buf_fini(&out);
 	clock_test_end();
 	spooldir_remove(&m->dir);
+	free(m->copy);
 	free(m);
 }
 
@@ -189,6 +191,9 @@ static void expect_tables(const struct model *m)
 		const uint64_t id = (uint64_t)sqlite3_column_int64(st, 0);
 
 		alone[id] = seen[id] = true;
+		if (!m->now.items[id].moved_out && model_weight(&m->now.items[id]) <= BLOCK_BYTES && m->asides == 0 &&
+		    m->now.ledger.damaged == 0)
+			fail_msg("message %" PRIu64 " stands alone without a reason", id);
 		same("a row alone", m->now.items[id].place, MODEL_WAITS);
 	}
 	sqlite3_finalize(st);
@@ -205,8 +210,8 @@ static void expect_tables(const struct model *m)
 	}
 	sqlite3_finalize(st);
 	for (uint64_t id = 1; id < m->now.next_id; id++)
-		if (m->now.items[id].place == MODEL_WAITS && !seen[id])
-			fail_msg("message %" PRIu64 " stands nowhere", id);
+		if (m->now.items[id].place == MODEL_WAITS && (!seen[id] || (m->now.items[id].moved_out && !alone[id])))
+			fail_msg("message %" PRIu64 " stands nowhere, or not alone", id);
 	same("failures", model_count(m, "SELECT count(*) FROM failures"), store_retrying(m->s));
 	same("lost marks", model_count(m, "SELECT count(*) FROM partial WHERE block_id NOT IN (SELECT id FROM blocks)"),
 	     0);
@@ -290,6 +295,7 @@ static void expect_state(struct model *m)
 	same("next retry", state.next_retry_ms, due ? m->now.items[due].due_ms + m->wall_ms - model_own_ms(m) : 0);
 	same("unexpected", state.unexpected_settlements, m->now.unexpected);
 	same("stored", state.stored_bytes, m->now.stored_bytes);
+	same("possible duplicates", store_possible_duplicates(m->s), m->now.possible);
 	same("aside", state.aside_files * 1000 + state.aside_unread, m->asides * 1000);
 	same("moves", store_moves(m->s), state.ledger.accepted * 2 - state.ledger.pending);
 	assert_int_equal(store_next_retry_ms(m->s, &next_ms, &e), ERR_OK);

@@ -23,6 +23,7 @@ struct model_message {
 	uint32_t meta_bytes, body_bytes;
 	enum model_place place;
 	bool failed;
+	bool moved_out;            /* of its block: it waits for long, or failed often */
 	enum model_harm_kind harm; /* in the file, and nobody noticed so far */
 	uint32_t attempts;
 	int64_t due_ms, received_ms, lead_ms, died_ms;
@@ -36,6 +37,7 @@ struct model_state {
 	struct store_ledger ledger;
 	uint64_t next_id; /* that the next message gets */
 	uint64_t unexpected, stored_bytes;
+	uint64_t possible;     /* duplicates */
 	uint64_t damaged_rows; /* that were kept */
 	int64_t lead_ms;
 	int64_t expires_ms[MODEL_KEYS]; /* of a key; 0: not there */
@@ -55,10 +57,12 @@ struct model {
 	int64_t due_ms; /* up to here failed messages were handed out */
 	uint64_t due_id;
 	bool is_over;
-	uint64_t asides;  /* files that were set aside */
-	uint64_t orphans; /* failures whose messages are gone */
-	bool no_metadata; /* of any message */
-	bool claims;      /* every seventh message is on its way */
+	uint64_t asides;                        /* files that were set aside */
+	struct model_copy *copy;                /* that was made last; null: none */
+	uint64_t copied_lowest, copied_highest; /* ids of messages of copies that came in */
+	uint64_t orphans;                       /* failures whose messages are gone */
+	bool no_metadata;                       /* of any message */
+	bool claims;                            /* every seventh message is on its way */
 };
 
 struct model *model_open(const struct store_options *options);
@@ -113,6 +117,13 @@ enum err model_add_key(struct model *m, int key, int64_t ttl_ms, struct error *e
 enum err model_has_key(struct model *m, int key, struct error *e);
 enum err model_put_position(struct model *m, int key, int value, struct error *e);
 enum err model_get_position(struct model *m, int key, struct error *e);
+
+/* Copies out and in, and a look at what waits in a spool that is stopped. */
+enum err model_export(struct model *m, struct error *e);
+enum err model_import(struct model *m, bool again, struct error *e);
+/* How many messages the copy has. */
+uint64_t model_copied(const struct model *m);
+void model_peek(struct model *m);
 
 static inline uint32_t model_weight(const struct model_message *x) { return x->meta_bytes + x->body_bytes; }
 

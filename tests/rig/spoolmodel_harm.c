@@ -290,7 +290,8 @@ void model_do_harm(struct model *m, uint64_t *ret_failed)
 		const uint64_t id = model_some_pending(m);
 		const int64_t waits = id ? waits_in_block(m, id) : 1;
 
-		if (id == 0 || m->now.items[id].harm != UNHARMED || (waits > 0 && waits <= MOST))
+		if (id == 0 || m->now.items[id].harm != UNHARMED || model_weight(&m->now.items[id]) == 0 ||
+		    (waits > 0 && waits <= MOST))
 			continue;
 		m->now.items[id].harm = LOST;
 		harm[count].id = id;

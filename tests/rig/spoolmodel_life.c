@@ -332,6 +332,17 @@ static enum err add_key(struct model *m, struct error *e)
 	return model_add_key(m, (int)model_pick(MODEL_KEYS), model_pick(8) ? (int64_t)model_pick(20000) : INT64_MAX, e);
 }
 
+static enum err copy_out(struct model *m, struct error *e) { return model_export(m, e); }
+
+static enum err copy_in(struct model *m, struct error *e)
+{
+	const uint64_t messages = model_copied(m);
+
+	if (!m->copy || m->now.next_id + messages > MODEL_IDS - 2500)
+		return model_walk_dead(m, 0, 5, e);
+	return model_import(m, model_pick(2), e);
+}
+
 typedef enum err verb(struct model *m, struct error *e);
 
 static const struct {
@@ -340,7 +351,7 @@ static const struct {
 } verbs[] = {
     {append_each, 8}, {append_lists, 8}, {settle_some, 14}, {settle_most, 2}, {undo_some, 2},  {drain, 2},
     {read_range, 3},  {read_due, 5},     {walk_dead, 1},    {retry_dead, 2},  {purge_dead, 1}, {merge, 2},
-    {checkpoint, 2},  {give_back, 1},    {recount, 1},      {add_key, 2},
+    {checkpoint, 2},  {give_back, 1},    {recount, 1},      {add_key, 2},     {copy_out, 1},   {copy_in, 1},
 };
 
 static verb *some_verb(void)
@@ -434,8 +445,9 @@ static void try_verb(struct model *m, uint64_t *ret_failed)
 	verb *run = some_verb();
 	const uint64_t n = m->n;
 	const bool reads = run == read_range || run == read_due; /* which a full disk does not stop */
-	const size_t some = model_pick(sizeof faults / sizeof *faults),
-	             fault = reads && faults[some].err == ERR_FULL ? 0 : some;
+	const bool copies = run == copy_out || run == copy_in;   /* whose errors may be another's */
+	const size_t some = model_pick(sizeof faults / sizeof *faults);
+	const size_t fault = copies || (reads && faults[some].err == ERR_FULL) ? 0 : some;
 	const uint64_t which = 1 + model_pick(model_pick(2) ? 6 : 40), seed = random_state;
 	struct error e = {.code = ERR_OK};
 	enum err err;

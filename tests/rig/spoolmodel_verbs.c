@@ -12,7 +12,7 @@
 #include "rig/spoolmodel_internal.h"
 
 /* What store_append must answer, and whom it must evict; `from`: messages of this group are safe. */
-static enum err admit(struct model *m, uint64_t bytes)
+enum err model_admit(struct model *m, uint64_t bytes)
 {
 	const uint64_t max = m->options.max_bytes;
 	struct model_message *items = m->now.items;
@@ -43,7 +43,7 @@ static enum err admit(struct model *m, uint64_t bytes)
 }
 
 /* The store noted how the wall clock stands when it gave out the first id of the group. */
-static void note_lead(struct model *m)
+void model_note_lead(struct model *m)
 {
 	const int64_t lead = m->wall_ms - model_own_ms(m);
 
@@ -54,7 +54,7 @@ static void note_lead(struct model *m)
 static void take(struct model *m, const struct message *x)
 {
 	assert_true(x->id == m->now.next_id && x->id < MODEL_IDS - 1);
-	note_lead(m);
+	model_note_lead(m);
 	m->now.items[x->id] = (struct model_message){.n = m->n,
 	                                             .meta_bytes = x->meta_bytes,
 	                                             .body_bytes = x->body_bytes,
@@ -81,7 +81,7 @@ enum err model_append(struct model *m, uint32_t body_bytes, struct error *e)
 	enum err err = store_append(m->s, x, e);
 
 	if (err == ERR_OK || ((err == ERR_FULL || err == ERR_TOOBIG) && store_in_group(m->s)))
-		same("the verdict of an append", err, admit(m, (uint64_t)x->meta_bytes + x->body_bytes));
+		same("the verdict of an append", err, model_admit(m, (uint64_t)x->meta_bytes + x->body_bytes));
 	if (err == ERR_OK)
 		take(m, x);
 	message_free(x);
@@ -103,7 +103,7 @@ enum err model_append_list(struct model *m, const uint32_t *body_bytes, size_t c
 	}
 	err = store_admit(m->s, &list, e);
 	if (err == ERR_OK || ((err == ERR_FULL || err == ERR_TOOBIG) && store_in_group(m->s)))
-		same("the verdict of a list", err, admit(m, bytes));
+		same("the verdict of a list", err, model_admit(m, bytes));
 	if (err == ERR_OK)
 		err = store_append_list(m->s, &list, e);
 	m->n = n;
@@ -125,7 +125,7 @@ enum err model_append_dead(struct model *m, uint32_t body_bytes, struct error *e
 	message_fail(x, NULL, m->n % 2 ? "reason" : NULL);
 	err = store_append_dead(m->s, x, "code", e);
 	if (err == ERR_OK || (err == ERR_FULL && store_in_group(m->s)))
-		same("the verdict of a dead one", err, admit(m, 0));
+		same("the verdict of a dead one", err, model_admit(m, 0));
 	if (err == ERR_OK) {
 		const uint64_t stored = m->now.stored_bytes;
 
@@ -176,6 +176,7 @@ void model_take_settled(struct model *m, const struct store_settlement *item)
 	(void)snprintf(x->reason, sizeof x->reason, "%s", item->reason ? item->reason : "");
 	if (item->kind == SETTLE_RETRY) {
 		x->failed = true;
+		x->moved_out |= item->attempts >= 2 || wait_ms > 1000;
 		x->due_ms = model_own_ms(m) + wait_ms;
 		if (x->due_ms <= m->due_ms) {
 			m->due_ms = x->due_ms - 1;
@@ -203,15 +204,15 @@ static enum err put_back(struct model *m, uint64_t id)
 {
 	struct model_message *old = &m->now.items[id];
 	struct model_message back = *old;
-	enum err err = admit(m, model_weight(old));
+	enum err err = model_admit(m, model_weight(old));
 
 	if (err != ERR_OK)
 		return err;
-	note_lead(m);
+	model_note_lead(m);
 	back.place = MODEL_WAITS;
 	back.received_ms = m->wall_ms;
 	back.lead_ms = m->now.lead_ms;
-	back.failed = false;
+	back.failed = back.moved_out = false;
 	old->place = MODEL_GONE;
 	assert_true(m->now.next_id < MODEL_IDS - 1);
 	m->now.items[m->now.next_id++] = back;
@@ -221,8 +222,14 @@ static enum err put_back(struct model *m, uint64_t id)
 	return ERR_OK;
 }
 
+void model_own_group(struct model *m)
+{
+	m->before = m->now;
+	m->in_group = true;
+}
+
 /* A verb with a group of its own ends: as it must, or as if it had never been. */
-static enum err own_group_ends(struct model *m, enum err err, enum err want)
+enum err model_own_group_ends(struct model *m, enum err err, enum err want)
 {
 	if (err == ERR_OK || err == want)
 		same("the verdict of a group", err, want);
@@ -243,8 +250,7 @@ enum err model_retry_dead(struct model *m, uint64_t id, struct error *e)
 	uint64_t count = 0, done = 7;
 	enum err want = ERR_OK, err;
 
-	m->before = m->now;
-	m->in_group = true;
+	model_own_group(m);
 	err = store_dead_retry(m->s, id, &done, e);
 	for (uint64_t i = id ? id : 1; i < (id ? id + 1 : end) && want == ERR_OK; i++)
 		if (m->now.items[i].place == MODEL_DEAD) {
@@ -254,7 +260,7 @@ enum err model_retry_dead(struct model *m, uint64_t id, struct error *e)
 	if (want == ERR_OK && id && count == 0)
 		want = ERR_INPUT;
 	same("put back", done, err == ERR_OK ? count : 0);
-	return own_group_ends(m, err, want);
+	return model_own_group_ends(m, err, want);
 }
 
 enum err model_purge_dead(struct model *m, uint64_t id, struct error *e)
@@ -262,8 +268,7 @@ enum err model_purge_dead(struct model *m, uint64_t id, struct error *e)
 	uint64_t count = 0, done = 7;
 	enum err err;
 
-	m->before = m->now;
-	m->in_group = true;
+	model_own_group(m);
 	err = store_dead_purge(m->s, id, &done, e);
 	for (uint64_t i = id ? id : 1; i < (id ? id + 1 : m->now.next_id); i++)
 		if (m->now.items[i].place == MODEL_DEAD) {
@@ -273,7 +278,7 @@ enum err model_purge_dead(struct model *m, uint64_t id, struct error *e)
 			count++;
 		}
 	same("purged", done, err == ERR_OK ? count : 0);
-	return own_group_ends(m, err, id && count == 0 ? ERR_INPUT : ERR_OK);
+	return model_own_group_ends(m, err, id && count == 0 ? ERR_INPUT : ERR_OK);
 }
 
 /* The next of what was read is this one; returns what it costs. */

@@ -1,0 +1,192 @@
+#include "rig/spoolmodel.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "rig/spoolmodel_internal.h"
+
+/* The copy that was made last: what it holds, and how often it came in. */
+struct model_copy {
+	struct model_state of;
+	uint64_t lowest, highest, messages;
+	uint32_t taken_in;
+};
+
+static const char *copy_path(const struct model *m) { return spooldir_file(&m->dir, ".copy"); }
+
+struct peek {
+	const struct model_state *of;
+	uint64_t id, seen;
+};
+
+static bool see(void *arg, const struct store_peeked *p)
+{
+	struct peek *k = arg;
+	const struct model_message *x;
+
+	do
+		k->id++;
+	while (k->id < k->of->next_id && k->of->items[k->id].place != MODEL_WAITS);
+	x = &k->of->items[k->id];
+	same("the message shown", p->id, k->id);
+	assert_true(p->is_sound && p->block_id <= p->id &&
+	            p->id < p->block_id + (p->block_id ? BLOCK_MESSAGES : p->id + 1));
+	same("received", p->received_ms, x->received_ms);
+	model_same_bytes(x, p->id, p->meta, p->meta_bytes, p->body, p->body_bytes);
+	k->seen++;
+	return true;
+}
+
+static enum err peek(const struct model_state *of, const char *path, bool is_copy, struct error *e)
+{
+	struct peek k = {.of = of};
+	enum err err = store_peek(path, is_copy, see, &k, e);
+
+	if (err == ERR_OK)
+		same("messages shown", k.seen, of->ledger.pending);
+	return err;
+}
+
+void model_peek(struct model *m)
+{
+	struct error e;
+
+	if (peek(&m->now, m->dir.path, false, &e) != ERR_OK)
+		fail_msg("peek: %s", e.text);
+}
+
+enum err model_export(struct model *m, struct error *e)
+{
+	struct model_copy *c = m->copy ? m->copy : (m->copy = mem_zero(sizeof *c));
+	struct error refused;
+	enum err err;
+
+	(void)unlink(copy_path(m));
+	err = store_export(m->s, copy_path(m), e);
+	if (err != ERR_OK) {
+		assert_int_not_equal(access(copy_path(m), F_OK), 0);
+		free(m->copy);
+		m->copy = NULL;
+		return err;
+	}
+	assert_int_not_equal(access(spooldir_file(&m->dir, ".copy.part"), F_OK), 0);
+	assert_int_equal(store_export(m->s, copy_path(m), &refused), ERR_INPUT);
+	*c = (struct model_copy){.of = m->now};
+	for (uint64_t id = 1; id < m->now.next_id; id++) {
+		const enum model_place place = m->now.items[id].place;
+
+		c->messages += place == MODEL_WAITS || place == MODEL_DEAD;
+		if (place != MODEL_WAITS)
+			continue;
+		c->lowest = c->lowest ? c->lowest : id;
+		c->highest = id;
+	}
+	return peek(&c->of, copy_path(m), true, e);
+}
+
+/* It is one of this spool, whose first message waits here still; or it came in before. */
+static bool is_known(const struct model *m)
+{
+	const struct model_copy *c = m->copy;
+
+	return c->messages > 0 && (c->taken_in > 0 || m->now.items[c->lowest].place == MODEL_WAITS);
+}
+
+static enum err take_pending(struct model *m)
+{
+	const struct model_copy *c = m->copy;
+
+	for (uint64_t id = c->lowest; id && id <= c->highest; id++) {
+		struct model_message x = c->of.items[id];
+		enum err err;
+
+		if (x.place != MODEL_WAITS)
+			continue;
+		err = model_admit(m, model_weight(&x));
+		if (err != ERR_OK)
+			return err;
+		model_note_lead(m);
+		x.lead_ms = m->now.lead_ms;
+		x.reason[0] = '\0';
+		x.moved_out = x.failed && x.attempts >= 2;
+		x.due_ms = model_own_ms(m);
+		if (x.failed && x.due_ms <= m->due_ms) {
+			m->due_ms = x.due_ms - 1;
+			m->due_id = 0;
+		}
+		assert_true(m->now.next_id < MODEL_IDS - 1);
+		m->now.items[m->now.next_id++] = x;
+		m->now.stored_bytes += model_weight(&x);
+		m->now.ledger.accepted++;
+		m->now.ledger.pending++;
+	}
+	return ERR_OK;
+}
+
+static enum err take_dead(struct model *m)
+{
+	const struct model_copy *c = m->copy;
+
+	for (uint64_t id = 1; id < c->of.next_id; id++) {
+		struct model_message x = c->of.items[id];
+		enum err err;
+
+		if (x.place != MODEL_DEAD)
+			continue;
+		err = model_admit(m, 0);
+		if (err != ERR_OK)
+			return err;
+		x.died_ms = m->wall_ms;
+		m->now.items[m->now.next_id++] = x;
+		m->now.ledger.accepted++;
+		m->now.ledger.dead++;
+	}
+	return ERR_OK;
+}
+
+/* Of this spool's copies that came in before: ids up to the highest of them may come a second time. */
+static uint64_t overlap(const struct model *m)
+{
+	const struct model_copy *c = m->copy;
+	uint64_t count = 0;
+
+	for (uint64_t id = m->copied_lowest; id && id <= m->copied_highest && id < c->of.next_id; id++)
+		count += c->of.items[id].place == MODEL_WAITS;
+	return count;
+}
+
+uint64_t model_copied(const struct model *m) { return m->copy ? m->copy->messages : 0; }
+
+enum err model_import(struct model *m, bool again, struct error *e)
+{
+	struct model_copy *c = m->copy;
+	const bool known = is_known(m);
+	uint64_t rows = 7;
+	enum err want, err;
+
+	model_own_group(m);
+	err = store_import(m->s, copy_path(m), again, &rows, e);
+	want = known && !again ? ERR_INPUT : take_pending(m);
+	if (want == ERR_OK)
+		want = take_dead(m);
+	if (want == ERR_OK)
+		m->now.possible += known ? c->messages : overlap(m);
+	same("taken in", rows, err == ERR_OK ? c->messages : 0);
+	if (err == ERR_OK && c->messages > 0) {
+		c->taken_in++;
+		if (c->highest > 0) {
+			m->copied_lowest =
+			    m->copied_lowest && m->copied_lowest < c->lowest ? m->copied_lowest : c->lowest;
+			m->copied_highest = m->copied_highest > c->highest ? m->copied_highest : c->highest;
+		}
+	}
+	return model_own_group_ends(m, err, want);
+}
