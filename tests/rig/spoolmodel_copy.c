@@ -169,6 +169,8 @@ enum err model_import(struct model *m, bool again, struct error *e)
 {
 	struct model_copy *c = m->copy;
 	const bool known = is_known(m);
+	const int64_t due_ms = m->due_ms;
+	const uint64_t due_id = m->due_id;
 	uint64_t rows = 7;
 	enum err want, err;
 
@@ -187,6 +189,10 @@ enum err model_import(struct model *m, bool again, struct error *e)
 			    m->copied_lowest && m->copied_lowest < c->lowest ? m->copied_lowest : c->lowest;
 			m->copied_highest = m->copied_highest > c->highest ? m->copied_highest : c->highest;
 		}
+	}
+	if (err != ERR_OK) {
+		m->due_ms = due_ms;
+		m->due_id = due_id;
 	}
 	return model_own_group_ends(m, err, want);
 }

@@ -24,6 +24,7 @@ void model_weigh(struct model *m, uint64_t bytes);
 uint64_t model_next_due(const struct model *m);
 
 bool model_was_handed_out(const struct model *m, uint64_t id);
+void model_ids_after_stop(struct model *m);
 void model_open_store(struct model *m, struct store_report *report);
 /* 0 to n - 1, as the life's seed has it. */
 uint64_t model_pick(uint64_t n);

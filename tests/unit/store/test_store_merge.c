@@ -14,6 +14,7 @@
 
 #include "base/buf.h"
 #include "base/check.h"
+#include "base/mem.h"
 #include "rig/spooldir.h"
 #include "store/store_internal.h"
 
@@ -379,6 +380,115 @@ static void rows_of_the_first_schema_become_blocks(void **state)
 	close_sound(s, &d);
 }
 
+/* `count` blocks of `size` messages that repeat one byte, `bytes` of them in all as stored; then one that is not small,
+ * or nothing. */
+static void append_blocks(struct store *s, uint64_t count, uint32_t size, uint32_t bytes)
+{
+	unsigned char *body = mem_zero(bytes + 1u);
+
+	for (uint64_t i = 0; i < count; i++) {
+		ok(store_begin(s, e));
+		for (uint32_t k = 0; k < size; k++) {
+			struct message *m = message_new(NULL, 0, body, bytes, 1700000000000);
+
+			ok(store_append(s, m, e));
+			message_free(m);
+		}
+		ok(store_commit(s, e));
+	}
+	free(body);
+}
+
+/* What is small, how many are worth it, and when a run has its end: each by one. */
+static void a_run_is_worth_it_or_not(void **state)
+{
+	static const struct {
+		uint32_t first, blocks, size, bytes, more; /* messages in one block before and behind them */
+		uint64_t left;                             /* blocks */
+	} cases[] = {
+	    {0, 8, 9, 100, 200, 2},  {0, 7, 9, 100, 200, 8},  {0, 8, 64, 10, 200, 2},
+	    {0, 8, 65, 10, 200, 9},  {128, 7, 9, 10, 200, 2}, {129, 7, 9, 10, 200, 9},
+	    {0, 20, 9, 100, 0, 20},  {0, 64, 9, 10, 200, 3},  {0, 8, 9, 1811, 200, 2}, /* 9 x 1820 = 16380 as stored */
+	    {0, 8, 9, 1812, 200, 9},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct spooldir d;
+		struct store *s;
+		uint32_t all = cases[i].first + cases[i].blocks * cases[i].size + cases[i].more;
+
+		spooldir_make(&d);
+		s = open_it(&d);
+		if (cases[i].first)
+			append_blocks(s, 1, cases[i].first, 1);
+		append_blocks(s, cases[i].blocks, cases[i].size, cases[i].bytes);
+		if (cases[i].more)
+			append_blocks(s, 1, cases[i].more, 1);
+		(void)merge(s, 0);
+		if (number(s, "SELECT count(*) FROM blocks") != (int64_t)cases[i].left)
+			fail_msg("case %u: %d blocks are left", (unsigned)i,
+			         (int)number(s, "SELECT count(*) FROM blocks"));
+		assert_int_equal(number(s, "SELECT sum(count) FROM blocks"), all);
+		close_sound(s, &d);
+	}
+}
+
+/* A run of what cannot be made smaller is tried once, and the next fifteen are passed over. */
+static void runs_are_skipped_after_one_that_was_not_worth_it(void **state)
+{
+	struct spooldir d;
+	struct store *s;
+	bool more = true;
+
+	(void)state;
+	spooldir_make(&d);
+	s = open_it(&d);
+	append(s, 9, 9, false); /* of 200 random bytes each */
+	for (int i = 0; i < 20; i++) {
+		append_blocks(s, 1, 200, 1);
+		append_blocks(s, 8, 9, 100);
+	}
+	append_blocks(s, 1, 200, 1);
+	while (more)
+		ok(store_merge(s, 0, &more, e));
+	assert_int_equal(number(s, "SELECT count(*) FROM blocks WHERE count = 9"), 9 + 15 * 8);
+	assert_int_equal(number(s, "SELECT count(*) FROM blocks WHERE count = 72"), 5);
+	close_sound(s, &d);
+}
+
+/* Nothing is joined while a disk is full, or the files are gone. */
+static void nothing_is_joined_in_trouble(void **state)
+{
+	struct spooldir d;
+	struct store *s;
+	bool more = true;
+
+	(void)state;
+	spooldir_make(&d);
+	s = open_it(&d);
+	append_blocks(s, 8, 9, 100);
+	append_blocks(s, 1, 200, 1);
+	for (int trouble = 0; trouble < 4; trouble++) {
+		s->full_disk = trouble == 0;
+		s->disk_refused = trouble == 1;
+		s->files_lost = trouble == 2;
+		more = true;
+		ok(store_merge(s, 0, &more, e));
+		assert_int_equal(more, trouble == 3);
+		assert_int_equal(number(s, "SELECT count(*) FROM blocks"), trouble == 3 ? 2 : 9);
+	}
+	assert_int_equal(store_merge_percent(s), 100);
+	s->merging = (struct merging){.first_row = 101, .row_at = 101, .last_row = 300};
+	assert_int_equal(store_merge_percent(s), 0);
+	s->merging.row_at = 151;
+	assert_int_equal(store_merge_percent(s), 25);
+	s->merging.row_at = 301;
+	assert_int_equal(store_merge_percent(s), 100);
+	s->merging.last_row = 0;
+	close_sound(s, &d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -389,6 +499,9 @@ int main(void)
 	    cmocka_unit_test(what_does_not_become_smaller_is_left_as_it_is),
 	    cmocka_unit_test(what_is_not_sound_is_not_joined),
 	    cmocka_unit_test(rows_of_the_first_schema_become_blocks),
+	    cmocka_unit_test(a_run_is_worth_it_or_not),
+	    cmocka_unit_test(runs_are_skipped_after_one_that_was_not_worth_it),
+	    cmocka_unit_test(nothing_is_joined_in_trouble),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
