@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "store/store_internal.h"
 
 enum { GROUP = 10 };
 
@@ -150,4 +151,34 @@ void life_expect(struct store *s, uint64_t accepted, uint64_t delivered, uint64_
 		fail_msg("accepted %llu delivered %llu pending %llu damaged %llu", (unsigned long long)l->accepted,
 		         (unsigned long long)l->delivered, (unsigned long long)l->pending,
 		         (unsigned long long)l->damaged);
+}
+
+struct store *life_begin(struct spooldir *d)
+{
+	spooldir_make(d);
+	return life_open(d, NULL);
+}
+
+void life_end(struct spooldir *d, struct store *s)
+{
+	life_close(s);
+	spooldir_remove(d);
+}
+
+void life_sql(struct store *s, const char *sql)
+{
+	char *why = NULL;
+
+	if (sqlite3_exec(s->db, sql, NULL, NULL, &why) != SQLITE_OK)
+		fail_msg("%s: %s", sql, why);
+}
+
+int64_t life_number(struct store *s, const char *sql)
+{
+	struct error e;
+	int64_t n = -1;
+
+	if (sql_number(s->db, sql, &n, &e) != ERR_OK)
+		fail_msg("%s", e.text);
+	return n;
 }

@@ -14,6 +14,12 @@ enum { LIFE_OTHERS = 100000 }; /* numbers of another spool's messages begin here
 void life_append(struct store *s, uint64_t n, uint32_t count);
 /* Ids first .. last are delivered, in one commit. */
 void life_settle(struct store *s, uint64_t first, uint64_t last);
+/* A folder and a new spool in it; its clean end, and the folder's. */
+struct store *life_begin(struct spooldir *d);
+void life_end(struct spooldir *d, struct store *s);
+/* Through the store's own connection: statements, and the first number of the first row. */
+void life_sql(struct store *s, const char *sql);
+int64_t life_number(struct store *s, const char *sql);
 struct store *life_open(const struct spooldir *d, struct store_report *report);
 void life_checkpoint(struct store *s);
 void life_close(struct store *s);

@@ -118,6 +118,8 @@ void model_reopen(struct model *m, bool clean)
 	same("rows", report.rows, m->now.ledger.pending);
 	same("missing", report.missing_rows + report.salvaged_rows + report.wal_frames_lost, 0);
 	assert_false(clean && report.unclean);
+	assert_int_equal(report.marker, m->disk_failed);
+	m->disk_failed = false;
 	model_ids_after_stop(m);
 }
 

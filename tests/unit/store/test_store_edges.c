@@ -12,42 +12,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/byte_order.h"
-#include "base/crc32c.h"
 #include "rig/faultfs.h"
 #include "rig/faultsql.h"
 #include "rig/lives.h"
 #include "store/store_internal.h"
-
-static void run_sql(struct store *s, const char *sql)
-{
-	char *why = NULL;
-
-	if (sqlite3_exec(s->db, sql, NULL, NULL, &why) != SQLITE_OK)
-		fail_msg("%s: %s", sql, why);
-}
-
-static int64_t count(struct store *s, const char *sql)
-{
-	struct error e;
-	int64_t n = -1;
-
-	if (sql_number(s->db, sql, &n, &e) != ERR_OK)
-		fail_msg("%s", e.text);
-	return n;
-}
-
-static struct store *begin_life(struct spooldir *d)
-{
-	spooldir_make(d);
-	return life_open(d, NULL);
-}
-
-static void end_life(struct spooldir *d, struct store *s)
-{
-	life_close(s);
-	spooldir_remove(d);
-}
 
 /* `count` messages of the same byte, in one commit. */
 static void append_same(struct store *s, uint32_t messages, uint32_t bytes)
@@ -86,7 +54,7 @@ static void a_message_may_be_as_large_as_it_may_be(void **state)
 	} cases[] = {{100, 0, ERR_OK}, {99, 0, ERR_TOOBIG}, {0, 106, ERR_OK}, {0, 105, ERR_TOOBIG}, {0, 0, ERR_OK}};
 	struct message *m = message_new("abcdef", 6, "0123456789", 10, 1);
 	struct spooldir d;
-	struct store *s = begin_life(&d);
+	struct store *s = life_begin(&d);
 	struct error e;
 
 	(void)state;
@@ -113,229 +81,7 @@ static void a_message_may_be_as_large_as_it_may_be(void **state)
 	assert_int_equal(append_one(s, m, &e), ERR_TOOBIG);
 	m->body_bytes = 1;
 	message_free(m);
-	end_life(&d, s);
-}
-
-/* Which blocks are made small. */
-static void what_is_worth_packing_is_packed(void **state)
-{
-	static const struct {
-		enum store_compress compress;
-		bool waits;
-		uint32_t messages, bytes;
-		int codec;
-	} cases[] = {
-	    {STORE_COMPRESS_AUTO, false, 8, 100, 1},   {STORE_COMPRESS_AUTO, false, 9, 100, 0},
-	    {STORE_COMPRESS_AUTO, true, 9, 100, 1},    {STORE_COMPRESS_NEVER, true, 8, 100, 0},
-	    {STORE_COMPRESS_ALWAYS, false, 9, 100, 1}, {STORE_COMPRESS_ALWAYS, false, 1, 0, 0},
-	    {STORE_COMPRESS_AUTO, false, 1, 8179, 1},  {STORE_COMPRESS_AUTO, false, 1, 8180, 0},
-	    {STORE_COMPRESS_AUTO, true, 512, 2048, 1}, {STORE_COMPRESS_ALWAYS, false, 513, 2, 1},
-	};
-	struct spooldir d;
-	struct store *s = begin_life(&d);
-
-	(void)state;
-	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-		const uint64_t first = store_next_id(s);
-
-		store_reconfigure(s, &(struct store_options){.compress = cases[i].compress});
-		store_set_waits(s, cases[i].waits);
-		append_same(s, cases[i].messages, cases[i].bytes);
-		if (count(s, "SELECT codec FROM blocks ORDER BY id LIMIT 1") != cases[i].codec)
-			fail_msg("case %u: not codec %d", (unsigned)i, cases[i].codec);
-		assert_int_equal(count(s, "SELECT sum(bytes) FROM blocks"), cases[i].messages * cases[i].bytes);
-		life_settle(s, first, store_next_id(s) - 1);
-		assert_int_equal(count(s, "SELECT count(*) FROM blocks"), 0);
-	}
-	end_life(&d, s);
-}
-
-/* Whatever wall clocks said. */
-static void any_time_is_kept(void **state)
-{
-	static const int64_t times[] = {0,         -1,        INT64_MAX,     INT64_MIN,     1,
-	                                INT64_MIN, INT64_MAX, 1700000000000, -1700000000000};
-	enum { TIMES = sizeof times / sizeof *times };
-	struct message_list list = STAILQ_HEAD_INITIALIZER(list);
-	struct message *m;
-	struct spooldir d;
-	struct store *s = begin_life(&d);
-	struct error e;
-	uint32_t n;
-	uint64_t last;
-
-	(void)state;
-	assert_int_equal(store_begin(s, &e), ERR_OK);
-	for (int i = 0; i < TIMES; i++) {
-		m = message_new(NULL, 0, "x", 1, times[i]);
-		assert_int_equal(store_append(s, m, &e), ERR_OK);
-		message_free(m);
-	}
-	assert_int_equal(store_commit(s, &e), ERR_OK);
-	assert_int_equal(store_read(s, 0, 100, UINT64_MAX, &list, &n, &last, &e), ERR_OK);
-	assert_int_equal(n, TIMES);
-	STAILQ_FOREACH (m, &list, link)
-		assert_true(m->received_ms == times[m->id - 1]);
-	message_list_free(&list);
-	end_life(&d, s);
-}
-
-enum { FRAMES = 5 };
-
-/* As schema/0002-blocks.sql says it. */
-static int32_t sum_of(const int64_t numbers[6], const void *body, size_t bytes)
-{
-	unsigned char head[48];
-
-	for (int i = 0; i < 6; i++)
-		put_little(head + 8 * i, (uint64_t)numbers[i], 8);
-	return (int32_t)crc32c(crc32c(0, head, sizeof head), body, bytes);
-}
-
-/* Frames cut at every length, or followed by more: those that are whole are there, and the block is not sound. */
-static void a_block_of_any_bytes_is_read_as_far_as_it_goes(void **state)
-{
-	struct block_fill fill = {0};
-	struct stored_block *b = store_block_new();
-	size_t ends[FRAMES + 1] = {0}, whole;
-	unsigned char *bytes;
-
-	(void)state;
-	for (uint64_t i = 0; i < FRAMES; i++) {
-		struct message *m = spooldir_message(i, (uint32_t)i * 60);
-		const struct store_row row = store_row_of(100 + i, m);
-
-		assert_true(store_block_add(&fill, &row));
-		ends[i + 1] = fill.frames.len;
-		message_free(m);
-	}
-	whole = fill.frames.len;
-	bytes = calloc(1, whole + 1);
-	memcpy(bytes, fill.frames.data, whole);
-	for (size_t n = 0; n <= whole + 1; n++)
-		for (int64_t said = FRAMES - 1; said <= FRAMES + 1; said++)
-			for (int lies = 0; lies < 2; lies++) {
-				const int64_t numbers[6] = {100, said, 0, 0, 1, 2};
-				uint32_t there = 0;
-
-				store_block_take(b, numbers, sum_of(numbers, bytes, n) + lies, bytes, n);
-				while (there < FRAMES && ends[there + 1] <= n)
-					there++;
-				assert_int_equal(b->id, 100);
-				assert_int_equal(b->is_sound, n > 0 && n == ends[there] && there == said && !lies);
-				/* frames that end where the bytes end are all of them */
-				assert_int_equal(b->count, n > 0 && n == ends[there] ? there : (uint32_t)said);
-				assert_int_equal(b->framed, there < b->count ? there : b->count);
-				for (uint32_t i = 0; i < b->framed; i++)
-					assert_true(store_row_is_sound(&b->rows[i]) && b->rows[i].id == 100 + i);
-			}
-	free(bytes);
-	buf_fini(&fill.frames);
-	store_block_free(b);
-}
-
-static void bytes_that_are_no_block(void **state)
-{
-	static unsigned char body[BLOCK_MAX + 1];
-	struct stored_block *b = store_block_new();
-	static const struct {
-		int64_t count, codec;
-		size_t bytes;
-		uint32_t is_count;
-	} cases[] = {{3, 0, 0, 3},  {3, 2, 50, 3},    {3, 1, 50, 3},    {3, 0, BLOCK_MAX + 1, 3},
-	             {-1, 0, 0, 0}, {513, 0, 0, 512}, {512, 0, 0, 512}, {0, 0, 0, 0},
-	             {3, -1, 50, 3}};
-
-	(void)state;
-	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-		const int64_t numbers[6] = {7, cases[i].count, 0, cases[i].codec, 0, 0};
-
-		store_block_take(b, numbers, sum_of(numbers, body, cases[i].bytes), body, cases[i].bytes);
-		if (b->is_sound || b->count != cases[i].is_count || b->framed != 0)
-			fail_msg("case %u: %d of %u", (unsigned)i, (int)b->framed, (unsigned)b->count);
-	}
-	/* a varint without an end, and lengths beyond the bytes by one */
-	for (int kind = 0; kind < 3; kind++) {
-		unsigned char frame[16] = {0};
-		const int64_t numbers[6] = {7, 1, 0, 0, 0, 0};
-		const size_t n = kind == 0 ? 16 : 8;
-
-		memset(frame + 4, kind == 0 ? 0x80 : 0, kind == 0 ? 12 : 4);
-		frame[5] = kind == 1 ? 2 : 0; /* metadata of two bytes, one is there */
-		frame[6] = kind == 2 ? 2 : frame[6];
-		store_block_take(b, numbers, sum_of(numbers, frame, n), frame, n);
-		assert_int_equal(b->framed, 0);
-		assert_false(b->is_sound);
-		frame[5] = kind == 1;
-		frame[6] = kind == 2 ? 1 : frame[6];
-		store_block_take(b, numbers, sum_of(numbers, frame, n), frame, n);
-		assert_int_equal(b->framed, kind > 0);
-	}
-	store_block_free(b);
-}
-
-/* Two blocks that share an id, by one: what is settled of them cannot be known. */
-static void blocks_that_overlap_are_damage(void **state)
-{
-	(void)state;
-	for (int by = 0; by < 2; by++) {
-		struct store_settlement items[8];
-		struct spooldir d;
-		struct store *s = begin_life(&d);
-		struct error e;
-		char sql[200];
-
-		append_same(s, 4, 5);
-		append_same(s, 4, 5);
-		if (by > 0)
-			(void)snprintf(sql, sizeof sql, "UPDATE blocks SET id = 4 WHERE id = 5");
-		else
-			(void)snprintf(sql, sizeof sql, "SELECT 1");
-		run_sql(s, sql);
-		for (uint64_t i = 0; i < 8; i++)
-			items[i] = (struct store_settlement){.id = i + 1, .kind = SETTLE_DELIVERED};
-		assert_int_equal(store_begin(s, &e), ERR_OK);
-		assert_int_equal(store_settle(s, items, 8, &e), by ? ERR_DAMAGED : ERR_OK);
-		assert_int_equal(store_in_group(s), !by);
-		if (!by)
-			assert_int_equal(store_commit(s, &e), ERR_OK);
-		else
-			assert_non_null(strstr(e.text, "messages 4 to 4 were read, and 1 of them"));
-		store_abandon(s);
-		spooldir_remove(&d);
-	}
-}
-
-static bool see_twice(void *arg, const struct store_peeked *p)
-{
-	uint64_t *seen = arg;
-
-	assert_int_equal(p->id, ++*seen);
-	return true;
-}
-
-/* A row beside a block that has its id still: once is enough. */
-static void a_message_that_is_there_twice_is_shown_once(void **state)
-{
-	struct message *m = message_new(NULL, 0, "xxxxx", 5, 1700000000000);
-	struct spooldir d;
-	struct store *s = begin_life(&d);
-	struct error e;
-	sqlite3_stmt *st;
-	uint64_t seen = 0;
-
-	(void)state;
-	append_same(s, 4, 5);
-	assert_int_equal(store_begin(s, &e), ERR_OK);
-	st = store_statement(s, ST_INSERT);
-	store_row_bind(st, 1, 3, m);
-	assert_int_equal(store_run(s, st, &e, "x"), ERR_OK);
-	assert_int_equal(store_commit(s, &e), ERR_OK);
-	life_close(s);
-	assert_int_equal(store_peek(d.path, false, see_twice, &seen, &e), ERR_OK);
-	assert_int_equal(seen, 4);
-	message_free(m);
-	spooldir_remove(&d);
+	life_end(&d, s);
 }
 
 /* Rows that stand alone, each of them damaged: more than one read, or one step of a repair, takes. */
@@ -348,7 +94,7 @@ static void more_damage_than_one_step_takes(void **state)
 		struct message_list list = STAILQ_HEAD_INITIALIZER(list);
 		struct store_settlement items[ROWS];
 		struct spooldir d;
-		struct store *s = begin_life(&d);
+		struct store *s = life_begin(&d);
 		struct error e;
 		struct buf out;
 		uint64_t last = 0;
@@ -362,9 +108,9 @@ static void more_damage_than_one_step_takes(void **state)
 		assert_int_equal(store_begin(s, &e), ERR_OK);
 		assert_int_equal(store_settle(s, items, ROWS, &e), ERR_OK);
 		assert_int_equal(store_commit(s, &e), ERR_OK);
-		assert_int_equal(count(s, "SELECT count(*) FROM messages"), ROWS);
-		assert_int_equal(count(s, "SELECT count(*) FROM blocks"), 0); /* all of it moved out */
-		run_sql(s, "UPDATE messages SET body = x'0001' WHERE id <> 300; DELETE FROM failures");
+		assert_int_equal(life_number(s, "SELECT count(*) FROM messages"), ROWS);
+		assert_int_equal(life_number(s, "SELECT count(*) FROM blocks"), 0); /* all of it moved out */
+		life_sql(s, "UPDATE messages SET body = x'0001' WHERE id <> 300; DELETE FROM failures");
 		life_close(s);
 		buf_init(&out, 1 << 16);
 		if (repairs)
@@ -381,9 +127,9 @@ static void more_damage_than_one_step_takes(void **state)
 		assert_int_equal(reads, repairs ? 0 : 3); /* 256, 256, and the rest */
 		life_expect(s, ROWS, 0, 1, ROWS - 1);
 		assert_int_equal(store_pending_bytes(s), 5);
-		assert_int_equal(count(s, "SELECT count(*) FROM damaged WHERE length(body) = 2 AND found_ms > 0"),
+		assert_int_equal(life_number(s, "SELECT count(*) FROM damaged WHERE length(body) = 2 AND found_ms > 0"),
 		                 ROWS - 1);
-		end_life(&d, s);
+		life_end(&d, s);
 	}
 }
 
@@ -392,7 +138,7 @@ static void a_damaged_block_on_a_full_disk_is_passed(void **state)
 {
 	struct message_list list = STAILQ_HEAD_INITIALIZER(list);
 	struct spooldir d;
-	struct store *s = begin_life(&d);
+	struct store *s = life_begin(&d);
 	struct error e;
 	uint32_t n;
 	uint64_t last;
@@ -400,7 +146,7 @@ static void a_damaged_block_on_a_full_disk_is_passed(void **state)
 	(void)state;
 	for (int i = 0; i < 3; i++)
 		append_same(s, 10, 50);
-	run_sql(s, "UPDATE blocks SET checksum = checksum + 1 WHERE id = 11");
+	life_sql(s, "UPDATE blocks SET checksum = checksum + 1 WHERE id = 11");
 	life_close(s);
 	s = life_open(&d, NULL);
 	faultsql_arm(3, SQLITE_FULL, false); /* two blocks are looked at, and then a group begins */
@@ -417,8 +163,8 @@ static void a_damaged_block_on_a_full_disk_is_passed(void **state)
 	assert_int_equal(n, 20);
 	message_list_free(&list);
 	life_expect(s, 30, 0, 30, 0);
-	assert_int_equal(count(s, "SELECT count(*) FROM messages"), 10);
-	end_life(&d, s);
+	assert_int_equal(life_number(s, "SELECT count(*) FROM messages"), 10);
+	life_end(&d, s);
 }
 
 static bool note_reason(void *arg, const struct store_dead *dead)
@@ -434,7 +180,7 @@ static void a_long_shelf(void **state)
 	static char reason[REASON_MAX + 2];
 	struct store_settlement items[ROWS];
 	struct spooldir d;
-	struct store *s = begin_life(&d);
+	struct store *s = life_begin(&d);
 	struct error e;
 	uint64_t n;
 	size_t length = 0;
@@ -449,7 +195,7 @@ static void a_long_shelf(void **state)
 	assert_int_equal(store_commit(s, &e), ERR_OK);
 	assert_int_equal(store_dead_get(s, 1, note_reason, &length, &e), ERR_OK);
 	assert_int_equal(length, REASON_MAX);
-	run_sql(s, "UPDATE dead SET body = x'00' WHERE id IN (1, 256, 300, 600)");
+	life_sql(s, "UPDATE dead SET body = x'00' WHERE id IN (1, 256, 300, 600)");
 	assert_int_equal(store_dead_retry(s, 300, &n, &e), ERR_INPUT);
 	assert_non_null(strstr(e.text, "no sound message 300 is set aside"));
 	assert_int_equal(n, 0);
@@ -465,14 +211,14 @@ static void a_long_shelf(void **state)
 	assert_int_equal(store_ledger(s)->purged, 4);
 	assert_int_equal(store_dead_purge(s, 0, &n, &e), ERR_OK);
 	assert_int_equal(n, 0);
-	end_life(&d, s);
+	life_end(&d, s);
 }
 
 /* Rows that nobody counted, and rows that are gone, while it is open. */
 static void what_is_missing_is_counted(void **state)
 {
 	struct spooldir d;
-	struct store *s = begin_life(&d);
+	struct store *s = life_begin(&d);
 	struct error e;
 	uint64_t missing = 9;
 
@@ -490,20 +236,20 @@ static void what_is_missing_is_counted(void **state)
 	life_expect(s, 20, 0, 18, 2);
 	assert_int_equal(store_count_missing(s, &missing, &e), ERR_OK);
 	assert_int_equal(missing, 0);
-	run_sql(s, "DELETE FROM partial"); /* they are there again */
+	life_sql(s, "DELETE FROM partial"); /* they are there again */
 	assert_int_equal(store_count_missing(s, &missing, &e), ERR_OK);
 	assert_int_equal(missing, 0);
 	assert_int_equal(store_recount(s, &missing, &e), ERR_OK);
 	assert_int_equal(missing, 0);
 	life_expect(s, 22, 0, 20, 2);
-	end_life(&d, s);
+	life_end(&d, s);
 }
 
 /* Of keys that are over 64 go with each that comes. */
 static void old_keys_go_little_by_little(void **state)
 {
 	struct spooldir d;
-	struct store *s = begin_life(&d);
+	struct store *s = life_begin(&d);
 	struct error e;
 	bool is_new;
 
@@ -512,11 +258,11 @@ static void old_keys_go_little_by_little(void **state)
 	for (int i = 0; i < 200; i++)
 		assert_int_equal(store_cache_add(s, "c", &i, sizeof i, i < 150 ? 0 : 100000, &is_new, &e), ERR_OK);
 	assert_int_equal(store_commit(s, &e), ERR_OK);
-	run_sql(s, "INSERT INTO cache SELECT 'old', CAST(value AS BLOB), 5 FROM (WITH RECURSIVE n(value) AS (SELECT 1 "
-	           "UNION ALL"
-	           " SELECT value + 1 FROM n WHERE value < 150) SELECT value FROM n)");
+	life_sql(s, "INSERT INTO cache SELECT 'old', CAST(value AS BLOB), 5 FROM (WITH RECURSIVE n(value) AS (SELECT 1 "
+	            "UNION ALL"
+	            " SELECT value + 1 FROM n WHERE value < 150) SELECT value FROM n)");
 	for (int i = 0; i < 4; i++) {
-		const int64_t old = count(s, "SELECT count(*) FROM cache WHERE cache = 'old'");
+		const int64_t old = life_number(s, "SELECT count(*) FROM cache WHERE cache = 'old'");
 
 		assert_int_equal(old, i == 0 ? 150 : i == 1 ? 86 : i == 2 ? 22 : 0);
 		is_new = false;
@@ -527,7 +273,7 @@ static void old_keys_go_little_by_little(void **state)
 	assert_true(is_new);
 	assert_int_equal(store_cache_add(s, "d", NULL, 0, 100000, &is_new, &e), ERR_OK);
 	assert_false(is_new);
-	end_life(&d, s);
+	life_end(&d, s);
 }
 
 /* A position that is not what was written is none; its key counts. */
@@ -538,7 +284,7 @@ static void a_damaged_position_is_none(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof harm / sizeof *harm; i++) {
 		struct spooldir d;
-		struct store *s = begin_life(&d);
+		struct store *s = life_begin(&d);
 		struct error e;
 		char *value = NULL;
 
@@ -548,29 +294,163 @@ static void a_damaged_position_is_none(void **state)
 		assert_int_equal(store_position_get(s, "f", &value, &e), ERR_OK);
 		assert_string_equal(value, "12345");
 		free(value);
-		run_sql(s, harm[i]);
+		life_sql(s, harm[i]);
 		assert_int_equal(store_position_get(s, i == 2 ? "g" : "f", &value, &e), ERR_OK);
 		assert_null(value);
-		end_life(&d, s);
+		life_end(&d, s);
 	}
+}
+
+/* What a spool is made with, and what each connection is told. */
+static void settings_hold(void **state)
+{
+	static const struct {
+		uint32_t page_size;
+		int64_t is; /* 0: refused */
+	} pages[] = {{0, 4096},      {512, 512},     {511, 0},   {256, 0},   {1000, 0},
+	             {16384, 16384}, {65536, 65536}, {65537, 0}, {131072, 0}};
+	static const struct {
+		const char *pragma;
+		int64_t is;
+	} settings[] = {{"auto_vacuum", 2},        {"application_id", APPLICATION_ID},
+	                {"synchronous", 2},        {"wal_autocheckpoint", 0},
+	                {"cell_size_check", 1},    {"secure_delete", 0},
+	                {"temp_store", 2},         {"journal_size_limit", -1},
+	                {"busy_timeout", 0},       {"foreign_keys", 0},
+	                {"recursive_triggers", 0}, {"cache_size", -CACHE_KIB}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
+		struct spooldir d;
+		struct store_options o;
+		struct store *s = NULL;
+		struct error e;
+
+		spooldir_make(&d);
+		o = spooldir_options(&d);
+		o.page_size = pages[i].page_size;
+		assert_int_equal(store_open(&o, &s, NULL, &e), pages[i].is ? ERR_OK : ERR_CONFIG);
+		if (pages[i].is) {
+			char sql[60];
+
+			assert_int_equal(life_number(s, "PRAGMA page_size"), pages[i].is);
+			for (size_t k = 0; k < sizeof settings / sizeof *settings; k++) {
+				(void)snprintf(sql, sizeof sql, "PRAGMA %s", settings[k].pragma);
+				if (life_number(s, sql) != settings[k].is)
+					fail_msg("%s is not %d", sql, (int)settings[k].is);
+			}
+			assert_int_equal(sqlite3_limit(s->db, SQLITE_LIMIT_ATTACHED, -1), 0);
+			assert_int_equal(sqlite3_limit(s->db, SQLITE_LIMIT_SQL_LENGTH, -1), 65536);
+			assert_int_equal(sqlite3_limit(s->db, SQLITE_LIMIT_EXPR_DEPTH, -1), 50);
+			life_append(s, 0, 10);
+			assert_int_equal(access(spooldir_file(&d, "-shm"), F_OK), -1);
+			life_close(s);
+			assert_int_equal(access(spooldir_file(&d, ".new"), F_OK), -1);
+			assert_int_equal(access(spooldir_file(&d, ".new-wal"), F_OK), -1);
+		} else {
+			assert_non_null(strstr(e.text, "is not a power of two from 512 to 65536"));
+			assert_int_equal(access(d.path, F_OK), -1);
+		}
+		spooldir_remove(&d);
+	}
+}
+
+/* A copy with a damaged message, waiting or dead: all of it is refused. */
+static void a_copy_with_a_damaged_message_is_refused(void **state)
+{
+	static const char *const harm[] = {"UPDATE dead SET body = x'0000'",
+	                                   "UPDATE dead SET checksum = checksum + 1 WHERE id = 12", "SELECT 1",
+	                                   "UPDATE dead SET code = NULL, reason = NULL"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof harm / sizeof *harm; i++) {
+		struct spooldir d, other;
+		struct store *s = life_begin(&d);
+		struct message *m;
+		struct error e;
+		uint64_t rows = 9;
+		const bool is_sound = i >= 2;
+
+		life_append(s, 0, 10);
+		assert_int_equal(store_begin(s, &e), ERR_OK);
+		for (uint64_t n = 11; n <= 12; n++) {
+			m = spooldir_message(n, 20);
+			m->attempts = 3;
+			assert_int_equal(store_append_dead(s, m, "code", &e), ERR_OK);
+			message_free(m);
+		}
+		assert_int_equal(store_commit(s, &e), ERR_OK);
+		if (i == 3) /* which STRICT tables refuse */
+			(void)sqlite3_exec(s->db, harm[i], NULL, NULL, NULL);
+		else
+			life_sql(s, harm[i]);
+		life_close(s);
+		s = life_begin(&other);
+		assert_int_equal(store_import(s, d.path, false, &rows, &e), is_sound ? ERR_OK : ERR_INPUT);
+		assert_int_equal(rows, is_sound ? 12 : 0);
+		if (!is_sound)
+			assert_non_null(strstr(e.text, "has a wrong checksum; repair it first"));
+		life_expect(s, rows, 0, is_sound ? 10 : 0, 0);
+		assert_int_equal(store_ledger(s)->dead, is_sound ? 2 : 0);
+		life_end(&other, s);
+		spooldir_remove(&d);
+	}
+}
+
+/* What came back in a step is told, for whoever hands it out. */
+static void each_step_tells_what_came_back(void **state)
+{
+	struct spooldir d;
+	struct store *s = life_begin(&d);
+	struct store_report report;
+	struct error e;
+	char aside[400];
+	uint64_t first, last, lowest = UINT64_MAX, highest = 0;
+	int steps = 0;
+	bool more = true;
+
+	(void)state;
+	life_append(s, 0, 600);
+	life_settle(s, 1, 20);
+	life_close(s);
+	(void)snprintf(aside, sizeof aside, "%s.hidden", d.path);
+	assert_int_equal(rename(d.path, aside), 0);
+	assert_int_equal(unlink(spooldir_file(&d, ".tide")), 0);
+	s = life_open(&d, &report);
+	assert_true(report.created && report.rows == 0);
+	assert_int_equal(rename(aside, spooldir_file(&d, ".quarantine-20260101T000000Z-000")), 0);
+	s->id = (struct spool_id){0}; /* whose it is nobody asks */
+	s->salvage_is_done = false;
+	while (more) {
+		assert_int_equal(store_salvage(s, 50, &first, &last, &more, &e), ERR_OK);
+		assert_true((first == 0) == (last == 0) && first <= last);
+		assert_true(last == 0 || last > highest || last < lowest); /* other ones than before */
+		lowest = first && first < lowest ? first : lowest;
+		highest = last > highest ? last : highest;
+		steps++;
+	}
+	assert_int_equal(store_ledger(s)->pending, 580);
+	assert_int_equal(lowest, 21);
+	assert_int_equal(highest, 600);
+	assert_true(steps > 5);
+	assert_int_equal(store_salvage(s, 50, &first, &last, &more, &e), ERR_OK);
+	assert_true(!more && first == 0 && last == 0);
+	life_end(&d, s);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_message_may_be_as_large_as_it_may_be),
-	    cmocka_unit_test(what_is_worth_packing_is_packed),
-	    cmocka_unit_test(any_time_is_kept),
-	    cmocka_unit_test(a_block_of_any_bytes_is_read_as_far_as_it_goes),
-	    cmocka_unit_test(bytes_that_are_no_block),
-	    cmocka_unit_test(blocks_that_overlap_are_damage),
-	    cmocka_unit_test(a_message_that_is_there_twice_is_shown_once),
 	    cmocka_unit_test(more_damage_than_one_step_takes),
 	    cmocka_unit_test(a_damaged_block_on_a_full_disk_is_passed),
 	    cmocka_unit_test(a_long_shelf),
 	    cmocka_unit_test(what_is_missing_is_counted),
 	    cmocka_unit_test(old_keys_go_little_by_little),
 	    cmocka_unit_test(a_damaged_position_is_none),
+	    cmocka_unit_test(settings_hold),
+	    cmocka_unit_test(a_copy_with_a_damaged_message_is_refused),
+	    cmocka_unit_test(each_step_tells_what_came_back),
 	};
 
 	if (access("/dev/shm", W_OK) == 0)

@@ -457,6 +457,29 @@ static void runs_are_skipped_after_one_that_was_not_worth_it(void **state)
 	close_sound(s, &d);
 }
 
+/* What may still grow is left alone until 64 more messages came. */
+static void a_run_that_may_grow_is_looked_at_again(void **state)
+{
+	struct spooldir d;
+	struct store *s;
+	bool more = true;
+
+	(void)state;
+	spooldir_make(&d);
+	s = open_it(&d);
+	append_blocks(s, 8, 9, 100); /* next id 73 */
+	ok(store_merge(s, 0, &more, e));
+	assert_false(more);
+	append_blocks(s, 1, 63, 400); /* too large as it is stored, one too few to look */
+	ok(store_merge(s, 0, &more, e));
+	assert_false(more);
+	append_blocks(s, 1, 1, 1);
+	ok(store_merge(s, 0, &more, e));
+	assert_true(more);
+	assert_int_equal(number(s, "SELECT count(*) FROM blocks"), 3);
+	close_sound(s, &d);
+}
+
 /* Nothing is joined while a disk is full, or the files are gone. */
 static void nothing_is_joined_in_trouble(void **state)
 {
@@ -502,6 +525,7 @@ int main(void)
 	    cmocka_unit_test(a_run_is_worth_it_or_not),
 	    cmocka_unit_test(runs_are_skipped_after_one_that_was_not_worth_it),
 	    cmocka_unit_test(nothing_is_joined_in_trouble),
+	    cmocka_unit_test(a_run_that_may_grow_is_looked_at_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

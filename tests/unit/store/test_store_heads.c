@@ -1,0 +1,278 @@
+/* The head of a file as it is found: every bit of it, with and without a tide mark; and what is said about it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "rig/faultfs.h"
+#include "rig/lives.h"
+#include "store/schema.h"
+#include "store/store_internal.h"
+
+enum { HEAD = 100, OURS = FILE_OURS, DAMAGED = FILE_DAMAGED, REFUSED = 100, NEWER = 101 };
+
+/* A closed spool with one block, its files open for looking. */
+struct looked {
+	struct spooldir d;
+	struct files f;
+	unsigned char *bytes;
+	size_t count;
+};
+
+static void make(struct looked *l)
+{
+	struct store *s;
+	struct error e;
+
+	spooldir_make(&l->d);
+	s = life_open(&l->d, NULL);
+	life_append(s, 0, 10);
+	life_close(s);
+	assert_int_equal(unlink(spooldir_file(&l->d, "-wal")), 0);
+	l->bytes = spooldir_load(l->d.path, &l->count);
+	assert_int_equal(files_open(&l->f, l->d.path, &e), ERR_OK);
+}
+
+static void forget(struct looked *l)
+{
+	files_close(&l->f);
+	free(l->bytes);
+	spooldir_remove(&l->d);
+}
+
+static int look_at(struct looked *l, struct error *e)
+{
+	enum file_kind kind;
+
+	spooldir_store(l->d.path, l->bytes, l->count);
+	switch (store_inspect(&l->f, &kind, e)) {
+	case ERR_OK:
+		return (int)kind;
+	case ERR_ENVIRONMENT:
+		return REFUSED;
+	case ERR_CONFIG:
+		return NEWER;
+	default:
+		return -1;
+	}
+}
+
+static int newest(void) { return schema_steps[schema_step_count - 1].version; }
+
+/* sqlite.org/fileformat2.html, section 1.3: what is the same in every spool, and what may be anything. */
+static int expected(int bit, bool has_tide)
+{
+	const int at = bit / 8;
+	const unsigned version = (unsigned)newest() ^ (at >= 60 && at < 64 ? 1u << (8 * (63 - at) + bit % 8) : 0);
+
+	if (at < 16 || (at >= 68 && at < 72))
+		return has_tide ? DAMAGED : REFUSED;
+	if (at >= 60 && at < 64) {
+		if (version > (unsigned)newest())
+			return has_tide ? DAMAGED : NEWER;
+		return has_tide || version == 0 ? DAMAGED : OURS;
+	}
+	if ((at >= 24 && at < 44) || (at >= 48 && at < 56) || at >= 92)
+		return OURS;
+	return DAMAGED;
+}
+
+static void every_bit_of_a_head_is_judged(void **state)
+{
+	struct looked l;
+	struct error e;
+
+	(void)state;
+	make(&l);
+	for (int has_tide = 1; has_tide >= 0; has_tide--) {
+		if (!has_tide)
+			assert_int_equal(unlink(spooldir_file(&l.d, ".tide")), 0);
+		assert_int_equal(look_at(&l, &e), OURS);
+		for (int bit = 0; bit < HEAD * 8; bit++) {
+			int is;
+
+			l.bytes[bit / 8] ^= (unsigned char)(1 << bit % 8);
+			is = look_at(&l, &e);
+			if (is != expected(bit, has_tide))
+				fail_msg("bit %d of byte %d%s: %d", bit % 8, bit / 8,
+				         has_tide ? "" : ", without a tide mark", is);
+			l.bytes[bit / 8] ^= (unsigned char)(1 << bit % 8);
+		}
+	}
+	forget(&l);
+}
+
+static void set(struct looked *l, size_t at, const void *bytes, size_t count) { memcpy(l->bytes + at, bytes, count); }
+
+/* Whole fields. */
+static void heads_of_other_kinds(void **state)
+{
+	static const struct {
+		size_t at;
+		const char *value;
+		size_t count;
+		int with_tide, without;
+		const char *words;
+	} cases[] = {
+	    {16, "\x00\x01", 2, OURS, OURS, ""}, /* pages of 65536 */
+	    {16, "\x02\x00", 2, OURS, OURS, ""},
+	    {16, "\x01\x00", 2, DAMAGED, DAMAGED, ""},
+	    {16, "\x0c\x00", 2, DAMAGED, DAMAGED, ""},
+	    {16, "\x00\x00", 2, DAMAGED, DAMAGED, ""},
+	    {18, "\x01\x01", 2, OURS, OURS, ""}, /* a rollback journal, of a copy */
+	    {18, "\x03\x03", 2, DAMAGED, DAMAGED, ""},
+	    {18, "\x00\x00", 2, DAMAGED, DAMAGED, ""},
+	    {18, "\x01\x02", 2, DAMAGED, DAMAGED, ""},
+	    {68, "\x00\x00\x00\x00", 4, REFUSED, REFUSED, "a database of another program (application_id 0)"},
+	    {68, "KSPM", 4, REFUSED, REFUSED, "a database of another program (application_id 0x4b53504d)"},
+	    {0, "not a database..", 16, DAMAGED, REFUSED, "is not a spool (not an SQLite file)"},
+	};
+	struct looked l;
+	struct error e;
+
+	(void)state;
+	make(&l);
+	for (int has_tide = 1; has_tide >= 0; has_tide--) {
+		if (!has_tide)
+			assert_int_equal(unlink(spooldir_file(&l.d, ".tide")), 0);
+		for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+			unsigned char before[16];
+			int is;
+
+			if (cases[i].at == 68 && memcmp(cases[i].value, "KSPM", 4) == 0 && has_tide)
+				continue; /* one bit away or not: see below */
+			memcpy(before, l.bytes + cases[i].at, cases[i].count);
+			set(&l, cases[i].at, cases[i].value, cases[i].count);
+			is = look_at(&l, &e);
+			if (is != (has_tide ? cases[i].with_tide : cases[i].without))
+				fail_msg("case %u: %d", (unsigned)i, is);
+			if (is == REFUSED && !strstr(e.text, cases[i].words))
+				fail_msg("case %u: %s", (unsigned)i, e.text);
+			set(&l, cases[i].at, before, cases[i].count);
+		}
+	}
+	forget(&l);
+}
+
+/* A file whose head is lost is ours by the tide mark beside it, unless it looks like another's. */
+static void a_head_that_is_lost(void **state)
+{
+	static const struct {
+		unsigned char head, application;
+		bool has_tide;
+		int is;
+	} cases[] = {{0x00, 1, true, DAMAGED},  {0x00, 0, true, DAMAGED}, {0xff, 0, true, DAMAGED},
+	             {0x00, 0, false, REFUSED}, {0x01, 0, true, REFUSED}, {0x01, 1, true, DAMAGED}};
+	struct looked l;
+	struct error e;
+
+	(void)state;
+	make(&l);
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		unsigned char before[HEAD], head[16];
+
+		memcpy(before, l.bytes, HEAD);
+		memset(head, cases[i].head, sizeof head);
+		if (cases[i].head == 1) { /* one bit of the name of the format alone */
+			memcpy(head, before, sizeof head);
+			head[3] ^= 1;
+		}
+		set(&l, 0, head, sizeof head);
+		if (!cases[i].application)
+			set(&l, 68, "\0\0\0\0", 4);
+		if (!cases[i].has_tide) {
+			size_t count;
+			char *tide = (char *)spooldir_load(spooldir_file(&l.d, ".tide"), &count);
+
+			assert_int_equal(unlink(spooldir_file(&l.d, ".tide")), 0);
+			assert_int_equal(look_at(&l, &e), cases[i].is);
+			spooldir_store(spooldir_file(&l.d, ".tide"), tide, count);
+			free(tide);
+		} else if (look_at(&l, &e) != cases[i].is) {
+			fail_msg("case %u: %d", (unsigned)i, look_at(&l, &e));
+		}
+		set(&l, 0, before, HEAD);
+	}
+	l.count = HEAD - 1;
+	assert_int_equal(look_at(&l, &e), DAMAGED);
+	l.count = 0;
+	assert_int_equal(look_at(&l, &e), DAMAGED);
+	assert_int_equal(unlink(spooldir_file(&l.d, ".tide")), 0);
+	assert_int_equal(look_at(&l, &e), DAMAGED); /* a spool is never empty, and nothing else is lost with it */
+	l.count = 1;
+	assert_int_equal(look_at(&l, &e), REFUSED);
+	assert_int_equal(unlink(l.d.path), 0);
+	{
+		enum file_kind kind = FILE_OURS;
+
+		assert_int_equal(store_inspect(&l.f, &kind, &e), ERR_OK);
+		assert_int_equal(kind, FILE_MISSING);
+	}
+	forget(&l);
+}
+
+/* An older schema's number is believed while a log may hold the newer one, or the last writer was as old. */
+static void an_older_number_with_a_log(void **state)
+{
+	struct looked l;
+	struct error e;
+	unsigned char number[4] = {0};
+
+	(void)state;
+	make(&l);
+	number[3] = (unsigned char)(newest() - 1);
+	set(&l, 60, number, 4);
+	assert_int_equal(look_at(&l, &e), DAMAGED);
+	spooldir_store(spooldir_file(&l.d, "-wal"), "x", 1);
+	assert_int_equal(look_at(&l, &e), OURS);
+	assert_int_equal(unlink(spooldir_file(&l.d, "-wal")), 0);
+	assert_int_equal(look_at(&l, &e), DAMAGED);
+	forget(&l);
+}
+
+/* One sentence after the other, never beyond the end. */
+static void warnings_are_joined_and_cut(void **state)
+{
+	struct store_report r = {0};
+	char line[101];
+
+	(void)state;
+	store_warn(&r, "one of %d", 7);
+	assert_string_equal(r.warning, "one of 7");
+	store_warn(&r, "two");
+	assert_string_equal(r.warning, "one of 7; two");
+	memset(line, 'x', 100);
+	line[100] = '\0';
+	for (int i = 0; i < 8; i++) {
+		const size_t before = strlen(r.warning);
+
+		store_warn(&r, "%s", line);
+		assert_int_equal(strlen(r.warning),
+		                 before + 102 < sizeof r.warning ? before + 102 : sizeof r.warning - 1);
+	}
+	r = (struct store_report){0};
+	memset(r.warning, 'y', sizeof r.warning - 2);
+	store_warn(&r, "%s", line);
+	assert_int_equal(strlen(r.warning), sizeof r.warning - 1);
+	assert_int_equal(r.warning[sizeof r.warning - 2], 'x'); /* no room for what stands between */
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(every_bit_of_a_head_is_judged), cmocka_unit_test(heads_of_other_kinds),
+	    cmocka_unit_test(a_head_that_is_lost),           cmocka_unit_test(an_older_number_with_a_log),
+	    cmocka_unit_test(warnings_are_joined_and_cut),
+	};
+
+	if (access("/dev/shm", W_OK) == 0)
+		(void)setenv("TMPDIR", "/dev/shm", 0);
+	faultfs_skip_syncs();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
