@@ -1,7 +1,8 @@
 /*
  * spooldir: a folder of its own for a test's spool, and small things every journal test needs.
  *
- * The folder is made under $TMPDIR (or /tmp), mode 0700, and removed with all it holds by spooldir_remove.
+ * The folder is made under $TMPDIR, or in memory where that is (no test here cuts a power line: what a disk does is
+ * simulated), or in /tmp; mode 0700, removed with all it holds by spooldir_remove.
  */
 #ifndef KSPOOL_TESTS_SPOOLDIR_H
 #define KSPOOL_TESTS_SPOOLDIR_H

@@ -205,8 +205,9 @@ static void what_was_delivered_does_not_come_back(void **state)
 	spooldir_remove(&d);
 }
 
-/* No bit of the header keeps a spool from starting, nor costs a message; check finds nothing to say afterwards. */
-static void any_bit_of_the_header(void **state)
+/* No bit of the header keeps a spool from starting, nor costs a message; check finds nothing to say afterwards. A
+ * fifth of them: what each is taken for, test_store_heads knows. */
+static void bits_of_the_header(void **state)
 {
 	struct spooldir original;
 	uint64_t found = 0, aside = 0;
@@ -214,7 +215,7 @@ static void any_bit_of_the_header(void **state)
 	(void)state;
 	spooldir_make(&original);
 	make_spool(&original, false);
-	for (size_t bit = 0; bit < 800; bit++) {
+	for (size_t bit = 0; bit < 800; bit += 5) {
 		struct store_report report;
 		struct store_options o;
 		struct spooldir d;
@@ -251,7 +252,7 @@ static void any_bit_of_the_header(void **state)
 		buf_fini(&out);
 		spooldir_remove(&d);
 	}
-	print_message("800 bits: check finds %llu, %llu spools set aside\n", (unsigned long long)found,
+	print_message("160 bits: check finds %llu, %llu spools set aside\n", (unsigned long long)found,
 	              (unsigned long long)aside);
 	spooldir_remove(&original);
 }
@@ -262,12 +263,10 @@ int main(void)
 	    cmocka_unit_test(a_start_finds_a_file_that_was_set_aside),
 	    cmocka_unit_test(a_forgotten_file_beside_a_spool_with_the_same_ids),
 	    cmocka_unit_test(rows_are_found_without_roots),
-	    cmocka_unit_test(any_bit_of_the_header),
+	    cmocka_unit_test(bits_of_the_header),
 	    cmocka_unit_test(what_was_delivered_does_not_come_back),
 	};
 
-	if (access("/dev/shm", W_OK) == 0)
-		(void)setenv("TMPDIR", "/dev/shm", 0);
 	faultfs_skip_syncs();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
