@@ -15,7 +15,7 @@
 
 enum { GROUP = 10 };
 
-static uint32_t bytes_of(uint64_t n) { return (uint32_t)(n % 7 * 400); }
+uint32_t life_bytes(uint64_t n) { return (uint32_t)(n % 7 * 400); }
 
 void life_append(struct store *s, uint64_t n, uint32_t count)
 {
@@ -24,7 +24,7 @@ void life_append(struct store *s, uint64_t n, uint32_t count)
 	for (uint32_t i = 0; i < count;) {
 		assert_int_equal(store_begin(s, &e), ERR_OK);
 		for (int k = 0; k < GROUP && i < count; k++) {
-			struct message *m = spooldir_message(n + i + 1, bytes_of(n + i + 1));
+			struct message *m = spooldir_message(n + i + 1, life_bytes(n + i + 1));
 
 			assert_int_equal(store_append(s, m, &e), ERR_OK);
 			message_free(m);
@@ -84,6 +84,23 @@ void life_make(struct spooldir *d, uint64_t n, uint32_t in_file, uint32_t in_log
 	store_abandon(s);
 }
 
+void life_make_halves(const struct spooldir *d, uint32_t rows, bool in_log)
+{
+	struct store *s = life_open(d, NULL);
+	struct error e;
+
+	life_append(s, 0, rows / 2);
+	assert_int_equal(store_begin(s, &e), ERR_OK);
+	assert_int_equal(store_position_put(s, "file", "123", &e), ERR_OK);
+	assert_int_equal(store_commit(s, &e), ERR_OK);
+	life_checkpoint(s);
+	life_append(s, rows / 2, rows - rows / 2);
+	if (in_log)
+		store_abandon(s);
+	else
+		life_close(s);
+}
+
 void life_bring(const struct spooldir *from, const char *suffix, const struct spooldir *to)
 {
 	size_t count;
@@ -121,7 +138,7 @@ uint32_t life_waiting(struct store *s, uint64_t n)
 
 		if (number <= n || number > n + 1000)
 			fail_msg("message %llu is another spool's", (unsigned long long)number);
-		assert_true(spooldir_is_message(m, number, bytes_of(number)));
+		assert_true(spooldir_is_message(m, number, life_bytes(number)));
 		assert_false(there[number - n]);
 		there[number - n] = true;
 	}

@@ -1,7 +1,7 @@
 /*
  * lives: spools that live, end, and are copied, for tests of what belongs to which.
  *
- * Everything fails the test by itself. Messages are spooldir_message(n, ...) of different sizes, ten a commit.
+ * Everything fails the test by itself. Messages are spooldir_message(n, life_bytes(n)), ten a commit.
  */
 #ifndef KSPOOL_TESTS_LIVES_H
 #define KSPOOL_TESTS_LIVES_H
@@ -10,6 +10,7 @@
 
 enum { LIFE_OTHERS = 100000 }; /* numbers of another spool's messages begin here */
 
+uint32_t life_bytes(uint64_t n);
 /* Messages n + 1 .. n + count. */
 void life_append(struct store *s, uint64_t n, uint32_t count);
 /* Ids first .. last are delivered, in one commit. */
@@ -25,6 +26,9 @@ void life_checkpoint(struct store *s);
 void life_close(struct store *s);
 /* A new spool, as a kill leaves it: in_file messages in the database, in_log more in its log alone. */
 void life_make(struct spooldir *d, uint64_t n, uint32_t in_file, uint32_t in_log);
+/* Messages 1 .. rows in a spool at d, the first half in the database, with a position; the rest in the log when it is
+ * to have one, else it is closed. */
+void life_make_halves(const struct spooldir *d, uint32_t rows, bool in_log);
 /* A file of another spool in the place of ours, in the same inode when there is one. */
 void life_bring(const struct spooldir *from, const char *suffix, const struct spooldir *to);
 int life_count_files(const struct spooldir *d, const char *part);

@@ -266,7 +266,7 @@ static void end_harm(struct model *m, bool harmed, uint64_t *ret_failed)
 	} else {
 		model_start_harmed(m);
 		for (int tries = 0; err == ERR_MEMORY; tries++) {
-			faultsql_arm(tries < 5 ? 1 + model_pick(60) : 0, SQLITE_NOMEM, false);
+			faultsql_arm(tries < 12 ? 1 + model_pick(60) : 0, SQLITE_NOMEM, false);
 			err = model_read_harmed(m, &e);
 			*ret_failed += faultsql_failed();
 			assert_true((err == ERR_MEMORY) ==

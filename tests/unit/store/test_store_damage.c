@@ -17,11 +17,9 @@
 
 #include "base/check.h"
 #include "rig/faultfs.h"
-#include "rig/spooldir.h"
+#include "rig/lives.h"
 
 enum { ROWS = 600, GROUP = 10, FLIPS = 200 };
-
-static uint32_t bytes_of(uint64_t id) { return (uint32_t)(id % 7 * 150); }
 
 static uint64_t next_random(uint64_t *x)
 {
@@ -29,44 +27,6 @@ static uint64_t next_random(uint64_t *x)
 	*x ^= *x >> 7;
 	*x ^= *x << 17;
 	return *x;
-}
-
-static void append_rows(struct store *s, uint64_t first, uint64_t last)
-{
-	struct error e;
-
-	for (uint64_t id = first; id <= last;) {
-		assert_int_equal(store_begin(s, &e), ERR_OK);
-		for (int i = 0; i < GROUP && id <= last; i++, id++) {
-			struct message *m = spooldir_message(id, bytes_of(id));
-
-			assert_int_equal(store_append(s, m, &e), ERR_OK);
-			assert_int_equal(m->id, id);
-			message_free(m);
-		}
-		assert_int_equal(store_commit(s, &e), ERR_OK);
-	}
-}
-
-/* A spool of ROWS messages: the first half in the database, the rest in the log, when it is to have one. */
-static void make_spool(const struct spooldir *d, bool in_log)
-{
-	struct store_options o = spooldir_options(d);
-	struct store *s = NULL;
-	struct error e;
-
-	o.page_size = 4096;
-	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
-	append_rows(s, 1, ROWS / 2);
-	assert_int_equal(store_begin(s, &e), ERR_OK);
-	assert_int_equal(store_position_put(s, "file", "123", &e), ERR_OK);
-	assert_int_equal(store_commit(s, &e), ERR_OK);
-	assert_int_equal(store_checkpoint(s, true, &e), ERR_OK);
-	append_rows(s, ROWS / 2 + 1, ROWS);
-	if (in_log)
-		store_abandon(s);
-	else
-		assert_int_equal(store_close(s, &e), ERR_OK);
 }
 
 struct outcome {
@@ -89,7 +49,7 @@ static enum err read_everything(struct store *s, struct outcome *out, struct err
 		enum err err = store_read(s, after, 50, UINT64_MAX, &list, &count, &last, e);
 
 		STAILQ_FOREACH (m, &list, link) {
-			if (spooldir_is_message(m, m->id, bytes_of(m->id)))
+			if (spooldir_is_message(m, m->id, life_bytes(m->id)))
 				out->good++;
 			else
 				out->altered++;
@@ -192,7 +152,7 @@ static void flipped_bits_in_the_database(void **state)
 
 	(void)state;
 	spooldir_make(&original);
-	make_spool(&original, false);
+	life_make_halves(&original, ROWS, false);
 	for (uint64_t n = 0; n < FLIPS; n++) {
 		struct outcome o;
 
@@ -218,7 +178,7 @@ static void flipped_bits_in_the_log(void **state)
 
 	(void)state;
 	spooldir_make(&original);
-	make_spool(&original, true);
+	life_make_halves(&original, ROWS, true);
 	for (uint64_t n = 0; n < FLIPS; n++) {
 		struct outcome o;
 
@@ -328,7 +288,7 @@ static void harmed_files(void **state)
 
 	(void)state;
 	spooldir_make(&original);
-	make_spool(&original, true);
+	life_make_halves(&original, ROWS, true);
 	for (int kind = 0; kind < HARMS; kind++)
 		for (int i = 0; i < TIMES; i++) {
 			struct outcome o;
@@ -358,8 +318,8 @@ static void a_log_of_another_database_is_not_applied(void **state)
 	(void)state;
 	spooldir_make(&a);
 	spooldir_make(&b);
-	make_spool(&a, false);
-	make_spool(&b, true);
+	life_make_halves(&a, ROWS, false);
+	life_make_halves(&b, ROWS, true);
 	bytes = spooldir_load(spooldir_file(&b, "-wal"), &count);
 	spooldir_store(spooldir_file(&a, "-wal"), bytes, count);
 	free(bytes);
@@ -388,9 +348,9 @@ static void a_torn_header_of_a_new_log_is_no_damage(void **state)
 		spooldir_make(&d);
 		o = spooldir_options(&d);
 		assert_int_equal(store_open(&o, &s, &report, &e), ERR_OK);
-		append_rows(s, 1, 20);
-		append_rows(s, 21, 40);
-		append_rows(s, 41, 60);
+		life_append(s, 0, 20);
+		life_append(s, 20, 20);
+		life_append(s, 40, 20);
 		assert_int_equal(store_checkpoint(s, true, &e), ERR_OK);
 		store_abandon(s);
 		bytes = spooldir_load(spooldir_file(&d, "-wal"), &count);
@@ -423,10 +383,10 @@ static void commits_that_cannot_be_joined_are_reported(void **state)
 
 	(void)state;
 	spooldir_make(&d);
-	make_spool(&d, true);
+	life_make_halves(&d, ROWS, true);
 	frames = (size_of(&d, "-wal") - 32) / FRAME;
 	flip(&d, "-wal", (CHECKSUM_OF_FIRST + 4) * 8);
-	flip(&d, "-wal", (32 + (frames - 3) * FRAME + 24 + 1000) * 8); /* the last frame is of an older log */
+	flip(&d, "-wal", (32 + (frames - 4) * FRAME + 24 + 1000) * 8); /* what stands behind it is of an older log */
 	o = spooldir_options(&d);
 	assert_int_equal(store_open(&o, &s, &report, &e), ERR_OK);
 	assert_true(report.wal_mended);
@@ -449,7 +409,7 @@ static void a_ledger_that_lies_is_counted_anew(void **state)
 
 	(void)state;
 	spooldir_make(&d);
-	make_spool(&d, false);
+	life_make_halves(&d, ROWS, false);
 	spooldir_lose(d.path, 5);
 	spooldir_lose(d.path, 6);
 	(void)snprintf(command, sizeof command, "sqlite3 %s 'UPDATE ledger SET pending = 1'", d.path);
@@ -477,7 +437,7 @@ static void check_and_repair_say_what_they_find(void **state)
 
 	(void)state;
 	spooldir_make(&d);
-	make_spool(&d, true);
+	life_make_halves(&d, ROWS, true);
 	buf_init(&out, 1 << 20);
 	before = spooldir_load(d.path, &before_size);
 	assert_int_equal(store_check(d.path, &out, &problems, &e), ERR_OK);

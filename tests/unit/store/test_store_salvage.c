@@ -11,49 +11,9 @@
 #include <unistd.h>
 
 #include "rig/faultfs.h"
-#include "rig/spooldir.h"
+#include "rig/lives.h"
 
-enum { ROWS = 600, GROUP = 10 };
-
-static uint32_t bytes_of(uint64_t id) { return (uint32_t)(id % 7 * 150); }
-
-static void append_rows(struct store *s, uint64_t first, uint64_t last)
-{
-	struct error e;
-
-	for (uint64_t id = first; id <= last;) {
-		assert_int_equal(store_begin(s, &e), ERR_OK);
-		for (int i = 0; i < GROUP && id <= last; i++, id++) {
-			struct message *m = spooldir_message(id, bytes_of(id));
-
-			assert_int_equal(store_append(s, m, &e), ERR_OK);
-			assert_int_equal(m->id, id);
-			message_free(m);
-		}
-		assert_int_equal(store_commit(s, &e), ERR_OK);
-	}
-}
-
-/* A spool of ROWS messages: the first half in the database, the rest in the log, when it is to have one. */
-static void make_spool(const struct spooldir *d, bool in_log)
-{
-	struct store_options o = spooldir_options(d);
-	struct store *s = NULL;
-	struct error e;
-
-	o.page_size = 4096;
-	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
-	append_rows(s, 1, ROWS / 2);
-	assert_int_equal(store_begin(s, &e), ERR_OK);
-	assert_int_equal(store_position_put(s, "file", "123", &e), ERR_OK);
-	assert_int_equal(store_commit(s, &e), ERR_OK);
-	assert_int_equal(store_checkpoint(s, true, &e), ERR_OK);
-	append_rows(s, ROWS / 2 + 1, ROWS);
-	if (in_log)
-		store_abandon(s);
-	else
-		assert_int_equal(store_close(s, &e), ERR_OK);
-}
+enum { ROWS = 600 };
 
 /* A file that was set aside by whatever run comes back at the next start, into the ledger that had forgotten it. */
 static void a_start_finds_a_file_that_was_set_aside(void **state)
@@ -69,7 +29,7 @@ static void a_start_finds_a_file_that_was_set_aside(void **state)
 
 	(void)state;
 	spooldir_make(&d);
-	make_spool(&d, false);
+	life_make_halves(&d, ROWS, false);
 	(void)snprintf(aside, sizeof aside, "%s.quarantine-20260101T000000Z-000", d.path);
 	assert_int_equal(rename(d.path, aside), 0);
 	o = spooldir_options(&d);
@@ -102,7 +62,7 @@ static void a_forgotten_file_beside_a_spool_with_the_same_ids(void **state)
 
 	(void)state;
 	spooldir_make(&d);
-	make_spool(&d, false);
+	life_make_halves(&d, ROWS, false);
 	(void)snprintf(aside, sizeof aside, "%s.hidden", d.path);
 	assert_int_equal(rename(d.path, aside), 0);
 	assert_int_equal(unlink(spooldir_file(&d, ".tide")), 0);
@@ -140,7 +100,7 @@ static void rows_are_found_without_roots(void **state)
 		unsigned char *bytes;
 
 		spooldir_make(&d);
-		make_spool(&d, kind == 3);
+		life_make_halves(&d, ROWS, kind == 3);
 		bytes = spooldir_load(d.path, &count);
 		if (kind == 0) /* the page count of the header */
 			bytes[30] = 0, bytes[31] = 20;
@@ -179,7 +139,7 @@ static void what_was_delivered_does_not_come_back(void **state)
 
 	(void)state;
 	spooldir_make(&d);
-	make_spool(&d, false);
+	life_make_halves(&d, ROWS, false);
 	o = spooldir_options(&d);
 	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
 	for (uint64_t id = 1; id <= ROWS - 100; id += 5) {
@@ -214,7 +174,7 @@ static void bits_of_the_header(void **state)
 
 	(void)state;
 	spooldir_make(&original);
-	make_spool(&original, false);
+	life_make_halves(&original, ROWS, false);
 	for (size_t bit = 0; bit < 800; bit += 5) {
 		struct store_report report;
 		struct store_options o;

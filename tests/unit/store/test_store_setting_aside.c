@@ -19,44 +19,11 @@
 
 #include "base/check.h"
 #include "rig/faultfs.h"
-#include "rig/spooldir.h"
+#include "rig/lives.h"
 
-enum { ROWS = 120, GROUP = 10, POINTS_MAX = 4000 };
+enum { ROWS = 120, POINTS_MAX = 4000 };
 
 static uint64_t points; /* operations of a run that sets aside */
-
-static uint32_t bytes_of(uint64_t id) { return (uint32_t)(id % 5 * 700); }
-
-static void append_rows(struct store *s, uint64_t first, uint64_t last)
-{
-	struct error e;
-
-	for (uint64_t id = first; id <= last;) {
-		assert_int_equal(store_begin(s, &e), ERR_OK);
-		for (int i = 0; i < GROUP && id <= last; i++, id++) {
-			struct message *m = spooldir_message(id, bytes_of(id));
-
-			assert_int_equal(store_append(s, m, &e), ERR_OK);
-			message_free(m);
-		}
-		assert_int_equal(store_commit(s, &e), ERR_OK);
-	}
-}
-
-/* ROWS messages, the later half in the log alone. */
-static void make_spool(const struct spooldir *d)
-{
-	struct store_options o = spooldir_options(d);
-	struct store *s = NULL;
-	struct error e;
-
-	o.page_size = 4096;
-	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
-	append_rows(s, 1, ROWS / 2);
-	assert_int_equal(store_checkpoint(s, true, &e), ERR_OK);
-	append_rows(s, ROWS / 2 + 1, ROWS);
-	store_abandon(s);
-}
 
 static void harm(const struct spooldir *d)
 {
@@ -126,7 +93,7 @@ static void all_is_there(const struct spooldir *d, const char *what, uint64_t n)
 		fail_msg("%s at %llu: %s", what, (unsigned long long)n, e.text);
 	STAILQ_FOREACH (m, &list, link) {
 		assert_in_range(m->id, 1, ROWS);
-		assert_true(spooldir_is_message(m, m->id, bytes_of(m->id)));
+		assert_true(spooldir_is_message(m, m->id, life_bytes(m->id)));
 		there[m->id] = true;
 	}
 	message_list_free(&list);
@@ -173,8 +140,7 @@ static void a_read_error_is_not_damage(void **state)
 	struct spooldir original;
 
 	(void)state;
-	spooldir_make(&original);
-	make_spool(&original);
+	life_make(&original, 0, ROWS / 2, ROWS / 2);
 	every_read_error_is_an_error(&original, false);
 	every_read_error_is_an_error(&original, true);
 	spooldir_remove(&original);
@@ -245,8 +211,7 @@ static void setting_aside_survives_every_fault(void **state)
 	struct spooldir original;
 
 	(void)state;
-	spooldir_make(&original);
-	make_spool(&original);
+	life_make(&original, 0, ROWS / 2, ROWS / 2);
 	harm(&original);
 	for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
 		uint64_t n = 1;
@@ -267,8 +232,7 @@ static void setting_aside_survives_every_kill(void **state)
 	uint64_t n = 1;
 
 	(void)state;
-	spooldir_make(&original);
-	make_spool(&original);
+	life_make(&original, 0, ROWS / 2, ROWS / 2);
 	harm(&original);
 	while (one_kill(&original, n, n % 3 == 0 ? n / 2 + 20 : 0))
 		assert_true(++n < POINTS_MAX);
