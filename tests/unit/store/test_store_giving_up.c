@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -113,6 +114,37 @@ static void a_dead_sector_ends_no_start(void **state)
 	}
 }
 
+/* A run that ended before it could say that all was read: the next says so, and takes nothing twice; or why it cannot.
+ */
+static void the_mark_of_what_was_read_is_made_again(void **state)
+{
+	struct store_report report;
+	struct spooldir d;
+	char mark[400], text[4000];
+
+	(void)state;
+	make_aside(&d, 100);
+	(void)snprintf(mark, sizeof mark, "%s%s.read", d.path, aside);
+	for (int round = 0; round < 4; round++) {
+		struct store *s = life_open(&d, &report);
+
+		expect_all(s, ROWS);
+		assert_int_equal(strstr(report.warning, "cannot be read back") != NULL, round == 2);
+		assert_int_equal(access(mark, F_OK), round == 2 ? -1 : 0);
+		life_close(s);
+		assert_int_equal(life_problems(&d, text, sizeof text) > 0, round == 2);
+		if (round != 2)
+			assert_non_null(strstr(text, "read to its end, 300 messages came back"));
+		(void)unlink(mark);
+		(void)snprintf(text, sizeof text, "%s.new", mark);
+		if (round == 1) /* in the way */
+			assert_int_equal(mkdir(text, 0700), 0);
+		else
+			(void)rmdir(text);
+	}
+	spooldir_remove(&d);
+}
+
 static void a_person_gives_a_file_up(void **state)
 {
 	(void)state;
@@ -181,6 +213,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_dead_sector_ends_no_start),
+	    cmocka_unit_test(the_mark_of_what_was_read_is_made_again),
 	    cmocka_unit_test(a_person_gives_a_file_up),
 	    cmocka_unit_test(check_ends_well_when_a_person_knows),
 	};

@@ -457,6 +457,39 @@ static void runs_are_skipped_after_one_that_was_not_worth_it(void **state)
 	close_sound(s, &d);
 }
 
+/* Rows that left a block stand in its span, and stay alone; those before it become a block of their own. */
+static void a_row_in_the_span_of_a_block_stays_alone(void **state)
+{
+	struct spooldir d;
+	struct store *s;
+
+	(void)state;
+	spooldir_make(&d);
+	s = open_it(&d);
+	append_rows(s, 5);
+	append(s, 1, 10, true); /* 6 to 15 */
+	for (int twice = 0; twice < 2; twice++)
+		for (uint64_t id = 6; id <= 8; id++) {
+			const struct store_settlement item = {
+			    .id = id, .kind = SETTLE_RETRY, .attempts = 2, .code = "x"};
+
+			ok(store_begin(s, e));
+			ok(store_settle(s, &item, 1, e));
+			ok(store_commit(s, e));
+		}
+	assert_int_equal(sqlite3_exec(s->db, "DELETE FROM failures", NULL, NULL, NULL), SQLITE_OK);
+	store_abandon(s);
+	s = open_it(&d);
+	assert_int_equal(number(s, "SELECT count(*) FROM messages"), 8);
+	(void)merge(s, 0);
+	assert_int_equal(number(s, "SELECT count(*) FROM messages WHERE id BETWEEN 6 AND 8"), 3);
+	assert_int_equal(number(s, "SELECT count(*) FROM messages"), 3);
+	assert_int_equal(number(s, "SELECT count(*) FROM blocks WHERE id = 1 AND count = 5"), 1);
+	assert_int_equal(number(s, "SELECT count(*) FROM blocks WHERE id = 6 AND count = 10"), 1);
+	assert_int_equal(read_all(s, true), 15);
+	close_sound(s, &d);
+}
+
 /* What may still grow is left alone until 64 more messages came. */
 static void a_run_that_may_grow_is_looked_at_again(void **state)
 {
@@ -526,6 +559,7 @@ int main(void)
 	    cmocka_unit_test(runs_are_skipped_after_one_that_was_not_worth_it),
 	    cmocka_unit_test(nothing_is_joined_in_trouble),
 	    cmocka_unit_test(a_run_that_may_grow_is_looked_at_again),
+	    cmocka_unit_test(a_row_in_the_span_of_a_block_stays_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

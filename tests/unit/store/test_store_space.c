@@ -8,9 +8,11 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
-#include "rig/spooldir.h"
+#include "rig/faultsql.h"
+#include "rig/lives.h"
+#include "store/store_internal.h"
 
-static uint64_t free_mib = 1000;
+static uint64_t free_mib = 1000, all_mib = 1 << 20;
 
 /* In the place of the C library's. */
 int fstatvfs(int fd, struct statvfs *ret)
@@ -18,7 +20,7 @@ int fstatvfs(int fd, struct statvfs *ret)
 	(void)fd;
 	memset(ret, 0, sizeof *ret);
 	ret->f_bsize = ret->f_frsize = 1 << 20;
-	ret->f_blocks = 1 << 20;
+	ret->f_blocks = all_mib;
 	ret->f_bfree = ret->f_bavail = free_mib;
 	return 0;
 }
@@ -106,11 +108,126 @@ static void an_idle_spool_gives_its_file_and_its_log_back(void **state)
 	spooldir_remove(&d);
 }
 
+#define MIB (UINT64_C(1) << 20)
+
+/* What may change while it is open does, and what was judged by the old limits is judged anew. */
+static void new_limits_hold_at_once(void **state)
+{
+	struct spooldir d;
+	struct store *s;
+
+	(void)state;
+	free_mib = 900;
+	all_mib = 1000;
+	s = life_begin(&d);
+	for (int is_default = 0; is_default < 2; is_default++) {
+		s->full_bytes = s->full_disk = true;
+		s->free_checked_ms = 5;
+		store_reconfigure(s, &(struct store_options){.max_bytes = 7,
+		                                             .min_free_bytes = 800 * MIB,
+		                                             .min_free_is_default = is_default,
+		                                             .evict_oldest = is_default,
+		                                             .max_message_bytes = 9,
+		                                             .compress = STORE_COMPRESS_NEVER});
+		assert_int_equal(s->options.max_bytes, 7);
+		assert_true(files_share(&s->files, 800 * MIB) < 800 * MIB);
+		assert_int_equal(s->options.min_free_bytes, is_default ? files_share(&s->files, 800 * MIB) : 800 * MIB);
+		assert_int_equal(s->options.min_free_is_default, is_default);
+		assert_int_equal(s->options.evict_oldest, is_default);
+		assert_int_equal(s->options.max_message_bytes, 9);
+		assert_int_equal(s->options.compress, STORE_COMPRESS_NEVER);
+		assert_true(!s->full_bytes && !s->full_disk && s->free_checked_ms == 0);
+	}
+	all_mib = 1 << 20;
+	life_end(&d, s);
+}
+
+/* Free pages inside the file take what comes though the file system is low: from one MiB on, from two when it was full.
+ */
+static void room_inside_the_file_is_room(void **state)
+{
+	struct store_options o;
+	struct spooldir d;
+	struct store *s = NULL;
+	struct error e;
+
+	(void)state;
+	free_mib = 1000;
+	spooldir_make(&d);
+	o = spooldir_options(&d);
+	o.min_free_bytes = 100 * MIB;
+	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
+	fill_and_empty(s, 5, 100000);
+	assert_int_equal(admission_at(s, 99), ERR_FULL);
+	assert_int_equal(admission_at(s, 111), ERR_OK);
+	fill_and_empty(s, 15, 100000); /* in the pages of the five */
+	assert_in_range(life_number(s, "PRAGMA freelist_count") * 4096, MIB + 1, 2 * MIB - 1);
+	assert_int_equal(admission_at(s, 99), ERR_OK);
+	s->full_disk = true;
+	assert_int_equal(admission_at(s, 99), ERR_FULL);
+	assert_int_equal(admission_at(s, 111), ERR_OK);
+	fill_and_empty(s, 25, 100000);
+	s->full_disk = true;
+	assert_int_equal(admission_at(s, 99), ERR_OK);
+	life_end(&d, s);
+}
+
+/* A disk that is full in the middle: the reserve goes, once, and the rest is settled; for good, nothing is. */
+static void the_reserve_lets_a_full_disk_be_drained(void **state)
+{
+	enum { ROWS = 200 };
+
+	(void)state;
+	for (int for_good = 0; for_good < 2; for_good++) {
+		struct store_settlement items[ROWS];
+		struct store_options o;
+		struct spooldir d;
+		struct store *s = NULL;
+		struct error e;
+		uint64_t before;
+		size_t done = 7;
+
+		free_mib = 1000;
+		spooldir_make(&d);
+		o = spooldir_options(&d);
+		o.reserve_bytes = MIB;
+		assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
+		assert_int_equal(files_bytes(&s->files, ".reserve"), MIB);
+		life_append(s, 0, ROWS);
+		for (uint64_t i = 0; i < ROWS; i++)
+			items[i] = (struct store_settlement){.id = i + 1, .kind = SETTLE_DELIVERED};
+		before = s->checkpoints;
+		faultsql_arm(for_good ? 2 : 1, SQLITE_FULL, for_good);
+		assert_int_equal(store_settle_full(s, items, ROWS, &done, &e), for_good ? ERR_FULL : ERR_OK);
+		faultsql_arm(0, 0, false);
+		assert_int_equal(done, for_good ? 0 : ROWS);
+		assert_int_equal(s->checkpoints - before,
+		                 for_good ? 0 : 3); /* with the reserve, and after every second step */
+		assert_true(s->reserve_given && s->disk_refused);
+		assert_int_equal(files_bytes(&s->files, ".reserve"), 0);
+		life_expect(s, ROWS, done, ROWS - done, 0);
+		s->free_checked_ms = 0;
+		s->full_disk = true;
+		s->options.min_free_bytes = 2000 * MIB;
+		assert_int_equal(store_admission(s, &e), ERR_FULL);
+		assert_true(s->reserve_given); /* what is free is not for the reserve now */
+		s->free_checked_ms = 0;
+		s->options.min_free_bytes = 0;
+		assert_int_equal(store_admission(s, &e), ERR_OK);
+		assert_false(s->reserve_given || s->disk_refused);
+		assert_int_equal(files_bytes(&s->files, ".reserve"), MIB);
+		life_end(&d, s);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_full_disk_is_full_until_a_tenth_more_is_free),
 	    cmocka_unit_test(an_idle_spool_gives_its_file_and_its_log_back),
+	    cmocka_unit_test(new_limits_hold_at_once),
+	    cmocka_unit_test(room_inside_the_file_is_room),
+	    cmocka_unit_test(the_reserve_lets_a_full_disk_be_drained),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -64,6 +64,32 @@ static void a_copy_has_our_tables_and_nothing_else(void **state)
 	}
 }
 
+/* Another kind of thing at its name. */
+static void a_copy_is_a_plain_file(void **state)
+{
+	struct spooldir theirs, mine;
+	struct store *s;
+	struct error e;
+	char link[400];
+	uint64_t rows = 7;
+
+	(void)state;
+	life_make(&theirs, 0, 10, 0);
+	(void)snprintf(link, sizeof link, "%s.link", theirs.path);
+	assert_int_equal(symlink(theirs.path, link), 0);
+	s = life_begin(&mine);
+	assert_int_equal(store_import(s, theirs.dir, false, &rows, &e), ERR_INPUT);
+	assert_non_null(strstr(e.text, "is not a plain file"));
+	assert_int_equal(rows, 0);
+	assert_int_equal(store_import(s, link, false, &rows, &e), ERR_INPUT);
+	assert_non_null(strstr(e.text, "is not a plain file"));
+	assert_int_equal(unlink(link), 0);
+	assert_int_equal(store_import(s, link, false, &rows, &e), ERR_NOINPUT);
+	life_expect(s, 0, 0, 0, 0);
+	life_end(&mine, s);
+	spooldir_remove(&theirs);
+}
+
 /* Two exports of one spool, the later with some of the earlier's messages: these may come twice. */
 static void copies_that_overlap_are_counted(void **state)
 {
@@ -156,9 +182,8 @@ static void a_wrong_bit_of_a_checksum_harms_nothing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(a_copy_has_our_tables_and_nothing_else),
-	    cmocka_unit_test(copies_that_overlap_are_counted),
-	    cmocka_unit_test(an_export_has_one_name),
+	    cmocka_unit_test(a_copy_has_our_tables_and_nothing_else),  cmocka_unit_test(a_copy_is_a_plain_file),
+	    cmocka_unit_test(copies_that_overlap_are_counted),         cmocka_unit_test(an_export_has_one_name),
 	    cmocka_unit_test(a_wrong_bit_of_a_checksum_harms_nothing),
 	};
 
