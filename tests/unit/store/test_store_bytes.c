@@ -115,7 +115,7 @@ static void a_block_of_any_bytes_is_read_as_far_as_it_goes(void **state)
 {
 	struct block_fill fill = {0};
 	struct stored_block *b = store_block_new();
-	size_t ends[FRAMES + 1] = {0}, whole;
+	size_t ends[FRAMES + 1] = {0}, weighs[FRAMES + 1] = {0}, whole;
 	unsigned char *bytes;
 
 	(void)state;
@@ -125,6 +125,7 @@ static void a_block_of_any_bytes_is_read_as_far_as_it_goes(void **state)
 
 		assert_true(store_block_add(&fill, &row));
 		ends[i + 1] = fill.frames.len;
+		weighs[i + 1] = fill.bytes;
 		message_free(m);
 	}
 	whole = fill.frames.len;
@@ -133,16 +134,20 @@ static void a_block_of_any_bytes_is_read_as_far_as_it_goes(void **state)
 	for (size_t n = 0; n <= whole + 1; n++)
 		for (int64_t said = FRAMES - 1; said <= FRAMES + 1; said++)
 			for (int lies = 0; lies < 2; lies++) {
-				const int64_t numbers[6] = {100, said, 0, 0, 1, 2};
+				const int64_t numbers[6] = {100, said, (int64_t)weighs[FRAMES - 1], 0, 1, 2};
 				uint32_t there = 0;
+				bool ends_there;
 
 				store_block_take(b, numbers, sum_of(numbers, bytes, n) + lies, bytes, n);
 				while (there < FRAMES && ends[there + 1] <= n)
 					there++;
+				ends_there = n > 0 && n == ends[there];
 				assert_int_equal(b->id, 100);
-				assert_int_equal(b->is_sound, n > 0 && n == ends[there] && there == said && !lies);
-				/* frames that end where the bytes end are all of them */
-				assert_int_equal(b->count, n > 0 && n == ends[there] ? there : (uint32_t)said);
+				assert_int_equal(b->is_sound, ends_there && there == said && !lies);
+				/* all of them, when they weigh what the block says, or are more than it says */
+				assert_int_equal(b->count, ends_there && (there > said || there == FRAMES - 1)
+				                               ? there
+				                               : (uint32_t)said);
 				assert_int_equal(b->framed, there < b->count ? there : b->count);
 				for (uint32_t i = 0; i < b->framed; i++)
 					assert_true(store_row_is_sound(&b->rows[i]) && b->rows[i].id == 100 + i);
