@@ -213,8 +213,8 @@ static void the_reserve_lets_a_full_disk_be_drained(void **state)
 		assert_true(s->reserve_given); /* what is free is not for the reserve now */
 		s->free_checked_ms = 0;
 		s->options.min_free_bytes = 0;
-		assert_int_equal(store_admission(s, &e), ERR_OK);
-		assert_false(s->reserve_given || s->disk_refused);
+		assert_int_equal(store_admission(s, &e), ERR_FULL);
+		assert_false(s->reserve_given);
 		assert_int_equal(files_bytes(&s->files, ".reserve"), MIB);
 		life_end(&d, s);
 	}
