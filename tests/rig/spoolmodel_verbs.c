@@ -155,7 +155,7 @@ static uint64_t *counter_of(struct store_ledger *l, enum settle_kind kind)
 	case SETTLE_##id:               \
 		return &l->column;
 #include "base/ledger.def"
-	case SETTLE_RETRY:
+	default:
 		break;
 	}
 	return NULL;
