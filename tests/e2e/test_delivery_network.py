@@ -190,6 +190,17 @@ def test_a_slow_uplink_makes_progress(fake, http_door, sender):
     link.close()
 
 
+def test_a_body_on_its_way_through_a_thin_link_is_waited_for(fake, http_door, sender, judge):
+    """64 kbit/s: the kernel has the whole body at once and then nothing is seen to move for twelve seconds."""
+    link = SlowLink(fake.port, 8_000)
+    spooler, address = http_door(endpoint=link.endpoint, output={"batching": {"count": 500, "period": "1s"}})
+    give(address, sender, 500, size=130)
+    spooler.wait_delivered(500, seconds=60)
+    assert len(fake.requests) == 1
+    judge(fake, spooler, duplicates=0)
+    link.close()
+
+
 def test_many_requests_share_a_slow_uplink(fake, http_door, sender):
     """Each is small enough, all at once are not: fewer at a time must follow."""
     link = SlowLink(fake.port, 100_000)

@@ -28,10 +28,7 @@ enum {
 	CONNECT_TIMEOUT_MS = 5000,
 	USER_TIMEOUT_MS = 15000,
 	KEEPALIVE_S = 15,
-	LOW_SPEED_BYTES = 100,
-	LOW_SPEED_S = 10,
-	BUFFERED_BYTES_PER_MS = 100, /* how fast a kernel's send buffer is taken to drain, at the slowest */
-	SLOWEST_BYTES_PER_MS = 4,    /* the slowest uplink that is given all its time: 32 kbit/s */
+	SLOWEST_BYTES_PER_MS = 4, /* the slowest uplink that is given all its time: 32 kbit/s */
 	CONNECTION_LIFE_S = 300,
 	CONNECTION_IDLE_S = 30,
 	CA_CACHE_S = 300,
@@ -238,7 +235,6 @@ static void set_limits(struct transfer *t)
 
 	SET(CURLOPT_NOSIGNAL, 1L);
 	SET(CURLOPT_QUICK_EXIT, 1L); /* never wait for a resolver thread */
-	SET(CURLOPT_LOW_SPEED_LIMIT, (long)LOW_SPEED_BYTES);
 	SET(CURLOPT_MAXAGE_CONN, (long)CONNECTION_IDLE_S);
 	SET(CURLOPT_DNS_CACHE_TIMEOUT, (long)DNS_CACHE_S);
 	SET(CURLOPT_UPLOAD_BUFFERSIZE, (long)UPLOAD_BUFFER_BYTES);
@@ -384,16 +380,17 @@ int64_t transfer_longest_ms(const struct transport_request *r)
 static void set_times(struct transfer *t, const struct transport_request *r)
 {
 	struct transport *pool = t->pool;
-	int64_t buffered_ms = (int64_t)(r->body_bytes / BUFFERED_BYTES_PER_MS);
 	int64_t connect_ms = r->connect_timeout_ms              ? r->connect_timeout_ms
 	                     : pool->options.connect_timeout_ms ? pool->options.connect_timeout_ms
 	                                                        : CONNECT_TIMEOUT_MS;
 	int64_t since_drop_s = pool->dropped_at_ms < 0 ? -1 : (clock_mono_ms() - pool->dropped_at_ms) / MS_PER_S;
 
+	/*
+	 * No rule of least speed: a body stands in the kernel's send buffer while a thin link carries it, and nothing
+	 * is seen to move. A peer that acknowledges nothing is TCP_USER_TIMEOUT's.
+	 */
 	SET(CURLOPT_TIMEOUT_MS, (long)transfer_longest_ms(r));
 	SET(CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
-	/* bytes in the kernel's send buffer are not seen to move, so the silence allowed grows with the body */
-	SET(CURLOPT_LOW_SPEED_TIME, (long)(LOW_SPEED_S + buffered_ms / MS_PER_S));
 	if (since_drop_s > CONNECTION_LIFE_S)
 		pool->dropped_at_ms = since_drop_s = -1;
 	/* In the first second a connection's age in whole seconds cannot tell which side of the drop it is on. */
