@@ -37,7 +37,6 @@ static enum err ask(struct journal *j, struct origin *o, bool *ret_known, struct
 	enum err err = ERR_OK;
 	struct origin *at = o;
 
-	*ret_known = false;
 	for (;; at = at->parents[0]) {
 		enum origin_fate fate = origin_fate(at, j->commits);
 

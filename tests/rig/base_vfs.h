@@ -56,7 +56,7 @@ static inline int answer(enum op op)
 	base.asked[op]++;
 	if (base.fails != op)
 		return SQLITE_OK;
-	errno = base.with_errno;
+	errno = base.with_errno < 0 ? errno : base.with_errno; /* it may leave errno as it was */
 	return base.rc;
 }
 

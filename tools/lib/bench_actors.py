@@ -26,11 +26,12 @@ def write_lines(path, count, size):
 
 
 class Cost:
-    """Of a process that ended: processor seconds, peak resident bytes, bytes written to disk, wall seconds."""
+    """Of a process that ended: processor seconds, those of its journal thread, peak resident bytes, bytes written to
+    disk, wall seconds."""
 
-    def __init__(self, usage, rss, seconds):
+    def __init__(self, usage, rss, seconds, journal):
         self.cpu, self.user = usage.ru_utime + usage.ru_stime, usage.ru_utime
-        self.rss, self.disk, self.seconds = rss, usage.ru_oublock * 512, seconds
+        self.rss, self.disk, self.seconds, self.journal = rss, usage.ru_oublock * 512, seconds, journal
 
 
 class Process:
@@ -38,12 +39,21 @@ class Process:
         self.began = time.monotonic()
         self.began_ns = time.monotonic_ns()
         self.popen = subprocess.Popen([str(a) for a in arguments], **more)
-        self.rss = 0
+        self.rss, self.journal, self.journal_task = 0, 0.0, None
 
     def look(self):
         """Keeps the peak: ru_maxrss would count what this Python had resident when it forked."""
+        proc = pathlib.Path(f"/proc/{self.popen.pid}")
         try:
-            text = pathlib.Path(f"/proc/{self.popen.pid}/status").read_text()
+            if not self.journal_task:
+                self.journal_task = next((task for task in proc.glob("task/*")
+                                          if (task / "comm").read_text() == "journal\n"), None)
+            if self.journal_task:
+                self.journal = int((self.journal_task / "schedstat").read_text().split()[0]) / 1e9
+        except (OSError, IndexError):
+            pass
+        try:
+            text = (proc / "status").read_text()
             self.rss = max([self.rss] + [int(kib) * 1024 for kib in re.findall(r"^VmHWM:\s+(\d+)", text, re.M)])
         except OSError:
             pass
@@ -58,7 +68,7 @@ class Process:
             pid, status, usage = os.wait4(self.popen.pid, os.WNOHANG)
             if pid:
                 self.popen.returncode = os.waitstatus_to_exitcode(status)
-                return Cost(usage, self.rss, time.monotonic() - self.began)
+                return Cost(usage, self.rss, time.monotonic() - self.began, self.journal)
             if time.monotonic() > deadline:
                 self.popen.kill()
                 raise TimeoutError(f"{self.popen.args[:2]} did not end in {seconds} s")

@@ -135,8 +135,7 @@ void files_tide_write(const struct files *f, const struct tide *tide)
 	for (size_t i = 0; i < TIDE_COUNTS_MAX; i++, at += 8)
 		put_little(at, tide->counts[i], 8);
 	put_little(bytes + TIDE_CRC, crc32c(0, bytes, TIDE_CRC), 4);
-	if (pwrite(f->tide_fd, bytes, sizeof bytes, 0) < 0)
-		return;
+	(void)!pwrite(f->tide_fd, bytes, sizeof bytes, 0);
 }
 
 uint64_t files_share(const struct files *f, uint64_t bytes)
@@ -210,6 +209,6 @@ void files_marker_put(const struct files *f, const char *reason)
 {
 	AUTOCLOSE int fd = files_open_one(f, ".unsafe", O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK);
 
-	if (fd >= 0 && write(fd, reason, strlen(reason)) < 0)
-		return; /* a hint; a read-only file system loses nothing by it */
+	if (fd >= 0)
+		(void)!write(fd, reason, strlen(reason)); /* a hint; a read-only file system loses nothing by it */
 }

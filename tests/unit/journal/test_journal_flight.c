@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -93,6 +94,61 @@ static void a_file_that_is_not_ours_is_not_believed(void **state)
 	spooldir_remove(&d);
 }
 
+/* Each half of the id counts; who has none is an older kspool's file of ours. */
+static void the_file_of_another_spool_is_not_counted(void **state)
+{
+	static const uint64_t others[][2] = {{1, 3}, {4, 2}, {2, 1}, {0, 2}, {1, 0}};
+	struct spooldir d;
+	struct flight f = {.fd = -1};
+	struct flight_start start = {.handed = 30, .pending = 700, .state = 1, .spool = {1, 2}};
+	char path[600];
+	uint64_t numbers[9] = {UINT64_C(0x6b73706c666c7431), 7, 20, 5, 3, 1, 0, 0, 0};
+
+	(void)state;
+	spooldir_make(&d);
+	start.path = d.path;
+	(void)snprintf(path, sizeof path, "%s.flight", d.path);
+	assert_int_equal(reopen(&f, &start), 0);
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+		struct flight_start other = {.handed = 11, .pending = 10, .state = 1, .possible = 2};
+
+		other.path = d.path;
+		other.unclean = i % 2;
+		other.spool[0] = others[i][0];
+		other.spool[1] = others[i][1];
+		flight_send(&f, 50);
+		assert_int_equal(reopen(&f, &other), i % 2 ? 10 : 0); /* as if there were no file */
+		assert_true(f.was_anothers);
+		assert_int_equal(other.possible, i % 2 ? 12 : 2);
+		start.possible = 0;
+		assert_int_equal(reopen(&f, &start), 0);
+		assert_true(f.was_anothers);
+	}
+	flight_send(&f, 50);
+	assert_int_equal(reopen(&f, &start), 50);
+	assert_false(f.was_anothers);
+	for (size_t bytes = 0; bytes <= sizeof numbers; bytes += 8) { /* an older one, and pieces of it */
+		flight_close(&f);
+		spooldir_store(path, numbers, bytes);
+		start.possible = 4;
+		assert_int_equal(reopen(&f, &start), bytes == sizeof numbers ? 22 : 0);
+		assert_int_equal(start.possible, bytes == sizeof numbers ? 29 : 4);
+		assert_false(f.was_anothers);
+		assert_int_equal(f.sending + f.delivered + f.settled, 0);
+	}
+	flight_close(&f);
+	flight_close(&f);
+	flight_send(&f, 3);            /* nowhere to write to */
+	assert_int_equal(close(0), 0); /* its descriptor may be 0 */
+	assert_int_equal(reopen(&f, &start), 0);
+	assert_int_equal(f.fd, 0);
+	flight_send(&f, 9);
+	assert_int_equal(reopen(&f, &start), 9);
+	flight_close(&f);
+	assert_int_equal(open("/dev/null", O_RDONLY), 0);
+	spooldir_remove(&d);
+}
+
 /* Requests that nobody ended, and an answer that was settled in part. */
 static void a_journal_counts_what_its_predecessor_had_out(void **state)
 {
@@ -129,6 +185,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_was_under_way_is_found),
 	    cmocka_unit_test(a_file_that_is_not_ours_is_not_believed),
+	    cmocka_unit_test(the_file_of_another_spool_is_not_counted),
 	    cmocka_unit_test(a_journal_counts_what_its_predecessor_had_out),
 	};
 

@@ -204,6 +204,7 @@ static void check_books(void)
 		assert_int_equal(journal_is_far_ahead(j, bytes - 1),
 		                 clock_mono_ms() - atomic_load(&j->published.settled_ms) < 1000);
 	assert_int_equal(j->unknown_settlements, 0);
+	assert_int_equal(j->looking, LOOKING_FOR_ROWS); /* nothing is missing */
 	check_flight();
 }
 

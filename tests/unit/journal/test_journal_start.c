@@ -10,6 +10,7 @@
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -35,6 +36,8 @@ static void no_thread_is_an_error_and_not_the_end(void **state)
 	struct store_report report;
 	struct journal *j = NULL;
 	struct error e = {0};
+	struct stat st;
+	char name[16];
 	int before;
 
 	(void)state;
@@ -50,6 +53,10 @@ static void no_thread_is_an_error_and_not_the_end(void **state)
 	steps.no_thread = 0;
 	j = steps_start(&o, &report);
 	assert_false(report.unclean);
+	assert_int_equal(pthread_getname_np(j->thread, name, sizeof name), 0);
+	assert_string_equal(name, "journal");
+	assert_int_equal(stat(spooldir_file(&d, ".flight"), &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
 	rig_stop(j);
 	spooldir_remove(&d);
 }

@@ -49,7 +49,8 @@ static void make_log(struct logimage *l, uint32_t page_bytes, bool big, size_t f
 	log_begin(l, page_bytes, big, 7, 1000 + random_below(1u << 30));
 	while (l->frames < frames) {
 		random_page(page, page_bytes);
-		log_add(l, 1 + random_below(PAGES), --left == 0 || l->frames + 1 == frames ? PAGES : 0, page);
+		log_add(l, l->frames == 0 ? 1 : 1 + random_below(PAGES),
+		        --left == 0 || l->frames + 1 == frames ? PAGES : 0, page);
 		left = left == 0 ? 1 + random_below(3) : left;
 	}
 	free(page);
@@ -167,6 +168,24 @@ static void each_layout_is_read(void **state)
 		}
 }
 
+/* A size no page has, in a header whose checksum holds. */
+static void a_page_size_that_cannot_be_is_none(void **state)
+{
+	static const uint32_t sizes[] = {0, 1, 2, 256, 511, 513, 768, 1536, 65535, 65537, 98304, 131072};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+		struct wal_scan got;
+
+		log_begin(&log_image, sizes[i], false, 7, 99);
+		spooldir_store(folder.path, log_image.image, 300000);
+		got = scan_now(false);
+		assert_false(got.header_is_sound);
+		assert_true(got.is_empty);
+		assert_int_equal(got.page_bytes + got.frames + got.mend_frames, 0);
+	}
+}
+
 static void a_log_cut_anywhere_is_read(void **state)
 {
 	struct wal_scan none = {0}, got;
@@ -276,6 +295,36 @@ static void a_layout_is_sought_in_sixteen_frames(void **state)
 		assert_int_equal(got.is_empty, sound >= 16);
 		assert_int_equal(got.mend_frames, want.mend_frames);
 	}
+}
+
+/* The same, and the n-th read of it fails. */
+static void a_read_that_fails_on_the_way_to_a_layout_is_told(void **state)
+{
+	uint64_t n = 1;
+	int fd;
+
+	(void)state;
+	make_log(&log_image, 512, false, 20);
+	log_image.image[9] ^= 64;
+	spooldir_store(folder.path, log_image.image, log_image.bytes);
+	fd = open_log(O_RDONLY);
+	for (;; n++) {
+		struct wal_scan scan = {0};
+		struct error e = {0};
+		enum err err;
+		bool failed;
+
+		faultfs_arm(FAULTFS_READ | FAULTFS_STAT, n, EIO, false);
+		err = wal_scan(fd, &scan, &e);
+		failed = faultfs_failed() > 0;
+		faultfs_arm(0, 0, 0, false);
+		assert_int_equal(err, failed ? ERR_DISK : ERR_OK);
+		if (!failed)
+			break;
+		assert_non_null(strstr(e.text, "the write-ahead log"));
+	}
+	assert_true(n > 22);
+	(void)close(fd);
 }
 
 /* The header of the next generation, written up to each byte over that of a log whose frames stand. */
@@ -509,11 +558,13 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(each_layout_is_read),
+	    cmocka_unit_test(a_page_size_that_cannot_be_is_none),
 	    cmocka_unit_test(a_log_cut_anywhere_is_read),
 	    cmocka_unit_test(each_wrong_bit_of_the_header),
 	    cmocka_unit_test(each_wrong_bit_of_a_frame),
 	    cmocka_unit_test(damage_of_any_kind),
 	    cmocka_unit_test(a_layout_is_sought_in_sixteen_frames),
+	    cmocka_unit_test(a_read_that_fails_on_the_way_to_a_layout_is_told),
 	    cmocka_unit_test(a_torn_restart_is_known),
 	    cmocka_unit_test(one_wrong_bit_is_mended),
 	    cmocka_unit_test(a_page_number_that_cannot_be_is_none),

@@ -234,6 +234,53 @@ static void a_late_write_that_fails_is_told(void **state)
 	}
 }
 
+/* An errno of before is not that of a failure that sets none. */
+static void an_old_errno_is_not_told(void **state)
+{
+	static int (*const acts[])(void) = {do_read, do_write, do_truncate, do_sync};
+	static const enum op ops[] = {READ, WRITE, TRUNCATE, SYNC};
+	sqlite3_int64 size;
+	char name[32];
+	int found;
+
+	base.rc = SQLITE_IOERR;
+	for (size_t i = 0; i < sizeof acts / sizeof *acts; i++) {
+		setup(state);
+		open_as(SQLITE_OPEN_MAIN_JOURNAL);
+		base.rc = SQLITE_IOERR;
+		base.with_errno = -1;
+		base.fails = ops[i];
+		errno = EBUSY;
+		assert_int_equal(acts[i](), SQLITE_IOERR);
+		assert_int_equal(vfs_errno(), 0);
+		assert_int_equal(vfs_fault(), 0);
+		base.fails = SIZE;
+		errno = EBUSY;
+		assert_int_equal(DO(xFileSize, &size), SQLITE_IOERR);
+		base.fails = DELETE;
+		errno = EBUSY;
+		assert_int_equal(layer->xDelete(layer, "n", 0), SQLITE_IOERR);
+		base.fails = ACCESS;
+		errno = EBUSY;
+		assert_int_equal(layer->xAccess(layer, "n", 0, &found), SQLITE_IOERR);
+		base.fails = FULL;
+		errno = EBUSY;
+		assert_int_equal(layer->xFullPathname(layer, "n", sizeof name, name), SQLITE_IOERR);
+		assert_int_equal(vfs_errno(), 0);
+		assert_int_equal(vfs_fault(), 0);
+		base.fails = NO_OP;
+		assert_int_equal(do_close(), SQLITE_OK);
+	}
+	setup(state);
+	base.rc = SQLITE_CANTOPEN;
+	base.with_errno = -1;
+	base.fails = OPEN;
+	errno = EBUSY;
+	assert_int_equal(layer->xOpen(layer, "/tmp/x", file, SQLITE_OPEN_READWRITE, &found), SQLITE_CANTOPEN);
+	assert_int_equal(vfs_errno(), 0);
+	assert_int_equal(vfs_fault(), 0);
+}
+
 static void a_look_that_fails_is_remembered(void **state)
 {
 	sqlite3_int64 size;
@@ -466,6 +513,7 @@ int main(void)
 	    cmocka_unit_test_setup(it_reads_as_if_nothing_were_held_back, setup),
 	    cmocka_unit_test_setup(writes_are_gathered, setup),
 	    cmocka_unit_test_setup(a_late_write_that_fails_is_told, setup),
+	    cmocka_unit_test_setup(an_old_errno_is_not_told, setup),
 	    cmocka_unit_test_setup(a_look_that_fails_is_remembered, setup),
 	    cmocka_unit_test_setup(which_errno_is_an_answer, setup),
 	    cmocka_unit_test_setup(a_log_is_made_with_its_name, setup),

@@ -1,0 +1,157 @@
+/*
+ * What the journal does when nobody asks anything of it: it reads back what was set aside, makes its files smaller, and
+ * looks for what must be there and was not handed over.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <sqlite3.h>
+
+#include "base/metrics.h"
+#include "rig/one_journal.h"
+
+static uint64_t size_of(const char *suffix)
+{
+	struct stat st;
+
+	return stat(spooldir_file(&d, suffix), &st) == 0 ? (uint64_t)st.st_size : 0;
+}
+
+static int64_t unused_pages(void)
+{
+	struct error e;
+	int64_t count;
+
+	assert_int_equal(sql_number(j->store->db, "PRAGMA freelist_count", &count, &e), ERR_OK);
+	return count;
+}
+
+/* The file when all of it left: after twenty seconds of quiet it is given back, and the log with it. */
+static void files_become_smaller_when_nothing_moves(void **state)
+{
+	uint64_t full, turns;
+	int64_t unused;
+	struct error e;
+
+	(void)state;
+	begin();
+	for (uint64_t n = 0; n < 12; n++)
+		offer(n * 100 + 1, 100, 10000);
+	credit(2000, UINT64_C(1) << 30);
+	assert_int_equal(take(ids), 1200);
+	assert_int_equal(store_checkpoint(j->store, true, &e), ERR_OK);
+	settle(1, 1200, SETTLE_DELIVERED, 0);
+	assert_false(journal_is_empty(j));
+	steps_run();
+	assert_true(journal_is_empty(j));
+	full = size_of("");
+	assert_true(full > 4 << 20);
+	unused = unused_pages();
+	assert_true(unused > 1000);
+	steps_advance(990);
+	assert_int_equal(unused_pages(), unused);
+	steps_advance(2000);
+	assert_false(j->gave_back);
+	assert_true(size_of("-wal") > 0);
+	steps_advance(16000);
+	assert_false(j->gave_back);
+	turns = steps.turns;
+	steps_advance(3000);
+	assert_true(j->gave_back);
+	assert_int_equal(unused_pages(), 0);
+	assert_in_range(steps.turns - turns, 1, 60); /* it is done, once */
+	assert_int_equal(size_of("-wal"), 0);
+	assert_true(size_of("") < 1 << 20);
+	offer(1, 1, 10); /* and again, after the next message */
+	assert_false(j->gave_back);
+	assert_true(size_of("-wal") > 0);
+	steps_advance(19900);
+	assert_false(j->gave_back);
+	steps_advance(1500);
+	assert_true(j->gave_back);
+	assert_int_equal(metric_get(M_DISK_WAL_BYTES), 0);
+	end();
+}
+
+/* What the start set aside comes back by itself, though nothing else moves. */
+static void what_was_set_aside_comes_back_when_idle(void **state)
+{
+	unsigned char *bytes;
+	struct store_report report;
+	size_t count;
+
+	(void)state;
+	begin();
+	for (uint64_t n = 0; n < 6; n++)
+		offer(n * 500 + 1, 500, 20);
+	rig_stop(j);
+	bytes = spooldir_load(d.path, &count);
+	memset(bytes + 100, 0xff, 40); /* the first page leads nowhere */
+	spooldir_store(d.path, bytes, count);
+	free(bytes);
+	j = steps_start(&o, &report);
+	assert_true(report.quarantined);
+	steps_advance(200);
+	assert_int_equal(metric_get(M_LEDGER_PENDING), 3000);
+	assert_int_equal(metric_get(M_LEDGER_DAMAGED), 0);
+	assert_int_equal(j->looking, LOOKING_FOR_ROWS);
+	steps_advance(1000);
+	assert_int_equal(metric_get(M_ASIDE_UNREAD), 0);
+	assert_int_equal(metric_get(M_ASIDE_FILES), 1);
+	credit(4000, 1 << 30);
+	assert_int_equal(take(ids), 3000);
+	end();
+}
+
+/* Rows that wait below the cursor, in nobody's hands: they are found when all else has drained, and found again. */
+static void rows_nobody_has_are_found_when_all_is_drained(void **state)
+{
+	(void)state;
+	begin();
+	offer(1, 10, 20);
+	j->cursor = 10; /* as if they had been handed over */
+	offer(11, 1, 20);
+	credit(100, 1 << 20);
+	assert_int_equal(take(ids), 1); /* it is out: nobody looks */
+	assert_int_equal(j->looking, LOOKING_FOR_ROWS);
+	settle(11, 1, SETTLE_RETRY, 100000); /* it failed: nobody looks */
+	credit(1, 0);
+	assert_int_equal(j->looking, LOOKING_FOR_ROWS);
+	assert_int_equal(take(ids), 0);
+	steps_advance(100000);
+	assert_int_equal(take(ids), 1);
+	settle(11, 1, SETTLE_DELIVERED, 0);
+	steps_advance(700);
+	assert_int_equal(take(ids), 10);
+	for (uint64_t i = 0; i < 10; i++)
+		assert_int_equal(ids[i], i + 1);
+	assert_int_equal(j->looking, LOOKING_FOR_NOTHING);
+	settle(1, 10, SETTLE_DELIVERED, 0);
+	steps_advance(100);
+	assert_int_equal(j->looking, LOOKING_FOR_ROWS);
+	assert_int_equal(metric_get(M_LEDGER_PENDING), 0);
+	assert_int_equal(metric_get(M_LEDGER_DAMAGED), 0);
+	end();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(files_become_smaller_when_nothing_moves),
+	    cmocka_unit_test(what_was_set_aside_comes_back_when_idle),
+	    cmocka_unit_test(rows_nobody_has_are_found_when_all_is_drained),
+	};
+
+	if (access("/dev/shm", W_OK) == 0)
+		(void)setenv("TMPDIR", "/dev/shm", 0);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
