@@ -26,7 +26,7 @@
 
 enum {
 	CONNECT_TIMEOUT_MS = 5000,
-	USER_TIMEOUT_MS = 15000,
+	USER_TIMEOUT_MS = 60000, /* a radio that comes back after half a minute loses nothing */
 	KEEPALIVE_S = 15,
 	SLOWEST_BYTES_PER_MS = 4, /* the slowest uplink that is given all its time: 32 kbit/s */
 	CONNECTION_LIFE_S = 300,

@@ -69,7 +69,7 @@ struct transport_request {
 struct transport_options {
 	unsigned max_connections;   /* to one host */
 	int64_t connect_timeout_ms; /* 0: 5 s */
-	int64_t user_timeout_ms;    /* unacknowledged bytes; 0: 15 s */
+	int64_t user_timeout_ms;    /* unacknowledged bytes; 0: 60 s */
 	int64_t keepalive_idle_s;   /* 0: 15 s; negative: no keep-alive */
 	int64_t keepalive_interval_s;
 	int64_t keepalive_count;
