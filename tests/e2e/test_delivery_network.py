@@ -76,7 +76,7 @@ def test_a_throttle_storm_passes(fake, http_door, sender, judge):
     wait_for(lambda: time.monotonic() - began > 3 and len(fake.requests) >= 10, "three seconds of storm")
     assert len(fake.requests) <= 40 * (time.monotonic() - began), len(fake.requests)
     fake.default = replies.throttle(300)
-    spooler.wait_delivered(1000)
+    spooler.wait_delivered(1000, seconds=90)
     fake.default = replies.ok()
     spooler.wait_delivered(1500)
     judge(fake, spooler, duplicates=0)
@@ -90,7 +90,7 @@ def test_any_trouble_at_once_with_few_and_with_many_requests(fake, http_door, se
                                       (1, replies.error(503, "", form="html")), (1, replies.late(0.05))])
     spooler, address = http_door(output={"max_in_flight": in_flight, "batching": {"count": 50, "period": "20ms"}})
     give(address, sender, 2000)
-    spooler.wait_delivered(2000, seconds=40)
+    spooler.wait_delivered(2000, seconds=90)
     judge(fake, spooler, duplicates=0)
 
 
