@@ -26,7 +26,7 @@
 #define NEAR 0.95
 #define DEAD_SHARE 0.9
 #define SAME_SHARE 0.7 /* few records scatter */
-#define STUBBORN 2
+#define STUBBORN 1
 #define PROBES_SOON 8
 #define EASY_RECORDS 133 /* half of what is tolerated of them is two */
 #define EASY_FEW 2
