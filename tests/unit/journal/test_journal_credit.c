@@ -79,6 +79,13 @@ static void groups_of_rows_have_limits(void **state)
 	assert_in_range(take_one(&bytes), 20, 21);
 	assert_in_range(bytes, (2 << 20) - 100500, (2 << 20) + 100500);
 	assert_in_range(take_one(&bytes), 9, 10);
+	/* Much is out: a quarter of it is more than is waited for. */
+	j->room_bytes = 0;
+	offer(1, 5, 10);
+	credit(1000, 256 * 1024 - 1);
+	assert_int_equal(take_one(&bytes), 0);
+	credit(0, 1);
+	assert_int_equal(take_one(&bytes), 5);
 	/* Straight from memory they have none but credit. */
 	credit(5000, 1 << 30);
 	for (uint64_t n = 0; n < 3; n++)
@@ -110,6 +117,14 @@ static void credit_ends_on_the_way_through_memory(void **state)
 	credit(0, 1 << 20);
 	assert_int_equal(take(ids), 8);
 	assert_int_equal(ids[7], 15);
+	settle(6, 10, SETTLE_DELIVERED, 0);
+	j->room_bytes = 1; /* one byte is enough for one */
+	offer(16, 3, 10);
+	assert_int_equal(take(ids), 1);
+	settle(16, 1, SETTLE_DELIVERED, 0);
+	j->room_bytes = 0;
+	credit(0, 1);
+	assert_int_equal(take(ids), 1);
 	end();
 }
 
@@ -139,6 +154,8 @@ static void how_long_it_sleeps(void **state)
 	credit(1, 1 << 20);
 	assert_int_equal(take(ids), 1);
 	assert_int_equal(ids[0], 2); /* the earlier one */
+	credit(20, 1 << 20);         /* with credit to spare, nothing due */
+	assert_int_equal(take(ids), 1);
 	turns = steps.turns;
 	steps_advance(10000);
 	assert_in_range(steps.turns - turns, 20, 30); /* an idle spool sleeps */

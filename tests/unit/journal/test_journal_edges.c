@@ -401,6 +401,13 @@ static void claims_are_a_set(bool far)
 		}
 		assert_int_equal(c.count, count);
 		assert_true(c.used >= c.count && c.used < c.capacity);
+		if (i % 997 == 0) { /* as many slots as it says are taken */
+			size_t taken = 0;
+
+			for (size_t k = 0; k < c.capacity; k++)
+				taken += c.slots[k].id != 0;
+			assert_int_equal(c.used, taken);
+		}
 	}
 	assert_true(c.capacity <= 32768);
 	claims_fini(&c);

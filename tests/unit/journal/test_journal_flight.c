@@ -100,9 +100,9 @@ static void the_file_of_another_spool_is_not_counted(void **state)
 	static const uint64_t others[][2] = {{1, 3}, {4, 2}, {2, 1}, {0, 2}, {1, 0}};
 	struct spooldir d;
 	struct flight f = {.fd = -1};
-	struct flight_start start = {.handed = 30, .pending = 700, .state = 1, .spool = {1, 2}};
+	struct flight_start start = {.handed = 30, .pending = 700, .state = 0, .spool = {1, 2}};
 	char path[600];
-	uint64_t numbers[9] = {UINT64_C(0x6b73706c666c7431), 7, 20, 5, 3, 1, 0, 0, 0};
+	uint64_t numbers[9] = {UINT64_C(0x6b73706c666c7431), 7, 20, 5, 3, 0, 0, 1, 0};
 
 	(void)state;
 	spooldir_make(&d);
@@ -110,7 +110,7 @@ static void the_file_of_another_spool_is_not_counted(void **state)
 	(void)snprintf(path, sizeof path, "%s.flight", d.path);
 	assert_int_equal(reopen(&f, &start), 0);
 	for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
-		struct flight_start other = {.handed = 11, .pending = 10, .state = 1, .possible = 2};
+		struct flight_start other = {.handed = 11, .pending = 10, .state = 0, .possible = 2};
 
 		other.path = d.path;
 		other.unclean = i % 2;
@@ -137,6 +137,7 @@ static void the_file_of_another_spool_is_not_counted(void **state)
 		assert_int_equal(f.sending + f.delivered + f.settled, 0);
 	}
 	flight_close(&f);
+	assert_int_equal(f.fd, -1);
 	flight_close(&f);
 	flight_send(&f, 3);            /* nowhere to write to */
 	assert_int_equal(close(0), 0); /* its descriptor may be 0 */

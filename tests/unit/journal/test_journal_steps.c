@@ -97,11 +97,13 @@ static void rows_wait_for_room_in_their_lane(void **state)
 static void settlements_are_held_for_a_while(void **state)
 {
 	uint64_t commits;
+	int64_t observed;
 
 	(void)state;
 	begin();
 	hand_out(1000);
 	commits = j->commits;
+	observed = metric_get(M_BUFFER_LATENCY);
 	settle(1, 1, SETTLE_DELIVERED, 0);
 	assert_int_equal(j->held_count, 1);
 	assert_int_equal(metric_get(M_SETTLEMENTS_HELD), 1);
@@ -117,10 +119,12 @@ static void settlements_are_held_for_a_while(void **state)
 	assert_int_equal(j->held_count, 0);
 	assert_int_equal(metric_get(M_SETTLEMENTS_HELD), 0);
 	assert_int_equal(metric_get(M_LEDGER_DELIVERED), 2);
+	assert_int_equal(metric_get(M_BUFFER_LATENCY), observed); /* nobody waited for it */
 	/* They ride on a commit of the last quarter of their time, or on the ninth. */
 	settle(3, 1, SETTLE_DELIVERED, 0);
 	steps_advance(75);
 	offer(2000, 1, 10);
+	assert_int_equal(metric_get(M_BUFFER_LATENCY), observed + 1);
 	assert_int_equal(j->held_count, 1);
 	steps_advance(1);
 	offer(2001, 1, 10);
