@@ -61,7 +61,7 @@ struct daemon {
 	struct status_source source;
 	enum phase phase;
 	bool hurry; /* a second signal came: wait for nothing */
-	bool told_shelf;
+	struct status_told told;
 	unsigned ticks;
 	int upgraded_percent; /* as it was logged */
 	struct event *events[EVENTS_MAX];
@@ -312,8 +312,8 @@ static void end_when_lost(struct daemon *d)
 		return;
 	if (metric_get(M_LEDGER_DEAD) == 0) {
 		begin_closing(d, "the spool's files are gone, and what waited in them is sent");
-	} else if (!d->told_shelf) {
-		d->told_shelf = true;
+	} else if (!d->told.shelf) {
+		d->told.shelf = true;
 		LOG(LOG_ERROR, "messages on the shelf are in files that are gone: they end with this process",
 		    LOG_I("dead", metric_get(M_LEDGER_DEAD)),
 		    LOG_S("fix", "kspool export saves them; then stop kspool"));
@@ -333,6 +333,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 		doors_share_http(d->doors, d->servers.http);
 	doors_resume(d->doors);
 	status_log_upgrade(&d->upgraded_percent);
+	status_log_troubles(&d->source, &d->told);
 	end_when_lost(d);
 	if (d->ticks % DEVICE_EVERY_TICKS == 0)
 		look_at_device(d);
@@ -396,6 +397,7 @@ static enum err start_journal(struct daemon *d, struct error *e)
 	if (err != ERR_OK)
 		return err;
 	status_log_opened(options.store.path, &report);
+	d->told.damaged = (int64_t)report.damaged;
 	d->upgraded_percent = 100;
 	status_log_upgrade(&d->upgraded_percent);
 	watch_fd(d, journal_intake_fd(d->journal), on_journal);

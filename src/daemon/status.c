@@ -74,7 +74,7 @@ static bool has_input_trouble(const struct status_source *s, char *why, size_t w
 
 bool status_is_ready(const struct status_source *s, char *why, size_t why_size)
 {
-	struct error full = {.code = ERR_OK};
+	struct error full = {.code = ERR_OK}, companion;
 	char age[NUM_DURATION_MAX];
 
 	why[0] = '\0';
@@ -82,6 +82,8 @@ bool status_is_ready(const struct status_source *s, char *why, size_t why_size)
 		(void)snprintf(why, why_size, "shutting down");
 	else if (journal_admission(s->journal, &full) != ERR_OK)
 		(void)snprintf(why, why_size, "not accepting: %s", full.text);
+	else if (journal_companion_trouble(s->journal, &companion))
+		(void)snprintf(why, why_size, "%s", companion.text);
 	else if (s->delivery->state == DELIVERY_HELD || s->delivery->state == DELIVERY_OFFLINE ||
 	         s->delivery->state == DELIVERY_BLOCKED)
 		(void)snprintf(why, why_size, "stream %s is %s (%s): %s", s->config->output.stream,
@@ -395,4 +397,22 @@ void status_log_upgrade(int *told)
 		return;
 	*told = percent;
 	LOG(LOG_INFO, "messages of an older kspool are brought into blocks", LOG_U("percent", (uint64_t)percent));
+}
+
+void status_log_troubles(const struct status_source *s, struct status_told *told)
+{
+	const int64_t damaged = metric_get(M_LEDGER_DAMAGED);
+	struct error why;
+	bool trouble = journal_companion_trouble(s->journal, &why);
+
+	if (damaged > told->damaged)
+		LOG(LOG_ERROR, "stored messages are not what was written", LOG_I("messages", damaged - told->damaged),
+		    LOG_I("damaged", damaged),
+		    LOG_S("outcome", "they are not sent; kspool check tells of them when the daemon is stopped"));
+	told->damaged = damaged;
+	if (trouble && !told->companion)
+		LOG(LOG_ERROR, "a companion of the spool cannot be written", LOG_S("error", why.text));
+	else if (!trouble && told->companion)
+		LOG(LOG_INFO, "the companions of the spool are written again");
+	told->companion = trouble;
 }

@@ -46,6 +46,13 @@ void status_sentence(const struct status_source *s, char *text, size_t size);
 void status_log_opened(const char *path, const struct store_report *r);
 /* damage met while running and set aside (promise 8); */
 void status_log_damaged(const struct error *why, const struct store_report *r);
+/* what comes while running: damaged messages, companions that cannot be written, each once; */
+struct status_told {
+	int64_t damaged;
+	bool companion;
+	bool shelf; /* that it keeps a process whose files are gone */
+};
+void status_log_troubles(const struct status_source *s, struct status_told *told);
 /* each tenth of the way of older messages into blocks, and the end: *told is what was said last; */
 void status_log_upgrade(int *told);
 /* files taken away: what would be accepted now would be in a file without a name. */

@@ -1,6 +1,9 @@
 #include "journal/flight.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -26,10 +29,31 @@ enum {
 };
 static const uint64_t magic = UINT64_C(0x6b73706c666c7431); /* "ksplflt1" */
 
-static void put(const struct flight *f, const uint64_t *numbers, int first, int count)
+static const char unsure[] = ".unsure";
+
+/* A file that was not written any more must not be believed by the next start. A rename needs no room. */
+static void set_unsure(struct flight *f)
 {
-	if (f->fd >= 0) /* when it fails, the bound of a crash is what the last commit noted */
-		(void)!pwrite(f->fd, numbers, (size_t)count * sizeof *numbers, first * (off_t)sizeof *numbers);
+	AUTOFREE char *name = mem_format("%s%s", f->path, unsure);
+
+	if (!atomic_exchange(&f->is_unsure, true) && rename(f->path, name) != 0)
+		(void)unlink(f->path);
+}
+
+static bool put(struct flight *f, const uint64_t *numbers, int first, int count)
+{
+	const size_t bytes = (size_t)count * sizeof *numbers;
+	ssize_t written;
+	int trouble;
+
+	if (f->fd < 0)
+		return false;
+	written = pwrite(f->fd, numbers, bytes, first * (off_t)sizeof *numbers);
+	trouble = written == (ssize_t)bytes ? 0 : written < 0 ? errno : ENOSPC;
+	atomic_store(&f->trouble, trouble);
+	if (trouble)
+		set_unsure(f);
+	return trouble == 0;
 }
 
 static uint64_t found_in(const uint64_t n[NUMBERS], uint64_t settled)
@@ -41,13 +65,16 @@ static uint64_t found_in(const uint64_t n[NUMBERS], uint64_t settled)
 
 uint64_t flight_open(struct flight *f, const struct flight_start *start)
 {
-	AUTOFREE char *path = mem_format("%s.flight", start->path);
+	AUTOFREE char *not_sure = mem_format("%s.flight%s", start->path, unsure);
 	uint64_t n[NUMBERS] = {0}, found = 0;
 	uint64_t possible = start->possible;
 	bool is_whole;
 	ssize_t there;
 
-	f->fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
+	f->path = mem_format("%s.flight", start->path);
+	atomic_store(&f->is_unsure, false);
+	f->fd = open(f->path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
+	atomic_store(&f->trouble, f->fd < 0 ? errno : 0);
 	there = f->fd >= 0 ? pread(f->fd, n, sizeof n, 0) : 0;
 	is_whole = there >= OLD_NUMBERS * (ssize_t)sizeof *n && n[AT_MAGIC] == magic;
 	f->was_anothers = is_whole && (n[AT_SPOOL_HIGH] || n[AT_SPOOL_LOW]) &&
@@ -55,7 +82,9 @@ uint64_t flight_open(struct flight *f, const struct flight_start *start)
 	is_whole &= !f->was_anothers;
 	if (is_whole && n[AT_POSSIBLE] > possible)
 		possible = n[AT_POSSIBLE];
-	if (is_whole && n[AT_STATE] == start->state)
+	if (access(not_sure, F_OK) == 0) /* nothing bounds it but what is there */
+		found = start->pending;
+	else if (is_whole && n[AT_STATE] == start->state)
 		found = found_in(n, n[AT_SETTLED]);
 	else if (is_whole && n[AT_NEXT_STATE] == start->state) /* it died while the commit was being synced */
 		found = found_in(n, n[AT_NEXT_SETTLED]);
@@ -67,25 +96,41 @@ uint64_t flight_open(struct flight *f, const struct flight_start *start)
 	n[AT_SPOOL_LOW] = start->spool[1];
 	n[AT_POSSIBLE] = n[AT_OPENED] = possible + found;
 	n[AT_STATE] = n[AT_NEXT_STATE] = start->state;
-	put(f, n, 0, NUMBERS);
+	f->state = start->state;
+	if (put(f, n, 0, NUMBERS))
+		(void)unlink(not_sure);
 	atomic_store(&f->possible, possible + found);
 	f->sending = f->delivered = f->settled = 0;
 	return found;
 }
 
+/* All is known again when all of it can be written. */
+static void be_sure_again(struct flight *f)
+{
+	AUTOFREE char *name = mem_format("%s%s", f->path, unsure);
+	const uint64_t n[] = {
+	    atomic_load(&f->possible), f->sending, f->delivered, f->settled, f->state, f->settled, f->state};
+
+	if (put(f, n, AT_POSSIBLE, sizeof n / sizeof *n))
+		(void)rename(name, f->path);
+}
+
 void flight_close(struct flight *f)
 {
+	if (f->fd >= 0 && atomic_load(&f->is_unsure))
+		be_sure_again(f);
+	free(take(f->path));
 	if (f->fd >= 0)
 		(void)close(f->fd);
 	f->fd = -1;
 }
 
 /* One write: at no moment is a message in neither count. */
-static void put_delivery(const struct flight *f)
+static void put_delivery(struct flight *f)
 {
 	const uint64_t n[] = {atomic_load(&f->possible), f->sending, f->delivered};
 
-	put(f, n, AT_POSSIBLE, 3);
+	(void)put(f, n, AT_POSSIBLE, 3);
 }
 
 void flight_send(struct flight *f, uint64_t messages)
@@ -102,13 +147,14 @@ void flight_end(struct flight *f, uint64_t messages, uint64_t delivered, uint64_
 	put_delivery(f);
 }
 
-void flight_settling(const struct flight *f, uint64_t messages, uint64_t state)
+void flight_settling(struct flight *f, uint64_t messages, uint64_t state)
 {
-	put(f, (const uint64_t[]){f->settled + messages, state}, AT_NEXT_SETTLED, 2);
+	(void)put(f, (const uint64_t[]){f->settled + messages, state}, AT_NEXT_SETTLED, 2);
 }
 
 void flight_settled(struct flight *f, uint64_t messages, uint64_t state)
 {
 	f->settled += messages;
-	put(f, (const uint64_t[]){f->settled, state}, AT_SETTLED, 2);
+	f->state = state;
+	(void)put(f, (const uint64_t[]){f->settled, state}, AT_SETTLED, 2);
 }

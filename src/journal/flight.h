@@ -18,8 +18,12 @@
 #include <stdint.h>
 
 struct flight {
-	int fd;            /* -1: not in a file */
-	bool was_anothers; /* what the file said when it was opened was of another spool, and is not counted */
+	int fd; /* -1: not in a file */
+	char *path;
+	_Atomic int trouble;    /* errno of the last write; 0: it worked */
+	_Atomic bool is_unsure; /* one failed: the file has another name now, which tells the next start */
+	uint64_t state;         /* as the last commit left it */
+	bool was_anothers;      /* what the file said when it was opened was of another spool, and is not counted */
 	_Atomic uint64_t possible;
 	uint64_t sending, delivered; /* in requests under way; by answers, since the file was opened */
 	uint64_t settled;            /* of those delivered: by commits */
@@ -43,7 +47,7 @@ void flight_send(struct flight *f, uint64_t messages);
 /* It ended: so many of its messages were taken, so many may have been. */
 void flight_end(struct flight *f, uint64_t messages, uint64_t delivered, uint64_t possible);
 /* Before a commit that will make it so: a killed process may leave it done. */
-void flight_settling(const struct flight *f, uint64_t messages, uint64_t state);
+void flight_settling(struct flight *f, uint64_t messages, uint64_t state);
 /* After a commit: messages of flight_end's `delivered` that are settled. */
 void flight_settled(struct flight *f, uint64_t messages, uint64_t state);
 

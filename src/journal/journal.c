@@ -8,6 +8,7 @@
  */
 #include "journal/journal_internal.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -207,6 +208,26 @@ size_t journal_intake_run(struct journal *j)
 		total += n;
 	}
 	return total;
+}
+
+bool journal_companion_trouble(const struct journal *j, struct error *e)
+{
+	const struct {
+		const char *suffix, *costs;
+		int trouble;
+	} companions[] = {
+	    {".tide", "a database that is lost would take its counts with it", atomic_load(&j->published.tide_trouble)},
+	    {".flight", "what a crash sends twice would be counted by a wide bound", atomic_load(&j->flight.trouble)},
+	};
+
+	for (size_t i = 0; i < sizeof companions / sizeof *companions; i++)
+		if (companions[i].trouble) {
+			errno = companions[i].trouble;
+			(void)error_set_errno(e, ERR_DISK, "%s%s cannot be written, and %s", j->options.store.path,
+			                      companions[i].suffix, companions[i].costs);
+			return true;
+		}
+	return false;
 }
 
 bool journal_is_lost(const struct journal *j, struct error *e)

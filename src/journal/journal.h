@@ -87,6 +87,11 @@ int journal_intake_fd(const struct journal *j);
 size_t journal_intake_run(struct journal *j);
 /* Why intake would be refused just now (full, disk low); ERR_OK when it would not. Any thread. */
 enum err journal_admission(const struct journal *j, struct error *e);
+/*
+ * What a companion of the database should tell the next start, and cannot be written: the counts (PATH.tide), or what
+ * is with the service (PATH.flight). False: all is well. Any thread.
+ */
+bool journal_companion_trouble(const struct journal *j, struct error *e) MUST_CHECK;
 /* The files are gone or another's: never again will anything be accepted. What waits is sent still. Any thread. */
 bool journal_is_lost(const struct journal *j, struct error *e) MUST_CHECK;
 

@@ -217,7 +217,7 @@ static uint64_t handed_at_most(const struct journal *j)
 	return j->claims.count + (uint64_t)room + atomic_load(&j->credit_rows);
 }
 
-static void announce_flight(const struct journal *j, const struct group *g)
+static void announce_flight(struct journal *j, const struct group *g)
 {
 	uint64_t sent = j->settled_records;
 

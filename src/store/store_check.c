@@ -213,6 +213,9 @@ static enum err check_ledger(struct check *c, struct error *e)
 		return ERR_OK;
 	}
 	print_ledger(c->out, l);
+	if (c->kept > 0)
+		(void)buf_addf(c->out, "damaged: %" PRIu64 " messages are kept as they were read, in table `damaged`\n",
+		               c->kept);
 	if (l->damaged > c->kept + c->expected + c->ledger.told)
 		problem(c,
 		        "%" PRIu64

@@ -112,6 +112,7 @@ struct store {
 	char *path;
 	char *vfs;
 	struct files files;
+	int tide_trouble; /* errno of the last write of PATH.tide; 0: it worked */
 	struct tide tide; /* as it stood when the spool was opened; not valid: none of ours */
 	struct spool_id id;
 	bool log_is_live; /* it was not empty when the spool was opened: what is committed goes on behind it */
@@ -252,7 +253,7 @@ enum err store_ledger_put(struct store *s, struct error *e) MUST_CHECK;
 uint64_t store_ledger_print(const struct totals *t);
 /* The next commit begins a log: the database file has all that was committed. */
 void store_ledger_log_begins(struct store *s);
-void store_tide_write(const struct store *s);
+void store_tide_write(struct store *s);
 /* The counts as the tide mark has them. */
 void store_ledger_of_tide(struct totals *t, const struct tide *tide);
 /* The tide mark saw commits that this row, and the blocks behind it, do not have. */

@@ -205,7 +205,9 @@ _Static_assert((int)COUNTED <= (int)TIDE_COUNTS_MAX, "the tide mark has room for
 
 static uint64_t *count_at(struct totals *t, size_t i) { return (uint64_t *)(void *)((char *)t + counted[i]); }
 
-void store_tide_write(const struct store *s)
+int store_tide_trouble(const struct store *s) { return s->tide_trouble; }
+
+void store_tide_write(struct store *s)
 {
 	struct totals t = s->durable;
 	struct tide tide = {.schema = (uint32_t)schema_steps[schema_step_count - 1].version,
@@ -220,7 +222,7 @@ void store_tide_write(const struct store *s)
 		return;
 	for (size_t i = 0; i < COUNTED; i++)
 		tide.counts[i] = *count_at(&t, i);
-	files_tide_write(&s->files, &tide);
+	s->tide_trouble = files_tide_write(&s->files, &tide);
 }
 
 void store_ledger_of_tide(struct totals *t, const struct tide *tide)

@@ -57,6 +57,9 @@ uint64_t store_retrying(const struct store *s);
 /* Messages that were sent, or will be, though they may be stored already: since the spool began, as of the last commit.
  */
 uint64_t store_possible_duplicates(const struct store *s);
+/* errno of the last write of PATH.tide, without which a database that is lost takes its counts with it; 0: it worked.
+ */
+int store_tide_trouble(const struct store *s);
 /* How many messages could be with the service after the last commit that changed the ledger. */
 uint64_t store_handed(const struct store *s);
 /* Changes with each group that moves a message, the open one included: PATH.flight knows by it which commit it fits. */

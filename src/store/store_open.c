@@ -414,6 +414,7 @@ static enum err finish_open(struct store *s, struct store_report *report, struct
 		    "%s%s cannot be read back: %s; the next start tries again, until kspool repair --give-up FILE",
 		    s->path, s->put_off[i].suffix, s->put_off[i].why.text);
 	report->rows = s->now.ledger.pending;
+	report->damaged = s->now.ledger.damaged;
 	return err;
 }
 

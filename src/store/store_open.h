@@ -55,6 +55,7 @@ struct store_report {
 	uint64_t rows;
 	uint64_t salvaged_rows;
 	uint64_t in_flight;    /* sent by the last run and not settled: possible duplicates (the journal fills it in) */
+	uint64_t damaged;      /* of the ledger: ever, until now */
 	uint64_t missing_rows; /* ledger says they were here; they are not (counted as damaged) */
 	bool strangers; /* files of another spool, or of another time of this one, were found: the warning says which */
 	bool flight_is_anothers; /* so was PATH.flight (the journal fills it in) */

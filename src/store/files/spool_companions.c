@@ -117,16 +117,21 @@ static void open_anew(struct files *f, int *fd, const char *suffix, int flags)
 	*fd = files_open_one(f, suffix, flags);
 }
 
-void files_tide_open(struct files *f) { open_anew(f, &f->tide_fd, ".tide", O_RDWR | O_CREAT | O_NONBLOCK); }
+void files_tide_open(struct files *f)
+{
+	open_anew(f, &f->tide_fd, ".tide", O_RDWR | O_CREAT | O_NONBLOCK);
+	f->tide_trouble = f->tide_fd < 0 ? errno : 0;
+}
 
-/* Advisory: an error costs a hint, not a message. */
-void files_tide_write(const struct files *f, const struct tide *tide)
+/* Advisory: an error costs no message, but nothing proves any more what a lost database held. */
+int files_tide_write(const struct files *f, const struct tide *tide)
 {
 	const uint64_t heads[] = {tide->id, tide->spool.high, tide->spool.low, tide->commits, tide->epoch, tide->base};
 	unsigned char bytes[TIDE_BYTES] = {0}, *at = bytes + TIDE_NUMBERS;
+	ssize_t written;
 
 	if (f->tide_fd < 0)
-		return;
+		return f->tide_trouble;
 	memcpy(bytes, tide_magic, sizeof tide_magic);
 	put_little(bytes + TIDE_SCHEMA, tide->schema, 4);
 	put_little(bytes + TIDE_COUNT, tide->count, 4);
@@ -135,7 +140,8 @@ void files_tide_write(const struct files *f, const struct tide *tide)
 	for (size_t i = 0; i < TIDE_COUNTS_MAX; i++, at += 8)
 		put_little(at, tide->counts[i], 8);
 	put_little(bytes + TIDE_CRC, crc32c(0, bytes, TIDE_CRC), 4);
-	(void)!pwrite(f->tide_fd, bytes, sizeof bytes, 0);
+	written = pwrite(f->tide_fd, bytes, sizeof bytes, 0);
+	return written == (ssize_t)sizeof bytes ? 0 : written < 0 ? errno : ENOSPC;
 }
 
 uint64_t files_share(const struct files *f, uint64_t bytes)

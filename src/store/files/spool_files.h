@@ -31,7 +31,8 @@ struct files {
 	int dir_fd;  /* its folder */
 	int lock_fd; /* holds the flock */
 	int tide_fd;
-	int wal_fd; /* keeps PATH-wal's blocks allocated; SQLite takes no lock on that file */
+	int tide_trouble; /* errno of opening it */
+	int wal_fd;       /* keeps PATH-wal's blocks allocated; SQLite takes no lock on that file */
 	bool copy_on_write;
 	bool is_given; /* a volume that root gave to us: group bits of our files are the mount's doing */
 	bool overlay;
@@ -108,7 +109,8 @@ void files_drop_cache(const struct files *f);
 enum err files_tide_read(const struct files *f, struct tide *ret, struct error *e) MUST_CHECK;
 /* Opens (and creates) PATH.tide; best effort. */
 void files_tide_open(struct files *f);
-void files_tide_write(const struct files *f, const struct tide *tide);
+/* 0, or the errno of what failed: the tide then says less than it should. */
+int files_tide_write(const struct files *f, const struct tide *tide);
 /* The spool that PATH.lock names; 0: none. */
 struct spool_id files_lock_spool(const struct files *f);
 /* Makes it name this one; best effort. */

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -181,12 +182,44 @@ static void a_journal_counts_what_its_predecessor_had_out(void **state)
 	spooldir_remove(&d);
 }
 
+/* Written no more, it must not be believed: neither in this run nor by the next. A clean end makes it good. */
+static void a_file_that_cannot_be_written_is_not_believed(void **state)
+{
+	(void)state;
+	for (int heals = 0; heals < 2; heals++) {
+		struct spooldir d;
+		struct flight f = {.fd = -1};
+		struct flight_start start = {.handed = 3, .pending = 700, .state = 1, .unclean = true};
+
+		spooldir_make(&d);
+		start.path = d.path;
+		assert_int_equal(reopen(&f, &start), 3);
+		assert_int_equal(atomic_load(&f.trouble), 0);
+		flight_send(&f, 10);
+		(void)close(f.fd);
+		f.fd = open(spooldir_file(&d, ".flight"), O_RDONLY);
+		flight_send(&f, 100);
+		assert_int_equal(atomic_load(&f.trouble), EBADF);
+		assert_int_equal(access(spooldir_file(&d, ".flight"), F_OK), -1);
+		if (heals) {
+			(void)close(f.fd);
+			f.fd = open(spooldir_file(&d, ".flight.unsure"), O_RDWR);
+		}
+		assert_int_equal(reopen(&f, &start), heals ? 110 : 700);
+		assert_int_equal(access(spooldir_file(&d, ".flight.unsure"), F_OK), -1);
+		assert_int_equal(atomic_load(&f.trouble), 0);
+		flight_close(&f);
+		spooldir_remove(&d);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_was_under_way_is_found),
 	    cmocka_unit_test(a_file_that_is_not_ours_is_not_believed),
 	    cmocka_unit_test(the_file_of_another_spool_is_not_counted),
+	    cmocka_unit_test(a_file_that_cannot_be_written_is_not_believed),
 	    cmocka_unit_test(a_journal_counts_what_its_predecessor_had_out),
 	};
 

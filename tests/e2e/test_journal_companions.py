@@ -1,0 +1,51 @@
+"""A companion that cannot be written, and a message that is not what was written, are told while it happens."""
+
+import contextlib
+import os
+import sqlite3
+
+from doors import post
+from ledger import message
+from waits import wait_for
+
+
+def test_a_tide_mark_that_cannot_be_written(http_door):
+    spooler, address = http_door()
+    assert post(address, message(1))[0] == 200
+    spooler.wait_delivered(1)
+    os.unlink(f"{spooler.spool}.tide")
+    os.mkdir(f"{spooler.spool}.tide")
+    spooler.wait_log("a companion of the spool cannot be written")
+    status, text = spooler.get("/ready")
+    assert status == 503 and "spool.db.tide cannot be written" in text, text
+    assert post(address, message(2))[0] == 200  # it is durable all the same
+    os.rmdir(f"{spooler.spool}.tide")
+    spooler.wait_log("the companions of the spool are written again")
+    spooler.wait_delivered(2)
+    assert spooler.get("/ready")[0] == 200
+    spooler.stop()
+
+
+def test_a_damaged_message_is_told(fake, http_door):
+    fake.offline()
+    spooler, address = http_door(own={"compress": "never"})
+    for n in range(3):
+        assert post(address, message(n, size=500))[0] == 200
+    spooler.stop()
+    with contextlib.closing(sqlite3.connect(spooler.spool)) as database:
+        number, body = database.execute("SELECT id, body FROM blocks ORDER BY id LIMIT 1").fetchone()
+        body = bytearray(body)
+        body[len(body) // 2] ^= 4
+        database.execute("UPDATE blocks SET body = ? WHERE id = ?", (bytes(body), number))
+        database.commit()
+    fake.online()
+    spooler.start()
+    spooler.wait_log("stored messages are not what was written")
+    wait_for(lambda: spooler.ledger()["pending"] == 0, spooler.tail)
+    assert spooler.ledger()["damaged"] >= 1
+    spooler.stop()
+    before = spooler.log().count("stored messages are not")
+    assert b"messages are kept as they were read" in spooler.run("check", "--spool", spooler.spool).stdout
+    spooler.start()
+    spooler.stop()
+    assert spooler.log().count("stored messages are not") == before == 1
