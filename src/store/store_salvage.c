@@ -111,8 +111,8 @@ static enum err bring_back(struct store *s, struct store_row row, bool is_dead, 
 	bool is_new = false, taken = false, same = false;
 	enum err err;
 
-	if (!store_row_is_sound(&row))
-		return keep_damaged(s, &row, r, e);
+	if (!store_row_is_sound(&row)) /* of a record that ends too early no more can be said than that it lacks some */
+		return r->is_cut ? ERR_OK : keep_damaged(s, &row, r, e);
 	err = look_up(s, &row, is_dead, &taken, &same, e);
 	if (err != ERR_OK || same)
 		return err;
@@ -208,6 +208,8 @@ static enum err take_record(void *arg, const struct stored_record *r, struct err
 
 	if (kind == ROW_BLOCK)
 		return bring_back_block(s, r, e);
+	if (r->is_cut) /* of a block's messages each proves itself */
+		return ERR_OK;
 	if (kind == ROW_MESSAGE || kind == ROW_DEAD)
 		return bring_back(s, row, kind == ROW_DEAD, r, e);
 	if (is_failure(r) && v->failure_page_count < FAILURE_PAGES_MAX &&

@@ -185,14 +185,16 @@ static bool read_head(const unsigned char *head, size_t there, uint64_t payload_
 	return sum == payload_bytes && r->count > 0;
 }
 
-/* The rest of a payload lies in a chain of pages. False: the chain ends too early, or leaves the file. */
+/* The rest of a payload lies in a chain of pages. *ret: how much of it, when the chain ends too early or leaves the
+ * file.
+ */
 static enum err gather(struct pages *p, const unsigned char *local, size_t local_bytes, uint64_t payload_bytes,
-                       bool *ret, struct error *e)
+                       size_t *ret, struct error *e)
 {
 	uint32_t next = get_big_u32(local + local_bytes);
 	size_t done = local_bytes;
 
-	*ret = false;
+	*ret = 0;
 	if (payload_bytes > p->payload_room) {
 		if (payload_bytes > (uint64_t)p->count * p->page_bytes)
 			return ERR_OK;
@@ -205,8 +207,10 @@ static enum err gather(struct pages *p, const unsigned char *local, size_t local
 		size_t n = payload_bytes - done < p->page_bytes - 4 ? (size_t)payload_bytes - done : p->page_bytes - 4;
 		enum err err;
 
-		if (next == 0 || next > p->count)
-			return ERR_OK;
+		if (next == 0 || next > p->count) {
+			memset(p->payload + done, 0, (size_t)payload_bytes - done);
+			break;
+		}
 		err = read_page(p, next, p->overflow, e);
 		if (err != ERR_OK)
 			return err;
@@ -214,8 +218,20 @@ static enum err gather(struct pages *p, const unsigned char *local, size_t local
 		memcpy(p->payload + done, p->overflow + 4, n);
 		done += n;
 	}
-	*ret = true;
+	*ret = done;
 	return ERR_OK;
+}
+
+/* The bytes of its payload end at `end`. */
+static void cut_values(struct stored_record *r, const unsigned char *end)
+{
+	r->is_cut = true;
+	for (int i = 0; i < r->count; i++) {
+		struct stored_value *v = &r->values[i];
+
+		if ((v->type == VALUE_TEXT || v->type == VALUE_BLOB) && v->bytes + v->count > end)
+			v->count = v->bytes < end ? (size_t)(end - v->bytes) : 0;
+	}
 }
 
 /* How much of a payload lies in its own page: section 1.6 of the format. */
@@ -239,10 +255,10 @@ static enum err read_cell(struct pages *p, size_t at, unsigned char kind, struct
 	const unsigned char *end = p->page + p->page_bytes;
 	const unsigned char *cell = p->page + at + (kind == INDEX_INTERIOR ? 4 : 0);
 	uint64_t payload, rowid = 0;
-	size_t local, n;
+	size_t local, n, there = 0;
 	enum err err = ERR_OK;
 
-	*ret = false;
+	*ret = r->is_cut = false;
 	n = cell < end ? take_varint(cell, end, &payload) : 0;
 	if (n == 0 || payload == 0 || payload > PAYLOAD_MAX)
 		return ERR_OK;
@@ -263,9 +279,11 @@ static enum err read_cell(struct pages *p, size_t at, unsigned char kind, struct
 		return ERR_OK;
 	}
 	if (!p->at_a_glance)
-		err = gather(p, cell, local, payload, ret, e);
-	if (err == ERR_OK && *ret)
+		err = gather(p, cell, local, payload, &there, e);
+	if (err == ERR_OK && there > 0)
 		*ret = read_head(p->payload, (size_t)payload, payload, p->payload, r);
+	if (*ret && there < payload)
+		cut_values(r, p->payload + there);
 	return err;
 }
 

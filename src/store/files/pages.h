@@ -37,6 +37,7 @@ struct stored_value {
 struct stored_record {
 	int64_t rowid; /* 0 in an index */
 	bool is_index; /* of an index, or a table WITHOUT ROWID */
+	bool is_cut;   /* its chain of pages ends too early: the last values are shorter than they were */
 	int count;
 	struct stored_value values[RECORD_COLUMNS_MAX];
 };

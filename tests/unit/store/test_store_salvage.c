@@ -126,6 +126,72 @@ static void rows_are_found_without_roots(void **state)
 	}
 }
 
+/* One commit of 300 messages as it came: its body is a chain of pages. Returns the database's bytes. */
+static unsigned char *make_chain(struct spooldir *d, size_t *ret_count)
+{
+	struct store_options o;
+	struct store *s = NULL;
+	struct error e;
+
+	spooldir_make(d);
+	o = spooldir_options(d);
+	o.page_size = 4096;
+	o.compress = STORE_COMPRESS_NEVER;
+	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
+	assert_int_equal(store_begin(s, &e), ERR_OK);
+	for (uint64_t id = 1; id <= 300; id++) {
+		struct message *m = spooldir_message(id, 1500);
+
+		assert_int_equal(store_append(s, m, &e), ERR_OK);
+		message_free(m);
+	}
+	assert_int_equal(store_commit(s, &e), ERR_OK);
+	assert_int_equal(store_close(s, &e), ERR_OK);
+	return spooldir_load(d->path, ret_count);
+}
+
+/* What a broken chain leaves of a block proves itself message by message; the rest is counted. */
+static void the_beginning_of_a_broken_chain_comes_back(void **state)
+{
+	static const unsigned char ends[][4] = {{0}, {0x7f, 0xff, 0xff, 0xff}, {0, 0, 0, 1}};
+
+	(void)state;
+	for (size_t round = 0; round < 3 * (sizeof ends / sizeof *ends); round++) {
+		const struct store_ledger *l;
+		struct store_report report;
+		struct spooldir d;
+		struct store_options o;
+		struct store *s = NULL;
+		struct error e;
+		char text[2000];
+		size_t count, last;
+		unsigned char *bytes = make_chain(&d, &count);
+		const size_t place = round % 3; /* near the chain's beginning, in its middle, its last page */
+		struct buf out;
+		uint64_t problems;
+
+		last = count / 4096 - 1;
+		memcpy(bytes + (place == 0 ? last - 90 : place == 1 ? last - 40 : last - 1) * 4096, ends[round / 3], 4);
+		spooldir_store(d.path, bytes, count);
+		free(bytes);
+		o = spooldir_options(&d);
+		buf_init(&out, sizeof text);
+		assert_int_equal(store_check(d.path, &out, &problems, &e), ERR_OK);
+		assert_true(problems > 0);
+		buf_fini(&out);
+		assert_int_equal(store_open(&o, &s, &report, &e), ERR_OK);
+		l = store_ledger(s);
+		if (l->accepted != 300 || l->pending + l->damaged != 300 ||
+		    l->pending < (place == 0   ? 20
+		                  : place == 1 ? 150
+		                               : 290))
+			fail_msg("place %zu: %llu came back, %llu damaged", place, (unsigned long long)l->pending,
+			         (unsigned long long)l->damaged);
+		assert_int_equal(store_close(s, &e), ERR_OK);
+		spooldir_remove(&d);
+	}
+}
+
 /* Pages that are free hold what was delivered: it does not come back. */
 static void what_was_delivered_does_not_come_back(void **state)
 {
@@ -223,6 +289,7 @@ int main(void)
 	    cmocka_unit_test(a_start_finds_a_file_that_was_set_aside),
 	    cmocka_unit_test(a_forgotten_file_beside_a_spool_with_the_same_ids),
 	    cmocka_unit_test(rows_are_found_without_roots),
+	    cmocka_unit_test(the_beginning_of_a_broken_chain_comes_back),
 	    cmocka_unit_test(bits_of_the_header),
 	    cmocka_unit_test(what_was_delivered_does_not_come_back),
 	};
