@@ -131,7 +131,9 @@ static inline const unsigned char *page_of(const struct image *m, uint32_t n)
 	return m->bytes + (size_t)(n - 1) * m->page;
 }
 
-static inline bool record_line(const unsigned char *p, uint64_t total, bool is_index, int64_t rowid, struct lines *out)
+/* Of its `total` bytes so many are there, and zeros behind. */
+static inline bool record_line(const unsigned char *p, uint64_t there, uint64_t total, bool is_index, int64_t rowid,
+                               struct lines *out)
 {
 	const unsigned char *at = p, *end, *value;
 	uint64_t head, sum, types[RECORD_COLUMNS_MAX], sizes[RECORD_COLUMNS_MAX];
@@ -157,6 +159,8 @@ static inline bool record_line(const unsigned char *p, uint64_t total, bool is_i
 	if (sum != total || n == 0)
 		return false;
 	lines_begin(out, is_index, rowid);
+	if (there < total)
+		buf_addf(&out->text, " cut");
 	value = p + head;
 	for (int i = 0; i < n; value += sizes[i++]) {
 		int64_t number = types[i] == 9;
@@ -169,7 +173,10 @@ static inline bool record_line(const unsigned char *p, uint64_t total, bool is_i
 		lines_value(out, "niiiiiifii"[types[i] < 10 ? types[i] : 0], number, value, types[i] == 7 ? 8 : 0);
 		if (types[i] >= 12) {
 			out->text.len -= strlen(" n0:0");
-			lines_value(out, types[i] % 2 ? 't' : 'b', 0, value, (size_t)sizes[i]);
+			lines_value(out, types[i] % 2 ? 't' : 'b', 0, value,
+			            value + sizes[i] <= p + there ? (size_t)sizes[i]
+			            : value < p + there           ? (size_t)(p + there - value)
+			                                          : 0);
 		}
 	}
 	return true;
@@ -207,15 +214,13 @@ static inline void cell_lines(const struct image *m, const unsigned char *page, 
 		for (uint32_t next = log_get(at + local); local < total;) {
 			uint64_t n = total - local < u - 4 ? total - local : u - 4;
 
-			if (next == 0 || next > m->pages) {
-				free(all);
-				return;
-			}
+			if (next == 0 || next > m->pages)
+				break;
 			memcpy(all + local, page_of(m, next) + 4, (size_t)n);
 			next = log_get(page_of(m, next));
 			local += n;
 		}
-	(void)record_line(all, total, is_index, (int64_t)rowid, out);
+	(void)record_line(all, local, total, is_index, (int64_t)rowid, out);
 	free(all);
 }
 
@@ -269,6 +274,8 @@ static inline enum err collect(void *arg, const struct stored_record *r, struct 
 
 	(void)e;
 	lines_begin(l, r->is_index, r->rowid);
+	if (r->is_cut)
+		buf_addf(&l->text, " cut");
 	for (int i = 0; i < r->count; i++) {
 		const struct stored_value *v = &r->values[i];
 
