@@ -1,6 +1,7 @@
 /* kspool: argument zero of the command line, looked up in the table of commands. */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -110,6 +111,7 @@ static void end_without_memory(void)
 int main(int argc, char **argv)
 {
 	end_without_memory();
+	(void)signal(SIGXFSZ, SIG_IGN); /* past ulimit -f a write fails, as on a full disk */
 	if (!standard_descriptors_exist())
 		return EX_OSERR;
 	return printed(argc < 2 ? "" : argv[1], run(argc, argv));

@@ -16,8 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -32,6 +30,7 @@
 #include "delivery/delivery.h"
 #include "doors/doors.h"
 #include "daemon/device_wear.h"
+#include "daemon/daemon_limits.h"
 #include "daemon/notify.h"
 #include "daemon/reload.h"
 #include "daemon/servers.h"
@@ -532,28 +531,6 @@ static enum err stop(struct daemon *d, struct error *e)
 	return err;
 }
 
-/* Secrets stay out of core files and of other users' debuggers. A sanitizer's leak check needs the latter. */
-static void guard_memory(void)
-{
-	struct rlimit none = {0, 0};
-
-	(void)setrlimit(RLIMIT_CORE, &none);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-#endif
-}
-
-/* Many clients must not take the descriptors that journal and delivery need. */
-static void raise_descriptors(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max)
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	(void)setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 enum err daemon_run(const struct daemon_options *options, struct error *e)
 {
 	struct daemon d = {.config = options->config, .load = options->load};
@@ -562,8 +539,8 @@ enum err daemon_run(const struct daemon_options *options, struct error *e)
 
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)signal(SIGHUP, SIG_IGN); /* what holds again when the loop is gone: nothing is left to reload */
-	guard_memory();
-	raise_descriptors();
+	daemon_limits_guard_memory();
+	daemon_limits_raise_descriptors();
 	d.base = event_base_new();
 	must(d.base);
 	watch_signal(&d, SIGHUP, on_reload); /* those that come while the journal opens are taken afterwards */
@@ -571,7 +548,9 @@ enum err daemon_run(const struct daemon_options *options, struct error *e)
 	watch_signal(&d, SIGINT, on_terminate);
 	d.watch = evtimer_new(d.base, on_watch, &d);
 	must(d.watch);
-	err = reload_log(d.config, e);
+	err = daemon_limits_check_descriptors(e);
+	if (err == ERR_OK)
+		err = reload_log(d.config, e);
 	if (err == ERR_OK) {
 		LOG(LOG_INFO, "starting", LOG_S("version", KSPOOL_VERSION), LOG_S("config", d.config->file),
 		    LOG_S("stream", d.config->output.stream));

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/cleanup.h"
+#include "store/files/spool_files.h"
 #include "store/files/vfs.h"
 
 static _Thread_local char last_log[256];
@@ -66,7 +67,7 @@ static enum err code_of(int rc)
 	case SQLITE_IOERR:
 		if (rc == SQLITE_IOERR_NOMEM)
 			return ERR_MEMORY;
-		return system == ENOSPC || system == EDQUOT ? ERR_FULL : ERR_DISK;
+		return files_errno_is_full(system) ? ERR_FULL : ERR_DISK;
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
 	case SQLITE_FORMAT:

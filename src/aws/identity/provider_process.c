@@ -149,6 +149,7 @@ static int spawn(char **words, int out, pid_t *ret)
 	(void)sigemptyset(&usual);
 	(void)sigaddset(&usual, SIGPIPE);
 	(void)sigaddset(&usual, SIGCHLD);
+	(void)sigaddset(&usual, SIGXFSZ);
 	(void)posix_spawnattr_setsigmask(&attributes, &none);
 	(void)posix_spawnattr_setsigdefault(&attributes, &usual);
 	(void)posix_spawnattr_setpgroup(&attributes, 0);

@@ -291,8 +291,8 @@ enum err files_create(const struct files *f, const char *suffix, struct error *e
 	AUTOCLOSE int fd = files_open_one(f, suffix, O_RDWR | O_CREAT | O_EXCL);
 
 	if (fd < 0)
-		return error_set_errno(e, errno == ENOSPC ? ERR_FULL : ERR_ENVIRONMENT, "cannot make %s%s", f->path,
-		                       suffix);
+		return error_set_errno(e, files_errno_is_full(errno) ? ERR_FULL : ERR_ENVIRONMENT, "cannot make %s%s",
+		                       f->path, suffix);
 	return ERR_OK;
 }
 
@@ -328,8 +328,8 @@ enum err files_rename(const struct files *f, const char *suffix, const char *new
 	name_of(f, suffix, from);
 	name_of(f, new_suffix, to);
 	if (renameat(f->dir_fd, from, f->dir_fd, to) != 0 && errno != ENOENT)
-		return error_set_errno(e, errno == ENOSPC || errno == EDQUOT ? ERR_FULL : ERR_DISK,
-		                       "cannot rename %s%s to %s", f->path, suffix, to);
+		return error_set_errno(e, files_errno_is_full(errno) ? ERR_FULL : ERR_DISK, "cannot rename %s%s to %s",
+		                       f->path, suffix, to);
 	return ERR_OK;
 }
 
@@ -344,8 +344,8 @@ enum err files_copy(const struct files *f, const char *suffix, const char *new_s
 		return error_set_errno(e, ERR_DISK, "cannot copy %s%s", f->path, suffix);
 	while ((n = read(in, block, sizeof block)) > 0)
 		if (write(out, block, (size_t)n) != n)
-			return error_set_errno(e, errno == ENOSPC ? ERR_FULL : ERR_DISK, "cannot write %s%s", f->path,
-			                       new_suffix);
+			return error_set_errno(e, files_errno_is_full(errno) ? ERR_FULL : ERR_DISK, "cannot write %s%s",
+			                       f->path, new_suffix);
 	if (n < 0 || fsync(out) != 0)
 		return error_set_errno(e, ERR_DISK, "cannot copy %s%s", f->path, suffix);
 	return ERR_OK;
@@ -359,7 +359,7 @@ enum err files_put_text(const struct files *f, const char *suffix, const char *t
 	enum err err;
 
 	if (fd < 0 || write(fd, text, count) != (ssize_t)count || fsync(fd) != 0)
-		return error_set_errno(e, errno == ENOSPC || errno == EDQUOT ? ERR_FULL : ERR_DISK, "cannot write %s%s",
+		return error_set_errno(e, files_errno_is_full(errno) ? ERR_FULL : ERR_DISK, "cannot write %s%s",
 		                       f->path, new_suffix);
 	err = files_rename(f, new_suffix, suffix, e);
 	return err == ERR_OK ? files_sync_dir(f, e) : err;

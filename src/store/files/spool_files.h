@@ -19,6 +19,7 @@
 #ifndef KSPOOL_STORE_SPOOL_FILES_H
 #define KSPOOL_STORE_SPOOL_FILES_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -69,6 +70,9 @@ struct tide {
 	uint32_t count;
 	uint64_t counts[TIDE_COUNTS_MAX]; /* of the ledger, as the store orders them */
 };
+
+/* No room for what is written: the disk, a quota, or a limit of file sizes (ulimit -f), whose signal is ignored. */
+static inline bool files_errno_is_full(int number) { return number == ENOSPC || number == EDQUOT || number == EFBIG; }
 
 #define FILES_NONE ((struct files){.dir_fd = -1, .lock_fd = -1, .tide_fd = -1, .wal_fd = -1})
 

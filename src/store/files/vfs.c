@@ -58,7 +58,7 @@ static int note(int rc)
 
 bool vfs_is_fault(int code)
 {
-	static const int answers[] = {0, ENOENT, ENOTDIR, EACCES, EPERM, EROFS, EISDIR, ELOOP, ENOSPC, EDQUOT};
+	static const int answers[] = {0, ENOENT, ENOTDIR, EACCES, EPERM, EROFS, EISDIR, ELOOP, ENOSPC, EDQUOT, EFBIG};
 
 	for (size_t i = 0; i < sizeof answers / sizeof *answers; i++)
 		if (code == answers[i])
