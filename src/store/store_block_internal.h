@@ -72,6 +72,7 @@ struct stored_block {
 	uint32_t count;
 	uint64_t bytes;
 	bool is_sound; /* the checksum of the whole holds */
+	uint32_t tag;  /* of the spool that it must be of; 0: any. Whoever made it sets it. */
 	int64_t checksum;
 	uint32_t framed; /* rows[0, framed) were looked for; those without a body, and all others, could not be found */
 	unsigned char *frames;
@@ -117,9 +118,12 @@ void store_block_take(struct stored_block *b, const int64_t numbers[6], int64_t 
 /* From BLOCK_COLUMNS columns; nothing is read anew when b holds that block already. */
 void store_block_read(struct stored_block *b, sqlite3_stmt *st);
 /* The columns of `partial` from `first` on; nothing left the block when they are null or not what was written. */
-struct block_mark store_block_mark_read(sqlite3_stmt *st, int first, uint64_t id, uint32_t count);
-int32_t store_block_mark_checksum(const struct block_mark *m);
-/* True when the row fits into a block, and into this one: then it was added, with the checksum that it has. */
+struct block_mark store_block_mark_read(sqlite3_stmt *st, int first, uint64_t id, uint32_t count, uint32_t tag);
+int64_t store_block_mark_checksum(const struct block_mark *m, uint32_t tag);
+/* False: `checksum` is not what was written with it, or another spool's. */
+bool store_block_mark_is_sound(const struct block_mark *m, int64_t checksum, uint32_t tag);
+/* True when the row fits into a block, and into this one: then it was added, with the checksum that it has, which must
+ * be of the spool's tag. */
 bool store_block_add(struct block_fill *f, const struct store_row *row);
 /* Writes what was filled, and begins anew. */
 enum err store_block_flush(struct store *s, struct error *e) MUST_CHECK;

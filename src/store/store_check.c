@@ -33,6 +33,7 @@ struct check {
 	uint64_t expected;   /* of the damaged: they may come back */
 	uint64_t kept;       /* of the damaged: rows that can be looked at */
 	struct tide tide;    /* of this spool */
+	struct spool_id id;
 };
 
 __attribute__((format(printf, 2, 3))) static void problem(struct check *c, const char *format, ...)
@@ -132,6 +133,7 @@ static enum err count_kept(struct check *c, bool unread, struct error *e)
 
 static uint64_t check_rows(struct check *c, const char *table)
 {
+	const uint32_t tag = store_tag_of(c->id);
 	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
 	uint64_t rows = 0, wrong = 0;
 	char sql[128];
@@ -144,7 +146,7 @@ static uint64_t check_rows(struct check *c, const char *table)
 			const struct store_row row = store_row_read(st);
 
 			rows++;
-			wrong += !store_row_is_sound(&row);
+			wrong += !store_row_is_sound(&row, tag);
 		}
 	(void)buf_addf(c->out, "%s: %" PRIu64 " rows\n", table, rows);
 	if (rc != SQLITE_DONE)
@@ -182,6 +184,25 @@ static uint64_t check_pending(struct check *c)
 	else if (broken > 0)
 		problem(c, "messages: %" PRIu64 " blocks have a wrong checksum, their messages none", broken);
 	return rows;
+}
+
+/* A file of an older kspool has no checksums there. */
+static void check_clock(struct check *c)
+{
+	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
+	uint64_t wrong = 0;
+	int rc;
+
+	if (sqlite3_table_column_metadata(c->db, NULL, "clock", "checksum", NULL, NULL, NULL, NULL, NULL) != SQLITE_OK)
+		return;
+	rc = sqlite3_prepare_v2(c->db, "SELECT first_id, lead_ms, checksum FROM clock", -1, &st, NULL);
+	if (rc == SQLITE_OK)
+		while ((rc = sqlite3_step(st)) == SQLITE_ROW)
+			wrong += !store_lead_is_sound(st, store_tag_of(c->id));
+	if (rc != SQLITE_DONE)
+		problem(c, "clock: %s", sqlite3_errmsg(c->db));
+	if (wrong > 0)
+		problem(c, "clock: %" PRIu64 " rows have a wrong checksum", wrong);
 }
 
 static void print_ledger(struct buf *out, const struct store_ledger *l)
@@ -247,6 +268,7 @@ static enum err check_identity(struct check *c, enum file_kind kind, bool *ret_f
 	for (size_t i = 0; i < count; i++)
 		problem(c, "%s; start kspool, or run kspool repair, to part them", words[i]);
 	c->tide = id.tide;
+	c->id = id.ours;
 	return err;
 }
 
@@ -303,6 +325,7 @@ static enum err check_all(struct check *c, struct error *e)
 	err = check_schema(c, e);
 	c->rows = check_pending(c);
 	c->dead = check_rows(c, "dead");
+	check_clock(c);
 	if (err == ERR_OK)
 		err = count_kept(c, unread > 0, e);
 	if (err == ERR_OK)

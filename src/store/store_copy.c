@@ -196,14 +196,14 @@ static enum err import_pending(struct store *s, sqlite3 *db, uint64_t *rows, str
 }
 
 /* Columns from 5 on: attempts, code, reason. */
-static enum err import_dead_row(struct store *s, sqlite3_stmt *st, struct error *e)
+static enum err import_dead_row(struct store *s, sqlite3_stmt *st, uint32_t tag, struct error *e)
 {
 	const struct store_row row = store_row_read(st);
 	const char *code = (const char *)sqlite3_column_text(st, 6);
 	struct message *m;
 	enum err err;
 
-	if (!store_row_is_sound(&row))
+	if (!store_row_is_sound(&row, tag))
 		return refuse_row(row.id, e);
 	m = store_row_message(&row);
 	m->attempts = (uint32_t)sqlite3_column_int64(st, 5);
@@ -213,7 +213,7 @@ static enum err import_dead_row(struct store *s, sqlite3_stmt *st, struct error 
 	return err;
 }
 
-static enum err import_dead(struct store *s, sqlite3 *db, uint64_t *rows, struct error *e)
+static enum err import_dead(struct store *s, sqlite3 *db, uint32_t tag, uint64_t *rows, struct error *e)
 {
 	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
 	int rc = sqlite3_prepare_v2(
@@ -223,7 +223,7 @@ static enum err import_dead(struct store *s, sqlite3 *db, uint64_t *rows, struct
 
 	if (rc == SQLITE_OK)
 		while (err == ERR_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
-			err = import_dead_row(s, st, e);
+			err = import_dead_row(s, st, tag, e);
 			++*rows;
 		}
 	if (err != ERR_OK || rc == SQLITE_DONE)
@@ -237,7 +237,7 @@ struct copy_mark {
 	uint64_t spool_high, spool_low;
 	uint64_t lowest, highest; /* ids there of what is pending */
 	uint64_t first_id;        /* pending; 0: none */
-	int64_t first_checksum;
+	int64_t first_checksum;   /* by the rule of no spool: a copy of an older kspool has another one */
 };
 
 static void hash_number(struct copy_mark *m, uint64_t n)
@@ -264,10 +264,10 @@ static int mark_pending(sqlite3 *db, struct copy_mark *m)
 	while ((rc = store_walk_next(&w, &found)) == SQLITE_ROW) {
 		if (m->first_id == 0) {
 			m->first_id = found.row.id;
-			m->first_checksum = found.row.checksum;
+			m->first_checksum = store_row_plain_sum(&found.row);
 		}
 		m->highest = found.row.id;
-		mark_message(m, found.row.id, found.row.checksum);
+		mark_message(m, found.row.id, found.is_sound ? store_row_plain_sum(&found.row) : found.row.checksum);
 	}
 	store_walk_close(&w);
 	m->lowest = m->first_id;
@@ -318,7 +318,7 @@ static enum err is_own_copy(struct store *s, const struct copy_mark *m, bool *re
 	struct pending p;
 	enum err err = store_find(s, m->first_id, &p, e);
 
-	*ret = err == ERR_OK && p.is_there && p.row.checksum == m->first_checksum;
+	*ret = err == ERR_OK && p.is_sound && store_row_plain_sum(&p.row) == m->first_checksum;
 	(void)store_statement(s, ST_READ);
 	return err;
 }
@@ -429,7 +429,8 @@ static enum err import_all(struct store *s, sqlite3 *db, bool again, uint64_t *r
 	if (err == ERR_OK)
 		err = import_pending(s, db, rows, e);
 	if (err == ERR_OK)
-		err = import_dead(s, db, rows, e);
+		err = import_dead(
+		    s, db, store_tag_of((struct spool_id){.high = mark.spool_high, .low = mark.spool_low}), rows, e);
 	if (err == ERR_OK && mark.messages > 0)
 		err = note_copy(s, &mark, first_id, e);
 	if (err == ERR_OK && known)

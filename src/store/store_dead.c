@@ -131,7 +131,7 @@ static enum err load_batch(struct store *s, uint64_t after_id, uint64_t only_id,
 		if (only_id && row.id != only_id)
 			break;
 		b->last_id = row.id;
-		if (!store_row_is_sound(&row))
+		if (!store_row_is_sound(&row, s->tag))
 			continue;
 		m = store_row_message(&row);
 		m->received_ms = now_ms;

@@ -81,6 +81,7 @@ struct merging {
 	uint64_t first_row, row_at, last_row; /* ids in `messages` when the spool was opened; last_row 0: all done */
 };
 
+#define CLOCK_LEAD_UNKNOWN INT64_MIN
 /* Messages from first_id on were accepted while the wall clock was so far ahead of the spool's own time. */
 struct clock_lead {
 	uint64_t first_id;
@@ -115,6 +116,7 @@ struct store {
 	int tide_trouble; /* errno of the last write of PATH.tide; 0: it worked */
 	struct tide tide; /* as it stood when the spool was opened; not valid: none of ours */
 	struct spool_id id;
+	uint32_t tag;     /* of `id` */
 	bool log_is_live; /* it was not empty when the spool was opened: what is committed goes on behind it */
 	struct totals durable, now;
 	int changes_before;  /* of the connection, when the group began */
@@ -145,6 +147,7 @@ struct store {
 	struct clock_lead *leads;
 	size_t lead_count, lead_capacity, leads_durable;
 	bool lead_is_noted;                    /* by this group */
+	bool leads_are_lost;                   /* the table has rows that are not what was written */
 	bool clock_is_due;                     /* a retry was noted: the commit notes the time it waits from */
 	uint64_t possible_noted, handed_noted; /* store_note_flight */
 	/* space */
@@ -196,21 +199,38 @@ enum err store_no_fault(const char *path, struct error *e) MUST_CHECK;
 /* What was filled and marked for a group that is over, or never began. */
 void store_forget_group(struct store *s);
 
+/*
+ * store_row.c: checksums (schema/0006-binding.sql). A spool's tag is 31 bits of its id, never 0; 0: no spool's, or any.
+ * A checksum of a tag is self-contained: it has its tag, and begins with it and with what kind of row it is of.
+ */
+enum sum_kind { SUM_OF_MESSAGE = 1, SUM_OF_BLOCK, SUM_OF_MARK, SUM_OF_POSITION, SUM_OF_LEAD };
+uint32_t store_tag_of(struct spool_id id);
+uint32_t store_sum_begin(uint32_t tag, enum sum_kind kind);
+int64_t store_sum_end(uint32_t tag, uint32_t crc);
+uint32_t store_sum_tag(int64_t checksum);
+/* False: it is another spool's. */
+bool store_sum_is_ours(int64_t checksum, uint32_t tag);
+int64_t store_sum_numbers(uint32_t tag, enum sum_kind kind, const uint64_t *numbers, size_t count);
+
 /* store_row.c: the columns of struct store_row, in this order. */
 enum { ROW_COLUMNS = 5 };
 /* A message as the row it becomes; its bytes stay the message's. */
-struct store_row store_row_of(uint64_t id, const struct message *m);
+struct store_row store_row_of(uint64_t id, const struct message *m, uint32_t tag);
 /* Binds ROW_COLUMNS values from parameter `first` on; the message must outlive the step. */
-void store_row_bind(sqlite3_stmt *st, int first, uint64_t id, const struct message *m);
+void store_row_bind(sqlite3_stmt *st, int first, uint64_t id, const struct message *m, uint32_t tag);
 /* Reads columns 0 to 4. */
 struct store_row store_row_read(sqlite3_stmt *st);
 /* Binds it as it is, checksum and all; its bytes must outlive the step. */
 void store_row_put(sqlite3_stmt *st, int first, const struct store_row *row);
-/* False: the bytes are not what was written. */
-bool store_row_is_sound(const struct store_row *row);
+/* False: the bytes are not what was written, or another spool's than that of `tag`. */
+bool store_row_is_sound(const struct store_row *row, uint32_t tag);
+/* True: the checksum is of these bytes, by the rule that made it. */
+bool store_row_has_sum(const struct store_row *row, int64_t checksum);
+/* The checksum that it would have without a tag: the same in every spool and by every kspool. */
+int64_t store_row_plain_sum(const struct store_row *row);
 struct message *store_row_message(const struct store_row *row);
-/* Another id, and the checksum that goes with it. */
-void store_row_renumber(struct store_row *row, uint64_t id);
+/* That id and that spool's tag, and the checksum that goes with them. */
+void store_row_renumber(struct store_row *row, uint64_t id, uint32_t tag);
 /* What a record in a page of a file that was set aside is, by its shape; *ret of a message and of a dead one. */
 enum stored_kind { ROW_NONE, ROW_MESSAGE, ROW_DEAD, ROW_BLOCK, ROW_PARTIAL };
 enum stored_kind store_row_of_record(const struct stored_record *r, struct store_row *ret);
@@ -232,7 +252,12 @@ enum err store_find(struct store *s, uint64_t id, struct pending *ret, struct er
 /* store_keys.c */
 /* Before a message gets its id: notes how the wall clock stands when that has changed. */
 enum err store_leads_note(struct store *s, struct error *e) MUST_CHECK;
-enum err store_leads_load(struct store *s, struct error *e) MUST_CHECK;
+/* report: null, or where a damaged row is told. */
+enum err store_leads_load(struct store *s, struct store_report *report, struct error *e) MUST_CHECK;
+/* Of a row with first_id, lead_ms and checksum. */
+bool store_lead_is_sound(sqlite3_stmt *st, uint32_t tag);
+/* Inside a group: what was found damaged is cleared away. */
+enum err store_leads_mend(struct store *s, struct error *e) MUST_CHECK;
 
 /* store_ledger.c */
 /* Own time goes on where the ledger left it. */
@@ -245,6 +270,8 @@ extern const char store_ledger_put_sql[];
 bool store_ledger_parse(sqlite3_stmt *st, struct totals *ret);
 /* The ledger of any database; *ret_found: there is one and it is what was written. */
 enum err store_ledger_of(sqlite3 *db, struct totals *ret, bool *ret_found, struct error *e) MUST_CHECK;
+/* Likewise; SQLITE_OK, or the code of what failed. */
+int store_ledger_read(sqlite3 *db, struct totals *ret, bool *ret_found);
 bool store_ledger_balances(const struct totals *t);
 /* Counts blocks that the row did not wait for; *ret_behind: there are some. SQLITE_OK, or the code of what failed. */
 int store_ledger_catch_up(sqlite3 *db, struct totals *t, bool *ret_behind);

@@ -16,9 +16,11 @@
 #include "base/mem.h"
 
 /* Over key, a zero byte, value: key's own NUL is the zero byte. */
-static int32_t position_checksum(const char *key, const char *value)
+static int64_t position_checksum(const char *key, const char *value, uint32_t tag)
 {
-	return (int32_t)crc32c(crc32c(0, key, strlen(key) + 1), value, strlen(value));
+	const uint32_t crc = crc32c(store_sum_begin(tag, SUM_OF_POSITION), key, strlen(key) + 1);
+
+	return store_sum_end(tag, crc32c(crc, value, strlen(value)));
 }
 
 enum err store_position_put(struct store *s, const char *key, const char *value, struct error *e)
@@ -28,7 +30,7 @@ enum err store_position_put(struct store *s, const char *key, const char *value,
 	must(s->in_group);
 	(void)sqlite3_bind_text(st, 1, key, -1, SQLITE_STATIC);
 	(void)sqlite3_bind_text(st, 2, value, -1, SQLITE_STATIC);
-	(void)sqlite3_bind_int64(st, 3, position_checksum(key, value));
+	(void)sqlite3_bind_int64(st, 3, position_checksum(key, value, s->tag));
 	return store_run(s, st, e, "note a position");
 }
 
@@ -44,7 +46,10 @@ enum err store_position_get(struct store *s, const char *key, char **ret, struct
 	if (rc == SQLITE_ROW) {
 		const char *value = (const char *)sqlite3_column_text(st, 0);
 
-		if (value && position_checksum(key, value) == sqlite3_column_int64(st, 1))
+		const int64_t checksum = sqlite3_column_int64(st, 1);
+
+		if (value && store_sum_is_ours(checksum, s->tag) &&
+		    position_checksum(key, value, store_sum_tag(checksum)) == checksum)
 			*ret = mem_string(value);
 	}
 	(void)sqlite3_reset(st);
@@ -121,23 +126,34 @@ static void add_lead(struct store *s, uint64_t first_id, int64_t lead)
 	s->leads[s->lead_count++] = (struct clock_lead){first_id, lead};
 }
 
+static int64_t lead_checksum(uint64_t first_id, int64_t lead, uint32_t tag)
+{
+	return store_sum_numbers(tag, SUM_OF_LEAD, (const uint64_t[]){first_id, (uint64_t)lead}, 2);
+}
+
+static enum err put_lead(struct store *s, uint64_t first_id, int64_t lead, struct error *e)
+{
+	sqlite3_stmt *st = store_statement(s, ST_CLOCK_PUT);
+
+	sql_bind_u64(st, 1, first_id);
+	(void)sqlite3_bind_int64(st, 2, lead);
+	(void)sqlite3_bind_int64(st, 3, lead_checksum(first_id, lead, s->tag));
+	return store_run(s, st, e, "note the clock");
+}
+
 enum err store_leads_note(struct store *s, struct error *e)
 {
 	const struct clock_lead *last = s->lead_count > 0 ? &s->leads[s->lead_count - 1] : NULL;
 	int64_t lead;
-	sqlite3_stmt *st;
 	enum err err;
 
 	if (s->lead_is_noted)
 		return ERR_OK;
 	s->lead_is_noted = true;
 	lead = store_clock_lead(s);
-	if (last && llabs(lead - last->lead_ms) < CLOCK_STEP_MS)
+	if (last && last->lead_ms != CLOCK_LEAD_UNKNOWN && llabs(lead - last->lead_ms) < CLOCK_STEP_MS)
 		return ERR_OK;
-	st = store_statement(s, ST_CLOCK_PUT);
-	sql_bind_u64(st, 1, s->now.next_id);
-	(void)sqlite3_bind_int64(st, 2, lead);
-	err = store_run(s, st, e, "note the clock");
+	err = put_lead(s, s->now.next_id, lead, e);
 	if (err != ERR_OK)
 		return err;
 	if (last && last->first_id == s->now.next_id)
@@ -146,22 +162,69 @@ enum err store_leads_note(struct store *s, struct error *e)
 	return ERR_OK;
 }
 
-/* What no message that waits was received under is forgotten. */
-enum err store_leads_load(struct store *s, struct error *e)
+/* 0: of an older kspool, which wrote none. */
+bool store_lead_is_sound(sqlite3_stmt *st, uint32_t tag)
+{
+	const int64_t checksum = sqlite3_column_int64(st, 2);
+
+	return checksum == 0 ||
+	       (store_sum_is_ours(checksum, tag) &&
+	        lead_checksum(sql_column_u64(st, 0), sqlite3_column_int64(st, 1), store_sum_tag(checksum)) == checksum);
+}
+
+/* What no message that waits was received under is left out; what it says is looked at, for it may have stood higher.
+ */
+static enum err read_leads(struct store *s, bool *ret_sound, struct error *e)
 {
 	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
 	int rc = sqlite3_prepare_v2(
 	    s->db,
-	    "SELECT first_id, lead_ms FROM clock WHERE first_id >= coalesce((SELECT max(c.first_id)"
+	    "SELECT first_id, lead_ms, checksum, first_id >= coalesce((SELECT max(c.first_id)"
 	    " FROM clock AS c WHERE c.first_id <= (SELECT min(i) FROM (SELECT min(id) AS i FROM messages"
 	    " UNION ALL SELECT min(id) FROM blocks))), 0)"
-	    " ORDER BY first_id",
+	    " FROM clock ORDER BY first_id",
 	    -1, &st, NULL);
 
 	s->lead_count = 0;
+	*ret_sound = true;
 	if (rc == SQLITE_OK)
-		while ((rc = sqlite3_step(st)) == SQLITE_ROW)
-			add_lead(s, sql_column_u64(st, 0), sqlite3_column_int64(st, 1));
-	s->leads_durable = s->lead_count;
+		while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+			*ret_sound &= store_lead_is_sound(st, s->tag);
+			if (sqlite3_column_int(st, 3))
+				add_lead(s, sql_column_u64(st, 0), sqlite3_column_int64(st, 1));
+		}
 	return rc == SQLITE_DONE ? ERR_OK : sql_error(s->db, rc, e, "read the clock");
+}
+
+/*
+ * One row that is not what was written may have stood at any other id: of none of the messages that wait it is known
+ * how the clock stood, and none is too old. Messages from now on get a row of their own.
+ */
+enum err store_leads_load(struct store *s, struct store_report *report, struct error *e)
+{
+	bool sound;
+	enum err err = read_leads(s, &sound, e);
+
+	if (err == ERR_OK && !sound) {
+		s->lead_count = 0;
+		add_lead(s, 0, CLOCK_LEAD_UNKNOWN);
+		s->leads_are_lost = true;
+		if (report)
+			store_warn(report, "a row of the clock was damaged: no message that waits now is too old");
+	}
+	s->leads_durable = s->lead_count;
+	return err;
+}
+
+enum err store_leads_mend(struct store *s, struct error *e)
+{
+	enum err err;
+
+	if (!s->leads_are_lost)
+		return ERR_OK;
+	err = sql_exec(s->db, "DELETE FROM clock", e, "clear the clock");
+	if (err == ERR_OK)
+		err = put_lead(s, 0, CLOCK_LEAD_UNKNOWN, e);
+	s->leads_are_lost = err != ERR_OK;
+	return err;
 }

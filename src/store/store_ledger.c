@@ -101,11 +101,10 @@ bool store_ledger_of_record(const struct stored_record *r, struct totals *ret)
 	return checksum(numbers) == r->values[FIRST_COLUMNS + 1].number && store_ledger_balances(ret);
 }
 
-enum err store_ledger_of(sqlite3 *db, struct totals *ret, bool *ret_found, struct error *e)
+int store_ledger_read(sqlite3 *db, struct totals *ret, bool *ret_found)
 {
 	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
 	int rc = sqlite3_prepare_v2(db, "SELECT * FROM ledger WHERE one = 1", -1, &st, NULL);
-	enum err err = ERR_OK;
 	bool behind;
 
 	if (rc == SQLITE_OK)
@@ -117,8 +116,14 @@ enum err store_ledger_of(sqlite3 *db, struct totals *ret, bool *ret_found, struc
 	} else if (rc == SQLITE_ROW || rc == SQLITE_DONE) {
 		rc = SQLITE_OK;
 	}
-	if (rc != SQLITE_OK)
-		err = sql_error(db, rc, e, "read the ledger");
+	return rc;
+}
+
+enum err store_ledger_of(sqlite3 *db, struct totals *ret, bool *ret_found, struct error *e)
+{
+	const int rc = store_ledger_read(db, ret, ret_found);
+	enum err err = rc == SQLITE_OK ? ERR_OK : sql_error(db, rc, e, "read the ledger");
+
 	return err == ERR_DAMAGED ? ERR_OK : err;
 }
 
@@ -320,7 +325,11 @@ static const struct clock_lead *lead_of(const struct store *s, uint64_t id)
 int64_t store_clock_received(const struct store *s, uint64_t id, int64_t received_ms)
 {
 	const struct clock_lead *lead = lead_of(s, id);
-	int64_t step = lead ? store_clock_lead(s) - lead->lead_ms : 0;
+	int64_t step;
+
+	if (lead && lead->lead_ms == CLOCK_LEAD_UNKNOWN) /* it is as young as it can be */
+		return clock_wall_ms();
+	step = lead ? store_clock_lead(s) - lead->lead_ms : 0;
 
 	return llabs(step) < CLOCK_STEP_MS ? received_ms : received_ms + step;
 }

@@ -272,6 +272,8 @@ static enum err try_open(struct store *s, bool created, const struct totals *kno
 {
 	enum err err = created ? choose_identity(&s->files, &s->id, e) : ERR_OK;
 
+	s->tag = s->block->tag = store_tag_of(s->id);
+
 	if (err == ERR_OK && created)
 		err = create_database(s, e);
 	if (err == ERR_OK)

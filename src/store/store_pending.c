@@ -47,7 +47,7 @@ static enum err load(struct store *s, uint64_t block_id, uint32_t count, struct 
 	sql_bind_u64(st, 1, block_id);
 	rc = sqlite3_step(st);
 	if (rc == SQLITE_ROW)
-		*ret = store_block_mark_read(st, 0, block_id, count);
+		*ret = store_block_mark_read(st, 0, block_id, count, s->tag);
 	(void)sqlite3_reset(st);
 	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "read what left a block");
 }
@@ -92,7 +92,7 @@ static enum err put(struct store *s, const struct block_mark *m, struct error *e
 	sql_bind_u64(st, 1, m->id);
 	(void)sqlite3_bind_int64(st, 2, m->settled);
 	sql_bind_u64(st, 3, m->bytes);
-	(void)sqlite3_bind_int64(st, 4, store_block_mark_checksum(m));
+	(void)sqlite3_bind_int64(st, 4, store_block_mark_checksum(m, s->tag));
 	(void)sqlite3_bind_blob64(st, 5, m->bits, sizeof m->bits, SQLITE_STATIC);
 	return store_run(s, st, e, "note what left a block");
 }
@@ -158,7 +158,7 @@ static void step_blocks(struct block_walk *w)
 		if (w->blocks_rc != SQLITE_ROW)
 			return;
 		store_block_read(w->block, w->blocks);
-		w->mark = store_block_mark_read(w->blocks, BLOCK_COLUMNS, w->block->id, w->block->count);
+		w->mark = store_block_mark_read(w->blocks, BLOCK_COLUMNS, w->block->id, w->block->count, w->block->tag);
 		w->index = 0;
 		w->in_block = true;
 	}
@@ -170,7 +170,7 @@ static void show_block_message(struct block_walk *w, struct block_message *ret)
 
 	ret->in_block = true;
 	ret->row = found ? *found : (struct store_row){.id = w->block->id + w->index};
-	ret->is_sound = found && store_row_is_sound(found);
+	ret->is_sound = found && store_row_is_sound(found, w->block->tag);
 	w->index++;
 }
 
@@ -202,7 +202,7 @@ int store_walk_next(struct block_walk *w, struct block_message *ret)
 		}
 		w->rows_used = true;
 		ret->row = store_row_read(w->rows);
-		ret->is_sound = store_row_is_sound(&ret->row);
+		ret->is_sound = store_row_is_sound(&ret->row, w->block->tag);
 		ret->in_block = false;
 		return SQLITE_ROW;
 	}
@@ -217,6 +217,8 @@ void store_walk_end(struct block_walk *w)
 int store_walk_open(struct block_walk *w, sqlite3 *db, uint64_t first, uint64_t last)
 {
 	sqlite3_stmt *rows = NULL, *blocks = NULL;
+	struct totals of;
+	bool found = false;
 	int rc = sqlite3_prepare_v2(db,
 	                            "SELECT id, received_ms, checksum, meta, body FROM messages"
 	                            " WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
@@ -228,9 +230,16 @@ int store_walk_open(struct block_walk *w, sqlite3 *db, uint64_t first, uint64_t 
 	if (sqlite3_table_column_metadata(db, NULL, "blocks", "id", NULL, NULL, NULL, NULL, NULL) == SQLITE_OK)
 		rc = sqlite3_prepare_v2(db, BLOCK_SELECT BLOCK_RANGE, -1, &blocks, NULL);
 	if (rc == SQLITE_OK)
+		rc = store_ledger_read(db, &of, &found);
+	if ((rc & 0xff) == SQLITE_CORRUPT) /* the walk tells it when the messages are concerned */
+		rc = SQLITE_OK;
+	if (rc == SQLITE_OK) {
 		store_walk_start(w, rows, blocks, store_block_new(), first, last);
-	else
-		(void)sqlite3_finalize(rows);
+		w->block->tag = found ? store_tag_of(store_totals_id(&of)) : 0; /* a damaged row names no spool */
+		return SQLITE_OK;
+	}
+	(void)sqlite3_finalize(rows);
+	(void)sqlite3_finalize(blocks);
 	return rc;
 }
 

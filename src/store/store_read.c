@@ -92,7 +92,7 @@ static enum err put_away(struct store *s, const struct reading *r, struct error 
 static enum err dissolve_message(struct store *s, uint64_t id, int64_t now_ms, uint64_t *lost, struct error *e)
 {
 	const struct store_row *found = block_row(s->block, id), *row = found ? found : &(struct store_row){.id = id};
-	const bool is_sound = found && store_row_is_sound(found);
+	const bool is_sound = found && store_row_is_sound(found, s->tag);
 	sqlite3_stmt *st = store_statement(s, is_sound ? ST_SALVAGE_MESSAGE : ST_DAMAGED_INSERT);
 
 	store_row_put(st, 1, row);

@@ -288,7 +288,7 @@ static enum err load_totals(struct store *s, const struct totals *known, struct 
 		           fresh ? "the database was gone: the tide mark had counted %llu more that waited"
 		                 : "%llu acknowledged messages are gone: what is here ends before the tide mark",
 		           (unsigned long long)lost);
-	return store_leads_load(s, e);
+	return store_leads_load(s, report, e);
 }
 
 enum err store_ledger_load(struct store *s, const struct totals *known, struct store_report *report, struct error *e)
@@ -306,6 +306,8 @@ enum err store_ledger_load(struct store *s, const struct totals *known, struct s
 	s->durable.clock_boot = t.clock_boot;
 	s->durable.clock_offset = t.clock_offset;
 	err = load_failures(s, e);
+	if (err == ERR_OK)
+		err = store_leads_mend(s, e);
 	if (err == ERR_OK)
 		err = store_merge_begin(s, e);
 	if (err == ERR_OK && expected > 0)

@@ -76,7 +76,7 @@ static enum err look_up(struct store *s, const struct store_row *row, bool is_de
 	enum err err = is_dead ? ERR_OK : store_find(s, row->id, &found, e);
 
 	*ret_taken = found.is_there;
-	*ret_same = found.is_there && found.row.checksum == row->checksum;
+	*ret_same = found.is_sound && store_row_has_sum(row, found.row.checksum);
 	(void)store_statement(s, ST_READ); /* what it found is not looked at any more */
 	if (err != ERR_OK || !is_dead)
 		return err;
@@ -84,7 +84,7 @@ static enum err look_up(struct store *s, const struct store_row *row, bool is_de
 	sql_bind_u64(st, 1, row->id);
 	rc = sqlite3_step(st);
 	*ret_taken = rc == SQLITE_ROW;
-	*ret_same = *ret_taken && sqlite3_column_int64(st, 0) == row->checksum;
+	*ret_same = *ret_taken && store_row_has_sum(row, sqlite3_column_int64(st, 0));
 	(void)sqlite3_reset(st);
 	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "compare a row");
 }
@@ -111,13 +111,15 @@ static enum err bring_back(struct store *s, struct store_row row, bool is_dead, 
 	bool is_new = false, taken = false, same = false;
 	enum err err;
 
-	if (!store_row_is_sound(&row)) /* of a record that ends too early no more can be said than that it lacks some */
+	if (!store_sum_is_ours(row.checksum, v->block->tag)) /* a page of another spool: never a message of this one */
+		return ERR_OK;
+	if (!store_row_is_sound(&row, v->block->tag)) /* of a cut record no more can be said than that it lacks some */
 		return r->is_cut ? ERR_OK : keep_damaged(s, &row, r, e);
 	err = look_up(s, &row, is_dead, &taken, &same, e);
 	if (err != ERR_OK || same)
 		return err;
-	if (taken)
-		store_row_renumber(&row, s->now.next_id);
+	if (taken || store_sum_tag(row.checksum) != s->tag)
+		store_row_renumber(&row, taken ? s->now.next_id : row.id, s->tag);
 	err = insert(s, id, &row, r, &is_new, e);
 	if (err != ERR_OK || !is_new)
 		return err;
@@ -189,13 +191,17 @@ static enum err keep_key(struct store *s, const struct stored_record *r, struct 
 	return err;
 }
 
-/* Of the spool's own time, which the ledger has inherited. */
+/*
+ * Of the spool's own time, which the ledger has inherited. One that is not what was written comes back too, so that
+ * store_leads_load sees it: there was one.
+ */
 static enum err keep_lead(struct store *s, const struct stored_record *r, struct error *e)
 {
 	sqlite3_stmt *st = store_statement(s, ST_CLOCK_KEEP);
 
 	(void)sqlite3_bind_int64(st, 1, r->rowid);
 	(void)sqlite3_bind_int64(st, 2, r->values[1].number);
+	(void)sqlite3_bind_int64(st, 3, r->count > 2 ? r->values[2].number : 0);
 	return store_run(s, st, e, "salvage the clock");
 }
 
@@ -215,7 +221,7 @@ static enum err take_record(void *arg, const struct stored_record *r, struct err
 	if (is_failure(r) && v->failure_page_count < FAILURE_PAGES_MAX &&
 	    (v->failure_page_count == 0 || v->failure_pages[v->failure_page_count - 1] != v->page))
 		v->failure_pages[v->failure_page_count++] = v->page;
-	if (!r->is_index && store_record_has_types(r, "ni"))
+	if (!r->is_index && (store_record_has_types(r, "ni") || store_record_has_types(r, "nii")))
 		return keep_lead(s, r, e);
 	return r->is_index ? keep_key(s, r, e) : ERR_OK;
 }
@@ -377,7 +383,14 @@ enum err store_salvage(struct store *s, uint32_t max_rows, uint64_t *ret_first, 
 	*ret_last = s->salvage->last;
 	if (!done)
 		return ERR_OK;
-	err = store_leads_load(s, e);
+	err = store_leads_load(s, NULL, e);
+	if (err == ERR_OK && s->leads_are_lost) {
+		err = store_begin(s, e);
+		if (err == ERR_OK)
+			err = store_leads_mend(s, e);
+		if (err == ERR_OK)
+			err = store_commit(s, e);
+	}
 	return err == ERR_OK ? store_source_done(s, e) : err;
 }
 

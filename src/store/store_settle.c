@@ -304,7 +304,7 @@ enum err store_find(struct store *s, uint64_t id, struct pending *ret, struct er
 
 		ret->is_there = true;
 		ret->row = found ? *found : (struct store_row){.id = id};
-		ret->is_sound = found && store_row_is_sound(found);
+		ret->is_sound = found && store_row_is_sound(found, s->tag);
 		return ERR_OK;
 	}
 	ret->mark = NULL;
@@ -313,7 +313,7 @@ enum err store_find(struct store *s, uint64_t id, struct pending *ret, struct er
 	ret->is_there = rc == SQLITE_ROW;
 	if (ret->is_there) {
 		ret->row = store_row_read(st);
-		ret->is_sound = store_row_is_sound(&ret->row);
+		ret->is_sound = store_row_is_sound(&ret->row, s->tag);
 	}
 	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "read a message");
 }

@@ -82,7 +82,7 @@ static enum err take_mark(void *arg, const struct stored_record *r, struct error
 	m.settled = (uint32_t)r->values[1].number;
 	m.bytes = (uint64_t)r->values[2].number;
 	memcpy(m.bits, r->values[4].bytes, sizeof m.bits);
-	if (store_block_mark_checksum(&m) != r->values[3].number)
+	if (!store_block_mark_is_sound(&m, r->values[3].number, v->block->tag))
 		return ERR_OK;
 	v->marks = mem_grow(v->marks, v->mark_count + 1, sizeof *v->marks);
 	v->marks[v->mark_count++] = m;
@@ -99,8 +99,9 @@ static enum err read_marks(struct salvage *v, struct error *e)
 	return err;
 }
 
-/* Which of its files are this spool's, as far as they say; 0: none is. */
-static enum err parts_of_ours(struct store *s, const char *suffix, int *ret, struct error *e)
+/* Which of its files are this spool's, as far as they say; 0: none is. *ret_tag is 0 when they do not say whose they
+ * are: then their messages may be of an id that is forgotten. */
+static enum err parts_of_ours(struct store *s, const char *suffix, int *ret, uint32_t *ret_tag, struct error *e)
 {
 	AUTOFREE char *log_suffix = mem_format("%s-wal", suffix);
 	struct ledger_found file = {0};
@@ -114,6 +115,10 @@ static enum err parts_of_ours(struct store *s, const char *suffix, int *ret, str
 	if (store_source_failed(s, err) && s->tolerates)
 		err = ERR_OK;
 	*ret = PAGES_OF_BOTH;
+	*ret_tag =
+	    spool_id_is(s->id, store_totals_id(&file.totals)) || spool_id_is(s->id, store_totals_id(&log.last.totals))
+	        ? s->tag
+	        : 0;
 	if (spool_id_differs(s->id, store_totals_id(&file.totals)))
 		*ret &= ~PAGES_OF_FILE;
 	if (spool_id_differs(s->id, store_totals_id(&log.last.totals)))
@@ -141,7 +146,8 @@ static enum err bad_pages(struct store *s, struct salvage *v, struct error *e)
 	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "see what was salvaged");
 }
 
-static enum err open_source(struct store *s, const char *suffix, int parts, const struct note *note, struct error *e)
+static enum err open_source(struct store *s, const char *suffix, int parts, uint32_t tag, const struct note *note,
+                            struct error *e)
 {
 	AUTOFREE char *name = mem_format("%s%s", s->files.name, suffix);
 	struct salvage *v = mem_zero(sizeof *v);
@@ -161,6 +167,7 @@ static enum err open_source(struct store *s, const char *suffix, int parts, cons
 	if (err == ERR_OK)
 		err = pages_open(s->files.dir_fd, name, (enum pages_of)parts, &v->pages, e);
 	v->block = store_block_new();
+	v->block->tag = tag;
 	if (err == ERR_OK)
 		err = read_marks(v, e);
 	if (err != ERR_OK)
@@ -235,6 +242,7 @@ static enum err look_at_source(struct store *s, const char *suffix, bool *ret, s
 	struct note note;
 	bool older = false;
 	int parts = 0;
+	uint32_t tag = 0;
 	enum err err = store_note_get(s, key, &note, e);
 
 	*ret = false;
@@ -244,11 +252,11 @@ static enum err look_at_source(struct store *s, const char *suffix, bool *ret, s
 		return err;
 	if (note.done || older)
 		return close_source(s, suffix, note.rows, 0, e);
-	err = parts_of_ours(s, suffix, &parts, e);
+	err = parts_of_ours(s, suffix, &parts, &tag, e);
 	if (err == ERR_OK && parts == 0)
 		return store_aside_close(&s->files, suffix, "of another spool: nothing of it is taken in", e);
 	*ret = err == ERR_OK;
-	return err == ERR_OK ? open_source(s, suffix, parts, &note, e) : err;
+	return err == ERR_OK ? open_source(s, suffix, parts, tag, &note, e) : err;
 }
 
 /* *ret: this one is being read now. One that cannot be read is put off. */

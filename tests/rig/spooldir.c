@@ -206,7 +206,7 @@ void spooldir_lose_in(sqlite3 *db, uint64_t id)
 		                        -1, &st, NULL) == SQLITE_OK);
 		(void)sqlite3_bind_int64(st, 1, (sqlite3_int64)b->id);
 		if (sqlite3_step(st) == SQLITE_ROW)
-			m = store_block_mark_read(st, 0, b->id, b->count);
+			m = store_block_mark_read(st, 0, b->id, b->count, 0);
 		must(sqlite3_finalize(st) == SQLITE_OK);
 		m.bits[(id - b->id) / 8] |= (unsigned char)(1 << (id - b->id) % 8);
 		m.settled++;
@@ -218,7 +218,7 @@ void spooldir_lose_in(sqlite3 *db, uint64_t id)
 		(void)sqlite3_bind_int64(st, 1, (sqlite3_int64)m.id);
 		(void)sqlite3_bind_int64(st, 2, m.settled);
 		(void)sqlite3_bind_int64(st, 3, (sqlite3_int64)m.bytes);
-		(void)sqlite3_bind_int64(st, 4, store_block_mark_checksum(&m));
+		(void)sqlite3_bind_int64(st, 4, store_block_mark_checksum(&m, store_sum_tag(b->checksum)));
 		(void)sqlite3_bind_blob(st, 5, m.bits, sizeof m.bits, SQLITE_STATIC);
 		must(sqlite3_step(st) == SQLITE_DONE);
 		must(sqlite3_finalize(st) == SQLITE_OK);

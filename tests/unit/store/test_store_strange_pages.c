@@ -1,0 +1,299 @@
+/*
+ * Pages that are whole and are not this spool's, or not of now: of another spool at the same place. Nothing of them is
+ * sent, and what they took the place of is counted.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "rig/spooldir.h"
+#include "store/store_damage.h"
+#include "store/store_internal.h"
+
+#define ok(call)                                                                      \
+	do {                                                                          \
+		struct error e_ = {0};                                                \
+		struct error *e = &e_;                                                \
+		if ((call) != ERR_OK)                                                 \
+			fail_msg("%s:%d %s: %s", __FILE__, __LINE__, #call, e_.text); \
+	} while (0)
+
+enum { PAGE = 4096, MESSAGES = 150 };
+#define NOW_MS INT64_C(1790000000000)
+
+static struct store *open_it(const struct spooldir *d, struct store_report *report)
+{
+	struct store_options o = spooldir_options(d);
+	struct store_report unused;
+	struct store *s = NULL;
+
+	o.compress = STORE_COMPRESS_NEVER;
+	ok(store_open(&o, &s, report ? report : &unused, e));
+	return s;
+}
+
+/* Which messages a spool was given: body n of `first` on, received at that time: the very same in every spool. */
+static void append_at(struct store *s, uint64_t first, uint64_t count, uint64_t together, uint32_t bytes, int64_t ms)
+{
+	for (uint64_t n = first; n < first + count;) {
+		ok(store_begin(s, e));
+		for (uint64_t i = 0; i < together && n < first + count; i++, n++) {
+			struct message *m = spooldir_message(n, bytes);
+
+			m->received_ms = ms;
+			ok(store_append(s, m, e));
+			message_free(m);
+		}
+		ok(store_commit(s, e));
+	}
+}
+
+static void append(struct store *s, uint64_t first, uint64_t count, uint64_t together, uint32_t bytes)
+{
+	append_at(s, first, count, together, bytes, NOW_MS);
+}
+
+static void settle(struct store *s, uint64_t first, uint64_t last)
+{
+	ok(store_begin(s, e));
+	for (uint64_t id = first; id <= last; id++) {
+		const struct store_settlement item = {.id = id, .kind = SETTLE_DELIVERED};
+
+		ok(store_settle(s, &item, 1, e));
+	}
+	ok(store_commit(s, e));
+}
+
+/* Reads and settles all; each must be body `id + offset` of `bytes`. How many of each id came is in `seen`. */
+static uint64_t drain(struct store **s, uint64_t offset, uint32_t bytes, unsigned char *seen, size_t ids)
+{
+	uint64_t after = 0, sent = 0;
+
+	memset(seen, 0, ids);
+	for (int rounds = 0; rounds < 1000; rounds++) {
+		struct message_list list = STAILQ_HEAD_INITIALIZER(list);
+		struct error e = {0};
+		struct store_report report;
+		struct message *m;
+		uint32_t count;
+		uint64_t last;
+		enum err err = store_read(*s, after, 64, UINT64_MAX, &list, &count, &last, &e);
+
+		if (err == ERR_DAMAGED) { /* as the journal does */
+			message_list_free(&list);
+			if (store_restart_damaged(*s, &report, &e) != ERR_OK)
+				fail_msg("%s", e.text);
+			after = 0;
+			continue;
+		}
+		if (err != ERR_OK)
+			fail_msg("%s", e.text);
+		STAILQ_FOREACH (m, &list, link) {
+			m->received_ms = (int64_t)(1700000000000 + m->id + offset); /* what spooldir_message says */
+			if (!spooldir_is_message(m, m->id + offset, bytes))
+				fail_msg("message %llu is forged", (unsigned long long)m->id);
+			assert_true(m->id < ids);
+			seen[m->id]++;
+			sent++;
+		}
+		STAILQ_FOREACH (m, &list, link)
+			settle(*s, m->id, m->id);
+		message_list_free(&list);
+		if (count == 0 && last + 1 >= store_next_id(*s))
+			return sent;
+		after = last;
+	}
+	fail_msg("it does not end");
+	return 0;
+}
+
+static void make_two(struct spooldir *a, struct spooldir *b, uint64_t together, uint32_t bytes)
+{
+	struct spooldir *dirs[] = {a, b};
+
+	for (uint64_t i = 0; i < 2; i++) {
+		struct store *s;
+
+		spooldir_make(dirs[i]);
+		s = open_it(dirs[i], NULL);
+		append(s, 1 + i * 1000, MESSAGES, together, bytes);
+		ok(store_close(s, e));
+	}
+}
+
+/* Each page of the other spool in turn, over the one at its place. */
+static void a_page_of_another_spool_is_damage(void **state)
+{
+	static const struct {
+		uint64_t together;
+		uint32_t bytes;
+	} shapes[] = {{1, 300}, {40, 300}, {1, 5000}};
+
+	(void)state;
+	clock_test_set(INT64_C(5000) * NS_PER_MS, NOW_MS * NS_PER_MS);
+	for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++) {
+		struct spooldir a, b;
+		unsigned char *ours, *theirs;
+		size_t our_bytes, their_bytes;
+		unsigned hit = 0;
+
+		make_two(&a, &b, shapes[k].together, shapes[k].bytes);
+		ours = spooldir_load(a.path, &our_bytes);
+		theirs = spooldir_load(b.path, &their_bytes);
+		for (size_t at = PAGE; at + PAGE <= our_bytes && at + PAGE <= their_bytes;
+		     at += (size_t)PAGE * (k == 0 ? 1 : 7)) {
+			unsigned char *mixed = mem_alloc(our_bytes), seen[MESSAGES + 1];
+			struct spooldir d;
+			struct store *s;
+			uint64_t sent;
+			const struct store_ledger *l;
+
+			memcpy(mixed, ours, our_bytes);
+			memcpy(mixed + at, theirs + at, PAGE);
+			spooldir_make(&d);
+			spooldir_copy(&a, &d);
+			spooldir_store(d.path, mixed, our_bytes);
+			free(mixed);
+			s = open_it(&d, NULL);
+			sent = drain(&s, 0, shapes[k].bytes, seen, sizeof seen);
+			for (size_t i = 0; i < sizeof seen; i++)
+				assert_in_range(seen[i], 0, 1);
+			l = store_ledger(s);
+			if (l->damaged != MESSAGES - sent || l->accepted != MESSAGES || l->delivered != sent)
+				fail_msg("page %zu, %llu together: sent %llu, damaged %llu, accepted %llu", at / PAGE,
+				         (unsigned long long)shapes[k].together, (unsigned long long)sent,
+				         (unsigned long long)l->damaged, (unsigned long long)l->accepted);
+			hit += sent < MESSAGES;
+			ok(store_close(s, e));
+			spooldir_remove(&d);
+		}
+		assert_true(hit > 0);
+		free(ours);
+		free(theirs);
+		spooldir_remove(&a);
+		spooldir_remove(&b);
+	}
+	clock_test_end();
+}
+
+static int64_t age_of(struct store *s, uint64_t id)
+{
+	struct message_list list = STAILQ_HEAD_INITIALIZER(list);
+	uint32_t count;
+	uint64_t last;
+	int64_t age;
+
+	ok(store_read_range(s, id, id, 1, UINT64_MAX, &list, &count, &last, e));
+	assert_int_equal(count, 1);
+	age = clock_wall_ms() - STAILQ_FIRST(&list)->received_ms;
+	message_list_free(&list);
+	return age;
+}
+
+/* The same numbers: another checksum for each spool and each table, and none that is taken for an older one. */
+static void a_checksum_is_of_its_spool_and_its_table(void **state)
+{
+	static const uint64_t numbers[] = {1, 2, 3};
+	const uint32_t tags[] = {1, 0x100, 0x10000, INT32_MAX};
+	int64_t seen[sizeof tags / sizeof *tags * SUM_OF_LEAD];
+	size_t count = 0;
+
+	(void)state;
+	for (size_t t = 0; t < sizeof tags / sizeof *tags; t++)
+		for (enum sum_kind kind = SUM_OF_MESSAGE; kind <= SUM_OF_LEAD; kind++) {
+			const int64_t sum = store_sum_numbers(tags[t], kind, numbers, 3);
+
+			assert_int_equal(store_sum_tag(sum), tags[t]);
+			assert_false(store_sum_is_ours(sum, 2));
+			for (size_t i = 0; i < count; i++) /* neither tag nor kind shows in the upper half alone */
+				assert_true((uint32_t)seen[i] != (uint32_t)sum);
+			seen[count++] = sum;
+		}
+	assert_int_equal(store_sum_tag(INT32_MIN), 0);
+	assert_int_equal(store_sum_tag(UINT32_MAX), 0);
+	assert_int_equal(store_sum_numbers(0, SUM_OF_BLOCK, numbers, 3), store_sum_numbers(0, SUM_OF_LEAD, numbers, 3));
+}
+
+static uint64_t problems_of(const struct spooldir *d)
+{
+	struct buf out = {0};
+	uint64_t problems;
+
+	ok(store_check(d->path, &out, &problems, e));
+	buf_fini(&out);
+	return problems;
+}
+
+/* Begun at 1970, then the clock was set, and set back by weeks; those of the first time have left. */
+static struct store *make_clocked(struct spooldir *d)
+{
+	struct store *s;
+
+	clock_test_set(INT64_C(5000) * NS_PER_MS, INT64_C(5000) * NS_PER_MS);
+	spooldir_make(d);
+	s = open_it(d, NULL);
+	append(s, 1, 5, 5, 20);
+	clock_test_set(INT64_C(7000) * NS_PER_MS, (NOW_MS + INT64_C(3000000000)) * NS_PER_MS);
+	append_at(s, 6, 5, 5, 20, NOW_MS + INT64_C(3000000000));
+	clock_test_set(INT64_C(9000) * NS_PER_MS, NOW_MS * NS_PER_MS);
+	append(s, 11, 5, 5, 20);
+	settle(s, 1, 5);
+	return s;
+}
+
+/* Any wrong bit of a clock row makes nobody old, now and after another start. */
+static void a_wrong_clock_row_makes_no_message_old(void **state)
+{
+	(void)state;
+	for (int n = 0; n < 2 * 63; n++) {
+		const char *column = n % 2 ? "lead_ms" : "first_id";
+		struct spooldir d;
+		struct store_report report;
+		struct store *s = make_clocked(&d);
+		AUTOFREE char *sql = mem_format("UPDATE clock SET %s = (%s | %lld) - (%s & %lld) WHERE first_id = 11",
+		                                column, column, 1LL << n / 2, column, 1LL << n / 2);
+
+		assert_int_equal(sqlite3_exec(s->db, sql, NULL, NULL, NULL), SQLITE_OK);
+		assert_int_equal(sqlite3_changes(s->db), 1);
+		ok(store_close(s, e));
+		assert_int_equal(problems_of(&d), 1);
+		s = open_it(&d, &report);
+		if (!strstr(report.warning, "clock"))
+			fail_msg("%s bit %d: '%s'", column, n / 2, report.warning);
+		for (int rounds = 0; rounds < 2; rounds++) {
+			assert_in_range(age_of(s, 8), 0, 10000);
+			assert_in_range(age_of(s, 13), 0, 10000);
+			if (rounds == 0)
+				append(s, 16, 1, 1, 20);
+			assert_int_equal(age_of(s, 16), 0);
+			ok(store_close(s, e));
+			assert_int_equal(problems_of(&d), 0);
+			s = open_it(&d, &report);
+			assert_null(strstr(report.warning, "clock"));
+		}
+		ok(store_close(s, e));
+		spooldir_remove(&d);
+	}
+	clock_test_end();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_checksum_is_of_its_spool_and_its_table),
+	    cmocka_unit_test(a_wrong_clock_row_makes_no_message_old),
+	    cmocka_unit_test(a_page_of_another_spool_is_damage),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
