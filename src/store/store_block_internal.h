@@ -37,13 +37,15 @@ enum {
 /* Blocks that hold ids ?1 to ?2. */
 #define BLOCK_RANGE " WHERE b.id > ?1 - 512 AND b.id + b.count > ?1 AND b.id <= ?2 ORDER BY b.id"
 
-/* What all pending messages weigh, and how many they are. No block has more than BLOCK_MESSAGES and BLOCK_BYTES. */
+/* What all pending messages weigh, and how many they are. No block has more than BLOCK_MESSAGES and BLOCK_BYTES, and
+ * none reaches the next. */
 #define PENDING_BYTES_SQL                                                                                          \
 	"(SELECT coalesce(sum(ifnull(length(meta), 0) + length(body)), 0) FROM messages)"                          \
 	" + (SELECT coalesce(sum(min(max(bytes, 0), 1048576)), 0) FROM blocks) - (SELECT coalesce(sum(bytes), 0) " \
 	"FROM partial)"
-#define PENDING_COUNT_SQL                                                                                  \
-	"(SELECT count(*) FROM messages) + (SELECT coalesce(sum(min(max(count, 0), 512)), 0) FROM blocks)" \
+#define PENDING_COUNT_SQL                                                                                     \
+	"(SELECT count(*) FROM messages) + (SELECT coalesce(sum(min(max(count, 0), 512, next - id)), 0) FROM" \
+	" (SELECT id, count, lead(id, 1, id + 512) OVER (ORDER BY id) AS next FROM blocks))"                  \
 	" - (SELECT coalesce(sum(settled), 0) FROM partial)"
 
 /* The columns id, received_ms, checksum, meta, body of `messages`, `dead` and `damaged`, and a frame of a block. */

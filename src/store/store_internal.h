@@ -315,7 +315,10 @@ void store_reserve(struct store *s);
 /* What must be free for intake to begin again: a tenth more than min_free, so that it does not flap. */
 uint64_t store_spare_bytes(const struct store *s);
 
-/* store_read.c: each its own transaction. */
+/* store_read.c */
+/* Inside a group: each block that is not what was written is taken apart, so that what is counted is there. */
+enum err store_dissolve_all(struct store *s, struct error *e) MUST_CHECK;
+/* Each its own transaction. */
 enum err store_move_damaged(struct store *s, const uint64_t *ids, size_t count, struct error *e) MUST_CHECK;
 /* A block that is not what was written (the one read last): its sound messages stand alone then, the rest is damaged.
  */

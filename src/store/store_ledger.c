@@ -135,25 +135,30 @@ static bool has_blocks(sqlite3 *db)
 int store_ledger_catch_up(sqlite3 *db, struct totals *t, bool *ret_behind)
 {
 	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
+	struct stored_block *b;
 	int rc;
 
 	*ret_behind = false;
 	if (!has_blocks(db)) /* a file of the first schema */
 		return SQLITE_OK;
-	rc = sqlite3_prepare_v2(db, "SELECT id, count, bytes FROM blocks WHERE id >= ?1 ORDER BY id", -1, &st, NULL);
+	rc = sqlite3_prepare_v2(db, BLOCK_SELECT " WHERE b.id >= ?1 ORDER BY b.id", -1, &st, NULL);
 	if (rc != SQLITE_OK)
 		return rc;
 	sql_bind_u64(st, 1, t->next_id);
+	b = store_block_new();
+	b->tag = store_tag_of(store_totals_id(t));
 	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-		const uint32_t count = store_block_count(sqlite3_column_int64(st, 1));
-		const uint64_t bytes = sql_column_u64(st, 2);
+		uint64_t shared;
 
-		t->ledger.accepted += count;
-		t->ledger.pending += count;
-		t->pending_bytes += bytes <= BLOCK_BYTES ? bytes : 0;
-		t->next_id = sql_column_u64(st, 0) + count;
+		store_block_read(b, st); /* its column may be damaged, and the count is all that is known of them */
+		shared = b->id < t->next_id ? t->next_id - b->id : 0;
+		t->ledger.accepted += b->count - shared;
+		t->ledger.pending += b->count - shared;
+		t->pending_bytes += b->bytes <= BLOCK_BYTES ? b->bytes : 0;
+		t->next_id = b->id + b->count;
 		*ret_behind = true;
 	}
+	store_block_free(b);
 	return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 

@@ -103,14 +103,46 @@ static enum err dissolve_message(struct store *s, uint64_t id, int64_t now_ms, u
 	return store_run(s, st, e, "take a damaged block apart");
 }
 
+/*
+ * Of a block that lies about its count no more is believed than fits before the next; of the last one no more than was
+ * ever given out, but for messages that prove themselves.
+ */
+static enum err bound_count(struct store *s, struct error *e)
+{
+	sqlite3_stmt *st = store_statement(s, ST_BLOCK_BEHIND);
+	struct stored_block *b = s->block;
+	bool is_last;
+	uint64_t end = s->now.next_id > b->id ? s->now.next_id : b->id;
+	int rc;
+
+	sql_bind_u64(st, 1, b->id);
+	rc = sqlite3_step(st);
+	is_last = rc == SQLITE_ROW && sqlite3_column_type(st, 0) == SQLITE_NULL;
+	if (rc == SQLITE_ROW && !is_last)
+		end = sql_column_u64(st, 0);
+	(void)sqlite3_reset(st);
+	if (rc != SQLITE_ROW)
+		return store_fail(s, rc, e, "look for the next block");
+	for (uint64_t id = end; is_last && id - b->id < b->framed; id++)
+		if (store_row_is_sound(&b->rows[id - b->id], s->tag))
+			end = id + 1;
+	s->now.next_id = end > s->now.next_id ? end : s->now.next_id;
+	b->count = end - b->id < b->count ? (uint32_t)(end - b->id) : b->count;
+	b->framed = b->framed < b->count ? b->framed : b->count;
+	return ERR_OK;
+}
+
+/* The block that was read last. */
 static enum err dissolve(struct store *s, struct error *e)
 {
 	const struct stored_block *b = s->block;
 	const int64_t now_ms = clock_wall_ms();
 	struct block_mark *mark;
 	uint64_t lost = 0;
-	enum err err = store_marks_get(s, b->id, b->count, &mark, e);
+	enum err err = bound_count(s, e);
 
+	if (err == ERR_OK)
+		err = store_marks_get(s, b->id, b->count, &mark, e);
 	for (uint64_t id = b->id; id < b->id + b->count && err == ERR_OK; id++)
 		if (!block_bit(mark, id))
 			err = dissolve_message(s, id, now_ms, &lost, e);
@@ -136,6 +168,32 @@ enum err store_dissolve_block(struct store *s, struct error *e)
 		err = store_commit(s, e);
 	store_block_forget(s->block);
 	return err;
+}
+
+enum err store_dissolve_all(struct store *s, struct error *e)
+{
+	uint64_t from = 0;
+	enum err err = ERR_OK;
+
+	while (err == ERR_OK) {
+		sqlite3_stmt *st = store_statement(s, ST_BLOCK_FROM);
+		int rc;
+
+		sql_bind_u64(st, 1, from);
+		rc = sqlite3_step(st);
+		if (rc == SQLITE_ROW)
+			store_block_read(s->block, st);
+		(void)sqlite3_reset(st);
+		if (rc == SQLITE_DONE)
+			break;
+		if (rc != SQLITE_ROW)
+			return store_fail(s, rc, e, "read what waits");
+		from = s->block->id + 1;
+		if (!s->block->is_sound)
+			err = dissolve(s, e);
+	}
+	store_block_forget(s->block);
+	return err == ERR_OK ? store_marks_flush(s, e) : err;
 }
 
 /* A message in a block that failed is read when it is due. */

@@ -81,14 +81,19 @@ static void correct(struct totals *t, const struct totals *found, struct store_r
 
 /* The row is gone or not what was written. Without a tide mark: every id was one accepted message, and what has no row
  * was delivered. */
-static enum err rebuild(struct store *s, uint64_t highest, struct totals *t, struct store_report *report,
+static enum err rebuild(struct store *s, uint64_t highest, bool may_mend, struct totals *t, struct store_report *report,
                         struct error *e)
 {
 	struct totals found = {0};
 	int64_t damaged = 0;
 	uint64_t held;
-	enum err err = count_rows(s, &found, e);
+	enum err err = ERR_OK;
 
+	if (may_mend)
+		err = store_dissolve_all(s, e);
+	highest = s->now.next_id > highest ? s->now.next_id - 1 : highest;
+	if (err == ERR_OK)
+		err = count_rows(s, &found, e);
 	if (err == ERR_OK)
 		err = store_number(s, "SELECT count(*) FROM damaged", &damaged, e);
 	if (err != ERR_OK)
@@ -166,7 +171,7 @@ enum err store_ledger_first(struct store *s, struct error *e)
 }
 
 /* A sound row becomes `durable` at once: it need not be written again, and a full disk must not refuse a start. */
-static enum err load_row(struct store *s, bool *ret_fresh, struct totals *t, struct store_report *report,
+static enum err load_row(struct store *s, bool may_mend, bool *ret_fresh, struct totals *t, struct store_report *report,
                          struct error *e)
 {
 	sqlite3_stmt *st = store_statement(s, ST_LEDGER_GET);
@@ -190,7 +195,7 @@ static enum err load_row(struct store *s, bool *ret_fresh, struct totals *t, str
 		return err;
 	*ret_fresh = highest == 0 && (missing || (sound && t->next_id == 1 && t->ledger.accepted == 0));
 	if (!sound && !*ret_fresh)
-		return rebuild(s, highest, t, report, e);
+		return rebuild(s, highest, may_mend, t, report, e);
 	if (!sound)
 		*t = (struct totals){.next_id = 1};
 	else
@@ -254,24 +259,40 @@ static void take_identity(struct store *s, struct totals *t)
 	s->now = s->durable;
 }
 
-/* What the file says, or what is known of the one before it; then what the tide mark saw after that. */
-static enum err load_totals(struct store *s, const struct totals *known, struct totals *t, uint64_t *ret_expected,
-                            struct store_report *report, struct error *e)
+/* What disagrees with the ledger may lie about itself: it is taken apart before it is believed. */
+static enum err hold_against_rows(struct store *s, bool may_mend, struct totals *t, struct store_report *report,
+                                  struct error *e)
 {
 	struct totals found = {0};
+	enum err err = count_rows(s, &found, e);
+
+	if (err == ERR_OK && may_mend &&
+	    (found.ledger.pending != t->ledger.pending || found.ledger.dead != t->ledger.dead)) {
+		s->now = *t;
+		err = store_dissolve_all(s, e);
+		*t = s->now;
+		if (err == ERR_OK)
+			err = count_rows(s, &found, e);
+	}
+	if (err == ERR_OK)
+		correct(t, &found, report);
+	return err;
+}
+
+/* What the file says, or what is known of the one before it; then what the tide mark saw after that. */
+static enum err load_totals(struct store *s, const struct totals *known, bool may_mend, struct totals *t,
+                            uint64_t *ret_expected, struct store_report *report, struct error *e)
+{
+	/* A large spool would make its start wait: there store_recount runs when the backlog has drained. */
+	const bool is_small = files_bytes(&s->files, "") <= COUNT_BUDGET_BYTES;
 	uint64_t lost = 0;
 	bool fresh = false, expects = false;
-	enum err err = load_row(s, &fresh, t, report, e);
+	enum err err = load_row(s, may_mend && is_small, &fresh, t, report, e);
 
-	if (err == ERR_OK && fresh) {
+	if (err == ERR_OK && fresh)
 		err = inherit(s, known, t, e);
-	} else if (err == ERR_OK && files_bytes(&s->files, "") <= COUNT_BUDGET_BYTES) {
-		/* Counting a large spool would make its start wait: there store_recount runs when the backlog has
-		 * drained. */
-		err = count_rows(s, &found, e);
-		if (err == ERR_OK)
-			correct(t, &found, report);
-	}
+	else if (err == ERR_OK && is_small)
+		err = hold_against_rows(s, may_mend, t, report, e);
 	if (err == ERR_OK)
 		err = may_come_back(s, &expects, e);
 	if (err != ERR_OK)
@@ -291,14 +312,18 @@ static enum err load_totals(struct store *s, const struct totals *known, struct 
 	return store_leads_load(s, report, e);
 }
 
-enum err store_ledger_load(struct store *s, const struct totals *known, struct store_report *report, struct error *e)
+static enum err load(struct store *s, const struct totals *known, bool may_mend, struct store_report *report,
+                     struct error *e)
 {
 	struct totals t = {0};
 	uint64_t expected = 0;
-	enum err err = load_totals(s, known, &t, &expected, report, e);
+	enum err err;
 
+	store_rollback(s); /* of an earlier try */
+	s->now = s->durable = s->row = t;
+	err = store_begin(s, e);
 	if (err == ERR_OK)
-		err = store_begin(s, e);
+		err = load_totals(s, known, may_mend, &t, &expected, report, e);
 	if (err != ERR_OK)
 		return err;
 	s->now = t;
@@ -313,6 +338,20 @@ enum err store_ledger_load(struct store *s, const struct totals *known, struct s
 	if (err == ERR_OK && expected > 0)
 		err = store_salvage_expect_more(s, expected, e);
 	return err == ERR_OK ? store_commit(s, e) : err;
+}
+
+enum err store_ledger_load(struct store *s, const struct totals *known, struct store_report *report, struct error *e)
+{
+	const struct store_report before = *report;
+	bool may_mend = true;
+	enum err err = load(s, known, may_mend, report, e);
+
+	while (err == ERR_FULL && may_mend) { /* it must not refuse a start: at worst damage stays as it is for now */
+		may_mend = files_reserve_give_up(&s->files);
+		*report = before;
+		err = load(s, known, may_mend, report, e);
+	}
+	return err;
 }
 
 enum err store_count_missing(struct store *s, uint64_t *ret_missing, struct error *e)
