@@ -36,6 +36,7 @@ struct shelf {
 	struct store *store; /* when no daemon runs */
 	uint64_t last_id;
 	uint32_t seen;
+	uint64_t damaged; /* that could not be put back */
 };
 
 /* A message of the shelf as people see it, whoever was asked. */
@@ -47,6 +48,7 @@ struct dead_view {
 	const char *bytes;
 	const char *code;
 	const char *reason;
+	bool is_damaged;
 };
 
 enum { TIME_MAX = 48, NUMBER_MAX = 24 };
@@ -83,13 +85,14 @@ static struct dead_view view_of_row(const struct store_dead *dead, struct dead_t
 	    .bytes = t->bytes,
 	    .code = dead->code ? dead->code : "",
 	    .reason = dead->reason ? dead->reason : "",
+	    .is_damaged = dead->is_damaged,
 	};
 }
 
 static void print_line(const struct dead_view *p)
 {
-	(void)printf("%s\t%s\t%s\t%s\t%s\t%s\n", shown(p->id), shown(p->set_aside), shown(p->attempts), shown(p->bytes),
-	             shown(p->code), shown(p->reason));
+	(void)printf("%s\t%s\t%s\t%s\t%s\t%s%s\n", shown(p->id), shown(p->set_aside), shown(p->attempts),
+	             shown(p->bytes), shown(p->code), shown(p->reason), p->is_damaged ? "\tdamaged" : "");
 }
 
 static void print_head(const struct dead_view *p)
@@ -98,6 +101,8 @@ static void print_head(const struct dead_view *p)
 	    "id        %s\nreceived  %s\nset aside %s\nattempts  %s\ncode      %s\nreason    %s\nbytes     %s\n",
 	    shown(p->id), shown(p->received), shown(p->set_aside), shown(p->attempts), shown(p->code), shown(p->reason),
 	    shown(p->bytes));
+	if (p->is_damaged)
+		(void)printf("damaged   it is not what was written, and cannot be put back\n");
 }
 
 static void print_metadata(const char *key, size_t key_length, const char *value, size_t value_length)
@@ -196,6 +201,7 @@ static struct dead_view view_of_answer(struct arena *a, struct value row)
 	    .bytes = member_text(a, row, "bytes", ""),
 	    .code = member_text(a, row, "code", ""),
 	    .reason = member_text(a, row, "reason", ""),
+	    .is_damaged = strcmp(member_text(a, row, "damaged", ""), "true") == 0,
 	};
 }
 
@@ -290,6 +296,21 @@ static enum err show(struct shelf *shelf, uint64_t id, struct error *e)
 	return err;
 }
 
+/* How many the daemon's answer says could not be put back. */
+static uint64_t damaged_of_answer(const struct buf *body)
+{
+	struct arena arena;
+	struct value answer;
+	const char *wrong;
+	uint64_t damaged = 0;
+
+	arena_init(&arena, ARENA_MAX_BYTES);
+	if (body->data && json_parse(&arena, body->data, body->len, &answer, &wrong))
+		(void)num_parse_u64(member_text(&arena, answer, "damaged", "0"), &damaged);
+	arena_fini(&arena);
+	return damaged;
+}
+
 static enum err change(struct shelf *shelf, const char *verb, uint64_t id, struct error *e)
 {
 	uint64_t count = 0;
@@ -298,7 +319,7 @@ static enum err change(struct shelf *shelf, const char *verb, uint64_t id, struc
 	enum err err;
 
 	if (shelf->store) {
-		err = strcmp(verb, "retry") == 0 ? store_dead_retry(shelf->store, id, &count, e)
+		err = strcmp(verb, "retry") == 0 ? store_dead_retry(shelf->store, id, &count, &shelf->damaged, e)
 		                                 : store_dead_purge(shelf->store, id, &count, e);
 		if (err == ERR_OK)
 			(void)printf("{\"count\":%" PRIu64 "}\n", count);
@@ -309,8 +330,22 @@ static enum err change(struct shelf *shelf, const char *verb, uint64_t id, struc
 	err = control_call(shelf->place.control, "POST", target, &body, e);
 	if (err == ERR_OK)
 		(void)printf("%s\n", body.data ? shown(body.data) : "");
+	if (err == ERR_OK)
+		shelf->damaged = damaged_of_answer(&body);
 	buf_fini(&body);
 	return err;
+}
+
+/* The others were put back, and that stands. */
+static enum err tell_damaged(const struct shelf *shelf, struct error *e)
+{
+	if (shelf->damaged == 0)
+		return ERR_OK;
+	return error_set(e, ERR_DAMAGED,
+	                 "%" PRIu64
+	                 " messages are not what was written and stay on the shelf; kspool dead list marks them,"
+	                 " kspool repair takes them off it",
+	                 shelf->damaged);
 }
 
 static bool person_agrees(void)
@@ -339,9 +374,10 @@ static enum err act(struct shelf *shelf, const char *verb, uint64_t id, struct e
 	else
 		err = change(shelf, verb, id, e);
 	if (shelf->store && err == ERR_OK)
-		return store_close(shelf->store, e);
-	(void)store_close(shelf->store, NULL);
-	return err;
+		err = store_close(shelf->store, e);
+	else
+		(void)store_close(shelf->store, NULL);
+	return err == ERR_OK ? tell_damaged(shelf, e) : err;
 }
 
 int command_dead(int argc, char **argv)

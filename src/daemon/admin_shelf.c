@@ -79,6 +79,8 @@ static void print_dead(struct jsonout *j, const struct store_dead *dead, bool wi
 	jsonout_text(j, "code", dead->code);
 	jsonout_text(j, "reason", dead->reason);
 	jsonout_uint(j, "bytes", dead->body_bytes);
+	if (dead->is_damaged)
+		jsonout_bool(j, "damaged", true);
 	if (with_body) {
 		size_t length = base64_length(BASE64_STANDARD, dead->body_bytes);
 		char *text = mem_alloc(length);
@@ -150,8 +152,13 @@ static void answer_list(void *arg, const struct journal_answer *answer)
 static void answer_count(void *arg, const struct journal_answer *answer)
 {
 	struct shelf_request *q = arg;
-	char text[64];
-	int length = snprintf(text, sizeof text, "{\"count\":%" PRIu64 "}", answer->count);
+	char text[96];
+	int length = snprintf(text, sizeof text, "{\"count\":%" PRIu64 "", answer->count);
+
+	if (answer->damaged > 0) /* only when there are some: scripts compare the rest */
+		length +=
+		    snprintf(text + length, sizeof text - (size_t)length, ",\"damaged\":%" PRIu64, answer->damaged);
+	length += snprintf(text + length, sizeof text - (size_t)length, "}");
 
 	if (answer->error.code != ERR_OK)
 		answer_error(q->request, 409, &answer->error);

@@ -384,6 +384,7 @@ static enum err start_journal(struct daemon *d, struct error *e)
 	struct journal_options options = {.store = store_options_of(d->config),
 	                                  .commit_window_ns = d->config->kspool.commit_window_ns,
 	                                  .on_damaged = status_log_damaged,
+	                                  .on_mended = status_log_mended,
 	                                  .on_lost = status_log_lost};
 	struct store_report report = {0};
 	sigset_t all, before;

@@ -383,6 +383,11 @@ void status_log_damaged(const struct error *why, const struct store_report *r)
 	    LOG_S("outcome", "a new one goes on; what can be read comes back"));
 }
 
+void status_log_mended(const char *what)
+{
+	LOG(LOG_WARN, "rows of the journal were not what was written", LOG_S("outcome", what));
+}
+
 void status_log_lost(const struct error *why)
 {
 	LOG(LOG_ERROR, "the spool's files are gone", LOG_S("error", why->text),

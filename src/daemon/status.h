@@ -45,6 +45,7 @@ void status_sentence(const struct status_source *s, char *text, size_t size);
 /* The log lines of the journal. Any thread: what opening found; */
 void status_log_opened(const char *path, const struct store_report *r);
 /* damage met while running and set aside (promise 8); */
+void status_log_mended(const char *what);
 void status_log_damaged(const struct error *why, const struct store_report *r);
 /* what comes while running: damaged messages, companions that cannot be written, each once; */
 struct status_told {

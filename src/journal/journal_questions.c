@@ -80,7 +80,7 @@ static void run_position(struct store *s, struct journal_question *head)
 {
 	struct question *q = (struct question *)head;
 
-	note(q, store_position_get(s, q->text, &q->position, &q->answer.error));
+	note(q, store_position_get(s, q->text, &q->position, &q->answer.position_damaged, &q->answer.error));
 	q->answer.position = q->position;
 }
 
@@ -143,7 +143,7 @@ static void run_retry(struct store *s, struct journal_question *head)
 {
 	struct question *q = (struct question *)head;
 
-	note(q, store_dead_retry(s, q->id, &q->answer.count, &q->answer.error));
+	note(q, store_dead_retry(s, q->id, &q->answer.count, &q->answer.damaged, &q->answer.error));
 }
 
 bool journal_retry_dead(struct journal *j, uint64_t id, journal_done *done, void *arg)

@@ -23,7 +23,9 @@ struct journal;
 struct journal_answer {
 	struct error error;      /* code ERR_OK when the rest holds */
 	const char *position;    /* journal_ask_position: null when there is none */
+	bool position_damaged;   /* likewise: it has one that is not what was written, or may have had one */
 	uint64_t count;          /* journal_retry_dead, journal_purge_dead: how many */
+	uint64_t damaged;        /* journal_retry_dead: how many stay, because they are not what was written */
 	struct store_dead *dead; /* journal_ask_dead */
 	size_t dead_count;
 };

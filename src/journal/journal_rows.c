@@ -226,6 +226,9 @@ static enum err read_due(struct journal *j, struct journal_rows *rows, struct er
 {
 	enum err err = learn_next_retry(j, e);
 
+	/* some wait, nobody has them, and none is ever due */
+	if (j->next_retry_ms == 0 && store_retrying(j->store) > 0 && j->claims.count == 0 && j->away == 0)
+		store_suspect(j->store);
 	if (err != ERR_OK || j->next_retry_ms == 0 || j->next_retry_ms > store_clock_ms(j->store))
 		return err;
 	err = store_read_due(j->store, store_clock_ms(j->store), row_limit(j), byte_limit(j), journal_rows_is_claimed,

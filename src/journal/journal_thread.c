@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/metrics.h"
 
 enum {
 	IDLE_MS = 500,  /* no longer than WATCH_MS */
@@ -57,6 +58,29 @@ static bool do_salvage(struct journal *j)
 		journal_look(j, LOOKING_FOR_ROWS);
 	j->next_retry_known = false;
 	return journal_survives(j, err, &e) && more;
+}
+
+/* Rows beside the messages that are not what was written: what waited for them is looked for anew. */
+static void do_mend(struct journal *j)
+{
+	struct store_report report;
+	struct error e;
+	uint64_t possible;
+
+	if (store_mend_is_due(j->store) && journal_survives(j, store_mend(j->store, false, &report, &e), &e) &&
+	    report.warning[0]) {
+		j->cursor = 0;
+		ranges_fini(&j->returned);
+		j->next_retry_known = false;
+		journal_look_again(j);
+		if (j->options.on_mended)
+			j->options.on_mended(report.warning);
+	}
+	possible = store_take_possible(j->store);
+	if (possible > 0) {
+		atomic_fetch_add(&j->flight.possible, possible);
+		metric_add(M_POSSIBLE_DUPLICATES, possible);
+	}
 }
 
 static void do_probe(struct journal *j)
@@ -167,6 +191,7 @@ static bool do_round(struct journal *j)
 	journal_tell_flight(j);
 	do_merge(j);
 	do_checkpoint(j);
+	do_mend(j);
 	do_probe(j);
 	take_settings(j);
 	if (moved) {

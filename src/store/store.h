@@ -75,8 +75,12 @@ enum err store_read_range(struct store *s, uint64_t first, uint64_t last, uint32
 enum err store_read_due(struct store *s, int64_t now_ms, uint32_t max_rows, uint64_t max_bytes,
                         bool (*is_claimed)(void *arg, uint64_t id), void *arg, struct message_list *list,
                         uint32_t *ret_count, struct error *e) MUST_CHECK;
-/* null when the key has no position; free() the result. */
-enum err store_position_get(struct store *s, const char *key, char **ret, struct error *e) MUST_CHECK;
+/*
+ * null when the key has no position; free() the result. *ret_damaged: it has one that is not what was written, or it
+ * may have had one.
+ */
+enum err store_position_get(struct store *s, const char *key, char **ret, bool *ret_damaged,
+                            struct error *e) MUST_CHECK;
 
 /* True when the key is there and has not expired; the open group's own included. */
 enum err store_cache_has(struct store *s, const char *cache, const void *key, size_t key_bytes, bool *ret,

@@ -487,7 +487,15 @@ struct block_mark store_block_mark_read(sqlite3_stmt *st, int first, uint64_t id
 	}
 	/* Sent again is better than lost. */
 	if (!store_block_mark_is_sound(&m, sqlite3_column_int64(st, first + 2), tag) || m.settled > count)
-		m = (struct block_mark){.id = id, .count = count};
+		m = (struct block_mark){.id = id, .count = count, .is_lost = true};
 	m.is_stored = true;
 	return m;
+}
+
+void store_block_mark_set(struct block_mark *m, uint64_t id, uint64_t bytes)
+{
+	m->bits[(id - m->id) / 8] |= (unsigned char)(1 << (id - m->id) % 8);
+	m->settled++;
+	m->bytes += bytes;
+	m->is_dirty = true;
 }

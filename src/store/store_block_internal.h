@@ -65,6 +65,7 @@ struct block_mark {
 	uint64_t bytes; /* of these */
 	bool is_dirty;  /* not yet in `partial` */
 	bool is_stored; /* `partial` has a row */
+	bool is_lost;   /* which is not what was written */
 	unsigned char bits[BLOCK_MESSAGES / 8];
 };
 
@@ -121,6 +122,8 @@ void store_block_take(struct stored_block *b, const int64_t numbers[6], int64_t 
 void store_block_read(struct stored_block *b, sqlite3_stmt *st);
 /* The columns of `partial` from `first` on; nothing left the block when they are null or not what was written. */
 struct block_mark store_block_mark_read(sqlite3_stmt *st, int first, uint64_t id, uint32_t count, uint32_t tag);
+/* One more has left. */
+void store_block_mark_set(struct block_mark *m, uint64_t id, uint64_t bytes);
 int64_t store_block_mark_checksum(const struct block_mark *m, uint32_t tag);
 /* False: `checksum` is not what was written with it, or another spool's. */
 bool store_block_mark_is_sound(const struct block_mark *m, int64_t checksum, uint32_t tag);
@@ -150,6 +153,7 @@ struct block_walk {
 	struct block_mark mark;
 	uint32_t index; /* of the next message of the block */
 	bool in_block;
+	bool lost_mark;         /* one that was met is not what was written */
 	int rows_rc, blocks_rc; /* SQLITE_ROW: it stands on one; 0: not stepped */
 	bool rows_used;         /* what `rows` stands on was shown */
 };

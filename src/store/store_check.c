@@ -34,6 +34,8 @@ struct check {
 	uint64_t kept;       /* of the damaged: rows that can be looked at */
 	struct tide tide;    /* of this spool */
 	struct spool_id id;
+	uint32_t tag;   /* of it */
+	bool is_newest; /* its tables are those of this kspool */
 };
 
 __attribute__((format(printf, 2, 3))) static void problem(struct check *c, const char *format, ...)
@@ -108,6 +110,7 @@ static enum err check_schema(struct check *c, struct error *e)
 		return buf_addf(c->out, "schema: %lld, brought up at the next start\n", (long long)version);
 	if (err == ERR_OK)
 		err = store_schema_check(c->db, c->files.path, schema_steps[schema_step_count - 1].version, e);
+	c->is_newest = err == ERR_OK;
 	if (err != ERR_DAMAGED && err != ERR_ENVIRONMENT)
 		return err;
 	problem(c, "schema: %s", e->text);
@@ -133,7 +136,6 @@ static enum err count_kept(struct check *c, bool unread, struct error *e)
 
 static uint64_t check_rows(struct check *c, const char *table)
 {
-	const uint32_t tag = store_tag_of(c->id);
 	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
 	uint64_t rows = 0, wrong = 0;
 	char sql[128];
@@ -146,7 +148,7 @@ static uint64_t check_rows(struct check *c, const char *table)
 			const struct store_row row = store_row_read(st);
 
 			rows++;
-			wrong += !store_row_is_sound(&row, tag);
+			wrong += !store_row_is_sound(&row, c->tag);
 		}
 	(void)buf_addf(c->out, "%s: %" PRIu64 " rows\n", table, rows);
 	if (rc != SQLITE_DONE)
@@ -198,11 +200,30 @@ static void check_clock(struct check *c)
 	rc = sqlite3_prepare_v2(c->db, "SELECT first_id, lead_ms, checksum FROM clock", -1, &st, NULL);
 	if (rc == SQLITE_OK)
 		while ((rc = sqlite3_step(st)) == SQLITE_ROW)
-			wrong += !store_lead_is_sound(st, store_tag_of(c->id));
+			wrong += !store_lead_is_sound(st, c->tag);
 	if (rc != SQLITE_DONE)
 		problem(c, "clock: %s", sqlite3_errmsg(c->db));
 	if (wrong > 0)
 		problem(c, "clock: %" PRIu64 " rows have a wrong checksum", wrong);
+}
+
+/* Rows beside the messages. A start mends them, or says what it could not. */
+static enum err check_sides(struct check *c, struct error *e)
+{
+	struct side_wrong wrong[SIDE_TABLES];
+	enum err err = store_side_functions(c->db, &c->tag, e);
+
+	if (err == ERR_OK)
+		err = store_side_count_wrong(c->db, wrong, e);
+	if (err == ERR_DAMAGED) {
+		problem(c, "rows beside the messages: %s", e->text);
+		return ERR_OK;
+	}
+	for (size_t i = 0; i < SIDE_TABLES && err == ERR_OK; i++)
+		if (wrong[i].rows > 0)
+			problem(c, "%s: %" PRId64 " rows are not what was written: kspool repair mends what can be",
+			        wrong[i].table, wrong[i].rows);
+	return err;
 }
 
 static void print_ledger(struct buf *out, const struct store_ledger *l)
@@ -269,6 +290,7 @@ static enum err check_identity(struct check *c, enum file_kind kind, bool *ret_f
 		problem(c, "%s; start kspool, or run kspool repair, to part them", words[i]);
 	c->tide = id.tide;
 	c->id = id.ours;
+	c->tag = store_tag_of(c->id);
 	return err;
 }
 
@@ -326,6 +348,8 @@ static enum err check_all(struct check *c, struct error *e)
 	c->rows = check_pending(c);
 	c->dead = check_rows(c, "dead");
 	check_clock(c);
+	if (err == ERR_OK && c->is_newest)
+		err = check_sides(c, e);
 	if (err == ERR_OK)
 		err = count_kept(c, unread > 0, e);
 	if (err == ERR_OK)

@@ -29,6 +29,18 @@ enum err store_restart_damaged(struct store *s, struct store_report *ret_report,
  */
 enum err store_salvage(struct store *s, uint32_t max_rows, uint64_t *ret_first, uint64_t *ret_last, bool *ret_more,
                        struct error *e) MUST_CHECK;
+/*
+ * Rows beside the messages (retry times, what left a block, positions, keys) that are not what was written were met:
+ * store_mend is to be called, outside a group. It mends or clears them away, counts what may be sent again because of
+ * it, and says in the report's warning what it did ("": nothing was wrong). `all`: keys of processors too.
+ */
+bool store_mend_is_due(const struct store *s);
+/* Something waits for what no row says: look, but not more than once a minute. */
+void store_suspect(struct store *s);
+enum err store_mend(struct store *s, bool all, struct store_report *report, struct error *e) MUST_CHECK;
+/* Possible duplicates that the store counted by itself since it was asked; the caller adds them to its own count. */
+uint64_t store_take_possible(struct store *s);
+
 /* How many pending or dead messages of the ledger no table has. Slow on a large backlog. */
 enum err store_count_missing(struct store *s, uint64_t *ret_missing, struct error *e) MUST_CHECK;
 /* Counts all rows and corrects the ledger; missing ones are counted as damaged. Slow on a large backlog. */

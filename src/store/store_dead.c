@@ -1,4 +1,10 @@
-/* The shelf of messages that were set aside: look, put back, throw away. */
+/*
+ * The shelf of messages that were set aside: look, put back, throw away.
+ *
+ * Invariants:
+ * 1. What is not what was written is shown as such, and never put back; who asked for all is told how many stayed.
+ * 2. A note that is not what was written is no reason: the message is put back all the same.
+ */
 #include "store/store_internal.h"
 
 #include "base/check.h"
@@ -22,17 +28,19 @@ static const char *text_of(sqlite3_stmt *st, int at)
 	return text ? text : "";
 }
 
-static struct store_dead dead_of(sqlite3_stmt *st)
+static struct store_dead dead_of(const struct store *s, sqlite3_stmt *st)
 {
 	const struct store_row row = store_row_read(st);
+	const bool note_is_sound = sqlite3_column_int(st, 9) != 0;
 
 	return (struct store_dead){
+	    .is_damaged = !store_row_is_sound(&row, s->tag),
 	    .id = row.id,
 	    .received_ms = row.received_ms,
 	    .died_ms = sqlite3_column_int64(st, 5),
 	    .attempts = (uint32_t)sqlite3_column_int64(st, 6),
-	    .code = text_of(st, 7),
-	    .reason = text_of(st, 8),
+	    .code = note_is_sound ? text_of(st, 7) : STORE_NOTE_LOST_CODE,
+	    .reason = note_is_sound ? text_of(st, 8) : STORE_NOTE_LOST_REASON,
 	    .meta = row.meta,
 	    .meta_bytes = row.meta_bytes,
 	    .body = row.body,
@@ -47,7 +55,7 @@ enum err store_dead_walk(struct store *s, uint64_t after_id, uint32_t limit, sto
 	int rc;
 
 	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-		struct store_dead d = dead_of(st);
+		struct store_dead d = dead_of(s, st);
 
 		if (!visit(arg, &d))
 			break;
@@ -63,7 +71,7 @@ enum err store_dead_get(struct store *s, uint64_t id, store_dead_visit *visit, v
 	bool found = rc == SQLITE_ROW && sql_column_u64(st, 0) == id;
 
 	if (found) {
-		struct store_dead d = dead_of(st);
+		struct store_dead d = dead_of(s, st);
 
 		(void)visit(arg, &d);
 	}
@@ -110,6 +118,7 @@ struct batch {
 	uint64_t old_ids[RETRY_ROWS];
 	size_t count;
 	uint64_t last_id;
+	uint64_t damaged;
 };
 
 /*
@@ -131,8 +140,10 @@ static enum err load_batch(struct store *s, uint64_t after_id, uint64_t only_id,
 		if (only_id && row.id != only_id)
 			break;
 		b->last_id = row.id;
-		if (!store_row_is_sound(&row, s->tag))
+		if (!store_row_is_sound(&row, s->tag)) {
+			b->damaged++;
 			continue;
+		}
 		m = store_row_message(&row);
 		m->received_ms = now_ms;
 		b->old_ids[b->count] = row.id;
@@ -158,13 +169,13 @@ static enum err put_back_batch(struct store *s, struct batch *b, struct error *e
 	return err;
 }
 
-enum err store_dead_retry(struct store *s, uint64_t id, uint64_t *ret_count, struct error *e)
+enum err store_dead_retry(struct store *s, uint64_t id, uint64_t *ret_count, uint64_t *ret_damaged, struct error *e)
 {
-	struct batch b;
+	struct batch b = {.damaged = 0};
 	uint64_t after = 0;
 	enum err err = store_begin(s, e);
 
-	*ret_count = 0;
+	*ret_count = *ret_damaged = 0;
 	while (err == ERR_OK) {
 		err = load_batch(s, after, id, &b, e);
 		if (err != ERR_OK || b.last_id == 0)
@@ -179,11 +190,53 @@ enum err store_dead_retry(struct store *s, uint64_t id, uint64_t *ret_count, str
 		err = error_set(e, ERR_INPUT, "no sound message %llu is set aside", (unsigned long long)id);
 	if (err == ERR_OK)
 		err = store_commit(s, e);
+	*ret_damaged = b.damaged;
 	if (err == ERR_OK)
 		return ERR_OK;
 	*ret_count = 0;
 	store_rollback(s);
 	return err;
+}
+
+static enum err move_dead(struct store *s, const struct store_row *row, struct error *e)
+{
+	sqlite3_stmt *st = store_statement(s, ST_DAMAGED_INSERT);
+	uint64_t gone;
+	enum err err;
+
+	store_row_put(st, 1, row);
+	(void)sqlite3_bind_int64(st, 6, clock_wall_ms());
+	err = store_run(s, st, e, "set a damaged row aside");
+	if (err == ERR_OK)
+		err = delete_dead(s, row->id, row->id, &gone, e);
+	if (err != ERR_OK)
+		return err;
+	store_count_out(s, &s->now.ledger.dead, gone);
+	s->now.ledger.damaged += gone;
+	return ERR_OK;
+}
+
+enum err store_dead_move_damaged(struct store *s, struct error *e)
+{
+	uint64_t after = 0;
+	enum err err = store_begin(s, e);
+
+	while (err == ERR_OK) { /* one at a time: the statement stands on the row that moves */
+		sqlite3_stmt *st = bind_walk(s, after, 1);
+		const int rc = sqlite3_step(st);
+		struct store_row row;
+
+		if (rc != SQLITE_ROW)
+			err = rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "read the shelf");
+		if (rc != SQLITE_ROW)
+			break;
+		row = store_row_read(st);
+		after = row.id;
+		if (!store_row_is_sound(&row, s->tag))
+			err = move_dead(s, &row, e);
+		(void)sqlite3_reset(st);
+	}
+	return err == ERR_OK ? store_commit(s, e) : err;
 }
 
 enum err store_dead_purge(struct store *s, uint64_t id, uint64_t *ret_count, struct error *e)

@@ -31,13 +31,18 @@ struct store_dead {
 	size_t meta_bytes;
 	const void *body;
 	size_t body_bytes;
+	bool is_damaged; /* the message is not what was written: it cannot be put back */
 };
 typedef bool store_dead_visit(void *arg, const struct store_dead *dead); /* false ends the walk */
 enum err store_dead_walk(struct store *s, uint64_t after_id, uint32_t limit, store_dead_visit *visit, void *arg,
                          struct error *e) MUST_CHECK;
 enum err store_dead_get(struct store *s, uint64_t id, store_dead_visit *visit, void *arg, struct error *e) MUST_CHECK;
-/* id 0: all. Its own transaction. A retried message becomes pending again under a new id. */
-enum err store_dead_retry(struct store *s, uint64_t id, uint64_t *ret_count, struct error *e) MUST_CHECK;
+/*
+ * id 0: all. Its own transaction. A retried message becomes pending again under a new id. *ret_damaged: so many stay,
+ * because they are not what was written.
+ */
+enum err store_dead_retry(struct store *s, uint64_t id, uint64_t *ret_count, uint64_t *ret_damaged,
+                          struct error *e) MUST_CHECK;
 enum err store_dead_purge(struct store *s, uint64_t id, uint64_t *ret_count, struct error *e) MUST_CHECK;
 
 #endif

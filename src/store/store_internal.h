@@ -23,7 +23,7 @@
 
 #include "store/files/pages.h"
 #include "store/files/spool_files.h"
-#include "store/sql.h"
+#include "store/files/sql.h"
 #include "store/store_block_internal.h"
 #include "store/store.h"
 #include "store/store_copy.h"
@@ -31,6 +31,7 @@
 #include "store/store_dead.h"
 #include "store/store_ledger.h"
 #include "store/store_open.h"
+#include "store/store_side.h"
 #include "store/store_space.h"
 
 enum {
@@ -176,7 +177,12 @@ struct store {
 	bool salvage_is_done;
 	struct put_off *put_off; /* files that cannot be read: not in this run */
 	size_t put_off_count;
-	bool tolerates; /* what is opened next was given up by a person: what cannot be read is left out */
+	/* Rows beside the messages that are not what was written, store_mend.c: */
+	bool mend_is_due;         /* one was met, and waits for the end of the group */
+	int64_t suspected_ms;     /* monotonic: store_suspect was heard */
+	uint64_t possible_untold; /* counted by ourselves; the journal asks for them */
+	uint64_t positions_lost;  /* of sources: whatever has none may have been read */
+	bool tolerates;           /* what is opened next was given up by a person: what cannot be read is left out */
 };
 
 /* store_transaction.c */
@@ -249,7 +255,17 @@ struct pending {
 /* One pending message by its id, as the open group sees it. */
 enum err store_find(struct store *s, uint64_t id, struct pending *ret, struct error *e) MUST_CHECK;
 
+/* store_dead.c */
+/* Messages of the shelf that are not what was written: kept as found, and no longer on it. */
+enum err store_dead_move_damaged(struct store *s, struct error *e) MUST_CHECK;
+
 /* store_keys.c */
+/* The key and the value as bytes; a zero byte stands between them. */
+int64_t store_position_sum(const struct stored_value *key, const struct stored_value *value, uint32_t tag);
+bool store_position_is_sound(const struct stored_value *key, const struct stored_value *value, int64_t checksum,
+                             uint32_t tag);
+/* Inside a group: that many were, or will be, sent though they may be stored already. */
+void store_count_possible(struct store *s, uint64_t messages);
 /* Before a message gets its id: notes how the wall clock stands when that has changed. */
 enum err store_leads_note(struct store *s, struct error *e) MUST_CHECK;
 /* report: null, or where a damaged row is told. */

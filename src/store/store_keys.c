@@ -2,7 +2,9 @@
  * Small keyed tables: positions of sources, keys of processors, and how the wall clock stood when messages were
  * received.
  *
- * Invariant: leads[] ascends by first_id; what lies behind leads_durable belongs to the open group.
+ * Invariants:
+ * 1. leads[] ascends by first_id; what lies behind leads_durable belongs to the open group.
+ * 2. A row that is not what was written is as if it were not there: read, or sent, again, and counted.
  */
 #include "store/store_internal.h"
 
@@ -15,42 +17,57 @@
 #include "base/crc32c.h"
 #include "base/mem.h"
 
-/* Over key, a zero byte, value: key's own NUL is the zero byte. */
-static int64_t position_checksum(const char *key, const char *value, uint32_t tag)
+int64_t store_position_sum(const struct stored_value *key, const struct stored_value *value, uint32_t tag)
 {
-	const uint32_t crc = crc32c(store_sum_begin(tag, SUM_OF_POSITION), key, strlen(key) + 1);
+	uint32_t crc = crc32c(store_sum_begin(tag, SUM_OF_POSITION), key->bytes, key->count);
 
-	return store_sum_end(tag, crc32c(crc, value, strlen(value)));
+	crc = crc32c(crc, "", 1);
+	return store_sum_end(tag, crc32c(crc, value->bytes, value->count));
+}
+
+bool store_position_is_sound(const struct stored_value *key, const struct stored_value *value, int64_t checksum,
+                             uint32_t tag)
+{
+	return store_sum_is_ours(checksum, tag) && store_position_sum(key, value, store_sum_tag(checksum)) == checksum;
+}
+
+static struct stored_value text_value(const char *text)
+{
+	return (struct stored_value){.type = VALUE_TEXT, .bytes = (const unsigned char *)text, .count = strlen(text)};
 }
 
 enum err store_position_put(struct store *s, const char *key, const char *value, struct error *e)
 {
+	const struct stored_value k = text_value(key), v = text_value(value);
 	sqlite3_stmt *st = store_statement(s, ST_POSITION_PUT);
 
 	must(s->in_group);
 	(void)sqlite3_bind_text(st, 1, key, -1, SQLITE_STATIC);
 	(void)sqlite3_bind_text(st, 2, value, -1, SQLITE_STATIC);
-	(void)sqlite3_bind_int64(st, 3, position_checksum(key, value, s->tag));
+	(void)sqlite3_bind_int64(st, 3, store_position_sum(&k, &v, s->tag));
 	return store_run(s, st, e, "note a position");
 }
 
-/* A damaged position counts as none: the source is read again from its start, which duplicates and does not lose. */
-enum err store_position_get(struct store *s, const char *key, char **ret, struct error *e)
+/* What a damaged position told is read again from its start, which duplicates and does not lose. */
+enum err store_position_get(struct store *s, const char *key, char **ret, bool *ret_damaged, struct error *e)
 {
+	const struct stored_value k = text_value(key);
 	sqlite3_stmt *st = store_statement(s, ST_POSITION_GET);
 	int rc;
 
 	*ret = NULL;
+	*ret_damaged = false;
 	(void)sqlite3_bind_text(st, 1, key, -1, SQLITE_STATIC);
 	rc = sqlite3_step(st);
 	if (rc == SQLITE_ROW) {
-		const char *value = (const char *)sqlite3_column_text(st, 0);
+		const char *text = (const char *)sqlite3_column_text(st, 0);
+		const struct stored_value v = text_value(text ? text : "");
 
-		const int64_t checksum = sqlite3_column_int64(st, 1);
-
-		if (value && store_sum_is_ours(checksum, s->tag) &&
-		    position_checksum(key, value, store_sum_tag(checksum)) == checksum)
-			*ret = mem_string(value);
+		*ret_damaged = !text || !store_position_is_sound(&k, &v, sqlite3_column_int64(st, 1), s->tag);
+		if (!*ret_damaged)
+			*ret = mem_string(text);
+	} else {
+		*ret_damaged = rc == SQLITE_DONE && s->positions_lost > 0; /* it may be the key that is damaged */
 	}
 	(void)sqlite3_reset(st);
 	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "read a position");
@@ -62,6 +79,23 @@ static void bind_key(sqlite3_stmt *st, const char *cache, const void *key, size_
 	(void)sqlite3_bind_blob64(st, 2, key_bytes ? key : "", key_bytes, SQLITE_STATIC);
 }
 
+void store_count_possible(struct store *s, uint64_t messages)
+{
+	must(s->in_group);
+	if (s->possible_noted > s->now.possible)
+		s->now.possible = s->possible_noted;
+	s->now.possible += messages;
+	s->possible_untold += messages;
+}
+
+uint64_t store_take_possible(struct store *s)
+{
+	const uint64_t messages = s->possible_untold;
+
+	s->possible_untold = 0;
+	return messages;
+}
+
 static enum err cache_has(struct store *s, const char *cache, const void *key, size_t key_bytes, int64_t now_ms,
                           bool *ret, struct error *e)
 {
@@ -71,6 +105,12 @@ static enum err cache_has(struct store *s, const char *cache, const void *key, s
 	bind_key(st, cache, key, key_bytes);
 	rc = sqlite3_step(st);
 	*ret = rc == SQLITE_ROW && sqlite3_column_int64(st, 0) > now_ms;
+	if (rc == SQLITE_ROW && sqlite3_column_int(st, 1) == 0) { /* sent again is better than kept back for another */
+		*ret = false;
+		s->mend_is_due = true;
+		if (s->in_group)
+			store_count_possible(s, 1);
+	}
 	(void)sqlite3_reset(st);
 	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "read a cache key");
 }

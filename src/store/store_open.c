@@ -189,6 +189,8 @@ static enum err connect_database(struct store *s, bool created, struct error *e)
 	if (err == ERR_OK)
 		err = store_schema_check(s->db, s->path, schema_steps[schema_step_count - 1].version, e);
 	if (err == ERR_OK)
+		err = store_side_functions(s->db, &s->tag, e);
+	if (err == ERR_OK)
 		err = prepare(s, e);
 	return err == ERR_OK ? ERR_OK : error_wrap(e, "spool %s", s->path);
 }
@@ -415,6 +417,7 @@ static enum err finish_open(struct store *s, struct store_report *report, struct
 		    report,
 		    "%s%s cannot be read back: %s; the next start tries again, until kspool repair --give-up FILE",
 		    s->path, s->put_off[i].suffix, s->put_off[i].why.text);
+	(void)store_take_possible(s); /* the ledger has them */
 	report->rows = s->now.ledger.pending;
 	report->damaged = s->now.ledger.damaged;
 	return err;

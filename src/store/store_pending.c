@@ -48,6 +48,7 @@ static enum err load(struct store *s, uint64_t block_id, uint32_t count, struct 
 	rc = sqlite3_step(st);
 	if (rc == SQLITE_ROW)
 		*ret = store_block_mark_read(st, 0, block_id, count, s->tag);
+	s->mend_is_due |= ret->is_lost;
 	(void)sqlite3_reset(st);
 	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "read what left a block");
 }
@@ -159,6 +160,7 @@ static void step_blocks(struct block_walk *w)
 			return;
 		store_block_read(w->block, w->blocks);
 		w->mark = store_block_mark_read(w->blocks, BLOCK_COLUMNS, w->block->id, w->block->count, w->block->tag);
+		w->lost_mark |= w->mark.is_lost;
 		w->index = 0;
 		w->in_block = true;
 	}

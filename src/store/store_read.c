@@ -248,6 +248,7 @@ static enum err read_on(struct store *s, struct reading *r, uint64_t first, uint
 		*ret_last = last;
 	else if (err == ERR_OK && rc != SQLITE_ROW)
 		err = store_fail(s, rc, e, "read");
+	s->mend_is_due |= w.lost_mark;
 	store_walk_end(&w);
 	return err;
 }
@@ -320,6 +321,7 @@ enum err store_read_due(struct store *s, int64_t now_ms, uint32_t max_rows, uint
 		int64_t next_ms;
 		uint64_t id;
 		uint32_t attempts;
+		bool is_sound;
 
 		(void)sqlite3_bind_int64(st, 1, now_ms);
 		(void)sqlite3_bind_int64(st, 2, s->due_ms);
@@ -328,8 +330,10 @@ enum err store_read_due(struct store *s, int64_t now_ms, uint32_t max_rows, uint
 		id = sql_column_u64(st, 0);
 		attempts = (uint32_t)sqlite3_column_int64(st, 1);
 		next_ms = sqlite3_column_int64(st, 2);
+		is_sound = sqlite3_column_int(st, 3) != 0;
 		(void)sqlite3_reset(st);
-		if (rc != SQLITE_ROW)
+		s->mend_is_due |= rc == SQLITE_ROW && !is_sound;
+		if (rc != SQLITE_ROW || !is_sound)
 			break;
 		if (!is_claimed || !is_claimed(arg, id))
 			err = take_failed(s, &r, id, attempts, &taken, e);

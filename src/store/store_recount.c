@@ -14,7 +14,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 
-enum { COUNT_BUDGET_BYTES = 64 << 20 };
+enum { COUNT_BUDGET_BYTES = 64 << 20, SUSPECT_MS = 60 * 1000 };
 
 /* What the tables themselves say. */
 static enum err count_rows(struct store *s, struct totals *ret, struct error *e)
@@ -59,8 +59,22 @@ static enum err highest_id(struct store *s, uint64_t *ret, struct error *e)
 	return ERR_OK;
 }
 
-/* Rows that are not there count as damaged; rows nobody counted count as accepted. */
-static void correct(struct totals *t, const struct totals *found, struct store_report *report)
+/* Of `waiting` more than were counted, so many are known to have left: they leave once more. */
+static uint64_t take_back(struct totals *t, uint64_t waiting, uint64_t may_have_left)
+{
+	uint64_t again = waiting < may_have_left ? waiting : may_have_left;
+
+	if (again > t->ledger.delivered)
+		again = t->ledger.delivered;
+	t->ledger.delivered -= again;
+	return again;
+}
+
+/*
+ * Rows that are not there count as damaged; rows nobody counted count as accepted, but for messages of which it is
+ * forgotten that they left: those are not new, and may be sent twice.
+ */
+static void correct(struct totals *t, const struct totals *found, uint64_t may_have_left, struct store_report *report)
 {
 	struct store_ledger *l = &t->ledger;
 	uint64_t had = l->pending + l->dead;
@@ -71,8 +85,15 @@ static void correct(struct totals *t, const struct totals *found, struct store_r
 		report->missing_rows += had - has;
 		store_warn(report, "%llu messages of the ledger have no row", (unsigned long long)(had - has));
 	} else if (has > had) {
-		l->accepted += has - had;
-		store_warn(report, "%llu rows were not in the ledger", (unsigned long long)(has - had));
+		const uint64_t again = take_back(t, has - had, may_have_left), new = has - had - again;
+
+		t->possible += again;
+		l->accepted += new;
+		if (again > 0)
+			store_warn(report, "%llu messages that had left may be sent again, and are possible duplicates",
+			           (unsigned long long)again);
+		if (new > 0)
+			store_warn(report, "%llu rows were not in the ledger", (unsigned long long)new);
 	}
 	l->pending = found->ledger.pending;
 	l->dead = found->ledger.dead;
@@ -103,7 +124,7 @@ static enum err rebuild(struct store *s, uint64_t highest, bool may_mend, struct
 	store_warn(report, "the ledger row was damaged and was counted anew");
 	if (s->tide.count > 0 && s->tide.id >= highest) {
 		store_ledger_of_tide(t, &s->tide);
-		correct(t, &found, report);
+		correct(t, &found, 0, report);
 		return ERR_OK;
 	}
 	t->next_id = highest + 1;
@@ -259,9 +280,13 @@ static void take_identity(struct store *s, struct totals *t)
 	s->now = s->durable;
 }
 
+/* Its rows are counted, and each is looked at, before it begins. A large one would make its start wait: there
+ * store_recount runs when the backlog has drained. */
+static bool is_small(const struct store *s) { return files_bytes(&s->files, "") <= COUNT_BUDGET_BYTES; }
+
 /* What disagrees with the ledger may lie about itself: it is taken apart before it is believed. */
-static enum err hold_against_rows(struct store *s, bool may_mend, struct totals *t, struct store_report *report,
-                                  struct error *e)
+static enum err hold_against_rows(struct store *s, bool may_mend, const struct side_mended *mended, struct totals *t,
+                                  struct store_report *report, struct error *e)
 {
 	struct totals found = {0};
 	enum err err = count_rows(s, &found, e);
@@ -275,24 +300,24 @@ static enum err hold_against_rows(struct store *s, bool may_mend, struct totals 
 			err = count_rows(s, &found, e);
 	}
 	if (err == ERR_OK)
-		correct(t, &found, report);
+		correct(t, &found, mended->waits_again, report);
 	return err;
 }
 
 /* What the file says, or what is known of the one before it; then what the tide mark saw after that. */
-static enum err load_totals(struct store *s, const struct totals *known, bool may_mend, struct totals *t,
-                            uint64_t *ret_expected, struct store_report *report, struct error *e)
+static enum err load_totals(struct store *s, const struct totals *known, bool may_mend,
+                            const struct side_mended *mended, struct totals *t, uint64_t *ret_expected,
+                            struct store_report *report, struct error *e)
 {
-	/* A large spool would make its start wait: there store_recount runs when the backlog has drained. */
-	const bool is_small = files_bytes(&s->files, "") <= COUNT_BUDGET_BYTES;
 	uint64_t lost = 0;
 	bool fresh = false, expects = false;
-	enum err err = load_row(s, may_mend && is_small, &fresh, t, report, e);
+	enum err err = load_row(s, may_mend && is_small(s), &fresh, t, report, e);
 
 	if (err == ERR_OK && fresh)
 		err = inherit(s, known, t, e);
-	else if (err == ERR_OK && is_small)
-		err = hold_against_rows(s, may_mend, t, report, e);
+	else if (err == ERR_OK && (is_small(s) || mended->waits_again > 0))
+		err = hold_against_rows(s, may_mend, mended, t, report, e);
+	t->possible += mended->possible;
 	if (err == ERR_OK)
 		err = may_come_back(s, &expects, e);
 	if (err != ERR_OK)
@@ -315,6 +340,7 @@ static enum err load_totals(struct store *s, const struct totals *known, bool ma
 static enum err load(struct store *s, const struct totals *known, bool may_mend, struct store_report *report,
                      struct error *e)
 {
+	struct side_mended mended = {0};
 	struct totals t = {0};
 	uint64_t expected = 0;
 	enum err err;
@@ -323,7 +349,9 @@ static enum err load(struct store *s, const struct totals *known, bool may_mend,
 	s->now = s->durable = s->row = t;
 	err = store_begin(s, e);
 	if (err == ERR_OK)
-		err = load_totals(s, known, may_mend, &t, &expected, report, e);
+		err = may_mend ? store_mend_rows(s, is_small(s), &mended, report, e) : ERR_OK;
+	if (err == ERR_OK)
+		err = load_totals(s, known, may_mend, &mended, &t, &expected, report, e);
 	if (err != ERR_OK)
 		return err;
 	s->now = t;
@@ -376,7 +404,49 @@ enum err store_recount(struct store *s, uint64_t *ret_missing, struct error *e)
 		err = store_begin(s, e);
 	if (err != ERR_OK)
 		return err;
-	correct(&s->now, &found, &report);
+	correct(&s->now, &found, 0, &report);
 	*ret_missing = report.missing_rows;
 	return store_commit(s, e);
+}
+
+bool store_mend_is_due(const struct store *s) { return s->mend_is_due; }
+
+void store_suspect(struct store *s)
+{
+	const int64_t now_ms = clock_mono_ms();
+
+	if (s->suspected_ms != 0 && now_ms - s->suspected_ms < SUSPECT_MS)
+		return;
+	s->suspected_ms = now_ms;
+	s->mend_is_due = true;
+}
+
+enum err store_mend(struct store *s, bool all, struct store_report *report, struct error *e)
+{
+	struct side_mended mended;
+	struct totals found = {0};
+	enum err err = store_no_fault(s->path, e);
+
+	*report = (struct store_report){0};
+	if (err == ERR_OK)
+		err = store_begin(s, e);
+	if (err == ERR_OK)
+		err = store_mend_rows(s, all, &mended, report, e);
+	if (err == ERR_OK)
+		store_count_possible(s, mended.possible);
+	if (err == ERR_OK && mended.waits_again > 0) {
+		const uint64_t possible = s->now.possible;
+
+		err = count_rows(s, &found, e);
+		if (err == ERR_OK)
+			correct(&s->now, &found, mended.waits_again, report);
+		s->possible_untold += s->now.possible - possible;
+	}
+	if (err == ERR_OK)
+		err = load_failures(s, e);
+	if (err == ERR_OK)
+		err = store_commit(s, e);
+	s->due_ms = 0; /* whatever is not on its way is looked for anew */
+	s->due_id = 0;
+	return err;
 }

@@ -81,6 +81,8 @@ static enum err move_wrong_rows(struct store *s, uint64_t *ret_moved, struct err
 		if (err == ERR_OK)
 			err = store_move_damaged(s, wrong, count, e);
 	}
+	if (err == ERR_OK)
+		err = store_dead_move_damaged(s, e);
 	*ret_moved = s->durable.ledger.damaged - before;
 	return err;
 }
@@ -129,10 +131,34 @@ static enum err note_told(struct store *s, struct buf *out, struct error *e)
 	return err == ERR_OK ? store_commit(s, e) : err;
 }
 
+/* Rows beside the messages, and the shelf's; what a start leaves for a person is decided here. */
+static enum err repair_sides(struct store *s, struct buf *out, struct error *e)
+{
+	struct store_report report;
+	uint64_t notes = 0, positions = 0;
+	enum err err = store_mend(s, true, &report, e);
+
+	if (err == ERR_OK)
+		err = store_settle_sides(s, &notes, &positions, e);
+	if (report.warning[0])
+		(void)buf_addf(out, "rows beside the messages: %s\n", report.warning);
+	if (notes > 0)
+		(void)buf_addf(out, "shelf: of %" PRIu64 " messages it is forgotten why they were set aside\n", notes);
+	if (positions > 0)
+		(void)buf_addf(out,
+		               "positions: %" PRIu64 " are forgotten: what they are of is read again from its start, "
+		               "and counted as possible duplicates\n",
+		               positions);
+	return err;
+}
+
 static enum err repair_rows(struct store *s, struct buf *out, void (*tell)(const char *text), struct error *e)
 {
 	uint64_t moved = 0, missing = 0, salvaged = 0, unread = 0;
-	enum err err = check_pages(s, tell, e);
+	enum err err = repair_sides(s, out, e);
+
+	if (err == ERR_OK)
+		err = check_pages(s, tell, e);
 
 	if (err == ERR_OK)
 		err = move_wrong_rows(s, &moved, e);

@@ -143,7 +143,8 @@ enum stored_kind store_row_of_record(const struct stored_record *r, struct store
 {
 	const struct stored_value *v = r->values;
 	const bool is_row = store_record_has_types(r, "niibb") || store_record_has_types(r, "niinb");
-	const bool is_dead = store_record_has_types(r, "niiiittbb") || store_record_has_types(r, "niiiittnb");
+	const bool is_dead = store_record_has_types(r, "niiiittbb") || store_record_has_types(r, "niiiittnb") ||
+	                     store_record_has_types(r, "niiiittbbi") || store_record_has_types(r, "niiiittnbi");
 	const int meta = is_dead ? 7 : 3;
 
 	if (r->is_index || r->rowid <= 0)

@@ -21,7 +21,14 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-enum { ROWS_AT_ONCE = 4096, PAGES_AT_ONCE = 4096 };
+enum {
+	ROWS_AT_ONCE = 4096,
+	PAGES_AT_ONCE = 4096,
+	KEY_COLUMNS = 3,
+	NOTE_COLUMNS = 4,
+	FAILURE_COLUMNS = 6,
+	NOTE_CHECKSUM = 9
+};
 
 static void count_in(struct store *s, uint64_t *counter)
 {
@@ -32,6 +39,9 @@ static void count_in(struct store *s, uint64_t *counter)
 		s->now.ledger.damaged--;
 		if (s->now.told > s->now.ledger.damaged)
 			s->now.told = s->now.ledger.damaged;
+	} else if (v->marks_lost > 0 && s->now.ledger.delivered > 0) { /* it had left, which is forgotten */
+		v->marks_lost--;
+		s->now.ledger.delivered--;
 	} else {
 		s->now.ledger.accepted++;
 	}
@@ -48,6 +58,24 @@ static void bind_value(sqlite3_stmt *st, int at, const struct stored_value *v)
 		(void)sqlite3_bind_blob64(st, at, v->count ? (const void *)v->bytes : "", v->count, SQLITE_STATIC);
 }
 
+/* died_ms, attempts, code and reason; what is not what was written must not become it. */
+static void bind_note(sqlite3_stmt *st, const struct store *s, const struct stored_record *r)
+{
+	const struct stored_value *v = r->values;
+	const struct stored_value note[] = {{.type = VALUE_INT, .number = r->rowid}, v[3], v[4], v[5], v[6]};
+	const bool is_sound =
+	    r->count <= NOTE_CHECKSUM || store_side_is_sound(s->salvage->block->tag, SIDE_DEAD_NOTE,
+	                                                     v[NOTE_CHECKSUM].number, note, sizeof note / sizeof *note);
+
+	for (int i = 3; i < 7; i++)
+		bind_value(st, i + 3, &v[i]);
+	if (is_sound)
+		return;
+	(void)sqlite3_bind_int64(st, 7, 0);
+	(void)sqlite3_bind_text(st, 8, STORE_NOTE_LOST_CODE, -1, SQLITE_STATIC);
+	(void)sqlite3_bind_text(st, 9, STORE_NOTE_LOST_REASON, -1, SQLITE_STATIC);
+}
+
 static enum err insert(struct store *s, enum store_statement id, const struct store_row *row,
                        const struct stored_record *r, bool *ret_new, struct error *e)
 {
@@ -57,8 +85,8 @@ static enum err insert(struct store *s, enum store_statement id, const struct st
 	store_row_put(st, 1, row);
 	if (id == ST_SALVAGE_DAMAGED)
 		(void)sqlite3_bind_int64(st, 6, clock_wall_ms());
-	for (int i = 3; id == ST_SALVAGE_DEAD && i < 7; i++) /* died_ms, attempts, code, reason */
-		bind_value(st, i + 3, &r->values[i]);
+	if (id == ST_SALVAGE_DEAD)
+		bind_note(st, s, r);
 	err = store_run(s, st, e, "salvage a row");
 	*ret_new = err == ERR_OK && sqlite3_changes(s->db) == 1;
 	(void)sqlite3_clear_bindings(st);
@@ -128,6 +156,8 @@ static enum err bring_back(struct store *s, struct store_row row, bool is_dead, 
 	v->rows++;
 	v->step_rows++;
 	count_in(s, is_dead ? &s->now.ledger.dead : &s->now.ledger.pending);
+	if (v->is_repeat)
+		store_count_possible(s, 1);
 	if (is_dead)
 		return ERR_OK;
 	s->now.pending_bytes += row.meta_bytes + row.body_bytes;
@@ -163,7 +193,17 @@ static enum err bring_back_block(struct store *s, const struct stored_record *r,
 	return err;
 }
 
-static bool is_failure(const struct stored_record *r) { return !r->is_index && store_record_has_types(r, "niiitt"); }
+static bool is_failure(const struct stored_record *r)
+{
+	return !r->is_index && (store_record_has_types(r, "niiitt") || store_record_has_types(r, "niiitti"));
+}
+
+/* `columns` of a row beside the messages, and the checksum when the record has one. */
+static bool side_is_sound(const struct store *s, enum side_kind kind, const struct stored_record *r, int columns)
+{
+	return r->count <= columns ||
+	       store_side_is_sound(s->salvage->block->tag, kind, r->values[columns].number, r->values, (size_t)columns);
+}
 
 /* Positions, keys of processors, and how far other files were read: tables WITHOUT ROWID. */
 static enum err keep_key(struct store *s, const struct stored_record *r, struct error *e)
@@ -174,18 +214,28 @@ static enum err keep_key(struct store *s, const struct stored_record *r, struct 
 
 	if (store_record_has_types(r, "tti"))
 		id = ST_POSITION_KEEP;
-	else if (store_record_has_types(r, "tbi"))
+	else if (store_record_has_types(r, "tbi") || store_record_has_types(r, "tbii"))
 		id = ST_CACHE_KEEP;
 	else if (store_record_has_types(r, "biii"))
 		id = ST_IMPORT_KEEP;
-	else if (store_record_has_types(r, "tiii") && r->values[0].count > 6 &&
+	else if ((store_record_has_types(r, "tiii") || store_record_has_types(r, "tiiii")) && r->values[0].count > 6 &&
 	         (memcmp(r->values[0].bytes, "pages:", 6) == 0 || memcmp(r->values[0].bytes, "bad:", 4) == 0))
 		id = ST_SALVAGE_KEEP;
 	else
 		return ERR_OK;
+	if (id == ST_CACHE_KEEP && !side_is_sound(s, SIDE_KEY, r, KEY_COLUMNS)) {
+		store_count_possible(s, 1); /* what it kept back may come again */
+		return ERR_OK;
+	}
+	if (id == ST_SALVAGE_KEEP && !side_is_sound(s, SIDE_SALVAGE_NOTE, r, NOTE_COLUMNS))
+		return ERR_OK;
 	st = store_statement(s, id);
 	for (int i = 0; i < r->count; i++)
 		bind_value(st, i + 1, &r->values[i]);
+	if (id == ST_CACHE_KEEP && r->count == KEY_COLUMNS)
+		(void)sqlite3_bind_int64(st, KEY_COLUMNS + 1, 0);
+	if (id == ST_SALVAGE_KEEP && r->count == NOTE_COLUMNS)
+		(void)sqlite3_bind_int64(st, NOTE_COLUMNS + 1, 0);
 	err = store_run(s, st, e, "salvage a key");
 	(void)sqlite3_clear_bindings(st);
 	return err;
@@ -236,7 +286,11 @@ static enum err take_failure(void *arg, const struct stored_record *r, struct er
 	uint64_t before = s->unexpected_settlements;
 	enum err err;
 
-	if (!is_failure(r))
+	struct stored_record with_id = *r;
+
+	with_id.values[0] =
+	    (struct stored_value){.type = VALUE_INT, .number = r->rowid}; /* stands as null in the record */
+	if (!is_failure(r) || !side_is_sound(s, SIDE_FAILURE, &with_id, FAILURE_COLUMNS))
 		return ERR_OK;
 	(void)snprintf(code, sizeof code, "%.*s", (int)(r->values[4].count < sizeof code ? r->values[4].count : 0),
 	               (const char *)r->values[4].bytes);
@@ -343,6 +397,8 @@ static enum err step(struct store *s, uint32_t max_rows, bool *ret_done, struct 
 	enum err err = store_begin(s, e);
 
 	v->first = v->last = v->step_rows = 0;
+	if (err == ERR_OK && !v->marks_counted)
+		store_count_possible(s, v->marks_lost);
 	if (err == ERR_OK) {
 		err = read_pages(s, max_rows, ret_done, e);
 		if (store_source_failed(s, err))
@@ -360,6 +416,7 @@ static enum err step(struct store *s, uint32_t max_rows, bool *ret_done, struct 
 	if (again)
 		v->again_count--;
 	v->bad_noted = v->bad_count;
+	v->marks_counted = true;
 	v->stop_before = 0;
 	v->after_page = v->page;
 	return ERR_OK;

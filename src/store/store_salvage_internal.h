@@ -34,11 +34,16 @@ struct salvage {
 	struct stored_block *block;
 	struct block_mark *marks; /* what left its block, of the whole file */
 	size_t mark_count;
+	/* Messages of which it is forgotten that they left their block: they come back too, as possible duplicates. */
+	uint64_t marks_lost;
+	bool marks_counted; /* by an earlier step */
+	bool is_repeat;     /* how far it was read is forgotten: whatever comes back may have come back before */
 };
 
 struct note {
 	uint64_t after, rows;
 	bool done;
+	bool is_lost; /* it is not what was written, and says nothing */
 };
 
 #define SALVAGE_EXPECTED "expected"

@@ -178,14 +178,6 @@ static uint64_t bytes_in_block(const struct stored_block *b, uint64_t id)
 	return id >= b->id && i < b->framed ? b->rows[i].meta_bytes + b->rows[i].body_bytes : 0;
 }
 
-static void set_bit(struct block_mark *m, uint64_t id, uint64_t bytes)
-{
-	m->bits[(id - m->id) / 8] |= (unsigned char)(1 << (id - m->id) % 8);
-	m->settled++;
-	m->bytes += bytes;
-	m->is_dirty = true;
-}
-
 /* a to b are in the block. */
 static enum err leave_block(struct store *s, struct leaving *l, const struct span *span, uint64_t a, uint64_t b,
                             struct error *e)
@@ -205,7 +197,7 @@ static enum err leave_block(struct store *s, struct leaving *l, const struct spa
 		bytes = l->items[id - l->first].bytes;
 		if (bytes == 0 && there)
 			bytes = bytes_in_block(s->block, id);
-		set_bit(mark, id, bytes);
+		store_block_mark_set(mark, id, bytes);
 		l->gone++;
 		l->bytes += bytes;
 	}
@@ -373,7 +365,7 @@ static enum err move_out(struct store *s, const struct pending *p, struct error 
 	store_row_put(st, 1, &p->row);
 	err = store_run(s, st, e, "move a message out of its block");
 	if (err == ERR_OK)
-		set_bit(p->mark, p->row.id, p->row.meta_bytes + p->row.body_bytes);
+		store_block_mark_set(p->mark, p->row.id, p->row.meta_bytes + p->row.body_bytes);
 	return err;
 }
 

@@ -40,8 +40,26 @@ enum err store_note_get(struct store *s, const char *key, struct note *ret, stru
 		*ret = (struct note){.after = sql_column_u64(st, 0),
 		                     .rows = sql_column_u64(st, 1),
 		                     .done = sqlite3_column_int64(st, 2) != 0};
+	if (rc == SQLITE_ROW && sqlite3_column_int(st, 3) == 0)
+		*ret = (struct note){.is_lost = true};
 	(void)sqlite3_reset(st);
 	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "see what was salvaged");
+}
+
+/* How many of the damaged may come back. When the note is damaged: all that nobody has seen, or was told of. */
+static enum err expected_rows(struct store *s, uint64_t *ret, struct error *e)
+{
+	const struct totals *t = s->in_group ? &s->now : &s->durable;
+	struct note note;
+	int64_t kept = 0;
+	enum err err = store_note_get(s, SALVAGE_EXPECTED, &note, e);
+
+	*ret = note.after;
+	if (err != ERR_OK || !note.is_lost)
+		return err;
+	err = store_number(s, STORE_KEPT_SQL, &kept, e);
+	*ret = t->ledger.damaged > (uint64_t)kept + t->told ? t->ledger.damaged - (uint64_t)kept - t->told : 0;
+	return err;
 }
 
 enum err store_note_put(struct store *s, const char *key, const struct note *note, struct error *e)
@@ -62,10 +80,10 @@ enum err store_salvage_expect(struct store *s, uint64_t rows, struct error *e)
 
 enum err store_salvage_expect_more(struct store *s, uint64_t rows, struct error *e)
 {
-	struct note before;
-	enum err err = store_note_get(s, SALVAGE_EXPECTED, &before, e);
+	uint64_t before;
+	enum err err = expected_rows(s, &before, e);
 
-	return err == ERR_OK ? store_salvage_expect(s, before.after + rows, e) : err;
+	return err == ERR_OK ? store_salvage_expect(s, before + rows, e) : err;
 }
 
 /* Sent again is better than lost: a mark that is not what was written marks nothing. */
@@ -82,8 +100,10 @@ static enum err take_mark(void *arg, const struct stored_record *r, struct error
 	m.settled = (uint32_t)r->values[1].number;
 	m.bytes = (uint64_t)r->values[2].number;
 	memcpy(m.bits, r->values[4].bytes, sizeof m.bits);
-	if (!store_block_mark_is_sound(&m, r->values[3].number, v->block->tag))
+	if (!store_block_mark_is_sound(&m, r->values[3].number, v->block->tag)) {
+		v->marks_lost += m.settled < BLOCK_MESSAGES ? m.settled : BLOCK_MESSAGES;
 		return ERR_OK;
+	}
 	v->marks = mem_grow(v->marks, v->mark_count + 1, sizeof *v->marks);
 	v->marks[v->mark_count++] = m;
 	return ERR_OK;
@@ -151,14 +171,16 @@ static enum err open_source(struct store *s, const char *suffix, int parts, uint
 {
 	AUTOFREE char *name = mem_format("%s%s", s->files.name, suffix);
 	struct salvage *v = mem_zero(sizeof *v);
-	struct note expected;
-	enum err err = store_note_get(s, SALVAGE_EXPECTED, &expected, e);
+	uint64_t expected;
+	enum err err = expected_rows(s, &expected, e);
 
 	s->salvage = v;
 	(void)snprintf(v->suffix, sizeof v->suffix, "%s", suffix);
 	v->after_page = (uint32_t)note->after;
+	v->marks_counted = note->after > 0;
 	v->rows = note->rows;
-	v->expected = expected.after;
+	v->expected = expected;
+	v->is_repeat = note->is_lost;
 	v->tolerates = s->tolerates;
 	if (v->tolerates)
 		parts |= PAGES_TOLERATE;

@@ -251,7 +251,7 @@ enum err model_retry_dead(struct model *m, uint64_t id, struct error *e)
 	enum err want = ERR_OK, err;
 
 	model_own_group(m);
-	err = store_dead_retry(m->s, id, &done, e);
+	err = store_dead_retry(m->s, id, &done, &(uint64_t){0}, e);
 	for (uint64_t i = id ? id : 1; i < (id ? id + 1 : end) && want == ERR_OK; i++)
 		if (m->now.items[i].place == MODEL_DEAD) {
 			want = put_back(m, i);
@@ -464,7 +464,7 @@ enum err model_get_position(struct model *m, int key, struct error *e)
 	enum err err;
 
 	key_of(key, name);
-	err = store_position_get(m->s, name + key % 2, &value, e);
+	err = store_position_get(m->s, name + key % 2, &value, &(bool){false}, e);
 	if (err == ERR_OK)
 		same("a position", value ? atoi(value) : 0, m->now.positions[key]);
 	free(value);

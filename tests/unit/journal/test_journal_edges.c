@@ -180,7 +180,7 @@ static void no_count_goes_below_nothing(void **state)
 	s = open_it(&o, NULL);
 	ok(store_dead_purge(s, 1, &count, e));
 	ok(store_dead_purge(s, 2, &count, e));
-	ok(store_dead_retry(s, 3, &count, e)); /* id 1000 */
+	ok(store_dead_retry(s, 3, &count, &(uint64_t){0}, e)); /* id 1000 */
 	assert_int_equal(ledger_of(s).dead, 0);
 	settle_all(s, 5, 10, SETTLE_DELIVERED);
 	settle_all(s, 1000, 1000, SETTLE_DELIVERED);

@@ -43,7 +43,7 @@ static void disarm(struct store *s)
 	has_failed = faultsql_failed();
 	faultsql_arm(0, 0, false);
 	ledger = *store_ledger(s);
-	must(store_position_get(s, "file", &position, &e) == ERR_OK);
+	must(store_position_get(s, "file", &position, &(bool){false}, &e) == ERR_OK);
 }
 
 /* A key of its own for each message of each round; the shelf's, too. */

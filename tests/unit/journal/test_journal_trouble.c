@@ -334,7 +334,7 @@ static void exchanged_pages_of_the_shelf_refuse(void **state)
 	exchange_pages(d.path, PAGE, 100, 150);
 	assert_int_equal(truncate(d.path, 70 << 20), 0);
 	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
-	assert_int_equal(store_dead_retry(s, 0, &count, &e), ERR_DAMAGED);
+	assert_int_equal(store_dead_retry(s, 0, &count, &(uint64_t){0}, &e), ERR_DAMAGED);
 	assert_int_equal(store_ledger(s)->dead, ROWS);
 	assert_int_equal(store_close(s, &e), ERR_OK);
 	spooldir_remove(&d);

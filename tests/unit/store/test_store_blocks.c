@@ -455,17 +455,18 @@ static void make_old(const struct spooldir *d, uint64_t count)
 	ok(store_commit(s, e));
 	settle(s, 4, 4, SETTLE_RETRY, 3, 0);
 	settle(s, 5, 5, SETTLE_DEAD, 3, 0);
-	assert_int_equal(
-	    sqlite3_exec(s->db,
-	                 "DROP TABLE blocks; DROP TABLE partial; DROP TABLE clock; DROP TABLE imports;"
-	                 "ALTER TABLE ledger DROP COLUMN clock_ms; ALTER TABLE ledger DROP COLUMN clock_boot;"
-	                 "ALTER TABLE ledger DROP COLUMN clock_offset; ALTER TABLE ledger DROP COLUMN possible;"
-	                 "ALTER TABLE ledger DROP COLUMN handed; ALTER TABLE ledger DROP COLUMN spool_high;"
-	                 "ALTER TABLE ledger DROP COLUMN spool_low; ALTER TABLE ledger DROP COLUMN commits;"
-	                 "ALTER TABLE ledger DROP COLUMN epoch; ALTER TABLE ledger DROP COLUMN base;"
-	                 "ALTER TABLE ledger DROP COLUMN told; PRAGMA user_version = 1",
-	                 NULL, NULL, NULL),
-	    SQLITE_OK);
+	ok(sql_exec(
+	    s->db,
+	    "DROP TABLE blocks; DROP TABLE partial; DROP TABLE clock; DROP TABLE imports;"
+	    "ALTER TABLE ledger DROP COLUMN clock_ms; ALTER TABLE ledger DROP COLUMN clock_boot;"
+	    "ALTER TABLE ledger DROP COLUMN clock_offset; ALTER TABLE ledger DROP COLUMN possible;"
+	    "ALTER TABLE ledger DROP COLUMN handed; ALTER TABLE ledger DROP COLUMN spool_high;"
+	    "ALTER TABLE ledger DROP COLUMN spool_low; ALTER TABLE ledger DROP COLUMN commits;"
+	    "ALTER TABLE ledger DROP COLUMN epoch; ALTER TABLE ledger DROP COLUMN base; ALTER TABLE ledger DROP"
+	    " COLUMN told; ALTER TABLE failures DROP COLUMN checksum; ALTER TABLE dead DROP COLUMN note_checksum;"
+	    "ALTER TABLE cache DROP COLUMN checksum; ALTER TABLE salvage DROP COLUMN checksum;"
+	    "PRAGMA user_version = 1",
+	    e, "make the first schema"));
 	store_abandon(s);
 }
 

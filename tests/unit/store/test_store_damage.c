@@ -104,7 +104,7 @@ static struct outcome open_and_drain(const struct spooldir *d)
 		start_over(s, &out);
 	}
 	out.ledger = *store_ledger(s);
-	assert_int_equal(store_position_get(s, "file", &position, &e), ERR_OK);
+	assert_int_equal(store_position_get(s, "file", &position, &(bool){false}, &e), ERR_OK);
 	out.position = position && strcmp(position, "123") == 0;
 	free(position);
 	assert_int_equal(store_begin(s, &e), ERR_OK);

@@ -196,10 +196,10 @@ static void a_long_shelf(void **state)
 	assert_int_equal(store_dead_get(s, 1, note_reason, &length, &e), ERR_OK);
 	assert_int_equal(length, REASON_MAX);
 	life_sql(s, "UPDATE dead SET body = x'00' WHERE id IN (1, 256, 300, 600)");
-	assert_int_equal(store_dead_retry(s, 300, &n, &e), ERR_INPUT);
+	assert_int_equal(store_dead_retry(s, 300, &n, &(uint64_t){0}, &e), ERR_INPUT);
 	assert_non_null(strstr(e.text, "no sound message 300 is set aside"));
 	assert_int_equal(n, 0);
-	assert_int_equal(store_dead_retry(s, 0, &n, &e), ERR_OK);
+	assert_int_equal(store_dead_retry(s, 0, &n, &(uint64_t){0}, &e), ERR_OK);
 	assert_int_equal(n, ROWS - 4);
 	assert_int_equal(store_ledger(s)->dead, 4);
 	assert_int_equal(store_next_id(s), ROWS + 1 + ROWS - 4);
@@ -258,9 +258,10 @@ static void old_keys_go_little_by_little(void **state)
 	for (int i = 0; i < 200; i++)
 		assert_int_equal(store_cache_add(s, "c", &i, sizeof i, i < 150 ? 0 : 100000, &is_new, &e), ERR_OK);
 	assert_int_equal(store_commit(s, &e), ERR_OK);
-	life_sql(s, "INSERT INTO cache SELECT 'old', CAST(value AS BLOB), 5 FROM (WITH RECURSIVE n(value) AS (SELECT 1 "
-	            "UNION ALL"
-	            " SELECT value + 1 FROM n WHERE value < 150) SELECT value FROM n)");
+	life_sql(s,
+	         "INSERT INTO cache SELECT 'old', CAST(value AS BLOB), 5, 0 FROM (WITH RECURSIVE n(value) AS (SELECT 1 "
+	         "UNION ALL"
+	         " SELECT value + 1 FROM n WHERE value < 150) SELECT value FROM n)");
 	for (int i = 0; i < 4; i++) {
 		const int64_t old = life_number(s, "SELECT count(*) FROM cache WHERE cache = 'old'");
 
@@ -291,11 +292,11 @@ static void a_damaged_position_is_none(void **state)
 		assert_int_equal(store_begin(s, &e), ERR_OK);
 		assert_int_equal(store_position_put(s, "f", "12345", &e), ERR_OK);
 		assert_int_equal(store_commit(s, &e), ERR_OK);
-		assert_int_equal(store_position_get(s, "f", &value, &e), ERR_OK);
+		assert_int_equal(store_position_get(s, "f", &value, &(bool){false}, &e), ERR_OK);
 		assert_string_equal(value, "12345");
 		free(value);
 		life_sql(s, harm[i]);
-		assert_int_equal(store_position_get(s, i == 2 ? "g" : "f", &value, &e), ERR_OK);
+		assert_int_equal(store_position_get(s, i == 2 ? "g" : "f", &value, &(bool){false}, &e), ERR_OK);
 		assert_null(value);
 		life_end(&d, s);
 	}

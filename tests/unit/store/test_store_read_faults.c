@@ -67,14 +67,17 @@ static enum err look_at_one(struct store *s, uint64_t *ret, struct error *e)
 	return store_dead_get(s, PENDING + SHELF / 2, count_visit, ret, e);
 }
 
-static enum err retry_shelf(struct store *s, uint64_t *ret, struct error *e) { return store_dead_retry(s, 0, ret, e); }
+static enum err retry_shelf(struct store *s, uint64_t *ret, struct error *e)
+{
+	return store_dead_retry(s, 0, ret, &(uint64_t){0}, e);
+}
 
 static enum err purge_shelf(struct store *s, uint64_t *ret, struct error *e) { return store_dead_purge(s, 0, ret, e); }
 
 static enum err get_position(struct store *s, uint64_t *ret, struct error *e)
 {
 	char *value = NULL;
-	enum err err = store_position_get(s, "key", &value, e);
+	enum err err = store_position_get(s, "key", &value, &(bool){false}, e);
 
 	*ret = value && strcmp(value, "there") == 0;
 	free(value);

@@ -323,14 +323,14 @@ static void shelf_puts_back_and_throws_away(void **state)
 	assert_int_equal(store_dead_get(s, 7, keep_dead, &dead, &error), ERR_INPUT); /* though one stands behind it */
 	assert_non_null(strstr(error.text, "no message 7 is set aside"));
 	assert_int_equal(dead.id, 2);
-	ok(store_dead_retry(s, 2, &count, e));
+	ok(store_dead_retry(s, 2, &count, &(uint64_t){0}, e));
 	assert_int_equal(count, 1);
 	assert_int_equal(state_of(s).ledger.pending, 7);
 	assert_int_equal(read_all(s, 11, ids, 20), 1);
 	assert_int_equal(ids[0], 12);
-	assert_int_equal(store_dead_retry(s, 2, &count, &error), ERR_INPUT);
+	assert_int_equal(store_dead_retry(s, 2, &count, &(uint64_t){0}, &error), ERR_INPUT);
 	ok(store_dead_purge(s, 1, &count, e));
-	ok(store_dead_retry(s, 0, &count, e));
+	ok(store_dead_retry(s, 0, &count, &(uint64_t){0}, e));
 	assert_int_equal(count, 3);
 	assert_int_equal(state_of(s).ledger.dead, 0);
 	assert_int_equal(state_of(s).ledger.purged, 1);
@@ -356,7 +356,7 @@ static void positions_and_cache_keys_survive(void **state)
 	spooldir_make(&d);
 	o = spooldir_options(&d);
 	s = open_it(&o, NULL);
-	ok(store_position_get(s, "a", &value, e));
+	ok(store_position_get(s, "a", &value, &(bool){false}, e));
 	assert_null(value);
 	ok(store_begin(s, e));
 	ok(store_position_put(s, "a", "17", e));
@@ -368,7 +368,7 @@ static void positions_and_cache_keys_survive(void **state)
 	assert_true(is_new);
 	store_abandon(s);
 	s = open_it(&o, NULL);
-	ok(store_position_get(s, "a", &value, e));
+	ok(store_position_get(s, "a", &value, &(bool){false}, e));
 	assert_string_equal(value, "18");
 	free(value);
 	ok(store_cache_add(s, "c", "k", 1, 1000, &is_new, e));

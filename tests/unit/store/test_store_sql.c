@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "store/sql.h"
+#include "store/files/sql.h"
 
 static void a_setting_that_is_not_taken_is_refused(void **state)
 {

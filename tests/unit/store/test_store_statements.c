@@ -118,7 +118,7 @@ static enum err get_keys(struct store *s, uint64_t *ret, struct error *e)
 {
 	char *value = NULL;
 	bool has = false;
-	enum err err = store_position_get(s, "file", &value, e);
+	enum err err = store_position_get(s, "file", &value, &(bool){false}, e);
 
 	*ret = value && strcmp(value, "12") == 0;
 	free(value);
@@ -218,7 +218,7 @@ static enum err walk_shelf(struct store *s, uint64_t *ret, struct error *e)
 
 static enum err retry_one(struct store *s, uint64_t *ret, struct error *e)
 {
-	return store_dead_retry(s, now.dead, ret, e);
+	return store_dead_retry(s, now.dead, ret, &(uint64_t){0}, e);
 }
 
 static enum err purge_one(struct store *s, uint64_t *ret, struct error *e)

@@ -1,4 +1,4 @@
-#include "store/sql.h"
+#include "store/files/sql.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -1,0 +1,147 @@
+/* Rows beside the messages: what they say of themselves, and which of them are wrong. store_mend.c acts on it. */
+#include "store/store_internal.h"
+
+#include <string.h>
+
+#include "base/byte_order.h"
+#include "base/cleanup.h"
+#include "base/crc32c.h"
+
+static uint32_t add_value(uint32_t crc, const struct stored_value *v)
+{
+	const bool has_bytes = v->type == VALUE_TEXT || v->type == VALUE_BLOB;
+	unsigned char bytes[8];
+
+	put_little(bytes, has_bytes ? v->count : (uint64_t)v->number, has_bytes ? 4 : 8);
+	crc = crc32c(crc, bytes, has_bytes ? 4 : 8);
+	return has_bytes ? crc32c(crc, v->bytes, v->count) : crc;
+}
+
+int64_t store_side_sum(uint32_t tag, enum side_kind kind, const struct stored_value *values, size_t count)
+{
+	uint32_t crc = store_sum_begin(tag, (enum sum_kind)kind);
+
+	for (size_t i = 0; i < count; i++)
+		crc = add_value(crc, &values[i]);
+	return store_sum_end(tag, crc);
+}
+
+bool store_side_is_sound(uint32_t tag, enum side_kind kind, int64_t checksum, const struct stored_value *values,
+                         size_t count)
+{
+	return checksum == 0 || (store_sum_is_ours(checksum, tag) &&
+	                         store_side_sum(store_sum_tag(checksum), kind, values, count) == checksum);
+}
+
+static struct stored_value value_of(sqlite3_value *v)
+{
+	static const enum value_type types[] = {
+	    [SQLITE_INTEGER] = VALUE_INT, [SQLITE_TEXT] = VALUE_TEXT, [SQLITE_BLOB] = VALUE_BLOB};
+	const int type = sqlite3_value_type(v);
+
+	if (type == SQLITE_INTEGER)
+		return (struct stored_value){.type = VALUE_INT, .number = sqlite3_value_int64(v)};
+	if (type != SQLITE_TEXT && type != SQLITE_BLOB) /* none of ours has such a column */
+		return (struct stored_value){.type = VALUE_NULL};
+	return (struct stored_value){
+	    .type = types[type], .bytes = sqlite3_value_blob(v), .count = (size_t)sqlite3_value_bytes(v)};
+}
+
+static size_t values_of(sqlite3_value **from, int count, struct stored_value values[RECORD_COLUMNS_MAX])
+{
+	for (int i = 0; i < count; i++)
+		values[i] = value_of(from[i]);
+	return (size_t)count;
+}
+
+static void sql_side_sum(sqlite3_context *context, int count, sqlite3_value **from)
+{
+	const uint32_t *tag = sqlite3_user_data(context);
+	struct stored_value values[RECORD_COLUMNS_MAX];
+	const size_t n = values_of(from + 1, count - 1, values);
+
+	sqlite3_result_int64(context, store_side_sum(*tag, (enum side_kind)sqlite3_value_int(from[0]), values, n));
+}
+
+static void sql_side_is_sound(sqlite3_context *context, int count, sqlite3_value **from)
+{
+	const uint32_t *tag = sqlite3_user_data(context);
+	struct stored_value values[RECORD_COLUMNS_MAX];
+	const size_t n = values_of(from + 2, count - 2, values);
+
+	sqlite3_result_int(context, store_side_is_sound(*tag, (enum side_kind)sqlite3_value_int(from[0]),
+	                                                sqlite3_value_int64(from[1]), values, n));
+}
+
+static void sql_mark_is_sound(sqlite3_context *context, int count, sqlite3_value **from)
+{
+	const uint32_t *tag = sqlite3_user_data(context);
+	const void *bits = sqlite3_value_blob(from[4]);
+	struct block_mark m = {.id = (uint64_t)sqlite3_value_int64(from[0]),
+	                       .settled = (uint32_t)sqlite3_value_int64(from[1]),
+	                       .bytes = (uint64_t)sqlite3_value_int64(from[2])};
+	const bool has_bits = bits && (size_t)sqlite3_value_bytes(from[4]) == sizeof m.bits;
+
+	(void)count;
+	if (has_bits)
+		memcpy(m.bits, bits, sizeof m.bits);
+	sqlite3_result_int(context, has_bits && store_block_mark_is_sound(&m, sqlite3_value_int64(from[3]), *tag));
+}
+
+static void sql_position_is_sound(sqlite3_context *context, int count, sqlite3_value **from)
+{
+	const uint32_t *tag = sqlite3_user_data(context);
+	const struct stored_value key = value_of(from[0]), value = value_of(from[1]);
+
+	(void)count;
+	sqlite3_result_int(context, store_position_is_sound(&key, &value, sqlite3_value_int64(from[2]), *tag));
+}
+
+static void sql_position_sum(sqlite3_context *context, int count, sqlite3_value **from)
+{
+	const uint32_t *tag = sqlite3_user_data(context);
+	const struct stored_value key = value_of(from[0]), value = value_of(from[1]);
+
+	(void)count;
+	sqlite3_result_int64(context, store_position_sum(&key, &value, *tag));
+}
+
+enum err store_side_functions(sqlite3 *db, const uint32_t *tag, struct error *e)
+{
+	static const struct {
+		const char *name;
+		int arguments;
+		void (*function)(sqlite3_context *context, int count, sqlite3_value **from);
+	} functions[] = {
+	    {"side_sum", -1, sql_side_sum},          {"side_is_sound", -1, sql_side_is_sound},
+	    {"mark_is_sound", 5, sql_mark_is_sound}, {"position_is_sound", 3, sql_position_is_sound},
+	    {"position_sum", 2, sql_position_sum},
+	};
+	int rc = SQLITE_OK;
+
+	for (size_t i = 0; i < sizeof functions / sizeof *functions && rc == SQLITE_OK; i++)
+		rc = sqlite3_create_function_v2(db, functions[i].name, functions[i].arguments,
+		                                SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_DIRECTONLY,
+		                                (void *)(uintptr_t)tag, functions[i].function, NULL, NULL, NULL);
+	return rc == SQLITE_OK ? ERR_OK : sql_error(db, rc, e, "give the database its functions");
+}
+
+enum err store_side_count_wrong(sqlite3 *db, struct side_wrong ret[SIDE_TABLES], struct error *e)
+{
+	static const struct {
+		const char *table, *sql;
+	} tables[SIDE_TABLES] = {
+	    {"failures", "SELECT count(*) FROM failures WHERE NOT " FAILURE_IS_SOUND},
+	    {"partial", "SELECT count(*) FROM (" MARKS_WRONG ")"},
+	    {"positions", "SELECT count(*) FROM positions WHERE NOT " POSITION_IS_SOUND},
+	    {"cache", "SELECT count(*) FROM cache WHERE NOT " KEY_IS_SOUND},
+	    {"dead", "SELECT count(*) FROM dead WHERE NOT " DEAD_NOTE_IS_SOUND},
+	};
+	enum err err = ERR_OK;
+
+	for (size_t i = 0; i < SIDE_TABLES && err == ERR_OK; i++) {
+		ret[i].table = tables[i].table;
+		err = sql_number(db, tables[i].sql, &ret[i].rows, e);
+	}
+	return err;
+}
