@@ -91,6 +91,7 @@ struct door_file {
 	char *key;
 	char *older_key;          /* asked for when there is no position under key */
 	struct position position; /* of the current file */
+	bool position_is_lost;    /* it had one, which is not what was written; or may have had */
 	struct growing growing;
 	struct feeder feeder;
 	struct event *turn; /* a timer that runs out at once: one slice, then the loop lives */
@@ -158,6 +159,7 @@ static void begin_feeding(struct door_file *f, uint64_t offset)
 	    .is_text = true,
 	    .position = print_position,
 	    .position_key = f->key,
+	    .again_until = f->position.again_until,
 	    .on_answer = on_answer,
 	    .arg = f,
 	};
@@ -180,6 +182,7 @@ static void leave_file(struct door_file *f)
 	free(take(f->key));
 	free(take(f->older_key));
 	f->growing = (struct growing){0};
+	f->position_is_lost = false;
 	f->paths.items[f->current].is_done = true;
 	f->current++;
 	set_state(f, FILE_BETWEEN);
@@ -216,17 +219,21 @@ static uint64_t place_to_begin(struct door_file *f, const char *text)
 	const char *reason = NULL;
 	struct stat st = {0};
 
-	if (!text)
+	if (fstat(f->fd, &st) != 0 || (!text && !f->position_is_lost))
 		return 0;
-	if (!position_parse(text, &stored))
-		reason = "its stored position is not readable";
-	else if (position_matches(&stored, f->fd, &reason) && f->door.input->scanner.kind == SCANNER_TO_THE_END &&
-	         stored.offset > 0 && fstat(f->fd, &st) == 0 && (uint64_t)st.st_size > stored.offset)
+	if (!text || !position_parse(text, &stored)) {
+		f->position.again_until = (uint64_t)st.st_size;
+		reason = "its stored position is damaged: what stands in it now may be sent twice";
+	} else if (position_matches(&stored, f->fd, &reason) && f->door.input->scanner.kind == SCANNER_TO_THE_END &&
+	           stored.offset > 0 && (uint64_t)st.st_size > stored.offset) {
 		reason = "it grew since it was sent, and is one message";
-	if (!reason)
-		return stored.offset;
-	LOG(LOG_WARN, "file is read from its start", LOG_S("path", name_of(f)), LOG_S("reason", reason));
-	return 0;
+	}
+	if (reason) {
+		LOG(LOG_WARN, "file is read from its start", LOG_S("path", name_of(f)), LOG_S("reason", reason));
+		return 0;
+	}
+	f->position.again_until = stored.again_until;
+	return stored.offset;
 }
 
 /* Newlines of UTF-16 are two bytes: cut at one of them, every line but the first would be no text any more. */
@@ -283,6 +290,7 @@ static void on_answered_position(void *arg, const struct journal_answer *answer)
 	if (!f)
 		return;
 	f->asked = NULL;
+	f->position_is_lost |= answer->position_damaged;
 	if (f->state == FILE_ASKED)
 		on_position(f, answer->position, &answer->error);
 }

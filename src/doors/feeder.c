@@ -305,6 +305,12 @@ static uint64_t end_of_offer(const struct block *b)
 	return next == b->count ? b->end : b->end - (b->end_at - b->slices[next - 1].behind);
 }
 
+/* Some of what the offer takes stands before the place up to which it may be the second time. */
+static bool may_repeat(const struct feeder *f, const struct block *b)
+{
+	return b->taking > 0 && b->end - (b->end_at - b->slices[b->first].offset) < f->options.again_until;
+}
+
 /* The i-th message of a block. */
 static struct message *make_message(const struct feeder *f, const struct block *b, uint32_t i, int64_t now_ms)
 {
@@ -348,6 +354,7 @@ static void send_block(struct feeder *f)
 		g->offer.position_key = mem_string(f->options.position_key);
 		g->offer.position = f->options.position(f->options.arg, end_of_offer(b));
 	}
+	g->offer.may_repeat = may_repeat(f, b);
 	g->comes_again = true;
 	g->peer = group_peer(f->options.origin ? f->options.origin : "");
 	f->group = g;

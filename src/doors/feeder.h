@@ -58,6 +58,7 @@ struct feeder_options {
 	bool is_text;       /* scanner_expect_text */
 	char *(*position)(void *arg, uint64_t offset); /* null: the source has none */
 	const char *position_key;
+	uint64_t again_until;         /* stream offset: what stands before it may have been sent by an earlier run */
 	void (*on_answer)(void *arg); /* an offer was answered: there may be room again */
 	void *arg;
 };

@@ -82,9 +82,14 @@ char *position_key(int fd)
 
 char *position_print(const struct position *p)
 {
-	return mem_format("2 %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu32 " %s %" PRIu32 " %s", p->device, p->inode,
-	                  p->offset, p->head.bytes, p->head.hash, p->tail.bytes,
-	                  p->tail.bytes > 0 ? p->tail.hash : "-");
+	const bool again = p->again_until > p->offset;
+	char until[24] = "";
+
+	if (again)
+		(void)snprintf(until, sizeof until, " %" PRIu64, p->again_until);
+	return mem_format("%c %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu32 " %s %" PRIu32 " %s%s", again ? '3' : '2',
+	                  p->device, p->inode, p->offset, p->head.bytes, p->head.hash, p->tail.bytes,
+	                  p->tail.bytes > 0 ? p->tail.hash : "-", until);
 }
 
 static bool hash_is_whole(const struct position_print *p)
@@ -95,7 +100,7 @@ static bool hash_is_whole(const struct position_print *p)
 bool position_parse(const char *text, struct position *ret)
 {
 	char version = '\0';
-	int end = 0, known, tail = 0;
+	int end = 0, known, tail = 0, until = 0;
 
 	memset(ret, 0, sizeof *ret);
 	known = sscanf(text, "%c %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu32 " %32[0-9a-f]%n", &version, &ret->device,
@@ -104,10 +109,13 @@ bool position_parse(const char *text, struct position *ret)
 		return false;
 	if (version == '1')
 		return text[end] == '\0';
-	if (version != '2' ||
+	if ((version != '2' && version != '3') ||
 	    sscanf(text + end, " %" SCNu32 " %32[0-9a-f-]%n", &ret->tail.bytes, ret->tail.hash, &tail) != 2)
 		return false;
-	return text[end + tail] == '\0' && ret->tail.bytes <= ret->offset &&
+	end += tail;
+	if (version == '3' && sscanf(text + end, " %" SCNu64 "%n", &ret->again_until, &until) != 1)
+		return false;
+	return text[end + until] == '\0' && ret->tail.bytes <= ret->offset &&
 	       (ret->tail.bytes == 0 ? strcmp(ret->tail.hash, "-") == 0 : hash_is_whole(&ret->tail));
 }
 

@@ -204,6 +204,8 @@ static enum err store_offer(struct journal *j, struct offer *offer, struct error
 	}
 	if (err == ERR_OK)
 		store_count_filtered(j->store, offer->filtered);
+	if (err == ERR_OK && offer->may_repeat)
+		store_count_possible(j->store, offer->count);
 	if (err == ERR_OK && offer->position_key)
 		err = store_position_put(j->store, offer->position_key, offer->position, e);
 	return err;

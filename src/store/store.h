@@ -37,6 +37,8 @@ enum err store_append_list(struct store *s, struct message_list *list, struct er
 enum err store_append_dead(struct store *s, struct message *m, const char *code, struct error *e) MUST_CHECK;
 /* Counts messages accepted and filtered that never became rows. */
 void store_count_filtered(struct store *s, uint32_t count);
+/* So many messages of the open group will be sent though they may be stored already. */
+void store_count_possible(struct store *s, uint64_t messages);
 /* Where the source `key` names was read to; durable with the group. */
 enum err store_position_put(struct store *s, const char *key, const char *value, struct error *e) MUST_CHECK;
 /*

@@ -59,6 +59,8 @@ static void committed(struct store *s, bool row_is_put)
 	const uint64_t old_next = s->durable.next_id;
 
 	s->in_group = false;
+	s->possible_untold += s->possible_in_group;
+	s->possible_in_group = 0;
 	store_forget_group(s);
 	s->clock_is_due = false;
 	s->leads_durable = s->lead_count;

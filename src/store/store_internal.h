@@ -178,8 +178,9 @@ struct store {
 	struct put_off *put_off; /* files that cannot be read: not in this run */
 	size_t put_off_count;
 	/* Rows beside the messages that are not what was written, store_mend.c: */
-	bool mend_is_due;         /* one was met, and waits for the end of the group */
-	int64_t suspected_ms;     /* monotonic: store_suspect was heard */
+	bool mend_is_due;     /* one was met, and waits for the end of the group */
+	int64_t suspected_ms; /* monotonic: store_suspect was heard */
+	uint64_t possible_in_group;
 	uint64_t possible_untold; /* counted by ourselves; the journal asks for them */
 	uint64_t positions_lost;  /* of sources: whatever has none may have been read */
 	bool tolerates;           /* what is opened next was given up by a person: what cannot be read is left out */
@@ -264,8 +265,6 @@ enum err store_dead_move_damaged(struct store *s, struct error *e) MUST_CHECK;
 int64_t store_position_sum(const struct stored_value *key, const struct stored_value *value, uint32_t tag);
 bool store_position_is_sound(const struct stored_value *key, const struct stored_value *value, int64_t checksum,
                              uint32_t tag);
-/* Inside a group: that many were, or will be, sent though they may be stored already. */
-void store_count_possible(struct store *s, uint64_t messages);
 /* Before a message gets its id: notes how the wall clock stands when that has changed. */
 enum err store_leads_note(struct store *s, struct error *e) MUST_CHECK;
 /* report: null, or where a damaged row is told. */

@@ -85,7 +85,7 @@ void store_count_possible(struct store *s, uint64_t messages)
 	if (s->possible_noted > s->now.possible)
 		s->now.possible = s->possible_noted;
 	s->now.possible += messages;
-	s->possible_untold += messages;
+	s->possible_in_group += messages;
 }
 
 uint64_t store_take_possible(struct store *s)

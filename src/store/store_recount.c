@@ -440,7 +440,7 @@ enum err store_mend(struct store *s, bool all, struct store_report *report, stru
 		err = count_rows(s, &found, e);
 		if (err == ERR_OK)
 			correct(&s->now, &found, mended.waits_again, report);
-		s->possible_untold += s->now.possible - possible;
+		s->possible_in_group += s->now.possible - possible;
 	}
 	if (err == ERR_OK)
 		err = load_failures(s, e);
