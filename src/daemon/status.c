@@ -196,14 +196,14 @@ static void print_backlog(const struct status_source *s, struct jsonout *j)
 	jsonout_object_end(j);
 }
 
-static void print_aside(void *arg, const char *name, const char *outcome)
+static void print_aside(void *arg, const char *name, bool is_read, const char *outcome)
 {
 	struct jsonout *j = arg;
 
 	jsonout_object(j, NULL);
 	jsonout_text(j, "file", name);
-	jsonout_bool(j, "read", outcome[0] != '\0');
-	jsonout_text(j, "outcome", outcome[0] ? outcome : "being read back");
+	jsonout_bool(j, "read", is_read);
+	jsonout_text(j, "outcome", outcome);
 	jsonout_object_end(j);
 }
 
@@ -215,7 +215,7 @@ static void print_asides(const struct status_source *s, struct jsonout *j)
 	jsonout_uint(j, "set_aside_files", gauge(M_ASIDE_FILES));
 	jsonout_array(j, "set_aside");
 	if (gauge(M_ASIDE_FILES) > 0 && journal_each_aside(s->config->buffer.path, print_aside, j, &e) != ERR_OK)
-		print_aside(j, s->config->buffer.path, e.text);
+		print_aside(j, s->config->buffer.path, false, e.text);
 	jsonout_array_end(j);
 }
 

@@ -128,7 +128,8 @@ bool journal_is_empty(struct journal *j);
 bool journal_is_far_ahead(const struct journal *j, uint64_t bytes);
 
 /* What was set aside beside the spool at `path`: as store_each_aside. Any thread. */
-enum err journal_each_aside(const char *path, void (*each)(void *arg, const char *name, const char *outcome), void *arg,
+enum err journal_each_aside(const char *path,
+                            void (*each)(void *arg, const char *name, bool is_read, const char *words), void *arg,
                             struct error *e) MUST_CHECK;
 
 /* Applies what SIGHUP may change (max_bytes, min_free, policy). Intake thread. */

@@ -61,7 +61,8 @@ void journal_publish(struct journal *j, bool force)
 	publish_state(j);
 }
 
-enum err journal_each_aside(const char *path, void (*each)(void *arg, const char *name, const char *outcome), void *arg,
+enum err journal_each_aside(const char *path,
+                            void (*each)(void *arg, const char *name, bool is_read, const char *words), void *arg,
                             struct error *e)
 {
 	return store_each_aside(path, each, arg, e);

@@ -9,7 +9,8 @@
  * 2. A new database is made only when neither PATH nor PATH-wal is left of the old one.
  * 3. Nothing here deletes or changes what was set aside.
  *
- * What is another spool's, or does not fit this one (store_identity.c), is PATH.stranger-<UTC time>: never read back.
+ * What is another spool's, or does not fit this one (store_identity.c), is PATH.stranger-<UTC time>; a damaged log is
+ * copied to PATH-wal.damaged-<time> before it is mended. Both are listed and never read back.
  */
 #include "store/store_internal.h"
 
@@ -21,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -29,10 +31,8 @@
 #include "base/failpoint.h"
 #include "base/mem.h"
 
-#define PREFIX ".quarantine-"
-#define STRANGER ".stranger-"
+#define LOG "-wal"
 #define INTENT ".aside"
-#define READ ".read"
 
 static enum err is_there(const struct files *f, const char *suffix, const char *more, bool *ret, struct error *e)
 {
@@ -44,31 +44,39 @@ static enum err is_there(const struct files *f, const char *suffix, const char *
 	return err;
 }
 
+/* Something has that name; whatever it is. */
+static bool is_taken(const struct files *f, const char *suffix, const char *more)
+{
+	AUTOFREE char *name = mem_format("%s%s%s", f->name, suffix, more);
+	struct stat st;
+
+	return fstatat(f->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
+}
+
 static enum err new_suffix(const struct files *f, const char *prefix, char out[ASIDE_SUFFIX_BYTES], struct error *e)
 {
-	bool there = true;
-	enum err err = ERR_OK;
+	enum { TRIES = 100000 };
+	const int64_t now = clock_wall_ms();
 
-	for (int64_t ms = clock_wall_ms(); there && err == ERR_OK; ms++) {
+	for (int64_t ms = now; ms < now + TRIES; ms++) {
 		char text[DATES_AMZ_BYTES];
 
 		(void)snprintf(out, ASIDE_SUFFIX_BYTES, "%s%s-%03d", prefix, dates_format_amz(ms, text),
 		               (int)(ms % MS_PER_S));
-		err = is_there(f, out, "", &there, e);
-		if (err == ERR_OK && !there)
-			err = is_there(f, out, "-wal", &there, e);
+		if (!is_taken(f, out, "") && !is_taken(f, out, LOG))
+			return ERR_OK;
 	}
-	return err;
+	return error_set(e, ERR_DISK, "%s%s and each name after it is taken, or cannot be looked at", f->path, out);
 }
 
 enum err store_aside_suffix(const struct files *f, char out[ASIDE_SUFFIX_BYTES], struct error *e)
 {
-	return new_suffix(f, PREFIX, out, e);
+	return new_suffix(f, ASIDE_PREFIX, out, e);
 }
 
 enum err store_stranger_suffix(const struct files *f, char out[ASIDE_SUFFIX_BYTES], struct error *e)
 {
-	return new_suffix(f, STRANGER, out, e);
+	return new_suffix(f, STRANGER_PREFIX, out, e);
 }
 
 enum err store_move_part(struct store *s, const char *suffix, const char *part, struct error *e)
@@ -82,14 +90,12 @@ enum err store_move_part(struct store *s, const char *suffix, const char *part, 
 static enum err move_one(const struct files *f, const char *suffix, const char *part, struct error *e)
 {
 	AUTOFREE char *to = mem_format("%s%s", suffix, part);
-	bool there, taken, owner = false;
+	bool there, owner = false;
 	enum err err = is_there(f, part, "", &there, e);
 
-	if (err == ERR_OK)
-		err = is_there(f, to, "", &taken, e);
 	if (err == ERR_OK && *part)
 		err = is_there(f, "", "", &owner, e);
-	return err == ERR_OK && there && !taken && !owner ? files_rename(f, part, to, e) : err;
+	return err == ERR_OK && there && !owner && !is_taken(f, to, "") ? files_rename(f, part, to, e) : err;
 }
 
 static enum err move_all(struct store *s, const char *suffix, struct store_report *report, struct error *e)
@@ -113,7 +119,7 @@ static enum err move_all(struct store *s, const char *suffix, struct store_repor
 enum err store_set_aside(struct store *s, struct store_report *report, struct error *e)
 {
 	char suffix[ASIDE_SUFFIX_BYTES], digits[SPOOL_ID_TEXT_BYTES];
-	enum err err = new_suffix(&s->files, PREFIX, suffix, e);
+	enum err err = new_suffix(&s->files, ASIDE_PREFIX, suffix, e);
 	AUTOFREE char *text = mem_format("%s %s", suffix, files_id_text(s->id, digits));
 
 	if (err == ERR_OK)
@@ -127,16 +133,17 @@ static enum err adopt_log(struct store *s, struct store_report *report, struct e
 {
 	struct aside_list list;
 	char suffix[ASIDE_SUFFIX_BYTES] = "";
-	bool has_log = true;
-	enum err err = store_aside_list(&s->files, &list, e);
+	const struct aside *last = NULL;
+	enum err err = asides_find(&s->files, &list, e);
 
-	if (err == ERR_OK && list.count > 0 && !list.items[list.count - 1].is_read) {
-		(void)snprintf(suffix, sizeof suffix, "%s", list.items[list.count - 1].suffix);
-		err = is_there(&s->files, suffix, "-wal", &has_log, e);
-	}
-	if (err == ERR_OK && has_log)
-		err = new_suffix(&s->files, PREFIX, suffix, e);
-	store_aside_list_fini(&list);
+	for (size_t i = 0; i < list.count && err == ERR_OK; i++)
+		if (list.items[i].kind == ASIDE_QUARANTINE)
+			last = &list.items[i];
+	if (last && !last->is_read && !last->has_log)
+		(void)snprintf(suffix, sizeof suffix, "%s", last->suffix);
+	else if (err == ERR_OK)
+		err = new_suffix(&s->files, ASIDE_PREFIX, suffix, e);
+	asides_fini(&list);
 	return err == ERR_OK ? move_all(s, suffix, report, e) : err;
 }
 
@@ -161,7 +168,7 @@ static enum err go_on_with(struct store *s, const char *suffix, const char *id, 
 
 	if (err != ERR_OK || !anothers)
 		return err == ERR_OK ? move_all(s, suffix, report, e) : err;
-	err = new_suffix(&s->files, STRANGER, stranger, e);
+	err = new_suffix(&s->files, STRANGER_PREFIX, stranger, e);
 	if (err == ERR_OK)
 		err = store_move_part(s, stranger, INTENT, e);
 	store_warn(report, "%s%s was another spool's: moved away, nothing was set aside", s->path, INTENT);
@@ -180,7 +187,8 @@ enum err store_aside_go_on(struct store *s, struct store_report *report, struct 
 	id = strchr(text, ' ');
 	if (id)
 		*id++ = '\0';
-	if (strncmp(text, PREFIX, strlen(PREFIX)) == 0 && strlen(text) < ASIDE_SUFFIX_BYTES && !strchr(text, '/')) {
+	if (strncmp(text, ASIDE_PREFIX, strlen(ASIDE_PREFIX)) == 0 && strlen(text) < ASIDE_SUFFIX_BYTES &&
+	    !strchr(text, '/')) {
 		err = go_on_with(s, text, id ? id : "", report, e);
 		if (err != ERR_OK)
 			return err;
@@ -191,129 +199,44 @@ enum err store_aside_go_on(struct store *s, struct store_report *report, struct 
 	return err == ERR_OK && !there && log_bytes > 0 ? adopt_log(s, report, e) : err;
 }
 
-static int by_suffix(const void *a, const void *b)
+/* Not read to its end: why, and what to do. */
+static void put_words(const struct files *f, const struct aside *a, const char *name, char *out, size_t size)
 {
-	return strcmp(((const struct aside *)a)->suffix, ((const struct aside *)b)->suffix);
+	char why[400];
+
+	asides_trouble(f, a, false, why, sizeof why);
+	if (*why)
+		(void)snprintf(
+		    out, size,
+		    "cannot be read: %s; put it right and start again, or, when it is lost for good: kspool repair"
+		    " --give-up %s",
+		    why, name);
+	else
+		(void)snprintf(
+		    out, size,
+		    "being read back; where that does not end, the log says why, and kspool repair --give-up %s"
+		    " ends it",
+		    name);
 }
 
-/* The suffix of a database or a log that was set aside; false for any other name. */
-static bool suffix_of(const struct files *f, const char *name, char out[ASIDE_SUFFIX_BYTES])
-{
-	static const char *const others[] = {READ, READ ".new", ".head"};
-	size_t own = strlen(f->name), length = strlen(name);
-
-	if (length - own >= ASIDE_SUFFIX_BYTES || strncmp(name, f->name, own) != 0 ||
-	    strncmp(name + own, PREFIX, strlen(PREFIX)) != 0)
-		return false;
-	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-		if (length > strlen(others[i]) && strcmp(name + length - strlen(others[i]), others[i]) == 0)
-			return false;
-	(void)snprintf(out, ASIDE_SUFFIX_BYTES, "%s", name + own);
-	length = strlen(out);
-	if (length > 4 && strcmp(out + length - 4, "-wal") == 0)
-		out[length - 4] = '\0';
-	return true;
-}
-
-static enum err add_one(const struct files *f, struct aside_list *list, const char *suffix, struct error *e)
-{
-	AUTOFREE char *marker = mem_format("%s" READ, suffix);
-	struct aside *item;
-	enum err err;
-
-	for (size_t i = 0; i < list->count; i++)
-		if (strcmp(list->items[i].suffix, suffix) == 0)
-			return ERR_OK;
-	list->items = mem_grow(list->items, list->count + 1, sizeof *list->items);
-	item = &list->items[list->count++];
-	*item = (struct aside){0};
-	(void)snprintf(item->suffix, sizeof item->suffix, "%s", suffix);
-	/* Where it cannot be read, the notes of the database say what was done. */
-	err = files_get_text(f, marker, item->outcome, sizeof item->outcome, e);
-	item->is_read = err == ERR_OK && item->outcome[0] != '\0';
-	return err == ERR_DISK ? ERR_OK : err;
-}
-
-enum err store_aside_list(const struct files *f, struct aside_list *ret, struct error *e)
-{
-	int fd = openat(f->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *entry;
-	enum err err = ERR_OK;
-
-	*ret = (struct aside_list){0};
-	if (!dir) {
-		if (fd >= 0)
-			(void)close(fd);
-		return error_set_errno(e, ERR_DISK, "cannot list the folder of %s", f->path);
-	}
-	errno = 0;
-	while (err == ERR_OK && (entry = readdir(dir))) {
-		char suffix[ASIDE_SUFFIX_BYTES];
-
-		if (suffix_of(f, entry->d_name, suffix))
-			err = add_one(f, ret, suffix, e);
-		errno = 0;
-	}
-	if (err == ERR_OK && errno != 0)
-		err = error_set_errno(e, ERR_DISK, "cannot list the folder of %s", f->path);
-	(void)closedir(dir);
-	if (ret->count > 0)
-		qsort(ret->items, ret->count, sizeof *ret->items, by_suffix);
-	return err;
-}
-
-void store_aside_list_fini(struct aside_list *list)
-{
-	free(list->items);
-	*list = (struct aside_list){0};
-}
-
-enum err store_each_aside(const char *path, void (*each)(void *arg, const char *name, const char *outcome), void *arg,
-                          struct error *e)
+enum err store_each_aside(const char *path, store_aside_visit *each, void *arg, struct error *e)
 {
 	struct aside_list list = {0};
 	struct files f = FILES_NONE;
 	enum err err = files_open_folder(&f, path, e);
 
 	if (err == ERR_OK)
-		err = store_aside_list(&f, &list, e);
+		err = asides_find(&f, &list, e);
 	for (size_t i = 0; i < list.count && err == ERR_OK; i++) {
-		AUTOFREE char *name = mem_format("%s%s", path, list.items[i].suffix);
+		const struct aside *a = &list.items[i];
+		AUTOFREE char *name = asides_name(&f, a);
+		char words[1024];
 
-		each(arg, name, list.items[i].outcome);
+		if (!a->is_read)
+			put_words(&f, a, name, words, sizeof words);
+		each(arg, name, a->is_read, a->is_read ? a->outcome : words);
 	}
-	store_aside_list_fini(&list);
+	asides_fini(&list);
 	files_close(&f);
 	return err;
-}
-
-enum err store_aside_named(const struct files *f, const char *file, char suffix[ASIDE_SUFFIX_BYTES], bool *ret_is_read,
-                           struct error *e)
-{
-	const char *slash = strrchr(file, '/');
-	struct aside_list list;
-	enum err err = store_aside_list(f, &list, e);
-	bool found = false;
-
-	for (size_t i = 0; i < list.count && err == ERR_OK && !found; i++) {
-		char its[ASIDE_SUFFIX_BYTES];
-
-		found = suffix_of(f, slash ? slash + 1 : file, its) && strcmp(its, list.items[i].suffix) == 0;
-		if (found) {
-			(void)snprintf(suffix, ASIDE_SUFFIX_BYTES, "%s", its);
-			*ret_is_read = list.items[i].is_read;
-		}
-	}
-	store_aside_list_fini(&list);
-	if (err != ERR_OK || found)
-		return err;
-	return error_set(e, ERR_INPUT, "%s is none of the files that were set aside; kspool check lists them", file);
-}
-
-enum err store_aside_close(const struct files *f, const char *suffix, const char *outcome, struct error *e)
-{
-	AUTOFREE char *marker = mem_format("%s" READ, suffix);
-
-	return files_put_text(f, marker, outcome, e);
 }

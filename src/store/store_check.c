@@ -297,15 +297,24 @@ static enum err check_identity(struct check *c, enum file_kind kind, bool *ret_f
 enum err store_list_asides(const struct files *f, struct buf *out, uint64_t *ret_unread, struct error *e)
 {
 	struct aside_list list;
-	enum err err = store_aside_list(f, &list, e);
+	enum err err = asides_find(f, &list, e);
 
 	*ret_unread = 0;
 	for (size_t i = 0; i < list.count && err == ERR_OK; i++) {
-		*ret_unread += !list.items[i].is_read;
-		(void)buf_addf(out, "set aside: %s%s: %s\n", f->path, list.items[i].suffix,
-		               list.items[i].is_read ? list.items[i].outcome : "not read to its end yet");
+		const struct aside *a = &list.items[i];
+		AUTOFREE char *name = asides_name(f, a);
+		char why[400] = "";
+
+		*ret_unread += !a->is_read;
+		if (!a->is_read)
+			asides_trouble(f, a, true, why, sizeof why);
+		(void)buf_addf(out, "set aside: %s: %s%s%s\n", name,
+		               a->is_read ? a->outcome : "not read to its end yet", *why ? ": " : "", why);
+		if (*why)
+			(void)buf_addf(out, "put it right, or, when it is lost for good: kspool repair --give-up %s\n",
+			               name);
 	}
-	store_aside_list_fini(&list);
+	asides_fini(&list);
 	return err;
 }
 

@@ -68,7 +68,8 @@ enum err store_ledgers_of_log(const struct files *f, const char *suffix, struct 
 	AUTOFREE char *name = mem_format("%s%s", f->name, suffix);
 	struct pages *p = NULL;
 	uint32_t page;
-	enum err err = pages_open(f->dir_fd, name, PAGES_OF_LOG | PAGES_AT_A_GLANCE, &p, e);
+	const int which = PAGES_OF_LOG | PAGES_AT_A_GLANCE | (*suffix ? PAGES_TOLERATE : 0);
+	enum err err = pages_open(f->dir_fd, name, (enum pages_of)which, &p, e);
 
 	if (err != ERR_OK)
 		return err;

@@ -22,6 +22,7 @@
 #include <sqlite3.h>
 
 #include "store/files/pages.h"
+#include "store/files/asides.h"
 #include "store/files/spool_files.h"
 #include "store/files/sql.h"
 #include "store/store_block_internal.h"
@@ -89,7 +90,6 @@ struct clock_lead {
 	int64_t lead_ms;
 };
 
-enum { ASIDE_SUFFIX_BYTES = 64 };
 struct put_off {
 	char suffix[ASIDE_SUFFIX_BYTES];
 	struct error why;
@@ -175,6 +175,7 @@ struct store {
 	uint64_t aside_files, aside_unread; /* as of the last look */
 	struct salvage *salvage;            /* null: not known yet, or nothing to do */
 	bool salvage_is_done;
+	bool id_is_new;          /* nothing said whose a database that begins is */
 	struct put_off *put_off; /* files that cannot be read: not in this run */
 	size_t put_off_count;
 	/* Rows beside the messages that are not what was written, store_mend.c: */
@@ -392,15 +393,6 @@ enum err store_ledgers_of_log(const struct files *f, const char *suffix, struct 
                               struct error *e) MUST_CHECK;
 
 /* store_aside.c: no connection may be open. */
-struct aside {
-	char suffix[ASIDE_SUFFIX_BYTES]; /* after the spool's name; "-wal" behind it is the log */
-	bool is_read;                    /* nothing is left to do */
-	char outcome[128];               /* in words, when it is */
-};
-struct aside_list {
-	struct aside *items; /* oldest first */
-	size_t count;
-};
 enum err store_set_aside(struct store *s, struct store_report *report, struct error *e) MUST_CHECK;
 /* Names that are free: what is read back, and what is not this spool's. */
 enum err store_aside_suffix(const struct files *f, char out[ASIDE_SUFFIX_BYTES], struct error *e) MUST_CHECK;
@@ -409,14 +401,6 @@ enum err store_stranger_suffix(const struct files *f, char out[ASIDE_SUFFIX_BYTE
 enum err store_move_part(struct store *s, const char *suffix, const char *part, struct error *e) MUST_CHECK;
 /* Ends what a run that died began, before anything else looks at the files. */
 enum err store_aside_go_on(struct store *s, struct store_report *report, struct error *e) MUST_CHECK;
-/* The list is the caller's, also after an error. */
-enum err store_aside_list(const struct files *f, struct aside_list *ret, struct error *e) MUST_CHECK;
-void store_aside_list_fini(struct aside_list *list);
-/* The set that a person named by a path, or by its last part; ERR_INPUT: there is none. */
-enum err store_aside_named(const struct files *f, const char *file, char suffix[ASIDE_SUFFIX_BYTES], bool *ret_is_read,
-                           struct error *e) MUST_CHECK;
-/* Nothing is left to do with these files. */
-enum err store_aside_close(const struct files *f, const char *suffix, const char *outcome, struct error *e) MUST_CHECK;
 
 /* store_schema.c: a connection that only reads. */
 enum err store_reader_open(const char *path, const char *vfs, sqlite3 **ret, struct error *e) MUST_CHECK;
@@ -424,6 +408,8 @@ enum err store_reader_open(const char *path, const char *vfs, sqlite3 **ret, str
 /* The counts of the newest file that is not read yet, as far as its first pages show them; false: none. */
 enum err store_salvage_ledger(const struct files *f, struct spool_id ours, struct totals *ret, bool *ret_found,
                               struct error *e) MUST_CHECK;
+/* store_sources.c: what is set aside and not read yet is this spool's, which begins under a new name. */
+enum err store_sources_adopt(struct store *s, struct error *e) MUST_CHECK;
 /* How many of the damaged may come back. Inside a group. */
 enum err store_salvage_expect(struct store *s, uint64_t rows, struct error *e) MUST_CHECK;
 enum err store_salvage_expect_more(struct store *s, uint64_t rows, struct error *e) MUST_CHECK;

@@ -239,6 +239,8 @@ static enum err create_database(struct store *s, struct error *e)
 	err = connect_database(s, true, e);
 	if (err == ERR_OK)
 		err = store_ledger_first(s, e);
+	if (err == ERR_OK && s->id_is_new)
+		err = store_sources_adopt(s, e);
 	if (err == ERR_OK) {
 		int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
 
@@ -253,17 +255,20 @@ static enum err create_database(struct store *s, struct error *e)
 }
 
 /* For a database that begins: the spool goes on under its name. */
-static enum err choose_identity(const struct files *f, struct spool_id *id, struct error *e)
+static enum err choose_identity(struct store *s, struct error *e)
 {
+	struct spool_id *id = &s->id;
 	struct totals old;
 	bool found = false;
 	enum err err = ERR_OK;
 
+	s->id_is_new = false;
 	if (spool_id_is_known(*id))
 		return ERR_OK;
-	err = store_salvage_ledger(f, *id, &old, &found, e);
+	err = store_salvage_ledger(&s->files, *id, &old, &found, e);
 	if (err == ERR_OK && found)
 		*id = store_totals_id(&old);
+	s->id_is_new = !spool_id_is_known(*id);
 	while (!spool_id_is_known(*id))
 		*id = (struct spool_id){.high = random_u64(), .low = random_u64()};
 	return err;
@@ -272,7 +277,7 @@ static enum err choose_identity(const struct files *f, struct spool_id *id, stru
 static enum err try_open(struct store *s, bool created, const struct totals *known, struct store_report *report,
                          struct error *e)
 {
-	enum err err = created ? choose_identity(&s->files, &s->id, e) : ERR_OK;
+	enum err err = created ? choose_identity(s, e) : ERR_OK;
 
 	s->tag = s->block->tag = store_tag_of(s->id);
 
@@ -325,12 +330,12 @@ static enum err start_over(struct store *s, const struct totals *known, struct s
 static enum err is_left(const struct files *f, bool *ret, struct error *e)
 {
 	struct aside_list list;
-	enum err err = store_aside_list(f, &list, e);
+	enum err err = asides_find(f, &list, e);
 
 	*ret = false;
 	for (size_t i = 0; i < list.count; i++)
 		*ret |= !list.items[i].is_read;
-	store_aside_list_fini(&list);
+	asides_fini(&list);
 	return err;
 }
 
@@ -413,10 +418,10 @@ static enum err finish_open(struct store *s, struct store_report *report, struct
 	store_watch_note(s);
 	err = store_salvage_for(s, FIRST_BUDGET_MS, &report->salvaged_rows, e);
 	for (size_t i = 0; i < s->put_off_count && err == ERR_OK; i++)
-		store_warn(
-		    report,
-		    "%s%s cannot be read back: %s; the next start tries again, until kspool repair --give-up FILE",
-		    s->path, s->put_off[i].suffix, s->put_off[i].why.text);
+		store_warn(report,
+		           "%s%s cannot be read back: %s; the next start tries again, until kspool repair --give-up"
+		           " %s%s",
+		           s->path, s->put_off[i].suffix, s->put_off[i].why.text, s->path, s->put_off[i].suffix);
 	(void)store_take_possible(s); /* the ledger has them */
 	report->rows = s->now.ledger.pending;
 	report->damaged = s->now.ledger.damaged;

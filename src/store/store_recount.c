@@ -253,12 +253,12 @@ static enum err load_failures(struct store *s, struct error *e)
 static enum err may_come_back(struct store *s, bool *ret, struct error *e)
 {
 	struct aside_list list;
-	enum err err = store_aside_list(&s->files, &list, e);
+	enum err err = asides_find(&s->files, &list, e);
 
 	*ret = false;
 	for (size_t i = 0; i < list.count; i++)
 		*ret |= !list.items[i].is_read;
-	store_aside_list_fini(&list);
+	asides_fini(&list);
 	return err;
 }
 

@@ -185,8 +185,10 @@ static enum err give_up(struct store *s, const char *file, struct buf *out, stru
 	char suffix[ASIDE_SUFFIX_BYTES];
 	bool is_read = false;
 	uint64_t rows = 0;
-	enum err err = store_aside_named(&s->files, file, suffix, &is_read, e);
+	enum err err = asides_named(&s->files, file, suffix, &is_read, e);
 
+	if (err == ERR_OK && is_read)
+		(void)buf_addf(out, "nothing is left to do with %s%s\n", s->path, suffix);
 	if (err != ERR_OK || is_read)
 		return err;
 	err = store_source_give_up(s, suffix, e);

@@ -8,7 +8,9 @@
  *    is taken out of both. One that nobody expected is accepted now: the ledger balances whatever comes back.
  * 3. A row comes back at most once: its id is the key, and what is there stays. Another message of that id gets a new
  * one.
- * 4. A page that cannot be read is left out as a whole, noted in the group that passes it, and tried at the next start.
+ * 4. A page that cannot be read is left out as a whole, a record that goes on in one alone; each is noted in the group
+ *    that passes it, and tried at the next start.
+ * 5. What comes back and may have left before, because the page that says so cannot be read, is a possible duplicate.
  */
 #include "store/store_salvage_internal.h"
 
@@ -156,7 +158,7 @@ static enum err bring_back(struct store *s, struct store_row row, bool is_dead, 
 	v->rows++;
 	v->step_rows++;
 	count_in(s, is_dead ? &s->now.ledger.dead : &s->now.ledger.pending);
-	if (v->is_repeat)
+	if (v->is_repeat || pages_map_is_lost(v->pages) || (v->marks_unread && !is_dead))
 		store_count_possible(s, 1);
 	if (is_dead)
 		return ERR_OK;
@@ -255,13 +257,27 @@ static enum err keep_lead(struct store *s, const struct stored_record *r, struct
 	return store_run(s, st, e, "salvage the clock");
 }
 
+/* *e says why. */
+static enum err note_unread(struct salvage *v, uint32_t record, struct error *e)
+{
+	if (v->bad_count == BAD_PARTS_MAX)
+		return e ? e->code : ERR_DISK;
+	v->bad[v->bad_count++] = (struct bad_part){v->page, record};
+	return ERR_OK;
+}
+
 static enum err take_record(void *arg, const struct stored_record *r, struct error *e)
 {
 	struct store *s = arg;
 	struct salvage *v = s->salvage;
 	struct store_row row;
-	enum stored_kind kind = store_row_of_record(r, &row);
+	enum stored_kind kind;
 
+	if (v->only > 0 && v->only != r->cell + 1)
+		return ERR_OK;
+	if (r->is_unread)
+		return note_unread(v, r->cell + 1, e);
+	kind = store_row_of_record(r, &row);
 	if (kind == ROW_BLOCK)
 		return bring_back_block(s, r, e);
 	if (r->is_cut) /* of a block's messages each proves itself */
@@ -303,22 +319,33 @@ static enum err take_failure(void *arg, const struct stored_record *r, struct er
 static bool is_bad(const struct salvage *v, uint32_t page)
 {
 	for (size_t i = 0; i < v->bad_count; i++)
-		if (v->bad[i] == page)
+		if (v->bad[i].page == page && v->bad[i].record == 0)
 			return true;
 	return false;
 }
 
-/* One page that an earlier start could not read. */
+static enum err note_part(struct store *s, const struct bad_part *p, bool done, struct error *e)
+{
+	const struct note note = {.after = p->page, .rows = p->record, .done = done};
+	AUTOFREE char *page = mem_format("bad:%s:%" PRIu32, s->salvage->suffix, p->page);
+	AUTOFREE char *record = p->record > 0 ? mem_format("%s:%" PRIu32, page, p->record) : NULL;
+
+	return store_note_put(s, record ? record : page, &note, e);
+}
+
+/* One part that an earlier start could not read. */
 static enum err read_again(struct store *s, struct error *e)
 {
 	struct salvage *v = s->salvage;
-	AUTOFREE char *key = mem_format("bad:%s:%" PRIu32, v->suffix, v->again[v->again_count - 1]);
+	const struct bad_part part = v->again[v->again_count - 1];
 	enum err err;
 
-	v->page = v->again[v->again_count - 1];
+	v->page = part.page;
+	v->only = part.record;
 	err = pages_records(v->pages, v->page, take_record, s, e);
+	v->only = 0;
 	if (err == ERR_OK)
-		err = store_note_put(s, key, &(struct note){.after = v->page, .done = true}, e);
+		err = note_part(s, &part, true, e);
 	v->page = err == ERR_OK ? v->after_page : v->page;
 	return err;
 }
@@ -354,18 +381,15 @@ static enum err note_step(struct store *s, bool done, struct error *e)
 	const bool all = done && v->bad_count == 0;
 	enum err err = store_note_put(s, key, &(struct note){.after = v->page, .rows = v->rows, .done = all}, e);
 
-	for (size_t i = v->bad_noted; i < v->bad_count && err == ERR_OK; i++) {
-		AUTOFREE char *bad = mem_format("bad:%s:%" PRIu32, v->suffix, v->bad[i]);
-
-		err = store_note_put(s, bad, &(struct note){.after = v->bad[i]}, e);
-	}
+	for (size_t i = v->bad_noted; i < v->bad_count && err == ERR_OK; i++)
+		err = note_part(s, &v->bad[i], false, e);
 	return err == ERR_OK ? store_salvage_expect(s, v->expected, e) : err;
 }
 
 /* What a step changes in memory beside the ledger. */
 struct step {
 	uint64_t rows, expected;
-	size_t failure_pages;
+	size_t failure_pages, bad;
 };
 
 /* The page being read cannot be: nothing of this step happened, and the page is left out of the next ones. */
@@ -377,13 +401,14 @@ static enum err leave_out(struct store *s, const struct step *before, const stru
 	v->rows = before->rows;
 	v->expected = before->expected;
 	v->failure_page_count = before->failure_pages;
+	v->bad_count = before->bad;
 	v->stop_before = v->again_count > 0 || v->page <= v->after_page + 1 ? 0 : v->page;
-	if (v->bad_count == BAD_PAGES_MAX) {
+	if (v->bad_count == BAD_PARTS_MAX) {
 		store_source_put_off(s, v->suffix, why);
 		store_salvage_end(s);
 		return ERR_OK;
 	}
-	v->bad[v->bad_count++] = v->page;
+	v->bad[v->bad_count++] = v->again_count > 0 ? v->again[v->again_count - 1] : (struct bad_part){.page = v->page};
 	if (v->again_count > 0) /* it is noted */
 		v->again_count--;
 	return ERR_OK;
@@ -392,7 +417,7 @@ static enum err leave_out(struct store *s, const struct step *before, const stru
 static enum err step(struct store *s, uint32_t max_rows, bool *ret_done, struct error *e)
 {
 	struct salvage *v = s->salvage;
-	const struct step before = {v->rows, v->expected, v->failure_page_count};
+	const struct step before = {v->rows, v->expected, v->failure_page_count, v->bad_count};
 	const bool again = v->again_count > 0;
 	enum err err = store_begin(s, e);
 
@@ -474,17 +499,21 @@ enum err store_salvage_ledger(const struct files *f, struct spool_id ours, struc
 {
 	struct ledger_found newest = {.totals = {.next_id = 1}};
 	struct aside_list list;
-	enum err err = store_aside_list(f, &list, e);
+	enum err err = asides_find(f, &list, e);
 
 	for (size_t i = 0; i < list.count && err == ERR_OK; i++) {
 		struct ledger_found its = newest;
 
 		if (!list.items[i].is_read)
-			err = store_ledger_find(f, list.items[i].suffix, PAGES_OF_BOTH, &its, e);
+			err = store_ledger_find(f, list.items[i].suffix, PAGES_OF_BOTH | PAGES_TOLERATE, &its, e);
+		if (err == ERR_DISK) { /* it is told when it is to be read back */
+			err = ERR_OK;
+			continue;
+		}
 		if (its.is_found && !spool_id_differs(ours, store_totals_id(&its.totals)))
 			newest = its;
 	}
-	store_aside_list_fini(&list);
+	asides_fini(&list);
 	*ret = newest.totals;
 	*ret_found = newest.is_found;
 	return err;

@@ -11,7 +11,13 @@
 
 #include "store/store_internal.h"
 
-enum { FAILURE_PAGES_MAX = 4096, MARKS_MAX = 65536, BAD_PAGES_MAX = 1024 };
+enum { FAILURE_PAGES_MAX = 4096, MARKS_MAX = 65536, BAD_PARTS_MAX = 4096 };
+
+/* What could not be read: left out, and read at the next start. */
+struct bad_part {
+	uint32_t page;
+	uint32_t record; /* 1 + its cell, when it goes on elsewhere and that cannot be read; 0: the page */
+};
 
 struct salvage {
 	char suffix[ASIDE_SUFFIX_BYTES];
@@ -25,11 +31,11 @@ struct salvage {
 	uint32_t page; /* the one being read */
 	uint32_t failure_pages[FAILURE_PAGES_MAX];
 	size_t failure_page_count;
-	/* Pages that could not be read: left out, and read at the next start. */
-	uint32_t bad[BAD_PAGES_MAX];
+	struct bad_part bad[BAD_PARTS_MAX];
 	size_t bad_count, bad_noted;
-	uint32_t again[BAD_PAGES_MAX]; /* of earlier starts: still to be read in this one */
+	struct bad_part again[BAD_PARTS_MAX]; /* of earlier starts: still to be read in this one */
 	size_t again_count;
+	uint32_t only;        /* the one record of the page that is read again, as in bad_part; 0: all */
 	uint32_t stop_before; /* a page that could not be read: what stands before it is kept first; 0: none */
 	struct stored_block *block;
 	struct block_mark *marks; /* what left its block, of the whole file */
@@ -38,6 +44,7 @@ struct salvage {
 	uint64_t marks_lost;
 	bool marks_counted; /* by an earlier step */
 	bool is_repeat;     /* how far it was read is forgotten: whatever comes back may have come back before */
+	bool marks_unread;  /* a page that may hold some cannot be read: what left its block may come back */
 };
 
 struct note {

@@ -86,6 +86,22 @@ enum err store_salvage_expect_more(struct store *s, uint64_t rows, struct error 
 	return err == ERR_OK ? store_salvage_expect(s, before + rows, e) : err;
 }
 
+/* The spool begins under a new name beside files that could not be asked: they are its own, whatever they say later. */
+enum err store_sources_adopt(struct store *s, struct error *e)
+{
+	struct aside_list list;
+	enum err err = asides_find(&s->files, &list, e);
+
+	for (size_t i = 0; i < list.count && err == ERR_OK; i++) {
+		AUTOFREE char *key = mem_format("ours:%s:", list.items[i].suffix);
+
+		if (!list.items[i].is_read)
+			err = store_note_put(s, key, &(struct note){.done = true}, e);
+	}
+	asides_fini(&list);
+	return err;
+}
+
 /* Sent again is better than lost: a mark that is not what was written marks nothing. */
 static enum err take_mark(void *arg, const struct stored_record *r, struct error *e)
 {
@@ -114,8 +130,15 @@ static enum err read_marks(struct salvage *v, struct error *e)
 {
 	enum err err = ERR_OK;
 
-	for (uint32_t n = 1; err == ERR_OK && n <= pages_count(v->pages); n++)
+	for (uint32_t n = 1; err == ERR_OK && n <= pages_count(v->pages); n++) {
+		const uint64_t unreadable = pages_unreadable(v->pages);
+
 		err = pages_records(v->pages, n, take_mark, v, e);
+		if (err == ERR_DISK || pages_unreadable(v->pages) > unreadable) {
+			v->marks_unread |= pages_may_hold_rows(v->pages, n);
+			err = ERR_OK;
+		}
+	}
 	return err;
 }
 
@@ -126,8 +149,12 @@ static enum err parts_of_ours(struct store *s, const char *suffix, int *ret, uin
 	AUTOFREE char *log_suffix = mem_format("%s-wal", suffix);
 	struct ledger_found file = {0};
 	struct log_ledgers log = {0};
-	enum err err = store_ledger_find(&s->files, suffix, PAGES_OF_FILE, &file, e);
+	AUTOFREE char *key = mem_format("ours:%s:", suffix);
+	struct note ours;
+	enum err err = store_note_get(s, key, &ours, e);
 
+	if (err == ERR_OK)
+		err = store_ledger_find(&s->files, suffix, PAGES_OF_FILE | PAGES_TOLERATE, &file, e);
 	if (store_source_failed(s, err) && s->tolerates)
 		err = ERR_OK;
 	if (err == ERR_OK)
@@ -139,9 +166,9 @@ static enum err parts_of_ours(struct store *s, const char *suffix, int *ret, uin
 	    spool_id_is(s->id, store_totals_id(&file.totals)) || spool_id_is(s->id, store_totals_id(&log.last.totals))
 	        ? s->tag
 	        : 0;
-	if (spool_id_differs(s->id, store_totals_id(&file.totals)))
+	if (!ours.done && !ours.is_lost && spool_id_differs(s->id, store_totals_id(&file.totals)))
 		*ret &= ~PAGES_OF_FILE;
-	if (spool_id_differs(s->id, store_totals_id(&log.last.totals)))
+	if (!ours.done && !ours.is_lost && spool_id_differs(s->id, store_totals_id(&log.last.totals)))
 		*ret &= ~PAGES_OF_LOG;
 	if (*ret == PAGES_OF_FILE && files_bytes(&s->files, suffix) == 0)
 		*ret = 0;
@@ -156,12 +183,14 @@ static enum err bad_pages(struct store *s, struct salvage *v, struct error *e)
 	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
 	AUTOFREE char *prefix = mem_format("bad:%s:", v->suffix);
 	int rc = sqlite3_prepare_v2(
-	    s->db, "SELECT after_id FROM salvage WHERE done = 0 AND substr(path, 1, length(?1)) = ?1", -1, &st, NULL);
+	    s->db, "SELECT after_id, salvaged FROM salvage WHERE done = 0 AND substr(path, 1, length(?1)) = ?1", -1,
+	    &st, NULL);
 
 	if (rc == SQLITE_OK) {
 		(void)sqlite3_bind_text(st, 1, prefix, -1, SQLITE_STATIC);
-		while ((rc = sqlite3_step(st)) == SQLITE_ROW && v->again_count < BAD_PAGES_MAX)
-			v->again[v->again_count++] = (uint32_t)sqlite3_column_int64(st, 0);
+		while ((rc = sqlite3_step(st)) == SQLITE_ROW && v->again_count < BAD_PARTS_MAX)
+			v->again[v->again_count++] = (struct bad_part){(uint32_t)sqlite3_column_int64(st, 0),
+			                                               (uint32_t)sqlite3_column_int64(st, 1)};
 	}
 	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "see what was salvaged");
 }
@@ -182,8 +211,7 @@ static enum err open_source(struct store *s, const char *suffix, int parts, uint
 	v->expected = expected;
 	v->is_repeat = note->is_lost;
 	v->tolerates = s->tolerates;
-	if (v->tolerates)
-		parts |= PAGES_TOLERATE;
+	parts |= v->tolerates ? PAGES_TOLERATE : PAGES_PIECEMEAL;
 	if (err == ERR_OK)
 		err = bad_pages(s, v, e);
 	if (err == ERR_OK)
@@ -200,6 +228,7 @@ static enum err open_source(struct store *s, const char *suffix, int parts, uint
 static enum err close_source(struct store *s, const char *suffix, uint64_t rows, uint64_t unreadable, struct error *e)
 {
 	char outcome[112];
+	enum err err;
 
 	if (s->tolerates)
 		(void)snprintf(outcome, sizeof outcome,
@@ -207,12 +236,17 @@ static enum err close_source(struct store *s, const char *suffix, uint64_t rows,
 		               unreadable);
 	else
 		(void)snprintf(outcome, sizeof outcome, "read to its end, %" PRIu64 " messages came back", rows);
-	return store_aside_close(&s->files, suffix, outcome, e);
+	err = asides_close(&s->files, suffix, outcome, e);
+	if (err != ERR_ENVIRONMENT || s->tolerates)
+		return err;
+	store_source_put_off(s, suffix, e); /* the spool has all of it; something is in the way of the word for that */
+	return ERR_OK;
 }
 
 enum err store_source_done(struct store *s, struct error *e)
 {
 	struct salvage *v = s->salvage;
+	struct error local;
 	enum err err;
 
 	if (v->bad_count > 0 || v->again_count > 0) {
@@ -223,7 +257,7 @@ enum err store_source_done(struct store *s, struct error *e)
 		store_salvage_end(s);
 		return ERR_OK;
 	}
-	err = close_source(s, v->suffix, v->rows, pages_unreadable(v->pages), e);
+	err = close_source(s, v->suffix, v->rows, pages_unreadable(v->pages), e ? e : &local);
 	store_salvage_end(s);
 	return err;
 }
@@ -276,7 +310,7 @@ static enum err look_at_source(struct store *s, const char *suffix, bool *ret, s
 		return close_source(s, suffix, note.rows, 0, e);
 	err = parts_of_ours(s, suffix, &parts, &tag, e);
 	if (err == ERR_OK && parts == 0)
-		return store_aside_close(&s->files, suffix, "of another spool: nothing of it is taken in", e);
+		return asides_close(&s->files, suffix, "of another spool: nothing of it is taken in", e);
 	*ret = err == ERR_OK;
 	return err == ERR_OK ? open_source(s, suffix, parts, tag, &note, e) : err;
 }
@@ -326,7 +360,7 @@ enum err store_source_next(struct store *s, struct error *e)
 {
 	struct aside_list list;
 	bool found = false;
-	enum err err = store_aside_list(&s->files, &list, e);
+	enum err err = asides_find(&s->files, &list, e);
 
 	s->aside_files = list.count;
 	s->aside_unread = 0;
@@ -335,7 +369,7 @@ enum err store_source_next(struct store *s, struct error *e)
 	for (size_t i = 0; i < list.count && err == ERR_OK && !found; i++)
 		if (!list.items[i].is_read && !is_put_off(s, list.items[i].suffix))
 			err = try_source(s, list.items[i].suffix, &found, e);
-	store_aside_list_fini(&list);
+	asides_fini(&list);
 	if (err == ERR_OK && !found && s->put_off_count == 0)
 		err = expect_nothing(s, e);
 	s->salvage_is_done = err == ERR_OK && !found;

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,7 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "base/byte_order.h"
+#include "store/files/page_record.h"
 #include "store/files/spool_files.h"
 #include "store/files/wal.h"
 
@@ -31,6 +33,9 @@ enum {
 	TABLE_LEAF = 0x0d,
 	MAP_ENTRY_BYTES = 5,
 	MAP_FREE = 2,
+	FREE_LIST_FIRST = 32, /* in the header: its first page, and how many it has */
+	MAP_CHAIN = 3,        /* the first page of a record's rest */
+	MAP_CHAIN_MORE = 4,   /* a later one */
 	PAYLOAD_MAX = 1000000000,
 	PROBE_BYTES = 4 << 20,
 };
@@ -46,10 +51,14 @@ struct pages {
 	unsigned char *overflow; /* one page of a chain */
 	unsigned char *map;      /* the pointer map last asked */
 	uint32_t map_page;       /* its number; 0: none */
-	bool tolerates;
+	bool tolerates, piecemeal;
 	uint64_t unreadable;
-	bool at_a_glance; /* no record that goes on elsewhere */
-	bool is_probed;   /* the page size is not known yet: no map is believed */
+	uint32_t dead_map; /* one that cannot be read; 0: none */
+	bool map_is_lost;  /* of the page last asked for, and the free list does not help */
+	enum { LIST_UNREAD, LIST_READ, LIST_LOST } free_list;
+	unsigned char *is_free; /* by number, when the free list was read */
+	bool at_a_glance;       /* no record that goes on elsewhere */
+	bool is_probed;         /* the page size is not known yet: no map is believed */
 	unsigned char *payload;
 	size_t payload_room;
 };
@@ -89,101 +98,94 @@ static enum err may_hold_records(const struct pages *p, uint32_t n, bool *ret, s
 	return err != ERR_OK && p->tolerates ? ERR_OK : err;
 }
 
-/* Byte 5 n of the map stands for the page n + 1 behind it. */
-static enum err is_free(struct pages *p, uint32_t n, bool *ret, struct error *e)
+/* The free list says which pages are free, too: believed when all of it can be read and it is as long as it must be. */
+static bool read_free_list(struct pages *p, unsigned char *page)
+{
+	const bool tolerates = p->tolerates;
+	uint32_t trunk = 1, left = 0, first = FREE_LIST_FIRST;
+	bool is_read = true;
+
+	p->tolerates = false;
+	for (uint32_t n; trunk > 0 && is_read; trunk = get_big_u32(page + first), first = 0) {
+		struct error ignored;
+
+		if (trunk > p->count || read_page(p, trunk, page, &ignored) != ERR_OK) {
+			is_read = false;
+			break;
+		}
+		if (trunk == 1) {
+			left = get_big_u32(page + FREE_LIST_FIRST + 4);
+			continue;
+		}
+		n = get_big_u32(page + 4);
+		is_read &= !p->is_free[trunk] && n <= p->page_bytes / 4 - 2 && n < left;
+		p->is_free[trunk] = true;
+		for (uint32_t i = 0; i < n && is_read; i++) {
+			uint32_t leaf = get_big_u32(page + 8 + (size_t)i * 4);
+
+			is_read = leaf > 1 && leaf <= p->count && !p->is_free[leaf];
+			p->is_free[is_read ? leaf : 0] = true;
+		}
+		left -= is_read ? n + 1 : 0;
+	}
+	p->tolerates = tolerates;
+	return is_read && left == 0;
+}
+
+/* The map that stands for page n cannot be read. */
+static enum err use_without_map(struct pages *p, uint32_t n, unsigned char *ret, struct error *e)
+{
+	if (p->free_list == LIST_UNREAD) {
+		AUTOFREE unsigned char *page = mem_alloc(PAGE_MAX);
+
+		p->is_free = mem_zero((size_t)p->count + 1);
+		p->free_list = read_free_list(p, page) ? LIST_READ : LIST_LOST;
+	}
+	if (p->free_list == LIST_READ) {
+		*ret = p->is_free[n] ? MAP_FREE : 0;
+		return ERR_OK;
+	}
+	p->map_is_lost = p->tolerates;
+	return p->tolerates ? ERR_OK : error_set(e, ERR_DISK, "page %" PRIu32 ", which says what is free", p->dead_map);
+}
+
+/* What the pointer map says of a page; 0: nothing. Byte 5 n of the map stands for the page n + 1 behind it. */
+static enum err use_of(struct pages *p, uint32_t n, unsigned char *ret, struct error *e)
 {
 	uint32_t entries = p->page_bytes / MAP_ENTRY_BYTES;
 	uint32_t map = n < 2 ? 0 : (n - 2) / (entries + 1) * (entries + 1) + 2;
-	enum err err = ERR_OK;
+	const bool spares = p->tolerates || p->piecemeal;
 
-	*ret = false;
-	if (map == 0)
+	p->map_is_lost = false;
+	*ret = n == map ? MAP_FREE : 0; /* a map holds no records */
+	if (map == 0 || n == map)
 		return ERR_OK;
-	if (map != p->map_page) {
-		err = read_page(p, map, p->map, e);
-		p->map_page = err == ERR_OK ? map : 0;
+	if (map != p->map_page && map != p->dead_map) {
+		const uint64_t unreadable = p->unreadable;
+		enum err err = read_page(p, map, p->map, e);
+
+		if (err != ERR_OK && !spares)
+			return err;
+		if (err != ERR_OK || p->unreadable > unreadable)
+			p->dead_map = map;
+		else
+			p->map_page = map;
 	}
-	if (err == ERR_OK)
-		*ret = n == map || p->map[(size_t)(n - map - 1) * MAP_ENTRY_BYTES] == MAP_FREE;
-	return err;
+	if (map == p->dead_map)
+		return use_without_map(p, n, ret, e);
+	*ret = p->map[(size_t)(n - map - 1) * MAP_ENTRY_BYTES];
+	return ERR_OK;
 }
 
-/* A varint of at most 9 bytes before `end`; 0 bytes taken: there is none. */
-static size_t take_varint(const unsigned char *at, const unsigned char *end, uint64_t *ret)
+bool pages_may_hold_rows(struct pages *p, uint32_t n)
 {
-	*ret = 0;
-	for (size_t i = 0; i < 9 && at + i < end; i++) {
-		if (i == 8) {
-			*ret = *ret << 8 | at[i];
-			return 9;
-		}
-		*ret = *ret << 7 | (at[i] & 0x7f);
-		if (!(at[i] & 0x80))
-			return i + 1;
-	}
-	return 0;
+	struct error ignored;
+	unsigned char use;
+
+	return use_of(p, n, &use, &ignored) != ERR_OK || (use != MAP_FREE && use != MAP_CHAIN && use != MAP_CHAIN_MORE);
 }
 
-static size_t bytes_of_type(uint64_t type)
-{
-	static const unsigned char sizes[] = {0, 1, 2, 3, 4, 6, 8, 8, 0, 0};
-
-	return type < 10 ? sizes[type] : type < 12 ? SIZE_MAX : (size_t)((type - 12) / 2);
-}
-
-static int64_t number_of(const unsigned char *at, size_t count)
-{
-	uint64_t v = count > 0 && at[0] & 0x80 ? UINT64_MAX : 0;
-
-	for (size_t i = 0; i < count; i++)
-		v = v << 8 | at[i];
-	return (int64_t)v;
-}
-
-static void fill_value(struct stored_value *v, uint64_t type, const unsigned char *at)
-{
-	size_t count = bytes_of_type(type);
-
-	*v = (struct stored_value){.bytes = at, .count = count};
-	if (type == 0)
-		v->type = VALUE_NULL;
-	else if (type == 7)
-		v->type = VALUE_FLOAT;
-	else if (type < 10)
-		v->type = VALUE_INT;
-	else
-		v->type = type % 2 ? VALUE_TEXT : VALUE_BLOB;
-	if (v->type == VALUE_INT)
-		v->number = type >= 8 ? (int64_t)type - 8 : number_of(at, count);
-}
-
-/*
- * The head of a record says the type, and so the length, of each value: true when they fill `payload_bytes` exactly.
- * `body`: where the values begin; null when only the head is there to be looked at.
- */
-static bool read_head(const unsigned char *head, size_t there, uint64_t payload_bytes, const unsigned char *body,
-                      struct stored_record *r)
-{
-	uint64_t head_bytes, type, sum;
-	size_t at = take_varint(head, head + there, &head_bytes);
-	size_t end = (size_t)head_bytes;
-
-	if (at == 0 || head_bytes > there || head_bytes > payload_bytes)
-		return false;
-	sum = head_bytes;
-	for (r->count = 0; at < end; r->count++) {
-		size_t n = take_varint(head + at, head + end, &type);
-		size_t bytes = n > 0 ? bytes_of_type(type) : SIZE_MAX;
-
-		if (r->count == RECORD_COLUMNS_MAX || bytes > payload_bytes - sum)
-			return false;
-		if (body)
-			fill_value(&r->values[r->count], type, body + sum);
-		sum += bytes;
-		at += n;
-	}
-	return sum == payload_bytes && r->count > 0;
-}
+bool pages_map_is_lost(const struct pages *p) { return p->map_is_lost; }
 
 /* The rest of a payload lies in a chain of pages. *ret: how much of it, when the chain ends too early or leaves the
  * file.
@@ -259,29 +261,29 @@ static enum err read_cell(struct pages *p, size_t at, unsigned char kind, struct
 	enum err err = ERR_OK;
 
 	*ret = r->is_cut = false;
-	n = cell < end ? take_varint(cell, end, &payload) : 0;
+	n = cell < end ? record_varint(cell, end, &payload) : 0;
 	if (n == 0 || payload == 0 || payload > PAYLOAD_MAX)
 		return ERR_OK;
 	cell += n;
 	r->is_index = kind != TABLE_LEAF;
 	if (!r->is_index) {
-		n = take_varint(cell, end, &rowid);
+		n = record_varint(cell, end, &rowid);
 		if (n == 0)
 			return ERR_OK;
 		cell += n;
 	}
 	r->rowid = (int64_t)rowid;
 	local = local_bytes_of(p, payload, r->is_index);
-	if ((size_t)(end - cell) < local + (local < payload ? 4 : 0) || !read_head(cell, local, payload, NULL, r))
+	if ((size_t)(end - cell) < local + (local < payload ? 4 : 0) || !record_read(cell, local, payload, NULL, r))
 		return ERR_OK;
 	if (local == payload) {
-		*ret = read_head(cell, local, payload, cell, r);
+		*ret = record_read(cell, local, payload, cell, r);
 		return ERR_OK;
 	}
 	if (!p->at_a_glance)
 		err = gather(p, cell, local, payload, &there, e);
 	if (err == ERR_OK && there > 0)
-		*ret = read_head(p->payload, (size_t)payload, payload, p->payload, r);
+		*ret = record_read(p->payload, (size_t)payload, payload, p->payload, r);
 	if (*ret && there < payload)
 		cut_values(r, p->payload + there);
 	return err;
@@ -308,7 +310,14 @@ static enum err cells_of(struct pages *p, uint32_t n,
 
 		if (at < pointers + 2 * cells || at >= p->page_bytes)
 			continue;
+		r.cell = (uint32_t)i;
+		r.is_unread = false;
 		err = read_cell(p, at, kind, &r, &there, e);
+		if (err == ERR_DISK && p->piecemeal) {
+			r.is_unread = there = true;
+			r.count = 0;
+			err = ERR_OK;
+		}
 		if (err == ERR_OK && there)
 			err = found(arg, &r, e);
 	}
@@ -319,15 +328,19 @@ enum err pages_records(struct pages *p, uint32_t n,
                        enum err (*found)(void *arg, const struct stored_record *r, struct error *e), void *arg,
                        struct error *e)
 {
-	bool free_page = false, has_records;
-	enum err err = p->is_probed ? ERR_OK : is_free(p, n, &free_page, e);
+	unsigned char use = 0;
+	bool has_records = false;
+	enum err err = may_hold_records(p, n, &has_records, e);
 
-	if (err != ERR_OK || free_page)
+	if (err == ERR_OK && !has_records)
+		return ERR_OK;
+	if (err != ERR_OK)
+		return p->piecemeal && !p->is_probed && !pages_may_hold_rows(p, n) ? ERR_OK : err;
+	err = p->is_probed ? ERR_OK : use_of(p, n, &use, e);
+	if (err != ERR_OK || use == MAP_FREE)
 		return err;
-	err = may_hold_records(p, n, &has_records, e);
-	if (err == ERR_OK && has_records)
-		err = read_page(p, n, p->page, e);
-	return err == ERR_OK && has_records ? cells_of(p, n, found, arg, e) : err;
+	err = read_page(p, n, p->page, e);
+	return err == ERR_OK ? cells_of(p, n, found, arg, e) : err;
 }
 
 uint32_t pages_count(const struct pages *p) { return p->count; }
@@ -345,9 +358,10 @@ enum err pages_frame_records(struct pages *p, uint64_t i, uint32_t last_page, ui
 	size_t count = 0;
 	enum err err = wal_page_number(p->log_fd, &p->log, i, ret_page, e);
 
+	if (err == ERR_OK && *ret_page > 0 && *ret_page <= last_page)
+		err = files_read_at(p->log_fd, p->page, p->page_bytes, at, &count, e);
 	if (err != ERR_OK || *ret_page == 0 || *ret_page > last_page)
-		return err;
-	err = files_read_at(p->log_fd, p->page, p->page_bytes, at, &count, e);
+		return p->tolerates ? ERR_OK : err;
 	memset(p->page + count, 0, p->page_bytes - count);
 	return err == ERR_OK ? cells_of(p, *ret_page, found, arg, e) : err;
 }
@@ -358,7 +372,7 @@ static void set_page_bytes(struct pages *p, uint32_t bytes)
 
 	p->page_bytes = bytes;
 	p->count = whole < INT32_MAX ? (uint32_t)whole : INT32_MAX;
-	p->map_page = 0;
+	p->map_page = p->dead_map = 0;
 }
 
 static enum err count_record(void *arg, const struct stored_record *r, struct error *e)
@@ -368,20 +382,23 @@ static enum err count_record(void *arg, const struct stored_record *r, struct er
 	return ERR_OK;
 }
 
-static uint32_t noted_page_bytes(const unsigned char *head)
+/* The page size that the file's header names; 0: it cannot be read, and is not asked for. */
+static enum err read_noted(struct pages *p, uint32_t *ret, struct error *e)
 {
-	uint32_t noted = (uint32_t)head[AT_PAGE_SIZE] << 8 | head[AT_PAGE_SIZE + 1];
+	unsigned char head[HEADER_BYTES] = {0};
+	size_t there;
+	enum err err = p->fd >= 0 ? files_read_at(p->fd, head, sizeof head, 0, &there, e) : ERR_OK;
 
-	return noted == 1 ? PAGE_MAX : noted;
+	*ret = (uint32_t)head[AT_PAGE_SIZE] << 8 | head[AT_PAGE_SIZE + 1];
+	*ret = *ret == 1 ? PAGE_MAX : *ret;
+	return p->tolerates ? ERR_OK : err;
 }
 
 /* False: it names none that could be. */
 static enum err believe_header(struct pages *p, bool *ret, struct error *e)
 {
-	unsigned char head[HEADER_BYTES] = {0};
-	size_t there;
-	enum err err = p->fd >= 0 ? files_read_at(p->fd, head, sizeof head, 0, &there, e) : ERR_OK;
-	uint32_t noted = noted_page_bytes(head);
+	uint32_t noted;
+	enum err err = read_noted(p, &noted, e);
 
 	*ret = noted >= 512 && (noted & (noted - 1)) == 0;
 	if (*ret)
@@ -392,14 +409,14 @@ static enum err believe_header(struct pages *p, bool *ret, struct error *e)
 /* The size under which the beginning of the file shows the most records; the one its header names is tried first. */
 static enum err probe_page_bytes(struct pages *p, struct error *e)
 {
-	unsigned char head[HEADER_BYTES] = {0};
+	const uint64_t unreadable = p->unreadable;
+	const bool tolerates = p->tolerates;
 	uint32_t noted, best = 4096;
 	uint64_t most = 0;
-	size_t there;
-	enum err err = p->fd >= 0 ? files_read_at(p->fd, head, sizeof head, 0, &there, e) : ERR_OK;
+	enum err err;
 
-	err = p->tolerates ? ERR_OK : err;
-	noted = noted_page_bytes(head);
+	p->tolerates |= p->piecemeal;
+	err = read_noted(p, &noted, e);
 	p->is_probed = true;
 	for (int round = 0; round < 2 && most == 0; round++)
 		for (uint32_t size = 512; size <= PAGE_MAX && err == ERR_OK; size *= 2) {
@@ -417,6 +434,8 @@ static enum err probe_page_bytes(struct pages *p, struct error *e)
 		}
 	set_page_bytes(p, best);
 	p->is_probed = false;
+	p->tolerates = tolerates;
+	p->unreadable = unreadable; /* each is counted when its page is read */
 	return err;
 }
 
@@ -425,6 +444,8 @@ static enum err open_log(struct pages *p, struct error *e)
 	enum err err = p->log_fd >= 0 ? wal_scan(p->log_fd, &p->log, e) : ERR_OK;
 	uint64_t most;
 
+	if (err == ERR_OK && p->log.nameless > 0 && !p->tolerates)
+		err = error_set(e, ERR_DISK, "%" PRIu64 " frames of its log cannot be read", p->log.nameless);
 	if (err != ERR_OK || p->log_fd < 0 || p->log.mend_frames == 0)
 		return err;
 	set_page_bytes(p, p->log.page_bytes);
@@ -441,8 +462,15 @@ static enum err open_log(struct pages *p, struct error *e)
 
 static enum err open_name(int dir_fd, const char *name, int *ret_fd, struct error *e)
 {
+	struct stat st;
+
+	*ret_fd = -1;
+	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+		return errno == ENOENT ? ERR_OK : error_set_errno(e, ERR_DISK, "cannot stat %s", name);
+	if (!S_ISREG(st.st_mode))
+		return error_set(e, ERR_DISK, "it is %s", files_kind_word(st.st_mode));
 	*ret_fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	return *ret_fd >= 0 || errno == ENOENT ? ERR_OK : error_set_errno(e, ERR_DISK, "cannot open %s", name);
+	return *ret_fd >= 0 ? ERR_OK : error_set_errno(e, ERR_DISK, "cannot open %s", name);
 }
 
 enum err pages_open(int dir_fd, const char *name, enum pages_of which, struct pages **ret, struct error *e)
@@ -455,7 +483,9 @@ enum err pages_open(int dir_fd, const char *name, enum pages_of which, struct pa
 
 	p->fd = p->log_fd = -1;
 	p->at_a_glance = which & PAGES_AT_A_GLANCE;
-	p->tolerates = p->log.tolerates = which & PAGES_TOLERATE;
+	p->tolerates = which & PAGES_TOLERATE;
+	p->piecemeal = which & PAGES_PIECEMEAL;
+	p->log.tolerates = p->tolerates || p->piecemeal;
 	p->page = mem_alloc(PAGE_MAX);
 	p->overflow = mem_alloc(PAGE_MAX);
 	p->map = mem_alloc(PAGE_MAX);
@@ -493,6 +523,7 @@ void pages_close(struct pages *p)
 	free(p->page);
 	free(p->overflow);
 	free(p->map);
+	free(p->is_free);
 	free(p->payload);
 	free(p);
 }

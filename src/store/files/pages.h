@@ -35,9 +35,11 @@ struct stored_value {
 };
 
 struct stored_record {
-	int64_t rowid; /* 0 in an index */
-	bool is_index; /* of an index, or a table WITHOUT ROWID */
-	bool is_cut;   /* its chain of pages ends too early: the last values are shorter than they were */
+	int64_t rowid;  /* 0 in an index */
+	bool is_index;  /* of an index, or a table WITHOUT ROWID */
+	bool is_cut;    /* its chain of pages ends too early: the last values are shorter than they were */
+	bool is_unread; /* part of it cannot be read: no value is there (PAGES_PIECEMEAL) */
+	uint32_t cell;  /* of its page, from 0 */
 	int count;
 	struct stored_value values[RECORD_COLUMNS_MAX];
 };
@@ -45,8 +47,18 @@ struct stored_record {
 /*
  * Which of `name` and `name`-wal are read. PAGES_AT_A_GLANCE, with one of them: the page size that its header names is
  * believed, and the log is read by pages_frame_records alone. PAGES_TOLERATE: what cannot be read is taken for zeros.
+ * PAGES_PIECEMEAL: what cannot be read costs only itself, and is told: an opening does without it, a page of its own is
+ * ERR_DISK, a record that goes on there is_unread. Of a frame of the log that does not say its page's number each page
+ * may be older than it was: no opening then.
  */
-enum pages_of { PAGES_OF_FILE = 1, PAGES_OF_LOG = 2, PAGES_OF_BOTH = 3, PAGES_AT_A_GLANCE = 4, PAGES_TOLERATE = 8 };
+enum pages_of {
+	PAGES_OF_FILE = 1,
+	PAGES_OF_LOG = 2,
+	PAGES_OF_BOTH = 3,
+	PAGES_AT_A_GLANCE = 4,
+	PAGES_TOLERATE = 8,
+	PAGES_PIECEMEAL = 16
+};
 
 /* `name` and `name`-wal in the folder; either may be missing. Numbers in both are a stranger's. */
 enum err pages_open(int dir_fd, const char *name, enum pages_of which, struct pages **ret, struct error *e) MUST_CHECK;
@@ -60,6 +72,10 @@ enum err pages_records(struct pages *p, uint32_t n,
                        struct error *e) MUST_CHECK;
 /* Pages and frames that could not be read, with PAGES_TOLERATE. */
 uint64_t pages_unreadable(const struct pages *p);
+/* Whether page n may hold records of a table by what the pointer map says of it: when it cannot be read itself. */
+bool pages_may_hold_rows(struct pages *p, uint32_t n);
+/* The map of the page read last could not be: what stands there may have been deleted. With PAGES_TOLERATE. */
+bool pages_map_is_lost(const struct pages *p);
 /* What was found out of the log; all 0 without one. */
 const struct wal_scan *pages_log(const struct pages *p);
 /* As pages_records, for the page in frame i of the log, newest or not; *ret_page is its number. */

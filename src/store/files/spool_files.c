@@ -122,6 +122,22 @@ static enum err open_folder(struct files *f, const char *folder, struct error *e
 	return check_file_system(f, folder, e);
 }
 
+const char *files_kind_word(mode_t mode)
+{
+	switch (mode & S_IFMT) {
+	case S_IFDIR:
+		return "a directory, not a file";
+	case S_IFLNK:
+		return "a symbolic link, not a file";
+	case S_IFIFO:
+		return "a fifo, not a file";
+	case S_IFSOCK:
+		return "a socket, not a file";
+	default:
+		return "a device, not a file";
+	}
+}
+
 static enum err check_plain(const struct files *f, const char *suffix, const struct stat *st, struct error *e)
 {
 	if (!S_ISREG(st->st_mode))
@@ -203,15 +219,31 @@ enum err files_open_folder(struct files *f, const char *path, struct error *e)
 	return err;
 }
 
+/* Those that kspool writes, or believes: one rule for all, so that none is written through a link or taken for damage.
+ */
+static enum err check_companions(const struct files *f, struct error *e)
+{
+	static const char *const suffixes[] = {".tide",    ".flight", ".flight.unsure", ".poison",   ".aside",
+	                                       ".reserve", ".unsafe", ".new",           ".aside.new"};
+	enum err err = ERR_OK;
+	int64_t size;
+
+	for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes && err == ERR_OK; i++)
+		err = files_size(f, suffixes[i], &size, e);
+	return err;
+}
+
 enum err files_open(struct files *f, const char *path, struct error *e)
 {
 	enum err err = files_open_folder(f, path, e);
 
-	if (err == ERR_OK) {
-		err = take_lock(f, e);
-		if (err != ERR_OK)
-			files_close(f);
-	}
+	if (err != ERR_OK)
+		return err;
+	err = take_lock(f, e);
+	if (err == ERR_OK)
+		err = check_companions(f, e);
+	if (err != ERR_OK)
+		files_close(f);
 	return err;
 }
 
@@ -256,6 +288,14 @@ enum err files_size(const struct files *f, const char *suffix, int64_t *ret, str
 
 enum err files_open_read(const struct files *f, const char *suffix, int flags, int *ret_fd, struct error *e)
 {
+	char name[NAME_MAX + 1];
+	struct stat st;
+
+	name_of(f, suffix, name);
+	*ret_fd = -1;
+	if (fstatat(f->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(st.st_mode))
+		return error_set(e, ERR_ENVIRONMENT, "%s%s is %s; move it away", f->path, suffix,
+		                 files_kind_word(st.st_mode));
 	*ret_fd = files_open_one(f, suffix, flags | O_NONBLOCK);
 	if (*ret_fd >= 0 || errno == ENOENT)
 		return ERR_OK;
@@ -354,10 +394,16 @@ enum err files_copy(const struct files *f, const char *suffix, const char *new_s
 enum err files_put_text(const struct files *f, const char *suffix, const char *text, struct error *e)
 {
 	AUTOFREE char *new_suffix = mem_format("%s.new", suffix);
-	AUTOCLOSE int fd = files_open_one(f, new_suffix, O_WRONLY | O_CREAT | O_TRUNC);
+	AUTOCLOSE int fd = -1;
 	size_t count = strlen(text);
-	enum err err;
+	int64_t size;
+	enum err err = files_size(f, new_suffix, &size, e);
 
+	if (err == ERR_OK)
+		err = files_size(f, suffix, &size, e);
+	if (err != ERR_OK)
+		return err;
+	fd = files_open_one(f, new_suffix, O_WRONLY | O_CREAT | O_TRUNC);
 	if (fd < 0 || write(fd, text, count) != (ssize_t)count || fsync(fd) != 0)
 		return error_set_errno(e, files_errno_is_full(errno) ? ERR_FULL : ERR_DISK, "cannot write %s%s",
 		                       f->path, new_suffix);

@@ -76,7 +76,8 @@ static inline bool files_errno_is_full(int number) { return number == ENOSPC || 
 
 #define FILES_NONE ((struct files){.dir_fd = -1, .lock_fd = -1, .tide_fd = -1, .wal_fd = -1})
 
-/* Checks the folder and takes the lock. ERR_BUSY: another process has it. */
+/* Checks the folder, takes the lock, and checks that each companion is a plain file. ERR_BUSY: another process has it.
+ */
 enum err files_open(struct files *f, const char *path, struct error *e) MUST_CHECK;
 /* Likewise without the lock: to look at the names beside a spool that another has. */
 enum err files_open_folder(struct files *f, const char *path, struct error *e) MUST_CHECK;
@@ -87,6 +88,8 @@ bool files_is_at_path(const struct files *f);
 
 /* Size of NAME+suffix in the folder; -1 when it is not there. Refuses what is not a plain file of ours. */
 enum err files_size(const struct files *f, const char *suffix, int64_t *ret, struct error *e) MUST_CHECK;
+/* What is not a plain file, in words: "a directory, not a file". */
+const char *files_kind_word(mode_t mode);
 /* Without the checks; 0 when it is not there. */
 uint64_t files_bytes(const struct files *f, const char *suffix);
 /* Descriptor of NAME+suffix, never through a link; -1 with errno. */

@@ -31,8 +31,9 @@ struct reader {
 	bool big_endian_sums;
 	uint64_t total; /* whole frames in the file */
 	bool tolerates;
-	uint64_t *unreadable; /* null: not counted */
 	unsigned char *frame;
+	bool has_no_header;                                     /* it could not be read */
+	enum { FRAME_READ, FRAME_HEAD_READ, FRAME_UNREAD } got; /* of the one loaded last */
 };
 
 static struct wal_sum frame_sum(const struct reader *r, struct wal_sum seed)
@@ -64,16 +65,20 @@ static enum err read_whole(int fd, void *to, size_t count, off_t offset, struct 
 	return err == ERR_OK ? ERR_OK : error_wrap(e, "the write-ahead log");
 }
 
-static enum err load_frame(const struct reader *r, uint64_t index, struct error *e)
+static enum err load_frame(struct reader *r, uint64_t index, struct error *e)
 {
 	const size_t count = WAL_FRAME_HEADER_BYTES + (size_t)r->page_bytes;
 	enum err err = read_whole(r->fd, r->frame, count, frame_offset(r, index), e);
 
+	r->got = FRAME_READ;
 	if (err == ERR_OK || !r->tolerates)
 		return err;
 	memset(r->frame, 0, count);
-	if (r->unreadable)
-		++*r->unreadable;
+	r->got = FRAME_HEAD_READ;
+	if (read_whole(r->fd, r->frame, WAL_FRAME_HEADER_BYTES, frame_offset(r, index), e) == ERR_OK)
+		return ERR_OK;
+	memset(r->frame, 0, WAL_FRAME_HEADER_BYTES);
+	r->got = FRAME_UNREAD;
 	return ERR_OK;
 }
 
@@ -92,10 +97,12 @@ static enum err try_layout(struct reader *r, struct wal_scan *scan, struct wal_s
 
 		if (err != ERR_OK)
 			return err;
+		scan->nameless += r->got == FRAME_UNREAD;
 		if (follows(r, seed)) {
 			scan->salts[0] = get_big_u32(r->frame + WAL_FRAME_SALTS);
 			scan->salts[1] = get_big_u32(r->frame + WAL_FRAME_SALTS + 4);
 			*ret = true;
+			scan->nameless = 0; /* they are met again */
 			return ERR_OK;
 		}
 		seed = wal_stored_sum(r->frame + WAL_FRAME_CHECKSUM);
@@ -113,6 +120,7 @@ static enum err find_layout(struct reader *r, struct wal_scan *scan, struct wal_
 	enum err err = ERR_OK;
 
 	*ret = false;
+	scan->nameless = 0;
 	for (uint32_t size = 512; size <= 65536 && !*ret && err == ERR_OK; size *= 2)
 		for (int big = 0; big < 2 && !*ret && err == ERR_OK; big++) {
 			r->page_bytes = size;
@@ -158,7 +166,8 @@ static enum err load_header(struct reader *r, struct wal_scan *scan, struct wal_
 	if (st.st_size <= WAL_HEADER_BYTES + WAL_FRAME_HEADER_BYTES)
 		return ERR_OK;
 	err = read_whole(r->fd, h, sizeof h, 0, e);
-	if (err != ERR_OK && r->tolerates)
+	r->has_no_header = err != ERR_OK && r->tolerates;
+	if (r->has_no_header)
 		memset(h, 0, sizeof h);
 	else if (err != ERR_OK)
 		return err;
@@ -184,12 +193,15 @@ static enum err load_header(struct reader *r, struct wal_scan *scan, struct wal_
 
 /*
  * A frame proves itself when its checksum follows from the one stored in the frame before it. The last transaction
- * counts for mending only when all its frames do: a torn one was never acknowledged.
+ * counts for mending only when all its frames do: a torn one was never acknowledged. One that cannot be read is not
+ * torn: its salts prove it as far as they were read, and the frame behind one without a header likewise.
  */
 static enum err scan_frames(struct reader *r, struct wal_scan *scan, struct wal_sum seed, struct error *e)
 {
 	bool broken = !scan->header_is_sound;
 	bool whole = true; /* every frame since the last commit proved itself */
+	bool was_live = true, seed_is_known = !r->has_no_header;
+	uint64_t doubtful = 0; /* cannot be read, behind what is not live */
 
 	for (uint64_t i = 0; i < r->total; i++) {
 		enum err err = load_frame(r, i, e);
@@ -197,9 +209,21 @@ static enum err scan_frames(struct reader *r, struct wal_scan *scan, struct wal_
 
 		if (err != ERR_OK)
 			return err;
+		scan->unreadable += r->got != FRAME_READ;
+		if (r->got == FRAME_UNREAD) {
+			scan->nameless += was_live;
+			doubtful += !was_live;
+			seed_is_known = false;
+			broken = true;
+			continue;
+		}
 		live = is_live(r, scan);
-		sound = live && follows(r, seed);
+		sound = live && (r->got == FRAME_HEAD_READ || !seed_is_known || follows(r, seed));
 		seed = wal_stored_sum(r->frame + WAL_FRAME_CHECKSUM);
+		seed_is_known = true;
+		was_live = live;
+		scan->nameless += live ? doubtful : 0;
+		doubtful = live ? 0 : doubtful;
 		broken |= !sound;
 		whole &= sound;
 		if (sound && get_big_u32(r->frame) > scan->highest_page)
@@ -233,7 +257,6 @@ enum err wal_scan(int fd, struct wal_scan *ret, struct error *e)
 	enum err err;
 
 	*ret = (struct wal_scan){.tolerates = r.tolerates};
-	r.unreadable = &ret->unreadable;
 	err = load_header(&r, ret, &seed, e);
 	return err != ERR_OK || ret->is_empty ? err : scan_frames(&r, ret, seed, e);
 }
@@ -318,7 +341,7 @@ static enum err write_header(const struct reader *r, const struct wal_scan *scan
 	return ERR_OK;
 }
 
-static enum err mend_frames(const struct reader *r, const struct wal_scan *scan, struct link link, struct wal_sum seed,
+static enum err mend_frames(struct reader *r, const struct wal_scan *scan, struct link link, struct wal_sum seed,
                             uint64_t *ret_damaged, struct error *e)
 {
 	for (uint64_t i = 0; i < scan->mend_frames; i++) {

@@ -24,6 +24,7 @@
 struct wal_scan {
 	bool tolerates;          /* set before wal_scan: what cannot be read is taken for zeros, and counted */
 	uint64_t unreadable;     /* frames */
+	uint64_t nameless;       /* of those, the ones that do not even say which page they hold, and may be live */
 	bool is_empty;           /* no file, no frame, or never used */
 	bool header_is_sound;    /* its own checksum holds */
 	bool header_is_torn;     /* by a cut while the log began again: all of it is in the database */

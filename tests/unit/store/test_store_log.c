@@ -511,46 +511,54 @@ static void frames_say_where_their_pages_are(void **state)
 	(void)close(fd);
 }
 
-/* Frames that do not answer are zeros, when that was asked for: counted, and the others stand. */
+/* What does not answer costs itself, when that was asked for: the frames around it stand, one that still says its page
+ * is where that page is, and one that does not is counted. `hole`: the frame; -1: the log's header. */
+static void one_hole(int hole, bool has_head)
+{
+	const int64_t step = LOG_FRAME + 512, head = has_head ? LOG_FRAME : 0;
+	const struct wal_scan whole = expected(&log_image, 12);
+	const bool is_last = hole >= 0 && (uint64_t)hole + 1 == whole.mend_frames;
+	uint32_t of[PAGES + 1] = {0}, want_of[PAGES + 1] = {0};
+	struct wal_scan got = {0};
+	struct error e;
+	int fd;
+
+	faultfs_dead("spool.db", hole >= 0 ? LOG_HEAD + hole * step + head : 0, hole >= 0 ? step - head : LOG_HEAD);
+	fd = open_log(O_RDONLY);
+	assert_int_equal(wal_scan(fd, &got, &e), ERR_DISK);
+	got = scan_now(true);
+	assert_true(got.tolerates);
+	assert_int_equal(got.unreadable, hole >= 0);
+	assert_int_equal(got.nameless, hole >= 0 && !has_head);
+	assert_int_equal(got.page_bytes, whole.page_bytes);
+	assert_memory_equal(got.salts, whole.salts, sizeof got.salts);
+	if (is_last && !has_head)
+		assert_true(got.mend_frames < whole.mend_frames);
+	else
+		assert_int_equal(got.mend_frames, whole.mend_frames);
+	assert_int_equal(wal_frames_of_pages(fd, &got, of, PAGES, &e), ERR_OK);
+	for (size_t i = 0; i < got.mend_frames; i++)
+		if ((int)i != hole || has_head)
+			want_of[log_get(log_frame(&log_image, i)) % (PAGES + 1)] = (uint32_t)i + 1;
+	want_of[0] = 0;
+	assert_memory_equal(of, want_of, sizeof of);
+	if (hole < 0 || hole < (int)got.mend_frames) {
+		got.tolerates = false;
+		assert_int_equal(wal_frames_of_pages(fd, &got, of, PAGES, &e), ERR_DISK);
+	}
+	(void)close(fd);
+	faultfs_dead(NULL, 0, 0);
+}
+
 static void what_does_not_answer_is_left_out(void **state)
 {
-	static struct logimage holed;
-	const int64_t step = LOG_FRAME + 512;
-
 	(void)state;
 	make_log(&log_image, 512, false, 12);
 	spooldir_store(folder.path, log_image.image, log_image.bytes);
 	for (int hole = -1; hole < 12; hole++) {
-		struct wal_scan want, got;
-		uint32_t of[PAGES + 1] = {0}, want_of[PAGES + 1] = {0};
-		struct error e;
-		int fd;
-
-		holed = log_image;
+		one_hole(hole, false);
 		if (hole >= 0)
-			memset(log_frame(&holed, (size_t)hole), 0, (size_t)step);
-		else
-			memset(holed.image, 0, LOG_HEAD);
-		faultfs_dead("spool.db", hole >= 0 ? LOG_HEAD + hole * step : 0, hole >= 0 ? step : LOG_HEAD);
-		fd = open_log(O_RDONLY);
-		got = (struct wal_scan){0};
-		assert_int_equal(wal_scan(fd, &got, &e), ERR_DISK);
-		got = scan_now(true);
-		want = expected(&holed, 12);
-		want.unreadable = hole >= 0;
-		compare(&want, &got, "hole", (uint64_t)(hole + 1));
-		assert_true(got.tolerates);
-		assert_int_equal(wal_frames_of_pages(fd, &got, of, PAGES, &e), ERR_OK);
-		for (size_t i = 0; i < got.mend_frames; i++)
-			want_of[log_get(log_frame(&holed, i)) % (PAGES + 1)] = (uint32_t)i + 1;
-		want_of[0] = 0;
-		assert_memory_equal(of, want_of, sizeof of);
-		if (hole < 0 || hole < (int)got.mend_frames) {
-			got.tolerates = false;
-			assert_int_equal(wal_frames_of_pages(fd, &got, of, PAGES, &e), ERR_DISK);
-		}
-		(void)close(fd);
-		faultfs_dead(NULL, 0, 0);
+			one_hole(hole, true);
 	}
 }
 

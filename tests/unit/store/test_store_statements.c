@@ -509,8 +509,9 @@ static void make_spool(const struct spooldir *d, bool is_beheaded)
 	}
 }
 
-static void count_aside(void *arg, const char *name, const char *outcome)
+static void count_aside(void *arg, const char *name, bool is_read, const char *outcome)
 {
+	(void)is_read;
 	assert_non_null(strstr(name, "spool.db.quarantine-"));
 	assert_non_null(outcome);
 	++*(uint64_t *)arg;

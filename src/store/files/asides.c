@@ -1,0 +1,194 @@
+/*
+ * Invariants:
+ * 1. Whatever stands under such a name, a directory or a link too, is listed, and nothing of it is changed.
+ * 2. One set is one item: a database, its log, or both.
+ */
+#include "store/files/asides.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/mem.h"
+
+#define LOG "-wal"
+#define READ ".read"
+
+enum { LOOK_BYTES = 65536 };
+
+static int by_suffix(const void *a, const void *b)
+{
+	return strcmp(((const struct aside *)a)->suffix, ((const struct aside *)b)->suffix);
+}
+
+static const struct {
+	const char *prefix, *outcome;
+} kinds[] = {
+    [ASIDE_QUARANTINE] = {ASIDE_PREFIX, ""},
+    [ASIDE_STRANGER] = {STRANGER_PREFIX,
+                        "of another spool, or of another time of this one: not read back; kspool import takes a"
+                        " database in that was meant, else remove it"},
+    [ASIDE_COPY] = {COPY_PREFIX, "as a damaged log was before it was joined again; remove it when you need it no more"},
+};
+
+static bool ends_with(const char *text, size_t length, const char *end)
+{
+	return length > strlen(end) && strcmp(text + length - strlen(end), end) == 0;
+}
+
+/* What a name says that was set aside; false for any other name. */
+static bool parse_name(const struct files *f, const char *name, struct aside *ret)
+{
+	static const char *const others[] = {READ, READ ".new", ".head"};
+	const size_t own = strlen(f->name), length = strlen(name);
+	bool found = false;
+
+	*ret = (struct aside){.has_file = true};
+	if (length < own || length - own >= ASIDE_SUFFIX_BYTES || strncmp(name, f->name, own) != 0)
+		return false;
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds && !found; i++) {
+		ret->kind = (enum aside_kind)i;
+		found = strncmp(name + own, kinds[i].prefix, strlen(kinds[i].prefix)) == 0;
+	}
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+		found &= !ends_with(name, length, others[i]);
+	(void)snprintf(ret->suffix, ASIDE_SUFFIX_BYTES, "%s", name + own);
+	ret->has_log = found && ret->kind != ASIDE_COPY && ends_with(name, length, LOG);
+	ret->has_file = !ret->has_log;
+	if (ret->has_log)
+		ret->suffix[strlen(ret->suffix) - strlen(LOG)] = '\0';
+	return found;
+}
+
+static void add_one(const struct files *f, struct aside_list *list, const struct aside *found)
+{
+	AUTOFREE char *marker = mem_format("%s" READ, found->suffix);
+	struct aside *item = NULL;
+	struct error ignored;
+
+	for (size_t i = 0; i < list->count && !item; i++)
+		if (strcmp(list->items[i].suffix, found->suffix) == 0)
+			item = &list->items[i];
+	if (item) {
+		item->has_file |= found->has_file;
+		item->has_log |= found->has_log;
+		return;
+	}
+	list->items = mem_grow(list->items, list->count + 1, sizeof *list->items);
+	item = &list->items[list->count++];
+	*item = *found;
+	item->is_read = item->kind != ASIDE_QUARANTINE;
+	(void)snprintf(item->outcome, sizeof item->outcome, "%s", kinds[item->kind].outcome);
+	if (item->is_read)
+		return;
+	/* Where it cannot be read, the notes of the database say what was done. */
+	item->is_read = files_get_text(f, marker, item->outcome, sizeof item->outcome, &ignored) == ERR_OK &&
+	                item->outcome[0] != '\0';
+}
+
+char *asides_name(const struct files *f, const struct aside *a)
+{
+	return mem_format("%s%s%s", f->path, a->suffix, a->has_file ? "" : LOG);
+}
+
+/* Of one of its files. */
+static void trouble_of(const struct files *f, const char *suffix, bool whole, char *out, size_t size)
+{
+	AUTOFREE unsigned char *bytes = mem_alloc(LOOK_BYTES);
+	AUTOCLOSE int fd = -1;
+	struct error e;
+	size_t count = LOOK_BYTES;
+	enum err err = files_open_read(f, suffix, O_RDONLY, &fd, &e);
+
+	for (int64_t at = 0; fd >= 0 && err == ERR_OK && count == LOOK_BYTES; at += LOOK_BYTES) {
+		err = files_read_at(fd, bytes, LOOK_BYTES, at, &count, &e);
+		if (err != ERR_OK)
+			(void)error_wrap(&e, "%s%s, from byte %" PRId64 " on", f->path, suffix, at);
+		if (!whole)
+			break;
+	}
+	if (err != ERR_OK)
+		(void)snprintf(out, size, "%s", e.text);
+}
+
+void asides_trouble(const struct files *f, const struct aside *a, bool whole, char *out, size_t size)
+{
+	AUTOFREE char *log = mem_format("%s" LOG, a->suffix);
+
+	*out = '\0';
+	if (a->has_file)
+		trouble_of(f, a->suffix, whole, out, size);
+	if (a->has_log && *out == '\0')
+		trouble_of(f, log, whole, out, size);
+}
+
+enum err asides_find(const struct files *f, struct aside_list *ret, struct error *e)
+{
+	int fd = openat(f->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+	enum err err = ERR_OK;
+
+	*ret = (struct aside_list){0};
+	if (!dir) {
+		if (fd >= 0)
+			(void)close(fd);
+		return error_set_errno(e, ERR_DISK, "cannot list the folder of %s", f->path);
+	}
+	errno = 0;
+	while ((entry = readdir(dir))) {
+		struct aside found;
+
+		if (parse_name(f, entry->d_name, &found))
+			add_one(f, ret, &found);
+		errno = 0;
+	}
+	if (errno != 0)
+		err = error_set_errno(e, ERR_DISK, "cannot list the folder of %s", f->path);
+	(void)closedir(dir);
+	if (ret->count > 0)
+		qsort(ret->items, ret->count, sizeof *ret->items, by_suffix);
+	return err;
+}
+
+void asides_fini(struct aside_list *list)
+{
+	free(list->items);
+	*list = (struct aside_list){0};
+}
+
+enum err asides_named(const struct files *f, const char *file, char suffix[ASIDE_SUFFIX_BYTES], bool *ret_is_read,
+                      struct error *e)
+{
+	const char *slash = strrchr(file, '/');
+	struct aside_list list;
+	enum err err = asides_find(f, &list, e);
+	bool found = false;
+
+	for (size_t i = 0; i < list.count && err == ERR_OK && !found; i++) {
+		struct aside its;
+
+		found = parse_name(f, slash ? slash + 1 : file, &its) && strcmp(its.suffix, list.items[i].suffix) == 0;
+		if (found) {
+			(void)snprintf(suffix, ASIDE_SUFFIX_BYTES, "%s", its.suffix);
+			*ret_is_read = list.items[i].is_read;
+		}
+	}
+	asides_fini(&list);
+	if (err != ERR_OK || found)
+		return err;
+	return error_set(e, ERR_INPUT, "%s is none of the files that were set aside; kspool check lists them", file);
+}
+
+enum err asides_close(const struct files *f, const char *suffix, const char *outcome, struct error *e)
+{
+	AUTOFREE char *marker = mem_format("%s" READ, suffix);
+
+	return files_put_text(f, marker, outcome, e);
+}

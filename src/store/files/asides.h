@@ -1,0 +1,56 @@
+/*
+ * asides: what was set aside beside a spool, found by its names.
+ *
+ * What it is: the list of PATH.quarantine-<time> with their logs (read back until PATH.quarantine-<time>.read says that
+ * nothing is left to do), of PATH.stranger-<time> and of PATH-wal.damaged-<time>, which are never read back.
+ * Promises: 8 (what was set aside is looked for at every start; a person finds all of it by one list).
+ * Owner: the list is the caller's, also after an error.
+ * Thread: any.
+ * Fails: ERR_DISK when the folder cannot be listed.
+ * Does not: open a database, or change what was set aside.
+ */
+#ifndef KSPOOL_STORE_ASIDES_H
+#define KSPOOL_STORE_ASIDES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/error.h"
+#include "store/files/spool_files.h"
+
+enum { ASIDE_SUFFIX_BYTES = 64 };
+#define ASIDE_PREFIX ".quarantine-"
+#define STRANGER_PREFIX ".stranger-"
+#define COPY_PREFIX "-wal.damaged-" /* of a log, before it was mended */
+
+enum aside_kind {
+	ASIDE_QUARANTINE,
+	ASIDE_STRANGER,
+	ASIDE_COPY /* of a damaged log */
+};
+struct aside {
+	char suffix[ASIDE_SUFFIX_BYTES]; /* after the spool's name; "-wal" behind it is the log */
+	enum aside_kind kind;
+	bool has_file, has_log;
+	bool is_read;      /* nothing is left to do */
+	char outcome[160]; /* in words, when it is */
+};
+struct aside_list {
+	struct aside *items; /* oldest first */
+	size_t count;
+};
+
+/* Oldest first. */
+enum err asides_find(const struct files *f, struct aside_list *ret, struct error *e) MUST_CHECK;
+void asides_fini(struct aside_list *list);
+/* The name by which a person finds it; to be freed. */
+char *asides_name(const struct files *f, const struct aside *a);
+/* Why it cannot be read back and what to do, as far as a look at it tells, at each byte when `whole`; "": nothing. */
+void asides_trouble(const struct files *f, const struct aside *a, bool whole, char *out, size_t size);
+/* The set that a person named by a path, or by its last part; ERR_INPUT: there is none. */
+enum err asides_named(const struct files *f, const char *file, char suffix[ASIDE_SUFFIX_BYTES], bool *ret_is_read,
+                      struct error *e) MUST_CHECK;
+/* Nothing is left to do with these files. */
+enum err asides_close(const struct files *f, const char *suffix, const char *outcome, struct error *e) MUST_CHECK;
+
+#endif
