@@ -110,6 +110,8 @@ bool bloblang_template_constant(const struct bloblang_template *t, const char **
 	return program_constant(t->program, ret_text, ret_length);
 }
 
+const char *bloblang_template_varies(const struct bloblang_template *t) { return program_varies(t->program); }
+
 enum err bloblang_template_render(const struct bloblang_template *t, struct evaluator *ev,
                                   const struct message_batch *batch, struct buf *out, struct error *e)
 {

@@ -50,6 +50,23 @@ static void print_shards(struct remote_status *p)
 	}
 }
 
+/* What going by keys came to. */
+static void print_keys(struct remote_status *p)
+{
+	double aggregates = remote_status_number(p, "stream.aggregates");
+
+	if (aggregates > 0)
+		(void)printf("\n            %.0f aggregates of %.1f messages, %.0f PUT units saved", aggregates,
+		             remote_status_number(p, "stream.aggregated_messages") / aggregates,
+		             remote_status_number(p, "stream.put_units_saved"));
+	if (remote_status_number(p, "stream.keys_held") > 0)
+		(void)printf("\n            %.0f keys are held by a message of theirs that is refused",
+		             remote_status_number(p, "stream.keys_held"));
+	if (remote_status_number(p, "stream.order_breaches") > 0)
+		(void)printf("\n            %.0f messages were stored out of their key's order",
+		             remote_status_number(p, "stream.order_breaches"));
+}
+
 static void print_stream(struct remote_status *p)
 {
 	(void)printf("stream      %s %s", remote_status_text(p, "stream.name"), remote_status_text(p, "stream.state"));
@@ -64,6 +81,7 @@ static void print_stream(struct remote_status *p)
 		(void)printf("\n            %.0f records are refused on the way, whatever the size of the request",
 		             remote_status_number(p, "stream.records_refused"));
 	print_shards(p);
+	print_keys(p);
 	(void)printf("\n            %s, region %s, last acknowledgement %s\n", remote_status_text(p, "stream.host"),
 	             remote_status_text(p, "stream.region"),
 	             remote_status_text(p, "stream.last_acknowledged")[0]

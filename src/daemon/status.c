@@ -130,6 +130,11 @@ static void print_stream(const struct status_source *s, struct jsonout *j)
 	for (uint32_t i = 0; i < d->shard_count; i++)
 		print_shard(&d->shards[i], j);
 	jsonout_array_end(j);
+	jsonout_int(j, "aggregates", metric_get(M_AGGREGATES));
+	jsonout_int(j, "aggregated_messages", metric_get(M_AGGREGATED));
+	jsonout_int(j, "put_units_saved", metric_get(M_PUT_UNITS_SAVED));
+	jsonout_int(j, "order_breaches", metric_get(M_ORDER_BREACHES));
+	jsonout_int(j, "keys_held", metric_get(M_KEYS_HELD));
 	jsonout_int(j, "clock_offset_ms", metric_get(M_CLOCK_OFFSET_MS));
 	jsonout_object_end(j);
 	jsonout_object(j, "credentials");

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "kinesis/aggregate.h"
 #include "delivery/delivery_internal.h"
 #include "delivery/dispatch_settings.h"
 
@@ -95,6 +96,18 @@ static enum err start_thread(struct delivery *d, struct error *e)
 	return ERR_OK;
 }
 
+static enum err try_aggregates(struct error *e)
+{
+	struct aggregate_writer *w;
+	enum err err = aggregate_writer_new(&w, e);
+
+	if (err == ERR_OK)
+		aggregate_writer_free(w);
+	else
+		(void)error_wrap(e, "kspool.aggregation");
+	return err;
+}
+
 enum err delivery_start(const struct config *config, struct journal *journal, struct delivery **ret, struct error *e)
 {
 	struct delivery *d = mem_zero(sizeof *d);
@@ -110,6 +123,8 @@ enum err delivery_start(const struct config *config, struct journal *journal, st
 	d->statuses = lane_open(STATUS_LANE);
 	d->seen.since_ms = clock_wall_ms();
 	err = open_parts(d, e);
+	if (err == ERR_OK && config->kspool.aggregation != AGGREGATION_OFF)
+		err = try_aggregates(e);
 	if (err != ERR_OK) {
 		free_parts(d);
 		return err;

@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "kinesis/aggregate.h"
 #include "kinesis/limits.h"
 #include "delivery/dispatch_internal.h"
 
@@ -35,6 +36,7 @@ struct dispatch *dispatch_new(const struct dispatch_settings *settings, const st
                               int64_t now_ns, int64_t wall_ms)
 {
 	struct dispatch *d = mem_zero(sizeof *d);
+	struct error e;
 
 	d->ports = *ports;
 	d->set = *settings;
@@ -44,6 +46,9 @@ struct dispatch *dispatch_new(const struct dispatch_settings *settings, const st
 	ready_init(&d->ready);
 	suspects_init(&d->suspects);
 	batcher_init(&d->batcher, &settings->policy);
+	lanes_init(&d->lanes, &settings->lanes);
+	if (settings->lanes.aggregates)
+		must(aggregate_writer_new(&d->aggregates, &e) == ERR_OK); /* delivery_start tried */
 	hold_init(&d->hold, wall_ms);
 	pace_init(&d->pace, max_in_flight(d));
 	ceiling_limit(&d->ceiling, settings->kspool.max_request_bytes_bytes);
@@ -70,6 +75,7 @@ void dispatch_drain(struct dispatch *d)
 
 void dispatch_configure(struct dispatch *d, const struct dispatch_settings *settings)
 {
+	must(settings->lanes.is_on == d->set.lanes.is_on); /* the options are not for a reload */
 	d->set = *settings;
 	ceiling_limit(&d->ceiling, settings->kspool.max_request_bytes_bytes);
 	apply_policy(d);
@@ -81,6 +87,8 @@ void dispatch_free(struct dispatch *d)
 	if (!d)
 		return;
 	must(d->requests.count == 0);
+	lanes_fini(&d->lanes);
+	aggregate_writer_free(d->aggregates);
 	ready_fini(&d->ready);
 	parked_fini(&d->asked);
 	waiting_fini(&d->waiting);
@@ -97,6 +105,10 @@ void dispatch_message(struct dispatch *d, struct message *m, int64_t now_ns, int
 
 	dispatch_tick(d, now_ns, wall_ms);
 	age_ms = age_of_ms(&d->age, m->received_ms);
+	if (m->id > d->newest_id) {
+		d->newest_id = m->id;
+		d->newest_ns = now_ns;
+	}
 	d->memory_bytes += message_cost(m);
 	batcher_add(&d->batcher, m, age_ms < INT64_MAX / NS_PER_MS ? age_ms * NS_PER_MS : 0, now_ns);
 }
@@ -118,15 +130,18 @@ static int64_t read_after_ns(const struct dispatch *d)
 	return d->asked.ids == 0 && d->rest_until_ns > d->pull_after_ns ? d->rest_until_ns : d->pull_after_ns;
 }
 
-/* Takes complete batches until `records` or the request's bytes are ready. */
+/* Takes complete batches, and what lanes give, until `records` or the request's bytes are ready. */
 static void pull(struct dispatch *d, uint32_t records)
 {
 	struct batch *batch;
 
-	while (d->ready.count < records && d->ready.bytes < ceiling_bytes(&d->ceiling) &&
-	       d->now_ns >= read_after_ns(d) && (batch = batcher_take(&d->batcher, d->now_ns, d->flush))) {
+	while (d->ready.count < records && d->ready.bytes < ceiling_bytes(&d->ceiling)) {
 		struct prepared made = {0};
 
+		if (d->set.lanes.is_on && dispatch_lanes_give(d, d->flush && d->batcher.messages == 0))
+			continue;
+		if (d->now_ns < read_after_ns(d) || !(batch = batcher_take(&d->batcher, d->now_ns, d->flush)))
+			return;
 		for (size_t i = 0; i < batch->list.count; i++)
 			d->memory_bytes -= message_cost(batch->list.items[i]);
 		drop_expired(d, &batch->list);
@@ -160,7 +175,7 @@ static bool fits(const struct dispatch *d, const struct picking *p, const struct
 
 static void pick(struct dispatch *d, struct picking *p, struct record *r)
 {
-	if (dispatch_ends_by_age(d, r))
+	if (dispatch_lane_holds_back(d, r) || !(r = dispatch_within_age(d, r)))
 		return;
 	p->records[p->count++] = r;
 	p->accounted += record_accounted(r);
@@ -242,8 +257,8 @@ static struct request *next_isolated(struct dispatch *d)
 		uint32_t taken = isolate_take_half(&d->isolations, s, half), count = 0;
 
 		for (uint32_t i = 0; i < taken; i++)
-			if (!dispatch_ends_by_age(d, half[i]))
-				half[count++] = half[i];
+			if ((half[count] = dispatch_within_age(d, half[i])))
+				count++;
 		if (count > 0) {
 			struct request *q = compose(d, half, count);
 
@@ -316,6 +331,8 @@ static struct request *next_probe(struct dispatch *d)
 
 	if (d->ready.count == 0)
 		pull(d, 1);
+	if (d->ready.count == 0)
+		(void)dispatch_lanes_give(d, true);
 	q = next_probe_from_end(d);
 	if (!q)
 		q = next_ordinary(d, 1, true);
@@ -358,6 +375,8 @@ static void launch(struct dispatch *d, struct request *q)
 	requests_begin(&d->requests, q, d->now_ns);
 	for (uint32_t i = 0; i < q->count; i++)
 		q->messages += record_rows(q->records[i]);
+	if (d->set.lanes.is_ordered)
+		dispatch_lanes_sent(q, 1);
 	if (d->ports.flight)
 		flight_send(d->ports.flight, q->messages);
 	if (q->probe)
@@ -396,7 +415,7 @@ static int64_t next_deadline(struct dispatch *d)
 		return when;
 	if (d->now_ns < d->pace.pause_until_ns)
 		return earlier(when, d->pace.pause_until_ns);
-	when = earlier(when, earlier(ripe_ns(d), pull_due_ns(d)));
+	when = earlier(when, earlier(ripe_ns(d), earlier(pull_due_ns(d), lanes_due_ns(&d->lanes))));
 	when = earlier(when, suspects_due_ns(&d->suspects));
 	return earlier(when, isolate_due_ns(&d->isolations));
 }
@@ -405,7 +424,7 @@ static int64_t next_deadline(struct dispatch *d)
 static uint32_t held(const struct dispatch *d)
 {
 	return d->ready.count + d->ready.shards.queued + (uint32_t)d->waiting.count + d->batcher.messages +
-	       d->isolations.records + d->suspects.count;
+	       d->isolations.records + d->suspects.count + d->lanes.records;
 }
 
 /* One line for all that expired since the last. */
@@ -439,7 +458,7 @@ int64_t dispatch_run(struct dispatch *d, int64_t now_ns, int64_t wall_ms)
 
 	dispatch_tick(d, now_ns, wall_ms);
 	d->random = d->ports.unit(d->ports.arg);
-	tend_ns = dispatch_tend_shards(d);
+	tend_ns = earlier(dispatch_tend_shards(d), dispatch_tend_lanes(d));
 	if (d->hold.state == DELIVERY_THROTTLED && d->pace.level == 0 && !pace_is_throttled(&d->pace, now_ns)) {
 		hold_move(&d->hold, HOLD_CALM, now_ns, wall_ms);
 		waiting_hasten(&d->waiting, now_ns, PACE_CALM_NS, d->ports.unit, d->ports.arg);
@@ -448,7 +467,7 @@ int64_t dispatch_run(struct dispatch *d, int64_t now_ns, int64_t wall_ms)
 		hold_move(&d->hold, HOLD_CALM, now_ns, wall_ms);
 	send_all(d);
 	log_expired(d);
-	if (d->batcher.messages == 0 && d->ready.count == 0)
+	if (d->batcher.messages == 0 && d->ready.count == 0 && d->lanes.records == 0)
 		d->flush = false;
 	metric_set(M_MEMORY_BYTES, (int64_t)d->memory_bytes);
 	budget_tell(BUDGET_DELIVERY, d->memory_bytes);
@@ -475,7 +494,7 @@ void dispatch_kick(struct dispatch *d, int64_t now_ns)
 /* A record that was tried in this run; the others are simply pending in the journal. */
 static void park(struct dispatch *d, struct record *r)
 {
-	if (r->tries > 0)
+	if (r->tries > 0 && !d->set.lanes.is_ordered)
 		dispatch_settle(d, r, SETTLE_RETRY, "Stopped", mem_string("kspool stopped before the next try"), 0);
 	else
 		record_free(r);

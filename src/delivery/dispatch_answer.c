@@ -178,7 +178,7 @@ static void refused_alone(struct dispatch *d, struct request *q, const struct ve
 	if (d->refused < REFUSED_IN_A_ROW) {
 		d->refused++;
 		r->attempts++;
-		dispatch_dead(d, r, v->code, v->said, v->text);
+		dispatch_refused(d, r, v->code, v->said, v->text);
 		return;
 	}
 	ready_put_first(&d->ready, r);
@@ -331,7 +331,7 @@ static bool entry_failed(struct dispatch *d, struct request *q, uint32_t i, cons
 	}
 	if (v->outcome->action == ACTION_SETTLE) {
 		r->attempts++;
-		dispatch_dead(d, r, v->code, v->said, v->text);
+		dispatch_refused(d, r, v->code, v->said, v->text);
 		return false;
 	}
 	dispatch_again(d, r, v);
@@ -407,6 +407,8 @@ static void settle_entries(struct dispatch *d, struct request *q, const struct a
 	bool is_one_shards;
 
 	dispatch_note_shards(d, q, a);
+	if (d->set.lanes.is_ordered)
+		dispatch_lanes_check(d, q, a);
 	is_one_shards = a->stored == 0 && d->ready.by_shard && dispatch_is_one_shards(d, q, a);
 	settle_stored(d, q, a);
 	if (a->stored < q->count)
@@ -500,6 +502,8 @@ void dispatch_answered(struct dispatch *d, struct request *q, const struct aws_a
 	dispatch_tick(d, now_ns, wall_ms);
 	d->random = d->ports.unit(d->ports.arg);
 	requests_end(&d->requests, q);
+	if (d->set.lanes.is_ordered)
+		dispatch_lanes_sent(q, -1);
 	metric_set(M_IN_FLIGHT, d->requests.count);
 	metric_add(M_WIRE_IN, answer->body_bytes);
 	metric_observe_ns(M_OUTPUT_LATENCY, now_ns - q->sent_ns);

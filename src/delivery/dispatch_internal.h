@@ -2,9 +2,9 @@
  * dispatch_internal: the dispatcher's state, and what its files give each other.
  *
  * What it is: one struct of parts, each with its own file and invariants. Calls go one way: dispatch.c and
- * dispatch_answer.c over dispatch_take.c, dispatch_shards.c, dispatch_record.c and dispatch_hold.c over the parts.
- * Promises: those of dispatch.h. Owner: dispatch_new and dispatch_free. Thread: delivery.
- * Fails: never. Does not: reach beyond these files and the tests.
+ * dispatch_answer.c over dispatch_take.c, dispatch_lanes.c, dispatch_shards.c, dispatch_record.c, dispatch_unit.c and
+ * dispatch_hold.c over the parts. Promises: those of dispatch.h. Owner: dispatch_new and dispatch_free. Thread:
+ * delivery. Fails: never. Does not: reach beyond these files and the tests.
  */
 #ifndef KSPOOL_DELIVERY_DISPATCH_INTERNAL_H
 #define KSPOOL_DELIVERY_DISPATCH_INTERNAL_H
@@ -18,6 +18,7 @@
 #include "delivery/hold.h"
 #include "delivery/isolate.h"
 #include "delivery/pace.h"
+#include "delivery/queues/lanes.h"
 #include "delivery/queues/ready.h"
 #include "delivery/suspects.h"
 #include "delivery/tracked.h"
@@ -53,6 +54,10 @@ struct dispatch {
 	struct dispatch_settings set;
 	struct dispatch_ports ports;
 	struct batcher batcher;
+	struct lanes lanes;
+	struct aggregate_writer *aggregates; /* null: not configured */
+	uint64_t answers;                    /* understood, while there is an order */
+	uint32_t keys_held;                  /* by a message that is refused */
 	struct ready ready;
 	struct waiting waiting;
 	struct isolations isolations;
@@ -76,6 +81,9 @@ struct dispatch {
 	int64_t limited_ns;        /* when a shard last was limited */
 	struct parked asked;       /* parked rows that are on their way back */
 	int64_t asked_ns;
+	uint32_t behind[1024]; /* in order: parked rows and those on their way back, by the upper bits of the hash */
+	uint64_t newest_id;    /* of all that came */
+	int64_t newest_ns;
 	int64_t rest_until_ns;   /* from reading rows for shards that are full */
 	uint32_t fruitless;      /* rows parked since the last for a shard that is free */
 	uint64_t memory_bytes;   /* messages and bodies */
@@ -109,6 +117,12 @@ static inline int64_t dispatch_asked_ns(int64_t retry_after_ms)
 	return retry_after_ms > 0 && retry_after_ms < INT64_MAX / NS_PER_MS ? retry_after_ms * NS_PER_MS : 0;
 }
 
+/* dispatch_unit.c */
+/* Records of one key, each with its message, become one; of one by itself nothing is made. l: their lane, in order. */
+struct record *dispatch_unit(struct dispatch *d, struct record *const *parts, uint32_t count, struct lane *l);
+/* It was stored. */
+void dispatch_count_unit(const struct record *unit);
+
 /* dispatch_record.c */
 /* Ends the record: settles its rows. Takes reason over. */
 void dispatch_settle(struct dispatch *d, struct record *r, enum settle_kind kind, const char *code, char *reason,
@@ -125,8 +139,8 @@ static inline void dispatch_count_possible(struct dispatch *d, uint32_t messages
 	metric_add(M_POSSIBLE_DUPLICATES, messages);
 	d->answer_possible += messages;
 }
-/* Its turn has come. True when a rule of age ended it instead. */
-bool dispatch_ends_by_age(struct dispatch *d, struct record *r);
+/* Its turn has come. Null when a rule of age ended it instead; another when it ended parts of it. */
+struct record *dispatch_within_age(struct dispatch *d, struct record *r);
 /* The same for a message before it becomes a record: only kspool.expire_after. */
 bool dispatch_expire_message(struct dispatch *d, struct message *m);
 /* One row; the settlement's reason changes hands. */
@@ -140,10 +154,35 @@ void dispatch_note_shards(struct dispatch *d, struct request *q, const struct an
 bool dispatch_is_one_shards(struct dispatch *d, const struct request *q, const struct answer *a);
 /* A record that may be sent: ready, or back to disk when too much waits for its shard. */
 void dispatch_put_ready(struct dispatch *d, struct record *r);
+/* Nothing is known of it that would be forgotten on disk. */
+bool dispatch_may_park(const struct record *r);
+/* In order: what was asked back at that time and is not here is gone (set aside, evicted): the journal gives it first.
+ */
+bool dispatch_is_gone(const struct dispatch *d, int64_t asked_ns);
+/* It was asked back from disk, and is here now. */
+bool dispatch_is_asked(struct dispatch *d, struct record *r);
+/* In order: it goes to disk when others whose hashes are near wait there, or are on their way from there. */
+bool dispatch_park_behind(struct dispatch *d, struct record *r);
 /* Fills shards, shard_count and shards_limited. */
 void dispatch_shards_status(const struct dispatch *d, struct delivery_status *ret);
 /* Asks for parked rows that have room now. Returns when it wants to be called again. */
 int64_t dispatch_tend_shards(struct dispatch *d);
+
+/* dispatch_lanes.c */
+/* A new record, where lanes are on. */
+void dispatch_lane_put(struct dispatch *d, struct record *r);
+/* Makes the next unit ready. False: it is no lane's turn. force: those that fill too. */
+bool dispatch_lanes_give(struct dispatch *d, bool force);
+/* Asks for rows of lanes that have room. Returns when it wants to be called again. */
+int64_t dispatch_tend_lanes(struct dispatch *d);
+/* Another request has records of its key: back to its lane. */
+bool dispatch_lane_holds_back(struct dispatch *d, struct record *r);
+/* The request is under way: 1; answered: -1. */
+void dispatch_lanes_sent(const struct request *q, int by);
+/* Whether the service stored each key's records in their order; before they are dealt with. */
+void dispatch_lanes_check(struct dispatch *d, struct request *q, const struct answer *a);
+/* Refused for itself: taken apart, set aside, or its key waits. */
+void dispatch_refused(struct dispatch *d, struct record *r, const char *code, const char *said, const char *text);
 
 /* dispatch_take.c */
 /* What a batch became is ready, set aside or filtered. Frees what `made` points to. */

@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "delivery/dispatch_internal.h"
+#include "delivery/queues/unit.h"
 
 /* What the service asks for may exceed our own wait by this much: botocore's rule for x-amz-retry-after. */
 enum { RETRY_AFTER_EXCESS_S = 5 };
@@ -75,8 +76,8 @@ static void settle_tracked(struct dispatch *d, uint64_t id, const struct store_s
 	dispatch_settle_row(d, &s, row_bytes);
 }
 
-void dispatch_settle(struct dispatch *d, struct record *r, enum settle_kind kind, const char *code, char *reason,
-                     int64_t wait_ms)
+static void settle_one(struct dispatch *d, struct record *r, enum settle_kind kind, const char *code, char *reason,
+                       int64_t wait_ms)
 {
 	struct store_settlement s = {
 	    .id = r->id, .kind = kind, .attempts = r->attempts, .wait_ms = wait_ms, .code = code, .reason = reason};
@@ -88,6 +89,10 @@ void dispatch_settle(struct dispatch *d, struct record *r, enum settle_kind kind
 	}
 	if (r->message)
 		d->memory_bytes -= message_cost(r->message);
+	if (r->holds_key)
+		metric_set(M_KEYS_HELD, --d->keys_held);
+	if (r->lane)
+		lanes_left(&d->lanes, r->lane);
 	if (!r->tracked) {
 		dispatch_settle_row(d, &s, r->row_bytes);
 	} else {
@@ -97,6 +102,28 @@ void dispatch_settle(struct dispatch *d, struct record *r, enum settle_kind kind
 			settle_tracked(d, r->origin->ids[i], &s);
 		free(reason);
 	}
+	record_free(r);
+}
+
+void dispatch_settle(struct dispatch *d, struct record *r, enum settle_kind kind, const char *code, char *reason,
+                     int64_t wait_ms)
+{
+	if (!r->parts) {
+		settle_one(d, r, kind, code, reason, wait_ms);
+		return;
+	}
+	if (kind == SETTLE_DELIVERED)
+		dispatch_count_unit(r);
+	if (r->message)
+		d->memory_bytes -= message_cost(r->message);
+	for (uint32_t i = 0; i < r->part_count; i++) {
+		r->parts[i]->attempts = r->attempts;
+		settle_one(d, r->parts[i], kind, code, reason ? mem_string(reason) : NULL, wait_ms);
+	}
+	r->part_count = 0;
+	if (r->lane)
+		lanes_left(&d->lanes, r->lane);
+	free(reason);
 	record_free(r);
 }
 
@@ -118,7 +145,8 @@ static void count_expired(struct dispatch *d, int64_t age_ms, uint32_t messages)
 		d->expiry.oldest_ms = age_ms;
 }
 
-bool dispatch_ends_by_age(struct dispatch *d, struct record *r)
+/* The rules of age over one record by itself; null when one ended it. */
+static struct record *within_age(struct dispatch *d, struct record *r)
 {
 	int64_t expire_ns = d->set.kspool.expire_after_ns, dead_ns = d->set.kspool.dead_after_age_ns;
 	int64_t age_ms = age_of_ms(&d->age, r->received_ms);
@@ -127,13 +155,44 @@ bool dispatch_ends_by_age(struct dispatch *d, struct record *r)
 	if (has_passed(expire_ns, age_ms) && (dead_ns <= 0 || expire_ns <= dead_ns)) {
 		count_expired(d, age_ms, record_rows(r));
 		dispatch_settle(d, r, SETTLE_EXPIRED, NULL, NULL, 0);
-		return true;
+		return NULL;
 	}
 	if (has_passed(dead_ns, age_ms)) {
 		dispatch_dead(d, r, "TooOld", "TooOld", "kspool.dead_after_age passed before it could be delivered");
-		return true;
+		return NULL;
 	}
-	return false;
+	return r;
+}
+
+/* A unit of which some parts are too old: the others go on. */
+static struct record *unit_within_age(struct dispatch *d, struct record *unit)
+{
+	struct lane *l = unit->lane;
+	const int64_t since_ns = unit->since_ns;
+	uint32_t n, kept = 0;
+	struct record **parts = unit_split(unit, &n, &d->memory_bytes), *r = NULL;
+
+	for (uint32_t i = 0; i < n; i++)
+		if ((r = within_age(d, parts[i])))
+			parts[kept++] = r;
+	r = kept > 0 ? dispatch_unit(d, parts, kept, l) : NULL;
+	if (r)
+		r->since_ns = since_ns;
+	else if (l)
+		lanes_left(&d->lanes, l);
+	free(parts);
+	return r;
+}
+
+struct record *dispatch_within_age(struct dispatch *d, struct record *r)
+{
+	int64_t age_ms = age_of_ms(&d->age, r->received_ms);
+
+	if (!r->parts)
+		return within_age(d, r);
+	if (!has_passed(d->set.kspool.expire_after_ns, age_ms) && !has_passed(d->set.kspool.dead_after_age_ns, age_ms))
+		return r;
+	return unit_within_age(d, r);
 }
 
 bool dispatch_expire_message(struct dispatch *d, struct message *m)
@@ -191,7 +250,7 @@ void dispatch_suspect(struct dispatch *d, struct record *r, const struct verdict
 		return;
 	}
 	suspects_put(&d->suspects, r);
-	if (has_room_for_suspects(d))
+	if (has_room_for_suspects(d) || d->set.lanes.is_ordered)
 		return;
 	r = suspects_begin_at(&d->suspects, 0);
 	suspects_take(&d->suspects, r);
@@ -217,7 +276,7 @@ void dispatch_again(struct dispatch *d, struct record *r, const struct verdict *
 		dispatch_dead(d, r, v->code, v->said, v->text);
 		return;
 	}
-	if (has_passed(d->set.kspool.dead_after_age_ns, age_of_ms(&d->age, r->received_ms))) {
+	if (!r->parts && has_passed(d->set.kspool.dead_after_age_ns, age_of_ms(&d->age, r->received_ms))) {
 		dispatch_dead(d, r, "TooOld", v->said, v->text);
 		return;
 	}
@@ -232,7 +291,7 @@ void dispatch_again(struct dispatch *d, struct record *r, const struct verdict *
 		return;
 	}
 	wait = wait_asked_for(dispatch_wait_ns(d, r->tries, throttled), v->retry_after_ms);
-	if (v->outcome->counts_as_attempt && is_exhausted(d, r, active_ns, wait)) {
+	if (!r->lane && v->outcome->counts_as_attempt && is_exhausted(d, r, active_ns, wait)) {
 		dispatch_settle(d, r, SETTLE_RETRY, v->code, mem_format("%s: %s", v->said, v->text), wait / NS_PER_MS);
 		return;
 	}

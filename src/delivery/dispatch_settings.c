@@ -48,9 +48,23 @@ static void fill_policy(const struct config *c, struct dispatch_settings *s)
 	s->policy.period_ns = b->period_ns;
 }
 
+static void fill_lanes(const struct options_kspool *k, struct lanes_rules *rules)
+{
+	const bool is_ordered = k->order != ORDER_NONE, aggregates = k->aggregation != AGGREGATION_OFF;
+
+	*rules = (struct lanes_rules){.is_on = is_ordered || aggregates,
+	                              .is_ordered = is_ordered,
+	                              .is_total = k->order == ORDER_TOTAL,
+	                              .records = k->order == ORDER_KEY_CHECKED ? (uint32_t)k->max_request_records : 1,
+	                              .aggregates = aggregates,
+	                              .target_bytes = k->aggregation_bytes_bytes,
+	                              .period_ns = k->aggregation_period_ns};
+}
+
 void dispatch_settings_fill(const struct config *c, struct dispatch_settings *s)
 {
 	*s = (struct dispatch_settings){.kspool = c->kspool, .output = c->output};
 	s->wire = c->kspool.wire == WIRE_CBOR ? PUTRECORDS_CBOR : PUTRECORDS_JSON;
 	fill_policy(c, s);
+	fill_lanes(&c->kspool, &s->lanes);
 }

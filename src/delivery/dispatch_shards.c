@@ -186,14 +186,61 @@ static uint64_t most_rows(const struct dispatch *d, uint64_t most_bytes)
 	           : 2 * d->set.policy.memory_count * (most_bytes >> 10) / ((memory_bytes(d) >> 10) + 1) + 1;
 }
 
-static bool may_park(const struct record *r) { return r->tries == 0 && r->attempts == 0 && !r->tracked && !r->origin; }
+static bool may_park_one(const struct record *r)
+{
+	return r->tries == 0 && (r->attempts == 0 || r->lane) && !r->tracked && !r->origin;
+}
+
+bool dispatch_may_park(const struct record *r)
+{
+	bool may = may_park_one(r);
+
+	for (uint32_t i = 0; i < r->part_count; i++)
+		may &= may_park_one(r->parts[i]);
+	return may;
+}
+
+/* Null where there is no order. */
+static uint32_t *behind_of(struct dispatch *d, struct record *r)
+{
+	return d->set.lanes.is_ordered ? &d->behind[ready_hash(&d->ready, r) >> 54] : NULL;
+}
+
+bool dispatch_is_asked(struct dispatch *d, struct record *r)
+{
+	uint32_t *behind;
+
+	if (!parked_remove(&d->asked, r->id))
+		return false;
+	behind = behind_of(d, r);
+	if (behind && *behind > 0)
+		--*behind;
+	return true;
+}
+
+bool dispatch_is_gone(const struct dispatch *d, int64_t asked_ns)
+{
+	return (d->set.lanes.is_ordered ? d->newest_ns : d->now_ns) - asked_ns >= FETCH_AGAIN_NS;
+}
 
 /* Back to disk without a write: the journal forgets that it gave it. */
+static void release(struct dispatch *d, struct parked *to, struct record *r)
+{
+	uint32_t *behind = behind_of(d, r);
+
+	if (behind)
+		*behind += r->parts ? r->part_count : 1;
+	for (uint32_t i = 0; r->parts && i < r->part_count; i++)
+		(void)parked_add(to, r->parts[i]->id);
+	if (!r->parts)
+		(void)parked_add(to, r->id);
+	metric_add(M_ROWS_PARKED, record_rows(r));
+	dispatch_settle(d, r, SETTLE_RELEASE, NULL, NULL, 0);
+}
+
 static void park(struct dispatch *d, struct shard *s, struct record *r)
 {
-	(void)parked_add(&s->parked, r->id);
-	metric_add(M_ROWS_PARKED, 1);
-	dispatch_settle(d, r, SETTLE_RELEASE, NULL, NULL, 0);
+	release(d, &s->parked, r);
 	shards_list(&d->ready.shards, s);
 	if (++d->fruitless % FRUITLESS == 0) {
 		int64_t pause = PAUSE_FIRST_NS;
@@ -204,16 +251,50 @@ static void park(struct dispatch *d, struct shard *s, struct record *r)
 	}
 }
 
+/* With all that its key has behind it. */
+static void park_lane(struct dispatch *d, struct shard *s, struct record *r)
+{
+	struct lane *l = r->lane;
+	struct record *behind;
+
+	while ((behind = lanes_take_newest(&d->lanes, l)))
+		park(d, s, behind);
+	park(d, s, r);
+}
+
+/* All that its key has here may go with it. */
+static bool lane_may_park(const struct lane *l)
+{
+	const struct record *r;
+
+	TAILQ_FOREACH (r, &l->queue, link)
+		if (!dispatch_may_park(r))
+			return false;
+	return l->out == 1;
+}
+
+/* Its key's rows on disk are asked for by the key, not by the shard: it stays. */
+static bool may_park_now(const struct record *r)
+{
+	return dispatch_may_park(r) && (!r->lane || (!lane_is_behind(r->lane) && lane_may_park(r->lane)));
+}
+
 static void make_room(struct dispatch *d, struct shard *s)
 {
 	uint64_t most = most_cost(d), rows = most_rows(d, most);
 	struct record *r;
 
-	while (s->count > 1 && memory_bytes(d) > 0 && (s->cost > most || s->count > rows)) {
+	/* In order nothing goes to disk past what comes from there. */
+	while (s->count > 1 && memory_bytes(d) > 0 && (d->asked.ids == 0 || !d->set.lanes.is_ordered) &&
+	       (s->cost > most || s->count > rows)) {
 		r = TAILQ_LAST(&s->queue, record_queue);
-		if (may_park(r) && parked_bytes(&s->parked) < most / 4)
-			park(d, s, shards_take_last(&d->ready.shards, s));
-		else if (r->attempts > 0 && r->tries == 0)
+		if (may_park_now(r) && parked_bytes(&s->parked) < most / 4) {
+			(void)shards_take_last(&d->ready.shards, s);
+			if (r->lane)
+				park_lane(d, s, r);
+			else
+				park(d, s, r);
+		} else if (r->attempts > 0 && r->tries == 0 && !r->lane)
 			dispatch_settle(d, shards_take_last(&d->ready.shards, s), SETTLE_RETRY, "ShardFull",
 			                mem_string("its shard takes less than waits for it"), RETURN_WAIT_S * MS_PER_S);
 		else
@@ -224,9 +305,9 @@ static void make_room(struct dispatch *d, struct shard *s)
 void dispatch_put_ready(struct dispatch *d, struct record *r)
 {
 	struct shard *s = ready_shard(&d->ready, r);
-	bool is_back = parked_remove(&d->asked, r->id);
+	bool is_back = r->is_back || (!d->set.lanes.is_on && dispatch_is_asked(d, r));
 
-	if (s && s->rate.is_limited && s->parked.ids > 0 && !is_back && may_park(r)) {
+	if (s && s->rate.is_limited && s->parked.ids > 0 && !is_back && !r->lane && dispatch_may_park(r)) {
 		park(d, s, r); /* others wait on disk before it */
 		return;
 	}
@@ -235,6 +316,19 @@ void dispatch_put_ready(struct dispatch *d, struct record *r)
 		make_room(d, s);
 	else
 		d->fruitless = 0;
+}
+
+bool dispatch_park_behind(struct dispatch *d, struct record *r)
+{
+	struct shard *s = ready_shard(&d->ready, r);
+
+	if (*behind_of(d, r) == 0)
+		return false;
+	if (s)
+		park(d, s, r);
+	else
+		release(d, &d->ready.shards.lost, r);
+	return true;
 }
 
 /* Asks for rows again that have room now. */
@@ -266,7 +360,7 @@ static void end_by_age(struct dispatch *d, struct shard *s)
 {
 	struct record *r;
 
-	while ((r = shards_take(&d->ready.shards, s)) && dispatch_ends_by_age(d, r))
+	while ((r = shards_take(&d->ready.shards, s)) && !(r = dispatch_within_age(d, r)))
 		;
 	if (r)
 		shards_queue_first(&d->ready.shards, s, r);
@@ -278,13 +372,16 @@ static void fetch_all(struct dispatch *d)
 	uint64_t most = most_cost(d);
 	struct shard *s;
 
-	if (d->asked.ids > 0 && d->now_ns - d->asked_ns < FETCH_AGAIN_NS)
+	if (d->asked.ids > 0 && !dispatch_is_gone(d, d->asked_ns))
 		return;
 	parked_fini(&d->asked);
-	LIST_FOREACH (s, &d->ready.shards.listed, link)
-		fetch_for(d, s, most);
+	/* In order what lost its shard is older than what waits for its shard now. */
 	if (d->ready.count < KINESIS_REQUEST_RECORDS)
 		fetch(d, &d->ready.shards.lost, FETCH_MOST);
+	if (d->set.lanes.is_ordered && (d->asked.ids > 0 || d->ready.shards.lost.ids > 0))
+		return;
+	LIST_FOREACH (s, &d->ready.shards.listed, link)
+		fetch_for(d, s, most);
 }
 
 int64_t dispatch_tend_shards(struct dispatch *d)
@@ -301,8 +398,10 @@ int64_t dispatch_tend_shards(struct dispatch *d)
 	}
 	if (!LIST_EMPTY(&d->ready.shards.listed) || d->ready.shards.lost.ids > 0)
 		return d->now_ns + NS_PER_S;
-	if (d->now_ns - d->limited_ns > TOGETHER_NS)
+	if (d->now_ns - d->limited_ns > TOGETHER_NS && d->asked.ids == 0) {
 		ready_tell_nothing(&d->ready);
+		memset(d->behind, 0, sizeof d->behind);
+	}
 	return INT64_MAX;
 }
 

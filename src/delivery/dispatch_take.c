@@ -52,6 +52,8 @@ void dispatch_take_prepared(struct dispatch *d, struct prepared *made, int64_t s
 		d->memory_bytes += message_cost(p->record->message);
 		if (p->code)
 			dispatch_dead(d, p->record, p->code, p->code, p->reason);
+		else if (d->set.lanes.is_on && (d->set.lanes.is_ordered || !suspects_know(&d->suspects, p->record->id)))
+			dispatch_lane_put(d, p->record);
 		else if (suspects_know(&d->suspects, p->record->id))
 			suspects_put(&d->suspects, p->record);
 		else

@@ -13,6 +13,7 @@
 #include "store/store_settlement.h"
 #include "config/config.h"
 #include "delivery/batcher.h"
+#include "delivery/queues/lanes.h"
 #include "delivery/request.h"
 
 /* The options as they are, and what follows from several of them. Texts are the config's, which must live longer. */
@@ -22,6 +23,7 @@ struct dispatch_settings {
 	enum putrecords_wire wire;
 	bool fills; /* no batching policy: fill requests from what is there */
 	struct batcher_policy policy;
+	struct lanes_rules lanes;
 };
 
 /* A record to send, or one that may not be sent. */

@@ -31,6 +31,30 @@ static void lint_template(const struct config_text *text, const char *what, stru
 	bloblang_template_free(t);
 }
 
+/* What keeps messages of one key together must find the same key each time. */
+static void lint_key(const struct config *config, const struct config_text *text, const char *what,
+                     struct config_faults *faults)
+{
+	const bool is_ordered = config->kspool.order != ORDER_NONE;
+	struct bloblang_template *t = NULL;
+	struct bloblang_fault fault = {.line = 1, .column = 1};
+	const char *varies;
+
+	lint_template(text, what, faults);
+	if ((!is_ordered && config->kspool.aggregation == AGGREGATION_OFF) || !text->text ||
+	    bloblang_template_parse(text->text, &t, &fault) != ERR_OK)
+		return;
+	varies = bloblang_template_varies(t);
+	if (varies) {
+		(void)snprintf(fault.text, sizeof fault.text,
+		               "%s gives one message another key each time, but kspool.%s goes by the key: make it of "
+		               "the message alone",
+		               varies, is_ordered ? "order" : "aggregation");
+		add_fault(faults, text, what, &fault);
+	}
+	bloblang_template_free(t);
+}
+
 static void lint_mapping(const struct config_text *text, const char *what, struct config_faults *faults)
 {
 	struct bloblang_mapping *m = NULL;
@@ -45,8 +69,13 @@ void pipeline_lint(const struct config *config, struct config_faults *faults)
 {
 	struct compiler c;
 
-	lint_template(&config->output.partition_key, "output.aws_kinesis.partition_key", faults);
-	lint_template(&config->output.hash_key, "output.aws_kinesis.hash_key", faults);
+	lint_key(config, &config->output.partition_key, "output.aws_kinesis.partition_key", faults);
+	lint_key(config, &config->output.hash_key, "output.aws_kinesis.hash_key", faults);
+	if (config->kspool.order != ORDER_NONE && config->kspool.key_error == KEY_RANDOM)
+		config_faults_add(
+		    faults, 1, 1, false,
+		    "kspool.key_error: random gives messages keys that have no order: with kspool.order it "
+		    "must be set_aside");
 	lint_mapping(&config->output.batching.check, "output.aws_kinesis.batching.check", faults);
 	compiler_init(&c, config, "", faults);
 	for (size_t i = 0; i < config->input_count; i++) {

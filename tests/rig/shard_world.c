@@ -34,6 +34,7 @@ struct world_event {
 	struct world_node *node;
 	struct request *request;
 	char *body; /* null: it arrives at the service */
+	bool is_lost;
 };
 
 double world_random(struct world *w)
@@ -121,11 +122,37 @@ static struct world_shard *shard_of(struct world *w, uint64_t hash)
 	return &w->shards[low];
 }
 
+static void tell_stored(struct world *w, const struct record *r)
+{
+	if (!w->on_stored)
+		return;
+	if (!r->parts)
+		w->on_stored(w->arg, r);
+	for (uint32_t i = 0; i < r->part_count; i++)
+		w->on_stored(w->arg, r->parts[i]);
+}
+
+static bool is_poisoned(struct world *w, const struct record *r)
+{
+	bool is = !r->parts && w->is_poison(w->arg, r);
+
+	for (uint32_t i = 0; i < r->part_count; i++)
+		is |= w->is_poison(w->arg, r->parts[i]);
+	return is;
+}
+
 /* The service deals with a request, and its answer is on its way. */
 static void serve(struct world *w, struct world_event *e)
 {
 	struct request *q = e->request;
+	struct world_event answer;
+	const bool lose = w->random_lost > 0 && world_random(w) < w->random_lost;
 	struct buf b;
+
+	if (lose && world_random(w) < 0.5) { /* it never came here */
+		put_event(w, (struct world_event){w->now_ns + w->rtt_ns, e->node, q, mem_string(""), true});
+		return;
+	}
 
 	buf_init(&b, 1 << 20);
 	(void)buf_add_text(&b, "{\"Records\":[");
@@ -136,10 +163,15 @@ static void serve(struct world *w, struct world_event *e)
 		w->offered++;
 		s->offered++;
 		(void)buf_add_text(&b, i ? "," : "");
+		if (w->is_poison && is_poisoned(w, r)) {
+			(void)buf_add_text(&b, "{\"ErrorCode\":\"ValidationException\",\"ErrorMessage\":\"No.\"}");
+			continue;
+		}
 		if (takes(w, s, (double)record_accounted(r))) {
 			w->stored++;
 			s->stored++;
-			(void)buf_addf(&b, "{\"SequenceNumber\":\"49\",\"ShardId\":\"%s\"}",
+			tell_stored(w, r);
+			(void)buf_addf(&b, "{\"SequenceNumber\":\"%" PRIu64 "\",\"ShardId\":\"%s\"}", w->stored,
 			               w->names_lie ? w->shards[w->stored % w->shard_count].name : s->name);
 			continue;
 		}
@@ -155,7 +187,10 @@ static void serve(struct world *w, struct world_event *e)
 	}
 	(void)buf_add_text(&b, "]}");
 	must(!b.overflow);
-	put_event(w, (struct world_event){w->now_ns + w->rtt_ns / 2, e->node, q, buf_take(&b, NULL)});
+	answer = (struct world_event){w->now_ns + w->rtt_ns / 2, e->node, q, buf_take(&b, NULL), lose};
+	if (w->random_late > 0 && world_random(w) < w->random_late)
+		answer.at_ns += (int64_t)(world_random(w) * 10 * (double)w->rtt_ns);
+	put_event(w, answer);
 }
 
 static void port_send(void *arg, struct request *q)
@@ -163,7 +198,7 @@ static void port_send(void *arg, struct request *q)
 	struct world_node *n = arg;
 
 	n->w->requests++;
-	put_event(n->w, (struct world_event){n->w->now_ns + n->w->rtt_ns / 2, n, q, NULL});
+	put_event(n->w, (struct world_event){n->w->now_ns + n->w->rtt_ns / 2, n, q, NULL, false});
 }
 
 static void port_settle(void *arg, const struct store_settlement *x, uint32_t row_bytes)
@@ -279,6 +314,7 @@ struct world_node *world_add(struct world *w, const struct world_rows *rows)
 	n->set = (struct dispatch_settings){
 	    .kspool = {.max_request_records = 500,
 	               .max_request_bytes_bytes = 5 << 20,
+	               .max_record_bytes_bytes = 1 << 20,
 	               .linger_ns = 5 * NS_PER_MS,
 	               .throttle_max_ns = 30 * NS_PER_S,
 	               .probe_initial_ns = NS_PER_S,
@@ -296,6 +332,7 @@ struct world_node *world_add(struct world *w, const struct world_rows *rows)
 	               .cost_bytes = memory / 2,
 	               .memory_count = ROW_MEMORY / 2},
 	};
+	n->set.lanes = rows->lanes;
 	n->fate = mem_zero(rows->count + 1);
 	n->next_id = 1;
 	n->began_ns = w->now_ns;
@@ -367,8 +404,9 @@ static void answer(struct world *w, struct world_event *e)
 	                             .body = e->body,
 	                             .body_bytes = strlen(e->body),
 	                             .retry_after_ms = -1};
+	const struct aws_answer lost = {.outcome = AWS_UNKNOWN, .retry_after_ms = -1};
 
-	dispatch_answered(e->node->d, e->request, &a, w->now_ns, w->wall_ms);
+	dispatch_answered(e->node->d, e->request, e->is_lost ? &lost : &a, w->now_ns, w->wall_ms);
 	free(e->body);
 	turn(e->node);
 }

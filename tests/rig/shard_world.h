@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "delivery/queues/lanes.h"
+
 enum world_mood { WORLD_TAKES, WORLD_THROTTLES, WORLD_FAILS };
 
 struct world_shard {
@@ -35,6 +37,12 @@ struct world {
 	bool is_silent;        /* throttled entries do not name their shard */
 	bool names_lie;        /* an entry names any shard */
 	double random_refused; /* part of all records that is throttled by chance */
+	double random_lost;    /* part of all requests whose answer is lost; half of them are stored */
+	double random_late;    /* part of all answers that take up to ten round trips more */
+	/* A message is stored, by itself or in an aggregate; null: nobody looks. */
+	void (*on_stored)(void *arg, const struct record *r);
+	void *arg;
+	bool (*is_poison)(void *arg, const struct record *r); /* its entry is refused; null: none */
 	struct world_shard *shards;
 	size_t shard_count;
 	struct world_node **nodes;
@@ -53,6 +61,7 @@ struct world_rows {
 	void *arg;
 	uint64_t memory_bytes; /* 0: 15 MiB, as the default configuration gives */
 	double per_second;     /* 0: all are there from the start */
+	struct lanes_rules lanes;
 };
 
 struct world *world_new(size_t shards, int64_t rtt_ns, uint64_t seed);

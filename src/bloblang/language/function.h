@@ -61,6 +61,7 @@ enum row_flags {
 	ROW_READS_MESSAGE = 32,  /* looks at the message or its batch: only such a function may use call_message() */
 	ROW_READS_DOCUMENT = 64, /* reads the body as JSON; implies the one above */
 	ROW_IMPURE = 128,        /* touches the outer world */
+	ROW_VARIES = 256,        /* for one message not the same each time: clocks, chance, the batch it is in */
 	/* What a mapping that must be pure (the method bloblang) may not call. */
 	ROW_NOT_PURE = ROW_READS_MESSAGE | ROW_READS_DOCUMENT | ROW_IMPURE,
 };

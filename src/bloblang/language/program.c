@@ -52,6 +52,8 @@ void program_free(struct program *p)
 	free(p);
 }
 
+const char *program_varies(const struct program *p) { return p->varies; }
+
 bool program_constant(const struct program *p, const char **ret_text, size_t *ret_length)
 {
 	if (!p->constant)

@@ -122,6 +122,16 @@ void parked_join(struct parked *p, struct parked *from)
 			(void)parked_add(p, ids[i]);
 }
 
+uint64_t parked_smallest(const struct parked *p)
+{
+	for (size_t i = p->first; i < p->first + p->count; i++)
+		for (size_t word = 0; word < PARKED_PIECE / 64; word++)
+			if (p->pieces[i].bits[word])
+				return p->pieces[i].base * PARKED_PIECE + word * 64 +
+				       (uint64_t)__builtin_ctzll(p->pieces[i].bits[word]);
+	return UINT64_MAX;
+}
+
 size_t parked_bytes(const struct parked *p) { return p->capacity * sizeof *p->pieces; }
 
 void parked_fini(struct parked *p)

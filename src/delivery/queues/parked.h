@@ -33,6 +33,8 @@ bool parked_remove(struct parked *p, uint64_t id);
 size_t parked_take(struct parked *p, uint64_t *ret, size_t most);
 /* All of `from` too; it is empty then. */
 void parked_join(struct parked *p, struct parked *from);
+/* UINT64_MAX: none is there. */
+uint64_t parked_smallest(const struct parked *p);
 size_t parked_bytes(const struct parked *p);
 void parked_fini(struct parked *p);
 

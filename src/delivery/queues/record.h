@@ -2,8 +2,8 @@
  * record: one entry of a PutRecords request to be, and what it stands for.
  *
  * What it is: usually one journal row. Processors may make several records of a row or one of several rows: then
- * `tracked` is set and tracked.h keeps the count. While a request is under way its body holds the data and `message` is
- * null; a failure brings the message back out of the body.
+ * `tracked` is set and tracked.h keeps the count. Several can go as one: then it has `parts` (unit.h). While a request
+ * is under way its body holds the data and `message` is null; a failure brings the message back out of the body.
  * Promises: 6 (a payload is in memory once). Owner: dispatch; one queue or request at a time. Thread: delivery.
  * Fails: never. Does not: know in which queue it is.
  */
@@ -19,21 +19,27 @@
 #include "message/message.h"
 #include "kinesis/putrecords.h"
 
+struct lane;
+
 struct record {
 	TAILQ_ENTRY(record) link;
-	struct message *message; /* null while a request's body holds the data */
+	struct message *message; /* null while a request's body, or its unit, holds the data */
 	struct origin *origin;   /* null: the row `id` */
+	struct lane *lane;       /* it keeps order: those behind it wait there; null: it does not */
+	struct record **parts;   /* null: one by itself */
 	uint64_t id;
 	int64_t received_ms;
 	int64_t since_ns;         /* monotonic: when it became ready */
 	int64_t due_ns;           /* monotonic, while it waits for its next try */
 	int64_t first_failure_ns; /* dispatch's active clock; -1: none */
 	const char *key;          /* into `own`, or a constant that outlives the record */
-	size_t data_at;           /* in the request's body */
+	size_t data_at;           /* in the request's body, or its unit's */
 	uint64_t hash;            /* hash.h, when is_hashed */
 	uint32_t key_bytes;
 	uint32_t hash_key_bytes; /* in `own`, behind the key; 0: none */
 	uint32_t data_bytes;
+	uint32_t part_count;
+	uint32_t rows;      /* of the parts */
 	uint32_t row_bytes; /* metadata and body of the row as the journal handed it over */
 	uint32_t attempts;  /* all its life */
 	uint32_t tries;     /* since it came into memory */
@@ -42,6 +48,8 @@ struct record {
 	bool throttled;     /* waits because of throttling */
 	bool refused;       /* alone, by something on the way */
 	bool is_hashed;
+	bool is_back;   /* it was parked, and was asked for */
+	bool holds_key; /* it is refused, and its key waits for it */
 	uint32_t hash_key_at;
 	char own[];
 };
@@ -80,13 +88,21 @@ static inline struct record *record_new(struct message *m, const char *key, uint
 	return r;
 }
 
+static inline void record_free_one(struct record *r)
+{
+	message_free(r->message);
+	origin_unref(r->origin);
+	free(r->parts);
+	free(r);
+}
+
 static inline void record_free(struct record *r)
 {
 	if (!r)
 		return;
-	message_free(r->message);
-	origin_unref(r->origin);
-	free(r);
+	for (uint32_t i = 0; r->parts && i < r->part_count; i++)
+		record_free_one(r->parts[i]);
+	record_free_one(r);
 }
 
 /* What limits count of it. */
@@ -96,6 +112,9 @@ static inline uint64_t record_accounted(const struct record *r)
 }
 
 /* Messages it stands for. */
-static inline uint32_t record_rows(const struct record *r) { return r->origin ? r->origin->count : 1; }
+static inline uint32_t record_rows(const struct record *r)
+{
+	return r->parts ? r->rows : r->origin ? r->origin->count : 1;
+}
 
 #endif

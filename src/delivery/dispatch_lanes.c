@@ -1,0 +1,223 @@
+/*
+ * dispatch_lanes: a key's messages in their order, or several of them as one.
+ *
+ * Invariants:
+ * 1. In order a key has at most one request with records of it under way, and nothing newer of it is sent before all of
+ *    these have their end.
+ * 2. What was sent once is sent again as it was: a unit changes only by kspool's own rules of age, or is taken apart
+ *    when it is refused for itself.
+ * 3. In order a row that goes back to disk keeps its place: those of its key behind it go back too, or wait.
+ * 4. In order nothing is given back with a time to wait (SETTLE_RETRY): the journal would send others before it.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metrics.h"
+#include "kinesis/limits.h"
+#include "delivery/dispatch_internal.h"
+#include "delivery/queues/unit.h"
+
+enum {
+	UNIT_PARTS = 4096,
+	LANE_PART = 16,   /* of the memory: what one key may have in it */
+	AWAY_PART = 8,    /* of the memory: what ids of rows on disk may take before reading slows down */
+	FETCH_MOST = 256, /* rows of a key asked back at once */
+};
+#define ORDERED_UNIT_BYTES (UINT64_C(256) << 10) /* of a key that waits for its answers; a bucket of 1/4 s has room */
+#define PAUSE_NS (INT64_C(50) * NS_PER_MS)
+
+static uint64_t memory_bytes(const struct dispatch *d) { return 2 * d->set.policy.cost_bytes; }
+
+static uint64_t lane_most(const struct dispatch *d)
+{
+	uint64_t most = memory_bytes(d) / LANE_PART;
+
+	return most == 0 || d->set.lanes.is_total ? UINT64_MAX : most;
+}
+
+static uint64_t most_unit_bytes(const struct dispatch *d)
+{
+	uint64_t most = d->set.lanes.target_bytes, limit = d->set.kspool.max_record_bytes_bytes;
+
+	if (d->set.lanes.is_ordered && most < ORDERED_UNIT_BYTES)
+		most = ORDERED_UNIT_BYTES;
+	return most < limit ? most : limit;
+}
+
+bool dispatch_lanes_give(struct dispatch *d, bool force)
+{
+	struct lane *l = lanes_next(&d->lanes, d->now_ns, force);
+	struct record *taken[UNIT_PARTS];
+	uint32_t n;
+	bool joins;
+
+	if (!l)
+		return false;
+	joins = d->set.lanes.aggregates && TAILQ_FIRST(&l->queue)->id > l->plain_to;
+	n = lanes_take(&d->lanes, l, most_unit_bytes(d), taken, UNIT_PARTS);
+	if (joins) {
+		struct record *r = dispatch_unit(d, taken, n, taken[0]->lane);
+
+		dispatch_put_ready(d, r);
+		return true;
+	}
+	for (uint32_t i = 0; i < n; i++)
+		dispatch_put_ready(d, taken[i]);
+	return true;
+}
+
+/* Back to disk, to be asked for when its key has room. What nobody could send is read slowly. */
+static void put_away(struct dispatch *d, struct lane *l, struct record *r)
+{
+	lanes_add_away(&d->lanes, l, r->id);
+	metric_add(M_ROWS_PARKED, 1);
+	dispatch_settle(d, r, SETTLE_RELEASE, NULL, NULL, 0);
+	if (d->lanes.away_bytes >= memory_bytes(d) / AWAY_PART)
+		d->rest_until_ns = d->now_ns + PAUSE_NS;
+}
+
+/* A key with much waits on disk with what is newest; the others are read past it. */
+static void keep_in_bounds(struct dispatch *d, struct lane *l)
+{
+	uint64_t most = lane_most(d);
+
+	while (l->cost > most && l->count > 1) {
+		struct record *r = lanes_take_newest(&d->lanes, l);
+
+		if (!dispatch_may_park(r)) {
+			lanes_put(&d->lanes, l, r, false);
+			return;
+		}
+		put_away(d, l, r);
+	}
+}
+
+void dispatch_lane_put(struct dispatch *d, struct record *r)
+{
+	struct lane *l = lanes_find(&d->lanes, r);
+	bool is_its = l && lanes_remove_away(&d->lanes, l, r->id), may_park;
+
+	r->is_back = dispatch_is_asked(d, r) || is_its;
+	may_park = d->set.lanes.is_ordered && !is_its && dispatch_may_park(r);
+	if (may_park && l && l->before_id < r->id) {
+		put_away(d, l, r);
+		return;
+	}
+	if (may_park && !r->is_back && dispatch_park_behind(d, r))
+		return;
+	l = l ? l : lanes_of(&d->lanes, r);
+	lanes_put(&d->lanes, l, r, false);
+	if (d->set.lanes.is_ordered)
+		keep_in_bounds(d, l);
+}
+
+static void fetch(struct dispatch *d, struct lane *l)
+{
+	uint64_t ids[FETCH_MOST], most = lane_most(d), each = l->count ? l->cost / l->count : 1 << 10;
+	size_t n;
+
+	if (l->asked.ids > 0 || (l->cost > most / 2 && TAILQ_FIRST(&l->queue)->id < l->before_id))
+		return;
+	n = l->cost < most ? (size_t)((most - l->cost) / 2 / (each + 1)) + 1 : 1;
+	n = lanes_ask(&d->lanes, l, ids, n < FETCH_MOST ? n : FETCH_MOST, d->now_ns);
+	for (size_t i = 0; i < n; i++)
+		d->ports.fetch(d->ports.arg, ids[i]);
+}
+
+int64_t dispatch_tend_lanes(struct dispatch *d)
+{
+	struct lane *l, *next;
+
+	if (d->phase == DISPATCH_STOPPING || LIST_EMPTY(&d->lanes.behind))
+		return INT64_MAX;
+	for (l = LIST_FIRST(&d->lanes.behind); l; l = next) {
+		next = LIST_NEXT(l, behind);
+		if (l->asked.ids > 0 && dispatch_is_gone(d, l->asked_ns))
+			lanes_forget_asked(&d->lanes, l);
+		else
+			fetch(d, l);
+	}
+	return LIST_EMPTY(&d->lanes.behind) ? INT64_MAX : d->now_ns + NS_PER_S;
+}
+
+bool dispatch_lane_holds_back(struct dispatch *d, struct record *r)
+{
+	if (!r->lane || r->lane->in_requests == 0)
+		return false;
+	lanes_put(&d->lanes, r->lane, r, true);
+	return true;
+}
+
+void dispatch_lanes_sent(const struct request *q, int by)
+{
+	for (uint32_t i = 0; i < q->count; i++)
+		if (q->records[i]->lane)
+			q->records[i]->lane->in_requests += (uint32_t)by;
+}
+
+static void breach(struct record *r, const char *why)
+{
+	metric_add(M_ORDER_BREACHES, record_rows(r));
+	LOG_LIMITED(LOG_ERROR, "order of a key was not kept", LOG_U("id", r->id), LOG_S("reason", why));
+}
+
+void dispatch_lanes_check(struct dispatch *d, struct request *q, const struct answer *a)
+{
+	d->answers++;
+	for (uint32_t i = 0; i < q->count; i++) {
+		struct record *r = q->records[i];
+		struct lane *l = r->lane;
+
+		if (!l)
+			continue;
+		if (!a->entries[i].stored)
+			l->failed_in = d->answers;
+		else if (l->failed_in == d->answers)
+			breach(r, "it was stored, one before it in the same request was not");
+		else if (!lanes_mark(l, answer_shard(a, i), answer_sequence(a, i)))
+			breach(r, "its sequence number is below the one before it");
+	}
+}
+
+/* Refused for itself: which part it is will be seen when each goes alone. */
+static void take_apart(struct dispatch *d, struct record *unit)
+{
+	struct lane *l = unit->lane;
+	uint32_t n;
+	struct record **parts = unit_split(unit, &n, &d->memory_bytes);
+
+	if (l)
+		l->plain_to = parts[n - 1]->id;
+	for (uint32_t i = n; i-- > 0;)
+		if (l)
+			lanes_put(&d->lanes, l, parts[i], false);
+		else
+			ready_put_first(&d->ready, parts[i]);
+	if (l)
+		lanes_left(&d->lanes, l);
+	free(parts);
+}
+
+static void hold_key(struct dispatch *d, struct record *r, const char *said)
+{
+	d->keys_held += !r->holds_key;
+	metric_set(M_KEYS_HELD, d->keys_held);
+	r->holds_key = true;
+	r->due_ns = d->now_ns + d->set.kspool.probe_max_ns;
+	LOG_LIMITED(LOG_ERROR, "a key is held by a message that is refused", LOG_U("id", r->id), LOG_S("code", said),
+	            LOG_S("fix", "kspool.order_poison: set_aside lets the others go on"));
+	waiting_put(&d->waiting, r);
+}
+
+void dispatch_refused(struct dispatch *d, struct record *r, const char *code, const char *said, const char *text)
+{
+	if (r->parts)
+		take_apart(d, r);
+	else if (r->lane && d->set.kspool.order_poison == ORDER_HOLDS_KEY)
+		hold_key(d, r, said);
+	else
+		dispatch_dead(d, r, code, said, text);
+}

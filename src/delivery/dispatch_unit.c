@@ -1,0 +1,31 @@
+/* dispatch_unit: several records become one, and what that saves. */
+#include "base/metrics.h"
+#include "delivery/dispatch_internal.h"
+#include "delivery/queues/unit.h"
+
+enum { PUT_UNIT = 25600 }; /* pricing page: a record is paid by begun 25 KB */
+
+struct record *dispatch_unit(struct dispatch *d, struct record *const *parts, uint32_t count, struct lane *l)
+{
+	const struct record *first = parts[0];
+	struct record *r;
+
+	r = count > 1 ? unit_join(d->aggregates, parts, count, &d->memory_bytes) : parts[0];
+	r->lane = l;
+	if (r == first)
+		return r;
+	r->tries = first->tries;
+	r->first_failure_ns = first->first_failure_ns;
+	return r;
+}
+
+void dispatch_count_unit(const struct record *unit)
+{
+	uint64_t alone = 0, together = (record_accounted(unit) + PUT_UNIT - 1) / PUT_UNIT;
+
+	for (uint32_t i = 0; i < unit->part_count; i++)
+		alone += (record_accounted(unit->parts[i]) + PUT_UNIT - 1) / PUT_UNIT;
+	metric_add(M_AGGREGATES, 1);
+	metric_add(M_AGGREGATED, unit->rows);
+	metric_add(M_PUT_UNITS_SAVED, alone > together ? alone - together : 0);
+}
