@@ -20,13 +20,24 @@ struct series {
 /* Open addressing; a slot goes from null to a series once. */
 static _Atomic(struct series *) table[TABLE_SIZE];
 static _Atomic uint32_t used;
-static _Atomic uint64_t refused;
+static _Atomic uint64_t refused, held_bytes;
 
 static uint32_t hash_text(uint32_t hash, const char *text)
 {
 	for (const unsigned char *p = (const unsigned char *)text; *p; p++)
 		hash = (hash ^ *p) * UINT32_C(16777619);
 	return (hash ^ 0xff) * UINT32_C(16777619);
+}
+
+/* They stay for good, and name what strangers wrote: all of them together may take so much. */
+static bool take_room(const char *name, const char *labels)
+{
+	uint64_t bytes = sizeof(struct series) + strlen(name) + strlen(labels) + 2;
+
+	if (atomic_fetch_add(&held_bytes, bytes) + bytes <= SERIES_MAX_BYTES)
+		return true;
+	(void)atomic_fetch_sub(&held_bytes, bytes);
+	return false;
 }
 
 static struct series *make(enum series_type type, const char *name, const char *labels)
@@ -49,7 +60,7 @@ struct series *series_find(enum series_type type, const char *name, const char *
 		if (!s) {
 			struct series *new;
 
-			if (atomic_fetch_add(&used, 1) >= SERIES_MAX) {
+			if (atomic_fetch_add(&used, 1) >= SERIES_MAX || !take_room(name, labels)) {
 				atomic_fetch_sub(&used, 1);
 				atomic_fetch_add(&refused, 1);
 				return NULL;

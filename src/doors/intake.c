@@ -81,8 +81,10 @@ static void charge_group(struct group *g)
 	uint64_t bytes = g->offer.bytes;
 	struct message *m;
 
+	STAILQ_FOREACH (m, &g->offer.messages, link)
+		bytes += origin_cost(m->origin);
 	STAILQ_FOREACH (m, &g->offer.set_aside, link)
-		bytes += message_cost(m);
+		bytes += message_cost(m) + origin_cost(m->origin) + strlen(m->failure->reason);
 	intake_charge(g->intake, bytes);
 	intake_release(g->intake, g->charged_bytes);
 	g->charged_bytes = bytes;

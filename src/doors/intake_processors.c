@@ -38,22 +38,40 @@ enum err processors_compile(const struct config_node *nodes, const struct config
 	return err;
 }
 
-/* Copies of what goes in, for the rule that sets aside what processors drop; null for the rule that counts it. */
-static struct message **keep_copies(const struct group *g, const struct pipeline_batch *batch)
-{
-	struct message **copies;
+/* A source that offers again came down to this one message: it goes on, or nothing behind it gets through. */
+static bool must_go_on(const struct group *g) { return g->comes_again && g->received <= 1; }
 
+/* What is kept of what goes in, for the rule that sets aside what processors drop. */
+struct copies {
+	struct message **items; /* null for the rule that counts it */
+	uint64_t charged_bytes; /* to the budget */
+};
+
+/* False when the budget has no room for them: the group is starved. */
+static bool keep_copies(struct group *g, const struct pipeline_batch *batch, struct copies *ret)
+{
+	uint64_t bytes = 0;
+
+	*ret = (struct copies){0};
 	if (g->intake->config->kspool.processor_filter != FILTER_SET_ASIDE)
-		return NULL;
-	copies = mem_array(batch->count, sizeof(struct message *));
+		return true;
 	for (size_t n = 0; n < batch->count; n++)
-		copies[n] = message_copy(batch->items[n]);
-	return copies;
+		bytes += message_cost(batch->items[n]) + sizeof(struct message *);
+	if (budget_take(bytes, true))
+		ret->charged_bytes = bytes;
+	else if (!must_go_on(g))
+		return false;
+	ret->items = mem_array(batch->count, sizeof(struct message *));
+	for (size_t n = 0; n < batch->count; n++)
+		ret->items[n] = message_copy(batch->items[n]);
+	return true;
 }
 
-static void set_aside_copies(struct group *g, struct message **copies, size_t count, const uint64_t *vanished,
+static void set_aside_copies(struct group *g, const struct copies *kept, size_t count, const uint64_t *vanished,
                              size_t vanished_count)
 {
+	struct message **copies = kept->items;
+
 	for (size_t n = 0; n < vanished_count; n++) {
 		group_set_aside(g, copies[vanished[n] - 1], "dropped by a processor");
 		copies[vanished[n] - 1] = NULL;
@@ -61,6 +79,7 @@ static void set_aside_copies(struct group *g, struct message **copies, size_t co
 	for (size_t n = 0; n < count; n++)
 		message_free(copies[n]);
 	free(copies);
+	budget_give(kept->charged_bytes);
 }
 
 /* Runs one pipeline; what it asks for goes to the group. */
@@ -73,19 +92,22 @@ static void run_pipeline(struct group *g, struct pipeline *p, struct evaluator *
 	until_ns = pipeline_run(p, ev, batch);
 	if (until_ns > g->hold_until_ns)
 		g->hold_until_ns = until_ns;
-	/* a source that offers again came down to this one message: it fails by itself, or nothing behind it gets
-	 * through */
-	g->was_starved |= pipeline_was_starved(p) && !(g->comes_again && g->received <= 1);
+	g->was_starved |= pipeline_was_starved(p) && !must_go_on(g);
 }
 
 /* Returns how many messages vanished and count as filtered. */
 static uint32_t run_batch(struct group *g, struct evaluator *ev, struct pipeline_batch *batch)
 {
 	size_t count = batch->count;
-	struct message **copies = keep_copies(g, batch);
-	uint64_t *before = mem_array(2 * count, sizeof *before);
+	struct copies copies;
+	uint64_t *before;
 	size_t vanished;
 
+	if (!keep_copies(g, batch, &copies)) {
+		g->was_starved = true;
+		return 0;
+	}
+	before = mem_array(2 * count, sizeof *before);
 	for (size_t n = 0; n < count; n++) {
 		before[n] = n + 1;
 		message_set_origin(batch->items[n], origin_new(n + 1));
@@ -93,8 +115,8 @@ static uint32_t run_batch(struct group *g, struct evaluator *ev, struct pipeline
 	run_pipeline(g, g->own, ev, batch);
 	run_pipeline(g, g->intake->common, ev, batch);
 	vanished = pipeline_vanished(batch, before, count, before + count);
-	if (copies) {
-		set_aside_copies(g, copies, count, before + count, vanished);
+	if (copies.items) {
+		set_aside_copies(g, &copies, count, before + count, vanished);
 		vanished = 0;
 	}
 	free(before);
@@ -106,8 +128,8 @@ static void take_back(struct group *g, struct message *m)
 {
 	struct intake *i = g->intake;
 
-	must(m->id == 0 && m->origin);
-	if (!m->origin->keyed)
+	must(m->id == 0 && (m->origin || g->was_starved));
+	if (m->origin && !m->origin->keyed)
 		message_set_origin(m, NULL);
 	if (m->body_bytes > i->max_message_bytes) {
 		AUTOFREE char *reason = mem_format("a processor made a message of %u bytes; the limit is %llu",

@@ -25,6 +25,12 @@ struct message *message_new(const void *meta, size_t meta_bytes, const void *bod
 	return m;
 }
 
+static void failure_unref(struct message_failure *failure)
+{
+	if (failure && --failure->references == 0)
+		free(failure);
+}
+
 void message_fail(struct message *m, const struct message_source *at, const char *reason)
 {
 	struct message_failure *failure = NULL;
@@ -33,10 +39,23 @@ void message_fail(struct message *m, const struct message_source *at, const char
 		size_t length = strlen(reason);
 
 		failure = mem_alloc(sizeof *failure + length + 1);
+		failure->references = 1;
 		failure->at = at;
 		memcpy(failure->reason, reason, length + 1);
 	}
-	free(m->failure);
+	failure_unref(m->failure);
+	m->failure = failure;
+}
+
+void message_fail_like(struct message *m, const struct message *from)
+{
+	struct message_failure *failure = from->failure;
+
+	if (failure) {
+		must(failure->references < UINT32_MAX);
+		failure->references++;
+	}
+	failure_unref(m->failure);
 	m->failure = failure;
 }
 
@@ -54,8 +73,7 @@ struct message *message_derive(const struct message *m, const void *meta, size_t
 	new->id = m->id;
 	new->attempts = m->attempts;
 	new->origin = m->origin ? origin_ref(m->origin) : NULL;
-	if (m->failure)
-		message_fail(new, m->failure->at, m->failure->reason);
+	message_fail_like(new, m);
 	return new;
 }
 
@@ -82,7 +100,7 @@ void message_free(struct message *m)
 	if (!m)
 		return;
 	origin_unref(m->origin);
-	free(m->failure);
+	failure_unref(m->failure);
 	free(m);
 }
 

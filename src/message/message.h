@@ -32,6 +32,7 @@ struct message_source {
 };
 
 struct message_failure {
+	uint32_t references;             /* what is made of a message shares its failure */
 	const struct message_source *at; /* null: no processor */
 	char reason[];
 };
@@ -58,7 +59,9 @@ struct message *message_new_room(size_t body_bytes, int64_t received_ms) __attri
 void message_free(struct message *m);
 /* Sets or (reason null) clears the failure; at may be null. */
 void message_fail(struct message *m, const struct message_source *at, const char *reason);
-/* Another body for the same: time, id, attempts and failure are copied, the origin is shared. */
+/* Gives m the failure of `from`. Both, and what is made of them, belong to one thread at a time, as an origin does. */
+void message_fail_like(struct message *m, const struct message *from);
+/* Another body for the same: time, id and attempts are copied, failure and origin are shared. */
 struct message *message_derive(const struct message *m, const void *meta, size_t meta_bytes, const void *body,
                                size_t body_bytes) __attribute__((returns_nonnull));
 struct message *message_copy(const struct message *m) __attribute__((returns_nonnull));

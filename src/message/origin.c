@@ -2,7 +2,8 @@
  * Invariants:
  * 1. A node never changes what it stands for: ids, key and place are set when it is made. Only its fate changes, and
  *    sealing forgets parents of a node without keys.
- * 2. ids are ascending and distinct; those of a derived node are its parent's.
+ * 2. ids are ascending and distinct; those of a derived node are its parent's, and lie there: a node costs the same,
+ *    however many it stands for. A holder holds its own, and is an ancestor.
  * 3. keyed is true if and only if the node or one of its parents has a key.
  * 4. No node has one parent twice.
  * 5. A fate holds for one commit; in it UNDECIDED becomes KEPT or KNOWN and stays so.
@@ -15,16 +16,22 @@
 #include "base/check.h"
 #include "base/mem.h"
 
+/* ids null: those of the first parent. */
 static struct origin *make(struct origin *const *parents, size_t parent_count, const uint64_t *ids, size_t count)
 {
 	struct origin *o;
 
 	must(parent_count <= UINT32_MAX && count <= UINT32_MAX);
-	o = mem_zero(sizeof *o + count * sizeof *ids);
+	o = mem_zero(sizeof *o + (ids ? count * sizeof *ids : 0));
 	o->references = 1;
-	o->count = (uint32_t)count;
-	if (count)
-		memcpy(o->ids, ids, count * sizeof *ids);
+	if (ids) {
+		o->count = (uint32_t)count;
+		o->ids = memcpy(o->own_ids, ids, count * sizeof *ids);
+	} else {
+		o->count = parents[0]->count;
+		o->ids = parents[0]->ids;
+		o->holder = origin_ref(parents[0]->holder ? parents[0]->holder : parents[0]);
+	}
 	o->parent_count = (uint32_t)parent_count;
 	o->parents = parent_count ? mem_array(parent_count, sizeof(struct origin *)) : NULL;
 	for (size_t i = 0; i < parent_count; i++) {
@@ -54,6 +61,7 @@ void origin_unref(struct origin *o)
 			return;
 		for (uint32_t i = 1; i < o->parent_count; i++)
 			origin_unref(o->parents[i]);
+		origin_unref(o->holder); /* has nothing above it when it goes with this one: see origin_seal */
 		if (o->key)
 			free(o->key->cache);
 		free(o->key);
@@ -114,13 +122,14 @@ static size_t distinct_nodes(struct origin *const *nodes, size_t count, struct o
 static struct origin *join(struct origin *const *nodes, size_t count, bool ids_of_all)
 {
 	struct origin **parents, *o;
-	size_t parent_count, id_count;
-	uint64_t *ids;
+	size_t parent_count, id_count = 0;
+	uint64_t *ids = NULL;
 
 	must(count > 0);
 	parents = mem_array(count, sizeof(struct origin *));
 	parent_count = distinct_nodes(nodes, count, parents);
-	ids = union_of(parents, ids_of_all ? parent_count : 1, &id_count);
+	if (ids_of_all && parent_count > 1)
+		ids = union_of(parents, parent_count, &id_count);
 	o = parent_count == 1 ? origin_ref(parents[0]) : make(parents, parent_count, ids, id_count);
 	free(ids);
 	free(parents);
@@ -133,7 +142,7 @@ struct origin *origin_add(struct origin *const *parents, size_t count) { return 
 
 struct origin *origin_with_key(struct origin *parent, const char *cache, int64_t ttl_ms, const void *key, size_t bytes)
 {
-	struct origin *o = make(&parent, 1, parent->ids, parent->count);
+	struct origin *o = make(&parent, 1, NULL, 0);
 
 	o->key = mem_alloc(sizeof *o->key + bytes);
 	o->key->cache = mem_string(cache);
@@ -146,7 +155,7 @@ struct origin *origin_with_key(struct origin *parent, const char *cache, int64_t
 
 struct origin *origin_with_place(struct origin *parent, uint32_t line, uint32_t place)
 {
-	struct origin *o = make(&parent, 1, parent->ids, parent->count);
+	struct origin *o = make(&parent, 1, NULL, 0);
 
 	must(line != 0);
 	o->line = line;
@@ -172,6 +181,22 @@ void origin_seal(struct origin *o)
 	free(o->parents);
 	o->parents = NULL;
 	o->parent_count = 0;
+	if (o->holder)
+		origin_seal(o->holder);
+}
+
+uint64_t origin_cost(const struct origin *o)
+{
+	const struct origin *below = NULL;
+	uint64_t bytes = 0;
+
+	for (; o && o->references == (below && below->holder == o ? 2 : 1);
+	     below = o, o = o->parent_count ? o->parents[0] : NULL) {
+		bytes += sizeof *o + o->parent_count * sizeof(struct origin *);
+		bytes += o->holder ? 0 : o->count * sizeof *o->ids;
+		bytes += o->key ? sizeof *o->key + o->key->bytes + strlen(o->key->cache) : 0;
+	}
+	return bytes;
 }
 
 enum origin_fate origin_fate(const struct origin *o, uint64_t commit)

@@ -35,10 +35,12 @@ struct origin {
 	bool keyed;             /* it or one it comes from has a key */
 	enum origin_fate fate;
 	uint64_t decided_in;
-	uint32_t line;  /* which list `place` is a position in; 0: none */
-	uint32_t place; /* that list is put back in order by it */
-	uint32_t count; /* of ids */
-	uint64_t ids[]; /* ascending; what came in: rows of the journal at flush, numbers in the offer at intake */
+	uint32_t line;       /* which list `place` is a position in; 0: none */
+	uint32_t place;      /* that list is put back in order by it */
+	uint32_t count;      /* of ids */
+	const uint64_t *ids; /* ascending; what came in: rows of the journal at flush, numbers in the offer at intake */
+	struct origin *holder; /* whose they are; null: its own */
+	uint64_t own_ids[];
 };
 
 /* One that came in, under a number; 0: no number. */
@@ -56,6 +58,8 @@ struct origin *origin_ref(struct origin *o) __attribute__((returns_nonnull));
 void origin_unref(struct origin *o); /* accepts null */
 /* The position in that list: of the nearest node that has one. */
 uint32_t origin_place(const struct origin *o, uint32_t line);
+/* Bytes that are gone when this reference goes: of the node and those above it that nobody else refers to. */
+uint64_t origin_cost(const struct origin *o);
 /* Lets go of parents that tell nothing any more: those of a node without keys. */
 void origin_seal(struct origin *o);
 enum origin_fate origin_fate(const struct origin *o, uint64_t commit);

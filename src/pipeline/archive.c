@@ -243,7 +243,7 @@ static void process_archive_run(const struct stage *s, struct runner *r, struct 
 		batches_add_one(out, joined);
 	} else {
 		for (size_t i = 0; i < moved.count; i++)
-			stage_fail(s, moved.items[i], e.text);
+			stage_fail(s, r, moved.items[i], e.text);
 		batches_add(out, &moved);
 	}
 	buf_fini(&body);

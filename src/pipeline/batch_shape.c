@@ -75,12 +75,14 @@ static void process_split_run(const struct stage *s, struct runner *r, struct pi
 	struct pipeline_batch next = {0};
 	int64_t bytes = 0;
 
-	(void)r;
 	for (size_t i = 0; i < batch->count; i++) {
 		int64_t more = batch->items[i]->body_bytes;
+		bool is_full = (split->size > 0 && (int64_t)next.count >= split->size) ||
+		               (split->byte_size > 0 && bytes + more > split->byte_size);
 
-		if ((split->size > 0 && (int64_t)next.count >= split->size) ||
-		    (split->byte_size > 0 && bytes + more > split->byte_size)) {
+		if (is_full && !stage_make(s, r, STAGE_BATCH_BYTES))
+			stage_spend(s, r, stage_too_much); /* what is left stays in one batch */
+		else if (is_full) {
 			batches_add(out, &next);
 			bytes = 0;
 		}
@@ -128,7 +130,7 @@ static void process_select_parts_run(const struct stage *s, struct runner *r, st
 	for (size_t i = 0; i < parts->count; i++) {
 		const struct message *part = part_at(batch, parts->index[i]);
 
-		bytes += part ? message_cost(part) : 0;
+		bytes += part ? stage_cost(part) : 0;
 	}
 	if (!stage_make(s, r, bytes)) {
 		stage_spend(s, r, stage_too_much);
@@ -183,7 +185,7 @@ static void process_insert_part_run(const struct stage *s, struct runner *r, str
 
 	buf_init(&text, stage_room(r, BODY_MAX_BYTES));
 	if (bloblang_template_render(insert->content, r->evaluator, &context, &text, &e) != ERR_OK ||
-	    !stage_make(s, r, sizeof *new + batch->items[0]->meta_bytes + 2 * text.len)) {
+	    !stage_make(s, r, STAGE_MESSAGE_BYTES + sizeof *new + batch->items[0]->meta_bytes + 2 * text.len)) {
 		if (e.code == ERR_OK)
 			stage_spend(s, r, stage_too_much);
 		else
@@ -247,9 +249,9 @@ static void process_group_by_value_run(const struct stage *s, struct runner *r, 
 		buf_init(&text, stage_room(r, BODY_MAX_BYTES));
 		if (!stage_is_spent(s, r) &&
 		    bloblang_template_render(s->state, r->evaluator, &context, &text, &e) != ERR_OK) {
-			stage_fail(s, batch->items[i], e.text);
+			stage_fail(s, r, batch->items[i], e.text);
 			buf_clear(&text);
-		} else if (!stage_make(s, r, text.len + sizeof *groups)) {
+		} else if (!stage_make(s, r, STAGE_BATCH_BYTES + text.len + sizeof *groups)) {
 			stage_spend(s, r, stage_too_much);
 			buf_clear(&text);
 		}

@@ -189,16 +189,22 @@ static void try_catch_free(void *state)
 }
 
 /* The recovery list finds the error's text in metadata. */
-static struct message *with_error_metadata(struct message *m, const char *key)
+static struct message *with_error_metadata(const struct stage *s, struct runner *r, struct message *m, const char *key)
 {
+	size_t room = STAGE_MESSAGE_BYTES + sizeof *m + m->meta_bytes + m->body_bytes + strlen(key);
 	struct message *new;
 	struct buf meta;
 
 	if (!m->failure || !key[0])
 		return m;
+	if (!stage_make(s, r, room + strlen(m->failure->reason))) {
+		stage_spend(s, r, stage_too_much);
+		return m;
+	}
 	stage_meta_with(m, key, m->failure->reason, strlen(m->failure->reason), &meta);
 	new = message_derive(m, meta.data, meta.len, message_body(m), m->body_bytes);
 	buf_fini(&meta);
+	r->live_bytes -= (int64_t)stage_cost(m);
 	message_free(m);
 	return new;
 }
@@ -212,7 +218,7 @@ static void process_try_catch_run(const struct stage *s, struct runner *r, struc
 	for (size_t i = 0; i < batch->count; i++)
 		try_stages(&t->tried, r, batch->items[i], &tried);
 	for (size_t i = 0; i < tried.count; i++)
-		tried.items[i] = with_error_metadata(tried.items[i], t->error_metadata);
+		tried.items[i] = with_error_metadata(s, r, tried.items[i], t->error_metadata);
 	catch_stages(&t->recovery, r, &tried, &result);
 	free(tried.items);
 	batches_add(out, &result);
@@ -292,10 +298,12 @@ static void process_switch_compile(struct compiler *c, const struct config_node 
  * The result of a switch comes back in the order of the incoming batch: for its time each message has an origin with a
  * place in the line of this run, which what is made of it shares.
  */
-static uint32_t take_places(struct runner *r, const struct pipeline_batch *batch)
+static uint32_t take_places(const struct stage *s, struct runner *r, const struct pipeline_batch *batch)
 {
 	uint32_t line = ++r->lines;
 
+	if (!stage_keep(s, r, batch->count * STAGE_ORIGIN_BYTES))
+		return 0;
 	for (size_t i = 0; i < batch->count; i++)
 		message_set_origin(batch->items[i], origin_with_place(batch->items[i]->origin, line, (uint32_t)i));
 	return line;
@@ -316,8 +324,10 @@ static int compare_places(const void *a, const void *b)
 	return (x->order > y->order) - (x->order < y->order);
 }
 
-static void put_in_order(struct pipeline_batch *result, uint32_t line)
+/* Gives back what take_places took, unless a key below a place keeps it. */
+static void put_in_order(struct runner *r, struct pipeline_batch *result, size_t taken, uint32_t line)
 {
+	bool is_kept = false;
 	struct placed *placed = mem_array(result->count, sizeof *placed);
 
 	for (size_t i = 0; i < result->count; i++)
@@ -329,7 +339,10 @@ static void put_in_order(struct pipeline_batch *result, uint32_t line)
 		result->items[i] = m;
 		if (m->origin->line == line)
 			message_set_origin(m, origin_ref(m->origin->parents[0]));
+		else
+			is_kept = true;
 	}
+	r->kept_bytes -= is_kept ? 0 : (int64_t)(taken * STAGE_ORIGIN_BYTES);
 	free(placed);
 }
 
@@ -346,7 +359,7 @@ static void test_case(const struct stage *s, struct runner *r, const struct chec
 
 		if (item->check && !stage_is_spent(s, r) &&
 		    bloblang_mapping_check(item->check, r->evaluator, &context, &pass, &e) != ERR_OK) {
-			stage_fail(s, remaining->items[i], e.text);
+			stage_fail(s, r, remaining->items[i], e.text);
 			pipeline_batch_add(result, remaining->items[i]);
 			continue;
 		}
@@ -361,8 +374,12 @@ static void process_switch_run(const struct stage *s, struct runner *r, struct p
 {
 	const struct cases *cases = s->state;
 	struct pipeline_batch remaining = {0}, carried = {0}, result = {0};
-	uint32_t line = take_places(r, batch);
+	uint32_t line = take_places(s, r, batch);
 
+	if (line == 0) {
+		stage_pass(batch, out);
+		return;
+	}
 	for (size_t i = 0; i < batch->count; i++)
 		pipeline_batch_add(&remaining, batch->items[i]);
 	for (size_t i = 0; i < cases->count; i++) {
@@ -385,7 +402,7 @@ static void process_switch_run(const struct stage *s, struct runner *r, struct p
 		pipeline_batch_add(&result, remaining.items[i]);
 	free(carried.items);
 	free(remaining.items);
-	put_in_order(&result, line);
+	put_in_order(r, &result, batch->count, line);
 	batches_add(out, &result);
 }
 
@@ -499,7 +516,7 @@ static void process_while_run(const struct stage *s, struct runner *r, struct pi
 	}
 	for (size_t i = 0; i < all.count; i++) {
 		for (size_t k = 0; loops == LOOPS_MAX && k < all.items[i].count; k++)
-			stage_fail(s, all.items[i].items[k], "the loop did not end");
+			stage_fail(s, r, all.items[i].items[k], "the loop did not end");
 		batches_add(out, &all.items[i]);
 	}
 	free(all.items);

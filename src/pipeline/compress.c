@@ -80,13 +80,13 @@ static struct message *recode(const struct stage *s, struct runner *r, const str
 	ok = c->decompresses ? compression_decompress(c->compression, body, m->body_bytes, &out, &error)
 	                     : compression_compress(c->compression, c->level, body, m->body_bytes, &out, &error);
 	if (!ok) {
-		stage_fail(s, m, error);
-	} else if (stage_make(s, r, sizeof *made + m->meta_bytes + out.length)) {
+		stage_fail(s, r, m, error);
+	} else if (stage_make(s, r, STAGE_MESSAGE_BYTES + sizeof *made + m->meta_bytes + out.length)) {
 		made = message_derive(m, message_meta(m), m->meta_bytes, text_end(&out), out.length);
-		r->live_bytes -= (int64_t)message_cost(m);
+		r->live_bytes -= (int64_t)stage_cost(m);
 		message_free(m);
 	} else {
-		stage_fail(s, m, stage_too_much);
+		stage_fail(s, r, m, stage_too_much);
 	}
 	return made;
 }

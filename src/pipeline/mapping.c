@@ -54,10 +54,10 @@ static void run_mapping(const struct stage *s, struct runner *r, struct pipeline
 		     r->spent)) {
 			results[i] = batch->items[i]; /* flagged when the run ends */
 		} else if (e.code != ERR_OK) {        /* neighbours see it as it came, not failed */
-			bool room = stage_make(s, r, message_cost(batch->items[i]));
+			bool room = stage_make(s, r, stage_cost(batch->items[i]));
 
 			results[i] = room ? message_copy(batch->items[i]) : batch->items[i];
-			stage_fail(s, results[i], e.text);
+			stage_fail(s, r, results[i], e.text);
 		}
 	}
 	for (size_t i = 0; i < batch->count; i++) {

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "config/faults.h"
 #include "pipeline/stage_internal.h"
 
@@ -89,8 +90,12 @@ static void flag_spent(const struct runner *r, struct pipeline_batch *batch)
 {
 	LOG_LIMITED(LOG_ERROR, "processors given up", LOG_S("path", r->spent_at->where.path), LOG_S("reason", r->spent),
 	            LOG_U("messages", batch->count));
+	metric_add(M_PROCESSOR_ERROR, batch->count);
 	for (size_t i = 0; i < batch->count; i++)
-		stage_fail(r->spent_at, batch->items[i], r->spent);
+		if (i == 0)
+			message_fail(batch->items[i], &r->spent_at->where, r->spent);
+		else
+			message_fail_like(batch->items[i], batch->items[0]);
 }
 
 int64_t pipeline_run(struct pipeline *p, struct evaluator *ev, struct pipeline_batch *batch)
@@ -98,11 +103,10 @@ int64_t pipeline_run(struct pipeline *p, struct evaluator *ev, struct pipeline_b
 	struct runner r = {.evaluator = ev, .leaves_room = evaluator_leaves_room(ev)};
 	struct batches batches = {0};
 
-	for (size_t i = 0; i < batch->count; i++) {
-		r.live_bytes += (int64_t)message_cost(batch->items[i]);
+	for (size_t i = 0; i < batch->count; i++)
 		if (!batch->items[i]->origin)
 			message_set_origin(batch->items[i], origin_new(batch->items[i]->id));
-	}
+	r.live_bytes = stage_batch_cost(batch);
 	/* What came in was charged already, and is never too much by itself. */
 	r.first_bytes = r.live_bytes;
 	r.most_bytes = r.live_bytes + p->most_bytes;

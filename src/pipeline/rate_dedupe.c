@@ -134,17 +134,17 @@ static void process_dedupe_run(const struct stage *s, struct runner *r, struct p
 	struct buf key;
 
 	buf_init(&key, KEY_MAX_BYTES);
-	for (size_t i = 0; i < batch->count; i++) {
+	for (size_t i = 0; i < batch->count && !stage_is_spent(s, r); i++) {
 		struct message_batch context = stage_batch(batch, i);
 		struct error e = {.code = ERR_OK};
 
 		buf_clear(&key);
-		if (bloblang_template_render(d->key, r->evaluator, &context, &key, &e) == ERR_OK)
+		if (bloblang_template_render(d->key, r->evaluator, &context, &key, &e) != ERR_OK)
+			stage_fail(s, r, batch->items[i], e.text);
+		else if (stage_keep(s, r, STAGE_ORIGIN_BYTES + strlen(d->cache) + key.len))
 			message_set_origin(batch->items[i],
 			                   origin_with_key(batch->items[i]->origin, d->cache, d->ttl_ms,
 			                                   key.data ? key.data : "", key.len));
-		else
-			stage_fail(s, batch->items[i], e.text);
 	}
 	buf_fini(&key);
 	stage_pass(batch, out);

@@ -55,7 +55,7 @@ void batches_add(struct batches *b, struct pipeline_batch *batch)
 
 void batches_add_one(struct batches *b, struct message *m)
 {
-	struct pipeline_batch one = {0};
+	struct pipeline_batch one = {.items = mem_array(1, sizeof *one.items), .capacity = 1};
 
 	pipeline_batch_add(&one, m);
 	batches_add(b, &one);
@@ -92,12 +92,19 @@ static size_t count_messages(const struct batches *b)
 	return sum;
 }
 
-static int64_t cost_of(const struct pipeline_batch *b)
+uint64_t stage_cost(const struct message *m)
 {
-	int64_t sum = 0;
+	size_t failure = m->failure ? sizeof *m->failure + strlen(m->failure->reason) : 0;
+
+	return STAGE_MESSAGE_BYTES + message_cost(m) + failure;
+}
+
+int64_t stage_batch_cost(const struct pipeline_batch *b)
+{
+	int64_t sum = STAGE_BATCH_BYTES;
 
 	for (size_t i = 0; i < b->count; i++)
-		sum += (int64_t)message_cost(b->items[i]);
+		sum += (int64_t)stage_cost(b->items[i]);
 	return sum;
 }
 
@@ -114,9 +121,9 @@ const char stage_too_much[] = "processors made more of a batch than kspool.memor
 /* Want of what others hold ends the run, which may go better later; passing its own limit is its message's fault. */
 static bool charge(const struct stage *s, struct runner *r)
 {
-	int64_t want = r->live_bytes - r->first_bytes - RUN_OWN_BYTES;
+	int64_t held = r->live_bytes + r->kept_bytes, want = held - r->first_bytes - RUN_OWN_BYTES;
 
-	if (r->live_bytes > r->most_bytes)
+	if (held > r->most_bytes)
 		return false;
 	if (want > r->charged_bytes) {
 		if (!budget_take((uint64_t)(want - r->charged_bytes), r->leaves_room)) {
@@ -140,9 +147,21 @@ bool stage_make(const struct stage *s, struct runner *r, size_t bytes)
 	return false;
 }
 
+bool stage_keep(const struct stage *s, struct runner *r, size_t bytes)
+{
+	if (r->spent)
+		return false;
+	r->kept_bytes += (int64_t)bytes;
+	if (charge(s, r))
+		return true;
+	r->kept_bytes -= (int64_t)bytes;
+	stage_spend(s, r, stage_too_much);
+	return false;
+}
+
 size_t stage_room(const struct runner *r, size_t most)
 {
-	int64_t left = r->most_bytes - r->live_bytes;
+	int64_t left = r->most_bytes - r->live_bytes - r->kept_bytes;
 
 	return left <= 0 ? 0 : (uint64_t)left < most ? (size_t)left : most;
 }
@@ -164,7 +183,7 @@ bool stage_is_spent(const struct stage *s, struct runner *r)
 /* One batch through one stage. What a stage with children made is counted once, by what it put out itself. */
 static void run_one(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
 {
-	int64_t live_bytes = r->live_bytes - cost_of(batch);
+	int64_t live_bytes = r->live_bytes - stage_batch_cost(batch);
 	const struct stage *outer = r->running;
 	size_t first = out->count;
 
@@ -174,7 +193,7 @@ static void run_one(const struct stage *s, struct runner *r, struct pipeline_bat
 	r->running = outer;
 	free(batch->items);
 	for (size_t i = first; i < out->count; i++)
-		live_bytes += cost_of(&out->items[i]);
+		live_bytes += stage_batch_cost(&out->items[i]);
 	r->live_bytes = live_bytes;
 	if (!charge(s, r))
 		stage_spend(s, r, stage_too_much);
@@ -323,10 +342,14 @@ void stage_pass(struct pipeline_batch *batch, struct batches *out)
 	batches_add(out, &moved);
 }
 
-void stage_fail(const struct stage *s, struct message *m, const char *reason)
+void stage_fail(const struct stage *s, struct runner *r, struct message *m, const char *reason)
 {
-	metric_add(M_PROCESSOR_ERROR, 1);
-	message_fail(m, &s->where, reason);
+	if (stage_make(s, r, sizeof *m->failure + strlen(reason))) {
+		metric_add(M_PROCESSOR_ERROR, 1);
+		message_fail(m, &s->where, reason);
+	} else {
+		stage_spend(s, r, stage_too_much);
+	}
 }
 
 struct message_batch stage_batch(const struct pipeline_batch *batch, size_t i)

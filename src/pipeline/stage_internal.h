@@ -96,12 +96,16 @@ void compiler_init(struct compiler *c, const struct config *config, const char *
 void compiler_move(struct compiler *c, const char *path);
 void compiler_fini(struct compiler *c);
 
+/* What the system adds to an allocation, and places in lists: of each message, batch and node of an origin. */
+enum { STAGE_MESSAGE_BYTES = 48, STAGE_BATCH_BYTES = 96, STAGE_ORIGIN_BYTES = sizeof(struct origin) + 96 };
+
 /* What running carries along: of one batch on its way through a whole pipeline. */
 struct runner {
 	struct evaluator *evaluator;
 	int64_t not_before_ns;
 	uint32_t lines;        /* lists whose order a processor has kept: the number of the last one */
-	int64_t live_bytes;    /* what the messages cost that the run holds now */
+	int64_t live_bytes;    /* what the batches cost that the run holds now */
+	int64_t kept_bytes;    /* what it made that no message holds alone: nodes of origins and keys */
 	int64_t first_bytes;   /* what they did when it began: somebody else counts those */
 	int64_t most_bytes;    /* what they may cost */
 	int64_t charged_bytes; /* to the budget */
@@ -141,13 +145,19 @@ void batches_fini(struct batches *b);
 
 /* Hands the whole batch on as it is. */
 void stage_pass(struct pipeline_batch *batch, struct batches *out);
-/* Flags a message as failed here and counts it. */
-void stage_fail(const struct stage *s, struct message *m, const char *reason);
+/* Flags a message as failed here and counts it; when there is no room for the reason the run is spent instead. */
+void stage_fail(const struct stage *s, struct runner *r, struct message *m, const char *reason);
 /* From here on every message passes every stage as it is, and all are flagged at the end. The first reason counts. */
 void stage_spend(const struct stage *s, struct runner *r, const char *why);
 /* Before so many bytes are made: false when they pass the run's limit, or the budget, which ends the run too. */
 extern const char stage_too_much[]; /* why */
 bool stage_make(const struct stage *s, struct runner *r, size_t bytes);
+/* The same for what stays until the end of the run; false ends the run too. */
+bool stage_keep(const struct stage *s, struct runner *r, size_t bytes);
+/* What a batch costs with its messages. */
+int64_t stage_batch_cost(const struct pipeline_batch *b);
+/* What a message costs here: its bytes, its failure, and STAGE_MESSAGE_BYTES. */
+uint64_t stage_cost(const struct message *m);
 /* Bytes the run may still make, at most `most`: for what is known only when it is made. */
 size_t stage_room(const struct runner *r, size_t most);
 /* Between two messages: true when the run is spent, of its time too. */

@@ -50,7 +50,8 @@ static bool add_piece(struct cutting *c, const char *key, const char *name, cons
 {
 	const struct message *m = c->whole;
 	struct message *piece;
-	size_t cost = sizeof *piece + m->meta_bytes + length + (key ? strlen(key) + strlen(name) : 0);
+	size_t cost =
+	    STAGE_MESSAGE_BYTES + sizeof *piece + m->meta_bytes + length + (key ? strlen(key) + strlen(name) : 0);
 
 	c->bytes += length;
 	if (c->pieces.count == PIECES_MAX || c->bytes > BODY_MAX_BYTES)
@@ -354,12 +355,12 @@ static void process_unarchive_run(const struct stage *s, struct runner *r, struc
 			for (size_t k = 0; k < c.pieces.count; k++)
 				pipeline_batch_add(&result, c.pieces.items[k]);
 			free(c.pieces.items);
-			r->live_bytes -= (int64_t)message_cost(batch->items[i]);
+			r->live_bytes -= (int64_t)stage_cost(batch->items[i]);
 			message_free(batch->items[i]);
 		} else {
 			pipeline_batch_fini(&c.pieces);
 			r->live_bytes -= (int64_t)c.cost;
-			stage_fail(s, batch->items[i], c.error.text);
+			stage_fail(s, r, batch->items[i], c.error.text);
 			pipeline_batch_add(&result, batch->items[i]);
 		}
 	}

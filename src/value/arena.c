@@ -1,7 +1,8 @@
 /*
  * Invariants:
  * 1. next and end lie in the newest block; held_bytes is the sum of all blocks.
- * 2. charged_bytes is what the budget counts for this arena: what held_bytes passes own_bytes by, unless it said no.
+ * 2. charged_bytes is what the budget counts for this arena: what held_bytes and beside_bytes pass own_bytes by,
+ *    unless it said no.
  * 3. Once `exceeded` is set it stays so until the next reset, and `late` never stands without it.
  */
 #include "value/arena.h"
@@ -21,6 +22,7 @@ struct arena_block {
 
 static size_t round_up(size_t size) { return (size + 15) & ~(size_t)15; }
 
+enum { FORMAT_BYTES = 512 };
 enum { BLOCK_BYTES = 64 * 1024, RESERVE_BYTES = 1024 * 1024 };
 
 void arena_init(struct arena *a, size_t limit_bytes)
@@ -48,7 +50,8 @@ static void free_blocks(struct arena_block *b)
 /* What the blocks beyond its own room are charged with. */
 static bool charge(struct arena *a)
 {
-	size_t beyond = a->held_bytes > a->limits.own_bytes ? a->held_bytes - a->limits.own_bytes : 0;
+	size_t all = a->held_bytes + a->beside_bytes;
+	size_t beyond = all > a->limits.own_bytes ? all - a->limits.own_bytes : 0;
 
 	if (beyond < a->charged_bytes)
 		budget_give(a->charged_bytes - beyond);
@@ -135,7 +138,10 @@ void arena_reset(struct arena *a)
 	a->end = keep ? keep->bytes + keep->size : NULL;
 }
 
-static size_t spent(const struct arena *a) { return a->used + (a->block ? (size_t)(a->next - a->block->bytes) : 0); }
+static size_t spent(const struct arena *a)
+{
+	return a->beside_bytes + a->used + (a->block ? (size_t)(a->next - a->block->bytes) : 0);
+}
 
 bool arena_fits(struct arena *a, size_t size)
 {
@@ -150,6 +156,29 @@ bool arena_fits(struct arena *a, size_t size)
 	}
 	a->exceeded = true;
 	return false;
+}
+
+bool arena_hold(struct arena *a, size_t bytes)
+{
+	if (arena_is_own(a))
+		return true;
+	if (!arena_fits(a, bytes))
+		return false;
+	a->beside_bytes += bytes;
+	if (charge(a))
+		return true;
+	a->beside_bytes -= bytes;
+	a->exceeded = true;
+	return false;
+}
+
+void arena_let_go(struct arena *a, size_t bytes)
+{
+	if (arena_is_own(a))
+		return;
+	must(bytes <= a->beside_bytes);
+	a->beside_bytes -= bytes;
+	(void)charge(a);
 }
 
 /* A block of at least `rounded` bytes. What is past a limit still gets one: whoever asked ends soon. */
@@ -194,7 +223,7 @@ void *arena_alloc_slow(struct arena *a, size_t size)
 		a->exceeded = true;
 	b = new_block(a, rounded);
 	b->older = a->block;
-	a->used = spent(a);
+	a->used = spent(a) - a->beside_bytes;
 	a->block = b;
 	a->next = b->bytes + rounded;
 	a->end = b->bytes + b->size;
@@ -251,21 +280,34 @@ char *arena_copy(struct arena *a, const void *bytes, size_t length)
 	return copy;
 }
 
+char *arena_vformat(struct arena *a, const char *format, va_list ap)
+{
+	char small[FORMAT_BYTES];
+	char *text = small;
+	va_list again;
+	int length;
+
+	va_copy(again, ap);
+	length = vsnprintf(small, sizeof small, format, ap);
+	if (length < 0)
+		abort();
+	if ((size_t)length >= sizeof small && arena_fits(a, (size_t)length + 1)) {
+		text = arena_alloc(a, (size_t)length + 1);
+		(void)vsnprintf(text, (size_t)length + 1, format, again);
+	}
+	va_end(again);
+	return text == small ? arena_copy(a, small, strlen(small)) : text;
+}
+
 char *arena_format(struct arena *a, const char *format, ...)
 {
 	va_list ap;
-	char *text = NULL;
-	char *copy;
-	int length;
+	char *text;
 
 	va_start(ap, format);
-	length = vasprintf(&text, format, ap);
+	text = arena_vformat(a, format, ap);
 	va_end(ap);
-	if (length < 0)
-		abort();
-	copy = arena_copy(a, text, (size_t)length);
-	free(text);
-	return copy;
+	return text;
 }
 
 char *text_reserve(struct text *t, size_t more)

@@ -15,6 +15,7 @@
 #ifndef KSPOOL_VALUE_ARENA_H
 #define KSPOOL_VALUE_ARENA_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -44,6 +45,7 @@ struct arena {
 	struct allowance time;
 	struct arena_limits limits;
 	size_t held_bytes;    /* of all blocks */
+	size_t beside_bytes;  /* what libraries hold for it */
 	size_t charged_bytes; /* to the budget */
 	char *reserve;
 };
@@ -57,6 +59,14 @@ void arena_reset(struct arena *a);
 void *arena_alloc_slow(struct arena *a, size_t size) __attribute__((returns_nonnull));
 /* True when size more bytes stay within the limit; sets exceeded when not. */
 bool arena_fits(struct arena *a, size_t size);
+
+/*
+ * Before a library allocates so many bytes for the run, and after it gave them back: false, and exceeded set, when they
+ * pass a limit. An arena without a limit of time is the house's own: it counts none.
+ */
+bool arena_hold(struct arena *a, size_t bytes);
+void arena_let_go(struct arena *a, size_t bytes);
+static inline bool arena_is_own(const struct arena *a) { return a->limits.time_ns == 0; }
 
 bool arena_look(struct arena *a);
 
@@ -94,7 +104,10 @@ void *arena_grow(struct arena *a, void *old, size_t old_size, size_t size);
 
 /* Copies length bytes and adds a NUL. */
 char *arena_copy(struct arena *a, const void *bytes, size_t length) __attribute__((returns_nonnull));
+/* Cut after some hundred bytes when the whole passes a limit. */
 char *arena_format(struct arena *a, const char *format, ...) __attribute__((returns_nonnull, format(printf, 2, 3)));
+char *arena_vformat(struct arena *a, const char *format, va_list ap)
+    __attribute__((returns_nonnull, format(printf, 2, 0)));
 
 /* Text that grows in an arena; data is NUL-terminated only after text_end(). */
 struct text {

@@ -87,6 +87,52 @@ def bodies():
         lambda a: post(a, b"a" * 900000)
 
 
+def small_things():
+    """What is small for each message, and there are very many. name: (processors, how a producer sends it)"""
+    lines = {"unarchive": {"format": "lines"}}
+    join = {"archive": {"format": "lines"}}
+    cache = {"cache": "seen", "drop_on_err": False}
+    names = {"Content-Type": "application/x-ndjson"}
+    ndjson = b"".join(b"%d\n" % n for n in range(9000))
+    for count in (20000, 60000):
+        body = b"".join(b"%x\n" % n for n in range(count))
+
+        def send(a, body=body):
+            return post(a, body)
+
+        yield f"{count} keys", [lines, {"dedupe": {**cache, "key": "${! content() }"}}], send
+        yield f"{count} long keys", [lines, {"dedupe": {**cache, "key": "${! content().string().repeat(900) }"}}], send
+        yield f"{count} places", [lines, {"switch": [{"check": "true", "processors": [{"noop": {}}]}]}], send
+        yield f"{count} nested places", [lines] + [{"switch": [{"processors": [{"switch": [{"processors": [
+            {"switch": [{"processors": [{"noop": {}}]}]}]}]}]}]}], send
+        yield f"{count} batches", [lines, {"split": {"size": 1}}], send
+        yield f"{count} groups", [lines, {"group_by_value": {"value": "${! content().string().hash(\"sha256\") }"}}], send
+        yield f"{count} failures", [lines, {"mapping": "root = throw(content().string().repeat(90))"}], send
+        yield f"{count} told failures", [lines, {"try_catch": {"processors": [{"mapping": "root = throw(\"y\".repeat(400))"}],
+                                                              "catch": [{"noop": {}}]}}], send
+        yield f"{count} caught", [lines, {"try": [{"mapping": "root = throw(content().string().repeat(90))"}]},
+                                  {"catch": [{"mapping": "root = error()"}]}], send
+    yield "joined, cut and keyed", [join, lines, {"dedupe": {**cache, "key": "${! content() }"}}], \
+        lambda a: multipart(a, [b"%d" % n for n in range(6000)])
+    yield "joined, cut and placed", [join, lines, {"switch": [{"processors": [{"noop": {}}]}]}], \
+        lambda a: multipart(a, [b"%d" % n for n in range(6000)])
+    yield "dropped copies", [{"mapping": "root = deleted()"}], lambda a: post(a, ndjson, headers={**names, **headers(5)})
+    hard = b"|".join(b"(x%d.{0,200}){1,4}" % n for n in range(400))
+    yield "a pattern of theirs", [{"mapping": "root = \"xxxx\".repeat(9000).re_match(content().string()).string()"}], \
+        lambda a: post(a, hard)
+    yield "classes of Unicode's", [{"mapping": "root = \"x\".re_match(content().string()).string()"}], \
+        lambda a: post(a, b"\\pL" * 100000)
+    yield "a huge reason", [{"mapping": "root = throw(content().string().repeat(90))"}], lambda a: post(a, b"x" * 300000)
+    for count, inside in ((20, "{1,40}"), (200, "{0,900}"), (3000, "")):
+        schema = json.dumps({"patternProperties": {f"(x{n}.{{0,90}}y){inside}": {} for n in range(count)}}).encode()
+        yield f"a schema of {count} patterns", \
+            [{"mapping": "root = {\"xx\": \"yy\"}.json_schema(content().string()).string()"}], \
+            lambda a, schema=schema: post(a, schema)
+    yield "labels", [lines, {"metric": {"type": "counter", "name": "n", "labels": {
+        l: f"${{! content().string().repeat(40) }}{l}" for l in "abcdefgh"}}}], \
+        lambda a: post(a, b"".join(b"%x\n" % n for n in range(60000)))
+
+
 @pytest.mark.parametrize("where", ["intake", "flush"])
 @pytest.mark.parametrize("name, processors, send", list(bodies()), ids=lambda x: x if isinstance(x, str) else "")
 def test_memory_stays_within_its_bound(http_door, where, name, processors, send):
@@ -98,6 +144,17 @@ def test_memory_stays_within_its_bound(http_door, where, name, processors, send)
     assert set(answers) <= {200, 413, 503, 507, None}, answers
     assert post(address, json.dumps({"after": name}).encode())[0] == 200
     wait_for(lambda: spooler.ledger()["pending"] == 0, spooler.tail, 40)
+    assert peak_mib(spooler) < MEMORY_MIB + CONSTANT_MIB, f"{peak_mib(spooler):.1f} MiB"
+
+
+@pytest.mark.parametrize("name, processors, send", list(small_things()), ids=lambda x: x if isinstance(x, str) else "")
+def test_what_is_small_is_counted_too(http_door, name, processors, send):
+    spooler, address = http_door(own={"memory": f"{MEMORY_MIB}MiB"}, pipeline={"processors": processors},
+                                 cache_resources=[{"label": "seen", "memory": {"default_ttl": "60s"}}])
+    answers = tries(lambda: send(address), 2, 4)
+    assert spooler.running, spooler.tail()
+    assert {a and a[0] for a in answers} <= {200, 400, 413, 503, 507, None}, answers
+    assert post(address, json.dumps({"after": name}).encode())[0] in (200, 413)
     assert peak_mib(spooler) < MEMORY_MIB + CONSTANT_MIB, f"{peak_mib(spooler):.1f} MiB"
 
 

@@ -57,7 +57,7 @@ static bool add_pattern(struct schema *s, const char *text, size_t length, struc
 {
 	char fault[REGEX_FAULT_MAX];
 	struct pattern *p;
-	struct regex *regex = regex_compile(text, length, fault);
+	struct regex *regex = regex_compile(a, text, length, fault);
 
 	if (!regex) {
 		*ret_error = arena_format(a, "%s", fault);
@@ -75,7 +75,7 @@ static bool collect(struct schema *s, struct value v, int depth, struct arena *a
 		*ret_error = "the schema is nested too deeply";
 		return false;
 	}
-	for (uint32_t i = 0; i < value_count(v); i++) {
+	for (uint32_t i = 0; i < value_count(v) && !arena_is_spent(a); i++) {
 		struct value item = v.kind == VALUE_ARRAY ? v.array->items[i] : v.object->pairs[i].value;
 		const struct value_pair *pair = v.kind == VALUE_OBJECT ? &v.object->pairs[i] : NULL;
 

@@ -59,22 +59,18 @@ static bool is_about_whole(RE2::ErrorCode code)
 	return code == RE2::ErrorMissingParen || code == RE2::ErrorUnexpectedParen || code == RE2::ErrorPatternTooLarge;
 }
 
-struct re2_pattern *re2_open(const char *pattern, size_t length, struct re2_fault *ret_fault)
+struct re2_pattern *re2_open(const char *pattern, size_t length, size_t memory_bytes, struct re2_fault *ret_fault)
 {
 	RE2::Options options;
 	re2_pattern *re;
 
 	options.set_log_errors(false);
-	options.set_max_mem(RE2_MEMORY_BYTES);
+	options.set_max_mem(static_cast<int64_t>(memory_bytes));
 	re = new re2_pattern(StringPiece(pattern, length), options);
-	if (!re->compiled.ok() && re->compiled.error_code() == RE2::ErrorPatternTooLarge) {
-		delete re;
-		options.set_max_mem(RE2_MEMORY_MAX_BYTES);
-		re = new re2_pattern(StringPiece(pattern, length), options);
-	}
 	if (re->compiled.ok())
 		return re;
 	ret_fault->what = words_of(re->compiled.error_code());
+	ret_fault->is_too_large = re->compiled.error_code() == RE2::ErrorPatternTooLarge;
 	ret_fault->about_whole = is_about_whole(re->compiled.error_code());
 	(void)std::strncpy(ret_fault->fragment, re->compiled.error_arg().c_str(), sizeof ret_fault->fragment - 1);
 	ret_fault->fragment[sizeof ret_fault->fragment - 1] = '\0';

@@ -4,8 +4,8 @@
  * What it is: the whole of libre2 that kspool uses, behind extern "C"; re2_face.cc is the only C++ of the project.
  * Promises: 11. A search takes time linear in the subject, without backtracking and so without a match limit: mostly 1
  *     ns a byte, at worst 10 ns for each byte and instruction (a[ab]{900}c on 1 MB of a and b: 8 s, where Go takes 13).
- *     6. A pattern, compiled, with the automata it grows while it searches, holds at most RE2_MEMORY_BYTES, unless it
- *     needs up to RE2_MEMORY_MAX_BYTES to be compiled at all.
+ *     6. A pattern, compiled, with the automata it grows while it searches, holds at most the memory it is given. While
+ *     it is parsed it holds more: 60 bytes for each of its own, 31 KB for each class of Unicode's (\pL).
  * Owner: the caller closes what it opened; names lie in the pattern.
  * Thread: any; an opened pattern may search in several threads at once (RE2 locks its own cache of states).
  * Fails: open gives Go's words for what is wrong and the fragment it is about; a search cannot fail.
@@ -24,17 +24,16 @@ extern "C" {
 
 struct re2_pattern;
 
-enum { RE2_MEMORY_BYTES = 2 << 20, RE2_MEMORY_MAX_BYTES = 8 << 20 };
-
 /* Go's words for the kind of fault, RE2's fragment. */
 struct re2_fault {
 	const char *what;
 	bool about_whole;   /* the fragment is the whole pattern */
+	bool is_too_large;  /* for the memory it was given */
 	char fragment[256]; /* cut at its size */
 };
 
-/* Null with the fault filled when RE2 refuses the pattern, which is valid UTF-8. */
-struct re2_pattern *re2_open(const char *pattern, size_t length, struct re2_fault *ret_fault);
+/* Null with the fault filled when RE2 refuses the pattern, which is valid UTF-8, or needs more than memory_bytes. */
+struct re2_pattern *re2_open(const char *pattern, size_t length, size_t memory_bytes, struct re2_fault *ret_fault);
 /* Accepts null. */
 void re2_close(struct re2_pattern *re);
 /* Instructions: what each byte of a subject costs at worst is proportional to it. */

@@ -24,8 +24,12 @@ struct regex;
 
 enum { REGEX_FAULT_MAX = 400 };
 
-/* Null with fault filled ("error parsing regexp: missing closing ]: `[`") when Go refuses the pattern. */
-struct regex *regex_compile(const char *pattern, size_t length, char fault[REGEX_FAULT_MAX]);
+/*
+ * Null with fault filled ("error parsing regexp: missing closing ]: `[`") when Go refuses the pattern. What it takes is
+ * counted by the arena, unless that is the house's own: then null too when there is no memory or time for it.
+ */
+struct regex *regex_compile(struct arena *a, const char *pattern, size_t length, char fault[REGEX_FAULT_MAX]);
+/* Before the arena is reset. */
 void regex_free(struct regex *re);
 /* Number of groups, without the whole match. */
 uint32_t regex_groups(const struct regex *re);

@@ -7,24 +7,12 @@
 #include "value/time.h"
 #include "bloblang/language/eval_internal.h"
 
-static const char *format_arguments(struct call *call, const char *format, va_list ap)
-{
-	char *text = NULL;
-	const char *copy;
-
-	if (vasprintf(&text, format, ap) < 0)
-		abort();
-	copy = arena_copy(call->evaluation->arena, text, strlen(text));
-	free(text);
-	return copy;
-}
-
 bool call_fail(struct call *call, const char *format, ...)
 {
 	va_list ap;
 
 	va_start(ap, format);
-	failure_set(call->evaluation, FAILURE_PLAIN, format_arguments(call, format, ap));
+	failure_set(call->evaluation, FAILURE_PLAIN, arena_vformat(call->evaluation->arena, format, ap));
 	va_end(ap);
 	return false;
 }
@@ -34,7 +22,7 @@ bool call_fail_final(struct call *call, const char *format, ...)
 	va_list ap;
 
 	va_start(ap, format);
-	failure_set(call->evaluation, FAILURE_MISMATCH, format_arguments(call, format, ap));
+	failure_set(call->evaluation, FAILURE_MISMATCH, arena_vformat(call->evaluation->arena, format, ap));
 	va_end(ap);
 	return false;
 }
@@ -54,7 +42,7 @@ bool call_fail_within(struct call *call, const char *format, ...)
 	va_list ap;
 
 	va_start(ap, format);
-	failure_wrap(call->evaluation, "%s", format_arguments(call, format, ap));
+	failure_wrap(call->evaluation, "%s", arena_vformat(call->evaluation->arena, format, ap));
 	va_end(ap);
 	return false;
 }

@@ -9,7 +9,7 @@ static bool prepare_regex(struct call *call)
 {
 	char fault[REGEX_FAULT_MAX];
 
-	call->owned = regex_compile(call->args[0].text, call->args[0].length, fault);
+	call->owned = regex_compile(call->arena, call->args[0].text, call->args[0].length, fault);
 	call->prepared = call->owned;
 	return call->owned || call_fail_final(call, "%s", fault);
 }

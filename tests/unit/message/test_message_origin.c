@@ -72,6 +72,35 @@ static void a_place_is_that_of_the_nearest_line(void **state)
 	origin_unref(keyed);
 }
 
+/* However many ids a node stands for, what is made of it costs the same, and the ids outlive what they came from. */
+static void ids_are_held_once(void **state)
+{
+	struct origin *in[100], *all, *placed, *keyed;
+	uint64_t cost;
+
+	(void)state;
+	for (uint64_t i = 0; i < 100; i++)
+		in[i] = origin_new(i + 1);
+	all = origin_join(in, 100);
+	placed = origin_with_place(all, 1, 3);
+	keyed = origin_with_key(placed, "c", 1, "key", 3);
+	assert_ptr_equal(placed->ids, all->ids);
+	assert_ptr_equal(keyed->ids, all->ids);
+	cost = origin_cost(placed); /* nothing is its own: the keyed one refers to it too */
+	assert_int_equal(cost, 0);
+	assert_in_range(origin_cost(keyed), sizeof *keyed + 3, sizeof *keyed + 100);
+	for (int i = 0; i < 100; i++)
+		origin_unref(in[i]);
+	origin_unref(all);
+	origin_unref(keyed);
+	assert_true(origin_cost(placed) > 100 * sizeof(uint64_t));
+	origin_seal(placed);
+	assert_int_equal(placed->count, 100);
+	assert_int_equal(placed->ids[99], 100);
+	assert_int_equal(placed->holder->parent_count, 0);
+	origin_unref(placed);
+}
+
 static void a_fate_holds_for_one_commit(void **state)
 {
 	struct origin *o = origin_new(1);
@@ -106,6 +135,7 @@ int main(void)
 	    cmocka_unit_test(pieces_share_one_origin),
 	    cmocka_unit_test(a_join_stands_for_all_and_an_addition_for_the_first),
 	    cmocka_unit_test(a_place_is_that_of_the_nearest_line),
+	    cmocka_unit_test(ids_are_held_once),
 	    cmocka_unit_test(a_fate_holds_for_one_commit),
 	    cmocka_unit_test(a_long_chain_is_let_go_of),
 	};

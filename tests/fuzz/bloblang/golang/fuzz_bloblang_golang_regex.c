@@ -3,6 +3,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/check.h"
+#include "base/clock.h"
 #include "bloblang/golang/regex.h"
 #include "rig/fuzz.h"
 
@@ -20,14 +22,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size > 512)
 		return 0;
-	re = regex_compile(text, pattern, fault);
-	if (!re)
+	arena_init(&a, 32 << 20);
+	arena_limit(&a, &(struct arena_limits){.most_bytes = 32 << 20, .own_bytes = 32 << 20, .time_ns = NS_PER_S});
+	re = regex_compile(&a, text, pattern, fault);
+	if (!re) {
+		must(a.beside_bytes == 0);
+		arena_fini(&a);
 		return 0;
-	arena_init(&a, 1 << 20);
+	}
 	text_init(&out, &a);
 	if (regex_replace_all(re, subject, length, "<$0$1${n}$$>", 12, &out) == ERR_OK)
 		(void)text_end(&out);
-	arena_fini(&a);
 	regex_free(re);
+	must(a.beside_bytes == 0);
+	arena_fini(&a);
 	return 0;
 }

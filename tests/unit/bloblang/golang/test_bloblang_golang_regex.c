@@ -11,10 +11,13 @@
 #include "base/clock.h"
 #include "bloblang/golang/regex.h"
 
+/* Without a limit of time: it counts nothing. */
+static struct arena house;
+
 static struct regex *compiled(const char *pattern)
 {
 	char fault[REGEX_FAULT_MAX] = "";
-	struct regex *re = regex_compile(pattern, strlen(pattern), fault);
+	struct regex *re = regex_compile(&house, pattern, strlen(pattern), fault);
 
 	if (!re)
 		fail_msg("%s: %s", pattern, fault);
@@ -60,7 +63,7 @@ static void refuses_what_re2_refuses(void **state)
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		char fault[REGEX_FAULT_MAX] = "";
 
-		assert_null(regex_compile(rows[i].pattern, strlen(rows[i].pattern), fault));
+		assert_null(regex_compile(&house, rows[i].pattern, strlen(rows[i].pattern), fault));
 		assert_string_equal(fault, rows[i].fault);
 	}
 }
@@ -275,6 +278,63 @@ static void groups_of_long_matches_have_a_limit(void **state)
 	regex_free(re);
 }
 
+/* A class of Unicode's takes 31 KB for its three bytes: what does not fit, or takes too long, is not begun. */
+static void what_strangers_compile_is_counted(void **state)
+{
+	static const struct {
+		const char *piece;
+		size_t times;
+		bool compiles;
+	} rows[] = {{"a", 1, true},           {"a|", 1000, true},     {"\\pL", 100, true},    {"\\pL", 1000, false},
+	            {"[^\\pL]", 3000, false}, {"\\PN", 90000, false}, {"(a)", 300000, false}, {"(", 1, false}};
+	static const struct arena_limits limits = {
+	    .most_bytes = 32 << 20, .own_bytes = 32 << 20, .time_ns = 500 * NS_PER_MS};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		size_t piece = strlen(rows[i].piece), length = piece * rows[i].times;
+		char *pattern = malloc(length), fault[REGEX_FAULT_MAX] = "";
+		struct regex *re;
+		struct arena a;
+
+		for (size_t k = 0; k < length; k++)
+			pattern[k] = rows[i].piece[k % piece];
+		arena_init(&a, 0);
+		arena_limit(&a, &limits);
+		re = regex_compile(&a, pattern, length, fault);
+		assert_int_equal(re != NULL, rows[i].compiles);
+		assert_int_equal(fault[0] == '\0', rows[i].compiles);
+		assert_int_equal(a.beside_bytes > 0, rows[i].compiles);
+		regex_free(re);
+		assert_int_equal(a.beside_bytes, 0);
+		arena_fini(&a);
+		free(pattern);
+	}
+}
+
+/* Each of many patterns takes its part until there is none left. */
+static void many_patterns_are_counted_together(void **state)
+{
+	static const struct arena_limits limits = {
+	    .most_bytes = 4 << 20, .own_bytes = 4 << 20, .time_ns = 500 * NS_PER_MS};
+	char fault[REGEX_FAULT_MAX];
+	struct regex *all[100];
+	size_t count = 0;
+	struct arena a;
+
+	(void)state;
+	arena_init(&a, 0);
+	arena_limit(&a, &limits);
+	while (count < 100 && (all[count] = regex_compile(&a, "x+y", 3, fault)))
+		count++;
+	assert_in_range(count, 8, 40);
+	assert_true(a.exceeded);
+	while (count > 0)
+		regex_free(all[--count]);
+	assert_int_equal(a.beside_bytes, 0);
+	arena_fini(&a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -286,6 +346,8 @@ int main(void)
 	    cmocka_unit_test(slow_searches_are_not_begun),
 	    cmocka_unit_test(long_walks_stop),
 	    cmocka_unit_test(groups_of_long_matches_have_a_limit),
+	    cmocka_unit_test(what_strangers_compile_is_counted),
+	    cmocka_unit_test(many_patterns_are_counted_together),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
