@@ -273,7 +273,7 @@ static struct request *next_isolated(struct dispatch *d)
 /* Suspects, as many as were taken or refused last time say. */
 static struct request *next_suspects(struct dispatch *d, uint32_t limit)
 {
-	struct picking p = {.limit = limit};
+	struct picking p = {.limit = limit < request_records(d) ? limit : request_records(d)};
 	struct record *r, *next;
 	struct request *q;
 
@@ -381,6 +381,7 @@ static void launch(struct dispatch *d, struct request *q)
 		flight_send(d->ports.flight, q->messages);
 	if (q->probe)
 		d->hold.probing = true;
+	q->hold = d->hold.number;
 	metric_add(M_REQUESTS, 1);
 	metric_add(M_RECORDS_SENT, q->count);
 	metric_add(M_WIRE_OUT, q->put.body.len);

@@ -511,6 +511,8 @@ void dispatch_answered(struct dispatch *d, struct request *q, const struct aws_a
 		d->last_answer_ns = now_ns;
 	if (q->of_suspects)
 		d->suspects.in_flight = false;
+	if (q->hold != d->hold.number)
+		q->probe = false; /* of an earlier hold: what it brings says nothing of this one's probe */
 	if (answer->outcome != AWS_ANSWERED)
 		ended_without_answer(d, q, answer);
 	else if (answer->status >= 200 && answer->status < 300)

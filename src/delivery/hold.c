@@ -82,8 +82,10 @@ static void set_state(struct hold *h, enum hold_event event, int64_t now_ns, int
 		h->probing = false;
 		h->next_probe_ns = 0;
 	}
-	if (!was_on && hold_is_on(h))
+	if (!was_on && hold_is_on(h)) {
 		h->entered_ns = now_ns;
+		h->number++;
+	}
 	if (!hold_is_on(h) && new != DELIVERY_BLOCKED)
 		h->code[0] = h->reason[0] = '\0';
 	count_move(h, old, was_on);

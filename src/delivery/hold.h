@@ -30,6 +30,7 @@ enum hold_event {
 struct hold {
 	enum delivery_state state;
 	int64_t since_wall_ms;
+	uint32_t number;       /* of the present or the last time held or offline */
 	int64_t entered_ns;    /* monotonic: when the present HELD or OFFLINE began */
 	int64_t left_ns;       /* monotonic: when the last one ended; 0: never */
 	int64_t held_total_ns; /* time spent in ended ones */

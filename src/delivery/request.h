@@ -24,6 +24,7 @@ struct request {
 	int64_t sent_ns;
 	uint32_t count;
 	uint64_t messages; /* its records stand for, when it was sent */
+	uint32_t hold;     /* hold.number when it was sent */
 	bool probe;
 	bool is_shared; /* another was under way at the same time */
 	bool of_suspects;

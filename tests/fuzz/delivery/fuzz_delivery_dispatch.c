@@ -1,9 +1,12 @@
 /*
  * Bytes are events for the dispatcher: rows arrive, time passes, requests are answered in every way there is, settings
- * are reloaded. After every event: nothing is settled without its own entry, no timer lies in the past, memory adds up;
- * at the end the service works again and everything still inside is delivered within bounded time (promises 1, 2, 7).
+ * are reloaded. After every event: nothing is settled without its own entry, no timer lies in the past, and all
+ * numbered invariants hold (dispatch_invariants.h); at the end the service works again and everything still inside is
+ * delivered within bounded time (promises 1, 2, 7).
  */
+#define SIM_ROWS_MOST 128
 #include "rig/delivery_sim.h"
+#include "rig/dispatch_invariants.h"
 #include "rig/fuzz.h"
 
 /* Small, so that thousands of scripts run in a second: what matters is their order, not their length. */
@@ -98,6 +101,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	while (script.at < script.end) {
 		event(s, &script);
 		sim_run(s);
+		dispatch_check(s);
 	}
 	sim_check(s);
 	s->set.output.max_in_flight = 16;
