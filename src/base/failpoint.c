@@ -2,6 +2,8 @@
 
 #ifdef KSPOOL_FAILPOINTS
 
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -45,6 +47,17 @@ static int overflow_stack(volatile int depth)
 	return depth < 0 ? 0 : overflow_stack(depth + 1) + frame[0];
 }
 
+static void hold(void)
+{
+	const char *path = getenv("KSPOOL_FAILPOINT_HELD");
+	int fd = path ? open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600) : -1;
+
+	while (fd >= 0 && access(path, F_OK) == 0)
+		(void)poll(NULL, 0, 1);
+	if (fd >= 0)
+		(void)close(fd);
+}
+
 void failpoint_bytes(const char *name, const void *bytes, size_t count)
 {
 	const char *text = getenv("KSPOOL_FAILPOINT_BYTES");
@@ -57,12 +70,25 @@ void failpoint_bytes(const char *name, const void *bytes, size_t count)
 	number = strtol(text + length + 1, &end, 10);
 	if (*end != ':' || !memmem(bytes, count, end + 1, strlen(end + 1)))
 		return;
+	if (number == -2) {
+		hold();
+		return;
+	}
 	if (number < 0)
 		for (;;)
 			(void)pause();
 	if (number == 0)
 		_exit(overflow_stack(0));
 	(void)raise((int)number);
+}
+
+int64_t failpoint_number(const char *name, int64_t number)
+{
+	const char *text = getenv("KSPOOL_FAILPOINT_NUMBER");
+	size_t length = strlen(name);
+
+	return text && strncmp(text, name, length) == 0 && text[length] == ':' ? strtoll(text + length + 1, NULL, 10)
+	                                                                       : number;
 }
 
 #endif

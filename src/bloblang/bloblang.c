@@ -112,6 +112,8 @@ bool bloblang_template_constant(const struct bloblang_template *t, const char **
 
 const char *bloblang_template_varies(const struct bloblang_template *t) { return program_varies(t->program); }
 
+bool bloblang_template_is_plain(const struct bloblang_template *t) { return program_is_plain(t->program); }
+
 enum err bloblang_template_render(const struct bloblang_template *t, struct evaluator *ev,
                                   const struct message_batch *batch, struct buf *out, struct error *e)
 {

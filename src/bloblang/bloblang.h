@@ -56,6 +56,11 @@ void bloblang_template_free(struct bloblang_template *t);
 bool bloblang_template_constant(const struct bloblang_template *t, const char **ret_text, size_t *ret_length);
 /* What makes it differ for one message from time to time, a name of a function or method; null: nothing. */
 const char *bloblang_template_varies(const struct bloblang_template *t);
+/*
+ * True when it costs no more than a look at the message: constants, fields, metadata, and functions that read the
+ * message or take nothing.
+ */
+bool bloblang_template_is_plain(const struct bloblang_template *t);
 /* Appends the text for the current message to out. */
 enum err bloblang_template_render(const struct bloblang_template *t, struct evaluator *ev,
                                   const struct message_batch *batch, struct buf *out, struct error *e) MUST_CHECK;

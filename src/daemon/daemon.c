@@ -464,7 +464,7 @@ static void watch_everything(struct daemon *d)
 	int64_t watchdog_ns = notify_watchdog_ns();
 
 	watch_timer(d, TICK_MS, on_tick);
-	d->watchdog = (struct watchdog){.journal = d->journal, .delivery = d->delivery};
+	d->watchdog = (struct watchdog){d->journal, d->delivery, d->config->kspool.process_time_ns, false, 0, 0};
 	if (watchdog_ns > 0)
 		watch_timer(d, watchdog_ns / NS_PER_MS, on_watchdog);
 }

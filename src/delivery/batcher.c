@@ -47,10 +47,13 @@ void batcher_add(struct batcher *b, struct message *m, int64_t age_ns, int64_t n
 		close_open(b, M_BATCH_SIZE);
 	if (!b->open) {
 		b->open = mem_zero(sizeof *b->open);
+		b->open->first_id = UINT64_MAX;
 		b->open->oldest_ns = age_ns > 0 && age_ns < p->period_ns ? now_ns - age_ns : now_ns;
 	}
 	open = b->open;
 	append(&open->list, m);
+	open->first_id = m->id < open->first_id ? m->id : open->first_id;
+	open->last_id = m->id > open->last_id ? m->id : open->last_id;
 	open->payload_bytes += m->body_bytes;
 	open->cost_bytes += message_cost(m);
 	b->messages++;
@@ -59,7 +62,7 @@ void batcher_add(struct batcher *b, struct message *m, int64_t age_ns, int64_t n
 	else if ((p->payload_bytes && open->payload_bytes >= p->payload_bytes) ||
 	         (p->cost_bytes && open->cost_bytes >= p->cost_bytes))
 		close_open(b, M_BATCH_SIZE);
-	else if (p->check && p->check(p->arg, &open->list))
+	else if (p->check && p->check(p->arg, open))
 		close_open(b, M_BATCH_CHECK);
 }
 

@@ -23,7 +23,8 @@ struct batch {
 	struct pipeline_batch list;
 	uint64_t payload_bytes;
 	uint64_t cost_bytes;
-	int64_t oldest_ns; /* monotonic: when its period began */
+	uint64_t first_id, last_id; /* of its messages as they came: least and greatest */
+	int64_t oldest_ns;          /* monotonic: when its period began */
 	enum metric mechanism;
 };
 
@@ -35,7 +36,7 @@ struct batcher_policy {
 	int64_t period_ns;      /* 0: no */
 	uint64_t cost_bytes;    /* memory: an open batch never holds more, or nothing could complete it */
 	uint64_t memory_count;
-	bool (*check)(void *arg, const struct pipeline_batch *open); /* null: no. Looks at the newest. */
+	bool (*check)(void *arg, const struct batch *open); /* null: no. Looks at the newest. */
 	void *arg;
 };
 

@@ -43,6 +43,8 @@ static enum err open_parts(struct delivery *d, struct error *e)
 	if (!d->base || d->wake_fd < 0)
 		return error_set_errno(e, ERR_SYSTEM, "no event loop for the delivery thread");
 	err = preparer_open(d->config, &d->preparer, e);
+	if (err == ERR_OK && preparer_takes_time(d->preparer))
+		err = prepare_worker_open(d->preparer, &d->worker, e);
 	if (err == ERR_OK)
 		err = open_client(d, e);
 	if (err == ERR_OK)
@@ -51,6 +53,8 @@ static enum err open_parts(struct delivery *d, struct error *e)
 		err = add_event(d, &d->rows_event, journal_delivery_fd(d->journal), e);
 	if (err == ERR_OK)
 		err = add_event(d, &d->timer_event, -1, e);
+	if (err == ERR_OK && d->worker)
+		err = add_event(d, &d->prepared_event, prepare_worker_fd(d->worker), e);
 	return err;
 }
 
@@ -66,11 +70,14 @@ static void free_parts(struct delivery *d)
 
 	dispatch_free(d->dispatch);
 	aws_client_close(d->client);
+	prepare_worker_close(d->worker);
 	preparer_close(d->preparer);
+	message_list_free(&d->arrived);
 	outbox_fini(&d->outbox);
 	free_event(d->wake_event);
 	free_event(d->rows_event);
 	free_event(d->timer_event);
+	free_event(d->prepared_event);
 	if (d->base)
 		event_base_free(d->base);
 	if (d->wake_fd >= 0)
@@ -120,6 +127,7 @@ enum err delivery_start(const struct config *config, struct journal *journal, st
 	d->journal = journal;
 	d->wake_fd = -1;
 	d->stop_deadline_ns = INT64_MAX;
+	STAILQ_INIT(&d->arrived);
 	d->statuses = lane_open(STATUS_LANE);
 	d->seen.since_ms = clock_wall_ms();
 	err = open_parts(d, e);
@@ -179,6 +187,8 @@ enum err delivery_reload(struct delivery *d, const struct config *config, struct
 void delivery_kick(struct delivery *d) { delivery_command(d, COMMAND_KICK); }
 
 void delivery_prove(struct delivery *d) { delivery_command(d, COMMAND_PROVE); }
+
+int64_t delivery_prepare_ns(const struct delivery *d) { return prepare_worker_work_ns(d->worker); }
 
 uint64_t delivery_proofs(const struct delivery *d) { return atomic_load(&d->proofs); }
 

@@ -85,12 +85,14 @@ void delivery_kick(struct delivery *d);
 /* Asks the thread to count one proof that it gets to its work; any thread. */
 void delivery_prove(struct delivery *d);
 uint64_t delivery_proofs(const struct delivery *d);
+/* How long one message or processor has kept the thread that prepares batches; any thread. 0: nothing does. */
+int64_t delivery_prepare_ns(const struct delivery *d);
 /* No input will bring more: from now on the last batch does not wait for its period. */
 void delivery_drain(struct delivery *d);
 /*
- * Takes no new rows, waits up to timeout_ns for requests in flight, settles what was answered, gives back what was
- * tried with its attempts, joins the thread. All else is pending in the journal, as it always was. Returns how many
- * messages were in unanswered requests. Frees d. Accepts null.
+ * Takes no new rows, waits up to timeout_ns for requests in flight and a batch being prepared, settles what was
+ * answered, gives back what was tried with its attempts, joins the thread. All else is pending in the journal, as it
+ * always was. Returns how many messages were in unanswered requests. Frees d. Accepts null.
  */
 uint64_t delivery_stop(struct delivery *d, int64_t timeout_ns);
 /* From any thread (second signal): makes a running delivery_stop return soon. */

@@ -17,6 +17,7 @@
 #include "delivery/dispatch.h"
 #include "delivery/outbox.h"
 #include "delivery/prepare.h"
+#include "delivery/prepare_worker.h"
 
 /* What other threads ask for: bits of `commands`, then a write to wake_fd (both safe in a signal handler). */
 enum {
@@ -30,8 +31,8 @@ enum {
 
 enum delivery_phase {
 	PHASE_RUNNING,
-	PHASE_STOPPING,  /* nothing is sent, answers are waited for */
-	PHASE_CANCELLED, /* what was not answered in time is given up */
+	PHASE_STOPPING,  /* nothing is sent, answers and what is being prepared are waited for */
+	PHASE_CANCELLED, /* what did not come in time is given up */
 	PHASE_DONE,
 };
 
@@ -48,9 +49,11 @@ struct delivery {
 	const struct config *config;
 	struct journal *journal;
 	struct event_base *base;
-	struct event *wake_event, *rows_event, *timer_event;
+	struct event *wake_event, *rows_event, *timer_event, *prepared_event;
 	struct aws_client *client;
 	struct preparer *preparer;
+	struct prepare_worker *worker; /* null: what the preparer does takes no time */
+	struct message_list arrived;   /* rows that the last turn had no time for */
 	struct dispatch *dispatch;
 	struct outbox outbox;
 	struct delivery_status published;

@@ -2,7 +2,8 @@
  * dispatch: which record is sent when.
  *
  * Invariants:
- * 1. A message handed over is in the batcher, in one record, or settled; a record is in one place (isolate.c, 3).
+ * 1. A message handed over is in the batcher, being prepared, in one record, or settled; a record is in one place
+ *    (isolate.c, 3). One batch is prepared at a time, so that they stay in order.
  * 2. While the stream is held or offline at most one request is sent at a time, the probe.
  * 3. Once stopping, no request begins.
  * 4. memory_bytes is 0 when nothing is held and nothing under way.
@@ -86,7 +87,7 @@ void dispatch_free(struct dispatch *d)
 {
 	if (!d)
 		return;
-	must(d->requests.count == 0);
+	must(d->requests.count == 0 && !d->preparing.batch);
 	lanes_fini(&d->lanes);
 	aggregate_writer_free(d->aggregates);
 	ready_fini(&d->ready);
@@ -113,15 +114,27 @@ void dispatch_message(struct dispatch *d, struct message *m, int64_t now_ns, int
 	batcher_add(&d->batcher, m, age_ms < INT64_MAX / NS_PER_MS ? age_ms * NS_PER_MS : 0, now_ns);
 }
 
-/* The turn of a batch's messages has come: what is too old for that is not worth a processor's time. */
-static void drop_expired(struct dispatch *d, struct pipeline_batch *list)
+/*
+ * The turn of a batch's messages has come: what is too old for that is not worth a processor's time. Returns the cost
+ * of the others.
+ */
+static uint64_t drop_expired(struct dispatch *d, struct pipeline_batch *list)
 {
+	uint64_t bytes = 0;
 	size_t kept = 0;
 
-	for (size_t i = 0; i < list->count; i++)
-		if (!dispatch_expire_message(d, list->items[i]))
+	for (size_t i = 0; i < list->count; i++) {
+		uint64_t cost = message_cost(list->items[i]);
+
+		if (dispatch_expire_message(d, list->items[i])) {
+			d->memory_bytes -= cost;
+		} else {
 			list->items[kept++] = list->items[i];
+			bytes += cost;
+		}
+	}
 	list->count = kept;
+	return bytes;
 }
 
 /* What was asked for again does not wait behind what nobody takes. */
@@ -130,29 +143,53 @@ static int64_t read_after_ns(const struct dispatch *d)
 	return d->asked.ids == 0 && d->rest_until_ns > d->pull_after_ns ? d->rest_until_ns : d->pull_after_ns;
 }
 
+static void end_preparing(struct dispatch *d, struct prepared *made)
+{
+	struct batch *batch = d->preparing.batch;
+
+	d->memory_bytes -= d->preparing.bytes;
+	d->preparing = (struct preparing){0};
+	if (made->not_before_ns > 0)
+		d->pull_after_ns = made->not_before_ns;
+	dispatch_take_prepared(d, made, batch->oldest_ns);
+	if (!d->set.fills)
+		ready_end_batch(&d->ready);
+	batch_free(batch);
+}
+
+static void begin_preparing(struct dispatch *d, struct batch *batch)
+{
+	struct prepared made = {0};
+
+	d->preparing = (struct preparing){.batch = batch, .bytes = drop_expired(d, &batch->list)};
+	d->preparing.messages = (uint32_t)batch->list.count;
+	if (d->preparing.messages == 0 || d->ports.prepare(d->ports.arg, batch, &made))
+		end_preparing(d, &made);
+}
+
+void dispatch_prepared(struct dispatch *d, struct batch *batch, struct prepared *made, int64_t now_ns, int64_t wall_ms)
+{
+	dispatch_tick(d, now_ns, wall_ms);
+	must(batch && batch == d->preparing.batch);
+	must(made->count > 0 || made->row_count > 0 || d->phase == DISPATCH_STOPPING);
+	end_preparing(d, made);
+}
+
+bool dispatch_is_preparing(const struct dispatch *d) { return d->preparing.batch; }
+
 /* Takes complete batches, and what lanes give, until `records` or the request's bytes are ready. */
 static void pull(struct dispatch *d, uint32_t records)
 {
 	struct batch *batch;
 
 	while (d->ready.count < records && d->ready.bytes < ceiling_bytes(&d->ceiling)) {
-		struct prepared made = {0};
-
-		if (d->set.lanes.is_on && dispatch_lanes_give(d, d->flush && d->batcher.messages == 0))
+		if (d->set.lanes.is_on &&
+		    dispatch_lanes_give(d, d->flush && d->batcher.messages == 0 && !d->preparing.batch))
 			continue;
-		if (d->now_ns < read_after_ns(d) || !(batch = batcher_take(&d->batcher, d->now_ns, d->flush)))
+		if (d->preparing.batch || d->now_ns < read_after_ns(d) ||
+		    !(batch = batcher_take(&d->batcher, d->now_ns, d->flush)))
 			return;
-		for (size_t i = 0; i < batch->list.count; i++)
-			d->memory_bytes -= message_cost(batch->list.items[i]);
-		drop_expired(d, &batch->list);
-		if (batch->list.count > 0)
-			d->ports.prepare(d->ports.arg, batch, &made);
-		if (made.not_before_ns > 0)
-			d->pull_after_ns = made.not_before_ns;
-		dispatch_take_prepared(d, &made, batch->oldest_ns);
-		if (!d->set.fills)
-			ready_end_batch(&d->ready);
-		batch_free(batch);
+		begin_preparing(d, batch);
 	}
 }
 
@@ -333,6 +370,8 @@ static struct request *next_probe(struct dispatch *d)
 		pull(d, 1);
 	if (d->ready.count == 0)
 		(void)dispatch_lanes_give(d, true);
+	if (d->ready.count == 0 && d->preparing.batch)
+		return NULL; /* a new one will soon be there */
 	q = next_probe_from_end(d);
 	if (!q)
 		q = next_ordinary(d, 1, true);
@@ -393,6 +432,8 @@ static int64_t pull_due_ns(const struct dispatch *d)
 {
 	int64_t due = batcher_due_ns(&d->batcher);
 
+	if (d->preparing.batch)
+		return INT64_MAX; /* its end is an event */
 	return d->batcher.messages > 0 && due < read_after_ns(d) ? read_after_ns(d) : due;
 }
 
@@ -425,7 +466,7 @@ static int64_t next_deadline(struct dispatch *d)
 static uint32_t held(const struct dispatch *d)
 {
 	return d->ready.count + d->ready.shards.queued + (uint32_t)d->waiting.count + d->batcher.messages +
-	       d->isolations.records + d->suspects.count + d->lanes.records;
+	       d->preparing.messages + d->isolations.records + d->suspects.count + d->lanes.records;
 }
 
 /* One line for all that expired since the last. */
@@ -468,7 +509,7 @@ int64_t dispatch_run(struct dispatch *d, int64_t now_ns, int64_t wall_ms)
 		hold_move(&d->hold, HOLD_CALM, now_ns, wall_ms);
 	send_all(d);
 	log_expired(d);
-	if (d->batcher.messages == 0 && d->ready.count == 0 && d->lanes.records == 0)
+	if (d->batcher.messages == 0 && !d->preparing.batch && d->ready.count == 0 && d->lanes.records == 0)
 		d->flush = false;
 	metric_set(M_MEMORY_BYTES, (int64_t)d->memory_bytes);
 	budget_tell(BUDGET_DELIVERY, d->memory_bytes);
@@ -506,7 +547,7 @@ void dispatch_park(struct dispatch *d)
 	struct record *r;
 	struct shard *s;
 
-	must(d->phase == DISPATCH_STOPPING && d->requests.count == 0);
+	must(d->phase == DISPATCH_STOPPING && d->requests.count == 0 && !d->preparing.batch);
 	while ((r = ready_take(&d->ready)))
 		park(d, r);
 	while ((r = waiting_take(&d->waiting)))

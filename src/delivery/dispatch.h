@@ -22,7 +22,7 @@ struct dispatch;
 
 struct dispatch *dispatch_new(const struct dispatch_settings *settings, const struct dispatch_ports *ports,
                               int64_t now_ns, int64_t wall_ms);
-/* No request may be under way. Accepts null. */
+/* No request may be under way, no batch with the preparer. Accepts null. */
 void dispatch_free(struct dispatch *d);
 void dispatch_configure(struct dispatch *d, const struct dispatch_settings *settings);
 
@@ -30,6 +30,9 @@ void dispatch_configure(struct dispatch *d, const struct dispatch_settings *sett
 void dispatch_message(struct dispatch *d, struct message *m, int64_t now_ns, int64_t wall_ms);
 /* Sends what may be sent. Returns when it wants to be called again (INT64_MAX: on the next event). */
 int64_t dispatch_run(struct dispatch *d, int64_t now_ns, int64_t wall_ms);
+/* The batch that ports.prepare kept, and what it became; nothing at all only at the end: its rows stay pending. */
+void dispatch_prepared(struct dispatch *d, struct batch *batch, struct prepared *made, int64_t now_ns, int64_t wall_ms);
+bool dispatch_is_preparing(const struct dispatch *d);
 /* Ends the request and frees it. */
 void dispatch_answered(struct dispatch *d, struct request *request, const struct aws_answer *answer, int64_t now_ns,
                        int64_t wall_ms);
@@ -39,7 +42,8 @@ void dispatch_kick(struct dispatch *d, int64_t now_ns);
 void dispatch_credentials(struct dispatch *d, int64_t now_ns);
 /* No input will bring more: the last batch does not wait for its period. */
 void dispatch_drain(struct dispatch *d);
-/* After dispatch_stop, nothing in flight: gives back what was tried with its attempts, so that they survive the end. */
+/* After dispatch_stop, nothing in flight or being prepared: gives back what was tried with its attempts, so that they
+ * survive the end. */
 void dispatch_park(struct dispatch *d);
 /* Sends nothing more. */
 void dispatch_stop(struct dispatch *d);

@@ -38,6 +38,13 @@ struct streak {
 	int64_t event_ns; /* when the last that counted was known */
 };
 
+/* A batch that is with the preparer, messages and all. */
+struct preparing {
+	struct batch *batch; /* null: none */
+	uint32_t messages;
+	uint64_t bytes; /* of memory_bytes */
+};
+
 /* Messages that ended by kspool.expire_after and are not logged yet. */
 struct expiry {
 	uint64_t messages;
@@ -58,6 +65,7 @@ struct dispatch {
 	struct aggregate_writer *aggregates; /* null: not configured */
 	uint64_t answers;                    /* understood, while there is an order */
 	uint32_t keys_held;                  /* by a message that is refused */
+	struct preparing preparing;
 	struct ready ready;
 	struct waiting waiting;
 	struct isolations isolations;

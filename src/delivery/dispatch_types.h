@@ -57,8 +57,11 @@ struct dispatch_ports {
 	void (*send)(void *arg, struct request *request);
 	/* The reason (may be null) changes hands. */
 	void (*settle)(void *arg, const struct store_settlement *settlement, uint32_t row_bytes);
-	/* Takes the messages out of the batch. What *ret points to is dispatch's then. */
-	void (*prepare)(void *arg, struct batch *batch, struct prepared *ret);
+	/*
+	 * True: the messages were taken out of the batch, and what *ret points to is dispatch's. False, later: the
+	 * batch is the preparer's until exactly one dispatch_prepared, not from inside; no other is given before.
+	 */
+	bool (*prepare)(void *arg, struct batch *batch, struct prepared *ret);
 	/* A row that was released (SETTLE_RELEASE) is wanted again; it comes as any other, if it still is there. */
 	void (*fetch)(void *arg, uint64_t id);
 	double (*unit)(void *arg); /* uniform in [0, 1) */

@@ -1,10 +1,11 @@
 /*
- * loop: the delivery thread. One turn: commands, rows in, requests out, settlements and credit back, status.
+ * loop: the delivery thread. One turn: commands, batches that were prepared, rows in, requests out, settlements and
+ * credit back, status.
  *
  * Invariants:
  * 1. A turn looks at everything: an event only ends the wait, and none can be lost between two turns.
  * 2. The phase only moves forward. Nothing is sent after RUNNING; requests are given up once, by the move to CANCELLED.
- * 3. DONE with nothing in flight: every row is settled, given back, or pending as it was.
+ * 3. DONE with nothing in flight and nothing being prepared: every row is settled, given back, or pending as it was.
  * 4. The timer is set at the end of each turn, to the earliest of what dispatch, status and the stop want.
  */
 #include <errno.h>
@@ -25,6 +26,8 @@
 #include "delivery/dispatch_settings.h"
 
 enum { STATUS_EVERY_MS = 100, LAST_SETTLE_MS = 5000 };
+
+#define SLICE_NS (INT64_C(50) * NS_PER_MS) /* of a turn, for rows: a check may look at each */
 
 static void on_done(struct aws_request *request, const struct aws_answer *answer)
 {
@@ -53,11 +56,14 @@ static void port_settle(void *arg, const struct store_settlement *s, uint32_t ro
 	outbox_settle(&d->outbox, s, row_bytes);
 }
 
-static void port_prepare(void *arg, struct batch *batch, struct prepared *ret)
+static bool port_prepare(void *arg, struct batch *batch, struct prepared *ret)
 {
 	struct delivery *d = arg;
 
-	preparer_run(d->preparer, batch, ret);
+	if (!d->worker)
+		return preparer_run(d->preparer, d->config, batch, NULL, ret);
+	prepare_worker_put(d->worker, d->config, batch);
+	return false;
 }
 
 static void port_fetch(void *arg, uint64_t id)
@@ -108,7 +114,7 @@ struct dispatch_ports delivery_ports(struct delivery *d)
 	                               .flight = journal_flight(d->journal)};
 }
 
-static bool check_newest(void *arg, const struct pipeline_batch *open)
+static bool check_newest(void *arg, const struct batch *open)
 {
 	struct delivery *d = arg;
 
@@ -140,7 +146,6 @@ static void reload(struct delivery *d)
 	                                      .max_connections = (unsigned)next->output.max_in_flight};
 	if (aws_client_reload(d->client, &options, &e) != ERR_OK)
 		LOG(LOG_ERROR, "credentials settings not taken over", LOG_S("reason", e.text));
-	preparer_configure(d->preparer, next);
 	delivery_settings(d, &settings);
 	dispatch_configure(d->dispatch, &settings);
 	dispatch_kick(d->dispatch, clock_mono_ns());
@@ -192,16 +197,37 @@ static void obey(struct delivery *d)
 		d->stop_deadline_ns = INT64_MIN;
 }
 
-static void take_rows(struct delivery *d, int64_t now_ns, int64_t wall_ms)
+static void take_prepared(struct delivery *d, int64_t now_ns, int64_t wall_ms)
 {
+	struct prepared made;
+	struct batch *batch = d->worker ? prepare_worker_take(d->worker, &made) : NULL;
+
+	if (batch)
+		dispatch_prepared(d->dispatch, batch, &made, now_ns, wall_ms);
+}
+
+/* False: the slice is over, and more may be there. */
+static bool take_rows(struct delivery *d, int64_t now_ns, int64_t wall_ms)
+{
+	bool looks = preparer_has_check(d->preparer);
 	struct journal_rows rows;
 	struct message *m;
 
-	while (journal_take_rows(d->journal, &rows))
-		while ((m = STAILQ_FIRST(&rows.messages))) {
-			STAILQ_REMOVE_HEAD(&rows.messages, link);
-			dispatch_message(d->dispatch, m, now_ns, wall_ms);
+	for (;;) {
+		if (STAILQ_EMPTY(&d->arrived)) {
+			if (!journal_take_rows(d->journal, &rows))
+				return true;
+			STAILQ_CONCAT(&d->arrived, &rows.messages);
 		}
+		while ((m = STAILQ_FIRST(&d->arrived))) {
+			STAILQ_REMOVE_HEAD(&d->arrived, link);
+			dispatch_message(d->dispatch, m, now_ns, wall_ms);
+			if (looks && clock_mono_ns() - now_ns >= SLICE_NS)
+				return false;
+		}
+		if (clock_mono_ns() - now_ns >= SLICE_NS)
+			return false;
+	}
 }
 
 static void fill_status(struct delivery *d, int64_t now_ns, int64_t wall_ms, struct delivery_status *s)
@@ -264,10 +290,10 @@ static void set_timer(struct delivery *d, int64_t when_ns)
 	must(evtimer_add(d->timer_event, &tv) == 0);
 }
 
-/* Requests that do not come back in time are cancelled; their rows stay pending. */
+/* Requests and a batch that do not come back in time are cancelled; their rows stay pending. */
 static int64_t wind_down(struct delivery *d, int64_t now_ns)
 {
-	if (dispatch_in_flight(d->dispatch) == 0) {
+	if (dispatch_in_flight(d->dispatch) == 0 && !dispatch_is_preparing(d->dispatch)) {
 		dispatch_park(d->dispatch);
 		set_phase(d, PHASE_DONE);
 		return now_ns;
@@ -275,9 +301,11 @@ static int64_t wind_down(struct delivery *d, int64_t now_ns)
 	if (d->phase == PHASE_STOPPING && now_ns >= d->stop_deadline_ns) {
 		set_phase(d, PHASE_CANCELLED);
 		d->unanswered = dispatch_unanswered(d->dispatch);
-		LOG(LOG_WARN, "requests in flight given up", LOG_U("requests", dispatch_in_flight(d->dispatch)),
-		    LOG_U("messages", d->unanswered));
+		if (dispatch_in_flight(d->dispatch) > 0)
+			LOG(LOG_WARN, "requests in flight given up", LOG_U("requests", dispatch_in_flight(d->dispatch)),
+			    LOG_U("messages", d->unanswered));
 		aws_client_cancel_all(d->client);
+		prepare_worker_give_up(d->worker);
 	}
 	return d->phase == PHASE_CANCELLED ? INT64_MAX : d->stop_deadline_ns;
 }
@@ -285,12 +313,16 @@ static int64_t wind_down(struct delivery *d, int64_t now_ns)
 static void turn(struct delivery *d)
 {
 	int64_t now_ns = clock_mono_ns(), wall_ms = clock_wall_ms(), when_ns, status_ns;
+	bool took_all;
 
 	obey(d);
 	if (aws_client_take_news(d->client))
 		dispatch_credentials(d->dispatch, now_ns);
-	take_rows(d, now_ns, wall_ms);
+	take_prepared(d, now_ns, wall_ms);
+	took_all = take_rows(d, now_ns, wall_ms);
 	when_ns = dispatch_run(d->dispatch, now_ns, wall_ms);
+	if (!took_all)
+		when_ns = now_ns;
 	outbox_flush(&d->outbox, dispatch_in_flight(d->dispatch) == 0);
 	status_ns = publish(d, now_ns, wall_ms, false);
 	if (d->phase != PHASE_RUNNING)
@@ -332,7 +364,9 @@ void *delivery_loop(void *arg)
 {
 	struct delivery *d = arg;
 
-	poison_enter(POISON_DELIVERY);
+	poison_enter(POISON_CHECK);
+	if (!d->worker)
+		poison_enter(POISON_DELIVERY);
 	turn(d);
 	while (d->phase != PHASE_DONE) {
 		must(event_base_loop(d->base, EVLOOP_ONCE) >= 0);

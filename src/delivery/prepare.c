@@ -5,6 +5,7 @@
  * 1. Rows are listed exactly when a processor ran, each once, with the size the journal handed over.
  * 2. A record's key is a constant of the preparer, which lives longer, or the record's own copy.
  * 3. No message leaves the batch before the last key is made.
+ * 4. A check has an evaluator and a mark of its own: it may run while another thread prepares.
  */
 #include "delivery/prepare.h"
 
@@ -13,6 +14,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -25,6 +27,8 @@
 
 enum { KEY_ROOM = 64 << 10 /* a rendered key beyond this is refused before it is looked at */ };
 
+#define CHECK_NS (INT64_C(50) * NS_PER_MS) /* of a check: it holds the thread that reads answers */
+
 /* A template with its constant folded. */
 struct key {
 	struct bloblang_template *template; /* null: not configured */
@@ -34,11 +38,12 @@ struct key {
 };
 
 struct preparer {
-	const struct config *config;
+	const struct config *config; /* keys, check and processors are of it; what SIGHUP changes comes with a run */
 	struct evaluator *evaluator;
 	struct key partition;
 	struct key hash;
 	struct bloblang_mapping *check;
+	struct evaluator *checker;      /* null without a check */
 	struct pipeline *processors[2]; /* output.processors, batching.processors */
 };
 
@@ -72,6 +77,11 @@ static void key_fini(struct key *k)
 	buf_fini(&k->text);
 }
 
+static int64_t check_ns(const struct config *c)
+{
+	return c->kspool.process_time_ns < CHECK_NS ? c->kspool.process_time_ns : CHECK_NS;
+}
+
 static enum err parse_check(struct preparer *p, struct error *e)
 {
 	const struct config_text *text = &p->config->output.batching.check;
@@ -81,6 +91,8 @@ static enum err parse_check(struct preparer *p, struct error *e)
 		return ERR_OK;
 	if (bloblang_mapping_parse(text->text, NULL, &p->check, &fault) != ERR_OK)
 		return language_fault(p->config, text, "batching.check", &fault, e);
+	p->checker = evaluator_new();
+	evaluator_limit(p->checker, p->config->kspool.memory_bytes, check_ns(p->config), false);
 	return ERR_OK;
 }
 
@@ -128,8 +140,6 @@ enum err preparer_open(const struct config *config, struct preparer **ret, struc
 	return ERR_OK;
 }
 
-void preparer_configure(struct preparer *p, const struct config *config) { p->config = config; }
-
 void preparer_close(struct preparer *p)
 {
 	if (!p)
@@ -140,7 +150,19 @@ void preparer_close(struct preparer *p)
 	pipeline_free(p->processors[0]);
 	pipeline_free(p->processors[1]);
 	evaluator_free(p->evaluator);
+	evaluator_free(p->checker);
 	free(p);
+}
+
+static bool key_takes_time(const struct key *k)
+{
+	return k->template && !k->constant && !bloblang_template_is_plain(k->template);
+}
+
+bool preparer_takes_time(const struct preparer *p)
+{
+	return !pipeline_is_empty(p->processors[0]) || !pipeline_is_empty(p->processors[1]) ||
+	       key_takes_time(&p->partition) || key_takes_time(&p->hash);
 }
 
 bool preparer_has_check(const struct preparer *p) { return p->check; }
@@ -176,32 +198,44 @@ static bool is_suspect(const struct pipeline_batch *list)
 	return poison_suspects(POISON_DELIVERY, first, last);
 }
 
-bool preparer_check(struct preparer *p, const struct pipeline_batch *open)
+bool preparer_check(struct preparer *p, const struct batch *open)
 {
-	struct message_batch batch = {open->items, open->count, open->count - 1};
+	struct message_batch batch = {open->list.items, open->list.count, open->list.count - 1};
 	bool is_true = false;
 	struct error e;
 	enum err err;
 
-	if (is_suspect(open))
-		return false; /* it goes without, and alone */
-	mark(open);
-	err = bloblang_mapping_check(p->check, p->evaluator, &batch, &is_true, &e);
-	poison_end(POISON_DELIVERY);
+	if (poison_suspects(POISON_CHECK, open->first_id, open->last_id))
+		return false; /* it goes without */
+	poison_begin(POISON_CHECK, open->first_id, open->last_id);
+	FAILPOINT_BYTES("check", message_body(open->list.items[batch.index]),
+	                open->list.items[batch.index]->body_bytes);
+	err = bloblang_mapping_check(p->check, p->checker, &batch, &is_true, &e);
+	poison_end(POISON_CHECK);
+	(void)evaluator_arena(p->checker); /* what it needed is not kept */
 	if (err == ERR_OK)
 		return is_true;
 	LOG_LIMITED(LOG_ERROR, "batching.check failed", LOG_S("error", error_name(e.code)));
 	return false;
 }
 
+/* A step begins. False: nothing is wanted any more. */
+static bool step(struct prepare_pulse *pulse)
+{
+	if (!pulse)
+		return true;
+	atomic_store_explicit(&pulse->step_ns, clock_mono_ns(), memory_order_relaxed);
+	return !atomic_load_explicit(&pulse->ends, memory_order_relaxed);
+}
+
 /* Marks the list, lets both pipelines at it. */
-static void run_list(struct preparer *p, struct pipeline_batch *list, struct prepared *ret)
+static void run_list(struct preparer *p, struct pipeline_batch *list, struct prepare_pulse *pulse, struct prepared *ret)
 {
 	mark(list);
 	for (size_t i = 0; i < list->count; i++)
 		FAILPOINT_BYTES("prepare", message_body(list->items[i]), list->items[i]->body_bytes);
 	for (size_t i = 0; i < 2; i++)
-		if (!pipeline_is_empty(p->processors[i]) && list->count > 0) {
+		if (!pipeline_is_empty(p->processors[i]) && list->count > 0 && step(pulse)) {
 			int64_t until_ns = pipeline_run(p->processors[i], p->evaluator, list);
 
 			if (until_ns > ret->not_before_ns)
@@ -211,7 +245,8 @@ static void run_list(struct preparer *p, struct pipeline_batch *list, struct pre
 }
 
 /* The last run died on one of these: each alone, and what did it twice not at all. */
-static void run_singly(struct preparer *p, struct pipeline_batch *list, struct prepared *ret)
+static void run_singly(struct preparer *p, struct pipeline_batch *list, struct prepare_pulse *pulse,
+                       struct prepared *ret)
 {
 	struct pipeline_batch made = {0};
 
@@ -220,7 +255,7 @@ static void run_singly(struct preparer *p, struct pipeline_batch *list, struct p
 
 		pipeline_batch_add(&one, list->items[i]);
 		if (!poison_condemns(POISON_DELIVERY, list->items[i]->id))
-			run_list(p, &one, ret);
+			run_list(p, &one, pulse, ret);
 		for (size_t k = 0; k < one.count; k++)
 			pipeline_batch_add(&made, one.items[k]);
 		free(one.items);
@@ -230,7 +265,7 @@ static void run_singly(struct preparer *p, struct pipeline_batch *list, struct p
 }
 
 /* Runs the processors over the batch; the rows as they came in go to *ret. */
-static void run_processors(struct preparer *p, struct batch *batch, struct prepared *ret)
+static void run_processors(struct preparer *p, struct batch *batch, struct prepare_pulse *pulse, struct prepared *ret)
 {
 	ret->row_count = batch->list.count;
 	ret->rows = mem_array(ret->row_count, sizeof *ret->rows);
@@ -240,9 +275,9 @@ static void run_processors(struct preparer *p, struct batch *batch, struct prepa
 		ret->rows[i] = (struct prepared_row){.id = m->id, .row_bytes = m->meta_bytes + m->body_bytes};
 	}
 	if (is_suspect(&batch->list))
-		run_singly(p, &batch->list, ret);
+		run_singly(p, &batch->list, pulse, ret);
 	else
-		run_list(p, &batch->list, ret);
+		run_list(p, &batch->list, pulse, ret);
 }
 
 /* Puts the key's text for one message at *ret: the constant, or k->text. */
@@ -297,12 +332,12 @@ static void use_random_key(struct keys *k)
 }
 
 /* Why the record must not be sent; null when it may. */
-static const char *refusal(const struct preparer *p, const struct message *m, const struct keys *k, bool has_keys,
+static const char *refusal(const struct config *config, const struct message *m, const struct keys *k, bool has_keys,
                            struct error *e)
 {
-	uint64_t most = p->config->kspool.max_record_bytes_bytes;
+	uint64_t most = config->kspool.max_record_bytes_bytes;
 
-	if (m->failure && p->config->kspool.processor_error == FAILED_SET_ASIDE) {
+	if (m->failure && config->kspool.processor_error == FAILED_SET_ASIDE) {
 		error_set(e, ERR_INPUT, "a processor failed: %s", m->failure->reason);
 		return "ProcessorFailed";
 	}
@@ -324,7 +359,8 @@ static struct prepared_record condemned(struct message *m)
 	                                .record = record_new(m, "", 0, true, NULL, 0)};
 }
 
-static struct prepared_record prepare_one(struct preparer *p, const struct message_batch *at)
+static struct prepared_record prepare_one(struct preparer *p, const struct config *config,
+                                          const struct message_batch *at)
 {
 	struct message *m = at->messages[at->index];
 	struct prepared_record one = {0};
@@ -336,11 +372,11 @@ static struct prepared_record prepare_one(struct preparer *p, const struct messa
 		return condemned(m);
 	FAILPOINT_BYTES("key", message_body(m), m->body_bytes);
 	has_keys = make_keys(p, at, &keys, &e) == ERR_OK;
-	if (!has_keys && p->config->kspool.key_error == KEY_RANDOM) {
+	if (!has_keys && config->kspool.key_error == KEY_RANDOM) {
 		use_random_key(&keys);
 		has_keys = true;
 	}
-	one.code = refusal(p, m, &keys, has_keys, &e);
+	one.code = refusal(config, m, &keys, has_keys, &e);
 	if (one.code) {
 		one.reason = mem_string(e.text);
 		one.record = record_new(m, "", 0, true, NULL, 0);
@@ -351,32 +387,55 @@ static struct prepared_record prepare_one(struct preparer *p, const struct messa
 	return one;
 }
 
-void preparer_run(struct preparer *p, struct batch *batch, struct prepared *ret)
+/* Keys may look at neighbours: nobody leaves before the last is made. False: the pulse ended it. */
+static bool make_records(struct preparer *p, const struct config *config, const struct pipeline_batch *list,
+                         struct prepare_pulse *pulse, struct prepared *ret)
 {
-	struct pipeline_batch *list = &batch->list;
-	bool singly;
+	bool singly = is_suspect(list), goes_on = true;
 
-	must(list->count > 0);
-	*ret = (struct prepared){0};
-	if (!pipeline_is_empty(p->processors[0]) || !pipeline_is_empty(p->processors[1]))
-		run_processors(p, batch, ret);
-	ret->count = list->count;
-	ret->records = mem_array(ret->count ? ret->count : 1, sizeof *ret->records);
-	/* Keys may look at neighbours: nobody leaves before the last key is made. */
-	singly = is_suspect(list);
 	if (list->count > 0 && !singly)
 		mark(list);
-	for (size_t i = 0; i < ret->count; i++) {
+	for (size_t i = 0; i < list->count && (goes_on = step(pulse)); i++) {
 		struct message_batch at = {list->items, list->count, i};
 
 		if (singly)
 			poison_begin(POISON_DELIVERY, list->items[i]->id, list->items[i]->id);
-		ret->records[i] = prepare_one(p, &at);
+		ret->records[ret->count++] = prepare_one(p, config, &at);
 		if (singly)
 			poison_end(POISON_DELIVERY);
 	}
 	if (list->count > 0 && !singly)
 		poison_end(POISON_DELIVERY);
+	return goes_on;
+}
+
+static void forget(struct prepared *made)
+{
+	for (size_t i = 0; i < made->count; i++) {
+		record_free(made->records[i].record);
+		free(made->records[i].reason);
+	}
+	free(made->records);
+	free(made->rows);
+	*made = (struct prepared){0};
+}
+
+bool preparer_run(struct preparer *p, const struct config *config, struct batch *batch, struct prepare_pulse *pulse,
+                  struct prepared *ret)
+{
+	struct pipeline_batch *list = &batch->list;
+	bool whole;
+
+	must(list->count > 0);
+	*ret = (struct prepared){0};
+	if (!pipeline_is_empty(p->processors[0]) || !pipeline_is_empty(p->processors[1]))
+		run_processors(p, batch, pulse, ret);
+	ret->records = mem_array(list->count ? list->count : 1, sizeof *ret->records);
+	whole = step(pulse) && make_records(p, config, list, pulse, ret);
+	must(ret->count <= list->count);
 	for (size_t i = 0; i < ret->count; i++)
 		list->items[i] = NULL;
+	if (!whole)
+		forget(ret);
+	return whole;
 }

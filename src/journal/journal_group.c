@@ -187,6 +187,8 @@ static enum err store_offer(struct journal *j, struct offer *offer, struct error
 	struct message *m;
 	enum err err = store_admit(j->store, &offer->messages, e);
 
+	STAILQ_FOREACH (m, &offer->messages, link)
+		FAILPOINT_BYTES("journal", message_body(m), m->body_bytes);
 	if (err != ERR_OK && store_in_group(j->store)) {
 		refuse(offer, err, e);
 		return ERR_OK;

@@ -33,7 +33,7 @@ enum { CRASHES_MAX = 2, KILLS_MAX = 5, CAREFUL_MESSAGES = 10000, STACK_BYTES = 6
 static int file = -1;
 static struct mark marks[POISON_PLACES];
 static uint32_t careful[POISON_PLACES]; /* how many more are worked on one by one; intake only */
-static _Thread_local int here = -1;     /* the place of this thread */
+static _Thread_local unsigned here;     /* a bit for each place of this thread */
 static _Thread_local void *stack;
 
 static void put(int place)
@@ -54,7 +54,7 @@ static void mark_died(int place)
 static void on_death(int signal_number)
 {
 	for (int i = 0; i < POISON_PLACES; i++)
-		if (here < 0 || here == i)
+		if (here == 0 || here & 1u << i)
 			mark_died(i);
 	(void)signal(signal_number, SIG_DFL);
 	(void)raise(signal_number);
@@ -135,11 +135,13 @@ void poison_enter(enum poison_place place)
 	stack_t alternative = {.ss_size = STACK_BYTES};
 	sigset_t heard;
 
+	here |= 1u << place;
+	if (stack)
+		return;
 	(void)sigemptyset(&heard);
 	for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++)
 		(void)sigaddset(&heard, deadly[i]);
 	(void)pthread_sigmask(SIG_UNBLOCK, &heard, NULL); /* blocked, they would end the process without the handler */
-	here = (int)place;
 	stack = alternative.ss_sp = mem_alloc(STACK_BYTES);
 	(void)sigaltstack(&alternative, NULL);
 }
@@ -151,7 +153,7 @@ void poison_leave(void)
 	(void)sigaltstack(&none, NULL);
 	free(stack);
 	stack = NULL;
-	here = -1;
+	here = 0;
 }
 
 void poison_begin(enum poison_place place, uint64_t first, uint64_t last)

@@ -20,13 +20,15 @@
 
 #include "base/error.h"
 
-enum poison_place { POISON_INTAKE, POISON_DELIVERY, POISON_PLACES };
+enum poison_place { POISON_INTAKE, POISON_DELIVERY, POISON_CHECK /* batching.check */, POISON_PLACES };
 
 enum err poison_open(const char *spool_path, struct error *e) MUST_CHECK;
 /* The run ended in order. */
 void poison_close(void);
-/* On the thread that works at the place, before its first poison_begin: its signals find the stack they need. */
+/* On the thread that works at the place, before its first poison_begin: its signals find the stack they need. A thread
+ * may work at several. */
 void poison_enter(enum poison_place place);
+/* At the thread's end. */
 void poison_leave(void);
 /* From here on the messages first to last are worked on: ids, or what stands for them. */
 void poison_begin(enum poison_place place, uint64_t first, uint64_t last);

@@ -50,6 +50,11 @@ struct sim {
 	unsigned stale, learned, suspect;
 	int64_t learned_ms;
 	uint64_t pieces; /* > 1: every row becomes so many records */
+	/* Batches are prepared later: after a time of chance up to this, or (INT64_MAX) when sim_prepared is called. */
+	int64_t prepare_ns;
+	struct batch *preparing;
+	int64_t prepared_at_ns;
+	uint64_t prepared_later;
 };
 
 static inline double sim_unit(void *arg)
@@ -121,9 +126,8 @@ static inline void sim_fetch(void *arg, uint64_t id)
 
 static inline struct record *sim_record(struct message *m) { return record_new(m, "k", 1, true, NULL, 0); }
 
-static inline void sim_prepare(void *arg, struct batch *batch, struct prepared *ret)
+static inline void sim_make(struct sim *s, struct batch *batch, struct prepared *ret)
 {
-	struct sim *s = arg;
 	size_t pieces = s->pieces > 1 ? s->pieces : 1, count = batch->list.count;
 
 	ret->records = mem_zero(count * pieces * sizeof *ret->records);
@@ -142,6 +146,37 @@ static inline void sim_prepare(void *arg, struct batch *batch, struct prepared *
 		}
 		ret->records[ret->count++].record = sim_record(m);
 	}
+}
+
+static inline bool sim_prepare(void *arg, struct batch *batch, struct prepared *ret)
+{
+	struct sim *s = arg;
+
+	must(!s->preparing && batch->list.count > 0);
+	if (s->prepare_ns == 0) {
+		sim_make(s, batch, ret);
+		return true;
+	}
+	s->preparing = batch;
+	s->prepared_at_ns = INT64_MAX;
+	if (s->prepare_ns < INT64_MAX)
+		s->prepared_at_ns = s->now_ns + 1 + (int64_t)(sim_unit(s) * (double)s->prepare_ns);
+	return false;
+}
+
+/* What is being prepared is ready. */
+static inline void sim_prepared(struct sim *s)
+{
+	struct batch *batch = s->preparing;
+	struct prepared made = {0};
+
+	must(batch);
+	for (size_t i = 0; i < batch->list.count; i++)
+		must(s->fate[batch->list.items[i]->id] == SIM_INSIDE);
+	sim_make(s, batch, &made);
+	s->preparing = NULL;
+	s->prepared_later++;
+	dispatch_prepared(s->d, batch, &made, s->now_ns, s->wall_ms);
 }
 
 static inline void sim_stale(void *arg) { ((struct sim *)arg)->stale++; }
@@ -220,8 +255,13 @@ static inline void sim_bring(struct sim *s)
 static inline void sim_run(struct sim *s)
 {
 	sim_bring(s);
+	if (s->preparing && s->now_ns >= s->prepared_at_ns)
+		sim_prepared(s);
 	s->due_ns = dispatch_run(s->d, s->now_ns, s->wall_ms);
 	must(s->due_ns > s->now_ns); /* no timer in the past */
+	must(dispatch_is_preparing(s->d) == (s->preparing != NULL));
+	if (s->preparing && s->prepared_at_ns < s->due_ns)
+		s->due_ns = s->prepared_at_ns;
 }
 
 /* Accepted so long ago. */
@@ -416,6 +456,8 @@ static inline void sim_free(struct sim *s)
 	dispatch_stop(s->d);
 	while (s->request_count > 0)
 		sim_transport(s, 0, AWS_CANCELLED, false);
+	if (s->preparing)
+		sim_prepared(s);
 	dispatch_free(s->d);
 	free(s);
 }

@@ -92,6 +92,19 @@ static inline void check_batcher(struct dispatch_sums *sums, const struct batche
 	must(messages == b->messages);
 }
 
+/* What is with the preparer is as it was given. */
+static inline void check_preparing(struct dispatch_sums *sums, const struct preparing *p)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; p->batch && i < p->batch->list.count; i++) {
+		bytes += message_cost(p->batch->list.items[i]);
+		sums->places[p->batch->list.items[i]->id]++;
+	}
+	must(bytes == p->bytes && p->messages == (p->batch ? p->batch->list.count : 0));
+	sums->memory_bytes += bytes;
+}
+
 /* ready 1, 2, 4; shards 1 to 4. */
 static inline void check_ready(struct dispatch_sums *sums, const struct ready *q)
 {
@@ -208,6 +221,7 @@ static inline void dispatch_check(const struct sim *s)
 	sums.memory_bytes = sums.tracked = 0;
 	sums.sim = s;
 	check_batcher(&sums, &d->batcher);
+	check_preparing(&sums, &d->preparing);
 	check_ready(&sums, &d->ready);
 	check_refused(&sums, d);
 	check_requests(&sums, d);

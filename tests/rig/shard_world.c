@@ -226,7 +226,7 @@ static void port_fetch(void *arg, uint64_t id)
 	n->asked[n->asked_count++] = id;
 }
 
-static void port_prepare(void *arg, struct batch *batch, struct prepared *ret)
+static bool port_prepare(void *arg, struct batch *batch, struct prepared *ret)
 {
 	struct world_node *n = arg;
 
@@ -242,6 +242,7 @@ static void port_prepare(void *arg, struct batch *batch, struct prepared *ret)
 			(void)snprintf(key, sizeof key, "%" PRIu64, m->id * UINT64_C(0x9e3779b97f4a7c15));
 		ret->records[ret->count++].record = record_new(m, key, (uint32_t)strlen(key), false, NULL, 0);
 	}
+	return true;
 }
 
 static double port_unit(void *arg) { return world_random(((struct world_node *)arg)->w); }

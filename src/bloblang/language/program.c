@@ -62,3 +62,33 @@ bool program_constant(const struct program *p, const char **ret_text, size_t *re
 	*ret_length = p->constant_length;
 	return true;
 }
+
+/* A function of nothing, or one that looks something up in the message: no more than once through it. */
+static bool call_is_plain(const struct call_site *s)
+{
+	bool looks = s->row->flags & ROW_READS_MESSAGE;
+
+	return s->row->kind == FUNCTION && !(s->row->flags & ROW_IMPURE) && !s->dynamic && (looks || s->arg_count == 0);
+}
+
+static bool query_is_plain(const struct node *n)
+{
+	switch (n->kind) {
+	case NODE_LITERAL:
+	case NODE_FIELD:
+	case NODE_META:
+		return true;
+	case NODE_CALL:
+		return call_is_plain(n->site);
+	default:
+		return false;
+	}
+}
+
+bool program_is_plain(const struct program *p)
+{
+	for (size_t i = 0; i < p->piece_count; i++)
+		if (p->pieces[i].query && !query_is_plain(p->pieces[i].query))
+			return false;
+	return true;
+}

@@ -60,6 +60,8 @@ void program_free(struct program *p);
 bool program_constant(const struct program *p, const char **ret_text, size_t *ret_length);
 /* What makes its results for one message differ, a name of a function or method; null: nothing. */
 const char *program_varies(const struct program *p);
+/* A template that costs no more than a look at the message. */
+bool program_is_plain(const struct program *p);
 /* Appends the text of a template for the current message. */
 enum err program_render(const struct program *p, struct evaluator *evaluator, const struct message_batch *batch,
                         struct buf *out, struct error *e) MUST_CHECK;

@@ -98,6 +98,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	set.output.max_retries = form & 8 ? 2 : 0;
 	s = sim_new(&set);
 	s->pieces = form & 16 ? 1 + (form >> 5) % 3 : 1;
+	s->prepare_ns = form & 128 ? 3 * NS_PER_S : 0;
 	while (script.at < script.end) {
 		event(s, &script);
 		sim_run(s);

@@ -195,6 +195,45 @@ static void knows_constant_templates(void **state)
 	}
 }
 
+/* Delivery makes these on the thread that reads answers. */
+static void knows_templates_that_are_a_look_at_the_message(void **state)
+{
+	static const struct {
+		const char *template;
+		bool is_plain;
+	} cases[] = {
+	    {"plain", true},
+	    {"${! this.a.b }-${! json(\"id\") }", true},
+	    {"${! json(\"a.*.b\") }", true},
+	    {"${! @k }${! meta(\"k\") }${! metadata(\"k\") }${! content() }", true},
+	    {"${! uuid_v4() }${! batch_index() }", true},
+	    {"${! 1 + 2 }", true},
+	    {"${! content().hash(\"sha256\") }", false},
+	    {"${! json(\"id\").uppercase() }", false},
+	    {"${! json(this.path) }", false},
+	    {"${! range(0, this.n) }", false},
+	    {"${! bytes(this.n) }", false},
+	    {"${! env(this.name) }", false},
+	    {"${! hostname() }", false},
+	    {"a ${! @k } ${! if this.a { 1 } else { 2 } }", false},
+	    {"${! this.a.map_each(x -> x) }", false},
+	    {"${! [ this.a ] }", false},
+	    {"${! this.a + 1 }", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct bloblang_template *t = NULL;
+		struct bloblang_fault fault = {0};
+
+		if (bloblang_template_parse(cases[i].template, &t, &fault) != ERR_OK)
+			fail_msg("%s: %s", cases[i].template, fault.text);
+		if (bloblang_template_is_plain(t) != cases[i].is_plain)
+			fail_msg("%s", cases[i].template);
+		bloblang_template_free(t);
+	}
+}
+
 static void carries_metadata(void **state)
 {
 	struct bloblang_mapping *m = NULL;
@@ -265,6 +304,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(mutates, setup, teardown),
 	    cmocka_unit_test_setup_teardown(interpolates, setup, teardown),
 	    cmocka_unit_test_setup_teardown(knows_constant_templates, setup, teardown),
+	    cmocka_unit_test(knows_templates_that_are_a_look_at_the_message),
 	    cmocka_unit_test_setup_teardown(carries_metadata, setup, teardown),
 	    cmocka_unit_test_setup_teardown(checks, setup, teardown),
 	};

@@ -239,10 +239,10 @@ static void the_period_runs_from_the_oldest(void **state)
 	batcher_fini(&b);
 }
 
-static bool every_second(void *arg, const struct pipeline_batch *open)
+static bool every_second(void *arg, const struct batch *open)
 {
 	(void)arg;
-	return open->items[open->count - 1]->body_bytes == 2;
+	return open->list.items[open->list.count - 1]->body_bytes == 2;
 }
 
 static void a_check_includes_the_message_it_is_true_for(void **state)

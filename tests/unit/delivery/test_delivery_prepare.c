@@ -37,9 +37,11 @@ static void on_settle(void *arg, const struct store_settlement *s, uint32_t row_
 	r->settled[r->settled_count++] = *s;
 }
 
-static void on_prepare(void *arg, struct batch *batch, struct prepared *ret)
+static bool on_prepare(void *arg, struct batch *batch, struct prepared *ret)
 {
-	preparer_run(((struct rig *)arg)->preparer, batch, ret);
+	struct rig *r = arg;
+
+	return preparer_run(r->preparer, r->config, batch, NULL, ret);
 }
 
 static double half(void *arg)

@@ -153,7 +153,7 @@ static void server_stop(struct server *s)
 	(void)close(s->fd);
 }
 
-static struct config *make_config(int port, const char *more)
+static struct config *make_config_with(int port, const char *output, const char *more)
 {
 	const struct config_load_options options = {0};
 	struct config_faults faults = {0};
@@ -167,14 +167,16 @@ static struct config *make_config(int port, const char *more)
 	               "output:\n  aws_kinesis:\n    stream: test\n    region: us-east-1\n"
 	               "    endpoint: http://127.0.0.1:%d\n"
 	               "    partition_key: ${! content() }\n"
-	               "    credentials:\n      id: AKIDEXAMPLE\n      secret: secret\n"
+	               "    credentials:\n      id: AKIDEXAMPLE\n      secret: secret\n%s"
 	               "kspool:\n  probe_initial: 50ms\n%s",
-	               port, more);
+	               port, output, more);
 	if (config_parse("test", text, strlen(text), &options, &config, &faults, &e) != ERR_OK)
 		fail_msg("%s: %s", e.text, faults.count ? faults.items[0].text : "");
 	config_faults_fini(&faults);
 	return config;
 }
+
+static struct config *make_config(int port, const char *more) { return make_config_with(port, "", more); }
 
 static void condemned(const struct error *reason)
 {
@@ -300,6 +302,42 @@ static void messages_reach_the_service_and_leave_the_journal(void **state)
 	config_free(config);
 }
 
+/* Batches are prepared beside the thread: with questions and reloads from here, and a stop in the middle of one. */
+static void batches_are_prepared_beside_the_thread(void **state)
+{
+	static const char PROCESSORS[] = "  processors:\n    - mapping: root = content().uppercase()\n";
+	struct server server = {0};
+	struct delivery_status status;
+	struct config *config, *next;
+	struct delivery *d;
+	struct spool spool = {0};
+	struct error e = {0};
+
+	(void)state;
+	server_start(&server);
+	config = make_config_with(server.port, PROCESSORS, "");
+	next = make_config_with(server.port, PROCESSORS, "  key_error: random\n");
+	spool_open(&spool);
+	if (delivery_start(config, spool.journal, &d, &e) != ERR_OK)
+		fail_msg("%s", e.text);
+	for (int i = 0; i < 20; i++) {
+		spool_put(&spool, 1000);
+		assert_true(delivery_prepare_ns(d) >= 0);
+		assert_int_equal(delivery_reload(d, i % 2 ? config : next, &e), ERR_OK);
+		delivery_kick(d);
+		delivery_status(d, &status);
+	}
+	assert_true(wait_empty(&spool));
+	assert_int_equal(atomic_load(&server.records), 20000);
+	for (int i = 0; i < 5; i++)
+		spool_put(&spool, 1000);
+	(void)delivery_stop(d, 0);
+	spool_close(&spool);
+	server_stop(&server);
+	config_free(config);
+	config_free(next);
+}
+
 static void a_held_stream_keeps_everything_until_it_is_let_in(void **state)
 {
 	struct server server = {.fail_first = 3};
@@ -374,6 +412,7 @@ int main(void)
 	const struct log_options quiet = {.level = LOG_OFF, .fd = 2};
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(messages_reach_the_service_and_leave_the_journal),
+	    cmocka_unit_test(batches_are_prepared_beside_the_thread),
 	    cmocka_unit_test(a_held_stream_keeps_everything_until_it_is_let_in),
 	    cmocka_unit_test(a_reload_that_does_not_open_is_refused_and_changes_nothing),
 	    cmocka_unit_test(nobody_there_is_offline_and_a_stop_is_quick),
