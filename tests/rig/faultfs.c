@@ -49,6 +49,24 @@ static bool fails(unsigned kind)
 	return true;
 }
 
+static char what[512];
+
+const char *faultfs_what(void) { return what; }
+
+static bool fails_of(unsigned kind, int fd)
+{
+	char link[64];
+	ssize_t n;
+
+	if (!fails(kind))
+		return false;
+	(void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	n = readlink(link, what, sizeof what - 1);
+	what[n > 0 ? n : 0] = '\0';
+	errno = armed.error;
+	return true;
+}
+
 ssize_t pread64(int fd, void *to, size_t count, off_t offset);
 ssize_t pwrite64(int fd, const void *from, size_t count, off_t offset);
 int open64(const char *path, int flags, ...);
@@ -86,23 +104,26 @@ ssize_t pread(int fd, void *to, size_t count, off_t offset)
 {
 	if (is_dead(fd, count, offset))
 		return -1;
-	return fails(FAULTFS_READ) ? -1 : syscall(SYS_pread64, fd, to, count, offset);
+	return fails_of(FAULTFS_READ, fd) ? -1 : syscall(SYS_pread64, fd, to, count, offset);
 }
 
 ssize_t pread64(int fd, void *to, size_t count, off_t offset) { return pread(fd, to, count, offset); }
 
-ssize_t read(int fd, void *to, size_t count) { return fails(FAULTFS_READ) ? -1 : syscall(SYS_read, fd, to, count); }
+ssize_t read(int fd, void *to, size_t count)
+{
+	return fails_of(FAULTFS_READ, fd) ? -1 : syscall(SYS_read, fd, to, count);
+}
 
 ssize_t pwrite(int fd, const void *from, size_t count, off_t offset)
 {
-	return fails(FAULTFS_WRITE) ? -1 : syscall(SYS_pwrite64, fd, from, count, offset);
+	return fails_of(FAULTFS_WRITE, fd) ? -1 : syscall(SYS_pwrite64, fd, from, count, offset);
 }
 
 ssize_t pwrite64(int fd, const void *from, size_t count, off_t offset) { return pwrite(fd, from, count, offset); }
 
 ssize_t write(int fd, const void *from, size_t count)
 {
-	return fails(FAULTFS_WRITE) ? -1 : syscall(SYS_write, fd, from, count);
+	return fails_of(FAULTFS_WRITE, fd) ? -1 : syscall(SYS_write, fd, from, count);
 }
 
 static int open_at(int dir, const char *path, int flags, unsigned mode)
@@ -147,14 +168,14 @@ int fsync(int fd)
 	struct stat st;
 	bool is_folder = syscall(SYS_fstat, fd, &st) == 0 && S_ISDIR(st.st_mode);
 
-	if (fails(FAULTFS_SYNC | (is_folder ? FAULTFS_SYNC_FOLDER : 0)))
+	if (fails_of(FAULTFS_SYNC | (is_folder ? FAULTFS_SYNC_FOLDER : 0), fd))
 		return -1;
 	return skips_syncs ? 0 : (int)syscall(SYS_fsync, fd);
 }
 
 int fdatasync(int fd)
 {
-	if (fails(FAULTFS_SYNC))
+	if (fails_of(FAULTFS_SYNC, fd))
 		return -1;
 	return skips_syncs ? 0 : (int)syscall(SYS_fdatasync, fd);
 }

@@ -37,6 +37,8 @@ void faultfs_arm(unsigned kinds, uint64_t n, int error, bool persistent);
 void faultfs_dead(const char *end, int64_t from, int64_t bytes);
 /* How many operations failed since then. */
 uint64_t faultfs_failed(void);
+/* The path of the file whose read, write or sync failed last. */
+const char *faultfs_what(void);
 /* From now on a sync returns at once: for tests that open hundreds of spools and cut no power. One that fails still
  * does. */
 void faultfs_skip_syncs(void);

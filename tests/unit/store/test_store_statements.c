@@ -216,6 +216,12 @@ static enum err walk_shelf(struct store *s, uint64_t *ret, struct error *e)
 	return store_dead_walk(s, 0, 100, count_visit, ret, e);
 }
 
+static enum err look_at_one(struct store *s, uint64_t *ret, struct error *e)
+{
+	*ret = 0;
+	return store_dead_get(s, now.dead, count_visit, ret, e);
+}
+
 static enum err retry_one(struct store *s, uint64_t *ret, struct error *e)
 {
 	return store_dead_retry(s, now.dead, ret, &(uint64_t){0}, e);
@@ -242,6 +248,26 @@ static enum err give_back(struct store *s, uint64_t *ret, struct error *e)
 	while (more && err == ERR_OK)
 		err = store_give_back(s, &more, e);
 	*ret = more;
+	return err;
+}
+
+static enum err shrink(struct store *s, uint64_t *ret, struct error *e)
+{
+	bool more = true;
+	enum err err = ERR_OK;
+
+	while (more && err == ERR_OK)
+		err = store_shrink(s, &more, e);
+	*ret = more;
+	return err;
+}
+
+static enum err ask_next_retry(struct store *s, uint64_t *ret, struct error *e)
+{
+	int64_t next_ms = 0;
+	enum err err = store_next_retry_ms(s, &next_ms, e);
+
+	*ret = next_ms != 0;
 	return err;
 }
 
@@ -302,6 +328,7 @@ static const struct verb {
     {"fail one for long", fail_for_long, 0},
     {"fail it again", fail_for_long, 0},
     {"fail one that stands alone", fail_big, 0},
+    {"ask when one is due", ask_next_retry, 1},
     {"read what is due", read_due, 3},
     {"read the rest", read_rows, 5 + PER_BLOCK},
     {"bury one that stands alone", bury_alone, 0},
@@ -312,6 +339,7 @@ static const struct verb {
     {"damage one", damage_one, 0},
     {"recount", recount, 0},
     {"walk the shelf", walk_shelf, 6},
+    {"look at one of the shelf", look_at_one, 1},
     {"put one back", retry_one, 1},
     {"purge one", purge_one, 1},
     {"export", export_it, 0},
@@ -320,6 +348,7 @@ static const struct verb {
     {"drain", drain, PER_BLOCK},
     {"evict", evict, 2},
     {"purge the rest", purge_rest, 8},
+    {"shrink", shrink, 0},
     {"give back", give_back, 0},
 };
 
@@ -415,167 +444,10 @@ static void a_call_that_fails_is_told_and_leaves_nothing(void **state)
 	spooldir_remove(&now.dir);
 }
 
-/* A stopped spool and what is asked of it from outside; `answer` for one that is whole, and for one whose head is gone.
- */
-struct act {
-	const char *name;
-	enum err (*run)(const struct spooldir *d, uint64_t *ret, struct error *e);
-	uint64_t answers[2];
-};
-
-static enum err open_and_close(const struct spooldir *d, uint64_t *ret, struct error *e)
-{
-	struct store_options o = spooldir_options(d);
-	struct store *s = NULL;
-	enum err err = store_open(&o, &s, NULL, e);
-
-	if (err != ERR_OK)
-		return err;
-	*ret = store_ledger(s)->pending * 100 + store_ledger(s)->dead * 10 + store_retrying(s);
-	return store_close(s, e);
-}
-
-static enum err check(const struct spooldir *d, uint64_t *ret, struct error *e)
-{
-	struct buf out;
-	enum err err;
-
-	buf_init(&out, 1 << 16);
-	err = store_check(d->path, &out, ret, e);
-	buf_fini(&out);
-	if (err != ERR_OK || *ret == 0)
-		return err;
-	return error_set(e, ERR_MEMORY, "it was told as a problem");
-}
-
-static enum err repair(const struct spooldir *d, uint64_t *ret, struct error *e)
-{
-	struct buf out;
-	enum err err;
-
-	buf_init(&out, 1 << 16);
-	err = store_repair(d->path, &(struct store_repair){0}, &out, e);
-	*ret = err == ERR_OK && out.len > 0 && strstr(out.data, " 0 with a wrong checksum moved") != NULL;
-	buf_fini(&out);
-	return err;
-}
-
-static bool count_peeked(void *arg, const struct store_peeked *m)
-{
-	*(uint64_t *)arg += m->is_sound;
-	return true;
-}
-
-static enum err peek(const struct spooldir *d, uint64_t *ret, struct error *e)
-{
-	return store_peek(d->path, false, count_peeked, ret, e);
-}
-
-enum { KEPT = 2 * PER_BLOCK - 3 }; /* two blocks without those that left; one of them stands alone */
-
-static const struct act acts[] = {
-    {"repair", repair, {1, 1}}, /* opens and closes, too */
-    {"check", check, {0, UINT64_MAX}},
-    {"peek", peek, {KEPT, UINT64_MAX}},
-};
-
-static void make_spool(const struct spooldir *d, bool is_beheaded)
-{
-	struct store_options o = spooldir_options(d);
-	struct store *s = NULL;
-	uint64_t unused;
-	struct error e;
-
-	now.blocks = 0;
-	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
-	assert_int_equal(append_block(s, &unused, &e), ERR_OK);
-	assert_int_equal(append_block(s, &unused, &e), ERR_OK);
-	assert_int_equal(append_dead(s, &unused, &e), ERR_OK);
-	assert_int_equal(put_keys(s, &unused, &e), ERR_OK);
-	assert_int_equal(expire_part(s, &unused, &e), ERR_OK);
-	assert_int_equal(fail_one(s, &unused, &e), ERR_OK);
-	assert_int_equal(fail_for_long(s, &unused, &e), ERR_OK);
-	if (is_beheaded) {
-		size_t count;
-		unsigned char *bytes;
-
-		assert_int_equal(store_close(s, &e), ERR_OK);
-		bytes = spooldir_load(d->path, &count);
-		memset(bytes, 0, 100);
-		spooldir_store(d->path, bytes, count);
-		free(bytes);
-	} else {
-		store_abandon(s);
-	}
-}
-
-static void count_aside(void *arg, const char *name, bool is_read, const char *outcome)
-{
-	(void)is_read;
-	assert_non_null(strstr(name, "spool.db.quarantine-"));
-	assert_non_null(outcome);
-	++*(uint64_t *)arg;
-}
-
-/* One act on a copy; n: the call that fails. False when none did. */
-static bool try_act(const struct spooldir *from, const struct act *a, bool is_beheaded, uint64_t n)
-{
-	struct spooldir d;
-	struct error e = {.code = ERR_OK};
-	uint64_t answer = 0, asides = 0;
-	bool failed;
-	enum err err;
-
-	spooldir_make(&d);
-	spooldir_copy(from, &d);
-	faultsql_arm(n, SQLITE_NOMEM, false);
-	err = a->run(&d, &answer, &e);
-	failed = faultsql_failed();
-	faultsql_arm(0, 0, false);
-	if (!failed && (err != ERR_OK || answer != a->answers[is_beheaded]))
-		fail_msg("%s: error %d, answer %u: %s", a->name, (int)err, (unsigned)answer, e.text);
-	if (failed && (err != ERR_MEMORY || e.text[0] == '\0'))
-		fail_msg("%s: call %u failed; error %d, answer %u: %s", a->name, (unsigned)n, (int)err,
-		         (unsigned)answer, e.text);
-	assert_int_equal(store_each_aside(d.path, count_aside, &asides, &e), ERR_OK);
-	if (!is_beheaded && asides > 0)
-		fail_msg("%s: call %u failed, and a sound spool was set aside", a->name, (unsigned)n);
-	answer = 0;
-	assert_int_equal(open_and_close(&d, &answer, &e), ERR_OK);
-	assert_int_equal(answer, KEPT * 100 + 4 * 10 + 2);
-	asides = 0;
-	assert_int_equal(store_each_aside(d.path, count_aside, &asides, &e), ERR_OK);
-	assert_int_equal(asides, is_beheaded);
-	spooldir_remove(&d);
-	return failed;
-}
-
-static void a_call_that_fails_from_outside_is_told_and_is_no_damage(void **state)
-{
-	(void)state;
-	for (int is_beheaded = 0; is_beheaded < 2; is_beheaded++) {
-		struct spooldir from;
-
-		spooldir_make(&from);
-		make_spool(&from, is_beheaded);
-		for (size_t i = 0; i < sizeof acts / sizeof *acts; i++) {
-			uint64_t n = 1;
-
-			if (acts[i].answers[is_beheaded] == UINT64_MAX)
-				continue;
-			while (try_act(&from, &acts[i], is_beheaded, n))
-				assert_true(++n < CALLS_MAX);
-			assert_true(n > 5);
-		}
-		spooldir_remove(&from);
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_call_that_fails_is_told_and_leaves_nothing),
-	    cmocka_unit_test(a_call_that_fails_from_outside_is_told_and_is_no_damage),
 	};
 
 	faultfs_skip_syncs();

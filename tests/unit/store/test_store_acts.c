@@ -1,0 +1,443 @@
+/*
+ * What is done to a stopped spool (a start that brings back, check, repair, peek, an import of it), while its n-th call
+ * of SQLite has no memory, or its n-th file operation fails, n = 1, 2, ... until none does: that is told, never passed
+ * over. The act once more, and a start, then make of it what they would have made without.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "rig/faultfs.h"
+#include "rig/faultsql.h"
+#include "rig/lives.h"
+#include "store/store_internal.h"
+
+enum { IN_FILE = 20, IN_LOG = 10, ROWS = IN_FILE + IN_LOG, CALLS_MAX = 6000, TEXT_BYTES = 1 << 14 };
+enum { SOME_ARE_BACK = 300, DEAD_FROM = 20 * 4096, TOLD_EACH = 5 };
+
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+enum { EACH = 7 }; /* they look for other things, and take five times as long */
+#else
+enum { EACH = 1 };
+#endif
+
+static const char aside[] = ".quarantine-20260101T000000Z-000";
+
+/* What an act answered, or what a spool is. */
+struct text {
+	size_t used;
+	char bytes[TEXT_BYTES];
+};
+
+static void say(struct text *t, const char *form, ...) __attribute__((format(printf, 2, 3)));
+static void say(struct text *t, const char *form, ...)
+{
+	va_list ap;
+
+	va_start(ap, form);
+	t->used += (size_t)vsnprintf(t->bytes + t->used, sizeof t->bytes - t->used, form, ap);
+	va_end(ap);
+	must(t->used < sizeof t->bytes);
+}
+
+/* Acts. */
+
+static enum err bring_back(struct store *s, struct error *e)
+{
+	uint64_t first, last;
+	bool more = true;
+	enum err err = ERR_OK;
+
+	while (err == ERR_OK && more)
+		err = store_salvage(s, 7, &first, &last, &more, e);
+	return err;
+}
+
+static enum err start(const struct spooldir *d, struct text *t, struct error *e)
+{
+	struct store_options o = spooldir_options(d);
+	struct store_report report;
+	struct store *s = NULL;
+	enum err err = store_open(&o, &s, &report, e);
+
+	(void)t;
+	if (err != ERR_OK)
+		return err;
+	err = bring_back(s, e);
+	if (err == ERR_OK)
+		return store_close(s, e);
+	store_abandon(s);
+	return err;
+}
+
+static enum err check(const struct spooldir *d, struct text *t, struct error *e)
+{
+	struct buf out;
+	uint64_t problems = 0;
+	enum err err;
+
+	buf_init(&out, TEXT_BYTES / 2);
+	err = store_check(d->path, &out, &problems, e);
+	say(t, "%llu: %.*s", (unsigned long long)problems, (int)out.len, out.len ? (const char *)out.data : "");
+	buf_fini(&out);
+	return err;
+}
+
+static enum err repair_as(const struct spooldir *d, const char *give_up, struct text *t, struct error *e)
+{
+	struct buf out;
+	enum err err;
+
+	buf_init(&out, TEXT_BYTES / 2);
+	err = store_repair(d->path, &(struct store_repair){.give_up = give_up}, &out, e);
+	say(t, "%.*s", (int)out.len, out.len ? (const char *)out.data : "");
+	buf_fini(&out);
+	return err;
+}
+
+static enum err repair(const struct spooldir *d, struct text *t, struct error *e) { return repair_as(d, NULL, t, e); }
+
+static enum err give_up(const struct spooldir *d, struct text *t, struct error *e)
+{
+	char name[400];
+
+	(void)snprintf(name, sizeof name, "spool.db%s", aside);
+	return repair_as(d, name, t, e);
+}
+
+static bool say_peeked(void *arg, const struct store_peeked *m)
+{
+	say(arg, "%llu:%zu:%d ", (unsigned long long)m->id, m->body_bytes, m->is_sound);
+	return true;
+}
+
+static enum err peek(const struct spooldir *d, struct text *t, struct error *e)
+{
+	return store_peek(d->path, false, say_peeked, t, e);
+}
+
+/* Into a spool that begins. */
+static enum err import_it(const struct spooldir *d, struct text *t, struct error *e)
+{
+	struct store_options o = {.path = spooldir_file(d, ".other"), .create = true};
+	struct store *s = NULL;
+	uint64_t rows = 0;
+	char path[400];
+	enum err err;
+
+	(void)snprintf(path, sizeof path, "%s", o.path);
+	o.path = path;
+	err = store_open(&o, &s, NULL, e);
+	if (err != ERR_OK)
+		return err;
+	err = store_import(s, d->path, true, &rows, e);
+	say(t, "%llu %llu", (unsigned long long)rows, (unsigned long long)store_ledger(s)->accepted);
+	if (err == ERR_OK)
+		return store_close(s, e);
+	store_abandon(s);
+	return err;
+}
+
+/* Spools. */
+
+static void zero_head(const struct spooldir *d, size_t from, size_t bytes)
+{
+	size_t count;
+	unsigned char *all = spooldir_load(d->path, &count);
+
+	must(from + bytes <= count);
+	memset(all + from, 0, bytes);
+	spooldir_store(d->path, all, count);
+	free(all);
+}
+
+static void leave(const struct spooldir *d) { (void)d; }
+
+static void behead(const struct spooldir *d) { zero_head(d, 0, 100); }
+
+static void set_aside(const struct spooldir *d)
+{
+	char from[400], to[400];
+
+	(void)snprintf(to, sizeof to, "%s", spooldir_file(d, aside));
+	must(rename(d->path, to) == 0);
+	(void)snprintf(from, sizeof from, "%s", spooldir_file(d, "-wal"));
+	(void)snprintf(to, sizeof to, "%s%s-wal", d->path, aside);
+	must(rename(from, to) == 0);
+}
+
+/* A start that ended when some of it was back. */
+static void set_aside_and_begin(const struct spooldir *d)
+{
+	struct store_options o = spooldir_options(d);
+	struct store *s = NULL;
+	struct error e;
+
+	set_aside(d);
+	faultsql_arm(SOME_ARE_BACK, SQLITE_NOMEM, false);
+	must(store_open(&o, &s, NULL, &e) == ERR_MEMORY);
+	faultsql_arm(0, 0, false);
+}
+
+/* On a disk of which the half cannot be read. */
+static void set_aside_on_a_bad_disk(const struct spooldir *d)
+{
+	set_aside(d);
+	faultfs_dead(aside, DEAD_FROM, INT32_MAX);
+	life_close(life_open(d, NULL));
+}
+
+static void harm_rows(const struct spooldir *d)
+{
+	struct store *s = life_open(d, NULL);
+
+	life_close(s);
+	spooldir_damage(d->path, 8);
+	spooldir_lose(d->path, 17);
+}
+
+static void lose_log(const struct spooldir *d) { must(unlink(spooldir_file(d, "-wal")) == 0); }
+
+static void lose_file(const struct spooldir *d) { must(unlink(d->path) == 0); }
+
+static void make(const struct spooldir *d)
+{
+	struct store *s = life_open(d, NULL);
+	static const struct store_settlement some[] = {
+	    {.id = 3, .kind = SETTLE_DEAD, .attempts = 1, .code = "a"},
+	    {.id = 5, .kind = SETTLE_DELIVERED},
+	    {.id = 6, .kind = SETTLE_EXPIRED},
+	    {.id = 12, .kind = SETTLE_RETRY, .attempts = 2, .wait_ms = 7, .code = "b"},
+	    {.id = 13, .kind = SETTLE_RETRY, .attempts = 9, .wait_ms = 3600001, .code = "c"},
+	};
+	struct message *m = spooldir_message(7, 50);
+	bool is_new;
+	struct error e;
+
+	life_append(s, 0, IN_FILE);
+	must(store_begin(s, &e) == ERR_OK && store_position_put(s, "file", "12", &e) == ERR_OK &&
+	     store_cache_add(s, "cache", "k", 1, INT64_MAX, &is_new, &e) == ERR_OK &&
+	     store_append_dead(s, m, "too_long", &e) == ERR_OK);
+	store_count_filtered(s, 2);
+	must(store_commit(s, &e) == ERR_OK);
+	message_free(m);
+	life_checkpoint(s);
+	life_append(s, IN_FILE + 1, IN_LOG);
+	must(store_begin(s, &e) == ERR_OK && store_settle(s, some, sizeof some / sizeof *some, &e) == ERR_OK &&
+	     store_commit(s, &e) == ERR_OK);
+	store_abandon(s);
+}
+
+/* All that is in it after a start that brings everything back, however it is stored. */
+static void tell(const struct spooldir *d, struct text *t)
+{
+	struct store_report report;
+	struct store *s = life_open(d, &report);
+	struct message_list list = STAILQ_HEAD_INITIALIZER(list);
+	struct message *m;
+	uint32_t count = 0;
+	uint64_t last;
+	struct error e;
+
+	*t = (struct text){0};
+	if (bring_back(s, &e) != ERR_OK)
+		fail_msg("%s", e.text);
+	if (store_read(s, 0, 10000, UINT64_MAX, &list, &count, &last, &e) != ERR_OK)
+		fail_msg("%s", e.text);
+	STAILQ_FOREACH (m, &list, link)
+		say(t, "%llu:%u ", (unsigned long long)m->id, m->body_bytes);
+	message_list_free(&list);
+	if (store_read_due(s, INT64_MAX, 10000, UINT64_MAX, NULL, NULL, &list, &count, &e) != ERR_OK)
+		fail_msg("%s", e.text);
+	STAILQ_FOREACH (m, &list, link)
+		say(t, "due %llu:%u:%u ", (unsigned long long)m->id, m->body_bytes, m->attempts);
+	message_list_free(&list);
+	say(t, "accepted %llu", (unsigned long long)store_ledger(s)->accepted);
+#define LEDGER_STATE(id, column, meaning) say(t, " " #column " %llu", (unsigned long long)store_ledger(s)->column);
+#include "base/ledger.def"
+	say(t, " bytes %llu possible %llu", (unsigned long long)store_pending_bytes(s),
+	    (unsigned long long)store_possible_duplicates(s));
+	for (size_t i = 0; i < 4; i++) {
+		static const char *const numbers[] = {
+		    "SELECT count(*) * 1000 + total(id) FROM dead", "SELECT count(*) FROM positions WHERE value = '12'",
+		    "SELECT count(*) FROM cache WHERE cache = 'cache'", "SELECT count(*) FROM damaged"};
+
+		say(t, " %lld", (long long)life_number(s, numbers[i]));
+	}
+	say(t, " aside %d", life_count_files(d, "quarantine"));
+	life_close(s);
+}
+
+static const struct act {
+	const char *name;
+	enum err (*run)(const struct spooldir *d, struct text *t, struct error *e);
+	uint64_t opened; /* calls of SQLite that are those of any start */
+	uint64_t step;   /* an import calls alike for each row */
+} acts[] = {
+    {"start", start, 100, 1}, {"check", check, 0, 1},        {"repair", repair, 100, 1},
+    {"peek", peek, 0, 1},     {"import", import_it, 100, 4}, {"give up", give_up, 100, 1},
+};
+
+/* `acts`: what is tried on it. */
+static const struct harm {
+	const char *name;
+	void (*make)(const struct spooldir *d);
+	const char *acts;
+	bool reads; /* all reads are of the spool itself: none of them may be passed over */
+} harms[] = {
+    {"whole", leave, "start check repair peek import", true},
+    {"beheaded", behead, "start repair", false},
+    {"set aside", set_aside, "start", false},
+    {"set aside and begun", set_aside_and_begin, "start check", false},
+    {"set aside on a bad disk", set_aside_on_a_bad_disk, "repair, give up", false},
+    {"rows harmed", harm_rows, "check repair", true},
+    {"no log", lose_log, "start", false},
+    {"no file", lose_file, "start", false},
+};
+
+static const struct fault {
+	unsigned kinds; /* 0: calls of SQLite */
+	int code;
+	enum err err;
+} faults[] = {{0, SQLITE_NOMEM, ERR_MEMORY}, {FAULTFS_READ, EIO, ERR_DISK}};
+
+struct outcome {
+	enum err err;
+	struct error e;
+	struct text answer;
+	bool failed;
+};
+
+static void run(const struct spooldir *d, const struct act *a, const struct fault *f, uint64_t n, struct outcome *ret)
+{
+	memset(ret, 0, sizeof *ret);
+	if (f->kinds)
+		faultfs_arm(f->kinds, n, f->code, false);
+	else
+		faultsql_arm(n, f->code, false);
+	ret->err = a->run(d, &ret->answer, &ret->e);
+	ret->failed = f->kinds ? faultfs_failed() > 0 : faultsql_failed();
+	faultfs_arm(0, 0, 0, false);
+	faultsql_arm(0, 0, false);
+}
+
+static bool ends_with(const char *s, const char *end)
+{
+	return strlen(s) >= strlen(end) && strcmp(s + strlen(s) - strlen(end), end) == 0;
+}
+
+/* What is known otherwise, or tried again: the two witnesses of a spool's name, and SQLite's looks at a log. */
+static bool may_be_passed_over(const struct fault *f, const struct act *a)
+{
+	if (f->kinds == 0)
+		return strcmp(faultsql_what(), "ROLLBACK") == 0;
+	return ends_with(faultfs_what(), ".lock") || ends_with(faultfs_what(), ".tide") ||
+	       (a->run == peek && ends_with(faultfs_what(), "-wal"));
+}
+
+static void must_be_told(const struct fault *f, const struct act *a, const char *harm, uint64_t n,
+                         const struct outcome *got, const struct outcome *clean)
+{
+	const bool is_same = got->err == clean->err && strcmp(got->answer.bytes, clean->answer.bytes) == 0;
+
+	if (got->err == f->err && got->e.code == f->err && got->e.text[0])
+		return;
+	if (is_same && may_be_passed_over(f, a))
+		return;
+	if (!is_same && a->run == check && got->err == ERR_OK)
+		return; /* as a problem */
+	fail_msg("%s of %s: %s %llu (%s): error %d: %s\n%s", a->name, harm, f->kinds ? "read" : "call",
+	         (unsigned long long)n, f->kinds ? faultfs_what() : faultsql_what(), (int)got->err, got->e.text,
+	         got->answer.bytes);
+}
+
+/* False: nothing failed. */
+static bool try(const struct spooldir *from, const struct act *a, const char *harm, const struct fault *f, uint64_t n,
+                const struct outcome *clean, const struct text *want)
+{
+	static struct outcome got;
+	static struct text is;
+	struct spooldir d;
+	bool failed;
+
+	spooldir_make(&d);
+	spooldir_copy(from, &d);
+	run(&d, a, f, n, &got);
+	failed = got.failed;
+	if (failed)
+		must_be_told(f, a, harm, n, &got, clean);
+	if (got.err != clean->err)
+		run(&d, a, f, 0, &got);
+	if (got.err != clean->err)
+		fail_msg("%s of %s: after call %llu error %d: %s", a->name, harm, (unsigned long long)n, (int)got.err,
+		         got.e.text);
+	if (n % TOLD_EACH == 0)
+		tell(&d, &is);
+	if (n % TOLD_EACH == 0 && strcmp(is.bytes, want->bytes) != 0)
+		fail_msg("%s of %s: after call %llu it is\n%s\nand not\n%s", a->name, harm, (unsigned long long)n,
+		         is.bytes, want->bytes);
+	spooldir_remove(&d);
+	return failed;
+}
+
+static uint64_t try_all(const struct spooldir *from, const struct act *a, const struct harm *h, const struct fault *f)
+{
+	static struct outcome clean;
+	static struct text want;
+	struct spooldir d;
+	uint64_t n = f->kinds || (h == harms && a == acts) ? 1 : a->opened + 1;
+
+	spooldir_make(&d);
+	spooldir_copy(from, &d);
+	run(&d, a, f, 0, &clean);
+	tell(&d, &want);
+	spooldir_remove(&d);
+	while (try(from, a, h->name, f, n, &clean, &want)) {
+		n += a->step * EACH;
+		assert_true(n < CALLS_MAX);
+	}
+	return n;
+}
+
+static void what_fails_is_told(void **state)
+{
+	struct spooldir whole;
+
+	(void)state;
+	spooldir_make(&whole);
+	make(&whole);
+	for (size_t h = 0; h < sizeof harms / sizeof *harms; h++) {
+		struct spooldir from;
+
+		spooldir_make(&from);
+		spooldir_copy(&whole, &from);
+		harms[h].make(&from);
+		for (size_t k = 0; k < sizeof acts / sizeof *acts; k++)
+			for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
+				if (strstr(harms[h].acts, acts[k].name) && (faults[i].kinds == 0 || harms[h].reads))
+					print_message(
+					    "%s of %s: %llu fail\n", acts[k].name, harms[h].name,
+					    (unsigned long long)try_all(&from, &acts[k], &harms[h], &faults[i]));
+		faultfs_dead(NULL, 0, 0);
+		spooldir_remove(&from);
+	}
+	spooldir_remove(&whole);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(what_fails_is_told)};
+
+	faultfs_skip_syncs();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
