@@ -254,6 +254,7 @@ enum err store_block_flush(struct store *s, struct error *e)
 		return ERR_OK;
 	must(s->in_group);
 	body = pack(s, f, &numbers[3], &bytes);
+	store_stands_from(&s->now.blocks_from, f->first);
 	st = store_statement(s, ST_BLOCK_INSERT);
 	for (int i = 0; i < 4; i++)
 		(void)sqlite3_bind_int64(st, i + 1, numbers[i]);

@@ -17,7 +17,7 @@
 
 #include "base/cleanup.h"
 #include "base/mem.h"
-#include "store/schema.h"
+#include "store/files/sql_schema.h"
 #include "store/files/vfs.h"
 #include "store/files/wal.h"
 
@@ -34,8 +34,9 @@ struct check {
 	uint64_t kept;       /* of the damaged: rows that can be looked at */
 	struct tide tide;    /* of this spool */
 	struct spool_id id;
-	uint32_t tag;   /* of it */
-	bool is_newest; /* its tables are those of this kspool */
+	uint32_t tag;                      /* of it */
+	bool is_newest;                    /* its tables are those of this kspool */
+	uint64_t lowest_block, lowest_row; /* ids of what waits */
 };
 
 __attribute__((format(printf, 2, 3))) static void problem(struct check *c, const char *format, ...)
@@ -109,7 +110,7 @@ static enum err check_schema(struct check *c, struct error *e)
 	if (err == ERR_OK && version < schema_steps[schema_step_count - 1].version)
 		return buf_addf(c->out, "schema: %lld, brought up at the next start\n", (long long)version);
 	if (err == ERR_OK)
-		err = store_schema_check(c->db, c->files.path, schema_steps[schema_step_count - 1].version, e);
+		err = sql_schema_check(c->db, c->files.path, schema_steps[schema_step_count - 1].version, e);
 	c->is_newest = err == ERR_OK;
 	if (err != ERR_DAMAGED && err != ERR_ENVIRONMENT)
 		return err;
@@ -166,9 +167,12 @@ static uint64_t check_pending(struct check *c)
 	uint64_t rows = 0, wrong = 0, in_blocks = 0, broken = 0, last_broken = 0;
 	int rc = store_walk_open(&w, c->db, 0, INT64_MAX);
 
+	c->lowest_block = c->lowest_row = UINT64_MAX;
 	if (rc == SQLITE_OK) {
 		while ((rc = store_walk_next(&w, &m)) == SQLITE_ROW) {
 			rows++;
+			store_stands_from(m.in_block ? &c->lowest_block : &c->lowest_row,
+			                  m.in_block ? w.block->id : m.row.id);
 			in_blocks += m.in_block;
 			wrong += !m.is_sound;
 			if (m.in_block && !w.block->is_sound && w.block->id != last_broken) {
@@ -263,6 +267,8 @@ static enum err check_ledger(struct check *c, struct error *e)
 		        "%" PRIu64
 		        " acknowledged messages are nowhere, and nobody was told: kspool repair notes that you know",
 		        l->damaged - c->kept - c->expected - c->ledger.told);
+	if (c->lowest_block < c->ledger.blocks_from || c->lowest_row < c->ledger.rows_from)
+		problem(c, "messages stand here that had left: a page is as it was at an earlier time");
 	if (l->pending != c->rows || l->dead != c->dead)
 		problem(
 		    c, "the ledger counts %" PRIu64 " pending and %" PRIu64 " dead, there are %" PRIu64 " and %" PRIu64,
@@ -345,7 +351,7 @@ static enum err check_all(struct check *c, struct error *e)
 		problem(c, "the head of the file is damaged");
 		return ERR_OK;
 	}
-	err = store_reader_open(c->files.path, NULL, &c->db, e);
+	err = sql_reader_open(c->files.path, NULL, &c->db, e);
 	if (err == ERR_DAMAGED) {
 		problem(c, "%s", e->text);
 		return ERR_OK;

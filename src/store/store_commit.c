@@ -44,8 +44,29 @@ static bool row_can_wait(const struct store *s)
 	       s->possible_noted <= s->now.possible;
 }
 
+/* Once what may have been the lowest has left; what is inserted lower says so itself. */
+static enum err note_lowest(struct store *s, struct error *e)
+{
+	sqlite3_stmt *st = store_statement(s, ST_LOWEST);
+	int rc;
+
+	sql_bind_u64(st, 1, s->now.next_id);
+	rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW) {
+		s->now.blocks_from = sql_column_u64(st, 0);
+		s->now.rows_from = sql_column_u64(st, 1);
+	}
+	(void)sqlite3_reset(st);
+	return rc == SQLITE_ROW ? ERR_OK : store_fail(s, rc, e, "look for the lowest id");
+}
+
+/* What the group inserted stands in the tables. */
 static enum err put_row(struct store *s, struct error *e)
 {
+	enum err err = s->left_low ? note_lowest(s, e) : ERR_OK;
+
+	if (err != ERR_OK)
+		return err;
 	s->now.commits++;
 	s->now.clock_ms = (uint64_t)store_clock_ms(s);
 	s->now.handed = s->handed_noted + s->handed_noted / HANDED_SPARE;

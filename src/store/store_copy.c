@@ -19,7 +19,7 @@
 #include "base/clock.h"
 #include "base/dates.h"
 #include "base/mem.h"
-#include "store/schema.h"
+#include "store/files/sql_schema.h"
 
 static enum err vacuum_into(struct store *s, const char *path, struct error *e)
 {
@@ -126,7 +126,7 @@ static enum err check_source(sqlite3 *db, const char *path, struct error *e)
 		return error_set(e, ERR_INPUT, "%s is not a spool", path);
 	if (version > schema_steps[schema_step_count - 1].version)
 		return error_set(e, ERR_CONFIG, "%s has schema %lld; this kspool is older", path, (long long)version);
-	return store_schema_check(db, path, (int)version, e); /* tables and nothing else: a view could run for ever */
+	return sql_schema_check(db, path, (int)version, e); /* tables and nothing else: a view could run for ever */
 }
 
 /* What the other spool noted of a message that failed; attempts, code, reason. */
@@ -453,7 +453,7 @@ enum err store_import(struct store *s, const char *source, bool again, uint64_t 
 		return error_set_errno(e, ERR_NOINPUT, "%s", source);
 	if (!S_ISREG(st.st_mode))
 		return error_set(e, ERR_INPUT, "%s is not a plain file", source);
-	err = store_reader_open(source, NULL, &db, e);
+	err = sql_reader_open(source, NULL, &db, e);
 	if (err == ERR_OK)
 		err = check_source(db, source, e);
 	if (err == ERR_OK)
@@ -497,7 +497,7 @@ static enum err show_all(sqlite3 *db, store_peek_visit *visit, void *arg, struct
 static enum err peek_at(const char *path, store_peek_visit *visit, void *arg, struct error *e)
 {
 	sqlite3 *db = NULL;
-	enum err err = store_reader_open(path, NULL, &db, e);
+	enum err err = sql_reader_open(path, NULL, &db, e);
 
 	if (err == ERR_OK)
 		err = check_source(db, path, e);

@@ -24,7 +24,7 @@
 #include "base/mem.h"
 #include "base/clock.h"
 #include "base/byte_order.h"
-#include "store/schema.h"
+#include "store/files/sql_schema.h"
 #include "store/files/vfs.h"
 #include "store/files/wal.h"
 

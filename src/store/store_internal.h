@@ -124,7 +124,8 @@ struct store {
 	struct totals row;   /* the ledger's row as it was last written */
 	uint64_t file_print; /* of the row in the file alone, when the spool was opened */
 	bool in_group;
-	bool recount; /* the group met rows it did not expect: count pending_bytes anew before its commit */
+	bool recount;  /* the group met rows it did not expect: count pending_bytes anew before its commit */
+	bool left_low; /* the group took away what may have had the lowest id of a table */
 	struct row_lag lag;
 	uint64_t unexpected_settlements;
 	uint64_t failures_max_id;
@@ -219,6 +220,9 @@ uint32_t store_sum_tag(int64_t checksum);
 /* False: it is another spool's. */
 bool store_sum_is_ours(int64_t checksum, uint32_t tag);
 int64_t store_sum_numbers(uint32_t tag, enum sum_kind kind, const uint64_t *numbers, size_t count);
+
+/* A row of that id is inserted: no lower than it say blocks_from and rows_from. */
+static inline void store_stands_from(uint64_t *from, uint64_t id) { *from = id < *from ? id : *from; }
 
 /* store_row.c: the columns of struct store_row, in this order. */
 enum { ROW_COLUMNS = 5 };
@@ -402,8 +406,6 @@ enum err store_move_part(struct store *s, const char *suffix, const char *part, 
 /* Ends what a run that died began, before anything else looks at the files. */
 enum err store_aside_go_on(struct store *s, struct store_report *report, struct error *e) MUST_CHECK;
 
-/* store_schema.c: a connection that only reads. */
-enum err store_reader_open(const char *path, const char *vfs, sqlite3 **ret, struct error *e) MUST_CHECK;
 /* store_salvage.c */
 /* The counts of the newest file that is not read yet, as far as its first pages show them; false: none. */
 enum err store_salvage_ledger(const struct files *f, struct spool_id ours, struct totals *ret, bool *ret_found,
@@ -427,11 +429,6 @@ void store_watch_note(struct store *s);
 /* ERR_DISK: what the open files hold is not what this process wrote. Of the log alone, at a glance; of both. */
 enum err store_watch_log(struct store *s, struct error *e) MUST_CHECK;
 enum err store_watch_inside(struct store *s, struct error *e) MUST_CHECK;
-
-/* store_schema.c */
-/* The tables of that version. ERR_DAMAGED: a definition is not what was written. ERR_ENVIRONMENT: there are strange
- * ones. */
-enum err store_schema_check(sqlite3 *db, const char *path, int version, struct error *e) MUST_CHECK;
 
 /* store_inspect.c: one more sentence of the report's warning. */
 void store_warn(struct store_report *report, const char *format, ...) __attribute__((format(printf, 2, 3)));

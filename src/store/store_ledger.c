@@ -20,7 +20,7 @@
 #include "base/crc32c.h"
 #include "base/byte_order.h"
 #include "base/random.h"
-#include "store/schema.h"
+#include "store/files/sql_schema.h"
 #include "store/files/vfs.h"
 
 static const struct {

@@ -36,7 +36,7 @@
 #include "base/failpoint.h"
 #include "base/mem.h"
 #include "base/random.h"
-#include "store/schema.h"
+#include "store/files/sql_schema.h"
 #include "store/files/vfs.h"
 
 enum { QUICK_CHECK_BYTES = 32 << 20, FIRST_BUDGET_MS = 1000 };
@@ -187,7 +187,7 @@ static enum err connect_database(struct store *s, bool created, struct error *e)
 	if (err == ERR_OK)
 		err = migrate(s, e);
 	if (err == ERR_OK)
-		err = store_schema_check(s->db, s->path, schema_steps[schema_step_count - 1].version, e);
+		err = sql_schema_check(s->db, s->path, schema_steps[schema_step_count - 1].version, e);
 	if (err == ERR_OK)
 		err = store_side_functions(s->db, &s->tag, e);
 	if (err == ERR_OK)

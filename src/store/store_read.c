@@ -96,7 +96,9 @@ static enum err dissolve_message(struct store *s, uint64_t id, int64_t now_ms, u
 	sqlite3_stmt *st = store_statement(s, is_sound ? ST_SALVAGE_MESSAGE : ST_DAMAGED_INSERT);
 
 	store_row_put(st, 1, row);
-	if (!is_sound) {
+	if (is_sound) {
+		store_stands_from(&s->now.rows_from, id);
+	} else {
 		(void)sqlite3_bind_int64(st, 6, now_ms);
 		++*lost;
 	}

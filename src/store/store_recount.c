@@ -11,7 +11,9 @@
 
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/mem.h"
 #include "base/random.h"
 
 enum { COUNT_BUDGET_BYTES = 64 << 20, SUSPECT_MS = 60 * 1000 };
@@ -284,6 +286,46 @@ static void take_identity(struct store *s, struct totals *t)
  * store_recount runs when the backlog has drained. */
 static bool is_small(const struct store *s) { return files_bytes(&s->files, "") <= COUNT_BUDGET_BYTES; }
 
+/* What stands below the lowest id that stood in its table had left: a page is as it was at an earlier time. */
+static enum err drop_what_left(struct store *s, const struct totals *t, struct store_report *report, struct error *e)
+{
+	const struct {
+		const char *where;
+		uint64_t from;
+	} tables[] = {{"messages WHERE id", t->rows_from},
+	              {"blocks WHERE id", t->blocks_from},
+	              {"partial WHERE block_id", t->blocks_from}};
+	uint64_t rows = 0;
+	enum err err = ERR_OK;
+
+	for (size_t i = 0; i < sizeof tables / sizeof *tables && err == ERR_OK; i++) {
+		AUTOFREE char *sql =
+		    mem_format("DELETE FROM %s < %llu", tables[i].where, (unsigned long long)tables[i].from);
+
+		err = sql_exec(s->db, sql, e, "take away what had left");
+		rows += err == ERR_OK ? (uint64_t)sqlite3_changes(s->db) : 0;
+	}
+	if (rows > 0)
+		store_warn(report, "%llu rows of what had left stood there again, from an old page: taken away",
+		           (unsigned long long)rows);
+	return err;
+}
+
+/*
+ * The rows are those that the tide mark counted, up to the last id: the ledger's page alone is old. In a copy of an
+ * earlier time they would end earlier.
+ */
+static bool row_alone_is_old(const struct store *s, const struct totals *t, const struct totals *found)
+{
+	struct totals newer = *t;
+
+	if (!s->tide.is_valid || !store_tide_is_ahead(&s->tide, t))
+		return false;
+	store_ledger_of_tide(&newer, &s->tide);
+	return newer.ledger.pending == found->ledger.pending && newer.ledger.dead == found->ledger.dead &&
+	       (newer.ledger.pending == 0 || t->next_id == newer.next_id);
+}
+
 /* What disagrees with the ledger may lie about itself: it is taken apart before it is believed. */
 static enum err hold_against_rows(struct store *s, bool may_mend, const struct side_mended *mended, struct totals *t,
                                   struct store_report *report, struct error *e)
@@ -291,6 +333,10 @@ static enum err hold_against_rows(struct store *s, bool may_mend, const struct s
 	struct totals found = {0};
 	enum err err = count_rows(s, &found, e);
 
+	if (err == ERR_OK && row_alone_is_old(s, t, &found)) {
+		store_ledger_of_tide(t, &s->tide);
+		store_warn(report, "the ledger's row was older than what it counts: the tide mark knows");
+	}
 	if (err == ERR_OK && may_mend &&
 	    (found.ledger.pending != t->ledger.pending || found.ledger.dead != t->ledger.dead)) {
 		s->now = *t;
@@ -313,6 +359,8 @@ static enum err load_totals(struct store *s, const struct totals *known, bool ma
 	bool fresh = false, expects = false;
 	enum err err = load_row(s, may_mend && is_small(s), &fresh, t, report, e);
 
+	if (err == ERR_OK && !fresh && may_mend)
+		err = drop_what_left(s, t, report, e);
 	if (err == ERR_OK && fresh)
 		err = inherit(s, known, t, e);
 	else if (err == ERR_OK && (is_small(s) || mended->waits_again > 0))

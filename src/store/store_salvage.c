@@ -162,6 +162,7 @@ static enum err bring_back(struct store *s, struct store_row row, bool is_dead, 
 		store_count_possible(s, 1);
 	if (is_dead)
 		return ERR_OK;
+	store_stands_from(&s->now.rows_from, row.id);
 	s->now.pending_bytes += row.meta_bytes + row.body_bytes;
 	if (v->first == 0 || row.id < v->first)
 		v->first = row.id;
@@ -266,6 +267,12 @@ static enum err note_unread(struct salvage *v, uint32_t record, struct error *e)
 	return ERR_OK;
 }
 
+/* It is of a page that is old: it waited no more when the file was set aside. */
+static bool had_left(const struct salvage *v, enum stored_kind kind, uint64_t id)
+{
+	return (kind == ROW_BLOCK && id < v->blocks_from) || (kind == ROW_MESSAGE && id < v->rows_from);
+}
+
 static enum err take_record(void *arg, const struct stored_record *r, struct error *e)
 {
 	struct store *s = arg;
@@ -278,6 +285,8 @@ static enum err take_record(void *arg, const struct stored_record *r, struct err
 	if (r->is_unread)
 		return note_unread(v, r->cell + 1, e);
 	kind = store_row_of_record(r, &row);
+	if (had_left(v, kind, (uint64_t)r->rowid))
+		return ERR_OK;
 	if (kind == ROW_BLOCK)
 		return bring_back_block(s, r, e);
 	if (r->is_cut) /* of a block's messages each proves itself */

@@ -38,7 +38,8 @@ struct salvage {
 	uint32_t only;        /* the one record of the page that is read again, as in bad_part; 0: all */
 	uint32_t stop_before; /* a page that could not be read: what stands before it is kept first; 0: none */
 	struct stored_block *block;
-	struct block_mark *marks; /* what left its block, of the whole file */
+	uint64_t blocks_from, rows_from; /* of the file's own ledger; 0: not known */
+	struct block_mark *marks;        /* what left its block, of the whole file */
 	size_t mark_count;
 	/* Messages of which it is forgotten that they left their block: they come back too, as possible duplicates. */
 	uint64_t marks_lost;

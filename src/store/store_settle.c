@@ -242,6 +242,8 @@ static enum err leave(struct store *s, struct leaving *l, struct error *e)
 	enum err err = ERR_OK;
 
 	FAILPOINT("before_delete");
+	s->left_low |= s->now.blocks_from == 0 || l->first < s->now.blocks_from + BLOCK_MESSAGES ||
+	               (l->first <= s->now.rows_from && s->now.rows_from <= l->last);
 	while (err == ERR_OK && at <= l->last) {
 		struct span spans[SPANS];
 		size_t count = 0;
@@ -363,6 +365,7 @@ static enum err move_out(struct store *s, const struct pending *p, struct error 
 	enum err err;
 
 	store_row_put(st, 1, &p->row);
+	store_stands_from(&s->now.rows_from, p->row.id);
 	err = store_run(s, st, e, "move a message out of its block");
 	if (err == ERR_OK)
 		store_block_mark_set(p->mark, p->row.id, p->row.meta_bytes + p->row.body_bytes);

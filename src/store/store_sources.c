@@ -142,9 +142,14 @@ static enum err read_marks(struct salvage *v, struct error *e)
 	return err;
 }
 
-/* Which of its files are this spool's, as far as they say; 0: none is. *ret_tag is 0 when they do not say whose they
- * are: then their messages may be of an id that is forgotten. */
-static enum err parts_of_ours(struct store *s, const char *suffix, int *ret, uint32_t *ret_tag, struct error *e)
+/* What a source says of itself. */
+struct source_facts {
+	int parts;    /* which of its files are this spool's, as far as they say; 0: none is */
+	uint32_t tag; /* 0: they do not say whose they are; then their messages may be of an id that is forgotten */
+	uint64_t blocks_from, rows_from; /* what waited stands from there on; 0: not known */
+};
+
+static enum err read_facts(struct store *s, const char *suffix, struct source_facts *ret, struct error *e)
 {
 	AUTOFREE char *log_suffix = mem_format("%s-wal", suffix);
 	struct ledger_found file = {0};
@@ -161,19 +166,25 @@ static enum err parts_of_ours(struct store *s, const char *suffix, int *ret, uin
 		err = store_ledgers_of_log(&s->files, suffix, &log, e);
 	if (store_source_failed(s, err) && s->tolerates)
 		err = ERR_OK;
-	*ret = PAGES_OF_BOTH;
-	*ret_tag =
-	    spool_id_is(s->id, store_totals_id(&file.totals)) || spool_id_is(s->id, store_totals_id(&log.last.totals))
-	        ? s->tag
-	        : 0;
+	*ret = (struct source_facts){.parts = PAGES_OF_BOTH};
+	if (spool_id_is(s->id, store_totals_id(&file.totals)) || spool_id_is(s->id, store_totals_id(&log.last.totals)))
+		ret->tag = s->tag;
 	if (!ours.done && !ours.is_lost && spool_id_differs(s->id, store_totals_id(&file.totals)))
-		*ret &= ~PAGES_OF_FILE;
+		ret->parts &= ~PAGES_OF_FILE;
 	if (!ours.done && !ours.is_lost && spool_id_differs(s->id, store_totals_id(&log.last.totals)))
-		*ret &= ~PAGES_OF_LOG;
-	if (*ret == PAGES_OF_FILE && files_bytes(&s->files, suffix) == 0)
-		*ret = 0;
-	if (*ret == PAGES_OF_LOG && files_bytes(&s->files, log_suffix) == 0)
-		*ret = 0;
+		ret->parts &= ~PAGES_OF_LOG;
+	if (ret->parts == PAGES_OF_FILE && files_bytes(&s->files, suffix) == 0)
+		ret->parts = 0;
+	if (ret->parts == PAGES_OF_LOG && files_bytes(&s->files, log_suffix) == 0)
+		ret->parts = 0;
+	if (ret->parts == PAGES_OF_BOTH && ret->tag != 0) {
+		const struct totals *later =
+		    store_ledger_is_later(&log.last.totals, &file.totals) ? &log.last.totals : &file.totals;
+		const bool is_ours = spool_id_is(s->id, store_totals_id(later));
+
+		ret->blocks_from = is_ours ? later->blocks_from : 0;
+		ret->rows_from = is_ours ? later->rows_from : 0;
+	}
 	return err;
 }
 
@@ -195,8 +206,8 @@ static enum err bad_pages(struct store *s, struct salvage *v, struct error *e)
 	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "see what was salvaged");
 }
 
-static enum err open_source(struct store *s, const char *suffix, int parts, uint32_t tag, const struct note *note,
-                            struct error *e)
+static enum err open_source(struct store *s, const char *suffix, const struct source_facts *facts,
+                            const struct note *note, struct error *e)
 {
 	AUTOFREE char *name = mem_format("%s%s", s->files.name, suffix);
 	struct salvage *v = mem_zero(sizeof *v);
@@ -211,13 +222,16 @@ static enum err open_source(struct store *s, const char *suffix, int parts, uint
 	v->expected = expected;
 	v->is_repeat = note->is_lost;
 	v->tolerates = s->tolerates;
-	parts |= v->tolerates ? PAGES_TOLERATE : PAGES_PIECEMEAL;
 	if (err == ERR_OK)
 		err = bad_pages(s, v, e);
 	if (err == ERR_OK)
-		err = pages_open(s->files.dir_fd, name, (enum pages_of)parts, &v->pages, e);
+		err = pages_open(s->files.dir_fd, name,
+		                 (enum pages_of)(facts->parts | (v->tolerates ? PAGES_TOLERATE : PAGES_PIECEMEAL)),
+		                 &v->pages, e);
 	v->block = store_block_new();
-	v->block->tag = tag;
+	v->block->tag = facts->tag;
+	v->blocks_from = facts->blocks_from;
+	v->rows_from = facts->rows_from;
 	if (err == ERR_OK)
 		err = read_marks(v, e);
 	if (err != ERR_OK)
@@ -297,8 +311,7 @@ static enum err look_at_source(struct store *s, const char *suffix, bool *ret, s
 	AUTOFREE char *key = mem_format("pages:%s", suffix);
 	struct note note;
 	bool older = false;
-	int parts = 0;
-	uint32_t tag = 0;
+	struct source_facts facts;
 	enum err err = store_note_get(s, key, &note, e);
 
 	*ret = false;
@@ -308,11 +321,11 @@ static enum err look_at_source(struct store *s, const char *suffix, bool *ret, s
 		return err;
 	if (note.done || older)
 		return close_source(s, suffix, note.rows, 0, e);
-	err = parts_of_ours(s, suffix, &parts, &tag, e);
-	if (err == ERR_OK && parts == 0)
+	err = read_facts(s, suffix, &facts, e);
+	if (err == ERR_OK && facts.parts == 0)
 		return asides_close(&s->files, suffix, "of another spool: nothing of it is taken in", e);
 	*ret = err == ERR_OK;
-	return err == ERR_OK ? open_source(s, suffix, parts, tag, &note, e) : err;
+	return err == ERR_OK ? open_source(s, suffix, &facts, &note, e) : err;
 }
 
 /* *ret: this one is being read now. One that cannot be read is put off. */

@@ -99,7 +99,7 @@ enum err store_begin(struct store *s, struct error *e)
 		return err;
 	s->in_group = true;
 	s->changes_before = sqlite3_total_changes(s->db);
-	s->recount = false;
+	s->recount = s->left_low = false;
 	s->possible_in_group = 0;
 	s->lag.may_wait = s->lead_is_noted = s->tries_disk = false;
 	s->lag.group_messages = s->lag.group_bytes = 0;

@@ -224,6 +224,10 @@ static void expect_tables(const struct model *m)
 	same("failures", model_count(m, "SELECT count(*) FROM failures"), store_retrying(m->s));
 	same("lost marks", model_count(m, "SELECT count(*) FROM partial WHERE block_id NOT IN (SELECT id FROM blocks)"),
 	     0);
+	same("blocks below the bound",
+	     model_count(m, "SELECT count(*) FROM blocks WHERE id < (SELECT blocks_from FROM ledger)"), 0);
+	same("rows below the bound",
+	     model_count(m, "SELECT count(*) FROM messages WHERE id < (SELECT rows_from FROM ledger)"), 0);
 	same("damaged rows", model_count(m, "SELECT count(*) FROM damaged"), m->now.damaged_rows);
 }
 

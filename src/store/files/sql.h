@@ -47,4 +47,7 @@ static inline uint64_t sql_column_u64(sqlite3_stmt *st, int at) { return (uint64
 
 static inline void sql_finish(sqlite3_stmt **st) { (void)sqlite3_finalize(*st); }
 
+/* A connection that only reads, for whoever looks at a file. */
+enum err sql_reader_open(const char *path, const char *vfs, sqlite3 **ret, struct error *e) MUST_CHECK;
+
 #endif

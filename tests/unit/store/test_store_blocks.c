@@ -15,7 +15,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "rig/spooldir.h"
-#include "store/schema.h"
+#include "store/files/sql_schema.h"
 #include "store/store_internal.h"
 
 #define ok(call)                                                                      \
@@ -457,15 +457,15 @@ static void make_old(const struct spooldir *d, uint64_t count)
 	settle(s, 5, 5, SETTLE_DEAD, 3, 0);
 	ok(sql_exec(
 	    s->db,
-	    "DROP TABLE blocks; DROP TABLE partial; DROP TABLE clock; DROP TABLE imports;"
-	    "ALTER TABLE ledger DROP COLUMN clock_ms; ALTER TABLE ledger DROP COLUMN clock_boot;"
-	    "ALTER TABLE ledger DROP COLUMN clock_offset; ALTER TABLE ledger DROP COLUMN possible;"
-	    "ALTER TABLE ledger DROP COLUMN handed; ALTER TABLE ledger DROP COLUMN spool_high;"
-	    "ALTER TABLE ledger DROP COLUMN spool_low; ALTER TABLE ledger DROP COLUMN commits;"
-	    "ALTER TABLE ledger DROP COLUMN epoch; ALTER TABLE ledger DROP COLUMN base; ALTER TABLE ledger DROP"
-	    " COLUMN told; ALTER TABLE failures DROP COLUMN checksum; ALTER TABLE dead DROP COLUMN note_checksum;"
-	    "ALTER TABLE cache DROP COLUMN checksum; ALTER TABLE salvage DROP COLUMN checksum;"
-	    "PRAGMA user_version = 1",
+	    "DROP TABLE blocks; DROP TABLE partial; DROP TABLE clock; DROP TABLE imports; ALTER TABLE ledger DROP"
+	    " COLUMN clock_ms; ALTER TABLE ledger DROP COLUMN clock_boot; ALTER TABLE ledger DROP COLUMN clock_offset;"
+	    "ALTER TABLE ledger DROP COLUMN possible; ALTER TABLE ledger DROP COLUMN handed;"
+	    "ALTER TABLE ledger DROP COLUMN spool_high; ALTER TABLE ledger DROP COLUMN spool_low;"
+	    "ALTER TABLE ledger DROP COLUMN commits; ALTER TABLE ledger DROP COLUMN epoch;"
+	    "ALTER TABLE ledger DROP COLUMN base; ALTER TABLE ledger DROP COLUMN told;"
+	    "ALTER TABLE failures DROP COLUMN checksum; ALTER TABLE dead DROP COLUMN note_checksum; ALTER TABLE cache"
+	    " DROP COLUMN checksum; ALTER TABLE salvage DROP COLUMN checksum; ALTER TABLE ledger DROP"
+	    " COLUMN blocks_from; ALTER TABLE ledger DROP COLUMN rows_from; PRAGMA user_version = 1",
 	    e, "make the first schema"));
 	store_abandon(s);
 }

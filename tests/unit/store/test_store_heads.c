@@ -12,7 +12,7 @@
 
 #include "rig/faultfs.h"
 #include "rig/lives.h"
-#include "store/schema.h"
+#include "store/files/sql_schema.h"
 #include "store/store_internal.h"
 
 enum { HEAD = 100, OURS = FILE_OURS, DAMAGED = FILE_DAMAGED, REFUSED = 100, NEWER = 101 };

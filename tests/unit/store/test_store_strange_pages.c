@@ -201,6 +201,83 @@ static int64_t age_of(struct store *s, uint64_t id)
 	return age;
 }
 
+/* 150 that left all but one, which failed and waits alone, and then as many more: the file between, and after. */
+static void make_times(struct spooldir *d, bool one_stays, unsigned char **before, size_t *before_bytes)
+{
+	struct store *s;
+
+	spooldir_make(d);
+	s = open_it(d, NULL);
+	append(s, 1, MESSAGES, 1, 300);
+	ok(store_close(s, e));
+	*before = spooldir_load(d->path, before_bytes);
+	s = open_it(d, NULL);
+	if (one_stays) {
+		const struct store_settlement again = {.id = 1, .kind = SETTLE_RETRY, .attempts = 9, .code = "Slow"};
+
+		ok(store_begin(s, e));
+		ok(store_settle(s, &again, 1, e));
+		ok(store_commit(s, e));
+	}
+	for (uint64_t id = one_stays ? 2 : 1; id <= MESSAGES; id += 5)
+		settle(s, id, id + 4 < MESSAGES ? id + 4 : MESSAGES);
+	append(s, MESSAGES + 1, MESSAGES, 1, 300);
+	ok(store_close(s, e));
+}
+
+/* Each page as it was at an earlier clean stop: what it hides is counted, and what it shows again is not sent. */
+static void a_page_of_an_earlier_time_is_noticed(void **state)
+{
+	(void)state;
+	clock_test_set(INT64_C(5000) * NS_PER_MS, NOW_MS * NS_PER_MS);
+	for (int one_stays = 0; one_stays < 2; one_stays++) {
+		struct spooldir now;
+		unsigned char *before, *after;
+		size_t before_bytes, after_bytes;
+		unsigned hit = 0, whole = 0;
+
+		make_times(&now, one_stays, &before, &before_bytes);
+		after = spooldir_load(now.path, &after_bytes);
+		for (size_t at = PAGE; at + PAGE <= before_bytes && at + PAGE <= after_bytes; at += PAGE) {
+			unsigned char *mixed = mem_alloc(after_bytes), seen[2 * MESSAGES + 1];
+			const struct store_ledger *l;
+			struct spooldir d;
+			struct store *s;
+			uint64_t sent, again = 0;
+
+			memcpy(mixed, after, after_bytes);
+			memcpy(mixed + at, before + at, PAGE);
+			spooldir_make(&d);
+			spooldir_copy(&now, &d);
+			spooldir_store(d.path, mixed, after_bytes);
+			free(mixed);
+			s = open_it(&d, NULL);
+			sent = drain(&s, 0, 300, seen, sizeof seen);
+			for (size_t i = 0; i < sizeof seen; i++) {
+				assert_in_range(seen[i], 0, 1);
+				again += i > (size_t)one_stays && i <= MESSAGES && seen[i];
+			}
+			l = store_ledger(s);
+			if (again > store_possible_duplicates(s) ||
+			    l->damaged + l->pending + sent - again != MESSAGES + (uint64_t)one_stays ||
+			    l->accepted != 2 * MESSAGES)
+				fail_msg(
+				    "page %zu, %d stays: sent %llu, %llu of them again; accepted %llu, damaged %llu",
+				    at / PAGE, one_stays, (unsigned long long)sent, (unsigned long long)again,
+				    (unsigned long long)l->accepted, (unsigned long long)l->damaged);
+			hit += l->damaged > 0;
+			whole += l->damaged == 0;
+			ok(store_close(s, e));
+			spooldir_remove(&d);
+		}
+		assert_true(hit > 0 && whole > 0);
+		free(before);
+		free(after);
+		spooldir_remove(&now);
+	}
+	clock_test_end();
+}
+
 /* 150 messages in blocks of 40, of which those of one block left and some of another. */
 static void make_blocks(struct spooldir *d, const char *lie)
 {
@@ -376,6 +453,7 @@ int main(void)
 	    cmocka_unit_test(a_checksum_is_of_its_spool_and_its_table),
 	    cmocka_unit_test(a_wrong_number_of_a_block_invents_no_message),
 	    cmocka_unit_test(a_wrong_count_invents_no_message_without_a_ledger),
+	    cmocka_unit_test(a_page_of_an_earlier_time_is_noticed),
 	    cmocka_unit_test(a_wrong_clock_row_makes_no_message_old),
 	    cmocka_unit_test(a_page_of_another_spool_is_damage),
 	};

@@ -1,10 +1,8 @@
-/* The tables as they must be, made in memory from the schema's steps and compared with what a file has; and a
- * connection that only reads, for whoever looks at a file. */
-#include "store/store_internal.h"
+/* The tables as they must be, made in memory from the schema's steps and compared with what a file has. */
+#include "store/files/sql_schema.h"
 
 #include "base/cleanup.h"
-#include "store/schema.h"
-#include "store/files/vfs.h"
+#include "store/files/sql.h"
 
 static enum err open_model(int version, sqlite3 **ret, struct error *e)
 {
@@ -93,7 +91,7 @@ static enum err compare(sqlite3 *db, const char *path, sqlite3 *model, struct er
 	return ERR_OK;
 }
 
-enum err store_schema_check(sqlite3 *db, const char *path, int version, struct error *e)
+enum err sql_schema_check(sqlite3 *db, const char *path, int version, struct error *e)
 {
 	sqlite3 *model = NULL;
 	enum err err = open_model(version, &model, e);
@@ -103,42 +101,4 @@ enum err store_schema_check(sqlite3 *db, const char *path, int version, struct e
 
 	(void)sqlite3_close_v2(model);
 	return err;
-}
-
-/*
- * Reading a log without shared memory needs the exclusive lock, which needs a descriptor that may write: nothing is
- * written all the same (query_only, no checkpoint at close).
- */
-enum err store_reader_open(const char *path, const char *vfs, sqlite3 **ret, struct error *e)
-{
-	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE;
-	sqlite3 *db = NULL;
-	enum err err = ERR_OK;
-	int64_t tables;
-	int rc;
-
-	sql_global_setup();
-	vfs_clear_errno();
-	rc = sqlite3_open_v2(path, &db, flags, vfs_register(vfs));
-	if (rc == SQLITE_OK) {
-		(void)sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-		(void)sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-		(void)sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
-		(void)sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
-		(void)sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
-		err = sql_exec(db,
-		               "PRAGMA locking_mode=EXCLUSIVE; PRAGMA query_only=1; PRAGMA cell_size_check=1;"
-		               "PRAGMA wal_autocheckpoint=0",
-		               e, "set a reader up");
-		if (err == ERR_OK)
-			err = sql_number(db, "SELECT count(*) FROM sqlite_schema", &tables, e);
-	} else {
-		err = sql_error(db, rc, e, path);
-	}
-	if (err != ERR_OK) {
-		(void)sqlite3_close_v2(db);
-		return err;
-	}
-	*ret = db;
-	return ERR_OK;
 }

@@ -1,5 +1,5 @@
-# Writes schema/NNNN-name.sql as C: struct schema_step schema_steps[] (store/schema.h). Comment lines are dropped.
-set(text "#include \"store/schema.h\"\n\nconst struct schema_step schema_steps[] = {\n")
+# Writes schema/NNNN-name.sql as C: struct schema_step schema_steps[] (store/files/sql_schema.h). Comment lines are dropped.
+set(text "#include \"store/files/sql_schema.h\"\n\nconst struct schema_step schema_steps[] = {\n")
 list(SORT FILES)
 foreach(path IN LISTS FILES)
   get_filename_component(name ${path} NAME)
