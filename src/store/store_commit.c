@@ -153,7 +153,7 @@ static uint64_t log_limit(const struct store *s)
 		limit = held;
 	if (limit > CHECKPOINT_BYTES)
 		limit = CHECKPOINT_BYTES;
-	return limit > MIN_CHECKPOINT_BYTES ? limit : MIN_CHECKPOINT_BYTES;
+	return limit > s->log_least ? limit : s->log_least;
 }
 
 enum err store_checkpoint(struct store *s, bool force, struct error *e)
@@ -163,7 +163,7 @@ enum err store_checkpoint(struct store *s, bool force, struct error *e)
 	int rc;
 
 	must(!s->in_group);
-	if (!force && (uint64_t)s->wal_frames * s->page_bytes < MIN_CHECKPOINT_BYTES)
+	if (!force && (uint64_t)s->wal_frames * s->page_bytes < s->log_least)
 		return ERR_OK;
 	if (!force && (uint64_t)s->wal_frames * s->page_bytes < log_limit(s))
 		return ERR_OK;

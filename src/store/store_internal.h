@@ -160,10 +160,12 @@ struct store {
 	uint32_t refusals;  /* since an append worked */
 	int64_t refused_ms; /* monotonic: the last of them */
 	bool reserve_given; /* or never made: made as soon as there is space */
-	uint64_t log_held;  /* bytes of the log that own their blocks */
-	bool is_shrinking;  /* free pages were cut off that the file still has */
-	bool log_given;     /* the log was cut to nothing: held anew with the next group */
-	bool untrusted;     /* a disk error: nothing that the file says may be believed before a restart */
+	uint64_t
+	    log_least; /* a log is not worth a checkpoint before: less on a small disk, whose file must take it all */
+	uint64_t log_held; /* bytes of the log that own their blocks */
+	bool is_shrinking; /* free pages were cut off that the file still has */
+	bool log_given;    /* the log was cut to nothing: held anew with the next group */
+	bool untrusted;    /* a disk error: nothing that the file says may be believed before a restart */
 	struct error untrusted_why;
 	uint64_t free_bytes;
 	int64_t free_checked_ms;

@@ -414,6 +414,7 @@ static enum err finish_open(struct store *s, struct store_report *report, struct
 	store_tide_write(s);
 	files_lock_name(&s->files, store_totals_id(&s->durable));
 	cap_min_free(s);
+	s->log_least = files_share(&s->files, MIN_CHECKPOINT_BYTES);
 	store_reserve(s);
 	store_watch_note(s);
 	err = store_salvage_for(s, FIRST_BUDGET_MS, &report->salvaged_rows, e);

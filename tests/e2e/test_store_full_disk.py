@@ -15,9 +15,9 @@ ROOT_ONLY = pytest.mark.skipif(os.getuid() != 0, reason="mounting a small file s
 
 
 @pytest.fixture
-def small_disk():
-    path = tempfile.mkdtemp(prefix="ks-disk-")
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m,mode=0700", "kspool-test", path], check=True)
+def small_disk(request):
+    path, size = tempfile.mkdtemp(prefix="ks-disk-"), getattr(request, "param", "6m")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "kspool-test", path], check=True)
     yield path
     subprocess.run(["umount", "-l", path], check=False)
     os.rmdir(path)
@@ -52,6 +52,26 @@ def test_a_full_disk_stops_intake_and_not_the_drain(fake, http_door, sender, jud
     judge(fake, spooler, duplicates=0)
     os.unlink(f"{small_disk}/foreign")
     wait_for(lambda: post(address, b"again")[0] == 200, "intake opens again")
+
+
+@ROOT_ONLY
+@pytest.mark.parametrize("small_disk", ["3m", "4m", "12m"], indirect=True)
+@pytest.mark.parametrize("size, group", [(800, 200), (8000, 4), (100, 1000)])
+def test_what_was_taken_in_can_be_settled_on_the_smallest_disk(fake, http_door, sender, judge, small_disk, size, group):
+    """With every default: intake ends while there is room left to write that all of it has left."""
+    fake.offline()
+    spooler, address = http_door(spool=f"{small_disk}/spool.db")
+    for first in range(0, 400 * group, group):
+        payloads = [sender.send(message(n, size=size)) for n in range(first, first + group)]
+        if post(address, b"\n".join(payloads) + b"\n", headers={"Content-Type": "application/x-ndjson"})[0] != 200:
+            break
+        for payload in payloads:
+            sender.ack(payload)
+    fake.online()
+    spooler.wait_ledger(pending=0, delivered=len(sender.acked), seconds=30)
+    judge(fake, spooler, duplicates=0)
+    wait_for(lambda: post(address, b"again")[0] == 200, "intake opens again")
+    spooler.stop()
 
 
 @ROOT_ONLY

@@ -89,7 +89,7 @@ static int harm_index(const struct spooldir *d, const char *index, int64_t value
 	(void)sqlite3_close(db);
 	for (size_t i = 0; i < sizeof pattern; i++)
 		pattern[i] = (unsigned char)(value >> (40 - 8 * i));
-	for (size_t i = from; i + sizeof pattern < from + 4096 && i + sizeof pattern < bytes; i++)
+	for (size_t i = from; i + sizeof pattern <= from + 4096 && i + sizeof pattern <= bytes; i++)
 		if (memcmp(data + i, pattern, sizeof pattern) == 0) {
 			found++;
 			data[i + (5 - bit / 8)] ^= (unsigned char)(1 << bit % 8);
