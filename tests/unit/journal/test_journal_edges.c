@@ -151,7 +151,7 @@ static void count_too_few(const struct spooldir *d, int64_t accepted, int64_t pe
 	sql = sqlite3_mprintf("UPDATE ledger SET next_id=1000, accepted=%lld, delivered=0, pending=%lld, dead=%lld,"
 	                      " expired=0, evicted=0, damaged=0, filtered=0, purged=0, pending_bytes=0, clock_ms=0,"
 	                      " clock_boot=0, clock_offset=0, possible=0, handed=0, spool_high=0, spool_low=0,"
-	                      " commits=0, epoch=0, base=0, told=0, checksum=%d",
+	                      " commits=0, epoch=0, base=0, told=0, blocks_from=0, rows_from=0, checksum=%d",
 	                      accepted, pending, dead, (int)crc32c(0, bytes, sizeof bytes));
 	assert_int_equal(sqlite3_open(d->path, &db), SQLITE_OK);
 	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
