@@ -135,7 +135,7 @@ static void print_person(struct remote_status *p)
 	    "%s free, %s%s\n", bytes_of(p, "spool.free_bytes", a),
 	    remote_status_bool(p, "spool.accepting") ? "accepting" : "refusing: ", remote_status_text(p, "spool.why"));
 	if (remote_status_number(p, "spool.set_aside_files") > 0)
-		(void)printf("set aside   %.0f damaged files beside the spool; kspool status --json and kspool check "
+		(void)printf("set aside   %.0f sets of files beside the spool; kspool status --json and kspool check "
 		             "list them\n",
 		             remote_status_number(p, "spool.set_aside_files"));
 	if (remote_status_has(p, "spool.written_per_stored_byte"))

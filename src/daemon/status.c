@@ -405,6 +405,10 @@ void status_log_upgrade(int *told)
 
 	if (percent / 10 == *told / 10)
 		return;
+	if (*told == 0 && percent == 100) { /* there was nothing to bring */
+		*told = percent;
+		return;
+	}
 	*told = percent;
 	LOG(LOG_INFO, "messages of an older kspool are brought into blocks", LOG_U("percent", (uint64_t)percent));
 }

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -89,6 +90,37 @@ static enum err is_still(const char *path, int fd, struct error *e)
 	                 "%s was exchanged while it was written; name a folder that only you can write to", path);
 }
 
+/* A copy beside the spool must not take the room that is to stay free: intake would stop. */
+static enum err has_room(struct store *s, const char *target, struct error *e)
+{
+	AUTOFREE char *folder = mem_string(target);
+	char *slash = strrchr(folder, '/');
+	struct stat there, ours;
+	int64_t pages = 0, unused = 0;
+	uint64_t free_bytes, bytes;
+	enum err err;
+
+	if (slash)
+		slash[slash == folder ? 1 : 0] = '\0';
+	if (stat(slash ? folder : ".", &there) != 0 || fstat(s->files.dir_fd, &ours) != 0 ||
+	    there.st_dev != ours.st_dev)
+		return ERR_OK;
+	err = store_number(s, "PRAGMA page_count", &pages, e);
+	if (err == ERR_OK)
+		err = store_number(s, "PRAGMA freelist_count", &unused, e);
+	if (err != ERR_OK)
+		return err;
+	bytes = (uint64_t)(pages - unused) * s->page_bytes;
+	free_bytes = files_free_bytes(&s->files);
+	if (free_bytes >= s->options.min_free_bytes && free_bytes - s->options.min_free_bytes >= bytes)
+		return ERR_OK;
+	return error_set(e, ERR_INPUT,
+	                 "a copy needs %" PRIu64 " bytes beside the %" PRIu64
+	                 " that stay free for the spool (kspool.min_free), and %" PRIu64
+	                 " are free; name a file on another file system, or free some space",
+	                 bytes, s->options.min_free_bytes, free_bytes);
+}
+
 enum err store_export(struct store *s, const char *target, struct error *e)
 {
 	AUTOFREE char *part = mem_format("%s.part", target);
@@ -98,6 +130,9 @@ enum err store_export(struct store *s, const char *target, struct error *e)
 
 	if (lstat(target, &st) == 0)
 		return error_set(e, ERR_INPUT, "%s is there already; name a new file", target);
+	err = has_room(s, target, e);
+	if (err != ERR_OK)
+		return err;
 	(void)unlink(part); /* of an export that was cut short */
 	fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
@@ -444,7 +479,7 @@ static enum err import_all(struct store *s, sqlite3 *db, bool again, uint64_t *r
 
 enum err store_import(struct store *s, const char *source, bool again, uint64_t *ret_rows, struct error *e)
 {
-	struct stat st;
+	struct stat st, own;
 	sqlite3 *db = NULL;
 	enum err err;
 
@@ -453,6 +488,8 @@ enum err store_import(struct store *s, const char *source, bool again, uint64_t 
 		return error_set_errno(e, ERR_NOINPUT, "%s", source);
 	if (!S_ISREG(st.st_mode))
 		return error_set(e, ERR_INPUT, "%s is not a plain file", source);
+	if (stat(s->path, &own) == 0 && own.st_dev == st.st_dev && own.st_ino == st.st_ino)
+		return error_set(e, ERR_INPUT, "%s is this very spool; name the copy of another one", source);
 	err = sql_reader_open(source, NULL, &db, e);
 	if (err == ERR_OK)
 		err = check_source(db, source, e);

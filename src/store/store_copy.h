@@ -20,7 +20,8 @@
 
 struct store;
 
-/* A consistent copy of the spool to a new file, synced; the spool stays open. Refuses an existing target. */
+/* A consistent copy of the spool to a new file, synced; the spool stays open. Refuses an existing target, and one that
+ * would take the room beside the spool that is to stay free. */
 enum err store_export(struct store *s, const char *target, struct error *e) MUST_CHECK;
 /* A pending message, as it is shown; its bytes last for the visit. */
 struct store_peeked {

@@ -410,6 +410,7 @@ static enum err finish_open(struct store *s, struct store_report *report, struct
 	if (err != ERR_OK)
 		return err;
 	files_remove(&s->files, ".unsafe");
+	asides_sweep_copies(&s->files);
 	files_tide_open(&s->files);
 	store_tide_write(s);
 	files_lock_name(&s->files, store_totals_id(&s->durable));

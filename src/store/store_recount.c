@@ -379,8 +379,11 @@ static enum err load_totals(struct store *s, const struct totals *known, bool ma
 	report->missing_rows += lost;
 	if (lost > 0)
 		store_warn(report,
-		           fresh ? "the database was gone: the tide mark had counted %llu more that waited"
-		                 : "%llu acknowledged messages are gone: what is here ends before the tide mark",
+		           fresh && !report->created && !report->quarantined
+		               ? "the log was gone, and nothing stands in the database: the tide mark had counted %llu"
+		                 " that waited"
+		           : fresh ? "the database was gone: the tide mark had counted %llu more that waited"
+		                   : "%llu acknowledged messages are gone: what is here ends before the tide mark",
 		           (unsigned long long)lost);
 	return store_leads_load(s, report, e);
 }

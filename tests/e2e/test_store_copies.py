@@ -4,8 +4,11 @@ import concurrent.futures
 import json
 import os
 import re
+from pathlib import Path
 
-from doors import ndjson
+import pytest
+
+from doors import ndjson, post
 from ledger import message
 from waits import free_port
 
@@ -139,3 +142,82 @@ def test_peek_shows_what_waits_running_and_stopped(fake, http_door, sender):
         assert peek("--since", "2099-01-01T00:00:00Z") == ""
         assert spooler.run("peek", "-c", spooler.config_path, "show", "999").returncode == 65
         assert not list(spooler.spool.parent.glob("*.peek-*"))
+
+
+def test_what_a_killed_peek_left_is_swept_by_the_next_start(fake, http_door):
+    fake.offline()
+    spooler, address = http_door()
+    assert post(address, message(1))[0] == 200
+    copies = [f"{spooler.spool}.peek-4711{end}" for end in ("", ".part", ".part-journal")]
+    others = [f"{spooler.spool}.peek-", f"{spooler.spool}.peek-mine", f"{spooler.spool}.peek-1.db"]
+    for name in copies + others:
+        Path(name).write_text("x")
+    spooler.kill()
+    spooler.start()
+    assert not any(os.path.exists(name) for name in copies)
+    assert all(os.path.exists(name) for name in others)
+    spooler.stop()
+
+
+def test_a_copy_beside_the_spool_leaves_min_free(fake, http_door):
+    fake.offline()
+    spooler, address = http_door()
+    ndjson(address, [message(n, size=500) for n in range(50)])
+    free = os.statvfs(spooler.spool.parent)
+    spooler.reload(kspool={"min_free": f"{free.f_bavail * free.f_frsize * 2 >> 20}MiB"})
+    for command in (["peek"], ["export", f"{spooler.spool}.copy"]):
+        done = spooler.run(command[0], "-c", spooler.config_path, *command[1:])
+        assert done.returncode == 65 and b"kspool.min_free" in done.stderr, done
+    spooler.stop()
+
+
+def test_a_spool_is_not_taken_into_itself(fake, http_door):
+    fake.offline()
+    spooler, address = http_door()
+    assert post(address, message(1))[0] == 200
+    spooler.stop()
+    done = spooler.run("import", "-c", spooler.config_path, str(spooler.spool))
+    assert done.returncode == 65 and b"this very spool" in done.stderr, done
+
+
+@pytest.mark.parametrize("companion", [".tide", ".flight", ".poison", ".aside", ".reserve", ".unsafe"])
+@pytest.mark.parametrize("what", ["directory", "fifo", "link", "two names"])
+def test_a_companion_that_is_no_plain_file_is_refused(fake, http_door, folder, companion, what):
+    spooler, address = http_door()
+    assert post(address, message(1))[0] == 200
+    spooler.wait_delivered(1)
+    spooler.stop()
+    name, victim = Path(f"{spooler.spool}{companion}"), Path(f"{folder}/victim")
+    victim.write_text("precious")
+    victim.chmod(0o600)
+    name.unlink(missing_ok=True)
+    if what == "directory":
+        name.mkdir()
+    elif what == "fifo":
+        os.mkfifo(name)
+    elif what == "link":
+        name.symlink_to(victim)
+    else:
+        name.hardlink_to(victim)
+    for command in (["run", spooler.config_path], ["check", "-c", spooler.config_path]):
+        done = spooler.run(*command)
+        assert done.returncode == 77, done
+        assert str(name).encode() in done.stderr and (b"move it away" in done.stderr or b"copy it instead" in done.stderr)
+    assert victim.read_text() == "precious"
+
+
+def test_what_was_set_aside_is_listed_whatever_it_is(fake, http_door):
+    fake.offline()
+    spooler, address = http_door()
+    assert post(address, message(1))[0] == 200
+    spooler.stop()
+    names = [f"{spooler.spool}{end}" for end in (".stranger-20260101T000000Z-000", "-wal.damaged-1790000000000")]
+    for name in names:
+        Path(name).write_text("x")
+    spooler.start()
+    aside = {item["file"]: item for item in json.loads(spooler.get("/status")[1])["spool"]["set_aside"]}
+    assert sorted(aside) == sorted(names) and all(item["read"] and item["outcome"] for item in aside.values())
+    assert spooler.metric("kspool_set_aside_files") == 2
+    spooler.stop()
+    check = spooler.run("check", "-c", spooler.config_path)
+    assert check.returncode == 0 and all(name.encode() in check.stdout for name in names), check

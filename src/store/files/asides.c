@@ -157,6 +157,34 @@ enum err asides_find(const struct files *f, struct aside_list *ret, struct error
 	return err;
 }
 
+static bool is_peeked(const struct files *f, const char *name)
+{
+	static const char word[] = ".peek-";
+	const size_t own = strlen(f->name);
+	const char *end;
+
+	if (strncmp(name, f->name, own) != 0 || strncmp(name + own, word, sizeof word - 1) != 0)
+		return false;
+	end = name + own + sizeof word - 1;
+	end += strspn(end, "0123456789");
+	return end[-1] != '-' && (!*end || strcmp(end, ".part") == 0 || strcmp(end, ".part-journal") == 0);
+}
+
+void asides_sweep_copies(const struct files *f)
+{
+	int fd = openat(f->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+
+	if (!dir && fd >= 0)
+		(void)close(fd);
+	while (dir && (entry = readdir(dir)))
+		if (is_peeked(f, entry->d_name))
+			(void)unlinkat(f->dir_fd, entry->d_name, 0);
+	if (dir)
+		(void)closedir(dir);
+}
+
 void asides_fini(struct aside_list *list)
 {
 	free(list->items);

@@ -52,5 +52,7 @@ enum err asides_named(const struct files *f, const char *file, char suffix[ASIDE
                       struct error *e) MUST_CHECK;
 /* Nothing is left to do with these files. */
 enum err asides_close(const struct files *f, const char *suffix, const char *outcome, struct error *e) MUST_CHECK;
+/* Removes what `kspool peek` had copied (PATH.peek-PID) when it was killed. With the lock held nobody makes one. */
+void asides_sweep_copies(const struct files *f);
 
 #endif

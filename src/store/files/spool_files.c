@@ -302,6 +302,22 @@ enum err files_open_read(const struct files *f, const char *suffix, int flags, i
 	return error_set_errno(e, kind_of(ERR_ENVIRONMENT), "cannot open %s%s", f->path, suffix);
 }
 
+/* The system knows by which name a descriptor was opened, wherever it came from. */
+static enum err refuse_read(int fd, int64_t offset, struct error *e)
+{
+	const char *why = strerror(errno);
+	char link[40], name[PATH_MAX] = "a file of the spool";
+	ssize_t length;
+
+	(void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	length = readlink(link, name, sizeof name - 1);
+	if (length > 0)
+		name[length] = '\0';
+	return error_set(e, ERR_DISK,
+	                 "cannot read %s at byte %" PRId64 ": %s; look at its disk (dmesg), then start again", name,
+	                 offset, why);
+}
+
 enum err files_read_at(int fd, void *to, size_t count, int64_t offset, size_t *ret_count, struct error *e)
 {
 	*ret_count = 0;
@@ -311,7 +327,7 @@ enum err files_read_at(int fd, void *to, size_t count, int64_t offset, size_t *r
 		if (n == 0)
 			break;
 		if (n < 0 && errno != EINTR)
-			return error_set_errno(e, ERR_DISK, "cannot read");
+			return refuse_read(fd, offset + (int64_t)*ret_count, e);
 		*ret_count += n > 0 ? (size_t)n : 0;
 	}
 	return ERR_OK;
