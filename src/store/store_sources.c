@@ -352,7 +352,7 @@ enum err store_source_give_up(struct store *s, const char *suffix, struct error 
 	s->tolerates = true;
 	err = look_at_source(s, suffix, &is_open, e ? e : &local);
 	if (store_source_failed(s, err))
-		err = close_source(s, suffix, 0, 0, e);
+		err = close_source(s, suffix, 0, 0, e ? e : &local);
 	return err;
 }
 
