@@ -34,7 +34,8 @@ struct server {
 	pthread_t thread;
 	atomic_bool stop;
 	atomic_uint records, requests;
-	unsigned fail_first; /* requests answered with AccessDenied */
+	atomic_uint connections; /* threads that may still look at this */
+	unsigned fail_first;     /* requests answered with AccessDenied */
 };
 
 static bool read_request(int fd, char *body, size_t *ret_bytes)
@@ -110,6 +111,7 @@ static void *serve_connection(void *arg)
 		answer_request(c->server, c->fd, body);
 	(void)close(c->fd);
 	free(body);
+	atomic_fetch_sub(&c->server->connections, 1);
 	free(c);
 	return NULL;
 }
@@ -128,6 +130,7 @@ static void *serve(void *arg)
 		c = mem_zero(sizeof *c);
 		c->server = s;
 		c->fd = accept(s->fd, NULL, NULL);
+		atomic_fetch_add(&s->connections, 1);
 		assert_int_equal(pthread_create(&thread, NULL, serve_connection, c), 0);
 		(void)pthread_detach(thread);
 	}
@@ -151,6 +154,8 @@ static void server_stop(struct server *s)
 {
 	atomic_store(&s->stop, true);
 	assert_int_equal(pthread_join(s->thread, NULL), 0);
+	while (atomic_load(&s->connections) > 0) /* the client has closed them */
+		(void)poll(NULL, 0, 1);
 	(void)close(s->fd);
 }
 
