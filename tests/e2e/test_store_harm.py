@@ -42,7 +42,7 @@ def test_harm_at_rest_is_told_everywhere(fake, http_door, sender, harm):
     assert (ready["set_aside_files"], ready["damaged_messages"]) == (1, ledger["damaged"]), ready
     assert spooler.metric("kspool_ledger_messages", 'state="damaged"') == ledger["damaged"]
     told = spooler.run("status", "-c", spooler.config_path).stdout.decode()
-    assert "set aside   1 damaged files" in told, told
+    assert "set aside   1 sets of files" in told, told
     assert (f"damaged {ledger['damaged']}" in told) == (ledger["damaged"] > 0), told
     assert spooler.metric("kspool_set_aside_files") == 1
     assert "journal was damaged and moved aside" in spooler.log()
