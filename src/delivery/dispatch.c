@@ -19,7 +19,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
-#include "kinesis/aggregate.h"
 #include "kinesis/limits.h"
 #include "delivery/dispatch_internal.h"
 
@@ -37,7 +36,6 @@ struct dispatch *dispatch_new(const struct dispatch_settings *settings, const st
                               int64_t now_ns, int64_t wall_ms)
 {
 	struct dispatch *d = mem_zero(sizeof *d);
-	struct error e;
 
 	d->ports = *ports;
 	d->set = *settings;
@@ -47,9 +45,7 @@ struct dispatch *dispatch_new(const struct dispatch_settings *settings, const st
 	ready_init(&d->ready);
 	suspects_init(&d->suspects);
 	batcher_init(&d->batcher, &settings->policy);
-	lanes_init(&d->lanes, &settings->lanes);
-	if (settings->lanes.aggregates)
-		must(aggregate_writer_new(&d->aggregates, &e) == ERR_OK); /* delivery_start tried */
+	dispatch_lanes_begin(d);
 	hold_init(&d->hold, wall_ms);
 	pace_init(&d->pace, max_in_flight(d));
 	ceiling_limit(&d->ceiling, settings->kspool.max_request_bytes_bytes);
@@ -71,6 +67,7 @@ void dispatch_drain(struct dispatch *d)
 {
 	if (d->phase == DISPATCH_RUNNING)
 		d->phase = DISPATCH_DRAINING;
+	lanes_hasten(&d->lanes, DRAIN_WAIT_NS, d->now_ns);
 	apply_policy(d);
 }
 
@@ -88,8 +85,7 @@ void dispatch_free(struct dispatch *d)
 	if (!d)
 		return;
 	must(d->requests.count == 0 && !d->preparing.batch);
-	lanes_fini(&d->lanes);
-	aggregate_writer_free(d->aggregates);
+	dispatch_lanes_end(d);
 	ready_fini(&d->ready);
 	parked_fini(&d->asked);
 	waiting_fini(&d->waiting);
@@ -182,6 +178,7 @@ static void pull(struct dispatch *d, uint32_t records)
 {
 	struct batch *batch;
 
+	dispatch_lanes_collect(d);
 	while (d->ready.count < records && d->ready.bytes < ceiling_bytes(&d->ceiling)) {
 		if (d->set.lanes.is_on &&
 		    dispatch_lanes_give(d, d->flush && d->batcher.messages == 0 && !d->preparing.batch))
@@ -268,7 +265,7 @@ static struct request *next_ordinary(struct dispatch *d, uint32_t limit, bool is
 	while ((r = waiting_first(&d->waiting)) && (is_probe ? !ready_first(&d->ready) : r->due_ns <= d->now_ns) &&
 	       fits(d, &p, r)) {
 		if (!is_probe && ready_is_limited(&d->ready, r))
-			ready_put_first(&d->ready, waiting_take(&d->waiting));
+			dispatch_first(d, waiting_take(&d->waiting));
 		else
 			pick(d, &p, waiting_take(&d->waiting));
 	}

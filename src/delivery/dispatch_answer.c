@@ -27,7 +27,7 @@ static void back_to_ready(struct dispatch *d, struct request *q, const struct ve
 		metric_add(v->outcome->metric, 1);
 		if (v->outcome->may_be_stored)
 			dispatch_count_possible(d, record_rows(r));
-		ready_put_first(&d->ready, r);
+		dispatch_first(d, r);
 	}
 }
 
@@ -181,7 +181,7 @@ static void refused_alone(struct dispatch *d, struct request *q, const struct ve
 		dispatch_refused(d, r, v->code, v->said, v->text);
 		return;
 	}
-	ready_put_first(&d->ready, r);
+	dispatch_first(d, r);
 	dispatch_hold(d, HOLD_REFUSED, q->probe, v->said,
 	              "record after record is refused and none accepted: it is not the records");
 }
@@ -326,7 +326,7 @@ static bool entry_failed(struct dispatch *d, struct request *q, uint32_t i, cons
 
 	if (v->outcome->action == ACTION_HOLD) {
 		metric_add(v->outcome->metric, 1);
-		ready_put_first(&d->ready, r);
+		dispatch_first(d, r);
 		return true;
 	}
 	if (v->outcome->action == ACTION_SETTLE) {

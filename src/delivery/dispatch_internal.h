@@ -89,6 +89,8 @@ struct dispatch {
 	int64_t limited_ns;        /* when a shard last was limited */
 	struct parked asked;       /* parked rows that are on their way back */
 	int64_t asked_ns;
+	bool asked_of_lost;    /* shards.lost's were among them */
+	uint32_t gone_rounds;  /* what was asked back last did not come */
 	uint32_t behind[1024]; /* in order: parked rows and those on their way back, by the upper bits of the hash */
 	uint64_t newest_id;    /* of all that came */
 	int64_t newest_ns;
@@ -128,6 +130,10 @@ static inline int64_t dispatch_asked_ns(int64_t retry_after_ms)
 /* dispatch_unit.c */
 /* Records of one key, each with its message, become one; of one by itself nothing is made. l: their lane, in order. */
 struct record *dispatch_unit(struct dispatch *d, struct record *const *parts, uint32_t count, struct lane *l);
+/* The unit is refused: which part it is will be seen when each goes alone. */
+void dispatch_take_apart(struct dispatch *d, struct record *unit);
+/* A record that comes back from a request is the next one again. */
+void dispatch_first(struct dispatch *d, struct record *r);
 /* It was stored. */
 void dispatch_count_unit(const struct record *unit);
 
@@ -177,12 +183,16 @@ void dispatch_shards_status(const struct dispatch *d, struct delivery_status *re
 int64_t dispatch_tend_shards(struct dispatch *d);
 
 /* dispatch_lanes.c */
+void dispatch_lanes_begin(struct dispatch *d);
+void dispatch_lanes_end(struct dispatch *d);
 /* A new record, where lanes are on. */
 void dispatch_lane_put(struct dispatch *d, struct record *r);
 /* Makes the next unit ready. False: it is no lane's turn. force: those that fill too. */
 bool dispatch_lanes_give(struct dispatch *d, bool force);
 /* Asks for rows of lanes that have room. Returns when it wants to be called again. */
 int64_t dispatch_tend_lanes(struct dispatch *d);
+/* Records of a checked order whose wait is over go with the others of their key. */
+void dispatch_lanes_collect(struct dispatch *d);
 /* Another request has records of its key: back to its lane. */
 bool dispatch_lane_holds_back(struct dispatch *d, struct record *r);
 /* The request is under way: 1; answered: -1. */

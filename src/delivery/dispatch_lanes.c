@@ -22,11 +22,13 @@
 
 enum {
 	UNIT_PARTS = 4096,
-	LANE_PART = 16,   /* of the memory: what one key may have in it */
-	AWAY_PART = 8,    /* of the memory: what ids of rows on disk may take before reading slows down */
-	FETCH_MOST = 256, /* rows of a key asked back at once */
+	LANE_PART = 16,    /* of the memory: what one key may have in it */
+	AWAY_PART = 8,     /* of the memory: what ids of rows on disk may take before reading slows down */
+	TENDED_LANES = 64, /* looked after at once */
+	FETCH_MOST = 256,  /* rows of a key asked back at once */
 };
 #define ORDERED_UNIT_BYTES (UINT64_C(256) << 10) /* of a key that waits for its answers; a bucket of 1/4 s has room */
+#define TEND_NS (INT64_C(100) * NS_PER_MS)
 #define PAUSE_NS (INT64_C(50) * NS_PER_MS)
 
 static uint64_t memory_bytes(const struct dispatch *d) { return 2 * d->set.policy.cost_bytes; }
@@ -45,6 +47,21 @@ static uint64_t most_unit_bytes(const struct dispatch *d)
 	if (d->set.lanes.is_ordered && most < ORDERED_UNIT_BYTES)
 		most = ORDERED_UNIT_BYTES;
 	return most < limit ? most : limit;
+}
+
+void dispatch_lanes_begin(struct dispatch *d)
+{
+	struct error e;
+
+	lanes_init(&d->lanes, &d->set.lanes);
+	if (d->set.lanes.aggregates)
+		must(aggregate_writer_new(&d->aggregates, &e) == ERR_OK); /* delivery_start tried */
+}
+
+void dispatch_lanes_end(struct dispatch *d)
+{
+	lanes_fini(&d->lanes);
+	aggregate_writer_free(d->aggregates);
 }
 
 bool dispatch_lanes_give(struct dispatch *d, bool force)
@@ -129,18 +146,27 @@ static void fetch(struct dispatch *d, struct lane *l)
 
 int64_t dispatch_tend_lanes(struct dispatch *d)
 {
-	struct lane *l, *next;
+	struct lane *l;
 
-	if (d->phase == DISPATCH_STOPPING || LIST_EMPTY(&d->lanes.behind))
+	if (d->phase == DISPATCH_STOPPING || TAILQ_EMPTY(&d->lanes.behind))
 		return INT64_MAX;
-	for (l = LIST_FIRST(&d->lanes.behind); l; l = next) {
-		next = LIST_NEXT(l, behind);
+	for (uint32_t i = 0; i < TENDED_LANES && (l = TAILQ_FIRST(&d->lanes.behind)); i++) {
+		TAILQ_REMOVE(&d->lanes.behind, l, behind);
+		TAILQ_INSERT_TAIL(&d->lanes.behind, l, behind);
 		if (l->asked.ids > 0 && dispatch_is_gone(d, l->asked_ns))
 			lanes_forget_asked(&d->lanes, l);
 		else
 			fetch(d, l);
 	}
-	return LIST_EMPTY(&d->lanes.behind) ? INT64_MAX : d->now_ns + NS_PER_S;
+	return TAILQ_EMPTY(&d->lanes.behind) ? INT64_MAX : d->now_ns + TEND_NS;
+}
+
+void dispatch_lanes_collect(struct dispatch *d)
+{
+	struct record *r;
+
+	while (d->set.lanes.records > 1 && (r = waiting_first(&d->waiting)) && r->due_ns <= d->now_ns && r->lane)
+		lanes_put(&d->lanes, r->lane, waiting_take(&d->waiting), true);
 }
 
 bool dispatch_lane_holds_back(struct dispatch *d, struct record *r)
@@ -173,32 +199,20 @@ void dispatch_lanes_check(struct dispatch *d, struct request *q, const struct an
 
 		if (!l)
 			continue;
-		if (!a->entries[i].stored)
+		if (!a->entries[i].stored) {
 			l->failed_in = d->answers;
-		else if (l->failed_in == d->answers)
+			r->is_late = true;
+			continue;
+		}
+		if (l->failed_in == d->answers)
 			breach(r, "it was stored, one before it in the same request was not");
+		else if (r->id < l->newest_stored && !r->is_late)
+			breach(r, "a newer one was stored before it");
 		else if (!lanes_mark(l, answer_shard(a, i), answer_sequence(a, i)))
 			breach(r, "its sequence number is below the one before it");
+		if (r->id > l->newest_stored)
+			l->newest_stored = r->id;
 	}
-}
-
-/* Refused for itself: which part it is will be seen when each goes alone. */
-static void take_apart(struct dispatch *d, struct record *unit)
-{
-	struct lane *l = unit->lane;
-	uint32_t n;
-	struct record **parts = unit_split(unit, &n, &d->memory_bytes);
-
-	if (l)
-		l->plain_to = parts[n - 1]->id;
-	for (uint32_t i = n; i-- > 0;)
-		if (l)
-			lanes_put(&d->lanes, l, parts[i], false);
-		else
-			ready_put_first(&d->ready, parts[i]);
-	if (l)
-		lanes_left(&d->lanes, l);
-	free(parts);
 }
 
 static void hold_key(struct dispatch *d, struct record *r, const char *said)
@@ -215,7 +229,7 @@ static void hold_key(struct dispatch *d, struct record *r, const char *said)
 void dispatch_refused(struct dispatch *d, struct record *r, const char *code, const char *said, const char *text)
 {
 	if (r->parts)
-		take_apart(d, r);
+		dispatch_take_apart(d, r);
 	else if (r->lane && d->set.kspool.order_poison == ORDER_HOLDS_KEY)
 		hold_key(d, r, said);
 	else

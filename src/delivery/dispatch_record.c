@@ -273,7 +273,10 @@ void dispatch_again(struct dispatch *d, struct record *r, const struct verdict *
 			r->first_failure_ns = active_ns;
 	}
 	if (is_dead(d, r)) {
-		dispatch_dead(d, r, v->code, v->said, v->text);
+		if (r->parts)
+			dispatch_take_apart(d, r); /* it may be one of them */
+		else
+			dispatch_dead(d, r, v->code, v->said, v->text);
 		return;
 	}
 	if (!r->parts && has_passed(d->set.kspool.dead_after_age_ns, age_of_ms(&d->age, r->received_ms))) {
@@ -287,7 +290,7 @@ void dispatch_again(struct dispatch *d, struct record *r, const struct verdict *
 	if (v->outcome->scope == OUTCOME_RECORD && has_tries_left(d, r) &&
 	    (r->tries == 1 || ready_is_limited(&d->ready, r))) {
 		r->throttled = throttled;
-		ready_put_first(&d->ready, r);
+		dispatch_first(d, r);
 		return;
 	}
 	wait = wait_asked_for(dispatch_wait_ns(d, r->tries, throttled), v->retry_after_ms);

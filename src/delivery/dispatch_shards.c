@@ -23,6 +23,7 @@ enum {
 };
 #define TOGETHER_NS (30 * NS_PER_S)
 #define FETCH_AGAIN_NS (5 * NS_PER_S) /* what was asked back and did not come is gone: set aside, or evicted */
+#define GONE_AGAIN_NS (INT64_C(200) * NS_PER_MS) /* and so is what stood behind it, most likely */
 #define PAUSE_FIRST_NS (INT64_C(50) * NS_PER_MS)
 #define PAUSE_MOST_NS (INT64_C(500) * NS_PER_MS)
 #define RATE_MEMORY_S 5.0
@@ -212,6 +213,7 @@ bool dispatch_is_asked(struct dispatch *d, struct record *r)
 
 	if (!parked_remove(&d->asked, r->id))
 		return false;
+	r->was_lost = d->asked_of_lost;
 	behind = behind_of(d, r);
 	if (behind && *behind > 0)
 		--*behind;
@@ -220,7 +222,11 @@ bool dispatch_is_asked(struct dispatch *d, struct record *r)
 
 bool dispatch_is_gone(const struct dispatch *d, int64_t asked_ns)
 {
-	return (d->set.lanes.is_ordered ? d->newest_ns : d->now_ns) - asked_ns >= FETCH_AGAIN_NS;
+	if (!d->set.lanes.is_ordered)
+		return d->now_ns - asked_ns >= (d->gone_rounds > 0 ? GONE_AGAIN_NS : FETCH_AGAIN_NS);
+	if (d->batcher.messages > 0 || d->preparing.batch)
+		return false; /* it may have come, and was not looked at yet */
+	return d->newest_ns - asked_ns >= FETCH_AGAIN_NS;
 }
 
 /* Back to disk without a write: the journal forgets that it gave it. */
@@ -240,7 +246,8 @@ static void release(struct dispatch *d, struct parked *to, struct record *r)
 
 static void park(struct dispatch *d, struct shard *s, struct record *r)
 {
-	release(d, &s->parked, r);
+	/* In order what lost its shard is asked for first, and is older than what its shard has now. */
+	release(d, d->set.lanes.is_ordered && r->was_lost ? &d->ready.shards.lost : &s->parked, r);
 	shards_list(&d->ready.shards, s);
 	if (++d->fruitless % FRUITLESS == 0) {
 		int64_t pause = PAUSE_FIRST_NS;
@@ -374,7 +381,9 @@ static void fetch_all(struct dispatch *d)
 
 	if (d->asked.ids > 0 && !dispatch_is_gone(d, d->asked_ns))
 		return;
+	d->gone_rounds = d->asked.ids > 0;
 	parked_fini(&d->asked);
+	d->asked_of_lost = d->ready.shards.lost.ids > 0;
 	/* In order what lost its shard is older than what waits for its shard now. */
 	if (d->ready.count < KINESIS_REQUEST_RECORDS)
 		fetch(d, &d->ready.shards.lost, FETCH_MOST);

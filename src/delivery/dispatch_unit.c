@@ -1,4 +1,6 @@
 /* dispatch_unit: several records become one, and what that saves. */
+#include <stdlib.h>
+
 #include "base/metrics.h"
 #include "delivery/dispatch_internal.h"
 #include "delivery/queues/unit.h"
@@ -28,4 +30,31 @@ void dispatch_count_unit(const struct record *unit)
 	metric_add(M_AGGREGATES, 1);
 	metric_add(M_AGGREGATED, unit->rows);
 	metric_add(M_PUT_UNITS_SAVED, alone > together ? alone - together : 0);
+}
+
+/* Refused for itself: which part it is will be seen when each goes alone. */
+void dispatch_take_apart(struct dispatch *d, struct record *unit)
+{
+	struct lane *l = unit->lane;
+	uint32_t n;
+	struct record **parts = unit_split(unit, &n, &d->memory_bytes);
+
+	if (l)
+		l->plain_to = parts[n - 1]->id;
+	for (uint32_t i = n; i-- > 0;)
+		if (l)
+			lanes_put(&d->lanes, l, parts[i], false);
+		else
+			ready_put_first(&d->ready, parts[i]);
+	if (l)
+		lanes_left(&d->lanes, l);
+	free(parts);
+}
+
+void dispatch_first(struct dispatch *d, struct record *r)
+{
+	if (r->lane && d->set.lanes.records > 1)
+		lanes_put(&d->lanes, r->lane, r, true); /* with the others of its request, in their order */
+	else
+		ready_put_first(&d->ready, r);
 }

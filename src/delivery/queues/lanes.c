@@ -23,7 +23,7 @@ void lanes_init(struct lanes *all, const struct lanes_rules *rules)
 	TAILQ_INIT(&all->ripe);
 	TAILQ_INIT(&all->filling);
 	TAILQ_INIT(&all->resting);
-	LIST_INIT(&all->behind);
+	TAILQ_INIT(&all->behind);
 }
 
 /* FNV-1a from a secret start, mixed: keys are a stranger's, and must not be able to meet in one place. */
@@ -137,7 +137,8 @@ static bool is_full(const struct lanes *all, const struct lane *l)
 {
 	const struct record *r = TAILQ_FIRST(&l->queue);
 
-	return !all->rules.aggregates || r->id <= l->plain_to ||
+	/* What is on disk comes when this has left. */
+	return !all->rules.aggregates || r->id <= l->plain_to || lane_is_behind(l) ||
 	       l->bytes + aggregate_frame_bytes(r->key_bytes, r->hash_key_bytes) + r->key_bytes >=
 	           all->rules.target_bytes;
 }
@@ -295,6 +296,17 @@ uint32_t lanes_take(struct lanes *all, struct lane *l, uint64_t most_bytes, stru
 	return n;
 }
 
+void lanes_hasten(struct lanes *all, int64_t period_ns, int64_t now_ns)
+{
+	struct lane *l;
+
+	if (all->rules.period_ns > period_ns)
+		all->rules.period_ns = period_ns;
+	TAILQ_FOREACH (l, &all->filling, turn)
+		if (l->due_ns > now_ns + period_ns)
+			l->due_ns = now_ns + period_ns;
+}
+
 int64_t lanes_due_ns(const struct lanes *all)
 {
 	const struct lane *l = TAILQ_FIRST(&all->filling);
@@ -313,9 +325,9 @@ static void look_behind(struct lanes *all, struct lane *l, uint64_t bytes_before
 	all->away_bytes += bytes_of(l) - bytes_before;
 	l->before_id = away < asked ? away : asked;
 	if (!was && lane_is_behind(l))
-		LIST_INSERT_HEAD(&all->behind, l, behind);
+		TAILQ_INSERT_TAIL(&all->behind, l, behind);
 	else if (was && !lane_is_behind(l))
-		LIST_REMOVE(l, behind);
+		TAILQ_REMOVE(&all->behind, l, behind);
 }
 
 void lanes_add_away(struct lanes *all, struct lane *l, uint64_t id)

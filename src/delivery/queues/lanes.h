@@ -34,21 +34,22 @@ struct lane_mark {
 
 struct lane {
 	TAILQ_ENTRY(lane) turn;
-	LIST_ENTRY(lane) behind; /* with rows on disk */
-	struct lane *next;       /* of the same place in the table */
+	TAILQ_ENTRY(lane) behind; /* with rows on disk */
+	struct lane *next;        /* of the same place in the table */
 	enum lane_place { LANE_IDLE, LANE_FILLS, LANE_RIPE, LANE_RESTS } place;
 	struct record_queue queue;
 	uint32_t count;
-	uint32_t out;         /* its records elsewhere */
-	uint32_t in_requests; /* of these: under way */
-	uint64_t failed_in;   /* the answer in which one of them failed */
-	uint64_t bytes;       /* what its records take in an aggregate */
-	uint64_t cost;        /* memory of what is queued */
-	int64_t due_ns;       /* while it fills */
-	uint64_t plain_to;    /* records up to this id go by themselves */
-	struct parked away;   /* rows on disk */
-	struct parked asked;  /* on their way back */
-	uint64_t before_id;   /* the smallest of both: records from it on wait */
+	uint32_t out;           /* its records elsewhere */
+	uint32_t in_requests;   /* of these: under way */
+	uint64_t failed_in;     /* the answer in which one of them failed */
+	uint64_t bytes;         /* what its records take in an aggregate */
+	uint64_t cost;          /* memory of what is queued */
+	int64_t due_ns;         /* while it fills */
+	uint64_t newest_stored; /* id */
+	uint64_t plain_to;      /* records up to this id go by themselves */
+	struct parked away;     /* rows on disk */
+	struct parked asked;    /* on their way back */
+	uint64_t before_id;     /* the smallest of both: records from it on wait */
 	int64_t asked_ns;
 	struct lane_mark mark;
 	uint32_t hash;
@@ -57,7 +58,6 @@ struct lane {
 };
 
 TAILQ_HEAD(lane_turns, lane);
-LIST_HEAD(lane_list, lane);
 
 struct lanes {
 	struct lanes_rules rules;
@@ -67,7 +67,7 @@ struct lanes {
 	struct lane_turns ripe, filling; /* by arrival; by due_ns */
 	struct lane_turns resting;       /* have nothing; the newest last */
 	size_t resting_count;
-	struct lane_list behind;
+	struct lane_turns behind;
 	uint32_t records;    /* in all queues */
 	uint64_t away_bytes; /* what ids of rows on disk take */
 	uint64_t cost;       /* bytes of the lanes themselves */
@@ -92,6 +92,8 @@ struct lane *lanes_next(const struct lanes *all, int64_t now_ns, bool force);
  * to `most`. All of one key and hash key. Returns how many: 1 at least.
  */
 uint32_t lanes_take(struct lanes *all, struct lane *l, uint64_t most_bytes, struct record **ret, uint32_t most);
+/* No lane fills for longer from now on. */
+void lanes_hasten(struct lanes *all, int64_t period_ns, int64_t now_ns);
 /* When the next lane is ripe; INT64_MAX: none waits for time. */
 int64_t lanes_due_ns(const struct lanes *all);
 

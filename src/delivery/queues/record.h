@@ -49,6 +49,8 @@ struct record {
 	bool refused;       /* alone, by something on the way */
 	bool is_hashed;
 	bool is_back;   /* it was parked, and was asked for */
+	bool was_lost;  /* on disk when its shard was forgotten */
+	bool is_late;   /* it failed where one behind it did not: that one was counted */
 	bool holds_key; /* it is refused, and its key waits for it */
 	uint32_t hash_key_at;
 	char own[];

@@ -12,13 +12,19 @@ static void swap(struct waiting *w, size_t a, size_t b)
 	w->items[b] = r;
 }
 
+/* What is due at once goes in the order of ids. */
+static bool is_before(const struct record *a, const struct record *b)
+{
+	return a->due_ns != b->due_ns ? a->due_ns < b->due_ns : a->id < b->id;
+}
+
 static void sink(struct waiting *w, size_t at)
 {
 	for (;;) {
 		size_t least = at, left = 2 * at + 1;
 
 		for (size_t child = left; child <= left + 1 && child < w->count; child++)
-			if (w->items[child]->due_ns < w->items[least]->due_ns)
+			if (is_before(w->items[child], w->items[least]))
 				least = child;
 		if (least == at)
 			return;
@@ -36,7 +42,7 @@ void waiting_put(struct waiting *w, struct record *r)
 		w->items = mem_grow(w->items, w->capacity, sizeof(struct record *));
 	}
 	w->items[w->count++] = r;
-	while (at > 0 && w->items[at]->due_ns < w->items[(at - 1) / 2]->due_ns) {
+	while (at > 0 && is_before(w->items[at], w->items[(at - 1) / 2])) {
 		swap(w, at, (at - 1) / 2);
 		at = (at - 1) / 2;
 	}

@@ -127,7 +127,7 @@ static void put_newest_away(struct lanes *all, struct model *m)
 
 static void ask(struct lanes *all, struct model *m)
 {
-	struct lane *l = LIST_FIRST(&all->behind);
+	struct lane *l = TAILQ_FIRST(&all->behind);
 	uint64_t ids[3];
 	size_t n;
 
