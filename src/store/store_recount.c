@@ -425,7 +425,7 @@ enum err store_ledger_load(struct store *s, const struct totals *known, struct s
 	bool may_mend = true;
 	enum err err = load(s, known, may_mend, report, e);
 
-	while (err == ERR_FULL && may_mend) { /* it must not refuse a start: at worst damage stays as it is for now */
+	while (err == ERR_FULL && may_mend) { /* it must not refuse a start: at worst damage stays for the next one */
 		may_mend = files_reserve_give_up(&s->files);
 		*report = before;
 		err = load(s, known, may_mend, report, e);
