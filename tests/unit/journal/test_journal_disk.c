@@ -21,12 +21,9 @@
 #include "rig/crashvfs.h"
 #include "rig/faultsql.h"
 #include "rig/one_journal.h"
+#include "rig/sanitizer.h"
 
-#ifdef __SANITIZE_THREAD__
-enum { EACH = 17 }; /* a process for each statement costs ten times as much */
-#else
-enum { EACH = 1 };
-#endif
+enum { EACH = IS_SANITIZED ? 17 : 1 }; /* a process for each statement costs ten times as much there */
 
 static int random_state = 1;
 

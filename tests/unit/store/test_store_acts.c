@@ -20,16 +20,13 @@
 #include "rig/faultfs.h"
 #include "rig/faultsql.h"
 #include "rig/lives.h"
+#include "rig/sanitizer.h"
 #include "store/store_internal.h"
 
 enum { IN_FILE = 20, IN_LOG = 10, ROWS = IN_FILE + IN_LOG, CALLS_MAX = 6000, TEXT_BYTES = 1 << 14 };
 enum { SOME_ARE_BACK = 300, DEAD_FROM = 20 * 4096, TOLD_EACH = 5 };
 
-#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
-enum { EACH = 7 }; /* they look for other things, and take five times as long */
-#else
-enum { EACH = 1 };
-#endif
+enum { EACH = IS_SANITIZED ? 11 : 1 };
 
 static const char aside[] = ".quarantine-20260101T000000Z-000";
 

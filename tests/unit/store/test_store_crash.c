@@ -23,13 +23,14 @@
 #include "base/mem.h"
 #include "store/files/spool_files.h"
 #include "rig/crashvfs.h"
+#include "rig/sanitizer.h"
 #include "rig/spooldir.h"
 #include "store/store_internal.h"
 
 enum { GROUPS = 220, MAX_IDS = 4000, NORMAL_STATES = 150 };
 enum { NOTE_ACCEPTED, NOTE_SETTLING, NOTE_SETTLED };
 
-static uint64_t states = 1000;
+static uint64_t states = IS_SANITIZED ? 250 : 1000;
 static uint64_t seed = 20240607;
 static bool expect_loss;
 static bool joining; /* text, which becomes smaller */
