@@ -79,8 +79,8 @@ def group_1_wear(bench, table, scale):
         wear, cpu, _ = journal_figures(bench, int(rows * scale) or 1, arguments)
         table.add(1, f"disk, {case}", f"{wear[whose]:.2f} bytes written per body byte", f"<= {most}", wear[whose] <= most,
                   f"one row a message, in this run: {wear['bare']:.2f}")
-        if case == WEAR[0][0]:
-            table.add(1, f"CPU of the journal's thread, {case}", f"{cpu:.2f} s per million of 1 KiB", "<= 1.5", cpu <= 1.5)
+        if case == WEAR[0][0]:  # the target is for the whole way, in group 2: these bodies are harder to pack
+            table.add(1, f"CPU of the journal's thread, {case}", f"{cpu:.2f} s per million of 1 KiB")
     # An outage with single messages: as fast as they go, in memory, for only the size of the file matters.
     rows = int(200_000 * scale)
     folder = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
@@ -134,11 +134,18 @@ def group_3(bench, table, scale):
         began = time.monotonic()
         wait_status(spool, lambda s: s["ledger"]["accepted"] >= count, 1800)
         table.add(3, f"{count:,} x {size} B in, offline", f"{count / (time.monotonic() - began):,.0f} messages/s")
-        daemon.end(signal.SIGTERM)
+        taken = daemon.end(signal.SIGTERM)
     sink = bench.start_sink()
-    config, _ = bench.config({"file": {"paths": [str(lines)]}}, sink.endpoint, spool=spool)
+    config, _ = bench.config({"http_server": {"address": "127.0.0.1:0"}}, sink.endpoint, spool=spool)
     daemon = bench.start_kspool(config)
-    cost = daemon.end()
+    while wait_status(spool, lambda s: True, 60)["ledger"]["pending"] > 0:
+        daemon.look()
+        time.sleep(0.1)
+    drained, files = time.monotonic(), (spool, pathlib.Path(f"{spool}-wal"))
+    while sum(f.stat().st_size for f in files) > MIB and time.monotonic() - drained < 60:
+        time.sleep(0.1)
+    idle, left = time.monotonic() - drained, sum(f.stat().st_size for f in files)
+    cost = daemon.end(signal.SIGTERM)
     summary = bench.stop_sink(sink)
     first = (summary["first_ns"] - daemon.began_ns) / 1e9
     part = min(1_000_000, count // 4)
@@ -148,6 +155,10 @@ def group_3(bench, table, scale):
     table.add(3, case, f"first {part:,}: {head:,.0f}/s, last: {tail:,.0f}/s", "+-20 %",
               0.8 <= tail / head <= 1.25, QUOTED["backlog"])
     table.add(3, case, f"{cost.rss / MIB:.0f} MiB resident", "<= 64", cost.rss <= 64 * MIB)
+    wear = (taken.disk + cost.disk) / (count * size)
+    table.add(3, case, f"{wear:.2f} bytes written per payload byte, taken in and drained", "<= 0.8", wear <= 0.8)
+    table.add(3, f"{case}, drained, then idle", f"{left / MIB:.2f} MiB of database and log after {idle:.0f} s",
+              "<= 1 after 30", left <= MIB and idle <= 30)
     table.add(3, case, f"{summary['unique']:,} delivered, {summary['duplicates']} duplicates", f"{count:,}, 0",
               (summary["unique"], summary["duplicates"]) == (count, 0))
     shutil.rmtree(spool.parent)

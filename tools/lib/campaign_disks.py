@@ -188,7 +188,7 @@ def disk_full(world, count):
         kind, who = case
         name = f"{kind} filled by {who}"
         with on_disk(world, kind=kind, size=24 << 20 if kind == "tmpfs" else IMAGE_BYTES, offline=True,
-                     own={"reserve": "1MiB", "min_free": "1MiB"}) as (disk, trial):
+                     own={"reserve": "1MiB", "min_free": "1MiB", "compress": "never"}) as (disk, trial):
             trial.spooler.start()
             for _ in range(10):
                 trial.post()
