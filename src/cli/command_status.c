@@ -134,6 +134,11 @@ static void print_person(struct remote_status *p)
 	(void)printf(
 	    "%s free, %s%s\n", bytes_of(p, "spool.free_bytes", a),
 	    remote_status_bool(p, "spool.accepting") ? "accepting" : "refusing: ", remote_status_text(p, "spool.why"));
+	if (remote_status_number(p, "spool.damaged_unconfirmed") > 0)
+		(void)printf(
+		    "damaged     %.0f messages, which nobody has confirmed: stop kspool, then kspool check says why, "
+		    "and kspool repair notes that you know\n",
+		    remote_status_number(p, "spool.damaged_unconfirmed"));
 	if (remote_status_number(p, "spool.set_aside_files") > 0)
 		(void)printf("set aside   %.0f sets of files beside the spool; kspool status --json and kspool check "
 		             "list them\n",

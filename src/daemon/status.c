@@ -217,6 +217,7 @@ static void print_asides(const struct status_source *s, struct jsonout *j)
 {
 	struct error e;
 
+	jsonout_uint(j, "damaged_unconfirmed", gauge(M_UNTOLD));
 	jsonout_uint(j, "set_aside_files", gauge(M_ASIDE_FILES));
 	jsonout_array(j, "set_aside");
 	if (gauge(M_ASIDE_FILES) > 0 && journal_each_aside(s->config->buffer.path, print_aside, j, &e) != ERR_OK)
@@ -330,6 +331,7 @@ void status_print_ready(const struct status_source *s, struct buf *out, bool rea
 	if (gauge(M_ASIDE_FILES) > 0 || gauge(M_LEDGER_DAMAGED) > 0) { /* contained: no reason not to be ready */
 		jsonout_uint(&j, "set_aside_files", gauge(M_ASIDE_FILES));
 		jsonout_uint(&j, "damaged_messages", gauge(M_LEDGER_DAMAGED));
+		jsonout_uint(&j, "damaged_unconfirmed", gauge(M_UNTOLD));
 	}
 	jsonout_object_end(&j);
 	(void)buf_add_char(out, '\n');

@@ -32,6 +32,7 @@ void journal_publish_ledger(struct journal *j)
 #define LEDGER_SUM(id, column, meaning) {M_LEDGER_##id, l->column},
 #define LEDGER_STATE(id, column, meaning) {M_LEDGER_##id, l->column},
 #include "base/ledger.def"
+	    {M_UNTOLD, store_damaged_untold(j->store)},
 	    {M_BACKLOG_ROWS, l->pending},
 	    {M_BACKLOG_BYTES, store_pending_bytes(j->store)},
 	    {M_BACKLOG_RETRYING, store_retrying(j->store)},

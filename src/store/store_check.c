@@ -262,11 +262,15 @@ static enum err check_ledger(struct check *c, struct error *e)
 	if (c->kept > 0)
 		(void)buf_addf(c->out, "damaged: %" PRIu64 " messages are kept as they were read, in table `damaged`\n",
 		               c->kept);
-	if (l->damaged > c->kept + c->expected + c->ledger.told)
+	if (store_untold(&c->ledger) > c->expected) {
 		problem(c,
 		        "%" PRIu64
-		        " acknowledged messages are nowhere, and nobody was told: kspool repair notes that you know",
-		        l->damaged - c->kept - c->expected - c->ledger.told);
+		        " messages are damaged, and nobody has confirmed it: kspool repair says which, and notes that"
+		        " you know",
+		        store_untold(&c->ledger) - c->expected);
+		if (c->is_newest)
+			err = store_losses_print(c->db, store_untold(&c->ledger), c->out, e);
+	}
 	if (c->lowest_block < c->ledger.blocks_from || c->lowest_row < c->ledger.rows_from)
 		problem(c, "messages stand here that had left: a page is as it was at an earlier time");
 	if (l->pending != c->rows || l->dead != c->dead)
@@ -278,7 +282,7 @@ static enum err check_ledger(struct check *c, struct error *e)
 		        c->ledger.next_id);
 	else if (store_tide_is_ahead(&c->tide, &c->ledger))
 		problem(c, "what is here is older than the tide mark: commits are gone");
-	return ERR_OK;
+	return err;
 }
 
 /* Files of another spool, or that do not fit each other; *ret_fits: what there is can be read as one. */

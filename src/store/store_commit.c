@@ -108,6 +108,8 @@ enum err store_commit(struct store *s, struct error *e)
 	err = store_block_flush(s, e);
 	if (err == ERR_OK)
 		err = store_marks_flush(s, e);
+	if (err == ERR_OK)
+		err = store_losses_flush(s, e);
 	if (err != ERR_OK)
 		return err;
 	must(s->now.next_id >= s->durable.next_id);

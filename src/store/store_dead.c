@@ -213,6 +213,7 @@ static enum err move_dead(struct store *s, const struct store_row *row, struct e
 		return err;
 	store_count_out(s, &s->now.ledger.dead, gone);
 	s->now.ledger.damaged += gone;
+	store_lose(s, LOSS_BYTES, gone, row->id, row->id);
 	return ERR_OK;
 }
 

@@ -90,6 +90,17 @@ struct clock_lead {
 	int64_t lead_ms;
 };
 
+/* Why messages became damaged. */
+enum loss {
+#define LOSS(id, number, sentence) LOSS_##id = (number),
+#include "store/losses.def"
+	LOSSES,
+};
+struct loss_sum {
+	uint64_t messages, first, last; /* ids: 0 when they are not known */
+	int64_t since_ms;
+};
+
 struct put_off {
 	char suffix[ASIDE_SUFFIX_BYTES];
 	struct error why;
@@ -181,6 +192,9 @@ struct store {
 	bool id_is_new;          /* nothing said whose a database that begins is */
 	struct put_off *put_off; /* files that cannot be read: not in this run */
 	size_t put_off_count;
+	/* Of the open group, store_losses.c. */
+	struct loss_sum losses[LOSSES];
+	uint64_t came_back; /* damaged messages that are not any more */
 	/* Rows beside the messages that are not what was written, store_mend.c: */
 	bool mend_is_due;     /* one was met, and waits for the end of the group */
 	int64_t suspected_ms; /* monotonic: store_suspect was heard */
@@ -316,6 +330,16 @@ uint64_t store_ledger_succeed(struct totals *t);
 /* Of two states of one spool. */
 bool store_ledger_is_later(const struct totals *t, const struct totals *than);
 bool store_ledger_of_record(const struct stored_record *r, struct totals *ret);
+
+/* store_losses.c: so many more are damaged in the open group, between these ids; 0: not known. */
+void store_lose(struct store *s, enum loss why, uint64_t messages, uint64_t first, uint64_t last);
+enum err store_losses_flush(struct store *s, struct error *e) MUST_CHECK;
+/* Damaged messages of which no person was told. */
+uint64_t store_untold(const struct totals *t);
+/* Why they are, a line each. The connection has the functions of store_side.h. */
+enum err store_losses_print(sqlite3 *db, uint64_t untold, struct buf *out, struct error *e) MUST_CHECK;
+/* A row of a file that was set aside. */
+enum err store_losses_keep(struct store *s, const struct stored_record *r, struct error *e) MUST_CHECK;
 
 /* store_merge.c: when a spool is opened. */
 enum err store_merge_begin(struct store *s, struct error *e) MUST_CHECK;

@@ -60,6 +60,8 @@ uint64_t store_possible_duplicates(const struct store *s);
 /* errno of the last write of PATH.tide, without which a database that is lost takes its counts with it; 0: it worked.
  */
 int store_tide_trouble(const struct store *s);
+/* Damaged messages of which no person was told: kspool check ends badly until kspool repair has. */
+uint64_t store_damaged_untold(const struct store *s);
 /* How many messages could be with the service after the last commit that changed the ledger. */
 uint64_t store_handed(const struct store *s);
 /* Changes with each group that moves a message, the open one included: PATH.flight knows by it which commit it fits. */

@@ -100,6 +100,7 @@ static enum err dissolve_message(struct store *s, uint64_t id, int64_t now_ms, u
 		store_stands_from(&s->now.rows_from, id);
 	} else {
 		(void)sqlite3_bind_int64(st, 6, now_ms);
+		store_lose(s, LOSS_BYTES, 1, id, id);
 		++*lost;
 	}
 	return store_run(s, st, e, "take a damaged block apart");

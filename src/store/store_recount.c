@@ -76,7 +76,8 @@ static uint64_t take_back(struct totals *t, uint64_t waiting, uint64_t may_have_
  * Rows that are not there count as damaged; rows nobody counted count as accepted, but for messages of which it is
  * forgotten that they left: those are not new, and may be sent twice.
  */
-static void correct(struct totals *t, const struct totals *found, uint64_t may_have_left, struct store_report *report)
+static void correct(struct store *s, struct totals *t, const struct totals *found, uint64_t may_have_left,
+                    struct store_report *report)
 {
 	struct store_ledger *l = &t->ledger;
 	uint64_t had = l->pending + l->dead;
@@ -84,6 +85,7 @@ static void correct(struct totals *t, const struct totals *found, uint64_t may_h
 
 	if (has < had) {
 		l->damaged += had - has;
+		store_lose(s, LOSS_ROWS, had - has, 0, 0);
 		report->missing_rows += had - has;
 		store_warn(report, "%llu messages of the ledger have no row", (unsigned long long)(had - has));
 	} else if (has > had) {
@@ -126,7 +128,7 @@ static enum err rebuild(struct store *s, uint64_t highest, bool may_mend, struct
 	store_warn(report, "the ledger row was damaged and was counted anew");
 	if (s->tide.count > 0 && s->tide.id >= highest) {
 		store_ledger_of_tide(t, &s->tide);
-		correct(t, &found, 0, report);
+		correct(s, t, &found, 0, report);
 		return ERR_OK;
 	}
 	t->next_id = highest + 1;
@@ -141,7 +143,7 @@ static enum err rebuild(struct store *s, uint64_t highest, bool may_mend, struct
  * The tide mark is never ahead of the truth: what it counted and the ledger did not is proof that this file is not the
  * one that was written last.
  */
-static void check_tide(const struct store *s, struct totals *t, uint64_t *ret_lost, struct store_report *report)
+static void check_tide(struct store *s, struct totals *t, uint64_t *ret_lost, struct store_report *report)
 {
 	const struct tide *tide = &s->tide;
 	const uint64_t possible = t->possible;
@@ -160,6 +162,7 @@ static void check_tide(const struct store *s, struct totals *t, uint64_t *ret_lo
 		t->ledger.accepted += *ret_lost;
 		t->ledger.damaged += *ret_lost;
 	}
+	store_lose(s, LOSS_TAIL, *ret_lost, tide->id >= t->next_id ? t->next_id : 0, tide->id);
 	if (tide->id >= t->next_id)
 		t->next_id = tide->id + 1;
 }
@@ -346,7 +349,7 @@ static enum err hold_against_rows(struct store *s, bool may_mend, const struct s
 			err = count_rows(s, &found, e);
 	}
 	if (err == ERR_OK)
-		correct(t, &found, mended->waits_again, report);
+		correct(s, t, &found, mended->waits_again, report);
 	return err;
 }
 
@@ -355,7 +358,7 @@ static enum err load_totals(struct store *s, const struct totals *known, bool ma
                             const struct side_mended *mended, struct totals *t, uint64_t *ret_expected,
                             struct store_report *report, struct error *e)
 {
-	uint64_t lost = 0;
+	uint64_t lost = 0, waited;
 	bool fresh = false, expects = false;
 	enum err err = load_row(s, may_mend && is_small(s), &fresh, t, report, e);
 
@@ -372,8 +375,9 @@ static enum err load_totals(struct store *s, const struct totals *known, bool ma
 		return err;
 	check_tide(s, t, &lost, report);
 	*ret_expected = expects ? lost : 0;
-	if (fresh)
-		*ret_expected += store_ledger_succeed(t);
+	waited = fresh ? store_ledger_succeed(t) : 0;
+	store_lose(s, LOSS_ASIDE, waited, 0, 0);
+	*ret_expected += waited;
 	store_clock_begin(t);
 	take_identity(s, t);
 	report->missing_rows += lost;
@@ -455,7 +459,7 @@ enum err store_recount(struct store *s, uint64_t *ret_missing, struct error *e)
 		err = store_begin(s, e);
 	if (err != ERR_OK)
 		return err;
-	correct(&s->now, &found, 0, &report);
+	correct(s, &s->now, &found, 0, &report);
 	*ret_missing = report.missing_rows;
 	return store_commit(s, e);
 }
@@ -490,7 +494,7 @@ enum err store_mend(struct store *s, bool all, struct store_report *report, stru
 
 		err = count_rows(s, &found, e);
 		if (err == ERR_OK)
-			correct(&s->now, &found, mended.waits_again, report);
+			correct(s, &s->now, &found, mended.waits_again, report);
 		s->possible_in_group += s->now.possible - possible;
 	}
 	if (err == ERR_OK)

@@ -4,7 +4,7 @@
  * Invariants:
  * 1. It moves and counts; it deletes nothing that could not be read.
  * 2. It ends well only when `kspool check` finds nothing afterwards.
- * 3. What is gone for good is told once: the ledger's `told` says how much a person was told of.
+ * 3. What is damaged for good is told once: the ledger's `told` says of how much a person was told.
  */
 #include "store/store_salvage_internal.h"
 
@@ -108,26 +108,28 @@ static enum err check_pages(struct store *s, void (*tell)(const char *text), str
 	return error_set(e, ERR_DAMAGED, "%s: %s", s->path, answer ? answer : "no answer");
 }
 
-/* The person who repairs is told what is gone; check is silent about it from then on. */
+/* The person who repairs is told what is damaged, and why; check is silent about it from then on. */
 static enum err note_told(struct store *s, struct buf *out, struct error *e)
 {
+	sqlite3_stmt *st = store_statement(s, ST_LOSSES_FORGET);
+	const uint64_t untold = store_untold(&s->durable);
 	struct note expected;
-	const uint64_t damaged = s->durable.ledger.damaged;
-	int64_t kept = 0;
-	uint64_t there, gone;
+	uint64_t told;
 	enum err err = store_note_get(s, SALVAGE_EXPECTED, &expected, e);
 
-	if (err == ERR_OK)
-		err = store_number(s, STORE_KEPT_SQL, &kept, e);
-	there = expected.after + (uint64_t)kept;
-	gone = damaged > there ? damaged - there : 0;
-	if (err != ERR_OK || gone == s->durable.told)
+	if (err != ERR_OK || untold <= expected.after)
 		return err;
-	if (gone > s->durable.told)
-		(void)buf_addf(out, "nowhere: %" PRIu64 " acknowledged messages are gone; noted that you know\n",
-		               gone - s->durable.told);
-	err = store_begin(s, e);
-	s->now.told = err == ERR_OK ? gone : s->now.told;
+	told = untold - expected.after;
+	(void)buf_addf(out, "told: %" PRIu64 " messages are damaged, which nobody had confirmed; noted that you know\n",
+	               told);
+	err = store_losses_print(s->db, told, out, e);
+	if (err == ERR_OK)
+		err = store_begin(s, e);
+	if (err != ERR_OK)
+		return err;
+	s->now.told += told;
+	(void)sqlite3_bind_int(st, 1, expected.after > 0 ? LOSS_ASIDE : 0);
+	err = store_run(s, st, e, "forget what was told");
 	return err == ERR_OK ? store_commit(s, e) : err;
 }
 

@@ -29,6 +29,7 @@ enum {
 	KEY_COLUMNS = 3,
 	NOTE_COLUMNS = 4,
 	FAILURE_COLUMNS = 6,
+	LOSS_COLUMNS = 5,
 	NOTE_CHECKSUM = 9
 };
 
@@ -39,6 +40,7 @@ static void count_in(struct store *s, uint64_t *counter)
 	if (v->expected > 0 && s->now.ledger.damaged > 0) {
 		v->expected--;
 		s->now.ledger.damaged--;
+		s->came_back++;
 		if (s->now.told > s->now.ledger.damaged)
 			s->now.told = s->now.ledger.damaged;
 	} else if (v->marks_lost > 0 && s->now.ledger.delivered > 0) { /* it had left, which is forgotten */
@@ -128,8 +130,10 @@ static enum err keep_damaged(struct store *s, const struct store_row *row, const
 
 	if (row->id < s->now.next_id)
 		err = insert(s, ST_SALVAGE_DAMAGED, row, r, &is_new, e);
-	if (is_new)
-		count_in(s, &s->now.ledger.damaged);
+	if (!is_new)
+		return err;
+	count_in(s, &s->now.ledger.damaged);
+	store_lose(s, LOSS_BYTES, 1, row->id, row->id);
 	return err;
 }
 
@@ -258,6 +262,15 @@ static enum err keep_lead(struct store *s, const struct stored_record *r, struct
 	return store_run(s, st, e, "salvage the clock");
 }
 
+/* Why some of the damaged ones that the ledger has inherited are. */
+static enum err keep_loss(struct store *s, const struct stored_record *r, struct error *e)
+{
+	struct stored_record with_reason = *r;
+
+	with_reason.values[0] = (struct stored_value){.type = VALUE_INT, .number = r->rowid};
+	return side_is_sound(s, SIDE_LOSS, &with_reason, LOSS_COLUMNS) ? store_losses_keep(s, r, e) : ERR_OK;
+}
+
 /* *e says why. */
 static enum err note_unread(struct salvage *v, uint32_t record, struct error *e)
 {
@@ -298,6 +311,8 @@ static enum err take_record(void *arg, const struct stored_record *r, struct err
 		v->failure_pages[v->failure_page_count++] = v->page;
 	if (!r->is_index && (store_record_has_types(r, "ni") || store_record_has_types(r, "nii")))
 		return keep_lead(s, r, e);
+	if (!r->is_index && store_record_has_types(r, "niiiii"))
+		return keep_loss(s, r, e);
 	return r->is_index ? keep_key(s, r, e) : ERR_OK;
 }
 

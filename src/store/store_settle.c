@@ -336,6 +336,7 @@ static enum err settle_dead(struct store *s, const struct store_settlement *item
 /* Kept as found, and never delivered. */
 static enum err settle_damaged(struct store *s, const struct store_settlement *item, struct error *e)
 {
+	const uint64_t before = s->now.ledger.damaged;
 	struct pending p;
 	sqlite3_stmt *st;
 	enum err err = store_find(s, item->id, &p, e);
@@ -354,6 +355,8 @@ static enum err settle_damaged(struct store *s, const struct store_settlement *i
 	err = store_run(s, st, e, "set a damaged row aside");
 	if (err == ERR_OK)
 		err = settle_run(s, item, 1, e);
+	if (err == ERR_OK)
+		store_lose(s, LOSS_BYTES, s->now.ledger.damaged - before, item->id, item->id);
 	s->recount = true; /* its length is as untrustworthy as its bytes */
 	return err;
 }

@@ -27,12 +27,13 @@ struct store_report;
 struct totals;
 
 /* Numbers of the disk; SQL has them as they are. */
-enum side_kind { SIDE_FAILURE = 6, SIDE_DEAD_NOTE = 7, SIDE_KEY = 8, SIDE_SALVAGE_NOTE = 9 };
+enum side_kind { SIDE_FAILURE = 6, SIDE_DEAD_NOTE = 7, SIDE_KEY = 8, SIDE_SALVAGE_NOTE = 9, SIDE_LOSS = 10 };
 
 #define FAILURE_IS_SOUND "side_is_sound(6, checksum, id, attempts, next_ms, first_ms, code, reason)"
 #define DEAD_NOTE_IS_SOUND "side_is_sound(7, note_checksum, id, died_ms, attempts, code, reason)"
 #define KEY_IS_SOUND "side_is_sound(8, checksum, cache, key, expires_ms)"
 #define SALVAGE_NOTE_IS_SOUND "side_is_sound(9, checksum, path, after_id, salvaged, done)"
+#define LOSS_IS_SOUND "side_is_sound(10, checksum, reason, messages, first_id, last_id, since_ms)"
 #define POSITION_IS_SOUND "position_is_sound(key, value, checksum)"
 /* Marks that are not what was written, or of no block that could have them; has_block, count: of the block. */
 #define MARKS_WRONG                                                                                                \

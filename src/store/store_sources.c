@@ -58,7 +58,9 @@ static enum err expected_rows(struct store *s, uint64_t *ret, struct error *e)
 	if (err != ERR_OK || !note.is_lost)
 		return err;
 	err = store_number(s, STORE_KEPT_SQL, &kept, e);
-	*ret = t->ledger.damaged > (uint64_t)kept + t->told ? t->ledger.damaged - (uint64_t)kept - t->told : 0;
+	*ret = store_untold(t);
+	if (t->ledger.damaged - *ret < (uint64_t)kept)
+		*ret = t->ledger.damaged > (uint64_t)kept ? t->ledger.damaged - (uint64_t)kept : 0;
 	return err;
 }
 

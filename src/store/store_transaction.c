@@ -114,6 +114,8 @@ void store_forget_group(struct store *s)
 	s->fill.count = 0;
 	s->fill.bytes = 0;
 	buf_clear(&s->fill.frames);
+	memset(s->losses, 0, sizeof s->losses);
+	s->came_back = 0;
 }
 
 bool store_in_group(const struct store *s) { return s->in_group; }

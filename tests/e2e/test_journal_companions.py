@@ -1,6 +1,7 @@
 """A companion that cannot be written, and a message that is not what was written, are told while it happens."""
 
 import contextlib
+import json
 import os
 import sqlite3
 
@@ -45,7 +46,21 @@ def test_a_damaged_message_is_told(fake, http_door):
     assert spooler.ledger()["damaged"] >= 1
     spooler.stop()
     before = spooler.log().count("stored messages are not")
-    assert b"messages are kept as they were read" in spooler.run("check", "--spool", spooler.spool).stdout
+    checked = spooler.run("check", "--spool", spooler.spool)
+    assert checked.returncode == 65 and b"messages are kept as they were read" in checked.stdout, checked
+    assert b"nobody has confirmed it" in checked.stdout and b"is not what was written" in checked.stdout, checked
     spooler.start()
+    lost = spooler.ledger()["damaged"]
+    assert spooler.metric("kspool_damaged_unconfirmed_messages") == lost
+    assert json.loads(spooler.get("/status")[1])["spool"]["damaged_unconfirmed"] == lost
+    assert json.loads(spooler.get("/ready")[1])["damaged_unconfirmed"] == lost
+    assert f"damaged     {lost} messages, which nobody has confirmed" in spooler.run("status", "-c", spooler.config_path).stdout.decode()
+    spooler.stop()
+    repaired = spooler.run("repair", "--spool", spooler.spool)
+    assert repaired.returncode == 0 and b"told: %d messages are damaged" % lost in repaired.stdout, repaired
+    assert spooler.run("check", "--spool", spooler.spool).returncode == 0
+    spooler.start()
+    assert spooler.metric("kspool_damaged_unconfirmed_messages") == 0 and spooler.ledger()["damaged"] == lost
+    assert b"which nobody has confirmed" not in spooler.run("status", "-c", spooler.config_path).stdout
     spooler.stop()
     assert spooler.log().count("stored messages are not") == before == 1

@@ -77,6 +77,17 @@ static enum err start(const struct spooldir *d, struct text *t, struct error *e)
 	return err;
 }
 
+/* Whenever it is done, it says the same. */
+static void hide_times(struct buf *out)
+{
+	static const char since[] = ", since ";
+
+	for (size_t i = 0; i + sizeof since < out->len; i++)
+		if (memcmp(out->data + i, since, sizeof since - 1) == 0)
+			for (i += sizeof since - 1; i < out->len && out->data[i] != 'Z'; i++)
+				out->data[i] = '-';
+}
+
 static enum err check(const struct spooldir *d, struct text *t, struct error *e)
 {
 	struct buf out;
@@ -85,6 +96,7 @@ static enum err check(const struct spooldir *d, struct text *t, struct error *e)
 
 	buf_init(&out, TEXT_BYTES / 2);
 	err = store_check(d->path, &out, &problems, e);
+	hide_times(&out);
 	say(t, "%llu: %.*s", (unsigned long long)problems, (int)out.len, out.len ? (const char *)out.data : "");
 	buf_fini(&out);
 	return err;
@@ -97,6 +109,7 @@ static enum err repair_as(const struct spooldir *d, const char *give_up, struct 
 
 	buf_init(&out, TEXT_BYTES / 2);
 	err = store_repair(d->path, &(struct store_repair){.give_up = give_up}, &out, e);
+	hide_times(&out);
 	say(t, "%.*s", (int)out.len, out.len ? (const char *)out.data : "");
 	buf_fini(&out);
 	return err;

@@ -193,6 +193,16 @@ static unsigned char *body_of(struct store *s, size_t *ret_bytes)
 	return body;
 }
 
+/* A person is told of what is lost. */
+static void repair(const struct spooldir *d)
+{
+	struct buf out;
+
+	buf_init(&out, 1 << 20);
+	ok(store_repair(d->path, &(struct store_repair){0}, &out, e));
+	buf_fini(&out);
+}
+
 /* A copy of the spool, with that body: takes it apart, counts what it lost, and goes on. Returns what came back. */
 static uint32_t read_with(const struct spooldir *from, const struct kind *k, const unsigned char *body, size_t bytes)
 {
@@ -213,6 +223,7 @@ static uint32_t read_with(const struct spooldir *from, const struct kind *k, con
 	assert_int_equal(number(s, "SELECT count(*) FROM blocks"), got == k->count);
 	assert_int_equal(read_all(s, k), got);
 	ok(store_close(s, e));
+	repair(&d);
 	assert_sound(&d);
 	spooldir_remove(&d);
 	return got;
