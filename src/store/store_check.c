@@ -342,7 +342,10 @@ static enum err check_all(struct check *c, struct error *e)
 	if (unread > 0)
 		problem(c, "%" PRIu64 " files set aside are not read to their end; start kspool, or run kspool repair",
 		        unread);
-	if (kind == FILE_MISSING && unread > 0)
+	if (kind == FILE_MISSING && had_log)
+		problem(c,
+		        "the database is gone, its log is here; start kspool, or run kspool repair, to read it back");
+	if (kind == FILE_MISSING && (unread > 0 || had_log))
 		return ERR_OK;
 	if (kind == FILE_MISSING)
 		return error_set(e, ERR_NOINPUT, "there is no spool at %s", c->files.path);

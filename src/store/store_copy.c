@@ -148,7 +148,7 @@ enum err store_export(struct store *s, const char *target, struct error *e)
 	return err;
 }
 
-static enum err check_source(sqlite3 *db, const char *path, struct error *e)
+enum err store_check_source(sqlite3 *db, const char *path, struct error *e)
 {
 	int64_t application = 0, version = 0;
 	enum err err = sql_number(db, "PRAGMA application_id", &application, e);
@@ -490,9 +490,11 @@ enum err store_import(struct store *s, const char *source, bool again, uint64_t 
 		return error_set(e, ERR_INPUT, "%s is not a plain file", source);
 	if (stat(s->path, &own) == 0 && own.st_dev == st.st_dev && own.st_ino == st.st_ino)
 		return error_set(e, ERR_INPUT, "%s is this very spool; name the copy of another one", source);
-	err = sql_reader_open(source, NULL, &db, e);
+	err = store_source_log(source, e);
 	if (err == ERR_OK)
-		err = check_source(db, source, e);
+		err = sql_reader_open(source, NULL, &db, e);
+	if (err == ERR_OK)
+		err = store_check_source(db, source, e);
 	if (err == ERR_OK)
 		err = import_all(s, db, again, ret_rows, e);
 	(void)sqlite3_close_v2(db);
@@ -504,63 +506,5 @@ enum err store_import(struct store *s, const char *source, bool again, uint64_t 
 	if (e)
 		e->code = err;
 	(void)error_wrap(e, "import of %s", source);
-	return err;
-}
-
-static enum err show_all(sqlite3 *db, store_peek_visit *visit, void *arg, struct error *e)
-{
-	struct block_walk w;
-	struct block_message m;
-	int rc = store_walk_open(&w, db, 0, INT64_MAX);
-
-	while (rc == SQLITE_OK && (rc = store_walk_next(&w, &m)) == SQLITE_ROW) {
-		const struct store_peeked shown = {
-		    .id = m.row.id,
-		    .block_id = m.in_block ? w.block->id : 0,
-		    .received_ms = m.row.received_ms,
-		    .meta = m.row.meta,
-		    .meta_bytes = m.row.meta_bytes,
-		    .body = m.row.body,
-		    .body_bytes = m.row.body_bytes,
-		    .is_sound = m.is_sound,
-		};
-
-		rc = visit(arg, &shown) ? SQLITE_OK : SQLITE_DONE;
-	}
-	store_walk_close(&w);
-	return rc == SQLITE_DONE ? ERR_OK : sql_error(db, rc, e, "read the messages");
-}
-
-static enum err peek_at(const char *path, store_peek_visit *visit, void *arg, struct error *e)
-{
-	sqlite3 *db = NULL;
-	enum err err = sql_reader_open(path, NULL, &db, e);
-
-	if (err == ERR_OK)
-		err = check_source(db, path, e);
-	if (err == ERR_OK)
-		err = show_all(db, visit, arg, e);
-	(void)sqlite3_close_v2(db);
-	return err;
-}
-
-enum err store_peek(const char *path, bool is_copy, store_peek_visit *visit, void *arg, struct error *e)
-{
-	struct files files;
-	bool had_log;
-	enum err err;
-
-	if (is_copy)
-		return peek_at(path, visit, arg, e);
-	if (access(path, F_OK) != 0)
-		return error_set(e, ERR_NOINPUT, "there is no spool at %s", path);
-	err = files_open(&files, path, e);
-	if (err != ERR_OK)
-		return err;
-	had_log = files_bytes(&files, "-wal") > 0;
-	err = peek_at(path, visit, arg, e);
-	if (!had_log)
-		files_remove(&files, "-wal"); /* SQLite made an empty one to read the file */
-	files_close(&files);
 	return err;
 }

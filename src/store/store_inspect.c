@@ -53,6 +53,16 @@ static bool is_one_of_ours_damaged(const struct tide *tide, const unsigned char 
 	return __builtin_popcount(application ^ APPLICATION_ID) == 1;
 }
 
+/* Whatever its head says: a ledger of the spool that the tide mark is of stands in it. */
+static enum err has_our_ledger(const struct files *f, const struct tide *tide, bool *ret, struct error *e)
+{
+	struct ledger_found found = {0};
+	enum err err = spool_id_is_known(tide->spool) ? store_ledger_find(f, "", PAGES_OF_FILE, &found, e) : ERR_OK;
+
+	*ret = found.is_found && spool_id_is(store_totals_id(&found.totals), tide->spool);
+	return err;
+}
+
 /* What is the same in every spool: with any of it wrong, SQLite refuses to write, or reads what is not there. */
 static bool has_our_fields(const unsigned char *h)
 {
@@ -112,10 +122,11 @@ static enum err inspect_header(const struct files *f, const unsigned char *bytes
 	version = get_big_u32(bytes + AT_USER_VERSION);
 	*ret = FILE_OURS;
 	if (memcmp(bytes, sqlite_magic, sizeof sqlite_magic) != 0 || application != APPLICATION_ID) {
-		if (!is_one_of_ours_damaged(&tide, bytes, application))
-			return refuse_stranger(f, bytes, count, application, e);
+		bool is_ours = is_one_of_ours_damaged(&tide, bytes, application);
+
 		*ret = FILE_DAMAGED;
-		return ERR_OK;
+		err = is_ours ? ERR_OK : has_our_ledger(f, &tide, &is_ours, e);
+		return err != ERR_OK || is_ours ? err : refuse_stranger(f, bytes, count, application, e);
 	}
 	if (version <= newest) {
 		/* A schema number below the last writer's lost bits, too, unless the newer one is still in the log. */

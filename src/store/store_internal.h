@@ -449,6 +449,10 @@ void store_salvage_end(struct store *s);
 #define STORE_KEPT_SQL "SELECT count(*) FROM damaged WHERE body IS NOT NULL"
 /* store_check.c: what was set aside, and what became of it. */
 enum err store_list_asides(const struct files *f, struct buf *out, uint64_t *ret_unread, struct error *e) MUST_CHECK;
+/* store_copy.c: another spool's tables, as this kspool knows them, and nothing else. */
+enum err store_check_source(sqlite3 *db, const char *path, struct error *e) MUST_CHECK;
+/* store_peek.c: the log beside a spool that is read as it is; ERR_INPUT: commits stand behind a break in it. */
+enum err store_source_log(const char *path, struct error *e) MUST_CHECK;
 
 /* store_inspect.c: after the files were opened, or made shorter by us. */
 void store_watch_note(struct store *s);

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/check.h"
 #include "base/cleanup.h"
@@ -172,9 +173,13 @@ enum err sql_reader_open(const char *path, const char *vfs, sqlite3 **ret, struc
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE;
 	sqlite3 *db = NULL;
 	enum err err = ERR_OK;
+	struct stat st;
 	int64_t tables;
 	int rc;
 
+	if (stat(path, &st) == 0 &&
+	    st.st_size <= 1) /* SQLite takes that for a database without a page, and deletes its log */
+		return error_set(e, ERR_DAMAGED, "%s is empty", path);
 	sql_global_setup();
 	vfs_clear_errno();
 	rc = sqlite3_open_v2(path, &db, flags, vfs_register(vfs));

@@ -302,6 +302,10 @@ static int layer_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, in
 
 static int layer_delete(sqlite3_vfs *vfs, const char *name, int sync_dir)
 {
+	const size_t length = strlen(name);
+
+	if (length > 4 && strcmp(name + length - 4, "-wal") == 0)
+		return SQLITE_IOERR_DELETE; /* it would that of an empty file; ours are removed by name, by us */
 	errno = 0;
 	return note(base_of(vfs)->xDelete(base_of(vfs), name, sync_dir));
 }

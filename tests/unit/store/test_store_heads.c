@@ -129,8 +129,8 @@ static void heads_of_other_kinds(void **state)
 	    {18, "\x03\x03", 2, DAMAGED, DAMAGED, ""},
 	    {18, "\x00\x00", 2, DAMAGED, DAMAGED, ""},
 	    {18, "\x01\x02", 2, DAMAGED, DAMAGED, ""},
-	    {68, "\x00\x00\x00\x00", 4, REFUSED, REFUSED, "a database of another program (application_id 0)"},
-	    {68, "KSPM", 4, REFUSED, REFUSED, "a database of another program (application_id 0x4b53504d)"},
+	    {68, "\x00\x00\x00\x00", 4, DAMAGED, REFUSED, "a database of another program (application_id 0)"},
+	    {68, "KSPM", 4, DAMAGED, REFUSED, "a database of another program (application_id 0x4b53504d)"},
 	    {0, "not a database..", 16, DAMAGED, REFUSED, "is not a spool (not an SQLite file)"},
 	};
 	struct looked l;
@@ -168,7 +168,7 @@ static void a_head_that_is_lost(void **state)
 		bool has_tide;
 		int is;
 	} cases[] = {{0x00, 1, true, DAMAGED},  {0x00, 0, true, DAMAGED}, {0xff, 0, true, DAMAGED},
-	             {0x00, 0, false, REFUSED}, {0x01, 0, true, REFUSED}, {0x01, 1, true, DAMAGED}};
+	             {0x00, 0, false, REFUSED}, {0x01, 0, true, DAMAGED}, {0x01, 1, true, DAMAGED}};
 	struct looked l;
 	struct error e;
 
@@ -199,6 +199,10 @@ static void a_head_that_is_lost(void **state)
 		}
 		set(&l, 0, before, HEAD);
 	}
+	set(&l, 68, "\0\0\0\0", 4);
+	assert_int_equal(look_at(&l, &e), DAMAGED); /* a ledger of the spool of the tide mark stands in it */
+	memset(l.bytes + HEAD, 0, l.count - HEAD);
+	assert_int_equal(look_at(&l, &e), REFUSED);
 	l.count = HEAD - 1;
 	assert_int_equal(look_at(&l, &e), DAMAGED);
 	l.count = 0;

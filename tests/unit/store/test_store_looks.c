@@ -304,12 +304,90 @@ static void a_peek_shows_what_waits(void **state)
 		assert_int_equal(seen.wrong, 1);
 		run_sql(&d, "PRAGMA application_id = 7");
 		assert_int_equal(store_peek(d.path, false, see, &seen, &e), ERR_INPUT);
+		assert_non_null(strstr(e.text, "the head of"));
+		assert_int_equal(store_peek(d.path, true, see, &seen, &e), ERR_INPUT);
 		assert_non_null(strstr(e.text, "is not a spool"));
 		run_sql(&d, "PRAGMA application_id = 0x4b53504c; PRAGMA user_version = 9999");
-		assert_int_equal(store_peek(d.path, false, see, &seen, &e), ERR_CONFIG);
+		assert_int_equal(store_peek(d.path, false, see, &seen, &e), ERR_INPUT);
+		assert_int_equal(store_peek(d.path, true, see, &seen, &e), ERR_CONFIG);
 		assert_non_null(strstr(e.text, "schema 9999"));
 		free(before);
 		free(after);
+		spooldir_remove(&d);
+	}
+}
+
+static uint64_t brought_back(const struct spooldir *d)
+{
+	struct store_options o = spooldir_options(d);
+	struct store *s = NULL;
+	struct error e;
+	uint64_t count, first, last;
+	bool more = true;
+
+	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
+	while (more)
+		assert_int_equal(store_salvage(s, 100, &first, &last, &more, &e), ERR_OK);
+	count = store_ledger(s)->accepted;
+	assert_int_equal(store_close(s, &e), ERR_OK);
+	return count;
+}
+
+/* All of it is in the log; SQLite deletes that of a database without a page, and reads none before a break. */
+static void what_only_the_log_holds_outlives_a_look(void **state)
+{
+	static const struct {
+		const char *what, *says;
+		off_t size;       /* of the database; -1: it is removed; -2: it stays */
+		int log_bit_from; /* -1: the log is whole */
+		enum err err;
+	} harms[] = {
+	    {"empty", "the head of", 0, -1, ERR_INPUT},
+	    {"one byte", "the head of", 1, -1, ERR_INPUT},
+	    {"no whole header", "the head of", 99, -1, ERR_INPUT},
+	    {"gone", "its log is here", -1, -1, ERR_INPUT},
+	    {"a bit of the log's first frame", "stand behind the break", -2, 32 + 24 + 700, ERR_INPUT},
+	    {"a bit of a later one", "stand behind the break", -2, 10 * 1024, ERR_INPUT},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof harms / sizeof *harms; i++) {
+		struct spooldir d, other;
+		struct seen seen = {0};
+		struct store_options o;
+		struct store *s = NULL;
+		struct error e;
+		struct buf out;
+		uint64_t problems, rows;
+		size_t bytes, left;
+
+		print_message("%s\n", harms[i].what);
+		spooldir_make(&d);
+		make_spool(&d, true);
+		if (harms[i].size >= 0)
+			assert_int_equal(truncate(d.path, harms[i].size), 0);
+		if (harms[i].size == -1)
+			assert_int_equal(unlink(d.path), 0);
+		if (harms[i].log_bit_from >= 0)
+			flip(spooldir_file(&d, "-wal"), (size_t)harms[i].log_bit_from, 4);
+		free(spooldir_load(spooldir_file(&d, "-wal"), &bytes));
+		assert_int_equal(store_peek(d.path, false, see, &seen, &e), harms[i].err);
+		if (!strstr(e.text, harms[i].says))
+			fail_msg("%s: %s", harms[i].what, e.text);
+		buf_init(&out, 1 << 16);
+		assert_int_equal(store_check(d.path, &out, &problems, &e), ERR_OK);
+		assert_true(problems > 0);
+		buf_fini(&out);
+		spooldir_make(&other);
+		o = spooldir_options(&other);
+		assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
+		assert_true(store_import(s, d.path, false, &rows, &e) != ERR_OK); /* all or nothing */
+		assert_int_equal(store_ledger(s)->accepted, 0);
+		assert_int_equal(store_close(s, &e), ERR_OK);
+		free(spooldir_load(spooldir_file(&d, "-wal"), &left));
+		assert_int_equal(left, bytes);
+		assert_int_equal(brought_back(&d), ALL); /* or counted as damaged: what stood in the frame */
+		spooldir_remove(&other);
 		spooldir_remove(&d);
 	}
 }
@@ -358,6 +436,7 @@ int main(void)
 	    cmocka_unit_test(a_check_says_what_is_wrong_and_changes_nothing),
 	    cmocka_unit_test(a_check_of_nothing_is_no_check),
 	    cmocka_unit_test(a_peek_shows_what_waits),
+	    cmocka_unit_test(what_only_the_log_holds_outlives_a_look),
 	    cmocka_unit_test(what_was_set_aside_is_listed_oldest_first),
 	};
 

@@ -1,0 +1,136 @@
+/*
+ * `kspool peek`: a stopped spool, or a copy, read for people.
+ *
+ * Invariants:
+ * 1. SQLite is given a database only when a look at it and its log said that they are one whole spool: it deletes the
+ *    log of an empty file.
+ * 2. What stands behind a break in the log is not shown, and the answer says so.
+ */
+#include "store/store_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/mem.h"
+#include "store/files/wal.h"
+#include "store/store_copy.h"
+
+static enum err show_all(sqlite3 *db, store_peek_visit *visit, void *arg, struct error *e)
+{
+	struct block_walk w;
+	struct block_message m;
+	int rc = store_walk_open(&w, db, 0, INT64_MAX);
+
+	while (rc == SQLITE_OK && (rc = store_walk_next(&w, &m)) == SQLITE_ROW) {
+		const struct store_peeked shown = {
+		    .id = m.row.id,
+		    .block_id = m.in_block ? w.block->id : 0,
+		    .received_ms = m.row.received_ms,
+		    .meta = m.row.meta,
+		    .meta_bytes = m.row.meta_bytes,
+		    .body = m.row.body,
+		    .body_bytes = m.row.body_bytes,
+		    .is_sound = m.is_sound,
+		};
+
+		rc = visit(arg, &shown) ? SQLITE_OK : SQLITE_DONE;
+	}
+	store_walk_close(&w);
+	return rc == SQLITE_DONE ? ERR_OK : sql_error(db, rc, e, "read the messages");
+}
+
+static enum err peek_at(const char *path, store_peek_visit *visit, void *arg, struct error *e)
+{
+	sqlite3 *db = NULL;
+	enum err err = sql_reader_open(path, NULL, &db, e);
+
+	if (err == ERR_OK)
+		err = store_check_source(db, path, e);
+	if (err == ERR_OK)
+		err = show_all(db, visit, arg, e);
+	(void)sqlite3_close_v2(db);
+	return err;
+}
+
+enum err store_source_log(const char *path, struct error *e)
+{
+	AUTOFREE char *name = mem_format("%s-wal", path);
+	AUTOCLOSE int fd = open(name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	struct wal_scan scan = {0};
+	enum err err;
+
+	if (fd < 0 && errno == ENOENT)
+		return ERR_OK;
+	if (fd < 0)
+		return error_set_errno(e, ERR_DISK, "%s", name);
+	err = wal_scan(fd, &scan, e);
+	if (err != ERR_OK)
+		return error_wrap(e, "%s", name);
+	if (!wal_is_damaged(&scan) || (scan.header_is_torn && scan.commits_mended == scan.commits_lost))
+		return ERR_OK;
+	return error_set(
+	    e, ERR_INPUT,
+	    "%s is damaged: %" PRIu64
+	    " commits stand behind the break, and cannot be seen before kspool repair has joined them again",
+	    name, scan.commits_lost);
+}
+
+/* What there is must be one spool, by its own look: nothing is changed by looking. */
+static enum err must_be_whole(const struct files *f, struct error *e)
+{
+	char words[IDENTITY_WORDS_MAX][IDENTITY_TEXT_BYTES];
+	struct identity id;
+	enum file_kind kind;
+	enum err err = store_inspect(f, &kind, e);
+
+	if (err == ERR_OK)
+		err = store_identity_look(f, kind, &id, e);
+	if (err != ERR_OK)
+		return err;
+	if (kind == FILE_MISSING)
+		return error_set(e, ERR_INPUT,
+		                 "%s is gone, its log is here: start kspool, or run kspool repair, to read it back",
+		                 f->path);
+	if (kind == FILE_DAMAGED)
+		return error_set(
+		    e, ERR_INPUT,
+		    "the head of %s is damaged: start kspool, or run kspool repair, to read back what is whole",
+		    f->path);
+	if (store_identity_words(&id, words) > 0 && (id.file_is_strange || id.log != LOG_FITS))
+		return error_set(e, ERR_INPUT, "%s; start kspool, or run kspool repair, to part them", words[0]);
+	return ERR_OK;
+}
+
+enum err store_peek(const char *path, bool is_copy, store_peek_visit *visit, void *arg, struct error *e)
+{
+	AUTOFREE char *log = mem_format("%s-wal", path);
+	struct files files;
+	struct error local;
+	bool had_log;
+	enum err err, whole;
+
+	if (is_copy)
+		return peek_at(path, visit, arg, e);
+	if (access(path, F_OK) != 0 && access(log, F_OK) != 0)
+		return error_set(e, ERR_NOINPUT, "there is no spool at %s", path);
+	err = files_open(&files, path, e);
+	if (err != ERR_OK)
+		return err;
+	had_log = files_bytes(&files, "-wal") > 0;
+	err = must_be_whole(&files, e);
+	whole = err == ERR_OK ? store_source_log(path, &local) : ERR_OK;
+	if (err == ERR_OK)
+		err = peek_at(path, visit, arg, e);
+	if (err == ERR_OK && whole != ERR_OK) {
+		err = whole;
+		if (e)
+			*e = local;
+	}
+	if (!had_log)
+		files_remove(&files, "-wal"); /* SQLite made an empty one to read the file */
+	files_close(&files);
+	return err;
+}
