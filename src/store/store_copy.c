@@ -148,22 +148,6 @@ enum err store_export(struct store *s, const char *target, struct error *e)
 	return err;
 }
 
-enum err store_check_source(sqlite3 *db, const char *path, struct error *e)
-{
-	int64_t application = 0, version = 0;
-	enum err err = sql_number(db, "PRAGMA application_id", &application, e);
-
-	if (err == ERR_OK)
-		err = sql_number(db, "PRAGMA user_version", &version, e);
-	if (err != ERR_OK)
-		return err;
-	if (application != APPLICATION_ID)
-		return error_set(e, ERR_INPUT, "%s is not a spool", path);
-	if (version > schema_steps[schema_step_count - 1].version)
-		return error_set(e, ERR_CONFIG, "%s has schema %lld; this kspool is older", path, (long long)version);
-	return sql_schema_check(db, path, (int)version, e); /* tables and nothing else: a view could run for ever */
-}
-
 /* What the other spool noted of a message that failed; attempts, code, reason. */
 static enum err import_failure(struct store *s, sqlite3_stmt *failure, uint64_t old_id, uint64_t new_id,
                                struct error *e)

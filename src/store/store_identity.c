@@ -19,34 +19,6 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 
-enum { LEDGER_PAGES = 64 }; /* the tables' first pages are at the beginning of the file */
-
-static enum err look_for_ledger(void *arg, const struct stored_record *r, struct error *e)
-{
-	struct ledger_found *f = arg;
-	struct totals t;
-
-	(void)e;
-	if (store_ledger_of_record(r, &t) && (!f->is_found || store_ledger_is_later(&t, &f->totals))) {
-		f->totals = t;
-		f->is_found = true;
-	}
-	return ERR_OK;
-}
-
-enum err store_ledger_find(const struct files *f, const char *suffix, enum pages_of which, struct ledger_found *found,
-                           struct error *e)
-{
-	AUTOFREE char *name = mem_format("%s%s", f->name, suffix);
-	struct pages *p = NULL;
-	enum err err = pages_open(f->dir_fd, name, which, &p, e);
-
-	for (uint32_t n = 1; err == ERR_OK && n <= pages_count(p) && n <= LEDGER_PAGES; n++)
-		err = pages_records(p, n, look_for_ledger, found, e);
-	pages_close(p);
-	return err;
-}
-
 static enum err look_in_log(void *arg, const struct stored_record *r, struct error *e)
 {
 	struct log_ledgers *l = arg;

@@ -53,6 +53,32 @@ static bool is_one_of_ours_damaged(const struct tide *tide, const unsigned char 
 	return __builtin_popcount(application ^ APPLICATION_ID) == 1;
 }
 
+static enum err look_for_ledger(void *arg, const struct stored_record *r, struct error *e)
+{
+	struct ledger_found *f = arg;
+	struct totals t;
+
+	(void)e;
+	if (store_ledger_of_record(r, &t) && (!f->is_found || store_ledger_is_later(&t, &f->totals))) {
+		f->totals = t;
+		f->is_found = true;
+	}
+	return ERR_OK;
+}
+
+enum err store_ledger_find(const struct files *f, const char *suffix, enum pages_of which, struct ledger_found *found,
+                           struct error *e)
+{
+	AUTOFREE char *name = mem_format("%s%s", f->name, suffix);
+	struct pages *p = NULL;
+	enum err err = pages_open(f->dir_fd, name, which, &p, e);
+
+	for (uint32_t n = 1; err == ERR_OK && n <= pages_count(p) && n <= LEDGER_PAGES; n++)
+		err = pages_records(p, n, look_for_ledger, found, e);
+	pages_close(p);
+	return err;
+}
+
 /* Whatever its head says: a ledger of the spool that the tide mark is of stands in it. */
 static enum err has_our_ledger(const struct files *f, const struct tide *tide, bool *ret, struct error *e)
 {

@@ -380,15 +380,18 @@ enum err store_ledger_load(struct store *s, const struct totals *known, struct s
 /* store_inspect.c */
 enum file_kind { FILE_MISSING, FILE_OURS, FILE_DAMAGED };
 enum err store_inspect(const struct files *f, enum file_kind *ret, struct error *e) MUST_CHECK;
+enum { LEDGER_PAGES = 64 }; /* the tables' first pages are at the beginning of the file */
+struct ledger_found {
+	bool is_found;
+	struct totals totals;
+};
+enum err store_ledger_find(const struct files *f, const char *suffix, enum pages_of which, struct ledger_found *found,
+                           struct error *e) MUST_CHECK;
 /* `scan`: what store_identity_look found of the log. */
 enum err store_mend_wal(const struct files *f, const struct wal_scan *scan, struct store_report *report,
                         struct error *e) MUST_CHECK;
 
 /* store_identity.c */
-struct ledger_found {
-	bool is_found;
-	struct totals totals;
-};
 enum log_fit { LOG_FITS, LOG_OF_ANOTHER, LOG_OLDER, LOG_NEWER };
 struct identity {
 	struct spool_id ours;   /* not known: nothing says */
@@ -409,8 +412,6 @@ size_t store_identity_words(const struct identity *id, char words[IDENTITY_WORDS
 enum err store_identity_part(struct store *s, enum file_kind *kind, struct identity *id, struct store_report *report,
                              struct error *e) MUST_CHECK;
 /* The newest ledger that the first pages of PATH + suffix show, when it is later than *found. */
-enum err store_ledger_find(const struct files *f, const char *suffix, enum pages_of which, struct ledger_found *found,
-                           struct error *e) MUST_CHECK;
 /* Of the commits in a log; is_there[i]: one of them is a row of the print wanted[i] (0: none is looked for). */
 struct log_ledgers {
 	struct wal_scan scan;
@@ -449,9 +450,9 @@ void store_salvage_end(struct store *s);
 #define STORE_KEPT_SQL "SELECT count(*) FROM damaged WHERE body IS NOT NULL"
 /* store_check.c: what was set aside, and what became of it. */
 enum err store_list_asides(const struct files *f, struct buf *out, uint64_t *ret_unread, struct error *e) MUST_CHECK;
-/* store_copy.c: another spool's tables, as this kspool knows them, and nothing else. */
+/* store_peek.c: another spool's tables, as this kspool knows them, and nothing else. */
 enum err store_check_source(sqlite3 *db, const char *path, struct error *e) MUST_CHECK;
-/* store_peek.c: the log beside a spool that is read as it is; ERR_INPUT: commits stand behind a break in it. */
+/* The log beside a spool that is read as it is; ERR_INPUT: commits stand behind a break in it. */
 enum err store_source_log(const char *path, struct error *e) MUST_CHECK;
 
 /* store_inspect.c: after the files were opened, or made shorter by us. */

@@ -15,8 +15,25 @@
 
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "store/files/sql_schema.h"
 #include "store/files/wal.h"
 #include "store/store_copy.h"
+
+enum err store_check_source(sqlite3 *db, const char *path, struct error *e)
+{
+	int64_t application = 0, version = 0;
+	enum err err = sql_number(db, "PRAGMA application_id", &application, e);
+
+	if (err == ERR_OK)
+		err = sql_number(db, "PRAGMA user_version", &version, e);
+	if (err != ERR_OK)
+		return err;
+	if (application != APPLICATION_ID)
+		return error_set(e, ERR_INPUT, "%s is not a spool", path);
+	if (version > schema_steps[schema_step_count - 1].version)
+		return error_set(e, ERR_CONFIG, "%s has schema %lld; this kspool is older", path, (long long)version);
+	return sql_schema_check(db, path, (int)version, e); /* tables and nothing else: a view could run for ever */
+}
 
 static enum err show_all(sqlite3 *db, store_peek_visit *visit, void *arg, struct error *e)
 {
