@@ -86,16 +86,28 @@ enum err store_move_part(struct store *s, const char *suffix, const char *part, 
 	return files_rename(&s->files, part, to, e);
 }
 
+/* What cannot be looked at is neither free nor taken. */
+static enum err look_for_free(const struct files *f, const char *suffix, bool *ret, struct error *e)
+{
+	AUTOFREE char *name = mem_format("%s%s", f->name, suffix);
+	struct stat st;
+
+	*ret = fstatat(f->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0;
+	return !*ret || errno == ENOENT ? ERR_OK : error_set_errno(e, ERR_DISK, "cannot look at %s%s", f->path, suffix);
+}
+
 /* The old name goes only to a name that is free, and the log only when no new database can be its owner. */
 static enum err move_one(const struct files *f, const char *suffix, const char *part, struct error *e)
 {
 	AUTOFREE char *to = mem_format("%s%s", suffix, part);
-	bool there, owner = false;
+	bool there, owner = false, is_free = false;
 	enum err err = is_there(f, part, "", &there, e);
 
 	if (err == ERR_OK && *part)
 		err = is_there(f, "", "", &owner, e);
-	return err == ERR_OK && there && !owner && !is_taken(f, to, "") ? files_rename(f, part, to, e) : err;
+	if (err == ERR_OK && there && !owner)
+		err = look_for_free(f, to, &is_free, e);
+	return err == ERR_OK && is_free ? files_rename(f, part, to, e) : err;
 }
 
 static enum err move_all(struct store *s, const char *suffix, struct store_report *report, struct error *e)

@@ -182,11 +182,14 @@ static enum err part_files(struct store *s, enum file_kind *kind, struct identit
 {
 	char stranger[ASIDE_SUFFIX_BYTES], aside[ASIDE_SUFFIX_BYTES];
 	bool log_is_ours = id->log == LOG_NEWER || (id->file_is_strange && id->log == LOG_FITS);
+	int64_t log_bytes = 0;
 	enum err err = store_stranger_suffix(&s->files, stranger, e);
 
 	if (err == ERR_OK)
 		err = store_aside_suffix(&s->files, aside, e);
-	if (err == ERR_OK && files_bytes(&s->files, "-wal") > 0)
+	if (err == ERR_OK)
+		err = files_size(&s->files, "-wal", &log_bytes, e);
+	if (err == ERR_OK && log_bytes > 0)
 		err = store_move_part(s, log_is_ours ? aside : stranger, "-wal", e);
 	if (err == ERR_OK && id->file_is_strange)
 		err = store_move_part(s, stranger, "", e);

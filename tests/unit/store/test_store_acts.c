@@ -20,45 +20,18 @@
 #include "rig/faultfs.h"
 #include "rig/faultsql.h"
 #include "rig/lives.h"
+#include "rig/spooltell.h"
 #include "rig/sanitizer.h"
 #include "store/store_internal.h"
 
-enum { IN_FILE = 20, IN_LOG = 10, ROWS = IN_FILE + IN_LOG, CALLS_MAX = 6000, TEXT_BYTES = 1 << 14 };
+enum { IN_FILE = 20, IN_LOG = 10, ROWS = IN_FILE + IN_LOG, CALLS_MAX = 6000 };
 enum { SOME_ARE_BACK = 300, DEAD_FROM = 20 * 4096, TOLD_EACH = 5 };
 
 enum { EACH = IS_SANITIZED ? 11 : 1 };
 
 static const char aside[] = ".quarantine-20260101T000000Z-000";
 
-/* What an act answered, or what a spool is. */
-struct text {
-	size_t used;
-	char bytes[TEXT_BYTES];
-};
-
-static void say(struct text *t, const char *form, ...) __attribute__((format(printf, 2, 3)));
-static void say(struct text *t, const char *form, ...)
-{
-	va_list ap;
-
-	va_start(ap, form);
-	t->used += (size_t)vsnprintf(t->bytes + t->used, sizeof t->bytes - t->used, form, ap);
-	va_end(ap);
-	must(t->used < sizeof t->bytes);
-}
-
 /* Acts. */
-
-static enum err bring_back(struct store *s, struct error *e)
-{
-	uint64_t first, last;
-	bool more = true;
-	enum err err = ERR_OK;
-
-	while (err == ERR_OK && more)
-		err = store_salvage(s, 7, &first, &last, &more, e);
-	return err;
-}
 
 static enum err start(const struct spooldir *d, struct text *t, struct error *e)
 {
@@ -246,46 +219,6 @@ static void make(const struct spooldir *d)
 	must(store_begin(s, &e) == ERR_OK && store_settle(s, some, sizeof some / sizeof *some, &e) == ERR_OK &&
 	     store_commit(s, &e) == ERR_OK);
 	store_abandon(s);
-}
-
-/* All that is in it after a start that brings everything back, however it is stored. */
-static void tell(const struct spooldir *d, struct text *t)
-{
-	struct store_report report;
-	struct store *s = life_open(d, &report);
-	struct message_list list = STAILQ_HEAD_INITIALIZER(list);
-	struct message *m;
-	uint32_t count = 0;
-	uint64_t last;
-	struct error e;
-
-	*t = (struct text){0};
-	if (bring_back(s, &e) != ERR_OK)
-		fail_msg("%s", e.text);
-	if (store_read(s, 0, 10000, UINT64_MAX, &list, &count, &last, &e) != ERR_OK)
-		fail_msg("%s", e.text);
-	STAILQ_FOREACH (m, &list, link)
-		say(t, "%llu:%u ", (unsigned long long)m->id, m->body_bytes);
-	message_list_free(&list);
-	if (store_read_due(s, INT64_MAX, 10000, UINT64_MAX, NULL, NULL, &list, &count, &e) != ERR_OK)
-		fail_msg("%s", e.text);
-	STAILQ_FOREACH (m, &list, link)
-		say(t, "due %llu:%u:%u ", (unsigned long long)m->id, m->body_bytes, m->attempts);
-	message_list_free(&list);
-	say(t, "accepted %llu", (unsigned long long)store_ledger(s)->accepted);
-#define LEDGER_STATE(id, column, meaning) say(t, " " #column " %llu", (unsigned long long)store_ledger(s)->column);
-#include "base/ledger.def"
-	say(t, " bytes %llu possible %llu", (unsigned long long)store_pending_bytes(s),
-	    (unsigned long long)store_possible_duplicates(s));
-	for (size_t i = 0; i < 4; i++) {
-		static const char *const numbers[] = {
-		    "SELECT count(*) * 1000 + total(id) FROM dead", "SELECT count(*) FROM positions WHERE value = '12'",
-		    "SELECT count(*) FROM cache WHERE cache = 'cache'", "SELECT count(*) FROM damaged"};
-
-		say(t, " %lld", (long long)life_number(s, numbers[i]));
-	}
-	say(t, " aside %d", life_count_files(d, "quarantine"));
-	life_close(s);
 }
 
 static const struct act {

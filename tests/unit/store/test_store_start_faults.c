@@ -1,0 +1,275 @@
+/*
+ * Starts that find something strange (another's files, files set aside, rows that are not what was written, a log to
+ * mend), while the n-th file operation fails, or the n-th call of SQLite has no memory, n = 1, 2, ... until none does:
+ * that is told, or what came of it is the same; a start after it makes of the spool what it would have made without.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "rig/faultfs.h"
+#include "rig/faultsql.h"
+#include "rig/sanitizer.h"
+#include "rig/spooltell.h"
+
+enum { IN_FILE = 20, IN_LOG = 10, POINTS_MAX = 3000, TOLD_EACH = 6 };
+
+enum { EACH = IS_SANITIZED ? 7 : 1 };
+
+static const char aside[] = ".quarantine-20260101T000000Z-000";
+
+static void settle_some(struct store *s)
+{
+	const struct store_settlement some[] = {
+	    {.id = 3, .kind = SETTLE_DEAD, .attempts = 1, .code = "a"},
+	    {.id = 5, .kind = SETTLE_DELIVERED},
+	    {.id = 12, .kind = SETTLE_RETRY, .attempts = 2, .wait_ms = 7, .code = "b"},
+	    {.id = 13, .kind = SETTLE_RETRY, .attempts = 9, .wait_ms = 3600001, .code = "c"},
+	};
+	bool is_new;
+	struct error e;
+
+	must(store_begin(s, &e) == ERR_OK && store_settle(s, some, sizeof some / sizeof *some, &e) == ERR_OK &&
+	     store_position_put(s, "file", "12", &e) == ERR_OK &&
+	     store_cache_add(s, "cache", "k", 1, INT64_MAX, &is_new, &e) == ERR_OK && store_commit(s, &e) == ERR_OK);
+}
+
+static void make(struct spooldir *d, uint64_t n)
+{
+	struct store *s = life_begin(d);
+
+	life_append(s, n, IN_FILE);
+	settle_some(s);
+	life_checkpoint(s);
+	life_append(s, n + IN_FILE, IN_LOG);
+	store_abandon(s);
+}
+
+static void move(const struct spooldir *d, const char *from, const char *to)
+{
+	char old[400], new[400];
+
+	(void)snprintf(old, sizeof old, "%s%s", d->path, from);
+	(void)snprintf(new, sizeof new, "%s%s", d->path, to);
+	must(rename(old, new) == 0);
+}
+
+static void set_aside(const struct spooldir *d)
+{
+	move(d, "", aside);
+	move(d, "-wal", ".quarantine-20260101T000000Z-000-wal");
+}
+
+static void stranger_in(const struct spooldir *d, const char *suffix)
+{
+	struct spooldir other;
+
+	make(&other, LIFE_OTHERS);
+	life_bring(&other, suffix, d);
+	spooldir_remove(&other);
+}
+
+static void another_log(const struct spooldir *d) { stranger_in(d, "-wal"); }
+
+static void another_database(const struct spooldir *d) { stranger_in(d, ""); }
+
+static void another_aside(const struct spooldir *d)
+{
+	struct spooldir other;
+	size_t count;
+	unsigned char *bytes;
+
+	make(&other, LIFE_OTHERS);
+	bytes = spooldir_load(other.path, &count);
+	spooldir_store(spooldir_file(d, aside), bytes, count);
+	free(bytes);
+	spooldir_remove(&other);
+}
+
+static void harm_in_file(const struct spooldir *d, const char *sql)
+{
+	struct store *s = life_open(d, NULL);
+
+	life_sql(s, sql);
+	life_close(s);
+}
+
+static void harm_marks(const struct spooldir *d) { harm_in_file(d, "UPDATE partial SET bytes = bytes + 7"); }
+
+static void harm_bit(const struct spooldir *d) { harm_in_file(d, "UPDATE partial SET settled = settled + 64"); }
+
+static void harm_failures(const struct spooldir *d)
+{
+	harm_in_file(d, "UPDATE failures SET attempts = 7 WHERE id = 13");
+}
+
+static void harm_keys(const struct spooldir *d)
+{
+	harm_in_file(d, "UPDATE cache SET checksum = 7; UPDATE positions SET checksum = 8;"
+	                "INSERT INTO clock (first_id, lead_ms, checksum) VALUES (15, 77, 5)");
+}
+
+static void harm_log(const struct spooldir *d)
+{
+	size_t count;
+	unsigned char *bytes = spooldir_load(spooldir_file(d, "-wal"), &count);
+
+	bytes[count / 2] ^= 4;
+	spooldir_store(spooldir_file(d, "-wal"), bytes, count);
+	free(bytes);
+}
+
+static void no_file(const struct spooldir *d) { must(unlink(d->path) == 0); }
+
+static void nothing(const struct spooldir *d)
+{
+	struct spooldir old = *d;
+
+	spooldir_remove(&old);
+	must(mkdir(d->dir, 0700) == 0);
+}
+
+static void leave(const struct spooldir *d) { (void)d; }
+
+static const struct harm {
+	const char *name;
+	void (*make)(const struct spooldir *d);
+	bool files, sql; /* what fails: operations on files, calls of SQLite */
+} harms[] = {
+    {"whole", leave, true, false},
+    {"nothing", nothing, true, true},
+    {"another's log", another_log, true, false},
+    {"another's database", another_database, true, false},
+    {"another's file set aside", another_aside, true, true},
+    {"no database", no_file, true, false},
+    {"a harmed log", harm_log, true, false},
+    {"set aside", set_aside, false, true},
+    {"marks lost", harm_marks, false, true},
+    {"a mark's bit", harm_bit, false, true},
+    {"failures lost", harm_failures, false, true},
+    {"keys and clock lost", harm_keys, false, true},
+};
+
+static enum err start(const struct spooldir *d, struct text *t, struct error *e)
+{
+	struct store_options o = spooldir_options(d);
+	struct store_report report;
+	struct store *s = NULL;
+	enum err err = store_open(&o, &s, &report, e);
+
+	if (err != ERR_OK)
+		return err;
+	err = bring_back(s, e);
+	say(t, "%llu %llu %d %d", (unsigned long long)report.rows, (unsigned long long)report.missing_rows,
+	    report.strangers, report.quarantined);
+	if (err == ERR_OK)
+		return store_close(s, e);
+	store_abandon(s);
+	return err;
+}
+
+struct fault {
+	const char *name;
+	unsigned kinds; /* 0: calls of SQLite */
+	int code;
+	uint64_t from, step;
+};
+
+static enum err run(const struct spooldir *d, const struct fault *f, uint64_t n, struct text *answer, struct error *e,
+                    bool *ret_failed)
+{
+	enum err err;
+
+	*answer = (struct text){0};
+	*e = (struct error){0};
+	if (f->kinds)
+		faultfs_arm(f->kinds, n, f->code, false);
+	else
+		faultsql_arm(n, f->code, false);
+	err = start(d, answer, e);
+	*ret_failed = f->kinds ? faultfs_failed() > 0 : faultsql_failed();
+	faultfs_arm(0, 0, 0, false);
+	faultsql_arm(0, 0, false);
+	return err;
+}
+
+/* False: nothing failed. */
+static bool try(const struct spooldir *from, const struct harm *h, const struct fault *f, uint64_t n,
+                const struct text *want)
+{
+	static struct text answer, is;
+	struct spooldir d;
+	struct error e;
+	bool failed;
+	enum err err;
+
+	spooldir_make(&d);
+	spooldir_copy(from, &d);
+	err = run(&d, f, n, &answer, &e, &failed);
+	if (err != ERR_OK && (!failed || err == ERR_DAMAGED || e.code != err || e.text[0] == '\0'))
+		fail_msg("%s, %s %llu: error %d: %s", h->name, f->name, (unsigned long long)n, (int)err, e.text);
+	if (err == ERR_OK || n % TOLD_EACH < 2)
+		tell(&d, &is);
+	if ((err == ERR_OK || n % TOLD_EACH < 2) && strcmp(is.bytes, want->bytes) != 0)
+		fail_msg("%s, %s %llu (%s, error %d): it is\n%s\nand not\n%s", h->name, f->name, (unsigned long long)n,
+		         f->kinds ? faultfs_what() : faultsql_what(), (int)err, is.bytes, want->bytes);
+	spooldir_remove(&d);
+	return failed;
+}
+
+static const struct fault faults[] = {
+    {"operation", FAULTFS_ALL & ~(unsigned)FAULTFS_READ, EIO, 1, 1},
+    {"call", 0, SQLITE_NOMEM, 60, 5},
+};
+
+static void what_fails_at_a_start_is_told_or_does_not_matter(void **state)
+{
+	struct spooldir whole;
+
+	(void)state;
+	make(&whole, 0);
+	for (size_t h = 0; h < sizeof harms / sizeof *harms; h++) {
+		static struct text clean, want;
+		struct spooldir from, d;
+		struct error e;
+		bool failed;
+
+		spooldir_make(&from);
+		spooldir_copy(&whole, &from);
+		harms[h].make(&from);
+		spooldir_make(&d);
+		spooldir_copy(&from, &d);
+		assert_int_equal(run(&d, faults, 0, &clean, &e, &failed), ERR_OK);
+		tell(&d, &want);
+		spooldir_remove(&d);
+		for (size_t i = 0; i < 2; i++) {
+			uint64_t n = faults[i].from + h % faults[i].step;
+
+			if (!(i == 0 ? harms[h].files : harms[h].sql))
+				continue;
+			while (try(&from, &harms[h], &faults[i], n, &want)) {
+				n += EACH * faults[i].step;
+				assert_true(n < POINTS_MAX);
+			}
+			print_message("%s: %llu %ss\n", harms[h].name, (unsigned long long)n, faults[i].name);
+		}
+		spooldir_remove(&from);
+	}
+	spooldir_remove(&whole);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(what_fails_at_a_start_is_told_or_does_not_matter)};
+
+	faultfs_skip_syncs();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
