@@ -53,6 +53,8 @@ static bool is_taken(const struct files *f, const char *suffix, const char *more
 	return fstatat(f->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
 }
 
+bool store_aside_is_taken(const struct files *f, const char *suffix) { return is_taken(f, suffix, ""); }
+
 static enum err new_suffix(const struct files *f, const char *prefix, char out[ASIDE_SUFFIX_BYTES], struct error *e)
 {
 	enum { TRIES = 100000 };

@@ -19,6 +19,8 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 
+#define JOURNAL "-journal"
+
 static enum err look_in_log(void *arg, const struct stored_record *r, struct error *e)
 {
 	struct log_ledgers *l = arg;
@@ -141,6 +143,7 @@ enum err store_identity_look(const struct files *f, enum file_kind kind, struct 
 	ret->scan = log.scan;
 	decide_whose(ret, store_totals_id(&file.totals), files_lock_spool(f), store_totals_id(&log.last.totals));
 	ret->log = fit_of(ret, &file, &log);
+	ret->has_journal = store_aside_is_taken(f, JOURNAL);
 	return ERR_OK;
 }
 
@@ -173,7 +176,22 @@ size_t store_identity_words(const struct identity *id, char words[IDENTITY_WORDS
 		(void)snprintf(words[n++], IDENTITY_TEXT_BYTES, "the lock file is of another spool than %s", ours);
 	if (id->log != LOG_FITS)
 		(void)snprintf(words[n++], IDENTITY_TEXT_BYTES, "%s", log_words(id));
+	if (id->has_journal)
+		(void)snprintf(words[n++], IDENTITY_TEXT_BYTES, "a rollback journal lies here, which no spool has");
 	return n;
+}
+
+/* SQLite would play it back over the file; it may be anything, so it is not opened either. */
+static enum err part_journal(struct store *s, struct store_report *report, struct error *e)
+{
+	char stranger[ASIDE_SUFFIX_BYTES];
+	enum err err = store_stranger_suffix(&s->files, stranger, e);
+
+	if (err == ERR_OK)
+		err = store_move_part(s, stranger, JOURNAL, e);
+	if (err == ERR_OK)
+		store_warn(report, "moved away: %s%s" JOURNAL, s->path, stranger);
+	return err == ERR_OK ? files_sync_dir(&s->files, e) : err;
 }
 
 /* The log goes first: killed between the two, the next start sees the same stranger. */
@@ -215,5 +233,11 @@ enum err store_identity_part(struct store *s, enum file_kind *kind, struct ident
 	for (size_t i = 0; i < count; i++)
 		store_warn(report, "%s", words[i]);
 	report->strangers = count > 0;
+	if (id->has_journal) {
+		enum err err = part_journal(s, report, e);
+
+		if (err != ERR_OK)
+			return err;
+	}
 	return id->file_is_strange || id->log != LOG_FITS ? part_files(s, kind, id, report, e) : ERR_OK;
 }

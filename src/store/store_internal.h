@@ -399,10 +399,10 @@ struct identity {
 	struct tide tide;       /* not valid when it is another's */
 	struct wal_scan scan;
 	uint64_t file_print; /* of the row in the database file alone; 0: not known */
-	bool file_is_strange, tide_is_strange, lock_is_strange;
+	bool file_is_strange, tide_is_strange, lock_is_strange, has_journal;
 	enum log_fit log;
 };
-enum { IDENTITY_WORDS_MAX = 4, IDENTITY_TEXT_BYTES = 200 };
+enum { IDENTITY_WORDS_MAX = 5, IDENTITY_TEXT_BYTES = 200 };
 /* Which spool the files are of, and whether they fit; no connection may be open. */
 enum err store_identity_look(const struct files *f, enum file_kind kind, struct identity *ret,
                              struct error *e) MUST_CHECK;
@@ -425,6 +425,8 @@ enum err store_ledgers_of_log(const struct files *f, const char *suffix, struct 
 
 /* store_aside.c: no connection may be open. */
 enum err store_set_aside(struct store *s, struct store_report *report, struct error *e) MUST_CHECK;
+/* Something, of whatever kind, has the name PATH + suffix. */
+bool store_aside_is_taken(const struct files *f, const char *suffix);
 /* Names that are free: what is read back, and what is not this spool's. */
 enum err store_aside_suffix(const struct files *f, char out[ASIDE_SUFFIX_BYTES], struct error *e) MUST_CHECK;
 enum err store_stranger_suffix(const struct files *f, char out[ASIDE_SUFFIX_BYTES], struct error *e) MUST_CHECK;

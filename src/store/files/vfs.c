@@ -312,8 +312,13 @@ static int layer_delete(sqlite3_vfs *vfs, const char *name, int sync_dir)
 
 static int layer_access(sqlite3_vfs *vfs, const char *name, int flags, int *ret)
 {
+	const size_t length = strlen(name);
 	int rc;
 
+	*ret = 0;
+	if (length > 8 && strcmp(name + length - 8, "-journal") == 0)
+		return SQLITE_OK; /* a spool has none: one that lies there is another's, and would be played back over
+		                     it */
 	errno = 0;
 	rc = base_of(vfs)->xAccess(base_of(vfs), name, flags, ret);
 	if (rc == SQLITE_OK && !*ret && vfs_is_fault(errno))

@@ -9,10 +9,15 @@
 #include <cmocka.h>
 
 #include <dirent.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+#include <sqlite3.h>
 
 #include "rig/lives.h"
 
@@ -431,6 +436,79 @@ static void a_log_that_a_person_began_is_gone_on_with(void **state)
 	spooldir_remove(&d);
 }
 
+/* As sqlite3 leaves it when it is killed in a transaction: the journal would bring back what it took away. */
+static void leave_a_journal(const struct spooldir *d)
+{
+	int status;
+	pid_t child = fork();
+
+	if (child == 0) {
+		sqlite3 *db = NULL;
+
+		if (sqlite3_open(d->path, &db) == SQLITE_OK &&
+		    sqlite3_exec(
+		        db,
+		        "PRAGMA journal_mode = DELETE; PRAGMA cache_size = 5; BEGIN IMMEDIATE; DELETE FROM blocks;"
+		        "CREATE TABLE much (x); INSERT INTO much WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + "
+		        "1"
+		        " FROM n WHERE i < 300) SELECT randomblob(3000) FROM n",
+		        NULL, NULL, NULL) == SQLITE_OK)
+			(void)kill(getpid(), SIGKILL);
+		_exit(1);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFSIGNALED(status));
+}
+
+enum { HOT_JOURNAL, FIFO, FOLDER, JOURNAL_KINDS };
+
+static void a_rollback_journal_is_nobodys(void **state)
+{
+	(void)state;
+	for (int kind = 0; kind < JOURNAL_KINDS; kind++) {
+		struct store_report report;
+		struct spooldir mine, others;
+		char text[2000];
+		unsigned char *before, *after;
+		size_t bytes, bytes_after;
+		struct store *s;
+
+		life_make(&mine, 0, 50, 0);
+		s = life_open(&mine, &report);
+		life_close(s);
+		if (kind == HOT_JOURNAL) {
+			life_make(&others, LIFE_OTHERS, 300, 0);
+			s = life_open(&others, &report);
+			life_close(s);
+			leave_a_journal(&others);
+			life_bring(&others, "-journal", &mine);
+			spooldir_remove(&others);
+		} else if (kind == FIFO) {
+			assert_int_equal(mkfifo(spooldir_file(&mine, "-journal"), 0600), 0);
+		} else {
+			assert_int_equal(mkdir(spooldir_file(&mine, "-journal"), 0700), 0);
+		}
+		before = spooldir_load(mine.path, &bytes);
+		assert_int_equal(life_problems(&mine, text, sizeof text), 1);
+		assert_non_null(strstr(text, "problem: a rollback journal lies here"));
+		after = spooldir_load(mine.path, &bytes_after);
+		assert_int_equal(bytes, bytes_after);
+		assert_memory_equal(before, after, bytes);
+		s = life_open(&mine, &report);
+		assert_true(report.strangers);
+		assert_non_null(strstr(report.warning, "a rollback journal"));
+		life_expect(s, 50, 0, 50, 0);
+		assert_int_equal(life_waiting(s, 0), 50);
+		life_close(s);
+		assert_int_equal(life_count_files(&mine, "-journal"), 1);
+		assert_int_equal(life_count_files(&mine, ".stranger-"), 1);
+		assert_int_equal(life_problems(&mine, text, sizeof text), 0);
+		free(before);
+		free(after);
+		spooldir_remove(&mine);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -447,6 +525,7 @@ int main(void)
 	    cmocka_unit_test(a_database_that_is_gone_keeps_its_counts),
 	    cmocka_unit_test(a_spool_is_never_a_stranger_to_itself),
 	    cmocka_unit_test(a_log_that_a_person_began_is_gone_on_with),
+	    cmocka_unit_test(a_rollback_journal_is_nobodys),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
