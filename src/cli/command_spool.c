@@ -8,6 +8,7 @@
 #include <inttypes.h>
 
 #include "base/mem.h"
+#include "journal/journal.h"
 #include "store/store_copy.h"
 #include "store/store_damage.h"
 #include "store/store_ledger.h"
@@ -160,7 +161,7 @@ int command_repair(int argc, char **argv)
 {
 	struct spool_place place = {0};
 	struct error e = {.code = ERR_OK};
-	struct store_repair how = {.tell = tell};
+	struct store_repair how = {.tell = tell, .opened = journal_count_flight};
 	const struct command_option options[] = {
 	    {"config", 'c', .text = &place.config_path},
 	    {"spool", .text = &place.spool_path},

@@ -1,5 +1,7 @@
 #include "cli/stopped_spool.h"
 
+#include "journal/journal.h"
+
 enum { MESSAGE_MAX_BYTES = 64 << 20 };
 
 enum err stopped_spool_open(const struct spool_place *place, bool create, struct store **ret, struct error *e)
@@ -9,6 +11,9 @@ enum err stopped_spool_open(const struct spool_place *place, bool create, struct
 	                                      .max_bytes = place->config ? place->config->kspool.max_bytes_bytes : 0,
 	                                      .create = create};
 	struct store_report report = {0};
+	enum err err = store_open(&options, ret, &report, e);
 
-	return store_open(&options, ret, &report, e);
+	if (err == ERR_OK)
+		journal_count_flight(*ret, place->path, &report);
+	return err;
 }

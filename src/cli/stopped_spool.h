@@ -1,8 +1,9 @@
 /*
  * stopped_spool: a spool opened by a command because no daemon runs on it.
  *
- * What it is: store_open with what a command knows of the spool; it takes the spool's lock as the daemon does.
- * Promises: 9 (a command never works beside a daemon). Owner: the caller; store_close. Thread: the command's.
+ * What it is: store_open with what a command knows of the spool; it takes the spool's lock as the daemon does, and
+ * counts what a killed one had in flight.
+ * Promises: 7, 9 (a command never works beside a daemon). Owner: the caller; store_close. Thread: the command's.
  * Fails: with ERR_BUSY when a daemon runs all the same, ERR_NOINPUT when there is no spool, unless `create` makes one.
  * Does not: start the journal's thread, or deliver.
  */

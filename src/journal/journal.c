@@ -105,19 +105,32 @@ static void journal_free(struct journal *j)
 	free(j);
 }
 
-/* What the last run had in flight is sent again by this one: counted before it is. */
-static void open_flight(struct journal *j, struct store_report *report)
+/* What the last run had in flight is sent again by the next: counted before it is. Returns how many. */
+static uint64_t open_flight(struct flight *f, const struct store *s, const char *path, bool unclean)
 {
-	const struct store_ledger *l = store_ledger(j->store);
-	struct flight_start start = {.path = j->options.store.path,
-	                             .possible = store_possible_duplicates(j->store),
-	                             .handed = store_handed(j->store),
-	                             .pending = l->pending,
-	                             .state = store_moves(j->store),
-	                             .unclean = report->unclean};
+	struct flight_start start = {.path = path,
+	                             .possible = store_possible_duplicates(s),
+	                             .handed = store_handed(s),
+	                             .pending = store_ledger(s)->pending,
+	                             .state = store_moves(s),
+	                             .unclean = unclean};
 
-	store_identity(j->store, start.spool);
-	report->in_flight = flight_open(&j->flight, &start);
+	store_identity(s, start.spool);
+	return flight_open(f, &start);
+}
+
+void journal_count_flight(struct store *s, const char *path, const struct store_report *report)
+{
+	struct flight f = {.fd = -1};
+
+	(void)open_flight(&f, s, path, report->unclean);
+	store_note_flight(s, atomic_load(&f.possible), 0);
+	flight_close(&f);
+}
+
+static void count_flight(struct journal *j, struct store_report *report)
+{
+	report->in_flight = open_flight(&j->flight, j->store, j->options.store.path, report->unclean);
 	report->flight_is_anothers = j->flight.was_anothers;
 	metric_add(M_POSSIBLE_DUPLICATES, atomic_load(&j->flight.possible));
 }
@@ -164,7 +177,7 @@ enum err journal_start(const struct journal_options *options, void (*on_condemne
 	STAILQ_INIT(&j->gathered);
 	j->looking = LOOKING_FOR_SALVAGE; /* perhaps: the first step finds out */
 	store_set_claims(store, journal_rows_is_claimed, j);
-	open_flight(j, &report);
+	count_flight(j, &report);
 	if (ret_report)
 		*ret_report = report;
 	open_lanes(j);

@@ -58,6 +58,8 @@ enum err store_check(const char *path, struct buf *out, uint64_t *ret_problems, 
 struct store_repair {
 	const char *give_up; /* a set of files that was set aside: read as far as it can be, then done; or null */
 	void (*tell)(const char *text); /* how far it is, every few seconds; or null */
+	/* the spool is open and nothing is changed yet; or null */
+	void (*opened)(struct store *s, const char *path, const struct store_report *report);
 };
 /*
  * `kspool repair`: checks every page, moves damaged rows aside, recounts the ledger, reads back what was set aside, and

@@ -247,6 +247,8 @@ enum err store_repair(const char *path, const struct store_repair *how, struct b
 
 	if (err != ERR_OK)
 		return err;
+	if (how->opened)
+		how->opened(s, path, &report);
 	if (report.warning[0])
 		(void)buf_addf(out, "opened: %s\n", report.warning);
 	err = repair(s, how, out, e);

@@ -1,5 +1,6 @@
 """Stops and crashes: restart forgets plans, never messages."""
 
+import os
 import signal
 import threading
 import time
@@ -128,3 +129,30 @@ def test_attempts_survive_a_stop_that_comes_between_two_tries(fake, http_door):
     fake.default = replies.ok()
     spooler.start()
     spooler.wait_delivered(1)
+
+
+@pytest.mark.parametrize("commands", [["import"], ["export"], ["dead"], ["repair"], ["repair", "import", "export"], []])
+def test_commands_after_a_kill_do_not_hide_what_was_in_flight(fake, http_door, folder, sender, commands):
+    os.mkdir(f"{folder}/other", 0o700)
+    fake.offline()
+    other, address = http_door(folder=f"{folder}/other")
+    ndjson(address, [message(n + 1000) for n in range(7)])
+    assert other.run("export", "-c", other.config_path, f"{folder}/others.db").returncode == 0
+    other.kill()
+    arguments = {"import": [f"{folder}/others.db"], "export": [f"{folder}/copy.db"], "dead": ["list"], "repair": []}
+    gate = threading.Event()
+    fake.default = replies.late(gate=gate)
+    fake.online()
+    spooler, address = http_door()
+    assert ndjson(address, sender.all_acked([message(n) for n in range(50)]))[0] == 200
+    wait_for(lambda: sum(len(r.records) for r in fake.requests) == 50, "all of it under way")
+    spooler.kill()
+    for command in commands:
+        ended = spooler.run(command, "-c", spooler.config_path, *arguments[command])
+        assert ended.returncode == 0, ended
+    fake.default = replies.ok()
+    gate.set()
+    more = 7 if "import" in commands else 0
+    spooler.start().wait_ledger(delivered=50 + more, pending=0)
+    assert spooler.metric("kspool_possible_duplicates") == 50
+    spooler.stop()
