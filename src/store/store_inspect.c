@@ -196,6 +196,20 @@ enum err store_inspect(const struct files *f, enum file_kind *ret, struct error 
 	return inspect_header(f, bytes, n, wal_size > 0, ret, e);
 }
 
+enum err store_look_at_free(const struct files *f, struct error *e)
+{
+	struct pages *p = NULL;
+	bool is_sound = true;
+	enum err err = pages_open(f->dir_fd, f->name, PAGES_OF_BOTH | PAGES_OF_A_SPOOL, &p, e);
+
+	if (err == ERR_OK)
+		err = pages_free_list(p, &is_sound, e);
+	pages_close(p);
+	if (err != ERR_OK || is_sound)
+		return err;
+	return error_set(e, ERR_DAMAGED, "%s: the list of free pages is not what was written", f->path);
+}
+
 /* In a copy, which takes the log's name when it is whole: half mended, the log would end where the mending did. */
 static enum err mend_copy(const struct files *f, const struct wal_scan *scan, uint64_t *ret_damaged, struct error *e)
 {

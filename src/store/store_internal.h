@@ -387,6 +387,8 @@ struct ledger_found {
 };
 enum err store_ledger_find(const struct files *f, const char *suffix, enum pages_of which, struct ledger_found *found,
                            struct error *e) MUST_CHECK;
+/* ERR_DAMAGED: what SQLite would write over, as free, may not be. No connection may be open. */
+enum err store_look_at_free(const struct files *f, struct error *e) MUST_CHECK;
 /* `scan`: what store_identity_look found of the log. */
 enum err store_mend_wal(const struct files *f, const struct wal_scan *scan, struct store_report *report,
                         struct error *e) MUST_CHECK;

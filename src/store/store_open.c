@@ -283,6 +283,8 @@ static enum err try_open(struct store *s, bool created, const struct totals *kno
 
 	if (err == ERR_OK && created)
 		err = create_database(s, e);
+	if (err == ERR_OK && !created) /* first of all: a step of the schema may take a free page */
+		err = store_look_at_free(&s->files, e);
 	if (err == ERR_OK)
 		err = connect_database(s, false, e);
 	/* After a clean stop too: pages can be exchanged at rest, and each of them is sound by itself. */

@@ -54,7 +54,7 @@ struct pages {
 	bool tolerates, piecemeal;
 	uint64_t unreadable;
 	uint32_t dead_map; /* one that cannot be read; 0: none */
-	bool map_is_lost;  /* of the page last asked for, and the free list does not help */
+	bool map_is_lost;  /* of the page last asked for, and the free list does not help, or says otherwise */
 	enum { LIST_UNREAD, LIST_READ, LIST_LOST } free_list;
 	unsigned char *is_free; /* by number, when the free list was read */
 	bool at_a_glance;       /* no record that goes on elsewhere */
@@ -99,20 +99,19 @@ static enum err may_hold_records(const struct pages *p, uint32_t n, bool *ret, s
 }
 
 /* The free list says which pages are free, too: believed when all of it can be read and it is as long as it must be. */
-static bool read_free_list(struct pages *p, unsigned char *page)
+static enum err read_free_list(struct pages *p, unsigned char *page, bool *ret_read, struct error *e)
 {
 	const bool tolerates = p->tolerates;
 	uint32_t trunk = 1, left = 0, first = FREE_LIST_FIRST;
 	bool is_read = true;
+	enum err err = ERR_OK;
 
 	p->tolerates = false;
 	for (uint32_t n; trunk > 0 && is_read; trunk = get_big_u32(page + first), first = 0) {
-		struct error ignored;
-
-		if (trunk > p->count || read_page(p, trunk, page, &ignored) != ERR_OK) {
-			is_read = false;
+		is_read = trunk <= p->count;
+		err = is_read ? read_page(p, trunk, page, e) : ERR_OK;
+		if (err != ERR_OK || !is_read)
 			break;
-		}
 		if (trunk == 1) {
 			left = get_big_u32(page + FREE_LIST_FIRST + 4);
 			continue;
@@ -129,19 +128,36 @@ static bool read_free_list(struct pages *p, unsigned char *page)
 		left -= is_read ? n + 1 : 0;
 	}
 	p->tolerates = tolerates;
-	return is_read && left == 0;
+	*ret_read = err == ERR_OK && is_read && left == 0;
+	return err;
+}
+
+static enum err load_free_list(struct pages *p, struct error *e)
+{
+	AUTOFREE unsigned char *page = NULL;
+	bool is_read = false;
+	enum err err;
+
+	if (p->free_list != LIST_UNREAD)
+		return ERR_OK;
+	page = mem_alloc(PAGE_MAX);
+	p->is_free = mem_zero((size_t)p->count + 1);
+	err = read_free_list(p, page, &is_read, e);
+	p->free_list = is_read ? LIST_READ : LIST_LOST;
+	return err;
+}
+
+static bool has_free_list(struct pages *p)
+{
+	struct error ignored;
+
+	return load_free_list(p, &ignored) == ERR_OK && p->free_list == LIST_READ;
 }
 
 /* The map that stands for page n cannot be read. */
 static enum err use_without_map(struct pages *p, uint32_t n, unsigned char *ret, struct error *e)
 {
-	if (p->free_list == LIST_UNREAD) {
-		AUTOFREE unsigned char *page = mem_alloc(PAGE_MAX);
-
-		p->is_free = mem_zero((size_t)p->count + 1);
-		p->free_list = read_free_list(p, page) ? LIST_READ : LIST_LOST;
-	}
-	if (p->free_list == LIST_READ) {
+	if (has_free_list(p)) {
 		*ret = p->is_free[n] ? MAP_FREE : 0;
 		return ERR_OK;
 	}
@@ -149,11 +165,18 @@ static enum err use_without_map(struct pages *p, uint32_t n, unsigned char *ret,
 	return p->tolerates ? ERR_OK : error_set(e, ERR_DISK, "page %" PRIu32 ", which says what is free", p->dead_map);
 }
 
+/* The page that says what page n is for. */
+static uint32_t map_of(const struct pages *p, uint32_t n)
+{
+	const uint32_t apart = p->page_bytes / MAP_ENTRY_BYTES + 1;
+
+	return n < 2 ? 0 : (n - 2) / apart * apart + 2;
+}
+
 /* What the pointer map says of a page; 0: nothing. Byte 5 n of the map stands for the page n + 1 behind it. */
 static enum err use_of(struct pages *p, uint32_t n, unsigned char *ret, struct error *e)
 {
-	uint32_t entries = p->page_bytes / MAP_ENTRY_BYTES;
-	uint32_t map = n < 2 ? 0 : (n - 2) / (entries + 1) * (entries + 1) + 2;
+	const uint32_t map = map_of(p, n);
 	const bool spares = p->tolerates || p->piecemeal;
 
 	p->map_is_lost = false;
@@ -174,7 +197,30 @@ static enum err use_of(struct pages *p, uint32_t n, unsigned char *ret, struct e
 	if (map == p->dead_map)
 		return use_without_map(p, n, ret, e);
 	*ret = p->map[(size_t)(n - map - 1) * MAP_ENTRY_BYTES];
+	/* A map may be of an earlier time: what only one of the two calls free is read, and may have been deleted. */
+	if (!p->at_a_glance && has_free_list(p) && p->is_free[n] != (*ret == MAP_FREE)) {
+		p->map_is_lost = true;
+		*ret = 0;
+	}
 	return ERR_OK;
+}
+
+enum err pages_free_list(struct pages *p, bool *ret_sound, struct error *e)
+{
+	enum err err;
+
+	p->tolerates = false;
+	err = load_free_list(p, e);
+	*ret_sound = p->free_list == LIST_READ;
+	for (uint32_t n = 1; n <= p->count && *ret_sound && err == ERR_OK; n++) {
+		unsigned char use;
+
+		if (!p->is_free[n])
+			continue;
+		err = use_of(p, n, &use, e);
+		*ret_sound = use == MAP_FREE && n != map_of(p, n);
+	}
+	return err;
 }
 
 bool pages_may_hold_rows(struct pages *p, uint32_t n)
@@ -499,7 +545,7 @@ enum err pages_open(int dir_fd, const char *name, enum pages_of which, struct pa
 		p->file_bytes = (uint64_t)st.st_size;
 	if (err == ERR_OK)
 		err = open_log(p, e);
-	if (err == ERR_OK && p->at_a_glance && p->fd >= 0)
+	if (err == ERR_OK && (p->at_a_glance || which & PAGES_OF_A_SPOOL) && p->fd >= 0 && !p->frame_of)
 		err = believe_header(p, &is_known, e);
 	if (err == ERR_OK && !p->frame_of && !is_known)
 		err = probe_page_bytes(p, e);

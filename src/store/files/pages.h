@@ -47,9 +47,9 @@ struct stored_record {
 /*
  * Which of `name` and `name`-wal are read. PAGES_AT_A_GLANCE, with one of them: the page size that its header names is
  * believed, and the log is read by pages_frame_records alone. PAGES_TOLERATE: what cannot be read is taken for zeros.
- * PAGES_PIECEMEAL: what cannot be read costs only itself, and is told: an opening does without it, a page of its own is
- * ERR_DISK, a record that goes on there is_unread. Of a frame of the log that does not say its page's number each page
- * may be older than it was: no opening then.
+ * PAGES_OF_A_SPOOL: its header was looked at, and is believed. PAGES_PIECEMEAL: what cannot be read costs only itself,
+ * and is told: an opening does without it, a page of its own is ERR_DISK, a record that goes on there is_unread. Of a
+ * frame of the log that does not say its page's number each page may be older than it was: no opening then.
  */
 enum pages_of {
 	PAGES_OF_FILE = 1,
@@ -57,7 +57,8 @@ enum pages_of {
 	PAGES_OF_BOTH = 3,
 	PAGES_AT_A_GLANCE = 4,
 	PAGES_TOLERATE = 8,
-	PAGES_PIECEMEAL = 16
+	PAGES_PIECEMEAL = 16,
+	PAGES_OF_A_SPOOL = 32
 };
 
 /* `name` and `name`-wal in the folder; either may be missing. Numbers in both are a stranger's. */
@@ -74,7 +75,13 @@ enum err pages_records(struct pages *p, uint32_t n,
 uint64_t pages_unreadable(const struct pages *p);
 /* Whether page n may hold records of a table by what the pointer map says of it: when it cannot be read itself. */
 bool pages_may_hold_rows(struct pages *p, uint32_t n);
-/* The map of the page read last could not be: what stands there may have been deleted. With PAGES_TOLERATE. */
+/*
+ * Whether what the list of free pages names is free, as far as the pointer map says: SQLite writes over it without
+ * asking.
+ */
+enum err pages_free_list(struct pages *p, bool *ret_sound, struct error *e) MUST_CHECK;
+/* The map of the page read last could not be, or is not what the list of free pages says: what stands there may have
+ * been deleted. */
 bool pages_map_is_lost(const struct pages *p);
 /* What was found out of the log; all 0 without one. */
 const struct wal_scan *pages_log(const struct pages *p);

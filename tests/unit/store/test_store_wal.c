@@ -314,7 +314,7 @@ static void a_start_that_mends_loses_nothing(void **state)
 			struct spooldir d;
 			bool unused;
 
-			assert_true(n < 400);
+			assert_true(n < 900);
 			spooldir_make(&d);
 			spooldir_copy(&from, &d);
 			open_and_count(&d, kinds[k], n, &failed);
