@@ -143,6 +143,9 @@ static void print_person(struct remote_status *p)
 		(void)printf("set aside   %.0f sets of files beside the spool; kspool status --json and kspool check "
 		             "list them\n",
 		             remote_status_number(p, "spool.set_aside_files"));
+	if (remote_status_bool(p, "spool.set_aside_waits_for_room"))
+		(void)printf(
+		    "            what they hold comes back when messages have left: there is no room for it now\n");
 	if (remote_status_has(p, "spool.written_per_stored_byte"))
 		(void)printf("wear        %s written since start, %.2f bytes for each byte stored\n",
 		             bytes_of(p, "spool.written_bytes", a),

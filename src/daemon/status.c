@@ -219,6 +219,7 @@ static void print_asides(const struct status_source *s, struct jsonout *j)
 
 	jsonout_uint(j, "damaged_unconfirmed", gauge(M_UNTOLD));
 	jsonout_uint(j, "set_aside_files", gauge(M_ASIDE_FILES));
+	jsonout_bool(j, "set_aside_waits_for_room", gauge(M_ASIDE_WAITS) > 0);
 	jsonout_array(j, "set_aside");
 	if (gauge(M_ASIDE_FILES) > 0 && journal_each_aside(s->config->buffer.path, print_aside, j, &e) != ERR_OK)
 		print_aside(j, s->config->buffer.path, false, e.text);
@@ -418,6 +419,7 @@ void status_log_upgrade(int *told)
 void status_log_troubles(const struct status_source *s, struct status_told *told)
 {
 	const int64_t damaged = metric_get(M_LEDGER_DAMAGED);
+	const bool aside_waits = gauge(M_ASIDE_WAITS) > 0;
 	struct error why;
 	bool trouble = journal_companion_trouble(s->journal, &why);
 
@@ -431,4 +433,12 @@ void status_log_troubles(const struct status_source *s, struct status_told *told
 	else if (!trouble && told->companion)
 		LOG(LOG_INFO, "the companions of the spool are written again");
 	told->companion = trouble;
+	if (aside_waits && !told->aside)
+		LOG(LOG_WARN, "what was set aside waits for room on the disk",
+		    LOG_U("free_bytes", gauge(M_DISK_FREE_BYTES)), LOG_U("waiting_messages", gauge(M_LEDGER_PENDING)),
+		    LOG_S("outcome",
+		          "it comes back when messages have left, or when there is more room; intake goes on"));
+	else if (!aside_waits && told->aside)
+		LOG(LOG_INFO, "what was set aside comes back again");
+	told->aside = aside_waits;
 }

@@ -51,6 +51,7 @@ void status_log_damaged(const struct error *why, const struct store_report *r);
 struct status_told {
 	int64_t damaged;
 	bool companion;
+	bool aside; /* that reading back waits */
 	bool shelf; /* that it keeps a process whose files are gone */
 };
 void status_log_troubles(const struct status_source *s, struct status_told *told);

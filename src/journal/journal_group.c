@@ -130,6 +130,49 @@ static void take_late(struct journal *j)
 	}
 }
 
+/* Of a group that waits for what was set aside: what is back already, as a group of its own; null: nothing. */
+static struct store_settlements *take_back_rows(struct journal *j, struct store_settlements *late)
+{
+	struct store_settlements *back = store_settlements_new(late->count);
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < late->count; i++) {
+		struct error ignored;
+		bool is_back = false;
+
+		if (store_is_pending(j->store, late->items[i].id, &is_back, &ignored) == ERR_OK && is_back)
+			back->items[back->count++] = late->items[i];
+		else
+			late->items[kept++] = late->items[i];
+	}
+	late->count = kept;
+	if (back->count > 0)
+		return back;
+	store_settlements_free(back);
+	return NULL;
+}
+
+void journal_group_settle_back(struct journal *j)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < j->late_count; i++) {
+		struct store_settlements *late = j->late[i], *back = NULL;
+
+		if (j->held_count < HELD_GROUPS)
+			back = take_back_rows(j, late);
+		if (back) {
+			hold(j, back);
+			j->held_is_urgent = true;
+		}
+		if (late->count > 0)
+			j->late[kept++] = late;
+		else
+			store_settlements_free(late);
+	}
+	j->late_count = kept;
+}
+
 /* True when something came. */
 static bool take_settlements(struct journal *j)
 {

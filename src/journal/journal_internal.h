@@ -189,6 +189,8 @@ int journal_group_held_ms(const struct journal *j);
 void journal_group_flush(struct journal *j);
 /* Settlements that met a full disk, in steps a full disk can take. True when some moved. */
 bool journal_group_drain(struct journal *j);
+/* Reading back waits for room: what was settled meanwhile and is back already leaves. */
+void journal_group_settle_back(struct journal *j);
 /* Takes a group over until what was set aside is read back. */
 void journal_defer(struct journal *j, struct store_settlements *group);
 

@@ -57,6 +57,8 @@ static bool do_salvage(struct journal *j)
 	if (!more)
 		journal_look(j, LOOKING_FOR_ROWS);
 	j->next_retry_known = false;
+	if (err == ERR_FULL) /* room comes when messages leave, those too that left before they came back */
+		journal_group_settle_back(j);
 	return journal_survives(j, err, &e) && more;
 }
 

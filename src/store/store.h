@@ -51,6 +51,8 @@ enum err store_settle(struct store *s, const struct store_settlement *items, siz
  * most 32 commits and ten seconds; whoever reads a spool counts them (store_ledger_catch_up).
  */
 void store_let_ledger_wait(struct store *s);
+/* *ret: a message of that id waits. Outside a group. */
+enum err store_is_pending(struct store *s, uint64_t id, bool *ret, struct error *e) MUST_CHECK;
 /* Synced when it returns ERR_OK. */
 enum err store_commit(struct store *s, struct error *e) MUST_CHECK;
 /* Nothing of the open group happened; harmless when none is open. */

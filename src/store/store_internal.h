@@ -189,6 +189,7 @@ struct store {
 	uint64_t aside_files, aside_unread; /* as of the last look */
 	struct salvage *salvage;            /* null: not known yet, or nothing to do */
 	bool salvage_is_done;
+	bool salvage_waits;      /* for room */
 	bool id_is_new;          /* nothing said whose a database that begins is */
 	struct put_off *put_off; /* files that cannot be read: not in this run */
 	size_t put_off_count;
@@ -352,6 +353,8 @@ enum err store_put_ledger(struct store *s, struct error *e) MUST_CHECK;
 enum err store_make_room(struct store *s, uint64_t bytes, struct error *e) MUST_CHECK;
 void store_space_after_commit(struct store *s, bool has_appended);
 void store_look_at_disk(struct store *s);
+/* What the store may write on its own account: min_free, and something beyond it, is left to what comes and leaves. */
+enum err store_own_room(struct store *s, uint64_t *ret, struct error *e) MUST_CHECK;
 /* By the numbers there is room. */
 bool store_may_try_disk(struct store *s);
 
@@ -437,11 +440,11 @@ enum err store_move_part(struct store *s, const char *suffix, const char *part, 
 /* Ends what a run that died began, before anything else looks at the files. */
 enum err store_aside_go_on(struct store *s, struct store_report *report, struct error *e) MUST_CHECK;
 
-/* store_salvage.c */
+/* store_sources.c */
 /* The counts of the newest file that is not read yet, as far as its first pages show them; false: none. */
 enum err store_salvage_ledger(const struct files *f, struct spool_id ours, struct totals *ret, bool *ret_found,
                               struct error *e) MUST_CHECK;
-/* store_sources.c: what is set aside and not read yet is this spool's, which begins under a new name. */
+/* What is set aside and not read yet is this spool's, which begins under a new name. */
 enum err store_sources_adopt(struct store *s, struct error *e) MUST_CHECK;
 /* How many of the damaged may come back. Inside a group. */
 enum err store_salvage_expect(struct store *s, uint64_t rows, struct error *e) MUST_CHECK;

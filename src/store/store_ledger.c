@@ -403,6 +403,7 @@ void store_state(struct store *s, struct store_state *ret)
 	    .checkpoints = s->checkpoints,
 	    .aside_files = s->aside_files,
 	    .aside_unread = s->aside_unread,
+	    .aside_waits = s->salvage_waits,
 	    .written_bytes = vfs_counts().written_bytes,
 	    .stored_bytes = s->stored_bytes,
 	};

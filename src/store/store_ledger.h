@@ -11,6 +11,7 @@
 #ifndef KSPOOL_STORE_STORE_LEDGER_H
 #define KSPOOL_STORE_STORE_LEDGER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -36,6 +37,7 @@ struct store_state {
 	uint64_t unexpected_settlements; /* settlements of ids that were not there and might be gone */
 	uint64_t checkpoints;
 	uint64_t aside_files, aside_unread; /* sets of files set aside; those not read to their end */
+	bool aside_waits;                   /* for room: what they hold comes back when messages have left */
 	uint64_t written_bytes;             /* to the database and its log, by this thread since it started */
 	uint64_t stored_bytes;              /* payload and metadata of messages appended since the spool was opened */
 };

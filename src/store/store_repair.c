@@ -174,6 +174,9 @@ static enum err repair_rows(struct store *s, struct buf *out, void (*tell)(const
 		(void)buf_addf(out,
 		               "cannot be read: %s%s: %s; when it is lost for good: kspool repair --give-up %s%s\n",
 		               s->path, s->put_off[i].suffix, s->put_off[i].why.text, s->path, s->put_off[i].suffix);
+	if (s->salvage_waits)
+		(void)buf_addf(out, "there is no room to read back all that was set aside: free some space, or start"
+		                    " kspool, so that messages leave\n");
 	(void)buf_addf(out,
 	               "rows: %" PRIu64 " with a wrong checksum moved to `damaged`, %" PRIu64
 	               " counted as missing, %" PRIu64 " salvaged\n",
@@ -194,8 +197,14 @@ static enum err give_up(struct store *s, const char *file, struct buf *out, stru
 	if (err != ERR_OK || is_read)
 		return err;
 	err = store_source_give_up(s, suffix, e);
-	while (err == ERR_OK && s->salvage)
+	while (err == ERR_OK && s->salvage && !s->salvage_waits)
 		err = store_salvage_for(s, INT32_MAX, &rows, e);
+	if (err == ERR_OK && s->salvage_waits)
+		err =
+		    error_set(e, ERR_NOSPACE,
+		              "there is no room on the disk of %s to read back %s; free some space, or start kspool, so"
+		              " that messages leave, and give the file up after that",
+		              s->path, file);
 	s->tolerates = false;
 	(void)buf_addf(out, "given up: %s%s; %" PRIu64 " messages came back before\n", s->path, suffix, rows);
 	return err;

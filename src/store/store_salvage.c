@@ -11,6 +11,7 @@
  * 4. A page that cannot be read is left out as a whole, a record that goes on in one alone; each is noted in the group
  *    that passes it, and tried at the next start.
  * 5. What comes back and may have left before, because the page that says so cannot be read, is a possible duplicate.
+ * 6. It takes no room that intake needs (store_own_room): then it waits for messages to leave, unless none is left.
  */
 #include "store/store_salvage_internal.h"
 
@@ -30,7 +31,10 @@ enum {
 	NOTE_COLUMNS = 4,
 	FAILURE_COLUMNS = 6,
 	LOSS_COLUMNS = 5,
-	NOTE_CHECKSUM = 9
+	NOTE_CHECKSUM = 9,
+	ROOM_PART = 4,  /* of the room, in one step: what it writes stands in the log, and then in the file too */
+	ROW_BYTES = 64, /* of a row, beside what it holds */
+	LEAST_BYTES = 256 << 10, /* when nothing waits, with or without room */
 };
 
 static void count_in(struct store *s, uint64_t *counter)
@@ -80,12 +84,31 @@ static void bind_note(sqlite3_stmt *st, const struct store *s, const struct stor
 	(void)sqlite3_bind_text(st, 9, STORE_NOTE_LOST_REASON, -1, SQLITE_STATIC);
 }
 
+static enum err wait_for_room(const struct store *s, struct error *e)
+{
+	return error_set(e, ERR_FULL,
+	                 "there is no room to read back what was set aside (kspool.min_free is left to what comes in):"
+	                 " it goes on when messages have left, or when there is more room on the disk of %s",
+	                 s->path);
+}
+
+static enum err charge(struct store *s, uint64_t bytes, struct error *e)
+{
+	struct salvage *v = s->salvage;
+
+	v->step_bytes += bytes + ROW_BYTES;
+	return v->step_bytes <= v->room_bytes ? ERR_OK : wait_for_room(s, e);
+}
+
 static enum err insert(struct store *s, enum store_statement id, const struct store_row *row,
                        const struct stored_record *r, bool *ret_new, struct error *e)
 {
 	sqlite3_stmt *st = store_statement(s, id);
-	enum err err;
+	enum err err = charge(s, row->meta_bytes + row->body_bytes, e);
 
+	*ret_new = false;
+	if (err != ERR_OK)
+		return err;
 	store_row_put(st, 1, row);
 	if (id == ST_SALVAGE_DAMAGED)
 		(void)sqlite3_bind_int64(st, 6, clock_wall_ms());
@@ -217,6 +240,7 @@ static enum err keep_key(struct store *s, const struct stored_record *r, struct 
 {
 	enum store_statement id;
 	sqlite3_stmt *st;
+	uint64_t bytes = 0;
 	enum err err;
 
 	if (store_record_has_types(r, "tti"))
@@ -236,6 +260,11 @@ static enum err keep_key(struct store *s, const struct stored_record *r, struct 
 	}
 	if (id == ST_SALVAGE_KEEP && !side_is_sound(s, SIDE_SALVAGE_NOTE, r, NOTE_COLUMNS))
 		return ERR_OK;
+	for (int i = 0; i < r->count; i++)
+		bytes += r->values[i].count;
+	err = charge(s, bytes, e);
+	if (err != ERR_OK)
+		return err;
 	st = store_statement(s, id);
 	for (int i = 0; i < r->count; i++)
 		bind_value(st, i + 1, &r->values[i]);
@@ -384,7 +413,8 @@ static enum err read_pages(struct store *s, uint32_t max_rows, bool *ret_done, s
 	if (v->again_count > 0)
 		return read_again(s, e);
 	v->page = v->after_page;
-	while (err == ERR_OK && v->page < end && v->step_rows < max_rows && pages++ < PAGES_AT_ONCE) {
+	while (err == ERR_OK && v->page < end && v->step_rows < max_rows && pages++ < PAGES_AT_ONCE &&
+	       v->step_bytes <= v->room_bytes / 2) {
 		v->page++;
 		if (!is_bad(v, v->page))
 			err = pages_records(v->pages, v->page, take_record, s, e);
@@ -416,8 +446,8 @@ struct step {
 	size_t failure_pages, bad;
 };
 
-/* The page being read cannot be: nothing of this step happened, and the page is left out of the next ones. */
-static enum err leave_out(struct store *s, const struct step *before, const struct error *why)
+/* Nothing of this step happened; what stands before the page that it met is kept first. False: that is nothing. */
+static bool take_back(struct store *s, const struct step *before)
 {
 	struct salvage *v = s->salvage;
 
@@ -427,12 +457,37 @@ static enum err leave_out(struct store *s, const struct step *before, const stru
 	v->failure_page_count = before->failure_pages;
 	v->bad_count = before->bad;
 	v->stop_before = v->again_count > 0 || v->page <= v->after_page + 1 ? 0 : v->page;
+	v->page = v->after_page;
+	return v->stop_before != 0;
+}
+
+/* ERR_OK: a smaller step may do. */
+static enum err lacks_room(struct store *s, const struct step *before, enum err err)
+{
+	struct salvage *v = s->salvage;
+
+	if (take_back(s, before))
+		return ERR_OK;
+	if (s->durable.ledger.pending > 0 || v->is_last_resort)
+		return err;
+	v->is_last_resort = true;
+	v->stop_before = v->again_count > 0 ? 0 : v->after_page + 2;
+	return ERR_OK;
+}
+
+/* The page being read cannot be: it is left out of the next steps. */
+static enum err leave_out(struct store *s, const struct step *before, const struct error *why)
+{
+	struct salvage *v = s->salvage;
+	const uint32_t page = v->page;
+
+	(void)take_back(s, before);
 	if (v->bad_count == BAD_PARTS_MAX) {
 		store_source_put_off(s, v->suffix, why);
 		store_salvage_end(s);
 		return ERR_OK;
 	}
-	v->bad[v->bad_count++] = v->again_count > 0 ? v->again[v->again_count - 1] : (struct bad_part){.page = v->page};
+	v->bad[v->bad_count++] = v->again_count > 0 ? v->again[v->again_count - 1] : (struct bad_part){.page = page};
 	if (v->again_count > 0) /* it is noted */
 		v->again_count--;
 	return ERR_OK;
@@ -445,7 +500,7 @@ static enum err step(struct store *s, uint32_t max_rows, bool *ret_done, struct 
 	const bool again = v->again_count > 0;
 	enum err err = store_begin(s, e);
 
-	v->first = v->last = v->step_rows = 0;
+	v->first = v->last = v->step_rows = v->step_bytes = 0;
 	if (err == ERR_OK && !v->marks_counted)
 		store_count_possible(s, v->marks_lost);
 	if (err == ERR_OK) {
@@ -457,6 +512,10 @@ static enum err step(struct store *s, uint32_t max_rows, bool *ret_done, struct 
 		err = note_step(s, *ret_done, e);
 	if (err == ERR_OK)
 		err = store_commit(s, e);
+	if (err == ERR_FULL) {
+		*ret_done = false;
+		return lacks_room(s, &before, err);
+	}
 	if (err != ERR_OK) { /* the place reached is read again from the table */
 		store_rollback(s);
 		store_salvage_end(s);
@@ -468,7 +527,24 @@ static enum err step(struct store *s, uint32_t max_rows, bool *ret_done, struct 
 	v->marks_counted = true;
 	v->stop_before = 0;
 	v->after_page = v->page;
+	v->is_last_resort = s->salvage_waits = false;
+	s->free_checked_ms = 0;
 	return ERR_OK;
+}
+
+static enum err find_room(struct store *s, struct error *e)
+{
+	struct salvage *v = s->salvage;
+	enum err err = store_own_room(s, &v->room_bytes, e);
+
+	if (err != ERR_OK)
+		return err;
+	v->room_bytes /= ROOM_PART;
+	if (s->durable.ledger.pending == 0 && v->room_bytes < LEAST_BYTES)
+		v->room_bytes = LEAST_BYTES;
+	if (v->is_last_resort)
+		v->room_bytes = UINT64_MAX;
+	return v->room_bytes > 0 ? ERR_OK : wait_for_room(s, e);
 }
 
 enum err store_salvage(struct store *s, uint32_t max_rows, uint64_t *ret_first, uint64_t *ret_last, bool *ret_more,
@@ -478,11 +554,15 @@ enum err store_salvage(struct store *s, uint32_t max_rows, uint64_t *ret_first, 
 	bool done = false;
 	enum err err = s->salvage || s->salvage_is_done ? ERR_OK : store_source_next(s, e);
 
+	s->salvage_waits &= !s->salvage_is_done;
 	*ret_first = *ret_last = 0;
 	*ret_more = err == ERR_OK && !s->salvage_is_done;
 	if (err != ERR_OK || !s->salvage)
 		return err;
-	err = step(s, max_rows, &done, e ? e : &local);
+	err = find_room(s, e);
+	if (err == ERR_OK)
+		err = step(s, max_rows, &done, e ? e : &local);
+	s->salvage_waits |= err == ERR_FULL;
 	if (err != ERR_OK || !s->salvage)
 		return err;
 	*ret_first = s->salvage->first;
@@ -516,29 +596,4 @@ enum err store_salvage_for(struct store *s, int64_t budget_ms, uint64_t *ret_row
 		*ret_rows += s->durable.ledger.pending + s->durable.ledger.dead - before;
 	}
 	return err == ERR_FULL ? ERR_OK : err;
-}
-
-enum err store_salvage_ledger(const struct files *f, struct spool_id ours, struct totals *ret, bool *ret_found,
-                              struct error *e)
-{
-	struct ledger_found newest = {.totals = {.next_id = 1}};
-	struct aside_list list;
-	enum err err = asides_find(f, &list, e);
-
-	for (size_t i = 0; i < list.count && err == ERR_OK; i++) {
-		struct ledger_found its = newest;
-
-		if (!list.items[i].is_read)
-			err = store_ledger_find(f, list.items[i].suffix, PAGES_OF_BOTH | PAGES_TOLERATE, &its, e);
-		if (err == ERR_DISK) { /* it is told when it is to be read back */
-			err = ERR_OK;
-			continue;
-		}
-		if (its.is_found && !spool_id_differs(ours, store_totals_id(&its.totals)))
-			newest = its;
-	}
-	asides_fini(&list);
-	*ret = newest.totals;
-	*ret_found = newest.is_found;
-	return err;
 }

@@ -27,8 +27,11 @@ struct salvage {
 	uint64_t rows;
 	uint64_t expected;
 	uint64_t first, last; /* messages that came back in this step */
-	uint64_t step_rows;
-	uint32_t page; /* the one being read */
+	uint64_t step_rows, step_bytes;
+	uint64_t room_bytes; /* that this step may write */
+	bool is_last_resort; /* nothing waits that could make room by leaving: the next page is taken, whatever it holds
+	                      */
+	uint32_t page;       /* the one being read */
 	uint32_t failure_pages[FAILURE_PAGES_MAX];
 	size_t failure_page_count;
 	struct bad_part bad[BAD_PARTS_MAX];

@@ -312,6 +312,17 @@ enum err store_find(struct store *s, uint64_t id, struct pending *ret, struct er
 	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "read a message");
 }
 
+enum err store_is_pending(struct store *s, uint64_t id, bool *ret, struct error *e)
+{
+	struct pending p;
+	enum err err = store_find(s, id, &p, e);
+
+	*ret = err == ERR_OK && p.is_there;
+	(void)store_statement(s, ST_READ);
+	store_forget_group(s);
+	return err;
+}
+
 static enum err settle_dead(struct store *s, const struct store_settlement *item, struct error *e)
 {
 	struct pending p;

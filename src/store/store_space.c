@@ -17,6 +17,7 @@ enum {
 	FREE_CHECK_MS = 100,
 	EVICT_LOOK = 256,
 	INSIDE_MIN_BYTES = 1 << 20, /* free inside the database: intake goes on though the file system is low */
+	INTAKE_BYTES = 16 << 20,    /* beyond min_free, or its share of a small disk: for what comes in meanwhile */
 };
 
 /* Bytes of the database that hold nothing: they take new rows without a new block. */
@@ -41,6 +42,19 @@ void store_look_at_disk(struct store *s)
 		s->full_disk = false;
 	if (!s->full_disk && s->reserve_given)
 		store_reserve(s);
+}
+
+enum err store_own_room(struct store *s, uint64_t *ret, struct error *e)
+{
+	uint64_t taken, room;
+	int64_t pages = 0;
+	enum err err = store_number(s, "PRAGMA freelist_count", &pages, e);
+
+	store_look_at_disk(s);
+	taken = store_spare_bytes(s) + files_share(&s->files, INTAKE_BYTES) + (uint64_t)s->wal_frames * s->page_bytes;
+	room = s->free_bytes + (s->free_bytes < UINT64_MAX ? (uint64_t)pages * s->page_bytes : 0);
+	*ret = s->disk_refused || room <= taken ? 0 : room - taken;
+	return err;
 }
 
 /* Nothing is believed of a disk that refused a write but that it takes one: that is tried when there plausibly is room.

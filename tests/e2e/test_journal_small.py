@@ -113,3 +113,26 @@ def test_a_file_system_that_became_read_only_is_a_failed_disk(fake, new_spooler,
     spooler.start(wait=False)
     assert spooler.process.wait(20) == 74
     assert "Read-only file system" in spooler.tail()
+
+
+def test_what_was_set_aside_waits_for_room_and_says_so(fake, http_door, sender, judge):
+    fake.offline()
+    spooler, address = http_door(own={"compress": "never"})
+    for n in range(0, 2000, 200):
+        assert ndjson(address, sender.all_acked([message(n + i, size=1000) for i in range(200)]))[0] == 200
+    spooler.stop()
+    os.rename(spooler.spool, f"{spooler.spool}.quarantine-20260101T000000Z-000")
+    free = os.statvfs(spooler.spool.parent)
+    spooler.write_config(kspool={"min_free": f"{free.f_bavail * free.f_frsize * 2 >> 20}MiB"})
+    spooler.start()
+
+    def waits():
+        return spooler.status()["spool"]["set_aside_waits_for_room"]
+    wait_for(waits, "it waits")
+    assert 0 < spooler.ledger()["pending"] < 2000
+    wait_for(lambda: "what was set aside waits for room" in spooler.tail(), "the log says so")
+    assert b"there is no room for it now" in spooler.run("status", "-c", spooler.config_path).stdout
+    fake.online()
+    spooler.wait_ledger(pending=0, delivered=2000, damaged=0, seconds=30)
+    wait_for(lambda: not waits(), "it waits no more")
+    judge(fake, spooler, duplicates=0)

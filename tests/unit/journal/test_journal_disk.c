@@ -538,6 +538,35 @@ static void salvage_does_not_wait_for_an_idle_moment(void **state)
 	end();
 }
 
+/* Nothing more fits beside min_free: what was settled meanwhile and is back leaves, and makes room for the rest. */
+static void what_is_back_leaves_while_the_rest_waits_for_room(void **state)
+{
+	enum { COUNT = 3000 };
+
+	(void)state;
+	begin();
+	for (uint64_t n = 0; n < COUNT; n += 500)
+		offer(n + 1, 500, 1000);
+	credit(COUNT, 1 << 30);
+	assert_int_equal(take(ids), COUNT);
+	j->store->options.min_free_bytes = UINT64_C(1) << 60;
+	spooldir_lose_in(j->store->db, 77);
+	settle(77, 1, SETTLE_DEAD, 0);
+	settle(1, 1, SETTLE_DELIVERED, 0);
+	steps_advance(100);
+	assert_int_equal(metric_get(M_ASIDE_WAITS), 1);
+	assert_in_range(metric_get(M_LEDGER_PENDING), 1, COUNT / 2);
+	settle(2, 75, SETTLE_DELIVERED, 0);
+	settle(78, COUNT - 77, SETTLE_DELIVERED, 0);
+	steps_advance(20000);
+	assert_int_equal(metric_get(M_LEDGER_DELIVERED), COUNT - 1);
+	assert_int_equal(metric_get(M_LEDGER_DAMAGED), 1);
+	assert_int_equal(metric_get(M_ASIDE_WAITS), 0);
+	assert_int_equal(j->late_count, 0);
+	assert_int_equal(j->unknown_settlements, 0);
+	end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -550,6 +579,7 @@ int main(void)
 	    cmocka_unit_test(damage_and_no_memory_at_once),
 	    cmocka_unit_test(what_comes_back_is_handed_over_beside_the_rest),
 	    cmocka_unit_test(salvage_does_not_wait_for_an_idle_moment),
+	    cmocka_unit_test(what_is_back_leaves_while_the_rest_waits_for_room),
 	};
 
 	crashvfs_register();

@@ -5,7 +5,11 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 
 #include "rig/faultsql.h"
@@ -13,15 +17,33 @@
 #include "store/store_internal.h"
 
 static uint64_t free_mib = 1000, all_mib = 1 << 20;
+static const char *disk; /* a folder whose files take room on a disk of all_mib; null: free_mib are free */
+
+static uint64_t used_bytes(void)
+{
+	DIR *dir = opendir(disk);
+	struct dirent *entry;
+	uint64_t used = 0;
+	struct stat st;
+
+	assert_non_null(dir);
+	while ((entry = readdir(dir)))
+		if (fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
+			used += (uint64_t)st.st_blocks * 512;
+	(void)closedir(dir);
+	return used;
+}
 
 /* In the place of the C library's. */
 int fstatvfs(int fd, struct statvfs *ret)
 {
 	(void)fd;
 	memset(ret, 0, sizeof *ret);
-	ret->f_bsize = ret->f_frsize = 1 << 20;
-	ret->f_blocks = all_mib;
-	ret->f_bfree = ret->f_bavail = free_mib;
+	ret->f_bsize = ret->f_frsize = 4096;
+	ret->f_blocks = all_mib << 8;
+	ret->f_bfree = ret->f_bavail = free_mib << 8;
+	if (disk)
+		ret->f_bfree = ret->f_bavail = ret->f_blocks - used_bytes() / 4096;
 	return 0;
 }
 
@@ -220,6 +242,106 @@ static void the_reserve_lets_a_full_disk_be_drained(void **state)
 	}
 }
 
+/* Of the bodies of `rows` messages, which may be so alike that a page holds a thousand of them. */
+static void fill(struct store *s, uint32_t rows, uint32_t bytes, bool alike)
+{
+	struct error e;
+
+	store_set_waits(s, alike);
+	for (uint32_t n = 0; n < rows;) {
+		assert_int_equal(store_begin(s, &e), ERR_OK);
+		for (uint32_t end = n + 100; n < end && n < rows; n++) {
+			struct message *m = spooldir_message(alike ? 0 : n, bytes);
+
+			assert_int_equal(store_append(s, m, &e), ERR_OK);
+			message_free(m);
+		}
+		assert_int_equal(store_commit(s, &e), ERR_OK);
+		assert_int_equal(store_checkpoint(s, false, &e), ERR_OK);
+	}
+}
+
+/* The lowest that waits leave; how many did. */
+static uint64_t deliver(struct store *s, uint32_t most)
+{
+	struct store_settlements *g = store_settlements_new(most);
+	struct message_list list = STAILQ_HEAD_INITIALIZER(list);
+	const struct message *m;
+	struct error e;
+	uint64_t last;
+	uint32_t count;
+
+	assert_int_equal(store_read(s, 0, most, UINT64_MAX, &list, &count, &last, &e), ERR_OK);
+	STAILQ_FOREACH (m, &list, link)
+		g->items[g->count++] = (struct store_settlement){.id = m->id, .kind = SETTLE_DELIVERED};
+	assert_int_equal(store_begin(s, &e), ERR_OK);
+	assert_int_equal(store_settle(s, g->items, g->count, &e), ERR_OK);
+	assert_int_equal(store_commit(s, &e), ERR_OK);
+	message_list_free(&list);
+	store_settlements_free(g);
+	return count;
+}
+
+/*
+ * A file that was set aside takes most of a small disk. What comes back leaves min_free to intake, whatever it holds,
+ * waits when there is no more, goes on when messages leave, and all of it comes in the end.
+ */
+static void reading_back_leaves_min_free(void **state)
+{
+	enum { SMALL_MIB = 48, LEFT_MIB = 2 };
+
+	(void)state;
+	for (int alike = 0; alike < 2; alike++) {
+		const uint32_t rows = alike ? 20000 : 14000, bytes = 2000;
+		struct store_options o;
+		struct store_report report;
+		struct spooldir d;
+		struct store_state st;
+		struct store *s = NULL;
+		struct error e;
+		uint64_t delivered = 0, first, last;
+		bool more = true, waited = false;
+
+		spooldir_make(&d);
+		o = spooldir_options(&d);
+		o.compress = alike ? STORE_COMPRESS_ALWAYS : STORE_COMPRESS_NEVER;
+		assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
+		fill(s, rows, bytes, alike);
+		life_close(s);
+		assert_int_equal(rename(d.path, spooldir_file(&d, ".quarantine-20260101T000000Z-000")), 0);
+		disk = d.dir;
+		all_mib = SMALL_MIB;
+		o.min_free_bytes = 4 * MIB;
+		o.reserve_bytes = MIB;
+		assert_int_equal(store_open(&o, &s, &report, &e), ERR_OK);
+		while (more) {
+			enum err err = store_salvage(s, 1000, &first, &last, &more, &e);
+
+			assert_true(err == ERR_OK || err == ERR_FULL);
+			assert_int_equal(store_checkpoint(s, true, &e), ERR_OK);
+			assert_true(used_bytes() + o.min_free_bytes <= SMALL_MIB * MIB);
+			assert_int_equal(store_admission(s, &e), ERR_OK);
+			store_state(s, &st);
+			assert_int_equal(st.aside_waits, err == ERR_FULL);
+			if (err != ERR_FULL)
+				continue;
+			waited = true;
+			assert_non_null(strstr(e.text, "min_free"));
+			assert_true(store_ledger(s)->pending > 0);
+			delivered += deliver(s, 500);
+		}
+		assert_true(waited);
+		store_state(s, &st);
+		assert_int_equal(st.aside_waits + st.aside_unread, 0);
+		while (store_ledger(s)->pending > 0)
+			delivered += deliver(s, 500);
+		assert_int_equal(delivered, rows);
+		disk = NULL;
+		all_mib = 1 << 20;
+		life_end(&d, s);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -227,6 +349,7 @@ int main(void)
 	    cmocka_unit_test(an_idle_spool_gives_its_file_and_its_log_back),
 	    cmocka_unit_test(new_limits_hold_at_once),
 	    cmocka_unit_test(room_inside_the_file_is_room),
+	    cmocka_unit_test(reading_back_leaves_min_free),
 	    cmocka_unit_test(the_reserve_lets_a_full_disk_be_drained),
 	};
 
