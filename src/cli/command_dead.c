@@ -361,7 +361,9 @@ static enum err act(struct shelf *shelf, const char *verb, uint64_t id, struct e
 	struct error nobody = {.code = ERR_OK};
 	enum err err = control_call(shelf->place.control, "GET", "/ping", NULL, &nobody);
 
-	if (err == ERR_UNAVAILABLE)
+	if (err == ERR_UNAVAILABLE && (strcmp(verb, "list") == 0 || strcmp(verb, "show") == 0))
+		err = stopped_spool_read(&shelf->place, "dead", true, &shelf->store, e);
+	else if (err == ERR_UNAVAILABLE)
 		err = stopped_spool_open(&shelf->place, false, &shelf->store, e);
 	else if (err != ERR_OK)
 		*e = nobody;

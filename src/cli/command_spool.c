@@ -42,11 +42,32 @@ static void add_escaped(struct buf *out, const char *text)
 	}
 }
 
+/* As it is when that is all of it; else what a start mends is mended, unless nothing can be written. */
+static enum err export_stopped(const struct spool_place *place, const char *target, struct error *e)
+{
+	struct store *store = NULL;
+	enum err err = stopped_spool_read(place, "export", false, &store, e);
+
+	if (err == ERR_OK)
+		err = store_export(store, target, e);
+	if (err == ERR_DAMAGED && store) { /* met on the way: an opening mends it, where that is possible */
+		struct error why;
+
+		(void)store_close(store, NULL);
+		store = NULL;
+		if (stopped_spool_open(place, false, &store, &why) == ERR_OK)
+			err = store_export(store, target, e);
+	}
+	if (err == ERR_OK)
+		return store_close(store, e);
+	(void)store_close(store, NULL);
+	return err;
+}
+
 /* The daemon copies when it runs; otherwise this process opens the stopped spool and copies. */
 static enum err export_to(const struct spool_place *place, const char *target, struct error *e)
 {
 	struct buf request;
-	struct store *store;
 	enum err err;
 
 	buf_init(&request, 3 * PATH_MAX + 64);
@@ -64,14 +85,7 @@ static enum err export_to(const struct spool_place *place, const char *target, s
 	buf_fini(&request);
 	if (err != ERR_UNAVAILABLE)
 		return err;
-	err = stopped_spool_open(place, false, &store, e);
-	if (err != ERR_OK)
-		return err;
-	err = store_export(store, target, e);
-	if (err == ERR_OK)
-		return store_close(store, e);
-	(void)store_close(store, NULL);
-	return err;
+	return export_stopped(place, target, e);
 }
 
 int command_export(int argc, char **argv)

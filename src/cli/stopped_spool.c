@@ -1,19 +1,62 @@
 #include "cli/stopped_spool.h"
 
-#include "journal/journal.h"
+#include <stdio.h>
 
-enum { MESSAGE_MAX_BYTES = 64 << 20 };
+#include "journal/journal.h"
+#include "cli/shown.h"
+
+enum { MESSAGE_MAX_BYTES = 64 << 20, MIN_FREE_BYTES = 64 << 20 };
+
+/* Without a configuration min_free is what it is by default. */
+static struct store_options options_of(const struct spool_place *place, bool create)
+{
+	const struct options_kspool *own = place->config ? &place->config->kspool : NULL;
+
+	return (struct store_options){.path = place->path,
+	                              .max_message_bytes = MESSAGE_MAX_BYTES,
+	                              .max_bytes = own ? own->max_bytes_bytes : 0,
+	                              .min_free_bytes = own ? own->min_free_bytes : MIN_FREE_BYTES,
+	                              .min_free_is_default = !own || own->min_free_bytes == MIN_FREE_BYTES,
+	                              .create = create};
+}
 
 enum err stopped_spool_open(const struct spool_place *place, bool create, struct store **ret, struct error *e)
 {
-	const struct store_options options = {.path = place->path,
-	                                      .max_message_bytes = MESSAGE_MAX_BYTES,
-	                                      .max_bytes = place->config ? place->config->kspool.max_bytes_bytes : 0,
-	                                      .create = create};
+	const struct store_options options = options_of(place, create);
 	struct store_report report = {0};
 	enum err err = store_open(&options, ret, &report, e);
 
 	if (err == ERR_OK)
 		journal_count_flight(*ret, place->path, &report);
+	return err;
+}
+
+enum err stopped_spool_read(const struct spool_place *place, const char *command, bool newest, struct store **ret,
+                            struct error *e)
+{
+	const struct store_options options = options_of(place, false);
+	struct store_report report;
+	enum err err = store_look(&options, ret, &report, e);
+
+	if (!report.is_read_only && err != ERR_BUSY && (err != ERR_OK || report.warning[0] || report.schema_is_old)) {
+		if (err == ERR_OK)
+			store_abandon(*ret);
+		return stopped_spool_open(place, false, ret, e);
+	}
+	if (err == ERR_OK && report.schema_is_old && newest) {
+		store_abandon(*ret);
+		*ret = NULL;
+		return error_set(
+		    e, ERR_CONFIG,
+		    "%s is of an older kspool and cannot be brought up where nothing can be written: kspool"
+		    " export it, and use the copy",
+		    place->path);
+	}
+	if (err == ERR_OK && report.warning[0])
+		(void)fprintf(
+		    stderr,
+		    "kspool %s: this is not all: %s; nothing can be written here: for the rest, copy the spool with"
+		    " all that stands beside it to a folder of a healthy disk, and use it there\n",
+		    command, shown(report.warning));
 	return err;
 }

@@ -1,11 +1,10 @@
 /*
  * stopped_spool: a spool opened by a command because no daemon runs on it.
  *
- * What it is: store_open with what a command knows of the spool; it takes the spool's lock as the daemon does, and
- * counts what a killed one had in flight.
- * Promises: 7, 9 (a command never works beside a daemon). Owner: the caller; store_close. Thread: the command's.
- * Fails: with ERR_BUSY when a daemon runs all the same, ERR_NOINPUT when there is no spool, unless `create` makes one.
- * Does not: start the journal's thread, or deliver.
+ * What it is: store_open, or store_look, with what a command knows of the spool; it takes the spool's lock as the
+ * daemon does, and counts what a killed one had in flight. Promises: 7, 9 (a command never works beside a daemon).
+ * Owner: the caller; store_close. Thread: the command's. Fails: with ERR_BUSY when a daemon runs all the same,
+ * ERR_NOINPUT when there is no spool, unless `create` makes one. Does not: start the journal's thread, or deliver.
  */
 #ifndef KSPOOL_CLI_STOPPED_SPOOL_H
 #define KSPOOL_CLI_STOPPED_SPOOL_H
@@ -15,6 +14,13 @@
 #include "cli/spool_place.h"
 
 enum err stopped_spool_open(const struct spool_place *place, bool create, struct store **ret,
+                            struct error *e) MUST_CHECK;
+/*
+ * To be read, and ended with store_close: as it is (store_look), when that is all of it or nothing can be written; else
+ * it is opened, and what a start mends is mended. What does not show is told on stderr, for `command`. With `newest`
+ * ERR_CONFIG where the tables of an older kspool cannot be brought up.
+ */
+enum err stopped_spool_read(const struct spool_place *place, const char *command, bool newest, struct store **ret,
                             struct error *e) MUST_CHECK;
 
 #endif

@@ -27,7 +27,6 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/dates.h"
 #include "base/failpoint.h"
 #include "base/mem.h"
 
@@ -42,43 +41,6 @@ static enum err is_there(const struct files *f, const char *suffix, const char *
 
 	*ret = size >= 0;
 	return err;
-}
-
-/* Something has that name; whatever it is. */
-static bool is_taken(const struct files *f, const char *suffix, const char *more)
-{
-	AUTOFREE char *name = mem_format("%s%s%s", f->name, suffix, more);
-	struct stat st;
-
-	return fstatat(f->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
-}
-
-bool store_aside_is_taken(const struct files *f, const char *suffix) { return is_taken(f, suffix, ""); }
-
-static enum err new_suffix(const struct files *f, const char *prefix, char out[ASIDE_SUFFIX_BYTES], struct error *e)
-{
-	enum { TRIES = 100000 };
-	const int64_t now = clock_wall_ms();
-
-	for (int64_t ms = now; ms < now + TRIES; ms++) {
-		char text[DATES_AMZ_BYTES];
-
-		(void)snprintf(out, ASIDE_SUFFIX_BYTES, "%s%s-%03d", prefix, dates_format_amz(ms, text),
-		               (int)(ms % MS_PER_S));
-		if (!is_taken(f, out, "") && !is_taken(f, out, LOG))
-			return ERR_OK;
-	}
-	return error_set(e, ERR_DISK, "%s%s and each name after it is taken, or cannot be looked at", f->path, out);
-}
-
-enum err store_aside_suffix(const struct files *f, char out[ASIDE_SUFFIX_BYTES], struct error *e)
-{
-	return new_suffix(f, ASIDE_PREFIX, out, e);
-}
-
-enum err store_stranger_suffix(const struct files *f, char out[ASIDE_SUFFIX_BYTES], struct error *e)
-{
-	return new_suffix(f, STRANGER_PREFIX, out, e);
 }
 
 enum err store_move_part(struct store *s, const char *suffix, const char *part, struct error *e)
@@ -133,7 +95,7 @@ static enum err move_all(struct store *s, const char *suffix, struct store_repor
 enum err store_set_aside(struct store *s, struct store_report *report, struct error *e)
 {
 	char suffix[ASIDE_SUFFIX_BYTES], digits[SPOOL_ID_TEXT_BYTES];
-	enum err err = new_suffix(&s->files, ASIDE_PREFIX, suffix, e);
+	enum err err = asides_new_suffix(&s->files, ASIDE_PREFIX, suffix, e);
 	AUTOFREE char *text = mem_format("%s %s", suffix, files_id_text(s->id, digits));
 
 	if (err == ERR_OK)
@@ -156,7 +118,7 @@ static enum err adopt_log(struct store *s, struct store_report *report, struct e
 	if (last && !last->is_read && !last->has_log)
 		(void)snprintf(suffix, sizeof suffix, "%s", last->suffix);
 	else if (err == ERR_OK)
-		err = new_suffix(&s->files, ASIDE_PREFIX, suffix, e);
+		err = asides_new_suffix(&s->files, ASIDE_PREFIX, suffix, e);
 	asides_fini(&list);
 	return err == ERR_OK ? move_all(s, suffix, report, e) : err;
 }
@@ -182,7 +144,7 @@ static enum err go_on_with(struct store *s, const char *suffix, const char *id, 
 
 	if (err != ERR_OK || !anothers)
 		return err == ERR_OK ? move_all(s, suffix, report, e) : err;
-	err = new_suffix(&s->files, STRANGER_PREFIX, stranger, e);
+	err = asides_new_suffix(&s->files, STRANGER_PREFIX, stranger, e);
 	if (err == ERR_OK)
 		err = store_move_part(s, stranger, INTENT, e);
 	store_warn(report, "%s%s was another spool's: moved away, nothing was set aside", s->path, INTENT);

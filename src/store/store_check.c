@@ -2,8 +2,8 @@
  * `kspool check`: a stopped spool, looked at.
  *
  * Invariants:
- * 1. check changes no file: what SQLite makes beside the database to read it is removed again.
- * 2. check holds the lock while it looks, so that no daemon writes meanwhile.
+ * 1. check changes no file and makes none, on a read-only file system as elsewhere.
+ * 2. check holds the lock while it looks, so that no daemon writes meanwhile; where there is none, no daemon was.
  * 3. problems is 0 exactly when no line begins with "problem:".
  */
 #include "store/store_internal.h"
@@ -304,48 +304,25 @@ static enum err check_identity(struct check *c, enum file_kind kind, bool *ret_f
 	return err;
 }
 
-enum err store_list_asides(const struct files *f, struct buf *out, uint64_t *ret_unread, struct error *e)
-{
-	struct aside_list list;
-	enum err err = asides_find(f, &list, e);
-
-	*ret_unread = 0;
-	for (size_t i = 0; i < list.count && err == ERR_OK; i++) {
-		const struct aside *a = &list.items[i];
-		AUTOFREE char *name = asides_name(f, a);
-		char why[400] = "";
-
-		*ret_unread += !a->is_read;
-		if (!a->is_read)
-			asides_trouble(f, a, true, why, sizeof why);
-		(void)buf_addf(out, "set aside: %s: %s%s%s\n", name,
-		               a->is_read ? a->outcome : "not read to its end yet", *why ? ": " : "", why);
-		if (*why)
-			(void)buf_addf(out, "put it right, or, when it is lost for good: kspool repair --give-up %s\n",
-			               name);
-	}
-	asides_fini(&list);
-	return err;
-}
-
 static enum err check_all(struct check *c, struct error *e)
 {
-	bool had_log = files_bytes(&c->files, "-wal") > 0, fits = true;
+	const bool has_log = files_bytes(&c->files, "-wal") > 0;
+	bool fits = true;
 	enum file_kind kind;
 	uint64_t unread = 0;
 	enum err err = store_inspect(&c->files, &kind, e);
 
 	if (err == ERR_OK)
-		err = store_list_asides(&c->files, c->out, &unread, e);
+		err = asides_print(&c->files, c->out, &unread, e);
 	if (err != ERR_OK)
 		return err;
 	if (unread > 0)
 		problem(c, "%" PRIu64 " files set aside are not read to their end; start kspool, or run kspool repair",
 		        unread);
-	if (kind == FILE_MISSING && had_log)
+	if (kind == FILE_MISSING && has_log)
 		problem(c,
 		        "the database is gone, its log is here; start kspool, or run kspool repair, to read it back");
-	if (kind == FILE_MISSING && (unread > 0 || had_log))
+	if (kind == FILE_MISSING && (unread > 0 || has_log))
 		return ERR_OK;
 	if (kind == FILE_MISSING)
 		return error_set(e, ERR_NOINPUT, "there is no spool at %s", c->files.path);
@@ -377,8 +354,12 @@ static enum err check_all(struct check *c, struct error *e)
 	if (err == ERR_OK)
 		err = check_ledger(c, e);
 	(void)sqlite3_close_v2(c->db);
-	if (!had_log)
-		files_remove(&c->files, "-wal"); /* SQLite made an empty one to read the file */
+	if (c->files.is_read_only && (c->problems > 0 || unread > 0))
+		(void)buf_addf(
+		    c->out,
+		    "%s cannot be written here: to mend it, copy it with all that stands beside it (%s*) to a"
+		    " folder of a healthy disk\n",
+		    c->files.path, c->files.path);
 	return err;
 }
 
@@ -386,7 +367,7 @@ enum err store_check(const char *path, struct buf *out, uint64_t *ret_problems, 
 {
 	struct check c = {.out = out};
 	struct error local;
-	enum err err = files_open(&c.files, path, e);
+	enum err err = files_open_reader(&c.files, path, e);
 
 	*ret_problems = 0;
 	vfs_forget_fault();

@@ -4,7 +4,7 @@
  * Invariants:
  * 1. A copy has its name only when it is whole and synced; what had that name before is never replaced.
  * 2. An import is one group: all of the other spool and the note that it was taken in, or nothing.
- * 3. The other spool, and one that is only looked at, stay as they are; a log that SQLite made to read one is removed.
+ * 3. The other spool, and one that is only looked at, stay as they are, and nothing is made beside them.
  */
 #include "store/store_internal.h"
 
@@ -20,13 +20,19 @@
 #include "base/clock.h"
 #include "base/dates.h"
 #include "base/mem.h"
+#include "store/files/new_file.h"
 #include "store/files/sql_schema.h"
+#include "store/files/wal.h"
 
 static enum err vacuum_into(struct store *s, const char *path, struct error *e)
 {
 	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
-	int rc = sqlite3_prepare_v2(s->db, "VACUUM INTO ?1", -1, &st, NULL);
+	enum err err = s->is_looked_at ? sql_exec(s->db, "PRAGMA query_only=0", e, path) : ERR_OK;
+	int rc;
 
+	if (err != ERR_OK)
+		return err;
+	rc = sqlite3_prepare_v2(s->db, "VACUUM INTO ?1", -1, &st, NULL);
 	if (rc == SQLITE_OK) {
 		(void)sqlite3_limit(s->db, SQLITE_LIMIT_ATTACHED, 1); /* how VACUUM reaches its target */
 		(void)sqlite3_bind_text(st, 1, path, -1, SQLITE_STATIC);
@@ -35,59 +41,6 @@ static enum err vacuum_into(struct store *s, const char *path, struct error *e)
 		(void)sqlite3_limit(s->db, SQLITE_LIMIT_ATTACHED, 0);
 	}
 	return rc == SQLITE_DONE ? ERR_OK : sql_error(s->db, rc, e, path);
-}
-
-static enum err sync_path(const char *path, int flags, struct error *e)
-{
-	AUTOCLOSE int fd = open(path, flags | O_CLOEXEC);
-
-	if (fd < 0 || fsync(fd) != 0)
-		return error_set_errno(e, ERR_DISK, "cannot sync %s", path);
-	return ERR_OK;
-}
-
-/* One name at every moment, where the file system can do that; otherwise two for a moment. 0, or -1 with errno. */
-static int move_without_replacing(const char *part, const char *target)
-{
-	if (renameat2(AT_FDCWD, part, AT_FDCWD, target, RENAME_NOREPLACE) == 0)
-		return 0;
-	if (errno != EINVAL && errno != ENOSYS)
-		return -1;
-	if (link(part, target) != 0)
-		return -1;
-	if (unlink(part) == 0)
-		return 0;
-	(void)unlink(target); /* a copy with two names is refused by whoever reads it */
-	return -1;
-}
-
-/* Under its own name only when it is whole, and never over a file that is there. */
-static enum err publish_copy(const char *part, const char *target, struct error *e)
-{
-	AUTOFREE char *folder = mem_string(target);
-	char *slash = strrchr(folder, '/');
-	enum err err = sync_path(part, O_RDONLY, e);
-
-	if (err != ERR_OK)
-		return err;
-	if (move_without_replacing(part, target) != 0)
-		return error_set_errno(e, errno == EEXIST ? ERR_INPUT : ERR_ENVIRONMENT, "cannot make %s", target);
-	if (slash)
-		slash[slash == folder ? 1 : 0] = '\0';
-	return sync_path(slash ? folder : ".", O_RDONLY | O_DIRECTORY, e);
-}
-
-/* The file that we made, and nobody else's in its place. */
-static enum err is_still(const char *path, int fd, struct error *e)
-{
-	struct stat named, made;
-
-	if (fstat(fd, &made) != 0 || lstat(path, &named) != 0)
-		return error_set_errno(e, ERR_ENVIRONMENT, "cannot look at %s", path);
-	if (named.st_ino == made.st_ino && named.st_dev == made.st_dev && named.st_nlink == 1)
-		return ERR_OK;
-	return error_set(e, ERR_ENVIRONMENT,
-	                 "%s was exchanged while it was written; name a folder that only you can write to", path);
 }
 
 /* A copy beside the spool must not take the room that is to stay free: intake would stop. */
@@ -139,11 +92,11 @@ enum err store_export(struct store *s, const char *target, struct error *e)
 		return error_set_errno(e, ERR_ENVIRONMENT, "cannot make %s", part);
 	err = vacuum_into(s, part, e);
 	if (err == ERR_OK)
-		err = is_still(part, fd, e);
+		err = new_file_is_still(part, fd, e);
 	if (err == ERR_OK)
-		err = publish_copy(part, target, e);
+		err = new_file_publish(part, target, e);
 	if (err == ERR_OK)
-		return is_still(target, fd, e);
+		return new_file_is_still(target, fd, e);
 	(void)unlink(part);
 	return err;
 }
@@ -474,7 +427,7 @@ enum err store_import(struct store *s, const char *source, bool again, uint64_t 
 		return error_set(e, ERR_INPUT, "%s is not a plain file", source);
 	if (stat(s->path, &own) == 0 && own.st_dev == st.st_dev && own.st_ino == st.st_ino)
 		return error_set(e, ERR_INPUT, "%s is this very spool; name the copy of another one", source);
-	err = store_source_log(source, e);
+	err = wal_must_be_whole(source, e);
 	if (err == ERR_OK)
 		err = sql_reader_open(source, NULL, &db, e);
 	if (err == ERR_OK)

@@ -33,7 +33,7 @@ struct store_peeked {
 	bool is_sound; /* it is what was written */
 };
 typedef bool store_peek_visit(void *arg, const struct store_peeked *m); /* false ends the visit */
-/* Shows what waits in a stopped spool, under its lock, or in a copy; changes neither. */
+/* Shows what waits in a stopped spool, or in a copy; changes neither. */
 enum err store_peek(const char *path, bool is_copy, store_peek_visit *visit, void *arg, struct error *e) MUST_CHECK;
 /*
  * Appends what another spool's copy holds pending and set aside; counted as accepted here. All or nothing. A copy that

@@ -143,7 +143,7 @@ enum err store_identity_look(const struct files *f, enum file_kind kind, struct 
 	ret->scan = log.scan;
 	decide_whose(ret, store_totals_id(&file.totals), files_lock_spool(f), store_totals_id(&log.last.totals));
 	ret->log = fit_of(ret, &file, &log);
-	ret->has_journal = store_aside_is_taken(f, JOURNAL);
+	ret->has_journal = asides_is_taken(f, JOURNAL, "");
 	return ERR_OK;
 }
 
@@ -185,7 +185,7 @@ size_t store_identity_words(const struct identity *id, char words[IDENTITY_WORDS
 static enum err part_journal(struct store *s, struct store_report *report, struct error *e)
 {
 	char stranger[ASIDE_SUFFIX_BYTES];
-	enum err err = store_stranger_suffix(&s->files, stranger, e);
+	enum err err = asides_new_suffix(&s->files, STRANGER_PREFIX, stranger, e);
 
 	if (err == ERR_OK)
 		err = store_move_part(s, stranger, JOURNAL, e);
@@ -201,10 +201,10 @@ static enum err part_files(struct store *s, enum file_kind *kind, struct identit
 	char stranger[ASIDE_SUFFIX_BYTES], aside[ASIDE_SUFFIX_BYTES];
 	bool log_is_ours = id->log == LOG_NEWER || (id->file_is_strange && id->log == LOG_FITS);
 	int64_t log_bytes = 0;
-	enum err err = store_stranger_suffix(&s->files, stranger, e);
+	enum err err = asides_new_suffix(&s->files, STRANGER_PREFIX, stranger, e);
 
 	if (err == ERR_OK)
-		err = store_aside_suffix(&s->files, aside, e);
+		err = asides_new_suffix(&s->files, ASIDE_PREFIX, aside, e);
 	if (err == ERR_OK)
 		err = files_size(&s->files, "-wal", &log_bytes, e);
 	if (err == ERR_OK && log_bytes > 0)

@@ -210,23 +210,6 @@ enum err store_look_at_free(const struct files *f, struct error *e)
 	return error_set(e, ERR_DAMAGED, "%s: the list of free pages is not what was written", f->path);
 }
 
-/* In a copy, which takes the log's name when it is whole: half mended, the log would end where the mending did. */
-static enum err mend_copy(const struct files *f, const struct wal_scan *scan, uint64_t *ret_damaged, struct error *e)
-{
-	AUTOCLOSE int fd = -1;
-	enum err err;
-
-	files_remove(f, "-wal.new");
-	err = files_copy(f, "-wal", "-wal.new", e);
-	if (err == ERR_OK)
-		err = files_open_read(f, "-wal.new", O_RDWR, &fd, e);
-	if (err == ERR_OK)
-		err = wal_mend(fd, scan, ret_damaged, e);
-	if (err == ERR_OK)
-		err = files_rename(f, "-wal.new", "-wal", e);
-	return err == ERR_OK ? files_sync_dir(f, e) : err;
-}
-
 enum err store_mend_wal(const struct files *f, const struct wal_scan *scan, struct store_report *report,
                         struct error *e)
 {
@@ -250,7 +233,7 @@ enum err store_mend_wal(const struct files *f, const struct wal_scan *scan, stru
 	if (err == ERR_OK)
 		err = files_sync_dir(f, e);
 	if (err == ERR_OK)
-		err = mend_copy(f, scan, &damaged, e);
+		err = wal_mend_copy(f, scan, &damaged, e);
 	store_warn(report,
 	           "the write-ahead log was damaged in the middle: %llu commits stood behind %llu bad frames; it was"
 	           " copied to %s%s and joined again",

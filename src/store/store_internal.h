@@ -176,6 +176,7 @@ struct store {
 	uint64_t log_held; /* bytes of the log that own their blocks */
 	bool is_shrinking; /* free pages were cut off that the file still has */
 	bool log_given;    /* the log was cut to nothing: held anew with the next group */
+	bool is_looked_at; /* store_look: nothing is written */
 	bool untrusted;    /* a disk error: nothing that the file says may be believed before a restart */
 	struct error untrusted_why;
 	uint64_t free_bytes;
@@ -341,6 +342,8 @@ uint64_t store_untold(const struct totals *t);
 enum err store_losses_print(sqlite3 *db, uint64_t untold, struct buf *out, struct error *e) MUST_CHECK;
 /* A row of a file that was set aside. */
 enum err store_losses_keep(struct store *s, const struct stored_record *r, struct error *e) MUST_CHECK;
+/* store_open.c: the statements of the hot path. */
+enum err store_prepare(struct store *s, struct error *e) MUST_CHECK;
 
 /* store_merge.c: when a spool is opened. */
 enum err store_merge_begin(struct store *s, struct error *e) MUST_CHECK;
@@ -430,11 +433,6 @@ enum err store_ledgers_of_log(const struct files *f, const char *suffix, struct 
 
 /* store_aside.c: no connection may be open. */
 enum err store_set_aside(struct store *s, struct store_report *report, struct error *e) MUST_CHECK;
-/* Something, of whatever kind, has the name PATH + suffix. */
-bool store_aside_is_taken(const struct files *f, const char *suffix);
-/* Names that are free: what is read back, and what is not this spool's. */
-enum err store_aside_suffix(const struct files *f, char out[ASIDE_SUFFIX_BYTES], struct error *e) MUST_CHECK;
-enum err store_stranger_suffix(const struct files *f, char out[ASIDE_SUFFIX_BYTES], struct error *e) MUST_CHECK;
 /* PATH + part becomes PATH + suffix + part. */
 enum err store_move_part(struct store *s, const char *suffix, const char *part, struct error *e) MUST_CHECK;
 /* Ends what a run that died began, before anything else looks at the files. */
@@ -455,12 +453,8 @@ void store_salvage_end(struct store *s);
 
 /* Damaged messages whose bytes are there for a person to look at. */
 #define STORE_KEPT_SQL "SELECT count(*) FROM damaged WHERE body IS NOT NULL"
-/* store_check.c: what was set aside, and what became of it. */
-enum err store_list_asides(const struct files *f, struct buf *out, uint64_t *ret_unread, struct error *e) MUST_CHECK;
 /* store_peek.c: another spool's tables, as this kspool knows them, and nothing else. */
 enum err store_check_source(sqlite3 *db, const char *path, struct error *e) MUST_CHECK;
-/* The log beside a spool that is read as it is; ERR_INPUT: commits stand behind a break in it. */
-enum err store_source_log(const char *path, struct error *e) MUST_CHECK;
 
 /* store_inspect.c: after the files were opened, or made shorter by us. */
 void store_watch_note(struct store *s);

@@ -154,7 +154,7 @@ static enum err migrate(struct store *s, struct error *e)
 	return err;
 }
 
-static enum err prepare(struct store *s, struct error *e)
+enum err store_prepare(struct store *s, struct error *e)
 {
 	int64_t page;
 	enum err err;
@@ -191,7 +191,7 @@ static enum err connect_database(struct store *s, bool created, struct error *e)
 	if (err == ERR_OK)
 		err = store_side_functions(s->db, &s->tag, e);
 	if (err == ERR_OK)
-		err = prepare(s, e);
+		err = store_prepare(s, e);
 	return err == ERR_OK ? ERR_OK : error_wrap(e, "spool %s", s->path);
 }
 
@@ -520,6 +520,10 @@ enum err store_close(struct store *s, struct error *e)
 
 	if (!s)
 		return ERR_OK;
+	if (s->is_looked_at) {
+		store_abandon(s);
+		return ERR_OK;
+	}
 	store_rollback(s);
 	err = store_watch(s, &lost, e);
 	if (err != ERR_OK) {

@@ -59,13 +59,23 @@ struct store_report {
 	uint64_t missing_rows; /* ledger says they were here; they are not (counted as damaged) */
 	bool strangers; /* files of another spool, or of another time of this one, were found: the warning says which */
 	bool flight_is_anothers; /* so was PATH.flight (the journal fills it in) */
-	bool copy_on_write;      /* the file system needs new blocks to overwrite */
-	char warning[512];       /* "" or one sentence for the log */
+	bool is_read_only;       /* of store_look: nothing can be written there */
+	bool schema_is_old; /* of store_look: its tables are an older kspool's; they can be peeked at and exported */
+	bool copy_on_write; /* the file system needs new blocks to overwrite */
+	char warning[512];  /* "" or one sentence for the log */
 };
 
 /* Which spool it is: 128 random bits, given once. */
 void store_identity(const struct store *s, uint64_t ret[2]);
 enum err store_open(const struct store_options *options, struct store **ret, struct store_report *ret_report,
+                    struct error *e) MUST_CHECK;
+/*
+ * A stopped spool to be read: store_dead_walk, store_dead_get, store_export and store_close, no other
+ * verb. Nothing is changed and nothing is made, on a read-only file system too. The report's warning says what does not
+ * show
+ * ("": it is all there). ERR_DAMAGED: a start or kspool repair must mend it first.
+ */
+enum err store_look(const struct store_options *options, struct store **ret, struct store_report *ret_report,
                     struct error *e) MUST_CHECK;
 /* Checkpoints when clean and closes, also when it fails. Accepts null. Not MUST_CHECK: who has failed already closes
  * without asking. */

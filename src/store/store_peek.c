@@ -72,29 +72,6 @@ static enum err peek_at(const char *path, store_peek_visit *visit, void *arg, st
 	return err;
 }
 
-enum err store_source_log(const char *path, struct error *e)
-{
-	AUTOFREE char *name = mem_format("%s-wal", path);
-	AUTOCLOSE int fd = open(name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	struct wal_scan scan = {0};
-	enum err err;
-
-	if (fd < 0 && errno == ENOENT)
-		return ERR_OK;
-	if (fd < 0)
-		return error_set_errno(e, ERR_DISK, "%s", name);
-	err = wal_scan(fd, &scan, e);
-	if (err != ERR_OK)
-		return error_wrap(e, "%s", name);
-	if (!wal_is_damaged(&scan) || (scan.header_is_torn && scan.commits_mended == scan.commits_lost))
-		return ERR_OK;
-	return error_set(
-	    e, ERR_INPUT,
-	    "%s is damaged: %" PRIu64
-	    " commits stand behind the break, and cannot be seen before kspool repair has joined them again",
-	    name, scan.commits_lost);
-}
-
 /* What there is must be one spool, by its own look: nothing is changed by looking. */
 static enum err must_be_whole(const struct files *f, struct error *e)
 {
@@ -126,19 +103,17 @@ enum err store_peek(const char *path, bool is_copy, store_peek_visit *visit, voi
 	AUTOFREE char *log = mem_format("%s-wal", path);
 	struct files files;
 	struct error local;
-	bool had_log;
 	enum err err, whole;
 
 	if (is_copy)
 		return peek_at(path, visit, arg, e);
 	if (access(path, F_OK) != 0 && access(log, F_OK) != 0)
 		return error_set(e, ERR_NOINPUT, "there is no spool at %s", path);
-	err = files_open(&files, path, e);
+	err = files_open_reader(&files, path, e);
 	if (err != ERR_OK)
 		return err;
-	had_log = files_bytes(&files, "-wal") > 0;
 	err = must_be_whole(&files, e);
-	whole = err == ERR_OK ? store_source_log(path, &local) : ERR_OK;
+	whole = err == ERR_OK ? wal_must_be_whole(path, &local) : ERR_OK;
 	if (err == ERR_OK)
 		err = peek_at(path, visit, arg, e);
 	if (err == ERR_OK && whole != ERR_OK) {
@@ -146,8 +121,6 @@ enum err store_peek(const char *path, bool is_copy, store_peek_visit *visit, voi
 		if (e)
 			*e = local;
 	}
-	if (!had_log)
-		files_remove(&files, "-wal"); /* SQLite made an empty one to read the file */
 	files_close(&files);
 	return err;
 }

@@ -169,7 +169,7 @@ static enum err repair_rows(struct store *s, struct buf *out, void (*tell)(const
 	if (err == ERR_OK)
 		err = store_salvage_for(s, INT32_MAX, &salvaged, e);
 	if (err == ERR_OK)
-		err = store_list_asides(&s->files, out, &unread, e);
+		err = asides_print(&s->files, out, &unread, e);
 	for (size_t i = 0; i < s->put_off_count; i++)
 		(void)buf_addf(out,
 		               "cannot be read: %s%s: %s; when it is lost for good: kspool repair --give-up %s%s\n",

@@ -20,7 +20,8 @@ sqlite3_stmt *store_statement(struct store *s, enum store_statement id)
 enum err store_distrust(struct store *s, const struct error *why)
 {
 	store_rollback(s);
-	files_marker_put(&s->files, why->text);
+	if (!s->is_looked_at)
+		files_marker_put(&s->files, why->text);
 	s->untrusted = true;
 	s->untrusted_why = *why;
 	return why->code;

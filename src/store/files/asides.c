@@ -12,9 +12,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/dates.h"
 #include "base/mem.h"
 
 #define LOG "-wal"
@@ -219,4 +222,52 @@ enum err asides_close(const struct files *f, const char *suffix, const char *out
 	AUTOFREE char *marker = mem_format("%s" READ, suffix);
 
 	return files_put_text(f, marker, outcome, e);
+}
+
+enum err asides_print(const struct files *f, struct buf *out, uint64_t *ret_unread, struct error *e)
+{
+	struct aside_list list;
+	enum err err = asides_find(f, &list, e);
+
+	*ret_unread = 0;
+	for (size_t i = 0; i < list.count && err == ERR_OK; i++) {
+		const struct aside *a = &list.items[i];
+		AUTOFREE char *name = asides_name(f, a);
+		char why[400] = "";
+
+		*ret_unread += !a->is_read;
+		if (!a->is_read)
+			asides_trouble(f, a, true, why, sizeof why);
+		(void)buf_addf(out, "set aside: %s: %s%s%s\n", name,
+		               a->is_read ? a->outcome : "not read to its end yet", *why ? ": " : "", why);
+		if (*why)
+			(void)buf_addf(out, "put it right, or, when it is lost for good: kspool repair --give-up %s\n",
+			               name);
+	}
+	asides_fini(&list);
+	return err;
+}
+
+bool asides_is_taken(const struct files *f, const char *suffix, const char *more)
+{
+	AUTOFREE char *name = mem_format("%s%s%s", f->name, suffix, more);
+	struct stat st;
+
+	return fstatat(f->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
+}
+
+enum err asides_new_suffix(const struct files *f, const char *prefix, char out[ASIDE_SUFFIX_BYTES], struct error *e)
+{
+	enum { TRIES = 100000 };
+	const int64_t now = clock_wall_ms();
+
+	for (int64_t ms = now; ms < now + TRIES; ms++) {
+		char text[DATES_AMZ_BYTES];
+
+		(void)snprintf(out, ASIDE_SUFFIX_BYTES, "%s%s-%03d", prefix, dates_format_amz(ms, text),
+		               (int)(ms % MS_PER_S));
+		if (!asides_is_taken(f, out, "") && !asides_is_taken(f, out, LOG))
+			return ERR_OK;
+	}
+	return error_set(e, ERR_DISK, "%s%s and each name after it is taken, or cannot be looked at", f->path, out);
 }

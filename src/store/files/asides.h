@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/buf.h"
 #include "base/error.h"
 #include "store/files/spool_files.h"
 
@@ -43,6 +44,13 @@ struct aside_list {
 /* Oldest first. */
 enum err asides_find(const struct files *f, struct aside_list *ret, struct error *e) MUST_CHECK;
 void asides_fini(struct aside_list *list);
+/* Something, of whatever kind, has the name PATH + suffix + more. */
+bool asides_is_taken(const struct files *f, const char *suffix, const char *more);
+/* A name that is free: the prefix and the time. */
+enum err asides_new_suffix(const struct files *f, const char *prefix, char out[ASIDE_SUFFIX_BYTES],
+                           struct error *e) MUST_CHECK;
+/* A line for each, and what became of it; *ret_unread: how many are still to be read back. */
+enum err asides_print(const struct files *f, struct buf *out, uint64_t *ret_unread, struct error *e) MUST_CHECK;
 /* The name by which a person finds it; to be freed. */
 char *asides_name(const struct files *f, const struct aside *a);
 /* Why it cannot be read back and what to do, as far as a look at it tells, at each byte when `whole`; "": nothing. */

@@ -80,9 +80,11 @@ static enum err check_file_system(struct files *f, const char *folder, struct er
  * 0. Root decided who may write in it beside us; each file in it is still ours alone or refused. kubelet also gives its
  * group to what we made there, at every mount: that is taken back.
  */
-static enum err open_given_folder(struct files *f, const char *folder, struct error *e)
+static enum err open_given_folder(struct files *f, const char *folder, bool to_read, struct error *e)
 {
-	if (faccessat(f->dir_fd, ".", W_OK | X_OK, AT_EACCESS) != 0)
+	if (f->is_read_only && to_read)
+		return check_file_system(f, folder, e);
+	if (f->is_read_only)
 		return error_set(
 		    e, ERR_ENVIRONMENT,
 		    "%s belongs to root and we (uid %u) may not write in it; chown it (a pod: set fsGroup)", folder,
@@ -91,7 +93,8 @@ static enum err open_given_folder(struct files *f, const char *folder, struct er
 	return check_file_system(f, folder, e);
 }
 
-static enum err open_folder(struct files *f, const char *folder, struct error *e)
+/* Whether we may write there is asked only when nothing is to be written. */
+static enum err open_folder(struct files *f, const char *folder, bool to_read, struct error *e)
 {
 	struct stat st;
 
@@ -106,12 +109,22 @@ static enum err open_folder(struct files *f, const char *folder, struct error *e
 		return error_set_errno(e, kind_of(ERR_ENVIRONMENT), "cannot open the spool's folder %s", folder);
 	if (fstat(f->dir_fd, &st) != 0)
 		return error_set_errno(e, kind_of(ERR_SYSTEM), "%s: stat", folder);
+	f->is_read_only = faccessat(f->dir_fd, ".", W_OK | X_OK, AT_EACCESS) != 0;
+	if (f->is_read_only && !to_read && (errno == EROFS || st.st_uid == geteuid()))
+		return error_set(
+		    e, kind_of(ERR_ENVIRONMENT),
+		    "%s cannot be written: %s; look at its disk (dmesg, mount) and its mode, and mend that, or"
+		    " copy the spool with all that stands beside it to another folder. kspool check, peek,"
+		    " dead list and export read it as it is",
+		    folder, strerror(errno));
 	if (st.st_uid == 0 && geteuid() != 0)
-		return open_given_folder(f, folder, e);
+		return open_given_folder(f, folder, to_read, e);
 	if (st.st_uid != geteuid())
 		return error_set(e, ERR_ENVIRONMENT,
 		                 "%s belongs to uid %u, we are uid %u; chown it, or run as its owner", folder,
 		                 (unsigned)st.st_uid, (unsigned)geteuid());
+	if (f->is_read_only)
+		return check_file_system(f, folder, e);
 	if ((st.st_mode & (S_ISGID | S_IWGRP | S_IWOTH)) == (S_ISGID | S_IWGRP) && fchmod(f->dir_fd, 0700) == 0) {
 		f->is_given = true;
 		st.st_mode = 0700;
@@ -142,6 +155,8 @@ static enum err check_plain(const struct files *f, const char *suffix, const str
 {
 	if (!S_ISREG(st->st_mode))
 		return error_set(e, ERR_ENVIRONMENT, "%s%s is not a plain file; move it away", f->path, suffix);
+	if (f->is_read_only && (st->st_uid == geteuid() || st->st_uid == 0))
+		return ERR_OK;
 	if (st->st_nlink > 1)
 		return error_set(e, ERR_ENVIRONMENT, "%s%s has %u names (hard links); copy it instead", f->path, suffix,
 		                 (unsigned)st->st_nlink);
@@ -161,12 +176,14 @@ static enum err check_plain(const struct files *f, const char *suffix, const str
 	return ERR_OK;
 }
 
-static enum err take_lock(struct files *f, struct error *e)
+static enum err take_lock(struct files *f, bool to_read, struct error *e)
 {
 	struct stat st;
 	enum err err;
 
-	f->lock_fd = files_open_one(f, ".lock", O_RDWR | O_CREAT | O_NONBLOCK);
+	f->lock_fd = files_open_one(f, ".lock", (to_read ? O_RDONLY : O_RDWR | O_CREAT) | O_NONBLOCK);
+	if (f->lock_fd < 0 && to_read && errno == ENOENT)
+		return ERR_OK;
 	if (f->lock_fd < 0)
 		return error_set_errno(e, kind_of(ERR_ENVIRONMENT), "cannot open %s.lock", f->path);
 	if (fstat(f->lock_fd, &st) != 0)
@@ -201,7 +218,7 @@ bool files_is_at_path(const struct files *f)
 	return fstat(f->dir_fd, &held) != 0 || (named.st_dev == held.st_dev && named.st_ino == held.st_ino);
 }
 
-enum err files_open_folder(struct files *f, const char *path, struct error *e)
+static enum err open_path(struct files *f, const char *path, bool to_read, struct error *e)
 {
 	AUTOFREE char *folder = mem_string(path);
 	const char *slash = strrchr(path, '/');
@@ -213,11 +230,13 @@ enum err files_open_folder(struct files *f, const char *path, struct error *e)
 	if (*f->name == '\0' || strlen(f->name) > NAME_MAX - 64)
 		err = error_set(e, ERR_ENVIRONMENT, "%s does not name a file", path);
 	else
-		err = open_folder(f, folder_of(folder), e);
+		err = open_folder(f, folder_of(folder), to_read, e);
 	if (err != ERR_OK)
 		files_close(f);
 	return err;
 }
+
+enum err files_open_folder(struct files *f, const char *path, struct error *e) { return open_path(f, path, false, e); }
 
 /* Those that kspool writes, or believes: one rule for all, so that none is written through a link or taken for damage.
  */
@@ -233,19 +252,23 @@ static enum err check_companions(const struct files *f, struct error *e)
 	return err;
 }
 
-enum err files_open(struct files *f, const char *path, struct error *e)
+static enum err open_all(struct files *f, const char *path, bool to_read, struct error *e)
 {
-	enum err err = files_open_folder(f, path, e);
+	enum err err = open_path(f, path, to_read, e);
 
 	if (err != ERR_OK)
 		return err;
-	err = take_lock(f, e);
+	err = take_lock(f, to_read, e);
 	if (err == ERR_OK)
 		err = check_companions(f, e);
 	if (err != ERR_OK)
 		files_close(f);
 	return err;
 }
+
+enum err files_open(struct files *f, const char *path, struct error *e) { return open_all(f, path, false, e); }
+
+enum err files_open_reader(struct files *f, const char *path, struct error *e) { return open_all(f, path, true, e); }
 
 static void close_one(int *fd)
 {

@@ -35,7 +35,9 @@ struct files {
 	int tide_trouble; /* errno of opening it */
 	int wal_fd;       /* keeps PATH-wal's blocks allocated; SQLite takes no lock on that file */
 	bool copy_on_write;
-	bool is_given; /* a volume that root gave to us: group bits of our files are the mount's doing */
+	bool is_read_only; /* the folder takes no file of ours: nothing is made there, and what nobody can change is
+	                      read */
+	bool is_given;     /* a volume that root gave to us: group bits of our files are the mount's doing */
 	bool overlay;
 };
 
@@ -79,6 +81,11 @@ static inline bool files_errno_is_full(int number) { return number == ENOSPC || 
 /* Checks the folder, takes the lock, and checks that each companion is a plain file. ERR_BUSY: another process has it.
  */
 enum err files_open(struct files *f, const char *path, struct error *e) MUST_CHECK;
+/*
+ * To read it, also on a read-only file system and in a folder that we may not write in: nothing is made, and the lock
+ * is held where there is one. Without one nobody has the spool open.
+ */
+enum err files_open_reader(struct files *f, const char *path, struct error *e) MUST_CHECK;
 /* Likewise without the lock: to look at the names beside a spool that another has. */
 enum err files_open_folder(struct files *f, const char *path, struct error *e) MUST_CHECK;
 void files_close(struct files *f);

@@ -164,13 +164,9 @@ enum err sql_number(sqlite3 *db, const char *sql, int64_t *ret, struct error *e)
 	return ERR_OK;
 }
 
-/*
- * Reading a log without shared memory needs the exclusive lock, which needs a descriptor that may write: nothing is
- * written all the same (query_only, no checkpoint at close).
- */
 enum err sql_reader_open(const char *path, const char *vfs, sqlite3 **ret, struct error *e)
 {
-	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE;
+	int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE;
 	sqlite3 *db = NULL;
 	enum err err = ERR_OK;
 	struct stat st;
@@ -182,7 +178,7 @@ enum err sql_reader_open(const char *path, const char *vfs, sqlite3 **ret, struc
 		return error_set(e, ERR_DAMAGED, "%s is empty", path);
 	sql_global_setup();
 	vfs_clear_errno();
-	rc = sqlite3_open_v2(path, &db, flags, vfs_register(vfs));
+	rc = sqlite3_open_v2(path, &db, flags, vfs_register_reader(vfs));
 	if (rc == SQLITE_OK) {
 		(void)sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 		(void)sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
@@ -191,7 +187,7 @@ enum err sql_reader_open(const char *path, const char *vfs, sqlite3 **ret, struc
 		(void)sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
 		err = sql_exec(db,
 		               "PRAGMA locking_mode=EXCLUSIVE; PRAGMA query_only=1; PRAGMA cell_size_check=1;"
-		               "PRAGMA wal_autocheckpoint=0",
+		               "PRAGMA wal_autocheckpoint=0; PRAGMA temp_store=2",
 		               e, "set a reader up");
 		if (err == ERR_OK)
 			err = sql_number(db, "SELECT count(*) FROM sqlite_schema", &tables, e);

@@ -218,9 +218,15 @@ static int layer_control(sqlite3_file *file, int op, void *arg)
 	return below(file)->pMethods->xFileControl(below(file), op, arg);
 }
 
-static int layer_sector(sqlite3_file *file) { return below(file)->pMethods->xSectorSize(below(file)); }
+static int layer_sector(sqlite3_file *file)
+{
+	return below(file)->pMethods ? below(file)->pMethods->xSectorSize(below(file)) : 0;
+}
 
-static int layer_device(sqlite3_file *file) { return below(file)->pMethods->xDeviceCharacteristics(below(file)); }
+static int layer_device(sqlite3_file *file)
+{
+	return below(file)->pMethods ? below(file)->pMethods->xDeviceCharacteristics(below(file)) : 0;
+}
 
 static const sqlite3_io_methods layer_methods = {
     .iVersion = 1,
@@ -351,14 +357,119 @@ static int layer_time64(sqlite3_vfs *vfs, sqlite3_int64 *ret)
 	return base_of(vfs)->xCurrentTimeInt64(base_of(vfs), ret);
 }
 
-const char *vfs_register(const char *base_name)
+/* Opened for reading alone: the database, and its log, which SQLite never asks for in that way. */
+static int reader_close(sqlite3_file *file)
+{
+	return below(file)->pMethods ? below(file)->pMethods->xClose(below(file)) : SQLITE_OK;
+}
+
+static int reader_read(sqlite3_file *file, void *data, int count, sqlite3_int64 offset)
+{
+	errno = 0;
+	if (below(file)->pMethods)
+		return note_look(below(file)->pMethods->xRead(below(file), data, count, offset));
+	memset(data, 0, (size_t)count);
+	return SQLITE_IOERR_SHORT_READ;
+}
+
+static int reader_write(sqlite3_file *file, const void *data, int count, sqlite3_int64 offset)
+{
+	(void)file;
+	(void)data;
+	(void)count;
+	(void)offset;
+	return SQLITE_READONLY;
+}
+
+static int reader_truncate(sqlite3_file *file, sqlite3_int64 size)
+{
+	(void)file;
+	(void)size;
+	return SQLITE_READONLY;
+}
+
+static int reader_sync(sqlite3_file *file, int flags)
+{
+	(void)file;
+	(void)flags;
+	return SQLITE_OK;
+}
+
+static int reader_size(sqlite3_file *file, sqlite3_int64 *size)
+{
+	*size = 0;
+	errno = 0;
+	return below(file)->pMethods ? note_look(below(file)->pMethods->xFileSize(below(file), size)) : SQLITE_OK;
+}
+
+static int reader_lock(sqlite3_file *file, int kind)
+{
+	return below(file)->pMethods && kind == SQLITE_LOCK_SHARED ? below(file)->pMethods->xLock(below(file), kind)
+	                                                           : SQLITE_OK;
+}
+
+static int reader_unlock(sqlite3_file *file, int kind)
+{
+	return below(file)->pMethods ? below(file)->pMethods->xUnlock(below(file), kind) : SQLITE_OK;
+}
+
+static int reader_reserved(sqlite3_file *file, int *ret)
+{
+	(void)file;
+	*ret = 0;
+	return SQLITE_OK;
+}
+
+static int reader_control(sqlite3_file *file, int op, void *arg)
+{
+	return below(file)->pMethods ? below(file)->pMethods->xFileControl(below(file), op, arg) : SQLITE_NOTFOUND;
+}
+
+static const sqlite3_io_methods reader_methods = {
+    .iVersion = 1,
+    .xClose = reader_close,
+    .xRead = reader_read,
+    .xWrite = reader_write,
+    .xTruncate = reader_truncate,
+    .xSync = reader_sync,
+    .xFileSize = reader_size,
+    .xLock = reader_lock,
+    .xUnlock = reader_unlock,
+    .xCheckReservedLock = reader_reserved,
+    .xFileControl = reader_control,
+    .xSectorSize = layer_sector,
+    .xDeviceCharacteristics = layer_device,
+};
+
+static int reader_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *ret_flags)
+{
+	const bool is_log = (flags & SQLITE_OPEN_WAL) != 0;
+	struct layer_file *f = (struct layer_file *)(void *)file;
+	int rc;
+
+	if (!is_log && !(flags & SQLITE_OPEN_READONLY)) /* what the database is copied into */
+		return layer_open(vfs, name, file, flags, ret_flags);
+	memset(f, 0, sizeof *f);
+	flags = (flags & ~(SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE)) | SQLITE_OPEN_READONLY;
+	errno = 0;
+	rc = note_look(base_of(vfs)->xOpen(base_of(vfs), name, below(file), flags, ret_flags));
+	if (rc != SQLITE_OK && is_log && errno == ENOENT) {
+		below(file)->pMethods = NULL;
+		rc = SQLITE_OK;
+	}
+	if (rc == SQLITE_OK)
+		f->head.pMethods = &reader_methods;
+	return rc;
+}
+
+static const char *register_layer(const char *base_name, const char *prefix, bool is_reader)
 {
 	sqlite3_vfs *base = sqlite3_vfs_find(base_name);
 	sqlite3_vfs *layer;
 	char name[128];
 
 	must(base && base->iVersion >= 2);
-	(void)snprintf(name, sizeof name, "kspool-%s", base->zName);
+	(void)snprintf(name, sizeof name, "%s-%s", prefix, base->zName);
 	layer = sqlite3_vfs_find(name);
 	if (layer)
 		return layer->zName;
@@ -368,7 +479,7 @@ const char *vfs_register(const char *base_name)
 	layer->mxPathname = base->mxPathname;
 	layer->zName = mem_string(name);
 	layer->pAppData = base;
-	layer->xOpen = layer_open;
+	layer->xOpen = is_reader ? reader_open : layer_open;
 	layer->xDelete = layer_delete;
 	layer->xAccess = layer_access;
 	layer->xFullPathname = layer_full_path;
@@ -380,6 +491,10 @@ const char *vfs_register(const char *base_name)
 	must(sqlite3_vfs_register(layer, 0) == SQLITE_OK);
 	return layer->zName;
 }
+
+const char *vfs_register(const char *base) { return register_layer(base, "kspool", false); }
+
+const char *vfs_register_reader(const char *base) { return register_layer(base, "kspool-reader", true); }
 
 /* Null: it is not open. */
 static struct layer_file *file_of(sqlite3 *db, enum vfs_file which)

@@ -21,6 +21,14 @@
 /* Registers the layer over the VFS `base` (null: the default) when it is not yet there; returns its name. */
 const char *vfs_register(const char *base);
 
+/*
+ * Likewise a layer that changes nothing and makes nothing: what is opened SQLITE_OPEN_READONLY is read with its log, on
+ * a read-only file system too. SQLite reads a log without shared memory only under the exclusive lock, which needs a
+ * descriptor that may write: the shared one is taken, which no writer of ours lives beside, and passed off as it. A log
+ * that is not there is empty.
+ */
+const char *vfs_register_reader(const char *base);
+
 /* errno of this thread's last failed file operation; 0 after vfs_clear_errno. */
 int vfs_errno(void);
 void vfs_clear_errno(void);

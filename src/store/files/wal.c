@@ -10,6 +10,9 @@
  */
 #include "store/files/wal.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -422,4 +425,43 @@ enum err wal_frames_of_pages(int fd, const struct wal_scan *scan, uint32_t *fram
 			frame_of[page] = (uint32_t)i + 1;
 	}
 	return err;
+}
+
+enum err wal_must_be_whole(const char *path, struct error *e)
+{
+	AUTOFREE char *name = mem_format("%s-wal", path);
+	AUTOCLOSE int fd = open(name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	struct wal_scan scan = {0};
+	enum err err;
+
+	if (fd < 0 && errno == ENOENT)
+		return ERR_OK;
+	if (fd < 0)
+		return error_set_errno(e, ERR_DISK, "%s", name);
+	err = wal_scan(fd, &scan, e);
+	if (err != ERR_OK)
+		return error_wrap(e, "%s", name);
+	if (!wal_is_damaged(&scan) || (scan.header_is_torn && scan.commits_mended == scan.commits_lost))
+		return ERR_OK;
+	return error_set(
+	    e, ERR_INPUT,
+	    "%s is damaged: %" PRIu64
+	    " commits stand behind the break, and cannot be seen before kspool repair has joined them again",
+	    name, scan.commits_lost);
+}
+
+enum err wal_mend_copy(const struct files *f, const struct wal_scan *scan, uint64_t *ret_damaged, struct error *e)
+{
+	AUTOCLOSE int fd = -1;
+	enum err err;
+
+	files_remove(f, "-wal.new");
+	err = files_copy(f, "-wal", "-wal.new", e);
+	if (err == ERR_OK)
+		err = files_open_read(f, "-wal.new", O_RDWR, &fd, e);
+	if (err == ERR_OK)
+		err = wal_mend(fd, scan, ret_damaged, e);
+	if (err == ERR_OK)
+		err = files_rename(f, "-wal.new", "-wal", e);
+	return err == ERR_OK ? files_sync_dir(f, e) : err;
 }

@@ -21,6 +21,8 @@
 
 #include "base/error.h"
 
+struct files;
+
 struct wal_scan {
 	bool tolerates;          /* set before wal_scan: what cannot be read is taken for zeros, and counted */
 	uint64_t unreadable;     /* frames */
@@ -44,6 +46,12 @@ struct wal_scan {
 enum err wal_scan(int fd, struct wal_scan *ret, struct error *e) MUST_CHECK;
 /* Rewrites the log in place so that SQLite reads scan->mend_frames frames; synced. *ret_damaged: frames not sound. */
 enum err wal_mend(int fd, const struct wal_scan *scan, uint64_t *ret_damaged, struct error *e) MUST_CHECK;
+
+/* The log of f likewise, in a copy that takes its name: half mended, it would end where the mending did. */
+enum err wal_mend_copy(const struct files *f, const struct wal_scan *scan, uint64_t *ret_damaged,
+                       struct error *e) MUST_CHECK;
+/* The log beside a spool that is read as it is; ERR_INPUT: commits stand behind a break in it. */
+enum err wal_must_be_whole(const char *path, struct error *e) MUST_CHECK;
 
 /* Where the page of a frame stands in the log. */
 int64_t wal_page_offset(const struct wal_scan *scan, uint64_t frame);
