@@ -133,7 +133,7 @@ bool journal_is_far_ahead(const struct journal *j, uint64_t bytes);
  */
 void journal_count_flight(struct store *s, const char *path, const struct store_report *report);
 
-/* What was set aside beside the spool at `path`: as store_each_aside. Any thread. */
+/* What was set aside beside the spool at `path`: as asides_each. Any thread. */
 enum err journal_each_aside(const char *path,
                             void (*each)(void *arg, const char *name, bool is_read, const char *words), void *arg,
                             struct error *e) MUST_CHECK;

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/metrics.h"
+#include "store/files/asides.h"
 
 static void publish_state(struct journal *j)
 {
@@ -67,5 +68,5 @@ enum err journal_each_aside(const char *path,
                             void (*each)(void *arg, const char *name, bool is_read, const char *words), void *arg,
                             struct error *e)
 {
-	return store_each_aside(path, each, arg, e);
+	return asides_each(path, each, arg, e);
 }

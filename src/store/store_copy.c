@@ -16,12 +16,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/byte_order.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/dates.h"
 #include "base/mem.h"
 #include "store/files/new_file.h"
-#include "store/files/sql_schema.h"
+#include "store/files/taken.h"
 #include "store/files/wal.h"
 
 static enum err vacuum_into(struct store *s, const char *path, struct error *e)
@@ -101,108 +102,6 @@ enum err store_export(struct store *s, const char *target, struct error *e)
 	return err;
 }
 
-/* What the other spool noted of a message that failed; attempts, code, reason. */
-static enum err import_failure(struct store *s, sqlite3_stmt *failure, uint64_t old_id, uint64_t new_id,
-                               struct error *e)
-{
-	struct store_settlement again = {.id = new_id, .kind = SETTLE_RETRY};
-	int rc;
-
-	(void)sqlite3_reset(failure);
-	sql_bind_u64(failure, 1, old_id);
-	rc = sqlite3_step(failure);
-	if (rc == SQLITE_DONE)
-		return ERR_OK;
-	if (rc != SQLITE_ROW)
-		return sql_error(sqlite3_db_handle(failure), rc, e, "read the other spool");
-	again.attempts = (uint32_t)sqlite3_column_int64(failure, 0);
-	again.code = (const char *)sqlite3_column_text(failure, 1);
-	return store_settle(s, &again, 1, e);
-}
-
-static enum err refuse_row(uint64_t id, struct error *e)
-{
-	return error_set(e, ERR_DAMAGED, "message %llu there has a wrong checksum; repair it first",
-	                 (unsigned long long)id);
-}
-
-static enum err import_walk(struct store *s, sqlite3 *db, struct block_walk *w, sqlite3_stmt *failure, uint64_t *rows,
-                            struct error *e)
-{
-	struct block_message found;
-	enum err err = ERR_OK;
-	int rc = SQLITE_DONE;
-
-	while (err == ERR_OK && (rc = store_walk_next(w, &found)) == SQLITE_ROW) {
-		struct message *m;
-
-		if (!found.is_sound)
-			return refuse_row(found.row.id, e);
-		m = store_row_message(&found.row);
-		err = store_append(s, m, e);
-		if (err == ERR_OK)
-			err = import_failure(s, failure, found.row.id, m->id, e);
-		message_free(m);
-		++*rows;
-	}
-	if (err != ERR_OK || rc == SQLITE_DONE)
-		return err;
-	return sql_error(db, rc, e, "read the other spool");
-}
-
-static enum err import_pending(struct store *s, sqlite3 *db, uint64_t *rows, struct error *e)
-{
-	CLEANUP(sql_finish) sqlite3_stmt *failure = NULL;
-	struct block_walk w;
-	int rc =
-	    sqlite3_prepare_v2(db, "SELECT attempts, code, reason FROM failures WHERE id = ?1", -1, &failure, NULL);
-	enum err err;
-
-	if (rc == SQLITE_OK)
-		rc = store_walk_open(&w, db, 0, INT64_MAX);
-	if (rc != SQLITE_OK)
-		return sql_error(db, rc, e, "read the other spool");
-	err = import_walk(s, db, &w, failure, rows, e);
-	store_walk_close(&w);
-	return err;
-}
-
-/* Columns from 5 on: attempts, code, reason. */
-static enum err import_dead_row(struct store *s, sqlite3_stmt *st, uint32_t tag, struct error *e)
-{
-	const struct store_row row = store_row_read(st);
-	const char *code = (const char *)sqlite3_column_text(st, 6);
-	struct message *m;
-	enum err err;
-
-	if (!store_row_is_sound(&row, tag))
-		return refuse_row(row.id, e);
-	m = store_row_message(&row);
-	m->attempts = (uint32_t)sqlite3_column_int64(st, 5);
-	message_fail(m, NULL, (const char *)sqlite3_column_text(st, 7));
-	err = store_append_dead(s, m, code ? code : "", e);
-	message_free(m);
-	return err;
-}
-
-static enum err import_dead(struct store *s, sqlite3 *db, uint32_t tag, uint64_t *rows, struct error *e)
-{
-	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
-	int rc = sqlite3_prepare_v2(
-	    db, "SELECT id, received_ms, checksum, meta, body, attempts, code, reason FROM dead ORDER BY id", -1, &st,
-	    NULL);
-	enum err err = ERR_OK;
-
-	if (rc == SQLITE_OK)
-		while (err == ERR_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
-			err = import_dead_row(s, st, tag, e);
-			++*rows;
-		}
-	if (err != ERR_OK || rc == SQLITE_DONE)
-		return err;
-	return sql_error(db, rc, e, "read the other spool");
-}
-
 /* What tells one copy from another: the state of the spool it was made of, and which messages it holds. */
 struct copy_mark {
 	uint64_t next_id, accepted, messages, hash; /* alone in what an older kspool noted */
@@ -210,6 +109,23 @@ struct copy_mark {
 	uint64_t lowest, highest; /* ids there of what is pending */
 	uint64_t first_id;        /* pending; 0: none */
 	int64_t first_checksum;   /* by the rule of no spool: a copy of an older kspool has another one */
+};
+
+/* Of the rows that say which messages were taken in: this, the mark's hash, a number, 8 bytes, that spool, a piece. */
+#define TAKEN_MAGIC UINT64_C(0x6e656b61742d736b)
+enum { MARK_BYTES = offsetof(struct copy_mark, first_id), TAKEN_KEY = 48 };
+
+struct import {
+	sqlite3 *db; /* the other spool */
+	struct copy_mark mark;
+	bool again;
+	bool is_own;   /* a copy of this very spool */
+	bool is_known; /* all of it: taken in before, or made of this spool */
+	uint64_t next_id;
+	struct taken before, now;
+	uint64_t lowest, highest; /* ids of which an older kspool took some in; 0: none */
+	uint64_t rows, left_out;
+	uint64_t gone; /* of an own copy: not here any more */
 };
 
 static void hash_number(struct copy_mark *m, uint64_t n)
@@ -281,7 +197,7 @@ static enum err mark_copy(sqlite3 *db, struct copy_mark *ret, struct error *e)
 
 static void bind_mark(sqlite3_stmt *st, const struct copy_mark *m)
 {
-	(void)sqlite3_bind_blob(st, 1, m, offsetof(struct copy_mark, first_id), SQLITE_STATIC);
+	(void)sqlite3_bind_blob(st, 1, m, MARK_BYTES, SQLITE_STATIC);
 }
 
 /* The very message waits here, under the very id: the copy was made of this spool. */
@@ -295,7 +211,8 @@ static enum err is_own_copy(struct store *s, const struct copy_mark *m, bool *re
 	return err;
 }
 
-static enum err refuse_known_copy(struct store *s, const struct copy_mark *m, bool *ret_known, struct error *e)
+static enum err refuse_known_copy(struct store *s, const struct copy_mark *m, bool is_named, bool *ret_known,
+                                  struct error *e)
 {
 	sqlite3_stmt *st = store_statement(s, ST_IMPORT_GET);
 	int64_t when = 0, messages = 0;
@@ -319,7 +236,7 @@ static enum err refuse_known_copy(struct store *s, const struct copy_mark *m, bo
 		    "all %lld messages of this copy were taken in at %s; with --again they are taken in once "
 		    "more, and sent twice",
 		    (long long)messages, dates_format_iso(when, text));
-	err = is_own_copy(s, m, ret_known, e);
+	err = is_named ? ERR_OK : is_own_copy(s, m, ret_known, e); /* else its messages tell, one by one */
 	if (err == ERR_OK && *ret_known)
 		return error_set(
 		    e, ERR_INPUT,
@@ -328,85 +245,262 @@ static enum err refuse_known_copy(struct store *s, const struct copy_mark *m, bo
 	return err;
 }
 
-/* Ids of that spool, of which earlier copies brought messages: *lowest .. *highest; 0: none did. */
-static enum err taken_before(struct store *s, const struct copy_mark *m, uint64_t *lowest, uint64_t *highest,
-                             struct error *e)
+static uint32_t sum_of(const struct store_row *row) { return (uint32_t)store_row_plain_sum(row); }
+
+/* One of this spool's own that is here is left out, one that is not was sent or lost: who knows must say. */
+static enum err look_here(struct store *s, struct import *m, const struct store_row *row, bool *ret_out,
+                          struct error *e)
+{
+	struct pending p = {0};
+	enum err err = store_find(s, row->id, &p, e);
+	bool is_here = err == ERR_OK && p.is_sound && sum_of(&p.row) == sum_of(row);
+	sqlite3_stmt *st = store_statement(s, ST_SALVAGE_CHECKSUM);
+
+	(void)store_statement(s, ST_READ);
+	sql_bind_u64(st, 1, row->id);
+	if (err == ERR_OK && !is_here) /* on the shelf */
+		is_here = sqlite3_step(st) == SQLITE_ROW && store_row_has_sum(row, sqlite3_column_int64(st, 0));
+	(void)sqlite3_reset(st);
+	*ret_out = true;
+	m->left_out += is_here;
+	m->gone += !is_here;
+	return err;
+}
+
+/* *ret_out: it was taken in before; else it is noted as taken now. */
+static enum err leave_out(struct store *s, struct import *m, const struct store_row *row, bool *ret_out,
+                          struct error *e)
+{
+	const bool was_taken = taken_has(&m->before, row->id, sum_of(row));
+
+	*ret_out = was_taken && !m->again;
+	m->left_out += *ret_out;
+	if (*ret_out)
+		return ERR_OK;
+	if (m->is_own && !m->again && row->id < m->next_id)
+		return look_here(s, m, row, ret_out, e);
+	if (!m->is_known && (was_taken || (row->id >= m->lowest && row->id <= m->highest)))
+		s->now.possible++;
+	taken_add(&m->now, row->id, sum_of(row));
+	m->rows++;
+	return ERR_OK;
+}
+
+/* What earlier copies of that spool brought. */
+static enum err taken_before(struct store *s, struct import *m, struct error *e)
 {
 	sqlite3_stmt *st = store_statement(s, ST_IMPORTS_OF);
-	int rc;
+	int rc = SQLITE_DONE;
 
-	*lowest = *highest = 0;
-	(void)sqlite3_bind_blob(st, 1, &m->spool_high, 2 * sizeof m->spool_high, SQLITE_STATIC);
-	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-		struct copy_mark before;
+	(void)sqlite3_bind_blob(st, 1, &m->mark.spool_high, 2 * sizeof m->mark.spool_high, SQLITE_STATIC);
+	while ((m->mark.spool_high | m->mark.spool_low) != 0 && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+		const size_t count = (size_t)sqlite3_column_bytes(st, 0);
+		const unsigned char *bytes = sqlite3_column_blob(st, 0);
+		struct copy_mark old;
 
-		if (sqlite3_column_bytes(st, 0) != offsetof(struct copy_mark, first_id))
+		if (count > TAKEN_KEY && get_little(bytes, 8) == TAKEN_MAGIC) {
+			taken_read(&m->before, bytes + TAKEN_KEY, count - TAKEN_KEY);
 			continue;
-		memcpy(&before, sqlite3_column_blob(st, 0), offsetof(struct copy_mark, first_id));
-		if (before.highest == 0)
+		}
+		if (count != MARK_BYTES) /* one that has pieces is longer */
 			continue;
-		*lowest = *lowest == 0 || before.lowest < *lowest ? before.lowest : *lowest;
-		*highest = before.highest > *highest ? before.highest : *highest;
+		memcpy(&old, bytes, MARK_BYTES);
+		if (old.highest == 0)
+			continue;
+		m->lowest = m->lowest == 0 || old.lowest < m->lowest ? old.lowest : m->lowest;
+		m->highest = old.highest > m->highest ? old.highest : m->highest;
 	}
 	(void)sqlite3_reset(st);
 	return rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "look for other copies");
 }
 
-/* Of two copies of one spool that overlap, the second may bring what the first brought: possible duplicates. */
-static enum err count_overlap(struct store *s, sqlite3 *db, const struct copy_mark *m, struct error *e)
+/* What the other spool noted of a message that failed; attempts, code, reason. */
+static enum err import_failure(struct store *s, sqlite3_stmt *failure, uint64_t old_id, uint64_t new_id,
+                               struct error *e)
 {
-	struct block_message found;
-	struct block_walk w;
-	uint64_t lowest, highest;
+	struct store_settlement again = {.id = new_id, .kind = SETTLE_RETRY};
 	int rc;
-	enum err err = taken_before(s, m, &lowest, &highest, e);
 
-	if (err != ERR_OK || highest == 0 || (m->spool_high | m->spool_low) == 0)
-		return err;
-	rc = store_walk_open(&w, db, lowest, highest);
-	if (rc == SQLITE_OK) {
-		while ((rc = store_walk_next(&w, &found)) == SQLITE_ROW)
-			s->now.possible += found.row.id >= lowest && found.row.id <= highest;
-		store_walk_close(&w);
-	}
-	return rc == SQLITE_DONE ? ERR_OK : sql_error(db, rc, e, "read the other spool");
+	(void)sqlite3_reset(failure);
+	sql_bind_u64(failure, 1, old_id);
+	rc = sqlite3_step(failure);
+	if (rc == SQLITE_DONE)
+		return ERR_OK;
+	if (rc != SQLITE_ROW)
+		return sql_error(sqlite3_db_handle(failure), rc, e, "read the other spool");
+	again.attempts = (uint32_t)sqlite3_column_int64(failure, 0);
+	again.code = (const char *)sqlite3_column_text(failure, 1);
+	return store_settle(s, &again, 1, e);
 }
 
-static enum err note_copy(struct store *s, const struct copy_mark *m, uint64_t first_id, struct error *e)
+static enum err refuse_row(uint64_t id, struct error *e)
+{
+	return error_set(e, ERR_DAMAGED, "message %llu there has a wrong checksum; repair it first",
+	                 (unsigned long long)id);
+}
+
+static enum err import_walk(struct store *s, struct import *im, struct block_walk *w, sqlite3_stmt *failure,
+                            struct error *e)
+{
+	struct block_message found;
+	enum err err = ERR_OK;
+	int rc = SQLITE_DONE;
+
+	while (err == ERR_OK && (rc = store_walk_next(w, &found)) == SQLITE_ROW) {
+		struct message *m;
+		bool out = false;
+
+		if (!found.is_sound)
+			return refuse_row(found.row.id, e);
+		err = leave_out(s, im, &found.row, &out, e);
+		if (err != ERR_OK || out)
+			continue;
+		m = store_row_message(&found.row);
+		err = store_append(s, m, e);
+		if (err == ERR_OK)
+			err = import_failure(s, failure, found.row.id, m->id, e);
+		message_free(m);
+	}
+	if (err != ERR_OK || rc == SQLITE_DONE)
+		return err;
+	return sql_error(im->db, rc, e, "read the other spool");
+}
+
+static enum err import_pending(struct store *s, struct import *im, struct error *e)
+{
+	sqlite3 *db = im->db;
+	CLEANUP(sql_finish) sqlite3_stmt *failure = NULL;
+	struct block_walk w;
+	int rc =
+	    sqlite3_prepare_v2(db, "SELECT attempts, code, reason FROM failures WHERE id = ?1", -1, &failure, NULL);
+	enum err err;
+
+	if (rc == SQLITE_OK)
+		rc = store_walk_open(&w, db, 0, INT64_MAX);
+	if (rc != SQLITE_OK)
+		return sql_error(db, rc, e, "read the other spool");
+	err = import_walk(s, im, &w, failure, e);
+	store_walk_close(&w);
+	return err;
+}
+
+/* Columns from 5 on: attempts, code, reason. */
+static enum err import_dead_row(struct store *s, struct import *im, sqlite3_stmt *st, uint32_t tag, struct error *e)
+{
+	const struct store_row row = store_row_read(st);
+	const char *code = (const char *)sqlite3_column_text(st, 6);
+	struct message *m;
+	bool out = false;
+	enum err err = store_row_is_sound(&row, tag) ? leave_out(s, im, &row, &out, e) : refuse_row(row.id, e);
+
+	if (err != ERR_OK || out)
+		return err;
+	m = store_row_message(&row);
+	m->attempts = (uint32_t)sqlite3_column_int64(st, 5);
+	message_fail(m, NULL, (const char *)sqlite3_column_text(st, 7));
+	err = store_append_dead(s, m, code ? code : "", e);
+	message_free(m);
+	return err;
+}
+
+static enum err import_dead(struct store *s, struct import *im, struct error *e)
+{
+	const uint32_t tag = store_tag_of((struct spool_id){.high = im->mark.spool_high, .low = im->mark.spool_low});
+	sqlite3 *db = im->db;
+	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
+	int rc = sqlite3_prepare_v2(
+	    db, "SELECT id, received_ms, checksum, meta, body, attempts, code, reason FROM dead ORDER BY id", -1, &st,
+	    NULL);
+	enum err err = ERR_OK;
+
+	if (rc == SQLITE_OK)
+		while (err == ERR_OK && (rc = sqlite3_step(st)) == SQLITE_ROW)
+			err = import_dead_row(s, im, st, tag, e);
+	if (err != ERR_OK || rc == SQLITE_DONE)
+		return err;
+	return sql_error(db, rc, e, "read the other spool");
+}
+
+static enum err put_note(struct store *s, const struct import *m, const void *key, size_t bytes, uint64_t messages,
+                         struct error *e)
 {
 	sqlite3_stmt *st = store_statement(s, ST_IMPORT_PUT);
 
-	bind_mark(st, m);
+	(void)sqlite3_bind_blob64(st, 1, key, bytes, SQLITE_STATIC);
 	(void)sqlite3_bind_int64(st, 2, clock_wall_ms());
-	sql_bind_u64(st, 3, m->messages);
-	sql_bind_u64(st, 4, first_id);
+	sql_bind_u64(st, 3, messages);
+	sql_bind_u64(st, 4, m->next_id);
 	return store_run(s, st, e, "note the copy");
 }
 
-static enum err import_all(struct store *s, sqlite3 *db, bool again, uint64_t *rows, struct error *e)
+/* The copy, and which messages of that spool were taken in now. */
+static enum err note_copy(struct store *s, struct import *m, struct error *e)
 {
-	struct copy_mark mark;
-	uint64_t first_id = s->now.next_id;
-	bool known = false;
-	enum err err = mark_copy(db, &mark, e);
+	AUTOFREE unsigned char *key = mem_zero(TAKEN_KEY + TAKEN_PIECE_BYTES);
+	const bool has_name = (m->mark.spool_high | m->mark.spool_low) != 0;
+	uint64_t number = 0;
+	size_t at = 0, bytes;
+	enum err err;
 
+	memcpy(key, &m->mark, MARK_BYTES);
+	err = put_note(s, m, key, MARK_BYTES + has_name, m->mark.messages, e);
+	put_little(key, TAKEN_MAGIC, 8);
+	put_little(key + 8, m->mark.hash, 8);
+	put_little(key + 24, 0, 8);
+	memcpy(key + TAKEN_KEY - 16, &m->mark.spool_high, 16);
+	while (has_name && err == ERR_OK && (bytes = taken_write(&m->now, &at, key + TAKEN_KEY)) > 0) {
+		put_little(key + 16, number++, 8);
+		err = put_note(s, m, key, TAKEN_KEY + bytes, 0, e);
+	}
+	return err;
+}
+
+/* Nothing is new, or nobody can know. */
+static enum err refuse_nothing_new(const struct import *m, struct error *e)
+{
+	if (m->gone > 0)
+		return error_set(
+		    e, ERR_INPUT,
+		    "this is a copy of this very spool: %" PRIu64 " of its messages are here, and %" PRIu64
+		    " are not any more, be it that they were sent or lost; with --again all are taken in once"
+		    " more, and sent twice",
+		    m->left_out, m->gone);
+	if (m->rows > 0 || m->left_out == 0)
+		return ERR_OK;
+	return error_set(e, ERR_INPUT,
+	                 m->is_own ? "this is a copy of this very spool, which holds its %" PRIu64
+	                             " messages still; with --again they are taken in once more, and sent twice"
+	                           : "all %" PRIu64
+	                             " messages of this copy were taken in before, with other copies of that"
+	                             " spool; with --again they are taken in once more, and sent twice",
+	                 m->left_out);
+}
+
+static enum err import_all(struct store *s, struct import *m, struct error *e)
+{
+	enum err err = mark_copy(m->db, &m->mark, e);
+
+	m->next_id = s->now.next_id;
+	m->is_own = spool_id_is_known(s->id) && m->mark.spool_high == s->id.high && m->mark.spool_low == s->id.low;
 	if (err == ERR_OK)
 		err = store_begin(s, e);
-	if (err == ERR_OK && mark.messages > 0)
-		err = refuse_known_copy(s, &mark, &known, e);
-	if (err == ERR_INPUT && again)
+	if (err == ERR_OK && m->mark.messages > 0)
+		err = refuse_known_copy(s, &m->mark, (m->mark.spool_high | m->mark.spool_low) != 0, &m->is_known, e);
+	if (err == ERR_INPUT && m->again)
 		err = ERR_OK;
-	if (err == ERR_OK && !known)
-		err = count_overlap(s, db, &mark, e);
+	m->is_known |= m->is_own && m->again;
 	if (err == ERR_OK)
-		err = import_pending(s, db, rows, e);
+		err = taken_before(s, m, e);
 	if (err == ERR_OK)
-		err = import_dead(
-		    s, db, store_tag_of((struct spool_id){.high = mark.spool_high, .low = mark.spool_low}), rows, e);
-	if (err == ERR_OK && mark.messages > 0)
-		err = note_copy(s, &mark, first_id, e);
-	if (err == ERR_OK && known)
-		s->now.possible += *rows;
+		err = import_pending(s, m, e);
+	if (err == ERR_OK)
+		err = import_dead(s, m, e);
+	if (err == ERR_OK)
+		err = refuse_nothing_new(m, e);
+	if (err == ERR_OK && m->mark.messages > 0)
+		err = note_copy(s, m, e);
+	if (err == ERR_OK && m->is_known)
+		s->now.possible += m->rows;
 	if (err == ERR_OK)
 		err = store_commit(s, e);
 	if (err != ERR_OK)
@@ -416,11 +510,11 @@ static enum err import_all(struct store *s, sqlite3 *db, bool again, uint64_t *r
 
 enum err store_import(struct store *s, const char *source, bool again, uint64_t *ret_rows, struct error *e)
 {
+	struct import m = {.again = again};
 	struct stat st, own;
-	sqlite3 *db = NULL;
 	enum err err;
 
-	*ret_rows = 0;
+	*ret_rows = s->import_left_out = 0;
 	if (lstat(source, &st) != 0)
 		return error_set_errno(e, ERR_NOINPUT, "%s", source);
 	if (!S_ISREG(st.st_mode))
@@ -429,15 +523,19 @@ enum err store_import(struct store *s, const char *source, bool again, uint64_t 
 		return error_set(e, ERR_INPUT, "%s is this very spool; name the copy of another one", source);
 	err = wal_must_be_whole(source, e);
 	if (err == ERR_OK)
-		err = sql_reader_open(source, NULL, &db, e);
+		err = sql_reader_open(source, NULL, &m.db, e);
 	if (err == ERR_OK)
-		err = store_check_source(db, source, e);
+		err = store_check_source(m.db, source, e);
 	if (err == ERR_OK)
-		err = import_all(s, db, again, ret_rows, e);
-	(void)sqlite3_close_v2(db);
-	if (err == ERR_OK)
+		err = import_all(s, &m, e);
+	(void)sqlite3_close_v2(m.db);
+	taken_fini(&m.before);
+	taken_fini(&m.now);
+	if (err == ERR_OK) {
+		*ret_rows = m.rows;
+		s->import_left_out = m.left_out;
 		return ERR_OK;
-	*ret_rows = 0;
+	}
 	if (err == ERR_DAMAGED) /* of the source: the caller must not take it for its own */
 		err = ERR_INPUT;
 	if (e)
@@ -445,3 +543,5 @@ enum err store_import(struct store *s, const char *source, bool again, uint64_t 
 	(void)error_wrap(e, "import of %s", source);
 	return err;
 }
+
+uint64_t store_import_left_out(const struct store *s) { return s->import_left_out; }

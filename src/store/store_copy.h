@@ -36,10 +36,13 @@ typedef bool store_peek_visit(void *arg, const struct store_peeked *m); /* false
 /* Shows what waits in a stopped spool, or in a copy; changes neither. */
 enum err store_peek(const char *path, bool is_copy, store_peek_visit *visit, void *arg, struct error *e) MUST_CHECK;
 /*
- * Appends what another spool's copy holds pending and set aside; counted as accepted here. All or nothing. A copy that
- * was taken in before, or one of this very spool, is refused (ERR_INPUT); with `again` its messages count as possible
- * duplicates.
+ * Appends what another spool's copy holds pending and set aside; counted as accepted here. All or nothing. What other
+ * copies of that spool brought before, told by id and checksum, is left out; when nothing is new, or of a copy of this
+ * very spool when it had messages that are not here any more, it is refused (ERR_INPUT). With `again` all of it is
+ * taken in, and what was taken in before counts as possible duplicates.
  */
 enum err store_import(struct store *s, const char *source, bool again, uint64_t *ret_rows, struct error *e) MUST_CHECK;
+/* How many messages the last one left out. */
+uint64_t store_import_left_out(const struct store *s);
 
 #endif

@@ -46,13 +46,6 @@ enum err store_count_missing(struct store *s, uint64_t *ret_missing, struct erro
 /* Counts all rows and corrects the ledger; missing ones are counted as damaged. Slow on a large backlog. */
 enum err store_recount(struct store *s, uint64_t *ret_missing, struct error *e) MUST_CHECK;
 
-/*
- * Each set of files that was set aside beside the spool at `path`, oldest first, also while a daemon has the spool: the
- * name of its database, or of its log when that is all there is, and what became of it. is_read: nothing is left to do.
- */
-typedef void store_aside_visit(void *arg, const char *name, bool is_read, const char *outcome);
-enum err store_each_aside(const char *path, store_aside_visit *each, void *arg, struct error *e) MUST_CHECK;
-
 /* `kspool check`: structure, checksums, ledger of a stopped spool, without changing it. Text lines go to out. */
 enum err store_check(const char *path, struct buf *out, uint64_t *ret_problems, struct error *e) MUST_CHECK;
 struct store_repair {

@@ -198,8 +198,9 @@ struct store {
 	struct loss_sum losses[LOSSES];
 	uint64_t came_back; /* damaged messages that are not any more */
 	/* Rows beside the messages that are not what was written, store_mend.c: */
-	bool mend_is_due;     /* one was met, and waits for the end of the group */
-	int64_t suspected_ms; /* monotonic: store_suspect was heard */
+	bool mend_is_due;         /* one was met, and waits for the end of the group */
+	int64_t suspected_ms;     /* monotonic: store_suspect was heard */
+	uint64_t import_left_out; /* by the last import */
 	uint64_t possible_in_group;
 	uint64_t possible_untold; /* counted by ourselves; the journal asks for them */
 	uint64_t positions_lost;  /* of sources: whatever has none may have been read */

@@ -13,13 +13,9 @@ static enum err tell_the_rest(struct store *s, const struct identity *id, struct
 {
 	char words[IDENTITY_WORDS_MAX][IDENTITY_TEXT_BYTES];
 	const size_t count = store_identity_words(id, words);
-	struct aside_list list;
-	uint64_t unread = 0;
-	enum err err = asides_find(&s->files, &list, e);
+	uint64_t unread;
+	enum err err = asides_count(&s->files, &s->aside_files, &unread, e);
 
-	for (size_t i = 0; i < list.count; i++)
-		unread += !list.items[i].is_read;
-	asides_fini(&list);
 	for (size_t i = 0; i < count; i++)
 		store_warn(report, "%s", words[i]);
 	if (unread > 0)

@@ -328,19 +328,6 @@ static enum err start_over(struct store *s, const struct totals *known, struct s
 	return err;
 }
 
-/* Something of this spool is left beside a database that is gone. */
-static enum err is_left(const struct files *f, bool *ret, struct error *e)
-{
-	struct aside_list list;
-	enum err err = asides_find(f, &list, e);
-
-	*ret = false;
-	for (size_t i = 0; i < list.count; i++)
-		*ret |= !list.items[i].is_read;
-	asides_fini(&list);
-	return err;
-}
-
 /* Whose the files are; what is not ours is moved away before SQLite sees it. */
 static enum err identify(struct store *s, enum file_kind *kind, struct identity *id, struct store_report *report,
                          struct error *e)
@@ -359,7 +346,7 @@ static enum err open_files(struct store *s, enum file_kind *kind, struct store_r
 {
 	struct identity id = {0};
 	int64_t wal_bytes;
-	bool left = false;
+	uint64_t left = 0;
 	enum err err = files_open(&s->files, s->path, e);
 
 	if (err == ERR_OK)
@@ -369,10 +356,10 @@ static enum err open_files(struct store *s, enum file_kind *kind, struct store_r
 	if (err == ERR_OK)
 		err = identify(s, kind, &id, report, e);
 	if (err == ERR_OK && *kind == FILE_MISSING)
-		err = is_left(&s->files, &left, e);
+		err = asides_count(&s->files, &s->aside_files, &left, e);
 	if (err != ERR_OK)
 		return err;
-	if (*kind == FILE_MISSING && !s->options.create && !left)
+	if (*kind == FILE_MISSING && !s->options.create && left == 0)
 		return error_set(e, ERR_NOINPUT, "there is no spool at %s", s->path);
 	report->created = *kind == FILE_MISSING;
 	report->marker = files_marker_exists(&s->files);

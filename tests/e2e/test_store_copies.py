@@ -46,6 +46,24 @@ def test_a_copy_is_taken_in_once(fake, http_door, new_spooler, folder, sender):
     assert other.metric("kspool_possible_duplicates") == 50
 
 
+def test_a_later_copy_brings_what_is_new(fake, http_door, new_spooler, folder, sender, judge):
+    fake.offline()
+    spooler, address = http_door()
+    copies = [f"{folder}/copy{n}.db" for n in range(2)]
+    for n, copy in enumerate(copies):
+        ndjson(address, sender.all_acked([message(20 * n + i) for i in range(20)]))
+        assert spooler.run("export", "-c", spooler.config_path, copy).returncode == 0
+    spooler.stop()
+    os.mkdir(f"{folder}/other", 0o700)
+    other = new_spooler(fake.endpoint, {"http_server": {"address": f"127.0.0.1:{free_port()}"}}, folder=f"{folder}/other")
+    runs = [other.run("import", "-c", other.config_path, copy) for copy in copies + copies]
+    assert [run.returncode for run in runs] == [0, 0, 65, 65], runs
+    assert b"20 messages of" in runs[1].stdout and b"20 that were taken in before are left out" in runs[1].stdout
+    fake.online()
+    other.start().wait_ledger(accepted=40, delivered=40, pending=0)
+    judge(fake, other, duplicates=0)
+
+
 def test_check_finds_a_flipped_bit_and_repair_sets_it_aside(fake, http_door, sender):
     fake.offline()
     spooler, address = http_door()

@@ -271,3 +271,58 @@ enum err asides_new_suffix(const struct files *f, const char *prefix, char out[A
 	}
 	return error_set(e, ERR_DISK, "%s%s and each name after it is taken, or cannot be looked at", f->path, out);
 }
+
+/* Not read to its end: why, and what to do. */
+static void put_words(const struct files *f, const struct aside *a, const char *name, char *out, size_t size)
+{
+	char why[400];
+
+	asides_trouble(f, a, false, why, sizeof why);
+	if (*why)
+		(void)snprintf(
+		    out, size,
+		    "cannot be read: %s; put it right and start again, or, when it is lost for good: kspool repair"
+		    " --give-up %s",
+		    why, name);
+	else
+		(void)snprintf(
+		    out, size,
+		    "being read back; where that does not end, the log says why, and kspool repair --give-up %s"
+		    " ends it",
+		    name);
+}
+
+enum err asides_each(const char *path, asides_visit *each, void *arg, struct error *e)
+{
+	struct aside_list list = {0};
+	struct files f = FILES_NONE;
+	enum err err = files_open_names(&f, path, e);
+
+	if (err == ERR_OK)
+		err = asides_find(&f, &list, e);
+	for (size_t i = 0; i < list.count && err == ERR_OK; i++) {
+		const struct aside *a = &list.items[i];
+		AUTOFREE char *name = asides_name(&f, a);
+		char words[1024];
+
+		if (!a->is_read)
+			put_words(&f, a, name, words, sizeof words);
+		each(arg, name, a->is_read, a->is_read ? a->outcome : words);
+	}
+	asides_fini(&list);
+	files_close(&f);
+	return err;
+}
+
+enum err asides_count(const struct files *f, uint64_t *ret_all, uint64_t *ret_unread, struct error *e)
+{
+	struct aside_list list;
+	enum err err = asides_find(f, &list, e);
+
+	*ret_all = list.count;
+	*ret_unread = 0;
+	for (size_t i = 0; i < list.count; i++)
+		*ret_unread += !list.items[i].is_read;
+	asides_fini(&list);
+	return err;
+}

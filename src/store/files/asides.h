@@ -60,6 +60,14 @@ enum err asides_named(const struct files *f, const char *file, char suffix[ASIDE
                       struct error *e) MUST_CHECK;
 /* Nothing is left to do with these files. */
 enum err asides_close(const struct files *f, const char *suffix, const char *outcome, struct error *e) MUST_CHECK;
+/* How many there are, and how many of them are still to be read back. */
+enum err asides_count(const struct files *f, uint64_t *ret_all, uint64_t *ret_unread, struct error *e) MUST_CHECK;
+/*
+ * Each set of files that was set aside beside the spool at `path`, oldest first, also while a daemon has the spool: the
+ * name of its database, or of its log when that is all there is, and what became of it. is_read: nothing is left to do.
+ */
+typedef void asides_visit(void *arg, const char *name, bool is_read, const char *outcome);
+enum err asides_each(const char *path, asides_visit *each, void *arg, struct error *e) MUST_CHECK;
 /* Removes what `kspool peek` had copied (PATH.peek-PID) when it was killed. With the lock held nobody makes one. */
 void asides_sweep_copies(const struct files *f);
 

@@ -238,6 +238,8 @@ static enum err open_path(struct files *f, const char *path, bool to_read, struc
 
 enum err files_open_folder(struct files *f, const char *path, struct error *e) { return open_path(f, path, false, e); }
 
+enum err files_open_names(struct files *f, const char *path, struct error *e) { return open_path(f, path, true, e); }
+
 /* Those that kspool writes, or believes: one rule for all, so that none is written through a link or taken for damage.
  */
 static enum err check_companions(const struct files *f, struct error *e)

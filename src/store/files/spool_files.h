@@ -88,6 +88,8 @@ enum err files_open(struct files *f, const char *path, struct error *e) MUST_CHE
 enum err files_open_reader(struct files *f, const char *path, struct error *e) MUST_CHECK;
 /* Likewise without the lock: to look at the names beside a spool that another has. */
 enum err files_open_folder(struct files *f, const char *path, struct error *e) MUST_CHECK;
+/* Likewise where nothing can be written. */
+enum err files_open_names(struct files *f, const char *path, struct error *e) MUST_CHECK;
 void files_close(struct files *f);
 
 /* The path leads to the folder that was opened: it, or one above it, was not renamed, nor mounted over. */

@@ -17,6 +17,7 @@
 #include "base/buf.h"
 #include "rig/faultfs.h"
 #include "rig/spooldir.h"
+#include "store/files/asides.h"
 #include "store/files/spool_files.h"
 
 enum { PER_BLOCK = 10, PENDING = 2 * PER_BLOCK + 1, BIG_ID = PENDING, DEAD = 2, ALL = PENDING + DEAD, BYTES = 100 };
@@ -421,12 +422,12 @@ static void what_was_set_aside_is_listed_oldest_first(void **state)
 	(void)snprintf(path, sizeof path, "%sx.quarantine-%s", d.path, names[0]); /* another's */
 	spooldir_store(path, "x", 1);
 	buf_init(&out, 1 << 16);
-	assert_int_equal(store_each_aside(d.path, note_aside, &out, &e), ERR_OK);
+	assert_int_equal(asides_each(d.path, note_aside, &out, &e), ERR_OK);
 	assert_int_equal(buf_add_char(&out, '\0'), ERR_OK);
 	assert_string_equal((char *)out.data, "20260101T000000Z-000=;20260102T000000Z-000=;"
 	                                      "20260103T000000Z-000=given up;20260104T000000Z-000-wal=;");
 	buf_fini(&out);
-	assert_int_equal(store_each_aside("/nowhere/at/all", note_aside, &out, &e), ERR_ENVIRONMENT);
+	assert_int_equal(asides_each("/nowhere/at/all", note_aside, &out, &e), ERR_ENVIRONMENT);
 	spooldir_remove(&d);
 }
 

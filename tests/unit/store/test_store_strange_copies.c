@@ -12,9 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <sqlite3.h>
 
+#include "rig/faultfs.h"
 #include "rig/lives.h"
 
 static void run_sql(const char *path, const char *sql)
@@ -91,7 +93,7 @@ static void a_copy_is_a_plain_file(void **state)
 }
 
 /* Two exports of one spool, the later with some of the earlier's messages: these may come twice. */
-static void copies_that_overlap_are_counted(void **state)
+static void what_copies_share_is_taken_in_once(void **state)
 {
 	struct spooldir theirs, mine;
 	struct store *s;
@@ -116,9 +118,21 @@ static void copies_that_overlap_are_counted(void **state)
 	assert_int_equal(store_possible_duplicates(s), 0);
 	assert_int_equal(store_import(s, early, false, &rows, &e), ERR_INPUT);
 	assert_int_equal(store_import(s, late, false, &rows, &e), ERR_OK);
+	assert_int_equal(rows, 40);
+	assert_int_equal(store_import_left_out(s), 20);
+	assert_int_equal(store_possible_duplicates(s), 0);
+	life_expect(s, 100, 0, 100, 0);
+	life_close(s);
+	s = life_open(&mine, NULL); /* and the next run knows it too */
+	assert_int_equal(store_import(s, late, false, &rows, &e), ERR_INPUT);
+	assert_non_null(strstr(e.text, "--again"));
+	assert_int_equal(store_import(s, early, false, &rows, &e), ERR_INPUT);
+	life_settle(s, 1, 100);
+	assert_int_equal(store_import(s, late, false, &rows, &e), ERR_INPUT); /* it left: not once more */
+	assert_int_equal(store_import(s, late, true, &rows, &e), ERR_OK);
 	assert_int_equal(rows, 60);
-	assert_int_equal(store_possible_duplicates(s), 20);
-	life_expect(s, 120, 0, 120, 0);
+	assert_int_equal(store_possible_duplicates(s), 60);
+	life_expect(s, 160, 100, 60, 0);
 	life_close(s);
 	spooldir_remove(&theirs);
 	spooldir_remove(&mine);
@@ -179,11 +193,145 @@ static void a_wrong_bit_of_a_checksum_harms_nothing(void **state)
 	spooldir_remove(&original);
 }
 
+/* A folder that was copied makes two spools of one name, which give one id to two messages: none is left out for that.
+ */
+static void two_spools_of_one_name_are_told_by_their_messages(void **state)
+{
+	struct spooldir one, other, mine;
+	char copies[2][400];
+	struct store *s;
+	struct error e;
+	uint64_t rows;
+
+	(void)state;
+	life_make(&one, 0, 50, 0);
+	spooldir_make(&other);
+	spooldir_copy(&one, &other);
+	for (int i = 0; i < 2; i++) {
+		const struct spooldir *d = i == 0 ? &one : &other;
+
+		(void)snprintf(copies[i], sizeof copies[i], "%s.export", d->path);
+		s = life_open(d, NULL);
+		life_append(s, i == 0 ? 50 : 500, 30);
+		assert_int_equal(store_export(s, copies[i], &e), ERR_OK);
+		life_close(s);
+	}
+	life_make(&mine, LIFE_OTHERS, 10, 0);
+	s = life_open(&mine, NULL);
+	assert_int_equal(store_import(s, copies[0], false, &rows, &e), ERR_OK);
+	assert_int_equal(rows, 80);
+	assert_int_equal(store_import(s, copies[1], false, &rows, &e), ERR_OK);
+	assert_int_equal(rows, 30);
+	assert_int_equal(store_import_left_out(s), 50);
+	life_expect(s, 120, 0, 120, 0);
+	life_close(s);
+	spooldir_remove(&one);
+	spooldir_remove(&other);
+	spooldir_remove(&mine);
+}
+
+/* Of a copy of this very spool nobody knows what became of what is not here any more: who wants it says so. */
+static void a_copy_of_this_spool_brings_nothing_twice(void **state)
+{
+	struct spooldir d;
+	struct store *s;
+	struct error e;
+	char copy[400];
+	uint64_t rows;
+
+	(void)state;
+	life_make(&d, 0, 50, 0);
+	(void)snprintf(copy, sizeof copy, "%s.export", d.path);
+	s = life_open(&d, NULL);
+	assert_int_equal(store_export(s, copy, &e), ERR_OK);
+	assert_int_equal(store_import(s, copy, false, &rows, &e), ERR_INPUT);
+	assert_non_null(strstr(e.text, "copy of this very spool, which holds its 50"));
+	life_settle(s, 1, 20);
+	assert_int_equal(store_import(s, copy, false, &rows, &e), ERR_INPUT);
+	assert_non_null(strstr(e.text, "30 of its messages are here, and 20 are not any more"));
+	life_expect(s, 50, 20, 30, 0);
+	assert_int_equal(store_import(s, copy, true, &rows, &e), ERR_OK);
+	assert_int_equal(rows, 50);
+	assert_int_equal(store_possible_duplicates(s), 50);
+	life_close(s);
+	spooldir_remove(&d);
+}
+
+enum { MANY = 30 };
+
+/* The import is killed before its n-th operation on a file. False: there was none. */
+static bool kill_import(const struct spooldir *mine, const char *copy, uint64_t n)
+{
+	int status;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		struct store_options o = spooldir_options(mine);
+		struct store *s = NULL;
+		uint64_t rows;
+
+		faultfs_arm(FAULTFS_ALL, n, FAULTFS_KILL, false);
+		if (store_open(&o, &s, NULL, NULL) == ERR_OK && store_import(s, copy, false, &rows, NULL) == ERR_OK)
+			(void)store_close(s, NULL);
+		faultfs_arm(0, 0, 0, false);
+		_exit(7);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return !(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+}
+
+/* An import that was killed at any point is run again: then all is there, and nothing twice. */
+static void an_import_that_was_killed_is_run_again(void **state)
+{
+	struct spooldir theirs;
+	char early[400], late[400];
+	bool was_killed = true;
+	struct store *s;
+	struct error e;
+
+	(void)state;
+	life_make(&theirs, 0, MANY, 0);
+	(void)snprintf(early, sizeof early, "%s.early", theirs.path);
+	(void)snprintf(late, sizeof late, "%s.late", theirs.path);
+	s = life_open(&theirs, NULL);
+	assert_int_equal(store_export(s, early, &e), ERR_OK);
+	life_append(s, MANY, MANY);
+	assert_int_equal(store_export(s, late, &e), ERR_OK);
+	life_close(s);
+	for (uint64_t n = 1; was_killed; n++) {
+		struct spooldir mine;
+		enum err err;
+		uint64_t rows;
+
+		life_make(&mine, LIFE_OTHERS, 10, 0);
+		s = life_open(&mine, NULL);
+		assert_int_equal(store_import(s, early, false, &rows, &e), ERR_OK);
+		life_close(s);
+		was_killed = kill_import(&mine, late, n);
+		s = life_open(&mine, NULL);
+		err = store_import(s, late, false, &rows, &e);
+		if (err != ERR_OK && (err != ERR_INPUT || !strstr(e.text, "were taken in")))
+			fail_msg("operation %u: error %d: %s", (unsigned)n, (int)err, e.text);
+		life_expect(s, 10 + 2 * MANY, 0, 10 + 2 * MANY, 0);
+		assert_int_equal(store_possible_duplicates(s), 0);
+		life_close(s);
+		spooldir_remove(&mine);
+		assert_true(n < 2000);
+	}
+	spooldir_remove(&theirs);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(a_copy_has_our_tables_and_nothing_else),  cmocka_unit_test(a_copy_is_a_plain_file),
-	    cmocka_unit_test(copies_that_overlap_are_counted),         cmocka_unit_test(an_export_has_one_name),
+	    cmocka_unit_test(two_spools_of_one_name_are_told_by_their_messages),
+	    cmocka_unit_test(a_copy_of_this_spool_brings_nothing_twice),
+	    cmocka_unit_test(an_import_that_was_killed_is_run_again),
+	    cmocka_unit_test(a_copy_has_our_tables_and_nothing_else),
+	    cmocka_unit_test(a_copy_is_a_plain_file),
+	    cmocka_unit_test(what_copies_share_is_taken_in_once),
+	    cmocka_unit_test(an_export_has_one_name),
 	    cmocka_unit_test(a_wrong_bit_of_a_checksum_harms_nothing),
 	};
 
