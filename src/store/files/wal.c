@@ -317,7 +317,8 @@ static bool mend_frame(const struct reader *r, const struct wal_scan *scan, stru
 
 	link->right = frame_sum(r, seed);
 	link->stored = stored;
-	if (!wal_sum_is(link->right, stored))
+	if (!wal_sum_is(link->right, stored) ||
+	    get_big_u32(r->frame) == 0) /* zeros follow from zeros, and end the log */
 		mend_frame_header(r, seed, scan);
 	return is_sound;
 }

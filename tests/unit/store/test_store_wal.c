@@ -119,6 +119,59 @@ static void a_break_is_found_where_it_is(void **state)
 		each_frame_that_breaks(page_bytes);
 }
 
+/* Frames side by side that lost all, their heads too: what stands behind them is joined, and read by SQLite's rule. */
+static void runs_of_frames_that_break(void **state)
+{
+	enum { PAGE = 1024, STEP = FRAME + PAGE, RUN_MAX = 12 };
+	static const int fills[] = {0, 0xff, -1};
+	struct spooldir d;
+	struct wal_scan whole;
+	size_t count;
+	unsigned char *bytes;
+	uint64_t last = 0, joined = 0;
+
+	(void)state;
+	spooldir_make(&d);
+	make_log(&d, PAGE);
+	bytes = spooldir_load(spooldir_file(&d, "-wal"), &count);
+	whole = scan_of(spooldir_file(&d, "-wal"));
+	for (uint64_t i = 0, seen = 0; i < whole.frames; i++) {
+		seen += ends_a_commit(bytes + HEADER + i * STEP);
+		last = seen + 3 <= whole.commits ? i + 1 : last; /* two transactions are whole from here on */
+	}
+	for (uint64_t run = 1; run <= RUN_MAX; run++)
+		for (uint64_t from = 0; from + run <= whole.frames; from++) {
+			const int fill = fills[(from + run) % 3];
+			unsigned char *harmed = memcpy(malloc(count), bytes, count),
+			              *at = harmed + HEADER + from * STEP;
+			struct wal_scan scan, mended;
+
+			for (size_t i = 0; i < run * STEP; i++)
+				at[i] = fill >= 0 ? (unsigned char)fill : (unsigned char)(i * 131 + i / 7);
+			spooldir_store(spooldir_file(&d, "-wal"), harmed, count);
+			scan = scan_of(spooldir_file(&d, "-wal"));
+			assert_int_equal(scan.frames, from);
+			if (from + run <= last)
+				assert_true(wal_is_damaged(&scan));
+			if (from + run < last)
+				assert_int_equal(scan.mend_frames, whole.frames);
+			if (wal_is_damaged(&scan)) {
+				(void)mend(spooldir_file(&d, "-wal"), &scan);
+				mended = scan_of(spooldir_file(&d, "-wal"));
+				if (mended.frames != scan.mend_frames)
+					fail_msg("%llu frames of %02x from %llu: %llu of %llu are joined",
+					         (unsigned long long)run, fill, (unsigned long long)from,
+					         (unsigned long long)mended.frames,
+					         (unsigned long long)scan.mend_frames);
+				joined++;
+			}
+			free(harmed);
+		}
+	assert_true(joined > 100);
+	free(bytes);
+	spooldir_remove(&d);
+}
+
 /* A log that was never used, and one that is no longer than its heads, are empty. */
 static void a_short_log_is_empty(void **state)
 {
@@ -329,9 +382,9 @@ static void a_start_that_mends_loses_nothing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(a_break_is_found_where_it_is),         cmocka_unit_test(a_short_log_is_empty),
-	    cmocka_unit_test(frames_are_the_newest_of_their_pages), cmocka_unit_test(an_operation_that_fails_is_told),
-	    cmocka_unit_test(a_start_that_mends_loses_nothing),
+	    cmocka_unit_test(a_break_is_found_where_it_is),    cmocka_unit_test(a_short_log_is_empty),
+	    cmocka_unit_test(runs_of_frames_that_break),       cmocka_unit_test(frames_are_the_newest_of_their_pages),
+	    cmocka_unit_test(an_operation_that_fails_is_told), cmocka_unit_test(a_start_that_mends_loses_nothing),
 	};
 
 	faultfs_skip_syncs();
