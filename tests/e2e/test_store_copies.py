@@ -198,6 +198,16 @@ def test_a_spool_is_not_taken_into_itself(fake, http_door):
     assert done.returncode == 65 and b"this very spool" in done.stderr, done
 
 
+def test_a_spool_in_use_is_not_taken_in(fake, http_door, new_spooler, folder):
+    fake.offline()
+    spooler, address = http_door()
+    assert post(address, message(1))[0] == 200
+    os.mkdir(f"{folder}/other", 0o700)
+    other = new_spooler(fake.endpoint, {"http_server": {"address": f"127.0.0.1:{free_port()}"}}, folder=f"{folder}/other")
+    done = other.run("import", "-c", other.config_path, str(spooler.spool))
+    assert done.returncode == 75 and b"in use" in done.stderr and b"kspool export" in done.stderr, done
+
+
 @pytest.mark.parametrize("companion", [".tide", ".flight", ".poison", ".aside", ".reserve", ".unsafe"])
 @pytest.mark.parametrize("what", ["directory", "fifo", "link", "two names"])
 def test_a_companion_that_is_no_plain_file_is_refused(fake, http_door, folder, companion, what):

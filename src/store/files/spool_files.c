@@ -414,22 +414,36 @@ enum err files_rename(const struct files *f, const char *suffix, const char *new
 	return ERR_OK;
 }
 
-enum err files_copy(const struct files *f, const char *suffix, const char *new_suffix, struct error *e)
+static enum err copy_bytes(const struct files *f, int in, int out, const char *suffix, const char *new_suffix,
+                           struct error *e)
 {
-	AUTOCLOSE int in = files_open_one(f, suffix, O_RDONLY);
-	AUTOCLOSE int out = in < 0 ? -1 : files_open_one(f, new_suffix, O_WRONLY | O_CREAT | O_EXCL);
 	char block[65536];
 	ssize_t n;
 
-	if (in < 0 || out < 0)
-		return error_set_errno(e, ERR_DISK, "cannot copy %s%s", f->path, suffix);
 	while ((n = read(in, block, sizeof block)) > 0)
 		if (write(out, block, (size_t)n) != n)
 			return error_set_errno(e, files_errno_is_full(errno) ? ERR_FULL : ERR_DISK, "cannot write %s%s",
 			                       f->path, new_suffix);
 	if (n < 0 || fsync(out) != 0)
-		return error_set_errno(e, ERR_DISK, "cannot copy %s%s", f->path, suffix);
+		return error_set_errno(e, n >= 0 && files_errno_is_full(errno) ? ERR_FULL : ERR_DISK,
+		                       "cannot copy %s%s", f->path, suffix);
 	return ERR_OK;
+}
+
+/* Whole, or not there: each start of a full disk would leave one more piece. */
+enum err files_copy(const struct files *f, const char *suffix, const char *new_suffix, struct error *e)
+{
+	AUTOCLOSE int in = files_open_one(f, suffix, O_RDONLY);
+	AUTOCLOSE int out = in < 0 ? -1 : files_open_one(f, new_suffix, O_WRONLY | O_CREAT | O_EXCL);
+	enum err err;
+
+	if (in < 0 || out < 0)
+		return error_set_errno(e, out < 0 && files_errno_is_full(errno) ? ERR_FULL : ERR_DISK,
+		                       "cannot copy %s%s", f->path, suffix);
+	err = copy_bytes(f, in, out, suffix, new_suffix, e);
+	if (err != ERR_OK)
+		files_remove(f, new_suffix);
+	return err;
 }
 
 enum err files_put_text(const struct files *f, const char *suffix, const char *text, struct error *e)

@@ -191,6 +191,12 @@ enum err sql_reader_open(const char *path, const char *vfs, sqlite3 **ret, struc
 		               e, "set a reader up");
 		if (err == ERR_OK)
 			err = sql_number(db, "SELECT count(*) FROM sqlite_schema", &tables, e);
+		if (err == ERR_BUSY)
+			err = error_set(
+			    e, ERR_BUSY,
+			    "%s is in use by another process; of a running kspool's spool kspool export makes a"
+			    " copy",
+			    path);
 	} else {
 		err = sql_error(db, rc, e, path);
 	}
