@@ -476,6 +476,17 @@ static enum err refuse_nothing_new(const struct import *m, struct error *e)
 	                 m->left_out);
 }
 
+/* Of one copy at least it is not known any more that it was taken in: this may be it. */
+static enum err is_copy_lost(struct store *s, bool *ret, struct error *e)
+{
+	sqlite3_stmt *st = store_statement(s, ST_IMPORTS_LOST);
+	const int rc = sqlite3_step(st);
+
+	*ret = rc == SQLITE_ROW && sqlite3_column_int64(st, 0) > 0;
+	(void)sqlite3_reset(st);
+	return rc == SQLITE_ROW ? ERR_OK : store_fail(s, rc, e, "look for other copies");
+}
+
 static enum err import_all(struct store *s, struct import *m, struct error *e)
 {
 	enum err err = mark_copy(m->db, &m->mark, e);
@@ -489,6 +500,8 @@ static enum err import_all(struct store *s, struct import *m, struct error *e)
 	if (err == ERR_INPUT && m->again)
 		err = ERR_OK;
 	m->is_known |= m->is_own && m->again;
+	if (err == ERR_OK && !m->is_known)
+		err = is_copy_lost(s, &m->is_known, e);
 	if (err == ERR_OK)
 		err = taken_before(s, m, e);
 	if (err == ERR_OK)

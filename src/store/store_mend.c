@@ -395,7 +395,7 @@ enum err store_mend_rows(struct store *s, bool all, struct side_mended *ret, str
 	return err;
 }
 
-enum err store_settle_sides(struct store *s, uint64_t *ret_notes, uint64_t *ret_positions, struct error *e)
+enum err store_settle_sides(struct store *s, struct sides_settled *ret, struct error *e)
 {
 	static const char notes[] =
 	    "UPDATE dead SET attempts = 0, code = '" STORE_NOTE_LOST_CODE "', reason = '" STORE_NOTE_LOST_REASON
@@ -404,14 +404,23 @@ enum err store_settle_sides(struct store *s, uint64_t *ret_notes, uint64_t *ret_
 	static const char positions[] =
 	    "UPDATE positions SET value = '" STORE_POSITION_LOST "', checksum = position_sum(key, '" STORE_POSITION_LOST
 	    "') WHERE NOT " POSITION_IS_SOUND;
+	static const char copies[] = "DELETE FROM imports WHERE NOT " IMPORT_IS_SOUND;
+	static const char unknown[] = "INSERT OR REPLACE INTO imports (copy, imported_ms, messages, first_id, checksum)"
+	                              " VALUES (x'', 0, 0, 0, side_sum(11, x'', 0, 0, 0))";
 	enum err err = store_begin(s, e);
 
+	*ret = (struct sides_settled){0};
 	if (err == ERR_OK)
 		err = sql_exec(s->db, notes, e, "mend the shelf's notes");
-	*ret_notes = err == ERR_OK ? (uint64_t)sqlite3_changes(s->db) : 0;
+	ret->notes = err == ERR_OK ? (uint64_t)sqlite3_changes(s->db) : 0;
 	if (err == ERR_OK)
 		err = sql_exec(s->db, positions, e, "forget damaged positions");
-	*ret_positions = err == ERR_OK ? (uint64_t)sqlite3_changes(s->db) : 0;
+	ret->positions = err == ERR_OK ? (uint64_t)sqlite3_changes(s->db) : 0;
+	if (err == ERR_OK)
+		err = sql_exec(s->db, copies, e, "forget damaged notes of copies");
+	ret->copies = err == ERR_OK ? (uint64_t)sqlite3_changes(s->db) : 0;
+	if (ret->copies > 0)
+		err = sql_exec(s->db, unknown, e, "note that copies are forgotten");
 	s->positions_lost = 0;
 	return err == ERR_OK ? store_commit(s, e) : err;
 }

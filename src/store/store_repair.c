@@ -137,20 +137,27 @@ static enum err note_told(struct store *s, struct buf *out, struct error *e)
 static enum err repair_sides(struct store *s, struct buf *out, struct error *e)
 {
 	struct store_report report;
-	uint64_t notes = 0, positions = 0;
+	struct sides_settled settled = {0};
 	enum err err = store_mend(s, true, &report, e);
 
 	if (err == ERR_OK)
-		err = store_settle_sides(s, &notes, &positions, e);
+		err = store_settle_sides(s, &settled, e);
 	if (report.warning[0])
 		(void)buf_addf(out, "rows beside the messages: %s\n", report.warning);
-	if (notes > 0)
-		(void)buf_addf(out, "shelf: of %" PRIu64 " messages it is forgotten why they were set aside\n", notes);
-	if (positions > 0)
+	if (settled.notes > 0)
+		(void)buf_addf(out, "shelf: of %" PRIu64 " messages it is forgotten why they were set aside\n",
+		               settled.notes);
+	if (settled.copies > 0)
+		(void)buf_addf(out,
+		               "imports: of %" PRIu64
+		               " copies it is forgotten that they were taken in: what is taken in from"
+		               " now on is counted as possible duplicates\n",
+		               settled.copies);
+	if (settled.positions > 0)
 		(void)buf_addf(out,
 		               "positions: %" PRIu64 " are forgotten: what they are of is read again from its start, "
 		               "and counted as possible duplicates\n",
-		               positions);
+		               settled.positions);
 	return err;
 }
 

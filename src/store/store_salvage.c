@@ -247,7 +247,7 @@ static enum err keep_key(struct store *s, const struct stored_record *r, struct 
 		id = ST_POSITION_KEEP;
 	else if (store_record_has_types(r, "tbi") || store_record_has_types(r, "tbii"))
 		id = ST_CACHE_KEEP;
-	else if (store_record_has_types(r, "biii"))
+	else if (store_record_has_types(r, "biii") || store_record_has_types(r, "biiii"))
 		id = ST_IMPORT_KEEP;
 	else if ((store_record_has_types(r, "tiii") || store_record_has_types(r, "tiiii")) && r->values[0].count > 6 &&
 	         (memcmp(r->values[0].bytes, "pages:", 6) == 0 || memcmp(r->values[0].bytes, "bad:", 4) == 0))
@@ -266,8 +266,10 @@ static enum err keep_key(struct store *s, const struct stored_record *r, struct 
 	if (err != ERR_OK)
 		return err;
 	st = store_statement(s, id);
-	for (int i = 0; i < r->count; i++)
+	for (int i = 0; i < r->count && (id != ST_IMPORT_KEEP || i < NOTE_COLUMNS); i++)
 		bind_value(st, i + 1, &r->values[i]);
+	if (id == ST_IMPORT_KEEP && !side_is_sound(s, SIDE_IMPORT, r, NOTE_COLUMNS))
+		(void)sqlite3_bind_blob(st, 1, "", 0, SQLITE_STATIC); /* of a copy that is not known any more */
 	if (id == ST_CACHE_KEEP && r->count == KEY_COLUMNS)
 		(void)sqlite3_bind_int64(st, KEY_COLUMNS + 1, 0);
 	if (id == ST_SALVAGE_KEEP && r->count == NOTE_COLUMNS)
@@ -354,7 +356,6 @@ static enum err take_failure(void *arg, const struct stored_record *r, struct er
 	    .id = (uint64_t)r->rowid, .kind = SETTLE_RETRY, .code = code, .may_be_gone = true};
 	uint64_t before = s->unexpected_settlements;
 	enum err err;
-
 	struct stored_record with_id = *r;
 
 	with_id.values[0] =

@@ -136,6 +136,7 @@ enum err store_side_count_wrong(sqlite3 *db, struct side_wrong ret[SIDE_TABLES],
 	    {"positions", "SELECT count(*) FROM positions WHERE NOT " POSITION_IS_SOUND},
 	    {"cache", "SELECT count(*) FROM cache WHERE NOT " KEY_IS_SOUND},
 	    {"dead", "SELECT count(*) FROM dead WHERE NOT " DEAD_NOTE_IS_SOUND},
+	    {"imports", "SELECT count(*) FROM imports WHERE NOT " IMPORT_IS_SOUND},
 	};
 	enum err err = ERR_OK;
 

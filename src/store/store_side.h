@@ -27,13 +27,21 @@ struct store_report;
 struct totals;
 
 /* Numbers of the disk; SQL has them as they are. */
-enum side_kind { SIDE_FAILURE = 6, SIDE_DEAD_NOTE = 7, SIDE_KEY = 8, SIDE_SALVAGE_NOTE = 9, SIDE_LOSS = 10 };
+enum side_kind {
+	SIDE_FAILURE = 6,
+	SIDE_DEAD_NOTE = 7,
+	SIDE_KEY = 8,
+	SIDE_SALVAGE_NOTE = 9,
+	SIDE_LOSS = 10,
+	SIDE_IMPORT = 11
+};
 
 #define FAILURE_IS_SOUND "side_is_sound(6, checksum, id, attempts, next_ms, first_ms, code, reason)"
 #define DEAD_NOTE_IS_SOUND "side_is_sound(7, note_checksum, id, died_ms, attempts, code, reason)"
 #define KEY_IS_SOUND "side_is_sound(8, checksum, cache, key, expires_ms)"
 #define SALVAGE_NOTE_IS_SOUND "side_is_sound(9, checksum, path, after_id, salvaged, done)"
 #define LOSS_IS_SOUND "side_is_sound(10, checksum, reason, messages, first_id, last_id, since_ms)"
+#define IMPORT_IS_SOUND "side_is_sound(11, checksum, copy, imported_ms, messages, first_id)"
 #define POSITION_IS_SOUND "position_is_sound(key, value, checksum)"
 /* Marks that are not what was written, or of no block that could have them; has_block, count: of the block. */
 #define MARKS_WRONG                                                                                                \
@@ -58,7 +66,7 @@ struct side_wrong {
 	const char *table;
 	int64_t rows;
 };
-enum { SIDE_TABLES = 5 };
+enum { SIDE_TABLES = 6 };
 /* Of any database of the newest schema that has the functions. Slow when there are many rows. */
 enum err store_side_count_wrong(sqlite3 *db, struct side_wrong ret[SIDE_TABLES], struct error *e) MUST_CHECK;
 
@@ -74,9 +82,13 @@ struct side_mended {
 enum err store_mend_rows(struct store *s, bool all, struct side_mended *ret, struct store_report *report,
                          struct error *e) MUST_CHECK;
 /*
- * What cannot be mended says so from now on, in a group of its own: how many notes of the shelf, how many positions
- * (whose text is none that was ever written, so that their source is read again, and counted).
+ * What cannot be mended says so from now on, in a group of its own: how many notes of the shelf, positions (whose
+ * text is none that was ever written, so that their source is read again, and counted) and notes of copies that were
+ * taken in (whatever is taken in from then on may be one of them, and is counted).
  */
-enum err store_settle_sides(struct store *s, uint64_t *ret_notes, uint64_t *ret_positions, struct error *e) MUST_CHECK;
+struct sides_settled {
+	uint64_t notes, positions, copies;
+};
+enum err store_settle_sides(struct store *s, struct sides_settled *ret, struct error *e) MUST_CHECK;
 
 #endif
