@@ -92,7 +92,7 @@ static int64_t checksum_of(const int64_t numbers[6], const void *body, size_t by
 
 	for (int i = 0; i < 6; i++)
 		put_little(head + 8 * i, (uint64_t)numbers[i], 8);
-	return store_sum_end(tag, crc32c(crc32c(store_sum_begin(tag, SUM_OF_BLOCK), head, sizeof head), body, bytes));
+	return sum_end(tag, crc32c(crc32c(sum_begin(tag, SUM_OF_BLOCK), head, sizeof head), body, bytes));
 }
 
 enum form { FORM_RAW, FORM_PARTS, FORM_WHOLE };
@@ -321,15 +321,15 @@ static unsigned char *unpack(int64_t codec, const void *body, size_t bytes, size
 /* The column that names the rule of the frames may be what is damaged: a frame is believed by any rule of ours. */
 static void read_by_any_rule(const struct stored_block *b, struct store_row *row)
 {
-	const uint32_t tags[] = {store_sum_tag(b->checksum), b->tag, 0};
+	const uint32_t tags[] = {sum_tag(b->checksum), b->tag, 0};
 	const uint32_t crc = (uint32_t)row->checksum;
 
 	for (size_t i = 0; i < sizeof tags / sizeof *tags; i++) {
-		row->checksum = store_sum_end(tags[i], crc);
+		row->checksum = sum_end(tags[i], crc);
 		if (store_row_is_sound(row, b->tag))
 			return;
 	}
-	row->checksum = store_sum_end(tags[0], crc);
+	row->checksum = sum_end(tags[0], crc);
 }
 
 /* Rows from the frames up to `end`, at most until there are `upto`. False: the frames do not end there. */
@@ -342,7 +342,7 @@ static bool read_rows(struct stored_block *b, const unsigned char *at, const uns
 		row->id = b->id + b->framed;
 		if (!read_frame(&at, end, &ms, row))
 			break;
-		row->checksum = store_sum_end(store_sum_tag(b->checksum), (uint32_t)row->checksum);
+		row->checksum = sum_end(sum_tag(b->checksum), (uint32_t)row->checksum);
 		if (!b->is_sound)
 			read_by_any_rule(b, row);
 	}
@@ -435,8 +435,8 @@ void store_block_take(struct stored_block *b, const int64_t numbers[6], int64_t 
 	b->count = store_block_count(numbers[1]);
 	b->bytes = (uint64_t)numbers[2];
 	b->checksum = checksum;
-	b->is_sound = checksum_of(numbers, body, bytes, store_sum_tag(checksum)) == checksum &&
-	              store_sum_is_ours(checksum, b->tag) && b->count == numbers[1];
+	b->is_sound = checksum_of(numbers, body, bytes, sum_tag(checksum)) == checksum &&
+	              sum_is_ours(checksum, b->tag) && b->count == numbers[1];
 	if (numbers[3] == CODEC_PARTS && body)
 		read_parts(b, body, bytes);
 	else
@@ -465,13 +465,12 @@ int64_t store_block_mark_checksum(const struct block_mark *m, uint32_t tag)
 	put_little(head, m->id, 8);
 	put_little(head + 8, m->settled, 8);
 	put_little(head + 16, m->bytes, 8);
-	return store_sum_end(
-	    tag, crc32c(crc32c(store_sum_begin(tag, SUM_OF_MARK), head, sizeof head), m->bits, sizeof m->bits));
+	return sum_end(tag, crc32c(crc32c(sum_begin(tag, SUM_OF_MARK), head, sizeof head), m->bits, sizeof m->bits));
 }
 
 bool store_block_mark_is_sound(const struct block_mark *m, int64_t checksum, uint32_t tag)
 {
-	return store_sum_is_ours(checksum, tag) && store_block_mark_checksum(m, store_sum_tag(checksum)) == checksum;
+	return sum_is_ours(checksum, tag) && store_block_mark_checksum(m, sum_tag(checksum)) == checksum;
 }
 
 struct block_mark store_block_mark_read(sqlite3_stmt *st, int first, uint64_t id, uint32_t count, uint32_t tag)

@@ -300,7 +300,7 @@ static enum err check_identity(struct check *c, enum file_kind kind, bool *ret_f
 		problem(c, "%s; start kspool, or run kspool repair, to part them", words[i]);
 	c->tide = id.tide;
 	c->id = id.ours;
-	c->tag = store_tag_of(c->id);
+	c->tag = sum_tag_of(c->id);
 	return err;
 }
 

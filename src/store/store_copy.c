@@ -405,7 +405,7 @@ static enum err import_dead_row(struct store *s, struct import *im, sqlite3_stmt
 
 static enum err import_dead(struct store *s, struct import *im, struct error *e)
 {
-	const uint32_t tag = store_tag_of((struct spool_id){.high = im->mark.spool_high, .low = im->mark.spool_low});
+	const uint32_t tag = sum_tag_of((struct spool_id){.high = im->mark.spool_high, .low = im->mark.spool_low});
 	sqlite3 *db = im->db;
 	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
 	int rc = sqlite3_prepare_v2(

@@ -25,6 +25,7 @@
 #include "store/files/asides.h"
 #include "store/files/spool_files.h"
 #include "store/files/sql.h"
+#include "store/files/sum.h"
 #include "store/store_block_internal.h"
 #include "store/store.h"
 #include "store/store_copy.h"
@@ -226,19 +227,6 @@ enum err store_no_fault(const char *path, struct error *e) MUST_CHECK;
 
 /* What was filled and marked for a group that is over, or never began. */
 void store_forget_group(struct store *s);
-
-/*
- * store_row.c: checksums (schema/0006-binding.sql). A spool's tag is 31 bits of its id, never 0; 0: no spool's, or any.
- * A checksum of a tag is self-contained: it has its tag, and begins with it and with what kind of row it is of.
- */
-enum sum_kind { SUM_OF_MESSAGE = 1, SUM_OF_BLOCK, SUM_OF_MARK, SUM_OF_POSITION, SUM_OF_LEAD };
-uint32_t store_tag_of(struct spool_id id);
-uint32_t store_sum_begin(uint32_t tag, enum sum_kind kind);
-int64_t store_sum_end(uint32_t tag, uint32_t crc);
-uint32_t store_sum_tag(int64_t checksum);
-/* False: it is another spool's. */
-bool store_sum_is_ours(int64_t checksum, uint32_t tag);
-int64_t store_sum_numbers(uint32_t tag, enum sum_kind kind, const uint64_t *numbers, size_t count);
 
 /* A row of that id is inserted: no lower than it say blocks_from and rows_from. */
 static inline void store_stands_from(uint64_t *from, uint64_t id) { *from = id < *from ? id : *from; }

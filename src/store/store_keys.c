@@ -19,16 +19,16 @@
 
 int64_t store_position_sum(const struct stored_value *key, const struct stored_value *value, uint32_t tag)
 {
-	uint32_t crc = crc32c(store_sum_begin(tag, SUM_OF_POSITION), key->bytes, key->count);
+	uint32_t crc = crc32c(sum_begin(tag, SUM_OF_POSITION), key->bytes, key->count);
 
 	crc = crc32c(crc, "", 1);
-	return store_sum_end(tag, crc32c(crc, value->bytes, value->count));
+	return sum_end(tag, crc32c(crc, value->bytes, value->count));
 }
 
 bool store_position_is_sound(const struct stored_value *key, const struct stored_value *value, int64_t checksum,
                              uint32_t tag)
 {
-	return store_sum_is_ours(checksum, tag) && store_position_sum(key, value, store_sum_tag(checksum)) == checksum;
+	return sum_is_ours(checksum, tag) && store_position_sum(key, value, sum_tag(checksum)) == checksum;
 }
 
 static struct stored_value text_value(const char *text)
@@ -168,7 +168,7 @@ static void add_lead(struct store *s, uint64_t first_id, int64_t lead)
 
 static int64_t lead_checksum(uint64_t first_id, int64_t lead, uint32_t tag)
 {
-	return store_sum_numbers(tag, SUM_OF_LEAD, (const uint64_t[]){first_id, (uint64_t)lead}, 2);
+	return sum_numbers(tag, SUM_OF_LEAD, (const uint64_t[]){first_id, (uint64_t)lead}, 2);
 }
 
 static enum err put_lead(struct store *s, uint64_t first_id, int64_t lead, struct error *e)
@@ -208,8 +208,8 @@ bool store_lead_is_sound(sqlite3_stmt *st, uint32_t tag)
 	const int64_t checksum = sqlite3_column_int64(st, 2);
 
 	return checksum == 0 ||
-	       (store_sum_is_ours(checksum, tag) &&
-	        lead_checksum(sql_column_u64(st, 0), sqlite3_column_int64(st, 1), store_sum_tag(checksum)) == checksum);
+	       (sum_is_ours(checksum, tag) &&
+	        lead_checksum(sql_column_u64(st, 0), sqlite3_column_int64(st, 1), sum_tag(checksum)) == checksum);
 }
 
 /* What no message that waits was received under is left out; what it says is looked at, for it may have stood higher.

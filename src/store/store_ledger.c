@@ -146,7 +146,7 @@ int store_ledger_catch_up(sqlite3 *db, struct totals *t, bool *ret_behind)
 		return rc;
 	sql_bind_u64(st, 1, t->next_id);
 	b = store_block_new();
-	b->tag = store_tag_of(store_totals_id(t));
+	b->tag = sum_tag_of(store_totals_id(t));
 	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
 		uint64_t shared;
 

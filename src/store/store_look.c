@@ -67,7 +67,7 @@ static enum err look(struct store *s, struct store_report *report, struct error 
 	if (err == ERR_OK && kind == FILE_DAMAGED)
 		err = error_set(e, ERR_DAMAGED, "%s: the head of the file is damaged", s->path);
 	s->id = id.ours;
-	s->tag = s->block->tag = store_tag_of(s->id);
+	s->tag = s->block->tag = sum_tag_of(s->id);
 	if (err == ERR_OK)
 		err = look_at_tables(s, report, e);
 	return err;

@@ -279,7 +279,7 @@ static enum err try_open(struct store *s, bool created, const struct totals *kno
 {
 	enum err err = created ? choose_identity(s, e) : ERR_OK;
 
-	s->tag = s->block->tag = store_tag_of(s->id);
+	s->tag = s->block->tag = sum_tag_of(s->id);
 
 	if (err == ERR_OK && created)
 		err = create_database(s, e);

@@ -237,7 +237,7 @@ int store_walk_open(struct block_walk *w, sqlite3 *db, uint64_t first, uint64_t 
 		rc = SQLITE_OK;
 	if (rc == SQLITE_OK) {
 		store_walk_start(w, rows, blocks, store_block_new(), first, last);
-		w->block->tag = found ? store_tag_of(store_totals_id(&of)) : 0; /* a damaged row names no spool */
+		w->block->tag = found ? sum_tag_of(store_totals_id(&of)) : 0; /* a damaged row names no spool */
 		return SQLITE_OK;
 	}
 	(void)sqlite3_finalize(rows);

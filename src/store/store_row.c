@@ -6,45 +6,6 @@
 #include "base/crc32c.h"
 #include "base/byte_order.h"
 
-uint32_t store_tag_of(struct spool_id id)
-{
-	const uint32_t tag = (uint32_t)id.low & INT32_MAX;
-
-	return !spool_id_is_known(id) ? 0 : tag ? tag : 1;
-}
-
-uint32_t store_sum_begin(uint32_t tag, enum sum_kind kind)
-{
-	unsigned char bytes[5];
-
-	put_little(bytes, tag, 4);
-	bytes[4] = (unsigned char)kind;
-	return tag ? crc32c(0, bytes, sizeof bytes) : 0;
-}
-
-int64_t store_sum_end(uint32_t tag, uint32_t crc) { return tag ? (int64_t)tag << 32 | crc : (int32_t)crc; }
-
-uint32_t store_sum_tag(int64_t checksum) { return checksum > UINT32_MAX ? (uint32_t)(checksum >> 32) : 0; }
-
-bool store_sum_is_ours(int64_t checksum, uint32_t tag)
-{
-	const uint32_t its = store_sum_tag(checksum);
-
-	return its == 0 || tag == 0 || its == tag;
-}
-
-int64_t store_sum_numbers(uint32_t tag, enum sum_kind kind, const uint64_t *numbers, size_t count)
-{
-	uint32_t crc = store_sum_begin(tag, kind);
-	unsigned char bytes[8];
-
-	for (size_t i = 0; i < count; i++) {
-		put_little(bytes, numbers[i], sizeof bytes);
-		crc = crc32c(crc, bytes, sizeof bytes);
-	}
-	return store_sum_end(tag, crc);
-}
-
 /* schema/0001-spool.sql says over what. */
 static int64_t checksum_of(const struct store_row *row, uint32_t tag)
 {
@@ -55,9 +16,9 @@ static int64_t checksum_of(const struct store_row *row, uint32_t tag)
 	put_little(head + 8, (uint64_t)row->received_ms, 8);
 	put_little(head + 16, row->meta_bytes, 4);
 	put_little(head + 20, row->body_bytes, 4);
-	crc = crc32c(store_sum_begin(tag, SUM_OF_MESSAGE), head, sizeof head);
+	crc = crc32c(sum_begin(tag, SUM_OF_MESSAGE), head, sizeof head);
 	crc = crc32c(crc, row->meta, row->meta_bytes);
-	return store_sum_end(tag, crc32c(crc, row->body, row->body_bytes));
+	return sum_end(tag, crc32c(crc, row->body, row->body_bytes));
 }
 
 struct store_row store_row_of(uint64_t id, const struct message *m, uint32_t tag)
@@ -107,12 +68,12 @@ struct store_row store_row_read(sqlite3_stmt *st)
 
 bool store_row_is_sound(const struct store_row *row, uint32_t tag)
 {
-	return store_sum_is_ours(row->checksum, tag) && store_row_has_sum(row, row->checksum);
+	return sum_is_ours(row->checksum, tag) && store_row_has_sum(row, row->checksum);
 }
 
 bool store_row_has_sum(const struct store_row *row, int64_t checksum)
 {
-	return checksum_of(row, store_sum_tag(checksum)) == checksum;
+	return checksum_of(row, sum_tag(checksum)) == checksum;
 }
 
 int64_t store_row_plain_sum(const struct store_row *row) { return checksum_of(row, 0); }

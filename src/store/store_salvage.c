@@ -168,14 +168,14 @@ static enum err bring_back(struct store *s, struct store_row row, bool is_dead, 
 	bool is_new = false, taken = false, same = false;
 	enum err err;
 
-	if (!store_sum_is_ours(row.checksum, v->block->tag)) /* a page of another spool: never a message of this one */
+	if (!sum_is_ours(row.checksum, v->block->tag)) /* a page of another spool: never a message of this one */
 		return ERR_OK;
 	if (!store_row_is_sound(&row, v->block->tag)) /* of a cut record no more can be said than that it lacks some */
 		return r->is_cut ? ERR_OK : keep_damaged(s, &row, r, e);
 	err = look_up(s, &row, is_dead, &taken, &same, e);
 	if (err != ERR_OK || same)
 		return err;
-	if (taken || store_sum_tag(row.checksum) != s->tag)
+	if (taken || sum_tag(row.checksum) != s->tag)
 		store_row_renumber(&row, taken ? s->now.next_id : row.id, s->tag);
 	err = insert(s, id, &row, r, &is_new, e);
 	if (err != ERR_OK || !is_new)

@@ -19,18 +19,18 @@ static uint32_t add_value(uint32_t crc, const struct stored_value *v)
 
 int64_t store_side_sum(uint32_t tag, enum side_kind kind, const struct stored_value *values, size_t count)
 {
-	uint32_t crc = store_sum_begin(tag, (enum sum_kind)kind);
+	uint32_t crc = sum_begin(tag, (enum sum_kind)kind);
 
 	for (size_t i = 0; i < count; i++)
 		crc = add_value(crc, &values[i]);
-	return store_sum_end(tag, crc);
+	return sum_end(tag, crc);
 }
 
 bool store_side_is_sound(uint32_t tag, enum side_kind kind, int64_t checksum, const struct stored_value *values,
                          size_t count)
 {
-	return checksum == 0 || (store_sum_is_ours(checksum, tag) &&
-	                         store_side_sum(store_sum_tag(checksum), kind, values, count) == checksum);
+	return checksum == 0 ||
+	       (sum_is_ours(checksum, tag) && store_side_sum(sum_tag(checksum), kind, values, count) == checksum);
 }
 
 static struct stored_value value_of(sqlite3_value *v)

@@ -218,7 +218,7 @@ void spooldir_lose_in(sqlite3 *db, uint64_t id)
 		(void)sqlite3_bind_int64(st, 1, (sqlite3_int64)m.id);
 		(void)sqlite3_bind_int64(st, 2, m.settled);
 		(void)sqlite3_bind_int64(st, 3, (sqlite3_int64)m.bytes);
-		(void)sqlite3_bind_int64(st, 4, store_block_mark_checksum(&m, store_sum_tag(b->checksum)));
+		(void)sqlite3_bind_int64(st, 4, store_block_mark_checksum(&m, sum_tag(b->checksum)));
 		(void)sqlite3_bind_blob(st, 5, m.bits, sizeof m.bits, SQLITE_STATIC);
 		must(sqlite3_step(st) == SQLITE_DONE);
 		must(sqlite3_finalize(st) == SQLITE_OK);
