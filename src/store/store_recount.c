@@ -255,14 +255,14 @@ static enum err load_failures(struct store *s, struct error *e)
 }
 
 /* Files set aside that are not read yet: what is gone here may be there. */
-static enum err may_come_back(struct store *s, bool *ret, struct error *e)
+static enum err may_come_back(struct store *s, size_t *ret, struct error *e)
 {
 	struct aside_list list;
 	enum err err = asides_find(&s->files, &list, e);
 
-	*ret = false;
+	*ret = 0;
 	for (size_t i = 0; i < list.count; i++)
-		*ret |= !list.items[i].is_read;
+		*ret += !list.items[i].is_read;
 	asides_fini(&list);
 	return err;
 }
@@ -358,8 +358,9 @@ static enum err load_totals(struct store *s, const struct totals *known, bool ma
                             const struct side_mended *mended, struct totals *t, uint64_t *ret_expected,
                             struct store_report *report, struct error *e)
 {
-	uint64_t lost = 0, waited;
-	bool fresh = false, expects = false;
+	uint64_t lost = 0, waited, before;
+	bool fresh = false;
+	size_t unread = 0;
 	enum err err = load_row(s, may_mend && is_small(s), &fresh, t, report, e);
 
 	if (err == ERR_OK && !fresh && may_mend)
@@ -370,11 +371,13 @@ static enum err load_totals(struct store *s, const struct totals *known, bool ma
 		err = hold_against_rows(s, may_mend, mended, t, report, e);
 	t->possible += mended->possible;
 	if (err == ERR_OK)
-		err = may_come_back(s, &expects, e);
+		err = may_come_back(s, &unread, e);
 	if (err != ERR_OK)
 		return err;
+	/* Of what was lost before this file was set aside some may stand in another one. */
+	before = fresh && unread > 1 ? store_untold(t) : 0;
 	check_tide(s, t, &lost, report);
-	*ret_expected = expects ? lost : 0;
+	*ret_expected = unread > 0 ? lost + before : 0;
 	waited = fresh ? store_ledger_succeed(t) : 0;
 	store_lose(s, LOSS_ASIDE, waited, 0, 0);
 	*ret_expected += waited;

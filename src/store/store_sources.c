@@ -363,9 +363,12 @@ static enum err expect_nothing(struct store *s, struct error *e)
 	struct note expected;
 	enum err err = store_note_get(s, SALVAGE_EXPECTED, &expected, e);
 
-	if (err != ERR_OK || expected.after == 0)
+	if (err != ERR_OK || (expected.after == 0 && !expected.is_lost))
 		return err;
 	err = store_begin(s, e);
+	if (err == ERR_OK)
+		err = sql_exec(s->db, "DELETE FROM salvage WHERE NOT " SALVAGE_NOTE_IS_SOUND, e,
+		               "clear damaged notes away");
 	if (err == ERR_OK)
 		err = store_salvage_expect(s, 0, e);
 	return err == ERR_OK ? store_commit(s, e) : err;
