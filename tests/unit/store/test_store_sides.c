@@ -500,10 +500,10 @@ static void the_shelf_says_what_it_cannot_put_back(void **state)
 /* That a copy was taken in is forgotten: it is taken in again, which is counted; so is any other from then on. */
 static void a_damaged_note_of_a_copy_is_told_and_counted(void **state)
 {
-	static const char *const harms[] = {"UPDATE imports SET copy = CAST(copy || x'00' AS BLOB)",
-	                                    "UPDATE imports SET copy = zeroblob(64)", "UPDATE imports SET messages = 1",
-	                                    "UPDATE imports SET imported_ms = imported_ms + 1",
-	                                    "UPDATE imports SET checksum = checksum + 1"};
+	static const char *const harms[] = {
+	    "UPDATE imports SET copy = CAST(copy || x'00' AS BLOB)",
+	    "UPDATE imports SET copy = CAST(x'00' || copy AS BLOB)", "UPDATE imports SET messages = 1",
+	    "UPDATE imports SET imported_ms = imported_ms + 1", "UPDATE imports SET checksum = checksum + 1"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof harms / sizeof *harms; i++) {
