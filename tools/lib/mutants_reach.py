@@ -15,6 +15,8 @@ import pathlib
 import shutil
 import subprocess
 
+LONGEST = 300  # seconds of one test
+
 # A process that ends without leaving main would forget what it reached.
 ENDS = """
 #include <signal.h>
@@ -44,7 +46,7 @@ class Reach:
             found = dict(zip(names, pool.map(lambda name: self._of(name, command), names)))
         self.reached, self.lines = found, collections.defaultdict(set)
         for files in found.values():
-            for file, counts in files.items():
+            for file, counts in (files or {}).items():
                 self.lines[file].update(int(line) for line in counts)
         self.lines = {file: sorted(lines) for file, lines in self.lines.items()}
 
@@ -68,9 +70,12 @@ class Reach:
             return json.loads(kept.read_text())
         folder = self.scratch / f"reach-{name}"
         (folder / "tmp").mkdir(parents=True)
-        subprocess.run(command(name, program), cwd=self.build, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                       stderr=subprocess.DEVNULL, timeout=1200,
-                       env={**os.environ, "TMPDIR": str(folder / "tmp"), "GCOV_PREFIX": str(folder)})
+        try:
+            subprocess.run(command(name, program), cwd=self.build, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                           stderr=subprocess.DEVNULL, timeout=LONGEST,
+                           env={**os.environ, "TMPDIR": str(folder / "tmp"), "GCOV_PREFIX": str(folder)})
+        except subprocess.TimeoutExpired:
+            return None  # what it reaches is not known: it is asked each time
         counts = self._counts(folder)
         shutil.rmtree(folder, ignore_errors=True)
         for old in self.kept.glob(name + ".*"):
@@ -97,6 +102,8 @@ class Reach:
 
     def reaches(self, name, file, line):
         """How often. A line without code of its own belongs to the last one above that has some."""
-        lines = self.lines.get(file, [])
+        lines, reached = self.lines.get(file, []), self.reached[name]
         at = bisect.bisect_right(lines, line)
-        return self.reached.get(name, {}).get(file, {}).get(str(lines[at - 1]), 0) if at else 0
+        if reached is None:
+            return 1
+        return reached.get(file, {}).get(str(lines[at - 1]), 0) if at else 0

@@ -16,6 +16,7 @@
 
 #include "base/buf.h"
 #include "rig/faultfs.h"
+#include "rig/lives.h"
 #include "rig/spooldir.h"
 #include "store/files/asides.h"
 #include "store/files/spool_files.h"
@@ -431,6 +432,39 @@ static void what_was_set_aside_is_listed_oldest_first(void **state)
 	spooldir_remove(&d);
 }
 
+/* Pages of an earlier time: of blocks that had left; of the whole file, which the tide mark outlived. */
+static void a_check_knows_what_is_older(void **state)
+{
+	struct spooldir d, early;
+	struct store *s;
+	char text[4000];
+
+	(void)state;
+	life_make(&d, 0, 30, 0);
+	s = life_open(&d, NULL);
+	life_sql(s, "CREATE TABLE kept AS SELECT * FROM blocks WHERE id = 1");
+	life_settle(s, 1, 10);
+	life_sql(s, "INSERT INTO blocks SELECT * FROM kept; DROP TABLE kept");
+	life_close(s);
+	assert_true(life_problems(&d, text, sizeof text) > 0);
+	assert_non_null(strstr(text, "problem: messages stand here that had left"));
+	spooldir_remove(&d);
+
+	life_make(&d, 0, 30, 0);
+	spooldir_make(&early);
+	life_close(life_open(&d, NULL));
+	spooldir_copy(&d, &early);
+	s = life_open(&d, NULL);
+	life_settle(s, 1, 10); /* no id tells */
+	life_close(s);
+	assert_int_equal(life_problems(&d, text, sizeof text), 0);
+	life_bring(&early, "", &d);
+	assert_true(life_problems(&d, text, sizeof text) > 0);
+	assert_non_null(strstr(text, "problem: what is here is older than the tide mark"));
+	spooldir_remove(&d);
+	spooldir_remove(&early);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -439,6 +473,7 @@ int main(void)
 	    cmocka_unit_test(a_peek_shows_what_waits),
 	    cmocka_unit_test(what_only_the_log_holds_outlives_a_look),
 	    cmocka_unit_test(what_was_set_aside_is_listed_oldest_first),
+	    cmocka_unit_test(a_check_knows_what_is_older),
 	};
 
 	faultfs_skip_syncs();

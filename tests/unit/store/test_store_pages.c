@@ -404,6 +404,34 @@ static void a_refusal_ends_the_page(void **state)
 	spooldir_remove(&d);
 }
 
+/* Of a page in the log alike. */
+static void a_refusal_ends_a_frame(void **state)
+{
+	struct spooldir d;
+	sqlite3 *db;
+	struct pages *p;
+	struct error e = {0};
+	uint32_t page;
+	int calls = 0;
+
+	(void)state;
+	spooldir_make(&d);
+	db = make_database(&d, 4096, "");
+	p = open_pages(&d, PAGES_OF_LOG | PAGES_AT_A_GLANCE);
+	for (uint64_t i = 0; calls < 2; i++) {
+		enum err err;
+
+		calls = 0;
+		err = pages_frame_records(p, i, INT32_MAX, &page, refuse_second, &calls, &e);
+		assert_int_equal(err, calls < 2 ? ERR_OK : ERR_INPUT);
+		assert_true(i < 1000);
+	}
+	assert_string_equal(e.text, "enough");
+	pages_close(p);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+	spooldir_remove(&d);
+}
+
 /* Sectors that do not answer are taken for zeros and counted, when that was asked for; all else is as it was. */
 static void what_does_not_answer_is_left_out(void **state)
 {
@@ -459,6 +487,7 @@ int main(void)
 	    cmocka_unit_test(a_read_that_fails_is_told),
 	    cmocka_unit_test(a_refusal_ends_the_page),
 	    cmocka_unit_test(what_does_not_answer_is_left_out),
+	    cmocka_unit_test(a_refusal_ends_a_frame),
 	};
 
 	faultfs_skip_syncs();

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,6 +91,52 @@ static void a_copy_is_a_plain_file(void **state)
 	life_expect(s, 0, 0, 0, 0);
 	life_end(&mine, s);
 	spooldir_remove(&theirs);
+}
+
+/* Where a file system cannot rename without replacing, a copy has two names for a moment, and one in the end or none.
+ */
+static void a_copy_gets_its_name_by_a_link(void **state)
+{
+	static const struct {
+		unsigned kinds;
+		uint64_t at;
+		int error;
+		bool for_good;
+		enum err err;
+	} cases[] = {
+	    {FAULTFS_RENAME, 1, EINVAL, false, ERR_OK},
+	    {FAULTFS_RENAME, 1, ENOSYS, false, ERR_OK},
+	    {FAULTFS_RENAME, 1, EPERM, false, ERR_ENVIRONMENT},
+	    {FAULTFS_RENAME | FAULTFS_UNLINK, 2, EINVAL, true, ERR_ENVIRONMENT}, /* the first name stays */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct spooldir theirs, mine;
+		struct store *s;
+		struct stat st;
+		struct error e;
+		char copy[400];
+		uint64_t rows;
+
+		life_make(&theirs, 0, 10, 0);
+		(void)snprintf(copy, sizeof copy, "%s.copy", theirs.path);
+		s = life_open(&theirs, NULL);
+		faultfs_arm(cases[i].kinds, cases[i].at, cases[i].error, cases[i].for_good);
+		assert_int_equal(store_export(s, copy, &e), cases[i].err);
+		assert_true(faultfs_failed() > 0);
+		faultfs_arm(0, 0, 0, false);
+		life_close(s);
+		if (cases[i].err == ERR_OK) {
+			assert_int_equal(lstat(copy, &st), 0);
+			assert_int_equal(st.st_nlink, 1);
+			s = life_begin(&mine);
+			assert_int_equal(store_import(s, copy, false, &rows, &e), ERR_OK);
+			assert_int_equal(rows, 10);
+			life_end(&mine, s);
+		}
+		spooldir_remove(&theirs);
+	}
 }
 
 /* Two exports of one spool, the later with some of the earlier's messages: these may come twice. */
@@ -333,6 +380,7 @@ int main(void)
 	    cmocka_unit_test(what_copies_share_is_taken_in_once),
 	    cmocka_unit_test(an_export_has_one_name),
 	    cmocka_unit_test(a_wrong_bit_of_a_checksum_harms_nothing),
+	    cmocka_unit_test(a_copy_gets_its_name_by_a_link),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

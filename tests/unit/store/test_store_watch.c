@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "rig/crashvfs.h"
 #include "rig/lives.h"
+#include "store/store_internal.h"
 
 /* Another spool's bytes over ours, in the same file, while it is open; and what is harmless. */
 static void files_overwritten_while_open_are_noticed(void **state)
@@ -39,9 +40,12 @@ static void files_overwritten_while_open_are_noticed(void **state)
 		life_append(s, 110, 10);
 		assert_int_equal(store_watch(s, &lost, &e), ERR_OK);
 		life_bring(&others, log ? "-wal" : "", &mine);
+		assert_int_equal(store_watch_log(s, &e), log ? ERR_DISK : ERR_OK);
+		if (log)
+			assert_non_null(strstr(e.text, "-wal was overwritten"));
 		assert_int_equal(store_watch(s, &lost, &e), ERR_DISK);
 		assert_false(lost);
-		assert_non_null(strstr(e.text, "overwritten"));
+		assert_non_null(strstr(e.text, log ? "-wal was overwritten" : "spool.db was overwritten"));
 		store_abandon(s);
 		s = life_open(&mine, &report);
 		assert_true(report.strangers);
