@@ -75,9 +75,20 @@ static enum err put_row(struct store *s, struct error *e)
 	return store_ledger_put(s, e);
 }
 
+/* But for ids that a group which was refused had given out; a start may have found out more of them. */
+static bool has_moved(const struct store *s)
+{
+	struct totals with_gap = s->durable;
+
+	if (s->lag.may_wait)
+		with_gap.next_id = s->now.next_id;
+	return memcmp(&s->now, &with_gap, offsetof(struct totals, retrying)) != 0;
+}
+
 static void committed(struct store *s, bool row_is_put)
 {
 	const uint64_t old_next = s->durable.next_id;
+	const bool is_proven = row_is_put || s->lag.group_messages > 0;
 
 	s->in_group = false;
 	s->possible_untold += s->possible_in_group;
@@ -86,20 +97,22 @@ static void committed(struct store *s, bool row_is_put)
 	s->clock_is_due = false;
 	s->leads_durable = s->lead_count;
 	s->durable = s->now;
+	if (!is_proven) /* of a group that was refused: nothing on the disk says that they were given out */
+		s->durable.next_id = old_next;
 	if (row_is_put) {
 		s->lag = (struct row_lag){.clock_ms = s->now.clock_ms, .handed = s->now.handed};
 		s->row = s->now;
-	} else if (s->now.next_id != old_next) {
+	} else if (s->durable.next_id != old_next) {
 		s->lag.commits++;
 	}
-	if (row_is_put || s->now.next_id != old_next)
+	if (row_is_put || s->durable.next_id != old_next)
 		store_tide_write(s);
 	store_space_after_commit(s, s->durable.next_id != old_next);
 }
 
 enum err store_commit(struct store *s, struct error *e)
 {
-	bool moved = memcmp(&s->now, &s->durable, offsetof(struct totals, retrying)) != 0;
+	bool moved = has_moved(s);
 	enum err err;
 
 	moved |= s->clock_is_due || (s->lag.commits > 0 && !s->lag.may_wait);

@@ -237,6 +237,43 @@ static void gaps_are_not_counted(void **state)
 	spooldir_remove(&d);
 }
 
+/* Nor does the tide mark tell of them: what was refused was nobody's, and is not gone. */
+static void refused_ids_are_not_missed(void **state)
+{
+	(void)state;
+	for (int ends_well = 0; ends_well < 2; ends_well++) {
+		for (int waits = 0; waits < 2; waits++) {
+			struct store_report report;
+			struct spooldir d;
+			struct store *s;
+
+			spooldir_make(&d);
+			s = open_it(&d, NULL);
+			append_waiting(s, 2, 100);
+			append_waiting(s, 2, 100);
+			for (int i = 0; i < 3; i++) {
+				ok(store_begin(s, e));
+				append_open(s, 50, 100);
+				store_rollback(s); /* a full disk */
+				ok(store_begin(s, e));
+				if (waits)
+					store_let_ledger_wait(s);
+				ok(store_commit(s, e)); /* an offer that was refused at once */
+			}
+			if (ends_well)
+				ok(store_close(s, e));
+			else
+				store_abandon(s);
+			assert_sound(&d, "accepted 4 = delivered 0 + pending 4 ");
+			s = open_it(&d, &report);
+			assert_int_equal(report.missing_rows, 0);
+			assert_int_equal(store_ledger(s)->damaged, 0);
+			ok(store_close(s, e));
+			spooldir_remove(&d);
+		}
+	}
+}
+
 static void a_file_set_aside_was_behind(void **state)
 {
 	struct store_report report;
@@ -359,6 +396,7 @@ int main(void)
 	    cmocka_unit_test(the_row_is_never_far_behind),
 	    cmocka_unit_test(what_delivery_may_have_is_in_the_row),
 	    cmocka_unit_test(gaps_are_not_counted),
+	    cmocka_unit_test(refused_ids_are_not_missed),
 	    cmocka_unit_test(a_file_set_aside_was_behind),
 	    cmocka_unit_test(a_damaged_file_was_behind),
 	    cmocka_unit_test(a_copy_is_known_whichever_row_it_has),
