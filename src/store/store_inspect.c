@@ -214,7 +214,7 @@ enum err store_mend_wal(const struct files *f, const struct wal_scan *scan, stru
                         struct error *e)
 {
 	AUTOCLOSE int fd = -1;
-	char aside[64];
+	char aside[WAL_COPY_BYTES] = "";
 	uint64_t damaged = 0;
 	enum err err = wal_is_damaged(scan) ? files_open_read(f, "-wal", O_RDWR, &fd, e) : ERR_OK;
 
@@ -224,20 +224,12 @@ enum err store_mend_wal(const struct files *f, const struct wal_scan *scan, stru
 		return wal_mend(fd, scan, &damaged, e);
 	report->wal_mended = true;
 	report->wal_frames_lost = scan->commits_lost - scan->commits_mended;
-	for (int64_t ms = clock_wall_ms(), there = 0; err == ERR_OK && there >= 0; ms++) {
-		(void)snprintf(aside, sizeof aside, "-wal.damaged-%lld", (long long)ms);
-		err = files_size(f, aside, &there, e);
-	}
-	if (err == ERR_OK)
-		err = files_copy(f, "-wal", aside, e);
-	if (err == ERR_OK)
-		err = files_sync_dir(f, e);
-	if (err == ERR_OK)
-		err = wal_mend_copy(f, scan, &damaged, e);
+	err = wal_mend_file(f, scan, aside, &damaged, e);
 	store_warn(report,
 	           "the write-ahead log was damaged in the middle: %llu commits stood behind %llu bad frames; it was"
-	           " copied to %s%s and joined again",
-	           (unsigned long long)scan->commits_mended, (unsigned long long)damaged, f->path, aside);
+	           " joined again; as it was: %s%s",
+	           (unsigned long long)scan->commits_mended, (unsigned long long)damaged,
+	           *aside ? f->path : "not kept, there was no room", aside);
 	return err;
 }
 

@@ -49,8 +49,13 @@ static const struct {
     {0x794c7630, FS_OVERLAY, "overlayfs"},
 };
 
-/* The disk did not answer, or takes no writes any more (ERR_DISK); or it did, and the answer is no. */
-static enum err kind_of(enum err no) { return vfs_is_fault(errno) || errno == EROFS ? ERR_DISK : no; }
+/* The disk has no room, did not answer, or takes no writes any more (ERR_DISK); or it did, and the answer is no. */
+static enum err kind_of(enum err no)
+{
+	if (files_errno_is_full(errno))
+		return ERR_FULL;
+	return vfs_is_fault(errno) || errno == EROFS ? ERR_DISK : no;
+}
 
 static void name_of(const struct files *f, const char *suffix, char out[NAME_MAX + 1])
 {
@@ -420,6 +425,7 @@ static enum err copy_bytes(const struct files *f, int in, int out, const char *s
 	char block[65536];
 	ssize_t n;
 
+	errno = ENOSPC; /* a short write says nothing else */
 	while ((n = read(in, block, sizeof block)) > 0)
 		if (write(out, block, (size_t)n) != n)
 			return error_set_errno(e, files_errno_is_full(errno) ? ERR_FULL : ERR_DISK, "cannot write %s%s",
@@ -459,6 +465,8 @@ enum err files_put_text(const struct files *f, const char *suffix, const char *t
 	if (err != ERR_OK)
 		return err;
 	fd = files_open_one(f, new_suffix, O_WRONLY | O_CREAT | O_TRUNC);
+	if (fd >= 0)
+		errno = ENOSPC; /* a short write says nothing else */
 	if (fd < 0 || write(fd, text, count) != (ssize_t)count || fsync(fd) != 0)
 		return error_set_errno(e, files_errno_is_full(errno) ? ERR_FULL : ERR_DISK, "cannot write %s%s",
 		                       f->path, new_suffix);

@@ -13,12 +13,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "store/files/spool_files.h"
 #include "store/files/wal_format.h"
@@ -323,6 +325,11 @@ static bool mend_frame(const struct reader *r, const struct wal_scan *scan, stru
 	return is_sound;
 }
 
+static enum err mend_failed(struct error *e)
+{
+	return error_set_errno(e, files_errno_is_full(errno) ? ERR_FULL : ERR_DISK, "cannot mend the write-ahead log");
+}
+
 static enum err write_header(const struct reader *r, const struct wal_scan *scan, struct link *link,
                              struct wal_sum *seed, struct error *e)
 {
@@ -341,7 +348,7 @@ static enum err write_header(const struct reader *r, const struct wal_scan *scan
 	put_big_u32(h + WAL_AT_CHECKSUM, seed->a);
 	put_big_u32(h + WAL_AT_CHECKSUM + 4, seed->b);
 	if (pwrite(r->fd, h, sizeof h, 0) != (ssize_t)sizeof h)
-		return error_set_errno(e, ERR_DISK, "cannot mend the write-ahead log");
+		return mend_failed(e);
 	return ERR_OK;
 }
 
@@ -360,7 +367,7 @@ static enum err mend_frames(struct reader *r, const struct wal_scan *scan, struc
 		put_big_u32(r->frame + WAL_FRAME_CHECKSUM, seed.a);
 		put_big_u32(r->frame + WAL_FRAME_CHECKSUM + 4, seed.b);
 		if (pwrite(r->fd, r->frame, WAL_FRAME_HEADER_BYTES, frame_offset(r, i)) != WAL_FRAME_HEADER_BYTES)
-			return error_set_errno(e, ERR_DISK, "cannot mend the write-ahead log");
+			return mend_failed(e);
 	}
 	return ERR_OK;
 }
@@ -378,7 +385,7 @@ enum err wal_mend(int fd, const struct wal_scan *scan, uint64_t *ret_damaged, st
 	if (err == ERR_OK)
 		err = mend_frames(&r, scan, link, seed, ret_damaged, e);
 	if (err == ERR_OK && fdatasync(fd) != 0)
-		err = error_set_errno(e, ERR_DISK, "cannot mend the write-ahead log");
+		err = mend_failed(e);
 	return err;
 }
 
@@ -451,7 +458,7 @@ enum err wal_must_be_whole(const char *path, struct error *e)
 	    name, scan.commits_lost);
 }
 
-enum err wal_mend_copy(const struct files *f, const struct wal_scan *scan, uint64_t *ret_damaged, struct error *e)
+static enum err mend_copy(const struct files *f, const struct wal_scan *scan, uint64_t *ret_damaged, struct error *e)
 {
 	AUTOCLOSE int fd = -1;
 	enum err err;
@@ -464,5 +471,36 @@ enum err wal_mend_copy(const struct files *f, const struct wal_scan *scan, uint6
 		err = wal_mend(fd, scan, ret_damaged, e);
 	if (err == ERR_OK)
 		err = files_rename(f, "-wal.new", "-wal", e);
+	if (err == ERR_FULL)
+		files_remove(f, "-wal.new");
 	return err == ERR_OK ? files_sync_dir(f, e) : err;
+}
+
+enum err wal_mend_file(const struct files *f, const struct wal_scan *scan, char aside[WAL_COPY_BYTES],
+                       uint64_t *ret_damaged, struct error *e)
+{
+	enum err err = ERR_OK;
+
+	for (int64_t ms = clock_wall_ms(), there = 0; err == ERR_OK && there >= 0; ms++) {
+		(void)snprintf(aside, WAL_COPY_BYTES, "-wal.damaged-%lld", (long long)ms);
+		err = files_size(f, aside, &there, e);
+	}
+	if (err == ERR_OK)
+		err = files_copy(f, "-wal", aside, e);
+	if (err == ERR_FULL && files_reserve_give_up(f))
+		err = files_copy(f, "-wal", aside, e);
+	if (err == ERR_FULL)
+		*aside = '\0';
+	if (err == ERR_OK)
+		err = files_sync_dir(f, e);
+	if (err == ERR_OK || err == ERR_FULL)
+		err = mend_copy(f, scan, ret_damaged, e);
+	if (err == ERR_FULL && files_reserve_give_up(f))
+		err = mend_copy(f, scan, ret_damaged, e);
+	if (err == ERR_FULL && *aside) {
+		files_remove(f, aside);
+		*aside = '\0';
+		err = mend_copy(f, scan, ret_damaged, e);
+	}
+	return err;
 }

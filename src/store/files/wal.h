@@ -47,9 +47,13 @@ enum err wal_scan(int fd, struct wal_scan *ret, struct error *e) MUST_CHECK;
 /* Rewrites the log in place so that SQLite reads scan->mend_frames frames; synced. *ret_damaged: frames not sound. */
 enum err wal_mend(int fd, const struct wal_scan *scan, uint64_t *ret_damaged, struct error *e) MUST_CHECK;
 
-/* The log of f likewise, in a copy that takes its name: half mended, it would end where the mending did. */
-enum err wal_mend_copy(const struct files *f, const struct wal_scan *scan, uint64_t *ret_damaged,
-                       struct error *e) MUST_CHECK;
+/*
+ * The log of f is joined again, in a copy that takes its name when it is whole. aside: suffix of a copy of the log as
+ * it was, "" when there was no room for one. The reserve is given up for either.
+ */
+enum { WAL_COPY_BYTES = 64 };
+enum err wal_mend_file(const struct files *f, const struct wal_scan *scan, char aside[WAL_COPY_BYTES],
+                       uint64_t *ret_damaged, struct error *e) MUST_CHECK;
 /* The log beside a spool that is read as it is; ERR_INPUT: commits stand behind a break in it. */
 enum err wal_must_be_whole(const char *path, struct error *e) MUST_CHECK;
 
