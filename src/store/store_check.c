@@ -299,6 +299,12 @@ static enum err check_identity(struct check *c, enum file_kind kind, bool *ret_f
 	for (size_t i = 0; i < count; i++)
 		problem(c, "%s; start kspool, or run kspool repair, to part them", words[i]);
 	c->tide = id.tide;
+	if (err == ERR_OK && id.tide_is_lost)
+		problem(
+		    c,
+		    "%s.tide, which says what was acknowledged last, is gone or damaged: whether the end of what was"
+		    " accepted is here cannot be told; a start makes it anew",
+		    c->files.path);
 	c->id = id.ours;
 	c->tag = sum_tag_of(c->id);
 	return err;

@@ -141,6 +141,8 @@ enum err store_identity_look(const struct files *f, enum file_kind kind, struct 
 	if (err != ERR_OK)
 		return err;
 	ret->scan = log.scan;
+	ret->tide_is_lost =
+	    kind != FILE_MISSING && !tide.is_valid && (tide.is_broken || spool_id_is_known(files_lock_spool(f)));
 	decide_whose(ret, store_totals_id(&file.totals), files_lock_spool(f), store_totals_id(&log.last.totals));
 	ret->log = fit_of(ret, &file, &log);
 	ret->has_journal = asides_is_taken(f, JOURNAL, "");

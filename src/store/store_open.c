@@ -339,6 +339,11 @@ static enum err identify(struct store *s, enum file_kind *kind, struct identity 
 	s->id = id->ours;
 	s->tide = id->tide;
 	s->file_print = id->file_print;
+	if (id->tide_is_lost)
+		store_warn(report,
+		           "%s.tide, which says what was acknowledged last, was gone or damaged and is made anew:"
+		           " whether the end of what was accepted is here cannot be told",
+		           s->path);
 	return err;
 }
 

@@ -384,6 +384,8 @@ static enum err load_totals(struct store *s, const struct totals *known, bool ma
 	store_clock_begin(t);
 	take_identity(s, t);
 	report->missing_rows += lost;
+	if (fresh && report->created && lost == 0 && unread == 0 && !s->id_is_new)
+		store_warn(report, "the database was gone: a new one goes on with what the files beside it tell");
 	if (lost > 0)
 		store_warn(report,
 		           fresh && !report->created && !report->quarantined

@@ -85,6 +85,7 @@ enum err files_tide_read(const struct files *f, struct tide *ret, struct error *
 	}
 	if (ret->is_valid)
 		ret->schema = (uint32_t)get_little(bytes + TIDE_SCHEMA, 4);
+	ret->is_broken = fd >= 0 && !ret->is_valid;
 	return ERR_OK;
 }
 

@@ -189,6 +189,8 @@ static enum err take_lock(struct files *f, bool to_read, struct error *e)
 	f->lock_fd = files_open_one(f, ".lock", (to_read ? O_RDONLY : O_RDWR | O_CREAT) | O_NONBLOCK);
 	if (f->lock_fd < 0 && to_read && errno == ENOENT)
 		return ERR_OK;
+	if (f->lock_fd < 0 && errno == ENXIO) /* a socket */
+		return error_set(e, ERR_ENVIRONMENT, "%s.lock is not a plain file; move it away", f->path);
 	if (f->lock_fd < 0)
 		return error_set_errno(e, kind_of(ERR_ENVIRONMENT), "cannot open %s.lock", f->path);
 	if (fstat(f->lock_fd, &st) != 0)

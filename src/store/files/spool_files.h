@@ -64,6 +64,7 @@ bool files_id_parse(const char *text, struct spool_id *ret);
 enum { TIDE_COUNTS_MAX = 16 };
 struct tide {
 	bool is_valid;
+	bool is_broken; /* there is a file, which is none */
 	uint32_t schema;
 	uint64_t id;
 	/* Below: 0 in one of an older kspool. */

@@ -287,6 +287,8 @@ static void the_lock_is_a_file_of_ours(void **state)
 	expect(ERR_DISK, files_open(&f, d.path, &e), ".lock: Input/output error");
 	faultfs_arm(FAULTFS_OPEN, 2, EACCES, false);
 	expect(ERR_ENVIRONMENT, files_open(&f, d.path, &e), ".lock: Permission denied");
+	faultfs_arm(FAULTFS_OPEN, 2, ENXIO, false); /* a socket */
+	expect(ERR_ENVIRONMENT, files_open(&f, d.path, &e), ".lock is not a plain file; move it away");
 	faultfs_arm(0, 0, 0, false);
 	expect(ERR_OK, files_open(&f, d.path, &e), "");
 	files_close(&f);

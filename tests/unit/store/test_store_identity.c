@@ -509,9 +509,73 @@ static void a_rollback_journal_is_nobodys(void **state)
 	}
 }
 
+/* Without it nothing tells whether the end of what was accepted is here. */
+static void a_tide_mark_that_is_lost_is_told(void **state)
+{
+	(void)state;
+	for (int how = 0; how < 4; how++) {
+		struct spooldir d;
+		struct store *s = life_begin(&d);
+		struct store_report report = {0};
+		size_t bytes;
+		unsigned char *data;
+
+		life_close(s);
+		data = spooldir_load(spooldir_file(&d, ".tide"), &bytes);
+		if (how == 0)
+			assert_int_equal(unlink(spooldir_file(&d, ".tide")), 0);
+		if (how == 1)
+			assert_int_equal(truncate(spooldir_file(&d, ".tide"), 0), 0);
+		if (how >= 2) {
+			data[how == 2 ? 60 : bytes - 1] ^= 4;
+			spooldir_store(spooldir_file(&d, ".tide"), data, bytes);
+		}
+		free(data);
+		assert_true(life_problems(&d, NULL, 0) > 0);
+		s = life_open(&d, &report);
+		if (!strstr(report.warning, ".tide, which says"))
+			fail_msg("%d: %s", how, report.warning);
+		life_close(s);
+		assert_int_equal(life_problems(&d, NULL, 0), 0);
+		s = life_open(&d, &report);
+		assert_null(strstr(report.warning, ".tide"));
+		life_end(&d, s);
+	}
+}
+
+/* Nothing waited: no message is lost, but what else stood in it is. */
+static void a_database_that_is_gone_is_told(void **state)
+{
+	(void)state;
+	for (int how = 0; how < 3; how++) {
+		struct spooldir d;
+		struct store *s = life_begin(&d);
+		struct store_report report = {0};
+
+		assert_null(strstr(report.warning, "gone"));
+		if (how > 0)
+			life_append(s, 1, 3);
+		if (how > 0)
+			life_settle(s, 1, 3);
+		life_close(s);
+		assert_int_equal(unlink(d.path), 0);
+		if (how == 2)
+			assert_int_equal(unlink(spooldir_file(&d, ".tide")), 0);
+		s = life_open(&d, &report);
+		if (!strstr(report.warning, "the database was gone"))
+			fail_msg("%d: %s", how, report.warning);
+		life_close(s);
+		s = life_open(&d, &report);
+		assert_null(strstr(report.warning, "gone"));
+		life_end(&d, s);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_tide_mark_that_is_lost_is_told),
+	    cmocka_unit_test(a_database_that_is_gone_is_told),
 	    cmocka_unit_test(the_log_of_another_spool_is_not_read),
 	    cmocka_unit_test(a_log_that_should_not_be_there_is_not_read),
 	    cmocka_unit_test(an_older_log_is_not_read),

@@ -164,7 +164,7 @@ static const struct {
     {"one gone", false, lose_one, 1, "problem: the ledger counts 21 pending and 2 dead, there are 20 and 2\n"},
     {"one of the shelf gone", false, lose_dead, 1,
      "problem: the ledger counts 21 pending and 2 dead, there are 21 and 1\n"},
-    {"older", false, older_schema, 0, "schema: 1, brought up at the next start\n"},
+    {"older", false, older_schema, 1, "schema: 1, brought up at the next start\n"},
     {"strange", false, strange_index, 1, "holds the index strange, which kspool did not make"},
     {"no head", false, no_head, 1, "problem: the head of the file is damaged\n"},
     {"hidden", false, hide, 1, "problem: 1 files set aside are not read to their end; start kspool"},
