@@ -101,6 +101,7 @@ void dispatch_message(struct dispatch *d, struct message *m, int64_t now_ns, int
 	int64_t age_ms;
 
 	dispatch_tick(d, now_ns, wall_ms);
+	m->received_ms = age_enter(&d->age, m->received_ms);
 	age_ms = age_of_ms(&d->age, m->received_ms);
 	if (m->id > d->newest_id) {
 		d->newest_id = m->id;
