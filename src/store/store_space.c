@@ -16,7 +16,7 @@
 enum {
 	FREE_CHECK_MS = 100,
 	EVICT_LOOK = 256,
-	INSIDE_MIN_BYTES = 1 << 20, /* free inside the database: intake goes on though the file system is low */
+	INSIDE_MIN_BYTES = 1 << 20, /* free inside the database, or its share: intake goes on though the disk is low */
 	INTAKE_BYTES = 16 << 20,    /* beyond min_free, or its share of a small disk: for what comes in meanwhile */
 };
 
@@ -37,7 +37,7 @@ void store_look_at_disk(struct store *s)
 	s->free_checked_ms = now != 0 ? now : 1;
 	s->free_bytes = files_free_bytes(&s->files);
 	if (s->free_bytes < s->options.min_free_bytes)
-		s->full_disk = free_inside(s) < (s->full_disk ? 2 * INSIDE_MIN_BYTES : INSIDE_MIN_BYTES);
+		s->full_disk = free_inside(s) < files_share(&s->files, INSIDE_MIN_BYTES) * (s->full_disk ? 2 : 1);
 	else if (s->free_bytes >= store_spare_bytes(s))
 		s->full_disk = false;
 	if (!s->full_disk && s->reserve_given)
