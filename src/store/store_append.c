@@ -46,7 +46,7 @@ static void count_in(struct store *s, struct message *m)
 /* Into the block that is being filled, or the next; one that is too large for any stands alone. */
 static enum err insert(struct store *s, struct message *m, struct error *e)
 {
-	const struct store_row row = store_row_of(s->now.next_id, m, s->tag);
+	const struct store_row row = row_of(s->now.next_id, m, s->tag);
 	enum err err;
 
 	must(s->in_group);
@@ -56,7 +56,7 @@ static enum err insert(struct store *s, struct message *m, struct error *e)
 		if (err == ERR_OK && !store_block_add(&s->fill, &row)) {
 			sqlite3_stmt *st = store_statement(s, ST_INSERT);
 
-			store_row_put(st, 1, &row);
+			row_put(st, 1, &row);
 			err = store_run(s, st, e, "insert");
 		}
 	}
@@ -97,11 +97,11 @@ enum err store_append_dead(struct store *s, struct message *m, const char *code,
 	if (err != ERR_OK)
 		return err;
 	st = store_statement(s, ST_DEAD_INSERT);
-	store_row_bind(st, 1, id, m, s->tag);
+	row_bind(st, 1, id, m, s->tag);
 	(void)sqlite3_bind_int64(st, 6, clock_wall_ms());
 	(void)sqlite3_bind_int64(st, 7, m->attempts);
 	(void)sqlite3_bind_text(st, 8, code, -1, SQLITE_STATIC);
-	store_row_bind_text(st, 9, m->failure ? m->failure->reason : NULL);
+	row_bind_text(st, 9, m->failure ? m->failure->reason : NULL);
 	err = store_run(s, st, e, "set aside");
 	if (err != ERR_OK)
 		return err;

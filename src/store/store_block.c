@@ -326,7 +326,7 @@ static void read_by_any_rule(const struct stored_block *b, struct store_row *row
 
 	for (size_t i = 0; i < sizeof tags / sizeof *tags; i++) {
 		row->checksum = sum_end(tags[i], crc);
-		if (store_row_is_sound(row, b->tag))
+		if (row_is_sound(row, b->tag))
 			return;
 	}
 	row->checksum = sum_end(tags[0], crc);
@@ -441,6 +441,14 @@ void store_block_take(struct stored_block *b, const int64_t numbers[6], int64_t 
 		read_parts(b, body, bytes);
 	else
 		read_whole(b, numbers[3], body, bytes);
+}
+
+void store_block_of_record(struct stored_block *b, const struct stored_record *r)
+{
+	const struct stored_value *v = r->values, *body = &v[12];
+	const int64_t numbers[6] = {r->rowid, v[1].number, v[2].number, v[3].number, v[5].number, v[6].number};
+
+	store_block_take(b, numbers, v[4].number, body->bytes, body->count);
 }
 
 void store_block_read(struct stored_block *b, sqlite3_stmt *st)

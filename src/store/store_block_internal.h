@@ -20,6 +20,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "message/message.h"
+#include "store/files/row.h"
 
 struct store;
 
@@ -47,15 +48,6 @@ enum {
 	"(SELECT count(*) FROM messages) + (SELECT coalesce(sum(min(max(count, 0), 512, next - id)), 0) FROM" \
 	" (SELECT id, count, lead(id, 1, id + 512) OVER (ORDER BY id) AS next FROM blocks))"                  \
 	" - (SELECT coalesce(sum(settled), 0) FROM partial)"
-
-/* The columns id, received_ms, checksum, meta, body of `messages`, `dead` and `damaged`, and a frame of a block. */
-struct store_row {
-	uint64_t id;
-	int64_t received_ms;
-	int64_t checksum;
-	const void *meta, *body; /* the statement's or the block's, until it moves */
-	size_t meta_bytes, body_bytes;
-};
 
 /* What left a block. */
 struct block_mark {
@@ -118,6 +110,8 @@ void store_block_forget(struct stored_block *b);
 /* numbers: id, count, bytes, codec, first_ms, last_ms. */
 void store_block_take(struct stored_block *b, const int64_t numbers[6], int64_t checksum, const void *body,
                       size_t bytes);
+/* A record of which row_of_record says that it is one. */
+void store_block_of_record(struct stored_block *b, const struct stored_record *r);
 /* From BLOCK_COLUMNS columns; nothing is read anew when b holds that block already. */
 void store_block_read(struct stored_block *b, sqlite3_stmt *st);
 /* The columns of `partial` from `first` on; nothing left the block when they are null or not what was written. */

@@ -146,10 +146,10 @@ static uint64_t check_rows(struct check *c, const char *table)
 	rc = sqlite3_prepare_v2(c->db, sql, -1, &st, NULL);
 	if (rc == SQLITE_OK)
 		while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-			const struct store_row row = store_row_read(st);
+			const struct store_row row = row_read(st);
 
 			rows++;
-			wrong += !store_row_is_sound(&row, c->tag);
+			wrong += !row_is_sound(&row, c->tag);
 		}
 	(void)buf_addf(c->out, "%s: %" PRIu64 " rows\n", table, rows);
 	if (rc != SQLITE_DONE)
@@ -293,7 +293,7 @@ static enum err check_identity(struct check *c, enum file_kind kind, bool *ret_f
 	enum err err = store_identity_look(&c->files, kind, &id, e);
 	size_t count = err == ERR_OK ? store_identity_words(&id, words) : 0;
 
-	*ret_fits = err == ERR_OK && !id.file_is_strange && id.log == LOG_FITS;
+	*ret_fits = err == ERR_OK && !id.file_is_strange && !id.page_is_strange && id.log == LOG_FITS;
 	if (err == ERR_OK && spool_id_is_known(id.ours))
 		(void)buf_addf(c->out, "spool: %s\n", files_id_text(id.ours, digits));
 	for (size_t i = 0; i < count; i++)

@@ -152,10 +152,10 @@ static int mark_pending(sqlite3 *db, struct copy_mark *m)
 	while ((rc = store_walk_next(&w, &found)) == SQLITE_ROW) {
 		if (m->first_id == 0) {
 			m->first_id = found.row.id;
-			m->first_checksum = store_row_plain_sum(&found.row);
+			m->first_checksum = row_plain_sum(&found.row);
 		}
 		m->highest = found.row.id;
-		mark_message(m, found.row.id, found.is_sound ? store_row_plain_sum(&found.row) : found.row.checksum);
+		mark_message(m, found.row.id, found.is_sound ? row_plain_sum(&found.row) : found.row.checksum);
 	}
 	store_walk_close(&w);
 	m->lowest = m->first_id;
@@ -206,7 +206,7 @@ static enum err is_own_copy(struct store *s, const struct copy_mark *m, bool *re
 	struct pending p;
 	enum err err = store_find(s, m->first_id, &p, e);
 
-	*ret = err == ERR_OK && p.is_sound && store_row_plain_sum(&p.row) == m->first_checksum;
+	*ret = err == ERR_OK && p.is_sound && row_plain_sum(&p.row) == m->first_checksum;
 	(void)store_statement(s, ST_READ);
 	return err;
 }
@@ -245,7 +245,7 @@ static enum err refuse_known_copy(struct store *s, const struct copy_mark *m, bo
 	return err;
 }
 
-static uint32_t sum_of(const struct store_row *row) { return (uint32_t)store_row_plain_sum(row); }
+static uint32_t sum_of(const struct store_row *row) { return (uint32_t)row_plain_sum(row); }
 
 /* One of this spool's own that is here is left out, one that is not was sent or lost: who knows must say. */
 static enum err look_here(struct store *s, struct import *m, const struct store_row *row, bool *ret_out,
@@ -259,7 +259,7 @@ static enum err look_here(struct store *s, struct import *m, const struct store_
 	(void)store_statement(s, ST_READ);
 	sql_bind_u64(st, 1, row->id);
 	if (err == ERR_OK && !is_here) /* on the shelf */
-		is_here = sqlite3_step(st) == SQLITE_ROW && store_row_has_sum(row, sqlite3_column_int64(st, 0));
+		is_here = sqlite3_step(st) == SQLITE_ROW && row_has_sum(row, sqlite3_column_int64(st, 0));
 	(void)sqlite3_reset(st);
 	*ret_out = true;
 	m->left_out += is_here;
@@ -355,7 +355,7 @@ static enum err import_walk(struct store *s, struct import *im, struct block_wal
 		err = leave_out(s, im, &found.row, &out, e);
 		if (err != ERR_OK || out)
 			continue;
-		m = store_row_message(&found.row);
+		m = row_message(&found.row);
 		err = store_append(s, m, e);
 		if (err == ERR_OK)
 			err = import_failure(s, failure, found.row.id, m->id, e);
@@ -387,15 +387,15 @@ static enum err import_pending(struct store *s, struct import *im, struct error 
 /* Columns from 5 on: attempts, code, reason. */
 static enum err import_dead_row(struct store *s, struct import *im, sqlite3_stmt *st, uint32_t tag, struct error *e)
 {
-	const struct store_row row = store_row_read(st);
+	const struct store_row row = row_read(st);
 	const char *code = (const char *)sqlite3_column_text(st, 6);
 	struct message *m;
 	bool out = false;
-	enum err err = store_row_is_sound(&row, tag) ? leave_out(s, im, &row, &out, e) : refuse_row(row.id, e);
+	enum err err = row_is_sound(&row, tag) ? leave_out(s, im, &row, &out, e) : refuse_row(row.id, e);
 
 	if (err != ERR_OK || out)
 		return err;
-	m = store_row_message(&row);
+	m = row_message(&row);
 	m->attempts = (uint32_t)sqlite3_column_int64(st, 5);
 	message_fail(m, NULL, (const char *)sqlite3_column_text(st, 7));
 	err = store_append_dead(s, m, code ? code : "", e);

@@ -30,11 +30,11 @@ static const char *text_of(sqlite3_stmt *st, int at)
 
 static struct store_dead dead_of(const struct store *s, sqlite3_stmt *st)
 {
-	const struct store_row row = store_row_read(st);
+	const struct store_row row = row_read(st);
 	const bool note_is_sound = sqlite3_column_int(st, 9) != 0;
 
 	return (struct store_dead){
-	    .is_damaged = !store_row_is_sound(&row, s->tag),
+	    .is_damaged = !row_is_sound(&row, s->tag),
 	    .id = row.id,
 	    .received_ms = row.received_ms,
 	    .died_ms = sqlite3_column_int64(st, 5),
@@ -134,17 +134,17 @@ static enum err load_batch(struct store *s, uint64_t after_id, uint64_t only_id,
 	b->count = 0;
 	b->last_id = 0;
 	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-		const struct store_row row = store_row_read(st);
+		const struct store_row row = row_read(st);
 		struct message *m;
 
 		if (only_id && row.id != only_id)
 			break;
 		b->last_id = row.id;
-		if (!store_row_is_sound(&row, s->tag)) {
+		if (!row_is_sound(&row, s->tag)) {
 			b->damaged++;
 			continue;
 		}
-		m = store_row_message(&row);
+		m = row_message(&row);
 		m->received_ms = now_ms;
 		b->old_ids[b->count] = row.id;
 		b->items[b->count++] = m;
@@ -204,7 +204,7 @@ static enum err move_dead(struct store *s, const struct store_row *row, struct e
 	uint64_t gone;
 	enum err err;
 
-	store_row_put(st, 1, row);
+	row_put(st, 1, row);
 	(void)sqlite3_bind_int64(st, 6, clock_wall_ms());
 	err = store_run(s, st, e, "set a damaged row aside");
 	if (err == ERR_OK)
@@ -231,9 +231,9 @@ enum err store_dead_move_damaged(struct store *s, struct error *e)
 			err = rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "read the shelf");
 		if (rc != SQLITE_ROW)
 			break;
-		row = store_row_read(st);
+		row = row_read(st);
 		after = row.id;
-		if (!store_row_is_sound(&row, s->tag))
+		if (!row_is_sound(&row, s->tag))
 			err = move_dead(s, &row, e);
 		(void)sqlite3_reset(st);
 	}

@@ -8,7 +8,9 @@
  *
  * Invariants:
  * 1. Looking changes nothing; store_identity_part moves whole files, deletes none, and is run again after a kill.
- * 2. What cannot be read as a ledger says nothing: one flipped bit makes no stranger.
+ * 2. What cannot be read as a ledger says nothing: one flipped bit makes no stranger. Nor does one page of another
+ *    spool: where the ledger, the tide mark and the lock do not name the same, the rows decide, by their checksums'
+ * tags.
  * 3. A log of this spool is never put away: what does not fit the file is read back as a file that was set aside.
  */
 #include "store/store_internal.h"
@@ -63,6 +65,95 @@ void store_identity(const struct store *s, uint64_t ret[2])
 	ret[1] = s->durable.spool_low;
 }
 
+enum { PAGES_THAT_PROVE = 16 };
+
+/* How many pages hold whole rows of either. */
+struct row_owners {
+	uint32_t tags[2], pages[2];
+	bool is_here[2]; /* on the page being read */
+	struct stored_block *block;
+};
+
+/* The tag of a row that is what was written; 0: it is not, or has none. */
+static uint32_t proven_tag(struct stored_block *b, const struct stored_record *r)
+{
+	const struct stored_value *v = r->values;
+	struct store_row row;
+
+	if (r->is_unread || r->is_cut)
+		return 0;
+	switch (row_of_record(r, &row)) {
+	case ROW_MESSAGE:
+	case ROW_DEAD:
+		return row_has_sum(&row, row.checksum) ? sum_tag(row.checksum) : 0;
+	case ROW_BLOCK:
+		store_block_of_record(b, r);
+		return b->is_sound ? sum_tag(b->checksum) : 0;
+	case ROW_NONE:
+	case ROW_PARTIAL:
+		break;
+	}
+	if (r->is_index || !row_has_types(r, "nii"))
+		return 0;
+	return sum_numbers(sum_tag(v[2].number), SUM_OF_LEAD,
+	                   (const uint64_t[]){(uint64_t)r->rowid, (uint64_t)v[1].number}, 2) == v[2].number
+	           ? sum_tag(v[2].number)
+	           : 0;
+}
+
+static enum err look_at_owner(void *arg, const struct stored_record *r, struct error *e)
+{
+	struct row_owners *o = arg;
+	const uint32_t tag = proven_tag(o->block, r);
+
+	(void)e;
+	for (int i = 0; i < 2; i++)
+		o->is_here[i] |= tag != 0 && tag == o->tags[i];
+	return ERR_OK;
+}
+
+enum err store_rows_are_of(const struct files *f, const char *suffix, struct spool_id one, struct spool_id other,
+                           bool *ret, struct error *e)
+{
+	AUTOFREE char *name = mem_format("%s%s", f->name, suffix);
+	struct row_owners o = {.tags = {sum_tag_of(one), sum_tag_of(other)}, .block = store_block_new()};
+	struct pages *p = NULL;
+	enum err err =
+	    pages_open(f->dir_fd, name, (enum pages_of)(PAGES_OF_FILE | (*suffix ? PAGES_TOLERATE : 0)), &p, e);
+
+	for (uint32_t n = 1; err == ERR_OK && n <= pages_count(p); n++) {
+		o.is_here[0] = o.is_here[1] = false;
+		err = pages_records(p, n, look_at_owner, &o, e);
+		for (int i = 0; i < 2; i++)
+			o.pages[i] += o.is_here[i];
+		if (o.pages[0] >= PAGES_THAT_PROVE || o.pages[1] >= PAGES_THAT_PROVE)
+			break;
+	}
+	pages_close(p);
+	store_block_free(o.block);
+	*ret = o.pages[0] > o.pages[1];
+	return err;
+}
+
+/* A page of another spool may lie over the ledger's, and its tide mark in the place of ours. */
+static enum err ask_rows(const struct files *f, struct identity *id, struct ledger_found *file, struct spool_id lock,
+                         struct error *e)
+{
+	const struct spool_id tide = id->tide.spool;
+	const struct spool_id named = file->is_found ? store_totals_id(&file->totals) : tide;
+	const struct spool_id other = spool_id_differs(named, tide) ? tide : lock;
+	bool is_others = false;
+	enum err err = spool_id_differs(named, other) ? store_rows_are_of(f, "", other, named, &is_others, e) : ERR_OK;
+
+	if (err != ERR_OK || !is_others)
+		return err;
+	id->ours = other;
+	id->theirs = named;
+	id->page_is_strange = file->is_found;
+	*file = (struct ledger_found){0};
+	return ERR_OK;
+}
+
 /*
  * The database is another's when the tide mark says so and the lock does not back the database: each of the three can
  * be exchanged by itself.
@@ -70,21 +161,25 @@ void store_identity(const struct store *s, uint64_t ret[2])
 static void decide_whose(struct identity *id, struct spool_id file, struct spool_id lock, struct spool_id log)
 {
 	const struct spool_id tide = id->tide.spool;
+	const bool rows_said = spool_id_is_known(id->ours);
 
-	if (spool_id_differs(file, tide)) {
+	if (rows_said) {
+		id->tide_is_strange = spool_id_differs(id->ours, tide);
+	} else if (spool_id_differs(file, tide)) {
 		id->file_is_strange = !spool_id_is(lock, file);
 		id->tide_is_strange = !id->file_is_strange;
 	}
-	if (id->file_is_strange)
+	if (!rows_said && id->file_is_strange)
 		id->ours = tide;
-	else if (spool_id_is_known(file))
+	else if (!rows_said && spool_id_is_known(file))
 		id->ours = file;
-	else if (spool_id_is_known(tide))
+	else if (!rows_said && spool_id_is_known(tide))
 		id->ours = tide;
-	else
+	else if (!rows_said)
 		id->ours = spool_id_is_known(lock) ? lock : log;
 	id->lock_is_strange = spool_id_differs(id->ours, lock);
-	id->theirs = id->file_is_strange ? file : id->tide_is_strange ? tide : lock;
+	if (!id->page_is_strange)
+		id->theirs = id->file_is_strange ? file : id->tide_is_strange ? tide : lock;
 	if (id->tide_is_strange)
 		id->tide = (struct tide){0};
 }
@@ -134,6 +229,8 @@ enum err store_identity_look(const struct files *f, enum file_kind kind, struct 
 	*ret = (struct identity){.tide = tide};
 	if (err == ERR_OK && kind != FILE_MISSING)
 		err = store_ledger_find(f, "", PAGES_OF_FILE | PAGES_AT_A_GLANCE, &file, e);
+	if (err == ERR_OK && kind != FILE_MISSING)
+		err = ask_rows(f, ret, &file, files_lock_spool(f), e);
 	log.wanted[OF_FILE] = ret->file_print = store_ledger_print(&file.totals);
 	log.wanted[OF_TIDE] = store_ledger_print(&(struct totals){.epoch = tide.epoch, .commits = tide.commits});
 	if (err == ERR_OK)
@@ -171,6 +268,9 @@ size_t store_identity_words(const struct identity *id, char words[IDENTITY_WORDS
 	if (id->file_is_strange)
 		(void)snprintf(words[n++], IDENTITY_TEXT_BYTES,
 		               "the database is of spool %s, what lies beside it of %s", theirs, ours);
+	if (id->page_is_strange)
+		(void)snprintf(words[n++], IDENTITY_TEXT_BYTES,
+		               "a page of spool %s stands over the ledger; the rows are of %s", theirs, ours);
 	if (id->tide_is_strange)
 		(void)snprintf(words[n++], IDENTITY_TEXT_BYTES, "the tide mark is of spool %s, this is %s", theirs,
 		               ours);

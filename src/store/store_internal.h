@@ -1,7 +1,7 @@
 /*
  * store_internal: what the files of the store share.
  *
- * What it is: the store's state, and the verbs one file lends to another. From below: store_transaction.c, store_row.c,
+ * What it is: the store's state, and the verbs one file lends to another. From below: store_transaction.c, row.c,
  * store_ledger.c, store_settle.c, store_space.c, store_commit.c; everything else stands on these.
  * Promises: 9, by these invariants:
  *  1. Between groups `now` equals `durable`, but for next_id, which never goes back. store_begin asserts it.
@@ -43,7 +43,6 @@ enum {
 	MIN_CHECKPOINT_BYTES = 1 << 20,
 	WAL_HOLD_BYTES = CHECKPOINT_BYTES + CHECKPOINT_BYTES / 4, /* the log at its largest */
 	CACHE_KIB = 8192,
-	REASON_MAX = 2048,
 	DAMAGED_PER_READ = 256,
 	MAX_RETRY_WAIT_MS = 3600 * 1000, /* at open: a clock that jumped must not hide a message longer */
 };
@@ -231,33 +230,6 @@ void store_forget_group(struct store *s);
 /* A row of that id is inserted: no lower than it say blocks_from and rows_from. */
 static inline void store_stands_from(uint64_t *from, uint64_t id) { *from = id < *from ? id : *from; }
 
-/* store_row.c: the columns of struct store_row, in this order. */
-enum { ROW_COLUMNS = 5 };
-/* A message as the row it becomes; its bytes stay the message's. */
-struct store_row store_row_of(uint64_t id, const struct message *m, uint32_t tag);
-/* Binds ROW_COLUMNS values from parameter `first` on; the message must outlive the step. */
-void store_row_bind(sqlite3_stmt *st, int first, uint64_t id, const struct message *m, uint32_t tag);
-/* Reads columns 0 to 4. */
-struct store_row store_row_read(sqlite3_stmt *st);
-/* Binds it as it is, checksum and all; its bytes must outlive the step. */
-void store_row_put(sqlite3_stmt *st, int first, const struct store_row *row);
-/* False: the bytes are not what was written, or another spool's than that of `tag`. */
-bool store_row_is_sound(const struct store_row *row, uint32_t tag);
-/* True: the checksum is of these bytes, by the rule that made it. */
-bool store_row_has_sum(const struct store_row *row, int64_t checksum);
-/* The checksum that it would have without a tag: the same in every spool and by every kspool. */
-int64_t store_row_plain_sum(const struct store_row *row);
-struct message *store_row_message(const struct store_row *row);
-/* That id and that spool's tag, and the checksum that goes with them. */
-void store_row_renumber(struct store_row *row, uint64_t id, uint32_t tag);
-/* What a record in a page of a file that was set aside is, by its shape; *ret of a message and of a dead one. */
-enum stored_kind { ROW_NONE, ROW_MESSAGE, ROW_DEAD, ROW_BLOCK, ROW_PARTIAL };
-enum stored_kind store_row_of_record(const struct stored_record *r, struct store_row *ret);
-/* n null, i integer, f real, t text, b blob: a letter a column. */
-bool store_record_has_types(const struct stored_record *r, const char *types);
-/* At most REASON_MAX bytes; null becomes "". */
-void store_row_bind_text(sqlite3_stmt *st, int at, const char *text);
-
 /* store_settle.c */
 struct pending {
 	struct store_row row;    /* of `block` or of ST_READ, until either moves */
@@ -398,12 +370,16 @@ struct identity {
 	uint64_t file_print; /* of the row in the database file alone; 0: not known */
 	bool file_is_strange, tide_is_strange, lock_is_strange, has_journal;
 	bool tide_is_lost; /* the spool had one */
+	bool page_is_strange; /* the ledger's alone: that is damage */
 	enum log_fit log;
 };
-enum { IDENTITY_WORDS_MAX = 5, IDENTITY_TEXT_BYTES = 200 };
+enum { IDENTITY_WORDS_MAX = 6, IDENTITY_TEXT_BYTES = 200 };
 /* Which spool the files are of, and whether they fit; no connection may be open. */
 enum err store_identity_look(const struct files *f, enum file_kind kind, struct identity *ret,
                              struct error *e) MUST_CHECK;
+/* The rows of PATH + suffix prove the first of these spools, and fewer pages of them the other. */
+enum err store_rows_are_of(const struct files *f, const char *suffix, struct spool_id one, struct spool_id other,
+                           bool *ret, struct error *e) MUST_CHECK;
 /* What is wrong, a sentence each; how many. */
 size_t store_identity_words(const struct identity *id, char words[IDENTITY_WORDS_MAX][IDENTITY_TEXT_BYTES]);
 /* Moves away what is not this spool's, or does not fit; *kind is FILE_MISSING then when it was the database. */

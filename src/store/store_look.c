@@ -66,6 +66,8 @@ static enum err look(struct store *s, struct store_report *report, struct error 
 		err = tell_the_rest(s, &id, report, e);
 	if (err == ERR_OK && kind == FILE_DAMAGED)
 		err = error_set(e, ERR_DAMAGED, "%s: the head of the file is damaged", s->path);
+	if (err == ERR_OK && id.page_is_strange)
+		err = error_set(e, ERR_DAMAGED, "%s: the ledger is another spool's", s->path);
 	s->id = id.ours;
 	s->tag = s->block->tag = sum_tag_of(s->id);
 	if (err == ERR_OK)

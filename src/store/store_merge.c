@@ -103,7 +103,7 @@ static enum err fill_from(struct store *s, const struct run *r, bool from_rows, 
 		if (m.row.id != next || m.in_block == from_rows || !m.is_sound || (m.in_block && !s->block->is_sound))
 			break;
 		if (sum_tag(m.row.checksum) != s->tag)
-			store_row_renumber(&m.row, m.row.id, s->tag);
+			row_renumber(&m.row, m.row.id, s->tag);
 		if (!store_block_add(&s->fill, &m.row))
 			break;
 		next++;

@@ -336,6 +336,8 @@ static enum err identify(struct store *s, enum file_kind *kind, struct identity 
 
 	if (err == ERR_OK)
 		err = store_identity_part(s, kind, id, report, e);
+	if (id->page_is_strange)
+		*kind = FILE_DAMAGED;
 	s->id = id->ours;
 	s->tide = id->tide;
 	s->file_print = id->file_print;

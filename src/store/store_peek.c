@@ -93,7 +93,7 @@ static enum err must_be_whole(const struct files *f, struct error *e)
 		    e, ERR_INPUT,
 		    "the head of %s is damaged: start kspool, or run kspool repair, to read back what is whole",
 		    f->path);
-	if (store_identity_words(&id, words) > 0 && (id.file_is_strange || id.log != LOG_FITS))
+	if (store_identity_words(&id, words) > 0 && (id.file_is_strange || id.page_is_strange || id.log != LOG_FITS))
 		return error_set(e, ERR_INPUT, "%s; start kspool, or run kspool repair, to part them", words[0]);
 	return ERR_OK;
 }

@@ -172,7 +172,7 @@ static void show_block_message(struct block_walk *w, struct block_message *ret)
 
 	ret->in_block = true;
 	ret->row = found ? *found : (struct store_row){.id = w->block->id + w->index};
-	ret->is_sound = found && store_row_is_sound(found, w->block->tag);
+	ret->is_sound = found && row_is_sound(found, w->block->tag);
 	w->index++;
 }
 
@@ -203,8 +203,8 @@ int store_walk_next(struct block_walk *w, struct block_message *ret)
 			return SQLITE_ROW;
 		}
 		w->rows_used = true;
-		ret->row = store_row_read(w->rows);
-		ret->is_sound = store_row_is_sound(&ret->row, w->block->tag);
+		ret->row = row_read(w->rows);
+		ret->is_sound = row_is_sound(&ret->row, w->block->tag);
 		ret->in_block = false;
 		return SQLITE_ROW;
 	}

@@ -49,7 +49,7 @@ static bool take_message(struct reading *r, const struct store_row *row, bool is
 		r->damaged.ids[r->damaged.count++] = row->id;
 		return true;
 	}
-	m = store_row_message(row);
+	m = row_message(row);
 	m->attempts = attempts;
 	m->received_ms = store_clock_received(r->store, row->id, row->received_ms);
 	STAILQ_INSERT_TAIL(r->list, m, link);
@@ -92,10 +92,10 @@ static enum err put_away(struct store *s, const struct reading *r, struct error 
 static enum err dissolve_message(struct store *s, uint64_t id, int64_t now_ms, uint64_t *lost, struct error *e)
 {
 	const struct store_row *found = block_row(s->block, id), *row = found ? found : &(struct store_row){.id = id};
-	const bool is_sound = found && store_row_is_sound(found, s->tag);
+	const bool is_sound = found && row_is_sound(found, s->tag);
 	sqlite3_stmt *st = store_statement(s, is_sound ? ST_SALVAGE_MESSAGE : ST_DAMAGED_INSERT);
 
-	store_row_put(st, 1, row);
+	row_put(st, 1, row);
 	if (is_sound) {
 		store_stands_from(&s->now.rows_from, id);
 	} else {
@@ -127,7 +127,7 @@ static enum err bound_count(struct store *s, struct error *e)
 	if (rc != SQLITE_ROW)
 		return store_fail(s, rc, e, "look for the next block");
 	for (uint64_t id = end; is_last && id - b->id < b->framed; id++)
-		if (store_row_is_sound(&b->rows[id - b->id], s->tag))
+		if (row_is_sound(&b->rows[id - b->id], s->tag))
 			end = id + 1;
 	s->now.next_id = end > s->now.next_id ? end : s->now.next_id;
 	b->count = end - b->id < b->count ? (uint32_t)(end - b->id) : b->count;

@@ -109,7 +109,7 @@ static enum err insert(struct store *s, enum store_statement id, const struct st
 	*ret_new = false;
 	if (err != ERR_OK)
 		return err;
-	store_row_put(st, 1, row);
+	row_put(st, 1, row);
 	if (id == ST_SALVAGE_DAMAGED)
 		(void)sqlite3_bind_int64(st, 6, clock_wall_ms());
 	if (id == ST_SALVAGE_DEAD)
@@ -131,7 +131,7 @@ static enum err look_up(struct store *s, const struct store_row *row, bool is_de
 	enum err err = is_dead ? ERR_OK : store_find(s, row->id, &found, e);
 
 	*ret_taken = found.is_there;
-	*ret_same = found.is_sound && store_row_has_sum(row, found.row.checksum);
+	*ret_same = found.is_sound && row_has_sum(row, found.row.checksum);
 	(void)store_statement(s, ST_READ); /* what it found is not looked at any more */
 	if (err != ERR_OK || !is_dead)
 		return err;
@@ -139,7 +139,7 @@ static enum err look_up(struct store *s, const struct store_row *row, bool is_de
 	sql_bind_u64(st, 1, row->id);
 	rc = sqlite3_step(st);
 	*ret_taken = rc == SQLITE_ROW;
-	*ret_same = *ret_taken && store_row_has_sum(row, sqlite3_column_int64(st, 0));
+	*ret_same = *ret_taken && row_has_sum(row, sqlite3_column_int64(st, 0));
 	(void)sqlite3_reset(st);
 	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "compare a row");
 }
@@ -170,13 +170,13 @@ static enum err bring_back(struct store *s, struct store_row row, bool is_dead, 
 
 	if (!sum_is_ours(row.checksum, v->block->tag)) /* a page of another spool: never a message of this one */
 		return ERR_OK;
-	if (!store_row_is_sound(&row, v->block->tag)) /* of a cut record no more can be said than that it lacks some */
+	if (!row_is_sound(&row, v->block->tag)) /* of a cut record no more can be said than that it lacks some */
 		return r->is_cut ? ERR_OK : keep_damaged(s, &row, r, e);
 	err = look_up(s, &row, is_dead, &taken, &same, e);
 	if (err != ERR_OK || same)
 		return err;
 	if (taken || sum_tag(row.checksum) != s->tag)
-		store_row_renumber(&row, taken ? s->now.next_id : row.id, s->tag);
+		row_renumber(&row, taken ? s->now.next_id : row.id, s->tag);
 	err = insert(s, id, &row, r, &is_new, e);
 	if (err != ERR_OK || !is_new)
 		return err;
@@ -210,13 +210,11 @@ static const struct block_mark *mark_of(const struct salvage *v, uint64_t block_
 /* What had not left it comes back, each message alone. */
 static enum err bring_back_block(struct store *s, const struct stored_record *r, struct error *e)
 {
-	const struct stored_value *v = r->values, *body = &v[12];
-	const int64_t numbers[6] = {r->rowid, v[1].number, v[2].number, v[3].number, v[5].number, v[6].number};
 	const struct block_mark *mark = mark_of(s->salvage, (uint64_t)r->rowid);
 	struct stored_block *b = s->salvage->block;
 	enum err err = ERR_OK;
 
-	store_block_take(b, numbers, v[4].number, body->bytes, body->count);
+	store_block_of_record(b, r);
 	for (uint32_t i = 0; i < b->framed && err == ERR_OK; i++)
 		if (block_row(b, b->id + i) && (!mark || !block_bit(mark, b->id + i)))
 			err = bring_back(s, b->rows[i], false, r, e);
@@ -225,7 +223,7 @@ static enum err bring_back_block(struct store *s, const struct stored_record *r,
 
 static bool is_failure(const struct stored_record *r)
 {
-	return !r->is_index && (store_record_has_types(r, "niiitt") || store_record_has_types(r, "niiitti"));
+	return !r->is_index && (row_has_types(r, "niiitt") || row_has_types(r, "niiitti"));
 }
 
 /* `columns` of a row beside the messages, and the checksum when the record has one. */
@@ -243,13 +241,13 @@ static enum err keep_key(struct store *s, const struct stored_record *r, struct 
 	uint64_t bytes = 0;
 	enum err err;
 
-	if (store_record_has_types(r, "tti"))
+	if (row_has_types(r, "tti"))
 		id = ST_POSITION_KEEP;
-	else if (store_record_has_types(r, "tbi") || store_record_has_types(r, "tbii"))
+	else if (row_has_types(r, "tbi") || row_has_types(r, "tbii"))
 		id = ST_CACHE_KEEP;
-	else if (store_record_has_types(r, "biii") || store_record_has_types(r, "biiii"))
+	else if (row_has_types(r, "biii") || row_has_types(r, "biiii"))
 		id = ST_IMPORT_KEEP;
-	else if ((store_record_has_types(r, "tiii") || store_record_has_types(r, "tiiii")) && r->values[0].count > 6 &&
+	else if ((row_has_types(r, "tiii") || row_has_types(r, "tiiii")) && r->values[0].count > 6 &&
 	         (memcmp(r->values[0].bytes, "pages:", 6) == 0 || memcmp(r->values[0].bytes, "bad:", 4) == 0))
 		id = ST_SALVAGE_KEEP;
 	else
@@ -328,7 +326,7 @@ static enum err take_record(void *arg, const struct stored_record *r, struct err
 		return ERR_OK;
 	if (r->is_unread)
 		return note_unread(v, r->cell + 1, e);
-	kind = store_row_of_record(r, &row);
+	kind = row_of_record(r, &row);
 	if (had_left(v, kind, (uint64_t)r->rowid))
 		return ERR_OK;
 	if (kind == ROW_BLOCK)
@@ -340,9 +338,9 @@ static enum err take_record(void *arg, const struct stored_record *r, struct err
 	if (is_failure(r) && v->failure_page_count < FAILURE_PAGES_MAX &&
 	    (v->failure_page_count == 0 || v->failure_pages[v->failure_page_count - 1] != v->page))
 		v->failure_pages[v->failure_page_count++] = v->page;
-	if (!r->is_index && (store_record_has_types(r, "ni") || store_record_has_types(r, "nii")))
+	if (!r->is_index && (row_has_types(r, "ni") || row_has_types(r, "nii")))
 		return keep_lead(s, r, e);
-	if (!r->is_index && store_record_has_types(r, "niiiii"))
+	if (!r->is_index && row_has_types(r, "niiiii"))
 		return keep_loss(s, r, e);
 	return r->is_index ? keep_key(s, r, e) : ERR_OK;
 }

@@ -298,7 +298,7 @@ enum err store_find(struct store *s, uint64_t id, struct pending *ret, struct er
 
 		ret->is_there = true;
 		ret->row = found ? *found : (struct store_row){.id = id};
-		ret->is_sound = found && store_row_is_sound(found, s->tag);
+		ret->is_sound = found && row_is_sound(found, s->tag);
 		return ERR_OK;
 	}
 	ret->mark = NULL;
@@ -306,8 +306,8 @@ enum err store_find(struct store *s, uint64_t id, struct pending *ret, struct er
 	rc = sqlite3_step(st);
 	ret->is_there = rc == SQLITE_ROW;
 	if (ret->is_there) {
-		ret->row = store_row_read(st);
-		ret->is_sound = store_row_is_sound(&ret->row, s->tag);
+		ret->row = row_read(st);
+		ret->is_sound = row_is_sound(&ret->row, s->tag);
 	}
 	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "read a message");
 }
@@ -333,11 +333,11 @@ static enum err settle_dead(struct store *s, const struct store_settlement *item
 		return err;
 	if (p.is_there) {
 		st = store_statement(s, ST_DEAD_INSERT);
-		store_row_put(st, 1, &p.row);
+		row_put(st, 1, &p.row);
 		(void)sqlite3_bind_int64(st, 6, clock_wall_ms());
 		(void)sqlite3_bind_int64(st, 7, item->attempts);
-		store_row_bind_text(st, 8, item->code);
-		store_row_bind_text(st, 9, item->reason);
+		row_bind_text(st, 8, item->code);
+		row_bind_text(st, 9, item->reason);
 		err = store_run(s, st, e, "set aside");
 		(void)store_statement(s, ST_READ);
 	}
@@ -357,7 +357,7 @@ static enum err settle_damaged(struct store *s, const struct store_settlement *i
 	(void)store_statement(s, ST_READ);
 	st = store_statement(s, p.mark ? ST_DAMAGED_INSERT : ST_TO_DAMAGED); /* a row's columns may hold anything */
 	if (p.mark) {
-		store_row_put(st, 1, &p.row);
+		row_put(st, 1, &p.row);
 		(void)sqlite3_bind_int64(st, 6, clock_wall_ms());
 	} else {
 		sql_bind_u64(st, 1, item->id);
@@ -378,7 +378,7 @@ static enum err move_out(struct store *s, const struct pending *p, struct error 
 	sqlite3_stmt *st = store_statement(s, ST_SALVAGE_MESSAGE);
 	enum err err;
 
-	store_row_put(st, 1, &p->row);
+	row_put(st, 1, &p->row);
 	store_stands_from(&s->now.rows_from, p->row.id);
 	err = store_run(s, st, e, "move a message out of its block");
 	if (err == ERR_OK)
@@ -399,8 +399,8 @@ static enum err note_failure(struct store *s, const struct store_settlement *ite
 		(void)sqlite3_bind_int64(st, 3, next_ms);
 		if (ways[i] == ST_FAILURE_INSERT)
 			(void)sqlite3_bind_int64(st, 4, clock_wall_ms());
-		store_row_bind_text(st, 5, item->code);
-		store_row_bind_text(st, 6, item->reason);
+		row_bind_text(st, 5, item->code);
+		row_bind_text(st, 6, item->reason);
 		err = store_run(s, st, e, "note a failure");
 		if (err != ERR_OK)
 			return err;

@@ -8,7 +8,7 @@
  * Owner: the store. The tag that the functions are given must outlive the connection.
  * Thread: the store's.
  * Fails: as statements do; a row that is not sound is no failure.
- * Does not: judge messages and blocks (store_row.c, store_block.c), or the index of a table but by its table.
+ * Does not: judge messages and blocks (row.c, store_block.c), or the index of a table but by its table.
  */
 #ifndef KSPOOL_STORE_STORE_SIDE_H
 #define KSPOOL_STORE_STORE_SIDE_H

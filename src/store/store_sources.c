@@ -112,7 +112,7 @@ static enum err take_mark(void *arg, const struct stored_record *r, struct error
 	struct block_mark m = {.id = (uint64_t)r->rowid};
 
 	(void)e;
-	if (store_row_of_record(r, &unused) != ROW_PARTIAL || r->values[4].count != sizeof m.bits ||
+	if (row_of_record(r, &unused) != ROW_PARTIAL || r->values[4].count != sizeof m.bits ||
 	    v->mark_count == MARKS_MAX)
 		return ERR_OK;
 	m.settled = (uint32_t)r->values[1].number;
@@ -146,8 +146,8 @@ static enum err read_marks(struct salvage *v, struct error *e)
 
 /* What a source says of itself. */
 struct source_facts {
-	int parts;    /* which of its files are this spool's, as far as they say; 0: none is */
-	uint32_t tag; /* 0: they do not say whose they are; then their messages may be of an id that is forgotten */
+	int parts;                       /* which of its files are this spool's, as far as they say; 0: none is */
+	uint32_t tag;                    /* of rows that are believed; 0: any, for the id they are of is forgotten */
 	uint64_t blocks_from, rows_from; /* what waited stands from there on; 0: not known */
 };
 
@@ -158,6 +158,8 @@ static enum err read_facts(struct store *s, const char *suffix, struct source_fa
 	struct log_ledgers log = {0};
 	AUTOFREE char *key = mem_format("ours:%s:", suffix);
 	struct note ours;
+	struct spool_id named;
+	bool adopted, is_ours = false;
 	enum err err = store_note_get(s, key, &ours, e);
 
 	if (err == ERR_OK)
@@ -168,12 +170,16 @@ static enum err read_facts(struct store *s, const char *suffix, struct source_fa
 		err = store_ledgers_of_log(&s->files, suffix, &log, e);
 	if (store_source_failed(s, err) && s->tolerates)
 		err = ERR_OK;
+	named = store_totals_id(&file.totals);
+	if (err == ERR_OK && spool_id_differs(s->id, named)) /* one page of another may lie over the ledger's */
+		err = store_rows_are_of(&s->files, suffix, s->id, named, &is_ours, e);
+	adopted = ours.done || ours.is_lost;
 	*ret = (struct source_facts){.parts = PAGES_OF_BOTH};
-	if (spool_id_is(s->id, store_totals_id(&file.totals)) || spool_id_is(s->id, store_totals_id(&log.last.totals)))
+	if (!adopted || is_ours || spool_id_is(s->id, named) || spool_id_is(s->id, store_totals_id(&log.last.totals)))
 		ret->tag = s->tag;
-	if (!ours.done && !ours.is_lost && spool_id_differs(s->id, store_totals_id(&file.totals)))
+	if (!adopted && !is_ours && spool_id_differs(s->id, named))
 		ret->parts &= ~PAGES_OF_FILE;
-	if (!ours.done && !ours.is_lost && spool_id_differs(s->id, store_totals_id(&log.last.totals)))
+	if (!adopted && spool_id_differs(s->id, store_totals_id(&log.last.totals)))
 		ret->parts &= ~PAGES_OF_LOG;
 	if (ret->parts == PAGES_OF_FILE && files_bytes(&s->files, suffix) == 0)
 		ret->parts = 0;
@@ -182,8 +188,8 @@ static enum err read_facts(struct store *s, const char *suffix, struct source_fa
 	if (ret->parts == PAGES_OF_BOTH && ret->tag != 0) {
 		const struct totals *later =
 		    store_ledger_is_later(&log.last.totals, &file.totals) ? &log.last.totals : &file.totals;
-		const bool is_ours = spool_id_is(s->id, store_totals_id(later));
 
+		is_ours = spool_id_is(s->id, store_totals_id(later));
 		ret->blocks_from = is_ours ? later->blocks_from : 0;
 		ret->rows_from = is_ours ? later->rows_from : 0;
 	}

@@ -441,7 +441,7 @@ static void make_old(const struct spooldir *d, uint64_t count)
 		struct message *m = spooldir_message(n, 100);
 		sqlite3_stmt *st = store_statement(s, ST_INSERT);
 
-		store_row_bind(st, 1, n, m, 0);
+		row_bind(st, 1, n, m, 0);
 		ok(store_run(s, st, e, "insert"));
 		s->now.next_id++;
 		s->now.ledger.accepted++;

@@ -121,7 +121,7 @@ static void a_block_of_any_bytes_is_read_as_far_as_it_goes(void **state)
 	(void)state;
 	for (uint64_t i = 0; i < FRAMES; i++) {
 		struct message *m = spooldir_message(i, (uint32_t)i * 60);
-		const struct store_row row = store_row_of(100 + i, m, 0);
+		const struct store_row row = row_of(100 + i, m, 0);
 
 		assert_true(store_block_add(&fill, &row));
 		ends[i + 1] = fill.frames.len;
@@ -150,7 +150,7 @@ static void a_block_of_any_bytes_is_read_as_far_as_it_goes(void **state)
 				                               : (uint32_t)said);
 				assert_int_equal(b->framed, there < b->count ? there : b->count);
 				for (uint32_t i = 0; i < b->framed; i++)
-					assert_true(store_row_is_sound(&b->rows[i], 0) && b->rows[i].id == 100 + i);
+					assert_true(row_is_sound(&b->rows[i], 0) && b->rows[i].id == 100 + i);
 			}
 	free(bytes);
 	buf_fini(&fill.frames);
@@ -251,7 +251,7 @@ static void a_message_that_is_there_twice_is_shown_once(void **state)
 	append_same(s, 4, 5);
 	assert_int_equal(store_begin(s, &e), ERR_OK);
 	st = store_statement(s, ST_INSERT);
-	store_row_bind(st, 1, 3, m, 0);
+	row_bind(st, 1, 3, m, 0);
 	assert_int_equal(store_run(s, st, &e, "x"), ERR_OK);
 	assert_int_equal(store_commit(s, &e), ERR_OK);
 	life_close(s);

@@ -108,7 +108,7 @@ static void append_rows(struct store *s, uint64_t *next, uint64_t count)
 		struct message *m = message_of(*next);
 		sqlite3_stmt *st = store_statement(s, ST_INSERT);
 
-		store_row_bind(st, 1, *next, m, 0);
+		row_bind(st, 1, *next, m, 0);
 		must(store_run(s, st, &e, "insert") == ERR_OK);
 		s->now.next_id++;
 		s->now.ledger.accepted++;

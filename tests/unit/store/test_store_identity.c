@@ -19,6 +19,8 @@
 
 #include <sqlite3.h>
 
+#include "base/cleanup.h"
+#include "base/mem.h"
 #include "rig/lives.h"
 
 /* Same tables, same sizes, whatever was in the database when the logs were exchanged. */
@@ -230,6 +232,70 @@ static void the_database_of_another_spool_is_put_away(void **state)
 		assert_int_equal(store_open(&o, &s, &report, &e), ERR_OK);
 		assert_false(report.strangers);
 		life_close(s);
+		spooldir_remove(&mine);
+		spooldir_remove(&others);
+	}
+}
+
+static size_t root_of(const struct spooldir *d, const char *table)
+{
+	AUTOFREE char *sql = mem_format("SELECT rootpage FROM sqlite_schema WHERE name = '%s'", table);
+	struct store *s = life_open(d, NULL);
+	const int64_t page = life_number(s, sql);
+
+	store_abandon(s);
+	assert_true(page > 1);
+	return (size_t)page - 1;
+}
+
+/* Page `to` of mine becomes page `from` of theirs, counted from 0. */
+static void bring_page(const struct spooldir *theirs, size_t from, const struct spooldir *mine, size_t to)
+{
+	enum { PAGE = 4096 };
+	size_t our_bytes, their_bytes;
+	unsigned char *a = spooldir_load(mine->path, &our_bytes), *b = spooldir_load(theirs->path, &their_bytes);
+
+	assert_true(to * PAGE < our_bytes && from * PAGE < their_bytes);
+	memcpy(a + to * PAGE, b + from * PAGE, PAGE);
+	spooldir_store(mine->path, a, our_bytes);
+	free(a);
+	free(b);
+}
+
+/* One page, be it the ledger's own: the rows, and what lies beside it, say whose the file is. */
+static void a_ledger_page_of_another_spool_makes_no_stranger(void **state)
+{
+	static const char *const gone[] = {"", ".tide", ".lock"};
+
+	(void)state;
+	for (int n = 0; n < 12; n++) {
+		const char *missing = gone[n % 3];
+		const bool in_log = n / 3 % 2, over_another = n / 6;
+		struct spooldir mine, others;
+		struct store_report report;
+		char text[2000];
+		struct store *s;
+
+		life_make(&mine, 0, 60, 0);
+		life_make(&others, LIFE_OTHERS, 200, 0);
+		life_close(life_open(&others, NULL));
+		life_close(life_open(&mine, NULL));
+		bring_page(&others, root_of(&others, "ledger"), &mine,
+		           root_of(&mine, over_another ? "failures" : "ledger"));
+		if (in_log) {
+			s = life_open(&mine, NULL);
+			store_abandon(s);
+		}
+		if (*missing)
+			assert_int_equal(unlink(spooldir_file(&mine, missing)), 0);
+		assert_true(in_log || life_problems(&mine, text, sizeof text) > 0);
+		s = life_open(&mine, &report);
+		assert_int_equal(life_waiting(s, 0), 60);
+		life_expect(s, 60, 0, 60, 0);
+		life_append(s, 60, 10);
+		life_close(s);
+		assert_int_equal(life_count_files(&mine, ".stranger-"), 0);
+		assert_int_equal(life_problems(&mine, text, sizeof text), 0);
 		spooldir_remove(&mine);
 		spooldir_remove(&others);
 	}
@@ -582,6 +648,7 @@ int main(void)
 	    cmocka_unit_test(an_older_database_beside_its_log),
 	    cmocka_unit_test(an_earlier_copy_is_told_by_the_tide_mark),
 	    cmocka_unit_test(the_database_of_another_spool_is_put_away),
+	    cmocka_unit_test(a_ledger_page_of_another_spool_makes_no_stranger),
 	    cmocka_unit_test(companions_of_another_spool_change_nothing),
 	    cmocka_unit_test(the_intent_of_another_spool_is_not_gone_on_with),
 	    cmocka_unit_test(a_file_set_aside_by_another_spool_is_not_read_back),

@@ -316,7 +316,7 @@ static void append_rows(struct store *s, uint64_t count)
 		struct message *m = make(s->now.next_id, true);
 		sqlite3_stmt *st = store_statement(s, ST_INSERT);
 
-		store_row_bind(st, 1, s->now.next_id, m, 0);
+		row_bind(st, 1, s->now.next_id, m, 0);
 		ok(store_run(s, st, e, "insert"));
 		s->now.next_id++;
 		s->now.ledger.accepted++;

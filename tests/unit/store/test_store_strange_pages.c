@@ -187,6 +187,92 @@ static void a_page_of_another_spool_is_damage(void **state)
 	clock_test_end();
 }
 
+static size_t root_of(const struct spooldir *d, const char *table)
+{
+	AUTOFREE char *sql = mem_format("SELECT rootpage FROM sqlite_schema WHERE name = '%s'", table);
+	struct store *s = open_it(d, NULL);
+	int64_t page;
+
+	ok(store_number(s, sql, &page, e));
+	store_abandon(s);
+	return (size_t)page - 1;
+}
+
+/* A spool of its own, longer than ours: its messages have ids that no message of ours ever had, and some are dead. */
+static void make_longer(struct spooldir *d)
+{
+	static const char code[] = "Slow";
+	struct store *s;
+
+	spooldir_make(d);
+	s = open_it(d, NULL);
+	append(s, 1001, 2 * MESSAGES, 1, 300);
+	ok(store_begin(s, e));
+	for (uint64_t id = MESSAGES; id < MESSAGES + 30; id++) {
+		const struct store_settlement dies = {.id = id, .kind = SETTLE_DEAD, .code = code};
+
+		ok(store_settle(s, &dies, 1, e));
+	}
+	for (uint64_t id = MESSAGES + 30; id < MESSAGES + 60; id++) {
+		const struct store_settlement again = {.id = id, .kind = SETTLE_RETRY, .attempts = 2, .code = code};
+
+		ok(store_settle(s, &again, 1, e));
+	}
+	ok(store_commit(s, e));
+	ok(store_close(s, e));
+}
+
+/* Each page of a longer spool, over the first page of our ledger: nothing of it is taken for a message. */
+static void a_page_of_a_longer_spool_forges_nothing(void **state)
+{
+	static const char *const tables[] = {"ledger"};
+	struct spooldir a, b;
+	unsigned char *ours, *theirs;
+	size_t our_bytes, their_bytes;
+
+	(void)state;
+	clock_test_set(INT64_C(5000) * NS_PER_MS, NOW_MS * NS_PER_MS);
+	make_two(&a, &b, 1, 300);
+	spooldir_remove(&b);
+	make_longer(&b);
+	ours = spooldir_load(a.path, &our_bytes);
+	theirs = spooldir_load(b.path, &their_bytes);
+	for (size_t t = 0; t < sizeof tables / sizeof *tables; t++) {
+		const size_t to = root_of(&a, tables[t]);
+
+		for (size_t from = PAGE; from + PAGE <= their_bytes; from += (size_t)PAGE * (t < 2 ? 1 : 3)) {
+			unsigned char *mixed = mem_alloc(our_bytes), seen[MESSAGES + 1];
+			struct store_report report;
+			struct spooldir d;
+			struct store *s;
+			uint64_t sent;
+
+			memcpy(mixed, ours, our_bytes);
+			memcpy(mixed + to * PAGE, theirs + from, PAGE);
+			spooldir_make(&d);
+			spooldir_copy(&a, &d);
+			spooldir_store(d.path, mixed, our_bytes);
+			free(mixed);
+			s = open_it(&d, &report);
+			sent = drain(&s, 0, 300, seen, sizeof seen);
+			if (sent != MESSAGES || store_ledger(s)->accepted != MESSAGES || store_ledger(s)->dead != 0 ||
+			    store_ledger(s)->damaged != 0)
+				fail_msg("%s: page %zu: sent %llu, accepted %llu, dead %llu, damaged %llu: %s",
+				         tables[t], from / PAGE, (unsigned long long)sent,
+				         (unsigned long long)store_ledger(s)->accepted,
+				         (unsigned long long)store_ledger(s)->dead,
+				         (unsigned long long)store_ledger(s)->damaged, report.warning);
+			ok(store_close(s, e));
+			spooldir_remove(&d);
+		}
+	}
+	free(ours);
+	free(theirs);
+	spooldir_remove(&a);
+	spooldir_remove(&b);
+	clock_test_end();
+}
+
 static int64_t age_of(struct store *s, uint64_t id)
 {
 	struct message_list list = STAILQ_HEAD_INITIALIZER(list);
@@ -456,6 +542,7 @@ int main(void)
 	    cmocka_unit_test(a_page_of_an_earlier_time_is_noticed),
 	    cmocka_unit_test(a_wrong_clock_row_makes_no_message_old),
 	    cmocka_unit_test(a_page_of_another_spool_is_damage),
+	    cmocka_unit_test(a_page_of_a_longer_spool_forges_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,10 +1,12 @@
 /* A row as bytes: the one place that binds and reads one, and the checksum over it. */
-#include "store/store_internal.h"
+#include "store/files/row.h"
 
 #include <string.h>
 
 #include "base/crc32c.h"
 #include "base/byte_order.h"
+#include "store/files/sql.h"
+#include "store/files/sum.h"
 
 /* schema/0001-spool.sql says over what. */
 static int64_t checksum_of(const struct store_row *row, uint32_t tag)
@@ -21,7 +23,7 @@ static int64_t checksum_of(const struct store_row *row, uint32_t tag)
 	return sum_end(tag, crc32c(crc, row->body, row->body_bytes));
 }
 
-struct store_row store_row_of(uint64_t id, const struct message *m, uint32_t tag)
+struct store_row row_of(uint64_t id, const struct message *m, uint32_t tag)
 {
 	struct store_row row = {.id = id,
 	                        .received_ms = m->received_ms,
@@ -34,7 +36,7 @@ struct store_row store_row_of(uint64_t id, const struct message *m, uint32_t tag
 	return row;
 }
 
-void store_row_put(sqlite3_stmt *st, int first, const struct store_row *row)
+void row_put(sqlite3_stmt *st, int first, const struct store_row *row)
 {
 	sql_bind_u64(st, first, row->id);
 	(void)sqlite3_bind_int64(st, first + 1, row->received_ms);
@@ -46,14 +48,14 @@ void store_row_put(sqlite3_stmt *st, int first, const struct store_row *row)
 	(void)sqlite3_bind_blob64(st, first + 4, row->body_bytes ? row->body : "", row->body_bytes, SQLITE_STATIC);
 }
 
-void store_row_bind(sqlite3_stmt *st, int first, uint64_t id, const struct message *m, uint32_t tag)
+void row_bind(sqlite3_stmt *st, int first, uint64_t id, const struct message *m, uint32_t tag)
 {
-	const struct store_row row = store_row_of(id, m, tag);
+	const struct store_row row = row_of(id, m, tag);
 
-	store_row_put(st, first, &row);
+	row_put(st, first, &row);
 }
 
-struct store_row store_row_read(sqlite3_stmt *st)
+struct store_row row_read(sqlite3_stmt *st)
 {
 	return (struct store_row){
 	    .id = sql_column_u64(st, 0),
@@ -66,19 +68,19 @@ struct store_row store_row_read(sqlite3_stmt *st)
 	};
 }
 
-bool store_row_is_sound(const struct store_row *row, uint32_t tag)
+bool row_is_sound(const struct store_row *row, uint32_t tag)
 {
-	return sum_is_ours(row->checksum, tag) && store_row_has_sum(row, row->checksum);
+	return sum_is_ours(row->checksum, tag) && row_has_sum(row, row->checksum);
 }
 
-bool store_row_has_sum(const struct store_row *row, int64_t checksum)
+bool row_has_sum(const struct store_row *row, int64_t checksum)
 {
 	return checksum_of(row, sum_tag(checksum)) == checksum;
 }
 
-int64_t store_row_plain_sum(const struct store_row *row) { return checksum_of(row, 0); }
+int64_t row_plain_sum(const struct store_row *row) { return checksum_of(row, 0); }
 
-struct message *store_row_message(const struct store_row *row)
+struct message *row_message(const struct store_row *row)
 {
 	struct message *m = message_new(row->meta, row->meta_bytes, row->body, row->body_bytes, row->received_ms);
 
@@ -87,7 +89,7 @@ struct message *store_row_message(const struct store_row *row)
 }
 
 /* A letter a column, of a record that was found in a page. */
-bool store_record_has_types(const struct stored_record *r, const char *types)
+bool row_has_types(const struct stored_record *r, const char *types)
 {
 	static const char letters[] = {
 	    [VALUE_NULL] = 'n', [VALUE_INT] = 'i', [VALUE_FLOAT] = 'f', [VALUE_TEXT] = 't', [VALUE_BLOB] = 'b'};
@@ -100,19 +102,19 @@ bool store_record_has_types(const struct stored_record *r, const char *types)
 	return true;
 }
 
-enum stored_kind store_row_of_record(const struct stored_record *r, struct store_row *ret)
+enum stored_kind row_of_record(const struct stored_record *r, struct store_row *ret)
 {
 	const struct stored_value *v = r->values;
-	const bool is_row = store_record_has_types(r, "niibb") || store_record_has_types(r, "niinb");
-	const bool is_dead = store_record_has_types(r, "niiiittbb") || store_record_has_types(r, "niiiittnb") ||
-	                     store_record_has_types(r, "niiiittbbi") || store_record_has_types(r, "niiiittnbi");
+	const bool is_row = row_has_types(r, "niibb") || row_has_types(r, "niinb");
+	const bool is_dead = row_has_types(r, "niiiittbb") || row_has_types(r, "niiiittnb") ||
+	                     row_has_types(r, "niiiittbbi") || row_has_types(r, "niiiittnbi");
 	const int meta = is_dead ? 7 : 3;
 
 	if (r->is_index || r->rowid <= 0)
 		return ROW_NONE;
-	if (store_record_has_types(r, "niiiiiinnnnnb"))
+	if (row_has_types(r, "niiiiiinnnnnb"))
 		return ROW_BLOCK;
-	if (store_record_has_types(r, "niiib"))
+	if (row_has_types(r, "niiib"))
 		return ROW_PARTIAL;
 	if (!is_row && !is_dead)
 		return ROW_NONE;
@@ -126,13 +128,13 @@ enum stored_kind store_row_of_record(const struct stored_record *r, struct store
 	return is_dead ? ROW_DEAD : ROW_MESSAGE;
 }
 
-void store_row_renumber(struct store_row *row, uint64_t id, uint32_t tag)
+void row_renumber(struct store_row *row, uint64_t id, uint32_t tag)
 {
 	row->id = id;
 	row->checksum = checksum_of(row, tag);
 }
 
-void store_row_bind_text(sqlite3_stmt *st, int at, const char *text)
+void row_bind_text(sqlite3_stmt *st, int at, const char *text)
 {
 	(void)sqlite3_bind_text(st, at, text ? text : "", text ? (int)strnlen(text, REASON_MAX) : 0, SQLITE_STATIC);
 }
