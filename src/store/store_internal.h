@@ -369,7 +369,7 @@ struct identity {
 	struct wal_scan scan;
 	uint64_t file_print; /* of the row in the database file alone; 0: not known */
 	bool file_is_strange, tide_is_strange, lock_is_strange, has_journal;
-	bool tide_is_lost; /* the spool had one */
+	bool tide_is_lost;    /* the spool had one */
 	bool page_is_strange; /* the ledger's alone: that is damage */
 	enum log_fit log;
 };

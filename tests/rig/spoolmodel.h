@@ -57,13 +57,12 @@ struct model {
 	int64_t due_ms; /* up to here failed messages were handed out */
 	uint64_t due_id;
 	bool is_over;
-	bool disk_failed;                       /* the next start finds the marker */
-	uint64_t asides;                        /* files that were set aside */
-	struct model_copy *copy;                /* that was made last; null: none */
-	uint64_t copied_lowest, copied_highest; /* ids of messages of copies that came in */
-	uint64_t orphans;                       /* failures whose messages are gone */
-	bool no_metadata;                       /* of any message */
-	bool claims;                            /* every seventh message is on its way */
+	bool disk_failed;        /* the next start finds the marker */
+	uint64_t asides;         /* files that were set aside */
+	struct model_copy *copy; /* that was made last; null: none */
+	uint64_t orphans;        /* failures whose messages are gone */
+	bool no_metadata;        /* of any message */
+	bool claims;             /* every seventh message is on its way */
 };
 
 struct model *model_open(const struct store_options *options);

@@ -13,11 +13,10 @@
 #include "base/mem.h"
 #include "rig/spoolmodel_internal.h"
 
-/* The copy that was made last: what it holds, and how often it came in. */
+/* The copy that was made last: what it holds. */
 struct model_copy {
 	struct model_state of;
 	uint64_t lowest, highest, messages;
-	uint32_t taken_in;
 };
 
 static const char *copy_path(const struct model *m) { return spooldir_file(&m->dir, ".copy"); }
@@ -92,13 +91,8 @@ enum err model_export(struct model *m, struct error *e)
 	return peek(&c->of, copy_path(m), true, e);
 }
 
-/* It is one of this spool, whose first message waits here still; or it came in before. */
-static bool is_known(const struct model *m)
-{
-	const struct model_copy *c = m->copy;
-
-	return c->messages > 0 && (c->taken_in > 0 || m->now.items[c->lowest].place == MODEL_WAITS);
-}
+/* Copies are of this spool: whatever one holds is here, or was here and has left. */
+static bool is_known(const struct model *m) { return m->copy->messages > 0; }
 
 static enum err take_pending(struct model *m)
 {
@@ -152,17 +146,6 @@ static enum err take_dead(struct model *m)
 	return ERR_OK;
 }
 
-/* Of this spool's copies that came in before: ids up to the highest of them may come a second time. */
-static uint64_t overlap(const struct model *m)
-{
-	const struct model_copy *c = m->copy;
-	uint64_t count = 0;
-
-	for (uint64_t id = m->copied_lowest; id && id <= m->copied_highest && id < c->of.next_id; id++)
-		count += c->of.items[id].place == MODEL_WAITS;
-	return count;
-}
-
 uint64_t model_copied(const struct model *m) { return m->copy ? m->copy->messages : 0; }
 
 enum err model_import(struct model *m, bool again, struct error *e)
@@ -180,16 +163,8 @@ enum err model_import(struct model *m, bool again, struct error *e)
 	if (want == ERR_OK)
 		want = take_dead(m);
 	if (want == ERR_OK)
-		m->now.possible += known ? c->messages : overlap(m);
+		m->now.possible += c->messages;
 	same("taken in", rows, err == ERR_OK ? c->messages : 0);
-	if (err == ERR_OK && c->messages > 0) {
-		c->taken_in++;
-		if (c->highest > 0) {
-			m->copied_lowest =
-			    m->copied_lowest && m->copied_lowest < c->lowest ? m->copied_lowest : c->lowest;
-			m->copied_highest = m->copied_highest > c->highest ? m->copied_highest : c->highest;
-		}
-	}
 	if (err != ERR_OK) {
 		m->due_ms = due_ms;
 		m->due_id = due_id;
