@@ -113,6 +113,7 @@ static enum err read_free_list(struct pages *p, unsigned char *page, bool *ret_r
 		if (err != ERR_OK || !is_read)
 			break;
 		if (trunk == 1) {
+			is_read = memcmp(page, "SQLite format 3", 16) == 0; /* a head that is gone lists nothing */
 			left = get_big_u32(page + FREE_LIST_FIRST + 4);
 			continue;
 		}
