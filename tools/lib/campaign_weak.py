@@ -36,7 +36,7 @@ WEAK = {
         ("src/store/files/vfs.c", "return fd >= 0 && fsync(fd) == 0;", "return fd >= 0 && fsync(fd) > -2;")], "said nothing",
         operations.folder_fails),
     "5.sums": ("checksums of messages", [
-        ("src/store/store_row.c", "return checksum_of(row, sum_tag(checksum)) == checksum;",
+        ("src/store/files/row.c", "return checksum_of(row, sum_tag(checksum)) == checksum;",
          "return checksum_of(row, sum_tag(checksum)) != checksum + 1;")],
         "altered", lambda w, c: damage.database_bits(w, c)),
     "5.tide": ("a look at the tide mark", [
