@@ -40,7 +40,7 @@ struct message_failure {
 struct message {
 	STAILQ_ENTRY(message) link;
 	uint64_t id;         /* journal row; 0 until it has one */
-	int64_t received_ms; /* wall clock, when the door had all of it */
+	int64_t received_ms; /* wall clock, when the door had all of it; within delivery by its own clock (age.h) */
 	uint32_t attempts;   /* failed delivery attempts so far */
 	uint32_t meta_bytes;
 	uint32_t body_bytes;
