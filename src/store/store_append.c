@@ -51,9 +51,9 @@ static enum err insert(struct store *s, struct message *m, struct error *e)
 
 	must(s->in_group);
 	err = store_leads_note(s, e);
-	if (err == ERR_OK && !store_block_add(&s->fill, &row)) {
+	if (err == ERR_OK && !block_add(&s->fill, &row)) {
 		err = store_block_flush(s, e);
-		if (err == ERR_OK && !store_block_add(&s->fill, &row)) {
+		if (err == ERR_OK && !block_add(&s->fill, &row)) {
 			sqlite3_stmt *st = store_statement(s, ST_INSERT);
 
 			row_put(st, 1, &row);

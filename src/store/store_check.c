@@ -165,11 +165,11 @@ static uint64_t check_pending(struct check *c)
 	struct block_walk w;
 	struct block_message m;
 	uint64_t rows = 0, wrong = 0, in_blocks = 0, broken = 0, last_broken = 0;
-	int rc = store_walk_open(&w, c->db, 0, INT64_MAX);
+	int rc = store_walk_whole(&w, c->db);
 
 	c->lowest_block = c->lowest_row = UINT64_MAX;
 	if (rc == SQLITE_OK) {
-		while ((rc = store_walk_next(&w, &m)) == SQLITE_ROW) {
+		while ((rc = walk_next(&w, &m)) == SQLITE_ROW) {
 			rows++;
 			store_stands_from(m.in_block ? &c->lowest_block : &c->lowest_row,
 			                  m.in_block ? w.block->id : m.row.id);
@@ -180,7 +180,7 @@ static uint64_t check_pending(struct check *c)
 				broken++;
 			}
 		}
-		store_walk_close(&w);
+		walk_close(&w);
 	}
 	(void)buf_addf(c->out, "messages: %" PRIu64 " rows, %" PRIu64 " of them in blocks\n", rows, in_blocks);
 	if (rc != SQLITE_DONE)
@@ -215,10 +215,10 @@ static void check_clock(struct check *c)
 static enum err check_sides(struct check *c, struct error *e)
 {
 	struct side_wrong wrong[SIDE_TABLES];
-	enum err err = store_side_functions(c->db, &c->tag, e);
+	enum err err = side_functions(c->db, &c->tag, e);
 
 	if (err == ERR_OK)
-		err = store_side_count_wrong(c->db, wrong, e);
+		err = side_count_wrong(c->db, wrong, e);
 	if (err == ERR_DAMAGED) {
 		problem(c, "rows beside the messages: %s", e->text);
 		return ERR_OK;

@@ -145,11 +145,11 @@ static int mark_pending(sqlite3 *db, struct copy_mark *m)
 {
 	struct block_message found;
 	struct block_walk w;
-	int rc = store_walk_open(&w, db, 0, INT64_MAX);
+	int rc = store_walk_whole(&w, db);
 
 	if (rc != SQLITE_OK)
 		return rc;
-	while ((rc = store_walk_next(&w, &found)) == SQLITE_ROW) {
+	while ((rc = walk_next(&w, &found)) == SQLITE_ROW) {
 		if (m->first_id == 0) {
 			m->first_id = found.row.id;
 			m->first_checksum = row_plain_sum(&found.row);
@@ -157,7 +157,7 @@ static int mark_pending(sqlite3 *db, struct copy_mark *m)
 		m->highest = found.row.id;
 		mark_message(m, found.row.id, found.is_sound ? row_plain_sum(&found.row) : found.row.checksum);
 	}
-	store_walk_close(&w);
+	walk_close(&w);
 	m->lowest = m->first_id;
 	return rc;
 }
@@ -346,7 +346,7 @@ static enum err import_walk(struct store *s, struct import *im, struct block_wal
 	enum err err = ERR_OK;
 	int rc = SQLITE_DONE;
 
-	while (err == ERR_OK && (rc = store_walk_next(w, &found)) == SQLITE_ROW) {
+	while (err == ERR_OK && (rc = walk_next(w, &found)) == SQLITE_ROW) {
 		struct message *m;
 		bool out = false;
 
@@ -376,11 +376,11 @@ static enum err import_pending(struct store *s, struct import *im, struct error 
 	enum err err;
 
 	if (rc == SQLITE_OK)
-		rc = store_walk_open(&w, db, 0, INT64_MAX);
+		rc = store_walk_whole(&w, db);
 	if (rc != SQLITE_OK)
 		return sql_error(db, rc, e, "read the other spool");
 	err = import_walk(s, im, &w, failure, e);
-	store_walk_close(&w);
+	walk_close(&w);
 	return err;
 }
 

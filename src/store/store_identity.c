@@ -87,7 +87,7 @@ static uint32_t proven_tag(struct stored_block *b, const struct stored_record *r
 	case ROW_DEAD:
 		return row_has_sum(&row, row.checksum) ? sum_tag(row.checksum) : 0;
 	case ROW_BLOCK:
-		store_block_of_record(b, r);
+		block_of_record(b, r);
 		return b->is_sound ? sum_tag(b->checksum) : 0;
 	case ROW_NONE:
 	case ROW_PARTIAL:
@@ -116,7 +116,7 @@ enum err store_rows_are_of(const struct files *f, const char *suffix, struct spo
                            bool *ret, struct error *e)
 {
 	AUTOFREE char *name = mem_format("%s%s", f->name, suffix);
-	struct row_owners o = {.tags = {sum_tag_of(one), sum_tag_of(other)}, .block = store_block_new()};
+	struct row_owners o = {.tags = {sum_tag_of(one), sum_tag_of(other)}, .block = block_new()};
 	struct pages *p = NULL;
 	enum err err =
 	    pages_open(f->dir_fd, name, (enum pages_of)(PAGES_OF_FILE | (*suffix ? PAGES_TOLERATE : 0)), &p, e);
@@ -130,7 +130,7 @@ enum err store_rows_are_of(const struct files *f, const char *suffix, struct spo
 			break;
 	}
 	pages_close(p);
-	store_block_free(o.block);
+	block_free(o.block);
 	*ret = o.pages[0] > o.pages[1];
 	return err;
 }

@@ -21,19 +21,22 @@
 
 #include <sqlite3.h>
 
-#include "store/files/pages.h"
+#include "store/blocks/block.h"
+#include "store/blocks/mark.h"
+#include "store/blocks/side.h"
+#include "store/blocks/walk.h"
 #include "store/files/asides.h"
+#include "store/files/pages.h"
 #include "store/files/spool_files.h"
 #include "store/files/sql.h"
 #include "store/files/sum.h"
-#include "store/store_block_internal.h"
 #include "store/store.h"
 #include "store/store_copy.h"
 #include "store/store_damage.h"
 #include "store/store_dead.h"
 #include "store/store_ledger.h"
 #include "store/store_open.h"
-#include "store/store_side.h"
+#include "store/store_mend.h"
 #include "store/store_space.h"
 
 enum {
@@ -60,6 +63,12 @@ struct totals {
 #define LEDGER_PLACE(column) uint64_t column; /* schema/ says what each is */
 #include "base/ledger.def"
 	uint64_t retrying;
+};
+
+/* What left blocks, as the open group has it, store_pending.c. */
+struct block_marks {
+	struct block_mark *items; /* ascending ids */
+	size_t count, capacity;
 };
 
 /* How far the ledger's row is behind, store_commit.c. */
@@ -154,8 +163,7 @@ struct store {
 	bool backlog_waits;         /* what comes will wait: worth being made small */
 	size_t stored_block_bytes;  /* of the body that was written last */
 	struct merging merging;     /* store_merge.c */
-	void *packed;
-	struct ZSTD_CCtx_s *packer;
+	struct block_packer packer;
 	/* the clock: store_ledger.c, store_keys.c */
 	struct clock_lead *leads;
 	size_t lead_count, lead_capacity, leads_durable;
@@ -240,15 +248,20 @@ struct pending {
 /* One pending message by its id, as the open group sees it. */
 enum err store_find(struct store *s, uint64_t id, struct pending *ret, struct error *e) MUST_CHECK;
 
+/* store_pending.c: the mark of a block, from memory or `partial`; holds until the next call. */
+enum err store_marks_get(struct store *s, uint64_t block_id, uint32_t count, struct block_mark **ret,
+                         struct error *e) MUST_CHECK;
+bool store_marks_has(const struct store *s, uint64_t block_id);
+/* Writes them, and deletes blocks of which nothing is left. */
+enum err store_marks_flush(struct store *s, struct error *e) MUST_CHECK;
+/* Writes what was filled, and begins anew. */
+enum err store_block_flush(struct store *s, struct error *e) MUST_CHECK;
+
 /* store_dead.c */
 /* Messages of the shelf that are not what was written: kept as found, and no longer on it. */
 enum err store_dead_move_damaged(struct store *s, struct error *e) MUST_CHECK;
 
 /* store_keys.c */
-/* The key and the value as bytes; a zero byte stands between them. */
-int64_t store_position_sum(const struct stored_value *key, const struct stored_value *value, uint32_t tag);
-bool store_position_is_sound(const struct stored_value *key, const struct stored_value *value, int64_t checksum,
-                             uint32_t tag);
 /* Before a message gets its id: notes how the wall clock stands when that has changed. */
 enum err store_leads_note(struct store *s, struct error *e) MUST_CHECK;
 /* report: null, or where a damaged row is told. */
@@ -274,6 +287,8 @@ int store_ledger_read(sqlite3 *db, struct totals *ret, bool *ret_found);
 bool store_ledger_balances(const struct totals *t);
 /* Counts blocks that the row did not wait for; *ret_behind: there are some. SQLITE_OK, or the code of what failed. */
 int store_ledger_catch_up(sqlite3 *db, struct totals *t, bool *ret_behind);
+/* walk_open over all that is pending in any database. */
+int store_walk_whole(struct block_walk *w, sqlite3 *db);
 enum err store_ledger_put(struct store *s, struct error *e) MUST_CHECK;
 /* What a log that begins at this row calls its base. */
 uint64_t store_ledger_print(const struct totals *t);

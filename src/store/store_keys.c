@@ -17,20 +17,6 @@
 #include "base/crc32c.h"
 #include "base/mem.h"
 
-int64_t store_position_sum(const struct stored_value *key, const struct stored_value *value, uint32_t tag)
-{
-	uint32_t crc = crc32c(sum_begin(tag, SUM_OF_POSITION), key->bytes, key->count);
-
-	crc = crc32c(crc, "", 1);
-	return sum_end(tag, crc32c(crc, value->bytes, value->count));
-}
-
-bool store_position_is_sound(const struct stored_value *key, const struct stored_value *value, int64_t checksum,
-                             uint32_t tag)
-{
-	return sum_is_ours(checksum, tag) && store_position_sum(key, value, sum_tag(checksum)) == checksum;
-}
-
 static struct stored_value text_value(const char *text)
 {
 	return (struct stored_value){.type = VALUE_TEXT, .bytes = (const unsigned char *)text, .count = strlen(text)};
@@ -44,7 +30,7 @@ enum err store_position_put(struct store *s, const char *key, const char *value,
 	must(s->in_group);
 	(void)sqlite3_bind_text(st, 1, key, -1, SQLITE_STATIC);
 	(void)sqlite3_bind_text(st, 2, value, -1, SQLITE_STATIC);
-	(void)sqlite3_bind_int64(st, 3, store_position_sum(&k, &v, s->tag));
+	(void)sqlite3_bind_int64(st, 3, side_position_sum(&k, &v, s->tag));
 	return store_run(s, st, e, "note a position");
 }
 
@@ -63,7 +49,7 @@ enum err store_position_get(struct store *s, const char *key, char **ret, bool *
 		const char *text = (const char *)sqlite3_column_text(st, 0);
 		const struct stored_value v = text_value(text ? text : "");
 
-		*ret_damaged = !text || !store_position_is_sound(&k, &v, sqlite3_column_int64(st, 1), s->tag);
+		*ret_damaged = !text || !side_position_is_sound(&k, &v, sqlite3_column_int64(st, 1), s->tag);
 		if (!*ret_damaged)
 			*ret = mem_string(text);
 	} else {

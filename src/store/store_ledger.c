@@ -145,12 +145,12 @@ int store_ledger_catch_up(sqlite3 *db, struct totals *t, bool *ret_behind)
 	if (rc != SQLITE_OK)
 		return rc;
 	sql_bind_u64(st, 1, t->next_id);
-	b = store_block_new();
+	b = block_new();
 	b->tag = sum_tag_of(store_totals_id(t));
 	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
 		uint64_t shared;
 
-		store_block_read(b, st); /* its column may be damaged, and the count is all that is known of them */
+		block_read(b, st); /* its column may be damaged, and the count is all that is known of them */
 		shared = b->id < t->next_id ? t->next_id - b->id : 0;
 		t->ledger.accepted += b->count - shared;
 		t->ledger.pending += b->count - shared;
@@ -158,7 +158,7 @@ int store_ledger_catch_up(sqlite3 *db, struct totals *t, bool *ret_behind)
 		t->next_id = b->id + b->count;
 		*ret_behind = true;
 	}
-	store_block_free(b);
+	block_free(b);
 	return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
@@ -439,3 +439,16 @@ void store_note_flight(struct store *s, uint64_t possible, uint64_t handed)
 }
 
 uint64_t store_moves(const struct store *s) { return s->now.ledger.accepted * 2 - s->now.ledger.pending; }
+
+int store_walk_whole(struct block_walk *w, sqlite3 *db)
+{
+	struct totals of;
+	bool found = false;
+	int rc = store_ledger_read(db, &of, &found);
+
+	*w = (struct block_walk){0};
+	if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_CORRUPT) /* the walk tells that when the messages are concerned */
+		return rc;
+	return walk_open(w, db, found ? sum_tag_of(store_totals_id(&of)) : 0, 0,
+	                 INT64_MAX); /* a damaged row names no spool */
+}

@@ -40,7 +40,7 @@ static enum err look_at_tables(struct store *s, struct store_report *report, str
 		err = sql_schema_check(s->db, s->path, (int)version, e);
 	report->schema_is_old = version < newest;
 	if (err == ERR_OK && !report->schema_is_old)
-		err = store_side_functions(s->db, &s->tag, e);
+		err = side_functions(s->db, &s->tag, e);
 	if (err == ERR_OK && !report->schema_is_old)
 		err = store_prepare(s, e);
 	if (err == ERR_OK)
@@ -89,7 +89,7 @@ enum err store_look(const struct store_options *options, struct store **ret, str
 	s->options = *options;
 	s->path = mem_string(options->path);
 	s->options.path = s->path;
-	s->block = store_block_new();
+	s->block = block_new();
 	s->is_looked_at = true;
 	err = look(s, ret_report, e);
 	if (err == ERR_DAMAGED && ret_report->is_read_only)

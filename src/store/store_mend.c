@@ -93,7 +93,7 @@ static enum err next_wrong_mark(struct store *s, struct wrong_mark *ret, bool *r
 	                                    .bytes = sql_column_u64(st, 2)},
 	                           .checksum = sqlite3_column_int64(st, 3),
 	                           .has_block = sqlite3_column_int(st, 5) != 0,
-	                           .block_count = store_block_count(sqlite3_column_int64(st, 6))};
+	                           .block_count = block_count(sqlite3_column_int64(st, 6))};
 	ret->has_bits = bits && (size_t)sqlite3_column_bytes(st, 4) == sizeof ret->mark.bits;
 	if (ret->has_bits)
 		memcpy(ret->mark.bits, bits, sizeof ret->mark.bits);
@@ -108,7 +108,7 @@ static bool mark_agrees(const struct store *s, const struct block_mark *m, int64
 
 	for (size_t i = 0; i < sizeof m->bits; i++)
 		bits += (uint32_t)__builtin_popcount(m->bits[i]);
-	return bits == m->settled && store_block_mark_is_sound(m, checksum, s->tag);
+	return bits == m->settled && mark_is_sound(m, checksum, s->tag);
 }
 
 /* True: with one bit turned, of any column, the row is what was written; *m is that row. */
@@ -171,7 +171,7 @@ static enum err mark_what_stands_elsewhere(struct store *s, uint64_t id, struct 
 	sql_bind_u64(st, 2, id);
 	rc = sqlite3_step(st);
 	if (rc == SQLITE_ROW)
-		store_block_read(s->block, st);
+		block_read(s->block, st);
 	(void)sqlite3_reset(st);
 	if (rc != SQLITE_ROW)
 		return rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "read a block");
@@ -185,7 +185,7 @@ static enum err mark_what_stands_elsewhere(struct store *s, uint64_t id, struct 
 		const uint64_t gone = sql_column_u64(st, 0);
 		const struct store_row *row = block_row(s->block, gone);
 
-		store_block_mark_set(m, gone, row ? row->meta_bytes + row->body_bytes : 0);
+		mark_set(m, gone, row ? row->meta_bytes + row->body_bytes : 0);
 	}
 	(void)sqlite3_reset(st);
 	return rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "look for what left a block");
@@ -290,7 +290,7 @@ static bool position_agrees(const struct store *s, const struct position_row *r)
 	    .type = VALUE_TEXT, .bytes = bytes + r->key_bytes + 1, .count = r->text.len - r->key_bytes - 1};
 
 	return memchr(key.bytes, 0, key.count) == NULL && memchr(value.bytes, 0, value.count) == NULL &&
-	       store_position_is_sound(&key, &value, r->checksum, s->tag);
+	       side_position_is_sound(&key, &value, r->checksum, s->tag);
 }
 
 static bool turn_one_bit_of_text(const struct store *s, struct position_row *r)

@@ -98,17 +98,17 @@ static enum err fill_from(struct store *s, const struct run *r, bool from_rows, 
 	uint64_t next = r->first;
 	int rc;
 
-	store_walk_start(&w, store_statement(s, ST_READ), store_statement(s, ST_BLOCKS), s->block, r->first, r->last);
-	while ((rc = store_walk_next(&w, &m)) == SQLITE_ROW) {
+	walk_start(&w, store_statement(s, ST_READ), store_statement(s, ST_BLOCKS), s->block, r->first, r->last);
+	while ((rc = walk_next(&w, &m)) == SQLITE_ROW) {
 		if (m.row.id != next || m.in_block == from_rows || !m.is_sound || (m.in_block && !s->block->is_sound))
 			break;
 		if (sum_tag(m.row.checksum) != s->tag)
 			row_renumber(&m.row, m.row.id, s->tag);
-		if (!store_block_add(&s->fill, &m.row))
+		if (!block_add(&s->fill, &m.row))
 			break;
 		next++;
 	}
-	store_walk_end(&w);
+	walk_end(&w);
 	*ret_whole = rc == SQLITE_DONE && next == r->last + 1;
 	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "read what is to be joined");
 }
@@ -132,7 +132,7 @@ static enum err join(struct store *s, const struct run *r, bool from_rows, bool 
 		err = store_commit(s, e);
 	if (err != ERR_OK || !*ret_joined)
 		store_rollback(s);
-	store_block_forget(s->block);
+	block_forget(s->block);
 	return err;
 }
 
@@ -158,7 +158,7 @@ static enum err find_blocks(struct store *s, uint64_t *at, struct run *r, bool *
 	sql_bind_u64(st, 2, s->durable.next_id - 1);
 	for (int looked = 0; looked < LOOK_ROWS && !ended && (rc = sqlite3_step(st)) == SQLITE_ROW; looked++) {
 		const uint64_t id = sql_column_u64(st, 0), bytes = sql_column_u64(st, 2);
-		const uint32_t count = store_block_count(sqlite3_column_int64(st, 1));
+		const uint32_t count = block_count(sqlite3_column_int64(st, 1));
 		const bool small = is_small(s, st);
 
 		ended = r->count > 0 && !(small && continues(r, id, count, bytes));

@@ -28,8 +28,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <zstd.h>
-
 #include "base/check.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -189,7 +187,7 @@ static enum err connect_database(struct store *s, bool created, struct error *e)
 	if (err == ERR_OK)
 		err = sql_schema_check(s->db, s->path, schema_steps[schema_step_count - 1].version, e);
 	if (err == ERR_OK)
-		err = store_side_functions(s->db, &s->tag, e);
+		err = side_functions(s->db, &s->tag, e);
 	if (err == ERR_OK)
 		err = store_prepare(s, e);
 	return err == ERR_OK ? ERR_OK : error_wrap(e, "spool %s", s->path);
@@ -203,7 +201,7 @@ static void disconnect(struct store *s)
 	(void)sqlite3_close_v2(take(s->db));
 	s->in_group = false;
 	store_forget_group(s);
-	store_block_forget(s->block);
+	block_forget(s->block);
 }
 
 static enum err quick_check(struct store *s, struct error *e)
@@ -455,7 +453,7 @@ enum err store_open(const struct store_options *options, struct store **ret, str
 	s->files = FILES_NONE;
 	s->options = *options;
 	s->path = mem_string(options->path);
-	s->block = store_block_new();
+	s->block = block_new();
 	s->options.path = s->path;
 	s->vfs = options->vfs ? mem_string(options->vfs) : NULL;
 	s->options.vfs = s->vfs;
@@ -542,11 +540,10 @@ void store_abandon(struct store *s)
 		return;
 	disconnect(s);
 	files_close(&s->files);
-	store_block_free(s->block);
+	block_free(s->block);
 	buf_fini(&s->fill.frames);
 	free(s->marks.items);
-	free(s->packed);
-	(void)ZSTD_freeCCtx(s->packer);
+	block_packer_fini(&s->packer);
 	free(s->leads);
 	free(s->put_off);
 	free(s->path);

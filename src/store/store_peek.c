@@ -39,9 +39,9 @@ static enum err show_all(sqlite3 *db, store_peek_visit *visit, void *arg, struct
 {
 	struct block_walk w;
 	struct block_message m;
-	int rc = store_walk_open(&w, db, 0, INT64_MAX);
+	int rc = store_walk_whole(&w, db);
 
-	while (rc == SQLITE_OK && (rc = store_walk_next(&w, &m)) == SQLITE_ROW) {
+	while (rc == SQLITE_OK && (rc = walk_next(&w, &m)) == SQLITE_ROW) {
 		const struct store_peeked shown = {
 		    .id = m.row.id,
 		    .block_id = m.in_block ? w.block->id : 0,
@@ -55,7 +55,7 @@ static enum err show_all(sqlite3 *db, store_peek_visit *visit, void *arg, struct
 
 		rc = visit(arg, &shown) ? SQLITE_OK : SQLITE_DONE;
 	}
-	store_walk_close(&w);
+	walk_close(&w);
 	return rc == SQLITE_DONE ? ERR_OK : sql_error(db, rc, e, "read the messages");
 }
 

@@ -169,7 +169,7 @@ enum err store_dissolve_block(struct store *s, struct error *e)
 		err = dissolve(s, e);
 	if (err == ERR_OK)
 		err = store_commit(s, e);
-	store_block_forget(s->block);
+	block_forget(s->block);
 	return err;
 }
 
@@ -185,7 +185,7 @@ enum err store_dissolve_all(struct store *s, struct error *e)
 		sql_bind_u64(st, 1, from);
 		rc = sqlite3_step(st);
 		if (rc == SQLITE_ROW)
-			store_block_read(s->block, st);
+			block_read(s->block, st);
 		(void)sqlite3_reset(st);
 		if (rc == SQLITE_DONE)
 			break;
@@ -195,7 +195,7 @@ enum err store_dissolve_all(struct store *s, struct error *e)
 		if (!s->block->is_sound)
 			err = dissolve(s, e);
 	}
-	store_block_forget(s->block);
+	block_forget(s->block);
 	return err == ERR_OK ? store_marks_flush(s, e) : err;
 }
 
@@ -230,9 +230,9 @@ static enum err read_on(struct store *s, struct reading *r, uint64_t first, uint
 	int rc;
 
 	*ret_broken = false;
-	store_walk_start(&w, store_statement(s, r->failed_among ? ST_READ_FRESH : ST_READ),
-	                 store_statement(s, ST_BLOCKS), s->block, first, last);
-	while ((rc = store_walk_next(&w, &m)) == SQLITE_ROW) {
+	walk_start(&w, store_statement(s, r->failed_among ? ST_READ_FRESH : ST_READ), store_statement(s, ST_BLOCKS),
+	           s->block, first, last);
+	while ((rc = walk_next(&w, &m)) == SQLITE_ROW) {
 		bool skip = false;
 
 		*ret_broken = m.in_block && !s->block->is_sound;
@@ -252,7 +252,7 @@ static enum err read_on(struct store *s, struct reading *r, uint64_t first, uint
 	else if (err == ERR_OK && rc != SQLITE_ROW)
 		err = store_fail(s, rc, e, "read");
 	s->mend_is_due |= w.lost_mark;
-	store_walk_end(&w);
+	walk_end(&w);
 	return err;
 }
 

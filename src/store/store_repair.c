@@ -48,9 +48,8 @@ static enum err find_wrong(struct store *s, uint64_t *after, uint64_t *wrong, si
 
 	*ret_count = 0;
 	*ret_broken = false;
-	store_walk_start(&w, store_statement(s, ST_READ), store_statement(s, ST_BLOCKS), s->block, *after + 1,
-	                 INT64_MAX);
-	while (*ret_count < MOVE_AT_ONCE && !*ret_broken && (rc = store_walk_next(&w, &m)) == SQLITE_ROW) {
+	walk_start(&w, store_statement(s, ST_READ), store_statement(s, ST_BLOCKS), s->block, *after + 1, INT64_MAX);
+	while (*ret_count < MOVE_AT_ONCE && !*ret_broken && (rc = walk_next(&w, &m)) == SQLITE_ROW) {
 		*ret_broken = m.in_block && !s->block->is_sound;
 		if (*ret_broken)
 			break;
@@ -58,7 +57,7 @@ static enum err find_wrong(struct store *s, uint64_t *after, uint64_t *wrong, si
 		if (!m.is_sound)
 			wrong[(*ret_count)++] = m.row.id;
 	}
-	store_walk_end(&w);
+	walk_end(&w);
 	*ret_done = rc == SQLITE_DONE;
 	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "read");
 }

@@ -72,8 +72,8 @@ static void bind_note(sqlite3_stmt *st, const struct store *s, const struct stor
 	const struct stored_value *v = r->values;
 	const struct stored_value note[] = {{.type = VALUE_INT, .number = r->rowid}, v[3], v[4], v[5], v[6]};
 	const bool is_sound =
-	    r->count <= NOTE_CHECKSUM || store_side_is_sound(s->salvage->block->tag, SIDE_DEAD_NOTE,
-	                                                     v[NOTE_CHECKSUM].number, note, sizeof note / sizeof *note);
+	    r->count <= NOTE_CHECKSUM || side_is_sound(s->salvage->block->tag, SIDE_DEAD_NOTE, v[NOTE_CHECKSUM].number,
+	                                               note, sizeof note / sizeof *note);
 
 	for (int i = 3; i < 7; i++)
 		bind_value(st, i + 3, &v[i]);
@@ -214,7 +214,7 @@ static enum err bring_back_block(struct store *s, const struct stored_record *r,
 	struct stored_block *b = s->salvage->block;
 	enum err err = ERR_OK;
 
-	store_block_of_record(b, r);
+	block_of_record(b, r);
 	for (uint32_t i = 0; i < b->framed && err == ERR_OK; i++)
 		if (block_row(b, b->id + i) && (!mark || !block_bit(mark, b->id + i)))
 			err = bring_back(s, b->rows[i], false, r, e);
@@ -227,10 +227,10 @@ static bool is_failure(const struct stored_record *r)
 }
 
 /* `columns` of a row beside the messages, and the checksum when the record has one. */
-static bool side_is_sound(const struct store *s, enum side_kind kind, const struct stored_record *r, int columns)
+static bool record_is_sound(const struct store *s, enum side_kind kind, const struct stored_record *r, int columns)
 {
 	return r->count <= columns ||
-	       store_side_is_sound(s->salvage->block->tag, kind, r->values[columns].number, r->values, (size_t)columns);
+	       side_is_sound(s->salvage->block->tag, kind, r->values[columns].number, r->values, (size_t)columns);
 }
 
 /* Positions, keys of processors, and how far other files were read: tables WITHOUT ROWID. */
@@ -252,11 +252,11 @@ static enum err keep_key(struct store *s, const struct stored_record *r, struct 
 		id = ST_SALVAGE_KEEP;
 	else
 		return ERR_OK;
-	if (id == ST_CACHE_KEEP && !side_is_sound(s, SIDE_KEY, r, KEY_COLUMNS)) {
+	if (id == ST_CACHE_KEEP && !record_is_sound(s, SIDE_KEY, r, KEY_COLUMNS)) {
 		store_count_possible(s, 1); /* what it kept back may come again */
 		return ERR_OK;
 	}
-	if (id == ST_SALVAGE_KEEP && !side_is_sound(s, SIDE_SALVAGE_NOTE, r, NOTE_COLUMNS))
+	if (id == ST_SALVAGE_KEEP && !record_is_sound(s, SIDE_SALVAGE_NOTE, r, NOTE_COLUMNS))
 		return ERR_OK;
 	for (int i = 0; i < r->count; i++)
 		bytes += r->values[i].count;
@@ -266,7 +266,7 @@ static enum err keep_key(struct store *s, const struct stored_record *r, struct 
 	st = store_statement(s, id);
 	for (int i = 0; i < r->count && (id != ST_IMPORT_KEEP || i < NOTE_COLUMNS); i++)
 		bind_value(st, i + 1, &r->values[i]);
-	if (id == ST_IMPORT_KEEP && !side_is_sound(s, SIDE_IMPORT, r, NOTE_COLUMNS))
+	if (id == ST_IMPORT_KEEP && !record_is_sound(s, SIDE_IMPORT, r, NOTE_COLUMNS))
 		(void)sqlite3_bind_blob(st, 1, "", 0, SQLITE_STATIC); /* of a copy that is not known any more */
 	if (id == ST_CACHE_KEEP && r->count == KEY_COLUMNS)
 		(void)sqlite3_bind_int64(st, KEY_COLUMNS + 1, 0);
@@ -297,7 +297,7 @@ static enum err keep_loss(struct store *s, const struct stored_record *r, struct
 	struct stored_record with_reason = *r;
 
 	with_reason.values[0] = (struct stored_value){.type = VALUE_INT, .number = r->rowid};
-	return side_is_sound(s, SIDE_LOSS, &with_reason, LOSS_COLUMNS) ? store_losses_keep(s, r, e) : ERR_OK;
+	return record_is_sound(s, SIDE_LOSS, &with_reason, LOSS_COLUMNS) ? store_losses_keep(s, r, e) : ERR_OK;
 }
 
 /* *e says why. */
@@ -358,7 +358,7 @@ static enum err take_failure(void *arg, const struct stored_record *r, struct er
 
 	with_id.values[0] =
 	    (struct stored_value){.type = VALUE_INT, .number = r->rowid}; /* stands as null in the record */
-	if (!is_failure(r) || !side_is_sound(s, SIDE_FAILURE, &with_id, FAILURE_COLUMNS))
+	if (!is_failure(r) || !record_is_sound(s, SIDE_FAILURE, &with_id, FAILURE_COLUMNS))
 		return ERR_OK;
 	(void)snprintf(code, sizeof code, "%.*s", (int)(r->values[4].count < sizeof code ? r->values[4].count : 0),
 	               (const char *)r->values[4].bytes);

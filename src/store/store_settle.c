@@ -121,7 +121,7 @@ static enum err read_spans(struct store *s, uint64_t a, uint64_t b, struct span 
 
 	while (n < SPANS && (rc = sqlite3_step(st)) == SQLITE_ROW) {
 		const uint64_t id = sql_column_u64(st, 0);
-		const uint32_t count = store_block_count(sqlite3_column_int64(st, 1));
+		const uint32_t count = block_count(sqlite3_column_int64(st, 1));
 
 		if (n > 0 && id <= spans[n - 1].last) { /* two blocks with one id */
 			(void)sqlite3_reset(st);
@@ -165,7 +165,7 @@ static enum err load_block(struct store *s, uint64_t id, bool *ret_there, struct
 	int rc = sqlite3_step(st);
 
 	if (rc == SQLITE_ROW)
-		store_block_read(s->block, st);
+		block_read(s->block, st);
 	(void)sqlite3_reset(st);
 	*ret_there = rc == SQLITE_ROW && id >= s->block->id && id - s->block->id < s->block->count;
 	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "read a block");
@@ -197,7 +197,7 @@ static enum err leave_block(struct store *s, struct leaving *l, const struct spa
 		bytes = l->items[id - l->first].bytes;
 		if (bytes == 0 && there)
 			bytes = bytes_in_block(s->block, id);
-		store_block_mark_set(mark, id, bytes);
+		mark_set(mark, id, bytes);
 		l->gone++;
 		l->bytes += bytes;
 	}
@@ -382,7 +382,7 @@ static enum err move_out(struct store *s, const struct pending *p, struct error 
 	store_stands_from(&s->now.rows_from, p->row.id);
 	err = store_run(s, st, e, "move a message out of its block");
 	if (err == ERR_OK)
-		store_block_mark_set(p->mark, p->row.id, p->row.meta_bytes + p->row.body_bytes);
+		mark_set(p->mark, p->row.id, p->row.meta_bytes + p->row.body_bytes);
 	return err;
 }
 

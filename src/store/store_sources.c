@@ -21,7 +21,7 @@ void store_salvage_end(struct store *s)
 {
 	if (s->salvage) {
 		pages_close(s->salvage->pages);
-		store_block_free(s->salvage->block);
+		block_free(s->salvage->block);
 		free(s->salvage->marks);
 	}
 	free(take(s->salvage));
@@ -118,7 +118,7 @@ static enum err take_mark(void *arg, const struct stored_record *r, struct error
 	m.settled = (uint32_t)r->values[1].number;
 	m.bytes = (uint64_t)r->values[2].number;
 	memcpy(m.bits, r->values[4].bytes, sizeof m.bits);
-	if (!store_block_mark_is_sound(&m, r->values[3].number, v->block->tag)) {
+	if (!mark_is_sound(&m, r->values[3].number, v->block->tag)) {
 		v->marks_lost += m.settled < BLOCK_MESSAGES ? m.settled : BLOCK_MESSAGES;
 		return ERR_OK;
 	}
@@ -236,7 +236,7 @@ static enum err open_source(struct store *s, const char *suffix, const struct so
 		err = pages_open(s->files.dir_fd, name,
 		                 (enum pages_of)(facts->parts | (v->tolerates ? PAGES_TOLERATE : PAGES_PIECEMEAL)),
 		                 &v->pages, e);
-	v->block = store_block_new();
+	v->block = block_new();
 	v->block->tag = facts->tag;
 	v->blocks_from = facts->blocks_from;
 	v->rows_from = facts->rows_from;

@@ -127,10 +127,10 @@ static enum err find_victims(struct store *s, struct victim *victims, size_t max
 	*ret_count = 0;
 	if (err != ERR_OK || s->durable.next_id <= s->evict_after + 1)
 		return err;
-	store_walk_start(&w, store_statement(s, ST_READ), store_statement(s, ST_BLOCKS), s->block, s->evict_after + 1,
-	                 s->durable.next_id - 1);
+	walk_start(&w, store_statement(s, ST_READ), store_statement(s, ST_BLOCKS), s->block, s->evict_after + 1,
+	           s->durable.next_id - 1);
 	for (int looked = 0; looked < EVICT_LOOK && *ret_count < max; looked++) {
-		rc = store_walk_next(&w, &m);
+		rc = walk_next(&w, &m);
 		if (rc != SQLITE_ROW)
 			break;
 		if (s->is_claimed && s->is_claimed(s->is_claimed_arg, m.row.id))
@@ -139,7 +139,7 @@ static enum err find_victims(struct store *s, struct victim *victims, size_t max
 			victims[(*ret_count)++] =
 			    (struct victim){.id = m.row.id, .bytes = m.row.meta_bytes + m.row.body_bytes};
 	}
-	store_walk_end(&w);
+	walk_end(&w);
 	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "look for the oldest rows");
 }
 

@@ -112,9 +112,7 @@ enum err store_begin(struct store *s, struct error *e)
 void store_forget_group(struct store *s)
 {
 	s->marks.count = 0;
-	s->fill.count = 0;
-	s->fill.bytes = 0;
-	buf_clear(&s->fill.frames);
+	block_fill_clear(&s->fill);
 	memset(s->losses, 0, sizeof s->losses);
 	s->came_back = 0;
 }

@@ -152,7 +152,7 @@ static bool read_block_of(sqlite3 *db, uint64_t id, struct stored_block *b)
 	(void)sqlite3_bind_int64(st, 2, (sqlite3_int64)id);
 	found = sqlite3_step(st) == SQLITE_ROW;
 	if (found)
-		store_block_read(b, st);
+		block_read(b, st);
 	must(sqlite3_finalize(st) == SQLITE_OK);
 	return found;
 }
@@ -168,7 +168,7 @@ static void run_on_row(sqlite3 *db, const char *verb, uint64_t id)
 void spooldir_damage(const char *path, uint64_t id)
 {
 	sqlite3 *db = open_closed(path);
-	struct stored_block *b = store_block_new();
+	struct stored_block *b = block_new();
 
 	if (read_block_of(db, id, b)) {
 		const struct store_row *row = &b->rows[id - b->id];
@@ -182,7 +182,7 @@ void spooldir_damage(const char *path, uint64_t id)
 	} else {
 		run_on_row(db, "UPDATE messages SET body = x'00'", id);
 	}
-	store_block_free(b);
+	block_free(b);
 	must(sqlite3_close(db) == SQLITE_OK);
 }
 
@@ -196,7 +196,7 @@ void spooldir_lose(const char *path, uint64_t id)
 
 void spooldir_lose_in(sqlite3 *db, uint64_t id)
 {
-	struct stored_block *b = store_block_new();
+	struct stored_block *b = block_new();
 	sqlite3_stmt *st = NULL;
 
 	if (read_block_of(db, id, b)) {
@@ -206,7 +206,7 @@ void spooldir_lose_in(sqlite3 *db, uint64_t id)
 		                        -1, &st, NULL) == SQLITE_OK);
 		(void)sqlite3_bind_int64(st, 1, (sqlite3_int64)b->id);
 		if (sqlite3_step(st) == SQLITE_ROW)
-			m = store_block_mark_read(st, 0, b->id, b->count, 0);
+			m = mark_read(st, 0, b->id, b->count, 0);
 		must(sqlite3_finalize(st) == SQLITE_OK);
 		m.bits[(id - b->id) / 8] |= (unsigned char)(1 << (id - b->id) % 8);
 		m.settled++;
@@ -218,12 +218,12 @@ void spooldir_lose_in(sqlite3 *db, uint64_t id)
 		(void)sqlite3_bind_int64(st, 1, (sqlite3_int64)m.id);
 		(void)sqlite3_bind_int64(st, 2, m.settled);
 		(void)sqlite3_bind_int64(st, 3, (sqlite3_int64)m.bytes);
-		(void)sqlite3_bind_int64(st, 4, store_block_mark_checksum(&m, sum_tag(b->checksum)));
+		(void)sqlite3_bind_int64(st, 4, mark_checksum(&m, sum_tag(b->checksum)));
 		(void)sqlite3_bind_blob(st, 5, m.bits, sizeof m.bits, SQLITE_STATIC);
 		must(sqlite3_step(st) == SQLITE_DONE);
 		must(sqlite3_finalize(st) == SQLITE_OK);
 	} else {
 		run_on_row(db, "DELETE FROM messages", id);
 	}
-	store_block_free(b);
+	block_free(b);
 }

@@ -114,7 +114,7 @@ static int32_t sum_of(const int64_t numbers[6], const void *body, size_t bytes)
 static void a_block_of_any_bytes_is_read_as_far_as_it_goes(void **state)
 {
 	struct block_fill fill = {0};
-	struct stored_block *b = store_block_new();
+	struct stored_block *b = block_new();
 	size_t ends[FRAMES + 1] = {0}, weighs[FRAMES + 1] = {0}, whole;
 	unsigned char *bytes;
 
@@ -123,7 +123,7 @@ static void a_block_of_any_bytes_is_read_as_far_as_it_goes(void **state)
 		struct message *m = spooldir_message(i, (uint32_t)i * 60);
 		const struct store_row row = row_of(100 + i, m, 0);
 
-		assert_true(store_block_add(&fill, &row));
+		assert_true(block_add(&fill, &row));
 		ends[i + 1] = fill.frames.len;
 		weighs[i + 1] = fill.bytes;
 		message_free(m);
@@ -138,7 +138,7 @@ static void a_block_of_any_bytes_is_read_as_far_as_it_goes(void **state)
 				uint32_t there = 0;
 				bool ends_there;
 
-				store_block_take(b, numbers, sum_of(numbers, bytes, n) + lies, bytes, n);
+				block_take(b, numbers, sum_of(numbers, bytes, n) + lies, bytes, n);
 				while (there < FRAMES && ends[there + 1] <= n)
 					there++;
 				ends_there = n > 0 && n == ends[there];
@@ -154,13 +154,13 @@ static void a_block_of_any_bytes_is_read_as_far_as_it_goes(void **state)
 			}
 	free(bytes);
 	buf_fini(&fill.frames);
-	store_block_free(b);
+	block_free(b);
 }
 
 static void bytes_that_are_no_block(void **state)
 {
 	static unsigned char body[BLOCK_MAX + 1];
-	struct stored_block *b = store_block_new();
+	struct stored_block *b = block_new();
 	static const struct {
 		int64_t count, codec;
 		size_t bytes;
@@ -173,7 +173,7 @@ static void bytes_that_are_no_block(void **state)
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		const int64_t numbers[6] = {7, cases[i].count, 0, cases[i].codec, 0, 0};
 
-		store_block_take(b, numbers, sum_of(numbers, body, cases[i].bytes), body, cases[i].bytes);
+		block_take(b, numbers, sum_of(numbers, body, cases[i].bytes), body, cases[i].bytes);
 		if (b->is_sound || b->count != cases[i].is_count || b->framed != 0)
 			fail_msg("case %u: %d of %u", (unsigned)i, (int)b->framed, (unsigned)b->count);
 	}
@@ -186,15 +186,15 @@ static void bytes_that_are_no_block(void **state)
 		memset(frame + 4, kind == 0 ? 0x80 : 0, kind == 0 ? 12 : 4);
 		frame[5] = kind == 1 ? 2 : 0; /* metadata of two bytes, one is there */
 		frame[6] = kind == 2 ? 2 : frame[6];
-		store_block_take(b, numbers, sum_of(numbers, frame, n), frame, n);
+		block_take(b, numbers, sum_of(numbers, frame, n), frame, n);
 		assert_int_equal(b->framed, 0);
 		assert_false(b->is_sound);
 		frame[5] = kind == 1;
 		frame[6] = kind == 2 ? 1 : frame[6];
-		store_block_take(b, numbers, sum_of(numbers, frame, n), frame, n);
+		block_take(b, numbers, sum_of(numbers, frame, n), frame, n);
 		assert_int_equal(b->framed, kind > 0);
 	}
-	store_block_free(b);
+	block_free(b);
 }
 
 /* Two blocks that share an id, by one: what is settled of them cannot be known. */

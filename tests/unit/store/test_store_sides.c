@@ -16,7 +16,8 @@
 #include "base/mem.h"
 #include "base/buf.h"
 #include "rig/lives.h"
-#include "store/store_side.h"
+#include "store/blocks/side.h"
+#include "store/store_mend.h"
 
 enum { MESSAGES = 40, FAILED = 20, LONG_MS = 30 * 60 * 1000 };
 

@@ -1,11 +1,15 @@
-/* Rows beside the messages: what they say of themselves, and which of them are wrong. store_mend.c acts on it. */
-#include "store/store_internal.h"
+/* Rows beside the messages: what they say of themselves, and which of them are wrong. store_mend.c acts on them. */
+#include "store/blocks/side.h"
 
 #include <string.h>
 
 #include "base/byte_order.h"
 #include "base/cleanup.h"
 #include "base/crc32c.h"
+#include "store/blocks/mark.h"
+#include "store/blocks/walk.h"
+#include "store/files/sql.h"
+#include "store/files/sum.h"
 
 static uint32_t add_value(uint32_t crc, const struct stored_value *v)
 {
@@ -17,7 +21,7 @@ static uint32_t add_value(uint32_t crc, const struct stored_value *v)
 	return has_bytes ? crc32c(crc, v->bytes, v->count) : crc;
 }
 
-int64_t store_side_sum(uint32_t tag, enum side_kind kind, const struct stored_value *values, size_t count)
+int64_t side_sum(uint32_t tag, enum side_kind kind, const struct stored_value *values, size_t count)
 {
 	uint32_t crc = sum_begin(tag, (enum sum_kind)kind);
 
@@ -26,11 +30,24 @@ int64_t store_side_sum(uint32_t tag, enum side_kind kind, const struct stored_va
 	return sum_end(tag, crc);
 }
 
-bool store_side_is_sound(uint32_t tag, enum side_kind kind, int64_t checksum, const struct stored_value *values,
-                         size_t count)
+bool side_is_sound(uint32_t tag, enum side_kind kind, int64_t checksum, const struct stored_value *values, size_t count)
 {
 	return checksum == 0 ||
-	       (sum_is_ours(checksum, tag) && store_side_sum(sum_tag(checksum), kind, values, count) == checksum);
+	       (sum_is_ours(checksum, tag) && side_sum(sum_tag(checksum), kind, values, count) == checksum);
+}
+
+int64_t side_position_sum(const struct stored_value *key, const struct stored_value *value, uint32_t tag)
+{
+	uint32_t crc = crc32c(sum_begin(tag, SUM_OF_POSITION), key->bytes, key->count);
+
+	crc = crc32c(crc, "", 1);
+	return sum_end(tag, crc32c(crc, value->bytes, value->count));
+}
+
+bool side_position_is_sound(const struct stored_value *key, const struct stored_value *value, int64_t checksum,
+                            uint32_t tag)
+{
+	return sum_is_ours(checksum, tag) && side_position_sum(key, value, sum_tag(checksum)) == checksum;
 }
 
 static struct stored_value value_of(sqlite3_value *v)
@@ -60,7 +77,7 @@ static void sql_side_sum(sqlite3_context *context, int count, sqlite3_value **fr
 	struct stored_value values[RECORD_COLUMNS_MAX];
 	const size_t n = values_of(from + 1, count - 1, values);
 
-	sqlite3_result_int64(context, store_side_sum(*tag, (enum side_kind)sqlite3_value_int(from[0]), values, n));
+	sqlite3_result_int64(context, side_sum(*tag, (enum side_kind)sqlite3_value_int(from[0]), values, n));
 }
 
 static void sql_side_is_sound(sqlite3_context *context, int count, sqlite3_value **from)
@@ -69,8 +86,8 @@ static void sql_side_is_sound(sqlite3_context *context, int count, sqlite3_value
 	struct stored_value values[RECORD_COLUMNS_MAX];
 	const size_t n = values_of(from + 2, count - 2, values);
 
-	sqlite3_result_int(context, store_side_is_sound(*tag, (enum side_kind)sqlite3_value_int(from[0]),
-	                                                sqlite3_value_int64(from[1]), values, n));
+	sqlite3_result_int(context, side_is_sound(*tag, (enum side_kind)sqlite3_value_int(from[0]),
+	                                          sqlite3_value_int64(from[1]), values, n));
 }
 
 static void sql_mark_is_sound(sqlite3_context *context, int count, sqlite3_value **from)
@@ -85,7 +102,7 @@ static void sql_mark_is_sound(sqlite3_context *context, int count, sqlite3_value
 	(void)count;
 	if (has_bits)
 		memcpy(m.bits, bits, sizeof m.bits);
-	sqlite3_result_int(context, has_bits && store_block_mark_is_sound(&m, sqlite3_value_int64(from[3]), *tag));
+	sqlite3_result_int(context, has_bits && mark_is_sound(&m, sqlite3_value_int64(from[3]), *tag));
 }
 
 static void sql_position_is_sound(sqlite3_context *context, int count, sqlite3_value **from)
@@ -94,7 +111,7 @@ static void sql_position_is_sound(sqlite3_context *context, int count, sqlite3_v
 	const struct stored_value key = value_of(from[0]), value = value_of(from[1]);
 
 	(void)count;
-	sqlite3_result_int(context, store_position_is_sound(&key, &value, sqlite3_value_int64(from[2]), *tag));
+	sqlite3_result_int(context, side_position_is_sound(&key, &value, sqlite3_value_int64(from[2]), *tag));
 }
 
 static void sql_position_sum(sqlite3_context *context, int count, sqlite3_value **from)
@@ -103,10 +120,10 @@ static void sql_position_sum(sqlite3_context *context, int count, sqlite3_value 
 	const struct stored_value key = value_of(from[0]), value = value_of(from[1]);
 
 	(void)count;
-	sqlite3_result_int64(context, store_position_sum(&key, &value, *tag));
+	sqlite3_result_int64(context, side_position_sum(&key, &value, *tag));
 }
 
-enum err store_side_functions(sqlite3 *db, const uint32_t *tag, struct error *e)
+enum err side_functions(sqlite3 *db, const uint32_t *tag, struct error *e)
 {
 	static const struct {
 		const char *name;
@@ -126,7 +143,7 @@ enum err store_side_functions(sqlite3 *db, const uint32_t *tag, struct error *e)
 	return rc == SQLITE_OK ? ERR_OK : sql_error(db, rc, e, "give the database its functions");
 }
 
-enum err store_side_count_wrong(sqlite3 *db, struct side_wrong ret[SIDE_TABLES], struct error *e)
+enum err side_count_wrong(sqlite3 *db, struct side_wrong ret[SIDE_TABLES], struct error *e)
 {
 	static const struct {
 		const char *table, *sql;

@@ -8,7 +8,7 @@
  * 3. A message's own checksum is over its id too: one that was moved, or whose neighbour lost bytes, is not sound.
  * 4. A part of a packed block is read without the others: what is wrong in one costs none of theirs.
  */
-#include "store/store_internal.h"
+#include "store/blocks/block.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,12 +16,13 @@
 #include <lz4.h>
 #include <zstd.h>
 
+#include "base/byte_order.h"
 #include "base/check.h"
 #include "base/cleanup.h"
 #include "base/crc32c.h"
-#include "base/failpoint.h"
 #include "base/mem.h"
-#include "base/byte_order.h"
+#include "store/files/sql.h"
+#include "store/files/sum.h"
 
 enum { CODEC_RAW, CODEC_ZSTD, CODEC_PARTS };
 enum { ZSTD_LEVEL = 1, VARINT_MAX = 10 };
@@ -58,7 +59,7 @@ static uint64_t zigzag(int64_t v) { return (uint64_t)v << 1 ^ (v < 0 ? UINT64_MA
 
 static int64_t unzigzag(uint64_t v) { return (int64_t)(v >> 1 ^ (0 - (v & 1))); }
 
-bool store_block_add(struct block_fill *f, const struct store_row *row)
+bool block_add(struct block_fill *f, const struct store_row *row)
 {
 	unsigned char head[4 + 3 * VARINT_MAX];
 	unsigned char *p = head + 4;
@@ -97,17 +98,17 @@ static int64_t checksum_of(const int64_t numbers[6], const void *body, size_t by
 
 enum form { FORM_RAW, FORM_PARTS, FORM_WHOLE };
 
-static enum form form_of(const struct store *s, const struct block_fill *f)
+static enum form form_of(enum block_wish wish, const struct block_fill *f)
 {
-	switch (s->options.compress) {
-	case STORE_COMPRESS_NEVER:
+	switch (wish) {
+	case BLOCK_AS_IS:
 		return FORM_RAW;
-	case STORE_COMPRESS_ALWAYS:
+	case BLOCK_SMALL:
 		return FORM_WHOLE;
-	case STORE_COMPRESS_AUTO:
+	case BLOCK_QUICK:
 		break;
 	}
-	if (s->backlog_waits || (f->count <= SMALL_MESSAGES && f->frames.len <= SMALL_BYTES))
+	if (f->count <= SMALL_MESSAGES && f->frames.len <= SMALL_BYTES)
 		return FORM_WHOLE;
 	return f->frames.len >= PARTS_MIN_BYTES ? FORM_PARTS : FORM_RAW;
 }
@@ -207,86 +208,75 @@ static size_t pack_parts(const struct block_fill *f, unsigned char *out)
 	return used;
 }
 
-static size_t pack_whole(struct store *s, const struct block_fill *f, size_t room)
+static size_t pack_whole(struct block_packer *p, const struct block_fill *f, size_t room)
 {
 	size_t n;
 
-	if (!s->packer)
-		s->packer = ZSTD_createCCtx();
-	n = s->packer ? ZSTD_compressCCtx(s->packer, s->packed, room, f->frames.data, f->frames.len, ZSTD_LEVEL) : 0;
+	if (!p->zstd)
+		p->zstd = ZSTD_createCCtx();
+	n = p->zstd ? ZSTD_compressCCtx(p->zstd, p->packed, room, f->frames.data, f->frames.len, ZSTD_LEVEL) : 0;
 	return ZSTD_isError(n) ? 0 : n;
 }
 
 /* The form that it is worth to have. *ret_bytes is its length. */
-static const void *pack(struct store *s, const struct block_fill *f, int64_t *ret_codec, size_t *ret_bytes)
+static const void *pack(struct block_packer *p, const struct block_fill *f, enum block_wish wish, int64_t *ret_codec,
+                        size_t *ret_bytes)
 {
-	const enum form form = form_of(s, f);
+	const enum form form = form_of(wish, f);
 	size_t room = ZSTD_compressBound(BLOCK_MAX), n = 0;
 
 	_Static_assert(PART_SPARE + PART_HEAD <= BLOCK_MAX >> 8, "what zstd may need beyond the frames is enough here");
 	*ret_codec = CODEC_RAW;
 	*ret_bytes = f->frames.len;
-	if (form != FORM_RAW && !s->packed)
-		s->packed = mem_alloc(room);
+	if (form != FORM_RAW && !p->packed)
+		p->packed = mem_alloc(room);
 	if (form == FORM_PARTS)
-		n = pack_parts(f, s->packed);
+		n = pack_parts(f, p->packed);
 	else if (form == FORM_WHOLE)
-		n = pack_whole(s, f, room);
+		n = pack_whole(p, f, room);
 	if (n == 0 || n >= f->frames.len)
 		return f->frames.data;
 	*ret_codec = form == FORM_PARTS ? CODEC_PARTS : CODEC_ZSTD;
 	*ret_bytes = n;
-	return s->packed;
+	return p->packed;
 }
 
-void store_set_waits(struct store *s, bool waits) { s->backlog_waits = waits; }
-
-enum err store_block_flush(struct store *s, struct error *e)
+void block_pack(struct block_packer *p, const struct block_fill *f, enum block_wish wish, uint32_t tag,
+                struct packed_block *ret)
 {
-	struct block_fill *f = &s->fill;
-	sqlite3_stmt *st;
-	int64_t numbers[6] = {(int64_t)f->first, f->count, (int64_t)f->bytes, 0, f->first_ms, f->last_ms};
-	const void *body;
-	size_t bytes;
-	enum err err;
+	*ret = (struct packed_block){
+	    .numbers = {(int64_t)f->first, f->count, (int64_t)f->bytes, 0, f->first_ms, f->last_ms}};
+	ret->body = pack(p, f, wish, &ret->numbers[3], &ret->body_bytes);
+	ret->checksum = checksum_of(ret->numbers, ret->body, ret->body_bytes, tag);
+}
 
-	if (f->count == 0)
-		return ERR_OK;
-	must(s->in_group);
-	body = pack(s, f, &numbers[3], &bytes);
-	store_stands_from(&s->now.blocks_from, f->first);
-	st = store_statement(s, ST_BLOCK_INSERT);
-	for (int i = 0; i < 4; i++)
-		(void)sqlite3_bind_int64(st, i + 1, numbers[i]);
-	(void)sqlite3_bind_int64(st, 5, checksum_of(numbers, body, bytes, s->tag));
-	(void)sqlite3_bind_int64(st, 6, f->first_ms);
-	(void)sqlite3_bind_int64(st, 7, f->last_ms);
-	(void)sqlite3_bind_blob64(st, 8, body, bytes, SQLITE_STATIC);
-	err = store_run(s, st, e, "insert");
-	s->stored_block_bytes = bytes;
-	s->lag.group_messages += f->count;
-	s->lag.group_bytes += f->bytes;
+void block_fill_clear(struct block_fill *f)
+{
 	f->count = 0;
 	f->bytes = 0;
 	buf_clear(&f->frames);
-	FAILPOINT("after_insert");
-	return err;
 }
 
-struct stored_block *store_block_new(void) { return mem_zero(sizeof(struct stored_block)); }
+void block_packer_fini(struct block_packer *p)
+{
+	free(take(p->packed));
+	(void)ZSTD_freeCCtx(take(p->zstd));
+}
 
-void store_block_forget(struct stored_block *b)
+struct stored_block *block_new(void) { return mem_zero(sizeof(struct stored_block)); }
+
+void block_forget(struct stored_block *b)
 {
 	free(take(b->frames));
 	b->id = 0;
 	b->count = b->framed = 0;
 }
 
-void store_block_free(struct stored_block *b)
+void block_free(struct stored_block *b)
 {
 	if (!b)
 		return;
-	store_block_forget(b);
+	block_forget(b);
 	free(b);
 }
 
@@ -427,12 +417,11 @@ static void read_whole(struct stored_block *b, int64_t codec, const void *body, 
 	judge_frames(b, all);
 }
 
-void store_block_take(struct stored_block *b, const int64_t numbers[6], int64_t checksum, const void *body,
-                      size_t bytes)
+void block_take(struct stored_block *b, const int64_t numbers[6], int64_t checksum, const void *body, size_t bytes)
 {
-	store_block_forget(b);
+	block_forget(b);
 	b->id = (uint64_t)numbers[0];
-	b->count = store_block_count(numbers[1]);
+	b->count = block_count(numbers[1]);
 	b->bytes = (uint64_t)numbers[2];
 	b->checksum = checksum;
 	b->is_sound = checksum_of(numbers, body, bytes, sum_tag(checksum)) == checksum &&
@@ -443,15 +432,15 @@ void store_block_take(struct stored_block *b, const int64_t numbers[6], int64_t 
 		read_whole(b, numbers[3], body, bytes);
 }
 
-void store_block_of_record(struct stored_block *b, const struct stored_record *r)
+void block_of_record(struct stored_block *b, const struct stored_record *r)
 {
 	const struct stored_value *v = r->values, *body = &v[12];
 	const int64_t numbers[6] = {r->rowid, v[1].number, v[2].number, v[3].number, v[5].number, v[6].number};
 
-	store_block_take(b, numbers, v[4].number, body->bytes, body->count);
+	block_take(b, numbers, v[4].number, body->bytes, body->count);
 }
 
-void store_block_read(struct stored_block *b, sqlite3_stmt *st)
+void block_read(struct stored_block *b, sqlite3_stmt *st)
 {
 	const uint64_t id = sql_column_u64(st, 0);
 	const int64_t count = sqlite3_column_int64(st, 1), checksum = sqlite3_column_int64(st, 4);
@@ -463,47 +452,5 @@ void store_block_read(struct stored_block *b, sqlite3_stmt *st)
 	body = sqlite3_column_blob(st, 7);
 	for (int i = 0; i < 6; i++) /* all but the checksum */
 		numbers[i] = sqlite3_column_int64(st, i < 4 ? i : i + 1);
-	store_block_take(b, numbers, checksum, body, (size_t)sqlite3_column_bytes(st, 7));
-}
-
-int64_t store_block_mark_checksum(const struct block_mark *m, uint32_t tag)
-{
-	unsigned char head[24];
-
-	put_little(head, m->id, 8);
-	put_little(head + 8, m->settled, 8);
-	put_little(head + 16, m->bytes, 8);
-	return sum_end(tag, crc32c(crc32c(sum_begin(tag, SUM_OF_MARK), head, sizeof head), m->bits, sizeof m->bits));
-}
-
-bool store_block_mark_is_sound(const struct block_mark *m, int64_t checksum, uint32_t tag)
-{
-	return sum_is_ours(checksum, tag) && store_block_mark_checksum(m, sum_tag(checksum)) == checksum;
-}
-
-struct block_mark store_block_mark_read(sqlite3_stmt *st, int first, uint64_t id, uint32_t count, uint32_t tag)
-{
-	struct block_mark m = {.id = id, .count = count};
-	const void *bits = sqlite3_column_blob(st, first + 3);
-
-	if (!bits)
-		return m;
-	if ((size_t)sqlite3_column_bytes(st, first + 3) == sizeof m.bits) {
-		m.settled = (uint32_t)sqlite3_column_int64(st, first);
-		m.bytes = sql_column_u64(st, first + 1);
-		memcpy(m.bits, bits, sizeof m.bits);
-	}
-	/* Sent again is better than lost. */
-	if (!store_block_mark_is_sound(&m, sqlite3_column_int64(st, first + 2), tag) || m.settled > count)
-		m = (struct block_mark){.id = id, .count = count, .is_lost = true};
-	m.is_stored = true;
-	return m;
-}
-
-void store_block_mark_set(struct block_mark *m, uint64_t id, uint64_t bytes)
-{
-	m->bits[(id - m->id) / 8] |= (unsigned char)(1 << (id - m->id) % 8);
-	m->settled++;
-	m->bytes += bytes;
-	m->is_dirty = true;
+	block_take(b, numbers, checksum, body, (size_t)sqlite3_column_bytes(st, 7));
 }
