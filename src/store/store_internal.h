@@ -224,7 +224,8 @@ enum err store_run(struct store *s, sqlite3_stmt *st, struct error *e, const cha
 enum err store_fail(struct store *s, int rc, struct error *e, const char *what) MUST_CHECK;
 /* A disk error: the open group ends, and nothing that the file says is believed before a restart. Returns why->code. */
 enum err store_distrust(struct store *s, const struct error *why);
-/* sql_number of an open spool; fails like any statement. */
+/* sql_exec and sql_number of an open spool; they fail like any statement. */
+enum err store_exec(struct store *s, const char *sql, struct error *e, const char *what) MUST_CHECK;
 enum err store_number(struct store *s, const char *sql, int64_t *ret, struct error *e) MUST_CHECK;
 /*
  * ERR_DISK when a read failed since the spool was opened. What looks like damage after that may be whole: only a later

@@ -248,7 +248,7 @@ enum err store_leads_mend(struct store *s, struct error *e)
 
 	if (!s->leads_are_lost)
 		return ERR_OK;
-	err = sql_exec(s->db, "DELETE FROM clock", e, "clear the clock");
+	err = store_exec(s, "DELETE FROM clock", e, "clear the clock");
 	if (err == ERR_OK)
 		err = put_lead(s, 0, CLOCK_LEAD_UNKNOWN, e);
 	s->leads_are_lost = err != ERR_OK;

@@ -37,7 +37,7 @@ static enum err mend_indexed(struct store *s, enum store_statement index, const 
 
 	*ret_gone = 0;
 	if (err == ERR_OK && *ret_differ > 0)
-		err = sql_exec(s->db, again, e, "make an index anew");
+		err = store_exec(s, again, e, "make an index anew");
 	if (err == ERR_OK)
 		err = store_run(s, store_statement(s, wrong), e, "clear damaged rows away");
 	if (err == ERR_OK)
@@ -411,16 +411,16 @@ enum err store_settle_sides(struct store *s, struct sides_settled *ret, struct e
 
 	*ret = (struct sides_settled){0};
 	if (err == ERR_OK)
-		err = sql_exec(s->db, notes, e, "mend the shelf's notes");
+		err = store_exec(s, notes, e, "mend the shelf's notes");
 	ret->notes = err == ERR_OK ? (uint64_t)sqlite3_changes(s->db) : 0;
 	if (err == ERR_OK)
-		err = sql_exec(s->db, positions, e, "forget damaged positions");
+		err = store_exec(s, positions, e, "forget damaged positions");
 	ret->positions = err == ERR_OK ? (uint64_t)sqlite3_changes(s->db) : 0;
 	if (err == ERR_OK)
-		err = sql_exec(s->db, copies, e, "forget damaged notes of copies");
+		err = store_exec(s, copies, e, "forget damaged notes of copies");
 	ret->copies = err == ERR_OK ? (uint64_t)sqlite3_changes(s->db) : 0;
 	if (ret->copies > 0)
-		err = sql_exec(s->db, unknown, e, "note that copies are forgotten");
+		err = store_exec(s, unknown, e, "note that copies are forgotten");
 	s->positions_lost = 0;
 	return err == ERR_OK ? store_commit(s, e) : err;
 }

@@ -305,7 +305,7 @@ static enum err drop_what_left(struct store *s, const struct totals *t, struct s
 		AUTOFREE char *sql =
 		    mem_format("DELETE FROM %s < %llu", tables[i].where, (unsigned long long)tables[i].from);
 
-		err = sql_exec(s->db, sql, e, "take away what had left");
+		err = store_exec(s, sql, e, "take away what had left");
 		rows += err == ERR_OK ? (uint64_t)sqlite3_changes(s->db) : 0;
 	}
 	if (rows > 0)

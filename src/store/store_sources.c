@@ -373,8 +373,8 @@ static enum err expect_nothing(struct store *s, struct error *e)
 		return err;
 	err = store_begin(s, e);
 	if (err == ERR_OK)
-		err = sql_exec(s->db, "DELETE FROM salvage WHERE NOT " SALVAGE_NOTE_IS_SOUND, e,
-		               "clear damaged notes away");
+		err = store_exec(s, "DELETE FROM salvage WHERE NOT " SALVAGE_NOTE_IS_SOUND, e,
+		                 "clear damaged notes away");
 	if (err == ERR_OK)
 		err = store_salvage_expect(s, 0, e);
 	return err == ERR_OK ? store_commit(s, e) : err;

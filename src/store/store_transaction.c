@@ -63,6 +63,15 @@ enum err store_number(struct store *s, const char *sql, int64_t *ret, struct err
 	return err == ERR_OK ? ERR_OK : failed(s, err, to);
 }
 
+enum err store_exec(struct store *s, const char *sql, struct error *e, const char *what)
+{
+	struct error local;
+	struct error *to = e ? e : &local;
+	const enum err err = sql_exec(s->db, sql, to, what);
+
+	return err == ERR_OK ? ERR_OK : failed(s, err, to);
+}
+
 enum err store_no_fault(const char *path, struct error *e)
 {
 	if (vfs_fault() == 0 && sql_lacked_memory())
