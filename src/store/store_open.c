@@ -321,6 +321,8 @@ static enum err start_over(struct store *s, const struct totals *known, struct s
 		err = store_set_aside(s, report, e);
 	if (err == ERR_FULL && files_reserve_give_up(&s->files))
 		err = store_set_aside(s, report, e);
+	s->log_is_live = false; /* what was known of files that are not here any more */
+	s->file_print = 0;
 	if (err == ERR_OK)
 		err = open_database(s, true, known, report, e);
 	return err;
@@ -492,8 +494,6 @@ enum err store_restart_damaged(struct store *s, struct store_report *report, str
 
 	store_rollback(s);
 	known = s->now;
-	s->log_is_live = false;
-	s->file_print = 0;
 	s->tide = (struct tide){0}; /* `known` is not older */
 	s->now = s->durable = (struct totals){0};
 	*report = (struct store_report){.unclean = true};
