@@ -64,13 +64,7 @@ static enum err check_log(struct check *c, struct error *e)
 	err = wal_scan(fd, &scan, e);
 	if (err != ERR_OK)
 		return err;
-	(void)buf_addf(c->out, "log: %" PRIu64 " frames, %" PRIu64 " commits\n", scan.frames, scan.commits);
-	if (wal_is_damaged(&scan) && !(scan.header_is_torn && scan.commits_mended == scan.commits_lost))
-		problem(c,
-		        "the log is damaged: %" PRIu64 " commits stand behind the break, %" PRIu64
-		        " can be joined again",
-		        scan.commits_lost, scan.commits_mended);
-	return ERR_OK;
+	return buf_addf(c->out, "log: %" PRIu64 " frames, %" PRIu64 " commits\n", scan.frames, scan.commits);
 }
 
 static void check_structure(struct check *c)
@@ -293,6 +287,12 @@ static enum err check_identity(struct check *c, enum file_kind kind, bool *ret_f
 	enum err err = store_identity_look(&c->files, kind, &id, e);
 	size_t count = err == ERR_OK ? store_identity_words(&id, words) : 0;
 
+	if (err == ERR_OK && wal_is_damaged(&id.scan) &&
+	    !(id.scan.header_is_torn && id.scan.commits_mended == id.scan.commits_lost))
+		problem(c,
+		        "the log is damaged: %" PRIu64 " commits stand behind the break, %" PRIu64
+		        " can be joined again",
+		        id.scan.commits_lost, id.scan.commits_mended);
 	*ret_fits = err == ERR_OK && !id.file_is_strange && !id.page_is_strange && id.log == LOG_FITS;
 	if (err == ERR_OK && spool_id_is_known(id.ours))
 		(void)buf_addf(c->out, "spool: %s\n", files_id_text(id.ours, digits));
@@ -300,11 +300,10 @@ static enum err check_identity(struct check *c, enum file_kind kind, bool *ret_f
 		problem(c, "%s; start kspool, or run kspool repair, to part them", words[i]);
 	c->tide = id.tide;
 	if (err == ERR_OK && id.tide_is_lost)
-		problem(
-		    c,
-		    "%s.tide, which says what was acknowledged last, is gone or damaged: whether the end of what was"
-		    " accepted is here cannot be told; a start makes it anew",
-		    c->files.path);
+		problem(c,
+		        "%s.tide, which says what was acknowledged last, %s: whether the end of what was"
+		        " accepted is here cannot be told; a start makes it anew",
+		        c->files.path, id.tide_is_dead ? "cannot be read" : "is gone or damaged");
 	c->id = id.ours;
 	c->tag = sum_tag_of(c->id);
 	return err;

@@ -200,6 +200,18 @@ static bool sides_with_file(const struct tide *t, const struct totals *file)
 	return t->epoch != 0 && (t->epoch == file->epoch || t->base == store_ledger_print(file));
 }
 
+/*
+ * What cannot be joined behind the last commit may be of commits that were refused, as their sync failed, under shorter
+ * ones: each leaves its end. It is, when nothing was acknowledged behind it as far as the tide mark of this log knows.
+ * What the mark counted besides is told by the ledger.
+ */
+static bool has_remains(const struct tide *t, const struct log_ledgers *log)
+{
+	return log->scan.header_is_sound && log->scan.commits_lost > 0 && log->scan.commits_mended == 0 &&
+	       log->last.is_found && t->is_valid && t->epoch != 0 && t->epoch == log->last.totals.epoch &&
+	       t->commits + 1 >= log->last.totals.commits;
+}
+
 static enum log_fit fit_of(const struct identity *id, const struct ledger_found *file, const struct log_ledgers *log)
 {
 	const struct totals *f = &file->totals, *l = &log->last.totals;
@@ -224,13 +236,14 @@ enum err store_identity_look(const struct files *f, enum file_kind kind, struct 
 	struct ledger_found file = {0};
 	struct log_ledgers log = {0};
 	struct tide tide;
+	const struct spool_id lock = files_lock_spool(f);
 	enum err err = files_tide_read(f, &tide, e);
 
-	*ret = (struct identity){.tide = tide};
+	*ret = (struct identity){.tide = tide, .tide_is_dead = tide.is_dead};
 	if (err == ERR_OK && kind != FILE_MISSING)
 		err = store_ledger_find(f, "", PAGES_OF_FILE | PAGES_AT_A_GLANCE, &file, e);
 	if (err == ERR_OK && kind != FILE_MISSING)
-		err = ask_rows(f, ret, &file, files_lock_spool(f), e);
+		err = ask_rows(f, ret, &file, lock, e);
 	log.wanted[OF_FILE] = ret->file_print = store_ledger_print(&file.totals);
 	log.wanted[OF_TIDE] = store_ledger_print(&(struct totals){.epoch = tide.epoch, .commits = tide.commits});
 	if (err == ERR_OK)
@@ -238,9 +251,10 @@ enum err store_identity_look(const struct files *f, enum file_kind kind, struct 
 	if (err != ERR_OK)
 		return err;
 	ret->scan = log.scan;
-	ret->tide_is_lost =
-	    kind != FILE_MISSING && !tide.is_valid && (tide.is_broken || spool_id_is_known(files_lock_spool(f)));
-	decide_whose(ret, store_totals_id(&file.totals), files_lock_spool(f), store_totals_id(&log.last.totals));
+	if (has_remains(&tide, &log))
+		ret->scan.commits_lost = 0;
+	ret->tide_is_lost = kind != FILE_MISSING && !tide.is_valid && (tide.is_broken || spool_id_is_known(lock));
+	decide_whose(ret, store_totals_id(&file.totals), lock, store_totals_id(&log.last.totals));
 	ret->log = fit_of(ret, &file, &log);
 	ret->has_journal = asides_is_taken(f, JOURNAL, "");
 	return ERR_OK;

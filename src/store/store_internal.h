@@ -135,6 +135,7 @@ struct store {
 	char *vfs;
 	struct files files;
 	int tide_trouble; /* errno of the last write of PATH.tide; 0: it worked */
+	bool tide_is_dead;
 	struct tide tide; /* as it stood when the spool was opened; not valid: none of ours */
 	struct spool_id id;
 	uint32_t tag;     /* of `id` */
@@ -386,6 +387,7 @@ struct identity {
 	uint64_t file_print; /* of the row in the database file alone; 0: not known */
 	bool file_is_strange, tide_is_strange, lock_is_strange, has_journal;
 	bool tide_is_lost;    /* the spool had one */
+	bool tide_is_dead;    /* it is there and cannot be read: lost too */
 	bool page_is_strange; /* the ledger's alone: that is damage */
 	enum log_fit log;
 };

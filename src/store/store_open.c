@@ -39,6 +39,8 @@
 
 enum { QUICK_CHECK_BYTES = 32 << 20, FIRST_BUDGET_MS = 1000 };
 
+#define DEAD_TIDE ".tide.unread"
+
 static const char *const statement_sql[] = {
 #define STATEMENT(id, sql) sql,
 #include "store/statements.def"
@@ -341,6 +343,12 @@ static enum err identify(struct store *s, enum file_kind *kind, struct identity 
 	s->id = id->ours;
 	s->tide = id->tide;
 	s->file_print = id->file_print;
+	s->tide_is_dead = id->tide_is_dead;
+	if (id->tide_is_dead)
+		store_warn(report,
+		           "%s.tide cannot be read, time and again: its disk is failing. It is moved to"
+		           " %s" DEAD_TIDE,
+		           s->path, s->path);
 	if (id->tide_is_lost)
 		store_warn(report,
 		           "%s.tide, which says what was acknowledged last, was gone or damaged and is made anew:"
@@ -407,6 +415,10 @@ static enum err finish_open(struct store *s, struct store_report *report, struct
 		return err;
 	files_remove(&s->files, ".unsafe");
 	asides_sweep_copies(&s->files);
+	if (s->tide_is_dead) /* a new file gets other sectors */
+		err = files_rename(&s->files, ".tide", DEAD_TIDE, e);
+	if (err != ERR_OK)
+		return err;
 	files_tide_open(&s->files);
 	store_tide_write(s);
 	files_lock_name(&s->files, store_totals_id(&s->durable));

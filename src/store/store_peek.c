@@ -73,7 +73,7 @@ static enum err peek_at(const char *path, store_peek_visit *visit, void *arg, st
 }
 
 /* What there is must be one spool, by its own look: nothing is changed by looking. */
-static enum err must_be_whole(const struct files *f, struct error *e)
+static enum err must_be_whole(const struct files *f, bool *ret_log_is_damaged, struct error *e)
 {
 	char words[IDENTITY_WORDS_MAX][IDENTITY_TEXT_BYTES];
 	struct identity id;
@@ -82,6 +82,7 @@ static enum err must_be_whole(const struct files *f, struct error *e)
 
 	if (err == ERR_OK)
 		err = store_identity_look(f, kind, &id, e);
+	*ret_log_is_damaged = err == ERR_OK && wal_is_damaged(&id.scan);
 	if (err != ERR_OK)
 		return err;
 	if (kind == FILE_MISSING)
@@ -103,6 +104,7 @@ enum err store_peek(const char *path, bool is_copy, store_peek_visit *visit, voi
 	AUTOFREE char *log = mem_format("%s-wal", path);
 	struct files files;
 	struct error local;
+	bool log_is_damaged = false;
 	enum err err, whole;
 
 	if (is_copy)
@@ -112,8 +114,8 @@ enum err store_peek(const char *path, bool is_copy, store_peek_visit *visit, voi
 	err = files_open_reader(&files, path, e);
 	if (err != ERR_OK)
 		return err;
-	err = must_be_whole(&files, e);
-	whole = err == ERR_OK ? wal_must_be_whole(path, &local) : ERR_OK;
+	err = must_be_whole(&files, &log_is_damaged, e);
+	whole = log_is_damaged && err == ERR_OK ? wal_must_be_whole(path, &local) : ERR_OK;
 	if (err == ERR_OK)
 		err = peek_at(path, visit, arg, e);
 	if (err == ERR_OK && whole != ERR_OK) {

@@ -9,10 +9,13 @@
  */
 #include "store/store_salvage_internal.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "base/mem.h"
@@ -151,6 +154,21 @@ struct source_facts {
 	uint64_t blocks_from, rows_from; /* what waited stands from there on; 0: not known */
 };
 
+/* The part that is left has no byte: then there is nothing of ours to read. One that cannot be looked at is not empty.
+ */
+static enum err drop_empty(const struct files *f, const char *suffix, int part, int *parts, struct error *e)
+{
+	AUTOFREE char *name = mem_format("%s%s", f->name, suffix);
+	struct stat st = {0};
+
+	if (*parts != part)
+		return ERR_OK;
+	if (fstatat(f->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 && errno != ENOENT)
+		return error_set_errno(e, ERR_DISK, "cannot look at %s%s", f->path, suffix);
+	*parts = st.st_size == 0 ? 0 : part;
+	return ERR_OK;
+}
+
 static enum err read_facts(struct store *s, const char *suffix, struct source_facts *ret, struct error *e)
 {
 	AUTOFREE char *log_suffix = mem_format("%s-wal", suffix);
@@ -181,10 +199,12 @@ static enum err read_facts(struct store *s, const char *suffix, struct source_fa
 		ret->parts &= ~PAGES_OF_FILE;
 	if (!adopted && spool_id_differs(s->id, store_totals_id(&log.last.totals)))
 		ret->parts &= ~PAGES_OF_LOG;
-	if (ret->parts == PAGES_OF_FILE && files_bytes(&s->files, suffix) == 0)
-		ret->parts = 0;
-	if (ret->parts == PAGES_OF_LOG && files_bytes(&s->files, log_suffix) == 0)
-		ret->parts = 0;
+	if (err == ERR_OK)
+		err = drop_empty(&s->files, suffix, PAGES_OF_FILE, &ret->parts, e);
+	if (err == ERR_OK)
+		err = drop_empty(&s->files, log_suffix, PAGES_OF_LOG, &ret->parts, e);
+	if (store_source_failed(s, err) && s->tolerates)
+		err = ERR_OK;
 	if (ret->parts == PAGES_OF_BOTH && ret->tag != 0) {
 		const struct totals *later =
 		    store_ledger_is_later(&log.last.totals, &file.totals) ? &log.last.totals : &file.totals;

@@ -2,6 +2,7 @@
  * the exit is prepaid with: the reserve, and the log at its largest. */
 #include "store/store_internal.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -80,8 +81,8 @@ enum err store_no_fault(const char *path, struct error *e)
 		                 path);
 	if (vfs_fault() == 0)
 		return ERR_OK;
-	return error_set(e, ERR_DISK, "%s could not be read: %s; nothing was set aside, a restart is safe", path,
-	                 strerror(vfs_fault()));
+	return error_set(e, ERR_DISK, "%s could not be read: %s; nothing was set aside, a restart is safe%s", path,
+	                 strerror(vfs_fault()), vfs_fault() == EIO ? FILES_DEAD_WAY : "");
 }
 
 enum err store_run(struct store *s, sqlite3_stmt *st, struct error *e, const char *what)

@@ -116,20 +116,35 @@ void spooldir_store(const char *path, const void *bytes, size_t count)
 	(void)close(fd);
 }
 
+static void copy_one(const struct spooldir *from, const struct spooldir *to, const char *suffix)
+{
+	char path[400];
+	size_t count;
+	unsigned char *bytes = spooldir_load(spooldir_file(from, suffix), &count);
+
+	(void)snprintf(path, sizeof path, "%s%s", to->path, suffix);
+	if (bytes)
+		spooldir_store(path, bytes, count);
+	free(bytes);
+}
+
 void spooldir_copy(const struct spooldir *from, const struct spooldir *to)
 {
 	static const char *const suffixes[] = {"", "-wal", ".tide", ".unsafe"};
+	const char *own = strrchr(from->path, '/') + 1;
+	DIR *dir = opendir(from->dir);
+	struct dirent *entry;
 
-	for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
-		char path[400];
-		size_t count;
-		unsigned char *bytes = spooldir_load(spooldir_file(from, suffixes[i]), &count);
+	must(dir);
+	for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++)
+		copy_one(from, to, suffixes[i]);
+	while ((entry = readdir(dir))) {
+		const char *aside = strstr(entry->d_name, ".quarantine-");
 
-		(void)snprintf(path, sizeof path, "%s%s", to->path, suffixes[i]);
-		if (bytes)
-			spooldir_store(path, bytes, count);
-		free(bytes);
+		if (aside && strncmp(entry->d_name, own, (size_t)(aside - entry->d_name)) == 0)
+			copy_one(from, to, aside);
 	}
+	(void)closedir(dir);
 }
 
 static sqlite3 *open_closed(const char *path)

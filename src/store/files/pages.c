@@ -148,17 +148,24 @@ static enum err load_free_list(struct pages *p, struct error *e)
 	return err;
 }
 
-static bool has_free_list(struct pages *p)
+/* Where what cannot be read costs only itself, such a list is none. */
+static enum err has_free_list(struct pages *p, bool *ret, struct error *e)
 {
-	struct error ignored;
+	enum err err = load_free_list(p, e);
 
-	return load_free_list(p, &ignored) == ERR_OK && p->free_list == LIST_READ;
+	*ret = err == ERR_OK && p->free_list == LIST_READ;
+	return p->tolerates || p->piecemeal ? ERR_OK : err;
 }
 
 /* The map that stands for page n cannot be read. */
 static enum err use_without_map(struct pages *p, uint32_t n, unsigned char *ret, struct error *e)
 {
-	if (has_free_list(p)) {
+	bool has_list;
+	enum err err = has_free_list(p, &has_list, e);
+
+	if (err != ERR_OK)
+		return err;
+	if (has_list) {
 		*ret = p->is_free[n] ? MAP_FREE : 0;
 		return ERR_OK;
 	}
@@ -179,6 +186,8 @@ static enum err use_of(struct pages *p, uint32_t n, unsigned char *ret, struct e
 {
 	const uint32_t map = map_of(p, n);
 	const bool spares = p->tolerates || p->piecemeal;
+	bool has_list = false;
+	enum err err = ERR_OK;
 
 	p->map_is_lost = false;
 	*ret = n == map ? MAP_FREE : 0; /* a map holds no records */
@@ -186,8 +195,8 @@ static enum err use_of(struct pages *p, uint32_t n, unsigned char *ret, struct e
 		return ERR_OK;
 	if (map != p->map_page && map != p->dead_map) {
 		const uint64_t unreadable = p->unreadable;
-		enum err err = read_page(p, map, p->map, e);
 
+		err = read_page(p, map, p->map, e);
 		if (err != ERR_OK && !spares)
 			return err;
 		if (err != ERR_OK || p->unreadable > unreadable)
@@ -199,11 +208,12 @@ static enum err use_of(struct pages *p, uint32_t n, unsigned char *ret, struct e
 		return use_without_map(p, n, ret, e);
 	*ret = p->map[(size_t)(n - map - 1) * MAP_ENTRY_BYTES];
 	/* A map may be of an earlier time: what only one of the two calls free is read, and may have been deleted. */
-	if (!p->at_a_glance && has_free_list(p) && p->is_free[n] != (*ret == MAP_FREE)) {
+	err = p->at_a_glance ? ERR_OK : has_free_list(p, &has_list, e);
+	if (has_list && p->is_free[n] != (*ret == MAP_FREE)) {
 		p->map_is_lost = true;
 		*ret = 0;
 	}
-	return ERR_OK;
+	return err;
 }
 
 enum err pages_free_list(struct pages *p, bool *ret_sound, struct error *e)

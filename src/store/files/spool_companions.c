@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -56,6 +57,26 @@ static bool is_tide(const unsigned char *bytes, size_t there, size_t size, const
 	       crc32c(0, bytes, crc_at) == (uint32_t)get_little(bytes + crc_at, 4);
 }
 
+/*
+ * A companion only advises: one bad sector under it must not hold the spool for ever. What goes wrong once is tried
+ * again; a disk that is gone does not give the database either, and ends the start there. True: it could not be read.
+ */
+static bool is_dead(int fd, void *to, size_t size, size_t *ret_count)
+{
+	enum { TRIES = 3, PAUSE_NS = 100000000 };
+
+	for (int i = 0; i < TRIES; i++) {
+		struct error why;
+
+		if (files_read_at(fd, to, size, 0, ret_count, &why) == ERR_OK)
+			return false;
+		(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+		(void)nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
+	}
+	*ret_count = 0;
+	return true;
+}
+
 enum err files_tide_read(const struct files *f, struct tide *ret, struct error *e)
 {
 	AUTOCLOSE int fd = -1;
@@ -64,10 +85,9 @@ enum err files_tide_read(const struct files *f, struct tide *ret, struct error *
 	enum err err = files_open_read(f, ".tide", O_RDONLY, &fd, e);
 
 	*ret = (struct tide){0};
-	if (err == ERR_OK && fd >= 0)
-		err = files_read_at(fd, bytes, sizeof bytes, 0, &count, e);
 	if (err != ERR_OK)
 		return error_wrap(e, "%s.tide", f->path);
+	ret->is_dead = fd >= 0 && is_dead(fd, bytes, sizeof bytes, &count);
 	if (is_tide(bytes, count, TIDE_BYTES, tide_magic, TIDE_CRC)) {
 		uint64_t *const heads[] = {&ret->id,      &ret->spool.high, &ret->spool.low,
 		                           &ret->commits, &ret->epoch,      &ret->base};
@@ -93,8 +113,9 @@ struct spool_id files_lock_spool(const struct files *f)
 {
 	char text[sizeof lock_word - 1 + SPOOL_ID_TEXT_BYTES] = "";
 	struct spool_id id = {0};
+	size_t count;
 
-	if (f->lock_fd >= 0 && pread(f->lock_fd, text, sizeof text - 1, 0) == (ssize_t)sizeof text - 1 &&
+	if (f->lock_fd >= 0 && !is_dead(f->lock_fd, text, sizeof text - 1, &count) && count == sizeof text - 1 &&
 	    memcmp(text, lock_word, sizeof lock_word - 1) == 0)
 		(void)files_id_parse(text + sizeof lock_word - 1, &id);
 	return id;

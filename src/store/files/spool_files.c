@@ -337,7 +337,7 @@ enum err files_open_read(const struct files *f, const char *suffix, int flags, i
 /* The system knows by which name a descriptor was opened, wherever it came from. */
 static enum err refuse_read(int fd, int64_t offset, struct error *e)
 {
-	const char *why = strerror(errno);
+	const int number = errno;
 	char link[40], name[PATH_MAX] = "a file of the spool";
 	ssize_t length;
 
@@ -346,8 +346,8 @@ static enum err refuse_read(int fd, int64_t offset, struct error *e)
 	if (length > 0)
 		name[length] = '\0';
 	return error_set(e, ERR_DISK,
-	                 "cannot read %s at byte %" PRId64 ": %s; look at its disk (dmesg), then start again", name,
-	                 offset, why);
+	                 "cannot read %s at byte %" PRId64 ": %s; look at its disk (dmesg), then start again%s", name,
+	                 offset, strerror(number), number == EIO ? FILES_DEAD_WAY : "");
 }
 
 enum err files_read_at(int fd, void *to, size_t count, int64_t offset, size_t *ret_count, struct error *e)

@@ -65,6 +65,7 @@ enum { TIDE_COUNTS_MAX = 16 };
 struct tide {
 	bool is_valid;
 	bool is_broken; /* there is a file, which is none */
+	bool is_dead;   /* it cannot be read, however often it is tried */
 	uint32_t schema;
 	uint64_t id;
 	/* Below: 0 in one of an older kspool. */
@@ -76,6 +77,12 @@ struct tide {
 
 /* No room for what is written: the disk, a quota, or a limit of file sizes (ulimit -f), whose signal is ignored. */
 static inline bool files_errno_is_full(int number) { return number == ENOSPC || number == EDQUOT || number == EFBIG; }
+
+/* What leads out when a sector of the spool's files cannot be read for good. */
+#define FILES_DEAD_WAY                                                                                               \
+	"; if that stays so, copy the spool's files to a healthy disk, this one with dd bs=4096 conv=noerror,sync, " \
+	"and"                                                                                                        \
+	" run kspool repair there"
 
 #define FILES_NONE ((struct files){.dir_fd = -1, .lock_fd = -1, .tide_fd = -1, .wal_fd = -1})
 
@@ -122,13 +129,13 @@ void files_remove(const struct files *f, const char *suffix);
 /* Makes the next reads come from the disk: pages that were written back are dropped from memory. */
 void files_drop_cache(const struct files *f);
 
-/* Not valid: there is none, or it was read and is not one. */
+/* Not valid: there is none, it was read and is not one, or it cannot be read. */
 enum err files_tide_read(const struct files *f, struct tide *ret, struct error *e) MUST_CHECK;
 /* Opens (and creates) PATH.tide; best effort. */
 void files_tide_open(struct files *f);
 /* 0, or the errno of what failed: the tide then says less than it should. */
 int files_tide_write(const struct files *f, const struct tide *tide);
-/* The spool that PATH.lock names; 0: none. */
+/* The spool that PATH.lock names; 0: none, or it cannot be read. */
 struct spool_id files_lock_spool(const struct files *f);
 /* Makes it name this one; best effort. */
 void files_lock_name(const struct files *f, struct spool_id id);

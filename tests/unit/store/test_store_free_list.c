@@ -195,9 +195,38 @@ static void the_free_list_stands_for_a_map(void **state)
 	spooldir_remove(&d);
 }
 
+/* Nothing is spared here: whichever read fails, that is the answer, and not a list that was not read. */
+static void a_read_that_fails_is_an_error(void **state)
+{
+	static const unsigned hows[] = {PAGES_OF_FILE, PAGES_OF_FILE | PAGES_OF_A_SPOOL};
+	struct spooldir d;
+
+	(void)state;
+	spooldir_make(&d);
+	make_file(&d);
+	for (uint64_t n = 1, failed = 1; failed > 0; n += n < 400 ? 1 : 37) {
+		struct pages *p = open_pages(&d, hows[n % 2]);
+		struct lines *all = new_lines();
+		struct error e = {0};
+		enum err err = ERR_OK;
+
+		faultfs_arm(FAULTFS_READ, n, EIO, false);
+		for (uint32_t page = 1; page <= pages_count(p) && err == ERR_OK; page++)
+			err = pages_records(p, page, collect, all, &e);
+		failed = faultfs_failed();
+		faultfs_arm(0, 0, 0, false);
+		if ((err == ERR_DISK) != (failed > 0))
+			fail_msg("read %u: error %d: %s", (unsigned)n, (int)err, e.text);
+		free_lines(all);
+		pages_close(p);
+	}
+	spooldir_remove(&d);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(the_free_list_stands_for_a_map)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(the_free_list_stands_for_a_map),
+	                                   cmocka_unit_test(a_read_that_fails_is_an_error)};
 
 	faultfs_skip_syncs();
 	return cmocka_run_group_tests(tests, NULL, NULL);

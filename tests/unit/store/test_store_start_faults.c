@@ -94,6 +94,21 @@ static void another_aside(const struct spooldir *d)
 	spooldir_remove(&other);
 }
 
+static void aside_with_anothers_log(const struct spooldir *d)
+{
+	struct spooldir other;
+	size_t count;
+	unsigned char *bytes;
+
+	make(&other, LIFE_OTHERS);
+	life_close(life_open(d, NULL));
+	move(d, "", aside);
+	bytes = spooldir_load(spooldir_file(&other, "-wal"), &count);
+	spooldir_store(spooldir_file(d, ".quarantine-20260101T000000Z-000-wal"), bytes, count);
+	free(bytes);
+	spooldir_remove(&other);
+}
+
 static void harm_in_file(const struct spooldir *d, const char *sql)
 {
 	struct store *s = life_open(d, NULL);
@@ -127,6 +142,20 @@ static void harm_log(const struct spooldir *d)
 	free(bytes);
 }
 
+/* Its application's id is none of ours by more than a bit: what stands in it says whose it is. */
+static void harm_head(const struct spooldir *d)
+{
+	size_t count;
+	unsigned char *bytes;
+
+	life_close(life_open(d, NULL));
+	harm_in_file(d, "DELETE FROM cache; DELETE FROM positions");
+	bytes = spooldir_load(d->path, &count);
+	memset(bytes + 68, 0x5a, 4);
+	spooldir_store(d->path, bytes, count);
+	free(bytes);
+}
+
 static void no_file(const struct spooldir *d) { must(unlink(d->path) == 0); }
 
 static void nothing(const struct spooldir *d)
@@ -149,7 +178,9 @@ static const struct harm {
     {"another's log", another_log, true, false},
     {"another's database", another_database, true, false},
     {"another's file set aside", another_aside, true, true},
+    {"ours set aside beside another's log", aside_with_anothers_log, true, false},
     {"no database", no_file, true, false},
+    {"a head of another's", harm_head, true, false},
     {"a harmed log", harm_log, true, false},
     {"set aside", set_aside, false, true},
     {"marks lost", harm_marks, false, true},
@@ -208,7 +239,7 @@ static bool try(const struct spooldir *from, const struct harm *h, const struct 
 	static struct text answer, is;
 	struct spooldir d;
 	struct error e;
-	bool failed;
+	bool failed, looks;
 	enum err err;
 
 	spooldir_make(&d);
@@ -216,9 +247,12 @@ static bool try(const struct spooldir *from, const struct harm *h, const struct 
 	err = run(&d, f, n, &answer, &e, &failed);
 	if (err != ERR_OK && (!failed || err == ERR_DAMAGED || e.code != err || e.text[0] == '\0'))
 		fail_msg("%s, %s %llu: error %d: %s", h->name, f->name, (unsigned long long)n, (int)err, e.text);
-	if (err == ERR_OK || n % TOLD_EACH < 2)
+	looks =
+	    (err == ERR_OK || n % TOLD_EACH < 2) &&
+	    (f->kinds != FAULTFS_READ || !strstr(faultfs_what(), "quarantine")); /* of these a part may be left out */
+	if (looks)
 		tell(&d, &is);
-	if ((err == ERR_OK || n % TOLD_EACH < 2) && strcmp(is.bytes, want->bytes) != 0)
+	if (looks && strcmp(is.bytes, want->bytes) != 0)
 		fail_msg("%s, %s %llu (%s, error %d): it is\n%s\nand not\n%s", h->name, f->name, (unsigned long long)n,
 		         f->kinds ? faultfs_what() : faultsql_what(), (int)err, is.bytes, want->bytes);
 	spooldir_remove(&d);
@@ -227,8 +261,10 @@ static bool try(const struct spooldir *from, const struct harm *h, const struct 
 
 static const struct fault faults[] = {
     {"operation", FAULTFS_ALL & ~(unsigned)FAULTFS_READ, EIO, 1, 1},
+    {"read", FAULTFS_READ, EIO, 1, 1},
     {"call", 0, SQLITE_NOMEM, 60, 5},
 };
+enum { FAULTS = sizeof faults / sizeof *faults };
 
 static void what_fails_at_a_start_is_told_or_does_not_matter(void **state)
 {
@@ -250,10 +286,10 @@ static void what_fails_at_a_start_is_told_or_does_not_matter(void **state)
 		assert_int_equal(run(&d, faults, 0, &clean, &e, &failed), ERR_OK);
 		tell(&d, &want);
 		spooldir_remove(&d);
-		for (size_t i = 0; i < 2; i++) {
+		for (size_t i = 0; i < FAULTS; i++) {
 			uint64_t n = faults[i].from + h % faults[i].step;
 
-			if (!(i == 0 ? harms[h].files : harms[h].sql))
+			if (!(faults[i].kinds ? harms[h].files : harms[h].sql))
 				continue;
 			while (try(&from, &harms[h], &faults[i], n, &want)) {
 				n += EACH * faults[i].step;

@@ -1,0 +1,120 @@
+/*
+ * What a commit leaves in the log that was refused because its sync failed, under shorter ones that were refused too:
+ * nobody was told yes, so that nothing is lost. The last commits that were acknowledged, damaged, are.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "rig/faultfs.h"
+#include "rig/lives.h"
+
+enum { ROWS = 40, BODY = 3000, FRAME = 24 + 4096 };
+
+/* One commit of so many messages; false: it was refused. */
+static bool commit(struct store *s, uint64_t n, uint32_t count, uint32_t bytes)
+{
+	struct error e;
+	enum err err = store_begin(s, &e);
+
+	for (uint32_t i = 1; i <= count && err == ERR_OK; i++) {
+		struct message *m = spooldir_message(n + i, bytes);
+
+		err = store_append(s, m, &e);
+		message_free(m);
+	}
+	if (err == ERR_OK)
+		err = store_commit(s, &e);
+	if (err != ERR_OK)
+		store_rollback(s);
+	assert_true(err == ERR_OK || err == ERR_FULL);
+	return err == ERR_OK;
+}
+
+static void a_refused_commit_leaves_nothing_that_is_lost(void **state)
+{
+	static const int errors[] = {EDQUOT, ENOSPC};
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++)
+		for (uint32_t first = 0; first < 2; first++) {
+			static const uint32_t sizes[] = {40, 25, 12, 3};
+			struct store_report report;
+			struct spooldir d;
+			struct store *s = life_begin(&d);
+			char text[2000];
+
+			life_append(s, 0, ROWS);
+			if (first) /* the refused ones begin a log */
+				life_checkpoint(s);
+			else
+				life_settle(s, 1, 3);
+			faultfs_arm(FAULTFS_SYNC, 1, errors[i], true);
+			for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++)
+				assert_false(commit(s, ROWS, sizes[k], BODY));
+			faultfs_arm(0, 0, 0, false);
+			store_abandon(s);
+			if (life_problems(&d, text, sizeof text) > 0)
+				fail_msg("%s", text);
+			s = life_open(&d, &report);
+			assert_false(report.wal_mended);
+			assert_int_equal(report.wal_frames_lost, 0);
+			assert_string_equal(report.warning, "");
+			assert_int_equal(life_count_files(&d, "damaged"), 0);
+			assert_int_equal(store_ledger(s)->damaged, 0);
+			assert_in_range(store_ledger(s)->accepted, ROWS, ROWS + 3); /* the last one is whole */
+			life_close(s);
+			spooldir_remove(&d);
+		}
+}
+
+/* The same picture, but the mark says that they were acknowledged. */
+static void the_last_commits_damaged_are_counted(void **state)
+{
+	(void)state;
+	for (int keeps_tide = 0; keeps_tide < 2; keeps_tide++) {
+		struct store_report report;
+		struct spooldir d;
+		struct store *s = life_begin(&d);
+		size_t count, frames;
+		unsigned char *log;
+		char text[2000];
+
+		life_append(s, 0, ROWS);
+		assert_true(commit(s, ROWS, 20, BODY));
+		assert_true(commit(s, ROWS + 20, 20, BODY));
+		store_abandon(s);
+		log = spooldir_load(spooldir_file(&d, "-wal"), &count);
+		frames = (count - 32) / FRAME;
+		for (size_t f = frames - 4; f > frames - 40; f -= 4) /* in both more than one */
+			log[32 + f * FRAME + 1000] ^= 0x10;
+		spooldir_store(spooldir_file(&d, "-wal"), log, count);
+		free(log);
+		if (!keeps_tide)
+			assert_int_equal(unlink(spooldir_file(&d, ".tide")), 0);
+		assert_true(life_problems(&d, text, sizeof text) > 0);
+		s = life_open(&d, &report);
+		assert_true(report.missing_rows > 0 || report.wal_frames_lost > 0 || store_ledger(s)->damaged > 0 ||
+		            report.warning[0] != '\0');
+		if (keeps_tide)
+			assert_int_equal(store_ledger(s)->damaged + life_waiting(s, 0), ROWS + 40);
+		life_close(s);
+		spooldir_remove(&d);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(a_refused_commit_leaves_nothing_that_is_lost),
+	                                   cmocka_unit_test(the_last_commits_damaged_are_counted)};
+
+	faultfs_skip_syncs();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
