@@ -209,7 +209,7 @@ static bool has_remains(const struct tide *t, const struct log_ledgers *log)
 {
 	return log->scan.header_is_sound && log->scan.commits_lost > 0 && log->scan.commits_mended == 0 &&
 	       log->last.is_found && t->is_valid && t->epoch != 0 && t->epoch == log->last.totals.epoch &&
-	       t->commits + 1 >= log->last.totals.commits;
+	       t->commits + 1 >= log->last.totals.commits && t->commits <= log->last.totals.commits;
 }
 
 static enum log_fit fit_of(const struct identity *id, const struct ledger_found *file, const struct log_ledgers *log)

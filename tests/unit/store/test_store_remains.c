@@ -110,10 +110,40 @@ static void the_last_commits_damaged_are_counted(void **state)
 	}
 }
 
+/* Nothing of several can be joined, and the mark says that they were acknowledged: counted, and kept for a person. */
+static void what_was_acknowledged_is_set_aside(void **state)
+{
+	struct store_report report;
+	struct spooldir d;
+	struct store *s = life_begin(&d);
+	size_t count, frames;
+	unsigned char *log;
+
+	(void)state;
+	life_append(s, 0, ROWS);
+	for (uint64_t i = 0; i < 4; i++)
+		assert_true(commit(s, ROWS + 20 * i, 20, BODY));
+	store_abandon(s);
+	log = spooldir_load(spooldir_file(&d, "-wal"), &count);
+	frames = (count - 32) / FRAME;
+	for (size_t f = frames - 4; f > frames - 60; f -= 4)
+		log[32 + f * FRAME + 1000] ^= 0x10;
+	spooldir_store(spooldir_file(&d, "-wal"), log, count);
+	free(log);
+	s = life_open(&d, &report);
+	assert_int_equal(store_ledger(s)->damaged + store_ledger(s)->pending, ROWS + 80);
+	assert_true(store_ledger(s)->damaged > 0);
+	assert_true(report.wal_frames_lost > 0);
+	assert_true(life_count_files(&d, "damaged") > 0);
+	life_close(s);
+	spooldir_remove(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(a_refused_commit_leaves_nothing_that_is_lost),
-	                                   cmocka_unit_test(the_last_commits_damaged_are_counted)};
+	                                   cmocka_unit_test(the_last_commits_damaged_are_counted),
+	                                   cmocka_unit_test(what_was_acknowledged_is_set_aside)};
 
 	faultfs_skip_syncs();
 	return cmocka_run_group_tests(tests, NULL, NULL);
