@@ -171,6 +171,11 @@ static void check_waits(const struct rules *r)
 
 	if (k->probe_initial_ns > k->probe_max_ns)
 		rules_fault(r, "kspool.probe_initial", "is longer than kspool.probe_max");
+	if (k->aggregation != AGGREGATION_OFF && k->expire_after_ns > 0 &&
+	    k->aggregation_period_ns >= k->expire_after_ns)
+		rules_fault(
+		    r, "kspool.aggregation_period",
+		    "is not shorter than kspool.expire_after: messages would expire while they wait for company");
 	if (b->initial_interval_ns > b->max_interval_ns)
 		rules_warn(r, OUT "backoff.initial_interval", "is longer than max_interval, which then is every wait");
 }

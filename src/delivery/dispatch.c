@@ -103,10 +103,6 @@ void dispatch_message(struct dispatch *d, struct message *m, int64_t now_ns, int
 	dispatch_tick(d, now_ns, wall_ms);
 	m->received_ms = age_enter(&d->age, m->received_ms);
 	age_ms = age_of_ms(&d->age, m->received_ms);
-	if (m->id > d->newest_id) {
-		d->newest_id = m->id;
-		d->newest_ns = now_ns;
-	}
 	d->memory_bytes += message_cost(m);
 	batcher_add(&d->batcher, m, age_ms < INT64_MAX / NS_PER_MS ? age_ms * NS_PER_MS : 0, now_ns);
 }
@@ -121,9 +117,10 @@ static uint64_t drop_expired(struct dispatch *d, struct pipeline_batch *list)
 	size_t kept = 0;
 
 	for (size_t i = 0; i < list->count; i++) {
-		uint64_t cost = message_cost(list->items[i]);
+		uint64_t cost = message_cost(list->items[i]), id = list->items[i]->id;
 
 		if (dispatch_expire_message(d, list->items[i])) {
+			dispatch_gone(d, id);
 			d->memory_bytes -= cost;
 		} else {
 			list->items[kept++] = list->items[i];

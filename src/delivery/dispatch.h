@@ -28,6 +28,8 @@ void dispatch_configure(struct dispatch *d, const struct dispatch_settings *sett
 
 /* Takes a message over. */
 void dispatch_message(struct dispatch *d, struct message *m, int64_t now_ns, int64_t wall_ms);
+/* A row that ports.fetch asked for is not there any more: evicted, set aside, or given to nobody. */
+void dispatch_gone(struct dispatch *d, uint64_t id);
 /* Sends what may be sent. Returns when it wants to be called again (INT64_MAX: on the next event). */
 int64_t dispatch_run(struct dispatch *d, int64_t now_ns, int64_t wall_ms);
 /* The batch that ports.prepare kept, and what it became; nothing at all only at the end: its rows stay pending. */

@@ -88,12 +88,13 @@ struct dispatch {
 	double random;             /* of the answer being dealt with: what failed with it waits together */
 	int64_t limited_ns;        /* when a shard last was limited */
 	struct parked asked;       /* parked rows that are on their way back */
-	int64_t asked_ns;
-	bool asked_of_lost;    /* shards.lost's were among them */
-	uint32_t gone_rounds;  /* what was asked back last did not come */
-	uint32_t behind[1024]; /* in order: parked rows and those on their way back, by the upper bits of the hash */
-	uint64_t newest_id;    /* of all that came */
-	int64_t newest_ns;
+	uint64_t asked_most;       /* the largest id of these */
+	bool asked_of_lost;        /* shards.lost's were among them */
+	/* In order, by the upper bits of the hash: */
+	uint32_t behind[1024];   /* parked rows and those on their way back */
+	bool behind_has_gone;    /* rows among these are gone */
+	bool moved[1024];        /* parked since shards.lost has rows: what comes from there goes behind them */
+	int64_t relieved_ns;     /* when full shards last gave memory back */
 	int64_t rest_until_ns;   /* from reading rows for shards that are full */
 	uint32_t fruitless;      /* rows parked since the last for a shard that is free */
 	uint64_t memory_bytes;   /* messages and bodies */
@@ -170,13 +171,16 @@ bool dispatch_is_one_shards(struct dispatch *d, const struct request *q, const s
 void dispatch_put_ready(struct dispatch *d, struct record *r);
 /* Nothing is known of it that would be forgotten on disk. */
 bool dispatch_may_park(const struct record *r);
-/* In order: what was asked back at that time and is not here is gone (set aside, evicted): the journal gives it first.
- */
-bool dispatch_is_gone(const struct dispatch *d, int64_t asked_ns);
 /* It was asked back from disk, and is here now. */
 bool dispatch_is_asked(struct dispatch *d, struct record *r);
-/* In order: it goes to disk when others whose hashes are near wait there, or are on their way from there. */
+/* In order, of one that may be parked: it goes to disk when others whose hashes are near wait there before it. */
 bool dispatch_park_behind(struct dispatch *d, struct record *r);
+/* A row that was asked back for a shard does not come. False: it was not. */
+bool dispatch_shards_gone(struct dispatch *d, uint64_t id);
+/* Back to disk, to be asked for when its key has room. */
+void dispatch_put_away(struct dispatch *d, struct lane *l, struct record *r);
+/* In order: half of the memory is in use. */
+bool dispatch_is_pressed(const struct dispatch *d);
 /* Fills shards, shard_count and shards_limited. */
 void dispatch_shards_status(const struct dispatch *d, struct delivery_status *ret);
 /* Asks for parked rows that have room now. Returns when it wants to be called again. */

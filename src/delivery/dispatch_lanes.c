@@ -6,7 +6,8 @@
  *    these have their end.
  * 2. What was sent once is sent again as it was: a unit changes only by kspool's own rules of age, or is taken apart
  *    when it is refused for itself.
- * 3. In order a row that goes back to disk keeps its place: those of its key behind it go back too, or wait.
+ * 3. In order a row that goes back to disk keeps its place: those of its key behind it go back too, or wait. What its
+ *    shard has on disk of a key is newer than what its lane has there.
  * 4. In order nothing is given back with a time to wait (SETTLE_RETRY): the journal would send others before it.
  */
 #include <inttypes.h>
@@ -23,13 +24,11 @@
 enum {
 	UNIT_PARTS = 4096,
 	LANE_PART = 16,    /* of the memory: what one key may have in it */
-	AWAY_PART = 8,     /* of the memory: what ids of rows on disk may take before reading slows down */
 	TENDED_LANES = 64, /* looked after at once */
 	FETCH_MOST = 256,  /* rows of a key asked back at once */
 };
 #define ORDERED_UNIT_BYTES (UINT64_C(256) << 10) /* of a key that waits for its answers; a bucket of 1/4 s has room */
 #define TEND_NS (INT64_C(100) * NS_PER_MS)
-#define PAUSE_NS (INT64_C(50) * NS_PER_MS)
 
 static uint64_t memory_bytes(const struct dispatch *d) { return 2 * d->set.policy.cost_bytes; }
 
@@ -86,16 +85,6 @@ bool dispatch_lanes_give(struct dispatch *d, bool force)
 	return true;
 }
 
-/* Back to disk, to be asked for when its key has room. What nobody could send is read slowly. */
-static void put_away(struct dispatch *d, struct lane *l, struct record *r)
-{
-	lanes_add_away(&d->lanes, l, r->id);
-	metric_add(M_ROWS_PARKED, 1);
-	dispatch_settle(d, r, SETTLE_RELEASE, NULL, NULL, 0);
-	if (d->lanes.away_bytes >= memory_bytes(d) / AWAY_PART)
-		d->rest_until_ns = d->now_ns + PAUSE_NS;
-}
-
 /* A key with much waits on disk with what is newest; the others are read past it. */
 static void keep_in_bounds(struct dispatch *d, struct lane *l)
 {
@@ -108,7 +97,7 @@ static void keep_in_bounds(struct dispatch *d, struct lane *l)
 			lanes_put(&d->lanes, l, r, false);
 			return;
 		}
-		put_away(d, l, r);
+		dispatch_put_away(d, l, r);
 	}
 }
 
@@ -119,13 +108,15 @@ void dispatch_lane_put(struct dispatch *d, struct record *r)
 
 	r->is_back = dispatch_is_asked(d, r) || is_its;
 	may_park = d->set.lanes.is_ordered && !is_its && dispatch_may_park(r);
+	if (may_park && dispatch_park_behind(d, r))
+		return;
 	if (may_park && l && l->before_id < r->id) {
-		put_away(d, l, r);
+		dispatch_put_away(d, l, r);
 		return;
 	}
-	if (may_park && !r->is_back && dispatch_park_behind(d, r))
-		return;
 	l = l ? l : lanes_of(&d->lanes, r);
+	if (d->set.lanes.is_ordered)
+		l->newest_hash = ready_hash(&d->ready, r);
 	lanes_put(&d->lanes, l, r, false);
 	if (d->set.lanes.is_ordered)
 		keep_in_bounds(d, l);
@@ -134,12 +125,16 @@ void dispatch_lane_put(struct dispatch *d, struct record *r)
 static void fetch(struct dispatch *d, struct lane *l)
 {
 	uint64_t ids[FETCH_MOST], most = lane_most(d), each = l->count ? l->cost / l->count : 1 << 10;
+	const struct shard *s = shards_find(&d->ready.shards, l->newest_hash);
 	size_t n;
 
+	/* What its shard takes is here, and more would only go back to disk. */
+	if (l->out > 0 && s && s->rate.is_limited && dispatch_is_pressed(d))
+		return;
 	if (l->asked.ids > 0 || (l->cost > most / 2 && TAILQ_FIRST(&l->queue)->id < l->before_id))
 		return;
 	n = l->cost < most ? (size_t)((most - l->cost) / 2 / (each + 1)) + 1 : 1;
-	n = lanes_ask(&d->lanes, l, ids, n < FETCH_MOST ? n : FETCH_MOST, d->now_ns);
+	n = lanes_ask(&d->lanes, l, ids, n < FETCH_MOST ? n : FETCH_MOST);
 	for (size_t i = 0; i < n; i++)
 		d->ports.fetch(d->ports.arg, ids[i]);
 }
@@ -153,12 +148,20 @@ int64_t dispatch_tend_lanes(struct dispatch *d)
 	for (uint32_t i = 0; i < TENDED_LANES && (l = TAILQ_FIRST(&d->lanes.behind)); i++) {
 		TAILQ_REMOVE(&d->lanes.behind, l, behind);
 		TAILQ_INSERT_TAIL(&d->lanes.behind, l, behind);
-		if (l->asked.ids > 0 && dispatch_is_gone(d, l->asked_ns))
-			lanes_forget_asked(&d->lanes, l);
-		else
-			fetch(d, l);
+		fetch(d, l);
 	}
 	return TAILQ_EMPTY(&d->lanes.behind) ? INT64_MAX : d->now_ns + TEND_NS;
+}
+
+void dispatch_gone(struct dispatch *d, uint64_t id)
+{
+	struct lane *l;
+
+	if (dispatch_shards_gone(d, id))
+		return;
+	TAILQ_FOREACH (l, &d->lanes.behind, behind)
+		if (lanes_lose_asked(&d->lanes, l, id))
+			return;
 }
 
 void dispatch_lanes_collect(struct dispatch *d)

@@ -5,6 +5,7 @@
  * 1. Shards are told apart from the first answer with too much refused until none was limited for TOGETHER_NS.
  * 2. A parked row is in no queue and has no claim; its id stands once, with its shard or among the lost.
  * 3. What was tried, or was made of several rows, is never parked: what is known of it would be forgotten.
+ *    In order no row is parked while one that was asked back is newer.
  * 4. A shard's queue takes at most a quarter of the memory, all of them together half, what was tried apart.
  */
 #include <string.h>
@@ -13,17 +14,18 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "kinesis/hash.h"
 #include "kinesis/limits.h"
 #include "delivery/dispatch_internal.h"
 
 enum {
 	FETCH_MOST = 1024,
+	AWAY_PART = 8,      /* of the memory: what ids of a key's rows on disk may take before reading slows down */
 	FRUITLESS = 8192,   /* rows parked in a row, with none for a shard that is free, until reading pauses */
 	RETURN_WAIT_S = 30, /* of what was tried in another life and finds no room */
 };
 #define TOGETHER_NS (30 * NS_PER_S)
-#define FETCH_AGAIN_NS (5 * NS_PER_S) /* what was asked back and did not come is gone: set aside, or evicted */
-#define GONE_AGAIN_NS (INT64_C(200) * NS_PER_MS) /* and so is what stood behind it, most likely */
+#define RELIEVE_NS (INT64_C(20) * NS_PER_MS)
 #define PAUSE_FIRST_NS (INT64_C(50) * NS_PER_MS)
 #define PAUSE_MOST_NS (INT64_C(500) * NS_PER_MS)
 #define RATE_MEMORY_S 5.0
@@ -201,10 +203,13 @@ bool dispatch_may_park(const struct record *r)
 	return may;
 }
 
-/* Null where there is no order. */
-static uint32_t *behind_of(struct dispatch *d, struct record *r)
+/* Where rows of its key are counted, in order: by its place in the stream, so that a shard's are together. */
+static size_t place_of(struct dispatch *d, struct record *r)
 {
-	return d->set.lanes.is_ordered ? &d->behind[ready_hash(&d->ready, r) >> 54] : NULL;
+	uint64_t hash =
+	    r->hash_key_bytes ? hasher_key(d->ready.hasher, r->key, r->key_bytes) : ready_hash(&d->ready, r);
+
+	return hash >> 54;
 }
 
 bool dispatch_is_asked(struct dispatch *d, struct record *r)
@@ -214,40 +219,56 @@ bool dispatch_is_asked(struct dispatch *d, struct record *r)
 	if (!parked_remove(&d->asked, r->id))
 		return false;
 	r->was_lost = d->asked_of_lost;
-	behind = behind_of(d, r);
+	behind = d->set.lanes.is_ordered ? &d->behind[place_of(d, r)] : NULL;
 	if (behind && *behind > 0)
 		--*behind;
 	return true;
 }
 
-bool dispatch_is_gone(const struct dispatch *d, int64_t asked_ns)
+bool dispatch_shards_gone(struct dispatch *d, uint64_t id)
 {
-	if (!d->set.lanes.is_ordered)
-		return d->now_ns - asked_ns >= (d->gone_rounds > 0 ? GONE_AGAIN_NS : FETCH_AGAIN_NS);
-	if (d->batcher.messages > 0 || d->preparing.batch)
-		return false; /* it may have come, and was not looked at yet */
-	return d->newest_ns - asked_ns >= FETCH_AGAIN_NS;
+	if (!parked_remove(&d->asked, id))
+		return false;
+	d->behind_has_gone = true;
+	return true;
+}
+
+/* Whose place a row had that is gone is not known: when none is left, none is behind any. */
+static void forget_gone(struct dispatch *d)
+{
+	const struct shard *s;
+
+	if (!d->behind_has_gone || d->asked.ids > 0 || d->ready.shards.lost.ids > 0)
+		return;
+	LIST_FOREACH (s, &d->ready.shards.listed, link)
+		if (s->parked.ids > 0)
+			return;
+	memset(d->behind, 0, sizeof d->behind);
+	d->behind_has_gone = false;
+}
+
+static void note_parked(struct dispatch *d, struct parked *to, size_t place, uint64_t id)
+{
+	if (parked_add(to, id))
+		d->behind[place]++;
 }
 
 /* Back to disk without a write: the journal forgets that it gave it. */
 static void release(struct dispatch *d, struct parked *to, struct record *r)
 {
-	uint32_t *behind = behind_of(d, r);
+	size_t place = d->set.lanes.is_ordered ? place_of(d, r) : 0;
 
-	if (behind)
-		*behind += r->parts ? r->part_count : 1;
 	for (uint32_t i = 0; r->parts && i < r->part_count; i++)
-		(void)parked_add(to, r->parts[i]->id);
+		note_parked(d, to, place, r->parts[i]->id);
 	if (!r->parts)
-		(void)parked_add(to, r->id);
+		note_parked(d, to, place, r->id);
 	metric_add(M_ROWS_PARKED, record_rows(r));
 	dispatch_settle(d, r, SETTLE_RELEASE, NULL, NULL, 0);
 }
 
 static void park(struct dispatch *d, struct shard *s, struct record *r)
 {
-	/* In order what lost its shard is asked for first, and is older than what its shard has now. */
-	release(d, d->set.lanes.is_ordered && r->was_lost ? &d->ready.shards.lost : &s->parked, r);
+	release(d, &s->parked, r);
 	shards_list(&d->ready.shards, s);
 	if (++d->fruitless % FRUITLESS == 0) {
 		int64_t pause = PAUSE_FIRST_NS;
@@ -258,32 +279,71 @@ static void park(struct dispatch *d, struct shard *s, struct record *r)
 	}
 }
 
-/* With all that its key has behind it. */
-static void park_lane(struct dispatch *d, struct shard *s, struct record *r)
+/* What nobody could send is read slowly. */
+void dispatch_put_away(struct dispatch *d, struct lane *l, struct record *r)
 {
-	struct lane *l = r->lane;
-	struct record *behind;
+	lanes_add_away(&d->lanes, l, r->id);
+	metric_add(M_ROWS_PARKED, 1);
+	dispatch_settle(d, r, SETTLE_RELEASE, NULL, NULL, 0);
+	if (d->lanes.away_bytes >= memory_bytes(d) / AWAY_PART)
+		d->rest_until_ns = d->now_ns + PAUSE_FIRST_NS;
+}
 
-	while ((behind = lanes_take_newest(&d->lanes, l)))
-		park(d, s, behind);
+/* Rows of that place go to disk that were here: what its keys have among the lost goes there too, when it comes. */
+static void note_moved(struct dispatch *d, size_t place)
+{
+	d->moved[place] |= d->ready.shards.lost.ids > 0 || d->asked_of_lost;
+}
+
+static void park_from_memory(struct dispatch *d, struct shard *s, struct record *r)
+{
+	if (d->set.lanes.is_ordered)
+		note_moved(d, place_of(d, r));
 	park(d, s, r);
 }
 
-/* All that its key has here may go with it. */
-static bool lane_may_park(const struct lane *l)
+static bool may_go(const struct dispatch *d, const struct record *r)
 {
-	const struct record *r;
-
-	TAILQ_FOREACH (r, &l->queue, link)
-		if (!dispatch_may_park(r))
-			return false;
-	return l->out == 1;
+	return dispatch_may_park(r) && (!d->set.lanes.is_ordered || d->asked.ids == 0 || r->id > d->asked_most);
 }
 
-/* Its key's rows on disk are asked for by the key, not by the shard: it stays. */
-static bool may_park_now(const struct record *r)
+/* What a key has behind what is elsewhere goes to disk, newest first, as far as it may: to where its newest are. */
+static void shed(struct dispatch *d, struct shard *s, struct lane *l)
 {
-	return dispatch_may_park(r) && (!r->lane || (!lane_is_behind(r->lane) && lane_may_park(r->lane)));
+	const bool is_behind = lane_is_behind(l); /* on their way back too */
+	struct record *r;
+
+	while ((r = lanes_take_newest(&d->lanes, l))) {
+		if (is_behind ? !dispatch_may_park(r) : !may_go(d, r)) {
+			lanes_put(&d->lanes, l, r, false);
+			return;
+		}
+		if (is_behind)
+			dispatch_put_away(d, l, r);
+		else
+			park_from_memory(d, s, r);
+	}
+}
+
+/* It goes with all that its key has, here and on disk. False: it cannot. */
+static bool park_lane(struct dispatch *d, struct shard *s, struct record *r)
+{
+	struct lane *l = r->lane;
+	size_t place = place_of(d, r), n;
+	uint64_t ids[FETCH_MOST];
+
+	if (l->out > 1 || l->asked.ids > 0)
+		return false;
+	shed(d, s, l);
+	if (l->count > 0)
+		return false;
+	note_moved(d, place);
+	while ((n = lanes_give_away(&d->lanes, l, ids, FETCH_MOST)) > 0)
+		for (size_t i = 0; i < n; i++)
+			note_parked(d, &s->parked, place, ids[i]);
+	(void)shards_take_last(&d->ready.shards, s);
+	park_from_memory(d, s, r);
+	return true;
 }
 
 static void make_room(struct dispatch *d, struct shard *s)
@@ -291,16 +351,13 @@ static void make_room(struct dispatch *d, struct shard *s)
 	uint64_t most = most_cost(d), rows = most_rows(d, most);
 	struct record *r;
 
-	/* In order nothing goes to disk past what comes from there. */
-	while (s->count > 1 && memory_bytes(d) > 0 && (d->asked.ids == 0 || !d->set.lanes.is_ordered) &&
-	       (s->cost > most || s->count > rows)) {
+	while (s->count > 1 && memory_bytes(d) > 0 && (s->cost > most || s->count > rows)) {
 		r = TAILQ_LAST(&s->queue, record_queue);
-		if (may_park_now(r) && parked_bytes(&s->parked) < most / 4) {
-			(void)shards_take_last(&d->ready.shards, s);
-			if (r->lane)
-				park_lane(d, s, r);
-			else
-				park(d, s, r);
+		if (may_go(d, r) && parked_bytes(&s->parked) < most / 4) {
+			if (!r->lane)
+				park(d, s, shards_take_last(&d->ready.shards, s));
+			else if (!park_lane(d, s, r))
+				return;
 		} else if (r->attempts > 0 && r->tries == 0 && !r->lane)
 			dispatch_settle(d, shards_take_last(&d->ready.shards, s), SETTLE_RETRY, "ShardFull",
 			                mem_string("its shard takes less than waits for it"), RETURN_WAIT_S * MS_PER_S);
@@ -325,11 +382,66 @@ void dispatch_put_ready(struct dispatch *d, struct record *r)
 		d->fruitless = 0;
 }
 
+/* What waits for a full shard has a quarter of the memory with all that its keys have behind it. */
+static void relieve_shard(struct dispatch *d, struct shard *s, uint64_t most)
+{
+	uint64_t rows = most_rows(d, most), cost = s->cost, count = s->count;
+	struct record *r;
+
+	TAILQ_FOREACH (r, &s->queue, link)
+		if (r->lane) {
+			cost += r->lane->cost;
+			count += r->lane->count;
+		}
+	TAILQ_FOREACH_REVERSE(r, &s->queue, record_queue, link)
+	{
+		if (cost <= most && count <= rows)
+			break;
+		if (!r->lane || parked_bytes(&s->parked) >= most / 4)
+			continue;
+		cost -= r->lane->cost;
+		count -= r->lane->count;
+		shed(d, s, r->lane);
+		cost += r->lane->cost;
+		count += r->lane->count;
+	}
+	s->lanes_cost = cost - s->cost;
+	make_room(d, s);
+}
+
+bool dispatch_is_pressed(const struct dispatch *d)
+{
+	uint64_t waits = d->lanes.records + d->ready.shards.queued, most = d->set.policy.memory_count;
+
+	return d->set.lanes.is_ordered && !d->set.lanes.is_total && memory_bytes(d) > 0 &&
+	       (d->memory_bytes >= memory_bytes(d) / 2 || (most > 0 && waits >= most));
+}
+
+/* Returns when it wants to be called again. */
+static int64_t relieve(struct dispatch *d)
+{
+	bool pressed = dispatch_is_pressed(d);
+	uint64_t most = most_cost(d);
+	struct shard *s;
+
+	if (pressed && d->now_ns - d->relieved_ns < RELIEVE_NS)
+		return d->relieved_ns + RELIEVE_NS;
+	LIST_FOREACH (s, &d->ready.shards.listed, link) {
+		s->lanes_cost = 0;
+		if (pressed && s->rate.is_limited)
+			relieve_shard(d, s, most);
+	}
+	if (pressed)
+		d->relieved_ns = d->now_ns;
+	return pressed ? d->now_ns + RELIEVE_NS : INT64_MAX;
+}
+
 bool dispatch_park_behind(struct dispatch *d, struct record *r)
 {
 	struct shard *s = ready_shard(&d->ready, r);
+	size_t place = place_of(d, r);
 
-	if (*behind_of(d, r) == 0)
+	if (r->is_back ? !r->was_lost || !d->moved[place] : d->behind[place] == 0)
 		return false;
 	if (s)
 		park(d, s, r);
@@ -346,9 +458,9 @@ static void fetch(struct dispatch *d, struct parked *from, size_t most)
 
 	for (size_t i = 0; i < n; i++) {
 		(void)parked_add(&d->asked, ids[i]);
+		d->asked_most = ids[i] > d->asked_most ? ids[i] : d->asked_most;
 		d->ports.fetch(d->ports.arg, ids[i]);
 	}
-	d->asked_ns = d->now_ns;
 }
 
 static void fetch_for(struct dispatch *d, struct shard *s, uint64_t most)
@@ -356,7 +468,7 @@ static void fetch_for(struct dispatch *d, struct shard *s, uint64_t most)
 	uint64_t each = s->count > 0 ? s->cost / s->count : most / FETCH_MOST;
 	uint64_t rows = most_rows(d, most) / 2;
 
-	if (s->cost > most / 2 || s->count > rows)
+	if (s->cost + s->lanes_cost > most / 2 || s->count > rows)
 		return;
 	if (most / 2 / (each + 1) < rows)
 		rows = most / 2 / (each + 1) + 1;
@@ -373,17 +485,18 @@ static void end_by_age(struct dispatch *d, struct shard *s)
 		shards_queue_first(&d->ready.shards, s, r);
 }
 
-/* One round at a time: what was asked for comes, or is gone (set aside, evicted) when it does not. */
+/* One round at a time: what was asked for comes, or the journal says that it is gone (set aside, evicted). */
 static void fetch_all(struct dispatch *d)
 {
 	uint64_t most = most_cost(d);
 	struct shard *s;
 
-	if (d->asked.ids > 0 && !dispatch_is_gone(d, d->asked_ns))
+	if (d->asked.ids > 0)
 		return;
-	d->gone_rounds = d->asked.ids > 0;
-	parked_fini(&d->asked);
+	d->asked_most = 0;
 	d->asked_of_lost = d->ready.shards.lost.ids > 0;
+	if (!d->asked_of_lost)
+		memset(d->moved, 0, sizeof d->moved);
 	/* In order what lost its shard is older than what waits for its shard now. */
 	if (d->ready.count < KINESIS_REQUEST_RECORDS)
 		fetch(d, &d->ready.shards.lost, FETCH_MOST);
@@ -396,9 +509,12 @@ static void fetch_all(struct dispatch *d)
 int64_t dispatch_tend_shards(struct dispatch *d)
 {
 	struct shard *s, *next;
+	int64_t relieve_ns;
 
 	if (!d->ready.by_shard || d->phase == DISPATCH_STOPPING)
 		return INT64_MAX;
+	relieve_ns = relieve(d);
+	forget_gone(d);
 	fetch_all(d);
 	for (s = LIST_FIRST(&d->ready.shards.listed); s; s = next) {
 		next = LIST_NEXT(s, link);
@@ -406,7 +522,7 @@ int64_t dispatch_tend_shards(struct dispatch *d)
 		shards_list(&d->ready.shards, s);
 	}
 	if (!LIST_EMPTY(&d->ready.shards.listed) || d->ready.shards.lost.ids > 0)
-		return d->now_ns + NS_PER_S;
+		return relieve_ns < d->now_ns + NS_PER_S ? relieve_ns : d->now_ns + NS_PER_S;
 	if (d->now_ns - d->limited_ns > TOGETHER_NS && d->asked.ids == 0) {
 		ready_tell_nothing(&d->ready);
 		memset(d->behind, 0, sizeof d->behind);
@@ -420,12 +536,18 @@ static void tell(const struct shard *s, struct delivery_shard *ret)
 {
 	double share = 0;
 	const struct heavy_key *key = heavy_first(&s->heavy, &share);
+	const struct record *r;
 
 	memset(ret, 0, sizeof *ret);
 	memcpy(ret->name, s->name, sizeof ret->name);
 	ret->records_s = s->rate.is_dead ? 0 : (uint32_t)(s->taken_s + 0.5);
 	ret->waiting = s->count;
 	ret->parked = s->parked.ids;
+	TAILQ_FOREACH (r, &s->queue, link)
+		if (r->lane) {
+			ret->waiting += r->lane->count;
+			ret->parked += r->lane->away.ids + r->lane->asked.ids;
+		}
 	if (key) {
 		memcpy(ret->key, key->text, sizeof ret->key);
 		ret->key_percent = (uint32_t)(share * 100 + 0.5);

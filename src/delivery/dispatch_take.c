@@ -27,6 +27,7 @@ static void settle_vanished(struct dispatch *d, const struct prepared_row *vanis
 		s.code = "filtered";
 		s.reason = mem_string("dropped by a processor");
 	}
+	dispatch_gone(d, vanished->id);
 	tracked_remove(&d->tracked, tracked_find(&d->tracked, vanished->id));
 	dispatch_settle_row(d, &s, vanished->row_bytes);
 }
@@ -50,6 +51,8 @@ void dispatch_take_prepared(struct dispatch *d, struct prepared *made, int64_t s
 
 		p->record->since_ns = since_ns;
 		d->memory_bytes += message_cost(p->record->message);
+		if (p->code || (!d->set.lanes.is_on && suspects_know(&d->suspects, p->record->id)))
+			dispatch_gone(d, p->record->id); /* it is nobody's who asked for it */
 		if (p->code)
 			dispatch_dead(d, p->record, p->code, p->code, p->reason);
 		else if (d->set.lanes.is_on && (d->set.lanes.is_ordered || !suspects_know(&d->suspects, p->record->id)))

@@ -218,6 +218,8 @@ static bool take_rows(struct delivery *d, int64_t now_ns, int64_t wall_ms)
 			if (!journal_take_rows(d->journal, &rows))
 				return true;
 			STAILQ_CONCAT(&d->arrived, &rows.messages);
+			for (uint32_t i = 0; i < rows.gone_count; i++)
+				dispatch_gone(d->dispatch, rows.gone[i]);
 		}
 		while ((m = STAILQ_FIRST(&d->arrived))) {
 			STAILQ_REMOVE_HEAD(&d->arrived, link);

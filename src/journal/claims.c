@@ -172,3 +172,12 @@ void ranges_drop_upto(struct ranges *r, uint64_t last)
 	memmove(r->items, r->items + 1, (r->count - 1) * sizeof *r->items);
 	r->count--;
 }
+
+bool ranges_take(struct ranges *r, uint64_t last, uint64_t *ret)
+{
+	if (r->count == 0 || r->items[0].first > last)
+		return false;
+	*ret = r->items[0].first;
+	ranges_drop_upto(r, *ret);
+	return true;
+}

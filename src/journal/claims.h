@@ -52,5 +52,7 @@ void ranges_fini(struct ranges *r);
 void ranges_add(struct ranges *r, uint64_t first, uint64_t last);
 /* Drops every id up to and including `last` from the first range. */
 void ranges_drop_upto(struct ranges *r, uint64_t last);
+/* Takes the smallest id out, if it is not above `last`; false: there is none. */
+bool ranges_take(struct ranges *r, uint64_t last, uint64_t *ret);
 
 #endif

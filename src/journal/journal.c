@@ -101,6 +101,8 @@ static void journal_free(struct journal *j)
 	flight_close(&j->flight);
 	claims_fini(&j->claims);
 	ranges_fini(&j->returned);
+	ranges_fini(&j->asked);
+	ranges_fini(&j->gone);
 	free(atomic_load(&j->reconfigure));
 	free(j);
 }
@@ -297,6 +299,8 @@ bool journal_take_rows(struct journal *j, struct journal_rows *ret)
 	rows = item;
 	ret->count = rows->count;
 	ret->bytes = rows->bytes;
+	ret->gone_count = rows->gone_count;
+	memcpy(ret->gone, rows->gone, sizeof ret->gone);
 	STAILQ_INIT(&ret->messages);
 	STAILQ_CONCAT(&ret->messages, &rows->messages);
 	free(rows);

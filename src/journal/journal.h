@@ -99,10 +99,15 @@ bool journal_companion_trouble(const struct journal *j, struct error *e) MUST_CH
 bool journal_is_lost(const struct journal *j, struct error *e) MUST_CHECK;
 
 /* Delivery thread. */
+enum { JOURNAL_GONE_MOST = 64 };
 struct journal_rows {
 	struct message_list messages; /* ascending ids, except retries that came due */
 	uint32_t count;
 	uint64_t bytes; /* sum of message_cost */
+	/* Ids that were released and fetched (SETTLE_FETCH) and are not among these messages: evicted, set aside,
+	 * damaged. Each fetch is answered once, by its message or here. */
+	uint64_t gone[JOURNAL_GONE_MOST];
+	uint32_t gone_count;
 };
 /*
  * Lets the journal hand over up to this much more: rows, and bytes as message_cost counts them. Rows handed over use

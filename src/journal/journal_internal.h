@@ -111,6 +111,8 @@ struct journal {
 	uint64_t flight_state;    /* as it knows it */
 	struct claims claims;
 	struct ranges returned;        /* ids up to the cursor that salvage brought back: read again */
+	struct ranges asked;           /* fetched, and not answered yet */
+	struct ranges gone;            /* answer: gone */
 	uint64_t cursor;               /* journal_rows.c says what it means */
 	struct journal_rows *blocked;  /* rows that found their lane full */
 	int64_t room_rows, room_bytes; /* credit not used yet; bytes may be overdrawn by one row */

@@ -8,6 +8,7 @@
  * 3. An id is claimed from the moment its row is put into the lane, or into `blocked`, until its settlement commits.
  * 4. claimed_bytes is the cost of all claims: 0 exactly when there is none.
  * 5. While `blocked` holds rows, nothing is read or passed on: rows reach delivery in order.
+ * 6. An id in `asked` is in `returned`, or above the cursor: the read that passes it answers it.
  */
 #include "journal/journal_internal.h"
 
@@ -51,6 +52,7 @@ static bool is_moved(struct journal *j, const struct store_settlement *item)
 	}
 	if (item->kind == SETTLE_FETCH) {
 		j->away -= j->away > 0;
+		ranges_add(&j->asked, item->id, item->id);
 		if (item->id <= j->cursor) /* else all is read again, after damage */
 			ranges_add(&j->returned, item->id, item->id);
 		journal_look_again(j);
@@ -237,6 +239,20 @@ static enum err read_due(struct journal *j, struct journal_rows *rows, struct er
 	return err;
 }
 
+/* What was fetched and does not stand in what was read up to `last`. */
+static void find_gone(struct journal *j, const struct message_list *read, uint64_t last)
+{
+	const struct message *m = STAILQ_FIRST(read);
+	uint64_t id;
+
+	while (ranges_take(&j->asked, last, &id)) {
+		while (m && m->id < id)
+			m = STAILQ_NEXT(m, link);
+		if (!m || m->id != id)
+			ranges_add(&j->gone, id, id);
+	}
+}
+
 static enum err read_returned(struct journal *j, struct journal_rows *rows, struct error *e)
 {
 	uint64_t bytes = 0, last;
@@ -253,6 +269,8 @@ static enum err read_returned(struct journal *j, struct journal_rows *rows, stru
 		STAILQ_FOREACH (m, &some, link)
 			bytes += message_cost(m);
 		rows->count += count;
+		if (err == ERR_OK)
+			find_gone(j, &some, last);
 		STAILQ_CONCAT(&rows->messages, &some);
 		if (err == ERR_OK)
 			ranges_drop_upto(&j->returned, last);
@@ -268,9 +286,17 @@ static enum err read_tail(struct journal *j, struct journal_rows *rows, struct e
 	if (j->cursor + 1 >= store_next_id(j->store))
 		return ERR_OK;
 	err = store_read(j->store, j->cursor, row_limit(j), byte_limit(j), &rows->messages, &rows->count, &last, e);
-	if (err == ERR_OK)
+	if (err == ERR_OK) {
+		find_gone(j, &rows->messages, last);
 		j->cursor = last;
+	}
 	return err;
+}
+
+static void tell_gone(struct journal *j, struct journal_rows *rows)
+{
+	while (rows->gone_count < JOURNAL_GONE_MOST && ranges_take(&j->gone, UINT64_MAX, &rows->gone[rows->gone_count]))
+		rows->gone_count++;
 }
 
 /* Rows that came back by salvage under an old id while delivery still has them. */
@@ -282,6 +308,7 @@ static void drop_claimed(struct journal *j, struct journal_rows *rows)
 	while ((m = STAILQ_FIRST(&rows->messages))) {
 		STAILQ_REMOVE_HEAD(&rows->messages, link);
 		if (claims_find(&j->claims, m->id)) {
+			ranges_add(&j->gone, m->id, m->id); /* who asked has it already */
 			message_free(m);
 			rows->count--;
 		} else {
@@ -349,7 +376,9 @@ bool journal_rows_feed(struct journal *j)
 		drop_claimed(j, rows);
 		if (err == ERR_OK)
 			err = claim_all(j, rows, &e);
-		if (err != ERR_OK || rows->count == 0) {
+		if (err == ERR_OK)
+			tell_gone(j, rows);
+		if (err != ERR_OK || (rows->count == 0 && rows->gone_count == 0)) {
 			message_list_free(&rows->messages);
 			free(rows);
 			(void)journal_survives(j, err, &e);

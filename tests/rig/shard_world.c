@@ -13,7 +13,16 @@
 #include "delivery/dispatch.h"
 #include "delivery/dispatch_internal.h"
 
-enum { ROW_MEMORY = 12000, FATE_WAITS = 0, FATE_INSIDE, FATE_PARKED, FATE_ASKED, FATE_DELIVERED, FATE_OTHER };
+enum {
+	ROW_MEMORY = 12000,
+	FATE_WAITS = 0,
+	FATE_INSIDE,
+	FATE_PARKED,
+	FATE_ASKED,
+	FATE_DELIVERED,
+	FATE_OTHER,
+	FATE_GONE
+};
 
 struct world_node {
 	struct world *w;
@@ -25,7 +34,7 @@ struct world_node {
 	uint64_t *asked;
 	size_t asked_count;
 	uint64_t inside;
-	uint64_t delivered, other;
+	uint64_t delivered, other, gone;
 	int64_t due_ns, began_ns;
 };
 
@@ -350,8 +359,15 @@ static bool has_credit(const struct world_node *n)
 
 static void give(struct world_node *n, uint64_t id)
 {
-	struct message *m = message_new_room(n->rows.bytes, n->w->wall_ms);
+	struct message *m;
 
+	if (n->fate[id] == FATE_ASKED && n->w->random_gone > 0 && world_random(n->w) < n->w->random_gone) {
+		n->fate[id] = FATE_GONE;
+		n->gone++;
+		dispatch_gone(n->d, id);
+		return;
+	}
+	m = message_new_room(n->rows.bytes, n->w->wall_ms);
 	m->id = id;
 	n->fate[id] = FATE_INSIDE;
 	n->inside++;
@@ -454,6 +470,8 @@ void world_run(struct world *w, int64_t ns)
 uint64_t world_delivered(const struct world_node *n) { return n->delivered; }
 
 uint64_t world_other_ends(const struct world_node *n) { return n->other; }
+
+uint64_t world_gone(const struct world_node *n) { return n->gone; }
 
 struct dispatch *world_dispatch(const struct world_node *n) { return n->d; }
 

@@ -39,6 +39,7 @@ struct world {
 	double random_refused; /* part of all records that is throttled by chance */
 	double random_lost;    /* part of all requests whose answer is lost; half of them are stored */
 	double random_late;    /* part of all answers that take up to ten round trips more */
+	double random_gone;    /* part of all rows on disk that were evicted when they are asked for */
 	/* A message is stored, by itself or in an aggregate; null: nobody looks. */
 	void (*on_stored)(void *arg, const struct record *r);
 	void *arg;
@@ -72,6 +73,8 @@ void world_run(struct world *w, int64_t ns);
 /* Rows that it got acknowledged, that wait, and that left in another way (none should). */
 uint64_t world_delivered(const struct world_node *n);
 uint64_t world_other_ends(const struct world_node *n);
+/* Rows that were evicted. */
+uint64_t world_gone(const struct world_node *n);
 struct dispatch *world_dispatch(const struct world_node *n);
 /* Replaces shard `at` by two halves with new names. */
 void world_split(struct world *w, size_t at);

@@ -349,25 +349,32 @@ bool lanes_remove_away(struct lanes *all, struct lane *l, uint64_t id)
 	return true; /* its record comes with lanes_put, which finds the place */
 }
 
-size_t lanes_ask(struct lanes *all, struct lane *l, uint64_t *ret, size_t most, int64_t now_ns)
+size_t lanes_ask(struct lanes *all, struct lane *l, uint64_t *ret, size_t most)
 {
 	uint64_t before = bytes_of(l);
 	size_t n = parked_take(&l->away, ret, most);
 
 	for (size_t i = 0; i < n; i++)
 		(void)parked_add(&l->asked, ret[i]);
-	l->asked_ns = now_ns;
 	look_behind(all, l, before);
 	return n;
 }
 
-void lanes_forget_asked(struct lanes *all, struct lane *l)
+size_t lanes_give_away(struct lanes *all, struct lane *l, uint64_t *ret, size_t most)
 {
 	uint64_t before = bytes_of(l);
+	size_t n = parked_take(&l->away, ret, most);
 
-	parked_fini(&l->asked);
 	look_behind(all, l, before);
+	return n;
+}
+
+bool lanes_lose_asked(struct lanes *all, struct lane *l, uint64_t id)
+{
+	if (!lanes_remove_away(all, l, id))
+		return false;
 	settle_place(all, l);
+	return true;
 }
 
 /* Numbers without leading zeros. */

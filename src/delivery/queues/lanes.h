@@ -46,11 +46,11 @@ struct lane {
 	uint64_t cost;          /* memory of what is queued */
 	int64_t due_ns;         /* while it fills */
 	uint64_t newest_stored; /* id */
+	uint64_t newest_hash;   /* ready_hash of the record that came last */
 	uint64_t plain_to;      /* records up to this id go by themselves */
 	struct parked away;     /* rows on disk */
 	struct parked asked;    /* on their way back */
 	uint64_t before_id;     /* the smallest of both: records from it on wait */
-	int64_t asked_ns;
 	struct lane_mark mark;
 	uint32_t hash;
 	uint32_t key_bytes;
@@ -102,9 +102,11 @@ void lanes_add_away(struct lanes *all, struct lane *l, uint64_t id);
 /* It is back. False: it was not away. */
 bool lanes_remove_away(struct lanes *all, struct lane *l, uint64_t id);
 /* The smallest `most` ids are asked back now. Puts them to ret; returns how many. */
-size_t lanes_ask(struct lanes *all, struct lane *l, uint64_t *ret, size_t most, int64_t now_ns);
-/* What was asked back and did not come is gone. */
-void lanes_forget_asked(struct lanes *all, struct lane *l);
+size_t lanes_ask(struct lanes *all, struct lane *l, uint64_t *ret, size_t most);
+/* The smallest `most` ids wait elsewhere from now on. Puts them to ret; returns how many. */
+size_t lanes_give_away(struct lanes *all, struct lane *l, uint64_t *ret, size_t most);
+/* What was asked back does not come. The lane may be gone then. False: it is not this lane's. */
+bool lanes_lose_asked(struct lanes *all, struct lane *l, uint64_t id);
 
 /* Has rows on disk, or on their way back. */
 static inline bool lane_is_behind(const struct lane *l) { return l->before_id != UINT64_MAX; }

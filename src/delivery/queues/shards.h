@@ -34,7 +34,8 @@ struct shard {
 	bool is_in_answer;
 	struct record_queue queue; /* while it is limited: what would be ready */
 	uint32_t count;
-	uint64_t cost; /* memory of what is queued */
+	uint64_t cost;       /* memory of what is queued */
+	uint64_t lanes_cost; /* of what the lanes of these have behind it, as of the last look */
 	struct parked parked;
 	double taken_s;       /* records stored a second, of late */
 	uint32_t taken_waits; /* not in it yet */

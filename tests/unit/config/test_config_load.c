@@ -109,6 +109,9 @@ static const struct {
      "(4,47) kspool.page_size must be 0 or a power of two from 512 to 65536\n"
      "(4,56) kspool.wire: expected json or cbor, not \"xml\"\n"},
     {STDIN "kspool: {probe_initial: 5m}\n", "(4,25) kspool.probe_initial is longer than kspool.probe_max\n"},
+    {STDIN "kspool: {aggregation: kpl, aggregation_period: 2s, expire_after: 2s}\n",
+     "(4,48) kspool.aggregation_period is not shorter than kspool.expire_after: messages would expire while they wait "
+     "for company\n"},
     {STDIN "kspool: {proxy: proxy.example.com}\n",
      "(4,17) kspool.proxy must begin with http:// or https://, or be the word environment\n"},
     {STDIN "kspool: {max_message_bytes: 8MiB, memory: 4MiB}\n",

@@ -189,6 +189,55 @@ static void first_copies_are_in_order(void **state)
 		}
 }
 
+/*
+ * A shard that takes nothing for a minute, and loses some of what waits on disk for it: the others get all of theirs
+ * meanwhile, and in the end everything came in order.
+ */
+static void a_dead_shard_starves_nobody(void **state)
+{
+	static const struct play plays[] = {
+	    {&by_key, 40, 0, 4, 1000, 1 << 20, 5}, {&by_key, 1000, 1, 4, 1000, 1 << 20, 5},
+	    {&by_key, 1000, 0, 2, 100, 0, 2},      {&both, 40, 0, 4, 1000, 1 << 20, 20},
+	    {&both, 1000, 1, 4, 1000, 2 << 20, 5}, {&checked, 200, 0, 4, 1000, 1 << 20, 5},
+	};
+
+	(void)state;
+	for (uint64_t i = 0; i < sizeof plays / sizeof *plays; i++)
+		for (int mood = WORLD_THROTTLES; mood <= WORLD_FAILS; mood++) {
+			struct reader *r = reader_new(&plays[i], 11);
+			struct world_node *n;
+			struct world *w = begin(&plays[i], r, 10 * i + (uint64_t)mood, &n);
+			struct hasher *h = hasher_new();
+			uint64_t live = 0, stored = 0;
+
+			for (size_t s = 0; s < w->shard_count; s++)
+				w->shards[s].records_s = 0;
+			for (uint64_t id = 1; id <= ROWS; id++) {
+				char key[64];
+
+				key_text(r, id, key);
+				live += hasher_key(h, key, (uint32_t)strlen(key)) >= w->shards[1].first;
+			}
+			w->shards[0].mood = (enum world_mood)mood;
+			w->random_gone = 0.01;
+			world_run(w, 60 * NS_PER_S);
+			for (uint64_t id = 1; id <= ROWS; id++)
+				stored += r->seen[id];
+			if (stored < live * 95 / 100)
+				fail_msg("play %" PRIu64 " mood %d: %" PRIu64 " of %" PRIu64, i, mood, stored, live);
+			w->shards[0].mood = WORLD_TAKES;
+			world_run(w, 120 * NS_PER_S);
+			if (world_delivered(n) + world_gone(n) != ROWS ||
+			    (plays[i].rules != &checked && r->breaches != 0))
+				fail_msg("play %" PRIu64 " mood %d: %" PRIu64 " delivered, %" PRIu64 " gone, %" PRIu64
+				         " out of order",
+				         i, mood, world_delivered(n), world_gone(n), r->breaches);
+			hasher_free(h);
+			world_free(w);
+			free(r);
+		}
+}
+
 static void all_in_one_order(void **state)
 {
 	static const struct play play = {&in_total, 50, 1, 4, 100, 0, 1};
@@ -314,6 +363,7 @@ int main(void)
 	    cmocka_unit_test(first_copies_are_in_order),     cmocka_unit_test(all_in_one_order),
 	    cmocka_unit_test(breaches_are_counted),          cmocka_unit_test(a_hot_key_bounds_what_it_must),
 	    cmocka_unit_test(aggregates_take_fewer_records), cmocka_unit_test(poison_is_found),
+	    cmocka_unit_test(a_dead_shard_starves_nobody),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,13 +9,16 @@
 
 enum { ROWS = 4000 };
 
-static struct journal *begin(const struct spooldir *dir, uint32_t rows)
+static struct journal *begin(const struct spooldir *dir, uint32_t rows, uint64_t max_bytes)
 {
 	struct journal_options o = {.store = spooldir_options(dir)};
 	struct store_report report;
-	struct journal *j = rig_start(&o, &report);
+	struct journal *j;
 	struct answers a = {0};
 
+	o.store.max_bytes = max_bytes;
+	o.store.evict_oldest = true;
+	j = rig_start(&o, &report);
 	for (uint32_t at = 0; at < rows; at += 500) {
 		rig_offer_and_wait(j, rig_offer(at, 500, 100, &a));
 		rig_wait_answers(j, &a, at / 500 + 1);
@@ -33,7 +36,7 @@ static void what_is_released_comes_when_it_is_asked_for(void **state)
 
 	(void)state;
 	spooldir_make(&dir);
-	j = begin(&dir, ROWS);
+	j = begin(&dir, ROWS, 0);
 	journal_credit(j, ROWS, 100 << 20);
 	rig_take_ids(j, ids, ROWS);
 	for (uint32_t i = 0; i < ROWS; i++)
@@ -57,10 +60,54 @@ static void what_is_released_comes_when_it_is_asked_for(void **state)
 	spooldir_remove(&dir);
 }
 
+/* Of what waits on disk the oldest are evicted: each that is asked for is answered once, by its row or as gone. */
+static void what_was_evicted_meanwhile_is_told(void **state)
+{
+	enum { FEW = 2000 };
+	static uint64_t ids[FEW];
+	static unsigned char told[FEW + 1];
+	struct answers a = {0};
+	struct journal_rows rows;
+	uint32_t answered = 0, gone = 0;
+	struct spooldir dir;
+	struct journal *j;
+
+	(void)state;
+	spooldir_make(&dir);
+	j = begin(&dir, FEW, 256 << 10);
+	journal_credit(j, FEW, 100 << 20);
+	rig_take_ids(j, ids, FEW);
+	rig_settle_ids(j, ids, FEW, SETTLE_RELEASE, 0);
+	for (uint32_t i = 0; i < 2; i++) /* no credit: these are for the disk */
+		rig_offer_and_wait(j, rig_offer(FEW + 100 * i, 100, 500, &a));
+	rig_settle_ids(j, ids, FEW, SETTLE_FETCH, 0);
+	journal_credit(j, FEW, 100 << 20);
+	while (answered < FEW) {
+		struct message *m;
+
+		if (!journal_take_rows(j, &rows)) {
+			rig_wait_fd(journal_delivery_fd(j));
+			continue;
+		}
+		STAILQ_FOREACH (m, &rows.messages, link)
+			if (m->id <= FEW) {
+				assert_int_equal(told[m->id]++, 0);
+				answered++;
+			}
+		for (uint32_t i = 0; i < rows.gone_count; i++, gone++, answered++)
+			assert_int_equal(told[rows.gone[i]]++, 0);
+		message_list_free(&rows.messages);
+	}
+	assert_in_range(gone, 100, FEW - 100);
+	rig_stop(j);
+	spooldir_remove(&dir);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_is_released_comes_when_it_is_asked_for),
+	    cmocka_unit_test(what_was_evicted_meanwhile_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -133,7 +133,7 @@ static void ask(struct lanes *all, struct model *m)
 
 	if (!l || l->asked.ids > 0)
 		return;
-	n = lanes_ask(all, l, ids, 3, 7);
+	n = lanes_ask(all, l, ids, 3);
 	for (size_t i = 0; i < n; i++) {
 		assert_int_equal(m->at[ids[i]], AWAY);
 		m->at[ids[i]] = ASKED;
@@ -220,10 +220,10 @@ static void what_is_gone_is_forgotten(void **state)
 	lanes_add_away(&all, l, 4);
 	lanes_put(&all, l, r, false);
 	assert_null(lanes_next(&all, 0, true));
-	assert_int_equal(lanes_ask(&all, l, &id, 1, 9), 1);
+	assert_int_equal(lanes_ask(&all, l, &id, 1), 1);
 	assert_int_equal(id, 4);
 	assert_null(lanes_next(&all, 0, true));
-	lanes_forget_asked(&all, l);
+	assert_true(lanes_lose_asked(&all, l, id));
 	assert_false(lane_is_behind(l));
 	assert_ptr_equal(lanes_next(&all, 0, false), l);
 	assert_int_equal(lanes_take(&all, l, 1, &given, 1), 1);
