@@ -224,6 +224,40 @@ static enum err check_sides(struct check *c, struct error *e)
 	return err;
 }
 
+/* Rows whose page, or file, is gone; store_gone.c has the reasons. */
+static enum err check_gone(struct check *c, struct error *e)
+{
+	const bool is_behind = store_tide_is_behind(&c->tide, &c->ledger);
+	const struct {
+		const char *table, *sql, *what;
+		int at;
+		bool is_exact;
+	} tables[] = {
+	    {"positions",
+	     "SELECT count(*) + coalesce((SELECT sum(after_id) FROM salvage WHERE path = 'positions'), 0) FROM "
+	     "positions",
+	     "what they are of is read again from its start, and counted; kspool repair notes that you know",
+	     TIDE_POSITIONS, true},
+	    {"cache", "SELECT count(*) FROM cache NOT INDEXED",
+	     "a start counts what they kept back as possible duplicates", TIDE_KEYS, !is_behind},
+	};
+
+	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+		const uint64_t had = c->tide.counts[tables[i].at];
+		int64_t rows = 0;
+		enum err err = had > 0 ? sql_number(c->db, tables[i].sql, &rows, e) : ERR_OK;
+
+		if (err == ERR_DAMAGED) /* the structure says so */
+			continue;
+		if (err != ERR_OK)
+			return err;
+		if ((uint64_t)rows < had && (tables[i].is_exact || rows == 0))
+			problem(c, "%s: %" PRIu64 " rows are gone: %s", tables[i].table, had - (uint64_t)rows,
+			        tables[i].what);
+	}
+	return ERR_OK;
+}
+
 static void print_ledger(struct buf *out, const struct store_ledger *l)
 {
 	const struct {
@@ -358,6 +392,8 @@ static enum err check_all(struct check *c, struct error *e)
 		err = count_kept(c, unread > 0, e);
 	if (err == ERR_OK)
 		err = check_ledger(c, e);
+	if (err == ERR_OK && c->is_newest && unread == 0)
+		err = check_gone(c, e);
 	(void)sqlite3_close_v2(c->db);
 	if (c->files.is_read_only && (c->problems > 0 || unread > 0))
 		(void)buf_addf(

@@ -96,6 +96,7 @@ static void committed(struct store *s, bool row_is_put)
 	store_forget_group(s);
 	s->clock_is_due = false;
 	s->leads_durable = s->lead_count;
+	s->rows_durable = s->rows;
 	s->durable = s->now;
 	if (!is_proven) /* of a group that was refused: nothing on the disk says that they were given out */
 		s->durable.next_id = old_next;
@@ -131,6 +132,8 @@ enum err store_commit(struct store *s, struct error *e)
 	else if (s->recount)
 		err = recount_bytes(s, e);
 	moved = moved && !row_can_wait(s);
+	/* Else nothing would say that the tide mark, which counts these rows, is older. */
+	moved |= s->lag.group_messages == 0 && memcmp(&s->rows, &s->rows_durable, sizeof s->rows) != 0;
 	/* A log begins with a ledger, whatever its first commit is about: it names the spool. */
 	moved |= s->wal_frames == 0 && sqlite3_total_changes(s->db) != s->changes_before;
 	if (err == ERR_OK && moved)

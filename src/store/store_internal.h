@@ -127,6 +127,12 @@ struct watched {
 	bool is_settled;
 };
 
+/* Rows whose loss nothing beside them would show, store_gone.c: there are, and there were besides. */
+struct side_rows {
+	uint64_t positions, keys;
+	uint64_t positions_gone, keys_gone;
+};
+
 struct store {
 	sqlite3 *db;
 	sqlite3_stmt *statements[STATEMENT_COUNT];
@@ -211,9 +217,11 @@ struct store {
 	int64_t suspected_ms;     /* monotonic: store_suspect was heard */
 	uint64_t import_left_out; /* by the last import */
 	uint64_t possible_in_group;
-	uint64_t possible_untold; /* counted by ourselves; the journal asks for them */
-	uint64_t positions_lost;  /* of sources: whatever has none may have been read */
-	bool tolerates;           /* what is opened next was given up by a person: what cannot be read is left out */
+	uint64_t possible_untold;            /* counted by ourselves; the journal asks for them */
+	uint64_t positions_lost;             /* of sources: whatever has none may have been read */
+	struct side_rows rows, rows_durable; /* with the open group; as of the last commit */
+	bool positions_are_untold;           /* gone, and not yet told in this run */
+	bool tolerates; /* what is opened next was given up by a person: what cannot be read is left out */
 };
 
 /* store_transaction.c */
@@ -273,6 +281,30 @@ bool store_lead_is_sound(sqlite3_stmt *st, uint32_t tag);
 /* Inside a group: what was found damaged is cleared away. */
 enum err store_leads_mend(struct store *s, struct error *e) MUST_CHECK;
 
+/* store_gone.c */
+/* When a spool is opened, inside a group: what there is against the tide mark. `found`: the ledger, before the tide
+ * mark was believed; keys_mended: of these nothing is to be told any more; `all`: each key is counted, else whether
+ * there are some. */
+enum err store_rows_load(struct store *s, const struct totals *found, uint64_t keys_mended, bool all,
+                         struct error *e) MUST_CHECK;
+/* What this run knows, for store_rows_load: nothing else is valid in it. */
+struct tide store_tide_of_run(const struct store *s);
+/* Inside a group: each row is counted, and what was there and is not is gone. */
+enum err store_rows_recount(struct store *s, struct error *e) MUST_CHECK;
+static inline void store_rows_come_back(uint64_t *there, uint64_t *gone)
+{
+	++*there;
+	*gone -= *gone > 0;
+}
+/* By ST_POSITION_KEEP or ST_CACHE_KEEP, if it has just put one there. */
+void store_rows_came_back(struct store *s, enum store_statement id);
+static inline void store_rows_left(uint64_t *there, uint64_t count) { *there -= count < *there ? count : *there; }
+/* Inside a group, once nothing is left to read back: what is gone, in the report; keys are counted. */
+enum err store_rows_tell(struct store *s, struct store_report *report, struct error *e) MUST_CHECK;
+enum err store_rows_tell_now(struct store *s, struct store_report *report, struct error *e) MUST_CHECK; /* in its own */
+/* A person knows now of the positions that are gone: of so many more. */
+enum err store_rows_told(struct store *s, uint64_t *ret_positions, struct error *e) MUST_CHECK;
+
 /* store_ledger.c */
 /* Own time goes on where the ledger left it. */
 void store_clock_begin(struct totals *t);
@@ -301,6 +333,8 @@ void store_tide_write(struct store *s);
 void store_ledger_of_tide(struct totals *t, const struct tide *tide);
 /* The tide mark saw commits that this row, and the blocks behind it, do not have. */
 bool store_tide_is_ahead(const struct tide *tide, const struct totals *t);
+/* This row, with the blocks behind it, has commits that the tide mark did not see. */
+bool store_tide_is_behind(const struct tide *tide, const struct totals *t);
 /* Takes over what the tide mark counted after `t` was written; what must be gone is damaged: how many. */
 uint64_t store_ledger_follow(struct totals *t, const struct tide *tide);
 /* Takes `rows` out of pending or dead; ones that nobody had counted become accepted, so that no count goes below 0. */

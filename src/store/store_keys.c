@@ -25,13 +25,21 @@ static struct stored_value text_value(const char *text)
 enum err store_position_put(struct store *s, const char *key, const char *value, struct error *e)
 {
 	const struct stored_value k = text_value(key), v = text_value(value);
-	sqlite3_stmt *st = store_statement(s, ST_POSITION_PUT);
 
 	must(s->in_group);
-	(void)sqlite3_bind_text(st, 1, key, -1, SQLITE_STATIC);
-	(void)sqlite3_bind_text(st, 2, value, -1, SQLITE_STATIC);
-	(void)sqlite3_bind_int64(st, 3, side_position_sum(&k, &v, s->tag));
-	return store_run(s, st, e, "note a position");
+	for (int i = 0; i < 2; i++) {
+		sqlite3_stmt *st = store_statement(s, i == 0 ? ST_POSITION_MOVE : ST_POSITION_KEEP);
+		enum err err;
+
+		(void)sqlite3_bind_text(st, 1, key, -1, SQLITE_STATIC);
+		(void)sqlite3_bind_text(st, 2, value, -1, SQLITE_STATIC);
+		(void)sqlite3_bind_int64(st, 3, side_position_sum(&k, &v, s->tag));
+		err = store_run(s, st, e, "note a position");
+		if (err != ERR_OK || (i == 0 && sqlite3_changes(s->db) > 0))
+			return err;
+	}
+	store_rows_come_back(&s->rows.positions, &s->rows.positions_gone);
+	return ERR_OK;
 }
 
 /* What a damaged position told is read again from its start, which duplicates and does not lose. */
@@ -53,7 +61,8 @@ enum err store_position_get(struct store *s, const char *key, char **ret, bool *
 		if (!*ret_damaged)
 			*ret = mem_string(text);
 	} else {
-		*ret_damaged = rc == SQLITE_DONE && s->positions_lost > 0; /* it may be the key that is damaged */
+		/* It may be the key that is damaged, or the row that is gone. */
+		*ret_damaged = rc == SQLITE_DONE && s->positions_lost + s->rows.positions_gone > 0;
 	}
 	(void)sqlite3_reset(st);
 	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "read a position");
@@ -107,6 +116,16 @@ enum err store_cache_has(struct store *s, const char *cache, const void *key, si
 	return cache_has(s, cache, key, key_bytes, store_clock_ms(s), ret, e);
 }
 
+static enum err put_key(struct store *s, enum store_statement id, const char *cache, const void *key, size_t key_bytes,
+                        int64_t expires_ms, struct error *e)
+{
+	sqlite3_stmt *st = store_statement(s, id);
+
+	bind_key(st, cache, key, key_bytes);
+	(void)sqlite3_bind_int64(st, 3, expires_ms);
+	return store_run(s, st, e, "add a cache key");
+}
+
 static enum err cache_add(struct store *s, const char *cache, const void *key, size_t key_bytes, int64_t now_ms,
                           int64_t expires_ms, bool *ret_was_new, struct error *e)
 {
@@ -122,10 +141,12 @@ static enum err cache_add(struct store *s, const char *cache, const void *key, s
 	err = store_run(s, st, e, "expire cache keys");
 	if (err != ERR_OK)
 		return err;
-	st = store_statement(s, ST_CACHE_PUT);
-	bind_key(st, cache, key, key_bytes);
-	(void)sqlite3_bind_int64(st, 3, expires_ms);
-	return store_run(s, st, e, "add a cache key");
+	store_rows_left(&s->rows.keys, (uint64_t)sqlite3_changes(s->db));
+	err = put_key(s, ST_CACHE_ADD, cache, key, key_bytes, expires_ms, e);
+	if (err == ERR_OK && sqlite3_changes(s->db) == 0) /* one that has expired, or is damaged, stands there still */
+		return put_key(s, ST_CACHE_PUT, cache, key, key_bytes, expires_ms, e);
+	s->rows.keys += err == ERR_OK;
+	return err;
 }
 
 enum err store_cache_add(struct store *s, const char *cache, const void *key, size_t key_bytes, int64_t ttl_ms,

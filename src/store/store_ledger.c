@@ -211,7 +211,7 @@ static const size_t counted[] = {
 #include "base/ledger.def"
 };
 enum { COUNTED = sizeof counted / sizeof *counted };
-_Static_assert((int)COUNTED <= (int)TIDE_COUNTS_MAX, "the tide mark has room for every state");
+_Static_assert((int)COUNTED <= (int)TIDE_POSITIONS, "the tide mark has room for every state");
 
 static uint64_t *count_at(struct totals *t, size_t i) { return (uint64_t *)(void *)((char *)t + counted[i]); }
 
@@ -232,6 +232,8 @@ void store_tide_write(struct store *s)
 		return;
 	for (size_t i = 0; i < COUNTED; i++)
 		tide.counts[i] = *count_at(&t, i);
+	tide.counts[TIDE_POSITIONS] = s->rows_durable.positions + s->rows_durable.positions_gone;
+	tide.counts[TIDE_KEYS] = s->rows_durable.keys + s->rows_durable.keys_gone;
 	s->tide_trouble = files_tide_write(&s->files, &tide);
 }
 
@@ -247,6 +249,11 @@ bool store_tide_is_ahead(const struct tide *tide, const struct totals *t)
 {
 	return tide->count > 0 &&
 	       (tide->commits > t->commits || (tide->commits == t->commits && tide->counts[0] > t->ledger.accepted));
+}
+
+bool store_tide_is_behind(const struct tide *tide, const struct totals *t)
+{
+	return tide->commits < t->commits || (tide->commits == t->commits && tide->id + 1 < t->next_id);
 }
 
 /* How many more messages had this end than `t` knows of; what waits is no end. */

@@ -70,6 +70,7 @@ static enum err mend_keys(struct store *s, struct side_mended *m, struct store_r
 		store_warn(report, "%lld dedupe keys were damaged and are forgotten: what they kept back may be sent",
 		           (long long)gone);
 	m->possible += (uint64_t)gone;
+	store_rows_left(&s->rows.keys, (uint64_t)gone);
 	return err;
 }
 
@@ -346,6 +347,8 @@ static enum err mend_position(struct store *s, struct position_row *r, bool *ret
 		return ERR_OK;
 	(void)sqlite3_bind_text(st, 1, key, (int)r->key_bytes, SQLITE_STATIC);
 	err = store_run(s, st, e, "clear a damaged position away");
+	s->rows.positions--; /* it comes back at once */
+	s->rows.positions_gone++;
 	return err == ERR_OK ? store_position_put(s, r->text.data, r->text.data + r->key_bytes + 1, e) : err;
 }
 

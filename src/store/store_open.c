@@ -432,6 +432,8 @@ static enum err finish_open(struct store *s, struct store_report *report, struct
 		           "%s%s cannot be read back: %s; the next start tries again, until kspool repair --give-up"
 		           " %s%s",
 		           s->path, s->put_off[i].suffix, s->put_off[i].why.text, s->path, s->put_off[i].suffix);
+	if (err == ERR_OK)
+		err = store_rows_tell_now(s, report, e);
 	(void)store_take_possible(s); /* the ledger has them */
 	report->rows = s->now.ledger.pending;
 	report->damaged = s->now.ledger.damaged;
@@ -506,7 +508,7 @@ enum err store_restart_damaged(struct store *s, struct store_report *report, str
 
 	store_rollback(s);
 	known = s->now;
-	s->tide = (struct tide){0}; /* `known` is not older */
+	s->tide = store_tide_of_run(s); /* `known` is not older */
 	s->now = s->durable = (struct totals){0};
 	*report = (struct store_report){.unclean = true};
 	err = start_over(s, &known, report, e);

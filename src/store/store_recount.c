@@ -374,6 +374,9 @@ static enum err load_totals(struct store *s, const struct totals *known, bool ma
 		err = may_come_back(s, &unread, e);
 	if (err != ERR_OK)
 		return err;
+	err = store_rows_load(s, t, mended->possible, is_small(s), e);
+	if (err != ERR_OK)
+		return err;
 	/* Of what was lost before this file was set aside some may stand in another one. */
 	before = fresh && unread > 1 ? store_untold(t) : 0;
 	check_tide(s, t, &lost, report);
@@ -504,6 +507,10 @@ enum err store_mend(struct store *s, bool all, struct store_report *report, stru
 	}
 	if (err == ERR_OK)
 		err = load_failures(s, e);
+	if (err == ERR_OK && all)
+		err = store_rows_recount(s, e);
+	if (err == ERR_OK)
+		err = store_rows_tell(s, report, e);
 	if (err == ERR_OK)
 		err = store_commit(s, e);
 	s->due_ms = 0; /* whatever is not on its way is looked for anew */

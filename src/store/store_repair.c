@@ -160,6 +160,25 @@ static enum err repair_sides(struct store *s, struct buf *out, struct error *e)
 	return err;
 }
 
+/* Rows of which only their number is known, once all that can come back has. */
+static enum err repair_gone(struct store *s, struct buf *out, struct error *e)
+{
+	struct store_report report = {0};
+	uint64_t positions = 0;
+	enum err err = store_rows_tell_now(s, &report, e);
+
+	if (err == ERR_OK)
+		err = store_rows_told(s, &positions, e);
+	if (report.warning[0])
+		(void)buf_addf(out, "rows beside the messages: %s\n", report.warning);
+	if (positions > 0)
+		(void)buf_addf(out,
+		               "positions: %" PRIu64 " are gone: what they are of is read again from its start, and"
+		               " counted as possible duplicates; noted that you know\n",
+		               positions);
+	return err;
+}
+
 static enum err repair_rows(struct store *s, struct buf *out, void (*tell)(const char *text), struct error *e)
 {
 	uint64_t moved = 0, missing = 0, salvaged = 0, unread = 0;
@@ -174,6 +193,8 @@ static enum err repair_rows(struct store *s, struct buf *out, void (*tell)(const
 		err = store_recount(s, &missing, e);
 	if (err == ERR_OK)
 		err = store_salvage_for(s, INT32_MAX, &salvaged, e);
+	if (err == ERR_OK)
+		err = repair_gone(s, out, e);
 	if (err == ERR_OK)
 		err = asides_print(&s->files, out, &unread, e);
 	for (size_t i = 0; i < s->put_off_count; i++)

@@ -254,6 +254,7 @@ static enum err keep_key(struct store *s, const struct stored_record *r, struct 
 		return ERR_OK;
 	if (id == ST_CACHE_KEEP && !record_is_sound(s, SIDE_KEY, r, KEY_COLUMNS)) {
 		store_count_possible(s, 1); /* what it kept back may come again */
+		store_rows_left(&s->rows.keys_gone, 1);
 		return ERR_OK;
 	}
 	if (id == ST_SALVAGE_KEEP && !record_is_sound(s, SIDE_SALVAGE_NOTE, r, NOTE_COLUMNS))
@@ -273,6 +274,7 @@ static enum err keep_key(struct store *s, const struct stored_record *r, struct 
 	if (id == ST_SALVAGE_KEEP && r->count == NOTE_COLUMNS)
 		(void)sqlite3_bind_int64(st, NOTE_COLUMNS + 1, 0);
 	err = store_run(s, st, e, "salvage a key");
+	store_rows_came_back(s, id);
 	(void)sqlite3_clear_bindings(st);
 	return err;
 }

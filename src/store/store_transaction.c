@@ -156,6 +156,7 @@ void store_rollback(struct store *s)
 	s->clock_is_due = false;
 	if (s->lead_count > s->leads_durable)
 		s->lead_count = s->leads_durable;
+	s->rows = s->rows_durable;
 	s->now = s->durable;
 	s->now.next_id = next_id; /* an id that was given out once is not given out again */
 }

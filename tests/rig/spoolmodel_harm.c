@@ -111,9 +111,12 @@ void model_start_harmed(struct model *m)
 	model_ids_after_stop(m);
 	same("missing", report.missing_rows, lost);
 	assert_true((strstr(report.warning, "of the ledger have no row") != NULL) == (lost > 0));
-	for (uint64_t id = 1; id < m->now.next_id; id++)
-		if (m->now.items[id].harm == LOST)
-			count_damaged(m, &m->now.items[id]);
+	for (uint64_t id = 1; id < m->now.next_id; id++) { /* where counts disagree each block is looked at */
+		struct model_message *x = &m->now.items[id];
+
+		if (x->harm == LOST || (lost > 0 && x->harm == HARMED_IN_BLOCK))
+			count_damaged(m, x);
+	}
 	same("rows", report.rows, m->now.ledger.pending);
 }
 

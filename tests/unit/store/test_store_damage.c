@@ -386,7 +386,7 @@ static void commits_that_cannot_be_joined_are_reported(void **state)
 	life_make_halves(&d, ROWS, true);
 	frames = (size_of(&d, "-wal") - 32) / FRAME;
 	flip(&d, "-wal", (CHECKSUM_OF_FIRST + 4) * 8);
-	flip(&d, "-wal", (32 + (frames - 4) * FRAME + 24 + 1000) * 8); /* what stands behind it is of an older log */
+	flip(&d, "-wal", (32 + (frames - 5) * FRAME + 24 + 1000) * 8); /* what stands behind it is of an older log */
 	o = spooldir_options(&d);
 	assert_int_equal(store_open(&o, &s, &report, &e), ERR_OK);
 	assert_true(report.wal_mended);

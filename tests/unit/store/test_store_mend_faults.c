@@ -126,7 +126,7 @@ static const struct mending {
     {mend, "UPDATE failures SET checksum = 7", NULL, 0, 0, 0, "of 3 messages the attempts", {0}, 0},
     {mend, "DELETE FROM failures WHERE id = 31", "failures_next", 0, 0, 2, "index of retry times", {0}, 0},
     {mend, "UPDATE cache SET checksum = 7", "cache_expires", 0, 2, 3, "2 dedupe keys", {0}, 0},
-    {mend, "DELETE FROM cache WHERE key = x'6b'", "cache_expires", 0, 0, 3, "index of dedupe keys", {0}, 0},
+    {mend, "DELETE FROM cache WHERE key = x'6b'", "cache_expires", 0, 1, 3, "index of dedupe keys", {0}, 0},
     {mend, "UPDATE cache SET expires_ms = 5 WHERE key = x'6b'", NULL, 0, 1, 3, "1 dedupe keys", {0}, 0},
     {mend_some, "UPDATE cache SET expires_ms = 5 WHERE key = x'6b'", NULL, 0, 0, 3, "", {0}, 1},
     {mend, "UPDATE partial SET settled = settled | 1024", NULL, 0, 0, 3, "one bit of 3 rows", {0}, 0},
