@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/crc32c.h"
 #include "base/failpoint.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "doors/intake.h"
 #include "pipeline/poison.h"
@@ -163,8 +164,12 @@ static uint64_t number_of(const struct pipeline_batch *batch)
 
 static void set_aside_unseen(struct group *g, struct pipeline_batch *batch)
 {
+	static const char reason[] = "processors ended the process on it, more than once";
+
+	LOG(LOG_ERROR, "messages set aside unseen", LOG_U("messages", batch->count), LOG_S("reason", reason),
+	    LOG_S("outcome", "they are on the shelf: kspool dead list"));
 	for (size_t n = 0; n < batch->count; n++)
-		group_set_aside(g, batch->items[n], "processors ended the process on it, more than once");
+		group_set_aside(g, batch->items[n], reason);
 }
 
 static void work_on(struct group *g, struct evaluator *ev, struct pipeline_batch *batch, uint64_t number)
@@ -191,11 +196,8 @@ static void work_singly(struct group *g, struct evaluator *ev, struct pipeline_b
 	bool is_careful = poison_is_careful(POISON_INTAKE);
 	struct pipeline_batch one = {0};
 
-	if (!is_careful) {
-		uint64_t number = number_of(all);
-
-		poison_begin(POISON_INTAKE, number, number);
-	}
+	if (!is_careful)
+		poison_begin(POISON_INTAKE, 0, UINT64_MAX);
 	for (size_t n = 0; n < all->count; n++) {
 		pipeline_batch_add(&one, all->items[n]);
 		work_on(g, ev, &one, is_careful ? number_of(&one) : 0);

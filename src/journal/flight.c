@@ -90,6 +90,8 @@ uint64_t flight_open(struct flight *f, const struct flight_start *start)
 		found = found_in(n, n[AT_NEXT_SETTLED]);
 	else if (start->unclean)
 		found = start->handed < start->pending ? start->handed : start->pending;
+	if (start->is_anew && is_whole && found_in(n, n[AT_SETTLED]) > found)
+		found = found_in(n, n[AT_SETTLED]);
 	memset(n, 0, sizeof n);
 	n[AT_MAGIC] = magic;
 	n[AT_SPOOL_HIGH] = start->spool[0];

@@ -108,14 +108,16 @@ static void journal_free(struct journal *j)
 }
 
 /* What the last run had in flight is sent again by the next: counted before it is. Returns how many. */
-static uint64_t open_flight(struct flight *f, const struct store *s, const char *path, bool unclean)
+static uint64_t open_flight(struct flight *f, const struct store *s, const char *path,
+                            const struct store_report *report)
 {
 	struct flight_start start = {.path = path,
 	                             .possible = store_possible_duplicates(s),
 	                             .handed = store_handed(s),
 	                             .pending = store_ledger(s)->pending,
 	                             .state = store_moves(s),
-	                             .unclean = unclean};
+	                             .unclean = report->unclean,
+	                             .is_anew = report->created || report->quarantined};
 
 	store_identity(s, start.spool);
 	return flight_open(f, &start);
@@ -125,14 +127,14 @@ void journal_count_flight(struct store *s, const char *path, const struct store_
 {
 	struct flight f = {.fd = -1};
 
-	(void)open_flight(&f, s, path, report->unclean);
+	(void)open_flight(&f, s, path, report);
 	store_note_flight(s, atomic_load(&f.possible), 0);
 	flight_close(&f);
 }
 
 static void count_flight(struct journal *j, struct store_report *report)
 {
-	report->in_flight = open_flight(&j->flight, j->store, j->options.store.path, report->unclean);
+	report->in_flight = open_flight(&j->flight, j->store, j->options.store.path, report);
 	report->flight_is_anothers = j->flight.was_anothers;
 	metric_add(M_POSSIBLE_DUPLICATES, atomic_load(&j->flight.possible));
 }

@@ -2,8 +2,10 @@
  * Invariants:
  * 1. A mark's state in memory is BUSY exactly from poison_begin to poison_end; DIED is written by a signal handler
  *    alone. In the file it stays BUSY until something else begins or the run ends in order: a killed process then
- *    suspects what was last worked on, which costs that nothing but being alone once.
- * 2. What is suspected only shrinks while nothing dies: a death within it is counted on, any other begins anew.
+ *    suspects what was last worked on, which costs that nothing but being alone once. What is suspected is taken back
+ *    in the file too: a process that is killed beside it proves nothing.
+ * 2. What is suspected only shrinks while nothing dies: a death within it is counted on, any other begins anew. Of the
+ *    kills on more than what is suspected now one counts: they may have been meant for anything.
  * 3. The handler calls nothing but pwrite, signal and raise.
  */
 #include "pipeline/poison.h"
@@ -83,12 +85,15 @@ static bool lies_within(const struct mark *m) { return m->first >= m->suspected_
 static void judge(enum poison_place place)
 {
 	struct mark *m = &marks[place];
-	bool again = m->crashes + m->kills > 0 && (place == POISON_INTAKE || lies_within(m));
+	const bool again = m->crashes + m->kills > 0 && lies_within(m);
+	const bool is_narrower = m->first > m->suspected_first || m->last < m->suspected_last;
 
 	if (m->state == IDLE)
 		return;
 	if (!again)
 		m->crashes = m->kills = 0;
+	if (is_narrower && m->kills > 1)
+		m->kills = 1;
 	m->crashes += m->state == DIED;
 	m->kills += m->state != DIED;
 	m->suspected_first = m->first;
@@ -178,6 +183,8 @@ void poison_end(enum poison_place place)
 	if (m->crashes + m->kills > 0 && m->last == m->suspected_last && lies_within(m)) {
 		m->crashes = m->kills = 0; /* passed */
 		careful[place] = 0;
+		put((int)place);
+	} else if (m->crashes + m->kills > 0) {
 		put((int)place);
 	}
 }

@@ -30,7 +30,7 @@ void poison_close(void);
 void poison_enter(enum poison_place place);
 /* At the thread's end. */
 void poison_leave(void);
-/* From here on the messages first to last are worked on: ids, or what stands for them. */
+/* From here on the messages first to last are worked on: ids, or what stands for them (0 to UINT64_MAX: for many). */
 void poison_begin(enum poison_place place, uint64_t first, uint64_t last);
 void poison_end(enum poison_place place);
 /* The last run died at this place: one message at a time until what is suspected was passed. */

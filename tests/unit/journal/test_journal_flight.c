@@ -68,6 +68,40 @@ static void what_was_under_way_is_found(void **state)
 	spooldir_remove(&d);
 }
 
+/* What is in a new database says nothing of what the last run had out; its file does. */
+static void what_was_out_is_counted_when_the_database_began_anew(void **state)
+{
+	struct spooldir d;
+
+	(void)state;
+	spooldir_make(&d);
+	for (int i = 0; i < 8; i++) {
+		struct flight_start start = {.path = d.path, .pending = 700, .state = 1, .spool = {1, 2}};
+		struct flight f = {.fd = -1};
+		const bool is_anew = i & 1, is_unclean = i & 2, is_ours = i & 4;
+
+		assert_int_equal(flight_open(&f, &start), 0);
+		flight_send(&f, 100);
+		flight_end(&f, 100, 90, 4);
+		flight_settled(&f, 60, 1);
+		flight_settling(&f, 20, 2);
+		flight_send(&f, 7);
+		flight_close(&f);
+		start.state = 9;
+		start.handed = 3;
+		start.is_anew = is_anew;
+		start.unclean = is_unclean;
+		start.spool[1] = is_ours ? 2 : 3;
+		assert_int_equal(flight_open(&f, &start), is_anew && is_ours ? 37 : is_unclean ? 3 : 0);
+		flight_close(&f);
+		start.spool[1] = 2;
+		(void)flight_open(&f, &start); /* what it said is counted once */
+		flight_close(&f);
+		assert_int_equal(unlink(spooldir_file(&d, ".flight")), 0);
+	}
+	spooldir_remove(&d);
+}
+
 static void a_file_that_is_not_ours_is_not_believed(void **state)
 {
 	struct spooldir d;
@@ -217,6 +251,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_was_under_way_is_found),
+	    cmocka_unit_test(what_was_out_is_counted_when_the_database_began_anew),
 	    cmocka_unit_test(a_file_that_is_not_ours_is_not_believed),
 	    cmocka_unit_test(the_file_of_another_spool_is_not_counted),
 	    cmocka_unit_test(a_file_that_cannot_be_written_is_not_believed),
