@@ -209,12 +209,45 @@ static void commits_note_what_is_handed_out(void **state)
 	end();
 }
 
+/* However much is looked for, what delivery gave back comes when it is asked for, and not before. */
+static void what_is_given_back_waits_to_be_asked_for(void **state)
+{
+	(void)state;
+	begin();
+	offer(1, 10, 50);
+	credit(100, 1 << 20);
+	assert_int_equal(take(ids), 10);
+	settle(3, 2, SETTLE_RELEASE, 0);
+	assert_int_equal(j->away, 2);
+	settle(1, 2, SETTLE_DELIVERED, 0);
+	settle(5, 6, SETTLE_DELIVERED, 0);
+	settle(4, 1, SETTLE_FETCH, 0);
+	assert_int_equal(j->away, 1);
+	assert_int_equal(take(ids), 1);
+	assert_int_equal(ids[0], 4);
+	settle(4, 1, SETTLE_DELIVERED, 0);
+	credit(100, 1 << 20);
+	steps_advance(120000);
+	assert_int_equal(take(ids), 0);
+	settle(3, 1, SETTLE_FETCH, 0);
+	assert_int_equal(j->away, 0);
+	assert_int_equal(take(ids), 1);
+	assert_int_equal(ids[0], 3);
+	settle(3, 1, SETTLE_DELIVERED, 0);
+	steps_advance(1000);
+	assert_int_equal(store_ledger(j->store)->pending, 0);
+	end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(credit_is_worth_a_read_or_not),         cmocka_unit_test(groups_of_rows_have_limits),
-	    cmocka_unit_test(credit_ends_on_the_way_through_memory), cmocka_unit_test(how_long_it_sleeps),
+	    cmocka_unit_test(credit_is_worth_a_read_or_not),
+	    cmocka_unit_test(groups_of_rows_have_limits),
+	    cmocka_unit_test(credit_ends_on_the_way_through_memory),
+	    cmocka_unit_test(how_long_it_sleeps),
 	    cmocka_unit_test(commits_note_what_is_handed_out),
+	    cmocka_unit_test(what_is_given_back_waits_to_be_asked_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -93,6 +93,26 @@ static void a_copy_is_a_plain_file(void **state)
 	spooldir_remove(&theirs);
 }
 
+/* A row that says how many came, of the copy as it was; beside it which ones. */
+static void a_copy_is_noted_with_what_it_held(void **state)
+{
+	struct spooldir theirs, mine;
+	struct store *s;
+	struct error e;
+	uint64_t rows;
+
+	(void)state;
+	life_make(&theirs, 0, 20, 0);
+	s = life_begin(&mine);
+	assert_int_equal(store_import(s, theirs.path, false, &rows, &e), ERR_OK);
+	assert_int_equal(rows, 20);
+	assert_int_equal(life_number(s, "SELECT count(*) FROM imports WHERE messages = 20 AND first_id = 1"), 1);
+	assert_int_equal(life_number(s, "SELECT count(*) FROM imports WHERE messages = 0"), 1);
+	assert_int_equal(life_number(s, "SELECT count(*) FROM imports"), 2);
+	life_end(&mine, s);
+	spooldir_remove(&theirs);
+}
+
 /* Where a file system cannot rename without replacing, a copy has two names for a moment, and one in the end or none.
  */
 static void a_copy_gets_its_name_by_a_link(void **state)
@@ -380,6 +400,7 @@ int main(void)
 	    cmocka_unit_test(what_copies_share_is_taken_in_once),
 	    cmocka_unit_test(an_export_has_one_name),
 	    cmocka_unit_test(a_wrong_bit_of_a_checksum_harms_nothing),
+	    cmocka_unit_test(a_copy_is_noted_with_what_it_held),
 	    cmocka_unit_test(a_copy_gets_its_name_by_a_link),
 	};
 
