@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -221,6 +222,53 @@ static void a_head_that_is_lost(void **state)
 	forget(&l);
 }
 
+/* What cannot be read is no stranger's, and not sound. */
+static void a_read_that_fails_is_no_finding(void **state)
+{
+	struct looked l;
+	struct error e;
+	uint64_t looks = 0, lists = 0;
+
+	(void)state;
+	make(&l);
+	memset(l.bytes + 68, 0, 4); /* the application's number: the ledger inside says whose it is */
+	spooldir_store(l.d.path, l.bytes, l.count);
+	for (uint64_t n = 1;; n++) {
+		enum file_kind kind;
+		enum err err;
+
+		faultfs_arm(FAULTFS_READ, n, EIO, false);
+		err = store_inspect(&l.f, &kind, &e);
+		if (faultfs_failed() == 0) {
+			assert_int_equal(err, ERR_OK);
+			assert_int_equal(kind, FILE_DAMAGED);
+			break;
+		}
+		if (err != ERR_DISK &&
+		    !(err == ERR_OK && kind == FILE_DAMAGED)) /* of that it is ours there are other witnesses */
+			fail_msg("read %u of %s: error %d: %s", (unsigned)n, faultfs_what(), (int)err, e.text);
+		looks++;
+	}
+	memcpy(l.bytes + 68, "KSPL", 4);
+	spooldir_store(l.d.path, l.bytes, l.count);
+	for (uint64_t n = 1;; n++) {
+		enum err err;
+
+		faultfs_arm(FAULTFS_READ, n, EIO, false);
+		err = store_look_at_free(&l.f, &e);
+		if (faultfs_failed() == 0) {
+			assert_int_equal(err, ERR_OK);
+			break;
+		}
+		assert_int_equal(err, ERR_DISK);
+		lists++;
+	}
+	faultfs_arm(0, 0, 0, false);
+	if (looks < 3 || lists < 1)
+		fail_msg("%u, %u", (unsigned)looks, (unsigned)lists);
+	forget(&l);
+}
+
 /* An older schema's number is believed while a log may hold the newer one, or the last writer was as old. */
 static void an_older_number_with_a_log(void **state)
 {
@@ -272,7 +320,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(every_bit_of_a_head_is_judged), cmocka_unit_test(heads_of_other_kinds),
 	    cmocka_unit_test(a_head_that_is_lost),           cmocka_unit_test(an_older_number_with_a_log),
-	    cmocka_unit_test(warnings_are_joined_and_cut),
+	    cmocka_unit_test(warnings_are_joined_and_cut),   cmocka_unit_test(a_read_that_fails_is_no_finding),
 	};
 
 	faultfs_skip_syncs();

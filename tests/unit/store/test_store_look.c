@@ -171,6 +171,28 @@ static enum err look(const struct spooldir *d, struct store_report *report, int 
 	return store_close(s, e);
 }
 
+/* One that runs, and one whose folder is not there: why, and nothing else. */
+static void what_cannot_be_opened_says_why(void **state)
+{
+	struct store_report report;
+	struct error e;
+	struct spooldir d, nowhere;
+	struct store *s;
+	int dead;
+
+	(void)state;
+	make(&d);
+	s = life_open(&d, NULL);
+	assert_int_equal(look(&d, &report, &dead, &e), ERR_BUSY);
+	life_close(s);
+	assert_int_equal(look(&d, &report, &dead, &e), ERR_OK);
+	(void)snprintf(nowhere.path, sizeof nowhere.path, "%s/not/spool.db", d.dir);
+	assert_true(look(&nowhere, &report, &dead, &e) != ERR_OK);
+	assert_non_null(strstr(e.text, "/not"));
+	assert_null(strstr(e.text, "Bad file"));
+	spooldir_remove(&d);
+}
+
 static uint64_t print_of_file(const struct spooldir *d, const char *suffix)
 {
 	uint64_t print = 1469598103934665603u;
@@ -272,6 +294,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_a_start_would_find_is_told),
 	    cmocka_unit_test(a_look_that_fails_says_so),
+	    cmocka_unit_test(what_cannot_be_opened_says_why),
 	};
 
 	faultfs_skip_syncs();
