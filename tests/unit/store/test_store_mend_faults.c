@@ -424,11 +424,37 @@ static void a_call_that_fails_while_it_reads_back_leaves_nothing(void **state)
 	}
 }
 
+/* A file is read on from where it was: what came back and has left since does not come back once more. */
+static void what_came_back_and_left_does_not_come_again(void **state)
+{
+	const struct reading *r = &readings[1];
+	struct spooldir d;
+	struct store *s = make_beside(&d, r);
+	const struct store_ledger before = *store_ledger(s);
+	uint64_t came = 0;
+	bool more = true;
+	(void)state;
+
+	while (more) {
+		assert_true(step(s, r, 0, &more));
+		came += store_ledger(s)->pending + store_ledger(s)->dead;
+		drain(s);
+		store_salvage_end(s);
+		assert_true(came < 100);
+	}
+	assert_int_equal(came, r->expected);
+	assert_int_equal(store_ledger(s)->accepted, before.accepted);
+	assert_int_equal(store_ledger(s)->damaged, 0);
+	assert_int_equal(store_possible_duplicates(s), 0);
+	life_end(&d, s);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_call_that_fails_while_it_mends_leaves_nothing),
 	    cmocka_unit_test(a_call_that_fails_while_it_reads_back_leaves_nothing),
+	    cmocka_unit_test(what_came_back_and_left_does_not_come_again),
 	};
 
 	faultfs_skip_syncs();
