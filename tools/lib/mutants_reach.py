@@ -1,8 +1,8 @@
 """Which unit tests reach which lines: the others cannot notice a break there, and need not be asked.
 
 The files that are broken are compiled once more, for coverage, and linked before the rest into each test, which runs
-once; what it reached is kept until its program changes. What a process that is killed reached is forgotten, so that a break may be called a survivor
-that is none, but none killed that was not.
+once; what it reached is kept until its program changes. What a process that is killed reached is forgotten, so that a
+break may be called a survivor that is none, but none killed that was not.
 """
 
 import bisect
