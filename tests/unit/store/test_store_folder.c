@@ -19,6 +19,7 @@
 
 #include "rig/faultfs.h"
 #include "rig/spooldir.h"
+#include "store/files/new_file.h"
 #include "store/files/spool_files.h"
 
 static uint32_t magic = 0xef53;
@@ -486,6 +487,33 @@ static void both_files_leave_the_cache(void **state)
 	assert_int_equal(last_advice, POSIX_FADV_DONTNEED);
 }
 
+/* Nobody put another in its place while it was written. */
+static void a_new_file_is_the_one_that_was_made(void **state)
+{
+	char other[400];
+	int fd;
+
+	(void)state;
+	(void)snprintf(other, sizeof other, "%s.other", d.path);
+	fd = open(d.path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(new_file_is_still(d.path, fd, &e), ERR_OK);
+	assert_int_equal(link(d.path, other), 0);
+	assert_int_equal(new_file_is_still(d.path, fd, &e), ERR_ENVIRONMENT);
+	assert_non_null(strstr(e.text, "was exchanged"));
+	assert_int_equal(unlink(other), 0);
+	assert_int_equal(new_file_is_still(d.path, fd, &e), ERR_OK);
+	assert_int_equal(rename(d.path, other), 0);
+	assert_int_equal(new_file_is_still(d.path, fd, &e), ERR_ENVIRONMENT);
+	assert_non_null(strstr(e.text, "cannot look at"));
+	spooldir_store(d.path, "x", 1);
+	assert_int_equal(new_file_is_still(d.path, fd, &e), ERR_ENVIRONMENT);
+	assert_non_null(strstr(e.text, "was exchanged"));
+	assert_int_equal(new_file_is_still(d.path, -1, &e), ERR_ENVIRONMENT);
+	assert_non_null(strstr(e.text, "cannot look at"));
+	(void)close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -500,6 +528,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(names_change_as_they_are_told, begin, end),
 	    cmocka_unit_test_setup_teardown(small_texts_are_whole_or_not_there, begin, end),
 	    cmocka_unit_test_setup_teardown(both_files_leave_the_cache, begin, end),
+	    cmocka_unit_test_setup_teardown(a_new_file_is_the_one_that_was_made, begin, end),
 	};
 
 	if (access("/dev/shm", W_OK) == 0)

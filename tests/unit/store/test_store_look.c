@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "rig/faultfs.h"
@@ -289,12 +290,42 @@ static void a_look_that_fails_says_so(void **state)
 	spooldir_remove(&d);
 }
 
+/* What cannot be listed is not "nothing". */
+static void a_folder_that_cannot_be_listed_is_told(void **state)
+{
+	struct spooldir d;
+	struct files f;
+	struct rlimit limit, none;
+	uint64_t all = 0, unread = 0;
+	struct error e;
+	enum err err;
+
+	(void)state;
+	make(&d);
+	set_aside(&d);
+	assert_int_equal(files_open_names(&f, d.path, &e), ERR_OK);
+	assert_int_equal(asides_count(&f, &all, &unread, &e), ERR_OK);
+	assert_int_equal(all, 1);
+	assert_int_equal(unread, 1);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = limit;
+	none.rlim_cur = 0; /* no more descriptors */
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	err = asides_count(&f, &all, &unread, &e);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_int_not_equal(err, ERR_OK);
+	assert_int_equal(err, e.code);
+	files_close(&f);
+	spooldir_remove(&d);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_a_start_would_find_is_told),
 	    cmocka_unit_test(a_look_that_fails_says_so),
 	    cmocka_unit_test(what_cannot_be_opened_says_why),
+	    cmocka_unit_test(a_folder_that_cannot_be_listed_is_told),
 	};
 
 	faultfs_skip_syncs();

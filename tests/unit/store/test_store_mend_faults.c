@@ -449,12 +449,64 @@ static void what_came_back_and_left_does_not_come_again(void **state)
 	life_end(&d, s);
 }
 
+static uint64_t fails_at;
+
+static void opened(struct store *s, const char *path, const struct store_report *report)
+{
+	(void)s;
+	(void)path;
+	(void)report;
+	faultsql_arm(fails_at, SQLITE_NOMEM, false);
+}
+
+/* `kspool repair` of what only a person decides: it ends well when all of it is done, and not before. */
+static void a_repair_that_fails_is_no_repair(void **state)
+{
+	static const struct store_repair how = {.opened = opened};
+	struct spooldir d;
+	struct store *s = make(&d);
+	struct buf out;
+	struct error e;
+	(void)state;
+
+	for (uint64_t id = 33; id <= 34; id++)
+		settle(s, (struct store_settlement){.id = id, .kind = SETTLE_DAMAGED});
+	life_sql(s, "UPDATE imports SET checksum = 5; UPDATE positions SET checksum = 5; UPDATE dead SET reason = 'x'");
+	life_sql(s, "UPDATE blocks SET body = CAST(zeroblob(800) || substr(body, 801) AS BLOB) WHERE id = 11");
+	life_close(s);
+	assert_true(life_problems(&d, NULL, 0) > 1);
+	for (fails_at = 1; fails_at < CALLS_MAX; fails_at += EACH) {
+		enum err err;
+		bool failed;
+
+		buf_init(&out, 1 << 16);
+		e = (struct error){.code = ERR_OK};
+		err = store_repair(d.path, &how, &out, &e);
+		failed = faultsql_failed();
+		faultsql_arm(0, 0, false);
+		if (!failed)
+			break;
+		if (err != ERR_MEMORY || e.code != ERR_MEMORY || !e.text[0])
+			fail_msg("call %u failed (%s): error %d: %s\n%.*s", (unsigned)fails_at, faultsql_what(),
+			         (int)err, e.text, (int)out.len, (const char *)out.data);
+		buf_fini(&out);
+	}
+	assert_in_range(fails_at, 100, CALLS_MAX - 1);
+	buf_fini(&out);
+	assert_int_equal(life_problems(&d, NULL, 0), 0);
+	s = life_open(&d, NULL);
+	assert_int_equal(s->durable.told, store_ledger(s)->damaged);
+	assert_true(store_ledger(s)->damaged > 2);
+	life_end(&d, s);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_call_that_fails_while_it_mends_leaves_nothing),
 	    cmocka_unit_test(a_call_that_fails_while_it_reads_back_leaves_nothing),
 	    cmocka_unit_test(what_came_back_and_left_does_not_come_again),
+	    cmocka_unit_test(a_repair_that_fails_is_no_repair),
 	};
 
 	faultfs_skip_syncs();
