@@ -77,6 +77,8 @@ static _Atomic uint64_t budget_bytes, told[BUDGET_SHARES], taken;
 
 void budget_open(uint64_t bytes) { atomic_store(&budget_bytes, bytes); }
 
+uint64_t budget_size(void) { return atomic_load(&budget_bytes); }
+
 void budget_tell(enum budget_share share, uint64_t bytes)
 {
 	atomic_store_explicit(&told[share], bytes, memory_order_relaxed);

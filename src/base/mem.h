@@ -2,7 +2,7 @@
  * mem: small allocations that end the process on failure, and the budget of what strangers cause.
  *
  * What it is: memory for objects whose size the program decides; and one count of the bytes that peers make exist, in
- * three shares, against kspool.memory.
+ * shares, against kspool.memory.
  * Promises: 3 (ending is safe), 6 (what exceeds the budget is refused before it is allocated).
  * Owner: the caller; free() it.
  * Thread: any.
@@ -37,13 +37,14 @@ char *mem_format(const char *format, ...) __attribute__((malloc, returns_nonnull
 void *mem_try(size_t size) __attribute__((malloc));
 
 /*
- * Doors and delivery bound their own shares and tell them. What processors make takes what those leave: only a thread
- * that can refuse its work to a peer leaves an eighth to the other, which cannot.
+ * Doors, delivery and connections bound their own shares and tell them. What processors make takes what those leave:
+ * only a thread that can refuse its work to a peer leaves an eighth to the other, which cannot.
  */
-enum budget_share { BUDGET_DOORS, BUDGET_DELIVERY, BUDGET_SHARES };
+enum budget_share { BUDGET_DOORS, BUDGET_DELIVERY, BUDGET_CONNECTIONS, BUDGET_SHARES };
 
 /* 0: without limit, as it is before the first call. */
 void budget_open(uint64_t bytes);
+uint64_t budget_size(void);
 void budget_tell(enum budget_share share, uint64_t bytes);
 /* False, and nothing taken, when `bytes` more pass the budget. */
 bool budget_take(uint64_t bytes, bool leave);

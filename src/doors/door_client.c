@@ -8,6 +8,8 @@
 #include "base/metrics.h"
 #include "doors/door_socket_internal.h"
 
+enum { UNTAKEN_BYTES = 16384 };
+
 /* Legal moves: a bit for each state that may follow. */
 static const unsigned moves[] = {
     [CLIENT_SHAKING] = 1u << CLIENT_TOKEN | 1u << CLIENT_OPEN | 1u << CLIENT_LEAVING,
@@ -64,6 +66,14 @@ bool client_is_settled(const struct client *c)
 {
 	return TAILQ_EMPTY(&c->answers) && !c->building && (!c->has_feeder || feeder_is_idle(&c->feeder)) &&
 	       evbuffer_get_length(bufferevent_get_output(c->bev)) == 0;
+}
+
+bool client_may_go(const struct client *c)
+{
+	if (c->state != CLIENT_OPEN)
+		return c->state != CLIENT_LEAVING || client_is_settled(c);
+	return !c->has_feeder && ((TAILQ_EMPTY(&c->answers) && !c->building) ||
+	                          evbuffer_get_length(bufferevent_get_output(c->bev)) >= UNTAKEN_BYTES);
 }
 
 bool client_is_partial(const struct client *c)

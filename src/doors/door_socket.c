@@ -30,8 +30,8 @@
 #include "base/metrics.h"
 #include "doors/door_socket_internal.h"
 
-enum { TICK_MS = 500, WRITE_TIMEOUT_S = 30, WINDOW_S = 5, SHAKE_S = 5, TOKEN_S = 10, STARVED_S = 10 };
-enum { FIRST_LINE_BYTES = 16384, READ_AHEAD_BYTES = 65536 };
+enum { TICK_MS = 500, WRITE_TIMEOUT_S = 30, WINDOW_S = 5, SHAKE_S = 5, TOKEN_S = 10, FULL_S = 1 };
+enum { FIRST_LINE_BYTES = 16384, READ_AHEAD_BYTES = 16384 };
 
 static void free_client(struct client *c)
 {
@@ -42,6 +42,7 @@ static void free_client(struct client *c)
 	frame_reader_fini(&c->reader);
 	intake_release(c->door->door.intake, c->charged);
 	listener_release(c->door->listener, &c->peer);
+	held_leave(&c->held);
 	bufferevent_free(c->bev);
 	free(c);
 }
@@ -162,9 +163,8 @@ static void run_client(struct client *c)
 		free_client(c);
 		return;
 	}
+	held_note(&c->held, 0);
 	reads = wants_to_read(c);
-	if (!reads && c->reads)
-		c->starved_ns = clock_mono_ns();
 	c->reads = reads;
 	if (reads)
 		(void)bufferevent_enable(c->bev, EV_READ);
@@ -220,6 +220,12 @@ static void on_feeder_answer(void *arg)
 		run_client(c);
 }
 
+static bool may_go(const void *owner) { return client_may_go(owner); }
+
+static void go(void *owner) { free_client(owner); }
+
+static const struct held_kind client_held = {.may_go = may_go, .go = go};
+
 static void on_accept(struct bufferevent *bev, const struct peer *peer, bool tls, void *arg)
 {
 	const struct timeval write_timeout = {.tv_sec = WRITE_TIMEOUT_S};
@@ -239,6 +245,7 @@ static void on_accept(struct bufferevent *bev, const struct peer *peer, bool tls
 	c->peer = *peer;
 	c->on_answer = run_client;
 	c->since_ns = clock_mono_ns();
+	held_enter(&c->held, bev, &client_held, c);
 	if (!tls)
 		begin(c);
 	c->reads = true;
@@ -292,13 +299,42 @@ static void check_client(struct client *c, int64_t now_ns)
 	} else if (c->state == CLIENT_TOKEN && age_ns > TOKEN_S * NS_PER_S) {
 		client_refuse(c, "no token in time");
 		run_client(c);
-	} else if (!c->reads && c->state != CLIENT_LEAVING && !intake_has_room(c->door->door.intake) &&
-	           client_is_partial(c) && TAILQ_EMPTY(&c->answers) && now_ns - c->starved_ns > STARVED_S * NS_PER_S) {
-		metric_add(M_INPUT_REFUSED_BUSY, 1);
-		LOG_LIMITED(LOG_WARN, "client hung up on", LOG_S("peer", c->peer.text),
-		            LOG_S("reason", "an unfinished message while memory is short"));
-		free_client(c);
 	}
+}
+
+/* How much of an unfinished message it holds, and nothing that will be stored. */
+static uint64_t unfinished_bytes(const struct client *c)
+{
+	if (c->state != CLIENT_OPEN || !client_is_partial(c) || !TAILQ_EMPTY(&c->answers) ||
+	    (c->has_feeder && !feeder_is_idle(&c->feeder)))
+		return 0;
+	return c->has_feeder ? c->feeder.charged : c->charged;
+}
+
+/* Nothing whole is on its way, and what is whole cannot come in: the longest unfinished go, until half is free. */
+static void drop_unfinished(struct door_socket *s, int64_t now_ns)
+{
+	const struct intake *i = s->door.intake;
+	struct client *c, *worst;
+
+	if (!intake_is_full(i) || i->outstanding > 0)
+		s->full_since_ns = now_ns;
+	if (now_ns - s->full_since_ns < FULL_S * NS_PER_S)
+		return;
+	do {
+		worst = NULL;
+		TAILQ_FOREACH (c, &s->clients, link)
+			if (unfinished_bytes(c) > (worst ? unfinished_bytes(worst) : 0))
+				worst = c;
+		if (!worst)
+			break;
+		metric_add(M_INPUT_REFUSED_BUSY, 1);
+		LOG_LIMITED(LOG_WARN, "client hung up on", LOG_S("peer", worst->peer.text),
+		            LOG_S("reason", "an unfinished message while memory is short"));
+		free_client(worst);
+	} while (i->memory_bytes > i->memory_limit_bytes / 2);
+	if (i->on_room)
+		i->on_room(i->arg);
 }
 
 static void resume(struct door *d)
@@ -325,6 +361,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 		next = TAILQ_NEXT(c, link);
 		check_client(c, now_ns);
 	}
+	drop_unfinished(s, now_ns);
 	if (s->quota) /* who had its share may go on */
 		resume(&s->door);
 }
@@ -485,6 +522,7 @@ static enum err open_door(struct intake *i, const struct config_input *input, st
 
 	s->door = (struct door){.kind = &door_socket_kind, .intake = i, .input = input, .processors = processors};
 	TAILQ_INIT(&s->clients);
+	s->full_since_ns = clock_mono_ns();
 	s->quota = quota_new(o->peer_bytes_per_second_bytes, (uint64_t)o->peer_messages_per_second);
 	s->tick = event_new(i->base, -1, EV_PERSIST, on_tick, s);
 	must(s->tick && event_add(s->tick, &period) == 0);

@@ -11,6 +11,7 @@
 #define KSPOOL_DOORS_DOOR_SOCKET_INTERNAL_H
 
 #include "server/guard.h"
+#include "server/held.h"
 #include "server/listener.h"
 #include "server/penalty.h"
 #include "doors/door.h"
@@ -29,6 +30,7 @@ struct door_socket {
 	struct quota *quota; /* null: nobody has one */
 	TAILQ_HEAD(, client) clients;
 	struct event *tick;
+	int64_t full_since_ns; /* memory is full of what is unfinished; now: it is not */
 };
 
 /* The answers of a run of frames: one status for all of them, known when `group` is null. */
@@ -56,16 +58,16 @@ struct client {
 	struct door_socket *door;
 	struct bufferevent *bev;
 	struct peer peer;
+	struct held held;
 	unsigned char identity[LISTENER_KEY_BYTES]; /* what its quota counts by: certificate, token, user or address */
 	enum client_state state;
-	int64_t held_ns;    /* in HELD: how long */
-	bool peer_ended;    /* sent its last byte, which may not be looked at yet */
-	bool drains;        /* kspool stops: what the kernel held then is still read */
-	size_t left;        /* of it */
-	bool reads;         /* what the bufferevent was told last */
-	int64_t since_ns;   /* of the connection or the handshake, for the deadlines */
-	int64_t starved_ns; /* since when it may not read */
-	int64_t window_ns;  /* since when `window_seen` counts, while a frame is unfinished */
+	int64_t held_ns;   /* in HELD: how long */
+	bool peer_ended;   /* sent its last byte, which may not be looked at yet */
+	bool drains;       /* kspool stops: what the kernel held then is still read */
+	size_t left;       /* of it */
+	bool reads;        /* what the bufferevent was told last */
+	int64_t since_ns;  /* of the connection or the handshake, for the deadlines */
+	int64_t window_ns; /* since when `window_seen` counts, while a frame is unfinished */
 	uint64_t window_seen;
 	bool has_feeder; /* lines */
 	struct feeder feeder;
@@ -89,6 +91,8 @@ void client_refuse(struct client *c, const char *reason);
 void client_refuse_token(struct client *c);
 /* Everything it sent is answered, every answer is taken. */
 bool client_is_settled(const struct client *c);
+/* Nothing that is whole is lost with it: it waits for no answer, or does not take what it got. */
+bool client_may_go(const struct client *c);
 /* It is in the middle of a message. */
 bool client_is_partial(const struct client *c);
 

@@ -83,6 +83,8 @@ void intake_charge(struct intake *i, uint64_t bytes);
 void intake_release(struct intake *i, uint64_t bytes);
 /* Room for more bytes from peers: memory is left and the lane takes offers. */
 bool intake_has_room(const struct intake *i);
+/* Doors hold all they may. */
+bool intake_is_full(const struct intake *i);
 /* The lane takes offers, and no processor asked for a pause. */
 bool intake_takes(const struct intake *i);
 /* No more bytes before this monotonic time; on_room is called then. */

@@ -52,4 +52,6 @@ void intake_release(struct intake *i, uint64_t bytes)
 
 bool intake_takes(const struct intake *i) { return TAILQ_EMPTY(&i->kept) && i->hold_until_ns == 0; }
 
-bool intake_has_room(const struct intake *i) { return i->memory_bytes < i->memory_limit_bytes && intake_takes(i); }
+bool intake_is_full(const struct intake *i) { return i->memory_bytes >= i->memory_limit_bytes; }
+
+bool intake_has_room(const struct intake *i) { return !intake_is_full(i) && intake_takes(i); }

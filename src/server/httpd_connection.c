@@ -29,6 +29,7 @@
 #include "server/httpd_internal.h"
 
 enum { WRITE_TIMEOUT_S = 10, SHAKE_S = 5, LINGER_S = 2, BODY_WINDOW_S = 5, STALLED_S = 1 };
+enum { REFERENCED_BYTES = 2048 };
 
 static const struct status_text {
 	int status;
@@ -89,15 +90,45 @@ static size_t output_bytes(const struct connection *c) { return evbuffer_get_len
 
 bool connection_is_busy(const struct connection *c) { return c->state == CONNECTION_HANDLING || output_bytes(c) > 0; }
 
+/* What it holds besides its buffers; a body's next bytes count before they are there. */
+static size_t own_bytes(const struct connection *c)
+{
+	const struct httpd_request *r = c->request;
+	size_t bytes = c->parser.head.cap;
+
+	if (r)
+		bytes += sizeof *r + r->head.head.cap;
+	return c->state == CONNECTION_BODY ? bytes + HTTPD_READ_AHEAD_BYTES : bytes;
+}
+
 static void update_reading(struct connection *c)
 {
+	size_t ahead = c->state == CONNECTION_BODY ? HTTPD_READ_AHEAD_BYTES : HTTPD_HEAD_AHEAD_BYTES;
 	bool wants = c->state != CONNECTION_HANDLING && c->state != CONNECTION_HELD && !c->paused && !c->ended &&
 	             (c->state == CONNECTION_LINGER || output_bytes(c) < HTTPD_OUTPUT_MAX_BYTES);
 
+	held_note(&c->held, own_bytes(c));
+	bufferevent_setwatermark(c->bev, EV_READ, 0, ahead);
 	if (wants)
 		(void)bufferevent_enable(c->bev, EV_READ);
 	else
 		(void)bufferevent_disable(c->bev, EV_READ);
+}
+
+static void drop_referenced(const void *data, size_t length, void *arg)
+{
+	(void)data;
+	(void)length;
+	free(arg);
+}
+
+static void add_referenced(struct evbuffer *out, const void *body, size_t bytes)
+{
+	void *copy = mem_alloc(bytes);
+
+	memcpy(copy, body, bytes);
+	if (evbuffer_add_reference(out, copy, bytes, drop_referenced, copy) != 0)
+		free(copy);
 }
 
 static void write_answer(struct connection *c, int status, bool head_only, const char *type, const char *extra,
@@ -115,8 +146,12 @@ static void write_answer(struct connection *c, int status, bool head_only, const
 	if (close)
 		(void)evbuffer_add_printf(out, "Connection: close\r\n");
 	(void)evbuffer_add(out, "\r\n", 2);
-	if (!head_only && body_bytes > 0)
+	if (head_only || body_bytes == 0)
+		return;
+	if (body_bytes < REFERENCED_BYTES)
 		(void)evbuffer_add(out, body, body_bytes);
+	else /* evbuffer would round the room for it up to a power of two, which nobody counts */
+		add_referenced(out, body, body_bytes);
 }
 
 /* Sends the end of our side when everything is written; reads on for a while, so that no reset eats the answer. */
@@ -219,6 +254,9 @@ static void on_head(struct connection *c)
 	else if (verdict.status == 0 && !token_has_room(c))
 		verdict = (struct httpd_verdict){
 		    .status = 429, .reason = "too many connections with this token", .extra = "Retry-After: 1\r\n"};
+	if (verdict.status == 0 && held_is_over() && c->request->head.head.len > HTTPD_HEAD_SMALL_BYTES)
+		verdict = (struct httpd_verdict){
+		    .status = 503, .reason = "requests hold all the memory they may", .extra = "Retry-After: 1\r\n"};
 	if (verdict.status == 401 && c->held_ns > 0) {
 		set_state(c, CONNECTION_HELD);
 		return;
@@ -286,7 +324,7 @@ static bool parse(struct connection *c)
 	const char *data;
 	size_t used, length;
 
-	if (output_bytes(c) >= HTTPD_OUTPUT_MAX_BYTES)
+	if (output_bytes(c) >= (held_is_over() ? 1 : HTTPD_OUTPUT_MAX_BYTES)) /* it goes on when they are taken */
 		return false;
 	if (c->paused) {
 		if (!httpd_may_read(c->httpd, body_is_here(c)))
@@ -365,6 +403,12 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 	}
 }
 
+static bool may_go(const void *owner) { return ((const struct connection *)owner)->state != CONNECTION_HANDLING; }
+
+static void go(void *owner) { connection_free(owner); }
+
+static const struct held_kind connection_held = {.may_go = may_go, .go = go};
+
 void connection_new(struct bufferevent *bev, const struct peer *peer, bool tls, void *arg)
 {
 	const struct timeval write_timeout = {.tv_sec = WRITE_TIMEOUT_S};
@@ -381,7 +425,8 @@ void connection_new(struct bufferevent *bev, const struct peer *peer, bool tls, 
 		set_state(c, CONNECTION_HEAD);
 	TAILQ_INSERT_TAIL(&h->connections, c, link);
 	bufferevent_setcb(bev, on_read, on_read, on_event, c);
-	bufferevent_setwatermark(bev, EV_READ, 0, HTTPD_READ_AHEAD_BYTES);
+	bufferevent_setwatermark(bev, EV_READ, 0, HTTPD_HEAD_AHEAD_BYTES);
+	held_enter(&c->held, bev, &connection_held, c);
 	(void)bufferevent_set_timeouts(bev, NULL, &write_timeout);
 	(void)bufferevent_enable(bev, EV_READ | EV_WRITE);
 }
@@ -426,6 +471,7 @@ void connection_free(struct connection *c)
 	else
 		httpd_request_free(c->request);
 	listener_release(c->httpd->listener, &c->peer);
+	held_leave(&c->held);
 	http1_fini(&c->parser);
 	bufferevent_free(c->bev);
 	free(c);

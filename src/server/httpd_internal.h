@@ -13,6 +13,7 @@
 #include <sys/queue.h>
 
 #include "server/guard.h"
+#include "server/held.h"
 #include "server/http1.h"
 #include "server/httpd.h"
 #include "server/listener.h"
@@ -23,8 +24,10 @@ struct bufferevent;
 enum {
 	HTTPD_REQUESTS_MAX = 1000, /* of one connection */
 	HTTPD_ALLOW_MAX = 128,
-	HTTPD_READ_AHEAD_BYTES = 16384,
-	HTTPD_OUTPUT_MAX_BYTES = 65536 /* answers a peer has not taken yet: above it, its next request waits */
+	HTTPD_READ_AHEAD_BYTES = 16384, /* of a body */
+	HTTPD_HEAD_AHEAD_BYTES = 4096,  /* of a head: one of every connection may come in one turn of the loop */
+	HTTPD_HEAD_SMALL_BYTES = 2048,  /* such a head is looked at, whatever others hold */
+	HTTPD_OUTPUT_MAX_BYTES = 65536  /* answers a peer has not taken yet: above it, its next request waits */
 };
 
 struct route {
@@ -65,6 +68,7 @@ struct connection {
 	enum connection_state state;
 	struct http1 parser;
 	struct httpd_request *request; /* from its head to its answer */
+	struct held held;
 	uint32_t requests;
 	bool ended;         /* the peer sent its last byte */
 	bool running;       /* inside connection_run */

@@ -198,3 +198,30 @@ def test_a_socket_over_its_quota_waits_and_loses_nothing(fake, new_spooler, fold
             pass
     spooler.wait_delivered(400, 30)
     assert sorted(fake.payloads()) == sorted(payloads)
+
+
+@pytest.mark.parametrize("framing", ["length", "lines"])
+@pytest.mark.parametrize("size", [20_000, 200_000, 900_000])
+def test_unfinished_messages_give_way_before_a_client_loses_patience(fake, new_spooler, folder, framing, size):
+    """Eight of them, a byte short of their end, own the memory of all doors."""
+    address = f"{folder}/in"
+    port = free_port()
+    spooler = new_spooler(fake.endpoint, {"broker": {"inputs": [
+        {"http_server": {"address": f"127.0.0.1:{port}"}},
+        {"socket_server": {"network": "unix", "address": address, "framing": framing}}]}}).start()
+    most = 1048576
+    holders = []
+    for _ in range(8):
+        holders.append(socket.socket(socket.AF_UNIX))
+        holders[-1].connect(address)
+        holders[-1].sendall(struct.pack(">I", most) * (framing == "length") + b"x" * (most - 1))
+    body = b"v" * size
+    assert post(("127.0.0.1", port), body, timeout=8)[0] == 200
+    if framing == "length":
+        victim = Frames(address, timeout=8)
+        victim.give(body)
+        assert victim.answer()[0] == Frames.ACCEPTED
+        victim.close()
+    for s in holders:
+        s.close()
+    spooler.wait_delivered(1 + (framing == "length"))

@@ -1,0 +1,112 @@
+#include "server/held.h"
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
+#include <event2/event.h>
+#include <openssl/ssl.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metrics.h"
+
+enum { YOUNG_MS = 250, YOUNG_SHARE = 16, BUDGET_SHARE = 8 };
+
+TAILQ_HEAD(members, held);
+
+/* `relief` stands while there are members. */
+static struct {
+	struct members members;
+	uint64_t bytes;
+	struct event *relief;
+} pool = {.members = TAILQ_HEAD_INITIALIZER(pool.members)};
+
+uint64_t held_bytes(void) { return pool.bytes; }
+
+bool held_is_over(void)
+{
+	uint64_t budget = budget_size();
+
+	return budget > 0 && pool.bytes > HELD_OWN_BYTES + budget / BUDGET_SHARE;
+}
+
+/* How much giving it up is worth. */
+static size_t weight(const struct held *h, int64_t now_ns)
+{
+	if (h->bytes <= HELD_SMALL_BYTES || !h->kind->may_go(h->owner))
+		return 0;
+	return now_ns - h->since_ns < YOUNG_MS * NS_PER_MS ? h->bytes / YOUNG_SHARE : h->bytes;
+}
+
+static struct held *heaviest(void)
+{
+	int64_t now_ns = clock_mono_ns();
+	struct held *h, *worst = NULL;
+
+	TAILQ_FOREACH (h, &pool.members, link)
+		if (weight(h, now_ns) > (worst ? weight(worst, now_ns) : 0))
+			worst = h;
+	return worst;
+}
+
+static void relieve(evutil_socket_t fd, short what, void *arg)
+{
+	struct held *h;
+
+	(void)fd;
+	(void)what;
+	(void)arg;
+	while (held_is_over() && (h = heaviest())) {
+		metric_add(M_INPUT_REFUSED_BUSY, 1);
+		LOG_LIMITED(LOG_WARN, "connection given up", LOG_U("bytes", h->bytes),
+		            LOG_S("reason", "connections hold all the memory they may"));
+		h->kind->go(h->owner);
+	}
+}
+
+static void set_bytes(struct held *h, size_t bytes)
+{
+	pool.bytes += bytes;
+	pool.bytes -= h->bytes;
+	h->bytes = bytes;
+	budget_tell(BUDGET_CONNECTIONS, pool.bytes > HELD_OWN_BYTES ? pool.bytes - HELD_OWN_BYTES : 0);
+}
+
+void held_enter(struct held *h, struct bufferevent *bev, const struct held_kind *kind, void *owner)
+{
+	*h = (struct held){.bev = bev, .kind = kind, .owner = owner};
+	if (!pool.relief) {
+		pool.relief = evtimer_new(bufferevent_get_base(bev), relieve, NULL);
+		must(pool.relief);
+	}
+	TAILQ_INSERT_TAIL(&pool.members, h, link);
+	held_note(h, 0);
+}
+
+void held_note(struct held *h, size_t own)
+{
+	const SSL *ssl = bufferevent_openssl_get_ssl(h->bev);
+	size_t bytes = HELD_CONNECTION_BYTES + own + evbuffer_get_length(bufferevent_get_input(h->bev)) +
+	               evbuffer_get_length(bufferevent_get_output(h->bev));
+
+	if (ssl)
+		bytes += SSL_is_init_finished(ssl) ? HELD_TLS_BYTES : HELD_SHAKING_BYTES;
+	if (bytes == h->bytes)
+		return;
+	h->since_ns = clock_mono_ns();
+	set_bytes(h, bytes);
+	if (held_is_over())
+		event_active(pool.relief, EV_TIMEOUT, 0);
+}
+
+void held_leave(struct held *h)
+{
+	set_bytes(h, 0);
+	TAILQ_REMOVE(&pool.members, h, link);
+	if (!TAILQ_EMPTY(&pool.members))
+		return;
+	event_free(pool.relief);
+	pool.relief = NULL;
+}

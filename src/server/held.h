@@ -1,0 +1,54 @@
+/*
+ * held: what connections hold before anything of it is a message: buffers of both directions, heads, TLS.
+ *
+ * What it is: one count for all servers and doors of the process, told to the budget, and what is done when it is over
+ * its limit: connections that hold most are given up, what is younger than a moment last. Who holds no more than a
+ * connection must is never among them, so that a small request always gets its answer.
+ * Promises: 6 (connections hold at most HELD_OWN_BYTES and an eighth of kspool.memory, and HELD_SMALL_BYTES each),
+ * 12 (those that hold much go, whoever comes).
+ * Owner: a connection has its own; held_leave before it is freed. Thread: the intake thread's alone.
+ * Fails: never. Does not: free anything in the middle of a call: the loop calls `go` when nobody walks over
+ * connections.
+ */
+#ifndef KSPOOL_SERVER_HELD_H
+#define KSPOOL_SERVER_HELD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+struct bufferevent;
+
+enum {
+	HELD_OWN_BYTES = 8 << 20,
+	HELD_CONNECTION_BYTES = 2048, /* of a connection that says nothing: measured 1.8 KiB */
+	HELD_SMALL_BYTES = 6144,      /* a connection, and a head as programs send them */
+	HELD_SHAKING_BYTES = 46080,   /* of OpenSSL's during a handshake: measured 43 KiB */
+	HELD_TLS_BYTES = 18432        /* and after it: measured 16 KiB */
+};
+
+struct held_kind {
+	bool (*may_go)(const void *owner); /* nothing that is whole is lost with it */
+	void (*go)(void *owner);           /* closes and frees the connection */
+};
+
+struct held {
+	TAILQ_ENTRY(held) link;
+	const struct held_kind *kind;
+	void *owner;
+	struct bufferevent *bev;
+	size_t bytes;
+	int64_t since_ns; /* of its last change */
+};
+
+void held_enter(struct held *h, struct bufferevent *bev, const struct held_kind *kind, void *owner);
+/* Counts its buffers anew, and `own` bytes besides. */
+void held_note(struct held *h, size_t own);
+/* Connections hold more than they may: nothing large is begun. */
+bool held_is_over(void);
+/* Of all connections. */
+uint64_t held_bytes(void);
+void held_leave(struct held *h);
+
+#endif
