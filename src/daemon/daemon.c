@@ -43,6 +43,7 @@ enum {
 	STATUS_EVERY_TICKS = 5,
 	DEVICE_EVERY_TICKS = 600,
 	EVENTS_MAX = 12,
+	CLOSING_MIN_S = 10, /* whatever shutdown_timeout says: what clients gave is worth it */
 };
 
 enum phase { PHASE_STARTING, PHASE_RUNNING, PHASE_DRAINING, PHASE_DELAYED, PHASE_CLOSING, PHASE_CLOSED };
@@ -59,7 +60,8 @@ struct daemon {
 	struct rates rates;
 	struct status_source source;
 	enum phase phase;
-	bool hurry; /* a second signal came: wait for nothing */
+	int64_t closing_until_ns; /* no client's slowness holds the end up longer */
+	bool hurry;               /* a second signal came: wait for nothing */
 	struct status_told told;
 	unsigned ticks;
 	int upgraded_percent; /* as it was logged */
@@ -116,7 +118,11 @@ static void watch_again(struct daemon *d)
 
 static void begin_closing(struct daemon *d, const char *why)
 {
+	int64_t limit_ns = d->config->shutdown_timeout_ns;
+
 	set_phase(d, PHASE_CLOSING, why);
+	d->closing_until_ns =
+	    clock_mono_ns() + (limit_ns > CLOSING_MIN_S * NS_PER_S ? limit_ns : CLOSING_MIN_S * NS_PER_S);
 	notify_send("STOPPING=1\nSTATUS=stopping: %s", why);
 	doors_stop(d->doors);
 	watch_again(d);
@@ -134,6 +140,9 @@ static void on_watch(evutil_socket_t fd, short what, void *arg)
 		begin_closing(d, "shutdown_delay passed");
 	else if (d->phase == PHASE_CLOSING && doors_is_idle(d->doors)) {
 		set_phase(d, PHASE_CLOSED, "doors are closed and answered");
+		(void)event_base_loopbreak(d->base);
+	} else if (d->phase == PHASE_CLOSING && clock_mono_ns() >= d->closing_until_ns) {
+		set_phase(d, PHASE_CLOSED, "clients did not end in time");
 		(void)event_base_loopbreak(d->base);
 	} else
 		watch_again(d);

@@ -1,13 +1,15 @@
 """A graceful stop: what a source cannot give again is stored or left unread, never dropped."""
 
 import os
+import select
 import signal
 import socket
+import struct
 import subprocess
 
 import pytest
 
-from waits import free_port
+from waits import free_port, wait_for
 
 
 def key_of_unfinished():
@@ -117,3 +119,50 @@ def test_a_client_that_never_ends_does_not_hold_the_stop(fake, new_spooler, fold
     finally:
         source.kill()
         source.wait()
+
+
+@pytest.mark.parametrize("clients, size", [(8, 1_040_000), (24, 700_000), (60, 200_000)])
+def test_lines_without_end_do_not_hold_the_end_up(fake, new_spooler, folder, clients, size):
+    """Together they filled the doors' memory: none could go on, and each had to be read to its end."""
+    fake.offline()
+    path = f"{folder}/in"
+    spooler = new_spooler(fake.endpoint, {"socket_server": {"network": "unix", "address": path}}).start()
+    spooler.process.send_signal(signal.SIGSTOP)
+    begun = []
+    for _ in range(clients):
+        begun.append(socket.socket(socket.AF_UNIX))
+        begun[-1].connect(path)
+        begun[-1].setblocking(False)
+    unsent = {s: memoryview(b"x" * size) for s in begun}
+    spooler.process.send_signal(signal.SIGCONT)
+    for _ in range(50):  # as far as it goes: many of them never get all of it in
+        for s in select.select([], begun, [], 0.05)[1]:
+            try:
+                unsent[s] = unsent[s][s.send(unsent[s]):] if unsent[s] else unsent[s]
+            except OSError:
+                unsent[s] = unsent[s][:0]
+    spooler.stop(seconds=25)
+    for s in begun:
+        s.close()
+
+
+def test_who_takes_answers_a_byte_at_a_time_does_not_hold_the_end_up(fake, new_spooler, folder):
+    path = f"{folder}/in"
+    door = {"socket_server": {"network": "unix", "address": path, "framing": "length"}}
+    spooler = new_spooler(fake.endpoint, door, shutdown_timeout="1s").start()
+    with socket.socket(socket.AF_UNIX) as slow:
+        slow.connect(path)
+        slow.setblocking(False)
+        frames = memoryview(struct.pack(">I1s", 1, b"x") * 400_000)
+        while frames and select.select([], [slow], [], 1)[1]:
+            frames = frames[slow.send(frames):]
+        spooler.process.send_signal(signal.SIGTERM)
+        takes = select.poll()
+        takes.register(slow, select.POLLIN)
+
+        def ended():
+            if takes.poll(0):
+                slow.recv(1)
+            return not spooler.running
+        wait_for(ended, spooler.tail, 25)
+    assert spooler.process.returncode == 0, spooler.tail()
