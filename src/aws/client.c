@@ -19,7 +19,6 @@
 #include "base/clock.h"
 #include "base/dates.h"
 #include "base/mem.h"
-#include "aws/transport/transport.h"
 #include "aws/signing/sigv4.h"
 #include "aws/identity/credentials.h"
 #include "aws/identity/identity_context.h"
@@ -104,6 +103,7 @@ static void on_answer(struct transport_request *http, const struct transport_ans
 {
 	static const enum aws_outcome outcomes[] = {[TRANSPORT_ANSWERED] = AWS_ANSWERED,
 	                                            [TRANSPORT_NOT_SENT] = AWS_NOT_SENT,
+	                                            [TRANSPORT_CUT] = AWS_CUT,
 	                                            [TRANSPORT_UNKNOWN] = AWS_UNKNOWN};
 	struct sending *s = http->arg;
 	struct aws_client *c = s->client;
@@ -114,6 +114,7 @@ static void on_answer(struct transport_request *http, const struct transport_ans
 	    .body_bytes = a->body_bytes,
 	    .retry_after_ms = a->retry_after_ms,
 	    .took_ns = a->took_ns,
+	    .link = a->link,
 	    .rewind_refused = a->rewind_refused,
 	    .error = a->error,
 	};

@@ -19,6 +19,7 @@
 #include "base/error.h"
 #include "aws/identity/aws_identity.h"
 #include "aws/identity/identity_settings.h"
+#include "aws/transport/transport.h"
 
 struct event_base;
 struct aws_client;
@@ -27,6 +28,7 @@ struct aws_client;
 enum aws_outcome {
 	AWS_ANSWERED,       /* a whole HTTP response arrived: status, headers and body are set */
 	AWS_NOT_SENT,       /* surely never reached the service: lookup, connect, TLS, proxy, pool */
+	AWS_CUT,            /* failed before the last of its body left: nobody has it whole */
 	AWS_UNKNOWN,        /* failed after some of it was sent: may have been stored */
 	AWS_NO_CREDENTIALS, /* nothing was sent: no provider has credentials; error says why */
 	AWS_CANCELLED,      /* aws_client_cancel_all; may have been stored */
@@ -42,6 +44,7 @@ struct aws_answer {
 	char error_type[96];    /* x-amzn-ErrorType, cut at ':' and '#' */
 	int64_t retry_after_ms; /* x-amz-retry-after or Retry-After; -1 when absent */
 	int64_t took_ns;
+	struct transport_link link;
 	bool rewind_refused; /* the library wanted to resend and was refused: outcome is AWS_UNKNOWN */
 	struct error error;  /* for the operator, when outcome is not AWS_ANSWERED */
 };

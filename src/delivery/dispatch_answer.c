@@ -485,6 +485,7 @@ static void ended_without_answer(struct dispatch *d, struct request *q, const st
 	} ends[] = {
 	    [AWS_ANSWERED] = {OUTCOME_UNKNOWN, ""},
 	    [AWS_NOT_SENT] = {OUTCOME_NOT_SENT, "Unreachable"},
+	    [AWS_CUT] = {OUTCOME_NOT_SENT, "Unreachable"},
 	    [AWS_UNKNOWN] = {OUTCOME_UNKNOWN, "AnswerLost"},
 	    [AWS_NO_CREDENTIALS] = {OUTCOME_NO_CREDENTIALS, "NoCredentials"},
 	    [AWS_CANCELLED] = {OUTCOME_CANCELLED, "Cancelled"},

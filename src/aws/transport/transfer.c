@@ -2,7 +2,8 @@
  * Invariants:
  *  1. A body is handed to the library once: `sent` never goes back, and a rewind is refused.
  *  2. An answer is TRANSPORT_ANSWERED only with a final status, whole header lines and an announced end of the body.
- *  3. It is TRANSPORT_NOT_SENT only when no connection was ready for it and no byte of the body was taken.
+ *  3. It is TRANSPORT_NOT_SENT only when no connection was ready for it and no byte of the body was taken, and
+ *     TRANSPORT_CUT only when the library never asked for the body's last bytes.
  *  4. Field lines are wiped before they are freed: one of them may be a token.
  */
 #include "aws/transport/transport_internal.h"
@@ -25,12 +26,12 @@
 #include "base/num.h"
 
 enum {
-	CONNECT_TIMEOUT_MS = 5000,
-	USER_TIMEOUT_MS = 60000, /* a radio that comes back after half a minute loses nothing */
+	KERNEL_GRACE_MS = 5000, /* the kernel's own time-out is later than ours, which knows how much had left */
 	KEEPALIVE_S = 15,
-	SLOWEST_BYTES_PER_MS = 4, /* the slowest uplink that is given all its time: 32 kbit/s */
-	CONNECTION_LIFE_S = 300,
-	CONNECTION_IDLE_S = 30,
+	SLOW_PIECE_BYTES = 4 * 1024,
+	UNSENT_BYTES = 16 * 1024, /* in the kernel, beside what is on its way */
+	CONNECTION_LIFE_S = 600,
+	CONNECTION_IDLE_S = 90, /* longer than most batch periods */
 	CA_CACHE_S = 300,
 	DNS_CACHE_S = 2, /* an address that changed is found by the next connection; kept ones need no look-up */
 	/* Bodies reach 7 MB. Larger than this gains nothing over TLS and costs memory per request under way. */
@@ -45,6 +46,8 @@ static size_t on_read(char *out, size_t size, size_t count, void *arg)
 	size_t left = t->request->body_bytes - t->sent;
 	size_t n = left < room ? left : room;
 
+	if (t->pool->is_slow && n > SLOW_PIECE_BYTES)
+		n = SLOW_PIECE_BYTES;
 	if (n > 0)
 		memcpy(out, (const char *)t->request->body + t->sent, n);
 	t->sent += n;
@@ -66,12 +69,25 @@ static int on_begin(void *arg, char *remote, char *local, int remote_port, int l
 {
 	struct transfer *t = arg;
 
-	(void)remote;
 	(void)local;
-	(void)remote_port;
-	(void)local_port;
 	t->begun = true;
+	t->begun_ns = t->moved_ns = clock_mono_ns();
+	t->heard = 0;
+	t->steady = (struct progress){0};
+	t->fd = remote ? wires_find(&t->pool->wires, remote, remote_port, local_port) : -1;
+	progress_look(t->fd, &t->first);
+	t->last = t->first;
 	return CURL_PREREQFUNC_OK;
+}
+
+/* A byte of the answer came. */
+static void hear(struct transfer *t, size_t n)
+{
+	if (!t->begun) /* a proxy's answer to CONNECT */
+		return;
+	if (t->heard == 0)
+		t->answer.link.heard_ns = clock_mono_ns() - t->begun_ns;
+	t->heard += n;
 }
 
 static size_t on_write(char *data, size_t size, size_t count, void *arg)
@@ -79,6 +95,7 @@ static size_t on_write(char *data, size_t size, size_t count, void *arg)
 	struct transfer *t = arg;
 	size_t n = size * count;
 
+	hear(t, n);
 	if (buf_add(&t->body, data, n)) {
 		t->refused_body = true;
 		return 0;
@@ -164,9 +181,11 @@ static const struct {
 static void forget_response(struct transfer *t)
 {
 	bool rewind = t->answer.rewind_refused;
+	int64_t heard_ns = t->answer.link.heard_ns;
 
 	memset(&t->answer, 0, sizeof t->answer);
 	t->answer.rewind_refused = rewind;
+	t->answer.link.heard_ns = heard_ns;
 	t->answer.retry_after_ms = t->answer.date_ms = t->answer.token_ttl_s = -1;
 	t->framed = t->headers_whole = false;
 }
@@ -179,6 +198,7 @@ static size_t on_header(char *data, size_t size, size_t count, void *arg)
 	char line[512];
 	char *colon, *value;
 
+	hear(t, n);
 	if (n >= 5 && memcmp(data, "HTTP/", 5) == 0)
 		forget_response(t);
 	while (end > 0 && (data[end - 1] == '\n' || data[end - 1] == '\r' || data[end - 1] == ' '))
@@ -204,11 +224,13 @@ static size_t on_header(char *data, size_t size, size_t count, void *arg)
 
 static int on_socket_made(void *arg, curl_socket_t fd, curlsocktype purpose)
 {
-	const struct transport *pool = arg;
-	unsigned ms = (unsigned)(pool->options.user_timeout_ms > 0 ? pool->options.user_timeout_ms : USER_TIMEOUT_MS);
-	int count = (int)pool->options.keepalive_count;
+	struct transport *pool = arg;
+	unsigned ms = (unsigned)transfer_silence_ms(pool) + KERNEL_GRACE_MS;
+	int count = (int)pool->options.keepalive_count, unsent = UNSENT_BYTES;
 
 	(void)purpose;
+	wires_add(&pool->wires, fd);
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms);
 	if (count > 0 && pool->options.keepalive_idle_s >= 0)
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
@@ -219,11 +241,18 @@ static int on_socket_made(void *arg, curl_socket_t fd, curlsocktype purpose)
 static int on_socket_close(void *arg, curl_socket_t fd)
 {
 	struct transport *pool = arg;
+	struct transfer *t;
 	struct watch *w;
 
+	TAILQ_FOREACH (t, &pool->active, link)
+		if (t->fd == fd) {
+			progress_look(fd, &t->last);
+			t->fd = -1;
+		}
 	LIST_FOREACH (w, &pool->watches, link)
 		if (w->fd == fd)
 			(void)event_del(w->event);
+	wires_remove(&pool->wires, fd);
 	return close(fd);
 }
 
@@ -263,6 +292,7 @@ static void set_protocol(struct transfer *t)
 	SET(CURLOPT_USERAGENT, "kspool/" KSPOOL_VERSION);
 	if (t->pool->ca_file)
 		SET(CURLOPT_CAINFO, t->pool->ca_file);
+	SET(CURLOPT_SHARE, t->pool->share);
 }
 
 static void set_callbacks(struct transfer *t)
@@ -306,8 +336,8 @@ static void wipe_fields(struct transfer *t)
 
 void transfer_free(struct transfer *t)
 {
-	if (t->deadline)
-		event_free(t->deadline);
+	if (t->watch)
+		event_free(t->watch);
 	curl_easy_cleanup(t->easy);
 	wipe_fields(t);
 	buf_fini(&t->body);
@@ -372,24 +402,13 @@ static void set_method(struct transfer *t, const struct transport_request *r)
 	}
 }
 
-int64_t transfer_longest_ms(const struct transport_request *r)
-{
-	return r->timeout_ms + (int64_t)(r->body_bytes / SLOWEST_BYTES_PER_MS);
-}
-
 static void set_times(struct transfer *t, const struct transport_request *r)
 {
 	struct transport *pool = t->pool;
-	int64_t connect_ms = r->connect_timeout_ms              ? r->connect_timeout_ms
-	                     : pool->options.connect_timeout_ms ? pool->options.connect_timeout_ms
-	                                                        : CONNECT_TIMEOUT_MS;
+	int64_t connect_ms = transfer_connect_ms(pool, r);
 	int64_t since_drop_s = pool->dropped_at_ms < 0 ? -1 : (clock_mono_ms() - pool->dropped_at_ms) / MS_PER_S;
 
-	/*
-	 * No rule of least speed: a body stands in the kernel's send buffer while a thin link carries it, and nothing
-	 * is seen to move. A peer that acknowledges nothing is TCP_USER_TIMEOUT's.
-	 */
-	SET(CURLOPT_TIMEOUT_MS, (long)transfer_longest_ms(r));
+	/* No time for the whole, and no least speed: transfer_look asks the kernel what moves. */
 	SET(CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
 	if (since_drop_s > CONNECTION_LIFE_S)
 		pool->dropped_at_ms = since_drop_s = -1;
@@ -404,9 +423,12 @@ enum err transfer_prepare(struct transfer *t, struct transport_request *r, struc
 	struct transport *pool = t->pool;
 
 	t->request = r;
-	t->sent = 0;
+	t->sent = t->heard = 0;
+	t->fd = -1;
+	t->first = t->steady = t->last = (struct progress){0};
 	t->started_ns = clock_mono_ns();
-	t->begun = t->refused_body = t->setup_failed = false;
+	t->begun = t->refused_body = t->setup_failed = t->given_up = false;
+	t->answer.link.heard_ns = 0;
 	t->error[0] = '\0';
 	t->body.max = r->response_max ? r->response_max : TRANSPORT_RESPONSE_MAX;
 	forget_response(t);
@@ -442,6 +464,7 @@ void transfer_judge(struct transfer *t, CURLcode code)
 
 	(void)curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
 	(void)curl_easy_getinfo(t->easy, CURLINFO_HTTP_CONNECTCODE, &proxy_status);
+	transfer_report(t, code == CURLE_OPERATION_TIMEDOUT);
 	a->took_ns = clock_mono_ns() - t->started_ns;
 	a->timed_out = code == CURLE_OPERATION_TIMEDOUT;
 	if (code == CURLE_OK) {
@@ -454,7 +477,9 @@ void transfer_judge(struct transfer *t, CURLcode code)
 			return;
 		}
 	}
-	a->result = t->begun || t->sent > 0 ? TRANSPORT_UNKNOWN : TRANSPORT_NOT_SENT;
+	a->result = !t->begun && t->sent == 0          ? TRANSPORT_NOT_SENT
+	            : t->sent < t->request->body_bytes ? TRANSPORT_CUT
+	                                               : TRANSPORT_UNKNOWN;
 	a->body = "";
 	if (t->setup_failed)
 		return; /* its error was told where it was noticed */

@@ -18,8 +18,7 @@
 #include "base/mem.h"
 #include "aws/transport/transport_internal.h"
 
-/* Beyond curl's own limit by this much the request is taken away from it: curl/curl#18252 saw look-ups of minutes. */
-enum { DEADLINE_GRACE_MS = 3000, IDLE_HANDLES_MAX = 128 };
+enum { IDLE_HANDLES_MAX = 128 };
 
 static void collect(struct transport *pool);
 
@@ -106,7 +105,7 @@ static void finish(struct transfer *t)
 	struct transport *pool = t->pool;
 	struct transport_request *request = t->request;
 
-	(void)evtimer_del(t->deadline);
+	(void)evtimer_del(t->watch);
 	TAILQ_REMOVE(&pool->active, t, link);
 	pool->active_count--;
 	if (t->answer.timed_out)
@@ -139,17 +138,27 @@ static void collect(struct transport *pool)
 	}
 }
 
-static void on_deadline(evutil_socket_t fd, short events, void *arg)
+static void look(struct transfer *t)
 {
-	struct transfer *t = arg;
 	struct transport *pool = t->pool;
+	int64_t ms = transfer_look(t);
+	struct timeval tv = {.tv_sec = ms / MS_PER_S, .tv_usec = ms % MS_PER_S * 1000};
 
-	(void)fd;
-	(void)events;
+	if (ms > 0) {
+		(void)evtimer_add(t->watch, &tv);
+		return;
+	}
 	transfer_judge(t, CURLE_OPERATION_TIMEDOUT);
 	(void)curl_multi_remove_handle(pool->multi, t->easy);
 	finish(t);
 	collect(pool);
+}
+
+static void on_watch(evutil_socket_t fd, short events, void *arg)
+{
+	(void)fd;
+	(void)events;
+	look(arg);
 }
 
 /* Requests the library would not take end here, so that done never runs inside transport_start. */
@@ -174,11 +183,13 @@ static enum err setup(struct transport *pool, struct error *e)
 	CURLM *m = pool->multi = curl_multi_init();
 	long connections = (long)pool->options.max_connections;
 
+	pool->share = curl_share_init();
 	pool->timer = evtimer_new(pool->base, on_timer, pool);
 	pool->kick = event_new(pool->base, -1, 0, on_kick, pool);
-	if (!m || !pool->timer || !pool->kick)
+	if (!m || !pool->share || !pool->timer || !pool->kick)
 		return error_set(e, ERR_MEMORY, "cannot set up the HTTP client");
-	if (curl_multi_setopt(m, CURLMOPT_SOCKETFUNCTION, set_socket) ||
+	if (curl_share_setopt(pool->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION) ||
+	    curl_multi_setopt(m, CURLMOPT_SOCKETFUNCTION, set_socket) ||
 	    curl_multi_setopt(m, CURLMOPT_SOCKETDATA, pool) ||
 	    curl_multi_setopt(m, CURLMOPT_TIMERFUNCTION, set_timer) || curl_multi_setopt(m, CURLMOPT_TIMERDATA, pool) ||
 	    curl_multi_setopt(m, CURLMOPT_PIPELINING, CURLPIPE_NOTHING) ||
@@ -224,6 +235,7 @@ enum err transport_open(struct event_base *base, const struct transport_options 
 	LIST_INIT(&pool->watches);
 	TAILQ_INIT(&pool->active);
 	TAILQ_INIT(&pool->idle);
+	LIST_INIT(&pool->wires);
 	if (pool->options.max_connections == 0)
 		pool->options.max_connections = 1;
 	err = setup(pool, e);
@@ -251,6 +263,10 @@ void transport_close(struct transport *pool)
 		(void)curl_multi_cleanup(pool->multi);
 	while (!LIST_EMPTY(&pool->watches))
 		watch_free(LIST_FIRST(&pool->watches));
+	while (!LIST_EMPTY(&pool->wires))
+		wires_remove(&pool->wires, LIST_FIRST(&pool->wires)->fd);
+	if (pool->share)
+		(void)curl_share_cleanup(pool->share);
 	if (pool->timer)
 		event_free(pool->timer);
 	if (pool->kick)
@@ -270,17 +286,9 @@ static struct transfer *take_transfer(struct transport *pool)
 		return t;
 	}
 	t = transfer_new(pool);
-	t->deadline = evtimer_new(pool->base, on_deadline, t);
-	must(t->deadline);
+	t->watch = evtimer_new(pool->base, on_watch, t);
+	must(t->watch);
 	return t;
-}
-
-static void arm_deadline(struct transfer *t, const struct transport_request *request)
-{
-	int64_t ms = transfer_longest_ms(request) + DEADLINE_GRACE_MS;
-	struct timeval tv = {.tv_sec = ms / MS_PER_S, .tv_usec = ms % MS_PER_S * 1000};
-
-	(void)evtimer_add(t->deadline, &tv);
 }
 
 void transport_start(struct transport *pool, struct transport_request *request)
@@ -292,8 +300,8 @@ void transport_start(struct transport *pool, struct transport_request *request)
 	request->internal = t;
 	TAILQ_INSERT_TAIL(&pool->active, t, link);
 	pool->active_count++;
-	arm_deadline(t, request);
 	err = transfer_prepare(t, request, &t->answer.error);
+	look(t);
 	if (err == ERR_OK && curl_multi_add_handle(pool->multi, t->easy) != CURLM_OK)
 		err = error_set(&t->answer.error, ERR_SYSTEM, "the HTTP client takes no more requests");
 	if (err) {
@@ -309,7 +317,7 @@ void transport_abort(struct transport *pool, struct transport_request *request)
 	if (!t)
 		return;
 	must(pool->depth == 0 && t->pool == pool);
-	(void)evtimer_del(t->deadline);
+	(void)evtimer_del(t->watch);
 	if (!t->setup_failed)
 		(void)curl_multi_remove_handle(pool->multi, t->easy);
 	TAILQ_REMOVE(&pool->active, t, link);

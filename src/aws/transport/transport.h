@@ -29,7 +29,20 @@ enum { TRANSPORT_RESPONSE_MAX = 2 * 1024 * 1024 };
 enum transport_result {
 	TRANSPORT_ANSWERED, /* status, header lines and body are whole */
 	TRANSPORT_NOT_SENT, /* not one byte of the request went out */
-	TRANSPORT_UNKNOWN,  /* failed after it began to go out */
+	TRANSPORT_CUT,     /* failed before the last bytes of its body were handed to the kernel: nobody has it whole */
+	TRANSPORT_UNKNOWN, /* failed after it began to go out */
+};
+
+/* What the kernel said of the connection while the request was on its way. */
+struct transport_link {
+	bool is_known;
+	uint64_t wire_bytes; /* acknowledged, head and all */
+	int64_t upload_ns;   /* while something was not acknowledged */
+	int64_t heard_ns;    /* from its beginning to the answer's first byte; 0: none came */
+	int64_t rtt_ns;      /* the least of the connection */
+	uint64_t
+	    steady_bytes;  /* acknowledged after the first second, when buffers on the way are full; 0: it was over */
+	int64_t steady_ns; /* in this time */
 };
 
 struct transport_answer {
@@ -44,6 +57,7 @@ struct transport_answer {
 	int64_t date_ms;        /* the Date field; -1: absent or not a date */
 	int64_t token_ttl_s;    /* x-aws-ec2-metadata-token-ttl-seconds; -1: absent */
 	int64_t took_ns;
+	struct transport_link link;
 	bool rewind_refused; /* the library wanted to send the body again */
 	bool timed_out;
 	struct error error; /* when not answered */
@@ -56,7 +70,7 @@ struct transport_request {
 	size_t field_count;
 	const void *body; /* POST and PUT; must live until done */
 	size_t body_bytes;
-	int64_t timeout_ms;         /* whole request; a second per 4 KB of body is added, as on a 32 kbit/s line */
+	int64_t timeout_ms;         /* for the answer, from when all of the request was acknowledged */
 	int64_t connect_timeout_ms; /* 0: the pool's */
 	size_t response_max;        /* 0: TRANSPORT_RESPONSE_MAX */
 	bool allow_plain;           /* http:// is refused without this */
@@ -69,7 +83,7 @@ struct transport_request {
 struct transport_options {
 	unsigned max_connections;   /* to one host */
 	int64_t connect_timeout_ms; /* 0: 5 s */
-	int64_t user_timeout_ms;    /* unacknowledged bytes; 0: 60 s */
+	int64_t user_timeout_ms;    /* a request is on its way and nothing is acknowledged; 0: 60 s */
 	int64_t keepalive_idle_s;   /* 0: 15 s; negative: no keep-alive */
 	int64_t keepalive_interval_s;
 	int64_t keepalive_count;

@@ -1,7 +1,8 @@
 /*
  * transport_internal: what the two halves of the transport share.
  *
- * What it is: the pool with its loop is transport.c, one request on its way is transfer.c.
+ * What it is: the pool with its loop is transport.c, one request on its way is transfer.c, whether it moves is
+ * transfer_watch.c.
  * Promises: as transport.h.
  * Owner: the pool owns its transfers, busy and idle; a transfer owns its easy handle, fields and body.
  * Thread: the event base's.
@@ -20,6 +21,7 @@
 #include <event2/event.h>
 
 #include "base/buf.h"
+#include "aws/transport/progress.h"
 #include "aws/transport/transport.h"
 
 /* One request under way, or one easy handle waiting in the pool for the next. */
@@ -29,17 +31,23 @@ struct transfer {
 	CURL *easy;
 	struct curl_slist *fields;
 	struct transport_request *request;
-	struct event *deadline; /* above curl's own: a name look-up may outlive that */
+	struct event *watch; /* looks whether it moves, and ends it when it does not */
 	struct buf body;
 	struct transport_answer answer;
-	size_t sent; /* body bytes handed to the library */
-	int64_t started_ns;
+	size_t sent;  /* body bytes handed to the library */
+	size_t heard; /* bytes of the answer */
+	int64_t started_ns, begun_ns;
+	int64_t moved_ns;              /* something of it was acknowledged */
+	int fd;                        /* of the connection it goes over; -1: not known */
+	struct progress first, steady; /* when it began, and a second later */
+	struct progress last;
 	bool begun;         /* a connection was ready and the request began to go out */
 	bool framed;        /* Content-Length or chunked: the end of the body is announced */
 	bool headers_whole; /* the empty line was seen */
 	bool refused_body;  /* the response outgrew its limit */
 	bool fresh;         /* was told to make its own connection */
 	bool setup_failed;
+	bool given_up; /* it did not move: error says so */
 	char error[CURL_ERROR_SIZE];
 };
 
@@ -58,6 +66,11 @@ struct transport {
 	struct event *timer;
 	struct event *kick; /* ends what could not even start, from the loop */
 	LIST_HEAD(, watch) watches;
+	struct wires wires;
+	CURLSH *share;      /* TLS sessions */
+	int64_t connect_ms; /* what connecting may take now; 0: as ever */
+	bool is_slow; /* the newest request took long to go out: small pieces, so that little of one lies in the kernel
+	               */
 	struct transfer_list active;
 	struct transfer_list idle;
 	size_t active_count;
@@ -72,8 +85,13 @@ struct transport {
 /* A new easy handle with everything that does not depend on the request. */
 struct transfer *transfer_new(struct transport *pool);
 void transfer_free(struct transfer *t);
-/* How long the request may take in all: a body may take a second per 4 KB. Silence ends it far sooner. */
-int64_t transfer_longest_ms(const struct transport_request *request);
+/* Looks whether it moves. Returns in how many ms to look again; 0: it is over, given_up and error are set. */
+int64_t transfer_look(struct transfer *t);
+/* How long it may go on without a byte acknowledged, and how long connecting may take. */
+int64_t transfer_silence_ms(const struct transport *pool);
+int64_t transfer_connect_ms(const struct transport *pool, const struct transport_request *request);
+/* It is over: fills answer.link, whatever became of it. */
+void transfer_report(struct transfer *t, bool timed_out);
 /* Sets the request's own options; an error when one of them cannot be. */
 enum err transfer_prepare(struct transfer *t, struct transport_request *request, struct error *e) MUST_CHECK;
 /* Fills t->answer from what happened. */
