@@ -414,11 +414,11 @@ enum err store_check(const char *path, struct buf *out, uint64_t *ret_problems, 
 	vfs_forget_fault();
 	(void)sql_lacked_memory();
 	if (err != ERR_OK)
-		return err;
+		return store_is_no_producer(err, e);
 	err = check_all(&c, e ? e : &local);
 	if (err == ERR_OK)
 		err = store_no_fault(path, e);
 	files_close(&c.files);
 	*ret_problems = c.problems;
-	return err;
+	return store_is_no_producer(err, e ? e : &local);
 }

@@ -329,6 +329,8 @@ uint64_t store_ledger_print(const struct totals *t);
 /* The next commit begins a log: the database file has all that was committed. */
 void store_ledger_log_begins(struct store *s);
 void store_tide_write(struct store *s);
+/* Where no producer waits for room: ERR_FULL, which asks for patience, becomes ERR_NOSPACE. */
+enum err store_is_no_producer(enum err err, struct error *e);
 /* The counts as the tide mark has them. */
 void store_ledger_of_tide(struct totals *t, const struct tide *tide);
 /* The tide mark saw commits that this row, and the blocks behind it, do not have. */

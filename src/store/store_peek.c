@@ -113,7 +113,7 @@ enum err store_peek(const char *path, bool is_copy, store_peek_visit *visit, voi
 		return error_set(e, ERR_NOINPUT, "there is no spool at %s", path);
 	err = files_open_reader(&files, path, e);
 	if (err != ERR_OK)
-		return err;
+		return store_is_no_producer(err, e);
 	err = must_be_whole(&files, &log_is_damaged, e);
 	whole = log_is_damaged && err == ERR_OK ? wal_must_be_whole(path, &local) : ERR_OK;
 	if (err == ERR_OK)
@@ -124,5 +124,10 @@ enum err store_peek(const char *path, bool is_copy, store_peek_visit *visit, voi
 			*e = local;
 	}
 	files_close(&files);
-	return err;
+	if (err == ERR_DAMAGED)
+		(void)error_wrap(e,
+		                 "%s is damaged: start kspool, or run kspool repair, to read back what is whole; kspool"
+		                 " check says what is not",
+		                 path);
+	return store_is_no_producer(err, e);
 }

@@ -85,6 +85,16 @@ enum err store_no_fault(const char *path, struct error *e)
 	                 strerror(vfs_fault()), vfs_fault() == EIO ? FILES_DEAD_WAY : "");
 }
 
+enum err store_is_no_producer(enum err err, struct error *e)
+{
+	if (err != ERR_FULL)
+		return err;
+	if (e)
+		e->code = ERR_NOSPACE;
+	(void)error_wrap(e, "no room on its file system; free some space and try again");
+	return ERR_NOSPACE;
+}
+
 enum err store_run(struct store *s, sqlite3_stmt *st, struct error *e, const char *what)
 {
 	int rc = sqlite3_step(st);

@@ -160,6 +160,18 @@ enum err asides_find(const struct files *f, struct aside_list *ret, struct error
 	return err;
 }
 
+/* Half of a small file, of a run that died or had no room: its whole never came. */
+static bool is_half(const struct files *f, const char *name)
+{
+	const size_t own = strlen(f->name);
+
+	if (strncmp(name, f->name, own) != 0)
+		return false;
+	name += own;
+	return strcmp(name, ".aside.new") == 0 ||
+	       (strncmp(name, ASIDE_PREFIX, strlen(ASIDE_PREFIX)) == 0 && ends_with(name, strlen(name), READ ".new"));
+}
+
 static bool is_peeked(const struct files *f, const char *name)
 {
 	static const char word[] = ".peek-";
@@ -182,7 +194,7 @@ void asides_sweep_copies(const struct files *f)
 	if (!dir && fd >= 0)
 		(void)close(fd);
 	while (dir && (entry = readdir(dir)))
-		if (is_peeked(f, entry->d_name))
+		if (is_peeked(f, entry->d_name) || is_half(f, entry->d_name))
 			(void)unlinkat(f->dir_fd, entry->d_name, 0);
 	if (dir)
 		(void)closedir(dir);

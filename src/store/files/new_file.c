@@ -43,7 +43,11 @@ enum err new_file_publish(const char *part, const char *target, struct error *e)
 	if (err != ERR_OK)
 		return err;
 	if (move_without_replacing(part, target) != 0)
-		return error_set_errno(e, errno == EEXIST ? ERR_INPUT : ERR_ENVIRONMENT, "cannot make %s", target);
+		return error_set_errno(e,
+		                       errno == EEXIST ? ERR_INPUT
+		                       : errno == EIO  ? ERR_DISK
+		                                       : ERR_ENVIRONMENT,
+		                       "cannot make %s", target);
 	if (slash)
 		slash[slash == folder ? 1 : 0] = '\0';
 	return sync_path(slash ? folder : ".", O_RDONLY | O_DIRECTORY, e);
@@ -54,7 +58,7 @@ enum err new_file_is_still(const char *path, int fd, struct error *e)
 	struct stat named, made;
 
 	if (fstat(fd, &made) != 0 || lstat(path, &named) != 0)
-		return error_set_errno(e, ERR_ENVIRONMENT, "cannot look at %s", path);
+		return error_set_errno(e, errno == EIO ? ERR_DISK : ERR_ENVIRONMENT, "cannot look at %s", path);
 	if (named.st_ino == made.st_ino && named.st_dev == made.st_dev && named.st_nlink == 1)
 		return ERR_OK;
 	return error_set(e, ERR_ENVIRONMENT,

@@ -1,0 +1,151 @@
+/*
+ * What a command ends with that looks at a stopped spool or copies it, when a file operation fails: a full disk asks
+ * nobody to wait for a producer, a disk error is no wrong mode, damage has a sentence, and halves of small files go.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "rig/faultfs.h"
+#include "rig/lives.h"
+#include "store/store_copy.h"
+
+static bool visit(void *arg, const struct store_peeked *m)
+{
+	(void)m;
+	++*(uint64_t *)arg;
+	return true;
+}
+
+static enum err check(const struct spooldir *d, struct error *e)
+{
+	struct buf out;
+	uint64_t problems;
+	enum err err;
+
+	buf_init(&out, 1 << 20);
+	err = store_check(d->path, &out, &problems, e);
+	buf_fini(&out);
+	return err;
+}
+
+static enum err peek(const struct spooldir *d, struct error *e)
+{
+	uint64_t seen = 0;
+
+	return store_peek(d->path, false, visit, &seen, e);
+}
+
+static void a_full_disk_is_no_full_spool(void **state)
+{
+	enum err (*const looks[])(const struct spooldir *d, struct error *e) = {check, peek};
+	struct spooldir d;
+	unsigned met = 0;
+
+	(void)state;
+	life_make(&d, 0, 100, 50);
+	for (size_t i = 0; i < 2; i++)
+		for (uint64_t n = 1, failed = 1; failed > 0; n++) {
+			struct error e = {0};
+			enum err err;
+
+			faultfs_arm(FAULTFS_ALL, n, EDQUOT, false);
+			err = looks[i](&d, &e);
+			failed = faultfs_failed();
+			faultfs_arm(0, 0, 0, false);
+			if (err == ERR_FULL || (err != ERR_OK && (e.code != err || e.text[0] == '\0')))
+				fail_msg("look %zu, operation %u: error %d: %s", i, (unsigned)n, (int)err, e.text);
+			met += err == ERR_NOSPACE;
+		}
+	assert_true(met > 0);
+	spooldir_remove(&d);
+}
+
+static void a_disk_error_is_no_wrong_mode(void **state)
+{
+	struct spooldir d;
+	struct store *s = life_begin(&d);
+	char target[400];
+
+	(void)state;
+	(void)snprintf(target, sizeof target, "%s/copy", d.dir);
+	life_append(s, 0, 100);
+	for (uint64_t n = 1, failed = 1; failed > 0; n++) {
+		struct error e = {0};
+		enum err err;
+
+		faultfs_arm(FAULTFS_OPEN | FAULTFS_STAT | FAULTFS_WRITE | FAULTFS_RENAME | FAULTFS_SYNC, n, EIO, false);
+		err = store_export(s, target, &e);
+		failed = faultfs_failed();
+		faultfs_arm(0, 0, 0, false);
+		if (err == ERR_ENVIRONMENT)
+			fail_msg("operation %u: error %d: %s", (unsigned)n, (int)err, e.text);
+		(void)unlink(target);
+	}
+	life_end(&d, s);
+}
+
+static void a_peek_at_a_stump_says_what_to_do(void **state)
+{
+	static const size_t sizes[] = {2, 60, 100, 512, 4095, 4096, 9000};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+		struct spooldir d;
+		struct error e = {0};
+		size_t count;
+		unsigned char *bytes;
+		enum err err;
+
+		life_make(&d, 0, 100, 0);
+		life_close(life_open(&d, NULL));
+		bytes = spooldir_load(d.path, &count);
+		assert_true(count > sizes[i]);
+		spooldir_store(d.path, bytes, sizes[i]);
+		free(bytes);
+		err = peek(&d, &e);
+		if ((err != ERR_DAMAGED && err != ERR_INPUT) || !strstr(e.text, "kspool repair"))
+			fail_msg("%zu bytes: error %d: %s", sizes[i], (int)err, e.text);
+		spooldir_remove(&d);
+	}
+}
+
+static void halves_of_small_files_go(void **state)
+{
+	static const char *const go[] = {".aside.new", ".quarantine-20260101T000000Z-000.read.new"};
+	static const char *const stay[] = {".aside.newer", ".mine.aside.new", ".quarantine-20260101T000000Z-000.new",
+	                                   ".copy.read.new"};
+	struct spooldir d;
+
+	(void)state;
+	life_make(&d, 0, 10, 0);
+	for (size_t i = 0; i < sizeof go / sizeof *go; i++)
+		spooldir_store(spooldir_file(&d, go[i]), "hal", 3);
+	for (size_t i = 0; i < sizeof stay / sizeof *stay; i++)
+		spooldir_store(spooldir_file(&d, stay[i]), "hal", 3);
+	life_close(life_open(&d, NULL));
+	for (size_t i = 0; i < sizeof go / sizeof *go; i++)
+		assert_int_equal(access(spooldir_file(&d, go[i]), F_OK), -1);
+	for (size_t i = 0; i < sizeof stay / sizeof *stay; i++)
+		assert_int_equal(access(spooldir_file(&d, stay[i]), F_OK), 0);
+	spooldir_remove(&d);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_full_disk_is_no_full_spool), cmocka_unit_test(a_disk_error_is_no_wrong_mode),
+	    cmocka_unit_test(a_peek_at_a_stump_says_what_to_do), cmocka_unit_test(halves_of_small_files_go)};
+
+	faultfs_skip_syncs();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
