@@ -419,7 +419,7 @@ void status_log_upgrade(int *told)
 void status_log_troubles(const struct status_source *s, struct status_told *told)
 {
 	const int64_t damaged = metric_get(M_LEDGER_DAMAGED);
-	const bool aside_waits = gauge(M_ASIDE_WAITS) > 0;
+	const bool aside_waits = gauge(M_ASIDE_WAITS) > 0, upgrade_waits = gauge(M_UPGRADE_WAITS) > 0;
 	struct error why;
 	bool trouble = journal_companion_trouble(s->journal, &why);
 
@@ -441,4 +441,9 @@ void status_log_troubles(const struct status_source *s, struct status_told *told
 	else if (!aside_waits && told->aside)
 		LOG(LOG_INFO, "what was set aside comes back again");
 	told->aside = aside_waits;
+	if (upgrade_waits && !told->upgrade)
+		LOG(LOG_WARN, "messages of an older kspool wait for room on the disk to be brought into blocks",
+		    LOG_U("free_bytes", gauge(M_DISK_FREE_BYTES)), LOG_U("percent", gauge(M_UPGRADED)),
+		    LOG_S("outcome", "they are sent as they are; it goes on when there is more room"));
+	told->upgrade = upgrade_waits;
 }

@@ -18,6 +18,7 @@ static void publish_state(struct journal *j)
 	metric_set(M_ASIDE_FILES, (int64_t)state.aside_files);
 	metric_set(M_ASIDE_UNREAD, (int64_t)state.aside_unread);
 	metric_set(M_ASIDE_WAITS, state.aside_waits);
+	metric_set(M_UPGRADE_WAITS, state.upgrade_waits);
 	metric_add(M_DISK_WRITTEN, state.written_bytes - (uint64_t)metric_get(M_DISK_WRITTEN));
 	metric_add(M_DISK_STORED, state.stored_bytes - (uint64_t)metric_get(M_DISK_STORED));
 	metric_add(M_CHECKPOINTS, state.checkpoints - (uint64_t)metric_get(M_CHECKPOINTS));

@@ -411,6 +411,7 @@ void store_state(struct store *s, struct store_state *ret)
 	    .aside_files = s->aside_files,
 	    .aside_unread = s->aside_unread,
 	    .aside_waits = s->salvage_waits,
+	    .upgrade_waits = s->merging.last_row > 0 && (s->full_disk || s->disk_refused),
 	    .written_bytes = vfs_counts().written_bytes,
 	    .stored_bytes = s->stored_bytes,
 	};

@@ -38,6 +38,7 @@ struct store_state {
 	uint64_t checkpoints;
 	uint64_t aside_files, aside_unread; /* sets of files set aside; those not read to their end */
 	bool aside_waits;                   /* for room: what they hold comes back when messages have left */
+	bool upgrade_waits;                 /* likewise, to bring the messages of an older kspool into blocks */
 	uint64_t written_bytes;             /* to the database and its log, by this thread since it started */
 	uint64_t stored_bytes;              /* payload and metadata of messages appended since the spool was opened */
 };

@@ -136,12 +136,28 @@ static enum err migrate_step(struct store *s, const struct schema_step *step, st
 	return err;
 }
 
+/* A step changes the tables, not what stands in them: whatever the size, it writes a few pages, through the log. */
+static void tell_room(const struct store *s, int version, int64_t page_bytes, struct error *e)
+{
+	enum { STEP_PAGES = 16 };
+	const int newest = schema_steps[schema_step_count - 1].version;
+	const uint64_t pages = (uint64_t)(newest - version + 1) * STEP_PAGES;
+
+	(void)error_wrap(e,
+	                 "the tables are of schema %d and must be brought to %d, for which %" PRIu64
+	                 " KiB are enough, and %" PRIu64 " KiB are free beside %s; no message is lost by it",
+	                 version, newest, pages * (uint64_t)page_bytes / 1024, files_free_bytes(&s->files) / 1024,
+	                 s->path);
+}
+
 static enum err migrate(struct store *s, struct error *e)
 {
-	int64_t version;
+	int64_t version, page;
 	int newest = schema_steps[schema_step_count - 1].version;
 	enum err err = sql_number(s->db, "PRAGMA user_version", &version, e);
 
+	if (err == ERR_OK)
+		err = sql_number(s->db, "PRAGMA page_size", &page, e);
 	if (err == ERR_OK && version > newest)
 		return error_set(e, ERR_CONFIG, "%s has schema %" PRId64 ", this kspool knows %d; run the newer kspool",
 		                 s->path, version, newest);
@@ -150,6 +166,8 @@ static enum err migrate(struct store *s, struct error *e)
 			err = migrate_step(s, &schema_steps[i], e);
 			if (err != ERR_OK)
 				(void)error_wrap(e, "schema step %s", schema_steps[i].name);
+			if (err == ERR_FULL)
+				tell_room(s, (int)version, page, e);
 		}
 	return err;
 }
