@@ -222,6 +222,39 @@ static void a_head_that_is_lost(void **state)
 	forget(&l);
 }
 
+/* A page of the free list of which the pointer map says that it is in use may not be written over as free. */
+static void a_free_page_is_free_for_both_that_know(void **state)
+{
+	struct looked l;
+	struct store *s;
+	struct error e;
+	uint32_t trunk;
+	unsigned char *use;
+
+	(void)state;
+	make(&l);
+	files_close(&l.f);
+	s = life_open(&l.d, NULL);
+	life_append(s, 10, 200);
+	life_settle(s, 1, 210);
+	life_close(s);
+	assert_int_equal(files_open(&l.f, l.d.path, &e), ERR_OK);
+	free(l.bytes);
+	l.bytes = spooldir_load(l.d.path, &l.count);
+	trunk = (uint32_t)l.bytes[34] << 8 | l.bytes[35];
+	assert_in_range(trunk, 3, l.count / 4096);
+	use = l.bytes + 4096 + (trunk - 3) * 5;
+	assert_int_equal(*use, 2);
+	assert_int_equal(store_look_at_free(&l.f, &e), ERR_OK);
+	*use = 5;
+	spooldir_store(l.d.path, l.bytes, l.count);
+	assert_int_equal(store_look_at_free(&l.f, &e), ERR_DAMAGED);
+	*use = 2;
+	spooldir_store(l.d.path, l.bytes, l.count);
+	assert_int_equal(store_look_at_free(&l.f, &e), ERR_OK);
+	forget(&l);
+}
+
 /* What cannot be read is no stranger's, and not sound. */
 static void a_read_that_fails_is_no_finding(void **state)
 {
@@ -318,9 +351,13 @@ static void warnings_are_joined_and_cut(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(every_bit_of_a_head_is_judged), cmocka_unit_test(heads_of_other_kinds),
-	    cmocka_unit_test(a_head_that_is_lost),           cmocka_unit_test(an_older_number_with_a_log),
-	    cmocka_unit_test(warnings_are_joined_and_cut),   cmocka_unit_test(a_read_that_fails_is_no_finding),
+	    cmocka_unit_test(every_bit_of_a_head_is_judged),
+	    cmocka_unit_test(heads_of_other_kinds),
+	    cmocka_unit_test(a_head_that_is_lost),
+	    cmocka_unit_test(an_older_number_with_a_log),
+	    cmocka_unit_test(warnings_are_joined_and_cut),
+	    cmocka_unit_test(a_read_that_fails_is_no_finding),
+	    cmocka_unit_test(a_free_page_is_free_for_both_that_know),
 	};
 
 	faultfs_skip_syncs();
