@@ -18,6 +18,7 @@
 #include <sqlite3.h>
 
 #include "rig/faultfs.h"
+#include "rig/faultsql.h"
 #include "rig/lives.h"
 
 static void run_sql(const char *path, const char *sql)
@@ -324,6 +325,40 @@ static void a_copy_of_this_spool_brings_nothing_twice(void **state)
 	spooldir_remove(&d);
 }
 
+/* A copy that does not say whose it is: its first message tells, and a look for it that fails is no answer. */
+static void a_copy_without_a_name_is_known_by_its_first_message(void **state)
+{
+	struct spooldir d;
+	struct store *s;
+	struct error e;
+	char copy[400];
+	uint64_t rows;
+
+	(void)state;
+	life_make(&d, 0, 50, 0);
+	(void)snprintf(copy, sizeof copy, "%s.export", d.path);
+	s = life_open(&d, NULL);
+	assert_int_equal(store_export(s, copy, &e), ERR_OK);
+	run_sql(copy, "UPDATE ledger SET checksum = checksum + 1");
+	for (uint64_t n = 1;; n++) {
+		enum err err;
+
+		faultsql_arm(n, SQLITE_NOMEM, false);
+		err = store_import(s, copy, false, &rows, &e);
+		if (!faultsql_failed())
+			break;
+		faultsql_arm(0, 0, false);
+		if (err != ERR_MEMORY && strcmp(faultsql_what(), "ROLLBACK") != 0) /* it is refused anyway */
+			fail_msg("call %u failed (%s): error %d: %s", (unsigned)n, faultsql_what(), (int)err, e.text);
+		assert_false(store_in_group(s));
+		life_expect(s, 50, 0, 50, 0);
+	}
+	faultsql_arm(0, 0, false);
+	assert_non_null(strstr(e.text, "copy of this very spool, which holds its messages"));
+	life_expect(s, 50, 0, 50, 0);
+	life_end(&d, s);
+}
+
 enum { MANY = 30 };
 
 /* The import is killed before its n-th operation on a file. False: there was none. */
@@ -394,6 +429,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(two_spools_of_one_name_are_told_by_their_messages),
 	    cmocka_unit_test(a_copy_of_this_spool_brings_nothing_twice),
+	    cmocka_unit_test(a_copy_without_a_name_is_known_by_its_first_message),
 	    cmocka_unit_test(an_import_that_was_killed_is_run_again),
 	    cmocka_unit_test(a_copy_has_our_tables_and_nothing_else),
 	    cmocka_unit_test(a_copy_is_a_plain_file),
