@@ -8,12 +8,12 @@ break may be called a survivor that is none, but none killed that was not.
 import bisect
 import collections
 import concurrent.futures
-import contextlib
 import hashlib
 import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 
 LONGEST = 300  # seconds of one test
@@ -84,19 +84,23 @@ class Reach:
         kept = self.kept and self.kept / f"{name}.{hashlib.sha256(program.read_bytes()).hexdigest()[:16]}"
         counts = json.loads(kept.read_text()) if kept and kept.exists() else self._reached(command(name, program), folder)
         shutil.rmtree(folder, ignore_errors=True)
-        if kept and counts is not None and not kept.exists():
+        if kept and not kept.exists():
             for old in self.kept.glob(name + ".*"):
                 old.unlink()
             kept.write_text(json.dumps(counts))
         return counts
 
     def _reached(self, command, folder):
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            subprocess.run(command, cwd=self.tree.build, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                           stderr=subprocess.DEVNULL, timeout=LONGEST,
-                           env={**os.environ, "TMPDIR": str(folder / "tmp"), "GCOV_PREFIX": str(folder)})
-            return self._counts(folder)
-        return None
+        process = subprocess.Popen(command, cwd=self.tree.build, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL, start_new_session=True,
+                                   env={**os.environ, "TMPDIR": str(folder / "tmp"), "GCOV_PREFIX": str(folder)})
+        try:
+            process.wait(timeout=LONGEST)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)  # with all that it began
+            process.wait()
+            return None
+        return self._counts(folder)
 
     def _counts(self, folder):
         counts = collections.defaultdict(dict)
