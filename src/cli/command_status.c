@@ -67,6 +67,19 @@ static void print_keys(struct remote_status *p)
 		             remote_status_number(p, "stream.order_breaches"));
 }
 
+static void print_link(struct remote_status *p)
+{
+	char rate[NUM_SIZE_MAX], request[NUM_SIZE_MAX];
+
+	if (remote_status_number(p, "stream.link.bytes_per_second") <= 0)
+		return;
+	(void)printf("\n            link: %s %s/s, round trip %.0f ms, requests of up to %s",
+	             remote_status_bool(p, "stream.link.is_thin") ? "thin," : "at least",
+	             bytes_of(p, "stream.link.bytes_per_second", rate),
+	             remote_status_number(p, "stream.link.round_trip_ms"),
+	             bytes_of(p, "stream.link.request_bytes", request));
+}
+
 static void print_stream(struct remote_status *p)
 {
 	(void)printf("stream      %s %s", remote_status_text(p, "stream.name"), remote_status_text(p, "stream.state"));
@@ -80,6 +93,7 @@ static void print_stream(struct remote_status *p)
 	if (remote_status_number(p, "stream.records_refused") > 0)
 		(void)printf("\n            %.0f records are refused on the way, whatever the size of the request",
 		             remote_status_number(p, "stream.records_refused"));
+	print_link(p);
 	print_shards(p);
 	print_keys(p);
 	(void)printf("\n            %s, region %s, last acknowledgement %s\n", remote_status_text(p, "stream.host"),

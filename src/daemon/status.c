@@ -125,6 +125,12 @@ static void print_stream(const struct status_source *s, struct jsonout *j)
 	jsonout_uint(j, "requests_in_flight", d->in_flight);
 	jsonout_uint(j, "records_in_memory", d->waiting_records);
 	jsonout_uint(j, "records_refused", d->refused_records);
+	jsonout_object(j, "link");
+	jsonout_uint(j, "bytes_per_second", d->link_bytes_s);
+	jsonout_uint(j, "round_trip_ms", d->link_rtt_ms);
+	jsonout_uint(j, "request_bytes", d->request_bytes);
+	jsonout_bool(j, "is_thin", d->link_is_thin);
+	jsonout_object_end(j);
 	jsonout_uint(j, "shards_limited", d->shards_limited);
 	jsonout_array(j, "shards");
 	for (uint32_t i = 0; i < d->shard_count; i++)

@@ -11,7 +11,11 @@ void ceiling_limit(struct ceiling *c, uint64_t most_bytes)
 
 uint64_t ceiling_bytes(const struct ceiling *c)
 {
-	return c->link_bytes > 0 && c->link_bytes < c->service_bytes ? c->link_bytes : c->service_bytes;
+	uint64_t least = c->service_bytes;
+
+	if (c->link_bytes > 0 && c->link_bytes < least)
+		least = c->link_bytes;
+	return c->way_bytes > 0 && c->way_bytes < least ? c->way_bytes : least;
 }
 
 uint64_t ceiling_refused(struct ceiling *c, uint64_t request_bytes)

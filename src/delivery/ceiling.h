@@ -1,11 +1,11 @@
 /*
  * ceiling: how many bytes one request may have, as refusals and the link teach.
  *
- * What it is: two ceilings of which the lower counts. The service's falls by half when a request is called too
- * large, and is tried at twice its height after many that were taken, each time after more. The link's falls by half
- * when a request ran out of time, and rises when a full one came back quickly. Promises: 3 (it is learned anew after a
- * start). Owner: dispatch. Thread: delivery. Fails: never. Does not: limit how many requests are under way (pace.h), or
- * log.
+ * What it is: three ceilings of which the lowest counts, one of them set by others (link.h). The service's falls by
+ * half when a request is called too large, and is tried at twice its height after many that were taken, each time after
+ * more. The link's falls by half when a request ran out of time, and rises when a full one came back quickly. Promises:
+ * 3 (it is learned anew after a start). Owner: dispatch. Thread: delivery. Fails: never. Does not: limit how many
+ * requests are under way (pace.h), or log.
  */
 #ifndef KSPOOL_DELIVERY_CEILING_H
 #define KSPOOL_DELIVERY_CEILING_H
@@ -25,7 +25,8 @@ struct ceiling {
 	uint64_t most_bytes;    /* the configured size */
 	uint32_t taken;         /* full requests in a row */
 	uint32_t patience;      /* of them until twice as much is tried; 0: never refused */
-	uint64_t link_bytes;    /* what the link carries in time; 0: no matter */
+	uint64_t link_bytes;    /* what the link carries in time, as time-outs say; 0: no matter */
+	uint64_t way_bytes;     /* the same, as measured (link.h); 0: no matter */
 };
 
 /* The configured size; a later call only lowers. */

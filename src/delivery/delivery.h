@@ -52,6 +52,10 @@ struct delivery_status {
 	char reason[512];
 	int64_t next_probe_ms;    /* wall clock; 0: none */
 	uint32_t in_flight;       /* requests */
+	uint64_t link_bytes_s;    /* bytes acknowledged a second while something was on its way; 0: not known */
+	uint32_t link_rtt_ms;     /* without the way out of the request; 0: not known */
+	uint64_t request_bytes;   /* data and keys of a request, at most, by service and link */
+	bool link_is_thin;        /* it bounds what is sent */
 	uint32_t waiting_records; /* in memory, not in flight */
 	uint32_t refused_records; /* of these: refused on the way (413), asked about again and again */
 	struct delivery_shard shards[LIMITING_SHARDS]; /* those with most waiting, most first */

@@ -49,6 +49,8 @@ struct dispatch *dispatch_new(const struct dispatch_settings *settings, const st
 	hold_init(&d->hold, wall_ms);
 	pace_init(&d->pace, max_in_flight(d));
 	ceiling_limit(&d->ceiling, settings->kspool.max_request_bytes_bytes);
+	link_init(&d->link, !ports->tells_way);
+	d->ceiling.way_bytes = d->link.bytes;
 	d->wire = settings->wire;
 	return d;
 }
@@ -400,13 +402,15 @@ static bool may_send(const struct dispatch *d)
 		return false;
 	if (hold_is_on(&d->hold))
 		return !d->hold.probing && d->now_ns >= d->hold.next_probe_ns;
-	return d->requests.count < max_in_flight(d) && pace_allows(&d->pace, d->now_ns, d->requests.count);
+	return d->requests.count < max_in_flight(d) && pace_allows(&d->pace, d->now_ns, d->requests.count) &&
+	       link_due_ns(&d->link, d->requests.count) <= d->now_ns;
 }
 
 static void launch(struct dispatch *d, struct request *q)
 {
 	must(d->phase != DISPATCH_STOPPING && (!hold_is_on(&d->hold) || q->probe));
 	requests_begin(&d->requests, q, d->now_ns);
+	link_sent(&d->link, q->put.accounted_bytes, d->now_ns);
 	for (uint32_t i = 0; i < q->count; i++)
 		q->messages += record_rows(q->records[i]);
 	if (d->set.lanes.is_ordered)
@@ -452,13 +456,14 @@ static int64_t next_deadline(struct dispatch *d)
 		return when;
 	if (d->now_ns < d->pace.pause_until_ns)
 		return earlier(when, d->pace.pause_until_ns);
+	if (d->now_ns < link_due_ns(&d->link, d->requests.count))
+		return earlier(when, link_due_ns(&d->link, d->requests.count));
 	when = earlier(when, earlier(ripe_ns(d), earlier(pull_due_ns(d), lanes_due_ns(&d->lanes))));
 	when = earlier(when, suspects_due_ns(&d->suspects));
 	return earlier(when, isolate_due_ns(&d->isolations));
 }
 
-/* Messages and records that wait. */
-static uint32_t held(const struct dispatch *d)
+uint32_t dispatch_held(const struct dispatch *d)
 {
 	return d->ready.count + d->ready.shards.queued + (uint32_t)d->waiting.count + d->batcher.messages +
 	       d->preparing.messages + d->isolations.records + d->suspects.count + d->lanes.records;
@@ -479,12 +484,12 @@ static void log_expired(struct dispatch *d)
 static void send_all(struct dispatch *d)
 {
 	while (may_send(d)) {
-		uint32_t before = held(d);
+		uint32_t before = dispatch_held(d);
 		struct request *q = next_request(d);
 
 		if (q)
 			launch(d, q);
-		else if (held(d) == before)
+		else if (dispatch_held(d) == before)
 			return;
 	}
 }
@@ -566,30 +571,3 @@ void dispatch_stop(struct dispatch *d)
 uint32_t dispatch_in_flight(const struct dispatch *d) { return d->requests.count; }
 
 uint64_t dispatch_unanswered(const struct dispatch *d) { return requests_messages(&d->requests); }
-
-/* When the stream is asked again; INT64_MAX: it is not waited for. */
-static int64_t next_question_ns(const struct dispatch *d)
-{
-	if (d->hold.state == DELIVERY_BLOCKED)
-		return suspects_due_ns(&d->suspects);
-	return hold_is_on(&d->hold) && !d->hold.probing ? d->hold.next_probe_ns : INT64_MAX;
-}
-
-void dispatch_status(const struct dispatch *d, int64_t now_ns, int64_t wall_ms, struct delivery_status *ret)
-{
-	const struct hold *h = &d->hold;
-	int64_t next_ns = next_question_ns(d);
-
-	ret->state = h->state;
-	ret->since_ms = h->since_wall_ms;
-	(void)snprintf(ret->code, sizeof ret->code, "%s", h->code);
-	(void)snprintf(ret->reason, sizeof ret->reason, "%s", h->reason);
-	ret->next_probe_ms =
-	    next_ns == INT64_MAX ? 0 : wall_ms + (next_ns > now_ns ? (next_ns - now_ns) / NS_PER_MS : 0);
-	ret->in_flight = d->requests.count;
-	ret->waiting_records = held(d);
-	ret->refused_records = d->suspects.count;
-	dispatch_shards_status(d, ret);
-	ret->memory_bytes = d->memory_bytes;
-	ret->last_ack_ms = d->last_ack_wall_ms;
-}

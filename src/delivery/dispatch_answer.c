@@ -497,6 +497,21 @@ static void ended_without_answer(struct dispatch *d, struct request *q, const st
 	             ends[answer->outcome].said, answer->error.text, NULL, -1);
 }
 
+/* What its way said of the link, whatever the answer is. */
+static void learn_link(struct dispatch *d, const struct request *q, const struct aws_answer *answer)
+{
+	bool was_thin = d->link.is_thin;
+
+	if (answer->outcome == AWS_ANSWERED)
+		link_answered(&d->link, q->put.accounted_bytes, d->now_ns - q->sent_ns, &answer->link);
+	else if (answer->outcome == AWS_CUT || answer->outcome == AWS_UNKNOWN)
+		link_lost(&d->link, q->put.accounted_bytes, d->now_ns - q->sent_ns);
+	d->ceiling.way_bytes = d->link.bytes;
+	if (d->link.is_thin && !was_thin)
+		LOG(LOG_INFO, "the link is thin: requests go out one after the other",
+		    LOG_U("bytes_per_second", (uint64_t)d->link.goodput), LOG_U("request_bytes", d->link.bytes));
+}
+
 void dispatch_answered(struct dispatch *d, struct request *q, const struct aws_answer *answer, int64_t now_ns,
                        int64_t wall_ms)
 {
@@ -508,6 +523,7 @@ void dispatch_answered(struct dispatch *d, struct request *q, const struct aws_a
 	metric_set(M_IN_FLIGHT, d->requests.count);
 	metric_add(M_WIRE_IN, answer->body_bytes);
 	metric_observe_ns(M_OUTPUT_LATENCY, now_ns - q->sent_ns);
+	learn_link(d, q, answer);
 	if (answer->outcome == AWS_ANSWERED)
 		d->last_answer_ns = now_ns;
 	if (q->of_suspects)

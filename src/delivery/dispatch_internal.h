@@ -17,6 +17,7 @@
 #include "delivery/dispatch.h"
 #include "delivery/hold.h"
 #include "delivery/isolate.h"
+#include "delivery/link.h"
 #include "delivery/pace.h"
 #include "delivery/queues/lanes.h"
 #include "delivery/queues/ready.h"
@@ -76,6 +77,7 @@ struct dispatch {
 	struct hold hold;
 	struct pace pace;
 	struct ceiling ceiling;
+	struct link link;
 	struct age age;
 	struct streak offline;  /* the network or the service does not answer */
 	struct streak identity; /* REFRESH and SKEW */
@@ -127,6 +129,10 @@ static inline int64_t dispatch_asked_ns(int64_t retry_after_ms)
 {
 	return retry_after_ms > 0 && retry_after_ms < INT64_MAX / NS_PER_MS ? retry_after_ms * NS_PER_MS : 0;
 }
+
+/* dispatch.c */
+/* Messages and records that wait. */
+uint32_t dispatch_held(const struct dispatch *d);
 
 /* dispatch_unit.c */
 /* Records of one key, each with its message, become one; of one by itself nothing is made. l: their lane, in order. */

@@ -68,6 +68,7 @@ struct dispatch_ports {
 	void (*credentials_stale)(void *arg);
 	void (*clock_learn)(void *arg, int64_t server_wall_ms);
 	void (*connections_suspect)(void *arg);
+	bool tells_way;        /* answers say what their way to the service was (link.h) */
 	struct flight *flight; /* null: nobody counts what a crash would double */
 };
 

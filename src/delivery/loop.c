@@ -111,6 +111,7 @@ struct dispatch_ports delivery_ports(struct delivery *d)
 	                               .credentials_stale = port_credentials_stale,
 	                               .clock_learn = port_clock_learn,
 	                               .connections_suspect = port_connections_suspect,
+	                               .tells_way = true,
 	                               .flight = journal_flight(d->journal)};
 }
 

@@ -25,7 +25,7 @@ bool pace_allows(const struct pace *p, int64_t now_ns, uint32_t in_flight)
 
 static void grow(struct pace *p)
 {
-	p->window += p->window < p->threshold ? 1 : 1 / p->window;
+	p->window += p->window < p->threshold ? 2 : 1 / p->window;
 	if (p->window > p->max)
 		p->window = p->max;
 }

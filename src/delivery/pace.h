@@ -29,7 +29,7 @@
 struct pace {
 	double window;
 	double share;     /* throttled share of late */
-	double threshold; /* below it the window doubles a round trip, above it grows by one */
+	double threshold; /* below it the window grows threefold a round trip, above it by one */
 	uint32_t max;
 	uint32_t level; /* pauses in a row */
 	int64_t pause_until_ns;

@@ -11,6 +11,7 @@ import threading
 import time
 
 PIECE_S = 0.1  # of line time that is taken from a sender at once
+LATE_S = 0.25  # a thread that woke late makes up for it: the line did not wait
 
 
 class Way:
@@ -18,13 +19,15 @@ class Way:
 
     def __init__(self, link, rate):
         self.link, self.rate, self.free_at, self.bytes, self.turn = link, rate, 0.0, 0, threading.Lock()
+        self.first_at = None  # when it began to carry something
 
     def piece(self):
         return max(64, min(1400, int(self.rate * PIECE_S)))
 
     def carry(self, count):
         with self.turn:
-            at = max(time.monotonic(), self.free_at)
+            self.first_at = self.first_at or time.monotonic()
+            at = max(time.monotonic() - LATE_S, self.free_at)
             at = self.link.past_silence(at, count / self.rate)
             self.free_at = at
             _sleep_until(at)
@@ -40,7 +43,8 @@ class ThinLink:
         self.silences = [(self.began + after, self.began + after + lasts) for after, lasts in silences]
         self.up, self.down, self.connections = Way(self, up), Way(self, down or up * 4), 0
         self.listener = socket.socket()
-        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)  # the kernel's least; accepted ones inherit it
+        # Accepted ones inherit it; the kernel's least is about 2 KB.
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, int(up * 2 * PIECE_S))
         self.listener.bind(("127.0.0.1", 0))
         self.listener.listen(64)
         self.endpoint = f"http://127.0.0.1:{self.listener.getsockname()[1]}"

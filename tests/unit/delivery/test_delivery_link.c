@@ -121,6 +121,149 @@ static void slow_answers_do_not_keep_one_request_at_a_time(void **state)
 		assert_true(most_at_once(TAKES_MS[i] * NS_PER_MS, 15000) >= 4);
 }
 
+/* What a line of so many bytes a second with such a round trip says of a request of so many bytes of records. */
+static void carry(struct link *l, uint64_t bytes, double rate, int64_t rtt_ns)
+{
+	const double wire = 1.7 * (double)bytes;
+	struct transport_link way = {.is_known = true, .wire_bytes = (uint64_t)wire, .rtt_ns = rtt_ns};
+
+	way.upload_ns = (int64_t)(wire / rate * (double)NS_PER_S) + rtt_ns;
+	way.heard_ns = way.upload_ns + 5 * NS_PER_MS;
+	if (way.upload_ns > NS_PER_S) {
+		way.steady_ns = way.upload_ns - NS_PER_S;
+		way.steady_bytes = (uint64_t)((double)way.steady_ns / (double)NS_PER_S * rate);
+	}
+	link_answered(l, bytes, way.heard_ns + rtt_ns, &way);
+}
+
+/* Full requests, of 5 MiB at most; how many answers until it is within a quarter of the line, or has no limit. */
+static unsigned answers_to_learn(struct link *l, double rate, int64_t rtt_ns)
+{
+	for (unsigned n = 1; n < 100; n++) {
+		double way_s;
+
+		carry(l, l->bytes ? l->bytes : 5 << 20, rate, rtt_ns);
+		way_s = (double)l->bytes * 1.7 / rate;
+		if (rate > LINK_THIN_BYTES_S ? l->bytes == 0
+		                             : (l->is_thin && l->goodput > 0.75 * rate && l->goodput < 1.25 * rate &&
+		                                (l->bytes == LINK_FIRST_BYTES || (way_s > 5 && way_s < 11))))
+			return n;
+	}
+	return 100;
+}
+
+static void a_request_gets_what_passes_in_its_time(void **state)
+{
+	static const double RATES[] = {300, 1200, 8000, 125000, 1.25e7, 1.25e8};
+	static const int64_t RTTS_MS[] = {1, 100, 600, 2000};
+
+	(void)state;
+	for (size_t k = 0; k < 6; k++)
+		for (size_t i = 0; i < 4; i++) {
+			struct link l;
+			int64_t rtt_ns = RTTS_MS[i] * NS_PER_MS;
+
+			link_init(&l, false);
+			assert_int_equal(l.bytes, LINK_FIRST_BYTES);
+			assert_true(link_due_ns(&l, 1) == INT64_MAX);
+			assert_in_range(answers_to_learn(&l, RATES[k], rtt_ns), 1, 8);
+			assert_true(l.is_thin == (RATES[k] < LINK_THIN_BYTES_S));
+			assert_true(l.is_thin || l.bytes > 0 ||
+			            link_due_ns(&l, 60) == INT64_MIN); /* nothing is held back */
+			for (size_t other = 0; other < 4; other++) {   /* up and down, from anywhere */
+				struct link turned = l;
+
+				assert_in_range(answers_to_learn(&turned, RATES[other], rtt_ns), 1, 12);
+			}
+		}
+}
+
+static void a_thin_link_has_one_request_going_out(void **state)
+{
+	struct link l;
+
+	(void)state;
+	link_init(&l, false);
+	(void)answers_to_learn(&l, 8000, 600 * NS_PER_MS);
+	carry(&l, l.bytes, 8000, 600 * NS_PER_MS);
+	link_sent(&l, l.bytes, 0);
+	assert_true(link_due_ns(&l, 0) == INT64_MIN);
+	assert_in_range(link_due_ns(&l, 1), 6 * NS_PER_S, 9 * NS_PER_S); /* when the first has left */
+	assert_true(link_due_ns(&l, 2) == INT64_MAX);
+	(void)answers_to_learn(&l, 8000, NS_PER_MS); /* no round trip to speak of: no second one */
+	carry(&l, l.bytes, 8000, NS_PER_MS);
+	assert_true(link_due_ns(&l, 1) == INT64_MAX);
+}
+
+static void what_is_lost_teaches_and_small_requests_do_not(void **state)
+{
+	struct link l;
+	uint64_t before;
+	double goodput;
+
+	(void)state;
+	link_init(&l, false);
+	(void)answers_to_learn(&l, 8000, 100 * NS_PER_MS);
+	for (int i = 0; i < 4; i++)
+		carry(&l, l.bytes, 8000, 100 * NS_PER_MS);
+	before = l.bytes;
+	goodput = l.goodput;
+	for (int i = 0; i < 50; i++)
+		carry(&l, 100, 8000, 100 * NS_PER_MS);
+	assert_true(l.bytes >= before * 99 / 100 && l.goodput >= goodput && l.goodput < 1.25 * 8000);
+	before = l.bytes;
+	link_lost(&l, before, 60 * NS_PER_S);
+	assert_int_equal(l.bytes, before / 2);
+	assert_true(link_due_ns(&l, 1) == INT64_MAX);
+	for (int i = 0; i < 20; i++)
+		link_lost(&l, before, 60 * NS_PER_S);
+	assert_int_equal(l.bytes, LINK_FIRST_BYTES);
+	/* A fast one: a cut that came at once says nothing of speed, a silence does. */
+	link_init(&l, false);
+	(void)answers_to_learn(&l, 1e8, NS_PER_MS);
+	link_lost(&l, 100000, 10 * NS_PER_MS);
+	assert_int_equal(l.bytes, 0);
+	link_lost(&l, 100000, 60 * NS_PER_S);
+	assert_int_equal(l.bytes, 50000);
+	assert_in_range(answers_to_learn(&l, 1e8, NS_PER_MS), 1, 2);
+}
+
+/* All is acknowledged at once, and the answer takes its time: that is the service's, and no reason for small ones. */
+static void a_slow_service_is_no_thin_link(void **state)
+{
+	struct link l;
+
+	(void)state;
+	link_init(&l, false);
+	for (int i = 0; i < 14; i++) {
+		const struct transport_link way = {.is_known = true,
+		                                   .wire_bytes = l.bytes * 2,
+		                                   .upload_ns = NS_PER_MS,
+		                                   .rtt_ns = NS_PER_MS,
+		                                   .heard_ns = 20 * NS_PER_S};
+
+		link_answered(&l, l.bytes, 20 * NS_PER_S, &way);
+	}
+	assert_true(!l.is_thin && (l.bytes == 0 || l.bytes > 5 << 20));
+	assert_true(link_due_ns(&l, 60) == INT64_MIN);
+}
+
+static void where_nobody_says_there_is_no_limit(void **state)
+{
+	const struct transport_link way = {.is_known = false};
+	struct link l;
+
+	(void)state;
+	link_init(&l, true);
+	assert_int_equal(l.bytes, 0);
+	assert_true(link_due_ns(&l, 60) == INT64_MIN);
+	link_init(&l, false);
+	link_answered(&l, 4096, 30 * NS_PER_S, &way);
+	link_lost(&l, 4096, 60 * NS_PER_S);
+	assert_int_equal(l.bytes, 0);
+	assert_true(link_due_ns(&l, 60) == INT64_MIN);
+}
+
 static void one_long_silence_is_offline_at_once(void **state)
 {
 	static const struct {
@@ -178,6 +321,11 @@ int main(void)
 	    cmocka_unit_test(quick_answers_let_requests_grow_again),
 	    cmocka_unit_test(what_makes_each_other_slow_is_sent_one_by_one),
 	    cmocka_unit_test(slow_answers_do_not_keep_one_request_at_a_time),
+	    cmocka_unit_test(a_request_gets_what_passes_in_its_time),
+	    cmocka_unit_test(a_thin_link_has_one_request_going_out),
+	    cmocka_unit_test(what_is_lost_teaches_and_small_requests_do_not),
+	    cmocka_unit_test(a_slow_service_is_no_thin_link),
+	    cmocka_unit_test(where_nobody_says_there_is_no_limit),
 	    cmocka_unit_test(one_long_silence_is_offline_at_once),
 	    cmocka_unit_test(a_hold_with_nothing_left_probes_with_the_next_message),
 	};

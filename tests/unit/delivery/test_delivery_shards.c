@@ -303,9 +303,31 @@ static void names_that_contradict_each_other_are_given_up(void **state)
 	world_free(w);
 }
 
+/* The first half minute behind a long way counts too. */
+static void a_long_way_does_not_delay_the_start(void **state)
+{
+	static const double BURSTS[] = {0, 1, 0.25};
+
+	(void)state;
+	for (size_t shards = 1; shards <= 4; shards *= 4)
+		for (size_t b = 0; b < 3; b++) {
+			const struct world_rows rows = {.count = 200000, .bytes = 200};
+			struct world *w = world_new(shards, 600 * NS_PER_MS, 7);
+
+			set_burst(w, BURSTS[b]);
+			world_add(w, &rows);
+			world_run(w, 30 * NS_PER_S);
+			for (size_t i = 0; i < shards; i++)
+				at_least((double)w->shards[i].stored, 0.92 * 30 * 1000);
+			at_most((double)w->offered, 1.12 * (double)w->stored);
+			world_free(w);
+		}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_long_way_does_not_delay_the_start),
 	    cmocka_unit_test(a_full_stream_is_full),
 	    cmocka_unit_test(a_dead_shard_delays_only_its_own),
 	    cmocka_unit_test(a_slow_shard_is_used_to_its_limit),
