@@ -503,7 +503,8 @@ static void learn_link(struct dispatch *d, const struct request *q, const struct
 	bool was_thin = d->link.is_thin;
 
 	if (answer->outcome == AWS_ANSWERED)
-		link_answered(&d->link, q->put.accounted_bytes, d->now_ns - q->sent_ns, &answer->link);
+		link_answered(&d->link, q->put.accounted_bytes, d->now_ns - q->sent_ns, d->requests.count + 1,
+		              &answer->link);
 	else if (answer->outcome == AWS_CUT || answer->outcome == AWS_UNKNOWN)
 		link_lost(&d->link, q->put.accounted_bytes, d->now_ns - q->sent_ns);
 	d->ceiling.way_bytes = d->link.bytes;

@@ -5,6 +5,8 @@
 
 #define STEADY_NS (NS_PER_S / 2) /* less says little */
 #define STEADY_BYTES 2048
+#define WHOLE_NS (NS_PER_S / 4)
+#define WHOLE_BYTES (32 << 10)   /* what lies between swallows little of it */
 #define MEMORY_NS (4 * NS_PER_S) /* what went before weighs as much as so long a measurement */
 #define FULL_ROUND_TRIPS 8       /* a way out that takes so many is no slow start */
 #define LONG_NS NS_PER_S
@@ -22,23 +24,37 @@ void link_init(struct link *l, bool is_blind)
 	l->is_finding = !is_blind;
 }
 
-/* Long enough on its way to have filled the line. */
-static bool is_full(const struct transport_link *way)
+/* What was measured: bytes, in what time. */
+struct measured {
+	uint64_t bytes;
+	int64_t ns;
+};
+
+/* Long enough on its way to have filled the line: without the first second, or as a whole when it is large. */
+static bool is_full(const struct transport_link *way, struct measured *ret)
 {
-	return way->steady_ns >= STEADY_NS && way->steady_bytes >= STEADY_BYTES &&
-	       (way->upload_ns >= FULL_ROUND_TRIPS * way->rtt_ns || way->upload_ns >= LINK_TARGET_NS / 2);
+	*ret = (struct measured){way->steady_bytes, way->steady_ns};
+	if (way->upload_ns < FULL_ROUND_TRIPS * way->rtt_ns && way->upload_ns < LINK_TARGET_NS / 2)
+		return false;
+	if (way->steady_ns >= STEADY_NS && way->steady_bytes >= STEADY_BYTES)
+		return true;
+	*ret = (struct measured){way->wire_bytes, way->upload_ns};
+	return way->wire_bytes >= WHOLE_BYTES && way->upload_ns >= WHOLE_NS;
 }
 
-static void learn_goodput(struct link *l, int64_t took_ns, const struct transport_link *way)
+static void learn_goodput(struct link *l, int64_t took_ns, uint32_t in_flight, const struct transport_link *way)
 {
 	double heard_s = seconds(way->heard_ns > 0 ? way->heard_ns : took_ns), rate, part;
+	struct measured full;
 
-	if (!is_full(way)) { /* it carried this at least, round trip and service and all */
+	if (!is_full(way, &full)) { /* it carried this at least, round trip and service and all */
 		rate = heard_s > 0 ? (double)way->wire_bytes / heard_s : 0;
 		l->goodput = rate > l->goodput ? rate : l->goodput;
 	} else {
-		rate = (double)way->steady_bytes / seconds(way->steady_ns);
-		part = l->is_thin ? (double)way->steady_ns / (double)(way->steady_ns + MEMORY_NS) : 1;
+		rate = (double)full.bytes / seconds(full.ns);
+		if (!l->is_thin) /* the others shared it */
+			rate *= in_flight;
+		part = l->is_thin ? (double)full.ns / (double)(full.ns + MEMORY_NS) : 1;
 		l->goodput += part * (rate - l->goodput);
 		l->is_thin = true;
 	}
@@ -77,7 +93,8 @@ static void learn_size(struct link *l, uint64_t bytes)
 		l->bytes = 0;
 }
 
-void link_answered(struct link *l, uint64_t bytes, int64_t took_ns, const struct transport_link *way)
+void link_answered(struct link *l, uint64_t bytes, int64_t took_ns, uint32_t in_flight,
+                   const struct transport_link *way)
 {
 	l->is_blind = !way->is_known;
 	if (l->is_blind) {
@@ -89,7 +106,7 @@ void link_answered(struct link *l, uint64_t bytes, int64_t took_ns, const struct
 		l->weight += ((double)way->wire_bytes / (double)bytes - l->weight) / 2;
 	l->upload_ns = way->upload_ns;
 	l->wait_ns = took_ns > way->upload_ns ? took_ns - way->upload_ns : 0;
-	learn_goodput(l, took_ns, way);
+	learn_goodput(l, took_ns, in_flight, way);
 	learn_round_trip(l, way);
 	learn_size(l, bytes);
 	l->is_finding = !l->is_thin && took_ns > LONG_NS && l->bytes > 0 && l->bytes < LINK_FINDING_BYTES;

@@ -44,8 +44,9 @@ struct link {
 
 /* is_blind: nobody will say what was acknowledged. */
 void link_init(struct link *l, bool is_blind);
-/* A request of so many bytes of data and keys was answered, took_ns after it was sent. */
-void link_answered(struct link *l, uint64_t bytes, int64_t took_ns, const struct transport_link *way);
+/* A request of so many bytes of data and keys was answered, took_ns after it was sent, of in_flight that were out. */
+void link_answered(struct link *l, uint64_t bytes, int64_t took_ns, uint32_t in_flight,
+                   const struct transport_link *way);
 /* It was not, or not wholly sent. */
 void link_lost(struct link *l, uint64_t bytes, int64_t took_ns);
 void link_sent(struct link *l, uint64_t bytes, int64_t now_ns);

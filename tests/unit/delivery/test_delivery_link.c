@@ -133,7 +133,7 @@ static void carry(struct link *l, uint64_t bytes, double rate, int64_t rtt_ns)
 		way.steady_ns = way.upload_ns - NS_PER_S;
 		way.steady_bytes = (uint64_t)((double)way.steady_ns / (double)NS_PER_S * rate);
 	}
-	link_answered(l, bytes, way.heard_ns + rtt_ns, &way);
+	link_answered(l, bytes, way.heard_ns + rtt_ns, 1, &way);
 }
 
 /* Full requests, of 5 MiB at most; how many answers until it is within a quarter of the line, or has no limit. */
@@ -228,6 +228,25 @@ static void what_is_lost_teaches_and_small_requests_do_not(void **state)
 	assert_in_range(answers_to_learn(&l, 1e8, NS_PER_MS), 1, 2);
 }
 
+/* Many that share a fast line are each as slow as one on a thin line. */
+static void what_many_share_is_counted_together(void **state)
+{
+	const struct transport_link way = {.is_known = true,
+	                                   .wire_bytes = 100000,
+	                                   .upload_ns = NS_PER_S / 3,
+	                                   .rtt_ns = NS_PER_MS,
+	                                   .heard_ns = NS_PER_S / 3};
+	struct link l;
+
+	(void)state;
+	link_init(&l, false);
+	link_answered(&l, 60000, NS_PER_S / 3, 64, &way);
+	assert_true(!l.is_thin && link_due_ns(&l, 63) == INT64_MIN);
+	link_init(&l, false);
+	link_answered(&l, 60000, NS_PER_S / 3, 1, &way);
+	assert_true(l.is_thin && l.goodput > 250000 && l.goodput < 350000);
+}
+
 /* All is acknowledged at once, and the answer takes its time: that is the service's, and no reason for small ones. */
 static void a_slow_service_is_no_thin_link(void **state)
 {
@@ -242,7 +261,7 @@ static void a_slow_service_is_no_thin_link(void **state)
 		                                   .rtt_ns = NS_PER_MS,
 		                                   .heard_ns = 20 * NS_PER_S};
 
-		link_answered(&l, l.bytes, 20 * NS_PER_S, &way);
+		link_answered(&l, l.bytes, 20 * NS_PER_S, 1, &way);
 	}
 	assert_true(!l.is_thin && (l.bytes == 0 || l.bytes > 5 << 20));
 	assert_true(link_due_ns(&l, 60) == INT64_MIN);
@@ -258,7 +277,7 @@ static void where_nobody_says_there_is_no_limit(void **state)
 	assert_int_equal(l.bytes, 0);
 	assert_true(link_due_ns(&l, 60) == INT64_MIN);
 	link_init(&l, false);
-	link_answered(&l, 4096, 30 * NS_PER_S, &way);
+	link_answered(&l, 4096, 30 * NS_PER_S, 1, &way);
 	link_lost(&l, 4096, 60 * NS_PER_S);
 	assert_int_equal(l.bytes, 0);
 	assert_true(link_due_ns(&l, 60) == INT64_MIN);
@@ -324,6 +343,7 @@ int main(void)
 	    cmocka_unit_test(a_request_gets_what_passes_in_its_time),
 	    cmocka_unit_test(a_thin_link_has_one_request_going_out),
 	    cmocka_unit_test(what_is_lost_teaches_and_small_requests_do_not),
+	    cmocka_unit_test(what_many_share_is_counted_together),
 	    cmocka_unit_test(a_slow_service_is_no_thin_link),
 	    cmocka_unit_test(where_nobody_says_there_is_no_limit),
 	    cmocka_unit_test(one_long_silence_is_offline_at_once),
