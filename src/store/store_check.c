@@ -32,6 +32,7 @@ struct check {
 	uint64_t rows, dead; /* counted */
 	uint64_t expected;   /* of the damaged: they may come back */
 	uint64_t kept;       /* of the damaged: rows that can be looked at */
+	uint64_t noted;      /* of the damaged: rows */
 	struct tide tide;    /* of this spool */
 	struct spool_id id;
 	uint32_t tag;                      /* of it */
@@ -115,13 +116,17 @@ static enum err check_schema(struct check *c, struct error *e)
 /* What may explain damaged messages; `unread`: files set aside may still hold some. */
 static enum err count_kept(struct check *c, bool unread, struct error *e)
 {
-	int64_t kept = 0, expected = 0;
+	int64_t kept = 0, noted = 0, expected = 0;
 	enum err err = sql_number(c->db, STORE_KEPT_SQL, &kept, e);
+
+	if (err == ERR_OK)
+		err = sql_number(c->db, STORE_NOTED_SQL, &noted, e);
 
 	if (err == ERR_OK && unread)
 		err = sql_number(c->db, "SELECT coalesce(sum(after_id), 0) FROM salvage WHERE path = 'expected'",
 		                 &expected, e);
 	c->kept = (uint64_t)kept;
+	c->noted = (uint64_t)noted;
 	c->expected = (uint64_t)expected;
 	if (err != ERR_DAMAGED)
 		return err;
@@ -190,19 +195,23 @@ static uint64_t check_pending(struct check *c)
 static void check_clock(struct check *c)
 {
 	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
-	uint64_t wrong = 0;
+	uint64_t rows = 0, wrong = 0;
 	int rc;
 
 	if (sqlite3_table_column_metadata(c->db, NULL, "clock", "checksum", NULL, NULL, NULL, NULL, NULL) != SQLITE_OK)
 		return;
 	rc = sqlite3_prepare_v2(c->db, "SELECT first_id, lead_ms, checksum FROM clock", -1, &st, NULL);
 	if (rc == SQLITE_OK)
-		while ((rc = sqlite3_step(st)) == SQLITE_ROW)
+		while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+			rows++;
 			wrong += !store_lead_is_sound(st, c->tag);
+		}
 	if (rc != SQLITE_DONE)
 		problem(c, "clock: %s", sqlite3_errmsg(c->db));
 	if (wrong > 0)
 		problem(c, "clock: %" PRIu64 " rows have a wrong checksum", wrong);
+	else if (rc == SQLITE_DONE && rows == 0)
+		problem(c, "clock: its rows are gone");
 }
 
 /* Rows beside the messages. A start mends them, or says what it could not. */
@@ -290,6 +299,8 @@ static enum err check_ledger(struct check *c, struct error *e)
 	if (c->kept > 0)
 		(void)buf_addf(c->out, "damaged: %" PRIu64 " messages are kept as they were read, in table `damaged`\n",
 		               c->kept);
+	if (c->noted > l->damaged)
+		problem(c, "the ledger counts %" PRIu64 " damaged messages, and table `damaged` has more", l->damaged);
 	if (store_untold(&c->ledger) > c->expected) {
 		problem(c,
 		        "%" PRIu64
@@ -298,6 +309,10 @@ static enum err check_ledger(struct check *c, struct error *e)
 		        store_untold(&c->ledger) - c->expected);
 		if (c->is_newest)
 			err = store_losses_print(c->db, store_untold(&c->ledger), c->out, e);
+		if (err == ERR_DAMAGED) {
+			problem(c, "losses: %s", e->text);
+			err = ERR_OK;
+		}
 	}
 	if (c->lowest_block < c->ledger.blocks_from || c->lowest_row < c->ledger.rows_from)
 		problem(c, "messages stand here that had left: a page is as it was at an earlier time");

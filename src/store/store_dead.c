@@ -260,3 +260,47 @@ enum err store_dead_purge(struct store *s, uint64_t id, uint64_t *ret_count, str
 	store_rollback(s);
 	return err;
 }
+
+/* The shelf's row of that id. */
+static enum err look_up_dead(struct store *s, const struct store_row *row, bool *ret_taken, bool *ret_same,
+                             struct error *e)
+{
+	sqlite3_stmt *st = store_statement(s, ST_SALVAGE_CHECKSUM);
+	int rc;
+
+	sql_bind_u64(st, 1, row->id);
+	rc = sqlite3_step(st);
+	*ret_taken = rc == SQLITE_ROW;
+	*ret_same = *ret_taken && row_has_sum(row, sqlite3_column_int64(st, 0));
+	(void)sqlite3_reset(st);
+	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "compare a row");
+}
+
+enum err store_is_here(struct store *s, const struct store_row *row, bool is_dead, bool *ret_taken, bool *ret_same,
+                       struct error *e)
+{
+	struct pending found = {0};
+	bool is_on_shelf, same_on_shelf;
+	enum err err = store_find(s, row->id, &found, e);
+	const bool same = found.is_sound && row_has_sum(row, found.row.checksum);
+
+	(void)store_statement(s, ST_READ); /* what it found is not looked at any more */
+	if (err == ERR_OK)
+		err = look_up_dead(s, row, &is_on_shelf, &same_on_shelf, e);
+	if (err != ERR_OK)
+		return err;
+	*ret_taken = is_dead ? is_on_shelf : found.is_there;
+	*ret_same = same || same_on_shelf;
+	return ERR_OK;
+}
+
+enum err store_forget_kept(struct store *s, uint64_t id, bool *ret, struct error *e)
+{
+	sqlite3_stmt *st = store_statement(s, ST_SALVAGE_FORGET);
+	enum err err;
+
+	sql_bind_u64(st, 1, id);
+	err = store_run(s, st, e, "forget a damaged row");
+	*ret = err == ERR_OK && sqlite3_changes(s->db) == 1 && s->now.ledger.damaged > 0;
+	return err;
+}

@@ -15,6 +15,7 @@
  */
 #include "store/store_internal.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -132,6 +133,62 @@ enum err store_rows_are_of(const struct files *f, const char *suffix, struct spo
 	pages_close(p);
 	block_free(o.block);
 	*ret = o.pages[0] > o.pages[1];
+	return err;
+}
+
+/* One row of a query for rows whose checksum names another spool: whether the row has that checksum. */
+typedef bool row_proof(struct stored_block *b, sqlite3_stmt *st);
+
+static bool row_is_whole(struct stored_block *b, sqlite3_stmt *st)
+{
+	const struct store_row row = row_read(st);
+
+	(void)b;
+	return row_has_sum(&row, row.checksum);
+}
+
+static bool block_is_whole(struct stored_block *b, sqlite3_stmt *st)
+{
+	block_read(b, st);
+	return b->is_sound;
+}
+
+static enum err look_for_strange(struct store *s, const char *query, row_proof *is_whole, struct error *e)
+{
+	AUTOFREE char *sql = mem_format("%s WHERE b.checksum >> 32 NOT IN (0, -1, %" PRIu32 ")", query, s->tag);
+	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
+	struct stored_block *b = block_new();
+	bool found = false;
+	int rc = sqlite3_prepare_v2(s->db, sql, -1, &st, NULL);
+
+	while (rc == SQLITE_OK && !found && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+		found = is_whole(b, st);
+		rc = SQLITE_OK;
+	}
+	block_free(b);
+	if (rc != SQLITE_OK && rc != SQLITE_DONE)
+		return store_fail(s, rc, e, "look for another spool's rows");
+	return found ? error_set(e, ERR_DAMAGED, "%s: a page of another spool stands in it", s->path) : ERR_OK;
+}
+
+/* The shelf is small as a rule, and what is on it is not looked at before somebody asks. */
+#define ROWS_OF(table) "SELECT id, received_ms, checksum, meta, body FROM " table " AS b"
+
+enum err store_no_strange_rows(struct store *s, bool all, struct error *e)
+{
+	struct look {
+		const char *query;
+		row_proof *is_whole;
+	};
+	static const struct look some[] = {{ROWS_OF("(SELECT * FROM dead LIMIT 10000)"), row_is_whole}};
+	static const struct look every[] = {
+	    {ROWS_OF("dead"), row_is_whole}, {ROWS_OF("messages"), row_is_whole}, {BLOCK_SELECT, block_is_whole}};
+	const struct look *tables = all ? every : some;
+	const size_t count = all ? sizeof every / sizeof *every : sizeof some / sizeof *some;
+	enum err err = ERR_OK;
+
+	for (size_t i = 0; i < count && err == ERR_OK && s->tag != 0; i++)
+		err = look_for_strange(s, tables[i].query, tables[i].is_whole, e);
 	return err;
 }
 

@@ -53,13 +53,22 @@ static bool is_one_of_ours_damaged(const struct tide *tide, const unsigned char 
 	return __builtin_popcount(application ^ APPLICATION_ID) == 1;
 }
 
+static bool is_better(const struct ledger_found *f, const struct totals *t)
+{
+	const bool is_ours = spool_id_is(f->of, store_totals_id(t));
+
+	if (is_ours != spool_id_is(f->of, store_totals_id(&f->totals)))
+		return is_ours;
+	return store_ledger_is_later(t, &f->totals);
+}
+
 static enum err look_for_ledger(void *arg, const struct stored_record *r, struct error *e)
 {
 	struct ledger_found *f = arg;
 	struct totals t;
 
 	(void)e;
-	if (store_ledger_of_record(r, &t) && (!f->is_found || store_ledger_is_later(&t, &f->totals))) {
+	if (store_ledger_of_record(r, &t) && (!f->is_found || is_better(f, &t))) {
 		f->totals = t;
 		f->is_found = true;
 	}
@@ -82,7 +91,7 @@ enum err store_ledger_find(const struct files *f, const char *suffix, enum pages
 /* Whatever its head says: a ledger of the spool that the tide mark is of stands in it. */
 static enum err has_our_ledger(const struct files *f, const struct tide *tide, bool *ret, struct error *e)
 {
-	struct ledger_found found = {0};
+	struct ledger_found found = {.of = tide->spool};
 	enum err err = spool_id_is_known(tide->spool) ? store_ledger_find(f, "", PAGES_OF_FILE, &found, e) : ERR_OK;
 
 	*ret = found.is_found && spool_id_is(store_totals_id(&found.totals), tide->spool);

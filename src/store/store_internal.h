@@ -150,6 +150,7 @@ struct store {
 	int changes_before;  /* of the connection, when the group began */
 	struct totals row;   /* the ledger's row as it was last written */
 	uint64_t file_print; /* of the row in the file alone, when the spool was opened */
+	uint64_t unnumbered; /* rows alone for which the ledger had no ids when it was opened */
 	bool in_group;
 	bool recount;  /* the group met rows it did not expect: count pending_bytes anew before its commit */
 	bool left_low; /* the group took away what may have had the lowest id of a table */
@@ -257,6 +258,14 @@ struct pending {
 };
 /* One pending message by its id, as the open group sees it. */
 enum err store_find(struct store *s, uint64_t id, struct pending *ret, struct error *e) MUST_CHECK;
+/*
+ * *ret_taken: the id stands already; *ret_same: for this message, which came back before, not for one that began anew.
+ * One that died stands in its block too, when the mark of that is lost: it comes back once.
+ */
+enum err store_is_here(struct store *s, const struct store_row *row, bool is_dead, bool *ret_taken, bool *ret_same,
+                       struct error *e) MUST_CHECK;
+/* It came back whole; *ret: it was kept, and counted, as damaged, from a page that is not what it was. */
+enum err store_forget_kept(struct store *s, uint64_t id, bool *ret, struct error *e) MUST_CHECK;
 
 /* store_pending.c: the mark of a block, from memory or `partial`; holds until the next call. */
 enum err store_marks_get(struct store *s, uint64_t block_id, uint32_t count, struct block_mark **ret,
@@ -404,6 +413,7 @@ enum { LEDGER_PAGES = 64 }; /* the tables' first pages are at the beginning of t
 struct ledger_found {
 	bool is_found;
 	struct totals totals;
+	struct spool_id of; /* one of this spool is taken before any other; not known: the latest */
 };
 enum err store_ledger_find(const struct files *f, const char *suffix, enum pages_of which, struct ledger_found *found,
                            struct error *e) MUST_CHECK;
@@ -434,6 +444,9 @@ enum err store_identity_look(const struct files *f, enum file_kind kind, struct 
 /* The rows of PATH + suffix prove the first of these spools, and fewer pages of them the other. */
 enum err store_rows_are_of(const struct files *f, const char *suffix, struct spool_id one, struct spool_id other,
                            bool *ret, struct error *e) MUST_CHECK;
+/* ERR_DAMAGED: one that waits or is on the shelf proves to be another spool's; of a wrong bit none does. Not `all`: of
+ * the shelf alone, up to 10,000. */
+enum err store_no_strange_rows(struct store *s, bool all, struct error *e) MUST_CHECK;
 /* What is wrong, a sentence each; how many. */
 size_t store_identity_words(const struct identity *id, char words[IDENTITY_WORDS_MAX][IDENTITY_TEXT_BYTES]);
 /* Moves away what is not this spool's, or does not fit; *kind is FILE_MISSING then when it was the database. */
@@ -472,6 +485,7 @@ enum err store_salvage_for(struct store *s, int64_t budget_ms, uint64_t *ret_row
 void store_salvage_end(struct store *s);
 
 /* Damaged messages whose bytes are there for a person to look at. */
+#define STORE_NOTED_SQL "SELECT count(*) FROM damaged"
 #define STORE_KEPT_SQL "SELECT count(*) FROM damaged WHERE body IS NOT NULL"
 /* store_peek.c: another spool's tables, as this kspool knows them, and nothing else. */
 enum err store_check_source(sqlite3 *db, const char *path, struct error *e) MUST_CHECK;

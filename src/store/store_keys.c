@@ -224,6 +224,7 @@ bool store_lead_is_sound(sqlite3_stmt *st, uint32_t tag)
 static enum err read_leads(struct store *s, bool *ret_sound, struct error *e)
 {
 	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
+	size_t rows = 0;
 	int rc = sqlite3_prepare_v2(
 	    s->db,
 	    "SELECT first_id, lead_ms, checksum, first_id >= coalesce((SELECT max(c.first_id)"
@@ -236,10 +237,12 @@ static enum err read_leads(struct store *s, bool *ret_sound, struct error *e)
 	*ret_sound = true;
 	if (rc == SQLITE_OK)
 		while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+			rows++;
 			*ret_sound &= store_lead_is_sound(st, s->tag);
 			if (sqlite3_column_int(st, 3))
 				add_lead(s, sql_column_u64(st, 0), sqlite3_column_int64(st, 1));
 		}
+	*ret_sound &= rows > 0; /* a new spool has one */
 	return rc == SQLITE_DONE ? ERR_OK : sql_error(s->db, rc, e, "read the clock");
 }
 

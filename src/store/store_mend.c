@@ -223,7 +223,7 @@ static enum err mend_mark(struct store *s, const struct wrong_mark *w, bool *ret
 }
 
 /* Marks whose blocks nobody knows: what stands elsewhere says of which it has left. */
-static enum err mark_unmarked(struct store *s, struct error *e)
+enum err store_mend_unmarked(struct store *s, struct error *e)
 {
 	enum err err = ERR_OK;
 
@@ -264,7 +264,7 @@ static enum err mend_marks(struct store *s, struct side_mended *ret, struct stor
 			ret->waits_again += w.has_block ? w.block_count : BLOCK_MESSAGES;
 	}
 	if (err == ERR_OK && strays)
-		err = mark_unmarked(s, e);
+		err = store_mend_unmarked(s, e);
 	store_forget_group(s);
 	if (mended > 0)
 		store_warn(report, "one bit of %llu rows that say what left its block was wrong and was mended",
@@ -380,6 +380,16 @@ static enum err mend_positions(struct store *s, struct store_report *report, str
 	return err;
 }
 
+static enum err mend_losses(struct store *s, struct store_report *report, struct error *e)
+{
+	enum err err = store_exec(s, "DELETE FROM losses WHERE NOT " LOSS_IS_SOUND, e, "clear damaged rows away");
+	const int gone = err == ERR_OK ? sqlite3_changes(s->db) : 0;
+
+	if (gone > 0)
+		store_warn(report, "%d rows that say why messages are damaged were not what was written", gone);
+	return err;
+}
+
 enum err store_mend_rows(struct store *s, bool all, struct side_mended *ret, struct store_report *report,
                          struct error *e)
 {
@@ -393,6 +403,8 @@ enum err store_mend_rows(struct store *s, bool all, struct side_mended *ret, str
 		err = mend_marks(s, ret, report, e);
 	if (err == ERR_OK)
 		err = mend_positions(s, report, e);
+	if (err == ERR_OK)
+		err = mend_losses(s, report, e);
 	if (err == ERR_OK && all)
 		err = mend_keys(s, ret, report, e);
 	return err;

@@ -33,6 +33,8 @@ struct side_mended {
  */
 enum err store_mend_rows(struct store *s, bool all, struct side_mended *ret, struct store_report *report,
                          struct error *e) MUST_CHECK;
+/* Inside a group: blocks without a mark get one for what stands elsewhere, and so has left them. */
+enum err store_mend_unmarked(struct store *s, struct error *e) MUST_CHECK;
 /*
  * What cannot be mended says so from now on, in a group of its own: how many notes of the shelf, positions (whose
  * text is none that was ever written, so that their source is read again, and counted) and notes of copies that were

@@ -5,10 +5,13 @@
  * 1. A file without a ledger row and without rows is new: it inherits what is known of the one before it.
  * 2. No count of what ended ever goes down; what is missing becomes damaged, what nobody counted accepted.
  * 3. next_id is above every id of a row, of the tide mark and of what was inherited.
- * 4. base is the print of the row in the database file without its log: what the next log must fit.
+ * 4. Rows that prove to be another spool's are no messages: the page that they stand in was exchanged.
+ * 5. A row below the ledger's next_id was accepted once: one that is not counted as waiting had left.
+ * 6. base is the print of the row in the database file without its log: what the next log must fit.
  */
 #include "store/store_internal.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -61,10 +64,10 @@ static enum err highest_id(struct store *s, uint64_t *ret, struct error *e)
 	return ERR_OK;
 }
 
-/* Of `waiting` more than were counted, so many are known to have left: they leave once more. */
-static uint64_t take_back(struct totals *t, uint64_t waiting, uint64_t may_have_left)
+/* Of `waiting` more than were counted, all but `new` had left: they leave once more. */
+static uint64_t take_back(struct totals *t, uint64_t waiting, uint64_t new)
 {
-	uint64_t again = waiting < may_have_left ? waiting : may_have_left;
+	uint64_t again = waiting > new ? waiting - new : 0;
 
 	if (again > t->ledger.delivered)
 		again = t->ledger.delivered;
@@ -73,10 +76,10 @@ static uint64_t take_back(struct totals *t, uint64_t waiting, uint64_t may_have_
 }
 
 /*
- * Rows that are not there count as damaged; rows nobody counted count as accepted, but for messages of which it is
- * forgotten that they left: those are not new, and may be sent twice.
+ * Rows that are not there count as damaged. Of rows that nobody counted, those that the ledger had no ids for count as
+ * accepted, at most `unnumbered`; of the others it is forgotten that they left: they may be sent twice.
  */
-static void correct(struct store *s, struct totals *t, const struct totals *found, uint64_t may_have_left,
+static void correct(struct store *s, struct totals *t, const struct totals *found, uint64_t unnumbered,
                     struct store_report *report)
 {
 	struct store_ledger *l = &t->ledger;
@@ -89,7 +92,7 @@ static void correct(struct store *s, struct totals *t, const struct totals *foun
 		report->missing_rows += had - has;
 		store_warn(report, "%llu messages of the ledger have no row", (unsigned long long)(had - has));
 	} else if (has > had) {
-		const uint64_t again = take_back(t, has - had, may_have_left), new = has - had - again;
+		const uint64_t again = take_back(t, has - had, unnumbered), new = has - had - again;
 
 		t->possible += again;
 		l->accepted += new;
@@ -120,7 +123,7 @@ static enum err rebuild(struct store *s, uint64_t highest, bool may_mend, struct
 	if (err == ERR_OK)
 		err = count_rows(s, &found, e);
 	if (err == ERR_OK)
-		err = store_number(s, "SELECT count(*) FROM damaged", &damaged, e);
+		err = store_number(s, STORE_NOTED_SQL, &damaged, e);
 	if (err != ERR_OK)
 		return err;
 	*t = found;
@@ -196,6 +199,19 @@ enum err store_ledger_first(struct store *s, struct error *e)
 	return err;
 }
 
+/* Rows alone that the ledger had no ids for; of blocks it has been told. */
+static enum err count_unnumbered(struct store *s, uint64_t next_id, struct error *e)
+{
+	AUTOFREE char *sql = mem_format("SELECT (SELECT count(*) FROM messages WHERE id >= %" PRIu64
+	                                ") + (SELECT count(*) FROM dead WHERE id >= %" PRIu64 ")",
+	                                next_id, next_id);
+	int64_t rows = 0;
+	enum err err = store_number(s, sql, &rows, e);
+
+	s->unnumbered = (uint64_t)rows;
+	return err;
+}
+
 /* A sound row becomes `durable` at once: it need not be written again, and a full disk must not refuse a start. */
 static enum err load_row(struct store *s, bool may_mend, bool *ret_fresh, struct totals *t, struct store_report *report,
                          struct error *e)
@@ -219,6 +235,7 @@ static enum err load_row(struct store *s, bool may_mend, bool *ret_fresh, struct
 	err = highest_id(s, &highest, e);
 	if (err != ERR_OK)
 		return err;
+	s->unnumbered = 0;
 	*ret_fresh = highest == 0 && (missing || (sound && t->next_id == 1 && t->ledger.accepted == 0));
 	if (!sound && !*ret_fresh)
 		return rebuild(s, highest, may_mend, t, report, e);
@@ -228,6 +245,9 @@ static enum err load_row(struct store *s, bool may_mend, bool *ret_fresh, struct
 		s->now = s->durable = *t;
 	s->row = *t;
 	if (highest >= t->next_id) {
+		err = count_unnumbered(s, t->next_id, e);
+		if (err != ERR_OK)
+			return err;
 		store_warn(report, "the ledger's next id was behind the rows");
 		t->next_id = highest + 1;
 	}
@@ -330,15 +350,25 @@ static bool row_alone_is_old(const struct store *s, const struct totals *t, cons
 }
 
 /* What disagrees with the ledger may lie about itself: it is taken apart before it is believed. */
-static enum err hold_against_rows(struct store *s, bool may_mend, const struct side_mended *mended, struct totals *t,
-                                  struct store_report *report, struct error *e)
+static enum err hold_against_rows(struct store *s, bool may_mend, struct totals *t, struct store_report *report,
+                                  struct error *e)
 {
 	struct totals found = {0};
-	enum err err = count_rows(s, &found, e);
+	int64_t noted = 0;
+	enum err err = store_number(s, STORE_NOTED_SQL, &noted, e);
 
+	if (err == ERR_OK && (uint64_t)noted > t->ledger.damaged && may_mend)
+		err = error_set(e, ERR_DAMAGED, "%s: table `damaged` has rows that nobody counted", s->path);
+	if (err == ERR_OK)
+		err = count_rows(s, &found, e);
 	if (err == ERR_OK && row_alone_is_old(s, t, &found)) {
 		store_ledger_of_tide(t, &s->tide);
 		store_warn(report, "the ledger's row was older than what it counts: the tide mark knows");
+	}
+	if (err == ERR_OK && may_mend && found.ledger.pending > t->ledger.pending) {
+		err = store_mend_unmarked(s, e); /* a page of marks may be gone */
+		if (err == ERR_OK)
+			err = count_rows(s, &found, e);
 	}
 	if (err == ERR_OK && may_mend &&
 	    (found.ledger.pending != t->ledger.pending || found.ledger.dead != t->ledger.dead)) {
@@ -349,7 +379,7 @@ static enum err hold_against_rows(struct store *s, bool may_mend, const struct s
 			err = count_rows(s, &found, e);
 	}
 	if (err == ERR_OK)
-		correct(s, t, &found, mended->waits_again, report);
+		correct(s, t, &found, s->unnumbered, report);
 	return err;
 }
 
@@ -368,7 +398,7 @@ static enum err load_totals(struct store *s, const struct totals *known, bool ma
 	if (err == ERR_OK && fresh)
 		err = inherit(s, known, t, e);
 	else if (err == ERR_OK && (is_small(s) || mended->waits_again > 0))
-		err = hold_against_rows(s, may_mend, mended, t, report, e);
+		err = hold_against_rows(s, may_mend, t, report, e);
 	t->possible += mended->possible;
 	if (err == ERR_OK)
 		err = may_come_back(s, &unread, e);
@@ -410,7 +440,9 @@ static enum err load(struct store *s, const struct totals *known, bool may_mend,
 
 	store_rollback(s); /* of an earlier try */
 	s->now = s->durable = s->row = t;
-	err = store_begin(s, e);
+	err = store_no_strange_rows(s, is_small(s), e);
+	if (err == ERR_OK)
+		err = store_begin(s, e);
 	if (err == ERR_OK)
 		err = may_mend ? store_mend_rows(s, is_small(s), &mended, report, e) : ERR_OK;
 	if (err == ERR_OK)
@@ -502,7 +534,7 @@ enum err store_mend(struct store *s, bool all, struct store_report *report, stru
 
 		err = count_rows(s, &found, e);
 		if (err == ERR_OK)
-			correct(s, &s->now, &found, mended.waits_again, report);
+			correct(s, &s->now, &found, 0, report);
 		s->possible_in_group += s->now.possible - possible;
 	}
 	if (err == ERR_OK)

@@ -37,7 +37,7 @@ enum {
 	LEAST_BYTES = 256 << 10, /* when nothing waits, with or without room */
 };
 
-static void count_in(struct store *s, uint64_t *counter)
+static void count_in(struct store *s, uint64_t id, uint64_t *counter)
 {
 	struct salvage *v = s->salvage;
 
@@ -47,8 +47,12 @@ static void count_in(struct store *s, uint64_t *counter)
 		s->came_back++;
 		if (s->now.told > s->now.ledger.damaged)
 			s->now.told = s->now.ledger.damaged;
-	} else if (v->marks_lost > 0 && s->now.ledger.delivered > 0) { /* it had left, which is forgotten */
-		v->marks_lost--;
+	} else if (s->now.ledger.delivered > 0 && (v->marks_lost > 0 || id < v->counted)) {
+		/* it had left, which is forgotten */
+		if (v->marks_lost > 0)
+			v->marks_lost--;
+		else
+			store_count_possible(s, 1);
 		s->now.ledger.delivered--;
 	} else {
 		s->now.ledger.accepted++;
@@ -120,44 +124,23 @@ static enum err insert(struct store *s, enum store_statement id, const struct st
 	return err;
 }
 
-/* *ret_taken: the id stands already; *ret_same: for this message, which came back before, not for one that began anew.
- */
-static enum err look_up(struct store *s, const struct store_row *row, bool is_dead, bool *ret_taken, bool *ret_same,
-                        struct error *e)
-{
-	struct pending found = {0};
-	sqlite3_stmt *st;
-	int rc;
-	enum err err = is_dead ? ERR_OK : store_find(s, row->id, &found, e);
-
-	*ret_taken = found.is_there;
-	*ret_same = found.is_sound && row_has_sum(row, found.row.checksum);
-	(void)store_statement(s, ST_READ); /* what it found is not looked at any more */
-	if (err != ERR_OK || !is_dead)
-		return err;
-	st = store_statement(s, ST_SALVAGE_CHECKSUM);
-	sql_bind_u64(st, 1, row->id);
-	rc = sqlite3_step(st);
-	*ret_taken = rc == SQLITE_ROW;
-	*ret_same = *ret_taken && row_has_sum(row, sqlite3_column_int64(st, 0));
-	(void)sqlite3_reset(st);
-	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "compare a row");
-}
-
-/* Its bytes are not what was written: kept as found. An id that was never given out is no id. */
+/* Its bytes are not what was written: kept as found. An id that was never given out is no id, and a message that is
+ * here whole was read from another page. */
 static enum err keep_damaged(struct store *s, const struct store_row *row, const struct stored_record *r,
                              struct error *e)
 {
+	struct pending found = {0};
 	bool is_new = false;
-	enum err err = ERR_OK;
+	enum err err = store_find(s, row->id, &found, e);
 
-	if (row->id < s->now.next_id)
+	(void)store_statement(s, ST_READ);
+	if (err == ERR_OK && !found.is_sound && row->id < s->now.next_id)
 		err = insert(s, ST_SALVAGE_DAMAGED, row, r, &is_new, e);
 	if (!is_new)
 		return err;
-	count_in(s, &s->now.ledger.damaged);
+	count_in(s, row->id, &s->now.ledger.damaged);
 	store_lose(s, LOSS_BYTES, 1, row->id, row->id);
-	return err;
+	return ERR_OK;
 }
 
 static enum err bring_back(struct store *s, struct store_row row, bool is_dead, const struct stored_record *r,
@@ -165,14 +148,15 @@ static enum err bring_back(struct store *s, struct store_row row, bool is_dead, 
 {
 	const enum store_statement id = is_dead ? ST_SALVAGE_DEAD : ST_SALVAGE_MESSAGE;
 	struct salvage *v = s->salvage;
-	bool is_new = false, taken = false, same = false;
+	const uint64_t was_id = row.id;
+	bool is_new = false, taken = false, same = false, kept = false;
 	enum err err;
 
 	if (!sum_is_ours(row.checksum, v->block->tag)) /* a page of another spool: never a message of this one */
 		return ERR_OK;
 	if (!row_is_sound(&row, v->block->tag)) /* of a cut record no more can be said than that it lacks some */
 		return r->is_cut ? ERR_OK : keep_damaged(s, &row, r, e);
-	err = look_up(s, &row, is_dead, &taken, &same, e);
+	err = store_is_here(s, &row, is_dead, &taken, &same, e);
 	if (err != ERR_OK || same)
 		return err;
 	if (taken || sum_tag(row.checksum) != s->tag)
@@ -184,7 +168,15 @@ static enum err bring_back(struct store *s, struct store_row row, bool is_dead, 
 		s->now.next_id = row.id + 1;
 	v->rows++;
 	v->step_rows++;
-	count_in(s, is_dead ? &s->now.ledger.dead : &s->now.ledger.pending);
+	err = store_forget_kept(s, was_id, &kept, e);
+	if (err != ERR_OK)
+		return err;
+	if (kept) {
+		s->now.ledger.damaged--;
+		++*(is_dead ? &s->now.ledger.dead : &s->now.ledger.pending);
+	} else {
+		count_in(s, was_id, is_dead ? &s->now.ledger.dead : &s->now.ledger.pending);
+	}
 	if (v->is_repeat || pages_map_is_lost(v->pages) || (v->marks_unread && !is_dead))
 		store_count_possible(s, 1);
 	if (is_dead)

@@ -42,6 +42,7 @@ struct salvage {
 	uint32_t stop_before; /* a page that could not be read: what stands before it is kept first; 0: none */
 	struct stored_block *block;
 	uint64_t blocks_from, rows_from; /* of the file's own ledger; 0: not known */
+	uint64_t counted;                /* ids below were accepted once, and counted; 0: not known */
 	struct block_mark *marks;        /* what left its block, of the whole file */
 	size_t mark_count;
 	/* Messages of which it is forgotten that they left their block: they come back too, as possible duplicates. */

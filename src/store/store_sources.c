@@ -152,6 +152,7 @@ struct source_facts {
 	int parts;                       /* which of its files are this spool's, as far as they say; 0: none is */
 	uint32_t tag;                    /* of rows that are believed; 0: any, for the id they are of is forgotten */
 	uint64_t blocks_from, rows_from; /* what waited stands from there on; 0: not known */
+	uint64_t next_id;                /* 0: not known */
 };
 
 /* The part that is left has no byte: then there is nothing of ours to read. One that cannot be looked at is not empty.
@@ -172,7 +173,7 @@ static enum err drop_empty(const struct files *f, const char *suffix, int part, 
 static enum err read_facts(struct store *s, const char *suffix, struct source_facts *ret, struct error *e)
 {
 	AUTOFREE char *log_suffix = mem_format("%s-wal", suffix);
-	struct ledger_found file = {0};
+	struct ledger_found file = {.of = s->id};
 	struct log_ledgers log = {0};
 	AUTOFREE char *key = mem_format("ours:%s:", suffix);
 	struct note ours;
@@ -212,6 +213,7 @@ static enum err read_facts(struct store *s, const char *suffix, struct source_fa
 		is_ours = spool_id_is(s->id, store_totals_id(later));
 		ret->blocks_from = is_ours ? later->blocks_from : 0;
 		ret->rows_from = is_ours ? later->rows_from : 0;
+		ret->next_id = is_ours ? later->next_id : 0;
 	}
 	return err;
 }
@@ -260,6 +262,7 @@ static enum err open_source(struct store *s, const char *suffix, const struct so
 	v->block->tag = facts->tag;
 	v->blocks_from = facts->blocks_from;
 	v->rows_from = facts->rows_from;
+	v->counted = facts->next_id <= s->durable.next_id ? facts->next_id : 0;
 	if (err == ERR_OK)
 		err = read_marks(v, e);
 	if (err != ERR_OK)
@@ -387,9 +390,12 @@ enum err store_source_give_up(struct store *s, const char *suffix, struct error 
 static enum err expect_nothing(struct store *s, struct error *e)
 {
 	struct note expected;
+	int64_t wrong = 0;
 	enum err err = store_note_get(s, SALVAGE_EXPECTED, &expected, e);
 
-	if (err != ERR_OK || (expected.after == 0 && !expected.is_lost))
+	if (err == ERR_OK)
+		err = store_number(s, "SELECT count(*) FROM salvage WHERE NOT " SALVAGE_NOTE_IS_SOUND, &wrong, e);
+	if (err != ERR_OK || (expected.after == 0 && wrong == 0))
 		return err;
 	err = store_begin(s, e);
 	if (err == ERR_OK)
@@ -424,7 +430,7 @@ enum err store_source_next(struct store *s, struct error *e)
 enum err store_salvage_ledger(const struct files *f, struct spool_id ours, struct totals *ret, bool *ret_found,
                               struct error *e)
 {
-	struct ledger_found newest = {.totals = {.next_id = 1}};
+	struct ledger_found newest = {.totals = {.next_id = 1}, .of = ours};
 	struct aside_list list;
 	enum err err = asides_find(f, &list, e);
 

@@ -154,6 +154,8 @@ enum err side_count_wrong(sqlite3 *db, struct side_wrong ret[SIDE_TABLES], struc
 	    {"cache", "SELECT count(*) FROM cache WHERE NOT " KEY_IS_SOUND},
 	    {"dead", "SELECT count(*) FROM dead WHERE NOT " DEAD_NOTE_IS_SOUND},
 	    {"imports", "SELECT count(*) FROM imports WHERE NOT " IMPORT_IS_SOUND},
+	    {"losses", "SELECT count(*) FROM losses WHERE NOT " LOSS_IS_SOUND},
+	    {"salvage", "SELECT count(*) FROM salvage WHERE NOT " SALVAGE_NOTE_IS_SOUND},
 	};
 	enum err err = ERR_OK;
 
