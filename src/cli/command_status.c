@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -220,6 +221,10 @@ int command_status(int argc, char **argv)
 			break;
 		(void)nanosleep(&second, NULL);
 	}
+	if (err == ERR_UNAVAILABLE && place.path && access(place.path, F_OK) == 0)
+		(void)error_wrap(
+		    &e, "no kspool runs on %s here%s; kspool check and kspool peek look at a stopped one", place.path,
+		    access(place.path, W_OK) != 0 && errno == EROFS ? ", which is on a read-only mount" : "");
 	spool_place_fini(&place);
 	return err == ERR_OK ? EX_OK : command_fail("status", &e);
 }

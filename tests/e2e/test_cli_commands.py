@@ -37,7 +37,8 @@ def test_status_command(fake, http_door):
     text = spooler.run("status", "-c", spooler.config_path)
     assert text.returncode == 0 and b"delivered" in text.stdout
     spooler.stop()
-    assert spooler.run("status", "-c", spooler.config_path).returncode == 69
+    stopped = spooler.run("status", "-c", spooler.config_path)
+    assert stopped.returncode == 69 and b"kspool check" in stopped.stderr
 
 
 def test_drain_waits_and_tells(fake, http_door):

@@ -80,6 +80,8 @@ def test_a_read_only_mount_can_be_looked_at_and_exported(waiting, mounted, folde
     os.mkdir(f"{folder}/out", 0o700)
     outputs(spooler, spool, f"{folder}/out")
     assert snapshot(spooler.spool.parent) == before
+    told = spooler.run("status", "--spool", spool)
+    assert told.returncode == 69 and b"read-only mount" in told.stderr
     spooler.write_config(buffer={"sqlite": {"path": spool}})
     for words in (["run", spooler.config_path], ["repair", "--spool", spool], ["dead", "--spool", spool, "retry", "1"]):
         done = spooler.run(*words)
