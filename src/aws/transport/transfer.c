@@ -77,6 +77,8 @@ static int on_begin(void *arg, char *remote, char *local, int remote_port, int l
 	t->fd = remote ? wires_find(&t->pool->wires, remote, remote_port, local_port) : -1;
 	progress_look(t->fd, &t->first);
 	t->last = t->first;
+	if (remote)
+		names_connected(&t->pool->names, t->host, remote, clock_mono_ms());
 	return CURL_PREREQFUNC_OK;
 }
 
@@ -339,6 +341,7 @@ void transfer_free(struct transfer *t)
 	if (t->watch)
 		event_free(t->watch);
 	curl_easy_cleanup(t->easy);
+	curl_slist_free_all(t->known);
 	wipe_fields(t);
 	buf_fini(&t->body);
 	free(t);
@@ -418,6 +421,24 @@ static void set_times(struct transfer *t, const struct transport_request *r)
 	SET(CURLOPT_MAXLIFETIME_CONN, (long)(since_drop_s > 0 ? since_drop_s : CONNECTION_LIFE_S));
 }
 
+/* A proxy looks names up by itself. */
+static void set_name(struct transfer *t, const struct transport_request *r)
+{
+	char known[NAME_BYTES + ADDRESS_BYTES];
+
+	curl_slist_free_all(t->known);
+	t->known = NULL;
+	t->host[0] = '\0';
+	if (!t->pool->proxy)
+		names_of_url(r->url, t->host);
+	names_known(&t->pool->names, t->host, clock_mono_ms(), known);
+	if (known[0]) {
+		t->known = curl_slist_append(NULL, known);
+		must(t->known);
+	}
+	SET(CURLOPT_RESOLVE, t->known);
+}
+
 enum err transfer_prepare(struct transfer *t, struct transport_request *r, struct error *e)
 {
 	struct transport *pool = t->pool;
@@ -439,6 +460,7 @@ enum err transfer_prepare(struct transfer *t, struct transport_request *r, struc
 	/* "" also keeps the library from reading the proxy variables of the environment */
 	SET(CURLOPT_PROXY, pool->proxy && !r->direct ? pool->proxy : "");
 	SET(CURLOPT_NOPROXY, r->direct ? "*" : pool->no_proxy ? pool->no_proxy : "");
+	set_name(t, r);
 	set_times(t, r);
 	set_method(t, r);
 	return set_fields(t, r, e);
@@ -456,6 +478,20 @@ static const char *incomplete(const struct transfer *t, long status)
 	return NULL;
 }
 
+/* Whether the name was found, and the address that it had could be reached. */
+static void learn_name(struct transfer *t, CURLcode code)
+{
+	curl_off_t looked_up_us = 0;
+
+	if (t->begun || t->setup_failed)
+		return;
+	(void)curl_easy_getinfo(t->easy, CURLINFO_NAMELOOKUP_TIME_T, &looked_up_us);
+	if (t->known)
+		names_not_connected(&t->pool->names, t->host);
+	else if (code == CURLE_COULDNT_RESOLVE_HOST || (code == CURLE_OPERATION_TIMEDOUT && looked_up_us == 0))
+		names_not_found(&t->pool->names, t->host, clock_mono_ms());
+}
+
 void transfer_judge(struct transfer *t, CURLcode code)
 {
 	struct transport_answer *a = &t->answer;
@@ -465,6 +501,7 @@ void transfer_judge(struct transfer *t, CURLcode code)
 	(void)curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
 	(void)curl_easy_getinfo(t->easy, CURLINFO_HTTP_CONNECTCODE, &proxy_status);
 	transfer_report(t, code == CURLE_OPERATION_TIMEDOUT);
+	learn_name(t, code);
 	a->took_ns = clock_mono_ns() - t->started_ns;
 	a->timed_out = code == CURLE_OPERATION_TIMEDOUT;
 	if (code == CURLE_OK) {

@@ -236,6 +236,7 @@ enum err transport_open(struct event_base *base, const struct transport_options 
 	TAILQ_INIT(&pool->active);
 	TAILQ_INIT(&pool->idle);
 	LIST_INIT(&pool->wires);
+	LIST_INIT(&pool->names);
 	if (pool->options.max_connections == 0)
 		pool->options.max_connections = 1;
 	err = setup(pool, e);
@@ -265,6 +266,7 @@ void transport_close(struct transport *pool)
 		watch_free(LIST_FIRST(&pool->watches));
 	while (!LIST_EMPTY(&pool->wires))
 		wires_remove(&pool->wires, LIST_FIRST(&pool->wires)->fd);
+	names_clear(&pool->names);
 	if (pool->share)
 		(void)curl_share_cleanup(pool->share);
 	if (pool->timer)

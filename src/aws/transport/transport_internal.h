@@ -21,6 +21,7 @@
 #include <event2/event.h>
 
 #include "base/buf.h"
+#include "aws/transport/names.h"
 #include "aws/transport/progress.h"
 #include "aws/transport/transport.h"
 
@@ -30,6 +31,8 @@ struct transfer {
 	struct transport *pool;
 	CURL *easy;
 	struct curl_slist *fields;
+	struct curl_slist *known; /* the address to use instead of a look-up; null: none */
+	char host[NAME_BYTES];    /* whose address is remembered; "": nobody's */
 	struct transport_request *request;
 	struct event *watch; /* looks whether it moves, and ends it when it does not */
 	struct buf body;
@@ -67,6 +70,7 @@ struct transport {
 	struct event *kick; /* ends what could not even start, from the loop */
 	LIST_HEAD(, watch) watches;
 	struct wires wires;
+	struct names names;
 	CURLSH *share;      /* TLS sessions */
 	int64_t connect_ms; /* what connecting may take now; 0: as ever */
 	bool is_slow; /* the newest request took long to go out: small pieces, so that little of one lies in the kernel

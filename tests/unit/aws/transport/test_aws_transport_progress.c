@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "aws/transport/names.h"
 #include "aws/transport/progress.h"
 #include "aws/transport/transport.h"
 
@@ -223,6 +224,49 @@ static void a_socket_that_is_none_says_nothing(void **state)
 	(void)close(ends[1]);
 }
 
+static void an_address_is_used_after_a_failed_look_up_and_while_it_works(void **state)
+{
+	static const char host[] = "k.example:443";
+	char text[NAME_BYTES + ADDRESS_BYTES], read[NAME_BYTES];
+	struct names all = LIST_HEAD_INITIALIZER(all);
+
+	(void)state;
+	names_of_url("https://k.example/x", read);
+	assert_string_equal(read, host);
+	names_of_url("http://127.0.0.1:80/", read);
+	assert_string_equal(read, "");
+	names_of_url("https://[::1]:80/", read);
+	assert_string_equal(read, "");
+	names_not_found(&all, host, 1000); /* never connected: nothing to use */
+	names_known(&all, host, 1001, text);
+	assert_string_equal(text, "");
+	names_connected(&all, host, "192.0.2.1", 1000);
+	names_known(&all, host, 1001, text); /* the resolver is asked */
+	assert_string_equal(text, "");
+	names_not_found(&all, host, 2000);
+	names_known(&all, host, 2001, text);
+	assert_string_equal(text, "+k.example:443:192.0.2.1");
+	names_known(&all, host, 2000 + 60000, text); /* it is asked again */
+	assert_string_equal(text, "");
+	names_not_found(&all, host, 70000);
+	names_not_connected(&all, host);
+	names_known(&all, host, 70001, text); /* and at once when the address is dead */
+	assert_string_equal(text, "");
+	names_connected(&all, host, "2001:db8::1", 80000);
+	names_not_found(&all, host, 80001);
+	names_known(&all, host, 80002, text);
+	assert_string_equal(text, "+k.example:443:[2001:db8::1]");
+	names_not_found(&all, host, INT64_C(80000) + 25 * 3600 * 1000); /* too old */
+	names_known(&all, host, INT64_C(80000) + 25 * 3600 * 1000 + 1, text);
+	assert_string_equal(text, "");
+	for (int i = 0; i < 100; i++) {
+		(void)snprintf(read, sizeof read, "h%d:1", i);
+		names_connected(&all, read, "192.0.2.1", 1);
+	}
+	names_clear(&all);
+	assert_true(LIST_EMPTY(&all));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -230,6 +274,7 @@ int main(void)
 	    cmocka_unit_test(what_stops_on_its_way_is_cut),
 	    cmocka_unit_test(what_left_whole_is_waited_for_and_then_unknown),
 	    cmocka_unit_test(a_socket_that_is_none_says_nothing),
+	    cmocka_unit_test(an_address_is_used_after_a_failed_look_up_and_while_it_works),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
