@@ -70,6 +70,8 @@ enum err trusted_open(const char *path, int flags, int *ret_fd, bool *ret_lax, s
 		return err;
 	/* a FIFO without a reader, or a device, must not keep us here */
 	fd = open(path, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
+	if (fd < 0 && errno == ENXIO) /* a FIFO that nobody reads, a socket */
+		return error_set(e, ERR_ENVIRONMENT, "%s is not a regular file", path);
 	if (fd < 0)
 		return error_set_errno(e, errno == ENOENT || errno == ENOTDIR ? ERR_NOINPUT : ERR_ENVIRONMENT,
 		                       "cannot open %s", path);

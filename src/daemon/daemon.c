@@ -438,6 +438,14 @@ static void open_limits(const struct daemon *d)
 		LOG(LOG_WARN, "a message that ends the process will not be known", LOG_S("error", e.text));
 }
 
+static const char *reason_to_run(const struct daemon *d)
+{
+	for (size_t i = 0; i < d->config->input_count; i++)
+		if (doors_trouble(d->doors, i))
+			return "not every door is open; those that are not are tried again";
+	return "all doors are open";
+}
+
 static enum err start(struct daemon *d, struct error *e)
 {
 	enum err err = start_journal(d, e);
@@ -572,7 +580,7 @@ enum err daemon_run(const struct daemon_options *options, struct error *e)
 	if (err == ERR_OK) {
 		/* An input that was empty from the start may have ended already. */
 		if (d.phase == PHASE_STARTING)
-			set_phase(&d, PHASE_RUNNING, "all doors are open");
+			set_phase(&d, PHASE_RUNNING, reason_to_run(&d));
 		watch_everything(&d);
 		notify_send("READY=1\nSTATUS=running");
 		must(event_base_dispatch(d.base) >= 0);

@@ -315,11 +315,12 @@ static uint64_t unfinished_bytes(const struct client *c)
 static void drop_unfinished(struct door_socket *s, int64_t now_ns)
 {
 	const struct intake *i = s->door.intake;
+	int64_t patience_ns = i->stopping ? 0 : FULL_S * NS_PER_S; /* at the end every client has something left */
 	struct client *c, *worst;
 
 	if (!intake_is_full(i) || i->outstanding > 0)
 		s->full_since_ns = now_ns;
-	if (now_ns - s->full_since_ns < FULL_S * NS_PER_S)
+	if (!intake_is_full(i) || now_ns - s->full_since_ns < patience_ns)
 		return;
 	do {
 		worst = NULL;

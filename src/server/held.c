@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 
-enum { YOUNG_MS = 250, YOUNG_SHARE = 16, BUDGET_SHARE = 8 };
+enum { YOUNG_MS = 1000, YOUNG_SHARE = 16, BUDGET_SHARE = 8 };
 
 TAILQ_HEAD(members, held);
 

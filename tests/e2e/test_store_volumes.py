@@ -219,6 +219,7 @@ def test_a_log_that_is_no_file_of_ours_hangs_nobody(fake, new_spooler, folder, k
     spooler.start(wait=False)
     wait_for(lambda: not spooler.running, "an end")
     assert spooler.process.returncode == 77 and str(path) in spooler.log()
+    assert not kind.startswith("fifo") or "not a regular file" in spooler.log()
     if kind == "folder":
         path.rmdir()
     path.unlink(missing_ok=True)

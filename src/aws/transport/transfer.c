@@ -36,7 +36,7 @@ enum {
 	DNS_CACHE_S = 2, /* an address that changed is found by the next connection; kept ones need no look-up */
 	/* Bodies reach 7 MB. Larger than this gains nothing over TLS and costs memory per request under way. */
 	UPLOAD_BUFFER_BYTES = 64 * 1024,
-	BODY_KEEP_BYTES = 256 * 1024,
+	BODY_KEEP_BYTES = 64 * 1024,
 };
 
 static size_t on_read(char *out, size_t size, size_t count, void *arg)
@@ -92,16 +92,34 @@ static void hear(struct transfer *t, size_t n)
 	t->heard += n;
 }
 
+/* An answer is read as it comes, so honest ones are never many at once: what holds much while all do is given up. */
+static bool has_room(const struct transfer *t, size_t n)
+{
+	const struct transport *pool = t->pool;
+
+	return pool->body_bytes + n <= TRANSPORT_ANSWERS_MAX ||
+	       t->body.len + n <= TRANSPORT_ANSWERS_MAX / (pool->active_count + 1);
+}
+
+static void forget_body(struct transfer *t)
+{
+	t->pool->body_bytes -= t->body.len;
+	buf_clear(&t->body);
+	if (t->body.cap > BODY_KEEP_BYTES)
+		buf_fini(&t->body);
+}
+
 static size_t on_write(char *data, size_t size, size_t count, void *arg)
 {
 	struct transfer *t = arg;
 	size_t n = size * count;
 
 	hear(t, n);
-	if (buf_add(&t->body, data, n)) {
+	if (!has_room(t, n) || buf_add(&t->body, data, n)) {
 		t->refused_body = true;
 		return 0;
 	}
+	t->pool->body_bytes += n;
 	return n;
 }
 
@@ -343,6 +361,7 @@ void transfer_free(struct transfer *t)
 	curl_easy_cleanup(t->easy);
 	curl_slist_free_all(t->known);
 	wipe_fields(t);
+	forget_body(t);
 	buf_fini(&t->body);
 	free(t);
 }
@@ -351,10 +370,7 @@ void transfer_reset(struct transfer *t)
 {
 	wipe_fields(t);
 	t->request = NULL;
-	if (t->body.cap > BODY_KEEP_BYTES)
-		buf_fini(&t->body);
-	else
-		buf_clear(&t->body);
+	forget_body(t);
 }
 
 static void add_field(struct transfer *t, const char *line)

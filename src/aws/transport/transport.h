@@ -24,7 +24,10 @@
 struct event_base;
 struct transport;
 
-enum { TRANSPORT_RESPONSE_MAX = 2 * 1024 * 1024 };
+enum {
+	TRANSPORT_RESPONSE_MAX = 2 * 1024 * 1024, /* of one answer */
+	TRANSPORT_ANSWERS_MAX = 4 * 1024 * 1024   /* of all under way; beyond it an answer may have its even part */
+};
 
 enum transport_result {
 	TRANSPORT_ANSWERED, /* status, header lines and body are whole */

@@ -78,6 +78,7 @@ struct transport {
 	struct transfer_list active;
 	struct transfer_list idle;
 	size_t active_count;
+	size_t body_bytes;     /* of the answers under way */
 	int64_t dropped_at_ms; /* connections older than this are not used; -1: none dropped */
 	unsigned depth;        /* inside curl: its callbacks must not call it again */
 	struct transport_options options;
