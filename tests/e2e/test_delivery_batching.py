@@ -134,3 +134,16 @@ def test_the_last_batch_leaves_even_when_the_input_ends_before_its_rows_arrive(f
     wait_for(lambda: not any(run.running for run in runs),
              lambda: f"{sum(run.running for run in runs)} of {len(runs)} hang", 20)
     assert {run.process.returncode for run in runs} == {0} and len(fake.stored) == 7 * len(runs)
+
+
+def test_batches_larger_than_a_request(fake, new_spooler, lines_file, judge):
+    """The first request is small, whatever waits; while its answer is late, whole batches come together."""
+    gate = threading.Event()
+    fake.then(replies.late(gate=gate), replies.throttle(300))
+    spooler = new_spooler(fake.endpoint, {"file": {"paths": [lines_file(3000)]}},
+                          output={"batching": {"count": 1200}}).start()
+    wait_for(lambda: spooler.status()["ledger"]["accepted"] == 3000, spooler.tail)
+    gate.set()
+    spooler.finish(60)
+    judge(fake, duplicates=0)
+    assert max(len(request.records) for request in fake.requests) == 500

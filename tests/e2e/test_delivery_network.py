@@ -235,20 +235,6 @@ def test_an_endpoint_without_cbor_in_the_middle_of_a_storm(fake, http_door, send
     assert spooler.metric("kspool_cbor_fallbacks") == 1
 
 
-# ---- batches
-def test_batches_larger_than_a_request(fake, new_spooler, lines_file, judge):
-    """The first request is small, whatever waits; while its answer is late, whole batches come together."""
-    gate = threading.Event()
-    fake.then(replies.late(gate=gate), replies.throttle(300))
-    spooler = new_spooler(fake.endpoint, {"file": {"paths": [lines_file(3000)]}},
-                          output={"batching": {"count": 1200}}).start()
-    wait_for(lambda: spooler.status()["ledger"]["accepted"] == 3000, spooler.tail)
-    gate.set()
-    spooler.finish(60)
-    judge(fake, duplicates=0)
-    assert max(len(request.records) for request in fake.requests) == 500
-
-
 # ---- holds
 def test_a_hold_that_flips_between_denied_and_offline(fake, http_door, sender, judge):
     fake.default = denied = replies.error(400, "AccessDeniedException", "not today")
