@@ -410,9 +410,10 @@ static enum err load_totals(struct store *s, const struct totals *known, bool ma
 	err = store_rows_load(s, t, mended->possible, is_small(s), e);
 	if (err != ERR_OK)
 		return err;
-	/* Of what was lost before this file was set aside some may stand in another one. */
-	before = fresh && unread > 1 ? store_untold(t) : 0;
 	check_tide(s, t, &lost, report);
+	/* Of what was lost before this file was set aside some may stand in another one; the tide mark may be all that
+	 * tells of it. */
+	before = fresh && unread > 1 && store_untold(t) > lost ? store_untold(t) - lost : 0;
 	*ret_expected = unread > 0 ? lost + before : 0;
 	waited = fresh ? store_ledger_succeed(t) : 0;
 	store_lose(s, LOSS_ASIDE, waited, 0, 0);
