@@ -240,9 +240,25 @@ static void notes_that_lie_bring_nothing_twice_and_lose_nothing(void **state)
 	two_faults(NOTES);
 }
 
+/* Only the tide mark tells of both when the new database begins. */
+static void two_files_that_cannot_be_asked_come_back_once(void **state)
+{
+	struct spooldir d;
+	struct error e;
+
+	(void)state;
+	make(&d);
+	faultfs_dead("T000000Z-000", 0, INT32_MAX);
+	assert_int_equal(run(&d, &e), ERR_OK);
+	faultfs_dead(NULL, 0, 0);
+	expect(&d, 0, "both files are dead");
+	spooldir_remove(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(two_files_that_cannot_be_asked_come_back_once),
 	    cmocka_unit_test(a_second_fault_loses_nothing),
 	    cmocka_unit_test(a_file_that_changes_between_costs_what_it_holds),
 	    cmocka_unit_test(notes_that_lie_bring_nothing_twice_and_lose_nothing),
