@@ -107,7 +107,7 @@ int command_export(int argc, char **argv)
 }
 
 static enum err import_from(const struct spool_place *place, const char *source, bool again, uint64_t *ret_rows,
-                            uint64_t *ret_left_out, struct error *e)
+                            uint64_t *ret_left_out, uint64_t *ret_by_way, struct error *e)
 {
 	struct store *store;
 	enum err err = stopped_spool_open(place, true, &store, e);
@@ -116,6 +116,7 @@ static enum err import_from(const struct spool_place *place, const char *source,
 		return err;
 	err = store_import(store, source, again, ret_rows, e);
 	*ret_left_out = store_import_left_out(store);
+	*ret_by_way = store_import_by_way(store);
 	if (err == ERR_OK)
 		return store_close(store, e);
 	(void)store_close(store, NULL);
@@ -126,7 +127,7 @@ int command_import(int argc, char **argv)
 {
 	struct spool_place place = {0};
 	struct error e = {.code = ERR_OK};
-	uint64_t rows = 0, left_out = 0;
+	uint64_t rows = 0, left_out = 0, by_way = 0;
 	bool again = false;
 	const struct command_option options[] = {
 	    {"config", 'c', .text = &place.config_path},
@@ -140,13 +141,18 @@ int command_import(int argc, char **argv)
 	if (argc - optind != 1)
 		return command_misused("import", "name the copy to read");
 	if (spool_place_find(&place, &e) != ERR_OK ||
-	    import_from(&place, argv[optind], again, &rows, &left_out, &e) != ERR_OK)
+	    import_from(&place, argv[optind], again, &rows, &left_out, &by_way, &e) != ERR_OK)
 		status = command_fail("import", &e);
 	else
 		(void)printf("%" PRIu64 " messages of %s are in %s\n", rows, shown(argv[optind]), shown(place.path));
 	if (status == EX_OK && left_out > 0)
 		(void)printf("%" PRIu64 " that were taken in before are left out (--again takes them in once more)\n",
 		             left_out);
+	if (status == EX_OK && by_way > 0)
+		(void)printf("%" PRIu64
+		             " came there by way of another spool and may be here already, or have been sent: they"
+		             " count as possible duplicates\n",
+		             by_way);
 	spool_place_fini(&place);
 	return status;
 }

@@ -24,6 +24,7 @@
 #include "store/files/new_file.h"
 #include "store/files/taken.h"
 #include "store/files/wal.h"
+#include "store/store_byway.h"
 
 static enum err vacuum_into(struct store *s, const char *path, struct error *e)
 {
@@ -123,6 +124,7 @@ struct import {
 	bool is_known; /* all of it: taken in before, or made of this spool */
 	uint64_t next_id;
 	struct taken before, now;
+	struct byway way;
 	uint64_t lowest, highest; /* ids of which an older kspool took some in; 0: none */
 	uint64_t rows, left_out;
 	uint64_t gone; /* of an own copy: not here any more */
@@ -281,6 +283,10 @@ static enum err leave_out(struct store *s, struct import *m, const struct store_
 		return look_here(s, m, row, ret_out, e);
 	if (!m->is_known && (was_taken || (row->id >= m->lowest && row->id <= m->highest)))
 		s->now.possible++;
+	else if (!m->is_known && store_byway_has(&m->way, row->id)) {
+		s->now.possible++;
+		s->import_by_way++;
+	}
 	taken_add(&m->now, row->id, sum_of(row));
 	m->rows++;
 	return ERR_OK;
@@ -490,6 +496,7 @@ static enum err is_copy_lost(struct store *s, bool *ret, struct error *e)
 static enum err import_all(struct store *s, struct import *m, struct error *e)
 {
 	enum err err = mark_copy(m->db, &m->mark, e);
+	const uint32_t tag = sum_tag_of((struct spool_id){.high = m->mark.spool_high, .low = m->mark.spool_low});
 
 	m->next_id = s->now.next_id;
 	m->is_own = spool_id_is_known(s->id) && m->mark.spool_high == s->id.high && m->mark.spool_low == s->id.low;
@@ -505,6 +512,8 @@ static enum err import_all(struct store *s, struct import *m, struct error *e)
 	if (err == ERR_OK)
 		err = taken_before(s, m, e);
 	if (err == ERR_OK)
+		err = store_byway_each(s, m->db, tag, &m->way, e);
+	if (err == ERR_OK)
 		err = import_pending(s, m, e);
 	if (err == ERR_OK)
 		err = import_dead(s, m, e);
@@ -512,6 +521,8 @@ static enum err import_all(struct store *s, struct import *m, struct error *e)
 		err = refuse_nothing_new(m, e);
 	if (err == ERR_OK && m->mark.messages > 0)
 		err = note_copy(s, m, e);
+	if (err == ERR_OK)
+		err = store_byway_each(s, m->db, tag, NULL, e);
 	if (err == ERR_OK && m->is_known)
 		s->now.possible += m->rows;
 	if (err == ERR_OK)
@@ -527,7 +538,7 @@ enum err store_import(struct store *s, const char *source, bool again, uint64_t 
 	struct stat st, own;
 	enum err err;
 
-	*ret_rows = s->import_left_out = 0;
+	*ret_rows = s->import_left_out = s->import_by_way = 0;
 	if (lstat(source, &st) != 0)
 		return error_set_errno(e, ERR_NOINPUT, "%s", source);
 	if (!S_ISREG(st.st_mode))
@@ -544,6 +555,7 @@ enum err store_import(struct store *s, const char *source, bool again, uint64_t 
 	(void)sqlite3_close_v2(m.db);
 	taken_fini(&m.before);
 	taken_fini(&m.now);
+	store_byway_fini(&m.way);
 	if (err == ERR_OK) {
 		*ret_rows = m.rows;
 		s->import_left_out = m.left_out;
@@ -558,3 +570,5 @@ enum err store_import(struct store *s, const char *source, bool again, uint64_t 
 }
 
 uint64_t store_import_left_out(const struct store *s) { return s->import_left_out; }
+
+uint64_t store_import_by_way(const struct store *s) { return s->import_by_way; }

@@ -44,5 +44,8 @@ enum err store_peek(const char *path, bool is_copy, store_peek_visit *visit, voi
 enum err store_import(struct store *s, const char *source, bool again, uint64_t *ret_rows, struct error *e) MUST_CHECK;
 /* How many messages the last one left out. */
 uint64_t store_import_left_out(const struct store *s);
+/* How many of those it took in came to the other spool from this one, or from one that this one knows: they may be here
+ * already, or have been sent, and count as possible duplicates. */
+uint64_t store_import_by_way(const struct store *s);
 
 #endif
