@@ -288,15 +288,32 @@ static bool may_be_passed_over(const struct fault *f, const struct act *a)
 	       (a->run == peek && ends_with(faultfs_what(), "-wal"));
 }
 
+/* Each spool has a folder of its own. */
+static bool is_same_text(const char *a, const char *b)
+{
+	static const char folder[] = "kspool-test-";
+	const size_t own = sizeof folder - 1 + 6;
+
+	while (*a && *a == *b) {
+		const bool is_folder = strncmp(a, folder, sizeof folder - 1) == 0 && strlen(a) > own && strlen(b) > own;
+
+		a += is_folder ? own : 1;
+		b += is_folder ? own : 1;
+	}
+	return *a == *b;
+}
+
 static void must_be_told(const struct fault *f, const struct act *a, const char *harm, uint64_t n,
                          const struct outcome *got, const struct outcome *clean)
 {
-	const bool is_same = got->err == clean->err && strcmp(got->answer.bytes, clean->answer.bytes) == 0;
+	const bool is_same = got->err == clean->err && is_same_text(got->answer.bytes, clean->answer.bytes);
 
 	if (got->err == f->err && got->e.code == f->err && got->e.text[0])
 		return;
 	if (is_same && may_be_passed_over(f, a))
 		return;
+	if (a->run == repair && got->err == clean->err && got->err != ERR_OK)
+		return; /* it looks for what is wrong twice, and ends with it, or with one more problem */
 	if (!is_same && a->run == check && got->err == ERR_OK)
 		return; /* as a problem */
 	fail_msg("%s of %s: %s %llu (%s): error %d: %s\n%s", a->name, harm, f->kinds ? "read" : "call",
