@@ -393,9 +393,9 @@ static enum err load_totals(struct store *s, const struct totals *known, bool ma
 	size_t unread = 0;
 	enum err err = load_row(s, may_mend && is_small(s), &fresh, t, report, e);
 
+	/* A row that is old knows nothing of what came to stand lower since. */
 	if (err == ERR_OK && s->tide.is_valid && store_tide_is_ahead(&s->tide, t))
-		t->blocks_from = t->rows_from =
-		    0; /* a row that is old knows nothing of what came to stand lower since */
+		t->blocks_from = t->rows_from = 0;
 	if (err == ERR_OK && !fresh && may_mend)
 		err = drop_what_left(s, t, report, e);
 	if (err == ERR_OK && fresh)
