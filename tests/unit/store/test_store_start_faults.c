@@ -232,7 +232,7 @@ static enum err run(const struct spooldir *d, const struct fault *f, uint64_t n,
 	return err;
 }
 
-/* Nothing said whose the files are, so that they were taken over: what keys kept back may have been counted for it. */
+/* A set that could not be read was put off, and what its keys kept back was counted until it came back. */
 static void forgive_possible(struct text *is, const struct text *want)
 {
 	static const char word[] = " possible ";
@@ -267,7 +267,7 @@ static bool try(const struct spooldir *from, const struct harm *h, const struct 
 	    (f->kinds != FAULTFS_READ || !strstr(faultfs_what(), "quarantine")); /* of these a part may be left out */
 	if (looks)
 		tell(&d, &is);
-	if (looks && f->kinds && strstr(faultfs_what(), ".lock"))
+	if (looks && f->kinds)
 		forgive_possible(&is, want);
 	if (looks && strcmp(is.bytes, want->bytes) != 0)
 		fail_msg("%s, %s %llu (%s, error %d): it is\n%s\nand not\n%s", h->name, f->name, (unsigned long long)n,
