@@ -102,4 +102,5 @@ def test_a_crowd_that_holds_what_it_can(fake, house, names):
         for one in connections:
             one.close()
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    wait_for(lambda: payload in fake.payloads(), spooler.tail)
+    # behind all that the crowd had stored before it
+    wait_for(lambda: payload in fake.payloads(), lambda: f"{len(fake.stored)} stored\n{spooler.tail()}", 60, 0.5)
