@@ -49,7 +49,6 @@ struct record *unit_join(struct aggregate_writer *w, struct record *const *parts
 		unit->rows += record_rows(part);
 		unit->attempts = part->attempts > unit->attempts ? part->attempts : unit->attempts;
 		unit->is_back |= part->is_back;
-		unit->was_lost |= part->was_lost;
 	}
 	return unit;
 }
