@@ -233,6 +233,13 @@ static uint64_t place_to_begin(struct door_file *f, const char *text)
 		return 0;
 	}
 	f->position.again_until = stored.again_until;
+	if (f->position_is_lost && (uint64_t)st.st_size > stored.offset) {
+		f->position.again_until = (uint64_t)st.st_size;
+		LOG(LOG_WARN, "file may have been read further", LOG_S("path", name_of(f)),
+		    LOG_U("offset", stored.offset),
+		    LOG_S("reason", "its stored position is of an earlier time: what stands behind it now may be sent"
+		                    " twice"));
+	}
 	return stored.offset;
 }
 

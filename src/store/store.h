@@ -81,7 +81,7 @@ enum err store_read_due(struct store *s, int64_t now_ms, uint32_t max_rows, uint
                         uint32_t *ret_count, struct error *e) MUST_CHECK;
 /*
  * null when the key has no position; free() the result. *ret_damaged: it has one that is not what was written, or it
- * may have had one.
+ * may have had one; when there is a result, that this may be of an earlier time.
  */
 enum err store_position_get(struct store *s, const char *key, char **ret, bool *ret_damaged,
                             struct error *e) MUST_CHECK;

@@ -240,27 +240,39 @@ static enum err check_gone(struct check *c, struct error *e)
 	const bool is_behind = store_tide_is_behind(&c->tide, &c->ledger);
 	const struct {
 		const char *table, *sql, *what;
-		int at;
+		enum err (*total)(sqlite3 *db, struct side_total *ret, struct error *e);
+		int at, sum_at;
 		bool is_exact;
 	} tables[] = {
 	    {"positions",
 	     "SELECT count(*) + coalesce((SELECT sum(after_id) FROM salvage WHERE path = 'positions'), 0) FROM "
 	     "positions",
 	     "what they are of is read again from its start, and counted; kspool repair notes that you know",
-	     TIDE_POSITIONS, true},
+	     side_positions_total, TIDE_POSITIONS, TIDE_POSITIONS_SUM, true},
+	    {"imports", "SELECT count(*) FROM imports",
+	     "a start notes it, and what is taken in from copies afterwards counts as possible duplicates",
+	     side_imports_total, TIDE_IMPORTS, TIDE_IMPORTS_SUM, true},
 	    {"cache", "SELECT count(*) FROM cache NOT INDEXED",
-	     "a start counts what they kept back as possible duplicates", TIDE_KEYS, !is_behind},
+	     "a start counts what they kept back as possible duplicates", NULL, TIDE_KEYS, 0, !is_behind},
 	};
 
 	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
 		const uint64_t had = c->tide.counts[tables[i].at];
+		struct side_total total = {.sum = c->tide.counts[tables[i].sum_at]};
 		int64_t rows = 0;
 		enum err err = had > 0 ? sql_number(c->db, tables[i].sql, &rows, e) : ERR_OK;
 
+		if (err == ERR_OK && tables[i].total && c->tide.has_more && !is_behind)
+			err = tables[i].total(c->db, &total, e);
 		if (err == ERR_DAMAGED) /* the structure says so */
 			continue;
 		if (err != ERR_OK)
 			return err;
+		if ((uint64_t)rows >= had && total.wrong == 0 && total.sum != c->tide.counts[tables[i].sum_at])
+			problem(c,
+			        "%s: its rows are not those that were written last, but of an earlier time: a start"
+			        " notes it, and what comes because of it is counted as possible duplicates",
+			        tables[i].table);
 		if ((uint64_t)rows < had && (tables[i].is_exact || rows == 0))
 			problem(c, "%s: %" PRIu64 " rows are gone: %s", tables[i].table, had - (uint64_t)rows,
 			        tables[i].what);

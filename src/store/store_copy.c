@@ -488,7 +488,7 @@ static enum err is_copy_lost(struct store *s, bool *ret, struct error *e)
 	sqlite3_stmt *st = store_statement(s, ST_IMPORTS_LOST);
 	const int rc = sqlite3_step(st);
 
-	*ret = rc == SQLITE_ROW && sqlite3_column_int64(st, 0) > 0;
+	*ret = rc == SQLITE_ROW && (sqlite3_column_int64(st, 0) > 0 || store_imports_are_lost(s));
 	(void)sqlite3_reset(st);
 	return rc == SQLITE_ROW ? ERR_OK : store_fail(s, rc, e, "look for other copies");
 }
@@ -523,6 +523,8 @@ static enum err import_all(struct store *s, struct import *m, struct error *e)
 		err = note_copy(s, m, e);
 	if (err == ERR_OK)
 		err = store_byway_each(s, m->db, tag, NULL, e);
+	if (err == ERR_OK)
+		err = store_rows_changed(s, e);
 	if (err == ERR_OK && m->is_known)
 		s->now.possible += m->rows;
 	if (err == ERR_OK)

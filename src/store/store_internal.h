@@ -127,10 +127,13 @@ struct watched {
 	bool is_settled;
 };
 
-/* Rows whose loss nothing beside them would show, store_gone.c: there are, and there were besides. */
+/* Rows whose loss nothing beside them would show, store_gone.c: there are, and there were besides; the sums of their
+ * checksums, and what they should be more. */
 struct side_rows {
-	uint64_t positions, keys;
-	uint64_t positions_gone, keys_gone;
+	uint64_t positions, keys, imports;
+	uint64_t positions_gone, keys_gone, imports_gone;
+	uint64_t positions_sum, imports_sum;
+	uint64_t positions_off, imports_off;
 };
 
 struct store {
@@ -222,7 +225,7 @@ struct store {
 	uint64_t possible_untold;            /* counted by ourselves; the journal asks for them */
 	uint64_t positions_lost;             /* of sources: whatever has none may have been read */
 	struct side_rows rows, rows_durable; /* with the open group; as of the last commit */
-	bool positions_are_untold;           /* gone, and not yet told in this run */
+	bool positions_are_untold;           /* gone, or old, and not yet told in this run */
 	bool tolerates; /* what is opened next was given up by a person: what cannot be read is left out */
 };
 
@@ -238,6 +241,8 @@ enum err store_distrust(struct store *s, const struct error *why);
 /* sql_exec and sql_number of an open spool; they fail like any statement. */
 enum err store_exec(struct store *s, const char *sql, struct error *e, const char *what) MUST_CHECK;
 enum err store_number(struct store *s, const char *sql, int64_t *ret, struct error *e) MUST_CHECK;
+/* What failed beside a statement of ours, likewise. Returns `code`. */
+enum err store_failed(struct store *s, enum err code, struct error *e) MUST_CHECK;
 /*
  * ERR_DISK when a read failed since the spool was opened. What looks like damage after that may be whole: only a later
  * run, on a well disk, can tell.
@@ -297,6 +302,16 @@ enum err store_leads_mend(struct store *s, struct error *e) MUST_CHECK;
  * there are some. */
 enum err store_rows_load(struct store *s, const struct totals *found, uint64_t keys_mended, bool all,
                          struct error *e) MUST_CHECK;
+/* Into the counts of a tide mark. */
+static inline void store_rows_into(const struct side_rows *r, struct tide *t)
+{
+	t->counts[TIDE_POSITIONS] = r->positions + r->positions_gone;
+	t->counts[TIDE_KEYS] = r->keys + r->keys_gone;
+	t->counts[TIDE_IMPORTS] = r->imports + r->imports_gone;
+	t->counts[TIDE_POSITIONS_SUM] = r->positions_sum + r->positions_off;
+	t->counts[TIDE_IMPORTS_SUM] = r->imports_sum + r->imports_off;
+	t->has_more = true;
+}
 /* What this run knows, for store_rows_load: nothing else is valid in it. */
 struct tide store_tide_of_run(const struct store *s);
 /* Inside a group: each row is counted, and what was there and is not is gone. */
@@ -306,8 +321,21 @@ static inline void store_rows_come_back(uint64_t *there, uint64_t *gone)
 	++*there;
 	*gone -= *gone > 0;
 }
-/* By ST_POSITION_KEEP or ST_CACHE_KEEP, if it has just put one there. */
-void store_rows_came_back(struct store *s, enum store_statement id);
+/* By ST_POSITION_KEEP, ST_CACHE_KEEP or ST_IMPORT_KEEP, if it has just put this one there; `is_forgotten`: as a note of
+ * copies that are not known any more. */
+void store_rows_came_back(struct store *s, enum store_statement id, const struct stored_record *r, bool is_forgotten);
+/* Inside a group: we put, or took away, positions or notes of imports in numbers. */
+enum err store_rows_changed(struct store *s, struct error *e) MUST_CHECK;
+/* Notes of imports are gone, or old, and no row says so yet. */
+static inline bool store_imports_are_lost(const struct store *s)
+{
+	return s->rows.imports_gone > 0 || s->rows.imports_off != 0;
+}
+static inline bool store_rows_are_untold(const struct store *s)
+{
+	return s->positions_are_untold || s->rows.positions_off != 0 || s->rows.keys_gone > 0 ||
+	       store_imports_are_lost(s);
+}
 static inline void store_rows_left(uint64_t *there, uint64_t count) { *there -= count < *there ? count : *there; }
 /* Inside a group, once nothing is left to read back: what is gone, in the report; keys are counted. */
 enum err store_rows_tell(struct store *s, struct store_report *report, struct error *e) MUST_CHECK;

@@ -26,19 +26,30 @@ enum err store_position_put(struct store *s, const char *key, const char *value,
 {
 	const struct stored_value k = text_value(key), v = text_value(value);
 
-	must(s->in_group);
-	for (int i = 0; i < 2; i++) {
-		sqlite3_stmt *st = store_statement(s, i == 0 ? ST_POSITION_MOVE : ST_POSITION_KEEP);
-		enum err err;
+	const int64_t checksum = side_position_sum(&k, &v, s->tag);
+	sqlite3_stmt *st = store_statement(s, ST_POSITION_GET);
+	uint64_t old = 0;
+	enum err err;
+	int rc;
 
-		(void)sqlite3_bind_text(st, 1, key, -1, SQLITE_STATIC);
-		(void)sqlite3_bind_text(st, 2, value, -1, SQLITE_STATIC);
-		(void)sqlite3_bind_int64(st, 3, side_position_sum(&k, &v, s->tag));
-		err = store_run(s, st, e, "note a position");
-		if (err != ERR_OK || (i == 0 && sqlite3_changes(s->db) > 0))
-			return err;
-	}
-	store_rows_come_back(&s->rows.positions, &s->rows.positions_gone);
+	must(s->in_group);
+	(void)sqlite3_bind_text(st, 1, key, -1, SQLITE_STATIC);
+	rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW)
+		old = sql_column_u64(st, 1);
+	(void)sqlite3_reset(st);
+	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+		return store_fail(s, rc, e, "note a position");
+	st = store_statement(s, rc == SQLITE_ROW ? ST_POSITION_MOVE : ST_POSITION_KEEP);
+	(void)sqlite3_bind_text(st, 1, key, -1, SQLITE_STATIC);
+	(void)sqlite3_bind_text(st, 2, value, -1, SQLITE_STATIC);
+	(void)sqlite3_bind_int64(st, 3, checksum);
+	err = store_run(s, st, e, "note a position");
+	if (err != ERR_OK)
+		return err;
+	s->rows.positions_sum += (uint64_t)checksum - old;
+	if (rc == SQLITE_DONE)
+		store_rows_come_back(&s->rows.positions, &s->rows.positions_gone);
 	return ERR_OK;
 }
 
@@ -58,8 +69,11 @@ enum err store_position_get(struct store *s, const char *key, char **ret, bool *
 		const struct stored_value v = text_value(text ? text : "");
 
 		*ret_damaged = !text || !side_position_is_sound(&k, &v, sqlite3_column_int64(st, 1), s->tag);
-		if (!*ret_damaged)
+		if (!*ret_damaged) {
 			*ret = mem_string(text);
+			*ret_damaged = s->rows.positions_off != 0 ||
+			               side_position_is_old(&k, &v, sqlite3_column_int64(st, 1), s->tag);
+		}
 	} else {
 		/* It may be the key that is damaged, or the row that is gone. */
 		*ret_damaged = rc == SQLITE_DONE && s->positions_lost + s->rows.positions_gone > 0;

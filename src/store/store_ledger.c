@@ -232,8 +232,7 @@ void store_tide_write(struct store *s)
 		return;
 	for (size_t i = 0; i < COUNTED; i++)
 		tide.counts[i] = *count_at(&t, i);
-	tide.counts[TIDE_POSITIONS] = s->rows_durable.positions + s->rows_durable.positions_gone;
-	tide.counts[TIDE_KEYS] = s->rows_durable.keys + s->rows_durable.keys_gone;
+	store_rows_into(&s->rows_durable, &tide);
 	s->tide_trouble = files_tide_write(&s->files, &tide);
 }
 

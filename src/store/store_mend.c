@@ -339,6 +339,7 @@ static enum err wrong_positions(struct store *s, struct position_row *rows, size
 static enum err mend_position(struct store *s, struct position_row *r, bool *ret_mended, struct error *e)
 {
 	AUTOFREE char *key = mem_string_n(r->text.data, r->key_bytes);
+	const uint64_t old = (uint64_t)r->checksum;
 	sqlite3_stmt *st = store_statement(s, ST_POSITION_DELETE);
 	enum err err;
 
@@ -347,9 +348,12 @@ static enum err mend_position(struct store *s, struct position_row *r, bool *ret
 		return ERR_OK;
 	(void)sqlite3_bind_text(st, 1, key, (int)r->key_bytes, SQLITE_STATIC);
 	err = store_run(s, st, e, "clear a damaged position away");
+	if (err != ERR_OK)
+		return err;
+	s->rows.positions_sum -= old;
 	s->rows.positions--; /* it comes back at once */
 	s->rows.positions_gone++;
-	return err == ERR_OK ? store_position_put(s, r->text.data, r->text.data + r->key_bytes + 1, e) : err;
+	return store_position_put(s, r->text.data, r->text.data + r->key_bytes + 1, e);
 }
 
 /* Those of which more is wrong stay as they are: their source is read from its start (store_position_get). */
@@ -420,8 +424,6 @@ enum err store_settle_sides(struct store *s, struct sides_settled *ret, struct e
 	    "UPDATE positions SET value = '" STORE_POSITION_LOST "', checksum = position_sum(key, '" STORE_POSITION_LOST
 	    "') WHERE NOT " POSITION_IS_SOUND;
 	static const char copies[] = "DELETE FROM imports WHERE NOT " IMPORT_IS_SOUND;
-	static const char unknown[] = "INSERT OR REPLACE INTO imports (copy, imported_ms, messages, first_id, checksum)"
-	                              " VALUES (x'', 0, 0, 0, side_sum(11, x'', 0, 0, 0))";
 	enum err err = store_begin(s, e);
 
 	*ret = (struct sides_settled){0};
@@ -435,7 +437,9 @@ enum err store_settle_sides(struct store *s, struct sides_settled *ret, struct e
 		err = store_exec(s, copies, e, "forget damaged notes of copies");
 	ret->copies = err == ERR_OK ? (uint64_t)sqlite3_changes(s->db) : 0;
 	if (ret->copies > 0)
-		err = store_exec(s, unknown, e, "note that copies are forgotten");
+		err = store_exec(s, STORE_IMPORTS_UNKNOWN_SQL, e, "note that copies are forgotten");
 	s->positions_lost = 0;
+	if (err == ERR_OK)
+		err = store_rows_changed(s, e);
 	return err == ERR_OK ? store_commit(s, e) : err;
 }

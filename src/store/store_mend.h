@@ -22,6 +22,11 @@ struct store_report;
 #define STORE_NOTE_LOST_CODE "damaged_note"
 #define STORE_NOTE_LOST_REASON "why it was set aside, and after how many attempts, is not what was written"
 
+/* A note that stands for copies of which it is forgotten that they were taken in. */
+#define STORE_IMPORTS_UNKNOWN_SQL                                                          \
+	"INSERT OR REPLACE INTO imports (copy, imported_ms, messages, first_id, checksum)" \
+	" VALUES (x'', 0, 0, 0, side_sum(11, x'', 0, 0, 0))"
+
 /* What was done about such rows. */
 struct side_mended {
 	uint64_t waits_again; /* of so many messages at most it is forgotten that they left */

@@ -423,7 +423,7 @@ enum err store_source_next(struct store *s, struct error *e)
 	if (err == ERR_OK && !found && s->put_off_count == 0)
 		err = expect_nothing(s, e);
 	s->salvage_is_done = err == ERR_OK && !found;
-	s->mend_is_due |= s->salvage_is_done && (s->positions_are_untold || s->rows.keys_gone > 0);
+	s->mend_is_due |= s->salvage_is_done && store_rows_are_untold(s);
 	return err;
 }
 

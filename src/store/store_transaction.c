@@ -38,7 +38,7 @@ static void note_refusal(struct store *s)
 }
 
 /* FULL, IOERR, NOMEM and others may have ended the transaction by themselves. */
-static enum err failed(struct store *s, enum err code, struct error *e)
+enum err store_failed(struct store *s, enum err code, struct error *e)
 {
 	(void)error_wrap(e, "spool %s", s->path);
 	store_rollback(s);
@@ -52,7 +52,7 @@ enum err store_fail(struct store *s, int rc, struct error *e, const char *what)
 	struct error local;
 	struct error *to = e ? e : &local;
 
-	return failed(s, sql_error(s->db, rc, to, what), to);
+	return store_failed(s, sql_error(s->db, rc, to, what), to);
 }
 
 enum err store_number(struct store *s, const char *sql, int64_t *ret, struct error *e)
@@ -61,7 +61,7 @@ enum err store_number(struct store *s, const char *sql, int64_t *ret, struct err
 	struct error *to = e ? e : &local;
 	enum err err = sql_number(s->db, sql, ret, to);
 
-	return err == ERR_OK ? ERR_OK : failed(s, err, to);
+	return err == ERR_OK ? ERR_OK : store_failed(s, err, to);
 }
 
 enum err store_exec(struct store *s, const char *sql, struct error *e, const char *what)
@@ -70,7 +70,7 @@ enum err store_exec(struct store *s, const char *sql, struct error *e, const cha
 	struct error *to = e ? e : &local;
 	const enum err err = sql_exec(s->db, sql, to, what);
 
-	return err == ERR_OK ? ERR_OK : failed(s, err, to);
+	return err == ERR_OK ? ERR_OK : store_failed(s, err, to);
 }
 
 enum err store_no_fault(const char *path, struct error *e)

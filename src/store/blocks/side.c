@@ -36,18 +36,32 @@ bool side_is_sound(uint32_t tag, enum side_kind kind, int64_t checksum, const st
 	       (sum_is_ours(checksum, tag) && side_sum(sum_tag(checksum), kind, values, count) == checksum);
 }
 
-int64_t side_position_sum(const struct stored_value *key, const struct stored_value *value, uint32_t tag)
+static int64_t position_sum(enum sum_kind kind, const struct stored_value *key, const struct stored_value *value,
+                            uint32_t tag)
 {
-	uint32_t crc = crc32c(sum_begin(tag, SUM_OF_POSITION), key->bytes, key->count);
+	uint32_t crc = crc32c(sum_begin(tag, kind), key->bytes, key->count);
 
 	crc = crc32c(crc, "", 1);
 	return sum_end(tag, crc32c(crc, value->bytes, value->count));
 }
 
+int64_t side_position_sum(const struct stored_value *key, const struct stored_value *value, uint32_t tag)
+{
+	return position_sum(SUM_OF_POSITION, key, value, tag);
+}
+
+bool side_position_is_old(const struct stored_value *key, const struct stored_value *value, int64_t checksum,
+                          uint32_t tag)
+{
+	return sum_tag(checksum) != 0 && sum_is_ours(checksum, tag) &&
+	       position_sum((enum sum_kind)SIDE_OLD_POSITION, key, value, sum_tag(checksum)) == checksum;
+}
+
 bool side_position_is_sound(const struct stored_value *key, const struct stored_value *value, int64_t checksum,
                             uint32_t tag)
 {
-	return sum_is_ours(checksum, tag) && side_position_sum(key, value, sum_tag(checksum)) == checksum;
+	return (sum_is_ours(checksum, tag) && side_position_sum(key, value, sum_tag(checksum)) == checksum) ||
+	       side_position_is_old(key, value, checksum, tag);
 }
 
 static struct stored_value value_of(sqlite3_value *v)
@@ -123,6 +137,15 @@ static void sql_position_sum(sqlite3_context *context, int count, sqlite3_value 
 	sqlite3_result_int64(context, side_position_sum(&key, &value, *tag));
 }
 
+static void sql_old_position_sum(sqlite3_context *context, int count, sqlite3_value **from)
+{
+	const uint32_t *tag = sqlite3_user_data(context);
+	const struct stored_value key = value_of(from[0]), value = value_of(from[1]);
+
+	(void)count;
+	sqlite3_result_int64(context, position_sum((enum sum_kind)SIDE_OLD_POSITION, &key, &value, *tag));
+}
+
 enum err side_functions(sqlite3 *db, const uint32_t *tag, struct error *e)
 {
 	static const struct {
@@ -132,7 +155,7 @@ enum err side_functions(sqlite3 *db, const uint32_t *tag, struct error *e)
 	} functions[] = {
 	    {"side_sum", -1, sql_side_sum},          {"side_is_sound", -1, sql_side_is_sound},
 	    {"mark_is_sound", 5, sql_mark_is_sound}, {"position_is_sound", 3, sql_position_is_sound},
-	    {"position_sum", 2, sql_position_sum},
+	    {"position_sum", 2, sql_position_sum},   {"old_position_sum", 2, sql_old_position_sum},
 	};
 	int rc = SQLITE_OK;
 
@@ -164,4 +187,29 @@ enum err side_count_wrong(sqlite3 *db, struct side_wrong ret[SIDE_TABLES], struc
 		err = sql_number(db, tables[i].sql, &ret[i].rows, e);
 	}
 	return err;
+}
+
+static enum err total_of(sqlite3 *db, const char *sql, struct side_total *ret, struct error *e)
+{
+	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
+	int rc = sqlite3_prepare_v2(db, sql, -1, &st, NULL);
+
+	*ret = (struct side_total){0};
+	if (rc == SQLITE_OK)
+		while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+			ret->rows++;
+			ret->sum += sql_column_u64(st, 0);
+			ret->wrong += sqlite3_column_int(st, 1) == 0;
+		}
+	return rc == SQLITE_DONE ? ERR_OK : sql_error(db, rc, e, "count rows beside the messages");
+}
+
+enum err side_positions_total(sqlite3 *db, struct side_total *ret, struct error *e)
+{
+	return total_of(db, "SELECT checksum, " POSITION_IS_SOUND " FROM positions", ret, e);
+}
+
+enum err side_imports_total(sqlite3 *db, struct side_total *ret, struct error *e)
+{
+	return total_of(db, "SELECT checksum, " IMPORT_IS_SOUND " FROM imports", ret, e);
 }

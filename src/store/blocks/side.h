@@ -29,7 +29,8 @@ enum side_kind {
 	SIDE_KEY = 8,
 	SIDE_SALVAGE_NOTE = 9,
 	SIDE_LOSS = 10,
-	SIDE_IMPORT = 11
+	SIDE_IMPORT = 11,
+	SIDE_OLD_POSITION = 12
 };
 
 #define FAILURE_IS_SOUND "side_is_sound(6, checksum, id, attempts, next_ms, first_ms, code, reason)"
@@ -52,8 +53,21 @@ bool side_is_sound(uint32_t tag, enum side_kind kind, int64_t checksum, const st
 int64_t side_position_sum(const struct stored_value *key, const struct stored_value *value, uint32_t tag);
 bool side_position_is_sound(const struct stored_value *key, const struct stored_value *value, int64_t checksum,
                             uint32_t tag);
-/* Gives a connection side_sum, side_is_sound, mark_is_sound and position_is_sound. */
+/* Sound, and it was noted that it may be of an earlier time: what it is of may have been read further. */
+bool side_position_is_old(const struct stored_value *key, const struct stored_value *value, int64_t checksum,
+                          uint32_t tag);
+/* Gives a connection side_sum, side_is_sound, mark_is_sound, position_is_sound, position_sum, old_position_sum. */
 enum err side_functions(sqlite3 *db, const uint32_t *tag, struct error *e) MUST_CHECK;
+
+/*
+ * Rows of a table, and the sum of their checksums modulo 2^64: as many with another sum, of which none is wrong, are
+ * not the rows that were written last.
+ */
+struct side_total {
+	uint64_t rows, sum, wrong;
+};
+enum err side_positions_total(sqlite3 *db, struct side_total *ret, struct error *e) MUST_CHECK;
+enum err side_imports_total(sqlite3 *db, struct side_total *ret, struct error *e) MUST_CHECK;
 
 /* Rows that are not what was written, a number for each table. */
 struct side_wrong {

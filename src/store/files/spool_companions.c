@@ -1,4 +1,11 @@
-/* The companions of the database: tide mark, reserve, marker, the WAL's blocks. */
+/*
+ * The companions of the database: tide mark, reserve, marker, the WAL's blocks.
+ *
+ * Invariants:
+ * 1. A tide mark is written in one piece, within one sector; what an older kspool knows of it stands first and is whole
+ *    in itself.
+ * 2. A companion that cannot be read or written ends nothing here: it only advises.
+ */
 #include "store/files/spool_files.h"
 
 #include <errno.h>
@@ -22,9 +29,16 @@ enum {
 	TIDE_SCHEMA = 8,
 	TIDE_COUNT = 12,
 	TIDE_NUMBERS = 16,
-	TIDE_CRC = TIDE_NUMBERS + 8 * (6 + TIDE_COUNTS_MAX) + 4,
-	TIDE_BYTES = TIDE_CRC + 4,
+	TIDE_FURTHER =
+	    TIDE_NUMBERS + 8 * (6 + TIDE_FIRST_COUNTS), /* how many counts follow: 0 in one of an older kspool */
+	TIDE_CRC = TIDE_FURTHER + 4,
+	TIDE_FIRST_BYTES = TIDE_CRC + 4,
+	FURTHER_COUNTS = TIDE_COUNTS_MAX - TIDE_FIRST_COUNTS,
+	TIDE_BYTES = TIDE_FIRST_BYTES + 8 * FURTHER_COUNTS + 4,
+	TIDE_BYTES_MAX = 512, /* one sector: it is written whole, or not */
+	FURTHER_COUNTS_MAX = (TIDE_BYTES_MAX - TIDE_FIRST_BYTES - 4) / 8,
 };
+_Static_assert((int)TIDE_BYTES <= (int)TIDE_BYTES_MAX, "a tide mark is one sector");
 static const char tide_magic[8] = {'k', 's', 'p', 't', 'i', 'd', 'e', '2'};
 static const char lock_word[] = "kspool ";
 
@@ -77,10 +91,31 @@ static bool is_dead(int fd, void *to, size_t size, size_t *ret_count)
 	return true;
 }
 
+/* Over the first part too, but without its CRC-32C, behind which that of any such part is the same. */
+static uint32_t further_crc(const unsigned char *bytes, size_t crc_at)
+{
+	return crc32c(crc32c(0, bytes, TIDE_CRC), bytes + TIDE_FIRST_BYTES, crc_at - TIDE_FIRST_BYTES);
+}
+
+/* Of this kspool, or of a younger one, of which what is known is read; false: it is not what was written. */
+static bool read_further(const unsigned char *bytes, size_t there, struct tide *t)
+{
+	const size_t number = (size_t)get_little(bytes + TIDE_FURTHER, 4);
+	const size_t crc_at = TIDE_FIRST_BYTES + 8 * number;
+
+	if (number == 0)
+		return true;
+	t->has_more = true;
+	for (size_t i = 0; i < number && i < FURTHER_COUNTS; i++)
+		t->counts[TIDE_FIRST_COUNTS + i] = get_little(bytes + TIDE_FIRST_BYTES + 8 * i, 8);
+	return number <= FURTHER_COUNTS_MAX && there >= crc_at + 4 &&
+	       further_crc(bytes, crc_at) == (uint32_t)get_little(bytes + crc_at, 4);
+}
+
 enum err files_tide_read(const struct files *f, struct tide *ret, struct error *e)
 {
 	AUTOCLOSE int fd = -1;
-	unsigned char bytes[TIDE_BYTES] = {0};
+	unsigned char bytes[TIDE_BYTES_MAX] = {0};
 	size_t count = 0;
 	enum err err = files_open_read(f, ".tide", O_RDONLY, &fd, e);
 
@@ -88,17 +123,19 @@ enum err files_tide_read(const struct files *f, struct tide *ret, struct error *
 	if (err != ERR_OK)
 		return error_wrap(e, "%s.tide", f->path);
 	ret->is_dead = fd >= 0 && is_dead(fd, bytes, sizeof bytes, &count);
-	if (is_tide(bytes, count, TIDE_BYTES, tide_magic, TIDE_CRC)) {
+	if (is_tide(bytes, count, TIDE_FIRST_BYTES, tide_magic, TIDE_CRC)) {
 		uint64_t *const heads[] = {&ret->id,      &ret->spool.high, &ret->spool.low,
 		                           &ret->commits, &ret->epoch,      &ret->base};
 		const unsigned char *at = bytes + TIDE_NUMBERS;
 
-		ret->is_valid = true;
 		ret->count = (uint32_t)get_little(bytes + TIDE_COUNT, 4);
 		for (size_t i = 0; i < sizeof heads / sizeof *heads; i++, at += 8)
 			*heads[i] = get_little(at, 8);
-		for (size_t i = 0; i < TIDE_COUNTS_MAX; i++, at += 8)
+		for (size_t i = 0; i < TIDE_FIRST_COUNTS; i++, at += 8)
 			ret->counts[i] = get_little(at, 8);
+		ret->is_valid = read_further(bytes, count, ret);
+		if (!ret->is_valid)
+			*ret = (struct tide){.is_dead = ret->is_dead};
 	} else if (is_tide(bytes, count, OLD_TIDE_BYTES, old_tide_magic, OLD_TIDE_CRC)) {
 		ret->is_valid = true;
 		ret->id = get_little(bytes + OLD_TIDE_ID, 8);
@@ -159,9 +196,14 @@ int files_tide_write(const struct files *f, const struct tide *tide)
 	put_little(bytes + TIDE_COUNT, tide->count, 4);
 	for (size_t i = 0; i < sizeof heads / sizeof *heads; i++, at += 8)
 		put_little(at, heads[i], 8);
-	for (size_t i = 0; i < TIDE_COUNTS_MAX; i++, at += 8)
+	for (size_t i = 0; i < TIDE_FIRST_COUNTS; i++, at += 8)
 		put_little(at, tide->counts[i], 8);
+	put_little(bytes + TIDE_FURTHER, FURTHER_COUNTS, 4);
 	put_little(bytes + TIDE_CRC, crc32c(0, bytes, TIDE_CRC), 4);
+	at = bytes + TIDE_FIRST_BYTES;
+	for (size_t i = TIDE_FIRST_COUNTS; i < TIDE_COUNTS_MAX; i++, at += 8)
+		put_little(at, tide->counts[i], 8);
+	put_little(at, further_crc(bytes, TIDE_BYTES - 4), 4);
 	written = pwrite(f->tide_fd, bytes, sizeof bytes, 0);
 	return written == (ssize_t)sizeof bytes ? 0 : written < 0 ? errno : ENOSPC;
 }

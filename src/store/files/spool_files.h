@@ -6,13 +6,16 @@
  * commit, never ahead of the truth); PATH.reserve owns blocks that a drain of a full disk may use; PATH.unsafe marks a
  * run that a disk error ended.
  * PATH.tide: "ksptide2", u32le schema version, u32le number of counts, then as u64le: id, the spool's id in two halves,
- * commits, epoch, base, 16 counts (the last two: rows of positions, of cache); u32le 0, u32le CRC-32C of all before it.
- * An older one: "kspltide", u32le schema version, u32le 0, u64le id, u32le 0, u32le CRC-32C. PATH.lock: "kspool " and
- * the spool's id as 32 hexadecimal digits. Promises: 4 (the marker), 5 (the reserve), 8 (never through a link, never
- * another's file). Owner: the store; descriptors are closed by files_close. Thread: the store's. Fails: ERR_ENVIRONMENT
- * with the path and what to do, ERR_BUSY, ERR_DISK when the disk does not answer. Writing the tide, the reserve and the
- * marker is best effort. Does not: open the database once SQLite has it (POSIX locks die with any descriptor that is
- * closed).
+ * commits, epoch, base, 16 counts (the last two: rows of positions, of cache); u32le how many counts follow, u32le
+ * CRC-32C of all before it; then the further counts (rows of imports; sums of the checksums of positions, of imports,
+ * modulo 2^64), u32le CRC-32C of all before it but the other one. Of an older kspool, which reads and writes the first
+ * part alone, none follow; a still older one is "kspltide", u32le schema version, u32le 0, u64le id, u32le 0, u32le
+ * CRC-32C. PATH.lock: "kspool " and the spool's id as 32 hexadecimal digits.
+ * Promises: 4 (the marker), 5 (the reserve), 8 (never through a
+ * link, never another's file). Owner: the store; descriptors are closed by files_close. Thread: the store's. Fails:
+ * ERR_ENVIRONMENT with the path and what to do, ERR_BUSY, ERR_DISK when the disk does not answer. Writing the tide, the
+ * reserve and the marker is best effort. Does not: open the database once SQLite has it (POSIX locks die with any
+ * descriptor that is closed).
  */
 #ifndef KSPOOL_STORE_SPOOL_FILES_H
 #define KSPOOL_STORE_SPOOL_FILES_H
@@ -59,11 +62,20 @@ char *files_id_text(struct spool_id id, char text[SPOOL_ID_TEXT_BYTES]);
 /* False: it is not one. */
 bool files_id_parse(const char *text, struct spool_id *ret);
 
-enum { TIDE_COUNTS_MAX = 16, TIDE_POSITIONS = 14, TIDE_KEYS = 15 /* rows beside the messages */ };
+enum {
+	TIDE_FIRST_COUNTS = 16, /* that any kspool has */
+	TIDE_COUNTS_MAX = 32,
+	TIDE_POSITIONS = 14, /* rows beside the messages */
+	TIDE_KEYS,
+	TIDE_IMPORTS,
+	TIDE_POSITIONS_SUM, /* of their checksums, in whichever order */
+	TIDE_IMPORTS_SUM,
+};
 struct tide {
 	bool is_valid;
 	bool is_broken; /* there is a file, which is none */
 	bool is_dead;   /* it cannot be read, however often it is tried */
+	bool has_more;  /* the counts behind TIDE_FIRST_COUNTS are known, and not of an older kspool */
 	uint32_t schema;
 	uint64_t id;
 	/* Below: 0 in one of an older kspool. */

@@ -22,7 +22,14 @@
 #include "rig/spooldir.h"
 #include "store/files/spool_files.h"
 
-enum { MIB = 1 << 20, NUMBERS = 6 + TIDE_COUNTS_MAX, TIDE = 16 + 8 * NUMBERS + 8, OLD_TIDE = 32 };
+enum {
+	MIB = 1 << 20,
+	NUMBERS = 6 + TIDE_FIRST_COUNTS,
+	TIDE = 16 + 8 * NUMBERS + 8,
+	MORE = TIDE_COUNTS_MAX - TIDE_FIRST_COUNTS,
+	WHOLE_TIDE = TIDE + 8 * MORE + 4,
+	OLD_TIDE = 32
+};
 
 static uint64_t free_blocks = 1000, all_blocks = 1000, block_bytes = MIB;
 
@@ -109,6 +116,7 @@ static uint64_t number(int i) { return UINT64_C(0xf1e2d3c4b5a60000) + (uint64_t)
 static struct tide a_tide(void)
 {
 	struct tide t = {.is_valid = true,
+	                 .has_more = true,
 	                 .schema = 0xa1b2c3d4,
 	                 .id = number(0),
 	                 .commits = number(3),
@@ -122,6 +130,7 @@ static struct tide a_tide(void)
 	return t;
 }
 
+/* Of an older kspool: no counts follow. */
 static void tide_bytes(unsigned char to[TIDE])
 {
 	memset(to, 0, TIDE);
@@ -133,6 +142,27 @@ static void tide_bytes(unsigned char to[TIDE])
 	put_number(to + TIDE - 4, crc32c(0, to, TIDE - 4), 4);
 }
 
+/* `further` counts follow; those that this kspool does not know are 7. */
+static size_t further_bytes(unsigned char *to, size_t further)
+{
+	unsigned char *at = to + TIDE;
+
+	put_number(to + TIDE - 8, further, 4);
+	put_number(to + TIDE - 4, crc32c(0, to, TIDE - 4), 4);
+	for (size_t i = 0; i < further; i++, at += 8)
+		put_number(at, i < MORE ? number(NUMBERS + (int)i) : 7, 8);
+	put_number(at, crc32c(crc32c(0, to, TIDE - 4), to + TIDE, (size_t)(at - to) - TIDE), 4);
+	return (size_t)(at - to) + 4;
+}
+
+static struct tide without_more(struct tide t, size_t kept)
+{
+	t.has_more = kept > 0;
+	for (size_t i = TIDE_FIRST_COUNTS + kept; i < TIDE_COUNTS_MAX; i++)
+		t.counts[i] = 0;
+	return t;
+}
+
 static void expect_tide(const struct tide *want)
 {
 	struct tide got;
@@ -142,6 +172,7 @@ static void expect_tide(const struct tide *want)
 	if (files_tide_read(&f, &got, &e) != ERR_OK)
 		fail_msg("%s", e.text);
 	assert_int_equal(got.is_valid, want->is_valid);
+	assert_int_equal(got.has_more, want->has_more);
 	assert_int_equal(got.schema, want->schema);
 	assert_int_equal(got.id, want->id);
 	assert_true(spool_id_is(got.spool, want->spool));
@@ -155,7 +186,7 @@ static void expect_tide(const struct tide *want)
 static void the_tide_is_as_its_format_says(void **state)
 {
 	const struct tide t = a_tide(), none = {.is_valid = false};
-	unsigned char want[TIDE + 10] = {0}, *bytes;
+	unsigned char want[WHOLE_TIDE + 10] = {0}, *bytes;
 	size_t count;
 
 	(void)state;
@@ -169,8 +200,9 @@ static void the_tide_is_as_its_format_says(void **state)
 	files_tide_write(&f, &t);
 	tide_bytes(want);
 	bytes = spooldir_load(spooldir_file(&d, ".tide"), &count);
-	assert_int_equal(count, TIDE);
-	assert_memory_equal(bytes, want, TIDE);
+	assert_int_equal(further_bytes(want, MORE), WHOLE_TIDE);
+	assert_int_equal(count, WHOLE_TIDE);
+	assert_memory_equal(bytes, want, WHOLE_TIDE);
 	free(bytes);
 	expect_tide(&t);
 	assert_int_equal(unlink(spooldir_file(&d, ".tide")), 0);
@@ -182,19 +214,52 @@ static void the_tide_is_as_its_format_says(void **state)
 	assert_int_equal(files_open(&f, d.path, &(struct error){0}), ERR_OK);
 	give_zero();
 	expect_tide(&t); /* its own descriptor is 0 */
-	for (size_t at = 0; at < TIDE; at++)
+	for (size_t at = 0; at < WHOLE_TIDE; at++)
 		for (int bit = 0; bit < 8; bit += 7) {
 			want[at] ^= (unsigned char)(1 << bit);
-			spooldir_store(spooldir_file(&d, ".tide"), want, TIDE);
+			spooldir_store(spooldir_file(&d, ".tide"), want, WHOLE_TIDE);
 			expect_tide(&none);
 			want[at] ^= (unsigned char)(1 << bit);
 		}
-	for (count = 0; count < TIDE; count++) {
+	for (count = 0; count < WHOLE_TIDE; count++) {
 		spooldir_store(spooldir_file(&d, ".tide"), want, count);
 		expect_tide(&none);
 	}
-	spooldir_store(spooldir_file(&d, ".tide"), want, TIDE + 10); /* what stands behind it is another's */
+	spooldir_store(spooldir_file(&d, ".tide"), want, WHOLE_TIDE + 10); /* what stands behind it is another's */
 	expect_tide(&t);
+}
+
+/* An older kspool writes over the first part alone; of what a younger one has more, what is known is read. */
+static void further_counts_are_of_the_same_tide(void **state)
+{
+	const struct tide t = a_tide(), first = without_more(t, 0), none = {.is_valid = false};
+	unsigned char bytes[600] = {0};
+	size_t count = 0;
+
+	(void)state;
+	tide_bytes(bytes);
+	for (size_t there = 1; there <= 38; there++) {
+		const struct tide want = without_more(t, there < MORE ? there : MORE);
+
+		spooldir_store(spooldir_file(&d, ".tide"), bytes, further_bytes(bytes, there));
+		expect_tide(&want);
+	}
+	for (size_t there = 39; there < 49; there++) { /* more than a sector */
+		spooldir_store(spooldir_file(&d, ".tide"), bytes, further_bytes(bytes, there));
+		expect_tide(&none);
+	}
+	count = further_bytes(bytes, MORE);
+	put_number(bytes + 16, number(0) + 1, 8);
+	put_number(bytes + TIDE - 4, crc32c(0, bytes, TIDE - 4), 4);
+	spooldir_store(spooldir_file(&d, ".tide"), bytes, count); /* of two tide marks */
+	expect_tide(&none);
+	tide_bytes(bytes);
+	spooldir_store(spooldir_file(&d, ".tide"), bytes, count);
+	expect_tide(&first);
+	for (; count >= TIDE; count--) {
+		spooldir_store(spooldir_file(&d, ".tide"), bytes, count);
+		expect_tide(&first);
+	}
 }
 
 static void an_older_tide_is_read(void **state)
@@ -423,6 +488,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(ids_are_thirty_two_digits, begin, end),
 	    cmocka_unit_test_setup_teardown(the_tide_is_as_its_format_says, begin, end),
+	    cmocka_unit_test_setup_teardown(further_counts_are_of_the_same_tide, begin, end),
 	    cmocka_unit_test_setup_teardown(an_older_tide_is_read, begin, end),
 	    cmocka_unit_test_setup_teardown(a_tide_that_cannot_be_read_advises_no_more, begin, end),
 	    cmocka_unit_test_setup_teardown(the_lock_names_its_spool, begin, end),

@@ -316,6 +316,8 @@ static void an_older_tide_mark_gets_the_numbers(void **state)
 	tide = spooldir_load(spooldir_file(&d, ".tide"), &bytes);
 	assert_int_equal(get_little(tide + TIDE_COUNTS_AT + 8 * TIDE_POSITIONS, 8), 1);
 	assert_int_equal(get_little(tide + TIDE_COUNTS_AT + 8 * TIDE_KEYS, 8), 30);
+	bytes = TIDE_COUNTS_AT + 8 * TIDE_FIRST_COUNTS + 8; /* one of an older kspool ends here */
+	put_little(tide + bytes - 8, 0, 4);
 	put_little(tide + TIDE_COUNTS_AT + 8 * TIDE_POSITIONS, 0, 8);
 	put_little(tide + TIDE_COUNTS_AT + 8 * TIDE_KEYS, 0, 8);
 	put_little(tide + bytes - 4, crc32c(0, tide, bytes - 4), 4);
