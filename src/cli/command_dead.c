@@ -358,13 +358,13 @@ static bool person_agrees(void)
 
 static enum err act(struct shelf *shelf, const char *verb, uint64_t id, struct error *e)
 {
-	struct error nobody = {.code = ERR_OK};
+	struct error nobody = {.code = ERR_OK}, rest = {.code = ERR_OK};
 	enum err err = control_call(shelf->place.control, "GET", "/ping", NULL, &nobody);
 
 	if (err == ERR_UNAVAILABLE && (strcmp(verb, "list") == 0 || strcmp(verb, "show") == 0))
-		err = stopped_spool_read(&shelf->place, "dead", true, &shelf->store, e);
+		err = stopped_spool_read(&shelf->place, true, &shelf->store, &rest, e);
 	else if (err == ERR_UNAVAILABLE)
-		err = stopped_spool_open(&shelf->place, false, &shelf->store, e);
+		err = stopped_spool_open(&shelf->place, "dead", false, &shelf->store, e);
 	else if (err != ERR_OK)
 		*e = nobody;
 	if (err != ERR_OK)
@@ -379,6 +379,12 @@ static enum err act(struct shelf *shelf, const char *verb, uint64_t id, struct e
 		err = store_close(shelf->store, e);
 	else
 		(void)store_close(shelf->store, NULL);
+	if (err == ERR_DAMAGED && shelf->store)
+		(void)error_wrap(e, "kspool repair, or a start, mends what can be");
+	if (err == ERR_OK && rest.code != ERR_OK) {
+		*e = rest;
+		return e->code;
+	}
 	return err == ERR_OK ? tell_damaged(shelf, e) : err;
 }
 

@@ -42,26 +42,25 @@ static void add_escaped(struct buf *out, const char *text)
 	}
 }
 
-/* As it is when that is all of it; else what a start mends is mended, unless nothing can be written. */
+/* As it is: what is damaged is evidence, and a person decides when it is mended. */
 static enum err export_stopped(const struct spool_place *place, const char *target, struct error *e)
 {
 	struct store *store = NULL;
-	enum err err = stopped_spool_read(place, "export", false, &store, e);
+	struct error rest;
+	enum err err = stopped_spool_read(place, false, &store, &rest, e);
 
-	if (err == ERR_OK)
-		err = store_export(store, target, e);
-	if (err == ERR_DAMAGED && store) { /* met on the way: an opening mends it, where that is possible */
-		struct error why;
-
-		(void)store_close(store, NULL);
-		store = NULL;
-		if (stopped_spool_open(place, false, &store, &why) == ERR_OK)
-			err = store_export(store, target, e);
-	}
-	if (err == ERR_OK)
-		return store_close(store, e);
+	if (err != ERR_OK)
+		return err;
+	err = store_export(store, target, e);
 	(void)store_close(store, NULL);
-	return err;
+	if (err == ERR_DAMAGED)
+		(void)error_wrap(e,
+		                 "no copy was made, and nothing changed; kspool repair, or a start, mends what can be");
+	if (err != ERR_OK || rest.code == ERR_OK)
+		return err;
+	*e = rest;
+	(void)error_wrap(e, "%s holds a copy", target);
+	return e->code;
 }
 
 /* The daemon copies when it runs; otherwise this process opens the stopped spool and copies. */
@@ -110,7 +109,7 @@ static enum err import_from(const struct spool_place *place, const char *source,
                             uint64_t *ret_left_out, uint64_t *ret_by_way, struct error *e)
 {
 	struct store *store;
-	enum err err = stopped_spool_open(place, true, &store, e);
+	enum err err = stopped_spool_open(place, "import", true, &store, e);
 
 	if (err != ERR_OK)
 		return err;

@@ -20,7 +20,8 @@ static struct store_options options_of(const struct spool_place *place, bool cre
 	                              .create = create};
 }
 
-enum err stopped_spool_open(const struct spool_place *place, bool create, struct store **ret, struct error *e)
+enum err stopped_spool_open(const struct spool_place *place, const char *command, bool create, struct store **ret,
+                            struct error *e)
 {
 	const struct store_options options = options_of(place, create);
 	struct store_report report = {0};
@@ -28,35 +29,40 @@ enum err stopped_spool_open(const struct spool_place *place, bool create, struct
 
 	if (err == ERR_OK)
 		journal_count_flight(*ret, place->path, &report);
+	if (err == ERR_OK && report.warning[0])
+		(void)fprintf(stderr, "kspool %s: %s\n", command, shown(report.warning));
 	return err;
 }
 
-enum err stopped_spool_read(const struct spool_place *place, const char *command, bool newest, struct store **ret,
+static const char *way_out(const struct store_report *report)
+{
+	return report->is_read_only
+	           ? "nothing can be written here: for the rest, copy the spool with all that stands beside it to"
+	             " a folder of a healthy disk, and run kspool repair there"
+	           : "nothing was changed by looking: kspool repair, or a start, mends and reads back what can be";
+}
+
+enum err stopped_spool_read(const struct spool_place *place, bool newest, struct store **ret, struct error *ret_rest,
                             struct error *e)
 {
 	const struct store_options options = options_of(place, false);
 	struct store_report report;
 	enum err err = store_look(&options, ret, &report, e);
 
-	if (!report.is_read_only && err != ERR_BUSY && (err != ERR_OK || report.warning[0] || report.schema_is_old)) {
-		if (err == ERR_OK)
-			store_abandon(*ret);
-		return stopped_spool_open(place, false, ret, e);
-	}
+	ret_rest->code = ERR_OK;
+	if (err == ERR_DAMAGED && !report.is_read_only)
+		(void)error_wrap(e, "it cannot be read as it is; %s", way_out(&report));
 	if (err == ERR_OK && report.schema_is_old && newest) {
 		store_abandon(*ret);
 		*ret = NULL;
-		return error_set(
-		    e, ERR_CONFIG,
-		    "%s is of an older kspool and cannot be brought up where nothing can be written: kspool"
-		    " export it, and use the copy",
-		    place->path);
+		return error_set(e, ERR_CONFIG,
+		                 report.is_read_only
+		                     ? "%s is of an older kspool and cannot be brought up where nothing can be written:"
+		                       " kspool export it, and use the copy"
+		                     : "%s is of an older kspool: a start, or kspool repair, brings it up",
+		                 place->path);
 	}
 	if (err == ERR_OK && report.warning[0])
-		(void)fprintf(
-		    stderr,
-		    "kspool %s: this is not all: %s; nothing can be written here: for the rest, copy the spool with"
-		    " all that stands beside it to a folder of a healthy disk, and use it there\n",
-		    command, shown(report.warning));
+		(void)error_set(ret_rest, ERR_DAMAGED, "this is not all: %s; %s", report.warning, way_out(&report));
 	return err;
 }

@@ -13,14 +13,15 @@
 #include "store/store_open.h"
 #include "cli/spool_place.h"
 
-enum err stopped_spool_open(const struct spool_place *place, bool create, struct store **ret,
+/* What was mended, or set aside, is told on stderr, for `command`. */
+enum err stopped_spool_open(const struct spool_place *place, const char *command, bool create, struct store **ret,
                             struct error *e) MUST_CHECK;
 /*
- * To be read, and ended with store_close: as it is (store_look), when that is all of it or nothing can be written; else
- * it is opened, and what a start mends is mended. What does not show is told on stderr, for `command`. With `newest`
- * ERR_CONFIG where the tables of an older kspool cannot be brought up.
+ * To be read, and ended with store_close; nothing is changed, whatever is damaged. *ret_rest: ERR_DAMAGED and what does
+ * not show, with which the command is to end, else ERR_OK. ERR_DAMAGED: it must be mended first. With `newest`
+ * ERR_CONFIG for the tables of an older kspool.
  */
-enum err stopped_spool_read(const struct spool_place *place, const char *command, bool newest, struct store **ret,
+enum err stopped_spool_read(const struct spool_place *place, bool newest, struct store **ret, struct error *ret_rest,
                             struct error *e) MUST_CHECK;
 
 #endif

@@ -49,6 +49,20 @@ static enum err look_at_tables(struct store *s, struct store_report *report, str
 	return err == ERR_OK ? store_ledger_of(s->db, &s->durable, &found, e) : err;
 }
 
+/* The database is not there: what stands beside it may be all there is. */
+static enum err tell_missing(struct store *s, struct error *e)
+{
+	uint64_t unread = 0;
+	enum err err = asides_count(&s->files, &s->aside_files, &unread, e);
+
+	if (err != ERR_OK)
+		return err;
+	if (unread > 0 || files_bytes(&s->files, "-wal") > 0)
+		return error_set(e, ERR_DAMAGED, "%s is gone, and %s", s->path,
+		                 unread > 0 ? "files set aside are not read back" : "its log is here");
+	return error_set(e, ERR_NOINPUT, "there is no spool at %s", s->path);
+}
+
 static enum err look(struct store *s, struct store_report *report, struct error *e)
 {
 	struct identity id = {0};
@@ -59,7 +73,7 @@ static enum err look(struct store *s, struct store_report *report, struct error 
 	if (err == ERR_OK)
 		err = store_inspect(&s->files, &kind, e);
 	if (err == ERR_OK && kind == FILE_MISSING)
-		return error_set(e, ERR_NOINPUT, "there is no spool at %s", s->path);
+		return tell_missing(s, e);
 	if (err == ERR_OK)
 		err = store_identity_look(&s->files, kind, &id, e);
 	if (err == ERR_OK)
@@ -68,6 +82,8 @@ static enum err look(struct store *s, struct store_report *report, struct error 
 		err = error_set(e, ERR_DAMAGED, "%s: the head of the file is damaged", s->path);
 	if (err == ERR_OK && id.page_is_strange)
 		err = error_set(e, ERR_DAMAGED, "%s: the ledger is another spool's", s->path);
+	if (err == ERR_OK && (id.file_is_strange || id.log != LOG_FITS)) /* SQLite would read them as one */
+		err = error_set(e, ERR_DAMAGED, "%s", report->warning);
 	s->id = id.ours;
 	s->tag = s->block->tag = sum_tag_of(s->id);
 	if (err == ERR_OK)

@@ -129,8 +129,10 @@ def test_what_does_not_show_there_is_said(waiting, mounted, folder):
     spool = f"{mounted(spooler.spool.parent)}/{spooler.spool.name}"
     os.mkdir(f"{folder}/out", 0o700)
     done = spooler.run("export", "--spool", spool, f"{folder}/out/copy.db")
-    assert done.returncode == 0 and b"this is not all" in done.stderr and b"healthy disk" in done.stderr, done
-    assert b"this is not all" in spooler.run("dead", "--spool", spool, "list").stderr
+    assert done.returncode == 65 and b"this is not all" in done.stderr and b"healthy disk" in done.stderr, done
+    assert len(spooler.run("peek", "--spool", f"{folder}/out/copy.db").stdout.splitlines()) == 30
+    listed = spooler.run("dead", "--spool", spool, "list")
+    assert listed.returncode == 65 and b"this is not all" in listed.stderr and len(listed.stdout.splitlines()) == 1, listed
     check = spooler.run("check", "--spool", spool)
     assert check.returncode == 65 and b"cannot be written here" in check.stdout, check
     assert snapshot(spooler.spool.parent) == before

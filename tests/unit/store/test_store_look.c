@@ -145,10 +145,10 @@ static const struct look {
 } looks[] = {
     {"whole", leave, ERR_OK, ""},
     {"beheaded", behead, ERR_DAMAGED, "the head of the file is damaged"},
-    {"gone", lose, ERR_NOINPUT, "there is no spool at"},
+    {"gone", lose, ERR_DAMAGED, "is gone, and its log is here"},
     {"another's ledger", exchange_ledger, ERR_DAMAGED, "the ledger is another spool's"},
     {"a broken log", break_log, ERR_OK, "the log is damaged"},
-    {"another's log", strange_log, ERR_OK, "log"},
+    {"another's log", strange_log, ERR_DAMAGED, "log"},
     {"set aside", set_aside, ERR_OK, "1 sets of files beside it are not read back"},
     {"more tables", add_table, ERR_ENVIRONMENT, "more"},
 };

@@ -1,0 +1,92 @@
+"""What looks at a damaged spool that is stopped changes nothing of it, whatever it can show, and says what it cannot."""
+
+import hashlib
+import os
+
+import pytest
+
+import replies
+from doors import ndjson
+from ledger import message
+
+LOOKS = (["check"], ["peek"], ["peek", "--json"], ["peek", "show", "5"], ["dead", "list"], ["dead", "show", "1"], ["export"])
+
+
+def snapshot(path):
+    return {name: (hashlib.md5((path / name).read_bytes()).hexdigest(), (path / name).stat().st_mtime_ns)
+            for name in sorted(os.listdir(path)) if not name.endswith(".sock")}
+
+
+@pytest.fixture
+def stopped(fake, http_door, sender):
+    """stopped(ends): one message is on the shelf, 60 wait."""
+    def make(ends):
+        spooler, address = http_door(own={"dead_after_attempts": 1, "compress": "never", "page_size": 4096})
+        fake.default = replies.each(lambda record: replies.INTERNAL)
+        assert ndjson(address, [message(0)])[0] == 200
+        spooler.wait_ledger(dead=1)
+        spooler.stop()
+        fake.offline()
+        spooler.write_config(kspool={"dead_after_attempts": None})
+        spooler.start()
+        for n in range(1, 61, 10):
+            assert ndjson(address, sender.all_acked([message(k, 900) for k in range(n, n + 10)]))[0] == 200
+        spooler.kill() if ends == "killed" else spooler.stop()
+        return spooler
+    return make
+
+
+def overwrite(path, at, count):
+    with open(path, "r+b") as file:
+        file.seek(at)
+        file.write(os.urandom(count))
+
+
+def swap(one, other):
+    bytes_of = one.read_bytes(), other.read_bytes()
+    one.write_bytes(bytes_of[1])
+    other.write_bytes(bytes_of[0])
+
+
+HARMS = {
+    "head": ("stopped", lambda p: overwrite(p, 0, 100)),
+    "head, log": ("killed", lambda p: overwrite(p, 0, 100)),
+    "page": ("stopped", lambda p: overwrite(p, 4096 * 6, 4096)),
+    "log's head": ("killed", lambda p: overwrite(f"{p}-wal", 0, 32)),
+    "log's middle": ("killed", lambda p: overwrite(f"{p}-wal", os.path.getsize(f"{p}-wal") // 2, 500)),
+    "database gone": ("killed", os.unlink),
+    "database emptied": ("killed", lambda p: os.truncate(p, 0)),
+    "set aside": ("stopped", lambda p: open(f"{p}.quarantine-20260101T000000Z-000", "wb").write(b"x" * 9000)),
+}
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_what_looks_changes_nothing_and_says_so(stopped, folder, harm):
+    ends, do_harm = HARMS[harm]
+    spooler = stopped(ends)
+    do_harm(spooler.spool)
+    before = snapshot(spooler.spool.parent)
+    told = {}
+    for n, words in enumerate(LOOKS):
+        copy = [f"{folder}/copy{n}"] if words == ["export"] else []
+        done = spooler.run(words[0], "--spool", str(spooler.spool), *words[1:], *copy)
+        assert snapshot(spooler.spool.parent) == before, (words, done)
+        told[" ".join(words)] = done
+        if done.returncode != 0 and words != ["check"]:
+            assert b"kspool repair" in done.stdout + done.stderr, (words, done)
+    assert told["check"].returncode == 65, told["check"]
+    for words in ("dead list", "export"):  # what is not all does not end as if it were
+        done = told[words]
+        assert done.returncode in (0, 65, 66) and (harm == "page" or done.returncode != 0), (words, done)
+    if harm == "set aside":
+        assert len(told["dead list"].stdout.splitlines()) == 1 and len(told["peek"].stdout.splitlines()) == 60
+        assert b"set" in told["dead list"].stderr and b"holds a copy" in told["export"].stderr, told
+
+
+@pytest.mark.parametrize("harm", ["head, log", "log's middle"])
+def test_what_is_mended_is_told_by_the_command_that_mends(stopped, folder, harm, sender):
+    spooler = stopped("killed")
+    HARMS[harm][1](spooler.spool)
+    done = spooler.run("dead", "--spool", str(spooler.spool), "purge", "--all", "--yes")
+    assert done.returncode == 0 and b"damaged" in done.stderr and b"spool.db" in done.stderr, done
+    assert spooler.run("repair", "--spool", str(spooler.spool)).returncode == 0
