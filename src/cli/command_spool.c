@@ -149,8 +149,8 @@ int command_import(int argc, char **argv)
 		             left_out);
 	if (status == EX_OK && by_way > 0)
 		(void)printf("%" PRIu64
-		             " came there by way of another spool and may be here already, or have been sent: they"
-		             " count as possible duplicates\n",
+		             " came there by way of another spool, or were put back from its shelf, and may be here"
+		             " already, or have been sent: they count as possible duplicates\n",
 		             by_way);
 	spool_place_fini(&place);
 	return status;

@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/byte_order.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/mem.h"
 
 enum { SPOOL_AT = 32, SPOOL_END = 48, MARK_LEAST = 64, MARK_MOST = 65 /* bytes of a note, store_copy.c */ };
@@ -102,6 +104,30 @@ enum err store_byway_each(struct store *s, sqlite3 *source, uint32_t tag, struct
 			err = c ? look(s, c, &n, e) : keep(s, &n, e);
 		}
 	return err != ERR_OK || rc == SQLITE_DONE ? err : sql_error(source, rc, e, "read the other spool");
+}
+
+enum err store_byway_note(struct store *s, uint64_t first_id, uint64_t count, struct error *e)
+{
+	unsigned char copy[MARK_MOST] = {'p', 'u', 't', '-', 'b', 'a', 'c', 'k'};
+	const struct stored_value values[4] = {{.type = VALUE_BLOB, .bytes = copy, .count = sizeof copy},
+	                                       {.type = VALUE_INT, .number = clock_wall_ms()},
+	                                       {.type = VALUE_INT, .number = (int64_t)count},
+	                                       {.type = VALUE_INT, .number = (int64_t)first_id}};
+	sqlite3_stmt *st = store_statement(s, ST_IMPORT_PUT);
+	enum err err;
+
+	put_little(copy + 8, first_id, 8);
+	memcpy(copy + SPOOL_AT, &s->id, sizeof s->id);
+	(void)sqlite3_bind_blob(st, 1, copy, sizeof copy, SQLITE_STATIC);
+	for (int i = 1; i < 4; i++)
+		(void)sqlite3_bind_int64(st, i + 1, values[i].number);
+	err = store_run(s, st, e, "note what was put back");
+	(void)sqlite3_clear_bindings(st);
+	if (err != ERR_OK)
+		return err;
+	s->rows.imports++;
+	s->rows.imports_sum += (uint64_t)side_sum(s->tag, SIDE_IMPORT, values, 4);
+	return ERR_OK;
 }
 
 bool store_byway_has(const struct byway *c, uint64_t id)

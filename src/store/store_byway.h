@@ -25,8 +25,18 @@ struct byway {
  * of this spool, so that a copy of where these messages are from brings none of them again.
  */
 enum err store_byway_each(struct store *s, sqlite3 *source, uint32_t tag, struct byway *c, struct error *e) MUST_CHECK;
+/*
+ * Inside a group: `count` messages from first_id on were put back from the shelf, under new ids. Whoever takes in a
+ * copy of this spool, and had another one, may have them under the old ones.
+ */
+enum err store_byway_note(struct store *s, uint64_t first_id, uint64_t count, struct error *e) MUST_CHECK;
 /* This message of the source may be here already, or may have been. */
 bool store_byway_has(const struct byway *c, uint64_t id);
 void store_byway_fini(struct byway *c);
+
+/* Whose copy it is, when its ledger is not what was written; 0: of an older kspool, or nobody knows. *ret_is_lost: it
+ * is not sure, and may be another one. */
+enum err store_copy_of(struct store *s, sqlite3 *source, struct spool_id *ret, bool *ret_is_lost,
+                       struct error *e) MUST_CHECK;
 
 #endif

@@ -122,6 +122,7 @@ struct import {
 	bool again;
 	bool is_own;   /* a copy of this very spool */
 	bool is_known; /* all of it: taken in before, or made of this spool */
+	bool is_lost;  /* whose copy it is, for sure */
 	uint64_t next_id;
 	struct taken before, now;
 	struct byway way;
@@ -175,22 +176,28 @@ static int mark_dead(sqlite3 *db, struct copy_mark *m)
 	return rc;
 }
 
-static enum err mark_copy(sqlite3 *db, struct copy_mark *ret, struct error *e)
+/* *ret_is_lost: whose copy it is nobody can tell for sure. */
+static enum err mark_copy(struct store *s, sqlite3 *db, struct copy_mark *ret, bool *ret_is_lost, struct error *e)
 {
 	struct totals totals;
+	struct spool_id of;
 	bool found;
 	int rc;
 	enum err err = store_ledger_of(db, &totals, &found, e);
 
 	*ret = (struct copy_mark){.hash = UINT64_C(0xcbf29ce484222325)};
+	*ret_is_lost = false;
+	if (err == ERR_OK && !found)
+		err = store_copy_of(s, db, &of, ret_is_lost, e);
 	if (err != ERR_OK)
 		return err;
 	if (found) {
 		ret->next_id = totals.next_id;
 		ret->accepted = totals.ledger.accepted;
-		ret->spool_high = totals.spool_high;
-		ret->spool_low = totals.spool_low;
+		of = store_totals_id(&totals);
 	}
+	ret->spool_high = of.high;
+	ret->spool_low = of.low;
 	rc = mark_pending(db, ret);
 	if (rc == SQLITE_DONE)
 		rc = mark_dead(db, ret);
@@ -281,7 +288,8 @@ static enum err leave_out(struct store *s, struct import *m, const struct store_
 		return ERR_OK;
 	if (m->is_own && !m->again && row->id < m->next_id)
 		return look_here(s, m, row, ret_out, e);
-	if (!m->is_known && (was_taken || (row->id >= m->lowest && row->id <= m->highest)))
+	if (!m->is_known &&
+	    (was_taken || (row->id >= m->lowest && row->id <= m->highest) || taken_went_by(&m->before, row->id)))
 		s->now.possible++;
 	else if (!m->is_known && store_byway_has(&m->way, row->id)) {
 		s->now.possible++;
@@ -495,7 +503,7 @@ static enum err is_copy_lost(struct store *s, bool *ret, struct error *e)
 
 static enum err import_all(struct store *s, struct import *m, struct error *e)
 {
-	enum err err = mark_copy(m->db, &m->mark, e);
+	enum err err = mark_copy(s, m->db, &m->mark, &m->is_lost, e);
 	const uint32_t tag = sum_tag_of((struct spool_id){.high = m->mark.spool_high, .low = m->mark.spool_low});
 
 	m->next_id = s->now.next_id;
@@ -509,6 +517,7 @@ static enum err import_all(struct store *s, struct import *m, struct error *e)
 	m->is_known |= m->is_own && m->again;
 	if (err == ERR_OK && !m->is_known)
 		err = is_copy_lost(s, &m->is_known, e);
+	m->is_known |= m->is_lost && tag == 0;
 	if (err == ERR_OK)
 		err = taken_before(s, m, e);
 	if (err == ERR_OK)
@@ -523,6 +532,8 @@ static enum err import_all(struct store *s, struct import *m, struct error *e)
 		err = note_copy(s, m, e);
 	if (err == ERR_OK)
 		err = store_byway_each(s, m->db, tag, NULL, e);
+	if (err == ERR_OK && m->is_lost) /* what comes from a sound copy of that spool is not told from it */
+		err = store_exec(s, STORE_IMPORTS_UNKNOWN_SQL, e, "note the copy");
 	if (err == ERR_OK)
 		err = store_rows_changed(s, e);
 	if (err == ERR_OK && m->is_known)

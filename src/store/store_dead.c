@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "store/store_byway.h"
 
 enum { RETRY_ROWS = 256 }; /* put back in one transaction */
 
@@ -172,6 +173,7 @@ static enum err put_back_batch(struct store *s, struct batch *b, struct error *e
 enum err store_dead_retry(struct store *s, uint64_t id, uint64_t *ret_count, uint64_t *ret_damaged, struct error *e)
 {
 	struct batch b = {.damaged = 0};
+	const uint64_t first_id = s->now.next_id;
 	uint64_t after = 0;
 	enum err err = store_begin(s, e);
 
@@ -188,6 +190,8 @@ enum err store_dead_retry(struct store *s, uint64_t id, uint64_t *ret_count, uin
 	}
 	if (err == ERR_OK && id && *ret_count == 0)
 		err = error_set(e, ERR_INPUT, "no sound message %llu is set aside", (unsigned long long)id);
+	if (err == ERR_OK && *ret_count > 0)
+		err = store_byway_note(s, first_id, *ret_count, e);
 	if (err == ERR_OK)
 		err = store_commit(s, e);
 	*ret_damaged = b.damaged;

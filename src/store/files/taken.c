@@ -47,6 +47,22 @@ bool taken_has(struct taken *t, uint64_t id, uint32_t sum)
 	return t->count > 0 && bsearch(&wanted, t->items, t->count, sizeof *t->items, by_id_and_sum);
 }
 
+bool taken_went_by(struct taken *t, uint64_t id)
+{
+	size_t low = 0, high = t->count;
+
+	sort(t);
+	while (low < high) {
+		const size_t middle = low + (high - low) / 2;
+
+		if (t->items[middle].id < id)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < t->count && t->items[low].id != id;
+}
+
 size_t taken_write(struct taken *t, size_t *at, unsigned char *out)
 {
 	const size_t end = t->count - *at < TAKEN_PIECE ? t->count : *at + TAKEN_PIECE;

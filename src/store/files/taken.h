@@ -27,6 +27,8 @@ struct taken {
 void taken_fini(struct taken *t);
 void taken_add(struct taken *t, uint64_t id, uint32_t sum);
 bool taken_has(struct taken *t, uint64_t id, uint32_t sum);
+/* It was not, though later ones were: it has left that spool since, or stands there under a new id. */
+bool taken_went_by(struct taken *t, uint64_t id);
 /* The next piece from *at on, at most TAKEN_PIECE_BYTES; its bytes, 0: there is no more. */
 size_t taken_write(struct taken *t, size_t *at, unsigned char *out);
 void taken_read(struct taken *t, const unsigned char *bytes, size_t count);

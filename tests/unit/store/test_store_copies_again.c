@@ -1,0 +1,162 @@
+/*
+ * The same messages in two copies that do not show it: of one the ledger is not what was written, or some were put back
+ * from the shelf, under new ids, between the copies. None comes twice uncounted, in either order, and what is new is
+ * not counted.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <sqlite3.h>
+
+#include "base/cleanup.h"
+#include "base/mem.h"
+#include "rig/lives.h"
+#include "store/store_copy.h"
+#include "store/store_dead.h"
+
+static char *export_of(const struct spooldir *of, struct store *s, int number)
+{
+	char *path = mem_format("%s.copy%d", of->path, number);
+	struct error e;
+
+	assert_int_equal(store_export(s, path, &e), ERR_OK);
+	return path;
+}
+
+static void spoil(const char *path, const char *sql)
+{
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+/* How many came; of them, and of those before, `possible` are counted. */
+static void take_in(struct store *s, const char *copy, uint64_t want, uint64_t possible)
+{
+	uint64_t rows = 0;
+	struct error e = {.text = ""};
+	const enum err err = store_import(s, copy, false, &rows, &e);
+
+	if (err != (want > 0 ? ERR_OK : ERR_INPUT) || rows != want || store_possible_duplicates(s) != possible)
+		fail_msg("%s: %d rows of %d, %d possible of %d: %s", copy, (int)rows, (int)want,
+		         (int)store_possible_duplicates(s), (int)possible, e.text);
+}
+
+static void a_copy_whose_ledger_is_damaged_is_known_by_its_rows(void **state)
+{
+	static const struct {
+		const char *sql;
+		bool is_named; /* the ledger's columns still say whose */
+	} harms[] = {
+	    {"UPDATE ledger SET next_id = 5", true},
+	    {"UPDATE ledger SET checksum = checksum + 1", true},
+	    {"UPDATE ledger SET spool_low = spool_low + 16", false},
+	    {"UPDATE ledger SET spool_high = spool_high + 16", false},
+	    {"DELETE FROM ledger", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof harms / sizeof *harms; i++)
+		for (int damaged_first = 0; damaged_first < 2; damaged_first++) {
+			struct spooldir from, to;
+			struct store *s = life_begin(&from);
+			AUTOFREE char *whole = NULL, *damaged = NULL;
+
+			life_append(s, 0, 25);
+			whole = export_of(&from, s, 1);
+			damaged = export_of(&from, s, 2);
+			life_close(s);
+			spoil(damaged, harms[i].sql);
+			s = life_begin(&to);
+			life_append(s, LIFE_OTHERS, 7);
+			if (!damaged_first) {
+				take_in(s, whole, 25, 0);
+				take_in(s, damaged, 0, 0);
+			} else if (harms[i].is_named) { /* it is told rightly, but nobody can know that */
+				take_in(s, damaged, 25, 0);
+				take_in(s, whole, 0, 0);
+			} else if (i == 3) { /* and wrongly here */
+				take_in(s, damaged, 25, 0);
+				take_in(s, whole, 25, 25);
+			} else {
+				take_in(s, damaged, 25, 25);
+				take_in(s, whole, 25, 50);
+			}
+			life_close(s);
+			assert_int_equal(life_problems(&to, NULL, 0), 0);
+			spooldir_remove(&from);
+			spooldir_remove(&to);
+		}
+}
+
+static void kill_some(struct store *s, uint64_t first, uint64_t last)
+{
+	struct error e;
+
+	assert_int_equal(store_begin(s, &e), ERR_OK);
+	for (uint64_t id = first; id <= last; id++) {
+		const struct store_settlement item = {.id = id, .kind = SETTLE_DEAD, .attempts = 1, .code = "X"};
+
+		assert_int_equal(store_settle(s, &item, 1, &e), ERR_OK);
+	}
+	assert_int_equal(store_commit(s, &e), ERR_OK);
+}
+
+/* In the first copy they are on the shelf, or wait still and die later. */
+static void what_was_put_back_between_two_copies_is_counted(void **state)
+{
+	(void)state;
+	for (int die_before = 0; die_before < 2; die_before++)
+		for (int later_first = 0; later_first < 2; later_first++) {
+			struct spooldir from, to;
+			struct store *s = life_begin(&from);
+			AUTOFREE char *earlier = NULL, *later = NULL, *last = NULL;
+			uint64_t count, damaged;
+			struct error e;
+
+			life_append(s, 0, 30);
+			if (die_before)
+				kill_some(s, 11, 20);
+			earlier = export_of(&from, s, 1);
+			if (!die_before)
+				kill_some(s, 11, 20);
+			assert_int_equal(store_dead_retry(s, 0, &count, &damaged, &e), ERR_OK);
+			assert_int_equal(count, 10);
+			life_append(s, 40, 5);
+			later = export_of(&from, s, 2);
+			life_append(s, 50, 5);
+			last = export_of(&from, s, 3);
+			life_close(s);
+			s = life_begin(&to);
+			if (later_first) {
+				take_in(s, later, 35, 0);
+				take_in(s, earlier, 10, 10);
+				take_in(s, last, 5, 10);
+			} else {
+				take_in(s, earlier, 30, 0);
+				take_in(s, later, 15, 10);
+				take_in(s, last, 5, 10);
+			}
+			life_end(&to, s);
+			spooldir_remove(&from);
+		}
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_copy_whose_ledger_is_damaged_is_known_by_its_rows),
+	    cmocka_unit_test(what_was_put_back_between_two_copies_is_counted),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
