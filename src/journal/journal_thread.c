@@ -102,6 +102,16 @@ static void do_merge(struct journal *j)
 	(void)journal_survives(j, store_merge(j->store, j->cursor, &j->merge_more, &e), &e);
 }
 
+/* Nothing waits, and yet there is no room: the log and the file hold it. Whoever asks meanwhile is no reason to wait.
+ */
+static bool is_drained_and_full(struct journal *j)
+{
+	struct error e;
+
+	return store_ledger(j->store)->pending == 0 && clock_mono_ms() - j->gave_ms > QUIET_MS &&
+	       store_admission(j->store, &e) == ERR_FULL;
+}
+
 /* What can be done when nothing else is: bring back what was set aside, make the file smaller. True: there is more. */
 static bool do_idle_work(struct journal *j)
 {
@@ -111,8 +121,9 @@ static bool do_idle_work(struct journal *j)
 
 	if (j->looking == LOOKING_FOR_SALVAGE)
 		return do_salvage(j);
-	if (clock_mono_ms() - j->moved_ms > IDLE_LONG_MS && !j->gave_back) {
+	if ((clock_mono_ms() - j->moved_ms > IDLE_LONG_MS && !j->gave_back) || is_drained_and_full(j)) {
 		err = store_give_back(j->store, &more, &e);
+		j->gave_ms = clock_mono_ms();
 		j->gave_back = !more;
 	} else if (clock_mono_ms() - j->busy_ms > QUIET_MS) {
 		err = store_shrink(j->store, &more, &e);

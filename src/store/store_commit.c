@@ -181,6 +181,7 @@ enum err store_checkpoint(struct store *s, bool force, struct error *e)
 	int rc;
 
 	must(!s->in_group);
+	force |= s->log_is_due;
 	if (!force && (uint64_t)s->wal_frames * s->page_bytes < s->log_least)
 		return ERR_OK;
 	if (!force && (uint64_t)s->wal_frames * s->page_bytes < log_limit(s))
@@ -201,6 +202,7 @@ enum err store_checkpoint(struct store *s, bool force, struct error *e)
 	must(in_log == written); /* one connection: no reader can hold it back */
 	FAILPOINT("after_checkpoint");
 	store_ledger_log_begins(s);
+	s->log_is_due = false;
 	s->wal_frames = 0; /* the next commit starts the log from its beginning */
 	s->checkpoints++;
 	s->free_checked_ms = 0;

@@ -191,7 +191,8 @@ struct store {
 	int64_t refused_ms; /* monotonic: the last of them */
 	bool reserve_given; /* or never made: made as soon as there is space */
 	uint64_t
-	    log_least; /* a log is not worth a checkpoint before: less on a small disk, whose file must take it all */
+	    log_least;   /* a log is not worth a checkpoint before: less on a small disk, whose file must take it all */
+	bool log_is_due; /* something was refused that may fit when the log is in the database */
 	uint64_t log_held; /* bytes of the log that own their blocks */
 	bool is_shrinking; /* free pages were cut off that the file still has */
 	bool log_given;    /* the log was cut to nothing: held anew with the next group */

@@ -59,10 +59,7 @@ enum err store_own_room(struct store *s, uint64_t *ret, struct error *e)
 
 /* Nothing is believed of a disk that refused a write but that it takes one: that is tried when there plausibly is room.
  */
-bool store_may_try_disk(struct store *s)
-{
-	return !s->full_disk && s->free_bytes + free_inside(s) > MIN_CHECKPOINT_BYTES;
-}
+bool store_may_try_disk(struct store *s) { return !s->full_disk && s->free_bytes + free_inside(s) > s->log_least; }
 
 bool store_disk_refuses(const struct store *s) { return s->disk_refused; }
 
@@ -98,11 +95,40 @@ static enum err refusal(struct store *s, uint64_t bytes, struct error *e)
 	return ERR_OK;
 }
 
+/*
+ * What a group brings stands in the log first, and then in the database too, which must take all of the log before that
+ * begins anew: one that got in and leaves no room for that could be sent, but not settled, at each start again.
+ */
+static enum err must_fit(struct store *s, uint64_t bytes, struct error *e)
+{
+	const uint64_t log = (uint64_t)s->wal_frames * s->page_bytes;
+	const uint64_t before = s->durable.pending_bytes, group = s->now.pending_bytes;
+	uint64_t comes = bytes + (group > before ? group - before : 0), room, needed;
+
+	comes += comes / 16;
+	needed = 2 * comes + log + s->log_least / 4;
+	if (s->free_bytes / 8 < needed)
+		s->free_bytes = files_free_bytes(&s->files);
+	room = s->free_bytes + (s->log_held > log ? s->log_held - log : 0);
+	if (room >= needed || room + free_inside(s) >= needed)
+		return ERR_OK;
+	s->log_is_due = log > 0;
+	return error_set(e, ERR_FULL,
+	                 "%" PRIu64 " bytes at once need %" PRIu64 " on the file system of %s until they are stored and"
+	                 " settled, and %" PRIu64 " are free; send less at a time",
+	                 bytes, needed, s->path, room);
+}
+
 enum err store_admission(struct store *s, struct error *e)
 {
+	enum err err;
+
 	if (s->files_lost)
 		return error_set(e, ERR_DISK, "%s", s->files_lost_why.text);
-	return s->options.evict_oldest && !s->disk_refused && s->now.ledger.pending > 0 ? ERR_OK : refusal(s, 0, e);
+	if (s->options.evict_oldest && !s->disk_refused && s->now.ledger.pending > 0)
+		return ERR_OK;
+	err = refusal(s, 0, e);
+	return err == ERR_OK ? must_fit(s, 0, e) : err;
 }
 
 void store_set_claims(struct store *s, bool (*is_claimed)(void *arg, uint64_t id), void *arg)
@@ -212,7 +238,9 @@ enum err store_make_room(struct store *s, uint64_t bytes, struct error *e)
 		                 "; send less at a time or raise it",
 		                 bytes, max);
 	err = refusal(s, bytes, e);
-	if (err == ERR_OK || !s->options.evict_oldest || s->disk_refused || s->files_lost || s->now.ledger.pending == 0)
+	if (err == ERR_OK)
+		return must_fit(s, bytes, e);
+	if (!s->options.evict_oldest || s->disk_refused || s->files_lost || s->now.ledger.pending == 0)
 		return err;
 	if (max && s->now.pending_bytes + bytes > max)
 		over = s->now.pending_bytes + bytes - max;
