@@ -140,11 +140,12 @@ struct journal {
 	int64_t published_ms;
 	int64_t watched_ms;
 	int64_t began_ms;
-	int64_t busy_ms;  /* the last time something moved, or the file was looked at and is small */
-	int64_t moved_ms; /* the last time something moved */
-	bool merge_more;  /* small blocks, or rows of the first schema, are there to be joined */
-	int64_t gave_ms;  /* the last time that it was done */
-	bool gave_back;   /* since then the disk got back what is not in use */
+	int64_t busy_ms;     /* the last time something moved, or the file was looked at and is small */
+	int64_t moved_ms;    /* the last time something moved */
+	bool merge_more;     /* small blocks, or rows of the first schema, are there to be joined */
+	int64_t unmended_ms; /* the last time that mending failed; 0: it did not */
+	int64_t gave_ms;     /* the last time that it was done */
+	bool gave_back;      /* since then the disk got back what is not in use */
 	int memory_failures;
 	struct error stop_error;
 	enum err stop_result;

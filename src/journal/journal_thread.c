@@ -1,4 +1,11 @@
-/* The journal's own thread: commits, questions, rows, checkpoints, idle work, and its end. */
+/*
+ * The journal's own thread: commits, questions, rows, checkpoints, idle work, and its end.
+ *
+ * Invariants:
+ * 1. Idle work runs in a round in which nothing moved, a step at a time; what comes meanwhile waits for one step.
+ * 2. What a step has committed is told to delivery, whatever fails behind it.
+ * 3. The store is closed by the thread that opened it, and `store` is null from then on.
+ */
 #include "journal/journal_internal.h"
 
 #include <errno.h>
@@ -52,7 +59,7 @@ static bool do_salvage(struct journal *j)
 	bool more = false;
 	enum err err = store_salvage(j->store, SALVAGE_ROWS, &first, &last, &more, &e);
 
-	if (err == ERR_OK && last > 0 && first <= j->cursor)
+	if (last > 0 && first <= j->cursor) /* these came back, whatever failed behind them */
 		ranges_add(&j->returned, first, last < j->cursor ? last : j->cursor);
 	if (!more)
 		journal_look(j, LOOKING_FOR_ROWS);
@@ -68,9 +75,15 @@ static void do_mend(struct journal *j)
 	struct store_report report;
 	struct error e;
 	uint64_t possible;
+	bool is_done = false;
 
-	if (store_mend_is_due(j->store) && journal_survives(j, store_mend(j->store, false, &report, &e), &e) &&
-	    report.warning[0]) {
+	if (store_mend_is_due(j->store) && clock_mono_ms() - j->unmended_ms > QUIET_MS) {
+		const enum err err = store_mend(j->store, false, &report, &e);
+
+		is_done = journal_survives(j, err, &e) && err == ERR_OK;
+		j->unmended_ms = is_done ? 0 : clock_mono_ms(); /* a full disk: again, but not at once */
+	}
+	if (is_done && report.warning[0]) {
 		j->cursor = 0;
 		ranges_fini(&j->returned);
 		j->next_retry_known = false;

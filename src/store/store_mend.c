@@ -401,7 +401,6 @@ enum err store_mend_rows(struct store *s, bool all, struct side_mended *ret, str
 
 	must(s->in_group);
 	*ret = (struct side_mended){0};
-	s->mend_is_due = false;
 	err = mend_failures(s, report, e);
 	if (err == ERR_OK)
 		err = mend_marks(s, ret, report, e);

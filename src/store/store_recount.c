@@ -464,7 +464,10 @@ static enum err load(struct store *s, const struct totals *known, bool may_mend,
 		err = store_merge_begin(s, e);
 	if (err == ERR_OK && expected > 0)
 		err = store_salvage_expect_more(s, expected, e);
-	return err == ERR_OK ? store_commit(s, e) : err;
+	if (err == ERR_OK)
+		err = store_commit(s, e);
+	s->mend_is_due &= err != ERR_OK;
+	return err;
 }
 
 enum err store_ledger_load(struct store *s, const struct totals *known, struct store_report *report, struct error *e)
@@ -549,7 +552,8 @@ enum err store_mend(struct store *s, bool all, struct store_report *report, stru
 		err = store_rows_tell(s, report, e);
 	if (err == ERR_OK)
 		err = store_commit(s, e);
-	s->due_ms = 0; /* whatever is not on its way is looked for anew */
+	s->mend_is_due &= err != ERR_OK; /* else it is tried again */
+	s->due_ms = 0;                   /* whatever is not on its way is looked for anew */
 	s->due_id = 0;
 	return err;
 }

@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import pathlib
+import shutil
 
 import pytest
 
@@ -90,3 +92,22 @@ def test_what_is_mended_is_told_by_the_command_that_mends(stopped, folder, harm,
     done = spooler.run("dead", "--spool", str(spooler.spool), "purge", "--all", "--yes")
     assert done.returncode == 0 and b"damaged" in done.stderr and b"spool.db" in done.stderr, done
     assert spooler.run("repair", "--spool", str(spooler.spool)).returncode == 0
+
+
+@pytest.mark.parametrize("ends", ["killed", "stopped"])
+@pytest.mark.parametrize("beside", [[], [".tide"], [".lock"], [".tide", ".lock", ".flight", ".reserve"]])
+def test_a_copy_of_the_files_is_repaired_elsewhere(stopped, folder, ends, beside):
+    """Whichever companions came with it: nothing is lost, and check finds nothing afterwards."""
+    spooler = stopped(ends)
+    there = pathlib.Path(folder) / "there"
+    there.mkdir(mode=0o700)
+    for suffix in ["", "-wal", *beside]:
+        if os.path.exists(f"{spooler.spool}{suffix}"):
+            shutil.copy2(f"{spooler.spool}{suffix}", there / f"spool.db{suffix}")
+    before = spooler.run("peek", "--spool", str(spooler.spool)).stdout
+    assert len(before.splitlines()) == 60
+    for words in (["repair"], ["check"]):
+        done = spooler.run(*words, "--spool", f"{there}/spool.db")
+        assert done.returncode == 0, done
+    assert spooler.run("peek", "--spool", f"{there}/spool.db").stdout == before
+    assert b"accepted 61 = delivered 0 + pending 60 + dead 1 " in done.stdout, done
