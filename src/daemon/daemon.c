@@ -399,6 +399,8 @@ static enum err start_journal(struct daemon *d, struct error *e)
 	sigset_t all, before;
 	enum err err;
 
+	notify_send("STATUS=opening the journal at %s",
+	            options.store.path); /* a damaged one on a slow disk takes a while */
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are this thread's, not the journal's */
 	err = journal_start(&options, on_condemned, &d->journal, &report, e);

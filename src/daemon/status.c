@@ -346,7 +346,7 @@ void status_print_ready(const struct status_source *s, struct buf *out, bool rea
 
 void status_sentence(const struct status_source *s, char *text, size_t size)
 {
-	const uint64_t upgraded = gauge(M_UPGRADED);
+	const uint64_t upgraded = gauge(M_UPGRADED), unread = gauge(M_ASIDE_UNREAD);
 	char bytes[NUM_SIZE_MAX];
 	char why[400];
 
@@ -358,6 +358,12 @@ void status_sentence(const struct status_source *s, char *text, size_t size)
 		               num_format_size(gauge(M_BACKLOG_BYTES), bytes));
 	else if (!status_is_ready(s, why, sizeof why))
 		(void)snprintf(text, size, "%s; %" PRIu64 " messages (%s) wait", why, gauge(M_LEDGER_PENDING),
+		               num_format_size(gauge(M_BACKLOG_BYTES), bytes));
+	else if (unread > 0)
+		(void)snprintf(text, size,
+		               "%s; %" PRIu64 " sets of files set aside are not read back yet; %" PRIu64
+		               " messages (%s) wait",
+		               delivery_state_name(s->delivery->state), unread, gauge(M_LEDGER_PENDING),
 		               num_format_size(gauge(M_BACKLOG_BYTES), bytes));
 	else
 		(void)snprintf(text, size, "%s; %" PRIu64 " messages (%s) wait; %.0f/s in, %.0f/s out",
@@ -425,6 +431,7 @@ void status_log_upgrade(int *told)
 void status_log_troubles(const struct status_source *s, struct status_told *told)
 {
 	const int64_t damaged = metric_get(M_LEDGER_DAMAGED);
+	const uint64_t unread = gauge(M_ASIDE_UNREAD);
 	const bool aside_waits = gauge(M_ASIDE_WAITS) > 0, upgrade_waits = gauge(M_UPGRADE_WAITS) > 0;
 	struct error why;
 	bool trouble = journal_companion_trouble(s->journal, &why);
@@ -447,6 +454,11 @@ void status_log_troubles(const struct status_source *s, struct status_told *told
 	else if (!aside_waits && told->aside)
 		LOG(LOG_INFO, "what was set aside comes back again");
 	told->aside = aside_waits;
+	if (unread != told->unread)
+		LOG(LOG_INFO,
+		    unread > 0 ? "files set aside are not read back yet" : "all files set aside are read back",
+		    LOG_U("sets_of_files", unread), LOG_U("waiting_messages", gauge(M_LEDGER_PENDING)));
+	told->unread = unread;
 	if (upgrade_waits && !told->upgrade)
 		LOG(LOG_WARN, "messages of an older kspool wait for room on the disk to be brought into blocks",
 		    LOG_U("free_bytes", gauge(M_DISK_FREE_BYTES)), LOG_U("percent", gauge(M_UPGRADED)),

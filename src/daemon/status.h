@@ -51,9 +51,10 @@ void status_log_damaged(const struct error *why, const struct store_report *r);
 struct status_told {
 	int64_t damaged;
 	bool companion;
-	bool aside;   /* that reading back waits */
-	bool upgrade; /* that bringing messages into blocks does */
-	bool shelf;   /* that it keeps a process whose files are gone */
+	uint64_t unread; /* sets of files that are still to be read back */
+	bool aside;      /* that reading back waits */
+	bool upgrade;    /* that bringing messages into blocks does */
+	bool shelf;      /* that it keeps a process whose files are gone */
 };
 void status_log_troubles(const struct status_source *s, struct status_told *told);
 /* each tenth of the way of older messages into blocks, and the end: *told is what was said last; */

@@ -154,6 +154,10 @@ static void the_sentence_says_state_and_backlog(void **state)
 	world_store(&w, 2);
 	status_sentence(&w.source, text, sizeof text);
 	assert_int_equal(strncmp(text, "flowing; 2 messages (", 21), 0);
+	metric_set(M_ASIDE_UNREAD, 3);
+	status_sentence(&w.source, text, sizeof text);
+	assert_has(text, "flowing; 3 sets of files set aside are not read back yet; 2 messages (");
+	metric_set(M_ASIDE_UNREAD, 0);
 	w.source.closing = true;
 	status_sentence(&w.source, text, sizeof text);
 	assert_int_equal(strncmp(text, "shutting down; 2 messages (", 27), 0);
