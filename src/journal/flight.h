@@ -37,7 +37,7 @@ struct flight_start {
 	uint64_t state;    /* changes with each commit that moves a message */
 	uint64_t spool[2]; /* whose it is */
 	bool unclean;
-	bool is_anew; /* it began anew, the one before it being damaged or gone: `state` is none of the last run's */
+	bool is_anew; /* it began anew, or is older than the last run left it: `state` is none of the last run's */
 };
 
 /* Returns how many the last run may have sent and not settled; they are counted in `possible` from now on. */

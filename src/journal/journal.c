@@ -117,7 +117,7 @@ static uint64_t open_flight(struct flight *f, const struct store *s, const char 
 	                             .pending = store_ledger(s)->pending,
 	                             .state = store_moves(s),
 	                             .unclean = report->unclean,
-	                             .is_anew = report->created || report->quarantined};
+	                             .is_anew = report->created || report->quarantined || report->is_older};
 
 	store_identity(s, start.spool);
 	return flight_open(f, &start);
@@ -234,6 +234,8 @@ bool journal_companion_trouble(const struct journal *j, struct error *e)
 		int trouble;
 	} companions[] = {
 	    {".tide", "a database that is lost would take its counts with it", atomic_load(&j->published.tide_trouble)},
+	    {".left", "what comes back with a damaged page could hide what is lost",
+	     atomic_load(&j->published.left_trouble)},
 	    {".flight", "what a crash sends twice would be counted by a wide bound", atomic_load(&j->flight.trouble)},
 	};
 

@@ -55,6 +55,7 @@ struct published {
 	_Atomic int64_t settled_ms; /* monotonic: when rows last left */
 	_Atomic uint32_t held;      /* settled rows whose commit is not yet made */
 	_Atomic int tide_trouble;   /* errno of writing PATH.tide */
+	_Atomic int left_trouble;   /* likewise PATH.left */
 	_Atomic bool refused;       /* full is: the disk takes no writes, whatever it says is free */
 	_Atomic bool lost;          /* the files are gone or another's, once and for all */
 	struct error lost_why;      /* written before `lost` */

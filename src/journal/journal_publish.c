@@ -55,6 +55,7 @@ void journal_publish(struct journal *j, bool force)
 
 	journal_publish_ledger(j);
 	atomic_store(&j->published.tide_trouble, store_tide_trouble(j->store));
+	atomic_store(&j->published.left_trouble, store_left_trouble(j->store));
 	atomic_store(&j->published.refused, store_disk_refuses(j->store));
 	atomic_store(&j->published.full, full);
 	atomic_store(&j->published.max_bytes, j->options.store.max_bytes);

@@ -341,6 +341,30 @@ static enum err check_ledger(struct check *c, struct error *e)
 	return err;
 }
 
+/* What had left and is here again; one that was counted already may not have been noted there. */
+static enum err check_left(struct check *c, struct error *e)
+{
+	struct left *left = left_open(&c->files, c->id, false);
+	uint64_t again = 0;
+	int64_t taken_back = 0;
+	enum err err =
+	    sql_number(c->db, "SELECT coalesce(sum(after_id), 0) FROM salvage WHERE path = 'left'", &taken_back, e);
+	int rc = SQLITE_DONE;
+
+	if (err == ERR_OK && (uint64_t)taken_back <= left_taken_back(left))
+		rc = store_left_among(c->db, c->tag, left, &again);
+	if (again > 0)
+		problem(c,
+		        "%" PRIu64 " messages that had left stand here again: a start counts them, as possible"
+		        " duplicates, and what they hide as damaged",
+		        again);
+	if (err == ERR_OK && rc == SQLITE_DONE && left_highest(left) >= c->ledger.next_id)
+		problem(c, "messages up to id %" PRIu64 " had left, and the next id is %" PRIu64, left_highest(left),
+		        c->ledger.next_id);
+	left_close(left);
+	return err == ERR_DAMAGED ? ERR_OK : err; /* the structure says so */
+}
+
 /* Files of another spool, or that do not fit each other; *ret_fits: what there is can be read as one. */
 static enum err check_identity(struct check *c, enum file_kind kind, bool *ret_fits, struct error *e)
 {
@@ -422,6 +446,8 @@ static enum err check_all(struct check *c, struct error *e)
 		err = check_ledger(c, e);
 	if (err == ERR_OK && c->is_newest && unread == 0)
 		err = check_gone(c, e);
+	if (err == ERR_OK && c->is_newest && unread == 0)
+		err = check_left(c, e);
 	(void)sqlite3_close_v2(c->db);
 	if (c->files.is_read_only && (c->problems > 0 || unread > 0))
 		(void)buf_addf(

@@ -91,6 +91,8 @@ static void committed(struct store *s, bool row_is_put)
 	const bool is_proven = row_is_put || s->lag.group_messages > 0;
 
 	s->in_group = false;
+	if (s->left) /* a database that is being made moves no message */
+		left_keep(s->left, s->now.commits);
 	s->possible_untold += s->possible_in_group;
 	s->possible_in_group = 0;
 	store_forget_group(s);
@@ -124,6 +126,8 @@ enum err store_commit(struct store *s, struct error *e)
 		err = store_marks_flush(s, e);
 	if (err == ERR_OK)
 		err = store_losses_flush(s, e);
+	if (err == ERR_OK)
+		err = store_left_note_commit(s, e);
 	if (err != ERR_OK)
 		return err;
 	must(s->now.next_id >= s->durable.next_id);
@@ -193,6 +197,8 @@ enum err store_checkpoint(struct store *s, bool force, struct error *e)
 	err = store_watch_inside(s, e);
 	if (err != ERR_OK)
 		return err;
+	if (s->left)
+		left_sync(s->left); /* what the log could prove besides goes with it */
 	FAILPOINT("before_checkpoint");
 	rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &in_log, &written);
 	if (rc != SQLITE_OK) {

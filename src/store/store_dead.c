@@ -97,9 +97,11 @@ static enum err delete_dead(struct store *s, uint64_t first, uint64_t last, uint
 /* The ledger counts the old id out of `dead` and, through store_append's own count, the new one in: once accepted. */
 static enum err put_back(struct store *s, struct message *m, uint64_t old_id, struct error *e)
 {
-	uint64_t gone;
-	enum err err = delete_dead(s, old_id, old_id, &gone, e);
+	uint64_t gone = 0;
+	enum err err = store_left_note_shelf(s, old_id, old_id, e);
 
+	if (err == ERR_OK)
+		err = delete_dead(s, old_id, old_id, &gone, e);
 	if (err != ERR_OK)
 		return err;
 	if (gone != 1)
@@ -249,6 +251,8 @@ enum err store_dead_purge(struct store *s, uint64_t id, uint64_t *ret_count, str
 	enum err err = store_begin(s, e);
 
 	*ret_count = 0;
+	if (err == ERR_OK)
+		err = store_left_note_shelf(s, id, id ? id : INT64_MAX, e);
 	if (err == ERR_OK)
 		err = delete_dead(s, id, id ? id : INT64_MAX, ret_count, e);
 	if (err == ERR_OK && id && *ret_count == 0)

@@ -434,6 +434,7 @@ enum err store_watch(struct store *s, bool *ret_lost, struct error *e)
 	if (err != ERR_OK)
 		return err;
 	look_at_tide(s);
+	left_look(s->left);
 	err = watch_inside(s, VFS_DATABASE, e);
 	return err == ERR_OK ? watch_inside(s, VFS_LOG, e) : err;
 }

@@ -26,6 +26,7 @@
 #include "store/blocks/side.h"
 #include "store/blocks/walk.h"
 #include "store/files/asides.h"
+#include "store/files/left.h"
 #include "store/files/pages.h"
 #include "store/files/spool_files.h"
 #include "store/files/sql.h"
@@ -146,6 +147,8 @@ struct store {
 	int tide_trouble; /* errno of the last write of PATH.tide; 0: it worked */
 	bool tide_is_dead;
 	struct tide tide; /* as it stood when the spool was opened; not valid: none of ours */
+	struct left *left;
+	bool left_is_behind; /* it does not know yet what came back and was counted */
 	struct spool_id id;
 	uint32_t tag;     /* of `id` */
 	bool log_is_live; /* it was not empty when the spool was opened: what is committed goes on behind it */
@@ -344,6 +347,23 @@ enum err store_rows_tell_now(struct store *s, struct store_report *report, struc
 /* A person knows now of the positions that are gone: of so many more. */
 enum err store_rows_told(struct store *s, uint64_t *ret_positions, struct error *e) MUST_CHECK;
 
+/* store_left.c */
+/* PATH.left as it stands, when a spool is opened. */
+enum err store_left_open(struct store *s, struct store_report *report, struct error *e) MUST_CHECK;
+/* Of what waits, or is on the shelf, in any database of that tag, how many messages had left. SQLITE_DONE, or the code
+ * of what failed. */
+int store_left_among(sqlite3 *db, uint32_t tag, struct left *left, uint64_t *ret);
+/* Ids that nothing here knows of had left: they were accepted, and those between are gone. */
+void store_left_beyond(struct store *s, struct totals *t, struct store_report *report);
+/* How many messages that had left wait, or are on the shelf. */
+enum err store_left_count(struct store *s, uint64_t *ret, struct error *e) MUST_CHECK;
+/* Inside a group, which counts them: they have not left. */
+enum err store_left_take_back(struct store *s, struct error *e) MUST_CHECK;
+/* Inside a group: what is on the shelf has its end. */
+enum err store_left_note_shelf(struct store *s, uint64_t first, uint64_t last, struct error *e) MUST_CHECK;
+/* Before a group is committed. */
+enum err store_left_note_commit(struct store *s, struct error *e) MUST_CHECK;
+
 /* store_ledger.c */
 /* Own time goes on where the ledger left it. */
 void store_clock_begin(struct totals *t);
@@ -376,8 +396,9 @@ void store_ledger_of_tide(struct totals *t, const struct tide *tide);
 bool store_tide_is_ahead(const struct tide *tide, const struct totals *t);
 /* This row, with the blocks behind it, has commits that the tide mark did not see. */
 bool store_tide_is_behind(const struct tide *tide, const struct totals *t);
-/* Takes over what the tide mark counted after `t` was written; what must be gone is damaged: how many. */
-uint64_t store_ledger_follow(struct totals *t, const struct tide *tide);
+/* Takes over what the tide mark counted after `t` was written; what must be gone is damaged: how many. Of what waits so
+ * many, at most, had left since: they may be sent twice. */
+uint64_t store_ledger_follow(struct totals *t, const struct tide *tide, uint64_t waits);
 /* Takes `rows` out of pending or dead; ones that nobody had counted become accepted, so that no count goes below 0. */
 void store_count_out(struct store *s, uint64_t *counter, uint64_t rows);
 /* What waited in a file that was set aside is damaged until it comes back: how many did. */

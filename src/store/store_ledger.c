@@ -217,6 +217,8 @@ static uint64_t *count_at(struct totals *t, size_t i) { return (uint64_t *)(void
 
 int store_tide_trouble(const struct store *s) { return s->tide_trouble; }
 
+int store_left_trouble(const struct store *s) { return left_trouble(s->left); }
+
 void store_tide_write(struct store *s)
 {
 	struct totals t = s->durable;
@@ -266,12 +268,11 @@ static uint64_t ended_since(struct totals *t, const struct tide *tide, size_t i)
 }
 
 /*
- * Messages that were accepted since are not in this file. Of what ended since, as much as waits here may have been of
- * these; what is left must have been of those. The rest of those is gone.
+ * Messages that were accepted since are not in this file. What ended since was of what waits here, as far as that goes;
+ * what is left must have been of those. The rest of those is gone.
  */
-uint64_t store_ledger_follow(struct totals *t, const struct tide *tide)
+uint64_t store_ledger_follow(struct totals *t, const struct tide *tide, uint64_t waits)
 {
-	const uint64_t waits = t->ledger.pending + t->ledger.dead;
 	uint64_t lost, ends = 0, proven;
 
 	lost = tide->counts[0] > t->ledger.accepted ? tide->counts[0] - t->ledger.accepted : 0;

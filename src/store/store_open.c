@@ -571,6 +571,7 @@ void store_abandon(struct store *s)
 	if (!s)
 		return;
 	disconnect(s);
+	left_close(s->left);
 	files_close(&s->files);
 	block_free(s->block);
 	buf_fini(&s->fill.frames);

@@ -50,6 +50,7 @@ struct store_report {
 	bool marker;      /* a disk error ended the last run */
 	bool quarantined; /* structure damage: the old file was moved aside, a new one started */
 	char quarantine_path[512];
+	bool is_older;            /* commits of the last run are gone: what they settled is here again */
 	bool wal_mended;          /* the WAL was damaged in the middle; it was copied aside and joined again */
 	uint64_t wal_frames_lost; /* commit frames behind that break that could not be joined */
 	uint64_t rows;

@@ -21,7 +21,7 @@
 
 enum { COUNT_BUDGET_BYTES = 64 << 20, SUSPECT_MS = 60 * 1000 };
 
-/* What the tables themselves say. */
+/* What the tables themselves say; possible: so many of them had left, as PATH.left knows. */
 static enum err count_rows(struct store *s, struct totals *ret, struct error *e)
 {
 	static const struct {
@@ -41,7 +41,7 @@ static enum err count_rows(struct store *s, struct totals *ret, struct error *e)
 			return err;
 		memcpy((char *)ret + counts[i].offset, &n, sizeof n);
 	}
-	return ERR_OK;
+	return store_left_count(s, &ret->possible, e);
 }
 
 static enum err highest_id(struct store *s, uint64_t *ret, struct error *e)
@@ -75,16 +75,33 @@ static uint64_t take_back(struct totals *t, uint64_t waiting, uint64_t new)
 	return again;
 }
 
+/* Inside a group: they wait again. */
+static enum err count_again(struct store *s, struct totals *t, uint64_t again, struct store_report *report,
+                            struct error *e)
+{
+	const uint64_t uncounted = again - take_back(t, again, 0);
+
+	if (again == 0)
+		return ERR_OK;
+	t->ledger.accepted += uncounted;
+	t->possible += again;
+	store_warn(report, "%llu messages that had left stand here again, and may be sent again: possible duplicates",
+	           (unsigned long long)again);
+	return store_left_take_back(s, e);
+}
+
 /*
- * Rows that are not there count as damaged. Of rows that nobody counted, those that the ledger had no ids for count as
- * accepted, at most `unnumbered`; of the others it is forgotten that they left: they may be sent twice.
+ * What had left, and is here again, hides as many that are not. Rows that are not there count as damaged. Of rows that
+ * nobody counted, those that the ledger had no ids for count as accepted, at most `unnumbered`; of the others it is
+ * forgotten that they left: they may be sent twice.
  */
-static void correct(struct store *s, struct totals *t, const struct totals *found, uint64_t unnumbered,
-                    struct store_report *report)
+static enum err correct(struct store *s, struct totals *t, const struct totals *found, uint64_t unnumbered,
+                        struct store_report *report, struct error *e)
 {
 	struct store_ledger *l = &t->ledger;
-	uint64_t had = l->pending + l->dead;
-	uint64_t has = found->ledger.pending + found->ledger.dead;
+	const uint64_t had = l->pending + l->dead, here = found->ledger.pending + found->ledger.dead;
+	const uint64_t again_here = found->possible < here ? found->possible : here, has = here - again_here;
+	enum err err = count_again(s, t, again_here, report, e);
 
 	if (has < had) {
 		l->damaged += had - has;
@@ -105,6 +122,7 @@ static void correct(struct store *s, struct totals *t, const struct totals *foun
 	l->pending = found->ledger.pending;
 	l->dead = found->ledger.dead;
 	t->pending_bytes = found->pending_bytes;
+	return err;
 }
 
 /* The row is gone or not what was written. Without a tide mark: every id was one accepted message, and what has no row
@@ -131,40 +149,50 @@ static enum err rebuild(struct store *s, uint64_t highest, bool may_mend, struct
 	store_warn(report, "the ledger row was damaged and was counted anew");
 	if (s->tide.count > 0 && s->tide.id >= highest) {
 		store_ledger_of_tide(t, &s->tide);
-		correct(s, t, &found, 0, report);
-		return ERR_OK;
+		return correct(s, t, &found, 0, report, e);
 	}
 	t->next_id = highest + 1;
 	t->ledger.damaged = (uint64_t)damaged;
 	held = t->ledger.pending + t->ledger.dead + t->ledger.damaged;
 	t->ledger.accepted = highest > held ? highest : held;
 	t->ledger.delivered = t->ledger.accepted - held;
-	return ERR_OK;
+	return found.possible > 0 ? store_left_take_back(s, e) : ERR_OK;
 }
+
+/* Of what waits by a ledger that is older than PATH.left, what had left since. */
+struct came {
+	bool is_known;
+	uint64_t messages;
+};
 
 /*
  * The tide mark is never ahead of the truth: what it counted and the ledger did not is proof that this file is not the
  * one that was written last.
  */
-static void check_tide(struct store *s, struct totals *t, uint64_t *ret_lost, struct store_report *report)
+static void check_tide(struct store *s, struct totals *t, const struct came *came, uint64_t *ret_lost,
+                       struct store_report *report)
 {
 	const struct tide *tide = &s->tide;
+	const bool is_ahead = tide->is_valid && store_tide_is_ahead(tide, t);
 	const uint64_t possible = t->possible;
 
 	*ret_lost = 0;
-	if (!tide->is_valid)
-		return;
-	if (store_tide_is_ahead(tide, t)) {
-		*ret_lost = store_ledger_follow(t, tide);
-		if (t->possible > possible)
-			store_warn(report,
-			           "what is here is older than the tide mark: up to %llu messages may be sent twice",
-			           (unsigned long long)(t->possible - possible));
-	} else if (tide->count == 0 && tide->id >= t->next_id) {
+	if (is_ahead) {
+		*ret_lost =
+		    store_ledger_follow(t, tide, came->is_known ? came->messages : t->ledger.pending + t->ledger.dead);
+	} else if (tide->is_valid && tide->count == 0 && tide->id >= t->next_id) {
 		*ret_lost = tide->id - (t->next_id - 1);
 		t->ledger.accepted += *ret_lost;
 		t->ledger.damaged += *ret_lost;
 	}
+	if (!is_ahead)
+		t->possible += came->messages;
+	report->is_older |= is_ahead || came->messages > 0;
+	if (t->possible > possible)
+		store_warn(report, "what is here is older than what was counted: %s%llu messages may be sent twice",
+		           came->is_known ? "" : "up to ", (unsigned long long)(t->possible - possible));
+	if (!tide->is_valid)
+		return;
 	store_lose(s, LOSS_TAIL, *ret_lost, tide->id >= t->next_id ? t->next_id : 0, tide->id);
 	if (tide->id >= t->next_id)
 		t->next_id = tide->id + 1;
@@ -350,8 +378,8 @@ static bool row_alone_is_old(const struct store *s, const struct totals *t, cons
 }
 
 /* What disagrees with the ledger may lie about itself: it is taken apart before it is believed. */
-static enum err hold_against_rows(struct store *s, bool may_mend, struct totals *t, struct store_report *report,
-                                  struct error *e)
+static enum err hold_against_rows(struct store *s, bool may_mend, struct totals *t, struct came *ret_came,
+                                  struct store_report *report, struct error *e)
 {
 	struct totals found = {0};
 	int64_t noted = 0;
@@ -378,8 +406,13 @@ static enum err hold_against_rows(struct store *s, bool may_mend, struct totals 
 		if (err == ERR_OK)
 			err = count_rows(s, &found, e);
 	}
+	if (err == ERR_OK && t->commits < left_commit(s->left) && !s->left_is_behind) {
+		*ret_came = (struct came){.is_known = true, .messages = found.possible};
+		found.possible = 0;
+		err = store_left_take_back(s, e);
+	}
 	if (err == ERR_OK)
-		correct(s, t, &found, s->unnumbered, report);
+		err = correct(s, t, &found, s->unnumbered, report, e);
 	return err;
 }
 
@@ -390,6 +423,7 @@ static enum err load_totals(struct store *s, const struct totals *known, bool ma
 {
 	uint64_t lost = 0, waited, before;
 	bool fresh = false;
+	struct came came = {0};
 	size_t unread = 0;
 	enum err err = load_row(s, may_mend && is_small(s), &fresh, t, report, e);
 
@@ -401,7 +435,7 @@ static enum err load_totals(struct store *s, const struct totals *known, bool ma
 	if (err == ERR_OK && fresh)
 		err = inherit(s, known, t, e);
 	else if (err == ERR_OK && (is_small(s) || mended->waits_again > 0))
-		err = hold_against_rows(s, may_mend, t, report, e);
+		err = hold_against_rows(s, may_mend, t, &came, report, e);
 	t->possible += mended->possible;
 	if (err == ERR_OK)
 		err = may_come_back(s, &unread, e);
@@ -410,7 +444,8 @@ static enum err load_totals(struct store *s, const struct totals *known, bool ma
 	err = store_rows_load(s, t, mended->possible, is_small(s), e);
 	if (err != ERR_OK)
 		return err;
-	check_tide(s, t, &lost, report);
+	check_tide(s, t, &came, &lost, report);
+	store_left_beyond(s, t, report);
 	/* Of what was lost before this file was set aside some may stand in another one; the tide mark may be all that
 	 * tells of it. */
 	before = fresh && unread > 1 && store_untold(t) > lost ? store_untold(t) - lost : 0;
@@ -457,7 +492,9 @@ static enum err load(struct store *s, const struct totals *known, bool may_mend,
 	/* written with the next change: a full disk must not refuse a start */
 	s->durable.clock_boot = t.clock_boot;
 	s->durable.clock_offset = t.clock_offset;
-	err = load_failures(s, e);
+	err = s->left_is_behind ? store_left_take_back(s, e) : ERR_OK;
+	if (err == ERR_OK)
+		err = load_failures(s, e);
 	if (err == ERR_OK)
 		err = store_leads_mend(s, e);
 	if (err == ERR_OK)
@@ -474,13 +511,18 @@ enum err store_ledger_load(struct store *s, const struct totals *known, struct s
 {
 	const struct store_report before = *report;
 	bool may_mend = true;
-	enum err err = load(s, known, may_mend, report, e);
+	enum err err = store_left_open(s, report, e);
 
+	if (err == ERR_OK)
+		err = load(s, known, may_mend, report, e);
 	while (err == ERR_FULL && may_mend) { /* it must not refuse a start: at worst damage stays for the next one */
 		may_mend = files_reserve_give_up(&s->files);
 		*report = before;
 		err = load(s, known, may_mend, report, e);
 	}
+	if (err == ERR_OK && s->left_is_behind)
+		left_confirm(s->left, s->durable.commits);
+	s->left_is_behind = false;
 	return err;
 }
 
@@ -489,7 +531,7 @@ enum err store_count_missing(struct store *s, uint64_t *ret_missing, struct erro
 	const struct store_ledger *l = &s->durable.ledger;
 	struct totals found = {0};
 	enum err err = count_rows(s, &found, e);
-	uint64_t has = found.ledger.pending + found.ledger.dead;
+	uint64_t has = found.ledger.pending + found.ledger.dead - found.possible;
 
 	*ret_missing = err == ERR_OK && has < l->pending + l->dead ? l->pending + l->dead - has : 0;
 	return err;
@@ -506,9 +548,9 @@ enum err store_recount(struct store *s, uint64_t *ret_missing, struct error *e)
 		err = store_begin(s, e);
 	if (err != ERR_OK)
 		return err;
-	correct(s, &s->now, &found, 0, &report);
+	err = correct(s, &s->now, &found, 0, &report, e);
 	*ret_missing = report.missing_rows;
-	return store_commit(s, e);
+	return err == ERR_OK ? store_commit(s, e) : err;
 }
 
 bool store_mend_is_due(const struct store *s) { return s->mend_is_due; }
@@ -541,7 +583,7 @@ enum err store_mend(struct store *s, bool all, struct store_report *report, stru
 
 		err = count_rows(s, &found, e);
 		if (err == ERR_OK)
-			correct(s, &s->now, &found, 0, report);
+			err = correct(s, &s->now, &found, 0, report, e);
 		s->possible_in_group += s->now.possible - possible;
 	}
 	if (err == ERR_OK)

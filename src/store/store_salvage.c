@@ -40,14 +40,17 @@ enum {
 static void count_in(struct store *s, uint64_t id, uint64_t *counter)
 {
 	struct salvage *v = s->salvage;
+	const bool had_left = left_has(s->left, id);
 
-	if (v->expected > 0 && s->now.ledger.damaged > 0) {
+	if (had_left)
+		left_note_back(s->left, id);
+	if (!had_left && v->expected > 0 && s->now.ledger.damaged > 0) {
 		v->expected--;
 		s->now.ledger.damaged--;
 		s->came_back++;
 		if (s->now.told > s->now.ledger.damaged)
 			s->now.told = s->now.ledger.damaged;
-	} else if (s->now.ledger.delivered > 0 && (v->marks_lost > 0 || id < v->counted)) {
+	} else if (s->now.ledger.delivered > 0 && (had_left || v->marks_lost > 0 || id < v->counted)) {
 		/* it had left, which is forgotten */
 		if (v->marks_lost > 0)
 			v->marks_lost--;
@@ -177,7 +180,8 @@ static enum err bring_back(struct store *s, struct store_row row, bool is_dead, 
 	} else {
 		count_in(s, was_id, is_dead ? &s->now.ledger.dead : &s->now.ledger.pending);
 	}
-	if (v->is_repeat || pages_map_is_lost(v->pages) || (v->marks_unread && !is_dead))
+	if (!left_has(s->left, was_id) &&
+	    (v->is_repeat || pages_map_is_lost(v->pages) || (v->marks_unread && !is_dead)))
 		store_count_possible(s, 1);
 	if (is_dead)
 		return ERR_OK;

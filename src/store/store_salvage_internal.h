@@ -61,6 +61,7 @@ struct note {
 #define SALVAGE_EXPECTED "expected"
 #define SALVAGE_POSITIONS "positions"
 #define SALVAGE_KEYS "keys"
+#define SALVAGE_LEFT "left"
 enum err store_note_get(struct store *s, const char *key, struct note *ret, struct error *e) MUST_CHECK;
 enum err store_note_put(struct store *s, const char *key, const struct note *note, struct error *e) MUST_CHECK;
 

@@ -274,6 +274,8 @@ static enum err settle_run(struct store *s, const struct store_settlement *items
 		return err;
 	if (l.gone != count && !items[0].may_be_gone)
 		return impossible(s, l.first, l.last, count - l.gone, e);
+	if (l.gone == count && items[0].kind != SETTLE_DEAD && items[0].kind != SETTLE_DAMAGED)
+		left_note(s->left, l.first, l.last);
 	s->unexpected_settlements += count - l.gone;
 	store_count_out(s, &s->now.ledger.pending, l.gone);
 	*counter_of(s, items[0].kind) += l.gone;

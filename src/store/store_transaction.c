@@ -134,6 +134,8 @@ void store_forget_group(struct store *s)
 	s->marks.count = 0;
 	block_fill_clear(&s->fill);
 	memset(s->losses, 0, sizeof s->losses);
+	if (s->left)
+		left_forget(s->left);
 	s->came_back = 0;
 }
 

@@ -251,8 +251,8 @@ enum err files_open_names(struct files *f, const char *path, struct error *e) { 
  */
 static enum err check_companions(const struct files *f, struct error *e)
 {
-	static const char *const suffixes[] = {".tide",    ".flight", ".flight.unsure", ".poison",   ".aside",
-	                                       ".reserve", ".unsafe", ".new",           ".aside.new"};
+	static const char *const suffixes[] = {".tide",  ".left",    ".flight", ".flight.unsure", ".poison",
+	                                       ".aside", ".reserve", ".unsafe", ".new",           ".aside.new"};
 	enum err err = ERR_OK;
 	int64_t size;
 

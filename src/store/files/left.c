@@ -1,0 +1,301 @@
+/*
+ * PATH.left as a whole: opened, looked at, and written with each group.
+ *
+ * Invariants:
+ * 1. Nothing of an open group is known before it was committed, and nothing of it is when it was undone.
+ * 2. A bit that is taken back is on the disk before the first slot says so; before that a reader believes none of those
+ *    that wait.
+ * 3. What cannot be read is left as it stands, for a later run: this one writes nothing then.
+ */
+#include "store/files/left_parts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/byte_order.h"
+#include "base/cleanup.h"
+#include "base/mem.h"
+
+/* Opening */
+
+/* Of two of one number the later one counts. */
+static void take_slot_of_file(struct left *l, uint32_t slot, const unsigned char bytes[SLOT_BYTES])
+{
+	const struct part p = {.number = get_little(bytes + SLOT_NUMBERS, 8),
+	                       .run = get_little(bytes + SLOT_NUMBERS + 8, 8),
+	                       .commit = get_little(bytes + SLOT_NUMBERS + 16, 8),
+	                       .slot = slot,
+	                       .ones = left_ones(bytes + SLOT_BITS, 0, PART_IDS - 1)};
+	const size_t at = left_seek(l, p.number);
+
+	l->commit = p.commit > l->commit ? p.commit : l->commit;
+	if (at == l->count || l->parts[at].number != p.number) {
+		left_put_part(l, at == l->count ? 0 : at + 1, p);
+		return;
+	}
+	left_use_slot(l, p.commit > l->parts[at].commit ? l->parts[at].slot : slot, SLOT_FREE);
+	if (p.commit > l->parts[at].commit)
+		l->parts[at] = p;
+}
+
+static void read_all(struct left *l)
+{
+	const off_t end = lseek(l->fd, 0, SEEK_END);
+	unsigned char bytes[SLOT_BYTES];
+
+	for (uint32_t slot = 1; slot * (off_t)SLOT_BYTES < end; slot++) {
+		const bool is_whole = left_read_slot(l, slot, bytes) && left_is_slot(bytes, left_part_magic);
+		const bool is_ours = is_whole && spool_id_is(left_spool_of(bytes), l->id);
+
+		l->is_damaged |= !is_whole;
+		left_use_slot(l, slot, is_ours ? SLOT_USED : SLOT_FREE);
+		if (is_ours)
+			take_slot_of_file(l, slot, bytes);
+	}
+	for (size_t i = 0; i + 1 < l->count;) {
+		if (l->parts[i + 1].number <= left_end(&l->parts[i])) /* it became one of that run */
+			left_remove_part(l, i + 1);
+		else
+			i++;
+	}
+	left_free_slots(l);
+}
+
+/* False: there is none of this spool. */
+static bool read_head(struct left *l)
+{
+	unsigned char bytes[SLOT_BYTES];
+	const bool is_whole = left_read_slot(l, 0, bytes);
+
+	if (!is_whole && (l->fd < 0 || lseek(l->fd, 0, SEEK_END) == 0))
+		return false;
+	l->is_damaged = !is_whole || !left_is_slot(bytes, left_head_magic);
+	l->was_anothers = !l->is_damaged && !spool_id_is(left_spool_of(bytes), l->id);
+	if (l->is_damaged || l->was_anothers)
+		return false;
+	l->taken_back = get_little(bytes + SLOT_NUMBERS, 8);
+	return true;
+}
+
+/* What was there goes to another name: a person may want to look at it. */
+static void begin(struct left *l)
+{
+	struct error unused;
+
+	if (l->fd >= 0)
+		(void)close(l->fd);
+	l->fd = -1;
+	if (files_rename(l->files, ".left", ".left.other", &unused) == ERR_OK)
+		l->fd = files_open_one(l->files, ".left", O_RDWR | O_CREAT | O_NONBLOCK);
+	l->trouble = l->fd < 0 ? errno : 0;
+	left_write_head(l);
+}
+
+struct left *left_open(const struct files *f, struct spool_id id, bool writes)
+{
+	struct left *l = mem_zero(sizeof *l);
+	bool is_there;
+
+	l->files = f;
+	l->id = id;
+	left_use_slot(l, 0, SLOT_USED);
+	l->fd = files_open_one(f, ".left", (writes ? O_RDWR : O_RDONLY) | O_NONBLOCK);
+	l->trouble = l->fd < 0 && errno != ENOENT ? errno : 0;
+	is_there = read_head(l);
+	if (is_there)
+		read_all(l);
+	if (l->trouble != 0) { /* what cannot be read now may be read by a later run */
+		l->is_damaged = true;
+		if (l->fd >= 0)
+			(void)close(l->fd);
+		l->fd = -1;
+	} else if (!is_there && writes) {
+		begin(l);
+	}
+	return l;
+}
+
+void left_close(struct left *l)
+{
+	if (!l)
+		return;
+	if (l->fd >= 0)
+		(void)close(l->fd);
+	free(l->parts);
+	free(l->slot_uses);
+	free(l->changes);
+	free(l);
+}
+
+int left_trouble(const struct left *l) { return l->trouble; }
+
+bool left_is_doubtful(const struct left *l) { return l->is_damaged || l->was_anothers; }
+
+uint64_t left_commit(const struct left *l) { return l->commit; }
+
+uint64_t left_taken_back(const struct left *l) { return l->taken_back; }
+
+void left_look(struct left *l)
+{
+	AUTOFREE char *name = mem_format("%s.left", l->files->name);
+	unsigned char bytes[SLOT_BYTES];
+	struct stat held, named;
+	int fd;
+
+	if (l->fd < 0 || fstat(l->fd, &held) != 0 ||
+	    (fstatat(l->files->dir_fd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 && held.st_dev == named.st_dev &&
+	     held.st_ino == named.st_ino))
+		return;
+	fd = files_open_one(l->files, ".left", O_RDWR | O_CREAT | O_NONBLOCK);
+	l->trouble = fd < 0 ? errno : 0;
+	for (uint32_t slot = 0; slot < l->slots && fd >= 0 && l->trouble == 0; slot++)
+		if (left_read_slot(l, slot, bytes) &&
+		    pwrite(fd, bytes, SLOT_BYTES, (off_t)slot * SLOT_BYTES) != SLOT_BYTES)
+			l->trouble = EIO;
+	if (fd < 0)
+		return;
+	(void)close(l->fd);
+	l->fd = fd;
+}
+
+void left_sync(const struct left *l)
+{
+	if (l->fd >= 0)
+		(void)fdatasync(l->fd);
+}
+
+/* Looking */
+
+uint64_t left_count(struct left *l, uint64_t first, uint64_t last)
+{
+	const uint64_t low = left_number(first), high = left_number(last);
+	const size_t below = left_seek(l, low);
+	uint64_t n = 0;
+
+	for (size_t i = below == l->count ? 0 : below; i < l->count && l->parts[i].number <= high; i++) {
+		struct part *p = &l->parts[i];
+		const uint64_t run_first = p->number + 1 > low ? (p->number + 1) * PART_IDS + 1 : first;
+		const uint64_t run_last = left_end(p) < high ? (left_end(p) + 1) * PART_IDS : last;
+
+		if (p->number >= low)
+			n += left_ones(left_load(l, p)->bits, p->number == low ? left_place(first) : 0,
+			               p->number == high ? left_place(last) : PART_IDS - 1);
+		if (p->run > 0 && run_first <= run_last && left_end(p) >= low)
+			n += run_last - run_first + 1;
+	}
+	return n;
+}
+
+bool left_has(struct left *l, uint64_t id) { return left_count(l, id, id) > 0; }
+
+uint64_t left_highest(struct left *l)
+{
+	for (size_t i = l->count; i-- > 0;) {
+		struct part *p = &l->parts[i];
+
+		if (p->run > 0)
+			return (left_end(p) + 1) * PART_IDS;
+		for (uint32_t at = PART_IDS; at-- > 0 && p->ones > 0;)
+			if (left_load(l, p)->bits[at / 8] >> at % 8 & 1)
+				return p->number * PART_IDS + at + 1;
+	}
+	return 0;
+}
+
+/* Of the open group */
+
+void left_note(struct left *l, uint64_t first, uint64_t last)
+{
+	struct change *before = l->change_count > 0 ? &l->changes[l->change_count - 1] : NULL;
+
+	if (before && !before->is_back && before->last + 1 == first) {
+		before->last = last;
+		return;
+	}
+	l->changes = mem_grow(l->changes, l->change_count + 1, sizeof *l->changes);
+	l->changes[l->change_count++] = (struct change){.first = first, .last = last};
+}
+
+void left_note_back(struct left *l, uint64_t id)
+{
+	l->changes = mem_grow(l->changes, l->change_count + 1, sizeof *l->changes);
+	l->changes[l->change_count++] = (struct change){.first = id, .last = id, .is_back = true};
+	l->takes_back = true;
+}
+
+bool left_takes_back(const struct left *l) { return l->takes_back; }
+
+void left_forget(struct left *l)
+{
+	l->change_count = 0;
+	l->takes_back = false;
+}
+
+static bool write_all(struct left *l)
+{
+	bool all = true;
+
+	l->trouble = 0;
+	if (l->head_is_due)
+		left_write_head(l);
+	for (size_t i = 0; i < LOADED; i++)
+		if (l->loaded[i].used > 0 && l->loaded[i].is_dirty) {
+			left_write_part(l, &l->loaded[i]);
+			all &= !l->loaded[i].is_dirty;
+		}
+	return all && !l->head_is_due;
+}
+
+/* The file ends with its last part; one that stands behind more free ones than there are parts moves forward. */
+static void shorten(struct left *l)
+{
+	const uint32_t had = l->slots;
+
+	while (l->slots > 1 && l->slot_uses[l->slots - 1] == SLOT_FREE)
+		l->slots--;
+	if (l->slots < had && l->fd >= 0)
+		(void)!ftruncate(l->fd, (off_t)l->slots * SLOT_BYTES);
+	for (size_t i = 0; i < l->count && l->slots > 2 * l->count + 1; i++)
+		if (l->parts[i].slot == l->slots - 1) {
+			left_use_slot(l, l->parts[i].slot, SLOT_LEFT);
+			l->parts[i].slot = left_take_slot(l);
+			left_set_dirty(l, &l->parts[i]);
+			break;
+		}
+}
+
+void left_keep(struct left *l, uint64_t commit)
+{
+	const bool takes_back = l->takes_back;
+
+	if (l->change_count == 0)
+		return;
+	l->commit = commit;
+	for (size_t i = 0; i < l->change_count; i++) {
+		const struct change *c = &l->changes[i];
+
+		if (c->is_back)
+			left_clear(l, c->first);
+		else
+			left_set(l, c->first, c->last);
+	}
+	left_forget(l);
+	if (!write_all(l))
+		return;
+	left_free_slots(l);
+	shorten(l);
+	if (takes_back)
+		left_confirm(l, commit);
+}
+
+void left_confirm(struct left *l, uint64_t commit)
+{
+	if (l->fd < 0 || !write_all(l) || fdatasync(l->fd) != 0)
+		return;
+	l->taken_back = commit;
+	left_write_head(l);
+}

@@ -1,0 +1,65 @@
+/*
+ * left: which messages had their end, told apart from the database.
+ *
+ * What it is: PATH.left, a bit an id, set when its message was delivered, expired, evicted, filtered, purged, or put
+ * back from the shelf under a new id. A page of the database that is lost or old brings back what had left, and hides
+ * behind it what is gone: counts cannot tell these apart, ids can. It costs a bit a message while older ones wait, and
+ * nothing where all below have left.
+ * The file is slots of 4096 bytes, each with u32le CRC-32C of the bytes before it at its end and the spool's id in two
+ * halves (u64le) at byte 8. The first: "ksleft01", and at byte 24 u64le commit that last took something back. Any
+ * other: "kspart01", and at byte 24 as u64le: number, how many parts after it are all ones, commit that wrote it last;
+ * at byte 48 the bits of the ids number * 32256 + 1 and following, the lowest bit first. A part that is not there, nor
+ * all ones behind another, has no bit. Of two of one number the later commit counts. Promises: 8, 9 (what is gone is
+ * told from what came back). It is never ahead of the database, as PATH.tide: written after each commit, without a
+ * sync, so that after a power cut it may know less, and never more. Owner: whoever opened it. Thread: the store's.
+ * Fails: never: what cannot be read or written is known to be missing (left_trouble), and nothing is proven by a bit
+ * that is not set. Does not: decide what becomes of a message.
+ */
+#ifndef KSPOOL_STORE_FILES_LEFT_H
+#define KSPOOL_STORE_FILES_LEFT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "store/files/spool_files.h"
+
+struct left;
+
+/*
+ * Of this spool. `writes`: it is made where there is none, and what is no such file, or another spool's, is moved to
+ * PATH.left.other; else it is only looked at. Never null.
+ */
+struct left *left_open(const struct files *f, struct spool_id id, bool writes);
+void left_close(struct left *l);
+/* errno of what went wrong last; 0: all is known and written. */
+int left_trouble(const struct left *l);
+/* There was a file that is not what was written, or of another spool: more messages may have had their end. */
+bool left_is_doubtful(const struct left *l);
+
+/* Had its end. */
+bool left_has(struct left *l, uint64_t id);
+/* Of first to last, how many had. */
+uint64_t left_count(struct left *l, uint64_t first, uint64_t last);
+/* The highest that had; 0: none. */
+uint64_t left_highest(struct left *l);
+/* What stands under its name is not this file any more: it is written there once more. */
+void left_look(struct left *l);
+/* Makes durable what is written; best effort. */
+void left_sync(const struct left *l);
+/* The commit that wrote last, and the last one that took something back, as the file has it; 0: none. */
+uint64_t left_commit(const struct left *l);
+uint64_t left_taken_back(const struct left *l);
+
+/* Of the open group: first to last have their end; `id` waits again. Nothing is known of it before left_keep. */
+void left_note(struct left *l, uint64_t first, uint64_t last);
+void left_note_back(struct left *l, uint64_t id);
+/* The open group takes some back: its commit must say so, for a kill may come before left_keep is done. */
+bool left_takes_back(const struct left *l);
+/* The group is undone. */
+void left_forget(struct left *l);
+/* The group was committed. */
+void left_keep(struct left *l, uint64_t commit);
+/* No message that waits has a bit, as of this commit. */
+void left_confirm(struct left *l, uint64_t commit);
+
+#endif

@@ -1,0 +1,161 @@
+/*
+ * What waits held against PATH.left: rows of messages that had left came back with a page, or a file, of an earlier
+ * time, and hide as many that are gone.
+ *
+ * Invariants:
+ * 1. What has its end in a group gets its bit when the group is committed; damage is no end, for it may come back.
+ * 2. A row that waits and has a bit is counted once: the group that counts it takes the bit back, and notes its commit
+ *    beside the messages. A file that does not know of that commit yet is told first, and counts nothing.
+ */
+#include "store/store_salvage_internal.h"
+
+#include "base/cleanup.h"
+
+enum err store_left_open(struct store *s, struct store_report *report, struct error *e)
+{
+	struct note note;
+	enum err err = store_note_get(s, SALVAGE_LEFT, &note, e);
+
+	if (err != ERR_OK)
+		return err;
+	left_close(s->left);
+	s->left = left_open(&s->files, s->id, true);
+	s->left_is_behind = note.is_lost || note.after > left_taken_back(s->left);
+	if (left_is_doubtful(s->left))
+		store_warn(
+		    report,
+		    "%s.left, which tells what had left from what is gone, was not what was written: of what left"
+		    " before, less can be told",
+		    s->path);
+	return ERR_OK;
+}
+
+struct count {
+	sqlite3 *db;
+	struct left *left;
+	uint32_t tag;
+	uint64_t again;
+	bool takes_back;
+};
+
+/* One message that waits. */
+static void see(struct count *c, uint64_t id)
+{
+	if (!left_has(c->left, id))
+		return;
+	c->again++;
+	if (c->takes_back)
+		left_note_back(c->left, id);
+}
+
+static void see_block(struct count *c, sqlite3_stmt *st)
+{
+	const uint64_t id = sql_column_u64(st, 0);
+	const uint32_t count = block_count(sqlite3_column_int64(st, 1));
+	struct block_mark mark;
+
+	if (id == 0 || count == 0 || left_count(c->left, id, id + count - 1) == 0)
+		return;
+	mark = mark_read(st, 2, id, count, c->tag);
+	for (uint64_t i = id; i < id + count; i++)
+		if (!block_bit(&mark, i))
+			see(c, i);
+}
+
+static void see_row(struct count *c, sqlite3_stmt *st) { see(c, sql_column_u64(st, 0)); }
+
+/* SQLITE_DONE, or the code of what failed. */
+static int see_each(struct count *c, const char *sql, void (*one)(struct count *, sqlite3_stmt *))
+{
+	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
+	int rc = sqlite3_prepare_v2(c->db, sql, -1, &st, NULL);
+
+	if (rc == SQLITE_OK)
+		while ((rc = sqlite3_step(st)) == SQLITE_ROW)
+			one(c, st);
+	return rc;
+}
+
+static int see_all(struct count *c)
+{
+	int rc = SQLITE_DONE;
+
+	if (left_highest(c->left) == 0)
+		return rc;
+	rc = see_each(c,
+	              "SELECT b.id, b.count, p.settled, p.bytes, p.checksum, p.bitmap FROM blocks AS b"
+	              " LEFT JOIN partial AS p ON p.block_id = b.id",
+	              see_block);
+	if (rc == SQLITE_DONE)
+		rc = see_each(c, "SELECT id FROM messages WHERE id > 0 UNION ALL SELECT id FROM dead WHERE id > 0",
+		              see_row);
+	return rc;
+}
+
+int store_left_among(sqlite3 *db, uint32_t tag, struct left *left, uint64_t *ret)
+{
+	struct count c = {.db = db, .left = left, .tag = tag};
+	const int rc = see_all(&c);
+
+	*ret = c.again;
+	return rc;
+}
+
+enum err store_left_count(struct store *s, uint64_t *ret, struct error *e)
+{
+	int rc = SQLITE_DONE;
+
+	*ret = 0;
+	if (!s->left_is_behind)
+		rc = store_left_among(s->db, s->tag, s->left, ret);
+	return rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "look for what had left");
+}
+
+enum err store_left_take_back(struct store *s, struct error *e)
+{
+	struct count c = {.db = s->db, .left = s->left, .tag = s->tag, .takes_back = true};
+	const int rc = see_all(&c);
+
+	return rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "look for what had left");
+}
+
+void store_left_beyond(struct store *s, struct totals *t, struct store_report *report)
+{
+	const uint64_t highest = left_highest(s->left);
+	uint64_t given, had;
+
+	if (highest < t->next_id || s->left_is_behind)
+		return;
+	given = highest - (t->next_id - 1);
+	had = left_count(s->left, t->next_id, highest);
+	t->ledger.accepted += given;
+	t->ledger.delivered += had;
+	t->ledger.damaged += given - had;
+	store_lose(s, LOSS_TAIL, given - had, t->next_id, highest);
+	t->next_id = highest + 1;
+	report->missing_rows += given - had;
+	store_warn(
+	    report,
+	    "all that is here is of an earlier time: %s.left knows of %llu messages more, of which %llu are gone",
+	    s->path, (unsigned long long)given, (unsigned long long)(given - had));
+}
+
+enum err store_left_note_shelf(struct store *s, uint64_t first, uint64_t last, struct error *e)
+{
+	sqlite3_stmt *st = store_statement(s, ST_DEAD_IDS);
+	int rc;
+
+	sql_bind_u64(st, 1, first);
+	sql_bind_u64(st, 2, last);
+	while ((rc = sqlite3_step(st)) == SQLITE_ROW)
+		left_note(s->left, sql_column_u64(st, 0), sql_column_u64(st, 0));
+	(void)sqlite3_reset(st);
+	return rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "read the shelf");
+}
+
+enum err store_left_note_commit(struct store *s, struct error *e)
+{
+	if (!s->left || !left_takes_back(s->left))
+		return ERR_OK;
+	return store_note_put(s, SALVAGE_LEFT, &(struct note){.after = s->now.commits + 1}, e);
+}
