@@ -361,6 +361,11 @@ static enum err check_left(struct check *c, struct error *e)
 	if (err == ERR_OK && rc == SQLITE_DONE && left_highest(left) >= c->ledger.next_id)
 		problem(c, "messages up to id %" PRIu64 " had left, and the next id is %" PRIu64, left_highest(left),
 		        c->ledger.next_id);
+	if (store_left_is_doubtful(left, &c->tide))
+		problem(c,
+		        "%s.left, which tells what had left from what is gone, is gone or not what was written; a start"
+		        " makes it anew",
+		        c->files.path);
 	left_close(left);
 	return err == ERR_DAMAGED ? ERR_OK : err; /* the structure says so */
 }

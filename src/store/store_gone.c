@@ -24,6 +24,7 @@ struct tide store_tide_of_run(const struct store *s)
 	struct tide t = {.id = s->now.next_id - 1, .commits = s->now.commits};
 
 	store_rows_into(&s->rows_durable, &t);
+	t.counts[TIDE_LEFT] = left_commit(s->left);
 	return t;
 }
 

@@ -348,6 +348,8 @@ enum err store_rows_tell_now(struct store *s, struct store_report *report, struc
 enum err store_rows_told(struct store *s, uint64_t *ret_positions, struct error *e) MUST_CHECK;
 
 /* store_left.c */
+/* It is not what was written, or gone: the tide mark knows that there was one. */
+bool store_left_is_doubtful(const struct left *left, const struct tide *tide);
 /* PATH.left as it stands, when a spool is opened. */
 enum err store_left_open(struct store *s, struct store_report *report, struct error *e) MUST_CHECK;
 /* Of what waits, or is on the shelf, in any database of that tag, how many messages had left. SQLITE_DONE, or the code

@@ -235,6 +235,7 @@ void store_tide_write(struct store *s)
 	for (size_t i = 0; i < COUNTED; i++)
 		tide.counts[i] = *count_at(&t, i);
 	store_rows_into(&s->rows_durable, &tide);
+	tide.counts[TIDE_LEFT] = left_commit(s->left);
 	s->tide_trouble = files_tide_write(&s->files, &tide);
 }
 

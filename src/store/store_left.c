@@ -11,6 +11,11 @@
 
 #include "base/cleanup.h"
 
+bool store_left_is_doubtful(const struct left *left, const struct tide *tide)
+{
+	return left_is_doubtful(left) || (tide->is_valid && tide->counts[TIDE_LEFT] > 0 && left_commit(left) == 0);
+}
+
 enum err store_left_open(struct store *s, struct store_report *report, struct error *e)
 {
 	struct note note;
@@ -21,12 +26,11 @@ enum err store_left_open(struct store *s, struct store_report *report, struct er
 	left_close(s->left);
 	s->left = left_open(&s->files, s->id, true);
 	s->left_is_behind = note.is_lost || note.after > left_taken_back(s->left);
-	if (left_is_doubtful(s->left))
-		store_warn(
-		    report,
-		    "%s.left, which tells what had left from what is gone, was not what was written: of what left"
-		    " before, less can be told",
-		    s->path);
+	if (store_left_is_doubtful(s->left, &s->tide))
+		store_warn(report,
+		           "%s.left, which tells what had left from what is gone, was gone or not what was written: of"
+		           " what left before, less can be told",
+		           s->path);
 	return ERR_OK;
 }
 

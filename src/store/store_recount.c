@@ -407,7 +407,8 @@ static enum err hold_against_rows(struct store *s, bool may_mend, struct totals 
 			err = count_rows(s, &found, e);
 	}
 	if (err == ERR_OK && t->commits < left_commit(s->left) && !s->left_is_behind) {
-		*ret_came = (struct came){.is_known = true, .messages = found.possible};
+		*ret_came = (struct came){.is_known = left_commit(s->left) >= s->tide.counts[TIDE_LEFT],
+		                          .messages = found.possible};
 		found.possible = 0;
 		err = store_left_take_back(s, e);
 	}

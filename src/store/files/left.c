@@ -235,6 +235,15 @@ void left_forget(struct left *l)
 	l->takes_back = false;
 }
 
+static bool is_dirty(const struct left *l)
+{
+	bool found = false;
+
+	for (size_t i = 0; i < LOADED && !found; i++)
+		found = l->loaded[i].used > 0 && l->loaded[i].is_dirty;
+	return found;
+}
+
 static bool write_all(struct left *l)
 {
 	bool all = true;
@@ -271,6 +280,7 @@ static void shorten(struct left *l)
 void left_keep(struct left *l, uint64_t commit)
 {
 	const bool takes_back = l->takes_back;
+	const uint64_t before = l->commit;
 
 	if (l->change_count == 0)
 		return;
@@ -284,6 +294,8 @@ void left_keep(struct left *l, uint64_t commit)
 			left_set(l, c->first, c->last);
 	}
 	left_forget(l);
+	if (!is_dirty(l))
+		l->commit = before;
 	if (!write_all(l))
 		return;
 	left_free_slots(l);

@@ -70,6 +70,7 @@ enum {
 	TIDE_IMPORTS,
 	TIDE_POSITIONS_SUM, /* of their checksums, in whichever order */
 	TIDE_IMPORTS_SUM,
+	TIDE_LEFT, /* the commit that PATH.left has */
 };
 struct tide {
 	bool is_valid;
