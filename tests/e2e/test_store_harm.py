@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+import replies
 from doors import ndjson
 from ledger import message
 from waits import wait_for
@@ -51,3 +52,28 @@ def test_harm_at_rest_is_told_everywhere(fake, http_door, sender, harm):
     assert after == [65 if ledger["damaged"] else 0, 0, 0], after
     spooler.start()
     assert spooler.ledger()["damaged"] == ledger["damaged"]
+
+
+@pytest.mark.parametrize("left_of_ten", [5, 7, 9])
+def test_what_comes_back_hides_nothing(fake, http_door, sender, left_of_ten):
+    """Half of each block was delivered when the file was cut: what is lost, and what was sent twice, are both counted."""
+    fake.default = replies.throttle(1000)
+    spooler, address = http_door(own={"compress": "never"})
+    for n in range(0, 600, 20):
+        ndjson(address, sender.all_acked([message(n + k, size=400) for k in range(20)]))
+    fake.default = replies.throttle(500)
+    wait_for(lambda: len(fake.stored) > 200, spooler.tail, 30)
+    fake.default = replies.throttle(1000)
+    spooler.stop()
+    data = spooler.spool.read_bytes()
+    spooler.spool.write_bytes(data[: len(data) // PAGE * left_of_ten // 10 * PAGE])
+    fake.default = replies.ok()
+    spooler.start()
+    wait_for(lambda: spooler.ledger()["pending"] == 0, spooler.tail, 30)
+    ledger, payloads = spooler.ledger(), fake.payloads()
+    lost = 600 - len(set(payloads))
+    assert (ledger["accepted"], ledger["damaged"]) == (600, lost), (ledger, lost)
+    assert lost > 0 or left_of_ten == 9
+    assert spooler.metric("kspool_possible_duplicates") == len(payloads) - len(set(payloads))
+    spooler.stop()
+    assert spooler.run("check", "--spool", str(spooler.spool)).returncode == (65 if lost else 0)
