@@ -353,12 +353,14 @@ static enum err check_left(struct check *c, struct error *e)
 
 	if (err == ERR_OK && (uint64_t)taken_back <= left_taken_back(left))
 		rc = store_left_among(c->db, c->tag, left, &again);
+	if (rc != SQLITE_DONE)
+		problem(c, "what waits beside what had left: %s", sqlite3_errmsg(c->db));
 	if (again > 0)
 		problem(c,
 		        "%" PRIu64 " messages that had left stand here again: a start counts them, as possible"
 		        " duplicates, and what they hide as damaged",
 		        again);
-	if (err == ERR_OK && rc == SQLITE_DONE && left_highest(left) >= c->ledger.next_id)
+	if (err == ERR_OK && c->ledger.next_id > 0 && left_highest(left) >= c->ledger.next_id)
 		problem(c, "messages up to id %" PRIu64 " had left, and the next id is %" PRIu64, left_highest(left),
 		        c->ledger.next_id);
 	if (store_left_is_doubtful(left, &c->tide))

@@ -101,8 +101,10 @@ static enum err correct(struct store *s, struct totals *t, const struct totals *
 	struct store_ledger *l = &t->ledger;
 	const uint64_t had = l->pending + l->dead, here = found->ledger.pending + found->ledger.dead;
 	const uint64_t again_here = found->possible < here ? found->possible : here, has = here - again_here;
-	enum err err = count_again(s, t, again_here, report, e);
+	const enum err err = count_again(s, t, again_here, report, e);
 
+	if (err != ERR_OK)
+		return err;
 	if (has < had) {
 		l->damaged += had - has;
 		store_lose(s, LOSS_ROWS, had - has, 0, 0);
@@ -122,7 +124,7 @@ static enum err correct(struct store *s, struct totals *t, const struct totals *
 	l->pending = found->ledger.pending;
 	l->dead = found->ledger.dead;
 	t->pending_bytes = found->pending_bytes;
-	return err;
+	return ERR_OK;
 }
 
 /* The row is gone or not what was written. Without a tide mark: every id was one accepted message, and what has no row

@@ -5,7 +5,7 @@
  * 1. Nothing of an open group is known before it was committed, and nothing of it is when it was undone.
  * 2. A bit that is taken back is on the disk before the first slot says so; before that a reader believes none of those
  *    that wait.
- * 3. What cannot be read is left as it stands, for a later run: this one writes nothing then.
+ * 3. A file that cannot be opened is left as it stands, for a later run: this one writes nothing then.
  */
 #include "store/files/left_parts.h"
 
@@ -108,14 +108,16 @@ struct left *left_open(const struct files *f, struct spool_id id, bool writes)
 	is_there = read_head(l);
 	if (is_there)
 		read_all(l);
-	if (l->trouble != 0) { /* what cannot be read now may be read by a later run */
-		l->is_damaged = true;
-		if (l->fd >= 0)
-			(void)close(l->fd);
-		l->fd = -1;
-	} else if (!is_there && writes) {
-		begin(l);
+	l->is_damaged |= l->trouble != 0;
+	if (l->fd >= 0 && l->trouble != 0) /* half of it is worth no more than none: a new file gets other sectors */
+		is_there = false;
+	if (!is_there) {
+		l->count = 0;
+		l->slots = 1;
+		l->commit = 0;
 	}
+	if (!is_there && writes && (l->fd >= 0 || l->trouble == 0))
+		begin(l);
 	return l;
 }
 

@@ -26,8 +26,8 @@
 struct left;
 
 /*
- * Of this spool. `writes`: it is made where there is none, and what is no such file, or another spool's, is moved to
- * PATH.left.other; else it is only looked at. Never null.
+ * Of this spool. `writes`: it is made where there is none, and what is no such file, or another spool's, or
+ * cannot be read, is moved to PATH.left.other; else it is only looked at. Never null.
  */
 struct left *left_open(const struct files *f, struct spool_id id, bool writes);
 void left_close(struct left *l);

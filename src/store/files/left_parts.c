@@ -103,8 +103,10 @@ struct spool_id left_spool_of(const unsigned char bytes[SLOT_BYTES])
 /* False: there is none, or it cannot be read. */
 bool left_read_slot(struct left *l, uint32_t slot, unsigned char bytes[SLOT_BYTES])
 {
-	const ssize_t count = l->fd < 0 ? 0 : pread(l->fd, bytes, SLOT_BYTES, (off_t)slot * SLOT_BYTES);
+	ssize_t count = l->fd < 0 ? 0 : -1;
 
+	for (int i = 0; i < TRIES && count < 0; i++)
+		count = pread(l->fd, bytes, SLOT_BYTES, (off_t)slot * SLOT_BYTES);
 	if (count < 0)
 		l->trouble = errno;
 	return count == SLOT_BYTES;

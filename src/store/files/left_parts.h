@@ -20,6 +20,7 @@ enum {
 	SLOT_CRC = SLOT_BYTES - 4,
 	PART_BYTES = 4032,
 	PART_IDS = PART_BYTES * 8,
+	TRIES = 3,   /* one refusal of the disk is not yet a reason to know less */
 	LOADED = 16, /* parts whose bits are in memory */
 };
 
