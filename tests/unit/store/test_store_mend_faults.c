@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "rig/faultfs.h"
@@ -330,6 +331,9 @@ static struct store *make_beside(struct spooldir *d, const struct reading *r)
 		settle(s, (struct store_settlement){.id = 33 + i, .kind = SETTLE_DAMAGED});
 	if (!r->stands)
 		drain(s);
+	assert_int_equal(unlink(spooldir_file(d, ".left")), 0); /* what is expected must not have left */
+	left_close(s->left);
+	s->left = left_open(&s->files, s->id, true);
 	assert_int_equal(store_begin(s, &e), ERR_OK);
 	s->now.ledger.accepted += r->expected;
 	s->now.ledger.damaged += r->expected;
