@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "rig/spooldir.h"
+#include "rig/faultpoints.h"
 
 enum { NAMES_MAX = 16, SECTOR = 512 };
 
@@ -67,6 +68,8 @@ static struct crash_op *add_op(enum crash_kind kind, int file)
 static bool fails(void)
 {
 	now.calls++;
+	if (now.fail_at > 0)
+		faultpoints_pass();
 	if (now.fail_at == 0 || now.calls < now.fail_at || (now.calls > now.fail_at && !now.persistent))
 		return false;
 	now.failed++;

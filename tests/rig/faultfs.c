@@ -10,6 +10,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "rig/faultpoints.h"
+
 static struct {
 	unsigned kinds;
 	uint64_t at, calls, failed;
@@ -37,6 +39,7 @@ static bool fails(unsigned kind)
 	if (armed.at == 0 || !(armed.kinds & kind))
 		return false;
 	armed.calls++;
+	faultpoints_pass();
 	if (armed.calls < armed.at || (armed.calls > armed.at && !armed.persistent))
 		return false;
 	if (armed.error == FAULTFS_KILL)

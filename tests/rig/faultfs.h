@@ -24,6 +24,7 @@ enum faultfs_kind {
 	FAULTFS_LOOKS = FAULTFS_READ | FAULTFS_OPEN | FAULTFS_STAT,
 	FAULTFS_SYNC_FOLDER = 512, /* of the syncs only those of folders */
 	FAULTFS_ALL = 511,
+	FAULTFS_CHANGES = FAULTFS_ALL & ~FAULTFS_LOOKS, /* a kill before a look is one before the next of these */
 };
 
 enum { FAULTFS_KILL = -1 };

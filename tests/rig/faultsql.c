@@ -6,6 +6,8 @@
 
 #include <sqlite3.h>
 
+#include "rig/faultpoints.h"
+
 static struct {
 	uint64_t left; /* calls until the one that fails, itself included; 0: none fails */
 	int code;
@@ -28,7 +30,10 @@ const char *faultsql_what(void) { return what; }
 
 static bool fails(const char *sql)
 {
-	if (armed.left == 0 || armed.is_inside || --armed.left > 0)
+	if (armed.left == 0 || armed.is_inside)
+		return false;
+	faultpoints_pass();
+	if (--armed.left > 0)
 		return false;
 	armed.failed = true;
 	armed.left = armed.persistent;

@@ -24,15 +24,24 @@ ENDS = """
 #include <sys/types.h>
 #include <unistd.h>
 void __gcov_dump(void);
+static void dump(void)
+{
+	static int is_dumping; /* what it does to files may be what ends the process */
+	if (!is_dumping) {
+		is_dumping = 1;
+		__gcov_dump();
+		is_dumping = 0;
+	}
+}
 _Noreturn void __real__exit(int status);
 _Noreturn void __wrap__exit(int status);
-_Noreturn void __wrap__exit(int status) { __gcov_dump(); __real__exit(status); }
+_Noreturn void __wrap__exit(int status) { dump(); __real__exit(status); }
 int __real_kill(pid_t pid, int number);
 int __wrap_kill(pid_t pid, int number);
-int __wrap_kill(pid_t pid, int number) { if (pid == getpid()) __gcov_dump(); return __real_kill(pid, number); }
+int __wrap_kill(pid_t pid, int number) { if (pid == getpid()) dump(); return __real_kill(pid, number); }
 _Noreturn void __real_abort(void);
 _Noreturn void __wrap_abort(void);
-_Noreturn void __wrap_abort(void) { __gcov_dump(); __real_abort(); }
+_Noreturn void __wrap_abort(void) { dump(); __real_abort(); }
 """
 
 

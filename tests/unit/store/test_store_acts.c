@@ -18,6 +18,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "rig/faultfs.h"
+#include "rig/faultpoints.h"
 #include "rig/faultsql.h"
 #include "rig/lives.h"
 #include "rig/spooltell.h"
@@ -25,9 +26,7 @@
 #include "store/store_internal.h"
 
 enum { IN_FILE = 20, IN_LOG = 10, ROWS = IN_FILE + IN_LOG, CALLS_MAX = 6000 };
-enum { SOME_ARE_BACK = 300, DEAD_FROM = 20 * 4096, TOLD_EACH = 5 };
-
-enum { EACH = IS_SANITIZED ? 11 : 1 };
+enum { SOME_ARE_BACK = 300, DEAD_FROM = 20 * 4096, TOLD_EACH = IS_SANITIZED ? 11 : 5 };
 
 static const char aside[] = ".quarantine-20260101T000000Z-000";
 
@@ -224,11 +223,8 @@ static void make(const struct spooldir *d)
 static const struct act {
 	const char *name;
 	enum err (*run)(const struct spooldir *d, struct text *t, struct error *e);
-	uint64_t opened; /* calls of SQLite that are those of any start */
-	uint64_t step;   /* an import calls alike for each row */
 } acts[] = {
-    {"start", start, 100, 1}, {"check", check, 0, 1},        {"repair", repair, 100, 1},
-    {"peek", peek, 0, 1},     {"import", import_it, 100, 4}, {"give up", give_up, 100, 1},
+    {"start", start}, {"check", check}, {"repair", repair}, {"peek", peek}, {"import", import_it}, {"give up", give_up},
 };
 
 /* `acts`: what is tried on it. */
@@ -327,6 +323,8 @@ static bool try(const struct spooldir *from, const struct act *a, const char *ha
 {
 	static struct outcome got;
 	static struct text is;
+	static int tries;
+	const bool is_told = ++tries % TOLD_EACH == 0;
 	struct spooldir d;
 	bool failed;
 
@@ -341,32 +339,35 @@ static bool try(const struct spooldir *from, const struct act *a, const char *ha
 	if (got.err != clean->err)
 		fail_msg("%s of %s: after call %llu error %d: %s", a->name, harm, (unsigned long long)n, (int)got.err,
 		         got.e.text);
-	if (n % TOLD_EACH == 0)
+	if (is_told)
 		tell(&d, &is);
-	if (n % TOLD_EACH == 0 && strcmp(is.bytes, want->bytes) != 0)
+	if (is_told && strcmp(is.bytes, want->bytes) != 0)
 		fail_msg("%s of %s: after call %llu it is\n%s\nand not\n%s", a->name, harm, (unsigned long long)n,
 		         is.bytes, want->bytes);
 	spooldir_remove(&d);
 	return failed;
 }
 
-static uint64_t try_all(const struct spooldir *from, const struct act *a, const struct harm *h, const struct fault *f)
+static void try_all(const struct spooldir *from, const struct act *a, const struct harm *h, const struct fault *f)
 {
 	static struct outcome clean;
 	static struct text want;
 	struct spooldir d;
-	uint64_t n = f->kinds || (h == harms && a == acts) ? 1 : a->opened + 1;
+	uint64_t n, tried = 0;
 
 	spooldir_make(&d);
 	spooldir_copy(from, &d);
-	run(&d, a, f, 0, &clean);
+	faultpoints_note();
+	run(&d, a, f, FAULTPOINTS_NONE, &clean);
+	faultpoints_end();
 	tell(&d, &want);
 	spooldir_remove(&d);
-	while (try(from, a, h->name, f, n, &clean, &want)) {
-		n += a->step * EACH;
+	for (n = faultpoints_next(0); try(from, a, h->name, f, n, &clean, &want); n = faultpoints_next(n)) {
 		assert_true(n < CALLS_MAX);
+		tried++;
 	}
-	return n;
+	print_message("%s of %s: %llu of %llu fail\n", a->name, h->name, (unsigned long long)tried,
+	              (unsigned long long)n);
 }
 
 static void what_fails_is_told(void **state)
@@ -385,9 +386,7 @@ static void what_fails_is_told(void **state)
 		for (size_t k = 0; k < sizeof acts / sizeof *acts; k++)
 			for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
 				if (strstr(harms[h].acts, acts[k].name) && (faults[i].kinds == 0 || harms[h].reads))
-					print_message(
-					    "%s of %s: %llu fail\n", acts[k].name, harms[h].name,
-					    (unsigned long long)try_all(&from, &acts[k], &harms[h], &faults[i]));
+					try_all(&from, &acts[k], &harms[h], &faults[i]);
 		faultfs_dead(NULL, 0, 0);
 		spooldir_remove(&from);
 	}

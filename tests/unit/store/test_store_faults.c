@@ -17,10 +17,10 @@
 #include "base/check.h"
 #include "rig/crashvfs.h"
 #include "rig/faultfs.h"
-#include "rig/sanitizer.h"
+#include "rig/faultpoints.h"
 #include "rig/spooldir.h"
 
-enum { GROUPS = 6, PER_GROUP = 8, IDS = GROUPS * PER_GROUP + 1, POINTS_MAX = 2000, EACH = IS_SANITIZED ? 5 : 1 };
+enum { GROUPS = 6, PER_GROUP = 8, IDS = GROUPS * PER_GROUP + 1 };
 
 struct run {
 	bool accepted[IDS]; /* by the number in the message */
@@ -165,12 +165,16 @@ static bool one_run(uint64_t n, enum fault fault, bool persistent, const char *w
 
 static void fail_everywhere(enum fault fault, bool persistent, const char *what)
 {
-	uint64_t n = 1;
+	uint64_t n, tried = 0;
 
-	while (one_run(n, fault, persistent, what))
-		assert_true((n += EACH) < POINTS_MAX);
-	print_message("%s: %llu points\n", what, (unsigned long long)n - 1);
-	assert_true(n > 30);
+	faultpoints_forget();
+	faultpoints_note();
+	assert_false(one_run(FAULTPOINTS_NONE, fault, persistent, what));
+	faultpoints_end();
+	for (n = faultpoints_next(0); one_run(n, fault, persistent, what); n = faultpoints_next(n))
+		tried++;
+	print_message("%s: %llu of %llu points\n", what, (unsigned long long)tried, (unsigned long long)n - 1);
+	assert_true(tried > 30);
 }
 
 static void io_error_once(void **state)

@@ -22,7 +22,7 @@
 #include "store/store_internal.h"
 
 #define ASIDE ".quarantine-20260101T000000Z-000"
-enum { PAGE = 4096, KEYS = 300, PLACES_MAX = 64, IDS = 2000, TARGETS_EACH = IS_SANITIZED ? 3 : 1 };
+enum { PAGE = 4096, KEYS = 300, PLACES_MAX = 64, IDS = 2000, PAIRS_EACH = IS_SANITIZED ? 9 : 3 };
 
 static void settle(struct store *s, const struct store_settlement *item)
 {
@@ -271,13 +271,14 @@ static void exchange(const struct spooldir *a, const struct spooldir *b)
 	size_t our_bytes, their_bytes, to_count = find_places(a, to), from_count = find_places(b, from);
 	unsigned char *ours = spooldir_load(a->path, &our_bytes), *theirs = spooldir_load(b->path, &their_bytes);
 	struct store *s = life_open(a, NULL);
+	const size_t each = getenv("KSPOOL_EVERY_FAULT") ? 1 : PAIRS_EACH;
 	struct census was;
 
 	take_census(s, &was);
 	assert_int_equal(was.strange, 0);
 	life_close(s);
 	assert_true(to_count > 14 && from_count > 14);
-	for (size_t i = 0; i < to_count; i += TARGETS_EACH)
+	for (size_t i = 0; i < to_count; i++)
 		for (size_t k = 0; k < from_count; k++) {
 			const unsigned char *page = theirs + (size_t)(from[k].page - 1) * PAGE;
 			char what[2 * sizeof from->table + 60];
@@ -285,6 +286,9 @@ static void exchange(const struct spooldir *a, const struct spooldir *b)
 			(void)snprintf(what, sizeof what, "%.39s%s (%u) over %.39s%s (%u)", from[k].table,
 			               from[k].is_root ? "" : "'", from[k].page, to[i].table, to[i].is_root ? "" : "'",
 			               to[i].page);
+			/* The worst is a page of the same table; of the others each row and column has some. */
+			if (strcmp(from[k].table, to[i].table) != 0 && (i + k) % each != 0)
+				continue;
 			if (memcmp(page, ours + (size_t)(to[i].page - 1) * PAGE, PAGE) != 0)
 				try_one(a, ours, our_bytes, to[i].page, page, &was, what);
 		}

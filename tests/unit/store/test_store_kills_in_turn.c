@@ -57,6 +57,7 @@ static bool run_killed(const struct spooldir *d, uint64_t at)
 	if (child == 0) {
 		faultfs_arm(FAULTFS_ALL, at, FAULTFS_KILL, false);
 		run(d);
+		faultfs_arm(0, 0, 0, false);
 		_exit(0);
 	}
 	assert_int_equal(waitpid(child, &status, 0), child);

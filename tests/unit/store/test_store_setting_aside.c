@@ -19,19 +19,17 @@
 
 #include "base/check.h"
 #include "rig/faultfs.h"
+#include "rig/faultpoints.h"
 #include "rig/lives.h"
-#include "rig/sanitizer.h"
 
-enum { ROWS = 120, POINTS_MAX = 4000, EACH = IS_SANITIZED ? 5 : 1 };
-
-static uint64_t points; /* operations of a run that sets aside */
+enum { ROWS = 60 };
 
 static void harm(const struct spooldir *d)
 {
 	size_t count;
 	unsigned char *bytes = spooldir_load(d->path, &count);
 
-	memset(bytes + 100, 0xff, 40); /* the schema's page */
+	memset(bytes + 4 * 4096, 0, 4096); /* of a table that the log has no page of */
 	spooldir_store(d->path, bytes, count);
 	free(bytes);
 }
@@ -108,17 +106,38 @@ static void all_is_there(const struct spooldir *d, const char *what, uint64_t n)
 	assert_int_equal(store_close(s, &e), ERR_OK);
 }
 
+/* Which operations of these kinds a run has. */
+static void note_points(const struct spooldir *original, unsigned kinds, int error, bool is_harmed)
+{
+	struct store_report report;
+	struct spooldir d;
+	struct error e;
+
+	faultpoints_forget();
+	spooldir_make(&d);
+	spooldir_copy(original, &d);
+	faultfs_arm(kinds, FAULTPOINTS_NONE, error, false);
+	faultpoints_note();
+	assert_int_equal(run(&d, &report, &e), ERR_OK);
+	faultpoints_end();
+	faultfs_arm(0, 0, 0, false);
+	assert_int_equal(count_files(&d, "quarantine") > 0, is_harmed);
+	spooldir_remove(&d);
+}
+
 static void every_read_error_is_an_error(const struct spooldir *original, bool persistent)
 {
-	uint64_t n = 0, failed = 1;
+	uint64_t n = 0, failed = 1, tried = 0;
 
+	note_points(original, FAULTFS_LOOKS, EIO, false);
 	while (failed > 0) {
 		struct store_report report;
 		struct spooldir d;
 		struct error e;
 		enum err err;
 
-		assert_true((n += EACH) < POINTS_MAX);
+		n = faultpoints_next(n);
+		tried++;
 		spooldir_make(&d);
 		spooldir_copy(original, &d);
 		faultfs_arm(FAULTFS_LOOKS, n, EIO, persistent);
@@ -132,8 +151,8 @@ static void every_read_error_is_an_error(const struct spooldir *original, bool p
 		all_is_there(&d, "read error", n);
 		spooldir_remove(&d);
 	}
-	print_message("%llu reads\n", (unsigned long long)n - 1);
-	assert_true(n > 20);
+	print_message("%llu of %llu reads\n", (unsigned long long)tried, (unsigned long long)n - 1);
+	assert_true(tried > 20);
 }
 
 static void a_read_error_is_not_damage(void **state)
@@ -148,7 +167,8 @@ static void a_read_error_is_not_damage(void **state)
 }
 
 /* The damaged spool meets the fault; a start without one then finds everything. False: the run met no fault. */
-static bool one_fault(const struct spooldir *original, uint64_t n, int error, bool persistent, const char *what)
+static bool one_fault(const struct spooldir *original, uint64_t n, unsigned kinds, int error, bool persistent,
+                      const char *what)
 {
 	struct store_report report;
 	struct spooldir d;
@@ -158,7 +178,7 @@ static bool one_fault(const struct spooldir *original, uint64_t n, int error, bo
 
 	spooldir_make(&d);
 	spooldir_copy(original, &d);
-	faultfs_arm(FAULTFS_ALL, n, error, persistent);
+	faultfs_arm(kinds, n, error, persistent);
 	err = run(&d, &report, &e);
 	failed = faultfs_failed();
 	faultfs_arm(0, 0, 0, false);
@@ -185,8 +205,9 @@ static bool one_kill(const struct spooldir *original, uint64_t n, uint64_t m)
 			struct store_report report;
 			struct error e;
 
-			faultfs_arm(FAULTFS_ALL, round == 0 ? n : m, FAULTFS_KILL, false);
+			faultfs_arm(FAULTFS_CHANGES, round == 0 ? n : m, FAULTFS_KILL, false);
 			(void)run(&d, &report, &e);
+			faultfs_arm(0, 0, 0, false);
 			_exit(0);
 		}
 		assert_int_equal(waitpid(child, &status, 0), child);
@@ -201,13 +222,14 @@ static void setting_aside_survives_every_fault(void **state)
 {
 	static const struct {
 		const char *what;
+		unsigned kinds;
 		int error;
 		bool persistent;
 	} faults[] = {
-	    {"EIO once", EIO, false},
-	    {"EIO for good", EIO, true},
-	    {"ENOSPC once", ENOSPC, false},
-	    {"ENOSPC for good", ENOSPC, true},
+	    {"EIO once", FAULTFS_ALL, EIO, false},
+	    {"EIO for good", FAULTFS_CHANGES, EIO, true},
+	    {"ENOSPC once", FAULTFS_CHANGES, ENOSPC, false},
+	    {"ENOSPC for good", FAULTFS_CHANGES, ENOSPC, true},
 	};
 	struct spooldir original;
 
@@ -215,14 +237,20 @@ static void setting_aside_survives_every_fault(void **state)
 	life_make(&original, 0, ROWS / 2, ROWS / 2);
 	harm(&original);
 	for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
-		uint64_t n = 1;
+		uint64_t n = 0, tried = 0, failed = 0;
 
-		/* A full disk lets many operations pass: the end of a run without a fault is where EIO found it. */
-		while (one_fault(&original, n, faults[i].error, faults[i].persistent, faults[i].what) || n < points)
-			assert_true((n += EACH) < POINTS_MAX);
-		points = n;
-		print_message("%s: %llu points\n", faults[i].what, (unsigned long long)n - 1);
-		assert_true(n > 100);
+		note_points(&original, faults[i].kinds, faults[i].error, true);
+		while ((n = faultpoints_next(n)) <= faultpoints_count()) {
+			failed += one_fault(&original, n, faults[i].kinds, faults[i].error, faults[i].persistent,
+			                    faults[i].what);
+			tried++;
+		}
+		assert_false(
+		    one_fault(&original, n, faults[i].kinds, faults[i].error, faults[i].persistent, faults[i].what));
+		print_message("%s: %llu of %llu points, %llu failed\n", faults[i].what, (unsigned long long)tried,
+		              (unsigned long long)n - 1, (unsigned long long)failed);
+		/* A full disk lets many operations pass. */
+		assert_true(failed > 40 && (faults[i].error == ENOSPC || failed == tried));
 	}
 	spooldir_remove(&original);
 }
@@ -230,15 +258,16 @@ static void setting_aside_survives_every_fault(void **state)
 static void setting_aside_survives_every_kill(void **state)
 {
 	struct spooldir original;
-	uint64_t n = 1;
+	uint64_t n = 0, tried = 0;
 
 	(void)state;
 	life_make(&original, 0, ROWS / 2, ROWS / 2);
 	harm(&original);
-	while (one_kill(&original, n, n % 3 == 0 ? n / 2 + 20 : 0))
-		assert_true((n += EACH) < POINTS_MAX);
-	print_message("%llu kills\n", (unsigned long long)n - 1);
-	assert_true(n > 100);
+	note_points(&original, FAULTFS_CHANGES, EIO, true);
+	for (n = faultpoints_next(0); one_kill(&original, n, tried % 3 == 0 ? n / 2 + 20 : 0); n = faultpoints_next(n))
+		tried++;
+	print_message("%llu of %llu kills\n", (unsigned long long)tried, (unsigned long long)n - 1);
+	assert_true(tried > 50);
 	spooldir_remove(&original);
 }
 

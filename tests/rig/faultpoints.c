@@ -1,0 +1,99 @@
+#include "rig/faultpoints.h"
+
+#include <execinfo.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+
+enum { POINTS_MAX = 200000, FRAMES_MAX = 40, PATHS_BITS = 14, PATHS = 1 << PATHS_BITS };
+
+static struct {
+	bool notes;
+	uint64_t count;
+	uint64_t path_of[POINTS_MAX]; /* of the (i + 1)-th operation: a hash of its callers */
+	bool chosen[POINTS_MAX];
+} noted;
+
+void faultpoints_note(void)
+{
+	void *frames[2];
+
+	(void)backtrace(frames, 2); /* the first one opens files */
+	noted.count = 0;
+	noted.notes = true;
+}
+
+void faultpoints_pass(void)
+{
+	void *frames[FRAMES_MAX];
+	uint64_t hash = 0;
+	int count;
+
+	if (!noted.notes)
+		return;
+	must(noted.count < POINTS_MAX);
+	noted.notes = false; /* what looking at the callers calls is none of the run's */
+	count = backtrace(frames, FRAMES_MAX);
+	noted.notes = true;
+	for (int i = 0; i < count; i++)
+		hash = (hash ^ (uint64_t)(uintptr_t)frames[i]) * UINT64_C(0x9e3779b97f4a7c15);
+	noted.path_of[noted.count++] = hash | 1;
+}
+
+static struct path {
+	uint64_t path, last;
+	uint32_t seen, series; /* in which it came last */
+	bool is_old;           /* an earlier one had it */
+} paths[PATHS];
+static uint32_t series, used;
+
+void faultpoints_forget(void)
+{
+	memset(paths, 0, sizeof paths);
+	used = 0;
+}
+
+static struct path *find(uint64_t path)
+{
+	size_t at = (size_t)(path >> (64 - PATHS_BITS));
+
+	while (paths[at].path && paths[at].path != path)
+		at = (at + 1) % PATHS;
+	if (!paths[at].path)
+		must(++used < PATHS);
+	paths[at].path = path;
+	return &paths[at];
+}
+
+void faultpoints_end(void)
+{
+	const bool every = getenv("KSPOOL_EVERY_FAULT") != NULL;
+
+	noted.notes = false;
+	series++;
+	for (uint64_t n = 0; n < noted.count; n++) {
+		struct path *p = find(noted.path_of[n]);
+
+		if (p->series != series) {
+			p->is_old = p->series != 0;
+			p->series = series;
+			p->seen = 0;
+		}
+		p->last = n;
+		noted.chosen[n] = every || (!p->is_old && p->seen++ == 0);
+	}
+	for (size_t i = 0; i < PATHS; i++)
+		if (paths[i].path && paths[i].series == series && !paths[i].is_old)
+			noted.chosen[paths[i].last] = true;
+}
+
+uint64_t faultpoints_next(uint64_t n)
+{
+	while (++n <= noted.count)
+		if (noted.chosen[n - 1])
+			return n;
+	return n;
+}
+
+uint64_t faultpoints_count(void) { return noted.count; }
