@@ -7,6 +7,7 @@
  */
 #include "store/store_internal.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -111,6 +112,9 @@ enum err store_marks_flush(struct store *s, struct error *e)
 			m->is_stored = true;
 		} else {
 			err = run_with_id(s, ST_BLOCKS_DELETE_RUN, m->id, m->id, e);
+			if (err == ERR_OK && sqlite3_changes(s->db) != 1)
+				err = error_set(e, ERR_DAMAGED, "%s: block %" PRIu64 " was read, and is not there",
+				                s->path, m->id);
 			if (err == ERR_OK && m->is_stored)
 				err = run_with_id(s, ST_PARTIAL_DELETE, m->id, 0, e);
 		}
