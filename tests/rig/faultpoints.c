@@ -24,21 +24,25 @@ void faultpoints_note(void)
 	noted.notes = true;
 }
 
-void faultpoints_pass(void)
+static uint64_t path_here(void)
 {
 	void *frames[FRAMES_MAX];
+	const int count = backtrace(frames, FRAMES_MAX);
 	uint64_t hash = 0;
-	int count;
 
+	for (int i = 0; i < count; i++)
+		hash = (hash ^ (uint64_t)(uintptr_t)frames[i]) * UINT64_C(0x9e3779b97f4a7c15);
+	return hash | 1;
+}
+
+void faultpoints_pass(void)
+{
 	if (!noted.notes)
 		return;
 	must(noted.count < POINTS_MAX);
 	noted.notes = false; /* what looking at the callers calls is none of the run's */
-	count = backtrace(frames, FRAMES_MAX);
+	noted.path_of[noted.count++] = path_here();
 	noted.notes = true;
-	for (int i = 0; i < count; i++)
-		hash = (hash ^ (uint64_t)(uintptr_t)frames[i]) * UINT64_C(0x9e3779b97f4a7c15);
-	noted.path_of[noted.count++] = hash | 1;
 }
 
 static struct path {
@@ -64,6 +68,15 @@ static struct path *find(uint64_t path)
 		must(++used < PATHS);
 	paths[at].path = path;
 	return &paths[at];
+}
+
+bool faultpoints_is_new(void)
+{
+	struct path *p = find(path_here());
+	const bool is_new = p->seen == 0;
+
+	p->seen = 1;
+	return is_new;
 }
 
 void faultpoints_end(void)

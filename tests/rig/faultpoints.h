@@ -22,8 +22,9 @@ uint64_t faultpoints_next(uint64_t n);
 /* How many there were in all. */
 uint64_t faultpoints_count(void);
 
-/* For rigs: an operation that could fail is called. */
+/* For rigs: an operation that could fail is called; and: none of these callers called one since faultpoints_forget. */
 void faultpoints_pass(void);
+bool faultpoints_is_new(void);
 
 enum { FAULTPOINTS_NONE = INT32_MAX }; /* an n that no run reaches */
 

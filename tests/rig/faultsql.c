@@ -11,7 +11,7 @@
 static struct {
 	uint64_t left; /* calls until the one that fails, itself included; 0: none fails */
 	int code;
-	bool persistent, failed, is_inside;
+	bool persistent, failed, is_inside, is_for_new;
 } armed;
 
 void faultsql_arm(uint64_t n, int code, bool persistent)
@@ -19,7 +19,13 @@ void faultsql_arm(uint64_t n, int code, bool persistent)
 	armed.persistent = persistent;
 	armed.left = n;
 	armed.code = code;
-	armed.failed = false;
+	armed.failed = armed.is_for_new = false;
+}
+
+void faultsql_arm_new(int code)
+{
+	faultsql_arm(1, code, false);
+	armed.is_for_new = true;
 }
 
 bool faultsql_failed(void) { return armed.failed; }
@@ -33,7 +39,7 @@ static bool fails(const char *sql)
 	if (armed.left == 0 || armed.is_inside)
 		return false;
 	faultpoints_pass();
-	if (--armed.left > 0)
+	if (armed.is_for_new ? !faultpoints_is_new() : --armed.left > 0)
 		return false;
 	armed.failed = true;
 	armed.left = armed.persistent;

@@ -14,6 +14,9 @@
 /* The n-th call from now on (1: the next) fails with this result code of SQLite; and all after it when persistent. n 0:
  * none. */
 void faultsql_arm(uint64_t n, int code, bool persistent);
+/* Where a run cannot be made twice, so that nothing can be noted first: the next call whose callers made none that
+ * failed since faultpoints_forget. */
+void faultsql_arm_new(int code);
 /* One failed since then. */
 bool faultsql_failed(void);
 /* The text of the statement that failed; "" when it was none. */

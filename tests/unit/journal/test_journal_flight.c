@@ -216,6 +216,42 @@ static void a_journal_counts_what_its_predecessor_had_out(void **state)
 	spooldir_remove(&d);
 }
 
+/* A stopped spool that is worked on counts them too, once. */
+static void who_works_on_a_stopped_spool_counts_what_was_out(void **state)
+{
+	struct journal_options o = {0};
+	struct store_report report;
+	struct answers a = {0};
+	struct store *s = NULL;
+	struct spooldir d;
+	struct journal *j;
+	struct error e;
+	uint64_t ids[100];
+
+	(void)state;
+	spooldir_make(&d);
+	o.store = spooldir_options(&d);
+	j = rig_start(&o, NULL);
+	rig_offer_and_wait(j, rig_offer(1, 100, 50, &a));
+	journal_credit(j, 100, 1 << 20);
+	rig_take_ids(j, ids, 100);
+	flight_send(journal_flight(j), 100);
+	rig_stop(j);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(store_open(&o.store, &s, &report, &e), ERR_OK);
+		journal_count_flight(s, d.path, &report);
+		assert_int_equal(store_begin(s, &e), ERR_OK);
+		assert_int_equal(store_position_put(s, "k", i ? "2" : "1", &e), ERR_OK);
+		assert_int_equal(store_commit(s, &e), ERR_OK);
+		assert_int_equal(store_possible_duplicates(s), 100);
+		assert_int_equal(store_close(s, &e), ERR_OK);
+	}
+	j = rig_start(&o, &report);
+	assert_int_equal(report.in_flight, 0);
+	rig_stop(j);
+	spooldir_remove(&d);
+}
+
 /* Written no more, it must not be believed: neither in this run nor by the next. A clean end makes it good. */
 static void a_file_that_cannot_be_written_is_not_believed(void **state)
 {
@@ -255,6 +291,7 @@ int main(void)
 	    cmocka_unit_test(a_file_that_is_not_ours_is_not_believed),
 	    cmocka_unit_test(the_file_of_another_spool_is_not_counted),
 	    cmocka_unit_test(a_file_that_cannot_be_written_is_not_believed),
+	    cmocka_unit_test(who_works_on_a_stopped_spool_counts_what_was_out),
 	    cmocka_unit_test(a_journal_counts_what_its_predecessor_had_out),
 	};
 

@@ -226,10 +226,37 @@ static void what_delivery_has_is_not_evicted(void **state)
 	end();
 }
 
+/* Found by a read, with no group open: what is held goes on into the new files. */
+static void what_is_held_when_damage_is_found_is_settled(void **state)
+{
+	enum { ALL = 20, OUT = 8, MORE = 10 };
+
+	(void)state;
+	times_damaged = 0;
+	o.on_damaged = count_damage;
+	begin();
+	credit(OUT, 1 << 30);
+	offer(1, ALL, 20);
+	assert_int_equal(take(ids), OUT);
+	j->store->now.next_id = j->store->durable.next_id = ALL - 4; /* the next block has ids of this one */
+	offer(ALL + 1, MORE, 20);
+	settle(1, 3, SETTLE_DELIVERED, 0);
+	assert_int_equal(j->held_count, 1);
+	credit(2 * ALL, 1 << 30);
+	assert_int_equal(times_damaged, 1);
+	assert_int_equal(j->held_count, 0);
+	assert_int_equal(j->held_rows, 0);
+	assert_int_equal(j->held_bytes, 0);
+	steps_advance(5000);
+	life_expect(j->store, ALL + MORE, 3, ALL + MORE - 3, 0);
+	end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(settlements_come_while_a_file_is_set_aside),
+	    cmocka_unit_test(what_is_held_when_damage_is_found_is_settled),
 	    cmocka_unit_test(files_go_while_an_offer_is_written),
 	    cmocka_unit_test(what_may_repeat_is_counted),
 	    cmocka_unit_test(what_delivery_has_is_not_evicted),

@@ -111,6 +111,32 @@ static void what_was_read_and_cannot_leave_is_damage(void **state)
 	}
 }
 
+/* Two blocks, each of them sound, that have the same ids. */
+static void a_message_that_stands_twice_is_damage(void **state)
+{
+	struct message_list list = STAILQ_HEAD_INITIALIZER(list);
+	struct spooldir d;
+	struct store *s = life_begin(&d);
+	uint32_t count = 0;
+	uint64_t last = 0;
+	struct error e;
+
+	(void)state;
+	life_append(s, 0, ROWS);
+	s->now.next_id = s->durable.next_id = ROWS - 4;
+	life_append(s, ROWS, 10);
+	assert_int_equal(store_read(s, 0, ROWS - 10, UINT64_MAX, &list, &count, &last, &e), ERR_OK);
+	assert_int_equal(count, ROWS - 10);
+	message_list_free(&list);
+	expect_error(store_read(s, 0, 2 * ROWS, UINT64_MAX, &list, &count, &last, &e), &e, ERR_DAMAGED,
+	             "message 36 stands behind message 40");
+	message_list_free(&list);
+	expect_error(deliver(s, 1, ROWS, &e), &e, ERR_DAMAGED, d.path);
+	store_rollback(s);
+	store_abandon(s);
+	spooldir_remove(&d);
+}
+
 /* Blocks that are joined are written anew, and must go. */
 static void what_is_joined_and_cannot_leave_is_damage(void **state)
 {
@@ -253,6 +279,7 @@ static void a_folder_that_went_takes_the_spool_with_it(void **state)
 		lost = false;
 		expect_error(store_watch_names(s, &lost, &e), &e, ERR_DISK, "moved away with its folder");
 		assert_true(lost);
+		expect_error(store_admission(s, &e), &e, ERR_DISK, "moved away with its folder");
 	}
 	store_abandon(s);
 	spooldir_remove(&moved);
@@ -377,6 +404,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_was_read_and_cannot_leave_is_damage),
+	    cmocka_unit_test(a_message_that_stands_twice_is_damage),
 	    cmocka_unit_test(what_is_joined_and_cannot_leave_is_damage),
 	    cmocka_unit_test(a_newer_schema_is_for_a_newer_kspool),
 	    cmocka_unit_test(two_tables_with_one_root_are_damage),

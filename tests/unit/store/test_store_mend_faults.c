@@ -16,14 +16,16 @@
 
 #include "base/mem.h"
 #include "rig/faultfs.h"
+#include "rig/faultpoints.h"
 #include "rig/faultsql.h"
 #include "rig/lives.h"
-#include "rig/sanitizer.h"
 #include "rig/spooltell.h"
 #include "rig/tableprint.h"
 #include "store/store_internal.h"
 
-enum { MESSAGES = 40, LEFT = 10, WAIT_MS = 30 * 60 * 1000, CALLS_MAX = 2000, EACH = IS_SANITIZED ? 3 : 1 };
+enum { MESSAGES = 40, LEFT = 10, WAIT_MS = 30 * 60 * 1000, CALLS_MAX = 2000 };
+
+static bool every_fault(void) { return getenv("KSPOOL_EVERY_FAULT") != NULL; }
 
 /* An index without the entries of one row, or with one of another time: it is out of sight while its table changes. */
 static void harm_index(struct store *s, const char *index, const char *change)
@@ -213,7 +215,8 @@ static void try(const struct mending *m)
 		harm_index(s, m->index, m->harm);
 	else
 		life_sql(s, m->harm);
-	for (; n < CALLS_MAX; n += EACH) {
+	faultpoints_forget();
+	for (; n < CALLS_MAX; n++) {
 		const struct totals before = s->durable;
 		const uint64_t rows = print_of(s);
 		enum err err;
@@ -221,7 +224,10 @@ static void try(const struct mending *m)
 
 		got = (struct outcome){0};
 		e = (struct error){.code = ERR_OK};
-		faultsql_arm(n, SQLITE_NOMEM, false);
+		if (every_fault())
+			faultsql_arm(n, SQLITE_NOMEM, false);
+		else
+			faultsql_arm_new(SQLITE_NOMEM);
 		err = m->run(s, &got, &e);
 		failed = faultsql_failed();
 		faultsql_arm(0, 0, false);
@@ -358,7 +364,10 @@ static bool step(struct store *s, const struct reading *r, uint64_t n, bool *ret
 	bool failed;
 	enum err err;
 
-	faultsql_arm(n, SQLITE_NOMEM, false);
+	if (n == 0 || every_fault())
+		faultsql_arm(n, SQLITE_NOMEM, false);
+	else
+		faultsql_arm_new(SQLITE_NOMEM);
 	err = store_salvage(s, 16, &first, &last, ret_more, &e);
 	failed = faultsql_failed();
 	faultsql_arm(0, 0, false);
@@ -386,13 +395,14 @@ static void read_back(const struct reading *r, bool fails, struct text *ret, cha
 	struct store *s = make_beside(&d, r);
 	bool more = true;
 
+	faultpoints_forget();
 	for (int steps = 0; more; steps++) {
 		uint64_t n = fails ? 1 : 0;
 
 		if (!fails) /* as a call that fails does: it goes on from what was noted */
 			store_salvage_end(s);
 		while (!step(s, r, n, &more)) {
-			n += EACH;
+			n++;
 			assert_true(n < CALLS_MAX);
 		}
 		assert_true(steps < 100);
@@ -461,7 +471,10 @@ static void opened(struct store *s, const char *path, const struct store_report 
 	(void)s;
 	(void)path;
 	(void)report;
-	faultsql_arm(fails_at, SQLITE_NOMEM, false);
+	if (every_fault())
+		faultsql_arm(fails_at, SQLITE_NOMEM, false);
+	else
+		faultsql_arm_new(SQLITE_NOMEM);
 }
 
 /* `kspool repair` of what only a person decides: it ends well when all of it is done, and not before. */
@@ -480,7 +493,8 @@ static void a_repair_that_fails_is_no_repair(void **state)
 	life_sql(s, "UPDATE blocks SET body = CAST(zeroblob(800) || substr(body, 801) AS BLOB) WHERE id = 11");
 	life_close(s);
 	assert_true(life_problems(&d, NULL, 0) > 1);
-	for (fails_at = 1; fails_at < CALLS_MAX; fails_at += EACH) {
+	faultpoints_forget();
+	for (fails_at = 1; fails_at < CALLS_MAX; fails_at++) {
 		enum err err;
 		bool failed;
 
@@ -496,7 +510,7 @@ static void a_repair_that_fails_is_no_repair(void **state)
 			         (int)err, e.text, (int)out.len, (const char *)out.data);
 		buf_fini(&out);
 	}
-	assert_in_range(fails_at, 100, CALLS_MAX - 1);
+	assert_in_range(fails_at, 60, CALLS_MAX - 1);
 	buf_fini(&out);
 	assert_int_equal(life_problems(&d, NULL, 0), 0);
 	s = life_open(&d, NULL);

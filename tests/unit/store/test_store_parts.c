@@ -139,6 +139,7 @@ static const struct kind kinds[] = {
     {"noise", 1024, 1024, 1, COUNT, 0},
     {"noise in some", 1024, 1024, 9, COUNT, 2},
     {"half of each is noise", 1024, 700, 1, COUNT, 0},
+    {"parts that are noise", 6000, 6000, 5, 150, 2},
     {"long ones", 30000, 0, 0, 30, 2},
     {"one of almost a block", (1 << 20) - 100, 0, 0, 1, 2},
 };

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
+#include "base/clock.h"
 #include "rig/faultsql.h"
 #include "rig/lives.h"
 #include "store/store_internal.h"
@@ -128,6 +129,67 @@ static void an_idle_spool_gives_its_file_and_its_log_back(void **state)
 	}
 	assert_int_equal(store_close(s, &e), ERR_OK);
 	spooldir_remove(&d);
+}
+
+/* To cut the file takes room for the log: of a disk that has none, or refuses, nothing is taken. */
+static void a_full_disk_is_not_asked_for_room_to_give_some_back(void **state)
+{
+	struct spooldir d;
+	struct store *s = life_begin(&d);
+	struct error e;
+
+	(void)state;
+	free_mib = 1000;
+	fill_and_empty(s, 20, 100000);
+	for (int i = 0; i < 3; i++) {
+		const int64_t pages = life_number(s, "PRAGMA page_count");
+		bool more = true;
+
+		s->free_checked_ms = clock_mono_ms() + 1000000; /* what is known of the disk stays so */
+		s->full_disk = i == 0;
+		s->disk_refused = i == 1;
+		for (int k = 0; k < 100 && more; k++)
+			assert_int_equal(store_give_back(s, &more, &e), ERR_OK);
+		assert_false(more);
+		if (i < 2)
+			assert_int_equal(life_number(s, "PRAGMA page_count"), pages);
+		else
+			assert_in_range(life_number(s, "PRAGMA page_count"), 1, pages / 4);
+	}
+	life_end(&d, s);
+}
+
+/* While messages come, only what is much is cut, step by step, and the file is shorter when it is done. */
+static void much_that_is_free_is_cut_while_it_runs(void **state)
+{
+	enum { ROWS = 80, BYTES = 1000000, SHRINKS_FROM = 64 << 20 };
+
+	(void)state;
+	free_mib = 1000;
+	for (int is_much = 0; is_much < 2; is_much++) {
+		struct spooldir d;
+		struct store *s = life_begin(&d);
+		const uint64_t whole = is_much ? (uint64_t)ROWS * BYTES : 20 * BYTES;
+		uint64_t before;
+		struct error e;
+		bool more = true;
+		int steps = 0;
+
+		fill_and_empty(s, (uint32_t)(whole / BYTES), BYTES);
+		before = files_bytes(&s->files, "");
+		assert_in_range(before, whole, whole * 2);
+		while (more) {
+			assert_int_equal(store_shrink(s, &more, &e), ERR_OK);
+			assert_int_equal(s->is_shrinking, more);
+			assert_true(++steps < 1000);
+		}
+		if (is_much) /* as far as it is worth it */
+			assert_in_range(files_bytes(&s->files, ""), SHRINKS_FROM / 2, SHRINKS_FROM + (1 << 20));
+		else
+			assert_int_equal(files_bytes(&s->files, ""), before);
+		assert_int_equal(steps > 1, is_much);
+		life_end(&d, s);
+	}
 }
 
 #define MIB (UINT64_C(1) << 20)
@@ -347,6 +409,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_full_disk_is_full_until_a_tenth_more_is_free),
 	    cmocka_unit_test(an_idle_spool_gives_its_file_and_its_log_back),
+	    cmocka_unit_test(a_full_disk_is_not_asked_for_room_to_give_some_back),
+	    cmocka_unit_test(much_that_is_free_is_cut_while_it_runs),
 	    cmocka_unit_test(new_limits_hold_at_once),
 	    cmocka_unit_test(room_inside_the_file_is_room),
 	    cmocka_unit_test(reading_back_leaves_min_free),

@@ -155,6 +155,17 @@ static void harm_head(const struct spooldir *d)
 	free(bytes);
 }
 
+/* A run that died between two renames. */
+static void log_alone(const struct spooldir *d) { move(d, "", aside); }
+
+/* Of another database: ours never has one. */
+static void a_journal(const struct spooldir *d)
+{
+	static const unsigned char head[512] = {0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7, 0, 0, 0, 1};
+
+	spooldir_store(spooldir_file(d, "-journal"), head, sizeof head);
+}
+
 static void no_file(const struct spooldir *d) { must(unlink(d->path) == 0); }
 
 static void nothing(const struct spooldir *d)
@@ -181,6 +192,8 @@ static const struct harm {
     {"no database", no_file, true, false},
     {"a head of another's", harm_head, true, false},
     {"a harmed log", harm_log, true, false},
+    {"a log alone", log_alone, true, false},
+    {"a journal of SQLite's", a_journal, true, false},
     {"set aside", set_aside, false, true},
     {"marks lost", harm_marks, false, true},
     {"a mark's bit", harm_bit, false, true},
