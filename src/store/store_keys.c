@@ -217,8 +217,6 @@ enum err store_leads_note(struct store *s, struct error *e)
 	err = put_lead(s, s->now.next_id, lead, e);
 	if (err != ERR_OK)
 		return err;
-	if (last && last->first_id == s->now.next_id)
-		s->lead_count--;
 	add_lead(s, s->now.next_id, lead);
 	return ERR_OK;
 }

@@ -10,10 +10,13 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "rig/faultfs.h"
@@ -24,6 +27,16 @@
 #include "store/store_internal.h"
 
 enum { ROWS = 40 };
+
+static int flock_error;
+
+int flock(int fd, int operation)
+{
+	if (flock_error == 0)
+		return (int)syscall(SYS_flock, fd, operation);
+	errno = flock_error;
+	return -1;
+}
 
 static void expect_error(enum err err, const struct error *e, enum err want, const char *part)
 {
@@ -216,6 +229,47 @@ static void two_tables_with_one_root_are_damage(void **state)
 	spooldir_remove(&d);
 }
 
+/* Two that write into one spool would be the end of it. */
+static void where_nothing_can_be_locked_nothing_is_opened(void **state)
+{
+	static const struct {
+		int error;
+		enum err err;
+	} cases[] = {{EWOULDBLOCK, ERR_BUSY}, {ENOLCK, ERR_SYSTEM}, {EINVAL, ERR_SYSTEM}};
+	struct spooldir d;
+	struct error e;
+
+	(void)state;
+	life_close(make(&d));
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		flock_error = cases[i].error;
+		expect_error(open_again(&d, &e), &e, cases[i].err, ".lock");
+		flock_error = 0;
+		assert_int_equal(open_again(&d, &e), ERR_OK);
+	}
+	spooldir_remove(&d);
+}
+
+/* What the last run had out is counted before what may repeat now. */
+static void what_may_repeat_adds_up(void **state)
+{
+	struct spooldir d;
+	struct store *s = make(&d);
+	struct error e;
+
+	(void)state;
+	store_note_flight(s, 10, 0);
+	for (uint64_t i = 1; i <= 3; i++) {
+		assert_int_equal(store_begin(s, &e), ERR_OK);
+		store_count_possible(s, i);
+		assert_int_equal(store_commit(s, &e), ERR_OK);
+		assert_int_equal(store_possible_duplicates(s), 10 + i * (i + 1) / 2);
+	}
+	assert_int_equal(store_take_possible(s), 1 + 2 + 3);
+	assert_int_equal(store_take_possible(s), 0);
+	life_end(&d, s);
+}
+
 /* A name that cannot be looked at may be somebody's. */
 static void where_no_name_is_free_nothing_is_moved(void **state)
 {
@@ -283,6 +337,37 @@ static void a_folder_that_went_takes_the_spool_with_it(void **state)
 	}
 	store_abandon(s);
 	spooldir_remove(&moved);
+}
+
+/* Frames that were given back to the disk under a log that is as long as before: no glance meets each of them. */
+static void a_hole_in_the_log_is_noticed(void **state)
+{
+	enum { FRAME = 24 + 4096, PAGE = 4096, TRIES = 6 };
+	int cut = 0;
+
+	(void)state;
+	for (int i = 0; i < TRIES; i++) {
+		struct spooldir d;
+		struct store *s = life_begin(&d);
+		struct error e;
+		bool lost = false;
+		int fd;
+
+		life_append(s, 0, 600);
+		assert_true(s->wal_frames > 100);
+		assert_int_equal(store_watch(s, &lost, &e), ERR_OK);
+		fd = open(spooldir_file(&d, "-wal"), O_RDWR);
+		if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+		              (off_t)s->wal_frames * FRAME / PAGE * (i + 1) / (TRIES + 1) * PAGE, PAGE) != 0)
+			skip(); /* this file system knows no holes */
+		assert_int_equal(close(fd), 0);
+		assert_int_equal(store_watch(s, &lost, &e), ERR_DISK);
+		assert_false(lost);
+		cut += strstr(e.text, "was cut while") != NULL;
+		store_abandon(s);
+		spooldir_remove(&d);
+	}
+	assert_true(cut > 0);
 }
 
 static bool never_seen(void *arg, const struct store_peeked *m)
@@ -408,9 +493,12 @@ int main(void)
 	    cmocka_unit_test(what_is_joined_and_cannot_leave_is_damage),
 	    cmocka_unit_test(a_newer_schema_is_for_a_newer_kspool),
 	    cmocka_unit_test(two_tables_with_one_root_are_damage),
+	    cmocka_unit_test(where_nothing_can_be_locked_nothing_is_opened),
+	    cmocka_unit_test(what_may_repeat_adds_up),
 	    cmocka_unit_test(where_no_name_is_free_nothing_is_moved),
 	    cmocka_unit_test(a_file_that_goes_while_it_is_looked_at_is_no_damage),
 	    cmocka_unit_test(a_folder_that_went_takes_the_spool_with_it),
+	    cmocka_unit_test(a_hole_in_the_log_is_noticed),
 	    cmocka_unit_test(a_look_parts_nothing_and_shows_nothing_of_two),
 	    cmocka_unit_test(a_spool_that_another_process_has_is_busy),
 	    cmocka_unit_test(a_copy_leaves_the_room_that_stays_free),

@@ -381,6 +381,26 @@ static void rows_of_the_first_schema_become_blocks(void **state)
 	close_sound(s, &d);
 }
 
+/* It has an end, whichever of them leave before it comes to them. */
+static void rows_that_left_are_not_waited_for(void **state)
+{
+	(void)state;
+	for (uint64_t left = 1; left <= 60; left += 59) {
+		struct spooldir d;
+		struct store *s;
+
+		spooldir_make(&d);
+		s = open_it(&d);
+		append_rows(s, 60);
+		store_abandon(s);
+		s = open_it(&d);
+		settle(s, 61 - left, 60, SETTLE_DELIVERED);
+		assert_in_range(merge(s, 0), 1, 4);
+		assert_int_equal(store_merge_percent(s), 100);
+		close_sound(s, &d);
+	}
+}
+
 /* `count` blocks of `size` messages that repeat one byte, `bytes` of them in all as stored; then one that is not small,
  * or nothing. */
 static void append_blocks(struct store *s, uint64_t count, uint32_t size, uint32_t bytes)
@@ -556,6 +576,7 @@ int main(void)
 	    cmocka_unit_test(what_does_not_become_smaller_is_left_as_it_is),
 	    cmocka_unit_test(what_is_not_sound_is_not_joined),
 	    cmocka_unit_test(rows_of_the_first_schema_become_blocks),
+	    cmocka_unit_test(rows_that_left_are_not_waited_for),
 	    cmocka_unit_test(a_run_is_worth_it_or_not),
 	    cmocka_unit_test(runs_are_skipped_after_one_that_was_not_worth_it),
 	    cmocka_unit_test(nothing_is_joined_in_trouble),
