@@ -79,7 +79,7 @@ bool faultpoints_is_new(void)
 	return is_new;
 }
 
-void faultpoints_end(void)
+static void choose(bool lasts)
 {
 	const bool every = getenv("KSPOOL_EVERY_FAULT") != NULL;
 
@@ -96,10 +96,14 @@ void faultpoints_end(void)
 		p->last = n;
 		noted.chosen[n] = every || (!p->is_old && p->seen++ == 0);
 	}
-	for (size_t i = 0; i < PATHS; i++)
+	for (size_t i = 0; i < PATHS && lasts; i++)
 		if (paths[i].path && paths[i].series == series && !paths[i].is_old)
 			noted.chosen[paths[i].last] = true;
 }
+
+void faultpoints_end(void) { choose(true); }
+
+void faultpoints_end_firsts(void) { choose(false); }
 
 uint64_t faultpoints_next(uint64_t n)
 {

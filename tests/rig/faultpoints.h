@@ -15,6 +15,8 @@
 /* Between the two, the operations that a rig counts are noted: it is armed with FAULTPOINTS_NONE. */
 void faultpoints_note(void);
 void faultpoints_end(void);
+/* The first ones are enough. */
+void faultpoints_end_firsts(void);
 /* What earlier series had does not count: another fault begins. */
 void faultpoints_forget(void);
 /* The next one to try after the n-th, from 1; behind the last one, which must meet no fault, simply n + 1. */

@@ -16,7 +16,7 @@ TOKEN = re.compile(r"""(?P<skip>\s+|/\*.*?\*/|//[^\n]*|^[ \t]*\#(?:\\\n|[^\n])*)
 WEIGHT = {"negate": 12, "relation": 16, "logic": 12, "success": 18, "call": 18, "constant": 6, "assign": 14, "enum": 8}
 RELATION = {"<": ("<=", ">="), "<=": ("<", ">"), ">": (">=", "<="), ">=": (">", "<"), "==": ("!=",), "!=": ("==",)}
 # Calls whose loss nobody could notice from outside, or that end a test by design.
-DULL = re.compile(r"free|close|memset|\w*snprintf|\w*_(free|fini|finish)|LOG\w*|log_\w+|FAILPOINT|must|never|error_(wrap|set)|"
+DULL = re.compile(r"free|close|ZSTD_free\w+|memset|\w*snprintf|\w*_(free|fini|finish)|LOG\w*|log_\w+|FAILPOINT|must|never|error_(wrap|set)|"
                   r"buf_addf|sqlite3_(reset|clear_bindings|finalize|close\w*)|pthread_\w*destroy|CLEANUP|AUTO\w+|va_(start|end)")
 NOT_CALLS = {"if", "while", "for", "switch", "return", "sizeof", "else", "do", "typeof"}
 

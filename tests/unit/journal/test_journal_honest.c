@@ -47,6 +47,27 @@ static void a_refused_append_is_what_counts(void **state)
 	end();
 }
 
+/* What was answered once may come again, and its first answer is forgotten. */
+static void an_offer_that_was_refused_may_come_again(void **state)
+{
+	(void)state;
+	for (int verdict = OFFER_FULL; verdict <= OFFER_CLOSED; verdict++) {
+		struct offer *again;
+
+		begin();
+		again = rig_offer(1, 5, 50, &a);
+		again->verdict = (enum offer_verdict)verdict;
+		a.accepted = 0;
+		must(journal_offer(j, again));
+		steps_run();
+		(void)journal_intake_run(j);
+		assert_int_equal(a.accepted, 1);
+		assert_int_equal(a.first_id, 1);
+		assert_int_equal(a.last, OFFER_ACCEPTED);
+		end();
+	}
+}
+
 /* Whoever was sent away by it does not come to find out: the journal does. */
 static void room_is_found_without_an_offer(void **state)
 {
@@ -105,6 +126,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_refused_append_is_what_counts),
+	    cmocka_unit_test(an_offer_that_was_refused_may_come_again),
 	    cmocka_unit_test(room_is_found_without_an_offer),
 	    cmocka_unit_test(a_stop_that_could_not_write_says_so),
 	    cmocka_unit_test(no_yes_for_a_file_without_a_name),

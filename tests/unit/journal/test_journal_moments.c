@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -252,11 +253,44 @@ static void what_is_held_when_damage_is_found_is_settled(void **state)
 	end();
 }
 
+/* Not gone, but cut or written over: what it holds is not to be trusted, and the next start judges it. */
+static void a_file_that_is_cut_ends_the_process(void **state)
+{
+	static const char *const suffixes[] = {"", "-wal"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
+		struct spooldir mine;
+		pid_t child;
+		int status;
+
+		spooldir_make(&mine);
+		child = fork();
+		if (child == 0) {
+			(void)freopen("/dev/null", "w", stderr);
+			o.store = spooldir_options(&mine);
+			j = steps_start(&o, NULL);
+			steps_run();
+			offer(1, 50, 2000);
+			steps_advance(3000);
+			must(truncate(spooldir_file(&mine, suffixes[i]), 4096) == 0);
+			offer(51, 1, 20);
+			steps_advance(3000);
+			_exit(1);
+		}
+		assert_int_equal(waitpid(child, &status, 0), child);
+		assert_true(WIFEXITED(status));
+		assert_int_equal(WEXITSTATUS(status), 74);
+		spooldir_remove(&mine);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(settlements_come_while_a_file_is_set_aside),
 	    cmocka_unit_test(what_is_held_when_damage_is_found_is_settled),
+	    cmocka_unit_test(a_file_that_is_cut_ends_the_process),
 	    cmocka_unit_test(files_go_while_an_offer_is_written),
 	    cmocka_unit_test(what_may_repeat_is_counted),
 	    cmocka_unit_test(what_delivery_has_is_not_evicted),

@@ -359,7 +359,10 @@ static void try_all(const struct spooldir *from, const struct act *a, const stru
 	spooldir_copy(from, &d);
 	faultpoints_note();
 	run(&d, a, f, FAULTPOINTS_NONE, &clean);
-	faultpoints_end();
+	if (f->kinds)
+		faultpoints_end();
+	else
+		faultpoints_end_firsts();
 	tell(&d, &want);
 	spooldir_remove(&d);
 	for (n = faultpoints_next(0); try(from, a, h->name, f, n, &clean, &want); n = faultpoints_next(n)) {
