@@ -174,7 +174,7 @@ static void fail_everywhere(enum fault fault, bool persistent, const char *what)
 	for (n = faultpoints_next(0); one_run(n, fault, persistent, what); n = faultpoints_next(n))
 		tried++;
 	print_message("%s: %llu of %llu points\n", what, (unsigned long long)tried, (unsigned long long)n - 1);
-	assert_true(tried > 30);
+	assert_true(tried > 10);
 }
 
 static void io_error_once(void **state)

@@ -250,7 +250,7 @@ static void setting_aside_survives_every_fault(void **state)
 		print_message("%s: %llu of %llu points, %llu failed\n", faults[i].what, (unsigned long long)tried,
 		              (unsigned long long)n - 1, (unsigned long long)failed);
 		/* A full disk lets many operations pass. */
-		assert_true(failed > 40 && (faults[i].error == ENOSPC || failed == tried));
+		assert_true(failed > 10 && (faults[i].error == ENOSPC || failed == tried));
 	}
 	spooldir_remove(&original);
 }
@@ -267,7 +267,7 @@ static void setting_aside_survives_every_kill(void **state)
 	for (n = faultpoints_next(0); one_kill(&original, n, tried % 3 == 0 ? n / 2 + 20 : 0); n = faultpoints_next(n))
 		tried++;
 	print_message("%llu of %llu kills\n", (unsigned long long)tried, (unsigned long long)n - 1);
-	assert_true(tried > 50);
+	assert_true(tried > 10);
 	spooldir_remove(&original);
 }
 
