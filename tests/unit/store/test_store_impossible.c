@@ -370,25 +370,108 @@ static void a_hole_in_the_log_is_noticed(void **state)
 	assert_true(cut > 0);
 }
 
-static bool never_seen(void *arg, const struct store_peeked *m)
+static bool count_peeked(void *arg, const struct store_peeked *m)
 {
-	(void)arg;
-	fail_msg("message %llu is shown", (unsigned long long)m->id);
-	return false;
+	(void)m;
+	++*(uint64_t *)arg;
+	return true;
 }
 
+/* The ledger's page of another spool. */
+static void bring_ledger_page(const struct spooldir *from, const struct spooldir *to)
+{
+	enum { PAGE = 4096 };
+	struct store *s = life_open(to, NULL);
+	const int64_t page = life_number(s, "SELECT rootpage FROM sqlite_schema WHERE name = 'ledger'");
+	unsigned char *ours, *theirs;
+	size_t bytes, count;
+
+	life_close(s);
+	ours = spooldir_load(to->path, &bytes);
+	theirs = spooldir_load(from->path, &count);
+	memcpy(ours + (page - 1) * PAGE, theirs + (page - 1) * PAGE, PAGE);
+	spooldir_store(to->path, ours, bytes);
+	free(ours);
+	free(theirs);
+}
+
+/* Each of what there is may be another's. What is only a witness is passed over. */
 static void a_look_parts_nothing_and_shows_nothing_of_two(void **state)
 {
-	struct spooldir ours, other;
-	struct error e;
+	static const struct {
+		const char *brings; /* null: the ledger's page */
+		bool has_log, is_shown;
+	} cases[] = {
+	    {"-wal", true, false}, {"", true, false},      {"", false, false},
+	    {NULL, false, false},  {".tide", false, true}, {".lock", false, true},
+	};
 
 	(void)state;
-	life_make(&ours, 0, 20, 10);
-	life_make(&other, LIFE_OTHERS, 20, 10);
-	life_bring(&other, "-wal", &ours);
-	expect_error(store_peek(ours.path, false, never_seen, NULL, &e), &e, ERR_INPUT, "to part them");
-	spooldir_remove(&ours);
-	spooldir_remove(&other);
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct spooldir ours, other;
+		uint64_t seen = 0;
+		struct error e;
+		enum err err;
+
+		life_make(&ours, 0, 20, 10);
+		life_make(&other, LIFE_OTHERS, 20, 10);
+		if (!cases[i].has_log) {
+			life_close(life_open(&ours, NULL));
+			life_close(life_open(&other, NULL));
+		}
+		if (cases[i].brings)
+			life_bring(&other, cases[i].brings, &ours);
+		else
+			bring_ledger_page(&other, &ours);
+		err = store_peek(ours.path, false, count_peeked, &seen, &e);
+		if (cases[i].is_shown && (err != ERR_OK || seen != 30))
+			fail_msg("case %zu: %llu messages, %s", i, (unsigned long long)seen, e.text);
+		if (!cases[i].is_shown) {
+			expect_error(err, &e, ERR_INPUT, "to part them");
+			assert_int_equal(seen, 0);
+		}
+		spooldir_remove(&ours);
+		spooldir_remove(&other);
+	}
+}
+
+/* An older kspool noted whole paths, and that it was done with one. */
+static void what_an_older_kspool_read_back_is_done(void **state)
+{
+	static const char aside[] = ".quarantine-20260101T000000Z-000";
+
+	(void)state;
+	for (int is_done = 0; is_done < 2; is_done++) {
+		struct spooldir d, old;
+		struct store *s = life_begin(&d);
+		char to[400], sql[300];
+		struct error e;
+
+		life_append(s, 0, 20);
+		(void)snprintf(sql, sizeof sql, "INSERT INTO salvage VALUES ('/var/old/spool.db%s', 10, 10, %d, 0)",
+		               aside, is_done);
+		life_sql(s, sql);
+		life_close(s);
+		life_make(&old, LIFE_OTHERS, 10, 0);
+		(void)snprintf(to, sizeof to, "%s%s", d.path, aside);
+		assert_int_equal(rename(old.path, to), 0);
+		s = life_open(&d, NULL);
+		for (bool more = true; more;)
+			assert_int_equal(store_salvage(s, 7, &(uint64_t){0}, &(uint64_t){0}, &more, &e), ERR_OK);
+		(void)snprintf(to, sizeof to, "%s.read", aside);
+		{
+			size_t count;
+			char *words = (char *)spooldir_load(spooldir_file(&d, to), &count);
+
+			assert_non_null(words);
+			words[count] = '\0';
+			if (is_done ? strstr(words, "another spool") != NULL : strstr(words, "another spool") == NULL)
+				fail_msg("done %d: %s", is_done, words);
+			free(words);
+		}
+		life_end(&d, s);
+		spooldir_remove(&old);
+	}
 }
 
 /* By whoever is at work there, in a way that locks it: by no kspool. */
@@ -500,6 +583,7 @@ int main(void)
 	    cmocka_unit_test(a_folder_that_went_takes_the_spool_with_it),
 	    cmocka_unit_test(a_hole_in_the_log_is_noticed),
 	    cmocka_unit_test(a_look_parts_nothing_and_shows_nothing_of_two),
+	    cmocka_unit_test(what_an_older_kspool_read_back_is_done),
 	    cmocka_unit_test(a_spool_that_another_process_has_is_busy),
 	    cmocka_unit_test(a_copy_leaves_the_room_that_stays_free),
 	    cmocka_unit_test(a_spool_is_no_copy_of_itself),
