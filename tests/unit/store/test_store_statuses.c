@@ -144,11 +144,53 @@ static void halves_of_small_files_go(void **state)
 	spooldir_remove(&d);
 }
 
+/* Another's that cannot be moved away stops the start: it never goes on beside it. */
+static void what_cannot_be_moved_away_stops_the_start(void **state)
+{
+	static const char *const others[] = {"-journal", "-wal", ""};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+		struct spooldir d, other;
+		struct store_options o;
+		int stopped = 0;
+
+		life_make(&d, 0, 20, 0);
+		life_close(life_open(&d, NULL));
+		life_make(&other, LIFE_OTHERS, 20, 5);
+		spooldir_store(spooldir_file(&other, "-journal"), "not ours", 8);
+		life_bring(&other, others[i], &d);
+		o = spooldir_options(&d);
+		for (uint64_t n = 1, failed = 1; failed > 0; n++) {
+			struct store *s = NULL;
+			struct error e;
+			enum err err;
+
+			faultfs_arm(FAULTFS_RENAME, n, EACCES, false);
+			err = store_open(&o, &s, NULL, &e);
+			failed = faultfs_failed();
+			faultfs_arm(0, 0, 0, false);
+			if (failed > 0 && err == ERR_OK && life_count_files(&d, ".stranger-") == 0)
+				fail_msg("%s: it went on beside it after rename %u", others[i], (unsigned)n);
+			stopped += err != ERR_OK;
+			if (failed == 0) {
+				assert_int_equal(err, ERR_OK);
+				assert_true(life_count_files(&d, ".stranger-") > 0);
+			}
+			store_abandon(s);
+		}
+		assert_true(stopped > 0);
+		spooldir_remove(&d);
+		spooldir_remove(&other);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_full_disk_is_no_full_spool), cmocka_unit_test(a_disk_error_is_no_wrong_mode),
-	    cmocka_unit_test(a_peek_at_a_stump_says_what_to_do), cmocka_unit_test(halves_of_small_files_go)};
+	    cmocka_unit_test(a_peek_at_a_stump_says_what_to_do), cmocka_unit_test(halves_of_small_files_go),
+	    cmocka_unit_test(what_cannot_be_moved_away_stops_the_start)};
 
 	faultfs_skip_syncs();
 	return cmocka_run_group_tests(tests, NULL, NULL);
