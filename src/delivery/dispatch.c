@@ -258,17 +258,22 @@ static struct request *compose(struct dispatch *d, struct record *const *records
 static struct request *next_ordinary(struct dispatch *d, uint32_t limit, bool is_probe)
 {
 	struct picking p = {.limit = limit};
+	bool has_moved = false;
 	struct record *r;
 
 	if (!is_probe)
 		pick_limited(d, &p);
 	while ((r = waiting_first(&d->waiting)) && (is_probe ? !ready_first(&d->ready) : r->due_ns <= d->now_ns) &&
 	       fits(d, &p, r)) {
-		if (!is_probe && ready_is_limited(&d->ready, r))
+		if (!is_probe && ready_is_limited(&d->ready, r)) {
 			dispatch_first(d, waiting_take(&d->waiting));
-		else
+			has_moved = true;
+		} else {
 			pick(d, &p, waiting_take(&d->waiting));
+		}
 	}
+	if (has_moved) /* its shard may take it now: nothing else would wake us */
+		pick_limited(d, &p);
 	while (p.count < p.limit && (r = ready_first(&d->ready)) && fits(d, &p, r)) {
 		bool ends = r->ends_batch;
 
@@ -411,6 +416,7 @@ static void launch(struct dispatch *d, struct request *q)
 	must(d->phase != DISPATCH_STOPPING && (!hold_is_on(&d->hold) || q->probe));
 	requests_begin(&d->requests, q, d->now_ns);
 	link_sent(&d->link, q->put.accounted_bytes, d->now_ns);
+	q->is_cut = q->count < request_records(d) && link_cuts(&d->link, q->put.accounted_bytes);
 	for (uint32_t i = 0; i < q->count; i++)
 		q->messages += record_rows(q->records[i]);
 	if (d->set.lanes.is_ordered)
@@ -513,9 +519,9 @@ int64_t dispatch_run(struct dispatch *d, int64_t now_ns, int64_t wall_ms)
 		d->flush = false;
 	metric_set(M_MEMORY_BYTES, (int64_t)d->memory_bytes);
 	budget_tell(BUDGET_DELIVERY, d->memory_bytes);
-	when = earlier(next_deadline(d), tend_ns);
+	when = next_deadline(d);
 	/* A held stream with nothing to probe with waits for the next message, not for the clock. */
-	return when > now_ns ? when : INT64_MAX;
+	return earlier(when > now_ns ? when : INT64_MAX, tend_ns);
 }
 
 void dispatch_credentials(struct dispatch *d, int64_t now_ns)

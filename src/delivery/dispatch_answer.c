@@ -19,6 +19,8 @@
 #include "kinesis/limits.h"
 #include "delivery/dispatch_internal.h"
 
+#define CUT_AT_ONCE 3.0 /* requests that the link keeps small */
+
 static void back_to_ready(struct dispatch *d, struct request *q, const struct verdict *v)
 {
 	for (uint32_t i = q->count; i-- > 0;) {
@@ -400,6 +402,17 @@ static void learn_size(struct dispatch *d, const struct request *q)
 		ceiling_taken(&d->ceiling, q->put.accounted_bytes);
 }
 
+/* While requests themselves grow, more of them at once would be more than answers can speak for. */
+static void learn_pace(struct dispatch *d, const struct request *q, int64_t retry_after_ms)
+{
+	double most = d->pace.window < CUT_AT_ONCE ? CUT_AT_ONCE : d->pace.window;
+
+	pace_answered(&d->pace, d->now_ns, q->sent_ns, q->count, 0, d->random, dispatch_asked_ns(retry_after_ms),
+	              d->set.kspool.throttle_max_ns);
+	if (q->is_cut && d->pace.window > most)
+		d->pace.window = most;
+}
+
 /* An answer that was understood: each record by its own entry, and nothing else (promise 2). */
 static void settle_entries(struct dispatch *d, struct request *q, const struct answer *a, int64_t retry_after_ms)
 {
@@ -416,8 +429,7 @@ static void settle_entries(struct dispatch *d, struct request *q, const struct a
 	metric_add(M_THROTTLED, f.throttled);
 	if (f.throttled > 0 && d->ready.by_shard)
 		pace_note(&d->pace, d->now_ns);
-	pace_answered(&d->pace, d->now_ns, q->sent_ns, q->count, 0, d->random, dispatch_asked_ns(retry_after_ms),
-	              d->set.kspool.throttle_max_ns);
+	learn_pace(d, q, retry_after_ms);
 	learn_speed(d, q);
 	learn_size(d, q);
 	if (is_all_lost(a, &f) && !is_one_shards && !f.hold.code[0])

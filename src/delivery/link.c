@@ -10,8 +10,9 @@
 #define MEMORY_NS (4 * NS_PER_S) /* what went before weighs as much as so long a measurement */
 #define FULL_ROUND_TRIPS 8       /* a way out that takes so many is no slow start */
 #define LONG_NS NS_PER_S
-#define MARGIN 1.05     /* the next begins a little early: a line that waits is lost */
-#define SHORT_WAIT 0.03 /* of the way out: not worth a second request */
+#define SOON_NS (NS_PER_S / 20) /* less is chance, beside a round trip of more */
+#define MARGIN 1.05             /* the next begins a little early: a line that waits is lost */
+#define SHORT_WAIT 0.03         /* of the way out: not worth a second request */
 
 static double seconds(int64_t ns) { return (double)ns / (double)NS_PER_S; }
 
@@ -42,13 +43,23 @@ static bool is_full(const struct transport_link *way, struct measured *ret)
 	return way->wire_bytes >= WHOLE_BYTES && way->upload_ns >= WHOLE_NS;
 }
 
+/* A round trip is not the line's: what left in less was soon gone. */
+static double at_least(const struct transport_link *way, int64_t took_ns)
+{
+	int64_t heard_ns = way->heard_ns > 0 ? way->heard_ns : took_ns;
+	int64_t least_ns = heard_ns < SOON_NS ? heard_ns : SOON_NS, ns = heard_ns - way->rtt_ns;
+
+	ns = ns < least_ns ? least_ns : ns;
+	return ns > 0 ? (double)way->wire_bytes / seconds(ns) : 0;
+}
+
 static void learn_goodput(struct link *l, int64_t took_ns, uint32_t in_flight, const struct transport_link *way)
 {
-	double heard_s = seconds(way->heard_ns > 0 ? way->heard_ns : took_ns), rate, part;
+	double rate, part;
 	struct measured full;
 
-	if (!is_full(way, &full)) { /* it carried this at least, round trip and service and all */
-		rate = heard_s > 0 ? (double)way->wire_bytes / heard_s : 0;
+	if (!is_full(way, &full)) { /* it carried this at least, service and all */
+		rate = at_least(way, took_ns);
 		l->goodput = rate > l->goodput ? rate : l->goodput;
 	} else {
 		rate = (double)full.bytes / seconds(full.ns);

@@ -49,6 +49,8 @@ void link_answered(struct link *l, uint64_t bytes, int64_t took_ns, uint32_t in_
                    const struct transport_link *way);
 /* It was not, or not wholly sent. */
 void link_lost(struct link *l, uint64_t bytes, int64_t took_ns);
+/* It is as large as the link lets it be. */
+static inline bool link_cuts(const struct link *l, uint64_t bytes) { return l->bytes > 0 && bytes >= l->bytes / 2; }
 void link_sent(struct link *l, uint64_t bytes, int64_t now_ns);
 /* When another may be sent while so many are under way; INT64_MAX: not before an answer. */
 int64_t link_due_ns(const struct link *l, uint32_t in_flight);

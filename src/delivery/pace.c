@@ -23,9 +23,9 @@ bool pace_allows(const struct pace *p, int64_t now_ns, uint32_t in_flight)
 	return now_ns >= p->pause_until_ns && in_flight < (uint32_t)p->window;
 }
 
-static void grow(struct pace *p)
+static void grow(struct pace *p, int64_t took_ns)
 {
-	p->window += p->window < p->threshold ? 2 : 1 / p->window;
+	p->window += p->window >= p->threshold ? 1 / p->window : took_ns < PACE_LONG_NS ? 2 : 1;
 	if (p->window > p->max)
 		p->window = p->max;
 }
@@ -68,7 +68,7 @@ void pace_answered(struct pace *p, int64_t now_ns, int64_t sent_ns, uint32_t rec
 			p->level = 0;
 			p->threshold = p->max;
 		}
-		grow(p);
+		grow(p, now_ns - sent_ns);
 		return;
 	}
 	p->throttled_ns = now_ns;

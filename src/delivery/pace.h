@@ -22,14 +22,15 @@
 #define PACE_MEMORY_RECORDS 500
 #define PACE_LEAST_WEIGHT (1.0 / 16)
 #define PACE_PAUSE_FIRST_NS (INT64_C(200) * NS_PER_MS)
-#define PACE_PAUSE_MAX_NS (5 * NS_PER_S) /* recovery within 30 s needs a question at least this often */
-#define PACE_CALM_NS (3 * NS_PER_S)      /* more than SHARD_PROBE_MOST_NS */
-#define PACE_SHARED_FACTOR 1.5           /* times what one alone took: they share the link */
+#define PACE_PAUSE_MAX_NS (5 * NS_PER_S)        /* recovery within 30 s needs a question at least this often */
+#define PACE_CALM_NS (3 * NS_PER_S)             /* more than SHARD_PROBE_MOST_NS */
+#define PACE_LONG_NS (INT64_C(200) * NS_PER_MS) /* round trips in which threefold would be too many at once */
+#define PACE_SHARED_FACTOR 1.5                  /* times what one alone took: they share the link */
 
 struct pace {
 	double window;
 	double share;     /* throttled share of late */
-	double threshold; /* below it the window grows threefold a round trip, above it by one */
+	double threshold; /* below it the window grows two- or threefold a round trip, above it by one */
 	uint32_t max;
 	uint32_t level; /* pauses in a row */
 	int64_t pause_until_ns;

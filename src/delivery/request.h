@@ -28,6 +28,7 @@ struct request {
 	bool probe;
 	bool is_shared; /* another was under way at the same time */
 	bool of_suspects;
+	bool is_cut; /* the link gave it less than there was */
 };
 
 LIST_HEAD(request_list, request);

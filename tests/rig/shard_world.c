@@ -15,6 +15,8 @@
 
 enum {
 	ROW_MEMORY = 12000,
+	HEAD_BYTES = 700,
+	FATES = 1024,
 	FATE_WAITS = 0,
 	FATE_INSIDE,
 	FATE_PARKED,
@@ -29,21 +31,27 @@ struct world_node {
 	struct dispatch_settings set;
 	struct dispatch *d;
 	struct world_rows rows;
-	unsigned char *fate;
+	unsigned char *fate; /* of the rows that were given */
+	uint64_t fates;
 	uint64_t next_id;
 	uint64_t *asked;
 	size_t asked_count;
 	uint64_t inside;
 	uint64_t delivered, other, gone;
 	int64_t due_ns, began_ns;
+	int64_t line_free_ns, rtt_ns;
+	uint32_t turns;
 };
 
 struct world_event {
 	int64_t at_ns;
 	struct world_node *node;
-	struct request *request;
-	char *body; /* null: it arrives at the service */
-	bool is_lost;
+	struct request *request; /* null: the node's turn has come, or its row comes back */
+	char *body;              /* null: it arrives at the service */
+	bool is_lost, is_unsent;
+	uint32_t turn;
+	uint64_t row; /* 0: none */
+	struct transport_link way;
 };
 
 double world_random(struct world *w)
@@ -84,53 +92,6 @@ static struct world_event take_event(struct world *w)
 	return first;
 }
 
-static bool takes(struct world *w, struct world_shard *s, double bytes)
-{
-	if (s->mood != WORLD_TAKES || (w->random_refused > 0 && world_random(w) < w->random_refused))
-		return false;
-	if (s->records_s <= 0)
-		return true;
-	if (s->burst_s > 0) {
-		double lasted = (double)(w->now_ns - s->at_ns) / (double)NS_PER_S;
-
-		s->records += lasted * s->records_s;
-		s->bytes += lasted * s->bytes_s;
-		if (s->records > s->burst_s * s->records_s)
-			s->records = s->burst_s * s->records_s;
-		if (s->bytes > s->burst_s * s->bytes_s)
-			s->bytes = s->burst_s * s->bytes_s;
-		s->at_ns = w->now_ns;
-		if (s->records < 1 || s->bytes < bytes)
-			return false;
-		s->records--;
-		s->bytes -= bytes;
-		return true;
-	}
-	if (w->now_ns / NS_PER_S != s->at_ns / NS_PER_S)
-		s->records = s->bytes = 0;
-	s->at_ns = w->now_ns;
-	if (s->records + 1 > s->records_s || s->bytes + bytes > s->bytes_s)
-		return false;
-	s->records++;
-	s->bytes += bytes;
-	return true;
-}
-
-static struct world_shard *shard_of(struct world *w, uint64_t hash)
-{
-	size_t low = 0, high = w->shard_count;
-
-	while (low + 1 < high) {
-		size_t middle = (low + high) / 2;
-
-		if (w->shards[middle].first <= hash)
-			low = middle;
-		else
-			high = middle;
-	}
-	return &w->shards[low];
-}
-
 static void tell_stored(struct world *w, const struct record *r)
 {
 	if (!w->on_stored)
@@ -158,8 +119,19 @@ static void serve(struct world *w, struct world_event *e)
 	const bool lose = w->random_lost > 0 && world_random(w) < w->random_lost;
 	struct buf b;
 
+	if (w->is_away) {
+		answer = (struct world_event){
+		    .at_ns = w->now_ns + e->node->rtt_ns / 2, .node = e->node, .request = q, .body = mem_string("")};
+		answer.is_lost = answer.is_unsent = true;
+		put_event(w, answer);
+		return;
+	}
 	if (lose && world_random(w) < 0.5) { /* it never came here */
-		put_event(w, (struct world_event){w->now_ns + w->rtt_ns, e->node, q, mem_string(""), true});
+		put_event(w, (struct world_event){.at_ns = w->now_ns + e->node->rtt_ns,
+		                                  .node = e->node,
+		                                  .request = q,
+		                                  .body = mem_string(""),
+		                                  .is_lost = true});
 		return;
 	}
 
@@ -167,7 +139,7 @@ static void serve(struct world *w, struct world_event *e)
 	(void)buf_add_text(&b, "{\"Records\":[");
 	for (uint32_t i = 0; i < q->count; i++) {
 		const struct record *r = q->records[i];
-		struct world_shard *s = shard_of(w, hasher_key(w->hasher, r->key, r->key_bytes));
+		struct world_shard *s = world_shard_of(w, hasher_key(w->hasher, r->key, r->key_bytes));
 
 		w->offered++;
 		s->offered++;
@@ -176,7 +148,7 @@ static void serve(struct world *w, struct world_event *e)
 			(void)buf_add_text(&b, "{\"ErrorCode\":\"ValidationException\",\"ErrorMessage\":\"No.\"}");
 			continue;
 		}
-		if (takes(w, s, (double)record_accounted(r))) {
+		if (world_takes(w, s, (double)record_accounted(r))) {
 			w->stored++;
 			s->stored++;
 			tell_stored(w, r);
@@ -196,18 +168,52 @@ static void serve(struct world *w, struct world_event *e)
 	}
 	(void)buf_add_text(&b, "]}");
 	must(!b.overflow);
-	answer = (struct world_event){w->now_ns + w->rtt_ns / 2, e->node, q, buf_take(&b, NULL), lose};
+	answer = (struct world_event){.at_ns = w->now_ns + e->node->rtt_ns / 2,
+	                              .node = e->node,
+	                              .request = q,
+	                              .body = buf_take(&b, NULL),
+	                              .is_lost = lose,
+	                              .way = e->way};
 	if (w->random_late > 0 && world_random(w) < w->random_late)
-		answer.at_ns += (int64_t)(world_random(w) * 10 * (double)w->rtt_ns);
+		answer.at_ns += (int64_t)(world_random(w) * 10 * (double)e->node->rtt_ns);
 	put_event(w, answer);
+}
+
+/* Over the line, behind what is on it. Returns when the last byte is on its way. */
+static int64_t carry(struct world_node *n, const struct request *q, struct transport_link *ret)
+{
+	const struct world *w = n->w;
+	const uint64_t wire = q->put.body.len + HEAD_BYTES;
+	int64_t begins_ns = n->line_free_ns > w->now_ns ? n->line_free_ns : w->now_ns, steady_ns, ends_ns;
+
+	*ret = (struct transport_link){0};
+	if (w->line_bytes_s <= 0)
+		return w->now_ns;
+	ends_ns = n->line_free_ns = begins_ns + (int64_t)((double)wire / w->line_bytes_s * (double)NS_PER_S);
+	*ret = (struct transport_link){.is_known = true,
+	                               .wire_bytes = wire,
+	                               .upload_ns = ends_ns - w->now_ns + n->rtt_ns,
+	                               .heard_ns = ends_ns - w->now_ns + n->rtt_ns,
+	                               .rtt_ns = n->rtt_ns};
+	steady_ns = ret->upload_ns - NS_PER_S;
+	if (steady_ns > 0) {
+		double bytes = (double)steady_ns / (double)NS_PER_S * w->line_bytes_s;
+
+		ret->steady_ns = steady_ns;
+		ret->steady_bytes = bytes < (double)wire ? (uint64_t)bytes : wire;
+	}
+	return ends_ns;
 }
 
 static void port_send(void *arg, struct request *q)
 {
 	struct world_node *n = arg;
+	struct world *w = n->w;
+	struct world_event e = {.node = n, .request = q};
 
-	n->w->requests++;
-	put_event(n->w, (struct world_event){n->w->now_ns + n->w->rtt_ns / 2, n, q, NULL, false});
+	w->requests++;
+	e.at_ns = carry(n, q, &e.way) + n->rtt_ns / 2;
+	put_event(w, e);
 }
 
 static void port_settle(void *arg, const struct store_settlement *x, uint32_t row_bytes)
@@ -223,6 +229,16 @@ static void port_settle(void *arg, const struct store_settlement *x, uint32_t ro
 	n->other += x->kind != SETTLE_DELIVERED && x->kind != SETTLE_RELEASE;
 	n->inside--;
 	free(x->reason);
+	if (x->kind == SETTLE_RETRY)
+		put_event(n->w, (struct world_event){
+		                    .at_ns = n->w->now_ns + x->wait_ms * NS_PER_MS, .node = n, .row = x->id});
+}
+
+static void ask(struct world_node *n, uint64_t id)
+{
+	n->fate[id] = FATE_ASKED;
+	n->asked = mem_grow(n->asked, n->asked_count + 1, sizeof *n->asked);
+	n->asked[n->asked_count++] = id;
 }
 
 static void port_fetch(void *arg, uint64_t id)
@@ -230,9 +246,7 @@ static void port_fetch(void *arg, uint64_t id)
 	struct world_node *n = arg;
 
 	must(n->fate[id] == FATE_PARKED);
-	n->fate[id] = FATE_ASKED;
-	n->asked = mem_grow(n->asked, n->asked_count + 1, sizeof *n->asked);
-	n->asked[n->asked_count++] = id;
+	ask(n, id);
 }
 
 static bool port_prepare(void *arg, struct batch *batch, struct prepared *ret)
@@ -260,6 +274,15 @@ static void port_nothing(void *arg) { (void)arg; }
 
 static void port_clock(void *arg, int64_t ms) { (void)arg, (void)ms; }
 
+/* Its next turn is then, and none before. */
+static void due(struct world_node *n, int64_t at_ns)
+{
+	n->due_ns = at_ns;
+	n->turns++;
+	if (at_ns < INT64_MAX)
+		put_event(n->w, (struct world_event){.at_ns = at_ns, .node = n, .turn = n->turns});
+}
+
 struct world *world_new(size_t shards, int64_t rtt_ns, uint64_t seed)
 {
 	const struct log_options quiet = {.level = LOG_OFF, .fd = 2};
@@ -269,38 +292,23 @@ struct world *world_new(size_t shards, int64_t rtt_ns, uint64_t seed)
 	w->now_ns = 1000 * NS_PER_S;
 	w->wall_ms = INT64_C(1700000000000);
 	w->rtt_ns = rtt_ns;
+	w->line_bytes_s = WORLD_FAST_LINE;
 	w->seed = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
 	w->hasher = hasher_new();
 	w->shards = mem_zero(shards * sizeof *w->shards);
 	w->shard_count = shards;
+	world_part_evenly(w);
 	for (size_t i = 0; i < shards; i++) {
-		struct world_shard *s = &w->shards[i];
+		struct world_shard *one = &w->shards[i];
 
-		s->first = (uint64_t)(((unsigned __int128)i << 64) / shards);
-		s->last = (uint64_t)(((unsigned __int128)(i + 1) << 64) / shards - 1);
-		s->records_s = 1000;
-		s->bytes_s = 1 << 20;
-		s->burst_s = 1;
-		s->at_ns = w->now_ns;
-		s->records = 1000;
-		s->bytes = 1 << 20;
-		(void)snprintf(s->name, sizeof s->name, "shardId-%012zu", i);
+		one->records_s = 1000;
+		one->bytes_s = 1 << 20;
+		one->burst_s = 1;
+		one->at_ns = w->now_ns;
+		one->records = 1000;
+		one->bytes = 1 << 20;
 	}
 	return w;
-}
-
-void world_split(struct world *w, size_t at)
-{
-	struct world_shard *s;
-
-	w->shards = mem_grow(w->shards, w->shard_count + 1, sizeof *w->shards);
-	memmove(&w->shards[at + 1], &w->shards[at], (w->shard_count - at) * sizeof *w->shards);
-	s = &w->shards[at];
-	s[0].last = s[0].first + (s[0].last - s[0].first) / 2;
-	s[1].first = s[0].last + 1;
-	for (int i = 0; i < 2; i++)
-		(void)snprintf(s[i].name, sizeof s[i].name, "shardId-%012zu", 1000 + 2 * w->shard_count + (size_t)i);
-	w->shard_count++;
 }
 
 struct world_node *world_add(struct world *w, const struct world_rows *rows)
@@ -308,6 +316,7 @@ struct world_node *world_add(struct world *w, const struct world_rows *rows)
 	static char stream[] = "s";
 	struct world_node *n = mem_zero(sizeof *n);
 	uint64_t memory = rows->memory_bytes ? rows->memory_bytes : 15 << 20;
+	uint64_t most = rows->memory_rows ? rows->memory_rows : ROW_MEMORY;
 	const struct dispatch_ports ports = {.arg = n,
 	                                     .send = port_send,
 	                                     .settle = port_settle,
@@ -316,11 +325,16 @@ struct world_node *world_add(struct world *w, const struct world_rows *rows)
 	                                     .unit = port_unit,
 	                                     .credentials_stale = port_nothing,
 	                                     .clock_learn = port_clock,
-	                                     .connections_suspect = port_nothing};
+	                                     .connections_suspect = port_nothing,
+	                                     .tells_way = w->line_bytes_s > 0};
 
 	n->w = w;
+	n->rtt_ns = w->rtt_ns;
+	if (w->rtt_spread > 0)
+		n->rtt_ns += (int64_t)((2 * world_random(w) - 1) * w->rtt_spread * (double)w->rtt_ns);
 	n->rows = *rows;
 	n->rows.memory_bytes = memory;
+	n->rows.memory_rows = most;
 	n->set = (struct dispatch_settings){
 	    .kspool = {.max_request_records = 500,
 	               .max_request_bytes_bytes = 5 << 20,
@@ -340,27 +354,33 @@ struct world_node *world_add(struct world *w, const struct world_rows *rows)
 	               .payload_bytes = 5 << 20,
 	               .period_ns = 5 * NS_PER_MS,
 	               .cost_bytes = memory / 2,
-	               .memory_count = ROW_MEMORY / 2},
+	               .memory_count = (uint32_t)most / 2},
 	};
 	n->set.lanes = rows->lanes;
-	n->fate = mem_zero(rows->count + 1);
 	n->next_id = 1;
 	n->began_ns = w->now_ns;
 	n->d = dispatch_new(&n->set, &ports, w->now_ns, w->wall_ms);
 	w->nodes = mem_grow(w->nodes, w->node_count + 1, sizeof *w->nodes);
 	w->nodes[w->node_count++] = n;
+	due(n, w->now_ns);
 	return n;
 }
 
 static bool has_credit(const struct world_node *n)
 {
-	return n->inside < ROW_MEMORY && n->inside * (n->rows.bytes + sizeof(struct message)) < n->rows.memory_bytes;
+	return n->inside < n->rows.memory_rows &&
+	       n->inside * (n->rows.bytes + sizeof(struct message)) < n->rows.memory_bytes;
 }
 
 static void give(struct world_node *n, uint64_t id)
 {
 	struct message *m;
 
+	if (id >= n->fates) {
+		n->fate = mem_grow(n->fate, id + FATES, 1);
+		memset(n->fate + n->fates, FATE_WAITS, id + FATES - n->fates);
+		n->fates = id + FATES;
+	}
 	if (n->fate[id] == FATE_ASKED && n->w->random_gone > 0 && world_random(n->w) < n->w->random_gone) {
 		n->fate[id] = FATE_GONE;
 		n->gone++;
@@ -400,29 +420,34 @@ static void turn(struct world_node *n)
 {
 	struct world *w = n->w;
 	uint64_t inside;
+	int64_t at_ns;
 
 	do {
 		feed(n);
 		inside = n->inside + n->asked_count;
-		n->due_ns = dispatch_run(n->d, w->now_ns, w->wall_ms);
+		at_ns = dispatch_run(n->d, w->now_ns, w->wall_ms);
 	} while (n->inside + n->asked_count != inside); /* what was parked makes room */
-	if (n->rows.per_second > 0 && n->next_id <= n->rows.count) {
-		int64_t next = n->began_ns + (int64_t)((double)n->next_id / n->rows.per_second * (double)NS_PER_S) + 1;
+	if (n->rows.per_second > 0 && n->next_id <= n->rows.count && has_credit(n)) {
+		int64_t next = n->began_ns + (int64_t)((double)n->next_id / n->rows.per_second * (double)NS_PER_S);
 
-		if (next > w->now_ns && next < n->due_ns)
-			n->due_ns = next;
+		next = next > w->now_ns ? next : w->now_ns + NS_PER_MS;
+		at_ns = next < at_ns ? next : at_ns;
 	}
+	due(n, at_ns);
 }
 
 static void answer(struct world *w, struct world_event *e)
 {
-	const struct aws_answer a = {.outcome = AWS_ANSWERED,
-	                             .status = 200,
-	                             .body = e->body,
-	                             .body_bytes = strlen(e->body),
-	                             .retry_after_ms = -1};
-	const struct aws_answer lost = {.outcome = AWS_UNKNOWN, .retry_after_ms = -1};
+	struct aws_answer a = {.outcome = AWS_ANSWERED,
+	                       .status = 200,
+	                       .body = e->body,
+	                       .body_bytes = strlen(e->body),
+	                       .retry_after_ms = -1,
+	                       .link = e->way};
+	const struct aws_answer lost = {.outcome = e->is_unsent ? AWS_NOT_SENT : AWS_UNKNOWN, .retry_after_ms = -1};
 
+	if (e->way.is_known)
+		a.link.heard_ns = w->now_ns - e->request->sent_ns;
 	dispatch_answered(e->node->d, e->request, e->is_lost ? &lost : &a, w->now_ns, w->wall_ms);
 	free(e->body);
 	turn(e->node);
@@ -434,35 +459,30 @@ static void pass(struct world *w, int64_t to_ns)
 	w->now_ns = to_ns;
 }
 
+static void happen(struct world *w, struct world_event *e)
+{
+	if (e->row > 0) {
+		ask(e->node, e->row);
+		turn(e->node);
+	} else if (!e->request) {
+		if (e->turn == e->node->turns)
+			turn(e->node);
+	} else if (e->body) {
+		answer(w, e);
+	} else {
+		serve(w, e);
+	}
+}
+
 void world_run(struct world *w, int64_t ns)
 {
 	int64_t end_ns = w->now_ns + ns;
 
-	for (size_t i = 0; i < w->node_count; i++)
-		turn(w->nodes[i]);
-	for (;;) {
-		struct world_node *first = NULL;
-		int64_t next = end_ns;
+	while (w->event_count > 0 && w->events[0].at_ns < end_ns) {
+		struct world_event e = take_event(w);
 
-		for (size_t i = 0; i < w->node_count; i++)
-			if (w->nodes[i]->due_ns < next) {
-				first = w->nodes[i];
-				next = first->due_ns;
-			}
-		if (w->event_count > 0 && w->events[0].at_ns <= next) {
-			struct world_event e = take_event(w);
-
-			pass(w, e.at_ns > w->now_ns ? e.at_ns : w->now_ns);
-			if (e.body)
-				answer(w, &e);
-			else
-				serve(w, &e);
-			continue;
-		}
-		if (!first)
-			break;
-		pass(w, next > w->now_ns ? next : w->now_ns);
-		turn(first);
+		pass(w, e.at_ns > w->now_ns ? e.at_ns : w->now_ns);
+		happen(w, &e);
 	}
 	pass(w, end_ns);
 }
@@ -483,6 +503,8 @@ void world_free(struct world *w)
 		struct world_event e = take_event(w);
 		const struct aws_answer a = {.outcome = AWS_CANCELLED, .retry_after_ms = -1, .body = ""};
 
+		if (!e.request)
+			continue;
 		dispatch_answered(e.node->d, e.request, &a, w->now_ns, w->wall_ms);
 		free(e.body);
 	}

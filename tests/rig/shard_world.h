@@ -3,7 +3,8 @@
  *
  * Each shard counts what it takes: in fixed windows of a second, or in a bucket of burst_s seconds that refills. The
  * account of what was stored, offered and refused is the world's own. A node is a dispatcher with a journal that has
- * `rows` rows, gives them in order as far as memory goes, and keeps what is parked. One seed replays anything.
+ * `rows` rows, gives them in order as far as memory goes, and keeps what is parked. Each node has a line of its own to
+ * the service, over which its requests go one after the other. One seed replays anything.
  */
 #ifndef KSPOOL_TESTS_SHARD_WORLD_H
 #define KSPOOL_TESTS_SHARD_WORLD_H
@@ -13,6 +14,8 @@
 #include <stdint.h>
 
 #include "delivery/queues/lanes.h"
+
+#define WORLD_FAST_LINE 1.25e8 /* bytes a second */
 
 enum world_mood { WORLD_TAKES, WORLD_THROTTLES, WORLD_FAILS };
 
@@ -33,7 +36,10 @@ struct world_node;
 struct world {
 	int64_t now_ns, wall_ms;
 	int64_t rtt_ns;
+	double rtt_spread;   /* of each node's round trip: by as much of it, more or less */
+	double line_bytes_s; /* of each node's way; 0: nobody says what its way is */
 	uint64_t seed;
+	bool is_away;          /* nobody can be reached */
 	bool is_silent;        /* throttled entries do not name their shard */
 	bool names_lie;        /* an entry names any shard */
 	double random_refused; /* part of all records that is throttled by chance */
@@ -45,7 +51,7 @@ struct world {
 	void *arg;
 	bool (*is_poison)(void *arg, const struct record *r); /* its entry is refused; null: none */
 	struct world_shard *shards;
-	size_t shard_count;
+	size_t shard_count, first_name;
 	struct world_node **nodes;
 	size_t node_count;
 	struct world_event *events;
@@ -61,10 +67,12 @@ struct world_rows {
 	void (*key_of)(void *arg, uint64_t id, char *text);
 	void *arg;
 	uint64_t memory_bytes; /* 0: 15 MiB, as the default configuration gives */
+	uint64_t memory_rows;  /* 0: 12,000 */
 	double per_second;     /* 0: all are there from the start */
 	struct lanes_rules lanes;
 };
 
+/* Over fast lines. */
 struct world *world_new(size_t shards, int64_t rtt_ns, uint64_t seed);
 void world_free(struct world *w);
 struct world_node *world_add(struct world *w, const struct world_rows *rows);
@@ -78,6 +86,13 @@ uint64_t world_gone(const struct world_node *n);
 struct dispatch *world_dispatch(const struct world_node *n);
 /* Replaces shard `at` by two halves with new names. */
 void world_split(struct world *w, size_t at);
+/* Other shards, `count` of them, as large as the first one was, each with an even part of the hashes. */
+void world_reshard(struct world *w, size_t count);
 double world_random(struct world *w);
+
+/* The stream's side (shard_stream.c): does the shard take a record of so many bytes now? */
+bool world_takes(struct world *w, struct world_shard *s, double bytes);
+struct world_shard *world_shard_of(struct world *w, uint64_t hash);
+void world_part_evenly(struct world *w);
 
 #endif
