@@ -79,11 +79,9 @@ static uint64_t take_back(struct totals *t, uint64_t waiting, uint64_t new)
 static enum err count_again(struct store *s, struct totals *t, uint64_t again, struct store_report *report,
                             struct error *e)
 {
-	const uint64_t uncounted = again - take_back(t, again, 0);
-
 	if (again == 0)
 		return ERR_OK;
-	t->ledger.accepted += uncounted;
+	t->ledger.accepted += again - take_back(t, again, 0);
 	t->possible += again;
 	store_warn(report, "%llu messages that had left stand here again, and may be sent again: possible duplicates",
 	           (unsigned long long)again);
@@ -187,8 +185,7 @@ static void check_tide(struct store *s, struct totals *t, const struct came *cam
 		t->ledger.accepted += *ret_lost;
 		t->ledger.damaged += *ret_lost;
 	}
-	if (!is_ahead)
-		t->possible += came->messages;
+	t->possible += is_ahead ? 0 : came->messages;
 	report->is_older |= is_ahead || came->messages > 0;
 	if (t->possible > possible)
 		store_warn(report, "what is here is older than what was counted: %s%llu messages may be sent twice",
@@ -409,8 +406,7 @@ static enum err hold_against_rows(struct store *s, bool may_mend, struct totals 
 			err = count_rows(s, &found, e);
 	}
 	if (err == ERR_OK && t->commits < left_commit(s->left) && !s->left_is_behind) {
-		*ret_came = (struct came){.is_known = left_commit(s->left) >= s->tide.counts[TIDE_LEFT],
-		                          .messages = found.possible};
+		*ret_came = (struct came){left_commit(s->left) >= s->tide.counts[TIDE_LEFT], found.possible};
 		found.possible = 0;
 		err = store_left_take_back(s, e);
 	}
