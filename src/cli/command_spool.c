@@ -105,17 +105,27 @@ int command_export(int argc, char **argv)
 	return status;
 }
 
-static enum err import_from(const struct spool_place *place, const char *source, bool again, uint64_t *ret_rows,
-                            uint64_t *ret_left_out, uint64_t *ret_by_way, struct error *e)
+/* What an import did, in messages. */
+struct imported {
+	uint64_t rows, left_out;
+	uint64_t by_way;   /* of the possible ones */
+	uint64_t possible; /* duplicates */
+};
+
+static enum err import_from(const struct spool_place *place, const char *source, bool again, struct imported *ret,
+                            struct error *e)
 {
 	struct store *store;
+	uint64_t before;
 	enum err err = stopped_spool_open(place, "import", true, &store, e);
 
 	if (err != ERR_OK)
 		return err;
-	err = store_import(store, source, again, ret_rows, e);
-	*ret_left_out = store_import_left_out(store);
-	*ret_by_way = store_import_by_way(store);
+	before = store_possible_duplicates(store);
+	err = store_import(store, source, again, &ret->rows, e);
+	ret->left_out = store_import_left_out(store);
+	ret->by_way = store_import_by_way(store);
+	ret->possible = store_possible_duplicates(store) - before;
 	if (err == ERR_OK)
 		return store_close(store, e);
 	(void)store_close(store, NULL);
@@ -126,7 +136,7 @@ int command_import(int argc, char **argv)
 {
 	struct spool_place place = {0};
 	struct error e = {.code = ERR_OK};
-	uint64_t rows = 0, left_out = 0, by_way = 0;
+	struct imported m = {0};
 	bool again = false;
 	const struct command_option options[] = {
 	    {"config", 'c', .text = &place.config_path},
@@ -139,19 +149,23 @@ int command_import(int argc, char **argv)
 		return status;
 	if (argc - optind != 1)
 		return command_misused("import", "name the copy to read");
-	if (spool_place_find(&place, &e) != ERR_OK ||
-	    import_from(&place, argv[optind], again, &rows, &left_out, &by_way, &e) != ERR_OK)
+	if (spool_place_find(&place, &e) != ERR_OK || import_from(&place, argv[optind], again, &m, &e) != ERR_OK)
 		status = command_fail("import", &e);
 	else
-		(void)printf("%" PRIu64 " messages of %s are in %s\n", rows, shown(argv[optind]), shown(place.path));
-	if (status == EX_OK && left_out > 0)
+		(void)printf("%" PRIu64 " messages of %s are in %s\n", m.rows, shown(argv[optind]), shown(place.path));
+	if (status == EX_OK && m.left_out > 0)
 		(void)printf("%" PRIu64 " that were taken in before are left out (--again takes them in once more)\n",
-		             left_out);
-	if (status == EX_OK && by_way > 0)
+		             m.left_out);
+	if (status == EX_OK && m.by_way > 0)
 		(void)printf("%" PRIu64
 		             " came there by way of another spool, or were put back from its shelf, and may be here"
 		             " already, or have been sent: they count as possible duplicates\n",
-		             by_way);
+		             m.by_way);
+	if (status == EX_OK && !again && m.possible > m.by_way)
+		(void)printf("%" PRIu64
+		             " may have been taken in before, or have left there since: they count as possible"
+		             " duplicates\n",
+		             m.possible - m.by_way);
 	spool_place_fini(&place);
 	return status;
 }

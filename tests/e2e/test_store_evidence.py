@@ -1,9 +1,11 @@
 """What looks at a damaged spool that is stopped changes nothing of it, whatever it can show, and says what it cannot."""
 
+import contextlib
 import hashlib
 import os
 import pathlib
 import shutil
+import sqlite3
 
 import pytest
 
@@ -111,3 +113,23 @@ def test_a_copy_of_the_files_is_repaired_elsewhere(stopped, folder, ends, beside
         assert done.returncode == 0, done
     assert spooler.run("peek", "--spool", f"{there}/spool.db").stdout == before
     assert b"accepted 61 = delivered 0 + pending 60 + dead 1 " in done.stdout, done
+
+
+def test_an_import_says_what_it_counts(stopped, folder):
+    """The note that a copy was taken in is gone: the copy is taken in again, which is told and counted."""
+    spooler = stopped("stopped")
+    copy, into = f"{folder}/copy.db", f"{folder}/into/spool.db"
+    os.mkdir(f"{folder}/into", 0o700)
+    assert spooler.run("export", "--spool", str(spooler.spool), copy).returncode == 0
+    done = spooler.run("import", "--spool", into, copy)
+    assert done.returncode == 0 and b"possible" not in done.stdout and done.stderr == b"", done
+    assert spooler.run("import", "--spool", into, copy).returncode == 65
+    with contextlib.closing(sqlite3.connect(into)) as database:
+        database.execute("DELETE FROM imports")
+        database.commit()
+    check = spooler.run("check", "--spool", into)
+    assert check.returncode == 65 and b"imports: " in check.stdout, check
+    done = spooler.run("import", "--spool", into, copy)
+    assert done.returncode == 0 and b"61 may have been taken in before" in done.stdout, done
+    assert b"notes of copies that were taken in are gone" in done.stderr, done
+    assert spooler.run("check", "--spool", into).returncode == 0
