@@ -127,8 +127,8 @@ static enum err insert(struct store *s, enum store_statement id, const struct st
 	return err;
 }
 
-/* Its bytes are not what was written: kept as found. An id that was never given out is no id, and a message that is
- * here whole was read from another page. */
+/* Its bytes are not what was written: kept as found. An id that was never given out is no id, a message that is here
+ * whole was read from another page, and what had left is no loss. */
 static enum err keep_damaged(struct store *s, const struct store_row *row, const struct stored_record *r,
                              struct error *e)
 {
@@ -137,7 +137,7 @@ static enum err keep_damaged(struct store *s, const struct store_row *row, const
 	enum err err = store_find(s, row->id, &found, e);
 
 	(void)store_statement(s, ST_READ);
-	if (err == ERR_OK && !found.is_sound && row->id < s->now.next_id)
+	if (err == ERR_OK && !found.is_sound && row->id < s->now.next_id && !left_has(s->left, row->id))
 		err = insert(s, ST_SALVAGE_DAMAGED, row, r, &is_new, e);
 	if (!is_new)
 		return err;

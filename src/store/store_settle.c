@@ -357,6 +357,11 @@ static enum err settle_damaged(struct store *s, const struct store_settlement *i
 	if (err != ERR_OK)
 		return err;
 	(void)store_statement(s, ST_READ);
+	if (!s->left_is_behind && left_has(s->left, item->id)) /* nothing is lost with it */
+		return settle_run(s,
+		                  &(struct store_settlement){
+		                      .id = item->id, .kind = SETTLE_DELIVERED, .may_be_gone = item->may_be_gone},
+		                  1, e);
 	st = store_statement(s, p.mark ? ST_DAMAGED_INSERT : ST_TO_DAMAGED); /* a row's columns may hold anything */
 	if (p.mark) {
 		row_put(st, 1, &p.row);
