@@ -473,6 +473,39 @@ static void what_came_back_and_left_does_not_come_again(void **state)
 	life_end(&d, s);
 }
 
+static bool is_another(void *arg, uint64_t id) { return id != *(const uint64_t *)arg; }
+
+/* One that the index of times did not have was passed by; in the index again, it is due before the place reached. */
+static void what_the_index_lost_is_due_when_it_has_it_again(void **state)
+{
+	struct message_list list = STAILQ_HEAD_INITIALIZER(list);
+	struct store_report report = {0};
+	struct spooldir d;
+	struct store *s = life_begin(&d);
+	struct error e;
+	uint64_t id = 31;
+	uint32_t count = 0;
+
+	(void)state;
+	life_append(s, 0, MESSAGES);
+	for (uint64_t late = 0; late < 2; late++)
+		settle(s, (struct store_settlement){
+		              .id = id + late, .kind = SETTLE_RETRY, .attempts = 1, .wait_ms = late ? 900 : 1});
+	life_sql(s, "CREATE TEMP TABLE early AS SELECT * FROM failures WHERE id = 31;"
+	            "DELETE FROM failures WHERE id = 31");
+	harm_index(s, "failures_next", "INSERT INTO failures SELECT * FROM early");
+	assert_int_equal(store_read_due(s, INT64_MAX, 10, UINT64_MAX, NULL, NULL, &list, &count, &e), ERR_OK);
+	assert_int_equal(count, 1);
+	assert_int_equal(STAILQ_FIRST(&list)->id, 32);
+	message_list_free(&list);
+	assert_int_equal(store_mend(s, true, &report, &e), ERR_OK);
+	assert_int_equal(store_read_due(s, INT64_MAX, 10, UINT64_MAX, is_another, &id, &list, &count, &e), ERR_OK);
+	assert_int_equal(count, 1);
+	assert_int_equal(STAILQ_FIRST(&list)->id, 31);
+	message_list_free(&list);
+	life_end(&d, s);
+}
+
 static uint64_t fails_at;
 
 static void opened(struct store *s, const char *path, const struct store_report *report)
@@ -534,6 +567,7 @@ int main(void)
 	    cmocka_unit_test(a_call_that_fails_while_it_mends_leaves_nothing),
 	    cmocka_unit_test(a_call_that_fails_while_it_reads_back_leaves_nothing),
 	    cmocka_unit_test(what_came_back_and_left_does_not_come_again),
+	    cmocka_unit_test(what_the_index_lost_is_due_when_it_has_it_again),
 	    cmocka_unit_test(a_repair_that_fails_is_no_repair),
 	};
 
