@@ -175,6 +175,7 @@ static enum err look(const struct spooldir *d, struct store_report *report, int 
 /* One that runs, and one whose folder is not there: why, and nothing else. */
 static void what_cannot_be_opened_says_why(void **state)
 {
+	static const unsigned char head[4096] = "no head of a database";
 	struct store_report report;
 	struct error e;
 	struct spooldir d, nowhere;
@@ -191,6 +192,10 @@ static void what_cannot_be_opened_says_why(void **state)
 	assert_true(look(&nowhere, &report, &dead, &e) != ERR_OK);
 	assert_non_null(strstr(e.text, "/not"));
 	assert_null(strstr(e.text, "Bad file"));
+	spooldir_store(d.path, head, sizeof head);
+	assert_int_equal(look(&d, &report, &dead, &e), ERR_DAMAGED);
+	assert_non_null(strstr(e.text, d.path));
+	assert_null(strstr(e.text, "cannot be written here")); /* it can */
 	spooldir_remove(&d);
 }
 

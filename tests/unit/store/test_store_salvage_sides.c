@@ -102,6 +102,9 @@ static const struct harm {
     {"ALTER TABLE cache DROP COLUMN checksum", 0, 0, true, true, true, true}, /* of an older kspool */
     {"UPDATE partial SET bytes = bytes + 7 WHERE block_id = 21", 5, 5, true, true, true, true},
     {"UPDATE partial SET settled = 60000 WHERE block_id = 21", 5, 512, true, true, true, true},
+    /* of one that nobody knows of, too: each of them is counted once */
+    {"UPDATE partial SET bytes = bytes + 7 WHERE block_id = 21; DELETE FROM partial WHERE block_id = 1", 10, 10, true,
+     true, true, true},
     {"UPDATE failures SET attempts = 2", 0, 0, true, true, false, true},
     {"INSERT INTO clock (first_id, lead_ms, checksum) VALUES (15, 77, 5)", 0, 0, true, true, true, false},
 };
@@ -145,6 +148,26 @@ static void what_stands_beside_the_messages_comes_back_or_is_counted(void **stat
 		expect(s, &harms[i]);
 		life_end(&d, s);
 	}
+}
+
+/* How far another file was read, as an older kspool noted it: it is read no more. */
+static void notes_of_an_older_kspool_come_back(void **state)
+{
+	struct spooldir d;
+	struct store *s = fill(&d);
+
+	(void)state;
+	life_sql(s, "INSERT INTO salvage VALUES ('pages:.quarantine-20250101T000000Z-000', 3, 2, 1, 0);"
+	            "ALTER TABLE salvage DROP COLUMN checksum");
+	store_abandon(s);
+	set_aside(&d);
+	s = life_open(&d, NULL);
+	expect(s, harms);
+	assert_int_equal(life_number(s, "SELECT count(*) FROM salvage WHERE path ="
+	                                " 'pages:.quarantine-20250101T000000Z-000' AND after_id = 3"
+	                                " AND salvaged = 2 AND done = 1 AND checksum = 0"),
+	                 1);
+	life_end(&d, s);
 }
 
 /* The row that says how much may still come back is not what was written: what was counted as damaged is no more. */
@@ -193,6 +216,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_stands_beside_the_messages_comes_back_or_is_counted),
+	    cmocka_unit_test(notes_of_an_older_kspool_come_back),
 	    cmocka_unit_test(how_much_is_awaited_may_be_lost),
 	};
 

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -414,6 +415,33 @@ static void a_spool_alone_is_never_suspected(void **state)
 	}
 }
 
+/* One that is where it was is left alone: a look every half second must not wear the disk. */
+static void a_look_writes_nothing(void **state)
+{
+	static const char *const suffixes[] = {"", "-wal", ".tide", ".lock"};
+	const struct timespec long_ago[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+	struct spooldir d;
+	struct store *s = life_begin(&d);
+	struct error e;
+	bool lost;
+
+	(void)state;
+	life_append(s, 0, 30);
+	assert_int_equal(store_watch(s, &lost, &e), ERR_OK);
+	for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++)
+		assert_int_equal(utimensat(AT_FDCWD, spooldir_file(&d, suffixes[i]), long_ago, 0), 0);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(store_watch(s, &lost, &e), ERR_OK);
+	for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
+		struct stat st;
+
+		assert_int_equal(stat(spooldir_file(&d, suffixes[i]), &st), 0);
+		if (st.st_mtim.tv_sec != 1000)
+			fail_msg("the look wrote spool.db%s", suffixes[i]);
+	}
+	life_end(&d, s);
+}
+
 /* Taken away or exchanged while it is open, the tide mark is there again, and is ours. */
 static void the_tide_mark_comes_back(void **state)
 {
@@ -453,6 +481,7 @@ int main(void)
 	    cmocka_unit_test(whatever_is_done_to_a_log_is_noticed),
 	    cmocka_unit_test(whatever_is_done_to_a_database_is_noticed),
 	    cmocka_unit_test(a_spool_alone_is_never_suspected),
+	    cmocka_unit_test(a_look_writes_nothing),
 	    cmocka_unit_test(the_tide_mark_comes_back),
 	};
 
