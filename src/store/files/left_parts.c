@@ -233,7 +233,7 @@ static void set_in_part(struct left *l, uint64_t number, uint32_t first, uint32_
 		const unsigned char before = *byte;
 
 		n = i % 8 == 0 && last - i >= 7 ? 8 : 1;
-		*byte |= n == 8 ? 0xff : (unsigned char)(1U << i % 8);
+		*byte = (unsigned char)(n == 8 ? 0xff : before | 1U << i % 8);
 		new += (uint32_t)__builtin_popcount(*byte) - (uint32_t)__builtin_popcount(before);
 	}
 	if (new == 0)

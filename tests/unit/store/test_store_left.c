@@ -188,7 +188,7 @@ static void change_byte(const struct place *p, off_t at)
 	unsigned char byte;
 
 	assert_int_equal(pread(fd, &byte, 1, at), 1);
-	byte ^= 1U << at % 8;
+	byte = (unsigned char)(byte ^ 1U << at % 8);
 	assert_int_equal(pwrite(fd, &byte, 1, at), 1);
 	(void)close(fd);
 }
