@@ -365,7 +365,8 @@ static enum err check_left(struct check *c, struct error *e)
 		        c->ledger.next_id);
 	if (store_left_is_doubtful(left, &c->tide))
 		problem(c,
-		        "%s.left, which tells what had left from what is gone, is gone or not what was written; a start"
+		        "%s.left, which tells what had left from what is gone, is gone, old, or not what was written; "
+		        "a start"
 		        " makes it anew",
 		        c->files.path);
 	left_close(left);

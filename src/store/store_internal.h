@@ -286,6 +286,9 @@ enum err store_marks_flush(struct store *s, struct error *e) MUST_CHECK;
 /* Writes what was filled, and begins anew. */
 enum err store_block_flush(struct store *s, struct error *e) MUST_CHECK;
 
+/* store_mend.c: how many messages failed and wait, when a spool is opened. */
+enum err store_failures_load(struct store *s, struct error *e) MUST_CHECK;
+
 /* store_dead.c */
 /* Messages of the shelf that are not what was written: kept as found, and no longer on it. */
 enum err store_dead_move_damaged(struct store *s, struct error *e) MUST_CHECK;
@@ -350,6 +353,8 @@ enum err store_rows_told(struct store *s, uint64_t *ret_positions, struct error 
 /* store_left.c */
 /* It is not what was written, or gone: the tide mark knows that there was one. */
 bool store_left_is_doubtful(const struct left *left, const struct tide *tide);
+/* The tide mark has the counts of after this row, and PATH.left the ids: whatever is older, the difference is exact. */
+bool store_left_knows(const struct store *s, const struct totals *t);
 /* PATH.left as it stands, when a spool is opened. */
 enum err store_left_open(struct store *s, struct store_report *report, struct error *e) MUST_CHECK;
 /* Of what waits, or is on the shelf, in any database of that tag, how many messages had left. SQLITE_DONE, or the code

@@ -13,7 +13,14 @@
 
 bool store_left_is_doubtful(const struct left *left, const struct tide *tide)
 {
-	return left_is_doubtful(left) || (tide->is_valid && tide->counts[TIDE_LEFT] > 0 && left_commit(left) == 0);
+	return left_is_doubtful(left) || (tide->is_valid && left_commit(left) < tide->counts[TIDE_LEFT]);
+}
+
+bool store_left_knows(const struct store *s, const struct totals *t)
+{
+	return s->tide.is_valid && s->tide.has_more && store_tide_is_ahead(&s->tide, t) && !s->left_is_behind &&
+	       left_commit(s->left) > 0 && left_commit(s->left) >= s->tide.counts[TIDE_LEFT] &&
+	       s->tide.id + 1 >= t->next_id;
 }
 
 enum err store_left_open(struct store *s, struct store_report *report, struct error *e)
@@ -28,8 +35,8 @@ enum err store_left_open(struct store *s, struct store_report *report, struct er
 	s->left_is_behind = note.is_lost || note.after > left_taken_back(s->left);
 	if (store_left_is_doubtful(s->left, &s->tide))
 		store_warn(report,
-		           "%s.left, which tells what had left from what is gone, was gone or not what was written: of"
-		           " what left before, less can be told",
+		           "%s.left, which tells what had left from what is gone, was gone, old, or not what was"
+		           " written: of what left before, less can be told",
 		           s->path);
 	return ERR_OK;
 }

@@ -442,3 +442,23 @@ enum err store_settle_sides(struct store *s, struct sides_settled *ret, struct e
 		err = store_rows_changed(s, e);
 	return err == ERR_OK ? store_commit(s, e) : err;
 }
+
+enum err store_failures_load(struct store *s, struct error *e)
+{
+	sqlite3_stmt *st = store_statement(s, ST_FAILURES_CLAMP);
+	int rc;
+	enum err err;
+
+	(void)sqlite3_bind_int64(st, 1, store_clock_ms(s) + MAX_RETRY_WAIT_MS);
+	err = store_run(s, st, e, "clamp retries");
+	if (err != ERR_OK)
+		return err;
+	st = store_statement(s, ST_FAILURES_TOTAL);
+	rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW) {
+		s->now.retrying = sql_column_u64(st, 0);
+		s->failures_max_id = sql_column_u64(st, 1);
+	}
+	(void)sqlite3_reset(st);
+	return rc == SQLITE_ROW ? ERR_OK : store_fail(s, rc, e, "count failures");
+}

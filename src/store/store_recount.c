@@ -272,33 +272,14 @@ static enum err load_row(struct store *s, bool may_mend, bool *ret_fresh, struct
 		s->now = s->durable = *t;
 	s->row = *t;
 	if (highest >= t->next_id) {
-		err = count_unnumbered(s, t->next_id, e);
+		err =
+		    count_unnumbered(s, s->tide.is_valid && s->tide.id >= t->next_id ? s->tide.id + 1 : t->next_id, e);
 		if (err != ERR_OK)
 			return err;
 		store_warn(report, "the ledger's next id was behind the rows");
 		t->next_id = highest + 1;
 	}
 	return ERR_OK;
-}
-
-static enum err load_failures(struct store *s, struct error *e)
-{
-	sqlite3_stmt *st = store_statement(s, ST_FAILURES_CLAMP);
-	int rc;
-	enum err err;
-
-	(void)sqlite3_bind_int64(st, 1, store_clock_ms(s) + MAX_RETRY_WAIT_MS);
-	err = store_run(s, st, e, "clamp retries");
-	if (err != ERR_OK)
-		return err;
-	st = store_statement(s, ST_FAILURES_TOTAL);
-	rc = sqlite3_step(st);
-	if (rc == SQLITE_ROW) {
-		s->now.retrying = sql_column_u64(st, 0);
-		s->failures_max_id = sql_column_u64(st, 1);
-	}
-	(void)sqlite3_reset(st);
-	return rc == SQLITE_ROW ? ERR_OK : store_fail(s, rc, e, "count failures");
 }
 
 /* Files set aside that are not read yet: what is gone here may be there. */
@@ -388,8 +369,9 @@ static enum err hold_against_rows(struct store *s, bool may_mend, struct totals 
 		err = error_set(e, ERR_DAMAGED, "%s: table `damaged` has rows that nobody counted", s->path);
 	if (err == ERR_OK)
 		err = count_rows(s, &found, e);
-	if (err == ERR_OK && row_alone_is_old(s, t, &found)) {
+	if (err == ERR_OK && (row_alone_is_old(s, t, &found) || store_left_knows(s, t))) {
 		store_ledger_of_tide(t, &s->tide);
+		report->is_older = true;
 		store_warn(report, "the ledger's row was older than what it counts: the tide mark knows");
 	}
 	if (err == ERR_OK && may_mend && found.ledger.pending > t->ledger.pending) {
@@ -420,6 +402,7 @@ static enum err load_totals(struct store *s, const struct totals *known, bool ma
                             const struct side_mended *mended, struct totals *t, uint64_t *ret_expected,
                             struct store_report *report, struct error *e)
 {
+	const uint64_t missing = report->missing_rows;
 	uint64_t lost = 0, waited, before;
 	bool fresh = false;
 	struct came came = {0};
@@ -433,7 +416,7 @@ static enum err load_totals(struct store *s, const struct totals *known, bool ma
 		err = drop_what_left(s, t, report, e);
 	if (err == ERR_OK && fresh)
 		err = inherit(s, known, t, e);
-	else if (err == ERR_OK && (is_small(s) || mended->waits_again > 0))
+	else if (err == ERR_OK && !fresh && (is_small(s) || mended->waits_again > 0))
 		err = hold_against_rows(s, may_mend, t, &came, report, e);
 	t->possible += mended->possible;
 	if (err == ERR_OK)
@@ -443,12 +426,14 @@ static enum err load_totals(struct store *s, const struct totals *known, bool ma
 	err = store_rows_load(s, t, mended->possible, is_small(s), e);
 	if (err != ERR_OK)
 		return err;
+	if (fresh && unread > 0 && t->ledger.accepted > 0 && store_left_knows(s, t)) /* that row may be an old page */
+		store_ledger_of_tide(t, &s->tide);
 	check_tide(s, t, &came, &lost, report);
 	store_left_beyond(s, t, report);
 	/* Of what was lost before this file was set aside some may stand in another one; the tide mark may be all that
 	 * tells of it. */
 	before = fresh && unread > 1 && store_untold(t) > lost ? store_untold(t) - lost : 0;
-	*ret_expected = unread > 0 ? lost + before : 0;
+	*ret_expected = unread > 0 ? report->missing_rows - missing + lost + before : 0;
 	waited = fresh ? store_ledger_succeed(t) : 0;
 	store_lose(s, LOSS_ASIDE, waited, 0, 0);
 	*ret_expected += waited;
@@ -493,7 +478,7 @@ static enum err load(struct store *s, const struct totals *known, bool may_mend,
 	s->durable.clock_offset = t.clock_offset;
 	err = s->left_is_behind ? store_left_take_back(s, e) : ERR_OK;
 	if (err == ERR_OK)
-		err = load_failures(s, e);
+		err = store_failures_load(s, e);
 	if (err == ERR_OK)
 		err = store_leads_mend(s, e);
 	if (err == ERR_OK)
@@ -586,7 +571,7 @@ enum err store_mend(struct store *s, bool all, struct store_report *report, stru
 		s->possible_in_group += s->now.possible - possible;
 	}
 	if (err == ERR_OK)
-		err = load_failures(s, e);
+		err = store_failures_load(s, e);
 	if (err == ERR_OK && all)
 		err = store_rows_recount(s, e);
 	if (err == ERR_OK)

@@ -234,6 +234,8 @@ static enum err open_source(struct store *s, const char *suffix, const struct so
 	v->blocks_from = facts->blocks_from;
 	v->rows_from = facts->rows_from;
 	v->counted = facts->next_id <= s->durable.next_id ? facts->next_id : 0;
+	if (s->tide.is_valid && s->tide.id >= v->counted) /* the file's ledger may be old */
+		v->counted = s->tide.id + 1;
 	if (err == ERR_OK)
 		err = read_marks(v, e);
 	if (err != ERR_OK)

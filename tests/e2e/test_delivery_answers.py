@@ -78,7 +78,7 @@ def test_answers_that_do_not_end_stay_within_the_memory(http_door, size):
         for n in range(30):
             assert ndjson(address, [message(100 * n + i) for i in range(100)])[0] == 200
         # all that may be in flight is, or was given up
-        wait_for(lambda: liar.begun >= 64, lambda: f"{liar.taken} taken, {liar.begun} lies\n{spooler.tail()}", 20)
+        wait_for(lambda: liar.begun >= 32, lambda: f"{liar.taken} taken, {liar.begun} lies\n{spooler.tail()}", 60)
         if not SANITIZED:
             assert peak_mib(spooler) < MEMORY_MIB + CONSTANT_MIB
         liar.holds.set()

@@ -210,22 +210,26 @@ uint64_t left_highest(struct left *l)
 
 /* Of the open group */
 
-void left_note(struct left *l, uint64_t first, uint64_t last)
+static void add_change(struct left *l, uint64_t first, uint64_t last, bool is_back)
 {
 	struct change *before = l->change_count > 0 ? &l->changes[l->change_count - 1] : NULL;
 
-	if (before && !before->is_back && before->last + 1 == first) {
+	if (before && before->is_back == is_back && before->last + 1 == first) {
 		before->last = last;
 		return;
 	}
-	l->changes = mem_grow(l->changes, l->change_count + 1, sizeof *l->changes);
-	l->changes[l->change_count++] = (struct change){.first = first, .last = last};
+	if (l->change_count == l->change_capacity) {
+		l->change_capacity = l->change_capacity ? l->change_capacity * 2 : 16;
+		l->changes = mem_grow(l->changes, l->change_capacity, sizeof *l->changes);
+	}
+	l->changes[l->change_count++] = (struct change){.first = first, .last = last, .is_back = is_back};
 }
+
+void left_note(struct left *l, uint64_t first, uint64_t last) { add_change(l, first, last, false); }
 
 void left_note_back(struct left *l, uint64_t id)
 {
-	l->changes = mem_grow(l->changes, l->change_count + 1, sizeof *l->changes);
-	l->changes[l->change_count++] = (struct change){.first = id, .last = id, .is_back = true};
+	add_change(l, id, id, true);
 	l->takes_back = true;
 }
 
@@ -290,9 +294,9 @@ void left_keep(struct left *l, uint64_t commit)
 	for (size_t i = 0; i < l->change_count; i++) {
 		const struct change *c = &l->changes[i];
 
-		if (c->is_back)
-			left_clear(l, c->first);
-		else
+		for (uint64_t id = c->first; c->is_back && id <= c->last; id++)
+			left_clear(l, id);
+		if (!c->is_back)
 			left_set(l, c->first, c->last);
 	}
 	left_forget(l);

@@ -57,7 +57,7 @@ struct left {
 	uint32_t slots; /* of the file */
 	enum slot_use *slot_uses;
 	struct change *changes; /* of the open group */
-	size_t change_count;
+	size_t change_count, change_capacity;
 	bool takes_back;
 	uint64_t uses;
 	struct loaded loaded[LOADED];

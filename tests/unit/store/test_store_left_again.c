@@ -56,22 +56,30 @@ static void cut(const struct spooldir *d, int tenths)
 	free(data);
 }
 
-/* The first page of a table is not what it was. */
-static void spoil_table(const struct spooldir *d, const char *table, size_t pages)
+/* The first page of a table; of the file: 1. */
+static size_t root_of(const struct spooldir *d, const char *table)
 {
 	AUTOFREE char *sql = mem_format("SELECT rootpage FROM sqlite_schema WHERE name = '%s'", table);
 	sqlite3_stmt *st = NULL;
 	sqlite3 *db = NULL;
-	size_t bytes, root;
-	unsigned char *data;
+	size_t root = 1;
 
 	assert_int_equal(sqlite3_open(d->path, &db), SQLITE_OK);
 	assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &st, NULL), SQLITE_OK);
-	assert_int_equal(sqlite3_step(st), SQLITE_ROW);
-	root = (size_t)sqlite3_column_int64(st, 0);
+	if (sqlite3_step(st) == SQLITE_ROW)
+		root = (size_t)sqlite3_column_int64(st, 0);
 	assert_int_equal(sqlite3_finalize(st), SQLITE_OK);
 	assert_int_equal(sqlite3_close(db), SQLITE_OK);
-	data = spooldir_load(d->path, &bytes);
+	return root;
+}
+
+/* It is not what it was. */
+static void spoil_table(const struct spooldir *d, const char *table, size_t pages)
+{
+	const size_t root = root_of(d, table);
+	size_t bytes;
+	unsigned char *data = spooldir_load(d->path, &bytes);
+
 	memset(data + (root - 1) * PAGE, 0x5a, PAGE);
 	for (size_t i = 0; i < pages; i++) /* and some of the file's end, where bodies stand */
 		memset(data + bytes - (i + 1) * PAGE, 0xa5, PAGE);
@@ -210,6 +218,53 @@ static void what_is_lost_and_what_is_back_are_told_apart(void **state)
 	assert_true(sums[0] > 200 && sums[1] > 300);
 }
 
+/* First pages of tables, and of the file, as they were at the stop before, one by one and together. */
+static void pages_of_an_earlier_time(void **state)
+{
+	static const char *const tables[] = {"ledger", "partial", "blocks", "file", "failures"};
+	enum { TABLES = sizeof tables / sizeof *tables };
+
+	(void)state;
+	for (unsigned set = 0; set < 1U << TABLES; set++) {
+		AUTOFREE char *name = mem_format("pages %u", set);
+		const struct harm h = {.name = name};
+		struct spooldir d, before;
+		uint64_t lost, again;
+		unsigned char *data, *old;
+		size_t bytes, old_bytes;
+		struct store *s = life_begin(&d);
+
+		life_append(s, 0, ROWS - 100);
+		for (uint64_t id = 1; id <= 100; id += 2)
+			life_settle(s, id, id);
+		life_close(s);
+		spooldir_make(&before);
+		spooldir_copy(&d, &before);
+		s = life_open(&d, NULL);
+		life_append(s, ROWS - 100, 100);
+		for (uint64_t id = 101; id <= ROWS; id += 2)
+			life_settle(s, id, id);
+		life_close(s);
+		data = spooldir_load(d.path, &bytes);
+		old = spooldir_load(before.path, &old_bytes);
+		for (unsigned t = 0; t < TABLES; t++) {
+			const size_t at = (root_of(&d, tables[t]) - 1) * PAGE;
+
+			if (set >> t & 1)
+				memcpy(data + at, old + at, PAGE);
+		}
+		spooldir_store(d.path, data, bytes);
+		s = life_open(&d, NULL);
+		compare(s, &lost, &again);
+		expect(s, &h, lost, again);
+		life_close(s);
+		free(data);
+		free(old);
+		spooldir_remove(&before);
+		spooldir_remove(&d);
+	}
+}
+
 /* Taken out of a copy of before: what was purged, or put back, stands on the shelf again. */
 static void the_shelf_of_an_earlier_time(void **state)
 {
@@ -341,6 +396,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_is_lost_and_what_is_back_are_told_apart),
+	    cmocka_unit_test(pages_of_an_earlier_time),
 	    cmocka_unit_test(the_shelf_of_an_earlier_time),
 	    cmocka_unit_test(an_earlier_copy_of_all_but_one),
 	    cmocka_unit_test(without_it_all_goes_on),
