@@ -218,7 +218,7 @@ static void add_change(struct left *l, uint64_t first, uint64_t last, bool is_ba
 		before->last = last;
 		return;
 	}
-	if (l->change_count == l->change_capacity) {
+	if (!l->changes || l->change_count == l->change_capacity) {
 		l->change_capacity = l->change_capacity ? l->change_capacity * 2 : 16;
 		l->changes = mem_grow(l->changes, l->change_capacity, sizeof *l->changes);
 	}
