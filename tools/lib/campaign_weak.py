@@ -39,8 +39,11 @@ WEAK = {
         ("src/store/files/row.c", "return checksum_of(row, sum_tag(checksum)) == checksum;",
          "return checksum_of(row, sum_tag(checksum)) != checksum + 1;")],
         "altered", lambda w, c: damage.database_bits(w, c)),
-    "5.tide": ("a look at the tide mark", [
-        ("src/store/store_recount.c", "\tif (!tide->is_valid)\n", "\tif (tide)\n")], "lost", lambda w, c: damage.copies(w, c)),
+    "5.tide": ("a look at the tide mark and at what had left", [
+        ("src/store/store_recount.c", "is_ahead = tide->is_valid && ", "is_ahead = !tide && "),
+        ("src/store/store_recount.c", "\tif (!tide->is_valid)\n", "\tif (tide)\n"),
+        ("src/store/files/left.c", "\tis_there = read_head(l);", "\tis_there = false;")], "lost",
+        lambda w, c: damage.copies(w, c)),
 }
 
 
