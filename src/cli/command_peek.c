@@ -20,7 +20,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/hex.h"
-#include "store/store_copy.h"
+#include "store/upkeep/store_copy.h"
 #include "cli/command.h"
 #include "cli/commands.h"
 #include "cli/control_call.h"

@@ -9,8 +9,8 @@
 
 #include "base/mem.h"
 #include "journal/journal.h"
-#include "store/store_copy.h"
-#include "store/store_damage.h"
+#include "store/upkeep/store_copy.h"
+#include "store/upkeep/store_upkeep.h"
 #include "store/store_ledger.h"
 #include "store/store_open.h"
 #include "cli/command.h"

@@ -12,7 +12,7 @@
 #define KSPOOL_CLI_PEEK_KEY_H
 
 #include "config/config.h"
-#include "store/store_copy.h"
+#include "store/upkeep/store_copy.h"
 
 struct peek_key;
 

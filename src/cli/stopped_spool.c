@@ -4,6 +4,7 @@
 
 #include "journal/journal.h"
 #include "cli/shown.h"
+#include "store/upkeep/store_upkeep.h"
 
 enum { MESSAGE_MAX_BYTES = 64 << 20, MIN_FREE_BYTES = 64 << 20 };
 

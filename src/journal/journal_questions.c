@@ -7,7 +7,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "journal/journal_internal.h"
-#include "store/store_copy.h"
+#include "store/upkeep/store_copy.h"
 
 struct question {
 	struct journal_question head; /* first member */

@@ -34,9 +34,4 @@ enum err store_byway_note(struct store *s, uint64_t first_id, uint64_t count, st
 bool store_byway_has(const struct byway *c, uint64_t id);
 void store_byway_fini(struct byway *c);
 
-/* Whose copy it is, when its ledger is not what was written; 0: of an older kspool, or nobody knows. *ret_is_lost: it
- * is not sure, and may be another one. */
-enum err store_copy_of(struct store *s, sqlite3 *source, struct spool_id *ret, bool *ret_is_lost,
-                       struct error *e) MUST_CHECK;
-
 #endif

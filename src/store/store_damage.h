@@ -1,10 +1,10 @@
 /*
  * store_damage: files and rows that are not what was written.
  *
- * What it is: setting aside, bringing back, counting anew; and check and repair of a stopped spool.
+ * What it is: setting aside, bringing back, counting anew.
  * Promises: 8 (damage is contained), 9.
  * Owner: the caller of the store; files set aside stay on disk until a person removes them.
- * Thread: the store's; check and repair open the file themselves.
+ * Thread: the store's.
  * Fails: as the store; on failure of store_restart_damaged the store can only be abandoned.
  * Does not: delete anything that was set aside.
  */
@@ -14,7 +14,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/buf.h"
 #include "base/error.h"
 #include "store/store_open.h"
 
@@ -45,19 +44,5 @@ uint64_t store_take_possible(struct store *s);
 enum err store_count_missing(struct store *s, uint64_t *ret_missing, struct error *e) MUST_CHECK;
 /* Counts all rows and corrects the ledger; missing ones are counted as damaged. Slow on a large backlog. */
 enum err store_recount(struct store *s, uint64_t *ret_missing, struct error *e) MUST_CHECK;
-
-/* `kspool check`: structure, checksums, ledger of a stopped spool, without changing it. Text lines go to out. */
-enum err store_check(const char *path, struct buf *out, uint64_t *ret_problems, struct error *e) MUST_CHECK;
-struct store_repair {
-	const char *give_up; /* a set of files that was set aside: read as far as it can be, then done; or null */
-	void (*tell)(const char *text); /* how far it is, every few seconds; or null */
-	/* the spool is open and nothing is changed yet; or null */
-	void (*opened)(struct store *s, const char *path, const struct store_report *report);
-};
-/*
- * `kspool repair`: checks every page, moves damaged rows aside, recounts the ledger, reads back what was set aside, and
- * notes that a person was told of what is gone. ERR_DAMAGED: some of it is left, and `out` says what and why.
- */
-enum err store_repair(const char *path, const struct store_repair *how, struct buf *out, struct error *e) MUST_CHECK;
 
 #endif

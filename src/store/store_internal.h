@@ -32,7 +32,6 @@
 #include "store/files/sql.h"
 #include "store/files/sum.h"
 #include "store/store.h"
-#include "store/store_copy.h"
 #include "store/store_damage.h"
 #include "store/store_dead.h"
 #include "store/store_ledger.h"
@@ -545,8 +544,6 @@ void store_salvage_end(struct store *s);
 /* Damaged messages whose bytes are there for a person to look at. */
 #define STORE_NOTED_SQL "SELECT count(*) FROM damaged"
 #define STORE_KEPT_SQL "SELECT count(*) FROM damaged WHERE body IS NOT NULL"
-/* store_peek.c: another spool's tables, as this kspool knows them, and nothing else. */
-enum err store_check_source(sqlite3 *db, const char *path, struct error *e) MUST_CHECK;
 
 /* store_inspect.c: after the files were opened, or made shorter by us. */
 void store_watch_note(struct store *s);

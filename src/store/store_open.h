@@ -70,14 +70,6 @@ struct store_report {
 void store_identity(const struct store *s, uint64_t ret[2]);
 enum err store_open(const struct store_options *options, struct store **ret, struct store_report *ret_report,
                     struct error *e) MUST_CHECK;
-/*
- * A stopped spool to be read: store_dead_walk, store_dead_get, store_export and store_close, no other
- * verb. Nothing is changed and nothing is made, on a read-only file system too. The report's warning says what does not
- * show
- * ("": it is all there). ERR_DAMAGED: a start or kspool repair must mend it first.
- */
-enum err store_look(const struct store_options *options, struct store **ret, struct store_report *ret_report,
-                    struct error *e) MUST_CHECK;
 /* Checkpoints when clean and closes, also when it fails. Accepts null. Not MUST_CHECK: who has failed already closes
  * without asking. */
 enum err store_close(struct store *s, struct error *e);

@@ -11,8 +11,9 @@
 #include <stdint.h>
 
 #include "store/store.h"
-#include "store/store_copy.h"
 #include "store/store_damage.h"
+#include "store/upkeep/store_copy.h"
+#include "store/upkeep/store_upkeep.h"
 #include "store/store_dead.h"
 #include "store/store_ledger.h"
 #include "store/store_open.h"

@@ -18,7 +18,7 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "rig/lives.h"
-#include "store/store_copy.h"
+#include "store/upkeep/store_copy.h"
 #include "store/store_dead.h"
 
 static char *export_of(const struct spooldir *of, struct store *s, int number)

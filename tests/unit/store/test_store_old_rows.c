@@ -20,7 +20,7 @@
 #include "base/mem.h"
 #include "rig/lives.h"
 #include "store/files/spool_files.h"
-#include "store/store_copy.h"
+#include "store/upkeep/store_copy.h"
 #include "store/store_damage.h"
 
 enum { PAGE = 4096 };

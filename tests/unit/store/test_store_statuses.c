@@ -17,7 +17,7 @@
 #include "base/buf.h"
 #include "rig/faultfs.h"
 #include "rig/lives.h"
-#include "store/store_copy.h"
+#include "store/upkeep/store_copy.h"
 
 static bool visit(void *arg, const struct store_peeked *m)
 {

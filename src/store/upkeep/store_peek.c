@@ -6,7 +6,7 @@
  *    log of an empty file.
  * 2. What stands behind a break in the log is not shown, and the answer says so.
  */
-#include "store/store_internal.h"
+#include "store/upkeep/store_upkeep_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +17,7 @@
 #include "base/mem.h"
 #include "store/files/sql_schema.h"
 #include "store/files/wal.h"
-#include "store/store_copy.h"
+#include "store/upkeep/store_copy.h"
 
 enum err store_check_source(sqlite3 *db, const char *path, struct error *e)
 {

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "store/files/sql_schema.h"
 #include "store/files/vfs.h"
+#include "store/upkeep/store_upkeep.h"
 
 /* What a start would mend, part or read back. */
 static enum err tell_the_rest(struct store *s, const struct identity *id, struct store_report *report, struct error *e)

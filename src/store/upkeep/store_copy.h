@@ -8,8 +8,8 @@
  * Fails: ERR_INPUT a target that exists, a source that is no spool or has damaged rows; otherwise as the store.
  * Does not: overwrite a file; change the source.
  */
-#ifndef KSPOOL_STORE_STORE_COPY_H
-#define KSPOOL_STORE_STORE_COPY_H
+#ifndef KSPOOL_STORE_UPKEEP_STORE_COPY_H
+#define KSPOOL_STORE_UPKEEP_STORE_COPY_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /* Whose copy it is, when its ledger does not say: the rows have a spool's tag, and a spool of that tag is looked for.
  */
-#include "store/store_byway.h"
+#include "store/upkeep/store_upkeep_internal.h"
 
 #include <string.h>
 

@@ -14,6 +14,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "store/upkeep/store_upkeep.h"
 
 enum { MOVE_AT_ONCE = 256, PROGRESS_STEPS = 100000, PROGRESS_MS = 5000, CHECK_MAX_BYTES = 16 << 20 };
 

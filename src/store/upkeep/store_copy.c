@@ -6,7 +6,7 @@
  * 2. An import is one group: all of the other spool and the note that it was taken in, or nothing.
  * 3. The other spool, and one that is only looked at, stay as they are, and nothing is made beside them.
  */
-#include "store/store_internal.h"
+#include "store/upkeep/store_upkeep_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,6 +25,7 @@
 #include "store/files/taken.h"
 #include "store/files/wal.h"
 #include "store/store_byway.h"
+#include "store/upkeep/store_copy.h"
 
 static enum err vacuum_into(struct store *s, const char *path, struct error *e)
 {
