@@ -321,6 +321,7 @@ static void drop_claimed(struct journal *j, struct journal_rows *rows)
 /* The ledger says that messages wait and no table gives one: rows are gone, or stand where no tree leads. */
 static enum err recount_when_drained(struct journal *j, struct error *e)
 {
+	struct store_report report;
 	uint64_t missing;
 	enum err err;
 
@@ -332,7 +333,7 @@ static enum err recount_when_drained(struct journal *j, struct error *e)
 	if (err == ERR_OK && missing > 0)
 		return error_set(e, ERR_DAMAGED, "the ledger counts %" PRIu64 " messages that no table has", missing);
 	if (err == ERR_OK)
-		err = store_recount(j->store, &missing, e);
+		err = store_recount(j->store, &report, e);
 	if (err == ERR_OK && store_ledger(j->store)->pending > 0)
 		j->cursor = 0;
 	return err;

@@ -29,9 +29,10 @@ enum err store_restart_damaged(struct store *s, struct store_report *ret_report,
 enum err store_salvage(struct store *s, uint32_t max_rows, uint64_t *ret_first, uint64_t *ret_last, bool *ret_more,
                        struct error *e) MUST_CHECK;
 /*
- * Rows beside the messages (retry times, what left a block, positions, keys) that are not what was written were met:
- * store_mend is to be called, outside a group. It mends or clears them away, counts what may be sent again because of
- * it, and says in the report's warning what it did ("": nothing was wrong). `all`: keys of processors too.
+ * Rows beside the messages (retry times, what left a block, positions, keys) that are not what was written were met,
+ * or a message was read that had left, as PATH.left knows. store_mend is to be called, outside a group. It mends or
+ * clears them away, counts what may be sent again because of it, and says in the report's warning what it did ("":
+ * nothing was wrong). `all`: keys of processors too.
  */
 bool store_mend_is_due(const struct store *s);
 /* Something waits for what no row says: look, but not more than once a minute. */
@@ -42,7 +43,10 @@ uint64_t store_take_possible(struct store *s);
 
 /* How many pending or dead messages of the ledger no table has. Slow on a large backlog. */
 enum err store_count_missing(struct store *s, uint64_t *ret_missing, struct error *e) MUST_CHECK;
-/* Counts all rows and corrects the ledger; missing ones are counted as damaged. Slow on a large backlog. */
-enum err store_recount(struct store *s, uint64_t *ret_missing, struct error *e) MUST_CHECK;
+/*
+ * Counts all rows and corrects the ledger; missing ones are counted as damaged, those that had left and are here again
+ * as possible duplicates. The report has missing_rows, and in the warning what was corrected. Slow on a large backlog.
+ */
+enum err store_recount(struct store *s, struct store_report *ret, struct error *e) MUST_CHECK;
 
 #endif

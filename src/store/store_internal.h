@@ -148,6 +148,7 @@ struct store {
 	struct tide tide; /* as it stood when the spool was opened; not valid: none of ours */
 	struct left *left;
 	bool left_is_behind; /* it does not know yet what came back and was counted */
+	bool came_again;     /* a row was read that had left */
 	struct spool_id id;
 	uint32_t tag;     /* of `id` */
 	bool log_is_live; /* it was not empty when the spool was opened: what is committed goes on behind it */

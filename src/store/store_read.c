@@ -58,6 +58,23 @@ static bool take_message(struct reading *r, const struct store_row *row, bool is
 	return true;
 }
 
+/* A page of an earlier time brings back what had left, and hides as many: all is counted before any of it leaves. */
+static void look_for_left(struct store *s, const struct message_list *list)
+{
+	const struct message *m;
+	uint64_t first = UINT64_MAX, last = 0;
+
+	STAILQ_FOREACH (m, list, link) {
+		first = m->id < first ? m->id : first;
+		last = m->id > last ? m->id : last;
+	}
+	if (last == 0 || left_count(s->left, first, last) == 0)
+		return;
+	STAILQ_FOREACH (m, list, link)
+		s->came_again |= left_has(s->left, m->id);
+	s->mend_is_due |= s->came_again;
+}
+
 static enum err move_all(struct store *s, const uint64_t *ids, size_t count, bool may_be_gone, struct error *e)
 {
 	enum err err;
@@ -276,6 +293,7 @@ enum err store_read_range(struct store *s, uint64_t first, uint64_t last, uint32
 		}
 	}
 	*ret_count = r.rows;
+	look_for_left(s, list);
 	return err == ERR_OK || err == ERR_FULL ? put_away(s, &r, e) : err;
 }
 
@@ -348,6 +366,7 @@ enum err store_read_due(struct store *s, int64_t now_ms, uint32_t max_rows, uint
 	if (err == ERR_OK && rc != SQLITE_ROW && rc != SQLITE_DONE)
 		err = store_fail(s, rc, e, "read failed rows");
 	*ret_count = r.rows;
+	look_for_left(s, list);
 	if (err == ERR_OK)
 		err = put_away(s, &r, e);
 	if (err != ERR_OK) { /* the caller drops what was read: it is due still */

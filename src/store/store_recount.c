@@ -314,7 +314,7 @@ static void take_identity(struct store *s, struct totals *t)
 }
 
 /* Its rows are counted, and each is looked at, before it begins. A large one would make its start wait: there
- * store_recount runs when the backlog has drained. */
+ * it is counted when a message is read that had left, and when the backlog has drained. */
 static bool is_small(const struct store *s) { return files_bytes(&s->files, "") <= COUNT_BUDGET_BYTES; }
 
 /* What stands below the lowest id that stood in its table had left: a page is as it was at an earlier time. */
@@ -357,6 +357,12 @@ static bool row_alone_is_old(const struct store *s, const struct totals *t, cons
 	       (newer.ledger.pending == 0 || t->next_id == newer.next_id);
 }
 
+/* Of what stands here some had its end in commits that are not. */
+static bool left_knows_later(const struct store *s, const struct totals *t)
+{
+	return t->commits < left_commit(s->left) && !s->left_is_behind;
+}
+
 /* What disagrees with the ledger may lie about itself: it is taken apart before it is believed. */
 static enum err hold_against_rows(struct store *s, bool may_mend, struct totals *t, struct came *ret_came,
                                   struct store_report *report, struct error *e)
@@ -387,7 +393,7 @@ static enum err hold_against_rows(struct store *s, bool may_mend, struct totals 
 		if (err == ERR_OK)
 			err = count_rows(s, &found, e);
 	}
-	if (err == ERR_OK && t->commits < left_commit(s->left) && !s->left_is_behind) {
+	if (err == ERR_OK && left_knows_later(s, t)) {
 		*ret_came = (struct came){left_commit(s->left) >= s->tide.counts[TIDE_LEFT], found.possible};
 		found.possible = 0;
 		err = store_left_take_back(s, e);
@@ -416,7 +422,7 @@ static enum err load_totals(struct store *s, const struct totals *known, bool ma
 		err = drop_what_left(s, t, report, e);
 	if (err == ERR_OK && fresh)
 		err = inherit(s, known, t, e);
-	else if (err == ERR_OK && !fresh && (is_small(s) || mended->waits_again > 0))
+	else if (err == ERR_OK && !fresh && (is_small(s) || mended->waits_again > 0 || left_knows_later(s, t)))
 		err = hold_against_rows(s, may_mend, t, &came, report, e);
 	t->possible += mended->possible;
 	if (err == ERR_OK)
@@ -521,20 +527,29 @@ enum err store_count_missing(struct store *s, uint64_t *ret_missing, struct erro
 	return err;
 }
 
-enum err store_recount(struct store *s, uint64_t *ret_missing, struct error *e)
+static enum err correct_in_group(struct store *s, const struct totals *found, struct store_report *report,
+                                 struct error *e)
 {
-	struct store_report report = {0};
+	const uint64_t possible = s->now.possible;
+	const enum err err = correct(s, &s->now, found, 0, report, e);
+
+	s->possible_in_group += s->now.possible - possible;
+	return err;
+}
+
+enum err store_recount(struct store *s, struct store_report *ret, struct error *e)
+{
 	struct totals found = {0};
 	enum err err = count_rows(s, &found, e);
 
-	*ret_missing = 0;
+	*ret = (struct store_report){0};
 	if (err == ERR_OK)
 		err = store_begin(s, e);
-	if (err != ERR_OK)
-		return err;
-	err = correct(s, &s->now, &found, 0, &report, e);
-	*ret_missing = report.missing_rows;
-	return err == ERR_OK ? store_commit(s, e) : err;
+	if (err == ERR_OK)
+		err = correct_in_group(s, &found, ret, e);
+	if (err == ERR_OK)
+		err = store_commit(s, e);
+	return err;
 }
 
 bool store_mend_is_due(const struct store *s) { return s->mend_is_due; }
@@ -562,13 +577,10 @@ enum err store_mend(struct store *s, bool all, struct store_report *report, stru
 		err = store_mend_rows(s, all, &mended, report, e);
 	if (err == ERR_OK)
 		store_count_possible(s, mended.possible);
-	if (err == ERR_OK && mended.waits_again > 0) {
-		const uint64_t possible = s->now.possible;
-
+	if (err == ERR_OK && (mended.waits_again > 0 || s->came_again)) {
 		err = count_rows(s, &found, e);
 		if (err == ERR_OK)
-			err = correct(s, &s->now, &found, 0, report, e);
-		s->possible_in_group += s->now.possible - possible;
+			err = correct_in_group(s, &found, report, e);
 	}
 	if (err == ERR_OK)
 		err = store_failures_load(s, e);
@@ -579,7 +591,8 @@ enum err store_mend(struct store *s, bool all, struct store_report *report, stru
 	if (err == ERR_OK)
 		err = store_commit(s, e);
 	s->mend_is_due &= err != ERR_OK; /* else it is tried again */
-	s->due_ms = 0;                   /* whatever is not on its way is looked for anew */
+	s->came_again &= err != ERR_OK;
+	s->due_ms = 0; /* whatever is not on its way is looked for anew */
 	s->due_id = 0;
 	return err;
 }

@@ -321,10 +321,10 @@ static enum err give_back(struct model *m, struct error *e)
 
 static enum err recount(struct model *m, struct error *e)
 {
-	uint64_t missing = 7;
-	enum err err = store_recount(m->s, &missing, e);
+	struct store_report counted = {.missing_rows = 7};
+	enum err err = store_recount(m->s, &counted, e);
 
-	assert_true(missing == 0);
+	assert_true(counted.missing_rows == 0);
 	return own_groups(m, err);
 }
 

@@ -182,7 +182,8 @@ static enum err repair_gone(struct store *s, struct buf *out, struct error *e)
 
 static enum err repair_rows(struct store *s, struct buf *out, void (*tell)(const char *text), struct error *e)
 {
-	uint64_t moved = 0, missing = 0, salvaged = 0, unread = 0;
+	uint64_t moved = 0, salvaged = 0, unread = 0;
+	struct store_report counted = {0};
 	enum err err = repair_sides(s, out, e);
 
 	if (err == ERR_OK)
@@ -191,7 +192,7 @@ static enum err repair_rows(struct store *s, struct buf *out, void (*tell)(const
 	if (err == ERR_OK)
 		err = move_wrong_rows(s, &moved, e);
 	if (err == ERR_OK)
-		err = store_recount(s, &missing, e);
+		err = store_recount(s, &counted, e);
 	if (err == ERR_OK)
 		err = store_salvage_for(s, INT32_MAX, &salvaged, e);
 	if (err == ERR_OK)
@@ -208,7 +209,7 @@ static enum err repair_rows(struct store *s, struct buf *out, void (*tell)(const
 	(void)buf_addf(out,
 	               "rows: %" PRIu64 " with a wrong checksum moved to `damaged`, %" PRIu64
 	               " counted as missing, %" PRIu64 " salvaged\n",
-	               moved, missing, salvaged);
+	               moved, counted.missing_rows, salvaged);
 	return err == ERR_OK ? note_told(s, out, e) : err;
 }
 

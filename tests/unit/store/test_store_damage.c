@@ -81,7 +81,8 @@ static struct outcome open_and_drain(const struct spooldir *d)
 	struct outcome out = {0};
 	struct store *s = NULL;
 	struct error e;
-	uint64_t first, last, missing;
+	struct store_report counted;
+	uint64_t first, last;
 	char *position;
 	bool more = true;
 	int restarts = 0;
@@ -96,7 +97,7 @@ static struct outcome open_and_drain(const struct spooldir *d)
 		enum err err = read_everything(s, &out, &e);
 
 		if (err == ERR_OK)
-			err = store_recount(s, &missing, &e);
+			err = store_recount(s, &counted, &e);
 		if (err == ERR_OK)
 			break;
 		if (err != ERR_DAMAGED || restarts++ == 3)

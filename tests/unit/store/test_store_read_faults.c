@@ -95,10 +95,10 @@ static enum err has_key(struct store *s, uint64_t *ret, struct error *e)
 
 static enum err recount(struct store *s, uint64_t *ret, struct error *e)
 {
-	uint64_t missing = 0;
-	enum err err = store_recount(s, &missing, e);
+	struct store_report report;
+	enum err err = store_recount(s, &report, e);
 
-	*ret = missing;
+	*ret = report.missing_rows;
 	return err;
 }
 

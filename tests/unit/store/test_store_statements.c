@@ -195,12 +195,13 @@ static enum err read_rows(struct store *s, uint64_t *ret, struct error *e)
 
 static enum err recount(struct store *s, uint64_t *ret, struct error *e)
 {
-	uint64_t missing = 0, more = 0;
+	struct store_report counted;
+	uint64_t missing = 0;
 	enum err err = store_count_missing(s, &missing, e);
 
 	if (err == ERR_OK)
-		err = store_recount(s, &more, e);
-	*ret = missing + more;
+		err = store_recount(s, &counted, e);
+	*ret = missing + (err == ERR_OK ? counted.missing_rows : 0);
 	return err;
 }
 
