@@ -10,6 +10,7 @@ import pytest
 
 from doors import Frames, post
 from ledger import message
+from others import OTHERS_RUN
 from waits import free_port, wait_for
 
 HALF_HEAD = b"POST /post HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\nX: "
@@ -81,7 +82,7 @@ sys.stdin.read()
 """
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="another user is wanted")
+@OTHERS_RUN
 @pytest.mark.parametrize("option, first", [({}, 10), ({"max_connections_per_peer": 15}, 15)])
 def test_half_of_the_connections_is_left_for_other_users(fake, new_spooler, folder, option, first):
     os.chmod(folder, 0o755)

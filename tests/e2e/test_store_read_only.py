@@ -10,6 +10,7 @@ import pytest
 import replies
 from doors import ndjson
 from ledger import message
+from others import OTHERS_RUN
 from spooler import BINARY
 from waits import free_port
 
@@ -90,7 +91,7 @@ def test_a_read_only_mount_can_be_looked_at_and_exported(waiting, mounted, folde
         assert b"peek" in done.stderr
 
 
-@ROOT_ONLY
+@OTHERS_RUN
 @pytest.mark.parametrize("ends", ["killed", "stopped"])
 @pytest.mark.parametrize("owner", ["ours", "root's"])
 def test_a_folder_that_we_may_not_write_in(waiting, folder, ends, owner):

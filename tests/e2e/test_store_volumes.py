@@ -10,10 +10,11 @@ import pytest
 
 from doors import post
 from fake_kinesis import IDENTITY
+from others import OTHERS_RUN
 from spooler import BINARY
 from waits import free_port, wait_for
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to others")
+pytestmark = OTHERS_RUN
 US, GROUP = 54321, 65432
 
 
