@@ -1,5 +1,6 @@
 #include "rig/faultfs.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -103,6 +104,45 @@ static bool is_dead(int fd, size_t count, off_t offset)
 	return strlen(path) >= strlen(dead.end) && strcmp(path + strlen(path) - strlen(dead.end), dead.end) == 0;
 }
 
+static struct {
+	const char *folder;
+	int64_t bytes;
+} disk;
+
+static int64_t bytes_of(const char *folder)
+{
+	DIR *dir = opendir(folder);
+	struct dirent *entry;
+	struct stat st;
+	int64_t sum = 0;
+
+	while (dir && (entry = readdir(dir)))
+		if (syscall(SYS_newfstatat, dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    S_ISREG(st.st_mode))
+			sum += st.st_size;
+	if (dir)
+		(void)closedir(dir);
+	return sum;
+}
+
+void faultfs_disk(const char *folder, int64_t free_bytes)
+{
+	disk.folder = folder;
+	disk.bytes = folder ? bytes_of(folder) + free_bytes : 0;
+}
+
+/* Whether a write that ends at `end` finds no room. */
+static bool is_full(int fd, int64_t end)
+{
+	struct stat st;
+
+	if (!disk.folder || syscall(SYS_fstat, fd, &st) != 0 || end <= st.st_size ||
+	    bytes_of(disk.folder) + end - st.st_size <= disk.bytes)
+		return false;
+	errno = ENOSPC;
+	return true;
+}
+
 ssize_t pread(int fd, void *to, size_t count, off_t offset)
 {
 	if (is_dead(fd, count, offset))
@@ -119,6 +159,8 @@ ssize_t read(int fd, void *to, size_t count)
 
 ssize_t pwrite(int fd, const void *from, size_t count, off_t offset)
 {
+	if (is_full(fd, offset + (int64_t)count))
+		return -1;
 	return fails_of(FAULTFS_WRITE, fd) ? -1 : syscall(SYS_pwrite64, fd, from, count, offset);
 }
 
@@ -126,6 +168,8 @@ ssize_t pwrite64(int fd, const void *from, size_t count, off_t offset) { return 
 
 ssize_t write(int fd, const void *from, size_t count)
 {
+	if (is_full(fd, syscall(SYS_lseek, fd, 0, SEEK_CUR) + (int64_t)count))
+		return -1;
 	return fails_of(FAULTFS_WRITE, fd) ? -1 : syscall(SYS_write, fd, from, count);
 }
 

@@ -36,6 +36,9 @@ enum { FAULTFS_KILL = -1 };
 void faultfs_arm(unsigned kinds, uint64_t n, int error, bool persistent);
 /* A dead sector: reads of these bytes of files whose path ends so fail (EIO); null: no more. */
 void faultfs_dead(const char *end, int64_t from, int64_t bytes);
+/* A small disk: what would make the files of this folder so many bytes longer together than they are now fails
+ * (ENOSPC), armed or not. Null: no more. */
+void faultfs_disk(const char *folder, int64_t free_bytes);
 /* How many operations failed since then. */
 uint64_t faultfs_failed(void);
 /* The path of the file whose read, write or sync failed last. */

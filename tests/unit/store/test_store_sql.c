@@ -8,7 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "rig/faultsql.h"
+#include "rig/spooldir.h"
 #include "store/files/sql.h"
+#include "store/files/sql_schema.h"
 
 static void a_setting_that_is_not_taken_is_refused(void **state)
 {
@@ -122,6 +125,209 @@ static void the_last_log_line_is_told(void **state)
 	assert_string_equal(sql_last_log(), "");
 }
 
+static void run(sqlite3 *db, const char *sql)
+{
+	char *text = NULL;
+
+	if (sqlite3_exec(db, sql, NULL, NULL, &text) != SQLITE_OK)
+		fail_msg("%s: %s", sql, text);
+}
+
+static sqlite3 *tables_of(int version)
+{
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(":memory:", &db), SQLITE_OK);
+	for (int i = 0; i < schema_step_count && schema_steps[i].version <= version; i++)
+		run(db, schema_steps[i].sql);
+	return db;
+}
+
+/* The tables of each version are those of it, and of no version in which they were others. */
+static void each_version_has_its_tables(void **state)
+{
+	(void)state;
+	for (int i = 0; i < schema_step_count; i++) {
+		sqlite3 *db = tables_of(schema_steps[i].version);
+
+		for (int j = 0; j < schema_step_count; j++) {
+			sqlite3 *other = tables_of(schema_steps[j].version);
+			struct error e = {0};
+			int64_t same = 0, count = 0;
+			enum err err = sql_schema_check(db, "p", schema_steps[j].version, &e);
+
+			assert_int_equal(sql_number(db, "SELECT count(*) FROM sqlite_schema", &count, &e), ERR_OK);
+			assert_int_equal(sql_number(other, "SELECT count(*) FROM sqlite_schema", &same, &e), ERR_OK);
+			if (i == j)
+				assert_int_equal(err, ERR_OK);
+			if (err == ERR_OK)
+				assert_int_equal(same, count);
+			(void)sqlite3_close(other);
+		}
+		(void)sqlite3_close(db);
+	}
+}
+
+/* Whatever of a definition is not what was written is damage, and what kspool did not make is named. */
+static void a_definition_that_is_another_is_told(void **state)
+{
+	static const char *const changes[] = {"sql = sql || ' '", "tbl_name = 'dead'", "type = 'view'",
+	                                      "name = name || '2'"};
+	static const struct {
+		const char *sql, *word;
+		enum err err;
+	} strangers[] = {
+	    {"ANALYZE", "", ERR_OK},
+	    {"CREATE TABLE guest (a)", "drop it: sqlite3 the/path 'DROP table guest'", ERR_ENVIRONMENT},
+	    {"ANALYZE; CREATE TABLE guest (a)", "DROP table", ERR_ENVIRONMENT},
+	    {"CREATE INDEX mine ON dead (id)", "holds the index mine, which kspool did not make", ERR_ENVIRONMENT},
+	    {"CREATE VIEW v AS SELECT 1", "holds the view v", ERR_ENVIRONMENT},
+	    {"CREATE TRIGGER t AFTER DELETE ON dead BEGIN SELECT 1; END", "DROP trigger t", ERR_ENVIRONMENT},
+	    {"INSERT INTO sqlite_schema SELECT * FROM sqlite_schema WHERE name = 'losses'",
+	     "the/path holds tables, indexes, triggers or views", ERR_ENVIRONMENT},
+	    {"DROP INDEX failures_next", "the definition of failures_next is not what was written", ERR_DAMAGED},
+	    {"DROP TABLE losses; CREATE TABLE guest (a)", "the definition of losses", ERR_DAMAGED},
+	    {"DROP TABLE losses; CREATE TABLE losses (a)", "the definition of losses", ERR_DAMAGED},
+	    {"UPDATE sqlite_schema SET rootpage = (SELECT rootpage FROM sqlite_schema WHERE name = 'cache')"
+	     " WHERE name = 'losses'",
+	     "the/path: two tables have one root", ERR_DAMAGED},
+	};
+	const int newest = schema_steps[schema_step_count - 1].version;
+	struct error e;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+		sqlite3 *db = tables_of(newest);
+		char sql[160];
+
+		run(db, "PRAGMA writable_schema=ON");
+		(void)snprintf(sql, sizeof sql, "UPDATE sqlite_schema SET %s WHERE name = 'positions'", changes[i]);
+		run(db, sql);
+		assert_int_equal(sql_schema_check(db, "the/path", newest, &e), ERR_DAMAGED);
+		assert_non_null(strstr(e.text, "the/path: the definition of positions is not what was written"));
+		(void)sqlite3_close(db);
+	}
+	for (size_t i = 0; i < sizeof strangers / sizeof *strangers; i++) {
+		sqlite3 *db = tables_of(newest);
+
+		run(db, "PRAGMA writable_schema=ON");
+		run(db, strangers[i].sql);
+		e = (struct error){0};
+		assert_int_equal(sql_schema_check(db, "the/path", newest, &e), strangers[i].err);
+		if (!strstr(e.text, strangers[i].word))
+			fail_msg("%s: %s", strangers[i].sql, e.text);
+		(void)sqlite3_close(db);
+	}
+}
+
+/* Whichever call fails: it is told, and no table is called another for it. */
+static void a_call_that_fails_is_no_strange_table(void **state)
+{
+	static const char *const tables[] = {"SELECT 1", "CREATE TABLE guest (a)"};
+	const int newest = schema_steps[schema_step_count - 1].version;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+		sqlite3 *db = tables_of(newest);
+		const enum err whole = i == 0 ? ERR_OK : ERR_ENVIRONMENT;
+		bool failed = true;
+		uint64_t n = 1;
+
+		run(db, tables[i]);
+		for (; failed; n++) {
+			struct error e = {0};
+			enum err err;
+
+			faultsql_arm(n, SQLITE_NOMEM, false);
+			err = sql_schema_check(db, "p", newest, &e);
+			failed = faultsql_failed();
+			faultsql_arm(0, 0, false);
+			if (err != (failed ? ERR_MEMORY : whole) && !(failed && i == 1 && err == ERR_ENVIRONMENT))
+				fail_msg("call %u (%s): error %d: %s", (unsigned)n, faultsql_what(), (int)err, e.text);
+		}
+		assert_true(n > 20);
+		(void)sqlite3_close(db);
+	}
+}
+
+/* Nothing that stands in a stranger's file runs when it is read, and nothing of the file is changed. */
+static void a_reader_does_not_trust_the_file(void **state)
+{
+	static const struct {
+		int option, value;
+	} switches[] = {
+	    {SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1}, {SQLITE_DBCONFIG_DEFENSIVE, 1},
+	    {SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0},   {SQLITE_DBCONFIG_ENABLE_VIEW, 0},
+	    {SQLITE_DBCONFIG_ENABLE_TRIGGER, 0},
+	};
+	static const struct {
+		const char *sql;
+		int64_t value;
+	} settings[] = {{"PRAGMA query_only", 1},
+	                {"PRAGMA cell_size_check", 1},
+	                {"PRAGMA wal_autocheckpoint", 0},
+	                {"PRAGMA temp_store", 2}};
+	struct spooldir d;
+	sqlite3 *db;
+	struct error e;
+	int64_t n;
+
+	(void)state;
+	spooldir_make(&d);
+	assert_int_equal(sqlite3_open(d.path, &db), SQLITE_OK);
+	run(db, "CREATE TABLE t (a); INSERT INTO t VALUES (4); CREATE VIEW v AS SELECT a FROM t");
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+	assert_int_equal(sql_reader_open(d.path, NULL, &db, &e), ERR_OK);
+	for (size_t i = 0; i < sizeof switches / sizeof *switches; i++) {
+		int now = -1;
+
+		assert_int_equal(sqlite3_db_config(db, switches[i].option, -1, &now), SQLITE_OK);
+		assert_int_equal(now, switches[i].value);
+	}
+	for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+		assert_int_equal(sql_number(db, settings[i].sql, &n, &e), ERR_OK);
+		assert_int_equal(n, settings[i].value);
+	}
+	assert_int_equal(sql_number(db, "SELECT a FROM t", &n, &e), ERR_OK);
+	assert_int_equal(n, 4);
+	assert_int_equal(sql_number(db, "SELECT a FROM v", &n, &e), ERR_DAMAGED);
+	assert_int_not_equal(sql_exec(db, "DELETE FROM t", &e, "write"), ERR_OK);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+	spooldir_remove(&d);
+}
+
+/* What is no database is told as what it is, before SQLite makes something of it. */
+static void a_reader_says_what_it_was_given(void **state)
+{
+	static const struct {
+		const char *bytes;
+		size_t count;
+		enum err err;
+		const char *word;
+	} cases[] = {
+	    {"", 0, ERR_DAMAGED, " is empty"},
+	    {"x", 1, ERR_DAMAGED, " is empty"},
+	    {"xy", 2, ERR_DAMAGED, "SQLite 26"},
+	    {NULL, 0, ERR_ENVIRONMENT, "SQLite 14"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct spooldir d;
+		sqlite3 *db = NULL;
+		struct error e = {0};
+
+		spooldir_make(&d);
+		if (cases[i].bytes)
+			spooldir_store(d.path, cases[i].bytes, cases[i].count);
+		assert_int_equal(sql_reader_open(d.path, NULL, &db, &e), cases[i].err);
+		assert_null(db);
+		if (!strstr(e.text, cases[i].word))
+			fail_msg("case %u: %s", (unsigned)i, e.text);
+		spooldir_remove(&d);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -129,6 +335,11 @@ int main(void)
 	    cmocka_unit_test(every_code_has_its_meaning),
 	    cmocka_unit_test(a_number_is_one),
 	    cmocka_unit_test(the_last_log_line_is_told),
+	    cmocka_unit_test(each_version_has_its_tables),
+	    cmocka_unit_test(a_definition_that_is_another_is_told),
+	    cmocka_unit_test(a_call_that_fails_is_no_strange_table),
+	    cmocka_unit_test(a_reader_does_not_trust_the_file),
+	    cmocka_unit_test(a_reader_says_what_it_was_given),
 	};
 
 	sql_global_setup();
