@@ -278,6 +278,40 @@ static void old_slots_make_no_bit(void **state)
 	place_close(&p);
 }
 
+/* Deleted or exchanged under a spool that runs: it comes back whole, and what is noted from then on stands in it. */
+static void a_file_that_goes_comes_back(void **state)
+{
+	(void)state;
+	for (int exchanged = 0; exchanged < 3; exchanged++) {
+		struct place p;
+		AUTOFREE char *path = NULL;
+		off_t bytes;
+
+		place_open(&p);
+		path = mem_format("%s.left", p.dir.path);
+		for (uint64_t n = 0; n < 6; n++)
+			set(&p, n * 32256 + 9 + n, n * 32256 + 40);
+		take_back(&p, 20);
+		keep(&p);
+		bytes = file_bytes(&p);
+		left_look(p.left);
+		assert_int_equal(file_bytes(&p), bytes);
+		if (exchanged < 2)
+			assert_int_equal(unlink(path), 0);
+		if (exchanged == 1)
+			spooldir_store(path, "another", 7);
+		left_look(p.left);
+		assert_int_equal(left_trouble(p.left), 0);
+		assert_int_equal(file_bytes(&p), bytes);
+		set(&p, 50, 60);
+		keep(&p);
+		open_left(&p, ours);
+		assert_false(left_is_doubtful(p.left));
+		compare(&p);
+		place_close(&p);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -287,6 +321,7 @@ int main(void)
 	    cmocka_unit_test(a_wrong_byte_makes_no_bit),
 	    cmocka_unit_test(another_spools_is_put_away),
 	    cmocka_unit_test(old_slots_make_no_bit),
+	    cmocka_unit_test(a_file_that_goes_comes_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,6 +18,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "rig/lives.h"
+#include "store/store_internal.h"
 
 enum { MESSAGES = 60, TEXT_MAX = 16384 };
 
@@ -235,6 +236,37 @@ static void losses_of_several_kinds_add_up(void **state)
 	spooldir_remove(&d);
 }
 
+/* Of one kind, one after the other: from the lowest to the highest, in whichever order they are found. */
+static void losses_of_one_kind_are_one_span(void **state)
+{
+	static const struct {
+		uint64_t lost[3];
+		const char *span;
+	} cases[] = {{{25, 7, 44}, "ids 7 to 44"}, {{7, 25, 44}, "ids 7 to 44"}, {{44, 25, 7}, "ids 7 to 44"}};
+	char text[TEXT_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct spooldir d;
+
+		spooldir_make(&d);
+		life_make_halves(&d, MESSAGES, false);
+		for (int n = 0; n < 3; n++) {
+			struct store *s;
+			struct error e;
+
+			spooldir_damage(d.path, cases[i].lost[n]);
+			s = life_open(&d, NULL);
+			assert_int_equal(store_move_damaged(s, &cases[i].lost[n], 1, &e), ERR_OK);
+			life_close(s);
+		}
+		assert_true(life_problems(&d, text, sizeof text) > 0);
+		if (!says(text, cases[i].span, 3))
+			fail_msg("case %u: %s", (unsigned)i, text);
+		spooldir_remove(&d);
+	}
+}
+
 /* A file that was set aside is read back: what comes back is damaged no more, and its own losses come with it. */
 static void what_comes_back_is_not_damaged(void **state)
 {
@@ -296,6 +328,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_is_damaged_is_told_until_a_person_knows),
 	    cmocka_unit_test(losses_of_several_kinds_add_up),
+	    cmocka_unit_test(losses_of_one_kind_are_one_span),
 	    cmocka_unit_test(what_comes_back_is_not_damaged),
 	    cmocka_unit_test(an_older_spool_says_what_nobody_confirmed),
 	};
