@@ -220,17 +220,17 @@ uint64_t files_share(const struct files *f, uint64_t bytes)
 
 uint64_t files_wal_hold(struct files *f, uint64_t bytes, uint64_t spare_bytes)
 {
-	uint64_t free_bytes = files_free_bytes(f), room = free_bytes > spare_bytes ? (free_bytes - spare_bytes) / 2 : 0;
-	uint64_t held;
+	uint64_t free_bytes = files_free_bytes(f), room, held;
 	struct stat st;
 
 	open_anew(f, &f->wal_fd, "-wal", O_RDWR); /* after damage the name stands for a new file */
 	if (f->wal_fd < 0 || fstat(f->wal_fd, &st) != 0)
 		return 0;
 	held = (uint64_t)st.st_blocks * 512;
+	room = held + (free_bytes > spare_bytes ? free_bytes - spare_bytes : 0);
 	bytes = files_share(f, bytes);
-	if (bytes > held && bytes - held > room)
-		bytes = held + room;
+	if (bytes > room / 2) /* what it holds goes into the database, which needs as much */
+		bytes = room / 2;
 	if (bytes <= held)
 		return held;
 	if (fallocate(f->wal_fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes) == 0)
