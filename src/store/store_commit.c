@@ -10,6 +10,7 @@ enum {
 	ROW_COMMITS = 32, /* that the ledger's row may be behind */
 	ROW_MS = 10000,   /* of own time that a power cut may take back */
 	HANDED_SPARE = 8, /* an eighth more may be handed out before the row must say so */
+	LOG_LEAST_PAGES = 16,
 };
 
 static enum err recount_bytes(struct store *s, struct error *e)
@@ -165,6 +166,15 @@ enum err store_put_ledger(struct store *s, struct error *e)
 	return err == ERR_OK ? store_commit(s, e) : err;
 }
 
+/* A log is not worth a checkpoint before. */
+static uint64_t log_least(const struct store *s)
+{
+	const uint64_t least = LOG_LEAST_PAGES * (uint64_t)s->page_bytes, room = s->free_bytes / 4;
+	const uint64_t fits = room > least ? room : least;
+
+	return fits < s->log_least ? fits : s->log_least;
+}
+
 /* The database must be able to take what the log holds: near a full disk the log stays short. */
 static uint64_t log_limit(const struct store *s)
 {
@@ -175,7 +185,7 @@ static uint64_t log_limit(const struct store *s)
 		limit = held;
 	if (limit > CHECKPOINT_BYTES)
 		limit = CHECKPOINT_BYTES;
-	return limit > s->log_least ? limit : s->log_least;
+	return limit > log_least(s) ? limit : log_least(s);
 }
 
 enum err store_checkpoint(struct store *s, bool force, struct error *e)
@@ -186,7 +196,7 @@ enum err store_checkpoint(struct store *s, bool force, struct error *e)
 
 	must(!s->in_group);
 	force |= s->log_is_due;
-	if (!force && (uint64_t)s->wal_frames * s->page_bytes < s->log_least)
+	if (!force && (uint64_t)s->wal_frames * s->page_bytes < log_least(s))
 		return ERR_OK;
 	if (!force && (uint64_t)s->wal_frames * s->page_bytes < log_limit(s))
 		return ERR_OK;

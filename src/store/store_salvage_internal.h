@@ -2,21 +2,34 @@
  * store_salvage_internal: what reading files back is made of.
  *
  * What it is: the file that is being read, and how far; store_sources.c finds, opens and closes files, store_salvage.c
- * makes rows of them. Promises: 8, by the invariants of both. Owner: the store. Thread: the store's.
- * Fails: an error while reading a file that was set aside puts it off until the next start; only errors of the spool
- * itself travel up. Does not: appear outside these two files.
+ * reads
+ * them in steps, store_salvage_rows.c makes rows of them. Promises: 8, by the invariants of both. Owner: the store.
+ * Thread: the store's. Fails: an error while reading a file that was set aside puts it off until the next start; only
+ * errors of the spool itself travel up. Does not: appear outside these three files.
  */
 #ifndef KSPOOL_STORE_STORE_SALVAGE_INTERNAL_H
 #define KSPOOL_STORE_STORE_SALVAGE_INTERNAL_H
 
 #include "store/store_internal.h"
 
-enum { FAILURE_PAGES_MAX = 4096, MARKS_MAX = 65536, BAD_PARTS_MAX = 4096 };
+enum { FAILURES_MAX = 65536, MARKS_MAX = 65536, BAD_PARTS_MAX = 4096 };
 
 /* What could not be read: left out, and read at the next start. */
 struct bad_part {
 	uint32_t page;
 	uint32_t record; /* 1 + its cell, when it goes on elsewhere and that cannot be read; 0: the page */
+};
+
+/* How often a message of the file was tried. */
+struct tried {
+	uint64_t id;
+	uint32_t attempts;
+	char code[52];
+};
+
+/* A message in a page: of a block, or 0 where it stands alone. */
+struct place {
+	uint32_t page, cell, message;
 };
 
 struct salvage {
@@ -27,13 +40,15 @@ struct salvage {
 	uint64_t rows;
 	uint64_t expected;
 	uint64_t first, last; /* messages that came back in this step */
-	uint64_t step_rows, step_bytes;
-	uint64_t room_bytes; /* that this step may write */
-	bool is_last_resort; /* nothing waits that could make room by leaving: the next page is taken, whatever it holds
-	                      */
-	uint32_t page;       /* the one being read */
-	uint32_t failure_pages[FAILURE_PAGES_MAX];
-	size_t failure_page_count;
+	uint64_t step_rows, step_bytes, step_parts;
+	uint64_t room_bytes;    /* that this step may write */
+	uint64_t most_bytes;    /* no more: a step that was larger was refused */
+	bool ends_here;         /* there is no room for what stands at `at` */
+	uint32_t page;          /* the one being read */
+	struct place at;        /* what is being read */
+	struct place reached;   /* all before it was taken; page 0: that are whole pages */
+	struct tried *failures; /* of the whole file, by id */
+	size_t failure_count;
 	struct bad_part bad[BAD_PARTS_MAX];
 	size_t bad_count, bad_noted;
 	struct bad_part again[BAD_PARTS_MAX]; /* of earlier starts: still to be read in this one */
@@ -58,6 +73,8 @@ struct note {
 	bool is_lost; /* it is not what was written, and says nothing */
 };
 
+#define SALVAGE_PLACE \
+	"part:%s:" /* a suffix; the next page, and how far it was read: 32 bits of a cell, and of a message */
 #define SALVAGE_EXPECTED "expected"
 #define SALVAGE_POSITIONS "positions"
 #define SALVAGE_KEYS "keys"
@@ -65,6 +82,16 @@ struct note {
 enum err store_note_get(struct store *s, const char *key, struct note *ret, struct error *e) MUST_CHECK;
 enum err store_note_put(struct store *s, const char *key, const struct note *note, struct error *e) MUST_CHECK;
 
+/* store_salvage_rows.c */
+/* ERR_FULL, with what is waited for. */
+enum err store_salvage_waits(const struct store *s, struct error *e) MUST_CHECK;
+/* What a record of the page being read holds comes back. */
+enum err store_salvage_record(void *arg, const struct stored_record *r, struct error *e) MUST_CHECK;
+/* A message's attempts, if it is that; then, when all are noted, by id. */
+void store_salvage_note_failure(struct store *s, const struct stored_record *r);
+void store_salvage_sort_failures(struct salvage *v);
+
+/* store_sources.c */
 /* True when `err` says that a file set aside could not be read, and not that the spool could not. */
 bool store_source_failed(const struct store *s, enum err err);
 /* Finds a file that is not done, and opens it; s->salvage stays null when there is none. */

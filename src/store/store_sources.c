@@ -26,6 +26,7 @@ void store_salvage_end(struct store *s)
 		pages_close(s->salvage->pages);
 		block_free(s->salvage->block);
 		free(s->salvage->marks);
+		free(s->salvage->failures);
 	}
 	free(take(s->salvage));
 	s->salvage_is_done = false;
@@ -81,11 +82,13 @@ enum err store_sources_adopt(struct store *s, struct error *e)
 /* Sent again is better than lost: a mark that is not what was written marks nothing. */
 static enum err take_mark(void *arg, const struct stored_record *r, struct error *e)
 {
-	struct salvage *v = arg;
+	struct store *s = arg;
+	struct salvage *v = s->salvage;
 	struct store_row unused;
 	struct block_mark m = {.id = (uint64_t)r->rowid};
 
 	(void)e;
+	store_salvage_note_failure(s, r);
 	if (row_of_record(r, &unused) != ROW_PARTIAL || r->values[4].count != sizeof m.bits ||
 	    v->mark_count == MARKS_MAX)
 		return ERR_OK;
@@ -101,20 +104,22 @@ static enum err take_mark(void *arg, const struct stored_record *r, struct error
 	return ERR_OK;
 }
 
-/* A block may stand before its mark: all marks are read first. */
-static enum err read_marks(struct salvage *v, struct error *e)
+/* A block may stand before its mark, a message before its attempts: all of these are read first. */
+static enum err read_marks(struct store *s, struct error *e)
 {
+	struct salvage *v = s->salvage;
 	enum err err = ERR_OK;
 
 	for (uint32_t n = 1; err == ERR_OK && n <= pages_count(v->pages); n++) {
 		const uint64_t unreadable = pages_unreadable(v->pages);
 
-		err = pages_records(v->pages, n, take_mark, v, e);
+		err = pages_records(v->pages, n, take_mark, s, e);
 		if (err == ERR_DISK || pages_unreadable(v->pages) > unreadable) {
 			v->marks_unread |= pages_may_hold_rows(v->pages, n);
 			err = ERR_OK;
 		}
 	}
+	store_salvage_sort_failures(v);
 	return err;
 }
 
@@ -207,6 +212,19 @@ static enum err bad_pages(struct store *s, struct salvage *v, struct error *e)
 	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "see what was salvaged");
 }
 
+static enum err read_place(struct store *s, struct error *e)
+{
+	struct salvage *v = s->salvage;
+	AUTOFREE char *key = mem_format(SALVAGE_PLACE, v->suffix);
+	struct note note;
+	enum err err = store_note_get(s, key, &note, e);
+
+	if (err == ERR_OK && note.after == v->after_page + UINT64_C(1))
+		v->reached = (struct place){(uint32_t)note.after, (uint32_t)(note.rows >> 32), (uint32_t)note.rows};
+	v->is_repeat |= note.is_lost;
+	return err;
+}
+
 static enum err open_source(struct store *s, const char *suffix, const struct source_facts *facts,
                             const struct note *note, struct error *e)
 {
@@ -222,7 +240,10 @@ static enum err open_source(struct store *s, const char *suffix, const struct so
 	v->rows = note->rows;
 	v->expected = expected;
 	v->is_repeat = note->is_lost;
+	v->most_bytes = UINT64_MAX;
 	v->tolerates = s->tolerates;
+	if (err == ERR_OK)
+		err = read_place(s, e);
 	if (err == ERR_OK)
 		err = bad_pages(s, v, e);
 	if (err == ERR_OK)
@@ -237,7 +258,7 @@ static enum err open_source(struct store *s, const char *suffix, const struct so
 	if (s->tide.is_valid && s->tide.id >= v->counted) /* the file's ledger may be old */
 		v->counted = s->tide.id + 1;
 	if (err == ERR_OK)
-		err = read_marks(v, e);
+		err = read_marks(s, e);
 	if (err != ERR_OK)
 		store_salvage_end(s);
 	return err;

@@ -67,3 +67,28 @@ def test_a_drained_spool_takes_in_again(fake, http_door, sender, judge, small_di
     sender.ack(payload)
     spooler.wait_ledger(pending=0, delivered=len(sender.acked), seconds=30)
     judge(fake, spooler, duplicates=0)
+
+
+@ROOT_ONLY
+@pytest.mark.parametrize("small_disk, size, count, end",
+                         [("2m", 20_000, 5, "kill"), ("2m", 90_000, 3, "stop"), ("4m", 700, 60, "kill"),
+                          ("24m", 20_000, 5, "kill"), ("24m", 90_000, 3, "stop")], indirect=["small_disk"])
+def test_a_head_that_is_gone_on_a_disk_filled_to_its_last_byte(fake, http_door, sender, judge, small_disk, size, count, end):
+    """What is set aside takes nearly all of it: it comes back in what is left, in portions that leave before the next."""
+    fake.offline()
+    spooler, address = http_door(spool=f"{small_disk}/spool.db", own={"compress": "never", "min_free": 0})
+    for first in range(0, 1000 * count, count):
+        payloads = [sender.send(message(n, size=size)) for n in range(first, first + count)]
+        if post(address, b"\n".join(payloads) + b"\n", headers=NDJSON)[0] != 200:
+            break
+        for payload in payloads:
+            sender.ack(payload)
+    getattr(spooler, end)()
+    with open(spooler.spool, "r+b") as file:
+        file.write(bytes(4096))
+    fake.online()
+    spooler.start()
+    spooler.wait_ledger(pending=0, delivered=len(sender.acked), damaged=0, seconds=60)
+    judge(fake, spooler, duplicates=None)
+    wait_for(lambda: not spooler.status()["spool"]["set_aside_waits_for_room"], "it is read to its end", seconds=20)
+    assert all(item["read"] for item in spooler.status()["spool"]["set_aside"])

@@ -21,7 +21,7 @@
 #include "rig/lives.h"
 #include "rig/spooltell.h"
 #include "rig/tableprint.h"
-#include "store/store_internal.h"
+#include "store/store_salvage_internal.h"
 
 enum { MESSAGES = 40, LEFT = 10, WAIT_MS = 30 * 60 * 1000, CALLS_MAX = 2000 };
 
@@ -363,6 +363,12 @@ static struct store *make_beside(struct spooldir *d, const struct reading *r)
 	return s;
 }
 
+/* What the last step brought is committed before its file is closed, with the place that it reached. */
+static bool is_at_the_end(const struct store *s)
+{
+	return s->salvage && s->salvage->after_page == pages_count(s->salvage->pages);
+}
+
 /* One step; true: it went well, with no call that failed. */
 static bool step(struct store *s, const struct reading *r, uint64_t n, bool *ret_more)
 {
@@ -389,8 +395,8 @@ static bool step(struct store *s, const struct reading *r, uint64_t n, bool *ret
 		         (int)err, e.text);
 	if (store_in_group(s) || s->put_off_count > 0)
 		fail_msg("%s; %s: call %u failed (%s): it goes on", r->harm, r->notes, (unsigned)n, faultsql_what());
-	if (s->durable.commits == before.commits + 1)
-		return false; /* what the last step brought is committed before its file is closed */
+	if (s->durable.commits == before.commits + 1 || is_at_the_end(s))
+		return false;
 	if (print_of(s) != rows || memcmp(&before, &s->durable, sizeof before) != 0)
 		fail_msg("%s; %s: call %u failed (%s) and left something", r->harm, r->notes, (unsigned)n,
 		         faultsql_what());
