@@ -120,6 +120,7 @@ static void take_frame(struct client *c, const char *payload, uint32_t length)
 		answer_now(c, FRAME_CLOSING, mem_string("kspool is stopping; not stored"));
 		return;
 	}
+	c->has_said = true;
 	quota_spend(c->door->quota, c->identity, length, 1, clock_mono_ns());
 	if (!c->building)
 		c->building = group_new(i, c->door->door.processors, NULL, NULL);

@@ -196,6 +196,7 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 			free_client(c);
 			return;
 		}
+		held_rename(&c->held, &c->peer);
 		begin(c);
 		run_client(c);
 	} else if (what & BEV_EVENT_EOF && c->state != CLIENT_SHAKING) {
@@ -245,7 +246,7 @@ static void on_accept(struct bufferevent *bev, const struct peer *peer, bool tls
 	c->peer = *peer;
 	c->on_answer = run_client;
 	c->since_ns = clock_mono_ns();
-	held_enter(&c->held, bev, &client_held, c);
+	held_enter(&c->held, bev, peer, &client_held, c);
 	if (!tls)
 		begin(c);
 	c->reads = true;
@@ -463,19 +464,39 @@ static struct listener_names names_of(const struct config_strings *s)
 	return (struct listener_names){.items = s->items, .count = s->count};
 }
 
-/* A client that has said nothing valid yet loses nothing. */
-static bool make_room(const unsigned char *key, void *arg)
+/*
+ * How much is lost with it: 0 nothing whole was said, 1 it is idle, 2 a message that is not whole or answers that it
+ * does not take; -1: it must stay. What the kernel holds of lines counts as given to us.
+ */
+static int loss_of(const struct client *c)
+{
+	bool is_partial = client_is_partial(c);
+
+	if (c->state != CLIENT_OPEN && c->state != CLIENT_LEAVING)
+		return 0;
+	if (c->has_feeder ? !client_is_settled(c) || waiting_bytes(c) > 0
+	                  : !TAILQ_EMPTY(&c->answers) && !client_may_go(c))
+		return -1;
+	if (c->has_feeder ? c->feeder.offset == 0 && !is_partial : !c->has_said)
+		return 0;
+	return is_partial || evbuffer_get_length(bufferevent_get_output(c->bev)) > 0 ? 2 : 1;
+}
+
+/* Its own peer's new clients take the place of one only that loses nothing. */
+static bool make_room(const unsigned char *key, bool for_smaller, void *arg)
 {
 	struct door_socket *s = arg;
-	struct client *c;
+	struct client *c, *worst = NULL;
 
 	TAILQ_FOREACH (c, &s->clients, link)
-		if (c->state != CLIENT_OPEN && c->state != CLIENT_LEAVING &&
-		    memcmp(c->peer.key, key, sizeof c->peer.key) == 0) {
-			free_client(c);
-			return true;
-		}
-	return false;
+		if (memcmp(c->peer.key, key, sizeof c->peer.key) == 0 && loss_of(c) >= 0 &&
+		    loss_of(c) <= (for_smaller ? 2 : 0) && (!worst || loss_of(c) < loss_of(worst)))
+			worst = c;
+	if (!worst)
+		return false;
+	LOG_LIMITED(LOG_WARN, "client given up for a new one", LOG_S("peer", worst->peer.text));
+	free_client(worst);
+	return true;
 }
 
 static const char *trouble(const struct door *d) { return listener_trouble(((const struct door_socket *)d)->listener); }

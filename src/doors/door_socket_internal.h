@@ -62,6 +62,7 @@ struct client {
 	unsigned char identity[LISTENER_KEY_BYTES]; /* what its quota counts by: certificate, token, user or address */
 	enum client_state state;
 	int64_t held_ns;   /* in HELD: how long */
+	bool has_said;     /* a whole frame */
 	bool peer_ended;   /* sent its last byte, which may not be looked at yet */
 	bool drains;       /* kspool stops: what the kernel held then is still read */
 	size_t left;       /* of it */

@@ -1,5 +1,8 @@
 #include "server/held.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/bufferevent_ssl.h>
@@ -16,9 +19,20 @@ enum { YOUNG_MS = 1000, YOUNG_SHARE = 16, BUDGET_SHARE = 8 };
 
 TAILQ_HEAD(members, held);
 
-/* `relief` stands while there are members. */
+/* A peer, and what its connections on all doors hold. */
+struct holder {
+	LIST_ENTRY(holder) link;
+	unsigned char key[LISTENER_KEY_BYTES];
+	uint32_t connections;
+	uint64_t bytes;
+	struct held *worst; /* while one is chosen: what it would give up */
+	size_t weight;
+};
+
+/* `relief` stands while there are members; a holder while it has one. */
 static struct {
 	struct members members;
+	LIST_HEAD(, holder) holders;
 	uint64_t bytes;
 	struct event *relief;
 } pool = {.members = TAILQ_HEAD_INITIALIZER(pool.members)};
@@ -43,12 +57,34 @@ static size_t weight(const struct held *h, int64_t now_ns)
 static struct held *heaviest(void)
 {
 	int64_t now_ns = clock_mono_ns();
-	struct held *h, *worst = NULL;
+	struct holder *o, *most = NULL;
+	struct held *h;
 
+	LIST_FOREACH (o, &pool.holders, link) {
+		o->worst = NULL;
+		o->weight = 0;
+	}
 	TAILQ_FOREACH (h, &pool.members, link)
-		if (weight(h, now_ns) > (worst ? weight(worst, now_ns) : 0))
-			worst = h;
-	return worst;
+		if (weight(h, now_ns) > h->holder->weight) {
+			h->holder->worst = h;
+			h->holder->weight = weight(h, now_ns);
+		}
+	LIST_FOREACH (o, &pool.holders, link)
+		if (o->worst && (!most || o->bytes > most->bytes))
+			most = o;
+	return most ? most->worst : NULL;
+}
+
+bool held_must_wait(const struct held *h)
+{
+	const struct holder *o;
+
+	if (!held_is_over())
+		return false;
+	LIST_FOREACH (o, &pool.holders, link)
+		if (o->bytes / 2 > h->holder->bytes)
+			return false;
+	return true;
 }
 
 static void relieve(evutil_socket_t fd, short what, void *arg)
@@ -70,19 +106,57 @@ static void set_bytes(struct held *h, size_t bytes)
 {
 	pool.bytes += bytes;
 	pool.bytes -= h->bytes;
+	h->holder->bytes += bytes;
+	h->holder->bytes -= h->bytes;
 	h->bytes = bytes;
 	budget_tell(BUDGET_CONNECTIONS, pool.bytes > HELD_OWN_BYTES ? pool.bytes - HELD_OWN_BYTES : 0);
 }
 
-void held_enter(struct held *h, struct bufferevent *bev, const struct held_kind *kind, void *owner)
+static struct holder *holder_of(const struct peer *peer)
 {
-	*h = (struct held){.bev = bev, .kind = kind, .owner = owner};
+	struct holder *o;
+
+	LIST_FOREACH (o, &pool.holders, link)
+		if (memcmp(o->key, peer->key, sizeof o->key) == 0)
+			return o;
+	o = mem_zero(sizeof *o);
+	memcpy(o->key, peer->key, sizeof o->key);
+	LIST_INSERT_HEAD(&pool.holders, o, link);
+	return o;
+}
+
+static void holder_put(struct holder *o)
+{
+	if (--o->connections > 0)
+		return;
+	must(o->bytes == 0);
+	LIST_REMOVE(o, link);
+	free(o);
+}
+
+void held_enter(struct held *h, struct bufferevent *bev, const struct peer *peer, const struct held_kind *kind,
+                void *owner)
+{
+	*h = (struct held){.bev = bev, .kind = kind, .owner = owner, .holder = holder_of(peer)};
+	h->holder->connections++;
 	if (!pool.relief) {
 		pool.relief = evtimer_new(bufferevent_get_base(bev), relieve, NULL);
 		must(pool.relief);
 	}
 	TAILQ_INSERT_TAIL(&pool.members, h, link);
 	held_note(h, 0);
+}
+
+void held_rename(struct held *h, const struct peer *peer)
+{
+	struct holder *old = h->holder;
+	size_t bytes = h->bytes;
+
+	set_bytes(h, 0);
+	h->holder = holder_of(peer);
+	h->holder->connections++;
+	holder_put(old);
+	set_bytes(h, bytes);
 }
 
 void held_note(struct held *h, size_t own)
@@ -104,6 +178,7 @@ void held_note(struct held *h, size_t own)
 void held_leave(struct held *h)
 {
 	set_bytes(h, 0);
+	holder_put(h->holder);
 	TAILQ_REMOVE(&pool.members, h, link);
 	if (!TAILQ_EMPTY(&pool.members))
 		return;

@@ -2,10 +2,10 @@
  * held: what connections hold before anything of it is a message: buffers of both directions, heads, TLS.
  *
  * What it is: one count for all servers and doors of the process, told to the budget, and what is done when it is over
- * its limit: connections that hold most are given up, what is younger than a moment last. Who holds no more than a
- * connection must is never among them, so that a small request always gets its answer.
+ * its limit: the peer whose connections hold most gives up one, the largest that is older than a moment before all. Who
+ * holds no more than a connection must is never among them, so that a small request always gets its answer.
  * Promises: 6 (connections hold at most HELD_OWN_BYTES and an eighth of kspool.memory, and HELD_SMALL_BYTES each),
- * 12 (those that hold much go, whoever comes).
+ * 12 (a crowd of one address, user or name takes nothing from another that holds less).
  * Owner: a connection has its own; held_leave before it is freed. Thread: the intake thread's alone.
  * Fails: never. Does not: free anything in the middle of a call: the loop calls `go` when nobody walks over
  * connections.
@@ -18,7 +18,10 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "server/listener.h"
+
 struct bufferevent;
+struct holder;
 
 enum {
 	HELD_OWN_BYTES = 8 << 20,
@@ -37,16 +40,22 @@ struct held {
 	TAILQ_ENTRY(held) link;
 	const struct held_kind *kind;
 	void *owner;
+	struct holder *holder; /* whose it is */
 	struct bufferevent *bev;
 	size_t bytes;
 	int64_t since_ns; /* of its last change */
 };
 
-void held_enter(struct held *h, struct bufferevent *bev, const struct held_kind *kind, void *owner);
+void held_enter(struct held *h, struct bufferevent *bev, const struct peer *peer, const struct held_kind *kind,
+                void *owner);
+/* It counts as this peer's from now on. */
+void held_rename(struct held *h, const struct peer *peer);
 /* Counts its buffers anew, and `own` bytes besides. */
 void held_note(struct held *h, size_t own);
-/* Connections hold more than they may: nothing large is begun. */
+/* Connections hold more than they may. */
 bool held_is_over(void);
+/* They do, and its peer holds at least half as much as any: nothing large is begun for it. */
+bool held_must_wait(const struct held *h);
 /* Of all connections. */
 uint64_t held_bytes(void);
 void held_leave(struct held *h);

@@ -38,7 +38,10 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 static const char too_many[] = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 21\r\n"
                                "Content-Type: text/plain\r\nConnection: close\r\n\r\ntoo many connections\n";
 
-static bool make_room(const unsigned char *key, void *arg) { return connection_make_room(arg, key); }
+static bool make_room(const unsigned char *key, bool for_smaller, void *arg)
+{
+	return connection_make_room(arg, key, for_smaller);
+}
 
 static enum err open_listener(struct httpd *h, const struct httpd_options *o, struct error *e)
 {

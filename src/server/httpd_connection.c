@@ -254,7 +254,7 @@ static void on_head(struct connection *c)
 	else if (verdict.status == 0 && !token_has_room(c))
 		verdict = (struct httpd_verdict){
 		    .status = 429, .reason = "too many connections with this token", .extra = "Retry-After: 1\r\n"};
-	if (verdict.status == 0 && held_is_over() && c->request->head.head.len > HTTPD_HEAD_SMALL_BYTES)
+	if (verdict.status == 0 && held_must_wait(&c->held) && c->request->head.head.len > HTTPD_HEAD_SMALL_BYTES)
 		verdict = (struct httpd_verdict){
 		    .status = 503, .reason = "requests hold all the memory they may", .extra = "Retry-After: 1\r\n"};
 	if (verdict.status == 401 && c->held_ns > 0) {
@@ -390,6 +390,7 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 			connection_free(c);
 			return;
 		}
+		held_rename(&c->held, &c->peer);
 		set_state(c, CONNECTION_HEAD);
 		connection_run(c);
 	} else if (what & BEV_EVENT_EOF && c->state != CONNECTION_SHAKING) {
@@ -426,16 +427,18 @@ void connection_new(struct bufferevent *bev, const struct peer *peer, bool tls, 
 	TAILQ_INSERT_TAIL(&h->connections, c, link);
 	bufferevent_setcb(bev, on_read, on_read, on_event, c);
 	bufferevent_setwatermark(bev, EV_READ, 0, HTTPD_HEAD_AHEAD_BYTES);
-	held_enter(&c->held, bev, &connection_held, c);
+	held_enter(&c->held, bev, peer, &connection_held, c);
 	(void)bufferevent_set_timeouts(bev, NULL, &write_timeout);
 	(void)bufferevent_enable(bev, EV_READ | EV_WRITE);
 }
 
-/* How much is lost with it: 0 nothing, 1 a request that has begun, 2 a body; -1: it must stay. */
+/* How much is lost with it: 0 nothing, 1 a request that has begun, 2 a body, 3 answers not taken; -1: it must stay. */
 static int loss_of(const struct connection *c)
 {
-	if (c->running || c->state == CONNECTION_HANDLING || (output_bytes(c) > 0 && c->state != CONNECTION_LINGER))
+	if (c->running || c->state == CONNECTION_HANDLING)
 		return -1;
+	if (output_bytes(c) > 0 && c->state != CONNECTION_LINGER)
+		return 3;
 	if (c->state == CONNECTION_BODY)
 		return 2;
 	return c->state == CONNECTION_LINGER ||
@@ -444,12 +447,13 @@ static int loss_of(const struct connection *c)
 	           : 1;
 }
 
-bool connection_make_room(struct httpd *h, const unsigned char *key)
+bool connection_make_room(struct httpd *h, const unsigned char *key, bool for_smaller)
 {
 	struct connection *c, *worst = NULL;
 
 	TAILQ_FOREACH (c, &h->connections, link) {
-		if (loss_of(c) < 0 || memcmp(c->peer.key, key, sizeof c->peer.key) != 0)
+		if (loss_of(c) < 0 || loss_of(c) > (for_smaller ? 3 : 2) ||
+		    memcmp(c->peer.key, key, sizeof c->peer.key) != 0)
 			continue;
 		if (!worst || loss_of(c) < loss_of(worst) ||
 		    (loss_of(c) == loss_of(worst) && c->since_ns < worst->since_ns))

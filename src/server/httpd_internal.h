@@ -144,8 +144,8 @@ void connection_run(struct connection *c);
 /* Deadlines; may free the connection. */
 void connection_check(struct connection *c, int64_t now_ns);
 bool connection_is_busy(const struct connection *c);
-/* Closes the oldest connection of that peer whose end loses nothing that is whole; false: it has none. */
-bool connection_make_room(struct httpd *h, const unsigned char *key);
+/* As listener.h's make_room. */
+bool connection_make_room(struct httpd *h, const unsigned char *key, bool for_smaller);
 /* Answers 503 to a request whose body waits for room. */
 void connection_give_up(struct connection *c);
 

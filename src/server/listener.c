@@ -32,13 +32,14 @@
 #include "server/listen_socket.h"
 #include "server/listen_tls.h"
 
-enum { REST_MS = 250, LOOK_S = 1, FOREIGN_PER_PEER = 64, DRAIN_BYTES = 65536 };
+enum { REST_MS = 250, LOOK_S = 1, FOREIGN_PER_PEER = 64, DRAIN_BYTES = 65536, ASKED_MAX = 8, FIRST_SHARE = 8 };
 
 /* Connections of one peer; a short list, as there are at most max_connections of them. */
 struct share {
 	LIST_ENTRY(share) link;
 	unsigned char key[LISTENER_KEY_BYTES];
 	uint32_t connections;
+	bool was_asked; /* while one is looked for: it gives nothing up */
 };
 
 struct listener {
@@ -64,7 +65,7 @@ struct listener {
 	char *client_ca_file;
 	struct listener_names allowed_names;
 	bool asks_clients;
-	bool (*make_room)(const unsigned char *key, void *arg);
+	bool (*make_room)(const unsigned char *key, bool for_smaller, void *arg);
 	const char *refusal;
 	uint32_t connections;
 	uint32_t max_connections;
@@ -91,24 +92,38 @@ static struct share *find_share(struct listener *l, const struct peer *peer)
 	return NULL;
 }
 
-static bool make_room(struct listener *l, const unsigned char *key)
-{
-	return l->make_room && l->make_room(key, l->arg);
-}
-
-/* When all places are taken, who has most of them gives one up. */
-static bool make_any_room(struct listener *l)
+static bool make_room(struct listener *l, const struct share *s, bool for_smaller)
 {
 	unsigned char key[LISTENER_KEY_BYTES];
-	const struct share *s, *largest = LIST_FIRST(&l->shares);
+
+	memcpy(key, s->key, sizeof key); /* its last connection takes the share along */
+	return l->make_room && l->make_room(key, for_smaller, l->arg);
+}
+
+/*
+ * All places are taken: who has most of them is asked first, and nobody who has fewer than the newcomer. Who stays
+ * larger than it gives up what is not idle too.
+ */
+static bool make_any_room(struct listener *l, const struct share *newcomer)
+{
+	uint32_t own = newcomer ? newcomer->connections : 0;
+	struct share *s, *largest;
 
 	LIST_FOREACH (s, &l->shares, link)
-		if (s->connections > largest->connections)
-			largest = s;
-	if (!largest)
-		return false;
-	memcpy(key, largest->key, sizeof key); /* its last connection takes the share along */
-	return make_room(l, key);
+		s->was_asked = false;
+	for (int asked = 0; asked < ASKED_MAX; asked++) {
+		largest = NULL;
+		LIST_FOREACH (s, &l->shares, link)
+			if (!s->was_asked && s->connections >= own &&
+			    (!largest || s->connections > largest->connections))
+				largest = s;
+		if (!largest)
+			return false;
+		if (make_room(l, largest, largest->connections > own + 1))
+			return true;
+		largest->was_asked = true;
+	}
+	return false;
 }
 
 static bool take_share(struct listener *l, const struct peer *peer)
@@ -116,9 +131,11 @@ static bool take_share(struct listener *l, const struct peer *peer)
 	struct share *s = find_share(l, peer);
 	uint32_t most = peer->is_local ? l->max_per_local : l->max_per_peer;
 
-	if (s && s->connections >= most && !make_room(l, peer->key))
+	if (s && s->connections >= most && !make_room(l, s, false))
 		return false;
-	if (l->connections >= l->max_connections && !make_any_room(l))
+	s = find_share(l, peer);
+	most = s ? l->max_connections - l->max_connections / FIRST_SHARE : l->max_connections;
+	if (l->connections >= most && !make_any_room(l, s))
 		return false;
 	s = find_share(l, peer);
 	if (!s) {

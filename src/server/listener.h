@@ -3,13 +3,14 @@
  *
  * What it is: TCP and unix sockets with the same care: addresses in Go's form, the guard rule for addresses beyond
  * loopback, mode, group and peer rules of unix sockets, TLS contexts, and limits in all and per peer (an address, a
- * /64, a user). A peer at its limit, or the largest one when all places are taken, loses its oldest connection that
- * does nothing rather than keep a new one out. When descriptors run out, a spare one is given up for a moment: the peer
- * is told by a closed connection and the listener rests instead of spinning. A socket file that somebody removed is
- * made again. Promises: 11 (no number of peers stops the loop), 12 (one peer's connections take no other peer's place).
- * Owner: listener_open's caller. Thread: the event base's.
- * Fails: at open with ERR_CONFIG (address, guard) or ERR_ENVIRONMENT (bind, socket file, keys, users); then never.
- * Does not: read bytes, or wait for a TLS handshake.
+ * /64, a user). A peer at its limit loses its oldest connection that does nothing rather than keep a new one out; when
+ * all places are taken, one that has more of them than the newcomer gives one up; the last eighth is for peers that
+ * have none yet, as those of a crowd may all be busy. When descriptors run out, a spare one
+ * is given up for a moment: the peer is told by a closed connection and the listener rests instead of spinning. A
+ * socket file that somebody removed is made again. Promises: 11 (no number of peers stops the loop), 12 (one peer's
+ * connections take no other peer's place). Owner: listener_open's caller. Thread: the event base's. Fails: at open with
+ * ERR_CONFIG (address, guard) or ERR_ENVIRONMENT (bind, socket file, keys, users); then never. Does not: read bytes, or
+ * wait for a TLS handshake.
  */
 #ifndef KSPOOL_SERVER_LISTENER_H
 #define KSPOOL_SERVER_LISTENER_H
@@ -50,8 +51,11 @@ struct listener_options {
 	/* 0: of this machine's peers half of max_connections, so that others have the other half; of others 64, if less
 	 */
 	uint32_t max_connections_per_peer;
-	/* Closes the oldest connection of that peer that nothing is lost with; false: it has none. May be null. */
-	bool (*make_room)(const unsigned char *key, void *arg);
+	/*
+	 * Closes the oldest connection of that peer that least is lost with; false: it has none that may go. For a
+	 * smaller peer more may go: whatever is not under way to the disk. May be null.
+	 */
+	bool (*make_room)(const unsigned char *key, bool for_smaller, void *arg);
 	const char *refusal; /* sent to a peer that is turned away, without TLS; null: nothing is */
 };
 

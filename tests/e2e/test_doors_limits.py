@@ -2,12 +2,15 @@
 
 import os
 import socket
+import ssl
 import struct
 import subprocess
 import sys
+import time
 
 import pytest
 
+from certificates import Authority
 from doors import Frames, post
 from ledger import message
 from others import OTHERS_RUN
@@ -82,6 +85,153 @@ sys.stdin.read()
 """
 
 
+HELD = [b"", b"\0\0", struct.pack(">I", 100) + b"half", struct.pack(">I", 1) + b"x", b"line\n", b"half a line"]
+
+
+def hold(address, count, data, hosts=()):
+    """Connections that go on holding what they got; who is turned away is not among them."""
+    for n in range(count):
+        s = socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
+        s.settimeout(5)
+        try:
+            if hosts:
+                s.bind((hosts[n % len(hosts)], 0))
+            s.connect(address)
+            s.sendall(data)
+        except OSError:
+            pass
+        yield s
+
+
+def gives(address, framing, payload, host=None):
+    with socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET) as s:
+        s.settimeout(10)
+        if host:
+            s.bind((host, 0))
+        s.connect(address)
+        if framing == "lines":
+            s.sendall(payload + b"\n")
+            s.shutdown(socket.SHUT_WR)
+            assert s.recv(1) == b""
+            return
+        s.sendall(struct.pack(">I", len(payload)) + payload)
+        assert s.recv(5) == b"\0\0\0\0\0"
+
+
+@pytest.mark.parametrize("hosts", [2, 9])
+@pytest.mark.parametrize("held", HELD)
+@pytest.mark.parametrize("framing", ["length", "lines"])
+def test_a_crowd_of_addresses_keeps_no_other_one_out_of_a_socket(fake, new_spooler, framing, held, hosts):
+    address = ("127.0.0.1", free_port())
+    door = {"network": "tcp", "address": "%s:%d" % address, "framing": framing, "max_connections": 32,
+            "min_frame_rate": 0}
+    spooler = new_spooler(fake.endpoint, {"socket_server": door}).start()
+    crowd = list(hold(address, 80, held, [f"127.0.0.{2 + n}" for n in range(hosts)]))
+    payloads = [message(n) for n in range(6)]
+    for payload in payloads:
+        gives(address, framing, payload, "127.0.0.99")
+    for s in crowd:
+        s.close()
+    wait_for(lambda: set(payloads) <= set(fake.payloads()), spooler.tail)
+
+
+@pytest.mark.parametrize("held", HELD[:3])
+def test_a_user_is_not_kept_out_by_his_own_clients_that_said_nothing(fake, new_spooler, folder, held):
+    address = f"{folder}/in.sock"
+    door = {"network": "unix", "address": address, "framing": "length", "max_connections": 32, "min_frame_rate": 0}
+    spooler = new_spooler(fake.endpoint, {"socket_server": door}).start()
+    first = Frames(address)
+    first.give(b"said something")
+    assert first.answer()[0] == Frames.ACCEPTED
+    crowd = list(hold(address, 80, held))
+    for n in range(6):
+        gives(address, "length", message(n))
+    first.give(b"and still may")
+    assert first.answer()[0] == Frames.ACCEPTED
+    for s in crowd:
+        s.close()
+    spooler.wait_delivered(8)
+
+
+@pytest.mark.parametrize("crowd", ["hello", "silent", "half head"])
+def test_honest_tls_gets_in_while_a_crowd_holds_all_memory_of_connections(fake, http_door, folder, crowd):
+    """Its handshake is slow, for the machine is busy; it is not the one that gives way."""
+    certificate, key = Authority(folder).issue("door", names="DNS:localhost")
+    spooler, address = http_door(door={"cert_file": str(certificate), "key_file": str(key)}, own={"memory": "16MiB"})
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    held, honest = [], []
+
+    def stranger(n):
+        s = socket.socket()
+        held.append(s)
+        s.settimeout(5)
+        try:
+            s.bind((f"127.0.0.{2 + n % 40}", 0))
+            s.connect(address)
+            if crowd == "hello":
+                s.sendall(b"\x16\x03\x01\x40\x00\x01\x00\x3f\xfc\x03\x03" + b"r" * 16000)
+                return
+            held[-1] = s = context.wrap_socket(s)
+            if crowd == "half head":
+                s.sendall(HALF_HEAD + b"x" * 8000)
+        except OSError:
+            pass
+
+    def begin(host):
+        """A client whose hello is under way."""
+        s = socket.socket()
+        s.settimeout(20)
+        s.bind((host, 0))
+        s.connect(address)
+        ours, theirs = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(theirs, ours)
+        with pytest.raises(ssl.SSLWantReadError):
+            tls.do_handshake()
+        hello = ours.read()
+        s.sendall(hello[:-1])
+        honest.append((s, tls, ours, theirs, hello[-1:]))
+    for n in range(600):
+        stranger(n)
+    for n in range(5):
+        begin(f"127.0.0.{100 + n}")
+    begun, n = time.monotonic(), 0
+    while n < 100 or time.monotonic() < begun + 1.5:
+        stranger(n)
+        held.pop(0).close()
+        n += 1
+    for n, (s, tls, ours, theirs, last) in enumerate(honest):
+        s.sendall(last)
+        done = False
+        while not done:
+            try:
+                tls.do_handshake()
+                done = True
+            except ssl.SSLWantReadError:
+                pass
+            if data := ours.read():
+                s.sendall(data)
+            if not done:
+                data = s.recv(65536)
+                assert data, f"client {n} of {len(honest)} was hung up on\n{spooler.tail()}"
+                theirs.write(data)
+        tls.write(b"POST /post HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 1\r\n\r\n%d" % n)
+        s.sendall(ours.read())
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            try:
+                answer += tls.read(1000)
+            except ssl.SSLWantReadError:
+                data = s.recv(65536)
+                assert data, spooler.tail()
+                theirs.write(data)
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        s.close()
+    for s in held:
+        s.close()
+    spooler.wait_delivered(len(honest))
+
+
 @OTHERS_RUN
 @pytest.mark.parametrize("option, first", [({}, 10), ({"max_connections_per_peer": 15}, 15)])
 def test_half_of_the_connections_is_left_for_other_users(fake, new_spooler, folder, option, first):
@@ -96,7 +246,7 @@ def test_half_of_the_connections_is_left_for_other_users(fake, new_spooler, fold
     greedy = clients(0)
     assert int(greedy.stdout.readline()) == first
     other = clients(65534)
-    assert int(other.stdout.readline()) == min(20 - first, first)
+    assert int(other.stdout.readline()) >= 9
     for process in (greedy, other):
         process.stdin.close()
         process.wait(10)

@@ -111,16 +111,22 @@ static inline void close_httpd(struct fixture *f)
 	assert_int_equal(f->held, 0);
 }
 
-static inline int client(struct fixture *f)
+/* From 127.0.0.N. */
+static inline int client_at(struct fixture *f, uint32_t n)
 {
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(httpd_port(f->httpd))};
+	struct sockaddr_in own = {.sin_family = AF_INET};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	own.sin_addr.s_addr = htonl(0x7f000000 + n);
+	assert_int_equal(bind(fd, (struct sockaddr *)&own, sizeof own), 0);
 	assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
 	assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
 	return fd;
 }
+
+static inline int client(struct fixture *f) { return client_at(f, 1); }
 
 static inline void put(int fd, const char *text)
 {

@@ -184,6 +184,42 @@ static void requests_that_wait(void **state)
 	close_crowd(&f, fds, count);
 }
 
+/*
+ * Addresses in a crowd hold all that may be held, in pieces smaller than what one honest client holds, which is slow
+ * besides: the crowd gives way, as often as it comes again, and the client is served.
+ */
+static void a_crowd_gives_way_before_who_holds_less(void **state)
+{
+	static const int peers[] = {1, 3, 60};
+
+	(void)state;
+	for (size_t p = 0; p < sizeof peers / sizeof *peers; p++) {
+		struct fixture f = {0};
+		int fds[CLIENTS], count = 0, honest;
+		int64_t begun_ms;
+
+		open_crowd(&f);
+		honest = client_at(&f, 200);
+		put_head(honest, "GET /ping", 15000);
+		begun_ms = clock_mono_ms();
+		while (count < CLIENTS) {
+			fds[count] = client_at(&f, 2 + (uint32_t)(count % peers[p]));
+			put_head(fds[count++], "GET /ping", 11000);
+			if (count % 8 == 0)
+				turn(&f);
+			if (count == CLIENTS / 2) /* then it is not young any more */
+				while (clock_mono_ms() - begun_ms < 1200)
+					turn(&f);
+		}
+		assert_true(closed(&f, fds, count) > 0);
+		put(honest, "\r\n\r\n");
+		if (!answer(&f, honest, "200 OK", 2000))
+			fail_msg("%d addresses", peers[p]);
+		close(honest);
+		close_crowd(&f, fds, count);
+	}
+}
+
 int main(void)
 {
 	const struct log_options quiet = {.level = LOG_OFF, .fd = 2};
@@ -191,6 +227,7 @@ int main(void)
 	    cmocka_unit_test(heads_that_do_not_end),
 	    cmocka_unit_test(answers_that_nobody_takes),
 	    cmocka_unit_test(requests_that_wait),
+	    cmocka_unit_test(a_crowd_gives_way_before_who_holds_less),
 	};
 
 	log_configure(&quiet);

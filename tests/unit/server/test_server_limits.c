@@ -75,6 +75,109 @@ static void a_new_connection_takes_the_place_of_an_idle_one(void **state)
 	}
 }
 
+/* What holds a place of a server that is full: nothing, half a head, half a body, answers that nobody takes. */
+static const char *const holds[] = {
+    "",
+    "GET /pi",
+    "POST /post HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nx",
+    "pages",
+};
+
+static char page[200000];
+
+static void give_page(struct httpd_request *r, void *arg)
+{
+	(void)arg;
+	httpd_answer(r, 200, "text/plain", NULL, page, sizeof page);
+}
+
+/* Two addresses, or eight, hold all places: who comes from another one gets in, and they lose no more than that. */
+static void a_crowd_keeps_no_other_address_out(void **state)
+{
+	enum { PLACES = 16, FIRST = 2, OTHER = 200 };
+	const int little = 2048;
+
+	(void)state;
+	for (size_t kind = 0; kind < sizeof holds / sizeof *holds; kind++)
+		for (int addresses = 2; addresses <= 8; addresses += 6) {
+			struct fixture f = {0};
+			struct httpd_options o = options_of(&f);
+			int fds[PLACES], fresh, lost = 0;
+			char byte;
+
+			o.max_connections = PLACES;
+			o.max_connections_per_peer = PLACES / 2;
+			o.head_timeout_ns = o.idle_timeout_ns = 3600 * NS_PER_S;
+			open_httpd(&f, &o);
+			httpd_route(f.httpd, "GET", "/page", give_page, NULL);
+			for (int i = 0; i < PLACES; i++) {
+				fds[i] = client_at(&f, (uint32_t)(FIRST + i % addresses));
+				(void)setsockopt(fds[i], SOL_SOCKET, SO_RCVBUF, &little, sizeof little);
+				for (int n = 0; strcmp(holds[kind], "pages") == 0 && n < 40; n++)
+					put(fds[i], "GET /page HTTP/1.1\r\nHost: a\r\n\r\n");
+				if (strcmp(holds[kind], "pages") != 0)
+					put(fds[i], holds[kind]);
+				for (int n = 0; n < 4; n++)
+					turn(&f);
+			}
+			for (int times = 0; times < 3; times++) {
+				fresh = client_at(&f, OTHER);
+				put(fresh, GET_PING);
+				if (!answer(&f, fresh, "200 OK", 2000))
+					fail_msg("\"%s\" of %d addresses", holds[kind], addresses);
+				close(fresh);
+				for (int n = 0; n < 4; n++)
+					turn(&f);
+			}
+			for (int i = 0; i < PLACES; i++) {
+				ssize_t got;
+
+				while ((got = recv(fds[i], &byte, 1, 0)) > 0)
+					continue;
+				lost += got == 0 || errno == ECONNRESET;
+				close(fds[i]);
+			}
+			assert_in_range(lost, 1, 3);
+			close_httpd(&f);
+		}
+}
+
+/* Not even for it: what is under way to the disk is never lost, and the smaller one gives nothing to the larger. */
+static void what_must_stay_stays(void **state)
+{
+	struct fixture f = {.answers_later = true};
+	struct httpd_options o = options_of(&f);
+	int busy[3], idle, fresh;
+	char byte;
+
+	(void)state;
+	o.max_connections = 4;
+	o.max_connections_per_peer = 4;
+	open_httpd(&f, &o);
+	for (int i = 0; i < 3; i++) {
+		busy[i] = client_at(&f, 2);
+		put(busy[i], GET_PING);
+		while (f.waiting_count < i + 1)
+			turn(&f);
+	}
+	idle = client_at(&f, 3);
+	put(idle, "GET /pi");
+	for (int n = 0; n < 4; n++)
+		turn(&f);
+	fresh = client_at(&f, 2); /* the largest */
+	put(fresh, GET_PING);
+	assert_non_null(answer(&f, fresh, "HTTP/1.1 503 ", 2000));
+	assert_int_equal(recv(idle, &byte, 1, 0), -1);
+	close(fresh);
+	for (int i = 0; i < 3; i++) {
+		httpd_answer(f.waiting[i], 200, NULL, NULL, "done", 4);
+		assert_non_null(answer(&f, busy[i], "done", 2000));
+		close(busy[i]);
+	}
+	close(idle);
+	close_httpd(&f);
+}
+
 static void guesses_are_answered_late_and_the_right_token_at_once(void **state)
 {
 	static const char wrong[] = "GET /ping HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer no\r\n\r\n";
@@ -176,6 +279,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(connections_are_limited),
 	    cmocka_unit_test(a_new_connection_takes_the_place_of_an_idle_one),
+	    cmocka_unit_test(a_crowd_keeps_no_other_address_out),
+	    cmocka_unit_test(what_must_stay_stays),
 	    cmocka_unit_test(guesses_are_answered_late_and_the_right_token_at_once),
 	    cmocka_unit_test(a_body_sent_at_once_pays_for_no_silence),
 	    cmocka_unit_test(slow_clients_are_ended),
