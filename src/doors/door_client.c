@@ -80,3 +80,10 @@ bool client_is_partial(const struct client *c)
 {
 	return c->has_feeder ? feeder_is_partial(&c->feeder) : frame_reader_is_partial(&c->reader);
 }
+
+bool client_has_room(struct client *c)
+{
+	struct intake *i = c->door->door.intake;
+
+	return intake_has_room(i) || (held_may_pass(&c->held) && intake_has_room_for_small(i));
+}

@@ -120,7 +120,7 @@ static void take_frame(struct client *c, const char *payload, uint32_t length)
 		answer_now(c, FRAME_CLOSING, mem_string("kspool is stopping; not stored"));
 		return;
 	}
-	c->has_said = true;
+	c->whole++;
 	quota_spend(c->door->quota, c->identity, length, 1, clock_mono_ns());
 	if (!c->building)
 		c->building = group_new(i, c->door->door.processors, NULL, NULL);
@@ -157,8 +157,7 @@ void frames_read(struct client *c)
 {
 	struct evbuffer *in = bufferevent_get_input(c->bev);
 
-	while (c->state != CLIENT_LEAVING && c->state != CLIENT_HELD && !frames_are_behind(c) &&
-	       intake_has_room(c->door->door.intake)) {
+	while (c->state != CLIENT_LEAVING && c->state != CLIENT_HELD && !frames_are_behind(c) && client_has_room(c)) {
 		struct evbuffer_iovec piece = {.iov_base = NULL};
 		enum frame_event event;
 		const char *payload;

@@ -341,7 +341,12 @@ static void on_request(struct httpd_request *r, void *arg)
 }
 
 /* What is whole is taken, however short memory is: only its messages are charged then, and may be refused. */
-static bool may_read(void *arg, bool is_whole) { return is_whole ? intake_takes(arg) : intake_has_room(arg); }
+static bool may_read(void *arg, enum httpd_room room)
+{
+	if (room == HTTPD_ROOM_WHOLE)
+		return intake_takes(arg);
+	return room == HTTPD_ROOM_PART ? intake_has_room(arg) : intake_has_room_for_small(arg);
+}
 
 static void on_bytes(void *arg, int64_t change)
 {

@@ -111,6 +111,7 @@ static void read_lines(struct client *c)
 		read_token_line(c);
 	if (c->state != CLIENT_OPEN)
 		return;
+	c->feeder.passes = held_may_pass(&c->held);
 	while (evbuffer_get_length(in) > 0 && (room = feeder_room(&c->feeder, &to)) > 0) {
 		int n = evbuffer_remove(in, to, room);
 
@@ -130,19 +131,23 @@ static void read_lines(struct client *c)
 /* Tokens, lines or frames that came, as far as there is room. */
 static void read_input(struct client *c)
 {
+	uint64_t whole = c->whole;
+
 	if (c->state != CLIENT_TOKEN && c->state != CLIENT_OPEN)
 		return;
 	if (c->has_feeder)
 		read_lines(c);
 	else
 		frames_read(c);
+	if (!client_is_partial(c) || (c->has_feeder && c->whole != c->feeder.offset) || whole != c->whole)
+		c->begun_ns = clock_mono_ns();
+	if (c->has_feeder)
+		c->whole = c->feeder.offset;
 }
 
-static bool wants_to_read(const struct client *c)
+static bool wants_to_read(struct client *c)
 {
-	const struct intake *i = c->door->door.intake;
-
-	return c->state != CLIENT_LEAVING && c->state != CLIENT_HELD && !c->peer_ended && intake_has_room(i) &&
+	return c->state != CLIENT_LEAVING && c->state != CLIENT_HELD && !c->peer_ended && client_has_room(c) &&
 	       !frames_are_behind(c) && evbuffer_get_length(bufferevent_get_input(c->bev)) < READ_AHEAD_BYTES &&
 	       (c->drains || quota_wait_ms(c->door->quota, c->identity, clock_mono_ns()) == 0);
 }
@@ -183,7 +188,7 @@ static void begin(struct client *c)
 {
 	client_set_state(c, c->door->guard ? CLIENT_TOKEN : CLIENT_OPEN);
 	memcpy(c->identity, c->peer.key, sizeof c->identity);
-	c->since_ns = c->window_ns = clock_mono_ns();
+	c->since_ns = c->begun_ns = c->window_ns = clock_mono_ns();
 }
 
 static void on_event(struct bufferevent *bev, short what, void *arg)
@@ -225,7 +230,29 @@ static bool may_go(const void *owner) { return client_may_go(owner); }
 
 static void go(void *owner) { free_client(owner); }
 
-static const struct held_kind client_held = {.may_go = may_go, .go = go};
+/* How much of an unfinished message it holds, and nothing that will be stored. */
+static uint64_t unfinished(const void *owner, int64_t *ret_since_ns)
+{
+	const struct client *c = owner;
+
+	*ret_since_ns = c->begun_ns;
+	if (c->state != CLIENT_OPEN || !client_is_partial(c) || !TAILQ_EMPTY(&c->answers) ||
+	    (c->has_feeder && !feeder_is_idle(&c->feeder)))
+		return 0;
+	return c->has_feeder ? c->feeder.charged : c->charged;
+}
+
+static void refuse_unfinished(void *owner)
+{
+	const struct client *c = owner;
+
+	LOG_LIMITED(LOG_WARN, "client hung up on", LOG_S("peer", c->peer.text),
+	            LOG_S("reason", "an unfinished message while memory is short"));
+	free_client(owner);
+}
+
+static const struct held_kind client_held = {
+    .may_go = may_go, .go = go, .unfinished = unfinished, .refuse = refuse_unfinished};
 
 static void on_accept(struct bufferevent *bev, const struct peer *peer, bool tls, void *arg)
 {
@@ -303,38 +330,19 @@ static void check_client(struct client *c, int64_t now_ns)
 	}
 }
 
-/* How much of an unfinished message it holds, and nothing that will be stored. */
-static uint64_t unfinished_bytes(const struct client *c)
-{
-	if (c->state != CLIENT_OPEN || !client_is_partial(c) || !TAILQ_EMPTY(&c->answers) ||
-	    (c->has_feeder && !feeder_is_idle(&c->feeder)))
-		return 0;
-	return c->has_feeder ? c->feeder.charged : c->charged;
-}
-
-/* Nothing whole is on its way, and what is whole cannot come in: the longest unfinished go, until half is free. */
+/* Nothing whole is on its way, and what is whole cannot come in: the costliest unfinished go, until half is free. */
 static void drop_unfinished(struct door_socket *s, int64_t now_ns)
 {
 	const struct intake *i = s->door.intake;
 	int64_t patience_ns = i->stopping ? 0 : FULL_S * NS_PER_S; /* at the end every client has something left */
-	struct client *c, *worst;
+	int64_t age_ns = i->stopping ? 0 : HELD_YOUNG_MS * NS_PER_MS;
 
 	if (!intake_is_full(i) || i->outstanding > 0)
 		s->full_since_ns = now_ns;
 	if (!intake_is_full(i) || now_ns - s->full_since_ns < patience_ns)
 		return;
-	do {
-		worst = NULL;
-		TAILQ_FOREACH (c, &s->clients, link)
-			if (unfinished_bytes(c) > (worst ? unfinished_bytes(worst) : 0))
-				worst = c;
-		if (!worst)
-			break;
-		metric_add(M_INPUT_REFUSED_BUSY, 1);
-		LOG_LIMITED(LOG_WARN, "client hung up on", LOG_S("peer", worst->peer.text),
-		            LOG_S("reason", "an unfinished message while memory is short"));
-		free_client(worst);
-	} while (i->memory_bytes > i->memory_limit_bytes / 2);
+	while (i->memory_bytes > i->memory_limit_bytes / 2 && held_shed(age_ns))
+		continue;
 	if (i->on_room)
 		i->on_room(i->arg);
 }
@@ -477,7 +485,7 @@ static int loss_of(const struct client *c)
 	if (c->has_feeder ? !client_is_settled(c) || waiting_bytes(c) > 0
 	                  : !TAILQ_EMPTY(&c->answers) && !client_may_go(c))
 		return -1;
-	if (c->has_feeder ? c->feeder.offset == 0 && !is_partial : !c->has_said)
+	if (c->whole == 0 && !(c->has_feeder && is_partial))
 		return 0;
 	return is_partial || evbuffer_get_length(bufferevent_get_output(c->bev)) > 0 ? 2 : 1;
 }

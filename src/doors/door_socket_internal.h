@@ -62,12 +62,13 @@ struct client {
 	unsigned char identity[LISTENER_KEY_BYTES]; /* what its quota counts by: certificate, token, user or address */
 	enum client_state state;
 	int64_t held_ns;   /* in HELD: how long */
-	bool has_said;     /* a whole frame */
 	bool peer_ended;   /* sent its last byte, which may not be looked at yet */
 	bool drains;       /* kspool stops: what the kernel held then is still read */
 	size_t left;       /* of it */
 	bool reads;        /* what the bufferevent was told last */
 	int64_t since_ns;  /* of the connection or the handshake, for the deadlines */
+	uint64_t whole;    /* frames that came whole, or the offset behind the last whole line */
+	int64_t begun_ns;  /* since when there is something behind that */
 	int64_t window_ns; /* since when `window_seen` counts, while a frame is unfinished */
 	uint64_t window_seen;
 	bool has_feeder; /* lines */
@@ -96,6 +97,9 @@ bool client_is_settled(const struct client *c);
 bool client_may_go(const struct client *c);
 /* It is in the middle of a message. */
 bool client_is_partial(const struct client *c);
+
+/* It may take memory for a message's next bytes. */
+bool client_has_room(struct client *c);
 
 void frames_read(struct client *c);
 /* Too many answers wait: no further frame is read. */

@@ -409,7 +409,8 @@ size_t feeder_room(struct feeder *f, char **ret)
 
 	if (f->ended || (i->stopping && !f->drains))
 		return 0;
-	if (!intake_has_room(i) && !(f->options.alone && i->outstanding == 0 && i->hold_until_ns == 0)) {
+	if (!intake_has_room(i) && !(f->passes && intake_has_room_for_small(i)) &&
+	    !(f->options.alone && i->outstanding == 0 && i->hold_until_ns == 0)) {
 		feeder_flush(f);
 		return 0;
 	}

@@ -77,6 +77,7 @@ struct feeder {
 	uint64_t target_bytes;
 	uint32_t most_rows; /* of an offer: halved by a refusal, for a small or nearly full spool may take a part */
 	int wait_ms;        /* before the last offer that was refused came again; 0: none was */
+	bool passes;        /* intake_has_room_for_small is enough for it */
 	bool never_fits;    /* the next message alone was refused for its size: it is set aside */
 	bool drains;        /* what the source has already is taken though kspool stops */
 	bool ended;

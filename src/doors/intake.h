@@ -47,6 +47,7 @@ struct intake {
 	struct pipeline *common; /* of pipeline.processors; null when none */
 	int64_t hold_until_ns;   /* a rate_limit processor wants no more before; 0: none */
 	struct event *hold;      /* runs out then */
+	struct event *shed;      /* pending while a small one waits for memory that unfinished messages hold */
 	void (*on_room)(void *arg);
 	void *arg;
 };
@@ -83,6 +84,8 @@ void intake_charge(struct intake *i, uint64_t bytes);
 void intake_release(struct intake *i, uint64_t bytes);
 /* Room for more bytes from peers: memory is left and the lane takes offers. */
 bool intake_has_room(const struct intake *i);
+/* The same for a peer that costs less than others (held_may_pass): an eighth more, and who costs most gives way. */
+bool intake_has_room_for_small(struct intake *i);
 /* Doors hold all they may. */
 bool intake_is_full(const struct intake *i);
 /* The lane takes offers, and no processor asked for a pause. */

@@ -4,7 +4,10 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "server/held.h"
 #include "doors/intake.h"
+
+enum { SHED_MS = 100 };
 
 static void on_hold_over(evutil_socket_t fd, short what, void *arg)
 {
@@ -29,13 +32,35 @@ void intake_hold(struct intake *i, int64_t until_ns)
 	(void)evtimer_add(i->hold, &tv);
 }
 
+/* Only what is unfinished is asked to go: what is whole leaves by itself. */
+static void on_shed(evutil_socket_t fd, short what, void *arg)
+{
+	const struct timeval again = {.tv_usec = SHED_MS * 1000};
+	struct intake *i = arg;
+
+	(void)fd;
+	(void)what;
+	while (intake_is_full(i) && held_unfinished_bytes() > i->memory_limit_bytes / 2 &&
+	       held_shed(HELD_YOUNG_MS * NS_PER_MS))
+		continue;
+	if (intake_is_full(i))
+		(void)evtimer_add(i->shed, &again);
+	if (i->on_room)
+		i->on_room(i->arg);
+}
+
 void intake_room_open(struct intake *i)
 {
 	i->hold = evtimer_new(i->base, on_hold_over, i);
-	must(i->hold);
+	i->shed = evtimer_new(i->base, on_shed, i);
+	must(i->hold && i->shed);
 }
 
-void intake_room_close(struct intake *i) { event_free(i->hold); }
+void intake_room_close(struct intake *i)
+{
+	event_free(i->hold);
+	event_free(i->shed);
+}
 
 void intake_charge(struct intake *i, uint64_t bytes)
 {
@@ -53,5 +78,14 @@ void intake_release(struct intake *i, uint64_t bytes)
 bool intake_takes(const struct intake *i) { return TAILQ_EMPTY(&i->kept) && i->hold_until_ns == 0; }
 
 bool intake_is_full(const struct intake *i) { return i->memory_bytes >= i->memory_limit_bytes; }
+
+bool intake_has_room_for_small(struct intake *i)
+{
+	const struct timeval now = {0};
+
+	if (intake_is_full(i) && !evtimer_pending(i->shed, NULL))
+		(void)evtimer_add(i->shed, &now);
+	return i->memory_bytes < i->memory_limit_bytes / 8 * 9 && intake_takes(i);
+}
 
 bool intake_has_room(const struct intake *i) { return !intake_is_full(i) && intake_takes(i); }

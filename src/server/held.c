@@ -1,3 +1,9 @@
+/*
+ * Invariants:
+ * 1. A holder stands in the list while it has a connection; its bytes are the sum over these, and the pool's over all.
+ * 2. `relief` stands while there are members; what it calls may free any of them.
+ * 3. `worst`, `costliest` and what belongs to them hold until the next call that frees a connection.
+ */
 #include "server/held.h"
 
 #include <stdlib.h>
@@ -15,7 +21,7 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 
-enum { YOUNG_MS = 1000, YOUNG_SHARE = 16, BUDGET_SHARE = 8 };
+enum { YOUNG_SHARE = 16, BUDGET_SHARE = 8, COSTS_MS = 10, AGE_MAX_MS = 1 << 22 };
 
 TAILQ_HEAD(members, held);
 
@@ -27,14 +33,19 @@ struct holder {
 	uint64_t bytes;
 	struct held *worst; /* while one is chosen: what it would give up */
 	size_t weight;
+	uint64_t cost; /* of its unfinished messages, at costs_ns */
+	struct held *costliest;
+	uint64_t costliest_cost;
 };
 
-/* `relief` stands while there are members; a holder while it has one. */
 static struct {
 	struct members members;
 	LIST_HEAD(, holder) holders;
 	uint64_t bytes;
 	struct event *relief;
+	uint64_t unfinished; /* bytes, at costs_ns */
+	uint64_t most_cost;  /* of a peer, then */
+	int64_t costs_ns;
 } pool = {.members = TAILQ_HEAD_INITIALIZER(pool.members)};
 
 uint64_t held_bytes(void) { return pool.bytes; }
@@ -51,7 +62,7 @@ static size_t weight(const struct held *h, int64_t now_ns)
 {
 	if (h->bytes <= HELD_SMALL_BYTES || !h->kind->may_go(h->owner))
 		return 0;
-	return now_ns - h->since_ns < YOUNG_MS * NS_PER_MS ? h->bytes / YOUNG_SHARE : h->bytes;
+	return now_ns - h->since_ns < HELD_YOUNG_MS * NS_PER_MS ? h->bytes / YOUNG_SHARE : h->bytes;
 }
 
 static struct held *heaviest(void)
@@ -184,4 +195,72 @@ void held_leave(struct held *h)
 		return;
 	event_free(pool.relief);
 	pool.relief = NULL;
+}
+
+static void count_costs(int64_t now_ns, int64_t age_ns)
+{
+	struct holder *o;
+	struct held *h;
+
+	pool.costs_ns = now_ns;
+	pool.unfinished = pool.most_cost = 0;
+	LIST_FOREACH (o, &pool.holders, link) {
+		o->cost = o->costliest_cost = 0;
+		o->costliest = NULL;
+	}
+	TAILQ_FOREACH (h, &pool.members, link) {
+		int64_t since_ns = 0, age_ms;
+		uint64_t bytes = h->kind->unfinished ? h->kind->unfinished(h->owner, &since_ns) : 0;
+		uint64_t cost;
+
+		if (bytes == 0)
+			continue;
+		age_ms = (now_ns - since_ns) / NS_PER_MS;
+		cost = bytes * (uint64_t)(age_ms < AGE_MAX_MS ? age_ms + 1 : AGE_MAX_MS);
+		o = h->holder;
+		pool.unfinished += bytes;
+		o->cost += cost;
+		if (now_ns - since_ns >= age_ns && cost > o->costliest_cost) {
+			o->costliest = h;
+			o->costliest_cost = cost;
+		}
+		if (o->cost > pool.most_cost)
+			pool.most_cost = o->cost;
+	}
+}
+
+static void count_costs_again(void)
+{
+	int64_t now_ns = clock_mono_ns();
+
+	if (now_ns - pool.costs_ns >= COSTS_MS * NS_PER_MS)
+		count_costs(now_ns, 0);
+}
+
+uint64_t held_unfinished_bytes(void)
+{
+	count_costs_again();
+	return pool.unfinished;
+}
+
+bool held_may_pass(const struct held *h)
+{
+	count_costs_again();
+	return pool.most_cost > 0 && h->holder->cost <= pool.most_cost / 2;
+}
+
+bool held_shed(int64_t age_ns)
+{
+	struct holder *o, *most = NULL;
+
+	count_costs(clock_mono_ns(), age_ns);
+	LIST_FOREACH (o, &pool.holders, link)
+		if (o->costliest && (!most || o->cost > most->cost))
+			most = o;
+	if (!most)
+		return false;
+	metric_add(M_INPUT_REFUSED_BUSY, 1);
+	most->costliest->kind->refuse(most->costliest->owner);
+	pool.costs_ns = 0;
+	return true;
 }

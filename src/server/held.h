@@ -3,7 +3,8 @@
  *
  * What it is: one count for all servers and doors of the process, told to the budget, and what is done when it is over
  * its limit: the peer whose connections hold most gives up one, the largest that is older than a moment before all. Who
- * holds no more than a connection must is never among them, so that a small request always gets its answer.
+ * holds no more than a connection must is never among them, so that a small request always gets its answer. Of what
+ * doors hold of messages that are not whole it knows whose they are, and which go first.
  * Promises: 6 (connections hold at most HELD_OWN_BYTES and an eighth of kspool.memory, and HELD_SMALL_BYTES each),
  * 12 (a crowd of one address, user or name takes nothing from another that holds less).
  * Owner: a connection has its own; held_leave before it is freed. Thread: the intake thread's alone.
@@ -24,6 +25,7 @@ struct bufferevent;
 struct holder;
 
 enum {
+	HELD_YOUNG_MS = 1000, /* what is younger goes last, or not at all */
 	HELD_OWN_BYTES = 8 << 20,
 	HELD_CONNECTION_BYTES = 2048, /* of a connection that says nothing: measured 1.8 KiB */
 	HELD_SMALL_BYTES = 6144,      /* a connection, and a head as programs send them */
@@ -34,6 +36,9 @@ enum {
 struct held_kind {
 	bool (*may_go)(const void *owner); /* nothing that is whole is lost with it */
 	void (*go)(void *owner);           /* closes and frees the connection */
+	/* What it has of a message that is not whole, and nothing whole behind it, and since when. May be null. */
+	uint64_t (*unfinished)(const void *owner, int64_t *ret_since_ns);
+	void (*refuse)(void *owner); /* gives that up, and tells the peer if it can */
 };
 
 struct held {
@@ -59,5 +64,15 @@ bool held_must_wait(const struct held *h);
 /* Of all connections. */
 uint64_t held_bytes(void);
 void held_leave(struct held *h);
+
+/*
+ * Messages that are not whole cost their bytes times the time since they began. Of all connections: as it was a moment
+ * ago.
+ */
+uint64_t held_unfinished_bytes(void);
+/* Those of its peer cost at most half as much as those of the peer where they cost most. */
+bool held_may_pass(const struct held *h);
+/* Gives up the costliest of the peer with the most cost, of those that are at least so old; false: there is none. */
+bool held_shed(int64_t age_ns);
 
 #endif

@@ -119,7 +119,7 @@ const char *httpd_trouble(const struct httpd *h) { return listener_trouble(h->li
 
 bool httpd_has_guard(const struct httpd *h) { return h->guard; }
 
-void httpd_set_share(struct httpd *h, bool (*may_read)(void *arg, bool is_whole),
+void httpd_set_share(struct httpd *h, bool (*may_read)(void *arg, enum httpd_room room),
                      void (*on_bytes)(void *arg, int64_t change), void *arg)
 {
 	h->options.may_read = may_read;
@@ -139,7 +139,7 @@ void httpd_resume(struct httpd *h)
 
 	for (c = TAILQ_FIRST(&h->connections); c; c = next) {
 		next = TAILQ_NEXT(c, link);
-		if (c->paused && httpd_may_read(h, true))
+		if (c->paused && httpd_may_read(h, HTTPD_ROOM_WHOLE))
 			connection_run(c);
 	}
 }

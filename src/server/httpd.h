@@ -26,6 +26,12 @@ struct event_base;
 struct httpd;
 struct httpd_request;
 
+enum httpd_room {
+	HTTPD_ROOM_PART,
+	HTTPD_ROOM_PART_OF_SMALL, /* its peer costs much less by what is unfinished than another: held_may_pass */
+	HTTPD_ROOM_WHOLE          /* nothing of the body is still to come */
+};
+
 struct httpd_options {
 	const char *address;   /* "host:port", "[::1]:port", or a path beginning with '/' or '.' for a unix socket */
 	uint32_t unix_mode;    /* mode of the unix socket */
@@ -42,10 +48,9 @@ struct httpd_options {
 	int64_t head_timeout_ns;
 	int64_t idle_timeout_ns;
 	uint64_t min_body_rate; /* bytes a second a body must arrive at, in every 5 s; 0: any */
-	/* Asked before a body is read; false stops reading this connection until httpd_resume (back-pressure).
-	 * is_whole: nothing of it is still to come. What takes the whole and not the unfinished has the silent ones go.
-	 */
-	bool (*may_read)(void *arg, bool is_whole);
+	/* Asked before a body is read; false stops reading this connection until httpd_resume (back-pressure). What
+	 * takes the whole and not the unfinished has the silent ones go. */
+	bool (*may_read)(void *arg, enum httpd_room room);
 	/* Told of every change in the bytes held for bodies, for the memory bound of the doors; may be null. */
 	void (*on_bytes)(void *arg, int64_t change);
 	void *arg;
@@ -99,7 +104,7 @@ void httpd_unroute(struct httpd *h, httpd_handler *handler, void *arg);
 uint16_t httpd_port(const struct httpd *h);
 void httpd_resume(struct httpd *h);
 /* Replaces may_read and on_bytes of the options: for doors on a server they did not open. Before any request. */
-void httpd_set_share(struct httpd *h, bool (*may_read)(void *arg, bool is_whole),
+void httpd_set_share(struct httpd *h, bool (*may_read)(void *arg, enum httpd_room room),
                      void (*on_bytes)(void *arg, int64_t change), void *arg);
 /* Bodies up to this size are taken, if fewer were until now: for such doors. Before any request. */
 void httpd_raise_body(struct httpd *h, uint64_t max_body_bytes);

@@ -31,44 +31,6 @@
 enum { WRITE_TIMEOUT_S = 10, SHAKE_S = 5, LINGER_S = 2, BODY_WINDOW_S = 5, STALLED_S = 1 };
 enum { REFERENCED_BYTES = 2048 };
 
-static const struct status_text {
-	int status;
-	const char *text;
-} status_texts[] = {
-    {200, "OK"},
-    {202, "Accepted"},
-    {204, "No Content"},
-    {301, "Moved Permanently"},
-    {302, "Found"},
-    {304, "Not Modified"},
-    {400, "Bad Request"},
-    {401, "Unauthorized"},
-    {403, "Forbidden"},
-    {404, "Not Found"},
-    {405, "Method Not Allowed"},
-    {408, "Request Timeout"},
-    {409, "Conflict"},
-    {411, "Length Required"},
-    {413, "Content Too Large"},
-    {415, "Unsupported Media Type"},
-    {417, "Expectation Failed"},
-    {429, "Too Many Requests"},
-    {431, "Request Header Fields Too Large"},
-    {500, "Internal Server Error"},
-    {501, "Not Implemented"},
-    {503, "Service Unavailable"},
-    {505, "HTTP Version Not Supported"},
-    {507, "Insufficient Storage"},
-};
-
-static const char *status_text(int status)
-{
-	for (size_t i = 0; i < sizeof status_texts / sizeof *status_texts; i++)
-		if (status_texts[i].status == status)
-			return status_texts[i].text;
-	return "Unknown";
-}
-
 /* Legal moves: a bit for each state that may follow. The one setter below keeps to them. */
 static const unsigned moves[] = {
     [CONNECTION_SHAKING] = 1u << CONNECTION_HEAD,
@@ -138,7 +100,7 @@ static void write_answer(struct connection *c, int status, bool head_only, const
 	char date[DATES_HTTP_BYTES];
 
 	(void)evbuffer_add_printf(out, "HTTP/1.1 %d %s\r\nDate: %s\r\nContent-Length: %zu\r\n", status,
-	                          status_text(status), dates_format_http(clock_wall_ms(), date), body_bytes);
+	                          httpd_status_text(status), dates_format_http(clock_wall_ms(), date), body_bytes);
 	if (type)
 		(void)evbuffer_add_printf(out, "Content-Type: %s\r\n", type);
 	if (extra)
@@ -198,6 +160,16 @@ static bool body_is_here(const struct connection *c)
 	uint64_t have = c->body_seen + evbuffer_get_length(bufferevent_get_input(c->bev));
 
 	return !c->parser.chunked && have >= c->parser.content_length;
+}
+
+static bool may_read(const struct connection *c)
+{
+	struct httpd *h = c->httpd;
+
+	if (httpd_may_read(h, body_is_here(c) ? HTTPD_ROOM_WHOLE : HTTPD_ROOM_PART))
+		return true;
+	return !body_is_here(c) && h->options.on_bytes && held_may_pass(&c->held) &&
+	       httpd_may_read(h, HTTPD_ROOM_PART_OF_SMALL);
 }
 
 static void pause_body(struct connection *c)
@@ -262,13 +234,14 @@ static void on_head(struct connection *c)
 		return;
 	}
 	if (verdict.status != 0) {
-		refuse(c, verdict.status, verdict.reason ? verdict.reason : status_text(verdict.status), verdict.extra);
+		refuse(c, verdict.status, verdict.reason ? verdict.reason : httpd_status_text(verdict.status),
+		       verdict.extra);
 		return;
 	}
 	c->parser.max_body_bytes = verdict.max_body_bytes;
 	if (!c->parser.chunked && c->parser.content_length == 0)
 		c->parser.expect_continue = false;
-	else if (httpd_may_read(c->httpd, body_is_here(c)))
+	else if (may_read(c))
 		continue_body(c);
 	else
 		pause_body(c);
@@ -281,7 +254,7 @@ static void on_data(struct connection *c, const char *piece, size_t length)
 	c->window_seen += length;
 	c->data_ns = clock_mono_ns();
 	httpd_count_bytes(c->httpd, (int64_t)length);
-	if (!httpd_may_read(c->httpd, body_is_here(c)))
+	if (!may_read(c))
 		pause_body(c);
 }
 
@@ -327,7 +300,7 @@ static bool parse(struct connection *c)
 	if (output_bytes(c) >= (held_is_over() ? 1 : HTTPD_OUTPUT_MAX_BYTES)) /* it goes on when they are taken */
 		return false;
 	if (c->paused) {
-		if (!httpd_may_read(c->httpd, body_is_here(c)))
+		if (!may_read(c))
 			return false;
 		continue_body(c);
 	}
@@ -408,7 +381,22 @@ static bool may_go(const void *owner) { return ((const struct connection *)owner
 
 static void go(void *owner) { connection_free(owner); }
 
-static const struct held_kind connection_held = {.may_go = may_go, .go = go};
+static uint64_t unfinished(const void *owner, int64_t *ret_since_ns)
+{
+	const struct connection *c = owner;
+
+	*ret_since_ns = c->since_ns;
+	return c->state == CONNECTION_BODY && c->httpd->options.on_bytes && !c->running ? c->request->body.len : 0;
+}
+
+static void refuse_unfinished(void *owner)
+{
+	refuse(owner, 503, "an unfinished body while others wait for memory; not stored", "Retry-After: 1\r\n");
+	connection_run(owner);
+}
+
+static const struct held_kind connection_held = {
+    .may_go = may_go, .go = go, .unfinished = unfinished, .refuse = refuse_unfinished};
 
 void connection_new(struct bufferevent *bev, const struct peer *peer, bool tls, void *arg)
 {
@@ -490,8 +478,8 @@ static void check_body(struct connection *c, int64_t now_ns)
 		metric_add(M_INPUT_REFUSED_BUSY, 1);
 		refuse(c, 503, "too many bytes wait for the disk; not stored", "Retry-After: 1\r\n");
 		connection_run(c);
-	} else if (now_ns - c->data_ns >= STALLED_S * NS_PER_S && httpd_may_read(c->httpd, true) &&
-	           !httpd_may_read(c->httpd, false)) { /* it is memory that is short */
+	} else if (now_ns - c->data_ns >= STALLED_S * NS_PER_S && httpd_may_read(c->httpd, HTTPD_ROOM_WHOLE) &&
+	           !httpd_may_read(c->httpd, HTTPD_ROOM_PART)) { /* it is memory that is short */
 		metric_add(M_INPUT_REFUSED_BUSY, 1);
 		refuse(c, 408, "an unfinished body while memory is short; not stored", "Retry-After: 1\r\n");
 		connection_run(c);

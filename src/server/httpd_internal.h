@@ -132,8 +132,8 @@ void httpd_precheck(struct httpd *h, const struct httpd_request *r, struct httpd
                     size_t size);
 /* Null, or why a browser must not be believed: the request was made by another site, or for a name that is not ours. */
 const char *httpd_site_refusal(const struct httpd *h, const struct httpd_request *r);
-/* is_whole: all of the body came, or lies in the buffer. */
-bool httpd_may_read(struct httpd *h, bool is_whole);
+bool httpd_may_read(struct httpd *h, enum httpd_room room);
+const char *httpd_status_text(int status);
 void httpd_count_bytes(struct httpd *h, int64_t change);
 
 void connection_new(struct bufferevent *bev, const struct peer *peer, bool tls, void *arg);

@@ -67,9 +67,47 @@ struct httpd_request *httpd_request_new(struct connection *c)
 	return r;
 }
 
-bool httpd_may_read(struct httpd *h, bool is_whole)
+static const struct status_text {
+	int status;
+	const char *text;
+} status_texts[] = {
+    {200, "OK"},
+    {202, "Accepted"},
+    {204, "No Content"},
+    {301, "Moved Permanently"},
+    {302, "Found"},
+    {304, "Not Modified"},
+    {400, "Bad Request"},
+    {401, "Unauthorized"},
+    {403, "Forbidden"},
+    {404, "Not Found"},
+    {405, "Method Not Allowed"},
+    {408, "Request Timeout"},
+    {409, "Conflict"},
+    {411, "Length Required"},
+    {413, "Content Too Large"},
+    {415, "Unsupported Media Type"},
+    {417, "Expectation Failed"},
+    {429, "Too Many Requests"},
+    {431, "Request Header Fields Too Large"},
+    {500, "Internal Server Error"},
+    {501, "Not Implemented"},
+    {503, "Service Unavailable"},
+    {505, "HTTP Version Not Supported"},
+    {507, "Insufficient Storage"},
+};
+
+const char *httpd_status_text(int status)
 {
-	return !h->options.may_read || h->options.may_read(h->options.arg, is_whole);
+	for (size_t i = 0; i < sizeof status_texts / sizeof *status_texts; i++)
+		if (status_texts[i].status == status)
+			return status_texts[i].text;
+	return "Unknown";
+}
+
+bool httpd_may_read(struct httpd *h, enum httpd_room room)
+{
+	return !h->options.may_read || h->options.may_read(h->options.arg, room);
 }
 
 void httpd_count_bytes(struct httpd *h, int64_t change)

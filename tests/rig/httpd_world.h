@@ -48,9 +48,9 @@ struct fixture {
 	size_t last_body;
 };
 
-static inline bool may_read(void *arg, bool is_whole)
+static inline bool may_read(void *arg, enum httpd_room room)
 {
-	(void)is_whole;
+	(void)room;
 	return ((struct fixture *)arg)->has_room;
 }
 

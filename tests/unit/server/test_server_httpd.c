@@ -343,6 +343,7 @@ static void many_slow_heads_hold_little(void **state)
 	memset(big, 'a', sizeof big - 1);
 	big[sizeof big - 1] = '\0';
 	o.max_connections_per_peer = MANY;
+	o.max_connections = 2 * MANY;
 	open_httpd(&f, &o);
 	for (int i = 0; i < MANY; i++) {
 		fds[i] = client(&f);
