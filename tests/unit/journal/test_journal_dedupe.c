@@ -43,7 +43,7 @@ static void add_key(struct message *m, const char *cache, int64_t ttl_ms, const 
 	origin_unref(below);
 }
 
-/* One message a word of `keys`; a word "a+b" has key a of cache one and key b of cache two. */
+/* One message a word of `keys`; a word "a+b" has key a of cache one and key b of cache two, "." none. */
 static struct offer *keyed_offer(const char *keys, int64_t ttl_ms, struct fate *f)
 {
 	struct offer *offer = mem_zero(sizeof *offer);
@@ -54,11 +54,12 @@ static struct offer *keyed_offer(const char *keys, int64_t ttl_ms, struct fate *
 	STAILQ_INIT(&offer->set_aside);
 	for (char *word = strsep(&rest, " "); word; word = strsep(&rest, " ")) {
 		struct message *m = spooldir_message(offer->count + 1, 50);
+		const bool has_none = strcmp(word, ".") == 0;
 		char *plus = strchr(word, '+');
 
 		if (plus)
 			add_key(m, "two", ttl_ms, plus + 1, strlen(plus + 1));
-		if (plus != word)
+		if (plus != word && !has_none)
 			add_key(m, "one", ttl_ms, word, plus ? (size_t)(plus - word) : strlen(word));
 		offer->count++;
 		offer->bytes += message_cost(m);
@@ -131,6 +132,25 @@ static void duplicates_are_filtered_wherever_they_meet(void **state)
 	rig_stop(j);
 	j = rig_start(&o, NULL);
 	expect(j, "a e f", HOUR_MS, 1, 2); /* after a restart, also those that were delivered */
+	rig_stop(j);
+	spooldir_remove(&d);
+}
+
+/* What has no key is none's duplicate, whatever it comes with. */
+static void what_has_no_key_is_kept(void **state)
+{
+	struct spooldir d;
+	struct journal_options o = {0};
+	struct journal *j;
+
+	(void)state;
+	spooldir_make(&d);
+	o.store = spooldir_options(&d);
+	j = rig_start(&o, NULL);
+	expect(j, ". a . a .", HOUR_MS, 4, 1);
+	expect(j, "a . b+c .", HOUR_MS, 3, 1);
+	expect(j, ". .", HOUR_MS, 2, 0);
+	expect_ledger(j, 9, 2);
 	rig_stop(j);
 	spooldir_remove(&d);
 }
@@ -328,6 +348,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(duplicates_are_filtered_wherever_they_meet),
+	    cmocka_unit_test(what_has_no_key_is_kept),
 	    cmocka_unit_test(a_duplicate_leaves_no_key_behind),
 	    cmocka_unit_test(a_refused_group_forgets_its_keys),
 	    cmocka_unit_test(keys_expire),

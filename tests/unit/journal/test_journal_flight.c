@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "journal/flight.h"
@@ -99,6 +100,33 @@ static void what_was_out_is_counted_when_the_database_began_anew(void **state)
 		flight_close(&f);
 		assert_int_equal(unlink(spooldir_file(&d, ".flight")), 0);
 	}
+	spooldir_remove(&d);
+}
+
+/* Where the file cannot be opened, what was unsure stays so for the start that can. */
+static void what_cannot_be_written_stays_unsure(void **state)
+{
+	struct spooldir d;
+	struct flight f = {.fd = -1};
+	struct flight_start start = {.pending = 700, .state = 1};
+
+	(void)state;
+	spooldir_make(&d);
+	start.path = d.path;
+	assert_int_equal(mkdir(spooldir_file(&d, ".flight"), 0700), 0);
+	spooldir_store(spooldir_file(&d, ".flight.unsure"), "", 0);
+	assert_int_equal(flight_open(&f, &start), 700);
+	assert_int_not_equal(atomic_load(&f.trouble), 0);
+	flight_send(&f, 3);
+	flight_close(&f);
+	assert_int_equal(access(spooldir_file(&d, ".flight.unsure"), F_OK), 0);
+	assert_int_equal(rmdir(spooldir_file(&d, ".flight")), 0);
+	assert_int_equal(flight_open(&f, &start), 700);
+	assert_int_equal(atomic_load(&f.trouble), 0);
+	assert_int_equal(access(spooldir_file(&d, ".flight.unsure"), F_OK), -1);
+	flight_close(&f);
+	assert_int_equal(flight_open(&f, &start), 0);
+	flight_close(&f);
 	spooldir_remove(&d);
 }
 
@@ -288,6 +316,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_was_under_way_is_found),
 	    cmocka_unit_test(what_was_out_is_counted_when_the_database_began_anew),
+	    cmocka_unit_test(what_cannot_be_written_stays_unsure),
 	    cmocka_unit_test(a_file_that_is_not_ours_is_not_believed),
 	    cmocka_unit_test(the_file_of_another_spool_is_not_counted),
 	    cmocka_unit_test(a_file_that_cannot_be_written_is_not_believed),

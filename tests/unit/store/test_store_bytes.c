@@ -15,6 +15,7 @@
 #include "base/crc32c.h"
 #include "rig/faultfs.h"
 #include "rig/lives.h"
+#include "store/blocks/side.h"
 #include "store/store_internal.h"
 
 /* `count` messages of the same byte, in one commit. */
@@ -261,6 +262,64 @@ static void a_message_that_is_there_twice_is_shown_once(void **state)
 	spooldir_remove(&d);
 }
 
+static struct stored_value text_of(enum value_type type, const char *bytes)
+{
+	return (struct stored_value){.type = type, .bytes = (const unsigned char *)bytes, .count = strlen(bytes)};
+}
+
+/* Whatever a row beside the messages holds is in its sum, and where one column ends. */
+static void every_column_is_in_the_sum(void **state)
+{
+	const struct stored_value number = {.type = VALUE_INT, .number = 7},
+	                          large = {.type = VALUE_INT, .number = 7 + (INT64_C(1) << 40)};
+	const struct stored_value rows[][2] = {
+	    {number, text_of(VALUE_BLOB, "abc")},
+	    {large, text_of(VALUE_BLOB, "abc")},
+	    {number, text_of(VALUE_BLOB, "abd")},
+	    {number, text_of(VALUE_BLOB, "ab")},
+	    {number, text_of(VALUE_TEXT, "abx")},
+	    {text_of(VALUE_TEXT, "ab"), text_of(VALUE_TEXT, "c")},
+	    {text_of(VALUE_TEXT, "a"), text_of(VALUE_TEXT, "bc")},
+	    {text_of(VALUE_BLOB, "a"), text_of(VALUE_BLOB, "bd")},
+	};
+	enum { ROWS = sizeof rows / sizeof *rows };
+	int64_t sums[ROWS];
+
+	(void)state;
+	for (size_t i = 0; i < ROWS; i++) {
+		sums[i] = side_sum(9, SIDE_KEY, rows[i], 2);
+		assert_true(side_is_sound(9, SIDE_KEY, sums[i], rows[i], 2));
+		assert_false(side_is_sound(10, SIDE_KEY, sums[i], rows[i], 2));
+		assert_false(side_is_sound(9, SIDE_LOSS, sums[i], rows[i], 2));
+		assert_false(side_is_sound(9, SIDE_KEY, sums[i], rows[i], 1));
+		for (size_t other = 0; other < i; other++)
+			assert_int_not_equal(sums[i], sums[other]);
+	}
+}
+
+/* A message that stands in no block is not found in the one before it. */
+static void what_is_in_no_block_is_in_none(void **state)
+{
+	struct spooldir d;
+	struct store *s = life_begin(&d);
+	struct pending p;
+	struct error e;
+
+	(void)state;
+	life_append(s, 0, 40); /* ten a block */
+	life_settle(s, 3, 3);
+	life_settle(s, 11, 20);
+	life_settle(s, 39, 39);
+	for (uint64_t id = 1; id <= 60; id++) {
+		const bool want = id <= 40 && id != 3 && id != 39 && (id < 11 || id > 20);
+
+		assert_int_equal(store_find(s, id, &p, &e), ERR_OK);
+		if (p.is_there != want || p.is_sound != want || (want && p.row.id != id))
+			fail_msg("message %u: there %d, sound %d", (unsigned)id, p.is_there, p.is_sound);
+	}
+	life_end(&d, s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -270,6 +329,8 @@ int main(void)
 	    cmocka_unit_test(bytes_that_are_no_block),
 	    cmocka_unit_test(blocks_that_overlap_are_damage),
 	    cmocka_unit_test(a_message_that_is_there_twice_is_shown_once),
+	    cmocka_unit_test(every_column_is_in_the_sum),
+	    cmocka_unit_test(what_is_in_no_block_is_in_none),
 	};
 
 	faultfs_skip_syncs();

@@ -11,6 +11,8 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <sqlite3.h>
@@ -20,6 +22,7 @@
 #include "rig/lives.h"
 #include "store/upkeep/store_copy.h"
 #include "store/store_dead.h"
+#include "store/store_internal.h"
 
 static char *export_of(const struct spooldir *of, struct store *s, int number)
 {
@@ -151,11 +154,62 @@ static void what_was_put_back_between_two_copies_is_counted(void **state)
 		}
 }
 
+static struct {
+	char part[400], target[400];
+	const char *what;
+	int found;
+} stranger;
+
+/* Called while the copy is written: another file takes its place. */
+static int exchange(void *arg)
+{
+	struct stat st;
+
+	(void)arg;
+	if (stranger.found || stat(stranger.part, &st) != 0 || st.st_size == 0)
+		return 0;
+	stranger.found = 1;
+	assert_int_equal(unlink(stranger.part), 0);
+	if (strcmp(stranger.what, "a link") == 0)
+		assert_int_equal(symlink("/etc/hostname", stranger.part), 0);
+	else if (strcmp(stranger.what, "a file") == 0)
+		spooldir_store(stranger.part, "another", 7);
+	return 0;
+}
+
+/* Who can write in the folder puts something else in the copy's place: it is no copy, and is not called one. */
+static void a_copy_that_is_exchanged_is_none(void **state)
+{
+	static const char *const whats[] = {"a file", "a link", "nothing"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof whats / sizeof *whats; i++) {
+		struct spooldir d;
+		struct store *s = life_begin(&d);
+		struct error e = {0};
+
+		life_append(s, 0, 500);
+		stranger.what = whats[i];
+		stranger.found = 0;
+		(void)snprintf(stranger.target, sizeof stranger.target, "%s.copy", d.path);
+		(void)snprintf(stranger.part, sizeof stranger.part, "%s.copy.part", d.path);
+		sqlite3_progress_handler(s->db, 1, exchange, NULL);
+		if (store_export(s, stranger.target, &e) != ERR_ENVIRONMENT)
+			fail_msg("%s: error %d: %s", whats[i], (int)e.code, e.text);
+		sqlite3_progress_handler(s->db, 0, NULL, NULL);
+		assert_int_equal(stranger.found, 1);
+		assert_non_null(strstr(e.text, stranger.part));
+		assert_int_equal(access(stranger.target, F_OK), -1);
+		life_end(&d, s);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_copy_whose_ledger_is_damaged_is_known_by_its_rows),
 	    cmocka_unit_test(what_was_put_back_between_two_copies_is_counted),
+	    cmocka_unit_test(a_copy_that_is_exchanged_is_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
