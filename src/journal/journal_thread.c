@@ -115,14 +115,14 @@ static void do_merge(struct journal *j)
 	(void)journal_survives(j, store_merge(j->store, j->cursor, &j->merge_more, &e), &e);
 }
 
-/* Nothing waits, and yet there is no room: the log and the file hold it. Whoever asks meanwhile is no reason to wait.
- */
+/* Nothing waits, and yet there is no room, for what comes in or for PATH.left: the log and the file hold it. Whoever
+ * asks meanwhile is no reason to wait. */
 static bool is_drained_and_full(struct journal *j)
 {
 	struct error e;
 
 	return store_ledger(j->store)->pending == 0 && clock_mono_ms() - j->gave_ms > QUIET_MS &&
-	       store_admission(j->store, &e) == ERR_FULL;
+	       (store_admission(j->store, &e) == ERR_FULL || store_left_lacks_room(j->store));
 }
 
 /* What can be done when nothing else is: bring back what was set aside, make the file smaller. True: there is more. */

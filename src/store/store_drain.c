@@ -95,6 +95,8 @@ enum err store_give_back(struct store *s, bool *ret_more, struct error *e)
 	err = store_put_ledger(s, e);
 	if (err == ERR_OK)
 		err = store_checkpoint(s, true, e);
+	if (err == ERR_FULL && !s->reserve_given) /* what the log gives back is made the reserve again */
+		err = use_reserve(s, e);
 	if (err != ERR_OK)
 		return err;
 	rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);

@@ -219,6 +219,8 @@ int store_tide_trouble(const struct store *s) { return s->tide_trouble; }
 
 int store_left_trouble(const struct store *s) { return left_trouble(s->left); }
 
+bool store_left_lacks_room(const struct store *s) { return files_errno_is_full(left_trouble(s->left)); }
+
 void store_tide_write(struct store *s)
 {
 	struct totals t = s->durable;

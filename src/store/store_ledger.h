@@ -65,6 +65,7 @@ uint64_t store_possible_duplicates(const struct store *s);
 int store_tide_trouble(const struct store *s);
 /* Likewise of PATH.left, without which what comes back with an old page may hide what is gone. */
 int store_left_trouble(const struct store *s);
+bool store_left_lacks_room(const struct store *s);
 /* Damaged messages of which no person was told: kspool check ends badly until kspool repair has. */
 uint64_t store_damaged_untold(const struct store *s);
 /* How many messages could be with the service after the last commit that changed the ledger. */

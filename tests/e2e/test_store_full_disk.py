@@ -83,3 +83,34 @@ def test_a_disk_that_is_full_at_start(fake, http_door, small_disk):
     os.unlink(f"{small_disk}/foreign")
     wait_for(lambda: post(address, b"x")[0] == 200, "intake opens")
     spooler.wait_delivered(1)
+
+
+@ROOT_ONLY
+@pytest.mark.parametrize("small_disk", ["5m", "16m"], indirect=True)
+def test_what_had_left_is_noted_whole_once_there_is_room(fake, http_door, sender, judge, small_disk):
+    """PATH.left finds no room on a disk that intake filled: drained, the spool makes some, and check agrees with /ready."""
+    fake.offline()
+    spooler, address = http_door(spool=f"{small_disk}/spool.db", own={"min_free": 0, "compress": "never"})
+    for n in range(0, 4000, 5):
+        payloads = [sender.send(message(i, size=20000)) for i in range(n, n + 5)]
+        if post(address, b"\n".join(payloads) + b"\n", headers={"Content-Type": "application/x-ndjson"})[0] != 200:
+            break
+        for payload in payloads:
+            sender.ack(payload)
+    spooler.kill()
+    if os.path.exists(f"{spooler.spool}.left"):
+        os.unlink(f"{spooler.spool}.left")
+    fill(f"{small_disk}/foreign")
+    fake.online()
+    spooler.start()
+    spooler.wait_ledger(pending=0, delivered=len(sender.acked), seconds=30)
+    wait_for(lambda: spooler.get("/ready")[0] == 200, "it has made room", seconds=20)
+    payload = sender.send(message(9000, size=100))
+    wait_for(lambda: post(address, payload)[0] == 200, "it takes in again", seconds=20)
+    sender.ack(payload)
+    spooler.wait_ledger(pending=0, delivered=len(sender.acked), seconds=30)
+    wait_for(lambda: spooler.get("/ready")[0] == 200, "nothing is missing", seconds=20)
+    judge(fake, spooler, duplicates=0)
+    spooler.stop()
+    checked = spooler.run("check", "--spool", spooler.spool)
+    assert checked.returncode == 0, checked.stdout

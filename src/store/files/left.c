@@ -141,29 +141,6 @@ uint64_t left_commit(const struct left *l) { return l->commit; }
 
 uint64_t left_taken_back(const struct left *l) { return l->taken_back; }
 
-void left_look(struct left *l)
-{
-	AUTOFREE char *name = mem_format("%s.left", l->files->name);
-	unsigned char bytes[SLOT_BYTES];
-	struct stat held, named;
-	int fd;
-
-	if (l->fd < 0 || fstat(l->fd, &held) != 0 ||
-	    (fstatat(l->files->dir_fd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 && held.st_dev == named.st_dev &&
-	     held.st_ino == named.st_ino))
-		return;
-	fd = files_open_one(l->files, ".left", O_RDWR | O_CREAT | O_NONBLOCK);
-	l->trouble = fd < 0 ? errno : 0;
-	for (uint32_t slot = 0; slot < l->slots && fd >= 0 && l->trouble == 0; slot++)
-		if (left_read_slot(l, slot, bytes) &&
-		    pwrite(fd, bytes, SLOT_BYTES, (off_t)slot * SLOT_BYTES) != SLOT_BYTES)
-			l->trouble = EIO;
-	if (fd < 0)
-		return;
-	(void)close(l->fd);
-	l->fd = fd;
-}
-
 void left_sync(const struct left *l)
 {
 	if (l->fd >= 0)
@@ -283,6 +260,42 @@ static void shorten(struct left *l)
 		}
 }
 
+/* What was refused before. */
+static void write_what_is_due(struct left *l)
+{
+	if (l->fd < 0 || (!l->head_is_due && l->unconfirmed == 0 && !is_dirty(l)) || !write_all(l))
+		return;
+	left_free_slots(l);
+	if (l->unconfirmed > 0)
+		left_confirm(l, l->unconfirmed);
+}
+
+void left_look(struct left *l)
+{
+	AUTOFREE char *name = mem_format("%s.left", l->files->name);
+	unsigned char bytes[SLOT_BYTES];
+	struct stat held, named;
+	int fd;
+
+	write_what_is_due(l);
+	if (l->fd < 0 || fstat(l->fd, &held) != 0 ||
+	    (fstatat(l->files->dir_fd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 && held.st_dev == named.st_dev &&
+	     held.st_ino == named.st_ino))
+		return;
+	fd = files_open_one(l->files, ".left", O_RDWR | O_CREAT | O_NONBLOCK);
+	l->trouble = fd < 0 ? errno : 0;
+	for (uint32_t slot = 0; slot < l->slots && fd >= 0 && l->trouble == 0; slot++)
+		if (left_read_slot(l, slot, bytes)) {
+			const ssize_t written = pwrite(fd, bytes, SLOT_BYTES, (off_t)slot * SLOT_BYTES);
+
+			l->trouble = written == SLOT_BYTES ? 0 : written < 0 ? errno : ENOSPC;
+		}
+	if (fd < 0)
+		return;
+	(void)close(l->trouble == 0 ? l->fd : fd); /* half of it is none: the next look tries again */
+	l->fd = l->trouble == 0 ? fd : l->fd;
+}
+
 void left_keep(struct left *l, uint64_t commit)
 {
 	const bool takes_back = l->takes_back;
@@ -300,14 +313,16 @@ void left_keep(struct left *l, uint64_t commit)
 			left_set(l, c->first, c->last);
 	}
 	left_forget(l);
+	if (takes_back)
+		l->unconfirmed = commit;
 	if (!is_dirty(l))
 		l->commit = before;
 	if (!write_all(l))
 		return;
 	left_free_slots(l);
 	shorten(l);
-	if (takes_back)
-		left_confirm(l, commit);
+	if (l->unconfirmed > 0)
+		left_confirm(l, l->unconfirmed);
 }
 
 void left_confirm(struct left *l, uint64_t commit)
@@ -315,5 +330,6 @@ void left_confirm(struct left *l, uint64_t commit)
 	if (l->fd < 0 || !write_all(l) || fdatasync(l->fd) != 0)
 		return;
 	l->taken_back = commit;
+	l->unconfirmed = 0;
 	left_write_head(l);
 }

@@ -42,7 +42,8 @@ bool left_has(struct left *l, uint64_t id);
 uint64_t left_count(struct left *l, uint64_t first, uint64_t last);
 /* The highest that had; 0: none. */
 uint64_t left_highest(struct left *l);
-/* What stands under its name is not this file any more: it is written there once more. */
+/* What could not be written is tried again; and where another file stands under its name it is written there once more.
+ */
 void left_look(struct left *l);
 /* Makes durable what is written; best effort. */
 void left_sync(const struct left *l);

@@ -52,6 +52,7 @@ struct left {
 	bool was_anothers, is_damaged;
 	bool head_is_due;
 	uint64_t taken_back, commit;
+	uint64_t unconfirmed; /* took something back, and was not written whole yet; 0: none */
 	struct part *parts;
 	size_t count;
 	uint32_t slots; /* of the file */

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "rig/faultfs.h"
 #include "rig/spooldir.h"
 #include "store/files/left.h"
 
@@ -312,6 +314,70 @@ static void a_file_that_goes_comes_back(void **state)
 	}
 }
 
+/*
+ * The disk refuses each write from the n-th on while bits are set and taken back: that is known for as long as
+ * something is missing, and with the first look that finds room all is there, what was taken back too.
+ */
+static void what_was_refused_is_written_when_there_is_room(void **state)
+{
+	(void)state;
+	for (uint64_t n = 1; n < 8; n++) {
+		struct place p;
+
+		place_open(&p);
+		set(&p, 40, 40 + n * 5000);
+		keep(&p);
+		faultfs_arm(FAULTFS_WRITE, n, ENOSPC, true);
+		for (uint64_t i = 0; i < 4; i++) {
+			set(&p, 1 + i * 33000, i * 33000 + 100 * n);
+			if (i % 2 == n % 2)
+				take_back(&p, 45 + i);
+			keep(&p);
+			left_look(p.left);
+			assert_int_equal(left_trouble(p.left), faultfs_failed() > 0 ? ENOSPC : 0);
+		}
+		assert_int_equal(left_trouble(p.left), ENOSPC);
+		faultfs_arm(0, 0, 0, false);
+		left_look(p.left);
+		assert_int_equal(left_trouble(p.left), 0);
+		compare(&p);
+		open_left(&p, ours);
+		assert_false(left_is_doubtful(p.left));
+		assert_int_equal(left_commit(p.left), p.commit);
+		assert_int_equal(left_taken_back(p.left), n % 2 == 1 ? p.commit : p.commit - 1);
+		compare(&p);
+		place_close(&p);
+	}
+}
+
+/* Likewise where its name went to another file, or to none, and the new one is refused in the middle. */
+static void a_new_file_is_whole_or_tried_again(void **state)
+{
+	(void)state;
+	for (uint64_t n = 1; n < 4; n++) {
+		struct place p;
+
+		place_open(&p);
+		set(&p, 7, 60000);
+		keep(&p);
+		set(&p, 3 * 32256 + 5, 3 * 32256 + 9);
+		keep(&p);
+		assert_int_equal(unlink(spooldir_file(&p.dir, ".left")), 0);
+		faultfs_arm(FAULTFS_WRITE, n, ENOSPC, true);
+		left_look(p.left);
+		left_look(p.left);
+		assert_int_equal(left_trouble(p.left), ENOSPC);
+		faultfs_arm(0, 0, 0, false);
+		left_look(p.left);
+		assert_int_equal(left_trouble(p.left), 0);
+		open_left(&p, ours);
+		assert_false(left_is_doubtful(p.left));
+		assert_int_equal(left_commit(p.left), p.commit);
+		compare(&p);
+		place_close(&p);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -322,6 +388,8 @@ int main(void)
 	    cmocka_unit_test(another_spools_is_put_away),
 	    cmocka_unit_test(old_slots_make_no_bit),
 	    cmocka_unit_test(a_file_that_goes_comes_back),
+	    cmocka_unit_test(what_was_refused_is_written_when_there_is_room),
+	    cmocka_unit_test(a_new_file_is_whole_or_tried_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -304,6 +304,45 @@ static void the_reserve_lets_a_full_disk_be_drained(void **state)
 	}
 }
 
+/* Nothing waits, and the log does not fit into the file: the reserve takes it, and the log's room is the reserve again.
+ */
+static void the_reserve_lets_the_log_be_given_back(void **state)
+{
+	bool checkpoint_failed = false;
+
+	(void)state;
+	for (uint64_t n = 1; n < 40; n++) {
+		struct store_options o;
+		struct spooldir d;
+		struct store *s = NULL;
+		struct error e;
+		bool more = true, failed;
+		enum err err = ERR_OK;
+
+		free_mib = 1000;
+		spooldir_make(&d);
+		o = spooldir_options(&d);
+		o.reserve_bytes = MIB;
+		assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
+		life_append(s, 0, 50);
+		life_settle(s, 1, 50);
+		faultsql_arm(n, SQLITE_FULL, false);
+		for (int i = 0; i < 100 && more && err == ERR_OK; i++)
+			err = store_give_back(s, &more, &e);
+		failed = faultsql_failed();
+		faultsql_arm(0, 0, false);
+		if (failed && !*faultsql_what() && err == ERR_OK && s->reserve_given) {
+			checkpoint_failed = true;
+			assert_int_equal(files_bytes(&s->files, ".reserve"), 0);
+			assert_int_equal(files_bytes(&s->files, "-wal"), 0);
+			life_append(s, 50, 1);
+			assert_int_equal(files_bytes(&s->files, ".reserve"), MIB);
+		}
+		life_end(&d, s);
+	}
+	assert_true(checkpoint_failed);
+}
+
 /* Of the bodies of `rows` messages, which may be so alike that a page holds a thousand of them. */
 static void fill(struct store *s, uint32_t rows, uint32_t bytes, bool alike)
 {
@@ -415,6 +454,7 @@ int main(void)
 	    cmocka_unit_test(room_inside_the_file_is_room),
 	    cmocka_unit_test(reading_back_leaves_min_free),
 	    cmocka_unit_test(the_reserve_lets_a_full_disk_be_drained),
+	    cmocka_unit_test(the_reserve_lets_the_log_be_given_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
