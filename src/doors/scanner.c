@@ -78,10 +78,12 @@ static const char *find_delimiter(struct scanner *s, const char *data, size_t le
 {
 	size_t overlap = s->delimiter_length - 1;
 	size_t from = s->looked > overlap ? s->looked - overlap : 0;
-	const char *found = s->delimiter_length == 1
-	                        ? memchr(data + from, s->delimiter[0], length - from)
-	                        : memmem(data + from, length - from, s->delimiter, s->delimiter_length);
+	const char *found;
 
+	if (length == 0) /* there may be no block yet */
+		return NULL;
+	found = s->delimiter_length == 1 ? memchr(data + from, s->delimiter[0], length - from)
+	                                 : memmem(data + from, length - from, s->delimiter, s->delimiter_length);
 	s->looked = found ? 0 : length;
 	return found;
 }
