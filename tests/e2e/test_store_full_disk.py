@@ -1,6 +1,7 @@
 """A full disk stops intake early and never stops the drain."""
 
 import os
+import shutil
 import subprocess
 import tempfile
 
@@ -20,7 +21,7 @@ def small_disk(request):
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "kspool-test", path], check=True)
     yield path
     subprocess.run(["umount", "-l", path], check=False)
-    os.rmdir(path)
+    shutil.rmtree(path)  # a daemon that still runs makes its socket anew there
 
 
 def fill(path):

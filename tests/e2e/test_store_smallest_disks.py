@@ -1,6 +1,7 @@
 """Disks of a few MiB: what is taken in can be settled, whatever its size, and a drained spool takes in again."""
 
 import os
+import shutil
 import subprocess
 import tempfile
 
@@ -20,7 +21,7 @@ def small_disk(request):
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={request.param},mode=0700", "kspool-test", path], check=True)
     yield path
     subprocess.run(["umount", "-l", path], check=False)
-    os.rmdir(path)
+    shutil.rmtree(path)  # a daemon that still runs makes its socket anew there
 
 
 @ROOT_ONLY
