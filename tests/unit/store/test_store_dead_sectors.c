@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@
 #include "base/mem.h"
 #include "rig/faultfs.h"
 #include "rig/lives.h"
+#include "store/files/wal.h"
 
 enum { IN_FILE = 200, IN_LOG = 100, ROWS = IN_FILE + IN_LOG, SETTLED = 7, SECTOR = 4096 };
 
@@ -198,11 +200,58 @@ static void the_way_that_is_named_leads_out(void **state)
 	assert_true(most / tried > ROWS / 2); /* a sector costs what stands in it */
 }
 
+/* Frames without a name: of this log where one before or behind them is, and of an older one where none is. */
+static void a_frame_without_a_name_may_be_of_an_older_log(void **state)
+{
+	enum { HEADER = 32, FRAME = 24, PAGE = 4096, STEP = FRAME + PAGE };
+	static const struct {
+		int old[2], dead[2]; /* first and how many; nothing of the log is live from `ends` on */
+		int ends;
+		uint64_t nameless;
+	} cases[] = {
+	    {{0, 0}, {3, 1}, 99, 1}, {{0, 0}, {3, 2}, 99, 2}, {{3, 1}, {4, 1}, 99, 1}, {{3, 1}, {4, 2}, 99, 2},
+	    {{3, 2}, {4, 1}, 99, 1}, {{3, 1}, {4, 1}, 5, 0},  {{3, 1}, {5, 1}, 99, 1}, {{3, 1}, {5, 1}, 6, 1},
+	};
+	struct spooldir d;
+	size_t count;
+	unsigned char *bytes;
+
+	(void)state;
+	life_make(&d, 0, 0, IN_LOG);
+	bytes = spooldir_load(spooldir_file(&d, "-wal"), &count);
+	assert_true(count > HEADER + 8 * STEP);
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		unsigned char *changed = mem_alloc(count);
+		struct wal_scan scan = {.tolerates = true};
+		struct error e;
+		int fd;
+
+		memcpy(changed, bytes, count);
+		for (size_t n = 0; n < (count - HEADER) / STEP; n++)
+			if ((int)n >= cases[i].ends ||
+			    ((int)n >= cases[i].old[0] && (int)n < cases[i].old[0] + cases[i].old[1]))
+				changed[HEADER + n * STEP + 8] ^= 1; /* the salt */
+		spooldir_store(spooldir_file(&d, "-wal"), changed, count);
+		free(changed);
+		fd = open(spooldir_file(&d, "-wal"), O_RDONLY | O_CLOEXEC);
+		faultfs_dead("-wal", HEADER + (int64_t)cases[i].dead[0] * STEP, (int64_t)cases[i].dead[1] * STEP);
+		assert_int_equal(wal_scan(fd, &scan, &e), ERR_OK);
+		faultfs_dead(NULL, 0, 0);
+		(void)close(fd);
+		assert_int_equal(scan.unreadable, cases[i].dead[1]);
+		if (scan.nameless != cases[i].nameless)
+			fail_msg("case %zu: %u frames without a name", i, (unsigned)scan.nameless);
+	}
+	free(bytes);
+	spooldir_remove(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(a_companion_that_cannot_be_read_ends_no_start),
 	                                   cmocka_unit_test(a_tide_that_cannot_be_read_for_a_moment_is_read),
-	                                   cmocka_unit_test(the_way_that_is_named_leads_out)};
+	                                   cmocka_unit_test(the_way_that_is_named_leads_out),
+	                                   cmocka_unit_test(a_frame_without_a_name_may_be_of_an_older_log)};
 
 	if (access("/dev/shm", W_OK) == 0)
 		(void)setenv("TMPDIR", "/dev/shm", 0);

@@ -92,6 +92,44 @@ static void a_key_goes_back_to_its_name(void **state)
 	life_end(&d, s);
 }
 
+/* What is told when it is in the spool, and only then: a call that fails leaves it to be told, and says nothing yet. */
+static void what_is_gone_is_told_once(void **state)
+{
+	static const int codes[] = {SQLITE_FULL, SQLITE_NOMEM};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+		struct spooldir d;
+		struct store *s = life_begin(&d);
+		struct store_report report;
+		struct error e;
+		uint64_t n = 0;
+		bool failed;
+
+		life_append(s, 0, 10);
+		do {
+			s->rows.keys_gone = 3; /* the tide mark has it still, and the next start */
+			report = (struct store_report){.warning = "before"};
+			faultsql_arm(++n, codes[i], false);
+			const enum err err = store_rows_tell_now(s, &report, &e);
+			failed = faultsql_failed();
+			faultsql_arm(0, 0, false);
+			assert_int_equal(err, failed && codes[i] != SQLITE_FULL ? ERR_MEMORY : ERR_OK);
+			if (failed && (strcmp(report.warning, "before") != 0 || store_possible_duplicates(s) != 0))
+				fail_msg("call %u (%s): %s", (unsigned)n, faultsql_what(), report.warning);
+		} while (failed && n < 100);
+		assert_true(n > 3);
+		assert_string_equal(report.warning,
+		                    "before; 3 dedupe keys are gone: what they kept back may be sent, and is"
+		                    " counted as possible duplicates");
+		assert_int_equal(store_possible_duplicates(s), 3);
+		report.warning[0] = '\0';
+		assert_int_equal(store_rows_tell_now(s, &report, &e), ERR_OK);
+		assert_string_equal(report.warning, "");
+		life_end(&d, s);
+	}
+}
+
 static int opened, told;
 
 /* The clock moves while a statement begins, and at no other time. */
@@ -175,6 +213,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_could_not_be_mended_stays_due),
 	    cmocka_unit_test(a_key_goes_back_to_its_name),
+	    cmocka_unit_test(what_is_gone_is_told_once),
 	    cmocka_unit_test(a_repair_says_what_it_does),
 	};
 
