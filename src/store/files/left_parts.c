@@ -254,8 +254,7 @@ static void split(struct left *l, size_t at, uint64_t number)
 
 	p->run = number - p->number - 1;
 	left_set_dirty(l, p);
-	left_put_part(l, at + 1, new);
-	left_set_dirty(l, &l->parts[at + 1]);
+	left_put_part(l, at + 1, new); /* whose bits change next */
 }
 
 void left_clear(struct left *l, uint64_t id)

@@ -378,6 +378,28 @@ static void a_new_file_is_whole_or_tried_again(void **state)
 	}
 }
 
+/* What cannot be written is told, with the reason. */
+static void a_write_that_fails_is_told(void **state)
+{
+	static const int codes[] = {EIO, ENOSPC, EDQUOT};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+		struct place p;
+
+		place_open(&p);
+		set(&p, 1, 50);
+		keep(&p);
+		assert_int_equal(left_trouble(p.left), 0);
+		set(&p, 60, 40000);
+		faultfs_arm(FAULTFS_WRITE, 1, codes[i], true);
+		keep(&p);
+		faultfs_arm(0, 0, 0, false);
+		assert_int_equal(left_trouble(p.left), codes[i]);
+		place_close(&p);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -390,6 +412,7 @@ int main(void)
 	    cmocka_unit_test(a_file_that_goes_comes_back),
 	    cmocka_unit_test(what_was_refused_is_written_when_there_is_room),
 	    cmocka_unit_test(a_new_file_is_whole_or_tried_again),
+	    cmocka_unit_test(a_write_that_fails_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
