@@ -499,12 +499,13 @@ static enum err load(struct store *s, const struct totals *known, bool may_mend,
 
 enum err store_ledger_load(struct store *s, const struct totals *known, struct store_report *report, struct error *e)
 {
+	enum err err = store_left_open(s, report, e);
 	const struct store_report before = *report;
 	bool may_mend = true;
-	enum err err = store_left_open(s, report, e);
 
-	if (err == ERR_OK)
-		err = load(s, known, may_mend, report, e);
+	if (err != ERR_OK)
+		return err;
+	err = load(s, known, may_mend, report, e);
 	while (err == ERR_FULL && may_mend) { /* it must not refuse a start: at worst damage stays for the next one */
 		may_mend = files_reserve_give_up(&s->files);
 		*report = before;

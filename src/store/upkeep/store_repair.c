@@ -235,7 +235,8 @@ static enum err give_up(struct store *s, const char *file, struct buf *out, stru
 		              " that messages leave, and give the file up after that",
 		              s->path, file);
 	s->tolerates = false;
-	(void)buf_addf(out, "given up: %s%s; %" PRIu64 " messages came back before\n", s->path, suffix, rows);
+	if (err == ERR_OK)
+		(void)buf_addf(out, "given up: %s%s; %" PRIu64 " messages came back before\n", s->path, suffix, rows);
 	return err;
 }
 

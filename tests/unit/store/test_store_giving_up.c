@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,7 @@
 #include "base/buf.h"
 #include "rig/faultfs.h"
 #include "rig/lives.h"
+#include "store/files/asides.h"
 
 enum { ROWS = 300, PAGE = 4096 };
 #define FRAME(n) (32 + (n) * (24 + PAGE)) /* where it begins in the log */
@@ -330,6 +332,85 @@ static void check_ends_well_when_a_person_knows(void **state)
 	spooldir_remove(&d);
 }
 
+static void fill_disk(struct store *s, const char *path, const struct store_report *report)
+{
+	(void)s;
+	(void)path;
+	assert_non_null(strstr(report->warning, "--give-up"));
+	faultfs_dead("-000", 30 * PAGE, 9 * PAGE);
+	faultfs_arm(FAULTFS_WRITE | FAULTFS_ALLOCATE, 1, ENOSPC, true);
+}
+
+/* Nothing is given up before what can be read has come back, and that needs room. */
+static void a_full_disk_gives_nothing_up(void **state)
+{
+	struct spooldir d;
+	struct error e = {0};
+	struct store *s;
+	struct buf out;
+	char text[4000], path[400];
+
+	(void)state;
+	make_aside(&d, 0);
+	(void)snprintf(path, sizeof path, "%s", spooldir_file(&d, aside));
+	faultfs_dead("-000", 0, INT32_MAX);
+	s = life_open(&d, NULL);
+	expect_all(s, 0);
+	life_close(s);
+	buf_init(&out, 1 << 20);
+	assert_int_not_equal(
+	    store_repair(d.path, &(struct store_repair){.give_up = path, .opened = fill_disk}, &out, &e), ERR_OK);
+	faultfs_arm(0, 0, 0, false);
+	assert_int_equal(buf_add(&out, "", 1), ERR_OK);
+	if (e.code != ERR_NOSPACE || !strstr(e.text, "free some space") || strstr(out.data, "given up: "))
+		fail_msg("error %d: %s; %s", (int)e.code, e.text, out.data);
+	buf_fini(&out);
+	assert_int_equal(repair(&d, path, text, sizeof text), ERR_OK);
+	assert_non_null(strstr(text, "given up: "));
+	faultfs_dead(NULL, 0, 0);
+	s = life_open(&d, NULL);
+	expect_all(s, 270);
+	life_end(&d, s);
+}
+
+/* Where in a file, so that a person can look at that place. */
+static void a_place_that_cannot_be_read_is_named(void **state)
+{
+	enum { BYTES = 200000, LOOK = 65536 };
+	static const struct {
+		int64_t dead;
+		bool whole;
+		int64_t from; /* -1: nothing is told */
+	} cases[] = {{-1, true, -1}, {150000, true, 2 * LOOK},    {150000, false, -1}, {7, false, 0},
+	             {7, true, 0},   {BYTES - 1, true, 3 * LOOK}, {LOOK, true, LOOK},  {LOOK, false, -1}};
+	struct aside a = {.suffix = ".quarantine-x", .has_file = true},
+	             log = {.suffix = ".quarantine-x", .has_log = true};
+	unsigned char *bytes = calloc(1, BYTES);
+	struct spooldir d;
+	struct files f = {0};
+	struct error e;
+
+	(void)state;
+	spooldir_make(&d);
+	assert_int_equal(files_open(&f, d.path, &e), ERR_OK);
+	spooldir_store(spooldir_file(&d, ".quarantine-x"), bytes, BYTES);
+	spooldir_store(spooldir_file(&d, ".quarantine-x-wal"), bytes, BYTES);
+	for (size_t i = 0; i < 2 * sizeof cases / sizeof *cases; i++) {
+		char text[600] = "-", want[80];
+		const size_t n = i / 2;
+
+		faultfs_dead(i % 2 ? "-x-wal" : "-x", cases[n].dead, cases[n].dead < 0 ? 0 : 1);
+		asides_trouble(&f, i % 2 ? &log : &a, cases[n].whole, text, sizeof text);
+		(void)snprintf(want, sizeof want, "%s, from byte %d on: ", i % 2 ? "-x-wal" : "-x", (int)cases[n].from);
+		if (cases[n].from < 0 ? text[0] != '\0' : !strstr(text, want) || !strstr(text, strerror(EIO)))
+			fail_msg("case %zu: %s", n, text);
+	}
+	faultfs_dead(NULL, 0, 0);
+	files_close(&f);
+	free(bytes);
+	spooldir_remove(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -339,6 +420,8 @@ int main(void)
 	    cmocka_unit_test(what_is_no_file_ends_no_start),
 	    cmocka_unit_test(what_is_no_file_can_be_given_up),
 	    cmocka_unit_test(check_ends_well_when_a_person_knows),
+	    cmocka_unit_test(a_full_disk_gives_nothing_up),
+	    cmocka_unit_test(a_place_that_cannot_be_read_is_named),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

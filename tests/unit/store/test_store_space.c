@@ -443,6 +443,32 @@ static void reading_back_leaves_min_free(void **state)
 	}
 }
 
+/* What comes must find room twice, in the log and in the database, or it could not be settled. */
+static void more_than_the_disk_can_settle_is_refused(void **state)
+{
+	struct spooldir d;
+	struct store *s = life_begin(&d);
+	struct error e;
+	const uint64_t mib = 1 << 20;
+	uint64_t most;
+
+	(void)state;
+	assert_int_equal(admission_at(s, 10), ERR_OK);
+	assert_int_equal(store_begin(s, &e), ERR_OK);
+	assert_int_equal(store_make_room(s, mib, &e), ERR_OK);
+	assert_int_equal(store_make_room(s, 6 * mib, &e), ERR_FULL);
+	assert_non_null(strstr(e.text, "6291456 bytes at once need 13"));
+	assert_non_null(strstr(e.text, "send less at a time"));
+	for (most = mib; store_make_room(s, most + 4096, &e) == ERR_OK; most += 4096)
+		continue;
+	assert_true(most > 4 * mib && most * 17 / 8 <= 10 * mib);
+	store_rollback(s);
+	assert_int_equal(admission_at(s, 30), ERR_OK);
+	assert_int_equal(store_make_room(s, 6 * mib, &e), ERR_OK); /* it is looked at again */
+	free_mib = 1000;
+	life_end(&d, s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -455,6 +481,7 @@ int main(void)
 	    cmocka_unit_test(reading_back_leaves_min_free),
 	    cmocka_unit_test(the_reserve_lets_a_full_disk_be_drained),
 	    cmocka_unit_test(the_reserve_lets_the_log_be_given_back),
+	    cmocka_unit_test(more_than_the_disk_can_settle_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

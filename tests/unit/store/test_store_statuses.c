@@ -14,8 +14,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <sqlite3.h>
+
 #include "base/buf.h"
 #include "rig/faultfs.h"
+#include "rig/faultpoints.h"
+#include "rig/faultsql.h"
 #include "rig/lives.h"
 #include "store/upkeep/store_copy.h"
 
@@ -185,12 +189,57 @@ static void what_cannot_be_moved_away_stops_the_start(void **state)
 	}
 }
 
+/* Makes a spool where a call of SQLite fails; true: one did. */
+static bool make_with_fault(uint64_t n, int code)
+{
+	struct spooldir d;
+	struct store_options o;
+	struct store_report report;
+	struct store *s = NULL;
+	struct error e = {0};
+	bool failed;
+	enum err err;
+
+	spooldir_make(&d);
+	spooldir_store(spooldir_file(&d, ".new-wal"), "of a start that died", 20);
+	o = spooldir_options(&d);
+	o.reserve_bytes = 65536;
+	faultsql_arm(n, code, false);
+	err = store_open(&o, &s, &report, &e);
+	failed = faultsql_failed();
+	faultsql_arm(0, 0, false);
+	if (err == ERR_OK)
+		store_abandon(s);
+	if (store_open(&o, &s, &report, &e) != ERR_OK || report.quarantined || report.warning[0])
+		fail_msg("call %u (%s) failed, error %d, and the next start says: %s%s", (unsigned)n, faultsql_what(),
+		         (int)err, e.text, report.warning);
+	assert_int_equal(life_count_files(&d, ".new"), 0);
+	life_append(s, 0, 10);
+	life_expect(s, 10, 0, 10, 0);
+	life_end(&d, s);
+	return failed;
+}
+
+/* Whichever call of SQLite fails while a spool is made: none stands there, or one that is whole. */
+static void a_spool_is_made_whole_or_not_at_all(void **state)
+{
+	(void)state;
+	faultpoints_note();
+	assert_false(make_with_fault(FAULTPOINTS_NONE, SQLITE_FULL));
+	faultpoints_end_firsts();
+	assert_true(faultpoints_count() > 50);
+	for (uint64_t n = faultpoints_next(0); n <= faultpoints_count(); n = faultpoints_next(n))
+		assert_true(make_with_fault(n, SQLITE_FULL));
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(a_full_disk_is_no_full_spool), cmocka_unit_test(a_disk_error_is_no_wrong_mode),
-	    cmocka_unit_test(a_peek_at_a_stump_says_what_to_do), cmocka_unit_test(halves_of_small_files_go),
-	    cmocka_unit_test(what_cannot_be_moved_away_stops_the_start)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(a_full_disk_is_no_full_spool),
+	                                   cmocka_unit_test(a_disk_error_is_no_wrong_mode),
+	                                   cmocka_unit_test(a_peek_at_a_stump_says_what_to_do),
+	                                   cmocka_unit_test(halves_of_small_files_go),
+	                                   cmocka_unit_test(what_cannot_be_moved_away_stops_the_start),
+	                                   cmocka_unit_test(a_spool_is_made_whole_or_not_at_all)};
 
 	faultfs_skip_syncs();
 	return cmocka_run_group_tests(tests, NULL, NULL);
