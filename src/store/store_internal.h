@@ -445,6 +445,8 @@ bool store_may_try_disk(struct store *s);
 /* store_transaction.c, again */
 /* The exit is prepaid: the reserve, and the log at its largest, as far as min_free and the disk's size allow. */
 void store_reserve(struct store *s);
+/* True when the reserve is whole. */
+bool store_make_reserve(const struct store *s);
 /* What must be free for intake to begin again: a tenth more than min_free, so that it does not flap. */
 uint64_t store_spare_bytes(const struct store *s);
 

@@ -560,7 +560,8 @@ enum err store_close(struct store *s, struct error *e)
 		err = sql_error(s->db, rc, e, "checkpoint at close");
 	if (err == ERR_FULL) /* the log keeps what the database has no room for */
 		err = ERR_OK;
-	left_look(s->left); /* the log made room */
+	left_look(s->left); /* the log made room, for the reserve too: a neighbour may take it until the next start */
+	s->reserve_given = s->reserve_given && !store_make_reserve(s);
 	if (err == ERR_DISK)
 		files_marker_put(&s->files, e ? e->text : "checkpoint at close failed\n");
 	store_abandon(s);

@@ -101,22 +101,24 @@ static enum err refusal(struct store *s, uint64_t bytes, struct error *e)
  */
 static enum err must_fit(struct store *s, uint64_t bytes, struct error *e)
 {
-	const uint64_t log = (uint64_t)s->wal_frames * s->page_bytes;
+	const uint64_t log = (uint64_t)s->wal_frames * s->page_bytes, held = s->log_held > log ? s->log_held - log : 0;
 	const uint64_t before = s->durable.pending_bytes, group = s->now.pending_bytes;
-	uint64_t comes = bytes + (group > before ? group - before : 0), room, needed;
+	uint64_t comes = bytes + (group > before ? group - before : 0), grows, needed;
 
 	comes += comes / 16;
-	needed = 2 * comes + log + s->log_least / 4;
+	grows = comes > held ? comes - held : 0; /* the log: what it holds is not the database's */
+	needed = comes + grows + log + s->log_least / 4;
+	if (s->reserve_given) /* it has its room again first */
+		needed += files_share(&s->files, s->options.reserve_bytes);
 	if (s->free_bytes / 8 < needed)
 		s->free_bytes = files_free_bytes(&s->files);
-	room = s->free_bytes + (s->log_held > log ? s->log_held - log : 0);
-	if (room >= needed || room + free_inside(s) >= needed)
+	if (s->free_bytes >= needed || (s->free_bytes >= grows && s->free_bytes + free_inside(s) >= needed))
 		return ERR_OK;
 	s->log_is_due = log > 0;
 	return error_set(e, ERR_FULL,
 	                 "%" PRIu64 " bytes at once need %" PRIu64 " on the file system of %s until they are stored and"
 	                 " settled, and %" PRIu64 " are free; send less at a time",
-	                 bytes, needed, s->path, room);
+	                 bytes, needed, s->path, s->free_bytes);
 }
 
 enum err store_admission(struct store *s, struct error *e)

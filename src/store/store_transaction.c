@@ -180,12 +180,15 @@ uint64_t store_spare_bytes(const struct store *s)
 	return least > UINT64_MAX / 11 * 10 ? least : least + least / 10;
 }
 
+bool store_make_reserve(const struct store *s)
+{
+	return files_reserve_make(&s->files, files_share(&s->files, s->options.reserve_bytes), store_spare_bytes(s));
+}
+
 void store_reserve(struct store *s)
 {
-	uint64_t spare = store_spare_bytes(s);
-
 	if (s->options.reserve_bytes == 0)
 		return;
-	s->reserve_given = !files_reserve_make(&s->files, files_share(&s->files, s->options.reserve_bytes), spare);
-	s->log_held = files_wal_hold(&s->files, WAL_HOLD_BYTES, spare);
+	s->reserve_given = !store_make_reserve(s);
+	s->log_held = files_wal_hold(&s->files, WAL_HOLD_BYTES, store_spare_bytes(s));
 }

@@ -304,6 +304,77 @@ static void the_reserve_lets_a_full_disk_be_drained(void **state)
 	}
 }
 
+static enum err append_one(struct store *s, uint32_t bytes)
+{
+	struct message *m = spooldir_message(1, bytes);
+	struct error e;
+	enum err err;
+
+	assert_int_equal(store_begin(s, &e), ERR_OK);
+	err = store_append(s, m, &e);
+	message_free(m);
+	if (err == ERR_OK)
+		err = store_commit(s, &e);
+	else
+		store_rollback(s);
+	return err;
+}
+
+/* A drain gave it up: intake waits until it has its room again. It has that too when the spool is closed, if it may. */
+static void the_reserve_comes_before_intake(void **state)
+{
+	struct store_options o;
+	struct spooldir d;
+	struct store *s = NULL;
+	struct error e;
+	struct stat st;
+
+	(void)state;
+	spooldir_make(&d);
+	o = spooldir_options(&d);
+	o.reserve_bytes = 4 * MIB;
+	for (int may = 0; may < 2; may++) {
+		free_mib = 1000;
+		o.min_free_bytes = 0;
+		assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
+		assert_true(files_reserve_give_up(&s->files));
+		s->reserve_given = true;
+		assert_int_equal(admission_at(s, 3), ERR_FULL);
+		assert_int_equal(append_one(s, 1000), ERR_FULL);
+		assert_int_equal(admission_at(s, 6), ERR_OK);
+		assert_false(s->reserve_given);
+		assert_int_equal(append_one(s, 1000), ERR_OK);
+		assert_true(files_reserve_give_up(&s->files));
+		s->reserve_given = true;
+		s->options.min_free_bytes = may ? MIB : 6 * MIB;
+		assert_int_equal(store_close(s, &e), ERR_OK);
+		assert_int_equal(stat(spooldir_file(&d, ".reserve"), &st), 0);
+		assert_int_equal(st.st_size, may ? 4 * MIB : 0);
+	}
+	spooldir_remove(&d);
+}
+
+/* Blocks that the log owns are no room for the database, which must take what stands in it. */
+static void the_room_of_the_log_is_not_the_files(void **state)
+{
+	struct spooldir d;
+	struct store *s = life_begin(&d);
+
+	(void)state;
+	free_mib = 1;
+	s->free_checked_ms = 0;
+	s->log_held = 9 * MIB;
+	assert_int_equal(append_one(s, 3 * MIB), ERR_FULL);
+	assert_int_equal(append_one(s, MIB / 2), ERR_OK);
+	free_mib = 5;
+	s->log_held = 0;
+	assert_int_equal(append_one(s, 3 * MIB), ERR_FULL);
+	s->log_held = 9 * MIB;
+	assert_int_equal(append_one(s, 3 * MIB), ERR_OK);
+	free_mib = 1000;
+	life_end(&d, s);
+}
+
 /* Nothing waits, and the log does not fit into the file: the reserve takes it, and the log's room is the reserve again.
  */
 static void the_reserve_lets_the_log_be_given_back(void **state)
@@ -482,6 +553,8 @@ int main(void)
 	    cmocka_unit_test(the_reserve_lets_a_full_disk_be_drained),
 	    cmocka_unit_test(the_reserve_lets_the_log_be_given_back),
 	    cmocka_unit_test(more_than_the_disk_can_settle_is_refused),
+	    cmocka_unit_test(the_reserve_comes_before_intake),
+	    cmocka_unit_test(the_room_of_the_log_is_not_the_files),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
