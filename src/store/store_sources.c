@@ -406,6 +406,7 @@ enum err store_source_next(struct store *s, struct error *e)
 	bool found = false;
 	enum err err = asides_find(&s->files, &list, e);
 
+	s->tolerates = false; /* one file is given up, and no other with it */
 	s->aside_files = list.count;
 	s->aside_unread = 0;
 	for (size_t i = 0; i < list.count; i++)

@@ -373,6 +373,35 @@ static void a_full_disk_gives_nothing_up(void **state)
 	life_end(&d, s);
 }
 
+/* Only of the file that is given up less than all is enough: another waits until it can be read. */
+static void one_file_is_given_up_and_no_other(void **state)
+{
+	static const char other[] = ".quarantine-20260101T000002Z-000";
+	struct spooldir d;
+	struct store *s;
+	char text[4000], path[400];
+	size_t count;
+	unsigned char *bytes;
+
+	(void)state;
+	make_aside(&d, 0);
+	bytes = spooldir_load(spooldir_file(&d, aside), &count);
+	spooldir_store(spooldir_file(&d, other), bytes, count);
+	free(bytes);
+	(void)snprintf(path, sizeof path, "%s", spooldir_file(&d, aside));
+	faultfs_dead("-000", 30 * PAGE, 9 * PAGE);
+	if (repair(&d, path, text, sizeof text) == ERR_OK || !strstr(text, "given up: ") ||
+	    !strstr(text, "cannot be read: ") || !strstr(text, "--give-up") || !strstr(text, other))
+		fail_msg("%s", text);
+	s = life_open(&d, NULL);
+	expect_all(s, 270);
+	life_close(s);
+	faultfs_dead(NULL, 0, 0);
+	s = life_open(&d, NULL);
+	expect_all(s, ROWS);
+	life_end(&d, s);
+}
+
 /* Where in a file, so that a person can look at that place. */
 static void a_place_that_cannot_be_read_is_named(void **state)
 {
@@ -421,6 +450,7 @@ int main(void)
 	    cmocka_unit_test(what_is_no_file_can_be_given_up),
 	    cmocka_unit_test(check_ends_well_when_a_person_knows),
 	    cmocka_unit_test(a_full_disk_gives_nothing_up),
+	    cmocka_unit_test(one_file_is_given_up_and_no_other),
 	    cmocka_unit_test(a_place_that_cannot_be_read_is_named),
 	};
 
