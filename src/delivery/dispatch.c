@@ -22,6 +22,7 @@
 #include "kinesis/limits.h"
 #include "delivery/dispatch_internal.h"
 
+enum { SHARDS_APART = 4 };                      /* limited ones that each go when they may */
 #define DRAIN_WAIT_NS (INT64_C(20) * NS_PER_MS) /* of the last batch, for rows still on their way */
 
 static uint32_t max_in_flight(const struct dispatch *d) { return (uint32_t)d->set.output.max_in_flight; }
@@ -173,13 +174,19 @@ void dispatch_prepared(struct dispatch *d, struct batch *batch, struct prepared 
 
 bool dispatch_is_preparing(const struct dispatch *d) { return d->preparing.batch; }
 
+/* A request's bytes are not ready yet, nor are so many records. */
+static bool wants_more(const struct dispatch *d, uint32_t records)
+{
+	return d->ready.count < records && d->ready.bytes < ceiling_bytes(&d->ceiling);
+}
+
 /* Takes complete batches, and what lanes give, until `records` or the request's bytes are ready. */
 static void pull(struct dispatch *d, uint32_t records)
 {
 	struct batch *batch;
 
 	dispatch_lanes_collect(d);
-	while (d->ready.count < records && d->ready.bytes < ceiling_bytes(&d->ceiling)) {
+	while (wants_more(d, records)) {
 		if (d->set.lanes.is_on &&
 		    dispatch_lanes_give(d, d->flush && d->batcher.messages == 0 && !d->preparing.batch))
 			continue;
@@ -216,6 +223,20 @@ static void pick(struct dispatch *d, struct picking *p, struct record *r)
 	p->payload += r->data_bytes;
 }
 
+static bool may_go(struct dispatch *d, bool is_probe) { return is_probe || stream_rate_allows(&d->stream, d->now_ns); }
+
+/* False: it was not picked. A probe of a shard that takes nothing says nothing of the stream. */
+static bool pick_counted(struct dispatch *d, struct picking *p, struct record *r, bool is_for_itself)
+{
+	double cost = shard_cost(record_accounted(r));
+	uint32_t before = p->count;
+
+	pick(d, p, r);
+	if (p->count > before && !is_for_itself)
+		stream_rate_sent(&d->stream, cost);
+	return p->count > before;
+}
+
 /* From each shard that is limited what it may take now. */
 static void pick_limited(struct dispatch *d, struct picking *p)
 {
@@ -224,16 +245,16 @@ static void pick_limited(struct dispatch *d, struct picking *p)
 
 	for (s = LIST_FIRST(&d->ready.shards.listed); s; s = next) {
 		next = LIST_NEXT(s, link);
-		while ((r = TAILQ_FIRST(&s->queue)) && shard_rate_allows(&s->rate, d->now_ns) && fits(d, p, r)) {
-			uint32_t before = p->count;
+		while ((r = TAILQ_FIRST(&s->queue)) && shard_rate_allows(&s->rate, d->now_ns) && fits(d, p, r) &&
+		       (s->rate.is_dead || may_go(d, false))) {
 			double cost = shard_cost(record_accounted(r));
 
-			pick(d, p, shards_take(&d->ready.shards, s));
-			if (p->count > before)
+			if (pick_counted(d, p, shards_take(&d->ready.shards, s), s->rate.is_dead))
 				shard_rate_sent(&s->rate, cost, d->now_ns);
 		}
 		shards_list(&d->ready.shards, s);
 	}
+	d->picked_ns = p->count < p->limit ? d->now_ns : 0; /* of a full request more may be left */
 }
 
 /* The stream is asked, and nothing else is there to ask with. */
@@ -264,20 +285,20 @@ static struct request *next_ordinary(struct dispatch *d, uint32_t limit, bool is
 	if (!is_probe)
 		pick_limited(d, &p);
 	while ((r = waiting_first(&d->waiting)) && (is_probe ? !ready_first(&d->ready) : r->due_ns <= d->now_ns) &&
-	       fits(d, &p, r)) {
+	       fits(d, &p, r) && may_go(d, is_probe)) {
 		if (!is_probe && ready_is_limited(&d->ready, r)) {
 			dispatch_first(d, waiting_take(&d->waiting));
 			has_moved = true;
 		} else {
-			pick(d, &p, waiting_take(&d->waiting));
+			(void)pick_counted(d, &p, waiting_take(&d->waiting), false);
 		}
 	}
 	if (has_moved) /* its shard may take it now: nothing else would wake us */
 		pick_limited(d, &p);
-	while (p.count < p.limit && (r = ready_first(&d->ready)) && fits(d, &p, r)) {
+	while (p.count < p.limit && (r = ready_first(&d->ready)) && fits(d, &p, r) && may_go(d, is_probe)) {
 		bool ends = r->ends_batch;
 
-		pick(d, &p, ready_take(&d->ready));
+		(void)pick_counted(d, &p, ready_take(&d->ready), false);
 		if (ends)
 			break;
 	}
@@ -332,25 +353,38 @@ static struct request *next_suspects(struct dispatch *d, uint32_t limit)
 static uint32_t record_limit(const struct dispatch *d)
 {
 	uint64_t count = d->set.fills ? 0 : d->set.policy.count;
+	uint32_t most = pace_records(&d->pace, request_records(d));
 
-	return count > 0 && count < request_records(d) ? (uint32_t)count : request_records(d);
+	return count > 0 && count < most ? (uint32_t)count : most;
+}
+
+/* Many limited shards go together, or each would have requests of its own. */
+static int64_t shards_due_ns(const struct dispatch *d)
+{
+	int64_t due = ready_shards_due_ns(&d->ready, d->now_ns);
+	const struct shard *s;
+	uint32_t n = 0;
+
+	LIST_FOREACH (s, &d->ready.shards.listed, link)
+		n++;
+	return n > SHARDS_APART && due < d->picked_ns + SHARD_STEP_NS ? d->picked_ns + SHARD_STEP_NS : due;
 }
 
 /* When what is ready or due should go even if a request is not full. */
 static int64_t ripe_ns(struct dispatch *d)
 {
 	const struct record *first = ready_first(&d->ready), *waiting = waiting_first(&d->waiting);
-	int64_t ripe = ready_shards_due_ns(&d->ready, d->now_ns);
+	int64_t ripe = INT64_MAX, due = stream_rate_due_ns(&d->stream, d->now_ns);
 
-	if (first) {
-		if (!d->set.fills || d->flush || d->ready.count >= request_records(d) ||
-		    d->ready.bytes >= ceiling_bytes(&d->ceiling))
-			return INT64_MIN;
-		ripe = earlier(ripe, first->since_ns + linger_ns(d));
-	}
-	if (waiting && waiting->due_ns + linger_ns(d) < ripe)
-		ripe = waiting->due_ns + linger_ns(d);
-	return ripe;
+	if (first)
+		ripe = !d->set.fills || d->flush || d->ready.count >= request_records(d) ||
+		               d->ready.bytes >= ceiling_bytes(&d->ceiling)
+		           ? INT64_MIN
+		           : first->since_ns + linger_ns(d);
+	if (waiting)
+		ripe = earlier(ripe, waiting->due_ns + linger_ns(d));
+	ripe = earlier(ripe, shards_due_ns(d));
+	return d->stream.is_limited && ripe < due ? due : ripe;
 }
 
 /* Where record after record was refused, from the other end: the next in turn is likely to be like those before it. */
@@ -386,6 +420,8 @@ static struct request *next_probe(struct dispatch *d)
 	return q;
 }
 
+static uint32_t wanted_records(const struct dispatch *d) { return d->set.fills ? request_records(d) : 1; }
+
 static struct request *next_request(struct dispatch *d)
 {
 	struct request *q;
@@ -397,7 +433,7 @@ static struct request *next_request(struct dispatch *d)
 		q = next_suspects(d, d->suspects.limit);
 	if (q)
 		return q;
-	pull(d, d->set.fills ? request_records(d) : 1);
+	pull(d, wanted_records(d));
 	return ripe_ns(d) <= d->now_ns ? next_ordinary(d, record_limit(d), false) : NULL;
 }
 
@@ -464,7 +500,9 @@ static int64_t next_deadline(struct dispatch *d)
 		return earlier(when, d->pace.pause_until_ns);
 	if (d->now_ns < link_due_ns(&d->link, d->requests.count))
 		return earlier(when, link_due_ns(&d->link, d->requests.count));
-	when = earlier(when, earlier(ripe_ns(d), earlier(pull_due_ns(d), lanes_due_ns(&d->lanes))));
+	when = earlier(when, ripe_ns(d));
+	if (wants_more(d, wanted_records(d)))
+		when = earlier(when, earlier(pull_due_ns(d), lanes_due_ns(&d->lanes)));
 	when = earlier(when, suspects_due_ns(&d->suspects));
 	return earlier(when, isolate_due_ns(&d->isolations));
 }
@@ -537,41 +575,6 @@ void dispatch_kick(struct dispatch *d, int64_t now_ns)
 	suspects_hasten(&d->suspects, now_ns);
 	if (hold_is_on(&d->hold))
 		d->hold.next_probe_ns = now_ns;
-}
-
-/* A record that was tried in this run; the others are simply pending in the journal. */
-static void park(struct dispatch *d, struct record *r)
-{
-	if (r->tries > 0 && !d->set.lanes.is_ordered)
-		dispatch_settle(d, r, SETTLE_RETRY, "Stopped", mem_string("kspool stopped before the next try"), 0);
-	else
-		record_free(r);
-}
-
-void dispatch_park(struct dispatch *d)
-{
-	struct record *r;
-	struct shard *s;
-
-	must(d->phase == DISPATCH_STOPPING && d->requests.count == 0 && !d->preparing.batch);
-	while ((r = ready_take(&d->ready)))
-		park(d, r);
-	while ((r = waiting_take(&d->waiting)))
-		park(d, r);
-	LIST_FOREACH (s, &d->ready.shards.listed, link)
-		while ((r = shards_take(&d->ready.shards, s)))
-			park(d, r);
-	while ((r = suspects_begin_at(&d->suspects, 0))) {
-		suspects_take(&d->suspects, r);
-		park(d, r);
-	}
-}
-
-void dispatch_stop(struct dispatch *d)
-{
-	if (d->phase != DISPATCH_STOPPING && d->requests.count == 0)
-		hold_move(&d->hold, HOLD_STOP, d->now_ns, d->wall_ms);
-	d->phase = DISPATCH_STOPPING;
 }
 
 uint32_t dispatch_in_flight(const struct dispatch *d) { return d->requests.count; }

@@ -1,3 +1,5 @@
+#include "base/check.h"
+#include "base/mem.h"
 #include "delivery/dispatch_internal.h"
 
 struct hold_waits dispatch_hold_waits(struct dispatch *d)
@@ -44,4 +46,39 @@ bool dispatch_fails(struct dispatch *d, struct streak *s, const struct request *
 	s->event_ns = d->now_ns;
 	s->count++;
 	return true;
+}
+
+/* A record that was tried in this run; the others are simply pending in the journal. */
+static void park(struct dispatch *d, struct record *r)
+{
+	if (r->tries > 0 && !d->set.lanes.is_ordered)
+		dispatch_settle(d, r, SETTLE_RETRY, "Stopped", mem_string("kspool stopped before the next try"), 0);
+	else
+		record_free(r);
+}
+
+void dispatch_park(struct dispatch *d)
+{
+	struct record *r;
+	struct shard *s;
+
+	must(d->phase == DISPATCH_STOPPING && d->requests.count == 0 && !d->preparing.batch);
+	while ((r = ready_take(&d->ready)))
+		park(d, r);
+	while ((r = waiting_take(&d->waiting)))
+		park(d, r);
+	LIST_FOREACH (s, &d->ready.shards.listed, link)
+		while ((r = shards_take(&d->ready.shards, s)))
+			park(d, r);
+	while ((r = suspects_begin_at(&d->suspects, 0))) {
+		suspects_take(&d->suspects, r);
+		park(d, r);
+	}
+}
+
+void dispatch_stop(struct dispatch *d)
+{
+	if (d->phase != DISPATCH_STOPPING && d->requests.count == 0)
+		hold_move(&d->hold, HOLD_STOP, d->now_ns, d->wall_ms);
+	d->phase = DISPATCH_STOPPING;
 }

@@ -21,6 +21,7 @@
 #include "delivery/pace.h"
 #include "delivery/queues/lanes.h"
 #include "delivery/queues/ready.h"
+#include "delivery/queues/stream_rate.h"
 #include "delivery/suspects.h"
 #include "delivery/tracked.h"
 #include "delivery/queues/waiting.h"
@@ -78,6 +79,8 @@ struct dispatch {
 	struct pace pace;
 	struct ceiling ceiling;
 	struct link link;
+	struct stream_rate stream;
+	double usual; /* part that is refused wherever it goes, in the answer being dealt with or of late */
 	struct age age;
 	struct streak offline;  /* the network or the service does not answer */
 	struct streak identity; /* REFRESH and SKEW */
@@ -98,6 +101,8 @@ struct dispatch {
 	bool moved[1024];        /* parked since shards.lost has rows: what comes from there goes behind them */
 	int64_t relieved_ns;     /* when full shards last gave memory back */
 	int64_t rest_until_ns;   /* from reading rows for shards that are full */
+	bool is_sated;           /* no shard is read for */
+	int64_t picked_ns;       /* when limited shards last were looked through to be sent to */
 	uint32_t fruitless;      /* rows parked since the last for a shard that is free */
 	uint64_t memory_bytes;   /* messages and bodies */
 	int64_t pull_after_ns;   /* no batch is taken before */

@@ -290,7 +290,10 @@ void dispatch_again(struct dispatch *d, struct record *r, const struct verdict *
 	if (v->outcome->scope == OUTCOME_RECORD && has_tries_left(d, r) &&
 	    (r->tries == 1 || ready_is_limited(&d->ready, r))) {
 		r->throttled = throttled;
-		dispatch_first(d, r);
+		if (d->stream.is_limited && !d->set.lanes.is_on && !ready_is_limited(&d->ready, r))
+			ready_put_last(&d->ready, r); /* its shard may be one that takes nothing: the others first */
+		else
+			dispatch_first(d, r);
 		return;
 	}
 	wait = wait_asked_for(dispatch_wait_ns(d, r->tries, throttled), v->retry_after_ms);

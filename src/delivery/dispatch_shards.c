@@ -1,5 +1,5 @@
 /*
- * dispatch_shards: what answers teach of shards, and what waits on disk for one that is full.
+ * dispatch_shards: what waits in memory and on disk for a shard that is full, and what is told of it.
  *
  * Invariants:
  * 1. Shards are told apart from the first answer with too much refused until none was limited for TOGETHER_NS.
@@ -20,156 +20,19 @@
 
 enum {
 	FETCH_MOST = 1024,
-	AWAY_PART = 8,      /* of the memory: what ids of a key's rows on disk may take before reading slows down */
-	FRUITLESS = 8192,   /* rows parked in a row, with none for a shard that is free, until reading pauses */
+	AWAY_PART = 8,    /* of the memory: what ids of a key's rows on disk may take before reading slows down */
+	FRUITLESS = 8192, /* rows parked in a row, with none for a shard that is free, until reading pauses */
+	SATED_EACH = 64,  /* rows parked until it is looked whether anybody is to be read for */
+	HUNGRY_PART = 4,
 	RETURN_WAIT_S = 30, /* of what was tried in another life and finds no room */
 };
 #define TOGETHER_NS (30 * NS_PER_S)
 #define RELIEVE_NS (INT64_C(20) * NS_PER_MS)
 #define PAUSE_FIRST_NS (INT64_C(50) * NS_PER_MS)
 #define PAUSE_MOST_NS (INT64_C(500) * NS_PER_MS)
-#define RATE_MEMORY_S 5.0
+#define SATED_NS (2 * NS_PER_S) /* more than until it is looked again */
 
 static uint64_t memory_bytes(const struct dispatch *d) { return 2 * d->set.policy.cost_bytes; }
-
-static bool is_told(const struct answer *a, uint32_t i, char name[SHARD_NAME_BYTES])
-{
-	const struct outcome *o;
-
-	name[0] = '\0';
-	if (a->entries[i].stored) {
-		strncat(name, answer_shard(a, i), SHARD_NAME_BYTES - 1);
-		return name[0] != '\0';
-	}
-	o = outcome_find(OUTCOME_RECORD, false, 0, answer_code(a, i), answer_text(a, i));
-	shards_named(answer_text(a, i), name);
-	return o->action == ACTION_SLOWER || o->action == ACTION_AGAIN;
-}
-
-static bool is_refused(const struct answer *a, uint32_t i)
-{
-	char name[SHARD_NAME_BYTES];
-
-	return !a->entries[i].stored && is_told(a, i, name);
-}
-
-static uint32_t count_refused(const struct answer *a)
-{
-	uint32_t n = 0;
-
-	for (uint32_t i = 0; a->stored < a->count && i < a->count; i++)
-		n += is_refused(a, i);
-	return n;
-}
-
-/* Too much was refused, or what was refused here and there fills the memory. */
-static bool must_tell_apart(const struct dispatch *d, const struct answer *a)
-{
-	uint32_t refused = count_refused(a);
-
-	if (refused == 0)
-		return false;
-	return refused > SHARD_TOLERATED * a->count ||
-	       (d->set.policy.memory_count > 0 && d->waiting.count > d->set.policy.memory_count / 4);
-}
-
-static void learn(struct dispatch *d, const struct request *q, const struct answer *a)
-{
-	struct record_queue strays = TAILQ_HEAD_INITIALIZER(strays);
-
-	for (uint32_t i = 0; i < q->count; i++) {
-		char name[SHARD_NAME_BYTES];
-
-		if (is_told(a, i, name))
-			(void)shards_learn(&d->ready.shards, ready_hash(&d->ready, q->records[i]), name, &strays);
-	}
-	ready_put_strays(&d->ready, &strays);
-}
-
-static void note_taken(struct shard *s, uint32_t records, int64_t now_ns)
-{
-	double lasted = (double)(now_ns - s->taken_at_ns) / (double)NS_PER_S, weight;
-
-	s->taken_waits += records;
-	if (lasted < 1)
-		return;
-	weight = s->taken_at_ns == 0 ? 1 : lasted < RATE_MEMORY_S ? lasted / RATE_MEMORY_S : 1;
-	s->taken_s += weight * ((double)s->taken_waits / (s->taken_at_ns == 0 ? 1 : lasted) - s->taken_s);
-	s->taken_waits = 0;
-	s->taken_at_ns = now_ns;
-}
-
-static struct shard *share_in(struct dispatch *d, struct record *r, bool is_taken, bool is_refused_now)
-{
-	struct shard *s = ready_shard(&d->ready, r);
-	double cost = shard_cost(record_accounted(r));
-
-	if (!s || (!is_taken && !is_refused_now))
-		return NULL;
-	s->share.records_taken += is_taken;
-	s->share.records_refused += is_refused_now;
-	s->share.taken += is_taken ? cost : 0;
-	s->share.refused += is_refused_now ? cost : 0;
-	if (s->rate.is_limited)
-		heavy_add(&s->heavy, ready_hash(&d->ready, r), r->key, r->key_bytes);
-	return s;
-}
-
-static void judge(struct dispatch *d, struct shard *s, int64_t sent_ns, bool *ret_changed)
-{
-	bool was = s->rate.is_limited;
-
-	if (shard_rate_answered(&s->rate, &s->share, sent_ns, d->now_ns)) {
-		*ret_changed = true;
-		LOG_LIMITED(LOG_WARN, "shard limits", LOG_S("shard", s->name),
-		            LOG_U("refused", s->share.records_refused), LOG_U("taken", s->share.records_taken));
-	}
-	note_taken(s, s->share.records_taken, d->now_ns);
-	s->share = (struct shard_share){0};
-	if (was && !s->rate.is_limited)
-		ready_unlimit(&d->ready, s);
-	shards_list(&d->ready.shards, s);
-	if (s->rate.is_limited)
-		d->limited_ns = d->now_ns;
-}
-
-void dispatch_note_shards(struct dispatch *d, struct request *q, const struct answer *a)
-{
-	struct shard *touched[KINESIS_REQUEST_RECORDS];
-	uint32_t count = 0;
-	bool changed = false;
-
-	if (!d->ready.by_shard && !must_tell_apart(d, a))
-		return;
-	ready_tell_apart(&d->ready);
-	learn(d, q, a);
-	for (uint32_t i = 0; i < q->count; i++) {
-		struct shard *s = share_in(d, q->records[i], a->entries[i].stored, is_refused(a, i));
-
-		if (s && s->share.records_taken + s->share.records_refused == 1)
-			touched[count++] = s;
-	}
-	for (uint32_t i = 0; i < count; i++)
-		judge(d, touched[i], q->sent_ns, &changed);
-	if (changed)
-		ready_sort(&d->ready);
-}
-
-bool dispatch_is_one_shards(struct dispatch *d, const struct request *q, const struct answer *a)
-{
-	const struct shards *all = &d->ready.shards;
-
-	for (uint32_t i = 0; i < q->count; i++) {
-		const struct shard *s = ready_shard(&d->ready, q->records[i]);
-
-		if (!s || !s->rate.is_limited || a->entries[i].stored)
-			return false;
-	}
-	for (size_t i = 0; i < all->count; i++)
-		if (!all->items[i]->rate.is_limited)
-			return true;
-	return false;
-}
 
 /* How much of the memory what waits for one shard may have. */
 static uint64_t most_cost(const struct dispatch *d)
@@ -266,10 +129,28 @@ static void release(struct dispatch *d, struct parked *to, struct record *r)
 	dispatch_settle(d, r, SETTLE_RELEASE, NULL, NULL, 0);
 }
 
+/* Every shard is full and has rows here, or on disk: there is no one to read for. */
+static bool is_sated(const struct dispatch *d)
+{
+	const struct shards *all = &d->ready.shards;
+	uint64_t most = most_cost(d), known = 0;
+
+	for (size_t i = 0; i < all->count; i++) {
+		const struct shard *s = all->items[i];
+
+		known += s->last - s->first;
+		if (!s->rate.is_limited || (s->parked.ids == 0 && s->cost <= most / HUNGRY_PART))
+			return false;
+	}
+	return !d->set.lanes.is_ordered && known > UINT64_MAX / HUNGRY_PART * (HUNGRY_PART - 1);
+}
+
 static void park(struct dispatch *d, struct shard *s, struct record *r)
 {
 	release(d, &s->parked, r);
 	shards_list(&d->ready.shards, s);
+	if (!d->is_sated && d->fruitless % SATED_EACH == 0 && (d->is_sated = is_sated(d)))
+		d->rest_until_ns = d->now_ns + SATED_NS;
 	if (++d->fruitless % FRUITLESS == 0) {
 		int64_t pause = PAUSE_FIRST_NS;
 
@@ -516,6 +397,8 @@ int64_t dispatch_tend_shards(struct dispatch *d)
 	relieve_ns = relieve(d);
 	forget_gone(d);
 	fetch_all(d);
+	if (d->is_sated)
+		d->rest_until_ns = (d->is_sated = is_sated(d)) ? d->now_ns + SATED_NS : d->now_ns;
 	for (s = LIST_FIRST(&d->ready.shards.listed); s; s = next) {
 		next = LIST_NEXT(s, link);
 		end_by_age(d, s);

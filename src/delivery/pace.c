@@ -20,11 +20,22 @@ void pace_limit(struct pace *p, uint32_t max_in_flight)
 
 bool pace_allows(const struct pace *p, int64_t now_ns, uint32_t in_flight)
 {
-	return now_ns >= p->pause_until_ns && in_flight < (uint32_t)p->window;
+	return now_ns >= p->pause_until_ns && in_flight < (p->window < 1 ? 1 : (uint32_t)p->window);
+}
+
+uint32_t pace_records(const struct pace *p, uint32_t most)
+{
+	uint32_t part = p->window < 1 ? (uint32_t)(p->window * most) : most;
+
+	return part > 0 ? part : 1;
 }
 
 static void grow(struct pace *p, int64_t took_ns)
 {
+	if (p->window < 1) {
+		p->window *= took_ns < PACE_LONG_NS ? 3 : 2;
+		return;
+	}
 	p->window += p->window >= p->threshold ? 1 / p->window : took_ns < PACE_LONG_NS ? 2 : 1;
 	if (p->window > p->max)
 		p->window = p->max;
@@ -84,7 +95,7 @@ void pace_answered(struct pace *p, int64_t now_ns, int64_t sent_ns, uint32_t rec
 
 void pace_restart(struct pace *p, int64_t until_ns)
 {
-	p->window = 1;
+	p->window = PACE_RESTART;
 	p->threshold = p->max;
 	if (until_ns > p->pause_until_ns)
 		p->pause_until_ns = until_ns;

@@ -24,6 +24,7 @@
 #define PACE_PAUSE_FIRST_NS (INT64_C(200) * NS_PER_MS)
 #define PACE_PAUSE_MAX_NS (5 * NS_PER_S)        /* recovery within 30 s needs a question at least this often */
 #define PACE_CALM_NS (3 * NS_PER_S)             /* more than SHARD_PROBE_MOST_NS */
+#define PACE_RESTART (1.0 / 16)                 /* of a request: others may have waited for the same moment */
 #define PACE_LONG_NS (INT64_C(200) * NS_PER_MS) /* round trips in which threefold would be too many at once */
 #define PACE_SHARED_FACTOR 1.5                  /* times what one alone took: they share the link */
 
@@ -42,6 +43,8 @@ struct pace {
 /* One request at a time until the first answer. */
 void pace_init(struct pace *p, uint32_t max_in_flight);
 void pace_limit(struct pace *p, uint32_t max_in_flight);
+/* Most records of a request: part of `most` while less than one request may be under way. */
+uint32_t pace_records(const struct pace *p, uint32_t most);
 bool pace_allows(const struct pace *p, int64_t now_ns, uint32_t in_flight);
 /*
  * An answer to a request of `records` sent at sent_ns, of which `share` (0..1) were throttled. random: 0..1.
@@ -49,7 +52,7 @@ bool pace_allows(const struct pace *p, int64_t now_ns, uint32_t in_flight);
  */
 void pace_answered(struct pace *p, int64_t now_ns, int64_t sent_ns, uint32_t records, double share, double random,
                    int64_t least_wait_ns, int64_t longest_ns);
-/* Nothing was answered: start again with one request, not before until_ns. */
+/* Nothing was answered: start again with a small request, not before until_ns. */
 void pace_restart(struct pace *p, int64_t until_ns);
 /*
  * How long an answer took, and whether other requests were under way beside it. Where they make each other slower they

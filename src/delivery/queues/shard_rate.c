@@ -11,22 +11,23 @@
 #define SPEED_LEAST 0.0001
 #define SPEED_MOST 100000.0
 #define SPEED_SOLD 1.0  /* what the service sells as one shard */
-#define SPEED_FIRST 0.5 /* others may send to it too */
+#define SPEED_FIRST 0.5 /* others may send to it too: no more than twice what it took, */
+#define SPEED_FEW 0.03  /* or this */
 #define SPEED_AWAKE 0.1 /* took something after it took nothing */
 #define BUCKET_S 0.25
-#define REFUSED_BY_CHANCE 2    /* so few say nothing, nor do two standard deviations beyond what is tolerated */
+#define REFUSED_BY_CHANCE 2 /* so few say nothing, nor do two standard deviations beyond what is tolerated */
+#define BARREN 5
+#define LOG_CHANCE 7.0         /* of one in a thousand */
 #define INTERVAL_NS NS_PER_S   /* of one judgement: a whole window of the service */
 #define LONG_NS (3 * NS_PER_S) /* enough for a judgement, however few the records */
 #define ENOUGH_RECORDS 25
 #define SOON_NS (INT64_C(250) * NS_PER_MS) /* below what the service sells nothing is risked */
 #define MUCH 0.1
 #define GROWTH 0.02
+#define GROWTH_MOST 0.12                    /* of the speed: of a hundred senders each has few answers */
 #define CALM_NS (INT64_C(1200) * NS_PER_MS) /* more than a window */
 #define CALM_RECORDS 75                     /* SHARD_TOLERATED of them is three: that none was refused is no chance */
 #define NEAR 0.95
-#define DEAD_SHARE 0.9
-#define SAME_SHARE 0.7 /* few records scatter */
-#define STUBBORN 1
 #define PROBES_SOON 8
 #define EASY_RECORDS 133 /* half of what is tolerated of them is two */
 #define EASY_FEW 2
@@ -50,16 +51,27 @@ static void set_speed(struct shard_rate *r, double speed, int64_t now_ns)
 	r->records = 0;
 }
 
-static void limit(struct shard_rate *r, int64_t now_ns)
+static void limit(struct shard_rate *r, double even, int64_t now_ns)
 {
-	double first = r->speed > SPEED_FIRST ? r->speed : SPEED_FIRST;
+	double first = 2 * even;
 
+	if (first > SPEED_FIRST || 2 * r->speed > SPEED_FIRST)
+		first = r->speed > SPEED_FIRST ? r->speed : SPEED_FIRST;
+	first = first > SPEED_FEW ? first : SPEED_FEW;
 	memset(r, 0, sizeof *r);
 	r->is_limited = r->is_finding = true;
-	r->chance = (uint64_t)now_ns * UINT64_C(0x9e3779b97f4a7c15);
+	r->random = (uint64_t)now_ns * UINT64_C(0x9e3779b97f4a7c15);
 	r->filled_ns = r->refused_ns = r->short_ns = r->sent_ns = now_ns;
 	set_speed(r, first, now_ns + INTERVAL_NS); /* what was sent before used up what comes next */
 	r->tokens = -first * 3 / 4;
+}
+
+/* So many in a row are no chance where as many as usual are refused. */
+static uint32_t barren_most(double usual)
+{
+	double most = usual > 0 && usual < 1 ? LOG_CHANCE / -log(usual) : 0;
+
+	return BARREN + (most < 10000 ? (uint32_t)most : 10000);
 }
 
 /* Of late: within about a second, so that what a busy shard took weighs against one record that it did not. */
@@ -71,29 +83,17 @@ static bool remember(struct shard_rate *r, const struct shard_share *s, int64_t 
 	r->speed = r->speed * left + s->taken;
 	r->taken = r->taken * left + s->records_taken;
 	r->refused = r->refused * left + s->records_refused;
-	tolerated = SHARD_TOLERATED * (r->taken + r->refused);
+	r->barren = s->records_taken > 0 ? 0 : r->barren + s->records_refused;
+	tolerated = (s->usual > SHARD_TOLERATED ? s->usual : SHARD_TOLERATED) * (r->taken + r->refused);
 	return r->refused > REFUSED_BY_CHANCE + tolerated + 2 * sqrt(tolerated);
-}
-
-/* It was slowed down again and again, and as much is refused as before: the rate is not what matters. */
-static bool is_stubborn(struct shard_rate *r, double share)
-{
-	bool is_same = share > 2 * MUCH && share < DEAD_SHARE && share > SAME_SHARE * r->share && r->too_much > 0;
-
-	r->stubborn = is_same ? r->stubborn + 1 : 0;
-	r->share = share;
-	return r->stubborn > STUBBORN;
 }
 
 /* As much as it took, or a little less than before when that is nearly all. */
 static void slower(struct shard_rate *r, double share, int64_t now_ns)
 {
-	double took = r->taken / seconds(r->heard_ns - r->changed_ns);
+	double took = r->taken / seconds(r->heard_ns - r->changed_ns) / (1 - r->chance.part);
 
-	if (is_stubborn(r, share)) {
-		set_speed(r, r->speed * 2, now_ns);
-		return;
-	}
+	share -= r->chance.part;
 	if (took < r->speed / 3 && r->taken > 0)
 		took = r->speed / 3; /* one bad second says not more */
 
@@ -141,10 +141,11 @@ static double leap(struct shard_rate *r, int64_t now_ns)
  */
 static double grow(struct shard_rate *r, double share)
 {
-	double slowly = GROWTH * sqrt(r->speed),
+	double slowly =
+	           GROWTH * sqrt(r->speed) < GROWTH_MOST * r->speed ? GROWTH * sqrt(r->speed) : GROWTH_MOST * r->speed,
 	       quickly = r->speed * ldexp(GROWTH, r->easy < EASY_MOST ? (int)r->easy : EASY_MOST);
 
-	if (share >= SHARD_TOLERATED / 2)
+	if (share - r->chance.part >= SHARD_TOLERATED / 2)
 		r->easy = 0;
 	else if (r->records > EASY_RECORDS)
 		r->easy++;
@@ -164,6 +165,8 @@ static void faster(struct shard_rate *r, double share, int64_t now_ns)
 		r->is_finding = true;
 	} else if (r->is_finding && speed < SPEED_SOLD && r->refused <= 0) {
 		speed = speed * 2 < SPEED_SOLD ? speed * 2 : SPEED_SOLD;
+	} else if (r->is_finding && r->chance.part > 0) {
+		speed *= 2;
 	} else if (is_calm(r, now_ns)) {
 		speed = leap(r, now_ns);
 	} else {
@@ -173,18 +176,47 @@ static void faster(struct shard_rate *r, double share, int64_t now_ns)
 	set_speed(r, speed, now_ns);
 }
 
-static void judge(struct shard_rate *r, int64_t now_ns)
+/* More than chance was refused: less, or what went before, if less does not help. */
+static void too_much(struct shard_rate *r, double share, int64_t now_ns)
 {
+	switch (chance_ask(&r->chance, r->speed, share, r->records, now_ns)) {
+	case CHANCE_NOT:
+		slower(r, share, now_ns);
+		return;
+	case CHANCE_OPEN:
+		set_speed(r, r->speed, now_ns);
+		return;
+	case CHANCE_IS:
+		r->is_finding = true;
+		r->too_much = 0;
+		r->easy = r->leaps = 0;
+		set_speed(r, r->chance.speed, now_ns);
+	}
+}
+
+/* It need not be a whole interval. */
+static bool is_plain(const struct shard_rate *r, double share, double borne)
+{
+	if (r->chance.part > 0)
+		return share <= borne && r->records >= ENOUGH_RECORDS;
+	return r->refused <= 0 && r->speed < SPEED_SOLD;
+}
+
+static void judge(struct shard_rate *r, double usual, int64_t now_ns)
+{
+	double borne = chance_borne(&r->chance, usual > SHARD_TOLERATED ? usual : SHARD_TOLERATED, r->records);
 	double sum = r->taken + r->refused, share = sum > 0 ? r->refused / sum : 0;
 	int64_t heard = r->heard_ns - r->changed_ns;
 	bool is_whole = heard >= LONG_NS || (heard >= INTERVAL_NS && r->records >= ENOUGH_RECORDS);
 	bool is_waking = r->is_dead && r->taken > 0;
 
-	if (is_waking || (!is_whole && r->is_finding && r->refused <= 0 && r->speed < SPEED_SOLD && heard >= SOON_NS))
-		faster(r, share, now_ns);
-	else if (is_whole && share > SHARD_TOLERATED + 1.0 / r->records) /* of few, one more is chance */
-		slower(r, share, now_ns);
-	else if (is_whole)
+	if (is_whole && !is_waking && share > borne) {
+		too_much(r, share, now_ns);
+		return;
+	}
+	if (is_whole)
+		chance_passed(&r->chance, share, r->records, now_ns);
+	if (is_whole || is_waking || (r->is_finding && heard >= SOON_NS && is_plain(r, share, borne)))
 		faster(r, share, now_ns);
 }
 
@@ -193,9 +225,12 @@ bool shard_rate_answered(struct shard_rate *r, const struct shard_share *s, int6
 	if (s->records_taken + s->records_refused == 0)
 		return false;
 	if (!r->is_limited) {
-		if (!remember(r, s, now_ns))
+		bool is_too_much = remember(r, s, now_ns), is_barren = r->barren >= barren_most(s->usual);
+
+		if (!is_too_much && !is_barren) /* however slowly they came */
 			return false;
-		limit(r, now_ns);
+		limit(r, s->even, now_ns);
+		r->is_dead = !is_too_much;
 		return true;
 	}
 	if (s->records_refused > 0) {
@@ -208,7 +243,7 @@ bool shard_rate_answered(struct shard_rate *r, const struct shard_share *s, int6
 		r->refused += s->refused;
 		r->records += s->records_taken + s->records_refused;
 		r->heard_ns = sent_ns > r->heard_ns ? sent_ns : r->heard_ns;
-		judge(r, now_ns);
+		judge(r, s->usual, now_ns);
 	}
 	if (now_ns - r->refused_ns > FREE_NS && now_ns - r->short_ns > FREE_NS)
 		*r = (struct shard_rate){0};
@@ -225,7 +260,7 @@ static int64_t step_ns(const struct shard_rate *r)
 	                  : r->speed < 5 ? (int64_t)((double)SHARD_STEP_NS / r->speed)
 	                                 : SHARD_STEP_NS / 5;
 
-	return even_ns / 4 * 3 + (int64_t)(r->chance >> 40) * (even_ns / 2) / (1 << 24);
+	return even_ns / 4 * 3 + (int64_t)(r->random >> 40) * (even_ns / 2) / (1 << 24);
 }
 
 static void fill(struct shard_rate *r, int64_t now_ns)
@@ -235,7 +270,7 @@ static void fill(struct shard_rate *r, int64_t now_ns)
 	if (lasted < step_ns(r))
 		return;
 	r->filled_ns = now_ns;
-	r->chance = r->chance * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+	r->random = r->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
 	r->tokens += r->speed * seconds(lasted);
 	if (r->tokens > r->speed * BUCKET_S)
 		r->tokens = r->speed * BUCKET_S;

@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "base/clock.h"
+#include "delivery/queues/chance.h"
 
 #define SHARD_RECORDS_S 1000 /* source: Kinesis quotas, PutRecords a shard */
 #define SHARD_BYTES_S (1 << 20)
@@ -28,25 +29,25 @@
 
 struct shard_rate {
 	bool is_limited;
-	bool is_finding;   /* nothing was too much yet: it may double */
-	bool is_dead;      /* a whole interval in which it took nothing */
-	double speed;      /* shard-seconds a second; while it is free: taken of late */
-	double too_much;   /* a speed that was, not long ago; 0: not known */
-	double share;      /* refused then */
-	uint32_t stubborn; /* times in a row that it was the same though the speed was not */
-	double tokens;     /* shard-seconds that may be sent now; below 0 after a record larger than the bucket */
+	bool is_finding; /* nothing was too much yet: it may double */
+	bool is_dead;    /* a whole interval in which it took nothing */
+	double speed;    /* shard-seconds a second; while it is free: taken of late */
+	double too_much; /* a speed that was, not long ago; 0: not known */
+	struct chance chance;
+	double tokens; /* shard-seconds that may be sent now; below 0 after a record larger than the bucket */
 	/* of answers to what was sent since changed_ns, in shard-seconds; while it is free: records of late */
 	double taken, refused;
 	uint32_t records;
 	int64_t changed_ns;
 	int64_t heard_ns; /* when the newest that was answered was sent; while it is free: when it answered */
 	uint32_t clean;   /* records taken since one was refused */
+	uint32_t barren;  /* records refused since one was taken, while it is free */
 	uint32_t probes;  /* since it is dead */
 	uint32_t easy;    /* intervals in a row in which less than half of what is tolerated was refused */
 	uint32_t leaps;   /* beyond what was too much, in a row */
 	int64_t leapt_ns; /* when the newest was */
 	int64_t filled_ns;
-	uint64_t chance;    /* of the length of a step */
+	uint64_t random;    /* of the length of a step */
 	int64_t refused_ns; /* when something last was */
 	int64_t short_ns;   /* when something last waited for tokens */
 	int64_t sent_ns;
@@ -56,6 +57,8 @@ struct shard_rate {
 struct shard_share {
 	uint32_t records_taken, records_refused;
 	double taken, refused;
+	double usual; /* part that is refused of what goes to any shard: no more than that says nothing of this one */
+	double even;  /* its part of what a stream takes of us that many fill; 1: not known to be such */
 };
 
 /* What a record uses up. */

@@ -190,6 +190,28 @@ static void a_crowded_shard_is_full_and_the_others_go_on(void **state)
 	world_free(w);
 }
 
+/* Where all of many shards refuse alike the stream is limited, and full; one that takes nothing is told from them. */
+static void many_shards_are_full_together(void **state)
+{
+	const struct world_rows rows = {.count = 900000, .bytes = 100};
+
+	(void)state;
+	for (int dead = 0; dead <= 4; dead += 2) {
+		struct world *w = world_new(16, 50 * NS_PER_MS, 7);
+		struct mark begun;
+
+		for (int i = 0; i < dead; i++)
+			w->shards[i].mood = i % 2 ? WORLD_FAILS : WORLD_THROTTLES;
+		world_add(w, &rows);
+		world_run(w, 10 * NS_PER_S);
+		begun = mark(w);
+		world_run(w, 20 * NS_PER_S);
+		at_least((double)(w->stored - begun.all_stored) / 20, 0.95 * 1000 * (16 - dead));
+		at_most(uploads(w, &begun), 1.1);
+		world_free(w);
+	}
+}
+
 static void five_share_one_shard(void **state)
 {
 	const struct world_rows rows = {.count = 100000, .bytes = 200};
@@ -237,6 +259,47 @@ static void what_is_refused_by_chance_costs_nothing(void **state)
 			at_least((double)w->stored, 0.95 * clean);
 		world_free(w);
 	}
+}
+
+/* Less sent, the same part refused: it is not the rate, and what is accepted is what there is. */
+static void what_chance_refuses_again_and_again_is_no_limit(void **state)
+{
+	static const double PARTS[] = {0.3, 0.67, 0.9};
+
+	(void)state;
+	for (size_t shards = 1; shards <= 4; shards += 3)
+		for (size_t k = 0; k < 3; k++) {
+			const struct world_rows rows = {.count = 3000000, .bytes = 100};
+			struct world *w = world_new(shards, 50 * NS_PER_MS, 11);
+
+			for (size_t i = 0; i < shards; i++)
+				w->shards[i].records_s = 0;
+			w->random_refused = PARTS[k];
+			world_add(w, &rows);
+			for (int t = 0; t < 20 && w->stored < 5000; t++)
+				world_run(w, NS_PER_S);
+			at_least((double)w->stored, 5000);
+			at_most((double)w->offered / (double)w->stored * (1 - PARTS[k]), 1.1);
+			world_free(w);
+		}
+}
+
+/* Chance and a limit: the limit is reached. */
+static void what_chance_refuses_hides_no_limit(void **state)
+{
+	const struct world_rows rows = {.count = 3000000, .bytes = 100};
+	struct world *w = world_new(4, 50 * NS_PER_MS, 11);
+	struct mark begun;
+
+	(void)state;
+	w->random_refused = 0.3;
+	world_add(w, &rows);
+	world_run(w, 20 * NS_PER_S);
+	begun = mark(w);
+	world_run(w, 30 * NS_PER_S);
+	at_least((double)(w->stored - begun.all_stored) / 30, 0.6 * 4000);
+	at_most(uploads(w, &begun), 2.6);
+	world_free(w);
 }
 
 /* Shards are split while one of them is full; nothing is lost, and the halves are full in their turn. */
@@ -381,8 +444,11 @@ int main(void)
 	    cmocka_unit_test(a_dead_shard_delays_only_its_own),
 	    cmocka_unit_test(a_slow_shard_is_used_to_its_limit),
 	    cmocka_unit_test(a_crowded_shard_is_full_and_the_others_go_on),
+	    cmocka_unit_test(many_shards_are_full_together),
 	    cmocka_unit_test(five_share_one_shard),
 	    cmocka_unit_test(what_is_refused_by_chance_costs_nothing),
+	    cmocka_unit_test(what_chance_refuses_again_and_again_is_no_limit),
+	    cmocka_unit_test(what_chance_refuses_hides_no_limit),
 	    cmocka_unit_test(over_a_thin_line_a_dead_shard_delays_only_its_own),
 	    cmocka_unit_test(over_a_thin_line_a_slow_shard_is_full),
 	    cmocka_unit_test(a_split_is_learned),
