@@ -5,6 +5,7 @@
  *  3. It is TRANSPORT_NOT_SENT only when no connection was ready for it and no byte of the body was taken, and
  *     TRANSPORT_CUT only when the library never asked for the body's last bytes.
  *  4. Field lines are wiped before they are freed: one of them may be a token.
+ *  5. What came over a connection before the request was all there answers something else, and is never its success.
  */
 #include "aws/transport/transport_internal.h"
 
@@ -65,16 +66,29 @@ static int on_seek(void *arg, curl_off_t offset, int origin)
 	return CURL_SEEKFUNC_FAIL;
 }
 
+/* Nobody asked for it. Over a new connection it may be what TLS says of itself. */
+static bool has_spare_bytes(const struct transfer *t)
+{
+	long made = 0;
+	char byte;
+
+	return t->fd >= 0 && curl_easy_getinfo(t->easy, CURLINFO_NUM_CONNECTS, &made) == CURLE_OK && made == 0 &&
+	       recv(t->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 static int on_begin(void *arg, char *remote, char *local, int remote_port, int local_port)
 {
 	struct transfer *t = arg;
 
 	(void)local;
+	t->fd = remote ? wires_find(&t->pool->wires, remote, remote_port, local_port) : -1;
+	t->is_spoilt = has_spare_bytes(t);
+	if (t->is_spoilt)
+		return CURL_PREREQFUNC_ABORT;
 	t->begun = true;
 	t->begun_ns = t->moved_ns = clock_mono_ns();
 	t->heard = 0;
 	t->steady = (struct progress){0};
-	t->fd = remote ? wires_find(&t->pool->wires, remote, remote_port, local_port) : -1;
 	progress_look(t->fd, &t->first);
 	t->last = t->first;
 	if (remote)
@@ -90,6 +104,15 @@ static void hear(struct transfer *t, size_t n)
 	if (t->heard == 0)
 		t->answer.link.heard_ns = clock_mono_ns() - t->begun_ns;
 	t->heard += n;
+}
+
+/* Whoever answers the whole of a request has acknowledged it. */
+static bool is_all_there(const struct transfer *t)
+{
+	struct progress now;
+
+	progress_look(t->fd, &now);
+	return t->sent == t->request->body_bytes && (!now.is_known || now.queued_bytes == 0);
 }
 
 /* An answer is read as it comes, so honest ones are never many at once: what holds much while all do is given up. */
@@ -219,8 +242,10 @@ static size_t on_header(char *data, size_t size, size_t count, void *arg)
 	char *colon, *value;
 
 	hear(t, n);
-	if (n >= 5 && memcmp(data, "HTTP/", 5) == 0)
+	if (n >= 5 && memcmp(data, "HTTP/", 5) == 0) {
 		forget_response(t);
+		t->is_early = t->begun && !is_all_there(t);
+	}
 	while (end > 0 && (data[end - 1] == '\n' || data[end - 1] == '\r' || data[end - 1] == ' '))
 		end--;
 	if (end == 0 && n > 0) {
@@ -354,6 +379,18 @@ static void wipe_fields(struct transfer *t)
 	t->fields = NULL;
 }
 
+bool transfer_may_begin_again(const struct transfer *t, CURLcode code)
+{
+	return code == CURLE_ABORTED_BY_CALLBACK && t->is_spoilt && !t->begun && !t->fresh;
+}
+
+void transfer_begin_again(struct transfer *t)
+{
+	t->is_spoilt = false;
+	t->fresh = true;
+	SET(CURLOPT_FRESH_CONNECT, 1L);
+}
+
 void transfer_free(struct transfer *t)
 {
 	if (t->watch)
@@ -464,7 +501,7 @@ enum err transfer_prepare(struct transfer *t, struct transport_request *r, struc
 	t->fd = -1;
 	t->first = t->steady = t->last = (struct progress){0};
 	t->started_ns = clock_mono_ns();
-	t->begun = t->refused_body = t->setup_failed = t->given_up = false;
+	t->begun = t->refused_body = t->setup_failed = t->given_up = t->is_spoilt = t->is_early = false;
 	t->answer.link.heard_ns = 0;
 	t->error[0] = '\0';
 	t->body.max = r->response_max ? r->response_max : TRANSPORT_RESPONSE_MAX;
@@ -489,6 +526,8 @@ static const char *incomplete(const struct transfer *t, long status)
 		return "the response has no final status";
 	if (!t->headers_whole)
 		return "the response was cut inside its header lines";
+	if (t->is_early && status < 300)
+		return "the answer came before the request was all there: it is to something else";
 	if (!t->framed && status != 204 && status != 304)
 		return "the response does not announce its length, so a cut one could not be told from a whole one";
 	return NULL;
@@ -522,6 +561,8 @@ void transfer_judge(struct transfer *t, CURLcode code)
 	a->timed_out = code == CURLE_OPERATION_TIMEDOUT;
 	if (code == CURLE_OK) {
 		fault = incomplete(t, status);
+		if (t->is_early)
+			t->pool->dropped_at_ms = clock_mono_ms(); /* its connection says what nobody asked for */
 		if (!fault) {
 			a->result = TRANSPORT_ANSWERED;
 			a->status = (int)status;

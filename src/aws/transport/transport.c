@@ -132,6 +132,12 @@ static void collect(struct transport *pool)
 		if (message->msg != CURLMSG_DONE)
 			continue;
 		must(curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&t) == CURLE_OK && t);
+		if (transfer_may_begin_again(t, code)) {
+			(void)curl_multi_remove_handle(pool->multi, t->easy);
+			transfer_begin_again(t);
+			must(curl_multi_add_handle(pool->multi, t->easy) == CURLM_OK);
+			continue;
+		}
 		transfer_judge(t, code);
 		(void)curl_multi_remove_handle(pool->multi, t->easy);
 		finish(t);

@@ -48,6 +48,8 @@ struct transfer {
 	bool framed;        /* Content-Length or chunked: the end of the body is announced */
 	bool headers_whole; /* the empty line was seen */
 	bool refused_body;  /* the response outgrew its limit */
+	bool is_spoilt;     /* the kept connection had bytes that nobody asked for */
+	bool is_early;      /* the response began before the request was all there */
 	bool fresh;         /* was told to make its own connection */
 	bool setup_failed;
 	bool given_up; /* it did not move: error says so */
@@ -99,6 +101,9 @@ int64_t transfer_connect_ms(const struct transport *pool, const struct transport
 void transfer_report(struct transfer *t, bool timed_out);
 /* Sets the request's own options; an error when one of them cannot be. */
 enum err transfer_prepare(struct transfer *t, struct transport_request *request, struct error *e) MUST_CHECK;
+/* Its kept connection was spoilt and nothing of it went out: true, and it goes over one of its own, once. */
+bool transfer_may_begin_again(const struct transfer *t, CURLcode code);
+void transfer_begin_again(struct transfer *t);
 /* Fills t->answer from what happened. */
 void transfer_judge(struct transfer *t, CURLcode code);
 /* Makes it ready for the pool. */
