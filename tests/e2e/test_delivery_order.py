@@ -41,7 +41,8 @@ def started(http_door, key='${! json("k") }', **own):
                      own={"throttle_max": "100ms", **own})
 
 
-@pytest.mark.parametrize("own", [ORDERED, {**ORDERED, **JOINED}, {"order": "total"}], ids=["key", "joined", "total"])
+@pytest.mark.parametrize("own", [ORDERED, {**ORDERED, **JOINED}, {"order": "total"}, {**JOINED, "order": "total"}],
+                         ids=["key", "joined", "total", "total joined"])
 def test_a_storm_and_a_kill_leave_each_key_in_order(fake, http_door, own):
     count = 300 if own.get("order") == "total" else 2000
     fake.default = replies.throttle(100)
@@ -55,6 +56,27 @@ def test_a_storm_and_a_kill_leave_each_key_in_order(fake, http_door, own):
     spooler.wait_ledger(pending=0, seconds=90)
     assert_in_order(aggregates.opened(fake.stored), count)
     assert spooler.metric("kspool_order_breaches") == 0
+
+
+@pytest.mark.parametrize("kills", [False, True])
+@pytest.mark.parametrize("small", [False, True])
+@pytest.mark.parametrize("order", ["none", "key_checked", "key", "total"])
+def test_what_is_refused_joined_is_never_joined_again(fake, http_door, order, small, kills):
+    """A reader takes aggregates apart once: what stands in an aggregate inside an aggregate is lost to it."""
+    count = 600
+    fake.default = replies.throttle(400)
+    spooler, address = started(http_door, order=order, **JOINED, **({"aggregation_bytes": "1KiB", "aggregation_period": "20ms"} if small else {}))
+    payloads = numbered(count, 3, size=60)
+    for at in range(0, count, 20):
+        assert ndjson(address, payloads[at:at + 20])[0] == 200
+    if kills:
+        wait_for(lambda: len(fake.requests) > 2, "some are sent", 30)
+        spooler.kill()
+        spooler.start()
+    wait_for(lambda: spooler.ledger()["pending"] == 0 or len(fake.requests) > 8, "it was tried", 30)
+    fake.default = replies.ok()
+    spooler.wait_ledger(pending=0, seconds=60)
+    assert {data for _, _, data in aggregates.opened(fake.stored)} == set(payloads)
 
 
 def test_an_answer_that_is_lost_is_asked_for_with_the_same_bytes(fake, http_door):

@@ -266,9 +266,10 @@ struct lane *lanes_next(const struct lanes *all, int64_t now_ns, bool force)
 	return force ? l : NULL;
 }
 
+/* What was joined before goes again as it is: no reader takes an aggregate out of an aggregate. */
 static bool goes_with(const struct record *first, const struct record *r)
 {
-	return r->key_bytes == first->key_bytes && memcmp(r->key, first->key, r->key_bytes) == 0 &&
+	return !r->parts && r->key_bytes == first->key_bytes && memcmp(r->key, first->key, r->key_bytes) == 0 &&
 	       r->hash_key_bytes == first->hash_key_bytes &&
 	       (r->hash_key_bytes == 0 || memcmp(record_hash_key(r), record_hash_key(first), r->hash_key_bytes) == 0);
 }
@@ -278,7 +279,7 @@ uint32_t lanes_take(struct lanes *all, struct lane *l, uint64_t most_bytes, stru
 	struct record *r = TAILQ_FIRST(&l->queue);
 	const bool joins = all->rules.aggregates && r->id > l->plain_to;
 	uint64_t bytes = aggregate_frame_bytes(r->key_bytes, r->hash_key_bytes) + r->key_bytes;
-	uint32_t n = 0, limit = joins ? most : all->rules.is_ordered ? all->rules.records : 1;
+	uint32_t n = 0, limit = !joins ? all->rules.is_ordered ? all->rules.records : 1 : r->parts ? 1 : most;
 
 	must(may_give(all, l) && most > 0);
 	leave_turns(all, l);

@@ -44,6 +44,7 @@ struct record *unit_join(struct aggregate_writer *w, struct record *const *parts
 	for (uint32_t i = 0; i < count; i++) {
 		struct record *part = unit->parts[i] = parts[i];
 
+		must(!part->parts); /* each is settled by itself */
 		drop_message(part, memory_bytes);
 		part->lane = NULL;
 		unit->rows += record_rows(part);

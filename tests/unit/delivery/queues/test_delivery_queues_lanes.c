@@ -379,12 +379,70 @@ static void units_come_apart_as_they_were(void **state)
 	aggregate_writer_free(w);
 }
 
+/* An aggregate that was refused goes again as it is, with nothing around it; what came since is joined without it. */
+static void what_was_joined_is_joined_once(void **state)
+{
+	const struct lanes_rules rules = {.is_on = true,
+	                                  .is_ordered = true,
+	                                  .aggregates = true,
+	                                  .target_bytes = 2000,
+	                                  .period_ns = PERIOD,
+	                                  .records = 500};
+
+	(void)state;
+	for (uint32_t back = 2; back < 12; back++) {
+		struct record *taken[64], *unit;
+		struct aggregate_writer *w;
+		struct lanes all;
+		struct lane *l = NULL;
+		uint64_t memory = 1 << 20;
+		struct error e;
+
+		assert_int_equal(aggregate_writer_new(&w, &e), ERR_OK);
+		lanes_init(&all, &rules);
+		for (uint64_t id = 1; id <= back; id++) {
+			struct record *r = record_of(id, "k", "", 20);
+
+			lanes_put(&all, lanes_of(&all, r), r, false);
+		}
+		l = lanes_next(&all, 0, true);
+		assert_int_equal(lanes_take(&all, l, rules.target_bytes, taken, 64), back);
+		unit = unit_join(w, taken, back, &memory);
+		for (uint64_t id = 20; id < 25; id++) {
+			struct record *r = record_of(id, "k", "", 20);
+
+			lanes_put(&all, lanes_of(&all, r), r, false);
+		}
+		assert_null(lanes_next(&all, 0, true));
+		lanes_put(&all, l, unit, true);
+		assert_int_equal(lanes_take(&all, lanes_next(&all, 0, true), rules.target_bytes, taken, 64), 1);
+		assert_ptr_equal(taken[0], unit);
+		assert_null(lanes_next(&all, 0, true)); /* one at a time */
+		lanes_left(&all, l);
+		assert_int_equal(lanes_take(&all, lanes_next(&all, 0, true), rules.target_bytes, taken, 64), 5);
+		assert_int_equal(taken[0]->id, 20);
+		/* it comes back once more, behind one that it must not stand before */
+		lanes_put(&all, l, unit, false);
+		for (uint32_t i = 0; i < 5; i++)
+			lanes_put(&all, l, taken[i], i == 0);
+		assert_int_equal(lanes_take(&all, lanes_next(&all, 0, true), rules.target_bytes, taken, 64), 1);
+		assert_ptr_equal(taken[0], unit);
+		record_free(unit);
+		lanes_fini(&all);
+		aggregate_writer_free(w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(lanes_keep_order),           cmocka_unit_test(what_is_gone_is_forgotten),
-	    cmocka_unit_test(aggregates_fill_or_wait),    cmocka_unit_test(marks_only_grow),
-	    cmocka_unit_test(few_resting_lanes_are_kept), cmocka_unit_test(units_come_apart_as_they_were),
+	    cmocka_unit_test(lanes_keep_order),
+	    cmocka_unit_test(what_is_gone_is_forgotten),
+	    cmocka_unit_test(aggregates_fill_or_wait),
+	    cmocka_unit_test(marks_only_grow),
+	    cmocka_unit_test(few_resting_lanes_are_kept),
+	    cmocka_unit_test(units_come_apart_as_they_were),
+	    cmocka_unit_test(what_was_joined_is_joined_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
