@@ -25,6 +25,7 @@ struct tide store_tide_of_run(const struct store *s)
 
 	store_rows_into(&s->rows_durable, &t);
 	t.counts[TIDE_LEFT] = left_commit(s->left);
+	t.counts[TIDE_POSSIBLE] = s->now.possible;
 	return t;
 }
 

@@ -399,6 +399,8 @@ void store_tide_write(struct store *s);
 enum err store_is_no_producer(enum err err, struct error *e);
 /* The counts as the tide mark has them. */
 void store_ledger_of_tide(struct totals *t, const struct tide *tide);
+/* Possible duplicates that commits counted which are gone; what comes back with them is counted besides. */
+void store_ledger_keep_possible(struct totals *t, const struct tide *tide);
 /* The tide mark saw commits that this row, and the blocks behind it, do not have. */
 bool store_tide_is_ahead(const struct tide *tide, const struct totals *t);
 /* This row, with the blocks behind it, has commits that the tide mark did not see. */

@@ -238,6 +238,7 @@ void store_tide_write(struct store *s)
 		tide.counts[i] = *count_at(&t, i);
 	store_rows_into(&s->rows_durable, &tide);
 	tide.counts[TIDE_LEFT] = left_commit(s->left);
+	tide.counts[TIDE_POSSIBLE] = t.possible;
 	s->tide_trouble = files_tide_write(&s->files, &tide);
 }
 
@@ -247,6 +248,13 @@ void store_ledger_of_tide(struct totals *t, const struct tide *tide)
 		*count_at(t, i) = tide->counts[i];
 	t->next_id = tide->id + 1;
 	t->commits = tide->commits;
+}
+
+void store_ledger_keep_possible(struct totals *t, const struct tide *tide)
+{
+	const uint64_t had = tide->is_valid && tide->has_more ? tide->counts[TIDE_POSSIBLE] : 0;
+
+	t->possible = had > t->possible ? had : t->possible;
 }
 
 bool store_tide_is_ahead(const struct tide *tide, const struct totals *t)

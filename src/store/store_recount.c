@@ -422,7 +422,8 @@ static enum err load_totals(struct store *s, const struct totals *known, bool ma
 		err = drop_what_left(s, t, report, e);
 	if (err == ERR_OK && fresh)
 		err = inherit(s, known, t, e);
-	else if (err == ERR_OK && !fresh && (is_small(s) || mended->waits_again > 0 || left_knows_later(s, t)))
+	store_ledger_keep_possible(t, &s->tide);
+	if (err == ERR_OK && !fresh && (is_small(s) || mended->waits_again > 0 || left_knows_later(s, t)))
 		err = hold_against_rows(s, may_mend, t, &came, report, e);
 	t->possible += mended->possible;
 	if (err == ERR_OK)

@@ -70,7 +70,8 @@ enum {
 	TIDE_IMPORTS,
 	TIDE_POSITIONS_SUM, /* of their checksums, in whichever order */
 	TIDE_IMPORTS_SUM,
-	TIDE_LEFT, /* the commit that PATH.left has */
+	TIDE_LEFT,     /* the commit that PATH.left has */
+	TIDE_POSSIBLE, /* duplicates */
 };
 struct tide {
 	bool is_valid;

@@ -410,6 +410,44 @@ static void an_earlier_copy_of_all_but_one(void **state)
 	}
 }
 
+/* The end of the log is gone, and with it what was counted there: that is counted still, and what comes back besides.
+ */
+static void what_was_counted_before_stays_counted(void **state)
+{
+	(void)state;
+	for (uint64_t counted = 0; counted < 50; counted += 7) {
+		struct store_report report;
+		struct spooldir d, before;
+		struct store *s;
+		struct error e;
+
+		life_make(&d, 0, 50, 10);
+		s = life_open(&d, NULL);
+		assert_int_equal(store_begin(s, &e), ERR_OK);
+		store_count_possible(s, 3);
+		assert_int_equal(store_commit(s, &e), ERR_OK);
+		life_checkpoint(s);
+		spooldir_make(&before);
+		spooldir_copy(&d, &before);
+		assert_int_equal(store_begin(s, &e), ERR_OK);
+		store_count_possible(s, counted);
+		assert_int_equal(store_commit(s, &e), ERR_OK);
+		life_settle(s, 11, 15);
+		store_abandon(s);
+		for (uint64_t again = 1; again < 3; again++) { /* the second time it went on from there */
+			life_bring(&before, "", &d);
+			life_bring(&before, "-wal", &d);
+			s = life_open(&d, &report);
+			assert_int_equal(store_possible_duplicates(s), 3 + counted + 5 * again);
+			assert_int_equal(store_ledger(s)->damaged, 0);
+			life_settle(s, 11, 15);
+			store_abandon(s);
+		}
+		spooldir_remove(&before);
+		spooldir_remove(&d);
+	}
+}
+
 /* Without it nothing is known of what left before: no count is invented. */
 static void without_it_all_goes_on(void **state)
 {
@@ -454,6 +492,7 @@ int main(void)
 	    cmocka_unit_test(a_large_spool_is_counted_when_one_comes_back),
 	    cmocka_unit_test(the_shelf_of_an_earlier_time),
 	    cmocka_unit_test(an_earlier_copy_of_all_but_one),
+	    cmocka_unit_test(what_was_counted_before_stays_counted),
 	    cmocka_unit_test(without_it_all_goes_on),
 	};
 
