@@ -68,7 +68,7 @@ uint64_t flight_open(struct flight *f, const struct flight_start *start)
 	AUTOFREE char *not_sure = mem_format("%s.flight%s", start->path, unsure);
 	uint64_t n[NUMBERS] = {0}, found = 0;
 	uint64_t possible = start->possible;
-	bool is_whole;
+	bool is_whole, is_known = true;
 	ssize_t there;
 
 	f->path = mem_format("%s.flight", start->path);
@@ -88,9 +88,13 @@ uint64_t flight_open(struct flight *f, const struct flight_start *start)
 		found = found_in(n, n[AT_SETTLED]);
 	else if (is_whole && n[AT_NEXT_STATE] == start->state) /* it died while the commit was being synced */
 		found = found_in(n, n[AT_NEXT_SETTLED]);
-	else if (start->unclean)
+	else
+		is_known = false;
+	if (!is_known && start->unclean)
 		found = start->handed < start->pending ? start->handed : start->pending;
-	if (start->is_anew && is_whole && found_in(n, n[AT_SETTLED]) > found)
+	/* The database is of another time than the file, or a new one of this run that was killed before its first
+	 * commit. */
+	if (is_whole && (start->is_anew || (!is_known && start->unclean)) && found_in(n, n[AT_SETTLED]) > found)
 		found = found_in(n, n[AT_SETTLED]);
 	memset(n, 0, sizeof n);
 	n[AT_MAGIC] = magic;
