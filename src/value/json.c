@@ -4,7 +4,7 @@
  *
  * Invariants:
  * 1. count <= capacity of the stack, and each open container's base <= count.
- * 2. After push_item gave `beyond`, scan.error is set and the reading ends.
+ * 2. After push_item gave `beyond`, or a container had no room, scan.error is set and the reading ends.
  */
 #include "value/json.h"
 
@@ -81,14 +81,17 @@ static struct value close_container(struct builder *b)
 	b->scan.at++;
 	b->count = c->base;
 	if (c->is_object) {
-		v = value_object(a, count);
-		if (count != 0)
-			memcpy(v.object->pairs, items, count * sizeof *items);
-		v.object->count = count;
-		value_object_sort(v);
+		v = value_object_copy(a, &(struct value_object){.count = count, .pairs = items}, 0);
+		value_object_sort(a, v);
+		if (a->exceeded)
+			b->scan.error = too_large;
 		return v;
 	}
 	v = value_array(a, count);
+	if (v.array->capacity < count) {
+		b->scan.error = too_large;
+		return v;
+	}
 	for (uint32_t i = 0; i < count; i++)
 		v.array->items[i] = items[i].value;
 	v.array->count = count;
@@ -232,6 +235,8 @@ static bool build(struct builder *b, struct value *ret)
 				return false;
 			}
 			v = close_container(b);
+			if (s->error)
+				return false;
 		}
 	}
 }

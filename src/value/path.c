@@ -107,10 +107,7 @@ static void own_array(struct arena *a, uint32_t epoch, struct value *v)
 	v->literal = 0;
 	if (v->array->owner == epoch && epoch != 0)
 		return;
-	copy = value_array(a, v->array->count + 1);
-	if (v->array->count != 0)
-		memcpy(copy.array->items, v->array->items, v->array->count * sizeof *v->array->items);
-	copy.array->count = v->array->count;
+	copy = value_array_copy(a, v->array, 1);
 	copy.array->owner = epoch;
 	*v = copy;
 }
@@ -121,13 +118,12 @@ static void own_object(struct arena *a, uint32_t epoch, struct value *v)
 
 	if (v->object->owner == epoch && epoch != 0)
 		return;
-	copy = value_object(a, v->object->count + 4);
-	if (v->object->count != 0)
-		memcpy(copy.object->pairs, v->object->pairs, v->object->count * sizeof *v->object->pairs);
-	copy.object->count = v->object->count;
+	copy = value_object_copy(a, v->object, 4);
 	copy.object->owner = epoch;
 	*v = copy;
 }
+
+static const char no_room[] = "the document needs more memory than an evaluation may have";
 
 static const char *join_steps(struct arena *a, const struct json_step *steps, size_t count)
 {
@@ -164,7 +160,13 @@ static struct value *array_slot(struct arena *a, struct value *v, const struct j
 	uint32_t index;
 
 	if (step_is(&steps[at], '-')) {
+		uint32_t had = v->array->count;
+
 		value_array_push(a, *v, value_null());
+		if (v->array->count == had) {
+			*ret_error = no_room;
+			return NULL;
+		}
 		v->array->items[v->array->count - 1] = value_nothing();
 		return &v->array->items[v->array->count - 1];
 	}
@@ -226,6 +228,10 @@ bool path_set(struct arena *a, uint32_t epoch, struct value *root, const struct 
 				value_object_set(a, *at, steps[i].text, steps[i].length, value_nothing());
 				member = value_object_find(*at, steps[i].text, steps[i].length);
 			}
+			if (!member) {
+				*ret_error = no_room;
+				return false;
+			}
 			at = member;
 		}
 	}
@@ -272,6 +278,8 @@ void path_delete(struct arena *a, uint32_t epoch, struct value *root, const stru
 			own_array(a, epoch, at);
 		else
 			return; /* an element of an array that is itself the root stays, as in the reference */
+		if (a->exceeded)
+			return; /* what had no room for a copy is empty */
 		if (i + 1 == count) {
 			remove_at(at, &steps[i]);
 			return;

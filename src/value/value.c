@@ -33,14 +33,33 @@ struct value value_timestamp(struct arena *a, const struct value_time *time)
 	return (struct value){.kind = VALUE_TIMESTAMP, .time = copy};
 }
 
+/* How many of a size are allocated at once: all, or none. */
+static uint32_t fitting(struct arena *a, size_t capacity, size_t size)
+{
+	enum { FEW = 64 };
+
+	return capacity <= FEW || arena_fits(a, capacity * size) ? (uint32_t)capacity : 0;
+}
+
 struct value value_array(struct arena *a, size_t capacity)
 {
 	struct value_array *array = arena_alloc(a, sizeof *array);
 
-	*array = (struct value_array){.capacity = (uint32_t)capacity};
-	if (capacity != 0)
+	*array = (struct value_array){.capacity = fitting(a, capacity, sizeof *array->items)};
+	if (array->capacity != 0)
 		array->items = arena_alloc(a, capacity * sizeof *array->items);
 	return (struct value){.kind = VALUE_ARRAY, .array = array};
+}
+
+struct value value_array_copy(struct arena *a, const struct value_array *from, size_t more)
+{
+	struct value copy = value_array(a, from->count + more);
+
+	if (copy.array->capacity < from->count || from->count == 0)
+		return copy;
+	memcpy(copy.array->items, from->items, from->count * sizeof *from->items);
+	copy.array->count = from->count;
+	return copy;
 }
 
 void value_array_push(struct arena *a, struct value array, struct value item)
@@ -66,10 +85,21 @@ struct value value_object(struct arena *a, size_t capacity)
 {
 	struct value_object *object = arena_alloc(a, sizeof *object);
 
-	*object = (struct value_object){.capacity = (uint32_t)capacity};
-	if (capacity != 0)
+	*object = (struct value_object){.capacity = fitting(a, capacity, sizeof *object->pairs)};
+	if (object->capacity != 0)
 		object->pairs = arena_alloc(a, capacity * sizeof *object->pairs);
 	return (struct value){.kind = VALUE_OBJECT, .object = object};
+}
+
+struct value value_object_copy(struct arena *a, const struct value_object *from, size_t more)
+{
+	struct value copy = value_object(a, from->count + more);
+
+	if (copy.object->capacity < from->count || from->count == 0)
+		return copy;
+	memcpy(copy.object->pairs, from->pairs, from->count * sizeof *from->pairs);
+	copy.object->count = from->count;
+	return copy;
 }
 
 /* The first eight bytes as a number that orders as they do. */
@@ -232,20 +262,26 @@ static void merge_pairs(struct value_pair *pairs, size_t count, size_t run, stru
 	}
 }
 
-static void sort_runs(struct value_pair *pairs, size_t count, size_t run)
+static bool sort_runs(struct arena *a, struct value_pair *pairs, size_t count, size_t run)
 {
 	enum { SMALL = 64 };
 	struct value_pair small[SMALL];
 	struct value_pair *scratch = small;
+	size_t bytes = count * sizeof *scratch;
 
 	if (count > SMALL) {
-		scratch = malloc(count * sizeof *scratch);
+		if (!arena_hold(a, bytes))
+			return false;
+		scratch = malloc(bytes);
 		if (!scratch)
 			abort();
 	}
 	merge_pairs(pairs, count, run, scratch);
-	if (scratch != small)
+	if (scratch != small) {
 		free(scratch);
+		arena_let_go(a, bytes);
+	}
+	return true;
 }
 
 static void insertion_sort(struct value_pair *pairs, size_t count)
@@ -260,7 +296,7 @@ static void insertion_sort(struct value_pair *pairs, size_t count)
 	}
 }
 
-void value_object_sort(struct value object)
+void value_object_sort(struct arena *a, struct value object)
 {
 	enum { RUN = 8 };
 	struct value_object *o = object.object;
@@ -273,8 +309,8 @@ void value_object_sort(struct value object)
 		return;
 	for (size_t at = 0; at < o->count; at += RUN)
 		insertion_sort(o->pairs + at, o->count - at < RUN ? o->count - at : RUN);
-	if (o->count > RUN)
-		sort_runs(o->pairs, o->count, RUN);
+	if (o->count > RUN && !sort_runs(a, o->pairs, o->count, RUN))
+		return;
 	for (uint32_t i = 0; i < o->count; i++) {
 		if (kept > 0 && pair_compare(&o->pairs[kept - 1], &o->pairs[i]) == 0)
 			kept--;

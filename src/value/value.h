@@ -127,15 +127,23 @@ struct value value_string_copy(struct arena *a, const void *text, size_t length)
 struct value value_from_text(struct text *t, enum value_kind kind);
 struct value value_timestamp(struct arena *a, const struct value_time *time);
 
+/*
+ * With room for so many at once. Where that passes the arena's limit it has none, `exceeded` is set, and what is pushed
+ * may be left out.
+ */
 struct value value_array(struct arena *a, size_t capacity);
+/* A copy with room for more; empty when it passes the limit. */
+struct value value_array_copy(struct arena *a, const struct value_array *from, size_t more);
 /* Only on an array this code has just made. */
 void value_array_push(struct arena *a, struct value array, struct value item);
 struct value value_object(struct arena *a, size_t capacity);
+struct value value_object_copy(struct arena *a, const struct value_object *from, size_t more);
 /* Only on an object this code has just made. Keeps it sorted; replaces an equal key. The key is not copied. */
 void value_object_set(struct arena *a, struct value object, const char *key, size_t key_length, struct value v);
 /* Faster for many: append without order, then sort once (of equal keys the last stays). */
 void value_object_append(struct arena *a, struct value object, const char *key, size_t key_length, struct value v);
-void value_object_sort(struct value object);
+/* In an arena that has no room for the sorting it stays as it is, and `exceeded` is set. */
+void value_object_sort(struct arena *a, struct value object);
 /* Null when there is no such key. */
 struct value *value_object_find(struct value object, const char *key, size_t key_length);
 /* Position of the first key not below, for inserting; *ret_found says whether it is equal. */

@@ -80,6 +80,10 @@ def bodies():
     yield "a tree", [{"mapping": "root = range(0, 3000).map_each(a -> range(0, 3000))"}], lambda a: post(a, b"1")
     wide = b"[" + b"1," * 500000 + b"1]"
     yield "wide", [{"mapping": "root = this.map_each(i -> {\"value\": i})"}], lambda a: post(a, wide)
+    for method, body in {"parse_form_url_encoded": b"a&" * 500000,
+                         "parse_xml": b"<x " + b"".join(b'a%d="" ' % n for n in range(90000)) + b"/>",
+                         "parse_msgpack": b"\xdd\x00\x0f\x00\x00" * 900 + b"\xc0" * 1000000}.items():
+        yield method, [{"mapping": f"root = content().string().{method}()"}], lambda a, body=body: post(a, body)
     packed = base64.b64encode(bomb(bz2.compress, 300))
     yield "packed twice", [{"mapping": "root = content().decode(\"base64\").decompress(\"bzip2\")"}], \
         lambda a: post(a, packed)

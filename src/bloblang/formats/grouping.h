@@ -5,7 +5,7 @@
  * Promises: 11. n log n steps, whatever the keys. 6. What it makes lies in the arena given, whose limit holds.
  * Owner: the arena; keys must live as long as it.
  * Thread: the arena's.
- * Fails: going past the arena's limit (arena.h).
+ * Fails: going past the arena's limit (arena.h): what does not fit is left out.
  * Does not: look a key up while pairs are being added.
  */
 #ifndef KSPOOL_BLOBLANG_FORMATS_GROUPING_H
@@ -33,8 +33,8 @@ struct grouping {
 	uint32_t capacity;
 };
 
-/* The key must live as long as the arena. */
-void grouping_add(struct grouping *g, const char *key, size_t length, struct value v, bool replaces);
+/* The key must live as long as the arena. False when memory or time of the arena is used up: whoever reads stops. */
+bool grouping_add(struct grouping *g, const char *key, size_t length, struct value v, bool replaces);
 struct value grouping_object(struct grouping *g);
 
 #endif

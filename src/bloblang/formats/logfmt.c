@@ -30,7 +30,7 @@ bool logfmt_parse(struct arena *a, const char *s, size_t length, struct value *r
 	const char *p = s, *end = s + length;
 
 	*ret = value_object(a, 8);
-	while (p < end) {
+	while (p < end && !arena_is_spent(a)) {
 		const char *key;
 		size_t n;
 		struct value v = value_bool(true);
@@ -65,6 +65,6 @@ bool logfmt_parse(struct arena *a, const char *s, size_t length, struct value *r
 		}
 		value_object_append(a, *ret, key, n, v);
 	}
-	value_object_sort(*ret);
+	value_object_sort(a, *ret);
 	return true;
 }

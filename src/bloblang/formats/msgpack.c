@@ -79,7 +79,7 @@ static bool read_map(struct msgpack_reader *r, uint64_t count, struct value *ret
 			return fail(r, "msgpack: a map key is not a string");
 		value_object_append(r->arena, *ret, key.text, key.length, item);
 	}
-	value_object_sort(*ret);
+	value_object_sort(r->arena, *ret);
 	return true;
 }
 

@@ -322,6 +322,15 @@ bool url_parse(struct arena *a, const char *s, size_t length, struct value *ret,
 	return true;
 }
 
+/* What has nothing to decode stays where it is. */
+static bool unescape_form(struct url *u, struct piece *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (p->p[i] == '%' || p->p[i] == '+')
+			return unescape(u, *p, URL_QUERY, p);
+	return true;
+}
+
 bool url_parse_form(struct arena *a, const char *s, size_t length, struct value *ret, const char **ret_error)
 {
 	struct url u = {.arena = a};
@@ -339,11 +348,12 @@ bool url_parse_form(struct arena *a, const char *s, size_t length, struct value 
 			return false;
 		}
 		(void)cut(pair, '=', &key, &item);
-		if (!unescape(&u, key, URL_QUERY, &key) || !unescape(&u, item, URL_QUERY, &item)) {
+		if (!unescape_form(&u, &key) || !unescape_form(&u, &item)) {
 			*ret_error = u.error;
 			return false;
 		}
-		grouping_add(&pairs, key.p, key.n, value_string(item.p, item.n), false);
+		if (!grouping_add(&pairs, key.p, key.n, value_string(item.p, item.n), false))
+			break;
 	}
 	*ret = grouping_object(&pairs);
 	return true;

@@ -152,11 +152,24 @@ static struct value cast_text(const struct xml_reader *r, const char *s, size_t 
 	return value_string(s, length);
 }
 
+/* The text between two places with its references resolved; one that has none stays where it is. */
+static struct value take_plain(struct xml_reader *r, const char *start, const char *stop)
+{
+	size_t n = (size_t)(stop - start);
+	struct text t;
+
+	if (!memchr(start, '&', n) && !memchr(start, '\r', n))
+		return cast_text(r, start, n);
+	text_init(&t, r->arena);
+	add_text(r, &t, start, stop);
+	return cast_text(r, text_end(&t), t.length);
+}
+
 static bool take_attribute(struct xml_reader *r, struct grouping *content)
 {
 	struct xml_name name;
 	const char *start, *stop;
-	struct text t, key;
+	char *key;
 
 	if (!take_name(r, &name))
 		return fail(r, "expected attribute name in element");
@@ -183,13 +196,13 @@ static bool take_attribute(struct xml_reader *r, struct grouping *content)
 			stop = r->p;
 		}
 	}
-	text_init(&t, r->arena);
-	add_text(r, &t, start, stop);
-	text_init(&key, r->arena);
-	text_add_char(&key, '-');
-	text_add(&key, name.text, name.length);
-	grouping_add(content, text_end(&key), key.length, cast_text(r, text_end(&t), t.length), true);
-	return true;
+	if (!arena_fits(r->arena, name.length + 1))
+		return fail(r, "unexpected EOF");
+	key = arena_alloc(r->arena, name.length + 1);
+	key[0] = '-';
+	memcpy(key + 1, name.text, name.length);
+	return grouping_add(content, key, name.length + 1, take_plain(r, start, stop), true) ||
+	       fail(r, "unexpected EOF");
 }
 
 /* *ret_closed: the tag ended itself. */
@@ -266,12 +279,13 @@ static bool take_content(struct xml_reader *r, struct grouping *content, struct 
 
 			if (!take_element(r, &child_name, &child))
 				return false;
-			grouping_add(content, child_name.text, child_name.length, child, false);
+			if (!grouping_add(content, child_name.text, child_name.length, child, false))
+				return fail(r, "unexpected EOF");
 		} else {
 			struct value text = take_text(r, &any);
 
 			if (any && content->count > 0)
-				grouping_add(content, "#text", 5, text, true);
+				(void)grouping_add(content, "#text", 5, text, true);
 			else if (any)
 				lone = text;
 		}
@@ -281,7 +295,7 @@ static bool take_content(struct xml_reader *r, struct grouping *content, struct 
 		return fail(r, "unexpected EOF");
 	if (content->count > 0) {
 		if (lone.kind != VALUE_NOTHING)
-			grouping_add(content, "#text", 5, lone, true);
+			(void)grouping_add(content, "#text", 5, lone, true);
 		*ret = grouping_object(content);
 	} else {
 		*ret = lone.kind != VALUE_NOTHING ? lone : value_literal("");

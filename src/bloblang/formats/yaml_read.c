@@ -237,7 +237,7 @@ static bool read_pair(struct yaml_reader *r, yaml_event_t *key_event, struct val
 		return true;
 	}
 	key = key_text(r, key);
-	grouping_add(lines, key.text, key.length, value_int((int64_t)line), false);
+	(void)grouping_add(lines, key.text, key.length, value_int((int64_t)line), false);
 	value_object_append(r->arena, object, key.text, key.length, item);
 	return true;
 }
@@ -264,7 +264,7 @@ static bool read_mapping(struct yaml_reader *r, const yaml_event_t *start, struc
 		if (end)
 			break;
 	}
-	value_object_sort(*ret);
+	value_object_sort(r->arena, *ret);
 	if (value_count(*ret) < lines.count)
 		note_duplicates(r, &lines);
 	finish(r, anchor);
@@ -275,7 +275,7 @@ static bool read_node(struct yaml_reader *r, yaml_event_t *event, struct value *
 {
 	bool ok;
 
-	if (r->arena->exceeded || ++r->depth > DEPTH_MAX) {
+	if (arena_is_spent(r->arena) || ++r->depth > DEPTH_MAX) {
 		r->error = "yaml: document is nested too deeply or is too large";
 		return false;
 	}

@@ -296,10 +296,14 @@ static int natural_order(const void *x, const void *y)
 static void write_object(struct text *out, struct value v, int column)
 {
 	size_t size = value_count(v) * sizeof(struct value_pair);
-	struct value_pair *pairs = arena_alloc(out->arena, size);
+	struct value_pair *pairs;
 
+	if (!arena_fits(out->arena, size) || !arena_hold(out->arena, size))
+		return;
+	pairs = arena_alloc(out->arena, size);
 	memcpy(pairs, v.object->pairs, size);
 	qsort(pairs, value_count(v), sizeof *pairs, natural_order);
+	arena_let_go(out->arena, size);
 	for (uint32_t i = 0; i < value_count(v); i++) {
 		if (i > 0) {
 			text_add_char(out, '\n');

@@ -325,7 +325,7 @@ static bool eval_object(struct evaluation *ev, const struct context *ctx, const 
 		if (v.kind != VALUE_NOTHING && v.kind != VALUE_DELETE)
 			value_object_append(ev->arena, object, key.text, key.length, v);
 	}
-	value_object_sort(object);
+	value_object_sort(ev->arena, object);
 	*ret = object;
 	return true;
 }

@@ -109,7 +109,7 @@ struct value view_meta(struct evaluation *ev, int64_t index)
 		view->meta = value_object(ev->arena, 4);
 		while (meta_next(message_meta(m), m->meta_bytes, &cursor, &entry))
 			value_object_append(ev->arena, view->meta, entry.key, entry.key_length, meta_value(ev, &entry));
-		value_object_sort(view->meta);
+		value_object_sort(ev->arena, view->meta);
 	}
 	return view->meta;
 }

@@ -50,13 +50,7 @@ static bool any(struct call *call, struct value *ret) { return test_elements(cal
 
 static struct value copy_array(struct call *call, size_t more)
 {
-	const struct value_array *from = call->target.array;
-	struct value copy = value_array(call->arena, from->count + more);
-
-	if (from->count != 0)
-		memcpy(copy.array->items, from->items, from->count * sizeof *from->items);
-	copy.array->count = from->count;
-	return copy;
+	return value_array_copy(call->arena, call->target.array, more);
 }
 
 static bool append(struct call *call, struct value *ret)

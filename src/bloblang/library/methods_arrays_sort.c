@@ -125,8 +125,11 @@ static bool need_array(struct call *call, size_t *ret)
 
 static bool sort_with(struct call *call, less_function *less, struct entry *entries, size_t count, struct value *ret)
 {
-	struct entry *scratch = arena_alloc(call->arena, (count / 2 + 1) * sizeof *scratch);
+	struct entry *scratch;
 
+	if (!entries || !arena_fits(call->arena, (count / 2 + 1) * sizeof *scratch))
+		return false;
+	scratch = arena_alloc(call->arena, (count / 2 + 1) * sizeof *scratch);
 	if (count <= SHORT ? !insertion_sort(call, less, entries, count)
 	                   : !sort_entries(call, less, entries, scratch, count))
 		return false;
@@ -136,10 +139,14 @@ static bool sort_with(struct call *call, less_function *less, struct entry *entr
 	return true;
 }
 
+/* Null when they pass the limit. */
 static struct entry *entries_of(struct call *call, size_t count)
 {
-	struct entry *entries = arena_alloc(call->arena, (count + 1) * sizeof *entries);
+	struct entry *entries;
 
+	if (!arena_fits(call->arena, (count + 1) * sizeof *entries))
+		return NULL;
+	entries = arena_alloc(call->arena, (count + 1) * sizeof *entries);
 	for (size_t i = 0; i < count; i++)
 		entries[i] = (struct entry){call->target.array->items[i], call->target.array->items[i], (uint32_t)i};
 	return entries;
@@ -162,6 +169,8 @@ static bool sort_by_method(struct call *call, struct value *ret)
 	if (!need_array(call, &count))
 		return false;
 	entries = entries_of(call, count);
+	if (!entries)
+		return false;
 	for (size_t n = 0; n < count && count > 1; n++) {
 		size_t i = n < 2 ? 1 - n : n; /* the order in which an insertion sort asks first */
 		struct value *key = &entries[i].key;

@@ -136,7 +136,7 @@ static bool map_each_key(struct call *call, struct value *ret)
 			                 call_type_text(call, key, "string"));
 		value_object_append(call->arena, *ret, key.text, key.length, pair->value);
 	}
-	value_object_sort(*ret);
+	value_object_sort(call->arena, *ret);
 	return true;
 }
 
@@ -265,7 +265,7 @@ static bool collapse(struct call *call, struct value *ret)
 		return call_fail_type(call, call->target, "object or array");
 	text_init(&c.path, call->arena);
 	collapse_into(&c, call->target, 0);
-	value_object_sort(c.out);
+	value_object_sort(call->arena, c.out);
 	*ret = c.out;
 	return true;
 }

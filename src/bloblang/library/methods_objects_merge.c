@@ -47,7 +47,7 @@ static struct value merge_deep(struct call *call, enum merge_mode mode, struct v
 		value_object_append(call->arena, merged, pair->key, pair->key_length,
 		                    old ? merge_deep(call, mode, *old, pair->value, depth + 1) : pair->value);
 	}
-	value_object_sort(merged);
+	value_object_sort(call->arena, merged);
 	return merged;
 }
 

@@ -168,7 +168,7 @@ static struct value row_object(struct call *call, struct value headers, struct v
 
 		value_object_append(call->arena, object, key.text, key.length, row.array->items[i]);
 	}
-	value_object_sort(object);
+	value_object_sort(call->arena, object);
 	return object;
 }
 

@@ -164,7 +164,7 @@ static void sorts_many_keys(void **state)
 		(void)snprintf(key, sizeof key, "key%03d", n);
 		value_object_append(&arena, o, arena_copy(&arena, key, strlen(key)), strlen(key), value_int(i));
 	}
-	value_object_sort(o);
+	value_object_sort(&arena, o);
 	assert_int_equal(o.object->count, 500);
 	for (int i = 0; i < 500; i++) {
 		struct value *v;
@@ -178,6 +178,36 @@ static void sorts_many_keys(void **state)
 	}
 }
 
+/* A document that grows past its limit ends in an error, whatever grows. */
+static void writes_stop_at_the_limit(void **state)
+{
+	static const char *const names[] = {"a", "-"};
+
+	(void)state;
+	for (int kind = 0; kind < 2; kind++) {
+		struct value root = value_nothing(), v;
+		const char *error = NULL;
+		bool ok = true;
+		struct arena a;
+
+		arena_init(&a, 128 * 1024);
+		if (kind == 1)
+			root = value_array(&a, 0);
+		for (int i = 0; i < 20000 && ok; i++) {
+			const char *key = kind == 1 ? names[1] : arena_format(&a, "%s%d", names[0], i);
+			struct json_step step = {key, (uint32_t)strlen(key)};
+
+			v = root;
+			ok = path_set(&a, 1, &v, &step, 1, value_int(i), &error);
+			root = v;
+		}
+		assert_false(ok);
+		assert_non_null(error);
+		assert_true(a.exceeded);
+		arena_fini(&a);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -186,6 +216,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(seeks_paths, setup, teardown),
 	    cmocka_unit_test_setup_teardown(bounds_depth, setup, teardown),
 	    cmocka_unit_test_setup_teardown(sorts_many_keys, setup, teardown),
+	    cmocka_unit_test(writes_stop_at_the_limit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
