@@ -143,6 +143,13 @@ static size_t spent(const struct arena *a)
 	return a->beside_bytes + a->used + (a->block ? (size_t)(a->next - a->block->bytes) : 0);
 }
 
+size_t arena_left(const struct arena *a)
+{
+	size_t have = spent(a);
+
+	return have < a->limits.most_bytes ? a->limits.most_bytes - have : 0;
+}
+
 bool arena_fits(struct arena *a, size_t size)
 {
 	size_t have = spent(a), most = a->limits.most_bytes, own = a->limits.own_bytes;

@@ -68,6 +68,9 @@ bool arena_hold(struct arena *a, size_t bytes);
 void arena_let_go(struct arena *a, size_t bytes);
 static inline bool arena_is_own(const struct arena *a) { return a->limits.time_ns == 0; }
 
+/* How much more its limit lets it hold; the budget may have less. */
+size_t arena_left(const struct arena *a);
+
 bool arena_look(struct arena *a);
 
 /* True when memory or time is used up: asked at each step of a loop over outside data. */

@@ -13,12 +13,18 @@ struct json_step *path_split(struct arena *a, const char *text, size_t length, s
 {
 	const char *end = text + length;
 	struct json_step *steps;
-	char *copy = arena_alloc(a, length + 1);
+	char *copy;
 	size_t count = 1;
 	size_t n = 0;
 
 	for (const char *p = text; p < end; p++)
 		count += *p == '.';
+	if (!arena_fits(a, length + 1 + count * sizeof *steps)) {
+		end = text;
+		length = 0;
+		count = 1;
+	}
+	copy = arena_alloc(a, length + 1);
 	steps = arena_alloc(a, count * sizeof *steps);
 	*ret_count = count;
 	count = 0;
@@ -143,11 +149,12 @@ static bool fail_collision(struct arena *a, struct value v, const struct json_st
                            const char **ret_error)
 {
 	const char *holder = "the root";
+	size_t i = 0;
 
-	for (size_t i = 1; v.kind == VALUE_OBJECT && i <= count; i++) {
-		v = path_get(a, v, &steps[i - 1], 1, NULL);
+	for (; v.kind == VALUE_OBJECT && i < count; i++)
+		v = path_get(a, v, &steps[i], 1, NULL);
+	if (i > 0)
 		holder = join_steps(a, steps, i);
-	}
 	*ret_error = arena_format(a, "unable to set target path %s as the value of %s was a non-object type (%s)",
 	                          join_steps(a, steps, count), holder, value_type_name(v));
 	return false;

@@ -23,7 +23,10 @@
 #include "value/json.h"
 #include "value/value.h"
 
-/* Splits a string path on '.', with ~1 a dot and ~0 a tilde. The steps lie in the arena. */
+/*
+ * Splits a string path on '.', with ~1 a dot and ~0 a tilde. The steps lie in the arena; when they pass its limit,
+ * `exceeded` is set and there is one empty step.
+ */
 struct json_step *path_split(struct arena *a, const char *text, size_t length, size_t *ret_count);
 
 /* Null when the path leads nowhere; *ret_found (may be null) tells a stored null from a missing value. */

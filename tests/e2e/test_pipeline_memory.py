@@ -84,6 +84,11 @@ def bodies():
                          "parse_xml": b"<x " + b"".join(b'a%d="" ' % n for n in range(90000)) + b"/>",
                          "parse_msgpack": b"\xdd\x00\x0f\x00\x00" * 900 + b"\xc0" * 1000000}.items():
         yield method, [{"mapping": f"root = content().string().{method}()"}], lambda a, body=body: post(a, body)
+    for name, text in {"a path set": "root.a" + ".a" * 40000 + " = 1", "a path read": "root = this" + ".a" * 40000,
+                       "quoted steps": "root = this" + '."a"' * 40000, "texts": 'root = "x"' + '+"xxxxxxxxxx"' * 30000,
+                       "elements": "root = [" + "[]," * 200000 + "1]"}.items():
+        yield f"their mapping, {name}", [{"mapping": "root = {}.bloblang(content().string())"}], \
+            lambda a, text=text: post(a, text.encode())
     packed = base64.b64encode(bomb(bz2.compress, 300))
     yield "packed twice", [{"mapping": "root = content().decode(\"base64\").decompress(\"bzip2\")"}], \
         lambda a: post(a, packed)

@@ -125,6 +125,27 @@ void fault_position(const char *text, const char *at, int *ret_line, int *ret_co
 	*ret_column = column;
 }
 
+int parse_line(struct parse *p, const char *at)
+{
+	if (!p->line_at)
+		p->line_at = p->text;
+	for (; p->line_at < at; p->line_at++)
+		p->line += *p->line_at == '\n';
+	while (p->line_at > at)
+		p->line -= *--p->line_at == '\n';
+	return p->line;
+}
+
+bool parse_is_spent(struct parse *p)
+{
+	struct arena *a = &p->program->arena;
+
+	if (!arena_is_spent(a))
+		return false;
+	fault_fatal(p, p->at, "the mapping needs more %s than it may have", a->late ? "time" : "memory");
+	return true;
+}
+
 const char *fault_with_position(struct arena *a, const char *text, const struct fault *f)
 {
 	int line;

@@ -250,6 +250,8 @@ static bool check_names(struct parse *p, const struct argument *const *args, siz
 		if (!args[i]->name)
 			continue;
 		named++;
+		if (parse_is_spent(p))
+			return false;
 		for (size_t j = 0; j < i; j++) {
 			if (args[j]->name && args[j]->name_length == args[i]->name_length &&
 			    memcmp(args[j]->name, args[i]->name, args[i]->name_length) == 0)
@@ -328,13 +330,14 @@ static bool build_call(struct parse *p, const struct bloblang_row *row, const st
 }
 
 /* What ROW_IS_PATH asks for: this.get("a.b") is this.a.b. */
-static const struct node *path_of_call(struct parse *p, const struct node *target, const struct call_site *site)
+static bool path_of_call(struct parse *p, const struct node *target, const struct call_site *site,
+                         const struct node **ret)
 {
 	size_t count;
 	struct json_step *steps;
 
 	steps = path_split(&p->program->arena, site->values[0].text, site->values[0].length, &count);
-	return node_get(p, target, steps, count);
+	return node_get(p, target, steps, count, ret);
 }
 
 static void note_varies(struct parse *p, const struct bloblang_row *row)
@@ -359,7 +362,7 @@ bool parse_method_call(struct parse *p, const struct node *target, const struct 
 	if (!build_call(p, row, target, &args, ret))
 		return false;
 	if ((row->flags & ROW_IS_PATH) != 0 && !(*ret)->site->dynamic)
-		*ret = path_of_call(p, target, (*ret)->site);
+		return path_of_call(p, target, (*ret)->site, ret);
 	return true;
 }
 

@@ -253,9 +253,10 @@ static const struct node *literal_object(struct parse *p, const struct node_pair
 		must(pairs[i].text.kind == VALUE_STRING);
 		n->literal.literal |= pairs[i].value->literal.literal;
 		if (!is_marker(pairs[i].value->literal))
-			value_object_set(&p->program->arena, n->literal, pairs[i].text.text, pairs[i].text.length,
-			                 pairs[i].value->literal);
+			value_object_append(&p->program->arena, n->literal, pairs[i].text.text, pairs[i].text.length,
+			                    pairs[i].value->literal);
 	}
+	value_object_sort(&p->program->arena, n->literal);
 	return n;
 }
 

@@ -4,7 +4,8 @@
  * What it is: recursive descent with ordered choice, as the reference's grammar is written. A fault is soft (the next
  * choice is tried; the one that got furthest is reported, with all that was expected there) or fatal (`message` set:
  * parsing stops).
- * Promises: 11: depth and imports have limits.
+ * Promises: 11: depth, the steps of a path, imports, memory and time have limits. 6: what is made grows with the text,
+ * and no faster.
  * Owner: the caller, on its stack; everything made lies in the program's arena.
  * Thread: one.
  * Fails: false with p->fault set; p->at may then be anywhere, and whoever tries something else sets it back.
@@ -16,6 +17,9 @@
 #include "bloblang/language/eval_internal.h"
 
 enum { FAULT_EXPECTED_MAX = 12, PARSE_DEPTH_MAX = 400, IMPORT_DEPTH_MAX = 32 };
+
+/* As deep as a document may be: what lies deeper is in none. */
+enum { PATH_STEPS_MAX = 10000 };
 
 struct fault {
 	const char *at;
@@ -31,6 +35,13 @@ struct capture {
 	const struct capture *outer;
 };
 
+/* The steps of a path that still grows; paths it grew from share their part of them. */
+struct growing_steps {
+	struct json_step *items;
+	size_t count;
+	size_t capacity;
+};
+
 /* The state of parsing one text. */
 struct parse {
 	const char *text;
@@ -44,6 +55,9 @@ struct parse {
 	bool pure;          /* a mapping held in a string: no functions that look at messages or outside */
 	int depth;
 	int imports;
+	struct growing_steps steps;
+	const char *line_at; /* where lines were counted last */
+	int line;            /* of line_at, from 0 */
 };
 
 /* Results of a DelimitedPattern-like list, grown in the arena. */
@@ -66,6 +80,10 @@ static inline bool fault_is_fatal(const struct parse *p) { return p->fault.messa
 void fault_merge(struct fault *best, const struct fault *f);
 /* The sentence, without position. */
 const char *fault_text(struct arena *a, const struct fault *f);
+/* The line of a place in p->text, from 0; cheap near the place asked for last. */
+int parse_line(struct parse *p, const char *at);
+/* Memory or time is used up; the fault is set. Asked at each step of a loop over the text that makes something. */
+bool parse_is_spent(struct parse *p);
 /* "line L char C: sentence". */
 const char *fault_with_position(struct arena *a, const char *text, const struct fault *f);
 void fault_position(const char *text, const char *at, int *ret_line, int *ret_column);
@@ -95,9 +113,10 @@ parse_query_function parse_function_call;
 bool parse_method_call(struct parse *p, const struct node *target, const struct node **ret);
 struct node *node_new(struct parse *p, enum node_kind kind);
 const struct node *node_literal(struct parse *p, struct value v, const char *annotation);
-struct path node_join_path(struct parse *p, const struct path *old, const struct json_step *steps, size_t count);
+bool node_join_path(struct parse *p, struct path *path, const struct json_step *steps, size_t count);
 /* target.path: joins paths where the reference does. */
-const struct node *node_get(struct parse *p, const struct node *target, const struct json_step *steps, size_t count);
+bool node_get(struct parse *p, const struct node *target, const struct json_step *steps, size_t count,
+              const struct node **ret);
 bool node_arithmetic(struct parse *p, const char *at, enum operator op, const struct node *left,
                      const struct node *right, const struct node **ret);
 

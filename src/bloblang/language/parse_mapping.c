@@ -18,7 +18,7 @@
 struct block {
 	struct map_table *maps; /* null: no maps and imports here */
 	bool writes_meta;
-	const char *line_start; /* lines are counted from here */
+	int first_line; /* lines are counted from here */
 };
 
 typedef bool parse_statement_function(struct parse *p, const struct block *b, struct list *statements);
@@ -29,10 +29,8 @@ static struct mapping_statement *statement_new(struct parse *p, const struct blo
                                                const char *start)
 {
 	struct mapping_statement *s = arena_alloc(&p->program->arena, sizeof *s);
-	int column;
 
-	*s = (struct mapping_statement){.kind = kind};
-	fault_position(b->line_start, start, &s->line, &column);
+	*s = (struct mapping_statement){.kind = kind, .line = parse_line(p, start) - b->first_line + 1};
 	return s;
 }
 
@@ -106,31 +104,24 @@ static bool parse_meta(struct parse *p, const struct block *b, struct list *stat
 	return true;
 }
 
-static void add_step(struct parse *p, struct path *path, const char *text, size_t length)
-{
-	struct json_step *steps = arena_alloc(&p->program->arena, (path->count + 1) * sizeof *steps);
-
-	if (path->count != 0)
-		memcpy(steps, path->steps, path->count * sizeof *steps);
-	steps[path->count] = (struct json_step){text, (uint32_t)length};
-	path->steps = steps;
-	path->count++;
-}
-
 static bool parse_target(struct parse *p, struct path *path)
 {
+	struct json_step step;
 	const char *name;
 	size_t length;
 
 	if (!parse_name(p, &name, &length, "assignment"))
 		return false;
-	if (length != 4 || memcmp(name, "root", 4) != 0)
-		add_step(p, path, name, length);
+	step = (struct json_step){name, (uint32_t)length};
+	if ((length != 4 || memcmp(name, "root", 4) != 0) && !node_join_path(p, path, &step, 1))
+		return false;
 	while (p->at < p->end && *p->at == '.') {
 		p->at++;
 		if (!parse_name_or_quoted(p, &name, &length, "target path"))
 			return false;
-		add_step(p, path, name, length);
+		step = (struct json_step){name, (uint32_t)length};
+		if (!node_join_path(p, path, &step, 1))
+			return false;
 	}
 	return true;
 }
@@ -196,7 +187,7 @@ static bool parse_block(struct parse *p, const struct block *b, struct list *sta
 static bool parse_branch(struct parse *p, const struct block *b, bool has_condition, struct list *branches)
 {
 	struct branch *branch = arena_alloc(&p->program->arena, sizeof *branch);
-	struct block inner = {.maps = NULL, .writes_meta = true, .line_start = b->line_start};
+	struct block inner = {.maps = NULL, .writes_meta = true, .first_line = b->first_line};
 	struct list body = {0};
 
 	*branch = (struct branch){0};
@@ -274,7 +265,7 @@ static bool parse_map(struct parse *p, const struct block *b, struct list *state
 {
 	struct map *map = arena_alloc(&p->program->arena, sizeof *map);
 	const char *start = p->at;
-	struct block inner = {.line_start = start};
+	struct block inner = {.first_line = parse_line(p, start)};
 	struct list body = {0};
 
 	(void)statements;
@@ -347,7 +338,8 @@ static bool parse_import_file(struct parse *p, const char *at, const char *name,
 	if (p->imports >= IMPORT_DEPTH_MAX)
 		return fault_fatal(p, at, "imports are nested too deeply");
 	inner.imports++;
-	inner.text = inner.at = text;
+	inner.text = inner.at = inner.line_at = text;
+	inner.line = 0;
 	inner.end = text + strlen(text);
 	inner.folder = folder_of(p, path);
 	inner.captures = NULL;
@@ -410,6 +402,8 @@ static bool parse_statement(struct parse *p, const struct block *b, struct list 
 {
 	bool parsed;
 
+	if (parse_is_spent(p))
+		return false;
 	if (p->depth >= PARSE_DEPTH_MAX)
 		return fault_fatal(p, p->at, "the mapping is nested too deeply");
 	p->depth++;
@@ -420,7 +414,7 @@ static bool parse_statement(struct parse *p, const struct block *b, struct list 
 
 static bool parse_executor(struct parse *p, struct map_table *maps, struct statements *ret)
 {
-	struct block b = {.maps = maps, .writes_meta = true, .line_start = p->text};
+	struct block b = {.maps = maps, .writes_meta = true};
 	struct list statements = {0};
 
 	parse_skip_space(p);

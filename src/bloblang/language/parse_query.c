@@ -36,7 +36,8 @@ static bool parse_field_root(struct parse *p, const struct node **ret)
 		n->name_length = length;
 	} else if (length != 4 || memcmp(name, "this", 4) != 0) {
 		step = (struct json_step){name, (uint32_t)length};
-		n->path = node_join_path(p, &n->path, &step, 1);
+		if (!node_join_path(p, &n->path, &step, 1))
+			return false;
 	}
 	if (n->op == FIELD_THIS)
 		p->program->document_uses++;
@@ -149,8 +150,7 @@ static bool parse_tail_field(struct parse *p, const struct node *target, const s
 			return fault_rename(p, "field path");
 	}
 	step = (struct json_step){name, (uint32_t)length};
-	*ret = node_get(p, target, &step, 1);
-	return true;
+	return node_get(p, target, &step, 1, ret);
 }
 
 static bool parse_tail(struct parse *p, const struct node *target, const struct node **ret)
@@ -158,6 +158,8 @@ static bool parse_tail(struct parse *p, const struct node *target, const struct 
 	const char *start = p->at;
 	struct fault best = {0};
 
+	if (parse_is_spent(p))
+		return false;
 	if (parse_tail_map(p, target, ret))
 		return true;
 	if (fault_is_fatal(p))
@@ -323,6 +325,8 @@ static bool parse_operations(struct parse *p, const struct node **ret)
 	if (!parse_operand(p, &first))
 		return false;
 	while (parse_operator(p, &op)) {
+		if (parse_is_spent(p))
+			return false;
 		if (count == capacity) {
 			struct operation *more;
 
@@ -344,6 +348,8 @@ bool parse_query(struct parse *p, const struct node **ret)
 {
 	bool parsed;
 
+	if (parse_is_spent(p))
+		return false;
 	if (p->depth >= PARSE_DEPTH_MAX)
 		return fault_fatal(p, p->at, "the query is nested too deeply");
 	p->depth++;

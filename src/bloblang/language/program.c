@@ -33,7 +33,7 @@ bool program_parse(const struct program_source *source, struct program **ret, st
 	p.folder = program->folder;
 	p.text = p.at = arena_copy(&program->arena, source->text, source->length);
 	p.end = p.text + source->length;
-	if (source->form == PROGRAM_TEMPLATE ? parse_template(&p) : parse_mapping(&p)) {
+	if ((source->form == PROGRAM_TEMPLATE ? parse_template(&p) : parse_mapping(&p)) && !parse_is_spent(&p)) {
 		*ret = program;
 		return true;
 	}
@@ -51,6 +51,8 @@ void program_free(struct program *p)
 	arena_fini(&p->arena);
 	free(p);
 }
+
+size_t program_bytes(const struct program *p) { return sizeof *p + p->arena.held_bytes + p->arena.beside_bytes; }
 
 const char *program_varies(const struct program *p) { return p->varies; }
 

@@ -55,6 +55,8 @@ struct evaluator {
 bool program_parse(const struct program_source *source, struct program **ret, struct arena *a,
                    struct program_fault *fault);
 void program_free(struct program *p);
+/* What it holds. */
+size_t program_bytes(const struct program *p);
 
 /* True when a template has no query left to run. */
 bool program_constant(const struct program *p, const char **ret_text, size_t *ret_length);

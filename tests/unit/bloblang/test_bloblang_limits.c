@@ -179,13 +179,83 @@ static void every_loop_stops(void **state)
 		expect(rows[i].mapping, "{}", rows[i].part);
 }
 
+/* `before`, `piece` so many times, `after`. */
+static char *repeated(const char *before, const char *piece, size_t count, const char *after)
+{
+	char *text = malloc(strlen(before) + count * strlen(piece) + strlen(after) + 1);
+	char *at = stpcpy(text, before);
+
+	for (size_t i = 0; i < count; i++)
+		at = stpcpy(at, piece);
+	strcpy(at, after);
+	return text;
+}
+
+/* What a message's own mapping becomes grows with its text and ends at a limit; in the configuration the same. */
+static void texts_of_strangers_are_bounded(void **state)
+{
+	static const struct {
+		const char *before, *piece, *after, *part;
+		size_t count;
+	} rows[] = {
+	    {"root", ".a", " = 1", "", 9999},
+	    {"root", ".a", " = 1", "more than 10000 segments", 10001},
+	    {"root.x", ".'a'", " = deleted()", "more than 10000 segments", 20000},
+	    {"root = this", ".a", "", "more than 10000 segments", 10001},
+	    {"root = this", ".a", "", "null", 10000},
+	    {"root = this", ".'a'", "", "more than 10000 segments", 30000},
+	    {"root = @", ".a", "", "more than 10000 segments", 30000},
+	    {"let v = {}\nroot = $v", ".a", "", "more than 10000 segments", 30000},
+	    {"root = this", ".get('a')", "", "more than 10000 segments", 30000},
+	    {"root = this.get('a", ".a", "')", "more than 10000 segments", 30000},
+	    {"root = [this].map_each(q -> q", ".a", ")", "more than 10000 segments", 30000},
+	    {"root = [", "'x'.repeat(4000).uppercase(),", "1]", "", 3000},
+	    {"root = 'x'", "+'xxxxxxxxxxxxxxxxxxxxxxxx'", "", "needs more memory", 9000},
+	    {"root = [", "[],", "1].length()", "needs more memory", 400000},
+	    {"", "root.a = 1\n", "", "needs more memory", 90000},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		char *mapping = repeated(rows[i].before, rows[i].piece, rows[i].count, rows[i].after), *body, *at;
+
+		for (char *quote = mapping; (quote = strchr(quote, '\''));)
+			*quote = '"';
+		body = malloc(2 * strlen(mapping) + 3);
+		at = body;
+		*at++ = '"';
+		for (const char *c = mapping; *c; c++) {
+			if (*c == '"' || *c == '\n')
+				*at++ = '\\';
+			*at++ = *c == '\n' ? 'n' : *c;
+		}
+		strcpy(at, "\"");
+		expect("root = {}.bloblang(json())", body, rows[i].part);
+		free(mapping);
+		free(body);
+	}
+}
+
+/* The line of a statement counts from its text, or from the map it is in. */
+static void faults_have_their_line(void **state)
+{
+	(void)state;
+	expect("map f {\n\n  root.a = 1\n  root.b = throw(\"x\")\n}\n# c\nroot.a = 1\nroot.b = 1.apply(\"f\")", "{}",
+	       "(line 4): x");
+	expect("root.a = 1\nif true {\n  root.b = 2\n  root.c = throw(\"x\")\n}", "{}", "(line 2): x");
+	expect("root.a = if true {\n  1\n}\n\nroot.c = throw(\"x\")", "{}", "(line 5): x");
+	expect("map f { root = 1 }\nmap g {\n root = this\n root = throw(\"x\") }\nroot = this\nroot = 1.apply(\"g\")",
+	       "{}", "(line 3): x");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(recursion_ends),          cmocka_unit_test(deep_documents_pass),
 	    cmocka_unit_test(deep_values_are_refused), cmocka_unit_test(deep_mappings_do_not_parse),
 	    cmocka_unit_test(memory_is_bounded),       cmocka_unit_test(time_is_bounded),
-	    cmocka_unit_test(every_loop_stops),
+	    cmocka_unit_test(every_loop_stops),        cmocka_unit_test(texts_of_strangers_are_bounded),
+	    cmocka_unit_test(faults_have_their_line),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
