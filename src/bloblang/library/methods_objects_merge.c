@@ -154,19 +154,20 @@ static bool need_object(struct call *call)
 	return call->target.kind == VALUE_OBJECT || call_fail_type(call, call->target, "object");
 }
 
-/* Splits the path arguments once per call. */
-static bool split_paths(struct call *call, struct path **ret)
+/* Splits the path arguments once per call; null: the failure is set. */
+static struct path *split_paths(struct call *call)
 {
 	struct path *paths = arena_alloc(call->arena, (call->arg_count + 1) * sizeof *paths);
 
 	for (size_t i = 0; i < call->arg_count; i++) {
-		if (!value_is_text(call->args[i]))
-			return call_fail_type(call, call->args[i], "string");
+		if (!value_is_text(call->args[i])) {
+			call_fail_type(call, call->args[i], "string");
+			return NULL;
+		}
 		paths[i] = (struct path){0};
 		paths[i].steps = path_split(call->arena, call->args[i].text, call->args[i].length, &paths[i].count);
 	}
-	*ret = paths;
-	return true;
+	return paths;
 }
 
 static bool prepare_without(struct call *call)
@@ -180,9 +181,9 @@ static bool prepare_without(struct call *call)
 
 static bool with(struct call *call, struct value *ret)
 {
-	struct path *paths = NULL;
+	const struct path *paths = need_object(call) ? split_paths(call) : NULL;
 
-	if (!need_object(call) || !split_paths(call, &paths))
+	if (!paths)
 		return false;
 	*ret = keep_paths(call->arena, call->target, paths, call->arg_count, 0);
 	return true;
@@ -190,9 +191,9 @@ static bool with(struct call *call, struct value *ret)
 
 static bool without(struct call *call, struct value *ret)
 {
-	struct path *paths = NULL;
+	const struct path *paths = need_object(call) ? split_paths(call) : NULL;
 
-	if (!need_object(call) || !split_paths(call, &paths))
+	if (!paths)
 		return false;
 	*ret = drop_paths(call->arena, call->target, paths, call->arg_count, 0);
 	return true;

@@ -83,6 +83,8 @@ static void deep_documents_pass(void **state)
 	(void)state;
 	expect("root = this", fits, "[[[[");
 	expect("root = this", deep, "exceeded max depth");
+	expect("root = this.bloblang(\"root = this\") == this", fits, "true");
+	expect("root.a.b.c = this\nroot = root.bloblang(\"root = this\")", fits, "exceeded max depth");
 	expect("root.a = this\nroot.b = this == this\nroot.c = this.string().parse_json() == this", fits, "\"c\":true");
 	expect("root.a = json(\"0.0.0\").type()", fits, "array");
 	free(fits);
