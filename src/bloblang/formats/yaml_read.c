@@ -188,7 +188,7 @@ static bool merge_into(struct yaml_reader *r, struct value object, struct value 
 		r->error = "yaml: map merge requires map or sequence of maps as the value";
 		return false;
 	}
-	for (uint32_t i = 0; i < value_count(from); i++) {
+	for (uint32_t i = 0; i < value_count(from) && !arena_is_spent(r->arena); i++) {
 		struct value_pair *pair = &from.object->pairs[i];
 
 		if (!value_object_find(object, pair->key, pair->key_length))

@@ -129,11 +129,36 @@ static void claimed_lengths_stay_in_their_room(void **state)
 	free(bytes);
 }
 
+/* Each key and each key of a merge, which moves those behind it, is a step that may be the last. */
+static void yaml_stops_in_time(void **state)
+{
+	enum { KEYS = 40000 };
+	const struct arena_limits limits = {.most_bytes = 64 << 20, .own_bytes = 64 << 20, .time_ns = NS_PER_MS};
+	char *text = malloc(2 * KEYS * 16 + 64), *at = text;
+	struct arena a = {0};
+	const char *error;
+	struct value v;
+
+	(void)state;
+	assert_non_null(text);
+	for (int i = 0; i < KEYS; i++)
+		at += sprintf(at, "z%d: 1\n", i);
+	at = stpcpy(at, "<<:\n");
+	for (int i = 0; i < KEYS; i++)
+		at += sprintf(at, "  a%d: 1\n", i);
+	arena_limit(&a, &limits);
+	(void)yaml_read(&a, text, (size_t)(at - text), &v, &error);
+	assert_true(a.late);
+	arena_fini(&a);
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(texts_stay_in_their_room),
 	    cmocka_unit_test(claimed_lengths_stay_in_their_room),
+	    cmocka_unit_test(yaml_stops_in_time),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
