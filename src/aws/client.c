@@ -315,6 +315,14 @@ bool aws_client_take_news(struct aws_client *c)
 	return had;
 }
 
+enum transport_wait aws_client_moved(const struct aws_request *request, int64_t *at_ns)
+{
+	const struct sending *s = request->internal;
+
+	*at_ns = INT64_MAX;
+	return s && s->is_under_way ? transport_moved(&s->http, at_ns) : TRANSPORT_CONNECTING;
+}
+
 void aws_client_cancel_all(struct aws_client *c)
 {
 	struct sending *s;

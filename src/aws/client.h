@@ -65,6 +65,8 @@ enum err aws_client_open(struct event_base *base, const struct aws_client_option
 /* New credentials settings (SIGHUP); requests under way keep theirs. */
 enum err aws_client_reload(struct aws_client *c, const struct aws_client_options *options, struct error *e) MUST_CHECK;
 void aws_client_send(struct aws_client *c, struct aws_request *request);
+/* As transport_moved, of a request under way; one that waits for credentials waits for nobody: INT64_MAX. */
+enum transport_wait aws_client_moved(const struct aws_request *request, int64_t *at_ns);
 /* Ends every request with AWS_CANCELLED, soon. */
 void aws_client_cancel_all(struct aws_client *c);
 /* The same for those that still wait for credentials: surely not sent. At a stop, which must not wait for a program. */

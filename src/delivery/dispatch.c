@@ -437,12 +437,20 @@ static struct request *next_request(struct dispatch *d)
 	return ripe_ns(d) <= d->now_ns ? next_ordinary(d, record_limit(d), false) : NULL;
 }
 
+/* Beside a request that only is silent no probe goes where none would have gone beside it before. */
+static int64_t probe_due_ns(const struct dispatch *d)
+{
+	int64_t due = dispatch_is_silent(d) ? link_due_ns(&d->link, d->requests.count) : INT64_MIN;
+
+	return due > d->hold.next_probe_ns ? due : d->hold.next_probe_ns;
+}
+
 static bool may_send(const struct dispatch *d)
 {
 	if (d->phase == DISPATCH_STOPPING)
 		return false;
 	if (hold_is_on(&d->hold))
-		return !d->hold.probing && d->now_ns >= d->hold.next_probe_ns;
+		return !d->hold.probing && d->now_ns >= probe_due_ns(d);
 	return d->requests.count < max_in_flight(d) && pace_allows(&d->pace, d->now_ns, d->requests.count) &&
 	       link_due_ns(&d->link, d->requests.count) <= d->now_ns;
 }
@@ -489,8 +497,8 @@ static int64_t next_deadline(struct dispatch *d)
 		when = d->pace.throttled_ns + PACE_CALM_NS;
 	if (hold_is_on(&d->hold) && d->hold.probing)
 		return INT64_MAX;
-	if (hold_is_on(&d->hold) && d->hold.next_probe_ns > d->now_ns)
-		return d->hold.next_probe_ns;
+	if (hold_is_on(&d->hold) && probe_due_ns(d) > d->now_ns)
+		return probe_due_ns(d);
 	/* Nothing to probe with but a batch that is not complete: its time must wake us, or nothing ever does. */
 	if (hold_is_on(&d->hold))
 		return earlier(when, earlier(pull_due_ns(d), isolate_due_ns(&d->isolations)));
@@ -544,7 +552,7 @@ int64_t dispatch_run(struct dispatch *d, int64_t now_ns, int64_t wall_ms)
 
 	dispatch_tick(d, now_ns, wall_ms);
 	d->random = d->ports.unit(d->ports.arg);
-	tend_ns = earlier(dispatch_tend_shards(d), dispatch_tend_lanes(d));
+	tend_ns = earlier(earlier(dispatch_tend_shards(d), dispatch_tend_lanes(d)), dispatch_listen(d));
 	if (d->hold.state == DELIVERY_THROTTLED && d->pace.level == 0 && !pace_is_throttled(&d->pace, now_ns)) {
 		hold_move(&d->hold, HOLD_CALM, now_ns, wall_ms);
 		waiting_hasten(&d->waiting, now_ns, PACE_CALM_NS, d->ports.unit, d->ports.arg);
@@ -552,6 +560,8 @@ int64_t dispatch_run(struct dispatch *d, int64_t now_ns, int64_t wall_ms)
 	if (d->hold.state == DELIVERY_BLOCKED && d->suspects.count == 0 && !d->suspects.in_flight)
 		hold_move(&d->hold, HOLD_CALM, now_ns, wall_ms);
 	send_all(d);
+	if (d->requests.count > 0 && d->ports.moved)
+		tend_ns = earlier(tend_ns, now_ns + SILENCE_S * NS_PER_S);
 	log_expired(d);
 	if (d->batcher.messages == 0 && !d->preparing.batch && d->ready.count == 0 && d->lanes.records == 0)
 		d->flush = false;

@@ -1,3 +1,5 @@
+#include <stdio.h>
+
 #include "base/check.h"
 #include "base/mem.h"
 #include "delivery/dispatch_internal.h"
@@ -13,8 +15,80 @@ void dispatch_hold(struct dispatch *d, enum hold_event event, bool was_probe, co
 {
 	struct hold_waits waits = dispatch_hold_waits(d);
 
+	if (dispatch_is_silent(d) && (was_probe || !d->hold.probing)) { /* what was waited for failed */
+		was_probe = true;
+		d->silence = 0;
+	}
 	hold_fail(&d->hold, event, was_probe, said, text, &waits, d->now_ns, d->wall_ms);
 	pace_restart(&d->pace, d->now_ns);
+}
+
+/* What was heard of the requests under way. */
+struct heard {
+	int64_t last_ns;     /* INT64_MAX: none waits for anybody */
+	const char *waiting; /* for what */
+	bool moves;          /* one that was silent when the stream went offline */
+};
+
+/*
+ * A request that waits for its answer, or for a connection, says it by itself, unless another was answered since. Those
+ * that go out share the line: one that moves speaks for all of them.
+ */
+static struct heard listen_to(const struct dispatch *d)
+{
+	struct heard h = {.last_ns = INT64_MAX};
+	int64_t sending_ns = INT64_MIN;
+	const struct request *q;
+
+	LIST_FOREACH (q, &d->requests.list, link) {
+		int64_t at_ns;
+		enum transport_wait wait = d->ports.moved(d->ports.arg, q, &at_ns);
+
+		if (at_ns == INT64_MAX)
+			continue;
+		h.moves |= wait != TRANSPORT_CONNECTING && q->hold != d->hold.number && at_ns > d->hold.entered_ns;
+		if (at_ns < d->last_answer_ns)
+			at_ns = d->last_answer_ns;
+		if (wait == TRANSPORT_SENDING) {
+			sending_ns = at_ns > sending_ns ? at_ns : sending_ns;
+		} else if (at_ns < h.last_ns) {
+			h.last_ns = at_ns;
+			h.waiting = wait == TRANSPORT_WAITING ? "all of a request was acknowledged and nothing answers"
+			                                      : "no connection stands";
+		}
+	}
+	if (sending_ns != INT64_MIN && sending_ns < h.last_ns) {
+		h.last_ns = sending_ns;
+		h.waiting = "nothing more of a request is acknowledged";
+	}
+	return h;
+}
+
+int64_t dispatch_listen(struct dispatch *d)
+{
+	struct hold_waits waits;
+	struct heard h;
+	char text[128];
+
+	if (!d->ports.moved || d->requests.count == 0 || d->phase == DISPATCH_STOPPING ||
+	    (hold_is_on(&d->hold) && !dispatch_is_silent(d)))
+		return INT64_MAX;
+	h = listen_to(d);
+	if (hold_is_on(&d->hold)) {
+		if (!h.moves)
+			return d->now_ns + NS_PER_S;
+		hold_move(&d->hold, HOLD_CALM, d->now_ns, d->wall_ms);
+	}
+	if (h.last_ns == INT64_MAX)
+		return INT64_MAX;
+	if (d->now_ns - h.last_ns < SILENCE_S * NS_PER_S)
+		return h.last_ns + SILENCE_S * NS_PER_S;
+	waits = dispatch_hold_waits(d);
+	(void)snprintf(text, sizeof text, "the endpoint has been silent for over %d s: %s", SILENCE_S, h.waiting);
+	hold_fail(&d->hold, HOLD_LOST, false, "Silent", text, &waits, d->now_ns, d->wall_ms);
+	d->silence = d->hold.number;
+	d->ports.connections_suspect(d->ports.arg); /* a probe beside it goes over one of its own */
+	return d->now_ns + NS_PER_S;
 }
 
 void dispatch_works(struct dispatch *d)

@@ -80,7 +80,8 @@ struct dispatch {
 	struct ceiling ceiling;
 	struct link link;
 	struct stream_rate stream;
-	double usual; /* part that is refused wherever it goes, in the answer being dealt with or of late */
+	double usual;     /* part that is refused wherever it goes, in the answer being dealt with or of late */
+	uint32_t silence; /* hold.number of one that only silence says; 0: none */
 	struct age age;
 	struct streak offline;  /* the network or the service does not answer */
 	struct streak identity; /* REFRESH and SKEW */
@@ -225,6 +226,13 @@ void dispatch_take_prepared(struct dispatch *d, struct prepared *made, int64_t s
 struct hold_waits dispatch_hold_waits(struct dispatch *d);
 /* LOST or REFUSED: held or offline, probes only. */
 void dispatch_hold(struct dispatch *d, enum hold_event event, bool was_probe, const char *said, const char *text);
+/* Offline while requests under way hear nothing. Returns when it wants to be called again. */
+int64_t dispatch_listen(struct dispatch *d);
+/* Offline, and nothing has failed yet. */
+static inline bool dispatch_is_silent(const struct dispatch *d)
+{
+	return hold_is_on(&d->hold) && d->silence == d->hold.number;
+}
 /* The service answers as it should, rate apart. */
 void dispatch_works(struct dispatch *d);
 /* Whatever the probe brought, it is over. */

@@ -68,6 +68,8 @@ struct dispatch_ports {
 	void (*credentials_stale)(void *arg);
 	void (*clock_learn)(void *arg, int64_t server_wall_ms);
 	void (*connections_suspect)(void *arg);
+	/* What it waits for, and when it last moved (aws_client_moved). Null: nobody says. */
+	enum transport_wait (*moved)(void *arg, const struct request *request, int64_t *at_ns);
 	bool tells_way;        /* answers say what their way to the service was (link.h) */
 	struct flight *flight; /* null: nobody counts what a crash would double */
 };

@@ -19,7 +19,7 @@
 enum hold_event {
 	HOLD_ACKED,     /* the service answered as it should */
 	HOLD_THROTTLED, /* it refuses for rate */
-	HOLD_CALM,      /* no throttling for a while; nothing left that is refused */
+	HOLD_CALM,      /* no throttling for a while; nothing left that is refused; what was silent moves again */
 	HOLD_LOST,      /* it cannot be reached, or does not work */
 	HOLD_REFUSED,   /* it does not let us */
 	HOLD_BLOCKED,   /* what is left is refused on the way, all else went */

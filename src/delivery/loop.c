@@ -93,6 +93,12 @@ static void port_clock_learn(void *arg, int64_t server_wall_ms)
 	aws_client_clock_learn(d->client, server_wall_ms);
 }
 
+static enum transport_wait port_moved(void *arg, const struct request *q, int64_t *at_ns)
+{
+	(void)arg;
+	return aws_client_moved(&q->aws, at_ns);
+}
+
 static void port_connections_suspect(void *arg)
 {
 	struct delivery *d = arg;
@@ -111,6 +117,7 @@ struct dispatch_ports delivery_ports(struct delivery *d)
 	                               .credentials_stale = port_credentials_stale,
 	                               .clock_learn = port_clock_learn,
 	                               .connections_suspect = port_connections_suspect,
+	                               .moved = port_moved,
 	                               .tells_way = true,
 	                               .flight = journal_flight(d->journal)};
 }

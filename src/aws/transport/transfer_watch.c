@@ -88,6 +88,27 @@ int64_t transfer_look(struct transfer *t)
 	return left_ms < LOOK_MS ? left_ms : LOOK_MS;
 }
 
+/* Of an answer only its body counts: status lines and fields can come for ever. */
+enum transport_wait transport_moved(const struct transport_request *r, int64_t *at_ns)
+{
+	struct transfer *t = r->internal;
+	int64_t heard_ns = (int64_t)t->body.len * ANSWER_BYTE_MS * (int64_t)NS_PER_MS;
+
+	*at_ns = t->started_ns;
+	if (!t->begun)
+		return TRANSPORT_CONNECTING;
+	if (is_acked(t, clock_mono_ns())) {
+		*at_ns = t->moved_ns + heard_ns;
+		return TRANSPORT_WAITING;
+	}
+	if (t->first.is_known && t->last.is_known) {
+		*at_ns = t->moved_ns + heard_ns;
+		return TRANSPORT_SENDING;
+	}
+	*at_ns = t->begun_ns + (int64_t)(r->body_bytes / SLOWEST_BYTES_PER_MS) * (int64_t)NS_PER_MS + heard_ns;
+	return TRANSPORT_WAITING;
+}
+
 /* A link of long round trips is given longer the next time, an ordinary one never needs it. */
 static void learn_connecting(struct transfer *t, bool timed_out)
 {

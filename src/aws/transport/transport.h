@@ -103,6 +103,14 @@ void transport_close(struct transport *pool);
 void transport_start(struct transport *pool, struct transport_request *request);
 /* Ends a request without a call of done; harmless when none is under way. Not from inside done of the same one. */
 void transport_abort(struct transport *pool, struct transport_request *request);
+/* What a request under way waits for. */
+enum transport_wait {
+	TRANSPORT_CONNECTING,
+	TRANSPORT_SENDING, /* not all of it was acknowledged */
+	TRANSPORT_WAITING, /* for the answer, or for more of it */
+};
+/* *at_ns (monotonic): something of it was last acknowledged; later, as much as came of an answer that comes slowly. */
+enum transport_wait transport_moved(const struct transport_request *request, int64_t *at_ns);
 /* Connections made until now are not used again. */
 void transport_drop_connections(struct transport *pool);
 size_t transport_under_way(const struct transport *pool);

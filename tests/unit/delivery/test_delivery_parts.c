@@ -24,7 +24,7 @@ static void every_pair_of_state_and_event(void **state)
 	    "starting",  "flowing",   "throttled", "-",       "offline", "held", "blocked", "stopped",
 	    "flowing",   "flowing",   "throttled", "-",       "offline", "held", "blocked", "stopped",
 	    "throttled", "throttled", "throttled", "flowing", "offline", "held", "blocked", "stopped",
-	    "offline",   "flowing",   "throttled", "-",       "offline", "held", "-",       "stopped",
+	    "offline",   "flowing",   "throttled", "flowing", "offline", "held", "-",       "stopped",
 	    "held",      "flowing",   "throttled", "-",       "offline", "held", "-",       "stopped",
 	    "blocked",   "flowing",   "throttled", "flowing", "offline", "held", "blocked", "stopped",
 	    "stopped",   "-",         "-",         "-",       "-",       "-",    "-",       "-",
