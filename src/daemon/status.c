@@ -329,7 +329,7 @@ void status_print_ready(const struct status_source *s, struct buf *out, bool rea
 	jsonout_text(&j, "path", "output");
 	jsonout_bool(&j, "connected",
 	             s->delivery->state == DELIVERY_FLOWING || s->delivery->state == DELIVERY_THROTTLED);
-	if (s->delivery->reason[0])
+	if (s->delivery->reason[0] && s->delivery->state != DELIVERY_THROTTLED)
 		jsonout_text(&j, "error", s->delivery->reason);
 	jsonout_object_end(&j);
 	jsonout_array_end(&j);

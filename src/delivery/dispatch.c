@@ -493,8 +493,9 @@ static int64_t next_deadline(struct dispatch *d)
 
 	if (d->phase == DISPATCH_STOPPING)
 		return INT64_MAX;
-	if (d->hold.state == DELIVERY_THROTTLED && d->pace.level == 0)
-		when = d->pace.throttled_ns + PACE_CALM_NS;
+	if (d->hold.state == DELIVERY_THROTTLED)
+		when = pace_is_throttled(&d->pace, d->now_ns) ? d->pace.throttled_ns + PACE_CALM_NS
+		                                              : d->now_ns + PACE_CALM_NS;
 	if (hold_is_on(&d->hold) && d->hold.probing)
 		return INT64_MAX;
 	if (hold_is_on(&d->hold) && probe_due_ns(d) > d->now_ns)
@@ -513,12 +514,6 @@ static int64_t next_deadline(struct dispatch *d)
 		when = earlier(when, earlier(pull_due_ns(d), lanes_due_ns(&d->lanes)));
 	when = earlier(when, suspects_due_ns(&d->suspects));
 	return earlier(when, isolate_due_ns(&d->isolations));
-}
-
-uint32_t dispatch_held(const struct dispatch *d)
-{
-	return d->ready.count + d->ready.shards.queued + (uint32_t)d->waiting.count + d->batcher.messages +
-	       d->preparing.messages + d->isolations.records + d->suspects.count + d->lanes.records;
 }
 
 /* One line for all that expired since the last. */
@@ -553,7 +548,7 @@ int64_t dispatch_run(struct dispatch *d, int64_t now_ns, int64_t wall_ms)
 	dispatch_tick(d, now_ns, wall_ms);
 	d->random = d->ports.unit(d->ports.arg);
 	tend_ns = earlier(earlier(dispatch_tend_shards(d), dispatch_tend_lanes(d)), dispatch_listen(d));
-	if (d->hold.state == DELIVERY_THROTTLED && d->pace.level == 0 && !pace_is_throttled(&d->pace, now_ns)) {
+	if (dispatch_is_calm(d)) {
 		hold_move(&d->hold, HOLD_CALM, now_ns, wall_ms);
 		waiting_hasten(&d->waiting, now_ns, PACE_CALM_NS, d->ports.unit, d->ports.arg);
 	}

@@ -71,6 +71,7 @@ static void act_again(struct dispatch *d, struct request *q, const struct verdic
 static void act_slower(struct dispatch *d, struct request *q, const struct verdict *v)
 {
 	metric_add(M_THROTTLED, q->count);
+	dispatch_note_throttled(d, v->said, v->text);
 	pace_answered(&d->pace, d->now_ns, q->sent_ns, KINESIS_REQUEST_RECORDS, 1, d->random,
 	              dispatch_asked_ns(v->retry_after_ms), d->set.kspool.throttle_max_ns);
 	dispatch_works(d);
@@ -378,7 +379,8 @@ static void settle_failed(struct dispatch *d, struct request *q, const struct an
 		v.code = lasting_code(v.outcome);
 		v.said = said.code;
 		v.text = said.text;
-		f->throttled += v.outcome->action == ACTION_SLOWER;
+		if (v.outcome->action == ACTION_SLOWER && f->throttled++ == 0)
+			dispatch_note_throttled(d, v.said, v.text);
 		f->set_aside += v.outcome->action == ACTION_SETTLE;
 		if (entry_failed(d, q, i, &v))
 			f->hold = said;

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "delivery/dispatch_internal.h"
 
 struct hold_waits dispatch_hold_waits(struct dispatch *d)
@@ -91,14 +92,30 @@ int64_t dispatch_listen(struct dispatch *d)
 	return d->now_ns + NS_PER_S;
 }
 
+void dispatch_note_throttled(struct dispatch *d, const char *said, const char *text)
+{
+	(void)snprintf(d->throttled_code, sizeof d->throttled_code, "%s", said);
+	(void)snprintf(d->throttled_text, sizeof d->throttled_text, "%s", text);
+}
+
+bool dispatch_is_calm(const struct dispatch *d)
+{
+	bool is_empty = d->requests.count == 0 && dispatch_held(d) == 0 && metric_get(M_LEDGER_PENDING) <= 0;
+
+	return d->hold.state == DELIVERY_THROTTLED && !pace_is_throttled(&d->pace, d->now_ns) &&
+	       (d->last_ack_ns >= d->pace.throttled_ns || is_empty);
+}
+
 void dispatch_works(struct dispatch *d)
 {
 	bool was_on = hold_is_on(&d->hold);
 
 	d->offline.count = 0;
 	d->identity.count = 0;
-	hold_move(&d->hold, pace_is_throttled(&d->pace, d->now_ns) ? HOLD_THROTTLED : HOLD_ACKED, d->now_ns,
-	          d->wall_ms);
+	if (pace_is_throttled(&d->pace, d->now_ns))
+		hold_throttle(&d->hold, d->throttled_code, d->throttled_text, d->now_ns, d->wall_ms);
+	else
+		hold_move(&d->hold, HOLD_ACKED, d->now_ns, d->wall_ms);
 	if (was_on)
 		suspects_hasten(&d->suspects, d->now_ns);
 }

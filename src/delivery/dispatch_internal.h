@@ -80,7 +80,10 @@ struct dispatch {
 	struct ceiling ceiling;
 	struct link link;
 	struct stream_rate stream;
-	double usual;     /* part that is refused wherever it goes, in the answer being dealt with or of late */
+	double usual; /* part that is refused wherever it goes, in the answer being dealt with or of late */
+	/* The newest throttling, while there is any. */
+	char throttled_code[96];
+	char throttled_text[512];
 	uint32_t silence; /* hold.number of one that only silence says; 0: none */
 	struct age age;
 	struct streak offline;  /* the network or the service does not answer */
@@ -136,7 +139,7 @@ static inline int64_t dispatch_asked_ns(int64_t retry_after_ms)
 	return retry_after_ms > 0 && retry_after_ms < INT64_MAX / NS_PER_MS ? retry_after_ms * NS_PER_MS : 0;
 }
 
-/* dispatch.c */
+/* dispatch_status.c */
 /* Messages and records that wait. */
 uint32_t dispatch_held(const struct dispatch *d);
 
@@ -233,6 +236,10 @@ static inline bool dispatch_is_silent(const struct dispatch *d)
 {
 	return hold_is_on(&d->hold) && d->silence == d->hold.number;
 }
+/* It refuses for rate, in these words. */
+void dispatch_note_throttled(struct dispatch *d, const char *said, const char *text);
+/* Throttled, and not any more: for a while nothing was refused, and something was stored since, or nothing is left. */
+bool dispatch_is_calm(const struct dispatch *d);
 /* The service answers as it should, rate apart. */
 void dispatch_works(struct dispatch *d);
 /* Whatever the probe brought, it is over. */

@@ -4,6 +4,12 @@
 #include "base/clock.h"
 #include "delivery/dispatch_internal.h"
 
+uint32_t dispatch_held(const struct dispatch *d)
+{
+	return d->ready.count + d->ready.shards.queued + (uint32_t)d->waiting.count + d->batcher.messages +
+	       d->preparing.messages + d->isolations.records + d->suspects.count + d->lanes.records;
+}
+
 /* When the stream is asked again; INT64_MAX: it is not waited for. */
 static int64_t next_question_ns(const struct dispatch *d)
 {

@@ -2,7 +2,7 @@
  * Invariants:
  * 1. A probe is under way, or its time is set, only while HELD or OFFLINE.
  * 2. Time held is counted once: entered_ns while it lasts, held_total_ns after.
- * 3. code and reason are empty unless HELD, OFFLINE or BLOCKED.
+ * 3. code and reason are empty when STARTING, FLOWING or STOPPED, and no other time.
  */
 #include "delivery/hold.h"
 
@@ -86,7 +86,7 @@ static void set_state(struct hold *h, enum hold_event event, int64_t now_ns, int
 		h->entered_ns = now_ns;
 		h->number++;
 	}
-	if (!hold_is_on(h) && new != DELIVERY_BLOCKED)
+	if (!hold_is_on(h) && new != DELIVERY_BLOCKED &&new != DELIVERY_THROTTLED)
 		h->code[0] = h->reason[0] = '\0';
 	count_move(h, old, was_on);
 	LOG(hold_is_on(h) || new == DELIVERY_BLOCKED ? LOG_WARN : LOG_INFO, "delivery state",
@@ -96,8 +96,15 @@ static void set_state(struct hold *h, enum hold_event event, int64_t now_ns, int
 
 void hold_move(struct hold *h, enum hold_event event, int64_t now_ns, int64_t wall_ms)
 {
-	must(event != HOLD_LOST && event != HOLD_REFUSED && event != HOLD_BLOCKED);
+	must(event != HOLD_LOST && event != HOLD_REFUSED && event != HOLD_BLOCKED && event != HOLD_THROTTLED);
 	set_state(h, event, now_ns, wall_ms);
+}
+
+void hold_throttle(struct hold *h, const char *code, const char *reason, int64_t now_ns, int64_t wall_ms)
+{
+	(void)snprintf(h->code, sizeof h->code, "%s", code);
+	(void)snprintf(h->reason, sizeof h->reason, "%s", reason);
+	set_state(h, HOLD_THROTTLED, now_ns, wall_ms);
 }
 
 void hold_block(struct hold *h, const char *code, const char *reason, int64_t now_ns, int64_t wall_ms)

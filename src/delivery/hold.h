@@ -19,10 +19,11 @@
 enum hold_event {
 	HOLD_ACKED,     /* the service answered as it should */
 	HOLD_THROTTLED, /* it refuses for rate */
-	HOLD_CALM,      /* no throttling for a while; nothing left that is refused; what was silent moves again */
-	HOLD_LOST,      /* it cannot be reached, or does not work */
-	HOLD_REFUSED,   /* it does not let us */
-	HOLD_BLOCKED,   /* what is left is refused on the way, all else went */
+	HOLD_CALM,    /* stored again and no throttling for a while; nothing left that is refused; what was silent moves
+	                 again */
+	HOLD_LOST,    /* it cannot be reached, or does not work */
+	HOLD_REFUSED, /* it does not let us */
+	HOLD_BLOCKED, /* what is left is refused on the way, all else went */
 	HOLD_STOP,
 	HOLD_EVENTS,
 };
@@ -50,8 +51,10 @@ static inline bool hold_is_on(const struct hold *h)
 {
 	return h->state == DELIVERY_OFFLINE || h->state == DELIVERY_HELD;
 }
-/* ACKED, THROTTLED, CALM, STOP. */
+/* ACKED, CALM, STOP. */
 void hold_move(struct hold *h, enum hold_event event, int64_t now_ns, int64_t wall_ms);
+/* THROTTLED, with the newest that said so. */
+void hold_throttle(struct hold *h, const char *code, const char *reason, int64_t now_ns, int64_t wall_ms);
 struct hold_waits {
 	int64_t initial_ns;
 	int64_t max_ns;

@@ -206,7 +206,8 @@ static inline void check_waiting(struct dispatch_sums *sums, const struct waitin
 static inline void check_hold(const struct hold *h)
 {
 	must(hold_is_on(h) || (!h->probing && h->next_probe_ns == 0));
-	must(hold_is_on(h) || h->state == DELIVERY_BLOCKED || (h->code[0] == '\0' && h->reason[0] == '\0'));
+	must(hold_is_on(h) || h->state == DELIVERY_BLOCKED || h->state == DELIVERY_THROTTLED ||
+	     (h->code[0] == '\0' && h->reason[0] == '\0'));
 }
 
 /* After an event and the run that follows it. */
