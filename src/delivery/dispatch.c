@@ -437,6 +437,17 @@ static struct request *next_request(struct dispatch *d)
 	return ripe_ns(d) <= d->now_ns ? next_ordinary(d, record_limit(d), false) : NULL;
 }
 
+/* By the link, and by what became of the last ones; INT64_MAX: not before an answer. */
+static int64_t ask_due_ns(const struct dispatch *d)
+{
+	int64_t due = !dispatch_is_dry(d)     ? INT64_MIN
+	              : d->requests.count > 0 ? INT64_MAX
+	                                      : d->asked_ns + NS_PER_S,
+	        link = link_due_ns(&d->link, d->requests.count);
+
+	return due > link ? due : link;
+}
+
 /* Beside a request that only is silent no probe goes where none would have gone beside it before. */
 static int64_t probe_due_ns(const struct dispatch *d)
 {
@@ -452,13 +463,14 @@ static bool may_send(const struct dispatch *d)
 	if (hold_is_on(&d->hold))
 		return !d->hold.probing && d->now_ns >= probe_due_ns(d);
 	return d->requests.count < max_in_flight(d) && pace_allows(&d->pace, d->now_ns, d->requests.count) &&
-	       link_due_ns(&d->link, d->requests.count) <= d->now_ns;
+	       ask_due_ns(d) <= d->now_ns;
 }
 
 static void launch(struct dispatch *d, struct request *q)
 {
 	must(d->phase != DISPATCH_STOPPING && (!hold_is_on(&d->hold) || q->probe));
 	requests_begin(&d->requests, q, d->now_ns);
+	d->asked_ns = d->now_ns;
 	link_sent(&d->link, q->put.accounted_bytes, d->now_ns);
 	q->is_cut = q->count < request_records(d) && link_cuts(&d->link, q->put.accounted_bytes);
 	for (uint32_t i = 0; i < q->count; i++)
@@ -507,8 +519,8 @@ static int64_t next_deadline(struct dispatch *d)
 		return when;
 	if (d->now_ns < d->pace.pause_until_ns)
 		return earlier(when, d->pace.pause_until_ns);
-	if (d->now_ns < link_due_ns(&d->link, d->requests.count))
-		return earlier(when, link_due_ns(&d->link, d->requests.count));
+	if (d->now_ns < ask_due_ns(d))
+		return earlier(when, ask_due_ns(d));
 	when = earlier(when, ripe_ns(d));
 	if (wants_more(d, wanted_records(d)))
 		when = earlier(when, earlier(pull_due_ns(d), lanes_due_ns(&d->lanes)));
@@ -577,6 +589,7 @@ void dispatch_kick(struct dispatch *d, int64_t now_ns)
 {
 	d->flush = true;
 	d->pace.pause_until_ns = now_ns;
+	d->dry.count = d->dry_records = 0;
 	suspects_hasten(&d->suspects, now_ns);
 	if (hold_is_on(&d->hold))
 		d->hold.next_probe_ns = now_ns;

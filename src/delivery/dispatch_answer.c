@@ -74,6 +74,7 @@ static void act_slower(struct dispatch *d, struct request *q, const struct verdi
 	dispatch_note_throttled(d, v->said, v->text);
 	pace_answered(&d->pace, d->now_ns, q->sent_ns, KINESIS_REQUEST_RECORDS, 1, d->random,
 	              dispatch_asked_ns(v->retry_after_ms), d->set.kspool.throttle_max_ns);
+	dispatch_note_dry(d, q, true);
 	dispatch_works(d);
 	all_again(d, q, v);
 }
@@ -202,6 +203,7 @@ static void refused_for_one(struct dispatch *d, struct request *q, const struct 
 
 static void act_isolate(struct dispatch *d, struct request *q, const struct verdict *v)
 {
+	dispatch_note_dry(d, q, false);
 	if (d->refused < REFUSED_IN_A_ROW)
 		dispatch_works(d);
 	refused_for_one(d, q, v);
@@ -428,6 +430,7 @@ static void settle_entries(struct dispatch *d, struct request *q, const struct a
 	settle_stored(d, q, a);
 	if (a->stored < q->count)
 		settle_failed(d, q, a, &f);
+	dispatch_note_dry(d, q, a->stored == 0 && f.set_aside == 0);
 	metric_add(M_THROTTLED, f.throttled);
 	if (f.throttled > 0 && d->ready.by_shard)
 		pace_note(&d->pace, d->now_ns);

@@ -139,6 +139,14 @@ bool dispatch_fails(struct dispatch *d, struct streak *s, const struct request *
 	return true;
 }
 
+void dispatch_note_dry(struct dispatch *d, const struct request *q, bool is_dry)
+{
+	if (!is_dry)
+		d->dry.count = d->dry_records = 0;
+	else if (dispatch_fails(d, &d->dry, q) || d->dry_records < DRY_RECORDS)
+		d->dry_records += q->count;
+}
+
 /* A record that was tried in this run; the others are simply pending in the journal. */
 static void park(struct dispatch *d, struct record *r)
 {

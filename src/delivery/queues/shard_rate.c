@@ -17,6 +17,7 @@
 #define BUCKET_S 0.25
 #define REFUSED_BY_CHANCE 2 /* so few say nothing, nor do two standard deviations beyond what is tolerated */
 #define BARREN 5
+#define BARREN_RECORDS 44      /* of ten refused nine, that is no chance */
 #define LOG_CHANCE 7.0         /* of one in a thousand */
 #define INTERVAL_NS NS_PER_S   /* of one judgement: a whole window of the service */
 #define LONG_NS (3 * NS_PER_S) /* enough for a judgement, however few the records */
@@ -61,7 +62,7 @@ static void limit(struct shard_rate *r, double even, int64_t now_ns)
 	memset(r, 0, sizeof *r);
 	r->is_limited = r->is_finding = true;
 	r->random = (uint64_t)now_ns * UINT64_C(0x9e3779b97f4a7c15);
-	r->filled_ns = r->refused_ns = r->short_ns = r->sent_ns = now_ns;
+	r->filled_ns = r->refused_ns = r->short_ns = r->sent_ns = r->barren_ns = now_ns;
 	set_speed(r, first, now_ns + INTERVAL_NS); /* what was sent before used up what comes next */
 	r->tokens = -first * 3 / 4;
 }
@@ -220,6 +221,26 @@ static void judge(struct shard_rate *r, double usual, int64_t now_ns)
 		faster(r, share, now_ns);
 }
 
+/* One answer after the other, and not one record was taken: no interval is waited for. */
+static void note_barren(struct shard_rate *r, const struct shard_share *s, int64_t sent_ns, int64_t now_ns)
+{
+	if (s->records_taken > 0) {
+		r->barren = r->barren_answers = 0;
+		return;
+	}
+	if (r->is_dead || sent_ns <= r->barren_ns)
+		return;
+	r->barren_ns = now_ns;
+	r->barren += s->records_refused;
+	if (++r->barren_answers < BARREN || r->barren < BARREN_RECORDS)
+		return;
+	r->is_dead = true;
+	r->is_finding = false;
+	r->too_much = 0;
+	r->probes = r->leaps = r->easy = 0;
+	set_speed(r, r->speed, now_ns);
+}
+
 bool shard_rate_answered(struct shard_rate *r, const struct shard_share *s, int64_t sent_ns, int64_t now_ns)
 {
 	if (s->records_taken + s->records_refused == 0)
@@ -238,6 +259,7 @@ bool shard_rate_answered(struct shard_rate *r, const struct shard_share *s, int6
 		r->clean = 0;
 	}
 	r->clean += s->records_taken;
+	note_barren(r, s, sent_ns, now_ns);
 	if (sent_ns >= r->changed_ns) {
 		r->taken += s->taken;
 		r->refused += s->refused;

@@ -39,13 +39,15 @@ struct shard_rate {
 	double taken, refused;
 	uint32_t records;
 	int64_t changed_ns;
-	int64_t heard_ns; /* when the newest that was answered was sent; while it is free: when it answered */
-	uint32_t clean;   /* records taken since one was refused */
-	uint32_t barren;  /* records refused since one was taken, while it is free */
-	uint32_t probes;  /* since it is dead */
-	uint32_t easy;    /* intervals in a row in which less than half of what is tolerated was refused */
-	uint32_t leaps;   /* beyond what was too much, in a row */
-	int64_t leapt_ns; /* when the newest was */
+	int64_t heard_ns;        /* when the newest that was answered was sent; while it is free: when it answered */
+	uint32_t clean;          /* records taken since one was refused */
+	uint32_t barren;         /* records refused since one was taken */
+	uint32_t barren_answers; /* while it is limited: with these, each to what was sent after the one before */
+	int64_t barren_ns;       /* when the newest of these came */
+	uint32_t probes;         /* since it is dead */
+	uint32_t easy;           /* intervals in a row in which less than half of what is tolerated was refused */
+	uint32_t leaps;          /* beyond what was too much, in a row */
+	int64_t leapt_ns;        /* when the newest was */
 	int64_t filled_ns;
 	uint64_t random;    /* of the length of a step */
 	int64_t refused_ns; /* when something last was */
