@@ -1,10 +1,11 @@
 /*
  * store: the spool's file, used by one thread; this page has the verbs of the hot path.
  *
- * What it is: the only room that speaks SQL. One row per message; failed ones have a second row in `failures`. Each row
- * carries a checksum over id, time, metadata and body. The ledger changes in the transaction of the rows it counts.
+ * What it is: the room that speaks SQL, with upkeep/ inside it. A row is a block of messages, or one that stands
+ * alone; failed ones have a second row in `failures`. Blocks, messages and what stands beside them carry checksums. The
+ * ledger changes in the transaction of the rows it counts.
  * Beside this page: store_open.h, store_settlement.h, store_ledger.h (counts), store_space.h (full disks),
- * store_damage.h (salvage, check, repair), store_dead.h (the shelf), store_copy.h.
+ * store_damage.h (salvage), store_dead.h (the shelf); upkeep/ checks, repairs and copies.
  * Promises: 1 (a commit is synced), 2, 3, 9.
  * Owner: who opened it. Messages stay the caller's; store_read's become the caller's.
  * Thread: the one that opened it.
