@@ -133,8 +133,8 @@ def certificate():
 
 
 def pytest_collection_modifyitems(config, items):
-    """KSPOOL_TEST_HALF=0/2 keeps every second test: tools/test runs the halves side by side."""
-    part = os.environ.get("KSPOOL_TEST_HALF")
+    """KSPOOL_TEST_PART=0/3 keeps every third test: tools/test runs the parts side by side."""
+    part = os.environ.get("KSPOOL_TEST_PART")
     if part:
         mine, parts = map(int, part.split("/"))
         items[:] = [item for number, item in enumerate(items) if number % parts == mine]
