@@ -8,16 +8,22 @@
  *   SHIM_AT      the number at which it happens; SHIM_FOREVER=1: there and at every one after it
  *   SHIM_DO      kill, or eio, enospc, edquot, erofs, enomem: what the operation fails with; short: half of a write
  *   SHIM_ON      only these, with commas: open read write sync truncate rename unlink allocate; memory, which is
- * counted only when it is named: malloc and its kin return null SHIM_NAME    only the file of this name (without its
- * folder) SHIM_GATE    nothing is counted before this file exists SHIM_CLOCK   a file of 8 bytes, shared memory: what
- * is added to the time of day, in milliseconds (signed) SHIM_UPTIME  the same for the time since boot, which may only
- * be moved on SHIM_LOG     what was hit is appended here: number, operation, path Thread: any. Does not: follow
- * descriptors made by dup, or memory maps.
+ *                counted only when it is named: malloc and its kin return null
+ *   SHIM_NAME    only the file of this name (without its folder)
+ *   SHIM_GATE    nothing is counted before this file exists
+ *   SHIM_CLOCK   a file of 8 bytes, shared memory: what is added to the time of day, in milliseconds (signed)
+ *   SHIM_UPTIME  the same for the time since boot, which may only be moved on
+ *   SHIM_NAMES   a file: the address that every name under .test has, or: none, again (no answer from a server), hang
+ *                (no answer until the file says something else)
+ *   SHIM_LOG     what was hit is appended here: number, operation, path
+ *
+ * Thread: any. Does not: follow descriptors made by dup, or memory maps.
  */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <netdb.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -36,7 +42,7 @@ enum { FDS = 4096 };
 enum what { GO_ON, FAIL, SHORT };
 
 static struct {
-	const char *under, *act, *on, *name, *gate, *log;
+	const char *under, *act, *on, *name, *gate, *log, *names;
 	size_t under_len;
 	uint64_t at;
 	bool forever;
@@ -69,6 +75,7 @@ __attribute__((constructor)) static void set_up(void)
 	shim.name = getenv("SHIM_NAME");
 	shim.gate = getenv("SHIM_GATE");
 	shim.log = getenv("SHIM_LOG");
+	shim.names = getenv("SHIM_NAMES");
 	shim.at = at ? strtoull(at, NULL, 10) : 0;
 	shim.forever = getenv("SHIM_FOREVER") != NULL;
 	shim.clock_ms = share(getenv("SHIM_CLOCK"));
@@ -423,4 +430,39 @@ int gettimeofday(struct timeval *restrict ret, void *restrict zone)
 	ret->tv_sec = t.tv_sec;
 	ret->tv_usec = t.tv_nsec / 1000;
 	return 0;
+}
+
+/* What the file says of all names now; false: they are looked up as ever. */
+static bool say_of_names(const char *name, char out[128])
+{
+	size_t length = name ? strlen(name) : 0;
+	ssize_t n;
+	int fd;
+
+	if (!shim.names || length < 5 || strcmp(name + length - 5, ".test") != 0)
+		return false;
+	fd = (int)syscall(SYS_openat, AT_FDCWD, shim.names, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : syscall(SYS_read, fd, out, 127);
+	if (fd >= 0)
+		(void)syscall(SYS_close, fd);
+	out[n < 0 ? 0 : n] = '\0';
+	out[strcspn(out, "\n")] = '\0';
+	return true;
+}
+
+int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **ret)
+{
+	const struct timespec moment = {.tv_nsec = 50000000};
+	char said[128];
+
+	REAL(getaddrinfo);
+	if (!say_of_names(name, said))
+		return real(name, service, hints, ret);
+	while (strcmp(said, "hang") == 0) {
+		(void)nanosleep(&moment, NULL);
+		(void)say_of_names(name, said);
+	}
+	if (strcmp(said, "none") == 0)
+		return EAI_NONAME;
+	return strcmp(said, "again") == 0 ? EAI_AGAIN : real(said, service, hints, ret);
 }

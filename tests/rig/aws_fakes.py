@@ -4,6 +4,7 @@ Each refuses what the real one refuses, and keeps every request it saw. Signatur
 kspool's own code. Keys are derived from what was asked, so that two clients asking the same get the same.
 """
 
+import contextlib
 import hashlib
 import json
 import re
@@ -67,7 +68,8 @@ class Fake:
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(text)))
                 self.end_headers()
-                self.wfile.write(text)
+                with contextlib.suppress(ConnectionError):  # who asked has gone
+                    self.wfile.write(text)
 
             do_GET = do_PUT = do_POST = serve
 

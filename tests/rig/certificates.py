@@ -38,6 +38,42 @@ class Authority:
         return context
 
 
+def dated(home, host):
+    """ca.pem, other.pem (another authority), and NAME.pem with NAME.key of a server at `host` ("DNS:..." or "IP:..."):
+    good, expired, early, wrong (its name)."""
+    def run(*words):
+        subprocess.run(["openssl", *words], cwd=home, check=True, capture_output=True)
+
+    for ca in ("ca", "other"):
+        run("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", ca + ".key",
+            "-out", ca + ".pem", "-subj", "/CN=" + ca, "-days", "30")
+    (home / "index.txt").write_text("")
+    for name, where, start, end in (("good", host, "20200101000000Z", "20400101000000Z"),
+                                    ("expired", host, "20200101000000Z", "20200201000000Z"),
+                                    ("early", host, "20390101000000Z", "20400101000000Z"),
+                                    ("wrong", "DNS:elsewhere.example", "20200101000000Z", "20400101000000Z")):
+        (home / f"{name}.cnf").write_text(
+            f"[ca]\ndefault_ca=c\n[c]\ndir=.\ndatabase=index.txt\nnew_certs_dir=.\ncertificate=ca.pem\n"
+            f"private_key=ca.key\nrand_serial=yes\ndefault_md=sha256\npolicy=p\nx509_extensions=e\n"
+            f"unique_subject=no\n[p]\ncommonName=supplied\n[e]\nsubjectAltName={where}\n")
+        run("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", name + ".key", "-out",
+            name + ".csr", "-subj", "/CN=somebody")
+        run("ca", "-batch", "-config", name + ".cnf", "-in", name + ".csr", "-out", name + ".pem", "-startdate", start,
+            "-enddate", end, "-notext")
+    return home
+
+
+def server_context(home, name, most=None):
+    """Of a server with a certificate of dated(). most: the newest version of TLS it speaks."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(home / f"{name}.pem", home / f"{name}.key")
+    if most:
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        context.minimum_version = ssl.TLSVersion.TLSv1
+        context.maximum_version = most
+    return context
+
+
 def post_tls(port, context, body=b"x", path="/post", headers=None):
     """The status, or None when the server would not talk."""
     connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=5)

@@ -99,6 +99,8 @@ class FakeKinesis:
         return time.time() + self.clock_offset
 
     def online(self):
+        if self._listener:
+            return
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((self.host, self.port))

@@ -3,11 +3,11 @@
 import re
 import socket
 import ssl
-import subprocess
 import threading
 
 import pytest
 
+from certificates import dated, server_context
 from identity_rig import Machine
 from test_identity_same import ENV, ROLE
 
@@ -15,28 +15,7 @@ from test_identity_same import ENV, ROLE
 @pytest.fixture(scope="module")
 def pki(tmp_path_factory):
     """ca.pem, other.pem (another authority), and certificates for localhost: good, expired, early, wrong (name)."""
-    home = tmp_path_factory.mktemp("pki")
-
-    def run(*words):
-        subprocess.run(["openssl", *words], cwd=home, check=True, capture_output=True)
-
-    for ca in ("ca", "other"):
-        run("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", ca + ".key",
-            "-out", ca + ".pem", "-subj", "/CN=" + ca, "-days", "30")
-    (home / "index.txt").write_text("")
-    for name, host, start, end in (("good", "localhost", "20200101000000Z", "20400101000000Z"),
-                                   ("expired", "localhost", "20200101000000Z", "20200201000000Z"),
-                                   ("early", "localhost", "20390101000000Z", "20400101000000Z"),
-                                   ("wrong", "elsewhere.example", "20200101000000Z", "20400101000000Z")):
-        (home / f"{name}.cnf").write_text(
-            f"[ca]\ndefault_ca=c\n[c]\ndir=.\ndatabase=index.txt\nnew_certs_dir=.\ncertificate=ca.pem\n"
-            f"private_key=ca.key\nrand_serial=yes\ndefault_md=sha256\npolicy=p\nx509_extensions=e\n"
-            f"unique_subject=no\n[p]\ncommonName=supplied\n[e]\nsubjectAltName=DNS:{host}\n")
-        run("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", name + ".key", "-out",
-            name + ".csr", "-subj", "/CN=" + host)
-        run("ca", "-batch", "-config", name + ".cnf", "-in", name + ".csr", "-out", name + ".pem", "-startdate", start,
-            "-enddate", end, "-notext")
-    return home
+    return dated(tmp_path_factory.mktemp("pki"), "DNS:localhost")
 
 
 class TlsServer:
@@ -84,16 +63,6 @@ class TlsServer:
         self.listener.close()
 
 
-def context(pki, name, most=None):
-    c = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    c.load_cert_chain(pki / f"{name}.pem", pki / f"{name}.key")
-    if most:
-        c.set_ciphers("ALL:@SECLEVEL=0")
-        c.minimum_version = ssl.TLSVersion.TLSv1
-        c.maximum_version = most
-    return c
-
-
 def ask(tmp_path, server, ca):
     m = Machine(tmp_path)
     m.env.update(ENV, AWS_ENDPOINT_URL_STS=f"https://localhost:{server.port}", AWS_CA_BUNDLE=str(ca))
@@ -101,7 +70,7 @@ def ask(tmp_path, server, ca):
 
 
 def test_a_good_certificate_works(pki, tmp_path):
-    server = TlsServer(context(pki, "good"))
+    server = TlsServer(server_context(pki, "good"))
     assert "status 403" in ask(tmp_path, server, pki / "ca.pem")["reason"]
     assert server.got.startswith(b"POST / HTTP/1.1")
     server.close()
@@ -113,7 +82,7 @@ def test_a_good_certificate_works(pki, tmp_path):
     ("good", "missing", None, "out of reach"),
 ])
 def test_wrong_certificates(pki, tmp_path, name, ca, most, says):
-    server = TlsServer(context(pki, name, most))
+    server = TlsServer(server_context(pki, name, most))
     reason = ask(tmp_path, server, pki / f"{ca}.pem")["reason"]
     assert "out of reach" in reason and says in reason
     assert server.got == b""
