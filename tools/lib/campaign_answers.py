@@ -27,18 +27,24 @@ def judged(world, count, where, play, output=None, own=None, posts=6, seconds=30
             wait_for(trial.drained, where, seconds)
         except NeverHappened:
             count.faults.append(f"{where}: {seconds} s later {trial.spooler.ledger()['pending']} still wait")
-        possible, shelf = trial.spooler.metric("kspool_possible_duplicates"), trial.spooler.ledger()["dead"]
+        shelf = trial.spooler.ledger()["dead"]
         if shelf:
             count.faults.append(f"{where}: {shelf} were set aside")
-        trial.spooler.stop()
-        verdict = trial.judge(count, where, seconds=seconds)
-        if verdict.duplicates > possible:
-            count.faults.append(f"{where}: {verdict.duplicates} repeats, {possible:.0f} counted as possible")
+        verdict = stopped_and_judged(trial, count, where, seconds)
         if duplicates is not None and verdict.duplicates > duplicates:
             count.faults.append(f"{where}: {verdict.duplicates} repeats, at most {duplicates} can be explained")
         return verdict
     finally:
         trial.close()
+
+
+def stopped_and_judged(trial, count, where, seconds=20):
+    possible = trial.spooler.metric("kspool_possible_duplicates")
+    trial.spooler.stop()
+    verdict = trial.judge(count, where, seconds=seconds)
+    if verdict.duplicates > possible:
+        count.faults.append(f"{where}: {verdict.duplicates} repeats, {possible:.0f} counted as possible")
+    return verdict
 
 
 # ---- 20, 21, 22: answers that do not arrive
@@ -85,8 +91,7 @@ def cut_connections(world, count):
             wanted = used + 3 + (0 if kind == "FIN after the answer" else 1)
             if asked > wanted:
                 mine.faults.append(f"{where}: {asked} requests reached the endpoint, {wanted} explain themselves")
-            trial.spooler.stop()
-            trial.judge(mine, where)
+            stopped_and_judged(trial, mine, where)
         finally:
             trial.close()
     world.each(count, cases, one)

@@ -11,6 +11,12 @@ HARM = {
     14: "bits of the header and anywhere; pages exchanged, overwritten, stale", 15: "one bit of the log",
     16: "files cut, emptied, gone, foreign, rolled back; at rest and while running", 17: "companions overwritten",
     18: "two daemons, one spool", 19: "a spool copied, with and without its log",
+    20: "the answer is lost after all was stored", 21: "a kept connection is cut, before and after the request was stored",
+    22: "the answer is cut at every byte", 23: "any part of a batch fails", 24: "a throttle storm", 25: "a poisoned message",
+    26: "half-open connections; an endpoint that moves", 27: "names that do not resolve, or hang", 28: "TLS wrong in every way",
+    29: "keys expire, the metadata service misbehaves",
+    31: "requests that can be understood in two ways; slow clients by the hundred",
+    32: "a noisy neighbour; people without a right; another's files in place of the spool's", 33: "everything at once, for a while",
     30: "the clock jumps: idle, while messages wait, over a restart",
     34: "a spool of schema 1 is migrated: killed, twice, failing at the n-th operation; a newer one is refused",
 }

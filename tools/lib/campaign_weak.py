@@ -8,9 +8,11 @@ import shlex
 import subprocess
 import tempfile
 
+import campaign_answers as answers
 import campaign_damage as damage
 import campaign_disks as disks
 import campaign_operations as operations
+import campaign_strangers as strangers
 import spooler
 from campaign_world import ROOT, Skipped
 
@@ -44,6 +46,15 @@ WEAK = {
         ("src/store/store_recount.c", "\tif (!tide->is_valid)\n", "\tif (tide)\n"),
         ("src/store/files/left.c", "\tis_there = read_head(l);", "\tis_there = false;")], "lost",
         lambda w, c: damage.copies(w, c)),
+    "5.names": ("a look at each record's own answer", [
+        ("src/kinesis/answer.c", "ret->stored = has & MEMBER_SEQUENCE;\n\tif (ret->stored && has & MEMBER_CODE)",
+         "ret->stored = true;\n\tif (!ret->stored)")], "lost", lambda w, c: answers.partial_failures(w, c)),
+    "5.resend": ("a refusal of the library's silent resend", [
+        ("src/aws/transport/transfer.c", "\tt->answer.rewind_refused = true;\n\treturn CURL_SEEKFUNC_FAIL;",
+         "\tt->sent = 0;\n\treturn CURL_SEEKFUNC_OK;")], "counted as possible", lambda w, c: answers.cut_connections(w, c)),
+    "5.framing": ("a refusal of two framings in one request", [
+        ("src/server/http1_head.c", "if (p->chunked && p->has_length)", "if (p->chunked && p->has_length && p->old)")],
+        "HTTP/1.1 200", lambda w, c: strangers.doubtful_requests(w, c)),
 }
 
 
