@@ -193,13 +193,19 @@ int command_check(int argc, char **argv)
 	return status;
 }
 
+static bool show(const char *text, size_t length)
+{
+	shown_lines(stdout, text, length);
+	return fflush(stdout) == 0 && !ferror(stdout);
+}
+
 static void tell(const char *text) { (void)fprintf(stderr, "kspool repair: %s\n", text); }
 
 int command_repair(int argc, char **argv)
 {
 	struct spool_place place = {0};
 	struct error e = {.code = ERR_OK};
-	struct store_repair how = {.tell = tell, .opened = journal_count_flight};
+	struct store_repair how = {.tell = tell, .show = show, .opened = journal_count_flight};
 	const struct command_option options[] = {
 	    {"config", 'c', .text = &place.config_path},
 	    {"spool", .text = &place.spool_path},

@@ -259,13 +259,22 @@ enum err store_rows_tell_now(struct store *s, struct store_report *report, struc
 	return err == ERR_FULL ? ERR_OK : err; /* the tide mark has it still */
 }
 
-enum err store_rows_told(struct store *s, uint64_t *ret_positions, struct error *e)
+enum err store_rows_gone(struct store *s, uint64_t *ret_positions, struct error *e)
 {
 	const uint64_t gone = s->salvage_is_done ? s->rows.positions_gone : 0;
 	struct note told;
 	enum err err = store_note_get(s, SALVAGE_POSITIONS, &told, e);
 
 	*ret_positions = more_than(gone, told.after);
+	return err;
+}
+
+enum err store_rows_told(struct store *s, struct error *e)
+{
+	const uint64_t gone = s->salvage_is_done ? s->rows.positions_gone : 0;
+	struct note told;
+	enum err err = store_note_get(s, SALVAGE_POSITIONS, &told, e);
+
 	if (err != ERR_OK || gone == told.after)
 		return err;
 	err = store_begin(s, e);

@@ -347,8 +347,9 @@ static inline void store_rows_left(uint64_t *there, uint64_t count) { *there -= 
 /* Inside a group, once nothing is left to read back: what is gone, in the report; keys are counted. */
 enum err store_rows_tell(struct store *s, struct store_report *report, struct error *e) MUST_CHECK;
 enum err store_rows_tell_now(struct store *s, struct store_report *report, struct error *e) MUST_CHECK; /* in its own */
-/* A person knows now of the positions that are gone: of so many more. */
-enum err store_rows_told(struct store *s, uint64_t *ret_positions, struct error *e) MUST_CHECK;
+/* So many positions are gone of which no person knows; and: a person knows now. */
+enum err store_rows_gone(struct store *s, uint64_t *ret_positions, struct error *e) MUST_CHECK;
+enum err store_rows_told(struct store *s, struct error *e) MUST_CHECK;
 
 /* store_left.c */
 /* It is not what was written, or gone: the tide mark knows that there was one. */

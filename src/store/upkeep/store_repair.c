@@ -4,7 +4,8 @@
  * Invariants:
  * 1. It moves and counts; it deletes nothing that could not be read.
  * 2. It ends well only when `kspool check` finds nothing afterwards.
- * 3. What is damaged for good is told once: the ledger's `told` says of how much a person was told.
+ * 3. What is damaged for good is told once: the ledger's `told` says of how much a person was told, and is written
+ *    after the words were shown.
  */
 #include "store/store_salvage_internal.h"
 
@@ -108,8 +109,20 @@ static enum err check_pages(struct store *s, void (*tell)(const char *text), str
 	return error_set(e, ERR_DAMAGED, "%s: %s", s->path, answer ? answer : "no answer");
 }
 
+/* The words so far are before a person's eyes, or the caller's buffer has them. */
+static enum err show(const struct store_repair *how, struct buf *out, struct error *e)
+{
+	if (!how->show)
+		return ERR_OK;
+	if (!how->show(out->data ? out->data : "", out->len))
+		return error_set_errno(e, ERR_SYSTEM,
+		                       "what is gone could not be shown, so that it is not noted as known");
+	buf_clear(out);
+	return ERR_OK;
+}
+
 /* The person who repairs is told what is damaged, and why; check is silent about it from then on. */
-static enum err note_told(struct store *s, struct buf *out, struct error *e)
+static enum err note_told(struct store *s, const struct store_repair *how, struct buf *out, struct error *e)
 {
 	sqlite3_stmt *st = store_statement(s, ST_LOSSES_FORGET);
 	const uint64_t untold = store_untold(&s->durable);
@@ -123,6 +136,8 @@ static enum err note_told(struct store *s, struct buf *out, struct error *e)
 	(void)buf_addf(out, "told: %" PRIu64 " messages are damaged, which nobody had confirmed; noted that you know\n",
 	               told);
 	err = store_losses_print(s->db, told, out, e);
+	if (err == ERR_OK)
+		err = show(how, out, e);
 	if (err == ERR_OK)
 		err = store_begin(s, e);
 	if (err != ERR_OK)
@@ -162,14 +177,14 @@ static enum err repair_sides(struct store *s, struct buf *out, struct error *e)
 }
 
 /* Rows of which only their number is known, once all that can come back has. */
-static enum err repair_gone(struct store *s, struct buf *out, struct error *e)
+static enum err repair_gone(struct store *s, const struct store_repair *how, struct buf *out, struct error *e)
 {
 	struct store_report report = {0};
 	uint64_t positions = 0;
 	enum err err = store_rows_tell_now(s, &report, e);
 
 	if (err == ERR_OK)
-		err = store_rows_told(s, &positions, e);
+		err = store_rows_gone(s, &positions, e);
 	if (report.warning[0])
 		(void)buf_addf(out, "rows beside the messages: %s\n", report.warning);
 	if (positions > 0)
@@ -177,17 +192,19 @@ static enum err repair_gone(struct store *s, struct buf *out, struct error *e)
 		               "positions: %" PRIu64 " are gone: what they are of is read again from its start, and"
 		               " counted as possible duplicates; noted that you know\n",
 		               positions);
-	return err;
+	if (err == ERR_OK)
+		err = show(how, out, e);
+	return err == ERR_OK ? store_rows_told(s, e) : err;
 }
 
-static enum err repair_rows(struct store *s, struct buf *out, void (*tell)(const char *text), struct error *e)
+static enum err repair_rows(struct store *s, const struct store_repair *how, struct buf *out, struct error *e)
 {
 	uint64_t moved = 0, salvaged = 0, unread = 0;
 	struct store_report counted = {0};
 	enum err err = repair_sides(s, out, e);
 
 	if (err == ERR_OK)
-		err = check_pages(s, tell, e);
+		err = check_pages(s, how->tell, e);
 
 	if (err == ERR_OK)
 		err = move_wrong_rows(s, &moved, e);
@@ -196,7 +213,7 @@ static enum err repair_rows(struct store *s, struct buf *out, void (*tell)(const
 	if (err == ERR_OK)
 		err = store_salvage_for(s, INT32_MAX, &salvaged, e);
 	if (err == ERR_OK)
-		err = repair_gone(s, out, e);
+		err = repair_gone(s, how, out, e);
 	if (err == ERR_OK)
 		err = asides_print(&s->files, out, &unread, e);
 	for (size_t i = 0; i < s->put_off_count; i++)
@@ -210,7 +227,7 @@ static enum err repair_rows(struct store *s, struct buf *out, void (*tell)(const
 	               "rows: %" PRIu64 " with a wrong checksum moved to `damaged`, %" PRIu64
 	               " counted as missing, %" PRIu64 " salvaged\n",
 	               moved, counted.missing_rows, salvaged);
-	return err == ERR_OK ? note_told(s, out, e) : err;
+	return err == ERR_OK ? note_told(s, how, out, e) : err;
 }
 
 /* What can be read of it comes back now; then it is looked for no more. */
@@ -246,12 +263,12 @@ static enum err repair(struct store *s, const struct store_repair *how, struct b
 	enum err err = how->give_up ? give_up(s, how->give_up, out, e) : ERR_OK;
 
 	if (err == ERR_OK)
-		err = repair_rows(s, out, how->tell, e);
+		err = repair_rows(s, how, out, e);
 	if (err != ERR_DAMAGED)
 		return err;
 	err = store_restart_damaged(s, &report, e);
 	(void)buf_addf(out, "structure: %s\n", report.warning);
-	return err == ERR_OK ? repair_rows(s, out, how->tell, e) : err;
+	return err == ERR_OK ? repair_rows(s, how, out, e) : err;
 }
 
 /* After a repair that ends well, check ends well. */

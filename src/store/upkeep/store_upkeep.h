@@ -30,6 +30,9 @@ enum err store_check(const char *path, struct buf *out, uint64_t *ret_problems, 
 struct store_repair {
 	const char *give_up; /* a set of files that was set aside: read as far as it can be, then done; or null */
 	void (*tell)(const char *text); /* how far it is, every few seconds; or null */
+	/* Lines of `out` are put before a person's eyes, who is noted as told only then; false, with errno: they could
+	 * not be. Null: who calls has them in `out`. */
+	bool (*show)(const char *text, size_t length);
 	/* the spool is open and nothing is changed yet; or null */
 	void (*opened)(struct store *s, const char *path, const struct store_report *report);
 };

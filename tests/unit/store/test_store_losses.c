@@ -8,10 +8,12 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <sqlite3.h>
 
@@ -203,6 +205,63 @@ static void what_is_damaged_is_told_until_a_person_knows(void **state)
 	}
 }
 
+static bool shown_to_nobody(const char *text, size_t length)
+{
+	(void)text, (void)length;
+	errno = ENOSPC;
+	return false;
+}
+
+static bool ends_while_it_is_shown(const char *text, size_t length)
+{
+	(void)text, (void)length;
+	_exit(7);
+}
+
+static enum err repaired_so(const struct spooldir *d, bool (*show)(const char *, size_t))
+{
+	enum err err;
+	struct error e;
+	struct buf out;
+
+	buf_init(&out, 1 << 20);
+	err = store_repair(d->path, &(struct store_repair){.show = show}, &out, &e);
+	buf_fini(&out);
+	return err;
+}
+
+/* Noted as known is what was shown: not what went to a closed pipe, or was being written when the process ended. */
+static void who_was_shown_nothing_does_not_know(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+		char text[TEXT_MAX];
+		struct spooldir d;
+		uint64_t gone;
+		int status;
+		pid_t child;
+
+		spooldir_make(&d);
+		life_make_halves(&d, MESSAGES, ways[i].has_log);
+		live(&ways[i], &d, &gone);
+		assert_int_equal(repaired_so(&d, shown_to_nobody), ERR_SYSTEM);
+		if (life_problems(&d, text, sizeof text) == 0 || !says(text, ways[i].why, gone))
+			fail_msg("%s, not shown: %s", ways[i].name, text);
+		child = fork();
+		assert_true(child >= 0);
+		if (child == 0)
+			_exit((int)repaired_so(&d, ends_while_it_is_shown));
+		assert_int_equal(waitpid(child, &status, 0), child);
+		assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+		if (life_problems(&d, text, sizeof text) == 0 || !says(text, ways[i].why, gone))
+			fail_msg("%s, ended: %s", ways[i].name, text);
+		repaired(&d, text, sizeof text);
+		if (!says(text, ways[i].why, gone) || life_problems(&d, text, sizeof text) != 0)
+			fail_msg("%s: %s", ways[i].name, text);
+		spooldir_remove(&d);
+	}
+}
+
 /* Losses of several kinds before a person looks: each with its own line, ids and time. */
 static void losses_of_several_kinds_add_up(void **state)
 {
@@ -327,6 +386,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_is_damaged_is_told_until_a_person_knows),
+	    cmocka_unit_test(who_was_shown_nothing_does_not_know),
 	    cmocka_unit_test(losses_of_several_kinds_add_up),
 	    cmocka_unit_test(losses_of_one_kind_are_one_span),
 	    cmocka_unit_test(what_comes_back_is_not_damaged),
