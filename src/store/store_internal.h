@@ -296,6 +296,8 @@ enum err store_dead_move_damaged(struct store *s, struct error *e) MUST_CHECK;
 /* store_keys.c */
 /* Before a message gets its id: notes how the wall clock stands when that has changed. */
 enum err store_leads_note(struct store *s, struct error *e) MUST_CHECK;
+/* The same for messages that were accepted elsewhere, and so for all that follow in this group. */
+enum err store_leads_note_as(struct store *s, int64_t lead, struct error *e) MUST_CHECK;
 /* report: null, or where a damaged row is told. */
 enum err store_leads_load(struct store *s, struct store_report *report, struct error *e) MUST_CHECK;
 /* Of a row with first_id, lead_ms and checksum. */

@@ -202,17 +202,25 @@ static enum err put_lead(struct store *s, uint64_t first_id, int64_t lead, struc
 	return store_run(s, st, e, "note the clock");
 }
 
+static bool is_same_lead(int64_t one, int64_t other)
+{
+	if (one == CLOCK_LEAD_UNKNOWN || other == CLOCK_LEAD_UNKNOWN)
+		return one == other;
+	return llabs(one - other) < CLOCK_STEP_MS;
+}
+
 enum err store_leads_note(struct store *s, struct error *e)
 {
+	return s->lead_is_noted ? ERR_OK : store_leads_note_as(s, store_clock_lead(s), e);
+}
+
+enum err store_leads_note_as(struct store *s, int64_t lead, struct error *e)
+{
 	const struct clock_lead *last = s->lead_count > 0 ? &s->leads[s->lead_count - 1] : NULL;
-	int64_t lead;
 	enum err err;
 
-	if (s->lead_is_noted)
-		return ERR_OK;
 	s->lead_is_noted = true;
-	lead = store_clock_lead(s);
-	if (last && last->lead_ms != CLOCK_LEAD_UNKNOWN && llabs(lead - last->lead_ms) < CLOCK_STEP_MS)
+	if (last && is_same_lead(lead, last->lead_ms))
 		return ERR_OK;
 	err = put_lead(s, s->now.next_id, lead, e);
 	if (err != ERR_OK)
@@ -221,14 +229,16 @@ enum err store_leads_note(struct store *s, struct error *e)
 	return ERR_OK;
 }
 
-/* 0: of an older kspool, which wrote none. */
+/* The row that schema/ gives to each spool has no checksum; of what kspools between schema 3 and 5 wrote, nothing is
+ * believed. */
 bool store_lead_is_sound(sqlite3_stmt *st, uint32_t tag)
 {
 	const int64_t checksum = sqlite3_column_int64(st, 2);
 
-	return checksum == 0 ||
-	       (sum_is_ours(checksum, tag) &&
-	        lead_checksum(sql_column_u64(st, 0), sqlite3_column_int64(st, 1), sum_tag(checksum)) == checksum);
+	if (checksum == 0)
+		return sqlite3_column_int64(st, 0) == 0 && sqlite3_column_int64(st, 1) == 0;
+	return sum_is_ours(checksum, tag) &&
+	       lead_checksum(sql_column_u64(st, 0), sqlite3_column_int64(st, 1), sum_tag(checksum)) == checksum;
 }
 
 /* What no message that waits was received under is left out; what it says is looked at, for it may have stood higher.

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <sqlite3.h>
 
 #include "base/mem.h"
 #include "rig/spoolmodel_internal.h"
@@ -17,6 +18,7 @@
 struct model_copy {
 	struct model_state of;
 	uint64_t lowest, highest, messages;
+	int64_t own_ms; /* its own time */
 };
 
 static const char *copy_path(const struct model *m) { return spooldir_file(&m->dir, ".copy"); }
@@ -62,6 +64,21 @@ void model_peek(struct model *m)
 		fail_msg("peek: %s", e.text);
 }
 
+static int64_t own_ms_of(const char *path)
+{
+	sqlite3_stmt *st = NULL;
+	sqlite3 *db;
+	int64_t ms;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db, "SELECT clock_ms FROM ledger", -1, &st, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+	ms = sqlite3_column_int64(st, 0);
+	(void)sqlite3_finalize(st);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+	return ms;
+}
+
 enum err model_export(struct model *m, struct error *e)
 {
 	struct model_copy *c = m->copy ? m->copy : (m->copy = mem_zero(sizeof *c));
@@ -78,7 +95,7 @@ enum err model_export(struct model *m, struct error *e)
 	}
 	assert_int_not_equal(access(spooldir_file(&m->dir, ".copy.part"), F_OK), 0);
 	assert_int_equal(store_export(m->s, copy_path(m), &refused), ERR_INPUT);
-	*c = (struct model_copy){.of = m->now};
+	*c = (struct model_copy){.of = m->now, .own_ms = own_ms_of(copy_path(m))};
 	for (uint64_t id = 1; id < m->now.next_id; id++) {
 		const enum model_place place = m->now.items[id].place;
 
@@ -107,7 +124,7 @@ static enum err take_pending(struct model *m)
 		err = model_admit(m, model_weight(&x));
 		if (err != ERR_OK)
 			return err;
-		model_note_lead(m);
+		model_note_lead(m, x.lead_ms + c->own_ms - model_own_ms(m)); /* as old as it was in the copy */
 		x.lead_ms = m->now.lead_ms;
 		x.reason[0] = '\0';
 		x.moved_out = x.failed && x.attempts >= 2;

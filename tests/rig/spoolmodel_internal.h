@@ -33,7 +33,7 @@ uint64_t model_some_pending(const struct model *m);
 void model_do_harm(struct model *m, uint64_t *ret_failed);
 /* What an append of so many bytes must be told, and whom it evicts. */
 enum err model_admit(struct model *m, uint64_t bytes);
-void model_note_lead(struct model *m);
+void model_note_lead(struct model *m, int64_t lead);
 /* A verb with a group of its own: begins; ends as it must, or as if it had never been. */
 void model_own_group(struct model *m);
 enum err model_own_group_ends(struct model *m, enum err err, enum err want);

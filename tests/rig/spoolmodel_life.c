@@ -417,7 +417,8 @@ static bool may_go_on(verb *run, int code)
 	const char *what = faultsql_what();
 
 	return strcmp(what, "ROLLBACK") == 0 || strcmp(what, "PRAGMA freelist_count") == 0 ||
-	       (code == SQLITE_FULL && (run == drain || run == checkpoint || run == append_each || run == retry_dead));
+	       (code == SQLITE_FULL && (run == drain || run == checkpoint || run == append_each || run == retry_dead ||
+	                                run == give_back)); /* by the reserve */
 }
 
 /* A write was refused: nothing is admitted until there is plausibly space. */

@@ -43,10 +43,8 @@ enum err model_admit(struct model *m, uint64_t bytes)
 }
 
 /* The store noted how the wall clock stands when it gave out the first id of the group. */
-void model_note_lead(struct model *m)
+void model_note_lead(struct model *m, int64_t lead)
 {
-	const int64_t lead = m->wall_ms - model_own_ms(m);
-
 	if (llabs(lead - m->now.lead_ms) >= 1000)
 		m->now.lead_ms = lead;
 }
@@ -54,7 +52,7 @@ void model_note_lead(struct model *m)
 static void take(struct model *m, const struct message *x)
 {
 	assert_true(x->id == m->now.next_id && x->id < MODEL_IDS - 1);
-	model_note_lead(m);
+	model_note_lead(m, m->wall_ms - model_own_ms(m));
 	m->now.items[x->id] = (struct model_message){.n = m->n,
 	                                             .meta_bytes = x->meta_bytes,
 	                                             .body_bytes = x->body_bytes,
@@ -208,7 +206,7 @@ static enum err put_back(struct model *m, uint64_t id)
 
 	if (err != ERR_OK)
 		return err;
-	model_note_lead(m);
+	model_note_lead(m, m->wall_ms - model_own_ms(m));
 	back.place = MODEL_WAITS;
 	back.received_ms = m->wall_ms;
 	back.lead_ms = m->now.lead_ms;

@@ -127,6 +127,7 @@ struct import {
 	uint64_t next_id;
 	struct taken before, now;
 	struct byway way;
+	struct copy_clock clock;
 	uint64_t lowest, highest; /* ids of which an older kspool took some in; 0: none */
 	uint64_t rows, left_out;
 	uint64_t gone; /* of an own copy: not here any more */
@@ -371,7 +372,9 @@ static enum err import_walk(struct store *s, struct import *im, struct block_wal
 		if (err != ERR_OK || out)
 			continue;
 		m = row_message(&found.row);
-		err = store_append(s, m, e);
+		err = store_leads_note_as(s, copy_clock_lead(&im->clock, found.row.id), e);
+		if (err == ERR_OK)
+			err = store_append(s, m, e);
 		if (err == ERR_OK)
 			err = import_failure(s, failure, found.row.id, m->id, e);
 		message_free(m);
@@ -524,6 +527,8 @@ static enum err import_all(struct store *s, struct import *m, struct error *e)
 	if (err == ERR_OK)
 		err = store_byway_each(s, m->db, tag, &m->way, e);
 	if (err == ERR_OK)
+		err = copy_clock_read(m->db, tag, store_clock_ms(s), &m->clock, e);
+	if (err == ERR_OK)
 		err = import_pending(s, m, e);
 	if (err == ERR_OK)
 		err = import_dead(s, m, e);
@@ -569,6 +574,7 @@ enum err store_import(struct store *s, const char *source, bool again, uint64_t 
 	(void)sqlite3_close_v2(m.db);
 	taken_fini(&m.before);
 	taken_fini(&m.now);
+	copy_clock_fini(&m.clock);
 	store_byway_fini(&m.way);
 	if (err == ERR_OK) {
 		*ret_rows = m.rows;

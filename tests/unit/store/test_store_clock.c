@@ -8,7 +8,11 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdlib.h>
+#include <sqlite3.h>
+
 #include "base/clock.h"
+#include "base/mem.h"
 #include "rig/spooldir.h"
 #include "store/store_internal.h"
 
@@ -225,12 +229,114 @@ static void an_undone_group_leaves_no_time_behind(void **state)
 	spooldir_remove(&d);
 }
 
+/* Of the last message that waits. */
+static int64_t last_age_ms(struct store *s) { return age_ms(s, s->now.next_id - 1); }
+
+/* ahead: the clock of the machine where a copy is made, which may be set right in between; here it is right. */
+static void a_copy_s_messages_are_as_old_as_they_were_there(void **state)
+{
+	static const int64_t ahead[] = {0, 30, -30, -20000};
+
+	(void)state;
+	for (size_t i = 0; i < 2 * sizeof ahead / sizeof *ahead; i++) {
+		const bool is_set = i % 2 == 1;
+		struct spooldir there, here;
+		struct store *s;
+		uint64_t rows;
+		char *copy;
+
+		spooldir_make(&there);
+		spooldir_make(&here);
+		copy = mem_format("%s.copy", there.path);
+		clock_test_boot(1);
+		set_clocks(5000, NOW_MS + ahead[i / 2] * DAY_MS);
+		s = open_it(&there);
+		append_now(s);
+		let_pass(3000);
+		if (is_set)
+			set_wall(NOW_MS + 3000);
+		append_now(s);
+		let_pass(4000);
+		append_now(s);
+		ok(store_export(s, copy, e));
+		ok(store_close(s, e));
+
+		clock_test_boot(2); /* another machine, a while later */
+		set_clocks(100000, NOW_MS + 5 * DAY_MS);
+		s = open_it(&here);
+		append_now(s);
+		let_pass(1000);
+		ok(store_import(s, copy, false, &rows, e));
+		assert_int_equal(rows, 3);
+		assert_int_equal(age_ms(s, 1), 1000);
+		assert_in_range(age_ms(s, 2), 7000, 7000 + CLOCK_STEP_MS);
+		assert_in_range(age_ms(s, 3), 4000, 4000 + CLOCK_STEP_MS);
+		assert_in_range(age_ms(s, 4), 0, CLOCK_STEP_MS);
+		append_now(s);
+		let_pass(500);
+		set_wall(NOW_MS);
+		assert_in_range(age_ms(s, 2), 7500, 7500 + CLOCK_STEP_MS);
+		assert_int_equal(last_age_ms(s), 500);
+		ok(store_close(s, e));
+		s = open_it(&here);
+		assert_in_range(age_ms(s, 4), 500, 500 + CLOCK_STEP_MS);
+		assert_int_equal(last_age_ms(s), 500);
+		ok(store_close(s, e));
+		clock_test_end();
+		free(copy);
+		spooldir_remove(&there);
+		spooldir_remove(&here);
+	}
+}
+
+/* A copy that does not say soundly how old its messages are: they are not too old. */
+static void a_copy_without_a_sound_clock_ends_nothing(void **state)
+{
+	static const char *const harms[] = {"UPDATE clock SET lead_ms = lead_ms + 1", "DELETE FROM clock",
+	                                    "UPDATE ledger SET checksum = checksum + 1"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof harms / sizeof *harms; i++) {
+		struct spooldir there, here;
+		struct store *s;
+		uint64_t rows;
+		char *copy;
+		sqlite3 *db;
+
+		spooldir_make(&there);
+		spooldir_make(&here);
+		copy = mem_format("%s.copy", there.path);
+		set_clocks(5000, NOW_MS);
+		s = open_it(&there);
+		append_now(s);
+		ok(store_export(s, copy, e));
+		ok(store_close(s, e));
+		assert_int_equal(sqlite3_open(copy, &db), SQLITE_OK);
+		assert_int_equal(sqlite3_exec(db, harms[i], NULL, NULL, NULL), SQLITE_OK);
+		assert_int_equal(sqlite3_close(db), SQLITE_OK);
+		let_pass(40 * DAY_MS);
+		s = open_it(&here);
+		ok(store_import(s, copy, false, &rows, e));
+		assert_int_equal(age_ms(s, 1), 0);
+		append_now(s);
+		let_pass(200);
+		assert_int_equal(last_age_ms(s), 200);
+		ok(store_close(s, e));
+		clock_test_end();
+		free(copy);
+		spooldir_remove(&there);
+		spooldir_remove(&here);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_retry_waits_its_own_wait),
 	    cmocka_unit_test(a_boot_in_1970_ends_nothing),
 	    cmocka_unit_test(a_key_is_known_for_its_own_time),
+	    cmocka_unit_test(a_copy_s_messages_are_as_old_as_they_were_there),
+	    cmocka_unit_test(a_copy_without_a_sound_clock_ends_nothing),
 	    cmocka_unit_test(an_undone_group_leaves_no_time_behind),
 	};
 
