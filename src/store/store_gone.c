@@ -26,6 +26,8 @@ struct tide store_tide_of_run(const struct store *s)
 	store_rows_into(&s->rows_durable, &t);
 	t.counts[TIDE_LEFT] = left_commit(s->left);
 	t.counts[TIDE_POSSIBLE] = s->now.possible;
+	store_clock_into(&s->now, &t);
+	t.counts[TIDE_LEAD] = store_leads_print(s);
 	return t;
 }
 

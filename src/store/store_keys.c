@@ -268,25 +268,36 @@ static enum err read_leads(struct store *s, bool *ret_sound, struct error *e)
 	return rc == SQLITE_DONE ? ERR_OK : sql_error(s->db, rc, e, "read the clock");
 }
 
+static uint64_t last_print(const struct store *s)
+{
+	const struct clock_lead *last = s->leads_durable > 0 ? &s->leads[s->leads_durable - 1] : NULL;
+
+	return last ? (uint64_t)lead_checksum(last->first_id, last->lead_ms, 1) : 0;
+}
+
 /*
  * One row that is not what was written may have stood at any other id: of none of the messages that wait it is known
  * how the clock stood, and none is too old. Messages from now on get a row of their own.
  */
-enum err store_leads_load(struct store *s, struct store_report *report, struct error *e)
+enum err store_leads_load(struct store *s, uint64_t print, struct store_report *report, struct error *e)
 {
 	bool sound;
 	enum err err = read_leads(s, &sound, e);
 
-	if (err == ERR_OK && !sound) {
-		s->lead_count = 0;
-		add_lead(s, 0, CLOCK_LEAD_UNKNOWN);
-		s->leads_are_lost = true;
-		if (report)
-			store_warn(report, "a row of the clock was damaged: no message that waits now is too old");
-	}
 	s->leads_durable = s->lead_count;
-	return err;
+	if (err != ERR_OK || (sound && (print == 0 || print == last_print(s))))
+		return err;
+	s->lead_count = 0;
+	add_lead(s, 0, CLOCK_LEAD_UNKNOWN);
+	s->leads_durable = s->lead_count;
+	s->leads_are_lost = true;
+	if (report)
+		store_warn(report, sound ? "rows of the clock were gone: no message that waits now is too old"
+		                         : "a row of the clock was damaged: no message that waits now is too old");
+	return ERR_OK;
 }
+
+uint64_t store_leads_print(const struct store *s) { return s->salvage_is_done ? last_print(s) : 0; }
 
 enum err store_leads_mend(struct store *s, struct error *e)
 {

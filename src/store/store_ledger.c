@@ -239,6 +239,8 @@ void store_tide_write(struct store *s)
 	store_rows_into(&s->rows_durable, &tide);
 	tide.counts[TIDE_LEFT] = left_commit(s->left);
 	tide.counts[TIDE_POSSIBLE] = t.possible;
+	store_clock_into(&t, &tide);
+	tide.counts[TIDE_LEAD] = store_leads_print(s);
 	s->tide_trouble = files_tide_write(&s->files, &tide);
 }
 
@@ -317,6 +319,17 @@ bool store_ledger_balances(const struct totals *t)
 	return l->accepted == sum;
 }
 
+enum err store_ledger_first(struct store *s, struct error *e)
+{
+	enum err err;
+
+	s->now =
+	    (struct totals){.next_id = 1, .spool_high = s->id.high, .spool_low = s->id.low, .epoch = random_u64() | 1};
+	err = store_ledger_put(s, e);
+	s->now = (struct totals){0};
+	return err;
+}
+
 enum err store_ledger_put(struct store *s, struct error *e)
 {
 	sqlite3_stmt *st = store_statement(s, ST_LEDGER_PUT);
@@ -355,6 +368,22 @@ int64_t store_clock_received(const struct store *s, uint64_t id, int64_t receive
 	step = lead ? store_clock_lead(s) - lead->lead_ms : 0;
 
 	return llabs(step) < CLOCK_STEP_MS ? received_ms : received_ms + step;
+}
+
+void store_clock_into(const struct totals *t, struct tide *tide)
+{
+	tide->counts[TIDE_CLOCK] = t->clock_ms;
+	tide->counts[TIDE_BOOT] = t->clock_boot;
+	tide->counts[TIDE_OFFSET] = t->clock_offset;
+}
+
+void store_clock_inherit(struct totals *t, const struct tide *tide)
+{
+	if (t->clock_ms != 0 || !tide->has_more)
+		return;
+	t->clock_ms = tide->counts[TIDE_CLOCK];
+	t->clock_boot = tide->counts[TIDE_BOOT];
+	t->clock_offset = tide->counts[TIDE_OFFSET];
 }
 
 void store_clock_begin(struct totals *t)

@@ -17,7 +17,6 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/mem.h"
-#include "base/random.h"
 
 enum { COUNT_BUDGET_BYTES = 64 << 20, SUSPECT_MS = 60 * 1000 };
 
@@ -212,17 +211,7 @@ static enum err inherit(struct store *s, const struct totals *known, struct tota
 		*t = old;
 	if (err == ERR_OK && known && (!found || store_ledger_is_later(known, &old)))
 		*t = *known;
-	return err;
-}
-
-enum err store_ledger_first(struct store *s, struct error *e)
-{
-	enum err err;
-
-	s->now =
-	    (struct totals){.next_id = 1, .spool_high = s->id.high, .spool_low = s->id.low, .epoch = random_u64() | 1};
-	err = store_ledger_put(s, e);
-	s->now = (struct totals){0};
+	store_clock_inherit(t, &s->tide);
 	return err;
 }
 
@@ -410,7 +399,7 @@ static enum err load_totals(struct store *s, const struct totals *known, bool ma
 {
 	const uint64_t missing = report->missing_rows;
 	uint64_t lost = 0, waited, before;
-	bool fresh = false;
+	bool fresh = false, is_told;
 	struct came came = {0};
 	size_t unread = 0;
 	enum err err = load_row(s, may_mend && is_small(s), &fresh, t, report, e);
@@ -457,7 +446,9 @@ static enum err load_totals(struct store *s, const struct totals *known, bool ma
 		           : fresh ? "the database was gone: the tide mark had counted %llu more that waited"
 		                   : "%llu acknowledged messages are gone: what is here ends before the tide mark",
 		           (unsigned long long)lost);
-	return store_leads_load(s, report, e);
+	/* The row that was last may stand in a page that is old, or come back later. */
+	is_told = s->tide.has_more && (fresh || !store_tide_is_behind(&s->tide, t));
+	return store_leads_load(s, is_told ? s->tide.counts[TIDE_LEAD] : 0, fresh ? NULL : report, e);
 }
 
 static enum err load(struct store *s, const struct totals *known, bool may_mend, struct store_report *report,

@@ -246,7 +246,7 @@ enum err store_salvage(struct store *s, uint32_t max_rows, uint64_t *ret_first, 
 	*ret_last = s->salvage->last;
 	if (!done)
 		return ERR_OK;
-	err = store_leads_load(s, NULL, e);
+	err = store_leads_load(s, 0, NULL, e);
 	if (err == ERR_OK && s->leads_are_lost) {
 		err = store_begin(s, e);
 		if (err == ERR_OK)

@@ -419,6 +419,8 @@ enum err store_source_next(struct store *s, struct error *e)
 		err = expect_nothing(s, e);
 	s->salvage_is_done = err == ERR_OK && !found;
 	s->mend_is_due |= s->salvage_is_done && store_rows_are_untold(s);
+	if (s->salvage_is_done && !s->in_group) /* the clock's last row is known now */
+		store_tide_write(s);
 	return err;
 }
 

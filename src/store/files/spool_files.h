@@ -72,6 +72,10 @@ enum {
 	TIDE_IMPORTS_SUM,
 	TIDE_LEFT,     /* the commit that PATH.left has */
 	TIDE_POSSIBLE, /* duplicates */
+	TIDE_CLOCK,    /* the spool's own time, as the ledger has it */
+	TIDE_BOOT,
+	TIDE_OFFSET,
+	TIDE_LEAD, /* what the last row of the clock says; 0: not known */
 };
 struct tide {
 	bool is_valid;

@@ -8,7 +8,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sqlite3.h>
 
 #include "base/clock.h"
@@ -329,6 +331,110 @@ static void a_copy_without_a_sound_clock_ends_nothing(void **state)
 	}
 }
 
+static void read_back(struct store *s)
+{
+	uint64_t first, last;
+	bool more = true;
+
+	while (more)
+		ok(store_salvage(s, 1000, &first, &last, &more, e));
+}
+
+static struct store *a_life_with_a_step(const struct spooldir *d, int64_t step_ms)
+{
+	struct store *s;
+
+	set_clocks(5000, NOW_MS);
+	s = open_it(d);
+	read_back(s);
+	append_now(s);
+	let_pass(1000);
+	set_wall(wall_ms + step_ms);
+	append_now(s);
+	let_pass(2000);
+	return s;
+}
+
+/* A page of the clock as it was before the last step: what it does not say any more makes nothing old. */
+static void a_clock_of_an_earlier_time_ends_nothing(void **state)
+{
+	static const int64_t steps[] = {30 * DAY_MS, -30 * DAY_MS};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+		struct store_report report;
+		struct store_options o;
+		struct spooldir d;
+		struct store *s;
+
+		spooldir_make(&d);
+		ok(store_close(a_life_with_a_step(&d, steps[i]), e));
+		s = open_it(&d);
+		read_back(s);
+		assert_in_range(age_ms(s, 1), 3000, 3000 + CLOCK_STEP_MS);
+		assert_int_equal(sqlite3_exec(s->db, "DELETE FROM clock WHERE first_id > 0", NULL, NULL, NULL),
+		                 SQLITE_OK);
+		ok(store_close(s, e));
+		o = spooldir_options(&d);
+		ok(store_open(&o, &s, &report, e));
+		assert_non_null(strstr(report.warning, "rows of the clock were gone"));
+		assert_int_equal(age_ms(s, 1), 0);
+		assert_int_equal(age_ms(s, 2), 0);
+		read_back(s);
+		append_now(s);
+		ok(store_close(s, e));
+		let_pass(700);
+		ok(store_open(&o, &s, &report, e)); /* told once */
+		assert_string_equal(report.warning, "");
+		assert_int_equal(age_ms(s, 1), 0);
+		assert_int_equal(age_ms(s, 3), 700);
+		ok(store_close(s, e));
+		clock_test_end();
+		spooldir_remove(&d);
+	}
+}
+
+/* The spool's own time goes on where its database cannot be read for a while: what comes back later is as old as it is,
+ * and so is what came in meanwhile. has_rows: its clock comes back too. */
+static void what_comes_back_later_is_as_old_as_it_is(void **state)
+{
+	static const int64_t steps[] = {0, 30 * DAY_MS, -30 * DAY_MS};
+
+	(void)state;
+	for (size_t i = 0; i < 2 * sizeof steps / sizeof *steps; i++) {
+		const bool has_rows = i % 2 == 0 || steps[i / 2] == 0;
+		struct spooldir d;
+		struct store *s;
+		char *away;
+
+		spooldir_make(&d);
+		away = mem_format("%s.quarantine-20260101T000000Z-000", d.path);
+		s = a_life_with_a_step(&d, steps[i / 2]);
+		ok(store_close(s, e));
+		s = open_it(&d);
+		if (!has_rows)
+			assert_int_equal(sqlite3_exec(s->db, "DELETE FROM clock", NULL, NULL, NULL), SQLITE_OK);
+		ok(store_close(s, e));
+		assert_int_equal(rename(d.path, spooldir_file(&d, ".away")), 0);
+		s = open_it(&d);
+		read_back(s);
+		append_now(s);
+		let_pass(500);
+		assert_int_equal(last_age_ms(s), 500);
+		ok(store_close(s, e));
+		assert_int_equal(rename(spooldir_file(&d, ".away"), away), 0);
+		s = open_it(&d);
+		read_back(s);
+		assert_in_range(age_ms(s, 1), has_rows ? 3500 : 0, 3500 + CLOCK_STEP_MS);
+		assert_in_range(age_ms(s, 2), has_rows ? 2500 : 0, 2500 + CLOCK_STEP_MS);
+		assert_int_equal(last_age_ms(s), 500);
+		ok(store_close(s, e));
+		clock_test_end();
+		free(away);
+		spooldir_remove(&d);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -337,6 +443,8 @@ int main(void)
 	    cmocka_unit_test(a_key_is_known_for_its_own_time),
 	    cmocka_unit_test(a_copy_s_messages_are_as_old_as_they_were_there),
 	    cmocka_unit_test(a_copy_without_a_sound_clock_ends_nothing),
+	    cmocka_unit_test(a_clock_of_an_earlier_time_ends_nothing),
+	    cmocka_unit_test(what_comes_back_later_is_as_old_as_it_is),
 	    cmocka_unit_test(an_undone_group_leaves_no_time_behind),
 	};
 
