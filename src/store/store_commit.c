@@ -9,7 +9,6 @@
 enum {
 	ROW_COMMITS = 32, /* that the ledger's row may be behind */
 	ROW_MS = 10000,   /* of own time that a power cut may take back */
-	HANDED_SPARE = 8, /* an eighth more may be handed out before the row must say so */
 	LOG_LEAST_PAGES = 16,
 };
 

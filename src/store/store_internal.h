@@ -384,6 +384,7 @@ void store_clock_into(const struct totals *t, struct tide *tide);
 void store_clock_inherit(struct totals *t, const struct tide *tide);
 /* How far the wall clock is ahead of own time. */
 int64_t store_clock_lead(const struct store *s);
+enum { HANDED_SPARE = 8 };     /* an eighth more may be handed out before the row must say so */
 enum { CLOCK_STEP_MS = 1000 }; /* less is the drift of a clock, and its correction */
 extern const char store_ledger_put_sql[];
 /* A row of `SELECT * FROM ledger`; false when it is not what was written. */

@@ -471,6 +471,8 @@ static enum err load(struct store *s, const struct totals *known, bool may_mend,
 	if (err != ERR_OK)
 		return err;
 	s->now = t;
+	s->handed_noted =
+	    t.handed - t.handed / (HANDED_SPARE + 1); /* the row says it again, until who counts has read it */
 	/* written with the next change: a full disk must not refuse a start */
 	s->durable.clock_boot = t.clock_boot;
 	s->durable.clock_offset = t.clock_offset;

@@ -213,6 +213,32 @@ static void what_delivery_may_have_is_in_the_row(void **state)
 }
 
 /* Ids that a group took and gave up leave a gap, which is nobody's message. */
+/* A start writes the row anew: what the last run may have handed out stays in it until it was counted. */
+static void a_start_keeps_what_was_handed_out(void **state)
+{
+	struct spooldir d;
+	struct store *s;
+
+	(void)state;
+	spooldir_make(&d);
+	s = open_it(&d, NULL);
+	store_note_flight(s, 0, 900);
+	append(s, 10, 100);
+	append_waiting(s, 5, 100);
+	store_abandon(s);
+	for (int starts = 0; starts < 3; starts++) { /* killed before it counted */
+		s = open_it(&d, NULL);
+		assert_in_range(store_handed(s), 900, 900 + 900 / 8);
+		store_abandon(s);
+	}
+	s = open_it(&d, NULL);
+	store_note_flight(s, 0, 3);
+	append(s, 1, 100);
+	assert_int_equal(store_handed(s), 3);
+	ok(store_close(s, e));
+	spooldir_remove(&d);
+}
+
 static void gaps_are_not_counted(void **state)
 {
 	struct spooldir d;
@@ -391,15 +417,11 @@ static void a_block_that_lies_is_bounded(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(blocks_alone_leave_the_row_behind),
-	    cmocka_unit_test(anything_else_writes_the_row),
-	    cmocka_unit_test(the_row_is_never_far_behind),
-	    cmocka_unit_test(what_delivery_may_have_is_in_the_row),
-	    cmocka_unit_test(gaps_are_not_counted),
-	    cmocka_unit_test(refused_ids_are_not_missed),
-	    cmocka_unit_test(a_file_set_aside_was_behind),
-	    cmocka_unit_test(a_damaged_file_was_behind),
-	    cmocka_unit_test(a_copy_is_known_whichever_row_it_has),
+	    cmocka_unit_test(blocks_alone_leave_the_row_behind), cmocka_unit_test(anything_else_writes_the_row),
+	    cmocka_unit_test(the_row_is_never_far_behind),       cmocka_unit_test(what_delivery_may_have_is_in_the_row),
+	    cmocka_unit_test(a_start_keeps_what_was_handed_out), cmocka_unit_test(gaps_are_not_counted),
+	    cmocka_unit_test(refused_ids_are_not_missed),        cmocka_unit_test(a_file_set_aside_was_behind),
+	    cmocka_unit_test(a_damaged_file_was_behind),         cmocka_unit_test(a_copy_is_known_whichever_row_it_has),
 	    cmocka_unit_test(a_block_that_lies_is_bounded),
 	};
 
