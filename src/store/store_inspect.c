@@ -88,13 +88,13 @@ enum err store_ledger_find(const struct files *f, const char *suffix, enum pages
 	return err;
 }
 
-/* Whatever its head says: a ledger of the spool that the tide mark is of stands in it. */
+/* Whatever its head says: a ledger stands in it, of the spool that the tide mark is of where there is one. */
 static enum err has_our_ledger(const struct files *f, const struct tide *tide, bool *ret, struct error *e)
 {
 	struct ledger_found found = {.of = tide->spool};
-	enum err err = spool_id_is_known(tide->spool) ? store_ledger_find(f, "", PAGES_OF_FILE, &found, e) : ERR_OK;
+	enum err err = store_ledger_find(f, "", PAGES_OF_FILE, &found, e);
 
-	*ret = found.is_found && spool_id_is(store_totals_id(&found.totals), tide->spool);
+	*ret = found.is_found && !spool_id_differs(store_totals_id(&found.totals), tide->spool);
 	return err;
 }
 
