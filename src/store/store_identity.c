@@ -122,7 +122,7 @@ enum err store_rows_are_of(const struct files *f, const char *suffix, struct spo
 	enum err err =
 	    pages_open(f->dir_fd, name, (enum pages_of)(PAGES_OF_FILE | (*suffix ? PAGES_TOLERATE : 0)), &p, e);
 
-	for (uint32_t n = 1; err == ERR_OK && n <= pages_count(p); n++) {
+	for (uint32_t n = 1; err == ERR_OK && (n = pages_next(p, n)) <= pages_count(p); n++) {
 		o.is_here[0] = o.is_here[1] = false;
 		err = pages_records(p, n, look_at_owner, &o, e);
 		for (int i = 0; i < 2; i++)

@@ -74,8 +74,10 @@ static enum err read_pages(struct store *s, uint32_t max_rows, bool *ret_done, s
 	v->page = v->after_page;
 	while (err == ERR_OK && v->page < end && v->step_rows < max_rows && pages++ < PAGES_AT_ONCE &&
 	       v->step_bytes <= v->room_bytes / 2) {
-		v->page++;
-		if (!is_bad(v, v->page))
+		const uint32_t next = pages_next(v->pages, v->page + 1);
+
+		v->page = next <= end ? next : end;
+		if (next <= end && !is_bad(v, v->page))
 			err = pages_records(v->pages, v->page, store_salvage_record, s, e);
 	}
 	if (err == ERR_FULL && v->ends_here && v->step_parts > 0) {

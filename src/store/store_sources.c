@@ -110,7 +110,7 @@ static enum err read_marks(struct store *s, struct error *e)
 	struct salvage *v = s->salvage;
 	enum err err = ERR_OK;
 
-	for (uint32_t n = 1; err == ERR_OK && n <= pages_count(v->pages); n++) {
+	for (uint32_t n = 1; err == ERR_OK && (n = pages_next(v->pages, n)) <= pages_count(v->pages); n++) {
 		const uint64_t unreadable = pages_unreadable(v->pages);
 
 		err = pages_records(v->pages, n, take_mark, s, e);

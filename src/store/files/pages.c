@@ -402,6 +402,18 @@ enum err pages_records(struct pages *p, uint32_t n,
 
 uint32_t pages_count(const struct pages *p) { return p->count; }
 
+uint32_t pages_next(const struct pages *p, uint32_t n)
+{
+	off_t at;
+
+	if (n > p->count || p->fd < 0 || (p->frame_of && n <= p->log.highest_page))
+		return n;
+	at = lseek(p->fd, (off_t)(n - 1) * p->page_bytes, SEEK_DATA);
+	if (at < 0)
+		return errno == ENXIO ? p->count + 1 : n;
+	return (uint32_t)(at / p->page_bytes) + 1;
+}
+
 uint64_t pages_unreadable(const struct pages *p) { return p->unreadable + p->log.unreadable; }
 
 const struct wal_scan *pages_log(const struct pages *p) { return &p->log; }

@@ -67,6 +67,8 @@ enum err pages_open(int dir_fd, const char *name, enum pages_of which, struct pa
 void pages_close(struct pages *p);
 /* Pages are numbered from 1 to this. */
 uint32_t pages_count(const struct pages *p);
+/* The first page from n on that is not of a hole in the file, which holds nothing; more than their number: none is. */
+uint32_t pages_next(const struct pages *p, uint32_t n);
 /* Calls `found` for each record of page n; an error of `found` ends it. */
 enum err pages_records(struct pages *p, uint32_t n,
                        enum err (*found)(void *arg, const struct stored_record *r, struct error *e), void *arg,

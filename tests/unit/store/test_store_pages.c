@@ -476,9 +476,42 @@ static void what_does_not_answer_is_left_out(void **state)
 	spooldir_remove(&d);
 }
 
+/* A file that is mostly a hole is read as fast as what it holds. */
+static void holes_are_passed_over(void **state)
+{
+	const off_t far = (off_t)1 << 40;
+	struct spooldir d;
+	struct pages *p;
+	struct error e;
+	uint32_t of_file;
+	int dir, fd;
+
+	(void)state;
+	spooldir_make(&d);
+	sound_file(&d, 4096);
+	dir = folder_of(&d);
+	fd = open(d.path, O_RDWR);
+	of_file = (uint32_t)(lseek(fd, 0, SEEK_END) / 4096);
+	assert_int_equal(ftruncate(fd, far), 0);
+	assert_int_equal(pwrite(fd, "x", 1, far / 2), 1);
+	assert_int_equal(pages_open(dir, "spool.db", (enum pages_of)(PAGES_OF_FILE | PAGES_OF_A_SPOOL), &p, &e),
+	                 ERR_OK);
+	assert_int_equal(pages_count(p), far / 4096);
+	for (uint32_t n = 1; n <= of_file; n++)
+		assert_int_equal(pages_next(p, n), n);
+	assert_int_equal(pages_next(p, of_file + 1), far / 2 / 4096 + 1);
+	assert_int_equal(pages_next(p, (uint32_t)(far / 2 / 4096) + 2), far / 4096 + 1);
+	assert_int_equal(pages_next(p, (uint32_t)(far / 4096) + 1), far / 4096 + 1);
+	pages_close(p);
+	(void)close(fd);
+	(void)close(dir);
+	spooldir_remove(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(holes_are_passed_over),
 	    cmocka_unit_test(records_are_what_sqlite_has),
 	    cmocka_unit_test(the_page_size_is_found),
 	    cmocka_unit_test(pages_are_the_newest_that_were_committed),
