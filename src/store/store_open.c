@@ -427,14 +427,13 @@ static enum err finish_open(struct store *s, struct store_report *report, struct
 	/* Whatever recovery found is written to the database once more, page by page (RELIABILITY's fsync rule). */
 	if (report->created || report->marker || report->quarantined || report->wal_mended)
 		err = store_checkpoint(s, true, e);
-	if (err == ERR_FULL)
-		err = ERR_OK;
-	if (err != ERR_OK)
+	if (err == ERR_OK) /* what has no room for it now is written once more by a start that has */
+		files_remove(&s->files, ".unsafe");
+	else if (err != ERR_FULL)
 		return err;
-	files_remove(&s->files, ".unsafe");
 	asides_sweep_copies(&s->files);
-	if (s->tide_is_dead) /* a new file gets other sectors */
-		err = files_rename(&s->files, ".tide", DEAD_TIDE, e);
+	/* A new file gets other sectors. */
+	err = s->tide_is_dead ? files_rename(&s->files, ".tide", DEAD_TIDE, e) : ERR_OK;
 	if (err != ERR_OK)
 		return err;
 	files_tide_open(&s->files);

@@ -18,7 +18,7 @@
 #include "rig/crashvfs.h"
 #include "rig/faultfs.h"
 #include "rig/faultpoints.h"
-#include "rig/spooldir.h"
+#include "rig/lives.h"
 
 enum { GROUPS = 6, PER_GROUP = 8, IDS = GROUPS * PER_GROUP + 1 };
 
@@ -248,6 +248,28 @@ static void a_failed_sync_condemns_and_leaves_the_marker(void **state)
 	spooldir_remove(&d);
 }
 
+/* What recovery found stands in the database before the marker goes; a full disk puts both off. */
+static void a_full_disk_keeps_the_marker(void **state)
+{
+	struct store_report report;
+	struct spooldir d;
+	struct store *s;
+
+	(void)state;
+	life_make(&d, 0, 20, 200);
+	spooldir_store(spooldir_file(&d, ".unsafe"), "fsync", 5);
+	faultfs_disk(d.dir, 0);
+	s = life_open(&d, &report);
+	faultfs_disk(NULL, 0);
+	assert_true(report.marker);
+	store_abandon(s);
+	assert_int_equal(access(spooldir_file(&d, ".unsafe"), F_OK), 0);
+	life_close(life_open(&d, &report));
+	assert_true(report.marker);
+	assert_int_equal(access(spooldir_file(&d, ".unsafe"), F_OK), -1);
+	spooldir_remove(&d);
+}
+
 /*
  * Failures with long reasons outgrow SQLite's cache, so that a write fails in the middle of the settlements. Nothing of
  * the group may have happened: what came after the failure least of all.
@@ -345,6 +367,7 @@ int main(void)
 	    cmocka_unit_test(short_write_once),
 	    cmocka_unit_test(short_write_for_good),
 	    cmocka_unit_test(a_failed_sync_condemns_and_leaves_the_marker),
+	    cmocka_unit_test(a_full_disk_keeps_the_marker),
 	    cmocka_unit_test(a_shelf_that_cannot_be_read_is_not_a_short_one),
 	    cmocka_unit_test(a_failed_note_of_a_failure_undoes_the_group),
 	};
