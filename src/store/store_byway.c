@@ -92,11 +92,13 @@ enum err store_byway_each(struct store *s, sqlite3 *source, uint32_t tag, struct
 {
 	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
 	enum err err = ERR_OK;
-	int rc;
+	bool has_imports;
+	int rc = sql_has_column(source, "imports", "copy", &has_imports);
 
-	if (sqlite3_table_column_metadata(source, NULL, "imports", "copy", NULL, NULL, NULL, NULL, NULL) != SQLITE_OK)
+	if (rc == SQLITE_OK && !has_imports)
 		return ERR_OK; /* of an older kspool */
-	rc = sqlite3_prepare_v2(source, "SELECT * FROM imports", -1, &st, NULL);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_prepare_v2(source, "SELECT * FROM imports", -1, &st, NULL);
 	if (rc == SQLITE_OK)
 		while (err == ERR_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
 			const struct byway_note n = read_note(st, tag);

@@ -127,20 +127,16 @@ enum err store_ledger_of(sqlite3 *db, struct totals *ret, bool *ret_found, struc
 	return err == ERR_DAMAGED ? ERR_OK : err;
 }
 
-static bool has_blocks(sqlite3 *db)
-{
-	return sqlite3_table_column_metadata(db, NULL, "blocks", "id", NULL, NULL, NULL, NULL, NULL) == SQLITE_OK;
-}
-
 int store_ledger_catch_up(sqlite3 *db, struct totals *t, bool *ret_behind)
 {
 	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
 	struct stored_block *b;
-	int rc;
+	bool has_blocks;
+	int rc = sql_has_column(db, "blocks", "id", &has_blocks);
 
 	*ret_behind = false;
-	if (!has_blocks(db)) /* a file of the first schema */
-		return SQLITE_OK;
+	if (rc != SQLITE_OK || !has_blocks) /* a file of the first schema */
+		return rc;
 	rc = sqlite3_prepare_v2(db, BLOCK_SELECT " WHERE b.id >= ?1 ORDER BY b.id", -1, &st, NULL);
 	if (rc != SQLITE_OK)
 		return rc;
@@ -495,7 +491,8 @@ int store_walk_whole(struct block_walk *w, sqlite3 *db)
 	int rc = store_ledger_read(db, &of, &found);
 
 	*w = (struct block_walk){0};
-	if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_CORRUPT) /* the walk tells that when the messages are concerned */
+	/* What is damaged the walk tells when the messages are concerned; what could not be read is no damage. */
+	if (rc != SQLITE_OK && ((rc & 0xff) != SQLITE_CORRUPT || vfs_fault() != 0))
 		return rc;
 	return walk_open(w, db, found ? sum_tag_of(store_totals_id(&of)) : 0, 0,
 	                 INT64_MAX); /* a damaged row names no spool */

@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "rig/spooldir.h"
+#include "rig/errorwatch.h"
 #include "rig/faultpoints.h"
 
 enum { NAMES_MAX = 16, SECTOR = 512 };
@@ -73,6 +74,7 @@ static bool fails(void)
 	if (now.fail_at == 0 || now.calls < now.fail_at || (now.calls > now.fail_at && !now.persistent))
 		return false;
 	now.failed++;
+	errorwatch_fault("");
 	errno = now.fault == FAULT_ENOSPC ? ENOSPC : EIO;
 	return true;
 }
@@ -406,6 +408,8 @@ void crashvfs_meanwhile(uint64_t n, void (*deed)(void *arg), void *arg)
 
 void crashvfs_fail(uint64_t n, enum fault fault, bool persistent)
 {
+	if (n > 0)
+		errorwatch_begin();
 	now.calls = 0;
 	now.failed = 0;
 	now.fail_at = n;

@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "rig/errorwatch.h"
 #include "rig/faultpoints.h"
 
 static struct {
@@ -22,6 +23,8 @@ static struct {
 
 void faultfs_arm(unsigned kinds, uint64_t n, int error, bool persistent)
 {
+	if (n > 0)
+		errorwatch_begin();
 	armed.kinds = kinds;
 	armed.at = n;
 	armed.calls = armed.failed = 0;
@@ -35,7 +38,28 @@ static bool skips_syncs;
 
 void faultfs_skip_syncs(void) { skips_syncs = true; }
 
-static bool fails(unsigned kind)
+static char what[512];
+
+const char *faultfs_what(void) { return what; }
+
+/* `path`: of what; null: of this descriptor. */
+static void note_what(unsigned kind, int fd, const char *path)
+{
+	char link[64], text[600];
+	ssize_t n;
+
+	(void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	n = path ? snprintf(what, sizeof what, "%s", path) : readlink(link, what, sizeof what - 1);
+	what[n < 0 ? 0 : n < (ssize_t)sizeof what ? n : (ssize_t)sizeof what - 1] = '\0';
+	(void)snprintf(text, sizeof text, "%s%s",
+	               kind & FAULTFS_STAT   ? "stat "
+	               : kind & FAULTFS_SYNC ? "sync "
+	                                     : "",
+	               what);
+	errorwatch_fault(text);
+}
+
+static bool fails(unsigned kind, int fd, const char *path)
 {
 	if (armed.at == 0 || !(armed.kinds & kind))
 		return false;
@@ -49,27 +73,12 @@ static bool fails(unsigned kind)
 	if (armed.error == ENOSPC && (kind & (FAULTFS_READ | FAULTFS_OPEN | FAULTFS_STAT | FAULTFS_UNLINK)))
 		return false;
 	armed.failed++;
+	note_what(kind, fd, path);
 	errno = armed.error;
 	return true;
 }
 
-static char what[512];
-
-const char *faultfs_what(void) { return what; }
-
-static bool fails_of(unsigned kind, int fd)
-{
-	char link[64];
-	ssize_t n;
-
-	if (!fails(kind))
-		return false;
-	(void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-	n = readlink(link, what, sizeof what - 1);
-	what[n > 0 ? n : 0] = '\0';
-	errno = armed.error;
-	return true;
-}
+static bool fails_of(unsigned kind, int fd) { return fails(kind, fd, NULL); }
 
 ssize_t pread64(int fd, void *to, size_t count, off_t offset);
 ssize_t pwrite64(int fd, const void *from, size_t count, off_t offset);
@@ -178,7 +187,7 @@ static int open_at(int dir, const char *path, int flags, unsigned mode)
 	/* Making a file needs a block of the folder. */
 	enum faultfs_kind kind = flags & O_CREAT && faccessat(dir, path, F_OK, 0) != 0 ? FAULTFS_WRITE : FAULTFS_OPEN;
 
-	return fails(kind) ? -1 : (int)syscall(SYS_openat, dir, path, flags, mode);
+	return fails(kind, -1, path) ? -1 : (int)syscall(SYS_openat, dir, path, flags, mode);
 }
 
 static unsigned mode_of(int flags, va_list ap) { return flags & (O_CREAT | O_TMPFILE) ? va_arg(ap, unsigned) : 0; }
@@ -199,7 +208,7 @@ int openat64(int dir, const char *path, int flags, ...) { OPEN(dir); }
 
 static int stat_at(int dir, const char *path, void *st, int flags)
 {
-	return fails(FAULTFS_STAT) ? -1 : (int)syscall(SYS_newfstatat, dir, path, st, flags);
+	return fails(FAULTFS_STAT, dir, *path ? path : NULL) ? -1 : (int)syscall(SYS_newfstatat, dir, path, st, flags);
 }
 
 int fstat(int fd, struct stat *st) { return stat_at(fd, "", st, AT_EMPTY_PATH); }
@@ -229,38 +238,41 @@ int fdatasync(int fd)
 
 int ftruncate(int fd, off_t size)
 {
-	return armed.error != ENOSPC && fails(FAULTFS_TRUNCATE) ? -1 : (int)syscall(SYS_ftruncate, fd, size);
+	return armed.error != ENOSPC && fails_of(FAULTFS_TRUNCATE, fd) ? -1 : (int)syscall(SYS_ftruncate, fd, size);
 }
 
 int ftruncate64(int fd, off_t size) { return ftruncate(fd, size); }
 
-int rename(const char *from, const char *to) { return fails(FAULTFS_RENAME) ? -1 : (int)syscall(SYS_rename, from, to); }
+int rename(const char *from, const char *to)
+{
+	return fails(FAULTFS_RENAME, -1, from) ? -1 : (int)syscall(SYS_rename, from, to);
+}
 
 int renameat(int from_dir, const char *from, int to_dir, const char *to)
 {
-	return fails(FAULTFS_RENAME) ? -1 : (int)syscall(SYS_renameat, from_dir, from, to_dir, to);
+	return fails(FAULTFS_RENAME, -1, from) ? -1 : (int)syscall(SYS_renameat, from_dir, from, to_dir, to);
 }
 
 int renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned flags)
 {
-	return fails(FAULTFS_RENAME) ? -1 : (int)syscall(SYS_renameat2, from_dir, from, to_dir, to, flags);
+	return fails(FAULTFS_RENAME, -1, from) ? -1 : (int)syscall(SYS_renameat2, from_dir, from, to_dir, to, flags);
 }
 
-int unlink(const char *path) { return fails(FAULTFS_UNLINK) ? -1 : (int)syscall(SYS_unlink, path); }
+int unlink(const char *path) { return fails(FAULTFS_UNLINK, -1, path) ? -1 : (int)syscall(SYS_unlink, path); }
 
 int unlinkat(int dir, const char *path, int flags)
 {
-	return fails(FAULTFS_UNLINK) ? -1 : (int)syscall(SYS_unlinkat, dir, path, flags);
+	return fails(FAULTFS_UNLINK, -1, path) ? -1 : (int)syscall(SYS_unlinkat, dir, path, flags);
 }
 
 int fallocate(int fd, int mode, off_t from, off_t count)
 {
-	return fails(FAULTFS_ALLOCATE) ? -1 : (int)syscall(SYS_fallocate, fd, mode, from, count);
+	return fails_of(FAULTFS_ALLOCATE, fd) ? -1 : (int)syscall(SYS_fallocate, fd, mode, from, count);
 }
 
 int posix_fallocate(int fd, off_t from, off_t count)
 {
-	if (fails(FAULTFS_ALLOCATE))
+	if (fails_of(FAULTFS_ALLOCATE, fd))
 		return errno;
 	return syscall(SYS_fallocate, fd, 0, from, count) == 0 ? 0 : errno;
 }

@@ -41,7 +41,7 @@ void faultfs_dead(const char *end, int64_t from, int64_t bytes);
 void faultfs_disk(const char *folder, int64_t free_bytes);
 /* How many operations failed since then. */
 uint64_t faultfs_failed(void);
-/* The path of the file whose read, write or sync failed last. */
+/* The path of the file whose operation failed last. */
 const char *faultfs_what(void);
 /* From now on a sync returns at once: for tests that open hundreds of spools and cut no power. One that fails still
  * does. */

@@ -6,6 +6,7 @@
 
 #include <sqlite3.h>
 
+#include "rig/errorwatch.h"
 #include "rig/faultpoints.h"
 
 static struct {
@@ -16,6 +17,8 @@ static struct {
 
 void faultsql_arm(uint64_t n, int code, bool persistent)
 {
+	if (n > 0)
+		errorwatch_begin();
 	armed.persistent = persistent;
 	armed.left = n;
 	armed.code = code;
@@ -44,6 +47,7 @@ static bool fails(const char *sql)
 	armed.failed = true;
 	armed.left = armed.persistent;
 	(void)snprintf(what, sizeof what, "%s", sql ? sql : "");
+	errorwatch_fault(what);
 	return true;
 }
 
@@ -82,6 +86,12 @@ int sqlite3_step(sqlite3_stmt *st) { CALL(sqlite3_step, sqlite3_sql(st), st); }
 int sqlite3_exec(sqlite3 *db, const char *sql, int (*row)(void *, int, char **, char **), void *arg, char **text)
 {
 	CALL(sqlite3_exec, sql, db, sql, row, arg, text);
+}
+
+int sqlite3_table_column_metadata(sqlite3 *db, const char *schema, const char *table, const char *column,
+                                  const char **type, const char **order, int *not_null, int *key, int *counts)
+{
+	CALL(sqlite3_table_column_metadata, table, db, schema, table, column, type, order, not_null, key, counts);
 }
 
 int sqlite3_wal_checkpoint_v2(sqlite3 *db, const char *schema, int mode, int *in_log, int *written)

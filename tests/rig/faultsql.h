@@ -1,9 +1,9 @@
 /*
  * faultsql: makes the n-th call of SQLite fail.
  *
- * What it is: what can fail of SQLite's functions (open, prepare, step, exec, checkpoint) under their own names, for a
- * test linked with this; it reaches every error path behind a statement, which faults of files seldom do. Nothing is
- * counted unless armed; the call that fails is not made. Thread: one.
+ * What it is: what can fail of SQLite's functions (open, prepare, step, exec, checkpoint, a look at columns) under
+ * their own names, for a test linked with this; it reaches every error path behind a statement, which faults of files
+ * seldom do. Nothing is counted unless armed; the call that fails is not made. Thread: one.
  */
 #ifndef KSPOOL_TESTS_FAULTSQL_H
 #define KSPOOL_TESTS_FAULTSQL_H

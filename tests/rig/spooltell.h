@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "base/check.h"
+#include "rig/errorwatch.h"
 #include "rig/lives.h"
 #include "store/store_internal.h"
 
@@ -33,6 +34,13 @@ static inline void say(struct text *t, const char *form, ...)
 	must(t->used < sizeof t->bytes);
 }
 
+/* What it says of files that it could not read back. */
+static inline void hear(const struct store *s)
+{
+	for (size_t i = 0; i < s->put_off_count; i++)
+		errorwatch_hear(s->put_off[i].why.text);
+}
+
 static inline enum err bring_back(struct store *s, struct error *e)
 {
 	uint64_t first, last;
@@ -41,6 +49,7 @@ static inline enum err bring_back(struct store *s, struct error *e)
 
 	while (err == ERR_OK && more)
 		err = store_salvage(s, 7, &first, &last, &more, e);
+	hear(s);
 	return err;
 }
 

@@ -107,6 +107,7 @@ void walk_end(struct block_walk *w)
 int walk_open(struct block_walk *w, sqlite3 *db, uint32_t tag, uint64_t first, uint64_t last)
 {
 	sqlite3_stmt *rows = NULL, *blocks = NULL;
+	bool has_blocks = false; /* a file of the first schema has none */
 	int rc = sqlite3_prepare_v2(db,
 	                            "SELECT id, received_ms, checksum, meta, body FROM messages"
 	                            " WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
@@ -115,7 +116,8 @@ int walk_open(struct block_walk *w, sqlite3 *db, uint32_t tag, uint64_t first, u
 	*w = (struct block_walk){0};
 	if (rc != SQLITE_OK)
 		return rc;
-	if (sqlite3_table_column_metadata(db, NULL, "blocks", "id", NULL, NULL, NULL, NULL, NULL) == SQLITE_OK)
+	rc = sql_has_column(db, "blocks", "id", &has_blocks);
+	if (rc == SQLITE_OK && has_blocks)
 		rc = sqlite3_prepare_v2(db, BLOCK_SELECT BLOCK_RANGE, -1, &blocks, NULL);
 	if (rc == SQLITE_OK) {
 		walk_start(w, rows, blocks, block_new(), first, last);

@@ -152,6 +152,14 @@ enum err sql_pragma(sqlite3 *db, const char *name, const char *value, const char
 	return ERR_OK;
 }
 
+int sql_has_column(sqlite3 *db, const char *table, const char *column, bool *ret)
+{
+	const int rc = sqlite3_table_column_metadata(db, NULL, table, column, NULL, NULL, NULL, NULL, NULL);
+
+	*ret = rc == SQLITE_OK;
+	return rc == SQLITE_ERROR ? SQLITE_OK : rc;
+}
+
 enum err sql_number(sqlite3 *db, const char *sql, int64_t *ret, struct error *e)
 {
 	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;

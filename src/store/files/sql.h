@@ -35,6 +35,8 @@ bool sql_lacked_memory(void);
 enum err sql_exec(sqlite3 *db, const char *sql, struct error *e, const char *what) MUST_CHECK;
 /* Runs "PRAGMA name=value" and reads it back; ERR_ENVIRONMENT when the answer is not `want`. */
 enum err sql_pragma(sqlite3 *db, const char *name, const char *value, const char *want, struct error *e) MUST_CHECK;
+/* Whether a table has this column, as one of a younger schema does. SQLITE_OK, or why nobody can tell. */
+int sql_has_column(sqlite3 *db, const char *table, const char *column, bool *ret) MUST_CHECK;
 /* The first column of the first row as a number. */
 enum err sql_number(sqlite3 *db, const char *sql, int64_t *ret, struct error *e) MUST_CHECK;
 

@@ -198,11 +198,13 @@ static void check_clock(struct check *c)
 {
 	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
 	uint64_t rows = 0, wrong = 0;
-	int rc;
+	bool has_sums;
+	int rc = sql_has_column(c->db, "clock", "checksum", &has_sums);
 
-	if (sqlite3_table_column_metadata(c->db, NULL, "clock", "checksum", NULL, NULL, NULL, NULL, NULL) != SQLITE_OK)
+	if (rc == SQLITE_OK && !has_sums)
 		return;
-	rc = sqlite3_prepare_v2(c->db, "SELECT first_id, lead_ms, checksum FROM clock", -1, &st, NULL);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_prepare_v2(c->db, "SELECT first_id, lead_ms, checksum FROM clock", -1, &st, NULL);
 	if (rc == SQLITE_OK)
 		while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
 			rows++;

@@ -10,16 +10,19 @@
 static enum err tag_of_rows(sqlite3 *db, uint32_t *ret, struct error *e)
 {
 	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
-	int rc;
+	bool has_blocks;
+	int rc = sql_has_column(db, "blocks", "checksum", &has_blocks);
 
 	*ret = 0;
-	if (sqlite3_table_column_metadata(db, NULL, "blocks", "checksum", NULL, NULL, NULL, NULL, NULL) != SQLITE_OK)
+	if (rc == SQLITE_OK && !has_blocks)
 		return ERR_OK;
-	rc = sqlite3_prepare_v2(db,
-	                        "SELECT checksum >> 32 AS tag FROM (SELECT checksum FROM blocks UNION ALL SELECT"
-	                        " checksum FROM messages UNION ALL SELECT checksum FROM dead) WHERE tag > 0"
-	                        " GROUP BY tag ORDER BY count(*) DESC LIMIT 1",
-	                        -1, &st, NULL);
+	if (rc == SQLITE_OK)
+		rc =
+		    sqlite3_prepare_v2(db,
+		                       "SELECT checksum >> 32 AS tag FROM (SELECT checksum FROM blocks UNION ALL SELECT"
+		                       " checksum FROM messages UNION ALL SELECT checksum FROM dead) WHERE tag > 0"
+		                       " GROUP BY tag ORDER BY count(*) DESC LIMIT 1",
+		                       -1, &st, NULL);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_step(st);
 	if (rc == SQLITE_ROW)

@@ -17,6 +17,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "rig/errorwatch.h"
 #include "rig/faultfs.h"
 #include "rig/faultpoints.h"
 #include "rig/faultsql.h"
@@ -275,13 +276,12 @@ static bool ends_with(const char *s, const char *end)
 	return strlen(s) >= strlen(end) && strcmp(s + strlen(s) - strlen(end), end) == 0;
 }
 
-/* What is known otherwise, or tried again: the two witnesses of a spool's name, and SQLite's looks at a log. */
-static bool may_be_passed_over(const struct fault *f, const struct act *a)
+/* What is known otherwise: by the other one of the two witnesses of a spool's name. */
+static bool may_be_passed_over(const struct fault *f)
 {
 	if (f->kinds == 0)
 		return strcmp(faultsql_what(), "ROLLBACK") == 0;
-	return ends_with(faultfs_what(), ".lock") || ends_with(faultfs_what(), ".tide") ||
-	       (a->run == peek && ends_with(faultfs_what(), "-wal"));
+	return ends_with(faultfs_what(), ".lock") || ends_with(faultfs_what(), ".tide");
 }
 
 /* Each spool has a folder of its own. */
@@ -306,7 +306,7 @@ static void must_be_told(const struct fault *f, const struct act *a, const char 
 
 	if (got->err == f->err && got->e.code == f->err && got->e.text[0])
 		return;
-	if (is_same && may_be_passed_over(f, a))
+	if (is_same && may_be_passed_over(f))
 		return;
 	if (got->err == clean->err && strstr(got->answer.bytes, ".left, which tells")) /* it ends no start */
 		return;
@@ -336,6 +336,8 @@ static bool try(const struct spooldir *from, const struct act *a, const char *ha
 	failed = got.failed;
 	if (failed)
 		must_be_told(f, a, harm, n, &got, clean);
+	if (failed && is_same_text(got.answer.bytes, clean->answer.bytes))
+		ERRORWATCH_EXPECT(got.err, &got.e, got.answer.bytes, a->name, n);
 	if (got.err != clean->err)
 		run(&d, a, f, 0, &got);
 	if (got.err != clean->err)

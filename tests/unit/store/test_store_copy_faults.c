@@ -10,8 +10,10 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 
+#include "rig/errorwatch.h"
 #include "rig/faultfs.h"
 #include "rig/spooldir.h"
 #include "store/store_damage.h"
@@ -93,6 +95,7 @@ static bool export_with_fault(unsigned kinds, uint64_t n, int error, bool *ret_t
 	s = open_it(&from, NULL);
 	faultfs_arm(kinds, n, error, false);
 	err = store_export(s, to.path, &e);
+	ERRORWATCH_EXPECT(err, &e, NULL, "export", n);
 	failed = faultfs_failed();
 	faultfs_arm(0, 0, 0, false);
 	if (failed > 0)
@@ -150,6 +153,7 @@ static bool import_with_fault(const char *copy, unsigned kinds, uint64_t n, int 
 	s = open_it(&into, NULL);
 	faultfs_arm(kinds, n, error, false);
 	err = store_import(s, copy, false, &rows, &e);
+	ERRORWATCH_EXPECT(err, &e, NULL, "import", n);
 	failed = faultfs_failed();
 	faultfs_arm(0, 0, 0, false);
 	store_abandon(s);
@@ -198,6 +202,8 @@ static void a_check_tells_each_read_that_failed(void **state)
 		buf_init(&report, 1 << 20);
 		faultfs_arm(FAULTFS_READ, n, EIO, true);
 		err = store_check(d.path, &report, &problems, &e);
+		buf_add(&report, "", 1);
+		ERRORWATCH_EXPECT(err, &e, (char *)report.data, "check", n);
 		failed = faultfs_failed();
 		faultfs_arm(0, 0, 0, false);
 		buf_fini(&report);
@@ -224,6 +230,8 @@ static bool repair_with_fault(unsigned kinds, uint64_t n, int error)
 	buf_init(&report, 1 << 20);
 	faultfs_arm(kinds, n, error, false);
 	err = store_repair(d.path, &(struct store_repair){0}, &report, &e);
+	buf_add(&report, "", 1);
+	ERRORWATCH_EXPECT(err, &e, (char *)report.data, "repair", n);
 	failed = faultfs_failed();
 	faultfs_arm(0, 0, 0, false);
 	buf_fini(&report);

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "rig/errorwatch.h"
 #include "rig/faultfs.h"
 #include "rig/lives.h"
 #include "store/store_internal.h"
@@ -67,6 +68,7 @@ static void a_read_that_fails_is_no_other_answer(void **state)
 			while (++n < READS_MAX) {
 				faultfs_arm(FAULTFS_READ, n, EIO, false);
 				err = inspect(&d, &kind, &e);
+				ERRORWATCH_EXPECT(err, &e, NULL, "inspect", n);
 				if (faultfs_failed() == 0)
 					break;
 				faultfs_arm(0, 0, 0, false);

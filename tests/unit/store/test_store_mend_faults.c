@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "rig/errorwatch.h"
 #include "rig/faultfs.h"
 #include "rig/faultpoints.h"
 #include "rig/faultsql.h"
@@ -238,6 +239,7 @@ static void try(const struct mending *m)
 		else
 			faultsql_arm_new(SQLITE_NOMEM);
 		err = m->run(s, &got, &e);
+		ERRORWATCH_EXPECT(err, &e, got.report.warning, m->harm, n);
 		failed = faultsql_failed();
 		faultsql_arm(0, 0, false);
 		if (!failed && err != ERR_OK)
@@ -384,6 +386,7 @@ static bool step(struct store *s, const struct reading *r, uint64_t n, bool *ret
 	else
 		faultsql_arm_new(SQLITE_NOMEM);
 	err = store_salvage(s, 16, &first, &last, ret_more, &e);
+	ERRORWATCH_EXPECT(err, &e, NULL, r->harm, n);
 	failed = faultsql_failed();
 	faultsql_arm(0, 0, false);
 	if (!failed && err != ERR_OK)
@@ -549,6 +552,7 @@ static void a_repair_that_fails_is_no_repair(void **state)
 		buf_init(&out, 1 << 16);
 		e = (struct error){.code = ERR_OK};
 		err = store_repair(d.path, &how, &out, &e);
+		ERRORWATCH_EXPECT(err, &e, NULL, "repair", fails_at);
 		failed = faultsql_failed();
 		faultsql_arm(0, 0, false);
 		if (!failed)

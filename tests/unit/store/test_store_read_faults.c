@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "rig/errorwatch.h"
 #include "rig/faultfs.h"
 #include "rig/spooldir.h"
 #include "store/store_internal.h"
@@ -167,6 +168,7 @@ static bool ask(const struct spooldir *from, const struct question *q, uint64_t 
 	(void)sqlite3_db_release_memory(s->db);
 	faultfs_arm(FAULTFS_READ, n, EIO, false);
 	err = q->ask(s, &answer, &e);
+	ERRORWATCH_EXPECT(err, &e, NULL, q->name, n);
 	failed = faultfs_failed();
 	faultfs_arm(0, 0, 0, false);
 	if (failed == 0 && (err != ERR_OK || answer != q->answer))

@@ -18,9 +18,10 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "rig/errorwatch.h"
 #include "rig/faultfs.h"
 #include "rig/faultpoints.h"
-#include "rig/lives.h"
+#include "rig/spooltell.h"
 
 enum { ROWS = 60 };
 
@@ -50,6 +51,8 @@ static enum err run(const struct spooldir *d, struct store_report *report, struc
 	if (err == ERR_OK)
 		err = store_read(s, 0, 1000, UINT64_MAX, &list, &count, &last, e);
 	message_list_free(&list);
+	if (s)
+		hear(s);
 	if (err != ERR_OK) {
 		store_abandon(s);
 		return err;
@@ -142,6 +145,7 @@ static void every_read_error_is_an_error(const struct spooldir *original, bool p
 		spooldir_copy(original, &d);
 		faultfs_arm(FAULTFS_LOOKS, n, EIO, persistent);
 		err = run(&d, &report, &e);
+		ERRORWATCH_EXPECT(err, &e, report.warning, "read", n);
 		failed = faultfs_failed();
 		faultfs_arm(0, 0, 0, false);
 		if (err != ERR_OK && err != ERR_DISK)
@@ -180,6 +184,7 @@ static bool one_fault(const struct spooldir *original, uint64_t n, unsigned kind
 	spooldir_copy(original, &d);
 	faultfs_arm(kinds, n, error, persistent);
 	err = run(&d, &report, &e);
+	ERRORWATCH_EXPECT(err, &e, report.warning, what, n);
 	failed = faultfs_failed();
 	faultfs_arm(0, 0, 0, false);
 	if (err == ERR_DAMAGED || err == ERR_NOINPUT || err == ERR_CONFIG)

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "rig/errorwatch.h"
 #include "rig/faultfs.h"
 #include "rig/faultpoints.h"
 #include "rig/faultsql.h"
@@ -219,8 +220,8 @@ static enum err start(const struct spooldir *d, struct text *t, struct error *e)
 	if (err != ERR_OK)
 		return err;
 	err = bring_back(s, e);
-	say(t, "%llu %llu %d %d", (unsigned long long)report.rows, (unsigned long long)report.missing_rows,
-	    report.strangers, report.quarantined);
+	say(t, "%s\n%llu %llu %d %d", report.warning, (unsigned long long)report.rows,
+	    (unsigned long long)report.missing_rows, report.strangers, report.quarantined);
 	if (err == ERR_OK)
 		return store_close(s, e);
 	store_abandon(s);
@@ -298,6 +299,7 @@ static bool try(const struct spooldir *from, const struct harm *h, const struct 
 	spooldir_make(&d);
 	spooldir_copy(from, &d);
 	err = run(&d, f, n, &answer, &e, &failed);
+	ERRORWATCH_EXPECT(err, &e, answer.bytes, h->name, n);
 	if (err != ERR_OK && (!failed || err == ERR_DAMAGED || e.code != err || e.text[0] == '\0'))
 		fail_msg("%s, %s %llu: error %d: %s", h->name, f->name, (unsigned long long)n, (int)err, e.text);
 	looks =

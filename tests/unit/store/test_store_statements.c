@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "rig/errorwatch.h"
 #include "rig/faultsql.h"
 #include "rig/faultfs.h"
 #include "rig/faultpoints.h"
@@ -399,6 +400,7 @@ static void try_verb(struct store *s, const struct verb *v)
 		else
 			faultsql_arm_new(SQLITE_NOMEM);
 		err = v->run(s, &answer, &e);
+		ERRORWATCH_EXPECT(err, &e, NULL, v->name, n);
 		failed = faultsql_failed();
 		faultsql_arm(0, 0, false);
 		if (!failed) {

@@ -17,6 +17,7 @@
 #include <sqlite3.h>
 
 #include "base/buf.h"
+#include "rig/errorwatch.h"
 #include "rig/faultfs.h"
 #include "rig/faultpoints.h"
 #include "rig/faultsql.h"
@@ -89,6 +90,7 @@ static void a_disk_error_is_no_wrong_mode(void **state)
 
 		faultfs_arm(FAULTFS_OPEN | FAULTFS_STAT | FAULTFS_WRITE | FAULTFS_RENAME | FAULTFS_SYNC, n, EIO, false);
 		err = store_export(s, target, &e);
+		ERRORWATCH_EXPECT(err, &e, NULL, "export", n);
 		failed = faultfs_failed();
 		faultfs_arm(0, 0, 0, false);
 		if (err == ERR_ENVIRONMENT)
@@ -172,6 +174,7 @@ static void what_cannot_be_moved_away_stops_the_start(void **state)
 
 			faultfs_arm(FAULTFS_RENAME, n, EACCES, false);
 			err = store_open(&o, &s, NULL, &e);
+			ERRORWATCH_EXPECT(err, &e, NULL, others[i], n);
 			failed = faultfs_failed();
 			faultfs_arm(0, 0, 0, false);
 			if (failed > 0 && err == ERR_OK && life_count_files(&d, ".stranger-") == 0)
@@ -206,6 +209,7 @@ static bool make_with_fault(uint64_t n, int code)
 	o.reserve_bytes = 65536;
 	faultsql_arm(n, code, false);
 	err = store_open(&o, &s, &report, &e);
+	ERRORWATCH_EXPECT(err, &e, report.warning, "new", n);
 	failed = faultsql_failed();
 	faultsql_arm(0, 0, false);
 	if (err == ERR_OK)
