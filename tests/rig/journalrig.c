@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "journal/journal_internal.h"
+#include "rig/errorwatch.h"
 
 static void must_not_condemn(const struct error *reason)
 {
@@ -41,6 +42,8 @@ static void answered(struct offer *offer, void *arg)
 	a->accepted += offer->verdict == OFFER_ACCEPTED;
 	a->last = offer->verdict;
 	a->first_id = offer->first_id;
+	if (offer->verdict != OFFER_ACCEPTED)
+		errorwatch_hear(offer->error.text);
 	must(STAILQ_EMPTY(&offer->messages));
 	free(offer->position_key);
 	free(offer->position);
