@@ -56,6 +56,7 @@ static const struct {
     {"store_set_aside", AN_ERROR, ERR_FULL, NULL, "tried again without the reserve"},
     {"wal_mend_file", AN_ERROR, ERR_FULL, NULL, "tried again without the reserve, and without a copy"},
     {"store_checkpoint", AN_ERROR, ERR_FULL, NULL, "the log keeps what the database has no room for"},
+    {"store_settle_full", AN_ERROR, ERR_FULL, NULL, "tried again without the reserve"},
     {"store_close", AN_ERROR, ERR_FULL, NULL, "the log keeps what the database has no room for"},
     {"store_salvage_for", AN_ERROR, ERR_FULL, NULL, "it goes on when there is room"},
     {"store_rows_tell_now", AN_ERROR, ERR_FULL, NULL, "told when there is room"},

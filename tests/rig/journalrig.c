@@ -106,7 +106,7 @@ void rig_take_ids(struct journal *j, uint64_t *ids, uint32_t want)
 			continue;
 		}
 		STAILQ_FOREACH (m, &rows.messages, link) {
-			must(have < want);
+			must(have < want && !m->origin); /* whose count of references is another thread's */
 			ids[have++] = m->id;
 		}
 		message_list_free(&rows.messages);

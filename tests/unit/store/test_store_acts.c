@@ -189,6 +189,15 @@ static void harm_rows(const struct spooldir *d)
 	spooldir_lose(d->path, 17);
 }
 
+/* Whose copy it is only its rows say; what waits in its log too. */
+static void harm_ledger(const struct spooldir *d)
+{
+	struct store *s = life_open(d, NULL);
+
+	life_sql(s, "UPDATE ledger SET checksum = 5");
+	store_abandon(s);
+}
+
 static void lose_log(const struct spooldir *d) { must(unlink(spooldir_file(d, "-wal")) == 0); }
 
 static void lose_file(const struct spooldir *d) { must(unlink(d->path) == 0); }
@@ -204,10 +213,15 @@ static void make(const struct spooldir *d)
 	    {.id = 13, .kind = SETTLE_RETRY, .attempts = 9, .wait_ms = 3600001, .code = "c"},
 	};
 	struct message *m = spooldir_message(7, 50);
+	struct spooldir other;
+	uint64_t taken;
 	bool is_new;
 	struct error e;
 
 	life_append(s, 0, IN_FILE);
+	life_make(&other, LIFE_OTHERS, 1, 0); /* whoever takes in a copy of ours notes what it had taken in */
+	must(store_import(s, other.path, false, &taken, &e) == ERR_OK && taken == 1);
+	spooldir_remove(&other);
 	must(store_begin(s, &e) == ERR_OK && store_position_put(s, "file", "12", &e) == ERR_OK &&
 	     store_cache_add(s, "cache", "k", 1, INT64_MAX, &is_new, &e) == ERR_OK &&
 	     store_append_dead(s, m, "too_long", &e) == ERR_OK);
@@ -241,6 +255,7 @@ static const struct harm {
     {"set aside and begun", set_aside_and_begin, "start check", false},
     {"set aside on a bad disk", set_aside_on_a_bad_disk, "repair, give up", false},
     {"rows harmed", harm_rows, "check repair", true},
+    {"ledger harmed", harm_ledger, "check import", false},
     {"no log", lose_log, "start", false},
     {"no file", lose_file, "start", false},
 };

@@ -15,7 +15,7 @@
 
 #include "rig/errorwatch.h"
 #include "rig/faultfs.h"
-#include "rig/spooldir.h"
+#include "rig/lives.h"
 #include "store/store_damage.h"
 
 enum { ROWS = 40, BEFORE = 3, BODY_BYTES = 700, POINTS_MAX = 3000 };
@@ -173,7 +173,8 @@ static void an_import_is_all_or_nothing(void **state)
 	struct spooldir copy;
 
 	(void)state;
-	make_spool(&copy, 1, ROWS);
+	spooldir_make(&copy);
+	life_make_halves(&copy, ROWS, true); /* its log counts too */
 	for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
 		uint64_t n = 1;
 

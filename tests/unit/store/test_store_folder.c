@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "rig/faultfs.h"
@@ -38,6 +39,14 @@ int posix_fadvise(int fd, off_t from, off_t count, int advice)
 	advised += fcntl(fd, F_GETFD) >= 0 && from == 0 && count == 0;
 	last_advice = advice;
 	return 0;
+}
+
+static int access_error;
+
+int faccessat(int dir, const char *path, int mode, int flags)
+{
+	errno = access_error;
+	return access_error && mode & W_OK ? -1 : (int)syscall(SYS_faccessat2, dir, path, mode, flags);
 }
 
 static struct spooldir d;
@@ -345,6 +354,20 @@ static void bytes_are_read_where_they_are(void **state)
 	expect(ERR_ENVIRONMENT, files_open_read(&f, ".ten", O_RDONLY, &fd, &e), "cannot open ");
 }
 
+static void what_cannot_be_written_is_not_opened_to_write(void **state)
+{
+	struct files other;
+
+	(void)state;
+	access_error = EROFS;
+	expect(ERR_DISK, files_open_folder(&other, d.path, &e), "cannot be written: Read-only file system");
+	access_error = EACCES;
+	expect(ERR_ENVIRONMENT, files_open_folder(&other, d.path, &e), "cannot be written: Permission denied");
+	expect(ERR_OK, files_open_names(&other, d.path, &e), "");
+	files_close(&other);
+	access_error = 0;
+}
+
 static void files_are_copied_as_they_are(void **state)
 {
 	static const size_t sizes[] = {0, 1, 65535, 65536, 65537, 200000};
@@ -524,6 +547,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(a_file_is_plain_and_ours, begin, end),
 	    cmocka_unit_test_setup_teardown(the_lock_is_a_file_of_ours, begin, end),
 	    cmocka_unit_test_setup_teardown(bytes_are_read_where_they_are, begin, end),
+	    cmocka_unit_test_setup_teardown(what_cannot_be_written_is_not_opened_to_write, begin, end),
 	    cmocka_unit_test_setup_teardown(files_are_copied_as_they_are, begin, end),
 	    cmocka_unit_test_setup_teardown(names_change_as_they_are_told, begin, end),
 	    cmocka_unit_test_setup_teardown(small_texts_are_whole_or_not_there, begin, end),

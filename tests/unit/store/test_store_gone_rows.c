@@ -22,6 +22,7 @@
 #include "base/crc32c.h"
 #include "base/mem.h"
 #include "rig/lives.h"
+#include "store/store_internal.h"
 #include "store/files/spool_files.h"
 
 enum { LONG_MS = 30 * 60 * 1000, PAGE = 4096, TIDE_COUNTS_AT = 16 + 6 * 8 };
@@ -356,6 +357,28 @@ static void rows_that_go_while_it_runs_are_counted(void **state)
 	life_end(&d, s);
 }
 
+/* To be told what was told before is no commit. */
+static void what_was_told_is_not_noted_again(void **state)
+{
+	struct spooldir d;
+	struct store *s = life_begin(&d);
+	struct error e;
+	uint64_t commits, positions = 7;
+
+	(void)state;
+	life_append(s, 0, 10);
+	s->salvage_is_done = true;
+	s->rows.positions_gone = 2;
+	assert_int_equal(store_rows_told(s, &positions, &e), ERR_OK);
+	assert_int_equal(positions, 2);
+	commits = s->durable.commits;
+	assert_int_equal(store_rows_told(s, &positions, &e), ERR_OK);
+	assert_int_equal(positions, 0);
+	assert_int_equal(s->durable.commits, commits);
+	store_abandon(s);
+	spooldir_remove(&d);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -365,6 +388,7 @@ int main(void)
 	    cmocka_unit_test(a_kill_gives_no_false_alarm),
 	    cmocka_unit_test(an_older_tide_mark_gets_the_numbers),
 	    cmocka_unit_test(rows_that_go_while_it_runs_are_counted),
+	    cmocka_unit_test(what_was_told_is_not_noted_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

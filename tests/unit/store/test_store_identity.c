@@ -22,6 +22,7 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "rig/lives.h"
+#include "store/store_internal.h"
 
 /* Same tables, same sizes, whatever was in the database when the logs were exchanged. */
 static void the_log_of_another_spool_is_not_read(void **state)
@@ -438,6 +439,31 @@ static void a_log_that_a_person_began_is_gone_on_with(void **state)
 	spooldir_remove(&d);
 }
 
+/* Each in a sentence, with the names of both spools. */
+static void what_is_strange_is_told_in_words(void **state)
+{
+	static const char *const want[] = {
+	    "the database is of spool 00000000000000030000000000000004, what lies beside it of "
+	    "00000000000000010000000000000002",
+	    "a page of spool 00000000000000030000000000000004 stands over the ledger; the rows are of "
+	    "00000000000000010000000000000002",
+	    "the tide mark is of spool 00000000000000030000000000000004, this is 00000000000000010000000000000002",
+	    "the lock file is of another spool than 00000000000000010000000000000002",
+	    "the log is older than the database",
+	    "a rollback journal lies here, which no spool has",
+	};
+	struct identity id = {.ours = {1, 2}, .theirs = {3, 4}};
+	char words[IDENTITY_WORDS_MAX][IDENTITY_TEXT_BYTES];
+
+	(void)state;
+	assert_int_equal(store_identity_words(&id, words), 0);
+	id.file_is_strange = id.page_is_strange = id.tide_is_strange = id.lock_is_strange = id.has_journal = true;
+	id.log = LOG_OLDER;
+	assert_int_equal(store_identity_words(&id, words), sizeof want / sizeof *want);
+	for (size_t i = 0; i < sizeof want / sizeof *want; i++)
+		assert_string_equal(words[i], want[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -454,6 +480,7 @@ int main(void)
 	    cmocka_unit_test(a_database_that_is_gone_keeps_its_counts),
 	    cmocka_unit_test(a_spool_is_never_a_stranger_to_itself),
 	    cmocka_unit_test(a_log_that_a_person_began_is_gone_on_with),
+	    cmocka_unit_test(what_is_strange_is_told_in_words),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

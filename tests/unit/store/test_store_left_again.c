@@ -18,6 +18,7 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "rig/lives.h"
+#include "store/store_internal.h"
 #include "store/store_damage.h"
 
 enum { ROWS = 300, BLOCK = 10, PAGE = 4096 };
@@ -484,6 +485,29 @@ static void without_it_all_goes_on(void **state)
 	}
 }
 
+/* To count what had left and waits is one thing, to take it back another. */
+static void a_count_takes_nothing_back(void **state)
+{
+	struct spooldir d;
+	struct store *s = life_begin(&d);
+	struct error e;
+	uint64_t again = 0;
+
+	(void)state;
+	life_append(s, 0, 20);
+	left_note(s->left, 3, 5);
+	left_keep(s->left, s->durable.commits);
+	assert_int_equal(store_left_count(s, &again, &e), ERR_OK);
+	assert_int_equal(again, 3);
+	assert_false(left_takes_back(s->left));
+	assert_int_equal(store_left_take_back(s, &e), ERR_OK);
+	assert_true(left_takes_back(s->left));
+	left_keep(s->left, s->durable.commits);
+	assert_int_equal(store_left_count(s, &again, &e), ERR_OK);
+	assert_int_equal(again, 0);
+	life_end(&d, s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -494,6 +518,7 @@ int main(void)
 	    cmocka_unit_test(an_earlier_copy_of_all_but_one),
 	    cmocka_unit_test(what_was_counted_before_stays_counted),
 	    cmocka_unit_test(without_it_all_goes_on),
+	    cmocka_unit_test(a_count_takes_nothing_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -132,6 +132,12 @@ static void harm_keys(const struct spooldir *d)
 	                "INSERT INTO clock (first_id, lead_ms, checksum) VALUES (15, 77, 5)");
 }
 
+/* Counted anew, with what had left and waits again. */
+static void harm_ledger(const struct spooldir *d)
+{
+	harm_in_file(d, "UPDATE ledger SET checksum = 5; DELETE FROM partial");
+}
+
 /* In the first of several commits. */
 static void harm_log(const struct spooldir *d)
 {
@@ -206,6 +212,7 @@ static const struct harm {
     {"a mark's bit", harm_bit, false, true},
     {"failures lost", harm_failures, false, true},
     {"keys and clock lost", harm_keys, false, true},
+    {"the ledger's row lost", harm_ledger, false, true},
 };
 
 static enum err start(const struct spooldir *d, struct text *t, struct error *e)

@@ -283,6 +283,19 @@ static enum err drain(struct store *s, uint64_t *ret, struct error *e)
 	return err;
 }
 
+/* The first commit finds no room, and so the reserve is asked for. */
+static enum err drain_full(struct store *s, uint64_t *ret, struct error *e)
+{
+	size_t done = 0;
+	enum err err;
+
+	faultfs_arm(FAULTFS_WRITE, 1, ENOSPC, false);
+	err = store_settle_full(s, run_of(now.block[3], PER_BLOCK, SETTLE_DELIVERED), PER_BLOCK, &done, e);
+	faultfs_arm(0, 0, 0, false);
+	*ret = done;
+	return err;
+}
+
 static const char *copy_path(void) { return spooldir_file(&now.dir, ".copy"); }
 
 static enum err export_it(struct store *s, uint64_t *ret, struct error *e)
@@ -353,6 +366,8 @@ static const struct verb {
     {"purge the rest", purge_rest, 8},
     {"shrink", shrink, 0},
     {"give back", give_back, 0},
+    {"append a fourth", append_block, PER_BLOCK},
+    {"drain a full disk", drain_full, PER_BLOCK},
 };
 
 /* What stands in the tables, as one text. */
@@ -439,7 +454,7 @@ static void a_call_that_fails_is_told_and_leaves_nothing(void **state)
 	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
 	for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
 		try_verb(s, &verbs[i]);
-	assert_int_equal(store_ledger(s)->delivered, PER_BLOCK + 2 + 1 + 1 + PER_BLOCK);
+	assert_int_equal(store_ledger(s)->delivered, PER_BLOCK + 2 + 1 + 1 + 2 * PER_BLOCK);
 	assert_int_equal(store_ledger(s)->expired, 3);
 	assert_int_equal(store_ledger(s)->filtered, 2);
 	assert_int_equal(store_ledger(s)->damaged, 1);

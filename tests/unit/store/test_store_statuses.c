@@ -236,6 +236,30 @@ static void a_spool_is_made_whole_or_not_at_all(void **state)
 		assert_true(make_with_fault(n, SQLITE_FULL));
 }
 
+/* What the reserve gives back may not be enough either: then nothing began. */
+static void a_new_spool_without_room_is_refused(void **state)
+{
+	static const unsigned char reserve[65536];
+	struct store_options o;
+	struct store *s = NULL;
+	struct spooldir d;
+	struct error e = {0};
+
+	(void)state;
+	spooldir_make(&d);
+	o = spooldir_options(&d);
+	for (uint64_t n = 1; n < 30; n += 4) {
+		spooldir_store(spooldir_file(&d, ".reserve"), reserve, sizeof reserve);
+		faultfs_arm(FAULTFS_WRITE, n, ENOSPC, true);
+		if (store_open(&o, &s, NULL, &e) != ERR_NOSPACE)
+			fail_msg("write %u and all after it: error %d: %s", (unsigned)n, (int)e.code, e.text);
+		faultfs_arm(0, 0, 0, false);
+		assert_int_equal(access(d.path, F_OK), -1);
+	}
+	life_close(life_open(&d, NULL));
+	spooldir_remove(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(a_full_disk_is_no_full_spool),
@@ -243,6 +267,7 @@ int main(void)
 	                                   cmocka_unit_test(a_peek_at_a_stump_says_what_to_do),
 	                                   cmocka_unit_test(halves_of_small_files_go),
 	                                   cmocka_unit_test(what_cannot_be_moved_away_stops_the_start),
+	                                   cmocka_unit_test(a_new_spool_without_room_is_refused),
 	                                   cmocka_unit_test(a_spool_is_made_whole_or_not_at_all)};
 
 	faultfs_skip_syncs();
