@@ -68,7 +68,7 @@ const char *callers_name(const struct callers *c, int i)
 	for (size_t k = 0; k < program.count; k++) {
 		const ElfW(Sym) *s = &program.symbols[k];
 
-		if (ELF64_ST_TYPE(s->st_info) == STT_FUNC && at - program.base >= s->st_value &&
+		if ((s->st_info & 0xf) == STT_FUNC && at - program.base >= s->st_value &&
 		    at - program.base < s->st_value + s->st_size)
 			return program.names + s->st_name;
 	}

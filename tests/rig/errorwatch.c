@@ -71,6 +71,7 @@ static const struct {
     {"store_export", A_FAULT, ERR_OK, ".part-journal", "a copy half made is thrown away"},
     {"open_source", AN_ERROR, ERR_DISK, NULL,
      "what may come back with a mark unread is counted as possible duplicates"},
+    {"may_hold_records", AN_ERROR, ERR_DISK, NULL, "a page that holds no rows need not be read"},
     {"files_read_at < pages_records", AN_ERROR, ERR_DISK, NULL, "a page that holds no rows need not be read"},
     {"store_state", A_FAULT, ERR_OK, NULL, "a number of the status, which the next look has"},
     {"store_source_give_up", AN_ERROR, ERR_DISK, NULL, "a person said so"},
