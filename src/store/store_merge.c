@@ -191,22 +191,26 @@ static enum err merge_blocks(struct store *s, uint64_t after_id, bool *ret_more,
 	    s->durable.next_id <= g->at + LOOK_AGAIN)
 		return ERR_OK;
 	err = find_blocks(s, &g->at, &r, &open, e);
-	if (err != ERR_OK || open) {
-		g->from_id = s->durable.next_id + LOOK_AGAIN;
+	if (err != ERR_OK)
 		return err;
+	if (open) {
+		g->from_id = s->durable.next_id + LOOK_AGAIN;
+		return ERR_OK;
 	}
 	*ret_more = true;
 	if (r.count == 0)
 		return ERR_OK;
-	g->at = r.last + 1;
 	if (g->skip > 0) {
 		g->skip--;
-		return ERR_OK;
+	} else {
+		err = join(s, &r, false, &joined, e);
+		*ret_more = err == ERR_OK;
+		if (err != ERR_OK) /* it is tried again when something comes */
+			return err;
+		g->skip = joined ? 0 : SKIP_RUNS;
 	}
-	err = join(s, &r, false, &joined, e);
-	if (err == ERR_OK && !joined)
-		g->skip = SKIP_RUNS;
-	return err;
+	g->at = r.last + 1;
+	return ERR_OK;
 }
 
 /* Rows from `at` on that may become a block; a row that failed, is claimed or too large stays. */

@@ -471,10 +471,42 @@ static void a_call_that_fails_is_told_and_leaves_nothing(void **state)
 	spooldir_remove(&now.dir);
 }
 
+static enum err merge_some(struct store *s, uint64_t *ret, struct error *e)
+{
+	bool more = false;
+	enum err err = store_merge(s, 0, &more, e);
+
+	*ret = more;
+	return err;
+}
+
+static void a_call_that_fails_while_it_joins_is_told_and_leaves_nothing(void **state)
+{
+	static const struct verb verb = {"join", merge_some, 1};
+	struct store_options o;
+	struct store *s = NULL;
+	struct error e;
+	uint64_t first, rows;
+
+	(void)state;
+	spooldir_make(&now.dir);
+	o = spooldir_options(&now.dir);
+	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
+	for (int i = 0; i < 90; i++)
+		assert_int_equal(append(s, 1, BYTES, &first, &e), ERR_OK);
+	assert_int_equal(append(s, 210, BYTES, &first, &e), ERR_OK); /* a large one ends what may be joined */
+	try_verb(s, &verb);
+	assert_int_equal(read_rows(s, &rows, &e), ERR_OK);
+	assert_int_equal(rows, 300);
+	assert_int_equal(store_close(s, &e), ERR_OK);
+	spooldir_remove(&now.dir);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_call_that_fails_is_told_and_leaves_nothing),
+	    cmocka_unit_test(a_call_that_fails_while_it_joins_is_told_and_leaves_nothing),
 	};
 
 	faultfs_skip_syncs();
