@@ -1,10 +1,10 @@
 #include "rig/errorwatch.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <threads.h>
 
 #include "base/log.h"
 #include "rig/callers.h"
@@ -87,23 +87,16 @@ struct event {
 };
 
 static struct {
-	mtx_t lock;
-	once_flag once;
+	pthread_mutex_t lock;
 	struct event events[EVENTS_MAX]; /* from the first fault on */
 	int count;
 	size_t log_used;
 	char log[LOG_BYTES];
-} now = {.once = ONCE_FLAG_INIT};
+} now = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-static void make_lock(void) { (void)mtx_init(&now.lock, mtx_plain); }
+static void lock(void) { (void)pthread_mutex_lock(&now.lock); }
 
-static void lock(void)
-{
-	call_once(&now.once, make_lock);
-	(void)mtx_lock(&now.lock);
-}
-
-static void unlock(void) { (void)mtx_unlock(&now.lock); }
+static void unlock(void) { (void)pthread_mutex_unlock(&now.lock); }
 
 void errorwatch_begin(void)
 {
