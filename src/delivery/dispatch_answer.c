@@ -550,7 +550,7 @@ void dispatch_answered(struct dispatch *d, struct request *q, const struct aws_a
 		q->probe = false; /* of an earlier hold: what it brings says nothing of this one's probe */
 	if (answer->outcome != AWS_ANSWERED)
 		ended_without_answer(d, q, answer);
-	else if (answer->status >= 200 && answer->status < 300)
+	else if (answer->status == 200) /* of a part, of nothing, of something else: no other is PutRecords' answer */
 		answered_200(d, q, answer);
 	else
 		answered_otherwise(d, q, answer);

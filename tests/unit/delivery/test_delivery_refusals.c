@@ -7,6 +7,39 @@
 
 #include "rig/delivery_sim.h"
 
+/* Whatever a body says: only 200 is an answer of PutRecords, and what another success did nobody knows. */
+static void only_a_200_settles(void **state)
+{
+	(void)state;
+	for (int status = 100; status <= 599; status++) {
+		struct sim *s = sim_flowing_by_default();
+		const int64_t possible = metric_get(M_POSSIBLE_DUPLICATES);
+		const uint64_t delivered = s->fates[SIM_DELIVERED];
+		struct request *q;
+		char *body;
+
+		sim_rows(s, 500);
+		sim_run(s);
+		q = s->requests[0];
+		body = sim_body(s, q, sim_all_stored, NULL); /* the records are there */
+		if (status >= 300 && status < 500)
+			for (uint32_t i = 0; i < q->count; i++)
+				s->stored[q->records[i]->id]--; /* who refuses has stored nothing */
+		sim_status(s, 0, status, body);
+		free(body);
+		if ((s->fates[SIM_DELIVERED] == delivered + 500) != (status == 200))
+			fail_msg("status %d: %llu delivered", status,
+			         (unsigned long long)(s->fates[SIM_DELIVERED] - delivered));
+		if (status != 200)
+			assert_int_equal(metric_get(M_POSSIBLE_DUPLICATES) - possible,
+			                 status < 300 || status >= 500 ? 500 : 0);
+		assert_true(sim_drain(s, 300 * NS_PER_S));
+		assert_int_equal(s->fates[SIM_DELIVERED], delivered + 500);
+		assert_int_equal(s->fates[SIM_DEAD], 0);
+		sim_free(s);
+	}
+}
+
 static void too_large_a_request_lowers_the_ceiling(void **state)
 {
 	struct sim *s = sim_flowing_by_default();
@@ -327,6 +360,7 @@ static void a_little_throttling_costs_little(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(only_a_200_settles),
 	    cmocka_unit_test(too_large_a_request_lowers_the_ceiling),
 	    cmocka_unit_test(a_poisoned_record_is_found_by_halving),
 	    cmocka_unit_test(a_named_position_is_found_at_once),

@@ -61,6 +61,8 @@ static const struct {
     {OUTCOME_REQUEST, true, 400, "UnknownOperationException", "", ACTION_FALLBACK, false},
     {OUTCOME_REQUEST, false, 404, "", "", ACTION_OFFLINE, false}, /* a proxy's page */
     {OUTCOME_REQUEST, false, 302, "", "", ACTION_OFFLINE, false}, /* a captive portal */
+    {OUTCOME_REQUEST, false, 206, "", "", ACTION_OFFLINE, true},
+    {OUTCOME_REQUEST, true, 202, "ThrottlingException", "", ACTION_OFFLINE, true},
     {OUTCOME_REQUEST, false, 400, "NeverHeardOf", "", ACTION_HOLD, false},
     {OUTCOME_UNREADABLE, false, 200, "", "", ACTION_OFFLINE, true},
     {OUTCOME_UNREADABLE, true, 200, "", "", ACTION_FALLBACK, true},
