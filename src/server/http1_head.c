@@ -46,6 +46,13 @@ static const char *const never_in_trailers[] = {"authorization",
                                                 "www-authenticate",
                                                 "proxy-authenticate"};
 
+/*
+ * What decides framing, identity, site or form of a request, and so has one value: of two, we might believe the one
+ * that who checked it before us did not. Content-Encoding is a list, whose lines are read as one.
+ */
+static const char *const only_once[] = {"authorization", "content-length", "content-type",   "expect",
+                                        "host",          "origin",         "sec-fetch-site", "transfer-encoding"};
+
 bool http1_refuse(struct http1 *p, int status, const char *reason)
 {
 	p->status = status;
@@ -178,8 +185,6 @@ static bool read_length(struct http1 *p, const char *value)
 {
 	uint64_t n = 0;
 
-	if (p->has_length)
-		return http1_refuse(p, 400, "more than one Content-Length");
 	if (!*value || (value[0] == '0' && value[1]))
 		return http1_refuse(p, 400, "malformed Content-Length");
 	for (const char *c = value; *c; c++) {
@@ -194,11 +199,8 @@ static bool read_length(struct http1 *p, const char *value)
 	return true;
 }
 
-static bool read_host(struct http1 *p, const char *value, bool *seen)
+static bool read_host(struct http1 *p, const char *value)
 {
-	if (*seen)
-		return http1_refuse(p, 400, "more than one Host");
-	*seen = true;
 	if (!host_is_good(value))
 		return http1_refuse(p, 400, "malformed Host");
 	if (p->host == 0) /* the target's wins */
@@ -218,17 +220,30 @@ static void read_connection(struct http1 *p, const char *value)
 	}
 }
 
+/* seen: a bit for each name of only_once. */
+static bool is_first(struct http1 *p, const char *name, unsigned *seen)
+{
+	for (size_t i = 0; i < sizeof only_once / sizeof *only_once; i++) {
+		if (strcasecmp(name, only_once[i]) != 0)
+			continue;
+		if (*seen & 1U << i)
+			return http1_refuse(p, 400, "two headers of a name that may come once");
+		*seen |= 1U << i;
+	}
+	return true;
+}
+
 static bool read_header(struct http1 *p, const char *name, const char *value, bool *host_seen)
 {
 	if (strcasecmp(name, "content-length") == 0)
 		return read_length(p, value);
-	if (strcasecmp(name, "host") == 0)
-		return read_host(p, value, host_seen);
+	if (strcasecmp(name, "host") == 0) {
+		*host_seen = true;
+		return read_host(p, value);
+	}
 	if (strcasecmp(name, "connection") == 0)
 		read_connection(p, value);
 	if (strcasecmp(name, "transfer-encoding") == 0) {
-		if (p->chunked)
-			return http1_refuse(p, 400, "more than one Transfer-Encoding");
 		if (strcasecmp(value, "chunked") != 0)
 			return http1_refuse(p, 501, "transfer coding not implemented");
 		p->chunked = true;
@@ -263,6 +278,7 @@ bool http1_head_read(struct http1 *p)
 	char *data = p->head.data;
 	size_t at = 0;
 	bool host_seen = false;
+	unsigned seen = 0;
 
 	must(p->head.len >= 4 && p->head.len <= HTTP1_HEAD_MAX_BYTES && HTTP1_HEAD_MAX_BYTES <= UINT16_MAX);
 	p->method = NULL;
@@ -284,7 +300,8 @@ bool http1_head_read(struct http1 *p)
 			break;
 		if (p->headers == HTTP1_HEADERS_MAX)
 			return http1_refuse(p, 431, "too many headers");
-		if (!cut_line(p, line, (size_t)(end - line), &value) || !read_header(p, line, value, &host_seen))
+		if (!cut_line(p, line, (size_t)(end - line), &value) || !is_first(p, line, &seen) ||
+		    !read_header(p, line, value, &host_seen))
 			return false;
 		p->header[p->headers++] =
 		    (struct http1_line){.name = (uint16_t)(line - data), .value = (uint16_t)(value - data)};

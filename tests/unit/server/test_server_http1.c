@@ -228,6 +228,51 @@ static void each_case_in_every_split(void **state)
 	}
 }
 
+/* Of two that decide, a proxy before us may have judged the other: each name, in each place, with each pair of values.
+ */
+static void a_header_that_decides_comes_once(void **state)
+{
+	static const struct {
+		const char *name, *one, *other;
+		bool once;
+	} names[] = {
+	    {"Host", "a", "b", true},
+	    {"Origin", "http://localhost", "https://evil.example", true},
+	    {"Sec-Fetch-Site", "same-origin", "cross-site", true},
+	    {"Authorization", "Bearer a", "Bearer b", true},
+	    {"Content-Length", "1", "2", true},
+	    {"Transfer-Encoding", "chunked", "identity", true},
+	    {"Content-Type", "text/plain", "application/x-ndjson", true},
+	    {"Expect", "100-continue", "100-continue", true},
+	    {"Content-Encoding", "gzip", "identity", false}, /* a list */
+	    {"Connection", "keep-alive", "x", false},
+	    {"Accept", "a", "b", false},
+	};
+	static const char *const between[] = {"", "X: 1\r\n", "X: 1\r\nY: 2\r\nZ: 3\r\n"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		const char *host = strcmp(names[i].name, "Host") == 0 ? "" : H;
+		const bool frames = strstr(names[i].one, "chunked") || strcmp(names[i].name, "Content-Length") == 0;
+
+		for (unsigned form = 0; form < 12;
+		     form++) { /* the same twice or another one, in small letters or not */
+			const char *then = form & 1 ? names[i].other : names[i].one;
+			char bytes[512], small[32] = "", *got;
+
+			for (size_t c = 0; names[i].name[c]; c++)
+				small[c] = (char)(names[i].name[c] | (form & 2 ? 32 : 0)); /* '-' has the bit already */
+			(void)snprintf(bytes, sizeof bytes, "POST / HTTP/1.1\r\n%s%s%s: %s\r\n%s%s: %s\r\n\r\nx", host,
+			               frames ? "" : "Content-Length: 1\r\n", names[i].name, names[i].one,
+			               between[form / 4], small, then);
+			got = run(bytes, strlen(bytes), strlen(bytes));
+			if (names[i].once ? strcmp(got, "<400>") != 0 : !strstr(got, "]x<done"))
+				fail_msg("%s: %s", bytes, got);
+			free(got);
+		}
+	}
+}
+
 static void nul_bytes_are_refused(void **state)
 {
 	static const char bytes[] = "GET / HTTP/1.1\r\nHost: a\0b\r\n\r\n";
@@ -289,9 +334,8 @@ static void chunk_extensions_are_bounded(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(each_case_in_every_split),
-	    cmocka_unit_test(nul_bytes_are_refused),
-	    cmocka_unit_test(heads_are_bounded),
+	    cmocka_unit_test(each_case_in_every_split),     cmocka_unit_test(a_header_that_decides_comes_once),
+	    cmocka_unit_test(nul_bytes_are_refused),        cmocka_unit_test(heads_are_bounded),
 	    cmocka_unit_test(chunk_extensions_are_bounded),
 	};
 
