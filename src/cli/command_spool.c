@@ -132,6 +132,26 @@ static enum err import_from(const struct spool_place *place, const char *source,
 	return err;
 }
 
+/* All of it that can be read is here now; what of the copy is not what was written, a person should know. */
+static int tell_of_copy(const char *source)
+{
+	struct error e = {.code = ERR_OK};
+	uint64_t problems = 0;
+	struct buf words;
+	int status = EX_OK;
+
+	buf_init(&words, REPORT_MAX_BYTES);
+	if (store_check_copy(source, &words, &problems, &e) != ERR_OK)
+		status = command_fail("import", &e);
+	if (problems > 0) {
+		shown_lines(stdout, words.data, words.len);
+		(void)printf("the copy is not what was written; what does not show there may be missing here\n");
+		status = EX_DATAERR;
+	}
+	buf_fini(&words);
+	return status;
+}
+
 int command_import(int argc, char **argv)
 {
 	struct spool_place place = {0};
@@ -166,6 +186,8 @@ int command_import(int argc, char **argv)
 		             " may have been taken in before, or have left there since: they count as possible"
 		             " duplicates\n",
 		             m.possible - m.by_way);
+	if (status == EX_OK)
+		status = tell_of_copy(argv[optind]);
 	spool_place_fini(&place);
 	return status;
 }

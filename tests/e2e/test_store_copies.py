@@ -1,9 +1,11 @@
 """Copies and damage: export, import, check, repair."""
 
 import concurrent.futures
+import contextlib
 import json
 import os
 import re
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,27 @@ def test_a_copy_is_taken_in_once(fake, http_door, new_spooler, folder, sender):
     fake.online()
     other.start().wait_ledger(accepted=100, delivered=100, pending=0)
     assert other.metric("kspool_possible_duplicates") == 50
+
+
+HARMS = ["UPDATE blocks SET count = -1", "UPDATE blocks SET count = -9223372036854775808", "UPDATE blocks SET count = 513",
+         "UPDATE ledger SET accepted = -1", "UPDATE ledger SET next_id = 0", "UPDATE blocks SET class = -1",
+         "UPDATE blocks SET id = -600", "UPDATE clock SET first_id = -1"]
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_a_copy_with_a_number_that_cannot_be_ends_badly(fake, http_door, new_spooler, folder, sender, harm):
+    fake.offline()
+    spooler, address = http_door()
+    ndjson(address, sender.all_acked([message(n) for n in range(50)]))
+    assert spooler.run("export", "-c", spooler.config_path, f"{folder}/copy.db").returncode == 0
+    spooler.stop()
+    with contextlib.closing(sqlite3.connect(f"{folder}/copy.db")) as copy, copy:
+        copy.execute(harm)
+    os.mkdir(f"{folder}/other", 0o700)
+    other = new_spooler(fake.endpoint, {"http_server": {"address": f"127.0.0.1:{free_port()}"}}, folder=f"{folder}/other")
+    imported = other.run("import", "-c", other.config_path, f"{folder}/copy.db")
+    assert imported.returncode == 65, imported
+    assert b"repair it first" in imported.stderr or b"the copy is not what was written" in imported.stdout
 
 
 def test_a_later_copy_brings_what_is_new(fake, http_door, new_spooler, folder, sender, judge):

@@ -6,7 +6,7 @@
  * 2. check holds the lock while it looks, so that no daemon writes meanwhile; where there is none, no daemon was.
  * 3. problems is 0 exactly when no line begins with "problem:".
  */
-#include "store/store_internal.h"
+#include "store/upkeep/store_upkeep_internal.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -23,35 +23,6 @@
 #include "store/upkeep/store_upkeep.h"
 
 enum { INTEGRITY_LINES = 20 };
-
-struct check {
-	struct files files;
-	sqlite3 *db;
-	struct buf *out;
-	uint64_t problems;
-	struct totals ledger;
-	uint64_t rows, dead; /* counted */
-	uint64_t expected;   /* of the damaged: they may come back */
-	uint64_t kept;       /* of the damaged: rows that can be looked at */
-	uint64_t noted;      /* of the damaged: rows */
-	struct tide tide;    /* of this spool */
-	struct spool_id id;
-	uint32_t tag;                      /* of it */
-	bool is_newest;                    /* its tables are those of this kspool */
-	uint64_t lowest_block, lowest_row; /* ids of what waits */
-};
-
-__attribute__((format(printf, 2, 3))) static void problem(struct check *c, const char *format, ...)
-{
-	va_list ap;
-
-	c->problems++;
-	(void)buf_add_text(c->out, "problem: ");
-	va_start(ap, format);
-	(void)buf_addv(c->out, format, ap);
-	va_end(ap);
-	(void)buf_add_char(c->out, '\n');
-}
 
 static enum err check_log(struct check *c, struct error *e)
 {
@@ -78,7 +49,7 @@ static void check_structure(struct check *c)
 
 	(void)snprintf(sql, sizeof sql, "PRAGMA integrity_check(%d)", INTEGRITY_LINES);
 	if (sqlite3_prepare_v2(c->db, sql, -1, &st, NULL) != SQLITE_OK) {
-		problem(c, "structure: %s", sqlite3_errmsg(c->db));
+		store_check_problem(c, "structure: %s", sqlite3_errmsg(c->db));
 		return;
 	}
 	for (;;) {
@@ -88,11 +59,11 @@ static void check_structure(struct check *c)
 		if (rc == SQLITE_DONE)
 			break;
 		if (rc != SQLITE_ROW) {
-			problem(c, "structure: %s", sqlite3_errmsg(c->db));
+			store_check_problem(c, "structure: %s", sqlite3_errmsg(c->db));
 			break;
 		}
 		if (line && strcmp(line, "ok") != 0)
-			problem(c, "structure: %s", line);
+			store_check_problem(c, "structure: %s", line);
 	}
 	if (c->problems == before)
 		(void)buf_add_text(c->out, "structure: ok\n");
@@ -111,7 +82,7 @@ static enum err check_schema(struct check *c, struct error *e)
 	c->is_newest = err == ERR_OK;
 	if (err != ERR_DAMAGED && err != ERR_ENVIRONMENT)
 		return err;
-	problem(c, "schema: %s", e->text);
+	store_check_problem(c, "schema: %s", e->text);
 	return ERR_OK;
 }
 
@@ -132,109 +103,8 @@ static enum err count_kept(struct check *c, bool unread, struct error *e)
 	c->expected = (uint64_t)expected;
 	if (err != ERR_DAMAGED)
 		return err;
-	problem(c, "%s", e->text);
+	store_check_problem(c, "%s", e->text);
 	return ERR_OK;
-}
-
-static uint64_t check_rows(struct check *c, const char *table)
-{
-	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
-	uint64_t rows = 0, wrong = 0;
-	char sql[128];
-	int rc;
-
-	(void)snprintf(sql, sizeof sql, "SELECT id, received_ms, checksum, meta, body FROM %s", table);
-	rc = sqlite3_prepare_v2(c->db, sql, -1, &st, NULL);
-	if (rc == SQLITE_OK)
-		while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-			const struct store_row row = row_read(st);
-
-			rows++;
-			wrong += !row_is_sound(&row, c->tag);
-		}
-	(void)buf_addf(c->out, "%s: %" PRIu64 " rows\n", table, rows);
-	if (rc != SQLITE_DONE)
-		problem(c, "%s: %s", table, sqlite3_errmsg(c->db));
-	if (wrong > 0)
-		problem(c, "%s: %" PRIu64 " rows have a wrong checksum", table, wrong);
-	return rows;
-}
-
-/* Pending messages, alone and in blocks. */
-static uint64_t check_pending(struct check *c)
-{
-	struct block_walk w;
-	struct block_message m;
-	uint64_t rows = 0, wrong = 0, in_blocks = 0, broken = 0, last_broken = 0;
-	int rc = store_walk_whole(&w, c->db);
-
-	c->lowest_block = c->lowest_row = UINT64_MAX;
-	if (rc == SQLITE_OK) {
-		while ((rc = walk_next(&w, &m)) == SQLITE_ROW) {
-			rows++;
-			store_stands_from(m.in_block ? &c->lowest_block : &c->lowest_row,
-			                  m.in_block ? w.block->id : m.row.id);
-			in_blocks += m.in_block;
-			wrong += !m.is_sound;
-			if (m.in_block && !w.block->is_sound && w.block->id != last_broken) {
-				last_broken = w.block->id;
-				broken++;
-			}
-		}
-		walk_close(&w);
-	}
-	(void)buf_addf(c->out, "messages: %" PRIu64 " rows, %" PRIu64 " of them in blocks\n", rows, in_blocks);
-	if (rc != SQLITE_DONE)
-		problem(c, "messages: %s", sqlite3_errmsg(c->db));
-	if (wrong > 0)
-		problem(c, "messages: %" PRIu64 " rows have a wrong checksum", wrong);
-	else if (broken > 0)
-		problem(c, "messages: %" PRIu64 " blocks have a wrong checksum, their messages none", broken);
-	return rows;
-}
-
-/* A file of an older kspool has no checksums there. */
-static void check_clock(struct check *c)
-{
-	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
-	uint64_t rows = 0, wrong = 0;
-	bool has_sums;
-	int rc = sql_has_column(c->db, "clock", "checksum", &has_sums);
-
-	if (rc == SQLITE_OK && !has_sums)
-		return;
-	if (rc == SQLITE_OK)
-		rc = sqlite3_prepare_v2(c->db, "SELECT first_id, lead_ms, checksum FROM clock", -1, &st, NULL);
-	if (rc == SQLITE_OK)
-		while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-			rows++;
-			wrong += !store_lead_is_sound(st, c->tag);
-		}
-	if (rc != SQLITE_DONE)
-		problem(c, "clock: %s", sqlite3_errmsg(c->db));
-	if (wrong > 0)
-		problem(c, "clock: %" PRIu64 " rows have a wrong checksum", wrong);
-	else if (rc == SQLITE_DONE && rows == 0)
-		problem(c, "clock: its rows are gone");
-}
-
-/* Rows beside the messages. A start mends them, or says what it could not. */
-static enum err check_sides(struct check *c, struct error *e)
-{
-	struct side_wrong wrong[SIDE_TABLES];
-	enum err err = side_functions(c->db, &c->tag, e);
-
-	if (err == ERR_OK)
-		err = side_count_wrong(c->db, wrong, e);
-	if (err == ERR_DAMAGED) {
-		problem(c, "rows beside the messages: %s", e->text);
-		return ERR_OK;
-	}
-	for (size_t i = 0; i < SIDE_TABLES && err == ERR_OK; i++)
-		if (wrong[i].rows > 0)
-			problem(c, "%s: %" PRId64 " rows are not what was written: kspool repair mends what can be",
-			        wrong[i].table, wrong[i].rows);
-	return err;
 }
 
 /* Rows whose page, or file, is gone; store_gone.c has the reasons. */
@@ -272,13 +142,14 @@ static enum err check_gone(struct check *c, struct error *e)
 		if (err != ERR_OK)
 			return err;
 		if ((uint64_t)rows >= had && total.wrong == 0 && total.sum != c->tide.counts[tables[i].sum_at])
-			problem(c,
-			        "%s: its rows are not those that were written last, but of an earlier time: a start"
-			        " notes it, and what comes because of it is counted as possible duplicates",
-			        tables[i].table);
+			store_check_problem(
+			    c,
+			    "%s: its rows are not those that were written last, but of an earlier time: a start"
+			    " notes it, and what comes because of it is counted as possible duplicates",
+			    tables[i].table);
 		if ((uint64_t)rows < had && (tables[i].is_exact || rows == 0))
-			problem(c, "%s: %" PRIu64 " rows are gone: %s", tables[i].table, had - (uint64_t)rows,
-			        tables[i].what);
+			store_check_problem(c, "%s: %" PRIu64 " rows are gone: %s", tables[i].table,
+			                    had - (uint64_t)rows, tables[i].what);
 	}
 	return ERR_OK;
 }
@@ -302,45 +173,37 @@ static void print_ledger(struct buf *out, const struct store_ledger *l)
 static enum err check_ledger(struct check *c, struct error *e)
 {
 	const struct store_ledger *l = &c->ledger.ledger;
-	bool found;
-	enum err err = store_ledger_of(c->db, &c->ledger, &found, e);
+	enum err err = store_check_ledger(c, e);
 
-	if (err != ERR_OK)
+	if (err != ERR_OK || !c->has_ledger)
 		return err;
-	if (!found) {
-		problem(c, "the ledger row is missing, damaged or does not balance");
-		return ERR_OK;
-	}
 	print_ledger(c->out, l);
 	if (c->kept > 0)
 		(void)buf_addf(c->out, "damaged: %" PRIu64 " messages are kept as they were read, in table `damaged`\n",
 		               c->kept);
 	if (c->noted > l->damaged)
-		problem(c, "the ledger counts %" PRIu64 " damaged messages, and table `damaged` has more", l->damaged);
+		store_check_problem(c, "the ledger counts %" PRIu64 " damaged messages, and table `damaged` has more",
+		                    l->damaged);
 	if (store_untold(&c->ledger) > c->expected) {
-		problem(c,
-		        "%" PRIu64
-		        " messages are damaged, and nobody has confirmed it: kspool repair says which, and notes that"
-		        " you know",
-		        store_untold(&c->ledger) - c->expected);
+		store_check_problem(
+		    c,
+		    "%" PRIu64
+		    " messages are damaged, and nobody has confirmed it: kspool repair says which, and notes that"
+		    " you know",
+		    store_untold(&c->ledger) - c->expected);
 		if (c->is_newest)
 			err = store_losses_print(c->db, store_untold(&c->ledger), c->out, e);
 		if (err == ERR_DAMAGED) {
-			problem(c, "losses: %s", e->text);
+			store_check_problem(c, "losses: %s", e->text);
 			err = ERR_OK;
 		}
 	}
-	if (c->lowest_block < c->ledger.blocks_from || c->lowest_row < c->ledger.rows_from)
-		problem(c, "messages stand here that had left: a page is as it was at an earlier time");
-	if (l->pending != c->rows || l->dead != c->dead)
-		problem(
-		    c, "the ledger counts %" PRIu64 " pending and %" PRIu64 " dead, there are %" PRIu64 " and %" PRIu64,
-		    l->pending, l->dead, c->rows, c->dead);
+	store_check_counts(c);
 	if (c->tide.is_valid && c->tide.id >= c->ledger.next_id)
-		problem(c, "acknowledged messages up to id %" PRIu64 " are gone: the next id is %" PRIu64, c->tide.id,
-		        c->ledger.next_id);
+		store_check_problem(c, "acknowledged messages up to id %" PRIu64 " are gone: the next id is %" PRIu64,
+		                    c->tide.id, c->ledger.next_id);
 	else if (store_tide_is_ahead(&c->tide, &c->ledger))
-		problem(c, "what is here is older than the tide mark: commits are gone");
+		store_check_problem(c, "what is here is older than the tide mark: commits are gone");
 	return err;
 }
 
@@ -357,21 +220,23 @@ static enum err check_left(struct check *c, struct error *e)
 	if (err == ERR_OK && (uint64_t)taken_back <= left_taken_back(left))
 		rc = store_left_among(c->db, c->tag, left, &again);
 	if (rc != SQLITE_DONE)
-		problem(c, "what waits beside what had left: %s", sqlite3_errmsg(c->db));
+		store_check_problem(c, "what waits beside what had left: %s", sqlite3_errmsg(c->db));
 	if (again > 0)
-		problem(c,
-		        "%" PRIu64 " messages that had left stand here again: a start counts them, as possible"
-		        " duplicates, and what they hide as damaged",
-		        again);
+		store_check_problem(c,
+		                    "%" PRIu64
+		                    " messages that had left stand here again: a start counts them, as possible"
+		                    " duplicates, and what they hide as damaged",
+		                    again);
 	if (err == ERR_OK && c->ledger.next_id > 0 && left_highest(left) >= c->ledger.next_id)
-		problem(c, "messages up to id %" PRIu64 " had left, and the next id is %" PRIu64, left_highest(left),
-		        c->ledger.next_id);
+		store_check_problem(c, "messages up to id %" PRIu64 " had left, and the next id is %" PRIu64,
+		                    left_highest(left), c->ledger.next_id);
 	if (store_left_is_doubtful(left, &c->tide))
-		problem(c,
-		        "%s.left, which tells what had left from what is gone, is gone, old, or not what was written; "
-		        "a start"
-		        " makes it anew",
-		        c->files.path);
+		store_check_problem(
+		    c,
+		    "%s.left, which tells what had left from what is gone, is gone, old, or not what was written; "
+		    "a start"
+		    " makes it anew",
+		    c->files.path);
 	left_close(left);
 	return err == ERR_DAMAGED ? ERR_OK : err; /* the structure says so */
 }
@@ -386,21 +251,21 @@ static enum err check_identity(struct check *c, enum file_kind kind, bool *ret_f
 
 	if (err == ERR_OK && wal_is_damaged(&id.scan) &&
 	    !(id.scan.header_is_torn && id.scan.commits_mended == id.scan.commits_lost))
-		problem(c,
-		        "the log is damaged: %" PRIu64 " commits stand behind the break, %" PRIu64
-		        " can be joined again",
-		        id.scan.commits_lost, id.scan.commits_mended);
+		store_check_problem(c,
+		                    "the log is damaged: %" PRIu64 " commits stand behind the break, %" PRIu64
+		                    " can be joined again",
+		                    id.scan.commits_lost, id.scan.commits_mended);
 	*ret_fits = err == ERR_OK && !id.file_is_strange && !id.page_is_strange && id.log == LOG_FITS;
 	if (err == ERR_OK && spool_id_is_known(id.ours))
 		(void)buf_addf(c->out, "spool: %s\n", files_id_text(id.ours, digits));
 	for (size_t i = 0; i < count; i++)
-		problem(c, "%s; start kspool, or run kspool repair, to part them", words[i]);
+		store_check_problem(c, "%s; start kspool, or run kspool repair, to part them", words[i]);
 	c->tide = id.tide;
 	if (err == ERR_OK && id.tide_is_lost)
-		problem(c,
-		        "%s.tide, which says what was acknowledged last, %s: whether the end of what was"
-		        " accepted is here cannot be told; a start makes it anew",
-		        c->files.path, id.tide_is_dead ? "cannot be read" : "is gone or damaged");
+		store_check_problem(c,
+		                    "%s.tide, which says what was acknowledged last, %s: whether the end of what was"
+		                    " accepted is here cannot be told; a start makes it anew",
+		                    c->files.path, id.tide_is_dead ? "cannot be read" : "is gone or damaged");
 	c->id = id.ours;
 	c->tag = sum_tag_of(c->id);
 	return err;
@@ -419,11 +284,12 @@ static enum err check_all(struct check *c, struct error *e)
 	if (err != ERR_OK)
 		return err;
 	if (unread > 0)
-		problem(c, "%" PRIu64 " files set aside are not read to their end; start kspool, or run kspool repair",
-		        unread);
+		store_check_problem(
+		    c, "%" PRIu64 " files set aside are not read to their end; start kspool, or run kspool repair",
+		    unread);
 	if (kind == FILE_MISSING && has_log)
-		problem(c,
-		        "the database is gone, its log is here; start kspool, or run kspool repair, to read it back");
+		store_check_problem(
+		    c, "the database is gone, its log is here; start kspool, or run kspool repair, to read it back");
 	if (kind == FILE_MISSING && (unread > 0 || has_log))
 		return ERR_OK;
 	if (kind == FILE_MISSING)
@@ -434,23 +300,20 @@ static enum err check_all(struct check *c, struct error *e)
 	if (err != ERR_OK || !fits)
 		return err;
 	if (kind == FILE_DAMAGED) {
-		problem(c, "the head of the file is damaged");
+		store_check_problem(c, "the head of the file is damaged");
 		return ERR_OK;
 	}
 	err = sql_reader_open(c->files.path, NULL, &c->db, e);
 	if (err == ERR_DAMAGED) {
-		problem(c, "%s", e->text);
+		store_check_problem(c, "%s", e->text);
 		return ERR_OK;
 	}
 	if (err != ERR_OK)
 		return err;
 	check_structure(c);
 	err = check_schema(c, e);
-	c->rows = check_pending(c);
-	c->dead = check_rows(c, "dead");
-	check_clock(c);
-	if (err == ERR_OK && c->is_newest)
-		err = check_sides(c, e);
+	if (err == ERR_OK)
+		err = store_check_tables(c, e);
 	if (err == ERR_OK)
 		err = count_kept(c, unread > 0, e);
 	if (err == ERR_OK)

@@ -1,10 +1,10 @@
 /*
- * Copies: the whole spool out to one file, another spool's messages in, and a look at what waits.
+ * Another spool's messages, taken in from a copy of it.
  *
  * Invariants:
- * 1. A copy has its name only when it is whole and synced; what had that name before is never replaced.
- * 2. An import is one group: all of the other spool and the note that it was taken in, or nothing.
- * 3. The other spool, and one that is only looked at, stay as they are, and nothing is made beside them.
+ * 1. An import is one group: all of the other spool and the note that it was taken in, or nothing.
+ * 2. The other spool stays as it is, and nothing is made beside it.
+ * 3. Of the copy only what a checksum bears out is taken over.
  */
 #include "store/upkeep/store_upkeep_internal.h"
 
@@ -22,87 +22,12 @@
 #include "base/dates.h"
 #include "base/mem.h"
 #include "store/files/new_file.h"
+#include "store/files/sql_schema.h"
 #include "store/files/taken.h"
 #include "store/files/wal.h"
 #include "store/store_byway.h"
+#include "store/store_mend.h"
 #include "store/upkeep/store_copy.h"
-
-static enum err vacuum_into(struct store *s, const char *path, struct error *e)
-{
-	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
-	enum err err = s->is_looked_at ? sql_exec(s->db, "PRAGMA query_only=0", e, path) : ERR_OK;
-	int rc;
-
-	if (err != ERR_OK)
-		return err;
-	rc = sqlite3_prepare_v2(s->db, "VACUUM INTO ?1", -1, &st, NULL);
-	if (rc == SQLITE_OK) {
-		(void)sqlite3_limit(s->db, SQLITE_LIMIT_ATTACHED, 1); /* how VACUUM reaches its target */
-		(void)sqlite3_bind_text(st, 1, path, -1, SQLITE_STATIC);
-		rc = sqlite3_step(st);
-		(void)sqlite3_reset(st);
-		(void)sqlite3_limit(s->db, SQLITE_LIMIT_ATTACHED, 0);
-	}
-	return rc == SQLITE_DONE ? ERR_OK : sql_error(s->db, rc, e, path);
-}
-
-/* A copy beside the spool must not take the room that is to stay free: intake would stop. */
-static enum err has_room(struct store *s, const char *target, struct error *e)
-{
-	AUTOFREE char *folder = mem_string(target);
-	char *slash = strrchr(folder, '/');
-	struct stat there, ours;
-	int64_t pages = 0, unused = 0;
-	uint64_t free_bytes, bytes;
-	enum err err;
-
-	if (slash)
-		slash[slash == folder ? 1 : 0] = '\0';
-	if (stat(slash ? folder : ".", &there) != 0 || fstat(s->files.dir_fd, &ours) != 0 ||
-	    there.st_dev != ours.st_dev)
-		return ERR_OK;
-	err = store_number(s, "PRAGMA page_count", &pages, e);
-	if (err == ERR_OK)
-		err = store_number(s, "PRAGMA freelist_count", &unused, e);
-	if (err != ERR_OK)
-		return err;
-	bytes = (uint64_t)(pages - unused) * s->page_bytes;
-	free_bytes = files_free_bytes(&s->files);
-	if (free_bytes >= s->options.min_free_bytes && free_bytes - s->options.min_free_bytes >= bytes)
-		return ERR_OK;
-	return error_set(e, ERR_INPUT,
-	                 "a copy needs %" PRIu64 " bytes beside the %" PRIu64
-	                 " that stay free for the spool (kspool.min_free), and %" PRIu64
-	                 " are free; name a file on another file system, or free some space",
-	                 bytes, s->options.min_free_bytes, free_bytes);
-}
-
-enum err store_export(struct store *s, const char *target, struct error *e)
-{
-	AUTOFREE char *part = mem_format("%s.part", target);
-	AUTOCLOSE int fd = -1;
-	struct stat st;
-	enum err err;
-
-	if (lstat(target, &st) == 0)
-		return error_set(e, ERR_INPUT, "%s is there already; name a new file", target);
-	err = has_room(s, target, e);
-	if (err != ERR_OK)
-		return err;
-	(void)unlink(part); /* of an export that was cut short */
-	fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return error_set_errno(e, errno == EIO ? ERR_DISK : ERR_ENVIRONMENT, "cannot make %s", part);
-	err = vacuum_into(s, part, e);
-	if (err == ERR_OK)
-		err = new_file_is_still(part, fd, e);
-	if (err == ERR_OK)
-		err = new_file_publish(part, target, e);
-	if (err == ERR_OK)
-		return new_file_is_still(target, fd, e);
-	(void)unlink(part);
-	return err;
-}
 
 /* What tells one copy from another: the state of the spool it was made of, and which messages it holds. */
 struct copy_mark {
@@ -120,6 +45,8 @@ enum { MARK_BYTES = offsetof(struct copy_mark, first_id), TAKEN_KEY = 48 };
 struct import {
 	sqlite3 *db; /* the other spool */
 	struct copy_mark mark;
+	uint32_t tag;   /* of it */
+	bool has_sides; /* its rows beside the messages say whether they are what was written */
 	bool again;
 	bool is_own;   /* a copy of this very spool */
 	bool is_known; /* all of it: taken in before, or made of this spool */
@@ -330,6 +257,13 @@ static enum err taken_before(struct store *s, struct import *m, struct error *e)
 	return rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "look for other copies");
 }
 
+static uint32_t attempts_of(sqlite3_stmt *st, int column)
+{
+	const int64_t attempts = sqlite3_column_int64(st, column);
+
+	return attempts < 0 || attempts > UINT32_MAX ? 0 : (uint32_t)attempts;
+}
+
 /* What the other spool noted of a message that failed; attempts, code, reason. */
 static enum err import_failure(struct store *s, sqlite3_stmt *failure, uint64_t old_id, uint64_t new_id,
                                struct error *e)
@@ -344,7 +278,7 @@ static enum err import_failure(struct store *s, sqlite3_stmt *failure, uint64_t 
 		return ERR_OK;
 	if (rc != SQLITE_ROW)
 		return sql_error(sqlite3_db_handle(failure), rc, e, "read the other spool");
-	again.attempts = (uint32_t)sqlite3_column_int64(failure, 0);
+	again.attempts = attempts_of(failure, 0);
 	again.code = (const char *)sqlite3_column_text(failure, 1);
 	return store_settle(s, &again, 1, e);
 }
@@ -389,8 +323,11 @@ static enum err import_pending(struct store *s, struct import *im, struct error 
 	sqlite3 *db = im->db;
 	CLEANUP(sql_finish) sqlite3_stmt *failure = NULL;
 	struct block_walk w;
-	int rc =
-	    sqlite3_prepare_v2(db, "SELECT attempts, code, reason FROM failures WHERE id = ?1", -1, &failure, NULL);
+	int rc = sqlite3_prepare_v2(
+	    db,
+	    im->has_sides ? "SELECT attempts, code, reason FROM failures WHERE id = ?1 AND " FAILURE_IS_SOUND
+	                  : "SELECT attempts, code, reason FROM failures WHERE id = ?1",
+	    -1, &failure, NULL);
 	enum err err;
 
 	if (rc == SQLITE_OK)
@@ -402,20 +339,22 @@ static enum err import_pending(struct store *s, struct import *im, struct error 
 	return err;
 }
 
-/* Columns from 5 on: attempts, code, reason. */
-static enum err import_dead_row(struct store *s, struct import *im, sqlite3_stmt *st, uint32_t tag, struct error *e)
+/* Columns from 5 on: attempts, code, reason, and whether these are what was written. */
+static enum err import_dead_row(struct store *s, struct import *im, sqlite3_stmt *st, struct error *e)
 {
 	const struct store_row row = row_read(st);
-	const char *code = (const char *)sqlite3_column_text(st, 6);
+	const bool is_noted = sqlite3_column_int(st, 8) != 0;
+	const char *code = is_noted ? (const char *)sqlite3_column_text(st, 6) : STORE_NOTE_LOST_CODE;
+	const char *reason = is_noted ? (const char *)sqlite3_column_text(st, 7) : STORE_NOTE_LOST_REASON;
 	struct message *m;
 	bool out = false;
-	enum err err = row_is_sound(&row, tag) ? leave_out(s, im, &row, &out, e) : refuse_row(row.id, e);
+	enum err err = row_is_sound(&row, im->tag) ? leave_out(s, im, &row, &out, e) : refuse_row(row.id, e);
 
 	if (err != ERR_OK || out)
 		return err;
 	m = row_message(&row);
-	m->attempts = (uint32_t)sqlite3_column_int64(st, 5);
-	message_fail(m, NULL, (const char *)sqlite3_column_text(st, 7));
+	m->attempts = is_noted ? attempts_of(st, 5) : 0;
+	message_fail(m, NULL, reason);
 	err = store_append_dead(s, m, code ? code : "", e);
 	message_free(m);
 	return err;
@@ -423,17 +362,17 @@ static enum err import_dead_row(struct store *s, struct import *im, sqlite3_stmt
 
 static enum err import_dead(struct store *s, struct import *im, struct error *e)
 {
-	const uint32_t tag = sum_tag_of((struct spool_id){.high = im->mark.spool_high, .low = im->mark.spool_low});
 	sqlite3 *db = im->db;
 	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
-	int rc = sqlite3_prepare_v2(
-	    db, "SELECT id, received_ms, checksum, meta, body, attempts, code, reason FROM dead ORDER BY id", -1, &st,
-	    NULL);
+	AUTOFREE char *sql = mem_format("SELECT id, received_ms, checksum, meta, body, attempts, code, reason, %s FROM"
+	                                " dead ORDER BY id",
+	                                im->has_sides ? DEAD_NOTE_IS_SOUND : "1");
+	int rc = sqlite3_prepare_v2(db, sql, -1, &st, NULL);
 	enum err err = ERR_OK;
 
 	if (rc == SQLITE_OK)
 		while (err == ERR_OK && (rc = sqlite3_step(st)) == SQLITE_ROW)
-			err = import_dead_row(s, im, st, tag, e);
+			err = import_dead_row(s, im, st, e);
 	if (err != ERR_OK || rc == SQLITE_DONE)
 		return err;
 	return sql_error(db, rc, e, "read the other spool");
@@ -505,10 +444,44 @@ static enum err is_copy_lost(struct store *s, bool *ret, struct error *e)
 	return rc == SQLITE_ROW ? ERR_OK : store_fail(s, rc, e, "look for other copies");
 }
 
+/* Ids begin at 1: no walk comes to what stands below. */
+static enum err refuse_hidden(struct import *m, struct error *e)
+{
+	static const char *const tables[] = {"messages", "blocks"};
+	enum err err = ERR_OK;
+
+	for (size_t i = 0; i < sizeof tables / sizeof *tables && err == ERR_OK; i++) {
+		AUTOFREE char *sql = mem_format("SELECT count(*) FROM %s WHERE id < 1", tables[i]);
+		int64_t rows = 0;
+
+		if (sqlite3_table_column_metadata(m->db, NULL, tables[i], NULL, NULL, NULL, NULL, NULL, NULL) ==
+		    SQLITE_OK)
+			err = sql_number(m->db, sql, &rows, e);
+		if (err == ERR_OK && rows > 0)
+			err = error_set(e, ERR_DAMAGED,
+			                "%" PRId64 " rows of %s there have an id that none can have; repair it first",
+			                rows, tables[i]);
+	}
+	return err;
+}
+
+static enum err import_mark(struct store *s, struct import *m, struct error *e)
+{
+	int64_t version = 0;
+	enum err err = mark_copy(s, m->db, &m->mark, &m->is_lost, e);
+
+	m->tag = sum_tag_of((struct spool_id){.high = m->mark.spool_high, .low = m->mark.spool_low});
+	if (err == ERR_OK)
+		err = sql_number(m->db, "PRAGMA user_version", &version, e);
+	m->has_sides = version == schema_steps[schema_step_count - 1].version;
+	if (err == ERR_OK)
+		err = refuse_hidden(m, e);
+	return err == ERR_OK && m->has_sides ? side_functions(m->db, &m->tag, e) : err;
+}
+
 static enum err import_all(struct store *s, struct import *m, struct error *e)
 {
-	enum err err = mark_copy(s, m->db, &m->mark, &m->is_lost, e);
-	const uint32_t tag = sum_tag_of((struct spool_id){.high = m->mark.spool_high, .low = m->mark.spool_low});
+	enum err err = import_mark(s, m, e);
 
 	m->next_id = s->now.next_id;
 	m->is_own = spool_id_is_known(s->id) && m->mark.spool_high == s->id.high && m->mark.spool_low == s->id.low;
@@ -521,11 +494,11 @@ static enum err import_all(struct store *s, struct import *m, struct error *e)
 	m->is_known |= m->is_own && m->again;
 	if (err == ERR_OK && !m->is_known)
 		err = is_copy_lost(s, &m->is_known, e);
-	m->is_known |= m->is_lost && tag == 0;
+	m->is_known |= m->is_lost && m->tag == 0;
 	if (err == ERR_OK)
 		err = taken_before(s, m, e);
 	if (err == ERR_OK)
-		err = store_byway_each(s, m->db, tag, &m->way, e);
+		err = store_byway_each(s, m->db, m->tag, &m->way, e);
 	if (err == ERR_OK)
 		err = copy_clock_read(m->db, tag, store_clock_ms(s), &m->clock, e);
 	if (err == ERR_OK)
@@ -537,7 +510,7 @@ static enum err import_all(struct store *s, struct import *m, struct error *e)
 	if (err == ERR_OK && m->mark.messages > 0)
 		err = note_copy(s, m, e);
 	if (err == ERR_OK)
-		err = store_byway_each(s, m->db, tag, NULL, e);
+		err = store_byway_each(s, m->db, m->tag, NULL, e);
 	if (err == ERR_OK && m->is_lost) /* what comes from a sound copy of that spool is not told from it */
 		err = store_exec(s, STORE_IMPORTS_UNKNOWN_SQL, e, "note the copy");
 	if (err == ERR_OK)

@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/error.h"
 #include "message/message.h" /* meta_next reads metadata */
 
@@ -42,6 +43,9 @@ enum err store_peek(const char *path, bool is_copy, store_peek_visit *visit, voi
  * taken in, and what was taken in before counts as possible duplicates.
  */
 enum err store_import(struct store *s, const char *source, bool again, uint64_t *ret_rows, struct error *e) MUST_CHECK;
+/* What is wrong with a copy, as lines of "problem: ": numbers that no checksum bears out, or that contradict each
+ * other. Of what an import takes in each message is sound all the same; what does not show there may be missing. */
+enum err store_check_copy(const char *path, struct buf *out, uint64_t *ret_problems, struct error *e) MUST_CHECK;
 /* How many messages the last one left out. */
 uint64_t store_import_left_out(const struct store *s);
 /* How many of those it took in came to the other spool from this one, or from one that this one knows: they may be here

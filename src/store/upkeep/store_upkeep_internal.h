@@ -7,10 +7,35 @@
 #ifndef KSPOOL_STORE_UPKEEP_STORE_UPKEEP_INTERNAL_H
 #define KSPOOL_STORE_UPKEEP_STORE_UPKEEP_INTERNAL_H
 
+#include "base/buf.h"
 #include "store/store_internal.h"
 
 /* store_peek.c: another spool's tables, as this kspool knows them, and nothing else. */
 enum err store_check_source(sqlite3 *db, const char *path, struct error *e) MUST_CHECK;
+/* store_check_tables.c: what is wrong with a database, as lines that begin with "problem:". */
+struct check {
+	struct files files;
+	sqlite3 *db;
+	struct buf *out;
+	uint64_t problems;
+	struct totals ledger;
+	uint64_t rows, dead; /* counted */
+	bool has_ledger;
+	uint64_t expected; /* of the damaged: they may come back */
+	uint64_t kept;     /* of the damaged: rows that can be looked at */
+	uint64_t noted;    /* of the damaged: rows */
+	struct tide tide;  /* of this spool */
+	struct spool_id id;
+	uint32_t tag;                      /* of it */
+	bool is_newest;                    /* its tables are those of this kspool */
+	uint64_t lowest_block, lowest_row; /* ids of what waits */
+};
+__attribute__((format(printf, 2, 3))) void store_check_problem(struct check *c, const char *format, ...);
+/* All but the ledger; tag and is_newest are set. */
+enum err store_check_tables(struct check *c, struct error *e) MUST_CHECK;
+enum err store_check_ledger(struct check *c, struct error *e) MUST_CHECK;
+/* Of a ledger that was found, after store_check_tables. */
+void store_check_counts(struct check *c);
 /* store_copy_of.c */
 /* Whose copy it is, when its ledger is not what was written; 0: of an older kspool, or nobody knows. *ret_is_lost: it
  * is not sure, and may be another one. */
