@@ -1,25 +1,29 @@
 /*
- * door_file: files, one after the other, each from its stored position to its end.
+ * door_file: files, in turns, each from its stored position to its end.
  *
  * The position of a file is committed with the messages before it (position.h), so a crash neither loses nor repeats
  * a line. A file that is not the one that was read (truncated, rewritten) is read from its start, and the log says why.
  * Names come from door_paths.h; a plain one that is not there is waited for while another input is endless, else it
  * makes the run fail. Files grow: a last message without its end waits until its file was quiet for last_line_after,
- * and is sent then, marked. While its file goes on changing, it is left for the next start.
+ * and is sent then, marked. While its file goes on changing, it is left for the next start. A file that is not read to
+ * its end when its turn is over is put down while another one can be read (door_file_turns.c): none holds up those
+ * behind it.
  *
  *   state      a turn does                                     may become
- *   BETWEEN    opens the next file; none left: tells the end   UNASKED, ENDED, BETWEEN (it cannot be opened)
+ *   BETWEEN    takes up a file; none left: tells the end       UNASKED, READING, ENDED, BETWEEN (it cannot be opened)
  *   UNASKED    asks the journal for the position               ASKED
  *   ASKED      nothing: the answer does                        UNASKED (the older key), READING, BETWEEN (not readable)
- *   READING    reads a slice                                   GROWING, READ
- *   GROWING    looks whether more came                         READING, READ
+ *   READING    reads a slice                                   GROWING, READ, RESTING
+ *   GROWING    looks whether more came                         READING, READ, RESTING
+ *   RESTING    waits until what was read is durable            BETWEEN
  *   READ       waits until all of it is durable                BETWEEN
  *   ENDED      nothing
  *   STOPPED    nothing; every state may become it
  *
  * Invariants:
  * 1. The state moves only by set_state, along this table.
- * 2. `fd` and `key` are set from UNASKED to READ, and not before; `feeder` is begun in READING, GROWING and READ.
+ * 2. `at` is set from UNASKED to READ, and not before; its feeder is begun in READING, GROWING, RESTING and READ, and
+ *    those of all others that rest, which hold no bytes.
  * 3. `asked` is set while the journal has our question, which may outlive ASKED when the door stops.
  * 4. A file is left only when its last offer was answered yes, so its stored position is its end (promise 1).
  * 5. has_failed, once set, stays: a finite run must not end with 0 then.
@@ -42,60 +46,22 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "journal/journal_questions.h"
-#include "doors/door.h"
-#include "doors/door_paths.h"
-#include "doors/feeder.h"
-#include "doors/position.h"
+#include "doors/door_file_internal.h"
 
-enum { READ_MAX_BYTES = 524288, FIRST_BYTES = 1048576, ASK_AGAIN_MS = 50, LEAD_MS = 2, GROW_MS = 100 };
-enum { ABSENT_FIRST_MS = 250, ABSENT_MAX_MS = 5000 };
-
-enum file_state {
-	FILE_BETWEEN,
-	FILE_UNASKED,
-	FILE_ASKED,
-	FILE_READING,
-	FILE_GROWING,
-	FILE_READ,
-	FILE_ENDED,
-	FILE_STOPPED,
-};
+enum { READ_MAX_BYTES = 524288, FIRST_BYTES = 1048576, ASK_AGAIN_MS = 50, LEAD_MS = 2 };
 
 /* Legal moves: a bit for each state that may follow. */
 static const unsigned moves[] = {
-    [FILE_BETWEEN] = 1u << FILE_BETWEEN | 1u << FILE_UNASKED | 1u << FILE_ENDED | 1u << FILE_STOPPED,
+    [FILE_BETWEEN] =
+        1u << FILE_BETWEEN | 1u << FILE_UNASKED | 1u << FILE_READING | 1u << FILE_ENDED | 1u << FILE_STOPPED,
     [FILE_UNASKED] = 1u << FILE_ASKED | 1u << FILE_STOPPED,
     [FILE_ASKED] = 1u << FILE_UNASKED | 1u << FILE_READING | 1u << FILE_BETWEEN | 1u << FILE_STOPPED,
-    [FILE_READING] = 1u << FILE_GROWING | 1u << FILE_READ | 1u << FILE_STOPPED,
-    [FILE_GROWING] = 1u << FILE_READING | 1u << FILE_READ | 1u << FILE_STOPPED,
+    [FILE_READING] = 1u << FILE_GROWING | 1u << FILE_READ | 1u << FILE_RESTING | 1u << FILE_STOPPED,
+    [FILE_GROWING] = 1u << FILE_READING | 1u << FILE_READ | 1u << FILE_RESTING | 1u << FILE_STOPPED,
+    [FILE_RESTING] = 1u << FILE_BETWEEN | 1u << FILE_STOPPED,
     [FILE_READ] = 1u << FILE_BETWEEN | 1u << FILE_STOPPED,
     [FILE_ENDED] = 1u << FILE_STOPPED,
     [FILE_STOPPED] = 0,
-};
-
-/* The end of a file whose last message has none, as long as that lasts. */
-struct growing {
-	int64_t since_ns; /* first seen so; 0: not yet */
-	int64_t still_ns; /* since when nothing changed */
-	struct stat seen;
-};
-
-struct door_file {
-	struct door door;
-	enum file_state state;
-	struct paths paths;
-	size_t current;
-	long absent_ms; /* before the names that are not there are tried again */
-	char *trouble;
-	int fd; /* of the current file; -1: none open yet */
-	char *key;
-	char *older_key;          /* asked for when there is no position under key */
-	struct position position; /* of the current file */
-	bool position_is_lost;    /* it had one, which is not what was written; or may have had */
-	struct growing growing;
-	struct feeder feeder;
-	struct event *turn; /* a timer that runs out at once: one slice, then the loop lives */
-	struct question *asked;
 };
 
 static void set_state(struct door_file *f, enum file_state state)
@@ -104,7 +70,7 @@ static void set_state(struct door_file *f, enum file_state state)
 	f->state = state;
 }
 
-static const char *name_of(const struct door_file *f) { return f->paths.items[f->current].name; }
+static const char *name_of(const struct door_file *f) { return f->paths.items[f->at->path].name; }
 
 /* The journal is asked for the stored position; the door may be gone when the answer comes. */
 struct question {
@@ -120,15 +86,15 @@ static void take_turn(struct door_file *f, long delay_ms)
 
 static char *print_position(void *arg, uint64_t offset)
 {
-	struct door_file *f = arg;
+	struct reader *r = arg;
 
-	position_move(&f->position, f->fd, offset);
-	return position_print(&f->position);
+	position_move(&r->position, r->fd, offset);
+	return position_print(&r->position);
 }
 
 static void on_answer(void *arg)
 {
-	struct door_file *f = arg;
+	struct door_file *f = ((struct reader *)arg)->door;
 
 	if (f->state != FILE_STOPPED)
 		take_turn(f, 0);
@@ -136,7 +102,7 @@ static void on_answer(void *arg)
 
 static void add_metadata(struct door_file *f, const struct stat *st)
 {
-	struct buf *meta = &f->feeder.meta;
+	struct buf *meta = &f->at->feeder.meta;
 	const char *path = name_of(f);
 	char text[32];
 
@@ -158,15 +124,15 @@ static void begin_feeding(struct door_file *f, uint64_t offset)
 	    .alone = true,
 	    .is_text = true,
 	    .position = print_position,
-	    .position_key = f->key,
-	    .again_until = f->position.again_until,
+	    .position_key = f->at->key,
+	    .again_until = f->at->position.again_until,
 	    .on_answer = on_answer,
-	    .arg = f,
+	    .arg = f->at,
 	};
 	struct stat st = {0};
 
-	(void)fstat(f->fd, &st);
-	feeder_init(&f->feeder, &options, offset);
+	(void)fstat(f->at->fd, &st);
+	feeder_init(&f->at->feeder, &options, offset);
 	add_metadata(f, &st);
 	set_state(f, FILE_READING);
 	take_turn(f, 0);
@@ -175,16 +141,8 @@ static void begin_feeding(struct door_file *f, uint64_t offset)
 /* Ends the current file, read or not, and goes on to the next. */
 static void leave_file(struct door_file *f)
 {
-	feeder_fini(&f->feeder);
-	if (f->fd >= 0)
-		(void)close(f->fd);
-	f->fd = -1;
-	free(take(f->key));
-	free(take(f->older_key));
-	f->growing = (struct growing){0};
-	f->position_is_lost = false;
-	f->paths.items[f->current].is_done = true;
-	f->current++;
+	f->paths.items[f->at->path].is_done = true;
+	door_file_reader_free(take(f->at));
 	set_state(f, FILE_BETWEEN);
 	take_turn(f, 0);
 }
@@ -199,7 +157,7 @@ static void give_up_file(struct door_file *f, const char *reason)
 /* A plain name beside an endless input: it may come yet. */
 static void wait_for_file(struct door_file *f, const char *reason)
 {
-	struct path_entry *path = &f->paths.items[f->current];
+	struct path_entry *path = &f->paths.items[f->at->path];
 
 	if (!path->is_absent)
 		LOG(LOG_WARN, "file cannot be opened", LOG_S("path", path->name), LOG_S("reason", reason),
@@ -207,7 +165,7 @@ static void wait_for_file(struct door_file *f, const char *reason)
 	path->is_absent = true;
 	free(f->trouble);
 	f->trouble = mem_format("%s: %s", path->name, reason);
-	f->current++;
+	door_file_reader_free(take(f->at));
 	set_state(f, FILE_BETWEEN);
 	take_turn(f, 0);
 }
@@ -219,12 +177,12 @@ static uint64_t place_to_begin(struct door_file *f, const char *text)
 	const char *reason = NULL;
 	struct stat st = {0};
 
-	if (fstat(f->fd, &st) != 0 || (!text && !f->position_is_lost))
+	if (fstat(f->at->fd, &st) != 0 || (!text && !f->at->position_is_lost))
 		return 0;
 	if (!text || !position_parse(text, &stored)) {
-		f->position.again_until = (uint64_t)st.st_size;
+		f->at->position.again_until = (uint64_t)st.st_size;
 		reason = "its stored position is damaged: what stands in it now may be sent twice";
-	} else if (position_matches(&stored, f->fd, &reason) && f->door.input->scanner.kind == SCANNER_TO_THE_END &&
+	} else if (position_matches(&stored, f->at->fd, &reason) && f->door.input->scanner.kind == SCANNER_TO_THE_END &&
 	           stored.offset > 0 && (uint64_t)st.st_size > stored.offset) {
 		reason = "it grew since it was sent, and is one message";
 	}
@@ -232,9 +190,9 @@ static uint64_t place_to_begin(struct door_file *f, const char *text)
 		LOG(LOG_WARN, "file is read from its start", LOG_S("path", name_of(f)), LOG_S("reason", reason));
 		return 0;
 	}
-	f->position.again_until = stored.again_until;
-	if (f->position_is_lost && (uint64_t)st.st_size > stored.offset) {
-		f->position.again_until = (uint64_t)st.st_size;
+	f->at->position.again_until = stored.again_until;
+	if (f->at->position_is_lost && (uint64_t)st.st_size > stored.offset) {
+		f->at->position.again_until = (uint64_t)st.st_size;
 		LOG(LOG_WARN, "file may have been read further", LOG_S("path", name_of(f)),
 		    LOG_U("offset", stored.offset),
 		    LOG_S("reason", "its stored position is of an earlier time: what stands behind it now may be sent"
@@ -250,7 +208,7 @@ static bool is_utf16_text(const struct door_file *f)
 	const char *delimiter = scanner->lines.custom_delimiter;
 	unsigned char mark[2] = {0};
 
-	return scanner->kind == SCANNER_LINES && (!delimiter || !*delimiter) && pread(f->fd, mark, 2, 0) == 2 &&
+	return scanner->kind == SCANNER_LINES && (!delimiter || !*delimiter) && pread(f->at->fd, mark, 2, 0) == 2 &&
 	       ((mark[0] == 0xff && mark[1] == 0xfe) || (mark[0] == 0xfe && mark[1] == 0xff));
 }
 
@@ -262,9 +220,9 @@ static void on_position(struct door_file *f, const char *text, const struct erro
 		give_up_file(f, error->text);
 		return;
 	}
-	if (!text && f->older_key) {
-		free(f->key);
-		f->key = take(f->older_key);
+	if (!text && f->at->older_key) {
+		free(f->at->key);
+		f->at->key = take(f->at->older_key);
 		set_state(f, FILE_UNASKED);
 		take_turn(f, 0);
 		return;
@@ -274,13 +232,13 @@ static void on_position(struct door_file *f, const char *text, const struct erro
 		return;
 	}
 	offset = place_to_begin(f, text);
-	if (lseek(f->fd, (off_t)offset, SEEK_SET) < 0) {
+	if (lseek(f->at->fd, (off_t)offset, SEEK_SET) < 0) {
 		give_up_file(f, strerror(errno));
 		return;
 	}
-	free(f->key);
-	f->key = position_key(f->fd);
-	if (!f->key) {
+	free(f->at->key);
+	f->at->key = position_key(f->at->fd);
+	if (!f->at->key) {
 		give_up_file(f, strerror(errno));
 		return;
 	}
@@ -297,7 +255,7 @@ static void on_answered_position(void *arg, const struct journal_answer *answer)
 	if (!f)
 		return;
 	f->asked = NULL;
-	f->position_is_lost |= answer->position_damaged;
+	f->at->position_is_lost |= answer->position_damaged;
 	if (f->state == FILE_ASKED)
 		on_position(f, answer->position, &answer->error);
 }
@@ -307,7 +265,7 @@ static void ask(struct door_file *f)
 	struct question *question = mem_zero(sizeof *question);
 
 	question->door = f;
-	if (journal_ask_position(f->door.intake->journal, f->key, on_answered_position, question)) {
+	if (journal_ask_position(f->door.intake->journal, f->at->key, on_answered_position, question)) {
 		f->asked = question;
 		set_state(f, FILE_ASKED);
 		return;
@@ -316,25 +274,33 @@ static void ask(struct door_file *f)
 	take_turn(f, ASK_AGAIN_MS);
 }
 
-static void open_file(struct door_file *f)
+static void open_file(struct door_file *f, size_t path)
 {
-	const struct path_entry *path = &f->paths.items[f->current];
+	const struct path_entry *entry = &f->paths.items[path];
 	struct error error = {.code = ERR_OK};
+	struct reader *r = f->at = door_file_reader_new(f, path);
 
-	f->fd = paths_open(path->name, &error);
-	if (f->fd < 0 && path->is_plain && f->door.intake->waits) {
+	r->fd = paths_open(entry->name, &error);
+	if (r->fd < 0 && entry->is_plain && f->door.intake->waits) {
 		wait_for_file(f, error.text);
 		return;
 	}
-	if (f->fd >= 0)
-		f->key = position_key(f->fd);
-	if (f->fd < 0 || !f->key || position_of(f->fd, &f->position, &error) != ERR_OK) {
+	if (r->fd >= 0)
+		r->key = position_key(r->fd);
+	if (r->fd < 0 || !r->key || position_of(r->fd, &r->position, &error) != ERR_OK) {
 		give_up_file(f, error.text);
 		return;
 	}
-	f->paths.items[f->current].is_absent = false;
-	f->older_key = mem_format("file:%s", path->name);
-	(void)posix_fadvise(f->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+	f->paths.items[path].is_absent = false;
+	if (door_file_is_read_by_another(f)) { /* by another name: its turn is when that one is read */
+		door_file_reader_free(take(f->at));
+		set_state(f, FILE_BETWEEN);
+		take_turn(f, 0);
+		return;
+	}
+	f->paths.items[path].is_begun = true;
+	r->older_key = mem_format("file:%s", entry->name);
+	(void)posix_fadvise(r->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
 	set_state(f, FILE_UNASKED);
 	ask(f);
 }
@@ -346,29 +312,40 @@ static void tell_end(struct door_file *f)
 	f->door.on_ended(f->door.arg);
 }
 
-/* The next name that is not done. After the last, those that were not there have their turn again, later each time. */
 static void next_file(struct door_file *f)
 {
-	f->current = paths_next(&f->paths, f->current);
-	if (f->current < f->paths.count) {
-		open_file(f);
-		return;
-	}
-	f->current = paths_next(&f->paths, 0);
-	if (f->current == f->paths.count) {
+	const struct file_turn turn = door_file_next(f);
+
+	switch (turn.kind) {
+	case TURN_NEW:
+		open_file(f, turn.path);
+		break;
+	case TURN_OLD:
+		set_state(f, FILE_READING);
+		take_turn(f, 0);
+		break;
+	case TURN_LATER:
+		take_turn(f, turn.delay_ms);
+		break;
+	case TURN_NONE:
 		tell_end(f);
-		return;
+		break;
 	}
-	f->absent_ms = f->absent_ms == 0 ? ABSENT_FIRST_MS : 2 * f->absent_ms;
-	if (f->absent_ms > ABSENT_MAX_MS)
-		f->absent_ms = ABSENT_MAX_MS;
-	take_turn(f, f->absent_ms);
+}
+
+/* The current file is not read before delay_ms passed, and others are. */
+static void rest(struct door_file *f, long delay_ms)
+{
+	f->at->due_ns = clock_mono_ns() + delay_ms * NS_PER_MS;
+	set_state(f, FILE_RESTING);
+	feeder_flush(&f->at->feeder);
+	take_turn(f, 0);
 }
 
 static void end_file(struct door_file *f)
 {
 	set_state(f, FILE_READ);
-	feeder_flush(&f->feeder);
+	feeder_flush(&f->at->feeder);
 	take_turn(f, 0);
 }
 
@@ -376,13 +353,13 @@ static void end_file(struct door_file *f)
  */
 static void watch_growth(struct door_file *f)
 {
-	struct growing *g = &f->growing;
+	struct growing *g = &f->at->growing;
 	int64_t after_ns = f->door.input->file.last_line_after_ns;
 	int64_t now_ns = clock_mono_ns();
 	struct stat st = {0};
-	off_t at = lseek(f->fd, 0, SEEK_CUR);
+	off_t at = lseek(f->at->fd, 0, SEEK_CUR);
 
-	(void)fstat(f->fd, &st);
+	(void)fstat(f->at->fd, &st);
 	if (st.st_size > at) {
 		set_state(f, FILE_READING);
 		take_turn(f, 0);
@@ -397,14 +374,16 @@ static void watch_growth(struct door_file *f)
 	if (st.st_size < at || now_ns - g->still_ns >= after_ns ||
 	    clock_wall_ms() - (int64_t)st.st_mtime * MS_PER_S >= after_ns / NS_PER_MS) {
 		if (f->door.input->scanner.kind == SCANNER_LINES)
-			feeder_end_early(&f->feeder);
+			feeder_end_early(&f->at->feeder);
 		else
-			feeder_end(&f->feeder); /* a whole, or the last piece, ends where its file does */
+			feeder_end(&f->at->feeder); /* a whole, or the last piece, ends where its file does */
 		end_file(f);
 	} else if (now_ns - g->since_ns >= 2 * after_ns) {
 		LOG(LOG_INFO, "last message left for the next start", LOG_S("path", name_of(f)),
 		    LOG_S("reason", "its file goes on changing and its end has not come"));
 		end_file(f);
+	} else if (door_file_others_wait(f)) {
+		rest(f, GROW_MS);
 	} else {
 		take_turn(f, GROW_MS);
 	}
@@ -413,19 +392,24 @@ static void watch_growth(struct door_file *f)
 static void read_slice(struct door_file *f)
 {
 	char *room;
-	size_t free_bytes = feeder_room(&f->feeder, &room);
+	size_t free_bytes = feeder_room(&f->at->feeder, &room);
 	ssize_t n;
 
 	if (free_bytes == 0)
 		return; /* resume or an answer gives the next turn */
+	if (door_file_turn_is_over(f)) {
+		rest(f, 0);
+		return;
+	}
 	/* The file keeps its own data: while messages leave, it is not read far ahead of them. */
 	if (journal_is_far_ahead(f->door.intake->journal, f->door.intake->config->kspool.memory_bytes / 4)) {
 		take_turn(f, LEAD_MS);
 		return;
 	}
-	n = read(f->fd, room, free_bytes < READ_MAX_BYTES ? free_bytes : READ_MAX_BYTES);
+	n = read(f->at->fd, room, free_bytes < READ_MAX_BYTES ? free_bytes : READ_MAX_BYTES);
 	if (n > 0) {
-		feeder_filled(&f->feeder, (size_t)n);
+		f->at->turn_bytes += (uint64_t)n;
+		feeder_filled(&f->at->feeder, (size_t)n);
 		take_turn(f, 0);
 		return;
 	}
@@ -433,7 +417,7 @@ static void read_slice(struct door_file *f)
 		LOG(LOG_ERROR, "file not read to its end", LOG_S("path", name_of(f)), LOG_S("reason", strerror(errno)));
 		f->door.has_failed = true;
 		end_file(f);
-	} else if (feeder_is_partial(&f->feeder)) {
+	} else if (feeder_is_partial(&f->at->feeder)) {
 		set_state(f, FILE_GROWING);
 		watch_growth(f);
 	} else {
@@ -451,6 +435,12 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
 	case FILE_BETWEEN:
 		next_file(f);
 		break;
+	case FILE_RESTING:
+		if (!door_file_put_down(f))
+			break;
+		set_state(f, FILE_BETWEEN);
+		take_turn(f, 0);
+		break;
 	case FILE_UNASKED:
 		ask(f);
 		break;
@@ -461,9 +451,9 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
 		watch_growth(f);
 		break;
 	case FILE_READ:
-		if (!feeder_is_idle(&f->feeder))
+		if (!feeder_is_idle(&f->at->feeder))
 			break;
-		LOG(LOG_INFO, "file ended", LOG_S("path", name_of(f)), LOG_U("offset", f->feeder.offset));
+		LOG(LOG_INFO, "file ended", LOG_S("path", name_of(f)), LOG_U("offset", f->at->feeder.offset));
 		leave_file(f);
 		break;
 	case FILE_ASKED:
@@ -487,15 +477,17 @@ static void stop(struct door *d)
 
 	set_state(f, FILE_STOPPED);
 	(void)event_del(f->turn);
-	feeder_flush(&f->feeder);
-	feeder_stop(&f->feeder);
+	if (f->at) { /* the others rest: nothing of theirs is under way */
+		feeder_flush(&f->at->feeder);
+		feeder_stop(&f->at->feeder);
+	}
 }
 
 static bool is_idle(const struct door *d)
 {
 	const struct door_file *f = (const struct door_file *)d;
 
-	return !f->asked && feeder_is_idle(&f->feeder);
+	return !f->asked && (!f->at || feeder_is_idle(&f->at->feeder));
 }
 
 static bool has_ended(const struct door *d) { return ((const struct door_file *)d)->state == FILE_ENDED; }
@@ -506,12 +498,8 @@ static void free_door(struct door *d)
 
 	if (f->asked)
 		f->asked->door = NULL;
-	feeder_fini(&f->feeder);
-	if (f->fd >= 0)
-		(void)close(f->fd);
+	door_file_readers_free(f);
 	paths_fini(&f->paths);
-	free(f->key);
-	free(f->older_key);
 	free(f->trouble);
 	event_free(f->turn);
 	free(f);
@@ -534,7 +522,7 @@ static enum err open_door(struct intake *i, const struct config_input *input, st
 	enum err err;
 
 	f->door = (struct door){.kind = &door_file_kind, .intake = i, .input = input, .processors = processors};
-	f->fd = -1;
+	STAILQ_INIT(&f->resting);
 	f->turn = evtimer_new(i->base, on_turn, f);
 	must(f->turn);
 	err = paths_expand(&f->paths, &input->file.paths, e);

@@ -76,7 +76,7 @@ void paths_fini(struct paths *p)
 
 size_t paths_next(const struct paths *p, size_t from)
 {
-	while (from < p->count && p->items[from].is_done)
+	while (from < p->count && (p->items[from].is_begun || p->items[from].is_done))
 		from++;
 	return from;
 }

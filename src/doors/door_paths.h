@@ -1,5 +1,5 @@
 /*
- * door_paths: the names a file input reads, one after the other.
+ * door_paths: the names a file input reads.
  *
  * What it is: patterns (glob(7)) expanded once, each sorted, and what became of each name. A name that a pattern gave
  * and that is no regular file (a folder, a pipe, a socket, a link to nothing) is left out with one warning. A plain
@@ -20,6 +20,7 @@
 struct path_entry {
 	char *name;
 	bool is_plain;  /* named as it is, not found by a pattern */
+	bool is_begun;  /* it is being read, or was */
 	bool is_done;   /* read, or given up */
 	bool is_absent; /* could not be opened, and is tried again */
 };
@@ -31,7 +32,7 @@ struct paths {
 
 enum err paths_expand(struct paths *p, const struct config_strings *patterns, struct error *e) MUST_CHECK;
 void paths_fini(struct paths *p);
-/* The first at or after `from` that is not done; count when there is none. */
+/* The first at or after `from` that is neither begun nor done; count when there is none. */
 size_t paths_next(const struct paths *p, size_t from);
 /* A file opened for reading, or -1 with the reason. */
 int paths_open(const char *name, struct error *e);

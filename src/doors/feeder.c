@@ -116,6 +116,25 @@ uint64_t feeder_uncut_bytes(const struct feeder *f)
 	return f->filling->length - f->filling->scanned + f->scanner.skipped;
 }
 
+size_t feeder_put_down(struct feeder *f)
+{
+	const size_t again = f->filling->length - f->filling->scanned;
+
+	must(feeder_is_idle(f));
+	for (int i = 0; i < 2; i++) {
+		struct block *b = &f->blocks[i];
+
+		clear_block(b);
+		free(take(b->data));
+		free(take(b->slices));
+		b->capacity = 0;
+		b->slice_capacity = 0;
+	}
+	scanner_look_again(&f->scanner);
+	update_charge(f);
+	return again;
+}
+
 void feeder_give_back(struct feeder *f)
 {
 	f->filling->length = f->filling->scanned;

@@ -105,6 +105,8 @@ void feeder_end_early(struct feeder *f);
 void feeder_drain(struct feeder *f);
 /* kspool stops: an offer that was refused is given up, with what followed it. None of it was acknowledged. */
 void feeder_stop(struct feeder *f);
+/* Idle, and fed nothing for a while: holds no bytes until then. How many of the last ones must come again. */
+size_t feeder_put_down(struct feeder *f) MUST_CHECK;
 /* Everything whole is answered; a feeder not begun, or finished, is idle too. */
 bool feeder_is_idle(const struct feeder *f);
 /* Bytes of a message whose end has not come. */

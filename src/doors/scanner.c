@@ -35,6 +35,8 @@ void scanner_forget(struct scanner *s)
 	buf_clear(&s->head);
 }
 
+void scanner_look_again(struct scanner *s) { s->looked = 0; }
+
 bool scanner_is_between(const struct scanner *s) { return !s->skipping; }
 
 void scanner_expect_text(struct scanner *s, bool at_start)

@@ -59,6 +59,8 @@ enum scanner_event scanner_next(struct scanner *s, const char *data, size_t leng
                                 uint64_t *ret_length);
 /* The begin of the message under way is given no more: the next call begins with another one. */
 void scanner_forget(struct scanner *s);
+/* The next call begins where the last call's `used` ended, but with other bytes behind it, or fewer. */
+void scanner_look_again(struct scanner *s);
 /* True between messages: nothing of the next one was dropped. */
 bool scanner_is_between(const struct scanner *s);
 
