@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/utf8.h"
 
 enum { TABLE_SIZE = 16384 }; /* a power of two above SERIES_MAX */
 
@@ -92,6 +93,28 @@ static uint64_t as_bits(double value)
 
 	memcpy(&bits, &value, sizeof bits);
 	return bits;
+}
+
+void series_add_label(struct buf *out, const char *name, const char *value)
+{
+	const char *end = value + strnlen(value, SERIES_LABEL_MAX_BYTES);
+
+	(void)buf_addf(out, "%s%s=\"", out->len ? "," : "", name);
+	for (const char *p = value; p < end;) {
+		char whole[UTF8_MAX];
+		uint32_t rune;
+
+		p += utf8_decode(p, end, &rune, NULL);
+		if (rune == '"' || rune == '\\')
+			(void)buf_addf(out, "\\%c", (char)rune);
+		else if (rune == '\n')
+			(void)buf_add_text(out, "\\n");
+		else if (utf8_is_shown(rune))
+			(void)buf_add(out, whole, utf8_encode(whole, rune));
+		else
+			(void)buf_addf(out, "\\\\u%04" PRIx32, rune);
+	}
+	(void)buf_add_char(out, '"');
 }
 
 void series_add(struct series *s, double amount)

@@ -6,7 +6,7 @@
  * Owner: the process; a series is never removed.
  * Thread: any.
  * Fails: past either series_find gives null and counts what it refused.
- * Does not: escape labels.
+ * Does not: escape what series_find is given.
  */
 #ifndef KSPOOL_BASE_SERIES_H
 #define KSPOOL_BASE_SERIES_H
@@ -18,6 +18,13 @@ enum series_type { SERIES_COUNTER, SERIES_GAUGE };
 
 struct series;
 
+enum { SERIES_LABEL_MAX_BYTES = 128 };
+/*
+ * name="value" in exposition format 0.0.4, behind a comma when `out` has something: at most the first
+ * SERIES_LABEL_MAX_BYTES of the value. What is no UTF-8 is U+FFFD, and what utf8_is_shown refuses stands as \\u001b
+ * does in a document, so that nothing in a page of metrics moves a terminal.
+ */
+void series_add_label(struct buf *out, const char *name, const char *value);
 /* labels: the text between the braces, already escaped, or "". */
 struct series *series_find(enum series_type type, const char *name, const char *labels);
 void series_add(struct series *s, double amount);

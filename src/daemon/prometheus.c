@@ -10,6 +10,8 @@
 #include "base/metrics.h"
 #include "base/series.h"
 
+enum { LABELS_MAX_BYTES = 4096 };
+
 static void print_head(struct buf *out, const struct metric_info *info)
 {
 	static const char *const types[] = {"counter", "gauge", "summary"};
@@ -54,29 +56,17 @@ static void print_process(struct buf *out)
 	               resident_pages * (uint64_t)sysconf(_SC_PAGESIZE), open_files > 3 ? open_files - 3 : 0);
 }
 
-/* Exposition format 0.0.4: backslash, quote and line feed; what is no text otherwise is left out. */
-static void print_label(struct buf *out, const char *name, const char *text)
-{
-	(void)buf_addf(out, "%s=\"", name);
-	for (; *text; text++) {
-		if (*text == '\\' || *text == '"')
-			(void)buf_add_char(out, '\\');
-		if ((unsigned char)*text >= ' ' && *text != 0x7f)
-			(void)buf_add_char(out, *text);
-	}
-	(void)buf_add_char(out, '"');
-}
-
 static void print_shard(struct buf *out, const char *name, const struct delivery_shard *s, bool with_key,
                         uint64_t value)
 {
-	(void)buf_addf(out, "%s{", name);
-	print_label(out, "shard", s->name);
-	if (with_key) {
-		(void)buf_add_char(out, ',');
-		print_label(out, "key", s->key);
-	}
-	(void)buf_addf(out, "} %" PRIu64 "\n", value);
+	struct buf labels;
+
+	buf_init(&labels, LABELS_MAX_BYTES);
+	series_add_label(&labels, "shard", s->name);
+	if (with_key)
+		series_add_label(&labels, "key", s->key);
+	(void)buf_addf(out, "%s{%.*s} %" PRIu64 "\n", name, (int)labels.len, labels.data, value);
+	buf_fini(&labels);
 }
 
 void prometheus_print_shards(struct buf *out, const struct delivery_status *status)

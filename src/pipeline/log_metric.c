@@ -16,11 +16,11 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "base/series.h"
-#include "base/utf8.h"
 #include "value/json.h"
 #include "pipeline/stage_internal.h"
 
 enum { TEXT_MAX_BYTES = 8192, FIELDS_MAX = 64, ARENA_MAX_BYTES = 4 << 20 };
+enum { LABELS_MAX_BYTES = FIELDS_MAX * 8 * SERIES_LABEL_MAX_BYTES };
 
 /* A map of names to templates: fields of log, labels of metric. */
 struct named_templates {
@@ -297,27 +297,6 @@ static void metric_free(void *state)
 	free(m);
 }
 
-enum { LABEL_MAX_BYTES = 128 };
-
-static void add_label(struct buf *labels, const char *name, const char *value)
-{
-	(void)buf_addf(labels, "%s%s=\"", labels->len ? "," : "", name);
-	for (const char *p = value, *end = value + strnlen(value, LABEL_MAX_BYTES); p < end;) {
-		uint32_t rune;
-		size_t n = utf8_decode(p, end, &rune, NULL);
-		char whole[UTF8_MAX];
-
-		if (rune == '"' || rune == '\\')
-			(void)buf_add_char(labels, '\\');
-		if (rune == '\n')
-			(void)buf_add_text(labels, "\\n");
-		else
-			(void)buf_add(labels, whole, utf8_encode(whole, rune)); /* what is no UTF-8 is U+FFFD */
-		p += n;
-	}
-	(void)buf_add_char(labels, '"');
-}
-
 static bool number_of(const struct stage *s, const char *text, double *ret)
 {
 	char *end;
@@ -341,7 +320,11 @@ static void measure(const struct stage *s, struct runner *r, const struct messag
 	for (size_t i = 0; i < m->labels.count; i++) {
 		if (!render(s, r, m->labels.items[i].value, context, text))
 			return;
-		add_label(labels, m->labels.items[i].name, text->data ? text->data : "");
+		series_add_label(labels, m->labels.items[i].name, text->data ? text->data : "");
+	}
+	if (labels->overflow) { /* a part of them would be another metric, or none */
+		LOG_LIMITED(LOG_ERROR, "metric labels are too long", LOG_S("path", s->where.path));
+		return;
 	}
 	if (m->form != METER_COUNTER &&
 	    (!render(s, r, m->value, context, text) || !number_of(s, text->data ? text->data : "", &number)))
@@ -360,7 +343,7 @@ static void process_metric_run(const struct stage *s, struct runner *r, struct p
 	struct buf text, labels;
 
 	buf_init(&text, TEXT_MAX_BYTES);
-	buf_init(&labels, TEXT_MAX_BYTES);
+	buf_init(&labels, LABELS_MAX_BYTES);
 	for (size_t i = 0; i < batch->count; i++) {
 		struct message_batch context = stage_batch(batch, i);
 

@@ -146,6 +146,18 @@ def test_nothing_of_a_stranger_moves_the_terminal(fake, new_spooler, running):
             assert b"fake row" in said and b"\n7\t2026-01-01" not in said
 
 
+def test_nothing_of_a_stranger_is_in_the_metrics_as_it_was(fake, http_door):
+    labels = {"body": "${! content().string() }", "header": '${! meta("X-Evil") }', "twice": "${! content().string() + content().string() }"}
+    spooler, address = http_door(pipeline={"processors": [{"metric": {"type": "counter", "name": "Evil", "labels": labels}}]})
+    bodies = [b if isinstance(b, bytes) else b.encode() for b in EVIL]
+    for n, body in enumerate([*bodies, *(b"a" * k + bodies[0] for k in range(120, 130)), b'quo"te\\back\n']):
+        assert post(address, body, headers={"X-Evil": f"\x9b31mevil{n}"})[0] == 200
+    text = spooler.get("/metrics")[1]
+    harmless(text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape"))
+    spooler.wait_delivered(15)
+    assert text.count("Evil{") == 15 and 'body="quo\\"te\\\\back\\n"' in text and "\\\\u001b" in text
+
+
 @pytest.mark.parametrize("evil", [EVIL[0], "\u009b2J", "a\u202eb", "\x07"])
 def test_nor_does_a_configuration_or_a_mapping(new_spooler, evil):
     spooler = new_spooler(None, {"stdin": {}}, output={"stream": evil, "partition_key": "${! " + evil + " }"}, own={evil: 1})

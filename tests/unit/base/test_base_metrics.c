@@ -10,6 +10,7 @@
 
 #include "base/metrics.h"
 #include "base/series.h"
+#include "base/utf8.h"
 
 static void counters_and_gauges(void **state)
 {
@@ -36,6 +37,41 @@ static void quantiles_are_near(void **state)
 		assert_true(got >= truth && got <= truth + truth / 4);
 	}
 	assert_int_equal(metric_get(M_INPUT_LATENCY), 0);
+}
+
+/* Each rune, and each byte that is none, alone and at each place of the cut: the page stays text that moves nothing. */
+static void labels_of_strangers_are_text(void **state)
+{
+	(void)state;
+	for (uint32_t n = 1; n < 0x110000; n += n < 0x3000 ? 1 : 61)
+		for (size_t before = 0; before < 130; before += n % 256 == 0x1b ? 1 : 127) {
+			char value[160];
+			struct buf out;
+			size_t width;
+
+			memset(value, 'a', before);
+			width = n < 0x100 ? 1 : utf8_encode(value + before, n);
+			if (n < 0x100)
+				value[before] = (char)n;
+			memcpy(value + before + width, "z", 2);
+			buf_init(&out, 4096);
+			series_add_label(&out, "k", value);
+			assert_false(out.overflow);
+			assert_true(utf8_is_valid(out.data, out.len));
+			for (const char *p = out.data, *end = p + out.len; p < end;) {
+				uint32_t rune;
+
+				p += utf8_decode(p, end, &rune, NULL);
+				assert_true(utf8_is_shown(rune));
+			}
+			for (const char *p = out.data + 3; p < out.data + out.len - 1; p++) {
+				assert_int_not_equal(*p, '"');
+				if (*p == '\\')
+					assert_non_null(strchr("\\\"n", *++p));
+			}
+			assert_int_equal(out.data[out.len - 1], '"');
+			buf_fini(&out);
+		}
 }
 
 static void *add_many(void *arg)
@@ -76,6 +112,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(counters_and_gauges),
 	    cmocka_unit_test(quantiles_are_near),
+	    cmocka_unit_test(labels_of_strangers_are_text),
 	    cmocka_unit_test(series_are_made_once),
 	};
 
