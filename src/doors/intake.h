@@ -36,6 +36,7 @@ struct intake {
 	const struct config *config;
 	struct journal *journal;
 	struct httpd *shared_http; /* for http_server inputs without an address; may be null */
+	bool small_waits;          /* for memory: intake_has_room_for_small */
 	uint64_t memory_limit_bytes;
 	uint64_t memory_bytes;
 	uint64_t max_message_bytes;
@@ -83,7 +84,7 @@ void intake_room_close(struct intake *i);
 void intake_charge(struct intake *i, uint64_t bytes);
 void intake_release(struct intake *i, uint64_t bytes);
 /* Room for more bytes from peers: memory is left and the lane takes offers. */
-bool intake_has_room(const struct intake *i);
+bool intake_has_room(struct intake *i);
 /* The same for a peer that costs less than others (held_may_pass): an eighth more, and who costs most gives way. */
 bool intake_has_room_for_small(struct intake *i);
 /* Doors hold all they may. */

@@ -32,7 +32,8 @@ void intake_hold(struct intake *i, int64_t until_ns)
 	(void)evtimer_add(i->hold, &tv);
 }
 
-/* Only what is unfinished is asked to go: what is whole leaves by itself. */
+/* Only what is unfinished is asked to go: what is whole leaves by itself. Else many bodies that came at once would hold
+ * all there is, and each wait for the others' memory. */
 static void on_shed(evutil_socket_t fd, short what, void *arg)
 {
 	const struct timeval again = {.tv_usec = SHED_MS * 1000};
@@ -40,9 +41,10 @@ static void on_shed(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	while (intake_is_full(i) && held_unfinished_bytes() > i->memory_limit_bytes / 2 &&
-	       held_shed(HELD_YOUNG_MS * NS_PER_MS))
+	while (intake_is_full(i) && (i->small_waits || i->outstanding == 0) &&
+	       held_unfinished_bytes() > i->memory_limit_bytes / 2 && held_shed(HELD_YOUNG_MS * NS_PER_MS))
 		continue;
+	i->small_waits = false;
 	if (intake_is_full(i))
 		(void)evtimer_add(i->shed, &again);
 	if (i->on_room)
@@ -79,13 +81,20 @@ bool intake_takes(const struct intake *i) { return TAILQ_EMPTY(&i->kept) && i->h
 
 bool intake_is_full(const struct intake *i) { return i->memory_bytes >= i->memory_limit_bytes; }
 
-bool intake_has_room_for_small(struct intake *i)
+/* What is unfinished gives way then: at once to a small one, and to its like when nothing whole is on its way. */
+static bool is_full(struct intake *i)
 {
 	const struct timeval now = {0};
 
 	if (intake_is_full(i) && !evtimer_pending(i->shed, NULL))
 		(void)evtimer_add(i->shed, &now);
+	return intake_is_full(i);
+}
+
+bool intake_has_room_for_small(struct intake *i)
+{
+	i->small_waits |= is_full(i);
 	return i->memory_bytes < i->memory_limit_bytes / 8 * 9 && intake_takes(i);
 }
 
-bool intake_has_room(const struct intake *i) { return !intake_is_full(i) && intake_takes(i); }
+bool intake_has_room(struct intake *i) { return !is_full(i) && intake_takes(i); }

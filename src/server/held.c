@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -33,9 +34,11 @@ struct holder {
 	uint64_t bytes;
 	struct held *worst; /* while one is chosen: what it would give up */
 	size_t weight;
-	uint64_t cost; /* of its unfinished messages, at costs_ns */
-	struct held *costliest;
+	uint64_t cost;          /* of its unfinished messages, at costs_ns */
+	struct held *costliest; /* the first of its to go, then */
 	uint64_t costliest_cost;
+	int64_t costliest_since_ns;
+	bool costliest_goes_on; /* more of it is here, and waits for us */
 };
 
 static struct {
@@ -197,6 +200,34 @@ void held_leave(struct held *h)
 	pool.relief = NULL;
 }
 
+static bool goes_on(const struct held *h)
+{
+	int waiting = 0;
+
+	return evbuffer_get_length(bufferevent_get_input(h->bev)) > 0 ||
+	       (ioctl(bufferevent_getfd(h->bev), FIONREAD, &waiting) == 0 && waiting > 0);
+}
+
+/*
+ * Of one peer the costliest of those that are silent goes first. Of those that wait for us it is the last that came:
+ * where all wait for memory, the first has to get it, or none is ever whole.
+ */
+static void choose(struct held *h, uint64_t cost, int64_t since_ns)
+{
+	struct holder *o = h->holder;
+	const bool on = goes_on(h);
+
+	if (o->costliest && (on != o->costliest_goes_on ? on
+	                     : on                       ? since_ns <= o->costliest_since_ns
+	                                                : cost <= o->costliest_cost))
+		return;
+	o->costliest = h;
+	o->costliest_cost = cost;
+	o->costliest_since_ns = since_ns;
+	o->costliest_goes_on = on;
+}
+
+/* Chosen are those that are at least so old; negative: none. */
 static void count_costs(int64_t now_ns, int64_t age_ns)
 {
 	struct holder *o;
@@ -205,7 +236,7 @@ static void count_costs(int64_t now_ns, int64_t age_ns)
 	pool.costs_ns = now_ns;
 	pool.unfinished = pool.most_cost = 0;
 	LIST_FOREACH (o, &pool.holders, link) {
-		o->cost = o->costliest_cost = 0;
+		o->cost = 0;
 		o->costliest = NULL;
 	}
 	TAILQ_FOREACH (h, &pool.members, link) {
@@ -220,10 +251,8 @@ static void count_costs(int64_t now_ns, int64_t age_ns)
 		o = h->holder;
 		pool.unfinished += bytes;
 		o->cost += cost;
-		if (now_ns - since_ns >= age_ns && cost > o->costliest_cost) {
-			o->costliest = h;
-			o->costliest_cost = cost;
-		}
+		if (age_ns >= 0 && now_ns - since_ns >= age_ns)
+			choose(h, cost, since_ns);
 		if (o->cost > pool.most_cost)
 			pool.most_cost = o->cost;
 	}
@@ -234,7 +263,7 @@ static void count_costs_again(void)
 	int64_t now_ns = clock_mono_ns();
 
 	if (now_ns - pool.costs_ns >= COSTS_MS * NS_PER_MS)
-		count_costs(now_ns, 0);
+		count_costs(now_ns, -1);
 }
 
 uint64_t held_unfinished_bytes(void)

@@ -72,7 +72,8 @@ void held_leave(struct held *h);
 uint64_t held_unfinished_bytes(void);
 /* Those of its peer cost at most half as much as those of the peer where they cost most. */
 bool held_may_pass(const struct held *h);
-/* Gives up the costliest of the peer with the most cost, of those that are at least so old; false: there is none. */
+/* Gives up one of the peer with the most cost, of those that are at least so old: the costliest that is silent, or the
+ * last that came when all wait for us. False: there is none. */
 bool held_shed(int64_t age_ns);
 
 #endif
