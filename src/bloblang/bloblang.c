@@ -41,6 +41,8 @@ void evaluator_limit(struct evaluator *ev, uint64_t memory_bytes, int64_t time_n
 	arena_limit(&ev->arena, &limits);
 }
 
+void evaluator_hurry(struct evaluator *ev, int64_t time_ns) { ev->arena.limits.time_ns = time_ns; }
+
 bool evaluator_leaves_room(const struct evaluator *ev) { return ev->arena.limits.leaves_room; }
 
 void evaluator_ask(struct evaluator *ev, bool (*may_make)(void *arg, uint64_t bytes), void *arg)

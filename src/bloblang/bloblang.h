@@ -38,6 +38,8 @@ struct arena *evaluator_arena(struct evaluator *ev);
 /* memory_bytes: kspool.memory, of which it may have three eighths; time_ns: for one message. leaves_room:
  * budget_take's. */
 void evaluator_limit(struct evaluator *ev, uint64_t memory_bytes, int64_t time_ns, bool leaves_room);
+/* For each message from now on, in place of evaluator_limit's. */
+void evaluator_hurry(struct evaluator *ev, int64_t time_ns);
 bool evaluator_leaves_room(const struct evaluator *ev);
 void evaluator_free(struct evaluator *ev);
 

@@ -7,7 +7,7 @@
 #include "doors/doors.h"
 
 /* A slow disk is not helped by a restart, which begins with reading from it. */
-enum { JOURNAL_S = 300, WORK_S = 60, WORK_TIMES = 8 /* of what a message may take: a run of processors has half */ };
+enum { JOURNAL_S = 300, WORK_S = 60, WORK_TIMES = 8 /* of what a message may take: a run of processors has less */ };
 
 static int64_t journal_ns(void) { return FAILPOINT_NUMBER("watchdog_s", JOURNAL_S) * NS_PER_S; }
 

@@ -81,6 +81,8 @@ static void charge_group(struct group *g)
 	uint64_t bytes = g->offer.bytes;
 	struct message *m;
 
+	STAILQ_FOREACH (m, &g->todo, link)
+		bytes += message_cost(m);
 	STAILQ_FOREACH (m, &g->offer.messages, link)
 		bytes += origin_cost(m->origin);
 	STAILQ_FOREACH (m, &g->offer.set_aside, link)
@@ -92,6 +94,7 @@ static void charge_group(struct group *g)
 
 void group_refuse(struct group *g, enum offer_verdict verdict, const char *why)
 {
+	message_list_free(&g->todo);
 	message_list_free(&g->offer.messages);
 	message_list_free(&g->offer.set_aside);
 	g->offer.verdict = verdict;
@@ -127,7 +130,7 @@ void group_send(struct group *g)
 		return;
 	}
 	if (!i->worker)
-		i->worker = worker_open(i, group_worked);
+		i->worker = worker_open(i, group_worked, charge_group);
 	worker_put(i->worker, g);
 }
 

@@ -62,8 +62,10 @@ struct group {
 	struct offer offer; /* the answer is in offer.verdict and offer.error */
 	TAILQ_ENTRY(group) link;
 	struct intake *intake;
-	struct pipeline *own; /* processors of the input; null when none */
-	bool one_batch;       /* processors see the group as one batch; else each message is its own */
+	struct pipeline *own;     /* processors of the input; null when none */
+	struct message_list todo; /* while it is worked: those that processors have not seen */
+	bool is_begun;            /* its messages are there, or done */
+	bool one_batch;           /* processors see the group as one batch; else each message is its own */
 	enum group_place place;
 	bool is_cancelled;     /* while it was worked */
 	bool was_starved;      /* its processors found no memory that others did not hold */
@@ -121,15 +123,16 @@ void group_free(struct group *g);
 /* The processors of an input; *ret is null when there are none. Faults become one ERR_CONFIG. */
 enum err processors_compile(const struct config_node *nodes, const struct config *config, const char *path,
                             struct pipeline **ret, struct error *e) MUST_CHECK;
-/* Runs the processors of the group and of the whole configuration over its messages. The worker's thread. */
-void processors_run(struct group *g, struct evaluator *ev);
+/* Runs the processors of the group and of the whole configuration over its messages, for a slice of time when it is
+ * no request. False: some are left. The worker's thread. */
+bool processors_run(struct group *g, struct evaluator *ev) MUST_CHECK;
 
-/* worked: is given each group back, on the intake thread. */
-struct worker *worker_open(struct intake *i, void (*worked)(struct group *g));
+/* worked: is given each group back when all of it is done, on the intake thread; charge: one of which a part is. */
+struct worker *worker_open(struct intake *i, void (*worked)(struct group *g), void (*charge)(struct group *g));
 void worker_put(struct worker *w, struct group *g);
 /* A group that waits. */
 void worker_forget(struct worker *w, struct group *g);
-/* How long it has been at one group; 0 for null. */
+/* How long it has been at one group, or slice of one; 0 for null. */
 int64_t worker_work_ns(const struct worker *w);
 /* Takes out what waits and what is worked, when that is done. Null when nothing is left; accepts null. */
 struct group *worker_take_out(struct worker *w);

@@ -10,6 +10,7 @@ struct group *group_new(struct intake *i, struct pipeline *own, group_answered *
 {
 	struct group *g = mem_zero(sizeof *g);
 
+	STAILQ_INIT(&g->todo);
 	STAILQ_INIT(&g->offer.messages);
 	STAILQ_INIT(&g->offer.set_aside);
 	g->intake = i;
@@ -64,6 +65,7 @@ void group_free(struct group *g)
 {
 	if (!g)
 		return;
+	message_list_free(&g->todo);
 	message_list_free(&g->offer.messages);
 	message_list_free(&g->offer.set_aside);
 	free(g->offer.position_key);

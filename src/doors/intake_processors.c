@@ -9,12 +9,15 @@
 
 #include "base/check.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/crc32c.h"
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "doors/intake.h"
 #include "pipeline/poison.h"
+
+enum { SLICE_MS = 50 };
 
 enum err processors_compile(const struct config_node *nodes, const struct config *config, const char *path,
                             struct pipeline **ret, struct error *e)
@@ -191,37 +194,50 @@ static void work_on(struct group *g, struct evaluator *ev, struct pipeline_batch
 }
 
 /* Message by message, each in a batch of its own; marked together unless the last run died here. */
-static void work_singly(struct group *g, struct evaluator *ev, struct pipeline_batch *all)
+static void work_singly(struct group *g, struct evaluator *ev)
 {
+	const int64_t since_ns = clock_mono_ns();
 	bool is_careful = poison_is_careful(POISON_INTAKE);
 	struct pipeline_batch one = {0};
+	struct message *m;
 
 	if (!is_careful)
 		poison_begin(POISON_INTAKE, 0, UINT64_MAX);
-	for (size_t n = 0; n < all->count; n++) {
-		pipeline_batch_add(&one, all->items[n]);
+	while (!g->was_starved && (m = STAILQ_FIRST(&g->todo)) && clock_mono_ns() - since_ns < SLICE_MS * NS_PER_MS) {
+		STAILQ_REMOVE_HEAD(&g->todo, link);
+		pipeline_batch_add(&one, m);
 		work_on(g, ev, &one, is_careful ? number_of(&one) : 0);
 	}
 	if (!is_careful)
 		poison_end(POISON_INTAKE);
-	all->count = 0;
 	pipeline_batch_fini(&one);
 }
 
-void processors_run(struct group *g, struct evaluator *ev)
+static void work_at_once(struct group *g, struct evaluator *ev)
 {
 	struct pipeline_batch all = {0};
 	struct message *m;
 
-	while ((m = STAILQ_FIRST(&g->offer.messages))) {
-		STAILQ_REMOVE_HEAD(&g->offer.messages, link);
+	while ((m = STAILQ_FIRST(&g->todo))) {
+		STAILQ_REMOVE_HEAD(&g->todo, link);
 		pipeline_batch_add(&all, m);
 	}
-	g->offer.count = 0;
-	g->offer.bytes = 0;
-	if (all.count > 0 && g->one_batch)
+	if (all.count > 0)
 		work_on(g, ev, &all, number_of(&all));
-	else if (all.count > 0)
-		work_singly(g, ev, &all);
 	pipeline_batch_fini(&all);
+}
+
+bool processors_run(struct group *g, struct evaluator *ev)
+{
+	if (!g->is_begun) {
+		STAILQ_CONCAT(&g->todo, &g->offer.messages);
+		g->offer.count = 0;
+		g->offer.bytes = 0;
+		g->is_begun = true;
+	}
+	if (g->one_batch)
+		work_at_once(g, ev);
+	else
+		work_singly(g, ev);
+	return STAILQ_EMPTY(&g->todo) || g->was_starved;
 }

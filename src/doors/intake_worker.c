@@ -4,7 +4,8 @@
  *
  * Invariants:
  * 1. A group is in `waiting`, or it is `busy`, or the thread has nothing to do with it.
- * 2. At most one group is with the thread: whoever comes next is chosen when it comes back, a peer at a time.
+ * 2. At most one group is with the thread, for a slice when it is no request: whoever comes next is chosen when it
+ * comes back, by the time that a peer had of late at a door with these processors.
  * 3. The groups of one peer keep their order.
  */
 #include <poll.h>
@@ -21,16 +22,21 @@
 #include "doors/intake.h"
 #include "pipeline/poison.h"
 
+enum { SHARE_BITS = 8 };
+
 struct worker {
 	void (*worked)(struct group *g);
+	void (*charge)(struct group *g);
 	pthread_t thread;
 	struct lane *work, *done;
 	struct event *answers;
 	struct group_list waiting;
 	struct group *busy;
-	int64_t since_ns; /* it has been busy with it */
-	uint64_t last_peer;
-	struct evaluator *evaluator; /* the thread's */
+	int64_t since_ns;                 /* it has been busy with it */
+	bool is_done;                     /* all of what comes back is; the thread's while it is busy */
+	int64_t used_ns[1 << SHARE_BITS]; /* of the time, by whose groups */
+	int64_t least_ns;                 /* of those that waited when one was chosen last */
+	struct evaluator *evaluator;      /* the thread's */
 };
 
 /* The item that ends the thread is the worker itself. */
@@ -45,7 +51,7 @@ static void *run(void *arg)
 		if (lane_take(w->work, &item, 1) == 0) {
 			(void)poll(&wait, 1, -1);
 		} else if (item != w) {
-			processors_run(item, w->evaluator);
+			w->is_done = processors_run(item, w->evaluator);
 			must(lane_put(w->done, item));
 		}
 	}
@@ -53,15 +59,38 @@ static void *run(void *arg)
 	return NULL;
 }
 
-/* The oldest group of another peer than the last one's, or the oldest. */
-static struct group *choose(const struct worker *w)
+static int64_t *used_by(struct worker *w, const struct group *g)
 {
-	struct group *g;
+	const uint64_t whose = (g->peer ^ (uintptr_t)g->own) * UINT64_C(0x9e3779b97f4a7c15);
+
+	return &w->used_ns[whose >> (64 - SHARE_BITS)];
+}
+
+/* The oldest of those who had the least time. */
+static struct group *choose(struct worker *w)
+{
+	struct group *g, *least = NULL;
 
 	TAILQ_FOREACH (g, &w->waiting, link)
-		if (g->peer != w->last_peer)
-			return g;
-	return TAILQ_FIRST(&w->waiting);
+		if (!least || *used_by(w, g) < *used_by(w, least))
+			least = g;
+	if (least)
+		w->least_ns = *used_by(w, least);
+	return least;
+}
+
+/* Before the first of its peer's, which came later. */
+static void put_back(struct worker *w, struct group *g)
+{
+	struct group *other;
+
+	g->place = GROUP_WAITING;
+	TAILQ_FOREACH (other, &w->waiting, link)
+		if (other->peer == g->peer) {
+			TAILQ_INSERT_BEFORE(other, g, link);
+			return;
+		}
+	TAILQ_INSERT_TAIL(&w->waiting, g, link);
 }
 
 static void feed(struct worker *w)
@@ -74,7 +103,6 @@ static void feed(struct worker *w)
 	g->place = GROUP_WORKED;
 	w->busy = g;
 	w->since_ns = clock_mono_ns();
-	w->last_peer = g->peer;
 	must(lane_put(w->work, g));
 }
 
@@ -85,6 +113,7 @@ static struct group *take_back(struct worker *w)
 	if (lane_take(w->done, &item, 1) == 0)
 		return NULL;
 	must(item == w->busy);
+	*used_by(w, w->busy) += clock_mono_ns() - w->since_ns;
 	w->busy = NULL;
 	return item;
 }
@@ -97,8 +126,15 @@ static void on_answers(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	while ((g = take_back(w))) {
+		const bool goes_on = !w->is_done && !g->is_cancelled;
+
+		if (goes_on) {
+			w->charge(g);
+			put_back(w, g);
+		}
 		feed(w);
-		w->worked(g);
+		if (!goes_on)
+			w->worked(g);
 	}
 }
 
@@ -106,6 +142,10 @@ int64_t worker_work_ns(const struct worker *w) { return w && w->busy ? clock_mon
 
 void worker_put(struct worker *w, struct group *g)
 {
+	int64_t *used_ns = used_by(w, g);
+
+	if (*used_ns < w->least_ns) /* what somebody did not use is no credit: he would have it all at once */
+		*used_ns = w->least_ns;
 	g->place = GROUP_WAITING;
 	TAILQ_INSERT_TAIL(&w->waiting, g, link);
 	feed(w);
@@ -117,13 +157,14 @@ void worker_forget(struct worker *w, struct group *g)
 	TAILQ_REMOVE(&w->waiting, g, link);
 }
 
-struct worker *worker_open(struct intake *i, void (*worked)(struct group *g))
+struct worker *worker_open(struct intake *i, void (*worked)(struct group *g), void (*charge)(struct group *g))
 {
 	struct worker *w = mem_zero(sizeof *w);
 	sigset_t all, before;
 
 	TAILQ_INIT(&w->waiting);
 	w->worked = worked;
+	w->charge = charge;
 	w->work = lane_open(2);
 	w->done = lane_open(2);
 	w->evaluator = pipeline_evaluator_new(i->config, true);

@@ -118,6 +118,10 @@ void stage_spend(const struct stage *s, struct runner *r, const char *why)
 
 const char stage_too_much[] = "processors made more of a batch than kspool.memory may hold";
 
+/* A crowd of messages that each take nearly all they may leaves the others of their batch little: a part of one
+ * message's time each, which is much for what is innocent, and ends the crowd's. */
+enum { HURRY_MESSAGES = 500 };
+
 /* Want of what others hold ends the run, which may go better later; passing its own limit is its message's fault. */
 static bool charge(const struct stage *s, struct runner *r)
 {
@@ -175,9 +179,16 @@ bool runner_make(void *arg, uint64_t bytes)
 
 bool stage_is_spent(const struct stage *s, struct runner *r)
 {
-	if (!r->spent && allowance_is_spent(&r->time))
-		stage_spend(s, r, "processors took longer for a batch than four times kspool.process_time");
-	return r->spent;
+	if (r->spent || !allowance_is_spent(&r->time))
+		return r->spent;
+	if (r->hurry_ns == 0) {
+		stage_spend(s, r, "processors took longer for a batch than five times kspool.process_time");
+		return true;
+	}
+	allowance_begin(&r->time, r->hurry_ns);
+	evaluator_hurry(r->evaluator, r->hurry_ns / HURRY_MESSAGES);
+	r->hurry_ns = 0;
+	return false;
 }
 
 /* One batch through one stage. What a stage with children made is counted once, by what it put out itself. */

@@ -112,6 +112,7 @@ struct runner {
 	bool leaves_room;      /* budget_take's `leave` */
 	bool starved;          /* the budget had no more */
 	struct allowance time;
+	int64_t hurry_ns;            /* of `time`, when that is spent: for all that is left then; 0: it was given */
 	const struct stage *running; /* the innermost */
 	const char *spent;           /* why no stage runs any more; null while all do */
 	const struct stage *spent_at;

@@ -1,0 +1,75 @@
+"""Crowds of messages that each take nearly all the time one may: the others go on, the drain too, and no watchdog fires."""
+
+import json
+import socket
+import threading
+
+import pytest
+
+from doors import ndjson, post
+from waits import free_port, wait_for
+
+# A schema that is wrong in many ways for each element, one walk in another, and a pattern over and over: seconds each.
+SLOW = {
+    "schema": 'root = range(0, 100000).json_schema("""{"items":{"not":{"anyOf":[%s]}}}""").length()'
+              % ",".join('{"const":%d}' % -n for n in range(1, 2000)),
+    "walks": "let all = range(0, 100000)\nroot = $all.map_each(n -> $all.contains(-1)).length()",
+    "pattern": 'let text = content().string().repeat(1000)\n'
+               'root = range(0, 100000).map_each(n -> $text.re_match("(a|b)*c$")).length()',
+}
+CROWD = b'["' + b"x" * 150 + b'"]'
+
+
+def processors(kind):
+    return [{"mapping": f"map slow {{ {SLOW[kind]} }}\nroot = if content().length() < 100 "
+             '{ {"fine": content().string()} } else { this.apply("slow") }'}]
+
+
+def fine(fake):
+    return {json.loads(p)["fine"] for p in fake.payloads() if p.startswith(b'{"fine"')}
+
+
+def send_all(s, data):
+    try:
+        s.sendall(data)
+    except OSError:
+        pass  # nobody reads any more
+
+
+@pytest.mark.parametrize("kind", SLOW)
+def test_a_crowd_of_lines_leaves_other_peers_their_turn(fake, new_spooler, folder, kind):
+    port = free_port()
+    spooler = new_spooler(fake.endpoint, {"broker": {"inputs": [
+        {"http_server": {"address": f"127.0.0.1:{port}", "timeout": "60s"}},
+        {"socket_server": {"network": "unix", "address": f"{folder}/lines"}}]}},
+        pipeline={"processors": processors(kind)}, own={"process_time": "300ms"}).start()
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(f"{folder}/lines")
+        sender = threading.Thread(target=send_all, args=(s, b"".join(CROWD + b"\n" for _ in range(400))))
+        sender.start()
+        wait_for(lambda: spooler.metric("processor_received") > 0, "the crowd is worked on", 20)
+        for n in range(5):
+            assert post(("127.0.0.1", port), b'"v%d"' % n, timeout=20)[0] == 200
+        assert spooler.metric("input_received") < 400  # the crowd is not through
+        wait_for(lambda: fine(fake) == {'"v%d"' % n for n in range(5)}, "the others' messages", 20)
+        assert spooler.get("/ping")[0] == 200
+        spooler.kill()
+        sender.join(20)
+
+
+@pytest.mark.parametrize("kind", SLOW)
+@pytest.mark.parametrize("place", ["output.processors", "batching.processors"])
+def test_a_crowd_in_a_batch_fails_alone(fake, new_spooler, kind, place):
+    fake.offline()
+    port = free_port()
+    batching = {"count": 500, "period": "1s", **({"processors": processors(kind)} if place == "batching.processors" else {})}
+    spooler = new_spooler(fake.endpoint, {"http_server": {"address": f"127.0.0.1:{port}"}}, output={"batching": batching},
+                          own={"process_time": "200ms", "processor_error": "set_aside", "memory": "64MiB"})
+    if place == "output.processors":
+        spooler.write_config(output={"processors": processors(kind)})
+    spooler.start()
+    for n in range(20):
+        ndjson(("127.0.0.1", port), [CROWD, *(b'"v%d"' % (10 * n + k) for k in range(10)), CROWD])
+    fake.online()
+    spooler.wait_ledger(60, delivered=200, dead=40, pending=0)
+    assert fine(fake) == {'"v%d"' % n for n in range(200)}
