@@ -589,7 +589,7 @@ void dispatch_kick(struct dispatch *d, int64_t now_ns)
 {
 	d->flush = true;
 	d->pace.pause_until_ns = now_ns;
-	d->dry.count = d->dry_records = 0;
+	d->dry = (struct chance_row){0};
 	suspects_hasten(&d->suspects, now_ns);
 	if (hold_is_on(&d->hold))
 		d->hold.next_probe_ns = now_ns;

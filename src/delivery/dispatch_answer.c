@@ -432,7 +432,7 @@ static void settle_entries(struct dispatch *d, struct request *q, const struct a
 		settle_failed(d, q, a, &f);
 	dispatch_note_dry(d, q, a->stored == 0 && f.set_aside == 0);
 	metric_add(M_THROTTLED, f.throttled);
-	if (f.throttled > 0 && d->ready.by_shard)
+	if (f.throttled > 0 && (d->ready.by_shard || a->stored == 0))
 		pace_note(&d->pace, d->now_ns);
 	learn_pace(d, q, retry_after_ms);
 	learn_speed(d, q);

@@ -141,10 +141,8 @@ bool dispatch_fails(struct dispatch *d, struct streak *s, const struct request *
 
 void dispatch_note_dry(struct dispatch *d, const struct request *q, bool is_dry)
 {
-	if (!is_dry)
-		d->dry.count = d->dry_records = 0;
-	else if (dispatch_fails(d, &d->dry, q) || d->dry_records < DRY_RECORDS)
-		d->dry_records += q->count;
+	chance_row_note(&d->dry, is_dry ? 0 : 1, q->count, is_dry ? 0 : chance_late_part(&d->late), q->sent_ns,
+	                d->now_ns);
 }
 
 /* A record that was tried in this run; the others are simply pending in the journal. */

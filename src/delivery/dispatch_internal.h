@@ -29,9 +29,6 @@
 enum {
 	OFFLINE_AFTER = 3,     /* failures in a row, each sent after the one before was known */
 	IDENTITY_TRIES = 3,    /* refreshed credentials or corrected clocks in a row before the stream is held */
-	DRY_FEW = 5,           /* answers in a row that stored nothing, */
-	DRY_RECORDS = 44,      /* with so many records (of ten refused nine, that is no chance): one request a second */
-	DRY_MANY = 15,         /* the same, however few the records */
 	REFUSED_IN_A_ROW = 20, /* records refused for themselves with no other accepted: it is not the records */
 	SLOW_PART = 4,         /* an answer after this part of request_timeout came late */
 	SILENCE_S = 5          /* a request without an answer for so long, and none came to another: nobody is there */
@@ -89,12 +86,12 @@ struct dispatch {
 	char throttled_text[512];
 	uint32_t silence; /* hold.number of one that only silence says; 0: none */
 	struct age age;
-	struct streak offline;  /* the network or the service does not answer */
-	struct streak identity; /* REFRESH and SKEW */
-	struct streak dry;      /* answered, and nothing stored: refused for rate, or failed */
-	uint32_t dry_records;   /* in these, and in those beside them */
-	int64_t asked_ns;       /* when the newest request was sent */
-	struct streak barren;   /* refused on the way, records that were no suspects before */
+	struct streak offline;   /* the network or the service does not answer */
+	struct streak identity;  /* REFRESH and SKEW */
+	struct chance_late late; /* refused by shards, wherever it goes */
+	struct chance_row dry;   /* answered, and nothing stored: refused for rate, or failed */
+	int64_t asked_ns;        /* when the newest request was sent */
+	struct streak barren;    /* refused on the way, records that were no suspects before */
 	struct expiry expiry;
 	uint32_t refused; /* set aside by the service, in a row */
 	enum dispatch_phase phase;
@@ -252,10 +249,8 @@ void dispatch_works(struct dispatch *d);
 void dispatch_probe_over(struct dispatch *d, const struct request *q);
 /* It was answered, and whether anything came of it. */
 void dispatch_note_dry(struct dispatch *d, const struct request *q, bool is_dry);
-static inline bool dispatch_is_dry(const struct dispatch *d)
-{
-	return d->dry.count >= DRY_MANY || (d->dry.count >= DRY_FEW && d->dry_records >= DRY_RECORDS);
-}
+/* One request a second is enough. */
+static inline bool dispatch_is_dry(const struct dispatch *d) { return chance_row_is_dry(&d->dry); }
 /* One more failure in a row, when the request was sent after the last that counted. True when it counts. */
 bool dispatch_fails(struct dispatch *d, struct streak *s, const struct request *q);
 

@@ -59,14 +59,15 @@ static uint32_t count_refused(const struct answer *a)
 	return n;
 }
 
-/* Too much was refused, or what was refused here and there fills the memory. */
-static bool must_tell_apart(const struct dispatch *d, const struct answer *a)
+/* More was refused of late than chance brings, or what was refused here and there fills the memory. */
+static bool must_tell_apart(struct dispatch *d, const struct answer *a)
 {
 	uint32_t refused = count_refused(a);
 
+	chance_late_note(&d->late, a->stored, refused, d->now_ns);
 	if (refused == 0)
 		return false;
-	return refused > SHARD_TOLERATED * a->count ||
+	return chance_late_is_more(&d->late, SHARD_TOLERATED) ||
 	       (d->set.policy.memory_count > 0 && d->waiting.count > d->set.policy.memory_count / 4);
 }
 
@@ -120,11 +121,13 @@ static bool is_thin(const struct dispatch *d)
 	return count >= SHARDS_MANY && stream_rate_of_late(&d->stream) < THIN * (double)count;
 }
 
-static void judge(struct dispatch *d, struct shard *s, int64_t sent_ns, bool *ret_changed)
+static void judge(struct dispatch *d, struct shard *s, double taken_by_all, int64_t sent_ns, bool *ret_changed)
 {
 	bool was = s->rate.is_limited;
 
 	s->share.usual = d->usual;
+	s->share.elsewhere = chance_late_part(&d->late);
+	s->share.late = taken_by_all > 0 ? s->share.taken / taken_by_all * stream_rate_taken(&d->stream, d->now_ns) : 0;
 	s->share.even = is_thin(d) ? d->stream.best / (double)d->ready.shards.count : 1;
 	if (shard_rate_answered(&s->rate, &s->share, sent_ns, d->now_ns)) {
 		*ret_changed = true;
@@ -149,7 +152,7 @@ static bool is_for_itself(struct dispatch *d, struct record *r, bool is_refused_
 	const struct shard *s = ready_shard(&d->ready, r);
 
 	if (!s || !s->rate.is_limited)
-		return s && is_refused_now && s->rate.barren >= BARREN_FEW;
+		return s && is_refused_now && s->rate.row.records >= BARREN_FEW;
 	return !d->stream.is_limited || s->rate.is_dead;
 }
 
@@ -175,7 +178,7 @@ static struct shard_share share_of_stream(struct dispatch *d, struct request *q,
 	return share;
 }
 
-static void note_each(struct dispatch *d, struct request *q, const struct answer *a)
+static void note_each(struct dispatch *d, struct request *q, const struct answer *a, double taken_by_all)
 {
 	struct shard *touched[KINESIS_REQUEST_RECORDS];
 	uint32_t count = 0;
@@ -190,7 +193,7 @@ static void note_each(struct dispatch *d, struct request *q, const struct answer
 			touched[count++] = s;
 	}
 	for (uint32_t i = 0; i < count; i++)
-		judge(d, touched[i], q->sent_ns, &changed);
+		judge(d, touched[i], taken_by_all, q->sent_ns, &changed);
 	if (changed)
 		ready_sort(&d->ready);
 }
@@ -208,8 +211,8 @@ void dispatch_note_shards(struct dispatch *d, struct request *q, const struct an
 		d->usual = d->usual > d->stream.share ? d->usual : d->stream.share;
 		d->usual = d->usual < USUAL_MOST ? d->usual : USUAL_MOST;
 	}
-	if (d->ready.by_shard || must_tell_apart(d, a))
-		note_each(d, q, a);
+	if (must_tell_apart(d, a) || d->ready.by_shard)
+		note_each(d, q, a, taken_by_all);
 	share = share_of_stream(d, q, a, &taken_by_all);
 	if (stream_rate_answered(&d->stream, &share, taken_by_all, is_thin(d), q->sent_ns, d->now_ns))
 		LOG_LIMITED(LOG_WARN, "stream limits", LOG_U("refused", share.records_refused),

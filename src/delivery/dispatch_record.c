@@ -258,6 +258,14 @@ void dispatch_suspect(struct dispatch *d, struct record *r, const struct verdict
 	                d->set.kspool.probe_max_ns / NS_PER_MS);
 }
 
+/* So often it was refused that others were not. */
+static bool may_be_chance(const struct dispatch *d, const struct record *r)
+{
+	double part = d->dry.part > SHARD_TOLERATED ? d->dry.part : SHARD_TOLERATED;
+
+	return chance_against(part, r->tries, r->tries) < CHANCE_SURE;
+}
+
 void dispatch_again(struct dispatch *d, struct record *r, const struct verdict *v)
 {
 	bool throttled = v->outcome->action == ACTION_SLOWER;
@@ -285,10 +293,11 @@ void dispatch_again(struct dispatch *d, struct record *r, const struct verdict *
 	}
 	/*
 	 * It waits for its shard, with what else does, and is no burden to the others. Of a shard that takes nearly all
-	 * it may go with the next request: if that was no chance, the shard will be limited.
+	 * it may go with the next request, until that was no chance: then the shard is limited, or nothing is known of
+	 * it.
 	 */
 	if (v->outcome->scope == OUTCOME_RECORD && has_tries_left(d, r) &&
-	    (r->tries == 1 || ready_is_limited(&d->ready, r))) {
+	    (may_be_chance(d, r) || ready_is_limited(&d->ready, r))) {
 		r->throttled = throttled;
 		if (d->stream.is_limited && !d->set.lanes.is_on && !ready_is_limited(&d->ready, r))
 			ready_put_last(&d->ready, r); /* its shard may be one that takes nothing: the others first */

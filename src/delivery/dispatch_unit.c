@@ -53,8 +53,13 @@ void dispatch_take_apart(struct dispatch *d, struct record *unit)
 
 void dispatch_first(struct dispatch *d, struct record *r)
 {
-	if (r->lane && d->set.lanes.records > 1)
+	if (r->lane && d->set.lanes.records > 1) {
 		lanes_put(&d->lanes, r->lane, r, true); /* with the others of its request, in their order */
-	else
+	} else {
+		/* It waits no longer than who is there: by itself it is no request worth sending. */
+		const struct record *first = ready_first(&d->ready);
+
+		r->since_ns = first ? first->since_ns : d->now_ns;
 		ready_put_first(&d->ready, r);
+	}
 }

@@ -6,7 +6,6 @@
 #include "delivery/queues/shard_rate.h"
 
 #include <math.h>
-#include <string.h>
 
 #define SPEED_LEAST 0.0001
 #define SPEED_MOST 100000.0
@@ -15,10 +14,6 @@
 #define SPEED_FEW 0.03  /* or this */
 #define SPEED_AWAKE 0.1 /* took something after it took nothing */
 #define BUCKET_S 0.25
-#define REFUSED_BY_CHANCE 2 /* so few say nothing, nor do two standard deviations beyond what is tolerated */
-#define BARREN 5
-#define BARREN_RECORDS 44      /* of ten refused nine, that is no chance */
-#define LOG_CHANCE 7.0         /* of one in a thousand */
 #define INTERVAL_NS NS_PER_S   /* of one judgement: a whole window of the service */
 #define LONG_NS (3 * NS_PER_S) /* enough for a judgement, however few the records */
 #define ENOUGH_RECORDS 25
@@ -52,54 +47,59 @@ static void set_speed(struct shard_rate *r, double speed, int64_t now_ns)
 	r->records = 0;
 }
 
-static void limit(struct shard_rate *r, double even, int64_t now_ns)
-{
-	double first = 2 * even;
+static void forget(struct shard_rate *r) { *r = (struct shard_rate){.late = r->late, .row = r->row}; }
 
-	if (first > SPEED_FIRST || 2 * r->speed > SPEED_FIRST)
-		first = r->speed > SPEED_FIRST ? r->speed : SPEED_FIRST;
+static double usual_part(const struct shard_rate *r, const struct shard_share *s)
+{
+	double part = s->usual > r->chance.part ? s->usual : r->chance.part;
+
+	return part > SHARD_TOLERATED ? part : SHARD_TOLERATED;
+}
+
+static void limit(struct shard_rate *r, const struct shard_share *s, int64_t now_ns)
+{
+	double late = r->speed > s->late ? r->speed : s->late, first = 2 * s->even;
+
+	if (first > SPEED_FIRST || 2 * late > SPEED_FIRST)
+		first = late > SPEED_FIRST ? late : SPEED_FIRST;
 	first = first > SPEED_FEW ? first : SPEED_FEW;
-	memset(r, 0, sizeof *r);
+	forget(r);
 	r->is_limited = r->is_finding = true;
 	r->random = (uint64_t)now_ns * UINT64_C(0x9e3779b97f4a7c15);
-	r->filled_ns = r->refused_ns = r->short_ns = r->sent_ns = r->barren_ns = now_ns;
+	r->filled_ns = r->refused_ns = r->short_ns = r->sent_ns = now_ns;
 	set_speed(r, first, now_ns + INTERVAL_NS); /* what was sent before used up what comes next */
 	r->tokens = -first * 3 / 4;
 }
 
-/* So many in a row are no chance where as many as usual are refused. */
-static uint32_t barren_most(double usual)
+/* Of late, so that what a busy shard took weighs against one record that it did not; or all in a row, however slowly.
+ */
+static bool is_too_much(const struct shard_rate *r, const struct shard_share *s)
 {
-	double most = usual > 0 && usual < 1 ? LOG_CHANCE / -log(usual) : 0;
+	double part = usual_part(r, s);
 
-	return BARREN + (most < 10000 ? (uint32_t)most : 10000);
+	return chance_late_is_more(&r->late, part) ||
+	       chance_against(part, r->row.records, r->row.records) >= CHANCE_SURE;
 }
 
-/* Of late: within about a second, so that what a busy shard took weighs against one record that it did not. */
-static bool remember(struct shard_rate *r, const struct shard_share *s, int64_t now_ns)
+/* What it took within about a second. */
+static void remember(struct shard_rate *r, const struct shard_share *s, int64_t now_ns)
 {
-	double left = r->heard_ns > 0 ? exp(-seconds(now_ns - r->heard_ns)) : 0, tolerated;
-
+	r->speed = r->speed * (r->heard_ns > 0 ? exp(-seconds(now_ns - r->heard_ns)) : 0) + s->taken;
 	r->heard_ns = now_ns;
-	r->speed = r->speed * left + s->taken;
-	r->taken = r->taken * left + s->records_taken;
-	r->refused = r->refused * left + s->records_refused;
-	r->barren = s->records_taken > 0 ? 0 : r->barren + s->records_refused;
-	tolerated = (s->usual > SHARD_TOLERATED ? s->usual : SHARD_TOLERATED) * (r->taken + r->refused);
-	return r->refused > REFUSED_BY_CHANCE + tolerated + 2 * sqrt(tolerated);
 }
 
 /* As much as it took, or a little less than before when that is nearly all. */
 static void slower(struct shard_rate *r, double share, int64_t now_ns)
 {
 	double took = r->taken / seconds(r->heard_ns - r->changed_ns) / (1 - r->chance.part);
+	bool is_dry = r->is_dead || chance_row_is_dry(&r->row);
 
 	share -= r->chance.part;
-	if (took < r->speed / 3 && r->taken > 0)
+	if (took < r->speed / 3 && (r->taken > 0 || !is_dry))
 		took = r->speed / 3; /* one bad second says not more */
 
 	r->probes = r->is_dead ? r->probes : 0;
-	r->is_dead = r->taken <= 0;
+	r->is_dead = r->taken <= 0 && is_dry;
 	r->is_finding = false;
 	r->easy = 0;
 	r->too_much = r->is_dead ? 0 : r->speed;
@@ -177,6 +177,14 @@ static void faster(struct shard_rate *r, double share, int64_t now_ns)
 	set_speed(r, speed, now_ns);
 }
 
+/* No limit is near. */
+static void find(struct shard_rate *r)
+{
+	r->is_finding = true;
+	r->too_much = 0;
+	r->easy = r->leaps = 0;
+}
+
 /* More than chance was refused: less, or what went before, if less does not help. */
 static void too_much(struct shard_rate *r, double share, int64_t now_ns)
 {
@@ -184,14 +192,15 @@ static void too_much(struct shard_rate *r, double share, int64_t now_ns)
 	case CHANCE_NOT:
 		slower(r, share, now_ns);
 		return;
+	case CHANCE_HALF:
+		set_speed(r, r->chance.slower.speed / 2, now_ns);
+		return;
 	case CHANCE_OPEN:
 		set_speed(r, r->speed, now_ns);
 		return;
 	case CHANCE_IS:
-		r->is_finding = true;
-		r->too_much = 0;
-		r->easy = r->leaps = 0;
-		set_speed(r, r->chance.speed, now_ns);
+		find(r);
+		set_speed(r, r->chance.slower.speed, now_ns);
 	}
 }
 
@@ -215,25 +224,15 @@ static void judge(struct shard_rate *r, double usual, int64_t now_ns)
 		too_much(r, share, now_ns);
 		return;
 	}
-	if (is_whole)
-		chance_passed(&r->chance, share, r->records, now_ns);
+	if (is_whole && !is_waking && chance_passed(&r->chance, r->speed, share, r->records, now_ns))
+		find(r);
 	if (is_whole || is_waking || (r->is_finding && heard >= SOON_NS && is_plain(r, share, borne)))
 		faster(r, share, now_ns);
 }
 
-/* One answer after the other, and not one record was taken: no interval is waited for. */
-static void note_barren(struct shard_rate *r, const struct shard_share *s, int64_t sent_ns, int64_t now_ns)
+/* No interval is waited for. */
+static void die(struct shard_rate *r, int64_t now_ns)
 {
-	if (s->records_taken > 0) {
-		r->barren = r->barren_answers = 0;
-		return;
-	}
-	if (r->is_dead || sent_ns <= r->barren_ns)
-		return;
-	r->barren_ns = now_ns;
-	r->barren += s->records_refused;
-	if (++r->barren_answers < BARREN || r->barren < BARREN_RECORDS)
-		return;
 	r->is_dead = true;
 	r->is_finding = false;
 	r->too_much = 0;
@@ -243,15 +242,19 @@ static void note_barren(struct shard_rate *r, const struct shard_share *s, int64
 
 bool shard_rate_answered(struct shard_rate *r, const struct shard_share *s, int64_t sent_ns, int64_t now_ns)
 {
+	double part;
+
 	if (s->records_taken + s->records_refused == 0)
 		return false;
+	chance_late_note(&r->late, s->records_taken, s->records_refused, now_ns);
+	part = s->records_taken > 0 ? fmax(usual_part(r, s), chance_late_part(&r->late)) : s->elsewhere;
+	chance_row_note(&r->row, s->records_taken, s->records_refused, part, sent_ns, now_ns);
 	if (!r->is_limited) {
-		bool is_too_much = remember(r, s, now_ns), is_barren = r->barren >= barren_most(s->usual);
-
-		if (!is_too_much && !is_barren) /* however slowly they came */
+		remember(r, s, now_ns);
+		if (!is_too_much(r, s))
 			return false;
-		limit(r, s->even, now_ns);
-		r->is_dead = !is_too_much;
+		limit(r, s, now_ns);
+		r->is_dead = chance_row_is_dry(&r->row);
 		return true;
 	}
 	if (s->records_refused > 0) {
@@ -259,7 +262,8 @@ bool shard_rate_answered(struct shard_rate *r, const struct shard_share *s, int6
 		r->clean = 0;
 	}
 	r->clean += s->records_taken;
-	note_barren(r, s, sent_ns, now_ns);
+	if (!r->is_dead && chance_row_is_dry(&r->row))
+		die(r, now_ns);
 	if (sent_ns >= r->changed_ns) {
 		r->taken += s->taken;
 		r->refused += s->refused;
@@ -268,7 +272,7 @@ bool shard_rate_answered(struct shard_rate *r, const struct shard_share *s, int6
 		judge(r, s->usual, now_ns);
 	}
 	if (now_ns - r->refused_ns > FREE_NS && now_ns - r->short_ns > FREE_NS)
-		*r = (struct shard_rate){0};
+		forget(r);
 	return false;
 }
 

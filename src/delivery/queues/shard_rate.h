@@ -35,19 +35,18 @@ struct shard_rate {
 	double too_much; /* a speed that was, not long ago; 0: not known */
 	struct chance chance;
 	double tokens; /* shard-seconds that may be sent now; below 0 after a record larger than the bucket */
-	/* of answers to what was sent since changed_ns, in shard-seconds; while it is free: records of late */
+	/* of answers to what was sent since changed_ns, in shard-seconds */
 	double taken, refused;
 	uint32_t records;
 	int64_t changed_ns;
-	int64_t heard_ns;        /* when the newest that was answered was sent; while it is free: when it answered */
-	uint32_t clean;          /* records taken since one was refused */
-	uint32_t barren;         /* records refused since one was taken */
-	uint32_t barren_answers; /* while it is limited: with these, each to what was sent after the one before */
-	int64_t barren_ns;       /* when the newest of these came */
-	uint32_t probes;         /* since it is dead */
-	uint32_t easy;           /* intervals in a row in which less than half of what is tolerated was refused */
-	uint32_t leaps;          /* beyond what was too much, in a row */
-	int64_t leapt_ns;        /* when the newest was */
+	int64_t heard_ns; /* when the newest that was answered was sent; while it is free: when it answered */
+	uint32_t clean;   /* records taken since one was refused */
+	struct chance_late late;
+	struct chance_row row;
+	uint32_t probes;  /* since it is dead */
+	uint32_t easy;    /* intervals in a row in which less than half of what is tolerated was refused */
+	uint32_t leaps;   /* beyond what was too much, in a row */
+	int64_t leapt_ns; /* when the newest was */
 	int64_t filled_ns;
 	uint64_t random;    /* of the length of a step */
 	int64_t refused_ns; /* when something last was */
@@ -60,7 +59,9 @@ struct shard_share {
 	uint32_t records_taken, records_refused;
 	double taken, refused;
 	double usual; /* part that is refused of what goes to any shard: no more than that says nothing of this one */
-	double even;  /* its part of what a stream takes of us that many fill; 1: not known to be such */
+	double elsewhere; /* part that is refused of all that is sent, of late */
+	double late;      /* shard-seconds a second that it took of late, as far as the stream's speed says */
+	double even;      /* its part of what a stream takes of us that many fill; 1: not known to be such */
 };
 
 /* What a record uses up. */

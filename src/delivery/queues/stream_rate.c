@@ -1,11 +1,9 @@
 #include "delivery/queues/stream_rate.h"
 
 #include <math.h>
-#include <string.h>
 
 #define SPEED_LEAST 0.001
 #define SPEED_FIRST 0.05 /* no less, however little was sent before */
-#define REFUSED_BY_CHANCE 2
 #define INTERVAL_NS NS_PER_S
 #define SOON_NS (INT64_C(250) * NS_PER_MS) /* where what is refused is known to be chance */
 #define LONG_NS (3 * NS_PER_S)
@@ -29,34 +27,33 @@ static void set_speed(struct stream_rate *r, double speed, int64_t now_ns)
 	r->records = 0;
 }
 
-/* Of late: within about a second. */
-static bool is_too_much(struct stream_rate *r, const struct shard_share *s, double taken_by_all, int64_t now_ns)
+/* Within about a second. */
+static void remember(struct stream_rate *r, double taken_by_all, int64_t now_ns)
 {
-	double left = r->heard_ns > 0 ? exp(-seconds(now_ns - r->heard_ns)) : 0, tolerated;
+	double left = r->heard_ns > 0 ? exp(-seconds(now_ns - r->heard_ns)) : 0;
 
 	r->heard_ns = now_ns;
+	r->began_ns = r->began_ns > 0 ? r->began_ns : now_ns;
 	r->speed = r->speed * left + taken_by_all;
 	r->best = fmax(r->best * pow(left, BEST_FADES), r->speed);
-	r->taken = r->taken * left + s->records_taken;
-	r->refused = r->refused * left + s->records_refused;
-	tolerated = SHARD_TOLERATED * (r->taken + r->refused);
-	return r->refused > REFUSED_BY_CHANCE + tolerated + 2 * sqrt(tolerated);
+}
+
+static void forget(struct stream_rate *r)
+{
+	*r = (struct stream_rate){.best = r->speed, .share = r->share, .late = r->late, .began_ns = r->began_ns};
 }
 
 static void limit(struct stream_rate *r, int64_t now_ns)
 {
 	const struct stream_rate was = *r;
 
-	memset(r, 0, sizeof *r);
+	forget(r);
 	r->is_limited = r->is_finding = true;
-	r->share = was.share;
 	r->best = was.best;
 	r->random = (uint64_t)now_ns * UINT64_C(0x9e3779b97f4a7c15);
 	r->filled_ns = r->refused_ns = r->short_ns = now_ns;
 	set_speed(r, fmax(was.speed, SPEED_FIRST), now_ns);
 }
-
-static void set_free(struct stream_rate *r) { *r = (struct stream_rate){.best = r->speed, .share = r->share}; }
 
 static double growth(const struct stream_rate *r)
 {
@@ -72,7 +69,12 @@ static void too_much(struct stream_rate *r, double share, int64_t now_ns)
 
 	less = less > r->speed / FALL_MOST ? less : r->speed / FALL_MOST;
 	r->is_finding = verdict == CHANCE_IS;
-	set_speed(r, verdict == CHANCE_IS ? r->chance.speed : verdict == CHANCE_OPEN ? r->speed : less, now_ns);
+	set_speed(r,
+	          verdict == CHANCE_IS     ? r->chance.slower.speed
+	          : verdict == CHANCE_HALF ? r->chance.slower.speed / 2
+	          : verdict == CHANCE_OPEN ? r->speed
+	                                   : less,
+	          now_ns);
 }
 
 static void judge(struct stream_rate *r, int64_t now_ns)
@@ -87,7 +89,7 @@ static void judge(struct stream_rate *r, int64_t now_ns)
 		too_much(r, share, now_ns);
 		return;
 	}
-	chance_passed(&r->chance, share, r->records, now_ns);
+	r->is_finding |= chance_passed(&r->chance, r->speed, share, r->records, now_ns);
 	if (r->short_ns < r->changed_ns) { /* it could not have taken more: nothing was learned */
 		set_speed(r, r->speed, now_ns);
 	} else if (r->is_finding ? r->refused <= 0 || r->chance.part > 0
@@ -103,13 +105,15 @@ bool stream_rate_answered(struct stream_rate *r, const struct shard_share *s, do
 {
 	uint32_t records = s->records_taken + s->records_refused;
 
+	chance_late_note(&r->late, s->records_taken, s->records_refused, now_ns);
 	if (records > 0)
 		r->share +=
 		    (double)records / (records + MEMORY_RECORDS) * ((double)s->records_refused / records - r->share);
 	if (r->is_limited && !may_limit)
-		set_free(r);
+		forget(r);
 	if (!r->is_limited) {
-		if (!is_too_much(r, s, taken_by_all, now_ns) || !may_limit)
+		remember(r, taken_by_all, now_ns);
+		if (!may_limit || !chance_late_is_more(&r->late, SHARD_TOLERATED))
 			return false;
 		limit(r, now_ns);
 		return true;
@@ -129,8 +133,13 @@ bool stream_rate_answered(struct stream_rate *r, const struct shard_share *s, do
 		judge(r, now_ns);
 	}
 	if (now_ns - r->refused_ns > FREE_NS && now_ns - r->short_ns > FREE_NS)
-		set_free(r);
+		forget(r);
 	return false;
+}
+
+double stream_rate_taken(const struct stream_rate *r, int64_t now_ns)
+{
+	return r->is_limited || r->began_ns == 0 || now_ns - r->began_ns < LONG_NS ? 0 : r->speed;
 }
 
 /* So long that a request is worth its while, and no two alike: senders in step would come in waves. */

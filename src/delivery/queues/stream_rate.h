@@ -21,14 +21,16 @@ struct stream_rate {
 	double best;     /* the most that was taken of late, not long ago, when it was free */
 	double tokens;
 	double share; /* refused of late */
-	/* of answers to what was sent since changed_ns; while it is free: records of late */
+	/* of answers to what was sent since changed_ns */
 	double taken, refused;
 	uint32_t records;
-	uint32_t clean; /* records taken since one was refused */
+	uint32_t clean;   /* records taken since one was refused */
+	int64_t began_ns; /* the first answer; 0: none yet */
 	int64_t changed_ns, heard_ns, filled_ns, refused_ns;
 	int64_t short_ns; /* when something last waited for tokens */
 	uint64_t random;  /* of the length of a step */
 	struct chance chance;
+	struct chance_late late;
 };
 
 /*
@@ -39,6 +41,8 @@ bool stream_rate_answered(struct stream_rate *r, const struct shard_share *share
                           int64_t sent_ns, int64_t now_ns);
 /* Shard-seconds a second: its speed, or the most that was taken not long ago. */
 static inline double stream_rate_of_late(const struct stream_rate *r) { return r->is_limited ? r->speed : r->best; }
+/* Shard-seconds a second that were taken of late; 0: not known, or it is limited. A first burst is no speed. */
+double stream_rate_taken(const struct stream_rate *r, int64_t now_ns);
 /* May a record go now? Something wants to. */
 bool stream_rate_allows(struct stream_rate *r, int64_t now_ns);
 void stream_rate_sent(struct stream_rate *r, double cost);
