@@ -186,7 +186,7 @@ static void find(struct shard_rate *r)
 }
 
 /* More than chance was refused: less, or what went before, if less does not help. */
-static void too_much(struct shard_rate *r, double share, int64_t now_ns)
+static void too_much(struct shard_rate *r, double share, bool may_be_crowd, int64_t now_ns)
 {
 	switch (chance_ask(&r->chance, r->speed, share, r->records, now_ns)) {
 	case CHANCE_NOT:
@@ -199,6 +199,10 @@ static void too_much(struct shard_rate *r, double share, int64_t now_ns)
 		set_speed(r, r->speed, now_ns);
 		return;
 	case CHANCE_IS:
+		if (may_be_crowd) {
+			set_speed(r, r->speed, now_ns);
+			return;
+		}
 		find(r);
 		set_speed(r, r->chance.slower.speed, now_ns);
 	}
@@ -212,16 +216,16 @@ static bool is_plain(const struct shard_rate *r, double share, double borne)
 	return r->refused <= 0 && r->speed < SPEED_SOLD;
 }
 
-static void judge(struct shard_rate *r, double usual, int64_t now_ns)
+static void judge(struct shard_rate *r, const struct shard_share *s, int64_t now_ns)
 {
-	double borne = chance_borne(&r->chance, usual > SHARD_TOLERATED ? usual : SHARD_TOLERATED, r->records);
+	double borne = chance_borne(&r->chance, s->usual > SHARD_TOLERATED ? s->usual : SHARD_TOLERATED, r->records);
 	double sum = r->taken + r->refused, share = sum > 0 ? r->refused / sum : 0;
 	int64_t heard = r->heard_ns - r->changed_ns;
 	bool is_whole = heard >= LONG_NS || (heard >= INTERVAL_NS && r->records >= ENOUGH_RECORDS);
 	bool is_waking = r->is_dead && r->taken > 0;
 
 	if (is_whole && !is_waking && share > borne) {
-		too_much(r, share, now_ns);
+		too_much(r, share, s->is_of_many && r->speed < SPEED_SOLD, now_ns);
 		return;
 	}
 	if (is_whole && !is_waking && chance_passed(&r->chance, r->speed, share, r->records, now_ns))
@@ -269,7 +273,7 @@ bool shard_rate_answered(struct shard_rate *r, const struct shard_share *s, int6
 		r->refused += s->refused;
 		r->records += s->records_taken + s->records_refused;
 		r->heard_ns = sent_ns > r->heard_ns ? sent_ns : r->heard_ns;
-		judge(r, s->usual, now_ns);
+		judge(r, s, now_ns);
 	}
 	if (now_ns - r->refused_ns > FREE_NS && now_ns - r->short_ns > FREE_NS)
 		forget(r);

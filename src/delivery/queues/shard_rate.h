@@ -61,6 +61,7 @@ struct shard_share {
 	double usual; /* part that is refused of what goes to any shard: no more than that says nothing of this one */
 	double elsewhere; /* part that is refused of all that is sent, of late */
 	double late;      /* shard-seconds a second that it took of late, as far as the stream's speed says */
+	bool is_of_many;  /* shards: others may send to it who do not see us slow down */
 	double even;      /* its part of what a stream takes of us that many fill; 1: not known to be such */
 };
 

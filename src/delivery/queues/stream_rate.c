@@ -68,12 +68,11 @@ static void too_much(struct stream_rate *r, double share, int64_t now_ns)
 	enum chance_verdict verdict = chance_ask(&r->chance, r->speed, share, r->records, now_ns);
 
 	less = less > r->speed / FALL_MOST ? less : r->speed / FALL_MOST;
-	r->is_finding = verdict == CHANCE_IS;
+	r->is_finding = false;
 	set_speed(r,
-	          verdict == CHANCE_IS     ? r->chance.slower.speed
-	          : verdict == CHANCE_HALF ? r->chance.slower.speed / 2
-	          : verdict == CHANCE_OPEN ? r->speed
-	                                   : less,
+	          verdict == CHANCE_HALF  ? r->chance.slower.speed / 2
+	          : verdict == CHANCE_NOT ? less
+	                                  : r->speed, /* it may be a crowd that does not see us slow down */
 	          now_ns);
 }
 
