@@ -139,6 +139,108 @@ static void golden_digest(void **state)
 	aggregate_writer_free(w);
 }
 
+static void fill(unsigned char *to, size_t bytes, size_t n)
+{
+	for (size_t i = 0; i < bytes; i++)
+		to[i] = (unsigned char)(i * 7 + n * 13 + bytes);
+}
+
+/*
+ * Filled to the byte: 31 KiB, what is paid as one and as two, what the producers' library allows, a record's most. The
+ * digests are of what aws_kinesis_agg's own protobuf writes (PyPI).
+ */
+static void golden_at_each_bound(void **state)
+{
+	static char long_key[257];
+	static const char last_hash[] = "340282366920938463463374607431768211455";
+	static const struct {
+		const char *key, *hash_key;
+		size_t each, count, last, bytes;
+		const char *hex;
+	} rows[] = {
+	    {"device-0001", NULL, 300, 102, 287, 31744,
+	     "321fd5c233e07961e9f945065190348d14dc8cc8ce0aa79257cdc810d4f76879"},
+	    {"device-0001", last_hash, 300, 101, 350, 31744,
+	     "9f3d057a860b5e91c3b175d77c6bba046a1c6b901a07a99a935754c438dc8d73"},
+	    {"device-0001", NULL, 9000, 3, 4679, 31744,
+	     "3da7ac5324fce59ac3cb3095bdee4c303e412016963551d454edffe9b0146a2e"},
+	    {"device-0001", NULL, 300, 82, 303, 25600,
+	     "529aa750fb32a5cdd83745489389b87b74c2480351f7f0d92cc4695e0ca9dd2b"},
+	    {"device-0001", NULL, 300, 82, 304, 25601,
+	     "0981e50c3498b25b881e142b909a72e3babb4cd804bf05213e8c78bec41f2541"},
+	    {long_key, NULL, 125, 384, 225, 51200, "9d506aa8c49b666afaccdeea7018d24c5fd760124d2209061b195eeeb497e9d5"},
+	    {"device-0001", "0", 121, 395, 199, 51200,
+	     "89b644f7b664bb21434d89577850dab453bda4d8acd0502de4b5e1cd8fac0e57"},
+	    {"k", NULL, 16380, 63, 16038, 1 << 20, "8dacc208308239a531a788a57e20aeb5e91ac4df086fdb0d32a885d04af186ec"},
+	    {"k", "0", 2097145, 4, 2097090, 10 << 20,
+	     "4bec80f10a443cd6fdd976e4a6016dcc29c17447b0254e978fe39087ad48266d"},
+	};
+	struct aggregate_writer *w = writer();
+	static struct part parts[400];
+
+	(void)state;
+	memset(long_key, 'd', 256);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		size_t bytes;
+		unsigned char *to, *data = malloc(rows[i].each * rows[i].count + rows[i].last);
+
+		assert_non_null(data);
+		for (size_t n = 0; n <= rows[i].count; n++) {
+			size_t size = n < rows[i].count ? rows[i].each : rows[i].last;
+
+			fill(data + n * rows[i].each, size, n);
+			parts[n] = (struct part){data + n * rows[i].each, size};
+		}
+		to = build(w, rows[i].key, rows[i].hash_key, parts, rows[i].count + 1, &bytes);
+		assert_int_equal(bytes, rows[i].bytes);
+		assert_sha256(to, bytes, rows[i].hex);
+		free(to);
+		free(data);
+	}
+	aggregate_writer_free(w);
+}
+
+/* Sizes at which a length becomes a byte longer, of the record or of its data, one after the other in one digest. */
+static void golden_where_lengths_grow(void **state)
+{
+	static const size_t sizes[] = {123,     124,     125,     126,     127,     128,     16377,   16378,   16379,
+	                               16380,   16381,   16382,   16383,   16384,   31000,   31744,   2097143, 2097144,
+	                               2097145, 2097146, 2097147, 2097148, 2097149, 2097150, 2097151, 2097152};
+	static const struct {
+		const char *hash_key, *hex;
+	} rows[] = {
+	    {NULL, "6432f974c6a0bfb5dbbf0f8d10a6a40138dfbd13d17557dd8d86bfb4be63b15e"},
+	    {"0", "3aefecf8663499ec29c00e0cdda2a3ad6a21aa7cff4a34080339cb325682da70"},
+	};
+	struct aggregate_writer *w = writer();
+	unsigned char *data = malloc(2097152);
+
+	(void)state;
+	assert_non_null(data);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		unsigned char *all = NULL;
+		size_t count = 0;
+
+		for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+			const struct part part = {data, sizes[k]};
+			size_t bytes;
+			unsigned char *to;
+
+			fill(data, sizes[k], 0);
+			to = build(w, "k", rows[i].hash_key, &part, 1, &bytes);
+			all = realloc(all, count + bytes);
+			assert_non_null(all);
+			memcpy(all + count, to, bytes);
+			count += bytes;
+			free(to);
+		}
+		assert_sha256(all, count, rows[i].hex);
+		free(all);
+	}
+	aggregate_writer_free(w);
+	free(data);
+}
+
 /* The plain reader: lengths of any size, in the order of the format. */
 static uint64_t varint(const unsigned char **at)
 {
@@ -228,6 +330,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(golden_bytes),
 	    cmocka_unit_test(golden_digest),
+	    cmocka_unit_test(golden_at_each_bound),
+	    cmocka_unit_test(golden_where_lengths_grow),
 	    cmocka_unit_test(any_sizes),
 	};
 
