@@ -67,7 +67,7 @@ static bool must_tell_apart(struct dispatch *d, const struct answer *a)
 	chance_late_note(&d->late, a->stored, refused, d->now_ns);
 	if (refused == 0)
 		return false;
-	return chance_late_is_more(&d->late, SHARD_TOLERATED) ||
+	return chance_late_is_more(&d->late, SHARD_TOLERATED) || chance_row_is_more(&d->dry, SHARD_TOLERATED) ||
 	       (d->set.policy.memory_count > 0 && d->waiting.count > d->set.policy.memory_count / 4);
 }
 

@@ -9,7 +9,7 @@
 #define SURE 3.0         /* deviations: each of many senders asks again and again */
 #define TURNS 3          /* a full window refuses irregularly */
 #define LEAST_PART 0.015 /* half of what is tolerated: less keeps nobody from growing */
-#define LATE_RECORDS 200.0
+#define LATE_RECORDS 100.0
 #define ROW_ANSWERS 5 /* a window of the service, or two */
 #define KNOWN_NS (30 * NS_PER_S)
 
@@ -24,9 +24,11 @@ double chance_against(double part, double refused, double records)
 
 void chance_late_note(struct chance_late *l, uint32_t taken, uint32_t refused, int64_t now_ns)
 {
-	double lasted = l->heard_ns > 0 ? (double)(now_ns - l->heard_ns) / (double)NS_PER_S : 0,
-	       by_records = (taken + refused) / LATE_RECORDS, left = exp(-(lasted < by_records ? lasted : by_records));
+	double left = l->heard_ns > 0 ? exp(-(double)(now_ns - l->heard_ns) / (double)NS_PER_S) : 0,
+	       records = l->taken + l->refused;
 
+	if (records * left < LATE_RECORDS)
+		left = records > LATE_RECORDS ? LATE_RECORDS / records : 1;
 	l->heard_ns = now_ns;
 	l->taken = l->taken * left + taken;
 	l->refused = l->refused * left + refused;

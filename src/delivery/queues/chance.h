@@ -27,7 +27,7 @@
 /* Logarithm of how much likelier the refusals are by their own part than by `part`; 0: no more than that is refused. */
 double chance_against(double part, double refused, double records);
 
-/* What was taken and refused of late: within a second, or of the last few hundred records where these took longer. */
+/* What was taken and refused of late: within a second, or of the last hundred records or so where these took longer. */
 struct chance_late {
 	double taken, refused;
 	int64_t heard_ns;
@@ -54,6 +54,11 @@ struct chance_row {
 /* An answer to what was sent at sent_ns. part: that is refused of late; of a row, elsewhere. */
 void chance_row_note(struct chance_row *row, uint32_t taken, uint32_t refused, double part, int64_t sent_ns,
                      int64_t now_ns);
+/* So many are no chance where `part` is usual. */
+static inline bool chance_row_is_more(const struct chance_row *row, double part)
+{
+	return chance_against(part, row->records, row->records) >= CHANCE_SURE;
+}
 /* Nobody is there: several answers, and more records than the part that was refused before explains. */
 bool chance_row_is_dry(const struct chance_row *row);
 

@@ -77,8 +77,7 @@ static bool is_too_much(const struct shard_rate *r, const struct shard_share *s)
 {
 	double part = usual_part(r, s);
 
-	return chance_late_is_more(&r->late, part) ||
-	       chance_against(part, r->row.records, r->row.records) >= CHANCE_SURE;
+	return chance_late_is_more(&r->late, part) || chance_row_is_more(&r->row, part);
 }
 
 /* What it took within about a second. */

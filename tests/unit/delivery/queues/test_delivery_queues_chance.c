@@ -171,8 +171,8 @@ static void how_much_speaks_against_chance(void **state)
 	assert_true(chance_against(0.5, 300, 500) > 10 && chance_against(0.5, 300, 500) < 10.1); /* 0.0201 each */
 }
 
-/* A second, or some hundred records where these come more slowly. */
-static void of_late_is_a_second_or_some_hundred_records(void **state)
+/* A second, or a hundred records where these come more slowly. */
+static void of_late_is_a_second_or_a_hundred_records(void **state)
 {
 	struct chance_late l = {0};
 
@@ -182,8 +182,12 @@ static void of_late_is_a_second_or_some_hundred_records(void **state)
 	assert_true(chance_late_is_more(&l, 0.03));
 	chance_late_note(&l, 100000, 0, 600 * NS_PER_S);
 	assert_false(chance_late_is_more(&l, 0.03));
+	for (int i = 1; i <= 4; i++)
+		chance_late_note(&l, 3, 12, (700 + 60 * i) * NS_PER_S); /* what was so long ago is a hundred records */
+	assert_true(chance_late_is_more(&l, 0.03) && l.taken < 110);
+	chance_late_note(&l, 100000, 0, 1000 * NS_PER_S);
 	for (int i = 1; i <= 50; i++)
-		chance_late_note(&l, 0, 500, 600 * NS_PER_S + i * NS_PER_MS);
+		chance_late_note(&l, 0, 500, 1000 * NS_PER_S + i * NS_PER_MS);
 	assert_true(l.taken > 90000); /* of this second */
 	assert_true(chance_late_part(&l) > 0.1 && chance_late_part(&l) < 0.3);
 }
@@ -234,7 +238,7 @@ int main(void)
 	    cmocka_unit_test(more_records_make_the_part_sure),
 	    cmocka_unit_test(growing_tells_too),
 	    cmocka_unit_test(how_much_speaks_against_chance),
-	    cmocka_unit_test(of_late_is_a_second_or_some_hundred_records),
+	    cmocka_unit_test(of_late_is_a_second_or_a_hundred_records),
 	    cmocka_unit_test(a_row_is_dry),
 	};
 
