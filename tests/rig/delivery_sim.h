@@ -421,8 +421,10 @@ static inline bool sim_drain(struct sim *s, int64_t limit_ns)
 		while (s->request_count > 0)
 			sim_answer(s, 0, sim_all_stored, NULL);
 		sim_run(s);
-		if (s->request_count == 0)
-			sim_advance(s, s->due_ns == INT64_MAX ? NS_PER_S : s->due_ns - s->now_ns);
+		if (s->request_count > 0 || sim_inside(s) == 0)
+			continue;
+		must(s->due_ns < INT64_MAX); /* never: wake me */
+		sim_advance(s, s->due_ns - s->now_ns);
 	}
 	return sim_inside(s) == 0;
 }

@@ -210,6 +210,30 @@ static inline void check_hold(const struct hold *h)
 	     (h->code[0] == '\0' && h->reason[0] == '\0'));
 }
 
+/* A batch that nothing completes but its messages: no period was set. */
+static inline bool waits_for_messages(const struct dispatch *d)
+{
+	return d->batcher.messages > 0 && batcher_due_ns(&d->batcher) == INT64_MAX;
+}
+
+/*
+ * Never "wake me": whoever has work asks for a time, unless something is under way whose end is an event: a request, a
+ * batch that is prepared, rows that the journal was asked for. The longest of all waits is a probe's.
+ */
+static inline void check_wakes(const struct sim *s)
+{
+	const struct dispatch *d = s->d;
+	uint64_t work = d->ready.count + d->ready.shards.queued + d->waiting.count + d->suspects.count +
+	                d->isolations.records + d->lanes.records + d->batcher.messages;
+
+	if (work == 0 || d->requests.count > 0 || s->preparing || d->asked.ids > 0 || d->phase == DISPATCH_STOPPING)
+		return;
+	if (waits_for_messages(d) && work == d->batcher.messages)
+		return;
+	must(s->due_ns < INT64_MAX);
+	must(s->due_ns <= s->now_ns + d->set.kspool.probe_max_ns + d->set.kspool.throttle_max_ns);
+}
+
 /* After an event and the run that follows it. */
 static inline void dispatch_check(const struct sim *s)
 {
@@ -230,6 +254,7 @@ static inline void dispatch_check(const struct sim *s)
 	twalk_r(d->tracked.tree, check_row, &sums);
 	must(sums.tracked == d->tracked.count);
 	check_hold(&d->hold);
+	check_wakes(s);
 	must(sums.memory_bytes == d->memory_bytes); /* dispatch 4, record 2 */
 	for (uint64_t id = 1; id < s->next_id; id++) {
 		must(sums.places[id] == (s->fate[id] == SIM_INSIDE)); /* dispatch 1 */

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "rig/delivery_sim.h"
+#include "rig/dispatch_invariants.h"
 
 /* A gateway: which rows it lets through, and how many records at once. */
 struct gateway {
@@ -288,6 +289,43 @@ static void a_stranger_is_told_by_status(void **state)
 	}
 }
 
+/* All is throttled: a request a second, each at the time that was asked for, until the first is stored. */
+static void what_stores_nothing_is_asked_once_a_second(void **state)
+{
+	(void)state;
+	for (uint64_t rows = 12; rows <= 120; rows *= 10) {
+		struct dispatch_settings set = sim_defaults();
+		struct sim *s;
+		uint64_t before;
+
+		set.output.backoff.max_elapsed_time_ns = 0; /* none goes back to the journal */
+		s = sim_flowing(&set);
+		sim_rows(s, rows);
+		for (int i = 0; i < 60; i++) { /* six are no chance, five answers and fifteen records nobody's */
+			sim_run(s);
+			while (s->request_count > 0)
+				sim_answer(s, 0, sim_all_throttled, NULL);
+			sim_run(s);
+			dispatch_check(s);
+			assert_true(s->due_ns < INT64_MAX);
+			sim_advance(s, s->due_ns - s->now_ns);
+		}
+		assert_true(dispatch_is_dry(s->d));
+		before = s->sent_requests;
+		for (int64_t end_ns = s->now_ns + 20 * NS_PER_S; s->now_ns < end_ns;) {
+			sim_run(s);
+			assert_true(s->request_count <= 1);
+			if (s->request_count > 0)
+				sim_answer(s, 0, sim_all_throttled, NULL);
+			sim_run(s);
+			sim_advance(s, s->due_ns - s->now_ns);
+		}
+		assert_in_range(s->sent_requests - before, 5, 21);
+		assert_true(sim_drain(s, 5 * NS_PER_S));
+		sim_free(s);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -299,6 +337,7 @@ int main(void)
 	    cmocka_unit_test(a_service_that_stores_nothing_is_offline),
 	    cmocka_unit_test(a_service_that_stores_some_is_not_offline),
 	    cmocka_unit_test(a_stranger_is_told_by_status),
+	    cmocka_unit_test(what_stores_nothing_is_asked_once_a_second),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
