@@ -401,8 +401,7 @@ enum err aws_client_reload(struct aws_client *c, const struct aws_client_options
 	if (err)
 		return err;
 	credentials_forget(c->credentials);
-	identity_settings_close(c->context.settings);
-	c->context.settings = fresh;
+	identity_context_reload(&c->context, options, fresh);
 	c->has_place = false;
 	return ERR_OK;
 }

@@ -74,6 +74,7 @@ class FakeKinesis:
         self.limits, self.clock_offset, self.cbor_spoken = Limits(), 0.0, True
         self.script, self.default = collections.deque(), replies.ok()
         self.requests, self.stored, self.refused, self.violations = [], [], [], []
+        self.resumed = []  # of each TLS connection: it went on with a session of an earlier one
         self.lock, self._sequence, self._connections = threading.Lock(), 0, {}
         self._made, self.newest_peer, self._listener, self.port = 0, None, None, 0
         self.online()
@@ -148,6 +149,7 @@ class FakeKinesis:
                 connection.settimeout(None)
                 with self.lock:
                     self._connections[number] = connection
+                    self.resumed.append(connection.session_reused)
             reader = connection.makefile("rb", 65536)
             while (request := self._read(reader, connection, number)) is not None:
                 if not self._answer(request, connection):

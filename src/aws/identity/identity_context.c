@@ -49,6 +49,7 @@ static enum err open_http(struct event_base *base, const struct aws_client_optio
 	    .keepalive_idle_s = seconds(tcp->keep_alive.idle_ns),
 	    .keepalive_interval_s = seconds(tcp->keep_alive.interval_ns),
 	    .keepalive_count = tcp->keep_alive.count,
+	    .period_s = seconds(options->output->batching.period_ns),
 	    .ca_file = ca_file(c->settings, options->kspool),
 	    .no_proxy = either("NO_PROXY", "no_proxy"),
 	};
@@ -79,6 +80,14 @@ enum err identity_context_open(struct event_base *base, const struct aws_client_
 	if (err)
 		identity_context_close(c);
 	return err;
+}
+
+void identity_context_reload(struct identity_context *c, const struct aws_client_options *options,
+                             struct identity_settings *fresh)
+{
+	identity_settings_close(c->settings);
+	c->settings = fresh;
+	transport_set_period(c->http, seconds(options->output->batching.period_ns));
 }
 
 void identity_context_close(struct identity_context *c)

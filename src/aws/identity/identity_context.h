@@ -35,6 +35,9 @@ struct identity_context {
 enum err identity_context_open(struct event_base *base, const struct aws_client_options *options,
                                struct identity_context *c, struct error *e) MUST_CHECK;
 /* Accepts a zeroed struct. */
+/* Takes `fresh`, which was read from these options; what is under way keeps its connections. */
+void identity_context_reload(struct identity_context *c, const struct aws_client_options *options,
+                             struct identity_settings *fresh);
 void identity_context_close(struct identity_context *c);
 
 /*

@@ -32,7 +32,8 @@ enum {
 	SLOW_PIECE_BYTES = 4 * 1024,
 	UNSENT_BYTES = 16 * 1024, /* in the kernel, beside what is on its way */
 	CONNECTION_LIFE_S = 600,
-	CONNECTION_IDLE_S = 90, /* longer than most batch periods */
+	CONNECTION_IDLE_S = 90, /* and longer than a batch's period: */
+	BESIDE_PERIOD_S = 30,
 	CA_CACHE_S = 300,
 	DNS_CACHE_S = 2, /* an address that changed is found by the next connection; kept ones need no look-up */
 	/* Bodies reach 7 MB. Larger than this gains nothing over TLS and costs memory per request under way. */
@@ -309,7 +310,6 @@ static void set_limits(struct transfer *t)
 
 	SET(CURLOPT_NOSIGNAL, 1L);
 	SET(CURLOPT_QUICK_EXIT, 1L); /* never wait for a resolver thread */
-	SET(CURLOPT_MAXAGE_CONN, (long)CONNECTION_IDLE_S);
 	SET(CURLOPT_DNS_CACHE_TIMEOUT, (long)DNS_CACHE_S);
 	SET(CURLOPT_UPLOAD_BUFFERSIZE, (long)UPLOAD_BUFFER_BYTES);
 	SET(CURLOPT_TCP_NODELAY, 1L);
@@ -458,20 +458,25 @@ static void set_method(struct transfer *t, const struct transport_request *r)
 	}
 }
 
+static int64_t longer(int64_t a, int64_t b) { return a > b ? a : b; }
+
 static void set_times(struct transfer *t, const struct transport_request *r)
 {
 	struct transport *pool = t->pool;
 	int64_t connect_ms = transfer_connect_ms(pool, r);
 	int64_t since_drop_s = pool->dropped_at_ms < 0 ? -1 : (clock_mono_ms() - pool->dropped_at_ms) / MS_PER_S;
+	int64_t idle_s = longer(CONNECTION_IDLE_S, pool->options.period_s + BESIDE_PERIOD_S);
+	int64_t life_s = longer(CONNECTION_LIFE_S, idle_s);
 
 	/* No time for the whole, and no least speed: transfer_look asks the kernel what moves. */
 	SET(CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
-	if (since_drop_s > CONNECTION_LIFE_S)
+	if (since_drop_s > life_s)
 		pool->dropped_at_ms = since_drop_s = -1;
 	/* In the first second a connection's age in whole seconds cannot tell which side of the drop it is on. */
 	t->fresh = since_drop_s == 0;
 	SET(CURLOPT_FRESH_CONNECT, t->fresh ? 1L : 0L);
-	SET(CURLOPT_MAXLIFETIME_CONN, (long)(since_drop_s > 0 ? since_drop_s : CONNECTION_LIFE_S));
+	SET(CURLOPT_MAXAGE_CONN, (long)idle_s);
+	SET(CURLOPT_MAXLIFETIME_CONN, (long)(since_drop_s > 0 ? since_drop_s : life_s));
 }
 
 /* A proxy looks names up by itself. */

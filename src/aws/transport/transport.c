@@ -334,6 +334,8 @@ void transport_abort(struct transport *pool, struct transport_request *request)
 	transfer_free(t);
 }
 
+void transport_set_period(struct transport *pool, int64_t period_s) { pool->options.period_s = period_s; }
+
 void transport_drop_connections(struct transport *pool) { pool->dropped_at_ms = clock_mono_ms(); }
 
 size_t transport_under_way(const struct transport *pool) { return pool->active_count; }

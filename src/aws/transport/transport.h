@@ -90,6 +90,7 @@ struct transport_options {
 	int64_t keepalive_idle_s;   /* 0: 15 s; negative: no keep-alive */
 	int64_t keepalive_interval_s;
 	int64_t keepalive_count;
+	int64_t period_s;     /* requests come so far apart: connections are kept for longer */
 	const char *ca_file;  /* PEM; null or "": the system's */
 	const char *proxy;    /* URL; null or "": none, whatever the environment says */
 	const char *no_proxy; /* comma-separated hosts reached without it; null: none */
@@ -97,6 +98,8 @@ struct transport_options {
 
 enum err transport_open(struct event_base *base, const struct transport_options *options, struct transport **ret,
                         struct error *e) MUST_CHECK;
+/* After a reload. */
+void transport_set_period(struct transport *pool, int64_t period_s);
 /* Requests under way end silently. Accepts null. */
 void transport_close(struct transport *pool);
 
