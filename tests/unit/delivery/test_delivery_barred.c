@@ -289,6 +289,25 @@ static void a_stranger_is_told_by_status(void **state)
 	}
 }
 
+/* A rule says how often a record may be refused by itself. */
+static void who_is_refused_alone_too_often_is_set_aside(void **state)
+{
+	struct dispatch_settings set = sim_defaults();
+	struct gateway g = {.refuses_all = true};
+	struct sim *s;
+
+	(void)state;
+	set.kspool.dead_after_attempts = 3;
+	s = sim_flowing(&set);
+	sim_rows(s, 1);
+	g.first = s->next_id - 1;
+	(void)run_for(s, &g, 300 * NS_PER_S);
+	assert_int_equal(s->fates[SIM_DEAD], 1);
+	assert_int_equal(s->attempts[g.first], 3);
+	assert_int_equal(sim_inside(s), 0);
+	sim_free(s);
+}
+
 /* All is throttled: a request a second, each at the time that was asked for, until the first is stored. */
 static void what_stores_nothing_is_asked_once_a_second(void **state)
 {
@@ -337,6 +356,7 @@ int main(void)
 	    cmocka_unit_test(a_service_that_stores_nothing_is_offline),
 	    cmocka_unit_test(a_service_that_stores_some_is_not_offline),
 	    cmocka_unit_test(a_stranger_is_told_by_status),
+	    cmocka_unit_test(who_is_refused_alone_too_often_is_set_aside),
 	    cmocka_unit_test(what_stores_nothing_is_asked_once_a_second),
 	};
 

@@ -123,6 +123,34 @@ static void a_stream_that_takes_nothing_is_asked_ever_less_often(void **state)
 	assert_true(p.pause_until_ns - now <= 10 * NS_PER_S); /* whatever the service asks for */
 }
 
+static double half(void *arg)
+{
+	(void)arg;
+	return 0.5;
+}
+
+/* Two that share a thin link make each other slower: one less, and from then on one more a round trip. */
+static void requests_that_make_each_other_slower_are_fewer(void **state)
+{
+	struct pace p;
+
+	(void)state;
+	pace_init(&p, 64);
+	for (int i = 0; i < 10; i++)
+		pace_answered(&p, i, i - 1, 500, 0, 0.5, 0, NS_PER_S);
+	p.window = 8;
+	pace_took(&p, 100, false);
+	pace_took(&p, 150, true); /* no more than half as long again: a service that takes its time */
+	assert_true(p.window >= 8 && p.threshold >= 64);
+	pace_took(&p, 151, true);
+	assert_true(p.window >= 7 && p.window <= 7 && p.threshold >= 7 && p.threshold <= 7);
+	pace_answered(&p, 2, 1, 500, 0, 0.5, 0, NS_PER_S);
+	assert_true(p.window > 7.1 && p.window < 7.2);
+	for (int i = 0; i < 10; i++)
+		pace_took(&p, 1000, true);
+	assert_true(p.window >= 1 && p.window <= 1);
+}
+
 static void the_earliest_is_taken_first(void **state)
 {
 	struct waiting w = {0};
@@ -145,6 +173,33 @@ static void the_earliest_is_taken_first(void **state)
 		record_free(r);
 	}
 	assert_null(waiting_take(&w));
+	waiting_fini(&w);
+}
+
+/* What is due at one time goes in the order of ids, hastened or not. */
+static void who_is_due_together_goes_by_id(void **state)
+{
+	struct waiting w = {0};
+
+	(void)state;
+	for (uint64_t i = 0; i < 100; i++) {
+		struct message *m = message_new(NULL, 0, "", 0, 0);
+		struct record *r;
+
+		m->id = i * 37 % 100 + 1;
+		r = record_new(m, "k", 1, true, NULL, 0);
+		r->due_ns = m->id <= 50 ? 1000 : 2000;
+		r->throttled = true;
+		waiting_put(&w, r);
+	}
+	waiting_hasten(&w, 0, 0, half, NULL);
+	for (uint64_t id = 1; id <= 100; id++) {
+		struct record *r = waiting_take(&w);
+
+		assert_int_equal(r->id, id);
+		assert_int_equal(r->due_ns, 0);
+		record_free(r);
+	}
 	waiting_fini(&w);
 }
 
@@ -269,7 +324,9 @@ int main(void)
 	    cmocka_unit_test(time_held_does_not_count),
 	    cmocka_unit_test(the_window_falls_to_what_is_taken),
 	    cmocka_unit_test(a_stream_that_takes_nothing_is_asked_ever_less_often),
+	    cmocka_unit_test(requests_that_make_each_other_slower_are_fewer),
 	    cmocka_unit_test(the_earliest_is_taken_first),
+	    cmocka_unit_test(who_is_due_together_goes_by_id),
 	    cmocka_unit_test(the_worst_of_a_rows_records_decides),
 	    cmocka_unit_test(count_and_bytes_are_ceilings),
 	    cmocka_unit_test(the_period_runs_from_the_oldest),

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/random.h"
+#include "kinesis/aggregate.h"
 #include "delivery/queues/lanes.h"
 #include "delivery/queues/unit.h"
 
@@ -67,6 +68,30 @@ static bool someone_has_a_turn(const struct model *m)
 	return false;
 }
 
+/* Each lane counts what its queue has, and all of them together. */
+static void assert_sums(const struct lanes *all)
+{
+	uint32_t records = 0;
+
+	for (size_t at = 0; at < all->places; at++)
+		for (const struct lane *l = all->table[at]; l; l = l->next) {
+			const struct record *r;
+			uint64_t bytes = 0, cost = 0;
+			uint32_t count = 0;
+
+			TAILQ_FOREACH (r, &l->queue, link) {
+				bytes += aggregate_item_bytes(r->hash_key_bytes > 0, r->data_bytes);
+				cost += message_cost(r->message);
+				count++;
+			}
+			assert_int_equal(l->count, count);
+			assert_int_equal(l->bytes, bytes);
+			assert_int_equal(l->cost, cost);
+			records += count;
+		}
+	assert_int_equal(all->records, records);
+}
+
 static void put(struct lanes *all, struct model *m, uint64_t id)
 {
 	char key[16];
@@ -84,6 +109,7 @@ static void give_one(struct lanes *all, struct model *m)
 	struct lane *l = lanes_next(all, 0, true);
 	struct record *r;
 
+	assert_sums(all);
 	assert_int_equal(l != NULL, someone_has_a_turn(m));
 	if (!l)
 		return;
