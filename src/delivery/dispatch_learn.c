@@ -129,7 +129,7 @@ static void judge(struct dispatch *d, struct shard *s, double taken_by_all, int6
 	s->share.elsewhere = chance_late_part(&d->late);
 	s->share.late = taken_by_all > 0 ? s->share.taken / taken_by_all * stream_rate_taken(&d->stream, d->now_ns) : 0;
 	s->share.is_of_many = d->ready.shards.count >= SHARDS_MANY;
-	s->share.even = is_thin(d) ? d->stream.best / (double)d->ready.shards.count : 1;
+	s->share.even = s->share.is_of_many ? d->stream.best / (double)d->ready.shards.count : 1;
 	if (shard_rate_answered(&s->rate, &s->share, sent_ns, d->now_ns)) {
 		*ret_changed = true;
 		LOG_LIMITED(LOG_WARN, "shard limits", LOG_S("shard", s->name),
