@@ -12,7 +12,7 @@
 #define CLEAN_RECORDS 133 /* SHARD_TOLERATED of them is four: that none was refused is no chance */
 #define FALL_MOST 3.0     /* one bad second says not more */
 #define GROWTH 0.02       /* a second, of the root */
-#define GROWTH_MOST 0.05  /* of the speed */
+#define GROWTH_MOST 0.04  /* of the speed */
 #define BEST_FADES 0.1    /* ten times slower than what is of late */
 #define FREE_NS (5 * NS_PER_S)
 #define STEP_RECORDS 25 /* that go together, within a second */
