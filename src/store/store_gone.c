@@ -27,7 +27,7 @@ struct tide store_tide_of_run(const struct store *s)
 	t.counts[TIDE_LEFT] = left_commit(s->left);
 	t.counts[TIDE_POSSIBLE] = s->now.possible;
 	store_clock_into(&s->now, &t);
-	t.counts[TIDE_LEAD] = store_leads_print(s);
+	t.counts[TIDE_LEAD] = s->salvage_is_done ? store_leads_last(s) : 0;
 	return t;
 }
 

@@ -300,8 +300,6 @@ enum err store_leads_note(struct store *s, struct error *e) MUST_CHECK;
 enum err store_leads_note_as(struct store *s, int64_t lead, struct error *e) MUST_CHECK;
 /* report: null, or where a damaged row is told. print: of the last one, as the tide mark knows it; 0: it does not. */
 enum err store_leads_load(struct store *s, uint64_t print, struct store_report *report, struct error *e) MUST_CHECK;
-/* Of the last durable one; 0: there is none, or others may come back. */
-uint64_t store_leads_print(const struct store *s);
 /* Of a row with first_id, lead_ms and checksum. */
 bool store_lead_is_sound(sqlite3_stmt *st, uint32_t tag);
 /* Inside a group: what was found damaged is cleared away. */
@@ -380,6 +378,8 @@ enum err store_left_note_commit(struct store *s, struct error *e) MUST_CHECK;
 /* Own time goes on where the ledger left it. */
 void store_clock_begin(struct totals *t);
 /* Own time goes on where no ledger is left: what comes back was received in it. */
+/* What the last durable row of the clock says; 0: there is none. */
+uint64_t store_leads_last(const struct store *s);
 void store_clock_into(const struct totals *t, struct tide *tide);
 void store_clock_inherit(struct totals *t, const struct tide *tide);
 /* How far the wall clock is ahead of own time. */

@@ -268,13 +268,6 @@ static enum err read_leads(struct store *s, bool *ret_sound, struct error *e)
 	return rc == SQLITE_DONE ? ERR_OK : sql_error(s->db, rc, e, "read the clock");
 }
 
-static uint64_t last_print(const struct store *s)
-{
-	const struct clock_lead *last = s->leads_durable > 0 ? &s->leads[s->leads_durable - 1] : NULL;
-
-	return last ? (uint64_t)lead_checksum(last->first_id, last->lead_ms, 1) : 0;
-}
-
 /*
  * One row that is not what was written may have stood at any other id: of none of the messages that wait it is known
  * how the clock stood, and none is too old. Messages from now on get a row of their own.
@@ -285,7 +278,7 @@ enum err store_leads_load(struct store *s, uint64_t print, struct store_report *
 	enum err err = read_leads(s, &sound, e);
 
 	s->leads_durable = s->lead_count;
-	if (err != ERR_OK || (sound && (print == 0 || print == last_print(s))))
+	if (err != ERR_OK || (sound && (print == 0 || print == store_leads_last(s))))
 		return err;
 	s->lead_count = 0;
 	add_lead(s, 0, CLOCK_LEAD_UNKNOWN);
@@ -296,8 +289,6 @@ enum err store_leads_load(struct store *s, uint64_t print, struct store_report *
 		                         : "a row of the clock was damaged: no message that waits now is too old");
 	return ERR_OK;
 }
-
-uint64_t store_leads_print(const struct store *s) { return s->salvage_is_done ? last_print(s) : 0; }
 
 enum err store_leads_mend(struct store *s, struct error *e)
 {

@@ -236,7 +236,7 @@ void store_tide_write(struct store *s)
 	tide.counts[TIDE_LEFT] = left_commit(s->left);
 	tide.counts[TIDE_POSSIBLE] = t.possible;
 	store_clock_into(&t, &tide);
-	tide.counts[TIDE_LEAD] = store_leads_print(s);
+	tide.counts[TIDE_LEAD] = s->salvage_is_done ? store_leads_last(s) : 0; /* else others may come back */
 	s->tide_trouble = files_tide_write(&s->files, &tide);
 }
 
@@ -343,6 +343,15 @@ enum err store_ledger_put(struct store *s, struct error *e)
 int64_t store_clock_ms(const struct store *s) { return clock_boot_ms() + (int64_t)s->now.clock_offset; }
 
 int64_t store_clock_lead(const struct store *s) { return clock_wall_ms() - store_clock_ms(s); }
+
+uint64_t store_leads_last(const struct store *s)
+{
+	const struct clock_lead *last = s->leads_durable > 0 ? &s->leads[s->leads_durable - 1] : NULL;
+
+	return last ? (uint64_t)sum_numbers(1, SUM_OF_LEAD, (const uint64_t[]){last->first_id, (uint64_t)last->lead_ms},
+	                                    2)
+	            : 0;
+}
 
 static const struct clock_lead *lead_of(const struct store *s, uint64_t id)
 {

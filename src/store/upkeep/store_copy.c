@@ -500,7 +500,7 @@ static enum err import_all(struct store *s, struct import *m, struct error *e)
 	if (err == ERR_OK)
 		err = store_byway_each(s, m->db, m->tag, &m->way, e);
 	if (err == ERR_OK)
-		err = copy_clock_read(m->db, tag, store_clock_ms(s), &m->clock, e);
+		err = copy_clock_read(m->db, m->tag, store_clock_ms(s), &m->clock, e);
 	if (err == ERR_OK)
 		err = import_pending(s, m, e);
 	if (err == ERR_OK)

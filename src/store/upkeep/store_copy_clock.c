@@ -20,26 +20,23 @@
 
 static bool is_time(int64_t ms) { return ms > -TIME_MAX_MS && ms < TIME_MAX_MS; }
 
-/* An older kspool's rows have none. */
-static bool has_checksums(sqlite3 *db)
-{
-	return sqlite3_table_column_metadata(db, NULL, "clock", "checksum", NULL, NULL, NULL, NULL, NULL) == SQLITE_OK;
-}
-
 enum err copy_clock_read(sqlite3 *db, uint32_t tag, int64_t own_ms, struct copy_clock *ret, struct error *e)
 {
 	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
 	struct totals there;
-	bool is_sound;
-	int rc;
+	bool is_sound, has_sums = false;
+	int rc = sql_has_column(db, "clock", "checksum", &has_sums); /* an older kspool's rows have none */
 	enum err err = store_ledger_of(db, &there, &is_sound, e);
 
 	*ret = (struct copy_clock){0};
-	if (err != ERR_OK || !is_sound || there.clock_ms == 0 || !is_time((int64_t)there.clock_ms) ||
-	    !has_checksums(db))
+	if (err != ERR_OK || !is_sound || there.clock_ms == 0 || !is_time((int64_t)there.clock_ms))
 		return err;
+	if (rc == SQLITE_OK && !has_sums)
+		return ERR_OK;
 	ret->ahead_ms = (int64_t)there.clock_ms - own_ms;
-	rc = sqlite3_prepare_v2(db, "SELECT first_id, lead_ms, checksum FROM clock ORDER BY first_id", -1, &st, NULL);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_prepare_v2(db, "SELECT first_id, lead_ms, checksum FROM clock ORDER BY first_id", -1, &st,
+		                        NULL);
 	if (rc == SQLITE_OK)
 		while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
 			is_sound &= store_lead_is_sound(st, tag) && is_time(sqlite3_column_int64(st, 1));
