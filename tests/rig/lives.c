@@ -123,14 +123,10 @@ int life_count_files(const struct spooldir *d, const char *part)
 	return count;
 }
 
-/* Of some it is not known how the clock stood when they came: they are as young as can be. */
-static bool clock_is_unknown(const struct store *s)
+/* Some came in a copy, or it is not known how the clock stood: they may be younger than they say, and never older. */
+static bool may_be_younger(const struct store *s)
 {
-	bool is_unknown = false;
-
-	for (size_t i = 0; i < s->lead_count; i++)
-		is_unknown |= s->leads[i].lead_ms == CLOCK_LEAD_UNKNOWN;
-	return is_unknown;
+	return s->lead_count > 1 || (s->lead_count == 1 && s->leads[0].lead_ms == CLOCK_LEAD_UNKNOWN);
 }
 
 static uint64_t number_of(const struct message *m)
@@ -140,7 +136,7 @@ static uint64_t number_of(const struct message *m)
 	char text[32];
 
 	assert_true(meta_next(message_meta(m), m->meta_bytes, &cursor, &entry));
-	(void)snprintf(text, sizeof text, "%.*s", (int)entry.value_bytes, (const char *)entry.value);
+	(void)snprintf(text, sizeof text, "%.*s", (int)entry.value_length, entry.value);
 	return strtoull(text, NULL, 10);
 }
 
@@ -157,7 +153,7 @@ uint32_t life_waiting(struct store *s, uint64_t n)
 	STAILQ_FOREACH (m, &list, link) {
 		const uint64_t number = number_of(m);
 
-		if (clock_is_unknown(s))
+		if (may_be_younger(s) && m->received_ms > 1700000000000 + (int64_t)number)
 			m->received_ms = 1700000000000 + (int64_t)number;
 		if (number <= n || number > n + 1000)
 			fail_msg("message %llu is another spool's", (unsigned long long)number);
