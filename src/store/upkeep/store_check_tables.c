@@ -100,11 +100,13 @@ static void check_strange(struct check *c)
 
 	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
 		int64_t rows = 0;
+		bool is_there;
+		const int rc = sql_has_column(c->db, tables[i][0], "id", &is_there);
 
-		if (sqlite3_table_column_metadata(c->db, NULL, tables[i][0], NULL, NULL, NULL, NULL, NULL, NULL) !=
-		    SQLITE_OK)
+		if (rc == SQLITE_OK && !is_there)
 			continue;
-		if (sql_number(c->db, tables[i][1], &rows, &e) != ERR_OK)
+		if ((rc == SQLITE_OK ? sql_number(c->db, tables[i][1], &rows, &e)
+		                     : sql_error(c->db, rc, &e, "look for a table")) != ERR_OK)
 			store_check_problem(c, "%s: %s", tables[i][0], e.text);
 		if (rows > 0)
 			store_check_problem(c, "%s: %" PRId64 " rows have numbers that none can have", tables[i][0],

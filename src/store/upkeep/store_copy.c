@@ -453,9 +453,12 @@ static enum err refuse_hidden(struct import *m, struct error *e)
 	for (size_t i = 0; i < sizeof tables / sizeof *tables && err == ERR_OK; i++) {
 		AUTOFREE char *sql = mem_format("SELECT count(*) FROM %s WHERE id < 1", tables[i]);
 		int64_t rows = 0;
+		bool is_there;
+		const int rc = sql_has_column(m->db, tables[i], "id", &is_there);
 
-		if (sqlite3_table_column_metadata(m->db, NULL, tables[i], NULL, NULL, NULL, NULL, NULL, NULL) ==
-		    SQLITE_OK)
+		if (rc != SQLITE_OK)
+			err = sql_error(m->db, rc, e, "look for a table");
+		else if (is_there)
 			err = sql_number(m->db, sql, &rows, e);
 		if (err == ERR_OK && rows > 0)
 			err = error_set(e, ERR_DAMAGED,

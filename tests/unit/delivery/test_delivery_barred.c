@@ -260,7 +260,7 @@ static void a_stranger_is_told_by_status(void **state)
 	             {511, "<html>", "511"},
 	             {404, "not here", "404"},
 	             {200, "<html>welcome</html>", "AnswerUnreadable"},
-	             {204, "", "AnswerUnreadable"},
+	             {204, "", "204"},
 	             {403, "{\"message\":\"Forbidden\"}", "403"}};
 
 	(void)state;
