@@ -25,12 +25,13 @@ enum err copy_clock_read(sqlite3 *db, uint32_t tag, int64_t own_ms, struct copy_
 	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
 	struct totals there;
 	bool is_sound, has_sums = false;
-	int rc = sql_has_column(db, "clock", "checksum", &has_sums); /* an older kspool's rows have none */
+	int rc;
 	enum err err = store_ledger_of(db, &there, &is_sound, e);
 
 	*ret = (struct copy_clock){0};
 	if (err != ERR_OK || !is_sound || there.clock_ms == 0 || !is_time((int64_t)there.clock_ms))
 		return err;
+	rc = sql_has_column(db, "clock", "checksum", &has_sums); /* an older kspool's rows have none */
 	if (rc == SQLITE_OK && !has_sums)
 		return ERR_OK;
 	ret->ahead_ms = (int64_t)there.clock_ms - own_ms;
