@@ -52,8 +52,8 @@ WEAK = {
     "5.resend": ("a refusal of the library's silent resend", [
         ("src/aws/transport/transfer.c", "\tt->answer.rewind_refused = true;\n\treturn CURL_SEEKFUNC_FAIL;",
          "\tt->sent = 0;\n\treturn CURL_SEEKFUNC_OK;")], "counted as possible", lambda w, c: answers.cut_connections(w, c)),
-    "5.framing": ("a refusal of two framings in one request", [
-        ("src/server/http1_head.c", "if (p->chunked && p->has_length)", "if (p->chunked && p->has_length && p->old)")],
+    "5.heads": ("a refusal of headers that come twice", [
+        ("src/server/http1_head.c", "if (*seen & 1U << i)", "if (*seen & 1U << i && p->old)")],
         "HTTP/1.1 200", lambda w, c: strangers.doubtful_requests(w, c)),
 }
 
