@@ -97,17 +97,29 @@ class Soak:
                 spooler.run("status", "-c", spooler.config_path)
                 spooler.run("peek", "list", "-c", spooler.config_path)
                 spooler.run("export", "--spool", spooler.spool, f"{self.trial.folder}/copy-{number}.db")
-                if spooler.running:
-                    spooler.process.send_signal(signal.SIGHUP)
+                process = spooler.process
+                if spooler.answers():  # before it does, the signal would end it
+                    process.send_signal(signal.SIGHUP)
             pathlib.Path(f"{self.trial.folder}/copy-{number}.db").unlink(missing_ok=True)
 
     # ---- the whole
+    def start(self):
+        """As systemd would: a command that looks at the stopped spool keeps the daemon out for a moment (75)."""
+        spooler = self.trial.spooler
+
+        def begun():
+            spooler.start(wait=False)
+            wait_for(lambda: not spooler.running or spooler.answers(), spooler.tail, 20)
+            assert spooler.running or spooler.process.returncode == 75, f"start: exit {spooler.process.returncode}\n{spooler.tail(2)}"
+            return spooler.running
+        wait_for(begun, spooler.tail, 30)
+
     def kills(self):
         until = time.monotonic() + self.seconds / 2
         while time.monotonic() < until:
             time.sleep(min(self.chance.uniform(1, 8), max(0.1, until - time.monotonic())))
             self.trial.kills.append(self.trial.spooler.kill())
-            self.trial.spooler.start()
+            self.start()
 
     def flat(self):
         """The second half is one life: what it holds at its end is what it held in its beginning."""
