@@ -67,8 +67,8 @@ class Fake:
                 for name, value in headers.items():
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(text)))
-                self.end_headers()
                 with contextlib.suppress(ConnectionError):  # who asked has gone
+                    self.end_headers()
                     self.wfile.write(text)
 
             do_GET = do_PUT = do_POST = serve
