@@ -3,7 +3,10 @@
 import contextlib
 import json
 import os
+import pathlib
 import sqlite3
+
+import pytest
 
 from doors import post
 from ledger import message
@@ -64,3 +67,28 @@ def test_a_damaged_message_is_told(fake, http_door):
     assert b"which nobody has confirmed" not in spooler.run("status", "-c", spooler.config_path).stdout
     spooler.stop()
     assert spooler.log().count("stored messages are not") == before == 1
+
+
+def test_an_empty_file_in_place_of_the_control_socket_keeps_nobody_out(fake, http_door):
+    """A copy that keeps no sockets leaves such a file."""
+    spooler, address = http_door()
+    assert post(address, message(1))[0] == 200
+    spooler.stop()
+    socket = pathlib.Path(f"{spooler.spool}.sock")
+    socket.touch()
+    spooler.start()
+    spooler.wait_log("an empty file stood where the socket belongs")
+    assert spooler.run("status", "-c", spooler.config_path).returncode == 0
+    spooler.stop()
+
+
+@pytest.mark.parametrize("make", [lambda p: p.write_text("mine"), lambda p: p.mkdir(), lambda p: p.symlink_to("nowhere"),
+                                  os.mkfifo], ids=["file", "folder", "link", "fifo"])
+def test_what_else_stands_there_stays_and_is_told(http_door, make):
+    spooler, _ = http_door()
+    spooler.stop()
+    socket = pathlib.Path(f"{spooler.spool}.sock")
+    make(socket)
+    ran = spooler.run("run", spooler.config_path)
+    assert ran.returncode == 77 and b"is not a socket: move it away" in ran.stderr, ran
+    assert os.path.lexists(socket)
