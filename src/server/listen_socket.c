@@ -140,8 +140,8 @@ static bool is_empty_copy(const struct stat *st)
 	return S_ISREG(st->st_mode) && st->st_size == 0 && st->st_nlink == 1 && st->st_uid == geteuid();
 }
 
-/* A socket file left by a dead process is removed when it is ours and nobody answers, and so is an empty file that stands
- * for one; anything else stays. */
+/* A socket file left by a dead process is removed when it is ours and nobody answers, and so is an empty file that
+ * stands for one; anything else stays. */
 static enum err remove_stale(const struct sockaddr_un *address, struct error *e)
 {
 	AUTOCLOSE int probe = -1;
@@ -150,13 +150,15 @@ static enum err remove_stale(const struct sockaddr_un *address, struct error *e)
 	if (lstat(address->sun_path, &st) != 0)
 		return errno == ENOENT ? ERR_OK : error_set_errno(e, ERR_ENVIRONMENT, "socket %s", address->sun_path);
 	if (is_empty_copy(&st)) {
-		LOG(LOG_WARN, "an empty file stood where the socket belongs, and is removed", LOG_S("path", address->sun_path));
+		LOG(LOG_WARN, "an empty file stood where the socket belongs, and is removed",
+		    LOG_S("path", address->sun_path));
 		return unlink(address->sun_path) == 0
 		           ? ERR_OK
 		           : error_set_errno(e, ERR_ENVIRONMENT, "cannot remove the empty file %s", address->sun_path);
 	}
 	if (!S_ISSOCK(st.st_mode))
-		return error_set(e, ERR_ENVIRONMENT, "%s exists and is not a socket: move it away, or name another path",
+		return error_set(e, ERR_ENVIRONMENT,
+		                 "%s exists and is not a socket: move it away, or name another path",
 		                 address->sun_path);
 	if (st.st_uid != geteuid())
 		return error_set(e, ERR_ENVIRONMENT, "socket %s belongs to uid %u", address->sun_path,

@@ -401,7 +401,7 @@ static enum err load_totals(struct store *s, const struct totals *known, bool ma
 	uint64_t lost = 0, waited, before;
 	bool fresh = false, is_told;
 	struct came came = {0};
-	size_t unread = 0;
+	size_t unread = 0, others;
 	enum err err = load_row(s, may_mend && is_small(s), &fresh, t, report, e);
 
 	/* A row that is old knows nothing of what came to stand lower since. */
@@ -426,9 +426,10 @@ static enum err load_totals(struct store *s, const struct totals *known, bool ma
 		store_ledger_of_tide(t, &s->tide);
 	check_tide(s, t, &came, &lost, report);
 	store_left_beyond(s, t, report);
-	/* Of what was lost before this file was set aside some may stand in another one; the tide mark may be all that
+	/* Of what was lost before the file that goes now some may stand in another one; the tide mark may be all that
 	 * tells of it. */
-	before = fresh && unread > 1 && store_untold(t) > lost ? store_untold(t) - lost : 0;
+	others = unread - (unread > 0 && report->quarantined);
+	before = fresh && others > 0 && store_untold(t) > lost ? store_untold(t) - lost : 0;
 	*ret_expected = unread > 0 ? report->missing_rows - missing + lost + before : 0;
 	waited = fresh ? store_ledger_succeed(t) : 0;
 	store_lose(s, LOSS_ASIDE, waited, 0, 0);

@@ -22,6 +22,7 @@ import cbor2
 import replies
 import signatures
 from ledger import identity
+from waits import free_port
 
 JSON, CBOR = "application/x-amz-json-1.1", "application/x-amz-cbor-1.1"
 IDENTITY = ("AKIDKSPOOLTEST", "secret/of+the=tests")
@@ -104,7 +105,7 @@ class FakeKinesis:
             return
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((self.host, self.port))
+        listener.bind((self.host, self.port or free_port(self.host)))
         listener.listen(128)
         self.port, self._listener = listener.getsockname()[1], listener
         threading.Thread(target=self._accept, args=(listener,), daemon=True).start()

@@ -1,8 +1,10 @@
 """Waiting for facts: a test never sleeps and hopes, it names what must become true and how long that may take."""
 
+import contextlib
 import os
 import random
 import socket
+import threading
 import time
 
 PATIENCE = float(os.environ.get("KSPOOL_TEST_PATIENCE", "1"))  # a factor: slow machines and sanitizer builds raise it
@@ -38,7 +40,47 @@ def own_host():
     return "127.{}.{}.{}".format(*(random.randint(1, 254) for _ in range(3)))
 
 
+class Ports:
+    """Ports for who listens, gives up and listens again: below those that the kernel gives to connections, in blocks of
+    which each is one process's alone (an abstract socket says so, and goes with the process)."""
+
+    FIRST, EACH = 10240, 64
+
+    def __init__(self):
+        self._of, self._claims, self._left = 0, [], []
+        with open("/proc/sys/net/ipv4/ip_local_port_range") as f:
+            self._blocks = max(0, int(f.read().split()[0]) - self.FIRST) // self.EACH
+
+    def next(self):
+        """0: there is none."""
+        if self._of != os.getpid():
+            self._of, self._claims, self._left = os.getpid(), [], []
+        return self._left.pop() if self._left or self._take() else 0
+
+    def _take(self):
+        start = random.randrange(self._blocks or 1)
+        for n in range(self._blocks):
+            block = (start + n) % self._blocks
+            claim = socket.socket(socket.AF_UNIX)
+            try:
+                claim.bind(f"\0kspool-test-ports-{block}")
+            except OSError:
+                claim.close()
+                continue
+            self._claims.append(claim)
+            self._left = [self.FIRST + block * self.EACH + n for n in range(self.EACH)]
+            return True
+        return False
+
+
+_ports, _ports_lock = Ports(), threading.Lock()
+
+
 def free_port(host="127.0.0.1"):
-    with socket.socket() as s:
-        s.bind((host, 0))
-        return s.getsockname()[1]
+    """One that nobody listens on, and that is given once in this process."""
+    while True:
+        with _ports_lock:
+            port = _ports.next()
+        with socket.socket() as s, contextlib.suppress(OSError):
+            s.bind((host, port))
+            return s.getsockname()[1]

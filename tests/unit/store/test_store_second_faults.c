@@ -150,7 +150,7 @@ static void harm_notes(const struct spooldir *d)
 	assert_int_equal(sqlite3_close(db), SQLITE_OK);
 }
 
-enum between { NOTHING, A_FILE, NOTES };
+enum between { NOTHING, A_FILE, NOTES, THE_DATABASE };
 
 static void expect(const struct spooldir *d, uint64_t may_be_gone, const char *what)
 {
@@ -217,6 +217,11 @@ static void two_faults(enum between between)
 			may_be_gone = change(&d, chance(5));
 		if (between == NOTES)
 			harm_notes(&d);
+		if (between == THE_DATABASE) { /* with what came back already */
+			(void)unlink(d.path);
+			(void)unlink(spooldir_file(&d, "-wal"));
+			may_be_gone = ROWS;
+		}
 		meet(&d, &faults[b], k);
 		expect(&d, may_be_gone, what);
 		spooldir_remove(&d);
@@ -242,6 +247,48 @@ static void notes_that_lie_bring_nothing_twice_and_lose_nothing(void **state)
 	two_faults(NOTES);
 }
 
+static void a_database_that_goes_between_costs_what_had_come_back(void **state)
+{
+	(void)state;
+	two_faults(THE_DATABASE);
+}
+
+/* What is damaged already stands in the file that is not read yet. */
+static void the_next_database_goes_before(int64_t dead_from)
+{
+	static const char *const gone[] = {"", "-wal"};
+	struct spooldir d;
+	struct store *s;
+	struct error e;
+
+	s = life_begin(&d);
+	life_append(s, 0, HALF);
+	life_close(s);
+	move_aside(&d, FIRST_ASIDE);
+	faultfs_dead(FIRST_ASIDE, dead_from, INT32_MAX);
+	for (uint32_t i = 0; i < 2; i++) {
+		s = life_open(&d, NULL);
+		assert_int_equal(store_ledger(s)->damaged, HALF + i * 9);
+		life_append(s, HALF + i * 10, 10);
+		life_settle(s, HALF + i * 10 + 1, HALF + i * 10 + 1);
+		life_close(s);
+		for (size_t k = 0; k < sizeof gone / sizeof *gone; k++)
+			(void)unlink(spooldir_file(&d, gone[k]));
+	}
+	faultfs_dead(NULL, 0, 0);
+	assert_int_equal(run(&d, &e), ERR_OK);
+	s = life_open(&d, NULL);
+	life_expect(s, HALF + 20, 2, HALF, 18);
+	life_end(&d, s);
+}
+
+static void the_next_database_goes_before_the_file_is_read(void **state)
+{
+	(void)state;
+	for (int64_t page = 0; page < 12; page++)
+		the_next_database_goes_before(page * 4096);
+}
+
 /* Only the tide mark tells of both when the new database begins. */
 static void two_files_that_cannot_be_asked_come_back_once(void **state)
 {
@@ -261,7 +308,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(two_files_that_cannot_be_asked_come_back_once),
+	    cmocka_unit_test(the_next_database_goes_before_the_file_is_read),
 	    cmocka_unit_test(a_second_fault_loses_nothing),
+	    cmocka_unit_test(a_database_that_goes_between_costs_what_had_come_back),
 	    cmocka_unit_test(a_file_that_changes_between_costs_what_it_holds),
 	    cmocka_unit_test(notes_that_lie_bring_nothing_twice_and_lose_nothing),
 	};
