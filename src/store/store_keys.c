@@ -260,8 +260,8 @@ static enum err read_leads(struct store *s, bool *ret_sound, struct error *e)
 	if (rc == SQLITE_OK)
 		while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
 			rows++;
-			*ret_sound &= store_lead_is_sound(st, s->tag);
-			if (sqlite3_column_int(st, 3))
+			*ret_sound &= store_lead_is_sound(st, s->tag) && rows <= CLOCK_LEADS_MAX;
+			if (*ret_sound && sqlite3_column_int(st, 3))
 				add_lead(s, sql_column_u64(st, 0), sqlite3_column_int64(st, 1));
 		}
 	*ret_sound &= rows > 0; /* a new spool has one */

@@ -39,8 +39,9 @@ enum err copy_clock_read(sqlite3 *db, uint32_t tag, int64_t own_ms, struct copy_
 		rc = sqlite3_prepare_v2(db, "SELECT first_id, lead_ms, checksum FROM clock ORDER BY first_id", -1, &st,
 		                        NULL);
 	if (rc == SQLITE_OK)
-		while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-			is_sound &= store_lead_is_sound(st, tag) && is_time(sqlite3_column_int64(st, 1));
+		while (is_sound && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+			is_sound = store_lead_is_sound(st, tag) && is_time(sqlite3_column_int64(st, 1)) &&
+			           ret->count < CLOCK_LEADS_MAX;
 			if (ret->count == ret->capacity) {
 				ret->capacity = ret->capacity ? ret->capacity * 2 : 8;
 				ret->leads = mem_grow(ret->leads, ret->capacity, sizeof *ret->leads);
@@ -50,7 +51,7 @@ enum err copy_clock_read(sqlite3 *db, uint32_t tag, int64_t own_ms, struct copy_
 		}
 	if (!is_sound)
 		ret->count = 0;
-	return rc == SQLITE_DONE ? ERR_OK : sql_error(db, rc, e, "read the other spool's clock");
+	return rc == SQLITE_DONE || rc == SQLITE_ROW ? ERR_OK : sql_error(db, rc, e, "read the other spool's clock");
 }
 
 int64_t copy_clock_lead(struct copy_clock *c, uint64_t id)
