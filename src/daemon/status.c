@@ -390,6 +390,9 @@ void status_log_opened(const char *path, const struct store_report *r)
 	if (r->flight_is_anothers)
 		LOG(LOG_WARN, "PATH.flight was of another spool", LOG_S("path", path),
 		    LOG_S("outcome", "what the last run had in flight is bounded by its last commit"));
+	if (r->flight_is_damaged)
+		LOG(LOG_WARN, "PATH.flight is not what was written", LOG_S("path", path),
+		    LOG_S("outcome", "what the last run had in flight is bounded by its last commit"));
 	if (r->marker)
 		LOG(LOG_WARN, "the last run ended on a disk error", LOG_S("path", path));
 	if (r->warning[0])

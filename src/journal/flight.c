@@ -7,27 +7,46 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/check.h"
 #include "base/cleanup.h"
+#include "base/crc32c.h"
 #include "base/mem.h"
 
-/* Numbers of the file, in the machine's order: it never leaves the machine. AT_OPENED: what possible was when this run
- * began (tools/crashrun reads the file). */
+/* Numbers of the file, in the machine's order: it never leaves the machine. What is written at once stands together and
+ * ends with its checksum. AT_OPENED: what possible was when this run began (tools/crashrun reads the file). */
 enum {
 	AT_MAGIC,
+	AT_OPENED,
+	AT_SPOOL_HIGH,
+	AT_SPOOL_LOW,
+	AT_HEAD_SUM,
 	AT_POSSIBLE,
 	AT_SENDING,
 	AT_DELIVERED,
+	AT_DELIVERY_SUM,
 	AT_SETTLED,
 	AT_STATE,
+	AT_SETTLED_SUM,
 	AT_NEXT_SETTLED,
 	AT_NEXT_STATE,
-	AT_OPENED,
-	OLD_NUMBERS, /* an older kspool's file ends here */
-	AT_SPOOL_HIGH = OLD_NUMBERS,
-	AT_SPOOL_LOW,
+	AT_NEXT_SUM,
 	NUMBERS
 };
-static const uint64_t magic = UINT64_C(0x6b73706c666c7431); /* "ksplflt1" */
+static const uint64_t magic = UINT64_C(0x6b73706c666c7432); /* "ksplflt2" */
+
+/* An older kspool's file: no checksums, and in the oldest no spool. */
+enum { OLD_LEAST = 9, OLD_MOST = 11 };
+static const uint64_t old_magic = UINT64_C(0x6b73706c666c7431); /* "ksplflt1" */
+static const uint8_t old_order[OLD_MOST] = {AT_MAGIC,   AT_POSSIBLE,   AT_SENDING,      AT_DELIVERED,
+                                            AT_SETTLED, AT_STATE,      AT_NEXT_SETTLED, AT_NEXT_STATE,
+                                            AT_OPENED,  AT_SPOOL_HIGH, AT_SPOOL_LOW};
+
+/* What a file says, and what of it is what was written. */
+struct found {
+	uint64_t n[NUMBERS];
+	bool has_counts, has_settled, has_next;
+	bool is_damaged; /* something in it is not */
+};
 
 static const char unsure[] = ".unsure";
 
@@ -56,6 +75,72 @@ static bool put(struct flight *f, const uint64_t *numbers, int first, int count)
 	return trouble == 0;
 }
 
+/* Of the numbers from first up to their sum; where they stand is part of it. */
+static uint64_t sum_of(const uint64_t *numbers, int first, int count)
+{
+	const uint64_t place = (uint64_t)first;
+
+	return crc32c(crc32c(0, &place, sizeof place), numbers, (size_t)count * sizeof *numbers);
+}
+
+static bool is_sound(const uint64_t n[NUMBERS], int first, int sum)
+{
+	return n[sum] == sum_of(n + first, first, sum - first);
+}
+
+static void sum_all(uint64_t n[NUMBERS])
+{
+	static const struct {
+		int first, sum;
+	} groups[] = {{AT_MAGIC, AT_HEAD_SUM},
+	              {AT_POSSIBLE, AT_DELIVERY_SUM},
+	              {AT_SETTLED, AT_SETTLED_SUM},
+	              {AT_NEXT_SETTLED, AT_NEXT_SUM}};
+
+	for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
+		n[groups[i].sum] = sum_of(n + groups[i].first, groups[i].first, groups[i].sum - groups[i].first);
+}
+
+static bool put_group(struct flight *f, const uint64_t *numbers, int first, int count)
+{
+	uint64_t out[AT_DELIVERY_SUM - AT_POSSIBLE + 1];
+
+	must((size_t)count < sizeof out / sizeof *out);
+	memcpy(out, numbers, (size_t)count * sizeof *numbers);
+	out[count] = sum_of(numbers, first, count);
+	return put(f, out, first, count + 1);
+}
+
+static void read_old(struct found *ret, size_t count)
+{
+	uint64_t old[OLD_MOST];
+
+	memcpy(old, ret->n, sizeof old);
+	memset(ret->n, 0, sizeof ret->n);
+	for (size_t i = 0; i < count && i < OLD_MOST; i++)
+		ret->n[old_order[i]] = old[i];
+	ret->has_counts = ret->has_settled = ret->has_next = true;
+}
+
+/* An empty file is one that is not there. */
+static struct found read_file(int fd)
+{
+	struct found ret = {0};
+	const ssize_t there = fd >= 0 ? pread(fd, ret.n, sizeof ret.n, 0) : 0;
+
+	if (there >= OLD_LEAST * (ssize_t)sizeof *ret.n && ret.n[AT_MAGIC] == old_magic) {
+		read_old(&ret, (size_t)there / sizeof *ret.n);
+	} else if (there > 0) {
+		ret.has_counts = there == sizeof ret.n && ret.n[AT_MAGIC] == magic &&
+		                 is_sound(ret.n, AT_MAGIC, AT_HEAD_SUM) &&
+		                 is_sound(ret.n, AT_POSSIBLE, AT_DELIVERY_SUM);
+		ret.has_settled = ret.has_counts && is_sound(ret.n, AT_SETTLED, AT_SETTLED_SUM);
+		ret.has_next = ret.has_counts && is_sound(ret.n, AT_NEXT_SETTLED, AT_NEXT_SUM);
+		ret.is_damaged = !ret.has_settled || !ret.has_next;
+	}
+	return ret;
+}
+
 static uint64_t found_in(const uint64_t n[NUMBERS], uint64_t settled)
 {
 	uint64_t out = n[AT_SENDING] + n[AT_DELIVERED];
@@ -66,43 +151,45 @@ static uint64_t found_in(const uint64_t n[NUMBERS], uint64_t settled)
 uint64_t flight_open(struct flight *f, const struct flight_start *start)
 {
 	AUTOFREE char *not_sure = mem_format("%s.flight%s", start->path, unsure);
-	uint64_t n[NUMBERS] = {0}, found = 0;
+	uint64_t n[NUMBERS] = {0}, found = 0, at_most;
 	uint64_t possible = start->possible;
 	bool is_whole, is_known = true;
-	ssize_t there;
+	struct found there;
 
 	f->path = mem_format("%s.flight", start->path);
 	atomic_store(&f->is_unsure, false);
 	f->fd = open(f->path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
 	atomic_store(&f->trouble, f->fd < 0 ? errno : 0);
-	there = f->fd >= 0 ? pread(f->fd, n, sizeof n, 0) : 0;
-	is_whole = there >= OLD_NUMBERS * (ssize_t)sizeof *n && n[AT_MAGIC] == magic;
-	f->was_anothers = is_whole && (n[AT_SPOOL_HIGH] || n[AT_SPOOL_LOW]) &&
-	                  (n[AT_SPOOL_HIGH] != start->spool[0] || n[AT_SPOOL_LOW] != start->spool[1]);
+	there = read_file(f->fd);
+	is_whole = there.has_counts;
+	f->was_anothers = is_whole && (there.n[AT_SPOOL_HIGH] || there.n[AT_SPOOL_LOW]) &&
+	                  (there.n[AT_SPOOL_HIGH] != start->spool[0] || there.n[AT_SPOOL_LOW] != start->spool[1]);
+	f->was_damaged = there.is_damaged;
 	is_whole &= !f->was_anothers;
-	if (is_whole && n[AT_POSSIBLE] > possible)
-		possible = n[AT_POSSIBLE];
+	if (is_whole && there.n[AT_POSSIBLE] > possible)
+		possible = there.n[AT_POSSIBLE];
 	if (access(not_sure, F_OK) == 0) /* nothing bounds it but what is there */
 		found = start->pending;
-	else if (is_whole && n[AT_STATE] == start->state)
-		found = found_in(n, n[AT_SETTLED]);
-	else if (is_whole && n[AT_NEXT_STATE] == start->state) /* it died while the commit was being synced */
-		found = found_in(n, n[AT_NEXT_SETTLED]);
+	else if (is_whole && there.has_settled && there.n[AT_STATE] == start->state)
+		found = found_in(there.n, there.n[AT_SETTLED]);
+	else if (is_whole && there.has_next && there.n[AT_NEXT_STATE] == start->state)
+		found = found_in(there.n, there.n[AT_NEXT_SETTLED]); /* it died while the commit was being synced */
 	else
 		is_known = false;
 	if (!is_known && start->unclean)
 		found = start->handed < start->pending ? start->handed : start->pending;
 	/* The database is of another time than the file, or a new one of this run that was killed before its first
 	 * commit. */
-	if (is_whole && (start->is_anew || (!is_known && start->unclean)) && found_in(n, n[AT_SETTLED]) > found)
-		found = found_in(n, n[AT_SETTLED]);
-	memset(n, 0, sizeof n);
+	at_most = is_whole && there.has_settled ? found_in(there.n, there.n[AT_SETTLED]) : 0;
+	if ((start->is_anew || (!is_known && start->unclean)) && at_most > found)
+		found = at_most;
 	n[AT_MAGIC] = magic;
 	n[AT_SPOOL_HIGH] = start->spool[0];
 	n[AT_SPOOL_LOW] = start->spool[1];
 	n[AT_POSSIBLE] = n[AT_OPENED] = possible + found;
 	n[AT_STATE] = n[AT_NEXT_STATE] = start->state;
 	f->state = start->state;
+	sum_all(n);
 	if (put(f, n, 0, NUMBERS))
 		(void)unlink(not_sure);
 	atomic_store(&f->possible, possible + found);
@@ -114,10 +201,16 @@ uint64_t flight_open(struct flight *f, const struct flight_start *start)
 static void be_sure_again(struct flight *f)
 {
 	AUTOFREE char *name = mem_format("%s%s", f->path, unsure);
-	const uint64_t n[] = {
-	    atomic_load(&f->possible), f->sending, f->delivered, f->settled, f->state, f->settled, f->state};
+	uint64_t n[NUMBERS] = {[AT_POSSIBLE] = atomic_load(&f->possible),
+	                       [AT_SENDING] = f->sending,
+	                       [AT_DELIVERED] = f->delivered,
+	                       [AT_SETTLED] = f->settled,
+	                       [AT_STATE] = f->state,
+	                       [AT_NEXT_SETTLED] = f->settled,
+	                       [AT_NEXT_STATE] = f->state};
 
-	if (put(f, n, AT_POSSIBLE, sizeof n / sizeof *n))
+	sum_all(n);
+	if (put(f, n + AT_POSSIBLE, AT_POSSIBLE, NUMBERS - AT_POSSIBLE))
 		(void)rename(name, f->path);
 }
 
@@ -136,7 +229,7 @@ static void put_delivery(struct flight *f)
 {
 	const uint64_t n[] = {atomic_load(&f->possible), f->sending, f->delivered};
 
-	(void)put(f, n, AT_POSSIBLE, 3);
+	(void)put_group(f, n, AT_POSSIBLE, 3);
 }
 
 void flight_send(struct flight *f, uint64_t messages)
@@ -155,12 +248,12 @@ void flight_end(struct flight *f, uint64_t messages, uint64_t delivered, uint64_
 
 void flight_settling(struct flight *f, uint64_t messages, uint64_t state)
 {
-	(void)put(f, (const uint64_t[]){f->settled + messages, state}, AT_NEXT_SETTLED, 2);
+	(void)put_group(f, (const uint64_t[]){f->settled + messages, state}, AT_NEXT_SETTLED, 2);
 }
 
 void flight_settled(struct flight *f, uint64_t messages, uint64_t state)
 {
 	f->settled += messages;
 	f->state = state;
-	(void)put(f, (const uint64_t[]){f->settled, state}, AT_SETTLED, 2);
+	(void)put_group(f, (const uint64_t[]){f->settled, state}, AT_SETTLED, 2);
 }

@@ -24,6 +24,7 @@ struct flight {
 	_Atomic bool is_unsure; /* one failed: the file has another name now, which tells the next start */
 	uint64_t state;         /* as the last commit left it */
 	bool was_anothers;      /* what the file said when it was opened was of another spool, and is not counted */
+	bool was_damaged;       /* of what it said some is not what was written, and is not counted */
 	_Atomic uint64_t possible;
 	uint64_t sending, delivered; /* in requests under way; by answers, since the file was opened */
 	uint64_t settled;            /* of those delivered: by commits */

@@ -132,11 +132,19 @@ void journal_count_flight(struct store *s, const char *path, const struct store_
 	flight_close(&f);
 }
 
-static void count_flight(struct journal *j, struct store_report *report)
+/* What is sent again is on the disk as such before it is sent: the file may be gone at the next start. A full disk must
+ * not refuse a start: the file says it then. */
+static enum err count_flight(struct journal *j, struct store_report *report, struct error *e)
 {
+	enum err err = ERR_OK;
+
 	report->in_flight = open_flight(&j->flight, j->store, j->options.store.path, report);
 	report->flight_is_anothers = j->flight.was_anothers;
+	report->flight_is_damaged = j->flight.was_damaged;
 	metric_add(M_POSSIBLE_DUPLICATES, atomic_load(&j->flight.possible));
+	if (report->in_flight > 0)
+		err = store_put_possible(j->store, atomic_load(&j->flight.possible), e);
+	return err == ERR_FULL ? ERR_OK : err;
 }
 
 struct flight *journal_flight(struct journal *j) { return &j->flight; }
@@ -181,10 +189,15 @@ enum err journal_start(const struct journal_options *options, void (*on_condemne
 	STAILQ_INIT(&j->gathered);
 	j->looking = LOOKING_FOR_SALVAGE; /* perhaps: the first step finds out */
 	store_set_claims(store, journal_rows_is_claimed, j);
-	count_flight(j, &report);
+	err = count_flight(j, &report, e);
 	if (ret_report)
 		*ret_report = report;
 	open_lanes(j);
+	if (err != ERR_OK) {
+		store_abandon(store);
+		journal_free(j);
+		return err;
+	}
 	journal_publish(j, true);
 	return start_thread(j, ret, e);
 }

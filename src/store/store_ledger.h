@@ -74,6 +74,8 @@ uint64_t store_handed(const struct store *s);
 uint64_t store_moves(const struct store *s);
 /* What the open group's commit notes as these two, when it changes the ledger. */
 void store_note_flight(struct store *s, uint64_t possible, uint64_t handed);
+/* So many possible duplicates ever, at least: a commit of its own. */
+enum err store_put_possible(struct store *s, uint64_t possible, struct error *e) MUST_CHECK;
 /* Earliest own time (store_ledger.h) at which a failed message that was not handed out is due; 0: none. */
 enum err store_next_retry_ms(struct store *s, int64_t *ret, struct error *e) MUST_CHECK;
 

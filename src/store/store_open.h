@@ -60,6 +60,7 @@ struct store_report {
 	uint64_t missing_rows; /* ledger says they were here; they are not (counted as damaged) */
 	bool strangers; /* files of another spool, or of another time of this one, were found: the warning says which */
 	bool flight_is_anothers; /* so was PATH.flight (the journal fills it in) */
+	bool flight_is_damaged;  /* so is this */
 	bool is_read_only;       /* of store_look: nothing can be written there */
 	bool schema_is_old; /* of store_look: its tables are an older kspool's; they can be peeked at and exported */
 	bool copy_on_write; /* the file system needs new blocks to overwrite */

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "journal/flight.h"
@@ -157,6 +158,57 @@ static void a_file_that_is_not_ours_is_not_believed(void **state)
 	spooldir_remove(&d);
 }
 
+/* Whatever bit it is: no number of the file is believed that was not written; after a kill the last commit bounds it.
+ */
+static void a_file_that_is_not_what_was_written_hides_and_invents_nothing(void **state)
+{
+	struct spooldir d;
+	struct flight f = {.fd = -1};
+	struct flight_start start = {.handed = 130, .pending = 700, .state = 5, .spool = {1, 2}};
+	char path[600];
+	unsigned char *bytes;
+	size_t count;
+
+	(void)state;
+	spooldir_make(&d);
+	start.path = d.path;
+	(void)snprintf(path, sizeof path, "%s.flight", d.path);
+	assert_int_equal(reopen(&f, &start), 0);
+	flight_send(&f, 150);
+	flight_end(&f, 30, 28, 2);
+	flight_settling(&f, 20, 5);
+	flight_settled(&f, 20, 5);
+	flight_close(&f);
+	bytes = spooldir_load(path, &count);
+	assert_int_equal(count % 8, 0);
+	for (size_t bit = 0; bit <= count * 8; bit++) { /* the last time as it was written */
+		struct flight_start again = start;
+		uint64_t found;
+
+		again.unclean = true;
+		if (bit < count * 8)
+			bytes[bit / 8] ^= (unsigned char)(1u << bit % 8);
+		spooldir_store(path, bytes, count);
+		if (bit < count * 8)
+			bytes[bit / 8] ^= (unsigned char)(1u << bit % 8);
+		found = reopen(&f, &again);
+		assert_int_equal(f.was_damaged, bit < count * 8);
+		assert_false(f.was_anothers);
+		assert_true(found == 128 || (found == 130 && f.was_damaged));
+		assert_true(again.possible == found + 2 || (again.possible == found && f.was_damaged));
+	}
+	for (size_t cut = 1; cut < count; cut++) {
+		struct flight_start again = start;
+
+		spooldir_store(path, bytes, cut);
+		assert_int_equal(reopen(&f, &again), 0); /* the last run ended well */
+		assert_true(f.was_damaged);
+	}
+	free(bytes);
+	flight_close(&f);
+	spooldir_remove(&d);
+}
+
 /* Each half of the id counts; who has none is an older kspool's file of ours. */
 static void the_file_of_another_spool_is_not_counted(void **state)
 {
@@ -280,6 +332,40 @@ static void who_works_on_a_stopped_spool_counts_what_was_out(void **state)
 	spooldir_remove(&d);
 }
 
+/* What a start counts stands in the database before anything is sent again: the file may be gone when that start is
+ * killed. */
+static void what_a_start_counts_outlives_the_file(void **state)
+{
+	struct journal_options o = {0};
+	struct answers a = {0};
+	struct store_report report;
+	struct spooldir d, killed;
+	struct journal *j;
+	uint64_t ids[100];
+
+	(void)state;
+	spooldir_make(&d);
+	spooldir_make(&killed);
+	o.store = spooldir_options(&d);
+	j = rig_start(&o, NULL);
+	rig_offer_and_wait(j, rig_offer(1, 100, 50, &a));
+	journal_credit(j, 100, 1 << 20);
+	rig_take_ids(j, ids, 100);
+	flight_send(journal_flight(j), 100);
+	rig_stop(j);
+	j = rig_start(&o, &report);
+	assert_int_equal(report.in_flight, 100);
+	spooldir_copy(&d, &killed);
+	rig_stop(j);
+	o.store = spooldir_options(&killed);
+	(void)unlink(spooldir_file(&killed, ".flight"));
+	j = rig_start(&o, &report);
+	assert_int_equal(atomic_load(&journal_flight(j)->possible), 100 + report.in_flight);
+	rig_stop(j);
+	spooldir_remove(&killed);
+	spooldir_remove(&d);
+}
+
 /* Written no more, it must not be believed: neither in this run nor by the next. A clean end makes it good. */
 static void a_file_that_cannot_be_written_is_not_believed(void **state)
 {
@@ -318,6 +404,8 @@ int main(void)
 	    cmocka_unit_test(what_was_out_is_counted_when_the_database_began_anew),
 	    cmocka_unit_test(what_cannot_be_written_stays_unsure),
 	    cmocka_unit_test(a_file_that_is_not_ours_is_not_believed),
+	    cmocka_unit_test(a_file_that_is_not_what_was_written_hides_and_invents_nothing),
+	    cmocka_unit_test(what_a_start_counts_outlives_the_file),
 	    cmocka_unit_test(the_file_of_another_spool_is_not_counted),
 	    cmocka_unit_test(a_file_that_cannot_be_written_is_not_believed),
 	    cmocka_unit_test(who_works_on_a_stopped_spool_counts_what_was_out),

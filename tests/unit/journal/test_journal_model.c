@@ -134,17 +134,17 @@ static void read_flight(uint64_t *n, size_t count)
 
 static void check_flight(void)
 {
-	uint64_t n[11], id[2];
+	uint64_t n[15], id[2];
 
-	read_flight(n, 11);
+	read_flight(n, 15);
 	store_identity(w.j->store, id);
-	assert_int_equal(n[4], w.settled - w.j->held_rows);
-	assert_int_equal(n[5], (uint64_t)metric_get(M_LEDGER_ACCEPTED) * 2 - (uint64_t)metric_get(M_LEDGER_PENDING));
-	assert_int_equal(n[6], n[4]);
-	assert_int_equal(n[7], n[5]);
-	assert_int_equal(n[9], id[0]);
-	assert_int_equal(n[10], id[1]);
-	assert_int_equal(n[1], atomic_load(&w.j->flight.possible));
+	assert_int_equal(n[9], w.settled - w.j->held_rows);
+	assert_int_equal(n[10], (uint64_t)metric_get(M_LEDGER_ACCEPTED) * 2 - (uint64_t)metric_get(M_LEDGER_PENDING));
+	assert_int_equal(n[12], n[9]);
+	assert_int_equal(n[13], n[10]);
+	assert_int_equal(n[2], id[0]);
+	assert_int_equal(n[3], id[1]);
+	assert_int_equal(n[5], atomic_load(&w.j->flight.possible));
 }
 
 /* The journal's own books agree with each other, and with what everybody is told. */
