@@ -48,6 +48,8 @@ static const struct {
     {"is_dead", AN_ERROR, ERR_OK, NULL, "a companion is read again; what is dead time and again is told"},
     {"left_open", AN_ERROR, ERR_OK, NULL, "PATH.left only counts: its trouble is told"},
     {"add_one", AN_ERROR, ERR_OK, NULL, "the notes of the database say what was read"},
+    {"store_admission < journal_publish", AN_ERROR, ERR_FULL, NULL, "what is published says that nothing is accepted"},
+    {"store_rollback", A_FAULT, ERR_OK, "ROLLBACK", "it is said in another way then; why a group ends is told"},
     {"files_publish", A_FAULT, ERR_OK, NULL, "the folder above ours is not ours to answer for"},
     {"files_marker_exists", A_FAULT, ERR_OK, NULL, "in doubt there is one"},
     {"open_database", AN_ERROR, ERR_DAMAGED, "was damaged and moved to", "the spool is set aside, and another begins"},

@@ -94,6 +94,8 @@ static struct {
 
 void faultfs_dead(const char *end, int64_t from, int64_t bytes)
 {
+	if (end)
+		errorwatch_begin();
 	dead.end = end;
 	dead.from = from;
 	dead.bytes = bytes;
@@ -109,8 +111,11 @@ static bool is_dead(int fd, size_t count, off_t offset)
 	(void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
 	n = readlink(link, path, sizeof path - 1);
 	path[n > 0 ? n : 0] = '\0';
+	if (strlen(path) < strlen(dead.end) || strcmp(path + strlen(path) - strlen(dead.end), dead.end) != 0)
+		return false;
+	note_what(FAULTFS_READ, fd, NULL);
 	errno = EIO;
-	return strlen(path) >= strlen(dead.end) && strcmp(path + strlen(path) - strlen(dead.end), dead.end) == 0;
+	return true;
 }
 
 static struct {

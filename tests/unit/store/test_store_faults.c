@@ -16,6 +16,7 @@
 
 #include "base/check.h"
 #include "rig/crashvfs.h"
+#include "rig/errorwatch.h"
 #include "rig/faultfs.h"
 #include "rig/faultpoints.h"
 #include "rig/lives.h"
@@ -26,7 +27,8 @@ struct run {
 	bool accepted[IDS]; /* by the number in the message */
 	bool settling[IDS];
 	uint64_t id_of[IDS];
-	bool condemned;
+	enum err condemned; /* by this one; ERR_OK: it is not */
+	struct error why;
 };
 
 static uint32_t bytes_of(uint64_t n) { return (uint32_t)(n % 5 * 1500); }
@@ -64,8 +66,18 @@ static enum err settle_group(struct store *s, uint64_t first, struct run *r, str
 	return store_settle_full(s, items, count, &done, e);
 }
 
-/* True when the process would have to end. */
-static bool ends(enum err err) { return err != ERR_OK && err != ERR_FULL && err != ERR_MEMORY; }
+/* True when the process would have to end; who asked was told why in any case. */
+static bool ends(struct run *r, enum err err, const struct error *e)
+{
+	if (err == ERR_OK)
+		return false;
+	errorwatch_hear(e->text);
+	if (err == ERR_FULL || err == ERR_MEMORY)
+		return false;
+	r->condemned = err;
+	r->why = *e;
+	return true;
+}
 
 static void do_run(struct store *s, struct run *r)
 {
@@ -75,13 +87,11 @@ static void do_run(struct store *s, struct run *r)
 	uint64_t last;
 
 	for (uint64_t g = 0; g < GROUPS; g++) {
-		if (ends(append_group(s, g * PER_GROUP + 1, r, &e)) ||
-		    (g % 2 && ends(settle_group(s, g * PER_GROUP + 1, r, &e))) ||
-		    ends(store_checkpoint(s, g % 3 == 2, &e)) ||
-		    ends(store_read(s, 0, 4, UINT64_MAX, &list, &count, &last, &e))) {
-			r->condemned = true;
+		if (ends(r, append_group(s, g * PER_GROUP + 1, r, &e), &e) ||
+		    (g % 2 && ends(r, settle_group(s, g * PER_GROUP + 1, r, &e), &e)) ||
+		    ends(r, store_checkpoint(s, g % 3 == 2, &e), &e) ||
+		    ends(r, store_read(s, 0, 4, UINT64_MAX, &list, &count, &last, &e), &e))
 			break;
-		}
 		message_list_free(&list);
 	}
 	message_list_free(&list);
@@ -131,6 +141,7 @@ static bool one_run(uint64_t n, enum fault fault, bool persistent, const char *w
 	struct spooldir d;
 	struct store_options o;
 	struct run r = {0};
+	struct store_report report;
 	struct store *s = NULL;
 	struct error e;
 	uint64_t failed;
@@ -141,19 +152,21 @@ static bool one_run(uint64_t n, enum fault fault, bool persistent, const char *w
 	o.vfs = CRASHVFS_NAME;
 	o.page_size = 4096;
 	crashvfs_fail(n, fault, persistent);
-	err = store_open(&o, &s, NULL, &e);
+	err = store_open(&o, &s, &report, &e);
 	if (err == ERR_OK) {
+		errorwatch_hear(report.warning);
 		do_run(s, &r);
-		if (r.condemned) {
+		if (r.condemned != ERR_OK) {
 			store_abandon(s);
+			err = r.condemned;
+			e = r.why;
 		} else {
-			failed = crashvfs_failed();
 			err = store_close(s, &e);
 			assert_true(err == ERR_OK || crashvfs_failed() > 0);
-			(void)failed;
 		}
 	}
 	failed = crashvfs_failed();
+	ERRORWATCH_EXPECT(err, &e, NULL, what, n);
 	crashvfs_fail(0, FAULT_EIO, false);
 	check_afterwards(&d, &r, fault == FAULT_SHORT, what, n);
 	spooldir_remove(&d);

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "rig/errorwatch.h"
 #include "rig/faultfs.h"
 #include "rig/lives.h"
 #include "store/files/asides.h"
@@ -98,6 +99,7 @@ static void a_dead_sector_ends_no_start(void **state)
 		make_aside(&d, sectors[i].in_log);
 		faultfs_dead(sectors[i].part, sectors[i].from, sectors[i].bytes);
 		s = life_open(&d, &report);
+		ERRORWATCH_EXPECT(ERR_OK, NULL, report.warning, "a start beside a dead sector, number", i);
 		back = store_ledger(s)->pending;
 		expect_all(s, back);
 		if (back != sectors[i].back || (strstr(report.warning, "--give-up") != NULL) != sectors[i].is_told)
@@ -173,6 +175,7 @@ static void a_person_gives_a_file_up(void **state)
 		make_aside(&d, sectors[i].in_log);
 		faultfs_dead(sectors[i].part, sectors[i].from, sectors[i].bytes);
 		assert_int_equal(repair(&d, NULL, text, sizeof text), sectors[i].is_told ? ERR_DAMAGED : ERR_OK);
+		ERRORWATCH_EXPECT(ERR_OK, NULL, text, "a repair beside a dead sector, number", i);
 		assert_int_equal(strstr(text, "kspool repair --give-up") != NULL, sectors[i].is_told);
 		if (!sectors[i].is_told) {
 			faultfs_dead(NULL, 0, 0);
@@ -360,6 +363,7 @@ static void a_full_disk_gives_nothing_up(void **state)
 	buf_init(&out, 1 << 20);
 	assert_int_not_equal(
 	    store_repair(d.path, &(struct store_repair){.give_up = path, .opened = fill_disk}, &out, &e), ERR_OK);
+	ERRORWATCH_EXPECT(e.code, &e, NULL, "giving up on a full disk, write", 1);
 	faultfs_arm(0, 0, 0, false);
 	assert_int_equal(buf_add(&out, "", 1), ERR_OK);
 	if (e.code != ERR_NOSPACE || !strstr(e.text, "free some space") || strstr(out.data, "given up: "))

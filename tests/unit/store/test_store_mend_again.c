@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "rig/errorwatch.h"
 #include "rig/faultsql.h"
 #include "rig/lives.h"
 #include "store/store_damage.h"
@@ -49,6 +50,7 @@ static void what_could_not_be_mended_stays_due(void **state)
 		do {
 			faultsql_arm(++tries, codes[i], false);
 			err = store_mend(s, false, &report, &e);
+			ERRORWATCH_EXPECT(err, &e, report.warning, "mended again", tries);
 			if (!faultsql_failed())
 				break;
 			faultsql_arm(0, 0, false);
@@ -112,6 +114,7 @@ static void what_is_gone_is_told_once(void **state)
 			report = (struct store_report){.warning = "before"};
 			faultsql_arm(++n, codes[i], false);
 			const enum err err = store_rows_tell_now(s, &report, &e);
+			ERRORWATCH_EXPECT(err, &e, report.warning, "told again", n);
 			failed = faultsql_failed();
 			faultsql_arm(0, 0, false);
 			assert_int_equal(err, failed && codes[i] != SQLITE_FULL ? ERR_MEMORY : ERR_OK);

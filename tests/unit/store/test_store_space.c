@@ -13,6 +13,7 @@
 #include <sys/statvfs.h>
 
 #include "base/clock.h"
+#include "rig/errorwatch.h"
 #include "rig/faultsql.h"
 #include "rig/lives.h"
 #include "store/store_internal.h"
@@ -282,7 +283,9 @@ static void the_reserve_lets_a_full_disk_be_drained(void **state)
 			items[i] = (struct store_settlement){.id = i + 1, .kind = SETTLE_DELIVERED};
 		before = s->checkpoints;
 		faultsql_arm(for_good ? 2 : 1, SQLITE_FULL, for_good);
-		assert_int_equal(store_settle_full(s, items, ROWS, &done, &e), for_good ? ERR_FULL : ERR_OK);
+		e.code = store_settle_full(s, items, ROWS, &done, &e);
+		assert_int_equal(e.code, for_good ? ERR_FULL : ERR_OK);
+		ERRORWATCH_EXPECT(e.code, &e, NULL, "settled on a full disk", 1);
 		faultsql_arm(0, 0, false);
 		assert_int_equal(done, for_good ? 0 : ROWS);
 		assert_int_equal(s->checkpoints - before,
@@ -400,6 +403,7 @@ static void the_reserve_lets_the_log_be_given_back(void **state)
 		faultsql_arm(n, SQLITE_FULL, false);
 		for (int i = 0; i < 100 && more && err == ERR_OK; i++)
 			err = store_give_back(s, &more, &e);
+		ERRORWATCH_EXPECT(err, &e, NULL, "given back", n);
 		failed = faultsql_failed();
 		faultsql_arm(0, 0, false);
 		if (failed && !*faultsql_what() && err == ERR_OK && s->reserve_given) {
