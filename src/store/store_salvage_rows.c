@@ -29,6 +29,15 @@ enum {
 	ROW_BYTES = 64, /* of a row, beside what it holds */
 };
 
+/* Of it nobody need be told any more, nor is anybody told already of the next one. */
+static void count_undamaged(struct store *s)
+{
+	s->now.ledger.damaged--;
+	s->came_back++;
+	if (s->now.told > s->now.ledger.damaged)
+		s->now.told = s->now.ledger.damaged;
+}
+
 static void count_in(struct store *s, uint64_t id, uint64_t *counter)
 {
 	struct salvage *v = s->salvage;
@@ -38,10 +47,7 @@ static void count_in(struct store *s, uint64_t id, uint64_t *counter)
 		left_note_back(s->left, id);
 	if (!had_left && v->expected > 0 && s->now.ledger.damaged > 0) {
 		v->expected--;
-		s->now.ledger.damaged--;
-		s->came_back++;
-		if (s->now.told > s->now.ledger.damaged)
-			s->now.told = s->now.ledger.damaged;
+		count_undamaged(s);
 	} else if (s->now.ledger.delivered > 0 && (had_left || v->marks_lost > 0 || id < v->counted)) {
 		/* it had left, which is forgotten */
 		if (v->marks_lost > 0)
@@ -239,7 +245,7 @@ static enum err bring_back(struct store *s, struct store_row row, bool is_dead, 
 	if (err != ERR_OK)
 		return err;
 	if (kept) {
-		s->now.ledger.damaged--;
+		count_undamaged(s);
 		++*(is_dead ? &s->now.ledger.dead : &s->now.ledger.pending);
 	} else {
 		count_in(s, was_id, is_dead ? &s->now.ledger.dead : &s->now.ledger.pending);

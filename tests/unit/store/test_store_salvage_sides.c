@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/check.h"
 #include "rig/faultfs.h"
 #include "rig/faultsql.h"
@@ -102,6 +103,7 @@ static const struct harm {
     {"ALTER TABLE cache DROP COLUMN checksum", 0, 0, true, true, true, true}, /* of an older kspool */
     {"UPDATE partial SET bytes = bytes + 7 WHERE block_id = 21", 5, 5, true, true, true, true},
     {"UPDATE partial SET settled = 60000 WHERE block_id = 21", 5, 512, true, true, true, true},
+    {"UPDATE partial SET settled = 100 WHERE block_id = 21", 5, 100, true, true, true, true},
     /* of one that nobody knows of, too: each of them is counted once */
     {"UPDATE partial SET bytes = bytes + 7 WHERE block_id = 21; DELETE FROM partial WHERE block_id = 1", 10, 10, true,
      true, true, true},
@@ -212,12 +214,57 @@ static void how_much_is_awaited_may_be_lost(void **state)
 	assert_true(tried > 5);
 }
 
+static void be_told(const struct spooldir *d)
+{
+	struct error e;
+	struct buf out;
+
+	buf_init(&out, 1 << 16);
+	assert_int_equal(store_repair(d->path, &(struct store_repair){0}, &out, &e), ERR_OK);
+	buf_fini(&out);
+	assert_int_equal(life_problems(d, NULL, 0), 0);
+}
+
+/* A person was told of a damaged message, and it comes back: of the next one nobody was told yet. */
+static void what_came_back_is_not_what_is_damaged_next(void **state)
+{
+	struct spooldir d, old;
+	struct store *s = life_begin(&d);
+
+	(void)state;
+	life_append(s, 0, MESSAGES);
+	life_close(s);
+	spooldir_make(&old);
+	spooldir_copy(&d, &old);
+	for (uint64_t id = 5; id <= 15; id += 10) {
+		spooldir_damage(d.path, id);
+		s = life_open(&d, NULL);
+		(void)life_waiting(s, 0); /* which meets it */
+		assert_int_equal(life_waiting(s, 0), MESSAGES - 1);
+		life_expect(s, MESSAGES, 0, MESSAGES - 1, 1);
+		assert_int_equal(life_number(s, "SELECT ifnull(sum(messages), 0) FROM losses"), 1);
+		life_close(s);
+		assert_int_equal(life_problems(&d, NULL, 0), 1);
+		if (id == 15)
+			break;
+		be_told(&d);
+		assert_int_equal(rename(old.path, spooldir_file(&d, aside)), 0);
+		s = life_open(&d, NULL);
+		life_expect(s, MESSAGES, 0, MESSAGES, 0);
+		assert_int_equal(s->durable.told, 0);
+		life_close(s);
+	}
+	spooldir_remove(&old);
+	spooldir_remove(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_stands_beside_the_messages_comes_back_or_is_counted),
 	    cmocka_unit_test(notes_of_an_older_kspool_come_back),
 	    cmocka_unit_test(how_much_is_awaited_may_be_lost),
+	    cmocka_unit_test(what_came_back_is_not_what_is_damaged_next),
 	};
 
 	faultfs_skip_syncs();
