@@ -98,3 +98,11 @@ int sqlite3_wal_checkpoint_v2(sqlite3 *db, const char *schema, int mode, int *in
 {
 	CALL(sqlite3_wal_checkpoint_v2, NULL, db, schema, mode, in_log, written);
 }
+
+int sqlite3_create_function_v2(sqlite3 *db, const char *name, int arguments, int form, void *user,
+                               void (*function)(sqlite3_context *, int, sqlite3_value **),
+                               void (*step)(sqlite3_context *, int, sqlite3_value **), void (*final)(sqlite3_context *),
+                               void (*destroy)(void *))
+{
+	CALL(sqlite3_create_function_v2, name, db, name, arguments, form, user, function, step, final, destroy);
+}

@@ -15,6 +15,8 @@
 
 enum { GROUP = 10 };
 
+static const struct store *by_hand; /* what a statement of a test changed need not agree any more */
+
 uint32_t life_bytes(uint64_t n) { return (uint32_t)(n % 7 * 400); }
 
 void life_append(struct store *s, uint64_t n, uint32_t count)
@@ -55,6 +57,7 @@ struct store *life_open(const struct spooldir *d, struct store_report *report)
 
 	if (store_open(&o, &s, report, &e) != ERR_OK)
 		fail_msg("%s", e.text);
+	by_hand = by_hand == s ? NULL : by_hand;
 	return s;
 }
 
@@ -65,10 +68,50 @@ void life_checkpoint(struct store *s)
 	assert_int_equal(store_checkpoint(s, true, &e), ERR_OK);
 }
 
+static void agree(struct store *s, const char *what, uint64_t known, const char *sql)
+{
+	const int64_t there = life_number(s, sql);
+
+	if ((int64_t)known != there)
+		fail_msg("%s: %llu are known, and %lld there", what, (unsigned long long)known, (long long)there);
+}
+
+void life_agrees(struct store *s)
+{
+	const struct totals *t = &s->durable;
+	struct side_total positions, imports;
+	struct error e;
+
+	if (s == by_hand || s->untrusted || s->in_group)
+		return;
+	agree(s, "failures", store_retrying(s), "SELECT count(*) FROM failures");
+	assert_int_equal(side_positions_total(s->db, &positions, &e), ERR_OK);
+	assert_int_equal(side_imports_total(s->db, &imports, &e), ERR_OK);
+	assert_int_equal(s->rows.positions, positions.rows);
+	assert_int_equal(s->rows.imports, imports.rows);
+	if (positions.wrong == 0)
+		assert_int_equal(s->rows.positions_sum, positions.sum);
+	if (imports.wrong == 0)
+		assert_int_equal(s->rows.imports_sum, imports.sum);
+	agree(s, "keys", s->rows.keys, "SELECT count(*) FROM cache");
+	if (s->leads_durable > (uint64_t)life_number(s, "SELECT count(*) FROM clock"))
+		fail_msg("notes of the clock are known that are not there");
+	if ((uint64_t)life_number(s, "SELECT ifnull(max(id), 0) FROM failures") > s->failures_max_id)
+		fail_msg("one failed behind the last that is known to have");
+	if (t->told > t->ledger.damaged)
+		fail_msg("%llu are damaged, and of %llu somebody knows", (unsigned long long)t->ledger.damaged,
+		         (unsigned long long)t->told);
+	if ((uint64_t)life_number(s, "SELECT ifnull(sum(messages), 0) FROM losses") > store_untold(t))
+		fail_msg("more reasons than damaged messages");
+	if (s->salvage_is_done && s->put_off_count == 0)
+		agree(s, "awaited", 0, "SELECT ifnull(sum(after_id), 0) FROM salvage WHERE path = 'expected'");
+}
+
 void life_close(struct store *s)
 {
 	struct error e;
 
+	life_agrees(s);
 	assert_int_equal(store_close(s, &e), ERR_OK);
 }
 
@@ -205,6 +248,7 @@ void life_sql(struct store *s, const char *sql)
 {
 	char *why = NULL;
 
+	by_hand = s;
 	if (sqlite3_exec(s->db, sql, NULL, NULL, &why) != SQLITE_OK)
 		fail_msg("%s: %s", sql, why);
 }

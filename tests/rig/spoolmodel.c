@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "rig/lives.h"
 #include "rig/spoolmodel_internal.h"
 
 int64_t model_own_ms(const struct model *m) { return m->uptime_ms + m->offset_ms; }
@@ -101,9 +102,35 @@ void model_ids_after_stop(struct model *m)
 	m->now.next_id = m->durable_next;
 }
 
+/* What a handle knows and a start derives from the file: the same before and after a stop, clean or not. */
+static void expect_same_handle(const struct store *is, const struct store *was)
+{
+#define SAME(member) same(#member, is->member, was->member)
+	SAME(durable.pending_bytes);
+	SAME(durable.retrying);
+	SAME(durable.possible);
+	SAME(durable.told);
+	SAME(durable.handed);
+	SAME(durable.clock_offset);
+	SAME(durable.blocks_from);
+	SAME(durable.rows_from);
+	SAME(id.low);
+	SAME(page_bytes);
+	SAME(rows.positions);
+	SAME(rows.positions_sum);
+	SAME(rows.keys);
+	SAME(rows.imports);
+	SAME(rows.imports_sum);
+	assert_true(is->failures_max_id <= was->failures_max_id);
+	same("gone", is->rows.positions_gone + is->rows.keys_gone + is->rows.imports_gone, 0);
+#undef SAME
+}
+
 void model_reopen(struct model *m, bool clean)
 {
 	struct store_report report;
+	const struct store was = *m->s;
+	const uint64_t last_lead = was.lead_count > 0 ? store_leads_last(m->s) : 0;
 	struct error e;
 
 	if (clean)
@@ -121,6 +148,9 @@ void model_reopen(struct model *m, bool clean)
 	assert_int_equal(report.marker, m->disk_failed);
 	m->disk_failed = false;
 	model_ids_after_stop(m);
+	expect_same_handle(m->s, &was);
+	if (m->s->lead_count > 0) /* those of what waits, and the last */
+		same("the last note of the clock", store_leads_last(m->s), last_lead);
 }
 
 void model_close(struct model *m)
@@ -322,6 +352,7 @@ void model_expect(struct model *m)
 	uint64_t missing = 7;
 
 	assert_false(m->in_group || store_in_group(m->s));
+	life_agrees(m->s);
 	expect_state(m);
 	expect_tables(m);
 	expect_failures(m);

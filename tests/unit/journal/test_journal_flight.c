@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -26,6 +28,19 @@ static uint64_t reopen(struct flight *f, struct flight_start *start)
 	found = flight_open(f, start);
 	start->possible = atomic_load(&f->possible);
 	return found;
+}
+
+/* How many were possible when this run began: tools/crashrun reads it. */
+static uint64_t opened_with(const struct spooldir *d)
+{
+	size_t count;
+	unsigned char *bytes = spooldir_load(spooldir_file(d, ".flight"), &count);
+	uint64_t n = 0;
+
+	assert_in_range(count, 9 * sizeof n, 100 * sizeof n);
+	memcpy(&n, bytes + 8 * sizeof n, sizeof n);
+	free(bytes);
+	return n;
 }
 
 static void what_was_under_way_is_found(void **state)
@@ -48,6 +63,7 @@ static void what_was_under_way_is_found(void **state)
 	flight_end(&f, 100, 90, 10); /* 90 wait for their commit, 10 may have been taken */
 	assert_int_equal(reopen(&f, &start), 110);
 	assert_int_equal(start.possible, 150 + 10 + 110);
+	assert_int_equal(opened_with(&d), start.possible);
 	flight_send(&f, 100);
 	flight_end(&f, 100, 100, 0);
 	flight_settled(&f, 60, 2);
