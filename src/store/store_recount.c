@@ -588,7 +588,6 @@ enum err store_mend(struct store *s, bool all, struct store_report *report, stru
 		err = store_commit(s, e);
 	s->mend_is_due &= err != ERR_OK; /* else it is tried again */
 	s->came_again &= err != ERR_OK;
-	s->due_ms = 0; /* whatever is not on its way is looked for anew */
-	s->due_id = 0;
+	s->due_ms = 0; /* whatever is not on its way is looked for anew: no message is due at 0 */
 	return err;
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "rig/errorwatch.h"
 #include "rig/faultfs.h"
 #include "rig/faultsql.h"
 #include "rig/lives.h"
@@ -440,6 +441,55 @@ static void each_step_tells_what_came_back(void **state)
 	life_end(&d, s);
 }
 
+static bool all_but_some(void *arg, uint64_t id)
+{
+	(void)arg;
+	return id > 3;
+}
+
+/* A group that is refused after some were evicted for it, and any call fails on the way: nobody lost his place. */
+static void a_call_that_fails_while_room_is_made_evicts_nobody(void **state)
+{
+	enum { ROWS = 20, BYTES = 100 };
+	struct store_options o;
+	struct spooldir d;
+	struct store *s = life_begin(&d);
+	struct message *m = spooldir_message(1, 10 * BYTES);
+	struct error e;
+	uint64_t n = 0, bytes;
+	bool failed = true;
+
+	(void)state;
+	append_same(s, ROWS, BYTES);
+	bytes = store_pending_bytes(s);
+	o = spooldir_options(&d);
+	o.max_bytes = bytes;
+	o.evict_oldest = true;
+	store_reconfigure(s, &o);
+	store_set_claims(s, all_but_some, NULL);
+	while (failed) {
+		enum err err;
+
+		assert_int_equal(store_begin(s, &e), ERR_OK);
+		faultsql_arm(++n, SQLITE_NOMEM, false);
+		err = store_append(s, m, &e);
+		ERRORWATCH_EXPECT(err, &e, NULL, "a refused group", n);
+		failed = faultsql_failed();
+		faultsql_arm(0, 0, false);
+		assert_int_equal(err, failed ? ERR_MEMORY : ERR_FULL);
+		assert_int_equal(store_in_group(s), !failed);
+		if (!failed)
+			assert_int_equal(store_commit(s, &e), ERR_OK);
+		life_expect(s, ROWS, 0, ROWS, 0);
+		assert_int_equal(store_ledger(s)->evicted, 0);
+		assert_int_equal(store_pending_bytes(s), bytes);
+		assert_true(n < 100);
+	}
+	assert_true(n > 8);
+	message_free(m);
+	life_end(&d, s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -447,6 +497,7 @@ int main(void)
 	    cmocka_unit_test(more_damage_than_one_step_takes),
 	    cmocka_unit_test(a_damaged_block_on_a_full_disk_is_passed),
 	    cmocka_unit_test(a_long_shelf),
+	    cmocka_unit_test(a_call_that_fails_while_room_is_made_evicts_nobody),
 	    cmocka_unit_test(what_is_missing_is_counted),
 	    cmocka_unit_test(old_keys_go_little_by_little),
 	    cmocka_unit_test(a_damaged_position_is_none),

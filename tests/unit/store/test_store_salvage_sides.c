@@ -143,6 +143,8 @@ static void what_stands_beside_the_messages_comes_back_or_is_counted(void **stat
 		set_aside(&d);
 		s = life_open(&d, NULL);
 		expect(s, &harms[i]);
+		/* No step ended within a page: of none is noted how far it was read. */
+		assert_int_equal(life_number(s, "SELECT count(*) FROM salvage WHERE path LIKE 'part:%'"), 0);
 		life_close(s);
 		if (life_problems(&d, NULL, 0) > 0)
 			fail_msg("%s: there are problems", harms[i].sql);
