@@ -64,6 +64,7 @@ static const struct {
     {"store_rows_tell_now", AN_ERROR, ERR_FULL, NULL, "told when there is room"},
     {"store_salvage_ledger", AN_ERROR, ERR_DISK, NULL, "told when it is to be read back"},
     {"store_salvage", AN_ERROR, ERR_DISK, "cannot be read", "a part is left out, and tried at the next start"},
+    {"trouble_of", AN_ERROR, ERR_DISK, "from byte", "told with its place; a long path is cut"},
     {"read_facts", AN_ERROR, ERR_DISK, NULL, "a part that cannot be read is met again when it is read back"},
     {"pages_open", AN_ERROR, ERR_DISK, NULL, "a part that cannot be read is met again when it is read back"},
     {"watch_inside", A_FAULT, ERR_OK, "stat ", "then all of it is looked at"},
