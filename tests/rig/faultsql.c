@@ -31,6 +31,8 @@ void faultsql_arm_new(int code)
 	armed.is_for_new = true;
 }
 
+void faultsql_pause(bool is_paused) { armed.is_inside = is_paused; }
+
 bool faultsql_failed(void) { return armed.failed; }
 
 static char what[400];

@@ -12,6 +12,7 @@
 #include <sqlite3.h>
 
 #include "base/mem.h"
+#include "rig/faultsql.h"
 #include "rig/spoolmodel_internal.h"
 
 /* The copy that was made last: what it holds. */
@@ -70,12 +71,14 @@ static int64_t own_ms_of(const char *path)
 	sqlite3 *db;
 	int64_t ms;
 
+	faultsql_pause(true);
 	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
 	assert_int_equal(sqlite3_prepare_v2(db, "SELECT clock_ms FROM ledger", -1, &st, NULL), SQLITE_OK);
 	assert_int_equal(sqlite3_step(st), SQLITE_ROW);
 	ms = sqlite3_column_int64(st, 0);
 	(void)sqlite3_finalize(st);
 	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+	faultsql_pause(false);
 	return ms;
 }
 
