@@ -31,14 +31,16 @@ static void take_slot_of_file(struct left *l, uint32_t slot, const unsigned char
 	                       .slot = slot,
 	                       .ones = left_ones(bytes + SLOT_BITS, 0, PART_IDS - 1)};
 	const size_t at = left_seek(l, p.number);
+	bool is_later;
 
 	l->commit = p.commit > l->commit ? p.commit : l->commit;
 	if (at == l->count || l->parts[at].number != p.number) {
 		left_put_part(l, at == l->count ? 0 : at + 1, p);
 		return;
 	}
-	left_use_slot(l, p.commit > l->parts[at].commit ? l->parts[at].slot : slot, SLOT_FREE);
-	if (p.commit > l->parts[at].commit)
+	is_later = p.commit > l->parts[at].commit;
+	left_use_slot(l, is_later ? l->parts[at].slot : slot, SLOT_FREE);
+	if (is_later)
 		l->parts[at] = p;
 }
 
@@ -62,7 +64,6 @@ static void read_all(struct left *l)
 		else
 			i++;
 	}
-	left_free_slots(l);
 }
 
 /* False: there is none of this spool. */
@@ -102,7 +103,7 @@ struct left *left_open(const struct files *f, struct spool_id id, bool writes)
 
 	l->files = f;
 	l->id = id;
-	left_use_slot(l, 0, SLOT_USED);
+	l->slots = 1;
 	l->fd = files_open_one(f, ".left", (writes ? O_RDWR : O_RDONLY) | O_NONBLOCK);
 	l->trouble = l->fd < 0 && errno != ENOENT ? errno : 0;
 	is_there = read_head(l);
@@ -178,7 +179,7 @@ uint64_t left_highest(struct left *l)
 
 		if (p->run > 0)
 			return (left_end(p) + 1) * PART_IDS;
-		for (uint32_t at = PART_IDS; at-- > 0 && p->ones > 0;)
+		for (uint32_t at = PART_IDS; at-- > 0;)
 			if (left_load(l, p)->bits[at / 8] >> at % 8 & 1)
 				return p->number * PART_IDS + at + 1;
 	}
@@ -227,6 +228,7 @@ static bool is_dirty(const struct left *l)
 	return found;
 }
 
+/* What left its slot needs it no more when all is written. */
 static bool write_all(struct left *l)
 {
 	bool all = true;
@@ -239,7 +241,10 @@ static bool write_all(struct left *l)
 			left_write_part(l, &l->loaded[i]);
 			all &= !l->loaded[i].is_dirty;
 		}
-	return all && !l->head_is_due;
+	if (!all || l->head_is_due)
+		return false;
+	left_free_slots(l);
+	return true;
 }
 
 /* The file ends with its last part; one that stands behind more free ones than there are parts moves forward. */
@@ -265,7 +270,6 @@ static void write_what_is_due(struct left *l)
 {
 	if (l->fd < 0 || (!l->head_is_due && l->unconfirmed == 0 && !is_dirty(l)) || !write_all(l))
 		return;
-	left_free_slots(l);
 	if (l->unconfirmed > 0)
 		left_confirm(l, l->unconfirmed);
 }
@@ -319,7 +323,6 @@ void left_keep(struct left *l, uint64_t commit)
 		l->commit = before;
 	if (!write_all(l))
 		return;
-	left_free_slots(l);
 	shorten(l);
 	if (l->unconfirmed > 0)
 		left_confirm(l, l->unconfirmed);

@@ -74,12 +74,12 @@ void left_write_head(struct left *l)
 	l->head_is_due = !left_write_slot(l, 0, bytes);
 }
 
-void left_write_part(struct left *l, struct loaded *b)
+static void write_part(struct left *l, struct loaded *b, uint64_t commit)
 {
 	struct part *p = &l->parts[left_seek(l, b->number)];
 	unsigned char bytes[SLOT_BYTES] = {0};
 
-	p->commit = l->commit;
+	p->commit = commit;
 	memcpy(bytes, left_part_magic, sizeof left_part_magic);
 	put_little(bytes + SLOT_NUMBERS, p->number, 8);
 	put_little(bytes + SLOT_NUMBERS + 8, p->run, 8);
@@ -87,6 +87,8 @@ void left_write_part(struct left *l, struct loaded *b)
 	memcpy(bytes + SLOT_BITS, b->bits, PART_BYTES);
 	b->is_dirty = !left_write_slot(l, p->slot, bytes);
 }
+
+void left_write_part(struct left *l, struct loaded *b) { write_part(l, b, l->commit); }
 
 /* Reading */
 
@@ -194,11 +196,13 @@ void left_remove_part(struct left *l, size_t at)
 	memmove(l->parts + at, l->parts + at + 1, (l->count - at) * sizeof *l->parts);
 }
 
-/* What is all ones right behind it becomes its run. */
+/* What is all ones right behind it becomes its run. Its slot is written once more, for one that never was looks like a
+ * damaged one; any other of its number counts more. */
 static void join(struct left *l, size_t at)
 {
 	while (at + 1 < l->count && l->parts[at + 1].number == left_end(&l->parts[at]) + 1 &&
 	       l->parts[at + 1].ones == PART_IDS) {
+		write_part(l, left_load(l, &l->parts[at + 1]), 0);
 		l->parts[at].run += 1 + l->parts[at + 1].run;
 		left_remove_part(l, at + 1);
 		left_set_dirty(l, &l->parts[at]);

@@ -218,10 +218,8 @@ static enum err use_of(struct pages *p, uint32_t n, unsigned char *ret, struct e
 
 enum err pages_free_list(struct pages *p, bool *ret_sound, struct error *e)
 {
-	enum err err;
+	enum err err = load_free_list(p, e);
 
-	p->tolerates = false;
-	err = load_free_list(p, e);
 	*ret_sound = p->free_list == LIST_READ;
 	for (uint32_t n = 1; n <= p->count && *ret_sound && err == ERR_OK; n++) {
 		unsigned char use;

@@ -16,98 +16,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/cleanup.h"
-#include "base/mem.h"
-#include "rig/errorwatch.h"
 #include "rig/faultfs.h"
-#include "rig/spooldir.h"
-#include "store/files/left.h"
-
-enum { IDS = 32256 * 8, SLOT_BYTES = 4096 };
-static const struct spool_id ours = {1, 2}, theirs = {1, 3};
-
-struct place {
-	struct spooldir dir;
-	struct files files;
-	struct left *left;
-	unsigned char *model; /* a byte an id */
-	uint64_t commit;
-};
-
-static void open_left(struct place *p, struct spool_id id)
-{
-	left_close(p->left);
-	p->left = left_open(&p->files, id, true);
-}
-
-static void place_open(struct place *p)
-{
-	struct error e;
-
-	*p = (struct place){.files = FILES_NONE, .model = calloc(IDS + 1, 1)};
-	spooldir_make(&p->dir);
-	assert_int_equal(files_open(&p->files, p->dir.path, &e), ERR_OK);
-	open_left(p, ours);
-	assert_int_equal(left_trouble(p->left), 0);
-	assert_false(left_is_doubtful(p->left));
-}
-
-static void place_close(struct place *p)
-{
-	left_close(p->left);
-	files_close(&p->files);
-	free(p->model);
-	spooldir_remove(&p->dir);
-}
-
-static void set(struct place *p, uint64_t first, uint64_t last)
-{
-	left_note(p->left, first, last);
-	memset(p->model + first, 1, last - first + 1);
-}
-
-static void take_back(struct place *p, uint64_t id)
-{
-	left_note_back(p->left, id);
-	p->model[id] = 0;
-}
-
-static void keep(struct place *p) { left_keep(p->left, ++p->commit); }
-
-static uint64_t ones(const struct place *p, uint64_t first, uint64_t last)
-{
-	uint64_t n = 0;
-
-	for (uint64_t id = first; id <= last; id++)
-		n += p->model[id];
-	return n;
-}
-
-static void compare(struct place *p)
-{
-	uint64_t highest = 0;
-
-	for (uint64_t id = 1; id <= IDS; id++) {
-		if (left_has(p->left, id) != p->model[id])
-			fail_msg("id %lu: %d, must be %d", (unsigned long)id, !p->model[id], p->model[id]);
-		highest = p->model[id] ? id : highest;
-	}
-	assert_int_equal(left_highest(p->left), highest);
-	for (int i = 0; i < 200; i++) {
-		const uint64_t first = 1 + (uint64_t)rand() % IDS, last = first + (uint64_t)rand() % (IDS - first + 1);
-
-		assert_int_equal(left_count(p->left, first, last), ones(p, first, last));
-	}
-}
-
-static off_t file_bytes(const struct place *p)
-{
-	AUTOFREE char *path = mem_format("%s.left", p->dir.path);
-	struct stat st;
-
-	assert_int_equal(stat(path, &st), 0);
-	return st.st_size;
-}
+#include "rig/left_place.h"
 
 static void in_order_it_stays_small(void **state)
 {
@@ -145,8 +55,12 @@ static void any_order_is_what_was_set(void **state)
 				set(&p, first, last < IDS ? last : IDS);
 		}
 		keep(&p);
-		if (round % 3 == 0)
+		if (round % 3 == 0) {
+			const uint64_t commit = left_commit(p.left);
+
 			open_left(&p, ours);
+			assert_int_equal(left_commit(p.left), commit); /* as the file has it */
+		}
 		if (round % 10 == 9)
 			compare(&p);
 		assert_int_equal(left_taken_back(p.left) == p.commit, 1);
@@ -200,7 +114,7 @@ static void change_byte(const struct place *p, off_t at)
 static void a_wrong_byte_makes_no_bit(void **state)
 {
 	(void)state;
-	for (off_t at = 3; at < 4 * SLOT_BYTES; at += 701) {
+	for (off_t at = 3; at < 4 * SLOT_BYTES; at += at >= 2 * SLOT_BYTES + 7 && at < 2 * SLOT_BYTES + 50 ? 3 : 701) {
 		struct place p;
 		uint64_t known = 0;
 
@@ -226,26 +140,223 @@ static void a_wrong_byte_makes_no_bit(void **state)
 	}
 }
 
+/* Whichever half of its id is another's. */
 static void another_spools_is_put_away(void **state)
 {
+	static const struct spool_id others[] = {{1, 3}, {2, 2}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+		AUTOFREE char *other = NULL;
+		struct place p;
+
+		place_open(&p);
+		set(&p, 1, 40000);
+		keep(&p);
+		other = mem_format("%s.left.other", p.dir.path);
+		assert_int_equal(access(other, F_OK), -1);
+		open_left(&p, others[i]);
+		assert_true(left_is_doubtful(p.left));
+		assert_int_equal(left_highest(p.left), 0);
+		assert_int_equal(left_commit(p.left), 0);
+		assert_int_equal(access(other, F_OK), 0);
+		open_left(&p, others[i]);
+		assert_false(left_is_doubtful(p.left));
+		left_close(p.left);
+		p.left = left_open(&p.files, ours, false); /* whoever only looks moves nothing */
+		assert_int_equal(left_highest(p.left), 0);
+		place_close(&p);
+	}
+}
+
+/* A part far behind, when those before it became one: it moves forward, and is there still when the file ends earlier.
+ * Written by a look, it stands in two slots for a while. */
+static void what_moves_forward_is_not_lost(void **state)
+{
+	(void)state;
+	for (int looks = 0; looks < 2; looks++) {
+		struct place p;
+
+		place_open(&p);
+		for (uint64_t n = 0; n < 7; n++)
+			set(&p, n * PART + 9, n * PART + 40);
+		keep(&p);
+		assert_int_equal(file_bytes(&p), 8 * SLOT_BYTES);
+		set(&p, 1, 6 * PART);
+		keep(&p);
+		assert_int_equal(file_bytes(&p), 8 * SLOT_BYTES);
+		if (looks) {
+			left_look(p.left);
+			open_left(&p, ours);
+			compare(&p);
+		}
+		take_back(&p, 1);
+		keep(&p);
+		assert_int_equal(file_bytes(&p), 3 * SLOT_BYTES);
+		open_left(&p, ours);
+		compare(&p);
+		set(&p, 7 * PART + 5, 7 * PART + 6); /* takes a slot that is free */
+		keep(&p);
+		assert_int_equal(file_bytes(&p), 4 * SLOT_BYTES);
+		open_left(&p, ours);
+		compare(&p);
+		place_close(&p);
+	}
+}
+
+/* Parts that are all ones without one before them, read again: what comes between them makes one of all. */
+static void what_is_whole_joins_after_a_start(void **state)
+{
 	struct place p;
-	AUTOFREE char *other = NULL;
 
 	(void)state;
 	place_open(&p);
-	set(&p, 1, 40000);
+	for (uint64_t n = 1; n < 8; n += 2)
+		set(&p, n * PART + 1, (n + 1) * PART);
 	keep(&p);
-	other = mem_format("%s.left.other", p.dir.path);
-	assert_int_equal(access(other, F_OK), -1);
-	open_left(&p, theirs);
-	assert_true(left_is_doubtful(p.left));
-	assert_int_equal(left_highest(p.left), 0);
-	assert_int_equal(access(other, F_OK), 0);
-	open_left(&p, theirs);
+	compare(&p);
+	open_left(&p, ours);
+	compare(&p);
+	open_left(&p, ours);
+	for (uint64_t n = 0; n < 8; n += 2) {
+		set(&p, n * PART + 1, (n + 1) * PART);
+		keep(&p);
+	}
+	for (uint64_t i = 0; i < 2; i++) {
+		take_back(&p, 9 + i);
+		keep(&p);
+	}
+	assert_int_equal(file_bytes(&p), 2 * SLOT_BYTES);
+	open_left(&p, ours);
+	compare(&p);
+	place_close(&p);
+}
+
+/* Several parts become whole in one group: what stands behind a slot that was never written is read again. */
+static void what_is_whole_at_once_leaves_no_doubt(void **state)
+{
+	struct place p;
+
+	(void)state;
+	place_open(&p);
+	set(&p, 1, 3 * PART);
+	set(&p, 5 * PART + 1, 5 * PART + 9);
+	keep(&p);
+	open_left(&p, ours);
 	assert_false(left_is_doubtful(p.left));
-	left_close(p.left);
-	p.left = left_open(&p.files, ours, false); /* whoever only looks moves nothing */
-	assert_int_equal(left_highest(p.left), 0);
+	compare(&p);
+	place_close(&p);
+}
+
+/* Notes that touch each other, of either kind, in the order in which they came. */
+static void notes_of_one_group_count_in_turn(void **state)
+{
+	struct place p;
+
+	(void)state;
+	place_open(&p);
+	set(&p, 1, 5);
+	set(&p, 6, 9);
+	take_back(&p, 10);
+	set(&p, 11, 12);
+	take_back(&p, 4);
+	take_back(&p, 5);
+	set(&p, 6, 6);
+	set(&p, 30, 40);
+	take_back(&p, 35);
+	set(&p, 35, 35);
+	take_back(&p, 36);
+	keep(&p);
+	compare(&p);
+	open_left(&p, ours);
+	compare(&p);
+	place_close(&p);
+}
+
+/* A group that changes nothing writes nothing, and is not the commit that wrote last; nor does a look. */
+static void what_changes_nothing_is_not_written(void **state)
+{
+	struct place p;
+
+	(void)state;
+	place_open(&p);
+	set(&p, 5, 900);
+	keep(&p);
+	faultfs_arm(FAULTFS_CHANGES, 1, EIO, true);
+	set(&p, 7, 20);
+	keep(&p);
+	set(&p, 900, 900);
+	keep(&p);
+	left_look(p.left);
+	assert_int_equal(faultfs_failed(), 0);
+	faultfs_arm(0, 0, 0, false);
+	assert_int_equal(left_commit(p.left), 1);
+	open_left(&p, ours);
+	assert_int_equal(left_commit(p.left), 1);
+	compare(&p);
+	place_close(&p);
+}
+
+/* One that has no byte is as none; one that is too short is not what was written. One without a part is whole. */
+static void a_short_file_is_told(void **state)
+{
+	AUTOFREE char *path = NULL;
+	struct place p;
+
+	(void)state;
+	place_open(&p);
+	path = mem_format("%s.left", p.dir.path);
+	left_close(take(p.left));
+	spooldir_store(path, "", 0);
+	open_left(&p, ours);
+	assert_false(left_is_doubtful(p.left));
+	left_close(take(p.left));
+	spooldir_store(path, "short", 5);
+	open_left(&p, ours);
+	assert_true(left_is_doubtful(p.left));
+	open_left(&p, ours);
+	assert_false(left_is_doubtful(p.left));
+	assert_int_equal(file_bytes(&p), SLOT_BYTES);
+	assert_int_equal(unlink(path), 0);
+	left_look(p.left);
+	assert_int_equal(file_bytes(&p), SLOT_BYTES);
+	open_left(&p, ours);
+	assert_false(left_is_doubtful(p.left));
+	place_close(&p);
+}
+
+/* More parts than are held in memory change in one group, and again in the next. */
+static void more_parts_than_memory_holds(void **state)
+{
+	enum { PARTS = 40 };
+	struct place p;
+
+	(void)state;
+	place_open(&p);
+	for (uint64_t round = 0; round < 3; round++) {
+		for (uint64_t n = 0; n < PARTS; n++)
+			left_note(p.left, n * PART + 10 + round * 100, n * PART + 19 + round * 100 + n);
+		for (uint64_t n = 0; n < PARTS; n += 3)
+			left_note_back(p.left, n * PART + 12 + round * 100);
+		keep(&p);
+		if (round == 1)
+			open_left(&p, ours);
+		for (uint64_t n = 0; n < PARTS; n++) {
+			const uint64_t each = 10 + n - (n % 3 == 0);
+
+			assert_int_equal(left_count(p.left, n * PART + 1, (n + 1) * PART), (round + 1) * each);
+			for (uint64_t r = 0; r <= round; r++) {
+				const uint64_t first = n * PART + 10 + r * 100;
+
+				assert_true(left_has(p.left, first));
+				assert_true(left_has(p.left, first + 9 + n));
+				assert_int_equal(left_has(p.left, first + 2), n % 3 != 0);
+				assert_false(left_has(p.left, first - 1));
+				assert_false(left_has(p.left, first + 10 + n));
+			}
+		}
+	}
+	assert_int_equal(file_bytes(&p), (PARTS + 1) * SLOT_BYTES);
 	place_close(&p);
 }
 
@@ -274,6 +385,13 @@ static void old_slots_make_no_bit(void **state)
 	keep(&p);
 	for (off_t slot = 1; slot < bytes / SLOT_BYTES; slot++) /* behind the file's end: as if it had not been cut */
 		assert_int_equal(pwrite(fd, old + slot * SLOT_BYTES, SLOT_BYTES, (slot + 20) * SLOT_BYTES), SLOT_BYTES);
+	open_left(&p, ours);
+	compare(&p);
+	for (int i = 0; i < 2; i++) { /* they stand in nobody's way, and go */
+		take_back(&p, 3 * 32256 + 6 + (uint64_t)i);
+		keep(&p);
+	}
+	assert_true(file_bytes(&p) <= 6 * SLOT_BYTES);
 	open_left(&p, ours);
 	compare(&p);
 	(void)close(fd);
@@ -315,94 +433,6 @@ static void a_file_that_goes_comes_back(void **state)
 	}
 }
 
-/*
- * The disk refuses each write from the n-th on while bits are set and taken back: that is known for as long as
- * something is missing, and with the first look that finds room all is there, what was taken back too.
- */
-static void what_was_refused_is_written_when_there_is_room(void **state)
-{
-	(void)state;
-	for (uint64_t n = 1; n < 8; n++) {
-		struct place p;
-
-		place_open(&p);
-		set(&p, 40, 40 + n * 5000);
-		keep(&p);
-		faultfs_arm(FAULTFS_WRITE, n, ENOSPC, true);
-		for (uint64_t i = 0; i < 4; i++) {
-			set(&p, 1 + i * 33000, i * 33000 + 100 * n);
-			if (i % 2 == n % 2)
-				take_back(&p, 45 + i);
-			keep(&p);
-			left_look(p.left);
-			assert_int_equal(left_trouble(p.left), faultfs_failed() > 0 ? ENOSPC : 0);
-		}
-		assert_int_equal(left_trouble(p.left), ENOSPC);
-		ERRORWATCH_EXPECT(ERR_OK, NULL, NULL, "PATH.left on a full disk, write", n);
-		faultfs_arm(0, 0, 0, false);
-		left_look(p.left);
-		assert_int_equal(left_trouble(p.left), 0);
-		compare(&p);
-		open_left(&p, ours);
-		assert_false(left_is_doubtful(p.left));
-		assert_int_equal(left_commit(p.left), p.commit);
-		assert_int_equal(left_taken_back(p.left), n % 2 == 1 ? p.commit : p.commit - 1);
-		compare(&p);
-		place_close(&p);
-	}
-}
-
-/* Likewise where its name went to another file, or to none, and the new one is refused in the middle. */
-static void a_new_file_is_whole_or_tried_again(void **state)
-{
-	(void)state;
-	for (uint64_t n = 1; n < 4; n++) {
-		struct place p;
-
-		place_open(&p);
-		set(&p, 7, 60000);
-		keep(&p);
-		set(&p, 3 * 32256 + 5, 3 * 32256 + 9);
-		keep(&p);
-		assert_int_equal(unlink(spooldir_file(&p.dir, ".left")), 0);
-		faultfs_arm(FAULTFS_WRITE, n, ENOSPC, true);
-		left_look(p.left);
-		left_look(p.left);
-		assert_int_equal(left_trouble(p.left), ENOSPC);
-		ERRORWATCH_EXPECT(ERR_OK, NULL, NULL, "PATH.left on a full disk, write", n);
-		faultfs_arm(0, 0, 0, false);
-		left_look(p.left);
-		assert_int_equal(left_trouble(p.left), 0);
-		open_left(&p, ours);
-		assert_false(left_is_doubtful(p.left));
-		assert_int_equal(left_commit(p.left), p.commit);
-		compare(&p);
-		place_close(&p);
-	}
-}
-
-/* What cannot be written is told, with the reason. */
-static void a_write_that_fails_is_told(void **state)
-{
-	static const int codes[] = {EIO, ENOSPC, EDQUOT};
-
-	(void)state;
-	for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
-		struct place p;
-
-		place_open(&p);
-		set(&p, 1, 50);
-		keep(&p);
-		assert_int_equal(left_trouble(p.left), 0);
-		set(&p, 60, 40000);
-		faultfs_arm(FAULTFS_WRITE, 1, codes[i], true);
-		keep(&p);
-		faultfs_arm(0, 0, 0, false);
-		assert_int_equal(left_trouble(p.left), codes[i]);
-		place_close(&p);
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -413,9 +443,13 @@ int main(void)
 	    cmocka_unit_test(another_spools_is_put_away),
 	    cmocka_unit_test(old_slots_make_no_bit),
 	    cmocka_unit_test(a_file_that_goes_comes_back),
-	    cmocka_unit_test(what_was_refused_is_written_when_there_is_room),
-	    cmocka_unit_test(a_new_file_is_whole_or_tried_again),
-	    cmocka_unit_test(a_write_that_fails_is_told),
+	    cmocka_unit_test(what_moves_forward_is_not_lost),
+	    cmocka_unit_test(what_is_whole_joins_after_a_start),
+	    cmocka_unit_test(what_is_whole_at_once_leaves_no_doubt),
+	    cmocka_unit_test(notes_of_one_group_count_in_turn),
+	    cmocka_unit_test(what_changes_nothing_is_not_written),
+	    cmocka_unit_test(a_short_file_is_told),
+	    cmocka_unit_test(more_parts_than_memory_holds),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
