@@ -20,6 +20,7 @@
 #include "rig/faultfs.h"
 #include "rig/faultsql.h"
 #include "rig/lives.h"
+#include "store/store_internal.h"
 
 static void run_sql(const char *path, const char *sql)
 {
@@ -317,6 +318,7 @@ static void a_copy_of_this_spool_brings_nothing_twice(void **state)
 	life_settle(s, 1, 20);
 	assert_int_equal(store_import(s, copy, false, &rows, &e), ERR_INPUT);
 	assert_non_null(strstr(e.text, "30 of its messages are here, and 20 are not any more"));
+	assert_int_equal(sqlite3_txn_state(s->db, NULL), SQLITE_TXN_NONE);
 	life_expect(s, 50, 20, 30, 0);
 	assert_int_equal(store_import(s, copy, true, &rows, &e), ERR_OK);
 	assert_int_equal(rows, 50);
@@ -355,6 +357,7 @@ static void a_copy_without_a_name_is_known_by_its_first_message(void **state)
 	}
 	faultsql_arm(0, 0, false);
 	assert_non_null(strstr(e.text, "copy of this very spool, which holds its "));
+	assert_int_equal(sqlite3_txn_state(s->db, NULL), SQLITE_TXN_NONE); /* nothing keeps the log from its end */
 	life_expect(s, 50, 0, 50, 0);
 	life_end(&d, s);
 }
