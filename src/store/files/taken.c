@@ -18,9 +18,9 @@ static int by_id_and_sum(const void *a, const void *b)
 
 static void sort(struct taken *t)
 {
-	if (!t->is_sorted && t->count > 0)
+	if (t->is_unsorted)
 		qsort(t->items, t->count, sizeof *t->items, by_id_and_sum);
-	t->is_sorted = true;
+	t->is_unsorted = false;
 }
 
 void taken_fini(struct taken *t)
@@ -36,7 +36,7 @@ void taken_add(struct taken *t, uint64_t id, uint32_t sum)
 		t->items = mem_grow(t->items, t->capacity, sizeof *t->items);
 	}
 	t->items[t->count++] = (struct taken_one){.id = id, .sum = sum};
-	t->is_sorted = false;
+	t->is_unsorted = true;
 }
 
 bool taken_has(struct taken *t, uint64_t id, uint32_t sum)

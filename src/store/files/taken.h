@@ -21,7 +21,7 @@ struct taken {
 		uint32_t sum;
 	} * items;
 	size_t count, capacity;
-	bool is_sorted;
+	bool is_unsorted;
 };
 
 void taken_fini(struct taken *t);

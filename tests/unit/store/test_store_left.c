@@ -110,11 +110,21 @@ static void change_byte(const struct place *p, off_t at)
 	(void)close(fd);
 }
 
+/* Some bytes of each slot, and of the numbers of one of them every third. */
+static off_t next_byte(off_t at)
+{
+	enum { FROM = 2 * SLOT_BYTES + 7, TO = FROM + 43 };
+
+	if (at >= FROM && at < TO)
+		return at + 3;
+	return at < FROM && at + 701 > FROM ? FROM : at + 701;
+}
+
 /* One byte anywhere: what it knows is true, what it knows no more is told. */
 static void a_wrong_byte_makes_no_bit(void **state)
 {
 	(void)state;
-	for (off_t at = 3; at < 4 * SLOT_BYTES; at += at >= 2 * SLOT_BYTES + 7 && at < 2 * SLOT_BYTES + 50 ? 3 : 701) {
+	for (off_t at = 3; at < 4 * SLOT_BYTES; at = next_byte(at)) {
 		struct place p;
 		uint64_t known = 0;
 

@@ -1,0 +1,358 @@
+/*
+ * What an open file must hold, beside the bytes that were written: nothing that was written is called another's, and of
+ * what is known each byte counts.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/byte_order.h"
+#include "store/files/imprint.h"
+#include "store/files/wal_format.h"
+
+enum { PAGE = 512, HEAD = WAL_FRAME_HEADER_BYTES, FRAME = HEAD + PAGE, FRAMES = 300 };
+
+/* A log in memory, as SQLite writes it. */
+static unsigned char log_bytes[WAL_HEADER_BYTES + FRAMES * FRAME];
+static struct wal_sum seed;
+static struct imprint *p;
+
+static int64_t offset_of(size_t frame) { return WAL_HEADER_BYTES + (int64_t)frame * FRAME; }
+
+static unsigned char *frame_of(size_t frame) { return log_bytes + offset_of(frame); }
+
+static void make_header(uint32_t salt)
+{
+	put_big_u32(log_bytes, WAL_MAGIC);
+	put_big_u32(log_bytes + 4, WAL_VERSION);
+	put_big_u32(log_bytes + WAL_AT_PAGE_SIZE, PAGE);
+	put_big_u32(log_bytes + WAL_AT_SALTS, salt);
+	put_big_u32(log_bytes + WAL_AT_SALTS + 4, salt * 7);
+	seed = wal_sum_over(false, (struct wal_sum){0, 0}, log_bytes, WAL_AT_CHECKSUM);
+	put_big_u32(log_bytes + WAL_AT_CHECKSUM, seed.a);
+	put_big_u32(log_bytes + WAL_AT_CHECKSUM + 4, seed.b);
+}
+
+static void make_frame(size_t frame, unsigned char fill)
+{
+	unsigned char *f = frame_of(frame);
+
+	put_big_u32(f, (uint32_t)frame + 1);
+	put_big_u32(f + WAL_FRAME_COMMIT, frame % 3 == 0 ? 9 : 0);
+	memcpy(f + WAL_FRAME_SALTS, log_bytes + WAL_AT_SALTS, 8);
+	memset(f + HEAD, fill, PAGE);
+	seed = wal_sum_over(false, seed, f, WAL_SIGNED_FRAME_BYTES);
+	seed = wal_sum_over(false, seed, f + HEAD, PAGE);
+	put_big_u32(f + WAL_FRAME_CHECKSUM, seed.a);
+	put_big_u32(f + WAL_FRAME_CHECKSUM + 4, seed.b);
+}
+
+static void write_header(void) { imprint_wrote(p, log_bytes, WAL_HEADER_BYTES, 0); }
+
+static void write_head(size_t frame) { imprint_wrote(p, frame_of(frame), HEAD, offset_of(frame)); }
+
+static void write_page(size_t frame) { imprint_wrote(p, frame_of(frame) + HEAD, PAGE, offset_of(frame) + HEAD); }
+
+/* Whether a read of these bytes of the log is believed; with one bit wrong too. */
+static bool fits(int64_t offset, size_t count, bool is_wrong)
+{
+	unsigned char bytes[FRAME];
+
+	memcpy(bytes, log_bytes + offset, count);
+	bytes[count / 3] ^= is_wrong ? 16 : 0;
+	return imprint_fits(p, bytes, count, offset);
+}
+
+/* So many frames are known, and no more; what stands there now is believed. */
+static void expect_known(size_t known, size_t there)
+{
+	for (size_t i = 0; i < there; i++) {
+		assert_true(fits(offset_of(i), HEAD, false));
+		assert_true(fits(offset_of(i) + HEAD, PAGE, false));
+		assert_true(fits(offset_of(i), FRAME, false));
+		assert_int_equal(fits(offset_of(i), HEAD, true), i >= known);
+		assert_int_equal(fits(offset_of(i) + HEAD, PAGE, true), i >= known);
+	}
+	assert_true(imprint_fits_size(p, offset_of(known)));
+	assert_false(imprint_fits_size(p, offset_of(known) - 1));
+}
+
+static int begin(void **state)
+{
+	(void)state;
+	p = imprint_new(IMPRINT_OF_LOG);
+	make_header(5);
+	write_header();
+	return 0;
+}
+
+static void begin_with(size_t frames)
+{
+	for (size_t i = 0; i < frames; i++) {
+		make_frame(i, (unsigned char)i);
+		write_head(i);
+		write_page(i);
+	}
+}
+
+static int end(void **state)
+{
+	(void)state;
+	imprint_free(p);
+	return 0;
+}
+
+static void each_frame_that_was_written_is_known(void **state)
+{
+	(void)state;
+	assert_true(fits(0, WAL_HEADER_BYTES, false));
+	assert_false(fits(0, WAL_HEADER_BYTES, true));
+	begin_with(FRAMES);
+	expect_known(FRAMES, FRAMES);
+	assert_true(fits(0, WAL_HEADER_BYTES, false));
+	assert_false(fits(0, WAL_HEADER_BYTES, true));
+}
+
+/* The log begins again: what stood there counts no more. */
+static void a_new_header_begins_a_new_log(void **state)
+{
+	(void)state;
+	begin_with(6);
+	write_head(3);
+	make_header(6);
+	write_header();
+	expect_known(0, 6);
+	make_frame(0, 70);
+	write_head(0);
+	write_page(0);
+	expect_known(1, 6);
+	for (size_t i = 1; i < 6; i++) {
+		make_frame(i, (unsigned char)(i + 90));
+		imprint_learn(p, frame_of(i), FRAME, offset_of(i));
+	}
+	expect_known(6, 6);
+}
+
+/* In a transaction SQLite may write a page once more, and the headers from there on when it ends. */
+static void a_page_in_anothers_place_makes_the_rest_unknown(void **state)
+{
+	(void)state;
+	for (size_t at = 0; at < 5; at++) {
+		begin_with(5);
+		memset(frame_of(at) + HEAD, 99, PAGE);
+		write_page(at);
+		expect_known(at, 5);
+		imprint_free(p);
+		(void)begin(NULL);
+		begin_with(5);
+		write_head(at);
+		write_page(at);
+		memset(frame_of(at) + HEAD, 98, PAGE); /* the second page behind one header */
+		write_page(at);
+		expect_known(at, at + 1);
+		imprint_free(p);
+		(void)begin(NULL);
+	}
+	begin_with(5);
+	write_head(1); /* it says what the page is of; another frame's follows */
+	memset(frame_of(0) + HEAD, 97, PAGE);
+	write_page(0);
+	expect_known(0, 2);
+}
+
+/* A header out of turn, in front of what is known: those behind it are written anew. Behind a gap: nothing is known. */
+static void headers_come_in_turn(void **state)
+{
+	(void)state;
+	begin_with(5);
+	write_head(2);
+	write_page(2);
+	expect_known(3, 5);
+	write_head(4);
+	expect_known(3, 5);
+	write_head(3);
+	write_page(3);
+	expect_known(4, 5);
+}
+
+/* Whatever has none of SQLite's shapes. */
+static void what_has_another_shape_is_not_known(void **state)
+{
+	static const struct {
+		int64_t at;
+		size_t count, known;
+	} writes[] = {
+	    {2 * FRAME, FRAME, 2},    {2 * FRAME, HEAD + 8, 2},
+	    {2 * FRAME + 8, HEAD, 2}, {2 * FRAME, HEAD - 8, 2},
+	    {2 * FRAME + HEAD, 8, 2}, {2 * FRAME + HEAD + 8, PAGE - 8, 2},
+	    {2 * FRAME + 8, PAGE, 2}, {2 * FRAME + FRAME - 1, 1, 2},
+	    {3 * FRAME, FRAME, 3},    {0, FRAME, 0},
+	    {2 * FRAME, PAGE, 2},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof writes / sizeof *writes; i++) {
+		const int64_t offset = WAL_HEADER_BYTES + writes[i].at;
+
+		begin_with(4);
+		imprint_wrote(p, log_bytes + offset, writes[i].count, offset);
+		expect_known(writes[i].known, 4);
+		write_page(writes[i].known); /* no header came before it */
+		expect_known(writes[i].known, 4);
+		imprint_free(p);
+		(void)begin(NULL);
+	}
+	begin_with(4);
+	imprint_wrote(p, log_bytes, 8, 0); /* in the header */
+	for (size_t i = 0; i < 4; i++)
+		assert_true(fits(offset_of(i), HEAD, true));
+	assert_true(fits(0, WAL_HEADER_BYTES, true));
+	assert_true(imprint_fits_size(p, 1));
+}
+
+/* A header that is not sound says nothing of what follows. */
+static void without_a_header_nothing_is_known(void **state)
+{
+	(void)state;
+	for (int learns = 0; learns < 2; learns++) {
+		imprint_free(p);
+		p = imprint_new(IMPRINT_OF_LOG);
+		make_header(8);
+		log_bytes[WAL_AT_CHECKSUM]++;
+		if (learns)
+			imprint_learn(p, log_bytes, WAL_HEADER_BYTES, 0);
+		else
+			write_header();
+		for (size_t i = 0; i < 3; i++) {
+			make_frame(i, 3);
+			if (learns) {
+				imprint_learn(p, frame_of(i), FRAME, offset_of(i));
+				continue;
+			}
+			write_head(i);
+			write_page(i);
+		}
+		for (size_t i = 0; i < 3; i++) {
+			assert_true(fits(offset_of(i), HEAD, true));
+			assert_true(fits(offset_of(i) + HEAD, PAGE, true));
+		}
+		assert_true(fits(0, WAL_HEADER_BYTES, true));
+	}
+}
+
+/* A log that is there already, as SQLite reads it: frame by frame, as far as they are of it. */
+static void what_is_read_first_is_known(void **state)
+{
+	(void)state;
+	begin_with(5);
+	imprint_free(p);
+	p = imprint_new(IMPRINT_OF_LOG);
+	imprint_learn(p, log_bytes, WAL_HEADER_BYTES, 0);
+	imprint_learn(p, frame_of(1), FRAME, offset_of(1)); /* not in turn */
+	expect_known(0, 5);
+	imprint_learn(p, frame_of(0), HEAD, offset_of(0)); /* a page of it may be anything */
+	expect_known(0, 5);
+	for (size_t i = 0; i < 3; i++)
+		imprint_learn(p, frame_of(i), FRAME, offset_of(i));
+	expect_known(3, 5);
+	frame_of(3)[WAL_FRAME_SALTS]++; /* of the log before */
+	imprint_learn(p, frame_of(3), FRAME, offset_of(3));
+	imprint_learn(p, frame_of(4), FRAME, offset_of(4));
+	expect_known(3, 5);
+	imprint_learn(p, log_bytes, WAL_HEADER_BYTES, 0);
+	expect_known(3, 5);
+}
+
+static void what_is_cut_or_failed_is_not_known(void **state)
+{
+	(void)state;
+	begin_with(5);
+	imprint_forget(p, offset_of(3) + HEAD);
+	expect_known(3, 5);
+	imprint_forget(p, offset_of(4));
+	expect_known(3, 5);
+	imprint_cut(p, offset_of(1) + 5);
+	expect_known(1, 5);
+	imprint_cut(p, 0);
+	assert_true(imprint_fits_size(p, 0));
+	assert_false(imprint_fits_size(p, 1));
+	write_header();
+	assert_true(imprint_fits_size(p, WAL_HEADER_BYTES));
+	assert_false(imprint_fits_size(p, WAL_HEADER_BYTES - 1));
+}
+
+/* Pages of a database, each by itself; a write that is none makes what follows unknown. */
+static void pages_of_a_database(void **state)
+{
+	enum { DB = 4096, PAGES = 8 };
+	static unsigned char pages[PAGES * DB], other[2 * DB];
+	static const struct {
+		size_t count;
+		int64_t at;
+		size_t known;
+	} strange[] = {{2 * DB, 2 * DB, 2}, {2 * DB, 4 * DB, 4}, {DB, 100, 0},
+	               {DB / 2, 3 * DB, 3}, {1000, 5 * DB, 5},   {DB, 3 * DB + DB / 2, 3}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof pages; i++)
+		pages[i] = (unsigned char)(i * 31 + i / DB);
+	for (size_t k = 0; k < sizeof strange / sizeof *strange; k++) {
+		imprint_free(p);
+		p = imprint_new(IMPRINT_OF_DATABASE);
+		for (size_t i = 0; i < PAGES; i++)
+			imprint_wrote(p, pages + i * DB, DB, (int64_t)(i * DB));
+		assert_true(imprint_fits_size(p, PAGES * DB));
+		assert_false(imprint_fits_size(p, PAGES * DB - 1));
+		assert_false(imprint_fits(p, other, DB, 3 * DB));
+		assert_true(imprint_fits(p, other, 2 * DB, 4 * DB)); /* no page */
+		imprint_wrote(p, other, strange[k].count, strange[k].at);
+		for (size_t i = 0; i < PAGES; i++) {
+			assert_true(imprint_fits(p, pages + i * DB, DB, (int64_t)(i * DB)));
+			assert_int_equal(imprint_fits(p, other, DB, (int64_t)(i * DB)), i >= strange[k].known);
+		}
+		imprint_learn(p, other, DB, 7 * DB); /* the first to be read of it; those between are not known */
+		assert_false(imprint_fits(p, pages + 7 * DB, DB, 7 * DB));
+		assert_true(imprint_fits(p, pages + 6 * DB, DB, 6 * DB));
+		assert_true(imprint_fits(p, other, DB, 6 * DB));
+		imprint_learn(p, pages + 7 * DB, DB, 7 * DB);
+		assert_false(imprint_fits(p, pages + 7 * DB, DB, 7 * DB));
+	}
+}
+
+/* A page so far behind that no note is taken of it. */
+static void only_the_first_pages_are_known(void **state)
+{
+	static unsigned char page[PAGE], other[PAGE] = {1};
+
+	(void)state;
+	imprint_free(p);
+	p = imprint_new(IMPRINT_OF_DATABASE);
+	imprint_wrote(p, page, PAGE, (int64_t)65535 * PAGE);
+	assert_false(imprint_fits(p, other, PAGE, (int64_t)65535 * PAGE));
+	imprint_wrote(p, page, PAGE, (int64_t)65536 * PAGE);
+	assert_true(imprint_fits(p, other, PAGE, (int64_t)65536 * PAGE));
+	assert_true(imprint_fits_size(p, (int64_t)65536 * PAGE));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(each_frame_that_was_written_is_known, begin, end),
+	    cmocka_unit_test_setup_teardown(a_new_header_begins_a_new_log, begin, end),
+	    cmocka_unit_test_setup_teardown(a_page_in_anothers_place_makes_the_rest_unknown, begin, end),
+	    cmocka_unit_test_setup_teardown(headers_come_in_turn, begin, end),
+	    cmocka_unit_test_setup_teardown(what_has_another_shape_is_not_known, begin, end),
+	    cmocka_unit_test_setup_teardown(without_a_header_nothing_is_known, begin, end),
+	    cmocka_unit_test_setup_teardown(what_is_read_first_is_known, begin, end),
+	    cmocka_unit_test_setup_teardown(what_is_cut_or_failed_is_not_known, begin, end),
+	    cmocka_unit_test_setup_teardown(pages_of_a_database, begin, end),
+	    cmocka_unit_test_setup_teardown(only_the_first_pages_are_known, begin, end),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
