@@ -56,7 +56,7 @@ static void all_again(struct dispatch *d, struct request *q, const struct verdic
 		back_to_isolation(d, q, v);
 		return;
 	}
-	for (uint32_t i = 0; i < q->count; i++)
+	for (uint32_t i = q->count; i-- > 0;)
 		dispatch_again(d, request_take(q, i), v);
 }
 
@@ -168,6 +168,7 @@ static void act_offline(struct dispatch *d, struct request *q, const struct verd
 		d->ports.connections_suspect(d->ports.arg);
 	}
 	all_again(d, q, v);
+	d->is_answered = v->outcome->scope == OUTCOME_REQUEST && v->outcome->counts_as_attempt;
 	lost(d, q, v->said, v->text);
 }
 
@@ -437,7 +438,8 @@ static void settle_entries(struct dispatch *d, struct request *q, const struct a
 	learn_pace(d, q, retry_after_ms);
 	learn_speed(d, q);
 	learn_size(d, q);
-	if (is_all_lost(a, &f) && !is_one_shards && !f.hold.code[0])
+	d->is_answered = is_all_lost(a, &f) && !is_one_shards && !f.hold.code[0];
+	if (d->is_answered)
 		lost(d, q, f.again.code, f.again.text);
 	else if (a->stored > 0 || !f.hold.code[0])
 		dispatch_works(d);

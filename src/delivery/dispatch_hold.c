@@ -7,15 +7,20 @@
 
 struct hold_waits dispatch_hold_waits(struct dispatch *d)
 {
-	return (struct hold_waits){.initial_ns = d->set.kspool.probe_initial_ns,
-	                           .max_ns = d->set.kspool.probe_max_ns,
-	                           .random = d->ports.unit(d->ports.arg)};
+	int64_t max_ns = d->set.kspool.probe_max_ns;
+
+	if (d->is_answered && max_ns > d->set.kspool.throttle_max_ns)
+		max_ns = d->set.kspool.throttle_max_ns;
+	return (struct hold_waits){
+	    .initial_ns = d->set.kspool.probe_initial_ns, .max_ns = max_ns, .random = d->ports.unit(d->ports.arg)};
 }
 
 void dispatch_hold(struct dispatch *d, enum hold_event event, bool was_probe, const char *said, const char *text)
 {
-	struct hold_waits waits = dispatch_hold_waits(d);
+	struct hold_waits waits;
 
+	d->is_answered &= event == HOLD_LOST;
+	waits = dispatch_hold_waits(d);
 	if (dispatch_is_silent(d) && (was_probe || !d->hold.probing)) { /* what was waited for failed */
 		was_probe = true;
 		d->silence = 0;
@@ -110,6 +115,7 @@ void dispatch_works(struct dispatch *d)
 {
 	bool was_on = hold_is_on(&d->hold);
 
+	d->is_answered = false;
 	d->offline.count = 0;
 	d->identity.count = 0;
 	if (pace_is_throttled(&d->pace, d->now_ns))
@@ -141,6 +147,7 @@ bool dispatch_fails(struct dispatch *d, struct streak *s, const struct request *
 
 void dispatch_note_dry(struct dispatch *d, const struct request *q, bool is_dry)
 {
+	/* What the row itself refused says nothing of what went before it. */
 	chance_row_note(&d->dry, is_dry ? 0 : 1, q->count, is_dry ? 0 : chance_late_part(&d->late), q->sent_ns,
 	                d->now_ns);
 }

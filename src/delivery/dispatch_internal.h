@@ -79,11 +79,12 @@ struct dispatch {
 	struct pace pace;
 	struct ceiling ceiling;
 	struct link link;
-	struct stream_rate stream;
+	struct stream_rate stream, stream_before; /* the newest answer that brought something */
 	double usual; /* part that is refused wherever it goes, in the answer being dealt with or of late */
 	/* The newest throttling, while there is any. */
 	char throttled_code[96];
 	char throttled_text[512];
+	bool is_answered; /* the newest failure was the service's own: it is asked soon again */
 	uint32_t silence; /* hold.number of one that only silence says; 0: none */
 	struct age age;
 	struct streak offline;   /* the network or the service does not answer */

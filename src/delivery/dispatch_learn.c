@@ -126,7 +126,7 @@ static void judge(struct dispatch *d, struct shard *s, double taken_by_all, int6
 	bool was = s->rate.is_limited;
 
 	s->share.usual = d->usual;
-	s->share.elsewhere = chance_late_part(&d->late);
+	s->share.elsewhere = dispatch_is_dry(d) ? 0 : chance_late_part(&d->late);
 	s->share.late = taken_by_all > 0 ? s->share.taken / taken_by_all * stream_rate_taken(&d->stream, d->now_ns) : 0;
 	s->share.is_of_many = d->ready.shards.count >= SHARDS_MANY;
 	s->share.even = s->share.is_of_many ? d->stream.best / (double)d->ready.shards.count : 1;
@@ -214,10 +214,16 @@ void dispatch_note_shards(struct dispatch *d, struct request *q, const struct an
 	}
 	if (must_tell_apart(d, a) || d->ready.by_shard)
 		note_each(d, q, a, taken_by_all);
+	if (a->stored == 0 && dispatch_is_dry(d)) {
+		stream_rate_resume(&d->stream, &d->stream_before, d->now_ns);
+		return;
+	}
 	share = share_of_stream(d, q, a, &taken_by_all);
 	if (stream_rate_answered(&d->stream, &share, taken_by_all, is_thin(d), q->sent_ns, d->now_ns))
 		LOG_LIMITED(LOG_WARN, "stream limits", LOG_U("refused", share.records_refused),
 		            LOG_U("taken", share.records_taken));
+	if (a->stored > 0)
+		d->stream_before = d->stream;
 }
 
 bool dispatch_is_one_shards(struct dispatch *d, const struct request *q, const struct answer *a)

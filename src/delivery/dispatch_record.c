@@ -294,10 +294,10 @@ void dispatch_again(struct dispatch *d, struct record *r, const struct verdict *
 	/*
 	 * It waits for its shard, with what else does, and is no burden to the others. Of a shard that takes nearly all
 	 * it may go with the next request, until that was no chance: then the shard is limited, or nothing is known of
-	 * it.
+	 * it. Where requests are refused as a whole it is not for the record: all wait together (pace.h).
 	 */
-	if (v->outcome->scope == OUTCOME_RECORD && has_tries_left(d, r) &&
-	    (may_be_chance(d, r) || ready_is_limited(&d->ready, r))) {
+	if (has_tries_left(d, r) &&
+	    (v->outcome->scope == OUTCOME_RECORD ? may_be_chance(d, r) || ready_is_limited(&d->ready, r) : throttled)) {
 		r->throttled = throttled;
 		if (d->stream.is_limited && !d->set.lanes.is_on && !ready_is_limited(&d->ready, r))
 			ready_put_last(&d->ready, r); /* its shard may be one that takes nothing: the others first */

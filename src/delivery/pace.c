@@ -43,13 +43,13 @@ static void grow(struct pace *p, int64_t took_ns)
 
 static void pause(struct pace *p, int64_t now_ns, double random, int64_t least_ns, int64_t longest_ns)
 {
-	int64_t base = PACE_PAUSE_FIRST_NS, most = longest_ns < PACE_PAUSE_MAX_NS ? longest_ns : PACE_PAUSE_MAX_NS;
+	int64_t base = PACE_PAUSE_FIRST_NS;
 	int64_t half, wait;
 
-	for (uint32_t i = 0; i < p->level && base < most; i++)
+	for (uint32_t i = 0; i < p->level && base < longest_ns; i++)
 		base *= 2;
-	if (base > most)
-		base = most;
+	if (base > longest_ns)
+		base = longest_ns;
 	/* Half fixed, half by chance: a bound on the rate needs a least wait. */
 	half = base / 2;
 	wait = half + (int64_t)(random * (double)(base - half));
@@ -87,7 +87,7 @@ void pace_answered(struct pace *p, int64_t now_ns, int64_t sent_ns, uint32_t rec
 	if (p->window < 1)
 		p->window = 1;
 	p->threshold = p->window;
-	if (p->share >= PACE_PAUSE_SHARE && (p->level == 0 || sent_ns > p->pause_set_ns))
+	if (p->share >= PACE_PAUSE_SHARE && share > 0 && (p->level == 0 || sent_ns > p->pause_set_ns))
 		pause(p, now_ns, random, least_wait_ns, longest_ns);
 	else if (p->share < PACE_PAUSE_SHARE)
 		p->level = 0;

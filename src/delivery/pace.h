@@ -22,7 +22,6 @@
 #define PACE_MEMORY_RECORDS 500
 #define PACE_LEAST_WEIGHT (1.0 / 16)
 #define PACE_PAUSE_FIRST_NS (INT64_C(200) * NS_PER_MS)
-#define PACE_PAUSE_MAX_NS (5 * NS_PER_S)        /* recovery within 30 s needs a question at least this often */
 #define PACE_CALM_NS (3 * NS_PER_S)             /* more than SHARD_PROBE_MOST_NS */
 #define PACE_RESTART (1.0 / 16)                 /* of a request: others may have waited for the same moment */
 #define PACE_LONG_NS (INT64_C(200) * NS_PER_MS) /* round trips in which threefold would be too many at once */

@@ -197,7 +197,7 @@ static inline struct dispatch_settings sim_defaults(void)
 	    .kspool = {.max_request_records = 500,
 	               .max_request_bytes_bytes = 5 << 20,
 	               .linger_ns = 10 * NS_PER_MS,
-	               .throttle_max_ns = 30 * NS_PER_S,
+	               .throttle_max_ns = 5 * NS_PER_S / 2,
 	               .probe_initial_ns = NS_PER_S,
 	               .probe_max_ns = 60 * NS_PER_S},
 	    .output = {.stream = sim_stream,

@@ -49,6 +49,7 @@ struct world_event {
 	struct request *request; /* null: the node's turn has come, or its row comes back */
 	char *body;              /* null: it arrives at the service */
 	bool is_lost, is_unsent;
+	int status;
 	uint32_t turn;
 	uint64_t row; /* 0: none */
 	struct transport_link way;
@@ -111,6 +112,17 @@ static bool is_poisoned(struct world *w, const struct record *r)
 	return is;
 }
 
+/* The whole of it. */
+static void refuse(struct world *w, const struct world_event *e)
+{
+	w->offered += e->request->count;
+	put_event(w, (struct world_event){.at_ns = w->now_ns + e->node->rtt_ns / 2,
+	                                  .node = e->node,
+	                                  .request = e->request,
+	                                  .body = mem_string(w->refusal->body),
+	                                  .status = w->refusal->status});
+}
+
 /* The service deals with a request, and its answer is on its way. */
 static void serve(struct world *w, struct world_event *e)
 {
@@ -124,6 +136,10 @@ static void serve(struct world *w, struct world_event *e)
 		    .at_ns = w->now_ns + e->node->rtt_ns / 2, .node = e->node, .request = q, .body = mem_string("")};
 		answer.is_lost = answer.is_unsent = true;
 		put_event(w, answer);
+		return;
+	}
+	if (w->refusal) {
+		refuse(w, e);
 		return;
 	}
 	if (lose && world_random(w) < 0.5) { /* it never came here */
@@ -340,7 +356,7 @@ struct world_node *world_add(struct world *w, const struct world_rows *rows)
 	               .max_request_bytes_bytes = 5 << 20,
 	               .max_record_bytes_bytes = 1 << 20,
 	               .linger_ns = 5 * NS_PER_MS,
-	               .throttle_max_ns = 30 * NS_PER_S,
+	               .throttle_max_ns = 5 * NS_PER_S / 2,
 	               .probe_initial_ns = NS_PER_S,
 	               .probe_max_ns = 60 * NS_PER_S},
 	    .output = {.stream = stream,
@@ -439,7 +455,7 @@ static void turn(struct world_node *n)
 static void answer(struct world *w, struct world_event *e)
 {
 	struct aws_answer a = {.outcome = AWS_ANSWERED,
-	                       .status = 200,
+	                       .status = e->status ? e->status : 200,
 	                       .body = e->body,
 	                       .body_bytes = strlen(e->body),
 	                       .retry_after_ms = -1,

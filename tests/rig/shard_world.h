@@ -19,6 +19,12 @@
 
 enum world_mood { WORLD_TAKES, WORLD_THROTTLES, WORLD_FAILS };
 
+/* An answer to a whole request, whatever is in it. */
+struct world_refusal {
+	int status;
+	const char *body;
+};
+
 struct world_shard {
 	double records_s, bytes_s; /* 0: no limit */
 	double burst_s;            /* of the bucket; 0: fixed windows of a second */
@@ -39,13 +45,14 @@ struct world {
 	double rtt_spread;   /* of each node's round trip: by as much of it, more or less */
 	double line_bytes_s; /* of each node's way; 0: nobody says what its way is */
 	uint64_t seed;
-	bool is_away;          /* nobody can be reached */
-	bool is_silent;        /* throttled entries do not name their shard */
-	bool names_lie;        /* an entry names any shard */
-	double random_refused; /* part of all records that is throttled by chance */
-	double random_lost;    /* part of all requests whose answer is lost; half of them are stored */
-	double random_late;    /* part of all answers that take up to ten round trips more */
-	double random_gone;    /* part of all rows on disk that were evicted when they are asked for */
+	bool is_away;                        /* nobody can be reached */
+	const struct world_refusal *refusal; /* all requests are; null: they are served */
+	bool is_silent;                      /* throttled entries do not name their shard */
+	bool names_lie;                      /* an entry names any shard */
+	double random_refused;               /* part of all records that is throttled by chance */
+	double random_lost;                  /* part of all requests whose answer is lost; half of them are stored */
+	double random_late;                  /* part of all answers that take up to ten round trips more */
+	double random_gone;                  /* part of all rows on disk that were evicted when they are asked for */
 	/* A message is stored, by itself or in an aggregate; null: nobody looks. */
 	void (*on_stored)(void *arg, const struct record *r);
 	void *arg;

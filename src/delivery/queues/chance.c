@@ -41,8 +41,7 @@ void chance_row_note(struct chance_row *row, uint32_t taken, uint32_t refused, d
 		*row = (struct chance_row){.part = part < CHANCE_MOST ? part : CHANCE_MOST};
 		return;
 	}
-	if (row->records == 0 && part > row->part)
-		row->part = part < CHANCE_MOST ? part : CHANCE_MOST;
+	row->elsewhere = part < CHANCE_MOST ? part : CHANCE_MOST;
 	row->records += refused;
 	if (row->answers > 0 && sent_ns <= row->heard_ns)
 		return;
@@ -52,7 +51,7 @@ void chance_row_note(struct chance_row *row, uint32_t taken, uint32_t refused, d
 
 bool chance_row_is_dry(const struct chance_row *row)
 {
-	double part = row->part > CHANCE_UNKNOWN ? row->part : CHANCE_UNKNOWN;
+	double part = fmax(fmax(row->part, row->elsewhere), CHANCE_UNKNOWN);
 
 	return row->answers >= ROW_ANSWERS && chance_against(part, row->records, row->records) >= CHANCE_SURE;
 }

@@ -48,7 +48,8 @@ static inline double chance_late_part(const struct chance_late *l)
 struct chance_row {
 	uint32_t records, answers;
 	int64_t heard_ns; /* the newest of these answers */
-	double part;      /* that was refused when the last was taken, or elsewhere when the row began */
+	double part;      /* that was refused when the last was taken */
+	double elsewhere; /* of late, where anything is taken */
 };
 
 /* An answer to what was sent at sent_ns. part: that is refused of late; of a row, elsewhere. */

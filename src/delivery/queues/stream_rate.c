@@ -136,6 +136,15 @@ bool stream_rate_answered(struct stream_rate *r, const struct shard_share *s, do
 	return false;
 }
 
+void stream_rate_resume(struct stream_rate *r, const struct stream_rate *before, int64_t now_ns)
+{
+	*r = *before;
+	r->tokens = 0;
+	r->refused_ns = r->short_ns = now_ns;
+	if (r->is_limited)
+		set_speed(r, r->speed, now_ns);
+}
+
 double stream_rate_taken(const struct stream_rate *r, int64_t now_ns)
 {
 	return r->is_limited || r->began_ns == 0 || now_ns - r->began_ns < LONG_NS ? 0 : r->speed;

@@ -39,6 +39,8 @@ struct stream_rate {
  */
 bool stream_rate_answered(struct stream_rate *r, const struct shard_share *share, double taken_by_all, bool may_limit,
                           int64_t sent_ns, int64_t now_ns);
+/* Nothing was taken since it was as `before`: that says nothing of a speed. */
+void stream_rate_resume(struct stream_rate *r, const struct stream_rate *before, int64_t now_ns);
 /* Shard-seconds a second: its speed, or the most that was taken not long ago. */
 static inline double stream_rate_of_late(const struct stream_rate *r) { return r->is_limited ? r->speed : r->best; }
 /* Shard-seconds a second that were taken of late; 0: not known, or it is limited. A first burst is no speed. */

@@ -220,7 +220,7 @@ static void a_service_that_stores_nothing_is_offline(void **state)
 			}
 			assert_int_equal(sim_state(s), DELIVERY_OFFLINE);
 			assert_string_equal(s->d->hold.code, CASES[i].code);
-			assert_true(s->sent_requests - before < 50);
+			assert_true(s->sent_requests - before < 80); /* in 100 s: soon enough when it works again */
 			assert_true(sim_drain(s, 130 * NS_PER_S));
 			assert_int_equal(sim_state(s), DELIVERY_FLOWING);
 			sim_free(s);

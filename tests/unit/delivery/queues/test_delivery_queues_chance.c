@@ -215,8 +215,11 @@ static void a_row_is_dry(void **state)
 		row = (struct chance_row){0};
 		chance_row_note(&row, 0, 16, cases[i].part, 0, NS_PER_S); /* what is known from elsewhere */
 		for (int64_t k = 1; k < 6; k++)
-			chance_row_note(&row, 0, 1, 0, k * NS_PER_S * 10, k * NS_PER_S * 10 + 1);
+			chance_row_note(&row, 0, 1, cases[i].part, k * NS_PER_S * 10, k * NS_PER_S * 10 + 1);
 		assert_int_equal(chance_row_is_dry(&row), cases[i].part <= 0);
+		chance_row_note(&row, 0, 1, 0, 60 * NS_PER_S,
+		                60 * NS_PER_S + 1); /* nothing is taken elsewhere either */
+		assert_true(chance_row_is_dry(&row));
 		chance_row_note(&row, 1, 5, 0.5, 0, NS_PER_S);
 		assert_false(chance_row_is_dry(&row));
 		for (int k = 0; k < 50; k++) /* all under way at once: one answer */
