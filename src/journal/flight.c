@@ -1,3 +1,10 @@
+/*
+ * Invariants:
+ * 1. What is written at once stands together, ends with its checksum, and is one write: a kill leaves it whole.
+ * 2. At no moment is a message that may have been sent in none of the counts.
+ * 3. A count that is not what was written, or is of another spool, is not believed: the last commit bounds it then.
+ * 4. A file that could not be written is not believed by the next start (PATH.flight.unsure).
+ */
 #include "journal/flight.h"
 
 #include <errno.h>
@@ -12,8 +19,8 @@
 #include "base/crc32c.h"
 #include "base/mem.h"
 
-/* Numbers of the file, in the machine's order: it never leaves the machine. What is written at once stands together and
- * ends with its checksum. AT_OPENED: what possible was when this run began (tools/crashrun reads the file). */
+/* Numbers of the file, in the machine's order: it never leaves the machine. AT_OPENED: what possible was when this run
+ * began (tools/crashrun reads the file). */
 enum {
 	AT_MAGIC,
 	AT_OPENED,

@@ -165,6 +165,19 @@ enum err store_put_ledger(struct store *s, struct error *e)
 	return err == ERR_OK ? store_commit(s, e) : err;
 }
 
+enum err store_put_possible(struct store *s, uint64_t possible, struct error *e)
+{
+	enum err err = store_begin(s, e);
+
+	if (err != ERR_OK)
+		return err;
+	s->now.possible = possible > s->now.possible ? possible : s->now.possible;
+	err = store_commit(s, e);
+	if (err != ERR_OK)
+		store_rollback(s);
+	return err;
+}
+
 /* A log is not worth a checkpoint before. */
 static uint64_t log_least(const struct store *s)
 {

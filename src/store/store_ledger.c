@@ -491,19 +491,6 @@ void store_note_flight(struct store *s, uint64_t possible, uint64_t handed)
 	s->handed_noted = handed;
 }
 
-enum err store_put_possible(struct store *s, uint64_t possible, struct error *e)
-{
-	enum err err = store_begin(s, e);
-
-	if (err != ERR_OK)
-		return err;
-	s->now.possible = possible > s->now.possible ? possible : s->now.possible;
-	err = store_commit(s, e);
-	if (err != ERR_OK)
-		store_rollback(s);
-	return err;
-}
-
 uint64_t store_moves(const struct store *s) { return s->now.ledger.accepted * 2 - s->now.ledger.pending; }
 
 int store_walk_whole(struct block_walk *w, sqlite3 *db)

@@ -37,8 +37,8 @@ static uint64_t opened_with(const struct spooldir *d)
 	unsigned char *bytes = spooldir_load(spooldir_file(d, ".flight"), &count);
 	uint64_t n = 0;
 
-	assert_in_range(count, 9 * sizeof n, 100 * sizeof n);
-	memcpy(&n, bytes + 8 * sizeof n, sizeof n);
+	assert_in_range(count, 2 * sizeof n, 100 * sizeof n);
+	memcpy(&n, bytes + sizeof n, sizeof n);
 	free(bytes);
 	return n;
 }
