@@ -9,7 +9,7 @@ from doors import ndjson
 from ledger import message
 from waits import stays, wait_for
 
-SLOW_PROBES = {"probe_initial": "1s", "probe_max": "60s"}
+SLOW_PROBES = {"probe_initial": "1s", "probe_max": "60s", "throttle_max": "2500ms"}
 
 
 def give(address, sender, count):
