@@ -312,27 +312,36 @@ static void a_journal_counts_what_its_predecessor_had_out(void **state)
 	spooldir_remove(&d);
 }
 
-/* A stopped spool that is worked on counts them too, once. */
-static void who_works_on_a_stopped_spool_counts_what_was_out(void **state)
+/* The options of its spool. */
+static struct journal_options ends_with_100_out(struct spooldir *d)
 {
 	struct journal_options o = {0};
-	struct store_report report;
 	struct answers a = {0};
-	struct store *s = NULL;
-	struct spooldir d;
-	struct journal *j;
-	struct error e;
 	uint64_t ids[100];
+	struct journal *j;
 
-	(void)state;
-	spooldir_make(&d);
-	o.store = spooldir_options(&d);
+	spooldir_make(d);
+	o.store = spooldir_options(d);
 	j = rig_start(&o, NULL);
 	rig_offer_and_wait(j, rig_offer(1, 100, 50, &a));
 	journal_credit(j, 100, 1 << 20);
 	rig_take_ids(j, ids, 100);
 	flight_send(journal_flight(j), 100);
 	rig_stop(j);
+	return o;
+}
+
+/* A stopped spool that is worked on counts them too, once. */
+static void who_works_on_a_stopped_spool_counts_what_was_out(void **state)
+{
+	struct spooldir d;
+	const struct journal_options o = ends_with_100_out(&d);
+	struct store_report report;
+	struct store *s = NULL;
+	struct journal *j;
+	struct error e;
+
+	(void)state;
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(store_open(&o.store, &s, &report, &e), ERR_OK);
 		journal_count_flight(s, d.path, &report);
@@ -352,23 +361,13 @@ static void who_works_on_a_stopped_spool_counts_what_was_out(void **state)
  * killed. */
 static void what_a_start_counts_outlives_the_file(void **state)
 {
-	struct journal_options o = {0};
-	struct answers a = {0};
-	struct store_report report;
 	struct spooldir d, killed;
+	struct journal_options o = ends_with_100_out(&d);
+	struct store_report report;
 	struct journal *j;
-	uint64_t ids[100];
 
 	(void)state;
-	spooldir_make(&d);
 	spooldir_make(&killed);
-	o.store = spooldir_options(&d);
-	j = rig_start(&o, NULL);
-	rig_offer_and_wait(j, rig_offer(1, 100, 50, &a));
-	journal_credit(j, 100, 1 << 20);
-	rig_take_ids(j, ids, 100);
-	flight_send(journal_flight(j), 100);
-	rig_stop(j);
 	j = rig_start(&o, &report);
 	assert_int_equal(report.in_flight, 100);
 	spooldir_copy(&d, &killed);
