@@ -20,7 +20,6 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
 
@@ -134,14 +133,7 @@ enum err listen_socket_tcp(const struct listener_options *options, int *ret_fd, 
 	return err;
 }
 
-/* What a copy that keeps no sockets makes of one: an empty file. There is nothing in it to lose. */
-static bool is_empty_copy(const struct stat *st)
-{
-	return S_ISREG(st->st_mode) && st->st_size == 0 && st->st_nlink == 1 && st->st_uid == geteuid();
-}
-
-/* A socket file left by a dead process is removed when it is ours and nobody answers, and so is an empty file that
- * stands for one; anything else stays. */
+/* A socket file left by a dead process is removed when it is ours and nobody answers; anything else stays. */
 static enum err remove_stale(const struct sockaddr_un *address, struct error *e)
 {
 	AUTOCLOSE int probe = -1;
@@ -149,13 +141,6 @@ static enum err remove_stale(const struct sockaddr_un *address, struct error *e)
 
 	if (lstat(address->sun_path, &st) != 0)
 		return errno == ENOENT ? ERR_OK : error_set_errno(e, ERR_ENVIRONMENT, "socket %s", address->sun_path);
-	if (is_empty_copy(&st)) {
-		LOG(LOG_WARN, "an empty file stood where the socket belongs, and is removed",
-		    LOG_S("path", address->sun_path));
-		return unlink(address->sun_path) == 0
-		           ? ERR_OK
-		           : error_set_errno(e, ERR_ENVIRONMENT, "cannot remove the empty file %s", address->sun_path);
-	}
 	if (!S_ISSOCK(st.st_mode))
 		return error_set(e, ERR_ENVIRONMENT,
 		                 "%s exists and is not a socket: move it away, or name another path",

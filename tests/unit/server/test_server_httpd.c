@@ -234,15 +234,8 @@ static void unix_sockets(void **state)
 	close(fd);
 	close_httpd(&f);
 	assert_int_equal(stat(a.sun_path, &st), -1);
-	/* an empty file is what a copy makes of a socket; one with anything in it stays */
+	/* a file that is no socket stays */
 	fd = open(a.sun_path, O_CREAT | O_WRONLY, 0600);
-	close(fd);
-	open_httpd(&f, &o);
-	assert_int_equal(stat(a.sun_path, &st), 0);
-	assert_true(S_ISSOCK(st.st_mode));
-	close_httpd(&f);
-	fd = open(a.sun_path, O_CREAT | O_WRONLY, 0600);
-	assert_int_equal(write(fd, "x", 1), 1);
 	close(fd);
 	f.base = event_base_new();
 	assert_int_equal(httpd_open(f.base, &o, &second, &e), ERR_ENVIRONMENT);
