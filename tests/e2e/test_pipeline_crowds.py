@@ -64,7 +64,7 @@ def test_a_crowd_in_a_batch_fails_alone(fake, new_spooler, kind, place):
     port = free_port()
     batching = {"count": 500, "period": "1s", **({"processors": processors(kind)} if place == "batching.processors" else {})}
     spooler = new_spooler(fake.endpoint, {"http_server": {"address": f"127.0.0.1:{port}"}}, output={"batching": batching},
-                          own={"process_time": "200ms", "processor_error": "set_aside", "memory": "64MiB"})
+                          own={"process_time": "500ms", "processor_error": "set_aside", "memory": "64MiB"})
     if place == "output.processors":
         spooler.write_config(output={"processors": processors(kind)})
     spooler.start()
