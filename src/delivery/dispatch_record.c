@@ -242,7 +242,7 @@ void dispatch_suspect(struct dispatch *d, struct record *r, const struct verdict
 	metric_add(v->outcome->metric, 1);
 	if (alone) {
 		r->refused = true;
-		r->attempts += v->outcome->counts_as_attempt || d->barren.count == 0; /* else it may be the stream */
+		r->attempts++;
 		r->tries++;
 	}
 	if (alone && is_dead(d, r)) {
