@@ -59,7 +59,8 @@ static enum err count_sides(struct store *s, bool all, struct side_rows *ret, st
 	                          .keys = (uint64_t)count,
 	                          .imports = t->imports.rows,
 	                          .positions_sum = t->positions.sum,
-	                          .imports_sum = t->imports.sum};
+	                          .imports_sum = t->imports.sum,
+	                          .back = s->rows.back};
 	return err;
 }
 
@@ -78,7 +79,10 @@ enum err store_rows_load(struct store *s, const struct totals *found, uint64_t k
 	struct side_rows *r = &s->rows;
 	struct totals_beside beside;
 	struct note counted;
-	enum err err = count_sides(s, all, r, &beside, e);
+	enum err err;
+
+	r->back = store_put_back_of(tide);
+	err = count_sides(s, all, r, &beside, e);
 
 	if (err == ERR_OK)
 		err = store_note_get(s, SALVAGE_KEYS, &counted, e);
@@ -203,8 +207,8 @@ static enum err tell_imports(struct store *s, struct store_report *report, struc
 		return err;
 	s->rows.imports_gone = s->rows.imports_off = 0;
 	store_warn(report,
-	           "%llu notes of copies that were taken in are %s: what is taken in from a copy from now on may have"
-	           " been before, and counts as possible duplicates",
+	           "%llu notes of copies that were taken in, or of what was put back from the shelf, are %s: what is"
+	           " taken in from a copy from now on may have been before, and counts as possible duplicates",
 	           (unsigned long long)(gone > 0 ? gone : s->rows.imports),
 	           gone > 0 ? "gone" : "not those that were written last");
 	return store_rows_changed(s, e);

@@ -39,12 +39,32 @@ enum {
 };
 static const char sqlite_magic[16] = "SQLite format 3";
 
-/* A database whose header lost bits, told from a stranger by the tide mark beside it. */
-static bool is_one_of_ours_damaged(const struct tide *tide, const unsigned char *h, uint32_t application)
+/* What a spool has beside its database. */
+struct beside {
+	struct tide tide;
+	bool is_ours; /* something that a spool alone has */
+	struct spool_id spool;
+};
+
+static enum err look_beside(const struct files *f, struct beside *ret, struct error *e)
+{
+	enum err err = files_tide_read(f, &ret->tide, e);
+
+	ret->spool = ret->tide.spool;
+	ret->is_ours = ret->tide.is_valid;
+	if (err != ERR_OK || ret->is_ours)
+		return err;
+	err = left_find(f, &ret->spool, e);
+	ret->is_ours = spool_id_is_known(ret->spool);
+	return err;
+}
+
+/* A database whose header lost bits, told from a stranger by what stands beside it. */
+static bool is_one_of_ours_damaged(const struct beside *b, const unsigned char *h, uint32_t application)
 {
 	int wrong = 0;
 
-	if (!tide->is_valid)
+	if (!b->is_ours)
 		return false;
 	for (size_t i = 0; i < sizeof sqlite_magic; i++)
 		wrong += __builtin_popcount((unsigned char)sqlite_magic[i] ^ h[i]);
@@ -88,13 +108,13 @@ enum err store_ledger_find(const struct files *f, const char *suffix, enum pages
 	return err;
 }
 
-/* Whatever its head says: a ledger stands in it, of the spool that the tide mark is of where there is one. */
-static enum err has_our_ledger(const struct files *f, const struct tide *tide, bool *ret, struct error *e)
+/* Whatever its head says: a ledger stands in it, of the spool that stands beside it where one does. */
+static enum err has_our_ledger(const struct files *f, struct spool_id beside, bool *ret, struct error *e)
 {
-	struct ledger_found found = {.of = tide->spool};
+	struct ledger_found found = {.of = beside};
 	enum err err = store_ledger_find(f, "", PAGES_OF_FILE, &found, e);
 
-	*ret = found.is_found && !spool_id_differs(store_totals_id(&found.totals), tide->spool);
+	*ret = found.is_found && !spool_id_differs(store_totals_id(&found.totals), beside);
 	return err;
 }
 
@@ -141,36 +161,37 @@ static enum err inspect_header(const struct files *f, const unsigned char *bytes
                                enum file_kind *ret, struct error *e)
 {
 	uint32_t application, version;
-	struct tide tide;
+	struct beside beside = {0};
+	const struct tide *tide = &beside.tide;
 	uint32_t newest = (uint32_t)schema_steps[schema_step_count - 1].version;
-	enum err err = files_tide_read(f, &tide, e);
+	enum err err = look_beside(f, &beside, e);
 
 	if (err != ERR_OK)
 		return err;
 	if (count < HEADER_BYTES) {
 		*ret = FILE_DAMAGED;
-		return tide.is_valid ? ERR_OK
-		                     : error_set(e, ERR_ENVIRONMENT,
-		                                 "%s is not a spool; move it away or name another path", f->path);
+		return beside.is_ours ? ERR_OK
+		                      : error_set(e, ERR_ENVIRONMENT,
+		                                  "%s is not a spool; move it away or name another path", f->path);
 	}
 	application = get_big_u32(bytes + AT_APPLICATION_ID);
 	version = get_big_u32(bytes + AT_USER_VERSION);
 	*ret = FILE_OURS;
 	if (memcmp(bytes, sqlite_magic, sizeof sqlite_magic) != 0 || application != APPLICATION_ID) {
-		bool is_ours = is_one_of_ours_damaged(&tide, bytes, application);
+		bool is_ours = is_one_of_ours_damaged(&beside, bytes, application);
 
 		*ret = FILE_DAMAGED;
-		err = is_ours ? ERR_OK : has_our_ledger(f, &tide, &is_ours, e);
+		err = is_ours ? ERR_OK : has_our_ledger(f, beside.spool, &is_ours, e);
 		return err != ERR_OK || is_ours ? err : refuse_stranger(f, bytes, count, application, e);
 	}
 	if (version <= newest) {
 		/* A schema number below the last writer's lost bits, too, unless the newer one is still in the log. */
 		if (!has_our_fields(bytes) || version == 0 ||
-		    (!has_log && tide.is_valid && tide.schema <= newest && version < tide.schema))
+		    (!has_log && tide->is_valid && tide->schema <= newest && version < tide->schema))
 			*ret = FILE_DAMAGED;
 		return ERR_OK;
 	}
-	if (!tide.is_valid || tide.schema > newest)
+	if (!tide->is_valid || tide->schema > newest)
 		return error_set(e, ERR_CONFIG, "%s has schema %u, this kspool knows %u; run the newer kspool", f->path,
 		                 version, newest);
 	*ret = FILE_DAMAGED; /* the last writer was no newer than we are: the number lost bits */

@@ -135,6 +135,9 @@ struct side_rows {
 	uint64_t positions_gone, keys_gone, imports_gone;
 	uint64_t positions_sum, imports_sum;
 	uint64_t positions_off, imports_off;
+	struct put_back {
+		uint64_t first, last, count;
+	} back; /* from the shelf since the log began: new ids, some of which may be of others */
 };
 
 struct store {
@@ -320,7 +323,14 @@ static inline void store_rows_into(const struct side_rows *r, struct tide *t)
 	t->counts[TIDE_IMPORTS] = r->imports + r->imports_gone;
 	t->counts[TIDE_POSITIONS_SUM] = r->positions_sum + r->positions_off;
 	t->counts[TIDE_IMPORTS_SUM] = r->imports_sum + r->imports_off;
+	t->counts[TIDE_BACK_FIRST] = r->back.first;
+	t->counts[TIDE_BACK_LAST] = r->back.last;
+	t->counts[TIDE_BACK_COUNT] = r->back.count;
 	t->has_more = true;
+}
+static inline struct put_back store_put_back_of(const struct tide *t)
+{
+	return (struct put_back){t->counts[TIDE_BACK_FIRST], t->counts[TIDE_BACK_LAST], t->counts[TIDE_BACK_COUNT]};
 }
 /* What this run knows, for store_rows_load: nothing else is valid in it. */
 struct tide store_tide_of_run(const struct store *s);
@@ -370,6 +380,10 @@ void store_left_beyond(struct store *s, struct totals *t, struct store_report *r
 enum err store_left_count(struct store *s, uint64_t *ret, struct error *e) MUST_CHECK;
 /* Inside a group, which counts them: they have not left. */
 enum err store_left_take_back(struct store *s, struct error *e) MUST_CHECK;
+/* Inside a group, the tide mark being of after the row: what was put back from the shelf since, or purged, stands on it
+ * again. The first is what its new ids are not any more, and has not left; `t` and `found` say so. */
+enum err store_left_shelf_again(struct store *s, struct totals *t, struct totals *found, struct store_report *report,
+                                struct error *e) MUST_CHECK;
 /* Inside a group: what is on the shelf has its end. */
 enum err store_left_note_shelf(struct store *s, uint64_t first, uint64_t last, struct error *e) MUST_CHECK;
 /* Before a group is committed. */

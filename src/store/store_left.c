@@ -151,6 +151,42 @@ void store_left_beyond(struct store *s, struct totals *t, struct store_report *r
 	    s->path, (unsigned long long)given, (unsigned long long)(given - had));
 }
 
+static uint64_t least(uint64_t a, uint64_t b) { return a < b ? a : b; }
+
+/* Of what was put back since the log began: at least so many are ids that the file does not know of, and that had no
+ * end since. Those of others among them count as put back where they are not gone. */
+static uint64_t lost_of_put_back(const struct store *s)
+{
+	const struct put_back b = store_put_back_of(&s->tide);
+	const uint64_t next = s->row.next_id, known = next > b.first ? next - b.first : 0;
+	const uint64_t first = next > b.first ? next : b.first;
+	const uint64_t not_lost = known + (b.count > 0 && first <= b.last ? left_count(s->left, first, b.last) : 0);
+
+	return b.count > not_lost ? b.count - not_lost : 0;
+}
+
+enum err store_left_shelf_again(struct store *s, struct totals *t, struct totals *found, struct store_report *report,
+                                struct error *e)
+{
+	const uint64_t purged_since = t->ledger.purged - least(s->row.ledger.purged, t->ledger.purged);
+	struct count c = {.db = s->db, .left = s->left, .tag = s->tag};
+	const int rc = see_each(&c, "SELECT id FROM dead WHERE id > 0", see_row);
+	uint64_t back, purged;
+
+	if (rc != SQLITE_DONE)
+		return store_fail(s, rc, e, "look for what had left the shelf");
+	back = least(c.again, lost_of_put_back(s));
+	purged = least(c.again - back, purged_since);
+	found->possible -= back;
+	t->ledger.purged -= purged; /* what comes again is taken from `delivered` */
+	t->ledger.delivered += purged;
+	if (back == 0)
+		return ERR_OK;
+	store_warn(report, "%llu messages that were put back from the shelf stand on it once more",
+	           (unsigned long long)back);
+	return store_left_take_back(s, e);
+}
+
 enum err store_left_note_shelf(struct store *s, uint64_t first, uint64_t last, struct error *e)
 {
 	sqlite3_stmt *st = store_statement(s, ST_DEAD_IDS);

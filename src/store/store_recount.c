@@ -292,6 +292,7 @@ static enum err may_come_back(struct store *s, size_t *ret, struct error *e)
 static void take_identity(struct store *s, struct totals *t)
 {
 	const uint64_t base = t->base;
+	const struct put_back back = s->rows.back;
 	const bool goes_on = s->log_is_live && store_ledger_print(&s->row) != s->file_print;
 
 	t->spool_high = s->id.high;
@@ -299,6 +300,7 @@ static void take_identity(struct store *s, struct totals *t)
 	store_ledger_log_begins(s);
 	t->epoch = s->durable.epoch;
 	t->base = s->durable.base = goes_on ? base : s->durable.base;
+	s->rows.back = s->rows_durable.back = goes_on ? back : s->rows.back;
 	s->now = s->durable;
 }
 
@@ -358,13 +360,15 @@ static enum err hold_against_rows(struct store *s, bool may_mend, struct totals 
 {
 	struct totals found = {0};
 	int64_t noted = 0;
+	bool row_is_old = false;
 	enum err err = store_number(s, STORE_NOTED_SQL, &noted, e);
 
 	if (err == ERR_OK && (uint64_t)noted > t->ledger.damaged && may_mend)
 		err = error_set(e, ERR_DAMAGED, "%s: table `damaged` has rows that nobody counted", s->path);
 	if (err == ERR_OK)
 		err = count_rows(s, &found, e);
-	if (err == ERR_OK && (row_alone_is_old(s, t, &found) || store_left_knows(s, t))) {
+	row_is_old = err == ERR_OK && (row_alone_is_old(s, t, &found) || store_left_knows(s, t));
+	if (row_is_old) {
 		store_ledger_of_tide(t, &s->tide);
 		report->is_older = true;
 		store_warn(report, "the ledger's row was older than what it counts: the tide mark knows");
@@ -387,6 +391,8 @@ static enum err hold_against_rows(struct store *s, bool may_mend, struct totals 
 		found.possible = 0;
 		err = store_left_take_back(s, e);
 	}
+	if (err == ERR_OK && row_is_old)
+		err = store_left_shelf_again(s, t, &found, report, e);
 	if (err == ERR_OK)
 		err = correct(s, t, &found, s->unnumbered, report, e);
 	return err;

@@ -122,6 +122,21 @@ struct left *left_open(const struct files *f, struct spool_id id, bool writes)
 	return l;
 }
 
+enum err left_find(const struct files *f, struct spool_id *ret, struct error *e)
+{
+	AUTOCLOSE int fd = -1;
+	unsigned char bytes[SLOT_BYTES];
+	size_t count = 0;
+	enum err err = files_open_read(f, ".left", O_RDONLY, &fd, e);
+
+	*ret = (struct spool_id){0};
+	if (err == ERR_OK && fd >= 0)
+		err = files_read_at(fd, bytes, sizeof bytes, 0, &count, e);
+	if (err == ERR_OK && count == sizeof bytes && left_is_slot(bytes, left_head_magic))
+		*ret = left_spool_of(bytes);
+	return err == ERR_OK ? ERR_OK : error_wrap(e, "%s.left", f->path);
+}
+
 void left_close(struct left *l)
 {
 	if (!l)

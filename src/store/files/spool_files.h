@@ -7,15 +7,13 @@
  * run that a disk error ended.
  * PATH.tide: "ksptide2", u32le schema version, u32le number of counts, then as u64le: id, the spool's id in two halves,
  * commits, epoch, base, 16 counts (the last two: rows of positions, of cache); u32le how many counts follow, u32le
- * CRC-32C of all before it; then the further counts (rows of imports; sums of the checksums of positions, of imports,
- * modulo 2^64), u32le CRC-32C of all before it but the other one. Of an older kspool, which reads and writes the first
- * part alone, none follow; a still older one is "kspltide", u32le schema version, u32le 0, u64le id, u32le 0, u32le
- * CRC-32C. PATH.lock: "kspool " and the spool's id as 32 hexadecimal digits.
- * Promises: 4 (the marker), 5 (the reserve), 8 (never through a
- * link, never another's file). Owner: the store; descriptors are closed by files_close. Thread: the store's. Fails:
- * ERR_ENVIRONMENT with the path and what to do, ERR_BUSY, ERR_DISK when the disk does not answer. Writing the tide, the
- * reserve and the marker is best effort. Does not: open the database once SQLite has it (POSIX locks die with any
- * descriptor that is closed).
+ * CRC-32C of all before it; then the further counts (TIDE_IMPORTS and following), u32le CRC-32C of all before it but
+ * the other one. Of an older kspool, which reads and writes the first part alone, none follow; a still older one is
+ * "kspltide", u32le schema version, u32le 0, u64le id, u32le 0, u32le CRC-32C. PATH.lock: "kspool " and the spool's id
+ * as 32 hexadecimal digits. Promises: 4 (the marker), 5 (the reserve), 8 (never through a link, never another's file).
+ * Owner: the store; descriptors are closed by files_close. Thread: the store's. Fails: ERR_ENVIRONMENT with the path
+ * and what to do, ERR_BUSY, ERR_DISK when the disk does not answer. Writing the tide, the reserve and the marker is
+ * best effort. Does not: open the database once SQLite has it (POSIX locks die with any descriptor that is closed).
  */
 #ifndef KSPOOL_STORE_SPOOL_FILES_H
 #define KSPOOL_STORE_SPOOL_FILES_H
@@ -75,7 +73,10 @@ enum {
 	TIDE_CLOCK,    /* the spool's own time, as the ledger has it */
 	TIDE_BOOT,
 	TIDE_OFFSET,
-	TIDE_LEAD, /* what the last row of the clock says; 0: not known */
+	TIDE_LEAD,       /* what the last row of the clock says; 0: not known */
+	TIDE_BACK_FIRST, /* of what was put back from the shelf since the log began: its new ids, and how many */
+	TIDE_BACK_LAST,
+	TIDE_BACK_COUNT,
 };
 struct tide {
 	bool is_valid;

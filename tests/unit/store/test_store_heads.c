@@ -126,14 +126,14 @@ static int look_at_head_alone(struct looked *l, struct error *e)
 	return is;
 }
 
-/* Whole fields. Without a tide mark a ledger tells whose it is. */
+/* Whole fields. A tide mark beside it tells that it is ours, or PATH.left; without them a ledger in it does. */
 static void heads_of_other_kinds(void **state)
 {
 	static const struct {
 		size_t at;
 		const char *value;
 		size_t count;
-		int with_tide, without;
+		int beside_ours, alone;
 		const char *words;
 	} cases[] = {
 	    {16, "\x00\x01", 2, OURS, OURS, ""}, /* pages of 65536 */
@@ -154,21 +154,21 @@ static void heads_of_other_kinds(void **state)
 
 	(void)state;
 	make(&l);
-	for (int has_tide = 1; has_tide >= 0; has_tide--) {
-		if (!has_tide)
-			assert_int_equal(unlink(spooldir_file(&l.d, ".tide")), 0);
+	for (int beside = 2; beside >= 0; beside--) {
+		if (beside < 2)
+			assert_int_equal(unlink(spooldir_file(&l.d, beside == 1 ? ".tide" : ".left")), 0);
 		for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 			unsigned char before[16];
 			int is;
 
-			if (cases[i].at == 68 && memcmp(cases[i].value, "KSPM", 4) == 0 && has_tide)
+			if (cases[i].at == 68 && memcmp(cases[i].value, "KSPM", 4) == 0 && beside > 0)
 				continue; /* one bit away or not: see below */
 			memcpy(before, l.bytes + cases[i].at, cases[i].count);
 			set(&l, cases[i].at, cases[i].value, cases[i].count);
 			is = look_at(&l, &e);
-			if (is != (has_tide || cases[i].without == REFUSED ? cases[i].with_tide : cases[i].without))
+			if (is != (beside > 0 || cases[i].alone == REFUSED ? cases[i].beside_ours : cases[i].alone))
 				fail_msg("case %u: %d", (unsigned)i, is);
-			if (!has_tide && cases[i].without == REFUSED) {
+			if (beside == 0 && cases[i].alone == REFUSED) {
 				is = look_at_head_alone(&l, &e);
 				if (is != REFUSED || !strstr(e.text, cases[i].words))
 					fail_msg("case %u: %d %s", (unsigned)i, is, e.text);
@@ -177,6 +177,40 @@ static void heads_of_other_kinds(void **state)
 		}
 	}
 	forget(&l);
+}
+
+/* One of the spool's own files, or anything, in the database's place, and no tide mark: the log has all. */
+static void another_file_in_its_place(void **state)
+{
+	static const char *const from[] = {".left", ".lock", "-wal", NULL};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof from / sizeof *from; i++) {
+		struct store_report report;
+		unsigned char *bytes, junk[777];
+		uint64_t first, last;
+		size_t count = sizeof junk;
+		struct spooldir d;
+		struct store *s;
+		struct error e;
+		bool more = true;
+
+		life_make(&d, 0, 10, 20);
+		memset(junk, 'j', sizeof junk);
+		bytes = from[i] ? spooldir_load(spooldir_file(&d, from[i]), &count) : NULL;
+		spooldir_store(d.path, bytes ? bytes : junk, count);
+		free(bytes);
+		assert_int_equal(unlink(spooldir_file(&d, ".tide")), 0);
+		s = life_open(&d, &report);
+		while (more)
+			assert_int_equal(store_salvage(s, 1000, &first, &last, &more, &e), ERR_OK);
+		count = life_waiting(s, 0); /* pages of the log have some of the file's, too */
+		assert_true(count >= 20);
+		life_expect(s, 30, 0, count, 30 - count);
+		assert_true(life_count_files(&d, ".quarantine-") > 0);
+		life_close(s);
+		spooldir_remove(&d);
+	}
 }
 
 /* A file whose head is lost is ours by the tide mark beside it or the ledger in it, unless it looks like another's. */
@@ -229,6 +263,8 @@ static void a_head_that_is_lost(void **state)
 	assert_int_equal(unlink(spooldir_file(&l.d, ".tide")), 0);
 	assert_int_equal(look_at(&l, &e), DAMAGED); /* a spool is never empty, and nothing else is lost with it */
 	l.count = 1;
+	assert_int_equal(look_at(&l, &e), DAMAGED);
+	assert_int_equal(unlink(spooldir_file(&l.d, ".left")), 0);
 	assert_int_equal(look_at(&l, &e), REFUSED);
 	assert_int_equal(unlink(l.d.path), 0);
 	{
@@ -369,13 +405,10 @@ static void warnings_are_joined_and_cut(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(every_bit_of_a_head_is_judged),
-	    cmocka_unit_test(heads_of_other_kinds),
-	    cmocka_unit_test(a_head_that_is_lost),
-	    cmocka_unit_test(an_older_number_with_a_log),
-	    cmocka_unit_test(warnings_are_joined_and_cut),
-	    cmocka_unit_test(a_read_that_fails_is_no_finding),
-	    cmocka_unit_test(a_free_page_is_free_for_both_that_know),
+	    cmocka_unit_test(every_bit_of_a_head_is_judged),   cmocka_unit_test(heads_of_other_kinds),
+	    cmocka_unit_test(another_file_in_its_place),       cmocka_unit_test(a_head_that_is_lost),
+	    cmocka_unit_test(an_older_number_with_a_log),      cmocka_unit_test(warnings_are_joined_and_cut),
+	    cmocka_unit_test(a_read_that_fails_is_no_finding), cmocka_unit_test(a_free_page_is_free_for_both_that_know),
 	};
 
 	faultfs_skip_syncs();

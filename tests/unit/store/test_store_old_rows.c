@@ -140,7 +140,7 @@ static void notes_of_imports_that_are_gone_or_old_are_told(void **state)
 				expect_problem(&d, "imports: ");
 			for (int i = 0; i < starts; i++) {
 				s = life_open(&d, &report);
-				if (!strstr(report.warning, "notes of copies that were taken in are") != (i > 0))
+				if (!strstr(report.warning, "or of what was put back from the shelf, are") != (i > 0))
 					fail_msg("%d, start %d: %s", (int)how, i, report.warning);
 				store_abandon(s); /* a kill forgets nothing */
 				assert_int_equal(life_problems(&d, NULL, 0), 0);
