@@ -26,10 +26,16 @@ enum err stopped_spool_open(const struct spool_place *place, const char *command
 {
 	const struct store_options options = options_of(place, create);
 	struct store_report report = {0};
-	enum err err = store_open(&options, ret, &report, e);
+	enum err err;
 
+	*ret = NULL;
+	err = store_open(&options, ret, &report, e);
 	if (err == ERR_OK)
-		journal_count_flight(*ret, place->path, &report);
+		err = journal_count_flight(*ret, place->path, &report, e);
+	if (err != ERR_OK && *ret) {
+		store_abandon(*ret);
+		*ret = NULL;
+	}
 	if (err == ERR_OK && report.warning[0])
 		(void)fprintf(stderr, "kspool %s: %s\n", command, shown(report.warning));
 	return err;

@@ -123,28 +123,35 @@ static uint64_t open_flight(struct flight *f, const struct store *s, const char 
 	return flight_open(f, &start);
 }
 
-void journal_count_flight(struct store *s, const char *path, const struct store_report *report)
+/* What is sent again, or was, is on the disk as such before anything is sent: the file may be gone at the next start. A
+ * full disk must not refuse a start: the file says it then. */
+static enum err keep_possible(struct store *s, const struct flight *f, struct error *e)
+{
+	const uint64_t possible = atomic_load(&f->possible);
+	const enum err err = possible > store_possible_duplicates(s) ? store_put_possible(s, possible, e) : ERR_OK;
+
+	return err == ERR_FULL ? ERR_OK : err;
+}
+
+enum err journal_count_flight(struct store *s, const char *path, const struct store_report *report, struct error *e)
 {
 	struct flight f = {.fd = -1};
+	enum err err;
 
 	(void)open_flight(&f, s, path, report);
 	store_note_flight(s, atomic_load(&f.possible), 0);
+	err = keep_possible(s, &f, e);
 	flight_close(&f);
+	return err;
 }
 
-/* What is sent again is on the disk as such before it is sent: the file may be gone at the next start. A full disk must
- * not refuse a start: the file says it then. */
 static enum err count_flight(struct journal *j, struct store_report *report, struct error *e)
 {
-	enum err err = ERR_OK;
-
 	report->in_flight = open_flight(&j->flight, j->store, j->options.store.path, report);
 	report->flight_is_anothers = j->flight.was_anothers;
 	report->flight_is_damaged = j->flight.was_damaged;
 	metric_add(M_POSSIBLE_DUPLICATES, atomic_load(&j->flight.possible));
-	if (report->in_flight > 0)
-		err = store_put_possible(j->store, atomic_load(&j->flight.possible), e);
-	return err == ERR_FULL ? ERR_OK : err;
+	return keep_possible(j->store, &j->flight, e);
 }
 
 struct flight *journal_flight(struct journal *j) { return &j->flight; }

@@ -304,10 +304,11 @@ enum err store_repair(const char *path, const struct store_repair *how, struct b
 	if (err != ERR_OK)
 		return err;
 	if (how->opened)
-		how->opened(s, path, &report);
+		err = how->opened(s, path, &report, e);
 	if (report.warning[0])
 		(void)buf_addf(out, "opened: %s\n", report.warning);
-	err = repair(s, how, out, e);
+	if (err == ERR_OK)
+		err = repair(s, how, out, e);
 	if (err != ERR_OK) {
 		store_abandon(s);
 		return err;

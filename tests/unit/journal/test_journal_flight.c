@@ -344,7 +344,7 @@ static void who_works_on_a_stopped_spool_counts_what_was_out(void **state)
 	(void)state;
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(store_open(&o.store, &s, &report, &e), ERR_OK);
-		journal_count_flight(s, d.path, &report);
+		assert_int_equal(journal_count_flight(s, d.path, &report, &e), ERR_OK);
 		assert_int_equal(store_begin(s, &e), ERR_OK);
 		assert_int_equal(store_position_put(s, "k", i ? "2" : "1", &e), ERR_OK);
 		assert_int_equal(store_commit(s, &e), ERR_OK);
@@ -354,6 +354,30 @@ static void who_works_on_a_stopped_spool_counts_what_was_out(void **state)
 	j = rig_start(&o, &report);
 	assert_int_equal(report.in_flight, 0);
 	rig_stop(j);
+	spooldir_remove(&d);
+}
+
+/* A command that changes nothing leaves a clean end behind it: what it counted stands in the database. */
+static void who_looks_at_a_stopped_spool_takes_no_evidence_away(void **state)
+{
+	struct spooldir d;
+	const struct journal_options o = ends_with_100_out(&d);
+	struct store_report report;
+	struct store *s = NULL;
+	struct journal *j;
+	struct error e;
+
+	(void)state;
+	assert_int_equal(store_open(&o.store, &s, &report, &e), ERR_OK);
+	assert_int_equal(journal_count_flight(s, d.path, &report, &e), ERR_OK);
+	assert_int_equal(store_close(s, &e), ERR_OK);
+	assert_int_equal(unlink(spooldir_file(&d, ".flight")), 0);
+	j = rig_start(&o, &report);
+	assert_int_equal(report.in_flight, 0);
+	rig_stop(j);
+	assert_int_equal(store_open(&o.store, &s, &report, &e), ERR_OK);
+	assert_int_equal(store_possible_duplicates(s), 100);
+	assert_int_equal(store_close(s, &e), ERR_OK);
 	spooldir_remove(&d);
 }
 
@@ -424,6 +448,7 @@ int main(void)
 	    cmocka_unit_test(the_file_of_another_spool_is_not_counted),
 	    cmocka_unit_test(a_file_that_cannot_be_written_is_not_believed),
 	    cmocka_unit_test(who_works_on_a_stopped_spool_counts_what_was_out),
+	    cmocka_unit_test(who_looks_at_a_stopped_spool_takes_no_evidence_away),
 	    cmocka_unit_test(a_journal_counts_what_its_predecessor_had_out),
 	};
 

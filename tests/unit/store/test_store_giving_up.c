@@ -335,13 +335,15 @@ static void check_ends_well_when_a_person_knows(void **state)
 	spooldir_remove(&d);
 }
 
-static void fill_disk(struct store *s, const char *path, const struct store_report *report)
+static enum err fill_disk(struct store *s, const char *path, const struct store_report *report, struct error *e)
 {
+	(void)e;
 	(void)s;
 	(void)path;
 	assert_non_null(strstr(report->warning, "--give-up"));
 	faultfs_dead("-000", 30 * PAGE, 9 * PAGE);
 	faultfs_arm(FAULTFS_WRITE | FAULTFS_ALLOCATE, 1, ENOSPC, true);
+	return ERR_OK;
 }
 
 /* Nothing is given up before what can be read has come back, and that needs room. */

@@ -146,13 +146,15 @@ static int move_clock(unsigned type, void *arg, void *statement, void *text)
 	return 0;
 }
 
-static void note_opened(struct store *s, const char *path, const struct store_report *report)
+static enum err note_opened(struct store *s, const char *path, const struct store_report *report, struct error *e)
 {
+	(void)e;
 	assert_non_null(strstr(path, "spool"));
 	assert_string_equal(report->warning, "");
 	assert_int_equal(store_ledger(s)->damaged, 0);
 	assert_int_equal(sqlite3_trace_v2(s->db, SQLITE_TRACE_STMT, move_clock, NULL), SQLITE_OK);
 	opened++;
+	return ERR_OK;
 }
 
 static void note_told(const char *text)

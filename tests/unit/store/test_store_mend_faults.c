@@ -517,8 +517,9 @@ static void what_the_index_lost_is_due_when_it_has_it_again(void **state)
 
 static uint64_t fails_at;
 
-static void opened(struct store *s, const char *path, const struct store_report *report)
+static enum err opened(struct store *s, const char *path, const struct store_report *report, struct error *e)
 {
+	(void)e;
 	(void)s;
 	(void)path;
 	(void)report;
@@ -526,6 +527,7 @@ static void opened(struct store *s, const char *path, const struct store_report 
 		faultsql_arm(fails_at, SQLITE_NOMEM, false);
 	else
 		faultsql_arm_new(SQLITE_NOMEM);
+	return ERR_OK;
 }
 
 /* `kspool repair` of what only a person decides: it ends well when all of it is done, and not before. */
