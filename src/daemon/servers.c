@@ -63,24 +63,43 @@ static enum err open_http(struct servers *s, struct error *e)
 	return ERR_OK;
 }
 
+static enum err open_control(struct servers *s, struct error *e)
+{
+	char *path = inspect_control_path(s->config);
+	const struct httpd_options options = server_options(path);
+	const enum err err = httpd_open(s->base, &options, &s->control, e);
+
+	free(path);
+	if (err != ERR_OK) {
+		s->control = NULL;
+		return error_wrap(e, "control socket");
+	}
+	admin_show(s->control, s->source);
+	s->shelf = admin_shelf_open(s->control, s->journal, s->delivery);
+	return ERR_OK;
+}
+
 bool servers_open_again(struct servers *s)
 {
 	struct error e;
 
+	if (!s->control && open_control(s, &e) == ERR_OK)
+		LOG(LOG_INFO, "control socket is open: commands find the daemon again");
 	return !s->http && s->http_why.code != ERR_OK && open_http(s, &e) == ERR_OK;
 }
 
 enum err servers_open(struct servers *s, struct journal *journal, struct delivery *delivery, struct error *e)
 {
-	char *control_path = inspect_control_path(s->config);
-	struct httpd_options options = server_options(control_path);
-	enum err err = httpd_open(s->base, &options, &s->control, e);
+	enum err err;
 
-	free(control_path);
-	if (err != ERR_OK)
-		return error_wrap(e, "control socket");
-	admin_show(s->control, s->source);
-	s->shelf = admin_shelf_open(s->control, journal, delivery);
+	s->journal = journal;
+	s->delivery = delivery;
+	err = open_control(s, e);
+	if (err != ERR_OK && err != ERR_FULL)
+		return err;
+	if (err == ERR_FULL)
+		LOG(LOG_ERROR, "no room for the control socket: commands do not find the daemon",
+		    LOG_S("reason", e->text), LOG_S("outcome", "it is tried again; everything else goes on"));
 	if (s->config->http.enabled && open_http(s, e) == ERR_CONFIG)
 		return ERR_CONFIG;
 	return ERR_OK;

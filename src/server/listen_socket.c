@@ -190,7 +190,8 @@ static enum err bind_unix(int fd, const struct sockaddr_un *address, const struc
 	(void)umask(old);
 	errno = saved;
 	if (bound != 0)
-		return error_set_errno(e, ERR_ENVIRONMENT, "cannot make socket %s", address->sun_path);
+		return error_set_errno(e, saved == ENOSPC || saved == EDQUOT ? ERR_FULL : ERR_ENVIRONMENT,
+		                       "cannot make socket %s", address->sun_path);
 	err = set_group(address->sun_path, options->unix_group, e);
 	if (err == ERR_OK && chmod(address->sun_path, (mode_t)options->unix_mode) != 0)
 		err = error_set_errno(e, ERR_ENVIRONMENT, "cannot set the mode of socket %s", address->sun_path);

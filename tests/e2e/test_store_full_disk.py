@@ -87,6 +87,33 @@ def test_a_disk_that_is_full_at_start(fake, http_door, small_disk):
 
 
 @ROOT_ONLY
+def test_a_disk_where_no_file_can_be_made_does_not_stop_the_drain(fake, http_door, sender, judge, small_disk):
+    """Not even the control socket: it is made when there is room, and commands find the daemon again."""
+
+    def allow(more):
+        used = os.statvfs(small_disk)
+        inodes = f"remount,nr_inodes={used.f_files - used.f_ffree + more}"
+        subprocess.run(["mount", "-o", inodes, small_disk], check=True)
+
+    fake.offline()
+    spooler, address = http_door(spool=f"{small_disk}/spool.db")
+    for n in range(30):
+        payload = sender.send(message(n, size=300))
+        assert post(address, payload)[0] == 200
+        sender.ack(payload)
+    spooler.stop()
+    allow(0)
+    fake.online()
+    spooler.start(wait=False)
+    wait_for(lambda: len(fake.stored) >= len(sender.acked), "all is delivered", seconds=20)
+    assert spooler.running and not os.path.exists(f"{spooler.spool}.sock")
+    allow(100)
+    wait_for(spooler.answers, "the control socket is made", seconds=20)
+    spooler.wait_ledger(pending=0, delivered=len(sender.acked))
+    judge(fake, spooler, duplicates=0)
+
+
+@ROOT_ONLY
 @pytest.mark.parametrize("small_disk", ["5m", "16m"], indirect=True)
 def test_what_had_left_is_noted_whole_once_there_is_room(fake, http_door, sender, judge, small_disk):
     """PATH.left finds no room on a disk that intake filled: drained, the spool makes some, and check agrees with /ready."""
