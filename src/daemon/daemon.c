@@ -96,7 +96,7 @@ static void set_phase(struct daemon *d, enum phase phase, const char *why)
 	d->source.closing = phase >= PHASE_CLOSING;
 }
 
-/* Journal thread: the disk can no longer be trusted (promises 1 and 4). */
+/* Journal or delivery thread: the disk can no longer be trusted (promises 1 and 4). */
 static void on_condemned(const struct error *reason)
 {
 	LOG(LOG_FATAL, "journal condemned", LOG_S("error", reason->text), LOG_S("outcome", "nothing more is accepted"));

@@ -62,8 +62,23 @@ static void set_unsure(struct flight *f)
 {
 	AUTOFREE char *name = mem_format("%s%s", f->path, unsure);
 
-	if (!atomic_exchange(&f->is_unsure, true) && rename(f->path, name) != 0)
-		(void)unlink(f->path);
+	struct error e;
+
+	if (atomic_exchange(&f->is_unsure, true) || rename(f->path, name) == 0 || unlink(f->path) == 0 ||
+	    errno == ENOENT)
+		return;
+	atomic_store(&f->is_stale, true);
+	if (f->on_stale) {
+		(void)flight_stale(f, &e);
+		f->on_stale(&e);
+	}
+}
+
+enum err flight_stale(const struct flight *f, struct error *e)
+{
+	return error_set(e, ERR_DISK,
+	                 "%s can be neither written nor taken away: what is sent could not be counted, so nothing is",
+	                 f->path);
 }
 
 static bool put(struct flight *f, const uint64_t *numbers, int first, int count)

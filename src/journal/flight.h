@@ -7,7 +7,8 @@
  * the database (its `state` differs): then the bound is what the last commit noted as handed over.
  * Promises: 7 (each possible duplicate is counted, and the count survives).
  * Owner: the journal. Thread: flight_settled on the journal's, the others on delivery's; open and close on neither.
- * Fails: never; a file that cannot be written costs the count of one crash its tightness.
+ * Fails: never; a file that cannot be written costs the count of one crash its tightness. One that cannot be taken away
+ * either ends the run before anything is sent (is_stale).
  * Does not: know which messages they are; count what a person doubles (store_copy.h).
  */
 #ifndef KSPOOL_JOURNAL_FLIGHT_H
@@ -17,14 +18,22 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/error.h"
+
 struct flight {
 	int fd; /* -1: not in a file */
 	char *path;
 	_Atomic int trouble;    /* errno of the last write; 0: it worked */
 	_Atomic bool is_unsure; /* one failed: the file has another name now, which tells the next start */
-	uint64_t state;         /* as the last commit left it */
-	bool was_anothers;      /* what the file said when it was opened was of another spool, and is not counted */
-	bool was_damaged;       /* of what it said some is not what was written, and is not counted */
+	/*
+	 * It could be neither written nor taken away: the next start will believe what it says, and count nothing of
+	 * what is sent from now on. on_stale is told, on whichever thread; null: nobody. It must not return.
+	 */
+	_Atomic bool is_stale;
+	void (*on_stale)(const struct error *reason);
+	uint64_t state;    /* as the last commit left it */
+	bool was_anothers; /* what the file said when it was opened was of another spool, and is not counted */
+	bool was_damaged;  /* of what it said some is not what was written, and is not counted */
 	_Atomic uint64_t possible;
 	uint64_t sending, delivered; /* in requests under way; by answers, since the file was opened */
 	uint64_t settled;            /* of those delivered: by commits */
@@ -44,6 +53,8 @@ struct flight_start {
 /* Returns how many the last run may have sent and not settled; they are counted in `possible` from now on. */
 uint64_t flight_open(struct flight *f, const struct flight_start *start);
 void flight_close(struct flight *f);
+/* What is_stale means, as an error. */
+enum err flight_stale(const struct flight *f, struct error *e);
 /* A request begins. */
 void flight_send(struct flight *f, uint64_t messages);
 /* It ended: so many of its messages were taken, so many may have been. */

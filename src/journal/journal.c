@@ -151,7 +151,8 @@ static enum err count_flight(struct journal *j, struct store_report *report, str
 	report->flight_is_anothers = j->flight.was_anothers;
 	report->flight_is_damaged = j->flight.was_damaged;
 	metric_add(M_POSSIBLE_DUPLICATES, atomic_load(&j->flight.possible));
-	return keep_possible(j->store, &j->flight, e);
+	j->flight.on_stale = j->on_condemned;
+	return atomic_load(&j->flight.is_stale) ? flight_stale(&j->flight, e) : keep_possible(j->store, &j->flight, e);
 }
 
 struct flight *journal_flight(struct journal *j) { return &j->flight; }

@@ -77,7 +77,8 @@ STAILQ_HEAD(offer_list, offer);
 
 /*
  * Opens the spool (everything of store_open) and starts the thread. On success *ret_report tells what was found.
- * on_condemned is called once, on the journal thread, when a disk error ends the run: it must not return.
+ * on_condemned is called once, on the journal thread or where PATH.flight is written, when a disk error ends the run:
+ * it must not return.
  */
 enum err journal_start(const struct journal_options *options, void (*on_condemned)(const struct error *reason),
                        struct journal **ret, struct store_report *ret_report, struct error *e) MUST_CHECK;

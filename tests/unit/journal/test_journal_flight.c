@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "journal/flight.h"
+#include "rig/faultfs.h"
 #include "rig/journalrig.h"
 
 static uint64_t reopen(struct flight *f, struct flight_start *start)
@@ -331,6 +332,80 @@ static struct journal_options ends_with_100_out(struct spooldir *d)
 	return o;
 }
 
+static _Atomic int condemned;
+
+static void count_condemned(const struct error *reason)
+{
+	condemned += strstr(reason->text, ".flight can be neither") != NULL;
+}
+
+static jmp_buf told;
+static bool was_told;
+
+static void tell(const struct error *reason)
+{
+	assert_int_equal(reason->code, ERR_DISK);
+	assert_non_null(strstr(reason->text, ".flight can be neither written nor taken away"));
+	was_told = true;
+	longjmp(told, 1);
+}
+
+/* Written when the run begins, or when a request does, by a disk that refuses all: nothing is sent. */
+static void what_cannot_be_taken_away_ends_the_run(void **state)
+{
+	static const int refusals[] = {EIO, EROFS};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
+		struct spooldir d;
+		struct flight f = {.fd = -1};
+		struct flight_start start = {.pending = 700, .state = 1};
+
+		spooldir_make(&d);
+		start.path = d.path;
+		assert_int_equal(flight_open(&f, &start), 0);
+		f.on_stale = tell;
+		faultfs_arm(FAULTFS_WRITE | FAULTFS_RENAME | FAULTFS_UNLINK, 1, refusals[i], true);
+		was_told = false;
+		if (setjmp(told) == 0)
+			flight_send(&f, 3);
+		faultfs_arm(0, 0, 0, false);
+		assert_true(was_told && atomic_load(&f.is_stale));
+		flight_close(&f);
+		spooldir_remove(&d);
+	}
+}
+
+/* At whichever write of a start the disk begins to refuse: a run that begins has a file that it can write, or none. */
+static void no_run_begins_with_a_file_that_will_be_believed(void **state)
+{
+	uint64_t started = 0, refused = 0;
+
+	(void)state;
+	for (uint64_t n = 1; started == 0 && n < 200; n++) {
+		struct spooldir d;
+		const struct journal_options o = ends_with_100_out(&d);
+		struct journal *j = NULL;
+		struct error e;
+		enum err err;
+
+		condemned = 0;
+		faultfs_arm(FAULTFS_WRITE | FAULTFS_RENAME | FAULTFS_UNLINK, n, EIO, true);
+		err = journal_start(&o, count_condemned, &j, NULL, &e);
+		if (err == ERR_OK) {
+			assert_true(condemned > 0 || !atomic_load(&journal_flight(j)->is_stale));
+			started++;
+		} else {
+			refused += strstr(e.text, ".flight can be neither") != NULL;
+		}
+		faultfs_arm(0, 0, 0, false);
+		if (j)
+			rig_stop(j);
+		spooldir_remove(&d);
+	}
+	assert_true(started > 0 && refused > 0);
+}
+
 /* A stopped spool that is worked on counts them too, once. */
 static void who_works_on_a_stopped_spool_counts_what_was_out(void **state)
 {
@@ -441,6 +516,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_was_under_way_is_found),
 	    cmocka_unit_test(what_was_out_is_counted_when_the_database_began_anew),
+	    cmocka_unit_test(what_cannot_be_taken_away_ends_the_run),
+	    cmocka_unit_test(no_run_begins_with_a_file_that_will_be_believed),
 	    cmocka_unit_test(what_cannot_be_written_stays_unsure),
 	    cmocka_unit_test(a_file_that_is_not_ours_is_not_believed),
 	    cmocka_unit_test(a_file_that_is_not_what_was_written_hides_and_invents_nothing),
