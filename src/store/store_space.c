@@ -205,11 +205,13 @@ static enum err evict(struct store *s, uint64_t bytes, struct error *e)
 static enum err evict_or_undo(struct store *s, uint64_t bytes, struct error *e)
 {
 	struct totals before;
+	struct left_place left;
 	enum err evicted, err = store_block_flush(s, e);
 
 	if (err == ERR_OK)
 		err = store_marks_flush(s, e);
 	before = s->now;
+	left = left_noted(s->left);
 	if (err == ERR_OK)
 		err = store_run(s, store_statement(s, ST_SAVEPOINT), e, "savepoint");
 	if (err != ERR_OK)
@@ -222,7 +224,8 @@ static enum err evict_or_undo(struct store *s, uint64_t bytes, struct error *e)
 		if (err != ERR_OK) /* the group is gone, and its counts with it */
 			return err;
 		s->now = before;
-		store_forget_group(s);
+		s->marks.count = 0; /* what the group settled before stands in the tables */
+		left_forget_since(s->left, left);
 	}
 	err = store_run(s, store_statement(s, ST_SAVEPOINT_END), e, "release evictions");
 	return err == ERR_OK ? evicted : err;

@@ -346,16 +346,34 @@ static void expect_state(struct model *m)
 	same("clock", store_clock_ms(m->s), model_own_ms(m));
 }
 
+/* PATH.left knows who had his end. */
+static void expect_left(const struct model *m)
+{
+	for (uint64_t id = 1; id < m->durable_next; id++) {
+		const struct model_message *x = &m->now.items[id];
+		const bool has = left_has(m->s->left, id);
+
+		if (has ? !x->has_left && !x->may_have : x->has_left)
+			fail_msg("message %" PRIu64 " is at %d, and has left: %d", id, x->place, has);
+	}
+	same("trouble with PATH.left", left_trouble(m->s->left), 0);
+}
+
 void model_expect(struct model *m)
 {
 	struct error e;
 	uint64_t missing = 7;
 
 	assert_false(m->in_group || store_in_group(m->s));
+	if (m->is_over && !m->s->full_bytes) { /* a group of its own ended, and found a tenth free */
+		assert_true(model_bytes(m) <= m->options.max_bytes - m->options.max_bytes / 10);
+		m->is_over = false;
+	}
 	life_agrees(m->s);
 	expect_state(m);
 	expect_tables(m);
 	expect_failures(m);
+	expect_left(m);
 	assert_int_equal(store_count_missing(m->s, &missing, &e), ERR_OK);
 	same("missing", missing, 0);
 	assert_int_equal(model_read(m, 1, m->durable_next > 1 ? m->durable_next - 1 : 1, UINT32_MAX, UINT64_MAX, &e),
@@ -425,7 +443,9 @@ enum err model_commit(struct model *m, struct error *e)
 	if (err != ERR_OK)
 		return err;
 	m->in_group = false;
-	m->durable_next = m->now.next_id;
+	/* of a group that was refused whole nothing need say which ids were given out before it */
+	if (m->now.next_id > m->before.next_id || store_next_id(m->s) == m->now.next_id)
+		m->durable_next = m->now.next_id;
 	if (m->is_over)
 		model_weigh(m, 0);
 	return ERR_OK;

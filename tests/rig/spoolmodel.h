@@ -24,13 +24,14 @@ struct model_message {
 	enum model_place place;
 	bool failed;
 	bool moved_out;            /* of its block: it waits for long, or failed often */
+	bool has_left, may_have;   /* as PATH.left must know, and may */
 	enum model_harm_kind harm; /* in the file, and nobody noticed so far */
 	uint32_t attempts;
 	int64_t due_ms, received_ms, lead_ms, died_ms;
 	char code[12], reason[12];
 };
 
-enum { MODEL_IDS = 12000, MODEL_KEYS = 6 };
+enum { MODEL_IDS = 14000, MODEL_KEYS = 6 };
 
 /* What an undone group gives back. */
 struct model_state {

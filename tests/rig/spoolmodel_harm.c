@@ -189,7 +189,9 @@ enum err model_read_harmed(struct model *m, struct error *e)
 
 void model_repair(struct model *m)
 {
-	const uint64_t wrong = count_harmed(m, HARMED_ALONE, HARMED_IN_BLOCK);
+	/* where counts disagree its start has looked at each block already */
+	const bool is_lost = count_harmed(m, LOST, LOST) > 0;
+	const uint64_t wrong = count_harmed(m, HARMED_ALONE, is_lost ? HARMED_ALONE : HARMED_IN_BLOCK);
 	struct store_report report;
 	struct error e;
 	struct buf out;

@@ -339,7 +339,7 @@ static enum err copy_in(struct model *m, struct error *e)
 {
 	const uint64_t messages = model_copied(m);
 
-	if (!m->copy || m->now.next_id + messages > MODEL_IDS - 2500)
+	if (!m->copy || m->now.next_id + messages > MODEL_IDS - 4500)
 		return model_walk_dead(m, 0, 5, e);
 	return model_import(m, model_pick(2), e);
 }
@@ -491,7 +491,7 @@ void model_live(uint64_t seed, int steps, unsigned ways, const struct store_opti
 	random_state = seed;
 	is_large = ways & MODEL_LARGE;
 	assert_int_equal(append_each(m, &e), ERR_OK); /* own time begins with the first commit */
-	for (int step = 0; step < steps && m->now.next_id < MODEL_IDS - 1500; step++) {
+	for (int step = 0; step < steps && m->now.next_id < MODEL_IDS - 3500; step++) {
 		let_something_happen(m);
 		if ((ways & MODEL_HARMED) && model_pick(25) == 0)
 			model_do_harm(m, &failed);

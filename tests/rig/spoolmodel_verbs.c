@@ -36,6 +36,7 @@ enum err model_admit(struct model *m, uint64_t bytes)
 	for (uint64_t gone = 1; gone < id; gone++)
 		if (items[gone].place == MODEL_WAITS && !model_is_claimed(m, gone)) {
 			items[gone].place = MODEL_GONE;
+			items[gone].has_left = true;
 			m->now.ledger.pending--;
 			m->now.ledger.evicted++;
 		}
@@ -51,7 +52,8 @@ void model_note_lead(struct model *m, int64_t lead)
 
 static void take(struct model *m, const struct message *x)
 {
-	assert_true(x->id == m->now.next_id && x->id < MODEL_IDS - 1);
+	same("the id of a message", x->id, m->now.next_id);
+	assert_true(x->id < MODEL_IDS - 1);
 	model_note_lead(m, m->wall_ms - model_own_ms(m));
 	m->now.items[x->id] = (struct model_message){.n = m->n,
 	                                             .meta_bytes = x->meta_bytes,
@@ -184,6 +186,8 @@ void model_take_settled(struct model *m, const struct store_settlement *item)
 	}
 	x->failed = false;
 	x->place = item->kind == SETTLE_DEAD ? MODEL_DEAD : MODEL_GONE;
+	x->has_left = x->place == MODEL_GONE && !item->may_be_gone; /* its neighbours may have been gone */
+	x->may_have = x->place == MODEL_GONE;
 	x->died_ms = m->wall_ms;
 	m->now.ledger.pending--;
 	++*counter_of(&m->now.ledger, item->kind);
@@ -212,6 +216,7 @@ static enum err put_back(struct model *m, uint64_t id)
 	back.lead_ms = m->now.lead_ms;
 	back.failed = back.moved_out = false;
 	old->place = MODEL_GONE;
+	old->has_left = true;
 	assert_true(m->now.next_id < MODEL_IDS - 1);
 	m->now.items[m->now.next_id++] = back;
 	m->now.ledger.dead--;
@@ -271,6 +276,7 @@ enum err model_purge_dead(struct model *m, uint64_t id, struct error *e)
 	for (uint64_t i = id ? id : 1; i < (id ? id + 1 : m->now.next_id); i++)
 		if (m->now.items[i].place == MODEL_DEAD) {
 			m->now.items[i].place = MODEL_GONE;
+			m->now.items[i].has_left = true;
 			m->now.ledger.dead--;
 			m->now.ledger.purged++;
 			count++;

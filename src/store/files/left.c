@@ -234,6 +234,18 @@ void left_forget(struct left *l)
 	l->takes_back = false;
 }
 
+struct left_place left_noted(const struct left *l)
+{
+	return (struct left_place){l->change_count, l->change_count > 0 ? l->changes[l->change_count - 1].last : 0};
+}
+
+void left_forget_since(struct left *l, struct left_place place)
+{
+	l->change_count = place.count;
+	if (place.count > 0) /* a neighbour's end is one with it */
+		l->changes[place.count - 1].last = place.last;
+}
+
 static bool is_dirty(const struct left *l)
 {
 	bool found = false;

@@ -58,8 +58,14 @@ void left_note(struct left *l, uint64_t first, uint64_t last);
 void left_note_back(struct left *l, uint64_t id);
 /* The open group takes some back: its commit must say so, for a kill may come before left_keep is done. */
 bool left_takes_back(const struct left *l);
-/* The group is undone. */
+/* The group is undone; or what was noted since such a place, of ends alone. */
 void left_forget(struct left *l);
+struct left_place {
+	size_t count;
+	uint64_t last;
+};
+struct left_place left_noted(const struct left *l);
+void left_forget_since(struct left *l, struct left_place place);
 /* The group was committed. */
 void left_keep(struct left *l, uint64_t commit);
 /* No message that waits has a bit, as of this commit. */
