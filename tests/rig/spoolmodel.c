@@ -346,6 +346,31 @@ static void expect_state(struct model *m)
 	same("clock", store_clock_ms(m->s), model_own_ms(m));
 }
 
+/* PATH.tide has what was committed last. */
+static void expect_tide(const struct store *s)
+{
+	const struct totals *t = &s->durable;
+	const struct tide want = store_tide_of_run(s);
+	const uint64_t states[] = {
+#define LEDGER_STATE(id, column, meaning) t->ledger.column,
+#include "base/ledger.def"
+	};
+	struct tide tide;
+	struct error e;
+
+	assert_int_equal(files_tide_read(&s->files, &tide, &e), ERR_OK);
+	assert_true(tide.is_valid && tide.has_more && !spool_id_differs(tide.spool, s->id));
+	same("id of PATH.tide", tide.id, t->next_id - 1);
+	same("commits of PATH.tide", tide.commits, t->commits);
+	assert_true(tide.epoch == s->row.epoch && tide.base == s->row.base);
+	same("accepted of PATH.tide", tide.counts[0], t->ledger.accepted);
+	same("states of PATH.tide", tide.count, 1 + sizeof states / sizeof *states);
+	for (size_t i = 0; i < sizeof states / sizeof *states; i++)
+		same("a state of PATH.tide", tide.counts[i + 1], states[i]);
+	for (size_t i = TIDE_POSITIONS; i < TIDE_COUNTS_MAX; i++)
+		same("a number of PATH.tide", tide.counts[i], want.counts[i]);
+}
+
 /* PATH.left knows who had his end. */
 static void expect_left(const struct model *m)
 {
@@ -374,6 +399,7 @@ void model_expect(struct model *m)
 	expect_tables(m);
 	expect_failures(m);
 	expect_left(m);
+	expect_tide(m->s);
 	assert_int_equal(store_count_missing(m->s, &missing, &e), ERR_OK);
 	same("missing", missing, 0);
 	assert_int_equal(model_read(m, 1, m->durable_next > 1 ? m->durable_next - 1 : 1, UINT32_MAX, UINT64_MAX, &e),
