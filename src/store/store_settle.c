@@ -452,12 +452,13 @@ static enum err settle_retry(struct store *s, const struct store_settlement *ite
 	return ERR_OK;
 }
 
-/* How many of items[0..count) are neighbours that leave for the same reason. */
+/* How many of items[0..count) are neighbours that leave for the same reason. What may be gone goes alone: PATH.left
+ * must know which of them left. */
 static size_t length_of_run(const struct store_settlement *items, size_t count)
 {
 	size_t n = 1;
 
-	while (n < count && items[n].kind == items[0].kind && items[n].may_be_gone == items[0].may_be_gone &&
+	while (n < count && items[n].kind == items[0].kind && !items[0].may_be_gone && !items[n].may_be_gone &&
 	       items[n].id == items[0].id + n)
 		n++;
 	return n;

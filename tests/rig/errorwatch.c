@@ -77,7 +77,7 @@ static const struct {
     {"may_hold_records", AN_ERROR, ERR_DISK, NULL, "a page that holds no rows need not be read"},
     {"files_read_at < pages_records", AN_ERROR, ERR_DISK, NULL, "a page that holds no rows need not be read"},
     {"store_state", A_FAULT, ERR_OK, NULL, "a number of the status, which the next look has"},
-    {"store_put_possible < journal_start", AN_ERROR, ERR_FULL, NULL,
+    {"store_put_possible", AN_ERROR, ERR_FULL, NULL,
      "a full disk refuses no start; what is not accepted then is told, and PATH.flight has the count"},
     {"store_source_give_up", AN_ERROR, ERR_DISK, NULL, "a person said so"},
 };

@@ -378,7 +378,7 @@ static void expect_left(const struct model *m)
 		const struct model_message *x = &m->now.items[id];
 		const bool has = left_has(m->s->left, id);
 
-		if (has ? !x->has_left && !x->may_have : x->has_left)
+		if (has != x->has_left)
 			fail_msg("message %" PRIu64 " is at %d, and has left: %d", id, x->place, has);
 	}
 	same("trouble with PATH.left", left_trouble(m->s->left), 0);

@@ -24,7 +24,7 @@ struct model_message {
 	enum model_place place;
 	bool failed;
 	bool moved_out;            /* of its block: it waits for long, or failed often */
-	bool has_left, may_have;   /* as PATH.left must know, and may */
+	bool has_left;             /* as PATH.left must know */
 	enum model_harm_kind harm; /* in the file, and nobody noticed so far */
 	uint32_t attempts;
 	int64_t due_ms, received_ms, lead_ms, died_ms;

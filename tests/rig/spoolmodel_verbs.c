@@ -186,8 +186,7 @@ void model_take_settled(struct model *m, const struct store_settlement *item)
 	}
 	x->failed = false;
 	x->place = item->kind == SETTLE_DEAD ? MODEL_DEAD : MODEL_GONE;
-	x->has_left = x->place == MODEL_GONE && !item->may_be_gone; /* its neighbours may have been gone */
-	x->may_have = x->place == MODEL_GONE;
+	x->has_left = x->place == MODEL_GONE;
 	x->died_ms = m->wall_ms;
 	m->now.ledger.pending--;
 	++*counter_of(&m->now.ledger, item->kind);
