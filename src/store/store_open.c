@@ -537,9 +537,8 @@ enum err store_restart_damaged(struct store *s, struct store_report *report, str
 enum err store_close(struct store *s, struct error *e)
 {
 	enum err err = ERR_OK;
-	int frames_in_log = 0, frames_written = 0;
+	int frames_in_log = 0, frames_written = 0, rc = SQLITE_OK;
 	bool lost;
-	int rc;
 
 	if (!s)
 		return ERR_OK;
@@ -554,7 +553,9 @@ enum err store_close(struct store *s, struct error *e)
 		return err;
 	}
 	err = store_put_ledger(s, e);
-	rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, &frames_in_log, &frames_written);
+	if (err == ERR_OK || err == ERR_FULL)
+		rc =
+		    sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, &frames_in_log, &frames_written);
 	if (rc != SQLITE_OK)
 		err = sql_error(s->db, rc, e, "checkpoint at close");
 	if (err == ERR_FULL) /* the log keeps what the database has no room for */

@@ -31,6 +31,19 @@ void faultsql_arm_new(int code)
 	armed.is_for_new = true;
 }
 
+static struct {
+	int code;
+	unsigned asked;
+} checkpoint;
+
+void faultsql_arm_checkpoints(int code)
+{
+	checkpoint.code = code;
+	checkpoint.asked = 0;
+}
+
+unsigned faultsql_checkpoints(void) { return checkpoint.asked; }
+
 void faultsql_pause(bool is_paused) { armed.is_inside = is_paused; }
 
 bool faultsql_failed(void) { return armed.failed; }
@@ -98,6 +111,9 @@ int sqlite3_table_column_metadata(sqlite3 *db, const char *schema, const char *t
 
 int sqlite3_wal_checkpoint_v2(sqlite3 *db, const char *schema, int mode, int *in_log, int *written)
 {
+	checkpoint.asked++;
+	if (checkpoint.code != 0)
+		return checkpoint.code;
 	CALL(sqlite3_wal_checkpoint_v2, NULL, db, schema, mode, in_log, written);
 }
 

@@ -17,6 +17,9 @@ void faultsql_arm(uint64_t n, int code, bool persistent);
 /* Where a run cannot be made twice, so that nothing can be noted first: the next call whose callers made none that
  * failed since faultpoints_forget. */
 void faultsql_arm_new(int code);
+/* Each checkpoint fails with this code, besides; 0: none. How many were asked for since. */
+void faultsql_arm_checkpoints(int code);
+unsigned faultsql_checkpoints(void);
 /* What the test asks of itself in the meantime is not counted, and does not fail. */
 void faultsql_pause(bool is_paused);
 /* One failed since then. */
