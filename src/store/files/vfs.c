@@ -452,12 +452,12 @@ static int reader_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, i
 	memset(f, 0, sizeof *f);
 	flags = (flags & ~(SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE)) | SQLITE_OPEN_READONLY;
 	errno = 0;
-	rc = note_look(base_of(vfs)->xOpen(base_of(vfs), name, below(file), flags, ret_flags));
-	if (rc != SQLITE_OK && is_log && errno == ENOENT) {
+	rc = base_of(vfs)->xOpen(base_of(vfs), name, below(file), flags, ret_flags);
+	if (rc != SQLITE_OK && is_log && errno == ENOENT) { /* there is none: no error, and nobody's reason for one */
 		below(file)->pMethods = NULL;
 		rc = SQLITE_OK;
 	}
-	if (rc == SQLITE_OK)
+	if (note_look(rc) == SQLITE_OK)
 		f->head.pMethods = &reader_methods;
 	return rc;
 }

@@ -323,12 +323,6 @@ static enum err check_all(struct check *c, struct error *e)
 	if (err == ERR_OK && c->is_newest && unread == 0)
 		err = check_left(c, e);
 	(void)sqlite3_close_v2(c->db);
-	if (c->files.is_read_only && (c->problems > 0 || unread > 0))
-		(void)buf_addf(
-		    c->out,
-		    "%s cannot be written here: to mend it, copy it with all that stands beside it (%s*) to a"
-		    " folder of a healthy disk\n",
-		    c->files.path, c->files.path);
 	return err;
 }
 
@@ -346,6 +340,12 @@ enum err store_check(const char *path, struct buf *out, uint64_t *ret_problems, 
 	err = check_all(&c, e ? e : &local);
 	if (err == ERR_OK)
 		err = store_no_fault(path, e);
+	if (err == ERR_OK && c.files.is_read_only && c.problems > 0)
+		(void)buf_addf(
+		    out,
+		    "%s cannot be written here: to mend it, copy it with all that stands beside it (%s*) to a"
+		    " folder of a healthy disk\n",
+		    path, path);
 	files_close(&c.files);
 	*ret_problems = c.problems;
 	return store_is_no_producer(err, e ? e : &local);

@@ -114,7 +114,7 @@ static void check_strange(struct check *c)
 	}
 }
 
-/* A row without a checksum is believed, if it can be: ids and the calendar end somewhere. */
+/* A checksum can be made for any numbers: ids and the calendar end somewhere. */
 static bool is_lead_possible(sqlite3_stmt *st)
 {
 	const int64_t first_id = sqlite3_column_int64(st, 0), lead_ms = sqlite3_column_int64(st, 1);
