@@ -15,6 +15,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "store/upkeep/store_upkeep_internal.h"
 #include "store/upkeep/store_upkeep.h"
 
 enum { MOVE_AT_ONCE = 256, PROGRESS_STEPS = 100000, PROGRESS_MS = 5000, CHECK_MAX_BYTES = 16 << 20 };
@@ -197,6 +198,25 @@ static enum err repair_gone(struct store *s, const struct store_repair *how, str
 	return err == ERR_OK ? store_rows_told(s, e) : err;
 }
 
+/* Columns of blocks that wait for what is not built yet: no message needs what stands there. */
+static enum err clear_columns(struct store *s, struct buf *out, struct error *e)
+{
+	static const char clear[] = "UPDATE blocks SET data_key = NULL, route = NULL, class = NULL, origin = NULL,"
+	                            " origin_id = NULL WHERE " BLOCK_SAYS_MORE;
+	int64_t blocks = 0;
+	enum err err = store_number(s, "SELECT count(*) FROM blocks WHERE " BLOCK_SAYS_MORE, &blocks, e);
+
+	if (err != ERR_OK || blocks == 0)
+		return err;
+	err = store_begin(s, e);
+	if (err == ERR_OK)
+		err = store_exec(s, clear, e, "clear what no kspool wrote");
+	if (err == ERR_OK)
+		err = store_commit(s, e);
+	(void)buf_addf(out, "blocks: %" PRId64 " said what no kspool has written yet: cleared\n", blocks);
+	return err;
+}
+
 static enum err repair_rows(struct store *s, const struct store_repair *how, struct buf *out, struct error *e)
 {
 	uint64_t moved = 0, salvaged = 0, unread = 0;
@@ -205,7 +225,8 @@ static enum err repair_rows(struct store *s, const struct store_repair *how, str
 
 	if (err == ERR_OK)
 		err = check_pages(s, how->tell, e);
-
+	if (err == ERR_OK)
+		err = clear_columns(s, out, e);
 	if (err == ERR_OK)
 		err = move_wrong_rows(s, &moved, e);
 	if (err == ERR_OK)

@@ -12,6 +12,9 @@
 
 /* store_peek.c: another spool's tables, as this kspool knows them, and nothing else. */
 enum err store_check_source(sqlite3 *db, const char *path, struct error *e) MUST_CHECK;
+/* Of a block, in columns that wait for what is not built yet. */
+#define BLOCK_SAYS_MORE "coalesce(data_key, route, class, origin, origin_id) IS NOT NULL"
+
 /* store_check_tables.c: what is wrong with a database, as lines that begin with "problem:". */
 struct check {
 	struct files files;

@@ -189,7 +189,7 @@ static void a_repair_says_what_it_does(void **state)
 	s = life_begin(&d);
 	life_append(s, 0, 40);
 	assert_int_equal(store_begin(s, &e), ERR_OK);
-	for (uint64_t n = 0; n < 8000; n++) {
+	for (uint64_t n = 0; n < 40000; n++) {
 		bool is_new;
 
 		assert_int_equal(store_cache_add(s, "c", &n, sizeof n, INT64_C(1) << 40, &is_new, &e), ERR_OK);
