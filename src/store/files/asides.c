@@ -245,7 +245,7 @@ enum err asides_print(const struct files *f, struct buf *out, uint64_t *ret_unre
 	for (size_t i = 0; i < list.count && err == ERR_OK; i++) {
 		const struct aside *a = &list.items[i];
 		AUTOFREE char *name = asides_name(f, a);
-		char why[400] = "";
+		char why[ERROR_TEXT_MAX] = "";
 
 		*ret_unread += !a->is_read;
 		if (!a->is_read)
@@ -287,7 +287,7 @@ enum err asides_new_suffix(const struct files *f, const char *prefix, char out[A
 /* Not read to its end: why, and what to do. */
 static void put_words(const struct files *f, const struct aside *a, const char *name, char *out, size_t size)
 {
-	char why[400];
+	char why[ERROR_TEXT_MAX];
 
 	asides_trouble(f, a, false, why, sizeof why);
 	if (*why)
@@ -315,7 +315,7 @@ enum err asides_each(const char *path, asides_visit *each, void *arg, struct err
 	for (size_t i = 0; i < list.count && err == ERR_OK; i++) {
 		const struct aside *a = &list.items[i];
 		AUTOFREE char *name = asides_name(&f, a);
-		char words[1024];
+		char words[2 * ERROR_TEXT_MAX];
 
 		if (!a->is_read)
 			put_words(&f, a, name, words, sizeof words);

@@ -442,9 +442,7 @@ static const struct {
      "log: * frames, 0 commits\n" IN_LOG MORE DEAD MORE_LEDGER},
     {"set aside on dead sectors", false, set_aside_on_dead_sectors, 1,
      "set aside: PATH.quarantine-20260101T000000Z-000: not read to its end yet: PATH.quarantine-20260101T000000Z-000, "
-     "from byte 65536 on: cannot read PATH.quarantine-20260101T000000Z-000 at byte 65536: Input/output error; look at "
-     "its disk (dmesg), then start again; if that stays so, copy the spool's files to a healthy disk, this one with dd "
-     "bs=4096 conv=noerror,sync, and run kspool repair there\n"
+     "from byte 65536 on: cannot read *\n"
      "put it right, or, when it is lost for good: kspool repair --give-up "
      "PATH.quarantine-20260101T000000Z-000\n" NOT_READ "log: * frames, 0 commits\n" IN_LOG MORE DEAD MORE_LEDGER},
     {"all set aside", false, all_set_aside, 1,
@@ -457,9 +455,7 @@ static const struct {
      "error NOINPUT: there is no spool at PATH\n"},
     {"expected back", false, expected_back, 1,
      "set aside: PATH.quarantine-20260101T000000Z-000: not read to its end yet: PATH.quarantine-20260101T000000Z-000, "
-     "from byte 0 on: cannot read PATH.quarantine-20260101T000000Z-000 at byte 0: Input/output error; look at its disk "
-     "(dmesg), then start again; if that stays so, copy the spool's files to a healthy disk, this one with dd bs=4096 "
-     "conv=noerror,sync, and run kspool repair there\n"
+     "from byte 0 on: cannot read *\n"
      "put it right, or, when it is lost for good: kspool repair --give-up "
      "PATH.quarantine-20260101T000000Z-000\n" NOT_READ "log: * frames, 0 commits\n" IN_LOG
      "messages: 0 rows, 0 of them in blocks\n"
@@ -468,9 +464,7 @@ static const struct {
      "purged 0\n"},
     {"expected back and more", false, expected_back_and_more, 2,
      "set aside: PATH.quarantine-20260101T000000Z-000: not read to its end yet: PATH.quarantine-20260101T000000Z-000, "
-     "from byte 0 on: cannot read PATH.quarantine-20260101T000000Z-000 at byte 0: Input/output error; look at its disk "
-     "(dmesg), then start again; if that stays so, copy the spool's files to a healthy disk, this one with dd bs=4096 "
-     "conv=noerror,sync, and run kspool repair there\n"
+     "from byte 0 on: cannot read *\n"
      "put it right, or, when it is lost for good: kspool repair --give-up "
      "PATH.quarantine-20260101T000000Z-000\n" NOT_READ "log: * frames, 0 commits\n" IN_LOG
      "messages: 0 rows, 0 of them in blocks\n"

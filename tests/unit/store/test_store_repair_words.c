@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "rig/faultfs.h"
@@ -353,17 +354,11 @@ static void what_cannot_be_read_is_said(void **state)
 	static const char still[] =
 	    "opened: PATH.quarantine-* cannot be read back: ## pages of it cannot be read; the next start tries again, "
 	    "until kspool repair --give-up PATH.quarantine-*\n"
-	    "set aside: PATH.quarantine-*: not read to its end yet: PATH.quarantine-*, from byte 0 on: cannot read "
-	    "PATH.quarantine-* at byte 0: Input/output error; look at its disk (dmesg), then start again; if that "
-	    "stays so, copy the spool's files to a healthy disk, this one with dd bs=4096 conv=noerror,sync, and run "
-	    "kspool repair there\n"
+	    "set aside: PATH.quarantine-*: not read to its end yet: PATH.quarantine-*, from byte 0 on: cannot read *\n"
 	    "put it right, or, when it is lost for good: kspool repair --give-up PATH.quarantine-*\n"
 	    "cannot be read: PATH.quarantine-*: ## pages of it cannot be read; when it is lost for good: kspool repair "
 	    "--give-up PATH.quarantine-*\n" NONE
-	    "set aside: PATH.quarantine-*: not read to its end yet: PATH.quarantine-*, from byte 0 on: cannot read "
-	    "PATH.quarantine-* at byte 0: Input/output error; look at its disk (dmesg), then start again; if that "
-	    "stays so, copy the spool's files to a healthy disk, this one with dd bs=4096 conv=noerror,sync, and run "
-	    "kspool repair there\n"
+	    "set aside: PATH.quarantine-*: not read to its end yet: PATH.quarantine-*, from byte 0 on: cannot read *\n"
 	    "put it right, or, when it is lost for good: kspool repair --give-up PATH.quarantine-*\n"
 	    "problem: 1 files set aside are not read to their end; start kspool, or run kspool repair\n"
 	    "log: * frames, 0 commits\n"
@@ -422,11 +417,40 @@ static void what_cannot_be_read_is_said(void **state)
 	assert_int_equal(wrong, 0);
 }
 
+/* Where the path is long the sentence that leads out is there to its end. */
+static void a_long_path_cuts_no_sentence(void **state)
+{
+	struct spooldir d, deep;
+	struct store *s;
+	struct error e;
+	struct buf out;
+	uint64_t problems;
+
+	(void)state;
+	spooldir_make(&d);
+	(void)snprintf(deep.dir, sizeof deep.dir, "%.100s/%0120d", d.dir, 7);
+	(void)snprintf(deep.path, sizeof deep.path, "%s/spool.db", deep.dir);
+	assert_int_equal(mkdir(deep.dir, 0700), 0);
+	s = life_open(&deep, NULL);
+	life_append(s, 0, 20);
+	life_close(s);
+	spooldir_store(spooldir_file(&deep, ASIDE), "x", 1);
+	faultfs_dead(ASIDE, 0, INT32_MAX);
+	buf_init(&out, 1 << 16);
+	assert_int_equal(store_check(deep.path, &out, &problems, &e), ERR_OK);
+	assert_non_null(memmem(out.data, out.len, "and run kspool repair there\nput it right", 40));
+	buf_fini(&out);
+	faultfs_dead(NULL, 0, 0);
+	spooldir_remove(&deep);
+	spooldir_remove(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(each_word_of_a_repair_is_expected),
 	    cmocka_unit_test(what_cannot_be_read_is_said),
+	    cmocka_unit_test(a_long_path_cuts_no_sentence),
 	};
 
 	faultfs_skip_syncs();
