@@ -98,6 +98,8 @@ static void copies_of_one_spool(void **state)
 	export(s, "second");
 	life_settle(s, 6, 10);
 	export(s, "third");
+	life_settle(s, 11, 29);
+	export(s, "fourth");
 	life_end(&from, s);
 	s = life_begin(&to);
 	expect(s, "first", false, "20, 0, 0, 0");
@@ -105,6 +107,7 @@ static void copies_of_one_spool(void **state)
 	expect(s, "second", false, "10, 15, 0, 0");
 	expect(s, "second", false, "INPUT: import of second: all 25" KNOWN);
 	expect(s, "third", false, "INPUT: import of third: all 20" KNOWN_BY_ROWS);
+	expect(s, "fourth", false, "INPUT: import of fourth: all 1" KNOWN_BY_ROWS);
 	expect(s, "third", true, "20, 0, 0, 20");
 	expect(s, "first", true, "20, 0, 0, 20");
 	life_expect(s, 70, 0, 70, 0);
