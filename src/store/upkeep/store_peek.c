@@ -13,8 +13,6 @@
 #include <inttypes.h>
 #include <unistd.h>
 
-#include "base/cleanup.h"
-#include "base/mem.h"
 #include "store/files/sql_schema.h"
 #include "store/files/wal.h"
 #include "store/upkeep/store_copy.h"
@@ -72,6 +70,21 @@ static enum err peek_at(const char *path, store_peek_visit *visit, void *arg, st
 	return err;
 }
 
+/* The database is not there: what stands beside it may be all there is. */
+static enum err tell_missing(const struct files *f, struct error *e)
+{
+	const bool has_log = files_bytes(f, "-wal") > 0;
+	uint64_t all, unread = 0;
+	enum err err = has_log ? ERR_OK : asides_count(f, &all, &unread, e);
+
+	if (err != ERR_OK)
+		return err;
+	if (!has_log && unread == 0)
+		return error_set(e, ERR_NOINPUT, "there is no spool at %s", f->path);
+	return error_set(e, ERR_INPUT, "%s is gone, %s: start kspool, or run kspool repair, to read it back", f->path,
+	                 has_log ? "its log is here" : "what was set aside is here");
+}
+
 /* What there is must be one spool, by its own look: nothing is changed by looking. */
 static enum err must_be_whole(const struct files *f, bool *ret_log_is_damaged, struct error *e)
 {
@@ -86,9 +99,7 @@ static enum err must_be_whole(const struct files *f, bool *ret_log_is_damaged, s
 	if (err != ERR_OK)
 		return err;
 	if (kind == FILE_MISSING)
-		return error_set(e, ERR_INPUT,
-		                 "%s is gone, its log is here: start kspool, or run kspool repair, to read it back",
-		                 f->path);
+		return tell_missing(f, e);
 	if (kind == FILE_DAMAGED)
 		return error_set(
 		    e, ERR_INPUT,
@@ -101,7 +112,6 @@ static enum err must_be_whole(const struct files *f, bool *ret_log_is_damaged, s
 
 enum err store_peek(const char *path, bool is_copy, store_peek_visit *visit, void *arg, struct error *e)
 {
-	AUTOFREE char *log = mem_format("%s-wal", path);
 	struct files files;
 	struct error local;
 	bool log_is_damaged = false;
@@ -109,9 +119,9 @@ enum err store_peek(const char *path, bool is_copy, store_peek_visit *visit, voi
 
 	if (is_copy)
 		return peek_at(path, visit, arg, e);
-	if (access(path, F_OK) != 0 && access(log, F_OK) != 0)
-		return error_set(e, ERR_NOINPUT, "there is no spool at %s", path);
 	err = files_open_reader(&files, path, e);
+	if (err == ERR_ENVIRONMENT && access(path, F_OK) != 0 && errno == ENOENT) /* nor is its folder */
+		return error_set(e, ERR_NOINPUT, "there is no spool at %s", path);
 	if (err != ERR_OK)
 		return store_is_no_producer(err, e);
 	err = must_be_whole(&files, &log_is_damaged, e);
