@@ -178,12 +178,13 @@ enum err sql_reader_open(const char *path, const char *vfs, sqlite3 **ret, struc
 	int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE;
 	sqlite3 *db = NULL;
 	enum err err = ERR_OK;
-	struct stat st;
+	struct stat st = {.st_size = INT64_MAX}; /* of one that is not there the open says why */
 	int64_t tables;
 	int rc;
 
-	if (stat(path, &st) == 0 &&
-	    st.st_size <= 1) /* SQLite takes that for a database without a page, and deletes its log */
+	if (stat(path, &st) != 0 && vfs_is_fault(errno))
+		return error_set_errno(e, ERR_DISK, "cannot look at %s", path);
+	if (st.st_size <= 1) /* SQLite takes that for a database without a page, and deletes its log */
 		return error_set(e, ERR_DAMAGED, "%s is empty", path);
 	sql_global_setup();
 	vfs_clear_errno();

@@ -33,12 +33,12 @@ static enum err check_log(struct check *c, struct error *e)
 	if (err != ERR_OK)
 		return err;
 	if (fd < 0)
-		return buf_addf(c->out, "log: none\n");
-	err = wal_scan(fd, &scan, e);
-	if (err != ERR_OK)
-		return err;
-	(void)buf_addf(c->out, "log: %" PRIu64 " frames, %" PRIu64 " commits\n", scan.frames, scan.commits);
-	return ERR_OK;
+		(void)buf_add_text(c->out, "log: none\n");
+	else
+		err = wal_scan(fd, &scan, e);
+	if (fd >= 0 && err == ERR_OK)
+		(void)buf_addf(c->out, "log: %" PRIu64 " frames, %" PRIu64 " commits\n", scan.frames, scan.commits);
+	return err;
 }
 
 static void check_structure(struct check *c)
@@ -75,8 +75,10 @@ static enum err check_schema(struct check *c, struct error *e)
 	int64_t version = 0;
 	enum err err = sql_number(c->db, "PRAGMA user_version", &version, e);
 
-	if (err == ERR_OK && version < schema_steps[schema_step_count - 1].version)
-		return buf_addf(c->out, "schema: %lld, brought up at the next start\n", (long long)version);
+	if (err == ERR_OK && version < schema_steps[schema_step_count - 1].version) {
+		(void)buf_addf(c->out, "schema: %lld, brought up at the next start\n", (long long)version);
+		return ERR_OK;
+	}
 	if (err == ERR_OK)
 		err = sql_schema_check(c->db, c->files.path, schema_steps[schema_step_count - 1].version, e);
 	c->is_newest = err == ERR_OK;
@@ -230,7 +232,10 @@ static enum err check_left(struct check *c, struct error *e)
 	if (err == ERR_OK && c->ledger.next_id > 0 && left_highest(left) >= c->ledger.next_id)
 		store_check_problem(c, "messages up to id %" PRIu64 " had left, and the next id is %" PRIu64,
 		                    left_highest(left), c->ledger.next_id);
-	if (store_left_is_doubtful(left, &c->tide))
+	if (left_trouble(left) != 0)
+		store_check_problem(c, "%s.left, which tells what had left from what is gone, cannot be read: %s",
+		                    c->files.path, strerror(left_trouble(left)));
+	else if (store_left_is_doubtful(left, &c->tide))
 		store_check_problem(
 		    c,
 		    "%s.left, which tells what had left from what is gone, is gone, old, or not what was written; "

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "store/files/sql_schema.h"
+#include "store/files/vfs.h"
 #include "store/files/wal.h"
 #include "store/upkeep/store_copy.h"
 
@@ -117,6 +118,8 @@ enum err store_peek(const char *path, bool is_copy, store_peek_visit *visit, voi
 	bool log_is_damaged = false;
 	enum err err, whole;
 
+	vfs_forget_fault();
+	(void)sql_lacked_memory();
 	if (is_copy)
 		return peek_at(path, visit, arg, e);
 	err = files_open_reader(&files, path, e);
