@@ -41,6 +41,7 @@ struct copy_mark {
 /* Of the rows that say which messages were taken in: this, the mark's hash, a number, 8 bytes, that spool, a piece. */
 #define TAKEN_MAGIC UINT64_C(0x6e656b61742d736b)
 enum { MARK_BYTES = offsetof(struct copy_mark, first_id), TAKEN_KEY = 48 };
+_Static_assert(offsetof(struct copy_mark, spool_high) == TAKEN_KEY - 16, "the mark has the spool where those rows do");
 
 struct import {
 	sqlite3 *db; /* the other spool */
@@ -193,16 +194,18 @@ static enum err look_here(struct store *s, struct import *m, const struct store_
 	enum err err = store_find(s, row->id, &p, e);
 	bool is_here = err == ERR_OK && p.is_sound && sum_of(&p.row) == sum_of(row);
 	sqlite3_stmt *st = store_statement(s, ST_SALVAGE_CHECKSUM);
+	int rc = SQLITE_DONE;
 
 	(void)store_statement(s, ST_READ);
 	sql_bind_u64(st, 1, row->id);
 	if (err == ERR_OK && !is_here) /* on the shelf */
-		is_here = sqlite3_step(st) == SQLITE_ROW && row_has_sum(row, sqlite3_column_int64(st, 0));
+		rc = sqlite3_step(st);
+	is_here |= rc == SQLITE_ROW && row_has_sum(row, sqlite3_column_int64(st, 0));
 	(void)sqlite3_reset(st);
 	*ret_out = true;
 	m->left_out += is_here;
 	m->gone += !is_here;
-	return err;
+	return err != ERR_OK || rc == SQLITE_ROW || rc == SQLITE_DONE ? err : store_fail(s, rc, e, "look at the shelf");
 }
 
 /* *ret_out: it was taken in before; else it is noted as taken now. */
@@ -404,7 +407,6 @@ static enum err note_copy(struct store *s, struct import *m, struct error *e)
 	put_little(key, TAKEN_MAGIC, 8);
 	put_little(key + 8, m->mark.hash, 8);
 	put_little(key + 24, 0, 8);
-	memcpy(key + TAKEN_KEY - 16, &m->mark.spool_high, 16);
 	while (has_name && err == ERR_OK && (bytes = taken_write(&m->now, &at, key + TAKEN_KEY)) > 0) {
 		put_little(key + 16, number++, 8);
 		err = put_note(s, m, key, TAKEN_KEY + bytes, 0, e);

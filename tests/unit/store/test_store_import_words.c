@@ -16,6 +16,7 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "rig/faultfs.h"
+#include "rig/faultsql.h"
 #include "rig/fullspool.h"
 #include "store/store_internal.h"
 
@@ -363,6 +364,119 @@ static void after_a_lost_note_all_is_counted(void **state)
 	}
 }
 
+/* A spool that was put back to an earlier time: of a later copy of it comes what it does not have, and only that. */
+static void a_copy_of_this_spool_of_a_later_time(void **state)
+{
+	struct spooldir d, early;
+	struct store *s = life_begin(&d);
+
+	(void)state;
+	life_append(s, 0, 20);
+	full_group(s, &(struct store_settlement){.id = 7, .kind = SETTLE_DEAD, .attempts = 1, .code = "X"});
+	life_close(s);
+	spooldir_make(&early);
+	spooldir_copy(&d, &early);
+	s = life_open(&d, NULL);
+	life_append(s, 20, 5);
+	export(s, "later");
+	life_end(&d, s);
+	s = life_open(&early, NULL);
+	expect(s, "later", false, "5, 20, 0, 0");
+	assert_int_equal(life_waiting(s, 0), 24);
+	assert_int_equal(store_ledger(s)->dead, 1);
+	life_end(&early, s);
+}
+
+/* The same messages wait; but ids were given out between, and so it is another copy. */
+static void a_copy_is_of_one_moment(void **state)
+{
+	struct spooldir from, to;
+	struct message *m = spooldir_message(99, 10);
+	struct store *s = life_begin(&from);
+	struct error e;
+
+	(void)state;
+	life_append(s, 0, 20);
+	export(s, "first");
+	assert_int_equal(store_begin(s, &e), ERR_OK);
+	assert_int_equal(store_append(s, m, &e), ERR_OK);
+	message_free(m);
+	store_rollback(s);
+	full_group(s, NULL);
+	export(s, "second");
+	life_end(&from, s);
+	s = life_begin(&to);
+	expect(s, "first", false, "20, 0, 0, 0");
+	expect(s, "first", false, "INPUT: import of first: all 20" KNOWN);
+	expect(s, "second", false, "INPUT: import of second: all 20" KNOWN_BY_ROWS);
+	life_end(&to, s);
+}
+
+/* No memory for a call: told, and nothing came in; of a copy of this very spool too, which looks at each message here.
+ */
+static void an_import_without_memory(void **state)
+{
+	struct spooldir from, to;
+	struct store *s = full_open(&from);
+
+	(void)state;
+	export(s, "own");
+	life_settle(s, 1, 1);
+	for (int is_own = 1; is_own >= 0; is_own--) {
+		struct store *into = is_own ? s : life_begin(&to);
+		struct error e;
+		uint64_t n = 1, rows = 0;
+
+		for (bool failed = true; failed; n++) {
+			enum err err;
+
+			faultsql_arm(n, SQLITE_NOMEM, false);
+			err = store_import(into, copy_at("own"), false, &rows, &e);
+			failed = faultsql_failed();
+			faultsql_arm(0, 0, false);
+			if (!failed)
+				assert_int_equal(err, is_own ? ERR_INPUT : ERR_OK);
+			else if (err != ERR_MEMORY && strcmp(faultsql_what(), "ROLLBACK") != 0)
+				fail_msg("call %u (%s): error %d: %s", (unsigned)n, faultsql_what(), (int)err, e.text);
+			assert_false(store_in_group(into));
+			assert_int_equal(store_ledger(into)->accepted, is_own ? 35 : failed ? 0 : 34);
+		}
+		assert_true(n > 30);
+		if (!is_own)
+			life_end(&to, into);
+	}
+	life_end(&from, s);
+}
+
+/* A row beside the messages with another spool's checksum is none of this copy's. */
+static void rows_of_another_spool_are_none_of_a_copy(void **state)
+{
+	static const uint64_t lead[] = {1, 5};
+	const struct stored_value key = {.type = VALUE_TEXT, .bytes = (const unsigned char *)"k", .count = 1};
+	struct spooldir from, copy;
+	struct store *s = full_open(&from);
+	char text[FULL_TEXT];
+	struct error e;
+
+	(void)state;
+	spooldir_make(&copy);
+	assert_int_equal(store_export(s, copy.path, &e), ERR_OK);
+	for (uint32_t other = 0; other < 2; other++) {
+		const uint32_t tag = s->tag + other;
+		AUTOFREE char *sql = mem_format(
+		    "INSERT OR REPLACE INTO positions VALUES ('k', 'k', %lld); DELETE FROM clock;"
+		    "INSERT INTO clock (first_id, lead_ms, checksum) VALUES (1, 5, %lld)",
+		    (long long)side_position_sum(&key, &key, tag), (long long)sum_numbers(tag, SUM_OF_LEAD, lead, 2));
+
+		full_change(copy.path, sql);
+		assert_int_equal(full_check(&copy, true, text), 2 * other);
+		assert_int_equal(strstr(text, "problem: clock: 1 rows have a wrong checksum\n") != NULL, other);
+		assert_int_equal(strstr(text, "problem: positions: 1 rows are not what was written") != NULL, other);
+	}
+	spooldir_remove(&copy);
+	life_end(&from, s);
+}
+
 /* Nothing to take in is no error, and leaves no note. */
 static void a_copy_without_messages(void **state)
 {
@@ -410,6 +524,10 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(what_an_older_kspool_took_in_is_a_span, begin, end),
 	    cmocka_unit_test_setup_teardown(copies_are_told_by_their_messages, begin, end),
 	    cmocka_unit_test_setup_teardown(after_a_lost_note_all_is_counted, begin, end),
+	    cmocka_unit_test_setup_teardown(a_copy_of_this_spool_of_a_later_time, begin, end),
+	    cmocka_unit_test_setup_teardown(a_copy_is_of_one_moment, begin, end),
+	    cmocka_unit_test_setup_teardown(an_import_without_memory, begin, end),
+	    cmocka_unit_test(rows_of_another_spool_are_none_of_a_copy),
 	    cmocka_unit_test_setup_teardown(a_copy_without_messages, begin, end),
 	    cmocka_unit_test_setup_teardown(a_large_copy_is_known_message_by_message, begin, end),
 	};

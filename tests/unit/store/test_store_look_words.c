@@ -331,7 +331,8 @@ static void a_copy_leaves_room(void **state)
 		struct stat st;
 
 		s = opened ? life_open(&d, NULL) : look_with(&d, SPARE);
-		s->options.min_free_bytes = SPARE;
+		if (opened)
+			s->options.min_free_bytes = SPARE;
 		needs =
 		    4096 * (uint64_t)(life_number(s, "PRAGMA page_count") - life_number(s, "PRAGMA freelist_count"));
 		for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
