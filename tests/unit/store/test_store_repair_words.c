@@ -445,12 +445,67 @@ static void a_long_path_cuts_no_sentence(void **state)
 	spooldir_remove(&d);
 }
 
+/* Of two files that cannot be read one is given up: the other one is looked for as before. */
+static void only_what_is_given_up_is(void **state)
+{
+	static const char other[] = ".quarantine-20260102T000000Z-000";
+	struct spooldir d;
+	char text[FULL_TEXT], path[400];
+	const struct store_repair how = {.give_up = path};
+	struct store *s;
+
+	(void)state;
+	life_close(full_open(&d));
+	(void)snprintf(path, sizeof path, "%s" ASIDE, d.path);
+	assert_int_equal(rename(d.path, path), 0);
+	faultfs_dead("Z-000", 0, INT32_MAX);
+	s = life_open(&d, NULL);
+	life_append(s, 100, 10);
+	life_close(s);
+	assert_int_equal(rename(d.path, spooldir_file(&d, other)), 0);
+	assert_int_equal(repair(&d, &how, text), ERR_DAMAGED);
+	assert_non_null(strstr(text, "given up: PATH.quarantine-*; 0 messages came back before\n"));
+	assert_non_null(strstr(text, "\nerror DAMAGED: 1 problems are left, which the lines above name\n"));
+	assert_non_null(strstr(text, "\nproblem: 1 files set aside are not read to their end"));
+	faultfs_dead(NULL, 0, 0);
+	assert_int_equal(repair(&d, &(struct store_repair){0}, text), ERR_OK);
+	s = life_open(&d, NULL);
+	assert_int_equal(store_ledger(s)->pending, 10);
+	assert_int_equal(store_ledger(s)->accepted, 45);
+	life_end(&d, s);
+}
+
+/* More than are moved at once, with whole ones between. */
+static void many_wrong_messages_are_moved(void **state)
+{
+	static const uint32_t counts[] = {255, 256, 257, 600};
+	char text[FULL_TEXT], want[100];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+		struct spooldir d;
+		struct store *s = life_begin(&d);
+
+		life_append(s, 0, counts[i] + 50);
+		life_close(s);
+		full_change(d.path, "UPDATE blocks SET codec = 7 WHERE id NOT IN (11, 21, 31, 41, 51)");
+		assert_int_equal(repair(&d, &(struct store_repair){0}, text), ERR_OK);
+		(void)snprintf(want, sizeof want, "rows: %u with a wrong checksum moved to `damaged`, 0 counted",
+		               counts[i]);
+		if (strncmp(text, want, strlen(want)) != 0)
+			fail_msg("%s", text);
+		s = life_open(&d, NULL);
+		life_expect(s, counts[i] + 50, 0, 50, counts[i]);
+		life_end(&d, s);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(each_word_of_a_repair_is_expected),
-	    cmocka_unit_test(what_cannot_be_read_is_said),
-	    cmocka_unit_test(a_long_path_cuts_no_sentence),
+	    cmocka_unit_test(each_word_of_a_repair_is_expected), cmocka_unit_test(what_cannot_be_read_is_said),
+	    cmocka_unit_test(a_long_path_cuts_no_sentence),      cmocka_unit_test(only_what_is_given_up_is),
+	    cmocka_unit_test(many_wrong_messages_are_moved),
 	};
 
 	faultfs_skip_syncs();
