@@ -153,7 +153,7 @@ static inline void full_words(const char *path, const char *bytes, size_t count,
 	full_mask(text, ", since ", "Z\n");
 	full_mask(text, "; log: ", "\n");
 	full_mask(text, ": cannot read ", "\n"); /* a long path leaves less of it */
-	if ((at = strstr(text, STRUCTURE))) { /* SQLite's own words, some lines of them */
+	if ((at = strstr(text, STRUCTURE))) {    /* SQLite's own words, some lines of them */
 		const char *end = at + strlen(STRUCTURE);
 
 		for (size_t i = 0; i < sizeof behind / sizeof *behind; i++)
