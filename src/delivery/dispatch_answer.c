@@ -8,7 +8,6 @@
  * 4. After an isolation's request was answered, `isolation` is null: the group ended, or knows that nothing is in
  * flight.
  */
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -210,51 +209,6 @@ static void act_isolate(struct dispatch *d, struct request *q, const struct verd
 	refused_for_one(d, q, v);
 }
 
-/* All that was sent since the last time is refused: there is nothing left but these. */
-static void note_blocked(struct dispatch *d, const struct verdict *v, int64_t before_ns)
-{
-	char reason[sizeof d->hold.reason];
-
-	if (d->suspects.wait_ns == 0 || d->last_ack_ns > before_ns)
-		return;
-	(void)snprintf(reason, sizeof reason, "%" PRIu32 " records are refused whatever the size of the request: %s",
-	               d->suspects.count, v->text);
-	hold_block(&d->hold, v->said, reason, d->now_ns, d->wall_ms);
-}
-
-static void suspects_again(struct dispatch *d, struct request *q, const struct verdict *v)
-{
-	struct hold_waits waits = dispatch_hold_waits(d);
-	int64_t before_ns = d->suspects.refused_ns;
-
-	for (uint32_t i = 0; i < q->count; i++)
-		dispatch_suspect(d, request_take(q, i), v, q->count == 1);
-	suspects_refused(&d->suspects, q->count, &waits, d->now_ns);
-	note_blocked(d, v, before_ns);
-	if (hold_is_on(&d->hold))
-		dispatch_hold(d, HOLD_REFUSED, q->probe, v->said, v->text);
-}
-
-/*
- * Something between here and the service refuses the request, and a smaller one will not do. It may be mended, so
- * nothing is set aside; a few such requests in a row with none taken, and the stream is held.
- */
-static void refused_on_the_way(struct dispatch *d, struct request *q, const struct verdict *v)
-{
-	if (q->isolation)
-		isolate_release(&d->isolations, &d->ready, q);
-	if (q->of_suspects) {
-		suspects_again(d, q, v);
-		return;
-	}
-	suspects_begin(&d->suspects, q->count, d->now_ns);
-	for (uint32_t i = 0; i < q->count; i++)
-		dispatch_suspect(d, request_take(q, i), v, q->count == 1);
-	(void)dispatch_fails(d, &d->barren, q);
-	if (d->barren.count >= OFFLINE_AFTER || hold_is_on(&d->hold))
-		dispatch_hold(d, HOLD_REFUSED, q->probe, v->said, v->text);
-}
-
 static void act_shrink(struct dispatch *d, struct request *q, const struct verdict *v)
 {
 	bool is_service = v->complaint && v->complaint->code[0];
@@ -269,7 +223,7 @@ static void act_shrink(struct dispatch *d, struct request *q, const struct verdi
 	lowered =
 	    q->count == 1 || q->isolation || q->of_suspects ? 0 : ceiling_refused(&d->ceiling, q->put.accounted_bytes);
 	if (lowered == 0) {
-		refused_on_the_way(d, q, v);
+		dispatch_refused_on_way(d, q, v);
 		return;
 	}
 	LOG_LIMITED(LOG_WARN, "request ceiling lowered", LOG_U("bytes", lowered), LOG_S("code", v->said));

@@ -2,9 +2,9 @@
  * dispatch_internal: the dispatcher's state, and what its files give each other.
  *
  * What it is: one struct of parts, each with its own file and invariants. Calls go one way: dispatch.c and
- * dispatch_answer.c over dispatch_take.c, dispatch_lanes.c, dispatch_shards.c, dispatch_record.c, dispatch_unit.c and
- * dispatch_hold.c over the parts. Promises: those of dispatch.h. Owner: dispatch_new and dispatch_free. Thread:
- * delivery. Fails: never. Does not: reach beyond these files and the tests.
+ * dispatch_answer.c over dispatch_pick.c, dispatch_suspects.c, dispatch_take.c, dispatch_lanes.c, dispatch_shards.c,
+ * dispatch_record.c, dispatch_unit.c and dispatch_hold.c over the parts. Promises: those of dispatch.h. Owner:
+ * dispatch_new and dispatch_free. Thread: delivery. Fails: never. Does not: reach beyond these files and the tests.
  */
 #ifndef KSPOOL_DELIVERY_DISPATCH_INTERNAL_H
 #define KSPOOL_DELIVERY_DISPATCH_INTERNAL_H
@@ -18,7 +18,7 @@
 #include "delivery/hold.h"
 #include "delivery/isolate.h"
 #include "delivery/link.h"
-#include "delivery/pace.h"
+#include "delivery/queues/pace.h"
 #include "delivery/queues/lanes.h"
 #include "delivery/queues/ready.h"
 #include "delivery/queues/stream_rate.h"
@@ -163,8 +163,11 @@ void dispatch_settle(struct dispatch *d, struct record *r, enum settle_kind kind
                      int64_t wait_ms);
 /* The service (or a rule) does not take this record. */
 void dispatch_dead(struct dispatch *d, struct record *r, const char *code, const char *said, const char *text);
-/* Refused on the way. alone: it was the whole request, which is a try of its own. */
-void dispatch_suspect(struct dispatch *d, struct record *r, const struct verdict *v, bool alone);
+/* It was tried as often as may be. */
+static inline bool dispatch_is_dead(const struct dispatch *d, const struct record *r)
+{
+	return d->set.kspool.dead_after_attempts > 0 && r->attempts >= d->set.kspool.dead_after_attempts;
+}
 /* A failed try: waits, goes back to the journal, or is set aside by rule. */
 void dispatch_again(struct dispatch *d, struct record *r, const struct verdict *v);
 /* Messages that are sent again though the service may have them. */
@@ -180,6 +183,19 @@ bool dispatch_expire_message(struct dispatch *d, struct message *m);
 /* One row; the settlement's reason changes hands. */
 void dispatch_settle_row(struct dispatch *d, const struct store_settlement *s, uint32_t row_bytes);
 int64_t dispatch_wait_ns(const struct dispatch *d, uint32_t tries, bool throttled);
+
+/* dispatch_pick.c; each null when nothing may go */
+/*
+ * Records whose wait is over first, then new ones up to the batch's end. A probe is a new one when there is any: what
+ * failed before says less of the stream, and would keep all others waiting.
+ */
+struct request *dispatch_next_ordinary(struct dispatch *d, uint32_t limit, bool is_probe);
+/* The next half of a group in isolation, without those whose time is over. */
+struct request *dispatch_next_isolated(struct dispatch *d);
+/* Suspects, as many as were taken or refused last time say. */
+struct request *dispatch_next_suspects(struct dispatch *d, uint32_t limit);
+/* Where record after record was refused, from the other end: the next in turn is likely to be like those before it. */
+struct request *dispatch_next_from_end(struct dispatch *d);
 
 /* dispatch_shards.c */
 /* What an answer that was understood says of shards; before its records are dealt with. */
@@ -224,6 +240,13 @@ void dispatch_lanes_sent(const struct request *q, int by);
 void dispatch_lanes_check(struct dispatch *d, struct request *q, const struct answer *a);
 /* Refused for itself: taken apart, set aside, or its key waits. */
 void dispatch_refused(struct dispatch *d, struct record *r, const char *code, const char *said, const char *text);
+
+/* dispatch_suspects.c */
+/*
+ * Something between here and the service refuses the request, and a smaller one will not do. It may be mended, so
+ * nothing is set aside; a few such requests in a row with none taken, and the stream is held.
+ */
+void dispatch_refused_on_way(struct dispatch *d, struct request *q, const struct verdict *v);
 
 /* dispatch_take.c */
 /* What a batch became is ready, set aside or filtered. Frees what `made` points to. */

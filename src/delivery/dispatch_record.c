@@ -223,41 +223,6 @@ static bool is_exhausted(const struct dispatch *d, const struct record *r, int64
 	return most_ns > 0 && active_ns - r->first_failure_ns + wait_ns > most_ns;
 }
 
-static bool is_dead(const struct dispatch *d, const struct record *r)
-{
-	return d->set.kspool.dead_after_attempts > 0 && r->attempts >= d->set.kspool.dead_after_attempts;
-}
-
-/* Suspects wait for long: they have a part of the memory, so that it never is full of them. */
-static bool has_room_for_suspects(const struct dispatch *d)
-{
-	const struct batcher_policy *p = &d->set.policy;
-
-	return (p->memory_count == 0 || d->suspects.count < p->memory_count / 2) &&
-	       (p->cost_bytes == 0 || d->suspects.bytes < p->cost_bytes / 2);
-}
-
-void dispatch_suspect(struct dispatch *d, struct record *r, const struct verdict *v, bool alone)
-{
-	metric_add(v->outcome->metric, 1);
-	if (alone) {
-		r->refused = true;
-		r->attempts++;
-		r->tries++;
-	}
-	if (alone && is_dead(d, r)) {
-		dispatch_dead(d, r, v->code, v->said, v->text);
-		return;
-	}
-	suspects_put(&d->suspects, r);
-	if (has_room_for_suspects(d) || d->set.lanes.is_ordered)
-		return;
-	r = suspects_begin_at(&d->suspects, 0);
-	suspects_take(&d->suspects, r);
-	dispatch_settle(d, r, SETTLE_RETRY, v->code, mem_format("%s: %s", v->said, v->text),
-	                d->set.kspool.probe_max_ns / NS_PER_MS);
-}
-
 /* So often it was refused that others were not. */
 static bool may_be_chance(const struct dispatch *d, const struct record *r)
 {
@@ -280,7 +245,7 @@ void dispatch_again(struct dispatch *d, struct record *r, const struct verdict *
 		if (r->first_failure_ns < 0)
 			r->first_failure_ns = active_ns;
 	}
-	if (is_dead(d, r)) {
+	if (dispatch_is_dead(d, r)) {
 		if (r->parts)
 			dispatch_take_apart(d, r); /* it may be one of them */
 		else

@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "delivery/batcher.h"
 #include "delivery/hold.h"
-#include "delivery/pace.h"
+#include "delivery/queues/pace.h"
 #include "delivery/tracked.h"
 #include "delivery/queues/waiting.h"
 

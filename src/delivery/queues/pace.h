@@ -8,8 +8,8 @@
  * trip, so that a stream that takes nothing sees a bounded request rate. Promises: 3 (learned anew after a start).
  * Owner: dispatch. Thread: delivery. Fails: never. Does not: read clock or chance; both come in.
  */
-#ifndef KSPOOL_DELIVERY_PACE_H
-#define KSPOOL_DELIVERY_PACE_H
+#ifndef KSPOOL_DELIVERY_QUEUES_PACE_H
+#define KSPOOL_DELIVERY_QUEUES_PACE_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
-#include "delivery/pace.h"
+#include "delivery/queues/pace.h"
 
 #include <string.h>
 

@@ -1,0 +1,79 @@
+/* dispatch_suspects: records of requests that are refused on the way, whatever the size. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "base/metrics.h"
+#include "delivery/dispatch_internal.h"
+
+/* Suspects wait for long: they have a part of the memory, so that it never is full of them. */
+static bool has_room_for_suspects(const struct dispatch *d)
+{
+	const struct batcher_policy *p = &d->set.policy;
+
+	return (p->memory_count == 0 || d->suspects.count < p->memory_count / 2) &&
+	       (p->cost_bytes == 0 || d->suspects.bytes < p->cost_bytes / 2);
+}
+
+/* alone: it was the whole request, which is a try of its own. */
+static void suspect(struct dispatch *d, struct record *r, const struct verdict *v, bool alone)
+{
+	metric_add(v->outcome->metric, 1);
+	if (alone) {
+		r->refused = true;
+		r->attempts++;
+		r->tries++;
+	}
+	if (alone && dispatch_is_dead(d, r)) {
+		dispatch_dead(d, r, v->code, v->said, v->text);
+		return;
+	}
+	suspects_put(&d->suspects, r);
+	if (has_room_for_suspects(d) || d->set.lanes.is_ordered)
+		return;
+	r = suspects_begin_at(&d->suspects, 0);
+	suspects_take(&d->suspects, r);
+	dispatch_settle(d, r, SETTLE_RETRY, v->code, mem_format("%s: %s", v->said, v->text),
+	                d->set.kspool.probe_max_ns / NS_PER_MS);
+}
+
+/* All that was sent since the last time is refused: there is nothing left but these. */
+static void note_blocked(struct dispatch *d, const struct verdict *v, int64_t before_ns)
+{
+	char reason[sizeof d->hold.reason];
+
+	if (d->suspects.wait_ns == 0 || d->last_ack_ns > before_ns)
+		return;
+	(void)snprintf(reason, sizeof reason, "%" PRIu32 " records are refused whatever the size of the request: %s",
+	               d->suspects.count, v->text);
+	hold_block(&d->hold, v->said, reason, d->now_ns, d->wall_ms);
+}
+
+static void suspects_again(struct dispatch *d, struct request *q, const struct verdict *v)
+{
+	struct hold_waits waits = dispatch_hold_waits(d);
+	int64_t before_ns = d->suspects.refused_ns;
+
+	for (uint32_t i = 0; i < q->count; i++)
+		suspect(d, request_take(q, i), v, q->count == 1);
+	suspects_refused(&d->suspects, q->count, &waits, d->now_ns);
+	note_blocked(d, v, before_ns);
+	if (hold_is_on(&d->hold))
+		dispatch_hold(d, HOLD_REFUSED, q->probe, v->said, v->text);
+}
+
+void dispatch_refused_on_way(struct dispatch *d, struct request *q, const struct verdict *v)
+{
+	if (q->isolation)
+		isolate_release(&d->isolations, &d->ready, q);
+	if (q->of_suspects) {
+		suspects_again(d, q, v);
+		return;
+	}
+	suspects_begin(&d->suspects, q->count, d->now_ns);
+	for (uint32_t i = 0; i < q->count; i++)
+		suspect(d, request_take(q, i), v, q->count == 1);
+	(void)dispatch_fails(d, &d->barren, q);
+	if (d->barren.count >= OFFLINE_AFTER || hold_is_on(&d->hold))
+		dispatch_hold(d, HOLD_REFUSED, q->probe, v->said, v->text);
+}
