@@ -246,6 +246,8 @@ static struct request *next_probe(struct dispatch *d)
 	q = dispatch_next_from_end(d);
 	if (!q)
 		q = dispatch_next_ordinary(d, 1, true);
+	if (!q && d->hold.next_probe_ns > d->now_ns)
+		return NULL; /* what is asked with again has its time */
 	if (!q)
 		q = dispatch_next_isolated(d);
 	if (!q && !d->suspects.in_flight)
@@ -288,6 +290,8 @@ static int64_t probe_due_ns(const struct dispatch *d)
 {
 	int64_t due = dispatch_is_silent(d) ? link_due_ns(&d->link, d->requests.count) : INT64_MIN;
 
+	if (dispatch_is_untried(d))
+		return due;
 	return due > d->hold.next_probe_ns ? due : d->hold.next_probe_ns;
 }
 
@@ -314,8 +318,10 @@ static void launch(struct dispatch *d, struct request *q)
 		dispatch_lanes_sent(q, 1);
 	if (d->ports.flight)
 		flight_send(d->ports.flight, q->messages);
-	if (q->probe)
+	if (q->probe) {
 		d->hold.probing = true;
+		d->untried = q->of_suspects ? d->untried : 0;
+	}
 	q->hold = d->hold.number;
 	metric_add(M_REQUESTS, 1);
 	metric_add(M_RECORDS_SENT, q->count);
@@ -348,8 +354,10 @@ static int64_t next_deadline(struct dispatch *d)
 	if (hold_is_on(&d->hold) && probe_due_ns(d) > d->now_ns)
 		return probe_due_ns(d);
 	/* Nothing to probe with but a batch that is not complete: its time must wake us, or nothing ever does. */
-	if (hold_is_on(&d->hold))
-		return earlier(when, earlier(pull_due_ns(d), isolate_due_ns(&d->isolations)));
+	if (hold_is_on(&d->hold)) {
+		when = earlier(when, earlier(pull_due_ns(d), isolate_due_ns(&d->isolations)));
+		return d->hold.next_probe_ns > d->now_ns ? earlier(when, d->hold.next_probe_ns) : when;
+	}
 	if (d->requests.count >= max_in_flight(d) || !pace_allows(&d->pace, INT64_MAX, d->requests.count))
 		return when;
 	if (d->now_ns < d->pace.pause_until_ns)
@@ -374,16 +382,17 @@ static void log_expired(struct dispatch *d)
 	d->expiry = (struct expiry){0};
 }
 
-/* Sends until nothing may be sent. When records ended by age instead of being sent, it is the next one's turn. */
+/* Sends until nothing may be sent. Where records ended by age, or went back to their keys, it is the next one's turn.
+ */
 static void send_all(struct dispatch *d)
 {
 	while (may_send(d)) {
-		uint32_t before = dispatch_held(d);
+		uint32_t before = dispatch_held(d), ready = d->ready.count;
 		struct request *q = next_request(d);
 
 		if (q)
 			launch(d, q);
-		else if (dispatch_held(d) == before)
+		else if (dispatch_held(d) == before && d->ready.count == ready)
 			return;
 	}
 }
@@ -416,6 +425,7 @@ int64_t dispatch_run(struct dispatch *d, int64_t now_ns, int64_t wall_ms)
 
 void dispatch_credentials(struct dispatch *d, int64_t now_ns)
 {
+	suspects_hasten(&d->suspects, now_ns);
 	if (hold_is_on(&d->hold))
 		d->hold.next_probe_ns = now_ns;
 }
@@ -425,9 +435,7 @@ void dispatch_kick(struct dispatch *d, int64_t now_ns)
 	d->flush = true;
 	d->pace.pause_until_ns = now_ns;
 	d->dry = (struct chance_row){0};
-	suspects_hasten(&d->suspects, now_ns);
-	if (hold_is_on(&d->hold))
-		d->hold.next_probe_ns = now_ns;
+	dispatch_credentials(d, now_ns);
 }
 
 uint32_t dispatch_in_flight(const struct dispatch *d) { return d->requests.count; }

@@ -230,6 +230,12 @@ static void act_shrink(struct dispatch *d, struct request *q, const struct verdi
 	keep(d, q, v);
 }
 
+/* Whether it is the records nobody knows before others were taken or refused. */
+static void act_suspect(struct dispatch *d, struct request *q, const struct verdict *v)
+{
+	dispatch_refused_on_way(d, q, v);
+}
+
 static void act_fallback(struct dispatch *d, struct request *q, const struct verdict *v)
 {
 	if (d->wire != PUTRECORDS_JSON) {

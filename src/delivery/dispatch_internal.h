@@ -86,6 +86,7 @@ struct dispatch {
 	char throttled_text[512];
 	bool is_answered; /* the newest failure was the service's own: it is asked soon again */
 	uint32_t silence; /* hold.number of one that only silence says; 0: none */
+	uint32_t untried; /* the same, of one that only suspects say: nothing else was asked with; 0: none */
 	struct age age;
 	struct streak offline;   /* the network or the service does not answer */
 	struct streak identity;  /* REFRESH and SKEW */
@@ -232,7 +233,7 @@ bool dispatch_lanes_give(struct dispatch *d, bool force);
 int64_t dispatch_tend_lanes(struct dispatch *d);
 /* Records of a checked order whose wait is over go with the others of their key. */
 void dispatch_lanes_collect(struct dispatch *d);
-/* Another request has records of its key: back to its lane. */
+/* Another request has records of its key, or one before it came back to its lane: it goes there too. */
 bool dispatch_lane_holds_back(struct dispatch *d, struct record *r);
 /* The request is under way: 1; answered: -1. */
 void dispatch_lanes_sent(const struct request *q, int by);
@@ -273,6 +274,11 @@ void dispatch_works(struct dispatch *d);
 void dispatch_probe_over(struct dispatch *d, const struct request *q);
 /* It was answered, and whether anything came of it. */
 void dispatch_note_dry(struct dispatch *d, const struct request *q, bool is_dry);
+/* Held, and what it was never asked with may go at once: it may take that. */
+static inline bool dispatch_is_untried(const struct dispatch *d)
+{
+	return hold_is_on(&d->hold) && d->untried == d->hold.number;
+}
 /* One request a second is enough. */
 static inline bool dispatch_is_dry(const struct dispatch *d) { return chance_row_is_dry(&d->dry); }
 /* One more failure in a row, when the request was sent after the last that counted. True when it counts. */

@@ -174,7 +174,9 @@ void dispatch_lanes_collect(struct dispatch *d)
 
 bool dispatch_lane_holds_back(struct dispatch *d, struct record *r)
 {
-	if (!r->lane || r->lane->in_requests == 0)
+	const struct record *first = r->lane ? TAILQ_FIRST(&r->lane->queue) : NULL;
+
+	if (!r->lane || (r->lane->in_requests == 0 && (!first || first->id > r->id)))
 		return false;
 	lanes_put(&d->lanes, r->lane, r, true);
 	return true;

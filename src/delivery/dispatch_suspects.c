@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "kinesis/limits.h"
 #include "delivery/dispatch_internal.h"
 
 /* Suspects wait for long: they have a part of the memory, so that it never is full of them. */
@@ -19,9 +20,13 @@ static bool has_room_for_suspects(const struct dispatch *d)
 static void suspect(struct dispatch *d, struct record *r, const struct verdict *v, bool alone)
 {
 	metric_add(v->outcome->metric, 1);
+	if (alone && r->parts) { /* it may be one of them */
+		dispatch_take_apart(d, r);
+		return;
+	}
 	if (alone) {
 		r->refused = true;
-		r->attempts++;
+		r->attempts += v->outcome->counts_as_attempt || d->barren.count == 0; /* else it may be the stream */
 		r->tries++;
 	}
 	if (alone && dispatch_is_dead(d, r)) {
@@ -49,6 +54,23 @@ static void note_blocked(struct dispatch *d, const struct verdict *v, int64_t be
 	hold_block(&d->hold, v->said, reason, d->now_ns, d->wall_ms);
 }
 
+/* In words that nobody knows, and nothing was taken since: the stream, or what is asked with. */
+static bool may_be_stream(const struct dispatch *d, const struct verdict *v)
+{
+	return v->outcome->action == ACTION_SUSPECT && d->barren.count > 0;
+}
+
+static void hold_if_barren(struct dispatch *d, const struct request *q, const struct verdict *v)
+{
+	const bool was_on = hold_is_on(&d->hold);
+
+	if (!was_on && d->barren.count < OFFLINE_AFTER)
+		return;
+	dispatch_hold(d, HOLD_REFUSED, q->probe, v->said, v->text);
+	if (!was_on && q->of_suspects)
+		d->untried = d->hold.number;
+}
+
 static void suspects_again(struct dispatch *d, struct request *q, const struct verdict *v)
 {
 	struct hold_waits waits = dispatch_hold_waits(d);
@@ -57,9 +79,34 @@ static void suspects_again(struct dispatch *d, struct request *q, const struct v
 	for (uint32_t i = 0; i < q->count; i++)
 		suspect(d, request_take(q, i), v, q->count == 1);
 	suspects_refused(&d->suspects, q->count, &waits, d->now_ns);
-	note_blocked(d, v, before_ns);
-	if (hold_is_on(&d->hold))
-		dispatch_hold(d, HOLD_REFUSED, q->probe, v->said, v->text);
+	if (may_be_stream(d, v))
+		(void)dispatch_fails(d, &d->barren, q);
+	else
+		note_blocked(d, v, before_ns);
+	hold_if_barren(d, q, v);
+}
+
+/*
+ * A suspect keeps its key's place, and its key waits for it. Of several of a key each goes by itself now: which of them
+ * it is nobody knows, and none may go past another.
+ */
+static void all_are_suspects(struct dispatch *d, struct request *q, const struct verdict *v)
+{
+	bool together[KINESIS_REQUEST_RECORDS] = {false};
+	const bool alone = q->count == 1;
+
+	for (uint32_t i = 0; i < q->count; i++)
+		together[i] = q->records[i]->lane && q->records[i]->lane->out > 1;
+	for (uint32_t i = 0; i < q->count; i++) {
+		struct record *r = request_take(q, i);
+
+		if (!together[i]) {
+			suspect(d, r, v, alone);
+			continue;
+		}
+		metric_add(v->outcome->metric, 1);
+		lanes_put_by_itself(&d->lanes, r->lane, r);
+	}
 }
 
 void dispatch_refused_on_way(struct dispatch *d, struct request *q, const struct verdict *v)
@@ -71,9 +118,7 @@ void dispatch_refused_on_way(struct dispatch *d, struct request *q, const struct
 		return;
 	}
 	suspects_begin(&d->suspects, q->count, d->now_ns);
-	for (uint32_t i = 0; i < q->count; i++)
-		suspect(d, request_take(q, i), v, q->count == 1);
+	all_are_suspects(d, q, v);
 	(void)dispatch_fails(d, &d->barren, q);
-	if (d->barren.count >= OFFLINE_AFTER || hold_is_on(&d->hold))
-		dispatch_hold(d, HOLD_REFUSED, q->probe, v->said, v->text);
+	hold_if_barren(d, q, v);
 }

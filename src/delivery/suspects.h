@@ -1,5 +1,6 @@
 /*
- * suspects: records of a request that something on the way does not take (413), and no smaller request helps.
+ * suspects: records of a request that something on the way does not take (413), and no smaller request helps, or that
+ * is refused in words nobody knows.
  *
  * What it is: a queue beside the ready one, with a size and a pace of its own. A request of suspects that is taken lets
  * the next be twice as large; one that is refused makes it half as large; the next one begins at a place of chance, so

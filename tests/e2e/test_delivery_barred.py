@@ -80,6 +80,74 @@ def test_the_good_ones_pass_a_gateway_that_dislikes_some(fake, http_door, sender
     assert spooler.ledger()["dead"] == 0
 
 
+@pytest.mark.parametrize("wire", ["json", "cbor"])
+@pytest.mark.parametrize("status, code", [(400, "SerializationException"), (400, "NeverHeardOf"), (403, "Forbidden")])
+def test_a_message_that_is_refused_in_words_nobody_knows_harms_only_itself(fake, http_door, sender, judge, status, code, wire):
+    bad = message(150)
+
+    def service(fake, request):
+        if any(record.data == bad for record in request.records):
+            return replies.error(status, code, "no")(fake, request)
+        return replies.ok()(fake, request)
+
+    fake.default = service
+    spooler, address = http_door(own={**SLOW_PROBES, "wire": wire})
+    give(address, sender, 300)
+    spooler.wait_delivered(299, 30)
+    spooler.wait_state("blocked", seconds=60)
+    told(spooler, code, "no")
+    before, began = len(fake.requests), time.monotonic()
+    wait_for(lambda: time.monotonic() - began > 4, "four seconds")
+    assert len(fake.requests) - before <= 5
+    fake.default = replies.ok()
+    spooler.run("drain", "-c", spooler.config_path, "--timeout", "20s")
+    spooler.wait_delivered(300)
+    assert spooler.ledger()["dead"] == 0
+    judge(fake, spooler)
+
+
+def test_words_nobody_knows_are_attempts_only_where_others_are_taken(fake, http_door, sender):
+    fake.default = replies.error(400, "NeverHeardOf", "no")
+    spooler, address = http_door(own={"dead_after_attempts": 3})
+    give(address, sender, 3)
+    wait_for(lambda: len(fake.requests) > 25, spooler.tail, 60)
+    assert spooler.ledger()["dead"] == 0
+    bad = {message(1)}
+    fake.default = lambda fake, request: (replies.error(400, "NeverHeardOf", "no") if any(r.data in bad for r in request.records)
+                                          else replies.ok())(fake, request)
+    for _ in range(4):
+        give(address, sender, 1)
+    wait_for(lambda: spooler.ledger()["pending"] == 0, spooler.tail, 20)
+    assert spooler.ledger()["dead"] == 1 and message(1) not in fake.payloads()
+
+
+def test_a_message_beside_one_that_holds_the_stream_does_not_wait(fake, http_door, sender):
+    bad = message(0)
+    fake.default = lambda fake, request: (replies.error(400, "NeverHeardOf", "no") if any(r.data == bad for r in request.records)
+                                          else replies.ok())(fake, request)
+    spooler, address = http_door(own={**SLOW_PROBES, "probe_initial": "60s"})
+    give(address, sender, 1)
+    spooler.wait_state("held")
+    told(spooler, "NeverHeardOf", "no")
+    assert ndjson(address, sender.all_acked([message(1)]))[0] == 200
+    spooler.wait_delivered(1, 10)
+
+
+def test_words_nobody_knows_for_everything_hold_the_stream(fake, http_door, sender, judge):
+    fake.default = replies.error(400, "NeverHeardOf", "no")
+    spooler, address = http_door(own=SLOW_PROBES)
+    give(address, sender, 1000)
+    spooler.wait_state("held", "blocked", seconds=30)
+    told(spooler, "NeverHeardOf", "no")
+    before, began = len(fake.requests), time.monotonic()
+    assert before < 60
+    wait_for(lambda: time.monotonic() - began > 4, "four seconds")
+    assert len(fake.requests) - before <= 5
+    fake.default = replies.ok()
+    spooler.wait_delivered(1000, 90)
+    judge(fake, spooler)
+
+
 def test_a_gateway_that_refuses_all_is_asked_seldom(fake, http_door, sender):
     fake.default = replies.error(413, "", form="html")
     spooler, address = http_door(own=SLOW_PROBES)

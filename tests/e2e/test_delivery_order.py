@@ -146,6 +146,28 @@ def test_a_refused_message_can_hold_its_key(fake, http_door):
     assert spooler.metric("kspool_keys_held") == 0
 
 
+@pytest.mark.parametrize("status, code", [(413, ""), (400, "NeverHeardOf")])
+@pytest.mark.parametrize("own", [ORDERED, {"order": "key_checked"}, {**ORDERED, **JOINED}], ids=["key", "checked", "joined"])
+def test_a_key_waits_for_what_is_refused_on_the_way(fake, http_door, own, status, code):
+    def service(fake, request):
+        if any(b'"bad"' in record.data for record in request.records):
+            return replies.error(status, code, "no", form="json" if code else "html")(fake, request)
+        return replies.ok()(fake, request)
+
+    fake.default = service
+    spooler, address = started(http_door, **own, probe_initial="100ms", probe_max="300ms")
+    payloads = [json.dumps({"k": f"k-{n % 10}", "n": n, "x": "bad" if n == 75 else "good"}).encode() for n in range(200)]
+    assert ndjson(address, payloads)[0] == 200
+    spooler.wait_delivered(187, 60)
+    spooler.wait_state("blocked", "held")
+    waiting = set(range(200)) - {n for _, n in first_copies(aggregates.opened(fake.stored))}
+    assert waiting == set(range(75, 200, 10))
+    fake.default = replies.ok()
+    spooler.wait_ledger(delivered=200, pending=0)
+    assert_in_order(aggregates.opened(fake.stored), 200)
+    assert spooler.metric("kspool_order_breaches") == 0
+
+
 @pytest.mark.parametrize("own, key, word", [
     (ORDERED, "${! uuid_v4() }", "uuid_v4"), (JOINED, "${! counter() }", "counter"),
     ({"order": "key_checked"}, '${! json("k").from(0) }', "from"), ({"order": "total"}, "${! now() }", "now"),

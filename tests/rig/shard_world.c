@@ -105,22 +105,31 @@ static void tell_stored(struct world *w, const struct record *r)
 
 static bool is_poisoned(struct world *w, const struct record *r)
 {
-	bool is = !r->parts && w->is_poison(w->arg, r);
+	bool is = w->is_poison && !r->parts && w->is_poison(w->arg, r);
 
-	for (uint32_t i = 0; i < r->part_count; i++)
+	for (uint32_t i = 0; w->is_poison && i < r->part_count; i++)
 		is |= w->is_poison(w->arg, r->parts[i]);
 	return is;
 }
 
+static bool is_barred(struct world *w, const struct request *q)
+{
+	bool is = false;
+
+	for (uint32_t i = 0; w->bars && i < q->count; i++)
+		is |= is_poisoned(w, q->records[i]);
+	return is;
+}
+
 /* The whole of it. */
-static void refuse(struct world *w, const struct world_event *e)
+static void refuse(struct world *w, const struct world_event *e, const struct world_refusal *refusal)
 {
 	w->offered += e->request->count;
 	put_event(w, (struct world_event){.at_ns = w->now_ns + e->node->rtt_ns / 2,
 	                                  .node = e->node,
 	                                  .request = e->request,
-	                                  .body = mem_string(w->refusal->body),
-	                                  .status = w->refusal->status});
+	                                  .body = mem_string(refusal->body),
+	                                  .status = refusal->status});
 }
 
 /* The service deals with a request, and its answer is on its way. */
@@ -138,8 +147,8 @@ static void serve(struct world *w, struct world_event *e)
 		put_event(w, answer);
 		return;
 	}
-	if (w->refusal) {
-		refuse(w, e);
+	if (w->refusal || is_barred(w, q)) {
+		refuse(w, e, w->refusal ? w->refusal : w->bars);
 		return;
 	}
 	if (lose && world_random(w) < 0.5) { /* it never came here */
@@ -160,7 +169,7 @@ static void serve(struct world *w, struct world_event *e)
 		w->offered++;
 		s->offered++;
 		(void)buf_add_text(&b, i ? "," : "");
-		if (w->is_poison && is_poisoned(w, r)) {
+		if (is_poisoned(w, r)) {
 			(void)buf_add_text(&b, "{\"ErrorCode\":\"ValidationException\",\"ErrorMessage\":\"No.\"}");
 			continue;
 		}

@@ -57,6 +57,7 @@ struct world {
 	void (*on_stored)(void *arg, const struct record *r);
 	void *arg;
 	bool (*is_poison)(void *arg, const struct record *r); /* its entry is refused; null: none */
+	const struct world_refusal *bars; /* a request that has such a record is; null: only its entry */
 	struct world_shard *shards;
 	size_t shard_count, first_name;
 	struct world_node **nodes;

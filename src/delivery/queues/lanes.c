@@ -235,6 +235,13 @@ void lanes_put(struct lanes *all, struct lane *l, struct record *r, bool is_back
 	settle_place(all, l);
 }
 
+void lanes_put_by_itself(struct lanes *all, struct lane *l, struct record *r)
+{
+	if (r->id > l->single_to)
+		l->single_to = r->id;
+	lanes_put(all, l, r, true);
+}
+
 void lanes_left(struct lanes *all, struct lane *l)
 {
 	must(l->out > 0);
@@ -279,8 +286,10 @@ uint32_t lanes_take(struct lanes *all, struct lane *l, uint64_t most_bytes, stru
 	struct record *r = TAILQ_FIRST(&l->queue);
 	const bool joins = all->rules.aggregates && r->id > l->plain_to;
 	uint64_t bytes = aggregate_frame_bytes(r->key_bytes, r->hash_key_bytes) + r->key_bytes;
-	uint32_t n = 0, limit = !joins ? all->rules.is_ordered ? all->rules.records : 1 : r->parts ? 1 : most;
+	uint32_t n = 0, limit = joins && !r->parts ? most : 1;
 
+	if (!joins && all->rules.is_ordered && r->id > l->single_to)
+		limit = all->rules.records;
 	must(may_give(all, l) && most > 0);
 	leave_turns(all, l);
 	while (r && n < limit && n < most && r->id < l->before_id && (n == 0 || !joins || goes_with(ret[0], r)) &&

@@ -47,7 +47,8 @@ struct lane {
 	int64_t due_ns;         /* while it fills */
 	uint64_t newest_stored; /* id */
 	uint64_t newest_hash;   /* ready_hash of the record that came last */
-	uint64_t plain_to;      /* records up to this id go by themselves */
+	uint64_t plain_to;      /* records up to this id go in no aggregate */
+	uint64_t single_to;     /* in order: and up to this id one at a time */
 	struct parked away;     /* rows on disk */
 	struct parked asked;    /* on their way back */
 	uint64_t before_id;     /* the smallest of both: records from it on wait */
@@ -80,6 +81,8 @@ struct lane *lanes_find(const struct lanes *all, const struct record *r);
 struct lane *lanes_of(struct lanes *all, const struct record *r);
 /* Into its queue, by id; it is the lane's. A record that comes back from elsewhere too: it is not `out` any more. */
 void lanes_put(struct lanes *all, struct lane *l, struct record *r, bool is_back);
+/* One that comes back, and goes with no other of its key. */
+void lanes_put_by_itself(struct lanes *all, struct lane *l, struct record *r);
 /* One of its records ended elsewhere. The lane may be gone then. */
 void lanes_left(struct lanes *all, struct lane *l);
 /* The newest of the queue; null when it is empty. */

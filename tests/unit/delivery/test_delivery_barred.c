@@ -16,6 +16,7 @@ struct gateway {
 	uint64_t bad;   /* how many are refused */
 	uint32_t most;  /* records of a request; 0: any */
 	bool refuses_all;
+	bool has_words; /* of its own, with 400: nobody knows them */
 };
 
 enum { AT_HEAD, AT_END, EVERY_FIFTH, IN_PAIRS, PLACEMENTS };
@@ -46,7 +47,9 @@ static void pass(struct sim *s, const struct gateway *g)
 
 		for (uint32_t i = 0; i < q->count; i++)
 			refused = refused || is_bad(g, q->records[i]->id);
-		if (refused)
+		if (refused && g->has_words)
+			sim_error(s, 0, "NeverHeardOf", "no");
+		else if (refused)
 			sim_status(s, 0, 413, "<html>no</html>");
 		else
 			sim_answer(s, 0, sim_all_stored, NULL);
@@ -77,19 +80,20 @@ static void the_good_ones_leave_wherever_the_bad_ones_are(void **state)
 	static const uint64_t BAD[] = {1, 2, 20, 100};
 
 	(void)state;
-	for (int kind = 0; kind < PLACEMENTS; kind++)
+	for (int kind = 0; kind < 2 * PLACEMENTS; kind++)
 		for (size_t i = 0; i < sizeof BAD / sizeof *BAD; i++) {
 			struct sim *s = sim_flowing_by_default();
-			struct gateway g = {.first = s->next_id, .kind = kind, .bad = BAD[i]};
+			struct gateway g = {.first = s->next_id, .kind = kind / 2, .bad = BAD[i]};
 			uint64_t before = s->fates[SIM_DELIVERED];
 
+			g.has_words = kind % 2;
 			sim_rows(s, 500);
 			(void)run_for(s, &g, 60 * NS_PER_S);
 			assert_int_equal(s->fates[SIM_DELIVERED] - before, 500 - BAD[i]);
 			(void)run_for(s, &g, 300 * NS_PER_S);
 			assert_int_equal(s->fates[SIM_DEAD], 0);
 			assert_int_equal(sim_state(s), DELIVERY_BLOCKED);
-			assert_string_equal(s->d->hold.code, "413");
+			assert_string_equal(s->d->hold.code, g.has_words ? "NeverHeardOf" : "413");
 			assert_true(run_for(s, &g, 600 * NS_PER_S) <= 20); /* real waits */
 			g.bad = 0;                                         /* mended */
 			(void)run_for(s, &g, 120 * NS_PER_S);
@@ -123,16 +127,16 @@ static void a_gateway_that_refuses_everything_is_asked_seldom(void **state)
 	static const uint64_t ROWS[] = {1, 3, 500, 5000};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++) {
+	for (size_t i = 0; i < 2 * sizeof ROWS / sizeof *ROWS; i++) {
 		struct sim *s = sim_flowing_by_default();
-		struct gateway g = {.refuses_all = true};
+		struct gateway g = {.refuses_all = true, .has_words = i % 2};
 
-		sim_rows(s, ROWS[i]);
+		sim_rows(s, ROWS[i / 2]);
 		assert_true(run_for(s, &g, 10 * NS_PER_S) <= 60);
 		assert_true(run_for(s, &g, 60 * NS_PER_S) <= 60);
 		assert_true(sim_state(s) == DELIVERY_HELD || sim_state(s) == DELIVERY_BLOCKED);
-		assert_string_equal(s->d->hold.code, "413");
-		assert_non_null(strstr(s->d->hold.reason, "413"));
+		assert_string_equal(s->d->hold.code, g.has_words ? "NeverHeardOf" : "413");
+		assert_non_null(strstr(s->d->hold.reason, g.has_words ? "no" : "413"));
 		for (int n = 0; n < 60; n++) { /* and more comes in all the time */
 			sim_rows(s, 10);
 			assert_true(run_for(s, &g, NS_PER_S) <= 30);
@@ -144,6 +148,98 @@ static void a_gateway_that_refuses_everything_is_asked_seldom(void **state)
 		assert_int_equal(sim_inside(s), 0);
 		sim_free(s);
 	}
+}
+
+/* Alone, and in words nobody knows: it may be the stream. Whatever comes then is asked with at once, and only once. */
+static void a_lone_one_holds_the_stream_but_nobody_else(void **state)
+{
+	struct sim *s = sim_flowing_by_default();
+	struct gateway g = {.first = s->next_id, .kind = AT_HEAD, .bad = 1, .has_words = true};
+
+	(void)state;
+	sim_rows(s, 1);
+	(void)run_for(s, &g, 300 * NS_PER_S);
+	assert_int_equal(sim_state(s), DELIVERY_HELD);
+	assert_string_equal(s->d->hold.code, "NeverHeardOf");
+	assert_true(run_for(s, &g, 600 * NS_PER_S) <= 20);
+	sim_rows(s, 1);
+	(void)run_for(s, &g, NS_PER_S);
+	assert_int_equal(sim_inside(s), 1);
+	assert_true(sim_state(s) == DELIVERY_FLOWING || sim_state(s) == DELIVERY_BLOCKED);
+	(void)run_for(s, &g, 300 * NS_PER_S);
+	assert_int_equal(sim_state(s), DELIVERY_BLOCKED); /* others are taken: it is the message */
+	sim_free(s);
+
+	s = sim_flowing_by_default();
+	g = (struct gateway){.refuses_all = true, .has_words = true};
+	sim_rows(s, 1);
+	(void)run_for(s, &g, 600 * NS_PER_S);
+	for (int n = 0; n < 3; n++) {
+		uint64_t sent = s->sent_requests;
+
+		sim_rows(s, 1);
+		(void)run_for(s, &g, NS_PER_S / 2);
+		assert_int_equal(s->sent_requests - sent, n == 0);
+		assert_int_equal(sim_state(s), DELIVERY_HELD);
+	}
+	assert_true(run_for(s, &g, 300 * NS_PER_S) <= 10);
+	sim_free(s);
+}
+
+/* Whoever waits is asked about again at once, held or not. */
+static void new_credentials_hasten_what_is_refused(void **state)
+{
+	(void)state;
+	for (uint64_t good = 0; good < 2; good++) {
+		struct sim *s = sim_flowing_by_default();
+		struct gateway g = {.first = s->next_id, .kind = AT_HEAD, .bad = 3, .has_words = true};
+
+		sim_rows(s, 3 + good);
+		(void)run_for(s, &g, 600 * NS_PER_S);
+		assert_int_equal(sim_state(s), good ? DELIVERY_BLOCKED : DELIVERY_HELD);
+		assert_int_equal(sim_inside(s), 3);
+		g.bad = 0;
+		dispatch_credentials(s->d, s->now_ns);
+		(void)run_for(s, &g, NS_PER_S);
+		assert_int_equal(sim_inside(s), 0);
+		assert_int_equal(sim_state(s), DELIVERY_FLOWING);
+		sim_free(s);
+	}
+}
+
+/* Of several of a key each goes by itself then, in order, and none goes past them that was ready. */
+static void those_of_a_key_go_one_by_one(void **state)
+{
+	struct dispatch_settings set = sim_defaults();
+	struct sim *s;
+	uint64_t first;
+
+	(void)state;
+	set.kspool.max_request_records = 3;
+	set.output.max_in_flight = 1;
+	set.lanes = (struct lanes_rules){.is_on = true, .is_ordered = true, .records = 500};
+	s = sim_new(&set);
+	first = s->next_id;
+	sim_rows(s, 9);
+	sim_advance(s, NS_PER_S);
+	sim_run(s);
+	assert_int_equal(s->request_count, 1);
+	assert_int_equal(s->requests[0]->count, 3);
+	assert_true(s->d->ready.count > 0);
+	sim_error(s, 0, "NeverHeardOf", "no");
+	for (uint64_t n = 0; n < 3; n++) {
+		sim_run(s);
+		assert_int_equal(s->request_count, 1);
+		assert_int_equal(s->requests[0]->count, 1);
+		assert_int_equal(s->requests[0]->records[0]->id, first + n);
+		sim_answer(s, 0, sim_all_stored, NULL);
+	}
+	sim_run(s);
+	assert_int_equal(s->request_count, 1);
+	assert_int_equal(s->requests[0]->count, 3);
+	assert_int_equal(s->requests[0]->records[0]->id, first + 3);
+	assert_true(sim_drain(s, NS_PER_S));
+	sim_free(s);
 }
 
 static void a_gateway_that_takes_few_at_once_is_given_few(void **state)
@@ -351,6 +447,9 @@ int main(void)
 	    cmocka_unit_test(the_good_ones_leave_wherever_the_bad_ones_are),
 	    cmocka_unit_test(others_go_at_their_own_speed_beside_them),
 	    cmocka_unit_test(a_gateway_that_refuses_everything_is_asked_seldom),
+	    cmocka_unit_test(a_lone_one_holds_the_stream_but_nobody_else),
+	    cmocka_unit_test(new_credentials_hasten_what_is_refused),
+	    cmocka_unit_test(those_of_a_key_go_one_by_one),
 	    cmocka_unit_test(a_gateway_that_takes_few_at_once_is_given_few),
 	    cmocka_unit_test(who_is_too_many_goes_back_and_is_known_when_it_returns),
 	    cmocka_unit_test(a_service_that_stores_nothing_is_offline),

@@ -357,13 +357,71 @@ static void poison_is_found(void **state)
 	}
 }
 
+/* Of a key with a message that is refused: what came before it is stored, and nothing else is. */
+static uint64_t stored_wrongly(const struct reader *r)
+{
+	bool waits[KEYS_MOST] = {false};
+	uint64_t wrong = 0;
+
+	for (uint64_t id = 1; id <= ROWS; id++) {
+		waits[r->key_of[id]] |= id % r->poison == 0;
+		wrong += r->seen[id] == waits[r->key_of[id]];
+	}
+	return wrong;
+}
+
+/*
+ * Requests with such a message are refused as a whole, by something on the way or in words nobody knows: its key waits
+ * for it, the others go on, and when it is mended all is in order.
+ */
+static void a_key_waits_for_what_is_refused_on_the_way(void **state)
+{
+	static const struct world_refusal bars[] = {{413, "<html>no</html>"},
+	                                            {400, "{\"__type\":\"NeverHeardOf\",\"message\":\"no\"}"}};
+	static const struct play plays[] = {{&by_key, 400, 0, 4, 100, 0, 5},
+	                                    {&both, 400, 0, 4, 100, 0, 5},
+	                                    {&checked, 400, 0, 4, 100, 0, 5},
+	                                    {&checked, 40, 1, 1, 100, 0, 20},
+	                                    {&both, 40, 0, 2, 1000, 4 << 20, 5}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof plays / sizeof *plays; i++)
+		for (size_t b = 0; b < 2; b++) {
+			struct reader *r = reader_new(&plays[i], 21);
+			struct world_node *n;
+			struct world *w = begin(&plays[i], r, 30 + i, &n);
+			int64_t breaches = metric_get(M_ORDER_BREACHES);
+			uint64_t wrong;
+
+			r->poison = 3000;
+			w->bars = &bars[b];
+			for (size_t s = 0; s < w->shard_count; s++)
+				w->shards[s].records_s = w->shards[s].bytes_s = 0;
+			world_run(w, 120 * NS_PER_S);
+			wrong = stored_wrongly(r);
+			w->is_poison = NULL;
+			world_run(w, 200 * NS_PER_S);
+			if (wrong > 0 || r->breaches > 0 || world_delivered(n) != ROWS)
+				fail_msg("play %zu, %s: %" PRIu64 " stored or not against the order, %" PRIu64
+				         " out of it, %" PRIu64 " delivered",
+				         i, bars[b].body, wrong, r->breaches, world_delivered(n));
+			assert_int_equal(metric_get(M_ORDER_BREACHES), breaches);
+			world_free(w);
+			free(r);
+		}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(first_copies_are_in_order),     cmocka_unit_test(all_in_one_order),
-	    cmocka_unit_test(breaches_are_counted),          cmocka_unit_test(a_hot_key_bounds_what_it_must),
-	    cmocka_unit_test(aggregates_take_fewer_records), cmocka_unit_test(poison_is_found),
+	    cmocka_unit_test(first_copies_are_in_order),
+	    cmocka_unit_test(all_in_one_order),
+	    cmocka_unit_test(breaches_are_counted),
+	    cmocka_unit_test(a_hot_key_bounds_what_it_must),
+	    cmocka_unit_test(aggregates_take_fewer_records),
+	    cmocka_unit_test(poison_is_found),
 	    cmocka_unit_test(a_dead_shard_starves_nobody),
+	    cmocka_unit_test(a_key_waits_for_what_is_refused_on_the_way),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

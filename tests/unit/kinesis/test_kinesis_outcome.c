@@ -56,14 +56,14 @@ static const struct {
     {OUTCOME_REQUEST, false, 400, "InvalidArgumentException", "Invalid ExplicitHashKey", ACTION_ISOLATE, false},
     {OUTCOME_REQUEST, false, 400, "InvalidArgumentException", "Records size exceeds 5 MB limit", ACTION_SHRINK, false},
     {OUTCOME_REQUEST, false, 413, "", "", ACTION_SHRINK, false},
-    {OUTCOME_REQUEST, false, 400, "SerializationException", "", ACTION_HOLD, false},
+    {OUTCOME_REQUEST, false, 400, "SerializationException", "", ACTION_SUSPECT, false},
     {OUTCOME_REQUEST, true, 400, "SerializationException", "", ACTION_FALLBACK, false},
     {OUTCOME_REQUEST, true, 400, "UnknownOperationException", "", ACTION_FALLBACK, false},
     {OUTCOME_REQUEST, false, 404, "", "", ACTION_OFFLINE, false}, /* a proxy's page */
     {OUTCOME_REQUEST, false, 302, "", "", ACTION_OFFLINE, false}, /* a captive portal */
     {OUTCOME_REQUEST, false, 206, "", "", ACTION_OFFLINE, true},
     {OUTCOME_REQUEST, true, 202, "ThrottlingException", "", ACTION_OFFLINE, true},
-    {OUTCOME_REQUEST, false, 400, "NeverHeardOf", "", ACTION_HOLD, false},
+    {OUTCOME_REQUEST, false, 400, "NeverHeardOf", "", ACTION_SUSPECT, false},
     {OUTCOME_UNREADABLE, false, 200, "", "", ACTION_OFFLINE, true},
     {OUTCOME_UNREADABLE, true, 200, "", "", ACTION_FALLBACK, true},
     {OUTCOME_NOT_SENT, false, 0, "", "", ACTION_OFFLINE, false},
