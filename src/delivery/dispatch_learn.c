@@ -146,14 +146,17 @@ static void judge(struct dispatch *d, struct shard *s, double taken_by_all, int6
 
 /*
  * Its shard is limited, and the stream is not, or its shard takes nothing at all, or has not for some records: a few
- * shards that take nothing must not slow down the stream to where nobody learns that it is only they.
+ * shards that take nothing must not slow down the stream to where nobody learns that it is only they. Nor must a free
+ * one that has enough of us to be judged by itself.
  */
 static bool is_for_itself(struct dispatch *d, struct record *r, bool is_refused_now)
 {
 	const struct shard *s = ready_shard(&d->ready, r);
 
-	if (!s || !s->rate.is_limited)
-		return s && is_refused_now && s->rate.row.records >= BARREN_FEW;
+	if (!s)
+		return false;
+	if (!s->rate.is_limited)
+		return s->rate.speed >= THIN || (is_refused_now && s->rate.row.records >= BARREN_FEW);
 	return !d->stream.is_limited || s->rate.is_dead;
 }
 

@@ -44,7 +44,7 @@ static void set_speed(struct shard_rate *r, double speed, int64_t now_ns)
 	r->speed = speed < SPEED_LEAST ? SPEED_LEAST : speed > SPEED_MOST ? SPEED_MOST : speed;
 	r->changed_ns = r->heard_ns = now_ns;
 	r->taken = r->refused = 0;
-	r->records = 0;
+	r->records = r->own = 0;
 }
 
 static void forget(struct shard_rate *r) { *r = (struct shard_rate){.late = r->late, .row = r->row}; }
@@ -215,6 +215,9 @@ static bool is_plain(const struct shard_rate *r, double share, double borne)
 	return r->refused <= 0 && r->speed < SPEED_SOLD;
 }
 
+/* Much more came to it than its speed let go: what was not known to be its. That says nothing of the speed. */
+static bool is_of_strays(const struct shard_rate *r) { return r->records > 2 * (r->own + ENOUGH_RECORDS); }
+
 static void judge(struct shard_rate *r, const struct shard_share *s, int64_t now_ns)
 {
 	double borne = chance_borne(&r->chance, s->usual > SHARD_TOLERATED ? s->usual : SHARD_TOLERATED, r->records);
@@ -223,6 +226,10 @@ static void judge(struct shard_rate *r, const struct shard_share *s, int64_t now
 	bool is_whole = heard >= LONG_NS || (heard >= INTERVAL_NS && r->records >= ENOUGH_RECORDS);
 	bool is_waking = r->is_dead && r->taken > 0;
 
+	if (is_whole && !is_waking && is_of_strays(r)) {
+		set_speed(r, r->speed, now_ns);
+		return;
+	}
 	if (is_whole && !is_waking && share > borne) {
 		too_much(r, share, s->is_of_many && r->speed < SPEED_SOLD, now_ns);
 		return;
@@ -327,6 +334,7 @@ void shard_rate_sent(struct shard_rate *r, double cost, int64_t now_ns)
 		return;
 	r->tokens = r->tokens > 0 ? r->tokens - cost : r->tokens; /* a probe is no debt */
 	r->sent_ns = now_ns;
+	r->own++;
 	r->probes += r->is_dead;
 }
 

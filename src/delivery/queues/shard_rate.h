@@ -38,6 +38,7 @@ struct shard_rate {
 	/* of answers to what was sent since changed_ns, in shard-seconds */
 	double taken, refused;
 	uint32_t records;
+	uint32_t own; /* records that its speed let go since */
 	int64_t changed_ns;
 	int64_t heard_ns; /* when the newest that was answered was sent; while it is free: when it answered */
 	uint32_t clean;   /* records taken since one was refused */

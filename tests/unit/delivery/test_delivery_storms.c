@@ -125,18 +125,18 @@ static void sweep(bool flows, const uint64_t *rows, size_t sizes)
 {
 	static const int LASTS_S[] = {1, 3, 10, 30, 300};
 	static const size_t SHARDS[] = {1, 4, 20, 100}, NODES[] = {1, 1, 10};
-	const size_t each = IS_SANITIZED ? 9 : getenv("KSPOOL_EVERY_FAULT") ? 1 : 2;
+	const size_t each = IS_SANITIZED ? 21 : getenv("KSPOOL_EVERY_FAULT") ? 1 : 3;
 	size_t bad = 0, number = 0;
 
 	for (int storm = 0; storm < STORMS; storm++)
 		for (size_t l = 0; l < sizeof LASTS_S / sizeof *LASTS_S; l++)
 			for (size_t r = 0; r < sizes; r++)
-				for (size_t h = 0; h < (rows[r] < MUCH ? 4 : 2); h++) {
+				for (size_t h = 0; h < sizeof SHARDS / sizeof *SHARDS; h++) {
 					const struct scene s = {.storm = (enum storm)storm,
 					                        .lasts_s = LASTS_S[l],
 					                        .rows = rows[r],
 					                        .shards = SHARDS[h],
-					                        .nodes = NODES[number % 3],
+					                        .nodes = NODES[number / 3 % 3],
 					                        .flows = flows,
 					                        .seed = ++number};
 
@@ -149,7 +149,7 @@ static void sweep(bool flows, const uint64_t *rows, size_t sizes)
 
 static void a_fresh_daemon_outlives_any_storm(void **state)
 {
-	static const uint64_t ROWS[] = {1, 10, 80, 1000};
+	static const uint64_t ROWS[] = {1, 10, 80, 1000, MUCH};
 
 	(void)state;
 	sweep(false, ROWS, sizeof ROWS / sizeof *ROWS);
