@@ -171,23 +171,40 @@ static void act_offline(struct dispatch *d, struct request *q, const struct verd
 	lost(d, q, v->said, v->text);
 }
 
-/* Refused alone: it is this record, unless one after the other is. */
+/* Others have their turn before it is asked about again; in order, those of other keys. */
+static void back_behind_others(struct dispatch *d, struct record *r, const struct verdict *v)
+{
+	const int64_t wait_ns = d->set.kspool.probe_max_ns;
+
+	if (r->lane || r->parts) {
+		r->due_ns = d->now_ns + wait_ns;
+		waiting_put(&d->waiting, r);
+		return;
+	}
+	dispatch_settle(d, r, SETTLE_RETRY, v->code, mem_format("%s: %s", v->said, v->text), wait_ns / NS_PER_MS);
+}
+
+/* Refused alone: it is this record, unless one after the other is. Then each probe asks about another one, for a good
+ * one that is taken tells the stream from its records. */
 static void refused_alone(struct dispatch *d, struct request *q, const struct verdict *v)
 {
+	const struct hold_waits waits = dispatch_hold_waits(d);
 	struct record *r = request_take(q, 0);
 
 	isolate_proved(&d->isolations, q);
 	if (q->isolation)
 		isolate_release(&d->isolations, &d->ready, q);
-	if (d->refused < REFUSED_IN_A_ROW) {
-		d->refused++;
+	d->refused++;
+	if (d->refused <= REFUSED_IN_A_ROW) {
 		r->attempts++;
 		dispatch_refused(d, r, v->code, v->said, v->text);
 		return;
 	}
-	dispatch_first(d, r);
+	back_behind_others(d, r, v);
 	dispatch_hold(d, HOLD_REFUSED, q->probe, v->said,
-	              "record after record is refused and none accepted: it is not the records");
+	              "record after record is refused and none accepted: each probe asks about another one");
+	if (d->refused < REFUSED_ASKED_SOON)
+		hold_ask_soon(&d->hold, &waits, d->now_ns);
 }
 
 static void refused_for_one(struct dispatch *d, struct request *q, const struct verdict *v)

@@ -160,6 +160,15 @@ void hold_probe_again(struct hold *h, const struct hold_waits *waits, int64_t no
 	set_probe(h, waits, now_ns);
 }
 
+void hold_ask_soon(struct hold *h, const struct hold_waits *waits, int64_t now_ns)
+{
+	must(hold_is_on(h));
+	if (h->probing)
+		return;
+	h->wait_ns = waits->initial_ns < waits->max_ns ? waits->initial_ns : waits->max_ns;
+	set_probe(h, waits, now_ns);
+}
+
 int64_t hold_active_ns(const struct hold *h, int64_t now_ns)
 {
 	return now_ns - h->held_total_ns - (hold_is_on(h) ? now_ns - h->entered_ns : 0);

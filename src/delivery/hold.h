@@ -67,6 +67,8 @@ void hold_fail(struct hold *h, enum hold_event event, bool was_probe, const char
 void hold_block(struct hold *h, const char *code, const char *reason, int64_t now_ns, int64_t wall_ms);
 /* The probe came back without deciding anything. */
 void hold_probe_again(struct hold *h, const struct hold_waits *waits, int64_t now_ns);
+/* While it is on: what failed says little of the next probe, which waits as the first did. */
+void hold_ask_soon(struct hold *h, const struct hold_waits *waits, int64_t now_ns);
 /* Time that counts against budgets: monotonic without what was spent held. */
 int64_t hold_active_ns(const struct hold *h, int64_t now_ns);
 

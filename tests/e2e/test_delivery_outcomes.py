@@ -1,5 +1,6 @@
 """One answer at a time: only a record's own entry in a whole and true answer lets it leave the journal."""
 
+import itertools
 import threading
 
 import pytest
@@ -169,6 +170,34 @@ def test_only_the_culprit_is_set_aside(fake, http_door, sender, where):
     assert len(fake.requests) <= 2 + 2 * 10, len(fake.requests)
     listed = spooler.run("dead", "list", "-c", spooler.config_path)
     assert b"ValidationException" in listed.stdout, listed
+
+
+@pytest.mark.parametrize("own", [{}, {"order": "key"}, {"aggregation": "kpl"}], ids=["plain", "order", "kpl"])
+def test_many_poisoned_messages_do_not_hold_the_good_ones(fake, http_door, own):
+    """More than twenty in a row are refused: it may be the stream, so it is held; but each probe asks about another."""
+    def refuse(server, request):
+        if any(b"bad" in record.data for record in request.records):
+            return replies.error(400, "ValidationException", "something is wrong with your request")(server, request)
+        return replies.ok()(server, request)
+
+    fake.default = refuse
+    spooler, address = http_door(own={"probe_initial": "50ms", "probe_max": "2s", **own},
+                                 output={"partition_key": '${! json("id") }'})
+    assert ndjson(address, [message(n, "bad") for n in range(60)])[0] == 200
+    spooler.wait_state("held")
+    good = [message(n) for n in range(100, 130)]
+    for payload in good:
+        assert post(address, payload)[0] == 200
+    spooler.wait_delivered(len(good), seconds=30)
+    if "aggregation" not in own:
+        assert sorted(fake.payloads()) == sorted(good)
+    more = itertools.count(1000)
+
+    def one_more():  # each that is taken lets twenty others be set aside
+        assert post(address, message(next(more)))[0] == 200
+        return spooler.ledger()["dead"] == 60
+
+    wait_for(one_more, "all of them are set aside", seconds=40)
 
 
 def _refuse_without_position(request):

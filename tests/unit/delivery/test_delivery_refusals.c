@@ -165,10 +165,11 @@ static void named_positions_are_believed_by_the_reading_that_proves_right(void *
 			/* Once only these are left, record after record is refused: the stream is held, as it should.
 			 */
 			assert_true(s->fates[SIM_DEAD] <= POISON[p].count);
-			assert_int_equal(s->fates[SIM_DEAD] + sim_inside(s), POISON[p].count);
+			assert_int_equal(s->fates[SIM_DEAD] + sim_inside(s) + s->fates[SIM_RETRY], POISON[p].count);
 			for (uint64_t i = 0; i < POISON[p].count; i++)
-				assert_true(s->fate[poison[i]] == SIM_DEAD || s->fate[poison[i]] == SIM_INSIDE);
-			assert_int_equal(sim_inside(s) > 0, sim_state(s) == DELIVERY_HELD);
+				assert_true(s->fate[poison[i]] == SIM_DEAD || s->fate[poison[i]] == SIM_INSIDE ||
+				            s->fate[poison[i]] == SIM_RETRY);
+			assert_true(sim_inside(s) == 0 || sim_state(s) == DELIVERY_HELD);
 			requests = s->sent_requests - requests;
 			assert_true(requests <= 3 * POISON[p].count + 320);
 			sim_free(s);
@@ -237,6 +238,34 @@ static void who_waits_for_a_throttle_is_hastened_when_it_is_over(void **state)
 		assert_true(s->d->waiting.items[i]->due_ns <= s->now_ns + PACE_CALM_NS);
 	assert_true(sim_drain(s, 5 * NS_PER_S));
 	sim_free(s);
+}
+
+/* More than twenty one after the other are refused, and the good ones come behind them. */
+static void good_records_leave_however_many_are_poisoned(void **state)
+{
+	static const uint64_t counts[] = {21, 40, 120};
+
+	(void)state;
+	for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
+		struct sim *s = sim_flowing_by_default();
+		uint64_t poison[120], delivered;
+		int64_t since_ns;
+
+		for (uint64_t i = 0; i < counts[c]; i++)
+			poison[i] = s->next_id + i;
+		sim_rows(s, (uint32_t)counts[c]);
+		for (int round = 0; sim_state(s) != DELIVERY_HELD && round < 2000; round++)
+			run_with_poison_named(s, poison, counts[c], (uint32_t)UNNAMED, 1);
+		assert_int_equal(sim_state(s), DELIVERY_HELD);
+		delivered = s->fates[SIM_DELIVERED];
+		sim_rows(s, 50);
+		since_ns = s->now_ns;
+		run_with_poison_named(s, poison, counts[c], (uint32_t)UNNAMED, 2000);
+		assert_int_equal(s->fates[SIM_DELIVERED], delivered + 50);
+		assert_int_equal(s->fates[SIM_DEAD] + s->fates[SIM_RETRY], counts[c]);
+		assert_true(s->now_ns - since_ns <= (int64_t)counts[c] * NS_PER_S); /* each is asked about once */
+		sim_free(s);
+	}
 }
 
 static void when_every_record_is_refused_the_stream_is_held(void **state)
@@ -372,6 +401,7 @@ int main(void)
 	    cmocka_unit_test(positions_that_lie_are_left_for_halving),
 	    cmocka_unit_test(an_answer_lost_in_the_middle_of_a_search_does_not_end_it),
 	    cmocka_unit_test(who_waits_for_a_throttle_is_hastened_when_it_is_over),
+	    cmocka_unit_test(good_records_leave_however_many_are_poisoned),
 	    cmocka_unit_test(when_every_record_is_refused_the_stream_is_held),
 	    cmocka_unit_test(an_entry_of_its_own_sets_only_itself_aside),
 	    cmocka_unit_test(a_throttle_storm_is_bounded_and_ends_quickly),
