@@ -27,12 +27,12 @@
 #include "delivery/queues/waiting.h"
 
 enum {
-	OFFLINE_AFTER = 3,     /* failures in a row, each sent after the one before was known */
-	IDENTITY_TRIES = 3,    /* refreshed credentials or corrected clocks in a row before the stream is held */
-	REFUSED_IN_A_ROW = 20, /* records refused for themselves with no other accepted: it may not be the records */
+	OFFLINE_AFTER = 3,        /* failures in a row, each sent after the one before was known */
+	IDENTITY_TRIES = 3,       /* refreshed credentials or corrected clocks in a row before the stream is held */
+	REFUSED_IN_A_ROW = 20,    /* records refused for themselves with no other accepted: it may not be the records */
 	REFUSED_ASKED_SOON = 300, /* so many may be asked about at the pace of the first probe */
-	SLOW_PART = 4,         /* an answer after this part of request_timeout came late */
-	SILENCE_S = 5          /* a request without an answer for so long, and none came to another: nobody is there */
+	SLOW_PART = 4,            /* an answer after this part of request_timeout came late */
+	SILENCE_S = 5 /* a request without an answer for so long, and none came to another: nobody is there */
 };
 
 /* Failures in a row. Requests that were under way together fail together: that is one. */

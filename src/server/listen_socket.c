@@ -133,6 +133,9 @@ enum err listen_socket_tcp(const struct listener_options *options, int *ret_fd, 
 	return err;
 }
 
+/* A full disk may have room later. */
+static enum err no_room(int number) { return number == ENOSPC || number == EDQUOT ? ERR_FULL : ERR_ENVIRONMENT; }
+
 /* A socket file left by a dead process is removed when it is ours and nobody answers; anything else stays. */
 static enum err remove_stale(const struct sockaddr_un *address, struct error *e)
 {
@@ -154,7 +157,7 @@ static enum err remove_stale(const struct sockaddr_un *address, struct error *e)
 	if (connect(probe, (const struct sockaddr *)address, sizeof *address) == 0 || errno != ECONNREFUSED)
 		return error_set(e, ERR_ENVIRONMENT, "another process listens on %s", address->sun_path);
 	if (unlink(address->sun_path) != 0)
-		return error_set_errno(e, ERR_ENVIRONMENT, "cannot remove the stale socket %s", address->sun_path);
+		return error_set_errno(e, no_room(errno), "cannot remove the stale socket %s", address->sun_path);
 	return ERR_OK;
 }
 
@@ -190,8 +193,7 @@ static enum err bind_unix(int fd, const struct sockaddr_un *address, const struc
 	(void)umask(old);
 	errno = saved;
 	if (bound != 0)
-		return error_set_errno(e, saved == ENOSPC || saved == EDQUOT ? ERR_FULL : ERR_ENVIRONMENT,
-		                       "cannot make socket %s", address->sun_path);
+		return error_set_errno(e, no_room(saved), "cannot make socket %s", address->sun_path);
 	err = set_group(address->sun_path, options->unix_group, e);
 	if (err == ERR_OK && chmod(address->sun_path, (mode_t)options->unix_mode) != 0)
 		err = error_set_errno(e, ERR_ENVIRONMENT, "cannot set the mode of socket %s", address->sun_path);
