@@ -138,6 +138,12 @@ static void harm_ledger(const struct spooldir *d)
 	harm_in_file(d, "UPDATE ledger SET checksum = 5; DELETE FROM partial");
 }
 
+/* One on the shelf has an id that nobody gave out. */
+static void harm_ids(const struct spooldir *d)
+{
+	harm_in_file(d, "UPDATE dead SET id = id + 5000 WHERE id = (SELECT max(id) FROM dead)");
+}
+
 /* In the first of several commits. */
 static void harm_log(const struct spooldir *d)
 {
@@ -213,6 +219,7 @@ static const struct harm {
     {"failures lost", harm_failures, false, true},
     {"keys and clock lost", harm_keys, false, true},
     {"the ledger's row lost", harm_ledger, false, true},
+    {"ids that nobody gave out", harm_ids, false, true},
 };
 
 static enum err start(const struct spooldir *d, struct text *t, struct error *e)
