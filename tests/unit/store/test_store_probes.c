@@ -145,6 +145,25 @@ static void only_a_message_begins_the_waits_anew(void **state)
 	close_one(&d, s);
 }
 
+/* Where by its numbers there is no room, it is not asked. */
+static void a_disk_without_room_is_not_asked(void **state)
+{
+	struct spooldir d;
+	struct store *s = open_one(&d);
+	struct store_options o = spooldir_options(&d);
+
+	(void)state;
+	is_refused(s);
+	o.min_free_bytes = UINT64_C(1) << 60;
+	store_reconfigure(s, &o);
+	pass(100000);
+	assert_false(asks(s));
+	o.min_free_bytes = 0;
+	store_reconfigure(s, &o);
+	assert_true(asks(s));
+	close_one(&d, s);
+}
+
 /* Other errors say nothing of the disk's room. */
 static void what_is_no_refusal_is_told(void **state)
 {
@@ -179,6 +198,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(each_refusal_makes_the_next_try_later),
 	    cmocka_unit_test(only_a_message_begins_the_waits_anew),
+	    cmocka_unit_test(a_disk_without_room_is_not_asked),
 	    cmocka_unit_test(what_is_no_refusal_is_told),
 	};
 

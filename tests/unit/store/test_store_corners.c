@@ -1,0 +1,119 @@
+/* A disk that is nearly full and a shelf with a damaged row: who is let in, who makes room for whom, what moves. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <string.h>
+
+#include <sqlite3.h>
+
+#include "rig/errorwatch.h"
+#include "rig/faultsql.h"
+#include "rig/lives.h"
+#include "store/store_internal.h"
+
+enum { COUNT = 40 };
+
+static enum err append_one(struct store *s, bool is_dead, uint32_t bytes, struct error *e)
+{
+	struct message *m = spooldir_message(COUNT + 1, bytes);
+	enum err err = store_begin(s, e);
+
+	assert_int_equal(err, ERR_OK);
+	err = is_dead ? store_append_dead(s, m, "code", e) : store_append(s, m, e);
+	assert_true(store_in_group(s));
+	message_free(m);
+	if (err == ERR_OK)
+		assert_int_equal(store_commit(s, e), ERR_OK);
+	else
+		store_rollback(s);
+	return err;
+}
+
+/* By min_free nothing may come; what waits longest makes room for what comes, byte for byte, when that is wished. */
+static void near_a_full_disk_the_oldest_make_room(void **state)
+{
+	struct spooldir d;
+	struct store *s = life_begin(&d);
+	struct store_options o = spooldir_options(&d);
+	uint64_t before, evicted;
+	struct error e;
+
+	(void)state;
+	life_append(s, 0, COUNT);
+	o.min_free_bytes = UINT64_C(1) << 60;
+	store_reconfigure(s, &o);
+	assert_int_equal(store_admission(s, &e), ERR_FULL);
+	assert_int_equal(append_one(s, false, 1000, &e), ERR_FULL);
+	assert_non_null(strstr(e.text, "min_free is 1152921504606846976"));
+	assert_int_equal(append_one(s, true, 1000, &e), ERR_FULL); /* the shelf takes room as well */
+	life_expect(s, COUNT, 0, COUNT, 0);
+	o.evict_oldest = true;
+	store_reconfigure(s, &o);
+	assert_int_equal(store_admission(s, &e), ERR_OK);
+	before = store_pending_bytes(s);
+	assert_int_equal(append_one(s, false, 1000, &e), ERR_OK);
+	evicted = store_ledger(s)->evicted;
+	assert_in_range(evicted, 1, 5);
+	assert_true(store_pending_bytes(s) <= before);
+	assert_true(store_pending_bytes(s) + 3000 > before); /* and no more than it must be */
+	for (uint64_t id = 1; id <= evicted; id++)
+		assert_true(left_has(s->left, id));
+	assert_false(left_has(s->left, evicted + 1));
+	life_expect(s, COUNT + 1, 0, COUNT + 1 - evicted, 0);
+	o.min_free_bytes = 0;
+	store_reconfigure(s, &o);
+	assert_int_equal(append_one(s, true, 1000, &e), ERR_OK);
+	assert_int_equal(store_ledger(s)->evicted, evicted);
+	assert_int_equal(store_ledger(s)->dead, 1);
+	life_end(&d, s);
+}
+
+/* What on the shelf is not what was written is damaged, the rest stays; a call that fails moves nothing. */
+static void a_damaged_row_leaves_the_shelf_whole_or_not(void **state)
+{
+	struct spooldir d;
+	struct store *s = life_begin(&d);
+	struct error e = {.code = ERR_OK};
+	bool failed = true;
+	uint64_t n;
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(append_one(s, true, 100, &e), ERR_OK);
+	assert_int_equal(
+	    sqlite3_exec(s->db, "UPDATE dead SET body = CAST(body || x'00' AS BLOB) WHERE id = 2", NULL, NULL, NULL),
+	    SQLITE_OK);
+	for (n = 1; failed; n++) {
+		enum err err;
+
+		assert_true(n < 100);
+		faultsql_arm(n, SQLITE_NOMEM, false);
+		err = store_dead_move_damaged(s, &e);
+		failed = faultsql_failed();
+		ERRORWATCH_EXPECT(err, &e, NULL, "move what is damaged", n);
+		faultsql_arm(0, 0, false);
+		assert_int_equal(err, failed ? ERR_MEMORY : ERR_OK);
+		store_rollback(s);
+		assert_int_equal(store_ledger(s)->dead, failed ? 3 : 2);
+		assert_int_equal(store_ledger(s)->damaged, failed ? 0 : 1);
+		assert_int_equal(life_number(s, "SELECT count(*) FROM dead"), failed ? 3 : 2);
+		assert_int_equal(life_number(s, "SELECT count(*) FROM damaged WHERE id = 2"), !failed);
+	}
+	assert_true(n > 6);
+	assert_int_equal(life_number(s, "SELECT messages FROM losses"), 1);
+	assert_false(left_has(s->left, 2)); /* damage is no end */
+	life_end(&d, s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(near_a_full_disk_the_oldest_make_room),
+	    cmocka_unit_test(a_damaged_row_leaves_the_shelf_whole_or_not),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
