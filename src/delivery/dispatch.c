@@ -26,8 +26,6 @@ enum { SHARDS_APART = 4 };                      /* limited ones that each go whe
 
 static uint32_t max_in_flight(const struct dispatch *d) { return (uint32_t)d->set.output.max_in_flight; }
 
-static uint32_t request_records(const struct dispatch *d) { return (uint32_t)d->set.kspool.max_request_records; }
-
 static int64_t earlier(int64_t a, int64_t b) { return a < b ? a : b; }
 
 static int64_t linger_ns(const struct dispatch *d) { return d->set.kspool.linger_ns; }
@@ -199,7 +197,7 @@ static void pull(struct dispatch *d, uint32_t records)
 static uint32_t record_limit(const struct dispatch *d)
 {
 	uint64_t count = d->set.fills ? 0 : d->set.policy.count;
-	uint32_t most = pace_records(&d->pace, request_records(d));
+	uint32_t most = pace_records(&d->pace, dispatch_request_records(d));
 
 	return count > 0 && count < most ? (uint32_t)count : most;
 }
@@ -223,7 +221,7 @@ static int64_t ripe_ns(struct dispatch *d)
 	int64_t ripe = INT64_MAX, due = stream_rate_due_ns(&d->stream, d->now_ns);
 
 	if (first)
-		ripe = !d->set.fills || d->flush || d->ready.count >= request_records(d) ||
+		ripe = !d->set.fills || d->flush || d->ready.count >= dispatch_request_records(d) ||
 		               d->ready.bytes >= ceiling_bytes(&d->ceiling)
 		           ? INT64_MIN
 		           : first->since_ns + linger_ns(d);
@@ -257,7 +255,7 @@ static struct request *next_probe(struct dispatch *d)
 	return q;
 }
 
-static uint32_t wanted_records(const struct dispatch *d) { return d->set.fills ? request_records(d) : 1; }
+static uint32_t wanted_records(const struct dispatch *d) { return d->set.fills ? dispatch_request_records(d) : 1; }
 
 static struct request *next_request(struct dispatch *d)
 {
@@ -311,7 +309,7 @@ static void launch(struct dispatch *d, struct request *q)
 	requests_begin(&d->requests, q, d->now_ns);
 	d->asked_ns = d->now_ns;
 	link_sent(&d->link, q->put.accounted_bytes, d->now_ns);
-	q->is_cut = q->count < request_records(d) && link_cuts(&d->link, q->put.accounted_bytes);
+	q->is_cut = q->count < dispatch_request_records(d) && link_cuts(&d->link, q->put.accounted_bytes);
 	for (uint32_t i = 0; i < q->count; i++)
 		q->messages += record_rows(q->records[i]);
 	if (d->set.lanes.is_ordered)

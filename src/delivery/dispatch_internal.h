@@ -165,6 +165,11 @@ void dispatch_settle(struct dispatch *d, struct record *r, enum settle_kind kind
                      int64_t wait_ms);
 /* The service (or a rule) does not take this record. */
 void dispatch_dead(struct dispatch *d, struct record *r, const char *code, const char *said, const char *text);
+/* That one request may have. */
+static inline uint32_t dispatch_request_records(const struct dispatch *d)
+{
+	return (uint32_t)d->set.kspool.max_request_records;
+}
 /* It was tried as often as may be. */
 static inline bool dispatch_is_dead(const struct dispatch *d, const struct record *r)
 {

@@ -3,8 +3,6 @@
 #include "kinesis/limits.h"
 #include "delivery/dispatch_internal.h"
 
-static uint32_t request_records(const struct dispatch *d) { return (uint32_t)d->set.kspool.max_request_records; }
-
 struct picking {
 	struct record *records[KINESIS_REQUEST_RECORDS];
 	uint32_t count;
@@ -135,7 +133,7 @@ struct request *dispatch_next_isolated(struct dispatch *d)
 
 struct request *dispatch_next_suspects(struct dispatch *d, uint32_t limit)
 {
-	struct picking p = {.limit = limit < request_records(d) ? limit : request_records(d)};
+	struct picking p = {.limit = limit < dispatch_request_records(d) ? limit : dispatch_request_records(d)};
 	struct record *r, *next;
 	struct request *q;
 
