@@ -350,6 +350,13 @@ static void tell(const struct error *reason)
 	longjmp(told, 1);
 }
 
+static void send_until_told(struct flight *f)
+{
+	was_told = false;
+	if (setjmp(told) == 0)
+		flight_send(f, 3);
+}
+
 /* Written when the run begins, or when a request does, by a disk that refuses all: nothing is sent. */
 static void what_cannot_be_taken_away_ends_the_run(void **state)
 {
@@ -366,9 +373,7 @@ static void what_cannot_be_taken_away_ends_the_run(void **state)
 		assert_int_equal(flight_open(&f, &start), 0);
 		f.on_stale = tell;
 		faultfs_arm(FAULTFS_WRITE | FAULTFS_RENAME | FAULTFS_UNLINK, 1, refusals[i], true);
-		was_told = false;
-		if (setjmp(told) == 0)
-			flight_send(&f, 3);
+		send_until_told(&f);
 		faultfs_arm(0, 0, 0, false);
 		assert_true(was_told && atomic_load(&f.is_stale));
 		flight_close(&f);

@@ -121,11 +121,13 @@ static const struct {
      "that you know\n" NONE,
      NONE, "35 = 1 + 32 + 2 + 0, 0; 0 2 2"},
     {"a note of a copy is gone", "DELETE FROM imports WHERE messages = 5",
-     "opened: 1 notes of copies that were taken in are gone: what is taken in from a copy from now on may have been "
+     "opened: 1 notes of copies that were taken in, or of what was put back from the shelf, are gone: what is taken in "
+     "from a copy from now on may have been "
      "before, and counts as possible duplicates\n" NONE,
      NONE, "35 = 1 + 32 + 2 + 0, 0; 2 2 2"},
     {"notes of copies are gone", "DELETE FROM imports",
-     "opened: 2 notes of copies that were taken in are gone: what is taken in from a copy from now on may have been "
+     "opened: 2 notes of copies that were taken in, or of what was put back from the shelf, are gone: what is taken in "
+     "from a copy from now on may have been "
      "before, and counts as possible duplicates\n" NONE,
      NONE, "35 = 1 + 32 + 2 + 0, 0; 2 2 1"},
     {"a key is gone", "DELETE FROM cache WHERE key = CAST('one' AS BLOB)",
@@ -291,7 +293,8 @@ static const struct {
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE,
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE, "35 = 1 + 32 + 2 + 0, 0; 2 2 2"},
     {"no page of imports", "ZERO imports",
-     "opened: the database was damaged and moved to PATH.quarantine-*; 2 notes of copies that were taken in are gone: "
+     "opened: the database was damaged and moved to PATH.quarantine-*; 2 notes of copies that were taken in, or of "
+     "what was put back from the shelf, are gone: "
      "what is taken in from a copy from now on may have been before, and counts as possible duplicates\n"
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE,
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE, "35 = 1 + 32 + 2 + 0, 0; 2 2 1"},
