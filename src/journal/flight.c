@@ -57,15 +57,20 @@ struct found {
 
 static const char unsure[] = ".unsure";
 
-/* A file that was not written any more must not be believed by the next start. A rename needs no room. */
-static void set_unsure(struct flight *f)
+/* A rename needs no room. */
+static bool take_away(const struct flight *f)
 {
 	AUTOFREE char *name = mem_format("%s%s", f->path, unsure);
 
+	return rename(f->path, name) == 0 || unlink(f->path) == 0 || errno == ENOENT;
+}
+
+/* A file that was not written any more must not be believed by the next start. */
+static void set_unsure(struct flight *f)
+{
 	struct error e;
 
-	if (atomic_exchange(&f->is_unsure, true) || rename(f->path, name) == 0 || unlink(f->path) == 0 ||
-	    errno == ENOENT)
+	if (atomic_exchange(&f->is_unsure, true) || take_away(f))
 		return;
 	atomic_store(&f->is_stale, true);
 	if (f->on_stale) {
