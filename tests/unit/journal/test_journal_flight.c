@@ -395,29 +395,45 @@ static void no_run_begins_with_a_file_that_will_be_believed(void **state)
 	assert_true(was_refused);
 }
 
+/* As a command does. */
+static struct store *open_and_count(const struct journal_options *o)
+{
+	struct store_report report;
+	struct store *s = NULL;
+	struct error e;
+
+	assert_int_equal(store_open(&o->store, &s, &report, &e), ERR_OK);
+	assert_int_equal(journal_count_flight(s, o->store.path, &report, &e), ERR_OK);
+	return s;
+}
+
+static void expect_nothing_out(const struct journal_options *o)
+{
+	struct store_report report;
+	struct journal *j = rig_start(o, &report);
+
+	assert_int_equal(report.in_flight, 0);
+	rig_stop(j);
+}
+
 /* A stopped spool that is worked on counts them too, once. */
 static void who_works_on_a_stopped_spool_counts_what_was_out(void **state)
 {
 	struct spooldir d;
 	const struct journal_options o = ends_with_100_out(&d);
-	struct store_report report;
-	struct store *s = NULL;
-	struct journal *j;
 	struct error e;
 
 	(void)state;
 	for (int i = 0; i < 2; i++) {
-		assert_int_equal(store_open(&o.store, &s, &report, &e), ERR_OK);
-		assert_int_equal(journal_count_flight(s, d.path, &report, &e), ERR_OK);
+		struct store *s = open_and_count(&o);
+
 		assert_int_equal(store_begin(s, &e), ERR_OK);
 		assert_int_equal(store_position_put(s, "k", i ? "2" : "1", &e), ERR_OK);
 		assert_int_equal(store_commit(s, &e), ERR_OK);
 		assert_int_equal(store_possible_duplicates(s), 100);
 		assert_int_equal(store_close(s, &e), ERR_OK);
 	}
-	j = rig_start(&o, &report);
-	assert_int_equal(report.in_flight, 0);
-	rig_stop(j);
+	expect_nothing_out(&o);
 	spooldir_remove(&d);
 }
 
@@ -426,20 +442,14 @@ static void who_looks_at_a_stopped_spool_takes_no_evidence_away(void **state)
 {
 	struct spooldir d;
 	const struct journal_options o = ends_with_100_out(&d);
-	struct store_report report;
-	struct store *s = NULL;
-	struct journal *j;
 	struct error e;
+	struct store *s = open_and_count(&o);
 
 	(void)state;
-	assert_int_equal(store_open(&o.store, &s, &report, &e), ERR_OK);
-	assert_int_equal(journal_count_flight(s, d.path, &report, &e), ERR_OK);
 	assert_int_equal(store_close(s, &e), ERR_OK);
 	assert_int_equal(unlink(spooldir_file(&d, ".flight")), 0);
-	j = rig_start(&o, &report);
-	assert_int_equal(report.in_flight, 0);
-	rig_stop(j);
-	assert_int_equal(store_open(&o.store, &s, &report, &e), ERR_OK);
+	expect_nothing_out(&o);
+	s = open_and_count(&o);
 	assert_int_equal(store_possible_duplicates(s), 100);
 	assert_int_equal(store_close(s, &e), ERR_OK);
 	spooldir_remove(&d);
