@@ -39,7 +39,6 @@ struct dispatch *dispatch_new(const struct dispatch_settings *settings, const st
 	d->set = *settings;
 	d->now_ns = now_ns;
 	d->wall_ms = wall_ms;
-	age_init(&d->age, now_ns, wall_ms);
 	ready_init(&d->ready);
 	suspects_init(&d->suspects);
 	batcher_init(&d->batcher, &settings->policy);
@@ -98,13 +97,9 @@ void dispatch_free(struct dispatch *d)
 
 void dispatch_message(struct dispatch *d, struct message *m, int64_t now_ns, int64_t wall_ms)
 {
-	int64_t age_ms;
-
 	dispatch_tick(d, now_ns, wall_ms);
-	m->received_ms = age_enter(&d->age, m->received_ms);
-	age_ms = age_of_ms(&d->age, m->received_ms);
 	d->memory_bytes += message_cost(m);
-	batcher_add(&d->batcher, m, age_ms < INT64_MAX / NS_PER_MS ? age_ms * NS_PER_MS : 0, now_ns);
+	batcher_add(&d->batcher, m, dispatch_age_ms(d, m->accepted_ms) * NS_PER_MS, now_ns);
 }
 
 /*

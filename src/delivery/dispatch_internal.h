@@ -12,7 +12,6 @@
 #include "base/clock.h"
 #include "kinesis/answer.h"
 #include "kinesis/outcome.h"
-#include "delivery/age.h"
 #include "delivery/ceiling.h"
 #include "delivery/dispatch.h"
 #include "delivery/hold.h"
@@ -85,10 +84,9 @@ struct dispatch {
 	/* The newest throttling, while there is any. */
 	char throttled_code[96];
 	char throttled_text[512];
-	bool is_answered; /* the newest failure was the service's own: it is asked soon again */
-	uint32_t silence; /* hold.number of one that only silence says; 0: none */
-	uint32_t untried; /* the same, of one that only suspects say: nothing else was asked with; 0: none */
-	struct age age;
+	bool is_answered;        /* the newest failure was the service's own: it is asked soon again */
+	uint32_t silence;        /* hold.number of one that only silence says; 0: none */
+	uint32_t untried;        /* the same, of one that only suspects say: nothing else was asked with; 0: none */
 	struct streak offline;   /* the network or the service does not answer */
 	struct streak identity;  /* REFRESH and SKEW */
 	struct chance_late late; /* refused by shards, wherever it goes */
@@ -136,7 +134,14 @@ static inline void dispatch_tick(struct dispatch *d, int64_t now_ns, int64_t wal
 {
 	d->now_ns = now_ns;
 	d->wall_ms = wall_ms;
-	age_tick(&d->age, now_ns, wall_ms);
+}
+
+/* Of what was accepted at accepted_ms by the monotonic clock; what came in the middle of this event has none. */
+static inline int64_t dispatch_age_ms(const struct dispatch *d, int64_t accepted_ms)
+{
+	int64_t age_ms = d->now_ns / NS_PER_MS - accepted_ms;
+
+	return age_ms > 0 ? age_ms : 0;
 }
 
 /* What x-amz-retry-after or Retry-After asks for; 0: nothing. */

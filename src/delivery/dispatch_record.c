@@ -149,7 +149,7 @@ static void count_expired(struct dispatch *d, int64_t age_ms, uint32_t messages)
 static struct record *within_age(struct dispatch *d, struct record *r)
 {
 	int64_t expire_ns = d->set.kspool.expire_after_ns, dead_ns = d->set.kspool.dead_after_age_ns;
-	int64_t age_ms = age_of_ms(&d->age, r->received_ms);
+	int64_t age_ms = dispatch_age_ms(d, r->accepted_ms);
 
 	/* When both have passed, the rule that would have come first. */
 	if (has_passed(expire_ns, age_ms) && (dead_ns <= 0 || expire_ns <= dead_ns)) {
@@ -186,7 +186,7 @@ static struct record *unit_within_age(struct dispatch *d, struct record *unit)
 
 struct record *dispatch_within_age(struct dispatch *d, struct record *r)
 {
-	int64_t age_ms = age_of_ms(&d->age, r->received_ms);
+	int64_t age_ms = dispatch_age_ms(d, r->accepted_ms);
 
 	if (!r->parts)
 		return within_age(d, r);
@@ -198,7 +198,7 @@ struct record *dispatch_within_age(struct dispatch *d, struct record *r)
 bool dispatch_expire_message(struct dispatch *d, struct message *m)
 {
 	int64_t expire_ns = d->set.kspool.expire_after_ns, dead_ns = d->set.kspool.dead_after_age_ns;
-	int64_t age_ms = age_of_ms(&d->age, m->received_ms);
+	int64_t age_ms = dispatch_age_ms(d, m->accepted_ms);
 	const struct store_settlement s = {.id = m->id, .kind = SETTLE_EXPIRED, .attempts = m->attempts};
 
 	if (!has_passed(expire_ns, age_ms) || (dead_ns > 0 && dead_ns < expire_ns))
@@ -252,7 +252,7 @@ void dispatch_again(struct dispatch *d, struct record *r, const struct verdict *
 			dispatch_dead(d, r, v->code, v->said, v->text);
 		return;
 	}
-	if (!r->parts && has_passed(d->set.kspool.dead_after_age_ns, age_of_ms(&d->age, r->received_ms))) {
+	if (!r->parts && has_passed(d->set.kspool.dead_after_age_ns, dispatch_age_ms(d, r->accepted_ms))) {
 		dispatch_dead(d, r, "TooOld", v->said, v->text);
 		return;
 	}

@@ -70,7 +70,7 @@ void request_restore(struct request *q, uint64_t *memory_bytes)
 
 		if (!r || r->message)
 			continue;
-		r->message = message_new_room(r->data_bytes, r->received_ms);
+		r->message = message_new_room(r->data_bytes, r->accepted_ms);
 		r->message->id = r->id;
 		putrecords_data(&q->put, r->data_at, r->data_bytes, r->message->bytes);
 		*memory_bytes += message_cost(r->message);

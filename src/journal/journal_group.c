@@ -239,6 +239,10 @@ static enum err store_offer(struct journal *j, struct offer *offer, struct error
 	if (err == ERR_OK)
 		err = journal_keys_filter(j, offer, e);
 	if (err == ERR_OK)
+		err = store_clock_stamp(j->store, &offer->messages, e);
+	if (err == ERR_OK)
+		err = store_clock_stamp(j->store, &offer->set_aside, e);
+	if (err == ERR_OK)
 		err = store_append_list(j->store, &offer->messages, e);
 	if (err == ERR_OK && !STAILQ_EMPTY(&offer->messages))
 		offer->first_id = STAILQ_FIRST(&offer->messages)->id;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/mem.h"
 
 struct message *message_new(const void *meta, size_t meta_bytes, const void *body, size_t body_bytes,
@@ -15,6 +16,7 @@ struct message *message_new(const void *meta, size_t meta_bytes, const void *bod
 	m = mem_alloc(sizeof *m + meta_bytes + body_bytes + 1);
 	memset(m, 0, sizeof *m);
 	m->received_ms = received_ms;
+	m->accepted_ms = clock_mono_ms();
 	m->meta_bytes = (uint32_t)meta_bytes;
 	m->body_bytes = (uint32_t)body_bytes;
 	if (meta_bytes)
@@ -71,6 +73,7 @@ struct message *message_derive(const struct message *m, const void *meta, size_t
 	struct message *new = message_new(meta, meta_bytes, body, body_bytes, m->received_ms);
 
 	new->id = m->id;
+	new->accepted_ms = m->accepted_ms;
 	new->attempts = m->attempts;
 	new->origin = m->origin ? origin_ref(m->origin) : NULL;
 	message_fail_like(new, m);
@@ -82,14 +85,14 @@ struct message *message_copy(const struct message *m)
 	return message_derive(m, message_meta(m), m->meta_bytes, message_body(m), m->body_bytes);
 }
 
-struct message *message_new_room(size_t body_bytes, int64_t received_ms)
+struct message *message_new_room(size_t body_bytes, int64_t accepted_ms)
 {
 	struct message *m;
 
 	must(body_bytes <= UINT32_MAX);
 	m = mem_alloc(sizeof *m + body_bytes + 1);
 	memset(m, 0, sizeof *m);
-	m->received_ms = received_ms;
+	m->accepted_ms = accepted_ms;
 	m->body_bytes = (uint32_t)body_bytes;
 	m->bytes[body_bytes] = '\0';
 	return m;

@@ -40,8 +40,10 @@ struct message_failure {
 struct message {
 	STAILQ_ENTRY(message) link;
 	uint64_t id;         /* journal row; 0 until it has one */
-	int64_t received_ms; /* wall clock, when the door had all of it; within delivery by its own clock (age.h) */
-	uint32_t attempts;   /* failed delivery attempts so far */
+	int64_t received_ms; /* wall clock, when the door had all of it: for people, and for the journal */
+	int64_t
+	    accepted_ms;   /* the same moment by the monotonic clock, which nobody sets: for its age. May be negative */
+	uint32_t attempts; /* failed delivery attempts so far */
 	uint32_t meta_bytes;
 	uint32_t body_bytes;
 	struct message_failure *failure; /* why a processor failed on it; null when none */
@@ -51,11 +53,11 @@ struct message {
 
 STAILQ_HEAD(message_list, message);
 
-/* Copies body and metadata. meta may be null when meta_bytes is 0. */
+/* Copies body and metadata; accepted now. meta may be null when meta_bytes is 0. */
 struct message *message_new(const void *meta, size_t meta_bytes, const void *body, size_t body_bytes,
                             int64_t received_ms) __attribute__((returns_nonnull));
 /* A message without metadata whose body_bytes bytes the caller writes (at bytes) before anybody reads them. */
-struct message *message_new_room(size_t body_bytes, int64_t received_ms) __attribute__((returns_nonnull));
+struct message *message_new_room(size_t body_bytes, int64_t accepted_ms) __attribute__((returns_nonnull));
 void message_free(struct message *m);
 /* Sets or (reason null) clears the failure; at may be null. */
 void message_fail(struct message *m, const struct message_source *at, const char *reason);

@@ -34,6 +34,11 @@ enum err store_append(struct store *s, struct message *m, struct error *e) MUST_
 enum err store_admit(struct store *s, const struct message_list *list, struct error *e) MUST_CHECK;
 /* Rows that store_admit admitted; each message gets its id. */
 enum err store_append_list(struct store *s, struct message_list *list, struct error *e) MUST_CHECK;
+/*
+ * Within the group: when the messages of a door were received, as the clock stands that this group goes by. Only where
+ * the wall clock was set while they were on their way do they say anything else.
+ */
+enum err store_clock_stamp(struct store *s, const struct message_list *list, struct error *e) MUST_CHECK;
 /* Counted accepted and dead; m->failure is the reason, `code` a static word such as "too_long". */
 enum err store_append_dead(struct store *s, struct message *m, const char *code, struct error *e) MUST_CHECK;
 /* Counts messages accepted and filtered that never became rows. */

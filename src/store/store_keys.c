@@ -229,6 +229,23 @@ enum err store_leads_note_as(struct store *s, int64_t lead, struct error *e)
 	return ERR_OK;
 }
 
+enum err store_clock_stamp(struct store *s, const struct message_list *list, struct error *e)
+{
+	const enum err err = STAILQ_EMPTY(list) ? ERR_OK : store_leads_note(s, e);
+	const int64_t ahead_ms = store_clock_ms(s) - clock_mono_ms();
+	struct message *m;
+
+	if (err != ERR_OK)
+		return err;
+	STAILQ_FOREACH (m, list, link) {
+		const int64_t by_lead_ms = m->accepted_ms + ahead_ms + s->leads[s->lead_count - 1].lead_ms;
+
+		if (llabs(by_lead_ms - m->received_ms) >= 2 * CLOCK_STEP_MS) /* a lead may be one off by itself */
+			m->received_ms = by_lead_ms;
+	}
+	return ERR_OK;
+}
+
 /* The row that schema/ gives to each spool has no checksum; of what kspools between schema 3 and 5 wrote, nothing is
  * believed. */
 bool store_lead_is_sound(sqlite3_stmt *st, uint32_t tag)

@@ -364,16 +364,33 @@ static const struct clock_lead *lead_of(const struct store *s, uint64_t id)
 	return found;
 }
 
-int64_t store_clock_received(const struct store *s, uint64_t id, int64_t received_ms)
+/* The wall clock is asked once, or it might be set in between. */
+static int64_t received_at(const struct store *s, uint64_t id, int64_t received_ms, int64_t wall_ms)
 {
 	const struct clock_lead *lead = lead_of(s, id);
 	int64_t step;
 
 	if (lead && lead->lead_ms == CLOCK_LEAD_UNKNOWN) /* it is as young as it can be */
-		return clock_wall_ms();
-	step = lead ? store_clock_lead(s) - lead->lead_ms : 0;
+		return wall_ms;
+	step = lead ? wall_ms - store_clock_ms(s) - lead->lead_ms : 0;
+	if (llabs(step) >= CLOCK_STEP_MS)
+		return (int64_t)((uint64_t)received_ms + (uint64_t)step);
+	return received_ms < CLOCK_UNSET_MS && wall_ms >= CLOCK_UNSET_MS ? wall_ms : received_ms;
+}
 
-	return llabs(step) < CLOCK_STEP_MS ? received_ms : received_ms + step;
+int64_t store_clock_received(const struct store *s, uint64_t id, int64_t received_ms)
+{
+	return received_at(s, id, received_ms, clock_wall_ms());
+}
+
+int64_t store_clock_age_ms(const struct store *s, uint64_t id, int64_t received_ms)
+{
+	const int64_t wall_ms = clock_wall_ms();
+	int64_t age_ms;
+
+	if (__builtin_sub_overflow(wall_ms, received_at(s, id, received_ms, wall_ms), &age_ms) || age_ms < 0)
+		return 0;
+	return age_ms < CLOCK_AGE_MOST_MS ? age_ms : CLOCK_AGE_MOST_MS;
 }
 
 void store_clock_into(const struct totals *t, struct tide *tide)

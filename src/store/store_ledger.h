@@ -52,6 +52,8 @@ int64_t store_clock_ms(const struct store *s);
 /* The wall clock of today at the moment at which message `id` was received, when its own wall clock said received_ms.
  */
 int64_t store_clock_received(const struct store *s, uint64_t id, int64_t received_ms);
+/* How old that makes it: from 0 to CLOCK_AGE_MOST_MS. */
+int64_t store_clock_age_ms(const struct store *s, uint64_t id, int64_t received_ms);
 /* As of the last commit; cheap. */
 const struct store_ledger *store_ledger(const struct store *s);
 uint64_t store_pending_bytes(const struct store *s);

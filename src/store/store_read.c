@@ -51,7 +51,7 @@ static bool take_message(struct reading *r, const struct store_row *row, bool is
 	}
 	m = row_message(row);
 	m->attempts = attempts;
-	m->received_ms = store_clock_received(r->store, row->id, row->received_ms);
+	m->accepted_ms = clock_mono_ms() - store_clock_age_ms(r->store, row->id, row->received_ms);
 	STAILQ_INSERT_TAIL(r->list, m, link);
 	r->rows++;
 	r->bytes += cost;

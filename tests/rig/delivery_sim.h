@@ -141,6 +141,7 @@ static inline void sim_make(struct sim *s, struct batch *batch, struct prepared 
 		for (size_t piece = 1; piece < pieces; piece++) {
 			struct message *copy = message_new(NULL, 0, message_body(m), m->body_bytes, m->received_ms);
 
+			copy->accepted_ms = m->accepted_ms;
 			copy->id = m->id;
 			ret->records[ret->count++].record = sim_record(copy);
 		}
@@ -245,6 +246,7 @@ static inline void sim_bring(struct sim *s)
 		int n = snprintf(text, sizeof text, "%" PRIu64 " ", id);
 		struct message *m = message_new(NULL, 0, text, (size_t)n, s->wall_ms);
 
+		m->accepted_ms = s->now_ns / NS_PER_MS;
 		m->id = id;
 		s->fate[id] = SIM_INSIDE;
 		dispatch_message(s->d, m, s->now_ns, s->wall_ms);
@@ -273,6 +275,7 @@ static inline void sim_rows_aged(struct sim *s, uint64_t count, int64_t age_ms)
 		struct message *m = message_new(NULL, 0, text, (size_t)n, s->wall_ms - age_ms);
 
 		must(s->next_id < SIM_ROWS);
+		m->accepted_ms = s->now_ns / NS_PER_MS - age_ms;
 		m->id = s->next_id++;
 		s->fate[m->id] = SIM_INSIDE;
 		dispatch_message(s->d, m, s->now_ns, s->wall_ms);

@@ -412,7 +412,7 @@ static void give(struct world_node *n, uint64_t id)
 		dispatch_gone(n->d, id);
 		return;
 	}
-	m = message_new_room(n->rows.bytes, n->w->wall_ms);
+	m = message_new_room(n->rows.bytes, n->w->now_ns / NS_PER_MS);
 	m->id = id;
 	n->fate[id] = FATE_INSIDE;
 	n->inside++;

@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/mem.h"
 
 void spooldir_make(struct spooldir *d)
@@ -76,6 +77,7 @@ struct message *spooldir_message(uint64_t n, uint32_t bytes)
 	must(meta_add(&meta, 's', "n", 1, value, strlen(value)) == ERR_OK);
 	fill(body, n, bytes);
 	m = message_new(meta.data, meta.len, body, bytes, (int64_t)(1700000000000 + n));
+	m->accepted_ms = clock_mono_ms() - (clock_wall_ms() - m->received_ms);
 	buf_fini(&meta);
 	free(body);
 	return m;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "rig/spoolmodel_internal.h"
 
 /* What store_append must answer, and whom it must evict; `from`: messages of this group are safe. */
@@ -289,6 +290,7 @@ static uint64_t is_next(const struct model *m, struct message_list *list, uint64
 {
 	const struct model_message *x = &m->now.items[id];
 	const int64_t step = m->wall_ms - model_own_ms(m) - x->lead_ms;
+	const int64_t age_ms = m->wall_ms - x->received_ms - (llabs(step) < 1000 ? 0 : step);
 	struct message *got = STAILQ_FIRST(list);
 	const uint64_t cost = sizeof *got + model_weight(x);
 
@@ -296,7 +298,8 @@ static uint64_t is_next(const struct model *m, struct message_list *list, uint64
 		fail_msg("message %" PRIu64 " was not read", id);
 	same("the message read", got->id, id);
 	model_same_bytes(x, id, message_meta(got), got->meta_bytes, message_body(got), got->body_bytes);
-	same("received", got->received_ms, llabs(step) < 1000 ? x->received_ms : x->received_ms + step);
+	same("received", got->received_ms, x->received_ms);
+	same("age", clock_mono_ms() - got->accepted_ms, age_ms > 0 ? age_ms : 0);
 	same("attempts", got->attempts, x->failed ? x->attempts : 0);
 	STAILQ_REMOVE_HEAD(list, link);
 	message_free(got);

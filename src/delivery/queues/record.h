@@ -28,7 +28,7 @@ struct record {
 	struct lane *lane;       /* it keeps order: those behind it wait there; null: it does not */
 	struct record **parts;   /* null: one by itself */
 	uint64_t id;
-	int64_t received_ms;
+	int64_t accepted_ms;      /* monotonic: its message's */
 	int64_t since_ns;         /* monotonic: when it became ready */
 	int64_t due_ns;           /* monotonic, while it waits for its next try */
 	int64_t first_failure_ns; /* dispatch's active clock; -1: none */
@@ -72,7 +72,7 @@ static inline struct record *record_new(struct message *m, const char *key, uint
 
 	*r = (struct record){.message = m,
 	                     .id = m->id,
-	                     .received_ms = m->received_ms,
+	                     .accepted_ms = m->accepted_ms,
 	                     .first_failure_ns = -1,
 	                     .key = key_is_constant ? key : r->own,
 	                     .key_bytes = key_bytes,

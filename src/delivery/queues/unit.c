@@ -25,7 +25,7 @@ struct record *unit_join(struct aggregate_writer *w, struct record *const *parts
                          uint64_t *memory_bytes)
 {
 	const struct record *first = parts[0];
-	struct message *m = message_new_room(bytes_of(parts, count), first->received_ms);
+	struct message *m = message_new_room(bytes_of(parts, count), first->accepted_ms);
 	struct record *unit;
 
 	must(count > 1);
@@ -63,7 +63,7 @@ struct record **unit_split(struct record *unit, uint32_t *ret_count, uint64_t *m
 	for (uint32_t i = 0; i < unit->part_count; i++) {
 		struct record *part = parts[i];
 
-		part->message = message_new_room(part->data_bytes, part->received_ms);
+		part->message = message_new_room(part->data_bytes, part->accepted_ms);
 		part->message->id = part->id;
 		memcpy(part->message->bytes, message_body(unit->message) + part->data_at, part->data_bytes);
 		*memory_bytes += message_cost(part->message);

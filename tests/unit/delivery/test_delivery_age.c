@@ -7,63 +7,7 @@
 
 #include "rig/delivery_sim.h"
 
-#define WALL_MS INT64_C(1700000000000)
 #define HOUR_MS INT64_C(3600000)
-
-/* Events by both clocks, then the age of a message accepted at WALL_MS + received, which came after some of them. */
-static void clocks_that_jump_change_no_age(void **state)
-{
-	static const struct {
-		struct {
-			int64_t mono_ms, wall_ms;
-		} events[3]; /* since the start */
-		int64_t received_ms, wanted_ms;
-		size_t came_after; /* so many events */
-	} cases[] = {
-	    {{{1000, 1000}}, 0, 1000, 0},
-	    {{{1000, 1000}}, -HOUR_MS, HOUR_MS + 1000, 0},            /* from before the start */
-	    {{{1000, 1000}, {2000, 2000 + HOUR_MS}}, 0, 2000, 0},     /* set forward: taken off */
-	    {{{1000, 1000}, {2000, 2000 + HOUR_MS}}, -5000, 7000, 0}, /* also from what was before the start */
-	    {{{1000, 1000 + HOUR_MS}, {9000, 9000 + HOUR_MS}},
-	     HOUR_MS + 2000,
-	     7000,
-	     2},                                                                /* accepted after it: as it is */
-	    {{{1000, 1000 + HOUR_MS}, {2000, 2000 + 3 * HOUR_MS}}, 0, 2000, 0}, /* twice */
-	    {{{1000, 1000 - HOUR_MS}}, 0, 1000, 0},                             /* set back: put on */
-	    {{{1000, 1000 - HOUR_MS}, {2000, 2000}}, 0, 2000, 0},               /* and forward again */
-	    {{{1000, 1000}, {4000, 4000 - 2000}}, 0, 4000, 0},                  /* by little */
-	    {{{1000, 1000 - HOUR_MS}, {5000, 5000 - HOUR_MS}},
-	     2000 - HOUR_MS,
-	     3000,
-	     2}, /* accepted after it: as it is */
-	    /* Read again after a step: the store has put the step on. */
-	    {{{1000, 1000 + HOUR_MS}, {20000, 20000 + HOUR_MS}}, HOUR_MS - 5000, 25000, 2},
-	    {{{1000, 1000 - HOUR_MS}, {20000, 20000 - HOUR_MS}}, -HOUR_MS - 5000, 25000, 2},
-	    /* On its way meanwhile: too young is the right way to be wrong. */
-	    {{{1000, 1000 + HOUR_MS}}, 0, 1000, 1},
-	    {{{1000, 1000 - HOUR_MS}, {2000, 2000 - HOUR_MS}}, 0, 1000, 1},
-	    {{{HOUR_MS, HOUR_MS + 999}}, 0, HOUR_MS + 999, 0},    /* drift and its correction */
-	    {{{1000, 1000}}, 1000 - WALL_MS, 0, 0},               /* accepted under a clock that was not set: 1970 */
-	    {{{1000, 1000 - WALL_MS}, {9000, 9000}}, 0, 9000, 0}, /* the clock was lost for a while */
-	};
-
-	(void)state;
-	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-		int64_t entered = 0;
-		struct age a;
-
-		age_init(&a, 0, WALL_MS);
-		for (size_t e = 0; e <= 3; e++) {
-			if (e == cases[i].came_after)
-				entered = age_enter(&a, WALL_MS + cases[i].received_ms);
-			if (e < 3 && cases[i].events[e].mono_ms)
-				age_tick(&a, cases[i].events[e].mono_ms * NS_PER_MS,
-				         WALL_MS + cases[i].events[e].wall_ms);
-		}
-		if (age_of_ms(&a, entered) != cases[i].wanted_ms)
-			fail_msg("case %zu: %lld", i, (long long)age_of_ms(&a, entered));
-	}
-}
 
 static struct sim *expiring(int64_t after_ns)
 {
@@ -281,7 +225,6 @@ static void time_before_a_restart_counts_for_the_period(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(clocks_that_jump_change_no_age),
 	    cmocka_unit_test(off_by_default),
 	    cmocka_unit_test(what_is_too_old_when_its_turn_comes_expires),
 	    cmocka_unit_test(a_retry_expires_at_its_turn_not_before),

@@ -90,7 +90,7 @@ static int64_t age_ms(struct store *s, uint64_t id)
 
 	ok(store_read_range(s, id, id, 1, UINT64_MAX, &list, &count, &last, e));
 	assert_int_equal(count, 1);
-	age = clock_wall_ms() - STAILQ_FIRST(&list)->received_ms;
+	age = clock_mono_ms() - STAILQ_FIRST(&list)->accepted_ms;
 	message_list_free(&list);
 	return age;
 }
@@ -463,6 +463,94 @@ static void what_comes_back_later_is_as_old_as_it_is(void **state)
 	}
 }
 
+/* A door's message was on its way, for longer than a turn of delivery, when the clock was set: before its group. */
+static void a_clock_set_while_messages_come_in_makes_none_older(void **state)
+{
+	static const int64_t froms[] = {NOW_MS, 5000, NOW_MS, NOW_MS, NOW_MS - 1},
+	                     tos[] = {NOW_MS + 30 * DAY_MS, NOW_MS, NOW_MS - 30 * DAY_MS, NOW_MS + 5000, 5000};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof froms / sizeof *froms; i++) {
+		struct message_list list = STAILQ_HEAD_INITIALIZER(list), none = STAILQ_HEAD_INITIALIZER(none);
+		struct message *m, *shelved;
+		struct spooldir d;
+		struct store *s;
+
+		spooldir_make(&d);
+		set_clocks(100000, froms[i]);
+		s = open_it(&d);
+		append_now(s);
+		m = message_new(NULL, 0, "x", 1, clock_wall_ms());
+		shelved = message_new(NULL, 0, "y", 1, clock_wall_ms());
+		STAILQ_INSERT_TAIL(&list, m, link);
+		STAILQ_INSERT_TAIL(&list, shelved, link);
+		let_pass(20000);
+		set_wall(tos[i]);
+		ok(store_begin(s, e));
+		ok(store_clock_stamp(s, &none, e));
+		assert_int_equal(s->lead_count, 1); /* for no message none is noted */
+		ok(store_clock_stamp(s, &list, e));
+		ok(store_append_list(s, &list, e));
+		ok(store_commit(s, e));
+		assert_int_equal(m->received_ms, tos[i] - 20000);
+		message_list_free(&list);
+		let_pass(700);
+		for (int opens = 0; opens < 3; opens++) {
+			assert_int_equal(age_ms(s, 1), 20700);
+			assert_int_equal(age_ms(s, 2), 20700);
+			ok(store_close(s, e));
+			set_wall(wall_ms + (opens ? -DAY_MS : DAY_MS));
+			s = open_it(&d);
+		}
+		ok(store_close(s, e));
+		clock_test_end();
+		spooldir_remove(&d);
+	}
+}
+
+/* What no clock says is no age: a row of a clock that was not set, of times that are none. */
+static void an_age_is_one(void **state)
+{
+	static const struct {
+		int64_t lead_ms, received_ms, wanted_ms;
+	} cases[] = {
+	    {0, NOW_MS - 500, 500},
+	    {0, NOW_MS, 0},
+	    {0, NOW_MS + 1, 0},
+	    {0, INT64_MAX, 0},
+	    {0, INT64_MIN, 0},
+	    {0, 1000, 0},
+	    {0, CLOCK_UNSET_MS - 1, 0},
+	    {0, CLOCK_UNSET_MS, NOW_MS - CLOCK_UNSET_MS},
+	    {999, NOW_MS - 500, 500},
+	    {1000, NOW_MS - 500, 1500},
+	    {-DAY_MS, NOW_MS - DAY_MS - 500, 500},
+	    {-DAY_MS, NOW_MS, 0},
+	    {DAY_MS, NOW_MS + DAY_MS - 7, 7},
+	    {DAY_MS, NOW_MS - 7, DAY_MS + 7},
+	    {5000 - NOW_MS, 4000, 1000},
+	    {CLOCK_LEAD_UNKNOWN, 1, 0},
+	    {DAY_MS, NOW_MS - CLOCK_AGE_MOST_MS, CLOCK_AGE_MOST_MS},
+	};
+	struct spooldir d;
+	struct store *s;
+
+	(void)state;
+	spooldir_make(&d);
+	set_clocks(5000, NOW_MS);
+	s = open_it(&d);
+	append_now(s);
+	assert_true(s->lead_count > 0);
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		s->leads[0].lead_ms = cases[i].lead_ms;
+		if (store_clock_age_ms(s, 1, cases[i].received_ms) != cases[i].wanted_ms)
+			fail_msg("case %zu: %lld", i, (long long)store_clock_age_ms(s, 1, cases[i].received_ms));
+	}
+	store_abandon(s);
+	clock_test_end();
+	spooldir_remove(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -474,6 +562,8 @@ int main(void)
 	    cmocka_unit_test(a_clock_of_an_earlier_time_ends_nothing),
 	    cmocka_unit_test(what_comes_back_later_is_as_old_as_it_is),
 	    cmocka_unit_test(an_undone_group_leaves_no_time_behind),
+	    cmocka_unit_test(a_clock_set_while_messages_come_in_makes_none_older),
+	    cmocka_unit_test(an_age_is_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

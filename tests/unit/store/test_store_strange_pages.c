@@ -282,7 +282,7 @@ static int64_t age_of(struct store *s, uint64_t id)
 
 	ok(store_read_range(s, id, id, 1, UINT64_MAX, &list, &count, &last, e));
 	assert_int_equal(count, 1);
-	age = clock_wall_ms() - STAILQ_FIRST(&list)->received_ms;
+	age = clock_mono_ms() - STAILQ_FIRST(&list)->accepted_ms;
 	message_list_free(&list);
 	return age;
 }

@@ -380,7 +380,7 @@ static void units_come_apart_as_they_were(void **state)
 		before = memory;
 		unit = unit_join(w, parts, count, &memory);
 		assert_int_equal(unit->id, 10);
-		assert_int_equal(unit->received_ms, 1010);
+		assert_int_equal(unit->accepted_ms, 1010);
 		assert_int_equal(record_rows(unit), count);
 		assert_int_equal(memory, message_cost(unit->message));
 		assert_int_equal(unit->data_bytes, unit->message->body_bytes);
