@@ -201,15 +201,12 @@ static uint64_t place_to_begin(struct door_file *f, const char *text)
 	return stored.offset;
 }
 
-/* Newlines of UTF-16 are two bytes: cut at one of them, every line but the first would be no text any more. */
-static bool is_utf16_text(const struct door_file *f)
+static bool is_foreign(const struct door_file *f)
 {
-	const struct config_scanner *scanner = &f->door.input->scanner;
-	const char *delimiter = scanner->lines.custom_delimiter;
-	unsigned char mark[2] = {0};
+	unsigned char mark[SCANNER_MARK_BYTES] = {0};
 
-	return scanner->kind == SCANNER_LINES && (!delimiter || !*delimiter) && pread(f->at->fd, mark, 2, 0) == 2 &&
-	       ((mark[0] == 0xff && mark[1] == 0xfe) || (mark[0] == 0xfe && mark[1] == 0xff));
+	return pread(f->at->fd, mark, sizeof mark, 0) == sizeof mark &&
+	       scanner_is_foreign(&f->door.input->scanner, mark, sizeof mark);
 }
 
 static void on_position(struct door_file *f, const char *text, const struct error *error)
@@ -227,8 +224,8 @@ static void on_position(struct door_file *f, const char *text, const struct erro
 		take_turn(f, 0);
 		return;
 	}
-	if (is_utf16_text(f)) {
-		give_up_file(f, "it is UTF-16: make it UTF-8 (iconv -f UTF-16 -t UTF-8), or set scanner to_the_end");
+	if (is_foreign(f)) {
+		give_up_file(f, SCANNER_FOREIGN);
 		return;
 	}
 	offset = place_to_begin(f, text);

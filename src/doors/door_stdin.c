@@ -3,6 +3,8 @@
  * kspool, as its writer got no yes. Its descriptor is shared with other processes, so it is never made non-blocking:
  * pipes, sockets and terminals are read when poll says so, everything else (files) in slices.
  *
+ * UTF-16 that is to be cut at newlines is refused before anything of it is stored: from a file it can be had again.
+ *
  * A graceful stop takes what the pipe held at that moment, for nobody could have it again, and a line that has begun is
  * a message, marked unfinished. Of a file the bytes of such a line are given back: whoever reads on begins with it.
  */
@@ -40,6 +42,8 @@ struct door_stdin {
 	bool is_always_ready;
 	enum stdin_state state;
 	size_t left; /* in DRAINING: bytes still to read */
+	unsigned char mark[SCANNER_MARK_BYTES];
+	size_t mark_bytes; /* of the first ones that came */
 };
 
 static void set_state(struct door_stdin *s, enum stdin_state state)
@@ -87,6 +91,25 @@ static void end_early(struct door_stdin *s)
 	feeder_stop(&s->feeder);
 }
 
+/* n more bytes lie in the feeder's room. */
+static void take_in(struct door_stdin *s, const char *bytes, size_t n)
+{
+	const uint64_t before = feeder_uncut_bytes(&s->feeder);
+
+	for (size_t i = 0; i < n && s->mark_bytes < sizeof s->mark; i++)
+		s->mark[s->mark_bytes++] = (unsigned char)bytes[i];
+	if (!scanner_is_foreign(&s->door.input->scanner, s->mark, s->mark_bytes)) {
+		feeder_filled(&s->feeder, n);
+		return;
+	}
+	LOG(LOG_ERROR, "input failed", LOG_S("input", "stdin"), LOG_S("reason", SCANNER_FOREIGN));
+	s->door.has_failed = true;
+	if (s->is_always_ready)
+		(void)lseek(STDIN_FILENO, -(off_t)(before + n), SEEK_CUR);
+	feeder_give_back(&s->feeder);
+	end(s);
+}
+
 /* As much of what was there as there is room for; the next answer brings the next turn. */
 static void drain(struct door_stdin *s)
 {
@@ -107,7 +130,7 @@ static void drain(struct door_stdin *s)
 			end(s);
 		} else if (n > 0) {
 			s->left -= (size_t)n;
-			feeder_filled(&s->feeder, (size_t)n);
+			take_in(s, room, (size_t)n);
 		} else if (errno != EINTR) {
 			s->left = 0;
 		}
@@ -127,7 +150,9 @@ static void on_ready(evutil_socket_t fd, short what, void *arg)
 		return; /* resume or an answer asks again */
 	n = read(STDIN_FILENO, room, free_bytes < READ_MAX_BYTES ? free_bytes : READ_MAX_BYTES);
 	if (n > 0) {
-		feeder_filled(&s->feeder, (size_t)n);
+		take_in(s, room, (size_t)n);
+		if (s->state != STDIN_OPEN)
+			return;
 		if (!s->is_always_ready || (size_t)n < free_bytes)
 			feeder_flush(&s->feeder);
 	} else if (n == 0) {

@@ -5,14 +5,23 @@
 
 #include "base/mem.h"
 
+static bool ends_at_newlines(const struct config_scanner *config)
+{
+	return !config->lines.custom_delimiter || !*config->lines.custom_delimiter;
+}
+
+bool scanner_is_foreign(const struct config_scanner *config, const unsigned char *mark, size_t length)
+{
+	return config->kind == SCANNER_LINES && ends_at_newlines(config) && length == SCANNER_MARK_BYTES &&
+	       ((mark[0] == 0xff && mark[1] == 0xfe) || (mark[0] == 0xfe && mark[1] == 0xff));
+}
+
 void scanner_init(struct scanner *s, const struct config_scanner *config, uint64_t max_bytes)
 {
-	const char *delimiter = config->lines.custom_delimiter;
-
 	memset(s, 0, sizeof *s);
 	s->kind = config->kind;
-	s->strip_cr = !delimiter || !*delimiter;
-	s->delimiter = mem_string(s->strip_cr ? "\n" : delimiter);
+	s->strip_cr = ends_at_newlines(config);
+	s->delimiter = mem_string(s->strip_cr ? "\n" : config->lines.custom_delimiter);
 	s->delimiter_length = strlen(s->delimiter);
 	s->omit_empty = config->kind == SCANNER_LINES && config->lines.omit_empty;
 	s->chunk_bytes = config->chunker.size_bytes;

@@ -187,6 +187,71 @@ static void stdin_is_read_to_its_end(void **state)
 	remove_folder(&w);
 }
 
+static const struct stdin_case {
+	const char *scanner, *pieces[4]; /* as they come */
+	size_t bytes[4];
+	bool is_refused;
+} stdin_cases[] = {
+    {"", {"\xff\xfeh\0i\0\n\0"}, {8}, true},
+    {"", {"\xff", "\xfeh\0\n\0"}, {1, 5}, true},
+    {"", {"\xfe", "\xff", "\0h\0\n"}, {1, 1, 4}, true},
+    {"", {"\xff"}, {1}, false},
+    {"", {"\xff\n", "\xfe\n"}, {2, 2}, false},
+    {"", {"\xef\xbb\xbfh\n"}, {5}, false},
+    {"{ to_the_end: {} }", {"\xff\xfeh\0\n\0"}, {6}, false},
+    {"{ lines: { custom_delimiter: \"x\" } }", {"\xff\xfeh\0\n\0"}, {6}, false},
+};
+
+/* Whoever gave it has all of it again, when it stands in a file. */
+static void try_stdin(const struct stdin_case *c, bool from_file)
+{
+	char input[200], path[128];
+	struct world w;
+	struct rows rows;
+	int fds[2], saved = dup(STDIN_FILENO);
+
+	make_folder(&w);
+	(void)snprintf(input, sizeof input, "  stdin:\n    scanner: %s", *c->scanner ? c->scanner : "{ lines: {} }");
+	(void)snprintf(path, sizeof path, "%s/in", w.folder);
+	if (from_file) {
+		write_file(path, "", 0);
+		fds[0] = open(path, O_RDONLY | O_CLOEXEC);
+		fds[1] = open(path, O_WRONLY | O_CLOEXEC);
+	} else {
+		assert_int_equal(pipe(fds), 0);
+	}
+	for (size_t i = 0; from_file && i < 4 && c->pieces[i]; i++)
+		assert_int_equal(write(fds[1], c->pieces[i], c->bytes[i]), c->bytes[i]);
+	dup2(fds[0], STDIN_FILENO);
+	open_world(&w, input, "");
+	for (size_t i = 0; !from_file && i < 4 && c->pieces[i]; i++) {
+		assert_int_equal(write(fds[1], c->pieces[i], c->bytes[i]), c->bytes[i]);
+		turn(&w);
+	}
+	close(fds[1]);
+	run_until_finished(&w);
+	assert_int_equal(doors_failure(w.doors) != NULL, c->is_refused);
+	close_world(&w);
+	if (from_file && c->is_refused)
+		assert_int_equal(lseek(STDIN_FILENO, 0, SEEK_CUR), 0);
+	dup2(saved, STDIN_FILENO);
+	close(saved);
+	close(fds[0]);
+	read_spool(&w, &rows);
+	assert_int_equal(rows.count == 0, c->is_refused);
+	message_list_free(&rows.list);
+	remove_folder(&w);
+}
+
+static void utf16_on_stdin_is_refused_before_it_is_cut(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof stdin_cases / sizeof *stdin_cases; i++) {
+		try_stdin(&stdin_cases[i], false);
+		try_stdin(&stdin_cases[i], true);
+	}
+}
+
 int main(void)
 {
 	const struct log_options quiet = {.level = LOG_OFF, .fd = 2};
@@ -196,6 +261,7 @@ int main(void)
 	    cmocka_unit_test(a_kill_at_any_offer_neither_loses_nor_repeats),
 	    cmocka_unit_test(a_full_spool_makes_files_wait),
 	    cmocka_unit_test(stdin_is_read_to_its_end),
+	    cmocka_unit_test(utf16_on_stdin_is_refused_before_it_is_cut),
 	};
 
 	log_configure(&quiet);
