@@ -35,6 +35,7 @@
 #include "daemon/reload.h"
 #include "daemon/servers.h"
 #include "daemon/status.h"
+#include "daemon/stop_times.h"
 #include "daemon/watchdog.h"
 
 enum {
@@ -43,7 +44,6 @@ enum {
 	STATUS_EVERY_TICKS = 5,
 	DEVICE_EVERY_TICKS = 600,
 	EVENTS_MAX = 12,
-	CLOSING_MIN_S = 10, /* whatever shutdown_timeout says: what clients gave is worth it */
 };
 
 enum phase { PHASE_STARTING, PHASE_RUNNING, PHASE_DRAINING, PHASE_DELAYED, PHASE_CLOSING, PHASE_CLOSED };
@@ -60,8 +60,8 @@ struct daemon {
 	struct rates rates;
 	struct status_source source;
 	enum phase phase;
-	int64_t closing_until_ns; /* no client's slowness holds the end up longer */
-	bool hurry;               /* a second signal came: wait for nothing */
+	struct stop_times stop; /* no client's slowness holds the end up longer */
+	bool hurry;             /* a second signal came: wait for nothing */
 	struct status_told told;
 	unsigned ticks;
 	int upgraded_percent; /* as it was logged */
@@ -118,11 +118,8 @@ static void watch_again(struct daemon *d)
 
 static void begin_closing(struct daemon *d, const char *why)
 {
-	int64_t limit_ns = d->config->shutdown_timeout_ns;
-
 	set_phase(d, PHASE_CLOSING, why);
-	d->closing_until_ns =
-	    clock_mono_ns() + (limit_ns > CLOSING_MIN_S * NS_PER_S ? limit_ns : CLOSING_MIN_S * NS_PER_S);
+	d->stop = stop_times_from(d->config->shutdown_timeout_ns, clock_mono_ns());
 	notify_send("STOPPING=1\nSTATUS=stopping: %s", why);
 	doors_stop(d->doors);
 	watch_again(d);
@@ -141,7 +138,7 @@ static void on_watch(evutil_socket_t fd, short what, void *arg)
 	else if (d->phase == PHASE_CLOSING && doors_is_idle(d->doors)) {
 		set_phase(d, PHASE_CLOSED, "doors are closed and answered");
 		(void)event_base_loopbreak(d->base);
-	} else if (d->phase == PHASE_CLOSING && clock_mono_ns() >= d->closing_until_ns) {
+	} else if (d->phase == PHASE_CLOSING && clock_mono_ns() >= d->stop.doors_until_ns) {
 		set_phase(d, PHASE_CLOSED, "clients did not end in time");
 		(void)event_base_loopbreak(d->base);
 	} else
@@ -502,7 +499,7 @@ static void cut_short(int signal_number)
 static void stop_delivery(struct daemon *d, const sigset_t *terminating)
 {
 	struct sigaction action = {.sa_handler = cut_short};
-	int64_t timeout_ns = d->hurry ? 0 : d->config->shutdown_timeout_ns;
+	int64_t timeout_ns = d->hurry ? 0 : stop_times_left_ns(&d->stop, clock_mono_ns());
 	uint64_t unanswered;
 
 	if (!d->delivery)
@@ -511,6 +508,7 @@ static void stop_delivery(struct daemon *d, const sigset_t *terminating)
 	(void)sigaction(SIGTERM, &action, NULL);
 	(void)sigaction(SIGINT, &action, NULL);
 	(void)pthread_sigmask(SIG_UNBLOCK, terminating, NULL);
+	LOG(LOG_INFO, "answers are waited for", LOG_I("at_most_ms", timeout_ns / NS_PER_MS));
 	unanswered = delivery_stop(d->delivery, timeout_ns);
 	action.sa_handler = SIG_IGN;
 	(void)sigaction(SIGTERM, &action, NULL);
@@ -532,6 +530,8 @@ static enum err stop(struct daemon *d, struct error *e)
 	(void)pthread_sigmask(SIG_BLOCK, &terminating, NULL); /* until its next handler is there */
 	for (size_t i = 0; i < d->event_count; i++)
 		event_free(d->events[i]);
+	if (d->phase < PHASE_CLOSING) /* a start that failed */
+		d->stop = stop_times_from(d->config->shutdown_timeout_ns, clock_mono_ns());
 	stop_delivery(d, &terminating);
 	err = journal_stop(d->journal, e);
 	poison_close();

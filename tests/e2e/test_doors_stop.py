@@ -1,6 +1,7 @@
 """A graceful stop: what a source cannot give again is stored or left unread, never dropped."""
 
 import os
+import re
 import select
 import signal
 import socket
@@ -166,3 +167,5 @@ def test_who_takes_answers_a_byte_at_a_time_does_not_hold_the_end_up(fake, new_s
             return not spooler.running
         wait_for(ended, spooler.tail, 25)
     assert spooler.process.returncode == 0, spooler.tail()
+    left = int(re.findall("at_most_ms=([0-9]+)", spooler.log())[-1])
+    assert left <= 250, left  # of the one limit: the client had the rest and more
