@@ -281,11 +281,10 @@ static int64_t ask_due_ns(const struct dispatch *d)
 /* Beside a request that only is silent no probe goes where none would have gone beside it before. */
 static int64_t probe_due_ns(const struct dispatch *d)
 {
-	int64_t due = dispatch_is_silent(d) ? link_due_ns(&d->link, d->requests.count) : INT64_MIN;
+	int64_t due = dispatch_is_silent(d) ? link_due_ns(&d->link, d->requests.count) : INT64_MIN,
+	        probe = earlier(d->hold.next_probe_ns, dispatch_untried_due_ns(d));
 
-	if (dispatch_is_untried(d))
-		return due;
-	return due > d->hold.next_probe_ns ? due : d->hold.next_probe_ns;
+	return due > probe ? due : probe;
 }
 
 static bool may_send(const struct dispatch *d)
@@ -313,7 +312,7 @@ static void launch(struct dispatch *d, struct request *q)
 		flight_send(d->ports.flight, q->messages);
 	if (q->probe) {
 		d->hold.probing = true;
-		d->untried = q->of_suspects ? d->untried : 0;
+		d->others += !q->of_suspects;
 	}
 	q->hold = d->hold.number;
 	metric_add(M_REQUESTS, 1);

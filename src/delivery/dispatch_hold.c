@@ -29,6 +29,13 @@ void dispatch_hold(struct dispatch *d, enum hold_event event, bool was_probe, co
 	pace_restart(&d->pace, d->now_ns);
 }
 
+int64_t dispatch_untried_due_ns(const struct dispatch *d)
+{
+	if (!hold_is_on(&d->hold) || d->untried != d->hold.number || d->others >= REFUSED_IN_A_ROW)
+		return INT64_MAX;
+	return d->others == 0 ? INT64_MIN : d->asked_ns + d->set.kspool.probe_initial_ns;
+}
+
 /* What was heard of the requests under way. */
 struct heard {
 	int64_t last_ns;     /* INT64_MAX: none waits for anybody */

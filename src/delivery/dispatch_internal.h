@@ -84,9 +84,10 @@ struct dispatch {
 	/* The newest throttling, while there is any. */
 	char throttled_code[96];
 	char throttled_text[512];
-	bool is_answered;        /* the newest failure was the service's own: it is asked soon again */
-	uint32_t silence;        /* hold.number of one that only silence says; 0: none */
-	uint32_t untried;        /* the same, of one that only suspects say: nothing else was asked with; 0: none */
+	bool is_answered; /* the newest failure was the service's own: it is asked soon again */
+	uint32_t silence; /* hold.number of one that only silence says; 0: none */
+	uint32_t untried; /* the same, of one that only suspects say, and those it was asked with since; 0: none */
+	uint32_t others;  /* how many these are */
 	struct streak offline;   /* the network or the service does not answer */
 	struct streak identity;  /* REFRESH and SKEW */
 	struct chance_late late; /* refused by shards, wherever it goes */
@@ -285,11 +286,11 @@ void dispatch_works(struct dispatch *d);
 void dispatch_probe_over(struct dispatch *d, const struct request *q);
 /* It was answered, and whether anything came of it. */
 void dispatch_note_dry(struct dispatch *d, const struct request *q, bool is_dry);
-/* Held, and what it was never asked with may go at once: it may take that. */
-static inline bool dispatch_is_untried(const struct dispatch *d)
-{
-	return hold_is_on(&d->hold) && d->untried == d->hold.number;
-}
+/*
+ * Held by suspects: when what it was never asked with may go, which may be taken: the first at once, the next ones at
+ * the pace of the first probe, until so many were refused in a row that it is the stream. INT64_MAX: as any probe.
+ */
+int64_t dispatch_untried_due_ns(const struct dispatch *d);
 /* One request a second is enough. */
 static inline bool dispatch_is_dry(const struct dispatch *d) { return chance_row_is_dry(&d->dry); }
 /* One more failure in a row, when the request was sent after the last that counted. True when it counts. */

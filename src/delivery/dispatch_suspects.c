@@ -67,8 +67,10 @@ static void hold_if_barren(struct dispatch *d, const struct request *q, const st
 	if (!was_on && d->barren.count < OFFLINE_AFTER)
 		return;
 	dispatch_hold(d, HOLD_REFUSED, q->probe, v->said, v->text);
-	if (!was_on && q->of_suspects)
+	if (!was_on && q->of_suspects) {
 		d->untried = d->hold.number;
+		d->others = 0;
+	}
 }
 
 static void suspects_again(struct dispatch *d, struct request *q, const struct verdict *v)

@@ -150,7 +150,8 @@ static void a_gateway_that_refuses_everything_is_asked_seldom(void **state)
 	}
 }
 
-/* Alone, and in words nobody knows: it may be the stream. Whatever comes then is asked with at once, and only once. */
+/* Alone, and in words nobody knows: it may be the stream. Whatever comes then is asked with at once, the next a second
+ * later. */
 static void a_lone_one_holds_the_stream_but_nobody_else(void **state)
 {
 	struct sim *s = sim_flowing_by_default();
@@ -178,12 +179,36 @@ static void a_lone_one_holds_the_stream_but_nobody_else(void **state)
 		uint64_t sent = s->sent_requests;
 
 		sim_rows(s, 1);
-		(void)run_for(s, &g, NS_PER_S / 2);
-		assert_int_equal(s->sent_requests - sent, n == 0);
+		(void)run_for(s, &g, NS_PER_S);
+		assert_int_equal(s->sent_requests - sent, 1);
 		assert_int_equal(sim_state(s), DELIVERY_HELD);
 	}
 	assert_true(run_for(s, &g, 300 * NS_PER_S) <= 10);
 	sim_free(s);
+}
+
+/* The first that came is no better than what holds: those behind it need not wait as long as the stream would. */
+static void bad_ones_that_come_while_it_is_held_delay_nobody_for_long(void **state)
+{
+	(void)state;
+	for (uint64_t more = 1; more < REFUSED_IN_A_ROW; more += 6) {
+		struct sim *s = sim_flowing_by_default();
+		struct gateway g = {.first = s->next_id, .kind = AT_HEAD, .bad = 1 + more, .has_words = true};
+
+		sim_rows(s, 1);
+		(void)run_for(s, &g, 600 * NS_PER_S);
+		for (uint64_t n = 0; n < more; n++) {
+			sim_rows(s, 1);
+			(void)run_for(s, &g, NS_PER_S / 20);
+		}
+		assert_int_equal(sim_state(s), DELIVERY_HELD);
+		sim_rows(s, 1);
+		(void)run_for(s, &g, (int64_t)(more + 1) * NS_PER_S);
+		assert_int_equal(sim_inside(s), 1 + more);
+		(void)run_for(s, &g, 60 * NS_PER_S);
+		assert_int_equal(sim_state(s), DELIVERY_BLOCKED);
+		sim_free(s);
+	}
 }
 
 /* Whoever waits is asked about again at once, held or not. */
@@ -448,6 +473,7 @@ int main(void)
 	    cmocka_unit_test(others_go_at_their_own_speed_beside_them),
 	    cmocka_unit_test(a_gateway_that_refuses_everything_is_asked_seldom),
 	    cmocka_unit_test(a_lone_one_holds_the_stream_but_nobody_else),
+	    cmocka_unit_test(bad_ones_that_come_while_it_is_held_delay_nobody_for_long),
 	    cmocka_unit_test(new_credentials_hasten_what_is_refused),
 	    cmocka_unit_test(those_of_a_key_go_one_by_one),
 	    cmocka_unit_test(a_gateway_that_takes_few_at_once_is_given_few),
