@@ -13,6 +13,7 @@
 #include "value/path.h"
 
 #define VERSION_AND_BLANK "HTTP/1.1 "
+#define LENGTH_IS "\r\nContent-Length: "
 
 enum { ANSWER_MAX_BYTES = 80 << 20, READ_BYTES = 64 << 10, ARENA_MAX_BYTES = 1 << 20 };
 
@@ -90,13 +91,39 @@ static enum err refusal(const char *body, size_t length, int status, struct erro
 	return code;
 }
 
+struct parsed {
+	int status;
+	const char *body;
+	size_t length;
+};
+
+/* A daemon that ends while it answers leaves the begin of an answer: never taken for one. */
+static enum err parse(const struct buf *answer, const char *socket_path, struct parsed *ret, struct error *e)
+{
+	const size_t begin = sizeof VERSION_AND_BLANK - 1;
+	const char *end = answer->data ? strstr(answer->data, "\r\n\r\n") : NULL, *length;
+
+	if (answer->len > 0 && strncmp(answer->data, VERSION_AND_BLANK, answer->len < begin ? answer->len : begin) != 0)
+		return error_set(e, ERR_FORMAT, "%s does not answer as kspool does", socket_path);
+	if (end) {
+		ret->status = (int)strtol(answer->data + begin, NULL, 10);
+		length = strstr(answer->data, LENGTH_IS);
+		if (ret->status < 100 || !length || length > end)
+			return error_set(e, ERR_FORMAT, "%s does not answer as kspool does", socket_path);
+		ret->body = end + 4;
+		ret->length = (size_t)strtoull(length + sizeof LENGTH_IS - 1, NULL, 10);
+	}
+	if (!end || answer->len - (size_t)(ret->body - answer->data) < ret->length)
+		return error_set(e, ERR_UNAVAILABLE, "the daemon at %s went away before it had answered", socket_path);
+	return ERR_OK;
+}
+
 enum err control_call(const char *socket_path, const char *method, const char *target, struct buf *ret_body,
                       struct error *e)
 {
 	AUTOCLOSE int fd = -1;
 	struct buf request, answer;
-	const char *body = NULL;
-	int status = 0;
+	struct parsed got = {0};
 	enum err err = connect_to(socket_path, &fd, e);
 
 	if (err != ERR_OK)
@@ -106,23 +133,12 @@ enum err control_call(const char *socket_path, const char *method, const char *t
 	(void)buf_addf(&request, "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n%s\r\n", method, target,
 	               strcmp(method, "POST") == 0 ? "Content-Length: 0\r\n" : "");
 	err = exchange(fd, request.data, request.len, &answer, e);
-	if (err == ERR_OK) {
-		body = answer.data ? strstr(answer.data, "\r\n\r\n") : NULL;
-		if (body && strncmp(answer.data, VERSION_AND_BLANK, sizeof VERSION_AND_BLANK - 1) == 0)
-			status = (int)strtol(answer.data + sizeof VERSION_AND_BLANK - 1, NULL, 10);
-		if (status < 100)
-			err = error_set(e, ERR_FORMAT, "%s does not answer as kspool does", socket_path);
-	}
-	if (err == ERR_OK) {
-		size_t length;
-
-		body += 4;
-		length = answer.len - (size_t)(body - answer.data);
-		if (status != 200)
-			err = refusal(body, length, status, e);
-		else if (ret_body)
-			(void)buf_add(ret_body, body, length);
-	}
+	if (err == ERR_OK)
+		err = parse(&answer, socket_path, &got, e);
+	if (err == ERR_OK && got.status != 200)
+		err = refusal(got.body, got.length, got.status, e);
+	else if (err == ERR_OK && ret_body)
+		(void)buf_add(ret_body, got.body, got.length);
 	buf_fini(&request);
 	buf_fini(&answer);
 	return err;
