@@ -95,3 +95,5 @@ void clock_test_end(void)
 	frozen = false;
 	boot_id = 0;
 }
+
+bool clock_test_is_set(void) { return frozen; }
