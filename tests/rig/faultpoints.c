@@ -8,7 +8,6 @@
 #include "rig/sanitizer.h"
 
 enum { POINTS_MAX = 200000, FRAMES_MAX = 40, PATHS_BITS = 14, PATHS = 1 << PATHS_BITS };
-enum { EACH = IS_SANITIZED ? 5 : 1 };
 
 static struct {
 	bool notes;
@@ -112,7 +111,7 @@ uint64_t faultpoints_next(uint64_t n)
 	static unsigned tries;
 
 	while (++n <= noted.count)
-		if (noted.chosen[n - 1] && tries++ % EACH == 0)
+		if (noted.chosen[n - 1] && tries++ % SANITIZED_EACH == 0)
 			return n;
 	return n;
 }

@@ -11,4 +11,7 @@ enum { IS_SANITIZED = 1 };
 enum { IS_SANITIZED = 0 };
 #endif
 
+/* The stride of such a series; no small number divides it, so that what alternates in it goes on doing so. */
+enum { SANITIZED_EACH = IS_SANITIZED ? 5 : 1 };
+
 #endif

@@ -18,6 +18,7 @@
 #include "base/byte_order.h"
 #include "base/mem.h"
 #include "rig/lives.h"
+#include "rig/sanitizer.h"
 
 enum {
 	PAGE = 4096,
@@ -299,7 +300,7 @@ static void an_entry_of_the_pointer_map(void **state)
 
 	(void)state;
 	begin(&h, SMALL);
-	for (uint32_t n = 3; n <= h.bytes / PAGE; n++) {
+	for (uint32_t n = 3; n <= h.bytes / PAGE; n += SANITIZED_EACH) {
 		unsigned char *entry = h.data + MAP_AT + (size_t)(n - 3) * ENTRY;
 		char what[80];
 
@@ -323,7 +324,7 @@ static void a_bit_of_the_list_of_free_pages(void **state)
 
 	(void)state;
 	begin(&h, SMALL);
-	for (int i = 0; i < 60; i++) {
+	for (int i = 0; i < 60; i += SANITIZED_EACH) {
 		const uint32_t used = 8 + 4 * get_big_u32(trunk_of(&h) + 4);
 		const uint32_t at = chance(i % 3 == 2 ? used : 8);
 		char what[80];
@@ -342,7 +343,7 @@ static void a_page_that_is_not_free_is_called_so(void **state)
 
 	(void)state;
 	begin(&h, SMALL);
-	for (uint32_t n = 1; n <= h.bytes / PAGE; n++) {
+	for (uint32_t n = 1; n <= h.bytes / PAGE; n += SANITIZED_EACH) {
 		char what[80];
 
 		(void)snprintf(what, sizeof what, "page %u in the list", n);
@@ -380,7 +381,7 @@ static void a_whole_page_of_them(void **state)
 	struct harmed h;
 
 	begin(&h, SMALL);
-	for (int i = 0; i < 48; i++) {
+	for (int i = 0; i < 48; i += SANITIZED_EACH) {
 		char what[40];
 
 		(void)snprintf(what, sizeof what, "a whole page, %d", i % 8);
@@ -398,7 +399,7 @@ static void of_a_large_spool(void **state)
 	(void)state;
 	begin(&h, LARGE);
 	assert_true(h.bytes > 33 << 20);
-	for (int i = 0; i < 16; i++) {
+	for (int i = 0; i < 16; i += SANITIZED_EACH) {
 		char what[40];
 
 		(void)snprintf(what, sizeof what, "a large spool, %d", i);

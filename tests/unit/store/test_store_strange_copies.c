@@ -20,6 +20,7 @@
 #include "rig/faultfs.h"
 #include "rig/faultsql.h"
 #include "rig/lives.h"
+#include "rig/sanitizer.h"
 #include "store/store_internal.h"
 
 static void run_sql(const char *path, const char *sql)
@@ -404,7 +405,7 @@ static void an_import_that_was_killed_is_run_again(void **state)
 	life_append(s, MANY, MANY);
 	assert_int_equal(store_export(s, late, &e), ERR_OK);
 	life_close(s);
-	for (uint64_t n = 1; was_killed; n++) {
+	for (uint64_t n = 1; was_killed; n += SANITIZED_EACH) {
 		struct spooldir mine;
 		enum err err;
 		uint64_t rows;

@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "rig/spooldir.h"
+#include "rig/sanitizer.h"
 #include "store/store_damage.h"
 #include "store/store_internal.h"
 
@@ -240,7 +241,8 @@ static void a_page_of_a_longer_spool_forges_nothing(void **state)
 	for (size_t t = 0; t < sizeof tables / sizeof *tables; t++) {
 		const size_t to = root_of(&a, tables[t]);
 
-		for (size_t from = PAGE; from + PAGE <= their_bytes; from += (size_t)PAGE * (t < 2 ? 1 : 3)) {
+		for (size_t from = PAGE; from + PAGE <= their_bytes;
+		     from += (size_t)PAGE * (t < 2 ? 1 : 3) * SANITIZED_EACH) {
 			unsigned char *mixed = mem_alloc(our_bytes), seen[MESSAGES + 1];
 			struct store_report report;
 			struct spooldir d;
@@ -324,7 +326,8 @@ static void a_page_of_an_earlier_time_is_noticed(void **state)
 
 		make_times(&now, one_stays, &before, &before_bytes);
 		after = spooldir_load(now.path, &after_bytes);
-		for (size_t at = PAGE; at + PAGE <= before_bytes && at + PAGE <= after_bytes; at += PAGE) {
+		for (size_t at = PAGE; at + PAGE <= before_bytes && at + PAGE <= after_bytes;
+		     at += PAGE * SANITIZED_EACH) {
 			unsigned char *mixed = mem_alloc(after_bytes), seen[2 * MESSAGES + 1];
 			const struct store_ledger *l;
 			struct spooldir d;
@@ -388,7 +391,7 @@ static void a_wrong_number_of_a_block_invents_no_message(void **state)
 	const uint64_t waits = MESSAGES - 50;
 
 	(void)state;
-	for (size_t n = 0; n < 6 * 11 * 3; n++) {
+	for (size_t n = 0; n < 6 * 11 * 3; n += SANITIZED_EACH) {
 		const char *column = columns[n % 6];
 		const int64_t bit = INT64_C(1) << bits[n / 6 % 11];
 		AUTOFREE char *lie =
@@ -501,7 +504,7 @@ static struct store *make_clocked(struct spooldir *d)
 static void a_wrong_clock_row_makes_no_message_old(void **state)
 {
 	(void)state;
-	for (int n = 0; n < 2 * 63; n++) {
+	for (int n = 0; n < 2 * 63; n += SANITIZED_EACH) {
 		const char *column = n % 2 ? "lead_ms" : "first_id";
 		struct spooldir d;
 		struct store_report report;

@@ -15,6 +15,7 @@
 #include "base/cleanup.h"
 #include "rig/crashvfs.h"
 #include "rig/lives.h"
+#include "rig/sanitizer.h"
 #include "store/store_internal.h"
 
 /* Another spool's bytes over ours, in the same file, while it is open; and what is harmless. */
@@ -307,7 +308,7 @@ static void try_all(const struct deed *deeds, size_t count, bool log)
 {
 	void (*const act)(void *arg) = log ? do_log_deed : do_database_deed;
 
-	for (size_t i = 0; i < count * (sizeof ways / sizeof *ways); i++) {
+	for (size_t i = 0; i < count * (sizeof ways / sizeof *ways); i += SANITIZED_EACH) {
 		const struct way *way = &ways[i % (sizeof ways / sizeof *ways)];
 		struct error e = {0};
 		struct world w;
