@@ -11,6 +11,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "rig"))
 
+import parts
 from fake_kinesis import FakeKinesis
 from ledger import SenderLedger, Verdict, message
 from peers import Kinesalite, KinesisLocal
@@ -132,9 +133,11 @@ def certificate():
     shutil.rmtree(path, ignore_errors=True)
 
 
-def pytest_collection_modifyitems(config, items):
-    """KSPOOL_TEST_PART=0/3 keeps every third test: tools/test runs the parts side by side."""
-    part = os.environ.get("KSPOOL_TEST_PART")
-    if part:
-        mine, parts = map(int, part.split("/"))
-        items[:] = [item for number, item in enumerate(items) if number % parts == mine]
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session):
+    """With KSPOOL_TEST_QUEUE the tests are shared with other processes (tools/test)."""
+    if not parts.QUEUE or session.testsfailed or session.config.option.collectonly:
+        return None
+    for item, following in parts.claimed(session.items):
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+    return True
