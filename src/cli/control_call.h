@@ -3,8 +3,8 @@
  *
  * What it is: a blocking HTTP/1.1 client for exactly one request and its whole answer.
  * Promises: none of its own. Owner: the caller owns the buffer. Thread: the command's; it blocks.
- * Fails: with ERR_UNAVAILABLE when nobody answers there, or not to the end; a refusal by the daemon comes back as its own error.
- * Does not: keep connections, or speak to anything but kspool.
+ * Fails: with ERR_UNAVAILABLE when nobody answers there, or not to the end; a refusal by the daemon comes back as its
+ * own error. Does not: keep connections, or speak to anything but kspool.
  */
 #ifndef KSPOOL_CLI_CONTROL_CALL_H
 #define KSPOOL_CLI_CONTROL_CALL_H

@@ -7,6 +7,11 @@
  *
  * A graceful stop takes what the pipe held at that moment, for nobody could have it again, and a line that has begun is
  * a message, marked unfinished. Of a file the bytes of such a line are given back: whoever reads on begins with it.
+ *
+ * Invariants:
+ * 1. state goes forward only; nothing is read but in OPEN and DRAINING, and `left` counts in DRAINING alone.
+ * 2. The feeder has no byte of a text that is foreign: the first two are looked at before the second is given to it.
+ * 3. on_ended is called once, in ENDED, when all that came is durable.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "rig/faultfs.h"
 #include "rig/fullspool.h"
 #include "store/store_internal.h"
@@ -512,5 +513,7 @@ int main(void)
 	};
 
 	faultfs_skip_syncs();
+	clock_test_set(clock_boot_ms() * NS_PER_MS,
+	               clock_wall_ns()); /* it says how much a start reads back: all there is */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
