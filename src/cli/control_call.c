@@ -103,7 +103,7 @@ static enum err parse(const struct buf *answer, const char *socket_path, struct 
 	const size_t begin = sizeof VERSION_AND_BLANK - 1;
 	const char *end = answer->data ? strstr(answer->data, "\r\n\r\n") : NULL, *length;
 
-	if (answer->len > 0 && strncmp(answer->data, VERSION_AND_BLANK, answer->len < begin ? answer->len : begin) != 0)
+	if (answer->data && strncmp(answer->data, VERSION_AND_BLANK, answer->len < begin ? answer->len : begin) != 0)
 		return error_set(e, ERR_FORMAT, "%s does not answer as kspool does", socket_path);
 	if (end) {
 		ret->status = (int)strtol(answer->data + begin, NULL, 10);
