@@ -346,7 +346,7 @@ def test_every_pair_of_processors_keeps_the_verdict(folder):
     requests = [(pair, what) for pair in pairs for what in ("offer", "offer", "flush")]
     requests = [(pair, what) for pair, what in requests if what == "offer" or "dedupe" not in pair.names]
     ran = subprocess.run([PROGRAM, folder], input="".join(pair.request(what) + "\n" for pair, what in requests),
-                         capture_output=True, text=True, timeout=120)
+                         capture_output=True, text=True, timeout=900)
     assert ran.returncode == 0, ran.stderr[-2000:]
     *answers, end = ran.stdout.splitlines()
     assert len(answers) == len(requests)
