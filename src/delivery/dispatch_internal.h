@@ -84,11 +84,11 @@ struct dispatch {
 	/* The newest throttling, while there is any. */
 	char throttled_code[96];
 	char throttled_text[512];
-	bool is_answered; /* the newest failure was the service's own: it is asked soon again */
-	uint32_t silence; /* hold.number of one that only silence says; 0: none */
-	uint32_t untried; /* the same, of one that only suspects say, and those it was asked with since; 0: none */
-	uint32_t others;  /* how many these are */
-	struct streak offline;   /* the network or the service does not answer */
+	bool is_answered;      /* the newest failure was the service's own: it is asked soon again */
+	uint32_t silence;      /* hold.number of one that only silence says; 0: none */
+	uint32_t untried;      /* the same, of one that only suspects say, and those it was asked with since; 0: none */
+	uint32_t others;       /* how many these are */
+	struct streak offline; /* the network or the service does not answer */
 	struct streak identity;  /* REFRESH and SKEW */
 	struct chance_late late; /* refused by shards, wherever it goes */
 	struct chance_row dry;   /* answered, and nothing stored: refused for rate, or failed */
