@@ -88,6 +88,14 @@ bool servers_open_again(struct servers *s)
 	return !s->http && s->http_why.code != ERR_OK && open_http(s, &e) == ERR_OK;
 }
 
+/* No room; or beside the spool, whose lock is ours, something of a stranger's. A place that was named is made right. */
+static bool can_wait(const struct servers *s, enum err err)
+{
+	const char *named = s->config->kspool.control;
+
+	return err == ERR_FULL || (err == ERR_ENVIRONMENT && (!named || !named[0]));
+}
+
 enum err servers_open(struct servers *s, struct journal *journal, struct delivery *delivery, struct error *e)
 {
 	enum err err;
@@ -95,10 +103,10 @@ enum err servers_open(struct servers *s, struct journal *journal, struct deliver
 	s->journal = journal;
 	s->delivery = delivery;
 	err = open_control(s, e);
-	if (err != ERR_OK && err != ERR_FULL)
+	if (err != ERR_OK && !can_wait(s, err))
 		return err;
-	if (err == ERR_FULL)
-		LOG(LOG_ERROR, "no room for the control socket: commands do not find the daemon",
+	if (err != ERR_OK)
+		LOG(LOG_ERROR, "the control socket cannot be made: commands do not find the daemon",
 		    LOG_S("reason", e->text), LOG_S("outcome", "it is tried again; everything else goes on"));
 	if (s->config->http.enabled && open_http(s, e) == ERR_CONFIG)
 		return ERR_CONFIG;

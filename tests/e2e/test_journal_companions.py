@@ -71,11 +71,31 @@ def test_a_damaged_message_is_told(fake, http_door):
 
 @pytest.mark.parametrize("make", [lambda p: p.touch(), lambda p: p.mkdir(), lambda p: p.symlink_to("nowhere"),
                                   os.mkfifo], ids=["file", "folder", "link", "fifo"])
-def test_what_stands_where_the_control_socket_belongs_stays_and_is_told(http_door, make):
-    spooler, _ = http_door()
+def test_what_stands_where_the_control_socket_belongs_stays_is_told_and_stops_nothing(fake, http_door, make, sender, judge):
+    fake.offline()
+    spooler, address = http_door()
+    payload = sender.send(message(1))
+    assert post(address, payload)[0] == 200
+    sender.ack(payload)
     spooler.stop()
     socket = pathlib.Path(f"{spooler.spool}.sock")
     make(socket)
+    assert spooler.run("check", "--spool", spooler.spool).returncode == 0
+    fake.online()
+    spooler.start(wait=False)
+    wait_for(lambda: len(fake.stored) == 1, spooler.tail, seconds=20)
+    assert "is not a socket: move it away" in spooler.log() and os.path.lexists(socket)
+    assert not spooler.answers()
+    if socket.is_dir() and not socket.is_symlink():
+        socket.rmdir()
+    else:
+        socket.unlink()
+    wait_for(spooler.answers, "the control socket is made", seconds=20)
+    judge(fake, spooler, duplicates=0)
+
+
+def test_a_control_socket_that_is_named_must_be_one(new_spooler, fake, folder):
+    pathlib.Path(f"{folder}/taken").touch()
+    spooler = new_spooler(fake.endpoint, {"stdin": {}}, own={"control": f"{folder}/taken"})
     ran = spooler.run("run", spooler.config_path)
     assert ran.returncode == 77 and b"is not a socket: move it away" in ran.stderr, ran
-    assert os.path.lexists(socket)

@@ -110,6 +110,11 @@ static void trouble_of(const struct files *f, const char *suffix, bool whole, ch
 	enum err err = files_open_read(f, suffix, O_RDONLY, &fd, &e);
 
 	for (int64_t at = 0; fd >= 0 && err == ERR_OK && count == LOOK_BYTES; at += LOOK_BYTES) {
+		const off_t data = lseek(fd, at, SEEK_DATA);
+
+		if (data < 0 && errno == ENXIO) /* a hole to its end */
+			break;
+		at = data > at ? data : at;
 		err = files_read_at(fd, bytes, LOOK_BYTES, at, &count, &e);
 		if (err != ERR_OK)
 			(void)error_wrap(&e, "%s%s, from byte %" PRId64 " on", f->path, suffix, at);

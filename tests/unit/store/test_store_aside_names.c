@@ -16,7 +16,9 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/mem.h"
 #include "rig/faultfs.h"
 #include "rig/spooldir.h"
 #include "store/files/asides.h"
@@ -291,6 +293,38 @@ static void each_is_told_with_what_to_do(void **state)
 	buf_fini(&out);
 }
 
+/* A hole has no sector that could be dead. What stands behind one is looked at. */
+static void holes_are_passed_by(void **state)
+{
+	AUTOFREE char *name = mem_format("%s%s", d.path, OLD);
+	struct buf out;
+	uint64_t unread;
+
+	(void)state;
+	put(OLD, "x");
+	put(NEW, "x");
+	assert_int_equal(truncate(name, (off_t)1 << 38), 0);
+	for (int has_end = 0; has_end < 2; has_end++) {
+		if (has_end) {
+			FILE *file = fopen(name, "r+");
+
+			assert_int_equal(fseeko(file, ((off_t)1 << 38) - 1, SEEK_SET), 0);
+			assert_int_equal(fputc('x', file), 'x');
+			assert_int_equal(fclose(file), 0);
+			faultfs_dead(OLD, ((int64_t)1 << 38) - 1, 1);
+		}
+		buf_init(&out, 1 << 16);
+		faultfs_arm(FAULTFS_READ, 20, EIO, true);
+		assert_int_equal(asides_print(&f, &out, &unread, &e), ERR_OK);
+		assert_int_equal(buf_add_char(&out, '\0'), ERR_OK);
+		assert_int_equal(strstr(out.data, "from byte") != NULL, has_end);
+		faultfs_arm(0, 0, 0, false);
+		assert_int_equal(unread, 2);
+		buf_fini(&out);
+	}
+	faultfs_dead(NULL, 0, 0);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -301,6 +335,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(a_new_name_is_free, begin, end),
 	    cmocka_unit_test_setup_teardown(halves_are_swept_away, begin, end),
 	    cmocka_unit_test_setup_teardown(each_is_told_with_what_to_do, begin, end),
+	    cmocka_unit_test_setup_teardown(holes_are_passed_by, begin, end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
