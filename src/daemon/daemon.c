@@ -534,11 +534,11 @@ static enum err stop(struct daemon *d, struct error *e)
 		d->stop = stop_times_from(d->config->shutdown_timeout_ns, clock_mono_ns());
 	stop_delivery(d, &terminating);
 	err = journal_stop(d->journal, e);
-	poison_close();
 	if (err == ERR_OK && d->phase == PHASE_CLOSED)
 		LOG(LOG_INFO, "stopped", LOG_I("delivered", metric_get(M_LEDGER_DELIVERED)),
 		    LOG_I("pending", metric_get(M_LEDGER_PENDING)), LOG_I("dead", metric_get(M_LEDGER_DEAD)));
 	doors_free(d->doors);
+	poison_close(); /* a processor may have been at a message until then */
 	servers_free(&d->servers);
 	event_free(d->watch);
 	/* a connection freed with a callback due (BEV_OPT_DEFER_CALLBACKS) is let go by that callback alone */

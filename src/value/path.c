@@ -67,7 +67,7 @@ static struct value get_each(struct arena *a, const struct value_array *array, c
 {
 	struct value hits = value_array(a, 0);
 
-	for (uint32_t i = 0; i < array->count && !a->exceeded; i++) {
+	for (uint32_t i = 0; i < array->count && !arena_is_spent(a); i++) {
 		bool found;
 		struct value hit = path_get(a, array->items[i], steps, count, &found);
 
@@ -285,7 +285,7 @@ void path_delete(struct arena *a, uint32_t epoch, struct value *root, const stru
 			own_array(a, epoch, at);
 		else
 			return; /* an element of an array that is itself the root stays, as in the reference */
-		if (a->exceeded)
+		if (arena_is_spent(a))
 			return; /* what had no room for a copy is empty */
 		if (i + 1 == count) {
 			remove_at(at, &steps[i]);

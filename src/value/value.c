@@ -219,7 +219,7 @@ static struct value assigned_at(struct arena *a, struct value v, int depth)
 	enum { DEPTH_MAX = 1000 };
 	struct value copy;
 
-	if (!v.literal || depth > DEPTH_MAX)
+	if (!v.literal || depth > DEPTH_MAX || arena_is_spent(a)) /* one that holds another twice, over and over */
 		return v;
 	if (v.kind == VALUE_ARRAY) {
 		copy = value_array(a, v.array->count);

@@ -1,5 +1,7 @@
 """Signals at the wrong moment."""
 
+import contextlib
+import http.client
 import signal
 import socket
 import threading
@@ -92,3 +94,21 @@ def test_terminated_amid_half_requests_and_many_yeses(fake, new_spooler, folder,
         pass
     accepted = spooler.journal("SELECT pending FROM ledger")[0][0] + len({id(r) for r in fake.stored})
     assert accepted >= sum(yes) + framed, (accepted, sum(yes), framed)
+
+
+def test_the_end_comes_while_a_processor_is_at_a_message(fake, http_door):
+    """The note of what it works on was closed beside it: its last word ended the process."""
+    slow = 'let s = "x".repeat(8000000)\nroot = range(0, 2000).map_each(i -> $s.hash("sha512").length()).sum()'
+    spooler, address = http_door(own={"process_time": "3s"}, pipeline={"processors": [{"mapping": slow}]})
+
+    def send():
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            post(address, b"{}")
+    sender = threading.Thread(target=send)
+    sender.start()
+    wait_for(lambda: spooler.spool.with_name(spooler.spool.name + ".poison").read_bytes()[:1] == b"\1", "a processor works")
+    for _ in range(2):
+        spooler.process.send_signal(signal.SIGTERM)
+    spooler.finish(status=0)
+    sender.join()
+    assert "FATAL" not in spooler.log()

@@ -161,7 +161,7 @@ bool csv_parse(struct arena *a, const char *s, size_t length, const struct csv_o
 	}
 	r.comma_length = utf8_encode(r.comma, options->delimiter);
 	*ret = value_array(a, 8);
-	while (next_line(&r) && !a->exceeded) {
+	while (next_line(&r) && !arena_is_spent(a)) {
 		struct value row;
 
 		if (text_length(&r) == 0)

@@ -473,7 +473,7 @@ static void walk_alternatives(struct run *r, const struct step *s, struct value 
 static void walk(struct run *r, const struct step *s, struct value v)
 {
 	must(r->depth <= DEPTH_MAX);
-	if (r->arena->exceeded || r->depth == DEPTH_MAX)
+	if (arena_is_spent(r->arena) || r->depth == DEPTH_MAX)
 		return;
 	if (!s) {
 		value_array_push(r->arena, r->found, v);

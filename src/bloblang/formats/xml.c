@@ -264,7 +264,7 @@ static bool take_content(struct xml_reader *r, struct grouping *content, struct 
 	bool any;
 
 	for (;;) {
-		if (r->p == r->end || r->arena->exceeded)
+		if (r->p == r->end || arena_is_spent(r->arena))
 			return fail(r, "unexpected EOF");
 		if (starts(r, "</")) {
 			break;

@@ -190,7 +190,7 @@ void go_sprintf(struct text *out, const char *format, size_t length, const struc
 	struct arguments a = {.args = args, .count = count};
 	const char *at = format, *end = format + length;
 
-	while (at < end) {
+	while (at < end && !arena_is_spent_now(out->arena)) { /* an argument may be large, and printed by each verb */
 		struct printer p = {.out = out};
 		const char *percent = memchr(at, '%', (size_t)(end - at));
 		uint32_t verb;

@@ -494,9 +494,11 @@ static void print_container(struct printer *p, struct value v, uint32_t verb)
 	p->depth--;
 }
 
-/* One value under one verb. */
+/* One value under one verb. Of one that is made of itself, over and over, no more than there is room and time for. */
 void gofmt_print(struct printer *p, struct value v, uint32_t verb)
 {
+	if (p->out->failed || arena_is_spent(p->out->arena))
+		return;
 	if (verb == 'T') {
 		const char *type = value_is_nullish(v) ? "<nil>" : value_go_type(v);
 

@@ -300,7 +300,7 @@ void gotime_strftime(struct text *out, const struct value_time *t, const char *f
 	const char *p = format, *end = format + length;
 	struct civil c = gotime_civil(t);
 
-	while (p < end) {
+	while (p < end && !arena_is_spent(out->arena)) { /* a specifier of two bytes makes many, and takes its time */
 		const char *percent = memchr(p, '%', (size_t)(end - p));
 		struct spec s;
 		bool known;

@@ -148,11 +148,9 @@ enum err program_run(const struct program *p, struct evaluator *evaluator, const
 	if (ret->deleted)
 		return ERR_OK;
 	(void)build_body(&ev, root, &ret->body, &ret->body_bytes);
-	if (evaluation_spent(&ev))
-		return error_set(e, ERR_INPUT, "%s", failure_text(&ev));
 	if (ev.meta_changed && build_meta(&ev, meta) != ERR_OK)
 		return error_set(e, ERR_INPUT, "the metadata is longer than %zu bytes", meta->max);
-	return ERR_OK;
+	return evaluation_spent(&ev) ? error_set(e, ERR_INPUT, "%s", failure_text(&ev)) : ERR_OK;
 }
 
 /* The bool the resulting body is: text is read again as JSON, as the reference does. */

@@ -244,7 +244,7 @@ static void collapse_into(struct collapse *c, struct value v, int depth)
 			value_object_append(c->arena, c->out, arena_copy(c->arena, text_end(&c->path), here), here, v);
 		return;
 	}
-	for (uint32_t i = 0; i < value_count(v) && !c->arena->exceeded; i++) {
+	for (uint32_t i = 0; i < value_count(v) && !arena_is_spent(c->arena); i++) {
 		if (here > 0)
 			text_add_char(&c->path, '.');
 		if (v.kind == VALUE_ARRAY)

@@ -49,7 +49,8 @@ static void compare_objects(struct diff *d, struct value old, struct value new)
 {
 	uint32_t i = 0, k = 0;
 
-	while (!d->arena->exceeded && (i < value_count(old) || k < value_count(new))) { /* both are sorted by key */
+	while (!arena_is_spent(d->arena) &&
+	       (i < value_count(old) || k < value_count(new))) { /* both are sorted by key */
 		struct value_pair *a = i < value_count(old) ? &old.object->pairs[i] : NULL;
 		struct value_pair *b = k < value_count(new) ? &new.object->pairs[k] : NULL;
 		bool in_old = a && (!b || !value_object_find(new, a->key, a->key_length) ||
@@ -76,7 +77,7 @@ static void compare(struct diff *d, struct value old, struct value new)
 	} else if (old.kind == VALUE_ARRAY && new.kind == VALUE_ARRAY) {
 		uint32_t most = value_count(old) > value_count(new) ? value_count(old) : value_count(new);
 
-		for (uint32_t i = 0; i < most && !d->arena->exceeded; i++) {
+		for (uint32_t i = 0; i < most && !arena_is_spent(d->arena); i++) {
 			const char *index = arena_format(d->arena, "%u", i);
 
 			compare_member(d, index, strlen(index), i < value_count(old) ? &old.array->items[i] : NULL,
