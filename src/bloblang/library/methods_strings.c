@@ -131,7 +131,7 @@ static bool trim(struct call *call, struct value *ret)
 	while (s < end) {
 		size_t width = utf8_decode(s, end, &rune, NULL);
 
-		if (!is_trimmed(call->args[0], rune))
+		if (!is_trimmed(call->args[0], rune) || arena_is_spent_now(call->arena)) /* the set may be long */
 			break;
 		s += width;
 	}
@@ -144,7 +144,7 @@ static bool trim(struct call *call, struct value *ret)
 			last = end - 1;
 			(void)utf8_decode(last, end, &rune, NULL);
 		}
-		if (!is_trimmed(call->args[0], rune))
+		if (!is_trimmed(call->args[0], rune) || arena_is_spent_now(call->arena))
 			break;
 		end = last;
 	}

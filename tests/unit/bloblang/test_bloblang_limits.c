@@ -180,6 +180,8 @@ static void every_loop_stops(void **state)
 	    {"meta a = range(0, 60).fold([1], i -> [i.tally, i.tally])", "limit"},
 	    {"root = range(0, 60).fold([1], i -> [i.tally, i.tally]).json_path(\"$..a\")", "limit"},
 	    {"root = range(0, 60).fold({}, i -> {\"a\": i.tally, \"b\": i.tally}).collapse()", "limit"},
+	    {"root = \"a\".repeat(1000000).trim(\"b\".repeat(1000000) + \"a\").length()", "limit"},
+	    {"root = (\"b\" + \"a\".repeat(1000000)).trim(\"c\".repeat(1000000) + \"a\").length()", "limit"},
 	    {"root = uuid_v7(\"9999-01-01T00:00:00Z\".ts_parse(\"2006-01-02T15:04:05Z07:00\")).length()", "36"},
 	    {"root = uuid_v7(9223372036854775807)", "no time before 1970"},
 	    {"root = uuid_v7(\"1969-01-01T00:00:00Z\".ts_parse(\"2006-01-02T15:04:05Z07:00\"))", "no time before 1970"},
