@@ -70,7 +70,7 @@ class Reach:
     def _compile(self, file):
         made = (self.build / "objects" / file).with_suffix(".o")
         made.parent.mkdir(parents=True, exist_ok=True)
-        self._run(f"{self.units.compiler_of(file)} -O0 -w --coverage -o {made} -c {self.tree.source / file}")
+        self._run(f"{self.units.compiler_of(file)} -O0 -w --coverage -frandom-seed={file} -o {made} -c {self.tree.source / file}")
         return made
 
     def _compile_ends(self):
