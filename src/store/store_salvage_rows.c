@@ -332,15 +332,11 @@ static enum err keep_key(struct store *s, const struct stored_record *r, struct 
 	if (err != ERR_OK)
 		return err;
 	st = store_statement(s, id);
-	for (int i = 0; i < r->count && (id != ST_IMPORT_KEEP || i < NOTE_COLUMNS); i++)
+	for (int i = 0; i < r->count; i++) /* a checksum that is made anew has no place */
 		bind_value(st, i + 1, &r->values[i]);
 	is_forgotten = id == ST_IMPORT_KEEP && !record_is_sound(s, SIDE_IMPORT, r, NOTE_COLUMNS);
 	if (is_forgotten)
 		(void)sqlite3_bind_blob(st, 1, "", 0, SQLITE_STATIC); /* of a copy that is not known any more */
-	if (id == ST_CACHE_KEEP && r->count == KEY_COLUMNS)
-		(void)sqlite3_bind_int64(st, KEY_COLUMNS + 1, 0);
-	if (id == ST_SALVAGE_KEEP && r->count == NOTE_COLUMNS)
-		(void)sqlite3_bind_int64(st, NOTE_COLUMNS + 1, 0);
 	err = store_run(s, st, e, "salvage a key");
 	store_rows_came_back(s, id, r, is_forgotten);
 	(void)sqlite3_clear_bindings(st);
