@@ -17,7 +17,7 @@ enum { SPOOL_AT = 32, SPOOL_END = 48, MARK_LEAST = 64, MARK_MOST = 65 /* bytes o
 /* A row of `imports`, of a source of any schema that has the table. */
 struct byway_note {
 	struct stored_value values[4]; /* copy, imported_ms, messages, first_id */
-	struct spool_id spool;         /* 0: of an older kspool */
+	struct spool_id spool;         /* 0: of an older kspool, or not what was written */
 	bool is_sound;
 };
 
@@ -77,7 +77,7 @@ static enum err keep(struct store *s, const struct byway_note *n, struct error *
 	sqlite3_stmt *st = store_statement(s, ST_IMPORT_KEEP);
 	enum err err;
 
-	if (!n->is_sound || !spool_id_is_known(n->spool) || spool_id_is(n->spool, s->id))
+	if (!spool_id_is_known(n->spool) || spool_id_is(n->spool, s->id))
 		return ERR_OK;
 	(void)sqlite3_bind_blob64(st, 1, n->values[0].bytes, n->values[0].count, SQLITE_STATIC);
 	for (int i = 1; i < 3; i++)

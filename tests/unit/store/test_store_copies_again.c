@@ -154,6 +154,44 @@ static void what_was_put_back_between_two_copies_is_counted(void **state)
 		}
 }
 
+/* A note of `imports` about a spool with these two halves of an id. */
+static void note(struct store *s, uint64_t high, uint64_t low, int number, bool is_sound)
+{
+	const uint64_t id[2] = {high, low};
+	AUTOFREE char *hex = mem_zero(2 * sizeof id + 1), *sql = NULL;
+
+	for (size_t i = 0; i < sizeof id; i++)
+		(void)sprintf(hex + 2 * i, "%02x", ((const unsigned char *)id)[i]);
+	sql = mem_format("INSERT INTO imports SELECT copy, 10, 20, 3, side_sum(11, copy, 10, 20, 3) + %d FROM"
+	                 " (SELECT CAST(zeroblob(31) || x'%02x' || x'%s' || zeroblob(16) AS BLOB) AS copy)",
+	                 !is_sound, number, hex);
+	life_sql(s, sql);
+}
+
+/* Whoever takes in a copy knows what it had taken in: of spools with a name, but of itself. */
+static void notes_of_a_copy_are_kept_when_they_say_something(void **state)
+{
+	struct spooldir from, to;
+	struct store *s = life_begin(&from), *other = life_begin(&to);
+	AUTOFREE char *copy = NULL;
+
+	(void)state;
+	life_append(s, 0, 25);
+	note(s, 0x11, 0x22, 1, true);
+	note(s, 0x11, 0x33, 2, false);
+	note(s, 0, 0, 3, true);
+	note(s, other->id.high, other->id.low, 4, true);
+	copy = export_of(&from, s, 1);
+	store_abandon(s);
+	take_in(other, copy, 25, 25); /* which of them it had from us is forgotten with the second note */
+	assert_int_equal(life_number(other, "SELECT count(*) FROM imports WHERE imported_ms = 10"), 1);
+	assert_int_equal(life_number(other, "SELECT count(*) FROM imports WHERE substr(copy, 32, 1) = x'01'"
+	                                    " AND imported_ms = 10 AND messages = 20 AND first_id = 0"),
+	                 1);
+	life_end(&to, other);
+	spooldir_remove(&from);
+}
+
 static struct {
 	char part[400], target[400];
 	const char *what;
@@ -209,6 +247,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_copy_whose_ledger_is_damaged_is_known_by_its_rows),
 	    cmocka_unit_test(what_was_put_back_between_two_copies_is_counted),
+	    cmocka_unit_test(notes_of_a_copy_are_kept_when_they_say_something),
 	    cmocka_unit_test(a_copy_that_is_exchanged_is_none),
 	};
 
