@@ -446,8 +446,8 @@ static enum err settle_retry(struct store *s, const struct store_settlement *ite
 		s->failures_max_id = item->id;
 	s->clock_is_due = true;
 	if (next_ms <= s->due_ms) { /* due before the place the reader has reached */
-		s->due_ms = next_ms - 1;
-		s->due_id = 0;
+		s->due_ms = next_ms;
+		s->due_id = 0; /* no message has it */
 	}
 	return ERR_OK;
 }

@@ -1,4 +1,5 @@
-/* A disk that is nearly full and a shelf with a damaged row: who is let in, who makes room for whom, what moves. */
+/* A disk that is nearly full and a shelf with a damaged row: who is let in, who makes room for whom, what moves; who is
+ * due first. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -108,11 +109,48 @@ static void a_damaged_row_leaves_the_shelf_whole_or_not(void **state)
 	life_end(&d, s);
 }
 
+static void retry(struct store *s, uint64_t id, int64_t wait_ms)
+{
+	const struct store_settlement item = {.id = id, .kind = SETTLE_RETRY, .attempts = 1, .wait_ms = wait_ms};
+	struct error e;
+
+	assert_int_equal(store_begin(s, &e), ERR_OK);
+	assert_int_equal(store_settle(s, &item, 1, &e), ERR_OK);
+	assert_int_equal(store_commit(s, &e), ERR_OK);
+}
+
+static bool is_another(void *arg, uint64_t id) { return id != *(const uint64_t *)arg; }
+
+/* The reader has passed the place where it is due now. */
+static void what_fails_later_may_be_due_before(void **state)
+{
+	struct message_list list = STAILQ_HEAD_INITIALIZER(list);
+	struct spooldir d;
+	struct store *s = life_begin(&d);
+	struct error e;
+	uint64_t id = 32;
+	uint32_t count = 0;
+
+	(void)state;
+	life_append(s, 0, COUNT);
+	retry(s, 31, 1800000);
+	assert_int_equal(store_read_due(s, INT64_MAX, 10, UINT64_MAX, NULL, NULL, &list, &count, &e), ERR_OK);
+	assert_int_equal(count, 1);
+	message_list_free(&list);
+	retry(s, id, 1);
+	assert_int_equal(store_read_due(s, INT64_MAX, 10, UINT64_MAX, is_another, &id, &list, &count, &e), ERR_OK);
+	assert_int_equal(count, 1);
+	assert_int_equal(STAILQ_FIRST(&list)->id, id);
+	message_list_free(&list);
+	life_end(&d, s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(near_a_full_disk_the_oldest_make_room),
 	    cmocka_unit_test(a_damaged_row_leaves_the_shelf_whole_or_not),
+	    cmocka_unit_test(what_fails_later_may_be_due_before),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
