@@ -66,12 +66,12 @@ void store_identity(const struct store *s, uint64_t ret[2])
 	ret[1] = s->durable.spool_low;
 }
 
-enum { PAGES_THAT_PROVE = 16 };
+enum { OWNERS = 2, PAGES_THAT_PROVE = 16 };
 
 /* How many pages hold whole rows of either. */
 struct row_owners {
-	uint32_t tags[2], pages[2];
-	bool is_here[2]; /* on the page being read */
+	uint32_t tags[OWNERS], pages[OWNERS];
+	bool is_here[OWNERS]; /* on the page being read */
 	struct stored_block *block;
 };
 
@@ -108,7 +108,7 @@ static enum err look_at_owner(void *arg, const struct stored_record *r, struct e
 	const uint32_t tag = proven_tag(o->block, r);
 
 	(void)e;
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < OWNERS; i++)
 		o->is_here[i] |= tag != 0 && tag == o->tags[i];
 	return ERR_OK;
 }
@@ -125,7 +125,7 @@ enum err store_rows_are_of(const struct files *f, const char *suffix, struct spo
 	for (uint32_t n = 1; err == ERR_OK && (n = pages_next(p, n)) <= pages_count(p); n++) {
 		o.is_here[0] = o.is_here[1] = false;
 		err = pages_records(p, n, look_at_owner, &o, e);
-		for (int i = 0; i < 2; i++)
+		for (int i = 0; i < OWNERS; i++)
 			o.pages[i] += o.is_here[i];
 		if (o.pages[0] >= PAGES_THAT_PROVE || o.pages[1] >= PAGES_THAT_PROVE)
 			break;

@@ -90,6 +90,14 @@ static enum err delete_run(struct store *s, enum store_statement id, uint64_t fi
 	return err;
 }
 
+/* It gets our tag on the way. */
+static bool fill(struct store *s, struct store_row *row)
+{
+	if (sum_tag(row->checksum) != s->tag)
+		row_renumber(row, row->id, s->tag);
+	return block_add(&s->fill, row);
+}
+
 /* Fills from the walk; *ret_whole: all of the run, and all sound. */
 static enum err fill_from(struct store *s, const struct run *r, bool from_rows, bool *ret_whole, struct error *e)
 {
@@ -100,11 +108,8 @@ static enum err fill_from(struct store *s, const struct run *r, bool from_rows, 
 
 	walk_start(&w, store_statement(s, ST_READ), store_statement(s, ST_BLOCKS), s->block, r->first, r->last);
 	while ((rc = walk_next(&w, &m)) == SQLITE_ROW) {
-		if (m.row.id != next || m.in_block == from_rows || !m.is_sound || (m.in_block && !s->block->is_sound))
-			break;
-		if (sum_tag(m.row.checksum) != s->tag)
-			row_renumber(&m.row, m.row.id, s->tag);
-		if (!block_add(&s->fill, &m.row))
+		if (m.row.id != next || m.in_block == from_rows || !m.is_sound || (m.in_block && !s->block->is_sound) ||
+		    !fill(s, &m.row))
 			break;
 		next++;
 	}

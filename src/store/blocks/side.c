@@ -64,18 +64,20 @@ bool side_position_is_sound(const struct stored_value *key, const struct stored_
 	       side_position_is_old(key, value, checksum, tag);
 }
 
+/* A null, or a number that is not whole, is VALUE_NULL: none of ours has such a column. */
 static struct stored_value value_of(sqlite3_value *v)
 {
-	static const enum value_type types[] = {
+	static const enum value_type types[SQLITE_NULL + 1] = {
 	    [SQLITE_INTEGER] = VALUE_INT, [SQLITE_TEXT] = VALUE_TEXT, [SQLITE_BLOB] = VALUE_BLOB};
-	const int type = sqlite3_value_type(v);
+	struct stored_value ret = {.type = types[sqlite3_value_type(v)]};
 
-	if (type == SQLITE_INTEGER)
-		return (struct stored_value){.type = VALUE_INT, .number = sqlite3_value_int64(v)};
-	if (type != SQLITE_TEXT && type != SQLITE_BLOB) /* none of ours has such a column */
-		return (struct stored_value){.type = VALUE_NULL};
-	return (struct stored_value){
-	    .type = types[type], .bytes = sqlite3_value_blob(v), .count = (size_t)sqlite3_value_bytes(v)};
+	if (ret.type == VALUE_INT)
+		ret.number = sqlite3_value_int64(v);
+	else if (ret.type != VALUE_NULL) {
+		ret.bytes = sqlite3_value_blob(v);
+		ret.count = (size_t)sqlite3_value_bytes(v);
+	}
+	return ret;
 }
 
 static size_t values_of(sqlite3_value **from, int count, struct stored_value values[RECORD_COLUMNS_MAX])
