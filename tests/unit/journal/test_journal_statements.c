@@ -47,14 +47,24 @@ static void disarm(struct store *s)
 	must(store_position_get(s, "file", &position, &(bool){false}, &e) == ERR_OK);
 }
 
-/* A key of its own for each message of each round; the shelf's, too. */
-static void add_key(struct message *m, uint64_t round, int i)
+static struct origin *with_key(uint64_t round, int i)
 {
 	AUTOFREE char *key = mem_format("%llu-%d", (unsigned long long)round, i);
 	struct origin *below = origin_new(0);
+	struct origin *ret = origin_with_key(below, "cache", INT64_MAX, key, strlen(key));
 
-	message_set_origin(m, origin_with_key(below, "cache", INT64_MAX, key, strlen(key)));
 	origin_unref(below);
+	return ret;
+}
+
+/* A key of its own for each message of each round; the shelf's, too. The first one is joined of two. */
+static void add_key(struct message *m, uint64_t round, int i)
+{
+	struct origin *own[2] = {with_key(round, i), with_key(round, 100)};
+
+	message_set_origin(m, i == 0 ? origin_join(own, 2) : origin_ref(own[0]));
+	origin_unref(own[0]);
+	origin_unref(own[1]);
 }
 
 static struct offer *make_offer(uint64_t round, struct answers *a)

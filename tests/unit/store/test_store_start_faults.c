@@ -177,6 +177,41 @@ static void harm_head(const struct spooldir *d)
 /* A run that died between two renames. */
 static void log_alone(const struct spooldir *d) { move(d, "", aside); }
 
+static void harm_whole_head(const struct spooldir *d)
+{
+	size_t count;
+	unsigned char *bytes;
+
+	life_close(life_open(d, NULL));
+	bytes = spooldir_load(d->path, &count);
+	memset(bytes, 0x5a, 4096);
+	spooldir_store(d->path, bytes, count);
+	free(bytes);
+}
+
+/* A run that died when it had said what it sets aside, and had moved nothing yet. */
+static void about_to_be_aside(const struct spooldir *d)
+{
+	harm_whole_head(d);
+	for (uint64_t n = 1; access(spooldir_file(d, ".aside"), F_OK) != 0; n++) {
+		struct store_options o = spooldir_options(d);
+		struct store *s = NULL;
+		struct error e;
+
+		faultfs_arm(FAULTFS_RENAME, n, EIO, true);
+		must(store_open(&o, &s, NULL, &e) != ERR_OK);
+		faultfs_arm(0, 0, 0, false);
+	}
+}
+
+/* What another's run said so. */
+static void another_about_to_be_aside(const struct spooldir *d)
+{
+	static const char intent[] = ".quarantine-20260101T000000Z-000 00112233445566778899aabbccddeeff";
+
+	spooldir_store(spooldir_file(d, ".aside"), intent, sizeof intent - 1);
+}
+
 /* Of another database: ours never has one. */
 static void a_journal(const struct spooldir *d)
 {
@@ -212,6 +247,8 @@ static const struct harm {
     {"a head of another's", harm_head, true, false},
     {"a harmed log", harm_log, true, false},
     {"a log alone", log_alone, true, false},
+    {"about to be set aside", about_to_be_aside, true, true},
+    {"another about to be set aside", another_about_to_be_aside, true, false},
     {"a journal of SQLite's", a_journal, true, false},
     {"set aside", set_aside, false, true},
     {"marks lost", harm_marks, false, true},
