@@ -172,10 +172,7 @@ enum err store_put_possible(struct store *s, uint64_t possible, struct error *e)
 	if (err != ERR_OK)
 		return err;
 	s->now.possible = possible > s->now.possible ? possible : s->now.possible;
-	err = store_commit(s, e);
-	if (err != ERR_OK)
-		store_rollback(s);
-	return err;
+	return store_commit(s, e);
 }
 
 /* A log is not worth a checkpoint before. */

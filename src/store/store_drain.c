@@ -129,8 +129,6 @@ enum err store_probe_disk(struct store *s, struct error *e)
 	s->clock_is_due = true; /* the ledger's row is written, whatever it says */
 	if (err == ERR_OK)
 		err = store_commit(s, e);
-	if (err != ERR_OK)
-		store_rollback(s);
 	if (err == ERR_OK)
 		s->disk_refused = false;
 	return err == ERR_FULL ? ERR_OK : err;
