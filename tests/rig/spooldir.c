@@ -132,7 +132,7 @@ static void copy_one(const struct spooldir *from, const struct spooldir *to, con
 
 void spooldir_copy(const struct spooldir *from, const struct spooldir *to)
 {
-	static const char *const suffixes[] = {"", "-wal", "-journal", ".tide", ".unsafe"};
+	static const char *const suffixes[] = {"", "-wal", "-journal", ".tide", ".unsafe", ".aside"};
 	const char *own = strrchr(from->path, '/') + 1;
 	DIR *dir = opendir(from->dir);
 	struct dirent *entry;

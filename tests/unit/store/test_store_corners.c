@@ -1,5 +1,5 @@
 /* A disk that is nearly full and a shelf with a damaged row: who is let in, who makes room for whom, what moves; who is
- * due first. */
+ * due first, and what is joined. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -145,12 +145,70 @@ static void what_fails_later_may_be_due_before(void **state)
 	life_end(&d, s);
 }
 
+static bool is_any(void *arg, uint64_t id)
+{
+	(void)arg;
+	return id > 0;
+}
+
+/* A step ends, and the next goes on behind it. */
+static void many_blocks_that_stay_as_they_are_are_passed_in_steps(void **state)
+{
+	enum { BLOCKS = 1100, LOOKED_AT = 1024 };
+	struct spooldir d;
+	struct store *s = life_begin(&d);
+	struct error e;
+	bool more = false;
+
+	(void)state;
+	for (int i = 0; i < BLOCKS; i++)
+		assert_int_equal(append_one(s, false, 50, &e), ERR_OK);
+	store_set_claims(s, is_any, NULL);
+	assert_int_equal(store_merge(s, 0, &more, &e), ERR_OK);
+	assert_true(more);
+	assert_int_equal(s->merging.at, LOOKED_AT + 1);
+	assert_int_equal(store_merge(s, 0, &more, &e), ERR_OK);
+	assert_false(more);
+	assert_int_equal(life_number(s, "SELECT count(*) FROM blocks"), BLOCKS);
+	store_set_claims(s, NULL, NULL);
+	assert_int_equal(store_close(s, &e), ERR_OK);
+	spooldir_remove(&d);
+}
+
+/* They would be a block whose ids another one has. */
+static void rows_that_left_their_block_become_no_block(void **state)
+{
+	struct spooldir d;
+	struct store *s = life_begin(&d);
+	struct error e;
+	bool more = true;
+
+	(void)state;
+	life_append(s, 0, COUNT);
+	for (uint64_t id = 15; id <= 20; id++)
+		retry(s, id, 1800000);
+	assert_int_equal(life_number(s, "SELECT count(*) FROM messages"), 6);
+	life_sql(s, "DELETE FROM failures");
+	store_abandon(s);
+	s = life_open(&d, NULL);
+	for (int steps = 0; more; steps++) {
+		assert_int_equal(store_merge(s, 0, &more, &e), ERR_OK);
+		assert_true(steps < 100);
+	}
+	assert_int_equal(life_number(s, "SELECT count(*) FROM blocks WHERE id BETWEEN 12 AND 20"), 0);
+	assert_int_equal(life_number(s, "SELECT count(*) FROM messages"), 6);
+	assert_int_equal(life_waiting(s, 0), COUNT);
+	life_end(&d, s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(near_a_full_disk_the_oldest_make_room),
 	    cmocka_unit_test(a_damaged_row_leaves_the_shelf_whole_or_not),
 	    cmocka_unit_test(what_fails_later_may_be_due_before),
+	    cmocka_unit_test(many_blocks_that_stay_as_they_are_are_passed_in_steps),
+	    cmocka_unit_test(rows_that_left_their_block_become_no_block),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,6 +23,7 @@
 #include "rig/faultfs.h"
 #include "rig/lives.h"
 #include "store/files/asides.h"
+#include "store/store_salvage_internal.h"
 
 enum { ROWS = 300, PAGE = 4096 };
 #define FRAME(n) (32 + (n) * (24 + PAGE)) /* where it begins in the log */
@@ -411,6 +412,50 @@ static void one_file_is_given_up_and_no_other(void **state)
 	life_end(&d, s);
 }
 
+/* As if as much of it could not be read as can be noted: one part more, and the rest of the file waits for a better
+ * disk.
+ */
+static void more_cannot_be_read_than_can_be_noted(void **state)
+{
+	static const struct {
+		int64_t from, bytes;
+	} dead[] = {{30 * PAGE, 9 * PAGE}, {20 * PAGE, 512}}; /* pages, and one that a block goes on in */
+
+	(void)state;
+	for (size_t i = 0; i < sizeof dead / sizeof *dead; i++) {
+		uint64_t first, last;
+		struct spooldir d;
+		struct error e = {0};
+		struct store *s;
+		bool more = true;
+
+		make_aside(&d, 0);
+		faultfs_dead("-000", 0, INT32_MAX);
+		s = life_open(&d, NULL);
+		faultfs_dead("-000", dead[i].from, dead[i].bytes);
+		s->put_off_count = 0;
+		s->salvage_is_done = false;
+		for (int step = 0; more; step++) {
+			assert_int_equal(store_salvage(s, 16, &first, &last, &more, &e), ERR_OK);
+			if (step == 0)
+				s->salvage->bad_count = s->salvage->bad_noted = BAD_PARTS_MAX;
+			assert_true(step < 100);
+		}
+		assert_int_equal(s->put_off_count, 1);
+		assert_string_equal(s->put_off[0].suffix, aside);
+		assert_non_null(strstr(s->put_off[0].why.text, "cannot"));
+		assert_in_range(store_ledger(s)->pending, 16, 270);
+		expect_all(s, store_ledger(s)->pending);
+		life_close(s);
+		faultfs_dead(NULL, 0, 0);
+		s = life_open(&d, NULL);
+		expect_all(s, ROWS);
+		life_close(s);
+		assert_int_equal(life_problems(&d, NULL, 0), 0);
+		spooldir_remove(&d);
+	}
+}
+
 /* Where in a file, so that a person can look at that place. */
 static void a_place_that_cannot_be_read_is_named(void **state)
 {
@@ -460,6 +505,7 @@ int main(void)
 	    cmocka_unit_test(check_ends_well_when_a_person_knows),
 	    cmocka_unit_test(a_full_disk_gives_nothing_up),
 	    cmocka_unit_test(one_file_is_given_up_and_no_other),
+	    cmocka_unit_test(more_cannot_be_read_than_can_be_noted),
 	    cmocka_unit_test(a_place_that_cannot_be_read_is_named),
 	};
 

@@ -439,6 +439,53 @@ static void a_log_that_a_person_began_is_gone_on_with(void **state)
 	spooldir_remove(&d);
 }
 
+enum { PAGE = 4096 };
+
+/* A spool with no message left, whose clock was set once, and where the page of its ledger lies. */
+static int64_t make_drained(struct spooldir *d, uint64_t n)
+{
+	struct store *s;
+	struct error e;
+	int64_t page;
+
+	life_make(d, n, 20, 0);
+	s = life_open(d, NULL);
+	life_settle(s, 1, 20);
+	assert_int_equal(store_begin(s, &e), ERR_OK);
+	assert_int_equal(store_leads_note_as(s, 3600000, &e), ERR_OK);
+	assert_int_equal(store_commit(s, &e), ERR_OK);
+	page = life_number(s, "SELECT rootpage FROM sqlite_schema WHERE name = 'ledger'");
+	life_close(s);
+	return (page - 1) * PAGE;
+}
+
+/* No message says whose it is: how the clock stood does. */
+static void a_drained_spool_is_known_by_its_clock(void **state)
+{
+	struct store_report report;
+	struct spooldir mine, other;
+	const int64_t at = make_drained(&mine, 0);
+	size_t count;
+	unsigned char *bytes, *its;
+	struct store *s;
+
+	(void)state;
+	assert_int_equal(make_drained(&other, LIFE_OTHERS), at);
+	its = spooldir_load(other.path, &count);
+	bytes = spooldir_load(mine.path, &count);
+	memcpy(bytes + at, its + at, PAGE);
+	spooldir_store(mine.path, bytes, count);
+	free(bytes);
+	free(its);
+	s = life_open(&mine, &report);
+	if (!strstr(report.warning, "stands over the ledger"))
+		fail_msg("%s", report.warning);
+	life_expect(s, 20, 20, 0, 0);
+	life_close(s);
+	spooldir_remove(&mine);
+	spooldir_remove(&other);
+}
+
 /* Each in a sentence, with the names of both spools. */
 static void what_is_strange_is_told_in_words(void **state)
 {
@@ -480,6 +527,7 @@ int main(void)
 	    cmocka_unit_test(a_database_that_is_gone_keeps_its_counts),
 	    cmocka_unit_test(a_spool_is_never_a_stranger_to_itself),
 	    cmocka_unit_test(a_log_that_a_person_began_is_gone_on_with),
+	    cmocka_unit_test(a_drained_spool_is_known_by_its_clock),
 	    cmocka_unit_test(what_is_strange_is_told_in_words),
 	};
 

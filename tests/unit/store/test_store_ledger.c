@@ -392,6 +392,10 @@ static void a_ledger_is_counted_anew(void **state)
 	    {"DELETE FROM ledger; UPDATE dead SET id = 40 WHERE id = 5", true, 40, 33, 5, 2, 0, 0, 41},
 	    {"UPDATE dead SET id = 10 WHERE id = 5", true, 10, 3, 5, 2, 0, 0, 11},
 	    {"UPDATE dead SET id = 11 WHERE id = 5", true, 10, 3, 5, 2, 0, 0, 12},
+	    /* nobody counted it, and the ledger had no id for it */
+	    {"CREATE TEMP TABLE more AS SELECT * FROM dead WHERE id = 5; UPDATE more SET id = 11;"
+	     "INSERT INTO dead SELECT * FROM more",
+	     true, 11, 3, 5, 3, 0, 0, 12},
 	};
 
 	(void)state;
@@ -422,7 +426,7 @@ static void a_ledger_is_counted_anew(void **state)
 			    (unsigned)l->dead, (unsigned)l->damaged, (unsigned)report.missing_rows,
 			    (unsigned)store_next_id(s), report.warning);
 		assert_true((strstr(report.warning, "was counted anew") != NULL) == (i < 8));
-		assert_true((strstr(report.warning, "the ledger's next id was behind the rows") != NULL) == (i == 9));
+		assert_true((strstr(report.warning, "the ledger's next id was behind the rows") != NULL) == (i >= 9));
 		assert_int_equal(store_close(s, &e), ERR_OK);
 		spooldir_remove(&d);
 	}

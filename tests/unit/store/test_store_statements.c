@@ -15,6 +15,7 @@
 
 #include "rig/errorwatch.h"
 #include "rig/faultsql.h"
+#include "rig/lives.h"
 #include "rig/faultfs.h"
 #include "rig/faultpoints.h"
 #include "rig/spooldir.h"
@@ -140,6 +141,40 @@ static enum err add_key(struct store *s, uint64_t *ret, struct error *e)
 	return err;
 }
 
+/* It stands there, and is not what was written: as if it were not there. */
+static enum err add_damaged_key(struct store *s, uint64_t *ret, struct error *e)
+{
+	faultsql_pause(true);
+	life_sql(s, "UPDATE cache SET checksum = 7 WHERE key = x'6f74686572'");
+	faultsql_pause(false);
+	return add_key(s, ret, e);
+}
+
+static enum err move_position(struct store *s, uint64_t *ret, struct error *e)
+{
+	enum err err = store_begin(s, e);
+
+	*ret = 0;
+	if (err == ERR_OK)
+		err = store_position_put(s, "file", "345", e);
+	return err == ERR_OK ? store_commit(s, e) : err;
+}
+
+static enum err ask_for_one(struct store *s, uint64_t *ret, struct error *e)
+{
+	bool waits = false;
+	enum err err = store_is_pending(s, now.block[1] + 5, &waits, e);
+
+	*ret = waits;
+	return err;
+}
+
+static enum err put_possible(struct store *s, uint64_t *ret, struct error *e)
+{
+	*ret = 5;
+	return store_put_possible(s, 5, e);
+}
+
 #define SETTLE(name, first, count, kind)                                      \
 	static enum err name(struct store *s, uint64_t *ret, struct error *e) \
 	{                                                                     \
@@ -233,6 +268,11 @@ static enum err retry_one(struct store *s, uint64_t *ret, struct error *e)
 static enum err purge_one(struct store *s, uint64_t *ret, struct error *e)
 {
 	return store_dead_purge(s, now.dead + 1, ret, e);
+}
+
+static enum err retry_rest(struct store *s, uint64_t *ret, struct error *e)
+{
+	return store_dead_retry(s, 0, ret, &(uint64_t){0}, e);
 }
 
 static enum err purge_rest(struct store *s, uint64_t *ret, struct error *e) { return store_dead_purge(s, 0, ret, e); }
@@ -338,6 +378,9 @@ static const struct verb {
     {"put keys", put_keys, 1},
     {"get keys", get_keys, 2},
     {"add a key", add_key, 1},
+    {"add one that is damaged", add_damaged_key, 1},
+    {"move a position", move_position, 0},
+    {"note possible duplicates", put_possible, 5},
     {"deliver a block", deliver_block, 0},
     {"expire a part", expire_part, 0},
     {"fail one", fail_one, 0},
@@ -345,6 +388,7 @@ static const struct verb {
     {"fail it again", fail_for_long, 0},
     {"fail one that stands alone", fail_big, 0},
     {"ask when one is due", ask_next_retry, 1},
+    {"ask for one that failed", ask_for_one, 1},
     {"read what is due", read_due, 3},
     {"read the rest", read_rows, 5 + PER_BLOCK},
     {"bury one that stands alone", bury_alone, 0},
@@ -367,6 +411,8 @@ static const struct verb {
     {"shrink", shrink, 0},
     {"give back", give_back, 0},
     {"append a fourth", append_block, PER_BLOCK},
+    {"append to the shelf once more", append_dead, 0},
+    {"put all of them back", retry_rest, 4},
     {"drain a full disk", drain_full, PER_BLOCK},
 };
 
@@ -456,7 +502,7 @@ static void a_call_that_fails_is_told_and_leaves_nothing(void **state)
 		try_verb(s, &verbs[i]);
 	assert_int_equal(store_ledger(s)->delivered, PER_BLOCK + 2 + 1 + 1 + 2 * PER_BLOCK);
 	assert_int_equal(store_ledger(s)->expired, 3);
-	assert_int_equal(store_ledger(s)->filtered, 2);
+	assert_int_equal(store_ledger(s)->filtered, 4);
 	assert_int_equal(store_ledger(s)->damaged, 1);
 	assert_int_equal(store_ledger(s)->purged, 1 + 8);
 	assert_int_equal(store_ledger(s)->dead, 0);
@@ -502,11 +548,49 @@ static void a_call_that_fails_while_it_joins_is_told_and_leaves_nothing(void **s
 	spooldir_remove(&now.dir);
 }
 
+/* A block whose messages all stand alone now, and nothing says any more that they failed. */
+static void rows_become_a_block_again_or_nothing_happened(void **state)
+{
+	static const struct verb verb = {"join rows", merge_some, 1};
+	struct store_options o;
+	struct store *s = NULL;
+	struct error e;
+	uint64_t none;
+
+	(void)state;
+	spooldir_make(&now.dir);
+	o = spooldir_options(&now.dir);
+	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
+	now.blocks = 1;
+	assert_int_equal(append_block(s, &none, &e), ERR_OK);
+	for (int again = 0; again < 2; again++)
+		for (uint64_t i = 0; i < PER_BLOCK; i++) {
+			const struct store_settlement item = {
+			    .id = now.block[1] + i, .kind = SETTLE_RETRY, .attempts = 7, .wait_ms = 60000};
+
+			assert_int_equal(store_begin(s, &e), ERR_OK);
+			assert_int_equal(store_settle(s, &item, 1, &e), ERR_OK);
+			assert_int_equal(store_commit(s, &e), ERR_OK);
+		}
+	life_sql(s, "DELETE FROM failures");
+	assert_int_equal(life_number(s, "SELECT count(*) FROM messages"), PER_BLOCK);
+	assert_int_equal(life_number(s, "SELECT count(*) FROM blocks"), 0);
+	store_abandon(s);
+	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
+	try_verb(s, &verb);
+	assert_int_equal(life_number(s, "SELECT count(*) FROM messages"), 0);
+	assert_int_equal(life_number(s, "SELECT count FROM blocks"), PER_BLOCK);
+	assert_int_equal(store_merge_percent(s), 100);
+	assert_int_equal(store_close(s, &e), ERR_OK);
+	spooldir_remove(&now.dir);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_call_that_fails_is_told_and_leaves_nothing),
 	    cmocka_unit_test(a_call_that_fails_while_it_joins_is_told_and_leaves_nothing),
+	    cmocka_unit_test(rows_become_a_block_again_or_nothing_happened),
 	};
 
 	faultfs_skip_syncs();
