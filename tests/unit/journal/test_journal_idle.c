@@ -143,12 +143,33 @@ static void rows_nobody_has_are_found_when_all_is_drained(void **state)
 	end();
 }
 
+/* Gone behind its back: a new spool goes on, and says what it misses. */
+static void messages_that_no_table_has_are_damaged(void **state)
+{
+	(void)state;
+	begin();
+	offer(1, 10, 20);
+	assert_int_equal(sqlite3_exec(j->store->db, "DELETE FROM blocks", NULL, NULL, NULL), SQLITE_OK);
+	credit(100, 1 << 20);
+	steps_advance(1000);
+	assert_int_equal(take(ids), 0);
+	assert_int_equal(j->phase, JOURNAL_RUNNING);
+	assert_int_equal(metric_get(M_LEDGER_PENDING), 0);
+	assert_int_equal(metric_get(M_LEDGER_DAMAGED), 10);
+	offer(11, 1, 20);
+	assert_int_equal(take(ids), 1);
+	assert_int_equal(ids[0], 11);
+	settle(11, 1, SETTLE_DELIVERED, 0);
+	end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(files_become_smaller_when_nothing_moves),
 	    cmocka_unit_test(what_was_set_aside_comes_back_when_idle),
 	    cmocka_unit_test(rows_nobody_has_are_found_when_all_is_drained),
+	    cmocka_unit_test(messages_that_no_table_has_are_damaged),
 	};
 
 	if (access("/dev/shm", W_OK) == 0)
