@@ -1,0 +1,123 @@
+/*
+ * An older file of a spool is read back into it, message by message: each is one that was awaited, one that had left,
+ * or one that is kept as damaged, and the ledger says so to the last of them.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "rig/faultfs.h"
+#include "rig/lives.h"
+#include "store/store_salvage_internal.h"
+
+enum { MESSAGES = 40, FIRST_DAMAGED = 33 };
+
+enum leaves { FORGOTTEN, KNOWN }; /* by PATH.left, what had left since */
+enum word { SOUND, LOST };      /* which says how much is awaited */
+
+static const struct reading {
+	uint64_t awaited; /* so many were counted as damaged when it was set aside */
+	uint64_t kept;    /* so many of its own are damaged, and kept as found */
+	uint64_t told;    /* of all these a person knows of so many */
+	enum leaves left;
+	enum word note;
+	uint64_t accepted, delivered, damaged, possible;
+} readings[] = {
+    {0, 0, 0, FORGOTTEN, SOUND, 40, 0, 0, 40},   {40, 0, 0, FORGOTTEN, SOUND, 80, 40, 0, 0},
+    {12, 0, 0, FORGOTTEN, SOUND, 52, 12, 0, 28}, {50, 0, 0, FORGOTTEN, SOUND, 90, 40, 10, 0},
+    {12, 4, 0, FORGOTTEN, SOUND, 52, 12, 0, 24}, {0, 4, 0, FORGOTTEN, SOUND, 40, 0, 0, 36},
+    {0, 0, 0, KNOWN, SOUND, 40, 0, 0, 40},       {12, 0, 0, KNOWN, SOUND, 52, 0, 12, 40},
+    {12, 4, 0, FORGOTTEN, LOST, 52, 12, 0, 24},  {0, 4, 0, FORGOTTEN, LOST, 40, 0, 0, 36},
+    {12, 0, 12, FORGOTTEN, LOST, 52, 0, 12, 40}, {12, 4, 8, FORGOTTEN, LOST, 52, 8, 4, 28},
+    {12, 4, 12, FORGOTTEN, LOST, 52, 4, 8, 32},  {12, 4, 15, FORGOTTEN, LOST, 52, 1, 11, 35},
+};
+
+static void settle(struct store *s, uint64_t first, uint64_t last, enum settle_kind kind)
+{
+	struct error e;
+
+	assert_int_equal(store_begin(s, &e), ERR_OK);
+	for (uint64_t id = first; id <= last; id++)
+		assert_int_equal(store_settle(s, &(struct store_settlement){.id = id, .kind = kind}, 1, &e), ERR_OK);
+	assert_int_equal(store_commit(s, &e), ERR_OK);
+}
+
+/* All of it has left, or is damaged; a file of the time before lies beside it. */
+static struct store *make(struct spooldir *d, const struct reading *r)
+{
+	struct store *s = life_begin(d);
+	unsigned char *bytes;
+	struct error e;
+	size_t count;
+
+	life_append(s, 0, MESSAGES);
+	life_close(s);
+	bytes = spooldir_load(d->path, &count);
+	s = life_open(d, NULL);
+	if (r->kept > 0)
+		settle(s, FIRST_DAMAGED, FIRST_DAMAGED + r->kept - 1, SETTLE_DAMAGED);
+	settle(s, 1, FIRST_DAMAGED - 1, SETTLE_DELIVERED);
+	settle(s, FIRST_DAMAGED + r->kept, MESSAGES, SETTLE_DELIVERED);
+	if (r->left == FORGOTTEN) {
+		assert_int_equal(unlink(spooldir_file(d, ".left")), 0);
+		left_close(s->left);
+		s->left = left_open(&s->files, s->id, true);
+	}
+	assert_int_equal(store_begin(s, &e), ERR_OK);
+	s->now.ledger.accepted += r->awaited;
+	s->now.ledger.damaged += r->awaited;
+	s->now.told = r->told;
+	store_lose(s, LOSS_ASIDE, r->awaited, 0, 0);
+	assert_int_equal(store_salvage_expect_more(s, r->awaited, &e), ERR_OK);
+	assert_int_equal(store_commit(s, &e), ERR_OK);
+	if (r->note == LOST)
+		life_sql(s, "UPDATE salvage SET checksum = 5 WHERE path = 'expected'");
+	spooldir_store(spooldir_file(d, ".quarantine-20260101T000000Z-000"), bytes, count);
+	free(bytes);
+	s->salvage_is_done = false;
+	return s;
+}
+
+static void each_that_comes_back_is_counted_once(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof readings / sizeof *readings; i++) {
+		const struct reading *r = &readings[i];
+		struct spooldir d;
+		struct store *s = make(&d, r);
+		uint64_t first, last;
+		bool more = true;
+		struct error e;
+
+		for (int steps = 0; more; steps++) {
+			assert_int_equal(store_salvage(s, 7, &first, &last, &more, &e), ERR_OK);
+			assert_true(steps < 100);
+		}
+		if (store_possible_duplicates(s) != r->possible || store_ledger(s)->delivered != r->delivered ||
+		    store_ledger(s)->damaged != r->damaged)
+			fail_msg("reading %u: delivered %u, damaged %u, possible %u", (unsigned)i,
+			         (unsigned)store_ledger(s)->delivered, (unsigned)store_ledger(s)->damaged,
+			         (unsigned)store_possible_duplicates(s));
+		assert_true(s->durable.told <= r->damaged);
+		life_expect(s, r->accepted, r->delivered, MESSAGES, r->damaged);
+		assert_int_equal(life_waiting(s, 0), MESSAGES);
+		assert_int_equal(life_number(s, "SELECT count(*) FROM damaged"), 0);
+		assert_int_equal(life_number(s, "SELECT ifnull(sum(messages), 0) FROM losses"), r->damaged);
+		life_end(&d, s);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(each_that_comes_back_is_counted_once),
+	};
+
+	faultfs_skip_syncs();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
