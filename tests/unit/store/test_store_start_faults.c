@@ -189,6 +189,29 @@ static void harm_whole_head(const struct spooldir *d)
 	free(bytes);
 }
 
+/* A page of another's lies over the ledger: whose the rest is its rows say. */
+static void another_ledger(const struct spooldir *d)
+{
+	struct store *s = life_open(d, NULL);
+	const size_t at =
+	    (size_t)(life_number(s, "SELECT rootpage FROM sqlite_schema WHERE name = 'ledger'") - 1) * 4096;
+	struct spooldir other;
+	size_t count;
+	unsigned char *bytes, *its;
+
+	life_close(s);
+	make(&other, LIFE_OTHERS);
+	life_close(life_open(&other, NULL));
+	its = spooldir_load(other.path, &count);
+	must(count >= at + 4096);
+	bytes = spooldir_load(d->path, &count);
+	memcpy(bytes + at, its + at, 4096);
+	spooldir_store(d->path, bytes, count);
+	free(bytes);
+	free(its);
+	spooldir_remove(&other);
+}
+
 /* A run that died when it had said what it sets aside, and had moved nothing yet. */
 static void about_to_be_aside(const struct spooldir *d)
 {
@@ -241,6 +264,7 @@ static const struct harm {
     {"nothing", nothing, true, true},
     {"another's log", another_log, true, false},
     {"another's database", another_database, true, false},
+    {"another's ledger", another_ledger, true, true},
     {"another's file set aside", another_aside, true, true},
     {"ours set aside beside another's log", aside_with_anothers_log, true, false},
     {"no database", no_file, true, false},
