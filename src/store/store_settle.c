@@ -429,7 +429,6 @@ static enum err settle_retry(struct store *s, const struct store_settlement *ite
 	if (err != ERR_OK)
 		return err;
 	if (!p.is_there) {
-		(void)store_statement(s, ST_READ);
 		if (!item->may_be_gone)
 			return impossible(s, item->id, item->id, 1, e);
 		s->unexpected_settlements++;
