@@ -145,6 +145,32 @@ static void what_fails_later_may_be_due_before(void **state)
 	life_end(&d, s);
 }
 
+/* Of what is gone already it is not asked how much it was, whatever the settlement says. */
+static void what_was_gone_already_takes_no_bytes_along(void **state)
+{
+	struct spooldir d;
+	struct store *s = life_begin(&d);
+	struct error e;
+
+	(void)state;
+	life_append(s, 0, COUNT);
+	for (uint64_t id = 15; id <= 17; id++)
+		retry(s, id, 1800000); /* alone now */
+	for (int again = 0; again < 2; again++)
+		for (uint64_t id = 14; id <= 16; id++) {
+			const struct store_settlement item = {
+			    .id = id, .kind = SETTLE_DELIVERED, .bytes = 100, .may_be_gone = true};
+
+			assert_int_equal(store_begin(s, &e), ERR_OK);
+			assert_int_equal(store_settle(s, &item, 1, &e), ERR_OK);
+			assert_int_equal(store_commit(s, &e), ERR_OK);
+			if (again)
+				life_agrees(s);
+		}
+	life_expect(s, COUNT, 3, COUNT - 3, 0);
+	life_end(&d, s);
+}
+
 static bool is_any(void *arg, uint64_t id)
 {
 	(void)arg;
@@ -207,6 +233,7 @@ int main(void)
 	    cmocka_unit_test(near_a_full_disk_the_oldest_make_room),
 	    cmocka_unit_test(a_damaged_row_leaves_the_shelf_whole_or_not),
 	    cmocka_unit_test(what_fails_later_may_be_due_before),
+	    cmocka_unit_test(what_was_gone_already_takes_no_bytes_along),
 	    cmocka_unit_test(many_blocks_that_stay_as_they_are_are_passed_in_steps),
 	    cmocka_unit_test(rows_that_left_their_block_become_no_block),
 	};

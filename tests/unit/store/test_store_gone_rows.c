@@ -381,6 +381,39 @@ static void what_was_told_is_not_noted_again(void **state)
 	spooldir_remove(&d);
 }
 
+/* Its start would take as long as that: the tide mark says how many there are. */
+static void keys_of_a_large_spool_are_not_counted_at_its_start(void **state)
+{
+	enum { KEYS = 3, LARGE = 66, MESSAGE_BYTES = 1000000 };
+	struct store_report report;
+	struct spooldir d;
+	struct store *s = life_begin(&d);
+	struct error e;
+
+	(void)state;
+	assert_int_equal(add_keys(s, 1, KEYS, LONG_MS), KEYS);
+	assert_int_equal(store_begin(s, &e), ERR_OK);
+	for (uint64_t n = 1; n <= LARGE; n++) {
+		struct message *m = spooldir_message(n, MESSAGE_BYTES);
+
+		assert_int_equal(store_append(s, m, &e), ERR_OK);
+		message_free(m);
+	}
+	assert_int_equal(store_commit(s, &e), ERR_OK);
+	life_close(s);
+	s = life_open(&d, &report);
+	assert_int_equal(s->rows.keys, KEYS);
+	assert_int_equal(s->rows.keys_gone, 0);
+	life_expect(s, LARGE, 0, LARGE, 0);
+	assert_string_equal(report.warning, "");
+	life_sql(s, "DELETE FROM cache");
+	store_abandon(s);
+	s = life_open(&d, &report); /* that none is there is seen */
+	assert_int_equal(store_possible_duplicates(s), KEYS);
+	assert_int_equal(s->rows.keys, 0);
+	life_end(&d, s);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -391,6 +424,7 @@ int main(void)
 	    cmocka_unit_test(an_older_tide_mark_gets_the_numbers),
 	    cmocka_unit_test(rows_that_go_while_it_runs_are_counted),
 	    cmocka_unit_test(what_was_told_is_not_noted_again),
+	    cmocka_unit_test(keys_of_a_large_spool_are_not_counted_at_its_start),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

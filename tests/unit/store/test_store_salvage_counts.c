@@ -18,7 +18,7 @@
 enum { MESSAGES = 40, FIRST_DAMAGED = 33 };
 
 enum leaves { FORGOTTEN, KNOWN }; /* by PATH.left, what had left since */
-enum word { SOUND, LOST };      /* which says how much is awaited */
+enum word { SOUND, LOST };        /* which says how much is awaited */
 
 static const struct reading {
 	uint64_t awaited; /* so many were counted as damaged when it was set aside */

@@ -163,7 +163,7 @@ static enum err move_position(struct store *s, uint64_t *ret, struct error *e)
 static enum err ask_for_one(struct store *s, uint64_t *ret, struct error *e)
 {
 	bool waits = false;
-	enum err err = store_is_pending(s, now.block[1] + 5, &waits, e);
+	enum err err = store_is_pending(s, now.big, &waits, e);
 
 	*ret = waits;
 	return err;
@@ -464,6 +464,7 @@ static void try_verb(struct store *s, const struct verb *v)
 		ERRORWATCH_EXPECT(err, &e, NULL, v->name, n);
 		failed = faultsql_failed();
 		faultsql_arm(0, 0, false);
+		life_rests(s);
 		if (!failed) {
 			if (err != ERR_OK || answer != v->answer)
 				fail_msg("%s: error %d, answer %u: %s", v->name, (int)err, (unsigned)answer, e.text);
