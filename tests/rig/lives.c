@@ -113,6 +113,10 @@ void life_agrees(struct store *s)
 		assert_int_equal(s->rows.imports_sum, imports.sum);
 	if (t->ledger.pending > 0)
 		agree(s, "bytes", t->pending_bytes, "SELECT " PENDING_BYTES_SQL);
+	agree(s, "shelf", t->ledger.dead, "SELECT count(*) FROM dead");
+	if ((uint64_t)life_number(s, "SELECT ifnull(min(id), -1) FROM messages") < t->rows_from ||
+	    (uint64_t)life_number(s, "SELECT ifnull(min(id), -1) FROM blocks") < t->blocks_from)
+		fail_msg("one waits below the lowest that does");
 	agree(s, "keys", s->rows.keys, "SELECT count(*) FROM cache");
 	if (s->leads_durable > (uint64_t)life_number(s, "SELECT count(*) FROM clock"))
 		fail_msg("notes of the clock are known that are not there");
