@@ -23,9 +23,10 @@ void life_sql(struct store *s, const char *sql);
 int64_t life_number(struct store *s, const char *sql);
 struct store *life_open(const struct spooldir *d, struct store_report *report);
 void life_checkpoint(struct store *s);
-/* No statement goes on: one that does keeps what it reads, and the log as long as it is. */
-void life_rests(struct store *s);
-/* The same, and what is known in memory is what the tables say; life_close asks so. */
+/* Of a spool that nobody harmed: bytes, shelf, and the lowest that waits are what the tables say, and no statement goes
+ * on, which would keep what it reads, and the log as long as it is. */
+void life_adds_up(struct store *s);
+/* What is known in memory is what the tables say; life_close asks so. */
 void life_agrees(struct store *s);
 void life_close(struct store *s);
 /* A new spool, as a kill leaves it: in_file messages in the database, in_log more in its log alone. */

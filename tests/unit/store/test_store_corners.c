@@ -165,7 +165,7 @@ static void what_was_gone_already_takes_no_bytes_along(void **state)
 			assert_int_equal(store_settle(s, &item, 1, &e), ERR_OK);
 			assert_int_equal(store_commit(s, &e), ERR_OK);
 			if (again)
-				life_agrees(s);
+				life_adds_up(s);
 		}
 	life_expect(s, COUNT, 3, COUNT - 3, 0);
 	life_end(&d, s);

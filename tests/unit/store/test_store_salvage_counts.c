@@ -108,6 +108,7 @@ static void each_that_comes_back_is_counted_once(void **state)
 		assert_int_equal(life_waiting(s, 0), MESSAGES);
 		assert_int_equal(life_number(s, "SELECT count(*) FROM damaged"), 0);
 		assert_int_equal(life_number(s, "SELECT ifnull(sum(messages), 0) FROM losses"), r->damaged);
+		life_adds_up(s);
 		life_end(&d, s);
 	}
 }

@@ -464,7 +464,7 @@ static void try_verb(struct store *s, const struct verb *v)
 		ERRORWATCH_EXPECT(err, &e, NULL, v->name, n);
 		failed = faultsql_failed();
 		faultsql_arm(0, 0, false);
-		life_rests(s);
+		life_adds_up(s);
 		if (!failed) {
 			if (err != ERR_OK || answer != v->answer)
 				fail_msg("%s: error %d, answer %u: %s", v->name, (int)err, (unsigned)answer, e.text);
