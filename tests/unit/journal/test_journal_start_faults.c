@@ -134,10 +134,36 @@ static void a_start_in_which_any_call_fails_counts_once(void **state)
 	spooldir_remove(&d);
 }
 
+/* By who opens the spool and runs no journal. */
+static void a_count_that_fails_is_told(void **state)
+{
+	struct journal_options o = {0};
+	struct store_report report;
+	struct spooldir d;
+	struct store *s = NULL;
+	struct error e = {.code = ERR_OK};
+
+	(void)state;
+	spooldir_make(&d);
+	o.store = spooldir_options(&d);
+	die_with_some_out(&o);
+	assert_int_equal(store_open(&o.store, &s, &report, &e), ERR_OK);
+	faultsql_arm(1, SQLITE_NOMEM, false);
+	assert_int_equal(journal_count_flight(s, d.path, &report, &e), ERR_MEMORY);
+	assert_true(faultsql_failed());
+	faultsql_arm(0, 0, false);
+	assert_int_equal(store_possible_duplicates(s), 0);
+	assert_int_equal(journal_count_flight(s, d.path, &report, &e), ERR_OK);
+	assert_int_equal(store_possible_duplicates(s), OUT);
+	assert_int_equal(store_close(s, &e), ERR_OK);
+	spooldir_remove(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_start_in_which_any_call_fails_counts_once),
+	    cmocka_unit_test(a_count_that_fails_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
