@@ -217,7 +217,7 @@ enum err store_checkpoint(struct store *s, bool force, struct error *e)
 	if (err != ERR_OK)
 		return err;
 	if (s->left)
-		left_sync(s->left); /* what the log could prove besides goes with it */
+		left_sync(s->left, s->durable.commits); /* what the log could prove besides goes with it */
 	FAILPOINT("before_checkpoint");
 	rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &in_log, &written);
 	if (rc != SQLITE_OK) {

@@ -151,8 +151,11 @@ struct store {
 	bool tide_is_dead;
 	struct tide tide; /* as it stood when the spool was opened; not valid: none of ours */
 	struct left *left;
-	bool left_is_behind; /* it does not know yet what came back and was counted */
-	bool came_again;     /* a row was read that had left */
+	bool left_is_behind;   /* it does not know yet what came back and was counted */
+	uint64_t left_knows;   /* what ended in commits up to this one, when the spool was opened; 0: not known */
+	uint64_t last_commits; /* the last one that anything told of when it was opened; 0: nothing did */
+	bool is_exact;         /* when it was opened all that was accepted waited here, or had had its end */
+	bool came_again;       /* a row was read that had left */
 	struct spool_id id;
 	uint32_t tag;     /* of `id` */
 	bool log_is_live; /* it was not empty when the spool was opened: what is committed goes on behind it */
@@ -369,8 +372,14 @@ enum err store_rows_told(struct store *s, struct error *e) MUST_CHECK;
 bool store_left_is_doubtful(const struct left *left, const struct tide *tide);
 /* The tide mark has the counts of after this row, and PATH.left the ids: whatever is older, the difference is exact. */
 bool store_left_knows(const struct store *s, const struct totals *t);
-/* PATH.left as it stands, when a spool is opened. */
-enum err store_left_open(struct store *s, struct store_report *report, struct error *e) MUST_CHECK;
+/* PATH.left as it stands, when a spool is opened; `known`: null, or the counts of this run. */
+enum err store_left_open(struct store *s, const struct totals *known, struct store_report *report,
+                         struct error *e) MUST_CHECK;
+/* Once the ledger is loaded: from which id on it has a bit for whatever had its end. Where all else is here, what is
+ * not had its end, and gets its bit. */
+enum err store_left_begin(struct store *s, struct error *e) MUST_CHECK;
+/* It did not have its end. */
+bool store_left_denies(const struct store *s, uint64_t id);
 /* Of what waits, or is on the shelf, in any database of that tag, how many messages had left. SQLITE_DONE, or the code
  * of what failed. */
 int store_left_among(sqlite3 *db, uint32_t tag, struct left *left, uint64_t *ret);

@@ -10,6 +10,7 @@
 #include "store/store_salvage_internal.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 
 bool store_left_is_doubtful(const struct left *left, const struct tide *tide)
 {
@@ -23,7 +24,21 @@ bool store_left_knows(const struct store *s, const struct totals *t)
 	       s->tide.id + 1 >= t->next_id;
 }
 
-enum err store_left_open(struct store *s, struct store_report *report, struct error *e)
+/* A kill takes nothing that was written, another boot what was not synced. */
+static uint64_t known_commits(const struct store *s, const struct totals *known)
+{
+	const struct tide *t = &s->tide;
+	const bool is_of_boot =
+	    t->is_valid && t->has_more && t->counts[TIDE_BOOT] != 0 && t->counts[TIDE_BOOT] == clock_boot_id();
+
+	if (store_left_is_doubtful(s->left, t) || left_trouble(s->left) != 0)
+		return 0;
+	if (known)
+		return known->commits;
+	return is_of_boot && t->commits > left_synced(s->left) ? t->commits : left_synced(s->left);
+}
+
+enum err store_left_open(struct store *s, const struct totals *known, struct store_report *report, struct error *e)
 {
 	struct note note;
 	enum err err = store_note_get(s, SALVAGE_LEFT, &note, e);
@@ -33,6 +48,7 @@ enum err store_left_open(struct store *s, struct store_report *report, struct er
 	left_close(s->left);
 	s->left = left_open(&s->files, s->id, true);
 	s->left_is_behind = note.is_lost || note.after > left_taken_back(s->left);
+	s->left_knows = known_commits(s, known);
 	if (store_left_is_doubtful(s->left, &s->tide))
 		store_warn(report,
 		           "%s.left, which tells what had left from what is gone, was gone, old, or not what was"
@@ -205,4 +221,101 @@ enum err store_left_note_commit(struct store *s, struct error *e)
 	if (!s->left || !left_takes_back(s->left))
 		return ERR_OK;
 	return store_note_put(s, SALVAGE_LEFT, &(struct note){.after = s->now.commits + 1}, e);
+}
+
+/* What is not here ended: of a block, and between what stands here. */
+struct absent {
+	struct store *s;
+	sqlite3_stmt *stands_alone;
+	uint64_t next;
+	int failed; /* SQLITE_OK: nothing did */
+};
+
+static void note_absent(struct absent *a, uint64_t first, uint64_t last)
+{
+	enum { NOTES_AT_ONCE = 1024 };
+
+	left_note(a->s->left, first, last);
+	if (left_noted(a->s->left).count >= NOTES_AT_ONCE)
+		left_keep(a->s->left, a->s->durable.commits);
+}
+
+static bool stands_alone(struct absent *a, uint64_t id)
+{
+	int rc;
+
+	sql_bind_u64(a->stands_alone, 1, id);
+	rc = sqlite3_step(a->stands_alone);
+	(void)sqlite3_reset(a->stands_alone);
+	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+		a->failed = rc;
+	return rc != SQLITE_DONE;
+}
+
+static void pass(struct absent *a, sqlite3_stmt *st)
+{
+	const uint64_t id = sql_column_u64(st, 0);
+	const uint32_t count = block_count(sqlite3_column_int64(st, 1));
+	struct block_mark mark;
+
+	if (id > a->next)
+		note_absent(a, a->next, id - 1);
+	a->next = id + count > a->next ? id + count : a->next;
+	if (sqlite3_column_type(st, 2) == SQLITE_NULL)
+		return;
+	mark = mark_read(st, 2, id, count, a->s->tag);
+	for (uint64_t i = id; i < id + count; i++)
+		if (block_bit(&mark, i) && !left_has(a->s->left, i) && !stands_alone(a, i))
+			note_absent(a, i, i);
+}
+
+static enum err note_all_absent(struct store *s, struct error *e)
+{
+	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
+	CLEANUP(sql_finish) sqlite3_stmt *alone = NULL;
+	struct absent a = {.s = s, .next = 1};
+	int rc = sqlite3_prepare_v2(
+	    s->db, "SELECT 1 FROM messages WHERE id = ?1 UNION ALL SELECT 1 FROM dead WHERE id = ?1", -1, &alone, NULL);
+
+	a.stands_alone = alone;
+	if (rc == SQLITE_OK)
+		rc = sqlite3_prepare_v2(s->db,
+		                        "SELECT b.id AS at, b.count, p.settled, p.bytes, p.checksum, p.bitmap"
+		                        " FROM blocks AS b LEFT JOIN partial AS p ON p.block_id = b.id"
+		                        " UNION ALL SELECT id, 1, NULL, NULL, NULL, NULL FROM messages"
+		                        " UNION ALL SELECT id, 1, NULL, NULL, NULL, NULL FROM dead ORDER BY at",
+		                        -1, &st, NULL);
+	while (rc == SQLITE_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+		pass(&a, st);
+		rc = a.failed;
+	}
+	if (rc == SQLITE_DONE && a.next < s->durable.next_id)
+		note_absent(&a, a.next, s->durable.next_id - 1);
+	if (rc == SQLITE_DONE)
+		left_keep(s->left, s->durable.commits);
+	else
+		left_forget(s->left);
+	return rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "look for what had left");
+}
+
+enum err store_left_begin(struct store *s, struct error *e)
+{
+	const bool is_whole = left_whole_from(s->left) > 0 && s->last_commits > 0 && s->left_knows >= s->last_commits;
+	enum err err = ERR_OK;
+
+	if (s->is_exact && (!is_whole || left_whole_from(s->left) > 1)) {
+		err = note_all_absent(s, e);
+		if (err == ERR_OK && left_trouble(s->left) == 0)
+			left_be_whole_from(s->left, 1);
+	} else if (!is_whole) {
+		left_be_whole_from(s->left, s->durable.next_id);
+	}
+	return err;
+}
+
+bool store_left_denies(const struct store *s, uint64_t id)
+{
+	const uint64_t from = left_whole_from(s->left);
+
+	return from > 0 && id >= from && !left_has(s->left, id);
 }

@@ -298,7 +298,6 @@ static enum err try_open(struct store *s, bool created, const struct totals *kno
 	enum err err = created ? choose_identity(s, e) : ERR_OK;
 
 	s->tag = s->block->tag = sum_tag_of(s->id);
-
 	if (err == ERR_OK && created)
 		err = create_database(s, e);
 	if (err == ERR_OK && !created) /* first of all: a step of the schema may take a free page */
@@ -553,6 +552,7 @@ enum err store_close(struct store *s, struct error *e)
 		return err;
 	}
 	err = store_put_ledger(s, e);
+	left_sync(s->left, s->durable.commits);
 	if (err == ERR_OK || err == ERR_FULL)
 		rc =
 		    sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, &frames_in_log, &frames_written);

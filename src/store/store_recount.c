@@ -271,19 +271,6 @@ static enum err load_row(struct store *s, bool may_mend, bool *ret_fresh, struct
 	return ERR_OK;
 }
 
-/* Files set aside that are not read yet: what is gone here may be there. */
-static enum err may_come_back(struct store *s, size_t *ret, struct error *e)
-{
-	struct aside_list list;
-	enum err err = asides_find(&s->files, &list, e);
-
-	*ret = 0;
-	for (size_t i = 0; i < list.count; i++)
-		*ret += !list.items[i].is_read;
-	asides_fini(&list);
-	return err;
-}
-
 /*
  * A spool of an older kspool gets its id; what this run commits is told from what any other does. A log goes on with
  * the base that it has; one without a ledger (sqlite3's, in the hands of a person) has none: the row is the file's
@@ -407,8 +394,9 @@ static enum err load_totals(struct store *s, const struct totals *known, bool ma
 	uint64_t lost = 0, waited, before;
 	bool fresh = false, is_told;
 	struct came came = {0};
-	size_t unread = 0, others;
+	uint64_t all, unread = 0, others;
 	enum err err = load_row(s, may_mend && is_small(s), &fresh, t, report, e);
+	const struct totals row = *t;
 
 	/* A row that is old knows nothing of what came to stand lower since. */
 	if (err == ERR_OK && s->tide.is_valid && store_tide_is_ahead(&s->tide, t))
@@ -418,11 +406,12 @@ static enum err load_totals(struct store *s, const struct totals *known, bool ma
 	if (err == ERR_OK && fresh)
 		err = inherit(s, known, t, e);
 	store_ledger_keep_possible(t, &s->tide);
+	s->last_commits = s->tide.is_valid && s->tide.commits > t->commits ? s->tide.commits : t->commits;
 	if (err == ERR_OK && !fresh && (is_small(s) || mended->waits_again > 0 || left_knows_later(s, t)))
 		err = hold_against_rows(s, may_mend, t, &came, report, e);
 	t->possible += mended->possible;
 	if (err == ERR_OK)
-		err = may_come_back(s, &unread, e);
+		err = asides_count(&s->files, &all, &unread, e); /* what is gone here may be there */
 	if (err != ERR_OK)
 		return err;
 	err = store_rows_load(s, t, mended->possible, is_small(s), e);
@@ -438,6 +427,9 @@ static enum err load_totals(struct store *s, const struct totals *known, bool ma
 	before = fresh && others > 0 && store_untold(t) > lost ? store_untold(t) - lost : 0;
 	*ret_expected = unread > 0 ? report->missing_rows - missing + lost + before : 0;
 	waited = fresh ? store_ledger_succeed(t) : 0;
+	s->is_exact = is_small(s) && may_mend && unread == 0 && t->ledger.damaged == 0 &&
+	              t->next_id == s->row.next_id && came.messages == 0 &&
+	              memcmp(&t->ledger, &row.ledger, sizeof row.ledger) == 0;
 	store_lose(s, LOSS_ASIDE, waited, 0, 0);
 	*ret_expected += waited;
 	store_clock_begin(t);
@@ -500,7 +492,7 @@ static enum err load(struct store *s, const struct totals *known, bool may_mend,
 
 enum err store_ledger_load(struct store *s, const struct totals *known, struct store_report *report, struct error *e)
 {
-	enum err err = store_left_open(s, report, e);
+	enum err err = store_left_open(s, known, report, e);
 	const struct store_report before = *report;
 	bool may_mend = true;
 
@@ -515,7 +507,7 @@ enum err store_ledger_load(struct store *s, const struct totals *known, struct s
 	if (err == ERR_OK && s->left_is_behind)
 		left_confirm(s->left, s->durable.commits);
 	s->left_is_behind = false;
-	return err;
+	return err == ERR_OK ? store_left_begin(s, e) : err;
 }
 
 enum err store_count_missing(struct store *s, uint64_t *ret_missing, struct error *e)

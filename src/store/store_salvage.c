@@ -99,6 +99,15 @@ static enum err note_place(struct store *s, struct error *e)
 	                      e);
 }
 
+/* What it becomes later is told from what was read. */
+static enum err note_parts(struct store *s, struct error *e)
+{
+	const struct salvage *v = s->salvage;
+	AUTOFREE char *key = mem_format(SALVAGE_PARTS, v->suffix);
+
+	return store_note_put(s, key, &(struct note){.after = v->parts.file, .rows = v->parts.log, .done = true}, e);
+}
+
 static enum err note_step(struct store *s, bool done, struct error *e)
 {
 	struct salvage *v = s->salvage;
@@ -106,6 +115,8 @@ static enum err note_step(struct store *s, bool done, struct error *e)
 	const bool all = done && v->bad_count == 0;
 	enum err err = store_note_put(s, key, &(struct note){.after = v->page, .rows = v->rows, .done = all}, e);
 
+	if (err == ERR_OK && !v->parts_noted)
+		err = note_parts(s, e);
 	if (err == ERR_OK && v->reached.page > v->page)
 		err = note_place(s, e);
 	for (size_t i = v->bad_noted; i < v->bad_count && err == ERR_OK; i++)
@@ -115,7 +126,7 @@ static enum err note_step(struct store *s, bool done, struct error *e)
 
 /* What a step changes in memory beside the ledger. */
 struct step {
-	uint64_t rows, expected;
+	uint64_t rows, expected, gone;
 	size_t bad;
 	struct place reached;
 };
@@ -128,6 +139,7 @@ static void take_back(struct store *s, const struct step *before)
 	store_rollback(s);
 	v->rows = before->rows;
 	v->expected = before->expected;
+	v->gone = before->gone;
 	v->bad_count = before->bad;
 	v->reached = before->reached;
 	v->page = v->after_page;
@@ -168,7 +180,7 @@ static enum err leave_out(struct store *s, const struct step *before, const stru
 static enum err step(struct store *s, uint32_t max_rows, bool *ret_done, struct error *e)
 {
 	struct salvage *v = s->salvage;
-	const struct step before = {v->rows, v->expected, v->bad_count, v->reached};
+	const struct step before = {v->rows, v->expected, v->gone, v->bad_count, v->reached};
 	const bool again = v->again_count > 0;
 	enum err err = store_begin(s, e);
 
@@ -197,6 +209,7 @@ static enum err step(struct store *s, uint32_t max_rows, bool *ret_done, struct 
 	if (again)
 		v->again_count--;
 	v->bad_noted = v->bad_count;
+	v->parts_noted = true;
 	v->marks_counted = true;
 	v->stop_before = 0;
 	v->after_page = v->page;

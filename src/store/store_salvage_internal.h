@@ -34,11 +34,15 @@ struct place {
 
 struct salvage {
 	char suffix[ASIDE_SUFFIX_BYTES];
+	struct aside_parts parts; /* as they were when it was opened */
+	bool parts_noted;
 	struct pages *pages;
 	uint32_t after_page;
 	bool tolerates; /* a person gave it up: what cannot be read is left out */
 	uint64_t rows;
 	uint64_t expected;
+	uint64_t gone;        /* damaged ones that are nowhere, as far as anything here tells */
+	uint64_t next_id;     /* ids below were given out when it was opened */
 	uint64_t first, last; /* messages that came back in this step */
 	uint64_t step_rows, step_bytes, step_parts;
 	uint64_t room_bytes;    /* that this step may write */
@@ -75,6 +79,7 @@ struct note {
 
 #define SALVAGE_PLACE \
 	"part:%s:" /* a suffix; the next page, and how far it was read: 32 bits of a cell, and of a message */
+#define SALVAGE_PARTS "size:%s:" /* bytes of its database and of its log, when it began to be read */
 #define SALVAGE_EXPECTED "expected"
 #define SALVAGE_POSITIONS "positions"
 #define SALVAGE_KEYS "keys"

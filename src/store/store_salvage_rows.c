@@ -4,7 +4,8 @@
  *
  * Invariants:
  * 1. What waited in a file was counted as damaged when it was set aside, and as expected; each message that comes back
- *    is taken out of both. One that nobody expected is accepted now: the ledger balances whatever comes back.
+ *    is taken out of both. One that nobody expected is taken out of the damaged when PATH.left proves that it had no
+ * end; else it is accepted now: the ledger balances whatever comes back.
  * 2. A row comes back at most once: its id is the key, and what is there stays. Another message of that id gets a new
  *    one.
  * 3. What comes back and may have left before, because the page that says so cannot be read, is a possible duplicate.
@@ -38,15 +39,18 @@ static void count_undamaged(struct store *s)
 		s->now.told = s->now.ledger.damaged;
 }
 
-static void count_in(struct store *s, uint64_t id, uint64_t *counter)
+/* True: as one of the damaged, which it is proven to be. `is_its_own`: the id is not another message's by now. */
+static bool count_in(struct store *s, uint64_t id, bool is_its_own, uint64_t *counter)
 {
 	struct salvage *v = s->salvage;
-	const bool had_left = left_has(s->left, id);
+	const bool had_left = left_has(s->left, id), is_expected = !had_left && v->expected > 0;
+	const bool is_proven = is_its_own && v->gone > 0 && id < v->next_id && store_left_denies(s, id);
 
 	if (had_left)
 		left_note_back(s->left, id);
-	if (!had_left && v->expected > 0 && s->now.ledger.damaged > 0) {
-		v->expected--;
+	if ((is_expected || is_proven) && s->now.ledger.damaged > 0) {
+		v->expected -= is_expected;
+		v->gone -= v->gone > 0;
 		count_undamaged(s);
 	} else if (s->now.ledger.delivered > 0 && (had_left || v->marks_lost > 0 || id < v->counted)) {
 		/* it had left, which is forgotten */
@@ -59,6 +63,7 @@ static void count_in(struct store *s, uint64_t id, uint64_t *counter)
 		s->now.ledger.accepted++;
 	}
 	++*counter;
+	return is_proven;
 }
 
 static void bind_value(sqlite3_stmt *st, int at, const struct stored_value *v)
@@ -146,7 +151,7 @@ static enum err keep_damaged(struct store *s, const struct store_row *row, const
 		err = insert(s, ST_SALVAGE_DAMAGED, row, r, &is_new, e);
 	if (!is_new)
 		return err;
-	count_in(s, row->id, &s->now.ledger.damaged);
+	(void)count_in(s, row->id, sum_tag(row->checksum) == s->tag, &s->now.ledger.damaged);
 	store_lose(s, LOSS_BYTES, 1, row->id, row->id);
 	return ERR_OK;
 }
@@ -222,7 +227,8 @@ static enum err bring_back(struct store *s, struct store_row row, bool is_dead, 
 	const enum store_statement id = is_dead ? ST_SALVAGE_DEAD : ST_SALVAGE_MESSAGE;
 	struct salvage *v = s->salvage;
 	const uint64_t was_id = row.id;
-	bool is_new = false, taken = false, same = false, kept = false;
+	const bool is_tagged = sum_tag(row.checksum) == s->tag;
+	bool is_new = false, taken = false, same = false, kept = false, is_proven = false;
 	enum err err;
 
 	if (!sum_is_ours(row.checksum, v->block->tag)) /* a page of another spool: never a message of this one */
@@ -232,7 +238,7 @@ static enum err bring_back(struct store *s, struct store_row row, bool is_dead, 
 	err = store_is_here(s, &row, is_dead, &taken, &same, e);
 	if (err != ERR_OK || same)
 		return err;
-	if (taken || sum_tag(row.checksum) != s->tag)
+	if (taken || !is_tagged)
 		row_renumber(&row, taken ? s->now.next_id : row.id, s->tag);
 	err = insert(s, id, &row, r, &is_new, e);
 	if (err != ERR_OK || !is_new)
@@ -248,10 +254,11 @@ static enum err bring_back(struct store *s, struct store_row row, bool is_dead, 
 		count_undamaged(s);
 		++*(is_dead ? &s->now.ledger.dead : &s->now.ledger.pending);
 	} else {
-		count_in(s, was_id, is_dead ? &s->now.ledger.dead : &s->now.ledger.pending);
+		is_proven =
+		    count_in(s, was_id, is_tagged && !taken, is_dead ? &s->now.ledger.dead : &s->now.ledger.pending);
 	}
 	if (!left_has(s->left, was_id) &&
-	    (v->is_repeat || pages_map_is_lost(v->pages) || (v->marks_unread && !is_dead)))
+	    ((v->is_repeat && !is_proven) || pages_map_is_lost(v->pages) || (v->marks_unread && !is_dead)))
 		store_count_possible(s, 1);
 	if (is_dead)
 		return ERR_OK;
@@ -292,7 +299,7 @@ static enum err bring_back_block(struct store *s, const struct stored_record *r,
 
 static bool is_note_of_file(const struct stored_value *key)
 {
-	static const char *const words[] = {"pages:", "part:", "bad:"};
+	static const char *const words[] = {"pages:", "part:", "bad:", "size:"};
 	bool found = false;
 
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++)

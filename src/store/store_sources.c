@@ -3,7 +3,8 @@
  *
  * Invariants:
  * 1. `salvage` is null or open; null and `salvage_is_done` says that no file is left that can be read in this run.
- * 2. A file is done when its last page was read, and then has its mark beside it; only then is it not looked at again.
+ * 2. A file is done when its last page was read, and then has its mark beside it; only then is it not looked at again,
+ *    as long as neither it nor its log has more bytes than were there when its reading began.
  * 3. A file that cannot be read ends no start: it is put off, and each start tries again until a person gives it up.
  * 4. A file of another spool is never read.
  */
@@ -31,6 +32,8 @@ void store_salvage_end(struct store *s)
 	free(take(s->salvage));
 	s->salvage_is_done = false;
 }
+
+static uint64_t least(uint64_t a, uint64_t b) { return a < b ? a : b; }
 
 /* How many of the damaged may come back. When the note is damaged: all that nobody has seen, or was told of. */
 static enum err expected_rows(struct store *s, uint64_t *ret, struct error *e)
@@ -225,20 +228,26 @@ static enum err read_place(struct store *s, struct error *e)
 	return err;
 }
 
-static enum err open_source(struct store *s, const char *suffix, const struct source_facts *facts,
-                            const struct note *note, struct error *e)
+static enum err open_source(struct store *s, const char *suffix, const struct aside_parts *parts,
+                            const struct source_facts *facts, const struct note *note, struct error *e)
 {
 	AUTOFREE char *name = mem_format("%s%s", s->files.name, suffix);
 	struct salvage *v = mem_zero(sizeof *v);
 	uint64_t expected;
+	int64_t noted = 0;
 	enum err err = expected_rows(s, &expected, e);
 
+	if (err == ERR_OK)
+		err = store_number(s, STORE_NOTED_SQL, &noted, e);
 	s->salvage = v;
 	(void)snprintf(v->suffix, sizeof v->suffix, "%s", suffix);
+	v->parts = *parts;
 	v->after_page = (uint32_t)note->after;
 	v->marks_counted = note->after > 0;
 	v->rows = note->rows;
 	v->expected = expected;
+	v->gone = s->durable.ledger.damaged - least((uint64_t)noted, s->durable.ledger.damaged);
+	v->next_id = s->durable.next_id;
 	v->is_repeat = note->is_lost;
 	v->most_bytes = UINT64_MAX;
 	v->tolerates = s->tolerates;
@@ -264,7 +273,8 @@ static enum err open_source(struct store *s, const char *suffix, const struct so
 	return err;
 }
 
-static enum err close_source(struct store *s, const char *suffix, uint64_t rows, uint64_t unreadable, struct error *e)
+static enum err close_source(struct store *s, const char *suffix, const struct aside_parts *parts, uint64_t rows,
+                             uint64_t unreadable, struct error *e)
 {
 	char outcome[112];
 	enum err err;
@@ -275,7 +285,7 @@ static enum err close_source(struct store *s, const char *suffix, uint64_t rows,
 		               unreadable);
 	else
 		(void)snprintf(outcome, sizeof outcome, "read to its end, %" PRIu64 " messages came back", rows);
-	err = asides_close(&s->files, suffix, outcome, e);
+	err = asides_close(&s->files, suffix, parts, outcome, e);
 	if (err != ERR_ENVIRONMENT || s->tolerates)
 		return err;
 	store_source_put_off(s, suffix, e); /* the spool has all of it; something is in the way of the word for that */
@@ -296,7 +306,7 @@ enum err store_source_done(struct store *s, struct error *e)
 		store_salvage_end(s);
 		return ERR_OK;
 	}
-	err = close_source(s, v->suffix, v->rows, pages_unreadable(v->pages), e ? e : &local);
+	err = close_source(s, v->suffix, &v->parts, v->rows, pages_unreadable(v->pages), e ? e : &local);
 	store_salvage_end(s);
 	return err;
 }
@@ -331,13 +341,41 @@ static enum err was_done_by_older(struct store *s, const char *suffix, bool *ret
 	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "see what was salvaged");
 }
 
-static enum err look_at_source(struct store *s, const char *suffix, bool *ret, struct error *e)
+/* What cannot be looked at will not have grown. */
+static struct aside_parts parts_of(const struct store *s, const char *suffix)
+{
+	struct aside_parts parts;
+
+	return asides_parts(&s->files, suffix, &parts) ? parts : (struct aside_parts){UINT64_MAX, UINT64_MAX};
+}
+
+/* How far it was read; what is there now and was not then is read, and all with it, from the beginning. */
+static enum err read_note(struct store *s, const char *suffix, const struct aside_parts *parts, struct note *ret,
+                          struct error *e)
 {
 	AUTOFREE char *key = mem_format("pages:%s", suffix);
+	AUTOFREE char *parts_key = mem_format(SALVAGE_PARTS, suffix);
+	struct note before;
+	enum err err = store_note_get(s, key, ret, e);
+
+	if (err == ERR_OK)
+		err = store_note_get(s, parts_key, &before, e);
+	if (err != ERR_OK || !before.done || parts->file == UINT64_MAX ||
+	    !asides_have_grown(parts, &(struct aside_parts){before.after, before.rows}))
+		return err;
+	ret->after = 0;
+	ret->done = false;
+	ret->is_lost = true;
+	return ERR_OK;
+}
+
+static enum err look_at_source(struct store *s, const char *suffix, bool *ret, struct error *e)
+{
+	const struct aside_parts parts = parts_of(s, suffix);
 	struct note note;
 	bool older = false;
 	struct source_facts facts;
-	enum err err = store_note_get(s, key, &note, e);
+	enum err err = read_note(s, suffix, &parts, &note, e);
 
 	*ret = false;
 	if (err == ERR_OK && !note.done)
@@ -345,12 +383,12 @@ static enum err look_at_source(struct store *s, const char *suffix, bool *ret, s
 	if (err != ERR_OK)
 		return err;
 	if (note.done || older)
-		return close_source(s, suffix, note.rows, 0, e);
+		return close_source(s, suffix, &parts, note.rows, 0, e);
 	err = read_facts(s, suffix, &facts, e);
 	if (err == ERR_OK && facts.parts == 0)
-		return asides_close(&s->files, suffix, "of another spool: nothing of it is taken in", e);
+		return asides_close(&s->files, suffix, &parts, "of another spool: nothing of it is taken in", e);
 	*ret = err == ERR_OK;
-	return err == ERR_OK ? open_source(s, suffix, &facts, &note, e) : err;
+	return err == ERR_OK ? open_source(s, suffix, &parts, &facts, &note, e) : err;
 }
 
 /* *ret: this one is being read now. One that cannot be read is put off. */
@@ -369,6 +407,7 @@ static enum err try_source(struct store *s, const char *suffix, bool *ret, struc
 enum err store_source_give_up(struct store *s, const char *suffix, struct error *e)
 {
 	struct error local;
+	const struct aside_parts parts = parts_of(s, suffix);
 	bool is_open = false;
 	enum err err;
 
@@ -377,7 +416,7 @@ enum err store_source_give_up(struct store *s, const char *suffix, struct error 
 	s->tolerates = true;
 	err = look_at_source(s, suffix, &is_open, e ? e : &local);
 	if (store_source_failed(s, err))
-		err = close_source(s, suffix, 0, 0, e ? e : &local);
+		err = close_source(s, suffix, &parts, 0, 0, e ? e : &local);
 	return err;
 }
 

@@ -22,7 +22,6 @@
 
 #define LOG "-wal"
 #define READ ".read"
-
 enum { LOOK_BYTES = 65536 };
 
 static int by_suffix(const void *a, const void *b)
@@ -71,9 +70,7 @@ static bool parse_name(const struct files *f, const char *name, struct aside *re
 
 static void add_one(const struct files *f, struct aside_list *list, const struct aside *found)
 {
-	AUTOFREE char *marker = mem_format("%s" READ, found->suffix);
 	struct aside *item = NULL;
-	struct error ignored;
 
 	for (size_t i = 0; i < list->count && !item; i++)
 		if (strcmp(list->items[i].suffix, found->suffix) == 0)
@@ -91,8 +88,7 @@ static void add_one(const struct files *f, struct aside_list *list, const struct
 	if (item->is_read)
 		return;
 	/* Where it cannot be read, the notes of the database say what was done. */
-	item->is_read = files_get_text(f, marker, item->outcome, sizeof item->outcome, &ignored) == ERR_OK &&
-	                item->outcome[0] != '\0';
+	item->is_read = asides_is_read(f, item->suffix, item->outcome, sizeof item->outcome);
 }
 
 char *asides_name(const struct files *f, const struct aside *a)
@@ -232,13 +228,6 @@ enum err asides_named(const struct files *f, const char *file, char suffix[ASIDE
 	if (err != ERR_OK || found)
 		return err;
 	return error_set(e, ERR_INPUT, "%s is none of the files that were set aside; kspool check lists them", file);
-}
-
-enum err asides_close(const struct files *f, const char *suffix, const char *outcome, struct error *e)
-{
-	AUTOFREE char *marker = mem_format("%s" READ, suffix);
-
-	return files_put_text(f, marker, outcome, e);
 }
 
 enum err asides_print(const struct files *f, struct buf *out, uint64_t *ret_unread, struct error *e)

@@ -2,12 +2,11 @@
  * asides: what was set aside beside a spool, found by its names.
  *
  * What it is: the list of PATH.quarantine-<time> with their logs (read back until PATH.quarantine-<time>.read says that
- * nothing is left to do), of PATH.stranger-<time> and of PATH-wal.damaged-<time>, which are never read back.
- * Promises: 8 (what was set aside is looked for at every start; a person finds all of it by one list).
- * Owner: the list is the caller's, also after an error.
- * Thread: any.
- * Fails: ERR_DISK when the folder cannot be listed.
- * Does not: open a database, or change what was set aside.
+ * nothing is left to do; it names the sizes of both, and what has grown since, or came back, is to be read again), of
+ * PATH.stranger-<time> and of PATH-wal.damaged-<time>, which are never read back. Promises: 8 (what was set aside is
+ * looked for at every start; a person finds all of it by one list). Owner: the list is the caller's, also after an
+ * error. Thread: any. Fails: ERR_DISK when the folder cannot be listed. Does not: open a database, or change what was
+ * set aside.
  */
 #ifndef KSPOOL_STORE_ASIDES_H
 #define KSPOOL_STORE_ASIDES_H
@@ -58,8 +57,20 @@ void asides_trouble(const struct files *f, const struct aside *a, bool whole, ch
 /* The set that a person named by a path, or by its last part; ERR_INPUT: there is none. */
 enum err asides_named(const struct files *f, const char *file, char suffix[ASIDE_SUFFIX_BYTES], bool *ret_is_read,
                       struct error *e) MUST_CHECK;
-/* Nothing is left to do with these files. */
-enum err asides_close(const struct files *f, const char *suffix, const char *outcome, struct error *e) MUST_CHECK;
+/* What there is of a set: bytes of its database and of its log; 0: none. False: one of them cannot be looked at. */
+struct aside_parts {
+	uint64_t file, log;
+};
+bool asides_parts(const struct files *f, const char *suffix, struct aside_parts *ret);
+static inline bool asides_have_grown(const struct aside_parts *now, const struct aside_parts *before)
+{
+	return now->file > before->file || now->log > before->log;
+}
+/* Its marker says that nothing is left to do, with what is there now; the outcome in words. */
+bool asides_is_read(const struct files *f, const char *suffix, char *outcome, size_t size);
+/* Nothing is left to do with these files, of which so much was there. */
+enum err asides_close(const struct files *f, const char *suffix, const struct aside_parts *parts, const char *outcome,
+                      struct error *e) MUST_CHECK;
 /* How many there are, and how many of them are still to be read back. */
 enum err asides_count(const struct files *f, uint64_t *ret_all, uint64_t *ret_unread, struct error *e) MUST_CHECK;
 /*

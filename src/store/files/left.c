@@ -79,6 +79,8 @@ static bool read_head(struct left *l)
 	if (l->is_damaged || l->was_anothers)
 		return false;
 	l->taken_back = get_little(bytes + SLOT_NUMBERS, 8);
+	l->whole_from = get_little(bytes + SLOT_NUMBERS + 8, 8);
+	l->synced = get_little(bytes + SLOT_NUMBERS + 16, 8);
 	return true;
 }
 
@@ -115,7 +117,7 @@ struct left *left_open(const struct files *f, struct spool_id id, bool writes)
 	if (!is_there) {
 		l->count = 0;
 		l->slots = 1;
-		l->commit = 0;
+		l->commit = l->whole_from = l->synced = 0;
 	}
 	if (!is_there && writes && (l->fd >= 0 || l->trouble == 0))
 		begin(l);
@@ -157,10 +159,24 @@ uint64_t left_commit(const struct left *l) { return l->commit; }
 
 uint64_t left_taken_back(const struct left *l) { return l->taken_back; }
 
-void left_sync(const struct left *l)
+uint64_t left_whole_from(const struct left *l) { return l->whole_from; }
+
+uint64_t left_synced(const struct left *l) { return l->synced; }
+
+void left_sync(struct left *l, uint64_t commit)
 {
-	if (l->fd >= 0)
-		(void)fdatasync(l->fd);
+	if (l->fd < 0 || l->synced == commit || fdatasync(l->fd) != 0 || l->is_behind)
+		return;
+	l->synced = commit;
+	left_write_head(l);
+}
+
+void left_be_whole_from(struct left *l, uint64_t id)
+{
+	if (l->whole_from == id || (l->fd >= 0 && fdatasync(l->fd) != 0))
+		return;
+	l->whole_from = id;
+	left_write_head(l);
 }
 
 /* Looking */
@@ -268,6 +284,10 @@ static bool write_all(struct left *l)
 			left_write_part(l, &l->loaded[i]);
 			all &= !l->loaded[i].is_dirty;
 		}
+	if (l->is_behind != !all) {
+		l->is_behind = !all;
+		left_write_head(l);
+	}
 	if (!all || l->head_is_due)
 		return false;
 	left_free_slots(l);

@@ -6,14 +6,15 @@
  * behind it what is gone: counts cannot tell these apart, ids can. It costs a bit a message while older ones wait, and
  * nothing where all below have left.
  * The file is slots of 4096 bytes, each with u32le CRC-32C of the bytes before it at its end and the spool's id in two
- * halves (u64le) at byte 8. The first: "ksleft01", and at byte 24 u64le commit that last took something back. Any
- * other: "kspart01", and at byte 24 as u64le: number, how many parts after it are all ones, commit that wrote it last;
- * at byte 48 the bits of the ids number * 32256 + 1 and following, the lowest bit first. A part that is not there, nor
- * all ones behind another, has no bit. Of two of one number the later commit counts. Promises: 8, 9 (what is gone is
- * told from what came back). It is never ahead of the database, as PATH.tide: written after each commit, without a
- * sync, so that after a power cut it may know less, and never more. Owner: whoever opened it. Thread: the store's.
+ * halves (u64le) at byte 8. The first: "ksleft01", and at byte 24 as u64le: the commit that last took something back,
+ * left_whole_from, left_synced. Any other: "kspart01", and at byte 24 as u64le: number, how many parts after it are all
+ * ones, commit that wrote it last; at byte 48 the bits of the ids number * 32256 + 1 and following, the lowest bit
+ * first. A part that is not there, nor all ones behind another, has no bit. Of two of one number the later commit
+ * counts. Promises: 8, 9 (what is gone is told from what came back). It is never ahead of the database, as PATH.tide:
+ * written after each commit, without a sync, so that after a power cut it may know less, and never more. Owner: whoever
+ * opened it. Thread: the store's.
  * Fails: never: what cannot be read or written is known to be missing (left_trouble), and nothing is proven by a bit
- * that is not set. Does not: decide what becomes of a message.
+ * that is not set, but where the file is whole. Does not: decide what becomes of a message.
  */
 #ifndef KSPOOL_STORE_FILES_LEFT_H
 #define KSPOOL_STORE_FILES_LEFT_H
@@ -47,8 +48,16 @@ uint64_t left_highest(struct left *l);
 /* What could not be written is tried again; and where another file stands under its name it is written there once more.
  */
 void left_look(struct left *l);
-/* Makes durable what is written; best effort. */
-void left_sync(const struct left *l);
+/* Makes durable what is written, of commits up to this one; best effort. */
+void left_sync(struct left *l, uint64_t commit);
+/*
+ * Every message from this id on that had its end, in commits that are known here, has a bit; 0: of none is that known.
+ * Whoever opens it says whether later commits may have ended some: up to left_synced none did, whatever the machine
+ * went through since.
+ */
+uint64_t left_whole_from(const struct left *l);
+uint64_t left_synced(const struct left *l);
+void left_be_whole_from(struct left *l, uint64_t id);
 /* The commit that wrote last, and the last one that took something back, as the file has it; 0: none. */
 uint64_t left_commit(const struct left *l);
 uint64_t left_taken_back(const struct left *l);

@@ -71,6 +71,8 @@ void left_write_head(struct left *l)
 
 	memcpy(bytes, left_head_magic, sizeof left_head_magic);
 	put_little(bytes + SLOT_NUMBERS, l->taken_back, 8);
+	put_little(bytes + SLOT_NUMBERS + 8, l->is_behind ? 0 : l->whole_from, 8);
+	put_little(bytes + SLOT_NUMBERS + 16, l->synced, 8);
 	l->head_is_due = !left_write_slot(l, 0, bytes);
 }
 
@@ -114,6 +116,12 @@ bool left_read_slot(struct left *l, uint32_t slot, unsigned char bytes[SLOT_BYTE
 	return count == SLOT_BYTES;
 }
 
+static void lack_some(struct left *l)
+{
+	l->head_is_due |= l->whole_from > 0;
+	l->whole_from = 0;
+}
+
 /* The part with its bits; those that cannot be read are none. */
 struct loaded *left_load(struct left *l, struct part *p)
 {
@@ -130,6 +138,8 @@ struct loaded *left_load(struct left *l, struct part *p)
 	}
 	if (b->used > 0 && b->is_dirty)
 		left_write_part(l, b);
+	if (b->used > 0 && b->is_dirty)
+		lack_some(l);
 	*b = (struct loaded){.number = p->number, .used = ++l->uses};
 	if (p->ones == 0)
 		return b;
@@ -138,6 +148,8 @@ struct loaded *left_load(struct left *l, struct part *p)
 	else if (left_read_slot(l, p->slot, bytes) && left_is_slot(bytes, left_part_magic) &&
 	         get_little(bytes + SLOT_NUMBERS, 8) == p->number)
 		memcpy(b->bits, bytes + SLOT_BITS, PART_BYTES);
+	else
+		lack_some(l);
 	p->ones = left_ones(b->bits, 0, PART_IDS - 1);
 	return b;
 }

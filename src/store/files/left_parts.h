@@ -52,6 +52,8 @@ struct left {
 	bool was_anothers, is_damaged;
 	bool head_is_due;
 	uint64_t taken_back, commit;
+	uint64_t whole_from, synced;
+	bool is_behind;       /* some of it could not be written: the file is not whole */
 	uint64_t unconfirmed; /* took something back, and was not written whole yet; 0: none */
 	struct part *parts;
 	size_t count;

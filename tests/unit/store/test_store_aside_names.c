@@ -164,6 +164,31 @@ static void a_database_and_its_log_are_one(void **state)
 		}
 }
 
+/* A part that came since, or grew, is to be read; one that is gone, or smaller, was. */
+static void what_has_grown_is_read_again(void **state)
+{
+	static const struct {
+		struct aside_parts parts;
+		bool is_read;
+	} cases[] = {{{3, 4}, true},
+	             {{2, 4}, false},
+	             {{3, 3}, false},
+	             {{3, 0}, false},
+	             {{0, 4}, false},
+	             {{5, 5}, true},
+	             {{UINT64_MAX, UINT64_MAX}, true}};
+
+	(void)state;
+	put(NEW, "123");
+	put(NEW "-wal", "1234");
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		assert_int_equal(asides_close(&f, NEW, &cases[i].parts, "done with", &e), ERR_OK);
+		expect_sets(cases[i].is_read ? NEW " quarantine FLR done with\n" : NEW " quarantine FL done with\n");
+	}
+	put(NEW ".read", "as older ones say");
+	expect_sets(NEW " quarantine FLR as older ones say\n");
+}
+
 /* By a path, or its last part; by its log; not by what is no set, or is not there. */
 static void a_person_names_a_set(void **state)
 {
@@ -182,10 +207,12 @@ static void a_person_names_a_set(void **state)
 	    {"spool.db.quarantine-20260103T000000Z-000", NULL, false},
 	};
 
+	const struct aside_parts parts = {.file = 1};
+
 	(void)state;
 	put(OLD, "x");
 	put(NEW, "x");
-	assert_int_equal(asides_close(&f, NEW, "done with", &e), ERR_OK);
+	assert_int_equal(asides_close(&f, NEW, &parts, "done with", &e), ERR_OK);
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		char suffix[ASIDE_SUFFIX_BYTES] = "";
 		bool is_read = !cases[i].is_read;
@@ -331,6 +358,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(names_that_are_none, begin, end),
 	    cmocka_unit_test_setup_teardown(each_name_is_what_it_says, begin, end),
 	    cmocka_unit_test_setup_teardown(a_database_and_its_log_are_one, begin, end),
+	    cmocka_unit_test_setup_teardown(what_has_grown_is_read_again, begin, end),
 	    cmocka_unit_test_setup_teardown(a_person_names_a_set, begin, end),
 	    cmocka_unit_test_setup_teardown(a_new_name_is_free, begin, end),
 	    cmocka_unit_test_setup_teardown(halves_are_swept_away, begin, end),

@@ -134,7 +134,7 @@ static void what_is_in_the_way_stays(void **state)
 		set(&p, 50000, 50000);
 		keep(&p);
 		left_look(p.left);
-		left_sync(p.left);
+		left_sync(p.left, p.commit);
 		assert_true(left_has(p.left, 50000));
 		assert_false(left_has(p.left, 7));
 		after = spooldir_load(path, &bytes_after);
@@ -187,10 +187,60 @@ static void left_sync_reaches_the_disk(void **state)
 	set(&p, 1, 50);
 	keep(&p);
 	faultfs_arm(FAULTFS_SYNC, 1, EIO, false);
-	left_sync(p.left);
+	left_sync(p.left, p.commit);
 	assert_int_equal(faultfs_failed(), 1);
 	assert_non_null(strstr(faultfs_what(), ".left"));
 	faultfs_arm(0, 0, 0, false);
+	place_close(&p);
+}
+
+/* A part of it could not be written: a later run, that knows what is there alone, must not take it for all. */
+static void what_lacks_a_part_is_not_whole(void **state)
+{
+	struct place p;
+
+	(void)state;
+	place_open(&p);
+	left_be_whole_from(p.left, 1);
+	set(&p, 1, 100);
+	keep(&p);
+	open_left(&p, ours);
+	assert_int_equal(left_whole_from(p.left), 1);
+	set(&p, 101, 102);
+	set(&p, 40000, 40000);
+	faultfs_arm(FAULTFS_WRITE, 2, ENOSPC, false);
+	keep(&p);
+	assert_int_equal(faultfs_failed(), 1);
+	faultfs_arm(0, 0, 0, false);
+	assert_int_equal(left_whole_from(p.left), 1);
+	left_close(p.left);
+	p.left = left_open(&p.files, ours, false);
+	assert_true(left_has(p.left, 101) != left_has(p.left, 40000));
+	assert_int_equal(left_commit(p.left), p.commit);
+	assert_int_equal(left_whole_from(p.left), 0);
+	place_close(&p);
+}
+
+/* Until it can be. */
+static void what_is_written_later_is_whole_again(void **state)
+{
+	struct place p;
+
+	(void)state;
+	place_open(&p);
+	left_be_whole_from(p.left, 7);
+	set(&p, 10, 100);
+	faultfs_arm(FAULTFS_WRITE, 1, ENOSPC, false);
+	keep(&p);
+	faultfs_arm(0, 0, 0, false);
+	left_sync(p.left, p.commit);
+	assert_int_equal(left_synced(p.left), 0);
+	left_look(p.left);
+	left_sync(p.left, p.commit);
+	open_left(&p, ours);
+	compare(&p);
+	assert_int_equal(left_whole_from(p.left), 7);
+	assert_int_equal(left_synced(p.left), p.commit);
 	place_close(&p);
 }
 
@@ -308,6 +358,8 @@ int main(void)
 	    cmocka_unit_test(what_is_in_the_way_stays),
 	    cmocka_unit_test(a_dead_sector_ends_the_file),
 	    cmocka_unit_test(left_sync_reaches_the_disk),
+	    cmocka_unit_test(what_lacks_a_part_is_not_whole),
+	    cmocka_unit_test(what_is_written_later_is_whole_again),
 	    cmocka_unit_test(what_is_taken_back_is_synced_before_it_is_said),
 	    cmocka_unit_test(what_is_taken_back_is_said_when_all_is_written),
 	    cmocka_unit_test(a_kill_at_any_write_makes_no_bit),
