@@ -223,21 +223,27 @@ enum err store_left_note_commit(struct store *s, struct error *e)
 	return store_note_put(s, SALVAGE_LEFT, &(struct note){.after = s->now.commits + 1}, e);
 }
 
-/* What is not here ended: of a block, and between what stands here. */
+/* What is neither here nor kept as damaged, of a block and between what stands here. */
 struct absent {
 	struct store *s;
 	sqlite3_stmt *stands_alone;
 	uint64_t next;
-	int failed; /* SQLITE_OK: nothing did */
+	uint64_t unknown; /* that have no bit */
+	bool notes;       /* that they ended */
+	int failed;       /* SQLITE_OK: nothing did */
 };
 
-static void note_absent(struct absent *a, uint64_t first, uint64_t last)
+static void meet_absent(struct absent *a, uint64_t first, uint64_t last)
 {
 	enum { NOTES_AT_ONCE = 1024 };
+	struct store *s = a->s;
 
-	left_note(a->s->left, first, last);
-	if (left_noted(a->s->left).count >= NOTES_AT_ONCE)
-		left_keep(a->s->left, a->s->durable.commits);
+	a->unknown += last - first + 1 - left_count(s->left, first, last);
+	if (!a->notes)
+		return;
+	left_note(s->left, first, last);
+	if (left_noted(s->left).count >= NOTES_AT_ONCE)
+		left_keep(s->left, s->durable.commits);
 }
 
 static bool stands_alone(struct absent *a, uint64_t id)
@@ -259,23 +265,25 @@ static void pass(struct absent *a, sqlite3_stmt *st)
 	struct block_mark mark;
 
 	if (id > a->next)
-		note_absent(a, a->next, id - 1);
+		meet_absent(a, a->next, id - 1);
 	a->next = id + count > a->next ? id + count : a->next;
 	if (sqlite3_column_type(st, 2) == SQLITE_NULL)
 		return;
 	mark = mark_read(st, 2, id, count, a->s->tag);
 	for (uint64_t i = id; i < id + count; i++)
 		if (block_bit(&mark, i) && !left_has(a->s->left, i) && !stands_alone(a, i))
-			note_absent(a, i, i);
+			meet_absent(a, i, i);
 }
 
-static enum err note_all_absent(struct store *s, struct error *e)
+static enum err pass_all(struct store *s, bool notes, uint64_t *ret_unknown, struct error *e)
 {
 	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
 	CLEANUP(sql_finish) sqlite3_stmt *alone = NULL;
-	struct absent a = {.s = s, .next = 1};
-	int rc = sqlite3_prepare_v2(
-	    s->db, "SELECT 1 FROM messages WHERE id = ?1 UNION ALL SELECT 1 FROM dead WHERE id = ?1", -1, &alone, NULL);
+	struct absent a = {.s = s, .next = 1, .notes = notes};
+	int rc = sqlite3_prepare_v2(s->db,
+	                            "SELECT 1 FROM messages WHERE id = ?1 UNION ALL SELECT 1 FROM dead WHERE id = ?1"
+	                            " UNION ALL SELECT 1 FROM damaged WHERE id = ?1",
+	                            -1, &alone, NULL);
 
 	a.stands_alone = alone;
 	if (rc == SQLITE_OK)
@@ -283,34 +291,61 @@ static enum err note_all_absent(struct store *s, struct error *e)
 		                        "SELECT b.id AS at, b.count, p.settled, p.bytes, p.checksum, p.bitmap"
 		                        " FROM blocks AS b LEFT JOIN partial AS p ON p.block_id = b.id"
 		                        " UNION ALL SELECT id, 1, NULL, NULL, NULL, NULL FROM messages"
-		                        " UNION ALL SELECT id, 1, NULL, NULL, NULL, NULL FROM dead ORDER BY at",
+		                        " UNION ALL SELECT id, 1, NULL, NULL, NULL, NULL FROM dead"
+		                        " UNION ALL SELECT id, 1, NULL, NULL, NULL, NULL FROM damaged ORDER BY at",
 		                        -1, &st, NULL);
 	while (rc == SQLITE_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
 		pass(&a, st);
 		rc = a.failed;
 	}
 	if (rc == SQLITE_DONE && a.next < s->durable.next_id)
-		note_absent(&a, a.next, s->durable.next_id - 1);
+		meet_absent(&a, a.next, s->durable.next_id - 1);
 	if (rc == SQLITE_DONE)
 		left_keep(s->left, s->durable.commits);
 	else
 		left_forget(s->left);
+	*ret_unknown = a.unknown;
 	return rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "look for what had left");
+}
+
+/*
+ * Nothing is missing but what is counted as damaged. What has no bit is either: as many as that, or some of the bits
+ * are missing. Where nothing is damaged all of these ended. Else which ones did is not known: of a file that was lost
+ * it is better to be told of a damaged message as one that may come twice than to take what comes back for what is
+ * gone.
+ */
+static enum err fill(struct store *s, bool is_whole, bool was_lost, struct error *e)
+{
+	int64_t noted = 0;
+	uint64_t gone, unknown = 0;
+	enum err err = store_number(s, STORE_NOTED_SQL, &noted, e);
+
+	if (err == ERR_OK)
+		err = pass_all(s, false, &unknown, e);
+	if (err != ERR_OK)
+		return err;
+	gone = s->durable.ledger.damaged - least((uint64_t)noted, s->durable.ledger.damaged);
+	if (unknown > gone && (gone == 0 || was_lost))
+		err = pass_all(s, true, &unknown, e);
+	if (err != ERR_OK || left_trouble(s->left) != 0)
+		return err;
+	if (gone == 0 || unknown == 0 || unknown == gone)
+		left_be_whole_from(s->left, 1);
+	else if (!is_whole)
+		left_be_whole_from(s->left, s->durable.next_id);
+	return ERR_OK;
 }
 
 enum err store_left_begin(struct store *s, struct error *e)
 {
-	const bool is_whole = left_whole_from(s->left) > 0 && s->last_commits > 0 && s->left_knows >= s->last_commits;
-	enum err err = ERR_OK;
+	const bool was_lost = left_whole_from(s->left) == 0;
+	const bool is_whole = !was_lost && s->last_commits > 0 && s->left_knows >= s->last_commits;
 
-	if (s->is_exact && (!is_whole || left_whole_from(s->left) > 1)) {
-		err = note_all_absent(s, e);
-		if (err == ERR_OK && left_trouble(s->left) == 0)
-			left_be_whole_from(s->left, 1);
-	} else if (!is_whole) {
+	if (s->is_exact && (!is_whole || left_whole_from(s->left) > 1))
+		return fill(s, is_whole, was_lost, e);
+	if (!is_whole)
 		left_be_whole_from(s->left, s->durable.next_id);
-	}
-	return err;
+	return ERR_OK;
 }
 
 bool store_left_denies(const struct store *s, uint64_t id)

@@ -427,8 +427,7 @@ static enum err load_totals(struct store *s, const struct totals *known, bool ma
 	before = fresh && others > 0 && store_untold(t) > lost ? store_untold(t) - lost : 0;
 	*ret_expected = unread > 0 ? report->missing_rows - missing + lost + before : 0;
 	waited = fresh ? store_ledger_succeed(t) : 0;
-	s->is_exact = is_small(s) && may_mend && unread == 0 && t->ledger.damaged == 0 &&
-	              t->next_id == s->row.next_id && came.messages == 0 &&
+	s->is_exact = is_small(s) && may_mend && unread == 0 && t->next_id == s->row.next_id && came.messages == 0 &&
 	              memcmp(&t->ledger, &row.ledger, sizeof row.ledger) == 0;
 	store_lose(s, LOSS_ASIDE, waited, 0, 0);
 	*ret_expected += waited;

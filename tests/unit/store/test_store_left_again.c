@@ -219,6 +219,36 @@ static void what_is_lost_and_what_is_back_are_told_apart(void **state)
 	assert_true(sums[0] > 200 && sums[1] > 300);
 }
 
+/* A run in which the spool was sound has made it anew: it knows as much as the one that was lost, some being damaged or
+ * none. */
+static void one_made_anew_knows_as_much(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < 2 * sizeof harms / sizeof *harms; i++) {
+		const struct harm *h = &harms[i / 2];
+		struct store_report report;
+		uint64_t lost, again;
+		struct spooldir d;
+		struct store *s;
+
+		make(&d);
+		if (i % 2 == 1) {
+			run_sql(&d, "DELETE FROM blocks WHERE id BETWEEN 205 AND 215;"
+			            " DELETE FROM partial WHERE block_id BETWEEN 205 AND 215");
+			life_close(life_open(&d, NULL));
+		}
+		assert_int_equal(unlink(spooldir_file(&d, ".left")), 0);
+		life_close(life_open(&d, NULL));
+		do_harm(&d, h);
+		s = life_open(&d, &report);
+		compare(s, &lost, &again);
+		assert_true(i % 2 == 0 || lost >= 5);
+		expect(s, h, lost, again);
+		life_close(s);
+		spooldir_remove(&d);
+	}
+}
+
 /* First pages of tables, and of the file, as they were at the stop before, one by one and together. */
 static void pages_of_an_earlier_time(void **state)
 {
@@ -512,6 +542,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_is_lost_and_what_is_back_are_told_apart),
+	    cmocka_unit_test(one_made_anew_knows_as_much),
 	    cmocka_unit_test(pages_of_an_earlier_time),
 	    cmocka_unit_test(a_large_spool_is_counted_when_one_comes_back),
 	    cmocka_unit_test(the_shelf_of_an_earlier_time),
