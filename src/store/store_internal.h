@@ -154,6 +154,7 @@ struct store {
 	bool left_is_behind;   /* it does not know yet what came back and was counted */
 	uint64_t left_knows;   /* what ended in commits up to this one, when the spool was opened; 0: not known */
 	uint64_t last_commits; /* the last one that anything told of when it was opened; 0: nothing did */
+	bool is_uncounted;     /* it was new when it was opened, and nothing told what was accepted before */
 	bool is_exact;         /* when it was opened all that was accepted waited here, or had had its end */
 	bool came_again;       /* a row was read that had left */
 	struct spool_id id;
@@ -378,6 +379,10 @@ enum err store_left_open(struct store *s, const struct totals *known, struct sto
 /* Once the ledger is loaded: from which id on it has a bit for whatever had its end. Where all else is here, what is
  * not had its end, and gets its bit. */
 enum err store_left_begin(struct store *s, struct error *e) MUST_CHECK;
+/* A spool that began without counts beside files that were set aside, once all of these are read: an id that did not
+ * come back, and had no end, was a message that is gone. */
+enum err store_left_note_uncounted(struct store *s, uint64_t from_id, struct error *e) MUST_CHECK;
+enum err store_left_count_uncounted(struct store *s, struct error *e) MUST_CHECK;
 /* It did not have its end. */
 bool store_left_denies(const struct store *s, uint64_t id);
 /* Of what waits, or is on the shelf, in any database of that tag, how many messages had left. SQLITE_DONE, or the code

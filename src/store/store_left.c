@@ -227,7 +227,7 @@ enum err store_left_note_commit(struct store *s, struct error *e)
 struct absent {
 	struct store *s;
 	sqlite3_stmt *stands_alone;
-	uint64_t next;
+	uint64_t from, next;
 	uint64_t unknown; /* that have no bit */
 	bool notes;       /* that they ended */
 	int failed;       /* SQLITE_OK: nothing did */
@@ -270,16 +270,16 @@ static void pass(struct absent *a, sqlite3_stmt *st)
 	if (sqlite3_column_type(st, 2) == SQLITE_NULL)
 		return;
 	mark = mark_read(st, 2, id, count, a->s->tag);
-	for (uint64_t i = id; i < id + count; i++)
+	for (uint64_t i = id < a->from ? a->from : id; i < id + count; i++)
 		if (block_bit(&mark, i) && !left_has(a->s->left, i) && !stands_alone(a, i))
 			meet_absent(a, i, i);
 }
 
-static enum err pass_all(struct store *s, bool notes, uint64_t *ret_unknown, struct error *e)
+static enum err pass_all(struct store *s, uint64_t from, bool notes, uint64_t *ret_unknown, struct error *e)
 {
 	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
 	CLEANUP(sql_finish) sqlite3_stmt *alone = NULL;
-	struct absent a = {.s = s, .next = 1, .notes = notes};
+	struct absent a = {.s = s, .from = from, .next = from, .notes = notes};
 	int rc = sqlite3_prepare_v2(s->db,
 	                            "SELECT 1 FROM messages WHERE id = ?1 UNION ALL SELECT 1 FROM dead WHERE id = ?1"
 	                            " UNION ALL SELECT 1 FROM damaged WHERE id = ?1",
@@ -300,9 +300,9 @@ static enum err pass_all(struct store *s, bool notes, uint64_t *ret_unknown, str
 	}
 	if (rc == SQLITE_DONE && a.next < s->durable.next_id)
 		meet_absent(&a, a.next, s->durable.next_id - 1);
-	if (rc == SQLITE_DONE)
+	if (rc == SQLITE_DONE && notes)
 		left_keep(s->left, s->durable.commits);
-	else
+	else if (notes)
 		left_forget(s->left);
 	*ret_unknown = a.unknown;
 	return rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "look for what had left");
@@ -321,12 +321,12 @@ static enum err fill(struct store *s, bool is_whole, bool was_lost, struct error
 	enum err err = store_number(s, STORE_NOTED_SQL, &noted, e);
 
 	if (err == ERR_OK)
-		err = pass_all(s, false, &unknown, e);
+		err = pass_all(s, 1, false, &unknown, e);
 	if (err != ERR_OK)
 		return err;
 	gone = s->durable.ledger.damaged - least((uint64_t)noted, s->durable.ledger.damaged);
 	if (unknown > gone && (gone == 0 || was_lost))
-		err = pass_all(s, true, &unknown, e);
+		err = pass_all(s, 1, true, &unknown, e);
 	if (err != ERR_OK || left_trouble(s->left) != 0)
 		return err;
 	if (gone == 0 || unknown == 0 || unknown == gone)
@@ -346,6 +346,38 @@ enum err store_left_begin(struct store *s, struct error *e)
 	if (!is_whole)
 		left_be_whole_from(s->left, s->durable.next_id);
 	return ERR_OK;
+}
+
+enum err store_left_note_uncounted(struct store *s, uint64_t from_id, struct error *e)
+{
+	return store_note_put(s, SALVAGE_UNCOUNTED, &(struct note){.after = from_id, .done = true}, e);
+}
+
+/* In a group of its own. */
+static enum err count_uncounted(struct store *s, uint64_t unknown, struct error *e)
+{
+	enum err err = store_begin(s, e);
+
+	if (err == ERR_OK)
+		err = store_note_put(s, SALVAGE_UNCOUNTED, &(struct note){.done = false}, e);
+	if (err != ERR_OK)
+		return err;
+	s->now.ledger.accepted += unknown;
+	s->now.ledger.damaged += unknown;
+	store_lose(s, LOSS_ROWS, unknown, 0, 0);
+	return store_commit(s, e);
+}
+
+enum err store_left_count_uncounted(struct store *s, struct error *e)
+{
+	struct note note;
+	uint64_t unknown = 0;
+	enum err err = store_note_get(s, SALVAGE_UNCOUNTED, &note, e);
+
+	if (err != ERR_OK || !note.done)
+		return err;
+	err = pass_all(s, note.after, false, &unknown, e);
+	return err == ERR_OK ? count_uncounted(s, unknown, e) : err;
 }
 
 bool store_left_denies(const struct store *s, uint64_t id)

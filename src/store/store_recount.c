@@ -427,6 +427,7 @@ static enum err load_totals(struct store *s, const struct totals *known, bool ma
 	before = fresh && others > 0 && store_untold(t) > lost ? store_untold(t) - lost : 0;
 	*ret_expected = unread > 0 ? report->missing_rows - missing + lost + before : 0;
 	waited = fresh ? store_ledger_succeed(t) : 0;
+	s->is_uncounted = fresh && unread > 0 && s->last_commits == 0;
 	s->is_exact = is_small(s) && may_mend && unread == 0 && t->next_id == s->row.next_id && came.messages == 0 &&
 	              memcmp(&t->ledger, &row.ledger, sizeof row.ledger) == 0;
 	store_lose(s, LOSS_ASIDE, waited, 0, 0);
@@ -483,6 +484,8 @@ static enum err load(struct store *s, const struct totals *known, bool may_mend,
 		err = store_merge_begin(s, e);
 	if (err == ERR_OK && expected > 0)
 		err = store_salvage_expect_more(s, expected, e);
+	if (err == ERR_OK && s->is_uncounted)
+		err = store_left_note_uncounted(s, t.next_id, e);
 	if (err == ERR_OK)
 		err = store_commit(s, e);
 	s->mend_is_due &= err != ERR_OK;

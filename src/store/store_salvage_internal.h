@@ -80,6 +80,7 @@ struct note {
 #define SALVAGE_PLACE \
 	"part:%s:" /* a suffix; the next page, and how far it was read: 32 bits of a cell, and of a message */
 #define SALVAGE_PARTS "size:%s:" /* bytes of its database and of its log, when it began to be read */
+#define SALVAGE_UNCOUNTED "uncounted"
 #define SALVAGE_EXPECTED "expected"
 #define SALVAGE_POSITIONS "positions"
 #define SALVAGE_KEYS "keys"

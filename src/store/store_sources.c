@@ -455,6 +455,8 @@ enum err store_source_next(struct store *s, struct error *e)
 			err = try_source(s, list.items[i].suffix, &found, e);
 	asides_fini(&list);
 	if (err == ERR_OK && !found && s->put_off_count == 0)
+		err = store_left_count_uncounted(s, e);
+	if (err == ERR_OK && !found && s->put_off_count == 0)
 		err = expect_nothing(s, e);
 	s->salvage_is_done = err == ERR_OK && !found;
 	s->mend_is_due |= s->salvage_is_done && store_rows_are_untold(s);

@@ -74,6 +74,15 @@ static void make(struct spooldir *d, bool clean)
 	stop(s, clean);
 }
 
+static int root_of_ledger(const struct spooldir *d)
+{
+	struct store *s = life_open(d, NULL);
+	const int64_t root = life_number(s, "SELECT rootpage FROM sqlite_schema WHERE name = 'ledger'");
+
+	store_abandon(s);
+	return (int)root;
+}
+
 static void read_back(struct store *s)
 {
 	struct error e;
@@ -311,6 +320,49 @@ static void a_file_that_is_newer_than_what_lies_beside_it(void **state)
 	life_end(&d, s);
 }
 
+/* Neither its ledger nor the tide mark, and one page more, or none: ids alone tell what did not come back. */
+static void a_file_without_any_count(void **state)
+{
+	uint64_t pages = 1, holes = 0;
+
+	(void)state;
+	for (size_t page = 1; page <= pages; page++) {
+		struct spooldir d;
+		struct store *s;
+		struct store_ledger l;
+		uint64_t back, given;
+		size_t count, ledger;
+		unsigned char *bytes;
+
+		make(&d, true);
+		ledger = (size_t)root_of_ledger(&d) - 1;
+		assert_int_equal(unlink(spooldir_file(&d, ".tide")), 0);
+		bytes = spooldir_load(d.path, &count);
+		pages = count / 4096;
+		memset(bytes, 0xa5, 100);
+		memset(bytes + ledger * 4096, 0xa5, 4096);
+		if (page > 1)
+			memset(bytes + (page - 1) * 4096, 0xa5, 4096);
+		spooldir_store(d.path, bytes, count);
+		free(bytes);
+		s = start(&d);
+		back = (uint64_t)life_number(
+		    s, "SELECT count(*) FROM (SELECT id FROM messages UNION ALL SELECT id FROM dead) WHERE id > 120");
+		given = store_next_id(s) - 1;
+		l = *store_ledger(s);
+		if (l.accepted != given || l.damaged != given - LEFT - back)
+			fail_msg("page %zu: accepted %" PRIu64 " of %" PRIu64 " delivered %" PRIu64 " damaged %" PRIu64,
+			         page, l.accepted, given, l.delivered, l.damaged);
+		assert_true(page > 1 || back == WAIT + DEAD);
+		holes += given - LEFT - back;
+		life_close(s);
+		s = start(&d);
+		assert_int_equal(store_ledger(s)->accepted, given);
+		life_end(&d, s);
+	}
+	assert_true(holes > 50);
+}
+
 /* Other names, and fewer bytes, are no reason to read a set again. */
 static void what_a_person_removes_is_not_read_again(void **state)
 {
@@ -340,6 +392,7 @@ int main(void)
 	    cmocka_unit_test(what_does_not_come_back_stays_damaged),
 	    cmocka_unit_test(only_what_is_known_to_be_whole_proves),
 	    cmocka_unit_test(a_file_that_is_newer_than_what_lies_beside_it),
+	    cmocka_unit_test(a_file_without_any_count),
 	    cmocka_unit_test(what_a_person_removes_is_not_read_again),
 	};
 
