@@ -80,6 +80,8 @@ void model_start_harmed(struct model *m);
 enum err model_read_harmed(struct model *m, struct error *e);
 void model_repair(struct model *m);
 void model_behead(struct model *m);
+/* `keys`: so many had it, and no note of a copy that was taken in. */
+void model_take_away(struct model *m, uint64_t keys);
 void model_close(struct model *m);
 /*
  * A life of so many random verbs, each compared; before it succeeds most fail at some call of SQLite, which must be

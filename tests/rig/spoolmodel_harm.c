@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "rig/faultsql.h"
 #include "rig/spoolmodel_internal.h"
@@ -217,21 +218,13 @@ void model_repair(struct model *m)
 	assert_int_equal(read_all_due(m, &e), ERR_OK);
 }
 
-/* The head of the file is gone: all comes back, each message alone. */
-void model_behead(struct model *m)
+/* All comes back, each message alone. */
+static void come_back(struct model *m, const struct store_report *report)
 {
-	struct store_report report;
-	size_t count;
-	unsigned char *bytes = spooldir_load(m->dir.path, &count);
-
-	memset(bytes, 0, 100);
-	spooldir_store(m->dir.path, bytes, count);
-	free(bytes);
-	model_open_store(m, &report);
 	model_ids_after_stop(m);
-	assert_true(report.quarantined && report.missing_rows == 0);
-	same("salvaged", report.salvaged_rows, m->now.ledger.pending + m->now.ledger.dead);
-	same("rows", report.rows, m->now.ledger.pending);
+	assert_int_equal(report->missing_rows, 0);
+	same("salvaged", report->salvaged_rows, m->now.ledger.pending + m->now.ledger.dead);
+	same("rows", report->rows, m->now.ledger.pending);
 	m->asides++;
 	m->now.damaged_rows = 0;
 	for (uint64_t id = 1; id < m->now.next_id; id++) {
@@ -242,6 +235,53 @@ void model_behead(struct model *m)
 		x->due_ms = model_own_ms(m);
 		x->reason[0] = '\0';
 	}
+}
+
+/* The head of the file is gone. */
+void model_behead(struct model *m)
+{
+	struct store_report report;
+	size_t count;
+	unsigned char *bytes = spooldir_load(m->dir.path, &count);
+
+	memset(bytes, 0, 100);
+	spooldir_store(m->dir.path, bytes, count);
+	free(bytes);
+	model_open_store(m, &report);
+	assert_true(report.quarantined);
+	come_back(m, &report);
+}
+
+static void move_part(const struct model *m, const char *from, const char *to)
+{
+	char name[400];
+
+	(void)snprintf(name, sizeof name, "%s", spooldir_file(&m->dir, from));
+	assert_true(rename(name, spooldir_file(&m->dir, to)) == 0 || access(name, F_OK) != 0);
+}
+
+/* One start has neither the file nor what was set aside of it, the next has: of what waited nothing was lost. */
+void model_take_away(struct model *m, uint64_t keys)
+{
+	static const char suffix[] = ".quarantine-20200101T000000Z-";
+	const struct store_ledger *l = &m->now.ledger;
+	char file[80], log[90];
+	struct store_report report;
+	struct error e;
+
+	(void)snprintf(file, sizeof file, "%s%03llu", suffix, (unsigned long long)m->asides);
+	(void)snprintf(log, sizeof log, "%s-wal", file);
+	move_part(m, "", ".away");
+	move_part(m, "-wal", ".away-wal");
+	model_open_store(m, &report);
+	same("accepted", store_ledger(m->s)->accepted, l->accepted);
+	same("damaged", store_ledger(m->s)->damaged, l->damaged + l->pending + l->dead);
+	assert_int_equal(store_close(m->s, &e), ERR_OK);
+	m->now.possible += keys; /* nothing says yet that they come back */
+	move_part(m, ".away", file);
+	move_part(m, ".away-wal", log);
+	model_open_store(m, &report);
+	come_back(m, &report);
 }
 
 /* How many of its block wait; 0: it stands alone. */
@@ -259,13 +299,15 @@ static int64_t waits_in_block(const struct model *m, uint64_t id)
 	return model_count(m, sql);
 }
 
-static void end_harm(struct model *m, bool harmed, uint64_t *ret_failed)
+static void end_harm(struct model *m, bool harmed, uint64_t *ret_failed, const struct side_rows *rows)
 {
 	struct error e = {.code = ERR_OK};
 	enum err err = ERR_MEMORY;
 
 	if (model_pick(4) == 0) {
 		model_repair(m);
+	} else if (!harmed && rows->imports == 0 && model_pick(2)) {
+		model_take_away(m, rows->keys);
 	} else if (!harmed) {
 		model_behead(m);
 	} else {
@@ -292,9 +334,10 @@ void model_do_harm(struct model *m, uint64_t *ret_failed)
 		uint64_t id;
 		bool alone, lose;
 	} harm[MOST];
+	struct side_rows rows;
 	size_t count = 0;
 
-	for (size_t i = model_pick(MOST + 1); i > 0; i--) {
+	for (size_t i = model_pick(3) ? model_pick(MOST + 1) : 0; i > 0; i--) {
 		const uint64_t id = model_some_pending(m);
 		const int64_t waits = id ? waits_in_block(m, id) : 1;
 
@@ -306,8 +349,9 @@ void model_do_harm(struct model *m, uint64_t *ret_failed)
 		harm[count].alone = waits == 0;
 		harm[count++].lose = model_pick(3) == 0;
 	}
+	rows = m->s->rows;
 	model_stop(m);
 	for (size_t i = 0; i < count; i++)
 		(harm[i].lose ? model_lose : model_harm)(m, harm[i].id, harm[i].alone);
-	end_harm(m, count > 0, ret_failed);
+	end_harm(m, count > 0, ret_failed, &rows);
 }
