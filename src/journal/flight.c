@@ -4,6 +4,8 @@
  * 2. At no moment is a message that may have been sent in none of the counts.
  * 3. A count that is not what was written, or is of another spool, is not believed: the last commit bounds it then.
  * 4. A file that could not be written is not believed by the next start (PATH.flight.unsure).
+ * 5. Nor is one of another boot, when the last run did not end well: what it says may be of before the last sends,
+ * though no commit came since.
  */
 #include "journal/flight.h"
 
@@ -16,6 +18,7 @@
 
 #include "base/check.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/crc32c.h"
 #include "base/mem.h"
 
@@ -37,9 +40,13 @@ enum {
 	AT_NEXT_SETTLED,
 	AT_NEXT_STATE,
 	AT_NEXT_SUM,
-	NUMBERS
+	AT_BOOT, /* of the machine, in which all this was written */
+	AT_BOOT_SUM,
+	NUMBERS,
+	NUMBERS_BEFORE_BOOT = AT_BOOT /* of the same file by an older kspool */
 };
-static const uint64_t magic = UINT64_C(0x6b73706c666c7432); /* "ksplflt2" */
+static const uint64_t magic = UINT64_C(0x6b73706c666c7434);             /* "ksplflt4": two bits from any other */
+static const uint64_t magic_before_boot = UINT64_C(0x6b73706c666c7432); /* "ksplflt2" */
 
 /* An older kspool's file: no checksums, and in the oldest no spool. */
 enum { OLD_LEAST = 9, OLD_MOST = 11 };
@@ -52,6 +59,7 @@ static const uint8_t old_order[OLD_MOST] = {AT_MAGIC,   AT_POSSIBLE,   AT_SENDIN
 struct found {
 	uint64_t n[NUMBERS];
 	bool has_counts, has_settled, has_next;
+	bool is_of_boot; /* as far as it says */
 	bool is_damaged; /* something in it is not */
 };
 
@@ -122,7 +130,8 @@ static void sum_all(uint64_t n[NUMBERS])
 	} groups[] = {{AT_MAGIC, AT_HEAD_SUM},
 	              {AT_POSSIBLE, AT_DELIVERY_SUM},
 	              {AT_SETTLED, AT_SETTLED_SUM},
-	              {AT_NEXT_SETTLED, AT_NEXT_SUM}};
+	              {AT_NEXT_SETTLED, AT_NEXT_SUM},
+	              {AT_BOOT, AT_BOOT_SUM}};
 
 	for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
 		n[groups[i].sum] = sum_of(n + groups[i].first, groups[i].first, groups[i].sum - groups[i].first);
@@ -146,7 +155,7 @@ static void read_old(struct found *ret, size_t count)
 	memset(ret->n, 0, sizeof ret->n);
 	for (size_t i = 0; i < count && i < OLD_MOST; i++)
 		ret->n[old_order[i]] = old[i];
-	ret->has_counts = ret->has_settled = ret->has_next = true;
+	ret->has_counts = ret->has_settled = ret->has_next = ret->is_of_boot = true;
 }
 
 /* An empty file is one that is not there. */
@@ -158,12 +167,17 @@ static struct found read_file(int fd)
 	if (there >= OLD_LEAST * (ssize_t)sizeof *ret.n && ret.n[AT_MAGIC] == old_magic) {
 		read_old(&ret, (size_t)there / sizeof *ret.n);
 	} else if (there > 0) {
-		ret.has_counts = there == sizeof ret.n && ret.n[AT_MAGIC] == magic &&
-		                 is_sound(ret.n, AT_MAGIC, AT_HEAD_SUM) &&
+		const bool is_before =
+		    there == NUMBERS_BEFORE_BOOT * sizeof *ret.n && ret.n[AT_MAGIC] == magic_before_boot;
+		const bool has_boot = there == sizeof ret.n && ret.n[AT_MAGIC] == magic;
+		const bool boot_is_sound = is_before || is_sound(ret.n, AT_BOOT, AT_BOOT_SUM);
+
+		ret.has_counts = (has_boot || is_before) && is_sound(ret.n, AT_MAGIC, AT_HEAD_SUM) &&
 		                 is_sound(ret.n, AT_POSSIBLE, AT_DELIVERY_SUM);
 		ret.has_settled = ret.has_counts && is_sound(ret.n, AT_SETTLED, AT_SETTLED_SUM);
 		ret.has_next = ret.has_counts && is_sound(ret.n, AT_NEXT_SETTLED, AT_NEXT_SUM);
-		ret.is_damaged = !ret.has_settled || !ret.has_next;
+		ret.is_of_boot = is_before || (boot_is_sound && ret.n[AT_BOOT] == clock_boot_id());
+		ret.is_damaged = !ret.has_settled || !ret.has_next || !boot_is_sound;
 	}
 	return ret;
 }
@@ -197,6 +211,8 @@ uint64_t flight_open(struct flight *f, const struct flight_start *start)
 		possible = there.n[AT_POSSIBLE];
 	if (access(not_sure, F_OK) == 0) /* nothing bounds it but what is there */
 		found = start->pending;
+	else if (start->unclean && !there.is_of_boot)
+		is_known = false;
 	else if (is_whole && there.has_settled && there.n[AT_STATE] == start->state)
 		found = found_in(there.n, there.n[AT_SETTLED]);
 	else if (is_whole && there.has_next && there.n[AT_NEXT_STATE] == start->state)
@@ -215,6 +231,7 @@ uint64_t flight_open(struct flight *f, const struct flight_start *start)
 	n[AT_SPOOL_LOW] = start->spool[1];
 	n[AT_POSSIBLE] = n[AT_OPENED] = possible + found;
 	n[AT_STATE] = n[AT_NEXT_STATE] = start->state;
+	n[AT_BOOT] = clock_boot_id();
 	f->state = start->state;
 	sum_all(n);
 	if (put(f, n, 0, NUMBERS))
@@ -237,7 +254,7 @@ static void be_sure_again(struct flight *f)
 	                       [AT_NEXT_STATE] = f->state};
 
 	sum_all(n);
-	if (put(f, n + AT_POSSIBLE, AT_POSSIBLE, NUMBERS - AT_POSSIBLE))
+	if (put(f, n + AT_POSSIBLE, AT_POSSIBLE, AT_BOOT - AT_POSSIBLE))
 		(void)rename(name, f->path);
 }
 

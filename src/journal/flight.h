@@ -3,8 +3,9 @@
  *
  * What it is: counts in PATH.flight, written with each request that begins, each that is answered, and each commit that
  * settles; without a sync, so a killed process leaves them as they were. What was under way, or answered and not yet
- * settled, when a run ended is sent again by the next, which counts it first. After a power cut the file is older than
- * the database (its `state` differs): then the bound is what the last commit noted as handed over.
+ * settled, when a run ended is sent again by the next, which counts it first. Where the file is older than the database
+ * (its `state` differs), and after a power cut (it is of another boot), the bound is what the last commit noted as
+ * handed over.
  * Promises: 7 (each possible duplicate is counted, and the count survives).
  * Owner: the journal. Thread: flight_settled on the journal's, the others on delivery's; open and close on neither.
  * Fails: never; a file that cannot be written costs the count of one crash its tightness. One that cannot be taken away

@@ -17,6 +17,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/crc32c.h"
 #include "journal/flight.h"
 #include "rig/faultfs.h"
 #include "rig/journalrig.h"
@@ -42,6 +44,69 @@ static uint64_t opened_with(const struct spooldir *d)
 	memcpy(&n, bytes + sizeof n, sizeof n);
 	free(bytes);
 	return n;
+}
+
+/* No commit came after the file was written back, and more was sent. */
+static void of_another_boot_it_may_be_older_than_what_was_sent(void **state)
+{
+	(void)state;
+	for (int boots = 0; boots < 2; boots++)
+		for (int unclean = 0; unclean < 2; unclean++) {
+			struct flight f = {.fd = -1};
+			struct flight_start start = {.handed = 200, .pending = 700, .state = 5};
+			struct spooldir d;
+			size_t count;
+			unsigned char *bytes;
+
+			spooldir_make(&d);
+			start.path = d.path;
+			clock_test_set(0, 0);
+			clock_test_boot(1);
+			assert_int_equal(reopen(&f, &start), 0);
+			flight_send(&f, 10);
+			bytes = spooldir_load(spooldir_file(&d, ".flight"), &count);
+			flight_send(&f, 100);
+			spooldir_store(spooldir_file(&d, ".flight"), bytes, count);
+			free(bytes);
+			clock_test_boot(boots ? 2 : 1);
+			start.unclean = unclean;
+			assert_int_equal(reopen(&f, &start), boots && unclean ? 200 : 10);
+			assert_false(f.was_damaged);
+			assert_int_equal(reopen(&f, &start), 0);
+			flight_close(&f);
+			clock_test_end();
+			spooldir_remove(&d);
+		}
+}
+
+/* By the kspool before: what it says is believed, as that one did. */
+static void a_file_without_a_boot_is_read(void **state)
+{
+	enum { BEFORE = 15 * 8 };
+	struct flight f = {.fd = -1};
+	struct flight_start start = {.handed = 200, .pending = 700, .state = 5};
+	struct spooldir d;
+	size_t count;
+	unsigned char *bytes;
+	uint64_t sum;
+
+	(void)state;
+	spooldir_make(&d);
+	start.path = d.path;
+	assert_int_equal(reopen(&f, &start), 0);
+	flight_send(&f, 70);
+	flight_close(&f);
+	bytes = spooldir_load(spooldir_file(&d, ".flight"), &count);
+	memcpy(bytes, &(uint64_t){UINT64_C(0x6b73706c666c7432)}, 8);
+	sum = crc32c(crc32c(0, &(uint64_t){0}, 8), bytes, 4 * 8);
+	memcpy(bytes + 4 * 8, &sum, sizeof sum);
+	spooldir_store(spooldir_file(&d, ".flight"), bytes, BEFORE);
+	free(bytes);
+	start.unclean = true;
+	assert_int_equal(reopen(&f, &start), 70);
+	assert_false(f.was_damaged);
+	flight_close(&f);
+	spooldir_remove(&d);
 }
 
 static void what_was_under_way_is_found(void **state)
@@ -513,6 +578,8 @@ static void a_file_that_cannot_be_written_is_not_believed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(of_another_boot_it_may_be_older_than_what_was_sent),
+	    cmocka_unit_test(a_file_without_a_boot_is_read),
 	    cmocka_unit_test(what_was_under_way_is_found),
 	    cmocka_unit_test(what_was_out_is_counted_when_the_database_began_anew),
 	    cmocka_unit_test(what_cannot_be_taken_away_ends_the_run),
