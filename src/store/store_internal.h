@@ -379,10 +379,8 @@ enum err store_left_open(struct store *s, const struct totals *known, struct sto
 /* Once the ledger is loaded: from which id on it has a bit for whatever had its end. Where all else is here, what is
  * not had its end, and gets its bit. */
 enum err store_left_begin(struct store *s, struct error *e) MUST_CHECK;
-/* A spool that began without counts beside files that were set aside, once all of these are read: an id that did not
- * come back, and had no end, was a message that is gone. */
-enum err store_left_note_uncounted(struct store *s, uint64_t from_id, struct error *e) MUST_CHECK;
-enum err store_left_count_uncounted(struct store *s, struct error *e) MUST_CHECK;
+/* How many ids from there on are neither here nor kept as damaged, and had no end. */
+enum err store_left_absent(struct store *s, uint64_t from, uint64_t *ret, struct error *e) MUST_CHECK;
 /* It did not have its end. */
 bool store_left_denies(const struct store *s, uint64_t id);
 /* Of what waits, or is on the shelf, in any database of that tag, how many messages had left. SQLITE_DONE, or the code
@@ -581,6 +579,8 @@ enum err store_salvage_ledger(const struct files *f, struct spool_id ours, struc
                               struct error *e) MUST_CHECK;
 /* What is set aside and not read yet is this spool's, which begins under a new name. */
 enum err store_sources_adopt(struct store *s, struct error *e) MUST_CHECK;
+/* Inside a group: nothing says what was accepted from that id on; it is counted when all files are read. */
+enum err store_sources_uncounted(struct store *s, uint64_t from_id, struct error *e) MUST_CHECK;
 /* How many of the damaged may come back. Inside a group. */
 enum err store_salvage_expect(struct store *s, uint64_t rows, struct error *e) MUST_CHECK;
 enum err store_salvage_expect_more(struct store *s, uint64_t rows, struct error *e) MUST_CHECK;

@@ -348,36 +348,9 @@ enum err store_left_begin(struct store *s, struct error *e)
 	return ERR_OK;
 }
 
-enum err store_left_note_uncounted(struct store *s, uint64_t from_id, struct error *e)
+enum err store_left_absent(struct store *s, uint64_t from, uint64_t *ret, struct error *e)
 {
-	return store_note_put(s, SALVAGE_UNCOUNTED, &(struct note){.after = from_id, .done = true}, e);
-}
-
-/* In a group of its own. */
-static enum err count_uncounted(struct store *s, uint64_t unknown, struct error *e)
-{
-	enum err err = store_begin(s, e);
-
-	if (err == ERR_OK)
-		err = store_note_put(s, SALVAGE_UNCOUNTED, &(struct note){.done = false}, e);
-	if (err != ERR_OK)
-		return err;
-	s->now.ledger.accepted += unknown;
-	s->now.ledger.damaged += unknown;
-	store_lose(s, LOSS_ROWS, unknown, 0, 0);
-	return store_commit(s, e);
-}
-
-enum err store_left_count_uncounted(struct store *s, struct error *e)
-{
-	struct note note;
-	uint64_t unknown = 0;
-	enum err err = store_note_get(s, SALVAGE_UNCOUNTED, &note, e);
-
-	if (err != ERR_OK || !note.done)
-		return err;
-	err = pass_all(s, note.after, false, &unknown, e);
-	return err == ERR_OK ? count_uncounted(s, unknown, e) : err;
+	return pass_all(s, from, false, ret, e);
 }
 
 bool store_left_denies(const struct store *s, uint64_t id)

@@ -485,7 +485,7 @@ static enum err load(struct store *s, const struct totals *known, bool may_mend,
 	if (err == ERR_OK && expected > 0)
 		err = store_salvage_expect_more(s, expected, e);
 	if (err == ERR_OK && s->is_uncounted)
-		err = store_left_note_uncounted(s, t.next_id, e);
+		err = store_sources_uncounted(s, t.next_id, e);
 	if (err == ERR_OK)
 		err = store_commit(s, e);
 	s->mend_is_due &= err != ERR_OK;

@@ -439,6 +439,33 @@ static enum err expect_nothing(struct store *s, struct error *e)
 	return err == ERR_OK ? store_commit(s, e) : err;
 }
 
+enum err store_sources_uncounted(struct store *s, uint64_t from_id, struct error *e)
+{
+	return store_note_put(s, SALVAGE_UNCOUNTED, &(struct note){.after = from_id, .done = true}, e);
+}
+
+/* Neither a ledger nor the tide mark told of it: an id that did not come back, and had no end, was a message. */
+static enum err count_uncounted(struct store *s, struct error *e)
+{
+	struct note note;
+	uint64_t gone = 0;
+	enum err err = store_note_get(s, SALVAGE_UNCOUNTED, &note, e);
+
+	if (err != ERR_OK || !note.done)
+		return err;
+	err = store_left_absent(s, note.after, &gone, e);
+	if (err == ERR_OK)
+		err = store_begin(s, e);
+	if (err == ERR_OK)
+		err = store_note_put(s, SALVAGE_UNCOUNTED, &(struct note){.done = false}, e);
+	if (err != ERR_OK)
+		return err;
+	s->now.ledger.accepted += gone;
+	s->now.ledger.damaged += gone;
+	store_lose(s, LOSS_ROWS, gone, 0, 0);
+	return store_commit(s, e);
+}
+
 enum err store_source_next(struct store *s, struct error *e)
 {
 	struct aside_list list;
@@ -455,7 +482,7 @@ enum err store_source_next(struct store *s, struct error *e)
 			err = try_source(s, list.items[i].suffix, &found, e);
 	asides_fini(&list);
 	if (err == ERR_OK && !found && s->put_off_count == 0)
-		err = store_left_count_uncounted(s, e);
+		err = count_uncounted(s, e);
 	if (err == ERR_OK && !found && s->put_off_count == 0)
 		err = expect_nothing(s, e);
 	s->salvage_is_done = err == ERR_OK && !found;
