@@ -96,4 +96,12 @@ void clock_test_end(void)
 	boot_id = 0;
 }
 
-bool clock_test_is_set(void) { return frozen; }
+bool clock_test_stop(void)
+{
+	if (frozen)
+		return false;
+	clock_test_set(read_clock(CLOCK_BOOTTIME), read_clock(CLOCK_REALTIME));
+	return true;
+}
+
+void clock_test_go_on(void) { frozen = false; }

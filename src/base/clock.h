@@ -49,6 +49,8 @@ void clock_test_advance(int64_t ns);
 /* As after another start of the machine: uptime is what clock_test_set said, and the boot is this one. */
 void clock_test_boot(uint64_t id);
 void clock_test_end(void);
-bool clock_test_is_set(void);
+/* Stands still where it is; false: a test had set it, and it stays so. And goes on. */
+bool clock_test_stop(void);
+void clock_test_go_on(void);
 
 #endif

@@ -54,17 +54,15 @@ void life_settle(struct store *s, uint64_t first, uint64_t last)
  */
 struct store *life_open(const struct spooldir *d, struct store_report *report)
 {
-	const bool has_time = clock_test_is_set();
+	const bool stands_still = clock_test_stop();
 	struct store_options o = spooldir_options(d);
 	struct store *s = NULL;
 	struct error e;
 	enum err err;
 
-	if (!has_time)
-		clock_test_set(clock_boot_ms() * NS_PER_MS, clock_wall_ns());
 	err = store_open(&o, &s, report, &e);
-	if (!has_time)
-		clock_test_end();
+	if (stands_still)
+		clock_test_go_on();
 	if (err != ERR_OK)
 		fail_msg("%s", e.text);
 	by_hand = by_hand == s ? NULL : by_hand;
