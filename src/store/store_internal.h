@@ -413,10 +413,6 @@ void store_clock_inherit(struct totals *t, const struct tide *tide);
 int64_t store_clock_lead(const struct store *s);
 enum { HANDED_SPARE = 8 };     /* an eighth more may be handed out before the row must say so */
 enum { CLOCK_STEP_MS = 1000 }; /* less is the drift of a clock, and its correction */
-/* 2020-01-01: kspool did not exist, and no clock that says so was set. */
-#define CLOCK_UNSET_MS INT64_C(1577836800000)
-/* 100 years: more is nobody's age, and fits no clock. */
-#define CLOCK_AGE_MOST_MS INT64_C(3155760000000)
 extern const char store_ledger_put_sql[];
 /* A row of `SELECT * FROM ledger`; false when it is not what was written. */
 bool store_ledger_parse(sqlite3_stmt *st, struct totals *ret);

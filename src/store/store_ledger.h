@@ -52,6 +52,10 @@ int64_t store_clock_ms(const struct store *s);
 /* The wall clock of today at the moment at which message `id` was received, when its own wall clock said received_ms.
  */
 int64_t store_clock_received(const struct store *s, uint64_t id, int64_t received_ms);
+/* 2020-01-01: kspool did not exist, and no clock that says so was set. */
+#define CLOCK_UNSET_MS INT64_C(1577836800000)
+/* 100 years: more is nobody's age, and fits no clock. */
+#define CLOCK_AGE_MOST_MS INT64_C(3155760000000)
 /* How old that makes it: from 0 to CLOCK_AGE_MOST_MS. */
 int64_t store_clock_age_ms(const struct store *s, uint64_t id, int64_t received_ms);
 /* As of the last commit; cheap. */
