@@ -142,7 +142,6 @@ static void take_back(struct store *s, const struct step *before)
 	v->gone = before->gone;
 	v->bad_count = before->bad;
 	v->reached = before->reached;
-	v->page = v->after_page;
 }
 
 /* ERR_OK: a smaller step may do. */
