@@ -16,6 +16,7 @@
 
 #include <openssl/crypto.h>
 
+#include "aws/transport/transport.h"
 #include "base/mem.h"
 
 const char *identity_env(const char *name)
@@ -144,6 +145,8 @@ enum err aws_options_check(const struct aws_client_options *options, struct erro
 		err = check_region(s, e);
 	if (err == ERR_OK && s->region[0])
 		err = identity_endpoint(s, &place, e);
+	if (err == ERR_OK && options->kspool->proxy && strcmp(options->kspool->proxy, "environment") != 0)
+		err = transport_proxy_check(options->kspool->proxy, e);
 	identity_settings_close(s);
 	return err;
 }

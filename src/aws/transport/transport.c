@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/check.h"
 #include "base/clock.h"
@@ -220,6 +221,27 @@ static enum err check_library(struct error *e)
 	return ERR_OK;
 }
 
+enum err transport_proxy_check(const char *proxy, struct error *e)
+{
+	static const char *const schemes[] = {"http", "https", "socks4", "socks4a", "socks5", "socks5h"};
+	CURLU *url = proxy && *proxy ? curl_url() : NULL;
+	char *scheme = NULL;
+	bool is_known = !url;
+
+	if (url &&
+	    curl_url_set(url, CURLUPART_URL, proxy, CURLU_NON_SUPPORT_SCHEME | CURLU_DEFAULT_SCHEME) == CURLUE_OK &&
+	    curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK)
+		for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
+			is_known |= strcasecmp(scheme, schemes[i]) == 0;
+	curl_free(scheme);
+	curl_url_cleanup(url);
+	if (is_known)
+		return ERR_OK;
+	return error_set(e, ERR_CONFIG,
+	                 "the proxy's URL (kspool.proxy, HTTPS_PROXY, ALL_PROXY) is none that can be used: it must be"
+	                 " http://[user:password@]host[:port], with what is no letter or digit in them as %%XX");
+}
+
 static char *copy(const char *s) { return s && *s ? mem_string(s) : NULL; }
 
 enum err transport_open(struct event_base *base, const struct transport_options *options, struct transport **ret,
@@ -229,6 +251,8 @@ enum err transport_open(struct event_base *base, const struct transport_options 
 	enum err err = check_library(e);
 
 	*ret = NULL;
+	if (err == ERR_OK)
+		err = transport_proxy_check(options->proxy, e);
 	if (err)
 		return err;
 	pool = mem_zero(sizeof *pool);

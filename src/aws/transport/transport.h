@@ -96,6 +96,8 @@ struct transport_options {
 	const char *no_proxy; /* comma-separated hosts reached without it; null: none */
 };
 
+/* ERR_CONFIG: a proxy's URL that is none, in words that do not show it: it may hold a password. null, "": none. */
+enum err transport_proxy_check(const char *proxy, struct error *e);
 enum err transport_open(struct event_base *base, const struct transport_options *options, struct transport **ret,
                         struct error *e) MUST_CHECK;
 /* After a reload. */

@@ -83,6 +83,20 @@ def test_a_proxy_that_wants_a_login_says_so(new_spooler, proxy):
     assert "status 407" in spooler.status()["stream"]["reason"]
 
 
+@pytest.mark.parametrize("url", ["http://u:SHORTWORD@[::1", "http://u:SHORTWORD@127.0.0.1:99999",
+                                 "ftp://u:SHORTWORD@127.0.0.1:1", "http://u:SHORTWORD@ho st:1"])
+def test_a_proxy_that_is_no_url_is_told_without_its_password(new_spooler, url):
+    """Too short to be known as a secret; the library's words show the whole URL."""
+    for own, env in (({"proxy": url}, {}), ({"proxy": "environment"}, {"HTTPS_PROXY": url})):
+        spooler = new_spooler(None, {"http_server": {"address": f"127.0.0.1:{free_port()}"}}, own=own, env=env)
+        os.chmod(spooler.config_path, 0o600)
+        said = [spooler.run(word, spooler.config_path)
+                for word in ("lint", "run")]
+        assert said[1].returncode == 78 and b"URL" in said[1].stderr, said
+        assert own["proxy"] == "environment" or said[0].returncode != 0, said
+        assert not any(b"SHORTWORD" in one.stdout + one.stderr for one in said), said
+
+
 @pytest.mark.parametrize("region, env, endpoint, wrong", [
     ("us-east-1", {}, None, True), ("us-east-1", {}, "http://127.0.0.1:1", True), ("eu-west-1", {}, None, False),
     (None, {"AWS_REGION": "us-east-1"}, None, True), (None, {"AWS_REGION": "eu-west-1"}, None, False),
