@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 
 #include <event2/event.h>
@@ -129,7 +130,8 @@ int main(int argc, char **argv)
 {
 	keep_nothing_freed();
 	end_without_memory();
-	(void)signal(SIGXFSZ, SIG_IGN); /* past ulimit -f a write fails, as on a full disk */
+	(void)umask(umask(0) & (S_IRWXG | S_IRWXO)); /* what is ours we can read ourselves, whoever starts us */
+	(void)signal(SIGXFSZ, SIG_IGN);              /* past ulimit -f a write fails, as on a full disk */
 	if (!standard_descriptors_exist())
 		return EX_OSERR;
 	return printed(argc < 2 ? "" : argv[1], run(argc, argv));

@@ -278,12 +278,21 @@ bool journal_is_lost(const struct journal *j, struct error *e)
 	return true;
 }
 
+/* So long a disk has nothing made durable, and nobody is answered. */
+static const int64_t SILENT_NS = 10 * NS_PER_S;
+
 enum err journal_admission(const struct journal *j, struct error *e)
 {
 	enum err err = (enum err)atomic_load(&j->published.full);
+	const int64_t began_ns = atomic_load(&j->round_began_ns), silent_ns = began_ns ? clock_mono_ns() - began_ns : 0;
 
 	if (journal_is_lost(j, e))
 		return e->code;
+	if (err == ERR_OK && silent_ns > SILENT_NS)
+		return error_set(e, ERR_TIMEOUT,
+		                 "the disk of %s is slow or does not answer: nothing was made durable for %" PRId64
+		                 " s",
+		                 j->options.store.path, silent_ns / NS_PER_S);
 	if (err != ERR_FULL)
 		return err == ERR_OK ? ERR_OK : error_set(e, err, "%s", error_sentence(err));
 	if (atomic_load(&j->published.refused))

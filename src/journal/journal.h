@@ -89,7 +89,7 @@ bool journal_offer(struct journal *j, struct offer *offer) MUST_CHECK;
 int journal_intake_fd(const struct journal *j);
 /* Runs the done callbacks; returns how many. */
 size_t journal_intake_run(struct journal *j);
-/* Why intake would be refused just now (full, disk low); ERR_OK when it would not. Any thread. */
+/* Why nothing would be accepted just now (full, disk low, or silent for long); ERR_OK when it would. Any thread. */
 enum err journal_admission(const struct journal *j, struct error *e);
 /*
  * What a companion of the database should tell the next start, and cannot be written: the counts (PATH.tide), or what

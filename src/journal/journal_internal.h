@@ -93,7 +93,8 @@ struct journal {
 	_Atomic uint32_t credit_rows;
 	_Atomic uint64_t credit_bytes;
 	_Atomic bool stopping;
-	_Atomic bool hurry; /* somebody waits until all is settled: nothing is held */
+	_Atomic bool hurry;             /* somebody waits until all is settled: nothing is held */
+	_Atomic int64_t round_began_ns; /* monotonic; 0: the thread waits for something to do */
 	struct published published;
 	_Atomic(struct store_options *)
 	    reconfigure; /* newest settings on their way in; whoever swaps it out frees it */

@@ -251,10 +251,13 @@ void *journal_thread_run(void *arg)
 
 	j->began_ms = j->busy_ms = j->moved_ms = clock_mono_ms();
 	while (!atomic_load(&j->stopping)) {
-		bool moved = do_round(j);
-		bool more = !moved && (j->merge_more || do_idle_work(j));
+		bool moved, more;
 
+		atomic_store(&j->round_began_ns, clock_mono_ns());
+		moved = do_round(j);
+		more = !moved && (j->merge_more || do_idle_work(j));
 		journal_publish(j, false);
+		atomic_store(&j->round_began_ns, 0);
 		if (!moved)
 			sleep_until_something(j, more);
 	}

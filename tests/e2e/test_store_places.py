@@ -35,6 +35,25 @@ def test_two_daemons_on_one_spool(fake, http_door, new_spooler, folder):
     assert post(address, b"y")[0] == 200
 
 
+def test_whoever_starts_it_its_files_can_be_read_by_it(http_door):
+    """A umask that takes the owner's own rights made files of mode 000, and the next start was refused."""
+    spooler, address = http_door()
+    spooler.stop()
+    for entry in os.scandir(spooler.spool.parent):
+        os.unlink(entry)
+    old = os.umask(0o777)
+    try:
+        spooler.start(wait=False)
+    finally:
+        os.umask(old)
+    wait_for(spooler.answers, spooler.tail)
+    assert post(address, b"x")[0] == 200
+    spooler.wait_delivered(1)
+    spooler.stop()
+    modes = {entry.name: entry.stat().st_mode & 0o777 for entry in os.scandir(spooler.spool.parent)}
+    assert len(modes) > 2 and set(modes.values()) == {0o600}, modes
+
+
 def test_a_missing_folder_is_named_with_its_fix(fake, new_spooler, folder):
     spooler = new_spooler(fake.endpoint, {"stdin": {}})
     spooler.spool.parent.rmdir()

@@ -23,9 +23,6 @@
 #include "journal/journal_questions.h"
 #include "rig/journalrig.h"
 #include "rig/spooldir.h"
-#include "store/store.h"
-#include "store/store_dead.h"
-#include "store/store_ledger.h"
 
 static void offers_are_answered_and_rows_flow_in_order(void **state)
 {
@@ -122,60 +119,6 @@ static void what_was_in_flight_is_pending_after_a_restart(void **state)
 	for (uint64_t i = 0; i < 8; i++)
 		assert_int_equal(ids[i], i + 3);
 	rig_stop(j);
-	spooldir_remove(&d);
-}
-
-static bool take_received(void *arg, const struct store_dead *dead)
-{
-	*(int64_t *)arg = dead->received_ms;
-	return true;
-}
-
-/* The door wrote down when it came, then the clock was set by 30 days: what stands in the journal goes by the new one.
- */
-static void a_clock_set_on_the_way_to_the_journal_makes_nobody_old(void **state)
-{
-	const int64_t before_ms = clock_wall_ms(), day_ms = INT64_C(86400000);
-	int64_t shelved_ms = 0;
-	struct message_list list = STAILQ_HEAD_INITIALIZER(list);
-	struct spooldir d;
-	struct journal_options o = {0};
-	struct answers a = {0};
-	struct offer *offer = rig_offer(1, 10, 50, &a);
-	struct journal *j;
-	struct message *m;
-	struct store *s;
-	struct error e;
-	uint32_t count;
-	uint64_t last;
-
-	(void)state;
-	m = message_new(NULL, 0, "x", 1, 0);
-	message_fail(m, NULL, "no");
-	STAILQ_INSERT_TAIL(&offer->set_aside, m, link);
-	offer->count++;
-	STAILQ_FOREACH (m, &offer->messages, link)
-		m->accepted_ms = clock_mono_ms();
-	STAILQ_FOREACH (m, &offer->messages, link)
-		m->received_ms = before_ms - 30 * day_ms;
-	STAILQ_FIRST(&offer->set_aside)->received_ms = before_ms + 30 * day_ms;
-	spooldir_make(&d);
-	o.store = spooldir_options(&d);
-	j = rig_start(&o, NULL);
-	rig_offer_and_wait(j, offer);
-	assert_int_equal(a.last, OFFER_ACCEPTED);
-	rig_stop(j);
-	assert_int_equal(store_open(&o.store, &s, NULL, &e), ERR_OK);
-	assert_int_equal(store_read(s, 0, 100, UINT64_MAX, &list, &count, &last, &e), ERR_OK);
-	assert_int_equal(count, 10);
-	STAILQ_FOREACH (m, &list, link) {
-		assert_in_range(m->received_ms, before_ms - 5000, before_ms + day_ms);
-		assert_true(clock_mono_ms() - m->accepted_ms < day_ms);
-	}
-	message_list_free(&list);
-	assert_int_equal(store_dead_walk(s, 0, 10, take_received, &shelved_ms, &e), ERR_OK);
-	assert_in_range(shelved_ms, before_ms - 5000, before_ms + day_ms);
-	assert_int_equal(store_close(s, &e), ERR_OK);
 	spooldir_remove(&d);
 }
 
@@ -547,7 +490,6 @@ int main(void)
 	    cmocka_unit_test(offers_are_answered_and_rows_flow_in_order),
 	    cmocka_unit_test(failed_rows_come_back_when_due_without_their_neighbours),
 	    cmocka_unit_test(what_was_in_flight_is_pending_after_a_restart),
-	    cmocka_unit_test(a_clock_set_on_the_way_to_the_journal_makes_nobody_old),
 	    cmocka_unit_test(a_group_is_all_or_none_and_its_neighbours_do_not_care),
 	    cmocka_unit_test(a_full_lane_to_delivery_loses_no_group),
 	    cmocka_unit_test(credit_in_bytes_holds_on_the_way_through_memory),
