@@ -181,12 +181,20 @@ static enum err check_plain(const struct files *f, const char *suffix, const str
 	return ERR_OK;
 }
 
+static int open_it(const struct files *f, const char *suffix, int flags)
+{
+	char name[NAME_MAX + 1];
+
+	name_of(f, suffix, name);
+	return openat(f->dir_fd, name, flags | O_NOFOLLOW | O_CLOEXEC, 0600);
+}
+
 static enum err take_lock(struct files *f, bool to_read, struct error *e)
 {
 	struct stat st;
 	enum err err;
 
-	f->lock_fd = files_open_one(f, ".lock", (to_read ? O_RDONLY : O_RDWR | O_CREAT) | O_NONBLOCK);
+	f->lock_fd = open_it(f, ".lock", (to_read ? O_RDONLY : O_RDWR | O_CREAT) | O_NONBLOCK);
 	if (f->lock_fd < 0 && to_read && errno == ENOENT)
 		return ERR_OK;
 	if (f->lock_fd < 0 && errno == ENXIO) /* a socket */
@@ -298,10 +306,19 @@ void files_close(struct files *f)
 
 int files_open_one(const struct files *f, const char *suffix, int flags)
 {
-	char name[NAME_MAX + 1];
+	const int fd = open_it(f, suffix, flags & ~O_TRUNC);
+	struct stat st;
 
-	name_of(f, suffix, name);
-	return openat(f->dir_fd, name, flags | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0 || (flags & O_ACCMODE) == O_RDONLY)
+		return fd;
+	if (fstat(fd, &st) == 0) {
+		if (st.st_nlink > 1)
+			errno = EMLINK; /* to write it would change another's file */
+		else if (!(flags & O_TRUNC) || ftruncate(fd, 0) == 0)
+			return fd;
+	}
+	(void)close(fd);
+	return -1;
 }
 
 enum err files_size(const struct files *f, const char *suffix, int64_t *ret, struct error *e)

@@ -126,7 +126,7 @@ enum err files_size(const struct files *f, const char *suffix, int64_t *ret, str
 const char *files_kind_word(mode_t mode);
 /* Without the checks; 0 when it is not there. */
 uint64_t files_bytes(const struct files *f, const char *suffix);
-/* Descriptor of NAME+suffix, never through a link; -1 with errno. */
+/* Descriptor of NAME+suffix, never through a link, nor to write a file of two names (EMLINK); -1 with errno. */
 int files_open_one(const struct files *f, const char *suffix, int flags);
 /* Likewise for looking at it: *ret_fd is -1 when it is not there, and only then. */
 enum err files_open_read(const struct files *f, const char *suffix, int flags, int *ret_fd, struct error *e) MUST_CHECK;

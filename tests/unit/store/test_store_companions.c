@@ -485,6 +485,45 @@ static void the_marker_says_why(void **state)
 	assert_int_equal(access(spooldir_file(&d, "nothing"), F_OK), -1);
 }
 
+/* One that was exchanged for another's file by a second name, in the middle of a run too. */
+static void another_s_file_is_not_written_by_a_second_name(void **state)
+{
+	static const char *const suffixes[] = {".tide", ".left", ".flight", ".unsafe", ".new"};
+	char other[400], text[10];
+
+	(void)state;
+	(void)snprintf(other, sizeof other, "%s", spooldir_file(&d, ".other"));
+	for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
+		FILE *file = fopen(other, "w");
+		struct stat st;
+		int fd;
+
+		assert_int_equal(fputs("theirs", file), 1);
+		assert_int_equal(fclose(file), 0);
+		(void)unlink(spooldir_file(&d, suffixes[i]));
+		assert_int_equal(link(other, spooldir_file(&d, suffixes[i])), 0);
+		errno = 0;
+		assert_int_equal(files_open_one(&f, suffixes[i], O_WRONLY | O_CREAT | O_TRUNC), -1);
+		assert_int_equal(errno, EMLINK);
+		assert_int_equal(files_open_one(&f, suffixes[i], O_RDWR), -1);
+		fd = files_open_one(&f, suffixes[i], O_RDONLY);
+		assert_int_equal(read(fd, text, sizeof text), 6);
+		assert_int_equal(close(fd), 0);
+		assert_int_equal(unlink(other), 0);
+		fd = files_open_one(&f, suffixes[i], O_RDWR);
+		assert_true(fd >= 0 && fstat(fd, &st) == 0 && st.st_size == 6);
+		assert_int_equal(close(fd), 0);
+		fd = files_open_one(&f, suffixes[i], O_WRONLY | O_CREAT | O_TRUNC);
+		assert_true(fd >= 0 && fstat(fd, &st) == 0 && st.st_size == 0);
+		assert_int_equal(close(fd), 0);
+	}
+	files_tide_open(&f);
+	assert_int_equal(f.tide_trouble, 0);
+	assert_int_equal(link(spooldir_file(&d, ".tide"), other), 0);
+	files_tide_open(&f);
+	assert_int_equal(f.tide_trouble, EMLINK);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -498,6 +537,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(the_log_holds_what_there_is_room_for, begin, end),
 	    cmocka_unit_test_setup_teardown(the_reserve_is_whole_or_nothing, begin, end),
 	    cmocka_unit_test_setup_teardown(the_marker_says_why, begin, end),
+	    cmocka_unit_test_setup_teardown(another_s_file_is_not_written_by_a_second_name, begin, end),
 	};
 
 	if (access("/dev/shm", W_OK) == 0)
