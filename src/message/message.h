@@ -41,9 +41,8 @@ struct message {
 	STAILQ_ENTRY(message) link;
 	uint64_t id;         /* journal row; 0 until it has one */
 	int64_t received_ms; /* wall clock, when the door had all of it: for people, and for the journal */
-	int64_t
-	    accepted_ms;   /* the same moment by the monotonic clock, which nobody sets: for its age. May be negative */
-	uint32_t attempts; /* failed delivery attempts so far */
+	int64_t accepted_ms; /* the same moment by the monotonic clock, for its age; may be negative */
+	uint32_t attempts;   /* failed delivery attempts so far */
 	uint32_t meta_bytes;
 	uint32_t body_bytes;
 	struct message_failure *failure; /* why a processor failed on it; null when none */
