@@ -397,7 +397,7 @@ static void answer_offers(struct journal *j, struct group *g, struct message_lis
 	struct offer *offer;
 	uint64_t rows = 0;
 
-	journal_publish_ledger(j);
+	journal_publish_now(j); /* who is refused for want of room and asks, hears the same */
 	FAILPOINT("before_accept");
 	while ((offer = STAILQ_FIRST(&g->offers))) {
 		STAILQ_REMOVE_HEAD(&g->offers, link);

@@ -177,8 +177,8 @@ _Noreturn void journal_condemn(struct journal *j, const struct error *e);
 
 /* journal_publish.c */
 void journal_publish(struct journal *j, bool force);
-/* The ledger alone, which is cheap: after each commit. */
-void journal_publish_ledger(struct journal *j);
+/* Without what costs a look at the files: after each commit, before its offers are answered. */
+void journal_publish_now(struct journal *j);
 
 /* journal_rows.c */
 /* After a commit. */

@@ -25,7 +25,7 @@ static void publish_state(struct journal *j)
 	atomic_store(&j->published.free_bytes, state.free_bytes);
 }
 
-void journal_publish_ledger(struct journal *j)
+static void publish_ledger(struct journal *j)
 {
 	const struct store_ledger *l = store_ledger(j->store);
 	const struct {
@@ -47,19 +47,25 @@ void journal_publish_ledger(struct journal *j)
 	atomic_store(&j->published.pending, l->pending);
 }
 
-void journal_publish(struct journal *j, bool force)
+void journal_publish_now(struct journal *j)
 {
-	int64_t now = clock_mono_ms();
 	struct error ignored;
 	enum err full = store_admission(j->store, &ignored);
 
-	journal_publish_ledger(j);
+	publish_ledger(j);
 	atomic_store(&j->published.tide_trouble, store_tide_trouble(j->store));
 	atomic_store(&j->published.left_trouble, store_left_trouble(j->store));
 	atomic_store(&j->published.refused, store_disk_refuses(j->store));
 	atomic_store(&j->published.full, full);
 	atomic_store(&j->published.max_bytes, j->options.store.max_bytes);
 	metric_set(M_DISK_FULL, full == ERR_FULL);
+}
+
+void journal_publish(struct journal *j, bool force)
+{
+	int64_t now = clock_mono_ms();
+
+	journal_publish_now(j);
 	if (!force && now - j->published_ms < PUBLISH_MS)
 		return;
 	j->published_ms = now;

@@ -11,8 +11,10 @@
 #define KSPOOL_TESTS_JOURNAL_STEPS_H
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -27,9 +29,9 @@
 enum { STEPS_TURNS_MAX = 20000 };
 
 static struct {
-	pthread_mutex_t mutex;
-	pthread_cond_t moved;
-	bool sleeps, may_go, has_ended, has_begun;
+	sem_t stopped, turn; /* not a condition: a broadcast on one can hang in glibc 2.36 (its bug 25847) */
+	bool is_still;       /* it has stopped, and this was seen */
+	bool has_ended, has_begun;
 	struct pollfd fds[8];
 	nfds_t count;
 	int timeout_ms;
@@ -41,7 +43,7 @@ static struct {
 	void *(*run)(void *arg);
 	void *arg;
 	struct spooldir *dying; /* removed when the process ends by itself */
-} steps = {.mutex = PTHREAD_MUTEX_INITIALIZER, .moved = PTHREAD_COND_INITIALIZER, .now_ns = 1000 * NS_PER_S};
+} steps = {.now_ns = 1000 * NS_PER_S};
 
 static _Thread_local bool is_journals;
 
@@ -70,13 +72,9 @@ static inline int look(struct pollfd *fds, nfds_t count) { return ppoll(fds, cou
 
 static void wait_for_turn(void)
 {
-	(void)pthread_mutex_lock(&steps.mutex);
-	steps.sleeps = true;
-	(void)pthread_cond_broadcast(&steps.moved);
-	while (!steps.may_go)
-		(void)pthread_cond_wait(&steps.moved, &steps.mutex);
-	steps.may_go = false;
-	(void)pthread_mutex_unlock(&steps.mutex);
+	must(sem_post(&steps.stopped) == 0);
+	while (sem_wait(&steps.turn) != 0)
+		must(errno == EINTR);
 }
 
 int poll(struct pollfd *fds, nfds_t count, int timeout_ms)
@@ -100,10 +98,8 @@ static void *run_in_steps(void *arg)
 	wait_for_turn();
 	steps.has_begun = true;
 	arg = steps.run(steps.arg);
-	(void)pthread_mutex_lock(&steps.mutex);
 	steps.has_ended = true;
-	(void)pthread_cond_broadcast(&steps.moved);
-	(void)pthread_mutex_unlock(&steps.mutex);
+	must(sem_post(&steps.stopped) == 0);
 	return arg;
 }
 
@@ -113,7 +109,8 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*
 
 	if (steps.no_thread)
 		return steps.no_thread;
-	steps.sleeps = steps.may_go = steps.has_ended = steps.has_begun = false;
+	must(sem_init(&steps.stopped, 0, 0) == 0 && sem_init(&steps.turn, 0, 0) == 0);
+	steps.is_still = steps.has_ended = steps.has_begun = false;
 	steps.run = run;
 	steps.arg = arg;
 	return real(thread, attributes, run_in_steps, NULL);
@@ -124,19 +121,16 @@ static inline bool steps_turn(void)
 {
 	bool goes;
 
-	(void)pthread_mutex_lock(&steps.mutex);
-	while (!steps.sleeps && !steps.has_ended)
-		(void)pthread_cond_wait(&steps.moved, &steps.mutex);
+	while (!steps.is_still)
+		steps.is_still = sem_wait(&steps.stopped) == 0;
 	goes = !steps.has_ended &&
 	       (!steps.has_begun || look(steps.fds, steps.count) > 0 ||
 	        (steps.timeout_ms >= 0 && steps.now_ns >= steps.slept_ns + (int64_t)steps.timeout_ms * NS_PER_MS));
 	if (goes) {
 		steps.turns++;
-		steps.sleeps = false;
-		steps.may_go = true;
-		(void)pthread_cond_broadcast(&steps.moved);
+		steps.is_still = false;
+		must(sem_post(&steps.turn) == 0);
 	}
-	(void)pthread_mutex_unlock(&steps.mutex);
 	return goes;
 }
 

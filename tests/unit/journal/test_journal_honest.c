@@ -85,6 +85,42 @@ static void room_is_found_without_an_offer(void **state)
 	end();
 }
 
+static enum err heard_between;
+
+static void ask_between(struct store *s, struct journal_question *q)
+{
+	struct error e;
+
+	(void)s;
+	(void)q;
+	heard_between = journal_admission(j, &e);
+}
+
+static void nothing_more(struct journal_question *q) { (void)q; }
+
+/* Who was refused and asks at once whether the door is ready: in the middle of the round, too. */
+static void a_refusal_and_what_is_said_of_it_are_one(void **state)
+{
+	(void)state;
+	for (int is_full = 0; is_full < 2; is_full++) {
+		struct journal_question q = {.run = ask_between, .done = nothing_more};
+
+		begin();
+		o.store.max_bytes = 20000;
+		journal_reconfigure(j, &o.store);
+		steps_run();
+		offer(1, 18, 1000);
+		assert_int_equal(a.accepted, 1);
+		must(journal_offer(j, rig_offer(100, is_full ? 5 : 1, 1000, &a)));
+		assert_true(journal_ask(j, &q));
+		steps_run();
+		(void)journal_intake_run(j);
+		assert_int_equal(a.last, is_full ? OFFER_FULL : OFFER_ACCEPTED);
+		assert_int_equal(heard_between, is_full ? ERR_FULL : ERR_OK);
+		end();
+	}
+}
+
 /* What left and could not be written is sent again: no good end. */
 static void a_stop_that_could_not_write_says_so(void **state)
 {
@@ -128,6 +164,7 @@ int main(void)
 	    cmocka_unit_test(a_refused_append_is_what_counts),
 	    cmocka_unit_test(an_offer_that_was_refused_may_come_again),
 	    cmocka_unit_test(room_is_found_without_an_offer),
+	    cmocka_unit_test(a_refusal_and_what_is_said_of_it_are_one),
 	    cmocka_unit_test(a_stop_that_could_not_write_says_so),
 	    cmocka_unit_test(no_yes_for_a_file_without_a_name),
 	};
