@@ -45,11 +45,9 @@ static struct record *take_suspect(struct isolations *all, struct isolation *s)
 
 static void end(struct isolations *all, struct ready *ready, struct isolation *s)
 {
-	struct record *r;
-
-	must(!s->in_flight);
-	while ((r = take_suspect(all, s)))
-		ready_put_first(ready, r);
+	must(!s->in_flight && s->count <= all->records);
+	all->records -= s->count;
+	ready_put_strays(ready, &s->suspects);
 	LIST_REMOVE(s, link);
 	free(s);
 }

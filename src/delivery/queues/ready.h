@@ -45,7 +45,7 @@ uint64_t ready_hash(struct ready *q, struct record *r);
 struct shard *ready_shard(struct ready *q, struct record *r);
 /* Its shard is known and limited. */
 bool ready_is_limited(struct ready *q, struct record *r);
-/* What waited for shards that are forgotten. */
+/* In their order, before the others: what waited for shards that are forgotten, or was under suspicion. */
 void ready_put_strays(struct ready *q, struct record_queue *strays);
 /* A shard is limited from now on: what waits in the common queue for it goes to its own, in order. */
 void ready_sort(struct ready *q);
