@@ -577,9 +577,9 @@ enum err store_salvage_ledger(const struct files *f, struct spool_id ours, struc
 enum err store_sources_adopt(struct store *s, struct error *e) MUST_CHECK;
 /* Inside a group: nothing says what was accepted from that id on; it is counted when all files are read. */
 enum err store_sources_uncounted(struct store *s, uint64_t from_id, struct error *e) MUST_CHECK;
-/* How many of the damaged may come back. Inside a group. */
+/* How many of the damaged may come back; of ids below next_id, as far as is known now. Inside a group. */
 enum err store_salvage_expect(struct store *s, uint64_t rows, struct error *e) MUST_CHECK;
-enum err store_salvage_expect_more(struct store *s, uint64_t rows, struct error *e) MUST_CHECK;
+enum err store_salvage_expect_more(struct store *s, uint64_t rows, uint64_t next_id, struct error *e) MUST_CHECK;
 /* Salvages for at most budget_ms. */
 enum err store_salvage_for(struct store *s, int64_t budget_ms, uint64_t *ret_rows, struct error *e) MUST_CHECK;
 void store_salvage_end(struct store *s);

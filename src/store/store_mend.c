@@ -16,7 +16,10 @@
 #include "base/buf.h"
 #include "base/check.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/mem.h"
+
+enum { SUSPECT_MS = 60 * 1000 };
 
 /* What is run has no parameters, and gives one number. */
 static enum err number_of(struct store *s, enum store_statement id, int64_t *ret, struct error *e)
@@ -461,4 +464,40 @@ enum err store_failures_load(struct store *s, struct error *e)
 	}
 	(void)sqlite3_reset(st);
 	return rc == SQLITE_ROW ? ERR_OK : store_fail(s, rc, e, "count failures");
+}
+
+enum err store_drop_left(struct store *s, const struct totals *t, struct store_report *report, struct error *e)
+{
+	const struct {
+		const char *where;
+		uint64_t from;
+	} tables[] = {{"messages WHERE id", t->rows_from},
+	              {"blocks WHERE id", t->blocks_from},
+	              {"partial WHERE block_id", t->blocks_from}};
+	uint64_t rows = 0;
+	enum err err = ERR_OK;
+
+	for (size_t i = 0; i < sizeof tables / sizeof *tables && err == ERR_OK; i++) {
+		AUTOFREE char *sql =
+		    mem_format("DELETE FROM %s < %llu", tables[i].where, (unsigned long long)tables[i].from);
+
+		err = store_exec(s, sql, e, "take away what had left");
+		rows += err == ERR_OK ? (uint64_t)sqlite3_changes(s->db) : 0;
+	}
+	if (rows > 0)
+		store_warn(report, "%llu rows of what had left stood there again, from an old page: taken away",
+		           (unsigned long long)rows);
+	return err;
+}
+
+bool store_mend_is_due(const struct store *s) { return s->mend_is_due; }
+
+void store_suspect(struct store *s)
+{
+	const int64_t now_ms = clock_mono_ms();
+
+	if (s->suspected_ms != 0 && now_ms - s->suspected_ms < SUSPECT_MS)
+		return;
+	s->suspected_ms = now_ms;
+	s->mend_is_due = true;
 }

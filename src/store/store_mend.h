@@ -15,6 +15,7 @@
 
 struct store;
 struct store_report;
+struct totals;
 
 /* Stands for a position that is lost: no input writes such a text. */
 #define STORE_POSITION_LOST "damaged"
@@ -37,6 +38,10 @@ struct side_mended {
  * which there may be many.
  */
 enum err store_mend_rows(struct store *s, bool all, struct side_mended *ret, struct store_report *report,
+                         struct error *e) MUST_CHECK;
+/* Inside a group: what stands below the lowest id that stood in its table had left, and goes: a page is as it was at an
+ * earlier time. */
+enum err store_drop_left(struct store *s, const struct totals *t, struct store_report *report,
                          struct error *e) MUST_CHECK;
 /* Inside a group: blocks without a mark get one for what stands elsewhere, and so has left them. */
 enum err store_mend_unmarked(struct store *s, struct error *e) MUST_CHECK;

@@ -18,7 +18,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-enum { COUNT_BUDGET_BYTES = 64 << 20, SUSPECT_MS = 60 * 1000 };
+enum { COUNT_BUDGET_BYTES = 64 << 20 };
 
 /* What the tables themselves say; possible: so many of them had left, as PATH.left knows. */
 static enum err count_rows(struct store *s, struct totals *ret, struct error *e)
@@ -124,6 +124,45 @@ static enum err correct(struct store *s, struct totals *t, const struct totals *
 	return ERR_OK;
 }
 
+/* Rows alone that the ledger had no ids for; of blocks it has been told. */
+static enum err count_unnumbered(struct store *s, uint64_t next_id, struct error *e)
+{
+	AUTOFREE char *sql = mem_format("SELECT (SELECT count(*) FROM messages WHERE id >= %" PRIu64
+	                                ") + (SELECT count(*) FROM dead WHERE id >= %" PRIu64 ")",
+	                                next_id, next_id);
+	int64_t rows = 0;
+	enum err err = store_number(s, sql, &rows, e);
+
+	s->unnumbered = (uint64_t)rows;
+	return err;
+}
+
+/* What the tide mark counted; of what was committed after it the rows tell, and what has none had left. */
+static enum err follow_tide(struct store *s, uint64_t highest, struct totals *t, struct error *e)
+{
+	const enum err err = count_unnumbered(s, s->tide.id + 1, e);
+	bool behind;
+	uint64_t rows;
+	int rc;
+
+	if (err != ERR_OK)
+		return err;
+	store_ledger_of_tide(t, &s->tide);
+	t->spool_high = s->id.high;
+	t->spool_low = s->id.low;
+	rc = store_ledger_catch_up(s->db, t, &behind);
+	if (rc != SQLITE_OK)
+		return store_fail(s, rc, e, "count what the tide mark does not have");
+	rows = t->ledger.accepted - s->tide.counts[0] + s->unnumbered;
+	if (highest > s->tide.id + rows) {
+		t->ledger.accepted += highest - s->tide.id - rows;
+		t->ledger.delivered += highest - s->tide.id - rows;
+	}
+	if (highest >= t->next_id)
+		t->next_id = highest + 1;
+	return ERR_OK;
+}
+
 /* The row is gone or not what was written. Without a tide mark: every id was one accepted message, and what has no row
  * was delivered. */
 static enum err rebuild(struct store *s, uint64_t highest, bool may_mend, struct totals *t, struct store_report *report,
@@ -146,9 +185,9 @@ static enum err rebuild(struct store *s, uint64_t highest, bool may_mend, struct
 	*t = found;
 	t->base = s->file_print;
 	store_warn(report, "the ledger row was damaged and was counted anew");
-	if (s->tide.count > 0 && s->tide.id >= highest) {
-		store_ledger_of_tide(t, &s->tide);
-		return correct(s, t, &found, 0, report, e);
+	if (s->tide.count > 0) {
+		err = follow_tide(s, highest, t, e);
+		return err == ERR_OK ? correct(s, t, &found, s->unnumbered, report, e) : err;
 	}
 	t->next_id = highest + 1;
 	t->ledger.damaged = (uint64_t)damaged;
@@ -212,19 +251,6 @@ static enum err inherit(struct store *s, const struct totals *known, struct tota
 	if (err == ERR_OK && known && (!found || store_ledger_is_later(known, &old)))
 		*t = *known;
 	store_clock_inherit(t, &s->tide);
-	return err;
-}
-
-/* Rows alone that the ledger had no ids for; of blocks it has been told. */
-static enum err count_unnumbered(struct store *s, uint64_t next_id, struct error *e)
-{
-	AUTOFREE char *sql = mem_format("SELECT (SELECT count(*) FROM messages WHERE id >= %" PRIu64
-	                                ") + (SELECT count(*) FROM dead WHERE id >= %" PRIu64 ")",
-	                                next_id, next_id);
-	int64_t rows = 0;
-	enum err err = store_number(s, sql, &rows, e);
-
-	s->unnumbered = (uint64_t)rows;
 	return err;
 }
 
@@ -294,31 +320,6 @@ static void take_identity(struct store *s, struct totals *t)
 /* Its rows are counted, and each is looked at, before it begins. A large one would make its start wait: there
  * it is counted when a message is read that had left, and when the backlog has drained. */
 static bool is_small(const struct store *s) { return files_bytes(&s->files, "") <= COUNT_BUDGET_BYTES; }
-
-/* What stands below the lowest id that stood in its table had left: a page is as it was at an earlier time. */
-static enum err drop_what_left(struct store *s, const struct totals *t, struct store_report *report, struct error *e)
-{
-	const struct {
-		const char *where;
-		uint64_t from;
-	} tables[] = {{"messages WHERE id", t->rows_from},
-	              {"blocks WHERE id", t->blocks_from},
-	              {"partial WHERE block_id", t->blocks_from}};
-	uint64_t rows = 0;
-	enum err err = ERR_OK;
-
-	for (size_t i = 0; i < sizeof tables / sizeof *tables && err == ERR_OK; i++) {
-		AUTOFREE char *sql =
-		    mem_format("DELETE FROM %s < %llu", tables[i].where, (unsigned long long)tables[i].from);
-
-		err = store_exec(s, sql, e, "take away what had left");
-		rows += err == ERR_OK ? (uint64_t)sqlite3_changes(s->db) : 0;
-	}
-	if (rows > 0)
-		store_warn(report, "%llu rows of what had left stood there again, from an old page: taken away",
-		           (unsigned long long)rows);
-	return err;
-}
 
 /*
  * The rows are those that the tide mark counted, up to the last id: the ledger's page alone is old. In a copy of an
@@ -402,7 +403,7 @@ static enum err load_totals(struct store *s, const struct totals *known, bool ma
 	if (err == ERR_OK && s->tide.is_valid && store_tide_is_ahead(&s->tide, t))
 		t->blocks_from = t->rows_from = 0;
 	if (err == ERR_OK && !fresh && may_mend)
-		err = drop_what_left(s, t, report, e);
+		err = store_drop_left(s, t, report, e);
 	if (err == ERR_OK && fresh)
 		err = inherit(s, known, t, e);
 	store_ledger_keep_possible(t, &s->tide);
@@ -483,7 +484,7 @@ static enum err load(struct store *s, const struct totals *known, bool may_mend,
 	if (err == ERR_OK)
 		err = store_merge_begin(s, e);
 	if (err == ERR_OK && expected > 0)
-		err = store_salvage_expect_more(s, expected, e);
+		err = store_salvage_expect_more(s, expected, t.next_id, e);
 	if (err == ERR_OK && s->is_uncounted)
 		err = store_sources_uncounted(s, t.next_id, e);
 	if (err == ERR_OK)
@@ -546,18 +547,6 @@ enum err store_recount(struct store *s, struct store_report *ret, struct error *
 	if (err == ERR_OK)
 		err = store_commit(s, e);
 	return err;
-}
-
-bool store_mend_is_due(const struct store *s) { return s->mend_is_due; }
-
-void store_suspect(struct store *s)
-{
-	const int64_t now_ms = clock_mono_ms();
-
-	if (s->suspected_ms != 0 && now_ms - s->suspected_ms < SUSPECT_MS)
-		return;
-	s->suspected_ms = now_ms;
-	s->mend_is_due = true;
 }
 
 enum err store_mend(struct store *s, bool all, struct store_report *report, struct error *e)

@@ -42,7 +42,7 @@ struct salvage {
 	uint64_t rows;
 	uint64_t expected;
 	uint64_t gone;        /* damaged ones that are nowhere, as far as anything here tells */
-	uint64_t next_id;     /* ids below were given out when it was opened */
+	uint64_t next_id;     /* of ids below it is known that they were given out: what stands above is not missed */
 	uint64_t first, last; /* messages that came back in this step */
 	uint64_t step_rows, step_bytes, step_parts;
 	uint64_t room_bytes;    /* that this step may write */
@@ -80,6 +80,7 @@ struct note {
 #define SALVAGE_PLACE \
 	"part:%s:" /* a suffix; the next page, and how far it was read: 32 bits of a cell, and of a message */
 #define SALVAGE_PARTS "size:%s:" /* bytes of its database and of its log, when it began to be read */
+#define SALVAGE_KNOWN "known:%s:" /* next_id, as far as it was known when the file was set aside */
 #define SALVAGE_UNCOUNTED "uncounted"
 #define SALVAGE_EXPECTED "expected"
 #define SALVAGE_POSITIONS "positions"

@@ -4,8 +4,9 @@
  *
  * Invariants:
  * 1. What waited in a file was counted as damaged when it was set aside, and as expected; each message that comes back
- *    is taken out of both. One that nobody expected is taken out of the damaged when PATH.left proves that it had no
- * end; else it is accepted now: the ledger balances whatever comes back.
+ *    is taken out of both, but one above all ids that were known then: it hides none that is missing. One that nobody
+ *    expected is taken out of the damaged when PATH.left proves that it had no end; else it is accepted now: the
+ *    ledger balances whatever comes back.
  * 2. A row comes back at most once: its id is the key, and what is there stays. Another message of that id gets a new
  *    one.
  * 3. What comes back and may have left before, because the page that says so cannot be read, is a possible duplicate.
@@ -43,8 +44,9 @@ static void count_undamaged(struct store *s)
 static bool count_in(struct store *s, uint64_t id, bool is_its_own, uint64_t *counter)
 {
 	struct salvage *v = s->salvage;
-	const bool had_left = left_has(s->left, id), is_expected = !had_left && v->expected > 0;
-	const bool is_proven = is_its_own && v->gone > 0 && id < v->next_id && store_left_denies(s, id);
+	const bool had_left = left_has(s->left, id), is_known = id < v->next_id;
+	const bool is_expected = !had_left && is_known && v->expected > 0;
+	const bool is_proven = is_its_own && v->gone > 0 && is_known && store_left_denies(s, id);
 
 	if (had_left)
 		left_note_back(s->left, id);

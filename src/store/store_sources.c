@@ -58,12 +58,32 @@ enum err store_salvage_expect(struct store *s, uint64_t rows, struct error *e)
 	return store_note_put(s, SALVAGE_EXPECTED, &(struct note){.after = rows}, e);
 }
 
-enum err store_salvage_expect_more(struct store *s, uint64_t rows, struct error *e)
+/* What stands in them from next_id on was committed, and heard of by nobody. */
+static enum err note_known(struct store *s, const char *suffix, uint64_t next_id, struct error *e)
 {
-	uint64_t before;
-	enum err err = expected_rows(s, &before, e);
+	AUTOFREE char *key = mem_format(SALVAGE_KNOWN, suffix);
+	struct note note;
+	const enum err err = store_note_get(s, key, &note, e);
 
-	return err == ERR_OK ? store_salvage_expect(s, before + rows, e) : err;
+	return err != ERR_OK || note.done ? err
+	                                  : store_note_put(s, key, &(struct note){.after = next_id, .done = true}, e);
+}
+
+enum err store_salvage_expect_more(struct store *s, uint64_t rows, uint64_t next_id, struct error *e)
+{
+	struct aside_list list;
+	uint64_t before;
+	enum err err = asides_find(&s->files, &list, e);
+
+	if (err == ERR_OK)
+		err = expected_rows(s, &before, e);
+	if (err == ERR_OK)
+		err = store_salvage_expect(s, before + rows, e);
+	for (size_t i = 0; i < list.count && err == ERR_OK; i++)
+		if (!list.items[i].is_read)
+			err = note_known(s, list.items[i].suffix, next_id, e);
+	asides_fini(&list);
+	return err;
 }
 
 /* The spool begins under a new name beside files that could not be asked: they are its own, whatever they say later. */
@@ -218,10 +238,14 @@ static enum err bad_pages(struct store *s, struct salvage *v, struct error *e)
 static enum err read_place(struct store *s, struct error *e)
 {
 	struct salvage *v = s->salvage;
-	AUTOFREE char *key = mem_format(SALVAGE_PLACE, v->suffix);
+	AUTOFREE char *key = mem_format(SALVAGE_PLACE, v->suffix), *known = mem_format(SALVAGE_KNOWN, v->suffix);
 	struct note note;
-	enum err err = store_note_get(s, key, &note, e);
+	enum err err = store_note_get(s, known, &note, e);
 
+	if (err == ERR_OK && note.done)
+		v->next_id = least(v->next_id, note.after);
+	if (err == ERR_OK)
+		err = store_note_get(s, key, &note, e);
 	if (err == ERR_OK && note.after == v->after_page + UINT64_C(1))
 		v->reached = (struct place){(uint32_t)note.after, (uint32_t)(note.rows >> 32), (uint32_t)note.rows};
 	v->is_repeat |= note.is_lost;

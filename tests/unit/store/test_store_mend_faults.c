@@ -355,7 +355,7 @@ static struct store *make_beside(struct spooldir *d, const struct reading *r)
 	s->now.ledger.accepted += r->expected;
 	s->now.ledger.damaged += r->expected;
 	store_lose(s, LOSS_ASIDE, r->expected, 0, 0);
-	assert_int_equal(store_salvage_expect_more(s, r->expected, &e), ERR_OK);
+	assert_int_equal(store_salvage_expect_more(s, r->expected, store_next_id(s), &e), ERR_OK);
 	assert_int_equal(store_commit(s, &e), ERR_OK);
 	life_sql(s, r->notes);
 	(void)snprintf(to, sizeof to, "%s%s", d->path, aside);

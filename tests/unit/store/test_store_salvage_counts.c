@@ -73,7 +73,7 @@ static struct store *make(struct spooldir *d, const struct reading *r)
 	s->now.ledger.damaged += r->awaited;
 	s->now.told = r->told;
 	store_lose(s, LOSS_ASIDE, r->awaited, 0, 0);
-	assert_int_equal(store_salvage_expect_more(s, r->awaited, &e), ERR_OK);
+	assert_int_equal(store_salvage_expect_more(s, r->awaited, store_next_id(s), &e), ERR_OK);
 	assert_int_equal(store_commit(s, &e), ERR_OK);
 	if (r->note == LOST)
 		life_sql(s, "UPDATE salvage SET checksum = 5 WHERE path = 'expected'");
