@@ -5,7 +5,7 @@
  * 3. A count that is not what was written, or is of another spool, is not believed: the last commit bounds it then.
  * 4. A file that could not be written is not believed by the next start (PATH.flight.unsure).
  * 5. Nor is one of another boot, when the last run did not end well: what it says may be of before the last sends,
- * though no commit came since.
+ * though no commit came since. How many were possible by answers that were lost is synced first, as `ceiling`.
  */
 #include "journal/flight.h"
 
@@ -40,13 +40,18 @@ enum {
 	AT_NEXT_SETTLED,
 	AT_NEXT_STATE,
 	AT_NEXT_SUM,
-	AT_BOOT, /* of the machine, in which all this was written */
+	AT_BOOT,    /* of the machine, in which all this was written */
+	AT_CEILING, /* on the disk: possible was at most this whenever anything was sent */
 	AT_BOOT_SUM,
 	NUMBERS,
 	NUMBERS_BEFORE_BOOT = AT_BOOT /* of the same file by an older kspool */
 };
 static const uint64_t magic = UINT64_C(0x6b73706c666c7434);             /* "ksplflt4": two bits from any other */
 static const uint64_t magic_before_boot = UINT64_C(0x6b73706c666c7432); /* "ksplflt2" */
+
+/* Where answers are lost often the ceiling goes ahead, so that the disk is waited for at most one part in so many of
+ * the time. */
+enum { SYNC_PART = 20 };
 
 /* An older kspool's file: no checksums, and in the oldest no spool. */
 enum { OLD_LEAST = 9, OLD_MOST = 11 };
@@ -60,6 +65,7 @@ struct found {
 	uint64_t n[NUMBERS];
 	bool has_counts, has_settled, has_next;
 	bool is_of_boot; /* as far as it says */
+	bool has_ceiling;
 	bool is_damaged; /* something in it is not */
 };
 
@@ -176,6 +182,7 @@ static struct found read_file(int fd)
 		                 is_sound(ret.n, AT_POSSIBLE, AT_DELIVERY_SUM);
 		ret.has_settled = ret.has_counts && is_sound(ret.n, AT_SETTLED, AT_SETTLED_SUM);
 		ret.has_next = ret.has_counts && is_sound(ret.n, AT_NEXT_SETTLED, AT_NEXT_SUM);
+		ret.has_ceiling = ret.has_counts && has_boot && boot_is_sound;
 		ret.is_of_boot = is_before || (boot_is_sound && ret.n[AT_BOOT] == clock_boot_id());
 		ret.is_damaged = !ret.has_settled || !ret.has_next || !boot_is_sound;
 	}
@@ -209,6 +216,8 @@ uint64_t flight_open(struct flight *f, const struct flight_start *start)
 	is_whole &= !f->was_anothers;
 	if (is_whole && there.n[AT_POSSIBLE] > possible)
 		possible = there.n[AT_POSSIBLE];
+	if (is_whole && start->unclean && !there.is_of_boot && there.has_ceiling && there.n[AT_CEILING] > possible)
+		possible = there.n[AT_CEILING];
 	if (access(not_sure, F_OK) == 0) /* nothing bounds it but what is there */
 		found = start->pending;
 	else if (start->unclean && !there.is_of_boot)
@@ -232,6 +241,9 @@ uint64_t flight_open(struct flight *f, const struct flight_start *start)
 	n[AT_POSSIBLE] = n[AT_OPENED] = possible + found;
 	n[AT_STATE] = n[AT_NEXT_STATE] = start->state;
 	n[AT_BOOT] = clock_boot_id();
+	n[AT_CEILING] = f->ceiling = possible + found; /* the spool says it, too */
+	f->spare = 0;
+	f->raised_ns = f->sync_ns = 0;
 	f->state = start->state;
 	sum_all(n);
 	if (put(f, n, 0, NUMBERS))
@@ -251,10 +263,12 @@ static void be_sure_again(struct flight *f)
 	                       [AT_SETTLED] = f->settled,
 	                       [AT_STATE] = f->state,
 	                       [AT_NEXT_SETTLED] = f->settled,
-	                       [AT_NEXT_STATE] = f->state};
+	                       [AT_NEXT_STATE] = f->state,
+	                       [AT_BOOT] = clock_boot_id(),
+	                       [AT_CEILING] = f->ceiling};
 
 	sum_all(n);
-	if (put(f, n + AT_POSSIBLE, AT_POSSIBLE, AT_BOOT - AT_POSSIBLE))
+	if (put(f, n + AT_POSSIBLE, AT_POSSIBLE, NUMBERS - AT_POSSIBLE))
 		(void)rename(name, f->path);
 }
 
@@ -276,10 +290,34 @@ static void put_delivery(struct flight *f)
 	(void)put_group(f, n, AT_POSSIBLE, 3);
 }
 
+/* What is sent from now on may be there already: a power cut must not forget that. */
+static void raise_ceiling(struct flight *f)
+{
+	const int64_t began_ns = clock_mono_ns();
+	const uint64_t possible = atomic_load(&f->possible);
+	uint64_t n[] = {clock_boot_id(), 0};
+	bool is_first;
+
+	if (f->fd < 0 || possible <= f->ceiling)
+		return;
+	is_first = f->raised_ns == 0; /* its name may be new */
+	f->spare = began_ns - f->raised_ns < SYNC_PART * f->sync_ns ? f->spare * 2 + 1 : f->spare / 2;
+	f->ceiling = n[1] = possible + f->spare;
+	if (!put_group(f, n, AT_BOOT, 2))
+		return;
+	if ((is_first ? fsync(f->fd) : fdatasync(f->fd)) != 0) {
+		atomic_store(&f->trouble, errno);
+		set_unsure(f);
+	}
+	f->raised_ns = clock_mono_ns();
+	f->sync_ns = f->raised_ns - began_ns;
+}
+
 void flight_send(struct flight *f, uint64_t messages)
 {
 	f->sending += messages;
 	put_delivery(f);
+	raise_ceiling(f);
 }
 
 void flight_end(struct flight *f, uint64_t messages, uint64_t delivered, uint64_t possible)

@@ -2,10 +2,11 @@
  * flight: how many messages are with the service, in a file that survives the process.
  *
  * What it is: counts in PATH.flight, written with each request that begins, each that is answered, and each commit that
- * settles; without a sync, so a killed process leaves them as they were. What was under way, or answered and not yet
- * settled, when a run ended is sent again by the next, which counts it first. Where the file is older than the database
- * (its `state` differs), and after a power cut (it is of another boot), the bound is what the last commit noted as
- * handed over.
+ * settles; without a sync, so a killed process leaves them as they were. Where answers were lost, what may be doubled
+ * by it is synced before the next request, so that a power cut leaves that count, or a little more. What was under way,
+ * or answered and not yet settled, when a run ended is sent again by the next, which counts it first. Where the file is
+ * older than the database (its `state` differs), and after a power cut (it is of another boot), the bound is what the
+ * last commit noted as handed over.
  * Promises: 7 (each possible duplicate is counted, and the count survives).
  * Owner: the journal. Thread: flight_settled on the journal's, the others on delivery's; open and close on neither.
  * Fails: never; a file that cannot be written costs the count of one crash its tightness. One that cannot be taken away
@@ -38,6 +39,8 @@ struct flight {
 	_Atomic uint64_t possible;
 	uint64_t sending, delivered; /* in requests under way; by answers, since the file was opened */
 	uint64_t settled;            /* of those delivered: by commits */
+	uint64_t ceiling, spare;     /* possible, as it is on the disk; how far that is ahead */
+	int64_t raised_ns, sync_ns;  /* monotonic: when it came there, and how long that took */
 };
 
 /* What the database says when a spool is opened. */
@@ -56,7 +59,7 @@ uint64_t flight_open(struct flight *f, const struct flight_start *start);
 void flight_close(struct flight *f);
 /* What is_stale means, as an error. */
 enum err flight_stale(const struct flight *f, struct error *e);
-/* A request begins. */
+/* A request begins. Waits for the disk when more is possible than it knows. */
 void flight_send(struct flight *f, uint64_t messages);
 /* It ended: so many of its messages were taken, so many may have been. */
 void flight_end(struct flight *f, uint64_t messages, uint64_t delivered, uint64_t possible);

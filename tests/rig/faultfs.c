@@ -224,6 +224,17 @@ int lstat(const char *path, struct stat *st) { return stat_at(AT_FDCWD, path, st
 int lstat64(const char *path, struct stat64 *st) { return stat_at(AT_FDCWD, path, st, AT_SYMLINK_NOFOLLOW); }
 int fstatat(int dir, const char *path, struct stat *st, int flags) { return stat_at(dir, path, st, flags); }
 
+static void (*on_sync)(int fd);
+
+void faultfs_on_sync(void (*each)(int fd)) { on_sync = each; }
+
+static int synced(int fd, long call)
+{
+	if (on_sync)
+		on_sync(fd);
+	return skips_syncs ? 0 : (int)syscall(call, fd);
+}
+
 int fsync(int fd)
 {
 	struct stat st;
@@ -231,14 +242,14 @@ int fsync(int fd)
 
 	if (fails_of(FAULTFS_SYNC | (is_folder ? FAULTFS_SYNC_FOLDER : 0), fd))
 		return -1;
-	return skips_syncs ? 0 : (int)syscall(SYS_fsync, fd);
+	return synced(fd, SYS_fsync);
 }
 
 int fdatasync(int fd)
 {
 	if (fails_of(FAULTFS_SYNC, fd))
 		return -1;
-	return skips_syncs ? 0 : (int)syscall(SYS_fdatasync, fd);
+	return synced(fd, SYS_fdatasync);
 }
 
 int ftruncate(int fd, off_t size)

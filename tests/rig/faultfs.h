@@ -46,5 +46,7 @@ const char *faultfs_what(void);
 /* From now on a sync returns at once: for tests that open hundreds of spools and cut no power. One that fails still
  * does. */
 void faultfs_skip_syncs(void);
+/* Told of each sync that did not fail, before it is made. Null: nobody. */
+void faultfs_on_sync(void (*each)(int fd));
 
 #endif
