@@ -79,7 +79,7 @@ struct note {
 
 #define SALVAGE_PLACE \
 	"part:%s:" /* a suffix; the next page, and how far it was read: 32 bits of a cell, and of a message */
-#define SALVAGE_PARTS "size:%s:" /* bytes of its database and of its log, when it began to be read */
+#define SALVAGE_PARTS "size:%s:"  /* bytes of its database and of its log, when it began to be read */
 #define SALVAGE_KNOWN "known:%s:" /* next_id, as far as it was known when the file was set aside */
 #define SALVAGE_UNCOUNTED "uncounted"
 #define SALVAGE_EXPECTED "expected"
