@@ -25,11 +25,13 @@ static void answer_ping(struct httpd_request *r, void *arg)
 
 static void answer_ready(struct httpd_request *r, void *arg)
 {
-	const struct status_source *s = arg;
+	struct status_source *s = arg;
 	char why[512];
 	struct buf body;
-	bool ready = status_is_ready(s, why, sizeof why);
+	bool ready;
 
+	status_look(s);
+	ready = status_is_ready(s, why, sizeof why);
 	buf_init(&body, ANSWER_MAX_BYTES);
 	status_print_ready(s, &body, ready, why);
 	answer_buf(r, ready ? 200 : 503, json, &body);
@@ -45,9 +47,10 @@ static void answer_version(struct httpd_request *r, void *arg)
 
 static void answer_metrics(struct httpd_request *r, void *arg)
 {
-	const struct status_source *s = arg;
+	struct status_source *s = arg;
 	struct buf body;
 
+	status_look(s);
 	if (!s->config->metrics_prometheus) {
 		httpd_answer(r, 404, "text/plain", NULL, "metrics are off\n", 16);
 		return;
@@ -64,6 +67,7 @@ static void answer_status(struct httpd_request *r, void *arg)
 {
 	struct buf body;
 
+	status_look(arg);
 	buf_init(&body, ANSWER_MAX_BYTES);
 	status_print(arg, &body);
 	answer_buf(r, 200, json, &body);

@@ -291,15 +291,6 @@ static void on_journal(evutil_socket_t fd, short what, void *arg)
 		doors_resume(d->doors);
 }
 
-static void on_delivery(evutil_socket_t fd, short what, void *arg)
-{
-	struct daemon *d = arg;
-
-	(void)fd;
-	(void)what;
-	delivery_status(d->delivery, &d->delivery_status);
-}
-
 static void look_at_device(const struct daemon *d)
 {
 	const struct device_wear wear = device_wear_read("/sys", d->config->buffer.path);
@@ -333,7 +324,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	rates_sample(&d->rates, clock_mono_ns(), metric_get(M_LEDGER_ACCEPTED), metric_get(M_LEDGER_DELIVERED));
-	d->source.doors_memory_bytes = doors_memory_bytes(d->doors);
+	status_look(&d->source);
 	if (d->phase < PHASE_CLOSING && servers_open_again(&d->servers))
 		doors_share_http(d->doors, d->servers.http);
 	doors_resume(d->doors);
@@ -455,12 +446,11 @@ static enum err start(struct daemon *d, struct error *e)
 		err = delivery_start(d->config, d->journal, &d->delivery, e);
 	if (err != ERR_OK)
 		return err;
-	watch_fd(d, delivery_fd(d->delivery), on_delivery);
-	delivery_status(d->delivery, &d->delivery_status);
 	d->source = (struct status_source){
 	    .config = d->config,
 	    .opened = d->config,
 	    .journal = d->journal,
+	    .sender = d->delivery,
 	    .delivery = &d->delivery_status,
 	    .http_trouble = d->servers.http_why.text,
 	    .rates = &d->rates,
@@ -516,7 +506,7 @@ static void stop_delivery(struct daemon *d, const sigset_t *terminating)
 	if (unanswered)
 		LOG(LOG_WARN, "stopped with requests unanswered", LOG_U("messages", unanswered),
 		    LOG_S("outcome", "they stay in the journal and may arrive twice"));
-	d->delivery = NULL;
+	d->delivery = d->source.sender = NULL;
 }
 
 static enum err stop(struct daemon *d, struct error *e)

@@ -19,6 +19,14 @@
 #include "base/metrics.h"
 #include "base/num.h"
 
+void status_look(struct status_source *s)
+{
+	if (s->sender)
+		delivery_status(s->sender, s->delivery);
+	if (s->doors)
+		s->doors_memory_bytes = doors_memory_bytes(s->doors);
+}
+
 static uint64_t gauge(enum metric m)
 {
 	int64_t value = metric_get(m);

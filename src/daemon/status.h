@@ -27,7 +27,8 @@ struct status_source {
 	struct journal *journal;
 	const struct doors *doors; /* null: none is open yet */
 	const char *http_trouble;  /* why the admin server is not open; "" when it is, or null */
-	const struct delivery_status *delivery;
+	struct delivery *sender;   /* null: it has ended, or a test tells what it would say */
+	struct delivery_status *delivery;
 	const struct rates *rates;
 	int64_t started_ms; /* wall clock */
 	int64_t started_mono_ns;
@@ -35,6 +36,8 @@ struct status_source {
 	uint64_t doors_memory_bytes;
 };
 
+/* Takes the newest of what delivery and doors know: before each answer, so that none is older than its question. */
+void status_look(struct status_source *s);
 /* False with one sentence in why when the daemon should not be given work or believed to deliver. */
 bool status_is_ready(const struct status_source *s, char *why, size_t why_size);
 void status_print(const struct status_source *s, struct buf *out);

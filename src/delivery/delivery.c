@@ -14,8 +14,6 @@
 #include "delivery/delivery_internal.h"
 #include "delivery/dispatch_settings.h"
 
-enum { STATUS_LANE = 8 };
-
 static enum err open_client(struct delivery *d, struct error *e)
 {
 	struct aws_client_options options = {.output = &d->config->output,
@@ -66,8 +64,6 @@ static void free_event(struct event *event)
 
 static void free_parts(struct delivery *d)
 {
-	struct delivery_status *status;
-
 	dispatch_free(d->dispatch);
 	aws_client_close(d->client);
 	prepare_worker_close(d->worker);
@@ -82,9 +78,7 @@ static void free_parts(struct delivery *d)
 		event_base_free(d->base);
 	if (d->wake_fd >= 0)
 		(void)close(d->wake_fd);
-	while (lane_take(d->statuses, (void **)&status, 1) > 0)
-		free(status);
-	lane_close(d->statuses);
+	free(atomic_load(&d->newest));
 	free(d);
 }
 
@@ -128,7 +122,6 @@ enum err delivery_start(const struct config *config, struct journal *journal, st
 	d->wake_fd = -1;
 	d->stop_deadline_ns = INT64_MAX;
 	STAILQ_INIT(&d->arrived);
-	d->statuses = lane_open(STATUS_LANE);
 	d->seen.since_ms = clock_wall_ms();
 	err = open_parts(d, e);
 	if (err == ERR_OK && config->kspool.aggregation != AGGREGATION_OFF)
@@ -150,15 +143,13 @@ enum err delivery_start(const struct config *config, struct journal *journal, st
 	return ERR_OK;
 }
 
-int delivery_fd(const struct delivery *d) { return lane_fd(d->statuses); }
-
 void delivery_status(struct delivery *d, struct delivery_status *ret)
 {
-	struct delivery_status *status;
+	struct delivery_status *newest = atomic_exchange(&d->newest, NULL);
 
-	while (lane_take(d->statuses, (void **)&status, 1) > 0) {
-		d->seen = *status;
-		free(status);
+	if (newest) {
+		d->seen = *newest;
+		free(newest);
 	}
 	*ret = d->seen;
 }

@@ -44,7 +44,10 @@ struct delivery_shard {
 	uint32_t key_percent;
 };
 
-/* What the intake thread knows of delivery; sent by lane whenever it changes, at most every 100 ms. */
+/*
+ * What the intake thread knows of delivery. Another state or code is told at once, and before anything that is settled
+ * in it; the rest at most every 100 ms.
+ */
 struct delivery_status {
 	enum delivery_state state;
 	int64_t since_ms; /* wall clock */
@@ -76,8 +79,7 @@ const char *delivery_state_name(enum delivery_state state);
 /* The config must outlive the delivery. Starts offline without complaint: needs no network and no credentials. */
 enum err delivery_start(const struct config *config, struct journal *journal, struct delivery **ret,
                         struct error *e) MUST_CHECK;
-/* Readable when a status waits; delivery_status then copies the newest. */
-int delivery_fd(const struct delivery *d);
+/* The newest. */
 void delivery_status(struct delivery *d, struct delivery_status *ret);
 /* Takes over a reloaded configuration (kept by the caller until stop). */
 enum err delivery_reload(struct delivery *d, const struct config *config, struct error *e) MUST_CHECK;

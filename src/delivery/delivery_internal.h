@@ -11,7 +11,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "base/lane.h"
 #include "aws/client.h"
 #include "delivery/delivery.h"
 #include "delivery/dispatch.h"
@@ -42,8 +41,8 @@ struct delivery {
 	_Atomic(const struct config *) next_config;
 	atomic_int_least64_t stop_timeout_ns;
 	int wake_fd;
-	_Atomic uint64_t proofs; /* COMMAND_PROVE taken */
-	struct lane *statuses;
+	_Atomic uint64_t proofs;                  /* COMMAND_PROVE taken */
+	_Atomic(struct delivery_status *) newest; /* null: it was taken */
 	/* the thread's, from its start to its end */
 	pthread_t thread;
 	const struct config *config;

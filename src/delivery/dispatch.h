@@ -54,5 +54,7 @@ uint32_t dispatch_in_flight(const struct dispatch *d);
 uint64_t dispatch_unanswered(const struct dispatch *d);
 /* Fills what dispatch knows: state, since, code, reason, next probe, counts. */
 void dispatch_status(const struct dispatch *d, int64_t now_ns, int64_t wall_ms, struct delivery_status *ret);
+/* The state, or its code, is another than was told. */
+bool dispatch_state_is_news(const struct dispatch *d, const struct delivery_status *told);
 
 #endif

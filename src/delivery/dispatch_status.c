@@ -1,5 +1,6 @@
 /* What the dispatcher says of itself. */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "delivery/dispatch_internal.h"
@@ -39,4 +40,9 @@ void dispatch_status(const struct dispatch *d, int64_t now_ns, int64_t wall_ms, 
 	dispatch_shards_status(d, ret);
 	ret->memory_bytes = d->memory_bytes;
 	ret->last_ack_ms = d->last_ack_wall_ms;
+}
+
+bool dispatch_state_is_news(const struct dispatch *d, const struct delivery_status *told)
+{
+	return d->hold.state != told->state || strcmp(d->hold.code, told->code) != 0;
 }

@@ -257,12 +257,13 @@ static void fill_status(struct delivery *d, int64_t now_ns, int64_t wall_ms, str
 	metric_set(M_CLOCK_OFFSET_MS, aws_client_clock_offset_ms(d->client));
 }
 
-/* Returns when it wants to be called again. */
+/* Another state is told at once. Returns when it wants to be called again. */
 static int64_t publish(struct delivery *d, int64_t now_ns, int64_t wall_ms, bool at_once)
 {
 	int64_t next_ns = d->published_ns + (int64_t)STATUS_EVERY_MS * NS_PER_MS;
 	struct delivery_status status, *copy;
 
+	at_once |= dispatch_state_is_news(d->dispatch, &d->published);
 	if (!at_once && now_ns < next_ns && d->published_ns != 0)
 		return next_ns;
 	fill_status(d, now_ns, wall_ms, &status);
@@ -275,12 +276,9 @@ static int64_t publish(struct delivery *d, int64_t now_ns, int64_t wall_ms, bool
 		return INT64_MAX;
 	copy = mem_alloc(sizeof *copy);
 	*copy = status;
-	if (lane_put(d->statuses, copy)) {
-		d->published = status;
-		return INT64_MAX;
-	}
-	free(copy);
-	return now_ns + (int64_t)STATUS_EVERY_MS * NS_PER_MS;
+	d->published = status;
+	free(atomic_exchange(&d->newest, copy));
+	return INT64_MAX;
 }
 
 static void set_timer(struct delivery *d, int64_t when_ns)
@@ -333,8 +331,8 @@ static void turn(struct delivery *d)
 	when_ns = dispatch_run(d->dispatch, now_ns, wall_ms);
 	if (!took_all)
 		when_ns = now_ns;
+	status_ns = publish(d, now_ns, wall_ms, false); /* whoever sees what was settled sees the state it left */
 	outbox_flush(&d->outbox, dispatch_in_flight(d->dispatch) == 0);
-	status_ns = publish(d, now_ns, wall_ms, false);
 	if (d->phase != PHASE_RUNNING)
 		when_ns = wind_down(d, now_ns);
 	set_timer(d, when_ns < status_ns ? when_ns : status_ns);
