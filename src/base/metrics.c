@@ -1,6 +1,7 @@
 #include "base/metrics.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 
 #include "base/check.h"
 
@@ -13,6 +14,14 @@ static const struct metric_info infos[METRIC_COUNT] = {
 };
 
 static _Atomic int64_t values[METRIC_COUNT];
+
+/* The side turn % 2 is whole; the other is the writer's, so that a reader that took long has to look again, and no
+ * more. */
+static struct {
+	_Atomic uint64_t turn;
+	atomic_bool joined[METRIC_COUNT]; /* what was ever set together */
+	_Atomic int64_t sides[2][METRIC_COUNT];
+} together;
 
 /* One histogram for each TIMING row, found by its position among them. */
 static struct timing {
@@ -44,6 +53,38 @@ void metric_add(enum metric m, uint64_t n) { atomic_fetch_add_explicit(&values[m
 void metric_set(enum metric m, int64_t value) { atomic_store_explicit(&values[m], value, memory_order_relaxed); }
 
 int64_t metric_get(enum metric m) { return atomic_load_explicit(&values[m], memory_order_relaxed); }
+
+void metric_set_together(const struct metric_value *set, size_t count)
+{
+	uint64_t turn = atomic_load(&together.turn);
+	_Atomic int64_t *now = together.sides[turn % 2], *next = together.sides[(turn + 1) % 2];
+
+	for (int m = 0; m < METRIC_COUNT; m++)
+		atomic_store_explicit(&next[m], atomic_load_explicit(&now[m], memory_order_relaxed),
+		                      memory_order_release);
+	for (size_t i = 0; i < count; i++) {
+		const enum metric m = set[i].metric;
+
+		metric_set(m, set[i].value);
+		atomic_store_explicit(&next[m], set[i].value, memory_order_release);
+		atomic_store(&together.joined[m], true);
+	}
+	atomic_store(&together.turn, turn + 1);
+}
+
+void metric_get_all(int64_t ret[METRIC_COUNT])
+{
+	uint64_t turn;
+
+	for (int m = 0; m < METRIC_COUNT; m++)
+		ret[m] = metric_get((enum metric)m);
+	do {
+		turn = atomic_load(&together.turn);
+		for (int m = 0; m < METRIC_COUNT; m++)
+			if (atomic_load(&together.joined[m])) /* acquired: what it shows tells of its turn too */
+				ret[m] = atomic_load_explicit(&together.sides[turn % 2][m], memory_order_acquire);
+	} while (atomic_load(&together.turn) != turn);
+}
 
 /* Four buckets an octave: the two bits below the highest set bit choose the quarter. */
 static unsigned bucket_of(uint64_t ns)

@@ -93,7 +93,9 @@ void prometheus_print_shards(struct buf *out, const struct delivery_status *stat
 void prometheus_print(struct buf *out, bool with_process)
 {
 	const char *previous = "";
+	int64_t all[METRIC_COUNT];
 
+	metric_get_all(all);
 	for (int m = 0; m < METRIC_COUNT; m++) {
 		const struct metric_info *info = metric_info((enum metric)m);
 
@@ -103,10 +105,9 @@ void prometheus_print(struct buf *out, bool with_process)
 		if (info->kind == METRIC_TIMING)
 			print_timing(out, (enum metric)m, info->name);
 		else if (info->labels[0])
-			(void)buf_addf(out, "%s{%s} %" PRId64 "\n", info->name, info->labels,
-			               metric_get((enum metric)m));
+			(void)buf_addf(out, "%s{%s} %" PRId64 "\n", info->name, info->labels, all[m]);
 		else
-			(void)buf_addf(out, "%s %" PRId64 "\n", info->name, metric_get((enum metric)m));
+			(void)buf_addf(out, "%s %" PRId64 "\n", info->name, all[m]);
 	}
 	series_print(out);
 	if (with_process)

@@ -167,15 +167,16 @@ static void print_ledger(struct jsonout *j)
 #define LEDGER_STATE(id, word, meaning) {#word, M_LEDGER_##id},
 #include "base/ledger.def"
 	};
-	uint64_t accepted = gauge(M_LEDGER_ACCEPTED), sum = 0;
+	int64_t all[METRIC_COUNT], sum = 0;
 
+	metric_get_all(all); /* of one moment, or it would not balance */
 	jsonout_object(j, "ledger");
-	jsonout_uint(j, "accepted", accepted);
+	jsonout_int(j, "accepted", all[M_LEDGER_ACCEPTED]);
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-		jsonout_uint(j, rows[i].name, gauge(rows[i].metric));
-		sum += gauge(rows[i].metric);
+		jsonout_int(j, rows[i].name, all[rows[i].metric]);
+		sum += all[rows[i].metric];
 	}
-	jsonout_bool(j, "balanced", sum == accepted);
+	jsonout_bool(j, "balanced", sum == all[M_LEDGER_ACCEPTED]);
 	jsonout_object_end(j);
 }
 

@@ -28,21 +28,17 @@ static void publish_state(struct journal *j)
 static void publish_ledger(struct journal *j)
 {
 	const struct store_ledger *l = store_ledger(j->store);
-	const struct {
-		enum metric metric;
-		uint64_t value;
-	} gauges[] = {
-#define LEDGER_SUM(id, column, meaning) {M_LEDGER_##id, l->column},
-#define LEDGER_STATE(id, column, meaning) {M_LEDGER_##id, l->column},
+	const struct metric_value gauges[] = {
+#define LEDGER_SUM(id, column, meaning) {M_LEDGER_##id, (int64_t)l->column},
+#define LEDGER_STATE(id, column, meaning) {M_LEDGER_##id, (int64_t)l->column},
 #include "base/ledger.def"
-	    {M_UNTOLD, store_damaged_untold(j->store)},
-	    {M_BACKLOG_ROWS, l->pending},
-	    {M_BACKLOG_BYTES, store_pending_bytes(j->store)},
-	    {M_BACKLOG_RETRYING, store_retrying(j->store)},
+	    {M_UNTOLD, (int64_t)store_damaged_untold(j->store)},
+	    {M_BACKLOG_ROWS, (int64_t)l->pending},
+	    {M_BACKLOG_BYTES, (int64_t)store_pending_bytes(j->store)},
+	    {M_BACKLOG_RETRYING, (int64_t)store_retrying(j->store)},
 	};
 
-	for (size_t i = 0; i < sizeof gauges / sizeof *gauges; i++)
-		metric_set(gauges[i].metric, (int64_t)gauges[i].value);
+	metric_set_together(gauges, sizeof gauges / sizeof *gauges);
 	atomic_store(&j->published.pending_bytes, store_pending_bytes(j->store));
 	atomic_store(&j->published.pending, l->pending);
 }

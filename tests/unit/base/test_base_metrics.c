@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/metrics.h"
@@ -107,11 +108,48 @@ static void series_are_made_once(void **state)
 	buf_fini(&out);
 }
 
+static void *set_ledgers(void *arg)
+{
+	atomic_bool *over = arg;
+
+	for (int64_t n = 1; !atomic_load(over); n++) {
+		const struct metric_value ledger[] = {
+		    {M_LEDGER_ACCEPTED, 3 * n}, {M_LEDGER_DELIVERED, n}, {M_LEDGER_PENDING, 2 * n}};
+
+		metric_set_together(ledger, 3);
+	}
+	return NULL;
+}
+
+/* Whoever reads amid a change sees the ledger before it or after it: it balances (promise 9). */
+static void what_is_set_together_is_read_together(void **state)
+{
+	int64_t all[METRIC_COUNT], before = 0;
+	atomic_bool over = false;
+	pthread_t thread;
+
+	(void)state;
+	metric_add(M_OUTPUT_CONNECTION_UP, 7);
+	assert_int_equal(pthread_create(&thread, NULL, set_ledgers, &over), 0);
+	for (int i = 0; i < 20000 || before == 0; i++) {
+		metric_get_all(all);
+		assert_int_equal(all[M_LEDGER_ACCEPTED], all[M_LEDGER_DELIVERED] + all[M_LEDGER_PENDING]);
+		assert_true(all[M_LEDGER_ACCEPTED] >= before);
+		before = all[M_LEDGER_ACCEPTED];
+	}
+	atomic_store(&over, true);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	metric_get_all(all);
+	assert_int_equal(all[M_LEDGER_ACCEPTED], metric_get(M_LEDGER_ACCEPTED));
+	assert_int_equal(all[M_OUTPUT_CONNECTION_UP], 7);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(counters_and_gauges),
 	    cmocka_unit_test(quantiles_are_near),
+	    cmocka_unit_test(what_is_set_together_is_read_together),
 	    cmocka_unit_test(labels_of_strangers_are_text),
 	    cmocka_unit_test(series_are_made_once),
 	};
