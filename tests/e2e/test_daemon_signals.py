@@ -99,7 +99,7 @@ def test_terminated_amid_half_requests_and_many_yeses(fake, new_spooler, folder,
 def test_the_end_comes_while_a_processor_is_at_a_message(fake, http_door):
     """The note of what it works on was closed beside it: its last word ended the process."""
     slow = 'let s = "x".repeat(8000000)\nroot = range(0, 2000).map_each(i -> $s.hash("sha512").length()).sum()'
-    spooler, address = http_door(own={"process_time": "3s"}, pipeline={"processors": [{"mapping": slow}]})
+    spooler, address = http_door(own={"process_time": "1s"}, pipeline={"processors": [{"mapping": slow}]})
 
     def send():
         with contextlib.suppress(OSError, http.client.HTTPException):
@@ -107,8 +107,9 @@ def test_the_end_comes_while_a_processor_is_at_a_message(fake, http_door):
     sender = threading.Thread(target=send)
     sender.start()
     wait_for(lambda: spooler.spool.with_name(spooler.spool.name + ".poison").read_bytes()[:1] == b"\1", "a processor works")
-    for _ in range(2):
-        spooler.process.send_signal(signal.SIGTERM)
-    spooler.finish(status=0)
+    spooler.process.send_signal(signal.SIGTERM)
+    spooler.wait_log("to=closing")  # two signals of a kind that come together are one
+    spooler.process.send_signal(signal.SIGTERM)
+    spooler.finish(90)  # the processor has a second of its processor's time, which many may share
     sender.join()
     assert "FATAL" not in spooler.log()

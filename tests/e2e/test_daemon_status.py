@@ -98,10 +98,10 @@ def test_json_log_lines_are_json(fake, http_door):
 
 def test_ready_after_a_long_silence(fake, http_door):
     """The first message after a quiet night made the daemon unready: nothing had been acknowledged for long."""
-    spooler, address = http_door(own={"ready_within": "1s"}, output={"batching": {"count": 100, "period": "700ms"}})
+    spooler, address = http_door(own={"ready_within": "3s"}, output={"batching": {"count": 100, "period": "700ms"}})
     assert post(address, b"x")[0] == 200
     spooler.wait_delivered(1)
-    stays(lambda: spooler.get("/ready")[0] == 200, lambda: spooler.get("/ready"), seconds=1.5)
+    stays(lambda: spooler.get("/ready")[0] == 200, lambda: spooler.get("/ready"), seconds=3.5)
     assert post(address, b"y")[0] == 200
     stays(lambda: spooler.get("/ready")[0] == 200, lambda: spooler.get("/ready"), seconds=0.5)
     spooler.wait_delivered(2)

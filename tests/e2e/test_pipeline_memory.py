@@ -164,7 +164,8 @@ def test_what_is_small_is_counted_too(http_door, name, processors, send):
     answers = tries(lambda: send(address), 2, 4)
     assert spooler.running, spooler.tail()
     assert {a and a[0] for a in answers} <= {200, 400, 413, 503, 507, None}, answers
-    assert post(address, json.dumps({"after": name}).encode())[0] in (200, 413)
+    # What nobody waits for any more may still be worked on (503).
+    wait_for(lambda: post(address, json.dumps({"after": name}).encode())[0] in (200, 413), "the door is open again", 120)
     assert peak_mib(spooler) < MEMORY_MIB + CONSTANT_MIB, f"{peak_mib(spooler):.1f} MiB"
 
 
@@ -196,7 +197,7 @@ def test_what_is_slow_holds_only_those_who_wait_for_it(http_door):
     started.wait()
     pings = 0
     while not answers:
-        assert post(("127.0.0.1", port), b"", path="/ping", method="GET", timeout=1.5)[0] == 200
+        assert post(("127.0.0.1", port), b"", path="/ping", method="GET")[0] == 200
         pings += 1
     asking.join()
     assert answers == [200] and pings > 3

@@ -91,5 +91,5 @@ def test_a_head_that_is_gone_on_a_disk_filled_to_its_last_byte(fake, http_door, 
     spooler.start()
     spooler.wait_ledger(pending=0, delivered=len(sender.acked), damaged=0, seconds=60)
     judge(fake, spooler, duplicates=None)
-    wait_for(lambda: not spooler.status()["spool"]["set_aside_waits_for_room"], "it is read to its end", seconds=20)
-    assert all(item["read"] for item in spooler.status()["spool"]["set_aside"])
+    wait_for(lambda: all(item["read"] for item in spooler.status()["spool"]["set_aside"]), "it is read to its end", seconds=20)
+    wait_for(lambda: not spooler.status()["spool"]["set_aside_waits_for_room"], "it says so", seconds=20)
