@@ -28,7 +28,7 @@
 #include "base/metrics.h"
 #include "server/httpd_internal.h"
 
-enum { WRITE_TIMEOUT_S = 10, SHAKE_S = 5, LINGER_S = 2, BODY_WINDOW_S = 5, STALLED_S = 1 };
+enum { WRITE_TIMEOUT_S = 10, SHAKE_S = 5, LINGER_S = 2, LINGER_MOST_S = 30, BODY_WINDOW_S = 5, STALLED_S = 1 };
 enum { REFERENCED_BYTES = 2048 };
 
 /* Legal moves: a bit for each state that may follow. The one setter below keeps to them. */
@@ -116,12 +116,13 @@ static void write_answer(struct connection *c, int status, bool head_only, const
 		add_referenced(out, body, body_bytes);
 }
 
-/* Sends the end of our side when everything is written; reads on for a while, so that no reset eats the answer. */
+/* Sends the end of our side when everything is written; reads on while more comes, so that no reset eats the answer. */
 static void linger(struct connection *c)
 {
 	SSL *ssl = bufferevent_openssl_get_ssl(c->bev);
 
 	c->paused = false;
+	c->data_ns = clock_mono_ns();
 	if (c->state != CONNECTION_LINGER)
 		set_state(c, CONNECTION_LINGER);
 	(void)evbuffer_drain(bufferevent_get_input(c->bev), evbuffer_get_length(bufferevent_get_input(c->bev)));
@@ -534,7 +535,8 @@ void connection_check(struct connection *c, int64_t now_ns)
 	case CONNECTION_HANDLING:
 		break;
 	case CONNECTION_LINGER:
-		if (output_bytes(c) == 0 && age_ns > LINGER_S * NS_PER_S)
+		if (output_bytes(c) == 0 &&
+		    (now_ns - c->data_ns > LINGER_S * NS_PER_S || age_ns > LINGER_MOST_S * NS_PER_S))
 			connection_free(c);
 		break;
 	}

@@ -48,7 +48,7 @@ struct route {
  *   BODY      if room whole body, rate floor, busy deadline                           HELD, HANDLING, LINGER
  *   HELD      no      the end of a penalty                                            LINGER
  *   HANDLING  no      httpd_answer                                                    HEAD, LINGER
- *   LINGER    drops   the peer's end or a deadline: with bytes unread a reset would eat the answer
+ *   LINGER    drops   the peer's end, silence, a deadline: with bytes unread a reset would eat the answer
  */
 enum connection_state {
 	CONNECTION_SHAKING,

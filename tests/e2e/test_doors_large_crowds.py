@@ -53,8 +53,8 @@ def test_of_a_crowd_of_large_ones_those_that_fit_are_taken(fake, new_spooler, gi
     with concurrent.futures.ThreadPoolExecutor(crowd) as pool:
         answers = list(pool.map(lambda n: give(address, bytes([65 + n % 26]) * (mebibytes << 20)), range(crowd)))
     statuses = [status for status, _, _ in answers]
-    assert set(statuses) <= {200, 503}
+    assert set(statuses) <= {200, 408, 503}  # 408: it came to a halt while memory was short
     # the doors have room for two of the largest, however little memory there is
     assert statuses.count(200) >= min(20 // mebibytes, 5), statuses
-    assert all(retry for status, retry, _ in answers if status == 503)
+    assert all(retry for status, retry, _ in answers if status != 200)
     assert spooler.ledger()["accepted"] == statuses.count(200)
