@@ -21,7 +21,7 @@ def test_few_descriptors_end_the_start_with_a_sentence(http_door, count):
 
 def test_a_limit_of_file_sizes_is_a_full_disk(fake, http_door, sender, judge):
     fake.offline()
-    spooler, address = http_door(own={"reserve": "1MiB"})
+    spooler, address = http_door(own={"reserve": "1MiB", "compress": "never"})
     resource.prlimit(spooler.process.pid, resource.RLIMIT_FSIZE, (6 << 20, 6 << 20))
     statuses = []
     for n in range(3000):
@@ -33,5 +33,5 @@ def test_a_limit_of_file_sizes_is_a_full_disk(fake, http_door, sender, judge):
             break
     assert 507 in statuses and 200 in statuses and spooler.running
     fake.online()
-    spooler.wait_ledger(pending=0, delivered=len(sender.acked), seconds=30)
+    spooler.wait_ledger(pending=0, delivered=len(sender.acked), seconds=120)
     judge(fake, spooler)

@@ -50,7 +50,7 @@ def test_a_small_spool_takes_a_large_file_in_parts(fake, new_spooler, lines_file
     path = lines_file(3000, size=1000)
     spooler = new_spooler(fake.endpoint, {"file": {"paths": [path]}}, own={"max_bytes": max_bytes},
                           output={"max_in_flight": 1}).start()
-    spooler.finish()
+    spooler.finish(120)
     judge(fake)
     assert len(fake.payloads()) == 3000
 

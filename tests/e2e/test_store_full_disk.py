@@ -36,7 +36,7 @@ def fill(path):
 @ROOT_ONLY
 def test_a_full_disk_stops_intake_and_not_the_drain(fake, http_door, sender, judge, small_disk):
     fake.offline()
-    spooler, address = http_door(spool=f"{small_disk}/spool.db", own={"reserve": "1MiB", "min_free": "512KiB"})
+    spooler, address = http_door(spool=f"{small_disk}/spool.db", own={"reserve": "1MiB", "min_free": "512KiB", "compress": "never"})
     statuses = []
     for n in range(2000):
         payload = sender.send(message(n, size=8000))
@@ -49,7 +49,7 @@ def test_a_full_disk_stops_intake_and_not_the_drain(fake, http_door, sender, jud
     assert spooler.get("/ready")[0] == 503 and spooler.metric("kspool_full") == 1
     fill(f"{small_disk}/foreign")  # somebody else takes what is left
     fake.online()
-    spooler.wait_ledger(pending=0, delivered=len(sender.acked), seconds=30)
+    spooler.wait_ledger(pending=0, delivered=len(sender.acked), seconds=180)
     judge(fake, spooler, duplicates=0)
     os.unlink(f"{small_disk}/foreign")
     wait_for(lambda: post(address, b"again")[0] == 200, "intake opens again")
@@ -69,7 +69,7 @@ def test_what_was_taken_in_can_be_settled_on_the_smallest_disk(fake, http_door, 
         for payload in payloads:
             sender.ack(payload)
     fake.online()
-    spooler.wait_ledger(pending=0, delivered=len(sender.acked), seconds=30)
+    spooler.wait_ledger(pending=0, delivered=len(sender.acked), seconds=180)
     judge(fake, spooler, duplicates=0)
     wait_for(lambda: post(address, b"again")[0] == 200, "intake opens again")
     spooler.stop()
@@ -131,12 +131,12 @@ def test_what_had_left_is_noted_whole_once_there_is_room(fake, http_door, sender
     fill(f"{small_disk}/foreign")
     fake.online()
     spooler.start()
-    spooler.wait_ledger(pending=0, delivered=len(sender.acked), seconds=30)
+    spooler.wait_ledger(pending=0, delivered=len(sender.acked), seconds=180)
     wait_for(lambda: spooler.get("/ready")[0] == 200, "it has made room", seconds=20)
     payload = sender.send(message(9000, size=100))
     wait_for(lambda: post(address, payload)[0] == 200, "it takes in again", seconds=20)
     sender.ack(payload)
-    spooler.wait_ledger(pending=0, delivered=len(sender.acked), seconds=30)
+    spooler.wait_ledger(pending=0, delivered=len(sender.acked), seconds=180)
     wait_for(lambda: spooler.get("/ready")[0] == 200, "nothing is missing", seconds=20)
     judge(fake, spooler, duplicates=0)
     spooler.stop()

@@ -37,12 +37,12 @@ def test_a_large_request_is_settled_or_refused(fake, http_door, sender, judge, s
             for payload in payloads:
                 sender.ack(payload)
     fake.online()
-    spooler.wait_ledger(pending=0, delivered=len(sender.acked), seconds=30)
+    spooler.wait_ledger(pending=0, delivered=len(sender.acked), seconds=120)
     judge(fake, spooler, duplicates=0)
     small = sender.send(message(5000, size=100))
     wait_for(lambda: post(address, small)[0] == 200, "it takes in again", seconds=20)
     sender.ack(small)
-    spooler.wait_ledger(pending=0, delivered=len(sender.acked), seconds=30)
+    spooler.wait_ledger(pending=0, delivered=len(sender.acked), seconds=120)
     judge(fake, spooler, duplicates=0)
     spooler.stop()
     spooler.start()
@@ -62,11 +62,11 @@ def test_a_drained_spool_takes_in_again(fake, http_door, sender, judge, small_di
             break
         sender.ack(payload)
     fake.online()
-    spooler.wait_ledger(pending=0, delivered=len(sender.acked), seconds=30)
+    spooler.wait_ledger(pending=0, delivered=len(sender.acked), seconds=120)
     payload = sender.send(message(9000, size=300))
     wait_for(lambda: post(address, payload)[0] == 200, "it takes in again", seconds=20)
     sender.ack(payload)
-    spooler.wait_ledger(pending=0, delivered=len(sender.acked), seconds=30)
+    spooler.wait_ledger(pending=0, delivered=len(sender.acked), seconds=120)
     judge(fake, spooler, duplicates=0)
 
 
@@ -89,7 +89,7 @@ def test_a_head_that_is_gone_on_a_disk_filled_to_its_last_byte(fake, http_door, 
         file.write(bytes(4096))
     fake.online()
     spooler.start()
-    spooler.wait_ledger(pending=0, delivered=len(sender.acked), damaged=0, seconds=60)
+    spooler.wait_ledger(pending=0, delivered=len(sender.acked), damaged=0, seconds=240)
     judge(fake, spooler, duplicates=None)
     wait_for(lambda: all(item["read"] for item in spooler.status()["spool"]["set_aside"]), "it is read to its end", seconds=20)
     wait_for(lambda: not spooler.status()["spool"]["set_aside_waits_for_room"], "it says so", seconds=20)

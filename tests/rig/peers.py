@@ -34,7 +34,7 @@ class Peer:
         self.client = boto3.client(
             "kinesis", region_name=self.region, endpoint_url=self.endpoint, aws_access_key_id=IDENTITY[0],
             aws_secret_access_key=IDENTITY[1], config=Config(retries={"max_attempts": 1}, connect_timeout=2))
-        wait_for(self.answers, f"{self.package} answers", 30, every=0.1)
+        wait_for(self.answers, f"{self.package} answers", 120, every=0.1)
 
     @classmethod
     def installed(cls):

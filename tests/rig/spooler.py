@@ -24,7 +24,7 @@ BRISK_OWN = {"probe_initial": "50ms", "probe_max": "200ms", "throttle_max": "200
 
 
 class OverUnix(http.client.HTTPConnection):
-    def __init__(self, path, timeout=5):
+    def __init__(self, path, timeout=20):
         super().__init__("localhost", timeout=timeout)
         self.path = str(path)
 

@@ -29,11 +29,11 @@ class Moto:
         self.url = f"http://127.0.0.1:{self.port}"
         self.process = subprocess.Popen([MOTO, "-H", "127.0.0.1", "-p", str(self.port)], stdout=subprocess.DEVNULL,
                                         stderr=subprocess.DEVNULL)
-        wait_for(self.answers, "moto_server", 30)
+        wait_for(self.answers, "moto_server", 120)
 
     def answers(self):
         try:
-            return urllib.request.urlopen(self.url + "/moto-api/", timeout=1).status == 200
+            return urllib.request.urlopen(self.url + "/moto-api/", timeout=10).status == 200
         except OSError:
             return False
 
@@ -45,10 +45,10 @@ class Moto:
         """Every request after the next `after` ones is verified."""
         request = urllib.request.Request(self.url + "/moto-api/reset-auth", data=str(after).encode(),
                                          headers={"Content-Type": "text/plain"})
-        urllib.request.urlopen(request, timeout=5)
+        urllib.request.urlopen(request, timeout=30)
 
     def close(self):
-        self.process.terminate()
+        self.process.kill()
         self.process.wait(10)
 
 
