@@ -110,5 +110,5 @@ def test_ready_after_a_long_silence(fake, http_door):
 def test_ready_is_false_while_nothing_is_acknowledged(fake, http_door):
     spooler, address = http_door(own={"ready_within": "1s"}, output={"batching": {"count": 100, "period": "60s"}})
     assert post(address, b"x")[0] == 200
-    wait_for(lambda: spooler.get("/ready")[0] == 503, lambda: spooler.get("/ready"), seconds=4)
+    wait_for(lambda: spooler.get("/ready")[0] == 503, lambda: spooler.get("/ready"), seconds=20)
     assert "messages wait" in spooler.get("/ready")[1]

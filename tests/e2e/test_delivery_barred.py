@@ -73,7 +73,7 @@ def test_the_good_ones_pass_a_gateway_that_dislikes_some(fake, http_door, sender
     wait_for(lambda: time.monotonic() - began > 5, "five seconds")
     assert len(fake.requests) - before <= 6
     give(address, sender, 1)  # message 0 again: it does not wait for the others
-    spooler.wait_delivered(401, 5)
+    spooler.wait_delivered(401, 15)
     fake.default = replies.ok()
     spooler.run("drain", "-c", spooler.config_path, "--timeout", "20s")
     spooler.wait_delivered(501)

@@ -262,14 +262,14 @@ def test_terminated_in_any_state_it_ends_in_time(fake, http_door, sender, state)
                     "slow answer": replies.drip(10), "isolating": replies.error(400, "ValidationException", "x")}[state]
     if state == "offline":
         fake.offline()
-    spooler, address = http_door(shutdown_timeout="1s", own={"request_timeout": "20s"})
+    spooler, address = http_door(shutdown_timeout="1s", own={"request_timeout": "90s"})
     give(address, sender, 100)
     if state in ("held", "offline", "throttled"):
         spooler.wait_state(state)
     else:
         wait_for(lambda: fake.requests, "a request")
     spooler.process.terminate()
-    wait_for(lambda: not spooler.running, spooler.tail, 8)  # of 20 that the request may take
+    wait_for(lambda: not spooler.running, spooler.tail, 45)  # of 90 that the request may take
     gate.set()
     fake.default = replies.ok()
     if state == "offline":
