@@ -85,7 +85,7 @@ def test_max_in_flight_bounds_requests_at_once(fake, http_door):
     ndjson(address, [message(n) for n in range(20)])
     wait_for(lambda: len(fake.requests) == 13, lambda: f"{len(fake.requests)} requests")
     stays(lambda: len(fake.requests) == 13, "three at once", 0.4)
-    assert spooler.status()["stream"]["requests_in_flight"] == 3
+    wait_for(lambda: spooler.status()["stream"]["requests_in_flight"] == 3, "the status says so")
     gate.set()
     spooler.wait_delivered(30)
 

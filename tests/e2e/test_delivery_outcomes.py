@@ -161,7 +161,7 @@ def test_only_the_culprit_is_set_aside(fake, http_door, sender, where):
     fake.limits.record_bytes, fake.limits.asserted = 5000, False
     if where == "unnamed":
         fake._judge_limits = lambda request: _refuse_without_position(request)
-    spooler, address = http_door(output={"batching": {"count": 500, "period": "50ms"}})
+    spooler, address = http_door(output={"batching": {"count": 400, "period": "60s"}})  # one whole one
     payloads = [message(n) for n in range(400)]
     payloads[123] = message(123, size=6000)
     assert ndjson(address, payloads)[0] == 200
