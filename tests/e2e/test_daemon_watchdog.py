@@ -85,7 +85,7 @@ def test_work_that_gets_on_is_no_alarm(fake, new_spooler, systemd, folder):
         out.write(b"".join(b"%d\n" % n for n in range(150)))
     busy = "${! content().string() + range(0, 300000).map_each(n -> n * n % 7).sum().string() }"
     spooler = new_spooler(fake.endpoint, {"file": {"paths": [f"{folder}/in"]}},
-                          env=watched(systemd, KSPOOL_FAILPOINT_NUMBER="watchdog_s:1"),
+                          env=watched(systemd, WATCHDOG_USEC="4000000", KSPOOL_FAILPOINT_NUMBER="watchdog_s:1"),
                           output={"partition_key": busy}, own={"process_time": "30ms", "key_error": "random"})
     spooler.start().finish(120)
     assert "does not get to its work" not in spooler.log()
