@@ -112,7 +112,7 @@ static void what_is_held_leaves_by_itself(void **state)
 	rig_offer_and_wait(j, rig_offer(1, 1, 50, &a));
 	rig_take_ids(j, &id, 1);
 	rig_settle_ids(j, &id, 1, SETTLE_DELIVERED, 0);
-	for (int i = 0; i < 2000 && metric_get(M_LEDGER_PENDING) > 0; i++)
+	for (int i = 0; i < 20000 && metric_get(M_LEDGER_PENDING) > 0; i++)
 		(void)usleep(1000);
 	assert_int_equal(metric_get(M_LEDGER_PENDING), 0);
 	assert_int_equal(metric_get(M_SETTLEMENTS_HELD), 0);

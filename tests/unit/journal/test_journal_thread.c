@@ -147,13 +147,13 @@ static void a_group_is_all_or_none_and_its_neighbours_do_not_care(void **state)
 	assert_int_equal(a.last, OFFER_ACCEPTED);
 	assert_int_equal(b.last, OFFER_FULL);
 	assert_int_equal(c.last, OFFER_TOO_BIG);
-	for (int i = 0; i < 100 && journal_admission(j, &e) == ERR_OK; i++)
+	for (int i = 0; i < 10000 && journal_admission(j, &e) == ERR_OK; i++)
 		(void)usleep(1000);
 	assert_int_equal(journal_admission(j, &e), ERR_FULL);
 	o.store.max_bytes = 0;
 	o.store.max_message_bytes = 0;
 	journal_reconfigure(j, &o.store);
-	for (int i = 0; i < 1000 && journal_admission(j, &e) != ERR_OK; i++)
+	for (int i = 0; i < 10000 && journal_admission(j, &e) != ERR_OK; i++)
 		(void)usleep(1000);
 	assert_int_equal(journal_admission(j, &e), ERR_OK);
 	mixed = rig_offer(3, 2, 10, &a);
