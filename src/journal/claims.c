@@ -80,7 +80,7 @@ struct claim_slot *claims_find(const struct claims *c, uint64_t id)
 {
 	size_t i;
 
-	if (c->count == 0 || id == 0 || id == removed)
+	if (c->count == 0 || id == removed)
 		return NULL;
 	i = find(c, id);
 	return c->slots[i].id == 0 ? NULL : &c->slots[i];

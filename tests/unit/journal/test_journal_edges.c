@@ -16,7 +16,6 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/crc32c.h"
-#include "journal/claims.h"
 #include "rig/crashvfs.h"
 #include "rig/journalrig.h"
 
@@ -363,63 +362,6 @@ static void the_reserve_is_made_when_space_comes(void **state)
 	spooldir_remove(&d);
 }
 
-/* Ids that lie far apart meet in the table. */
-static uint64_t id_of(uint64_t i, bool far) { return far ? i * UINT64_C(1000003) * 64 + i % 3 : i; }
-
-/* Against a plain array: dense runs that leave in order, and strays; and ids that lie far apart. */
-static void claims_are_a_set(bool far)
-{
-	enum { IDS = 5000, STEPS = 200000 };
-	static uint32_t plain[IDS + 1];
-	struct claims c = {0};
-	uint64_t x = 1, next = 1;
-	size_t count = 0;
-
-	memset(plain, 0, sizeof plain);
-	for (int i = 0; i < STEPS; i++) {
-		const struct claim_slot *claim;
-		uint32_t bytes = 0;
-		uint64_t id;
-
-		x = x * UINT64_C(6364136223846793005) + 1442695040888963407;
-		id = far || x >> 60 == 0 ? 1 + (x >> 33) % IDS : next;
-		next = next % IDS + 1;
-		claim = claims_find(&c, id_of(id, far));
-		assert_int_equal(claim != NULL, plain[id] != 0);
-		assert_int_equal(claim ? claim->bytes : 0, plain[id]);
-		if (plain[id]) {
-			assert_true(claims_remove(&c, id_of(id, far), &bytes));
-			assert_false(claims_remove(&c, id_of(id, far), NULL));
-			assert_int_equal(bytes, plain[id]);
-			plain[id] = 0;
-			count--;
-		} else {
-			plain[id] = (uint32_t)i + 1;
-			assert_true(claims_add(&c, id_of(id, far), plain[id]));
-			assert_false(claims_add(&c, id_of(id, far), plain[id]));
-			count++;
-		}
-		assert_int_equal(c.count, count);
-		assert_true(c.used >= c.count && c.used < c.capacity);
-		if (i % 997 == 0) { /* as many slots as it says are taken */
-			size_t taken = 0;
-
-			for (size_t k = 0; k < c.capacity; k++)
-				taken += c.slots[k].id != 0;
-			assert_int_equal(c.used, taken);
-		}
-	}
-	assert_true(c.capacity <= 32768);
-	claims_fini(&c);
-}
-
-static void claims_are_a_set_of_ids(void **state)
-{
-	(void)state;
-	claims_are_a_set(false);
-	claims_are_a_set(true);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -431,7 +373,6 @@ int main(void)
 	    cmocka_unit_test(failed_reads_leave_rows_due),
 	    cmocka_unit_test(a_disk_error_in_a_question_ends_the_process),
 	    cmocka_unit_test(the_reserve_is_made_when_space_comes),
-	    cmocka_unit_test(claims_are_a_set_of_ids),
 	};
 
 	crashvfs_register();

@@ -19,7 +19,6 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "base/metrics.h"
-#include "journal/claims.h"
 #include "rig/errorwatch.h"
 #include "rig/faultsql.h"
 #include "rig/journalrig.h"
@@ -244,59 +243,12 @@ static void far_ahead_is_more_than_asked_for_while_rows_leave(void **state)
 	spooldir_remove(&d);
 }
 
-/* Ranges beside a set of bits: added in any order, taken from the front. */
-static void ranges_are_what_was_added_and_not_dropped(void **state)
-{
-	enum { IDS = 400 };
-	struct ranges r = {0};
-	bool in[IDS + 2] = {false};
-	uint64_t x = 88172645463325252u;
-
-	(void)state;
-	ranges_drop_upto(&r, 5);
-	for (int round = 0; round < 3000; round++) {
-		uint64_t first, last, id = 0;
-
-		x ^= x << 13;
-		x ^= x >> 7;
-		x ^= x << 17;
-		first = 1 + x % IDS;
-		last = first + (x >> 20) % 9;
-		last = last < IDS ? last : IDS;
-		if (round % 40 < 25) {
-			ranges_add(&r, first, last);
-			for (id = first; id <= last; id++)
-				in[id] = true;
-		} else if (r.count > 0) {
-			uint64_t from = r.items[0].first, upto = from - 1 + (x >> 40) % 6;
-
-			/* What is read of the first range, as far as it goes. */
-			upto = upto < r.items[0].last ? upto : r.items[0].last;
-			ranges_drop_upto(&r, upto);
-			for (id = from; id <= upto; id++)
-				in[id] = false;
-		}
-		id = 1;
-		for (size_t i = 0; i < r.count; i++) {
-			for (; id < r.items[i].first; id++)
-				assert_false(in[id]);
-			for (; id <= r.items[i].last; id++)
-				assert_true(in[id]);
-			assert_false(in[id]); /* neighbours are one range */
-		}
-		for (; id <= IDS; id++)
-			assert_false(in[id]);
-	}
-	ranges_fini(&r);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_statement_that_fails_loses_nothing),
 	    cmocka_unit_test(memory_that_does_not_come_back_ends_the_process),
 	    cmocka_unit_test(far_ahead_is_more_than_asked_for_while_rows_leave),
-	    cmocka_unit_test(ranges_are_what_was_added_and_not_dropped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
