@@ -38,7 +38,8 @@ struct copy_mark {
 	int64_t first_checksum;   /* by the rule of no spool: a copy of an older kspool has another one */
 };
 
-/* Of the rows that say which messages were taken in: this, the mark's hash, a number, 8 bytes, that spool, a piece. */
+/* Of the rows that say which messages were taken in: the mark with this for next_id and a number for messages, up to
+ * its spool; and a piece. */
 #define TAKEN_MAGIC UINT64_C(0x6e656b61742d736b)
 enum { MARK_BYTES = offsetof(struct copy_mark, first_id), TAKEN_KEY = 48 };
 _Static_assert(offsetof(struct copy_mark, spool_high) == TAKEN_KEY - 16, "the mark has the spool where those rows do");
@@ -405,8 +406,6 @@ static enum err note_copy(struct store *s, struct import *m, struct error *e)
 	memcpy(key, &m->mark, MARK_BYTES);
 	err = put_note(s, m, key, MARK_BYTES + has_name, m->mark.messages, e);
 	put_little(key, TAKEN_MAGIC, 8);
-	put_little(key + 8, m->mark.hash, 8);
-	put_little(key + 24, 0, 8);
 	while (has_name && err == ERR_OK && (bytes = taken_write(&m->now, &at, key + TAKEN_KEY)) > 0) {
 		put_little(key + 16, number++, 8);
 		err = put_note(s, m, key, TAKEN_KEY + bytes, 0, e);
