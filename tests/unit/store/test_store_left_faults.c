@@ -221,6 +221,80 @@ static void what_lacks_a_part_is_not_whole(void **state)
 	place_close(&p);
 }
 
+/* More parts than memory holds: some bits in each. */
+enum { MANY = 24 };
+
+static void set_in_each_part(struct place *p, uint64_t place)
+{
+	for (uint64_t n = 0; n < MANY; n++)
+		left_note(p->left, n * PART + place, n * PART + place + 3);
+	keep(p);
+}
+
+static uint64_t count_in_each_part(struct place *p, uint64_t place)
+{
+	uint64_t n = 0;
+
+	for (uint64_t part = 0; part < MANY; part++)
+		n += left_count(p->left, part * PART + place, part * PART + place + 3);
+	return n;
+}
+
+/* Whichever write fails: as long as the file lacks something it does not say that it is whole. */
+static void what_says_it_is_whole_is(void **state)
+{
+	(void)state;
+	for (uint64_t n = 1, failed = 1; failed > 0; n++) {
+		struct place p;
+
+		place_open(&p);
+		left_be_whole_from(p.left, 1);
+		set_in_each_part(&p, 9);
+		faultfs_arm(FAULTFS_WRITE, n, ENOSPC, false);
+		set_in_each_part(&p, 90);
+		(void)count_in_each_part(&p, 9);
+		failed = faultfs_failed();
+		faultfs_arm(0, 0, 0, false);
+		left_close(p.left);
+		p.left = left_open(&p.files, ours, false);
+		if (count_in_each_part(&p, 9) + count_in_each_part(&p, 90) < (uint64_t)2 * 4 * MANY)
+			assert_int_equal(left_whole_from(p.left), 0);
+		else
+			assert_true(left_whole_from(p.left) == 1 || failed > 0);
+		place_close(&p);
+	}
+}
+
+/* A part that was written and is not there when it is needed again: it has no bit, and is said to be missing. */
+static void what_cannot_be_read_again_is_not_whole(void **state)
+{
+	(void)state;
+	for (int way = 0; way < 3; way++) {
+		AUTOFREE unsigned char *bytes = NULL;
+		struct place p;
+		size_t count;
+
+		place_open(&p);
+		left_be_whole_from(p.left, 1);
+		set_in_each_part(&p, 9);
+		bytes = spooldir_load(spooldir_file(&p.dir, ".left"), &count);
+		bytes[2 * SLOT_BYTES + 100] ^= 1;
+		if (way == 0)
+			spooldir_store(spooldir_file(&p.dir, ".left"), bytes, count);
+		else if (way == 1)
+			faultfs_dead(".left", 2 * SLOT_BYTES, 512);
+		assert_int_equal(count_in_each_part(&p, 9), 4 * (MANY - (way < 2)));
+		faultfs_dead(NULL, 0, 0);
+		assert_int_equal(left_whole_from(p.left), way < 2 ? 0 : 1);
+		assert_int_equal(left_trouble(p.left), way == 1 ? EIO : 0);
+		left_note(p.left, 40, 40);
+		keep(&p);
+		open_left(&p, ours);
+		assert_int_equal(left_whole_from(p.left), way < 2 ? 0 : 1);
+		place_close(&p);
+	}
+}
+
 /* Until it can be. */
 static void what_is_written_later_is_whole_again(void **state)
 {
@@ -359,6 +433,8 @@ int main(void)
 	    cmocka_unit_test(a_dead_sector_ends_the_file),
 	    cmocka_unit_test(left_sync_reaches_the_disk),
 	    cmocka_unit_test(what_lacks_a_part_is_not_whole),
+	    cmocka_unit_test(what_says_it_is_whole_is),
+	    cmocka_unit_test(what_cannot_be_read_again_is_not_whole),
 	    cmocka_unit_test(what_is_written_later_is_whole_again),
 	    cmocka_unit_test(what_is_taken_back_is_synced_before_it_is_said),
 	    cmocka_unit_test(what_is_taken_back_is_said_when_all_is_written),
