@@ -218,6 +218,11 @@ static void a_given_volume(void **state)
 	assert_int_equal(seteuid(4711), 0);
 	expect(ERR_ENVIRONMENT, files_open_folder(&f, "spool.db", &e),
 	       " belongs to root and we (uid 4711) may not write in it; chown");
+	expect(ERR_OK, files_open_names(&f, "spool.db", &e), "");
+	files_close(&f);
+	magic = 0x6969;
+	expect(ERR_ENVIRONMENT, files_open_names(&f, "spool.db", &e), " is on NFS");
+	magic = 0xef53;
 	assert_int_equal(seteuid(0), 0);
 	assert_int_equal(chmod(d.dir, 0777), 0);
 	assert_int_equal(seteuid(4711), 0);

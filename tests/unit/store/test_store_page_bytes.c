@@ -203,6 +203,58 @@ static void cells_that_are_nearly_right_are_read_alike(void **state)
 	spooldir_remove(&d);
 }
 
+static void put_in_three(unsigned char *at, uint32_t v)
+{
+	at[0] = (unsigned char)(0x80 | v >> 14);
+	at[1] = (unsigned char)(0x80 | (v >> 7 & 127));
+	at[2] = (unsigned char)(v & 127);
+}
+
+/* A payload of as many bytes as the file, one fewer, one more; its chain ends at once, or behind a page. */
+static void a_payload_is_no_longer_than_the_file(void **state)
+{
+	enum { AT = 9, LEAST = (512 - 12) * 32 / 255 - 23, MOST = 512 - 35 };
+	struct lines *want = new_lines(), *got = new_lines();
+
+	(void)state;
+	for (uint32_t next = 0; next <= AT + 1; next += AT + 1)
+		for (int more = -1; more <= 1; more++) {
+			struct spooldir d;
+			struct image m;
+			struct pages *p;
+			uint32_t total, local;
+			unsigned char *page, *cell;
+
+			spooldir_make(&d);
+			sound_file(&d, 512);
+			m = image_of(d.path, 512);
+			total = m.pages * 512 + (uint32_t)more;
+			local = LEAST + (total - LEAST) % 508;
+			local = local > MOST ? LEAST : local;
+			page = memset(m.bytes + (AT - 1) * 512, 0, 1024);
+			cell = page + 512 - (3 + 1 + local + 4);
+			page[0] = 13;
+			page[4] = 1;
+			page[8] = (unsigned char)((cell - page) >> 8);
+			page[9] = (unsigned char)(cell - page);
+			put_in_three(cell, total);
+			cell[3] = 5;
+			cell[4] = 4;
+			put_in_three(cell + 5, (total - 4) * 2 + 12); /* all of it is one value */
+			log_put(cell + 4 + local, next);
+			spooldir_store(d.path, m.bytes, m.count);
+			p = open_pages(&d, PAGES_OF_FILE);
+			assert_int_equal(pages_count(p), m.pages);
+			compare_page(p, &m, AT, false, want, got, "a long payload", total);
+			assert_int_equal(want->count, more <= 0);
+			pages_close(p);
+			free(m.bytes);
+			spooldir_remove(&d);
+		}
+	free_lines(want);
+	free_lines(got);
+}
+
 /* Files that end anywhere: what is not there is zero, and the map says of it what it says. */
 static void files_cut_anywhere_are_read_alike(void **state)
 {
@@ -238,6 +290,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(each_wrong_byte_is_read_alike),
 	    cmocka_unit_test(cells_that_are_nearly_right_are_read_alike),
+	    cmocka_unit_test(a_payload_is_no_longer_than_the_file),
 	    cmocka_unit_test(files_cut_anywhere_are_read_alike),
 	};
 

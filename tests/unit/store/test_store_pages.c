@@ -351,9 +351,12 @@ static void a_read_that_fails_is_told(void **state)
 	spooldir_make(&d);
 	sound_file(&d, 512);
 	dir = folder_of(&d);
-	for (int round = 0; round < 2; round++) {
+	for (int round = 0; round < 3; round++) {
+		static const uint32_t frames[][2] = {{3, 0}, {7, 7}, {3, 0}, {1, 7}};
 		uint64_t n = 1, failed = 1;
 
+		if (round == 2) /* with a log */
+			make_by_hand(&d, 5, frames, 4);
 		for (; failed > 0; n += n < 40 ? 1 : 13) {
 			struct lines *got = new_lines();
 			struct pages *p = NULL;
@@ -362,8 +365,8 @@ static void a_read_that_fails_is_told(void **state)
 
 			faultfs_arm(FAULTFS_LOOKS, n, EIO, false);
 			err = pages_open(dir, "spool.db",
-			                 round ? (enum pages_of)(PAGES_OF_FILE | PAGES_AT_A_GLANCE) : PAGES_OF_BOTH, &p,
-			                 &e);
+			                 round == 1 ? (enum pages_of)(PAGES_OF_FILE | PAGES_AT_A_GLANCE) : PAGES_OF_BOTH,
+			                 &p, &e);
 			for (uint32_t i = 1; err == ERR_OK && i <= pages_count(p); i++)
 				err = pages_records(p, i, collect, got, &e);
 			failed = faultfs_failed();
@@ -374,9 +377,48 @@ static void a_read_that_fails_is_told(void **state)
 			pages_close(p);
 			free_lines(got);
 		}
-		assert_true(n > 60);
+		assert_true(n > (round < 2 ? 60 : 20));
 	}
 	(void)close(dir);
+	spooldir_remove(&d);
+}
+
+/* What only one of the map and the list of free pages calls free is read, and said to be in doubt. */
+static void two_that_disagree_are_doubted(void **state)
+{
+	enum { PAGE = 512, APART = PAGE / 5 + 1 };
+	struct spooldir d;
+	struct image m;
+	uint32_t freed = 0;
+
+	(void)state;
+	spooldir_make(&d);
+	sound_file(&d, PAGE);
+	m = image_of(d.path, PAGE);
+	for (uint32_t n = 3; n <= m.pages; n++) {
+		const uint32_t map = (n - 2) / APART * APART + 2;
+		const size_t at = (size_t)(map - 1) * PAGE + (size_t)(n - map - 1) * 5;
+		const bool was_free = is_free_page(&m, n);
+		struct pages *p;
+
+		if (n == map)
+			continue;
+		freed += was_free;
+		put_byte(d.path, at, was_free ? 1 : 2);
+		p = open_pages(&d, PAGES_OF_FILE | PAGES_TOLERATE);
+		for (uint32_t i = n > 2 ? n - 2 : 1; i <= n + 2 && i <= m.pages; i++) {
+			const unsigned char kind = m.bytes[at + 5 * ((size_t)i - n)];
+
+			if (i != n && (i <= 2 || (i - 2) / APART != (n - 2) / APART || (i - 2) % APART == 0))
+				continue;
+			assert_int_equal(pages_may_hold_rows(p, i), i == n || (kind != 2 && kind != 3 && kind != 4));
+			assert_int_equal(pages_map_is_lost(p), i == n);
+		}
+		pages_close(p);
+		put_byte(d.path, at, m.bytes[at]);
+	}
+	assert_true(freed > 3);
+	free(m.bytes);
 	spooldir_remove(&d);
 }
 
@@ -518,6 +560,7 @@ int main(void)
 	    cmocka_unit_test(a_commit_is_believed_within_reason),
 	    cmocka_unit_test(frames_are_read_one_by_one),
 	    cmocka_unit_test(a_read_that_fails_is_told),
+	    cmocka_unit_test(two_that_disagree_are_doubted),
 	    cmocka_unit_test(a_refusal_ends_the_page),
 	    cmocka_unit_test(what_does_not_answer_is_left_out),
 	    cmocka_unit_test(a_refusal_ends_a_frame),
