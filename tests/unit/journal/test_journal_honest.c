@@ -140,6 +140,57 @@ static void a_stop_that_could_not_write_says_so(void **state)
 	o = (struct journal_options){0};
 }
 
+/* Settlements that a full disk keeps waiting are tried each tenth of a second, whoever wakes the journal meanwhile. */
+static void what_waits_for_room_is_tried_now_and_then(void **state)
+{
+	int64_t next_ms;
+
+	(void)state;
+	begin_refusing();
+	credit(20, 1 << 20);
+	assert_int_equal(take(ids), 20);
+	assert_int_equal(j->waiting_retry_ms, 0); /* nothing waits */
+	settle(1, 12, SETTLE_DELIVERED, 0);
+	steps_advance(100);
+	assert_int_equal(j->waiting_count, 1);
+	next_ms = j->waiting_retry_ms;
+	for (int i = 0; i < 50; i++) {
+		const int64_t wait_ms = next_ms - clock_mono_ms();
+
+		assert_in_range(wait_ms, 1, 100);
+		steps_advance(wait_ms - 1);
+		credit(1, 1);
+		assert_int_equal(j->waiting_retry_ms, next_ms);
+		steps_advance(1);
+		credit(1, 1);
+		assert_int_equal(j->waiting_retry_ms, next_ms + 100);
+		next_ms += 100;
+	}
+	crashvfs_fail(0, FAULT_ENOSPC, false);
+	steps_advance(100);
+	assert_int_equal(j->waiting_count, 0);
+	assert_int_equal(metric_get(M_LEDGER_DELIVERED), 12);
+	end();
+}
+
+/* Each answer that the journal's thread may have put there. */
+static void what_is_published_is_answered(void **state)
+{
+	static const enum err all[] = {ERR_FULL, ERR_DISK, ERR_CLOSED, ERR_MEMORY, ERR_OK};
+
+	(void)state;
+	begin();
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+		struct error e = {0};
+
+		atomic_store(&j->published.full, all[i]);
+		assert_int_equal(journal_admission(j, &e), all[i]);
+		assert_int_equal(e.code, all[i]);
+		assert_int_equal(e.text[0] != '\0', all[i] != ERR_OK);
+	}
+	end();
+}
+
 /* Deleted between two looks: the next offer is refused, and what is stored still goes out. */
 static void no_yes_for_a_file_without_a_name(void **state)
 {
@@ -165,6 +216,8 @@ int main(void)
 	    cmocka_unit_test(an_offer_that_was_refused_may_come_again),
 	    cmocka_unit_test(room_is_found_without_an_offer),
 	    cmocka_unit_test(a_refusal_and_what_is_said_of_it_are_one),
+	    cmocka_unit_test(what_waits_for_room_is_tried_now_and_then),
+	    cmocka_unit_test(what_is_published_is_answered),
 	    cmocka_unit_test(a_stop_that_could_not_write_says_so),
 	    cmocka_unit_test(no_yes_for_a_file_without_a_name),
 	};

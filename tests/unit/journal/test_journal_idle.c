@@ -112,6 +112,35 @@ static void what_was_set_aside_comes_back_when_idle(void **state)
 	end();
 }
 
+/* While there is no room for it, it is tried again now and then, and not all the time. */
+static void what_was_set_aside_waits_for_room(void **state)
+{
+	uint64_t turns;
+
+	(void)state;
+	begin();
+	for (uint64_t n = 0; n < 6; n++)
+		offer(n * 500 + 1, 500, 1000);
+	credit(3000, 1 << 30);
+	assert_int_equal(take(ids), 3000);
+	j->store->options.min_free_bytes = UINT64_C(1) << 60;
+	spooldir_lose_in(j->store->db, 77);
+	settle(77, 1, SETTLE_DEAD, 0); /* it is damage */
+	steps_advance(100);
+	assert_int_equal(j->looking, LOOKING_FOR_SALVAGE);
+	assert_int_equal(metric_get(M_ASIDE_WAITS), 1);
+	turns = steps.turns;
+	steps_advance(10000);
+	assert_in_range(steps.turns - turns, 10, 300);
+	assert_int_equal(j->looking, LOOKING_FOR_SALVAGE);
+	j->store->options.min_free_bytes = 0;
+	steps_advance(3000);
+	assert_int_equal(j->looking, LOOKING_FOR_ROWS);
+	assert_int_equal(metric_get(M_ASIDE_WAITS), 0);
+	assert_int_equal(metric_get(M_LEDGER_PENDING), 2999);
+	end();
+}
+
 /* Rows that wait below the cursor, in nobody's hands: they are found when all else has drained, and found again. */
 static void rows_nobody_has_are_found_when_all_is_drained(void **state)
 {
@@ -143,6 +172,28 @@ static void rows_nobody_has_are_found_when_all_is_drained(void **state)
 	end();
 }
 
+/* Given back, asked for again, and in no table any more: however little was looked for before, they are missed. */
+static void what_is_asked_for_in_vain_is_missed(void **state)
+{
+	(void)state;
+	begin();
+	offer(1, 10, 20);
+	j->cursor = 10; /* as if they had been handed over */
+	credit(100, 1 << 20);
+	steps_advance(700);
+	assert_int_equal(take(ids), 10);
+	assert_int_equal(j->looking, LOOKING_FOR_NOTHING);
+	settle(1, 10, SETTLE_RELEASE, 0);
+	assert_int_equal(j->looking, LOOKING_FOR_NOTHING);
+	assert_int_equal(sqlite3_exec(j->store->db, "DELETE FROM blocks", NULL, NULL, NULL), SQLITE_OK);
+	settle(1, 10, SETTLE_FETCH, 0);
+	steps_advance(1000);
+	assert_int_equal(metric_get(M_LEDGER_PENDING), 0);
+	assert_int_equal(metric_get(M_LEDGER_DAMAGED), 10);
+	(void)take(ids);
+	end();
+}
+
 /* Gone behind its back: a new spool goes on, and says what it misses. */
 static void messages_that_no_table_has_are_damaged(void **state)
 {
@@ -168,6 +219,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(files_become_smaller_when_nothing_moves),
 	    cmocka_unit_test(what_was_set_aside_comes_back_when_idle),
+	    cmocka_unit_test(what_was_set_aside_waits_for_room),
+	    cmocka_unit_test(what_is_asked_for_in_vain_is_missed),
 	    cmocka_unit_test(rows_nobody_has_are_found_when_all_is_drained),
 	    cmocka_unit_test(messages_that_no_table_has_are_damaged),
 	};

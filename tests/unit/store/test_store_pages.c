@@ -364,9 +364,9 @@ static void a_read_that_fails_is_told(void **state)
 			enum err err;
 
 			faultfs_arm(FAULTFS_LOOKS, n, EIO, false);
-			err = pages_open(dir, "spool.db",
-			                 round == 1 ? (enum pages_of)(PAGES_OF_FILE | PAGES_AT_A_GLANCE) : PAGES_OF_BOTH,
-			                 &p, &e);
+			err = pages_open(
+			    dir, "spool.db",
+			    round == 1 ? (enum pages_of)(PAGES_OF_FILE | PAGES_AT_A_GLANCE) : PAGES_OF_BOTH, &p, &e);
 			for (uint32_t i = 1; err == ERR_OK && i <= pages_count(p); i++)
 				err = pages_records(p, i, collect, got, &e);
 			failed = faultfs_failed();
