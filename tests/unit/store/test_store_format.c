@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sqlite3.h>
 
+#include "rig/lives.h"
 #include "rig/spooldir.h"
 
 #define RECEIVED_MS INT64_C(1700000000000)
@@ -95,10 +96,14 @@ static void what_schema_says_is_what_is_read(void **state)
 		const struct message *m;
 		struct error e;
 		uint32_t count;
+		char text[4000];
 		uint64_t last;
 
 		spooldir_make(&d);
 		write_spool(&d, &spools[i]);
+		(void)life_problems(&d, text, sizeof text);
+		assert_non_null(strstr(text, "structure: ok"));
+		assert_null(strstr(text, "spool: ")); /* it has no name yet */
 		o = spooldir_options(&d);
 		if (store_open(&o, &s, &report, &e) != ERR_OK)
 			fail_msg("schema %d: %s", spools[i].version, e.text);
