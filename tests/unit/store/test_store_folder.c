@@ -202,6 +202,33 @@ static void the_folder_is_a_folder(void **state)
 	}
 }
 
+/* Whichever look at the folder or at the lock fails: it is told, the disk's own faults as such. */
+static void a_look_that_fails_is_told(void **state)
+{
+	static const struct {
+		int error;
+		enum err err;
+	} looks[] = {{EIO, ERR_DISK}, {EACCES, ERR_SYSTEM}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof looks / sizeof *looks; i++) {
+		uint64_t n = 1;
+
+		for (;; n++) {
+			enum err err;
+
+			files_close(&f);
+			faultfs_arm(FAULTFS_STAT, n, looks[i].error, false);
+			err = files_open(&f, d.path, &e);
+			if (faultfs_failed() == 0)
+				break;
+			expect(looks[i].err, err, ": stat: ");
+		}
+		faultfs_arm(0, 0, 0, false);
+		assert_true(n > 12); /* those beside it too */
+	}
+}
+
 /* A volume that root gave to us: what its mount does to group bits is taken back, what others may write is refused. */
 static void a_given_volume(void **state)
 {
@@ -548,6 +575,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(each_file_system_is_judged, begin, end),
 	    cmocka_unit_test_setup_teardown(the_folder_is_ours_alone, begin, end),
 	    cmocka_unit_test_setup_teardown(the_folder_is_a_folder, begin, end),
+	    cmocka_unit_test_setup_teardown(a_look_that_fails_is_told, begin, end),
 	    cmocka_unit_test_setup_teardown(a_given_volume, begin, end),
 	    cmocka_unit_test_setup_teardown(a_file_is_plain_and_ours, begin, end),
 	    cmocka_unit_test_setup_teardown(the_lock_is_a_file_of_ours, begin, end),
