@@ -192,13 +192,20 @@ static void what_has_another_shape_is_not_known(void **state)
 	    {2 * FRAME + HEAD, 8, 2}, {2 * FRAME + HEAD + 8, PAGE - 8, 2},
 	    {2 * FRAME + 8, PAGE, 2}, {2 * FRAME + FRAME - 1, 1, 2},
 	    {3 * FRAME, FRAME, 3},    {0, FRAME, 0},
-	    {2 * FRAME, PAGE, 2},
+	    {2 * FRAME, PAGE, 2},     {2 * FRAME + 8, FRAME, 2},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof writes / sizeof *writes; i++) {
 		const int64_t offset = WAL_HEADER_BYTES + writes[i].at;
 
+		begin_with(4);
+		assert_true(fits(offset, writes[i].count, true)); /* nothing says what it must be */
+		imprint_forget(p, offset_of(2));
+		imprint_learn(p, log_bytes + offset, writes[i].count, offset);
+		expect_known(writes[i].at == 2 * FRAME && writes[i].count == FRAME ? 3 : 2, 4);
+		imprint_free(p);
+		(void)begin(NULL);
 		begin_with(4);
 		imprint_wrote(p, log_bytes + offset, writes[i].count, offset);
 		expect_known(writes[i].known, 4);
