@@ -101,8 +101,7 @@ static void restart_damaged(struct journal *j, const struct error *why)
 	defer_settlements(j);
 	j->cursor = 0;
 	ranges_fini(&j->returned);
-	j->next_retry_known = false;
-	journal_look(j, LOOKING_FOR_SALVAGE);
+	journal_look(j, LOOKING_FOR_SALVAGE); /* each step of which asks anew what fails and when it is due */
 }
 
 /* Files deleted or exchanged under us: nothing more is accepted into them, what they hold is still sent. */

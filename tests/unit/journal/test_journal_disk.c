@@ -1,6 +1,6 @@
 /*
- * The journal's thread step by step on bad days: a disk that is full, each statement failing, files taken away, rows
- * that are gone from the file below it. Nothing is sent twice without a word, nothing is forgotten.
+ * The journal's thread step by step on bad days: a disk that is full, files taken away, rows that are gone from the
+ * file below it. Nothing is sent twice without a word, nothing is forgotten.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,7 +10,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <sqlite3.h>
@@ -22,9 +21,6 @@
 #include "rig/errorwatch.h"
 #include "rig/faultsql.h"
 #include "rig/one_journal.h"
-#include "rig/sanitizer.h"
-
-enum { EACH = IS_SANITIZED ? 17 : 1 }; /* a process for each statement costs ten times as much there */
 
 static int random_state = 1;
 
@@ -118,96 +114,6 @@ static void memory_that_comes_back_is_forgiven(void **state)
 	}
 	assert_int_equal(metric_get(M_LEDGER_ACCEPTED), 6);
 	end();
-}
-
-/* A life with everything in it. Settings and keys are the caller's. */
-static void live(void)
-{
-	struct offer *one = rig_offer(1, 30, 200, &a);
-	struct message *m = STAILQ_FIRST(&one->messages);
-	struct origin *below = origin_new(0);
-	uint64_t first;
-
-	message_set_origin(m, origin_with_key(below, "cache", INT64_MAX, "key", 3));
-	origin_unref(below);
-	m = spooldir_message(99, 10);
-	STAILQ_INSERT_TAIL(&one->set_aside, m, link);
-	one->set_aside_count = 1;
-	one->filtered = 1;
-	one->position_key = mem_string("file");
-	one->position = mem_string("12");
-	must(journal_offer(j, one));
-	steps_run();
-	(void)journal_intake_run(j);
-	must(a.last == OFFER_ACCEPTED);
-	first = a.first_id;
-	credit(100, 1 << 20);
-	must(take(ids) == 30);
-	settle(first, 2, SETTLE_RETRY, 30);
-	settle(first + 2, 1, SETTLE_DEAD, 0);
-	settle(first + 3, 20, SETTLE_DELIVERED, 0);
-	steps_advance(200);
-	must(take(ids) == 2);
-	settle(first, 2, SETTLE_DELIVERED, 0);
-	settle(first + 23, 7, SETTLE_DELIVERED, 0);
-	for (uint64_t n = 0; n < 20; n++)
-		offer(n, 5, 0);
-	must(take(ids) > 0);
-	steps_run();
-	steps.now_ns += 21 * NS_PER_S; /* the machine slept: idle for so long without a look in between */
-	steps_advance(1500);
-	rig_stop(j);
-}
-
-/* Statements of store_state are figures for people, and the next look will tell: how old the oldest is, when the next
- * one is due (which others ask, too). */
-static int how_it_lived(void)
-{
-	if (!faultsql_failed())
-		return 3;
-	if (strstr(faultsql_what(), "SELECT next_ms FROM failures"))
-		return 4;
-	return strstr(faultsql_what(), "received_ms FROM messages ORDER BY id LIMIT 1") ||
-	               strstr(faultsql_what(), "first_ms FROM blocks ORDER BY id LIMIT 1")
-	           ? 2
-	           : 1;
-}
-
-/* Each statement, looked at or not: the disk does not answer, and the process ends with 74. */
-static void every_disk_error_ends_the_process(void **state)
-{
-	int status = 0, figures = 0;
-	uint64_t n = 1;
-
-	(void)state;
-	spooldir_make(&d);
-	for (; WEXITSTATUS(status) != 3; n += EACH) {
-		pid_t pid = fork();
-
-		assert_true(n < 2000);
-		if (pid == 0) {
-			struct spooldir mine;
-
-			(void)freopen("/dev/null", "w", stderr);
-			spooldir_make(&mine);
-			o.store = spooldir_options(&mine);
-			j = steps_start(&o, NULL);
-			steps_run();
-			steps.dying = &mine;
-			faultsql_arm(n, SQLITE_IOERR_READ, false);
-			live();
-			spooldir_remove(&mine);
-			_exit(how_it_lived());
-		}
-		assert_int_equal(waitpid(pid, &status, 0), pid);
-		assert_true(WIFEXITED(status));
-		figures += WEXITSTATUS(status) == 4;
-		if (WEXITSTATUS(status) == 1 || (WEXITSTATUS(status) != 74 && WEXITSTATUS(status) > 4) || figures > 2)
-			fail_msg("statement %llu failed, and the process ended with %d", (unsigned long long)n,
-			         WEXITSTATUS(status));
-	}
-	assert_true(n > 60);
-	spooldir_remove(&d);
 }
 
 static int times_lost, times_damaged;
@@ -422,60 +328,6 @@ static void damage_while_settlements_wait(void **state)
 	assert_true(parts > 1);
 }
 
-/* Child: the file is set aside in the commit of an offer, and a statement on the way has no memory. */
-static int meet_both(uint64_t n)
-{
-	struct spooldir mine;
-	int status;
-
-	(void)freopen("/dev/null", "w", stderr);
-	spooldir_make(&mine);
-	o.store = spooldir_options(&mine);
-	j = steps_start(&o, NULL);
-	steps_run();
-	steps.dying = &mine;
-	hand_out(3);
-	spooldir_lose_in(j->store->db, 2);
-	must(journal_offer(j, rig_offer(4, 5, 10, &a)));
-	rig_settle_ids(j, (uint64_t[]){2}, 1, SETTLE_DEAD, 0);
-	faultsql_arm(n, SQLITE_NOMEM, false);
-	steps_run();
-	status = faultsql_failed() ? 1 : 3;
-	faultsql_arm(0, 0, false);
-	(void)journal_intake_run(j);
-	if (status == 1 && errorwatch_silent(ERR_OK, NULL, NULL))
-		status = 4;
-	/* 3 before, 5 when it was said. */
-	if (store_ledger(j->store)->accepted != 3 + (a.last == OFFER_ACCEPTED ? 5u : 0))
-		status = 2;
-	rig_stop(j);
-	spooldir_remove(&mine);
-	return status;
-}
-
-/* A yes is said when it is so, also after the second try. */
-static void damage_and_no_memory_at_once(void **state)
-{
-	int status = 0;
-	uint64_t n = 1;
-
-	(void)state;
-	for (; WEXITSTATUS(status) != 3; n += 5 * EACH) {
-		pid_t pid = fork();
-
-		assert_true(n < 1000);
-		if (pid == 0)
-			_exit(meet_both(n));
-		assert_int_equal(waitpid(pid, &status, 0), pid);
-		assert_true(WIFEXITED(status));
-		if (WEXITSTATUS(status) == 2)
-			fail_msg("statement %llu: a yes without a message", (unsigned long long)n);
-		if (WEXITSTATUS(status) == 4)
-			fail_msg("statement %llu failed in silence", (unsigned long long)n);
-	}
-	assert_true(n > 20); /* each fifth is enough: what is set aside has tests of its own */
-}
-
 /* What comes back lies below what delivery has since: it is handed over too, and nobody waits for the rest to drain. */
 static void what_comes_back_is_handed_over_beside_the_rest(void **state)
 {
@@ -583,11 +435,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(settlements_wait_for_a_full_disk),
 	    cmocka_unit_test(memory_that_comes_back_is_forgiven),
-	    cmocka_unit_test(every_disk_error_ends_the_process),
 	    cmocka_unit_test(files_taken_away_are_told_once),
 	    cmocka_unit_test(rows_that_vanish_are_damage_and_nothing_else_is),
 	    cmocka_unit_test(damage_while_settlements_wait),
-	    cmocka_unit_test(damage_and_no_memory_at_once),
 	    cmocka_unit_test(what_comes_back_is_handed_over_beside_the_rest),
 	    cmocka_unit_test(salvage_does_not_wait_for_an_idle_moment),
 	    cmocka_unit_test(what_is_back_leaves_while_the_rest_waits_for_room),

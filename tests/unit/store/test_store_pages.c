@@ -508,6 +508,7 @@ static void what_does_not_answer_is_left_out(void **state)
 		faultfs_dead("spool.db", 0, 100);
 		p = open_pages(&d, PAGES_OF_FILE | PAGES_TOLERATE);
 		assert_int_equal(pages_count(p), m.pages);
+		assert_int_equal(pages_unreadable(p), 0); /* of those that are read now */
 		faultfs_dead(NULL, 0, 0);
 		pages_close(p);
 		memcpy(m.bytes + (size_t)(n - 1) * 512, old, 512);
