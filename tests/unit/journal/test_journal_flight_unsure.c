@@ -51,6 +51,7 @@ static void what_cannot_be_written_is_not_believed(void **state)
 		flight_send(&f, 5);
 		assert_int_equal(atomic_load(&f.trouble), EBADF);
 		assert_true(atomic_load(&f.is_unsure));
+		assert_false(atomic_load(&f.is_stale)); /* it is gone, one way or the other */
 		assert_false(is_there(&d, ".flight"));
 		assert_true(is_there(&d, ".flight.unsure"));
 		flight_send(&f, 5); /* once is enough */

@@ -295,6 +295,34 @@ static void what_cannot_be_read_again_is_not_whole(void **state)
 	}
 }
 
+/* Whose file it is: an answer, or the reason why there is none. */
+static void whose_it_is_is_told(void **state)
+{
+	static const unsigned kinds[] = {FAULTFS_OPEN, FAULTFS_READ};
+	struct spool_id id = {9, 9};
+	struct place p;
+	struct error e;
+
+	(void)state;
+	place_open(&p);
+	assert_int_equal(left_find(&p.files, &id, &e), ERR_OK);
+	assert_true(spool_id_is(id, ours));
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+		faultfs_arm(kinds[i], 1, EIO, false);
+		assert_int_equal(left_find(&p.files, &id, &e), ERR_DISK);
+		faultfs_arm(0, 0, 0, false);
+		assert_non_null(strstr(e.text, ".left"));
+		assert_false(spool_id_is_known(id));
+	}
+	spooldir_store(spooldir_file(&p.dir, ".left"), "short", 5);
+	assert_int_equal(left_find(&p.files, &id, &e), ERR_OK);
+	assert_false(spool_id_is_known(id));
+	assert_int_equal(unlink(spooldir_file(&p.dir, ".left")), 0);
+	assert_int_equal(left_find(&p.files, &id, &e), ERR_OK);
+	assert_false(spool_id_is_known(id));
+	place_close(&p);
+}
+
 /* Until it can be. */
 static void what_is_written_later_is_whole_again(void **state)
 {
@@ -433,6 +461,7 @@ int main(void)
 	    cmocka_unit_test(a_dead_sector_ends_the_file),
 	    cmocka_unit_test(left_sync_reaches_the_disk),
 	    cmocka_unit_test(what_lacks_a_part_is_not_whole),
+	    cmocka_unit_test(whose_it_is_is_told),
 	    cmocka_unit_test(what_says_it_is_whole_is),
 	    cmocka_unit_test(what_cannot_be_read_again_is_not_whole),
 	    cmocka_unit_test(what_is_written_later_is_whole_again),

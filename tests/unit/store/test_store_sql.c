@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <stdio.h>
+#include <errno.h>
 #include <string.h>
 
 #include "rig/faultsql.h"
@@ -324,6 +325,9 @@ static void a_reader_says_what_it_was_given(void **state)
 		assert_null(db);
 		if (!strstr(e.text, cases[i].word))
 			fail_msg("case %u: %s", (unsigned)i, e.text);
+		assert_int_equal(strstr(e.text, strerror(ENOENT)) != NULL, cases[i].bytes == NULL);
+		assert_int_equal(sql_error(NULL, SQLITE_CORRUPT, &e, "x"), ERR_DAMAGED);
+		assert_null(strstr(e.text, strerror(ENOENT))); /* said once, of what it was */
 		spooldir_remove(&d);
 	}
 }
