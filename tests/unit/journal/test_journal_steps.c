@@ -337,6 +337,45 @@ static void what_is_there_is_one_group_within_limits(void **state)
 	end();
 }
 
+static void read_counters(int64_t n[4])
+{
+	n[0] = metric_get(M_BUFFER_RECEIVED);
+	n[1] = metric_get(M_BUFFER_BATCH_RECEIVED);
+	n[2] = metric_get(M_DEAD_LETTERS);
+	n[3] = metric_get(M_LEDGER_DEAD);
+}
+
+/* What was accepted is counted, with what a processor had set aside of it; what was refused is not. */
+static void what_comes_in_is_counted(void **state)
+{
+	(void)state;
+	for (int refused = 0; refused < 2; refused++) {
+		const int64_t want[] = {refused ? 0 : 5, refused ? 0 : 1, refused ? 0 : 2, refused ? 0 : 2};
+		struct offer *one = rig_offer(1, 5, 20, &a);
+		int64_t before[4], after[4];
+
+		begin();
+		for (uint64_t n = 0; n < 2; n++) {
+			struct message *m = spooldir_message(90 + n, 10);
+
+			STAILQ_INSERT_TAIL(&one->set_aside, m, link);
+			one->set_aside_count++;
+		}
+		if (refused)
+			j->store->options.max_bytes = 1;
+		read_counters(before);
+		must(journal_offer(j, one));
+		steps_run();
+		(void)journal_intake_run(j);
+		assert_int_equal(a.last == OFFER_ACCEPTED, !refused);
+		read_counters(after);
+		for (size_t i = 0; i < 4; i++)
+			if (after[i] - before[i] != want[i])
+				fail_msg("counter %zu: %lld more", i, (long long)(after[i] - before[i]));
+		end();
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -349,6 +388,7 @@ int main(void)
 	    cmocka_unit_test(offers_wait_for_company_within_their_window),
 	    cmocka_unit_test(a_group_that_is_full_waits_for_nobody),
 	    cmocka_unit_test(what_is_there_is_one_group_within_limits),
+	    cmocka_unit_test(what_comes_in_is_counted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
