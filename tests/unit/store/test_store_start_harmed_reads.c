@@ -1,0 +1,23 @@
+/* A start that finds harm, and reads that fail: rig/starts.h. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "rig/faultfs.h"
+#include "rig/starts.h"
+
+static void a_read_that_fails_beside_harm_is_told_or_does_not_matter(void **state)
+{
+	(void)state;
+	starts_try(START_READS, 1, 2);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(a_read_that_fails_beside_harm_is_told_or_does_not_matter)};
+
+	faultfs_skip_syncs();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
