@@ -182,8 +182,6 @@ static enum err read_facts(struct store *s, const char *suffix, struct source_fa
 
 	if (err == ERR_OK)
 		err = store_ledger_find(&s->files, suffix, PAGES_OF_FILE | PAGES_TOLERATE, &file, e);
-	if (store_source_failed(s, err) && s->tolerates)
-		err = ERR_OK;
 	if (err == ERR_OK)
 		err = store_ledgers_of_log(&s->files, suffix, &log, e);
 	if (store_source_failed(s, err) && s->tolerates)
@@ -203,8 +201,6 @@ static enum err read_facts(struct store *s, const char *suffix, struct source_fa
 		err = drop_empty(&s->files, suffix, PAGES_OF_FILE, &ret->parts, e);
 	if (err == ERR_OK)
 		err = drop_empty(&s->files, log_suffix, PAGES_OF_LOG, &ret->parts, e);
-	if (store_source_failed(s, err) && s->tolerates)
-		err = ERR_OK;
 	if (ret->parts == PAGES_OF_BOTH && ret->tag != 0) {
 		const struct totals *later =
 		    store_ledger_is_later(&log.last.totals, &file.totals) ? &log.last.totals : &file.totals;
@@ -439,6 +435,8 @@ enum err store_source_give_up(struct store *s, const char *suffix, struct error 
 	s->put_off_count = 0;
 	s->tolerates = true;
 	err = look_at_source(s, suffix, &is_open, e ? e : &local);
+	if (store_source_failed(s, err)) /* it may be so for a moment only */
+		err = look_at_source(s, suffix, &is_open, e ? e : &local);
 	if (store_source_failed(s, err))
 		err = close_source(s, suffix, &parts, 0, 0, e ? e : &local);
 	return err;
