@@ -248,24 +248,23 @@ enum err store_dead_move_damaged(struct store *s, struct error *e)
 
 enum err store_dead_purge(struct store *s, uint64_t id, uint64_t *ret_count, struct error *e)
 {
+	uint64_t gone = 0;
 	enum err err = store_begin(s, e);
 
-	*ret_count = 0;
 	if (err == ERR_OK)
 		err = store_left_note_shelf(s, id, id ? id : INT64_MAX, e);
 	if (err == ERR_OK)
-		err = delete_dead(s, id, id ? id : INT64_MAX, ret_count, e);
-	if (err == ERR_OK && id && *ret_count == 0)
+		err = delete_dead(s, id, id ? id : INT64_MAX, &gone, e);
+	if (err == ERR_OK && id && gone == 0)
 		err = error_set(e, ERR_INPUT, "no message %llu is set aside", (unsigned long long)id);
 	if (err == ERR_OK) {
-		store_count_out(s, &s->now.ledger.dead, *ret_count);
-		s->now.ledger.purged += *ret_count;
+		store_count_out(s, &s->now.ledger.dead, gone);
+		s->now.ledger.purged += gone;
 		err = store_commit(s, e);
 	}
-	if (err == ERR_OK)
-		return ERR_OK;
-	*ret_count = 0;
-	store_rollback(s);
+	if (err != ERR_OK)
+		store_rollback(s);
+	*ret_count = err == ERR_OK ? gone : 0;
 	return err;
 }
 

@@ -317,7 +317,7 @@ static enum err pass_all(struct store *s, uint64_t from, bool notes, uint64_t *r
 static enum err fill(struct store *s, bool is_whole, bool was_lost, struct error *e)
 {
 	int64_t noted = 0;
-	uint64_t gone, unknown = 0;
+	uint64_t gone, unknown;
 	enum err err = store_number(s, STORE_NOTED_SQL, &noted, e);
 
 	if (err == ERR_OK)

@@ -212,7 +212,6 @@ enum err store_dissolve_all(struct store *s, struct error *e)
 		if (!s->block->is_sound)
 			err = dissolve(s, e);
 	}
-	block_forget(s->block);
 	return err == ERR_OK ? store_marks_flush(s, e) : err;
 }
 

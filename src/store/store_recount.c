@@ -361,11 +361,8 @@ static enum err hold_against_rows(struct store *s, bool may_mend, struct totals 
 		report->is_older = true;
 		store_warn(report, "the ledger's row was older than what it counts: the tide mark knows");
 	}
-	if (err == ERR_OK && may_mend && found.ledger.pending > t->ledger.pending) {
+	if (err == ERR_OK && may_mend && found.ledger.pending > t->ledger.pending)
 		err = store_mend_unmarked(s, e); /* a page of marks may be gone */
-		if (err == ERR_OK)
-			err = count_rows(s, &found, e);
-	}
 	if (err == ERR_OK && may_mend &&
 	    (found.ledger.pending != t->ledger.pending || found.ledger.dead != t->ledger.dead)) {
 		s->now = *t;

@@ -355,6 +355,12 @@ static void forgive_files(struct text *is, const struct text *want)
 		mine[7] = its[7];
 }
 
+/* What failed is a disk, or has no room, or no memory: nothing is damaged, and no one asked for anything wrong. */
+static bool is_of_environment(enum err err)
+{
+	return err == ERR_DISK || err == ERR_FULL || err == ERR_MEMORY || err == ERR_ENVIRONMENT;
+}
+
 /* False: nothing failed. */
 static bool try(const struct spooldir *from, const struct harm *h, const struct fault *f, uint64_t n,
                 const struct text *want)
@@ -371,7 +377,7 @@ static bool try(const struct spooldir *from, const struct harm *h, const struct 
 	spooldir_copy(from, &d);
 	err = run(&d, f, n, &answer, &e, &failed);
 	ERRORWATCH_EXPECT(err, &e, answer.bytes, h->name, n);
-	if (err != ERR_OK && (!failed || err == ERR_DAMAGED || e.code != err || e.text[0] == '\0'))
+	if (err != ERR_OK && (!failed || !is_of_environment(err) || e.code != err || e.text[0] == '\0'))
 		fail_msg("%s, %s %llu: error %d: %s", h->name, f->name, (unsigned long long)n, (int)err, e.text);
 	looks =
 	    !(f->has_reserve && err == ERR_FULL) && /* the attempts of what comes back later are not known any more */
@@ -393,7 +399,7 @@ static bool try(const struct spooldir *from, const struct harm *h, const struct 
 static const struct fault faults[] = {
     [START_READS] = {"read", FAULTFS_READ, EIO, false},
     [START_CALLS] = {"call", 0, SQLITE_NOMEM, false},
-    [START_OPERATIONS] = {"operation", FAULTFS_ALL & ~(unsigned)FAULTFS_READ, EIO, false},
+    [START_OPERATIONS] = {"operation", FAULTFS_ALL & ~(unsigned)FAULTFS_READ, EIO, true},
     [START_FULL] = {"change of a full disk", FAULTFS_CHANGES, ENOSPC, true},
 };
 
