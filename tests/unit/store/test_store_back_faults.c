@@ -159,8 +159,11 @@ static bool step(struct store *s, const struct reading *r, uint64_t n, bool *ret
 	return false;
 }
 
+/* From what was noted at each step, as after a fault; with faults; or by who remembers what it read. */
+enum manner { FROM_NOTES, WITH_FAULTS, AT_ONCE };
+
 /* What became of it, in words. */
-static void read_back(const struct reading *r, bool fails, struct text *ret, char *problems, size_t size)
+static void read_back(const struct reading *r, enum manner manner, struct text *ret, char *problems, size_t size)
 {
 	struct spooldir d;
 	struct store *s = make_beside(&d, r);
@@ -168,9 +171,9 @@ static void read_back(const struct reading *r, bool fails, struct text *ret, cha
 
 	faultpoints_forget();
 	for (int steps = 0; more; steps++) {
-		uint64_t n = fails ? 1 : 0;
+		uint64_t n = manner == WITH_FAULTS ? 1 : 0;
 
-		if (!fails) /* as a call that fails does: it goes on from what was noted */
+		if (manner == FROM_NOTES)
 			store_salvage_end(s);
 		while (!step(s, r, n, &more)) {
 			n++;
@@ -199,14 +202,17 @@ static void a_call_that_fails_while_it_reads_back_leaves_nothing(void **state)
 	for (size_t i = 0; i < sizeof readings / sizeof *readings; i++) {
 		const struct reading *r = &readings[i];
 
-		read_back(r, false, &want, asked, sizeof asked);
-		read_back(r, true, &got, told, sizeof told);
-		if (strcmp(want.bytes, got.bytes) != 0)
-			fail_msg("%s; %s:\n%s\nand not\n%s", r->harm, r->notes, got.bytes, want.bytes);
-		assert_non_null(strstr(asked, "structure: "));
-		assert_non_null(strstr(told, "structure: "));
-		if (strcmp(strstr(asked, "structure: "), strstr(told, "structure: ")) != 0)
-			fail_msg("%s; %s:\n%s\nand not\n%s", r->harm, r->notes, told, asked);
+		read_back(r, FROM_NOTES, &want, asked, sizeof asked);
+		for (enum manner manner = WITH_FAULTS; manner <= AT_ONCE; manner++) {
+			read_back(r, manner, &got, told, sizeof told);
+			if (strcmp(want.bytes, got.bytes) != 0)
+				fail_msg("%s; %s, %d:\n%s\nand not\n%s", r->harm, r->notes, (int)manner, got.bytes,
+				         want.bytes);
+			assert_non_null(strstr(asked, "structure: "));
+			assert_non_null(strstr(told, "structure: "));
+			if (strcmp(strstr(asked, "structure: "), strstr(told, "structure: ")) != 0)
+				fail_msg("%s; %s, %d:\n%s\nand not\n%s", r->harm, r->notes, (int)manner, told, asked);
+		}
 	}
 }
 

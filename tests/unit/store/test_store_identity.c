@@ -145,6 +145,7 @@ static void an_older_database_beside_its_log(void **state)
 	assert_true(life_problems(&d, text, sizeof text) > 0);
 	s = life_open(&d, &report);
 	assert_non_null(strstr(report.warning, "the database is older than its log"));
+	assert_non_null(strstr(report.warning, "-wal, which is read back"));
 	assert_true(life_waiting(s, 0) >=
 	            50 + 60); /* of the 40 between, which were in the database alone, some may be seen */
 	assert_int_equal(store_ledger(s)->accepted, 150);
@@ -213,6 +214,8 @@ static void the_database_of_another_spool_is_put_away(void **state)
 		assert_non_null(strstr(text, "problem: the database is of spool "));
 		s = life_open(&mine, &report);
 		assert_true(report.strangers);
+		if (!strstr(report.warning, "moved away: ") || strstr(report.warning, "-wal, which is read back"))
+			fail_msg("log %d: %s", log, report.warning);
 		/* Our own log is read back, as far as it goes; what was in our database alone is damaged. */
 		life_expect(s, 90, 0, log == 0 ? 40 : 0, log == 0 ? 50 : 90);
 		assert_int_equal(life_waiting(s, 0), log == 0 ? 40 : 0);
