@@ -20,6 +20,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "rig/errorwatch.h"
 #include "rig/faultfs.h"
 #include "rig/lives.h"
 #include "rig/sanitizer.h"
@@ -84,6 +85,39 @@ static void a_companion_that_cannot_be_read_ends_no_start(void **state)
 			life_close(s);
 		}
 		faultfs_dead(NULL, 0, 0);
+		spooldir_remove(&d);
+	}
+}
+
+/* It is renamed, so that its next file gets other sectors: where that fails the start says so. */
+static void a_dead_tide_that_cannot_be_renamed_is_told(void **state)
+{
+	uint64_t failed = 1;
+
+	(void)state;
+	for (uint64_t n = 1; failed > 0; n++) {
+		struct store_report report = {0};
+		struct store_options o;
+		struct spooldir d;
+		struct store *s = NULL;
+		struct error e = {0};
+		enum err err;
+
+		make(&d);
+		o = spooldir_options(&d);
+		faultfs_dead("spool.db.tide", 0, SECTOR);
+		faultfs_arm(FAULTFS_RENAME, n, EIO, false);
+		err = store_open(&o, &s, &report, &e);
+		failed = faultfs_failed();
+		ERRORWATCH_EXPECT(err, &e, report.warning, "a start beside a dead tide mark", n);
+		faultfs_arm(0, 0, 0, false);
+		faultfs_dead(NULL, 0, 0);
+		if (n == 1)
+			assert_int_equal(err, ERR_DISK);
+		store_abandon(s);
+		s = life_open(&d, NULL);
+		assert_int_equal(life_waiting(s, 0), ROWS - SETTLED);
+		life_close(s);
 		spooldir_remove(&d);
 	}
 }
@@ -251,6 +285,7 @@ static void a_frame_without_a_name_may_be_of_an_older_log(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(a_companion_that_cannot_be_read_ends_no_start),
+	                                   cmocka_unit_test(a_dead_tide_that_cannot_be_renamed_is_told),
 	                                   cmocka_unit_test(a_tide_that_cannot_be_read_for_a_moment_is_read),
 	                                   cmocka_unit_test(the_way_that_is_named_leads_out),
 	                                   cmocka_unit_test(a_frame_without_a_name_may_be_of_an_older_log)};

@@ -11,7 +11,7 @@
 static void what_fails_beside_what_is_aside_is_told_or_does_not_matter(void **state)
 {
 	(void)state;
-	starts_try(START_OPERATIONS, 1, 3);
+	starts_try(START_OPERATIONS, 2, 4);
 }
 
 int main(void)

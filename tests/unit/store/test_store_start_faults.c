@@ -11,7 +11,7 @@
 static void what_fails_beside_a_stranger_is_told_or_does_not_matter(void **state)
 {
 	(void)state;
-	starts_try(START_OPERATIONS, 0, 3);
+	starts_try(START_OPERATIONS, 0, 4);
 }
 
 int main(void)

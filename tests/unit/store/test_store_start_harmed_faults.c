@@ -11,7 +11,7 @@
 static void what_fails_beside_harm_is_told_or_does_not_matter(void **state)
 {
 	(void)state;
-	starts_try(START_OPERATIONS, 2, 3);
+	starts_try(START_OPERATIONS, 3, 4);
 }
 
 int main(void)

@@ -13,15 +13,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "rig/errorwatch.h"
 #include "rig/faultsql.h"
 #include "rig/lives.h"
 #include "rig/faultfs.h"
-#include "rig/faultpoints.h"
-#include "rig/spooldir.h"
+#include "rig/verbs.h"
 #include "store/store_internal.h"
 
-enum { PER_BLOCK = 10, BYTES = 100, BIG_BYTES = 1200000, CALLS_MAX = 3000 };
+enum { PER_BLOCK = 10, BYTES = 100, BIG_BYTES = 1200000 };
 
 /* What the verbs made so far; only a verb that succeeded adds to it. */
 static struct {
@@ -365,11 +363,7 @@ static enum err evict(struct store *s, uint64_t *ret, struct error *e)
 	return err;
 }
 
-static const struct verb {
-	const char *name;
-	enum err (*run)(struct store *s, uint64_t *ret, struct error *e);
-	uint64_t answer;
-} verbs[] = {
+static const struct verb verbs[] = {
     {"append a block", append_block, PER_BLOCK},
     {"append another", append_block, PER_BLOCK},
     {"append a third", append_block, PER_BLOCK},
@@ -416,77 +410,6 @@ static const struct verb {
     {"drain a full disk", drain_full, PER_BLOCK},
 };
 
-/* What stands in the tables, as one text. */
-static void tables_of(struct store *s, char *to, size_t size)
-{
-	sqlite3_stmt *st = NULL;
-
-	assert_int_equal(
-	    sqlite3_prepare_v2(
-	        s->db,
-	        "SELECT (SELECT count(*) || ':' || total(id) || ':' || total(length(body)) FROM messages) || ' ' ||"
-	        " (SELECT count(*) || ':' || total(id) || ':' || total(count) FROM blocks) || ' ' ||"
-	        " (SELECT count(*) || ':' || total(settled) || ':' || total(bytes) FROM partial) || ' ' ||"
-	        " (SELECT count(*) || ':' || total(id) || ':' || total(attempts) || ':' || total(next_ms) FROM "
-	        "failures)"
-	        " || ' ' || (SELECT count(*) || ':' || total(id) FROM dead) || ' ' ||"
-	        " (SELECT count(*) || ':' || total(id) FROM damaged) || ' ' || (SELECT count(*) FROM positions) || ' ' "
-	        "||"
-	        " (SELECT count(*) FROM cache) || ' ' || (SELECT count(*) FROM imports) || ' ' ||"
-	        " (SELECT accepted || ':' || pending || ':' || pending_bytes || ':' || dead || ':' || possible FROM "
-	        "ledger)",
-	        -1, &st, NULL),
-	    SQLITE_OK);
-	assert_int_equal(sqlite3_step(st), SQLITE_ROW);
-	(void)snprintf(to, size, "%s", (const char *)sqlite3_column_text(st, 0));
-	assert_int_equal(sqlite3_finalize(st), SQLITE_OK);
-}
-
-static void try_verb(struct store *s, const struct verb *v)
-{
-	const bool every = getenv("KSPOOL_EVERY_FAULT") != NULL;
-
-	faultpoints_forget();
-	for (uint64_t n = 1; n < CALLS_MAX; n++) {
-		const struct totals before = s->durable;
-		char tables[600], after[600];
-		struct error e = {.code = ERR_OK};
-		uint64_t answer = 0;
-		bool failed;
-		enum err err;
-
-		tables_of(s, tables, sizeof tables);
-		if (every)
-			faultsql_arm(n, SQLITE_NOMEM, false);
-		else
-			faultsql_arm_new(SQLITE_NOMEM);
-		err = v->run(s, &answer, &e);
-		ERRORWATCH_EXPECT(err, &e, NULL, v->name, n);
-		failed = faultsql_failed();
-		faultsql_arm(0, 0, false);
-		life_adds_up(s);
-		if (!failed) {
-			if (err != ERR_OK || answer != v->answer)
-				fail_msg("%s: error %d, answer %u: %s", v->name, (int)err, (unsigned)answer, e.text);
-			if (n == 1)
-				fail_msg("%s: it called nothing, so nothing was tried", v->name);
-			return;
-		}
-		if (err != ERR_MEMORY || e.code != ERR_MEMORY || e.text[0] == '\0')
-			fail_msg("%s: call %u failed; error %d, answer %u: %s", v->name, (unsigned)n, (int)err,
-			         (unsigned)answer, e.text);
-		store_rollback(s);
-		assert_false(store_in_group(s));
-		tables_of(s, after, sizeof after);
-		/* To give back is to write the ledger's row first, in a commit of its own. */
-		if (strcmp(tables, after) != 0 ||
-		    (v->run != give_back && memcmp(&before, &s->durable, sizeof before) != 0))
-			fail_msg("%s: call %u failed and left something:\n%s\n%s", v->name, (unsigned)n, tables, after);
-		assert_int_equal(store_trust(s, &e), ERR_OK);
-	}
-	fail_msg("%s: there is no end to it", v->name);
-}
-
 static void a_call_that_fails_is_told_and_leaves_nothing(void **state)
 {
 	struct store_options o;
@@ -500,7 +423,7 @@ static void a_call_that_fails_is_told_and_leaves_nothing(void **state)
 	o = spooldir_options(&now.dir);
 	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
 	for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
-		try_verb(s, &verbs[i]);
+		try_verb(s, &verbs[i], verbs[i].run == give_back);
 	assert_int_equal(store_ledger(s)->delivered, PER_BLOCK + 2 + 1 + 1 + 2 * PER_BLOCK);
 	assert_int_equal(store_ledger(s)->expired, 3);
 	assert_int_equal(store_ledger(s)->filtered, 4);
@@ -542,10 +465,48 @@ static void a_call_that_fails_while_it_joins_is_told_and_leaves_nothing(void **s
 	for (int i = 0; i < 90; i++)
 		assert_int_equal(append(s, 1, BYTES, &first, &e), ERR_OK);
 	assert_int_equal(append(s, 210, BYTES, &first, &e), ERR_OK); /* a large one ends what may be joined */
-	try_verb(s, &verb);
+	try_verb(s, &verb, false);
 	assert_int_equal(read_rows(s, &rows, &e), ERR_OK);
 	assert_int_equal(rows, 300);
 	assert_int_equal(store_close(s, &e), ERR_OK);
+	spooldir_remove(&now.dir);
+}
+
+/* Damage that is met: what is whole of a block stands alone then, what is not of the shelf is kept as it was found. */
+static enum err clear_shelf(struct store *s, uint64_t *ret, struct error *e)
+{
+	const enum err err = store_dead_move_damaged(s, e);
+
+	if (err != ERR_OK)
+		store_rollback(s);
+	*ret = store_ledger(s)->dead;
+	return err;
+}
+
+static void a_call_that_fails_while_damage_is_met_is_told_and_leaves_nothing(void **state)
+{
+	static const struct verb apart = {"take a block apart", read_rows, PER_BLOCK};
+	static const struct verb shelf = {"clear the shelf", clear_shelf, 2};
+	struct store_options o;
+	struct store *s = NULL;
+	struct error e;
+	uint64_t none;
+
+	(void)state;
+	spooldir_make(&now.dir);
+	o = spooldir_options(&now.dir);
+	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
+	now.blocks = 0;
+	assert_int_equal(append_block(s, &none, &e), ERR_OK);
+	assert_int_equal(append_dead(s, &none, &e), ERR_OK);
+	life_sql(s, "UPDATE blocks SET checksum = 7; UPDATE dead SET body = zeroblob(9) WHERE id % 2 = 0");
+	try_verb(s, &apart, false);
+	assert_int_equal(life_number(s, "SELECT count(*) FROM messages"), PER_BLOCK);
+	assert_int_equal(life_number(s, "SELECT count(*) FROM blocks"), 0);
+	try_verb(s, &shelf, false);
+	assert_int_equal(life_number(s, "SELECT count(*) FROM damaged"), 2);
+	assert_int_equal(store_ledger(s)->damaged, 2);
+	store_abandon(s);
 	spooldir_remove(&now.dir);
 }
 
@@ -578,7 +539,7 @@ static void rows_become_a_block_again_or_nothing_happened(void **state)
 	assert_int_equal(life_number(s, "SELECT count(*) FROM blocks"), 0);
 	store_abandon(s);
 	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
-	try_verb(s, &verb);
+	try_verb(s, &verb, false);
 	assert_int_equal(life_number(s, "SELECT count(*) FROM messages"), 0);
 	assert_int_equal(life_number(s, "SELECT count FROM blocks"), PER_BLOCK);
 	assert_int_equal(store_merge_percent(s), 100);
@@ -591,6 +552,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_call_that_fails_is_told_and_leaves_nothing),
 	    cmocka_unit_test(a_call_that_fails_while_it_joins_is_told_and_leaves_nothing),
+	    cmocka_unit_test(a_call_that_fails_while_damage_is_met_is_told_and_leaves_nothing),
 	    cmocka_unit_test(rows_become_a_block_again_or_nothing_happened),
 	};
 
