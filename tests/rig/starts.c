@@ -358,7 +358,7 @@ static void forgive_files(struct text *is, const struct text *want)
 /* What failed is a disk, or has no room, or no memory: nothing is damaged, and no one asked for anything wrong. */
 static bool is_of_environment(enum err err)
 {
-	return err == ERR_DISK || err == ERR_FULL || err == ERR_MEMORY || err == ERR_ENVIRONMENT;
+	return err == ERR_DISK || err == ERR_FULL || err == ERR_NOSPACE || err == ERR_MEMORY || err == ERR_ENVIRONMENT;
 }
 
 /* False: nothing failed. */
