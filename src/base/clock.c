@@ -22,8 +22,6 @@ int64_t clock_mono_ns(void) { return frozen ? frozen_mono_ns : read_clock(CLOCK_
 
 int64_t clock_mono_ms(void) { return clock_mono_ns() / NS_PER_MS; }
 
-int64_t clock_boot_ms(void) { return (frozen ? frozen_mono_ns : read_clock(CLOCK_BOOTTIME)) / NS_PER_MS; }
-
 uint64_t clock_boot_id(void)
 {
 	char text[64] = "";
@@ -100,7 +98,7 @@ bool clock_test_stop(void)
 {
 	if (frozen)
 		return false;
-	clock_test_set(read_clock(CLOCK_BOOTTIME), read_clock(CLOCK_REALTIME));
+	clock_test_set(read_clock(CLOCK_MONOTONIC), read_clock(CLOCK_REALTIME));
 	return true;
 }
 

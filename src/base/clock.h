@@ -19,10 +19,9 @@
 enum { NS_PER_US = 1000, NS_PER_MS = 1000000, MS_PER_S = 1000 };
 #define NS_PER_S INT64_C(1000000000)
 
+/* Since the machine was started, without the time it slept; goes on over restarts of this process. */
 int64_t clock_mono_ns(void);
 int64_t clock_mono_ms(void);
-/* As the monotonic clock, but goes on while the machine sleeps: since it was started. */
-int64_t clock_boot_ms(void);
 /* Which start of the machine that was; 0: the system does not say. */
 uint64_t clock_boot_id(void);
 /* Since 1970-01-01T00:00:00Z. */

@@ -341,7 +341,7 @@ enum err store_ledger_put(struct store *s, struct error *e)
 }
 
 /* Own time = uptime + clock_offset, which changes only when a spool is opened. */
-int64_t store_clock_ms(const struct store *s) { return clock_boot_ms() + (int64_t)s->now.clock_offset; }
+int64_t store_clock_ms(const struct store *s) { return clock_mono_ms() + (int64_t)s->now.clock_offset; }
 
 int64_t store_clock_lead(const struct store *s) { return clock_wall_ms() - store_clock_ms(s); }
 
@@ -412,11 +412,13 @@ void store_clock_inherit(struct totals *t, const struct tide *tide)
 void store_clock_begin(struct totals *t)
 {
 	uint64_t boot = clock_boot_id();
-	int64_t now = clock_boot_ms();
+	int64_t now = clock_mono_ms();
+	/* An older kspool counted sleep as uptime. */
+	bool goes_back = (int64_t)(t->clock_offset + (uint64_t)now - t->clock_ms) < 0;
 
 	if (t->clock_ms == 0)
 		t->clock_offset = (uint64_t)(clock_wall_ms() - now);
-	else if (boot == 0 || t->clock_boot != boot)
+	else if (boot == 0 || t->clock_boot != boot || goes_back)
 		t->clock_offset = t->clock_ms - (uint64_t)now;
 	t->clock_boot = boot;
 }

@@ -46,7 +46,7 @@ struct store_state {
 void store_state(struct store *s, struct store_state *ret);
 /*
  * The spool's own time: milliseconds that go on with the machine's uptime, also over restarts within one boot, stand
- * still while it is off, for nobody measured that, and never jump. What waits, waits in it.
+ * still while it is off or asleep, and never jump. What waits, waits in it.
  */
 int64_t store_clock_ms(const struct store *s);
 /* The wall clock of today at the moment at which message `id` was received, when its own wall clock said received_ms.

@@ -13,87 +13,8 @@
 #include <string.h>
 #include <sqlite3.h>
 
-#include "base/clock.h"
 #include "base/mem.h"
-#include "rig/spooldir.h"
-#include "store/store_internal.h"
-
-#define DAY_MS INT64_C(86400000)
-#define NOW_MS INT64_C(1790000000000)
-
-#define ok(call)                                                                      \
-	do {                                                                          \
-		struct error e_ = {0};                                                \
-		struct error *e = &e_;                                                \
-		if ((call) != ERR_OK)                                                 \
-			fail_msg("%s:%d %s: %s", __FILE__, __LINE__, #call, e_.text); \
-	} while (0)
-
-static int64_t uptime_ms, wall_ms;
-
-static void set_clocks(int64_t uptime, int64_t wall)
-{
-	uptime_ms = uptime;
-	wall_ms = wall;
-	clock_test_set(uptime * NS_PER_MS, wall * NS_PER_MS);
-}
-
-static void let_pass(int64_t ms) { set_clocks(uptime_ms + ms, wall_ms + ms); }
-
-static void set_wall(int64_t wall) { set_clocks(uptime_ms, wall); }
-
-static struct store *open_it(const struct spooldir *d)
-{
-	struct store_options o = spooldir_options(d);
-	struct store *s = NULL;
-
-	ok(store_open(&o, &s, NULL, e));
-	return s;
-}
-
-static void append_now(struct store *s)
-{
-	struct message *m = message_new(NULL, 0, "x", 1, clock_wall_ms());
-
-	ok(store_begin(s, e));
-	ok(store_append(s, m, e));
-	ok(store_commit(s, e));
-	message_free(m);
-}
-
-static void fail_for(struct store *s, uint64_t id, int64_t wait_ms)
-{
-	const struct store_settlement item = {.id = id, .kind = SETTLE_RETRY, .wait_ms = wait_ms, .code = "T"};
-
-	ok(store_begin(s, e));
-	ok(store_settle(s, &item, 1, e));
-	ok(store_commit(s, e));
-}
-
-/* How long the first retry waits still. */
-static int64_t waits_ms(struct store *s)
-{
-	struct error e;
-	int64_t next_ms;
-
-	assert_int_equal(store_next_retry_ms(s, &next_ms, &e), ERR_OK);
-	return next_ms - store_clock_ms(s);
-}
-
-/* Of message `id`, as delivery would find it. */
-static int64_t age_ms(struct store *s, uint64_t id)
-{
-	struct message_list list = STAILQ_HEAD_INITIALIZER(list);
-	uint32_t count;
-	uint64_t last;
-	int64_t age;
-
-	ok(store_read_range(s, id, id, 1, UINT64_MAX, &list, &count, &last, e));
-	assert_int_equal(count, 1);
-	age = clock_mono_ms() - STAILQ_FIRST(&list)->accepted_ms;
-	message_list_free(&list);
-	return age;
-}
+#include "rig/ownclock.h"
 
 /* steps: what is added to the wall clock, in days; each while the spool is open, or while it is closed. */
 static void a_retry_waits_its_own_wait(void **state)
@@ -170,14 +91,6 @@ static void a_boot_in_1970_ends_nothing(void **state)
 	spooldir_remove(&d);
 }
 
-static bool is_known(struct store *s)
-{
-	bool known = false;
-
-	ok(store_cache_has(s, "c", "k", 1, &known, e));
-	return known;
-}
-
 static void a_key_is_known_for_its_own_time(void **state)
 {
 	struct spooldir d;
@@ -230,9 +143,6 @@ static void an_undone_group_leaves_no_time_behind(void **state)
 	clock_test_end();
 	spooldir_remove(&d);
 }
-
-/* Of the last message that waits. */
-static int64_t last_age_ms(struct store *s) { return age_ms(s, s->now.next_id - 1); }
 
 /* ahead: the clock of the machine where a copy is made, which may be set right in between; here it is right. */
 static void a_copy_s_messages_are_as_old_as_they_were_there(void **state)
