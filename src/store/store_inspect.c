@@ -313,9 +313,8 @@ void store_watch_note(struct store *s)
 		note_one(s, i);
 }
 
-static enum err look_inside(struct store *s, enum vfs_file which, bool glance, struct error *e)
+static enum err tell(struct store *s, enum vfs_file which, enum vfs_seen seen, struct error *e)
 {
-	const enum vfs_seen seen = vfs_look(s->db, which, glance);
 	struct error why;
 
 	if (seen == VFS_SAME)
@@ -333,6 +332,11 @@ static enum err look_inside(struct store *s, enum vfs_file which, bool glance, s
 	return store_distrust(s, &why);
 }
 
+static enum err look_inside(struct store *s, enum vfs_file which, bool glance, struct error *e)
+{
+	return tell(s, which, vfs_look(s->db, which, glance), e);
+}
+
 enum err store_watch_log(struct store *s, struct error *e) { return look_inside(s, VFS_LOG, true, e); }
 
 enum err store_watch_inside(struct store *s, struct error *e)
@@ -344,14 +348,27 @@ enum err store_watch_inside(struct store *s, struct error *e)
 
 /*
  * A log that was cut and grew again behind the cut has a hole there, as far as the file system tells of holes: with it
- * frames are gone that no glance would meet.
+ * frames are gone that no glance would meet. One that was copied may have holes where we wrote zeros. Of many some are
+ * looked at each time.
  */
-static bool has_hole(const struct store *s)
+static enum err look_at_holes(struct store *s, struct error *e)
 {
+	enum { HOLES = 64 };
 	AUTOCLOSE int fd = s->wal_frames > 0 ? files_open_one(&s->files, "-wal", O_RDONLY) : -1;
-	off_t hole = fd >= 0 ? lseek(fd, 0, SEEK_HOLE) : -1;
+	enum vfs_seen seen = VFS_SAME;
+	off_t at = s->hole_at;
 
-	return hole >= 0 && hole < (off_t)least_bytes(s, 1);
+	for (int n = 0; fd >= 0 && seen == VFS_SAME && n < HOLES; n++) {
+		at = lseek(fd, at, SEEK_HOLE);
+		if (at < 0 || at >= (off_t)least_bytes(s, 1)) {
+			at = 0;
+			break;
+		}
+		seen = vfs_look_at_zeros(s->db, at);
+		at = lseek(fd, at, SEEK_DATA);
+	}
+	s->hole_at = at > 0 ? at : 0;
+	return tell(s, VFS_LOG, seen, e);
 }
 
 static bool is_same_time(const struct timespec *a, const struct timespec *b)
@@ -376,8 +393,8 @@ static enum err watch_inside(struct store *s, enum vfs_file which, struct error 
 	const bool quiet = is_quiet(s, (int)which, &st);
 	enum err err = look_inside(s, which, quiet, e);
 
-	if (err == ERR_OK && !quiet && which == VFS_LOG && has_hole(s))
-		err = error_set(e, ERR_DISK, "%s-wal was cut while kspool had it open", s->path);
+	if (err == ERR_OK && !quiet && which == VFS_LOG)
+		err = look_at_holes(s, e);
 	w->written = st.st_mtim;
 	w->is_settled = clock_wall_ms() - (int64_t)st.st_mtim.tv_sec * MS_PER_S > COARSE_MS + MS_PER_S;
 	return err;

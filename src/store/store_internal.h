@@ -122,8 +122,7 @@ struct watched {
 	dev_t device;
 	ino_t inode; /* 0: not there, not watched */
 	int64_t bytes;
-	/* By whom it was written last is not known when that was at another time than at the last look, or just before
-	 * it. */
+	/* Who wrote last is not known when that was at another time than at the last look, or just before it. */
 	struct timespec written;
 	bool is_settled;
 };
@@ -216,6 +215,7 @@ struct store {
 	bool (*is_claimed)(void *arg, uint64_t id);
 	void *is_claimed_arg;
 	struct watched watched[WATCHED_FILES];
+	off_t hole_at;   /* of the log: where the next look for holes begins */
 	bool files_lost; /* deleted or replaced under us: nothing more is accepted into them */
 	struct error files_lost_why;
 	uint64_t aside_files, aside_unread; /* as of the last look */

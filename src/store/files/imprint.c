@@ -313,3 +313,16 @@ bool imprint_piece(struct imprint *p, bool glance, unsigned number, int64_t *ret
 	*ret_count = p->page_bytes;
 	return page < p->sum_count && !(glance && page >= HEAD_PAGES);
 }
+
+bool imprint_piece_at(const struct imprint *p, int64_t at, unsigned number, int64_t *ret_offset, size_t *ret_count)
+{
+	const bool is_page = number == 1;
+	size_t frame;
+
+	if (!p->has_header || number > 2)
+		return false;
+	frame = (at < WAL_HEADER_BYTES ? 0 : frame_at(p, at)) + number / 2;
+	*ret_offset = frame_offset(p, frame) + (is_page ? WAL_FRAME_HEADER_BYTES : 0);
+	*ret_count = is_page ? p->page_bytes : WAL_FRAME_HEADER_BYTES;
+	return frame < p->frame_count;
+}

@@ -46,5 +46,7 @@ enum { IMPRINT_PIECE_BYTES = 24 + 65536 };
  * follow are some of the rest, others each time: what was hidden by our own later writes.
  */
 bool imprint_piece(struct imprint *p, bool glance, unsigned number, int64_t *ret_offset, size_t *ret_count);
+/* Likewise of a log, what zeros from byte `at` on reach into: the frame it stands in, then the next one's header. */
+bool imprint_piece_at(const struct imprint *p, int64_t at, unsigned number, int64_t *ret_offset, size_t *ret_count);
 
 #endif

@@ -507,6 +507,18 @@ static struct layer_file *file_of(sqlite3 *db, enum vfs_file which)
 	return (struct layer_file *)(void *)file;
 }
 
+/* Null: there is nothing to compare it with. */
+static struct layer_file *known_file(sqlite3 *db, enum vfs_file which)
+{
+	struct layer_file *f = file_of(db, which);
+
+	if (!f || !f->imprint || f->used > 0)
+		return NULL;
+	if (!f->gathered)
+		f->gathered = mem_alloc(GATHER_BYTES);
+	return f;
+}
+
 static enum vfs_seen look_at_piece(struct layer_file *f, int64_t offset, size_t count)
 {
 	int rc;
@@ -522,13 +534,13 @@ static enum vfs_seen look_at_piece(struct layer_file *f, int64_t offset, size_t 
 
 enum vfs_seen vfs_look(struct sqlite3 *db, enum vfs_file which, bool glance)
 {
-	struct layer_file *f = file_of(db, which);
+	struct layer_file *f = known_file(db, which);
 	enum vfs_seen seen = VFS_SAME;
 	sqlite3_int64 size;
 	int64_t offset;
 	size_t count;
 
-	if (!f || !f->imprint || f->used > 0)
+	if (!f)
 		return VFS_SAME;
 	if (!imprint_piece(f->imprint, glance, 0, &offset, &count) || !glance) {
 		if (layer_size(&f->head, &size) != SQLITE_OK)
@@ -536,10 +548,20 @@ enum vfs_seen vfs_look(struct sqlite3 *db, enum vfs_file which, bool glance)
 		if (!imprint_fits_size(f->imprint, size))
 			return VFS_CHANGED;
 	}
-	if (!f->gathered)
-		f->gathered = mem_alloc(GATHER_BYTES);
 	for (unsigned n = 0; seen == VFS_SAME && imprint_piece(f->imprint, glance, n, &offset, &count); n++)
 		seen = look_at_piece(f, offset, count);
+	return seen;
+}
+
+enum vfs_seen vfs_look_at_zeros(struct sqlite3 *db, int64_t offset)
+{
+	struct layer_file *f = known_file(db, VFS_LOG);
+	enum vfs_seen seen = VFS_SAME;
+	int64_t at;
+	size_t count;
+
+	for (unsigned n = 0; f && seen == VFS_SAME && imprint_piece_at(f->imprint, offset, n, &at, &count); n++)
+		seen = look_at_piece(f, at, count);
 	return seen;
 }
 

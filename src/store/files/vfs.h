@@ -52,6 +52,8 @@ enum vfs_seen {
 /* Whether a file that `db` has open holds what was written there; a glance costs one read of a log (imprint_piece).
  */
 enum vfs_seen vfs_look(struct sqlite3 *db, enum vfs_file which, bool glance);
+/* Likewise of the log, where zeros begin at `offset` (imprint_piece_at). */
+enum vfs_seen vfs_look_at_zeros(struct sqlite3 *db, int64_t offset);
 
 struct vfs_counts {
 	uint64_t written_bytes;
