@@ -107,7 +107,7 @@ static void what_schema_says_is_what_is_written(void **state)
 	(void)state;
 	settle(s, (struct store_settlement){.id = 33, .kind = SETTLE_DAMAGED});
 	assert_int_equal(store_begin(s, &e), ERR_OK);
-	assert_int_equal(store_salvage_expect_more(s, 3, &e), ERR_OK);
+	assert_int_equal(store_salvage_expect_more(s, 3, store_next_id(s), &e), ERR_OK);
 	assert_int_equal(store_leads_note_as(s, 77000000, &e), ERR_OK);
 	assert_int_equal(store_commit(s, &e), ERR_OK);
 	tag = (uint32_t)life_number(s, "SELECT spool_low & 0x7fffffff FROM ledger");
