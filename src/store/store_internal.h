@@ -93,7 +93,7 @@ struct merging {
 };
 
 #define CLOCK_LEAD_UNKNOWN INT64_MIN
-enum { CLOCK_LEADS_MAX = 1 << 16 }; /* read of one file: a clock that stepped more often than that is not believed */
+enum { CLOCK_LEADS_MAX = 1 << 16 }; /* of what waits: a clock that stepped more often than that is not believed */
 /* Messages from first_id on were accepted while the wall clock was so far ahead of the spool's own time. */
 struct clock_lead {
 	uint64_t first_id;

@@ -267,8 +267,8 @@ static enum err read_leads(struct store *s, bool *ret_sound, struct error *e)
 	int rc = sqlite3_prepare_v2(
 	    s->db,
 	    "SELECT first_id, lead_ms, checksum, first_id >= coalesce((SELECT max(c.first_id)"
-	    " FROM clock AS c WHERE c.first_id <= (SELECT min(i) FROM (SELECT min(id) AS i FROM messages"
-	    " UNION ALL SELECT min(id) FROM blocks))), 0)"
+	    " FROM clock AS c WHERE c.first_id <= coalesce((SELECT min(i) FROM (SELECT min(id) AS i FROM messages"
+	    " UNION ALL SELECT min(id) FROM blocks)), 9223372036854775807)), 0)"
 	    " FROM clock ORDER BY first_id",
 	    -1, &st, NULL);
 
@@ -277,7 +277,7 @@ static enum err read_leads(struct store *s, bool *ret_sound, struct error *e)
 	if (rc == SQLITE_OK)
 		while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
 			rows++;
-			*ret_sound &= store_lead_is_sound(st, s->tag) && rows <= CLOCK_LEADS_MAX;
+			*ret_sound &= store_lead_is_sound(st, s->tag) && s->lead_count < CLOCK_LEADS_MAX;
 			if (*ret_sound && sqlite3_column_int(st, 3))
 				add_lead(s, sql_column_u64(st, 0), sqlite3_column_int64(st, 1));
 		}

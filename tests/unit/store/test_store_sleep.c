@@ -94,11 +94,49 @@ static void own_time_does_not_go_back(void **state)
 	spooldir_remove(&d);
 }
 
+/* Each sleep is a step of the wall clock: a machine that sleeps each minute has that many in weeks. */
+static void any_number_of_sleeps_is_believed(void **state)
+{
+	(void)state;
+	for (int waits = 0; waits < 2; waits++) {
+		struct store_report report;
+		struct store_options o;
+		struct spooldir d;
+		struct store *s;
+
+		spooldir_make(&d);
+		set_clocks(5000, NOW_MS);
+		s = open_it(&d);
+		ok(store_begin(s, e));
+		for (int i = 0; i <= CLOCK_LEADS_MAX; i++) {
+			s->now.next_id++;
+			ok(store_leads_note_as(s, i % 2 * 5000, e));
+		}
+		ok(store_commit(s, e));
+		if (waits)
+			append_now(s);
+		ok(store_close(s, e));
+		o = spooldir_options(&d);
+		ok(store_open(&o, &s, &report, e));
+		assert_string_equal(report.warning, "");
+		assert_int_equal(s->lead_count, 1);
+		let_pass(700);
+		if (waits)
+			assert_int_equal(last_age_ms(s), 700);
+		append_now(s);
+		let_pass(300);
+		assert_int_equal(last_age_ms(s), 300);
+		ok(store_close(s, e));
+		spooldir_remove(&d);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(the_time_a_machine_sleeps_is_none),
 	    cmocka_unit_test(own_time_does_not_go_back),
+	    cmocka_unit_test(any_number_of_sleeps_is_believed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
