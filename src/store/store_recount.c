@@ -63,13 +63,11 @@ static enum err highest_id(struct store *s, uint64_t *ret, struct error *e)
 	return ERR_OK;
 }
 
-/* Of `waiting` more than were counted, all but `new` had left: they leave once more. */
-static uint64_t take_back(struct totals *t, uint64_t waiting, uint64_t new)
+/* So many wait more than were counted: as far as any had left, they leave once more. */
+static uint64_t take_back(struct totals *t, uint64_t waiting)
 {
-	uint64_t again = waiting > new ? waiting - new : 0;
+	const uint64_t again = waiting < t->ledger.delivered ? waiting : t->ledger.delivered;
 
-	if (again > t->ledger.delivered)
-		again = t->ledger.delivered;
 	t->ledger.delivered -= again;
 	return again;
 }
@@ -80,7 +78,7 @@ static enum err count_again(struct store *s, struct totals *t, uint64_t again, s
 {
 	if (again == 0)
 		return ERR_OK;
-	t->ledger.accepted += again - take_back(t, again, 0);
+	t->ledger.accepted += again - take_back(t, again);
 	t->possible += again;
 	store_warn(report, "%llu messages that had left stand here again, and may be sent again: possible duplicates",
 	           (unsigned long long)again);
@@ -88,27 +86,32 @@ static enum err count_again(struct store *s, struct totals *t, uint64_t again, s
 }
 
 /*
- * What had left, and is here again, hides as many that are not. Rows that are not there count as damaged. Of rows that
- * nobody counted, those that the ledger had no ids for count as accepted, at most `unnumbered`; of the others it is
+ * What had left, and is here again, hides none that is not here, nor do those that the ledger had no ids for
+ * (`unnumbered`), which are accepted now. Rows that are not there count as damaged. Of rows that nobody counted it is
  * forgotten that they left: they may be sent twice.
  */
 static enum err correct(struct store *s, struct totals *t, const struct totals *found, uint64_t unnumbered,
                         struct store_report *report, struct error *e)
 {
 	struct store_ledger *l = &t->ledger;
-	const uint64_t had = l->pending + l->dead, here = found->ledger.pending + found->ledger.dead;
+	const uint64_t here = found->ledger.pending + found->ledger.dead;
 	const uint64_t again_here = found->possible < here ? found->possible : here, has = here - again_here;
+	const uint64_t new_here = unnumbered > again_here ? unnumbered - again_here : 0;
+	const uint64_t had = l->pending + l->dead + new_here;
 	const enum err err = count_again(s, t, again_here, report, e);
 
 	if (err != ERR_OK)
 		return err;
+	l->accepted += new_here;
+	if (new_here > 0)
+		store_warn(report, "%llu rows were not in the ledger", (unsigned long long)new_here);
 	if (has < had) {
 		l->damaged += had - has;
 		store_lose(s, LOSS_ROWS, had - has, 0, 0);
 		report->missing_rows += had - has;
 		store_warn(report, "%llu messages of the ledger have no row", (unsigned long long)(had - has));
 	} else if (has > had) {
-		const uint64_t again = take_back(t, has - had, unnumbered), new = has - had - again;
+		const uint64_t again = take_back(t, has - had), new = has - had - again;
 
 		t->possible += again;
 		l->accepted += new;
@@ -187,7 +190,10 @@ static enum err rebuild(struct store *s, uint64_t highest, bool may_mend, struct
 	store_warn(report, "the ledger row was damaged and was counted anew");
 	if (s->tide.count > 0) {
 		err = follow_tide(s, highest, t, e);
-		return err == ERR_OK ? correct(s, t, &found, s->unnumbered, report, e) : err;
+		if (err == ERR_OK)
+			err = correct(s, t, &found, s->unnumbered, report, e);
+		s->unnumbered = 0; /* they are counted */
+		return err;
 	}
 	t->next_id = highest + 1;
 	t->ledger.damaged = (uint64_t)damaged;

@@ -389,9 +389,9 @@ static void a_ledger_is_counted_anew(void **state)
 	    {"DELETE FROM ledger; INSERT INTO damaged (id, received_ms, checksum, meta, body,"
 	     " found_ms) SELECT 8, received_ms, checksum, meta, body, 7 FROM dead WHERE id = 4",
 	     false, 10, 2, 5, 2, 1, 0, 11},
-	    {"DELETE FROM ledger; UPDATE dead SET id = 40 WHERE id = 5", true, 40, 33, 5, 2, 0, 0, 41},
+	    {"DELETE FROM ledger; UPDATE dead SET id = 40 WHERE id = 5", true, 40, 32, 5, 2, 1, 1, 41},
 	    {"UPDATE dead SET id = 10 WHERE id = 5", true, 10, 3, 5, 2, 0, 0, 11},
-	    {"UPDATE dead SET id = 11 WHERE id = 5", true, 10, 3, 5, 2, 0, 0, 12},
+	    {"UPDATE dead SET id = 11 WHERE id = 5", true, 11, 3, 5, 2, 1, 1, 12},
 	    /* nobody counted it, and the ledger had no id for it */
 	    {"CREATE TEMP TABLE more AS SELECT * FROM dead WHERE id = 5; UPDATE more SET id = 11;"
 	     "INSERT INTO dead SELECT * FROM more",
