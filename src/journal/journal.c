@@ -76,6 +76,7 @@ static void drain_settlements(struct journal *j)
 		store_settlements_free(j->held[i]);
 	for (size_t i = 0; i < j->waiting_count; i++)
 		store_settlements_free(j->waiting[i]);
+	store_settlements_free(j->growing);
 	for (size_t i = 0; i < j->late_count; i++)
 		store_settlements_free(j->late[i]);
 	free(j->late);

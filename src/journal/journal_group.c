@@ -15,12 +15,16 @@
  * 1. No transaction is open between two calls of this file's functions.
  * 2. An offer is answered accepted only after the commit that holds all of it (promise 1).
  * 3. An offer that is refused left nothing in the group; one that fails took the whole group with it.
- * 4. While settlements wait for a full disk (`waiting`), later ones stay in their lane: they are committed in order.
+ * 4. While settlements that only leave wait for a full disk (`waiting`), later ones stay in their lane and nothing more
+ *    is handed to delivery: it could not be settled. What takes room (`growing`) comes behind all of these.
  * 5. held_count is 0 exactly when nothing is held; what is held is committed whole and in order.
  * 6. What settles rows of a file that was set aside waits in `late` until that file is read back: else a row that was
  *    delivered would come back behind its settlement, and be sent again.
  */
 #include "journal/journal_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/check.h"
 #include "base/clock.h"
@@ -314,6 +318,28 @@ static enum err write_group(struct journal *j, struct group *g, struct error *e)
 	return err;
 }
 
+/* What only leaves makes room: it does not wait for what takes some. */
+static void wait_for_room(struct journal *j, struct group *g)
+{
+	for (size_t i = 0; i < g->settled_count; i++) {
+		struct store_settlements *group = g->settled[i];
+		uint32_t kept = 0;
+
+		for (uint32_t k = 0; k < group->count; k++) {
+			if (store_takes_room(&group->items[k]))
+				j->growing = store_settlements_add(j->growing, &group->items[k]);
+			else
+				group->items[kept++] = group->items[k];
+		}
+		group->count = kept;
+		if (kept > 0)
+			j->waiting[j->waiting_count++] = group;
+		else
+			store_settlements_free(group);
+	}
+	g->settled_count = 0;
+}
+
 /* Nothing of the group happened. */
 static void undo_group(struct journal *j, struct group *g, enum err err, const struct error *e)
 {
@@ -322,9 +348,7 @@ static void undo_group(struct journal *j, struct group *g, enum err err, const s
 	STAILQ_FOREACH (offer, &g->offers, link)
 		if (offer->verdict == OFFER_ACCEPTED)
 			refuse(offer, err, e);
-	for (size_t i = 0; i < g->settled_count; i++)
-		j->waiting[j->waiting_count++] = g->settled[i];
-	g->settled_count = 0;
+	wait_for_room(j, g);
 }
 
 /* Once more, into new files: all but what can only be judged by what the failed try held (journal_keys.c, 6). */
@@ -426,6 +450,29 @@ static void finish_settlements(struct journal *j, struct group *g)
 	}
 }
 
+/* After all that only leaves. */
+static bool drain_growing(struct journal *j)
+{
+	struct store_settlements *group = j->growing;
+	struct error e;
+	size_t done = 0;
+	enum err err;
+
+	if (!group)
+		return false;
+	err = store_settle_full(j->store, group->items, group->count, &done, &e);
+	journal_rows_settled(j, group->items, done);
+	for (size_t i = 0; i < done; i++)
+		free(group->items[i].reason);
+	group->count -= (uint32_t)done;
+	memmove(group->items, group->items + done, group->count * sizeof *group->items);
+	if (journal_survives(j, err, &e)) {
+		store_settlements_free(group);
+		j->growing = NULL;
+	}
+	return done > 0;
+}
+
 bool journal_group_drain(struct journal *j)
 {
 	bool moved = false;
@@ -448,6 +495,8 @@ bool journal_group_drain(struct journal *j)
 		j->waiting_count--;
 		j->waiting_done = 0;
 	}
+	if (j->waiting_count == 0)
+		moved |= drain_growing(j);
 	j->waiting_retry_ms = clock_mono_ms() + RETRY_FULL_MS;
 	journal_tell_flight(j);
 	return moved;
@@ -485,6 +534,10 @@ bool journal_group_commit(struct journal *j)
 			release_held(j, &g);
 	}
 	publish_held(j);
+	if (g.settled_count > 0 && store_disk_refuses(j->store)) { /* a log full of what fails has its room */
+		wait_for_room(j, &g);
+		took |= journal_group_drain(j);
+	}
 	if (STAILQ_EMPTY(&g.offers) && g.settled_count == 0)
 		return took;
 	commit_group(j, &g);

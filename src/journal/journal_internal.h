@@ -131,7 +131,8 @@ struct journal {
 	/* settlements a full disk keeps waiting; none is lost, at worst it is delivered again after a restart */
 	struct store_settlements *waiting[LANE_SETTLEMENTS];
 	size_t waiting_count;
-	size_t waiting_done; /* items of waiting[0] that are settled */
+	size_t waiting_done;               /* items of waiting[0] that are settled */
+	struct store_settlements *growing; /* of these, behind the others: what takes room; null: nothing */
 	int64_t waiting_retry_ms;
 	/* What delivery settled of a file that was set aside: its rows may still come back, and leave when they did. */
 	struct store_settlements **late;

@@ -326,7 +326,8 @@ static enum err recount_when_drained(struct journal *j, struct error *e)
 	enum err err;
 
 	if (j->looking != LOOKING_FOR_ROWS || j->late_count > 0 || j->claims.count > 0 || j->returned.count > 0 ||
-	    j->away > 0 || j->waiting_count > 0 || store_retrying(j->store) > 0 || store_ledger(j->store)->pending == 0)
+	    j->away > 0 || j->waiting_count > 0 || j->growing || store_retrying(j->store) > 0 ||
+	    store_ledger(j->store)->pending == 0)
 		return ERR_OK;
 	journal_look(j, LOOKING_FOR_NOTHING);
 	err = store_count_missing(j->store, &missing, e);
@@ -369,7 +370,7 @@ bool journal_rows_feed(struct journal *j)
 	j->room_rows += atomic_exchange(&j->credit_rows, 0);
 	j->room_bytes += (int64_t)atomic_exchange(&j->credit_bytes, 0);
 	retry_blocked(j);
-	while (is_worth_reading(j)) {
+	while (is_worth_reading(j) && j->waiting_count == 0 && !store_is_shut(j->store)) {
 		struct journal_rows *rows = rows_new();
 		struct error e;
 		enum err err = read_some(j, rows, &e);

@@ -155,7 +155,7 @@ static int wait_ms(const struct journal *j)
 		wait = until;
 	if (j->held_count > 0 && (until = journal_group_held_ms(j)) < wait)
 		wait = until;
-	if (j->waiting_count > 0 && (until = j->waiting_retry_ms - clock_mono_ms()) < wait)
+	if ((j->waiting_count > 0 || j->growing) && (until = j->waiting_retry_ms - clock_mono_ms()) < wait)
 		wait = until;
 	if (j->next_retry_ms > 0 && j->room_rows > 0 && (until = j->next_retry_ms - store_clock_ms(j->store)) < wait)
 		wait = until;
@@ -208,7 +208,7 @@ static bool do_round(struct journal *j)
 	look_at_files(j);
 	moved = journal_group_commit(j);
 
-	if (j->waiting_count > 0 && clock_mono_ms() >= j->waiting_retry_ms)
+	if ((j->waiting_count > 0 || j->growing) && clock_mono_ms() >= j->waiting_retry_ms)
 		moved |= journal_group_drain(j);
 	moved |= do_questions(j);
 	moved |= journal_rows_feed(j);

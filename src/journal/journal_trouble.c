@@ -83,6 +83,9 @@ static void defer_settlements(struct journal *j)
 	}
 	j->waiting_count = 0;
 	j->waiting_done = 0;
+	if (j->growing)
+		journal_defer(j, j->growing);
+	j->growing = NULL;
 }
 
 /* Damage found while running: new files in place of the old ones. */
@@ -123,7 +126,7 @@ void journal_watch(struct journal *j, enum err (*watch)(struct store *s, bool *r
 
 enum err journal_unwritten(struct journal *j, struct error *e)
 {
-	uint64_t rows = j->held_rows;
+	uint64_t rows = j->held_rows + (j->growing ? j->growing->count : 0);
 	void *group;
 
 	while (lane_take(j->settlements, &group, 1) == 1) { /* they came behind those that wait */

@@ -1,9 +1,11 @@
 /* The way out of a full disk, and a smaller file when there is little in it. */
 #include "store/store_internal.h"
 
+#include <inttypes.h>
+
 #include "base/clock.h"
 
-enum { DRAIN_ROWS = 64, SHRINK_PAGES = 128, SHRINK_MIN_BYTES = 64 << 20 };
+enum { DRAIN_ROWS = 64, STEP_BYTES = 64 << 10, NOTE_BYTES = 512, SHRINK_PAGES = 128, SHRINK_MIN_BYTES = 64 << 20 };
 enum {
 	PROBE_MS = 500, /* after one refusal; twice as long after each further one */
 	PROBE_MOST_MS = 30000,
@@ -21,25 +23,78 @@ static enum err settle_some(struct store *s, const struct store_settlement *item
 /* A full disk: the reserve's blocks let the log go into the database, and the log begins again at its start. */
 static enum err use_reserve(struct store *s, struct error *e)
 {
-	if (!s->reserve_given && files_reserve_give_up(&s->files))
-		s->reserve_given = true;
+	s->reserve_given |= files_reserve_give_up(&s->files);
 	return store_checkpoint(s, true, e);
 }
 
-enum err store_settle_full(struct store *s, const struct store_settlement *items, size_t count, size_t *ret_done,
-                           struct error *e)
+bool store_is_shut(struct store *s)
+{
+	const uint64_t least = EXIT_PAGES * (uint64_t)s->page_bytes;
+
+	if (!s->reserve_given)
+		return false;
+	store_look_at_disk(s);
+	return s->reserve_given && s->free_bytes < least &&
+	       files_held(&s->files, ".reserve") + files_held(&s->files, "-wal") + s->free_bytes < least;
+}
+
+bool store_takes_room(const struct store_settlement *item)
+{
+	return item->kind == SETTLE_DEAD || item->kind == SETTLE_DAMAGED || item->kind == SETTLE_RETRY;
+}
+
+/* A log that is larger than it must be has the room that the database needs. *ret_bytes: what is written anew. */
+static size_t length_of_step(const struct store_settlement *items, size_t count, size_t most, uint64_t *ret_bytes)
+{
+	size_t n = 0;
+
+	*ret_bytes = 0;
+	for (; n < count && n < most && *ret_bytes < STEP_BYTES; n++)
+		if (store_takes_room(&items[n]))
+			*ret_bytes += NOTE_BYTES + (items[n].kind == SETTLE_RETRY ? 0 : items[n].bytes);
+	return n;
+}
+
+/* In a log that the database could not take, nothing that leaves could be written any more. */
+static enum err step_fits(struct store *s, uint64_t bytes, struct error *e)
+{
+	const uint64_t least = EXIT_PAGES * (uint64_t)s->page_bytes, log = bytes + least;
+	uint64_t inside, held, free, needed;
+
+	if (bytes == 0)
+		return ERR_OK;
+	inside = store_free_inside(s);
+	held = files_held(&s->files, "-wal");
+	free = files_free_bytes(&s->files);
+	needed = (log > held ? log - held : 0) + (log > inside ? log - inside : 0);
+	if (needed == 0 || (free >= least && free - least >= needed))
+		return ERR_OK;
+	s->disk_refused = true;
+	return error_set(e, ERR_FULL, "%" PRIu64 " bytes are free on the file system of %s", free, s->path);
+}
+
+static enum err settle_steps(struct store *s, const struct store_settlement *items, size_t count, size_t *ret_done,
+                             struct error *e)
 {
 	bool reserve_used = false;
+	uint64_t grows;
+	size_t most = DRAIN_ROWS;
 	int commits = 0;
 
 	*ret_done = 0;
 	while (*ret_done < count) {
-		size_t n = count - *ret_done < DRAIN_ROWS ? count - *ret_done : DRAIN_ROWS;
-		enum err err = settle_some(s, items + *ret_done, n, e);
+		size_t n = length_of_step(items + *ret_done, count - *ret_done, most, &grows);
+		enum err err = step_fits(s, grows, e);
 
+		if (err == ERR_OK)
+			err = settle_some(s, items + *ret_done, n, e);
 		if (err == ERR_OK) {
 			*ret_done += n;
-			err = ++commits % 2 == 0 ? store_checkpoint(s, true, e) : ERR_OK;
+			if (++commits % 2 == 0 || grows > 0 || most < DRAIN_ROWS)
+				err = store_checkpoint(s, true, e);
+		} else if (err == ERR_FULL && reserve_used && n > 1) {
+			most = n / 4 + 1 < n ? n / 4 + 1 : 1;
+			err = ERR_OK;
 		}
 		if (err == ERR_FULL && !reserve_used) {
 			reserve_used = true;
@@ -49,6 +104,17 @@ enum err store_settle_full(struct store *s, const struct store_settlement *items
 			return err;
 	}
 	return ERR_OK;
+}
+
+enum err store_settle_full(struct store *s, const struct store_settlement *items, size_t count, size_t *ret_done,
+                           struct error *e)
+{
+	const uint64_t had = files_held(&s->files, ".reserve");
+	enum err err = settle_steps(s, items, count, ret_done, e);
+
+	if (files_held(&s->files, ".reserve") < had)
+		store_take_back(s, had);
+	return err;
 }
 
 /* Cuts off up to SHRINK_PAGES free pages when there are more of them than min_bytes; *ret_free: there were. */
@@ -99,7 +165,7 @@ enum err store_give_back(struct store *s, bool *ret_more, struct error *e)
 		err = use_reserve(s, e);
 	if (err != ERR_OK)
 		return err;
-	rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+	rc = store_cut_log(s);
 	if (rc != SQLITE_OK)
 		return store_fail(s, rc, e, "cut the log");
 	s->log_given = true;

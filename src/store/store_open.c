@@ -440,6 +440,8 @@ static enum err finish_open(struct store *s, struct store_report *report, struct
 	cap_min_free(s);
 	s->log_least = files_share(&s->files, MIN_CHECKPOINT_BYTES);
 	store_reserve(s);
+	if (s->now.ledger.pending > 0 && store_is_shut(s))
+		store_warn(report, "no room to write that a message has left: none is sent until there is some");
 	store_watch_note(s);
 	err = store_salvage_for(s, FIRST_BUDGET_MS, &report->salvaged_rows, e);
 	for (size_t i = 0; i < s->put_off_count && err == ERR_OK; i++)
@@ -535,7 +537,7 @@ enum err store_restart_damaged(struct store *s, struct store_report *report, str
 enum err store_close(struct store *s, struct error *e)
 {
 	enum err err = ERR_OK;
-	int frames_in_log = 0, frames_written = 0, rc = SQLITE_OK;
+	int rc = SQLITE_OK;
 	bool lost;
 
 	if (!s)
@@ -553,14 +555,12 @@ enum err store_close(struct store *s, struct error *e)
 	err = store_put_ledger(s, e);
 	left_sync(s->left, s->durable.commits);
 	if (err == ERR_OK || err == ERR_FULL)
-		rc =
-		    sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, &frames_in_log, &frames_written);
+		rc = store_cut_log(s);
 	if (rc != SQLITE_OK)
 		err = sql_error(s->db, rc, e, "checkpoint at close");
 	if (err == ERR_FULL) /* the log keeps what the database has no room for */
 		err = ERR_OK;
-	left_look(s->left); /* the log made room, for the reserve too: a neighbour may take it until the next start */
-	s->reserve_given = s->reserve_given && !store_make_reserve(s);
+	left_look(s->left); /* the log made room */
 	if (err == ERR_DISK)
 		files_marker_put(&s->files, e ? e->text : "checkpoint at close failed\n");
 	store_abandon(s);

@@ -379,7 +379,7 @@ static enum err settle_damaged(struct store *s, const struct store_settlement *i
 	return err;
 }
 
-/* Out of its block, so that it does not keep a megabyte while it waits. */
+/* Out of its block, so that it does not keep a megabyte while it waits; where room is short it would take more. */
 static enum err move_out(struct store *s, const struct pending *p, struct error *e)
 {
 	sqlite3_stmt *st = store_statement(s, ST_SALVAGE_MESSAGE);
@@ -434,7 +434,8 @@ static enum err settle_retry(struct store *s, const struct store_settlement *ite
 		s->unexpected_settlements++;
 		return ERR_OK;
 	}
-	if (p.mark && p.is_sound && (item->attempts >= MOVE_OUT_ATTEMPTS || wait_ms > MOVE_OUT_WAIT_MS))
+	if (p.mark && p.is_sound && (item->attempts >= MOVE_OUT_ATTEMPTS || wait_ms > MOVE_OUT_WAIT_MS) &&
+	    !s->full_disk && !s->disk_refused)
 		err = move_out(s, &p, e);
 	(void)store_statement(s, ST_READ);
 	if (err == ERR_OK)
@@ -492,6 +493,19 @@ struct store_settlements *store_settlements_new(uint32_t capacity)
 	struct store_settlements *s = mem_zero(sizeof *s + capacity * sizeof s->items[0]);
 
 	s->capacity = capacity;
+	return s;
+}
+
+struct store_settlements *store_settlements_add(struct store_settlements *s, const struct store_settlement *item)
+{
+	if (!s || s->count == s->capacity) {
+		const uint32_t count = s ? s->count : 0;
+
+		s = mem_resize(s, sizeof *s + (count + 1) * 2 * sizeof s->items[0]);
+		s->count = count;
+		s->capacity = (count + 1) * 2;
+	}
+	s->items[s->count++] = *item;
 	return s;
 }
 

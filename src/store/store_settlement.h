@@ -43,6 +43,8 @@ struct store_settlements {
 };
 
 struct store_settlements *store_settlements_new(uint32_t capacity);
+/* `s`, which may be null, with that item, whose reason is taken; at another place. */
+struct store_settlements *store_settlements_add(struct store_settlements *s, const struct store_settlement *item);
 /* Accepts null. */
 void store_settlements_free(struct store_settlements *s);
 

@@ -20,8 +20,7 @@ enum {
 	INTAKE_BYTES = 16 << 20,    /* beyond min_free, or its share of a small disk: for what comes in meanwhile */
 };
 
-/* Bytes of the database that hold nothing: they take new rows without a new block. */
-static uint64_t free_inside(struct store *s)
+uint64_t store_free_inside(struct store *s)
 {
 	int64_t pages = 0;
 
@@ -37,7 +36,7 @@ void store_look_at_disk(struct store *s)
 	s->free_checked_ms = now != 0 ? now : 1;
 	s->free_bytes = files_free_bytes(&s->files);
 	if (s->free_bytes < s->options.min_free_bytes)
-		s->full_disk = free_inside(s) < files_share(&s->files, INSIDE_MIN_BYTES) * (s->full_disk ? 2 : 1);
+		s->full_disk = store_free_inside(s) < files_share(&s->files, INSIDE_MIN_BYTES) * (s->full_disk ? 2 : 1);
 	else if (s->free_bytes >= store_spare_bytes(s))
 		s->full_disk = false;
 	if (!s->full_disk && s->reserve_given)
@@ -59,7 +58,10 @@ enum err store_own_room(struct store *s, uint64_t *ret, struct error *e)
 
 /* Nothing is believed of a disk that refused a write but that it takes one: that is tried when there plausibly is room.
  */
-bool store_may_try_disk(struct store *s) { return !s->full_disk && s->free_bytes + free_inside(s) > s->log_least; }
+bool store_may_try_disk(struct store *s)
+{
+	return !s->full_disk && s->free_bytes + store_free_inside(s) > s->log_least;
+}
 
 bool store_disk_refuses(const struct store *s) { return s->disk_refused; }
 
@@ -112,7 +114,7 @@ static enum err must_fit(struct store *s, uint64_t bytes, struct error *e)
 		needed += files_share(&s->files, s->options.reserve_bytes);
 	if (s->free_bytes / 8 < needed)
 		s->free_bytes = files_free_bytes(&s->files);
-	if (s->free_bytes >= needed || (s->free_bytes >= grows && s->free_bytes + free_inside(s) >= needed))
+	if (s->free_bytes >= needed || (s->free_bytes >= grows && s->free_bytes + store_free_inside(s) >= needed))
 		return ERR_OK;
 	s->log_is_due = log > 0;
 	return error_set(e, ERR_FULL,

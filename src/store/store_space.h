@@ -20,6 +20,8 @@
 
 struct store;
 
+enum { EXIT_PAGES = 16 }; /* of the log: less takes no settlement for certain */
+
 /* ERR_FULL with the reason when an append would be refused just now. */
 enum err store_admission(struct store *s, struct error *e) MUST_CHECK;
 /* A write was refused for want of room, and none has worked since: store_admission refuses, whatever is free. */
@@ -29,9 +31,14 @@ bool store_disk_refuses(const struct store *s);
 enum err store_probe_disk(struct store *s, struct error *e) MUST_CHECK;
 /* Tells evict_oldest which rows are on their way and must stay; without it none are. */
 void store_set_claims(struct store *s, bool (*is_claimed)(void *arg, uint64_t id), void *arg);
+/* Not even that a message has left can be written: what is sent now would be sent again by each start. */
+bool store_is_shut(struct store *s);
+/* RETRY and what is set aside write more than they free. */
+bool store_takes_room(const struct store_settlement *item);
 /*
  * Settles in steps small enough for a full disk: 64 rows a commit, a checkpoint after every second one, and the
- * reserve given up once. *ret_done tells how many were settled, whatever the outcome.
+ * reserve given up once. What takes room goes in steps of 64 KiB, each with its checkpoint; a step for which there is
+ * none is tried in smaller ones. *ret_done tells how many were settled, whatever the outcome.
  */
 enum err store_settle_full(struct store *s, const struct store_settlement *items, size_t count, size_t *ret_done,
                            struct error *e) MUST_CHECK;
@@ -47,5 +54,17 @@ int store_merge_percent(const struct store *s);
 enum err store_shrink(struct store *s, bool *ret_more, struct error *e) MUST_CHECK;
 /* Likewise, when nothing happened for long: every free page, and the log with what was held for it. */
 enum err store_give_back(struct store *s, bool *ret_more, struct error *e) MUST_CHECK;
+/* Bytes of the database that hold nothing: they take new rows without a new block. */
+uint64_t store_free_inside(struct store *s);
+/*
+ * The reserve gets as much as there is of `had_bytes`, which were the exit's, whatever min_free says: or a neighbour
+ * has them.
+ */
+void store_take_back(struct store *s, uint64_t had_bytes);
+/*
+ * All of the log goes into the database, and it is cut to nothing. What a drain took of the reserve comes out of its
+ * blocks. Returns SQLite's.
+ */
+int store_cut_log(struct store *s);
 
 #endif

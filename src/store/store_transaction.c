@@ -185,6 +185,31 @@ bool store_make_reserve(const struct store *s)
 	return files_reserve_make(&s->files, files_share(&s->files, s->options.reserve_bytes), store_spare_bytes(s));
 }
 
+void store_take_back(struct store *s, uint64_t had_bytes)
+{
+	const uint64_t has = files_held(&s->files, ".reserve"), free = files_free_bytes(&s->files);
+	const uint64_t most = has + free - free / 16; /* the file system's own part of it */
+	uint64_t whole = files_share(&s->files, s->options.reserve_bytes);
+
+	if (!s->reserve_given)
+		return;
+	s->reserve_given = !store_make_reserve(s);
+	whole = whole < had_bytes ? whole : had_bytes;
+	if (s->reserve_given)
+		(void)files_reserve_make(&s->files, whole < most ? whole : most, 0);
+	s->free_checked_ms = 0;
+}
+
+int store_cut_log(struct store *s)
+{
+	const uint64_t had = files_held(&s->files, "-wal") + files_held(&s->files, ".reserve");
+	const int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+
+	if (rc == SQLITE_OK)
+		store_take_back(s, had);
+	return rc;
+}
+
 void store_reserve(struct store *s)
 {
 	if (s->options.reserve_bytes == 0)

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/mem.h"
 #include "base/crc32c.h"
 #include "base/byte_order.h"
 
@@ -244,20 +245,30 @@ bool files_reserve_make(const struct files *f, uint64_t bytes, uint64_t spare_by
 {
 	AUTOCLOSE int fd = -1;
 	struct stat st;
-	uint64_t free_bytes = files_free_bytes(f);
+	uint64_t free_bytes = files_free_bytes(f), held;
 
 	if (bytes == 0)
 		return false;
 	fd = files_open_one(f, ".reserve", O_RDWR | O_CREAT | O_NONBLOCK);
 	if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
 		return false;
-	if ((uint64_t)st.st_blocks * 512 >= bytes)
+	held = (uint64_t)st.st_blocks * 512;
+	if (held >= bytes)
 		return true;
-	if (free_bytes < spare_bytes || free_bytes - spare_bytes < bytes || posix_fallocate(fd, 0, (off_t)bytes) != 0) {
-		(void)ftruncate(fd, 0);
+	if (free_bytes < spare_bytes || free_bytes - spare_bytes < bytes - held)
 		return false;
-	}
-	return true;
+	if (posix_fallocate(fd, 0, (off_t)bytes) == 0)
+		return true;
+	(void)ftruncate(fd, st.st_size); /* a part is better than nothing */
+	return false;
+}
+
+uint64_t files_held(const struct files *f, const char *suffix)
+{
+	AUTOFREE char *name = mem_format("%s%s", f->name, suffix);
+	struct stat st;
+
+	return fstatat(f->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? (uint64_t)st.st_blocks * 512 : 0;
 }
 
 bool files_reserve_give_up(const struct files *f)

@@ -165,7 +165,10 @@ void files_lock_name(const struct files *f, struct spool_id id);
 uint64_t files_wal_hold(struct files *f, uint64_t bytes, uint64_t spare_bytes);
 /* `bytes`, or what FILES_SHARE of the file system is when that is less. */
 uint64_t files_share(const struct files *f, uint64_t bytes);
-/* True when PATH.reserve has `bytes` blocks now; makes it when the file system has `spare_bytes` beyond it. */
+/* Bytes of blocks that PATH`suffix` owns; 0 when there is no such file. */
+uint64_t files_held(const struct files *f, const char *suffix);
+/* True when PATH.reserve has `bytes` blocks now; makes it when the file system has `spare_bytes` beyond it. A part that
+ * it has already stays. */
 bool files_reserve_make(const struct files *f, uint64_t bytes, uint64_t spare_bytes);
 /* True when there was one to give up. */
 bool files_reserve_give_up(const struct files *f);

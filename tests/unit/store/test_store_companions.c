@@ -423,8 +423,8 @@ static void the_log_holds_what_there_is_room_for(void **state)
 	assert_int_equal(fcntl(0, F_GETFD), -1);
 }
 
-/* The reserve is there as a whole, or not at all. */
-static void the_reserve_is_whole_or_nothing(void **state)
+/* The reserve is made as a whole, and a part that it has stays. */
+static void the_reserve_is_made_whole(void **state)
 {
 	int fd;
 
@@ -438,9 +438,10 @@ static void the_reserve_is_whole_or_nothing(void **state)
 	assert_int_equal(blocks_of(".reserve"), 2 * MIB);
 	free_blocks = 0;
 	assert_true(files_reserve_make(&f, 2 * MIB, 0));      /* it has them already, to the byte */
-	assert_false(files_reserve_make(&f, 2 * MIB + 1, 0)); /* and what is not enough is given back */
-	assert_int_equal(blocks_of(".reserve"), 0);
-	assert_int_equal(files_bytes(&f, ".reserve"), 0);
+	assert_false(files_reserve_make(&f, 2 * MIB + 1, 0)); /* and what is not enough is better than nothing */
+	assert_int_equal(blocks_of(".reserve"), 2 * MIB);
+	assert_int_equal(files_held(&f, ".reserve"), 2 * MIB);
+	assert_true(files_reserve_give_up(&f));
 	free_blocks = 5;
 	assert_true(files_reserve_make(&f, MIB, 4 * MIB));
 	give_zero();
@@ -535,7 +536,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(the_lock_names_its_spool, begin, end),
 	    cmocka_unit_test_setup_teardown(what_is_free_and_what_may_be_taken, begin, end),
 	    cmocka_unit_test_setup_teardown(the_log_holds_what_there_is_room_for, begin, end),
-	    cmocka_unit_test_setup_teardown(the_reserve_is_whole_or_nothing, begin, end),
+	    cmocka_unit_test_setup_teardown(the_reserve_is_made_whole, begin, end),
 	    cmocka_unit_test_setup_teardown(the_marker_says_why, begin, end),
 	    cmocka_unit_test_setup_teardown(another_s_file_is_not_written_by_a_second_name, begin, end),
 	};

@@ -1,0 +1,121 @@
+/*
+ * The journal's thread step by step on a disk without room, which is what this program's fstatvfs says: what only
+ * leaves does not wait for what takes room, and what could not be settled is not sent.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include "base/metrics.h"
+#include "rig/crashvfs.h"
+#include "rig/one_journal.h"
+
+enum { MIB = 1 << 20 };
+
+static uint64_t free_mib = 1000;
+
+/* In the place of the C library's. */
+int fstatvfs(int fd, struct statvfs *ret)
+{
+	(void)fd;
+	memset(ret, 0, sizeof *ret);
+	ret->f_bsize = ret->f_frsize = 4096;
+	ret->f_blocks = UINT64_C(1) << 20;
+	ret->f_bfree = ret->f_bavail = free_mib << 8;
+	return 0;
+}
+
+/* A dead letter has no room: messages that are gone leave before it and after it; it waits, and is not sent again. */
+static void what_leaves_does_not_wait_for_what_takes_room(void **state)
+{
+	(void)state;
+	for (int stops = 0; stops < 2; stops++) {
+		struct store_report report;
+		struct error e;
+
+		o.store.vfs = CRASHVFS_NAME;
+		begin();
+		hand_out(300);
+		free_mib = 0;
+		crashvfs_fail(1, FAULT_ENOSPC, false);
+		settle(1, 1, SETTLE_DEAD, 0);
+		assert_non_null(j->growing);
+		assert_int_equal(j->waiting_count, 0);
+		settle(2, 99, SETTLE_DELIVERED, 0);
+		settle(101, 1, SETTLE_DEAD, 0);
+		settle(102, 10, SETTLE_RETRY, 0);
+		settle(112, 89, SETTLE_DELIVERED, 0);
+		steps_advance(1000);
+		assert_int_equal(metric_get(M_LEDGER_DELIVERED), 99 + 89);
+		assert_int_equal(metric_get(M_LEDGER_DEAD), 0);
+		assert_int_equal(j->growing->count, 12);
+		assert_int_equal(j->claims.count, 300 - 99 - 89);
+		credit(100, MIB);
+		assert_int_equal(take(ids), 0);
+		if (stops) {
+			assert_int_equal(journal_stop(j, &e), ERR_NOSPACE);
+			assert_non_null(strstr(e.text, "12 messages"));
+			free_mib = 1000;
+			j = steps_start(&o, &report);
+			assert_int_equal(report.rows, 300 - 99 - 89);
+		} else {
+			free_mib = 1000;
+			steps_advance(1000);
+			assert_null(j->growing);
+			assert_int_equal(metric_get(M_LEDGER_DEAD), 2);
+			assert_int_equal(metric_get(M_LEDGER_PENDING), 300 - 99 - 89 - 2);
+		}
+		end();
+	}
+}
+
+/* A start without a byte for the log: nothing is sent, it says so, and goes on when there is room. */
+static void what_could_not_be_settled_is_not_sent(void **state)
+{
+	(void)state;
+	for (int is_kept = 0; is_kept < 2; is_kept++) {
+		struct store_report report;
+		struct stat st;
+
+		free_mib = 1000;
+		begin();
+		hand_out(100);
+		rig_stop(j);
+		o.store.reserve_bytes = MIB;
+		o.store.create = false;
+		if (is_kept) { /* the exit is prepaid */
+			j = steps_start(&o, NULL);
+			rig_stop(j);
+			assert_int_equal(stat(spooldir_file(&d, ".reserve"), &st), 0);
+			assert_int_equal(st.st_blocks * 512, MIB);
+		}
+		free_mib = 0;
+		j = steps_start(&o, &report);
+		credit(200, MIB);
+		steps_advance(1000);
+		assert_int_equal(take(ids), is_kept ? 100 : 0);
+		assert_int_equal(strstr(report.warning, "none is sent until there is some") != NULL, !is_kept);
+		free_mib = 1000;
+		steps_advance(1000);
+		assert_int_equal(take(ids), is_kept ? 0 : 100);
+		settle(1, 100, SETTLE_DELIVERED, 0);
+		end();
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(what_leaves_does_not_wait_for_what_takes_room),
+	    cmocka_unit_test(what_could_not_be_settled_is_not_sent),
+	};
+
+	crashvfs_register();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,86 @@
+/* What the exit of a full disk is prepaid with, over a stop: this program's fstatvfs says what is free. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include "rig/lives.h"
+#include "store/store_internal.h"
+
+enum { MIB = 1 << 20 };
+
+static uint64_t free_mib;
+
+/* In the place of the C library's. */
+int fstatvfs(int fd, struct statvfs *ret)
+{
+	(void)fd;
+	memset(ret, 0, sizeof *ret);
+	ret->f_bsize = ret->f_frsize = 4096;
+	ret->f_blocks = UINT64_C(1) << 20;
+	ret->f_bfree = ret->f_bavail = free_mib << 8;
+	return 0;
+}
+
+static void append(struct store *s, uint64_t n)
+{
+	struct message *m = spooldir_message(n, 20000);
+	struct error e;
+
+	assert_int_equal(store_begin(s, &e), ERR_OK);
+	assert_int_equal(store_append(s, m, &e), ERR_OK);
+	assert_int_equal(store_commit(s, &e), ERR_OK);
+	message_free(m);
+}
+
+/* The log is cut to nothing by a stop, and a neighbour waits for its blocks: what was the exit's stays. */
+static void a_stop_keeps_the_exit(void **state)
+{
+	enum { ROWS = 40 };
+
+	(void)state;
+	for (int closes = 0; closes < 2; closes++) {
+		struct store_options o;
+		struct spooldir d;
+		struct store *s = NULL;
+		struct stat st;
+		struct error e;
+		bool more;
+
+		free_mib = 1000;
+		spooldir_make(&d);
+		o = spooldir_options(&d);
+		o.reserve_bytes = MIB;
+		assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
+		for (uint64_t i = 0; i < ROWS; i++)
+			append(s, i);
+		assert_true(files_reserve_give_up(&s->files));
+		s->reserve_given = true;
+		free_mib = 2;
+		s->options.min_free_bytes = 100 * MIB;
+		s->options.min_free_is_default = false;
+		if (closes)
+			life_close(s);
+		else
+			assert_int_equal(store_give_back(s, &more, &e), ERR_OK);
+		assert_int_equal(stat(spooldir_file(&d, ".reserve"), &st), 0);
+		assert_in_range(st.st_blocks * 512, MIB / 2, MIB);
+		if (!closes)
+			life_close(s);
+		spooldir_remove(&d);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_stop_keeps_the_exit),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
