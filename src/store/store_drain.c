@@ -55,7 +55,8 @@ static size_t length_of_step(const struct store_settlement *items, size_t count,
 	return n;
 }
 
-/* In a log that the database could not take, nothing that leaves could be written any more. */
+/* In a log that the database could not take, nothing that leaves could be written any more. With the reserve, if that
+ * is enough. */
 static enum err step_fits(struct store *s, uint64_t bytes, struct error *e)
 {
 	const uint64_t least = EXIT_PAGES * (uint64_t)s->page_bytes, log = bytes + least;
@@ -67,8 +68,10 @@ static enum err step_fits(struct store *s, uint64_t bytes, struct error *e)
 	held = files_held(&s->files, "-wal");
 	free = files_free_bytes(&s->files);
 	needed = (log > held ? log - held : 0) + (log > inside ? log - inside : 0);
-	if (needed == 0 || (free >= least && free - least >= needed))
+	if (needed == 0 || free >= least + needed)
 		return ERR_OK;
+	if (free + files_held(&s->files, ".reserve") >= least + needed)
+		return use_reserve(s, e);
 	s->disk_refused = true;
 	return error_set(e, ERR_FULL, "%" PRIu64 " bytes are free on the file system of %s", free, s->path);
 }
@@ -85,18 +88,19 @@ static enum err settle_steps(struct store *s, const struct store_settlement *ite
 	while (*ret_done < count) {
 		size_t n = length_of_step(items + *ret_done, count - *ret_done, most, &grows);
 		enum err err = step_fits(s, grows, e);
+		const bool fits = err == ERR_OK;
 
-		if (err == ERR_OK)
+		if (fits)
 			err = settle_some(s, items + *ret_done, n, e);
 		if (err == ERR_OK) {
 			*ret_done += n;
 			if (++commits % 2 == 0 || grows > 0 || most < DRAIN_ROWS)
 				err = store_checkpoint(s, true, e);
-		} else if (err == ERR_FULL && reserve_used && n > 1) {
+		} else if (err == ERR_FULL && (reserve_used || !fits) && n > 1) {
 			most = n / 4 + 1 < n ? n / 4 + 1 : 1;
 			err = ERR_OK;
 		}
-		if (err == ERR_FULL && !reserve_used) {
+		if (err == ERR_FULL && !reserve_used && fits) {
 			reserve_used = true;
 			err = use_reserve(s, e);
 		}

@@ -10,6 +10,8 @@
 #include "base/failpoint.h"
 #include "store/files/vfs.h"
 
+enum { TAKE_BACK_PART = 32 };
+
 sqlite3_stmt *store_statement(struct store *s, enum store_statement id)
 {
 	sqlite3_stmt *st = s->statements[id];
@@ -188,15 +190,17 @@ bool store_make_reserve(const struct store *s)
 void store_take_back(struct store *s, uint64_t had_bytes)
 {
 	const uint64_t has = files_held(&s->files, ".reserve"), free = files_free_bytes(&s->files);
-	const uint64_t most = has + free - free / 16; /* the file system's own part of it */
-	uint64_t whole = files_share(&s->files, s->options.reserve_bytes);
+	uint64_t bytes = files_share(&s->files, s->options.reserve_bytes);
 
 	if (!s->reserve_given)
 		return;
 	s->reserve_given = !store_make_reserve(s);
-	whole = whole < had_bytes ? whole : had_bytes;
-	if (s->reserve_given)
-		(void)files_reserve_make(&s->files, whole < most ? whole : most, 0);
+	bytes = bytes < had_bytes ? bytes : had_bytes;
+	if (bytes > has + free)
+		bytes = has + free;
+	/* The file system's own part of what is free: it does not say how much that is. */
+	while (s->reserve_given && bytes > has && !files_reserve_make(&s->files, bytes, 0))
+		bytes -= bytes / TAKE_BACK_PART + 1;
 	s->free_checked_ms = 0;
 }
 
