@@ -60,7 +60,7 @@ static size_t length_of_step(const struct store_settlement *items, size_t count,
 static enum err step_fits(struct store *s, uint64_t bytes, struct error *e)
 {
 	const uint64_t least = EXIT_PAGES * (uint64_t)s->page_bytes, log = bytes + least;
-	uint64_t inside, held, free, needed;
+	uint64_t inside, held, free, needed, keep = files_share(&s->files, s->options.reserve_bytes) / 2;
 
 	if (bytes == 0)
 		return ERR_OK;
@@ -68,10 +68,11 @@ static enum err step_fits(struct store *s, uint64_t bytes, struct error *e)
 	held = files_held(&s->files, "-wal");
 	free = files_free_bytes(&s->files);
 	needed = (log > held ? log - held : 0) + (log > inside ? log - inside : 0);
-	if (needed == 0 || free >= least + needed)
+	keep = keep > least ? keep : least; /* for what only leaves */
+	if (needed == 0)
 		return ERR_OK;
-	if (free + files_held(&s->files, ".reserve") >= least + needed)
-		return use_reserve(s, e);
+	if (free + files_held(&s->files, ".reserve") >= keep + needed)
+		return free >= least + needed ? ERR_OK : use_reserve(s, e);
 	s->disk_refused = true;
 	return error_set(e, ERR_FULL, "%" PRIu64 " bytes are free on the file system of %s", free, s->path);
 }
