@@ -30,6 +30,7 @@ static const struct {
     {"files_reserve_make", A_FAULT, ERR_OK, NULL, "there is none then, which status tells"},
     {"files_reserve_give_up", A_FAULT, ERR_OK, NULL, "the disk stays as full as it is, which is told"},
     {"files_wal_hold", A_FAULT, ERR_OK, NULL, "the log is not held then"},
+    {"files_held", A_FAULT, ERR_OK, NULL, "of unknown size is nothing: the less is counted upon"},
     {"files_is_at_path", A_FAULT, ERR_OK, NULL, "another error than of a name says nothing of it"},
     {"files_bytes", A_FAULT, ERR_OK, NULL, "of unknown size is small: it is looked at the more"},
     {"asides_is_taken", A_FAULT, ERR_OK, NULL, "what cannot be looked at counts as taken"},

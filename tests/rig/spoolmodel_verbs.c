@@ -177,7 +177,7 @@ void model_take_settled(struct model *m, const struct store_settlement *item)
 	(void)snprintf(x->reason, sizeof x->reason, "%s", item->reason ? item->reason : "");
 	if (item->kind == SETTLE_RETRY) {
 		x->failed = true;
-		x->moved_out |= item->attempts >= 2 || wait_ms > 1000;
+		x->moved_out |= (item->attempts >= 2 || wait_ms > 1000) && !m->s->full_disk && !m->s->disk_refused;
 		x->due_ms = model_own_ms(m) + wait_ms;
 		if (x->due_ms <= m->due_ms) {
 			m->due_ms = x->due_ms - 1;
