@@ -19,7 +19,7 @@ static _Atomic int64_t values[METRIC_COUNT];
  * more. */
 static struct {
 	_Atomic uint64_t turn;
-	atomic_bool joined[METRIC_COUNT]; /* what was ever set together */
+	atomic_bool joined[2][METRIC_COUNT]; /* what was ever set together */
 	_Atomic int64_t sides[2][METRIC_COUNT];
 } together;
 
@@ -56,33 +56,36 @@ int64_t metric_get(enum metric m) { return atomic_load_explicit(&values[m], memo
 
 void metric_set_together(const struct metric_value *set, size_t count)
 {
-	uint64_t turn = atomic_load(&together.turn);
-	_Atomic int64_t *now = together.sides[turn % 2], *next = together.sides[(turn + 1) % 2];
+	const uint64_t turn = atomic_load(&together.turn);
+	const int now = (int)(turn % 2), next = 1 - now;
 
-	for (int m = 0; m < METRIC_COUNT; m++)
-		atomic_store_explicit(&next[m], atomic_load_explicit(&now[m], memory_order_relaxed),
+	for (int m = 0; m < METRIC_COUNT; m++) {
+		atomic_store_explicit(&together.sides[next][m], atomic_load(&together.sides[now][m]),
 		                      memory_order_release);
+		atomic_store_explicit(&together.joined[next][m], atomic_load(&together.joined[now][m]),
+		                      memory_order_release);
+	}
 	for (size_t i = 0; i < count; i++) {
-		const enum metric m = set[i].metric;
-
-		metric_set(m, set[i].value);
-		atomic_store_explicit(&next[m], set[i].value, memory_order_release);
-		atomic_store(&together.joined[m], true);
+		atomic_store_explicit(&together.sides[next][set[i].metric], set[i].value, memory_order_release);
+		atomic_store_explicit(&together.joined[next][set[i].metric], true, memory_order_release);
 	}
 	atomic_store(&together.turn, turn + 1);
+	for (size_t i = 0; i < count; i++) /* whoever sees it sees the turn */
+		atomic_store_explicit(&values[set[i].metric], set[i].value, memory_order_release);
 }
 
 void metric_get_all(int64_t ret[METRIC_COUNT])
 {
 	uint64_t turn;
 
-	for (int m = 0; m < METRIC_COUNT; m++)
-		ret[m] = metric_get((enum metric)m);
 	do {
 		turn = atomic_load(&together.turn);
-		for (int m = 0; m < METRIC_COUNT; m++)
-			if (atomic_load(&together.joined[m])) /* acquired: what it shows tells of its turn too */
-				ret[m] = atomic_load_explicit(&together.sides[turn % 2][m], memory_order_acquire);
+		for (int m = 0; m < METRIC_COUNT; m++) /* acquired: what it shows tells of its turn too */
+			ret[m] = atomic_load_explicit(
+			    atomic_load_explicit(&together.joined[turn % 2][m], memory_order_acquire)
+			        ? &together.sides[turn % 2][m]
+			        : &values[m],
+			    memory_order_acquire);
 	} while (atomic_load(&together.turn) != turn);
 }
 
