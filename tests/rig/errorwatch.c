@@ -53,7 +53,7 @@ static const struct {
     {"layer_close", A_FAULT, ERR_OK, NULL, "SQLite's own looks at owner and links of what it closes"},
     {"is_dead", AN_ERROR, ERR_OK, NULL, "a companion is read again; what is dead time and again is told"},
     {"left_open", AN_ERROR, ERR_OK, NULL, "PATH.left only counts: its trouble is told"},
-    {"asides_is_read", AN_ERROR, ERR_OK, NULL, "the notes of the database say what was read"},
+    {"asides_is_read", AN_ERROR, ERR_OK, NULL, "that there is one says enough"},
     {"store_admission < journal_publish_now", AN_ERROR, ERR_FULL, NULL,
      "what is published says that nothing is accepted"},
     {"store_rollback", A_FAULT, ERR_OK, "ROLLBACK", "it is said in another way then; why a group ends is told"},

@@ -37,23 +37,35 @@ bool asides_parts(const struct files *f, const char *suffix, struct aside_parts 
 	return bytes_of(f, suffix, "", &ret->file) && bytes_of(f, suffix, LOG, &ret->log);
 }
 
-bool asides_is_read(const struct files *f, const char *suffix, char *outcome, size_t size)
+/* One that is there and cannot be read says no less that nothing is left to do: what came back may have been delivered.
+ */
+enum err asides_is_read(const struct files *f, const char *suffix, bool *ret, char *outcome, size_t size,
+                        struct error *e)
 {
 	AUTOFREE char *marker = mem_format("%s" READ, suffix);
 	char text[MARKER_BYTES];
 	struct aside_parts before, now;
+	uint64_t bytes;
 	struct error ignored;
 	char *end;
 	bool has_parts;
 
-	if (files_get_text(f, marker, text, sizeof text, &ignored) != ERR_OK || text[0] == '\0')
-		return false;
+	*ret = false;
+	if (!bytes_of(f, marker, "", &bytes))
+		return error_set_errno(e, ERR_DISK, "cannot look at %s%s", f->path, marker);
+	if (bytes == 0)
+		return ERR_OK;
+	if (files_get_text(f, marker, text, sizeof text, &ignored) != ERR_OK)
+		(void)snprintf(text, sizeof text, "%s%s cannot be read", f->name, marker);
+	if (text[0] == '\0')
+		return ERR_OK;
 	end = strchr(text, '\n');
 	has_parts = end && sscanf(end, PARTS, &before.file, &before.log) == 2;
 	if (end)
 		*end = '\0';
 	(void)snprintf(outcome, size, "%.*s", (int)size - 1, text);
-	return !has_parts || !asides_parts(f, suffix, &now) || !asides_have_grown(&now, &before);
+	*ret = !has_parts || !asides_parts(f, suffix, &now) || !asides_have_grown(&now, &before);
+	return ERR_OK;
 }
 
 enum err asides_close(const struct files *f, const char *suffix, const struct aside_parts *parts, const char *outcome,

@@ -68,7 +68,7 @@ static bool parse_name(const struct files *f, const char *name, struct aside *re
 	return found;
 }
 
-static void add_one(const struct files *f, struct aside_list *list, const struct aside *found)
+static enum err add_one(const struct files *f, struct aside_list *list, const struct aside *found, struct error *e)
 {
 	struct aside *item = NULL;
 
@@ -78,7 +78,7 @@ static void add_one(const struct files *f, struct aside_list *list, const struct
 	if (item) {
 		item->has_file |= found->has_file;
 		item->has_log |= found->has_log;
-		return;
+		return ERR_OK;
 	}
 	list->items = mem_grow(list->items, list->count + 1, sizeof *list->items);
 	item = &list->items[list->count++];
@@ -86,9 +86,8 @@ static void add_one(const struct files *f, struct aside_list *list, const struct
 	item->is_read = item->kind != ASIDE_QUARANTINE;
 	(void)snprintf(item->outcome, sizeof item->outcome, "%s", kinds[item->kind].outcome);
 	if (item->is_read)
-		return;
-	/* Where it cannot be read, the notes of the database say what was done. */
-	item->is_read = asides_is_read(f, item->suffix, item->outcome, sizeof item->outcome);
+		return ERR_OK;
+	return asides_is_read(f, item->suffix, &item->is_read, item->outcome, sizeof item->outcome, e);
 }
 
 char *asides_name(const struct files *f, const struct aside *a)
@@ -146,14 +145,14 @@ enum err asides_find(const struct files *f, struct aside_list *ret, struct error
 		return error_set_errno(e, ERR_DISK, "cannot list the folder of %s", f->path);
 	}
 	errno = 0;
-	while ((entry = readdir(dir))) {
+	while (err == ERR_OK && (entry = readdir(dir))) {
 		struct aside found;
 
 		if (parse_name(f, entry->d_name, &found))
-			add_one(f, ret, &found);
+			err = add_one(f, ret, &found, e);
 		errno = 0;
 	}
-	if (errno != 0)
+	if (err == ERR_OK && errno != 0)
 		err = error_set_errno(e, ERR_DISK, "cannot list the folder of %s", f->path);
 	(void)closedir(dir);
 	if (ret->count > 0)

@@ -66,8 +66,10 @@ static inline bool asides_have_grown(const struct aside_parts *now, const struct
 {
 	return now->file > before->file || now->log > before->log;
 }
-/* Its marker says that nothing is left to do, with what is there now; the outcome in words. */
-bool asides_is_read(const struct files *f, const char *suffix, char *outcome, size_t size);
+/* Whether its marker says that nothing is left to do, with what is there now; the outcome in words. ERR_DISK: the
+ * marker cannot be looked at. */
+enum err asides_is_read(const struct files *f, const char *suffix, bool *ret, char *outcome, size_t size,
+                        struct error *e) MUST_CHECK;
 /* Nothing is left to do with these files, of which so much was there. */
 enum err asides_close(const struct files *f, const char *suffix, const struct aside_parts *parts, const char *outcome,
                       struct error *e) MUST_CHECK;

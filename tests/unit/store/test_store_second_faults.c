@@ -253,6 +253,38 @@ static void a_database_that_goes_between_costs_what_had_come_back(void **state)
 	two_faults(THE_DATABASE);
 }
 
+/* What came back from a file does not come back again when the word of that cannot be read once, and its database is
+ * gone. */
+static void what_was_read_stays_read(void **state)
+{
+	struct spooldir from;
+	struct error e;
+	bool is_hit = true;
+
+	(void)state;
+	make(&from);
+	assert_int_equal(run(&from, &e), ERR_OK);
+	assert_int_equal(unlink(from.path), 0);
+	assert_int_equal(unlink(spooldir_file(&from, "-wal")), 0);
+	for (uint32_t n = 1; is_hit; n++) {
+		struct spooldir d;
+		char what[40];
+
+		spooldir_make(&d);
+		copy(&from, &d);
+		life_bring(&from, FIRST_ASIDE ".read", &d);
+		life_bring(&from, SECOND_ASIDE ".read", &d);
+		(void)snprintf(what, sizeof what, "read %u", n);
+		faultfs_arm(FAULTFS_READ, n, EIO, false);
+		(void)run(&d, &e);
+		is_hit = faultfs_failed() > 0;
+		faultfs_arm(0, 0, 0, false);
+		expect(&d, ROWS, what);
+		spooldir_remove(&d);
+	}
+	spooldir_remove(&from);
+}
+
 /* What is damaged already stands in the file that is not read yet. */
 static void the_next_database_goes_before(int64_t dead_from)
 {
@@ -309,6 +341,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(two_files_that_cannot_be_asked_come_back_once),
 	    cmocka_unit_test(the_next_database_goes_before_the_file_is_read),
+	    cmocka_unit_test(what_was_read_stays_read),
 	    cmocka_unit_test(a_second_fault_loses_nothing),
 	    cmocka_unit_test(a_database_that_goes_between_costs_what_had_come_back),
 	    cmocka_unit_test(a_file_that_changes_between_costs_what_it_holds),
