@@ -24,7 +24,7 @@ struct tide store_tide_of_run(const struct store *s)
 	struct tide t = {.id = s->now.next_id - 1, .commits = s->now.commits};
 
 	store_rows_into(&s->rows_durable, &t);
-	t.counts[TIDE_LEFT] = left_commit(s->left);
+	t.counts[TIDE_LEFT] = left_commit_due(s->left);
 	t.counts[TIDE_POSSIBLE] = s->now.possible;
 	store_clock_into(&s->now, &t);
 	t.counts[TIDE_LEAD] = s->salvage_is_done ? store_leads_last(s) : 0;

@@ -234,7 +234,7 @@ void store_tide_write(struct store *s)
 	for (size_t i = 0; i < COUNTED; i++)
 		tide.counts[i] = *count_at(&t, i);
 	store_rows_into(&s->rows_durable, &tide);
-	tide.counts[TIDE_LEFT] = left_commit(s->left);
+	tide.counts[TIDE_LEFT] = left_commit_due(s->left);
 	tide.counts[TIDE_POSSIBLE] = t.possible;
 	store_clock_into(&t, &tide);
 	tide.counts[TIDE_LEAD] = s->salvage_is_done ? store_leads_last(s) : 0; /* else others may come back */

@@ -157,6 +157,9 @@ bool left_is_doubtful(const struct left *l) { return l->is_damaged || l->was_ano
 
 uint64_t left_commit(const struct left *l) { return l->commit; }
 
+/* What is missing is said by the first slot, or, where that was refused too, by a commit that the file has not. */
+uint64_t left_commit_due(const struct left *l) { return l->commit + (l->is_behind && l->head_is_due); }
+
 uint64_t left_taken_back(const struct left *l) { return l->taken_back; }
 
 uint64_t left_whole_from(const struct left *l) { return l->whole_from; }

@@ -60,6 +60,9 @@ uint64_t left_synced(const struct left *l);
 void left_be_whole_from(struct left *l, uint64_t id);
 /* The commit that wrote last, and the last one that took something back, as the file has it; 0: none. */
 uint64_t left_commit(const struct left *l);
+/* The least that left_commit must say of the file when it is opened next: what says less lacks something that is known
+ * here. For PATH.tide. */
+uint64_t left_commit_due(const struct left *l);
 uint64_t left_taken_back(const struct left *l);
 
 /* Of the open group: first to last have their end; `id` waits again. Nothing is known of it before left_keep. */
