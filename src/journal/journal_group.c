@@ -318,6 +318,17 @@ static enum err write_group(struct journal *j, struct group *g, struct error *e)
 	return err;
 }
 
+/* A log that holds what the database has no room for would be the end of the exit. */
+static bool must_wait_for_room(struct journal *j, const struct group *g)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < g->settled_count; i++)
+		for (uint32_t k = 0; k < g->settled[i]->count; k++)
+			bytes += store_room_of(&g->settled[i]->items[k]);
+	return g->settled_count > 0 && (store_disk_refuses(j->store) || !store_has_room_for(j->store, bytes));
+}
+
 /* What only leaves makes room: it does not wait for what takes some. */
 static void wait_for_room(struct journal *j, struct group *g)
 {
@@ -326,7 +337,7 @@ static void wait_for_room(struct journal *j, struct group *g)
 		uint32_t kept = 0;
 
 		for (uint32_t k = 0; k < group->count; k++) {
-			if (store_takes_room(&group->items[k]))
+			if (store_room_of(&group->items[k]) > 0)
 				j->growing = store_settlements_add(j->growing, &group->items[k]);
 			else
 				group->items[kept++] = group->items[k];
@@ -534,7 +545,7 @@ bool journal_group_commit(struct journal *j)
 			release_held(j, &g);
 	}
 	publish_held(j);
-	if (g.settled_count > 0 && store_disk_refuses(j->store)) { /* a log full of what fails has its room */
+	if (must_wait_for_room(j, &g)) {
 		wait_for_room(j, &g);
 		took |= journal_group_drain(j);
 	}

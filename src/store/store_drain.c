@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "base/clock.h"
+#include "store/files/wal_format.h"
 
 enum { DRAIN_ROWS = 64, STEP_BYTES = 64 << 10, NOTE_BYTES = 512, SHRINK_PAGES = 128, SHRINK_MIN_BYTES = 64 << 20 };
 enum {
@@ -27,6 +28,15 @@ static enum err use_reserve(struct store *s, struct error *e)
 	return store_checkpoint(s, true, e);
 }
 
+/* Of the log's blocks, what commits may still fill: the database must take what is in it before that is free again. */
+static uint64_t log_room(struct store *s)
+{
+	const uint64_t held = files_held(&s->files, "-wal"),
+	               used = s->wal_frames * (UINT64_C(0) + WAL_FRAME_HEADER_BYTES + s->page_bytes);
+
+	return held > used ? held - used : 0;
+}
+
 bool store_is_shut(struct store *s)
 {
 	const uint64_t least = EXIT_PAGES * (uint64_t)s->page_bytes;
@@ -35,12 +45,15 @@ bool store_is_shut(struct store *s)
 		return false;
 	store_look_at_disk(s);
 	return s->reserve_given && s->free_bytes < least &&
-	       files_held(&s->files, ".reserve") + files_held(&s->files, "-wal") + s->free_bytes < least;
+	       files_held(&s->files, ".reserve") + log_room(s) + s->free_bytes < least;
 }
 
-bool store_takes_room(const struct store_settlement *item)
+/* Large pages may be half empty. */
+uint64_t store_room_of(const struct store_settlement *item)
 {
-	return item->kind == SETTLE_DEAD || item->kind == SETTLE_DAMAGED || item->kind == SETTLE_RETRY;
+	if (item->kind == SETTLE_RETRY)
+		return NOTE_BYTES;
+	return item->kind == SETTLE_DEAD || item->kind == SETTLE_DAMAGED ? NOTE_BYTES + 2 * (uint64_t)item->bytes : 0;
 }
 
 /* A log that is larger than it must be has the room that the database needs. *ret_bytes: what is written anew. */
@@ -50,8 +63,7 @@ static size_t length_of_step(const struct store_settlement *items, size_t count,
 
 	*ret_bytes = 0;
 	for (; n < count && n < most && *ret_bytes < STEP_BYTES; n++)
-		if (store_takes_room(&items[n]))
-			*ret_bytes += NOTE_BYTES + (items[n].kind == SETTLE_RETRY ? 0 : items[n].bytes);
+		*ret_bytes += store_room_of(&items[n]);
 	return n;
 }
 
@@ -65,7 +77,7 @@ static enum err step_fits(struct store *s, uint64_t bytes, struct error *e)
 	if (bytes == 0)
 		return ERR_OK;
 	inside = store_free_inside(s);
-	held = files_held(&s->files, "-wal");
+	held = log_room(s);
 	free = files_free_bytes(&s->files);
 	needed = (log > held ? log - held : 0) + (log > inside ? log - inside : 0);
 	keep = keep > least ? keep : least; /* for what only leaves */
@@ -190,7 +202,14 @@ enum err store_probe_disk(struct store *s, struct error *e)
 {
 	enum err err;
 
-	if (!s->disk_refused || s->files_lost || clock_mono_ms() - s->refused_ms < probe_wait_ms(s))
+	if (s->files_lost || clock_mono_ms() - s->refused_ms < probe_wait_ms(s))
+		return ERR_OK;
+	if (s->wal_frames > 0 && store_is_shut(s)) {
+		s->refused_ms = clock_mono_ms();
+		err = store_checkpoint(s, true, e);
+		return err == ERR_FULL ? ERR_OK : err;
+	}
+	if (!s->disk_refused)
 		return ERR_OK;
 	store_look_at_disk(s);
 	if (!store_may_try_disk(s))

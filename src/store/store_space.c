@@ -123,6 +123,14 @@ static enum err must_fit(struct store *s, uint64_t bytes, struct error *e)
 	                 bytes, needed, s->path, s->free_bytes);
 }
 
+bool store_has_room_for(struct store *s, uint64_t bytes)
+{
+	if (bytes == 0)
+		return true;
+	store_look_at_disk(s);
+	return !s->disk_refused && must_fit(s, bytes, NULL) == ERR_OK;
+}
+
 enum err store_admission(struct store *s, struct error *e)
 {
 	enum err err;

@@ -33,8 +33,10 @@ enum err store_probe_disk(struct store *s, struct error *e) MUST_CHECK;
 void store_set_claims(struct store *s, bool (*is_claimed)(void *arg, uint64_t id), void *arg);
 /* Not even that a message has left can be written: what is sent now would be sent again by each start. */
 bool store_is_shut(struct store *s);
-/* RETRY and what is set aside write more than they free. */
-bool store_takes_room(const struct store_settlement *item);
+/* Bytes that it writes anew, at most: RETRY and what is set aside write more than they free. 0: it only leaves. */
+uint64_t store_room_of(const struct store_settlement *item);
+/* So many bytes anew could be stored and settled, as of a group that comes in; else store_settle_full settles them. */
+bool store_has_room_for(struct store *s, uint64_t bytes);
 /*
  * Settles in steps small enough for a full disk: 64 rows a commit, a checkpoint after every second one, and the
  * reserve given up once. What takes room goes in steps of 64 KiB, each with its checkpoint; a step for which there is

@@ -75,6 +75,31 @@ static void what_leaves_does_not_wait_for_what_takes_room(void **state)
 	}
 }
 
+/* Dead letters for which there is hardly any room do not fill the log first: its blocks are the way out of all others.
+ */
+static void what_takes_room_leaves_the_log_its_own(void **state)
+{
+	enum { DEAD = 2000, STEPS = 10 };
+
+	(void)state;
+	for (int is_low = 0; is_low < 2; is_low++) {
+		uint64_t before;
+
+		begin();
+		hand_out(DEAD);
+		free_mib = is_low ? 1 : 1000;
+		steps_advance(1000);
+		before = j->store->checkpoints;
+		settle(1, DEAD, SETTLE_DEAD, 0);
+		steps_advance(1000);
+		assert_int_equal(metric_get(M_LEDGER_DEAD), DEAD);
+		assert_null(j->growing);
+		assert_true((j->store->checkpoints - before > STEPS) == is_low);
+		free_mib = 1000;
+		end();
+	}
+}
+
 /* A start without a byte for the log: nothing is sent, it says so, and goes on when there is room. */
 static void what_could_not_be_settled_is_not_sent(void **state)
 {
@@ -113,6 +138,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_leaves_does_not_wait_for_what_takes_room),
+	    cmocka_unit_test(what_takes_room_leaves_the_log_its_own),
 	    cmocka_unit_test(what_could_not_be_settled_is_not_sent),
 	};
 

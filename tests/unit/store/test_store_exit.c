@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "rig/lives.h"
 #include "store/store_internal.h"
@@ -76,10 +77,46 @@ static void a_stop_keeps_the_exit(void **state)
 	}
 }
 
+/* A log full of what the database has not taken is no way out, until it has. */
+static void a_full_log_is_no_exit(void **state)
+{
+	enum { ROWS = 40 };
+	struct store_options o;
+	struct spooldir d;
+	struct store *s = NULL;
+	struct stat st;
+	struct error e;
+
+	(void)state;
+	free_mib = 1000;
+	spooldir_make(&d);
+	o = spooldir_options(&d);
+	o.reserve_bytes = MIB;
+	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
+	for (uint64_t i = 0; i < ROWS; i++)
+		append(s, i);
+	assert_false(store_is_shut(s));
+	assert_true(files_reserve_give_up(&s->files));
+	s->reserve_given = true;
+	assert_int_equal(stat(spooldir_file(&d, "-wal"), &st), 0);
+	assert_int_equal(truncate(spooldir_file(&d, "-wal"), st.st_size), 0); /* what is held beyond its end goes */
+	free_mib = 0;
+	s->free_checked_ms = 0;
+	assert_true(files_held(&s->files, "-wal") > EXIT_PAGES * (uint64_t)s->page_bytes);
+	assert_true(store_is_shut(s));
+	s->refused_ms = -MIB;
+	assert_int_equal(store_probe_disk(s, &e), ERR_OK);
+	assert_int_equal(s->wal_frames, 0);
+	assert_false(store_is_shut(s));
+	life_close(s);
+	spooldir_remove(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_stop_keeps_the_exit),
+	    cmocka_unit_test(a_full_log_is_no_exit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
