@@ -85,6 +85,8 @@ static enum err code_of(int rc)
 	case SQLITE_CANTOPEN:
 	case SQLITE_PERM:
 	case SQLITE_AUTH:
+		if (files_errno_is_full(system))
+			return ERR_FULL;
 		return system == EROFS ? ERR_DISK : ERR_ENVIRONMENT;
 	case SQLITE_NOMEM:
 		return ERR_MEMORY;

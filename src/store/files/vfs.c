@@ -259,6 +259,18 @@ static bool sync_folder_of(const char *path)
 	return fd >= 0 && fsync(fd) == 0;
 }
 
+/* errno: why there can be no such file. The unix VFS tries to open it for reading then, which hides that. */
+static void say_why_not(const char *name)
+{
+	const int before = errno;
+	AUTOCLOSE int fd = open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	if (fd >= 0)
+		(void)unlink(name);
+	if (fd >= 0 || errno == EEXIST)
+		errno = before;
+}
+
 /*
  * SQLite syncs the folder of a log that it was allowed to make, and drops the error. So it may make the file, but not
  * keep it: the folder is synced here, and the file opened as one that was there.
@@ -267,6 +279,8 @@ static int open_below(sqlite3_vfs *base, const char *name, sqlite3_file *file, i
 {
 	int rc = base->xOpen(base, name, file, flags, ret_flags);
 
+	if (rc != SQLITE_OK && (flags & SQLITE_OPEN_CREATE))
+		say_why_not(name);
 	if (rc != SQLITE_OK || !(flags & SQLITE_OPEN_CREATE) || !(flags & (SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_JOURNAL)))
 		return rc;
 	rc = file->pMethods->xClose(file);

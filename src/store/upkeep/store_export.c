@@ -78,7 +78,11 @@ enum err store_export(struct store *s, const char *target, struct error *e)
 	(void)unlink(part); /* of an export that was cut short */
 	fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
-		return error_set_errno(e, errno == EIO ? ERR_DISK : ERR_ENVIRONMENT, "cannot make %s", part);
+		return error_set_errno(e,
+		                       files_errno_is_full(errno) ? ERR_FULL
+		                       : errno == EIO             ? ERR_DISK
+		                                                  : ERR_ENVIRONMENT,
+		                       "cannot make %s", part);
 	err = vacuum_into(s, part, e);
 	if (err == ERR_OK)
 		err = new_file_is_still(part, fd, e);

@@ -84,10 +84,17 @@ static void a_disk_error_is_no_wrong_mode(void **state)
 	(void)state;
 	(void)snprintf(target, sizeof target, "%s/copy", d.dir);
 	life_append(s, 0, 100);
-	for (uint64_t n = 1, failed = 1; failed > 0; n++) {
+	for (uint64_t n = 1, failed = 1, full = 1; failed > 0 || full > 0; n++) {
 		struct error e = {0};
 		enum err err;
 
+		faultfs_arm(FAULTFS_WRITE, n, ENOSPC, true);
+		err = store_export(s, target, &e);
+		full = faultfs_failed();
+		faultfs_arm(0, 0, 0, false);
+		if (err != (full > 0 ? ERR_FULL : ERR_OK))
+			fail_msg("write %u: error %d: %s", (unsigned)n, (int)err, e.text);
+		(void)unlink(target);
 		faultfs_arm(FAULTFS_OPEN | FAULTFS_STAT | FAULTFS_WRITE | FAULTFS_RENAME | FAULTFS_SYNC, n, EIO, false);
 		err = store_export(s, target, &e);
 		ERRORWATCH_EXPECT(err, &e, NULL, "export", n);
@@ -260,6 +267,42 @@ static void a_new_spool_without_room_is_refused(void **state)
 	spooldir_remove(&d);
 }
 
+/* No file can be made any more, as where a file system has no inode left, or its disk is ill: that is said as it is. */
+static void where_no_file_can_be_made_is_told(void **state)
+{
+	static const struct {
+		int error;
+		enum err err;
+	} ills[] = {{ENOSPC, ERR_NOSPACE}, {EIO, ERR_DISK}};
+
+	(void)state;
+	for (size_t i = 0; i < 2 * sizeof ills / sizeof *ills; i++)
+		for (uint64_t n = 1, failed = 1; failed > 0; n++) {
+			const bool is_new = i % 2;
+			struct store_options o;
+			struct store *s = NULL;
+			struct spooldir d;
+			struct error e = {0};
+			enum err err;
+
+			spooldir_make(&d);
+			o = spooldir_options(&d);
+			if (!is_new)
+				life_close(life_open(&d, NULL));
+			faultfs_arm(FAULTFS_WRITE, n, ills[i / 2].error, true);
+			err = store_open(&o, &s, NULL, &e);
+			failed = faultfs_failed();
+			faultfs_arm(0, 0, 0, false);
+			if (err == ERR_OK)
+				life_close(s);
+			else if (err != ills[i / 2].err)
+				fail_msg("%s, errno %d, write %u: error %d: %s", is_new ? "new" : "there",
+				         ills[i / 2].error, (unsigned)n, (int)err, e.text);
+			life_close(life_open(&d, NULL));
+			spooldir_remove(&d);
+		}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(a_full_disk_is_no_full_spool),
@@ -267,6 +310,7 @@ int main(void)
 	                                   cmocka_unit_test(a_peek_at_a_stump_says_what_to_do),
 	                                   cmocka_unit_test(halves_of_small_files_go),
 	                                   cmocka_unit_test(what_cannot_be_moved_away_stops_the_start),
+	                                   cmocka_unit_test(where_no_file_can_be_made_is_told),
 	                                   cmocka_unit_test(a_new_spool_without_room_is_refused),
 	                                   cmocka_unit_test(a_spool_is_made_whole_or_not_at_all)};
 
