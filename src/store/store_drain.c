@@ -6,7 +6,14 @@
 #include "base/clock.h"
 #include "store/files/wal_format.h"
 
-enum { DRAIN_ROWS = 64, STEP_BYTES = 64 << 10, NOTE_BYTES = 512, SHRINK_PAGES = 128, SHRINK_MIN_BYTES = 64 << 20 };
+enum {
+	DRAIN_ROWS = 64,
+	STEP_BYTES = 64 << 10,
+	NOTE_BYTES = 512,
+	TABLE_PAGES = 4,
+	SHRINK_PAGES = 128,
+	SHRINK_MIN_BYTES = 64 << 20
+};
 enum {
 	PROBE_MS = 500, /* after one refusal; twice as long after each further one */
 	PROBE_MOST_MS = 30000,
@@ -21,11 +28,33 @@ static enum err settle_some(struct store *s, const struct store_settlement *item
 	return err == ERR_OK ? store_commit(s, e) : err;
 }
 
-/* A full disk: the reserve's blocks let the log go into the database, and the log begins again at its start. */
-static enum err use_reserve(struct store *s, struct error *e)
+/* The database has room for what the log holds: half of it would take what settlements need. */
+static bool log_fits(struct store *s)
 {
-	s->reserve_given |= files_reserve_give_up(&s->files);
-	return store_checkpoint(s, true, e);
+	int64_t pages = 0;
+
+	return sql_number(s->db, "PRAGMA page_count", &pages, NULL) == ERR_OK &&
+	       (uint64_t)pages * s->page_bytes <= files_held(&s->files, "") + files_free_bytes(&s->files);
+}
+
+/* The log begins again at its start. What never was in the database and has left need not go there. */
+static enum err empty_log(struct store *s, struct error *e)
+{
+	if (!log_fits(s)) {
+		const int rc = sqlite3_exec(s->db, "PRAGMA incremental_vacuum", NULL, NULL, NULL);
+
+		if (rc != SQLITE_OK)
+			return store_fail(s, rc, e, "give free pages back");
+	}
+	return log_fits(s) ? store_checkpoint(s, true, e) : ERR_OK;
+}
+
+/* A full disk: blocks of the reserve let the log go into the database, or grow. No more of them than that takes: what
+ * is free may be a neighbour's before it is ours. */
+static enum err use_reserve(struct store *s, uint64_t leave, struct error *e)
+{
+	s->reserve_given |= files_reserve_leave(&s->files, leave / s->page_bytes * s->page_bytes);
+	return log_fits(s) ? store_checkpoint(s, true, e) : ERR_OK;
 }
 
 /* Of the log's blocks, what commits may still fill: the database must take what is in it before that is free again. */
@@ -72,19 +101,21 @@ static size_t length_of_step(const struct store_settlement *items, size_t count,
 static enum err step_fits(struct store *s, uint64_t bytes, struct error *e)
 {
 	const uint64_t least = EXIT_PAGES * (uint64_t)s->page_bytes, log = bytes + least;
-	uint64_t inside, held, free, needed, keep = files_share(&s->files, s->options.reserve_bytes) / 2;
+	const uint64_t rows = bytes + TABLE_PAGES * (uint64_t)s->page_bytes;
+	uint64_t inside, held, free, needed, reserve, keep = files_share(&s->files, s->options.reserve_bytes) / 2;
 
 	if (bytes == 0)
 		return ERR_OK;
 	inside = store_free_inside(s);
 	held = log_room(s);
 	free = files_free_bytes(&s->files);
-	needed = (log > held ? log - held : 0) + (log > inside ? log - inside : 0);
+	needed = (log > held ? log - held : 0) + (rows > inside ? rows - inside : 0);
 	keep = keep > least ? keep : least; /* for what only leaves */
 	if (needed == 0)
 		return ERR_OK;
-	if (free + files_held(&s->files, ".reserve") >= keep + needed)
-		return free >= least + needed ? ERR_OK : use_reserve(s, e);
+	reserve = files_held(&s->files, ".reserve");
+	if (free + reserve >= keep + needed)
+		return free >= least + needed ? ERR_OK : use_reserve(s, reserve + free - least - needed, e);
 	s->disk_refused = true;
 	return error_set(e, ERR_FULL, "%" PRIu64 " bytes are free on the file system of %s", free, s->path);
 }
@@ -107,15 +138,18 @@ static enum err settle_steps(struct store *s, const struct store_settlement *ite
 			err = settle_some(s, items + *ret_done, n, e);
 		if (err == ERR_OK) {
 			*ret_done += n;
-			if (++commits % 2 == 0 || grows > 0 || most < DRAIN_ROWS)
-				err = store_checkpoint(s, true, e);
+			if (++commits % 2 == 0 || grows > 0 || most < DRAIN_ROWS ||
+			    (*ret_done == count && s->reserve_given))
+				err = empty_log(s, e);
 		} else if (err == ERR_FULL && (reserve_used || !fits) && n > 1) {
 			most = n / 4 + 1 < n ? n / 4 + 1 : 1;
 			err = ERR_OK;
 		}
 		if (err == ERR_FULL && !reserve_used && fits) {
-			reserve_used = true;
-			err = use_reserve(s, e);
+			const uint64_t half = files_held(&s->files, ".reserve") / 2;
+
+			reserve_used = half < EXIT_PAGES * (uint64_t)s->page_bytes;
+			err = use_reserve(s, reserve_used ? 0 : half, e);
 		}
 		if (err != ERR_OK && !(err == ERR_FULL && *ret_done == count))
 			return err;
@@ -179,7 +213,7 @@ enum err store_give_back(struct store *s, bool *ret_more, struct error *e)
 	if (err == ERR_OK)
 		err = store_checkpoint(s, true, e);
 	if (err == ERR_FULL && !s->reserve_given) /* what the log gives back is made the reserve again */
-		err = use_reserve(s, e);
+		err = use_reserve(s, 0, e);
 	if (err != ERR_OK)
 		return err;
 	rc = store_cut_log(s);

@@ -271,13 +271,16 @@ uint64_t files_held(const struct files *f, const char *suffix)
 	return fstatat(f->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? (uint64_t)st.st_blocks * 512 : 0;
 }
 
-bool files_reserve_give_up(const struct files *f)
+bool files_reserve_leave(const struct files *f, uint64_t bytes)
 {
 	AUTOCLOSE int fd = files_open_one(f, ".reserve", O_RDWR | O_NONBLOCK);
 	struct stat st;
 
-	return fd >= 0 && fstat(fd, &st) == 0 && st.st_blocks > 0 && ftruncate(fd, 0) == 0;
+	return fd >= 0 && fstat(fd, &st) == 0 && (uint64_t)st.st_blocks * 512 > bytes &&
+	       ftruncate(fd, (off_t)bytes) == 0;
 }
+
+bool files_reserve_give_up(const struct files *f) { return files_reserve_leave(f, 0); }
 
 bool files_marker_exists(const struct files *f)
 {

@@ -170,6 +170,8 @@ uint64_t files_held(const struct files *f, const char *suffix);
 /* True when PATH.reserve has `bytes` blocks now; makes it when the file system has `spare_bytes` beyond it. A part that
  * it has already stays. */
 bool files_reserve_make(const struct files *f, uint64_t bytes, uint64_t spare_bytes);
+/* True when it had more than that, which is given up. */
+bool files_reserve_leave(const struct files *f, uint64_t bytes);
 /* True when there was one to give up. */
 bool files_reserve_give_up(const struct files *f);
 /* Free bytes for us on the file system. */

@@ -10,6 +10,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "rig/faultfs.h"
 #include "rig/lives.h"
 #include "store/store_internal.h"
 
@@ -28,15 +29,18 @@ int fstatvfs(int fd, struct statvfs *ret)
 	return 0;
 }
 
-static void append(struct store *s, uint64_t n)
+/* Its bytes. */
+static uint32_t append(struct store *s, uint64_t n)
 {
 	struct message *m = spooldir_message(n, 20000);
+	const uint32_t bytes = m->meta_bytes + m->body_bytes;
 	struct error e;
 
 	assert_int_equal(store_begin(s, &e), ERR_OK);
 	assert_int_equal(store_append(s, m, &e), ERR_OK);
 	assert_int_equal(store_commit(s, &e), ERR_OK);
 	message_free(m);
+	return bytes;
 }
 
 /* The log is cut to nothing by a stop, and a neighbour waits for its blocks: what was the exit's stays. */
@@ -59,7 +63,7 @@ static void a_stop_keeps_the_exit(void **state)
 		o.reserve_bytes = MIB;
 		assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
 		for (uint64_t i = 0; i < ROWS; i++)
-			append(s, i);
+			(void)append(s, i);
 		assert_true(files_reserve_give_up(&s->files));
 		s->reserve_given = true;
 		free_mib = 2;
@@ -94,7 +98,7 @@ static void a_full_log_is_no_exit(void **state)
 	o.reserve_bytes = MIB;
 	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
 	for (uint64_t i = 0; i < ROWS; i++)
-		append(s, i);
+		(void)append(s, i);
 	assert_false(store_is_shut(s));
 	assert_true(files_reserve_give_up(&s->files));
 	s->reserve_given = true;
@@ -112,11 +116,75 @@ static void a_full_log_is_no_exit(void **state)
 	spooldir_remove(&d);
 }
 
+/* The log holds more than the database can grow by: what it holds leaves by the little room there is, and then it fits.
+ */
+static void what_the_database_cannot_take_leaves(void **state)
+{
+	enum { ROWS = 20, LITTLE = 256 << 10 };
+	struct store_settlement items[ROWS];
+	struct store_options o;
+	struct spooldir d;
+	struct store *s = NULL;
+	struct stat st;
+	struct error e;
+	size_t done;
+
+	(void)state;
+	free_mib = 1000;
+	spooldir_make(&d);
+	o = spooldir_options(&d);
+	o.reserve_bytes = MIB;
+	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
+	for (uint64_t i = 0; i < ROWS; i++) {
+		items[i] = (struct store_settlement){.id = i + 1, .kind = SETTLE_DELIVERED, .bytes = append(s, i)};
+	}
+	assert_int_equal(stat(spooldir_file(&d, "-wal"), &st), 0);
+	assert_true(st.st_size > 2 * LITTLE);
+	assert_int_equal(truncate(spooldir_file(&d, "-wal"), st.st_size), 0);
+	assert_int_equal(truncate(spooldir_file(&d, ".reserve"), LITTLE), 0);
+	free_mib = 0;
+	s->free_checked_ms = 0;
+	faultfs_disk(d.dir, 0);
+	assert_int_equal(store_settle_full(s, items, ROWS, &done, &e), ERR_OK);
+	assert_int_equal(done, ROWS);
+	assert_int_equal(store_ledger(s)->delivered, ROWS);
+	assert_int_equal(store_checkpoint(s, true, &e), ERR_OK);
+	faultfs_disk(NULL, 0);
+	life_close(s);
+	spooldir_remove(&d);
+}
+
+/* A greedy neighbour gets no more of the reserve than what leaves just then needs. */
+static void the_reserve_is_given_up_by_parts(void **state)
+{
+	struct spooldir d;
+	struct files f;
+	struct error e;
+
+	(void)state;
+	spooldir_make(&d);
+	assert_int_equal(files_open(&f, d.path, &e), ERR_OK);
+	free_mib = 1000;
+	assert_false(files_reserve_leave(&f, 0));
+	assert_true(files_reserve_make(&f, MIB, 0));
+	assert_false(files_reserve_leave(&f, MIB));
+	assert_true(files_reserve_leave(&f, MIB / 2));
+	assert_int_equal(files_held(&f, ".reserve"), MIB / 2);
+	assert_true(files_reserve_make(&f, MIB, 0));
+	assert_int_equal(files_held(&f, ".reserve"), MIB);
+	assert_true(files_reserve_give_up(&f));
+	assert_int_equal(files_held(&f, ".reserve"), 0);
+	files_close(&f);
+	spooldir_remove(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_stop_keeps_the_exit),
 	    cmocka_unit_test(a_full_log_is_no_exit),
+	    cmocka_unit_test(what_the_database_cannot_take_leaves),
+	    cmocka_unit_test(the_reserve_is_given_up_by_parts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
