@@ -11,7 +11,10 @@
 #include "base/clock.h"
 #include "store/store_byway.h"
 
-enum { RETRY_ROWS = 256 }; /* put back in one transaction */
+enum {
+	RETRY_ROWS = 256, /* put back in one transaction */
+	PURGE_ROWS = 8,   /* on a full disk; with pages as large as they may be */
+};
 
 static sqlite3_stmt *bind_walk(struct store *s, uint64_t after_id, int64_t limit)
 {
@@ -246,26 +249,71 @@ enum err store_dead_move_damaged(struct store *s, struct error *e)
 	return err == ERR_OK ? store_commit(s, e) : err;
 }
 
-enum err store_dead_purge(struct store *s, uint64_t id, uint64_t *ret_count, struct error *e)
+static enum err purge_range(struct store *s, uint64_t first, uint64_t last, uint64_t *ret_gone, struct error *e)
 {
-	uint64_t gone = 0;
 	enum err err = store_begin(s, e);
 
 	if (err == ERR_OK)
-		err = store_left_note_shelf(s, id, id ? id : INT64_MAX, e);
+		err = store_left_note_shelf(s, first, last, e);
 	if (err == ERR_OK)
-		err = delete_dead(s, id, id ? id : INT64_MAX, &gone, e);
-	if (err == ERR_OK && id && gone == 0)
-		err = error_set(e, ERR_INPUT, "no message %llu is set aside", (unsigned long long)id);
+		err = delete_dead(s, first, last, ret_gone, e);
+	if (err == ERR_OK && first == last && *ret_gone == 0)
+		err = error_set(e, ERR_INPUT, "no message %llu is set aside", (unsigned long long)first);
 	if (err == ERR_OK) {
-		store_count_out(s, &s->now.ledger.dead, gone);
-		s->now.ledger.purged += gone;
+		store_count_out(s, &s->now.ledger.dead, *ret_gone);
+		s->now.ledger.purged += *ret_gone;
 		err = store_commit(s, e);
 	}
 	if (err != ERR_OK)
 		store_rollback(s);
-	*ret_count = err == ERR_OK ? gone : 0;
 	return err;
+}
+
+/* *ret_last: the id of the last of the first few; 0: the shelf is empty. */
+static enum err first_few(struct store *s, uint64_t *ret_last, struct error *e)
+{
+	sqlite3_stmt *st = bind_walk(s, 0, PURGE_ROWS);
+	int rc;
+
+	*ret_last = 0;
+	while ((rc = sqlite3_step(st)) == SQLITE_ROW)
+		*ret_last = (uint64_t)sqlite3_column_int64(st, 0);
+	(void)sqlite3_reset(st);
+	return rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "read the shelf");
+}
+
+/* A few at a time fit into the log of a full disk. */
+static enum err purge_by_parts(struct store *s, uint64_t *ret_count, struct error *e)
+{
+	const uint64_t had = files_held(&s->files, ".reserve");
+	bool more = true;
+	uint64_t last;
+	enum err err = first_few(s, &last, e);
+
+	while (err == ERR_OK && last > 0) {
+		uint64_t gone;
+
+		err = purge_range(s, 0, last, &gone, e);
+		*ret_count += err == ERR_OK ? gone : 0;
+		if (err == ERR_OK)
+			err = store_empty_log(s, e);
+		if (err == ERR_FULL && more)
+			err = store_make_way(s, &more, e);
+		if (err == ERR_OK)
+			err = first_few(s, &last, e);
+	}
+	if (files_held(&s->files, ".reserve") < had)
+		store_take_back(s, had);
+	return err;
+}
+
+enum err store_dead_purge(struct store *s, uint64_t id, uint64_t *ret_count, struct error *e)
+{
+	uint64_t gone = 0;
+	enum err err = purge_range(s, id, id ? id : INT64_MAX, &gone, e);
+
+	*ret_count = err == ERR_OK ? gone : 0;
+	return err == ERR_FULL && id == 0 ? purge_by_parts(s, ret_count, e) : err;
 }
 
 /* The shelf's row of that id. */

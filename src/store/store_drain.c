@@ -38,7 +38,7 @@ static bool log_fits(struct store *s)
 }
 
 /* The log begins again at its start. What never was in the database and has left need not go there. */
-static enum err empty_log(struct store *s, struct error *e)
+enum err store_empty_log(struct store *s, struct error *e)
 {
 	if (!log_fits(s)) {
 		const int rc = sqlite3_exec(s->db, "PRAGMA incremental_vacuum", NULL, NULL, NULL);
@@ -55,6 +55,14 @@ static enum err use_reserve(struct store *s, uint64_t leave, struct error *e)
 {
 	s->reserve_given |= files_reserve_leave(&s->files, leave / s->page_bytes * s->page_bytes);
 	return log_fits(s) ? store_checkpoint(s, true, e) : ERR_OK;
+}
+
+enum err store_make_way(struct store *s, bool *ret_more, struct error *e)
+{
+	const uint64_t half = files_held(&s->files, ".reserve") / 2;
+
+	*ret_more = half >= EXIT_PAGES * (uint64_t)s->page_bytes;
+	return use_reserve(s, *ret_more ? half : 0, e);
 }
 
 /* Of the log's blocks, what commits may still fill: the database must take what is in it before that is free again. */
@@ -123,7 +131,7 @@ static enum err step_fits(struct store *s, uint64_t bytes, struct error *e)
 static enum err settle_steps(struct store *s, const struct store_settlement *items, size_t count, size_t *ret_done,
                              struct error *e)
 {
-	bool reserve_used = false;
+	bool has_reserve = true;
 	uint64_t grows;
 	size_t most = DRAIN_ROWS;
 	int commits = 0;
@@ -140,17 +148,13 @@ static enum err settle_steps(struct store *s, const struct store_settlement *ite
 			*ret_done += n;
 			if (++commits % 2 == 0 || grows > 0 || most < DRAIN_ROWS ||
 			    (*ret_done == count && s->reserve_given))
-				err = empty_log(s, e);
-		} else if (err == ERR_FULL && (reserve_used || !fits) && n > 1) {
+				err = store_empty_log(s, e);
+		} else if (err == ERR_FULL && (!has_reserve || !fits) && n > 1) {
 			most = n / 4 + 1 < n ? n / 4 + 1 : 1;
 			err = ERR_OK;
 		}
-		if (err == ERR_FULL && !reserve_used && fits) {
-			const uint64_t half = files_held(&s->files, ".reserve") / 2;
-
-			reserve_used = half < EXIT_PAGES * (uint64_t)s->page_bytes;
-			err = use_reserve(s, reserve_used ? 0 : half, e);
-		}
+		if (err == ERR_FULL && has_reserve && fits)
+			err = store_make_way(s, &has_reserve, e);
 		if (err != ERR_OK && !(err == ERR_FULL && *ret_done == count))
 			return err;
 	}

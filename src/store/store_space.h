@@ -63,6 +63,11 @@ uint64_t store_free_inside(struct store *s);
  * has them.
  */
 void store_take_back(struct store *s, uint64_t had_bytes);
+/* A full disk: a part of the reserve is given up, and the log begins again if the database has room for what it holds.
+ * *ret_more: there is another part. */
+enum err store_make_way(struct store *s, bool *ret_more, struct error *e) MUST_CHECK;
+/* The log begins again, by the room that what left gives back; where that is too little it stays as it is. */
+enum err store_empty_log(struct store *s, struct error *e) MUST_CHECK;
 /*
  * All of the log goes into the database, and it is cut to nothing. What a drain took of the reserve comes out of its
  * blocks. Returns SQLite's.

@@ -154,6 +154,48 @@ static void what_the_database_cannot_take_leaves(void **state)
 	spooldir_remove(&d);
 }
 
+/* The shelf is what fills the disk: it can be thrown away all the same. */
+static void a_shelf_that_fills_the_disk_can_be_purged(void **state)
+{
+	enum { ROWS = 400, BYTES = 1000, LITTLE = 256 << 10 };
+	struct store_options o;
+	struct spooldir d;
+	struct store *s = NULL;
+	struct stat st;
+	struct error e;
+	uint64_t count;
+
+	(void)state;
+	free_mib = 1000;
+	spooldir_make(&d);
+	o = spooldir_options(&d);
+	o.reserve_bytes = MIB;
+	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
+	assert_int_equal(store_begin(s, &e), ERR_OK);
+	for (uint64_t i = 0; i < ROWS; i++) {
+		struct message *m = spooldir_message(i, BYTES);
+
+		assert_int_equal(store_append_dead(s, m, "why", &e), ERR_OK);
+		message_free(m);
+	}
+	assert_int_equal(store_commit(s, &e), ERR_OK);
+	assert_int_equal(store_cut_log(s), SQLITE_OK);
+	s->wal_frames = 0;
+	assert_int_equal(truncate(spooldir_file(&d, ".reserve"), LITTLE), 0);
+	free_mib = 0;
+	s->free_checked_ms = 0;
+	faultfs_disk(d.dir, 0);
+	assert_int_equal(store_dead_purge(s, 0, &count, &e), ERR_OK);
+	assert_int_equal(count, ROWS);
+	assert_int_equal(store_ledger(s)->purged, ROWS);
+	assert_int_equal(store_ledger(s)->dead, 0);
+	assert_int_equal(stat(spooldir_file(&d, "-wal"), &st), 0);
+	assert_true(st.st_size <= LITTLE);
+	faultfs_disk(NULL, 0);
+	life_close(s);
+	spooldir_remove(&d);
+}
+
 /* A greedy neighbour gets no more of the reserve than what leaves just then needs. */
 static void the_reserve_is_given_up_by_parts(void **state)
 {
@@ -184,6 +226,7 @@ int main(void)
 	    cmocka_unit_test(a_stop_keeps_the_exit),
 	    cmocka_unit_test(a_full_log_is_no_exit),
 	    cmocka_unit_test(what_the_database_cannot_take_leaves),
+	    cmocka_unit_test(a_shelf_that_fills_the_disk_can_be_purged),
 	    cmocka_unit_test(the_reserve_is_given_up_by_parts),
 	};
 
