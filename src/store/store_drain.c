@@ -29,32 +29,43 @@ static enum err settle_some(struct store *s, const struct store_settlement *item
 }
 
 /* The database has room for what the log holds: half of it would take what settlements need. */
-static bool log_fits(struct store *s)
+static enum err log_fits(struct store *s, bool *ret, struct error *e)
 {
 	int64_t pages = 0;
+	enum err err = store_number(s, "PRAGMA page_count", &pages, e);
 
-	return sql_number(s->db, "PRAGMA page_count", &pages, NULL) == ERR_OK &&
-	       (uint64_t)pages * s->page_bytes <= files_held(&s->files, "") + files_free_bytes(&s->files);
+	*ret = (uint64_t)pages * s->page_bytes <= files_held(&s->files, "") + files_free_bytes(&s->files);
+	return err;
 }
 
-/* The log begins again at its start. What never was in the database and has left need not go there. */
+static enum err begin_log(struct store *s, bool *ret_fits, struct error *e)
+{
+	enum err err = log_fits(s, ret_fits, e);
+
+	return err == ERR_OK && *ret_fits ? store_checkpoint(s, true, e) : err;
+}
+
+/* What never was in the database and has left need not go there. */
 enum err store_empty_log(struct store *s, struct error *e)
 {
-	if (!log_fits(s)) {
-		const int rc = sqlite3_exec(s->db, "PRAGMA incremental_vacuum", NULL, NULL, NULL);
+	bool fits;
+	enum err err = begin_log(s, &fits, e);
+	int rc;
 
-		if (rc != SQLITE_OK)
-			return store_fail(s, rc, e, "give free pages back");
-	}
-	return log_fits(s) ? store_checkpoint(s, true, e) : ERR_OK;
+	if (err != ERR_OK || fits)
+		return err;
+	rc = sqlite3_exec(s->db, "PRAGMA incremental_vacuum", NULL, NULL, NULL);
+	return rc == SQLITE_OK ? begin_log(s, &fits, e) : store_fail(s, rc, e, "give free pages back");
 }
 
 /* A full disk: blocks of the reserve let the log go into the database, or grow. No more of them than that takes: what
  * is free may be a neighbour's before it is ours. */
 static enum err use_reserve(struct store *s, uint64_t leave, struct error *e)
 {
+	bool fits;
+
 	s->reserve_given |= files_reserve_leave(&s->files, leave / s->page_bytes * s->page_bytes);
-	return log_fits(s) ? store_checkpoint(s, true, e) : ERR_OK;
+	return begin_log(s, &fits, e);
 }
 
 enum err store_make_way(struct store *s, bool *ret_more, struct error *e)

@@ -66,6 +66,7 @@ static const struct {
     {"wal_mend_file", AN_ERROR, ERR_FULL, NULL, "tried again without the reserve, and without a copy"},
     {"store_checkpoint", AN_ERROR, ERR_FULL, NULL, "the log keeps what the database has no room for"},
     {"store_settle_full", AN_ERROR, ERR_FULL, NULL, "tried again without the reserve"},
+    {"store_dead_purge", AN_ERROR, ERR_FULL, NULL, "tried again a few at a time"},
     {"store_close", AN_ERROR, ERR_FULL, NULL, "the log keeps what the database has no room for"},
     {"store_salvage_for", AN_ERROR, ERR_FULL, NULL, "it goes on when there is room"},
     {"store_rows_tell_now", AN_ERROR, ERR_FULL, NULL, "told when there is room"},

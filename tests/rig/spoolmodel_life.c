@@ -418,7 +418,7 @@ static bool may_go_on(verb *run, int code)
 
 	return strcmp(what, "ROLLBACK") == 0 || strcmp(what, "PRAGMA freelist_count") == 0 ||
 	       (code == SQLITE_FULL && (run == drain || run == checkpoint || run == append_each || run == retry_dead ||
-	                                run == give_back)); /* by the reserve */
+	                                run == purge_dead || run == give_back)); /* by the reserve, or by parts */
 }
 
 /* A write was refused: nothing is admitted until there is plausibly space. */
