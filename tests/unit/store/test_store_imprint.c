@@ -346,6 +346,130 @@ static void only_the_first_pages_are_known(void **state)
 	assert_true(imprint_fits_size(p, (int64_t)65536 * PAGE));
 }
 
+/* Where a look goes, and how often it goes anywhere: of so many frames each stands in one of so many looks. */
+static void a_log_is_looked_at_in_pieces(void **state)
+{
+	static const struct {
+		size_t frames, looks;
+	} cases[] = {{0, 1}, {1, 1}, {2, 1}, {63, 1}, {64, 2}, {65, 2}, {127, 2}, {128, 3}, {300, 5}};
+	int64_t offset;
+	size_t count;
+
+	(void)state;
+	imprint_free(p);
+	p = imprint_new(IMPRINT_OF_LOG);
+	for (unsigned n = 0; n < 3; n++) {
+		assert_false(imprint_piece(p, true, n, &offset, &count));
+		assert_false(imprint_piece(p, false, n, &offset, &count));
+		assert_false(imprint_piece_at(p, 0, n, &offset, &count));
+	}
+	for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+		const size_t frames = cases[c].frames;
+		const int64_t last = frames == 0 ? 0 : offset_of(frames - 1);
+		const size_t last_bytes = frames == 0 ? WAL_HEADER_BYTES : FRAME;
+		unsigned seen[FRAMES] = {0};
+
+		imprint_free(p);
+		(void)begin(NULL);
+		begin_with(frames);
+		for (size_t look = 0; look < cases[c].looks; look++) {
+			unsigned n = 2;
+
+			assert_true(imprint_piece(p, true, 0, &offset, &count));
+			assert_int_equal(offset, last);
+			assert_int_equal(count, last_bytes);
+			for (unsigned i = 1; i < 4; i++)
+				assert_false(imprint_piece(p, true, i, &offset, &count));
+			assert_true(imprint_piece(p, false, 0, &offset, &count));
+			assert_int_equal(offset, last);
+			assert_int_equal(count, last_bytes);
+			assert_true(imprint_piece(p, false, 1, &offset, &count));
+			assert_int_equal(offset, 0);
+			assert_int_equal(count, WAL_HEADER_BYTES);
+			for (; imprint_piece(p, false, n, &offset, &count); n++) {
+				const size_t frame = (size_t)(offset - WAL_HEADER_BYTES) / FRAME;
+
+				assert_int_equal(offset, offset_of(frame));
+				assert_int_equal(count, HEAD);
+				assert_true(frame < frames);
+				seen[frame]++;
+			}
+			assert_true(n <= 2 + 64);
+			assert_true(n - 2 >= frames / cases[c].looks);
+		}
+		for (size_t i = 0; i < frames; i++)
+			assert_int_equal(seen[i], 1);
+	}
+}
+
+/* Zeros from a byte on: the frame it stands in, its page, and the next one's header. */
+static void zeros_reach_into_what_stands_there(void **state)
+{
+	enum { KNOWN = 3 };
+	int64_t offset;
+	size_t count;
+
+	(void)state;
+	begin_with(KNOWN);
+	for (int64_t at = 0; at < offset_of(KNOWN + 1); at++) {
+		const size_t frame = at < WAL_HEADER_BYTES ? 0 : (size_t)(at - WAL_HEADER_BYTES) / FRAME;
+
+		assert_int_equal(imprint_piece_at(p, at, 0, &offset, &count), frame < KNOWN);
+		assert_int_equal(offset, offset_of(frame));
+		assert_int_equal(count, HEAD);
+		assert_int_equal(imprint_piece_at(p, at, 1, &offset, &count), frame < KNOWN);
+		assert_int_equal(offset, offset_of(frame) + HEAD);
+		assert_int_equal(count, PAGE);
+		assert_int_equal(imprint_piece_at(p, at, 2, &offset, &count), frame + 1 < KNOWN);
+		assert_int_equal(offset, offset_of(frame + 1));
+		assert_int_equal(count, HEAD);
+		assert_false(imprint_piece_at(p, at, 3, &offset, &count));
+	}
+}
+
+/* The first sixteen pages at each look, and each other one in one of so many. */
+static void a_database_is_looked_at_in_pieces(void **state)
+{
+	enum { FIRST = 16, PAGES_MOST = 200 };
+	static const struct {
+		size_t pages, looks;
+	} cases[] = {{0, 1}, {1, 1}, {15, 1}, {16, 1}, {17, 1}, {63, 1}, {64, 2}, {127, 2}, {128, 3}, {200, 4}};
+	static unsigned char page[PAGE];
+	int64_t offset;
+	size_t count;
+
+	(void)state;
+	for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+		const size_t pages = cases[c].pages, first = pages < FIRST ? pages : FIRST;
+		unsigned seen[PAGES_MOST] = {0};
+
+		imprint_free(p);
+		p = imprint_new(IMPRINT_OF_DATABASE);
+		for (size_t i = 0; i < pages; i++)
+			imprint_wrote(p, page, PAGE, (int64_t)(i * PAGE));
+		for (size_t look = 0; look < cases[c].looks; look++) {
+			unsigned n = 0;
+
+			for (; imprint_piece(p, true, n, &offset, &count); n++) {
+				assert_int_equal(offset, n * PAGE);
+				assert_int_equal(count, PAGE);
+			}
+			assert_int_equal(n, first);
+			assert_false(imprint_piece(p, true, FIRST, &offset, &count));
+			for (n = 0; imprint_piece(p, false, n, &offset, &count); n++) {
+				assert_int_equal(count, PAGE);
+				if (n < FIRST)
+					assert_int_equal(offset, n * PAGE);
+				else
+					seen[offset / PAGE]++;
+			}
+			assert_true(n >= first && n <= FIRST + 64);
+		}
+		for (size_t i = 0; i < pages && pages > FIRST; i++)
+			assert_int_equal(seen[i], 1);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -357,7 +481,10 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(without_a_header_nothing_is_known, begin, end),
 	    cmocka_unit_test_setup_teardown(what_is_read_first_is_known, begin, end),
 	    cmocka_unit_test_setup_teardown(what_is_cut_or_failed_is_not_known, begin, end),
+	    cmocka_unit_test_setup_teardown(a_log_is_looked_at_in_pieces, begin, end),
+	    cmocka_unit_test_setup_teardown(zeros_reach_into_what_stands_there, begin, end),
 	    cmocka_unit_test_setup_teardown(pages_of_a_database, begin, end),
+	    cmocka_unit_test_setup_teardown(a_database_is_looked_at_in_pieces, begin, end),
 	    cmocka_unit_test_setup_teardown(only_the_first_pages_are_known, begin, end),
 	};
 

@@ -9,22 +9,51 @@
 #include <errno.h>
 #include <string.h>
 
+#include "rig/faultfs.h"
 #include "rig/faultsql.h"
 #include "rig/spooldir.h"
+#include "store/files/spool_files.h"
 #include "store/files/sql.h"
 #include "store/files/sql_schema.h"
+#include "store/files/vfs.h"
+
+/* SQLite's memory, which is none while a test says so. */
+static sqlite3_mem_methods memory;
+static bool has_none;
+
+static void *memory_take(int bytes) { return has_none ? NULL : memory.xMalloc(bytes); }
+
+static void *memory_grow(void *p, int bytes) { return has_none ? NULL : memory.xRealloc(p, bytes); }
+
+static void lack_memory(void)
+{
+	has_none = true;
+	assert_null(sqlite3_malloc(10));
+	has_none = false;
+}
+
+static void run(sqlite3 *db, const char *sql)
+{
+	char *text = NULL;
+
+	if (sqlite3_exec(db, sql, NULL, NULL, &text) != SQLITE_OK)
+		fail_msg("%s: %s", sql, text);
+}
 
 static void a_setting_that_is_not_taken_is_refused(void **state)
 {
 	static const struct {
 		const char *name, *value, *want;
 		enum err err;
+		const char *text;
 	} cases[] = {
-	    {"journal_mode", "wal", "wal", ERR_ENVIRONMENT}, /* a database in memory has no log */
-	    {"synchronous", "2", "3", ERR_ENVIRONMENT},
-	    {"no_such_setting", "1", "1", ERR_ENVIRONMENT},
-	    {"synchronous", "2", "2", ERR_OK},
-	    {"journal_mode", "memory", "MEMORY", ERR_OK},
+	    /* a database in memory has no log */
+	    {"journal_mode", "wal", "wal", ERR_ENVIRONMENT, "SQLite answers journal_mode=memory where wal is needed"},
+	    {"synchronous", "1", "3", ERR_ENVIRONMENT, "SQLite answers synchronous=1 where 3 is needed"},
+	    {"no_such_setting", "1", "1", ERR_ENVIRONMENT, "SQLite answers no_such_setting=nothing where 1 is needed"},
+	    {"synchronous", "2", "2", ERR_OK, ""},
+	    {"synchronous", "1", "1", ERR_OK, ""},
+	    {"journal_mode", "memory", "MEMORY", ERR_OK, ""},
 	};
 	sqlite3 *db;
 
@@ -34,8 +63,7 @@ static void a_setting_that_is_not_taken_is_refused(void **state)
 		struct error e = {0};
 
 		assert_int_equal(sql_pragma(db, cases[i].name, cases[i].value, cases[i].want, &e), cases[i].err);
-		if (cases[i].err != ERR_OK)
-			assert_non_null(strstr(e.text, cases[i].name));
+		assert_string_equal(e.text, cases[i].text);
 	}
 	assert_int_equal(sqlite3_close(db), SQLITE_OK);
 }
@@ -113,6 +141,168 @@ static void a_number_is_one(void **state)
 	assert_false(sql_lacked_memory());
 }
 
+static void a_column_is_there_or_not(void **state)
+{
+	bool has = false;
+	sqlite3 *db;
+
+	(void)state;
+	assert_int_equal(sqlite3_open(":memory:", &db), SQLITE_OK);
+	assert_int_equal(sqlite3_memory_used(), 0); /* nobody counts it */
+	assert_int_equal(sqlite3_exec(db, "CREATE TABLE t (x)", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sql_has_column(db, "t", "x", &has), SQLITE_OK);
+	assert_true(has);
+	assert_int_equal(sql_has_column(db, "t", "y", &has), SQLITE_OK);
+	assert_false(has);
+	has = true;
+	assert_int_equal(sql_has_column(db, "u", "x", &has), SQLITE_OK);
+	assert_false(has);
+	has = true;
+	faultsql_arm(1, SQLITE_NOMEM, false);
+	assert_int_equal(sql_has_column(db, "t", "x", &has), SQLITE_NOMEM);
+	faultsql_arm(0, 0, false);
+	assert_false(has);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+/* Each way to have no memory is noted, and told once. */
+static void memory_that_is_not_there_is_noted(void **state)
+{
+	char *text;
+	struct error e = {0};
+
+	(void)state;
+	assert_false(sql_lacked_memory());
+	lack_memory();
+	assert_true(sql_lacked_memory());
+	assert_false(sql_lacked_memory());
+	text = sqlite3_malloc(10);
+	assert_non_null(text);
+	text = sqlite3_realloc(text, 20);
+	assert_non_null(text);
+	assert_false(sql_lacked_memory());
+	has_none = true;
+	assert_null(sqlite3_realloc(text, 4000));
+	has_none = false;
+	assert_true(sql_lacked_memory());
+	sqlite3_free(text);
+	lack_memory();
+	assert_int_equal(sql_error(NULL, SQLITE_ERROR, &e, "x"), ERR_MEMORY);
+	assert_int_equal(e.code, ERR_MEMORY);
+	assert_false(sql_lacked_memory());
+	assert_int_equal(sql_error(NULL, SQLITE_ERROR, &e, "x"), ERR_DAMAGED);
+}
+
+/* What a code means on a thread where a look at a file failed before, or where there was no memory. */
+static void what_went_before_says_what_a_code_means(void **state)
+{
+	static const struct {
+		int fault, rc;
+		bool lacked;
+		enum err err;
+	} cases[] = {
+	    {0, SQLITE_CORRUPT, false, ERR_DAMAGED},    {0, SQLITE_IOERR, false, ERR_DISK},
+	    {0, SQLITE_CORRUPT, true, ERR_MEMORY},      {0, SQLITE_BUSY, true, ERR_MEMORY},
+	    {0, SQLITE_IOERR, true, ERR_DISK},          {0, SQLITE_FULL, true, ERR_FULL},
+	    {0, SQLITE_NOMEM, true, ERR_MEMORY},        {EIO, SQLITE_CORRUPT, false, ERR_DISK},
+	    {EIO, SQLITE_BUSY, false, ERR_DISK},        {EIO, SQLITE_IOERR, false, ERR_DISK},
+	    {EIO, SQLITE_FULL, false, ERR_FULL},        {EIO, SQLITE_NOMEM, false, ERR_MEMORY},
+	    {EIO, SQLITE_CORRUPT, true, ERR_DISK},      {EBADMSG, SQLITE_CORRUPT, false, ERR_DISK},
+	    {EBADMSG, SQLITE_FULL, false, ERR_FULL},    {EBADMSG, SQLITE_IOERR_NOMEM, false, ERR_MEMORY},
+	    {EBADMSG, SQLITE_CANTOPEN, true, ERR_DISK},
+	};
+	struct spooldir d;
+
+	(void)state;
+	spooldir_make(&d);
+	spooldir_store(d.path, "no database", 11);
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		char want[600];
+		sqlite3 *db;
+		struct error e = {0};
+
+		if (cases[i].fault) {
+			faultfs_arm(FAULTFS_READ, 1, cases[i].fault, true);
+			assert_int_equal(sql_reader_open(d.path, NULL, &db, &e), ERR_DISK);
+			faultfs_arm(0, 0, 0, false);
+		}
+		assert_int_equal(vfs_fault(), cases[i].fault);
+		if (cases[i].lacked)
+			lack_memory();
+		assert_int_equal(sql_error(NULL, cases[i].rc, &e, "to do it"), cases[i].err);
+		assert_int_equal(e.code, cases[i].err);
+		(void)snprintf(want, sizeof want, "to do it: %s (SQLite %d%s%s)%s", sqlite3_errstr(cases[i].rc),
+		               cases[i].rc, cases[i].fault ? ", " : "", cases[i].fault ? strerror(cases[i].fault) : "",
+		               cases[i].err == ERR_DISK && cases[i].fault == EIO ? FILES_DEAD_WAY : "");
+		assert_string_equal(e.text, want);
+		assert_false(sql_lacked_memory());
+		vfs_forget_fault();
+	}
+	spooldir_remove(&d);
+}
+
+/* The system's answer says more than SQLite's code. */
+static void errno_says_what_a_code_means(void **state)
+{
+	static const struct {
+		unsigned kind;
+		int error;
+		enum err err;
+		int fault;
+	} cases[] = {
+	    {FAULTFS_READ, EIO, ERR_DISK, EIO},         {FAULTFS_READ, EBADMSG, ERR_DISK, EBADMSG},
+	    {FAULTFS_READ, EDQUOT, ERR_FULL, 0},        {FAULTFS_OPEN, EROFS, ERR_DISK, 0},
+	    {FAULTFS_OPEN, EACCES, ERR_ENVIRONMENT, 0}, {FAULTFS_OPEN, EIO, ERR_DISK, EIO},
+	    {FAULTFS_STAT, EIO, ERR_DISK, 0},
+	};
+	struct spooldir d;
+	sqlite3 *db;
+
+	(void)state;
+	spooldir_make(&d);
+	assert_int_equal(sqlite3_open(d.path, &db), SQLITE_OK);
+	run(db, "CREATE TABLE t (a)");
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct error e = {0};
+
+		db = NULL;
+		vfs_forget_fault();
+		faultfs_arm(cases[i].kind, 1, cases[i].error, true);
+		if (sql_reader_open(d.path, NULL, &db, &e) != cases[i].err || e.code != cases[i].err || db)
+			fail_msg("%s: %s", strerror(cases[i].error), e.text);
+		faultfs_arm(0, 0, 0, false);
+		assert_int_equal(vfs_fault(), cases[i].fault);
+		assert_non_null(strstr(e.text, strerror(cases[i].error)));
+	}
+	vfs_forget_fault();
+	spooldir_remove(&d);
+}
+
+/* One that another has open for itself. */
+static void a_reader_does_not_wait_for_another(void **state)
+{
+	struct spooldir d;
+	sqlite3 *other, *db = NULL;
+	char want[600];
+	struct error e = {0};
+
+	(void)state;
+	spooldir_make(&d);
+	assert_int_equal(sqlite3_open(d.path, &other), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(other, "CREATE TABLE t (x); BEGIN EXCLUSIVE", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sql_reader_open(d.path, NULL, &db, &e), ERR_BUSY);
+	assert_null(db);
+	(void)snprintf(want, sizeof want,
+	               "%s is in use by another process; of a running kspool's spool kspool export makes a copy",
+	               d.path);
+	assert_string_equal(e.text, want);
+	assert_int_equal(sqlite3_close(other), SQLITE_OK);
+	assert_int_equal(sql_reader_open(d.path, NULL, &db, &e), ERR_OK);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+	spooldir_remove(&d);
+}
+
 /* SQLite's last log line is told once. */
 static void the_last_log_line_is_told(void **state)
 {
@@ -124,14 +314,6 @@ static void the_last_log_line_is_told(void **state)
 	assert_int_equal(sql_error(NULL, SQLITE_FULL, &e, "x"), ERR_FULL);
 	assert_non_null(strstr(e.text, "; log: (28) a line of 7"));
 	assert_string_equal(sql_last_log(), "");
-}
-
-static void run(sqlite3 *db, const char *sql)
-{
-	char *text = NULL;
-
-	if (sqlite3_exec(db, sql, NULL, NULL, &text) != SQLITE_OK)
-		fail_msg("%s: %s", sql, text);
 }
 
 static sqlite3 *tables_of(int version)
@@ -338,6 +520,11 @@ int main(void)
 	    cmocka_unit_test(a_setting_that_is_not_taken_is_refused),
 	    cmocka_unit_test(every_code_has_its_meaning),
 	    cmocka_unit_test(a_number_is_one),
+	    cmocka_unit_test(a_column_is_there_or_not),
+	    cmocka_unit_test(memory_that_is_not_there_is_noted),
+	    cmocka_unit_test(what_went_before_says_what_a_code_means),
+	    cmocka_unit_test(errno_says_what_a_code_means),
+	    cmocka_unit_test(a_reader_does_not_wait_for_another),
 	    cmocka_unit_test(the_last_log_line_is_told),
 	    cmocka_unit_test(each_version_has_its_tables),
 	    cmocka_unit_test(a_definition_that_is_another_is_told),
@@ -346,6 +533,13 @@ int main(void)
 	    cmocka_unit_test(a_reader_says_what_it_was_given),
 	};
 
+	sqlite3_mem_methods ours;
+
+	(void)sqlite3_config(SQLITE_CONFIG_GETMALLOC, &memory);
+	ours = memory;
+	ours.xMalloc = memory_take;
+	ours.xRealloc = memory_grow;
+	(void)sqlite3_config(SQLITE_CONFIG_MALLOC, &ours);
 	sql_global_setup();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
