@@ -49,7 +49,7 @@ enum err new_file_publish(const char *part, const char *target, struct error *e)
 		                                       : ERR_ENVIRONMENT,
 		                       "cannot make %s", target);
 	if (slash)
-		slash[slash == folder ? 1 : 0] = '\0';
+		slash[1] = '\0'; /* behind it: of a file at the root it is all of the folder's name */
 	return sync_path(slash ? folder : ".", O_RDONLY | O_DIRECTORY, e);
 }
 

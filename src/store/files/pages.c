@@ -243,7 +243,7 @@ bool pages_may_hold_rows(struct pages *p, uint32_t n)
 bool pages_map_is_lost(const struct pages *p) { return p->map_is_lost; }
 
 /* The rest of a payload lies in a chain of pages. *ret: how much of it, when the chain ends too early or leaves the
- * file.
+ * file; as it was: there cannot be so much.
  */
 static enum err gather(struct pages *p, const unsigned char *local, size_t local_bytes, uint64_t payload_bytes,
                        size_t *ret, struct error *e)
@@ -251,7 +251,6 @@ static enum err gather(struct pages *p, const unsigned char *local, size_t local
 	uint32_t next = get_big_u32(local + local_bytes);
 	size_t done = local_bytes;
 
-	*ret = 0;
 	if (payload_bytes > p->payload_room) {
 		if (payload_bytes > (uint64_t)p->count * p->page_bytes)
 			return ERR_OK;
@@ -317,7 +316,7 @@ static enum err read_cell(struct pages *p, size_t at, unsigned char kind, struct
 
 	*ret = r->is_cut = false;
 	n = cell < end ? record_varint(cell, end, &payload) : 0;
-	if (n == 0 || payload == 0 || payload > PAYLOAD_MAX)
+	if (n == 0 || payload > PAYLOAD_MAX)
 		return ERR_OK;
 	cell += n;
 	r->is_index = kind != TABLE_LEAF;

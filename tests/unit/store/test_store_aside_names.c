@@ -251,6 +251,7 @@ static void a_new_name_is_free(void **state)
 	faultfs_arm(FAULTFS_STAT, 1, EIO, true); /* what cannot be looked at is not free */
 	assert_int_equal(asides_new_suffix(&f, ASIDE_PREFIX, suffix, &e), ERR_DISK);
 	assert_non_null(strstr(e.text, "and each name after it is taken, or cannot be looked at"));
+	assert_int_equal(faultfs_failed(), 100000);
 	faultfs_arm(0, 0, 0, false);
 	clock_test_end();
 }
@@ -352,6 +353,54 @@ static void holes_are_passed_by(void **state)
 	faultfs_dead(NULL, 0, 0);
 }
 
+/* A folder that cannot be listed has sets that nobody knows of: whoever asks hears that, and not that there is none. */
+static void a_folder_that_cannot_be_listed_is_told(void **state)
+{
+	(void)state;
+	put(OLD, "x");
+	for (int way = 0; way < 5; way++) {
+		char suffix[ASIDE_SUFFIX_BYTES] = "as it was";
+		char want[800];
+		bool is_read = true;
+		uint64_t all = 7, unread = 7;
+		struct aside_list list;
+		struct buf out;
+		enum err err = ERR_OK;
+
+		buf_init(&out, 1 << 16);
+		e = (struct error){0};
+		faultfs_arm(FAULTFS_OPEN, way == 4 ? 2 : 1, EIO, true); /* it opens the folder for itself first */
+		if (way == 0)
+			err = asides_named(&f, OLD, suffix, &is_read, &e);
+		else if (way == 1)
+			err = asides_print(&f, &out, &unread, &e);
+		else if (way == 2)
+			err = asides_count(&f, &all, &unread, &e);
+		else if (way == 3)
+			err = asides_find(&f, &list, &e);
+		else
+			err = asides_each(d.path, tell, &out, &e);
+		assert_int_equal(faultfs_failed(), 1);
+		faultfs_arm(0, 0, 0, false);
+		assert_int_equal(err, ERR_DISK);
+		(void)snprintf(want, sizeof want, "cannot list the folder of %s: %s", d.path, strerror(EIO));
+		assert_string_equal(e.text, want);
+		assert_string_equal(suffix, "as it was");
+		assert_true(is_read);
+		assert_int_equal(out.len, 0);
+		if (way == 1 || way == 2)
+			assert_int_equal(unread, 0);
+		if (way == 2)
+			assert_int_equal(all, 0);
+		if (way == 3)
+			assert_int_equal(list.count, 0);
+		buf_fini(&out);
+	}
+	faultfs_arm(FAULTFS_OPEN, 1, EIO, true);
+	asides_sweep_copies(&f);
+	faultfs_arm(0, 0, 0, false);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -364,6 +413,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(halves_are_swept_away, begin, end),
 	    cmocka_unit_test_setup_teardown(each_is_told_with_what_to_do, begin, end),
 	    cmocka_unit_test_setup_teardown(holes_are_passed_by, begin, end),
+	    cmocka_unit_test_setup_teardown(a_folder_that_cannot_be_listed_is_told, begin, end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "rig/faultfs.h"
@@ -139,6 +140,19 @@ static void names_without_a_folder(void **state)
 	assert_int_equal(new_file_publish("a.part", "a", &e), ERR_DISK);
 	faultfs_arm(0, 0, 0, false);
 	assert_int_equal(chdir(back), 0);
+	if (geteuid() == 0) {
+		const pid_t child = fork(); /* for whom that folder is the root */
+		int status = 1;
+
+		if (child == 0) {
+			const bool is_made =
+			    chroot(d.dir) == 0 && chdir("/") == 0 && new_file_publish("/a", "/b", &e) == ERR_OK;
+
+			_exit(is_made && is_there("/b") ? 0 : 1);
+		}
+		assert_int_equal(waitpid(child, &status, 0), child);
+		assert_int_equal(status, 0);
+	}
 }
 
 static void it_is_the_one_that_was_made(void **state)
