@@ -287,6 +287,7 @@ static bool write_all(struct left *l)
 			left_write_part(l, &l->loaded[i]);
 			all &= !l->loaded[i].is_dirty;
 		}
+	all &= left_fill_holes(l);
 	if (l->is_behind != !all) {
 		l->is_behind = !all;
 		left_write_head(l);
@@ -318,7 +319,7 @@ static void shorten(struct left *l)
 /* What was refused before. */
 static void write_what_is_due(struct left *l)
 {
-	if (l->fd < 0 || (!l->head_is_due && l->unconfirmed == 0 && !is_dirty(l)) || !write_all(l))
+	if (l->fd < 0 || (!l->head_is_due && l->unconfirmed == 0 && !l->is_behind && !is_dirty(l)) || !write_all(l))
 		return;
 	if (l->unconfirmed > 0)
 		left_confirm(l, l->unconfirmed);

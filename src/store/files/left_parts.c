@@ -185,6 +185,26 @@ uint32_t left_take_slot(struct left *l)
 	return slot;
 }
 
+/* As no bits of a part that is there, of before its first commit. */
+bool left_fill_holes(struct left *l)
+{
+	bool all = true;
+
+	for (uint32_t slot = 1; slot < l->slots; slot++) {
+		unsigned char bytes[SLOT_BYTES] = {0};
+
+		if (l->slot_uses[slot] != SLOT_HOLE)
+			continue;
+		memcpy(bytes, left_part_magic, sizeof left_part_magic);
+		put_little(bytes + SLOT_NUMBERS, l->parts[0].number, 8);
+		if (left_write_slot(l, slot, bytes))
+			l->slot_uses[slot] = SLOT_LEFT;
+		else
+			all = false;
+	}
+	return all;
+}
+
 void left_free_slots(struct left *l)
 {
 	for (uint32_t slot = 1; slot < l->slots; slot++)
@@ -214,9 +234,14 @@ static void join(struct left *l, size_t at)
 {
 	while (at + 1 < l->count && l->parts[at + 1].number == left_end(&l->parts[at]) + 1 &&
 	       l->parts[at + 1].ones == PART_IDS) {
-		write_part(l, left_load(l, &l->parts[at + 1]), 0);
-		l->parts[at].run += 1 + l->parts[at + 1].run;
+		const struct part next = l->parts[at + 1];
+		struct loaded *b = left_load(l, &l->parts[at + 1]);
+
+		write_part(l, b, 0);
+		l->parts[at].run += 1 + next.run;
 		left_remove_part(l, at + 1);
+		if (b->is_dirty)
+			left_use_slot(l, next.slot, SLOT_HOLE);
 		left_set_dirty(l, &l->parts[at]);
 	}
 }

@@ -24,7 +24,12 @@ enum {
 	LOADED = 16, /* parts whose bits are in memory */
 };
 
-enum slot_use { SLOT_FREE, SLOT_USED, SLOT_LEFT /* free when all is written */ };
+enum slot_use {
+	SLOT_FREE,
+	SLOT_USED,
+	SLOT_LEFT, /* free when all is written */
+	SLOT_HOLE  /* likewise, and was never written whole: it would be taken for a damaged one */
+};
 
 struct part {
 	uint64_t number, run, commit;
@@ -87,6 +92,8 @@ void left_write_part(struct left *l, struct loaded *b);
 void left_use_slot(struct left *l, uint32_t slot, enum slot_use use);
 /* The lowest that is free, so that the file may end early. */
 uint32_t left_take_slot(struct left *l);
+/* False: some are holes still. */
+bool left_fill_holes(struct left *l);
 /* All is written: what left its slot needs it no more. */
 void left_free_slots(struct left *l);
 

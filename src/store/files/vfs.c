@@ -254,7 +254,7 @@ static bool sync_folder_of(const char *path)
 	AUTOCLOSE int fd = -1;
 
 	if (slash)
-		slash[slash == folder ? 1 : 0] = '\0';
+		slash[1] = '\0';
 	fd = open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return fd >= 0 && fsync(fd) == 0;
 }

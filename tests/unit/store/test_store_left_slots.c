@@ -269,6 +269,45 @@ static void each_group_is_what_stands_there(void **state)
 	assert_true(l->slots <= 4);
 }
 
+/* One write of a group is refused, or its sync: the next look makes up for it, and nothing is written in another's
+ * place.
+ */
+static void a_write_that_fails_is_made_up_for(void **state)
+{
+	unsigned failed = 0;
+
+	(void)state;
+	srand(72);
+	for (int round = 0; round < 150; round++) {
+		bool takes_back = false;
+
+		for (int i = rand() % 5; i >= 0; i--) {
+			const uint64_t first = some_id(), last = some_id();
+
+			if (rand() % 3 == 0) {
+				(void)take_back(first);
+				takes_back = true;
+			} else {
+				(void)set(first, first <= last ? last : first);
+			}
+		}
+		faultfs_arm(FAULTFS_WRITE | FAULTFS_SYNC, 1 + (uint64_t)rand() % 4, ENOSPC, rand() % 3 == 0);
+		left_keep(l, ++model.commit);
+		failed += faultfs_failed() > 0;
+		faultfs_arm(0, 0, 0, false);
+		if (takes_back)
+			model.taken_back = model.commit;
+		left_look(l);
+		assert_int_equal(left_trouble(l), 0);
+		check_memory();
+		left_keep(l, model.commit); /* which changes nothing */
+		(void)set(IDS, IDS);
+		left_keep(l, ++model.commit);
+		check();
+	}
+	assert_true(failed > 60);
+}
+
 /* A part in the middle, at the front and at the end of what is one goes, and comes back. */
 static void a_run_is_cut_and_joined_anywhere(void **state)
 {
@@ -376,6 +415,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(each_group_is_what_stands_there, begin, end),
+	    cmocka_unit_test_setup_teardown(a_write_that_fails_is_made_up_for, begin, end),
 	    cmocka_unit_test_setup_teardown(a_run_is_cut_and_joined_anywhere, begin, end),
 	    cmocka_unit_test_setup_teardown(notes_are_gathered, begin, end),
 	    cmocka_unit_test_setup_teardown(what_says_nothing_new_is_not_written, begin, end),
