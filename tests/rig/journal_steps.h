@@ -175,7 +175,7 @@ static inline void steps_condemned(const struct error *reason)
 {
 	fprintf(stderr, "condemned: %s\n", reason->text);
 	if (steps.dying)
-		spooldir_remove(steps.dying);
+		spooldir_remove_open(steps.dying);
 	_exit(error_exit_status(reason->code));
 }
 

@@ -27,7 +27,35 @@ void spooldir_make(struct spooldir *d)
 	(void)snprintf(d->path, sizeof d->path, "%s/spool.db", d->dir);
 }
 
+/* Files of that folder, and the folder, that this process has open. */
+static int open_in(const struct spooldir *d)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	struct dirent *entry;
+	int count = 0;
+
+	while (dir && (entry = readdir(dir))) {
+		char path[sizeof d->path];
+		const ssize_t n = readlinkat(dirfd(dir), entry->d_name, path, sizeof path - 1);
+
+		path[n > 0 ? n : 0] = '\0';
+		if (strncmp(path, d->dir, strlen(d->dir)) == 0) {
+			count++;
+			(void)fprintf(stderr, "descriptor %s is open still: %s\n", entry->d_name, path);
+		}
+	}
+	if (dir)
+		(void)closedir(dir);
+	return count;
+}
+
 void spooldir_remove(struct spooldir *d)
+{
+	spooldir_remove_open(d);
+	must(open_in(d) == 0);
+}
+
+void spooldir_remove_open(struct spooldir *d)
 {
 	DIR *dir = opendir(d->dir);
 	struct dirent *entry;

@@ -2,7 +2,7 @@
  * spooldir: a folder of its own for a test's spool, and small things every journal test needs.
  *
  * The folder is made under $TMPDIR, or in memory where that is (no test here cuts a power line: what a disk does is
- * simulated), or in /tmp; mode 0700, removed with all it holds by spooldir_remove.
+ * simulated), or in /tmp; mode 0700, removed with all it holds by spooldir_remove, when nothing of it is open any more.
  */
 #ifndef KSPOOL_TESTS_SPOOLDIR_H
 #define KSPOOL_TESTS_SPOOLDIR_H
@@ -28,6 +28,8 @@ struct spooldir {
 
 void spooldir_make(struct spooldir *d);
 void spooldir_remove(struct spooldir *d);
+/* Likewise, where the process ends with files of it open. */
+void spooldir_remove_open(struct spooldir *d);
 /* Options of a small spool at d->path that is made when it is not there. */
 struct store_options spooldir_options(const struct spooldir *d);
 /* PATH + suffix in a static buffer. */

@@ -204,7 +204,7 @@ static void a_new_log_file_takes_over_the_descriptor(void **state)
 	assert_int_equal(after, before + 1); /* no reload kept a descriptor more */
 	free(first);
 	free(second);
-	spooldir_remove(&dir);
+	spooldir_remove_open(&dir); /* which has the log */
 }
 
 static void a_configuration_is_inspected_by_the_rooms_above(void **state)

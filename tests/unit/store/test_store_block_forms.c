@@ -422,6 +422,38 @@ static void parts_are_no_more_than_a_block_has(void **state)
 	assert_int_equal(sound_ones(), 2);
 }
 
+/* Its checksum may be what is damaged, and with it the rule of the frames: each that a frame could be of is tried. */
+static void frames_are_believed_by_any_rule_of_ours(void **state)
+{
+	enum { OTHER = 99 };
+	static const struct {
+		uint32_t made, says, ours;
+		bool is_sound;
+	} cases[] = {
+	    {TAG, TAG, TAG, true}, {TAG, OTHER, TAG, true}, {TAG, 0, TAG, true},      {TAG, TAG, 0, true},
+	    {TAG, 0, 0, false},    {TAG, OTHER, 0, false},  {TAG, TAG, OTHER, false}, {TAG, 0, OTHER, false},
+	    {0, TAG, TAG, true},   {0, OTHER, TAG, true},   {0, 0, TAG, true},        {0, OTHER, 0, true},
+	    {0, 0, 0, true},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		const int64_t numbers[6] = {FIRST, 1, 3, RAW, begin_ms, begin_ms};
+		struct store_row row = row_with(FIRST, begin_ms, "", 0, "abc", 3);
+
+		forget();
+		row_renumber(&row, FIRST, cases[i].made);
+		assert_true(block_add(&fill, &row));
+		block->tag = cases[i].ours;
+		block_take(block, numbers, cases[i].says ? (int64_t)cases[i].says << 32 | 5 : 5, fill.frames.data,
+		           fill.frames.len);
+		assert_false(block->is_sound);
+		assert_int_equal(block->framed, 1);
+		if (row_is_sound(block_row(block, FIRST), cases[i].ours) != cases[i].is_sound)
+			fail_msg("case %zu", i);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -430,6 +462,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(parts_end_where_they_are_full, begin, end),
 	    cmocka_unit_test_setup_teardown(a_count_that_lies_is_put_right, begin, end),
 	    cmocka_unit_test_setup_teardown(a_head_that_lies_is_believed_where_it_can_be, begin, end),
+	    cmocka_unit_test_setup_teardown(frames_are_believed_by_any_rule_of_ours, begin, end),
 	    cmocka_unit_test_setup_teardown(parts_are_no_more_than_a_block_has, begin, end),
 	};
 

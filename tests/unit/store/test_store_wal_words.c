@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +40,7 @@ static int end(void **state)
 {
 	(void)state;
 	faultfs_arm(0, 0, 0, false);
+	faultfs_disk(NULL, 0);
 	clock_test_end();
 	free(l);
 	spooldir_remove(&d);
@@ -147,6 +149,20 @@ static void what_cannot_be_read_is_told(void **state)
 	assert_non_null(strstr(e.text, strerror(ELOOP)));
 }
 
+/* A log with a wrong bit in its second frame's number, and what is found out of it. */
+static void make_damaged(struct files *f, struct wal_scan *scan)
+{
+	int fd;
+
+	make_log();
+	log_frame(l, 1)[7] ^= 1;
+	store_log();
+	*scan = (struct wal_scan){0};
+	assert_int_equal(files_open_read(f, "-wal", 0, &fd, &e), ERR_OK);
+	assert_int_equal(wal_scan(fd, scan, &e), ERR_OK);
+	(void)close(fd);
+}
+
 /* The time, and as many milliseconds later as there are such names. */
 static void a_copy_has_a_name_of_its_own(void **state)
 {
@@ -161,14 +177,8 @@ static void a_copy_has_a_name_of_its_own(void **state)
 		uint64_t damaged = 0;
 		size_t count;
 		unsigned char *bytes;
-		int fd;
 
-		make_log();
-		log_frame(l, 1)[7] ^= 1;
-		store_log();
-		assert_int_equal(files_open_read(&f, "-wal", 0, &fd, &e), ERR_OK);
-		assert_int_equal(wal_scan(fd, &scan, &e), ERR_OK);
-		(void)close(fd);
+		make_damaged(&f, &scan);
 		assert_int_equal(wal_mend_file(&f, &scan, aside, &damaged, &e), ERR_OK);
 		(void)snprintf(want, sizeof want, "-wal.damaged-180000000000%d", 7 + taken);
 		assert_string_equal(aside, want);
@@ -192,6 +202,100 @@ static void a_copy_has_a_name_of_its_own(void **state)
 		assert_int_equal(wal_mend_file(&f, &(struct wal_scan){0}, aside, &damaged, &e), ERR_DISK);
 		assert_int_equal(faultfs_failed(), 1);
 		faultfs_arm(0, 0, 0, false);
+	}
+	files_close(&f);
+}
+
+/* Each operation in turn: whichever fails is told, and the next time the log is mended as if none had. */
+static void mending_that_fails_is_told(void **state)
+{
+	static const struct {
+		unsigned kind;
+		int error;
+		enum err err;
+		uint64_t operations;
+		const char *text;
+	} faults[] = {
+	    {FAULTFS_READ, EIO, ERR_DISK, 1 + FRAMES, "the write-ahead log: cannot read "},
+	    {FAULTFS_WRITE, EIO, ERR_DISK, 1 + FRAMES, "cannot mend the write-ahead log: "},
+	    {FAULTFS_WRITE, ENOSPC, ERR_FULL, 1 + FRAMES, "cannot mend the write-ahead log: "},
+	    {FAULTFS_WRITE, EDQUOT, ERR_FULL, 1 + FRAMES, "cannot mend the write-ahead log: "},
+	    {FAULTFS_SYNC, EIO, ERR_DISK, 1, "cannot mend the write-ahead log: "},
+	};
+	struct files f = FILES_NONE;
+
+	(void)state;
+	assert_int_equal(files_open(&f, d.path, &e), ERR_OK);
+	for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
+		for (uint64_t n = 1; n <= faults[i].operations + 1; n++) {
+			const bool fails = n <= faults[i].operations;
+			struct wal_scan scan;
+			uint64_t damaged = 0;
+			size_t count;
+			unsigned char *bytes;
+			int fd;
+
+			make_damaged(&f, &scan);
+			assert_int_equal(files_open_read(&f, "-wal", O_RDWR, &fd, &e), ERR_OK);
+			e = (struct error){0};
+			faultfs_arm(faults[i].kind, n, faults[i].error, false);
+			assert_int_equal(wal_mend(fd, &scan, &damaged, &e), fails ? faults[i].err : ERR_OK);
+			assert_int_equal(faultfs_failed(), fails);
+			faultfs_arm(0, 0, 0, false);
+			if (fails)
+				assert_int_equal(strncmp(e.text, faults[i].text, strlen(faults[i].text)), 0);
+			else
+				assert_int_equal(damaged, 1);
+			(void)close(fd);
+			make_log();
+			bytes = spooldir_load(spooldir_file(&d, "-wal"), &count);
+			assert_int_equal(count, l->bytes);
+			if (!fails)
+				assert_memory_equal(bytes, l->image, count);
+			free(bytes);
+		}
+	files_close(&f);
+}
+
+/* Room for a copy of it, for the log that is joined again, and what the reserve has, in blocks. */
+static void a_copy_costs_no_room_that_is_needed(void **state)
+{
+	enum { BLOCK = 4096 };
+	static const struct {
+		int reserve, free;
+		enum err err;
+		bool has_copy, keeps_reserve;
+	} cases[] = {
+	    {0, 4, ERR_OK, true, false},    {0, 2, ERR_OK, true, false}, {0, 1, ERR_OK, false, false},
+	    {0, 0, ERR_FULL, false, false}, {1, 2, ERR_OK, true, true},  {1, 1, ERR_OK, true, false},
+	    {1, 0, ERR_OK, false, false},   {2, 0, ERR_OK, true, false}, {2, 2, ERR_OK, true, true},
+	};
+	struct files f = FILES_NONE;
+
+	(void)state;
+	assert_int_equal(files_open(&f, d.path, &e), ERR_OK);
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct wal_scan scan;
+		char aside[WAL_COPY_BYTES] = "-";
+		uint64_t damaged = 0;
+		enum err err;
+
+		make_damaged(&f, &scan);
+		assert_true(l->bytes > BLOCK * 3 / 4 && l->bytes < BLOCK);
+		if (cases[i].reserve > 0)
+			assert_true(files_reserve_make(&f, BLOCK * (uint64_t)cases[i].reserve, 0));
+		faultfs_disk(d.dir, BLOCK * cases[i].free);
+		err = wal_mend_file(&f, &scan, aside, &damaged, &e);
+		faultfs_disk(NULL, 0);
+		if (err != cases[i].err || (*aside != '\0') != cases[i].has_copy)
+			fail_msg("case %zu: error %d, the copy is \"%s\"", i, (int)err, aside);
+		assert_int_equal(files_bytes(&f, ".reserve") > 0, cases[i].keeps_reserve);
+		assert_int_equal(files_bytes(&f, "-wal.new"), 0);
+		assert_int_equal(damaged, err == ERR_OK);
+		if (*aside)
+			assert_int_equal(files_bytes(&f, aside), l->bytes);
+		files_remove(&f, aside[0] ? aside : "-none");
+		files_remove(&f, ".reserve");
 	}
 	files_close(&f);
 }
@@ -260,6 +364,8 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(what_began_again_is_whole, begin, end),
 	    cmocka_unit_test_setup_teardown(what_cannot_be_read_is_told, begin, end),
 	    cmocka_unit_test_setup_teardown(a_copy_has_a_name_of_its_own, begin, end),
+	    cmocka_unit_test_setup_teardown(mending_that_fails_is_told, begin, end),
+	    cmocka_unit_test_setup_teardown(a_copy_costs_no_room_that_is_needed, begin, end),
 	    cmocka_unit_test_setup_teardown(the_format_is_what_it_says, begin, end),
 	};
 
