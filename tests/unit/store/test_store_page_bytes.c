@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -285,6 +286,129 @@ static void files_cut_anywhere_are_read_alike(void **state)
 	spooldir_remove(&d);
 }
 
+static enum err collect_or_tell(void *arg, const struct stored_record *r, struct error *e)
+{
+	struct lines *l = arg;
+
+	if (!r->is_unread)
+		return collect(arg, r, e);
+	assert_int_equal(r->count, 0);
+	lines_begin(l, false, 0);
+	return buf_addf(&l->text, " cannot be read");
+}
+
+static const char *line_of(const struct lines *l, size_t i)
+{
+	return i < l->count ? (const char *)l->text.data + l->at[i] : "nothing";
+}
+
+/* A page that does not answer costs itself, and each record that goes on in it: no more, and no value of those. */
+static void what_does_not_answer_costs_only_itself(void **state)
+{
+	struct lines *sound = new_lines(), *zeros = new_lines(), *got = new_lines();
+	struct spooldir d;
+	uint64_t unread = 0, refused = 0;
+	struct image m;
+	uint32_t pages;
+
+	(void)state;
+	spooldir_make(&d);
+	sound_file(&d, 512);
+	m = image_of(d.path, 512);
+	pages = m.pages;
+	free(m.bytes);
+	for (uint32_t n = 3; n <= pages; n++) {
+		struct pages *whole = open_pages(&d, PAGES_OF_FILE | PAGES_OF_A_SPOOL), *tolerant, *p;
+
+		faultfs_dead("spool.db", (int64_t)(n - 1) * 512, 512);
+		tolerant = open_pages(&d, PAGES_OF_FILE | PAGES_OF_A_SPOOL | PAGES_TOLERATE);
+		p = open_pages(&d, PAGES_OF_FILE | PAGES_OF_A_SPOOL | PAGES_PIECEMEAL);
+		for (uint32_t i = 1; i <= pages; i++) {
+			struct error e = {0};
+			enum err err;
+
+			lines_clear(sound);
+			lines_clear(zeros);
+			lines_clear(got);
+			err = pages_records(p, i, collect_or_tell, got, &e);
+			assert_int_equal(pages_records(tolerant, i, collect, zeros, &e), ERR_OK);
+			faultfs_dead(NULL, 0, 0);
+			assert_int_equal(pages_records(whole, i, collect, sound, &e), ERR_OK);
+			faultfs_dead("spool.db", (int64_t)(n - 1) * 512, 512);
+			if (i == n) {
+				assert_true(err == ERR_DISK || (err == ERR_OK && sound->count == 0));
+				refused += err == ERR_DISK;
+				continue;
+			}
+			assert_int_equal(err, ERR_OK);
+			assert_int_equal(got->count, sound->count);
+			buf_add(&got->text, "", 1);
+			buf_add(&sound->text, "", 1);
+			buf_add(&zeros->text, "", 1);
+			for (size_t k = 0; k < got->count; k++) {
+				const bool is_told = strstr(line_of(got, k), "cannot be read") != NULL;
+				const bool is_other = strcmp(line_of(zeros, k), line_of(sound, k)) != 0;
+
+				if (is_told != is_other ||
+				    (!is_told && strcmp(line_of(got, k), line_of(sound, k)) != 0))
+					fail_msg("page %u is dead, record %zu of page %u: %s", n, k, i,
+					         line_of(got, k));
+				unread += is_told;
+			}
+		}
+		faultfs_dead(NULL, 0, 0);
+		pages_close(whole);
+		pages_close(tolerant);
+		pages_close(p);
+	}
+	assert_true(unread > 10);
+	assert_true(refused > 5);
+	free_lines(sound);
+	free_lines(zeros);
+	free_lines(got);
+	spooldir_remove(&d);
+}
+
+/* What has the name is no file; and a log of which a frame does not say whose it is. */
+static void what_cannot_be_opened_is_told(void **state)
+{
+	static const struct {
+		bool is_log;
+		const char *text;
+	} cases[] = {{false, "spool.db: it is a directory, not a file"}, {true, "spool.db: it is a fifo, not a file"}};
+	struct spooldir d;
+	sqlite3 *db;
+	struct error e;
+	struct pages *p = NULL;
+	int dir;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		spooldir_make(&d);
+		dir = open(d.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		assert_int_equal(cases[i].is_log ? mkfifo(spooldir_file(&d, "-wal"), 0600) : mkdir(d.path, 0700), 0);
+		assert_int_equal(pages_open(dir, "spool.db", PAGES_OF_BOTH, &p, &e), ERR_DISK);
+		assert_string_equal(e.text, cases[i].text);
+		assert_null(p);
+		assert_int_equal(cases[i].is_log ? unlink(spooldir_file(&d, "-wal")) : rmdir(d.path), 0);
+		(void)close(dir);
+		spooldir_remove(&d);
+	}
+	spooldir_make(&d);
+	db = make_database(&d, 512, "");
+	faultfs_dead("spool.db-wal", 32 + 24 + 512, 24);
+	dir = open(d.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(pages_open(dir, "spool.db", PAGES_OF_BOTH | PAGES_PIECEMEAL, &p, &e), ERR_DISK);
+	assert_string_equal(e.text, "spool.db: 1 frames of its log cannot be read");
+	assert_int_equal(pages_open(dir, "spool.db", PAGES_OF_BOTH | PAGES_TOLERATE, &p, &e), ERR_OK);
+	assert_int_equal(pages_unreadable(p), 1);
+	pages_close(p);
+	faultfs_dead(NULL, 0, 0);
+	(void)close(dir);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+	spooldir_remove(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -292,6 +416,8 @@ int main(void)
 	    cmocka_unit_test(cells_that_are_nearly_right_are_read_alike),
 	    cmocka_unit_test(a_payload_is_no_longer_than_the_file),
 	    cmocka_unit_test(files_cut_anywhere_are_read_alike),
+	    cmocka_unit_test(what_does_not_answer_costs_only_itself),
+	    cmocka_unit_test(what_cannot_be_opened_is_told),
 	};
 
 	faultfs_skip_syncs();

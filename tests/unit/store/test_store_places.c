@@ -262,6 +262,49 @@ static void what_fails_is_told(void **state)
 	spooldir_remove(&d);
 }
 
+static void each_kind_of_file_has_its_word(void **state)
+{
+	static const struct {
+		mode_t mode;
+		const char *word;
+	} kinds[] = {
+	    {S_IFDIR | 0700, "a directory, not a file"},
+	    {S_IFLNK | 0777, "a symbolic link, not a file"},
+	    {S_IFIFO, "a fifo, not a file"},
+	    {S_IFSOCK, "a socket, not a file"},
+	    {S_IFCHR, "a device, not a file"},
+	    {S_IFBLK, "a device, not a file"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+		assert_string_equal(files_kind_word(kinds[i].mode), kinds[i].word);
+}
+
+/* A folder that cannot be opened for want of room, or whose text cannot be looked at before it is written. */
+static void what_is_in_the_way_is_told_first(void **state)
+{
+	struct spooldir d;
+	struct files f;
+	struct error e;
+
+	(void)state;
+	spooldir_make(&d);
+	faultfs_arm(FAULTFS_OPEN, 1, EDQUOT, false);
+	assert_int_equal(files_open(&f, d.path, &e), ERR_FULL);
+	faultfs_arm(0, 0, 0, false);
+	make_files(&d, &f);
+	for (uint64_t n = 1; n <= 2; n++) {
+		faultfs_arm(FAULTFS_STAT, n, EIO, false);
+		assert_int_equal(files_put_text(&f, ".text", "other", &e), ERR_DISK);
+		assert_non_null(strstr(e.text, n == 1 ? ".text.new: stat" : ".text: stat"));
+		faultfs_arm(0, 0, 0, false);
+		assert_int_equal(access(spooldir_file(&d, ".text.new"), F_OK), -1);
+	}
+	files_close(&f);
+	spooldir_remove(&d);
+}
+
 static void a_text_that_is_too_long_is_cut(void **state)
 {
 	struct spooldir d;
@@ -403,6 +446,8 @@ int main(void)
 	    cmocka_unit_test(the_file_system_is_judged),
 	    cmocka_unit_test(a_name_must_be_one),
 	    cmocka_unit_test(what_fails_is_told),
+	    cmocka_unit_test(each_kind_of_file_has_its_word),
+	    cmocka_unit_test(what_is_in_the_way_is_told_first),
 	    cmocka_unit_test(a_text_that_is_too_long_is_cut),
 	    cmocka_unit_test(a_tide_that_was_not_written_is_none),
 	    cmocka_unit_test(what_is_held_leaves_the_others_theirs),
