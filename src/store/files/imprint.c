@@ -76,7 +76,6 @@ static enum shape shape_of(const struct imprint *p, size_t count, int64_t offset
 {
 	size_t within;
 
-	*ret_frame = 0;
 	if (offset == 0)
 		return count == WAL_HEADER_BYTES ? SHAPE_HEADER : SHAPE_OTHER;
 	if (!p->has_header || offset < WAL_HEADER_BYTES)
@@ -95,7 +94,6 @@ static void note_header(struct imprint *p, const unsigned char *data)
 	memcpy(p->header, data, sizeof p->header);
 	p->has_header = wal_header_is_sound(data, &p->page_bytes);
 	p->frame_count = 0;
-	p->page_due = 0;
 }
 
 /* As many as must be and more, so that it does not happen often. */

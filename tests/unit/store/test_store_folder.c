@@ -119,7 +119,9 @@ static void each_file_system_is_judged(void **state)
 	expect(ERR_DISK, look_again(), ": statfs: Input/output error");
 	statfs_error = EACCES;
 	expect(ERR_SYSTEM, look_again(), ": statfs: Permission denied");
-	statfs_error = 0;
+	access_error = EROFS; /* to read it alone does not help */
+	expect(ERR_SYSTEM, files_open_names(&f, d.path, &e), ": statfs: Permission denied");
+	statfs_error = access_error = 0;
 }
 
 /* Each mode of the folder: who may write in it beside us. */
