@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +27,22 @@
 
 #define OLD ".quarantine-20260101T000000Z-000"
 #define NEW ".quarantine-20260102T000000Z-000"
+
+static int folder_error, entry_error;
+
+/* The folder's descriptor cannot become a stream; or its entries end with an error. */
+DIR *fdopendir(int fd)
+{
+	errno = folder_error;
+	return folder_error ? NULL : ((DIR * (*)(int)) dlsym(RTLD_NEXT, "fdopendir"))(fd);
+}
+
+struct dirent *readdir(DIR *dir)
+{
+	if (entry_error)
+		errno = entry_error;
+	return entry_error ? NULL : ((struct dirent * (*)(DIR *)) dlsym(RTLD_NEXT, "readdir"))(dir);
+}
 
 static struct spooldir d;
 static struct files f;
@@ -396,9 +414,23 @@ static void a_folder_that_cannot_be_listed_is_told(void **state)
 			assert_int_equal(list.count, 0);
 		buf_fini(&out);
 	}
-	faultfs_arm(FAULTFS_OPEN, 1, EIO, true);
-	asides_sweep_copies(&f);
-	faultfs_arm(0, 0, 0, false);
+	for (int way = 0; way < 3; way++) {
+		struct aside_list list;
+		int *const errors[] = {&folder_error, &entry_error};
+
+		put(".aside.new", "x");
+		if (way < 2)
+			*errors[way] = EIO;
+		else
+			faultfs_arm(FAULTFS_OPEN, 1, EIO, true);
+		assert_int_equal(asides_find(&f, &list, &e), ERR_DISK);
+		assert_non_null(strstr(e.text, "cannot list the folder of "));
+		assert_int_equal(list.count, 0);
+		asides_sweep_copies(&f); /* another time */
+		folder_error = entry_error = 0;
+		faultfs_arm(0, 0, 0, false);
+		assert_int_equal(access(spooldir_file(&d, ".aside.new"), F_OK), 0);
+	}
 }
 
 int main(void)
