@@ -422,6 +422,71 @@ static void parts_are_no_more_than_a_block_has(void **state)
 	assert_int_equal(sound_ones(), 2);
 }
 
+/* Lengths and times around each that takes one byte more; a message may be all metadata. */
+static void numbers_take_as_many_bytes_as_they_must(void **state)
+{
+	static const size_t lengths[] = {0, 1, 127, 128, 129, 16383, 16384, 16385};
+	static const int64_t times[] = {0,   1,    -1,   63,    64,    65,        -63,       -64,
+	                                -65, 8191, 8192, -8192, -8193, INT64_MAX, INT64_MIN, 5};
+	unsigned char *bytes = mem_zero(20000);
+	struct store_row row;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+		forget();
+		row = row_with(FIRST, begin_ms, bytes, lengths[i], bytes, 1);
+		put_frame(0, &row);
+		assert_true(block_add(&fill, &row));
+		row = row_with(FIRST + 1, begin_ms, bytes, 1, bytes, lengths[i]);
+		put_frame(1, &row);
+		assert_true(block_add(&fill, &row));
+		row = row_with(FIRST + 2, begin_ms, bytes, 9, bytes, 0);
+		put_frame(2, &row);
+		assert_true(block_add(&fill, &row));
+		(void)packed(BLOCK_AS_IS);
+		assert_int_equal(block->rows[0].meta_bytes, lengths[i]);
+		assert_int_equal(block->rows[1].body_bytes, lengths[i]);
+		assert_int_equal(block->rows[2].meta_bytes, 9);
+	}
+	forget();
+	for (uint32_t i = 0; i < sizeof times / sizeof *times; i++) {
+		row = row_with(FIRST + i, times[i], bytes, 1, bytes, 1);
+		put_frame(i, &row);
+		assert_true(block_add(&fill, &row));
+	}
+	(void)packed(BLOCK_AS_IS);
+	for (size_t more = 0; more < 14; more++) { /* a number of ten bytes is one, and a longer one is none */
+		frames_bytes = 4;
+		memset(frames, 0, 40);
+		memset(frames + 4, 0x80, more);
+		frames[4 + more + 2] = 1; /* no metadata, and a body of one byte */
+		take_it(1, 1, RAW, frames, 4 + more + 1 + 1 + 1 + 1);
+		assert_int_equal(block->framed, more < 10);
+	}
+	free(bytes);
+}
+
+/* As long as all frames of a block may be, and a byte longer. */
+static void a_part_is_no_longer_than_a_block(void **state)
+{
+	const int most = LZ4_compressBound(BLOCK_MAX + 1);
+	unsigned char *body = mem_zero((size_t)most + HEAD);
+
+	(void)state;
+	for (int more = 0; more < 2; more++) {
+		const int bytes =
+		    LZ4_compress_default((const char *)frames, (char *)body + HEAD, BLOCK_MAX + more, most);
+
+		put_little(body, (uint64_t)(BLOCK_MAX + more), 4);
+		put_little(body + 4, (uint64_t)bytes, 4);
+		put_little(body + 8, 1, 2);
+		put_little(body + 10, 0, 8);
+		take_it(1, 1, PARTS, body, HEAD + (size_t)bytes);
+		assert_int_equal(block->framed, more == 0);
+	}
+	free(body);
+}
+
 /* Its checksum may be what is damaged, and with it the rule of the frames: each that a frame could be of is tried. */
 static void frames_are_believed_by_any_rule_of_ours(void **state)
 {
@@ -462,6 +527,8 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(parts_end_where_they_are_full, begin, end),
 	    cmocka_unit_test_setup_teardown(a_count_that_lies_is_put_right, begin, end),
 	    cmocka_unit_test_setup_teardown(a_head_that_lies_is_believed_where_it_can_be, begin, end),
+	    cmocka_unit_test_setup_teardown(numbers_take_as_many_bytes_as_they_must, begin, end),
+	    cmocka_unit_test_setup_teardown(a_part_is_no_longer_than_a_block, begin, end),
 	    cmocka_unit_test_setup_teardown(frames_are_believed_by_any_rule_of_ours, begin, end),
 	    cmocka_unit_test_setup_teardown(parts_are_no_more_than_a_block_has, begin, end),
 	};
