@@ -308,6 +308,24 @@ static void a_write_that_fails_is_made_up_for(void **state)
 	assert_true(failed > 60);
 }
 
+/* What becomes one with the part before it, and finds no room for its slot: the slot is filled, and is no part's. */
+static void a_slot_that_was_not_written_is_filled(void **state)
+{
+	(void)state;
+	keep(set(PART_IDS + 1, 2 * PART_IDS), false);
+	(void)set(4 * PART_IDS + 1, 4 * PART_IDS + 9);
+	(void)set(2 * PART_IDS + 1, 3 * PART_IDS);
+	faultfs_arm(FAULTFS_WRITE, 1, ENOSPC, false);
+	left_keep(l, ++model.commit);
+	assert_int_equal(faultfs_failed(), 1);
+	faultfs_arm(0, 0, 0, false);
+	check();
+	assert_int_equal(l->count, 2);
+	assert_int_equal(l->parts[0].number, 1);
+	assert_int_equal(l->parts[0].run, 1);
+	check_reader(true);
+}
+
 /* A part in the middle, at the front and at the end of what is one goes, and comes back. */
 static void a_run_is_cut_and_joined_anywhere(void **state)
 {
@@ -416,6 +434,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(each_group_is_what_stands_there, begin, end),
 	    cmocka_unit_test_setup_teardown(a_write_that_fails_is_made_up_for, begin, end),
+	    cmocka_unit_test_setup_teardown(a_slot_that_was_not_written_is_filled, begin, end),
 	    cmocka_unit_test_setup_teardown(a_run_is_cut_and_joined_anywhere, begin, end),
 	    cmocka_unit_test_setup_teardown(notes_are_gathered, begin, end),
 	    cmocka_unit_test_setup_teardown(what_says_nothing_new_is_not_written, begin, end),

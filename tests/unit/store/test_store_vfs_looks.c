@@ -231,18 +231,23 @@ static void another_log_is_not_read(void **state)
 	assert_int_equal(vfs_errno(), EBADMSG);
 }
 
-/* A log that was to be cut, and was not, is as it was; one that was is empty. */
+/* A log that was to be cut, and was not, is anything; one that was is empty. */
 static void a_log_that_is_cut_is_empty(void **state)
 {
 	(void)state;
-	fill();
-	faultfs_arm(FAULTFS_TRUNCATE, 1, EIO, true);
-	(void)sqlite3_exec(db, "PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL);
-	assert_true(faultfs_failed() > 0);
-	assert_int_equal(vfs_errno(), EIO);
-	faultfs_arm(0, 0, 0, false);
-	all_is_the_same();
-	assert_true(bytes_of("-wal") > 0);
+	for (uint64_t n = 1; n <= 2; n++) { /* the database is cut first */
+		fill();
+		faultfs_arm(FAULTFS_TRUNCATE, n, EIO, true);
+		(void)sqlite3_exec(db, "PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL);
+		assert_true(faultfs_failed() > 0);
+		assert_int_equal(vfs_errno(), EIO);
+		faultfs_arm(0, 0, 0, false);
+		all_is_the_same();
+		assert_true(bytes_of("-wal") > 0);
+		change("-wal", 5);
+		assert_int_equal(seen(VFS_LOG, false), n == 1 ? VFS_CHANGED : VFS_SAME);
+		change("-wal", 5);
+	}
 	run("PRAGMA wal_checkpoint(TRUNCATE)");
 	assert_int_equal(bytes_of("-wal"), 0);
 	all_is_the_same();
