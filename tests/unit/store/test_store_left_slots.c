@@ -313,8 +313,8 @@ static void a_slot_that_was_not_written_is_filled(void **state)
 {
 	(void)state;
 	keep(set(PART_IDS + 1, 2 * PART_IDS), false);
-	(void)set(4 * PART_IDS + 1, 4 * PART_IDS + 9);
 	(void)set(2 * PART_IDS + 1, 3 * PART_IDS);
+	(void)set(4 * PART_IDS + 1, 4 * PART_IDS + 9); /* behind it in the file */
 	faultfs_arm(FAULTFS_WRITE, 1, ENOSPC, false);
 	left_keep(l, ++model.commit);
 	assert_int_equal(faultfs_failed(), 1);
