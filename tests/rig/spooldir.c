@@ -1,6 +1,12 @@
 #include "rig/spooldir.h"
 #include "store/store_internal.h"
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -52,7 +58,7 @@ static int open_in(const struct spooldir *d)
 void spooldir_remove(struct spooldir *d)
 {
 	spooldir_remove_open(d);
-	must(open_in(d) == 0);
+	assert_int_equal(open_in(d), 0);
 }
 
 void spooldir_remove_open(struct spooldir *d)
