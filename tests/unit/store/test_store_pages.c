@@ -335,6 +335,32 @@ static void frames_are_read_one_by_one(void **state)
 	spooldir_remove(&d);
 }
 
+/* What is no leaf has no record, whatever its bytes look like. */
+static void a_frame_of_another_kind_has_no_record(void **state)
+{
+	struct spooldir d;
+	unsigned char page[512];
+	struct error e;
+
+	(void)state;
+	spooldir_make(&d);
+	for (int kind = 0; kind < 256; kind++) {
+		struct seen s = {.count = 0};
+		struct pages *p;
+
+		one_record_page(page, sizeof page, 3, 2000);
+		page[0] = (unsigned char)kind;
+		log_begin(&hand_log, sizeof page, false, 0, 4711);
+		log_add(&hand_log, 3, 3, page);
+		spooldir_store(spooldir_file(&d, "-wal"), hand_log.image, hand_log.bytes);
+		p = open_pages(&d, PAGES_OF_LOG | PAGES_AT_A_GLANCE);
+		assert_int_equal(pages_frame_records(p, 0, 3, &(uint32_t){0}, note_word, &s, &e), ERR_OK);
+		assert_int_equal(s.count, kind == 13);
+		pages_close(p);
+	}
+	spooldir_remove(&d);
+}
+
 static enum err refuse_second(void *arg, const struct stored_record *r, struct error *e)
 {
 	(void)r;
@@ -560,6 +586,7 @@ int main(void)
 	    cmocka_unit_test(pages_are_the_newest_that_were_committed),
 	    cmocka_unit_test(a_commit_is_believed_within_reason),
 	    cmocka_unit_test(frames_are_read_one_by_one),
+	    cmocka_unit_test(a_frame_of_another_kind_has_no_record),
 	    cmocka_unit_test(a_read_that_fails_is_told),
 	    cmocka_unit_test(two_that_disagree_are_doubted),
 	    cmocka_unit_test(a_refusal_ends_the_page),

@@ -211,10 +211,15 @@ static void what_cannot_be_looked_at_is_told(void **state)
 	assert_int_equal(vfs_look(db, VFS_LOG, true), VFS_SAME); /* a commit's look asks for no more than its frame */
 	assert_int_equal(faultfs_failed(), 0);
 	faultfs_arm(0, 0, 0, false);
-	assert_int_equal(sqlite3_open(":memory:", &other), SQLITE_OK);
-	assert_int_equal(vfs_look(other, VFS_DATABASE, false), VFS_SAME); /* none of this layer's */
-	assert_int_equal(vfs_look_at_zeros(other, 0), VFS_SAME);
-	assert_int_equal(sqlite3_close(other), SQLITE_OK);
+	for (int is_file = 0; is_file < 2; is_file++) { /* none of this layer's */
+		assert_int_equal(sqlite3_open(is_file ? spooldir_file(&d, ".plain") : ":memory:", &other), SQLITE_OK);
+		assert_int_equal(sqlite3_exec(other, "PRAGMA journal_mode=WAL; CREATE TABLE t (a)", NULL, NULL, NULL),
+		                 SQLITE_OK);
+		assert_int_equal(vfs_look(other, VFS_DATABASE, false), VFS_SAME);
+		assert_int_equal(vfs_look(other, VFS_LOG, false), VFS_SAME);
+		assert_int_equal(vfs_look_at_zeros(other, 0), VFS_SAME);
+		assert_int_equal(sqlite3_close(other), SQLITE_OK);
+	}
 }
 
 /* SQLite is not given another's bytes of a log. */
