@@ -326,6 +326,27 @@ static void a_slot_that_was_not_written_is_filled(void **state)
 	check_reader(true);
 }
 
+/* A part moves forward in the file: until it was written there it stands where it stood. */
+static void what_moves_stays_until_it_was_written(void **state)
+{
+	struct left *other;
+
+	(void)state;
+	for (uint64_t n = 0; n < PARTS; n++)
+		(void)set(n * PART_IDS + 9, n * PART_IDS + 40);
+	keep(true, false);
+	keep(set(1, (PARTS - 1) * PART_IDS), false);
+	faultfs_arm(FAULTFS_WRITE, 1, ENOSPC, false);
+	left_look(l);
+	assert_int_equal(faultfs_failed(), 1);
+	faultfs_arm(0, 0, 0, false);
+	other = left_open(&f, ours, false);
+	assert_false(left_is_doubtful(other));
+	assert_int_equal(left_count(other, 1, IDS), (PARTS - 1) * PART_IDS + 32);
+	left_close(other);
+	check();
+}
+
 /* A part in the middle, at the front and at the end of what is one goes, and comes back. */
 static void a_run_is_cut_and_joined_anywhere(void **state)
 {
@@ -435,6 +456,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(each_group_is_what_stands_there, begin, end),
 	    cmocka_unit_test_setup_teardown(a_write_that_fails_is_made_up_for, begin, end),
 	    cmocka_unit_test_setup_teardown(a_slot_that_was_not_written_is_filled, begin, end),
+	    cmocka_unit_test_setup_teardown(what_moves_stays_until_it_was_written, begin, end),
 	    cmocka_unit_test_setup_teardown(a_run_is_cut_and_joined_anywhere, begin, end),
 	    cmocka_unit_test_setup_teardown(notes_are_gathered, begin, end),
 	    cmocka_unit_test_setup_teardown(what_says_nothing_new_is_not_written, begin, end),
