@@ -513,12 +513,6 @@ bool journal_group_drain(struct journal *j)
 	return moved;
 }
 
-static void publish_held(struct journal *j)
-{
-	atomic_store(&j->published.held, j->held_rows);
-	metric_set(M_SETTLEMENTS_HELD, j->held_rows);
-}
-
 void journal_group_flush(struct journal *j)
 {
 	while (j->held_count > 0) {
@@ -544,7 +538,6 @@ bool journal_group_commit(struct journal *j)
 		if (held_is_due(j, !STAILQ_EMPTY(&g.offers)))
 			release_held(j, &g);
 	}
-	publish_held(j);
 	if (must_wait_for_room(j, &g)) {
 		wait_for_room(j, &g);
 		took |= journal_group_drain(j);

@@ -49,6 +49,8 @@ void journal_publish_now(struct journal *j)
 	enum err full = store_admission(j->store, &ignored);
 
 	publish_ledger(j);
+	metric_set(M_SETTLEMENTS_HELD, j->held_rows);
+	atomic_store(&j->published.held, j->held_rows);
 	atomic_store(&j->published.tide_trouble, store_tide_trouble(j->store));
 	atomic_store(&j->published.left_trouble, store_left_trouble(j->store));
 	atomic_store(&j->published.refused, store_disk_refuses(j->store));

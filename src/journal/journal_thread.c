@@ -51,7 +51,7 @@ static void do_checkpoint(struct journal *j)
 	(void)journal_survives(j, store_checkpoint(j->store, false, &e), &e);
 }
 
-/* Brings back a piece of what was set aside. True: there is more. */
+/* Brings back a piece of what was set aside. True: there is more, or what was settled meanwhile can leave now. */
 static bool do_salvage(struct journal *j)
 {
 	struct error e;
@@ -66,7 +66,7 @@ static bool do_salvage(struct journal *j)
 	j->next_retry_known = false;
 	if (err == ERR_FULL) /* room comes when messages leave, those too that left before they came back */
 		journal_group_settle_back(j);
-	return journal_survives(j, err, &e) && more;
+	return journal_survives(j, err, &e) && (more || j->late_count > 0);
 }
 
 /* Rows beside the messages that are not what was written: what waited for them is looked for anew. */

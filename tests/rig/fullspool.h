@@ -86,15 +86,13 @@ static inline void full_change(const char *path, const char *sql)
 	assert_int_equal(sqlite3_close(db), SQLITE_OK);
 }
 
-/* What holds the rows of a table, or of an index, is overwritten by zeros. */
-static inline void full_zero(const char *path, const char *name)
+/* Which page, from 0, holds the rows of a table, or of an index. */
+static inline size_t full_page(const char *path, const char *name)
 {
-	enum { PAGE = 4096 };
 	char sql[128];
 	sqlite3 *db = NULL;
 	sqlite3_stmt *st = NULL;
-	size_t page, count;
-	unsigned char *bytes;
+	size_t page;
 
 	(void)snprintf(sql, sizeof sql, "SELECT rootpage FROM sqlite_schema WHERE name = '%s'", name);
 	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
@@ -103,9 +101,36 @@ static inline void full_zero(const char *path, const char *name)
 	page = (size_t)sqlite3_column_int64(st, 0) - 1;
 	(void)sqlite3_finalize(st);
 	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+	return page;
+}
+
+/* It is overwritten by zeros. */
+static inline void full_zero(const char *path, const char *name)
+{
+	enum { PAGE = 4096 };
+	const size_t page = full_page(path, name);
+	size_t count;
+	unsigned char *bytes;
+
 	bytes = spooldir_load(path, &count);
 	assert_true((page + 1) * PAGE <= count);
 	memset(bytes + page * PAGE, 0, PAGE);
+	spooldir_store(path, bytes, count);
+	free(bytes);
+}
+
+/* The first two rows of a small table change their places: no page is harmed, and no row. */
+static inline void full_exchange(const char *path, const char *name)
+{
+	enum { PAGE = 4096, POINTERS = 8, POINTER = 2 };
+	unsigned char *bytes, *first, kept[POINTER];
+	size_t count;
+
+	bytes = spooldir_load(path, &count);
+	first = bytes + full_page(path, name) * PAGE + POINTERS;
+	memcpy(kept, first, POINTER);
+	memcpy(first, first + POINTER, POINTER);
+	memcpy(first + POINTER, kept, POINTER);
 	spooldir_store(path, bytes, count);
 	free(bytes);
 }

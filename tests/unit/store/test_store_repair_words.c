@@ -20,7 +20,8 @@
 #include "rig/fullspool.h"
 #include "store/store_internal.h"
 
-#define ZERO "ZERO " /* not a statement: the page where that begins */
+#define ZERO "ZERO "         /* not a statement: the page where that begins */
+#define EXCHANGE "EXCHANGE " /* likewise: the first two rows there */
 #define NONE "rows: 0 with a wrong checksum moved to `damaged`, 0 counted as missing, 0 salvaged\n"
 #define ASIDE ".quarantine-20260101T000000Z-000"
 
@@ -303,6 +304,34 @@ static const struct {
      "opened: the database was damaged and moved to PATH.quarantine-*\n"
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE,
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE, "35 = 1 + 32 + 2 + 0, 0; 2 2 2"},
+    {"the order of positions", EXCHANGE "positions",
+     NONE "structure: the database was damaged and moved to PATH.quarantine-*\n"
+          "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE,
+     "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE, "35 = 1 + 32 + 2 + 0, 0; 2 2 2"},
+    {"the order of cache", EXCHANGE "cache",
+     NONE "structure: the database was damaged and moved to PATH.quarantine-*\n"
+          "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE,
+     "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE, "35 = 1 + 32 + 2 + 0, 0; 2 2 2"},
+    {"the order of imports", EXCHANGE "imports",
+     NONE "structure: the database was damaged and moved to PATH.quarantine-*\n"
+          "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE,
+     "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE, "35 = 1 + 32 + 2 + 0, 0; 2 2 2"},
+    {"the order of failures_next", EXCHANGE "failures_next",
+     "opened: the index of retry times was damaged and was made anew\n" NONE, NONE, "35 = 1 + 32 + 2 + 0, 0; 2 2 2"},
+    {"the order of cache_expires", EXCHANGE "cache_expires",
+     "opened: the index of dedupe keys was damaged and was made anew\n" NONE, NONE, "35 = 1 + 32 + 2 + 0, 0; 2 2 2"},
+    {"the order of failures", EXCHANGE "failures",
+     "opened: the database was damaged and moved to PATH.quarantine-*\n"
+     "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE,
+     "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE, "35 = 1 + 32 + 2 + 0, 0; 2 2 2"},
+    {"the order of dead", EXCHANGE "dead",
+     "opened: the database was damaged and moved to PATH.quarantine-*\n"
+     "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE,
+     "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE, "35 = 1 + 32 + 2 + 0, 0; 2 2 2"},
+    {"the order of blocks", EXCHANGE "blocks",
+     "opened: the database was damaged and moved to PATH.quarantine-*\n"
+     "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE,
+     "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE, "35 = 1 + 32 + 2 + 0, 0; 2 2 2"},
 };
 
 static void each_word_of_a_repair_is_expected(void **state)
@@ -322,6 +351,8 @@ static void each_word_of_a_repair_is_expected(void **state)
 		life_bring(&d, ".left", &harmed);
 		if (strncmp(cases[i].sql, ZERO, strlen(ZERO)) == 0)
 			full_zero(harmed.path, cases[i].sql + strlen(ZERO));
+		else if (strncmp(cases[i].sql, EXCHANGE, strlen(EXCHANGE)) == 0)
+			full_exchange(harmed.path, cases[i].sql + strlen(EXCHANGE));
 		else
 			full_change(harmed.path, cases[i].sql);
 		err = repair(&harmed, &(struct store_repair){0}, says);
