@@ -214,10 +214,10 @@ static bool do_round(struct journal *j)
 	moved |= journal_rows_feed(j);
 	if (j->looking == LOOKING_FOR_SALVAGE && j->late_count > 0) /* settlements wait for it: not only when idle */
 		moved |= do_salvage(j);
+	do_mend(j);
 	journal_tell_flight(j);
 	do_merge(j);
 	do_checkpoint(j);
-	do_mend(j);
 	do_probe(j);
 	take_settings(j);
 	if (moved) {

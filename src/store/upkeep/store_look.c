@@ -85,8 +85,7 @@ static enum err look(struct store *s, struct store_report *report, struct error 
 		err = error_set(e, ERR_DAMAGED, "%s: the ledger is another spool's", s->path);
 	if (err == ERR_OK && (id.file_is_strange || id.log != LOG_FITS)) /* SQLite would read them as one */
 		err = error_set(e, ERR_DAMAGED, "%s", report->warning);
-	s->id = id.ours;
-	s->tag = s->block->tag = sum_tag_of(s->id);
+	s->tag = s->block->tag = sum_tag_of(id.ours);
 	if (err == ERR_OK)
 		err = look_at_tables(s, report, e);
 	return err;

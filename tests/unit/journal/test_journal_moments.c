@@ -248,6 +248,7 @@ static void what_is_held_when_damage_is_found_is_settled(void **state)
 	assert_int_equal(j->held_count, 0);
 	assert_int_equal(j->held_rows, 0);
 	assert_int_equal(j->held_bytes, 0);
+	life_expect(j->store, ALL + MORE, 3, ALL + MORE - 3, 0); /* at once, when all is read back */
 	steps_advance(5000);
 	life_expect(j->store, ALL + MORE, 3, ALL + MORE - 3, 0);
 	end();
