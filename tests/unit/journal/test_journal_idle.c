@@ -194,6 +194,35 @@ static void what_is_asked_for_in_vain_is_missed(void **state)
 	end();
 }
 
+/* As many as it counts are there, but not where it says: the ledger is put right, and nothing is damaged. */
+static void what_the_ledger_has_elsewhere_is_counted_anew(void **state)
+{
+	struct totals *t;
+
+	(void)state;
+	begin();
+	credit(100, 1 << 20);
+	offer(1, 3, 20);
+	assert_int_equal(take(ids), 3);
+	settle(1, 2, SETTLE_DELIVERED, 0);
+	settle(3, 1, SETTLE_DEAD, 0);
+	steps_advance(200);
+	assert_int_equal(metric_get(M_LEDGER_PENDING), 0);
+	for (int both = 0; both < 2; both++) {
+		t = both ? &j->store->durable : &j->store->now;
+		t->ledger.pending++;
+		t->ledger.dead--;
+	}
+	j->looking = LOOKING_FOR_ROWS;
+	credit(1, 1);
+	steps_advance(600);
+	assert_int_equal(metric_get(M_LEDGER_PENDING), 0);
+	assert_int_equal(metric_get(M_LEDGER_DEAD), 1);
+	assert_int_equal(metric_get(M_LEDGER_DAMAGED), 0);
+	assert_int_equal(take(ids), 0);
+	end();
+}
+
 /* Gone behind its back: a new spool goes on, and says what it misses. */
 static void messages_that_no_table_has_are_damaged(void **state)
 {
@@ -223,6 +252,7 @@ int main(void)
 	    cmocka_unit_test(what_is_asked_for_in_vain_is_missed),
 	    cmocka_unit_test(rows_nobody_has_are_found_when_all_is_drained),
 	    cmocka_unit_test(messages_that_no_table_has_are_damaged),
+	    cmocka_unit_test(what_the_ledger_has_elsewhere_is_counted_anew),
 	};
 
 	if (access("/dev/shm", W_OK) == 0)

@@ -219,6 +219,31 @@ static void companions_that_cannot_be_written_are_told(void **state)
 	}
 }
 
+static void note_aside(void *arg, const char *name, bool is_read, const char *words)
+{
+	unsigned *count = arg;
+
+	(*count)++;
+	assert_false(is_read);
+	assert_non_null(strstr(name, ".quarantine-20260101T000000Z-000"));
+	assert_non_null(words);
+}
+
+static void what_was_set_aside_is_named(void **state)
+{
+	unsigned count = 0;
+	struct error e;
+
+	(void)state;
+	spooldir_make(&d);
+	spooldir_store(spooldir_file(&d, ".quarantine-20260101T000000Z-000"), "x", 1);
+	assert_int_equal(journal_each_aside(d.path, note_aside, &count, &e), ERR_OK);
+	assert_int_equal(count, 1);
+	assert_int_equal(journal_each_aside("/nowhere/at/all", note_aside, &count, &e), ERR_ENVIRONMENT);
+	assert_int_equal(count, 1);
+	spooldir_remove(&d);
+}
+
 static void never_told(const struct error *why, const struct store_report *report)
 {
 	(void)why;
@@ -263,6 +288,7 @@ int main(void)
 	    cmocka_unit_test(the_log_and_the_file_become_smaller),
 	    cmocka_unit_test(what_could_not_be_mended_is_tried_again),
 	    cmocka_unit_test(companions_that_cannot_be_written_are_told),
+	    cmocka_unit_test(what_was_set_aside_is_named),
 	    cmocka_unit_test(what_cannot_be_set_aside_ends_the_process),
 	};
 

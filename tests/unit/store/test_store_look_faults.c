@@ -112,7 +112,9 @@ static void older(const struct spooldir *d)
 }
 static void harmed(const struct spooldir *d)
 {
-	full_change(d->path, "UPDATE positions SET value = '9'; DELETE FROM cache; DELETE FROM blocks WHERE id = 21;"
+	full_change(d->path, "DELETE FROM blocks WHERE id = 21");
+	life_close(life_open(d, NULL)); /* which counts ten as damaged: nobody was told */
+	full_change(d->path, "UPDATE positions SET value = '9'; DELETE FROM cache; DELETE FROM blocks WHERE id = 11;"
 	                     "UPDATE dead SET body = x'00' WHERE id = 7");
 }
 
