@@ -185,7 +185,7 @@ static inline void steps_condemned(const struct error *reason)
 	fprintf(stderr, "condemned: %s\n", reason->text);
 	if (steps.dying)
 		spooldir_remove_open(steps.dying);
-	_exit(error_exit_status(reason->code));
+	_exit(reason->code == ERR_OK ? 1 : error_exit_status(reason->code)); /* for nothing: no good end either */
 }
 
 /* Its thread did nothing so far. */

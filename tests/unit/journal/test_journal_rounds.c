@@ -251,34 +251,50 @@ static void never_told(const struct error *why, const struct store_report *repor
 	_exit(3);
 }
 
-/* Damage, and nothing new can be put in its place: the process ends, and nobody hears of a new file. */
-static void what_cannot_be_set_aside_ends_the_process(void **state)
+static void steal_one(void)
 {
-	pid_t child;
-	int status;
+	spooldir_lose_in(j->store->db, 2);
+	faultfs_arm(FAULTFS_RENAME, 1, EIO, true);
+	settle(2, 1, SETTLE_DELIVERED, 0);
+	steps_advance(1000);
+}
+
+static void fail_the_disk(void)
+{
+	crashvfs_fail(1, FAULT_EIO, true);
+	_exit(journal_stop(j, &(struct error){0}) == ERR_OK ? 1 : 2);
+}
+
+/* Damage, and nothing new can be put in its place; a disk that fails at the end: the process ends as it must, and
+ * nobody hears of a new file, or of a good end. */
+static void what_cannot_be_decided_ends_the_process(void **state)
+{
+	static void (*const acts[])(void) = {steal_one, fail_the_disk};
 
 	(void)state;
-	child = fork();
-	if (child == 0) {
-		struct spooldir mine;
+	for (size_t i = 0; i < sizeof acts / sizeof *acts; i++) {
+		pid_t child = fork();
+		int status;
 
-		(void)freopen("/dev/null", "w", stderr);
-		spooldir_make(&mine);
-		o.store = spooldir_options(&mine);
-		o.on_damaged = never_told;
-		j = steps_start(&o, NULL);
-		steps_run();
-		steps.dying = &mine;
-		hand_out(3);
-		spooldir_lose_in(j->store->db, 2);
-		faultfs_arm(FAULTFS_RENAME, 1, EIO, true);
-		settle(2, 1, SETTLE_DELIVERED, 0);
-		steps_advance(1000);
-		_exit(1);
+		if (child == 0) {
+			struct spooldir mine;
+
+			(void)freopen("/dev/null", "w", stderr);
+			spooldir_make(&mine);
+			o.store = spooldir_options(&mine);
+			o.store.vfs = CRASHVFS_NAME;
+			o.on_damaged = never_told;
+			j = steps_start(&o, NULL);
+			steps_run();
+			steps.dying = &mine;
+			hand_out(3);
+			acts[i]();
+			_exit(1);
+		}
+		assert_int_equal(waitpid(child, &status, 0), child);
+		assert_true(WIFEXITED(status));
+		assert_int_equal(WEXITSTATUS(status), 74);
 	}
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_true(WIFEXITED(status));
-	assert_int_equal(WEXITSTATUS(status), 74);
 }
 
 int main(void)
@@ -289,7 +305,7 @@ int main(void)
 	    cmocka_unit_test(what_could_not_be_mended_is_tried_again),
 	    cmocka_unit_test(companions_that_cannot_be_written_are_told),
 	    cmocka_unit_test(what_was_set_aside_is_named),
-	    cmocka_unit_test(what_cannot_be_set_aside_ends_the_process),
+	    cmocka_unit_test(what_cannot_be_decided_ends_the_process),
 	};
 
 	crashvfs_register();
