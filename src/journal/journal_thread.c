@@ -111,7 +111,6 @@ static void do_merge(struct journal *j)
 {
 	struct error e;
 
-	j->merge_more = false;
 	(void)journal_survives(j, store_merge(j->store, j->cursor, &j->merge_more, &e), &e);
 }
 

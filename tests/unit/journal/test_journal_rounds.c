@@ -134,6 +134,37 @@ static void the_log_and_the_file_become_smaller(void **state)
 	end();
 }
 
+/* Nothing waits and yet there is no room: what the file holds is given back, once a second, whoever comes meanwhile. */
+static void what_is_full_of_nothing_is_given_back(void **state)
+{
+	int64_t gave_ms;
+
+	(void)state;
+	begin();
+	o.store.min_free_bytes = 16 << 20;
+	journal_reconfigure(j, &o.store);
+	steps_advance(1500);
+	assert_int_equal(j->gave_ms, 0); /* there is room */
+	free_bytes = 1 << 20;
+	steps_advance(600);
+	gave_ms = j->gave_ms;
+	assert_in_range(clock_mono_ms() - gave_ms, 0, 600);
+	for (int i = 0; i < 50; i++) {
+		steps_advance(100);
+		credit(1, 1);
+		if (j->gave_ms != gave_ms)
+			assert_in_range(j->gave_ms - gave_ms, 1001, 1600);
+		assert_in_range(clock_mono_ms() - j->gave_ms, 0, 1600);
+		gave_ms = j->gave_ms;
+	}
+	free_bytes = UINT64_C(4) << 30;
+	steps_advance(2000);
+	gave_ms = j->gave_ms;
+	steps_advance(3000);
+	assert_int_equal(j->gave_ms, gave_ms);
+	end();
+}
+
 /* The next try comes after a second, whoever wakes the journal meanwhile. */
 static void what_could_not_be_mended_is_tried_again(void **state)
 {
@@ -302,6 +333,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(each_figure_is_told_after_each_step),
 	    cmocka_unit_test(the_log_and_the_file_become_smaller),
+	    cmocka_unit_test(what_is_full_of_nothing_is_given_back),
 	    cmocka_unit_test(what_could_not_be_mended_is_tried_again),
 	    cmocka_unit_test(companions_that_cannot_be_written_are_told),
 	    cmocka_unit_test(what_was_set_aside_is_named),
