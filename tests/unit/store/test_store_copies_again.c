@@ -242,6 +242,45 @@ static void a_copy_that_is_exchanged_is_none(void **state)
 	}
 }
 
+/* One spool that went on twice, as after a backup was put back: the same numbers of other messages, and as many. */
+static void take_in_both(bool on_shelf)
+{
+	struct spooldir from[2], to;
+	struct store *s = life_begin(&from[0]);
+
+	life_append(s, 0, 10);
+	life_close(s);
+	spooldir_make(&from[1]);
+	spooldir_copy(&from[0], &from[1]);
+	life_bring(&from[0], ".left", &from[1]);
+	s = life_begin(&to);
+	for (uint64_t i = 0; i < 2; i++) {
+		struct store *other = life_open(&from[i], NULL);
+		AUTOFREE char *copy = NULL;
+
+		life_append(other, 1000 * (i + 1), 10);
+		if (on_shelf)
+			kill_some(other, 11, 20);
+		copy = export_of(&from[i], other, 1);
+		life_close(other);
+		take_in(s, copy, i == 0 ? 20 : 10, 0);
+		take_in(s, copy, 0, 0);
+		assert_int_equal(store_import_left_out(s), 0);
+	}
+	assert_int_equal(store_ledger(s)->pending, on_shelf ? 10 : 30);
+	assert_int_equal(store_ledger(s)->dead, on_shelf ? 20 : 0);
+	life_end(&to, s);
+	spooldir_remove(&from[0]);
+	spooldir_remove(&from[1]);
+}
+
+static void the_same_numbers_of_other_messages_are_another_copy(void **state)
+{
+	(void)state;
+	take_in_both(false);
+	take_in_both(true);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
