@@ -17,6 +17,8 @@
 #include <sqlite3.h>
 
 #include "base/metrics.h"
+#include "rig/errorwatch.h"
+#include "rig/faultsql.h"
 #include "rig/one_journal.h"
 
 static uint64_t size_of(const char *suffix)
@@ -142,11 +144,16 @@ static void what_was_set_aside_waits_for_room(void **state)
 }
 
 /* Rows that wait below the cursor, in nobody's hands: they are found when all else has drained, and found again. */
-static void rows_nobody_has_are_found_when_all_is_drained(void **state)
+static void find_rows_nobody_has(uint32_t count)
 {
-	(void)state;
 	begin();
 	offer(1, 10, 20);
+	if (count < 10) {
+		credit(10 - count, 1 << 20);
+		assert_int_equal(take(ids), 10 - count);
+		settle(1, 10 - count, SETTLE_DELIVERED, 0);
+		steps_advance(200);
+	}
 	j->cursor = 10; /* as if they had been handed over */
 	offer(11, 1, 20);
 	credit(100, 1 << 20);
@@ -160,16 +167,23 @@ static void rows_nobody_has_are_found_when_all_is_drained(void **state)
 	assert_int_equal(take(ids), 1);
 	settle(11, 1, SETTLE_DELIVERED, 0);
 	steps_advance(700);
-	assert_int_equal(take(ids), 10);
-	for (uint64_t i = 0; i < 10; i++)
-		assert_int_equal(ids[i], i + 1);
+	assert_int_equal(take(ids), count);
+	for (uint64_t i = 0; i < count; i++)
+		assert_int_equal(ids[i], 10 - count + i + 1);
 	assert_int_equal(j->looking, LOOKING_FOR_NOTHING);
-	settle(1, 10, SETTLE_DELIVERED, 0);
+	settle(10 - count + 1, count, SETTLE_DELIVERED, 0);
 	steps_advance(100);
 	assert_int_equal(j->looking, LOOKING_FOR_ROWS);
 	assert_int_equal(metric_get(M_LEDGER_PENDING), 0);
 	assert_int_equal(metric_get(M_LEDGER_DAMAGED), 0);
 	end();
+}
+
+static void rows_nobody_has_are_found_when_all_is_drained(void **state)
+{
+	(void)state;
+	find_rows_nobody_has(10);
+	find_rows_nobody_has(1);
 }
 
 /* Given back, asked for again, and in no table any more: however little was looked for before, they are missed. */
@@ -194,12 +208,9 @@ static void what_is_asked_for_in_vain_is_missed(void **state)
 	end();
 }
 
-/* As many as it counts are there, but not where it says: the ledger is put right, and nothing is damaged. */
-static void what_the_ledger_has_elsewhere_is_counted_anew(void **state)
+/* Two messages left, one is on the shelf, and the ledger says that this one waits. */
+static void count_one_elsewhere(void)
 {
-	struct totals *t;
-
-	(void)state;
 	begin();
 	credit(100, 1 << 20);
 	offer(1, 3, 20);
@@ -208,39 +219,88 @@ static void what_the_ledger_has_elsewhere_is_counted_anew(void **state)
 	settle(3, 1, SETTLE_DEAD, 0);
 	steps_advance(200);
 	assert_int_equal(metric_get(M_LEDGER_PENDING), 0);
-	for (int both = 0; both < 2; both++) {
-		t = both ? &j->store->durable : &j->store->now;
-		t->ledger.pending++;
-		t->ledger.dead--;
-	}
+	j->store->durable.ledger.pending = j->store->now.ledger.pending = 1;
+	j->store->durable.ledger.dead = j->store->now.ledger.dead = 0;
 	j->looking = LOOKING_FOR_ROWS;
-	credit(1, 1);
-	steps_advance(600);
-	assert_int_equal(metric_get(M_LEDGER_PENDING), 0);
-	assert_int_equal(metric_get(M_LEDGER_DEAD), 1);
-	assert_int_equal(metric_get(M_LEDGER_DAMAGED), 0);
-	assert_int_equal(take(ids), 0);
-	end();
+}
+
+/* As many as it counts are there, but not where it says: the ledger is put right, and nothing is damaged. Whatever
+ * fails meanwhile is said. */
+static void what_the_ledger_has_elsewhere_is_counted_anew(void **state)
+{
+	bool failed = true;
+
+	(void)state;
+	for (uint64_t n = 1; failed; n++) {
+		assert_true(n < 200);
+		count_one_elsewhere();
+		faultsql_arm(n, SQLITE_NOMEM, false);
+		credit(1, 1);
+		failed = faultsql_failed();
+		ERRORWATCH_EXPECT(ERR_OK, NULL, NULL, "a look for rows", n);
+		faultsql_arm(0, 0, false);
+		if (failed) {
+			end();
+			continue;
+		}
+		steps_advance(600);
+		assert_int_equal(metric_get(M_LEDGER_PENDING), 0);
+		assert_int_equal(metric_get(M_LEDGER_DEAD), 1);
+		assert_int_equal(metric_get(M_LEDGER_DAMAGED), 0);
+		assert_int_equal(take(ids), 0);
+		assert_int_equal(j->cursor, 3);
+		end();
+	}
+}
+
+/* While one of these may still bring it back, nothing is counted. */
+static void nothing_is_counted_before_all_has_drained(void **state)
+{
+	enum { CLAIMED, AWAY, FAILED, ENDED };
+
+	(void)state;
+	for (int what = CLAIMED; what <= ENDED; what++) {
+		begin();
+		offer(1, 1, 20);
+		credit(100, 1 << 20);
+		assert_int_equal(take(ids), 1);
+		if (what == AWAY)
+			settle(1, 1, SETTLE_RELEASE, 0);
+		if (what == FAILED)
+			settle(1, 1, SETTLE_RETRY, 3600000);
+		if (what == ENDED)
+			settle(1, 1, SETTLE_DELIVERED, 0);
+		steps_advance(2000);
+		assert_int_equal(j->looking, LOOKING_FOR_ROWS);
+		if (what == AWAY) {
+			settle(1, 1, SETTLE_FETCH, 0);
+			assert_int_equal(take(ids), 1);
+		}
+		end();
+	}
 }
 
 /* Gone behind its back: a new spool goes on, and says what it misses. */
 static void messages_that_no_table_has_are_damaged(void **state)
 {
 	(void)state;
-	begin();
-	offer(1, 10, 20);
-	assert_int_equal(sqlite3_exec(j->store->db, "DELETE FROM blocks", NULL, NULL, NULL), SQLITE_OK);
-	credit(100, 1 << 20);
-	steps_advance(1000);
-	assert_int_equal(take(ids), 0);
-	assert_int_equal(j->phase, JOURNAL_RUNNING);
-	assert_int_equal(metric_get(M_LEDGER_PENDING), 0);
-	assert_int_equal(metric_get(M_LEDGER_DAMAGED), 10);
-	offer(11, 1, 20);
-	assert_int_equal(take(ids), 1);
-	assert_int_equal(ids[0], 11);
-	settle(11, 1, SETTLE_DELIVERED, 0);
-	end();
+	for (uint32_t count = 1; count <= 10; count += 9) {
+		begin();
+		offer(1, count, 20);
+		assert_int_equal(sqlite3_exec(j->store->db, "DELETE FROM blocks", NULL, NULL, NULL), SQLITE_OK);
+		credit(100, 1 << 20);
+		steps_advance(1000);
+		assert_int_equal(take(ids), 0);
+		assert_int_equal(j->phase, JOURNAL_RUNNING);
+		assert_int_equal(metric_get(M_LEDGER_PENDING), 0);
+		assert_int_equal(metric_get(M_LEDGER_DAMAGED), count);
+		assert_int_equal(metric_get(M_ASIDE_FILES), 1); /* they may stand in it still */
+		offer(11, 1, 20);
+		assert_int_equal(take(ids), 1);
+		assert_int_equal(ids[0], count + 1);
+		settle(count + 1, 1, SETTLE_DELIVERED, 0);
+		end();
+	}
 }
 
 int main(void)
@@ -253,6 +313,7 @@ int main(void)
 	    cmocka_unit_test(rows_nobody_has_are_found_when_all_is_drained),
 	    cmocka_unit_test(messages_that_no_table_has_are_damaged),
 	    cmocka_unit_test(what_the_ledger_has_elsewhere_is_counted_anew),
+	    cmocka_unit_test(nothing_is_counted_before_all_has_drained),
 	};
 
 	if (access("/dev/shm", W_OK) == 0)

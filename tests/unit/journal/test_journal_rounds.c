@@ -95,6 +95,20 @@ static void each_figure_is_told_after_each_step(void **state)
 	offer(200, 50, 1000);
 	settle(1, 50, SETTLE_DELIVERED, 0);
 	expect_figures(FIRST_MS + 200, 100);
+	assert_int_equal(metric_get(M_UPGRADE_WAITS), 0);
+	/* An older spool's rows wait to be joined, and there is no room. */
+	free_bytes = 1 << 20;
+	o.store.min_free_bytes = 16 << 20;
+	journal_reconfigure(j, &o.store);
+	steps_run();
+	assert_int_equal(metric_get(M_DISK_FULL), 1);
+	j->store->merging = (struct merging){.first_row = 1, .last_row = 10, .row_at = 6};
+	expect_figures(FIRST_MS + 200, 50);
+	assert_int_equal(metric_get(M_UPGRADE_WAITS), 1);
+	j->store->merging = (struct merging){0};
+	free_bytes = UINT64_C(4) << 30;
+	steps_advance(600);
+	assert_int_equal(metric_get(M_UPGRADE_WAITS), 0);
 	end();
 }
 

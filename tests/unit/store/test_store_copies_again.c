@@ -288,6 +288,7 @@ int main(void)
 	    cmocka_unit_test(what_was_put_back_between_two_copies_is_counted),
 	    cmocka_unit_test(notes_of_a_copy_are_kept_when_they_say_something),
 	    cmocka_unit_test(a_copy_that_is_exchanged_is_none),
+	    cmocka_unit_test(the_same_numbers_of_other_messages_are_another_copy),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
