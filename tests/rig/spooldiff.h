@@ -110,6 +110,19 @@ static inline void diff_column(char *to, size_t size, sqlite3_stmt *st, int i)
 	}
 }
 
+/* The bytes of a file that was set aside, and of its log, are told when they are others than these have. */
+static inline void diff_sizes(const struct store *s, const char *suffix, char *value, size_t size)
+{
+	char part[DIFF_KEY], log[DIFF_KEY], want[DIFF_VALUE];
+
+	(void)snprintf(part, sizeof part, "%.*s", (int)strcspn(suffix, ":"), suffix);
+	(void)snprintf(log, sizeof log, "%.*s-wal", (int)strcspn(suffix, ":"), suffix);
+	(void)snprintf(want, sizeof want, "%llu %llu 1", (unsigned long long)files_bytes(&s->files, part),
+	               (unsigned long long)files_bytes(&s->files, log));
+	if (strcmp(value, want) == 0)
+		(void)snprintf(value, size, "as they are");
+}
+
 /* `keys` columns name a row. */
 static inline void diff_table(struct snapshot *to, struct store *s, const char *table, int keys)
 {
@@ -141,6 +154,8 @@ static inline void diff_table(struct snapshot *to, struct store *s, const char *
 				                           text);
 			assert_true(used < sizeof key && filled < sizeof value);
 		}
+		if (strncmp(key, "salvage 'size:", 14) == 0)
+			diff_sizes(s, key + 14, value, sizeof value);
 		diff_add(to, key, value);
 	}
 	assert_int_equal(sqlite3_finalize(st), SQLITE_OK);
@@ -332,13 +347,30 @@ static inline const struct diff_line *diff_find(const struct snapshot *in, const
 	return NULL;
 }
 
+static char diff_words[1024]; /* what the act was told, said with what it changed */
+
+/* The spool's path in it is PATH. */
+static inline void diff_say(const struct spooldir *d, const char *text)
+{
+	const size_t length = strlen(d->path);
+	size_t used = 0;
+
+	for (const char *at = text; *at;) {
+		const bool is_path = strncmp(at, d->path, length) == 0;
+
+		used += (size_t)snprintf(diff_words + used, sizeof diff_words - used, is_path ? "PATH" : "%c", *at);
+		at += is_path ? length : 1;
+	}
+	diff_words[used] = '\0';
+}
+
 /* A line each: "+key: value" came, "-key: value" went, "key: old > new" changed. */
 static inline const char *diff_between(const struct snapshot *before, const struct snapshot *after)
 {
 	static char text[DIFF_TEXT];
-	size_t used = 0;
+	size_t used = (size_t)snprintf(text, sizeof text, *diff_words ? "%s\n" : "", diff_words);
 
-	*text = '\0';
+	*diff_words = '\0';
 	for (size_t i = 0; i < before->count; i++) {
 		const struct diff_line *was = &before->lines[i], *is = diff_find(after, was->key);
 
