@@ -148,7 +148,6 @@ static enum err bound_count(struct store *s, struct error *e)
 			end = id + 1;
 	s->now.next_id = end > s->now.next_id ? end : s->now.next_id;
 	b->count = end - b->id < b->count ? (uint32_t)(end - b->id) : b->count;
-	b->framed = b->framed < b->count ? b->framed : b->count;
 	return ERR_OK;
 }
 

@@ -200,7 +200,7 @@ static enum err rebuild(struct store *s, uint64_t highest, bool may_mend, struct
 	held = t->ledger.pending + t->ledger.dead + t->ledger.damaged;
 	t->ledger.accepted = highest > held ? highest : held;
 	t->ledger.delivered = t->ledger.accepted - held;
-	return found.possible > 0 ? store_left_take_back(s, e) : ERR_OK;
+	return store_left_take_back(s, e);
 }
 
 /* Of what waits by a ledger that is older than PATH.left, what had left since. */

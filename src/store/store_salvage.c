@@ -157,7 +157,7 @@ static enum err lacks_room(struct store *s, const struct step *before, enum err 
 }
 
 /* The page being read cannot be: it is left out of the next steps. */
-static enum err leave_out(struct store *s, const struct step *before, const struct error *why)
+static void leave_out(struct store *s, const struct step *before, const struct error *why)
 {
 	struct salvage *v = s->salvage;
 	const uint32_t page = v->page;
@@ -168,12 +168,11 @@ static enum err leave_out(struct store *s, const struct step *before, const stru
 	if (v->bad_count == BAD_PARTS_MAX) {
 		store_source_put_off(s, v->suffix, why);
 		store_salvage_end(s);
-		return ERR_OK;
+		return;
 	}
 	v->bad[v->bad_count++] = v->again_count > 0 ? v->again[v->again_count - 1] : (struct bad_part){.page = page};
 	if (v->again_count > 0) /* it is noted */
 		v->again_count--;
-	return ERR_OK;
 }
 
 static enum err step(struct store *s, uint32_t max_rows, bool *ret_done, struct error *e)
@@ -189,8 +188,10 @@ static enum err step(struct store *s, uint32_t max_rows, bool *ret_done, struct 
 		store_count_possible(s, v->marks_lost);
 	if (err == ERR_OK) {
 		err = read_pages(s, max_rows, ret_done, e);
-		if (store_source_failed(s, err))
-			return leave_out(s, &before, e);
+		if (store_source_failed(s, err)) {
+			leave_out(s, &before, e);
+			return ERR_OK;
+		}
 	}
 	if (err == ERR_OK)
 		err = note_step(s, *ret_done, e);

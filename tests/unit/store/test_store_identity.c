@@ -273,21 +273,55 @@ static void companions_of_another_spool_change_nothing(void **state)
 /* An intent to set files aside, of another spool: this one's stay where they are. */
 static void the_intent_of_another_spool_is_not_gone_on_with(void **state)
 {
-	static const char intent[] = ".quarantine-20260101T000000Z-000 0123456789abcdef0123456789abcdef";
-	struct store_report report;
-	struct spooldir d;
-	struct store *s;
+	static const struct {
+		const char *suffix, *id; /* null: our own */
+		bool tide_is_gone;
+		bool goes_on, is_moved;
+	} intents[] = {
+	    {".quarantine-20260101T000000Z-000", " 0123456789abcdef0123456789abcdef", false, false, true},
+	    {".quarantine-20260101T000000Z-000", " 0123456789abcdef0123456789abcdef", true, false,
+	     true}, /* by the lock */
+	    {".quarantine-20260101T000000Z-000", NULL, false, true, false},
+	    {".quarantine-20260101T000000Z-000", " nobody's", false, true, false},
+	    {".quarantine-20260101T000000Z-000", "", false, true, false}, /* of an older kspool */
+	    {".quarantine-2026/0101T000000Z-000", "", false, false, false},
+	    {".stranger-20260101T000000Z-000", "", false, false, false},
+	    {".quarantine-20260101T000000Z-000-and-more-than-a-suffix-may-have", "", false, false, false},
+	};
 
 	(void)state;
-	life_make(&d, 0, 50, 40);
-	spooldir_store(spooldir_file(&d, ".aside"), intent, sizeof intent - 1);
-	s = life_open(&d, &report);
-	assert_non_null(strstr(report.warning, "another spool's"));
-	assert_false(report.quarantined);
-	life_expect(s, 90, 0, 90, 0);
-	life_close(s);
-	assert_int_equal(life_count_files(&d, ".quarantine-"), 0);
-	spooldir_remove(&d);
+	for (size_t i = 0; i < sizeof intents / sizeof *intents; i++) {
+		struct store_report report;
+		struct spooldir d;
+		struct store *s;
+		char text[200], ours[40];
+		struct tide tide;
+		struct error e;
+
+		life_make(&d, 0, 50, 40);
+		s = life_open(&d, NULL);
+		assert_int_equal(files_tide_read(&s->files, &tide, &e), ERR_OK);
+		(void)snprintf(text, sizeof text, "%s%s%s", intents[i].suffix, intents[i].id ? intents[i].id : " ",
+		               intents[i].id ? "" : files_id_text(tide.spool, ours));
+		life_close(s);
+		spooldir_store(spooldir_file(&d, ".aside"), text, strlen(text));
+		if (intents[i].tide_is_gone)
+			assert_int_equal(unlink(spooldir_file(&d, ".tide")), 0);
+		s = life_open(&d, &report);
+		if (report.quarantined != intents[i].goes_on ||
+		    (strstr(report.warning, ".aside was another spool's: moved away, nothing was set aside") != NULL) !=
+		        intents[i].is_moved)
+			fail_msg("%s: %s", text, report.warning);
+		life_expect(s, 90, 0, 90, 0);
+		assert_int_equal(life_waiting(s, 0), 90);
+		life_close(s);
+		assert_int_equal(life_count_files(&d, ".quarantine-") > 0, intents[i].goes_on);
+		assert_int_equal(life_count_files(&d, ".stranger-"), intents[i].is_moved);
+		s = life_open(&d, &report); /* it is told once */
+		assert_string_equal(report.warning, "");
+		life_close(s);
+		spooldir_remove(&d);
+	}
 }
 
 /* A file under the name of one that was set aside: of another spool, it is not read back. */
