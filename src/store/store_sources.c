@@ -497,11 +497,12 @@ enum err store_source_next(struct store *s, struct error *e)
 	s->tolerates = false; /* one file is given up, and no other with it */
 	s->aside_files = list.count;
 	s->aside_unread = 0;
-	for (size_t i = 0; i < list.count; i++)
-		s->aside_unread += !list.items[i].is_read;
 	for (size_t i = 0; i < list.count && err == ERR_OK && !found; i++)
 		if (!list.items[i].is_read && !is_put_off(s, list.items[i].suffix))
 			err = try_source(s, list.items[i].suffix, &found, e);
+	for (size_t i = 0; i < list.count; i++) /* of one that had been read the mark was made again */
+		s->aside_unread +=
+		    !list.items[i].is_read && (found || err != ERR_OK || is_put_off(s, list.items[i].suffix));
 	asides_fini(&list);
 	if (err == ERR_OK && !found && s->put_off_count == 0)
 		err = count_uncounted(s, e);

@@ -83,9 +83,9 @@ static inline void diff_bytes(char *to, size_t size, const unsigned char *bytes,
 {
 	size_t used = 0;
 
-	for (size_t i = 0; i < count && used + 3 < size && i < 32; i++)
+	for (size_t i = 0; i < count && i < (count > 16 ? 10 : 16); i++)
 		used += (size_t)snprintf(to + used, size - used, isgraph(bytes[i]) ? "%c" : "%02x", bytes[i]);
-	if (count > 32)
+	if (count > 16)
 		(void)snprintf(to + used, size - used, "..%zu", count);
 }
 

@@ -342,10 +342,12 @@ static const struct diff_step steps[] = {
      "ledger.next_id: 10 > 12\nledger.accepted: 13 > 15\nledger.pending: 3 > 4\nledger.pending_bytes: 19 > 25\n"
      "ledger.commits: 12 > 14\nstate.stored: 53 > 64\n+blocks 10: 2 11 0 T-290 T-290\n+partial 10: 1 5 0\n"
      "+damaged 10: T+710 T-290 meta 0\n+losses 1: 1 10 10 T+710\n+ledger.damaged: 1\n+state.untold: 1\n"},
-    {"one that left is settled", settle_what_is_gone, "+state.unexpected: 2\n"},
+    {"one that left is settled", settle_what_is_gone,
+     "+state.unexpected: 2\n"},
     {"positions", note_positions,
      "ledger.commits: 14 > 15\n+positions 'file': '30'\n+positions 'other': '20'\n+tide.positions: 2\n"},
-    {"keys", add_keys, "ledger.commits: 15 > 16\n+cache 'c' one: T+1210\n+cache 'c' two: T+2210\n+tide.keys: 2\n"},
+    {"keys", add_keys,
+     "ledger.commits: 15 > 16\n+cache 'c' one: T+1210\n+cache 'c' two: T+2210\n+tide.keys: 2\n"},
     {"keys that expired", add_a_key_that_expired,
      "-cache 'c' one: T+1210\ncache 'c' two: T+2210 > T+2310\n+cache 'c' three: 9223372036854775807\n"},
     {"the clock is set", append_behind_a_step,
@@ -358,15 +360,14 @@ static const struct diff_step steps[] = {
      "-dead 8: T-300 T+710 3 'big' 'too large' meta 01234\nledger.next_id: 14 > 15\nledger.pending: 6 > 7\n"
      "ledger.dead: 3 > 2\nledger.pending_bytes: 35 > 44\nledger.commits: 18 > 19\ntide.left: 4 > 19\n"
      "state.stored: 74 > 83\nstate.left: 4 > 19\nleft: 2,4-5 > 2,4-5,8\n+blocks 14: 1 9 0 T+3602210 T+3602210\n"
-     "+imports put-back0e0000000000000000000000000000000000000000000000..65: T+3602210 1 14\n+tide.imports: 1\n"
-     "+tide.back_first: 14\n+tide.back_last: 14\n+tide.back_count: 1\n"},
+     "+imports put-back0e00..65: T+3602210 1 14\n+tide.imports: 1\n+tide.back_first: 14\n+tide.back_last: 14\n"
+     "+tide.back_count: 1\n"},
     {"all are put back", put_all_back,
      "-dead 7: T-300 T+710 3 'big' 'too large' meta 0123\n-dead 9: 77 T+710 0 'too_long' '' meta long\n"
      "ledger.next_id: 15 > 17\nledger.pending: 7 > 9\n-ledger.dead: 2\nledger.pending_bytes: 44 > 60\n"
      "ledger.commits: 19 > 20\ntide.imports: 1 > 2\ntide.left: 19 > 20\ntide.back_last: 14 > 16\n"
      "tide.back_count: 1 > 3\nstate.stored: 83 > 99\nstate.left: 19 > 20\nleft: 2,4-5,8 > 2,4-5,7-9\n"
-     "+blocks 15: 2 16 0 T+3602210 T+3602210\n"
-     "+imports put-back0f0000000000000000000000000000000000000000000000..65: T+3602210 2 15\n"},
+     "+blocks 15: 2 16 0 T+3602210 T+3602210\n+imports put-back0f00..65: T+3602210 2 15\n"},
     {"the shelf is purged", purge_one_then_all,
      "-blocks 14: 1 9 0 T+3602210 T+3602210\n-blocks 15: 2 16 0 T+3602210 T+3602210\nledger.pending: 9 > 6\n"
      "ledger.pending_bytes: 60 > 35\nledger.commits: 20 > 25\ntide.left: 20 > 25\nstate.left: 20 > 25\n"
@@ -383,7 +384,8 @@ static const struct diff_step steps[] = {
      "-row.next_id: 18\n-row.accepted: 18\n-row.pending: 7\n-row.pending_bytes: 40\n"
      "ledger.clock_ms: T+2210 > T+2410\n-ledger.handed: 18\nledger.commits: 28 > 29\ntide.clock: T+2210 > T+2410\n"
      "state.checkpoints: 1 > 2\n-state.lag: 2\n+state.left synced: 29\n"},
-    {"a group is given up", give_up_a_group, "state.stored: 114 > 115\nstate.failures_max_id: 6 > 13\n"},
+    {"a group is given up", give_up_a_group,
+     "state.stored: 114 > 115\nstate.failures_max_id: 6 > 13\n"},
     {"it is counted anew", look_and_count,
      "ledger.next_id: 20 > 21\nledger.commits: 29 > 30\n-tide.back_first: 14\n-tide.back_last: 16\n"
      "-tide.back_count: 3\nstate.failures_max_id: 13 > 6\n"},
