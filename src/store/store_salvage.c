@@ -150,10 +150,8 @@ static enum err lacks_room(struct store *s, const struct step *before, enum err 
 	struct salvage *v = s->salvage;
 
 	take_back(s, before);
-	if (v->ends_here)
-		return err;
 	v->most_bytes = v->step_parts > 1 ? v->step_bytes / 2 : UINT64_MAX;
-	return v->step_parts > 1 && v->again_count == 0 ? ERR_OK : err;
+	return v->step_parts > 1 && v->again_count == 0 && !v->ends_here ? ERR_OK : err;
 }
 
 /* The page being read cannot be: it is left out of the next steps. */

@@ -127,8 +127,24 @@ static bool is_at_the_end(const struct store *s)
 	return s->salvage && s->salvage->after_page == pages_count(s->salvage->pages);
 }
 
+/* A full disk: a smaller step is tried at once, or later; what stands is what stood, or another commit. */
+static bool meet_full_disk(struct store *s, const struct totals *before, uint64_t rows, enum err err,
+                           const struct error *e)
+{
+	if (err != ERR_OK && (err != ERR_FULL || e->code != ERR_FULL))
+		fail_msg("a full disk (%s): error %d: %s", faultsql_what(), (int)err, e->text);
+	if (store_in_group(s) || s->put_off_count > 0)
+		fail_msg("a full disk (%s): it goes on", faultsql_what());
+	if (s->durable.commits == before->commits && !is_at_the_end(s) &&
+	    (print_of(s) != rows || memcmp(before, &s->durable, sizeof *before) != 0))
+		fail_msg("a full disk (%s) left something", faultsql_what());
+	s->disk_refused = s->full_disk = false; /* there is room again */
+	s->free_checked_ms = 0;
+	return false;
+}
+
 /* One step; true: it went well, with no call that failed. */
-static bool step(struct store *s, const struct reading *r, uint64_t n, bool *ret_more)
+static bool step(struct store *s, const struct reading *r, uint64_t n, int code, bool *ret_more)
 {
 	const struct totals before = s->durable;
 	const uint64_t rows = print_of(s);
@@ -142,17 +158,25 @@ static bool step(struct store *s, const struct reading *r, uint64_t n, bool *ret
 	if (r->room > 0 && s->salvage)
 		s->salvage->most_bytes = r->room;
 	if (n == 0 || every_fault())
-		faultsql_arm(n, SQLITE_NOMEM, false);
+		faultsql_arm(n, code, false);
 	else
-		faultsql_arm_new(SQLITE_NOMEM);
+		faultsql_arm_new(code);
 	err = store_salvage(s, 16, &first, &last, ret_more, &e);
-	ERRORWATCH_EXPECT(err, &e, NULL, r->harm, n);
+	if (code == SQLITE_FULL && err == ERR_OK)
+		(void)errorwatch_silent(err, &e, NULL); /* a smaller step had room */
+	else
+		ERRORWATCH_EXPECT(err, &e, NULL, r->harm, n);
 	failed = faultsql_failed();
 	faultsql_arm(0, 0, false);
+	if (!failed && err == ERR_FULL &&
+	    code == SQLITE_FULL) /* less than one message: the next step has all there is */
+		return false;
 	if (!failed && err != ERR_OK)
 		fail_msg("%s; %s: %s", r->harm, r->notes, e.text);
 	if (!failed)
 		return true;
+	if (code == SQLITE_FULL)
+		return meet_full_disk(s, &before, rows, err, &e);
 	if (err != ERR_MEMORY || e.code != ERR_MEMORY || !e.text[0])
 		fail_msg("%s; %s: call %u failed (%s): error %d: %s", r->harm, r->notes, (unsigned)n, faultsql_what(),
 		         (int)err, e.text);
@@ -167,22 +191,23 @@ static bool step(struct store *s, const struct reading *r, uint64_t n, bool *ret
 }
 
 /* From what was noted at each step, as after a fault; with faults; or by who remembers what it read. */
-enum manner { FROM_NOTES, WITH_FAULTS, AT_ONCE };
+enum manner { FROM_NOTES, WITH_FAULTS, ON_A_FULL_DISK, AT_ONCE };
 
 /* What became of it, in words. */
 static void read_back(const struct reading *r, enum manner manner, struct text *ret, char *problems, size_t size)
 {
 	struct spooldir d;
 	struct store *s = make_beside(&d, r);
+	int64_t came;
 	bool more = true;
 
 	faultpoints_forget();
 	for (int steps = 0; more; steps++) {
-		uint64_t n = manner == WITH_FAULTS ? 1 : 0;
+		uint64_t n = manner == WITH_FAULTS || manner == ON_A_FULL_DISK ? 1 : 0;
 
 		if (manner == FROM_NOTES)
 			store_salvage_end(s);
-		while (!step(s, r, n, &more)) {
+		while (!step(s, r, n, manner == ON_A_FULL_DISK ? SQLITE_FULL : SQLITE_NOMEM, &more)) {
 			n++;
 			assert_true(n < CALLS_MAX);
 		}
@@ -192,11 +217,13 @@ static void read_back(const struct reading *r, enum manner manner, struct text *
 	/* What is whole in the file is not damaged any more. */
 	if (store_ledger(s)->damaged + store_ledger(s)->pending < r->damaged)
 		fail_msg("%s; %s: damaged %u", r->harm, r->notes, (unsigned)store_ledger(s)->damaged);
+	came = life_number(s, "SELECT total(salvaged) FROM salvage WHERE path LIKE 'pages:%'");
 	life_close(s);
 	(void)life_problems(&d, problems, size);
 	if (strstr(problems, ", since ")) /* a time */
 		*strstr(problems, ", since ") = '\0';
 	tell(&d, ret);
+	say(ret, " came %lld", (long long)came);
 	spooldir_remove(&d);
 }
 
@@ -211,6 +238,8 @@ static void a_call_that_fails_while_it_reads_back_leaves_nothing(void **state)
 
 		read_back(r, FROM_NOTES, &want, asked, sizeof asked);
 		for (enum manner manner = WITH_FAULTS; manner <= AT_ONCE; manner++) {
+			if (manner == ON_A_FULL_DISK && i % 4 != 1) /* some of them: it takes long */
+				continue;
 			read_back(r, manner, &got, told, sizeof told);
 			if (strcmp(want.bytes, got.bytes) != 0)
 				fail_msg("%s; %s, %d:\n%s\nand not\n%s", r->harm, r->notes, (int)manner, got.bytes,
@@ -235,7 +264,7 @@ static void what_came_back_and_left_does_not_come_again(void **state)
 	(void)state;
 
 	while (more) {
-		assert_true(step(s, r, 0, &more));
+		assert_true(step(s, r, 0, 0, &more));
 		came += store_ledger(s)->pending + store_ledger(s)->dead;
 		drain(s);
 		store_salvage_end(s);

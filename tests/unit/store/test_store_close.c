@@ -8,8 +8,10 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <sqlite3.h>
 
+#include "rig/faultfs.h"
 #include "rig/faultsql.h"
 #include "rig/lives.h"
 #include "store/store_internal.h"
@@ -90,10 +92,69 @@ static void what_fails_last_is_not_all_that_is_told(void **state)
 	}
 }
 
+/* PATH.left as the file says it: the highest id that left, and the commit up to which all of it is on the disk. */
+static void expect_left(const struct spooldir *d, struct spool_id id, uint64_t left, uint64_t synced)
+{
+	struct files f = FILES_NONE;
+	struct left *l;
+	struct error e;
+
+	assert_int_equal(files_open(&f, d->path, &e), ERR_OK);
+	l = left_open(&f, id, false);
+	assert_int_equal(left_trouble(l), 0);
+	assert_int_equal(left_highest(l), left);
+	assert_int_equal(left_synced(l), synced);
+	left_close(l);
+	files_close(&f);
+}
+
+/* No room for what left, until the log is cut to nothing: then it is written, at the last moment. */
+static void what_left_is_written_when_the_log_made_room(void **state)
+{
+	struct spooldir d;
+	struct store *s = life_begin(&d);
+	const struct spool_id id = s->id;
+	struct error e;
+
+	(void)state;
+	life_append(s, 0, MESSAGES);
+	life_checkpoint(s); /* the next group is written over the log, which becomes no longer */
+	faultfs_disk(d.dir, 0);
+	life_settle(s, 2, 2);
+	assert_int_equal(left_trouble(s->left), ENOSPC);
+	assert_true(store_left_lacks_room(s));
+	assert_int_equal(store_left_trouble(s), ENOSPC);
+	assert_int_equal(store_close(s, &e), ERR_OK);
+	faultfs_disk(NULL, 0);
+	expect_left(&d, id, 2, 1);
+	spooldir_remove(&d);
+}
+
+/* A clean end syncs it: the next start believes all of it, after another start of the machine too. */
+static void what_left_is_synced_at_the_end(void **state)
+{
+	struct spooldir d;
+	struct store *s = life_begin(&d);
+	const struct spool_id id = s->id;
+	uint64_t commits;
+
+	(void)state;
+	life_append(s, 0, MESSAGES);
+	life_settle(s, 2, 3);
+	life_settle(s, 5, 5);
+	commits = s->durable.commits;
+	assert_true(left_synced(s->left) < commits);
+	life_close(s);
+	expect_left(&d, id, 5, commits);
+	spooldir_remove(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_fails_last_is_not_all_that_is_told),
+	    cmocka_unit_test(what_left_is_written_when_the_log_made_room),
+	    cmocka_unit_test(what_left_is_synced_at_the_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
