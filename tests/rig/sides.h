@@ -6,6 +6,9 @@
 #ifndef KSPOOL_TESTS_SIDES_H
 #define KSPOOL_TESTS_SIDES_H
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "rig/lives.h"
 
 enum { SIDES_MESSAGES = 40, SIDES_WAIT_MS = 30 * 60 * 1000 };
@@ -49,6 +52,44 @@ static inline struct store *make_sides(struct spooldir *d)
 	assert_int_equal(rows, 1);
 	spooldir_remove(&other);
 	return s;
+}
+
+/* Blocks of ten: 3 to 7 have left, 24 to 28 too; 9 stands alone (it waits for long), 10 is on the shelf. */
+static inline struct store *with_marks(struct spooldir *d)
+{
+	struct store *s = life_begin(d);
+
+	life_append(s, 0, SIDES_MESSAGES);
+	life_settle(s, 3, 7);
+	life_settle(s, 24, 28);
+	settle(s, (struct store_settlement){
+	              .id = 9, .kind = SETTLE_RETRY, .attempts = 1, .wait_ms = SIDES_WAIT_MS, .code = "Slow"});
+	settle(s, (struct store_settlement){.id = 10, .kind = SETTLE_DEAD, .code = "x"});
+	life_expect(s, SIDES_MESSAGES, 10, 29, 0);
+	assert_int_equal(life_number(s, "SELECT count(*) FROM messages"), 1);
+	return s;
+}
+
+static inline void put_position(struct store *s, const char *key, const char *value)
+{
+	struct error e;
+
+	assert_int_equal(store_begin(s, &e), ERR_OK);
+	assert_int_equal(store_position_put(s, key, value, &e), ERR_OK);
+	assert_int_equal(store_commit(s, &e), ERR_OK);
+}
+
+/* "": there is none. */
+static inline bool position_is(struct store *s, const char *key, const char *want, bool *ret_damaged)
+{
+	char *value = NULL;
+	struct error e;
+	bool is;
+
+	assert_int_equal(store_position_get(s, key, &value, ret_damaged, &e), ERR_OK);
+	is = strcmp(value ? value : "", want) == 0;
+	free(value);
+	return is;
 }
 
 #endif

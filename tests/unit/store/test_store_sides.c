@@ -15,11 +15,11 @@
 
 #include "base/mem.h"
 #include "base/buf.h"
-#include "rig/lives.h"
+#include "rig/sides.h"
 #include "store/blocks/side.h"
 #include "store/store_mend.h"
 
-enum { MESSAGES = 40, FAILED = 20, LONG_MS = 30 * 60 * 1000 };
+enum { MESSAGES = SIDES_MESSAGES, FAILED = 20, LONG_MS = 30 * 60 * 1000 };
 
 static void retry(struct store *s, uint64_t first, uint64_t last, int64_t wait_ms)
 {
@@ -196,60 +196,6 @@ static void a_row_that_is_damaged_while_it_runs_is_noticed(void **state)
 	}
 }
 
-/* Blocks of ten: 3 to 7 have left, 24 to 28 too; 9 stands alone (it waits for long), 10 is on the shelf. */
-static struct store *with_marks(struct spooldir *d)
-{
-	struct store *s = life_begin(d);
-	struct error e;
-
-	life_append(s, 0, MESSAGES);
-	life_settle(s, 3, 7);
-	life_settle(s, 24, 28);
-	retry(s, 9, 9, LONG_MS);
-	assert_int_equal(store_begin(s, &e), ERR_OK);
-	assert_int_equal(store_settle(s, &(struct store_settlement){.id = 10, .kind = SETTLE_DEAD, .code = "x"}, 1, &e),
-	                 ERR_OK);
-	assert_int_equal(store_commit(s, &e), ERR_OK);
-	life_expect(s, MESSAGES, 10, 29, 0);
-	assert_int_equal(life_number(s, "SELECT count(*) FROM messages"), 1);
-	return s;
-}
-
-static void one_wrong_bit_of_a_mark_is_mended(void **state)
-{
-	static const char *const columns[] = {"block_id", "settled", "bytes", "checksum"};
-	char *sql;
-	(void)state;
-	for (int i = 0; i < 100; i++) {
-		struct spooldir d;
-		struct store *s = with_marks(&d);
-		struct store_report report = {0};
-
-		if (i < 60) /* of a number: its bits, higher and higher */
-			sql =
-			    mem_format("UPDATE partial SET %s = (%s | (1 << %d)) - (%s & (1 << %d)) WHERE block_id = 1",
-			               columns[i % 4], columns[i % 4], i * 61 / 60, columns[i % 4], i * 61 / 60);
-		else /* of the bits: each byte of the first ones */
-			sql = mem_format(
-			    "UPDATE partial SET bitmap = CAST(substr(bitmap, 1, %d) || x'%02x' || substr(bitmap, %d)"
-			    " AS BLOB) WHERE block_id = 21",
-			    (i - 60) % 32 + 2, 1 << i % 8, (i - 60) % 32 + 4);
-		life_sql(s, sql);
-		life_close(s);
-		assert_true(life_problems(&d, NULL, 0) > 0);
-		s = life_open(&d, &report);
-		if (!strstr(report.warning, "was mended"))
-			fail_msg("%s: %s", sql, report.warning);
-		life_expect(s, MESSAGES, 10, 29, 0);
-		assert_int_equal(life_waiting(s, 0), 28); /* 9 waits */
-		assert_int_equal(store_possible_duplicates(s), 0);
-		life_close(s);
-		assert_int_equal(life_problems(&d, NULL, 0), 0);
-		spooldir_remove(&d);
-		free(sql);
-	}
-}
-
 /* More than a bit: what had left is sent again, and counted; nothing is invented. */
 static void what_a_lost_mark_sends_again_is_counted(void **state)
 {
@@ -313,67 +259,6 @@ static void a_mark_that_is_lost_while_it_runs_is_counted(void **state)
 	life_close(s);
 	assert_int_equal(life_problems(&d, NULL, 0), 0);
 	spooldir_remove(&d);
-}
-
-static void put_position(struct store *s, const char *key, const char *value)
-{
-	struct error e;
-
-	assert_int_equal(store_begin(s, &e), ERR_OK);
-	assert_int_equal(store_position_put(s, key, value, &e), ERR_OK);
-	assert_int_equal(store_commit(s, &e), ERR_OK);
-}
-
-/* "": there is none. */
-static bool position_is(struct store *s, const char *key, const char *want, bool *ret_damaged)
-{
-	char *value = NULL;
-	struct error e;
-	bool is;
-
-	assert_int_equal(store_position_get(s, key, &value, ret_damaged, &e), ERR_OK);
-	is = strcmp(value ? value : "", want) == 0;
-	free(value);
-	return is;
-}
-
-static void one_wrong_bit_of_a_position_is_mended(void **state)
-{
-	static const char key[] = "inode:fe01:7", value[] = "2 65025 7 39000 1024 0123";
-	(void)state;
-	for (size_t bit = 0; bit < (sizeof key - 1 + sizeof value - 1) * 8; bit += 5) {
-		struct spooldir d;
-		struct store *s = life_begin(&d);
-		struct store_report report = {0};
-		const size_t at = bit / 8, in_key = sizeof key - 1;
-		char changed[64], hex[2 * sizeof changed + 1];
-		bool damaged;
-		char *sql;
-
-		put_position(s, key, value);
-		put_position(s, "other", "5");
-		(void)snprintf(changed, sizeof changed, "%s", at < in_key ? key : value);
-		for (size_t i = 0; changed[i]; i++)
-			(void)snprintf(hex + 2 * i, 3, "%02x",
-			               (unsigned char)changed[i] ^
-			                   (i == (at < in_key ? at : at - in_key) ? 1u << bit % 8 : 0u));
-		sql = mem_format("UPDATE positions SET %s = CAST(x'%s' AS TEXT) WHERE key = '%s'",
-		                 at < in_key ? "key" : "value", hex, key);
-		life_sql(s, sql);
-		life_close(s);
-		s = life_open(&d, &report);
-		if (!position_is(s, key, value, &damaged))
-			fail_msg("%s: %s", sql, report.warning);
-		assert_false(damaged);
-		assert_true(position_is(s, "other", "5", &damaged));
-		assert_true(position_is(s, "new", "", &damaged));
-		assert_false(damaged);
-		assert_non_null(strstr(report.warning, "was mended"));
-		life_close(s);
-		assert_int_equal(life_problems(&d, NULL, 0), 0);
-		spooldir_remove(&d);
-		free(sql);
-	}
 }
 
 static void a_position_that_is_lost_is_told(void **state)
@@ -553,10 +438,8 @@ int main(void)
 	    cmocka_unit_test(an_index_that_lies_about_a_time_is_made_anew),
 	    cmocka_unit_test(a_damaged_row_of_failures_holds_nothing_back),
 	    cmocka_unit_test(a_row_that_is_damaged_while_it_runs_is_noticed),
-	    cmocka_unit_test(one_wrong_bit_of_a_mark_is_mended),
 	    cmocka_unit_test(what_a_lost_mark_sends_again_is_counted),
 	    cmocka_unit_test(a_mark_that_is_lost_while_it_runs_is_counted),
-	    cmocka_unit_test(one_wrong_bit_of_a_position_is_mended),
 	    cmocka_unit_test(a_position_that_is_lost_is_told),
 	    cmocka_unit_test(a_damaged_key_keeps_no_message_back),
 	    cmocka_unit_test(the_shelf_says_what_it_cannot_put_back),

@@ -1,0 +1,126 @@
+/* One look at the files of an open spool: what is written over them is noticed, what is harmless is left alone. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "rig/lives.h"
+#include "store/store_internal.h"
+
+/* Another spool's bytes over ours, in the same file, while it is open; and what is harmless. */
+static void files_overwritten_while_open_are_noticed(void **state)
+{
+	(void)state;
+	for (int log = 0; log < 2; log++) {
+		struct store_report report;
+		struct spooldir mine, others;
+		struct store *s;
+		struct error e;
+		bool lost;
+
+		life_make(&mine, 0, 50, 0);
+		life_make(&others, LIFE_OTHERS, 120, 90);
+		s = life_open(&mine, NULL);
+		life_append(s, 50, 30);
+		assert_int_equal(store_watch(s, &lost, &e), ERR_OK);
+		assert_int_equal(utimes(mine.path, NULL), 0);
+		assert_int_equal(store_watch(s, &lost, &e), ERR_OK);
+		life_checkpoint(s);
+		life_append(s, 80, 30);
+		assert_int_equal(store_watch(s, &lost, &e), ERR_OK);
+		life_append(s, 110, 10);
+		assert_int_equal(store_watch(s, &lost, &e), ERR_OK);
+		life_bring(&others, log ? "-wal" : "", &mine);
+		assert_int_equal(store_watch_log(s, &e), log ? ERR_DISK : ERR_OK);
+		if (log)
+			assert_non_null(strstr(e.text, "-wal was overwritten"));
+		assert_int_equal(store_watch(s, &lost, &e), ERR_DISK);
+		assert_false(lost);
+		assert_non_null(strstr(e.text, log ? "-wal was overwritten" : "spool.db was overwritten"));
+		store_abandon(s);
+		s = life_open(&mine, &report);
+		assert_true(report.strangers);
+		life_expect(s, 120, 0, log ? 80 : 40, log ? 40 : 80);
+		assert_int_equal(life_waiting(s, 0), log ? 80 : 40);
+		life_close(s);
+		spooldir_remove(&mine);
+		spooldir_remove(&others);
+	}
+}
+
+/* One that is where it was is left alone: a look every half second must not wear the disk. */
+static void a_look_writes_nothing(void **state)
+{
+	static const char *const suffixes[] = {"", "-wal", ".tide", ".lock"};
+	const struct timespec long_ago[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+	struct spooldir d;
+	struct store *s = life_begin(&d);
+	struct error e;
+	bool lost;
+
+	(void)state;
+	life_append(s, 0, 30);
+	assert_int_equal(store_watch(s, &lost, &e), ERR_OK);
+	for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++)
+		assert_int_equal(utimensat(AT_FDCWD, spooldir_file(&d, suffixes[i]), long_ago, 0), 0);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(store_watch(s, &lost, &e), ERR_OK);
+	for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
+		struct stat st;
+
+		assert_int_equal(stat(spooldir_file(&d, suffixes[i]), &st), 0);
+		if (st.st_mtim.tv_sec != 1000)
+			fail_msg("the look wrote spool.db%s", suffixes[i]);
+	}
+	life_end(&d, s);
+}
+
+/* Taken away or exchanged while it is open, the tide mark is there again, and is ours. */
+static void the_tide_mark_comes_back(void **state)
+{
+	struct spooldir d, others;
+	struct store *s;
+	struct error e;
+	bool lost;
+
+	(void)state;
+	life_make(&d, 0, 20, 10);
+	life_make(&others, LIFE_OTHERS, 20, 10);
+	for (int how = 0; how < 2; how++) {
+		struct store_report report;
+
+		s = life_open(&d, NULL);
+		assert_int_equal(unlink(spooldir_file(&d, ".tide")), 0);
+		if (how == 1)
+			life_bring(&others, ".tide", &d);
+		assert_int_equal(store_watch(s, &lost, &e), ERR_OK);
+		store_abandon(s);
+		assert_int_equal(unlink(spooldir_file(&d, "-wal")), 0);
+		assert_int_equal(unlink(d.path), 0);
+		s = life_open(&d, &report);
+		assert_false(report.strangers);
+		assert_int_equal(store_ledger(s)->accepted, how == 0 ? 30 : 60);
+		life_append(s, 100, 30);
+		life_close(s);
+	}
+	spooldir_remove(&d);
+	spooldir_remove(&others);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(files_overwritten_while_open_are_noticed),
+	    cmocka_unit_test(a_look_writes_nothing),
+	    cmocka_unit_test(the_tide_mark_comes_back),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
