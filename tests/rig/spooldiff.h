@@ -364,6 +364,40 @@ static inline void diff_say(const struct spooldir *d, const char *text)
 	diff_words[used] = '\0';
 }
 
+/* What a start found: each number and flag that is not 0, then the words. */
+static inline void diff_say_report(const struct spooldir *d, const struct store_report *r)
+{
+	const struct {
+		const char *name;
+		uint64_t n;
+	} fields[] = {{"created", r->created},
+	              {"unclean", r->unclean},
+	              {"marker", r->marker},
+	              {"quarantined", r->quarantined},
+	              {"older", r->is_older},
+	              {"mended", r->wal_mended},
+	              {"frames lost", r->wal_frames_lost},
+	              {"rows", r->rows},
+	              {"salvaged", r->salvaged_rows},
+	              {"in flight", r->in_flight},
+	              {"damaged", r->damaged},
+	              {"missing", r->missing_rows},
+	              {"strangers", r->strangers},
+	              {"read only", r->is_read_only},
+	              {"old schema", r->schema_is_old}};
+	char text[sizeof r->warning + sizeof r->quarantine_path + 400] = "report:";
+	size_t used = strlen(text);
+
+	for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+		if (fields[i].n != 0)
+			used += (size_t)snprintf(text + used, sizeof text - used, " %s %llu", fields[i].name,
+			                         (unsigned long long)fields[i].n);
+	used += (size_t)snprintf(text + used, sizeof text - used, *r->quarantine_path ? " as %s" : "%s",
+	                         r->quarantine_path);
+	(void)snprintf(text + used, sizeof text - used, *r->warning ? "\n%s" : "%s", r->warning);
+	diff_say(d, text);
+}
+
 /* A line each: "+key: value" came, "-key: value" went, "key: old > new" changed. */
 static inline const char *diff_between(const struct snapshot *before, const struct snapshot *after)
 {

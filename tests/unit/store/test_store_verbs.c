@@ -342,12 +342,10 @@ static const struct diff_step steps[] = {
      "ledger.next_id: 10 > 12\nledger.accepted: 13 > 15\nledger.pending: 3 > 4\nledger.pending_bytes: 19 > 25\n"
      "ledger.commits: 12 > 14\nstate.stored: 53 > 64\n+blocks 10: 2 11 0 T-290 T-290\n+partial 10: 1 5 0\n"
      "+damaged 10: T+710 T-290 meta 0\n+losses 1: 1 10 10 T+710\n+ledger.damaged: 1\n+state.untold: 1\n"},
-    {"one that left is settled", settle_what_is_gone,
-     "+state.unexpected: 2\n"},
+    {"one that left is settled", settle_what_is_gone, "+state.unexpected: 2\n"},
     {"positions", note_positions,
      "ledger.commits: 14 > 15\n+positions 'file': '30'\n+positions 'other': '20'\n+tide.positions: 2\n"},
-    {"keys", add_keys,
-     "ledger.commits: 15 > 16\n+cache 'c' one: T+1210\n+cache 'c' two: T+2210\n+tide.keys: 2\n"},
+    {"keys", add_keys, "ledger.commits: 15 > 16\n+cache 'c' one: T+1210\n+cache 'c' two: T+2210\n+tide.keys: 2\n"},
     {"keys that expired", add_a_key_that_expired,
      "-cache 'c' one: T+1210\ncache 'c' two: T+2210 > T+2310\n+cache 'c' three: 9223372036854775807\n"},
     {"the clock is set", append_behind_a_step,
@@ -384,8 +382,7 @@ static const struct diff_step steps[] = {
      "-row.next_id: 18\n-row.accepted: 18\n-row.pending: 7\n-row.pending_bytes: 40\n"
      "ledger.clock_ms: T+2210 > T+2410\n-ledger.handed: 18\nledger.commits: 28 > 29\ntide.clock: T+2210 > T+2410\n"
      "state.checkpoints: 1 > 2\n-state.lag: 2\n+state.left synced: 29\n"},
-    {"a group is given up", give_up_a_group,
-     "state.stored: 114 > 115\nstate.failures_max_id: 6 > 13\n"},
+    {"a group is given up", give_up_a_group, "state.stored: 114 > 115\nstate.failures_max_id: 6 > 13\n"},
     {"it is counted anew", look_and_count,
      "ledger.next_id: 20 > 21\nledger.commits: 29 > 30\n-tide.back_first: 14\n-tide.back_last: 16\n"
      "-tide.back_count: 3\nstate.failures_max_id: 13 > 6\n"},

@@ -25,7 +25,7 @@ static struct store *open_and_listen(const struct spooldir *d)
 
 	o.compress = STORE_COMPRESS_NEVER;
 	ok(store_open(&o, &s, &report, e));
-	diff_say(d, report.warning);
+	diff_say_report(d, &report);
 	return s;
 }
 
@@ -294,6 +294,7 @@ static const struct diff_step steps[] = {
      "+state.stored: 34056\n+state.untold: 1\n+state.failures_max_id: 14\n+state.left: 6\n"
      "+state.left whole from: 1\n+state.is_exact: 1\n+lead from 0: 0\n+lead from 9: 5000\n+left: 2,6\n"},
     {"the end of 13 cannot be read", go_on_without_the_end_of_13,
+     "report: created 1 rows 9 salvaged 10 damaged 2\n"
      "PATH.quarantine-20260101T000000Z-000 cannot be read back: 1 pages of it cannot be read; the next start tries "
      "again, until kspool repair --give-up PATH.quarantine-20260101T000000Z-000\n"
      "-messages 13: T+5000 meta message-01..8000\n-blocks 1: 4 6016 0 T+0 T+0\n-blocks 5: 4 6016 0 T+0 T+0\n"
@@ -314,18 +315,20 @@ static const struct diff_step steps[] = {
      "+state.checkpoints: 1\n+state.aside: 1\n+state.unread: 1\n+state.mend: 1\n+state.left synced: 13\n"
      "+state.left knows: 12\n+state.last_commits: 12\n"},
     {"nor at the next start", restart,
+     "report: rows 9 damaged 2\n"
      "PATH.quarantine-20260101T000000Z-000 cannot be read back: 1 pages of it cannot be read; the next start tries "
      "again, until kspool repair --give-up PATH.quarantine-20260101T000000Z-000\n"
      "ledger.commits: 14 > 15\n-state.checkpoints: 1\n-state.mend: 1\nstate.left synced: 13 > 14\n"
      "state.left knows: 12 > 14\nstate.last_commits: 12 > 14\n+state.joins from: 1\n+state.joins to: 14\n"},
     {"it can", read_the_rest,
-     "salvage 'bad:.quarantine-20260101T000000Z-000:29:1': 29 1 0 > 29 1 1\nsalvage 'expected': 2 0 0 > 0 0 0\n"
-     "salvage 'pages:.quarantine-20260101T000000Z-000': 30 10 0 > 30 11 1\nlosses 4: 1 0 0 T+5000 > 0 0 0 T+5000\n"
-     "ledger.pending: 9 > 10\nledger.damaged: 2 > 1\nledger.pending_bytes: 20036 > 28040\n"
-     "ledger.commits: 15 > 16\nstate.retrying: 2 > 3\n-state.unread: 1\nstate.untold: 2 > 1\n"
-     "state.left synced: 14 > 15\nstate.left knows: 14 > 15\nstate.last_commits: 14 > 15\n"
+     "report: rows 10 salvaged 1 damaged 1\nsalvage 'bad:.quarantine-20260101T000000Z-000:29:1': 29 1 0 > 29 1 1\n"
+     "salvage 'expected': 2 0 0 > 0 0 0\nsalvage 'pages:.quarantine-20260101T000000Z-000': 30 10 0 > 30 11 1\n"
+     "losses 4: 1 0 0 T+5000 > 0 0 0 T+5000\nledger.pending: 9 > 10\nledger.damaged: 2 > 1\n"
+     "ledger.pending_bytes: 20036 > 28040\nledger.commits: 15 > 16\nstate.retrying: 2 > 3\n-state.unread: 1\n"
+     "state.untold: 2 > 1\nstate.left synced: 14 > 15\nstate.left knows: 14 > 15\nstate.last_commits: 14 > 15\n"
      "+messages 13: T+5000 meta message-01..8000\n+failures 13: 3 T+0 T+5000 'Slow' ''\n"},
     {"a leaf cannot be read", set_aside_again_without_a_leaf,
+     "report: created 1 rows 8 salvaged 9 damaged 3\n"
      "PATH.quarantine-20260101T000000Z-000 cannot be read back: 1 pages of it cannot be read; the next start tries "
      "again, until kspool repair --give-up PATH.quarantine-20260101T000000Z-000\n"
      "-messages 1: T+0 meta message-00..1500\n-messages 3: T+0 meta message-00..1500\n"
@@ -336,10 +339,10 @@ static const struct diff_step steps[] = {
      "-state.joins to: 14\n+salvage 'bad:.quarantine-20260101T000000Z-000:18': 18 0 0\n+ledger.possible: 8\n"
      "+tide.possible: 8\n+state.checkpoints: 1\n+state.unread: 1\n+state.mend: 1\n"},
     {"a person gives it up", give_it_up,
-     "salvage 'bad:.quarantine-20260101T000000Z-000:18': 18 0 0 > 18 0 1\nsalvage 'expected': 3 0 0 > 0 0 0\n"
-     "salvage 'pages:.quarantine-20260101T000000Z-000': 25 9 0 > 25 9 1\n-losses 1: 1 11 11 T+5000\n"
-     "-losses 4: 2 0 0 T+5000\nledger.commits: 19 > 21\n-state.checkpoints: 1\n-state.unread: 1\n"
-     "-state.untold: 3\n-state.mend: 1\nstate.left synced: 17 > 21\nstate.left knows: 16 > 21\n"
+     "report: rows 8 damaged 3\nsalvage 'bad:.quarantine-20260101T000000Z-000:18': 18 0 0 > 18 0 1\n"
+     "salvage 'expected': 3 0 0 > 0 0 0\nsalvage 'pages:.quarantine-20260101T000000Z-000': 25 9 0 > 25 9 1\n"
+     "-losses 1: 1 11 11 T+5000\n-losses 4: 2 0 0 T+5000\nledger.commits: 19 > 21\n-state.checkpoints: 1\n"
+     "-state.unread: 1\n-state.untold: 3\n-state.mend: 1\nstate.left synced: 17 > 21\nstate.left knows: 16 > 21\n"
      "state.last_commits: 16 > 21\n+ledger.told: 3\n+state.is_exact: 1\n+state.joins from: 4\n"
      "+state.joins to: 14\n"},
     {"it is read in steps", read_in_steps,
@@ -350,16 +353,20 @@ static const struct diff_step steps[] = {
      "-state.joins to: 14\n+salvage 'keys': 23 0 0\n+losses 3: 0 1 14 T+5000\n+state.checkpoints: 1\n"
      "+state.untold: 3\n+state.mend: 1\n"},
     {"a start after that", restart,
-     "-state.checkpoints: 1\n-state.mend: 1\nstate.left synced: 22 > 29\nstate.left knows: 21 > 29\n"
-     "state.last_commits: 21 > 29\n+state.is_exact: 1\n+state.joins from: 4\n+state.joins to: 14\n"},
+     "report: rows 8 damaged 3\n-state.checkpoints: 1\n-state.mend: 1\nstate.left synced: 22 > 29\n"
+     "state.left knows: 21 > 29\nstate.last_commits: 21 > 29\n+state.is_exact: 1\n+state.joins from: 4\n"
+     "+state.joins to: 14\n"},
     {"the file grows", let_it_grow,
-     "salvage 'pages:.quarantine-20260101T000000Z-000': 24 9 1 > 25 9 1\nledger.commits: 29 > 30\n"
-     "-state.is_exact: 1\n"},
+     "report: rows 8 damaged 3\nsalvage 'pages:.quarantine-20260101T000000Z-000': 24 9 1 > 25 9 1\n"
+     "ledger.commits: 29 > 30\n-state.is_exact: 1\n"},
     {"its mark is made again", make_its_mark_again,
-     "state.left synced: 29 > 30\nstate.left knows: 29 > 30\nstate.last_commits: 29 > 30\n"},
+     "report: rows 8 damaged 3\nstate.left synced: 29 > 30\nstate.left knows: 29 > 30\n"
+     "state.last_commits: 29 > 30\n"},
     {"there is a strange row in it", read_one_with_a_strange_row,
-     "salvage 'pages:.quarantine-20260101T000000Z-000': 25 9 1 > 25 0 1\nledger.commits: 30 > 31\n"},
+     "report: rows 8 damaged 3\nsalvage 'pages:.quarantine-20260101T000000Z-000': 25 9 1 > 25 0 1\n"
+     "ledger.commits: 30 > 31\n"},
     {"a new spool begins beside it", begin_anew_beside_it,
+     "report: created 1\n"
      "PATH.quarantine-20260101T000000Z-000 cannot be read back: 24 pages of it cannot be read; the next start tries "
      "again, until kspool repair --give-up PATH.quarantine-20260101T000000Z-000\n"
      "-messages 4: T+0 meta message-00..1500\n-messages 5: T+0 meta message-00..1500\n"
@@ -405,7 +412,8 @@ static const struct diff_step steps[] = {
      "+salvage 'ours:.quarantine-20260101T000000Z-000:': 0 0 1\n+salvage 'uncounted': 1 0 1\n"
      "+state.checkpoints: 1\n+state.unread: 1\n"},
     {"and can read it", read_the_rest,
-     "clock 0: 0 > -9223372036854775808\nsalvage 'bad:.quarantine-20260101T000000Z-000:1': 1 0 0 > 1 0 1\n"
+     "report: rows 1 salvaged 2 damaged 98\nclock 0: 0 > -9223372036854775808\n"
+     "salvage 'bad:.quarantine-20260101T000000Z-000:1': 1 0 0 > 1 0 1\n"
      "salvage 'bad:.quarantine-20260101T000000Z-000:10': 10 0 0 > 10 0 1\n"
      "salvage 'bad:.quarantine-20260101T000000Z-000:11': 11 0 0 > 11 0 1\n"
      "salvage 'bad:.quarantine-20260101T000000Z-000:12': 12 0 0 > 12 0 1\n"
