@@ -390,9 +390,12 @@ static enum err part_files(struct store *s, enum file_kind *kind, struct identit
 		return err;
 	if (id->file_is_strange)
 		*kind = FILE_MISSING;
-	store_warn(report, "moved away: %s%s%s%s", s->path, log_is_ours ? aside : stranger,
-	           log_is_ours && !id->file_is_strange ? "-wal, which is read back" : "",
-	           log_is_ours ? "" : "; kspool import takes in a database that was meant");
+	if (id->file_is_strange)
+		store_warn(report, "moved away: %s%s; kspool import takes in a database that was meant", s->path,
+		           stranger);
+	if (log_bytes > 0)
+		store_warn(report, "moved away: %s%s-wal%s", s->path, log_is_ours ? aside : stranger,
+		           log_is_ours ? ", which is read back" : "");
 	id->scan = (struct wal_scan){.is_empty = true};
 	return ERR_OK;
 }

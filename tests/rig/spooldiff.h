@@ -349,7 +349,7 @@ static inline const struct diff_line *diff_find(const struct snapshot *in, const
 
 static char diff_words[1024]; /* what the act was told, said with what it changed */
 
-/* The spool's path in it is PATH. */
+/* The spool's path in it is PATH, and the name of any spool ID. */
 static inline void diff_say(const struct spooldir *d, const char *text)
 {
 	const size_t length = strlen(d->path);
@@ -357,9 +357,13 @@ static inline void diff_say(const struct spooldir *d, const char *text)
 
 	for (const char *at = text; *at;) {
 		const bool is_path = strncmp(at, d->path, length) == 0;
+		const bool is_id = strspn(at, "0123456789abcdef") == SPOOL_ID_TEXT_BYTES - 1;
 
-		used += (size_t)snprintf(diff_words + used, sizeof diff_words - used, is_path ? "PATH" : "%c", *at);
-		at += is_path ? length : 1;
+		used += (size_t)snprintf(diff_words + used, sizeof diff_words - used, "%.*s", is_path || is_id ? 4 : 1,
+		                         is_path ? "PATH"
+		                         : is_id ? "ID"
+		                                 : at);
+		at += is_path ? length : is_id ? SPOOL_ID_TEXT_BYTES - 1 : 1;
 	}
 	diff_words[used] = '\0';
 }

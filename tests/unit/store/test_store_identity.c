@@ -214,7 +214,8 @@ static void the_database_of_another_spool_is_put_away(void **state)
 		assert_non_null(strstr(text, "problem: the database is of spool "));
 		s = life_open(&mine, &report);
 		assert_true(report.strangers);
-		if (!strstr(report.warning, "moved away: ") || strstr(report.warning, "-wal, which is read back"))
+		if (!strstr(report.warning, "moved away: ") ||
+		    (strstr(report.warning, "-wal, which is read back") != NULL) != (log == 0))
 			fail_msg("log %d: %s", log, report.warning);
 		/* Our own log is read back, as far as it goes; what was in our database alone is damaged. */
 		life_expect(s, 90, 0, log == 0 ? 40 : 0, log == 0 ? 50 : 90);
@@ -227,6 +228,7 @@ static void the_database_of_another_spool_is_put_away(void **state)
 			if (strstr(entry->d_name, ".stranger-") && !strstr(entry->d_name, "-wal"))
 				(void)snprintf(name, sizeof name, "%s/%s", mine.dir, entry->d_name);
 		(void)closedir(dir);
+		assert_non_null(strstr(report.warning, name)); /* and is told by its name */
 		if (log == 1) {
 			assert_int_equal(store_import(s, name, false, &rows, &e), ERR_OK);
 			assert_int_equal(rows, 80);
