@@ -289,9 +289,8 @@ struct position_row {
 static bool position_agrees(const struct store *s, const struct position_row *r)
 {
 	const unsigned char *bytes = (const unsigned char *)r->text.data;
-	const struct stored_value key = {.type = VALUE_TEXT, .bytes = bytes, .count = r->key_bytes};
-	const struct stored_value value = {
-	    .type = VALUE_TEXT, .bytes = bytes + r->key_bytes + 1, .count = r->text.len - r->key_bytes - 1};
+	const struct stored_value key = {.bytes = bytes, .count = r->key_bytes};
+	const struct stored_value value = {.bytes = bytes + r->key_bytes + 1, .count = r->text.len - r->key_bytes - 1};
 
 	return memchr(key.bytes, 0, key.count) == NULL && memchr(value.bytes, 0, value.count) == NULL &&
 	       side_position_is_sound(&key, &value, r->checksum, s->tag);
