@@ -109,9 +109,51 @@ static void what_can_never_fit_is_told_from_what_does_not_now(void **state)
 	life_end(&d, s);
 }
 
+/* Each of them, and nothing else: what an open spool stands on stays. */
+static void what_may_change_while_it_is_open_changes(void **state)
+{
+	static const struct store_options other = {.path = "another",
+	                                           .max_bytes = 1000,
+	                                           .min_free_bytes = 2000,
+	                                           .reserve_bytes = 3000,
+	                                           .evict_oldest = true,
+	                                           .page_size = 512,
+	                                           .max_message_bytes = 4000,
+	                                           .compress = STORE_COMPRESS_ALWAYS,
+	                                           .create = false,
+	                                           .vfs = "another"};
+	struct spooldir d;
+	struct store *s = life_begin(&d);
+	const struct store_options was = s->options;
+
+	(void)state;
+	s->full_bytes = s->full_disk = true;
+	s->free_checked_ms = 5;
+	store_reconfigure(s, &other);
+	assert_int_equal(s->options.max_bytes, 1000);
+	assert_int_equal(s->options.min_free_bytes, 2000);
+	assert_int_equal(s->options.max_message_bytes, 4000);
+	assert_int_equal(s->options.compress, STORE_COMPRESS_ALWAYS);
+	assert_true(s->options.evict_oldest);
+	assert_ptr_equal(s->options.path, was.path);
+	assert_ptr_equal(s->options.vfs, was.vfs);
+	assert_int_equal(s->options.reserve_bytes, was.reserve_bytes);
+	assert_int_equal(s->options.page_size, was.page_size);
+	assert_int_equal(s->options.create, was.create);
+	assert_false(s->full_bytes || s->full_disk); /* by the new limits it may not be */
+	assert_int_equal(s->free_checked_ms, 0);
+	store_reconfigure(s, &(struct store_options){.min_free_bytes = UINT64_C(1) << 62, .min_free_is_default = true});
+	assert_true(s->options.min_free_is_default);
+	assert_int_equal(s->options.min_free_bytes, files_share(&s->files, UINT64_C(1) << 62));
+	assert_true(s->options.min_free_bytes < UINT64_C(1) << 62);
+	assert_false(s->options.evict_oldest);
+	life_end(&d, s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(what_may_change_while_it_is_open_changes),
 	    cmocka_unit_test(what_a_row_can_hold_is_not_too_large),
 	    cmocka_unit_test(the_option_is_of_the_body_alone),
 	    cmocka_unit_test(what_can_never_fit_is_told_from_what_does_not_now),
