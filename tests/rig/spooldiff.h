@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "rig/ownclock.h"
 
@@ -271,6 +272,16 @@ static inline void diff_tide(struct snapshot *to, struct store *s)
 		diff_number(to, "tide", "imports are off", 1);
 }
 
+static inline uint64_t diff_bytes_of(const struct store *s, const char *suffix)
+{
+	char path[400];
+	struct stat st = {0};
+
+	(void)snprintf(path, sizeof path, "%s%s", s->path, suffix);
+	(void)stat(path, &st);
+	return (uint64_t)st.st_size;
+}
+
 static inline void diff_state(struct snapshot *to, struct store *s)
 {
 	struct store_state x;
@@ -281,6 +292,14 @@ static inline void diff_state(struct snapshot *to, struct store *s)
 	assert_int_equal(x.pending_bytes, s->durable.pending_bytes);
 	assert_int_equal(x.next_id, s->durable.next_id);
 	assert_int_equal(store_retrying(s), x.retrying);
+	assert_int_equal(store_pending_bytes(s), x.pending_bytes);
+	assert_int_equal(store_next_id(s), x.next_id);
+	assert_int_equal(store_possible_duplicates(s), s->durable.possible);
+	assert_int_equal(store_handed(s), s->durable.handed);
+	assert_int_equal(store_moves(s), s->durable.ledger.accepted * 2 - s->durable.ledger.pending);
+	assert_int_equal(x.database_bytes, diff_bytes_of(s, ""));
+	assert_int_equal(x.wal_bytes, diff_bytes_of(s, "-wal"));
+	assert_true(x.free_bytes > 0 && x.written_bytes > 0);
 	diff_number(to, "state", "retrying", (int64_t)x.retrying);
 	diff_number(to, "state", "oldest", x.oldest_received_ms);
 	diff_number(to, "state", "next_retry", x.next_retry_ms);
