@@ -70,8 +70,7 @@ static enum err put_row(struct store *s, struct error *e)
 	s->now.commits++;
 	s->now.clock_ms = (uint64_t)store_clock_ms(s);
 	s->now.handed = s->handed_noted + s->handed_noted / HANDED_SPARE;
-	if (s->possible_noted > s->now.possible)
-		s->now.possible = s->possible_noted;
+	s->now.possible = store_most(s->now.possible, s->possible_noted);
 	return store_ledger_put(s, e);
 }
 
@@ -171,7 +170,7 @@ enum err store_put_possible(struct store *s, uint64_t possible, struct error *e)
 
 	if (err != ERR_OK)
 		return err;
-	s->now.possible = possible > s->now.possible ? possible : s->now.possible;
+	s->now.possible = store_most(s->now.possible, possible);
 	return store_commit(s, e);
 }
 
@@ -179,9 +178,8 @@ enum err store_put_possible(struct store *s, uint64_t possible, struct error *e)
 static uint64_t log_least(const struct store *s)
 {
 	const uint64_t least = LOG_LEAST_PAGES * (uint64_t)s->page_bytes, room = s->free_bytes / 4;
-	const uint64_t fits = room > least ? room : least;
 
-	return fits < s->log_least ? fits : s->log_least;
+	return store_least(store_most(room, least), s->log_least);
 }
 
 /* The database must be able to take what the log holds: near a full disk the log stays short. */

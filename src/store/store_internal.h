@@ -241,6 +241,11 @@ struct store {
 	bool tolerates; /* what is opened next was given up by a person: what cannot be read is left out */
 };
 
+static inline uint64_t store_least(uint64_t a, uint64_t b) { return a < b ? a : b; }
+static inline uint64_t store_most(uint64_t a, uint64_t b) { return a > b ? a : b; }
+/* How much more `a` is; 0: it is no more. */
+static inline uint64_t store_beyond(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
+
 /* store_transaction.c */
 /* The statement, reset and ready to bind. */
 sqlite3_stmt *store_statement(struct store *s, enum store_statement id);

@@ -92,8 +92,7 @@ static void bind_key(sqlite3_stmt *st, const char *cache, const void *key, size_
 void store_count_possible(struct store *s, uint64_t messages)
 {
 	must(s->in_group);
-	if (s->possible_noted > s->now.possible)
-		s->now.possible = s->possible_noted;
+	s->now.possible = store_most(s->now.possible, s->possible_noted);
 	s->now.possible += messages;
 	s->possible_in_group += messages;
 }

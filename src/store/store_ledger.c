@@ -147,7 +147,7 @@ int store_ledger_catch_up(sqlite3 *db, struct totals *t, bool *ret_behind)
 		uint64_t shared;
 
 		block_read(b, st); /* its column may be damaged, and the count is all that is known of them */
-		shared = b->id < t->next_id ? t->next_id - b->id : 0;
+		shared = store_beyond(t->next_id, b->id);
 		t->ledger.accepted += b->count - shared;
 		t->ledger.pending += b->count - shared;
 		t->pending_bytes += b->bytes <= BLOCK_BYTES ? b->bytes : 0;
@@ -160,7 +160,7 @@ int store_ledger_catch_up(sqlite3 *db, struct totals *t, bool *ret_behind)
 
 void store_count_out(struct store *s, uint64_t *counter, uint64_t rows)
 {
-	uint64_t uncounted = rows > *counter ? rows - *counter : 0;
+	uint64_t uncounted = store_beyond(rows, *counter);
 
 	s->now.ledger.accepted += uncounted;
 	*counter += uncounted;
@@ -253,7 +253,7 @@ void store_ledger_keep_possible(struct totals *t, const struct tide *tide)
 {
 	const uint64_t had = tide->is_valid && tide->has_more ? tide->counts[TIDE_POSSIBLE] : 0;
 
-	t->possible = had > t->possible ? had : t->possible;
+	t->possible = store_most(t->possible, had);
 }
 
 bool store_tide_is_ahead(const struct tide *tide, const struct totals *t)
@@ -272,9 +272,8 @@ static uint64_t ended_since(struct totals *t, const struct tide *tide, size_t i)
 {
 	const bool waits =
 	    counted[i] == offsetof(struct totals, ledger.pending) || counted[i] == offsetof(struct totals, ledger.dead);
-	const uint64_t had = *count_at(t, i);
 
-	return i == 0 || waits || tide->counts[i] <= had ? 0 : tide->counts[i] - had;
+	return i == 0 || waits ? 0 : store_beyond(tide->counts[i], *count_at(t, i));
 }
 
 /*
@@ -285,24 +284,21 @@ uint64_t store_ledger_follow(struct totals *t, const struct tide *tide, uint64_t
 {
 	uint64_t lost, ends = 0, proven;
 
-	lost = tide->counts[0] > t->ledger.accepted ? tide->counts[0] - t->ledger.accepted : 0;
+	lost = store_beyond(tide->counts[0], t->ledger.accepted);
 	for (size_t i = 1; i < COUNTED; i++)
 		ends += ended_since(t, tide, i);
-	t->possible += ends < waits ? ends : waits;
+	t->possible += store_least(ends, waits);
 	t->ledger.accepted += lost;
-	proven = ends > waits ? ends - waits : 0;
+	proven = store_beyond(ends, waits);
 	for (size_t i = 1; i < COUNTED && lost > 0 && proven > 0; i++) {
-		uint64_t n = ended_since(t, tide, i);
+		const uint64_t n = store_least(ended_since(t, tide, i), store_least(proven, lost));
 
-		n = n < proven ? n : proven;
-		n = n < lost ? n : lost;
 		*count_at(t, i) += n;
 		proven -= n;
 		lost -= n;
 	}
 	t->ledger.damaged += lost;
-	if (tide->commits > t->commits)
-		t->commits = tide->commits;
+	t->commits = store_most(t->commits, tide->commits);
 	return lost;
 }
 

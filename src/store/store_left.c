@@ -167,32 +167,30 @@ void store_left_beyond(struct store *s, struct totals *t, struct store_report *r
 	    s->path, (unsigned long long)given, (unsigned long long)(given - had));
 }
 
-static uint64_t least(uint64_t a, uint64_t b) { return a < b ? a : b; }
-
 /* Of what was put back since the log began: at least so many are ids that the file does not know of, and that had no
  * end since. Those of others among them count as put back where they are not gone. */
 static uint64_t lost_of_put_back(const struct store *s)
 {
 	const struct put_back b = store_put_back_of(&s->tide);
-	const uint64_t next = s->row.next_id, known = next > b.first ? next - b.first : 0;
-	const uint64_t first = next > b.first ? next : b.first;
+	const uint64_t next = s->row.next_id, known = store_beyond(next, b.first);
+	const uint64_t first = store_most(next, b.first);
 	const uint64_t not_lost = known + (b.count > 0 && first <= b.last ? left_count(s->left, first, b.last) : 0);
 
-	return b.count > not_lost ? b.count - not_lost : 0;
+	return store_beyond(b.count, not_lost);
 }
 
 enum err store_left_shelf_again(struct store *s, struct totals *t, struct totals *found, struct store_report *report,
                                 struct error *e)
 {
-	const uint64_t purged_since = t->ledger.purged - least(s->row.ledger.purged, t->ledger.purged);
+	const uint64_t purged_since = t->ledger.purged - store_least(s->row.ledger.purged, t->ledger.purged);
 	struct count c = {.db = s->db, .left = s->left, .tag = s->tag};
 	const int rc = see_each(&c, "SELECT id FROM dead WHERE id > 0", see_row);
 	uint64_t back, purged;
 
 	if (rc != SQLITE_DONE)
 		return store_fail(s, rc, e, "look for what had left the shelf");
-	back = least(c.again, lost_of_put_back(s));
-	purged = least(c.again - back, purged_since);
+	back = store_least(c.again, lost_of_put_back(s));
+	purged = store_least(c.again - back, purged_since);
 	found->possible -= back;
 	t->ledger.purged -= purged; /* what comes again is taken from `delivered` */
 	t->ledger.delivered += purged;
@@ -266,11 +264,11 @@ static void pass(struct absent *a, sqlite3_stmt *st)
 
 	if (id > a->next)
 		meet_absent(a, a->next, id - 1);
-	a->next = id + count > a->next ? id + count : a->next;
+	a->next = store_most(a->next, id + count);
 	if (sqlite3_column_type(st, 2) == SQLITE_NULL)
 		return;
 	mark = mark_read(st, 2, id, count, a->s->tag);
-	for (uint64_t i = id < a->from ? a->from : id; i < id + count; i++)
+	for (uint64_t i = store_most(id, a->from); i < id + count; i++)
 		if (block_bit(&mark, i) && !left_has(a->s->left, i) && !stands_alone(a, i))
 			meet_absent(a, i, i);
 }
@@ -324,7 +322,7 @@ static enum err fill(struct store *s, bool is_whole, bool was_lost, struct error
 		err = pass_all(s, 1, false, &unknown, e);
 	if (err != ERR_OK)
 		return err;
-	gone = s->durable.ledger.damaged - least((uint64_t)noted, s->durable.ledger.damaged);
+	gone = s->durable.ledger.damaged - store_least((uint64_t)noted, s->durable.ledger.damaged);
 	if (unknown > gone && (gone == 0 || was_lost))
 		err = pass_all(s, 1, true, &unknown, e);
 	if (err != ERR_OK || left_trouble(s->left) != 0)

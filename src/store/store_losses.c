@@ -15,7 +15,7 @@ static const struct {
 #include "store/losses.def"
 };
 
-uint64_t store_untold(const struct totals *t) { return t->ledger.damaged > t->told ? t->ledger.damaged - t->told : 0; }
+uint64_t store_untold(const struct totals *t) { return store_beyond(t->ledger.damaged, t->told); }
 
 uint64_t store_damaged_untold(const struct store *s) { return store_untold(&s->durable); }
 
@@ -27,8 +27,7 @@ void store_lose(struct store *s, enum loss why, uint64_t messages, uint64_t firs
 		return;
 	if (first > 0 && (l->first == 0 || first < l->first))
 		l->first = first;
-	if (last > l->last)
-		l->last = last;
+	l->last = store_most(l->last, last);
 	l->messages += messages;
 }
 
@@ -77,12 +76,12 @@ enum err store_losses_flush(struct store *s, struct error *e)
 		err = read_loss(s, order[i], &l, e);
 		if (err != ERR_OK)
 			break;
-		back = s->came_back < l.messages + new.messages ? s->came_back : l.messages + new.messages;
+		back = store_least(s->came_back, l.messages + new.messages);
 		s->came_back -= back;
 		if (new.messages == back && l.messages == 0)
 			continue;
 		l.first = l.first == 0 || (new.first > 0 && new.first < l.first) ? new.first : l.first;
-		l.last = new.last > l.last ? new.last : l.last;
+		l.last = store_most(l.last, new.last);
 		l.messages += new.messages - back;
 		err = put_loss(s, order[i], &l, e);
 	}
@@ -113,7 +112,7 @@ enum err store_losses_print(sqlite3 *db, uint64_t untold, struct buf *out, struc
 	while (untold > 0 && (rc == SQLITE_OK || rc == SQLITE_ROW) && (rc = sqlite3_step(st)) == SQLITE_ROW)
 		for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
 			if ((int64_t)reasons[i].why == sqlite3_column_int64(st, 0)) {
-				const uint64_t all = sql_column_u64(st, 1), messages = all < untold ? all : untold;
+				const uint64_t all = sql_column_u64(st, 1), messages = store_least(all, untold);
 
 				untold -= messages;
 				print(out, messages, st, reasons[i].sentence);

@@ -65,8 +65,8 @@ static void look_for_left(struct store *s, const struct message_list *list)
 	uint64_t first = UINT64_MAX, last = 0;
 
 	STAILQ_FOREACH (m, list, link) {
-		first = m->id < first ? m->id : first;
-		last = m->id > last ? m->id : last;
+		first = store_least(first, m->id);
+		last = store_most(last, m->id);
 	}
 	if (last == 0 || left_count(s->left, first, last) == 0)
 		return;
@@ -132,7 +132,7 @@ static enum err bound_count(struct store *s, struct error *e)
 	sqlite3_stmt *st = store_statement(s, ST_BLOCK_BEHIND);
 	struct stored_block *b = s->block;
 	bool is_last;
-	uint64_t end = s->now.next_id > b->id ? s->now.next_id : b->id;
+	uint64_t end = store_most(s->now.next_id, b->id);
 	int rc;
 
 	sql_bind_u64(st, 1, b->id);
@@ -146,8 +146,8 @@ static enum err bound_count(struct store *s, struct error *e)
 	for (uint64_t id = end; is_last && id - b->id < b->framed; id++)
 		if (row_is_sound(&b->rows[id - b->id], s->tag))
 			end = id + 1;
-	s->now.next_id = end > s->now.next_id ? end : s->now.next_id;
-	b->count = end - b->id < b->count ? (uint32_t)(end - b->id) : b->count;
+	s->now.next_id = store_most(s->now.next_id, end);
+	b->count = (uint32_t)store_least(b->count, end - b->id);
 	return ERR_OK;
 }
 
@@ -287,7 +287,7 @@ enum err store_read_range(struct store *s, uint64_t first, uint64_t last, uint32
 
 			err = store_dissolve_block(s, e);
 			if (err == ERR_FULL) /* it stays as it is, and is met again at the next start */
-				*ret_last = block_last < last ? block_last : last;
+				*ret_last = store_least(block_last, last);
 		}
 	}
 	*ret_count = r.rows;

@@ -57,8 +57,7 @@ static enum err highest_id(struct store *s, uint64_t *ret, struct error *e)
 
 		if (err != ERR_OK)
 			return err;
-		if ((uint64_t)id > *ret)
-			*ret = (uint64_t)id;
+		*ret = store_most(*ret, (uint64_t)id);
 	}
 	return ERR_OK;
 }
@@ -66,7 +65,7 @@ static enum err highest_id(struct store *s, uint64_t *ret, struct error *e)
 /* So many wait more than were counted: as far as any had left, they leave once more. */
 static uint64_t take_back(struct totals *t, uint64_t waiting)
 {
-	const uint64_t again = waiting < t->ledger.delivered ? waiting : t->ledger.delivered;
+	const uint64_t again = store_least(waiting, t->ledger.delivered);
 
 	t->ledger.delivered -= again;
 	return again;
@@ -95,8 +94,8 @@ static enum err correct(struct store *s, struct totals *t, const struct totals *
 {
 	struct store_ledger *l = &t->ledger;
 	const uint64_t here = found->ledger.pending + found->ledger.dead;
-	const uint64_t again_here = found->possible < here ? found->possible : here, has = here - again_here;
-	const uint64_t new_here = unnumbered > again_here ? unnumbered - again_here : 0;
+	const uint64_t again_here = store_least(found->possible, here), has = here - again_here;
+	const uint64_t new_here = store_beyond(unnumbered, again_here);
 	const uint64_t had = l->pending + l->dead + new_here;
 	const enum err err = count_again(s, t, again_here, report, e);
 
@@ -161,8 +160,7 @@ static enum err follow_tide(struct store *s, uint64_t highest, struct totals *t,
 		t->ledger.accepted += highest - s->tide.id - rows;
 		t->ledger.delivered += highest - s->tide.id - rows;
 	}
-	if (highest >= t->next_id)
-		t->next_id = highest + 1;
+	t->next_id = store_most(t->next_id, highest + 1);
 	return ERR_OK;
 }
 
@@ -198,7 +196,7 @@ static enum err rebuild(struct store *s, uint64_t highest, bool may_mend, struct
 	t->next_id = highest + 1;
 	t->ledger.damaged = (uint64_t)damaged;
 	held = t->ledger.pending + t->ledger.dead + t->ledger.damaged;
-	t->ledger.accepted = highest > held ? highest : held;
+	t->ledger.accepted = store_most(highest, held);
 	t->ledger.delivered = t->ledger.accepted - held;
 	return store_left_take_back(s, e);
 }
@@ -237,8 +235,7 @@ static void check_tide(struct store *s, struct totals *t, const struct came *cam
 	if (!tide->is_valid)
 		return;
 	store_lose(s, LOSS_TAIL, *ret_lost, tide->id >= t->next_id ? t->next_id : 0, tide->id);
-	if (tide->id >= t->next_id)
-		t->next_id = tide->id + 1;
+	t->next_id = store_most(t->next_id, tide->id + 1);
 }
 
 /*
@@ -410,7 +407,7 @@ static enum err load_totals(struct store *s, const struct totals *known, bool ma
 	if (err == ERR_OK && fresh)
 		err = inherit(s, known, t, e);
 	store_ledger_keep_possible(t, &s->tide);
-	s->last_commits = s->tide.is_valid && s->tide.commits > t->commits ? s->tide.commits : t->commits;
+	s->last_commits = store_most(s->tide.is_valid ? s->tide.commits : 0, t->commits);
 	if (err == ERR_OK && !fresh && (is_small(s) || mended->waits_again > 0 || left_knows_later(s, t)))
 		err = hold_against_rows(s, may_mend, t, &came, report, e);
 	t->possible += mended->possible;
@@ -428,7 +425,7 @@ static enum err load_totals(struct store *s, const struct totals *known, bool ma
 	/* Of what was lost before the file that goes now some may stand in another one; the tide mark may be all that
 	 * tells of it. */
 	others = unread - (unread > 0 && report->quarantined);
-	before = fresh && others > 0 && store_untold(t) > lost ? store_untold(t) - lost : 0;
+	before = fresh && others > 0 ? store_beyond(store_untold(t), lost) : 0;
 	*ret_expected = unread > 0 ? report->missing_rows - missing + lost + before : 0;
 	waited = fresh ? store_ledger_succeed(t) : 0;
 	s->is_uncounted = fresh && unread > 0 && s->last_commits == 0;
@@ -523,7 +520,7 @@ enum err store_count_missing(struct store *s, uint64_t *ret_missing, struct erro
 	enum err err = count_rows(s, &found, e);
 	uint64_t has = found.ledger.pending + found.ledger.dead - found.possible;
 
-	*ret_missing = err == ERR_OK && has < l->pending + l->dead ? l->pending + l->dead - has : 0;
+	*ret_missing = err == ERR_OK ? store_beyond(l->pending + l->dead, has) : 0;
 	return err;
 }
 

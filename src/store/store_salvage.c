@@ -227,13 +227,10 @@ static enum err find_room(struct store *s, struct error *e)
 	if (err != ERR_OK)
 		return err;
 	v->room_bytes /= ROOM_PART;
-	last_room = (s->free_bytes + (s->log_held > log ? s->log_held - log : 0)) / LAST_ROOM_PART;
-	if (last_room > LEAST_BYTES)
-		last_room = LEAST_BYTES;
-	if (s->durable.ledger.pending == 0 && v->room_bytes < last_room)
-		v->room_bytes = last_room;
-	if (v->room_bytes > v->most_bytes)
-		v->room_bytes = v->most_bytes;
+	last_room = store_least((s->free_bytes + store_beyond(s->log_held, log)) / LAST_ROOM_PART, LEAST_BYTES);
+	if (s->durable.ledger.pending == 0)
+		v->room_bytes = store_most(v->room_bytes, last_room);
+	v->room_bytes = store_least(v->room_bytes, v->most_bytes);
 	return v->room_bytes > 0 || s->durable.ledger.pending == 0 ? ERR_OK : store_salvage_waits(s, e);
 }
 

@@ -36,8 +36,7 @@ static void count_undamaged(struct store *s)
 {
 	s->now.ledger.damaged--;
 	s->came_back++;
-	if (s->now.told > s->now.ledger.damaged)
-		s->now.told = s->now.ledger.damaged;
+	s->now.told = store_least(s->now.told, s->now.ledger.damaged);
 }
 
 /* True: as one of the damaged, which it is proven to be. `is_its_own`: the id is not another message's by now. */
@@ -245,8 +244,7 @@ static enum err bring_back(struct store *s, struct store_row row, bool is_dead, 
 	err = insert(s, id, &row, r, &is_new, e);
 	if (err != ERR_OK || !is_new)
 		return err;
-	if (row.id >= s->now.next_id) /* the old ledger was older than its rows, or gone */
-		s->now.next_id = row.id + 1;
+	s->now.next_id = store_most(s->now.next_id, row.id + 1); /* the old ledger was older than its rows, or gone */
 	v->rows++;
 	v->step_rows++;
 	err = store_forget_kept(s, was_id, &kept, e);
@@ -268,8 +266,7 @@ static enum err bring_back(struct store *s, struct store_row row, bool is_dead, 
 	s->now.pending_bytes += row.meta_bytes + row.body_bytes;
 	if (v->first == 0 || row.id < v->first)
 		v->first = row.id;
-	if (row.id > v->last)
-		v->last = row.id;
+	v->last = store_most(v->last, row.id);
 	return give_attempts(s, was_id, row.id, e);
 }
 

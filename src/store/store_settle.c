@@ -212,7 +212,7 @@ static enum err leave_spans(struct store *s, struct leaving *l, const struct spa
 
 	for (size_t i = 0, n; i < count && err == ERR_OK; i += n) {
 		const struct span *span = &spans[i];
-		const uint64_t last = span->last < l->last ? span->last : l->last;
+		const uint64_t last = store_least(span->last, l->last);
 
 		n = 1;
 		if (span->first > *at)
@@ -279,7 +279,7 @@ static enum err settle_run(struct store *s, const struct store_settlement *items
 	s->unexpected_settlements += count - l.gone;
 	store_count_out(s, &s->now.ledger.pending, l.gone);
 	*counter_of(s, items[0].kind) += l.gone;
-	s->now.pending_bytes -= l.bytes < s->now.pending_bytes ? l.bytes : s->now.pending_bytes;
+	s->now.pending_bytes = store_beyond(s->now.pending_bytes, l.bytes);
 	return ERR_OK;
 }
 
@@ -442,8 +442,7 @@ static enum err settle_retry(struct store *s, const struct store_settlement *ite
 		err = note_failure(s, item, next_ms, e);
 	if (err != ERR_OK)
 		return err;
-	if (item->id > s->failures_max_id)
-		s->failures_max_id = item->id;
+	s->failures_max_id = store_most(s->failures_max_id, item->id);
 	s->clock_is_due = true;
 	if (next_ms <= s->due_ms) { /* due before the place the reader has reached */
 		s->due_ms = next_ms;

@@ -33,8 +33,6 @@ void store_salvage_end(struct store *s)
 	s->salvage_is_done = false;
 }
 
-static uint64_t least(uint64_t a, uint64_t b) { return a < b ? a : b; }
-
 /* How many of the damaged may come back. When the note is damaged: all that nobody has seen, or was told of. */
 static enum err expected_rows(struct store *s, uint64_t *ret, struct error *e)
 {
@@ -49,7 +47,7 @@ static enum err expected_rows(struct store *s, uint64_t *ret, struct error *e)
 	err = store_number(s, STORE_KEPT_SQL, &kept, e);
 	*ret = store_untold(t);
 	if (t->ledger.damaged - *ret < (uint64_t)kept)
-		*ret = t->ledger.damaged > (uint64_t)kept ? t->ledger.damaged - (uint64_t)kept : 0;
+		*ret = store_beyond(t->ledger.damaged, (uint64_t)kept);
 	return err;
 }
 
@@ -239,7 +237,7 @@ static enum err read_place(struct store *s, struct error *e)
 	enum err err = store_note_get(s, known, &note, e);
 
 	if (err == ERR_OK && note.done)
-		v->next_id = least(v->next_id, note.after);
+		v->next_id = store_least(v->next_id, note.after);
 	if (err == ERR_OK)
 		err = store_note_get(s, key, &note, e);
 	if (err == ERR_OK && note.after == v->after_page + UINT64_C(1))
@@ -266,7 +264,7 @@ static enum err open_source(struct store *s, const char *suffix, const struct as
 	v->marks_counted = note->after > 0;
 	v->rows = note->rows;
 	v->expected = expected;
-	v->gone = s->durable.ledger.damaged - least((uint64_t)noted, s->durable.ledger.damaged);
+	v->gone = s->durable.ledger.damaged - store_least((uint64_t)noted, s->durable.ledger.damaged);
 	v->next_id = s->durable.next_id;
 	v->is_repeat = note->is_lost;
 	v->most_bytes = UINT64_MAX;
