@@ -17,6 +17,8 @@ enum { BODY = 1500, PAGE = 4096 };
 
 static const char aside[] = ".quarantine-20260101T000000Z-000";
 
+static struct spool_id first_id;
+
 static struct store *open_and_listen(const struct spooldir *d)
 {
 	struct store_options o = spooldir_options(d);
@@ -71,6 +73,7 @@ static void fill(struct store **s, const struct spooldir *d)
 
 	restart(s, d);
 	*diff_words = '\0';
+	first_id = (*s)->id;
 	append(*s, 1, 4, BODY);
 	append(*s, 5, 4, BODY);
 	set_wall(wall_ms + 5000);
@@ -262,8 +265,8 @@ static void let_it_grow(struct store **s, const struct spooldir *d)
 	*s = open_and_listen(d);
 }
 
-/* Nothing says whose it is, and the file beside it cannot be read. */
-static void begin_anew_beside_it(struct store **s, const struct spooldir *d)
+/* Nothing is left but the file beside it. */
+static void begin_anew(struct store **s, const struct spooldir *d)
 {
 	static const char *const companions[] = {".tide", ".lock", ".left", ".reserve"};
 	char mark[400];
@@ -274,8 +277,24 @@ static void begin_anew_beside_it(struct store **s, const struct spooldir *d)
 	assert_int_equal(unlink(d->path), 0);
 	for (size_t i = 0; i < sizeof companions / sizeof *companions; i++)
 		(void)unlink(spooldir_file(d, companions[i]));
-	faultfs_dead(aside + 16, 0, INT32_MAX);
 	*s = open_and_listen(d);
+}
+
+/* Nothing says whose it is, and the file cannot be read. */
+static void begin_anew_beside_it(struct store **s, const struct spooldir *d)
+{
+	faultfs_dead(aside + 16, 0, INT32_MAX);
+	begin_anew(s, d);
+}
+
+/* Nothing else says whose it is: the spool goes on under the name that stands in the file. */
+static void begin_anew_by_its_name(struct store **s, const struct spooldir *d)
+{
+	const struct spool_id was = (*s)->id;
+
+	begin_anew(s, d);
+	assert_true(spool_id_is_known((*s)->id) && spool_id_differs((*s)->id, was));
+	assert_true(spool_id_is((*s)->id, first_id));
 }
 
 static const struct diff_step steps[] = {
@@ -444,6 +463,43 @@ static const struct diff_step steps[] = {
      "+losses 2: 98 0 0 T+5000\n+ledger.accepted: 100\n+ledger.pending: 1\n+ledger.dead: 1\n+ledger.damaged: 98\n"
      "+ledger.pending_bytes: 24\n+tide.positions: 1\n+tide.keys: 1\n+state.oldest: T+5000\n+state.untold: 98\n"
      "+state.left synced: 1\n+state.left knows: 1\n+state.last_commits: 1\n"},
+    {"a new spool begins by its name", begin_anew_by_its_name,
+     "report: created 1 salvaged 1 damaged 11\n-messages 100: T+5000 meta message-10..20\n"
+     "clock 0: -9223372036854775808 > 0\n-salvage 'bad:.quarantine-20260101T000000Z-000:1': 1 0 1\n"
+     "-salvage 'bad:.quarantine-20260101T000000Z-000:10': 10 0 1\n"
+     "-salvage 'bad:.quarantine-20260101T000000Z-000:11': 11 0 1\n"
+     "-salvage 'bad:.quarantine-20260101T000000Z-000:12': 12 0 1\n"
+     "-salvage 'bad:.quarantine-20260101T000000Z-000:13': 13 0 1\n"
+     "-salvage 'bad:.quarantine-20260101T000000Z-000:14': 14 0 1\n"
+     "-salvage 'bad:.quarantine-20260101T000000Z-000:15': 15 0 1\n"
+     "-salvage 'bad:.quarantine-20260101T000000Z-000:16': 16 0 1\n"
+     "-salvage 'bad:.quarantine-20260101T000000Z-000:17': 17 0 1\n"
+     "-salvage 'bad:.quarantine-20260101T000000Z-000:19': 19 0 1\n"
+     "-salvage 'bad:.quarantine-20260101T000000Z-000:20': 20 0 1\n"
+     "-salvage 'bad:.quarantine-20260101T000000Z-000:21': 21 0 1\n"
+     "-salvage 'bad:.quarantine-20260101T000000Z-000:22': 22 0 1\n"
+     "-salvage 'bad:.quarantine-20260101T000000Z-000:23': 23 0 1\n"
+     "-salvage 'bad:.quarantine-20260101T000000Z-000:24': 24 0 1\n"
+     "-salvage 'bad:.quarantine-20260101T000000Z-000:25': 25 0 1\n"
+     "-salvage 'bad:.quarantine-20260101T000000Z-000:3': 3 0 1\n"
+     "-salvage 'bad:.quarantine-20260101T000000Z-000:4': 4 0 1\n"
+     "-salvage 'bad:.quarantine-20260101T000000Z-000:5': 5 0 1\n"
+     "-salvage 'bad:.quarantine-20260101T000000Z-000:6': 6 0 1\n"
+     "-salvage 'bad:.quarantine-20260101T000000Z-000:7': 7 0 1\n"
+     "-salvage 'bad:.quarantine-20260101T000000Z-000:8': 8 0 1\n"
+     "-salvage 'bad:.quarantine-20260101T000000Z-000:9': 9 0 1\n"
+     "-salvage 'ours:.quarantine-20260101T000000Z-000:': 0 0 1\n"
+     "salvage 'pages:.quarantine-20260101T000000Z-000': 25 2 1 > 25 1 1\n-salvage 'uncounted': 0 0 0\n"
+     "-losses 2: 98 0 0 T+5000\nledger.next_id: 101 > 15\nledger.accepted: 100 > 14\n-ledger.pending: 1\n"
+     "ledger.damaged: 98 > 11\n-ledger.pending_bytes: 24\nledger.clock_ms: T+5000 > T+0\n"
+     "ledger.clock_offset: T+0 > T-5000\nledger.commits: 6 > 23\ntide.clock: T+5000 > T+0\n"
+     "tide.offset: T+0 > T-5000\n-state.oldest: T+5000\nstate.untold: 98 > 8\nstate.left synced: 1 > 22\n"
+     "state.left whole from: 1 > 15\n-state.left knows: 1\nstate.last_commits: 1 > 21\n"
+     "-lead from 0: -9223372036854775808\n+clock 9: 5000\n"
+     "+salvage 'bad:.quarantine-20260101T000000Z-000:29:1': 29 1 1\n"
+     "+salvage 'known:.quarantine-20260101T000000Z-000:': 15 0 1\n+losses 4: 8 0 0 T+5000\n+ledger.delivered: 1\n"
+     "+ledger.expired: 1\n+ledger.possible: 8\n+ledger.told: 3\n+ledger.blocks_from: 1\n+ledger.rows_from: 1\n"
+     "+tide.possible: 8\n+state.checkpoints: 1\n+lead from 9: 5000\n"},
 };
 
 static void what_comes_back_and_how_far_is_noted(void **state)
