@@ -200,14 +200,13 @@ struct store {
 	uint32_t refusals;  /* since an append worked */
 	int64_t refused_ms; /* monotonic: the last of them */
 	bool reserve_given; /* or never made: made as soon as there is space */
-	uint64_t
-	    log_least;   /* a log is not worth a checkpoint before: less on a small disk, whose file must take it all */
-	bool log_is_due; /* something was refused that may fit when the log is in the database */
-	uint64_t log_held; /* bytes of the log that own their blocks */
-	bool is_shrinking; /* free pages were cut off that the file still has */
-	bool log_given;    /* the log was cut to nothing: held anew with the next group */
-	bool is_looked_at; /* store_look: nothing is written */
-	bool untrusted;    /* a disk error: nothing that the file says may be believed before a restart */
+	uint64_t log_least; /* of a log that is worth a checkpoint: less on a small disk, whose file must take it */
+	bool log_is_due;    /* something was refused that may fit when the log is in the database */
+	uint64_t log_held;  /* bytes of the log that own their blocks */
+	bool is_shrinking;  /* free pages were cut off that the file still has */
+	bool log_given;     /* the log was cut to nothing: held anew with the next group */
+	bool is_looked_at;  /* store_look: nothing is written */
+	bool untrusted;     /* a disk error: nothing that the file says may be believed before a restart */
 	struct error untrusted_why;
 	uint64_t free_bytes;
 	int64_t free_checked_ms;
@@ -320,8 +319,7 @@ enum err store_leads_mend(struct store *s, struct error *e) MUST_CHECK;
 
 /* store_gone.c */
 /* When a spool is opened, inside a group: what there is against the tide mark. `found`: the ledger, before the tide
- * mark was believed; keys_mended: of these nothing is to be told any more; `all`: each key is counted, else whether
- * there are some. */
+ * mark was believed; keys_mended: of these nothing is to be told any more; not `all`: whether there are keys. */
 enum err store_rows_load(struct store *s, const struct totals *found, uint64_t keys_mended, bool all,
                          struct error *e) MUST_CHECK;
 /* Into the counts of a tide mark. */
@@ -365,7 +363,6 @@ static inline bool store_rows_are_untold(const struct store *s)
 	return s->positions_are_untold || s->rows.positions_off != 0 || s->rows.keys_gone > 0 ||
 	       store_imports_are_lost(s);
 }
-static inline void store_rows_left(uint64_t *there, uint64_t count) { *there -= count < *there ? count : *there; }
 /* Inside a group, once nothing is left to read back: what is gone, in the report; keys are counted. */
 enum err store_rows_tell(struct store *s, struct store_report *report, struct error *e) MUST_CHECK;
 enum err store_rows_tell_now(struct store *s, struct store_report *report, struct error *e) MUST_CHECK; /* in its own */
@@ -409,10 +406,10 @@ enum err store_left_note_commit(struct store *s, struct error *e) MUST_CHECK;
 /* store_ledger.c */
 /* Own time goes on where the ledger left it. */
 void store_clock_begin(struct totals *t);
-/* Own time goes on where no ledger is left: what comes back was received in it. */
 /* What the last durable row of the clock says; 0: there is none. */
 uint64_t store_leads_last(const struct store *s);
 void store_clock_into(const struct totals *t, struct tide *tide);
+/* Own time goes on where no ledger is left: what comes back was received in it. */
 void store_clock_inherit(struct totals *t, const struct tide *tide);
 /* How far the wall clock is ahead of own time. */
 int64_t store_clock_lead(const struct store *s);
@@ -555,7 +552,6 @@ size_t store_identity_words(const struct identity *id, char words[IDENTITY_WORDS
 /* Moves away what is not this spool's, or does not fit; *kind is FILE_MISSING then when it was the database. */
 enum err store_identity_part(struct store *s, enum file_kind *kind, struct identity *id, struct store_report *report,
                              struct error *e) MUST_CHECK;
-/* The newest ledger that the first pages of PATH + suffix show, when it is later than *found. */
 /* Of the commits in a log; is_there[i]: one of them is a row of the print wanted[i] (0: none is looked for). */
 struct log_ledgers {
 	struct wal_scan scan;
@@ -598,8 +594,7 @@ void store_watch_note(struct store *s);
 /* ERR_DISK: what the open files hold is not what this process wrote. Of the log alone, at a glance; of both. */
 enum err store_watch_log(struct store *s, struct error *e) MUST_CHECK;
 enum err store_watch_inside(struct store *s, struct error *e) MUST_CHECK;
-
-/* store_inspect.c: one more sentence of the report's warning. */
+/* One more sentence of the report's warning. */
 void store_warn(struct store_report *report, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

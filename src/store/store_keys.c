@@ -155,7 +155,7 @@ static enum err cache_add(struct store *s, const char *cache, const void *key, s
 	err = store_run(s, st, e, "expire cache keys");
 	if (err != ERR_OK)
 		return err;
-	store_rows_left(&s->rows.keys, (uint64_t)sqlite3_changes(s->db));
+	s->rows.keys = store_beyond(s->rows.keys, (uint64_t)sqlite3_changes(s->db));
 	err = put_key(s, ST_CACHE_ADD, cache, key, key_bytes, expires_ms, e);
 	if (err == ERR_OK && sqlite3_changes(s->db) == 0) /* one that has expired, or is damaged, stands there still */
 		return put_key(s, ST_CACHE_PUT, cache, key, key_bytes, expires_ms, e);

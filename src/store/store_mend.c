@@ -73,7 +73,7 @@ static enum err mend_keys(struct store *s, struct side_mended *m, struct store_r
 		store_warn(report, "%lld dedupe keys were damaged and are forgotten: what they kept back may be sent",
 		           (long long)gone);
 	m->possible += (uint64_t)gone;
-	store_rows_left(&s->rows.keys, (uint64_t)gone);
+	s->rows.keys = store_beyond(s->rows.keys, (uint64_t)gone);
 	return err;
 }
 

@@ -327,7 +327,7 @@ static enum err keep_key(struct store *s, const struct stored_record *r, struct 
 		return ERR_OK;
 	if (id == ST_CACHE_KEEP && !record_is_sound(s, SIDE_KEY, r, KEY_COLUMNS)) {
 		store_count_possible(s, 1); /* what it kept back may come again */
-		store_rows_left(&s->rows.keys_gone, 1);
+		s->rows.keys_gone = store_beyond(s->rows.keys_gone, 1);
 		return ERR_OK;
 	}
 	if (id == ST_SALVAGE_KEEP && !record_is_sound(s, SIDE_SALVAGE_NOTE, r, NOTE_COLUMNS))
