@@ -5,12 +5,15 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "rig/faultfs.h"
 #include "rig/lives.h"
 #include "store/store_internal.h"
 
@@ -119,12 +122,44 @@ static void the_tide_mark_comes_back(void **state)
 	spooldir_remove(&others);
 }
 
+/* A sector under them dies: no other file is blamed for it, and nothing is believed from then on. */
+static void what_cannot_be_looked_at_is_told(void **state)
+{
+	static const char *const suffixes[] = {"spool.db", "spool.db-wal"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
+		struct spooldir d;
+		struct store *s = life_begin(&d);
+		struct error e, trust;
+		char want[400];
+
+		life_append(s, 0, 30);
+		life_checkpoint(s);
+		life_append(s, 30, 10);
+		assert_int_equal(store_watch_inside(s, &e), ERR_OK);
+		faultfs_dead(suffixes[i], 0, INT32_MAX);
+		assert_int_equal(store_watch_inside(s, &e), ERR_DISK);
+		faultfs_dead(NULL, 0, 0);
+		(void)snprintf(want, sizeof want, "%s%s cannot be read: %s", d.path, i ? "-wal" : "", strerror(EIO));
+		assert_string_equal(e.text, want);
+		assert_int_equal(e.code, ERR_DISK);
+		assert_int_equal(store_trust(s, &trust), ERR_DISK);
+		assert_string_equal(trust.text, want);
+		store_abandon(s);
+		s = life_open(&d, NULL);
+		assert_int_equal(life_waiting(s, 0), 40);
+		life_end(&d, s);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(files_overwritten_while_open_are_noticed),
 	    cmocka_unit_test(a_look_writes_nothing),
 	    cmocka_unit_test(the_tide_mark_comes_back),
+	    cmocka_unit_test(what_cannot_be_looked_at_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
