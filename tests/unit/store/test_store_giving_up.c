@@ -240,6 +240,40 @@ static void put_back(const char *path)
 	assert_int_equal(rename(kept, path), 0);
 }
 
+/* So much of a file cannot be read that no more of it is noted: it is put off as a whole, once. */
+static void one_with_more_bad_pages_than_are_noted_is_put_off(void **state)
+{
+	struct spooldir d;
+	struct store *s;
+	struct error e;
+	uint64_t first, last;
+	bool more = true;
+
+	(void)state;
+	make_aside(&d, 0);
+	faultfs_dead(sectors[0].part, 0, INT32_MAX);
+	s = life_open(&d, NULL);
+	assert_int_equal(s->put_off_count, 1);
+	s->put_off_count = 0;
+	s->salvage_is_done = false;
+	assert_int_equal(store_source_next(s, &e), ERR_OK);
+	assert_non_null(s->salvage);
+	s->salvage->again_count = 0;
+	s->salvage->after_page = 0;
+	while (s->salvage->bad_count < BAD_PARTS_MAX)
+		s->salvage->bad[s->salvage->bad_count++] = (struct bad_part){.page = 1000000};
+	assert_int_equal(store_salvage(s, 10, &first, &last, &more, &e), ERR_OK);
+	assert_null(s->salvage);
+	assert_int_equal(s->put_off_count, 1);
+	assert_string_equal(s->put_off[0].suffix, aside);
+	assert_non_null(strstr(s->put_off[0].why.text, strerror(EIO)));
+	assert_int_equal(store_salvage(s, 10, &first, &last, &more, &e), ERR_OK);
+	assert_false(more);
+	store_abandon(s);
+	faultfs_dead(NULL, 0, 0);
+	spooldir_remove(&d);
+}
+
 static const char *const companions[] = {".tide", ".lock", ".flight", ".reserve"};
 
 /* A directory, a fifo, a link, a socket under the name of a file that was set aside: told with its name and what to do,
@@ -498,6 +532,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_dead_sector_ends_no_start),
+	    cmocka_unit_test(one_with_more_bad_pages_than_are_noted_is_put_off),
 	    cmocka_unit_test(the_mark_of_what_was_read_is_made_again),
 	    cmocka_unit_test(a_person_gives_a_file_up),
 	    cmocka_unit_test(what_is_no_file_ends_no_start),
