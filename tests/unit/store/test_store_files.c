@@ -203,7 +203,7 @@ static void the_folder_must_be_there_and_be_itself(void **state)
 
 /* Child: opens at the same moment as its twin, says so, and holds the spool until it is let go; tells what it got by
  * its status. */
-static pid_t racer(const struct spooldir *d, int start_fd, int done_fd)
+static pid_t racer(const struct spooldir *d, int start_fd, int done_fd, int end_fd)
 {
 	pid_t pid = fork();
 	struct store_options o = spooldir_options(d);
@@ -217,7 +217,7 @@ static pid_t racer(const struct spooldir *d, int start_fd, int done_fd)
 	(void)!read(start_fd, &byte, 1);
 	err = store_open(&o, &s, NULL, &e);
 	(void)!write(done_fd, "x", 1);
-	(void)!read(start_fd, &byte, 1);
+	(void)!read(end_fd, &byte, 1);
 	if (err == ERR_OK) {
 		err = store_close(s, &e);
 		_exit(err == ERR_OK ? 0 : 99);
@@ -232,7 +232,7 @@ static void of_two_daemons_one_serves(void **state)
 	(void)state;
 	for (int pair = 0; pair < PAIRS; pair++) {
 		struct spooldir d;
-		int start[2], done[2], status[2];
+		int start[2], done[2], end[2], status[2];
 		pid_t pids[2];
 		char byte;
 
@@ -241,18 +241,19 @@ static void of_two_daemons_one_serves(void **state)
 			make_spool(&d, 5);
 		assert_int_equal(pipe(start), 0);
 		assert_int_equal(pipe(done), 0);
+		assert_int_equal(pipe(end), 0);
 		for (int i = 0; i < 2; i++)
-			pids[i] = racer(&d, start[0], done[1]);
+			pids[i] = racer(&d, start[0], done[1], end[0]);
 		assert_int_equal(write(start[1], "xx", 2), 2);
 		for (int i = 0; i < 2; i++)
 			assert_int_equal(read(done[0], &byte, 1), 1);
-		assert_int_equal(write(start[1], "xx", 2), 2);
+		assert_int_equal(write(end[1], "xx", 2), 2);
 		for (int i = 0; i < 2; i++)
 			assert_int_equal(waitpid(pids[i], &status[i], 0), pids[i]);
 		assert_int_equal(WEXITSTATUS(status[0]) + WEXITSTATUS(status[1]), 75);
 		assert_true(WEXITSTATUS(status[0]) == 0 || WEXITSTATUS(status[1]) == 0);
 		for (int i = 0; i < 2; i++)
-			assert_int_equal(close(start[i]) + close(done[i]), 0);
+			assert_int_equal(close(start[i]) + close(done[i]) + close(end[i]), 0);
 		spooldir_remove(&d);
 	}
 }
