@@ -517,10 +517,54 @@ static void a_row_that_is_behind_catches_up(void **state)
 	spooldir_remove(&d);
 }
 
+/* More rows than the ledger counts: as many as had left came again, the rest nobody had counted. Each is told by
+ * itself.
+ */
+static void what_nobody_counted_is_told(void **state)
+{
+	static const struct {
+		uint64_t delivered, uncounted, then_delivered, possible;
+		const char *words;
+	} cases[] = {
+	    {0, 3, 0, 0, "3 rows were not in the ledger"},
+	    {2, 3, 0, 2,
+	     "2 messages that had left may be sent again, and are possible duplicates; 1 rows were not in the ledger"},
+	    {5, 3, 2, 3, "3 messages that had left may be sent again, and are possible duplicates"},
+	    {5, 0, 5, 0, ""},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct store_report report;
+		struct spooldir d;
+		struct store *s;
+		struct error e;
+
+		spooldir_make(&d);
+		s = open_it(&d, NULL);
+		append(s, 20);
+		assert_int_equal(store_begin(s, &e), ERR_OK);
+		s->now.ledger.delivered += cases[i].delivered;
+		s->now.ledger.accepted += cases[i].delivered - cases[i].uncounted;
+		s->now.ledger.pending -= cases[i].uncounted;
+		assert_int_equal(store_commit(s, &e), ERR_OK);
+		assert_int_equal(store_recount(s, &report, &e), ERR_OK);
+		assert_string_equal(report.warning, cases[i].words);
+		assert_int_equal(report.missing_rows, 0);
+		assert_int_equal(store_ledger(s)->pending, 20);
+		assert_int_equal(store_ledger(s)->accepted, 20 + cases[i].then_delivered);
+		assert_int_equal(store_ledger(s)->delivered, cases[i].then_delivered);
+		assert_int_equal(store_possible_duplicates(s), cases[i].possible);
+		assert_int_equal(store_close(s, &e), ERR_OK);
+		spooldir_remove(&d);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(every_end_has_its_own_count),
+	    cmocka_unit_test(what_nobody_counted_is_told),
 	    cmocka_unit_test(a_row_that_is_gone_after_an_unclean_end_is_damaged),
 	    cmocka_unit_test(a_damaged_row_does_not_bend_the_bytes_that_wait),
 	    cmocka_unit_test(what_the_tide_mark_proves_lost_is_reported),
