@@ -1,4 +1,13 @@
-/* The way out of a full disk, and a smaller file when there is little in it. */
+/*
+ * The way out of a full disk, and a smaller file when there is little in it.
+ *
+ * Invariants:
+ * 1. The log does not go into a database that has no room for all of it: half a checkpoint takes the room of
+ * settlements and gives none back.
+ * 2. What takes room leaves what the exit needs (EXIT_PAGES of the log, half of the reserve) to what only leaves.
+ * 3. No more of the reserve is free than the next step needs; what a drain did not use is the reserve's again at its
+ * end.
+ */
 #include "store/store_internal.h"
 
 #include <inttypes.h>
