@@ -318,15 +318,15 @@ static void drop_claimed(struct journal *j, struct journal_rows *rows)
 	STAILQ_CONCAT(&rows->messages, &kept);
 }
 
-/* The ledger says that messages wait and no table gives one: rows are gone, or stand where no tree leads. What waits
- * for its commit, or to come back, is claimed. */
+/* The ledger says that messages wait and no table gives one: rows are gone, or stand where no tree leads. */
 static enum err recount_when_drained(struct journal *j, struct error *e)
 {
 	struct store_report report;
 	uint64_t missing;
 	enum err err;
 
-	if (j->looking != LOOKING_FOR_ROWS || j->claims.count > 0 || j->away > 0 || store_retrying(j->store) > 0 ||
+	if (j->looking != LOOKING_FOR_ROWS || j->late_count > 0 || j->claims.count > 0 || j->returned.count > 0 ||
+	    j->away > 0 || j->waiting_count > 0 || j->growing || store_retrying(j->store) > 0 ||
 	    store_ledger(j->store)->pending == 0)
 		return ERR_OK;
 	journal_look(j, LOOKING_FOR_NOTHING);
