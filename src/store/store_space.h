@@ -39,8 +39,8 @@ uint64_t store_room_of(const struct store_settlement *item);
 bool store_has_room_for(struct store *s, uint64_t bytes);
 /*
  * Settles in steps small enough for a full disk: 64 rows a commit, a checkpoint after every second one, and the
- * reserve given up once. What takes room goes in steps of 64 KiB, each with its checkpoint; a step for which there is
- * none is tried in smaller ones. *ret_done tells how many were settled, whatever the outcome.
+ * reserve given up by parts. What takes room goes in steps of 64 KiB, each with its checkpoint; a step for which there
+ * is none is tried in smaller ones. *ret_done tells how many were settled, whatever the outcome.
  */
 enum err store_settle_full(struct store *s, const struct store_settlement *items, size_t count, size_t *ret_done,
                            struct error *e) MUST_CHECK;
