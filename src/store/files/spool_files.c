@@ -396,7 +396,8 @@ enum err files_create(const struct files *f, const char *suffix, struct error *e
 	AUTOCLOSE int fd = files_open_one(f, suffix, O_RDWR | O_CREAT | O_EXCL);
 
 	if (fd < 0)
-		return error_set_errno(e, kind_of(ERR_ENVIRONMENT), "cannot make %s%s", f->path, suffix);
+		return error_set_errno(e, errno == EEXIST ? ERR_ENVIRONMENT : kind_of(ERR_ENVIRONMENT),
+		                       "cannot make %s%s", f->path, suffix);
 	return ERR_OK;
 }
 

@@ -446,7 +446,7 @@ static void files_are_copied_as_they_are(void **state)
 	faultfs_arm(FAULTFS_WRITE, 1, ENOSPC, false);
 	expect(ERR_FULL, files_create(&f, ".more", &e), "cannot make ");
 	faultfs_arm(FAULTFS_WRITE, 1, EIO, false);
-	expect(ERR_ENVIRONMENT, files_create(&f, ".more", &e), "cannot make ");
+	expect(ERR_DISK, files_create(&f, ".more", &e), "cannot make ");
 }
 
 static void names_change_as_they_are_told(void **state)
