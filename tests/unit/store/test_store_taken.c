@@ -58,6 +58,24 @@ static void any_order_is_what_was_added(void **state)
 	assert_false(taken_has(&t, 1, sum_of(1)));
 }
 
+/* Whoever asks first finds them in order. */
+static void the_first_question_is_answered_too(void **state)
+{
+	(void)state;
+	for (uint64_t asked = 10; asked <= 35; asked += 5) {
+		struct taken by = {0}, has = {0};
+
+		for (uint64_t id = 30; id >= 10; id -= 10) {
+			taken_add(&by, id, 1);
+			taken_add(&has, id, 1);
+		}
+		assert_int_equal(taken_went_by(&by, asked), asked % 10 != 0 && asked < 30);
+		assert_int_equal(taken_has(&has, asked, 1), asked % 10 == 0);
+		taken_fini(&by);
+		taken_fini(&has);
+	}
+}
+
 /* Pieces hold runs of ids, each piece no more than it may; read in any order they are the same. */
 static void pieces_are_what_was_added(void **state)
 {
@@ -122,6 +140,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(any_order_is_what_was_added),
+	    cmocka_unit_test(the_first_question_is_answered_too),
 	    cmocka_unit_test(pieces_are_what_was_added),
 	    cmocka_unit_test(a_run_is_one),
 	};
