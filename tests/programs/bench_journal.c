@@ -156,10 +156,11 @@ static double bench_bare(const struct task *t)
 	sqlite3 *db = open_bare(t, &frames);
 	sqlite3_stmt *begin = prepare(db, "BEGIN IMMEDIATE"), *commit = prepare(db, "COMMIT");
 	sqlite3_stmt *insert = prepare(db, "INSERT INTO m VALUES (?1, ?2, NULL, ?3)");
-	sqlite3_stmt *delete = prepare(db, "DELETE FROM m WHERE id BETWEEN ?1 AND ?2");
+	sqlite3_stmt *delete = prepare(db, "DELETE FROM m WHERE id BETWEEN ?1 AND ?2"), *each;
 	char *body = mem_zero(t->body);
 	uint64_t in = 0, out = 0;
 	struct stopwatch w = start_watch();
+	double rate;
 
 	while (out < t->rows) {
 		step(begin);
@@ -185,7 +186,11 @@ static double bench_bare(const struct task *t)
 		}
 	}
 	free(body);
-	return stop_watch("bare", t, w);
+	rate = stop_watch("bare", t, w);
+	while ((each = sqlite3_next_stmt(db, NULL)))
+		(void)sqlite3_finalize(each);
+	must(sqlite3_close(db) == SQLITE_OK);
+	return rate;
 }
 
 static void settle_group(struct store *s, uint64_t first, uint64_t last, uint32_t bytes, struct store_settlements *g)
