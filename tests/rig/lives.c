@@ -230,7 +230,7 @@ uint64_t life_problems(const struct spooldir *d, char *text, size_t size)
 {
 	struct error e;
 	struct buf out;
-	uint64_t problems;
+	uint64_t problems = 7; /* told, whatever it was */
 
 	buf_init(&out, 1 << 20);
 	if (store_check(d->path, &out, &problems, &e) != ERR_OK)

@@ -81,6 +81,37 @@ static void a_stop_keeps_the_exit(void **state)
 	}
 }
 
+/* What was given up is held again when there is room. */
+static void what_was_given_is_held_again(void **state)
+{
+	struct store_options o;
+	struct spooldir d;
+	struct store *s = NULL;
+	struct error e;
+	bool more = true;
+
+	(void)state;
+	free_mib = 1000;
+	spooldir_make(&d);
+	o = spooldir_options(&d);
+	o.reserve_bytes = MIB;
+	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
+	(void)append(s, 0);
+	while (more)
+		assert_int_equal(store_give_back(s, &more, &e), ERR_OK);
+	assert_true(files_held(&s->files, "-wal") < MIB);
+	(void)append(s, 1);
+	assert_true(s->log_held > MIB);
+	assert_true(files_held(&s->files, "-wal") >= s->log_held);
+	assert_true(files_reserve_give_up(&s->files));
+	s->reserve_given = true;
+	store_take_back(s, 0);
+	assert_false(s->reserve_given);
+	assert_int_equal(files_held(&s->files, ".reserve"), MIB);
+	life_close(s);
+	spooldir_remove(&d);
+}
+
 /* A log full of what the database has not taken is no way out, until it has. */
 static void a_full_log_is_no_exit(void **state)
 {
@@ -224,6 +255,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_stop_keeps_the_exit),
+	    cmocka_unit_test(what_was_given_is_held_again),
 	    cmocka_unit_test(a_full_log_is_no_exit),
 	    cmocka_unit_test(what_the_database_cannot_take_leaves),
 	    cmocka_unit_test(a_shelf_that_fills_the_disk_can_be_purged),
