@@ -29,6 +29,21 @@ int fstatvfs(int fd, struct statvfs *ret)
 	return 0;
 }
 
+/* A new spool, with its reserve. */
+static struct store *open_with_room(struct spooldir *d)
+{
+	struct store_options o;
+	struct store *s = NULL;
+	struct error e;
+
+	free_mib = 1000;
+	spooldir_make(d);
+	o = spooldir_options(d);
+	o.reserve_bytes = MIB;
+	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
+	return s;
+}
+
 /* Its bytes. */
 static uint32_t append(struct store *s, uint64_t n)
 {
@@ -84,18 +99,13 @@ static void a_stop_keeps_the_exit(void **state)
 /* What was given up is held again when there is room. */
 static void what_was_given_is_held_again(void **state)
 {
-	struct store_options o;
 	struct spooldir d;
-	struct store *s = NULL;
+	struct store *s;
 	struct error e;
 	bool more = true;
 
 	(void)state;
-	free_mib = 1000;
-	spooldir_make(&d);
-	o = spooldir_options(&d);
-	o.reserve_bytes = MIB;
-	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
+	s = open_with_room(&d);
 	(void)append(s, 0);
 	while (more)
 		assert_int_equal(store_give_back(s, &more, &e), ERR_OK);
@@ -116,18 +126,13 @@ static void what_was_given_is_held_again(void **state)
 static void a_full_log_is_no_exit(void **state)
 {
 	enum { ROWS = 40 };
-	struct store_options o;
 	struct spooldir d;
-	struct store *s = NULL;
+	struct store *s;
 	struct stat st;
 	struct error e;
 
 	(void)state;
-	free_mib = 1000;
-	spooldir_make(&d);
-	o = spooldir_options(&d);
-	o.reserve_bytes = MIB;
-	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
+	s = open_with_room(&d);
 	for (uint64_t i = 0; i < ROWS; i++)
 		(void)append(s, i);
 	assert_false(store_is_shut(s));
@@ -153,19 +158,14 @@ static void what_the_database_cannot_take_leaves(void **state)
 {
 	enum { ROWS = 20, LITTLE = 256 << 10 };
 	struct store_settlement items[ROWS];
-	struct store_options o;
 	struct spooldir d;
-	struct store *s = NULL;
+	struct store *s;
 	struct stat st;
 	struct error e;
 	size_t done;
 
 	(void)state;
-	free_mib = 1000;
-	spooldir_make(&d);
-	o = spooldir_options(&d);
-	o.reserve_bytes = MIB;
-	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
+	s = open_with_room(&d);
 	for (uint64_t i = 0; i < ROWS; i++) {
 		items[i] = (struct store_settlement){.id = i + 1, .kind = SETTLE_DELIVERED, .bytes = append(s, i)};
 	}
@@ -189,19 +189,14 @@ static void what_the_database_cannot_take_leaves(void **state)
 static void a_shelf_that_fills_the_disk_can_be_purged(void **state)
 {
 	enum { ROWS = 400, BYTES = 1000, LITTLE = 256 << 10 };
-	struct store_options o;
 	struct spooldir d;
-	struct store *s = NULL;
+	struct store *s;
 	struct stat st;
 	struct error e;
 	uint64_t count;
 
 	(void)state;
-	free_mib = 1000;
-	spooldir_make(&d);
-	o = spooldir_options(&d);
-	o.reserve_bytes = MIB;
-	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
+	s = open_with_room(&d);
 	assert_int_equal(store_begin(s, &e), ERR_OK);
 	for (uint64_t i = 0; i < ROWS; i++) {
 		struct message *m = spooldir_message(i, BYTES);
