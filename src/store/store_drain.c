@@ -259,12 +259,13 @@ static int64_t probe_wait_ms(const struct store *s)
 enum err store_probe_disk(struct store *s, struct error *e)
 {
 	enum err err;
+	bool fits;
 
 	if (s->files_lost || clock_mono_ms() - s->refused_ms < probe_wait_ms(s))
 		return ERR_OK;
 	if (s->wal_frames > 0 && store_is_shut(s)) {
 		s->refused_ms = clock_mono_ms();
-		err = store_checkpoint(s, true, e);
+		err = begin_log(s, &fits, e);
 		return err == ERR_FULL ? ERR_OK : err;
 	}
 	if (!s->disk_refused)

@@ -279,7 +279,7 @@ static int open_below(sqlite3_vfs *base, const char *name, sqlite3_file *file, i
 {
 	int rc = base->xOpen(base, name, file, flags, ret_flags);
 
-	if (rc != SQLITE_OK && (flags & SQLITE_OPEN_CREATE))
+	if (rc != SQLITE_OK && name && (flags & SQLITE_OPEN_CREATE))
 		say_why_not(name);
 	if (rc != SQLITE_OK || !(flags & SQLITE_OPEN_CREATE) || !(flags & (SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_JOURNAL)))
 		return rc;

@@ -122,34 +122,47 @@ static void what_was_given_is_held_again(void **state)
 	spooldir_remove(&d);
 }
 
-/* A log full of what the database has not taken is no way out, until it has. */
+/* A log full of what the database has not taken is no way out, until it has; it is not asked to where it has no room.
+ */
 static void a_full_log_is_no_exit(void **state)
 {
-	enum { ROWS = 40 };
-	struct spooldir d;
-	struct store *s;
-	struct stat st;
-	struct error e;
+	enum { ROWS = 40, MORE = 10 };
 
 	(void)state;
-	s = open_with_room(&d);
-	for (uint64_t i = 0; i < ROWS; i++)
-		(void)append(s, i);
-	assert_false(store_is_shut(s));
-	assert_true(files_reserve_give_up(&s->files));
-	s->reserve_given = true;
-	assert_int_equal(stat(spooldir_file(&d, "-wal"), &st), 0);
-	assert_int_equal(truncate(spooldir_file(&d, "-wal"), st.st_size), 0); /* what is held beyond its end goes */
-	free_mib = 0;
-	s->free_checked_ms = 0;
-	assert_true(files_held(&s->files, "-wal") > EXIT_PAGES * (uint64_t)s->page_bytes);
-	assert_true(store_is_shut(s));
-	s->refused_ms = -MIB;
-	assert_int_equal(store_probe_disk(s, &e), ERR_OK);
-	assert_int_equal(s->wal_frames, 0);
-	assert_false(store_is_shut(s));
-	life_close(s);
-	spooldir_remove(&d);
+	for (int has_room = 0; has_room < 2; has_room++) {
+		struct store_settlement items[ROWS + MORE];
+		struct spooldir d;
+		struct stat st;
+		struct error e;
+		struct store *s = open_with_room(&d);
+		size_t done;
+
+		for (uint64_t i = 0; has_room && i < ROWS + MORE; i++)
+			items[i] =
+			    (struct store_settlement){.id = i + 1, .kind = SETTLE_DELIVERED, .bytes = append(s, i)};
+		assert_int_equal(store_checkpoint(s, true, &e), ERR_OK);
+		if (has_room)
+			assert_int_equal(store_settle_full(s, items, ROWS + MORE, &done, &e), ERR_OK);
+		for (uint64_t i = 0; i < ROWS; i++)
+			(void)append(s, i);
+		assert_false(store_is_shut(s));
+		assert_true(files_reserve_give_up(&s->files));
+		s->reserve_given = true;
+		assert_int_equal(stat(spooldir_file(&d, "-wal"), &st), 0);
+		/* What is held beyond its end, or its last commit, goes. */
+		st.st_size = 32 + (off_t)s->wal_frames * (24 + (off_t)s->page_bytes);
+		assert_int_equal(truncate(spooldir_file(&d, "-wal"), st.st_size), 0);
+		free_mib = 0;
+		s->free_checked_ms = 0;
+		assert_true(files_held(&s->files, "-wal") > EXIT_PAGES * (uint64_t)s->page_bytes);
+		assert_true(store_is_shut(s));
+		s->refused_ms = -MIB;
+		assert_int_equal(store_probe_disk(s, &e), ERR_OK);
+		assert_true((s->wal_frames == 0) == has_room);
+		assert_true(store_is_shut(s) == !has_room);
+		life_close(s);
+		spooldir_remove(&d);
+	}
 }
 
 /* The log holds more than the database can grow by: what it holds leaves by the little room there is, and then it fits.
