@@ -91,6 +91,7 @@ void feeder_fini(struct feeder *f)
 		free(f->blocks[i].slices);
 	}
 	intake_release(f->options.intake, f->charged);
+	intake_is_not_large(f->options.intake, f);
 	scanner_fini(&f->scanner);
 	buf_fini(&f->meta);
 	event_free(f->retry);
@@ -132,6 +133,7 @@ size_t feeder_put_down(struct feeder *f)
 	}
 	scanner_look_again(&f->scanner);
 	update_charge(f);
+	intake_is_not_large(f->options.intake, f);
 	return again;
 }
 
@@ -219,10 +221,13 @@ static void scan(struct feeder *f)
 	}
 }
 
-/* Of many clients most are quiet: they keep no large block. */
+/* What a block holds of messages of the usual length, and a read behind it. */
+static size_t usual_bytes(const struct feeder *f) { return (size_t)f->target_bytes + 65536; }
+
+/* Of many clients most are quiet: they keep no large block. Nobody keeps one that a long message made. */
 static void shrink_block(const struct feeder *f, struct block *b)
 {
-	if (f->options.alone || b->capacity <= f->options.first_bytes)
+	if (b->capacity <= (f->options.alone ? usual_bytes(f) : f->options.first_bytes))
 		return;
 	free(b->data);
 	b->data = NULL;
@@ -244,6 +249,7 @@ void feeder_stop(struct feeder *f)
 	f->flying = NULL;
 	f->ended = true;
 	update_charge(f);
+	intake_is_not_large(f->options.intake, f);
 }
 
 /* A refused offer is halved. True when a smaller one may be tried at once. */
@@ -307,6 +313,7 @@ static void on_answered(struct group *g, void *door)
 	shrink_block(f, f->flying);
 	f->flying = NULL;
 	update_charge(f);
+	intake_is_not_large(f->options.intake, f);
 	if (f->options.intake->stopping)
 		(void)evtimer_add(f->retry,
 		                  &now); /* the journal may be closing under this very answer: not from here */
@@ -377,6 +384,7 @@ static void send_block(struct feeder *f)
 	g->comes_again = true;
 	g->peer = group_peer(f->options.origin ? f->options.origin : "");
 	f->group = g;
+	intake_is_still_large(f->options.intake, f);
 	group_send(g);
 }
 
@@ -390,7 +398,9 @@ void feeder_flush(struct feeder *f)
 	other = b == &f->blocks[0] ? &f->blocks[1] : &f->blocks[0];
 	rest = b->length - b->scanned;
 	if (other->capacity < rest + 1) {
-		other->capacity = b->capacity;
+		other->capacity = b->capacity <= usual_bytes(f) ? b->capacity : usual_bytes(f);
+		if (other->capacity < rest + 1)
+			other->capacity = rest + 1;
 		other->data = mem_grow(other->data, other->capacity, 1);
 	}
 	if (rest > 0)
@@ -404,16 +414,21 @@ void feeder_flush(struct feeder *f)
 	update_charge(f);
 }
 
-/* A block may hold one message of the longest kind, its delimiter and a read behind it. */
+/*
+ * A block may hold one message of the longest kind, its delimiter and a read behind it; but such a message comes
+ * neither beside what is under way nor beside another source's: each is held here, and twice more behind us.
+ */
 static bool grow(struct feeder *f, struct block *b)
 {
 	size_t most = (size_t)f->scanner.max_bytes + f->scanner.delimiter_length + 65536;
 	size_t want = b->capacity ? b->capacity * 2 : f->options.first_bytes;
 
-	if (most < f->target_bytes + 65536)
-		most = (size_t)f->target_bytes + 65536;
+	if (most < usual_bytes(f) || f->flying)
+		most = usual_bytes(f);
 	if (want > most)
 		want = most;
+	if (want > usual_bytes(f) && f->options.alone && !intake_may_be_large(f->options.intake, f))
+		want = usual_bytes(f);
 	if (want <= b->capacity)
 		return false;
 	b->data = mem_grow(b->data, want, 1);
@@ -429,7 +444,7 @@ size_t feeder_room(struct feeder *f, char **ret)
 	if (f->ended || (i->stopping && !f->drains))
 		return 0;
 	if (!intake_has_room(i) && !(f->passes && intake_has_room_for_small(i)) &&
-	    !(f->options.alone && i->outstanding == 0 && i->hold_until_ns == 0)) {
+	    !(f->options.alone && i->outstanding == 0 && i->hold_until_ns == 0 && intake_may_be_large(i, f))) {
 		feeder_flush(f);
 		return 0;
 	}

@@ -54,7 +54,7 @@ struct feeder_options {
 	struct pipeline *processors;
 	const char *origin; /* for reasons and logs: a path, a peer */
 	size_t first_bytes; /* of a block; it grows */
-	bool alone;         /* one of few: may pass the memory bound when it alone stands in its own way */
+	bool alone;         /* its source can wait: long messages, or any though doors are full, are its by turns */
 	bool is_text;       /* scanner_expect_text */
 	char *(*position)(void *arg, uint64_t offset); /* null: the source has none */
 	const char *position_key;

@@ -49,6 +49,9 @@ struct intake {
 	int64_t hold_until_ns;   /* a rate_limit processor wants no more before; 0: none */
 	struct event *hold;      /* runs out then */
 	struct event *shed;      /* pending while a small one waits for memory that unfinished messages hold */
+	const void *large;       /* who has intake_may_be_large; null: nobody */
+	const void *large_next;  /* who asked for it meanwhile, and is the next */
+	int64_t large_ns;        /* monotonic: since when */
 	void (*on_room)(void *arg);
 	void *arg;
 };
@@ -89,6 +92,15 @@ void intake_release(struct intake *i, uint64_t bytes);
 bool intake_has_room(struct intake *i);
 /* The same for a peer that costs less than others (held_may_pass): an eighth more, and who costs most gives way. */
 bool intake_has_room_for_small(struct intake *i);
+/*
+ * One at a time may hold more than its part: a message longer than others', or more though doors hold all they may
+ * (each would wait for the others for ever). False: somebody else does; on_room is called when that may have changed.
+ * Whoever has had it for seconds and did not come to an offer waits for its source, and loses it to the next.
+ */
+bool intake_may_be_large(struct intake *i, const void *who);
+/* It has come to an offer, and keeps it until the answer. */
+void intake_is_still_large(struct intake *i, const void *who);
+void intake_is_not_large(struct intake *i, const void *who);
 /* Doors hold all they may. */
 bool intake_is_full(const struct intake *i);
 /* The lane takes offers, and no processor asked for a pause. */

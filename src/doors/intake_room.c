@@ -7,7 +7,7 @@
 #include "server/held.h"
 #include "doors/intake.h"
 
-enum { SHED_MS = 100 };
+enum { SHED_MS = 100, LARGE_S = 5 };
 
 static void on_hold_over(evutil_socket_t fd, short what, void *arg)
 {
@@ -45,7 +45,7 @@ static void on_shed(evutil_socket_t fd, short what, void *arg)
 	       held_unfinished_bytes() > i->memory_limit_bytes / 2 && held_shed(HELD_YOUNG_MS * NS_PER_MS))
 		continue;
 	i->small_waits = false;
-	if (intake_is_full(i))
+	if (intake_is_full(i) || i->large_next)
 		(void)evtimer_add(i->shed, &again);
 	if (i->on_room)
 		i->on_room(i->arg);
@@ -75,6 +75,49 @@ void intake_release(struct intake *i, uint64_t bytes)
 	must(i->memory_bytes >= bytes);
 	i->memory_bytes -= bytes;
 	budget_tell(BUDGET_DOORS, i->memory_bytes);
+}
+
+bool intake_may_be_large(struct intake *i, const void *who)
+{
+	const struct timeval soon = {.tv_usec = SHED_MS * 1000};
+	const int64_t now_ns = clock_mono_ns();
+
+	if (i->large == who)
+		return true;
+	if (i->large && now_ns - i->large_ns < LARGE_S * NS_PER_S) {
+		if (!i->large_next)
+			i->large_next = who;
+		if (!evtimer_pending(i->shed, NULL))
+			(void)evtimer_add(i->shed, &soon);
+		return false;
+	}
+	i->large = who;
+	i->large_ns = now_ns;
+	if (i->large_next == who)
+		i->large_next = NULL;
+	return true;
+}
+
+void intake_is_still_large(struct intake *i, const void *who)
+{
+	if (i->large == who)
+		i->large_ns = clock_mono_ns();
+}
+
+void intake_is_not_large(struct intake *i, const void *who)
+{
+	const struct timeval now = {0};
+
+	if (i->large_next == who)
+		i->large_next = NULL;
+	if (i->large != who)
+		return;
+	/* whoever waits for it has it now: an owner that has more would ask before anybody is told */
+	i->large = i->large_next;
+	i->large_ns = clock_mono_ns();
+	i->large_next = NULL;
+	if (i->large)
+		(void)evtimer_add(i->shed, &now);
 }
 
 bool intake_takes(const struct intake *i) { return TAILQ_EMPTY(&i->kept) && i->hold_until_ns == 0; }

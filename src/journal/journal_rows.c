@@ -161,7 +161,16 @@ static struct journal_rows *rows_new(void)
 	return rows;
 }
 
-static bool has_credit(const struct journal *j) { return !j->blocked && j->room_rows > 0 && j->room_bytes > 0; }
+/* What is held came back from delivery, with its credit. */
+static int64_t rows_out(const struct journal *j) { return (int64_t)j->claims.count - j->held_rows; }
+
+/* The next row may be as large as those that are out: where it would not fit beside them it waits until one is back. */
+static bool has_credit(const struct journal *j)
+{
+	const int64_t out = rows_out(j), usual = out > 0 ? (j->claimed_bytes - j->held_bytes) / out : 1;
+
+	return !j->blocked && j->room_rows > 0 && j->room_bytes > 0 && j->room_bytes >= usual;
+}
 
 void journal_rows_pass_on(struct journal *j, struct message_list *list)
 {
@@ -193,8 +202,7 @@ void journal_rows_pass_on(struct journal *j, struct message_list *list)
 /* Credit is worth a read: enough of it came together, or nothing is under way that could bring more. */
 static bool is_worth_reading(const struct journal *j)
 {
-	/* what is held came back from delivery, with its credit */
-	int64_t out = (int64_t)j->claims.count - j->held_rows;
+	int64_t out = rows_out(j);
 	int64_t rows = (j->room_rows + out) / 4;
 	int64_t bytes = (j->room_bytes + j->claimed_bytes - j->held_bytes) / 4;
 

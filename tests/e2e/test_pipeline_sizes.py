@@ -126,3 +126,23 @@ def test_any_mixture_stays_within_the_bound(fake, new_spooler, where, seed):
     assert set(answers) <= {200, 400, 413, 503, 507, None} and answers.count(200) > len(answers) / 3, answers
     wait_for(lambda: spooler.ledger()["pending"] == 0, spooler.tail, 60)
     assert peak_mib(spooler) < MEMORY_MIB + CONSTANT_MIB, f"{peak_mib(spooler):.1f} MiB"
+
+
+LONGEST = 10 << 20
+
+
+@pytest.mark.parametrize("sources", [1, 5])
+def test_the_longest_messages_of_many_files_stay_within_the_bound(fake, new_spooler, folder, sources):
+    fake.limits.record_bytes = fake.limits.request_bytes = LONGEST
+    lines = [random.Random(f"{n}").randbytes(LONGEST // 2).hex().encode()[:LONGEST - 100] for n in range(4)]
+    for n in range(sources):
+        with open(f"{folder}/{n}.log", "wb") as out:
+            out.writelines(b"%d " % n + line + b"\n" for line in lines)
+    inputs = [{"file": {"paths": [f"{folder}/{n}.log"]}} for n in range(sources)]
+    inputs.append({"http_server": {"address": f"127.0.0.1:{free_port()}"}})  # it does not end
+    spooler = new_spooler(fake.endpoint, {"broker": {"inputs": inputs}}, folder=folder, own={
+        "memory": f"{MEMORY_MIB}MiB", "max_message_bytes": LONGEST, "max_record_bytes": LONGEST, "max_request_bytes": LONGEST})
+    spooler.start()
+    wait_for(lambda: len(fake.stored) >= sources * len(lines), spooler.tail, 120)
+    assert sorted(hash(data) for data in fake.payloads()) == sorted(hash(b"%d " % n + x) for n in range(sources) for x in lines)
+    assert peak_mib(spooler) < MEMORY_MIB + CONSTANT_MIB, f"{peak_mib(spooler):.1f} MiB"

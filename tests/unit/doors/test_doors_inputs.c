@@ -1,5 +1,6 @@
 /* stdin and files over a real journal: what is accepted is in the spool, once, in order, whatever happens. */
 #include "rig/doors_world.h"
+#include "doors/intake.h"
 
 static void files_are_read_in_order_and_finish(void **state)
 {
@@ -157,6 +158,102 @@ static void a_full_spool_makes_files_wait(void **state)
 	remove_folder(&w);
 }
 
+enum { SOURCES = 4, EACH = 3, LONG_BYTES = 3600000, USUAL_BYTES = (2 << 20) + 65536 };
+
+/* Each would hold one message in its block, and one on its way: only one of them does. */
+static void long_messages_of_many_files_come_by_turns(void **state)
+{
+	struct world w;
+	struct rows rows;
+	const struct message *m;
+	char path[128], *line = malloc(LONG_BYTES + 1);
+	uint64_t most = 0;
+	const int64_t end = clock_mono_ms() + 60000;
+
+	(void)state;
+	make_folder(&w);
+	memset(line, 'x', LONG_BYTES);
+	line[LONG_BYTES] = '\n';
+	for (int n = 0; n < SOURCES; n++) {
+		snprintf(path, sizeof path, "%s/%d.log", w.folder, n);
+		FILE *f = fopen(path, "we");
+		for (int i = 0; i < EACH; i++) {
+			line[0] = (char)('0' + i);
+			assert_int_equal(fwrite(line, LONG_BYTES + 1, 1, f), 1);
+		}
+		fclose(f);
+	}
+	free(line);
+	w.memory_bytes = 64 << 20; /* not what holds them back */
+	open_world(&w,
+	           "  broker:\n    inputs:\n      - file: { paths: [ \"@/0.log\" ] }\n"
+	           "      - file: { paths: [ \"@/1.log\" ] }\n      - file: { paths: [ \"@/2.log\" ] }\n"
+	           "      - file: { paths: [ \"@/3.log\" ] }\n",
+	           "  max_message_bytes: 3600000");
+	while (!w.finished && clock_mono_ms() < end) {
+		turn(&w);
+		if (doors_memory_bytes(w.doors) > most)
+			most = doors_memory_bytes(w.doors);
+	}
+	assert_true(w.finished);
+	close_world(&w);
+	assert_in_range(most, LONG_BYTES, SOURCES * USUAL_BYTES + 2 * LONG_BYTES + 65536);
+	read_spool(&w, &rows);
+	assert_int_equal(rows.count, SOURCES * EACH);
+	int seen[EACH] = {0};
+	STAILQ_FOREACH (m, &rows.list, link) {
+		assert_int_equal(m->body_bytes, LONG_BYTES);
+		seen[message_body(m)[0] - '0']++;
+	}
+	for (int i = 0; i < EACH; i++)
+		assert_int_equal(seen[i], SOURCES);
+	message_list_free(&rows.list);
+	remove_folder(&w);
+}
+
+/* A turn ends with an answer, or when its owner came to no offer for seconds; whoever asked meanwhile is the next. */
+static void one_at_a_time_is_large(void **state)
+{
+	struct intake i = {.base = event_base_new()};
+	const char a, b, c;
+
+	(void)state;
+	intake_room_open(&i);
+	assert_true(intake_may_be_large(&i, &a));
+	assert_true(intake_may_be_large(&i, &a));
+	assert_false(evtimer_pending(i.shed, NULL));
+	assert_false(intake_may_be_large(&i, &b));
+	assert_true(evtimer_pending(i.shed, NULL)); /* it is told to ask again */
+	assert_false(intake_may_be_large(&i, &c));
+	intake_is_not_large(&i, &c); /* it was neither */
+	assert_true(intake_may_be_large(&i, &a));
+	intake_is_not_large(&i, &a);
+	assert_false(intake_may_be_large(&i, &a)); /* b asked first */
+	assert_true(intake_may_be_large(&i, &b));
+	intake_is_not_large(&i, &b);
+	assert_true(intake_may_be_large(&i, &a));
+	intake_is_not_large(&i, &a);
+	assert_true(intake_may_be_large(&i, &c));
+	/* Its source has no more for now. */
+	i.large_ns -= 5 * NS_PER_S - NS_PER_S / 2;
+	assert_false(intake_may_be_large(&i, &b));
+	i.large_ns -= NS_PER_S / 2;
+	intake_is_still_large(&i, &b); /* it is not */
+	assert_true(intake_may_be_large(&i, &b));
+	assert_false(intake_may_be_large(&i, &c));
+	/* On its way: that may take as long as the spool is full. */
+	i.large_ns -= 5 * NS_PER_S;
+	intake_is_still_large(&i, &b);
+	assert_false(intake_may_be_large(&i, &c));
+	/* Whoever waits may go as well. */
+	intake_is_not_large(&i, &c);
+	intake_is_not_large(&i, &b);
+	assert_null(i.large);
+	assert_null(i.large_next);
+	intake_room_close(&i);
+	event_base_free(i.base);
+}
+
 static void stdin_is_read_to_its_end(void **state)
 {
 	static const char *const expected[] = {"a", "b", "-", NULL};
@@ -260,6 +357,8 @@ int main(void)
 	    cmocka_unit_test(a_missing_file_fails_a_finite_run_after_the_others),
 	    cmocka_unit_test(a_kill_at_any_offer_neither_loses_nor_repeats),
 	    cmocka_unit_test(a_full_spool_makes_files_wait),
+	    cmocka_unit_test(long_messages_of_many_files_come_by_turns),
+	    cmocka_unit_test(one_at_a_time_is_large),
 	    cmocka_unit_test(stdin_is_read_to_its_end),
 	    cmocka_unit_test(utf16_on_stdin_is_refused_before_it_is_cut),
 	};

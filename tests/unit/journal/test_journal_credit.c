@@ -45,10 +45,12 @@ static void credit_is_worth_a_read_or_not(void **state)
 	assert_int_equal(take(ids), 1);
 	assert_int_equal(ids[0], 1290);
 	/* The same of bytes. */
+	credit(3, 0);
+	assert_int_equal(take(ids), 3);
 	steps_advance(100);
-	assert_int_equal(j->claims.count, 1);
+	assert_int_equal(j->claims.count, 4);
 	claimed = (uint64_t)j->claimed_bytes;
-	assert_int_equal(claimed, sizeof(struct message) + 10 + strlen("1290") + 10);
+	assert_int_equal(claimed, 4 * (sizeof(struct message) + 10 + strlen("1290") + 10));
 	journal_credit(j, 2000, 0);
 	j->room_bytes = 0; /* it had a gigabyte */
 	steps_run();
@@ -57,6 +59,34 @@ static void credit_is_worth_a_read_or_not(void **state)
 	assert_int_equal(take(ids), 0);
 	credit(0, 2);
 	assert_int_equal(take(ids), 1);
+	end();
+}
+
+enum { LARGE = 3 << 20 }; /* more than is read at once */
+
+/* Credit may be overdrawn by one row, but not beside others of its size. */
+static void a_large_row_waits_until_it_fits(void **state)
+{
+	const uint64_t cost = sizeof(struct message) + 10 + strlen("1") + LARGE;
+
+	(void)state;
+	begin();
+	for (uint64_t n = 1; n <= 3; n++)
+		offer(n, 1, LARGE);
+	credit(1000, cost / 2); /* nothing is out: it would never come else */
+	assert_int_equal(take(ids), 1);
+	credit(0, cost - cost / 2 + cost - 1);
+	assert_int_equal(take(ids), 0);
+	credit(0, 1);
+	assert_int_equal(take(ids), 1);
+	credit(0, cost - 1);
+	offer(4, 1, LARGE); /* nor straight from memory */
+	assert_int_equal(take(ids), 0);
+	settle(1, 2, SETTLE_DELIVERED, 0); /* nothing is out again */
+	steps_advance(100);
+	credit(0, 1);
+	assert_int_equal(take(ids), 1);
+	assert_int_equal(ids[0], 3);
 	end();
 }
 
@@ -243,6 +273,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(credit_is_worth_a_read_or_not),
+	    cmocka_unit_test(a_large_row_waits_until_it_fits),
 	    cmocka_unit_test(groups_of_rows_have_limits),
 	    cmocka_unit_test(credit_ends_on_the_way_through_memory),
 	    cmocka_unit_test(how_long_it_sleeps),
