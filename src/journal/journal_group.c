@@ -232,8 +232,12 @@ static void refuse(struct offer *offer, enum err err, const struct error *e)
 static enum err store_offer(struct journal *j, struct offer *offer, struct error *e)
 {
 	struct message *m;
-	enum err err = store_admit(j->store, &offer->messages, e);
+	uint64_t beside = journal_keys_room(j, &offer->messages);
+	enum err err;
 
+	STAILQ_FOREACH (m, &offer->set_aside, link)
+		beside += store_room_of_dead(m);
+	err = store_admit(j->store, &offer->messages, beside, e);
 	STAILQ_FOREACH (m, &offer->messages, link)
 		FAILPOINT_BYTES("journal", message_body(m), m->body_bytes);
 	if (err != ERR_OK && store_in_group(j->store)) {

@@ -206,6 +206,9 @@ void journal_defer(struct journal *j, struct store_settlements *group);
 bool journal_ask(struct journal *j, struct journal_question *q) MUST_CHECK;
 
 /* journal_keys.c */
+/* What is remembered takes so many bytes of the disk, at most; keys that messages share count once where these are
+ * neighbours. */
+uint64_t journal_keys_room(const struct journal *j, const struct message_list *list);
 /* Filters what is known from an offer and remembers the keys of the rest, in the open transaction. */
 enum err journal_keys_filter(struct journal *j, struct offer *offer, struct error *e) MUST_CHECK;
 void journal_keys_release(struct offer *offer);

@@ -124,6 +124,31 @@ static bool has_keys(const struct message_list *list)
 	return false;
 }
 
+static uint64_t room_of(const struct journal *j, const struct origin *o)
+{
+	return o->keyed && o->key ? store_room_of_key(j->store, o->key->bytes) : 0;
+}
+
+uint64_t journal_keys_room(const struct journal *j, const struct message_list *list)
+{
+	const struct origin *before = NULL, *seen = NULL, *o;
+	const struct message *m;
+	uint64_t room = 0;
+
+	STAILQ_FOREACH (m, list, link) {
+		if (!m->origin || !m->origin->keyed || m->origin == before)
+			continue;
+		before = m->origin;
+		for (o = before; o && o != seen; o = o->parent_count == 1 ? o->parents[0] : NULL) {
+			room += room_of(j, o);
+			for (uint32_t i = 0; o->parent_count > 1 && i < o->parent_count; i++)
+				room += room_of(j, o->parents[i]);
+		}
+		seen = before->parent_count == 1 ? before->parents[0] : before;
+	}
+	return room;
+}
+
 enum err journal_keys_filter(struct journal *j, struct offer *offer, struct error *e)
 {
 	uint32_t filtered = 0, shelf = 0;

@@ -30,8 +30,14 @@ struct store;
 enum err store_begin(struct store *s, struct error *e) MUST_CHECK;
 /* Gives m its id. ERR_FULL: admission (limits, disk); ERR_TOOBIG. Neither ends the group. */
 enum err store_append(struct store *s, struct message *m, struct error *e) MUST_CHECK;
-/* Would these fit, all together? Makes room by evicting when that is the policy. */
-enum err store_admit(struct store *s, const struct message_list *list, struct error *e) MUST_CHECK;
+/*
+ * Would these fit, all together, with so many bytes that come beside them (their keys, what goes to the shelf)? Makes
+ * room by evicting when that is the policy.
+ */
+enum err store_admit(struct store *s, const struct message_list *list, uint64_t beside, struct error *e) MUST_CHECK;
+/* What store_append_dead and store_cache_add take of the disk, at most. */
+uint64_t store_room_of_dead(const struct message *m);
+uint64_t store_room_of_key(const struct store *s, size_t key_bytes);
 /* Rows that store_admit admitted; each message gets its id. */
 enum err store_append_list(struct store *s, struct message_list *list, struct error *e) MUST_CHECK;
 /*

@@ -2,9 +2,12 @@
 #include "store/store_internal.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/check.h"
 #include "base/clock.h"
+
+enum { DEAD_BYTES = 128 }; /* what stands on the shelf beside a message and the reason */
 
 static enum err check_size(const struct store *s, const struct message *m, struct error *e)
 {
@@ -18,10 +21,11 @@ static enum err check_size(const struct store *s, const struct message *m, struc
 	return ERR_OK;
 }
 
-enum err store_admit(struct store *s, const struct message_list *list, struct error *e)
+enum err store_admit(struct store *s, const struct message_list *list, uint64_t beside, struct error *e)
 {
 	const struct message *m;
 	uint64_t bytes = 0;
+	enum err admitted;
 
 	must(s->in_group);
 	STAILQ_FOREACH (m, list, link) {
@@ -31,7 +35,11 @@ enum err store_admit(struct store *s, const struct message_list *list, struct er
 			return err;
 		bytes += (uint64_t)m->meta_bytes + m->body_bytes;
 	}
-	return store_make_room(s, bytes, e);
+	s->group_beside += beside;
+	admitted = store_make_room(s, bytes, e);
+	if (admitted != ERR_OK)
+		s->group_beside -= beside;
+	return admitted;
 }
 
 static void count_in(struct store *s, struct message *m)
@@ -84,6 +92,11 @@ enum err store_append_list(struct store *s, struct message_list *list, struct er
 		if (err == ERR_OK)
 			err = insert(s, m, e);
 	return err;
+}
+
+uint64_t store_room_of_dead(const struct message *m)
+{
+	return (uint64_t)m->meta_bytes + m->body_bytes + (m->failure ? strlen(m->failure->reason) : 0) + DEAD_BYTES;
 }
 
 enum err store_append_dead(struct store *s, struct message *m, const char *code, struct error *e)

@@ -208,7 +208,7 @@ struct store {
 	bool is_looked_at;  /* store_look: nothing is written */
 	bool untrusted;     /* a disk error: nothing that the file says may be believed before a restart */
 	struct error untrusted_why;
-	uint64_t free_bytes;
+	uint64_t free_bytes, group_beside; /* the latter by store_admit: what the open group brings beside messages */
 	int64_t free_checked_ms;
 	uint64_t evict_after;
 	bool (*is_claimed)(void *arg, uint64_t id);

@@ -124,6 +124,17 @@ static enum err cache_has(struct store *s, const char *cache, const void *key, s
 	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "read a cache key");
 }
 
+enum { KEY_BYTES = 64 }; /* beside a key, in the table and in its index */
+
+/* It stands in the table and in its index, and what does not fit there has pages of its own. */
+uint64_t store_room_of_key(const struct store *s, size_t key_bytes)
+{
+	const uint64_t page = s->page_bytes;
+	const uint64_t each = key_bytes < page / 8 ? key_bytes : (key_bytes / page + 2) * page;
+
+	return 2 * (each + KEY_BYTES);
+}
+
 enum err store_cache_has(struct store *s, const char *cache, const void *key, size_t key_bytes, bool *ret,
                          struct error *e)
 {

@@ -107,6 +107,7 @@ static enum err must_fit(struct store *s, uint64_t bytes, struct error *e)
 	const uint64_t before = s->durable.pending_bytes, group = s->now.pending_bytes;
 	uint64_t comes = bytes + (group > before ? group - before : 0), grows, needed;
 
+	comes += s->in_group ? s->group_beside : 0;
 	comes += comes / 16;
 	grows = comes > held ? comes - held : 0; /* the log: what it holds is not the database's */
 	needed = comes + grows + log + s->log_least / 4;

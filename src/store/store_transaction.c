@@ -125,7 +125,7 @@ enum err store_begin(struct store *s, struct error *e)
 	s->recount = s->left_low = false;
 	s->possible_in_group = 0;
 	s->lag.may_wait = s->lead_is_noted = s->tries_disk = false;
-	s->lag.group_messages = s->lag.group_bytes = 0;
+	s->lag.group_messages = s->lag.group_bytes = s->group_beside = 0;
 	must(s->fill.count == 0);
 	store_forget_group(s);
 	return ERR_OK;

@@ -102,7 +102,7 @@ enum err model_append_list(struct model *m, const uint32_t *body_bytes, size_t c
 		bytes += (uint64_t)x->meta_bytes + x->body_bytes;
 		STAILQ_INSERT_TAIL(&list, x, link);
 	}
-	err = store_admit(m->s, &list, e);
+	err = store_admit(m->s, &list, 0, e);
 	if (err == ERR_OK || ((err == ERR_FULL || err == ERR_TOOBIG) && store_in_group(m->s)))
 		same("the verdict of a list", err, model_admit(m, bytes));
 	if (err == ERR_OK)

@@ -94,7 +94,7 @@ static void a_refused_group_evicts_nobody(void **state)
 	store_set_claims(s, all_but_7, NULL);
 	STAILQ_INSERT_TAIL(&list, m, link);
 	ok(store_begin(s, e));
-	assert_int_equal(store_admit(s, &list, &error), ERR_FULL);
+	assert_int_equal(store_admit(s, &list, 0, &error), ERR_FULL);
 	assert_true(store_in_group(s));
 	ok(store_commit(s, e));
 	assert_int_equal(ledger_of(s).evicted, 0);

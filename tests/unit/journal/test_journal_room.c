@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
+#include "base/check.h"
 #include "base/metrics.h"
 #include "rig/crashvfs.h"
 #include "rig/one_journal.h"
@@ -134,12 +135,75 @@ static void what_could_not_be_settled_is_not_sent(void **state)
 	}
 }
 
+/* A node below `below` with a key of so many bytes, all of them `letter`. */
+static struct origin *keyed(struct origin *below, char letter, size_t bytes)
+{
+	static char text[MIB];
+
+	memset(text, letter, bytes);
+	return origin_with_key(below, "c", 1000000, text, bytes);
+}
+
+/* One for the shelf; a key; one that three messages share; one that is above the keys of three; three above one. */
+enum { SHELF, KEY, SHARED, ABOVE, JOINED, KINDS };
+
+static struct offer *with_more(int kind)
+{
+	struct offer *offer = rig_offer(1, kind == SHARED || kind == ABOVE ? 3 : 1, 10, &a);
+	struct origin *base = origin_new(0), *above = keyed(base, 'a', MIB);
+	struct origin *many[3] = {above, keyed(base, 'b', MIB), keyed(base, 'c', MIB)};
+	static const char body[3 * MIB];
+	struct message *m;
+	char letter = 'p';
+
+	if (kind == SHELF) {
+		m = message_new("", 0, body, sizeof body, 1);
+		message_fail(m, NULL, "too long");
+		STAILQ_INSERT_TAIL(&offer->set_aside, m, link);
+		offer->set_aside_count = 1;
+	} else {
+		STAILQ_FOREACH (m, &offer->messages, link)
+			message_set_origin(m, kind == ABOVE    ? keyed(above, letter++, 10)
+			                      : kind == JOINED ? origin_join(many, 3)
+			                                       : origin_ref(above));
+	}
+	for (int i = 0; i < 3; i++)
+		origin_unref(many[i]);
+	origin_unref(base);
+	return offer;
+}
+
+/* What an offer brings beside its messages has room, or it is refused: it could be sent else, and not settled. */
+static void keys_and_the_shelf_need_room_as_well(void **state)
+{
+	static const uint64_t least_mib[KINDS] = {7, 5, 5, 5, 14};
+
+	(void)state;
+	for (int kind = 0; kind < KINDS; kind++) {
+		struct error e;
+		uint64_t mib = 0;
+
+		begin();
+		do {
+			free_mib = ++mib;
+			assert_int_equal(store_checkpoint(j->store, true, &e), ERR_OK); /* it is looked at anew */
+			must(journal_offer(j, with_more(kind)));
+			steps_run();
+			(void)journal_intake_run(j);
+		} while (a.last != OFFER_ACCEPTED && mib < 100);
+		assert_int_equal(mib, least_mib[kind]);
+		free_mib = 1000;
+		end();
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_leaves_does_not_wait_for_what_takes_room),
 	    cmocka_unit_test(what_takes_room_leaves_the_log_its_own),
 	    cmocka_unit_test(what_could_not_be_settled_is_not_sent),
+	    cmocka_unit_test(keys_and_the_shelf_need_room_as_well),
 	};
 
 	crashvfs_register();

@@ -69,7 +69,7 @@ static void a_message_may_be_as_large_as_it_may_be(void **state)
 		m = message_new("abcdef", 6, body, sizeof body, 1);
 		STAILQ_INSERT_TAIL(&list, m, link);
 		assert_int_equal(store_begin(s, &e), ERR_OK);
-		assert_int_equal(store_admit(s, &list, &e), cases[i].err);
+		assert_int_equal(store_admit(s, &list, 0, &e), cases[i].err);
 		assert_true(store_in_group(s));
 		store_rollback(s);
 		assert_int_equal(append_one(s, m, &e), cases[i].err);

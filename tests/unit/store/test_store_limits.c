@@ -28,7 +28,7 @@ static enum err admit(struct store *s, uint32_t meta_bytes, uint32_t body_bytes,
 	m->meta_bytes = meta_bytes;
 	m->body_bytes = body_bytes;
 	STAILQ_INSERT_TAIL(&list, m, link);
-	err = store_admit(s, &list, e);
+	err = store_admit(s, &list, 0, e);
 	m->meta_bytes = meta;
 	m->body_bytes = body;
 	assert_true(store_in_group(s)); /* a refusal is no failure */

@@ -59,7 +59,7 @@ static enum err append(struct store *s, uint64_t count, uint32_t bytes, uint64_t
 		STAILQ_INSERT_TAIL(&list, m, link);
 	}
 	if (err == ERR_OK)
-		err = store_admit(s, &list, e);
+		err = store_admit(s, &list, 0, e);
 	if (err == ERR_OK)
 		err = store_append_list(s, &list, e);
 	if (err == ERR_OK)

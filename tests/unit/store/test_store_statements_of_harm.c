@@ -84,7 +84,7 @@ static enum err stamp_and_append(struct store *s, uint64_t *ret, struct error *e
 	if (err == ERR_OK)
 		err = store_clock_stamp(s, &list, e);
 	if (err == ERR_OK)
-		err = store_admit(s, &list, e);
+		err = store_admit(s, &list, 0, e);
 	if (err == ERR_OK)
 		err = store_append_list(s, &list, e);
 	if (err == ERR_OK)
