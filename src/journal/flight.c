@@ -4,8 +4,9 @@
  * 2. At no moment is a message that may have been sent in none of the counts.
  * 3. A count that is not what was written, or is of another spool, is not believed: the last commit bounds it then.
  * 4. A file that could not be written is not believed by the next start (PATH.flight.unsure).
- * 5. Nor is one of another boot, when the last run did not end well: what it says may be of before the last sends,
- * though no commit came since. How many were possible by answers that were lost is synced first, as `ceiling`.
+ * 5. Nor is one of another boot, or one that was put in its place, when the last run did not end well: what it says may
+ * be of before the last sends, though no commit came since. How many were possible by answers that were lost is synced
+ * first, as `ceiling`.
  */
 #include "journal/flight.h"
 
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -40,7 +42,7 @@ enum {
 	AT_NEXT_SETTLED,
 	AT_NEXT_STATE,
 	AT_NEXT_SUM,
-	AT_BOOT,    /* of the machine, in which all this was written */
+	AT_BOOT,    /* of the machine, in which all this was written, and the file that it was written to (here) */
 	AT_CEILING, /* on the disk: possible was at most this whenever anything was sent */
 	AT_BOOT_SUM,
 	NUMBERS,
@@ -164,6 +166,16 @@ static void read_old(struct found *ret, size_t count)
 	ret->has_counts = ret->has_settled = ret->has_next = ret->is_of_boot = true;
 }
 
+/* A copy is of the moment at which it was made. */
+static uint64_t here(int fd)
+{
+	struct stat st = {0};
+
+	if (fd < 0 || fstat(fd, &st) != 0)
+		return clock_boot_id();
+	return clock_boot_id() ^ (uint64_t)st.st_ino * UINT64_C(0x9e3779b97f4a7c15) ^ (uint64_t)st.st_dev << 32;
+}
+
 /* An empty file is one that is not there. */
 static struct found read_file(int fd)
 {
@@ -183,7 +195,7 @@ static struct found read_file(int fd)
 		ret.has_settled = ret.has_counts && is_sound(ret.n, AT_SETTLED, AT_SETTLED_SUM);
 		ret.has_next = ret.has_counts && is_sound(ret.n, AT_NEXT_SETTLED, AT_NEXT_SUM);
 		ret.has_ceiling = ret.has_counts && has_boot && boot_is_sound;
-		ret.is_of_boot = is_before || (boot_is_sound && ret.n[AT_BOOT] == clock_boot_id());
+		ret.is_of_boot = is_before || (boot_is_sound && ret.n[AT_BOOT] == here(fd));
 		ret.is_damaged = !ret.has_settled || !ret.has_next || !boot_is_sound;
 	}
 	return ret;
@@ -240,7 +252,7 @@ uint64_t flight_open(struct flight *f, const struct flight_start *start)
 	n[AT_SPOOL_LOW] = start->spool[1];
 	n[AT_POSSIBLE] = n[AT_OPENED] = possible + found;
 	n[AT_STATE] = n[AT_NEXT_STATE] = start->state;
-	n[AT_BOOT] = clock_boot_id();
+	n[AT_BOOT] = f->here = here(f->fd);
 	n[AT_CEILING] = f->ceiling = possible + found; /* the spool says it, too */
 	f->spare = 0;
 	f->raised_ns = f->sync_ns = 0;
@@ -264,7 +276,7 @@ static void be_sure_again(struct flight *f)
 	                       [AT_STATE] = f->state,
 	                       [AT_NEXT_SETTLED] = f->settled,
 	                       [AT_NEXT_STATE] = f->state,
-	                       [AT_BOOT] = clock_boot_id(),
+	                       [AT_BOOT] = f->here,
 	                       [AT_CEILING] = f->ceiling};
 
 	sum_all(n);
@@ -295,7 +307,7 @@ static void raise_ceiling(struct flight *f)
 {
 	const int64_t began_ns = clock_mono_ns();
 	const uint64_t possible = atomic_load(&f->possible);
-	uint64_t n[] = {clock_boot_id(), 0};
+	uint64_t n[] = {f->here, 0};
 	bool is_first;
 
 	if (f->fd < 0 || possible <= f->ceiling)

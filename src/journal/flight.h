@@ -5,8 +5,8 @@
  * settles; without a sync, so a killed process leaves them as they were. Where answers were lost, what may be doubled
  * by it is synced before the next request, so that a power cut leaves that count, or a little more. What was under way,
  * or answered and not yet settled, when a run ended is sent again by the next, which counts it first. Where the file is
- * older than the database (its `state` differs), and after a power cut (it is of another boot), the bound is what the
- * last commit noted as handed over.
+ * older than the database (its `state` differs), after a power cut (it is of another boot), and where it was put back
+ * from elsewhere (it is another file), the bound is what the last commit noted as handed over.
  * Promises: 7 (each possible duplicate is counted, and the count survives).
  * Owner: the journal. Thread: flight_settled on the journal's, the others on delivery's; open and close on neither.
  * Fails: never; a file that cannot be written costs the count of one crash its tightness. One that cannot be taken away
@@ -33,6 +33,7 @@ struct flight {
 	 */
 	_Atomic bool is_stale;
 	void (*on_stale)(const struct error *reason);
+	uint64_t here;     /* the boot, and the file */
 	uint64_t state;    /* as the last commit left it */
 	bool was_anothers; /* what the file said when it was opened was of another spool, and is not counted */
 	bool was_damaged;  /* of what it said some is not what was written, and is not counted */

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -127,6 +128,41 @@ static void nothing_is_synced_for_nothing(void **state)
 	spooldir_remove(&d);
 }
 
+/* One that was put in its place, with the same bytes, may be of before the last sends; in the same boot too. */
+static void a_file_from_elsewhere_is_not_believed(void **state)
+{
+	(void)state;
+	for (int is_copy = 0; is_copy < 2; is_copy++) {
+		struct flight f = {.fd = -1};
+		struct flight_start start;
+		unsigned char *bytes;
+		char as[400];
+		size_t count;
+
+		spooldir_make(&d);
+		start = begin(&f, 300);
+		flight_send(&f, 10);
+		(void)close(f.fd); /* as a kill leaves it */
+		f.fd = -1;
+		flight_close(&f);
+		bytes = spooldir_load(spooldir_file(&d, ".flight"), &count);
+		if (is_copy) { /* the other one stays, so that its number is not given out again */
+			(void)snprintf(as, sizeof as, "%s", spooldir_file(&d, ".kept"));
+			assert_int_equal(rename(spooldir_file(&d, ".flight"), as), 0);
+		}
+		spooldir_store(spooldir_file(&d, ".flight"), bytes, count);
+		free(bytes);
+		start.unclean = true;
+		assert_int_equal(flight_open(&f, &start), is_copy ? 300 : 10);
+		assert_false(f.was_damaged);
+		flight_close(&f);
+		start.unclean = false; /* what ended well has nothing out */
+		assert_int_equal(flight_open(&f, &start), 0);
+		flight_close(&f);
+		spooldir_remove(&d);
+	}
+}
+
 /* A disk that does not sync: the file is not believed by the next start, whatever it says. */
 static void a_sync_that_fails_is_told(void **state)
 {
@@ -159,6 +195,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_was_sent_again_is_known_after_a_cut),
 	    cmocka_unit_test(nothing_is_synced_for_nothing),
+	    cmocka_unit_test(a_file_from_elsewhere_is_not_believed),
 	    cmocka_unit_test(a_sync_that_fails_is_told),
 	};
 
