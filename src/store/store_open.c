@@ -218,6 +218,7 @@ static void disconnect(struct store *s)
 	for (int i = 0; i < STATEMENT_COUNT; i++)
 		(void)sqlite3_finalize(take(s->statements[i]));
 	(void)sqlite3_close_v2(take(s->db));
+	files_database_let_go(&s->files);
 	s->in_group = false;
 	store_forget_group(s);
 	block_forget(s->block);

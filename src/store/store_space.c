@@ -98,6 +98,22 @@ static enum err refusal(struct store *s, uint64_t bytes, struct error *e)
 }
 
 /*
+ * What the log cannot hold without new blocks makes it longer than the reserve may be: its place in the database is
+ * taken now, for a neighbour may take what is free before the log goes there.
+ */
+static enum err hold_place(struct store *s, uint64_t comes, struct error *e)
+{
+	int64_t pages = 0;
+	enum err err = store_number(s, "PRAGMA page_count", &pages, e);
+
+	if (err != ERR_OK || files_database_hold(&s->files, (uint64_t)pages * s->page_bytes + comes))
+		return err;
+	return error_set(e, ERR_FULL,
+	                 "%" PRIu64 " bytes more have no room on the file system of %s; send less at a time", comes,
+	                 s->path);
+}
+
+/*
  * What a group brings stands in the log first, and then in the database too, which must take all of the log before that
  * begins anew: one that got in and leaves no room for that could be sent, but not settled, at each start again.
  */
@@ -116,7 +132,7 @@ static enum err must_fit(struct store *s, uint64_t bytes, struct error *e)
 	if (s->free_bytes / 8 < needed)
 		s->free_bytes = files_free_bytes(&s->files);
 	if (s->free_bytes >= needed || (s->free_bytes >= grows && s->free_bytes + store_free_inside(s) >= needed))
-		return ERR_OK;
+		return grows > 0 ? hold_place(s, comes, e) : ERR_OK;
 	s->log_is_due = log > 0;
 	return error_set(e, ERR_FULL,
 	                 "%" PRIu64 " bytes at once need %" PRIu64 " on the file system of %s until they are stored and"

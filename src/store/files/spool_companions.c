@@ -241,6 +241,21 @@ uint64_t files_wal_hold(struct files *f, uint64_t bytes, uint64_t spare_bytes)
 	return held;
 }
 
+bool files_database_hold(struct files *f, uint64_t bytes)
+{
+	struct stat st;
+
+	if (f->database_fd < 0)
+		f->database_fd = files_open_one(f, "", O_RDWR);
+	if (f->database_fd < 0 || fstat(f->database_fd, &st) != 0)
+		return false;
+	if ((uint64_t)st.st_blocks * 512 >= bytes ||
+	    fallocate(f->database_fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes) == 0 || errno == EOPNOTSUPP)
+		return true;
+	(void)ftruncate(f->database_fd, st.st_size); /* gives back what was found behind the end */
+	return false;
+}
+
 bool files_reserve_make(const struct files *f, uint64_t bytes, uint64_t spare_bytes)
 {
 	AUTOCLOSE int fd = -1;

@@ -294,8 +294,11 @@ static void close_one(int *fd)
 	*fd = -1;
 }
 
+void files_database_let_go(struct files *f) { close_one(&f->database_fd); }
+
 void files_close(struct files *f)
 {
+	files_database_let_go(f);
 	close_one(&f->wal_fd);
 	close_one(&f->tide_fd);
 	close_one(&f->lock_fd);

@@ -33,6 +33,7 @@ struct files {
 	int tide_fd;
 	int tide_trouble; /* errno of opening it */
 	int wal_fd;       /* keeps PATH-wal's blocks allocated; SQLite takes no lock on that file */
+	int database_fd;  /* likewise the database's. SQLite's locks go when it is closed: after SQLite's own */
 	bool copy_on_write;
 	bool is_read_only; /* the folder takes no file of ours: nothing is made there, and what nobody can change is
 	                      read */
@@ -101,7 +102,7 @@ static inline bool files_errno_is_full(int number) { return number == ENOSPC || 
 	"and"                                                                                                        \
 	" run kspool repair there"
 
-#define FILES_NONE ((struct files){.dir_fd = -1, .lock_fd = -1, .tide_fd = -1, .wal_fd = -1})
+#define FILES_NONE ((struct files){.dir_fd = -1, .lock_fd = -1, .tide_fd = -1, .wal_fd = -1, .database_fd = -1})
 
 /* Checks the folder, takes the lock, and checks that each companion is a plain file. ERR_BUSY: another process has it.
  */
@@ -163,6 +164,13 @@ void files_lock_name(const struct files *f, struct spool_id id);
  * not fit is undone.
  */
 uint64_t files_wal_hold(struct files *f, uint64_t bytes, uint64_t spare_bytes);
+/*
+ * Makes the first `bytes` of the database own their blocks, or changes nothing: false, there is no room. A file system
+ * that cannot promise blocks makes it true. Between SQLite's opening of the database and its closing; then
+ * files_database_let_go.
+ */
+bool files_database_hold(struct files *f, uint64_t bytes);
+void files_database_let_go(struct files *f);
 /* `bytes`, or what FILES_SHARE of the file system is when that is less. */
 uint64_t files_share(const struct files *f, uint64_t bytes);
 /* Bytes of blocks that PATH`suffix` owns; 0 when there is no such file. */

@@ -6,11 +6,14 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/mem.h"
+#include "rig/faultfs.h"
 #include "rig/lives.h"
 #include "rig/ownroom.h"
 #include "store/store_internal.h"
@@ -90,11 +93,66 @@ static void what_stands_beside_messages_takes_no_more_than_was_said(void **state
 	}
 }
 
+/* Of the database's name: its bytes, and those that have blocks. */
+static struct stat database(const struct spooldir *d)
+{
+	struct stat st;
+
+	assert_int_equal(stat(d->path, &st), 0);
+	return st;
+}
+
+/* What makes the log longer than what it owns has its place in the database before it is taken in. */
+static void a_long_log_has_its_place_in_the_database(void **state)
+{
+	enum { BYTES = 3 << 20 };
+	struct message_list none = STAILQ_HEAD_INITIALIZER(none);
+	struct spooldir d;
+	struct store *s = life_begin(&d);
+	struct stat before, st;
+	struct error e;
+
+	(void)state;
+	before = database(&d);
+	s->log_held = BYTES + BYTES / 16;
+	assert_int_equal(store_begin(s, &e), ERR_OK);
+	assert_int_equal(store_admit(s, &none, BYTES, &e), ERR_OK); /* the log has blocks for it */
+	store_rollback(s);
+	assert_int_equal(database(&d).st_blocks, before.st_blocks);
+	for (int n = 0; n < 3; n++) {
+		const int fault = n == 0 ? ENOSPC : n == 1 ? EOPNOTSUPP : 0;
+
+		s->log_held = BYTES;
+		assert_int_equal(store_begin(s, &e), ERR_OK);
+		if (fault)
+			faultfs_arm(FAULTFS_ALLOCATE, 1, fault, false);
+		assert_int_equal(store_admit(s, &none, BYTES, &e), fault == ENOSPC ? ERR_FULL : ERR_OK);
+		faultfs_arm(0, 0, 0, false);
+		store_rollback(s);
+		st = database(&d);
+		assert_int_equal(st.st_size, before.st_size);
+		if (fault)
+			assert_int_equal(st.st_blocks, before.st_blocks);
+		else
+			assert_in_range(st.st_blocks * 512, before.st_size + BYTES + BYTES / 16,
+			                before.st_size + BYTES + BYTES / 16 + 65536);
+	}
+	assert_int_equal(store_begin(s, &e), ERR_OK);
+	faultfs_arm(FAULTFS_ALLOCATE, 1, ENOSPC, false);
+	assert_int_equal(store_admit(s, &none, BYTES, &e), ERR_OK); /* it is held already */
+	assert_int_equal(store_admit(s, &none, BYTES, &e), ERR_FULL);
+	assert_non_null(strstr(e.text, " bytes more have no room on the file system of "));
+	faultfs_arm(0, 0, 0, false);
+	store_rollback(s);
+	life_end(&d, s); /* closing lets go of it, or the rig says so */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_comes_beside_messages_must_fit_too),
 	    cmocka_unit_test(what_stands_beside_messages_takes_no_more_than_was_said),
+	    cmocka_unit_test(a_long_log_has_its_place_in_the_database),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
