@@ -32,20 +32,25 @@ static enum err vacuum_into(struct store *s, const char *path, struct error *e)
 	return rc == SQLITE_DONE ? ERR_OK : sql_error(s->db, rc, e, path);
 }
 
-/* A copy beside the spool must not take the room that is to stay free: intake would stop. */
-static enum err has_room(struct store *s, const char *target, struct error *e)
+static bool stat_folder_of(const char *target, struct stat *ret)
 {
 	AUTOFREE char *folder = mem_string(target);
 	char *slash = strrchr(folder, '/');
+
+	if (slash)
+		slash[slash == folder ? 1 : 0] = '\0';
+	return stat(slash ? folder : ".", ret) == 0;
+}
+
+/* A copy beside the spool must not take the room that is to stay free: intake would stop. */
+static enum err has_room(struct store *s, const char *target, struct error *e)
+{
 	struct stat there, ours;
 	int64_t pages = 0, unused = 0;
 	uint64_t free_bytes, bytes;
 	enum err err;
 
-	if (slash)
-		slash[slash == folder ? 1 : 0] = '\0';
-	if (stat(slash ? folder : ".", &there) != 0 || fstat(s->files.dir_fd, &ours) != 0 ||
-	    there.st_dev != ours.st_dev)
+	if (!stat_folder_of(target, &there) || fstat(s->files.dir_fd, &ours) != 0 || there.st_dev != ours.st_dev)
 		return ERR_OK;
 	err = store_number(s, "PRAGMA page_count", &pages, e);
 	if (err == ERR_OK)
@@ -63,6 +68,28 @@ static enum err has_room(struct store *s, const char *target, struct error *e)
 	                 bytes, s->options.min_free_bytes, free_bytes);
 }
 
+/* Names beside the spool that a start makes, takes for its own, or takes away. */
+static bool is_the_spools(const struct store *s, const char *target)
+{
+	static const char *const words[] = {"-wal",    "-journal", "-shm",        ".new",     ".tide",
+	                                    ".left",   ".flight",  ".poison",     ".reserve", ".aside",
+	                                    ".unsafe", ".lock",    ".quarantine", ".sock"};
+	const char *slash = strrchr(target, '/'), *name = slash ? slash + 1 : target;
+	struct stat there, ours;
+	bool found = false;
+
+	if (!stat_folder_of(target, &there) || fstat(s->files.dir_fd, &ours) != 0 || there.st_dev != ours.st_dev ||
+	    there.st_ino != ours.st_ino || strncmp(name, s->files.name, strlen(s->files.name)) != 0)
+		return false;
+	name += strlen(s->files.name);
+	for (size_t i = 0; i < sizeof words / sizeof *words && !found; i++) {
+		const size_t length = strlen(words[i]);
+
+		found = strncmp(name, words[i], length) == 0 && (!name[length] || strchr("-.", name[length]));
+	}
+	return found;
+}
+
 enum err store_export(struct store *s, const char *target, struct error *e)
 {
 	AUTOFREE char *part = mem_format("%s.part", target);
@@ -70,6 +97,9 @@ enum err store_export(struct store *s, const char *target, struct error *e)
 	struct stat st;
 	enum err err;
 
+	if (is_the_spools(s, target))
+		return error_set(e, ERR_INPUT, "%s is a name that the spool keeps for files of its own; name another",
+		                 target);
 	if (lstat(target, &st) == 0)
 		return error_set(e, ERR_INPUT, "%s is there already; name a new file", target);
 	err = has_room(s, target, e);

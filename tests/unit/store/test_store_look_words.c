@@ -363,6 +363,48 @@ static void a_copy_leaves_room(void **state)
 	spooldir_remove(&d);
 }
 
+/* A start would take it for what it keeps under that name, or away; any other name beside the spool is free. */
+static void a_copy_takes_no_name_of_the_spools(void **state)
+{
+	static const struct {
+		const char *suffix;
+		bool is_taken;
+	} names[] = {{"-wal", true},       {"-journal", true},      {"-shm", true},
+	             {".new", true},       {".new-wal", true},      {".tide", true},
+	             {".left", true},      {".flight", true},       {".flight.unsure", true},
+	             {".poison", true},    {".reserve", true},      {".aside", true},
+	             {".aside.new", true}, {".unsafe", true},       {".lock", true},
+	             {".sock", true},      {".quarantine-1", true}, {".newest", false},
+	             {"-walk", false},     {".copy", false},        {"", false}};
+	struct spooldir d, elsewhere;
+	struct store *s = life_begin(&d);
+	char target[400], want[600];
+	struct error e;
+
+	(void)state;
+	spooldir_make(&elsewhere);
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		const char *suffix = names[i].suffix;
+
+		(void)snprintf(target, sizeof target, "%s", spooldir_file(&d, suffix));
+		if (names[i].is_taken) {
+			assert_int_equal(store_export(s, target, &e), ERR_INPUT);
+			(void)snprintf(want, sizeof want,
+			               "%s is a name that the spool keeps for files of its own; name another", target);
+			assert_string_equal(e.text, want);
+		} else if (*suffix) {
+			assert_int_equal(store_export(s, target, &e), ERR_OK);
+			assert_int_equal(unlink(target), 0);
+		}
+		if (*suffix) { /* in another folder it is nobody's */
+			(void)snprintf(target, sizeof target, "%s", spooldir_file(&elsewhere, suffix));
+			assert_int_equal(store_export(s, target, &e), ERR_OK);
+		}
+	}
+	spooldir_remove(&elsewhere);
+	life_end(&d, s);
+}
+
 /* By a path of any form; a folder that is not there is told, and nothing is left behind. */
 static void a_copy_goes_where_it_is_told_to(void **state)
 {
@@ -405,6 +447,7 @@ int main(void)
 	    cmocka_unit_test(what_is_looked_at_says_what_it_is),
 	    cmocka_unit_test(a_peek_at_no_folder),
 	    cmocka_unit_test(a_copy_leaves_room),
+	    cmocka_unit_test(a_copy_takes_no_name_of_the_spools),
 	    cmocka_unit_test(a_copy_goes_where_it_is_told_to),
 	};
 
