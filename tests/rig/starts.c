@@ -256,27 +256,27 @@ static const struct harm {
 	void (*make)(const struct spooldir *d);
 	bool files, sql; /* what fails: operations on files, calls of SQLite */
 } harms[] = {
+    {"a harmed log", harm_log, true, false}, /* first: what its reads are called by is what matters least */
     {"whole", leave, true, false},
-    {"nothing", nothing, true, true},
     {"another's log", another_log, true, false},
+    {"a journal of SQLite's", a_journal, true, false},
+    {"another about to be set aside", another_about_to_be_aside, true, false},
     {"another's database", another_database, true, false},
-    {"another's ledger", another_ledger, true, true},
-    {"another's file set aside", another_aside, true, true},
     {"ours set aside beside another's log", aside_with_anothers_log, true, false},
     {"no database", no_file, true, false},
-    {"a head of another's", harm_head, true, false},
-    {"a harmed log", harm_log, true, false},
     {"a log alone", log_alone, true, false},
-    {"about to be set aside", about_to_be_aside, true, true},
-    {"another about to be set aside", another_about_to_be_aside, true, false},
-    {"a journal of SQLite's", a_journal, true, false},
-    {"set aside", set_aside, false, true},
     {"marks lost", harm_marks, false, true},
     {"a mark's bit", harm_bit, false, true},
+    {"set aside", set_aside, false, true},
     {"failures lost", harm_failures, false, true},
     {"keys and clock lost", harm_keys, false, true},
     {"the ledger's row lost", harm_ledger, false, true},
     {"ids that nobody gave out", harm_ids, false, true},
+    {"about to be set aside", about_to_be_aside, true, true},
+    {"a head of another's", harm_head, true, false},
+    {"another's ledger", another_ledger, true, true},
+    {"another's file set aside", another_aside, true, true},
+    {"nothing", nothing, true, true},
 };
 
 static enum err start(const struct spooldir *d, struct text *t, struct error *e)
@@ -403,7 +403,8 @@ static const struct fault faults[] = {
     [START_FULL] = {"change of a full disk", FAULTFS_CHANGES, ENOSPC, true},
 };
 
-static void try_all(const struct spooldir *from, const struct harm *h, const struct fault *f)
+/* Not `is_ours`: another program tries it, and what it calls is not tried again here. */
+static void try_all(const struct spooldir *from, const struct harm *h, const struct fault *f, bool is_ours)
 {
 	static struct text clean, want;
 	uint64_t n, tried = 0;
@@ -416,8 +417,11 @@ static void try_all(const struct spooldir *from, const struct harm *h, const str
 	faultpoints_note();
 	assert_int_equal(run(&d, f, FAULTPOINTS_NONE, &clean, &e, &failed), ERR_OK);
 	faultpoints_end();
-	tell(&d, &want);
+	if (is_ours)
+		tell(&d, &want);
 	spooldir_remove(&d);
+	if (!is_ours)
+		return;
 	for (n = faultpoints_next(0); n <= faultpoints_count(); n = faultpoints_next(n)) {
 		failed = try(from, h, f, n, &want);
 		assert_true(failed || f->has_reserve); /* a full disk lets some operations pass */
@@ -440,15 +444,17 @@ void starts_try(enum start_fault fault, size_t part, size_t parts)
 	faultpoints_forget();
 	for (size_t h = 0; h < sizeof harms / sizeof *harms; h++) {
 		struct spooldir from;
+		size_t its_part;
 
-		if (!is_hit(&harms[h], fault) || nth++ * parts / count != part)
+		if (!is_hit(&harms[h], fault))
 			continue;
+		its_part = nth++ * parts / count;
+		if (its_part > part)
+			break;
 		spooldir_make(&from);
 		spooldir_copy(&whole, &from);
 		harms[h].make(&from);
-		if (harms[h].make == harm_log) /* what it is called by is what matters least */
-			faultpoints_forget();
-		try_all(&from, &harms[h], &faults[fault]);
+		try_all(&from, &harms[h], &faults[fault], its_part == part);
 		spooldir_remove(&from);
 	}
 	spooldir_remove(&whole);

@@ -1,4 +1,4 @@
-/* A start that finds something strange, and calls of SQLite without memory: rig/starts.h. */
+/* A start that finds harm, and calls of SQLite without memory: rig/starts.h. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,15 +8,15 @@
 #include "rig/faultfs.h"
 #include "rig/starts.h"
 
-static void a_call_that_fails_at_a_start_is_told(void **state)
+static void a_call_that_fails_beside_harm_is_told(void **state)
 {
 	(void)state;
-	starts_try(START_CALLS, 0, 1);
+	starts_try(START_CALLS, 0, 2);
 }
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(a_call_that_fails_at_a_start_is_told)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(a_call_that_fails_beside_harm_is_told)};
 
 	faultfs_skip_syncs();
 	return cmocka_run_group_tests(tests, NULL, NULL);

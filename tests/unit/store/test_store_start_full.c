@@ -1,4 +1,4 @@
-/* A start that finds a stranger, on a full disk: rig/starts.h. */
+/* A start that finds another's files, on a full disk: rig/starts.h. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +8,7 @@
 #include "rig/faultfs.h"
 #include "rig/starts.h"
 
-static void a_full_disk_beside_a_stranger_is_told_or_does_not_matter(void **state)
+static void a_full_disk_beside_anothers_files_is_told_or_does_not_matter(void **state)
 {
 	(void)state;
 	starts_try(START_FULL, 0, 2);
@@ -16,7 +16,8 @@ static void a_full_disk_beside_a_stranger_is_told_or_does_not_matter(void **stat
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(a_full_disk_beside_a_stranger_is_told_or_does_not_matter)};
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_full_disk_beside_anothers_files_is_told_or_does_not_matter)};
 
 	faultfs_skip_syncs();
 	return cmocka_run_group_tests(tests, NULL, NULL);

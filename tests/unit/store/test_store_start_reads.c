@@ -1,4 +1,4 @@
-/* A start that finds a stranger, and reads that fail: rig/starts.h. */
+/* A start that finds another's files, and reads that fail: rig/starts.h. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +8,7 @@
 #include "rig/faultfs.h"
 #include "rig/starts.h"
 
-static void a_read_that_fails_beside_a_stranger_is_told_or_does_not_matter(void **state)
+static void a_read_that_fails_beside_anothers_files_is_told_or_does_not_matter(void **state)
 {
 	(void)state;
 	starts_try(START_READS, 0, 2);
@@ -17,7 +17,7 @@ static void a_read_that_fails_beside_a_stranger_is_told_or_does_not_matter(void 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(a_read_that_fails_beside_a_stranger_is_told_or_does_not_matter)};
+	    cmocka_unit_test(a_read_that_fails_beside_anothers_files_is_told_or_does_not_matter)};
 
 	faultfs_skip_syncs();
 	return cmocka_run_group_tests(tests, NULL, NULL);
