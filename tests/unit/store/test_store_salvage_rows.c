@@ -1,0 +1,458 @@
+/*
+ * What comes back of a file that was set aside, row by row: one column of one of its rows is not what was written, and
+ * what is then other than if it had been is said in full.
+ */
+#include "rig/spooldiff.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "rig/faultfs.h"
+#include "rig/lives.h"
+#include "store/store_internal.h"
+
+static const char aside[] = ".quarantine-20260101T000000Z-000";
+
+#define OTHER ".quarantine-20250101T000000Z-000"
+
+/*
+ * Blocks of ten bytes and less from 1, 5 and 9 on, four each; 13 and 14 failed and stand alone. 2 has left, 10 is on
+ * the shelf, 11 damaged. Two positions, two keys, two copies that were taken in, how far other files were read.
+ */
+static void fill(struct spooldir *d)
+{
+	static const char notes[] =
+	    "INSERT INTO salvage VALUES ('pages:" OTHER "', 3, 2, 1, side_sum(9, 'pages:" OTHER "', 3, 2, 1)),"
+	    " ('pages:', 3, 2, 1, side_sum(9, 'pages:', 3, 2, 1)), ('paged:x', 3, 2, 1, side_sum(9, 'paged:x', 3, 2, "
+	    "1)),"
+	    " ('part:x', 4, 5, 0, side_sum(9, 'part:x', 4, 5, 0)), ('bad:x', 6, 7, 0, side_sum(9, 'bad:x', 6, 7, 0)),"
+	    " ('size:x', 8, 9, 1, side_sum(9, 'size:x', 8, 9, 1)), ('known:x', 8, 0, 1, side_sum(9, 'known:x', 8, 0, "
+	    "1));"
+	    "INSERT INTO imports SELECT CAST('first' || zeroblob(27) || x'11223344556677889900112233445566' || "
+	    "zeroblob(16) AS BLOB), 1, 2, 3, "
+	    "0;"
+	    "INSERT INTO imports SELECT CAST('other' || zeroblob(27) || x'21223344556677889900112233445566' || "
+	    "zeroblob(16) AS BLOB), 4, 5, 6, "
+	    "0;"
+	    "UPDATE imports SET checksum = side_sum(11, copy, imported_ms, messages, first_id)";
+	struct store *s;
+	bool is_new;
+
+	spooldir_make(d);
+	s = open_it(d);
+	for (int i = 0; i < 3; i++)
+		diff_append(s, 4);
+	set_wall(wall_ms + 5000);
+	diff_append(s, 2);
+	diff_settle(s, (struct store_settlement){.id = 2, .kind = SETTLE_DELIVERED});
+	diff_settle(s, (struct store_settlement){
+	                   .id = 10, .kind = SETTLE_DEAD, .attempts = 2, .code = "x", .reason = (char[]){"why"}});
+	diff_settle(s, (struct store_settlement){.id = 11, .kind = SETTLE_DAMAGED});
+	for (uint64_t id = 13; id <= 14; id++)
+		diff_settle(s, (struct store_settlement){
+		                   .id = id, .kind = SETTLE_RETRY, .attempts = 3, .wait_ms = 70000, .code = "Slow"});
+	ok(store_begin(s, e));
+	ok(store_position_put(s, "file", "10", e));
+	ok(store_position_put(s, "other", "20", e));
+	ok(store_cache_add(s, "c", "one", 3, 500000, &is_new, e));
+	ok(store_cache_add(s, "c", "two", 3, 600000, &is_new, e));
+	ok(store_commit(s, e));
+	diff_do(s, notes);
+	ok(store_rows_recount(s, e));
+	ok(store_close(s, e));
+}
+
+static void change(const struct spooldir *d, const char *sql)
+{
+	sqlite3 *db = NULL;
+	char *why = NULL;
+
+	assert_int_equal(sqlite3_open(d->path, &db), SQLITE_OK);
+	if (sqlite3_exec(db, sql, NULL, NULL, &why) != SQLITE_OK)
+		fail_msg("%s: %s", sql, why);
+	if (strncmp(sql, "SELECT", 6) != 0 && sqlite3_changes(db) == 0)
+		fail_msg("%s: nothing is changed", sql);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+/* It is set aside with this change, and read back. */
+static void read_back(const struct spooldir *from, const char *sql, struct snapshot *to)
+{
+	struct store_report report;
+	struct store_options o;
+	struct store *s = NULL;
+	struct spooldir d;
+	char path[400];
+
+	spooldir_make(&d);
+	spooldir_copy(from, &d);
+	life_bring(from, ".left", &d);
+	change(&d, sql);
+	(void)snprintf(path, sizeof path, "%s%s", d.path, aside);
+	assert_int_equal(rename(d.path, path), 0);
+	assert_true(unlink(spooldir_file(&d, "-wal")) == 0 || errno == ENOENT);
+	o = spooldir_options(&d);
+	ok(store_open(&o, &s, &report, e));
+	diff_take(s, to);
+	*diff_words = '\0';
+	diff_say(&d, report.warning);
+	store_abandon(s);
+	spooldir_remove(&d);
+}
+
+static const struct harm {
+	const char *sql[8]; /* each does the same */
+	const char *want;
+} harms[] = {
+    {{"SELECT 1"},
+     "+messages 1: T-1000 meta 0\n"
+     "+messages 3: T-1000 meta 012\n"
+     "+messages 4: T-1000 meta 0123\n"
+     "+messages 5: T-1000 meta 0\n"
+     "+messages 6: T-1000 meta 01\n"
+     "+messages 7: T-1000 meta 012\n"
+     "+messages 8: T-1000 meta 0123\n"
+     "+messages 9: T-1000 meta 0\n"
+     "+messages 12: T-1000 meta 0123\n"
+     "+messages 13: T+4000 meta 0\n"
+     "+messages 14: T+4000 meta 01\n"
+     "+failures 13: 3 T+4000 T+9000 'Slow' ''\n"
+     "+failures 14: 3 T+4000 T+9000 'Slow' ''\n"
+     "+dead 10: T-1000 T+5000 2 'x' 'why' meta 01\n"
+     "+positions 'file': '10'\n"
+     "+positions 'other': '20'\n"
+     "+cache 'c' one: T+500000\n"
+     "+cache 'c' two: T+600000\n"
+     "+imports first0000000000..64: 1 2 3\n"
+     "+imports other0000000000..64: 4 5 6\n"
+     "+clock 0: 0\n"
+     "+clock 13: 5000\n"
+     "+salvage 'bad:x': 6 7 0\n"
+     "+salvage 'expected': 0 0 0\n"
+     "+salvage 'known:.quarantine-20260101T000000Z-000:': 15 0 1\n"
+     "+salvage 'pages:.quarantine-20250101T000000Z-000': 3 2 1\n"
+     "+salvage 'pages:.quarantine-20260101T000000Z-000': 17 12 1\n"
+     "+salvage 'part:x': 4 5 0\n"
+     "+salvage 'size:.quarantine-20260101T000000Z-000:': as they are\n"
+     "+salvage 'size:x': 8 9 1\n"
+     "+losses 1: 1 11 11 T+5000\n"
+     "+losses 4: 0 0 0 T+9000\n"
+     "+ledger.next_id: 15\n"
+     "+ledger.accepted: 14\n"
+     "+ledger.delivered: 1\n"
+     "+ledger.pending: 11\n"
+     "+ledger.dead: 1\n"
+     "+ledger.damaged: 1\n"
+     "+ledger.pending_bytes: 70\n"
+     "+ledger.clock_ms: T+4000\n"
+     "+ledger.clock_offset: T-5000\n"
+     "+ledger.commits: 12\n"
+     "+ledger.blocks_from: 1\n"
+     "+ledger.rows_from: 1\n"
+     "+tide.positions: 2\n"
+     "+tide.keys: 2\n"
+     "+tide.imports: 2\n"
+     "+tide.left: 5\n"
+     "+tide.clock: T+4000\n"
+     "+tide.offset: T-5000\n"
+     "+tide.has the clock's row: 1\n"
+     "+state.retrying: 2\n"
+     "+state.oldest: T+4000\n"
+     "+state.next_retry: T+9000\n"
+     "+state.checkpoints: 1\n"
+     "+state.aside: 1\n"
+     "+state.untold: 1\n"
+     "+state.mend: 1\n"
+     "+state.failures_max_id: 14\n"
+     "+state.left: 5\n"
+     "+state.left synced: 11\n"
+     "+state.left whole from: 1\n"
+     "+state.left knows: 10\n"
+     "+state.last_commits: 10\n"
+     "+lead from 0: 0\n"
+     "+lead from 13: 5000\n"
+     "+left: 2\n"},
+    {{"UPDATE messages SET received_ms = received_ms + 1 WHERE id = 13"},
+     "-messages 13: T+4000 meta 0\n"
+     "-failures 13: 3 T+4000 T+9000 'Slow' ''\n"
+     "salvage 'pages:.quarantine-20260101T000000Z-000': 17 12 1 > 17 11 1\n"
+     "losses 1: 1 11 11 T+5000 > 2 11 13 T+5000\n"
+     "ledger.pending: 11 > 10\n"
+     "ledger.damaged: 1 > 2\n"
+     "ledger.pending_bytes: 70 > 65\n"
+     "state.retrying: 2 > 1\n"
+     "state.untold: 1 > 2\n"
+     "+damaged 13: T+9000 T+4001 meta 0\n"},
+    {{"UPDATE messages SET checksum = checksum + 1 WHERE id = 13"},
+     "-messages 13: T+4000 meta 0\n"
+     "-failures 13: 3 T+4000 T+9000 'Slow' ''\n"
+     "salvage 'pages:.quarantine-20260101T000000Z-000': 17 12 1 > 17 11 1\n"
+     "losses 1: 1 11 11 T+5000 > 2 11 13 T+5000\n"
+     "ledger.pending: 11 > 10\n"
+     "ledger.damaged: 1 > 2\n"
+     "ledger.pending_bytes: 70 > 65\n"
+     "state.retrying: 2 > 1\n"
+     "state.untold: 1 > 2\n"
+     "+damaged 13: T+9000 T+4000 meta 0\n"},
+    {{"UPDATE messages SET checksum = checksum + 4294967296 WHERE id = 13"},
+     "-messages 13: T+4000 meta 0\n"
+     "-failures 13: 3 T+4000 T+9000 'Slow' ''\n"
+     "salvage 'pages:.quarantine-20260101T000000Z-000': 17 12 1 > 17 11 1\n"
+     "losses 4: 0 0 0 T+9000 > 1 0 0 T+9000\n"
+     "ledger.pending: 11 > 10\n"
+     "ledger.damaged: 1 > 2\n"
+     "ledger.pending_bytes: 70 > 65\n"
+     "state.retrying: 2 > 1\n"
+     "state.untold: 1 > 2\n"},
+    {{"UPDATE messages SET meta = x'01' WHERE id = 13"},
+     "-messages 13: T+4000 meta 0\n"
+     "-failures 13: 3 T+4000 T+9000 'Slow' ''\n"
+     "salvage 'pages:.quarantine-20260101T000000Z-000': 17 12 1 > 17 11 1\n"
+     "losses 1: 1 11 11 T+5000 > 2 11 13 T+5000\n"
+     "ledger.pending: 11 > 10\n"
+     "ledger.damaged: 1 > 2\n"
+     "ledger.pending_bytes: 70 > 65\n"
+     "state.retrying: 2 > 1\n"
+     "state.untold: 1 > 2\n"
+     "+damaged 13: T+9000 T+4000 01 0\n"},
+    {{"UPDATE messages SET body = x'01' WHERE id = 13"},
+     "-messages 13: T+4000 meta 0\n"
+     "-failures 13: 3 T+4000 T+9000 'Slow' ''\n"
+     "salvage 'pages:.quarantine-20260101T000000Z-000': 17 12 1 > 17 11 1\n"
+     "losses 1: 1 11 11 T+5000 > 2 11 13 T+5000\n"
+     "ledger.pending: 11 > 10\n"
+     "ledger.damaged: 1 > 2\n"
+     "ledger.pending_bytes: 70 > 65\n"
+     "state.retrying: 2 > 1\n"
+     "state.untold: 1 > 2\n"
+     "+damaged 13: T+9000 T+4000 meta 01\n"},
+    {{"UPDATE messages SET id = 99, body = x'01' WHERE id = 13",
+      "UPDATE messages SET id = 2, body = x'01' WHERE id = 13",
+      "UPDATE messages SET id = 3, body = x'01' WHERE id = 13"},
+     "-messages 13: T+4000 meta 0\n"
+     "-failures 13: 3 T+4000 T+9000 'Slow' ''\n"
+     "salvage 'pages:.quarantine-20260101T000000Z-000': 17 12 1 > 17 11 1\n"
+     "losses 4: 0 0 0 T+9000 > 1 0 0 T+9000\n"
+     "ledger.pending: 11 > 10\n"
+     "ledger.damaged: 1 > 2\n"
+     "ledger.pending_bytes: 70 > 65\n"
+     "state.retrying: 2 > 1\n"
+     "state.untold: 1 > 2\n"},
+    {{"UPDATE blocks SET count = count + 1 WHERE id = 5", "UPDATE blocks SET checksum = checksum + 1 WHERE id = 5"},
+     ""},
+    {{"UPDATE blocks SET body = zeroblob(20) WHERE id = 5"},
+     "-messages 5: T-1000 meta 0\n"
+     "-messages 6: T-1000 meta 01\n"
+     "-messages 7: T-1000 meta 012\n"
+     "-messages 8: T-1000 meta 0123\n"
+     "salvage 'pages:.quarantine-20260101T000000Z-000': 17 12 1 > 17 8 1\n"
+     "losses 1: 1 11 11 T+5000 > 3 5 11 T+5000\n"
+     "losses 4: 0 0 0 T+9000 > 2 0 0 T+9000\n"
+     "ledger.pending: 11 > 7\n"
+     "ledger.damaged: 1 > 5\n"
+     "ledger.pending_bytes: 70 > 44\n"
+     "state.untold: 1 > 5\n"
+     "+damaged 5: T+9000 0 - \n"
+     "+damaged 6: T+9000 0 - \n"},
+    {{"DELETE FROM blocks WHERE id = 5"},
+     "-messages 5: T-1000 meta 0\n"
+     "-messages 6: T-1000 meta 01\n"
+     "-messages 7: T-1000 meta 012\n"
+     "-messages 8: T-1000 meta 0123\n"
+     "salvage 'pages:.quarantine-20260101T000000Z-000': 17 12 1 > 17 8 1\n"
+     "losses 4: 0 0 0 T+9000 > 4 0 0 T+9000\n"
+     "ledger.pending: 11 > 7\n"
+     "ledger.damaged: 1 > 5\n"
+     "ledger.pending_bytes: 70 > 44\n"
+     "state.untold: 1 > 5\n"},
+    {{"UPDATE partial SET settled = settled + 1 WHERE block_id = 1"},
+     "salvage 'pages:.quarantine-20260101T000000Z-000': 17 12 1 > 17 13 1\n"
+     "-ledger.delivered: 1\n"
+     "ledger.pending: 11 > 12\n"
+     "ledger.pending_bytes: 70 > 76\n"
+     "tide.left: 5 > 12\n"
+     "state.left: 5 > 12\n"
+     "left: 2 > \n"
+     "+messages 2: T-1000 meta 01\n"
+     "+salvage 'left': 12 0 0\n"
+     "+ledger.possible: 2\n"
+     "+tide.possible: 2\n"
+     "+state.left took back: 12\n"},
+    {{"UPDATE partial SET bytes = bytes + 1 WHERE block_id = 1",
+      "UPDATE partial SET bitmap = zeroblob(64) WHERE block_id = 1",
+      "UPDATE partial SET bitmap = zeroblob(63) WHERE block_id = 1"},
+     "salvage 'pages:.quarantine-20260101T000000Z-000': 17 12 1 > 17 13 1\n"
+     "-ledger.delivered: 1\n"
+     "ledger.pending: 11 > 12\n"
+     "ledger.pending_bytes: 70 > 76\n"
+     "tide.left: 5 > 12\n"
+     "state.left: 5 > 12\n"
+     "left: 2 > \n"
+     "+messages 2: T-1000 meta 01\n"
+     "+salvage 'left': 12 0 0\n"
+     "+ledger.possible: 1\n"
+     "+tide.possible: 1\n"
+     "+state.left took back: 12\n"},
+    {{"UPDATE partial SET settled = 600 WHERE block_id = 1"},
+     "salvage 'pages:.quarantine-20260101T000000Z-000': 17 12 1 > 17 13 1\n"
+     "-ledger.delivered: 1\n"
+     "ledger.pending: 11 > 12\n"
+     "ledger.pending_bytes: 70 > 76\n"
+     "tide.left: 5 > 12\n"
+     "state.left: 5 > 12\n"
+     "left: 2 > \n"
+     "+messages 2: T-1000 meta 01\n"
+     "+salvage 'left': 12 0 0\n"
+     "+ledger.possible: 512\n"
+     "+tide.possible: 512\n"
+     "+state.left took back: 12\n"},
+    {{"DELETE FROM partial WHERE block_id = 1"},
+     "salvage 'pages:.quarantine-20260101T000000Z-000': 17 12 1 > 17 13 1\n"
+     "-ledger.delivered: 1\n"
+     "ledger.pending: 11 > 12\n"
+     "ledger.pending_bytes: 70 > 76\n"
+     "tide.left: 5 > 12\n"
+     "state.left: 5 > 12\n"
+     "left: 2 > \n"
+     "+messages 2: T-1000 meta 01\n"
+     "+salvage 'left': 12 0 0\n"
+     "+ledger.possible: 1\n"
+     "+tide.possible: 1\n"
+     "+state.left took back: 12\n"},
+    {{"UPDATE failures SET attempts = 5 WHERE id = 13", "UPDATE failures SET next_ms = 5 WHERE id = 13",
+      "UPDATE failures SET first_ms = 5 WHERE id = 13", "UPDATE failures SET code = 'y' WHERE id = 13",
+      "UPDATE failures SET reason = 'y' WHERE id = 13", "UPDATE failures SET checksum = checksum + 1 WHERE id = 13"},
+     "-failures 13: 3 T+4000 T+9000 'Slow' ''\n"
+     "state.retrying: 2 > 1\n"},
+    {{"UPDATE dead SET received_ms = received_ms + 1"},
+     "-dead 10: T-1000 T+5000 2 'x' 'why' meta 01\n"
+     "salvage 'pages:.quarantine-20260101T000000Z-000': 17 12 1 > 17 11 1\n"
+     "losses 1: 1 11 11 T+5000 > 2 10 11 T+5000\n"
+     "-ledger.dead: 1\n"
+     "ledger.damaged: 1 > 2\n"
+     "state.untold: 1 > 2\n"
+     "+damaged 10: T+9000 T-999 meta 01\n"},
+    {{"UPDATE dead SET checksum = checksum + 1"},
+     "-dead 10: T-1000 T+5000 2 'x' 'why' meta 01\n"
+     "salvage 'pages:.quarantine-20260101T000000Z-000': 17 12 1 > 17 11 1\n"
+     "losses 1: 1 11 11 T+5000 > 2 10 11 T+5000\n"
+     "-ledger.dead: 1\n"
+     "ledger.damaged: 1 > 2\n"
+     "state.untold: 1 > 2\n"
+     "+damaged 10: T+9000 T-1000 meta 01\n"},
+    {{"UPDATE dead SET died_ms = died_ms + 1"},
+     "dead 10: T-1000 T+5000 2 'x' 'why' meta 01 > T-1000 T+5001 0 'damaged_note' 'why it was set aside, and after how "
+     "many attempts, is not what was written' meta 01\n"},
+    {{"UPDATE dead SET attempts = 5", "UPDATE dead SET code = 'y'", "UPDATE dead SET reason = 'y'"},
+     "dead 10: T-1000 T+5000 2 'x' 'why' meta 01 > T-1000 T+5000 0 'damaged_note' 'why it was set aside, and after how "
+     "many attempts, is not what was written' meta 01\n"},
+    {{"UPDATE dead SET body = x'01'"},
+     "-dead 10: T-1000 T+5000 2 'x' 'why' meta 01\n"
+     "salvage 'pages:.quarantine-20260101T000000Z-000': 17 12 1 > 17 11 1\n"
+     "losses 1: 1 11 11 T+5000 > 2 10 11 T+5000\n"
+     "-ledger.dead: 1\n"
+     "ledger.damaged: 1 > 2\n"
+     "state.untold: 1 > 2\n"
+     "+damaged 10: T+9000 T-1000 meta 01\n"},
+    {{"UPDATE dead SET note_checksum = note_checksum + 1"},
+     "dead 10: T-1000 T+5000 2 'x' 'why' meta 01 > T-1000 T+5000 0 'damaged_note' 'why it was set aside, and after how "
+     "many attempts, is not what was written' meta 01\n"},
+    {{"UPDATE positions SET value = '11' WHERE key = 'file'"}, "positions 'file': '10' > '11'\n"},
+    {{"UPDATE positions SET checksum = checksum + 1 WHERE key = 'file'"},
+     "1 positions of inputs are not those that were written last: what they are of is read on from where they say, and "
+     "counted as possible duplicates\n"
+     "ledger.commits: 12 > 13\n"},
+    {{"DELETE FROM positions WHERE key = 'file'"},
+     "1 positions of inputs are not those that were written last: what they are of is read on from where they say, and "
+     "counted as possible duplicates; 1 positions of inputs are gone: what they are of is read again from its start, "
+     "and counted as possible duplicates\n"
+     "-positions 'file': '10'\n"
+     "ledger.commits: 12 > 13\n"
+     "+state.positions gone: 1\n"},
+    {{"UPDATE cache SET cache = 'd' WHERE key = x'6f6e65'", "UPDATE cache SET key = x'6f6e66' WHERE key = x'6f6e65'",
+      "UPDATE cache SET expires_ms = expires_ms + 1 WHERE key = x'6f6e65'",
+      "UPDATE cache SET checksum = checksum + 1 WHERE key = x'6f6e65'"},
+     "-cache 'c' one: T+500000\n"
+     "tide.keys: 2 > 1\n"
+     "+ledger.possible: 1\n"
+     "+tide.possible: 1\n"},
+    {{"UPDATE imports SET copy = CAST('third' || zeroblob(59) AS BLOB) WHERE messages = 2"},
+     "-imports first0000000000..64: 1 2 3\n"
+     "+imports : 1 2 3\n"},
+    {{"UPDATE imports SET imported_ms = 9 WHERE messages = 2"},
+     "-imports first0000000000..64: 1 2 3\n"
+     "+imports : 9 2 3\n"},
+    {{"UPDATE imports SET messages = 9 WHERE messages = 2"},
+     "-imports first0000000000..64: 1 2 3\n"
+     "+imports : 1 9 3\n"},
+    {{"UPDATE imports SET first_id = 9 WHERE messages = 2"},
+     "-imports first0000000000..64: 1 2 3\n"
+     "+imports : 1 2 9\n"},
+    {{"UPDATE imports SET checksum = checksum + 1 WHERE messages = 2"},
+     "-imports first0000000000..64: 1 2 3\n"
+     "+imports : 1 2 3\n"},
+    {{"UPDATE salvage SET path = 'pages:x' WHERE path LIKE 'pages:.%'",
+      "UPDATE salvage SET after_id = 9 WHERE path LIKE 'pages:.%'",
+      "UPDATE salvage SET salvaged = 9 WHERE path LIKE 'pages:.%'",
+      "UPDATE salvage SET done = 0 WHERE path LIKE 'pages:.%'",
+      "UPDATE salvage SET checksum = checksum + 1 WHERE path LIKE 'pages:.%'"},
+     "-salvage 'pages:.quarantine-20250101T000000Z-000': 3 2 1\n"},
+    {{"UPDATE clock SET lead_ms = 7 WHERE first_id = 13", "UPDATE clock SET first_id = 12 WHERE first_id = 13",
+      "UPDATE clock SET checksum = checksum + 1 WHERE first_id = 13"},
+     "clock 0: 0 > -9223372036854775808\n"
+     "-clock 13: 5000\n"
+     "state.oldest: T+4000 > T+9000\n"
+     "lead from 0: 0 > -9223372036854775808\n"
+     "-lead from 13: 5000\n"},
+    {{"UPDATE losses SET messages = 9", "UPDATE losses SET first_id = 9", "UPDATE losses SET last_id = 19",
+      "UPDATE losses SET since_ms = 9", "UPDATE losses SET checksum = checksum + 1"},
+     "-losses 1: 1 11 11 T+5000\n"},
+    {{"UPDATE damaged SET body = x'01'", "DELETE FROM damaged"}, ""},
+    {{"UPDATE ledger SET checksum = checksum + 1", "UPDATE ledger SET checksum = checksum + 1, damaged = 0",
+      "UPDATE ledger SET spool_low = spool_low + 1", "DELETE FROM ledger"},
+     "the database was gone: the tide mark had counted 12 more that waited\n"
+     "-losses 4: 0 0 0 T+9000\n"
+     "-ledger.blocks_from: 1\n"
+     "-ledger.rows_from: 1\n"
+     "+losses 3: 0 1 14 T+9000\n"},
+};
+
+static void each_row_that_is_not_what_was_written(void **state)
+{
+	static struct snapshot none, whole, harmed;
+	struct spooldir from;
+	int wrong = 0;
+
+	(void)state;
+	set_clocks(5000, NOW_MS);
+	fill(&from);
+	for (size_t i = 0; i < sizeof harms / sizeof *harms; i++)
+		for (size_t k = 0; harms[i].sql[k]; k++) {
+			struct snapshot *now = i == 0 ? &whole : &harmed;
+			const char *is;
+
+			set_clocks(9000, NOW_MS + 9000);
+			read_back(&from, harms[i].sql[k], now);
+			is = diff_between(i == 0 ? &none : &whole, now);
+			if (getenv("KSPOOL_SHOW_DIFFS")) {
+				(void)fprintf(stderr, "## %s\n%s", harms[i].sql[k], is);
+			} else if (strcmp(is, harms[i].want) != 0) {
+				(void)fprintf(stderr, "%s changed:\n%sand was to change:\n%s\n", harms[i].sql[k], is,
+				              harms[i].want);
+				wrong++;
+			}
+		}
+	assert_int_equal(wrong, 0);
+	clock_test_end();
+	spooldir_remove(&from);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(each_row_that_is_not_what_was_written),
+	};
+
+	faultfs_skip_syncs();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
