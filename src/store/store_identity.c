@@ -320,7 +320,6 @@ enum err store_identity_look(const struct files *f, enum file_kind kind, struct 
 static const char *log_words(const struct identity *id)
 {
 	static const char *const words[] = {
-	    [LOG_FITS] = "",
 	    [LOG_OF_ANOTHER] = "the log is another spool's, or of a copy that went its own way",
 	    [LOG_OLDER] = "the log is older than the database",
 	    [LOG_NEWER] = "the database is older than its log: somebody put an earlier copy in its place",

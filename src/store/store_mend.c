@@ -38,7 +38,6 @@ static enum err mend_indexed(struct store *s, enum store_statement index, const 
 {
 	enum err err = number_of(s, index, ret_differ, e);
 
-	*ret_gone = 0;
 	if (err == ERR_OK && *ret_differ > 0)
 		err = store_exec(s, again, e, "make an index anew");
 	if (err == ERR_OK)
@@ -54,12 +53,14 @@ static enum err mend_failures(struct store *s, struct store_report *report, stru
 	enum err err =
 	    mend_indexed(s, ST_FAILURES_INDEX, "REINDEX failures_next", ST_FAILURES_WRONG, &differ, &gone, e);
 
-	if (err == ERR_OK && differ > 0)
+	if (err != ERR_OK)
+		return err;
+	if (differ > 0)
 		store_warn(report, "the index of retry times was damaged and was made anew");
-	if (err == ERR_OK && gone > 0)
+	if (gone > 0)
 		store_warn(report, "of %lld messages the attempts were damaged: they are sent at once, as if anew",
 		           (long long)gone);
-	return err;
+	return ERR_OK;
 }
 
 static enum err mend_keys(struct store *s, struct side_mended *m, struct store_report *report, struct error *e)
@@ -67,14 +68,16 @@ static enum err mend_keys(struct store *s, struct side_mended *m, struct store_r
 	int64_t differ, gone;
 	enum err err = mend_indexed(s, ST_CACHE_INDEX, "REINDEX cache_expires", ST_CACHE_WRONG, &differ, &gone, e);
 
-	if (err == ERR_OK && differ > 0)
+	if (err != ERR_OK)
+		return err;
+	if (differ > 0)
 		store_warn(report, "the index of dedupe keys was damaged and was made anew");
-	if (err == ERR_OK && gone > 0)
+	if (gone > 0)
 		store_warn(report, "%lld dedupe keys were damaged and are forgotten: what they kept back may be sent",
 		           (long long)gone);
 	m->possible += (uint64_t)gone;
 	s->rows.keys = store_beyond(s->rows.keys, (uint64_t)gone);
-	return err;
+	return ERR_OK;
 }
 
 /* A row of `partial` that is not what was written, as it stands. */

@@ -1,6 +1,7 @@
 /*
- * A spool whose head is gone is set aside, and the n-th rename, or sync of the folder, fails, n = 1, 2, ... until none
- * does: the start ends with that error, and the next one has every message.
+ * A spool is set aside, at a start or while it runs, and the n-th rename, or sync of the folder, fails, n = 1, 2, ...
+ * until none does: that is the answer, and the next start has every message. And what a start makes of the names that
+ * it finds: a log without its database, an intent, nothing but what was set aside.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,43 +10,67 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "rig/faultfs.h"
 #include "rig/lives.h"
+#include "store/store_internal.h"
 
 enum { ROWS = 40, TRIES_MAX = 60 };
 
-static void make(struct spooldir *d)
-{
-	unsigned char *bytes;
-	size_t count;
+#define EARLIER ".quarantine-20260101T000000Z-000"
+#define LAST ".quarantine-20260102T000000Z-000"
 
-	life_make(d, 0, ROWS, 0);
-	life_close(life_open(d, NULL));
-	bytes = spooldir_load(d->path, &count);
+static void harm_head(const struct spooldir *d)
+{
+	size_t count;
+	unsigned char *bytes = spooldir_load(d->path, &count);
+
 	memset(bytes, 0, 100);
 	spooldir_store(d->path, bytes, count);
 	free(bytes);
 }
 
+static enum err start(const struct spooldir *d, struct store **ret, struct store_report *report, struct error *e)
+{
+	struct store_options o = spooldir_options(d);
+
+	*ret = NULL;
+	return store_open(&o, ret, report, e);
+}
+
+static void all_is_there(const struct spooldir *d)
+{
+	struct store *s = life_open(d, NULL);
+
+	life_expect(s, ROWS, 0, ROWS, 0);
+	assert_int_equal(life_waiting(s, 0), ROWS);
+	life_close(s);
+}
+
 /* How many of them there are. */
-static uint64_t try_each(unsigned kinds)
+static uint64_t try_each(unsigned kinds, bool runs)
 {
 	for (uint64_t n = 1; n < TRIES_MAX; n++) {
-		struct store_options o;
 		struct store_report report;
 		struct spooldir d;
-		struct store *s = NULL;
+		struct store *s;
 		struct error e = {.code = ERR_OK};
 		bool failed;
 		enum err err;
 
-		make(&d);
-		o = spooldir_options(&d);
+		life_make(&d, 0, ROWS, 0);
+		s = life_open(&d, NULL);
+		if (!runs) {
+			life_close(s);
+			harm_head(&d);
+		}
 		faultfs_arm(kinds, n, EIO, false);
-		err = store_open(&o, &s, &report, &e);
+		err = runs ? store_restart_damaged(s, &report, &e) : start(&d, &s, &report, &e);
 		failed = faultfs_failed() > 0;
 		faultfs_arm(0, 0, 0, false);
 		if (failed && (err != ERR_DISK || e.code != ERR_DISK || !strstr(e.text, strerror(EIO))))
@@ -55,10 +80,10 @@ static uint64_t try_each(unsigned kinds)
 			assert_int_equal(err, ERR_OK);
 		if (err == ERR_OK)
 			life_close(s);
-		s = life_open(&d, NULL);
-		life_expect(s, ROWS, 0, ROWS, 0);
-		assert_int_equal(life_waiting(s, 0), ROWS);
-		life_end(&d, s);
+		else if (runs)
+			store_abandon(s);
+		all_is_there(&d);
+		spooldir_remove(&d);
 		if (!failed)
 			return n - 1;
 	}
@@ -69,14 +94,203 @@ static uint64_t try_each(unsigned kinds)
 static void a_setting_aside_that_fails_is_told(void **state)
 {
 	(void)state;
-	assert_true(try_each(FAULTFS_RENAME) > 2);
-	assert_true(try_each(FAULTFS_SYNC_FOLDER) > 2);
+	for (int runs = 0; runs < 2; runs++) {
+		assert_true(try_each(FAULTFS_RENAME, runs) > 2);
+		assert_true(try_each(FAULTFS_SYNC_FOLDER, runs) > 2);
+	}
+}
+
+static bool is_at(const struct spooldir *d, const char *suffix, const char *more)
+{
+	char path[400];
+
+	(void)snprintf(path, sizeof path, "%s%s%s", d->path, suffix, more);
+	return access(path, F_OK) == 0;
+}
+
+static void move(const struct spooldir *d, const char *to)
+{
+	char path[400];
+
+	(void)snprintf(path, sizeof path, "%s%s", d->path, to);
+	assert_int_equal(rename(d->path, path), 0);
+}
+
+/* A run that died between the two renames: the log goes to the database that was moved last, if that has none. */
+static void a_log_alone_goes_to_its_database(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 16; i++) {
+		const bool is_read = i & 1, has_log = i & 2, has_others = i & 4, has_none = i & 8;
+		struct store_report report;
+		struct spooldir d;
+		struct store *s;
+		char want[400], said[500];
+
+		life_make(&d, 0, ROWS / 2, ROWS / 2);
+		if (has_none)
+			assert_int_equal(unlink(d.path), 0);
+		else
+			move(&d, LAST);
+		if (has_others) { /* one that was moved before it, and what is no set of ours, with a later name */
+			spooldir_store(spooldir_file(&d, EARLIER), "x", 1);
+			spooldir_store(spooldir_file(&d, ".stranger-20270101T000000Z-000"), "x", 1);
+		}
+		if (is_read && !has_none)
+			spooldir_store(spooldir_file(&d, LAST ".read"), "read", 4);
+		if (has_log && !has_none)
+			spooldir_store(spooldir_file(&d, LAST "-wal"), "", 0);
+		s = life_open(&d, &report);
+		assert_true(report.quarantined && report.created);
+		(void)snprintf(want, sizeof want, "%s" LAST, d.path);
+		if (has_none && has_others)
+			(void)snprintf(want, sizeof want, "%s" EARLIER, d.path);
+		if ((has_none && !has_others) || (!has_none && (is_read || has_log))) {
+			assert_int_equal(strlen(report.quarantine_path), strlen(want));
+			assert_string_not_equal(report.quarantine_path, want);
+			assert_memory_equal(report.quarantine_path, want, strlen(d.path) + strlen(".quarantine-20"));
+		} else {
+			assert_string_equal(report.quarantine_path, want);
+		}
+		(void)snprintf(said, sizeof said, "the database was damaged and moved to %s", report.quarantine_path);
+		assert_memory_equal(report.warning, said, strlen(said));
+		assert_true(is_at(&d, report.quarantine_path + strlen(d.path), "-wal"));
+		assert_false(is_at(&d, ".aside", ""));
+		life_close(s);
+		if (!has_none && !is_read && !has_log)
+			all_is_there(&d);
+		spooldir_remove(&d);
+	}
+}
+
+/* What a run that died had said that it sets aside: gone on with, unless it is no name of a set. */
+static void an_intent_is_gone_on_with(void **state)
+{
+	static const struct {
+		const char *intent;
+		bool is_none;
+	} cases[] = {
+	    {LAST, false},
+	    {LAST " 0123", false}, /* whose it is it does not say */
+	    {LAST " 00112233445566778899aabbccddeeff", true},
+	    {".quarantine-", false},
+	    {".quarantine-789012345678901234567890123456789012345678901234567", false},
+	    {".quarantine-7890123456789012345678901234567890123456789012345678", true}, /* longer than a name */
+	    {".quarantine-/x", true},
+	    {"-wal", true},
+	    {"", true},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		const char *intent = cases[i].intent;
+		const bool is_anothers = cases[i].is_none && strchr(intent, ' ');
+		char want[400] = "";
+		struct store_report report;
+		struct spooldir d;
+		struct store *s;
+
+		life_make(&d, 0, ROWS / 2, ROWS / 2);
+		spooldir_store(spooldir_file(&d, ".aside"), intent, strlen(intent));
+		s = life_open(&d, &report);
+		if (!cases[i].is_none)
+			(void)snprintf(want, sizeof want, "%s%.*s", d.path, (int)strcspn(intent, " "), intent);
+		assert_string_equal(report.quarantine_path, want);
+		assert_int_equal(report.quarantined, !cases[i].is_none);
+		assert_int_equal(report.created, !cases[i].is_none);
+		assert_int_equal(is_at(&d, ".aside", ""), cases[i].is_none && !is_anothers);
+		assert_int_equal(life_count_files(&d, ".stranger-"), is_anothers);
+		(void)snprintf(want, sizeof want, "%s.aside was another spool's: moved away, nothing was set aside",
+		               d.path);
+		assert_int_equal(strstr(report.warning, want) != NULL, is_anothers);
+		life_expect(s, ROWS, 0, ROWS, 0);
+		assert_int_equal(life_waiting(s, 0), ROWS);
+		life_end(&d, s);
+	}
+}
+
+/* On a full disk the reserve is given up for the word that says what is set aside. */
+static void a_full_disk_does_not_keep_it_from_being_set_aside(void **state)
+{
+	static const unsigned char reserve[65536];
+	unsigned tried = 0;
+
+	(void)state;
+	for (uint64_t n = 1, goes_on = 1; goes_on; n++) {
+		struct store_report report;
+		struct spooldir d;
+		struct store *s;
+		struct error e;
+		enum err err;
+		bool is_met;
+
+		life_make(&d, 0, ROWS, 0);
+		life_close(life_open(&d, NULL));
+		harm_head(&d);
+		spooldir_store(spooldir_file(&d, ".reserve"), reserve, sizeof reserve);
+		faultfs_arm(FAULTFS_WRITE | FAULTFS_SYNC, n, ENOSPC, false);
+		err = start(&d, &s, &report, &e);
+		is_met = faultfs_failed() > 0 && strstr(faultfs_what(), ".aside");
+		goes_on = faultfs_failed() > 0 && (is_met || tried == 0);
+		faultfs_arm(0, 0, 0, false);
+		if (is_met && err != ERR_OK)
+			fail_msg("%s: %s", faultfs_what(), e.text);
+		tried += is_met;
+		if (err == ERR_OK) {
+			assert_true(report.quarantined);
+			life_close(s);
+		}
+		all_is_there(&d);
+		spooldir_remove(&d);
+	}
+	assert_true(tried >= 2); /* its bytes, and that they stay */
+}
+
+/* Where nothing is, none is made unasked; where something is still to be read back, there is a spool. */
+static void what_was_set_aside_is_a_spool(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		struct store_report report = {.warning = ""};
+		struct store_options o;
+		struct store *s = NULL;
+		struct spooldir d;
+		struct error e = {0};
+		char want[400];
+
+		life_make(&d, 0, ROWS, 0);
+		life_close(life_open(&d, NULL));
+		if (i == 0)
+			assert_int_equal(unlink(d.path), 0);
+		else
+			move(&d, LAST);
+		if (i == 1)
+			spooldir_store(spooldir_file(&d, LAST ".read"), "read", 4);
+		spooldir_store(spooldir_file(&d, ".peek-12"), "x", 1);
+		o = spooldir_options(&d);
+		o.create = false;
+		assert_int_equal(store_open(&o, &s, &report, &e), i == 2 ? ERR_OK : ERR_NOINPUT);
+		assert_int_equal(is_at(&d, ".peek-12", ""), i < 2);
+		(void)snprintf(want, sizeof want, "there is no spool at %s", d.path);
+		if (i < 2) {
+			assert_string_equal(e.text, want);
+		} else {
+			assert_true(report.created);
+			life_expect(s, ROWS, 0, ROWS, 0);
+			life_close(s);
+		}
+		spooldir_remove(&d);
+	}
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_setting_aside_that_fails_is_told),
+	    cmocka_unit_test(a_log_alone_goes_to_its_database),
+	    cmocka_unit_test(an_intent_is_gone_on_with),
+	    cmocka_unit_test(a_full_disk_does_not_keep_it_from_being_set_aside),
+	    cmocka_unit_test(what_was_set_aside_is_a_spool),
 	};
 
 	faultfs_skip_syncs();

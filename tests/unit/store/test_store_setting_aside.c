@@ -276,50 +276,12 @@ static void setting_aside_survives_every_kill(void **state)
 	spooldir_remove(&original);
 }
 
-/* A run that died between the two renames: the log goes to the database that was moved last, if that has none. */
-static void a_log_alone_goes_to_its_database(void **state)
-{
-	(void)state;
-	for (int i = 0; i < 4; i++) {
-		static const char last[] = ".quarantine-20260102T000000Z-000";
-		const bool is_read = i & 1, has_log = i & 2;
-		struct store_report report;
-		struct spooldir d;
-		struct store *s;
-		char to[400];
-
-		life_make(&d, 0, ROWS / 2, ROWS / 2);
-		spooldir_store(spooldir_file(&d, ".quarantine-20260101T000000Z-000"), "x", 1);
-		(void)snprintf(to, sizeof to, "%s", spooldir_file(&d, last));
-		assert_int_equal(rename(d.path, to), 0);
-		(void)snprintf(to, sizeof to, "%s.read", last);
-		if (is_read)
-			spooldir_store(spooldir_file(&d, to), "read", 4);
-		(void)snprintf(to, sizeof to, "%s-wal", last);
-		if (has_log)
-			spooldir_store(spooldir_file(&d, to), "", 0);
-		s = life_open(&d, &report);
-		assert_true(report.quarantined);
-		if (strcmp(report.quarantine_path, spooldir_file(&d, last)) == 0 && (is_read || has_log))
-			fail_msg("the log went to a set that is whole");
-		if (!is_read && !has_log) {
-			assert_string_equal(report.quarantine_path, spooldir_file(&d, last));
-			assert_int_equal(access(spooldir_file(&d, to), F_OK), 0);
-		}
-		life_close(s);
-		if (!is_read && !has_log)
-			all_is_there(&d, "a log alone", 0);
-		spooldir_remove(&d);
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_read_error_is_not_damage),
 	    cmocka_unit_test(setting_aside_survives_every_fault),
 	    cmocka_unit_test(setting_aside_survives_every_kill),
-	    cmocka_unit_test(a_log_alone_goes_to_its_database),
 	};
 
 	faultfs_skip_syncs();
