@@ -20,7 +20,7 @@
 #include "rig/lives.h"
 #include "store/store_internal.h"
 
-enum { ROWS = 40, TRIES_MAX = 60 };
+enum { ROWS = 20, TRIES_MAX = 60 };
 
 #define EARLIER ".quarantine-20260101T000000Z-000"
 #define LAST ".quarantine-20260102T000000Z-000"
@@ -33,6 +33,30 @@ static void harm_head(const struct spooldir *d)
 	memset(bytes, 0, 100);
 	spooldir_store(d->path, bytes, count);
 	free(bytes);
+}
+
+static struct spooldir whole; /* ended cleanly */
+
+static int begin(void **state)
+{
+	(void)state;
+	life_make(&whole, 0, ROWS, 0);
+	life_close(life_open(&whole, NULL));
+	return 0;
+}
+
+static int end(void **state)
+{
+	(void)state;
+	spooldir_remove(&whole);
+	return 0;
+}
+
+static void make(struct spooldir *d)
+{
+	spooldir_make(d);
+	spooldir_copy(&whole, d);
+	life_bring(&whole, ".left", d);
 }
 
 static enum err start(const struct spooldir *d, struct store **ret, struct store_report *report, struct error *e)
@@ -63,12 +87,11 @@ static uint64_t try_each(unsigned kinds, bool runs)
 		bool failed;
 		enum err err;
 
-		life_make(&d, 0, ROWS, 0);
-		s = life_open(&d, NULL);
-		if (!runs) {
-			life_close(s);
+		make(&d);
+		if (runs)
+			s = life_open(&d, NULL);
+		else
 			harm_head(&d);
-		}
 		faultfs_arm(kinds, n, EIO, false);
 		err = runs ? store_restart_damaged(s, &report, &e) : start(&d, &s, &report, &e);
 		failed = faultfs_failed() > 0;
@@ -224,8 +247,7 @@ static void a_full_disk_does_not_keep_it_from_being_set_aside(void **state)
 		enum err err;
 		bool is_met;
 
-		life_make(&d, 0, ROWS, 0);
-		life_close(life_open(&d, NULL));
+		make(&d);
 		harm_head(&d);
 		spooldir_store(spooldir_file(&d, ".reserve"), reserve, sizeof reserve);
 		faultfs_arm(FAULTFS_WRITE | FAULTFS_SYNC, n, ENOSPC, false);
@@ -258,8 +280,7 @@ static void what_was_set_aside_is_a_spool(void **state)
 		struct error e = {0};
 		char want[400];
 
-		life_make(&d, 0, ROWS, 0);
-		life_close(life_open(&d, NULL));
+		make(&d);
 		if (i == 0)
 			assert_int_equal(unlink(d.path), 0);
 		else
@@ -283,6 +304,44 @@ static void what_was_set_aside_is_a_spool(void **state)
 	}
 }
 
+/* What cannot be listed is no empty folder: whose the files are that lie there, nobody would ask any more. */
+static void a_folder_that_cannot_be_listed_is_told(void **state)
+{
+	static const char *const companions[] = {".tide", ".lock", ".left", ".reserve"};
+	unsigned told = 0, swept = 0;
+
+	(void)state;
+	for (uint64_t n = 1, failed = 1; failed > 0; n++) {
+		struct store_report report;
+		struct spooldir d;
+		struct store *s;
+		struct error e = {0};
+		char want[400];
+		enum err err;
+
+		make(&d);
+		move(&d, LAST);
+		for (size_t i = 0; i < sizeof companions / sizeof *companions; i++)
+			(void)unlink(spooldir_file(&d, companions[i]));
+		faultfs_arm(FAULTFS_OPEN, n, EIO, false);
+		err = start(&d, &s, &report, &e);
+		failed = faultfs_failed();
+		faultfs_arm(0, 0, 0, false);
+		(void)snprintf(want, sizeof want, "cannot list the folder of %s: %s", d.path, strerror(EIO));
+		if (failed > 0 && strcmp(faultfs_what(), ".") == 0) {
+			told += err != ERR_OK;
+			swept += err == ERR_OK; /* what is left over may stay */
+			if (err != ERR_OK && (err != ERR_DISK || !strstr(e.text, want)))
+				fail_msg("open %u: %s", (unsigned)n, e.text);
+		}
+		if (err == ERR_OK)
+			life_close(s);
+		spooldir_remove(&d);
+	}
+	assert_true(told > 3);
+	assert_int_equal(swept, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -291,8 +350,9 @@ int main(void)
 	    cmocka_unit_test(an_intent_is_gone_on_with),
 	    cmocka_unit_test(a_full_disk_does_not_keep_it_from_being_set_aside),
 	    cmocka_unit_test(what_was_set_aside_is_a_spool),
+	    cmocka_unit_test(a_folder_that_cannot_be_listed_is_told),
 	};
 
 	faultfs_skip_syncs();
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, begin, end);
 }

@@ -14,6 +14,7 @@
 
 #include "rig/faultfs.h"
 #include "rig/fullspool.h"
+#include "store/store_internal.h"
 
 #define WRONG(table, count) "problem: " table ": " count " rows have a wrong checksum\n"
 #define MENDED(table) "problem: " table ": 2 rows are not what was written: kspool repair mends what can be\n"
@@ -99,9 +100,42 @@ static void rows_of_another_spool_are_not_ours(void **state)
 	spooldir_remove(&other);
 }
 
+/* A row that is not what was written says of no spool that it is its, whatever its tag would be. */
+static void rows_that_are_not_sound_prove_nothing(void **state)
+{
+	static const char *const harms[] = {"UPDATE messages SET received_ms = received_ms + 1",
+	                                    "UPDATE dead SET received_ms = received_ms + 1",
+	                                    "UPDATE blocks SET first_ms = first_ms + 1, body = zeroblob(length(body))",
+	                                    "UPDATE clock SET lead_ms = lead_ms + 1"};
+	const struct spool_id none = {.low = 1}, other = {.low = 2};
+	struct files f = FILES_NONE;
+	struct spooldir d;
+	struct store *s = full_open(&d);
+	const struct spool_id ours = s->id;
+	struct error e;
+	bool is_ours;
+
+	(void)state;
+	life_close(s);
+	assert_int_equal(files_open(&f, d.path, &e), ERR_OK);
+	assert_int_equal(store_rows_are_of(&f, "", ours, none, &is_ours, &e), ERR_OK);
+	assert_true(is_ours);
+	assert_int_equal(store_rows_are_of(&f, "", none, ours, &is_ours, &e), ERR_OK);
+	assert_false(is_ours);
+	for (size_t i = 0; i < sizeof harms / sizeof *harms; i++)
+		full_change(d.path, harms[i]);
+	assert_int_equal(store_rows_are_of(&f, "", none, other, &is_ours, &e), ERR_OK);
+	assert_false(is_ours);
+	assert_int_equal(store_rows_are_of(&f, "", ours, none, &is_ours, &e), ERR_OK);
+	assert_false(is_ours);
+	files_close(&f);
+	spooldir_remove(&d);
+}
+
 int main(void)
 {
-	static const struct CMUnitTest tests[] = {cmocka_unit_test(rows_of_another_spool_are_not_ours)};
+	static const struct CMUnitTest tests[] = {cmocka_unit_test(rows_of_another_spool_are_not_ours),
+	                                          cmocka_unit_test(rows_that_are_not_sound_prove_nothing)};
 
 	faultfs_skip_syncs();
 	return cmocka_run_group_tests(tests, NULL, NULL);
