@@ -113,10 +113,56 @@ static void each_that_comes_back_is_counted_once(void **state)
 	}
 }
 
+/*
+ * Of the last eight the rows are gone: six that had no end, of which two count as damaged and four as delivered, and
+ * two that are kept as damaged. PATH.left proves of each of the six that it waits; so many as are damaged and nowhere
+ * are taken out of these, and no more: what is kept comes back as what it was.
+ */
+static void what_is_proven_is_taken_out_of_the_damaged(void **state)
+{
+	enum { ENDED = 32, NOWHERE = 2, KEPT = 2, LATER = 2 };
+	static const char aside[] = ".quarantine-20260101T000000Z-000";
+	struct spooldir d;
+	struct store *s = life_begin(&d);
+	uint64_t first, last;
+	unsigned char *bytes;
+	bool more = true;
+	struct error e;
+	size_t count;
+
+	(void)state;
+	life_append(s, 0, MESSAGES);
+	life_close(s);
+	bytes = spooldir_load(d.path, &count);
+	s = life_open(&d, NULL);
+	life_append(s, MESSAGES, LATER);
+	settle(s, 1, ENDED, SETTLE_DELIVERED);
+	settle(s, MESSAGES - KEPT + 1, MESSAGES + LATER, SETTLE_DAMAGED);
+	life_sql(s, "DELETE FROM blocks; DELETE FROM partial");
+	assert_int_equal(store_begin(s, &e), ERR_OK);
+	s->now.ledger.pending = s->now.pending_bytes = 0;
+	s->now.ledger.damaged += NOWHERE;
+	s->now.ledger.delivered += MESSAGES - ENDED - KEPT - NOWHERE;
+	store_lose(s, LOSS_ROWS, NOWHERE, 0, 0);
+	assert_int_equal(store_commit(s, &e), ERR_OK);
+	spooldir_store(spooldir_file(&d, aside), bytes, count);
+	free(bytes);
+	s->salvage_is_done = false;
+	while (more)
+		assert_int_equal(store_salvage(s, 7, &first, &last, &more, &e), ERR_OK);
+	life_expect(s, MESSAGES + LATER, 0, MESSAGES, LATER);
+	assert_int_equal(store_possible_duplicates(s), MESSAGES - KEPT - NOWHERE);
+	assert_int_equal(life_waiting(s, 0), MESSAGES);
+	assert_int_equal(life_number(s, "SELECT count(*) FROM damaged"), LATER);
+	life_adds_up(s);
+	life_end(&d, s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(each_that_comes_back_is_counted_once),
+	    cmocka_unit_test(what_is_proven_is_taken_out_of_the_damaged),
 	};
 
 	faultfs_skip_syncs();
