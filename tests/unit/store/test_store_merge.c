@@ -373,6 +373,9 @@ static void rows_of_the_first_schema_become_blocks(void **state)
 	assert_int_equal(store_merge_percent(s), 100);
 	assert_int_equal(number(s, "SELECT count(*) FROM messages"),
 	                 2 + (number(s, "SELECT count(*) FROM messages WHERE id = 2205")));
+	assert_int_equal(number(s, "SELECT count(*) FROM blocks WHERE (id, count) IN (VALUES (1, 39), (41, 9),"
+	                           " (51, 512), (563, 512), (1075, 426), (1502, 512), (2014, 188))"),
+	                 7);
 	assert_int_equal(number(s, "SELECT id FROM messages ORDER BY id LIMIT 1"), 40);
 	assert_int_equal(number(s, "SELECT id FROM messages ORDER BY id LIMIT 1 OFFSET 1"), 1501);
 	assert_memory_equal(store_ledger(s), &before, sizeof before);

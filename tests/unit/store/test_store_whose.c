@@ -1,0 +1,291 @@
+/*
+ * Whose the files are: each database, log, tide mark and lock beside each other, of this spool, of an earlier time of
+ * it, of a copy that went its own way, of another one, or none. What a look makes of them is a table.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "rig/faultfs.h"
+#include "rig/lives.h"
+#include "store/store_internal.h"
+
+/* A part of a spool: null bytes: it is not there. */
+struct part {
+	const char *name;
+	unsigned char *bytes;
+	size_t count;
+};
+
+enum { DATABASES = 6, LOGS = 5, TIDES = 5, LOCKS = 3, PAGE = 4096 };
+
+/* Three stops of a spool, another's, and the second with the other's page over its ledger. */
+static struct part databases[DATABASES] = {{.name = "none"},  {.name = "first"}, {.name = "second"},
+                                           {.name = "third"}, {.name = "other"}, {.name = "page"}};
+/* That which began at the first stop, at the second, at the second of a copy, another's. */
+static struct part logs[LOGS] = {
+    {.name = "none"}, {.name = "first"}, {.name = "second"}, {.name = "twin"}, {.name = "other"}};
+/* Of the second stop, with the log of the first and of the second, another's. */
+static struct part tides[TIDES] = {
+    {.name = "none"}, {.name = "stop"}, {.name = "first"}, {.name = "second"}, {.name = "other"}};
+static struct part locks[LOCKS] = {{.name = "none"}, {.name = "ours"}, {.name = "other"}};
+
+static struct spool_id ours, other;
+
+static void take_part(struct part *to, const struct spooldir *d, const char *suffix)
+{
+	to->bytes = spooldir_load(spooldir_file(d, suffix), &to->count);
+	assert_true(to->count > 0);
+}
+
+static void put_part(const struct part *from, const struct spooldir *d, const char *suffix)
+{
+	if (from->bytes)
+		spooldir_store(spooldir_file(d, suffix), from->bytes, from->count);
+	else
+		(void)unlink(spooldir_file(d, suffix));
+}
+
+/* Lives on by ten messages and is killed. */
+static void live_on(const struct spooldir *d, uint64_t n)
+{
+	struct store *s = life_open(d, NULL);
+
+	life_append(s, n, 10);
+	store_abandon(s);
+}
+
+static int begin(void **state)
+{
+	struct spooldir d, twin, strange;
+	struct store *s;
+	size_t root;
+
+	(void)state;
+	s = life_begin(&d);
+	ours = s->id;
+	root = (size_t)life_number(s, "SELECT rootpage FROM sqlite_schema WHERE name = 'ledger'");
+	life_append(s, 0, 10);
+	life_close(s);
+	take_part(&databases[1], &d, "");
+	live_on(&d, 10);
+	take_part(&logs[1], &d, "-wal");
+	take_part(&tides[2], &d, ".tide");
+	life_close(life_open(&d, NULL));
+	take_part(&databases[2], &d, "");
+	take_part(&tides[1], &d, ".tide");
+	take_part(&locks[1], &d, ".lock");
+	spooldir_make(&twin);
+	spooldir_copy(&d, &twin);
+	live_on(&twin, 500);
+	take_part(&logs[3], &twin, "-wal");
+	live_on(&d, 20);
+	take_part(&logs[2], &d, "-wal");
+	take_part(&tides[3], &d, ".tide");
+	live_on(&d, 30);
+	life_close(life_open(&d, NULL));
+	take_part(&databases[3], &d, "");
+	s = life_begin(&strange);
+	other = s->id;
+	life_append(s, LIFE_OTHERS, 20);
+	life_close(s);
+	take_part(&databases[4], &strange, "");
+	live_on(&strange, LIFE_OTHERS + 20);
+	take_part(&logs[4], &strange, "-wal");
+	take_part(&tides[4], &strange, ".tide");
+	take_part(&locks[2], &strange, ".lock");
+	databases[5].count = databases[2].count;
+	databases[5].bytes = malloc(databases[5].count);
+	assert_non_null(databases[5].bytes);
+	memcpy(databases[5].bytes, databases[2].bytes, databases[5].count);
+	memcpy(databases[5].bytes + (root - 1) * PAGE, databases[4].bytes + (root - 1) * PAGE, PAGE);
+	spooldir_remove(&d);
+	spooldir_remove(&twin);
+	spooldir_remove(&strange);
+	return 0;
+}
+
+static int end(void **state)
+{
+	(void)state;
+	for (int i = 0; i < DATABASES; i++)
+		free(databases[i].bytes);
+	for (int i = 0; i < LOGS; i++)
+		free(logs[i].bytes);
+	for (int i = 0; i < TIDES; i++)
+		free(tides[i].bytes);
+	for (int i = 0; i < LOCKS; i++)
+		free(locks[i].bytes);
+	return 0;
+}
+
+static char letter_of(struct spool_id id)
+{
+	return spool_id_is(id, ours) ? 'o' : spool_id_is(id, other) ? 'x' : spool_id_is_known(id) ? '?' : '-';
+}
+
+/* Whose, and what is strange: the f(ile), the ledger's p(age), the t(ide mark), the l(ock), which are then whose; the
+ * tide mark is m(issing); and how the log fits. */
+static void say_look(const struct spooldir *d, bool has_file, bool has_tide, bool has_log, char *to, size_t size)
+{
+	static const char fits[] = {[LOG_FITS] = '=', [LOG_OF_ANOTHER] = '!', [LOG_OLDER] = '<', [LOG_NEWER] = '>'};
+	struct files f = FILES_NONE;
+	struct identity id;
+	struct error e;
+
+	assert_int_equal(files_open(&f, d->path, &e), ERR_OK);
+	assert_int_equal(store_identity_look(&f, has_file ? FILE_OURS : FILE_MISSING, &id, &e), ERR_OK);
+	assert_false(id.has_journal || id.tide_is_dead);
+	assert_int_equal(id.tide.is_valid, has_tide && !id.tide_is_strange);
+	assert_int_equal(id.file_print != 0, has_file && !id.page_is_strange);
+	assert_int_equal(id.scan.frames > 0, has_log);
+	(void)snprintf(to, size, " %c%c%s%s%s%s%s%c", letter_of(id.ours), letter_of(id.theirs),
+	               id.file_is_strange ? "f" : "", id.page_is_strange ? "p" : "", id.tide_is_strange ? "t" : "",
+	               id.lock_is_strange ? "l" : "", id.tide_is_lost ? "m" : "", fits[id.log]);
+	files_close(&f);
+}
+
+/* Database, tide mark, lock; then beside each log in turn. */
+static const char *const looks[] = {
+    "none none none: --= o-= o-= o-= x-=",
+    "none none ours: oo= oo= oo= oo= oo!",
+    "none none other: xx= xx! xx! xx! xx=",
+    "none stop none: o-= o-= o-= o-= o-!",
+    "none stop ours: oo= oo= oo= oo= oo!",
+    "none stop other: oxl= oxl= oxl= oxl= oxl!",
+    "none first none: o-= o-= o-= o-= o-!",
+    "none first ours: oo= oo= oo= oo= oo!",
+    "none first other: oxl= oxl= oxl= oxl= oxl!",
+    "none second none: o-= o-= o-= o-= o-!",
+    "none second ours: oo= oo= oo= oo= oo!",
+    "none second other: oxl= oxl= oxl= oxl= oxl!",
+    "none other none: x-= x-! x-! x-! x-=",
+    "none other ours: xol= xol! xol! xol! xol=",
+    "none other other: xx= xx! xx! xx! xx=",
+    "first none none: o-= o-= o-> o-> o-!",
+    "first none ours: oom= oom= oom> oom> oom!",
+    "first none other: oxlm= oxlm= oxlm> oxlm> oxlm!",
+    "first stop none: o-= o-= o-! o-! o-!",
+    "first stop ours: oo= oo= oo! oo! oo!",
+    "first stop other: oxl= oxl= oxl! oxl! oxl!",
+    "first first none: o-= o-= o-! o-! o-!",
+    "first first ours: oo= oo= oo! oo! oo!",
+    "first first other: oxl= oxl= oxl! oxl! oxl!",
+    "first second none: o-= o-= o-> o-> o-!",
+    "first second ours: oo= oo= oo> oo> oo!",
+    "first second other: oxl= oxl= oxl> oxl> oxl!",
+    "first other none: xof= xof! xof! xof! xof=",
+    "first other ours: oxt= oxt= oxt> oxt> oxt!",
+    "first other other: xof= xof! xof! xof! xof=",
+    "second none none: o-= o-= o-= o-= o-!",
+    "second none ours: oom= oom= oom= oom= oom!",
+    "second none other: oxlm= oxlm= oxlm= oxlm= oxlm!",
+    "second stop none: o-= o-= o-= o-= o-!",
+    "second stop ours: oo= oo= oo= oo= oo!",
+    "second stop other: oxl= oxl= oxl= oxl= oxl!",
+    "second first none: o-= o-= o-= o-= o-!",
+    "second first ours: oo= oo= oo= oo= oo!",
+    "second first other: oxl= oxl= oxl= oxl= oxl!",
+    "second second none: o-= o-= o-= o-! o-!",
+    "second second ours: oo= oo= oo= oo! oo!",
+    "second second other: oxl= oxl= oxl= oxl! oxl!",
+    "second other none: xof= xof! xof! xof! xof=",
+    "second other ours: oxt= oxt= oxt= oxt= oxt!",
+    "second other other: xof= xof! xof! xof! xof=",
+    "third none none: o-= o-< o-< o-< o-!",
+    "third none ours: oom= oom< oom< oom< oom!",
+    "third none other: oxlm= oxlm< oxlm< oxlm< oxlm!",
+    "third stop none: o-= o-< o-< o-< o-!",
+    "third stop ours: oo= oo< oo< oo< oo!",
+    "third stop other: oxl= oxl< oxl< oxl< oxl!",
+    "third first none: o-= o-< o-< o-< o-!",
+    "third first ours: oo= oo< oo< oo< oo!",
+    "third first other: oxl= oxl< oxl< oxl< oxl!",
+    "third second none: o-= o-< o-< o-< o-!",
+    "third second ours: oo= oo< oo< oo< oo!",
+    "third second other: oxl= oxl< oxl< oxl< oxl!",
+    "third other none: xof= xof! xof! xof! xof=",
+    "third other ours: oxt= oxt< oxt< oxt< oxt!",
+    "third other other: xof= xof! xof! xof! xof=",
+    "other none none: x-= x-! x-! x-! x-=",
+    "other none ours: xolm= xolm! xolm! xolm! xolm=",
+    "other none other: xxm= xxm! xxm! xxm! xxm=",
+    "other stop none: oxf= oxf= oxf= oxf= oxf!",
+    "other stop ours: oxf= oxf= oxf= oxf= oxf!",
+    "other stop other: xot= xot! xot! xot! xot=",
+    "other first none: oxf= oxf= oxf= oxf= oxf!",
+    "other first ours: oxf= oxf= oxf= oxf= oxf!",
+    "other first other: xot= xot! xot! xot! xot=",
+    "other second none: oxf= oxf= oxf= oxf= oxf!",
+    "other second ours: oxf= oxf= oxf= oxf= oxf!",
+    "other second other: xot= xot! xot! xot! xot=",
+    "other other none: x-= x-! x-! x-! x-=",
+    "other other ours: xol= xol! xol! xol! xol=",
+    "other other other: xx= xx! xx! xx! xx=",
+    "page none none: x-= x-! x-! x-! x-=",
+    "page none ours: oxpm= oxpm= oxpm= oxpm= oxpm!",
+    "page none other: xxm= xxm! xxm! xxm! xxm=",
+    "page stop none: oxp= oxp= oxp= oxp= oxp!",
+    "page stop ours: oxp= oxp= oxp= oxp= oxp!",
+    "page stop other: oxpl= oxpl= oxpl= oxpl= oxpl!",
+    "page first none: oxp= oxp= oxp= oxp= oxp!",
+    "page first ours: oxp= oxp= oxp= oxp= oxp!",
+    "page first other: oxpl= oxpl= oxpl= oxpl= oxpl!",
+    "page second none: oxp= oxp= oxp= oxp= oxp!",
+    "page second ours: oxp= oxp= oxp= oxp= oxp!",
+    "page second other: oxpl= oxpl= oxpl= oxpl= oxpl!",
+    "page other none: x-= x-! x-! x-! x-=",
+    "page other ours: oxpt= oxpt= oxpt= oxpt= oxpt!",
+    "page other other: xx= xx! xx! xx! xx=",
+};
+
+static void what_lies_together_is_whose(void **state)
+{
+	struct spooldir d;
+	size_t row = 0;
+	int wrong = 0;
+
+	(void)state;
+	spooldir_make(&d);
+	for (int i = 0; i < DATABASES * TIDES * LOCKS; i++, row++) {
+		const struct part *database = &databases[i / (TIDES * LOCKS)], *tide = &tides[i / LOCKS % TIDES],
+		                  *lock = &locks[i % LOCKS];
+		char is[300], one[40];
+		size_t used = (size_t)snprintf(is, sizeof is, "%s %s %s:", database->name, tide->name, lock->name);
+
+		for (int log = 0; log < LOGS; log++) {
+			put_part(database, &d, "");
+			put_part(tide, &d, ".tide");
+			put_part(lock, &d, ".lock");
+			put_part(&logs[log], &d, "-wal");
+			say_look(&d, database->bytes, tide->bytes, logs[log].bytes, one, sizeof one);
+			used += (size_t)snprintf(is + used, sizeof is - used, "%s", one);
+		}
+		if (getenv("KSPOOL_SHOW_DIFFS")) {
+			(void)fprintf(stderr, "    \"%s\",\n", is);
+		} else if (row >= sizeof looks / sizeof *looks || strcmp(is, looks[row]) != 0) {
+			(void)fprintf(stderr, "%s\nand not\n%s\n", is,
+			              row < sizeof looks / sizeof *looks ? looks[row] : "");
+			wrong++;
+		}
+	}
+	assert_int_equal(wrong, 0);
+	spooldir_remove(&d);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(what_lies_together_is_whose),
+	};
+
+	faultfs_skip_syncs();
+	return cmocka_run_group_tests(tests, begin, end);
+}
