@@ -86,23 +86,24 @@ static struct store *make(struct spooldir *d, const struct reading *r)
 static void each_that_comes_back_is_counted_once(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof readings / sizeof *readings; i++) {
-		const struct reading *r = &readings[i];
+	for (size_t i = 0; i < 2 * sizeof readings / sizeof *readings; i++) {
+		const struct reading *r = &readings[i / 2];
 		struct spooldir d;
 		struct store *s = make(&d, r);
 		uint64_t first, last;
 		bool more = true;
 		struct error e;
 
+		s->tide.is_valid &= i % 2 == 0; /* without one the file's own ledger says what was counted */
 		for (int steps = 0; more; steps++) {
 			assert_int_equal(store_salvage(s, 7, &first, &last, &more, &e), ERR_OK);
 			assert_true(steps < 100);
 		}
 		if (store_possible_duplicates(s) != r->possible || store_ledger(s)->delivered != r->delivered ||
 		    store_ledger(s)->damaged != r->damaged)
-			fail_msg("reading %u: delivered %u, damaged %u, possible %u", (unsigned)i,
-			         (unsigned)store_ledger(s)->delivered, (unsigned)store_ledger(s)->damaged,
-			         (unsigned)store_possible_duplicates(s));
+			fail_msg("reading %u.%u: delivered %u, damaged %u, possible %u", (unsigned)i / 2,
+			         (unsigned)i % 2, (unsigned)store_ledger(s)->delivered,
+			         (unsigned)store_ledger(s)->damaged, (unsigned)store_possible_duplicates(s));
 		assert_true(s->durable.told <= r->damaged);
 		life_expect(s, r->accepted, r->delivered, MESSAGES, r->damaged);
 		assert_int_equal(life_waiting(s, 0), MESSAGES);
