@@ -174,8 +174,8 @@ static enum err read_facts(struct store *s, const char *suffix, struct source_fa
 	struct log_ledgers log = {0};
 	AUTOFREE char *key = mem_format("ours:%s:", suffix);
 	struct note ours;
-	struct spool_id named;
-	bool adopted, is_ours = false;
+	struct spool_id named, of_log;
+	bool is_adopted, is_ours = false;
 	enum err err = store_note_get(s, key, &ours, e);
 
 	if (err == ERR_OK)
@@ -185,15 +185,16 @@ static enum err read_facts(struct store *s, const char *suffix, struct source_fa
 	if (store_source_failed(s, err) && s->tolerates)
 		err = ERR_OK;
 	named = store_totals_id(&file.totals);
+	of_log = store_totals_id(&log.last.totals);
 	if (err == ERR_OK && spool_id_differs(s->id, named)) /* one page of another may lie over the ledger's */
 		err = store_rows_are_of(&s->files, suffix, s->id, named, &is_ours, e);
-	adopted = ours.done || ours.is_lost;
-	*ret = (struct source_facts){.parts = PAGES_OF_BOTH};
-	if (!adopted || is_ours || spool_id_is(s->id, named) || spool_id_is(s->id, store_totals_id(&log.last.totals)))
-		ret->tag = s->tag;
-	if (!adopted && !is_ours && spool_id_differs(s->id, named))
+	is_ours |= spool_id_is(s->id, named);
+	/* Where one part says that it is ours, the other is believed too. */
+	is_adopted = (ours.done || ours.is_lost) && !is_ours && !spool_id_is(s->id, of_log);
+	*ret = (struct source_facts){.parts = PAGES_OF_BOTH, .tag = is_adopted ? 0 : s->tag};
+	if (!is_adopted && !is_ours && spool_id_differs(s->id, named))
 		ret->parts &= ~PAGES_OF_FILE;
-	if (!adopted && spool_id_differs(s->id, store_totals_id(&log.last.totals)))
+	if (!is_adopted && spool_id_differs(s->id, of_log))
 		ret->parts &= ~PAGES_OF_LOG;
 	if (err == ERR_OK)
 		err = drop_empty(&s->files, suffix, PAGES_OF_FILE, &ret->parts, e);

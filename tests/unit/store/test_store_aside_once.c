@@ -148,7 +148,7 @@ static void a_log_alone_goes_to_its_database(void **state)
 		struct store_report report;
 		struct spooldir d;
 		struct store *s;
-		char want[400], said[500];
+		char want[400], said[600];
 
 		life_make(&d, 0, ROWS / 2, ROWS / 2);
 		if (has_none)
