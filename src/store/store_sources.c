@@ -200,7 +200,7 @@ static enum err read_facts(struct store *s, const char *suffix, struct source_fa
 		err = drop_empty(&s->files, suffix, PAGES_OF_FILE, &ret->parts, e);
 	if (err == ERR_OK)
 		err = drop_empty(&s->files, log_suffix, PAGES_OF_LOG, &ret->parts, e);
-	if (ret->parts == PAGES_OF_BOTH && ret->tag != 0) {
+	if (ret->parts == PAGES_OF_BOTH) {
 		const struct totals *later =
 		    store_ledger_is_later(&log.last.totals, &file.totals) ? &log.last.totals : &file.totals;
 

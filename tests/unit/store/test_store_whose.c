@@ -400,11 +400,55 @@ static void what_is_ours_comes_back(void **state)
 	assert_int_equal(wrong, 0);
 }
 
+/* The spool's own files must be readable; of those that were set aside what can be is. */
+static void a_dead_sector_in_what_was_set_aside_costs_only_itself(void **state)
+{
+	const struct part *log = &logs[2], *database = &databases[5];
+	struct files f = FILES_NONE;
+	unsigned found = 0, failed = 0;
+	struct spooldir d;
+	struct error e;
+
+	(void)state;
+	spooldir_make(&d);
+	put_part(log, &d, "-wal");
+	put_part(log, &d, ASIDE "-wal");
+	assert_int_equal(files_open(&f, d.path, &e), ERR_OK);
+	for (size_t at = 32; at < log->count; at += 24 + PAGE) {
+		struct log_ledgers whole = {0}, aside = {0};
+
+		faultfs_dead("-wal", (int64_t)at + 100, 1);
+		assert_int_equal(store_ledgers_of_log(&f, "", &whole, &e), ERR_DISK);
+		assert_int_equal(store_ledgers_of_log(&f, ASIDE, &aside, &e), ERR_OK);
+		found += aside.last.is_found && spool_id_is(store_totals_id(&aside.last.totals), ours);
+		faultfs_dead(NULL, 0, 0);
+	}
+	assert_int_equal(found, 5); /* where it stands before it, too */
+	put_part(database, &d, "");
+	put_part(database, &d, ASIDE);
+	for (size_t at = PAGE; at < database->count; at += PAGE) {
+		bool is_ours = false;
+
+		faultfs_dead("spool.db", (int64_t)at + 100, 1);
+		failed += store_rows_are_of(&f, "", ours, other, &is_ours, &e) == ERR_DISK;
+		faultfs_dead(ASIDE, (int64_t)at + 100, 1);
+		assert_int_equal(store_rows_are_of(&f, ASIDE, ours, other, &is_ours, &e), ERR_OK);
+		assert_true(is_ours);
+		assert_int_equal(store_rows_are_of(&f, ASIDE, other, ours, &is_ours, &e), ERR_OK);
+		assert_false(is_ours);
+		faultfs_dead(NULL, 0, 0);
+	}
+	assert_true(failed > 10);
+	files_close(&f);
+	spooldir_remove(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_lies_together_is_whose),
 	    cmocka_unit_test(what_is_ours_comes_back),
+	    cmocka_unit_test(a_dead_sector_in_what_was_set_aside_costs_only_itself),
 	};
 
 	faultfs_skip_syncs();
