@@ -142,6 +142,7 @@ static void take_back(struct store *s, const struct step *before)
 	v->gone = before->gone;
 	v->bad_count = before->bad;
 	v->reached = before->reached;
+	v->first = v->last = 0;
 }
 
 /* ERR_OK: a smaller step may do. */

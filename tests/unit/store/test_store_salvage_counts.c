@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -16,6 +17,8 @@
 #include "store/store_salvage_internal.h"
 
 enum { MESSAGES = 40, FIRST_DAMAGED = 33 };
+
+static const char aside[] = ".quarantine-20260101T000000Z-000";
 
 enum leaves { FORGOTTEN, KNOWN }; /* by PATH.left, what had left since */
 enum word { SOUND, LOST };        /* which says how much is awaited */
@@ -77,7 +80,7 @@ static struct store *make(struct spooldir *d, const struct reading *r)
 	assert_int_equal(store_commit(s, &e), ERR_OK);
 	if (r->note == LOST)
 		life_sql(s, "UPDATE salvage SET checksum = 5 WHERE path = 'expected'");
-	spooldir_store(spooldir_file(d, ".quarantine-20260101T000000Z-000"), bytes, count);
+	spooldir_store(spooldir_file(d, aside), bytes, count);
 	free(bytes);
 	s->salvage_is_done = false;
 	return s;
@@ -122,7 +125,6 @@ static void each_that_comes_back_is_counted_once(void **state)
 static void what_is_proven_is_taken_out_of_the_damaged(void **state)
 {
 	enum { ENDED = 32, NOWHERE = 2, KEPT = 2, LATER = 2 };
-	static const char aside[] = ".quarantine-20260101T000000Z-000";
 	struct spooldir d;
 	struct store *s = life_begin(&d);
 	uint64_t first, last;
@@ -159,11 +161,78 @@ static void what_is_proven_is_taken_out_of_the_damaged(void **state)
 	life_end(&d, s);
 }
 
+/*
+ * A step that the disk refuses left nothing: a smaller one is tried, where it was of more than one message and not of a
+ * page that is read again, else it waits.
+ */
+static void a_step_that_is_refused_left_nothing(void **state)
+{
+	enum { ONE, MANY, AGAIN, WAYS };
+
+	(void)state;
+	for (int way = 0; way < WAYS; way++) {
+		const uint32_t all = way == ONE ? 1 : MESSAGES;
+		struct spooldir d;
+		struct store *s = life_begin(&d);
+		uint64_t first, last;
+		const struct salvage *v;
+		struct totals before;
+		unsigned char *bytes;
+		bool more = true;
+		struct error e;
+		size_t count;
+		enum err err;
+
+		life_append(s, 0, all);
+		life_close(s);
+		bytes = spooldir_load(d.path, &count);
+		s = life_open(&d, NULL);
+		settle(s, 1, all, SETTLE_DELIVERED);
+		spooldir_store(spooldir_file(&d, aside), bytes, count);
+		free(bytes);
+		s->salvage_is_done = false;
+		if (way == AGAIN)
+			assert_int_equal(store_salvage(s, 1, &first, &last, &more, &e), ERR_OK);
+		before = s->durable;
+		if (way == AGAIN) { /* what an earlier start could not read */
+			s->salvage->again[0] =
+			    (struct bad_part){.page = pages_next(s->salvage->pages, s->salvage->after_page + 1)};
+			s->salvage->again_count = 1;
+		}
+		first = last = 7;
+		faultfs_arm(FAULTFS_WRITE, 1, ENOSPC, false);
+		err = store_salvage(s, 1, &first, &last, &more, &e);
+		assert_int_equal(faultfs_failed(), 1);
+		faultfs_arm(0, 0, 0, false);
+		v = s->salvage;
+		assert_int_equal(err, way == MANY ? ERR_OK : ERR_FULL);
+		assert_int_equal(s->salvage_waits, way != MANY);
+		assert_true(more);
+		assert_int_equal(first | last, 0);
+		assert_int_equal(v->step_parts > 1, way != ONE);
+		assert_int_equal(v->most_bytes, way == ONE ? UINT64_MAX : v->step_bytes / 2);
+		assert_int_equal(v->again_count, way == AGAIN);
+		assert_memory_equal(&s->durable, &before, sizeof before);
+		assert_false(store_in_group(s));
+		if (way != AGAIN) { /* else some wait already, and make room when they leave */
+			assert_int_equal(store_salvage(s, 1, &first, &last, &more, &e), ERR_OK);
+			assert_false(s->salvage_waits);
+			assert_int_equal(first, 1);
+		}
+		life_close(s);
+		s = life_open(&d, NULL);
+		life_expect(s, all, 0, all, 0);
+		assert_int_equal(life_waiting(s, 0), all);
+		life_end(&d, s);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(each_that_comes_back_is_counted_once),
 	    cmocka_unit_test(what_is_proven_is_taken_out_of_the_damaged),
+	    cmocka_unit_test(a_step_that_is_refused_left_nothing),
 	};
 
 	faultfs_skip_syncs();
