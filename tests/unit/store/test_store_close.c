@@ -1,6 +1,7 @@
 /*
  * The end of a store: the ledger's row is written, then the log goes into the database. Either can fail, or both: a
- * full disk is no error, every other one is told, and no checkpoint follows a write that failed.
+ * full disk is no error, every other one is told, and no checkpoint follows a write that failed. And the start behind
+ * it: what recovery found goes into the database before anything else.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,6 +10,9 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
 #include <sqlite3.h>
 
 #include "rig/faultfs.h"
@@ -149,12 +153,79 @@ static void what_left_is_synced_at_the_end(void **state)
 	spooldir_remove(&d);
 }
 
+static void mark(const struct spooldir *d) { spooldir_store(spooldir_file(d, ".unsafe"), "a disk", 6); }
+
+static void leave(const struct spooldir *d) { (void)d; }
+
+static void lose(const struct spooldir *d)
+{
+	assert_int_equal(unlink(d->path), 0);
+	assert_int_equal(unlink(spooldir_file(d, "-wal")), 0);
+}
+
+static void change_byte(const struct spooldir *d, const char *suffix, size_t at)
+{
+	size_t count;
+	unsigned char *bytes = spooldir_load(spooldir_file(d, suffix), &count);
+
+	assert_true(at < count);
+	bytes[at] ^= 4;
+	spooldir_store(spooldir_file(d, suffix), bytes, count);
+	free(bytes);
+}
+
+/* Of the first commit of several. */
+static void harm_log(const struct spooldir *d) { change_byte(d, "-wal", 32 + 24 + 4096 + 24 + 200); }
+
+static void harm_head(const struct spooldir *d)
+{
+	for (size_t i = 0; i < 60; i++)
+		change_byte(d, "", i);
+}
+
+/* Of a killed run: it has a log, which is enough, unless something was wrong. */
+static void what_recovery_found_goes_into_the_database(void **state)
+{
+	static const struct {
+		void (*make)(const struct spooldir *d);
+		bool created, marker, quarantined, mended, unclean;
+		uint64_t checkpoints;
+	} cases[] = {
+	    {leave, false, false, false, false, true, 0},    {mark, false, true, false, false, true, 1},
+	    {lose, true, false, false, false, false, 1},     {harm_log, false, false, false, true, true, 1},
+	    {harm_head, false, false, true, false, true, 1},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct store_report report;
+		struct store_state is;
+		struct spooldir d;
+		struct store *s;
+
+		life_make(&d, 0, 20, 40);
+		cases[i].make(&d);
+		s = life_open(&d, &report);
+		store_state(s, &is);
+		if (is.checkpoints != cases[i].checkpoints)
+			fail_msg("case %u: %u checkpoints", (unsigned)i, (unsigned)is.checkpoints);
+		assert_int_equal(report.created, cases[i].created);
+		assert_int_equal(report.marker, cases[i].marker);
+		assert_int_equal(report.quarantined, cases[i].quarantined);
+		assert_int_equal(report.wal_mended, cases[i].mended);
+		assert_int_equal(report.unclean, cases[i].unclean);
+		assert_int_not_equal(access(spooldir_file(&d, ".unsafe"), F_OK), 0);
+		life_end(&d, s);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_fails_last_is_not_all_that_is_told),
 	    cmocka_unit_test(what_left_is_written_when_the_log_made_room),
 	    cmocka_unit_test(what_left_is_synced_at_the_end),
+	    cmocka_unit_test(what_recovery_found_goes_into_the_database),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
