@@ -184,6 +184,7 @@ static enum err rebuild(struct store *s, uint64_t highest, bool may_mend, struct
 	if (err != ERR_OK)
 		return err;
 	*t = found;
+	store_clock_inherit(t, &s->tide);
 	t->base = s->file_print;
 	store_warn(report, "the ledger row was damaged and was counted anew");
 	if (s->tide.count > 0) {
