@@ -312,6 +312,65 @@ static const struct row_harm harms[] = {
      "-ledger.blocks_from: 1\n"
      "-ledger.rows_from: 1\n"
      "+losses 3: 0 1 14 T+9000\n"},
+    {{"DELETE FROM messages WHERE id = 13"},
+     "-messages 13: T+4000 meta 0\n"
+     "-failures 13: 3 T+4000 T+9000 'Slow' ''\n"
+     "salvage 'pages:.quarantine-20260101T000000Z-000': 17 12 1 > 17 11 1\n"
+     "losses 4: 0 0 0 T+9000 > 1 0 0 T+9000\n"
+     "ledger.pending: 11 > 10\n"
+     "ledger.damaged: 1 > 2\n"
+     "ledger.pending_bytes: 70 > 65\n"
+     "state.retrying: 2 > 1\n"
+     "state.untold: 1 > 2\n"},
+    {{"DELETE FROM failures WHERE id = 13"},
+     "-failures 13: 3 T+4000 T+9000 'Slow' ''\n"
+     "state.retrying: 2 > 1\n"},
+    {{"DELETE FROM dead"},
+     "-dead 10: T-1000 T+5000 2 'x' 'why' meta 01\n"
+     "salvage 'pages:.quarantine-20260101T000000Z-000': 17 12 1 > 17 11 1\n"
+     "losses 4: 0 0 0 T+9000 > 1 0 0 T+9000\n"
+     "-ledger.dead: 1\n"
+     "ledger.damaged: 1 > 2\n"
+     "state.untold: 1 > 2\n"},
+    {{"DELETE FROM losses"}, "-losses 1: 1 11 11 T+5000\n"},
+    {{"DELETE FROM cache"},
+     "2 dedupe keys are gone: what they kept back may be sent, and is counted as possible duplicates\n"
+     "-cache 'c' one: T+500000\n"
+     "-cache 'c' two: T+600000\n"
+     "ledger.commits: 13 > 14\n"
+     "-tide.keys: 2\n"
+     "+salvage 'keys': 14 0 0\n"
+     "+ledger.possible: 2\n"
+     "+tide.possible: 2\n"},
+    {{"DELETE FROM positions"},
+     "2 positions of inputs are gone: what they are of is read again from its start, and counted as possible "
+     "duplicates\n"
+     "-positions 'file': '10'\n"
+     "-positions 'other': '20'\n"
+     "ledger.commits: 13 > 14\n"
+     "+state.positions gone: 2\n"},
+    {{"DELETE FROM imports"},
+     "2 notes of copies that were taken in, or of what was put back from the shelf, are gone: what is taken in from a "
+     "copy from now on may have been before, and counts as possible duplicates\n"
+     "-imports first0000000000..64: 1 2 3\n"
+     "-imports other0000000000..64: 4 5 6\n"
+     "ledger.commits: 13 > 14\n"
+     "tide.imports: 2 > 1\n"
+     "+imports : 0 0 0\n"},
+    {{"DELETE FROM salvage"},
+     "-salvage 'bad:x': 6 7 0\n"
+     "-salvage 'pages:.quarantine-20250101T000000Z-000': 3 2 1\n"
+     "-salvage 'part:x': 4 5 0\n"
+     "-salvage 'size:x': 8 9 1\n"},
+    {{"DELETE FROM clock WHERE first_id = 13"},
+     "-clock 13: 5000\n"
+     "-lead from 13: 5000\n"},
+    {{"DELETE FROM clock"},
+     "clock 0: 0 > -9223372036854775808\n"
+     "-clock 13: 5000\n"
+     "state.oldest: T+4000 > T+9000\n"
+     "lead from 0: 0 > -9223372036854775808\n"
+     "-lead from 13: 5000\n"},
 };
 
 static void each_row_that_comes_back(void **state)

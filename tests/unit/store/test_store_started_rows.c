@@ -207,12 +207,14 @@ static const struct row_harm harms[] = {
     {{"UPDATE dead SET reason = 'y'"},
      "dead 10: T-1000 T+5000 2 'x' 'why' meta 01 > T-1000 T+5000 2 'x' 'y' meta 01\n"},
     {{"UPDATE dead SET body = x'01'", "UPDATE dead SET note_checksum = note_checksum + 1"}, ""},
-    {{"UPDATE positions SET value = '11' WHERE key = 'file'",
-      "UPDATE positions SET checksum = checksum + 1 WHERE key = 'file'"},
+    {{"UPDATE positions SET value = '11' WHERE key = 'file'"},
      "one bit of 1 positions of inputs was wrong and was mended\n"
      "ledger.clock_ms: T+0 > T+4000\n"
      "ledger.commits: 11 > 12\n"
      "tide.clock: T+0 > T+4000\n"},
+    {{"UPDATE positions SET checksum = checksum + 1 WHERE key = 'file'"},
+     "1 positions of inputs are damaged: what they are of is read again from its start\n"
+     "+state.positions_lost: 1\n"},
     {{"DELETE FROM positions WHERE key = 'file'"},
      "1 positions of inputs are not those that were written last: what they are of is read on from where they say, and "
      "counted as possible duplicates; 1 positions of inputs are gone: what they are of is read again from its start, "
@@ -281,6 +283,95 @@ static const struct row_harm harms[] = {
      "-ledger.rows_from: 13\n"
      "tide.clock: T+0 > T+4000\n"
      "-state.is_exact: 1\n"},
+    {{"DELETE FROM messages WHERE id = 13"},
+     "1 messages of the ledger have no row\n"
+     "-messages 13: T+4000 meta 0\n"
+     "ledger.pending: 11 > 10\n"
+     "ledger.damaged: 1 > 2\n"
+     "ledger.pending_bytes: 70 > 65\n"
+     "ledger.clock_ms: T+0 > T+4000\n"
+     "ledger.commits: 11 > 12\n"
+     "tide.clock: T+0 > T+4000\n"
+     "state.untold: 1 > 2\n"
+     "-state.is_exact: 1\n"
+     "state.joins from: 13 > 14\n"
+     "+losses 2: 1 0 0 T+9000\n"},
+    {{"DELETE FROM failures WHERE id = 13"},
+     "-failures 13: 3 T+70000 T+5000 'Slow' ''\n"
+     "state.retrying: 2 > 1\n"},
+    {{"DELETE FROM dead"},
+     "1 messages of the ledger have no row\n"
+     "-dead 10: T-1000 T+5000 2 'x' 'why' meta 01\n"
+     "-ledger.dead: 1\n"
+     "ledger.damaged: 1 > 2\n"
+     "ledger.clock_ms: T+0 > T+4000\n"
+     "ledger.commits: 11 > 12\n"
+     "tide.clock: T+0 > T+4000\n"
+     "state.untold: 1 > 2\n"
+     "-state.is_exact: 1\n"
+     "+losses 2: 1 0 0 T+9000\n"},
+    {{"DELETE FROM losses"}, "-losses 1: 1 11 11 T+5000\n"},
+    {{"DELETE FROM cache"},
+     "2 dedupe keys are gone: what they kept back may be sent, and is counted as possible duplicates\n"
+     "-cache 'c' one: T+500000\n"
+     "-cache 'c' two: T+600000\n"
+     "ledger.clock_ms: T+0 > T+4000\n"
+     "ledger.commits: 11 > 12\n"
+     "-tide.keys: 2\n"
+     "tide.clock: T+0 > T+4000\n"
+     "+salvage 'keys': 12 0 0\n"
+     "+ledger.possible: 2\n"
+     "+tide.possible: 2\n"
+     "+state.mend: 1\n"},
+    {{"DELETE FROM positions"},
+     "2 positions of inputs are gone: what they are of is read again from its start, and counted as possible "
+     "duplicates\n"
+     "-positions 'file': '10'\n"
+     "-positions 'other': '20'\n"
+     "ledger.clock_ms: T+0 > T+4000\n"
+     "ledger.commits: 11 > 12\n"
+     "tide.clock: T+0 > T+4000\n"
+     "+state.mend: 1\n"
+     "+state.positions gone: 2\n"},
+    {{"DELETE FROM imports"},
+     "2 notes of copies that were taken in, or of what was put back from the shelf, are gone: what is taken in from a "
+     "copy from now on may have been before, and counts as possible duplicates\n"
+     "-imports first0000000000..64: 1 2 3\n"
+     "-imports other0000000000..64: 4 5 6\n"
+     "ledger.clock_ms: T+0 > T+4000\n"
+     "ledger.commits: 11 > 12\n"
+     "tide.imports: 2 > 1\n"
+     "tide.clock: T+0 > T+4000\n"
+     "+imports : 0 0 0\n"
+     "+state.mend: 1\n"},
+    {{"DELETE FROM salvage"},
+     "-salvage 'bad:x': 6 7 0\n"
+     "-salvage 'known:x': 8 0 1\n"
+     "-salvage 'paged:x': 3 2 1\n"
+     "-salvage 'pages:': 3 2 1\n"
+     "-salvage 'pages:.quarantine-20250101T000000Z-000': 3 2 1\n"
+     "-salvage 'part:x': 4 5 0\n"
+     "-salvage 'size:x': 8 9 1\n"},
+    {{"DELETE FROM clock WHERE first_id = 13"},
+     "rows of the clock were gone: no message that waits now is too old\n"
+     "clock 0: 0 > -9223372036854775808\n"
+     "-clock 13: 5000\n"
+     "ledger.clock_ms: T+0 > T+4000\n"
+     "ledger.commits: 11 > 12\n"
+     "tide.clock: T+0 > T+4000\n"
+     "state.oldest: T+4000 > T+9000\n"
+     "lead from 0: 0 > -9223372036854775808\n"
+     "-lead from 13: 5000\n"},
+    {{"DELETE FROM clock"},
+     "a row of the clock was damaged: no message that waits now is too old\n"
+     "clock 0: 0 > -9223372036854775808\n"
+     "-clock 13: 5000\n"
+     "ledger.clock_ms: T+0 > T+4000\n"
+     "ledger.commits: 11 > 12\n"
+     "tide.clock: T+0 > T+4000\n"
+     "state.oldest: T+4000 > T+9000\n"
+     "lead from 0: 0 > -9223372036854775808\n"
+     "-lead from 13: 5000\n"},
 };
 
 static void each_row_that_a_start_finds(void **state)
