@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "rig/faultfs.h"
@@ -227,12 +228,66 @@ static void a_step_that_is_refused_left_nothing(void **state)
 	}
 }
 
+static struct stored_value number(int64_t n) { return (struct stored_value){.type = VALUE_INT, .number = n}; }
+
+static struct stored_value bytes_of(enum value_type type, const char *text)
+{
+	return (struct stored_value){.type = type, .bytes = (const unsigned char *)text, .count = strlen(text)};
+}
+
+/* While messages wait, a row beside them waits for room as they do: it is where the step ends, and it is not taken. */
+static void a_row_beside_the_messages_waits_for_room(void **state)
+{
+	const struct stored_record rows[] = {
+	    {.is_index = true,
+	     .count = 3,
+	     .values = {bytes_of(VALUE_TEXT, "file"), bytes_of(VALUE_TEXT, "12"), number(7)}},
+	    {.is_index = true,
+	     .count = 3,
+	     .values = {bytes_of(VALUE_TEXT, "cache"), bytes_of(VALUE_BLOB, "k"), number(INT64_MAX)}},
+	    {.is_index = true, .count = 4, .values = {bytes_of(VALUE_BLOB, "copy"), number(1), number(2), number(3)}},
+	    {.is_index = true,
+	     .count = 4,
+	     .values = {bytes_of(VALUE_TEXT, "pages:x"), number(1), number(2), number(1)}},
+	};
+	static const char *const counts[] = {"SELECT count(*) FROM positions", "SELECT count(*) FROM cache",
+	                                     "SELECT count(*) FROM imports",
+	                                     "SELECT count(*) FROM salvage WHERE path = 'pages:x'"};
+	struct spooldir d;
+	struct store *s = make(&d, &readings[0]);
+	struct salvage *v;
+	uint64_t first, last;
+	struct error e;
+	bool more;
+
+	(void)state;
+	assert_int_equal(store_salvage(s, 1, &first, &last, &more, &e), ERR_OK);
+	v = s->salvage;
+	assert_true(v && store_ledger(s)->pending > 0);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		for (int has_room = 0; has_room < 2; has_room++) {
+			assert_int_equal(store_begin(s, &e), ERR_OK);
+			v->step_bytes = v->step_parts = 0;
+			v->room_bytes = has_room ? 1000 : 64; /* a row takes as much beside what it holds */
+			assert_int_equal(store_salvage_record(s, &rows[i], &e), has_room ? ERR_OK : ERR_FULL);
+			assert_int_equal(v->ends_here, !has_room);
+			assert_int_equal(v->step_parts, has_room);
+			assert_int_equal(life_number(s, counts[i]), has_room);
+			store_rollback(s);
+		}
+	store_salvage_end(s);
+	while (more)
+		assert_int_equal(store_salvage(s, 7, &first, &last, &more, &e), ERR_OK);
+	life_end(&d, s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(each_that_comes_back_is_counted_once),
 	    cmocka_unit_test(what_is_proven_is_taken_out_of_the_damaged),
 	    cmocka_unit_test(a_step_that_is_refused_left_nothing),
+	    cmocka_unit_test(a_row_beside_the_messages_waits_for_room),
 	};
 
 	faultfs_skip_syncs();
