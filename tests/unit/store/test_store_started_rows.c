@@ -207,14 +207,12 @@ static const struct row_harm harms[] = {
     {{"UPDATE dead SET reason = 'y'"},
      "dead 10: T-1000 T+5000 2 'x' 'why' meta 01 > T-1000 T+5000 2 'x' 'y' meta 01\n"},
     {{"UPDATE dead SET body = x'01'", "UPDATE dead SET note_checksum = note_checksum + 1"}, ""},
-    {{"UPDATE positions SET value = '11' WHERE key = 'file'"},
+    {{"UPDATE positions SET value = '11' WHERE key = 'file'",
+      "UPDATE positions SET checksum = checksum + 1 - 2 * (checksum & 1) WHERE key = 'file'"},
      "one bit of 1 positions of inputs was wrong and was mended\n"
      "ledger.clock_ms: T+0 > T+4000\n"
      "ledger.commits: 11 > 12\n"
      "tide.clock: T+0 > T+4000\n"},
-    {{"UPDATE positions SET checksum = checksum + 1 WHERE key = 'file'"},
-     "1 positions of inputs are damaged: what they are of is read again from its start\n"
-     "+state.positions_lost: 1\n"},
     {{"DELETE FROM positions WHERE key = 'file'"},
      "1 positions of inputs are not those that were written last: what they are of is read on from where they say, and "
      "counted as possible duplicates; 1 positions of inputs are gone: what they are of is read again from its start, "
@@ -372,6 +370,38 @@ static const struct row_harm harms[] = {
      "state.oldest: T+4000 > T+9000\n"
      "lead from 0: 0 > -9223372036854775808\n"
      "-lead from 13: 5000\n"},
+    {{"UPDATE ledger SET checksum = checksum + 1; UPDATE blocks SET count = count + 1 WHERE id = 5"},
+     "the ledger row was damaged and was counted anew\n"
+     "-blocks 5: 4 26 0 T-1000 T-1000\n"
+     "ledger.clock_ms: T+0 > T+4000\n"
+     "ledger.commits: 11 > 12\n"
+     "-ledger.blocks_from: 1\n"
+     "-ledger.rows_from: 13\n"
+     "tide.clock: T+0 > T+4000\n"
+     "-state.is_exact: 1\n"
+     "state.joins from: 13 > 5\n"
+     "+messages 5: T-1000 meta 0\n"
+     "+messages 6: T-1000 meta 01\n"
+     "+messages 7: T-1000 meta 012\n"
+     "+messages 8: T-1000 meta 0123\n"},
+    {{"UPDATE ledger SET checksum = checksum + 1; DELETE FROM messages WHERE id = 13"},
+     "the ledger row was damaged and was counted anew; 1 messages of the ledger have no row\n"
+     "-messages 13: T+4000 meta 0\n"
+     "ledger.pending: 11 > 10\n"
+     "ledger.damaged: 1 > 2\n"
+     "ledger.pending_bytes: 70 > 65\n"
+     "ledger.clock_ms: T+0 > T+4000\n"
+     "ledger.commits: 11 > 12\n"
+     "-ledger.blocks_from: 1\n"
+     "-ledger.rows_from: 13\n"
+     "tide.clock: T+0 > T+4000\n"
+     "state.untold: 1 > 2\n"
+     "-state.is_exact: 1\n"
+     "state.joins from: 13 > 14\n"
+     "+losses 2: 1 0 0 T+9000\n"},
+    {{"UPDATE positions SET checksum = checksum + 3 WHERE key = 'file'"},
+     "1 positions of inputs are damaged: what they are of is read again from its start\n"
+     "+state.positions_lost: 1\n"},
 };
 
 static void each_row_that_a_start_finds(void **state)
