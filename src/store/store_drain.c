@@ -170,7 +170,7 @@ static enum err settle_steps(struct store *s, const struct store_settlement *ite
 			    (*ret_done == count && s->reserve_given))
 				err = store_empty_log(s, e);
 		} else if (err == ERR_FULL && (!has_reserve || !fits) && n > 1) {
-			most = n / 4 + 1 < n ? n / 4 + 1 : 1;
+			most = n / 4 + 1;
 			err = ERR_OK;
 		}
 		if (err == ERR_FULL && has_reserve && fits)

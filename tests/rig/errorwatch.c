@@ -30,6 +30,8 @@ static const struct {
     {"files_reserve_make", A_FAULT, ERR_OK, NULL, "there is none then, which status tells"},
     {"files_reserve_give_up", A_FAULT, ERR_OK, NULL, "the disk stays as full as it is, which is told"},
     {"files_wal_hold", A_FAULT, ERR_OK, NULL, "the log is not held then"},
+    {"store_free_inside", A_FAULT | AN_ERROR, ERR_OK, NULL,
+     "what cannot be counted is no room: whoever asks waits, and asks again"},
     {"files_held", A_FAULT, ERR_OK, NULL, "of unknown size is nothing: the less is counted upon"},
     {"files_is_at_path", A_FAULT, ERR_OK, NULL, "another error than of a name says nothing of it"},
     {"files_bytes", A_FAULT, ERR_OK, NULL, "of unknown size is small: it is looked at the more"},
