@@ -185,14 +185,12 @@ static uint64_t log_least(const struct store *s)
 /* The database must be able to take what the log holds: near a full disk the log stays short. */
 static uint64_t log_limit(const struct store *s)
 {
-	uint64_t limit = files_free_bytes(&s->files) / 4;
-	uint64_t held = s->log_held - s->log_held / 5; /* the last commits of a log may pass its mark by so much */
+	const uint64_t room = files_free_bytes(&s->files) / 4;
+	const uint64_t held =
+	    s->log_held - s->log_held / 5; /* the last commits of a log may pass its mark by so much */
+	const uint64_t limit = s->options.reserve_bytes > 0 ? store_least(room, held) : room;
 
-	if (s->options.reserve_bytes > 0 && limit > held)
-		limit = held;
-	if (limit > CHECKPOINT_BYTES)
-		limit = CHECKPOINT_BYTES;
-	return limit > log_least(s) ? limit : log_least(s);
+	return store_most(store_least(limit, CHECKPOINT_BYTES), log_least(s));
 }
 
 enum err store_checkpoint(struct store *s, bool force, struct error *e)

@@ -91,7 +91,7 @@ static enum err delete_dead(struct store *s, uint64_t first, uint64_t last, uint
 	enum err err;
 
 	sql_bind_u64(st, 1, first);
-	sql_bind_u64(st, 2, last > INT64_MAX ? INT64_MAX : last);
+	sql_bind_u64(st, 2, store_least(last, INT64_MAX));
 	err = store_run(s, st, e, "take from the shelf");
 	*ret_gone = err == ERR_OK ? (uint64_t)sqlite3_changes(s->db) : 0;
 	return err;

@@ -91,7 +91,7 @@ static uint64_t log_room(struct store *s)
 	const uint64_t held = files_held(&s->files, "-wal"),
 	               used = s->wal_frames * (UINT64_C(0) + WAL_FRAME_HEADER_BYTES + s->page_bytes);
 
-	return held > used ? held - used : 0;
+	return store_beyond(held, used);
 }
 
 bool store_is_shut(struct store *s)
@@ -137,8 +137,8 @@ static enum err step_fits(struct store *s, uint64_t bytes, struct error *e)
 	inside = store_free_inside(s);
 	held = log_room(s);
 	free = files_free_bytes(&s->files);
-	needed = (log > held ? log - held : 0) + (rows > inside ? rows - inside : 0);
-	keep = keep > least ? keep : least; /* for what only leaves */
+	needed = store_beyond(log, held) + store_beyond(rows, inside);
+	keep = store_most(keep, least); /* for what only leaves */
 	if (needed == 0)
 		return ERR_OK;
 	reserve = files_held(&s->files, ".reserve");

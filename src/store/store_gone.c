@@ -17,8 +17,6 @@
 
 #include "base/check.h"
 
-static uint64_t more_than(uint64_t had, uint64_t has) { return had > has ? had - has : 0; }
-
 struct tide store_tide_of_run(const struct store *s)
 {
 	struct tide t = {.id = s->now.next_id - 1, .commits = s->now.commits};
@@ -74,7 +72,7 @@ static void hold_against_sums(struct side_rows *r, const struct totals_beside *t
 enum err store_rows_load(struct store *s, const struct totals *found, uint64_t keys_mended, bool all, struct error *e)
 {
 	const struct tide *tide = &s->tide;
-	const uint64_t keys = more_than(tide->counts[TIDE_KEYS], keys_mended);
+	const uint64_t keys = store_beyond(tide->counts[TIDE_KEYS], keys_mended);
 	const bool is_behind = store_tide_is_behind(tide, found);
 	struct side_rows *r = &s->rows;
 	struct totals_beside beside;
@@ -90,12 +88,12 @@ enum err store_rows_load(struct store *s, const struct totals *found, uint64_t k
 		return err;
 	if (!all && r->keys > 0 && !is_behind && keys > 0)
 		r->keys = keys;
-	r->positions_gone = more_than(tide->counts[TIDE_POSITIONS], r->positions);
-	r->imports_gone = more_than(tide->counts[TIDE_IMPORTS], r->imports);
+	r->positions_gone = store_beyond(tide->counts[TIDE_POSITIONS], r->positions);
+	r->imports_gone = store_beyond(tide->counts[TIDE_IMPORTS], r->imports);
 	if (tide->has_more && !is_behind)
 		hold_against_sums(r, &beside, tide->counts[TIDE_POSITIONS_SUM], tide->counts[TIDE_IMPORTS_SUM]);
 	if (!is_behind || (r->keys == 0 && counted.after <= tide->commits))
-		r->keys_gone = more_than(keys, r->keys);
+		r->keys_gone = store_beyond(keys, r->keys);
 	s->rows_durable = *r; /* a row of the ledger is not written for it: a full disk must not refuse a start */
 	s->positions_are_untold = r->positions_gone > 0 || r->positions_off != 0;
 	return ERR_OK;
@@ -109,9 +107,9 @@ enum err store_rows_recount(struct store *s, struct error *e)
 
 	if (err != ERR_OK)
 		return err;
-	has.positions_gone = more_than(had.positions + had.positions_gone, has.positions);
-	has.keys_gone = more_than(had.keys + had.keys_gone, has.keys);
-	has.imports_gone = more_than(had.imports + had.imports_gone, has.imports);
+	has.positions_gone = store_beyond(had.positions + had.positions_gone, has.positions);
+	has.keys_gone = store_beyond(had.keys + had.keys_gone, has.keys);
+	has.imports_gone = store_beyond(had.imports + had.imports_gone, has.imports);
 	hold_against_sums(&has, &beside, had.positions_sum + had.positions_off, had.imports_sum + had.imports_off);
 	s->positions_are_untold |= has.positions_off != 0;
 	s->rows = has;
@@ -271,7 +269,7 @@ enum err store_rows_gone(struct store *s, uint64_t *ret_positions, struct error 
 	struct note told;
 	enum err err = store_note_get(s, SALVAGE_POSITIONS, &told, e);
 
-	*ret_positions = more_than(gone, told.after);
+	*ret_positions = store_beyond(gone, told.after);
 	return err;
 }
 

@@ -35,7 +35,7 @@ static uint64_t known_commits(const struct store *s, const struct totals *known)
 		return 0;
 	if (known)
 		return known->commits;
-	return is_of_boot && t->commits > left_synced(s->left) ? t->commits : left_synced(s->left);
+	return store_most(is_of_boot ? t->commits : 0, left_synced(s->left));
 }
 
 enum err store_left_open(struct store *s, const struct totals *known, struct store_report *report, struct error *e)
@@ -174,7 +174,7 @@ static uint64_t lost_of_put_back(const struct store *s)
 	const struct put_back b = store_put_back_of(&s->tide);
 	const uint64_t next = s->row.next_id, known = store_beyond(next, b.first);
 	const uint64_t first = store_most(next, b.first);
-	const uint64_t not_lost = known + (b.count > 0 && first <= b.last ? left_count(s->left, first, b.last) : 0);
+	const uint64_t not_lost = known + (first <= b.last ? left_count(s->left, first, b.last) : 0);
 
 	return store_beyond(b.count, not_lost);
 }

@@ -175,7 +175,7 @@ static uint64_t bytes_in_block(const struct stored_block *b, uint64_t id)
 {
 	const uint64_t i = id - b->id;
 
-	return id >= b->id && i < b->framed ? b->rows[i].meta_bytes + b->rows[i].body_bytes : 0;
+	return i < b->framed ? b->rows[i].meta_bytes + b->rows[i].body_bytes : 0;
 }
 
 /* a to b are in the block. */
@@ -219,8 +219,7 @@ static enum err leave_spans(struct store *s, struct leaving *l, const struct spa
 			err = leave_rows(s, l, *at, span->first - 1, e);
 		if (err != ERR_OK)
 			break;
-		if (span->first > *at)
-			*at = span->first;
+		*at = store_most(*at, span->first);
 		if (span->is_whole && span->first == *at && span->last == last) {
 			while (i + n < count && spans[i + n].is_whole &&
 			       spans[i + n].first == spans[i + n - 1].last + 1 && spans[i + n].last <= l->last)
@@ -422,8 +421,9 @@ static enum err note_failure(struct store *s, const struct store_settlement *ite
 static enum err settle_retry(struct store *s, const struct store_settlement *item, int64_t now_ms, struct error *e)
 {
 	struct pending p;
-	int64_t wait_ms = item->wait_ms < MAX_RETRY_WAIT_MS ? item->wait_ms : MAX_RETRY_WAIT_MS;
-	int64_t next_ms = now_ms + (wait_ms > 0 ? wait_ms : 0);
+	const int64_t wait_ms =
+	    item->wait_ms < 0 ? 0 : (int64_t)store_least((uint64_t)item->wait_ms, MAX_RETRY_WAIT_MS);
+	const int64_t next_ms = now_ms + wait_ms;
 	enum err err = store_find(s, item->id, &p, e);
 
 	if (err != ERR_OK)

@@ -52,7 +52,7 @@ enum err store_own_room(struct store *s, uint64_t *ret, struct error *e)
 	store_look_at_disk(s);
 	taken = store_spare_bytes(s) + files_share(&s->files, INTAKE_BYTES) + (uint64_t)s->wal_frames * s->page_bytes;
 	room = s->free_bytes + (s->free_bytes < UINT64_MAX ? (uint64_t)pages * s->page_bytes : 0);
-	*ret = s->disk_refused || room <= taken ? 0 : room - taken;
+	*ret = s->disk_refused ? 0 : store_beyond(room, taken);
 	return err;
 }
 
@@ -74,7 +74,7 @@ static bool is_over(struct store *s, uint64_t bytes)
 		return false;
 	if (s->now.pending_bytes + bytes > max)
 		s->full_bytes = true;
-	else if (s->full_bytes && s->now.pending_bytes + bytes <= max - max / 10)
+	else if (s->now.pending_bytes + bytes <= max - max / 10)
 		s->full_bytes = false;
 	return s->full_bytes;
 }
@@ -119,13 +119,13 @@ static enum err hold_place(struct store *s, uint64_t comes, struct error *e)
  */
 static enum err must_fit(struct store *s, uint64_t bytes, struct error *e)
 {
-	const uint64_t log = (uint64_t)s->wal_frames * s->page_bytes, held = s->log_held > log ? s->log_held - log : 0;
+	const uint64_t log = (uint64_t)s->wal_frames * s->page_bytes, held = store_beyond(s->log_held, log);
 	const uint64_t before = s->durable.pending_bytes, group = s->now.pending_bytes;
-	uint64_t comes = bytes + (group > before ? group - before : 0), grows, needed;
+	uint64_t comes = bytes + store_beyond(group, before), grows, needed;
 
 	comes += s->in_group ? s->group_beside : 0;
 	comes += comes / 16;
-	grows = comes > held ? comes - held : 0; /* the log: what it holds is not the database's */
+	grows = store_beyond(comes, held); /* the log: what it holds is not the database's */
 	needed = comes + grows + log + s->log_least / 4;
 	if (s->reserve_given) /* it has its room again first */
 		needed += files_share(&s->files, s->options.reserve_bytes);
@@ -208,7 +208,7 @@ static enum err evict_one(struct store *s, const struct victim *v, struct error 
 /* Frees `bytes` of the oldest rows; ERR_FULL when only rows on their way are left. */
 static enum err evict(struct store *s, uint64_t bytes, struct error *e)
 {
-	uint64_t target = s->now.pending_bytes > bytes ? s->now.pending_bytes - bytes : 0;
+	const uint64_t target = store_beyond(s->now.pending_bytes, bytes);
 
 	while (s->now.pending_bytes > target) {
 		struct victim victims[16];

@@ -168,8 +168,7 @@ void store_rollback(struct store *s)
 	s->in_group = false;
 	s->evict_after = 0;
 	s->clock_is_due = false;
-	if (s->lead_count > s->leads_durable)
-		s->lead_count = s->leads_durable;
+	s->lead_count = s->leads_durable;
 	s->rows = s->rows_durable;
 	s->now = s->durable;
 	s->now.next_id = next_id; /* an id that was given out once is not given out again */
@@ -195,9 +194,7 @@ void store_take_back(struct store *s, uint64_t had_bytes)
 	if (!s->reserve_given)
 		return;
 	s->reserve_given = !store_make_reserve(s);
-	bytes = bytes < had_bytes ? bytes : had_bytes;
-	if (bytes > has + free)
-		bytes = has + free;
+	bytes = store_least(store_least(bytes, had_bytes), has + free);
 	/* The file system's own part of what is free: it does not say how much that is. */
 	while (s->reserve_given && bytes > has && !files_reserve_make(&s->files, bytes, 0))
 		bytes -= bytes / TAKE_BACK_PART + 1;

@@ -1,7 +1,6 @@
 /*
  * The way out of a full disk, step by step: how much each step takes with it, when the log goes into the database, how
- * much of the reserve is given up, when nothing leaves any more; beside sums of the test's own. This program's fstatvfs
- * says what is free; nothing of it is taken.
+ * much of the reserve is given up, when nothing leaves any more; beside sums of the test's own.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -21,25 +19,10 @@
 #include "rig/faultfs.h"
 #include "rig/faultsql.h"
 #include "rig/lives.h"
+#include "rig/ownroom.h"
 #include "store/store_internal.h"
 
-#define MIB (UINT64_C(1) << 20)
-#define PLENTY (UINT64_C(1) << 40)
-
 enum { PAGE = 4096, EXIT = 16 * PAGE, TABLES = 4 * PAGE, NOTE = 512, ROWS = 130, STEPS = 400 };
-
-static uint64_t free_bytes = PLENTY;
-
-/* In the place of the C library's. */
-int fstatvfs(int fd, struct statvfs *ret)
-{
-	(void)fd;
-	memset(ret, 0, sizeof *ret);
-	ret->f_bsize = ret->f_frsize = 1;
-	ret->f_blocks = PLENTY;
-	ret->f_bfree = ret->f_bavail = free_bytes;
-	return 0;
-}
 
 static struct spooldir d;
 static struct store *s;
@@ -246,7 +229,7 @@ static void the_reserve_gives_what_a_step_takes(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof missing / sizeof *missing; i++) {
-		uint64_t needed, want;
+		uint64_t needed, want, before;
 		size_t done;
 
 		begin_anew();
@@ -256,12 +239,14 @@ static void the_reserve_gives_what_a_step_takes(void **state)
 		         COUNT * NOTE + TABLES - inside();
 		free_bytes = EXIT + needed - (uint64_t)missing[i];
 		want = RESERVE - (uint64_t)((missing[i] + PAGE - 1) / PAGE * PAGE);
+		before = s->checkpoints;
 		s->options.reserve_bytes = 0; /* nothing is made of it again */
 		s->reserve_given = false;
 		assert_int_equal(store_settle_full(s, items, COUNT, &done, &e), ERR_OK);
 		assert_int_equal(done, COUNT);
 		assert_int_equal(held(".reserve"), want);
 		assert_int_equal(s->reserve_given, missing[i] > 0);
+		assert_int_equal(s->checkpoints - before, 1 + (missing[i] > 0)); /* before the step, and behind it */
 	}
 }
 
@@ -377,6 +362,51 @@ static void what_is_shut_in_is_tried_again(void **state)
 	}
 }
 
+/* Much that is free is cut, 128 pages a step, and the last step puts it into the file. */
+static void much_that_is_free_is_cut(void **state)
+{
+	enum { LARGE = 65536, MUCH = 64 << 20, STEP = 128 };
+	struct store_options o;
+	struct message *m;
+	unsigned char *body = calloc(1, MUCH + 2 * LARGE);
+	uint64_t pages;
+	bool more = false;
+
+	(void)state;
+	(void)end(NULL);
+	spooldir_make(&d);
+	o = spooldir_options(&d);
+	o.page_size = LARGE;
+	o.compress = STORE_COMPRESS_NEVER;
+	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
+	assert_non_null(body);
+	m = message_new(NULL, 0, body, MUCH + 2 * LARGE, 1);
+	free(body);
+	assert_int_equal(store_begin(s, &e), ERR_OK);
+	assert_int_equal(store_append(s, m, &e), ERR_OK);
+	assert_int_equal(store_commit(s, &e), ERR_OK);
+	message_free(m);
+	life_settle(s, 1, 1);
+	life_checkpoint(s);
+	pages = (uint64_t)life_number(s, "PRAGMA freelist_count");
+	assert_true(pages * LARGE > MUCH && (pages - STEP) * LARGE < MUCH);
+	for (int i = 0; i < 4; i++) {
+		const uint64_t before = s->checkpoints, frames = s->wal_frames;
+
+		assert_int_equal(store_shrink(s, &more, &e), ERR_OK);
+		assert_int_equal(more, i == 0);
+		assert_int_equal(s->is_shrinking, i == 0);
+		assert_int_equal(s->checkpoints - before, i == 1);
+		assert_true(i == 1 ? frames > 0 && s->wal_frames == 0 : s->wal_frames >= frames);
+		assert_int_equal(life_number(s, "PRAGMA freelist_count"), pages - STEP);
+	}
+	for (int i = 0; i < 2; i++) { /* whatever is free, when nothing happens for long */
+		assert_int_equal(store_give_back(s, &more, &e), ERR_OK);
+		assert_true(more);
+		assert_int_equal(life_number(s, "PRAGMA freelist_count"), pages - STEP * (uint64_t)(2 + i));
+	}
+}
+
 static enum err give_back(void)
 {
 	bool more = true;
@@ -471,6 +501,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(the_log_goes_where_it_fits, begin, end),
 	    cmocka_unit_test_setup_teardown(less_than_the_exit_is_none, begin, end),
 	    cmocka_unit_test_setup_teardown(what_is_shut_in_is_tried_again, begin, end),
+	    cmocka_unit_test_setup_teardown(much_that_is_free_is_cut, begin, end),
 	    cmocka_unit_test_setup_teardown(whatever_fails_is_told, begin, end),
 	};
 
