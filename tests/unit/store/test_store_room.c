@@ -67,6 +67,22 @@ static uint64_t make_inside(uint32_t bytes)
 	return (uint64_t)life_number(s, "PRAGMA freelist_count") * PAGE;
 }
 
+static void expect_answer(uint64_t bytes, uint64_t needed, bool fits)
+{
+	char text[400] = "";
+
+	s->log_is_due = false;
+	e.text[0] = '\0';
+	if (!fits)
+		(void)snprintf(text, sizeof text,
+		               "%llu bytes at once need %llu on the file system of %s until they are stored and"
+		               " settled, and %llu are free; send less at a time",
+		               (unsigned long long)bytes, (unsigned long long)needed, s->path,
+		               (unsigned long long)free_bytes);
+	assert_int_equal(store_make_room(s, bytes, &e), fits ? ERR_OK : ERR_FULL);
+	assert_string_equal(e.text, text);
+}
+
 /* What comes stands in the log and in the database, a sixteenth larger; what the log holds beyond its end is there. */
 static void what_comes_has_room_twice_or_is_refused(void **state)
 {
@@ -103,14 +119,9 @@ static void what_comes_has_room_twice_or_is_refused(void **state)
 			               grows = comes < spare ? 0 : comes - spare,
 			               share = cases[i].reserve == PLENTY ? PLENTY / 8 : cases[i].reserve,
 			               needed = comes + grows + log + cases[i].least / 4 + (cases[i].given ? share : 0),
-			               tries[] = {0,
-			                          grows - (grows > 0),
-			                          grows,
-			                          needed - inside - 1,
-			                          needed - inside,
-			                          needed - 1,
-			                          needed};
-			char text[400];
+			               from_inside = needed - inside,
+			               tries[] = {0,           grows - (grows > 0), grows, from_inside - 1,
+			                          from_inside, needed - 1,          needed};
 
 			assert_int_equal((uint64_t)life_number(s, "PRAGMA freelist_count") * PAGE, inside);
 			s->options.reserve_bytes = cases[i].reserve;
@@ -130,18 +141,8 @@ static void what_comes_has_room_twice_or_is_refused(void **state)
 				if (store_has_room_for(s, cases[i].bytes) != fits)
 					fail_msg("case %zu: %llu of %llu", i, (unsigned long long)bytes,
 					         (unsigned long long)needed);
-				s->log_is_due = false;
-				e.text[0] = '\0';
-				assert_int_equal(store_make_room(s, cases[i].bytes, &e), fits ? ERR_OK : ERR_FULL);
+				expect_answer(cases[i].bytes, needed, fits);
 				assert_int_equal(s->log_is_due, !fits && log > 0);
-				if (fits)
-					continue;
-				(void)snprintf(text, sizeof text,
-				               "%llu bytes at once need %llu on the file system of %s until they are"
-				               " stored and settled, and %llu are free; send less at a time",
-				               (unsigned long long)cases[i].bytes, (unsigned long long)needed, s->path,
-				               (unsigned long long)bytes);
-				assert_string_equal(e.text, text);
 			}
 			s->durable.pending_bytes = s->now.pending_bytes = 0;
 			s->reserve_given = s->log_is_due = false;
