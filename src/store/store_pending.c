@@ -75,13 +75,13 @@ enum err store_marks_get(struct store *s, uint64_t block_id, uint32_t count, str
 	return ERR_OK;
 }
 
-static enum err run_with_id(struct store *s, enum store_statement id, uint64_t first, uint64_t last, struct error *e)
+static enum err delete_of(struct store *s, enum store_statement id, uint64_t block_id, struct error *e)
 {
 	sqlite3_stmt *st = store_statement(s, id);
 
-	sql_bind_u64(st, 1, first);
+	sql_bind_u64(st, 1, block_id);
 	if (id == ST_BLOCKS_DELETE_RUN)
-		sql_bind_u64(st, 2, last);
+		sql_bind_u64(st, 2, block_id);
 	return store_run(s, st, e, "delete a block");
 }
 
@@ -111,12 +111,12 @@ enum err store_marks_flush(struct store *s, struct error *e)
 			err = put(s, m, e);
 			m->is_stored = true;
 		} else {
-			err = run_with_id(s, ST_BLOCKS_DELETE_RUN, m->id, m->id, e);
+			err = delete_of(s, ST_BLOCKS_DELETE_RUN, m->id, e);
 			if (err == ERR_OK && sqlite3_changes(s->db) != 1)
 				err = error_set(e, ERR_DAMAGED, "%s: block %" PRIu64 " was read, and is not there",
 				                s->path, m->id);
 			if (err == ERR_OK && m->is_stored)
-				err = run_with_id(s, ST_PARTIAL_DELETE, m->id, 0, e);
+				err = delete_of(s, ST_PARTIAL_DELETE, m->id, e);
 		}
 		m->is_dirty = false;
 	}
