@@ -143,13 +143,14 @@ static enum err read_spans(struct store *s, uint64_t a, uint64_t b, struct span 
 static enum err leave_blocks(struct store *s, struct leaving *l, const struct span *spans, size_t count,
                              struct error *e)
 {
+	const uint64_t last = spans[count - 1].last;
 	enum err err =
 	    store_run(s, bind_run(s, ST_BLOCKS_DELETE_RUN, spans[0].first, spans[count - 1].first), e, "delete blocks");
 
 	if (err != ERR_OK)
 		return err;
 	if ((size_t)sqlite3_changes(s->db) != count)
-		return impossible(s, spans[0].first, spans[count - 1].last, count, e);
+		return impossible(s, spans[0].first, last, last - spans[0].first + 1, e);
 	for (size_t i = 0; i < count; i++) {
 		uint64_t bytes;
 

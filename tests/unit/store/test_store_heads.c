@@ -179,6 +179,34 @@ static void heads_of_other_kinds(void **state)
 	forget(&l);
 }
 
+/* Either of them tells, without the other. */
+static void what_stands_beside_it_tells(void **state)
+{
+	static const char *const suffixes[] = {".tide", ".left"};
+	unsigned char *bytes[2], garbage[16] = "not a database..";
+	size_t count[2];
+	struct looked l;
+	struct error e;
+
+	(void)state;
+	make(&l);
+	set(&l, 0, garbage, sizeof garbage);
+	for (int i = 0; i < 2; i++)
+		bytes[i] = spooldir_load(spooldir_file(&l.d, suffixes[i]), &count[i]);
+	for (int there = 0; there < 4; there++) {
+		for (int i = 0; i < 2; i++) {
+			(void)unlink(spooldir_file(&l.d, suffixes[i]));
+			if (there >> i & 1)
+				spooldir_store(spooldir_file(&l.d, suffixes[i]), bytes[i], count[i]);
+		}
+		assert_int_equal(look_at_head_alone(&l, &e), there > 0 ? DAMAGED : REFUSED);
+		assert_int_equal(look_at(&l, &e), DAMAGED); /* a ledger stands in it */
+	}
+	free(bytes[0]);
+	free(bytes[1]);
+	forget(&l);
+}
+
 /* One of the spool's own files, or anything, in the database's place, and no tide mark: the log has all. */
 static void another_file_in_its_place(void **state)
 {
@@ -405,10 +433,15 @@ static void warnings_are_joined_and_cut(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(every_bit_of_a_head_is_judged),   cmocka_unit_test(heads_of_other_kinds),
-	    cmocka_unit_test(another_file_in_its_place),       cmocka_unit_test(a_head_that_is_lost),
-	    cmocka_unit_test(an_older_number_with_a_log),      cmocka_unit_test(warnings_are_joined_and_cut),
-	    cmocka_unit_test(a_read_that_fails_is_no_finding), cmocka_unit_test(a_free_page_is_free_for_both_that_know),
+	    cmocka_unit_test(every_bit_of_a_head_is_judged),
+	    cmocka_unit_test(heads_of_other_kinds),
+	    cmocka_unit_test(what_stands_beside_it_tells),
+	    cmocka_unit_test(another_file_in_its_place),
+	    cmocka_unit_test(a_head_that_is_lost),
+	    cmocka_unit_test(an_older_number_with_a_log),
+	    cmocka_unit_test(warnings_are_joined_and_cut),
+	    cmocka_unit_test(a_read_that_fails_is_no_finding),
+	    cmocka_unit_test(a_free_page_is_free_for_both_that_know),
 	};
 
 	faultfs_skip_syncs();

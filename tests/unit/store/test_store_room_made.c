@@ -118,6 +118,50 @@ static void the_oldest_leave_to_the_byte(void **state)
 	}
 }
 
+static bool is_above(void *arg, uint64_t id) { return id > *(const uint64_t *)arg; }
+
+/* A group that is refused in the end cost nobody his place, and what it settled before is settled. */
+static void a_refused_group_evicts_nobody(void **state)
+{
+	enum { ROWS = 40, BYTES = 110, DONE = 10 };
+	uint64_t few = 3, before;
+	struct totals now;
+
+	(void)state;
+	known(PLENTY);
+	life_append(s, 0, ROWS);
+	before = store_pending_bytes(s);
+	s->options.evict_oldest = true;
+	s->options.max_bytes = before;
+	store_set_claims(s, is_above, &few);
+	assert_int_equal(store_begin(s, &e), ERR_OK);
+	assert_int_equal(store_settle(s, &(struct store_settlement){.id = DONE, .kind = SETTLE_DELIVERED}, 1, &e),
+	                 ERR_OK);
+	now = s->now;
+	assert_int_equal(store_make_room(s, before - BYTES, &e), ERR_FULL);
+	assert_string_equal(e.text, "the spool is full and every row of it is on its way");
+	assert_memory_equal(&s->now, &now, sizeof now);
+	assert_int_equal(left_noted(s->left).count, 1);
+	assert_int_equal(store_commit(s, &e), ERR_OK);
+	assert_int_equal(s->evict_after, 0);
+	for (uint64_t id = 1; id <= ROWS; id++) {
+		bool is_there = false;
+
+		assert_int_equal(store_is_pending(s, id, &is_there, &e), ERR_OK);
+		assert_int_equal(is_there, id != DONE);
+		assert_int_equal(left_has(s->left, id), id == DONE);
+	}
+	store_set_claims(s, NULL, NULL);
+	life_expect(s, ROWS, 1, ROWS - 1, 0);
+	/* One that makes room: what the group appended before is not what goes. */
+	assert_int_equal(store_begin(s, &e), ERR_OK);
+	assert_int_equal(store_make_room(s, before, &e), ERR_OK);
+	assert_int_equal(s->now.ledger.evicted, ROWS - 1);
+	assert_int_equal(s->now.pending_bytes, 0);
+	store_rollback(s);
+	life_expect(s, ROWS, 1, ROWS - 1, 0);
+}
+
 /* How large a log may become, and how small it is not worth it. */
 static void the_log_goes_into_the_database_in_time(void **state)
 {
@@ -251,6 +295,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(the_oldest_leave_to_the_byte, begin, end),
+	    cmocka_unit_test_setup_teardown(a_refused_group_evicts_nobody, begin, end),
 	    cmocka_unit_test_setup_teardown(the_log_goes_into_the_database_in_time, begin, end),
 	    cmocka_unit_test_setup_teardown(a_tenth_more_is_spare, begin, end),
 	    cmocka_unit_test_setup_teardown(what_is_written_anew_is_counted, begin, end),

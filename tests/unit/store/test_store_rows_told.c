@@ -130,136 +130,113 @@ static void what_is_known_is_what_there_is(void **state)
 	assert_true(store_leads_last(s) != 0);
 }
 
+static const struct {
+	uint64_t positions, keys, imports, mended, note; /* of the tide mark; note: of keys that were counted */
+	int64_t off;                                     /* both sums */
+	bool is_behind, has_more, all, no_keys, wrong;   /* wrong: a row of each is not what was written */
+	uint64_t positions_gone, keys_gone, imports_gone, keys_are;
+} starts[] = {
+    {.positions = 2, .keys = 3, .imports = 2, .has_more = true, .all = true, .keys_are = 3},
+    {.positions = 5, .keys = 3, .imports = 2, .has_more = true, .all = true, .positions_gone = 3, .keys_are = 3},
+    {.positions = 2, .keys = 9, .imports = 2, .has_more = true, .all = true, .keys_gone = 6, .keys_are = 3},
+    {.positions = 2,
+     .keys = 9,
+     .imports = 2,
+     .mended = 4,
+     .has_more = true,
+     .all = true,
+     .keys_gone = 2,
+     .keys_are = 3},
+    {.positions = 2, .keys = 9, .imports = 2, .mended = 20, .has_more = true, .all = true, .keys_are = 3},
+    {.positions = 2, .keys = 3, .imports = 6, .has_more = true, .all = true, .imports_gone = 4, .keys_are = 3},
+    {.positions = 1, .keys = 1, .imports = 1, .has_more = true, .all = true, .keys_are = 3},
+    {.positions = 2, .keys = 3, .imports = 2, .off = 5, .has_more = true, .all = true, .keys_are = 3},
+    {.positions = 2, .keys = 3, .imports = 2, .off = 5, .all = true, .keys_are = 3},
+    {.positions = 2, .keys = 3, .imports = 2, .off = 5, .has_more = true, .wrong = true, .all = true, .keys_are = 3},
+    {.positions = 2,
+     .keys = 3,
+     .imports = 2,
+     .off = 5,
+     .has_more = true,
+     .is_behind = true,
+     .all = true,
+     .keys_are = 3},
+    {.positions = 5,
+     .keys = 9,
+     .imports = 6,
+     .has_more = true,
+     .is_behind = true,
+     .all = true,
+     .positions_gone = 3,
+     .imports_gone = 4,
+     .keys_are = 3},
+    {.positions = 2, .keys = 9, .imports = 2, .has_more = true, .keys_are = 9},
+    {.positions = 2, .keys = 0, .imports = 2, .has_more = true, .keys_are = 1},
+    {.positions = 2, .keys = 9, .imports = 2, .mended = 9, .has_more = true, .keys_are = 1},
+    {.positions = 2, .keys = 9, .imports = 2, .mended = 2, .has_more = true, .keys_are = 7},
+    {.positions = 2, .keys = 9, .imports = 2, .has_more = true, .is_behind = true, .keys_are = 1},
+    {.positions = 2, .keys = 9, .imports = 2, .has_more = true, .no_keys = true, .keys_gone = 9},
+    {.positions = 2, .keys = 9, .imports = 2, .has_more = true, .no_keys = true, .is_behind = true, .keys_gone = 9},
+    {.positions = 2,
+     .keys = 9,
+     .imports = 2,
+     .has_more = true,
+     .no_keys = true,
+     .is_behind = true,
+     .note = 100,
+     .keys_gone = 9},
+    {.positions = 2, .keys = 9, .imports = 2, .has_more = true, .no_keys = true, .is_behind = true, .note = 101},
+    {.positions = 2, .keys = 9, .imports = 2, .has_more = true, .no_keys = true, .note = 101, .keys_gone = 9},
+    {.positions = 2,
+     .keys = 9,
+     .imports = 2,
+     .has_more = true,
+     .no_keys = true,
+     .is_behind = true,
+     .all = true,
+     .keys_gone = 9},
+};
+
 /* Held against a tide mark of this commit, or of before; keys are counted, or said to be as many. */
 static void a_start_holds_them_against_the_tide_mark(void **state)
 {
-	static const struct {
-		uint64_t positions, keys, imports, mended, note; /* of the tide mark; note: of keys that were counted */
-		int64_t off;                                     /* both sums */
-		bool is_behind, has_more, all, no_keys, wrong;   /* wrong: a row of each is not what was written */
-		uint64_t positions_gone, keys_gone, imports_gone, keys_are;
-	} cases[] = {
-	    {.positions = 2, .keys = 3, .imports = 2, .has_more = true, .all = true, .keys_are = 3},
-	    {.positions = 5,
-	     .keys = 3,
-	     .imports = 2,
-	     .has_more = true,
-	     .all = true,
-	     .positions_gone = 3,
-	     .keys_are = 3},
-	    {.positions = 2, .keys = 9, .imports = 2, .has_more = true, .all = true, .keys_gone = 6, .keys_are = 3},
-	    {.positions = 2,
-	     .keys = 9,
-	     .imports = 2,
-	     .mended = 4,
-	     .has_more = true,
-	     .all = true,
-	     .keys_gone = 2,
-	     .keys_are = 3},
-	    {.positions = 2, .keys = 9, .imports = 2, .mended = 20, .has_more = true, .all = true, .keys_are = 3},
-	    {.positions = 2, .keys = 3, .imports = 6, .has_more = true, .all = true, .imports_gone = 4, .keys_are = 3},
-	    {.positions = 1, .keys = 1, .imports = 1, .has_more = true, .all = true, .keys_are = 3},
-	    {.positions = 2, .keys = 3, .imports = 2, .off = 5, .has_more = true, .all = true, .keys_are = 3},
-	    {.positions = 2, .keys = 3, .imports = 2, .off = 5, .all = true, .keys_are = 3},
-	    {.positions = 2,
-	     .keys = 3,
-	     .imports = 2,
-	     .off = 5,
-	     .has_more = true,
-	     .wrong = true,
-	     .all = true,
-	     .keys_are = 3},
-	    {.positions = 2,
-	     .keys = 3,
-	     .imports = 2,
-	     .off = 5,
-	     .has_more = true,
-	     .is_behind = true,
-	     .all = true,
-	     .keys_are = 3},
-	    {.positions = 5,
-	     .keys = 9,
-	     .imports = 6,
-	     .has_more = true,
-	     .is_behind = true,
-	     .all = true,
-	     .positions_gone = 3,
-	     .imports_gone = 4,
-	     .keys_are = 3},
-	    {.positions = 2, .keys = 9, .imports = 2, .has_more = true, .keys_are = 9},
-	    {.positions = 2, .keys = 0, .imports = 2, .has_more = true, .keys_are = 1},
-	    {.positions = 2, .keys = 9, .imports = 2, .mended = 9, .has_more = true, .keys_are = 1},
-	    {.positions = 2, .keys = 9, .imports = 2, .mended = 2, .has_more = true, .keys_are = 7},
-	    {.positions = 2, .keys = 9, .imports = 2, .has_more = true, .is_behind = true, .keys_are = 1},
-	    {.positions = 2, .keys = 9, .imports = 2, .has_more = true, .no_keys = true, .keys_gone = 9},
-	    {.positions = 2,
-	     .keys = 9,
-	     .imports = 2,
-	     .has_more = true,
-	     .no_keys = true,
-	     .is_behind = true,
-	     .keys_gone = 9},
-	    {.positions = 2,
-	     .keys = 9,
-	     .imports = 2,
-	     .has_more = true,
-	     .no_keys = true,
-	     .is_behind = true,
-	     .note = 100,
-	     .keys_gone = 9},
-	    {.positions = 2,
-	     .keys = 9,
-	     .imports = 2,
-	     .has_more = true,
-	     .no_keys = true,
-	     .is_behind = true,
-	     .note = 101},
-	    {.positions = 2, .keys = 9, .imports = 2, .has_more = true, .no_keys = true, .note = 101, .keys_gone = 9},
-	    {.positions = 2,
-	     .keys = 9,
-	     .imports = 2,
-	     .has_more = true,
-	     .no_keys = true,
-	     .is_behind = true,
-	     .all = true,
-	     .keys_gone = 9},
-	};
-
 	(void)state;
-	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+	for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) {
 		struct totals found = {.commits = 100, .next_id = 11};
 		const struct side_rows *r;
 		bool off;
 
 		begin_anew();
 		r = &s->rows;
-		if (cases[i].note > 0)
-			put_note(SALVAGE_KEYS, cases[i].note);
-		s->tide = (struct tide){
-		    .is_valid = true, .has_more = cases[i].has_more, .commits = 100, .id = cases[i].is_behind ? 9 : 10};
-		s->tide.counts[TIDE_POSITIONS] = cases[i].positions;
-		s->tide.counts[TIDE_KEYS] = cases[i].keys;
-		s->tide.counts[TIDE_IMPORTS] = cases[i].imports;
-		if (cases[i].wrong) /* another spool's sum */
+		if (starts[i].note > 0)
+			put_note(SALVAGE_KEYS, starts[i].note);
+		s->tide = (struct tide){.is_valid = true,
+		                        .has_more = starts[i].has_more,
+		                        .commits = 100,
+		                        .id = starts[i].is_behind ? 9 : 10};
+		s->tide.counts[TIDE_POSITIONS] = starts[i].positions;
+		s->tide.counts[TIDE_KEYS] = starts[i].keys;
+		s->tide.counts[TIDE_IMPORTS] = starts[i].imports;
+		if (starts[i].wrong) /* another spool's sum */
 			life_sql(s, "UPDATE positions SET checksum = checksum + 1 WHERE key = 'a';"
 			            "UPDATE imports SET checksum = checksum + 1 WHERE first_id = 5");
-		if (cases[i].no_keys)
+		if (starts[i].no_keys)
 			life_sql(s, "DELETE FROM cache");
-		s->tide.counts[TIDE_POSITIONS_SUM] = sum_of("positions") + (uint64_t)cases[i].off;
-		s->tide.counts[TIDE_IMPORTS_SUM] = sum_of("imports") + (uint64_t)cases[i].off;
+		s->tide.counts[TIDE_POSITIONS_SUM] = sum_of("positions") + (uint64_t)starts[i].off;
+		s->tide.counts[TIDE_IMPORTS_SUM] = sum_of("imports") + (uint64_t)starts[i].off;
 		s->tide.counts[TIDE_BACK_COUNT] = 4;
 		s->rows = (struct side_rows){0};
 		s->rows_durable = (struct side_rows){.keys = 55};
-		assert_int_equal(store_rows_load(s, &found, cases[i].mended, cases[i].all, &e), ERR_OK);
-		if (r->positions != POSITIONS || r->imports != IMPORTS || r->keys != cases[i].keys_are ||
-		    r->positions_gone != cases[i].positions_gone || r->keys_gone != cases[i].keys_gone ||
-		    r->imports_gone != cases[i].imports_gone)
+		assert_int_equal(store_rows_load(s, &found, starts[i].mended, starts[i].all, &e), ERR_OK);
+		if (r->positions != POSITIONS || r->imports != IMPORTS || r->keys != starts[i].keys_are ||
+		    r->positions_gone != starts[i].positions_gone || r->keys_gone != starts[i].keys_gone ||
+		    r->imports_gone != starts[i].imports_gone)
 			fail_msg("case %zu: %d keys; gone: %d positions, %d keys, %d imports", i, (int)r->keys,
 			         (int)r->positions_gone, (int)r->keys_gone, (int)r->imports_gone);
-		off = cases[i].off != 0 && cases[i].has_more && !cases[i].wrong && !cases[i].is_behind;
+		off = starts[i].off != 0 && starts[i].has_more && !starts[i].wrong && !starts[i].is_behind;
 		assert_int_equal(r->positions_off, off ? 5 : 0);
 		assert_int_equal(r->imports_off, off ? 5 : 0);
-		assert_int_equal(s->positions_are_untold, off || cases[i].positions_gone > 0);
+		assert_int_equal(s->positions_are_untold, off || starts[i].positions_gone > 0);
 		assert_int_equal(r->back.count, 4);
 		assert_memory_equal(&s->rows, &s->rows_durable, sizeof s->rows);
 	}
@@ -327,68 +304,68 @@ static void a_count_while_it_runs(void **state)
 #define NOTES " notes of copies that were taken in, or of what was put back from the shelf, are "
 #define FROM_NOW ": what is taken in from a copy from now on may have been before, and counts as possible duplicates"
 
+static const struct {
+	bool waits, untold;
+	uint64_t positions_gone, told, positions_off, keys_gone, imports_gone, imports_off;
+	const char *says;
+} tellings[] = {
+    {.says = ""},
+    {.untold = true, .says = ""},
+    {.untold = true, .positions_gone = 4, .says = "4" GONE},
+    {.positions_gone = 4, .says = ""},
+    {.untold = true, .positions_gone = 4, .told = 3, .says = "4" GONE},
+    {.untold = true, .positions_gone = 4, .told = 4, .says = ""},
+    {.untold = true, .positions_gone = 4, .told = 5, .says = ""},
+    {.untold = true, .positions_off = 4, .says = OLD},
+    {.untold = true, .positions_off = 4, .positions_gone = 6, .says = OLD "; 6" GONE},
+    {.keys_gone = 7, .says = "7" KEYS_GONE},
+    {.imports_gone = 8, .says = "8" NOTES "gone" FROM_NOW},
+    {.imports_off = 9, .says = "2" NOTES "not those that were written last" FROM_NOW},
+    {.imports_gone = 8, .imports_off = 9, .says = "8" NOTES "gone" FROM_NOW},
+    {.untold = true, .positions_gone = 4, .keys_gone = 7, .says = "4" GONE "; 7" KEYS_GONE},
+    {.waits = true,
+     .untold = true,
+     .positions_gone = 4,
+     .keys_gone = 7,
+     .imports_gone = 8,
+     .positions_off = 1,
+     .says = ""},
+};
+
 /* Each once, and all that can be said of it. */
 static void what_is_gone_is_told(void **state)
 {
-	static const struct {
-		bool waits, untold;
-		uint64_t positions_gone, told, positions_off, keys_gone, imports_gone, imports_off;
-		const char *says;
-	} cases[] = {
-	    {.says = ""},
-	    {.untold = true, .says = ""},
-	    {.untold = true, .positions_gone = 4, .says = "4" GONE},
-	    {.positions_gone = 4, .says = ""},
-	    {.untold = true, .positions_gone = 4, .told = 3, .says = "4" GONE},
-	    {.untold = true, .positions_gone = 4, .told = 4, .says = ""},
-	    {.untold = true, .positions_gone = 4, .told = 5, .says = ""},
-	    {.untold = true, .positions_off = 4, .says = OLD},
-	    {.untold = true, .positions_off = 4, .positions_gone = 6, .says = OLD "; 6" GONE},
-	    {.keys_gone = 7, .says = "7" KEYS_GONE},
-	    {.imports_gone = 8, .says = "8" NOTES "gone" FROM_NOW},
-	    {.imports_off = 9, .says = "2" NOTES "not those that were written last" FROM_NOW},
-	    {.imports_gone = 8, .imports_off = 9, .says = "8" NOTES "gone" FROM_NOW},
-	    {.untold = true, .positions_gone = 4, .keys_gone = 7, .says = "4" GONE "; 7" KEYS_GONE},
-	    {.waits = true,
-	     .untold = true,
-	     .positions_gone = 4,
-	     .keys_gone = 7,
-	     .imports_gone = 8,
-	     .positions_off = 1,
-	     .says = ""},
-	};
-
 	(void)state;
-	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-		const uint64_t keys = cases[i].waits ? 0 : cases[i].keys_gone;
-		const bool old = cases[i].positions_off != 0 && !cases[i].waits;
-		const bool lost = (cases[i].imports_gone > 0 || cases[i].imports_off != 0) && !cases[i].waits;
+	for (size_t i = 0; i < sizeof tellings / sizeof *tellings; i++) {
+		const uint64_t keys = tellings[i].waits ? 0 : tellings[i].keys_gone;
+		const bool old = tellings[i].positions_off != 0 && !tellings[i].waits;
+		const bool lost = (tellings[i].imports_gone > 0 || tellings[i].imports_off != 0) && !tellings[i].waits;
 		uint64_t commits, possible;
 
 		begin_anew();
-		if (cases[i].told > 0)
-			put_note(SALVAGE_POSITIONS, cases[i].told);
-		s->salvage_is_done = !cases[i].waits;
-		s->positions_are_untold = cases[i].untold;
-		s->rows.positions_gone = cases[i].positions_gone;
-		s->rows.positions_off = cases[i].positions_off;
-		s->rows.keys_gone = cases[i].keys_gone;
-		s->rows.imports_gone = cases[i].imports_gone;
-		s->rows.imports_off = cases[i].imports_off;
+		if (tellings[i].told > 0)
+			put_note(SALVAGE_POSITIONS, tellings[i].told);
+		s->salvage_is_done = !tellings[i].waits;
+		s->positions_are_untold = tellings[i].untold;
+		s->rows.positions_gone = tellings[i].positions_gone;
+		s->rows.positions_off = tellings[i].positions_off;
+		s->rows.keys_gone = tellings[i].keys_gone;
+		s->rows.imports_gone = tellings[i].imports_gone;
+		s->rows.imports_off = tellings[i].imports_off;
 		s->rows_durable = s->rows;
 		commits = s->durable.commits;
 		possible = s->durable.possible;
 		assert_int_equal(store_rows_tell_now(s, &report, &e), ERR_OK);
 		assert_false(store_in_group(s));
-		if (strcmp(report.warning, cases[i].says) != 0)
+		if (strcmp(report.warning, tellings[i].says) != 0)
 			fail_msg("case %zu: %s", i, report.warning);
 		assert_int_equal(s->durable.possible - possible, keys);
 		assert_int_equal(note_of(SALVAGE_KEYS), keys > 0 ? commits + 1 : 0);
-		assert_int_equal(note_of(SALVAGE_POSITIONS), cases[i].told); /* which a person does */
-		assert_int_equal(s->rows.keys_gone, cases[i].waits ? cases[i].keys_gone : 0);
-		assert_int_equal(s->rows.positions_off, old ? 0 : cases[i].positions_off);
-		assert_int_equal(s->rows.positions_gone, cases[i].positions_gone);
-		assert_int_equal(s->rows.imports_gone, lost ? 0 : cases[i].imports_gone);
+		assert_int_equal(note_of(SALVAGE_POSITIONS), tellings[i].told); /* which a person does */
+		assert_int_equal(s->rows.keys_gone, tellings[i].waits ? tellings[i].keys_gone : 0);
+		assert_int_equal(s->rows.positions_off, old ? 0 : tellings[i].positions_off);
+		assert_int_equal(s->rows.positions_gone, tellings[i].positions_gone);
+		assert_int_equal(s->rows.imports_gone, lost ? 0 : tellings[i].imports_gone);
 		assert_int_equal(s->rows.imports_off, 0);
 		assert_int_equal(s->rows.imports, IMPORTS + lost);
 		assert_true(s->rows.positions_sum == sum_of("positions"));
@@ -397,7 +374,7 @@ static void what_is_gone_is_told(void **state)
 		assert_int_equal(
 		    life_number(s, "SELECT count(*) FROM positions WHERE checksum = old_position_sum(key, value)"),
 		    old ? POSITIONS : 0);
-		assert_int_equal(s->positions_are_untold, cases[i].untold && cases[i].waits);
+		assert_int_equal(s->positions_are_untold, tellings[i].untold && tellings[i].waits);
 	}
 }
 
