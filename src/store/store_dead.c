@@ -133,7 +133,7 @@ struct batch {
  */
 static enum err load_batch(struct store *s, uint64_t after_id, uint64_t only_id, struct batch *b, struct error *e)
 {
-	sqlite3_stmt *st = bind_walk(s, only_id ? only_id - 1 : after_id, only_id ? 1 : RETRY_ROWS);
+	sqlite3_stmt *st = bind_walk(s, only_id ? only_id - 1 : after_id, RETRY_ROWS);
 	int64_t now_ms = clock_wall_ms();
 	int rc;
 

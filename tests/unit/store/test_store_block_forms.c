@@ -250,14 +250,16 @@ static void parts_end_where_they_are_full(void **state)
 		uint32_t count;
 		size_t bytes, noise;
 		bool is_packed;
-	} runs[] = {{60, 300, 0, true}, {40, 250, 250, false},  {7, 4100, 0, true}, {100, 900, 10, true},
-	            {9, 1500, 0, true}, {3, 5000, 5000, false}, {90, 700, 20, true}};
+	} runs[] = {{60, 300, 0, true},   {40, 250, 250, false}, {7, 4100, 0, true},
+	            {100, 900, 10, true}, {9, 1500, 0, true},    {3, 5000, 5000, false},
+	            {90, 700, 20, true},  {50, 20, 0, true}}; /* of which sixteen are less than a part */
 	struct packed_block p;
 	const unsigned char *at;
 	uint32_t n = 0;
 
 	(void)state;
 	srand(4);
+	fill_to(3, 4096, 0); /* to the byte */
 	for (size_t i = 0; i < sizeof runs / sizeof *runs; i++)
 		add_some(runs[i].count, runs[i].bytes, runs[i].noise);
 	p = packed(BLOCK_QUICK);
