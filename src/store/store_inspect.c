@@ -271,8 +271,7 @@ void store_warn(struct store_report *report, const char *format, ...)
 	if (used > 0 && used + 2 < sizeof report->warning)
 		used += (size_t)snprintf(report->warning + used, sizeof report->warning - used, "; ");
 	va_start(ap, format);
-	if (used + 1 < sizeof report->warning)
-		(void)vsnprintf(report->warning + used, sizeof report->warning - used, format, ap);
+	(void)vsnprintf(report->warning + used, sizeof report->warning - used, format, ap);
 	va_end(ap);
 }
 

@@ -490,7 +490,7 @@ enum err store_settle(struct store *s, const struct store_settlement *items, siz
 
 struct store_settlements *store_settlements_new(uint32_t capacity)
 {
-	struct store_settlements *s = mem_zero(sizeof *s + capacity * sizeof s->items[0]);
+	struct store_settlements *s = mem_zero(sizeof *s + capacity * sizeof *s->items);
 
 	s->capacity = capacity;
 	return s;
@@ -499,11 +499,11 @@ struct store_settlements *store_settlements_new(uint32_t capacity)
 struct store_settlements *store_settlements_add(struct store_settlements *s, const struct store_settlement *item)
 {
 	if (!s || s->count == s->capacity) {
-		const uint32_t count = s ? s->count : 0;
+		const uint32_t count = s ? s->count : 0, capacity = (count + 1) * 2;
 
-		s = mem_resize(s, sizeof *s + (count + 1) * 2 * sizeof s->items[0]);
+		s = mem_resize(s, sizeof *s + capacity * sizeof *s->items);
 		s->count = count;
-		s->capacity = (count + 1) * 2;
+		s->capacity = capacity;
 	}
 	s->items[s->count++] = *item;
 	return s;
