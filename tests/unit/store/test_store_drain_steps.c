@@ -48,7 +48,14 @@ static int begin(void **state)
 	free_bytes = PLENTY;
 	s = life_begin(&d);
 	assert_int_equal(s->page_bytes, PAGE);
-	life_append(s, 0, ROWS);
+	assert_int_equal(store_begin(s, &e), ERR_OK); /* all in one commit: it begins often */
+	for (uint64_t n = 1; n <= ROWS; n++) {
+		struct message *m = spooldir_message(n, life_bytes(n));
+
+		assert_int_equal(store_append(s, m, &e), ERR_OK);
+		message_free(m);
+	}
+	assert_int_equal(store_commit(s, &e), ERR_OK);
 	life_checkpoint(s);
 	assert_int_equal(store_cut_log(s), SQLITE_OK); /* it holds nothing */
 	s->wal_frames = 0;
@@ -417,6 +424,37 @@ static enum err give_back(void)
 	return err;
 }
 
+/* A log that does not fit gets the reserve, once; what is refused besides is told. */
+static void what_is_given_back_may_take_the_reserve(void **state)
+{
+	int helped = 0;
+	bool failed = true;
+
+	(void)state;
+	for (uint64_t n = 1; failed; n++) {
+		bool is_checkpoint;
+		enum err err;
+
+		begin_anew();
+		keep_reserve(40 * PAGE);
+		life_settle(s, 1, ROWS);
+		s->reserve_given = n % 2 == 0; /* given up before: there is none */
+		faultsql_arm(n, SQLITE_FULL, false);
+		err = give_back();
+		failed = faultsql_failed();
+		is_checkpoint = failed && !*faultsql_what();
+		faultsql_arm(0, 0, false);
+		assert_true(err == ERR_OK || (failed && err == ERR_FULL));
+		if (!is_checkpoint || err != ERR_OK)
+			continue;
+		helped++;
+		assert_false(s->reserve_given); /* and made again of the log */
+		assert_int_equal(held(".reserve"), 40 * PAGE);
+		assert_int_equal(held("-wal"), 0);
+	}
+	assert_true(helped > 0);
+}
+
 static enum err settle_all(void)
 {
 	size_t done;
@@ -502,6 +540,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(less_than_the_exit_is_none, begin, end),
 	    cmocka_unit_test_setup_teardown(what_is_shut_in_is_tried_again, begin, end),
 	    cmocka_unit_test_setup_teardown(much_that_is_free_is_cut, begin, end),
+	    cmocka_unit_test_setup_teardown(what_is_given_back_may_take_the_reserve, begin, end),
 	    cmocka_unit_test_setup_teardown(whatever_fails_is_told, begin, end),
 	};
 
