@@ -118,7 +118,7 @@ enum err store_rows_recount(struct store *s, struct error *e)
 
 enum err store_rows_changed(struct store *s, struct error *e)
 {
-	struct totals_beside t = {0};
+	struct totals_beside t;
 	const enum err err = count_beside(s, &t, e);
 
 	if (err != ERR_OK)

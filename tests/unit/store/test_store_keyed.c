@@ -106,6 +106,11 @@ static void positions_are_counted(void **state)
 	expect("c", "3", true);
 	life_sql(s, "UPDATE positions SET value = 'x' WHERE key = 'c'");
 	expect("c", NULL, true);
+	/* What is neither text nor bytes has none. */
+	assert_int_equal(
+	    life_number(s, "SELECT position_sum(NULL, 'v') = position_sum('', 'v') AND position_sum(1.5, 'v') ="
+	                   " position_sum('', 'v') AND position_sum('1.5', 'v') <> position_sum('', 'v')"),
+	    1);
 }
 
 static bool has_key(const char *cache, const char *key)

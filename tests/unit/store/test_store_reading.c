@@ -329,6 +329,42 @@ static void so_much_is_set_aside_at_once(void **state)
 	}
 }
 
+/* A full disk lets nothing be set aside: what is damaged is passed over, and met again. */
+static void on_a_full_disk_it_stays(void **state)
+{
+	(void)state;
+	for (int is_full = 0; is_full < 2; is_full++) {
+		int begins = 0;
+		bool failed = true;
+
+		for (uint64_t n = 1; failed; n++) {
+			uint64_t last = 77;
+			uint32_t count = 77;
+			bool begun;
+			enum err err;
+
+			begin_anew();
+			settle(15, SETTLE_RETRY, 5, 0);
+			life_sql(s, "DELETE FROM failures; UPDATE messages SET body = x'00'");
+			s->now.retrying = s->durable.retrying = 0;
+			faultsql_arm(n, is_full ? SQLITE_FULL : SQLITE_NOMEM, false);
+			err = store_read(s, 0, 100, UINT64_MAX, &list, &count, &last, &e);
+			failed = faultsql_failed();
+			begun = failed && strcmp(faultsql_what(), "BEGIN IMMEDIATE") == 0;
+			faultsql_arm(0, 0, false);
+			message_list_free(&list);
+			begins += begun;
+			if (begun)
+				assert_int_equal(err, is_full ? ERR_OK : ERR_MEMORY);
+			if (begun && is_full)
+				assert_true(count == ROWS - 1 && last == ROWS);
+			if (begun || !failed)
+				assert_int_equal(life_number(s, "SELECT count(*) FROM damaged"), !failed);
+		}
+		assert_int_equal(begins, 1);
+	}
+}
+
 static bool is_odd(void *arg, uint64_t id)
 {
 	++*(int *)arg;
@@ -430,6 +466,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(a_count_that_lies_is_bounded, begin, end),
 	    cmocka_unit_test_setup_teardown(all_blocks_that_lie_are_taken_apart, begin, end),
 	    cmocka_unit_test_setup_teardown(so_much_is_set_aside_at_once, begin, end),
+	    cmocka_unit_test_setup_teardown(on_a_full_disk_it_stays, begin, end),
 	    cmocka_unit_test_setup_teardown(what_is_due_comes_once, begin, end),
 	    cmocka_unit_test_setup_teardown(what_had_left_is_noticed, begin, end),
 	};

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "rig/faultsql.h"
 #include "rig/lives.h"
 #include "rig/ownroom.h"
 #include "store/store_internal.h"
@@ -213,6 +214,38 @@ static void the_log_goes_into_the_database_in_time(void **state)
 	}
 }
 
+/* A row of the ledger that waits goes first; where there is no room for it the log goes all the same. */
+static void a_full_disk_keeps_no_log_out(void **state)
+{
+	static const struct {
+		int code;
+		enum err err;
+	} cases[] = {{SQLITE_FULL, ERR_OK}, {SQLITE_NOMEM, ERR_MEMORY}};
+	struct message *m = spooldir_message(1, 10);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		const uint64_t before = s->checkpoints;
+
+		for (int k = 0; k < 2; k++) { /* the first writes it */
+			assert_int_equal(store_begin(s, &e), ERR_OK);
+			store_let_ledger_wait(s);
+			assert_int_equal(store_append(s, m, &e), ERR_OK);
+			assert_int_equal(store_commit(s, &e), ERR_OK);
+		}
+		assert_true(s->lag.commits > 0);
+		faultsql_arm(1, cases[i].code, false);
+		assert_int_equal(store_checkpoint(s, true, &e), cases[i].err);
+		assert_string_equal(faultsql_what(), "BEGIN IMMEDIATE");
+		faultsql_arm(0, 0, false);
+		assert_int_equal(s->checkpoints - before, cases[i].err == ERR_OK);
+		s->disk_refused = false;
+		life_checkpoint(s);
+		assert_int_equal(s->lag.commits, 0);
+	}
+	message_free(m);
+}
+
 static void a_tenth_more_is_spare(void **state)
 {
 	static const uint64_t cases[][2] = {{0, 0},
@@ -297,6 +330,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(the_oldest_leave_to_the_byte, begin, end),
 	    cmocka_unit_test_setup_teardown(a_refused_group_evicts_nobody, begin, end),
 	    cmocka_unit_test_setup_teardown(the_log_goes_into_the_database_in_time, begin, end),
+	    cmocka_unit_test_setup_teardown(a_full_disk_keeps_no_log_out, begin, end),
 	    cmocka_unit_test_setup_teardown(a_tenth_more_is_spare, begin, end),
 	    cmocka_unit_test_setup_teardown(what_is_written_anew_is_counted, begin, end),
 	    cmocka_unit_test_setup_teardown(a_disk_that_refused_is_tried_now_and_then, begin, end),
