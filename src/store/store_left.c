@@ -300,8 +300,6 @@ static enum err pass_all(struct store *s, uint64_t from, bool notes, uint64_t *r
 		meet_absent(&a, a.next, s->durable.next_id - 1);
 	if (rc == SQLITE_DONE && notes)
 		left_keep(s->left, s->durable.commits);
-	else if (notes)
-		left_forget(s->left);
 	*ret_unknown = a.unknown;
 	return rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "look for what had left");
 }

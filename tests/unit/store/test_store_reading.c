@@ -283,6 +283,22 @@ static void all_blocks_that_lie_are_taken_apart(void **state)
 	assert_true(n > 15);
 }
 
+/* One after the other, be they of one message each. */
+static void no_block_that_lies_is_passed_over(void **state)
+{
+	(void)state;
+	append(1);
+	append(1);
+	append(1);
+	life_sql(s, "UPDATE blocks SET checksum = checksum + 1 WHERE id > 30");
+	block_forget(s->block);
+	assert_int_equal(store_begin(s, &e), ERR_OK);
+	assert_int_equal(store_dissolve_all(s, &e), ERR_OK);
+	assert_int_equal(store_commit(s, &e), ERR_OK);
+	expect_ids("SELECT id FROM messages ORDER BY id", "31 32 33");
+	expect_ids("SELECT id FROM blocks ORDER BY id", "1 11 21");
+}
+
 /* Of what is due without a message so many are cleared away at once; of what is damaged, too. */
 static void so_much_is_set_aside_at_once(void **state)
 {
@@ -465,6 +481,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(ranges_hold, begin, end),
 	    cmocka_unit_test_setup_teardown(a_count_that_lies_is_bounded, begin, end),
 	    cmocka_unit_test_setup_teardown(all_blocks_that_lie_are_taken_apart, begin, end),
+	    cmocka_unit_test_setup_teardown(no_block_that_lies_is_passed_over, begin, end),
 	    cmocka_unit_test_setup_teardown(so_much_is_set_aside_at_once, begin, end),
 	    cmocka_unit_test_setup_teardown(on_a_full_disk_it_stays, begin, end),
 	    cmocka_unit_test_setup_teardown(what_is_due_comes_once, begin, end),
