@@ -366,7 +366,7 @@ static enum err look_at_holes(struct store *s, struct error *e)
 		seen = vfs_look_at_zeros(s->db, at);
 		at = lseek(fd, at, SEEK_DATA);
 	}
-	s->hole_at = at;
+	s->hole_at = at > 0 ? at : 0; /* behind the last hole nothing may follow */
 	if (seen == VFS_CHANGED)
 		return error_set(e, ERR_DISK, "%s-wal was cut while kspool had it open", s->path);
 	return tell(s, VFS_LOG, seen, e);
