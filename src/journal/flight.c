@@ -155,13 +155,13 @@ static bool put_group(struct flight *f, const uint64_t *numbers, int first, int 
 	return put(f, out, first, count + 1);
 }
 
-static void read_old(struct found *ret, size_t count)
+/* What has no place in it nobody looks at. */
+static void read_old(struct found *ret)
 {
 	uint64_t old[OLD_MOST];
 
 	memcpy(old, ret->n, sizeof old);
-	memset(ret->n, 0, sizeof ret->n);
-	for (size_t i = 0; i < count && i < OLD_MOST; i++)
+	for (size_t i = 0; i < OLD_MOST; i++)
 		ret->n[old_order[i]] = old[i];
 	ret->has_counts = ret->has_settled = ret->has_next = ret->is_of_boot = true;
 }
@@ -183,7 +183,7 @@ static struct found read_file(int fd)
 	const ssize_t there = fd >= 0 ? pread(fd, ret.n, sizeof ret.n, 0) : 0;
 
 	if (there >= OLD_LEAST * (ssize_t)sizeof *ret.n && ret.n[AT_MAGIC] == old_magic) {
-		read_old(&ret, (size_t)there / sizeof *ret.n);
+		read_old(&ret);
 	} else if (there > 0) {
 		const bool is_before =
 		    there == NUMBERS_BEFORE_BOOT * sizeof *ret.n && ret.n[AT_MAGIC] == magic_before_boot;

@@ -48,7 +48,7 @@ enum {
 /* What other threads may read without asking. */
 struct published {
 	_Atomic uint64_t pending;
-	_Atomic int full; /* enum err: ERR_OK, ERR_FULL, ERR_DISK, ERR_CLOSED */
+	_Atomic int full; /* enum err: ERR_OK, ERR_FULL, ERR_DISK */
 	_Atomic uint64_t pending_bytes;
 	_Atomic uint64_t max_bytes;
 	_Atomic uint64_t free_bytes;

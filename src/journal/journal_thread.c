@@ -234,7 +234,6 @@ static void finish(struct journal *j)
 			continue;
 	while (journal_group_drain(j)); /* what waited held back what came after it */
 	journal_publish(j, true);
-	atomic_store(&j->published.full, ERR_CLOSED);
 	j->stop_result = store_close(j->store, &j->stop_error);
 	j->store = NULL;
 	if (j->stop_result == ERR_DISK && !atomic_load(&j->published.lost))

@@ -179,10 +179,14 @@ int pthread_join(pthread_t thread, void **ret)
 	return real(thread, ret);
 }
 
-/* A test that expects this runs in a child of its own. */
+/* A test that expects this runs in a child of its own. Nobody is told yes from here on. */
 static inline void steps_condemned(const struct error *reason)
 {
+	struct error e;
+
 	fprintf(stderr, "condemned: %s\n", reason->text);
+	if (steps.books && steps.books->phase == JOURNAL_CONDEMNED)
+		must(journal_admission(steps.books, &e) == ERR_DISK);
 	if (steps.dying)
 		spooldir_remove_open(steps.dying);
 	_exit(reason->code == ERR_OK ? 1 : error_exit_status(reason->code)); /* for nothing: no good end either */
@@ -194,6 +198,7 @@ static inline struct journal *steps_start(const struct journal_options *o, struc
 	struct journal *j = NULL;
 	struct error e = {0};
 
+	steps.books = NULL;
 	if (journal_start(o, steps_condemned, &j, report, &e) != ERR_OK)
 		fail_msg("%s", e.text);
 	steps.books = j;

@@ -114,6 +114,39 @@ static void what_was_set_aside_comes_back_when_idle(void **state)
 	end();
 }
 
+static int times_looked;
+
+static void note_looking(struct store *s, struct journal_question *q)
+{
+	(void)s;
+	(void)q;
+	times_looked += j->looking == LOOKING_FOR_SALVAGE;
+}
+
+static void nothing_more(struct journal_question *q) { (void)q; }
+
+/* While somebody asks something of the journal, nothing is read back: nobody waits for that. */
+static void what_was_set_aside_waits_for_an_idle_moment(void **state)
+{
+	enum { ASKED = 20 };
+	struct journal_question q[ASKED];
+
+	(void)state;
+	begin();
+	rig_stop(j);
+	j = steps_start(&o, NULL);
+	times_looked = 0;
+	for (int i = 0; i < ASKED; i++) {
+		q[i] = (struct journal_question){.run = note_looking, .done = nothing_more};
+		assert_true(journal_ask(j, &q[i]));
+	}
+	steps_run();
+	assert_int_equal(times_looked, ASKED);
+	assert_int_equal(j->looking, LOOKING_FOR_ROWS);
+	(void)journal_intake_run(j);
+	end();
+}
+
 /* While there is no room for it, it is tried again now and then, and not all the time. */
 static void what_was_set_aside_waits_for_room(void **state)
 {
@@ -308,6 +341,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(files_become_smaller_when_nothing_moves),
 	    cmocka_unit_test(what_was_set_aside_comes_back_when_idle),
+	    cmocka_unit_test(what_was_set_aside_waits_for_an_idle_moment),
 	    cmocka_unit_test(what_was_set_aside_waits_for_room),
 	    cmocka_unit_test(what_is_asked_for_in_vain_is_missed),
 	    cmocka_unit_test(rows_nobody_has_are_found_when_all_is_drained),
