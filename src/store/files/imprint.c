@@ -2,7 +2,7 @@
  * What was written, kept small.
  *
  * Invariants:
- * 1. frames[0, frame_count) are the frames that stand in the log behind the header, without a gap.
+ * 1. Where the header is known, frames[0, frame_count) are the frames that stand behind it, without a gap.
  * 2. A page is compared only when its own frame and the one before it are known: its checksum begins with that one's.
  * 3. sums[0, sum_count) are of the pages of a file at least so long.
  * 4. What has none of the shapes in which SQLite writes a log makes nothing known, and all behind it unknown.
@@ -182,12 +182,10 @@ void imprint_forget(struct imprint *p, int64_t offset)
 			p->sum_count = (size_t)offset / p->page_bytes;
 		return;
 	}
-	if (offset < WAL_HEADER_BYTES) {
+	if (offset < WAL_HEADER_BYTES)
 		p->has_header = false;
-		p->frame_count = 0;
-	} else if (p->has_header && frame_at(p, offset) < p->frame_count) {
+	else if (p->has_header && frame_at(p, offset) < p->frame_count)
 		p->frame_count = frame_at(p, offset);
-	}
 	p->page_due = 0;
 }
 

@@ -1,6 +1,6 @@
 /*
- * The n-th file operation of an export, an import, a check and a repair fails, n = 1, 2, ... until a run meets no
- * fault. An error is told, and what it leaves is the old or the new, never half of it.
+ * The n-th file operation of a repair of a sound spool fails, n = 1, 2, ... until a run meets no fault. An error is
+ * told, and what it leaves is the old or the new, never half of it.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,9 +9,6 @@
 #include <cmocka.h>
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
 
 #include "rig/errorwatch.h"
 #include "rig/faultfs.h"
@@ -81,145 +78,6 @@ static uint64_t rows_of(const struct spooldir *d)
 	return rows;
 }
 
-/* One export whose n-th operation fails; false when none did. */
-static bool export_with_fault(unsigned kinds, uint64_t n, int error, bool *ret_told)
-{
-	struct spooldir from, to;
-	struct store *s;
-	struct error e;
-	enum err err;
-	uint64_t failed;
-	struct stat st;
-
-	make_spool(&from, 1, ROWS);
-	spooldir_make(&to);
-	s = open_it(&from, NULL);
-	faultfs_arm(kinds, n, error, false);
-	err = store_export(s, to.path, &e);
-	ERRORWATCH_EXPECT(err, &e, NULL, "export", n);
-	failed = faultfs_failed();
-	faultfs_arm(0, 0, 0, false);
-	if (failed > 0)
-		*ret_told = err != ERR_OK;
-	if (failed == 0)
-		assert_int_equal(err, ERR_OK);
-	store_abandon(s);
-	assert_int_equal(rows_of(&from), ROWS);
-	if (err == ERR_OK || stat(to.path, &st) == 0)
-		assert_int_equal(rows_of(&to), ROWS);
-	assert_int_not_equal(stat(spooldir_file(&to, ".part"), &st), err == ERR_OK ? 0 : 1);
-	spooldir_remove(&from);
-	spooldir_remove(&to);
-	return failed > 0;
-}
-
-static void an_export_is_whole_or_not_there(void **state)
-{
-	(void)state;
-	for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
-		uint64_t n = 1;
-		bool told;
-
-		while (export_with_fault(faults[i].kinds, n, faults[i].error, &told))
-			assert_true((n += SANITIZED_EACH) < POINTS_MAX);
-		assert_true(n > faults[i].least);
-	}
-}
-
-/* A copy that may not be on the disk is no copy: the last two syncs are of the copy itself and of its folder. */
-static void an_export_tells_that_its_copy_was_not_synced(void **state)
-{
-	bool told = false, told_before = false;
-	uint64_t n = 1;
-
-	(void)state;
-	for (bool last = told; export_with_fault(FAULTFS_SYNC, n, EIO, &told); n++, last = told) {
-		assert_true(n < POINTS_MAX);
-		told_before = last;
-	}
-	assert_true(n > 2);
-	assert_true(told);
-	assert_true(told_before);
-}
-
-static bool import_with_fault(const char *copy, unsigned kinds, uint64_t n, int error)
-{
-	struct spooldir into;
-	struct store *s;
-	struct error e;
-	enum err err;
-	uint64_t failed, rows = 0, kept;
-
-	make_spool(&into, 1000, BEFORE);
-	s = open_it(&into, NULL);
-	faultfs_arm(kinds, n, error, false);
-	err = store_import(s, copy, false, &rows, &e);
-	ERRORWATCH_EXPECT(err, &e, NULL, "import", n);
-	failed = faultfs_failed();
-	faultfs_arm(0, 0, 0, false);
-	store_abandon(s);
-	assert_int_equal(rows, err == ERR_OK ? ROWS : 0);
-	if (failed == 0)
-		assert_int_equal(err, ERR_OK);
-	kept = rows_of(&into);
-	/* The commit may stand although its sync failed: then all of it does. */
-	if (kept != BEFORE + ROWS && (err == ERR_OK || kept != BEFORE))
-		fail_msg("import: operation %u failed, error %d: %u rows", (unsigned)n, (int)err, (unsigned)kept);
-	spooldir_remove(&into);
-	return failed > 0;
-}
-
-static void an_import_is_all_or_nothing(void **state)
-{
-	struct spooldir copy;
-
-	(void)state;
-	spooldir_make(&copy);
-	life_make_halves(&copy, ROWS, true); /* its log counts too */
-	for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
-		uint64_t n = 1;
-
-		while (import_with_fault(copy.path, faults[i].kinds, n, faults[i].error))
-			assert_true((n += SANITIZED_EACH) < POINTS_MAX);
-		assert_true(n > faults[i].least);
-	}
-	assert_int_equal(rows_of(&copy), ROWS);
-	spooldir_remove(&copy);
-}
-
-/* What could not be read was not checked: "0 problems" would be a lie. And a check changes nothing. */
-static void a_check_tells_each_read_that_failed(void **state)
-{
-	struct spooldir d;
-	uint64_t n = 1, failed;
-
-	(void)state;
-	make_spool(&d, 1, ROWS);
-	do {
-		struct buf report;
-		struct error e;
-		uint64_t problems = 0;
-		enum err err;
-
-		buf_init(&report, 1 << 20);
-		faultfs_arm(FAULTFS_READ, n, EIO, true);
-		err = store_check(d.path, &report, &problems, &e);
-		buf_add(&report, "", 1);
-		ERRORWATCH_EXPECT(err, &e, (char *)report.data, "check", n);
-		failed = faultfs_failed();
-		faultfs_arm(0, 0, 0, false);
-		buf_fini(&report);
-		if (failed > 0 && err == ERR_OK && problems == 0)
-			fail_msg("check: read %u and all after it failed, and it found nothing", (unsigned)n);
-		if (failed > 0 && err == ERR_DAMAGED)
-			fail_msg("check: read %u failed and is called damage: %s", (unsigned)n, e.text);
-		assert_true(++n < POINTS_MAX);
-	} while (failed > 0);
-	assert_true(n > 5);
-	assert_int_equal(rows_of(&d), ROWS);
-	spooldir_remove(&d);
-}
-
 static bool repair_with_fault(unsigned kinds, uint64_t n, int error)
 {
 	struct spooldir d;
@@ -259,10 +117,6 @@ static void a_repair_of_a_sound_spool_harms_nothing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(an_export_is_whole_or_not_there),
-	    cmocka_unit_test(an_export_tells_that_its_copy_was_not_synced),
-	    cmocka_unit_test(an_import_is_all_or_nothing),
-	    cmocka_unit_test(a_check_tells_each_read_that_failed),
 	    cmocka_unit_test(a_repair_of_a_sound_spool_harms_nothing),
 	};
 

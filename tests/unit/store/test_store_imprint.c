@@ -293,6 +293,71 @@ static void what_is_cut_or_failed_is_not_known(void **state)
 	assert_false(imprint_fits_size(p, WAL_HEADER_BYTES - 1));
 }
 
+/* From each byte on: what stands before it is known as it was. */
+static void what_failed_anywhere_is_not_known(void **state)
+{
+	(void)state;
+	for (int64_t at = 0; at <= offset_of(4) + 8; at++) {
+		const bool has_header = at >= WAL_HEADER_BYTES;
+
+		imprint_free(p);
+		(void)begin(NULL);
+		begin_with(4);
+		imprint_forget(p, at);
+		assert_int_equal(fits(0, WAL_HEADER_BYTES, true), !has_header);
+		if (has_header)
+			expect_known((size_t)(at - WAL_HEADER_BYTES) / FRAME, 4);
+		for (size_t i = 0; i < 4 && !has_header; i++)
+			assert_true(fits(offset_of(i), HEAD, true) && fits(offset_of(i) + HEAD, PAGE, true));
+		assert_int_equal(imprint_fits_size(p, 1), !has_header);
+	}
+}
+
+/* A write that failed may have left something, and what came before it may not be what follows. */
+static void a_write_that_failed_leaves_nothing_sure(void **state)
+{
+	(void)state;
+	begin_with(3);
+	make_frame(3, 3);
+	write_head(3);
+	imprint_forget(p, offset_of(4)); /* it came behind the header, and nobody saw whole what came */
+	write_page(3);
+	expect_known(3, 4);
+	imprint_forget(p, offset_of(4));
+	write_page(0);
+	expect_known(0, 4);
+	imprint_cut(p, 0);
+	imprint_forget(p, 0);
+	assert_true(imprint_fits_size(p, 0) && imprint_fits_size(p, 1));
+	imprint_free(NULL);
+}
+
+static void a_database_that_failed_is_as_long_as_it_was(void **state)
+{
+	static unsigned char page[PAGE], other[PAGE] = {1};
+
+	(void)state;
+	imprint_free(p);
+	p = imprint_new(IMPRINT_OF_DATABASE);
+	imprint_forget(p, 0);
+	imprint_forget(p, 9 * PAGE);
+	assert_true(imprint_fits_size(p, 0));
+	imprint_wrote(p, page, PAGE, 4 * PAGE);
+	imprint_forget(p, 9 * PAGE);
+	assert_true(imprint_fits_size(p, 5 * PAGE));
+	assert_false(imprint_fits_size(p, 5 * PAGE - 1));
+	for (int64_t i = 0; i < 4; i++) { /* as they are read first */
+		assert_true(imprint_fits(p, other, PAGE, i * PAGE));
+		imprint_learn(p, page, PAGE, i * PAGE);
+		imprint_learn(p, other, PAGE, i * PAGE);
+		assert_true(imprint_fits(p, page, PAGE, i * PAGE));
+		assert_false(imprint_fits(p, other, PAGE, i * PAGE));
+	}
+	imprint_forget(p, 3 * PAGE + 7);
+	assert_true(imprint_fits_size(p, 3 * PAGE));
+	assert_false(imprint_fits_size(p, 3 * PAGE - 1));
+}
+
 /* Pages of a database, each by itself; a write that is none makes what follows unknown. */
 static void pages_of_a_database(void **state)
 {
@@ -481,6 +546,9 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(without_a_header_nothing_is_known, begin, end),
 	    cmocka_unit_test_setup_teardown(what_is_read_first_is_known, begin, end),
 	    cmocka_unit_test_setup_teardown(what_is_cut_or_failed_is_not_known, begin, end),
+	    cmocka_unit_test_setup_teardown(what_failed_anywhere_is_not_known, begin, end),
+	    cmocka_unit_test_setup_teardown(a_write_that_failed_leaves_nothing_sure, begin, end),
+	    cmocka_unit_test_setup_teardown(a_database_that_failed_is_as_long_as_it_was, begin, end),
 	    cmocka_unit_test_setup_teardown(a_log_is_looked_at_in_pieces, begin, end),
 	    cmocka_unit_test_setup_teardown(zeros_reach_into_what_stands_there, begin, end),
 	    cmocka_unit_test_setup_teardown(pages_of_a_database, begin, end),

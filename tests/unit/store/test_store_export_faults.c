@@ -1,0 +1,185 @@
+/*
+ * An export whose calls fail in turn, and a check whose reads do.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <sys/stat.h>
+
+#include "rig/errorwatch.h"
+#include "rig/faultfs.h"
+#include "rig/lives.h"
+#include "rig/sanitizer.h"
+#include "store/store_damage.h"
+
+enum { ROWS = 40, BEFORE = 3, BODY_BYTES = 700, POINTS_MAX = 3000 };
+
+/* A removal that fails leaves a second name, which nothing here can mend. A full disk fails what needs room. */
+enum { CHANGES = FAULTFS_WRITE | FAULTFS_SYNC | FAULTFS_TRUNCATE | FAULTFS_ALLOCATE };
+
+static const struct {
+	unsigned kinds;
+	int error;
+	uint64_t least; /* of operations that a run has */
+} faults[] = {{CHANGES | FAULTFS_READ | FAULTFS_OPEN | FAULTFS_RENAME, EIO, 6}, {CHANGES, ENOSPC, 1}};
+
+static void fill(struct store *s, uint64_t first, uint32_t count)
+{
+	struct error e;
+
+	assert_int_equal(store_begin(s, &e), ERR_OK);
+	for (uint32_t i = 0; i < count; i++) {
+		struct message *m = spooldir_message(first + i, BODY_BYTES);
+
+		assert_int_equal(store_append(s, m, &e), ERR_OK);
+		message_free(m);
+	}
+	assert_int_equal(store_commit(s, &e), ERR_OK);
+}
+
+static struct store *open_it(const struct spooldir *d, struct store_report *report)
+{
+	struct store_options o = spooldir_options(d);
+	struct store *s = NULL;
+	struct error e;
+
+	if (store_open(&o, &s, report, &e) != ERR_OK)
+		fail_msg("%s", e.text);
+	return s;
+}
+
+static void make_spool(struct spooldir *d, uint64_t first, uint32_t count)
+{
+	struct store *s;
+	struct error e;
+
+	spooldir_make(d);
+	s = open_it(d, NULL);
+	fill(s, first, count);
+	assert_int_equal(store_close(s, &e), ERR_OK);
+}
+
+/* The spool at d: how many wait there. Nothing may have been set aside or lost on the way. */
+static uint64_t rows_of(const struct spooldir *d)
+{
+	struct store_report report;
+	struct store *s = open_it(d, &report);
+	struct error e;
+	uint64_t rows = store_ledger(s)->pending;
+
+	assert_false(report.quarantined);
+	assert_int_equal(store_ledger(s)->damaged, 0);
+	assert_int_equal(store_ledger(s)->accepted, rows);
+	assert_int_equal(store_close(s, &e), ERR_OK);
+	return rows;
+}
+
+/* One export whose n-th operation fails; false when none did. */
+static bool export_with_fault(unsigned kinds, uint64_t n, int error, bool *ret_told)
+{
+	struct spooldir from, to;
+	struct store *s;
+	struct error e;
+	enum err err;
+	uint64_t failed;
+	struct stat st;
+
+	make_spool(&from, 1, ROWS);
+	spooldir_make(&to);
+	s = open_it(&from, NULL);
+	faultfs_arm(kinds, n, error, false);
+	err = store_export(s, to.path, &e);
+	ERRORWATCH_EXPECT(err, &e, NULL, "export", n);
+	failed = faultfs_failed();
+	faultfs_arm(0, 0, 0, false);
+	if (failed > 0)
+		*ret_told = err != ERR_OK;
+	if (failed == 0)
+		assert_int_equal(err, ERR_OK);
+	store_abandon(s);
+	assert_int_equal(rows_of(&from), ROWS);
+	if (err == ERR_OK || stat(to.path, &st) == 0)
+		assert_int_equal(rows_of(&to), ROWS);
+	assert_int_not_equal(stat(spooldir_file(&to, ".part"), &st), err == ERR_OK ? 0 : 1);
+	spooldir_remove(&from);
+	spooldir_remove(&to);
+	return failed > 0;
+}
+
+static void an_export_is_whole_or_not_there(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
+		uint64_t n = 1;
+		bool told;
+
+		while (export_with_fault(faults[i].kinds, n, faults[i].error, &told))
+			assert_true((n += SANITIZED_EACH) < POINTS_MAX);
+		assert_true(n > faults[i].least);
+	}
+}
+
+/* A copy that may not be on the disk is no copy: the last two syncs are of the copy itself and of its folder. */
+static void an_export_tells_that_its_copy_was_not_synced(void **state)
+{
+	bool told = false, told_before = false;
+	uint64_t n = 1;
+
+	(void)state;
+	for (bool last = told; export_with_fault(FAULTFS_SYNC, n, EIO, &told); n++, last = told) {
+		assert_true(n < POINTS_MAX);
+		told_before = last;
+	}
+	assert_true(n > 2);
+	assert_true(told);
+	assert_true(told_before);
+}
+
+/* What could not be read was not checked: "0 problems" would be a lie. And a check changes nothing. */
+static void a_check_tells_each_read_that_failed(void **state)
+{
+	struct spooldir d;
+	uint64_t n = 1, failed;
+
+	(void)state;
+	make_spool(&d, 1, ROWS);
+	do {
+		struct buf report;
+		struct error e;
+		uint64_t problems = 0;
+		enum err err;
+
+		buf_init(&report, 1 << 20);
+		faultfs_arm(FAULTFS_READ, n, EIO, true);
+		err = store_check(d.path, &report, &problems, &e);
+		buf_add(&report, "", 1);
+		ERRORWATCH_EXPECT(err, &e, (char *)report.data, "check", n);
+		failed = faultfs_failed();
+		faultfs_arm(0, 0, 0, false);
+		buf_fini(&report);
+		if (failed > 0 && err == ERR_OK && problems == 0)
+			fail_msg("check: read %u and all after it failed, and it found nothing", (unsigned)n);
+		if (failed > 0 && err == ERR_DAMAGED)
+			fail_msg("check: read %u failed and is called damage: %s", (unsigned)n, e.text);
+		assert_true(++n < POINTS_MAX);
+	} while (failed > 0);
+	assert_true(n > 5);
+	assert_int_equal(rows_of(&d), ROWS);
+	spooldir_remove(&d);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(an_export_is_whole_or_not_there),
+	    cmocka_unit_test(an_export_tells_that_its_copy_was_not_synced),
+	    cmocka_unit_test(a_check_tells_each_read_that_failed),
+	};
+
+	faultfs_skip_syncs();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

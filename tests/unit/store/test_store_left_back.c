@@ -1,0 +1,420 @@
+/*
+ * What had left and stands in an earlier copy of the shelf or of a page, and what was counted before.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <sqlite3.h>
+
+#include "base/cleanup.h"
+#include "base/mem.h"
+#include "rig/lives.h"
+#include "store/store_internal.h"
+#include "store/store_damage.h"
+
+enum { ROWS = 300, BLOCK = 10, PAGE = 4096 };
+
+/* Every second one left. */
+static bool had_left(uint64_t id) { return id % 2 == 1; }
+
+static void make(struct spooldir *d)
+{
+	struct store *s = life_begin(d);
+
+	life_append(s, 0, ROWS);
+	for (uint64_t id = 1; id <= ROWS; id++)
+		if (had_left(id))
+			life_settle(s, id, id);
+	life_close(s);
+}
+
+static void run_sql(const struct spooldir *d, const char *sql)
+{
+	sqlite3 *db = NULL;
+	char *text = NULL;
+
+	assert_int_equal(sqlite3_open(d->path, &db), SQLITE_OK);
+	if (sqlite3_exec(db, sql, NULL, NULL, &text) != SQLITE_OK)
+		fail_msg("%s: %s", sql, text);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+static void cut(const struct spooldir *d, int tenths)
+{
+	size_t bytes;
+	unsigned char *data = spooldir_load(d->path, &bytes);
+
+	spooldir_store(d->path, data, bytes / PAGE * (size_t)tenths / 10 * PAGE);
+	free(data);
+}
+
+/* The first page of a table; of the file: 1. */
+static size_t root_of(const struct spooldir *d, const char *table)
+{
+	AUTOFREE char *sql = mem_format("SELECT rootpage FROM sqlite_schema WHERE name = '%s'", table);
+	sqlite3_stmt *st = NULL;
+	sqlite3 *db = NULL;
+	size_t root = 1;
+
+	assert_int_equal(sqlite3_open(d->path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &st, NULL), SQLITE_OK);
+	if (sqlite3_step(st) == SQLITE_ROW)
+		root = (size_t)sqlite3_column_int64(st, 0);
+	assert_int_equal(sqlite3_finalize(st), SQLITE_OK);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+	return root;
+}
+
+/* It is not what it was. */
+static void spoil_table(const struct spooldir *d, const char *table, size_t pages)
+{
+	const size_t root = root_of(d, table);
+	size_t bytes;
+	unsigned char *data = spooldir_load(d->path, &bytes);
+
+	memset(data + (root - 1) * PAGE, 0x5a, PAGE);
+	for (size_t i = 0; i < pages; i++) /* and some of the file's end, where bodies stand */
+		memset(data + bytes - (i + 1) * PAGE, 0xa5, PAGE);
+	spooldir_store(d->path, data, bytes);
+	free(data);
+}
+
+struct harm {
+	const char *name, *sql;
+	int tenths;        /* of the file that are left */
+	const char *table; /* whose first page is not what it was */
+	size_t pages;      /* and so many more */
+};
+static const struct harm harms[] = {
+    {.name = "none"},
+    {.name = "marks of some", .sql = "DELETE FROM partial WHERE block_id < 100"},
+    {.name = "marks of all", .sql = "DELETE FROM partial"},
+    {.name = "blocks",
+     .sql = "DELETE FROM blocks WHERE id BETWEEN 101 AND 150; DELETE FROM partial WHERE block_id"
+            " BETWEEN 101 AND 150"},
+    {.name = "as many as come back", /* the counts agree */
+     .sql = "DELETE FROM partial WHERE block_id BETWEEN 1 AND 51; DELETE FROM blocks WHERE id BETWEEN 101 AND 151;"
+            " DELETE FROM partial WHERE block_id BETWEEN 101 AND 151"},
+    {.name = "more than come back",
+     .sql = "DELETE FROM partial WHERE block_id < 30; DELETE FROM blocks WHERE id BETWEEN 102 AND 300;"
+            " DELETE FROM partial WHERE block_id BETWEEN 102 AND 300"},
+    {.name = "fewer than come back",
+     .sql = "DELETE FROM partial WHERE block_id < 200; DELETE FROM blocks WHERE id BETWEEN 272 AND 300;"
+            " DELETE FROM partial WHERE block_id BETWEEN 272 AND 300"},
+    {.name = "a page of marks", .table = "partial"},
+    {.name = "a page of marks and others", .table = "partial", .pages = 3},
+    {.name = "the ledger", .table = "ledger"},
+    {.name = "the ledger and others", .table = "ledger", .pages = 4},
+    {.name = "cut to a half", .tenths = 5},
+    {.name = "cut to six tenths", .tenths = 6},
+    {.name = "cut to seven tenths", .tenths = 7},
+    {.name = "cut to eight tenths", .tenths = 8},
+    {.name = "cut to nine tenths", .tenths = 9},
+};
+
+static void do_harm(const struct spooldir *d, const struct harm *h)
+{
+	if (h->sql)
+		run_sql(d, h->sql);
+	if (h->tenths)
+		cut(d, h->tenths);
+	if (h->table)
+		spoil_table(d, h->table, h->pages);
+}
+
+/* What waits, held against what did: `lost` of it is not there, `again` had left. */
+static void compare(struct store *s, uint64_t *ret_lost, uint64_t *ret_again)
+{
+	struct message_list list = STAILQ_HEAD_INITIALIZER(list);
+	bool waits[ROWS + 1] = {0};
+	struct message *m;
+	struct error e;
+	uint32_t count;
+	uint64_t last;
+
+	*ret_lost = *ret_again = 0;
+	assert_int_equal(store_read_range(s, 1, ROWS, 10000, UINT64_MAX, &list, &count, &last, &e), ERR_OK);
+	STAILQ_FOREACH (m, &list, link) {
+		const uint64_t id = (uint64_t)(m->received_ms - 1700000000000);
+
+		assert_true(id >= 1 && id <= ROWS && !waits[id]);
+		assert_true(spooldir_is_message(m, id, life_bytes(id)));
+		waits[id] = true;
+	}
+	message_list_free(&list);
+	for (uint64_t id = 1; id <= ROWS; id++) {
+		*ret_lost += !had_left(id) && !waits[id];
+		*ret_again += had_left(id) && waits[id];
+	}
+}
+
+static void expect(struct store *s, const struct harm *h, uint64_t lost, uint64_t again)
+{
+	const struct store_ledger *l = store_ledger(s);
+	const uint64_t possible = store_possible_duplicates(s);
+
+	if (l->accepted != ROWS || l->damaged != lost || possible != again || l->delivered != ROWS / 2 - again)
+		fail_msg("%s: lost %u, again %u; accepted %u delivered %u damaged %u possible %u", h->name,
+		         (unsigned)lost, (unsigned)again, (unsigned)l->accepted, (unsigned)l->delivered,
+		         (unsigned)l->damaged, (unsigned)possible);
+}
+
+static void what_is_lost_and_what_is_back_are_told_apart(void **state)
+{
+	uint64_t sums[2] = {0};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof harms / sizeof *harms; i++) {
+		const struct harm *h = &harms[i];
+		struct store_report report;
+		struct spooldir d, before;
+		uint64_t lost, again, same_lost, same_again;
+		char text[4000];
+		struct store *s;
+
+		make(&d);
+		do_harm(&d, h);
+		spooldir_make(&before);
+		life_bring(&d, ".left", &before);
+		assert_int_equal(life_problems(&d, text, sizeof text) > 0, i > 0);
+		s = life_open(&d, &report);
+		compare(s, &lost, &again);
+		expect(s, h, lost, again);
+		sums[0] += lost;
+		sums[1] += again;
+		store_abandon(s);
+		if (i % 2 == 0) /* killed before PATH.left knew */
+			life_bring(&before, ".left", &d);
+		s = life_open(&d, &report);
+		compare(s, &same_lost, &same_again);
+		assert_int_equal(same_lost, lost);
+		assert_int_equal(same_again, again);
+		expect(s, h, lost, again);
+		for (uint64_t id = 1; id <= ROWS; id++) {
+			struct error e;
+			bool is_there;
+
+			assert_int_equal(store_is_pending(s, id, &is_there, &e), ERR_OK);
+			if (is_there)
+				life_settle(s, id, id);
+		}
+		life_expect(s, ROWS, ROWS - lost, 0, lost);
+		life_close(s);
+		s = life_open(&d, &report);
+		life_expect(s, ROWS, ROWS - lost, 0, lost);
+		assert_int_equal(store_possible_duplicates(s), again);
+		life_close(s);
+		spooldir_remove(&before);
+		spooldir_remove(&d);
+	}
+	assert_true(sums[0] > 200 && sums[1] > 300);
+}
+
+/* Taken out of a copy of before: what was purged, or put back, stands on the shelf again. */
+static void the_shelf_of_an_earlier_time(void **state)
+{
+	struct store_report report;
+	struct spooldir d, before;
+	uint64_t count, damaged;
+	char text[4000];
+	struct store *s = life_begin(&d);
+	struct error e;
+	AUTOFREE char *sql = NULL;
+
+	(void)state;
+	life_append(s, 0, 30);
+	assert_int_equal(store_begin(s, &e), ERR_OK);
+	for (uint64_t id = 1; id <= 20; id++) {
+		const struct store_settlement x = {
+		    .id = id, .kind = SETTLE_DEAD, .attempts = 1, .code = "a", .reason = mem_string("b")};
+
+		assert_int_equal(store_settle(s, &x, 1, &e), ERR_OK);
+		free(x.reason);
+	}
+	assert_int_equal(store_commit(s, &e), ERR_OK);
+	life_checkpoint(s);
+	spooldir_make(&before);
+	spooldir_copy(&d, &before);
+	assert_int_equal(store_dead_purge(s, 3, &count, &e), ERR_OK);
+	assert_int_equal(store_dead_purge(s, 4, &count, &e), ERR_OK);
+	assert_int_equal(store_dead_retry(s, 7, &count, &damaged, &e), ERR_OK);
+	life_close(s);
+	sql = mem_format("ATTACH '%s' AS old; INSERT INTO dead SELECT * FROM old.dead AS o WHERE NOT EXISTS"
+	                 " (SELECT 1 FROM dead AS d WHERE d.id = o.id)",
+	                 before.path);
+	run_sql(&d, sql);
+	assert_true(life_problems(&d, text, sizeof text) > 0);
+	assert_non_null(strstr(text, "3 messages that had left stand here again"));
+	s = life_open(&d, &report);
+	assert_non_null(strstr(report.warning, "3 messages that had left stand here again"));
+	assert_int_equal(store_ledger(s)->dead, 20);
+	assert_int_equal(store_ledger(s)->damaged, 0);
+	assert_int_equal(store_possible_duplicates(s), 3);
+	assert_int_equal(store_dead_purge(s, 0, &count, &e), ERR_OK);
+	assert_int_equal(count, 20);
+	life_close(s);
+	assert_int_equal(life_problems(&d, text, sizeof text), 0);
+	spooldir_remove(&before);
+	spooldir_remove(&d);
+}
+
+/* Database, log and tide mark of before; PATH.left stayed. */
+static void an_earlier_copy_of_all_but_one(void **state)
+{
+	static const char *const files[] = {"", "-wal", ".tide"};
+
+	(void)state;
+	for (int gone = 0; gone < 2; gone++) {
+		struct store_report report;
+		struct spooldir d, before;
+		char text[4000];
+		struct store *s;
+
+		life_make(&d, 0, 50, 50);
+		spooldir_make(&before);
+		spooldir_copy(&d, &before);
+		s = life_open(&d, NULL);
+		life_append(s, 100, 50);
+		life_settle(s, 21, 120);
+		life_settle(s, 150, 150);
+		life_close(s);
+		for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+			life_bring(&before, files[i], &d);
+		if (gone)
+			assert_int_equal(unlink(spooldir_file(&d, ".tide")), 0);
+		assert_true(life_problems(&d, text, sizeof text) > 0);
+		s = life_open(&d, &report);
+		assert_non_null(strstr(report.warning, "knows of 50 messages more, of which 29 are gone"));
+		assert_int_equal(store_possible_duplicates(s), 80);
+		life_expect(s, 150, 21, 100, 29);
+		life_append(s, 150, 1); /* its id was never given */
+		life_settle(s, 151, 151);
+		life_expect(s, 151, 22, 100, 29);
+		life_close(s);
+		s = life_open(&d, &report);
+		assert_string_equal(report.warning, "");
+		assert_int_equal(store_possible_duplicates(s), 80);
+		life_expect(s, 151, 22, 100, 29);
+		life_close(s);
+		spooldir_remove(&before);
+		spooldir_remove(&d);
+	}
+}
+
+/* The end of the log is gone, and with it what was counted there: that is counted still, and what comes back besides.
+ */
+static void what_was_counted_before_stays_counted(void **state)
+{
+	(void)state;
+	for (uint64_t counted = 0; counted < 50; counted += 7) {
+		struct store_report report;
+		struct spooldir d, before;
+		struct store *s;
+		struct error e;
+
+		life_make(&d, 0, 50, 10);
+		s = life_open(&d, NULL);
+		assert_int_equal(store_begin(s, &e), ERR_OK);
+		store_count_possible(s, 3);
+		assert_int_equal(store_commit(s, &e), ERR_OK);
+		life_checkpoint(s);
+		spooldir_make(&before);
+		spooldir_copy(&d, &before);
+		assert_int_equal(store_begin(s, &e), ERR_OK);
+		store_count_possible(s, counted);
+		assert_int_equal(store_commit(s, &e), ERR_OK);
+		life_settle(s, 11, 15);
+		store_abandon(s);
+		for (uint64_t again = 1; again < 3; again++) { /* the second time it went on from there */
+			life_bring(&before, "", &d);
+			life_bring(&before, "-wal", &d);
+			s = life_open(&d, &report);
+			assert_int_equal(store_possible_duplicates(s), 3 + counted + 5 * again);
+			assert_int_equal(store_ledger(s)->damaged, 0);
+			life_settle(s, 11, 15);
+			store_abandon(s);
+		}
+		spooldir_remove(&before);
+		spooldir_remove(&d);
+	}
+}
+
+/* Without it nothing is known of what left before: no count is invented. */
+static void without_it_all_goes_on(void **state)
+{
+	(void)state;
+	for (int way = 0; way < 3; way++) {
+		struct store_report report;
+		struct spooldir d, other;
+		char text[4000];
+		struct store *s;
+
+		make(&d);
+		life_make(&other, LIFE_OTHERS, 10, 0);
+		if (way == 0)
+			assert_int_equal(unlink(spooldir_file(&d, ".left")), 0);
+		else if (way == 1)
+			spooldir_store(spooldir_file(&d, ".left"), "nonsense", 8);
+		else
+			life_bring(&other, ".left", &d);
+		assert_int_equal(life_problems(&d, text, sizeof text), 1);
+		assert_non_null(strstr(text, ".left, which tells"));
+		s = life_open(&d, &report);
+		assert_non_null(strstr(report.warning, ".left, which tells"));
+		life_expect(s, ROWS, ROWS / 2, ROWS / 2, 0);
+		assert_int_equal(store_possible_duplicates(s), 0);
+		life_settle(s, 2, 2);
+		life_close(s);
+		run_sql(&d, "DELETE FROM partial WHERE block_id = 1");
+		s = life_open(&d, &report);
+		assert_int_equal(store_possible_duplicates(s), 6); /* one is known, five are told by the counts */
+		life_expect(s, ROWS, ROWS / 2 - 5, ROWS / 2 + 5, 0);
+		life_close(s);
+		spooldir_remove(&other);
+		spooldir_remove(&d);
+	}
+}
+
+/* To count what had left and waits is one thing, to take it back another. */
+static void a_count_takes_nothing_back(void **state)
+{
+	struct spooldir d;
+	struct store *s = life_begin(&d);
+	struct error e;
+	uint64_t again = 0;
+
+	(void)state;
+	life_append(s, 0, 20);
+	left_note(s->left, 3, 5);
+	left_keep(s->left, s->durable.commits);
+	assert_int_equal(store_left_count(s, &again, &e), ERR_OK);
+	assert_int_equal(again, 3);
+	assert_false(left_takes_back(s->left));
+	assert_int_equal(store_left_take_back(s, &e), ERR_OK);
+	assert_true(left_takes_back(s->left));
+	left_keep(s->left, s->durable.commits);
+	assert_int_equal(store_left_count(s, &again, &e), ERR_OK);
+	assert_int_equal(again, 0);
+	life_end(&d, s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(what_is_lost_and_what_is_back_are_told_apart),
+	    cmocka_unit_test(the_shelf_of_an_earlier_time),
+	    cmocka_unit_test(an_earlier_copy_of_all_but_one),
+	    cmocka_unit_test(what_was_counted_before_stays_counted),
+	    cmocka_unit_test(without_it_all_goes_on),
+	    cmocka_unit_test(a_count_takes_nothing_back),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
