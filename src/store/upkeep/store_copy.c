@@ -62,6 +62,11 @@ struct import {
 	uint64_t gone; /* of an own copy: not here any more */
 };
 
+static struct spool_id spool_of(const struct copy_mark *m)
+{
+	return (struct spool_id){.high = m->spool_high, .low = m->spool_low};
+}
+
 static void hash_number(struct copy_mark *m, uint64_t n)
 {
 	for (int i = 0; i < 8; i++) /* FNV-1a */
@@ -107,7 +112,7 @@ static int mark_dead(sqlite3 *db, struct copy_mark *m)
 	return rc;
 }
 
-/* *ret_is_lost: whose copy it is nobody can tell for sure. */
+/* *ret_is_lost, when it is so: whose copy it is nobody can tell for sure. */
 static enum err mark_copy(struct store *s, sqlite3 *db, struct copy_mark *ret, bool *ret_is_lost, struct error *e)
 {
 	struct totals totals;
@@ -117,7 +122,6 @@ static enum err mark_copy(struct store *s, sqlite3 *db, struct copy_mark *ret, b
 	enum err err = store_ledger_of(db, &totals, &found, e);
 
 	*ret = (struct copy_mark){.hash = UINT64_C(0xcbf29ce484222325)};
-	*ret_is_lost = false;
 	if (err == ERR_OK && !found)
 		err = store_copy_of(s, db, &of, ret_is_lost, e);
 	if (err != ERR_OK)
@@ -240,7 +244,7 @@ static enum err taken_before(struct store *s, struct import *m, struct error *e)
 	int rc = SQLITE_DONE;
 
 	(void)sqlite3_bind_blob(st, 1, &m->mark.spool_high, 2 * sizeof m->mark.spool_high, SQLITE_STATIC);
-	while ((m->mark.spool_high | m->mark.spool_low) != 0 && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+	while (spool_id_is_known(spool_of(&m->mark)) && (rc = sqlite3_step(st)) == SQLITE_ROW) {
 		const size_t count = (size_t)sqlite3_column_bytes(st, 0);
 		const unsigned char *bytes = sqlite3_column_blob(st, 0);
 		struct copy_mark old;
@@ -398,7 +402,7 @@ static enum err put_note(struct store *s, const struct import *m, const void *ke
 static enum err note_copy(struct store *s, struct import *m, struct error *e)
 {
 	AUTOFREE unsigned char *key = mem_zero(TAKEN_KEY + TAKEN_PIECE_BYTES);
-	const bool has_name = (m->mark.spool_high | m->mark.spool_low) != 0;
+	const bool has_name = spool_id_is_known(spool_of(&m->mark));
 	uint64_t number = 0;
 	size_t at = 0, bytes;
 	enum err err;
@@ -474,7 +478,7 @@ static enum err import_mark(struct store *s, struct import *m, struct error *e)
 	int64_t version = 0;
 	enum err err = mark_copy(s, m->db, &m->mark, &m->is_lost, e);
 
-	m->tag = sum_tag_of((struct spool_id){.high = m->mark.spool_high, .low = m->mark.spool_low});
+	m->tag = sum_tag_of(spool_of(&m->mark));
 	if (err == ERR_OK)
 		err = sql_number(m->db, "PRAGMA user_version", &version, e);
 	m->has_sides = version == schema_steps[schema_step_count - 1].version;
@@ -491,8 +495,8 @@ static enum err import_all(struct store *s, struct import *m, struct error *e)
 	m->is_own = spool_id_is_known(s->id) && m->mark.spool_high == s->id.high && m->mark.spool_low == s->id.low;
 	if (err == ERR_OK)
 		err = store_begin(s, e);
-	if (err == ERR_OK && m->mark.messages > 0)
-		err = refuse_known_copy(s, &m->mark, (m->mark.spool_high | m->mark.spool_low) != 0, &m->is_known, e);
+	if (err == ERR_OK)
+		err = refuse_known_copy(s, &m->mark, spool_id_is_known(spool_of(&m->mark)), &m->is_known, e);
 	if (err == ERR_INPUT && m->again)
 		err = ERR_OK;
 	m->is_known |= m->is_own && m->again;

@@ -104,7 +104,6 @@ enum err store_look(const struct store_options *options, struct store **ret, str
 	s->files = FILES_NONE;
 	s->options = *options;
 	s->path = mem_string(options->path);
-	s->options.path = s->path;
 	s->block = block_new();
 	s->is_looked_at = true;
 	err = look(s, ret_report, e);

@@ -128,7 +128,7 @@ enum err store_peek(const char *path, bool is_copy, store_peek_visit *visit, voi
 	if (err != ERR_OK)
 		return store_is_no_producer(err, e);
 	err = must_be_whole(&files, &log_is_damaged, e);
-	whole = log_is_damaged && err == ERR_OK ? wal_must_be_whole(path, &local) : ERR_OK;
+	whole = log_is_damaged ? wal_must_be_whole(path, &local) : ERR_OK;
 	if (err == ERR_OK)
 		err = peek_at(path, visit, arg, e);
 	if (err == ERR_OK && whole != ERR_OK) {

@@ -14,6 +14,8 @@
 #include <unistd.h>
 #include <sqlite3.h>
 
+#include "base/byte_order.h"
+#include "base/clock.h"
 #include "rig/faultfs.h"
 #include "rig/faultsql.h"
 #include "rig/lives.h"
@@ -92,22 +94,101 @@ static void a_copy_is_a_plain_file(void **state)
 	spooldir_remove(&theirs);
 }
 
-/* A row that says how many came, of the copy as it was; beside it which ones. */
+static void kill_one(struct store *s, uint64_t id)
+{
+	const struct store_settlement item = {.id = id, .kind = SETTLE_DEAD, .attempts = 1, .code = "X"};
+	struct error e;
+
+	assert_int_equal(store_begin(s, &e), ERR_OK);
+	assert_int_equal(store_settle(s, &item, 1, &e), ERR_OK);
+	assert_int_equal(store_commit(s, &e), ERR_OK);
+}
+
+static uint64_t plain_sum(uint64_t id)
+{
+	struct message *m = spooldir_message(id, life_bytes(id));
+	const struct store_row row = row_of(id, m, 0);
+
+	message_free(m);
+	return (uint64_t)row.checksum;
+}
+
+static uint64_t hash_of(uint64_t hash, uint64_t n)
+{
+	for (int i = 0; i < 64; i += 8) /* FNV-1a */
+		hash = (hash ^ (n >> i & 255)) * UINT64_C(0x100000001b3);
+	return hash;
+}
+
+/* What is noted of copies: each row but its checksum. */
+static void expect_notes(struct store *s, const char *want)
+{
+	sqlite3_stmt *st;
+	char text[4000] = "";
+
+	assert_int_equal(
+	    sqlite3_prepare_v2(
+	        s->db,
+	        "SELECT group_concat(hex(copy) || ' ' || imported_ms || ' ' || messages || ' ' || first_id, char(10))"
+	        " FROM (SELECT * FROM imports ORDER BY messages DESC)",
+	        -1, &st, NULL),
+	    SQLITE_OK);
+	assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+	(void)snprintf(text, sizeof text, "%s", (const char *)sqlite3_column_text(st, 0));
+	(void)sqlite3_finalize(st);
+	assert_string_equal(text, want);
+}
+
+static void put_hex(char *to, const unsigned char *bytes, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		(void)sprintf(to + 2 * i, "%02X", bytes[i]);
+}
+
+/*
+ * A row that says which copy it was, how many messages it held, and from which id on they stand here; and beside it
+ * which ones came. Older and newer kspools must find each other's: byte for byte.
+ */
 static void a_copy_is_noted_with_what_it_held(void **state)
 {
 	struct spooldir theirs, mine;
-	struct store *s;
+	uint64_t mark[9] = {13, 12, 9, UINT64_C(0xcbf29ce484222325), 0, 0, 4, 12}, rows, died;
+	unsigned char piece[48 + 2 * 12 + 9 * 4] = {0};
+	char want[600], mark_text[140] = "", piece_text[2 * sizeof piece + 1] = "";
+	struct store *s = life_begin(&theirs);
 	struct error e;
-	uint64_t rows;
 
 	(void)state;
-	life_make(&theirs, 0, 20, 0);
+	life_append(s, 0, 12);
+	life_settle(s, 1, 3);
+	kill_one(s, 7);
+	died = (uint64_t)life_number(s, "SELECT checksum FROM dead");
+	store_identity(s, mark + 4);
+	life_close(s);
+	for (uint64_t id = 4; id <= 12; id++)
+		if (id != 7)
+			mark[3] = hash_of(hash_of(mark[3], id), plain_sum(id));
+	mark[3] = hash_of(hash_of(mark[3], 7), died);
 	s = life_begin(&mine);
+	life_append(s, LIFE_OTHERS, 20);
+	clock_test_set(50 * NS_PER_S, 1700000000 * NS_PER_S);
 	assert_int_equal(store_import(s, theirs.path, false, &rows, &e), ERR_OK);
-	assert_int_equal(rows, 20);
-	assert_int_equal(life_number(s, "SELECT count(*) FROM imports WHERE messages = 20 AND first_id = 1"), 1);
-	assert_int_equal(life_number(s, "SELECT count(*) FROM imports WHERE messages = 0"), 1);
-	assert_int_equal(life_number(s, "SELECT count(*) FROM imports"), 2);
+	assert_int_equal(rows, 9);
+	clock_test_set(60 * NS_PER_S, 1800000000 * NS_PER_S);
+	assert_int_equal(store_import(s, theirs.path, false, &rows, &e), ERR_INPUT);
+	assert_non_null(strstr(e.text, ": all 9 messages of this copy were taken in at 2023-11-14T22:13:20"));
+	clock_test_end();
+	put_hex(mark_text, (const unsigned char *)mark, 65);
+	memcpy(piece, "ks-taken", 8);
+	memcpy(piece + 8, &mark[1], 8);
+	memcpy(piece + 24, &mark[3], 24);
+	put_little(piece + 48, 4, 8);
+	put_little(piece + 48 + 8, 9, 4);
+	for (uint64_t id = 4; id <= 12; id++)
+		put_little(piece + 48 + 12 + (id - 4) * 4, plain_sum(id), 4);
+	put_hex(piece_text, piece, 48 + 12 + 9 * 4);
+	(void)snprintf(want, sizeof want, "%s 1700000000000 9 21\n%s 1700000000000 0 21", mark_text, piece_text);
+	expect_notes(s, want);
 	life_end(&mine, s);
 	spooldir_remove(&theirs);
 }

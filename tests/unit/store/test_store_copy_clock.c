@@ -76,7 +76,7 @@ static void each_message_has_its_lead(void **state)
 	} ids[] = {{0, CLOCK_LEAD_UNKNOWN}, {1, CLOCK_LEAD_UNKNOWN}, {2, 100 + AHEAD},        {10, 100 + AHEAD},
 	           {11, -200 + AHEAD},      {11, -200 + AHEAD},      {20, -200 + AHEAD},      {21, 300 + AHEAD},
 	           {9999, 300 + AHEAD},     {20, -200 + AHEAD},      {1, CLOCK_LEAD_UNKNOWN}, {30, 300 + AHEAD},
-	           {2, 100 + AHEAD}};
+	           {2, 100 + AHEAD},        {1, CLOCK_LEAD_UNKNOWN}};
 	struct copy_clock c;
 
 	(void)state;
@@ -164,6 +164,31 @@ static void nothing_is_known_of_an_older_one(void **state)
 	}
 }
 
+/* How the copy's own time stands: none, or one that no clock shows, says nothing of any message. */
+static void the_time_of_the_copy_can_be(void **state)
+{
+	static const struct {
+		int64_t clock_ms;
+		bool is_known;
+	} cases[] = {
+	    {0, false}, {1, true}, {(INT64_C(1) << 52) - 1, true}, {INT64_C(1) << 52, false}, {INT64_MIN, false},
+	};
+	struct copy_clock c;
+	struct error e;
+
+	(void)state;
+	put_lead(1, 5, 0);
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		s->now.clock_ms = (uint64_t)cases[i].clock_ms;
+		assert_int_equal(store_ledger_put(s, &e), ERR_OK);
+		assert_int_equal(copy_clock_read(s->db, s->tag, 100, &c, &e), ERR_OK);
+		assert_int_equal(c.count, cases[i].is_known ? 1 : 0);
+		assert_int_equal(copy_clock_lead(&c, 5),
+		                 cases[i].is_known ? 5 + cases[i].clock_ms - 100 : CLOCK_LEAD_UNKNOWN);
+		copy_clock_fini(&c);
+	}
+}
+
 /* What cannot be read is no clock that says nothing. */
 static void a_call_that_fails_is_told(void **state)
 {
@@ -194,6 +219,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(one_that_is_wrong_ends_them_all, begin, end),
 	    cmocka_unit_test_setup_teardown(there_are_not_too_many, begin, end),
 	    cmocka_unit_test_setup_teardown(nothing_is_known_of_an_older_one, begin, end),
+	    cmocka_unit_test_setup_teardown(the_time_of_the_copy_can_be, begin, end),
 	    cmocka_unit_test_setup_teardown(a_call_that_fails_is_told, begin, end),
 	};
 

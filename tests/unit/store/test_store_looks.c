@@ -236,13 +236,17 @@ static void a_check_of_nothing_is_no_check(void **state)
 	struct spooldir d;
 	struct buf out;
 	struct error e;
-	uint64_t problems = 0;
+	uint64_t problems = 7;
 
 	(void)state;
 	spooldir_make(&d);
 	buf_init(&out, 1 << 20);
 	assert_int_equal(store_check(d.path, &out, &problems, &e), ERR_NOINPUT);
 	assert_non_null(strstr(e.text, "there is no spool at "));
+	assert_int_equal(problems, 0);
+	problems = 7;
+	assert_int_equal(store_check("/nowhere/spool.db", &out, &problems, &e), ERR_ENVIRONMENT);
+	assert_int_equal(problems, 0);
 	buf_fini(&out);
 	spooldir_remove(&d);
 }

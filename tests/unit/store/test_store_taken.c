@@ -76,6 +76,18 @@ static void the_first_question_is_answered_too(void **state)
 	}
 }
 
+static void one_is_a_set(void **state)
+{
+	struct taken t = {0};
+
+	(void)state;
+	assert_false(taken_has(&t, 7, 1) || taken_went_by(&t, 7));
+	taken_add(&t, 7, 1);
+	assert_true(taken_has(&t, 7, 1) && taken_went_by(&t, 6));
+	assert_false(taken_has(&t, 7, 2) || taken_has(&t, 6, 1) || taken_went_by(&t, 7) || taken_went_by(&t, 8));
+	taken_fini(&t);
+}
+
 /* Pieces hold runs of ids, each piece no more than it may; read in any order they are the same. */
 static void pieces_are_what_was_added(void **state)
 {
@@ -141,6 +153,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(any_order_is_what_was_added),
 	    cmocka_unit_test(the_first_question_is_answered_too),
+	    cmocka_unit_test(one_is_a_set),
 	    cmocka_unit_test(pieces_are_what_was_added),
 	    cmocka_unit_test(a_run_is_one),
 	};
