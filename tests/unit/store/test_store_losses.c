@@ -212,6 +212,16 @@ static bool shown_to_nobody(const char *text, size_t length)
 	return false;
 }
 
+static int times_shown;
+
+/* What came before it; not what is lost. */
+static bool shown_but_the_last(const char *text, size_t length)
+{
+	(void)text, (void)length;
+	errno = EPIPE;
+	return times_shown++ == 0;
+}
+
 static bool ends_while_it_is_shown(const char *text, size_t length)
 {
 	(void)text, (void)length;
@@ -247,6 +257,11 @@ static void who_was_shown_nothing_does_not_know(void **state)
 		assert_int_equal(repaired_so(&d, shown_to_nobody), ERR_SYSTEM);
 		if (life_problems(&d, text, sizeof text) == 0 || !says(text, ways[i].why, gone))
 			fail_msg("%s, not shown: %s", ways[i].name, text);
+		times_shown = 0;
+		assert_int_equal(repaired_so(&d, shown_but_the_last), ERR_SYSTEM);
+		assert_int_equal(times_shown, 2);
+		if (life_problems(&d, text, sizeof text) == 0 || !says(text, ways[i].why, gone))
+			fail_msg("%s, shown in part: %s", ways[i].name, text);
 		child = fork();
 		assert_true(child >= 0);
 		if (child == 0)
