@@ -131,19 +131,26 @@ void asides_trouble(const struct files *f, const struct aside *a, bool whole, ch
 		trouble_of(f, log, whole, out, size);
 }
 
+/* Null: it cannot be listed, errno says why. */
+static DIR *open_folder(const struct files *f)
+{
+	const int fd = openat(f->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!dir && fd >= 0)
+		(void)close(fd);
+	return dir;
+}
+
 enum err asides_find(const struct files *f, struct aside_list *ret, struct error *e)
 {
-	int fd = openat(f->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	DIR *dir = open_folder(f);
 	struct dirent *entry;
 	enum err err = ERR_OK;
 
 	*ret = (struct aside_list){0};
-	if (!dir) {
-		if (fd >= 0)
-			(void)close(fd);
+	if (!dir)
 		return error_set_errno(e, ERR_DISK, "cannot list the folder of %s", f->path);
-	}
 	errno = 0;
 	while (err == ERR_OK && (entry = readdir(dir))) {
 		struct aside found;
@@ -187,12 +194,9 @@ static bool is_peeked(const struct files *f, const char *name)
 
 void asides_sweep_copies(const struct files *f)
 {
-	int fd = openat(f->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	DIR *dir = open_folder(f);
 	struct dirent *entry;
 
-	if (!dir && fd >= 0)
-		(void)close(fd);
 	while (dir && (entry = readdir(dir)))
 		if (is_peeked(f, entry->d_name) || is_half(f, entry->d_name))
 			(void)unlinkat(f->dir_fd, entry->d_name, 0);
@@ -300,7 +304,7 @@ static void put_words(const struct files *f, const struct aside *a, const char *
 enum err asides_each(const char *path, asides_visit *each, void *arg, struct error *e)
 {
 	struct aside_list list = {0};
-	struct files f = FILES_NONE;
+	struct files f;
 	enum err err = files_open_names(&f, path, e);
 
 	if (err == ERR_OK)

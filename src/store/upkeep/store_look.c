@@ -101,7 +101,6 @@ enum err store_look(const struct store_options *options, struct store **ret, str
 	vfs_forget_fault();
 	(void)sql_lacked_memory();
 	*ret_report = (struct store_report){0};
-	s->files = FILES_NONE;
 	s->options = *options;
 	s->path = mem_string(options->path);
 	s->block = block_new();

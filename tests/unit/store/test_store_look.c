@@ -242,7 +242,9 @@ static void what_a_start_would_find_is_told(void **state)
 			fail_msg("%s: error %d: %s", l->name, (int)err, said);
 		if (err == ERR_OK)
 			assert_int_equal(dead, SHELF);
-		assert_int_equal(report.schema_is_old, false);
+		assert_false(report.schema_is_old || report.is_read_only);
+		assert_false(report.created || report.unclean || report.marker || report.quarantined);
+		assert_int_equal(report.rows + report.salvaged_rows + report.damaged + report.missing_rows, 0);
 		if (print_of_folder(&d) != before)
 			fail_msg("%s: something was written", l->name);
 		spooldir_remove(&d);
