@@ -308,6 +308,34 @@ static void a_write_that_fails_is_made_up_for(void **state)
 	assert_true(failed > 60);
 }
 
+/* A slot that is not what it was when it is asked for: nothing of it is known, and the file says that it lacks some. */
+static void what_cannot_be_read_any_more_is_none(void **state)
+{
+	const uint64_t rounds[][2] = {{1, 8}, {PART_IDS + 1, 2 * PART_IDS - 1}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rounds / sizeof *rounds; i++)
+		keep(set(rounds[i][0], rounds[i][1]), false);
+	left_be_whole_from(l, 1);
+	for (size_t i = 0; i < sizeof rounds / sizeof *rounds; i++) {
+		size_t count;
+		unsigned char *file;
+
+		left_close(l);
+		l = left_open(&f, ours, true);
+		assert_int_equal(left_whole_from(l), i == 0);
+		assert_int_equal(l->parts[i].ones, rounds[i][1] - rounds[i][0] + 1);
+		file = spooldir_load(spooldir_file(&d, ".left"), &count);
+		file[l->parts[i].slot * SLOT_BYTES + SLOT_BITS + 100] ^= 16;
+		spooldir_store(spooldir_file(&d, ".left"), file, count);
+		free(file);
+		left_note(l, rounds[i][0] + 2, rounds[i][0] + 3);
+		left_keep(l, ++model.commit);
+		assert_int_equal(l->parts[i].ones, 2);
+		assert_int_equal(left_whole_from(l), 0);
+	}
+}
+
 /* What becomes one with the part before it, and finds no room for its slot: the slot is filled, and is no part's. */
 static void a_slot_that_was_not_written_is_filled(void **state)
 {
@@ -455,6 +483,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(each_group_is_what_stands_there, begin, end),
 	    cmocka_unit_test_setup_teardown(a_write_that_fails_is_made_up_for, begin, end),
+	    cmocka_unit_test_setup_teardown(what_cannot_be_read_any_more_is_none, begin, end),
 	    cmocka_unit_test_setup_teardown(a_slot_that_was_not_written_is_filled, begin, end),
 	    cmocka_unit_test_setup_teardown(what_moves_stays_until_it_was_written, begin, end),
 	    cmocka_unit_test_setup_teardown(a_run_is_cut_and_joined_anywhere, begin, end),
