@@ -99,7 +99,7 @@ static enum err refusal(struct store *s, uint64_t bytes, struct error *e)
 
 /*
  * What the log cannot hold without new blocks makes it longer than the reserve may be: its place in the database is
- * taken now, for a neighbour may take what is free before the log goes there.
+ * taken now, for a neighbour may take what is free before the log goes there. With `reserve: 0` nothing is prepaid.
  */
 static enum err hold_place(struct store *s, uint64_t comes, struct error *e)
 {
@@ -132,7 +132,7 @@ static enum err must_fit(struct store *s, uint64_t bytes, struct error *e)
 	if (s->free_bytes / 8 < needed)
 		s->free_bytes = files_free_bytes(&s->files);
 	if (s->free_bytes >= needed || (s->free_bytes >= grows && s->free_bytes + store_free_inside(s) >= needed))
-		return grows > 0 ? hold_place(s, comes, e) : ERR_OK;
+		return grows > 0 && s->options.reserve_bytes > 0 ? hold_place(s, comes, e) : ERR_OK;
 	s->log_is_due = log > 0;
 	return error_set(e, ERR_FULL,
 	                 "%" PRIu64 " bytes at once need %" PRIu64 " on the file system of %s until they are stored and"

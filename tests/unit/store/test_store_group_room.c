@@ -114,6 +114,7 @@ static void a_long_log_has_its_place_in_the_database(void **state)
 
 	(void)state;
 	before = database(&d);
+	s->options.reserve_bytes = 1 << 20;
 	s->log_held = BYTES + BYTES / 16;
 	assert_int_equal(store_begin(s, &e), ERR_OK);
 	assert_int_equal(store_admit(s, &none, BYTES, &e), ERR_OK); /* the log has blocks for it */
@@ -139,6 +140,11 @@ static void a_long_log_has_its_place_in_the_database(void **state)
 	}
 	assert_int_equal(store_begin(s, &e), ERR_OK);
 	faultfs_arm(FAULTFS_ALLOCATE, 1, ENOSPC, false);
+	s->options.reserve_bytes = 0; /* nothing is prepaid */
+	assert_int_equal(store_admit(s, &none, 2 * BYTES, &e), ERR_OK);
+	store_rollback(s);
+	s->options.reserve_bytes = 1 << 20;
+	assert_int_equal(store_begin(s, &e), ERR_OK);
 	assert_int_equal(store_admit(s, &none, BYTES, &e), ERR_OK); /* it is held already */
 	assert_int_equal(store_admit(s, &none, BYTES, &e), ERR_FULL);
 	assert_non_null(strstr(e.text, " bytes more have no room on the file system of "));
