@@ -25,6 +25,7 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "store/files/imprint.h"
+#include "store/files/spool_files.h"
 
 /* SQLite's unix VFS takes fewer than 2^17 bytes a call (os_unix.c: seekAndWriteFd). */
 enum { GATHER_BYTES = (1 << 17) - 16 };
@@ -267,7 +268,10 @@ static void say_why_not(const char *name)
 
 	if (fd >= 0)
 		(void)unlink(name);
-	if (fd >= 0 || errno == EEXIST)
+	/* It was refused a moment ago: SQLite's second try, without making it, says only that it is not there. */
+	if (fd >= 0)
+		errno = before == ENOENT ? EIO : before;
+	else if (errno == EEXIST)
 		errno = before;
 }
 
@@ -303,7 +307,8 @@ static int layer_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, in
 	errno = 0;
 	rc = note_look(open_below(base_of(vfs), name, below(file), flags, ret_flags));
 	if (rc == SQLITE_OK && (flags & SQLITE_OPEN_READWRITE) && ret_flags && (*ret_flags & SQLITE_OPEN_READONLY) &&
-	    vfs_is_fault(errno)) { /* the unix VFS opens for reading what it failed to open for writing */
+	    (vfs_is_fault(errno) ||
+	     files_errno_is_full(errno))) { /* the unix VFS opens for reading what it failed to open for writing */
 		int failed = errno;
 
 		(void)below(file)->pMethods->xClose(below(file));

@@ -303,6 +303,42 @@ static void where_no_file_can_be_made_is_told(void **state)
 		}
 }
 
+/* One that could not be opened once: SQLite opens it for reading then, or says that it is not there. */
+static void what_could_not_be_opened_once_is_no_wrong_mode(void **state)
+{
+	static const int errors[] = {EIO, EMFILE, ENOSPC};
+	unsigned refused = 0;
+
+	(void)state;
+	for (size_t i = 0; i < 2 * sizeof errors / sizeof *errors; i++)
+		for (uint64_t n = 1, failed = 1; failed > 0; n++) {
+			const bool is_new = i % 2;
+			struct store_options o;
+			struct store *s = NULL;
+			struct spooldir d;
+			struct error e = {0};
+			enum err err;
+
+			spooldir_make(&d);
+			o = spooldir_options(&d);
+			if (!is_new)
+				life_close(life_open(&d, NULL));
+			faultfs_arm(FAULTFS_OPEN | FAULTFS_WRITE, n, errors[i / 2], false);
+			err = store_open(&o, &s, NULL, &e);
+			failed = faultfs_failed();
+			faultfs_arm(0, 0, 0, false);
+			if (err == ERR_OK)
+				life_close(s);
+			else if (err == ERR_ENVIRONMENT)
+				fail_msg("%s, errno %d, operation %u: %s", is_new ? "new" : "there", errors[i / 2],
+				         (unsigned)n, e.text);
+			refused += err != ERR_OK;
+			life_close(life_open(&d, NULL));
+			spooldir_remove(&d);
+		}
+	assert_true(refused > 20);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(a_full_disk_is_no_full_spool),
@@ -311,6 +347,7 @@ int main(void)
 	                                   cmocka_unit_test(halves_of_small_files_go),
 	                                   cmocka_unit_test(what_cannot_be_moved_away_stops_the_start),
 	                                   cmocka_unit_test(where_no_file_can_be_made_is_told),
+	                                   cmocka_unit_test(what_could_not_be_opened_once_is_no_wrong_mode),
 	                                   cmocka_unit_test(a_new_spool_without_room_is_refused),
 	                                   cmocka_unit_test(a_spool_is_made_whole_or_not_at_all)};
 
