@@ -99,7 +99,7 @@ static enum err refusal(struct store *s, uint64_t bytes, struct error *e)
 
 /*
  * What the log cannot hold without new blocks makes it longer than the reserve may be: its place in the database is
- * taken now, for a neighbour may take what is free before the log goes there. With `reserve: 0` nothing is prepaid.
+ * taken now, for a neighbour may take what is free before the log goes there. Who keeps no reserve prepays nothing.
  */
 static enum err hold_place(struct store *s, uint64_t comes, struct error *e)
 {
