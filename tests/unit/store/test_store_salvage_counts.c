@@ -13,6 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
+#include "base/mem.h"
 #include "rig/faultfs.h"
 #include "rig/lives.h"
 #include "store/store_salvage_internal.h"
@@ -116,6 +118,65 @@ static void each_that_comes_back_is_counted_once(void **state)
 		life_adds_up(s);
 		life_end(&d, s);
 	}
+}
+
+/* Puts block 1 of the one file into the other, as a page of an earlier time would. */
+static void put_first_block(const char *from, const char *to)
+{
+	AUTOFREE char *sql =
+	    mem_format("ATTACH '%s' AS earlier; INSERT INTO blocks SELECT * FROM earlier.blocks WHERE id = 1", from);
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(to, &db), SQLITE_OK);
+	if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
+		fail_msg("%s", sqlite3_errmsg(db));
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+/* The file's own ledger says below which id nothing stood when it was set aside: what stands there is of an old page.
+ */
+static void what_stands_below_all_that_waited_had_left(void **state)
+{
+	enum { HALF = MESSAGES / 2 };
+	struct spooldir d, earlier;
+	struct store *s = life_begin(&d);
+	unsigned char *bytes;
+	uint64_t first, last;
+	bool more = true;
+	struct error e;
+	size_t count;
+
+	(void)state;
+	life_append(s, 0, HALF);
+	life_append(s, HALF, HALF);
+	life_close(s);
+	spooldir_make(&earlier);
+	spooldir_copy(&d, &earlier);
+	s = life_open(&d, NULL);
+	settle(s, 1, HALF, SETTLE_DELIVERED);
+	life_close(s);
+	assert_int_equal(unlink(spooldir_file(&d, "-wal")), 0);
+	put_first_block(earlier.path, d.path);
+	bytes = spooldir_load(d.path, &count);
+	spooldir_remove(&d);
+	s = life_begin(&d);
+	life_close(s);
+	spooldir_copy(&earlier, &d); /* the spool of that file goes on */
+	s = life_open(&d, NULL);
+	settle(s, 1, MESSAGES, SETTLE_DELIVERED);
+	assert_int_equal(store_begin(s, &e), ERR_OK);
+	assert_int_equal(store_salvage_expect_more(s, 0, store_next_id(s), &e), ERR_OK);
+	assert_int_equal(store_commit(s, &e), ERR_OK);
+	spooldir_store(spooldir_file(&d, aside), bytes, count);
+	free(bytes);
+	s->salvage_is_done = false;
+	while (more)
+		assert_int_equal(store_salvage(s, 7, &first, &last, &more, &e), ERR_OK);
+	assert_int_equal(life_waiting(s, HALF), HALF);
+	assert_int_equal(store_ledger(s)->pending, HALF);
+	assert_int_equal(life_number(s, "SELECT min(id) FROM messages"), HALF + 1);
+	life_end(&d, s);
+	spooldir_remove(&earlier);
 }
 
 /*
@@ -285,6 +346,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(each_that_comes_back_is_counted_once),
+	    cmocka_unit_test(what_stands_below_all_that_waited_had_left),
 	    cmocka_unit_test(what_is_proven_is_taken_out_of_the_damaged),
 	    cmocka_unit_test(a_step_that_is_refused_left_nothing),
 	    cmocka_unit_test(a_row_beside_the_messages_waits_for_room),
