@@ -86,6 +86,26 @@ static void lose_a_mark_of(uint32_t count)
 	end();
 }
 
+/* All is as it was written: nobody is told anything, and nothing is looked for anew. */
+static void what_was_suspected_for_nothing_is_not_told(void **state)
+{
+	(void)state;
+	begin();
+	hand_out(ROWS);
+	settle(1, ROWS / 2, SETTLE_DELIVERED, 0);
+	steps_advance(1000);
+	j->options.on_mended = hear;
+	times_told = 0;
+	j->looking = LOOKING_FOR_NOTHING;
+	store_suspect(j->store);
+	steps_advance(61000);
+	assert_false(store_mend_is_due(j->store));
+	assert_int_equal(times_told, 0);
+	assert_int_equal(j->cursor, ROWS);
+	assert_int_equal(j->looking, LOOKING_FOR_NOTHING);
+	end();
+}
+
 static void what_a_lost_mark_sends_again_is_counted_and_told(void **state)
 {
 	(void)state;
@@ -158,6 +178,7 @@ static void a_companion_that_cannot_be_written_is_told(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(what_was_suspected_for_nothing_is_not_told),
 	    cmocka_unit_test(what_a_lost_mark_sends_again_is_counted_and_told),
 	    cmocka_unit_test(what_a_lost_row_of_failures_held_back_comes_at_once),
 	    cmocka_unit_test(a_companion_that_cannot_be_written_is_told),
