@@ -103,10 +103,11 @@ static enum err refusal(struct store *s, uint64_t bytes, struct error *e)
  */
 static enum err hold_place(struct store *s, uint64_t comes, struct error *e)
 {
+	const uint64_t beyond = store_beyond(comes, store_free_inside(s)); /* what holds nothing takes it first */
 	int64_t pages = 0;
 	enum err err = store_number(s, "PRAGMA page_count", &pages, e);
 
-	if (err != ERR_OK || files_database_hold(&s->files, (uint64_t)pages * s->page_bytes + comes))
+	if (err != ERR_OK || files_database_hold(&s->files, (uint64_t)pages * s->page_bytes + beyond))
 		return err;
 	return error_set(e, ERR_FULL,
 	                 "%" PRIu64 " bytes more have no room on the file system of %s; send less at a time", comes,

@@ -153,12 +153,53 @@ static void a_long_log_has_its_place_in_the_database(void **state)
 	life_end(&d, s); /* closing lets go of it, or the rig says so */
 }
 
+/* Pages of the database that hold nothing are its place: it grows by no more than they are short of. */
+static void a_place_is_first_what_is_free_inside(void **state)
+{
+	enum { BYTES = 2 << 20 };
+	struct message_list none = STAILQ_HEAD_INITIALIZER(none);
+	struct spooldir d;
+	struct store *s = life_begin(&d);
+	struct message *m = message_new("", 0, calloc(1, BYTES), BYTES, 1);
+	uint64_t inside, pages;
+	struct stat st;
+	struct error e;
+
+	(void)state;
+	s->options.reserve_bytes = 1 << 20;
+	assert_int_equal(store_begin(s, &e), ERR_OK);
+	assert_int_equal(store_append(s, m, &e), ERR_OK);
+	assert_int_equal(store_commit(s, &e), ERR_OK);
+	message_free(m);
+	life_checkpoint(s);
+	life_settle(s, 1, 1);
+	life_checkpoint(s);
+	inside = store_free_inside(s);
+	pages = (uint64_t)life_number(s, "PRAGMA page_count") * s->page_bytes;
+	if (inside < BYTES / 2)
+		fail_msg("%llu", (unsigned long long)inside);
+	s->log_held = 0;
+	assert_int_equal(store_begin(s, &e), ERR_OK);
+	faultfs_arm(FAULTFS_ALLOCATE, 1, ENOSPC, true);
+	assert_int_equal(store_admit(s, &none, inside / 17 * 16, &e), ERR_OK); /* no block more is asked for */
+	store_rollback(s);
+	assert_int_equal(store_begin(s, &e), ERR_OK);
+	assert_int_equal(store_admit(s, &none, inside + BYTES, &e), ERR_FULL);
+	faultfs_arm(0, 0, 0, false);
+	assert_int_equal(store_admit(s, &none, inside, &e), ERR_OK);
+	store_rollback(s);
+	st = database(&d);
+	assert_in_range(st.st_blocks * 512, pages + inside / 16, pages + inside / 16 + 65536);
+	life_end(&d, s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_comes_beside_messages_must_fit_too),
 	    cmocka_unit_test(what_stands_beside_messages_takes_no_more_than_was_said),
 	    cmocka_unit_test(a_long_log_has_its_place_in_the_database),
+	    cmocka_unit_test(a_place_is_first_what_is_free_inside),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
