@@ -433,9 +433,15 @@ enum err files_rename(const struct files *f, const char *suffix, const char *new
 {
 	char from[NAME_MAX + 1], to[NAME_MAX + 1];
 
+	int trouble;
+
 	name_of(f, suffix, from);
 	name_of(f, new_suffix, to);
-	if (renameat(f->dir_fd, from, f->dir_fd, to) != 0 && errno != ENOENT)
+	trouble = renameat(f->dir_fd, from, f->dir_fd, to) == 0 ? 0 : errno;
+	if (files_errno_is_full(trouble) && files_reserve_give_up(f)) /* the folder may need a block for the name */
+		trouble = renameat(f->dir_fd, from, f->dir_fd, to) == 0 ? 0 : errno;
+	errno = trouble;
+	if (trouble != 0 && trouble != ENOENT)
 		return error_set_errno(e, files_errno_is_full(errno) ? ERR_FULL : ERR_DISK, "cannot rename %s%s to %s",
 		                       f->path, suffix, to);
 	return ERR_OK;

@@ -136,6 +136,7 @@ enum err files_read_at(int fd, void *to, size_t count, int64_t offset, size_t *r
 enum err files_create(const struct files *f, const char *suffix, struct error *e) MUST_CHECK;
 /* PATH+suffix, synced, becomes PATH. */
 enum err files_publish(const struct files *f, const char *suffix, struct error *e) MUST_CHECK;
+/* What is not there is passed over; where the name has no room the reserve is given up, and it is tried once more. */
 enum err files_rename(const struct files *f, const char *suffix, const char *new_suffix, struct error *e) MUST_CHECK;
 enum err files_copy(const struct files *f, const char *suffix, const char *new_suffix, struct error *e) MUST_CHECK;
 /* A small file of one text: whole under its name, and durable with its folder, or not there. */

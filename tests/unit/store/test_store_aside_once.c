@@ -268,6 +268,86 @@ static void a_full_disk_does_not_keep_it_from_being_set_aside(void **state)
 	assert_true(tried >= 2); /* its bytes, and that they stay */
 }
 
+static void have_intent(const struct spooldir *d, const char *intent)
+{
+	spooldir_store(spooldir_file(d, ".aside"), intent, strlen(intent));
+}
+
+static void about_to_be_aside(const struct spooldir *d)
+{
+	harm_head(d);
+	have_intent(d, LAST);
+}
+
+static void another_about_to_be_aside(const struct spooldir *d)
+{
+	have_intent(d, LAST " 00112233445566778899aabbccddeeff");
+}
+
+static void log_alone(const struct spooldir *d)
+{
+	move(d, LAST);
+	spooldir_store(spooldir_file(d, "-wal"), "a log", 5);
+}
+
+static void a_journal(const struct spooldir *d) { spooldir_store(spooldir_file(d, "-journal"), "a journal", 9); }
+
+static void bring_anothers(const struct spooldir *d, const char *suffix)
+{
+	struct spooldir other;
+
+	life_make(&other, LIFE_OTHERS, ROWS, ROWS);
+	life_bring(&other, suffix, d);
+	spooldir_remove(&other);
+}
+
+static void another_log(const struct spooldir *d) { bring_anothers(d, "-wal"); }
+
+/* A folder that has no room for one more name: the reserve is given up for it, whatever is moved, and without one the
+ * start says so. */
+static void a_name_that_has_no_room_takes_the_reserve(void **state)
+{
+	static const unsigned char reserve[65536];
+	static void (*const harms[])(const struct spooldir *) = {
+	    harm_head, about_to_be_aside, another_about_to_be_aside, log_alone, a_journal, another_log};
+	unsigned refused[sizeof harms / sizeof *harms] = {0};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof harms / sizeof *harms; i++)
+		for (int has_reserve = 0; has_reserve < 2; has_reserve++)
+			for (uint64_t n = 1, failed = 1; failed > 0; n++) {
+				struct store_report report;
+				struct spooldir d;
+				struct store *s;
+				struct error e;
+				struct stat st;
+				enum err err;
+
+				make(&d);
+				harms[i](&d);
+				if (has_reserve)
+					spooldir_store(spooldir_file(&d, ".reserve"), reserve, sizeof reserve);
+				faultfs_arm(FAULTFS_RENAME, n, ENOSPC, false);
+				err = start(&d, &s, &report, &e);
+				failed = faultfs_failed();
+				faultfs_arm(0, 0, 0, false);
+				if (err != ERR_OK && (err != ERR_NOSPACE || has_reserve || failed == 0))
+					fail_msg("%d, rename %d of %s: error %d: %s", (int)i, (int)n, faultfs_what(),
+					         (int)err, e.text);
+				refused[i] += err != ERR_OK;
+				if (has_reserve) {
+					assert_int_equal(stat(spooldir_file(&d, ".reserve"), &st), 0);
+					assert_int_equal(st.st_size == 0, failed > 0);
+				}
+				if (err == ERR_OK)
+					life_close(s);
+				all_is_there(&d);
+				spooldir_remove(&d);
+			}
+	for (size_t i = 0; i < sizeof harms / sizeof *harms; i++)
+		assert_true(refused[i] > 0);
+}
+
 /* Where nothing is, none is made unasked; where something is still to be read back, there is a spool. */
 static void what_was_set_aside_is_a_spool(void **state)
 {
@@ -349,6 +429,7 @@ int main(void)
 	    cmocka_unit_test(a_log_alone_goes_to_its_database),
 	    cmocka_unit_test(an_intent_is_gone_on_with),
 	    cmocka_unit_test(a_full_disk_does_not_keep_it_from_being_set_aside),
+	    cmocka_unit_test(a_name_that_has_no_room_takes_the_reserve),
 	    cmocka_unit_test(what_was_set_aside_is_a_spool),
 	    cmocka_unit_test(a_folder_that_cannot_be_listed_is_told),
 	};
