@@ -74,7 +74,9 @@ static enum err move_one(const struct files *f, const char *suffix, const char *
 	return err == ERR_OK && is_free ? files_rename(f, part, to, e) : err;
 }
 
-static enum err move_all(struct store *s, const char *suffix, struct store_report *report, struct error *e)
+/* `why`: store_why; "": a run that died knew. */
+static enum err move_all(struct store *s, const char *suffix, const char *why, struct store_report *report,
+                         struct error *e)
 {
 	enum err err = move_one(&s->files, suffix, "", e);
 
@@ -88,20 +90,35 @@ static enum err move_all(struct store *s, const char *suffix, struct store_repor
 	files_remove(&s->files, INTENT);
 	report->quarantined = true;
 	(void)snprintf(report->quarantine_path, sizeof report->quarantine_path, "%s%s", s->path, suffix);
-	store_warn(report, "the database was damaged and moved to %s", report->quarantine_path);
+	store_warn(report, "the database was damaged and moved to %s%s", report->quarantine_path, why);
 	return files_sync_dir(&s->files, e);
 }
 
-enum err store_set_aside(struct store *s, struct store_report *report, struct error *e)
+void store_why(const struct error *e, char to[STORE_WHY_BYTES])
 {
-	char suffix[ASIDE_SUFFIX_BYTES], digits[SPOOL_ID_TEXT_BYTES];
-	enum err err = asides_new_suffix(&s->files, ASIDE_PREFIX, suffix, e);
-	AUTOFREE char *text = mem_format("%s %s", suffix, files_id_text(s->id, digits));
+	(void)snprintf(to, STORE_WHY_BYTES, *e->text ? " (%s" : "%s", e->text);
+	for (char *at = to; (at = strchr(at, '\n'));) /* SQLite's words may have some */
+		*at = ' ';
+	if (*to)
+		(void)snprintf(to + store_least(strlen(to), STORE_WHY_BYTES - 2), 2, ")");
+}
 
+enum err store_set_aside(struct store *s, const struct error *why, struct store_report *report, struct error *e)
+{
+	char suffix[ASIDE_SUFFIX_BYTES], digits[SPOOL_ID_TEXT_BYTES], words[STORE_WHY_BYTES] = "";
+	AUTOFREE char *text = NULL;
+	enum err err;
+
+	if (why)
+		store_why(why, words); /* before *e says something else */
+	err = asides_new_suffix(&s->files, ASIDE_PREFIX, suffix, e);
+	text = mem_format("%s %s", suffix, files_id_text(s->id, digits));
 	if (err == ERR_OK)
 		err = files_put_text(&s->files, INTENT, text, e);
+	if (err == ERR_FULL && files_reserve_give_up(&s->files))
+		err = files_put_text(&s->files, INTENT, text, e);
 	FAILPOINT("after_intent");
-	return err == ERR_OK ? move_all(s, suffix, report, e) : err;
+	return err == ERR_OK ? move_all(s, suffix, words, report, e) : err;
 }
 
 /* A log without its database, of a run that died between two renames: it goes to the database that was moved last. */
@@ -120,7 +137,7 @@ static enum err adopt_log(struct store *s, struct store_report *report, struct e
 	else if (err == ERR_OK)
 		err = asides_new_suffix(&s->files, ASIDE_PREFIX, suffix, e);
 	asides_fini(&list);
-	return err == ERR_OK ? move_all(s, suffix, report, e) : err;
+	return err == ERR_OK ? move_all(s, suffix, "", report, e) : err;
 }
 
 /* An intent that another spool's run left: not ours to go on with. `id`: as it says. */
@@ -143,7 +160,7 @@ static enum err go_on_with(struct store *s, const char *suffix, const char *id, 
 	enum err err = is_anothers(&s->files, id, &anothers, e);
 
 	if (err != ERR_OK || !anothers)
-		return err == ERR_OK ? move_all(s, suffix, report, e) : err;
+		return err == ERR_OK ? move_all(s, suffix, "", report, e) : err;
 	err = asides_new_suffix(&s->files, STRANGER_PREFIX, stranger, e);
 	if (err == ERR_OK)
 		err = store_move_part(s, stranger, INTENT, e);

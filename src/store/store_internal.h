@@ -564,7 +564,12 @@ enum err store_ledgers_of_log(const struct files *f, const char *suffix, struct 
                               struct error *e) MUST_CHECK;
 
 /* store_aside.c: no connection may be open. */
-enum err store_set_aside(struct store *s, struct store_report *report, struct error *e) MUST_CHECK;
+enum { STORE_WHY_BYTES = 300 };
+/* What was found, behind a sentence: " (words)", on one line; or nothing. */
+void store_why(const struct error *e, char to[STORE_WHY_BYTES]);
+/* why: null: whoever asks says it; it may be e. */
+enum err store_set_aside(struct store *s, const struct error *why, struct store_report *report,
+                         struct error *e) MUST_CHECK;
 /* PATH + part becomes PATH + suffix + part. */
 enum err store_move_part(struct store *s, const char *suffix, const char *part, struct error *e) MUST_CHECK;
 /* Ends what a run that died began, before anything else looks at the files. */

@@ -337,9 +337,7 @@ static enum err start_over(struct store *s, const struct totals *known, struct s
 		err = store_watch_names(s, &lost, e);
 	disconnect(s);
 	if (err == ERR_OK)
-		err = store_set_aside(s, report, e);
-	if (err == ERR_FULL && files_reserve_give_up(&s->files))
-		err = store_set_aside(s, report, e);
+		err = store_set_aside(s, known ? NULL : e, report, e);
 	s->log_is_live = false; /* what was known of files that are not here any more */
 	s->file_print = 0;
 	if (err == ERR_OK)
@@ -497,7 +495,8 @@ enum err store_open(const struct store_options *options, struct store **ret, str
 	else
 		err = open_files(s, &kind, &report, e);
 	if (err == ERR_OK)
-		err = kind == FILE_DAMAGED ? ERR_DAMAGED : open_database(s, kind == FILE_MISSING, NULL, &report, e);
+		err = kind == FILE_DAMAGED ? error_set(e, ERR_DAMAGED, "its head or its ledger is not what was written")
+		                           : open_database(s, kind == FILE_MISSING, NULL, &report, e);
 	if (err == ERR_DAMAGED)
 		err = start_over(s, NULL, &report, e);
 	if (err == ERR_OK)

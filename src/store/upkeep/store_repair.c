@@ -280,6 +280,7 @@ static enum err give_up(struct store *s, const char *file, struct buf *out, stru
 
 static enum err repair(struct store *s, const struct store_repair *how, struct buf *out, struct error *e)
 {
+	char why[STORE_WHY_BYTES] = "";
 	struct store_report report;
 	enum err err = how->give_up ? give_up(s, how->give_up, out, e) : ERR_OK;
 
@@ -287,8 +288,10 @@ static enum err repair(struct store *s, const struct store_repair *how, struct b
 		err = repair_rows(s, how, out, e);
 	if (err != ERR_DAMAGED)
 		return err;
+	if (e)
+		store_why(e, why);
 	err = store_restart_damaged(s, &report, e);
-	(void)buf_addf(out, "structure: %s\n", report.warning);
+	(void)buf_addf(out, "structure: %s%s\n", report.warning, why);
 	return err == ERR_OK ? repair_rows(s, how, out, e) : err;
 }
 

@@ -348,6 +348,30 @@ static void a_name_that_has_no_room_takes_the_reserve(void **state)
 		assert_true(refused[i] > 0);
 }
 
+/* Why a spool is set aside stands on one line, in brackets, however long it is. */
+static void the_reason_is_one_line(void **state)
+{
+	struct error e = {.text = ""};
+	char words[STORE_WHY_BYTES];
+
+	(void)state;
+	store_why(&e, words);
+	assert_string_equal(words, "");
+	(void)error_set(&e, ERR_DAMAGED, "a\nb\n\nc");
+	store_why(&e, words);
+	assert_string_equal(words, " (a b  c)");
+	for (size_t length = STORE_WHY_BYTES - 6; length < STORE_WHY_BYTES + 3; length++) {
+		const size_t shown = length < STORE_WHY_BYTES - 4 ? length : STORE_WHY_BYTES - 4;
+
+		memset(e.text, 'x', length);
+		e.text[length] = '\0';
+		store_why(&e, words);
+		assert_int_equal(strlen(words), shown + strlen(" ()"));
+		assert_memory_equal(words, " (xxx", 5);
+		assert_string_equal(words + shown + 1, "x)");
+	}
+}
+
 /* Where nothing is, none is made unasked; where something is still to be read back, there is a spool. */
 static void what_was_set_aside_is_a_spool(void **state)
 {
@@ -430,6 +454,7 @@ int main(void)
 	    cmocka_unit_test(an_intent_is_gone_on_with),
 	    cmocka_unit_test(a_full_disk_does_not_keep_it_from_being_set_aside),
 	    cmocka_unit_test(a_name_that_has_no_room_takes_the_reserve),
+	    cmocka_unit_test(the_reason_is_one_line),
 	    cmocka_unit_test(what_was_set_aside_is_a_spool),
 	    cmocka_unit_test(a_folder_that_cannot_be_listed_is_told),
 	};

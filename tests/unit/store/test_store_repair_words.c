@@ -35,6 +35,7 @@ static enum err repair(const struct spooldir *d, const struct store_repair *how,
 		assert_int_equal(buf_addf(&out, "error %s: %s\n", error_name(err), e.text), ERR_OK);
 	full_words(d->path, (const char *)out.data, out.len, text);
 	full_mask(text, ".quarantine-", ": \n;,");
+	full_mask(text, " (PATH: *** ", ";\n");                   /* SQLite's own words */
 	for (char *at = text; (at = strstr(at, " pages ")); at++) /* how many is SQLite's doing */
 		while (at > text && isdigit((unsigned char)at[-1]))
 			*--at = '#';
@@ -62,7 +63,8 @@ static const struct {
 } cases[] = {
     {"whole", "SELECT 1", NONE, NONE, "35 = 1 + 32 + 2 + 0, 0; 2 2 2"},
     {"no schema", "PRAGMA user_version = 0",
-     "opened: the database was damaged and moved to PATH.quarantine-*\n"
+     "opened: the database was damaged and moved to PATH.quarantine-* (its head or its ledger is not what was "
+     "written)\n"
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE,
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE, "35 = 1 + 32 + 2 + 0, 0; 2 2 2"},
     {"an index more", "CREATE INDEX more ON dead (attempts); UPDATE positions SET value = '9'",
@@ -196,122 +198,137 @@ static const struct {
     {"damaged ones that no ledger counts",
      "INSERT INTO damaged VALUES (1000, 5, 5, 5, NULL, x'00'), (1001, 5, 5, 5, NULL, x'00'), (1002, 5, NULL, NULL, "
      "NULL, NULL)",
-     "opened: the ledger's next id was behind the rows; the database was damaged and moved to PATH.quarantine-*\n"
+     "opened: the ledger's next id was behind the rows; the database was damaged and moved to PATH.quarantine-* (PATH: "
+     "table `damaged` has rows that nobody counted)\n"
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE,
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE, "35 = 1 + 32 + 2 + 0, 0; 2 2 2"},
     {"damaged ones of which nothing is kept", "INSERT INTO damaged VALUES (1000, 5, NULL, NULL, NULL, NULL)",
-     "opened: the ledger's next id was behind the rows; the database was damaged and moved to PATH.quarantine-*\n"
+     "opened: the ledger's next id was behind the rows; the database was damaged and moved to PATH.quarantine-* (PATH: "
+     "table `damaged` has rows that nobody counted)\n"
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE,
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE, "35 = 1 + 32 + 2 + 0, 0; 2 2 2"},
     {"no table of the dead", "DROP TABLE dead",
-     "opened: the database was damaged and moved to PATH.quarantine-*\n"
+     "opened: the database was damaged and moved to PATH.quarantine-* (spool PATH: PATH: the definition of dead is not "
+     "what was written)\n"
      "set aside: PATH.quarantine-*: read to its end, 32 messages came back\n" NONE
      "told: 2 messages are damaged, which nobody had confirmed; noted that you know\n"
      "damaged: 2 messages, since *Z: they waited in a file that was set aside, and did not come back\n",
      "set aside: PATH.quarantine-*: read to its end, 32 messages came back\n" NONE, "35 = 1 + 32 + 0 + 2, 0; 2 2 2"},
     {"no clock", "DROP TABLE clock",
-     "opened: the database was damaged and moved to PATH.quarantine-*\n"
+     "opened: the database was damaged and moved to PATH.quarantine-* (spool PATH: PATH: the definition of clock is "
+     "not what was written)\n"
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE,
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE, "35 = 1 + 32 + 2 + 0, 0; 2 2 2"},
     {"no blocks", "DROP TABLE blocks",
-     "opened: the database was damaged and moved to PATH.quarantine-*\n"
+     "opened: the database was damaged and moved to PATH.quarantine-* (spool PATH: PATH: the definition of blocks is "
+     "not what was written)\n"
      "set aside: PATH.quarantine-*: read to its end, 4 messages came back\n" NONE
      "told: 30 messages are damaged, which nobody had confirmed; noted that you know\n"
      "damaged: 30 messages, since *Z: they waited in a file that was set aside, and did not come back\n",
      "set aside: PATH.quarantine-*: read to its end, 4 messages came back\n" NONE, "35 = 1 + 2 + 2 + 30, 0; 2 2 2"},
     {"no messages", "DROP TABLE messages",
-     "opened: the database was damaged and moved to PATH.quarantine-*\n"
+     "opened: the database was damaged and moved to PATH.quarantine-* (spool PATH: PATH: the definition of messages is "
+     "not what was written)\n"
      "set aside: PATH.quarantine-*: read to its end, 32 messages came back\n" NONE
      "told: 2 messages are damaged, which nobody had confirmed; noted that you know\n"
      "damaged: 2 messages, since *Z: they waited in a file that was set aside, and did not come back\n",
      "set aside: PATH.quarantine-*: read to its end, 32 messages came back\n" NONE, "35 = 1 + 30 + 2 + 2, 0; 2 2 2"},
     {"no notes of what is read back", "DROP TABLE salvage",
-     "opened: the database was damaged and moved to PATH.quarantine-*\n"
+     "opened: the database was damaged and moved to PATH.quarantine-* (spool PATH: PATH: the definition of salvage is "
+     "not what was written)\n"
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE,
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE, "35 = 1 + 32 + 2 + 0, 0; 2 2 2"},
     {"no damaged ones", "DROP TABLE damaged",
-     "opened: the database was damaged and moved to PATH.quarantine-*\n"
+     "opened: the database was damaged and moved to PATH.quarantine-* (spool PATH: PATH: the definition of damaged is "
+     "not what was written)\n"
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE,
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE, "35 = 1 + 32 + 2 + 0, 0; 2 2 2"},
     {"no page of messages", "ZERO messages",
-     "opened: the database was damaged and moved to PATH.quarantine-*\n"
+     "opened: the database was damaged and moved to PATH.quarantine-* (PATH: *** *\n"
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE,
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE, "35 = 1 + 32 + 2 + 0, 0; 2 2 2"},
     {"no page of failures", "ZERO failures",
-     "opened: the database was damaged and moved to PATH.quarantine-*\n"
+     "opened: the database was damaged and moved to PATH.quarantine-* (PATH: *** *\n"
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE,
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE, "35 = 1 + 32 + 2 + 0, 0; 2 2 2"},
     {"no page of failures_next", "ZERO failures_next",
-     "opened: the database was damaged and moved to PATH.quarantine-*\n"
+     "opened: the database was damaged and moved to PATH.quarantine-* (PATH: *** *\n"
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE,
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE, "35 = 1 + 32 + 2 + 0, 0; 2 2 2"},
     {"no page of dead", "ZERO dead",
-     "opened: the database was damaged and moved to PATH.quarantine-*\n"
+     "opened: the database was damaged and moved to PATH.quarantine-* (PATH: *** *\n"
      "set aside: PATH.quarantine-*: read to its end, 32 messages came back\n" NONE
      "told: 2 messages are damaged, which nobody had confirmed; noted that you know\n"
      "damaged: 2 messages, since *Z: they waited in a file that was set aside, and did not come back\n",
      "set aside: PATH.quarantine-*: read to its end, 32 messages came back\n" NONE, "35 = 1 + 32 + 0 + 2, 0; 2 2 2"},
     {"no page of damaged", "ZERO damaged",
-     "opened: the database was damaged and moved to PATH.quarantine-*\n"
+     "opened: the database was damaged and moved to PATH.quarantine-* (PATH: *** *\n"
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE,
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE, "35 = 1 + 32 + 2 + 0, 0; 2 2 2"},
     {"no page of positions", "ZERO positions",
-     "opened: the database was damaged and moved to PATH.quarantine-*; 2 positions of inputs are gone: what they are "
+     "opened: the database was damaged and moved to PATH.quarantine-* (PATH: *** *; 2 positions of inputs are gone: "
+     "what they are "
      "of is read again from its start, and counted as possible duplicates\n"
      "positions: 2 are gone: what they are of is read again from its start, and counted as possible duplicates; noted "
      "that you know\n"
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE,
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE, "35 = 1 + 32 + 2 + 0, 0; 0 2 2"},
     {"no page of cache", "ZERO cache",
-     "opened: the database was damaged and moved to PATH.quarantine-*; 2 dedupe keys are gone: what they kept back may "
+     "opened: the database was damaged and moved to PATH.quarantine-* (PATH: *** *; 2 dedupe keys are gone: what they "
+     "kept back may "
      "be sent, and is counted as possible duplicates\n"
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE,
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE, "35 = 1 + 32 + 2 + 0, 2; 2 0 2"},
     {"no page of cache_expires", "ZERO cache_expires",
-     "opened: the database was damaged and moved to PATH.quarantine-*\n"
+     "opened: the database was damaged and moved to PATH.quarantine-* (PATH: *** *\n"
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE,
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE, "35 = 1 + 32 + 2 + 0, 0; 2 2 2"},
     {"no page of ledger", "ZERO ledger",
-     "opened: the database was damaged and moved to PATH.quarantine-*; the database was gone: the tide mark had "
+     "opened: the database was damaged and moved to PATH.quarantine-* (PATH: *** *; the database was gone: the tide "
+     "mark had "
      "counted 34 more that waited\n"
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE,
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE, "35 = 1 + 32 + 2 + 0, 0; 2 2 2"},
     {"no page of salvage", "ZERO salvage",
-     "opened: the database was damaged and moved to PATH.quarantine-*\n"
+     "opened: the database was damaged and moved to PATH.quarantine-* (PATH: *** *\n"
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE,
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE, "35 = 1 + 32 + 2 + 0, 0; 2 2 2"},
     {"no page of blocks", "ZERO blocks",
-     "opened: the database was damaged and moved to PATH.quarantine-*\n"
+     "opened: the database was damaged and moved to PATH.quarantine-* (PATH: *** *\n"
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE,
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE, "35 = 1 + 32 + 2 + 0, 0; 2 2 2"},
     {"no page of partial", "ZERO partial",
-     "opened: the database was damaged and moved to PATH.quarantine-*\n"
+     "opened: the database was damaged and moved to PATH.quarantine-* (PATH: *** *\n"
      "set aside: PATH.quarantine-*: read to its end, 35 messages came back\n" NONE,
      "set aside: PATH.quarantine-*: read to its end, 35 messages came back\n" NONE, "35 = 0 + 33 + 2 + 0, 1; 2 2 2"},
     {"no page of clock", "ZERO clock",
-     "opened: the database was damaged and moved to PATH.quarantine-*\n"
+     "opened: the database was damaged and moved to PATH.quarantine-* (PATH: *** *\n"
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE,
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE, "35 = 1 + 32 + 2 + 0, 0; 2 2 2"},
     {"no page of imports", "ZERO imports",
-     "opened: the database was damaged and moved to PATH.quarantine-*; 2 notes of copies that were taken in, or of "
+     "opened: the database was damaged and moved to PATH.quarantine-* (PATH: *** *; 2 notes of copies that were taken "
+     "in, or of "
      "what was put back from the shelf, are gone: "
      "what is taken in from a copy from now on may have been before, and counts as possible duplicates\n"
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE,
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE, "35 = 1 + 32 + 2 + 0, 0; 2 2 1"},
     {"no page of losses", "ZERO losses",
-     "opened: the database was damaged and moved to PATH.quarantine-*\n"
+     "opened: the database was damaged and moved to PATH.quarantine-* (PATH: *** *\n"
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE,
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE, "35 = 1 + 32 + 2 + 0, 0; 2 2 2"},
     {"the order of positions", EXCHANGE "positions",
-     NONE "structure: the database was damaged and moved to PATH.quarantine-*\n"
+     NONE "structure: the database was damaged and moved to PATH.quarantine-* (PATH: row not in PRIMARY KEY order for "
+          "positions)\n"
           "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE,
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE, "35 = 1 + 32 + 2 + 0, 0; 2 2 2"},
     {"the order of cache", EXCHANGE "cache",
-     NONE "structure: the database was damaged and moved to PATH.quarantine-*\n"
+     NONE "structure: the database was damaged and moved to PATH.quarantine-* (PATH: row not in PRIMARY KEY order for "
+          "cache)\n"
           "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE,
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE, "35 = 1 + 32 + 2 + 0, 0; 2 2 2"},
     {"the order of imports", EXCHANGE "imports",
-     NONE "structure: the database was damaged and moved to PATH.quarantine-*\n"
+     NONE "structure: the database was damaged and moved to PATH.quarantine-* (PATH: row not in PRIMARY KEY order for "
+          "imports)\n"
           "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE,
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE, "35 = 1 + 32 + 2 + 0, 0; 2 2 2"},
     {"the order of failures_next", EXCHANGE "failures_next",
@@ -319,15 +336,15 @@ static const struct {
     {"the order of cache_expires", EXCHANGE "cache_expires",
      "opened: the index of dedupe keys was damaged and was made anew\n" NONE, NONE, "35 = 1 + 32 + 2 + 0, 0; 2 2 2"},
     {"the order of failures", EXCHANGE "failures",
-     "opened: the database was damaged and moved to PATH.quarantine-*\n"
+     "opened: the database was damaged and moved to PATH.quarantine-* (PATH: *** *\n"
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE,
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE, "35 = 1 + 32 + 2 + 0, 0; 2 2 2"},
     {"the order of dead", EXCHANGE "dead",
-     "opened: the database was damaged and moved to PATH.quarantine-*\n"
+     "opened: the database was damaged and moved to PATH.quarantine-* (PATH: *** *\n"
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE,
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE, "35 = 1 + 32 + 2 + 0, 0; 2 2 2"},
     {"the order of blocks", EXCHANGE "blocks",
-     "opened: the database was damaged and moved to PATH.quarantine-*\n"
+     "opened: the database was damaged and moved to PATH.quarantine-* (PATH: *** *\n"
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE,
      "set aside: PATH.quarantine-*: read to its end, 34 messages came back\n" NONE, "35 = 1 + 32 + 2 + 0, 0; 2 2 2"},
 };

@@ -430,7 +430,8 @@ static const struct diff_step steps[] = {
      "state.left took back: 4 > 7\nstate.left knows: 3 > 6\nstate.last_commits: 3 > 6\nleft: 11 > 11,18-21,32-35\n"},
     {"the head of the file is gone", lose_the_head_of_the_file,
      "report: quarantined 1 rows 24 salvaged 24 damaged 14 as PATH.quarantine-20260921T141320Z-140\n"
-     "the database was damaged and moved to PATH.quarantine-20260921T141320Z-140\n"
+     "the database was damaged and moved to PATH.quarantine-20260921T141320Z-140 (its head or its ledger is "
+     "not what was written)\n"
      "-blocks 1: 4 26 0 T-1000 T-1000\n-blocks 5: 4 26 0 T-990 T-990\n-blocks 9: 4 26 0 T-980 T-980\n"
      "-blocks 17: 1 7 0 T+140 T+140\n-blocks 26: 4 26 0 T-860 T-860\n-blocks 30: 2 11 0 T-860 T-860\n"
      "-partial 5: 1 6 1\n-partial 9: 2 13 1-2\n-partial 26: 1 6 1\n"
