@@ -499,7 +499,24 @@ enum err store_move_damaged(struct store *s, const uint64_t *ids, size_t count, 
  */
 enum err store_dissolve_block(struct store *s, struct error *e) MUST_CHECK;
 
+/* store_count_anew.c: when its row is not what was written, inside a group. `may_mend`: blocks are taken apart first.
+ */
+enum err store_count_anew(struct store *s, bool may_mend, struct totals *t, struct store_report *report,
+                          struct error *e) MUST_CHECK;
+
 /* store_recount.c: the ledger when a spool is opened. */
+/* What the tables themselves say; possible: so many of them had left, as PATH.left knows. */
+enum err store_count_rows(struct store *s, struct totals *ret, struct error *e) MUST_CHECK;
+enum err store_highest_id(struct store *s, uint64_t *ret, struct error *e) MUST_CHECK;
+/* Into s->unnumbered: rows alone that have ids from there on; of blocks the ledger has been told. */
+enum err store_count_unnumbered(struct store *s, uint64_t next_id, struct error *e) MUST_CHECK;
+/*
+ * What had left, and is here again, hides none that is not here, nor do those that the ledger had no ids for
+ * (`unnumbered`), which are accepted now. Rows that are not there count as damaged; found->ledger.damaged: of so many
+ * it is told why. Of rows that nobody counted it is forgotten that they left: they may be sent twice.
+ */
+enum err store_correct(struct store *s, struct totals *t, const struct totals *found, uint64_t unnumbered,
+                       struct store_report *report, struct error *e) MUST_CHECK;
 /* The row of a database that is being made: it says whose it is. */
 enum err store_ledger_first(struct store *s, struct error *e) MUST_CHECK;
 /* `known`: the counts of the file that this one takes the place of, when this run had them; else null. */

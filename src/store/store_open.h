@@ -64,7 +64,7 @@ struct store_report {
 	bool is_read_only;       /* of store_look: nothing can be written there */
 	bool schema_is_old; /* of store_look: its tables are an older kspool's; they can be peeked at and exported */
 	bool copy_on_write; /* the file system needs new blocks to overwrite */
-	char warning[1024]; /* "" or one sentence for the log */
+	char warning[768];  /* "" or one sentence for the log */
 };
 
 /* Which spool it is: 128 random bits, given once. */

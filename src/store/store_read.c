@@ -146,6 +146,8 @@ static enum err bound_count(struct store *s, struct error *e)
 	for (uint64_t id = end; is_last && id - b->id < b->framed; id++)
 		if (row_is_sound(&b->rows[id - b->id], s->tag))
 			end = id + 1;
+	if (is_last && b->framed == 0 && s->durable.next_id == 0) /* no ledger says it, and the block itself is all */
+		end = store_most(end, b->id + b->count);
 	s->now.next_id = store_most(s->now.next_id, end);
 	b->count = (uint32_t)store_least(b->count, end - b->id);
 	b->framed = (uint32_t)store_least(b->framed, b->count);

@@ -20,8 +20,7 @@
 
 enum { COUNT_BUDGET_BYTES = 64 << 20 };
 
-/* What the tables themselves say; possible: so many of them had left, as PATH.left knows. */
-static enum err count_rows(struct store *s, struct totals *ret, struct error *e)
+enum err store_count_rows(struct store *s, struct totals *ret, struct error *e)
 {
 	static const struct {
 		const char *sql;
@@ -43,7 +42,7 @@ static enum err count_rows(struct store *s, struct totals *ret, struct error *e)
 	return store_left_count(s, &ret->possible, e);
 }
 
-static enum err highest_id(struct store *s, uint64_t *ret, struct error *e)
+enum err store_highest_id(struct store *s, uint64_t *ret, struct error *e)
 {
 	static const char *const queries[] = {
 	    "SELECT coalesce(max(id), 0) FROM messages",
@@ -84,13 +83,8 @@ static enum err count_again(struct store *s, struct totals *t, uint64_t again, s
 	return store_left_take_back(s, e);
 }
 
-/*
- * What had left, and is here again, hides none that is not here, nor do those that the ledger had no ids for
- * (`unnumbered`), which are accepted now. Rows that are not there count as damaged. Of rows that nobody counted it is
- * forgotten that they left: they may be sent twice.
- */
-static enum err correct(struct store *s, struct totals *t, const struct totals *found, uint64_t unnumbered,
-                        struct store_report *report, struct error *e)
+enum err store_correct(struct store *s, struct totals *t, const struct totals *found, uint64_t unnumbered,
+                       struct store_report *report, struct error *e)
 {
 	struct store_ledger *l = &t->ledger;
 	const uint64_t here = found->ledger.pending + found->ledger.dead;
@@ -106,7 +100,7 @@ static enum err correct(struct store *s, struct totals *t, const struct totals *
 		store_warn(report, "%llu rows were not in the ledger", (unsigned long long)new_here);
 	if (has < had) {
 		l->damaged += had - has;
-		store_lose(s, LOSS_ROWS, had - has, 0, 0);
+		store_lose(s, LOSS_ROWS, store_beyond(had - has, found->ledger.damaged), 0, 0);
 		report->missing_rows += had - has;
 		store_warn(report, "%llu messages of the ledger have no row", (unsigned long long)(had - has));
 	} else if (has > had) {
@@ -126,8 +120,7 @@ static enum err correct(struct store *s, struct totals *t, const struct totals *
 	return ERR_OK;
 }
 
-/* Rows alone that the ledger had no ids for; of blocks it has been told. */
-static enum err count_unnumbered(struct store *s, uint64_t next_id, struct error *e)
+enum err store_count_unnumbered(struct store *s, uint64_t next_id, struct error *e)
 {
 	AUTOFREE char *sql = mem_format("SELECT (SELECT count(*) FROM messages WHERE id >= %" PRIu64
 	                                ") + (SELECT count(*) FROM dead WHERE id >= %" PRIu64 ")",
@@ -137,69 +130,6 @@ static enum err count_unnumbered(struct store *s, uint64_t next_id, struct error
 
 	s->unnumbered = (uint64_t)rows;
 	return err;
-}
-
-/* What the tide mark counted; of what was committed after it the rows tell, and what has none had left. */
-static enum err follow_tide(struct store *s, uint64_t highest, struct totals *t, struct error *e)
-{
-	const enum err err = count_unnumbered(s, s->tide.id + 1, e);
-	bool behind;
-	uint64_t rows;
-	int rc;
-
-	if (err != ERR_OK)
-		return err;
-	store_ledger_of_tide(t, &s->tide);
-	t->spool_high = s->id.high;
-	t->spool_low = s->id.low;
-	rc = store_ledger_catch_up(s->db, t, &behind);
-	if (rc != SQLITE_OK)
-		return store_fail(s, rc, e, "count what the tide mark does not have");
-	rows = t->ledger.accepted - s->tide.counts[0] + s->unnumbered;
-	if (highest > s->tide.id + rows) {
-		t->ledger.accepted += highest - s->tide.id - rows;
-		t->ledger.delivered += highest - s->tide.id - rows;
-	}
-	t->next_id = store_most(t->next_id, highest + 1);
-	return ERR_OK;
-}
-
-/* The row is gone or not what was written. Without a tide mark: every id was one accepted message, and what has no row
- * was delivered. */
-static enum err rebuild(struct store *s, uint64_t highest, bool may_mend, struct totals *t, struct store_report *report,
-                        struct error *e)
-{
-	struct totals found = {0};
-	int64_t damaged = 0;
-	uint64_t held;
-	enum err err = ERR_OK;
-
-	if (may_mend)
-		err = store_dissolve_all(s, e);
-	highest = s->now.next_id > highest ? s->now.next_id - 1 : highest;
-	if (err == ERR_OK)
-		err = count_rows(s, &found, e);
-	if (err == ERR_OK)
-		err = store_number(s, STORE_NOTED_SQL, &damaged, e);
-	if (err != ERR_OK)
-		return err;
-	*t = found;
-	store_clock_inherit(t, &s->tide);
-	t->base = s->file_print;
-	store_warn(report, "the ledger row was damaged and was counted anew");
-	if (s->tide.count > 0) {
-		err = follow_tide(s, highest, t, e);
-		if (err == ERR_OK)
-			err = correct(s, t, &found, s->unnumbered, report, e);
-		s->unnumbered = 0; /* they are counted */
-		return err;
-	}
-	t->next_id = highest + 1;
-	t->ledger.damaged = (uint64_t)damaged;
-	held = t->ledger.pending + t->ledger.dead + t->ledger.damaged;
-	t->ledger.accepted = store_most(highest, held);
-	t->ledger.delivered = t->ledger.accepted - held;
-	return store_left_take_back(s, e);
 }
 
 /* Of what waits by a ledger that is older than PATH.left, what had left since. */
@@ -278,21 +208,21 @@ static enum err load_row(struct store *s, bool may_mend, bool *ret_fresh, struct
 	if (rc != SQLITE_OK)
 		return store_fail(s, rc, e, "count what the ledger does not have");
 	s->lag.commits = behind;
-	err = highest_id(s, &highest, e);
+	err = store_highest_id(s, &highest, e);
 	if (err != ERR_OK)
 		return err;
 	s->unnumbered = 0;
 	*ret_fresh = highest == 0 && (missing || (sound && t->next_id == 1 && t->ledger.accepted == 0));
 	if (!sound && !*ret_fresh)
-		return rebuild(s, highest, may_mend, t, report, e);
+		return store_count_anew(s, may_mend, t, report, e);
 	if (!sound)
 		*t = (struct totals){.next_id = 1};
 	else
 		s->now = s->durable = *t;
 	s->row = *t;
 	if (highest >= t->next_id) {
-		err =
-		    count_unnumbered(s, s->tide.is_valid && s->tide.id >= t->next_id ? s->tide.id + 1 : t->next_id, e);
+		err = store_count_unnumbered(
+		    s, s->tide.is_valid && s->tide.id >= t->next_id ? s->tide.id + 1 : t->next_id, e);
 		if (err != ERR_OK)
 			return err;
 		store_warn(report, "the ledger's next id was behind the rows");
@@ -358,7 +288,9 @@ static enum err hold_against_rows(struct store *s, bool may_mend, struct totals 
 	if (err == ERR_OK && (uint64_t)noted > t->ledger.damaged && may_mend)
 		err = error_set(e, ERR_DAMAGED, "%s: table `damaged` has rows that nobody counted", s->path);
 	if (err == ERR_OK)
-		err = count_rows(s, &found, e);
+		err = store_count_rows(s, &found, e);
+	if (s->row.next_id == 0) /* the ledger was counted anew, with what had left */
+		found.possible = 0;
 	row_is_old = err == ERR_OK && (row_alone_is_old(s, t, &found) || store_left_knows(s, t));
 	if (row_is_old) {
 		store_ledger_of_tide(t, &s->tide);
@@ -373,7 +305,7 @@ static enum err hold_against_rows(struct store *s, bool may_mend, struct totals 
 		err = store_dissolve_all(s, e);
 		*t = s->now;
 		if (err == ERR_OK)
-			err = count_rows(s, &found, e);
+			err = store_count_rows(s, &found, e);
 	}
 	if (err == ERR_OK && left_knows_later(s, t)) {
 		*ret_came = (struct came){left_commit(s->left) >= s->tide.counts[TIDE_LEFT], found.possible};
@@ -383,7 +315,7 @@ static enum err hold_against_rows(struct store *s, bool may_mend, struct totals 
 	if (err == ERR_OK && row_is_old)
 		err = store_left_shelf_again(s, t, &found, report, e);
 	if (err == ERR_OK)
-		err = correct(s, t, &found, s->unnumbered, report, e);
+		err = store_correct(s, t, &found, s->unnumbered, report, e);
 	return err;
 }
 
@@ -518,7 +450,7 @@ enum err store_count_missing(struct store *s, uint64_t *ret_missing, struct erro
 {
 	const struct store_ledger *l = &s->durable.ledger;
 	struct totals found = {0};
-	enum err err = count_rows(s, &found, e);
+	enum err err = store_count_rows(s, &found, e);
 	uint64_t has = found.ledger.pending + found.ledger.dead - found.possible;
 
 	*ret_missing = err == ERR_OK ? store_beyond(l->pending + l->dead, has) : 0;
@@ -529,7 +461,7 @@ static enum err correct_in_group(struct store *s, const struct totals *found, st
                                  struct error *e)
 {
 	const uint64_t possible = s->now.possible;
-	const enum err err = correct(s, &s->now, found, 0, report, e);
+	const enum err err = store_correct(s, &s->now, found, 0, report, e);
 
 	s->possible_in_group += s->now.possible - possible;
 	return err;
@@ -538,7 +470,7 @@ static enum err correct_in_group(struct store *s, const struct totals *found, st
 enum err store_recount(struct store *s, struct store_report *ret, struct error *e)
 {
 	struct totals found = {0};
-	enum err err = count_rows(s, &found, e);
+	enum err err = store_count_rows(s, &found, e);
 
 	*ret = (struct store_report){0};
 	if (err == ERR_OK)
@@ -564,7 +496,7 @@ enum err store_mend(struct store *s, bool all, struct store_report *report, stru
 	if (err == ERR_OK)
 		store_count_possible(s, mended.possible);
 	if (err == ERR_OK && (mended.waits_again > 0 || s->came_again)) {
-		err = count_rows(s, &found, e);
+		err = store_count_rows(s, &found, e);
 		if (err == ERR_OK)
 			err = correct_in_group(s, &found, report, e);
 	}

@@ -85,7 +85,10 @@ static inline void rows_change(const struct spooldir *d, const char *sql)
 	assert_int_equal(sqlite3_close(db), SQLITE_OK);
 }
 
-/* A start with this change; of a file that was set aside, which is read back. */
+#define WITHOUT "-- without "
+
+/* A start with this change; of a file that was set aside, which is read back. A first line WITHOUT ".tide\n" takes that
+ * file away. */
 static inline void rows_start(const struct spooldir *from, const char *sql, bool is_aside, struct snapshot *to)
 {
 	struct store_report report;
@@ -98,6 +101,11 @@ static inline void rows_start(const struct spooldir *from, const char *sql, bool
 	spooldir_copy(from, &d);
 	life_bring(from, ".left", &d);
 	rows_change(&d, sql);
+	if (strncmp(sql, WITHOUT, strlen(WITHOUT)) == 0) {
+		(void)snprintf(path, sizeof path, "%s%.*s", d.path, (int)strcspn(sql + strlen(WITHOUT), "\n"),
+		               sql + strlen(WITHOUT));
+		assert_int_equal(unlink(path), 0);
+	}
 	(void)snprintf(path, sizeof path, "%s%s", d.path, rows_aside);
 	if (is_aside)
 		assert_int_equal(rename(d.path, path), 0);
