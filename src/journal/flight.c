@@ -15,61 +15,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/check.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/crc32c.h"
 #include "base/mem.h"
-
-/* Numbers of the file, in the machine's order: it never leaves the machine. AT_OPENED: what possible was when this run
- * began (tools/crashrun reads the file). */
-enum {
-	AT_MAGIC,
-	AT_OPENED,
-	AT_SPOOL_HIGH,
-	AT_SPOOL_LOW,
-	AT_HEAD_SUM,
-	AT_POSSIBLE,
-	AT_SENDING,
-	AT_DELIVERED,
-	AT_DELIVERY_SUM,
-	AT_SETTLED,
-	AT_STATE,
-	AT_SETTLED_SUM,
-	AT_NEXT_SETTLED,
-	AT_NEXT_STATE,
-	AT_NEXT_SUM,
-	AT_BOOT,    /* of the machine, in which all this was written, and the file that it was written to (here) */
-	AT_CEILING, /* on the disk: possible was at most this whenever anything was sent */
-	AT_BOOT_SUM,
-	NUMBERS,
-	NUMBERS_BEFORE_BOOT = AT_BOOT /* of the same file by an older kspool */
-};
-static const uint64_t magic = UINT64_C(0x6b73706c666c7434);             /* "ksplflt4": two bits from any other */
-static const uint64_t magic_before_boot = UINT64_C(0x6b73706c666c7432); /* "ksplflt2" */
+#include "store/files/flight_file.h"
 
 /* Where answers are lost often the ceiling goes ahead, so that the disk is waited for at most one part in so many of
  * the time. */
 enum { SYNC_PART = 20 };
-
-/* An older kspool's file: no checksums, and in the oldest no spool. */
-enum { OLD_LEAST = 9, OLD_MOST = 11 };
-static const uint64_t old_magic = UINT64_C(0x6b73706c666c7431); /* "ksplflt1" */
-static const uint8_t old_order[OLD_MOST] = {AT_MAGIC,   AT_POSSIBLE,   AT_SENDING,      AT_DELIVERED,
-                                            AT_SETTLED, AT_STATE,      AT_NEXT_SETTLED, AT_NEXT_STATE,
-                                            AT_OPENED,  AT_SPOOL_HIGH, AT_SPOOL_LOW};
-
-/* What a file says, and what of it is what was written. */
-struct found {
-	uint64_t n[NUMBERS];
-	bool has_counts, has_settled, has_next;
-	bool is_of_boot; /* as far as it says */
-	bool has_ceiling;
-	bool is_damaged; /* something in it is not */
-};
 
 static const char unsure[] = ".unsure";
 
@@ -118,90 +74,17 @@ static bool put(struct flight *f, const uint64_t *numbers, int first, int count)
 	return trouble == 0;
 }
 
-/* Of the numbers from first up to their sum; where they stand is part of it. */
-static uint64_t sum_of(const uint64_t *numbers, int first, int count)
-{
-	const uint64_t place = (uint64_t)first;
-
-	return crc32c(crc32c(0, &place, sizeof place), numbers, (size_t)count * sizeof *numbers);
-}
-
-static bool is_sound(const uint64_t n[NUMBERS], int first, int sum)
-{
-	return n[sum] == sum_of(n + first, first, sum - first);
-}
-
-static void sum_all(uint64_t n[NUMBERS])
-{
-	static const struct {
-		int first, sum;
-	} groups[] = {{AT_MAGIC, AT_HEAD_SUM},
-	              {AT_POSSIBLE, AT_DELIVERY_SUM},
-	              {AT_SETTLED, AT_SETTLED_SUM},
-	              {AT_NEXT_SETTLED, AT_NEXT_SUM},
-	              {AT_BOOT, AT_BOOT_SUM}};
-
-	for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
-		n[groups[i].sum] = sum_of(n + groups[i].first, groups[i].first, groups[i].sum - groups[i].first);
-}
-
 static bool put_group(struct flight *f, const uint64_t *numbers, int first, int count)
 {
 	uint64_t out[AT_DELIVERY_SUM - AT_POSSIBLE + 1];
 
 	must((size_t)count < sizeof out / sizeof *out);
 	memcpy(out, numbers, (size_t)count * sizeof *numbers);
-	out[count] = sum_of(numbers, first, count);
+	out[count] = files_flight_sum(numbers, first, count);
 	return put(f, out, first, count + 1);
 }
 
-/* What has no place in it nobody looks at. */
-static void read_old(struct found *ret)
-{
-	uint64_t old[OLD_MOST];
-
-	memcpy(old, ret->n, sizeof old);
-	for (size_t i = 0; i < OLD_MOST; i++)
-		ret->n[old_order[i]] = old[i];
-	ret->has_counts = ret->has_settled = ret->has_next = ret->is_of_boot = true;
-}
-
-/* A copy is of the moment at which it was made. */
-static uint64_t here(int fd)
-{
-	struct stat st = {0};
-
-	if (fd < 0 || fstat(fd, &st) != 0)
-		return clock_boot_id();
-	return clock_boot_id() ^ (uint64_t)st.st_ino * UINT64_C(0x9e3779b97f4a7c15) ^ (uint64_t)st.st_dev << 32;
-}
-
-/* An empty file is one that is not there. */
-static struct found read_file(int fd)
-{
-	struct found ret = {0};
-	const ssize_t there = fd >= 0 ? pread(fd, ret.n, sizeof ret.n, 0) : 0;
-
-	if (there >= OLD_LEAST * (ssize_t)sizeof *ret.n && ret.n[AT_MAGIC] == old_magic) {
-		read_old(&ret);
-	} else if (there > 0) {
-		const bool is_before =
-		    there == NUMBERS_BEFORE_BOOT * sizeof *ret.n && ret.n[AT_MAGIC] == magic_before_boot;
-		const bool has_boot = there == sizeof ret.n && ret.n[AT_MAGIC] == magic;
-		const bool boot_is_sound = is_before || is_sound(ret.n, AT_BOOT, AT_BOOT_SUM);
-
-		ret.has_counts = (has_boot || is_before) && is_sound(ret.n, AT_MAGIC, AT_HEAD_SUM) &&
-		                 is_sound(ret.n, AT_POSSIBLE, AT_DELIVERY_SUM);
-		ret.has_settled = ret.has_counts && is_sound(ret.n, AT_SETTLED, AT_SETTLED_SUM);
-		ret.has_next = ret.has_counts && is_sound(ret.n, AT_NEXT_SETTLED, AT_NEXT_SUM);
-		ret.has_ceiling = ret.has_counts && has_boot && boot_is_sound;
-		ret.is_of_boot = is_before || (boot_is_sound && ret.n[AT_BOOT] == here(fd));
-		ret.is_damaged = !ret.has_settled || !ret.has_next || !boot_is_sound;
-	}
-	return ret;
-}
-
-static uint64_t found_in(const uint64_t n[NUMBERS], uint64_t settled)
+static uint64_t found_in(const uint64_t n[FLIGHT_NUMBERS], uint64_t settled)
 {
 	uint64_t out = n[AT_SENDING] + n[AT_DELIVERED];
 
@@ -211,19 +94,18 @@ static uint64_t found_in(const uint64_t n[NUMBERS], uint64_t settled)
 uint64_t flight_open(struct flight *f, const struct flight_start *start)
 {
 	AUTOFREE char *not_sure = mem_format("%s.flight%s", start->path, unsure);
-	uint64_t n[NUMBERS] = {0}, found = 0, at_most;
+	uint64_t n[FLIGHT_NUMBERS] = {0}, found = 0, at_most;
 	uint64_t possible = start->possible;
 	bool is_whole, is_known = true;
-	struct found there;
+	struct flight_found there;
 
 	f->path = mem_format("%s.flight", start->path);
 	atomic_store(&f->is_unsure, false);
 	f->fd = open(f->path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
 	atomic_store(&f->trouble, f->fd < 0 ? errno : 0);
-	there = read_file(f->fd);
+	there = files_flight_read(f->fd);
 	is_whole = there.has_counts;
-	f->was_anothers = is_whole && (there.n[AT_SPOOL_HIGH] || there.n[AT_SPOOL_LOW]) &&
-	                  (there.n[AT_SPOOL_HIGH] != start->spool[0] || there.n[AT_SPOOL_LOW] != start->spool[1]);
+	f->was_anothers = files_flight_is_anothers(&there, start->spool);
 	f->was_damaged = there.is_damaged;
 	is_whole &= !f->was_anothers;
 	if (is_whole && there.n[AT_POSSIBLE] > possible)
@@ -247,18 +129,18 @@ uint64_t flight_open(struct flight *f, const struct flight_start *start)
 	at_most = is_whole && there.has_settled ? found_in(there.n, there.n[AT_SETTLED]) : 0;
 	if ((start->is_anew || (!is_known && start->unclean)) && at_most > found)
 		found = at_most;
-	n[AT_MAGIC] = magic;
+	n[AT_MAGIC] = FLIGHT_MAGIC;
 	n[AT_SPOOL_HIGH] = start->spool[0];
 	n[AT_SPOOL_LOW] = start->spool[1];
 	n[AT_POSSIBLE] = n[AT_OPENED] = possible + found;
 	n[AT_STATE] = n[AT_NEXT_STATE] = start->state;
-	n[AT_BOOT] = f->here = here(f->fd);
+	n[AT_BOOT] = f->here = files_flight_here(f->fd);
 	n[AT_CEILING] = f->ceiling = possible + found; /* the spool says it, too */
 	f->spare = 0;
 	f->raised_ns = f->sync_ns = 0;
 	f->state = start->state;
-	sum_all(n);
-	if (put(f, n, 0, NUMBERS))
+	files_flight_sum_all(n);
+	if (put(f, n, 0, FLIGHT_NUMBERS))
 		(void)unlink(not_sure);
 	atomic_store(&f->possible, possible + found);
 	f->sending = f->delivered = f->settled = 0;
@@ -269,18 +151,18 @@ uint64_t flight_open(struct flight *f, const struct flight_start *start)
 static void be_sure_again(struct flight *f)
 {
 	AUTOFREE char *name = mem_format("%s%s", f->path, unsure);
-	uint64_t n[NUMBERS] = {[AT_POSSIBLE] = atomic_load(&f->possible),
-	                       [AT_SENDING] = f->sending,
-	                       [AT_DELIVERED] = f->delivered,
-	                       [AT_SETTLED] = f->settled,
-	                       [AT_STATE] = f->state,
-	                       [AT_NEXT_SETTLED] = f->settled,
-	                       [AT_NEXT_STATE] = f->state,
-	                       [AT_BOOT] = f->here,
-	                       [AT_CEILING] = f->ceiling};
+	uint64_t n[FLIGHT_NUMBERS] = {[AT_POSSIBLE] = atomic_load(&f->possible),
+	                              [AT_SENDING] = f->sending,
+	                              [AT_DELIVERED] = f->delivered,
+	                              [AT_SETTLED] = f->settled,
+	                              [AT_STATE] = f->state,
+	                              [AT_NEXT_SETTLED] = f->settled,
+	                              [AT_NEXT_STATE] = f->state,
+	                              [AT_BOOT] = f->here,
+	                              [AT_CEILING] = f->ceiling};
 
-	sum_all(n);
-	if (put(f, n + AT_POSSIBLE, AT_POSSIBLE, NUMBERS - AT_POSSIBLE))
+	files_flight_sum_all(n);
+	if (put(f, n + AT_POSSIBLE, AT_POSSIBLE, FLIGHT_NUMBERS - AT_POSSIBLE))
 		(void)rename(name, f->path);
 }
 

@@ -134,12 +134,14 @@ static enum err keep_possible(struct store *s, const struct flight *f, struct er
 	return err == ERR_FULL ? ERR_OK : err;
 }
 
-enum err journal_count_flight(struct store *s, const char *path, const struct store_report *report, struct error *e)
+enum err journal_count_flight(struct store *s, const char *path, struct store_report *report, struct error *e)
 {
 	struct flight f = {.fd = -1};
 	enum err err;
 
 	(void)open_flight(&f, s, path, report);
+	report->flight_is_anothers = f.was_anothers;
+	report->flight_is_damaged = f.was_damaged;
 	store_note_flight(s, atomic_load(&f.possible), 0);
 	err = keep_possible(s, &f, e);
 	flight_close(&f);

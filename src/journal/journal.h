@@ -137,7 +137,7 @@ bool journal_is_far_ahead(const struct journal *j, uint64_t bytes);
  * For a command that opened a stopped spool, before it changes anything: what the last run had in flight is counted, as
  * journal_start would, which could not tell any more once the spool has moved on.
  */
-enum err journal_count_flight(struct store *s, const char *path, const struct store_report *report,
+enum err journal_count_flight(struct store *s, const char *path, struct store_report *report,
                               struct error *e) MUST_CHECK;
 
 /* What was set aside beside the spool at `path`: as asides_each. Any thread. */

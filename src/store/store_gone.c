@@ -25,7 +25,7 @@ struct tide store_tide_of_run(const struct store *s)
 	t.counts[TIDE_LEFT] = left_commit_due(s->left);
 	t.counts[TIDE_POSSIBLE] = s->now.possible;
 	store_clock_into(&s->now, &t);
-	t.counts[TIDE_LEAD] = s->salvage_is_done ? store_leads_last(s) : 0;
+	t.counts[TIDE_LEAD] = store_lead_told(s);
 	return t;
 }
 
@@ -241,6 +241,8 @@ enum err store_rows_tell(struct store *s, struct store_report *report, struct er
 		err = tell_keys(s, report, e);
 	if (err == ERR_OK && store_imports_are_lost(s))
 		err = tell_imports(s, report, e);
+	if (err == ERR_OK && store_lead_is_untold(s))
+		err = store_leads_ask(s, report, e);
 	return err;
 }
 

@@ -190,6 +190,7 @@ struct store {
 	size_t lead_count, lead_capacity, leads_durable;
 	bool lead_is_noted;                    /* by this group */
 	bool leads_are_lost;                   /* the table has rows that are not what was written */
+	uint64_t lead_untold;                  /* the last row as the tide mark had it: a file set aside may; 0: none */
 	bool clock_is_due;                     /* a retry was noted: the commit notes the time it waits from */
 	uint64_t possible_noted, handed_noted; /* store_note_flight */
 	/* space */
@@ -316,6 +317,16 @@ enum err store_leads_load(struct store *s, uint64_t print, struct store_report *
 bool store_lead_is_sound(sqlite3_stmt *st, uint32_t tag);
 /* Inside a group: what was found damaged is cleared away. */
 enum err store_leads_mend(struct store *s, struct error *e) MUST_CHECK;
+/* What the tide mark says of a row. */
+uint64_t store_lead_print(uint64_t first_id, int64_t lead_ms);
+/* Of the last one; 0: not known, for it may come back. */
+uint64_t store_lead_told(const struct store *s);
+/* Inside a group, when all is read back: whether that row is there. */
+enum err store_leads_ask(struct store *s, struct store_report *report, struct error *e) MUST_CHECK;
+static inline bool store_lead_is_untold(const struct store *s)
+{
+	return s->lead_untold != 0 && s->salvage_is_done && s->put_off_count == 0;
+}
 
 /* store_gone.c */
 /* When a spool is opened, inside a group: what there is against the tide mark. `found`: the ledger, before the tide
@@ -361,7 +372,7 @@ static inline bool store_imports_are_lost(const struct store *s)
 static inline bool store_rows_are_untold(const struct store *s)
 {
 	return s->positions_are_untold || s->rows.positions_off != 0 || s->rows.keys_gone > 0 ||
-	       store_imports_are_lost(s);
+	       store_imports_are_lost(s) || store_lead_is_untold(s);
 }
 /* Inside a group, once nothing is left to read back: what is gone, in the report; keys are counted. */
 enum err store_rows_tell(struct store *s, struct store_report *report, struct error *e) MUST_CHECK;

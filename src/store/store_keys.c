@@ -300,6 +300,14 @@ static enum err read_leads(struct store *s, bool *ret_sound, struct error *e)
  * One row that is not what was written may have stood at any other id: of none of the messages that wait it is known
  * how the clock stood, and none is too old. Messages from now on get a row of their own.
  */
+static void forget_leads(struct store *s)
+{
+	s->lead_count = 0;
+	add_lead(s, 0, CLOCK_LEAD_UNKNOWN);
+	s->leads_durable = s->lead_count;
+	s->leads_are_lost = true;
+}
+
 enum err store_leads_load(struct store *s, uint64_t print, struct store_report *report, struct error *e)
 {
 	bool sound;
@@ -308,10 +316,7 @@ enum err store_leads_load(struct store *s, uint64_t print, struct store_report *
 	s->leads_durable = s->lead_count;
 	if (err != ERR_OK || (sound && (print == 0 || print == store_leads_last(s))))
 		return err;
-	s->lead_count = 0;
-	add_lead(s, 0, CLOCK_LEAD_UNKNOWN);
-	s->leads_durable = s->lead_count;
-	s->leads_are_lost = true;
+	forget_leads(s);
 	if (report)
 		store_warn(report, sound ? "rows of the clock were gone: no message that waits now is too old"
 		                         : "a row of the clock was damaged: no message that waits now is too old");
@@ -328,5 +333,28 @@ enum err store_leads_mend(struct store *s, struct error *e)
 	if (err == ERR_OK)
 		err = put_lead(s, 0, CLOCK_LEAD_UNKNOWN, e);
 	s->leads_are_lost = err != ERR_OK;
+	return err;
+}
+
+enum err store_leads_ask(struct store *s, struct store_report *report, struct error *e)
+{
+	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
+	bool found = false;
+	int rc = sqlite3_prepare_v2(s->db, "SELECT first_id, lead_ms FROM clock", -1, &st, NULL);
+	enum err err = ERR_OK;
+
+	if (rc == SQLITE_OK)
+		while ((rc = sqlite3_step(st)) == SQLITE_ROW)
+			found |= store_lead_print(sql_column_u64(st, 0), sqlite3_column_int64(st, 1)) == s->lead_untold;
+	if (rc != SQLITE_DONE)
+		return store_fail(s, rc, e, "read the clock");
+	/* the tide mark is written with the ledger's row, and names the last one from then on */
+	s->clock_is_due |= !found || s->lead_untold != store_leads_last(s);
+	if (!found) {
+		forget_leads(s);
+		store_warn(report, "rows of the clock did not come back: no message that waits now is too old");
+		err = store_leads_mend(s, e);
+	}
+	s->lead_untold = err == ERR_OK ? 0 : s->lead_untold;
 	return err;
 }

@@ -237,7 +237,7 @@ void store_tide_write(struct store *s)
 	tide.counts[TIDE_LEFT] = left_commit_due(s->left);
 	tide.counts[TIDE_POSSIBLE] = t.possible;
 	store_clock_into(&t, &tide);
-	tide.counts[TIDE_LEAD] = s->salvage_is_done ? store_leads_last(s) : 0; /* else others may come back */
+	tide.counts[TIDE_LEAD] = store_lead_told(s);
 	s->tide_trouble = files_tide_write(&s->files, &tide);
 }
 
@@ -341,13 +341,21 @@ int64_t store_clock_ms(const struct store *s) { return clock_mono_ms() + (int64_
 
 int64_t store_clock_lead(const struct store *s) { return clock_wall_ms() - store_clock_ms(s); }
 
+uint64_t store_lead_print(uint64_t first_id, int64_t lead_ms)
+{
+	return (uint64_t)sum_numbers(1, SUM_OF_LEAD, (const uint64_t[]){first_id, (uint64_t)lead_ms}, 2);
+}
+
 uint64_t store_leads_last(const struct store *s)
 {
 	const struct clock_lead *last = s->leads_durable > 0 ? &s->leads[s->leads_durable - 1] : NULL;
 
-	return last ? (uint64_t)sum_numbers(1, SUM_OF_LEAD, (const uint64_t[]){last->first_id, (uint64_t)last->lead_ms},
-	                                    2)
-	            : 0;
+	return last ? store_lead_print(last->first_id, last->lead_ms) : 0;
+}
+
+uint64_t store_lead_told(const struct store *s)
+{
+	return s->lead_untold == 0 && s->salvage_is_done ? store_leads_last(s) : s->lead_untold;
 }
 
 static const struct clock_lead *lead_of(const struct store *s, uint64_t id)

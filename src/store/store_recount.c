@@ -381,6 +381,8 @@ static enum err load_totals(struct store *s, const struct totals *known, bool ma
 		           (unsigned long long)lost);
 	/* The row that was last may stand in a page that is old, or come back later. */
 	is_told = s->tide.has_more && (fresh || !store_tide_is_behind(&s->tide, t));
+	s->lead_untold = is_told && unread > 0 ? s->tide.counts[TIDE_LEAD] : 0;
+	is_told &= fresh || unread == 0; /* nothing of it is read back yet; or nothing is to be */
 	return store_leads_load(s, is_told ? s->tide.counts[TIDE_LEAD] : 0, fresh ? NULL : report, e);
 }
 

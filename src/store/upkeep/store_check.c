@@ -17,6 +17,7 @@
 
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "store/files/flight_file.h"
 #include "store/files/sql_schema.h"
 #include "store/files/vfs.h"
 #include "store/files/wal.h"
@@ -109,6 +110,23 @@ static enum err count_kept(struct check *c, bool unread, struct error *e)
 	return ERR_OK;
 }
 
+/* The rows of the clock stand, and the last that the tide mark knew is not among them. */
+static enum err check_last_lead(struct check *c, struct error *e)
+{
+	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
+	const uint64_t print = c->tide.counts[TIDE_LEAD];
+	int rc = sqlite3_prepare_v2(
+	    c->db, "SELECT first_id, lead_ms, checksum FROM clock ORDER BY first_id DESC LIMIT 1", -1, &st, NULL);
+
+	rc = rc == SQLITE_OK ? sqlite3_step(st) : rc;
+	if (rc == SQLITE_ROW && print != 0 && store_lead_is_sound(st, c->tag) &&
+	    store_lead_print(sql_column_u64(st, 0), sqlite3_column_int64(st, 1)) != print)
+		store_check_problem(c, "clock: rows are gone: no message that waits now will be too old for a start");
+	if (rc == SQLITE_ROW || rc == SQLITE_DONE)
+		return ERR_OK;
+	return sql_error(c->db, rc, e, "read the clock") == ERR_DAMAGED ? ERR_OK : e->code; /* the structure says so */
+}
+
 /* Rows whose page, or file, is gone; store_gone.c has the reasons. */
 static enum err check_gone(struct check *c, struct error *e)
 {
@@ -153,7 +171,7 @@ static enum err check_gone(struct check *c, struct error *e)
 			store_check_problem(c, "%s: %" PRIu64 " rows are gone: %s", tables[i].table,
 			                    had - (uint64_t)rows, tables[i].what);
 	}
-	return ERR_OK;
+	return c->tide.has_more && !is_behind ? check_last_lead(c, e) : ERR_OK;
 }
 
 static void print_ledger(struct buf *out, const struct store_ledger *l)
@@ -246,6 +264,36 @@ static enum err check_left(struct check *c, struct error *e)
 	return err == ERR_DAMAGED ? ERR_OK : err; /* the structure says so */
 }
 
+#define NOT_COUNTED \
+	"after a kill a start counts what the last commit knew of, as possible duplicates, and makes it anew"
+
+/* How much was with the service: what a start would count in another way. */
+static void check_flight(struct check *c)
+{
+	AUTOCLOSE int fd = -1;
+	int64_t unsure = -1;
+	struct error e;
+	enum err err = files_open_read(&c->files, ".flight", O_RDONLY, &fd, &e);
+	const struct flight_found found = files_flight_read(fd);
+	const uint64_t ours[] = {c->id.high, c->id.low};
+
+	if (err == ERR_OK)
+		err = files_size(&c->files, ".flight.unsure", &unsure, &e);
+	if (err == ERR_OK && found.trouble != 0)
+		err = error_set(&e, ERR_DISK, "cannot read %s.flight: %s", c->files.path, strerror(found.trouble));
+	if (err != ERR_OK)
+		store_check_problem(c, "what was with the service is not known: %s; " NOT_COUNTED, e.text);
+	else if (unsure >= 0)
+		store_check_problem(
+		    c,
+		    "%s.flight, which says what was with the service, could not be written by the last run: a start"
+		    " counts all that waits, as possible duplicates, and makes it anew",
+		    c->files.path);
+	else if (found.is_damaged || (spool_id_is_known(c->id) && files_flight_is_anothers(&found, ours)))
+		store_check_problem(c, "%s.flight, which says what was with the service, is %s: " NOT_COUNTED,
+		                    c->files.path, found.is_damaged ? "not what was written" : "another spool's");
+}
+
 /* Files of another spool, or that do not fit each other; *ret_fits: what there is can be read as one. */
 static enum err check_identity(struct check *c, enum file_kind kind, bool *ret_fits, struct error *e)
 {
@@ -327,6 +375,8 @@ static enum err check_all(struct check *c, struct error *e)
 		err = check_gone(c, e);
 	if (err == ERR_OK && c->is_newest && unread == 0)
 		err = check_left(c, e);
+	if (err == ERR_OK)
+		check_flight(c);
 	(void)sqlite3_close_v2(c->db);
 	return err;
 }

@@ -331,6 +331,10 @@ enum err store_repair(const char *path, const struct store_repair *how, struct b
 		err = how->opened(s, path, &report, e);
 	if (report.warning[0])
 		(void)buf_addf(out, "opened: %s\n", report.warning);
+	if (report.flight_is_damaged || report.flight_is_anothers)
+		(void)buf_addf(out,
+		               "opened: %s.flight, which says what was with the service, was %s and is made anew\n",
+		               path, report.flight_is_damaged ? "not what was written" : "another spool's");
 	if (err == ERR_OK)
 		err = repair(s, how, out, e);
 	if (err != ERR_OK) {

@@ -34,7 +34,7 @@ struct store_repair {
 	 * not be. Null: who calls has them in `out`. */
 	bool (*show)(const char *text, size_t length);
 	/* the spool is open and nothing is changed yet; or null */
-	enum err (*opened)(struct store *s, const char *path, const struct store_report *report, struct error *e);
+	enum err (*opened)(struct store *s, const char *path, struct store_report *report, struct error *e);
 };
 /*
  * `kspool repair`: checks every page, moves damaged rows aside, recounts the ledger, reads back what was set aside, and

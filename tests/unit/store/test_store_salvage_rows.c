@@ -296,8 +296,10 @@ static const struct row_harm harms[] = {
      "-salvage 'pages:.quarantine-20250101T000000Z-000': 3 2 1\n"},
     {{"UPDATE clock SET lead_ms = 7 WHERE first_id = 13", "UPDATE clock SET first_id = 12 WHERE first_id = 13",
       "UPDATE clock SET checksum = checksum + 1 WHERE first_id = 13"},
+     "rows of the clock did not come back: no message that waits now is too old\n"
      "clock 0: 0 > -9223372036854775808\n"
      "-clock 13: 5000\n"
+     "ledger.commits: 13 > 14\n"
      "state.oldest: T+4000 > T+9000\n"
      "lead from 0: 0 > -9223372036854775808\n"
      "-lead from 13: 5000\n"},
@@ -362,12 +364,11 @@ static const struct row_harm harms[] = {
      "-salvage 'pages:.quarantine-20250101T000000Z-000': 3 2 1\n"
      "-salvage 'part:x': 4 5 0\n"
      "-salvage 'size:x': 8 9 1\n"},
-    {{"DELETE FROM clock WHERE first_id = 13"},
-     "-clock 13: 5000\n"
-     "-lead from 13: 5000\n"},
-    {{"DELETE FROM clock"},
+    {{"DELETE FROM clock WHERE first_id = 13", "DELETE FROM clock"},
+     "rows of the clock did not come back: no message that waits now is too old\n"
      "clock 0: 0 > -9223372036854775808\n"
      "-clock 13: 5000\n"
+     "ledger.commits: 13 > 14\n"
      "state.oldest: T+4000 > T+9000\n"
      "lead from 0: 0 > -9223372036854775808\n"
      "-lead from 13: 5000\n"},
@@ -379,10 +380,43 @@ static void each_row_that_comes_back(void **state)
 	rows_expect(harms, sizeof harms / sizeof *harms, true);
 }
 
+/* A start that could not read the file knows of that row still when one comes that can. */
+static void a_row_of_the_clock_is_missed_later(void **state)
+{
+	(void)state;
+	for (int is_gone = 0; is_gone < 2; is_gone++) {
+		struct store_report report;
+		struct spooldir d;
+		char path[400], text[4096];
+
+		set_clocks(5000, NOW_MS);
+		rows_fill(&d);
+		rows_change(&d, is_gone ? "DELETE FROM clock WHERE first_id = 13" : "SELECT 1");
+		(void)snprintf(path, sizeof path, "%s%s", d.path, rows_aside);
+		assert_int_equal(rename(d.path, path), 0);
+		faultfs_dead(rows_aside, 0, 1 << 20);
+		for (int start = 0; start < 2; start++) {
+			life_close(life_open(&d, &report));
+			assert_non_null(strstr(report.warning, "cannot be read back"));
+			assert_null(strstr(report.warning, "clock"));
+		}
+		faultfs_dead(NULL, 0, 0);
+		life_close(life_open(&d, &report));
+		assert_int_equal(strstr(report.warning, "rows of the clock did not come back") != NULL, is_gone);
+		assert_int_equal(life_problems(&d, text, sizeof text), 1);
+		assert_non_null(strstr(text, "1 messages are damaged"));
+		life_close(life_open(&d, &report));
+		assert_string_equal(report.warning, "");
+		clock_test_end();
+		spooldir_remove(&d);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(each_row_that_comes_back),
+	    cmocka_unit_test(a_row_of_the_clock_is_missed_later),
 	};
 
 	faultfs_skip_syncs();
