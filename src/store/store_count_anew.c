@@ -6,7 +6,7 @@
  * 1. What waits, stands on the shelf or in `damaged` is counted once, whatever left its block by a mark that is gone.
  * 2. An id that was given out, and has no row, had left as far as the tide mark does not say that it waited.
  */
-#include "store/store_internal.h"
+#include "store/store_count_internal.h"
 
 #include <inttypes.h>
 

@@ -13,7 +13,7 @@
  * tags.
  * 3. A log of this spool is never put away: what does not fit the file is read back as a file that was set aside.
  */
-#include "store/store_internal.h"
+#include "store/store_identity_internal.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -510,24 +510,7 @@ enum err store_move_damaged(struct store *s, const uint64_t *ids, size_t count, 
  */
 enum err store_dissolve_block(struct store *s, struct error *e) MUST_CHECK;
 
-/* store_count_anew.c: when its row is not what was written, inside a group. `may_mend`: blocks are taken apart first.
- */
-enum err store_count_anew(struct store *s, bool may_mend, struct totals *t, struct store_report *report,
-                          struct error *e) MUST_CHECK;
-
 /* store_recount.c: the ledger when a spool is opened. */
-/* What the tables themselves say; possible: so many of them had left, as PATH.left knows. */
-enum err store_count_rows(struct store *s, struct totals *ret, struct error *e) MUST_CHECK;
-enum err store_highest_id(struct store *s, uint64_t *ret, struct error *e) MUST_CHECK;
-/* Into s->unnumbered: rows alone that have ids from there on; of blocks the ledger has been told. */
-enum err store_count_unnumbered(struct store *s, uint64_t next_id, struct error *e) MUST_CHECK;
-/*
- * What had left, and is here again, hides none that is not here, nor do those that the ledger had no ids for
- * (`unnumbered`), which are accepted now. Rows that are not there count as damaged; found->ledger.damaged: of so many
- * it is told why. Of rows that nobody counted it is forgotten that they left: they may be sent twice.
- */
-enum err store_correct(struct store *s, struct totals *t, const struct totals *found, uint64_t unnumbered,
-                       struct store_report *report, struct error *e) MUST_CHECK;
 /* The row of a database that is being made: it says whose it is. */
 enum err store_ledger_first(struct store *s, struct error *e) MUST_CHECK;
 /* `known`: the counts of the file that this one takes the place of, when this run had them; else null. */
@@ -552,44 +535,9 @@ enum err store_mend_wal(const struct files *f, const struct wal_scan *scan, stru
                         struct error *e) MUST_CHECK;
 
 /* store_identity.c */
-enum log_fit { LOG_FITS, LOG_OF_ANOTHER, LOG_OLDER, LOG_NEWER };
-struct identity {
-	struct spool_id ours;   /* not known: nothing says */
-	struct spool_id theirs; /* of what is strange */
-	struct tide tide;       /* not valid when it is another's */
-	struct wal_scan scan;
-	uint64_t file_print; /* of the row in the database file alone; 0: not known */
-	bool file_is_strange, tide_is_strange, lock_is_strange, has_journal;
-	bool tide_is_lost;    /* the spool had one */
-	bool tide_is_dead;    /* it is there and cannot be read: lost too */
-	bool page_is_strange; /* the ledger's alone: that is damage */
-	enum log_fit log;
-};
-enum { IDENTITY_WORDS_MAX = 6, IDENTITY_TEXT_BYTES = 200 };
-/* Which spool the files are of, and whether they fit; no connection may be open. */
-enum err store_identity_look(const struct files *f, enum file_kind kind, struct identity *ret,
-                             struct error *e) MUST_CHECK;
-/* The rows of PATH + suffix prove the first of these spools, and fewer pages of them the other. */
-enum err store_rows_are_of(const struct files *f, const char *suffix, struct spool_id one, struct spool_id other,
-                           bool *ret, struct error *e) MUST_CHECK;
 /* ERR_DAMAGED: one that waits or is on the shelf proves to be another spool's; of a wrong bit none does. Not `all`: of
  * the shelf alone, up to 10,000. */
 enum err store_no_strange_rows(struct store *s, bool all, struct error *e) MUST_CHECK;
-/* What is wrong, a sentence each; how many. */
-size_t store_identity_words(const struct identity *id, char words[IDENTITY_WORDS_MAX][IDENTITY_TEXT_BYTES]);
-/* Moves away what is not this spool's, or does not fit; *kind is FILE_MISSING then when it was the database. */
-enum err store_identity_part(struct store *s, enum file_kind *kind, struct identity *id, struct store_report *report,
-                             struct error *e) MUST_CHECK;
-/* Of the commits in a log; is_there[i]: one of them is a row of the print wanted[i] (0: none is looked for). */
-struct log_ledgers {
-	struct wal_scan scan;
-	struct ledger_found last;
-	uint64_t wanted[2];
-	bool is_there[2];
-};
-/* Those of PATH + suffix + "-wal". */
-enum err store_ledgers_of_log(const struct files *f, const char *suffix, struct log_ledgers *l,
-                              struct error *e) MUST_CHECK;
 
 /* store_aside.c: no connection may be open. */
 enum { STORE_WHY_BYTES = 300 };

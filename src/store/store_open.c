@@ -36,6 +36,7 @@
 #include "base/random.h"
 #include "store/files/sql_schema.h"
 #include "store/files/vfs.h"
+#include "store/store_identity_internal.h"
 
 enum { QUICK_CHECK_BYTES = 32 << 20, FIRST_BUDGET_MS = 1000 };
 

@@ -9,128 +9,13 @@
  * 5. A row below the ledger's next_id was accepted once: one that is not counted as waiting had left.
  * 6. base is the print of the row in the database file without its log: what the next log must fit.
  */
-#include "store/store_internal.h"
+#include "store/store_count_internal.h"
 
-#include <inttypes.h>
 #include <string.h>
 
-#include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/mem.h"
 
 enum { COUNT_BUDGET_BYTES = 64 << 20 };
-
-enum err store_count_rows(struct store *s, struct totals *ret, struct error *e)
-{
-	static const struct {
-		const char *sql;
-		size_t offset;
-	} counts[] = {
-	    {"SELECT " PENDING_COUNT_SQL, offsetof(struct totals, ledger.pending)},
-	    {"SELECT " PENDING_BYTES_SQL, offsetof(struct totals, pending_bytes)},
-	    {"SELECT count(*) FROM dead", offsetof(struct totals, ledger.dead)},
-	};
-
-	for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
-		int64_t n = 0;
-		enum err err = store_number(s, counts[i].sql, &n, e);
-
-		if (err != ERR_OK)
-			return err;
-		memcpy((char *)ret + counts[i].offset, &n, sizeof n);
-	}
-	return store_left_count(s, &ret->possible, e);
-}
-
-enum err store_highest_id(struct store *s, uint64_t *ret, struct error *e)
-{
-	static const char *const queries[] = {
-	    "SELECT coalesce(max(id), 0) FROM messages",
-	    "SELECT coalesce((SELECT id + min(max(count, 1), 512) - 1 FROM blocks ORDER BY id DESC LIMIT 1), 0)",
-	    "SELECT coalesce(max(id), 0) FROM dead", "SELECT coalesce(max(id), 0) FROM damaged"};
-
-	*ret = 0;
-	for (size_t i = 0; i < sizeof queries / sizeof *queries; i++) {
-		int64_t id = 0;
-		enum err err = store_number(s, queries[i], &id, e);
-
-		if (err != ERR_OK)
-			return err;
-		*ret = store_most(*ret, (uint64_t)id);
-	}
-	return ERR_OK;
-}
-
-/* So many wait more than were counted: as far as any had left, they leave once more. */
-static uint64_t take_back(struct totals *t, uint64_t waiting)
-{
-	const uint64_t again = store_least(waiting, t->ledger.delivered);
-
-	t->ledger.delivered -= again;
-	return again;
-}
-
-/* Inside a group: they wait again. */
-static enum err count_again(struct store *s, struct totals *t, uint64_t again, struct store_report *report,
-                            struct error *e)
-{
-	if (again == 0)
-		return ERR_OK;
-	t->ledger.accepted += again - take_back(t, again);
-	t->possible += again;
-	store_warn(report, "%llu messages that had left stand here again, and may be sent again: possible duplicates",
-	           (unsigned long long)again);
-	return store_left_take_back(s, e);
-}
-
-enum err store_correct(struct store *s, struct totals *t, const struct totals *found, uint64_t unnumbered,
-                       struct store_report *report, struct error *e)
-{
-	struct store_ledger *l = &t->ledger;
-	const uint64_t here = found->ledger.pending + found->ledger.dead;
-	const uint64_t again_here = store_least(found->possible, here), has = here - again_here;
-	const uint64_t new_here = store_beyond(unnumbered, again_here);
-	const uint64_t had = l->pending + l->dead + new_here;
-	const enum err err = count_again(s, t, again_here, report, e);
-
-	if (err != ERR_OK)
-		return err;
-	l->accepted += new_here;
-	if (new_here > 0)
-		store_warn(report, "%llu rows were not in the ledger", (unsigned long long)new_here);
-	if (has < had) {
-		l->damaged += had - has;
-		store_lose(s, LOSS_ROWS, store_beyond(had - has, found->ledger.damaged), 0, 0);
-		report->missing_rows += had - has;
-		store_warn(report, "%llu messages of the ledger have no row", (unsigned long long)(had - has));
-	} else if (has > had) {
-		const uint64_t again = take_back(t, has - had), new = has - had - again;
-
-		t->possible += again;
-		l->accepted += new;
-		if (again > 0)
-			store_warn(report, "%llu messages that had left may be sent again, and are possible duplicates",
-			           (unsigned long long)again);
-		if (new > 0)
-			store_warn(report, "%llu rows were not in the ledger", (unsigned long long)new);
-	}
-	l->pending = found->ledger.pending;
-	l->dead = found->ledger.dead;
-	t->pending_bytes = found->pending_bytes;
-	return ERR_OK;
-}
-
-enum err store_count_unnumbered(struct store *s, uint64_t next_id, struct error *e)
-{
-	AUTOFREE char *sql = mem_format("SELECT (SELECT count(*) FROM messages WHERE id >= %" PRIu64
-	                                ") + (SELECT count(*) FROM dead WHERE id >= %" PRIu64 ")",
-	                                next_id, next_id);
-	int64_t rows = 0;
-	enum err err = store_number(s, sql, &rows, e);
-
-	s->unnumbered = (uint64_t)rows;
-	return err;
-}
 
 /* Of what waits by a ledger that is older than PATH.left, what had left since. */
 struct came {

@@ -20,6 +20,7 @@
 
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "store/store_identity_internal.h"
 
 void store_salvage_end(struct store *s)
 {

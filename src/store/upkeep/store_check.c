@@ -21,6 +21,7 @@
 #include "store/files/sql_schema.h"
 #include "store/files/vfs.h"
 #include "store/files/wal.h"
+#include "store/store_identity_internal.h"
 #include "store/upkeep/store_upkeep.h"
 
 enum { INTEGRITY_LINES = 20 };

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "store/files/sql_schema.h"
 #include "store/files/vfs.h"
+#include "store/store_identity_internal.h"
 #include "store/upkeep/store_upkeep.h"
 
 /* What a start would mend, part or read back. */

@@ -17,6 +17,7 @@
 #include "store/files/vfs.h"
 #include "store/files/wal.h"
 #include "store/upkeep/store_copy.h"
+#include "store/store_identity_internal.h"
 
 enum err store_check_source(sqlite3 *db, const char *path, struct error *e)
 {

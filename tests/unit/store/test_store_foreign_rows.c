@@ -15,6 +15,7 @@
 #include "rig/faultfs.h"
 #include "rig/fullspool.h"
 #include "store/store_internal.h"
+#include "store/store_identity_internal.h"
 
 #define WRONG(table, count) "problem: " table ": " count " rows have a wrong checksum\n"
 #define MENDED(table) "problem: " table ": 2 rows are not what was written: kspool repair mends what can be\n"

@@ -22,7 +22,7 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "rig/lives.h"
-#include "store/store_internal.h"
+#include "store/store_identity_internal.h"
 
 /* Same tables, same sizes, whatever was in the database when the logs were exchanged. */
 static void the_log_of_another_spool_is_not_read(void **state)

@@ -146,7 +146,7 @@ static int move_clock(unsigned type, void *arg, void *statement, void *text)
 	return 0;
 }
 
-static enum err note_opened(struct store *s, const char *path, const struct store_report *report, struct error *e)
+static enum err note_opened(struct store *s, const char *path, struct store_report *report, struct error *e)
 {
 	(void)e;
 	assert_non_null(strstr(path, "spool"));

@@ -16,6 +16,7 @@
 #include "rig/faultfs.h"
 #include "rig/lives.h"
 #include "store/store_salvage_internal.h"
+#include "store/store_identity_internal.h"
 
 /* A part of a spool: null bytes: it is not there. */
 struct part {
