@@ -14,12 +14,17 @@
 
 #include "base/clock.h"
 #include "store/files/wal_format.h"
+#include "store/store_shelve.h"
 
 enum {
 	DRAIN_ROWS = 64,
 	STEP_BYTES = 64 << 10,
 	NOTE_BYTES = 512,
 	TABLE_PAGES = 4,
+	PAGE_MOST_BYTES = 64 << 10,
+	CUT_BYTES = 512 << 10,
+	CUT_LEAST = 4, /* pages */
+	WAYS = 3,      /* as it is; with the log; with pages that hold nothing */
 	SHRINK_PAGES = 128,
 	SHRINK_MIN_BYTES = 64 << 20
 };
@@ -105,45 +110,97 @@ bool store_is_shut(struct store *s)
 	       files_held(&s->files, ".reserve") + log_room(s) + s->free_bytes < least;
 }
 
-/* Large pages may be half empty. */
+/* Large pages may be half empty; what is longer than a page fills its own. */
 uint64_t store_room_of(const struct store_settlement *item)
 {
+	const uint64_t bytes = item->bytes;
+
 	if (item->kind == SETTLE_RETRY)
 		return NOTE_BYTES;
-	return item->kind == SETTLE_DEAD || item->kind == SETTLE_DAMAGED ? NOTE_BYTES + 2 * (uint64_t)item->bytes : 0;
+	return item->kind == SETTLE_DEAD || item->kind == SETTLE_DAMAGED
+	           ? NOTE_BYTES + bytes + store_least(bytes, PAGE_MOST_BYTES) + bytes / 8
+	           : 0;
 }
 
-/* A log that is larger than it must be has the room that the database needs. *ret_bytes: what is written anew. */
-static size_t length_of_step(const struct store_settlement *items, size_t count, size_t most, uint64_t *ret_bytes)
+/* At most `most` of items[0..count). A log that is larger than it must be has the room that the database needs. */
+static enum err measure_step(struct store *s, const struct store_settlement *items, size_t count, size_t most,
+                             struct shelf_step *ret, struct error *e)
 {
 	size_t n = 0;
+	uint64_t bytes = 0;
 
-	*ret_bytes = 0;
-	for (; n < count && n < most && *ret_bytes < STEP_BYTES; n++)
-		*ret_bytes += store_room_of(&items[n]);
-	return n;
+	if (items[0].kind == SETTLE_DEAD && most == DRAIN_ROWS)
+		return store_shelf_step(s, items, count, ret, e);
+	for (; n < count && n < most && bytes < STEP_BYTES; n++)
+		bytes += store_room_of(&items[n]);
+	*ret = (struct shelf_step){.count = n, .log = bytes, .rows = bytes};
+	return ERR_OK;
 }
 
-/* In a log that the database could not take, nothing that leaves could be written any more. With the reserve, if that
- * is enough. */
-static enum err step_fits(struct store *s, uint64_t bytes, struct error *e)
+/* What a step needs beside what the files have: for the log, and for the database, which must take all of the log. */
+static enum err step_needs(struct store *s, const struct shelf_step *step, uint64_t *ret, struct error *e)
 {
-	const uint64_t least = EXIT_PAGES * (uint64_t)s->page_bytes, log = bytes + least;
-	const uint64_t rows = bytes + TABLE_PAGES * (uint64_t)s->page_bytes;
-	uint64_t inside, held, free, needed, reserve, keep = files_share(&s->files, s->options.reserve_bytes) / 2;
+	const uint64_t page = s->page_bytes, least = EXIT_PAGES * page;
+	int64_t pages = 0;
+	enum err err = store_number(s, "PRAGMA page_count", &pages, e);
+	const uint64_t grows = store_beyond(step->rows + TABLE_PAGES * page, store_free_inside(s));
 
-	if (bytes == 0)
+	*ret = store_beyond(step->log + least, log_room(s)) +
+	       store_beyond((uint64_t)pages * page + grows, files_held(&s->files, ""));
+	return err;
+}
+
+/* Gives the pages that hold nothing back, a few at a time: each step needs some of the log. */
+static enum err cut_pages(struct store *s, struct error *e)
+{
+	const int at_once = (int)store_most(CUT_BYTES / s->page_bytes, CUT_LEAST);
+	enum err err = ERR_OK;
+	char step[48];
+
+	(void)sqlite3_snprintf(sizeof step, step, "PRAGMA incremental_vacuum(%d)", at_once);
+	while (err == ERR_OK && store_free_inside(s) > 0) {
+		const uint64_t before = store_free_inside(s);
+
+		err = store_exec(s, step, e, "give free pages back");
+		if (err == ERR_OK)
+			err = store_checkpoint(s, true, e);
+		if (store_free_inside(s) >= before)
+			break;
+	}
+	return err;
+}
+
+/*
+ * In a log that the database could not take, nothing that leaves could be written any more. With the reserve, if that
+ * is enough; else with the room of the log, and with pages that hold nothing.
+ */
+static enum err step_fits(struct store *s, const struct shelf_step *step, struct error *e)
+{
+	const uint64_t least = EXIT_PAGES * (uint64_t)s->page_bytes;
+	const uint64_t half = files_share(&s->files, s->options.reserve_bytes) / 2;
+	uint64_t free = 0;
+
+	if (step->log == 0)
 		return ERR_OK;
-	inside = store_free_inside(s);
-	held = log_room(s);
-	free = files_free_bytes(&s->files);
-	needed = store_beyond(log, held) + store_beyond(rows, inside);
-	keep = store_most(keep, least); /* for what only leaves */
-	if (needed == 0)
-		return ERR_OK;
-	reserve = files_held(&s->files, ".reserve");
-	if (free + reserve >= keep + needed)
-		return free >= least + needed ? ERR_OK : use_reserve(s, reserve + free - least - needed, e);
+	for (int way = 0; way < WAYS; way++) {
+		/* for what only leaves: of the log, once it is in the database */
+		const uint64_t keep = store_beyond(store_most(half, least), files_held(&s->files, "-wal"));
+		const uint64_t reserve = files_held(&s->files, ".reserve");
+		uint64_t needed;
+		enum err err = step_needs(s, step, &needed, e);
+
+		free = files_free_bytes(&s->files);
+		if (err != ERR_OK || needed == 0 || free >= least + needed)
+			return err;
+		if (free + reserve >= keep + needed)
+			return use_reserve(s, store_most(keep, store_beyond(reserve + free, needed + least)), e);
+		if (way == 0 && s->wal_frames > 0)
+			err = store_empty_log(s, e);
+		else if (way == 1 && free + reserve + store_free_inside(s) >= keep + needed)
+			err = cut_pages(s, e);
+		if (err != ERR_OK && err != ERR_FULL)
+			return err;
+	}
 	s->disk_refused = true;
 	return error_set(e, ERR_FULL, "%" PRIu64 " bytes are free on the file system of %s", free, s->path);
 }
@@ -152,25 +209,28 @@ static enum err settle_steps(struct store *s, const struct store_settlement *ite
                              struct error *e)
 {
 	bool has_reserve = true;
-	uint64_t grows;
 	size_t most = DRAIN_ROWS;
 	int commits = 0;
 
 	*ret_done = 0;
 	while (*ret_done < count) {
-		size_t n = length_of_step(items + *ret_done, count - *ret_done, most, &grows);
-		enum err err = step_fits(s, grows, e);
-		const bool fits = err == ERR_OK;
+		struct shelf_step step;
+		enum err err = measure_step(s, items + *ret_done, count - *ret_done, most, &step, e);
+		bool fits;
 
+		if (err != ERR_OK)
+			return err;
+		err = step_fits(s, &step, e);
+		fits = err == ERR_OK;
 		if (fits)
-			err = settle_some(s, items + *ret_done, n, e);
+			err = settle_some(s, items + *ret_done, step.count, e);
 		if (err == ERR_OK) {
-			*ret_done += n;
-			if (++commits % 2 == 0 || grows > 0 || most < DRAIN_ROWS ||
+			*ret_done += step.count;
+			if (++commits % 2 == 0 || step.log > 0 || most < DRAIN_ROWS ||
 			    (*ret_done == count && s->reserve_given))
 				err = store_empty_log(s, e);
-		} else if (err == ERR_FULL && (!has_reserve || !fits) && n > 1) {
-			most = n / 4 + 1;
+		} else if (err == ERR_FULL && (!has_reserve || !fits) && step.count > 1) {
+			most = step.count / 4 + 1;
 			err = ERR_OK;
 		}
 		if (err == ERR_FULL && has_reserve && fits)

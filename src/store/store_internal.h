@@ -290,6 +290,10 @@ enum err store_is_here(struct store *s, const struct store_row *row, bool is_dea
 /* It came back whole; *ret: it was kept, and counted, as damaged, from a page that is not what it was. */
 enum err store_forget_kept(struct store *s, uint64_t id, bool *ret, struct error *e) MUST_CHECK;
 
+/* items[0..count) have neighbouring ids and leave for the same reason. */
+enum err store_settle_run(struct store *s, const struct store_settlement *items, size_t count,
+                          struct error *e) MUST_CHECK;
+
 /* store_pending.c: the mark of a block, from memory or `partial`; holds until the next call. */
 enum err store_marks_get(struct store *s, uint64_t block_id, uint32_t count, struct block_mark **ret,
                          struct error *e) MUST_CHECK;

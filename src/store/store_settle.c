@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/mem.h"
+#include "store/store_shelve.h"
 
 enum { MOVE_OUT_ATTEMPTS = 2, MOVE_OUT_WAIT_MS = 1000 };
 
@@ -265,7 +266,7 @@ static enum err leave(struct store *s, struct leaving *l, struct error *e)
 }
 
 /* items[0..count) have neighbouring ids and leave for the same reason. */
-static enum err settle_run(struct store *s, const struct store_settlement *items, size_t count, struct error *e)
+enum err store_settle_run(struct store *s, const struct store_settlement *items, size_t count, struct error *e)
 {
 	struct leaving l = {.items = items, .first = items[0].id, .last = items[count - 1].id};
 	enum err err = leave(s, &l, e);
@@ -325,27 +326,6 @@ enum err store_is_pending(struct store *s, uint64_t id, bool *ret, struct error 
 	return err;
 }
 
-static enum err settle_dead(struct store *s, const struct store_settlement *item, struct error *e)
-{
-	struct pending p;
-	sqlite3_stmt *st;
-	enum err err = store_find(s, item->id, &p, e);
-
-	if (err != ERR_OK)
-		return err;
-	if (p.is_there) {
-		st = store_statement(s, ST_DEAD_INSERT);
-		row_put(st, 1, &p.row);
-		(void)sqlite3_bind_int64(st, 6, clock_wall_ms());
-		(void)sqlite3_bind_int64(st, 7, item->attempts);
-		row_bind_text(st, 8, item->code);
-		row_bind_text(st, 9, item->reason);
-		err = store_run(s, st, e, "set aside");
-		(void)store_statement(s, ST_READ);
-	}
-	return err == ERR_OK ? settle_run(s, item, 1, e) : err;
-}
-
 /* Kept as found, and never delivered. */
 static enum err settle_damaged(struct store *s, const struct store_settlement *item, struct error *e)
 {
@@ -358,10 +338,10 @@ static enum err settle_damaged(struct store *s, const struct store_settlement *i
 		return err;
 	(void)store_statement(s, ST_READ);
 	if (!s->left_is_behind && left_has(s->left, item->id)) /* nothing is lost with it */
-		return settle_run(s,
-		                  &(struct store_settlement){
-		                      .id = item->id, .kind = SETTLE_DELIVERED, .may_be_gone = item->may_be_gone},
-		                  1, e);
+		return store_settle_run(s,
+		                        &(struct store_settlement){
+		                            .id = item->id, .kind = SETTLE_DELIVERED, .may_be_gone = item->may_be_gone},
+		                        1, e);
 	st = store_statement(s, p.mark ? ST_DAMAGED_INSERT : ST_TO_DAMAGED); /* a row's columns may hold anything */
 	if (p.mark) {
 		row_put(st, 1, &p.row);
@@ -372,7 +352,7 @@ static enum err settle_damaged(struct store *s, const struct store_settlement *i
 	}
 	err = store_run(s, st, e, "set a damaged row aside");
 	if (err == ERR_OK)
-		err = settle_run(s, item, 1, e);
+		err = store_settle_run(s, item, 1, e);
 	if (err == ERR_OK)
 		store_lose(s, LOSS_BYTES, s->now.ledger.damaged - before, item->id, item->id);
 	s->recount = true; /* its length is as untrustworthy as its bytes */
@@ -477,12 +457,12 @@ enum err store_settle(struct store *s, const struct store_settlement *items, siz
 		if (items[i].kind == SETTLE_RETRY) {
 			err = settle_retry(s, &items[i], now_ms, e);
 		} else if (items[i].kind == SETTLE_DEAD) {
-			err = settle_dead(s, &items[i], e);
+			err = store_shelve(s, &items[i], count - i, &n, e);
 		} else if (items[i].kind == SETTLE_DAMAGED) {
 			err = settle_damaged(s, &items[i], e);
 		} else {
 			n = length_of_run(&items[i], count - i);
-			err = settle_run(s, &items[i], n, e);
+			err = store_settle_run(s, &items[i], n, e);
 		}
 	}
 	return err;

@@ -235,6 +235,75 @@ static void a_shelf_that_fills_the_disk_can_be_purged(void **state)
 	spooldir_remove(&d);
 }
 
+/* So many messages of a length, in one commit. */
+static void append_many(struct store *s, uint64_t count, uint32_t length)
+{
+	struct error e;
+
+	assert_int_equal(store_begin(s, &e), ERR_OK);
+	for (uint64_t n = 0; n < count; n++) {
+		struct message *m = spooldir_message(n, length);
+
+		assert_int_equal(store_append(s, m, &e), ERR_OK);
+		message_free(m);
+	}
+	assert_int_equal(store_commit(s, &e), ERR_OK);
+}
+
+/* A disk full to its last byte: blocks of which a part is delivered and the rest goes to the shelf, and what stands
+ * alone, take no page of the database that they do not leave. */
+static void the_shelf_takes_the_room_that_it_is_left(void **state)
+{
+	enum { MANY = 90, LITTLE = 64 << 10 };
+	static const struct {
+		uint32_t length;
+		uint64_t count, delivered;
+	} cases[] = {{9000, MANY, 60}, {20000, MANY, 60}, {3 * MIB, 1, 0}, {300, MANY, 0}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct store_settlement items[MANY];
+		struct spooldir d;
+		struct store *s = open_with_room(&d);
+		uint64_t n = 0, blocks = 0;
+		int64_t pages;
+		struct error e;
+		size_t done;
+
+		s->options.compress = STORE_COMPRESS_NEVER;
+		append_many(s, cases[i].count, cases[i].length);
+		assert_int_equal(store_checkpoint(s, true, &e), ERR_OK);
+		pages = life_number(s, "PRAGMA page_count");
+		blocks = files_held(&s->files, "");
+		assert_int_equal(truncate(spooldir_file(&d, ".reserve"), LITTLE), 0);
+		free_mib = 0;
+		s->free_checked_ms = 0;
+		faultfs_disk(d.dir, 0);
+		if (cases[i].delivered > 0) {
+			for (; n < cases[i].delivered; n++) /* of each block some */
+				items[n] = (struct store_settlement){
+				    .id = 1 + n + n / 2, .kind = SETTLE_DELIVERED, .bytes = cases[i].length};
+			assert_int_equal(store_settle_full(s, items, n, &done, &e), ERR_OK);
+		}
+		for (n = 0; n < cases[i].count - cases[i].delivered; n++)
+			items[n] = (struct store_settlement){.id = cases[i].delivered ? 3 + 3 * n : 1 + n,
+			                                     .kind = SETTLE_DEAD,
+			                                     .bytes = cases[i].length,
+			                                     .attempts = 1,
+			                                     .code = "why"};
+		assert_int_equal(store_settle_full(s, items, n, &done, &e), ERR_OK);
+		assert_int_equal(done, n);
+		assert_int_equal(store_ledger(s)->dead, n);
+		assert_int_equal(store_ledger(s)->pending, 0);
+		assert_in_range(life_number(s, "PRAGMA page_count"), 1, (uint64_t)pages + 8);
+		assert_in_range(files_held(&s->files, ""), 1, blocks + 8 * s->page_bytes);
+		faultfs_disk(NULL, 0);
+		life_adds_up(s);
+		life_close(s);
+		spooldir_remove(&d);
+	}
+}
+
 /* A greedy neighbour gets no more of the reserve than what leaves just then needs. */
 static void the_reserve_is_given_up_by_parts(void **state)
 {
@@ -267,6 +336,7 @@ int main(void)
 	    cmocka_unit_test(a_full_log_is_no_exit),
 	    cmocka_unit_test(what_the_database_cannot_take_leaves),
 	    cmocka_unit_test(a_shelf_that_fills_the_disk_can_be_purged),
+	    cmocka_unit_test(the_shelf_takes_the_room_that_it_is_left),
 	    cmocka_unit_test(the_reserve_is_given_up_by_parts),
 	};
 
