@@ -91,7 +91,7 @@ enum err store_make_way(struct store *s, bool *ret_more, struct error *e)
 }
 
 /* Of the log's blocks, what commits may still fill: the database must take what is in it before that is free again. */
-static uint64_t log_room(struct store *s)
+uint64_t store_log_room(struct store *s)
 {
 	const uint64_t held = files_held(&s->files, "-wal"),
 	               used = s->wal_frames * (UINT64_C(0) + WAL_FRAME_HEADER_BYTES + s->page_bytes);
@@ -107,7 +107,7 @@ bool store_is_shut(struct store *s)
 		return false;
 	store_look_at_disk(s);
 	return s->reserve_given && s->free_bytes < least &&
-	       files_held(&s->files, ".reserve") + log_room(s) + s->free_bytes < least;
+	       files_held(&s->files, ".reserve") + store_log_room(s) + s->free_bytes < least;
 }
 
 /* Large pages may be half empty; what is longer than a page fills its own. */
@@ -145,7 +145,7 @@ static enum err step_needs(struct store *s, const struct shelf_step *step, uint6
 	enum err err = store_number(s, "PRAGMA page_count", &pages, e);
 	const uint64_t grows = store_beyond(step->rows + TABLE_PAGES * page, store_free_inside(s));
 
-	*ret = store_beyond(step->log + least, log_room(s)) +
+	*ret = store_beyond(step->log + least, store_log_room(s)) +
 	       store_beyond((uint64_t)pages * page + grows, files_held(&s->files, ""));
 	return err;
 }

@@ -20,6 +20,9 @@ enum {
 	INTAKE_BYTES = 16 << 20,    /* beyond min_free, or its share of a small disk: for what comes in meanwhile */
 };
 
+/* No neighbour takes so much before the log, at its largest, is in the database. */
+#define FAR_BYTES (8 * (uint64_t)WAL_HOLD_BYTES)
+
 uint64_t store_free_inside(struct store *s)
 {
 	int64_t pages = 0;
@@ -97,20 +100,57 @@ static enum err refusal(struct store *s, uint64_t bytes, struct error *e)
 	return ERR_OK;
 }
 
-/*
- * What the log cannot hold without new blocks makes it longer than the reserve may be: its place in the database is
- * taken now, for a neighbour may take what is free before the log goes there. Who keeps no reserve prepays nothing.
- */
-static enum err hold_place(struct store *s, uint64_t comes, struct error *e)
+/* What a group brings, and what of the disk that takes until it is stored and settled. */
+struct need {
+	uint64_t comes; /* bytes, with what stands beside messages */
+	uint64_t grows; /* the log, beyond its blocks */
+	uint64_t lacks; /* blocks that the database is short of: it must take all of the log, and what comes */
+	uint64_t place; /* its length then */
+	uint64_t all;   /* free bytes */
+};
+
+static uint64_t with_reserve(const struct store *s, uint64_t bytes)
 {
-	const uint64_t beyond = store_beyond(comes, store_free_inside(s)); /* what holds nothing takes it first */
+	/* it has its room again first */
+	return bytes + s->log_least / 4 + (s->reserve_given ? files_share(&s->files, s->options.reserve_bytes) : 0);
+}
+
+/* At most, by what is known without a look at the files. */
+static void estimate_need(struct store *s, struct need *n)
+{
+	const uint64_t log = (uint64_t)s->wal_frames * s->page_bytes;
+
+	n->grows = store_beyond(n->comes, store_beyond(s->log_held, log));
+	n->all = with_reserve(s, n->comes + n->grows + log);
+	if (s->free_bytes / 8 < n->all)
+		s->free_bytes = files_free_bytes(&s->files);
+}
+
+static enum err look_at_need(struct store *s, struct need *n, struct error *e)
+{
+	const uint64_t log = (uint64_t)s->wal_frames * s->page_bytes;
 	int64_t pages = 0;
 	enum err err = store_number(s, "PRAGMA page_count", &pages, e);
 
-	if (err != ERR_OK || files_database_hold(&s->files, (uint64_t)pages * s->page_bytes + beyond))
-		return err;
+	n->grows = store_beyond(n->comes, store_most(store_beyond(s->log_held, log), store_log_room(s)));
+	n->place = (uint64_t)pages * s->page_bytes + store_beyond(n->comes, store_free_inside(s));
+	n->lacks = store_beyond(n->place, files_held(&s->files, ""));
+	n->all = with_reserve(s, n->lacks + n->grows);
+	return err;
+}
+
+/*
+ * What the reserve is too small for has its place in the database now, for a neighbour may take what is free before the
+ * log goes there; half of the reserve is for what leaves. Who keeps no reserve prepays nothing.
+ */
+static enum err hold_place(struct store *s, const struct need *n, struct error *e)
+{
+	if (s->options.reserve_bytes == 0 || n->lacks == 0 ||
+	    (n->grows == 0 && n->lacks <= files_held(&s->files, ".reserve") / 2) ||
+	    files_database_hold(&s->files, n->place))
+		return ERR_OK;
 	return error_set(e, ERR_FULL,
-	                 "%" PRIu64 " bytes more have no room on the file system of %s; send less at a time", comes,
+	                 "%" PRIu64 " bytes more have no room on the file system of %s; send less at a time", n->comes,
 	                 s->path);
 }
 
@@ -120,25 +160,24 @@ static enum err hold_place(struct store *s, uint64_t comes, struct error *e)
  */
 static enum err must_fit(struct store *s, uint64_t bytes, struct error *e)
 {
-	const uint64_t log = (uint64_t)s->wal_frames * s->page_bytes, held = store_beyond(s->log_held, log);
-	const uint64_t before = s->durable.pending_bytes, group = s->now.pending_bytes;
-	uint64_t comes = bytes + store_beyond(group, before), grows, needed;
+	struct need n = {.comes = bytes + store_beyond(s->now.pending_bytes, s->durable.pending_bytes)};
+	enum err err;
 
-	comes += s->in_group ? s->group_beside : 0;
-	comes += comes / 16;
-	grows = store_beyond(comes, held); /* the log: what it holds is not the database's */
-	needed = comes + grows + log + s->log_least / 4;
-	if (s->reserve_given) /* it has its room again first */
-		needed += files_share(&s->files, s->options.reserve_bytes);
-	if (s->free_bytes / 8 < needed)
-		s->free_bytes = files_free_bytes(&s->files);
-	if (s->free_bytes >= needed || (s->free_bytes >= grows && s->free_bytes + store_free_inside(s) >= needed))
-		return grows > 0 && s->options.reserve_bytes > 0 ? hold_place(s, comes, e) : ERR_OK;
-	s->log_is_due = log > 0;
-	return error_set(e, ERR_FULL,
-	                 "%" PRIu64 " bytes at once need %" PRIu64 " on the file system of %s until they are stored and"
-	                 " settled, and %" PRIu64 " are free; send less at a time",
-	                 bytes, needed, s->path, s->free_bytes);
+	n.comes += s->in_group ? s->group_beside : 0;
+	n.comes += n.comes / 16;
+	estimate_need(s, &n);
+	if (n.grows == 0 && s->free_bytes >= FAR_BYTES)
+		return ERR_OK;
+	err = look_at_need(s, &n, e);
+	if (err == ERR_OK && s->free_bytes >= n.all)
+		err = hold_place(s, &n, e);
+	else if (err == ERR_OK)
+		err = error_set(e, ERR_FULL,
+		                "%" PRIu64 " bytes at once need %" PRIu64 " on the file system of %s until they are"
+		                " stored and settled, and %" PRIu64 " are free; send less at a time",
+		                bytes, n.all, s->path, s->free_bytes);
+	s->log_is_due |= err == ERR_FULL && s->wal_frames > 0;
+	return err;
 }
 
 bool store_has_room_for(struct store *s, uint64_t bytes)

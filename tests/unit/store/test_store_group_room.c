@@ -194,6 +194,47 @@ static void a_place_is_first_what_is_free_inside(void **state)
 	life_end(&d, s);
 }
 
+/* On a disk that a neighbour may fill, what the log has blocks for has its place too, where the reserve is too small to
+ * take it: once, for all that the log holds. */
+static void what_the_reserve_cannot_take_has_its_place(void **state)
+{
+	enum { BYTES = 1 << 20 };
+
+	(void)state;
+	for (int case_ = 0; case_ < 4; case_++) {
+		const bool is_far = case_ == 1, has_reserve = case_ == 2, keeps_none = case_ == 3;
+		struct message_list none = STAILQ_HEAD_INITIALIZER(none);
+		struct spooldir d;
+		struct store *s = life_begin(&d);
+		struct stat before;
+		struct error e;
+
+		s->options.reserve_bytes = keeps_none ? 0 : has_reserve ? 4 * MIB : MIB;
+		if (has_reserve)
+			assert_true(store_make_reserve(s));
+		s->log_held = 100 * MIB;
+		free_bytes = is_far ? PLENTY : 50 * MIB;
+		s->free_checked_ms = 0;
+		before = database(&d);
+		assert_int_equal(store_begin(s, &e), ERR_OK);
+		assert_int_equal(store_admit(s, &none, BYTES, &e), ERR_OK);
+		store_rollback(s);
+		if (case_ == 0)
+			assert_in_range(database(&d).st_blocks * 512, before.st_size + BYTES,
+			                before.st_size + 2 * BYTES);
+		else
+			assert_int_equal(database(&d).st_blocks, before.st_blocks);
+		if (has_reserve) { /* half of it is for what leaves */
+			assert_int_equal(store_begin(s, &e), ERR_OK);
+			assert_int_equal(store_admit(s, &none, 2 * BYTES, &e), ERR_OK);
+			store_rollback(s);
+			assert_true(database(&d).st_blocks * 512 >= before.st_size + 2 * BYTES);
+		}
+		free_bytes = PLENTY;
+		life_end(&d, s);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -201,6 +242,7 @@ int main(void)
 	    cmocka_unit_test(what_stands_beside_messages_takes_no_more_than_was_said),
 	    cmocka_unit_test(a_long_log_has_its_place_in_the_database),
 	    cmocka_unit_test(a_place_is_first_what_is_free_inside),
+	    cmocka_unit_test(what_the_reserve_cannot_take_has_its_place),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
