@@ -127,11 +127,7 @@ enum err store_byway_note(struct store *s, uint64_t first_id, uint64_t count, st
 	(void)sqlite3_clear_bindings(st);
 	if (err != ERR_OK)
 		return err;
-	s->rows.back = (struct put_back){
-	    .first = s->rows.back.count > 0 ? s->rows.back.first : first_id,
-	    .last = first_id + count - 1,
-	    .count = s->rows.back.count + count,
-	};
+	put_backs_add(&s->rows.back, first_id, count);
 	s->rows.imports++;
 	s->rows.imports_sum += (uint64_t)side_sum(s->tag, SIDE_IMPORT, values, 4);
 	return ERR_OK;

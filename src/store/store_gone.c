@@ -79,9 +79,9 @@ enum err store_rows_load(struct store *s, const struct totals *found, uint64_t k
 	struct note counted;
 	enum err err;
 
-	r->back = store_put_back_of(tide);
 	err = count_sides(s, all, r, &beside, e);
-
+	if (err == ERR_OK)
+		err = store_put_backs(s, &r->back, e);
 	if (err == ERR_OK)
 		err = store_note_get(s, SALVAGE_KEYS, &counted, e);
 	if (err != ERR_OK)

@@ -32,6 +32,7 @@
 #include "store/files/sql.h"
 #include "store/files/sum.h"
 #include "store/store.h"
+#include "store/store_back.h"
 #include "store/store_damage.h"
 #include "store/store_dead.h"
 #include "store/store_ledger.h"
@@ -134,9 +135,7 @@ struct side_rows {
 	uint64_t positions_gone, keys_gone, imports_gone;
 	uint64_t positions_sum, imports_sum;
 	uint64_t positions_off, imports_off;
-	struct put_back {
-		uint64_t first, last, count;
-	} back; /* from the shelf since the log began: new ids, some of which may be of others */
+	struct put_backs back; /* from the shelf */
 };
 
 struct store {
@@ -345,14 +344,8 @@ static inline void store_rows_into(const struct side_rows *r, struct tide *t)
 	t->counts[TIDE_IMPORTS] = r->imports + r->imports_gone;
 	t->counts[TIDE_POSITIONS_SUM] = r->positions_sum + r->positions_off;
 	t->counts[TIDE_IMPORTS_SUM] = r->imports_sum + r->imports_off;
-	t->counts[TIDE_BACK_FIRST] = r->back.first;
-	t->counts[TIDE_BACK_LAST] = r->back.last;
-	t->counts[TIDE_BACK_COUNT] = r->back.count;
+	put_backs_into(&r->back, t);
 	t->has_more = true;
-}
-static inline struct put_back store_put_back_of(const struct tide *t)
-{
-	return (struct put_back){t->counts[TIDE_BACK_FIRST], t->counts[TIDE_BACK_LAST], t->counts[TIDE_BACK_COUNT]};
 }
 /* What this run knows, for store_rows_load: nothing else is valid in it. */
 struct tide store_tide_of_run(const struct store *s);

@@ -198,7 +198,6 @@ void store_ledger_log_begins(struct store *s)
 {
 	s->now.base = s->durable.base = store_ledger_print(&s->row);
 	s->now.epoch = s->durable.epoch = random_u64() | 1; /* never 0 */
-	s->rows.back = s->rows_durable.back = (struct put_back){0};
 }
 
 /* The counts of the tide mark: accepted, then the states in their order. */

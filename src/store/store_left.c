@@ -167,18 +167,6 @@ void store_left_beyond(struct store *s, struct totals *t, struct store_report *r
 	    s->path, (unsigned long long)given, (unsigned long long)(given - had));
 }
 
-/* Of what was put back since the log began: at least so many are ids that the file does not know of, and that had no
- * end since. Those of others among them count as put back where they are not gone. */
-static uint64_t lost_of_put_back(const struct store *s)
-{
-	const struct put_back b = store_put_back_of(&s->tide);
-	const uint64_t next = s->row.next_id, known = store_beyond(next, b.first);
-	const uint64_t first = store_most(next, b.first);
-	const uint64_t not_lost = known + (first <= b.last ? left_count(s->left, first, b.last) : 0);
-
-	return store_beyond(b.count, not_lost);
-}
-
 enum err store_left_shelf_again(struct store *s, struct totals *t, struct totals *found, struct store_report *report,
                                 struct error *e)
 {
@@ -186,10 +174,14 @@ enum err store_left_shelf_again(struct store *s, struct totals *t, struct totals
 	struct count c = {.db = s->db, .left = s->left, .tag = s->tag};
 	const int rc = see_each(&c, "SELECT id FROM dead WHERE id > 0", see_row);
 	uint64_t back, purged;
+	enum err err;
 
 	if (rc != SQLITE_DONE)
 		return store_fail(s, rc, e, "look for what had left the shelf");
-	back = store_least(c.again, lost_of_put_back(s));
+	err = store_put_backs_lost(s, &back, e);
+	if (err != ERR_OK)
+		return err;
+	back = store_least(c.again, back);
 	purged = store_least(c.again - back, purged_since);
 	found->possible -= back;
 	t->ledger.purged -= purged; /* what comes again is taken from `delivered` */

@@ -124,7 +124,6 @@ static enum err load_row(struct store *s, bool may_mend, bool *ret_fresh, struct
 static void take_identity(struct store *s, struct totals *t)
 {
 	const uint64_t base = t->base;
-	const struct put_back back = s->rows.back;
 	const bool goes_on = s->log_is_live && store_ledger_print(&s->row) != s->file_print;
 
 	t->spool_high = s->id.high;
@@ -132,7 +131,6 @@ static void take_identity(struct store *s, struct totals *t)
 	store_ledger_log_begins(s);
 	t->epoch = s->durable.epoch;
 	t->base = s->durable.base = goes_on ? base : s->durable.base;
-	s->rows.back = s->rows_durable.back = goes_on ? back : s->rows.back;
 	s->now = s->durable;
 }
 

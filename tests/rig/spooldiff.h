@@ -229,11 +229,11 @@ static inline void diff_tide(struct snapshot *to, struct store *s)
 #define LEDGER_STATE(id, column, meaning) {#column, offsetof(struct totals, ledger.column)},
 #include "base/ledger.def"
 	};
-	static const char *const more[] = {[TIDE_POSITIONS] = "positions",   [TIDE_KEYS] = "keys",
-	                                   [TIDE_IMPORTS] = "imports",       [TIDE_LEFT] = "left",
-	                                   [TIDE_BACK_FIRST] = "back_first", [TIDE_BACK_LAST] = "back_last",
-	                                   [TIDE_BACK_COUNT] = "back_count", [TIDE_POSSIBLE] = "possible",
-	                                   [TIDE_CLOCK] = "clock",           [TIDE_OFFSET] = "offset"};
+	static const char *const more[] = {
+	    [TIDE_POSITIONS] = "positions", [TIDE_KEYS] = "keys",         [TIDE_IMPORTS] = "imports",
+	    [TIDE_LEFT] = "left",           [TIDE_BACK] = "back_first",   [TIDE_BACK + 1] = "back_last",
+	    [TIDE_BACK + 2] = "back_count", [TIDE_POSSIBLE] = "possible", [TIDE_CLOCK] = "clock",
+	    [TIDE_OFFSET] = "offset"};
 	struct tide tide;
 	struct error e;
 	uint64_t lead;

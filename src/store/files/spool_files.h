@@ -63,8 +63,7 @@ bool files_id_parse(const char *text, struct spool_id *ret);
 
 enum {
 	TIDE_FIRST_COUNTS = 16, /* that any kspool has */
-	TIDE_COUNTS_MAX = 32,
-	TIDE_POSITIONS = 14, /* rows beside the messages */
+	TIDE_POSITIONS = 14,    /* rows beside the messages */
 	TIDE_KEYS,
 	TIDE_IMPORTS,
 	TIDE_POSITIONS_SUM, /* of their checksums, in whichever order */
@@ -74,10 +73,11 @@ enum {
 	TIDE_CLOCK,    /* the spool's own time, as the ledger has it */
 	TIDE_BOOT,
 	TIDE_OFFSET,
-	TIDE_LEAD,       /* what the last row of the clock says; 0: not known */
-	TIDE_BACK_FIRST, /* of what was put back from the shelf since the log began: its new ids, and how many */
-	TIDE_BACK_LAST,
-	TIDE_BACK_COUNT,
+	TIDE_LEAD, /* what the last row of the clock says; 0: not known */
+	TIDE_BACK, /* of what was put back from the shelf: spans of its new ids, and how many of each are */
+	TIDE_BACK_SPANS = 8,
+	TIDE_BACK_NUMBERS = 3, /* first, last, count; 0: no span */
+	TIDE_COUNTS_MAX = TIDE_BACK + TIDE_BACK_SPANS * TIDE_BACK_NUMBERS,
 };
 struct tide {
 	bool is_valid;

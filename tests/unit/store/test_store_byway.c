@@ -259,10 +259,64 @@ static void a_call_that_fails_is_told(void **state)
 	}
 }
 
+/* As many spans as there are places; then the closest become one, which says how many it has. */
+static void spans_of_what_was_put_back_are_joined(void **state)
+{
+	static const struct put_backs full = {{{100, 109, 10},
+	                                       {200, 209, 10},
+	                                       {300, 309, 10},
+	                                       {350, 359, 10},
+	                                       {500, 509, 10},
+	                                       {600, 609, 10},
+	                                       {700, 709, 10},
+	                                       {800, 809, 10}}};
+	static const struct put_backs joined = {{{100, 109, 10},
+	                                         {200, 209, 10},
+	                                         {300, 359, 20},
+	                                         {500, 509, 10},
+	                                         {600, 609, 10},
+	                                         {700, 709, 10},
+	                                         {800, 814, 15},
+	                                         {1000, 1000, 1}}};
+	static const struct put_backs first_joined = {{{100, 209, 20},
+	                                               {300, 359, 20},
+	                                               {500, 509, 10},
+	                                               {600, 609, 10},
+	                                               {700, 709, 10},
+	                                               {800, 814, 15},
+	                                               {1000, 1000, 1},
+	                                               {1100, 1101, 2}}};
+	struct tide tide = {.count = 7};
+	struct put_backs p = {0};
+
+	(void)state;
+	for (size_t i = 0; i < TIDE_BACK_SPANS; i++)
+		put_backs_add(&p, full.spans[i].first, full.spans[i].count);
+	assert_memory_equal(&p, &full, sizeof p);
+	put_backs_add(&p, 810, 5); /* what goes on needs no place */
+	put_backs_add(&p, 1000, 1);
+	assert_memory_equal(&p, &joined, sizeof p);
+	put_backs_add(&p, 1100, 2); /* of two that are as close the first */
+	assert_memory_equal(&p, &first_joined, sizeof p);
+	put_backs_into(&p, &tide);
+	assert_memory_equal(&tide.counts[TIDE_BACK], &p, sizeof p);
+	assert_int_equal(tide.counts[TIDE_BACK - 1], 0);
+	p = (struct put_backs){0};
+	for (uint64_t i = 1; i <= TIDE_BACK_SPANS; i++)
+		put_backs_add(&p, i == TIDE_BACK_SPANS ? 7010 : i * 1000, i);
+	put_backs_add(&p, 9000, 1); /* the last two */
+	assert_int_equal(p.spans[TIDE_BACK_SPANS - 2].first, 7000);
+	assert_int_equal(p.spans[TIDE_BACK_SPANS - 2].last, 7017);
+	assert_int_equal(p.spans[TIDE_BACK_SPANS - 2].count, 15);
+	assert_int_equal(p.spans[TIDE_BACK_SPANS - 1].first, 9000);
+}
+
 /* What was put back has new ids: the first and the last of them, how many, and the note itself. */
 static void what_was_put_back_is_noted(void **state)
 {
+	static const struct put_backs both = {{{0x1234, 0x1236, 3}, {0x2000, 0x2000, 1}}};
 	unsigned char want[PUT_BACK] = "put-back";
+	struct put_backs noted;
 	uint64_t sum = s->rows.imports_sum;
 	sqlite3_stmt *st = NULL;
 
@@ -270,17 +324,15 @@ static void what_was_put_back_is_noted(void **state)
 	clock_test_set(clock_mono_ns(), INT64_C(1800000000123) * NS_PER_MS);
 	assert_int_equal(store_begin(s, &e), ERR_OK);
 	assert_int_equal(store_byway_note(s, 0x1234, 3, &e), ERR_OK);
-	assert_int_equal(s->rows.back.first, 0x1234);
-	assert_int_equal(s->rows.back.last, 0x1236);
-	assert_int_equal(s->rows.back.count, 3);
+	assert_memory_equal(&s->rows.back, &((struct put_backs){{{0x1234, 0x1236, 3}}}), sizeof s->rows.back);
 	assert_int_equal(s->rows.imports, 1);
 	assert_int_equal(store_byway_note(s, 0x2000, 1, &e), ERR_OK);
-	assert_int_equal(s->rows.back.first, 0x1234);
-	assert_int_equal(s->rows.back.last, 0x2000);
-	assert_int_equal(s->rows.back.count, 4);
+	assert_memory_equal(&s->rows.back, &both, sizeof both);
 	assert_int_equal(s->rows.imports, 2);
 	assert_int_equal(store_commit(s, &e), ERR_OK);
 	clock_test_end();
+	assert_int_equal(store_put_backs(s, &noted, &e), ERR_OK);
+	assert_memory_equal(&noted, &both, sizeof both);
 	sum += (uint64_t)life_number(s, "SELECT checksum FROM imports WHERE first_id = 0x1234");
 	sum += (uint64_t)life_number(s, "SELECT checksum FROM imports WHERE first_id = 0x2000");
 	assert_true(s->rows.imports_sum == sum);
@@ -306,6 +358,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(notes_add_up, begin, end),
 	    cmocka_unit_test_setup_teardown(a_note_becomes_one_of_this_spool, begin, end),
 	    cmocka_unit_test_setup_teardown(a_call_that_fails_is_told, begin, end),
+	    cmocka_unit_test(spans_of_what_was_put_back_are_joined),
 	    cmocka_unit_test_setup_teardown(what_was_put_back_is_noted, begin, end),
 	};
 

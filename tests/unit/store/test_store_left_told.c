@@ -15,6 +15,7 @@
 #include "rig/errorwatch.h"
 #include "rig/faultsql.h"
 #include "rig/lives.h"
+#include "store/store_byway.h"
 #include "store/store_salvage_internal.h"
 
 enum { ROWS = 50, NEXT = ROWS + 1 };
@@ -292,56 +293,77 @@ static void what_lies_beyond_was_accepted(void **state)
 	s->left_is_behind = false;
 }
 
+static const struct {
+	struct put_backs back; /* what was put back got these ids */
+	uint64_t noted;        /* so many of the first of them the file knows of */
+	uint64_t left;         /* which of them has left; 0: none */
+	uint64_t purged_since;
+	uint64_t is_back, purged;
+} shelf_cases[] = {
+    {{{{0}}}, 0, 0, 0, 0, 0},
+    {{{{0}}}, 0, 0, 2, 0, 2},
+    {{{{0}}}, 0, 0, 9, 0, 4},
+    {{{{60, 62, 3}}}, 0, 0, 0, 3, 0},
+    {{{{60, 62, 3}}}, 0, 0, 1, 3, 1},
+    {{{{60, 62, 3}}}, 0, 0, 2, 3, 1},
+    {{{{60, 69, 10}}}, 0, 0, 5, 4, 0},
+    {{{{60, 62, 3}}}, 0, 61, 9, 2, 2},
+    {{{{60, 62, 3}}}, 0, 63, 9, 3, 1},
+    {{{{60, 62, 3}}}, 0, 62, 0, 2, 0},
+    {{{{60, 62, 3}}}, 0, 60, 0, 2, 0},
+    {{{{70, 72, 3}}}, 0, 60, 0, 3, 0},
+    {{{{40, 42, 3}}}, 3, 0, 3, 0, 3},  /* known */
+    {{{{57, 59, 3}}}, 3, 59, 0, 0, 0}, /* to the last */
+    {{{{40, 62, 4}}}, 2, 0, 9, 2, 2},  /* joined: some are known, */
+    {{{{40, 62, 4}}}, 2, 61, 9, 1, 3}, /* and of the others one had its end */
+    {{{{40, 62, 4}}}, 2, 41, 0, 2, 0}, /* which no known one is */
+    {{{{60, 62, 1}}}, 0, 61, 0, 0, 0}, /* joined: it may be of another */
+    {{{{40, 42, 3}, {60, 60, 1}, {62, 63, 2}}}, 3, 0, 9, 3, 1},
+    {{{{40, 42, 3}, {60, 60, 1}, {62, 63, 2}}}, 3, 60, 9, 2, 2},
+    {{{{40, 42, 3}, {60, 60, 1}, {62, 63, 2}}}, 3, 61, 9, 3, 1}, /* between them */
+};
+
 /* Ids 1 to 6 stand on the shelf, and the first four of them had left it: put back, or purged. */
 static void the_shelf_of_before_is_counted(void **state)
 {
-	static const struct {
-		uint64_t first, last, count; /* what was put back got these ids */
-		uint64_t left;               /* which of them has left; 0: none */
-		uint64_t purged_since;
-		uint64_t back, purged;
-	} cases[] = {
-	    {0, 0, 0, 0, 0, 0, 0},    {0, 0, 0, 0, 2, 0, 2},    {0, 0, 0, 0, 9, 0, 4},    {60, 62, 3, 0, 0, 3, 0},
-	    {60, 62, 3, 0, 1, 3, 1},  {60, 62, 3, 0, 2, 3, 1},  {60, 69, 10, 0, 5, 4, 0}, {58, 62, 5, 0, 9, 3, 1},
-	    {60, 62, 3, 61, 9, 2, 2}, {60, 62, 3, 63, 9, 3, 1}, {58, 62, 5, 61, 9, 2, 2}, {40, 42, 3, 0, 3, 0, 3},
-	    {57, 59, 3, 0, 0, 0, 0},  {58, 60, 3, 0, 0, 1, 0},  {70, 72, 3, 60, 0, 3, 0}, {60, 62, 3, 62, 0, 2, 0},
-	    {60, 62, 3, 60, 0, 2, 0}, {59, 60, 2, 0, 0, 1, 0},
-	};
-
 	(void)state;
 	life_sql(s, "DELETE FROM dead; WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n WHERE id < 6)"
 	            " INSERT INTO dead (id, received_ms, checksum, died_ms, attempts, code, reason, meta, body,"
 	            " note_checksum) SELECT id, 1, 0, 1, 1, '', '', NULL, x'00', 0 FROM n");
-	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+	for (size_t i = 0; i < sizeof shelf_cases / sizeof *shelf_cases; i++) {
 		struct totals t = s->now, found = {.possible = 20};
 		char text[512] = "";
 
 		for (uint64_t id = 40; id < 80; id++)
 			left_note_back(s->left, id);
 		left_note(s->left, 1, 4);
-		if (cases[i].left > 0)
-			left_note(s->left, cases[i].left, cases[i].left);
+		if (shelf_cases[i].left > 0)
+			left_note(s->left, shelf_cases[i].left, shelf_cases[i].left);
 		left_keep(s->left, s->durable.commits);
-		s->tide.counts[TIDE_BACK_FIRST] = cases[i].first;
-		s->tide.counts[TIDE_BACK_LAST] = cases[i].last;
-		s->tide.counts[TIDE_BACK_COUNT] = cases[i].count;
+		put_backs_into(&shelf_cases[i].back, &s->tide);
+		assert_int_equal(store_begin(s, &e), ERR_OK);
+		if (shelf_cases[i].noted > 0)
+			assert_int_equal(
+			    store_byway_note(s, shelf_cases[i].back.spans[0].first, shelf_cases[i].noted, &e), ERR_OK);
 		s->row.next_id = 60;
 		s->row.ledger.purged = 100;
-		t.ledger.purged = 100 + cases[i].purged_since;
+		t.ledger.purged = 100 + shelf_cases[i].purged_since;
 		t.ledger.delivered = 200;
 		report = (struct store_report){0};
 		assert_int_equal(store_left_shelf_again(s, &t, &found, &report, &e), ERR_OK);
-		if (20 - found.possible != cases[i].back || t.ledger.delivered - 200 != cases[i].purged)
+		if (20 - found.possible != shelf_cases[i].is_back || t.ledger.delivered - 200 != shelf_cases[i].purged)
 			fail_msg("case %zu: %d back, %d purged", i, (int)(20 - found.possible),
 			         (int)t.ledger.delivered - 200);
-		assert_int_equal(t.ledger.purged, 100 + cases[i].purged_since - cases[i].purged);
-		assert_int_equal(left_takes_back(s->left), cases[i].back > 0);
-		if (cases[i].back > 0)
+		assert_int_equal(t.ledger.purged, 100 + shelf_cases[i].purged_since - shelf_cases[i].purged);
+		assert_int_equal(left_takes_back(s->left), shelf_cases[i].is_back > 0);
+		if (shelf_cases[i].is_back > 0)
 			(void)snprintf(text, sizeof text,
 			               "%d messages that were put back from the shelf stand on it once more",
-			               (int)cases[i].back);
+			               (int)shelf_cases[i].is_back);
 		assert_string_equal(report.warning, text);
 		left_forget(s->left);
+		s->row = s->durable;
+		store_rollback(s);
 	}
 	s->row.ledger.purged = 107; /* which the tide mark does not have: none since */
 	{
@@ -349,7 +371,7 @@ static void the_shelf_of_before_is_counted(void **state)
 
 		left_note(s->left, 1, 4);
 		left_keep(s->left, s->durable.commits);
-		s->tide.counts[TIDE_BACK_COUNT] = 0;
+		put_backs_into(&(struct put_backs){0}, &s->tide);
 		assert_int_equal(store_left_shelf_again(s, &t, &found, &report, &e), ERR_OK);
 		assert_int_equal(t.ledger.purged, 106);
 		assert_int_equal(found.possible, 20);

@@ -170,8 +170,8 @@ static void what_is_put_back_waits_again(void **state)
 			assert_string_equal(e.text, text);
 		expect_ledger(ROWS - DEAD + want, DEAD - want, 0, 0);
 		assert_int_equal(store_next_id(s), ROWS + 1 + want);
-		assert_int_equal(s->rows.back.count, want);
-		assert_int_equal(s->rows.back.first, want > 0 ? ROWS + 1 : 0);
+		assert_int_equal(s->rows.back.spans[0].count, want);
+		assert_int_equal(s->rows.back.spans[0].first, want > 0 ? ROWS + 1 : 0);
 		assert_int_equal(life_number(s, "SELECT count(*) FROM imports"), want > 0);
 		assert_int_equal(store_read(s, ROWS, 100, UINT64_MAX, &list, &read, &last, &e), ERR_OK);
 		assert_int_equal(read, want);
