@@ -110,7 +110,8 @@ uint64_t flight_open(struct flight *f, const struct flight_start *start)
 	is_whole &= !f->was_anothers;
 	if (is_whole && there.n[AT_POSSIBLE] > possible)
 		possible = there.n[AT_POSSIBLE];
-	if (is_whole && start->unclean && !there.is_of_boot && there.has_ceiling && there.n[AT_CEILING] > possible)
+	if (!f->was_anothers && start->unclean && (!is_whole || !there.is_of_boot) && there.has_ceiling &&
+	    there.n[AT_CEILING] > possible)
 		possible = there.n[AT_CEILING];
 	if (access(not_sure, F_OK) == 0) /* nothing bounds it but what is there */
 		found = start->pending;
@@ -220,6 +221,8 @@ void flight_end(struct flight *f, uint64_t messages, uint64_t delivered, uint64_
 	f->delivered += delivered;
 	atomic_fetch_add(&f->possible, possible);
 	put_delivery(f);
+	if (possible > 0 && f->on_doubt)
+		f->on_doubt(f->arg);
 }
 
 void flight_settling(struct flight *f, uint64_t messages, uint64_t state)

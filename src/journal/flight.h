@@ -33,6 +33,8 @@ struct flight {
 	 */
 	_Atomic bool is_stale;
 	void (*on_stale)(const struct error *reason);
+	void (*on_doubt)(void *arg); /* more is possible than before: on delivery's thread; null: nobody */
+	void *arg;
 	uint64_t here;     /* the boot, and the file */
 	uint64_t state;    /* as the last commit left it */
 	bool was_anothers; /* what the file said when it was opened was of another spool, and is not counted */

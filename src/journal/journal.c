@@ -26,7 +26,7 @@ static const uint64_t default_commit_bytes = 2 << 20;
 
 static void wake(const struct journal *j)
 {
-	uint64_t one = 1;
+	const uint64_t one = 1;
 
 	must(write(j->wake_fd, &one, sizeof one) == (ssize_t)sizeof one);
 }
@@ -148,6 +148,8 @@ enum err journal_count_flight(struct store *s, const char *path, struct store_re
 	return err;
 }
 
+static void wake_for_doubt(void *arg) { wake(arg); }
+
 static enum err count_flight(struct journal *j, struct store_report *report, struct error *e)
 {
 	report->in_flight = open_flight(&j->flight, j->store, j->options.store.path, report);
@@ -155,6 +157,8 @@ static enum err count_flight(struct journal *j, struct store_report *report, str
 	report->flight_is_damaged = j->flight.was_damaged;
 	metric_add(M_POSSIBLE_DUPLICATES, atomic_load(&j->flight.possible));
 	j->flight.on_stale = j->on_condemned;
+	j->flight.on_doubt = wake_for_doubt;
+	j->flight.arg = j;
 	return atomic_load(&j->flight.is_stale) ? flight_stale(&j->flight, e) : keep_possible(j->store, &j->flight, e);
 }
 

@@ -276,6 +276,11 @@ static uint64_t handed_at_most(const struct journal *j)
 	return j->claims.count + (uint64_t)room + atomic_load(&j->credit_rows);
 }
 
+void journal_note_flight(struct journal *j)
+{
+	store_note_flight(j->store, atomic_load(&j->flight.possible), handed_at_most(j));
+}
+
 static void announce_flight(struct journal *j, const struct group *g)
 {
 	uint64_t sent = j->settled_records;
@@ -306,7 +311,7 @@ static enum err write_group(struct journal *j, struct group *g, struct error *e)
 	if (err == ERR_OK)
 		store_let_ledger_wait(j->store);
 	store_set_waits(j->store, backlog_waits(j));
-	store_note_flight(j->store, atomic_load(&j->flight.possible), handed_at_most(j));
+	journal_note_flight(j);
 	j->commits++;
 	for (size_t i = 0; i < g->settled_count && err == ERR_OK; i++)
 		err = store_settle(j->store, g->settled[i]->items, g->settled[i]->count, e);

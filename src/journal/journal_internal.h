@@ -109,8 +109,9 @@ struct journal {
 	uint32_t gathered_count, gathered_rows;
 	uint64_t gathered_bytes;
 	struct flight flight;
-	uint64_t settled_records; /* by commits that PATH.flight does not know of yet */
-	uint64_t flight_state;    /* as it knows it */
+	uint64_t settled_records;       /* by commits that PATH.flight does not know of yet */
+	uint64_t flight_state;          /* as it knows it */
+	int64_t noted_ms, note_wait_ms; /* monotonic; journal_thread.c */
 	struct claims claims;
 	struct ranges returned;        /* ids up to the cursor that salvage brought back: read again */
 	struct ranges asked;           /* fetched, and not answered yet */
@@ -186,6 +187,8 @@ void journal_publish_now(struct journal *j);
 void journal_tell_flight(struct journal *j);
 
 /* journal_group.c */
+/* For the next commit: what may be doubled, and what delivery may have. */
+void journal_note_flight(struct journal *j);
 /* Commits what waits as one, answers it and hands it on. False: nothing waited. */
 bool journal_group_commit(struct journal *j);
 /* How long the offers gathered may still wait; -1: none is. */

@@ -23,6 +23,8 @@ enum {
 	SALVAGE_ROWS = 1024,
 	QUIET_MS = 1000,      /* nothing moved for so long: time to shrink the file */
 	IDLE_LONG_MS = 20000, /* and after this the disk gets back whatever is not in use */
+	NOTE_LEAST_MS = 100,  /* between two notes of what may be doubled */
+	NOTE_MOST_MS = 1000,
 };
 
 static bool do_questions(struct journal *j)
@@ -98,6 +100,38 @@ static void do_mend(struct journal *j)
 	}
 }
 
+/* Until more than the database knows of is noted there; IDLE_MS: nothing is, or a full disk has better to do. */
+static int64_t note_in_ms(const struct journal *j)
+{
+	struct error e;
+	int64_t until;
+
+	if (atomic_load(&j->flight.possible) <= store_possible_duplicates(j->store) || j->waiting_count > 0 ||
+	    j->growing || store_admission(j->store, &e) == ERR_FULL)
+		return IDLE_MS;
+	until = j->noted_ms + j->note_wait_ms - clock_mono_ms();
+	return until > 0 ? until : 0;
+}
+
+/*
+ * What answers that were lost may have doubled is in the database before it is sent a second time, as a rule, and
+ * within a second: PATH.flight may be gone at the next start.
+ */
+static void do_note(struct journal *j)
+{
+	const int64_t now_ms = clock_mono_ms();
+	struct error e;
+
+	if (note_in_ms(j) > 0)
+		return;
+	j->note_wait_ms = now_ms - j->noted_ms > 2 * NOTE_MOST_MS ? NOTE_LEAST_MS
+	                  : 2 * j->note_wait_ms < NOTE_MOST_MS    ? 2 * j->note_wait_ms
+	                                                          : NOTE_MOST_MS;
+	j->noted_ms = now_ms;
+	journal_note_flight(j);
+	(void)journal_survives(j, store_put_possible(j->store, atomic_load(&j->flight.possible), &e), &e);
+}
+
 static void do_probe(struct journal *j)
 {
 	struct error e;
@@ -158,6 +192,8 @@ static int wait_ms(const struct journal *j)
 		wait = until;
 	if (j->next_retry_ms > 0 && j->room_rows > 0 && (until = j->next_retry_ms - store_clock_ms(j->store)) < wait)
 		wait = until;
+	if ((until = note_in_ms(j)) < wait)
+		wait = until;
 	if (j->published_ms <= j->moved_ms && wait > PUBLISH_MS) /* there is something to tell */
 		wait = PUBLISH_MS;
 	return wait < 1 ? 1 : (int)wait;
@@ -215,6 +251,7 @@ static bool do_round(struct journal *j)
 		moved |= do_salvage(j);
 	do_mend(j);
 	journal_tell_flight(j);
+	do_note(j);
 	do_merge(j);
 	do_checkpoint(j);
 	do_probe(j);

@@ -55,7 +55,7 @@ static void read_old(struct flight_found *ret)
 	memcpy(old, ret->n, sizeof old);
 	for (size_t i = 0; i < OLD_MOST; i++)
 		ret->n[old_order[i]] = old[i];
-	ret->has_counts = ret->has_settled = ret->has_next = ret->is_of_boot = true;
+	ret->has_head = ret->has_counts = ret->has_settled = ret->has_next = ret->is_of_boot = true;
 }
 
 uint64_t files_flight_here(int fd)
@@ -78,14 +78,13 @@ struct flight_found files_flight_read(int fd)
 	} else if (there > 0) {
 		const bool is_before =
 		    there == NUMBERS_BEFORE_BOOT * sizeof *ret.n && ret.n[AT_MAGIC] == magic_before_boot;
-		const bool has_boot = there == sizeof ret.n && ret.n[AT_MAGIC] == FLIGHT_MAGIC;
 		const bool boot_is_sound = is_before || is_sound(ret.n, AT_BOOT, AT_BOOT_SUM);
 
-		ret.has_counts = (has_boot || is_before) && is_sound(ret.n, AT_MAGIC, AT_HEAD_SUM) &&
-		                 is_sound(ret.n, AT_POSSIBLE, AT_DELIVERY_SUM);
+		ret.has_head = (is_before || ret.n[AT_MAGIC] == FLIGHT_MAGIC) && is_sound(ret.n, AT_MAGIC, AT_HEAD_SUM);
+		ret.has_counts = ret.has_head && is_sound(ret.n, AT_POSSIBLE, AT_DELIVERY_SUM);
 		ret.has_settled = ret.has_counts && is_sound(ret.n, AT_SETTLED, AT_SETTLED_SUM);
 		ret.has_next = ret.has_counts && is_sound(ret.n, AT_NEXT_SETTLED, AT_NEXT_SUM);
-		ret.has_ceiling = ret.has_counts && has_boot && boot_is_sound;
+		ret.has_ceiling = there == sizeof ret.n && boot_is_sound;
 		ret.is_of_boot = is_before || (boot_is_sound && ret.n[AT_BOOT] == files_flight_here(fd));
 		ret.is_damaged = !ret.has_settled || !ret.has_next || !boot_is_sound;
 	}
@@ -94,6 +93,6 @@ struct flight_found files_flight_read(int fd)
 
 bool files_flight_is_anothers(const struct flight_found *f, const uint64_t spool[2])
 {
-	return f->has_counts && (f->n[AT_SPOOL_HIGH] || f->n[AT_SPOOL_LOW]) &&
+	return f->has_head && (f->n[AT_SPOOL_HIGH] || f->n[AT_SPOOL_LOW]) &&
 	       (f->n[AT_SPOOL_HIGH] != spool[0] || f->n[AT_SPOOL_LOW] != spool[1]);
 }

@@ -38,11 +38,13 @@ enum {
 
 struct flight_found {
 	uint64_t n[FLIGHT_NUMBERS];
-	bool has_counts, has_settled, has_next;
-	bool is_of_boot; /* as far as it says */
-	bool has_ceiling;
-	bool is_damaged; /* something in it is not what was written */
-	int trouble;     /* errno, when it cannot be read */
+	bool has_head;   /* whose it is */
+	bool has_counts; /* and these are its */
+	bool has_settled, has_next;
+	bool is_of_boot;  /* as far as it says */
+	bool has_ceiling; /* whatever else is damaged */
+	bool is_damaged;  /* something in it is not what was written */
+	int trouble;      /* errno, when it cannot be read */
 };
 
 /* fd -1: there is none. An empty file is one that is not there. */

@@ -1,0 +1,127 @@
+/* Answers were lost, what had none was sent again, and PATH.flight is not what it was, or gone, at the next start. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "journal/flight.h"
+#include "rig/journal_steps.h"
+#include "store/store_internal.h"
+
+enum { MESSAGES = 50, TIMES = 4 };
+
+/* Each number stands with others that have a checksum of their own: one that is wrong takes no other group along. */
+static void one_bit_hides_none(void **state)
+{
+	struct spooldir d;
+	struct flight f = {.fd = -1};
+	struct flight_start start = {.handed = MESSAGES, .pending = MESSAGES, .state = 5, .spool = {1, 2}};
+	unsigned char *bytes;
+	size_t count;
+
+	(void)state;
+	spooldir_make(&d);
+	start.path = d.path;
+	assert_int_equal(flight_open(&f, &start), 0);
+	for (int i = 0; i < TIMES; i++) {
+		steps.now_ns += 100 * NS_PER_S;
+		flight_send(&f, MESSAGES);
+		flight_end(&f, MESSAGES, 0, MESSAGES); /* taken, and nobody heard of it */
+	}
+	flight_close(&f);
+	start.unclean = true;
+	bytes = spooldir_load(spooldir_file(&d, ".flight"), &count);
+	for (size_t bit = 0; bit <= count * 8; bit++) { /* the last time as it was written */
+		uint64_t possible;
+
+		if (bit < count * 8)
+			bytes[bit / 8] ^= (unsigned char)(1u << bit % 8);
+		spooldir_store(spooldir_file(&d, ".flight"), bytes, count);
+		if (bit < count * 8)
+			bytes[bit / 8] ^= (unsigned char)(1u << bit % 8);
+		(void)flight_open(&f, &start);
+		possible = atomic_load(&f.possible);
+		assert_true(possible >= TIMES * MESSAGES && possible <= (TIMES + 1) * MESSAGES);
+		assert_true(possible == TIMES * MESSAGES || bit < count * 8);
+		flight_close(&f);
+	}
+	free(bytes);
+	spooldir_remove(&d);
+}
+
+/* A run of its own: the next start reads no clock but the file's. */
+static uint64_t known_without_the_file(const struct spooldir *d)
+{
+	struct spooldir killed;
+	struct store_options o;
+	struct store *s;
+	struct error e;
+	uint64_t ret;
+
+	spooldir_make(&killed);
+	spooldir_copy(d, &killed);
+	(void)unlink(spooldir_file(&killed, ".flight"));
+	o = spooldir_options(&killed);
+	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
+	ret = store_possible_duplicates(s) + store_handed(s);
+	assert_int_equal(store_close(s, &e), ERR_OK);
+	spooldir_remove(&killed);
+	return ret;
+}
+
+/* No commit comes by itself: nothing is taken in, and nothing is settled. */
+static void a_file_that_is_gone_hides_little(void **state)
+{
+	struct spooldir d;
+	struct journal_options o = {0};
+	struct store_report report;
+	struct journal *j;
+	struct answers a = {0};
+	uint64_t doubled = 0, commits;
+
+	(void)state;
+	spooldir_make(&d);
+	o.store = spooldir_options(&d);
+	j = steps_start(&o, &report);
+	steps_run();
+	assert_true(journal_offer(j, rig_offer(1, MESSAGES, 100, &a)));
+	steps_run();
+	steps_advance(5000);
+	for (int i = 0; i < 30; i++) {
+		flight_send(journal_flight(j), MESSAGES);
+		steps_run();
+		flight_end(journal_flight(j), MESSAGES, 0, MESSAGES);
+		doubled += MESSAGES;
+		commits = j->store->durable.commits;
+		steps_run();
+		if (i == 0) /* at once, and by no other commit */
+			assert_true(store_possible_duplicates(j->store) == doubled &&
+			            j->store->durable.commits == commits + 1);
+		steps_advance(i < 3 ? 1000 : 100);
+		assert_true(store_possible_duplicates(j->store) + 11 * (uint64_t)MESSAGES >= doubled);
+		if (i < 3)
+			assert_int_equal(store_possible_duplicates(j->store), doubled);
+	}
+	steps_advance(1000);
+	assert_int_equal(store_possible_duplicates(j->store), doubled);
+	commits = j->store->durable.commits;
+	steps_advance(10000); /* and nothing more is written for it */
+	assert_int_equal(j->store->durable.commits, commits);
+	assert_true(known_without_the_file(&d) >= doubled);
+	rig_stop(j);
+	spooldir_remove(&d);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(one_bit_hides_none),
+	    cmocka_unit_test(a_file_that_is_gone_hides_little),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
