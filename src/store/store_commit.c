@@ -44,10 +44,14 @@ static bool row_can_wait(const struct store *s)
 	       s->possible_noted <= s->now.possible;
 }
 
-/* Once what may have been the lowest has left; what is inserted lower says so itself. */
+/*
+ * Once what may have been the lowest has left; what is inserted lower says so itself. In a tree whose pages were
+ * exchanged what stands first is not found by its id: rows below it would be taken for gone.
+ */
 static enum err note_lowest(struct store *s, struct error *e)
 {
 	sqlite3_stmt *st = store_statement(s, ST_LOWEST);
+	bool in_order = true;
 	int rc;
 
 	sql_bind_u64(st, 1, s->now.next_id);
@@ -55,9 +59,12 @@ static enum err note_lowest(struct store *s, struct error *e)
 	if (rc == SQLITE_ROW) {
 		s->now.blocks_from = sql_column_u64(st, 0);
 		s->now.rows_from = sql_column_u64(st, 1);
+		in_order = sqlite3_column_int(st, 2) != 0;
 	}
 	(void)sqlite3_reset(st);
-	return rc == SQLITE_ROW ? ERR_OK : store_fail(s, rc, e, "look for the lowest id");
+	if (rc != SQLITE_ROW)
+		return store_fail(s, rc, e, "look for the lowest id");
+	return in_order ? ERR_OK : store_out_of_order(s, e);
 }
 
 /* What the group inserted stands in the tables. */

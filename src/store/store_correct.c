@@ -6,6 +6,31 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 
+enum err store_out_of_order(struct store *s, struct error *e)
+{
+	const enum err err = error_set(e, ERR_DAMAGED, "rows are out of order: pages were exchanged");
+
+	return store_failed(s, err, e);
+}
+
+/* A table is in the order of its ids by what it is: SQLite sorts nothing, and counts whatever stands there. */
+static enum err in_order(struct store *s, const char *sql, struct error *e)
+{
+	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
+	int rc = sqlite3_prepare_v2(s->db, sql, -1, &st, NULL);
+	int64_t last = INT64_MIN;
+
+	while (rc == SQLITE_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+		const int64_t id = sqlite3_column_int64(st, 0);
+
+		if (id <= last)
+			return store_out_of_order(s, e);
+		last = id;
+		rc = SQLITE_OK;
+	}
+	return rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "look at the order of rows");
+}
+
 enum err store_count_rows(struct store *s, struct totals *ret, struct error *e)
 {
 	static const struct {
@@ -17,12 +42,20 @@ enum err store_count_rows(struct store *s, struct totals *ret, struct error *e)
 	    {"SELECT count(*) FROM dead", offsetof(struct totals, ledger.dead)},
 	};
 
+	enum err err = in_order(s, "SELECT id FROM messages ORDER BY id", e);
+
+	if (err == ERR_OK)
+		err = in_order(s, "SELECT id FROM blocks ORDER BY id", e);
+	if (err != ERR_OK)
+		return err;
 	for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
 		int64_t n = 0;
-		enum err err = store_number(s, counts[i].sql, &n, e);
+
+		err = store_number(s, counts[i].sql, &n, e);
 
 		if (err != ERR_OK)
 			return err;
+		n = n < 0 ? 0 : n; /* more is marked as having left than stands there */
 		memcpy((char *)ret + counts[i].offset, &n, sizeof n);
 	}
 	return store_left_count(s, &ret->possible, e);

@@ -259,6 +259,8 @@ enum err store_exec(struct store *s, const char *sql, struct error *e, const cha
 enum err store_number(struct store *s, const char *sql, int64_t *ret, struct error *e) MUST_CHECK;
 /* What failed beside a statement of ours, likewise. Returns `code`. */
 enum err store_failed(struct store *s, enum err code, struct error *e) MUST_CHECK;
+/* ERR_DAMAGED: a tree shows ids that do not ascend. */
+enum err store_out_of_order(struct store *s, struct error *e) MUST_CHECK;
 /*
  * ERR_DISK when a read failed since the spool was opened. What looks like damage after that may be whole: only a later
  * run, on a well disk, can tell.

@@ -131,6 +131,7 @@ int store_ledger_catch_up(sqlite3 *db, struct totals *t, bool *ret_behind)
 {
 	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
 	struct stored_block *b;
+	uint64_t last;
 	bool has_blocks;
 	int rc = sql_has_column(db, "blocks", "id", &has_blocks);
 
@@ -141,12 +142,18 @@ int store_ledger_catch_up(sqlite3 *db, struct totals *t, bool *ret_behind)
 	if (rc != SQLITE_OK)
 		return rc;
 	sql_bind_u64(st, 1, t->next_id);
+	last = t->next_id; /* pages that were exchanged may show lower ones */
 	b = block_new();
 	b->tag = sum_tag_of(store_totals_id(t));
 	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
 		uint64_t shared;
 
 		block_read(b, st); /* its column may be damaged, and the count is all that is known of them */
+		if (b->id < last) {
+			rc = SQLITE_CORRUPT;
+			break;
+		}
+		last = b->id + 1;
 		shared = store_beyond(t->next_id, b->id);
 		t->ledger.accepted += b->count - shared;
 		t->ledger.pending += b->count - shared;
