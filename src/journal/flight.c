@@ -123,9 +123,9 @@ uint64_t flight_open(struct flight *f, const struct flight_start *start)
 		found = found_in(there.n, there.n[AT_NEXT_SETTLED]); /* it died while the commit was being synced */
 	else
 		is_known = false;
-	if (!is_known && start->unclean)
+	if (!is_known && (start->unclean || start->is_anew))
 		found = start->handed < start->pending ? start->handed : start->pending;
-	/* The database is of another time than the file, or a new one of this run that was killed before its first
+	/* The database is of another time than the file, or a new one of a run that was killed before its first
 	 * commit. */
 	at_most = is_whole && there.has_settled ? found_in(there.n, there.n[AT_SETTLED]) : 0;
 	if ((start->is_anew || (!is_known && start->unclean)) && at_most > found)

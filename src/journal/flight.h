@@ -50,7 +50,7 @@ struct flight {
 struct flight_start {
 	const char *path;  /* of the spool */
 	uint64_t possible; /* duplicates ever */
-	uint64_t handed, pending;
+	uint64_t handed, pending; /* pending: what comes back later is part of it */
 	uint64_t state;    /* changes with each commit that moves a message */
 	uint64_t spool[2]; /* whose it is */
 	bool unclean;

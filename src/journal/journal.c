@@ -112,13 +112,15 @@ static void journal_free(struct journal *j)
 static uint64_t open_flight(struct flight *f, const struct store *s, const char *path,
                             const struct store_report *report)
 {
+	const uint64_t later = report->waited > report->salvaged_rows ? report->waited - report->salvaged_rows : 0;
 	struct flight_start start = {.path = path,
 	                             .possible = store_possible_duplicates(s),
 	                             .handed = store_handed(s),
-	                             .pending = store_ledger(s)->pending,
+	                             .pending = store_ledger(s)->pending + later,
 	                             .state = store_moves(s),
 	                             .unclean = report->unclean,
-	                             .is_anew = report->created || report->quarantined || report->is_older};
+	                             .is_anew = report->created || report->quarantined || report->is_older ||
+	                                        report->is_fresh};
 
 	store_identity(s, start.spool);
 	return flight_open(f, &start);

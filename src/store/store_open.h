@@ -53,6 +53,8 @@ struct store_report {
 	bool is_older;            /* commits of the last run are gone: what they settled is here again */
 	bool wal_mended;          /* the WAL was damaged in the middle; it was copied aside and joined again */
 	uint64_t wal_frames_lost; /* commit frames behind that break that could not be joined */
+	bool is_fresh;   /* nothing was committed to this database: it goes on with what another one had counted */
+	uint64_t waited; /* in that other one: what of it stands in files set aside comes back */
 	uint64_t rows;
 	uint64_t salvaged_rows;
 	uint64_t in_flight;    /* sent by the last run and not settled: possible duplicates (the journal fills it in) */

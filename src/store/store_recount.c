@@ -244,6 +244,11 @@ static enum err load_totals(struct store *s, const struct totals *known, bool ma
 	before = fresh && others > 0 ? store_beyond(store_untold(t), lost) : 0;
 	*ret_expected = unread > 0 ? report->missing_rows - missing + lost + before : 0;
 	waited = fresh ? store_ledger_succeed(t) : 0;
+	report->is_fresh = fresh && t->ledger.accepted > 0;
+	report->waited = waited;
+	if (report->is_fresh && !report->quarantined && unread > 0)
+		store_warn(report,
+		           "a start or a run ended while the spool was set aside: it goes on in a new database");
 	s->is_uncounted = fresh && unread > 0 && s->last_commits == 0;
 	s->is_exact = is_small(s) && may_mend && unread == 0 && t->next_id == s->row.next_id && came.messages == 0 &&
 	              memcmp(&t->ledger, &row.ledger, sizeof row.ledger) == 0;

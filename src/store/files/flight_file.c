@@ -80,11 +80,14 @@ struct flight_found files_flight_read(int fd)
 		    there == NUMBERS_BEFORE_BOOT * sizeof *ret.n && ret.n[AT_MAGIC] == magic_before_boot;
 		const bool boot_is_sound = is_before || is_sound(ret.n, AT_BOOT, AT_BOOT_SUM);
 
-		ret.has_head = (is_before || ret.n[AT_MAGIC] == FLIGHT_MAGIC) && is_sound(ret.n, AT_MAGIC, AT_HEAD_SUM);
+		const bool is_all = there == sizeof ret.n;
+
+		ret.has_head = (is_before || (is_all && ret.n[AT_MAGIC] == FLIGHT_MAGIC)) &&
+		               is_sound(ret.n, AT_MAGIC, AT_HEAD_SUM);
 		ret.has_counts = ret.has_head && is_sound(ret.n, AT_POSSIBLE, AT_DELIVERY_SUM);
 		ret.has_settled = ret.has_counts && is_sound(ret.n, AT_SETTLED, AT_SETTLED_SUM);
 		ret.has_next = ret.has_counts && is_sound(ret.n, AT_NEXT_SETTLED, AT_NEXT_SUM);
-		ret.has_ceiling = there == sizeof ret.n && boot_is_sound;
+		ret.has_ceiling = is_all && boot_is_sound;
 		ret.is_of_boot = is_before || (boot_is_sound && ret.n[AT_BOOT] == files_flight_here(fd));
 		ret.is_damaged = !ret.has_settled || !ret.has_next || !boot_is_sound;
 	}

@@ -6,10 +6,14 @@
 #include <cmocka.h>
 
 #include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "journal/flight.h"
+#include "rig/faultfs.h"
 #include "rig/journal_steps.h"
+#include "store/files/flight_file.h"
 #include "store/store_internal.h"
 
 enum { MESSAGES = 50, TIMES = 4 };
@@ -116,11 +120,123 @@ static void a_file_that_is_gone_hides_little(void **state)
 	spooldir_remove(&d);
 }
 
+/* What the next start counts; it is sent again once it has come back. */
+static uint64_t counted(const struct store_options *o, struct store_report *report)
+{
+	struct store *s = NULL;
+	struct error e;
+	uint64_t ret;
+
+	assert_int_equal(store_open(o, &s, report, &e), ERR_OK);
+	assert_int_equal(journal_count_flight(s, o->path, report, &e), ERR_OK);
+	ret = store_possible_duplicates(s);
+	assert_int_equal(store_close(s, &e), ERR_OK);
+	return ret;
+}
+
+/* MESSAGES are with the service, and the process is gone. */
+static void kill_with_messages_out(struct spooldir *ret)
+{
+	struct spooldir d;
+	struct journal_options o = {0};
+	struct store_report report;
+	struct answers a = {0};
+	struct flight_start start = {0};
+	struct flight f = {.fd = -1};
+	struct journal *j;
+
+	spooldir_make(&d);
+	spooldir_make(ret);
+	o.store = spooldir_options(&d);
+	j = steps_start(&o, &report);
+	journal_credit(j, 1000, 1 << 20);
+	steps_run();
+	assert_true(journal_offer(j, rig_offer(1, MESSAGES, 100, &a)));
+	steps_run();
+	spooldir_copy(&d, ret);
+	start.path = ret->path;
+	start.state = store_moves(j->store);
+	store_identity(j->store, start.spool);
+	rig_stop(j);
+	assert_int_equal(flight_open(&f, &start), 0); /* a copy of the file would be of the moment when it was made */
+	flight_send(&f, MESSAGES);
+	flight_close(&f);
+	spooldir_remove(&d);
+}
+
+/* The log alone has what waits: it is read back later, and what of it was out is counted at once, and no more. */
+static void a_database_that_is_gone_takes_no_count_along(void **state)
+{
+	(void)state;
+	for (int how = 0; how < 3; how++) {
+		struct spooldir d;
+		struct store_options o;
+		struct store_report report;
+		unsigned char *bytes;
+		size_t count;
+
+		kill_with_messages_out(&d);
+		o = spooldir_options(&d);
+		assert_int_equal(unlink(d.path), 0);
+		bytes = spooldir_load(spooldir_file(&d, ".flight"), &count);
+		bytes[AT_SENDING * sizeof(uint64_t)] ^= how == 1;
+		spooldir_store(spooldir_file(&d, ".flight"), bytes, count);
+		free(bytes);
+		if (how == 2)
+			assert_int_equal(unlink(spooldir_file(&d, ".flight")), 0);
+		for (int i = 0; i < 2; i++) /* once */
+			assert_int_equal(counted(&o, &report), MESSAGES);
+		spooldir_remove(&d);
+	}
+}
+
+/* A run that ends anywhere while it puts its spool aside leaves a database in which nothing was committed. */
+static void a_run_that_dies_while_it_sets_aside_forgets_nothing(void **state)
+{
+	bool has_ended = false;
+	int told = 0;
+	uint64_t n = 0;
+
+	(void)state;
+	while (!has_ended) {
+		struct spooldir d;
+		struct store_options o;
+		struct store_report report;
+		int status;
+		pid_t child;
+
+		kill_with_messages_out(&d);
+		o = spooldir_options(&d);
+		n++;
+		child = fork();
+		assert_true(child >= 0);
+		if (child == 0) {
+			struct store *s = NULL;
+			struct error e;
+
+			if (store_open(&o, &s, &report, &e) != ERR_OK)
+				_exit(1);
+			faultfs_arm(FAULTFS_CHANGES, n, FAULTFS_KILL, false);
+			_exit(store_restart_damaged(s, &report, &e) == ERR_OK ? 2 : 1);
+		}
+		assert_int_equal(waitpid(child, &status, 0), child);
+		assert_false(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+		has_ended = WIFEXITED(status) && WEXITSTATUS(status) == 2;
+		assert_int_equal(counted(&o, &report), MESSAGES);
+		told += strstr(report.warning, "it goes on in a new database") != NULL;
+		spooldir_remove(&d);
+	}
+	assert_in_range(n, 10, 500);
+	assert_true(told > 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(one_bit_hides_none),
 	    cmocka_unit_test(a_file_that_is_gone_hides_little),
+	    cmocka_unit_test(a_database_that_is_gone_takes_no_count_along),
+	    cmocka_unit_test(a_run_that_dies_while_it_sets_aside_forgets_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

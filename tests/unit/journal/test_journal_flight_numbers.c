@@ -186,14 +186,21 @@ static uint64_t out_of(const struct life *l, int settled)
 	return out - (l->n[settled] < out ? l->n[settled] : out);
 }
 
+/* As far as it says. */
+static bool is_anothers(const struct life *l)
+{
+	return l->broken != S1 && (l->whose == ANOTHERS_HIGH || l->whose == ANOTHERS_LOW);
+}
+
 /* The rules: what was out, and what is possible because of the file itself. */
 static uint64_t expected_out(const struct life *l)
 {
 	const bool is_read =
 	    l->broken != S2 && l->broken != S1 && l->whose != ANOTHERS_HIGH && l->whose != ANOTHERS_LOW;
 	const bool is_of_boot = l->broken != S5 && !l->is_other_boot;
-	const uint64_t bound =
-	    l->start.unclean ? l->start.handed < l->start.pending ? l->start.handed : l->start.pending : 0;
+	const uint64_t bound = l->start.unclean || l->start.is_anew
+	                           ? l->start.handed < l->start.pending ? l->start.handed : l->start.pending
+	                           : 0;
 	const uint64_t at_most = is_read && l->broken != S3 ? out_of(l, SETTLED) : 0;
 
 	if (l->is_unsure)
@@ -215,7 +222,7 @@ static uint64_t expected_possible(const struct life *l)
 
 	if (is_read)
 		possible = most(possible, l->n[POSSIBLE]);
-	if (is_read && l->start.unclean && l->is_other_boot && l->broken != S5)
+	if (!is_anothers(l) && l->start.unclean && (l->is_other_boot || !is_read) && l->broken != S5)
 		possible = most(possible, l->n[CEILING]);
 	return possible;
 }
@@ -237,8 +244,7 @@ static void live(const struct life *l)
 	assert_int_equal(flight_open(&f, &l->start), out);
 	assert_int_equal(atomic_load(&f.possible), possible);
 	assert_int_equal(f.was_damaged, l->broken != 0);
-	assert_int_equal(f.was_anothers,
-	                 l->broken != S1 && l->broken != S2 && (l->whose == ANOTHERS_HIGH || l->whose == ANOTHERS_LOW));
+	assert_int_equal(f.was_anothers, is_anothers(l));
 	flight_close(&f);
 	assert_int_not_equal(access(spooldir_file(&d, ".flight.unsure"), F_OK), 0);
 	expect_file(".flight", (uint64_t[NUMBERS]){magic, possible, 1, 2, 0, possible, 0, 0, 0, 0, l->start.state, 0, 0,
