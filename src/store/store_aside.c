@@ -113,10 +113,12 @@ enum err store_set_aside(struct store *s, const struct error *why, struct store_
 		store_why(why, words); /* before *e says something else */
 	err = asides_new_suffix(&s->files, ASIDE_PREFIX, suffix, e);
 	text = mem_format("%s %s", suffix, files_id_text(s->id, digits));
-	if (err == ERR_OK)
+	while (err == ERR_OK) {
 		err = files_put_text(&s->files, INTENT, text, e);
-	if (err == ERR_FULL && files_reserve_give_up(&s->files))
-		err = files_put_text(&s->files, INTENT, text, e);
+		if (err != ERR_FULL || !files_reserve_give_up(&s->files))
+			break;
+		err = ERR_OK; /* once more: of the reserve there is only one */
+	}
 	FAILPOINT("after_intent");
 	return err == ERR_OK ? move_all(s, suffix, words, report, e) : err;
 }

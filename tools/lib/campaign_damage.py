@@ -15,6 +15,7 @@ from campaign_world import Trial
 from waits import wait_for
 
 WAL_HEADER, FRAME_HEADER = 32, 24
+LEAF = 13  # sqlite.org/fileformat2.html, section 1.6
 
 
 def page_bytes(data):
@@ -107,6 +108,25 @@ def page_swaps(world, count):
         return change_bytes(in_pages)
     world.each(count, cases, lambda mine, case: judged_copy(
         world, mine, template, f"pages {case[0]}: {case[1]}, {case[2]}", change(case), seconds=8))
+
+
+def large_spools(world, count):
+    """Leaves of tables exchanged in a file that is too large to be looked through at a start."""
+    chance, template = world.chance("large"), world.template("stopped")
+    data = next(pathlib.Path(template.folder).glob("*.db")).read_bytes()
+    size = page_bytes(data)
+    leaves = [n for n in range(1, len(data) // size) if data[n * size] == LEAF]
+    cases = [(*chance.sample(leaves, 2), chance.choice((40, 70))) for _ in range(world.amount(8, 200))]
+
+    def change(case):
+        def in_file(_, spool):
+            d = bytearray(spool.read_bytes())
+            swap_pages(d, case[0], case[1], size)
+            spool.write_bytes(d)
+            os.truncate(spool, case[2] << 20)
+        return in_file
+    world.each(count, cases, lambda mine, case: judged_copy(
+        world, mine, template, f"leaves {case[0]} and {case[1]}, {case[2]} MiB", change(case), seconds=20))
 
 
 def stale_pages(world, count):
