@@ -5,11 +5,13 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/mem.h"
 #include "journal/journal_internal.h"
 #include "rig/journalrig.h"
 #include "store/store_dead.h"
@@ -125,11 +127,36 @@ static void a_disk_that_hangs_accepts_nothing(void **state)
 	spooldir_remove(&d);
 }
 
+/* What is left of the window is rounded up: of a nanosecond too nobody is told that it is over. */
+static void a_window_ends_when_it_is_over(void **state)
+{
+	static const struct {
+		int64_t left_ns;
+		int ms;
+	} cases[] = {{-1, 0},      {0, 0},       {1, 1},       {2, 1},       {999999, 1},
+	             {1000000, 1}, {1000001, 2}, {2000000, 2}, {5000000, 5}, {5000001, 6}};
+	struct journal *j = mem_zero(sizeof *j);
+	struct offer offer = {.offered_ns = 7};
+
+	(void)state;
+	STAILQ_INIT(&j->gathered);
+	assert_int_equal(journal_group_window_ms(j), -1);
+	STAILQ_INSERT_TAIL(&j->gathered, &offer, link);
+	j->options.commit_window_ns = 5000000;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		clock_test_set(offer.offered_ns + j->options.commit_window_ns - cases[i].left_ns, 1);
+		assert_int_equal(journal_group_window_ms(j), cases[i].ms);
+	}
+	clock_test_end();
+	free(j);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_clock_set_on_the_way_to_the_journal_makes_nobody_old),
 	    cmocka_unit_test(a_disk_that_hangs_accepts_nothing),
+	    cmocka_unit_test(a_window_ends_when_it_is_over),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

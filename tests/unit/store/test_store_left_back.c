@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -259,6 +260,59 @@ static void a_count_takes_nothing_back(void **state)
 	life_end(&d, s);
 }
 
+/* An older database: what had left since is counted to the message where PATH.left is later than the tide mark, and
+ * where it is older by all that waits. How many positions there are is no answer to that. */
+static void how_much_came_back_is_known_by_the_later_of_them(void **state)
+{
+	enum { MESSAGES = 20, LEFT = 5, MORE = 3 };
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		const bool has_old_left = i & 1, has_positions = i & 2; /* else an old tide mark */
+		struct store_report report;
+		struct spooldir d, before;
+		struct store *s = life_begin(&d);
+		struct error e;
+		char want[100];
+
+		life_append(s, 0, MESSAGES);
+		life_close(s);
+		spooldir_make(&before);
+		spooldir_copy(&d, &before);
+		s = life_open(&d, NULL);
+		assert_int_equal(store_begin(s, &e), ERR_OK);
+		for (int k = 0; k < 100 && has_positions; k++) {
+			char key[16];
+
+			(void)snprintf(key, sizeof key, "%d", k);
+			assert_int_equal(store_position_put(s, key, "1", &e), ERR_OK);
+		}
+		assert_int_equal(store_commit(s, &e), ERR_OK);
+		for (uint64_t id = 1; id <= LEFT; id++)
+			life_settle(s, id, id);
+		life_close(s);
+		life_bring(&d, has_old_left ? ".left" : ".tide", &before);
+		s = life_open(&d, NULL);
+		for (uint64_t id = LEFT + 1; id <= LEFT + MORE; id++)
+			life_settle(s, id, id);
+		life_close(s);
+		life_bring(&before, "", &d);
+		life_bring(&before, has_old_left ? ".left" : ".tide", &d);
+		s = life_open(&d, &report);
+		(void)snprintf(want, sizeof want, "than what was counted: %s%d messages may be sent twice",
+		               has_old_left ? "up to " : "", LEFT + MORE);
+		if (!strstr(report.warning, want))
+			fail_msg("%d: %s: %d", i, report.warning, (int)store_possible_duplicates(s));
+		if (has_old_left)
+			assert_int_equal(store_possible_duplicates(s), LEFT + MORE);
+		else /* those that the tide mark knew of too may be counted by both */
+			assert_in_range(store_possible_duplicates(s), LEFT + MORE, LEFT + MORE + LEFT);
+		life_close(s);
+		spooldir_remove(&before);
+		spooldir_remove(&d);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -268,6 +322,7 @@ int main(void)
 	    cmocka_unit_test(what_was_counted_before_stays_counted),
 	    cmocka_unit_test(without_it_all_goes_on),
 	    cmocka_unit_test(a_count_takes_nothing_back),
+	    cmocka_unit_test(how_much_came_back_is_known_by_the_later_of_them),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -124,6 +124,8 @@ static const struct {
     {"SELECT 1", {"stamp and append", stamp_and_append, 0}},
     {"INSERT INTO salvage VALUES ('expected', 3, 0, 0, side_sum(9, 'expected', 3, 0, 0))",
      {"expect nothing any more", look_for_files, 0}},
+    {"INSERT INTO salvage VALUES ('uncounted', 45, 0, 1, side_sum(9, 'uncounted', 45, 0, 1))",
+     {"count what nobody counted", look_for_files, 0}},
     {"INSERT INTO salvage VALUES ('bad:x', 3, 0, 0, 5)", {"clear a wrong note away", look_for_files, 0}},
 };
 
