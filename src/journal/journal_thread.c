@@ -179,23 +179,23 @@ static bool do_idle_work(struct journal *j)
 	return journal_survives(j, err, &e) && more;
 }
 
+static int64_t sooner(int64_t a, int64_t b) { return a < b ? a : b; }
+
 static int wait_ms(const struct journal *j)
 {
 	int64_t wait = IDLE_MS;
-	int64_t until;
 
-	if (j->gathered_count > 0 && (until = journal_group_window_ms(j)) < wait)
-		wait = until;
-	if (j->held_count > 0 && (until = journal_group_held_ms(j)) < wait)
-		wait = until;
-	if ((j->waiting_count > 0 || j->growing) && (until = j->waiting_retry_ms - clock_mono_ms()) < wait)
-		wait = until;
-	if (j->next_retry_ms > 0 && j->room_rows > 0 && (until = j->next_retry_ms - store_clock_ms(j->store)) < wait)
-		wait = until;
-	if ((until = note_in_ms(j)) < wait)
-		wait = until;
-	if (j->published_ms <= j->moved_ms && wait > PUBLISH_MS) /* there is something to tell */
-		wait = PUBLISH_MS;
+	if (j->gathered_count > 0)
+		wait = sooner(wait, journal_group_window_ms(j));
+	if (j->held_count > 0)
+		wait = sooner(wait, journal_group_held_ms(j));
+	if (j->waiting_count > 0 || j->growing)
+		wait = sooner(wait, j->waiting_retry_ms - clock_mono_ms());
+	if (j->next_retry_ms > 0 && j->room_rows > 0)
+		wait = sooner(wait, j->next_retry_ms - store_clock_ms(j->store));
+	wait = sooner(wait, note_in_ms(j));
+	if (j->published_ms <= j->moved_ms) /* there is something to tell */
+		wait = sooner(wait, PUBLISH_MS);
 	return wait < 1 ? 1 : (int)wait;
 }
 

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "rig/lives.h"
 #include "store/store_internal.h"
@@ -109,12 +110,49 @@ static void every_switch_is_as_it_must_be(void **state)
 	life_end(&d, s);
 }
 
+static struct {
+	int steps;
+	bool calls;
+} progress[4];
+static size_t progress_count;
+
+/* In SQLite's place: what it is told. */
+void sqlite3_progress_handler(sqlite3 *db, int steps, int (*each)(void *), void *arg)
+{
+	(void)db;
+	(void)arg;
+	assert_in_range(progress_count, 0, 3);
+	progress[progress_count].steps = steps;
+	progress[progress_count++].calls = each != NULL;
+}
+
+/* Often enough that a person hears of it, seldom enough that it costs nothing; and nobody is called afterwards. */
+static void a_repair_is_asked_for_its_progress(void **state)
+{
+	struct spooldir d;
+	struct error e;
+	struct buf out;
+
+	(void)state;
+	life_make(&d, 0, 20, 0);
+	buf_init(&out, 1 << 16);
+	assert_int_equal(store_repair(d.path, &(struct store_repair){0}, &out, &e), ERR_OK);
+	assert_int_equal(progress_count, 2);
+	assert_int_equal(progress[0].steps, 100000);
+	assert_true(progress[0].calls);
+	assert_int_equal(progress[1].steps, 0);
+	assert_false(progress[1].calls);
+	buf_fini(&out);
+	spooldir_remove(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_yes_is_as_durable_as_it_says),
 	    cmocka_unit_test(what_another_wrote_into_it_does_nothing),
 	    cmocka_unit_test(every_switch_is_as_it_must_be),
+	    cmocka_unit_test(a_repair_is_asked_for_its_progress),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
