@@ -344,8 +344,13 @@ enum err store_leads_ask(struct store *s, struct store_report *report, struct er
 	enum err err = ERR_OK;
 
 	if (rc == SQLITE_OK)
-		while ((rc = sqlite3_step(st)) == SQLITE_ROW)
-			found |= store_lead_print(sql_column_u64(st, 0), sqlite3_column_int64(st, 1)) == s->lead_untold;
+		while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+			const uint64_t id = sql_column_u64(st, 0);
+
+			/* one that knew nothing gives way to what came back */
+			found |= store_lead_print(id, sqlite3_column_int64(st, 1)) == s->lead_untold ||
+			         store_lead_print(id, CLOCK_LEAD_UNKNOWN) == s->lead_untold;
+		}
 	if (rc != SQLITE_DONE)
 		return store_fail(s, rc, e, "read the clock");
 	/* the tide mark is written with the ledger's row, and names the last one from then on */

@@ -150,7 +150,6 @@ static enum err bound_count(struct store *s, struct error *e)
 		end = store_most(end, b->id + b->count);
 	s->now.next_id = store_most(s->now.next_id, end);
 	b->count = (uint32_t)store_least(b->count, end - b->id);
-	b->framed = (uint32_t)store_least(b->framed, b->count);
 	return ERR_OK;
 }
 
