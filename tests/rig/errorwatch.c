@@ -65,6 +65,7 @@ static const struct {
     {"open_database", AN_ERROR, ERR_FULL, NULL, "tried again without the reserve"},
     {"store_ledger_load", AN_ERROR, ERR_FULL, NULL, "tried again without the reserve, and without mending"},
     {"store_set_aside", AN_ERROR, ERR_FULL, NULL, "tried again without the reserve"},
+    {"files_rename", AN_ERROR, ERR_FULL, NULL, "tried again without the reserve"},
     {"wal_mend_file", AN_ERROR, ERR_FULL, NULL, "tried again without the reserve, and without a copy"},
     {"store_checkpoint", AN_ERROR, ERR_FULL, NULL, "the log keeps what the database has no room for"},
     {"store_settle_full", AN_ERROR, ERR_FULL, NULL, "tried again without the reserve"},

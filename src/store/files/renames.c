@@ -37,19 +37,23 @@ enum err files_publish(const struct files *f, const char *suffix, struct error *
 	return err == ERR_OK ? files_sync_dir(f, e) : err;
 }
 
-enum err files_rename(const struct files *f, const char *suffix, const char *new_suffix, struct error *e)
+static enum err rename_once(const struct files *f, const char *suffix, const char *new_suffix, struct error *e)
 {
 	AUTOFREE char *from = mem_format("%s%s", f->name, suffix);
 	AUTOFREE char *to = mem_format("%s%s", f->name, new_suffix);
-	int trouble = renameat(f->dir_fd, from, f->dir_fd, to) == 0 ? 0 : errno;
 
-	if (files_errno_is_full(trouble) && files_reserve_give_up(f)) /* the folder may need a block for the name */
-		trouble = renameat(f->dir_fd, from, f->dir_fd, to) == 0 ? 0 : errno;
-	errno = trouble;
-	if (trouble != 0 && trouble != ENOENT)
-		return error_set_errno(e, files_errno_is_full(errno) ? ERR_FULL : ERR_DISK, "cannot rename %s%s to %s",
-		                       f->path, suffix, to);
-	return ERR_OK;
+	if (renameat(f->dir_fd, from, f->dir_fd, to) == 0 || errno == ENOENT)
+		return ERR_OK;
+	return error_set_errno(e, files_errno_is_full(errno) ? ERR_FULL : ERR_DISK, "cannot rename %s%s to %s", f->path,
+	                       suffix, to);
+}
+
+/* The folder may need a block for the name. */
+enum err files_rename(const struct files *f, const char *suffix, const char *new_suffix, struct error *e)
+{
+	const enum err err = rename_once(f, suffix, new_suffix, e);
+
+	return err == ERR_FULL && files_reserve_give_up(f) ? rename_once(f, suffix, new_suffix, e) : err;
 }
 
 enum err files_put_text(const struct files *f, const char *suffix, const char *text, struct error *e)

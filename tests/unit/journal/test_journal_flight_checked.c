@@ -17,6 +17,7 @@
 #include "journal/flight.h"
 #include "journal/journal.h"
 #include "rig/faultfs.h"
+#include "rig/faultsql.h"
 #include "rig/fullspool.h"
 #include "store/files/flight_file.h"
 
@@ -190,6 +191,47 @@ static void what_could_not_be_written_or_read_is_named(void **state)
 	assert_int_equal(access(spooldir_file(&whole, ".flight.unsure"), F_OK), -1);
 }
 
+/* What was with the service is counted in the file where the database has no room for it. */
+static void a_full_disk_refuses_no_start_for_it(void **state)
+{
+	enum { SENT = 5 };
+	unsigned refused = 0;
+	uint64_t sent[FLIGHT_NUMBERS];
+
+	(void)state;
+	memcpy(sent, numbers, sizeof sent);
+	sent[AT_SENDING] = SENT;
+	files_flight_sum_all(sent);
+	for (uint64_t n = 1, failed = 1; failed; n++) {
+		struct store_report report;
+		struct spooldir d;
+		struct store *s;
+		struct error e;
+		uint64_t before;
+		enum err err;
+
+		spooldir_make(&d);
+		spooldir_copy(&whole, &d);
+		spooldir_store(spooldir_file(&d, ".flight"), sent, sizeof sent);
+		s = life_open(&d, &report);
+		before = store_possible_duplicates(s);
+		faultsql_arm(n, SQLITE_FULL, false);
+		err = journal_count_flight(s, d.path, &report, &e);
+		failed = faultsql_failed();
+		faultsql_arm(0, 0, false);
+		if (err != ERR_OK)
+			fail_msg("call %d: %s", (int)n, e.text);
+		refused += store_possible_duplicates(s) == before;
+		store_abandon(s);
+		s = life_open(&d, &report);
+		assert_int_equal(journal_count_flight(s, d.path, &report, &e), ERR_OK);
+		assert_in_range(store_possible_duplicates(s), before + SENT, before + SENT + 20); /* all that waits */
+		life_close(s);
+		spooldir_remove(&d);
+	}
+	assert_true(refused > 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -197,6 +239,7 @@ int main(void)
 	    cmocka_unit_test(each_length_is_looked_at),
 	    cmocka_unit_test(another_spools_is_named),
 	    cmocka_unit_test(what_could_not_be_written_or_read_is_named),
+	    cmocka_unit_test(a_full_disk_refuses_no_start_for_it),
 	};
 
 	faultfs_skip_syncs();
