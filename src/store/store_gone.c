@@ -242,7 +242,7 @@ enum err store_rows_tell(struct store *s, struct store_report *report, struct er
 	if (err == ERR_OK && store_imports_are_lost(s))
 		err = tell_imports(s, report, e);
 	if (err == ERR_OK && store_lead_is_untold(s))
-		err = store_leads_ask(s, report, e);
+		err = store_leads_tell(s, report, e);
 	return err;
 }
 

@@ -326,8 +326,9 @@ enum err store_leads_mend(struct store *s, struct error *e) MUST_CHECK;
 uint64_t store_lead_print(uint64_t first_id, int64_t lead_ms);
 /* Of the last one; 0: not known, for it may come back. */
 uint64_t store_lead_told(const struct store *s);
-/* Inside a group, when all is read back: whether that row is there. */
-enum err store_leads_ask(struct store *s, struct store_report *report, struct error *e) MUST_CHECK;
+/* When all is read back: whether that row is there; else, inside a group, it is told and all of them are forgotten. */
+enum err store_leads_look(struct store *s, struct error *e) MUST_CHECK;
+enum err store_leads_tell(struct store *s, struct store_report *report, struct error *e) MUST_CHECK;
 static inline bool store_lead_is_untold(const struct store *s)
 {
 	return s->lead_untold != 0 && s->salvage_is_done && s->put_off_count == 0;

@@ -336,12 +336,11 @@ enum err store_leads_mend(struct store *s, struct error *e)
 	return err;
 }
 
-enum err store_leads_ask(struct store *s, struct store_report *report, struct error *e)
+enum err store_leads_look(struct store *s, struct error *e)
 {
 	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
 	bool found = false;
 	int rc = sqlite3_prepare_v2(s->db, "SELECT first_id, lead_ms FROM clock", -1, &st, NULL);
-	enum err err = ERR_OK;
 
 	if (rc == SQLITE_OK)
 		while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
@@ -353,13 +352,19 @@ enum err store_leads_ask(struct store *s, struct store_report *report, struct er
 		}
 	if (rc != SQLITE_DONE)
 		return store_fail(s, rc, e, "read the clock");
-	/* the tide mark is written with the ledger's row, and names the last one from then on */
-	s->clock_is_due |= !found || s->lead_untold != store_leads_last(s);
-	if (!found) {
-		forget_leads(s);
-		store_warn(report, "rows of the clock did not come back: no message that waits now is too old");
-		err = store_leads_mend(s, e);
-	}
+	s->lead_untold = found ? 0 : s->lead_untold;
+	return ERR_OK;
+}
+
+enum err store_leads_tell(struct store *s, struct store_report *report, struct error *e)
+{
+	enum err err;
+
+	forget_leads(s);
+	store_warn(report, "rows of the clock did not come back: no message that waits now is too old");
+	err = store_leads_mend(s, e);
+	s->clock_is_due =
+	    true; /* the tide mark is written with the ledger's row, and names the last one from then on */
 	s->lead_untold = err == ERR_OK ? 0 : s->lead_untold;
 	return err;
 }

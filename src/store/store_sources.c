@@ -508,6 +508,8 @@ enum err store_source_next(struct store *s, struct error *e)
 		err = count_uncounted(s, e);
 	if (err == ERR_OK && !found && s->put_off_count == 0)
 		err = expect_nothing(s, e);
+	if (err == ERR_OK && !found && s->put_off_count == 0 && s->lead_untold != 0)
+		err = store_leads_look(s, e);
 	s->salvage_is_done = err == ERR_OK && !found;
 	s->mend_is_due |= s->salvage_is_done && store_rows_are_untold(s);
 	if (s->salvage_is_done && !s->in_group) /* the clock's last row is known now */

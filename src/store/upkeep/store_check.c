@@ -111,16 +111,16 @@ static enum err count_kept(struct check *c, bool unread, struct error *e)
 	return ERR_OK;
 }
 
-/* The rows of the clock stand, and the last that the tide mark knew is not among them. */
+/* The rows of the clock are sound, and the last that the tide mark knew is not among them. */
 static enum err check_last_lead(struct check *c, struct error *e)
 {
 	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
 	const uint64_t print = c->tide.counts[TIDE_LEAD];
-	int rc = sqlite3_prepare_v2(
-	    c->db, "SELECT first_id, lead_ms, checksum FROM clock ORDER BY first_id DESC LIMIT 1", -1, &st, NULL);
+	int rc = sqlite3_prepare_v2(c->db, "SELECT first_id, lead_ms FROM clock ORDER BY first_id DESC LIMIT 1", -1,
+	                            &st, NULL);
 
 	rc = rc == SQLITE_OK ? sqlite3_step(st) : rc;
-	if (rc == SQLITE_ROW && print != 0 && store_lead_is_sound(st, c->tag) &&
+	if (rc == SQLITE_ROW && print != 0 && !c->clock_is_told &&
 	    store_lead_print(sql_column_u64(st, 0), sqlite3_column_int64(st, 1)) != print)
 		store_check_problem(c, "clock: rows are gone: no message that waits now will be too old for a start");
 	if (rc == SQLITE_ROW || rc == SQLITE_DONE)

@@ -145,6 +145,7 @@ static void check_clock(struct check *c)
 		store_check_problem(c, "clock: %" PRIu64 " rows have a wrong checksum", wrong);
 	else if (rc == SQLITE_DONE && rows == 0)
 		store_check_problem(c, "clock: its rows are gone");
+	c->clock_is_told = wrong > 0 || rows == 0;
 }
 
 /* Rows beside the messages. A start mends them, or says what it could not. */

@@ -32,6 +32,7 @@ struct check {
 	uint32_t tag;                      /* of it */
 	bool is_newest;                    /* its tables are those of this kspool */
 	uint64_t lowest_block, lowest_row; /* ids of what waits */
+	bool clock_is_told;                /* something of it is a problem already */
 };
 __attribute__((format(printf, 2, 3))) void store_check_problem(struct check *c, const char *format, ...);
 /* All but the ledger; tag and is_newest are set. */

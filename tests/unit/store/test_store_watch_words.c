@@ -406,14 +406,14 @@ static void sentences_fill_a_report(void **state)
 	static const struct {
 		size_t first;
 		const char *want; /* behind the first */
-	} cases[] = {{0, "xyz"},   {1, "; xyz"}, {505, "; xyz"}, {506, "; xyz"}, {507, "; xy"},
-	             {508, "; x"}, {509, "; "},  {510, "x"},     {511, ""}};
+	} cases[] = {{0, "xyz"},   {1, "; xyz"}, {761, "; xyz"}, {762, "; xyz"}, {763, "; xy"},
+	             {764, "; x"}, {765, "; "},  {766, "x"},     {767, ""}};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct store_report report = {0};
 
-		assert_int_equal(sizeof report.warning, 512);
+		assert_int_equal(sizeof report.warning, 768);
 		store_warn(&report, "%.*s", (int)cases[i].first, "");
 		memset(report.warning, 'a', cases[i].first);
 		store_warn(&report, "%s%c", "xy", 'z');
