@@ -431,7 +431,9 @@ static const struct diff_step steps[] = {
      "+salvage 'ours:.quarantine-20260101T000000Z-000:': 0 0 1\n+salvage 'uncounted': 1 0 1\n"
      "+state.checkpoints: 1\n+state.unread: 1\n"},
     {"and can read it", read_the_rest,
-     "report: rows 1 salvaged 2 damaged 98\nclock 0: 0 > -9223372036854775808\n"
+     "report: rows 1 salvaged 2 damaged 98\n"
+     "rows of the clock did not come back: no message that waits now is too old\n"
+     "clock 0: 0 > -9223372036854775808\n"
      "salvage 'bad:.quarantine-20260101T000000Z-000:1': 1 0 0 > 1 0 1\n"
      "salvage 'bad:.quarantine-20260101T000000Z-000:10': 10 0 0 > 10 0 1\n"
      "salvage 'bad:.quarantine-20260101T000000Z-000:11': 11 0 0 > 11 0 1\n"
@@ -457,12 +459,12 @@ static const struct diff_step steps[] = {
      "salvage 'bad:.quarantine-20260101T000000Z-000:8': 8 0 0 > 8 0 1\n"
      "salvage 'bad:.quarantine-20260101T000000Z-000:9': 9 0 0 > 9 0 1\n"
      "salvage 'pages:.quarantine-20260101T000000Z-000': 25 0 0 > 25 2 1\nsalvage 'uncounted': 1 0 1 > 0 0 0\n"
-     "ledger.next_id: 1 > 101\nledger.commits: 1 > 6\n-state.checkpoints: 1\n-state.unread: 1\n"
+     "ledger.next_id: 1 > 101\nledger.commits: 1 > 7\n-state.checkpoints: 1\n-state.unread: 1\n"
      "lead from 0: 0 > -9223372036854775808\n+messages 100: T+5000 meta message-10..20\n"
      "+dead 10: T+5000 T+5000 1 'x' '' meta message-01..1500\n+positions 'file': '10'\n+cache 'c' one: T+500000\n"
      "+losses 2: 98 0 0 T+5000\n+ledger.accepted: 100\n+ledger.pending: 1\n+ledger.dead: 1\n+ledger.damaged: 98\n"
      "+ledger.pending_bytes: 24\n+tide.positions: 1\n+tide.keys: 1\n+state.oldest: T+5000\n+state.untold: 98\n"
-     "+state.left synced: 1\n+state.left knows: 1\n+state.last_commits: 1\n"},
+     "+state.mend: 1\n+state.left synced: 1\n+state.left knows: 1\n+state.last_commits: 1\n"},
     {"a new spool begins by its name", begin_anew_by_its_name,
      "report: created 1 salvaged 1 damaged 11\n-messages 100: T+5000 meta message-10..20\n"
      "clock 0: -9223372036854775808 > 0\n-salvage 'bad:.quarantine-20260101T000000Z-000:1': 1 0 1\n"
@@ -492,8 +494,9 @@ static const struct diff_step steps[] = {
      "salvage 'pages:.quarantine-20260101T000000Z-000': 25 2 1 > 25 1 1\n-salvage 'uncounted': 0 0 0\n"
      "-losses 2: 98 0 0 T+5000\nledger.next_id: 101 > 15\nledger.accepted: 100 > 14\n-ledger.pending: 1\n"
      "ledger.damaged: 98 > 11\n-ledger.pending_bytes: 24\nledger.clock_ms: T+5000 > T+0\n"
-     "ledger.clock_offset: T+0 > T-5000\nledger.commits: 6 > 23\ntide.clock: T+5000 > T+0\n"
-     "tide.offset: T+0 > T-5000\n-state.oldest: T+5000\nstate.untold: 98 > 8\nstate.left synced: 1 > 22\n"
+     "ledger.clock_offset: T+0 > T-5000\nledger.commits: 7 > 23\ntide.clock: T+5000 > T+0\n"
+     "tide.offset: T+0 > T-5000\n-state.oldest: T+5000\nstate.untold: 98 > 8\n-state.mend: 1\nstate.left synced: 1 > "
+     "22\n"
      "state.left whole from: 1 > 15\n-state.left knows: 1\nstate.last_commits: 1 > 21\n"
      "-lead from 0: -9223372036854775808\n+clock 9: 5000\n"
      "+salvage 'bad:.quarantine-20260101T000000Z-000:29:1': 29 1 1\n"
