@@ -158,6 +158,16 @@ static bool is_drained_and_full(struct journal *j)
 	       (store_admission(j->store, &e) == ERR_FULL || store_left_lacks_room(j->store));
 }
 
+/* Something was refused that would fit when the files give back what they do not use. True: there is more to give. */
+static bool do_give_room(struct journal *j)
+{
+	struct error e;
+	bool more = false;
+	enum err err = store_give_room(j->store, &more, &e);
+
+	return journal_survives(j, err, &e) && more;
+}
+
 /* What can be done when nothing else is: bring back what was set aside, make the file smaller. True: there is more. */
 static bool do_idle_work(struct journal *j)
 {
@@ -290,7 +300,7 @@ void *journal_thread_run(void *arg)
 
 		atomic_store(&j->round_began_ns, clock_mono_ns());
 		moved = do_round(j);
-		more = !moved && (j->merge_more || do_idle_work(j));
+		more = do_give_room(j) || (!moved && (j->merge_more || do_idle_work(j)));
 		journal_publish(j, false);
 		atomic_store(&j->round_began_ns, 0);
 		if (!moved)

@@ -150,24 +150,56 @@ static enum err step_needs(struct store *s, const struct shelf_step *step, uint6
 	return err;
 }
 
-/* Gives the pages that hold nothing back, a few at a time: each step needs some of the log. */
-static enum err cut_pages(struct store *s, struct error *e)
+/* Gives a few of the pages that hold nothing back: what moves for that needs some of the log. *ret_more: there are
+ * more.
+ */
+static enum err cut_few(struct store *s, bool *ret_more, struct error *e)
 {
-	const int at_once = (int)store_most(CUT_BYTES / s->page_bytes, CUT_LEAST);
-	enum err err = ERR_OK;
+	const uint64_t before = store_free_inside(s);
+	enum err err;
 	char step[48];
 
-	(void)sqlite3_snprintf(sizeof step, step, "PRAGMA incremental_vacuum(%d)", at_once);
-	while (err == ERR_OK && store_free_inside(s) > 0) {
-		const uint64_t before = store_free_inside(s);
-
-		err = store_exec(s, step, e, "give free pages back");
-		if (err == ERR_OK)
-			err = store_checkpoint(s, true, e);
-		if (store_free_inside(s) >= before)
-			break;
-	}
+	*ret_more = false;
+	if (before == 0)
+		return ERR_OK;
+	(void)sqlite3_snprintf(sizeof step, step, "PRAGMA incremental_vacuum(%d)",
+	                       (int)store_most(CUT_BYTES / s->page_bytes, CUT_LEAST));
+	err = store_exec(s, step, e, "give free pages back");
+	if (err == ERR_OK)
+		err = store_checkpoint(s, true, e);
+	*ret_more = err == ERR_OK && store_free_inside(s) < before;
 	return err;
+}
+
+static enum err cut_pages(struct store *s, struct error *e)
+{
+	enum err err = ERR_OK;
+
+	for (bool more = true; err == ERR_OK && more;)
+		err = cut_few(s, &more, e);
+	return err;
+}
+
+enum err store_give_room(struct store *s, bool *ret_more, struct error *e)
+{
+	enum err err = ERR_OK;
+	int rc;
+
+	*ret_more = false;
+	if (!s->room_is_due)
+		return ERR_OK;
+	if (s->wal_frames > 0)
+		err = store_checkpoint(s, true, e);
+	if (err == ERR_OK)
+		err = cut_few(s, ret_more, e);
+	s->room_is_due = *ret_more;
+	if (err != ERR_OK || *ret_more)
+		return err;
+	rc = store_cut_log(s);
+	if (rc != SQLITE_OK)
+		return store_fail(s, rc, e, "cut the log");
+	s->log_given = true;
+	return ERR_OK;
 }
 
 /*

@@ -201,12 +201,13 @@ struct store {
 	int64_t refused_ms; /* monotonic: the last of them */
 	bool reserve_given; /* or never made: made as soon as there is space */
 	uint64_t log_least; /* of a log that is worth a checkpoint: less on a small disk, whose file must take it */
-	bool log_is_due;    /* something was refused that may fit when the log is in the database */
-	uint64_t log_held;  /* bytes of the log that own their blocks */
-	bool is_shrinking;  /* free pages were cut off that the file still has */
-	bool log_given;     /* the log was cut to nothing: held anew with the next group */
-	bool is_looked_at;  /* store_look: nothing is written */
-	bool untrusted;     /* a disk error: nothing that the file says may be believed before a restart */
+	bool log_is_due,
+	    room_is_due;   /* refused: it may fit when the log is in the database; what is unused given back */
+	uint64_t log_held; /* bytes of the log that own their blocks */
+	bool is_shrinking; /* free pages were cut off that the file still has */
+	bool log_given;    /* the log was cut to nothing: held anew with the next group */
+	bool is_looked_at; /* store_look: nothing is written */
+	bool untrusted;    /* a disk error: nothing that the file says may be believed before a restart */
 	struct error untrusted_why;
 	uint64_t free_bytes, group_beside; /* the latter by store_admit: what the open group brings beside messages */
 	int64_t free_checked_ms;
@@ -290,10 +291,6 @@ enum err store_is_here(struct store *s, const struct store_row *row, bool is_dea
                        struct error *e) MUST_CHECK;
 /* It came back whole; *ret: it was kept, and counted, as damaged, from a page that is not what it was. */
 enum err store_forget_kept(struct store *s, uint64_t id, bool *ret, struct error *e) MUST_CHECK;
-
-/* items[0..count) have neighbouring ids and leave for the same reason. */
-enum err store_settle_run(struct store *s, const struct store_settlement *items, size_t count,
-                          struct error *e) MUST_CHECK;
 
 /* store_pending.c: the mark of a block, from memory or `partial`; holds until the next call. */
 enum err store_marks_get(struct store *s, uint64_t block_id, uint32_t count, struct block_mark **ret,

@@ -10,6 +10,9 @@
 
 #include "store/store_internal.h"
 
+/* store_settle.c: items[0..count) have neighbouring ids and leave for the same reason. */
+enum err store_settle_run(struct store *s, const struct store_settlement *items, size_t count,
+                          struct error *e) MUST_CHECK;
 /* items[0], of kind DEAD, and those of its block that follow it; *ret_count: how many. */
 enum err store_shelve(struct store *s, const struct store_settlement *items, size_t count, size_t *ret_count,
                       struct error *e) MUST_CHECK;

@@ -155,6 +155,18 @@ static enum err hold_place(struct store *s, const struct need *n, struct error *
 }
 
 /*
+ * Whether pages of the database that hold nothing, and the blocks of the log, make room for it: then they are given
+ * back, and who comes again is taken in.
+ */
+static bool is_in_the_files(struct store *s, const struct need *n)
+{
+	const uint64_t held = store_log_room(s), pages = n->place - store_beyond(n->comes, store_free_inside(s)),
+	               inside = store_free_inside(s) + store_beyond(files_held(&s->files, ""), pages);
+
+	return s->free_bytes + held + inside >= with_reserve(s, 2 * n->comes);
+}
+
+/*
  * What a group brings stands in the log first, and then in the database too, which must take all of the log before that
  * begins anew: one that got in and leaves no room for that could be sent, but not settled, at each start again.
  */
@@ -176,7 +188,10 @@ static enum err must_fit(struct store *s, uint64_t bytes, struct error *e)
 		                "%" PRIu64 " bytes at once need %" PRIu64 " on the file system of %s until they are"
 		                " stored and settled, and %" PRIu64 " are free; send less at a time",
 		                bytes, n.all, s->path, s->free_bytes);
-	s->log_is_due |= err == ERR_FULL && s->wal_frames > 0;
+	if (err == ERR_FULL) {
+		s->log_is_due |= s->wal_frames > 0;
+		s->room_is_due |= s->in_group && is_in_the_files(s, &n);
+	}
 	return err;
 }
 

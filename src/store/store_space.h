@@ -56,6 +56,8 @@ int store_merge_percent(const struct store *s);
 enum err store_shrink(struct store *s, bool *ret_more, struct error *e) MUST_CHECK;
 /* Likewise, when nothing happened for long: every free page, and the log with what was held for it. */
 enum err store_give_back(struct store *s, bool *ret_more, struct error *e) MUST_CHECK;
+/* A small step of the same when something was refused for want of room that the files have and do not use. */
+enum err store_give_room(struct store *s, bool *ret_more, struct error *e) MUST_CHECK;
 /* Of the log's blocks, what commits may still fill. */
 uint64_t store_log_room(struct store *s);
 /* Bytes of the database that hold nothing: they take new rows without a new block. */

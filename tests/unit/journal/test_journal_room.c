@@ -197,6 +197,48 @@ static void keys_and_the_shelf_need_room_as_well(void **state)
 	}
 }
 
+/* An offer that is refused for what the file holds and does not use comes in when it comes again: it is no reason to
+ * wait until nothing happens. */
+static void who_is_refused_comes_again(void **state)
+{
+	enum { HELD = 10 * MIB, BYTES = 3 * MIB };
+	struct stat st;
+	struct error e;
+
+	(void)state;
+	free_mib = 1000;
+	begin();
+	must(journal_offer(j, rig_offer(1, 1, HELD, &a)));
+	steps_run();
+	(void)journal_intake_run(j);
+	credit(1, HELD);
+	steps_run();
+	assert_int_equal(take(ids), 1);
+	settle(1, 1, SETTLE_DELIVERED, 0);
+	steps_advance(1000);
+	assert_int_equal(metric_get(M_LEDGER_PENDING), 0);
+	assert_int_equal(store_checkpoint(j->store, true, &e), ERR_OK);
+	assert_int_equal(stat(d.path, &st), 0);
+	assert_true(st.st_size > HELD);
+	assert_int_equal(store_cut_log(j->store), SQLITE_OK);
+	j->store->log_held = 0;
+	free_mib = 2;
+	must(journal_offer(j, rig_offer(2, 1, BYTES, &a)));
+	steps_run();
+	(void)journal_intake_run(j);
+	assert_int_equal(a.last, OFFER_FULL);
+	steps_advance(10);
+	assert_int_equal(stat(d.path, &st), 0);
+	assert_true(st.st_size < MIB);
+	free_mib = 2 + HELD / MIB;
+	must(journal_offer(j, rig_offer(2, 1, BYTES, &a)));
+	steps_run();
+	(void)journal_intake_run(j);
+	assert_int_equal(a.last, OFFER_ACCEPTED);
+	free_mib = 1000;
+	end();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -204,6 +246,7 @@ int main(void)
 	    cmocka_unit_test(what_takes_room_leaves_the_log_its_own),
 	    cmocka_unit_test(what_could_not_be_settled_is_not_sent),
 	    cmocka_unit_test(keys_and_the_shelf_need_room_as_well),
+	    cmocka_unit_test(who_is_refused_comes_again),
 	};
 
 	crashvfs_register();

@@ -235,6 +235,62 @@ static void what_the_reserve_cannot_take_has_its_place(void **state)
 	}
 }
 
+/* What the database holds and does not use is given back as soon as somebody was refused whom it lets in, and only
+ * then.
+ */
+static void who_is_refused_gets_what_is_not_used(void **state)
+{
+	enum { BYTES = 3 << 20, HELD = 10 << 20 };
+	struct message_list none = STAILQ_HEAD_INITIALIZER(none);
+	static const char body[HELD];
+	struct message *m = message_new("", 0, body, sizeof body, 1);
+	struct spooldir d;
+	struct store *s = life_begin(&d);
+	struct error e;
+	bool more;
+
+	(void)state;
+	assert_int_equal(store_begin(s, &e), ERR_OK);
+	assert_int_equal(store_append(s, m, &e), ERR_OK);
+	assert_int_equal(store_commit(s, &e), ERR_OK);
+	message_free(m);
+	life_checkpoint(s);
+	life_settle(s, 1, 1);
+	life_append(s, 0, 10); /* it need not be empty */
+	life_checkpoint(s);
+	assert_int_equal(store_cut_log(s), SQLITE_OK);
+	all_bytes = 16 * MIB;
+	for (int case_ = 0; case_ < 3; case_++) {
+		const bool is_too_much = case_ == 0, is_asked = case_ == 1, helps = case_ == 2;
+
+		free_bytes = MIB;
+		s->log_held = 0;
+		if (is_asked)
+			assert_false(store_has_room_for(s, BYTES)); /* of what leaves, which has ways of its own */
+		assert_int_equal(store_begin(s, &e), ERR_OK);
+		assert_int_equal(store_admit(s, &none,
+		                             is_too_much ? 10 * BYTES
+		                             : is_asked  ? 0
+		                                         : BYTES,
+		                             &e),
+		                 is_asked ? ERR_OK : ERR_FULL);
+		store_rollback(s);
+		assert_true(s->room_is_due == helps);
+		more = true;
+		for (int steps = 0; more; steps++) {
+			assert_int_equal(store_give_room(s, &more, &e), ERR_OK);
+			assert_true(steps < 30);
+		}
+		assert_true((store_free_inside(s) == 0) == helps);
+		assert_true((database(&d).st_size < BYTES) == helps);
+		assert_false(s->room_is_due);
+	}
+	assert_true(files_held(&s->files, "-wal") < MIB / 2);
+	free_bytes = all_bytes = PLENTY;
+	life_adds_up(s);
+	life_end(&d, s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -242,6 +298,7 @@ int main(void)
 	    cmocka_unit_test(what_stands_beside_messages_takes_no_more_than_was_said),
 	    cmocka_unit_test(a_long_log_has_its_place_in_the_database),
 	    cmocka_unit_test(a_place_is_first_what_is_free_inside),
+	    cmocka_unit_test(who_is_refused_gets_what_is_not_used),
 	    cmocka_unit_test(what_the_reserve_cannot_take_has_its_place),
 	};
 
