@@ -212,8 +212,12 @@ enum err doors_start(const struct doors_options *options, struct doors **ret, st
 	i->memory_limit_bytes = options->memory_bytes > least ? options->memory_bytes : least;
 	i->on_room = on_room;
 	i->arg = d;
-	for (size_t n = 0; n < config->input_count; n++)
-		i->waits = i->waits || !input_is_finite(config->inputs[n].kind);
+	for (size_t n = 0; n < config->input_count; n++) {
+		const enum input_kind kind = config->inputs[n].kind;
+
+		i->waits = i->waits || !input_is_finite(kind);
+		i->has_peers = i->has_peers || kind == INPUT_HTTP_SERVER || kind == INPUT_SOCKET_SERVER;
+	}
 	err = intake_open(i, e);
 	for (size_t n = 0; err == ERR_OK && n < config->input_count; n++)
 		err = open_slot(d, &config->inputs[n], e);

@@ -382,6 +382,7 @@ static void send_block(struct feeder *f)
 	}
 	g->offer.may_repeat = may_repeat(f, b);
 	g->comes_again = true;
+	g->offer.can_wait = f->options.alone && f->options.intake->has_peers;
 	g->peer = group_peer(f->options.origin ? f->options.origin : "");
 	f->group = g;
 	intake_is_still_large(f->options.intake, f);

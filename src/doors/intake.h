@@ -43,6 +43,7 @@ struct intake {
 	uint32_t outstanding;   /* groups sent and not answered */
 	struct group_list kept; /* the lane was full */
 	bool waits;             /* some input is endless: what is not there yet is waited for */
+	bool has_peers;         /* some input's source cannot wait, or is not ours to keep waiting */
 	bool stopping;
 	struct worker *worker;   /* null until a group has processors */
 	struct pipeline *common; /* of pipeline.processors; null when none */

@@ -61,6 +61,7 @@ struct offer {
 	uint32_t filtered;  /* dropped by processors on the way in: counted accepted and filtered */
 	uint32_t known;     /* of them, by the journal for their keys: those messages are gone */
 	bool may_repeat;    /* its source was read before, nobody knows how far: possible duplicates */
+	bool can_wait;      /* its source keeps what it has: the last of a nearly full spool is others' */
 	char *position_key; /* null: no position. Owned by the offer until done. */
 	char *position;
 	void (*done)(struct offer *offer, void *arg); /* frees the offer */

@@ -228,6 +228,16 @@ static void refuse(struct offer *offer, enum err err, const struct error *e)
 	offer->error = *e;
 }
 
+static uint64_t bytes_of(const struct offer *offer)
+{
+	const struct message *m;
+	uint64_t bytes = 0;
+
+	STAILQ_FOREACH (m, &offer->messages, link)
+		bytes += (uint64_t)m->meta_bytes + m->body_bytes;
+	return bytes;
+}
+
 /* ERR_OK also when the offer was refused by itself: then its verdict says so and nothing of it is in the group. */
 static enum err store_offer(struct journal *j, struct offer *offer, struct error *e)
 {
@@ -237,7 +247,9 @@ static enum err store_offer(struct journal *j, struct offer *offer, struct error
 
 	STAILQ_FOREACH (m, &offer->set_aside, link)
 		beside += store_room_of_dead(m);
-	err = store_admit(j->store, &offer->messages, beside, e);
+	err = offer->can_wait ? store_leave_some(j->store, bytes_of(offer) + beside, e) : ERR_OK;
+	if (err == ERR_OK)
+		err = store_admit(j->store, &offer->messages, beside, e);
 	STAILQ_FOREACH (m, &offer->messages, link)
 		FAILPOINT_BYTES("journal", message_body(m), m->body_bytes);
 	if (err != ERR_OK && store_in_group(j->store)) {

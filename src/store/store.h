@@ -35,6 +35,11 @@ enum err store_append(struct store *s, struct message *m, struct error *e) MUST_
  * room by evicting when that is the policy.
  */
 enum err store_admit(struct store *s, const struct message_list *list, uint64_t beside, struct error *e) MUST_CHECK;
+/*
+ * ERR_FULL: so many bytes would take the last part of max_bytes, or of what is free beyond min_free, which those have
+ * who cannot wait. Nothing is left for others in a spool that holds next to nothing, or that evicts.
+ */
+enum err store_leave_some(struct store *s, uint64_t bytes, struct error *e) MUST_CHECK;
 /* What store_append_dead and store_cache_add take of the disk, at most. */
 uint64_t store_room_of_dead(const struct message *m);
 uint64_t store_room_of_key(const struct store *s, size_t key_bytes);

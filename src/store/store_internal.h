@@ -193,13 +193,12 @@ struct store {
 	bool clock_is_due;                     /* a retry was noted: the commit notes the time it waits from */
 	uint64_t possible_noted, handed_noted; /* store_note_flight */
 	/* space */
-	bool full_bytes;    /* max_bytes was reached and 10 % are not yet free again */
-	bool full_disk;     /* likewise min_free */
-	bool disk_refused;  /* a write met a full disk, and none like it has worked since */
-	bool tries_disk;    /* the open group may, though it is: only a try tells */
-	uint32_t refusals;  /* since an append worked */
-	int64_t refused_ms; /* monotonic: the last of them */
-	bool reserve_given; /* or never made: made as soon as there is space */
+	bool full_bytes, full_disk; /* max_bytes, or min_free, was reached and 10 % are not yet free again */
+	bool disk_refused;          /* a write met a full disk, and none like it has worked since */
+	bool tries_disk;            /* the open group may, though it is: only a try tells */
+	uint32_t refusals;          /* since an append worked */
+	int64_t refused_ms;         /* monotonic: the last of them */
+	bool reserve_given;         /* or never made: made as soon as there is space */
 	uint64_t log_least; /* of a log that is worth a checkpoint: less on a small disk, whose file must take it */
 	bool log_is_due,
 	    room_is_due;   /* refused: it may fit when the log is in the database; what is unused given back */

@@ -17,6 +17,8 @@ enum {
 	FREE_CHECK_MS = 100,
 	EVICT_LOOK = 256,
 	INSIDE_MIN_BYTES = 1 << 20, /* free inside the database, or its share: intake goes on though the disk is low */
+	LEFT_PART = 16,             /* of max_bytes: the last of it */
+	LITTLE_BYTES = 64 << 10,    /* who waits behind that much has not filled the disk */
 	INTAKE_BYTES = 16 << 20,    /* beyond min_free, or its share of a small disk: for what comes in meanwhile */
 };
 
@@ -139,6 +141,17 @@ static enum err look_at_need(struct store *s, struct need *n, struct error *e)
 	return err;
 }
 
+/* *ret_far: there is so much room that no neighbour takes it meanwhile; then nothing else is known. */
+static enum err find_need(struct store *s, uint64_t bytes, struct need *n, bool *ret_far, struct error *e)
+{
+	n->comes = bytes + store_beyond(s->now.pending_bytes, s->durable.pending_bytes);
+	n->comes += s->in_group ? s->group_beside : 0;
+	n->comes += n->comes / 16;
+	estimate_need(s, n);
+	*ret_far = n->grows == 0 && s->free_bytes >= FAR_BYTES;
+	return *ret_far ? ERR_OK : look_at_need(s, n, e);
+}
+
 /*
  * What the reserve is too small for has its place in the database now, for a neighbour may take what is free before the
  * log goes there; half of the reserve is for what leaves. Who keeps no reserve prepays nothing.
@@ -172,15 +185,12 @@ static bool is_in_the_files(struct store *s, const struct need *n)
  */
 static enum err must_fit(struct store *s, uint64_t bytes, struct error *e)
 {
-	struct need n = {.comes = bytes + store_beyond(s->now.pending_bytes, s->durable.pending_bytes)};
-	enum err err;
+	struct need n = {0};
+	bool is_far;
+	enum err err = find_need(s, bytes, &n, &is_far, e);
 
-	n.comes += s->in_group ? s->group_beside : 0;
-	n.comes += n.comes / 16;
-	estimate_need(s, &n);
-	if (n.grows == 0 && s->free_bytes >= FAR_BYTES)
+	if (is_far)
 		return ERR_OK;
-	err = look_at_need(s, &n, e);
 	if (err == ERR_OK && s->free_bytes >= n.all)
 		err = hold_place(s, &n, e);
 	else if (err == ERR_OK)
@@ -193,6 +203,34 @@ static enum err must_fit(struct store *s, uint64_t bytes, struct error *e)
 		s->room_is_due |= s->in_group && is_in_the_files(s, &n);
 	}
 	return err;
+}
+
+static enum err leave_disk(struct store *s, uint64_t bytes, struct error *e)
+{
+	struct need n = {0};
+	bool is_far;
+	enum err err = find_need(s, bytes, &n, &is_far, e);
+
+	if (err != ERR_OK || is_far || s->free_bytes >= n.all + store_spare_bytes(s) + s->log_least)
+		return err;
+	return error_set(e, ERR_FULL,
+	                 "%" PRIu64 " bytes are free on the file system of %s, and the last before min_free, %" PRIu64
+	                 ", are left to those who cannot wait",
+	                 s->free_bytes, s->path, s->options.min_free_bytes);
+}
+
+enum err store_leave_some(struct store *s, uint64_t bytes, struct error *e)
+{
+	const uint64_t max = s->options.max_bytes, holds = s->now.pending_bytes;
+
+	if (s->options.evict_oldest || (max > 0 && bytes > max)) /* that fits never */
+		return ERR_OK;
+	if (max > 0 && holds > 0 && holds + bytes > max - max / LEFT_PART)
+		return error_set(e, ERR_FULL,
+		                 "the spool holds %" PRIu64 " bytes, and the last of max_bytes, %" PRIu64
+		                 ", is left to those who cannot wait",
+		                 holds, max);
+	return holds <= LITTLE_BYTES ? ERR_OK : leave_disk(s, bytes, e);
 }
 
 bool store_has_room_for(struct store *s, uint64_t bytes)

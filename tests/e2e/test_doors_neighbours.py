@@ -7,8 +7,9 @@ import threading
 
 import pytest
 
+from doors import post
 from ledger import message
-from waits import stays, wait_for
+from waits import free_port, stays, wait_for
 
 HUGE = 1 << 40
 
@@ -65,6 +66,24 @@ def test_several_bad_ones_with_other_scanners(fake, new_spooler, folder, scanner
     os.utime(f"{folder}/d.log", (0, 0))
     new_spooler(fake.endpoint, {"file": {"paths": [f"{folder}/*.log"], "scanner": scanner}}).start()
     wait_for(lambda: fake.payloads() == [b"whole"], "the last file", 20)
+
+
+def test_a_file_that_fills_the_spool_leaves_some_of_it_to_others(fake, new_spooler, folder, sender):
+    port = free_port()
+    lines = sender.all_acked([message(n, "f", 500) for n in range(4000)])
+    with open(f"{folder}/a.log", "wb") as out:
+        out.write(b"".join(line + b"\n" for line in lines))
+    fake.offline()
+    spooler = new_spooler(fake.endpoint, {"broker": {"inputs": [
+        {"file": {"paths": [f"{folder}/a.log"]}}, {"http_server": {"address": f"127.0.0.1:{port}"}}]}},
+        own={"max_bytes": "1MiB"}).start()
+    wait_for(lambda: "left to those who cannot wait" in spooler.tail(), spooler.tail, 30)
+    held = spooler.ledger()["pending"]
+    posts = sender.all_acked([message(n, "h", 500) for n in range(60)])
+    assert [post(("127.0.0.1", port), body)[0] for body in posts] == [200] * len(posts)
+    assert spooler.ledger()["pending"] >= held + len(posts)
+    fake.online()
+    wait_for(lambda: len(set(fake.payloads())) == len(lines) + len(posts), spooler.tail, 60)
 
 
 @contextlib.contextmanager

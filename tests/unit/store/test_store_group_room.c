@@ -291,6 +291,73 @@ static void who_is_refused_gets_what_is_not_used(void **state)
 	life_end(&d, s);
 }
 
+/* Whose source can wait leaves the last sixteenth of max_bytes, and more than a tenth beyond min_free: so much that a
+ * small one has room when all that was let in is taken. */
+static void who_can_wait_leaves_some(void **state)
+{
+	enum { MAX = 160000, LENGTH = 10000 };
+	struct message_list list = STAILQ_HEAD_INITIALIZER(list), none = STAILQ_HEAD_INITIALIZER(none);
+	struct spooldir d;
+	struct store *s = life_begin(&d);
+	struct message *m = message_new("", 0, calloc(1, LENGTH), LENGTH, 1);
+	struct store_options o = s->options;
+	struct error e;
+	uint64_t low = 100 * MIB, high = 200 * MIB;
+
+	(void)state;
+	STAILQ_INSERT_TAIL(&list, m, link);
+	o.max_bytes = MAX;
+	o.min_free_bytes = 100 * MIB;
+	store_reconfigure(s, &o);
+	for (int n = 0; n < 20; n++) {
+		const uint64_t holds = s->now.pending_bytes;
+		const bool is_left = holds > 0 && holds + LENGTH > MAX - MAX / 16;
+
+		assert_int_equal(store_begin(s, &e), ERR_OK);
+		assert_int_equal(store_leave_some(s, LENGTH, &e), is_left ? ERR_FULL : ERR_OK);
+		assert_true(!is_left || strstr(e.text, "of max_bytes, 160000, is left to those who cannot wait"));
+		s->options.evict_oldest = true; /* it makes its room */
+		assert_int_equal(store_leave_some(s, LENGTH, &e), ERR_OK);
+		s->options.evict_oldest = false;
+		s->options.max_bytes = LENGTH - 1; /* fits never: store_admit says so */
+		assert_int_equal(store_leave_some(s, LENGTH, &e), ERR_OK);
+		s->options.max_bytes = MAX;
+		assert_int_equal(store_admit(s, &list, 0, &e), n < MAX / LENGTH ? ERR_OK : ERR_FULL);
+		if (n < MAX / LENGTH)
+			assert_int_equal(store_append_list(s, &list, &e), ERR_OK);
+		assert_int_equal(store_commit(s, &e), ERR_OK);
+	}
+	assert_int_equal(s->now.pending_bytes, MAX);
+	s->options.max_bytes = 0;
+	life_checkpoint(s);
+	s->log_held = 0;
+	while (low + 1 < high) {
+		free_bytes = (low + high) / 2;
+		s->free_checked_ms = 0;
+		s->free_bytes = 0;
+		if (store_leave_some(s, 10 * MIB, &e) == ERR_OK)
+			high = free_bytes;
+		else
+			low = free_bytes;
+	}
+	assert_non_null(strstr(e.text, ", are left to those who cannot wait"));
+	assert_in_range(low, 130 * MIB, 140 * MIB);
+	free_bytes = low - 2 * (10 * MIB + 10 * MIB / 16); /* it is taken */
+	s->free_checked_ms = 0;
+	s->free_bytes = 0;
+	assert_int_equal(store_admission(s, &e), ERR_OK);
+	assert_int_equal(store_begin(s, &e), ERR_OK);
+	assert_int_equal(store_admit(s, &none, 50000, &e), ERR_OK);
+	store_rollback(s);
+	life_settle(s, 1, MAX / LENGTH - 1); /* behind next to nothing nobody is kept out */
+	free_bytes = 105 * MIB;
+	s->free_checked_ms = 0;
+	assert_int_equal(store_leave_some(s, 10 * MIB, &e), ERR_OK);
+	free_bytes = PLENTY;
+	message_list_free(&list);
+	life_end(&d, s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -299,6 +366,7 @@ int main(void)
 	    cmocka_unit_test(a_long_log_has_its_place_in_the_database),
 	    cmocka_unit_test(a_place_is_first_what_is_free_inside),
 	    cmocka_unit_test(who_is_refused_gets_what_is_not_used),
+	    cmocka_unit_test(who_can_wait_leaves_some),
 	    cmocka_unit_test(what_the_reserve_cannot_take_has_its_place),
 	};
 
