@@ -29,7 +29,7 @@
 #include "server/httpd_internal.h"
 
 enum { WRITE_TIMEOUT_S = 10, SHAKE_S = 5, LINGER_S = 2, LINGER_MOST_S = 30, BODY_WINDOW_S = 5, STALLED_S = 1 };
-enum { REFERENCED_BYTES = 2048 };
+enum { REFERENCED_BYTES = 2048, SMALL_BODY_BYTES = 4096 };
 
 /* Legal moves: a bit for each state that may follow. The one setter below keeps to them. */
 static const unsigned moves[] = {
@@ -155,12 +155,12 @@ static void refuse(struct connection *c, int status, const char *reason, const c
 
 static const char stopping_text[] = "kspool is stopping; not stored";
 
-/* All of the body came, or lies in the buffer, which is small. */
+/* All of the body came, or lies in the buffer, which is small; or it is so small that it need not be waited for. */
 static bool body_is_here(const struct connection *c)
 {
 	uint64_t have = c->body_seen + evbuffer_get_length(bufferevent_get_input(c->bev));
 
-	return !c->parser.chunked && have >= c->parser.content_length;
+	return !c->parser.chunked && (have >= c->parser.content_length || c->parser.content_length <= SMALL_BODY_BYTES);
 }
 
 static bool may_read(const struct connection *c)

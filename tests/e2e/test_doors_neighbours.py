@@ -86,6 +86,28 @@ def test_a_file_that_fills_the_spool_leaves_some_of_it_to_others(fake, new_spool
     wait_for(lambda: len(set(fake.payloads())) == len(lines) + len(posts), spooler.tail, 60)
 
 
+def test_a_small_request_needs_no_memory_that_files_hold(fake, new_spooler, folder, sender):
+    port = free_port()
+    long = 2**20 - 100
+    for name in ("a.log", "b.log"):
+        with open(f"{folder}/{name}", "wb") as out:
+            out.write(b"".join(message(n, name, long) + b"\n" for n in range(4)))
+    fake.offline()
+    with open(f"{folder}/b.log", "rb") as stdin:
+        spooler = new_spooler(fake.endpoint, {"broker": {"inputs": [
+            {"file": {"paths": [f"{folder}/a.log"]}}, {"stdin": {}}, {"http_server": {"address": f"127.0.0.1:{port}"}}]}},
+            own={"max_bytes": "2MiB", "memory": "4MiB"}).start(stdin=stdin)
+        wait_for(lambda: spooler.status()["memory"]["doors_bytes"] > 2 * 2**20 + 65536, spooler.tail, 30)
+        body = sender.all_acked([message(1, "h", 500)])[0]
+        with socket.create_connection(("127.0.0.1", port)) as peer:  # what is still to come has room too
+            peer.sendall(b"POST /post HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(body))
+            assert peer.recv(4096).startswith(b"HTTP/1.1 100 ")
+            peer.sendall(body)
+            assert peer.recv(4096).startswith(b"HTTP/1.1 200 ")
+    fake.online()
+    wait_for(lambda: len(set(fake.payloads())) == 9, spooler.tail, 60)
+
+
 @contextlib.contextmanager
 def changing(change):
     """Until the test is over."""
