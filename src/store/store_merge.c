@@ -307,6 +307,20 @@ int store_merge_percent(const struct store *s)
 	return g->row_at <= g->first_row ? 0 : (int)((double)(g->row_at - g->first_row) * 100 / (double)all);
 }
 
+/* A few rows that stay alone, long ones and such as wait for another try, are no rows of an older kspool. */
+static enum err pass_those_that_stay(struct store *s, struct error *e)
+{
+	struct merging *g = &s->merging;
+	struct run r;
+	enum err err = g->last_row > 0 ? find_rows(s, &g->row_at, &r, e) : ERR_OK;
+
+	if (err == ERR_OK && g->last_row > 0 && r.count == 0 && g->row_at > g->last_row)
+		*g = (struct merging){0};
+	else
+		g->row_at = g->first_row;
+	return err;
+}
+
 enum err store_merge_begin(struct store *s, struct error *e)
 {
 	sqlite3_stmt *st = store_statement(s, ST_SPAN);
@@ -318,5 +332,5 @@ enum err store_merge_begin(struct store *s, struct error *e)
 		s->merging.last_row = sql_column_u64(st, 1);
 	}
 	(void)sqlite3_reset(st);
-	return rc == SQLITE_ROW ? ERR_OK : store_fail(s, rc, e, "look for single rows");
+	return rc == SQLITE_ROW ? pass_those_that_stay(s, e) : store_fail(s, rc, e, "look for single rows");
 }
