@@ -124,24 +124,49 @@ void journal_watch(struct journal *j, enum err (*watch)(struct store *s, bool *r
 	journal_publish(j, true);
 }
 
+/* Of a group, from one on: those that have left, and those that stay: for the shelf, or for another try. */
+struct unwritten {
+	uint64_t left, stay;
+};
+
+static void count_unwritten(struct unwritten *u, const struct store_settlements *group, size_t from)
+{
+	for (size_t i = from; group && i < group->count; i++) {
+		if (store_room_of(&group->items[i]) == 0)
+			u->left++;
+		else
+			u->stay++;
+	}
+}
+
 enum err journal_unwritten(struct journal *j, struct error *e)
 {
-	uint64_t rows = j->held_rows + (j->growing ? j->growing->count : 0);
+	struct unwritten u = {0};
 	void *group;
 
 	while (lane_take(j->settlements, &group, 1) == 1) { /* they came behind those that wait */
-		rows += ((struct store_settlements *)group)->count;
+		count_unwritten(&u, group, 0);
 		store_settlements_free(group);
 	}
-
+	for (size_t i = 0; i < j->held_count; i++)
+		count_unwritten(&u, j->held[i], 0);
 	for (size_t i = 0; i < j->waiting_count; i++)
-		rows += j->waiting[i]->count - (i == 0 ? j->waiting_done : 0);
-	if (rows == 0)
-		return ERR_OK;
-	return error_set(e, ERR_NOSPACE,
-	                 "there was no room to write that %" PRIu64 " messages of %s have left: the next start sends"
-	                 " them again, and counts them as possible duplicates",
-	                 rows, j->options.store.path);
+		count_unwritten(&u, j->waiting[i], i == 0 ? j->waiting_done : 0);
+	count_unwritten(&u, j->growing, 0);
+	if (u.left > 0)
+		return error_set(
+		    e, ERR_NOSPACE,
+		    "there was no room to write that %" PRIu64
+		    " messages of %s have left: the next start sends them again, and counts them as possible"
+		    " duplicates",
+		    u.left, j->options.store.path);
+	if (u.stay > 0)
+		return error_set(e, ERR_NOSPACE,
+		                 "there was no room to set %" PRIu64
+		                 " messages of %s aside, or to note that they failed: they wait, and the next start"
+		                 " looks at them anew",
+		                 u.stay, j->options.store.path);
+	return ERR_OK;
 }
 
 bool journal_survives(struct journal *j, enum err err, const struct error *e)

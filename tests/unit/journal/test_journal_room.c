@@ -61,7 +61,8 @@ static void what_leaves_does_not_wait_for_what_takes_room(void **state)
 		assert_int_equal(take(ids), 0);
 		if (stops) {
 			assert_int_equal(journal_stop(j, &e), ERR_NOSPACE);
-			assert_non_null(strstr(e.text, "12 messages"));
+			assert_non_null(strstr(e.text, "no room to set 12 messages"));
+			assert_null(strstr(e.text, "have left"));
 			free_mib = 1000;
 			j = steps_start(&o, &report);
 			assert_int_equal(report.rows, 300 - 99 - 89);
@@ -74,6 +75,29 @@ static void what_leaves_does_not_wait_for_what_takes_room(void **state)
 		}
 		end();
 	}
+}
+
+/* What has left and could not be written is told before what only stays. */
+static void a_stop_says_what_has_left(void **state)
+{
+	struct error e;
+
+	(void)state;
+	o.store.vfs = CRASHVFS_NAME;
+	begin();
+	hand_out(20);
+	free_mib = 0;
+	crashvfs_fail(1, FAULT_ENOSPC, true);
+	settle(1, 1, SETTLE_DEAD, 0);
+	settle(2, 5, SETTLE_DELIVERED, 0);
+	steps_advance(1000);
+	assert_int_equal(journal_stop(j, &e), ERR_NOSPACE);
+	assert_non_null(strstr(e.text, "no room to write that 5 messages of "));
+	assert_non_null(strstr(e.text, " have left"));
+	crashvfs_fail(0, FAULT_ENOSPC, false);
+	free_mib = 1000;
+	j = steps_start(&o, NULL);
+	end();
 }
 
 /* Dead letters for which there is hardly any room do not fill the log first: its blocks are the way out of all others.
@@ -243,6 +267,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_leaves_does_not_wait_for_what_takes_room),
+	    cmocka_unit_test(a_stop_says_what_has_left),
 	    cmocka_unit_test(what_takes_room_leaves_the_log_its_own),
 	    cmocka_unit_test(what_could_not_be_settled_is_not_sent),
 	    cmocka_unit_test(keys_and_the_shelf_need_room_as_well),
