@@ -13,8 +13,6 @@
 #include <inttypes.h>
 
 #include "base/clock.h"
-#include "store/files/wal_format.h"
-#include "store/store_shelve.h"
 
 enum {
 	DRAIN_ROWS = 64,
@@ -90,15 +88,6 @@ enum err store_make_way(struct store *s, bool *ret_more, struct error *e)
 	return use_reserve(s, *ret_more ? half : 0, e);
 }
 
-/* Of the log's blocks, what commits may still fill: the database must take what is in it before that is free again. */
-uint64_t store_log_room(struct store *s)
-{
-	const uint64_t held = files_held(&s->files, "-wal"),
-	               used = s->wal_frames * (UINT64_C(0) + WAL_FRAME_HEADER_BYTES + s->page_bytes);
-
-	return store_beyond(held, used);
-}
-
 bool store_is_shut(struct store *s)
 {
 	const uint64_t least = EXIT_PAGES * (uint64_t)s->page_bytes;
@@ -122,23 +111,78 @@ uint64_t store_room_of(const struct store_settlement *item)
 	           : 0;
 }
 
+/* The first few of some settlements. */
+struct step {
+	size_t count;
+	uint64_t log, rows; /* bytes, at most, that it writes; by which the database grows */
+};
+
+/* The block that the message stands in, as its row says; first 0: it stands alone, or is gone. */
+struct around {
+	uint64_t first, last;
+	uint64_t stays;  /* messages that have not left */
+	uint64_t stored; /* bytes of its body */
+};
+
+static enum err look_around(struct store *s, uint64_t id, struct around *ret, struct error *e)
+{
+	sqlite3_stmt *st = store_statement(s, ST_BLOCK_AROUND);
+	int rc;
+
+	*ret = (struct around){0};
+	sql_bind_u64(st, 1, id);
+	rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW) {
+		const uint64_t first = sql_column_u64(st, 0);
+		const uint32_t count = block_count(sqlite3_column_int64(st, 1));
+
+		if (id - first < count)
+			*ret = (struct around){
+			    .first = first,
+			    .last = first + count - 1,
+			    .stays = store_beyond(count, sql_column_u64(st, 3)),
+			    .stored = sql_column_u64(st, 2),
+			};
+	}
+	(void)sqlite3_reset(st);
+	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "look for a block");
+}
+
+/* Of items[0..count), the first of kind DEAD: all that stays of a block, by which the database does not grow, if they
+ * are that. */
+static enum err shelf_step(struct store *s, const struct store_settlement *items, size_t count, struct step *ret,
+                           struct error *e)
+{
+	struct around b;
+	enum err err = look_around(s, items[0].id, &b, e);
+
+	*ret = (struct step){.count = 1, .log = store_room_of(&items[0])};
+	if (err != ERR_OK || b.first == 0)
+		return err;
+	while (ret->count < count && items[ret->count].kind == SETTLE_DEAD && items[ret->count].id <= b.last &&
+	       items[ret->count].id > items[ret->count - 1].id)
+		ret->log += store_room_of(&items[ret->count++]);
+	ret->rows = ret->count < b.stays ? ret->log : store_beyond(ret->log, 2 * b.stored);
+	return ERR_OK;
+}
+
 /* At most `most` of items[0..count). A log that is larger than it must be has the room that the database needs. */
 static enum err measure_step(struct store *s, const struct store_settlement *items, size_t count, size_t most,
-                             struct shelf_step *ret, struct error *e)
+                             struct step *ret, struct error *e)
 {
 	size_t n = 0;
 	uint64_t bytes = 0;
 
 	if (items[0].kind == SETTLE_DEAD && most == DRAIN_ROWS)
-		return store_shelf_step(s, items, count, ret, e);
+		return shelf_step(s, items, count, ret, e);
 	for (; n < count && n < most && bytes < STEP_BYTES; n++)
 		bytes += store_room_of(&items[n]);
-	*ret = (struct shelf_step){.count = n, .log = bytes, .rows = bytes};
+	*ret = (struct step){.count = n, .log = bytes, .rows = bytes};
 	return ERR_OK;
 }
 
 /* What a step needs beside what the files have: for the log, and for the database, which must take all of the log. */
-static enum err step_needs(struct store *s, const struct shelf_step *step, uint64_t *ret, struct error *e)
+static enum err step_needs(struct store *s, const struct step *step, uint64_t *ret, struct error *e)
 {
 	const uint64_t page = s->page_bytes, least = EXIT_PAGES * page;
 	int64_t pages = 0;
@@ -157,14 +201,14 @@ static enum err cut_few(struct store *s, bool *ret_more, struct error *e)
 {
 	const uint64_t before = store_free_inside(s);
 	enum err err;
-	char step[48];
+	char sql[48];
 
 	*ret_more = false;
 	if (before == 0)
 		return ERR_OK;
-	(void)sqlite3_snprintf(sizeof step, step, "PRAGMA incremental_vacuum(%d)",
+	(void)sqlite3_snprintf(sizeof sql, sql, "PRAGMA incremental_vacuum(%d)",
 	                       (int)store_most(CUT_BYTES / s->page_bytes, CUT_LEAST));
-	err = store_exec(s, step, e, "give free pages back");
+	err = store_exec(s, sql, e, "give free pages back");
 	if (err == ERR_OK)
 		err = store_checkpoint(s, true, e);
 	*ret_more = err == ERR_OK && store_free_inside(s) < before;
@@ -206,7 +250,7 @@ enum err store_give_room(struct store *s, bool *ret_more, struct error *e)
  * In a log that the database could not take, nothing that leaves could be written any more. With the reserve, if that
  * is enough; else with the room of the log, and with pages that hold nothing.
  */
-static enum err step_fits(struct store *s, const struct shelf_step *step, struct error *e)
+static enum err step_fits(struct store *s, const struct step *step, struct error *e)
 {
 	const uint64_t least = EXIT_PAGES * (uint64_t)s->page_bytes;
 	const uint64_t half = files_share(&s->files, s->options.reserve_bytes) / 2;
@@ -246,7 +290,7 @@ static enum err settle_steps(struct store *s, const struct store_settlement *ite
 
 	*ret_done = 0;
 	while (*ret_done < count) {
-		struct shelf_step step;
+		struct step step;
 		enum err err = measure_step(s, items + *ret_done, count - *ret_done, most, &step, e);
 		bool fits;
 
@@ -288,7 +332,7 @@ enum err store_settle_full(struct store *s, const struct store_settlement *items
 static enum err cut_some(struct store *s, uint64_t min_bytes, bool *ret_free, struct error *e)
 {
 	int64_t free_pages = 0, pages = 0;
-	char step[48];
+	char sql[48];
 	int rc;
 	enum err err = store_number(s, "PRAGMA freelist_count", &free_pages, e);
 
@@ -301,8 +345,8 @@ static enum err cut_some(struct store *s, uint64_t min_bytes, bool *ret_free, st
 	if (s->full_disk || s->disk_refused)
 		return ERR_OK;
 	*ret_free = true;
-	(void)sqlite3_snprintf(sizeof step, step, "PRAGMA incremental_vacuum(%d)", SHRINK_PAGES);
-	rc = sqlite3_exec(s->db, step, NULL, NULL, NULL);
+	(void)sqlite3_snprintf(sizeof sql, sql, "PRAGMA incremental_vacuum(%d)", SHRINK_PAGES);
+	rc = sqlite3_exec(s->db, sql, NULL, NULL, NULL);
 	return rc == SQLITE_OK ? ERR_OK : store_fail(s, rc, e, "give free pages back");
 }
 

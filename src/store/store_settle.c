@@ -5,17 +5,20 @@
  * Invariants:
  * 1. No block is being filled while something is settled: every pending id is in `messages` or in a block's span.
  * 2. A message leaves a block by its bit; one whose bit is set already may stand alone in `messages`.
+ * 3. What goes to the shelf has left its block, or its row, before it is written anew, in the same group: what it
+ * leaves is the room that it takes.
  */
 #include "store/store_internal.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/check.h"
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/mem.h"
-#include "store/store_shelve.h"
 
 enum { MOVE_OUT_ATTEMPTS = 2, MOVE_OUT_WAIT_MS = 1000 };
 
@@ -266,7 +269,7 @@ static enum err leave(struct store *s, struct leaving *l, struct error *e)
 }
 
 /* items[0..count) have neighbouring ids and leave for the same reason. */
-enum err store_settle_run(struct store *s, const struct store_settlement *items, size_t count, struct error *e)
+static enum err settle_run(struct store *s, const struct store_settlement *items, size_t count, struct error *e)
 {
 	struct leaving l = {.items = items, .first = items[0].id, .last = items[count - 1].id};
 	enum err err = leave(s, &l, e);
@@ -326,6 +329,84 @@ enum err store_is_pending(struct store *s, uint64_t id, bool *ret, struct error 
 	return err;
 }
 
+static enum err put_on_shelf(struct store *s, const struct store_settlement *item, const struct store_row *row,
+                             struct error *e)
+{
+	sqlite3_stmt *st = store_statement(s, ST_DEAD_INSERT);
+
+	row_put(st, 1, row);
+	(void)sqlite3_bind_int64(st, 6, clock_wall_ms());
+	(void)sqlite3_bind_int64(st, 7, item->attempts);
+	row_bind_text(st, 8, item->code);
+	row_bind_text(st, 9, item->reason);
+	return store_run(s, st, e, "set aside");
+}
+
+/* Its bytes are SQLite's, and go with its row. */
+static enum err shelve_alone(struct store *s, const struct store_settlement *item, const struct store_row *found,
+                             struct error *e)
+{
+	struct store_row row = *found;
+	AUTOFREE char *bytes = mem_alloc(row.meta_bytes + row.body_bytes + 1);
+	enum err err;
+
+	if (row.meta)
+		row.meta = memcpy(bytes, row.meta, row.meta_bytes);
+	if (row.body)
+		row.body = memcpy(bytes + row.meta_bytes, row.body, row.body_bytes);
+	(void)store_statement(s, ST_READ);
+	err = settle_run(s, item, 1, e);
+	return err == ERR_OK ? put_on_shelf(s, item, &row, e) : err;
+}
+
+/* How many of items[0..count) stand in the block that is read, and go to the shelf. */
+static size_t length_in_block(const struct store *s, const struct store_settlement *items, size_t count,
+                              struct block_mark *mark)
+{
+	const struct stored_block *b = s->block;
+	size_t n = 1;
+
+	while (n < count && items[n].kind == SETTLE_DEAD && items[n].id > items[n - 1].id &&
+	       items[n].id - b->id < b->count && !items[n].may_be_gone && !block_bit(mark, items[n].id))
+		n++;
+	return n;
+}
+
+/* The block keeps what it showed when its row is gone. */
+static enum err shelve_of_block(struct store *s, const struct store_settlement *items, size_t count, struct error *e)
+{
+	enum err err = ERR_OK;
+
+	for (size_t i = 0; i < count && err == ERR_OK; i++)
+		err = settle_run(s, &items[i], 1, e);
+	if (err == ERR_OK)
+		err = store_marks_flush(s, e);
+	for (size_t i = 0; i < count && err == ERR_OK; i++) {
+		const struct store_row *found = block_row(s->block, items[i].id);
+
+		err = put_on_shelf(s, &items[i], found ? found : &(struct store_row){.id = items[i].id}, e);
+	}
+	return err;
+}
+
+/* items[0], of kind DEAD, and those of its block that follow it. */
+static enum err shelve(struct store *s, const struct store_settlement *items, size_t count, size_t *ret_count,
+                       struct error *e)
+{
+	struct pending p;
+	enum err err = store_find(s, items[0].id, &p, e);
+
+	*ret_count = 1;
+	if (err != ERR_OK)
+		return err;
+	if (!p.is_there)
+		return settle_run(s, items, 1, e);
+	if (!p.mark)
+		return shelve_alone(s, items, &p.row, e);
+	*ret_count = length_in_block(s, items, count, p.mark);
+	return shelve_of_block(s, items, *ret_count, e);
+}
+
 /* Kept as found, and never delivered. */
 static enum err settle_damaged(struct store *s, const struct store_settlement *item, struct error *e)
 {
@@ -338,10 +419,10 @@ static enum err settle_damaged(struct store *s, const struct store_settlement *i
 		return err;
 	(void)store_statement(s, ST_READ);
 	if (!s->left_is_behind && left_has(s->left, item->id)) /* nothing is lost with it */
-		return store_settle_run(s,
-		                        &(struct store_settlement){
-		                            .id = item->id, .kind = SETTLE_DELIVERED, .may_be_gone = item->may_be_gone},
-		                        1, e);
+		return settle_run(s,
+		                  &(struct store_settlement){
+		                      .id = item->id, .kind = SETTLE_DELIVERED, .may_be_gone = item->may_be_gone},
+		                  1, e);
 	st = store_statement(s, p.mark ? ST_DAMAGED_INSERT : ST_TO_DAMAGED); /* a row's columns may hold anything */
 	if (p.mark) {
 		row_put(st, 1, &p.row);
@@ -352,7 +433,7 @@ static enum err settle_damaged(struct store *s, const struct store_settlement *i
 	}
 	err = store_run(s, st, e, "set a damaged row aside");
 	if (err == ERR_OK)
-		err = store_settle_run(s, item, 1, e);
+		err = settle_run(s, item, 1, e);
 	if (err == ERR_OK)
 		store_lose(s, LOSS_BYTES, s->now.ledger.damaged - before, item->id, item->id);
 	s->recount = true; /* its length is as untrustworthy as its bytes */
@@ -457,12 +538,12 @@ enum err store_settle(struct store *s, const struct store_settlement *items, siz
 		if (items[i].kind == SETTLE_RETRY) {
 			err = settle_retry(s, &items[i], now_ms, e);
 		} else if (items[i].kind == SETTLE_DEAD) {
-			err = store_shelve(s, &items[i], count - i, &n, e);
+			err = shelve(s, &items[i], count - i, &n, e);
 		} else if (items[i].kind == SETTLE_DAMAGED) {
 			err = settle_damaged(s, &items[i], e);
 		} else {
 			n = length_of_run(&items[i], count - i);
-			err = store_settle_run(s, &items[i], n, e);
+			err = settle_run(s, &items[i], n, e);
 		}
 	}
 	return err;

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "store/files/vfs.h"
+#include "store/files/wal_format.h"
 
 enum { TAKE_BACK_PART = 32 };
 
@@ -184,6 +185,15 @@ uint64_t store_spare_bytes(const struct store *s)
 bool store_make_reserve(const struct store *s)
 {
 	return files_reserve_make(&s->files, files_share(&s->files, s->options.reserve_bytes), store_spare_bytes(s));
+}
+
+/* Of the log's blocks, what commits may still fill: the database must take what is in it before that is free again. */
+uint64_t store_log_room(struct store *s)
+{
+	const uint64_t held = files_held(&s->files, "-wal"),
+	               used = s->wal_frames * (UINT64_C(0) + WAL_FRAME_HEADER_BYTES + s->page_bytes);
+
+	return store_beyond(held, used);
 }
 
 void store_take_back(struct store *s, uint64_t had_bytes)
