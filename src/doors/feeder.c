@@ -263,8 +263,11 @@ static bool take_less(struct feeder *f, enum offer_verdict verdict)
 		f->most_rows = taking / 2;
 		return true;
 	}
-	f->never_fits = verdict == OFFER_TOO_BIG && taking == 1;
-	return f->never_fits;
+	if (verdict == OFFER_TOO_BIG && taking == 1 && f->never_fits < FITS_IN_PART)
+		f->never_fits++;
+	else
+		return false;
+	return true;
 }
 
 /* Soon after rows were taken, for a small spool has room again at once; ever later while none are. */
@@ -280,7 +283,7 @@ static void take_more(struct feeder *f)
 {
 	f->wait_ms = 0;
 	f->flying->first += f->flying->taking;
-	f->never_fits = false;
+	f->never_fits = FITS;
 	if (f->most_rows < FEEDER_BLOCK_ROWS)
 		f->most_rows *= 2;
 }
@@ -355,6 +358,16 @@ static struct message *make_message(const struct feeder *f, const struct block *
 	return m;
 }
 
+/* The first bytes of a message, in its place. */
+static struct message *head_of(struct message *m)
+{
+	const uint32_t bytes = m->body_bytes < SCANNER_HEAD_MAX_BYTES ? m->body_bytes : SCANNER_HEAD_MAX_BYTES;
+	struct message *head = message_new(message_meta(m), m->meta_bytes, message_body(m), bytes, m->received_ms);
+
+	message_free(m);
+	return head;
+}
+
 /* Makes the flying block an offer, or the next part of it. */
 static void send_block(struct feeder *f)
 {
@@ -368,10 +381,14 @@ static void send_block(struct feeder *f)
 	for (uint32_t i = b->first; i < b->first + b->taking; i++) {
 		struct message *new = make_message(f, b, i, now_ms);
 
-		if (f->never_fits)
+		if (f->never_fits == FITS)
+			group_add(g, new);
+		else if (f->never_fits == FITS_ON_THE_SHELF)
 			group_set_aside(g, new, "larger than what kspool.max_bytes can ever hold");
 		else
-			group_add(g, new);
+			group_set_aside(
+			    g, head_of(new),
+			    "larger than what the file system of the spool can ever hold; its first bytes are kept");
 	}
 	if (b->taking == rest)
 		STAILQ_FOREACH (m, &b->set_aside, link)

@@ -78,8 +78,9 @@ struct feeder {
 	uint32_t most_rows; /* of an offer: halved by a refusal, for a small or nearly full spool may take a part */
 	int wait_ms;        /* before the last offer that was refused came again; 0: none was */
 	bool passes;        /* intake_has_room_for_small is enough for it */
-	bool never_fits;    /* the next message alone was refused for its size: it is set aside */
-	bool drains;        /* what the source has already is taken though kspool stops */
+	/* The next message alone was refused for its size: it is set aside; and then its first bytes. */
+	enum feeder_fits { FITS, FITS_ON_THE_SHELF, FITS_IN_PART } never_fits;
+	bool drains; /* what the source has already is taken though kspool stops */
 	bool ended;
 	bool early; /* the source may have had more: what has no end is marked */
 	uint64_t hole_bytes;

@@ -18,6 +18,7 @@ enum {
 	EVICT_LOOK = 256,
 	INSIDE_MIN_BYTES = 1 << 20, /* free inside the database, or its share: intake goes on though the disk is low */
 	LEFT_PART = 16,             /* of max_bytes: the last of it */
+	EMPTY_PAGES = 32,           /* of a database that holds nothing, at most */
 	LITTLE_BYTES = 64 << 10,    /* who waits behind that much has not filled the disk */
 	INTAKE_BYTES = 16 << 20,    /* beyond min_free, or its share of a small disk: for what comes in meanwhile */
 };
@@ -176,7 +177,27 @@ static bool is_in_the_files(struct store *s, const struct need *n)
 	const uint64_t held = store_log_room(s), pages = n->place - store_beyond(n->comes, store_free_inside(s)),
 	               inside = store_free_inside(s) + store_beyond(files_held(&s->files, ""), pages);
 
+	if (inside == 0 && held <= files_share(&s->files, WAL_HOLD_BYTES)) /* all that is held is held anew */
+		return false;
 	return s->free_bytes + held + inside >= with_reserve(s, 2 * n->comes);
+}
+
+/*
+ * The group brings nothing else, the spool holds next to nothing, its files have nothing to give back, and all that
+ * others have on the file system would not be enough.
+ */
+static bool fits_never(struct store *s, const struct need *n)
+{
+	const uint64_t others = files_of_others(&s->files);
+	const uint64_t live =
+	    store_beyond(n->place - store_beyond(n->comes, store_free_inside(s)), store_free_inside(s));
+	/* of a shelf that could be thrown away, and of keys, beyond a little */
+	const uint64_t more =
+	    store_beyond(live, EMPTY_PAGES * (uint64_t)s->page_bytes + files_share(&s->files, INSIDE_MIN_BYTES));
+
+	return s->in_group && s->now.ledger.pending == 0 && s->wal_frames == 0 && !s->room_is_due &&
+	       sqlite3_total_changes(s->db) == s->changes_before &&
+	       store_beyond(store_beyond(n->all, s->free_bytes), more) > others;
 }
 
 /*
@@ -201,6 +222,13 @@ static enum err must_fit(struct store *s, uint64_t bytes, struct error *e)
 	if (err == ERR_FULL) {
 		s->log_is_due |= s->wal_frames > 0;
 		s->room_is_due |= s->in_group && is_in_the_files(s, &n);
+		if (fits_never(s, &n))
+			err =
+			    error_set(e, ERR_TOOBIG,
+			              "%" PRIu64 " bytes at once can never fit: they need %" PRIu64
+			              " on the file system of %s until they are stored and settled, which has %" PRIu64
+			              " for them; send less at a time",
+			              bytes, n.all, s->path, s->free_bytes);
 	}
 	return err;
 }

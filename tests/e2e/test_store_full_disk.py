@@ -142,3 +142,19 @@ def test_what_had_left_is_noted_whole_once_there_is_room(fake, http_door, sender
     spooler.stop()
     checked = spooler.run("check", "--spool", spooler.spool)
     assert checked.returncode == 0, checked.stdout
+
+
+@ROOT_ONLY
+@pytest.mark.parametrize("small_disk", ["16m"], indirect=True)
+def test_a_line_that_the_disk_can_never_hold_stands_before_nobody(fake, new_spooler, small_disk, folder):
+    """It is set aside with its first bytes, as one that is over the limit is."""
+    lines = [message(n, "f", size) for n, size in enumerate([300, 900000, 9 << 20, 300])]
+    with open(f"{folder}/lines", "wb") as out:
+        out.write(b"".join(line + b"\n" for line in lines))
+    spooler = new_spooler(fake.endpoint, {"file": {"paths": [f"{folder}/lines"]}}, spool=f"{small_disk}/spool.db",
+                          own={"compress": "never", "max_record_bytes": "10MiB", "max_request_bytes": "10MiB", "max_message_bytes": "10MiB"}).start()
+    spooler.finish(60)
+    assert set(fake.payloads()) == {line for line in lines if len(line) < 9 << 20}
+    dead = spooler.run("dead", "list", "--spool", f"{small_disk}/spool.db").stdout
+    assert len(dead.splitlines()) == 1
+    assert b"\t65536\tset_aside\tlarger than what the file system of the spool can ever hold" in dead

@@ -219,6 +219,18 @@ uint64_t files_share(const struct files *f, uint64_t bytes)
 	return bytes < share ? bytes : share;
 }
 
+uint64_t files_of_others(const struct files *f)
+{
+	const uint64_t ours = files_held(f, "") + files_held(f, "-wal") + files_held(f, ".reserve");
+	struct statvfs fs;
+	uint64_t taken;
+
+	if (fstatvfs(f->dir_fd, &fs) != 0)
+		return UINT64_MAX;
+	taken = (uint64_t)(fs.f_blocks - fs.f_bfree) * fs.f_frsize;
+	return taken > ours ? taken - ours : 0;
+}
+
 uint64_t files_wal_hold(struct files *f, uint64_t bytes, uint64_t spare_bytes)
 {
 	uint64_t free_bytes = files_free_bytes(f), room, held;

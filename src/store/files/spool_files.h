@@ -172,6 +172,8 @@ uint64_t files_wal_hold(struct files *f, uint64_t bytes, uint64_t spare_bytes);
  */
 bool files_database_hold(struct files *f, uint64_t bytes);
 void files_database_let_go(struct files *f);
+/* What else has blocks on the file system. UINT64_MAX: it does not say. */
+uint64_t files_of_others(const struct files *f);
 /* `bytes`, or what FILES_SHARE of the file system is when that is less. */
 uint64_t files_share(const struct files *f, uint64_t bytes);
 /* Bytes of blocks that PATH`suffix` owns; 0 when there is no such file. */

@@ -299,7 +299,8 @@ static void who_can_wait_leaves_some(void **state)
 	struct message_list list = STAILQ_HEAD_INITIALIZER(list), none = STAILQ_HEAD_INITIALIZER(none);
 	struct spooldir d;
 	struct store *s = life_begin(&d);
-	struct message *m = message_new("", 0, calloc(1, LENGTH), LENGTH, 1);
+	static const char body[LENGTH];
+	struct message *m = message_new("", 0, body, LENGTH, 1);
 	struct store_options o = s->options;
 	struct error e;
 	uint64_t low = 100 * MIB, high = 200 * MIB;
@@ -358,6 +359,57 @@ static void who_can_wait_leaves_some(void **state)
 	life_end(&d, s);
 }
 
+/* What would not fit if nothing else were on the file system is too big, and all else waits. */
+static void what_fits_never_is_told(void **state)
+{
+	(void)state;
+	for (int case_ = 0; case_ < 6; case_++) {
+		const bool is_smaller = case_ == 1, has_others = case_ == 2, holds = case_ == 3, has_shelf = case_ == 4,
+		           comes_second = case_ == 5;
+		struct message_list none = STAILQ_HEAD_INITIALIZER(none);
+		struct spooldir d;
+		struct store *s = life_begin(&d);
+		struct error e;
+		uint64_t ours;
+
+		if (holds || has_shelf)
+			life_append(s, 0, 10);
+		if (has_shelf) { /* it may be thrown away */
+			static const char body[3 * MIB];
+			struct message *m = message_new("", 0, body, sizeof body, 1);
+
+			life_settle(s, 1, 10);
+			assert_int_equal(store_begin(s, &e), ERR_OK);
+			assert_int_equal(store_append_dead(s, m, "set_aside", &e), ERR_OK);
+			assert_int_equal(store_commit(s, &e), ERR_OK);
+			message_free(m);
+		}
+		life_checkpoint(s);
+		assert_int_equal(store_cut_log(s), SQLITE_OK);
+		s->log_held = 0;
+		ours = files_held(&s->files, "") + files_held(&s->files, "-wal") + files_held(&s->files, ".reserve");
+		free_bytes = 10 * MIB;
+		all_bytes = free_bytes + ours + (has_others ? 10 * MIB : 0);
+		s->free_checked_ms = 0;
+		assert_int_equal(store_begin(s, &e), ERR_OK);
+		s->log_held = 0;
+		if (comes_second) {
+			struct message *m = spooldir_message(1, 100);
+
+			assert_int_equal(store_append(s, m, &e), ERR_OK);
+			message_free(m);
+		}
+		assert_int_equal(store_admit(s, &none, is_smaller ? 4 * MIB : 5 * MIB, &e),
+		                 is_smaller                                         ? ERR_OK
+		                 : has_others || holds || has_shelf || comes_second ? ERR_FULL
+		                                                                    : ERR_TOOBIG);
+		assert_true(case_ != 0 || strstr(e.text, " bytes at once can never fit: "));
+		store_rollback(s);
+		free_bytes = all_bytes = PLENTY;
+		life_end(&d, s);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -367,6 +419,7 @@ int main(void)
 	    cmocka_unit_test(a_place_is_first_what_is_free_inside),
 	    cmocka_unit_test(who_is_refused_gets_what_is_not_used),
 	    cmocka_unit_test(who_can_wait_leaves_some),
+	    cmocka_unit_test(what_fits_never_is_told),
 	    cmocka_unit_test(what_the_reserve_cannot_take_has_its_place),
 	};
 
