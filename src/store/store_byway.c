@@ -108,18 +108,38 @@ enum err store_byway_each(struct store *s, sqlite3 *source, uint32_t tag, struct
 	return err != ERR_OK || rc == SQLITE_DONE ? err : sql_error(source, rc, e, "read the other spool");
 }
 
-enum err store_byway_note(struct store *s, uint64_t first_id, uint64_t count, struct error *e)
+/* The checksum of the note that stands under this name. */
+static enum err sum_of_note(struct store *s, const void *copy, size_t bytes, uint64_t *ret, struct error *e)
+{
+	sqlite3_stmt *st = store_statement(s, ST_IMPORT_SUM);
+	int rc;
+
+	(void)sqlite3_bind_blob64(st, 1, copy, bytes, SQLITE_STATIC);
+	rc = sqlite3_step(st);
+	*ret = rc == SQLITE_ROW ? sql_column_u64(st, 0) : 0;
+	(void)sqlite3_reset(st);
+	(void)sqlite3_clear_bindings(st);
+	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "read what was put back");
+}
+
+enum err store_byway_note(struct store *s, uint64_t first_id, uint64_t noted, uint64_t count, struct error *e)
 {
 	unsigned char copy[MARK_MOST] = {'p', 'u', 't', '-', 'b', 'a', 'c', 'k'};
 	const struct stored_value values[4] = {{.type = VALUE_BLOB, .bytes = copy, .count = sizeof copy},
 	                                       {.type = VALUE_INT, .number = clock_wall_ms()},
-	                                       {.type = VALUE_INT, .number = (int64_t)count},
+	                                       {.type = VALUE_INT, .number = (int64_t)(noted + count)},
 	                                       {.type = VALUE_INT, .number = (int64_t)first_id}};
-	sqlite3_stmt *st = store_statement(s, ST_IMPORT_PUT);
-	enum err err;
+	sqlite3_stmt *st;
+	uint64_t old_sum = 0;
+	enum err err = ERR_OK;
 
 	put_little(copy + 8, first_id, 8);
 	memcpy(copy + SPOOL_AT, &s->id, sizeof s->id);
+	if (noted > 0)
+		err = sum_of_note(s, copy, sizeof copy, &old_sum, e);
+	if (err != ERR_OK)
+		return err;
+	st = store_statement(s, ST_IMPORT_PUT);
 	(void)sqlite3_bind_blob(st, 1, copy, sizeof copy, SQLITE_STATIC);
 	for (int i = 1; i < 4; i++)
 		(void)sqlite3_bind_int64(st, i + 1, values[i].number);
@@ -127,8 +147,9 @@ enum err store_byway_note(struct store *s, uint64_t first_id, uint64_t count, st
 	(void)sqlite3_clear_bindings(st);
 	if (err != ERR_OK)
 		return err;
-	put_backs_add(&s->rows.back, first_id, count);
-	s->rows.imports++;
+	put_backs_add(&s->rows.back, first_id + noted, count);
+	s->rows.imports += noted == 0;
+	s->rows.imports_sum -= old_sum;
 	s->rows.imports_sum += (uint64_t)side_sum(s->tag, SIDE_IMPORT, values, 4);
 	return ERR_OK;
 }

@@ -26,10 +26,12 @@ struct byway {
  */
 enum err store_byway_each(struct store *s, sqlite3 *source, uint32_t tag, struct byway *c, struct error *e) MUST_CHECK;
 /*
- * Inside a group: `count` messages from first_id on were put back from the shelf, under new ids. Whoever takes in a
- * copy of this spool, and had another one, may have them under the old ones.
+ * Inside a group: `count` messages were put back from the shelf, under new ids, behind `noted` others from first_id on
+ * whose note this one takes the place of. Whoever takes in a copy of this spool, and had another one, may have them
+ * under the old ones.
  */
-enum err store_byway_note(struct store *s, uint64_t first_id, uint64_t count, struct error *e) MUST_CHECK;
+enum err store_byway_note(struct store *s, uint64_t first_id, uint64_t noted, uint64_t count,
+                          struct error *e) MUST_CHECK;
 /* This message of the source may be here already, or may have been. */
 bool store_byway_has(const struct byway *c, uint64_t id);
 void store_byway_fini(struct byway *c);

@@ -12,8 +12,9 @@
 #include "store/store_byway.h"
 
 enum {
-	RETRY_ROWS = 256, /* put back in one transaction */
-	PURGE_ROWS = 8,   /* on a full disk; with pages as large as they may be */
+	RETRY_ROWS = 256,      /* put back in one transaction, */
+	RETRY_BYTES = 1 << 20, /* or with the message that reaches so many */
+	PURGE_ROWS = 8,        /* on a full disk; with pages as large as they may be */
 };
 
 static sqlite3_stmt *bind_walk(struct store *s, uint64_t after_id, int64_t limit)
@@ -123,28 +124,30 @@ struct batch {
 	struct message *items[RETRY_ROWS];
 	uint64_t old_ids[RETRY_ROWS];
 	size_t count;
-	uint64_t last_id;
+	uint64_t last_id, bytes;
 	uint64_t damaged;
+	bool is_last; /* behind it the shelf is empty */
 };
 
 /*
- * Copies rows out first: the table changes while they are put back. Damaged ones stay on the shelf. A message is
- * received anew, or one set aside for its age would be too old again at once.
+ * Copies up to `most` rows out first: the table changes while they are put back. Damaged ones stay on the shelf. A
+ * message is received anew, or one set aside for its age would be too old again at once.
  */
-static enum err load_batch(struct store *s, uint64_t after_id, uint64_t only_id, struct batch *b, struct error *e)
+static enum err load_batch(struct store *s, uint64_t after_id, uint64_t only_id, int64_t most, struct batch *b,
+                           struct error *e)
 {
-	sqlite3_stmt *st = bind_walk(s, only_id ? only_id - 1 : after_id, RETRY_ROWS);
-	int64_t now_ms = clock_wall_ms();
-	int rc;
+	sqlite3_stmt *st = bind_walk(s, only_id ? only_id - 1 : after_id, most);
+	int64_t now_ms = clock_wall_ms(), rows = 0;
+	int rc = SQLITE_ROW;
 
-	b->count = 0;
-	b->last_id = 0;
-	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+	b->count = b->damaged = b->bytes = b->last_id = 0;
+	while (b->bytes < RETRY_BYTES && (rc = sqlite3_step(st)) == SQLITE_ROW) {
 		const struct store_row row = row_read(st);
 		struct message *m;
 
 		if (only_id && row.id != only_id)
 			break;
+		rows++;
 		b->last_id = row.id;
 		if (!row_is_sound(&row, s->tag)) {
 			b->damaged++;
@@ -152,10 +155,12 @@ static enum err load_batch(struct store *s, uint64_t after_id, uint64_t only_id,
 		}
 		m = row_message(&row);
 		m->received_ms = now_ms;
+		b->bytes += (uint64_t)m->meta_bytes + m->body_bytes;
 		b->old_ids[b->count] = row.id;
 		b->items[b->count++] = m;
 	}
 	(void)sqlite3_reset(st);
+	b->is_last = only_id || (rc == SQLITE_DONE && rows < most);
 	if (rc == SQLITE_ROW || rc == SQLITE_DONE)
 		return ERR_OK;
 	while (b->count > 0)
@@ -163,47 +168,92 @@ static enum err load_batch(struct store *s, uint64_t after_id, uint64_t only_id,
 	return store_fail(s, rc, e, "read the shelf");
 }
 
-static enum err put_back_batch(struct store *s, struct batch *b, struct error *e)
+/* What was put back under ids that follow each other is one span. */
+static enum err put_back_batch(struct store *s, const struct batch *b, struct put_back *span, struct error *e)
 {
-	enum err err = ERR_OK;
+	const uint64_t first_id = s->now.next_id;
+	enum err err = store_begin(s, e);
 
-	for (size_t i = 0; i < b->count; i++) {
-		if (err == ERR_OK)
-			err = put_back(s, b->items[i], b->old_ids[i], e);
-		message_free(b->items[i]);
+	for (size_t i = 0; i < b->count && err == ERR_OK; i++)
+		err = put_back(s, b->items[i], b->old_ids[i], e);
+	if (span->count == 0 || span->last + 1 != first_id)
+		*span = (struct put_back){.first = first_id};
+	if (err == ERR_OK && b->count > 0)
+		err = store_byway_note(s, span->first, span->count, b->count, e);
+	if (err == ERR_OK)
+		err = store_commit(s, e);
+	if (err != ERR_OK) {
+		store_rollback(s);
+		return err;
 	}
+	span->last = first_id + b->count - 1;
+	span->count += b->count;
+	return ERR_OK;
+}
+
+static enum err retry_step(struct store *s, uint64_t after_id, uint64_t only_id, int64_t most, struct batch *b,
+                           struct put_back *span, struct error *e)
+{
+	enum err err = load_batch(s, after_id, only_id, most, b, e);
+
+	if (err != ERR_OK)
+		return err;
+	err = put_back_batch(s, b, span, e);
+	for (size_t i = 0; i < b->count; i++)
+		message_free(b->items[i]);
+	return err;
+}
+
+/* What has left the shelf gives its room to what follows once the log is in the database. */
+static enum err empty_log(struct store *s, struct error *e)
+{
+	const enum err err = store_empty_log(s, e);
+
+	s->free_checked_ms = 0;
+	return err == ERR_FULL ? ERR_OK : err;
+}
+
+/* On a disk that has little room by ever smaller steps. */
+static enum err retry_by_steps(struct store *s, uint64_t id, uint64_t *ret_count, uint64_t *ret_damaged,
+                               struct error *e)
+{
+	struct batch b = {.is_last = false};
+	struct put_back span = {0};
+	int64_t most = RETRY_ROWS;
+	uint64_t after = 0;
+	enum err err;
+
+	do {
+		err = retry_step(s, after, id, most, &b, &span, e);
+		if (err == ERR_OK) {
+			*ret_count += b.count;
+			*ret_damaged += b.damaged;
+			after = b.last_id;
+		}
+		if (err == ERR_FULL && id == 0 && most > 1) {
+			most /= 4;
+			b.is_last = false;
+			err = ERR_OK;
+		}
+		if (err == ERR_OK && most < RETRY_ROWS && !b.is_last)
+			err = empty_log(s, e);
+	} while (err == ERR_OK && !b.is_last);
 	return err;
 }
 
 enum err store_dead_retry(struct store *s, uint64_t id, uint64_t *ret_count, uint64_t *ret_damaged, struct error *e)
 {
-	struct batch b = {.damaged = 0};
-	const uint64_t first_id = s->now.next_id;
-	uint64_t after = 0;
-	enum err err = store_begin(s, e);
+	enum err err;
 
 	*ret_count = *ret_damaged = 0;
-	while (err == ERR_OK) {
-		err = load_batch(s, after, id, &b, e);
-		if (err != ERR_OK || b.last_id == 0)
-			break;
-		err = put_back_batch(s, &b, e);
-		*ret_count += b.count;
-		after = b.last_id;
-		if (id)
-			break;
-	}
+	s->evict_end = s->durable.next_id; /* or one step's would give way to the next's */
+	err = retry_by_steps(s, id, ret_count, ret_damaged, e);
+	s->evict_end = 0;
 	if (err == ERR_OK && id && *ret_count == 0)
-		err = error_set(e, ERR_INPUT, "no sound message %llu is set aside", (unsigned long long)id);
-	if (err == ERR_OK && *ret_count > 0)
-		err = store_byway_note(s, first_id, *ret_count, e);
-	if (err == ERR_OK)
-		err = store_commit(s, e);
-	*ret_damaged = b.damaged;
-	if (err == ERR_OK)
-		return ERR_OK;
-	*ret_count = 0;
-	store_rollback(s);
+		return error_set(e, ERR_INPUT, "no sound message %llu is set aside", (unsigned long long)id);
+	if (err != ERR_OK && id == 0)
+		(void)error_wrap(e, "%llu messages were put back and %llu stay on the shelf",
+		                 (unsigned long long)*ret_count, (unsigned long long)s->durable.ledger.dead);
 	return err;
 }
 

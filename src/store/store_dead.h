@@ -5,7 +5,7 @@
  * Promises: 2 (only an explicit act of a person empties it), 9.
  * Owner: what a visit sees is the store's and lasts for that visit.
  * Thread: the store's.
- * Fails: ERR_INPUT when there is no such message; otherwise as the store. All or nothing.
+ * Fails: ERR_INPUT when there is no such message; otherwise as the store.
  * Does not: put back a message whose checksum is wrong; it stays on the shelf.
  */
 #ifndef KSPOOL_STORE_STORE_DEAD_H
@@ -38,8 +38,9 @@ enum err store_dead_walk(struct store *s, uint64_t after_id, uint32_t limit, sto
                          struct error *e) MUST_CHECK;
 enum err store_dead_get(struct store *s, uint64_t id, store_dead_visit *visit, void *arg, struct error *e) MUST_CHECK;
 /*
- * id 0: all. Its own transaction. A retried message becomes pending again under a new id. *ret_damaged: so many stay,
- * because they are not what was written.
+ * id 0: all, step by step. Each step its own transaction. A retried message becomes pending again under a new id.
+ * *ret_count: so many did, whatever the outcome; *ret_damaged: of those that were looked at so many stay, because they
+ * are not what was written.
  */
 enum err store_dead_retry(struct store *s, uint64_t id, uint64_t *ret_count, uint64_t *ret_damaged,
                           struct error *e) MUST_CHECK;

@@ -211,6 +211,7 @@ struct store {
 	uint64_t free_bytes, group_beside; /* the latter by store_admit: what the open group brings beside messages */
 	int64_t free_checked_ms;
 	uint64_t evict_after;
+	uint64_t evict_end; /* from that id on nothing gives its place to another; 0: all may */
 	bool (*is_claimed)(void *arg, uint64_t id);
 	void *is_claimed_arg;
 	struct watched watched[WATCHED_FILES];

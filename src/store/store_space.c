@@ -297,14 +297,15 @@ static enum err find_victims(struct store *s, struct victim *victims, size_t max
 {
 	struct block_walk w;
 	struct block_message m;
+	const uint64_t end = s->evict_end > 0 ? s->evict_end : s->durable.next_id;
 	enum err err = store_marks_flush(s, e);
 	int rc = SQLITE_ROW;
 
 	*ret_count = 0;
-	if (err != ERR_OK || s->durable.next_id <= s->evict_after + 1)
+	if (err != ERR_OK || end <= s->evict_after + 1)
 		return err;
 	walk_start(&w, store_statement(s, ST_READ), store_statement(s, ST_BLOCKS), s->block, s->evict_after + 1,
-	           s->durable.next_id - 1);
+	           end - 1);
 	for (int looked = 0; looked < EVICT_LOOK && *ret_count < max; looked++) {
 		rc = walk_next(&w, &m);
 		if (rc != SQLITE_ROW)

@@ -323,10 +323,10 @@ static void what_was_put_back_is_noted(void **state)
 	(void)state;
 	clock_test_set(clock_mono_ns(), INT64_C(1800000000123) * NS_PER_MS);
 	assert_int_equal(store_begin(s, &e), ERR_OK);
-	assert_int_equal(store_byway_note(s, 0x1234, 3, &e), ERR_OK);
+	assert_int_equal(store_byway_note(s, 0x1234, 0, 3, &e), ERR_OK);
 	assert_memory_equal(&s->rows.back, &((struct put_backs){{{0x1234, 0x1236, 3}}}), sizeof s->rows.back);
 	assert_int_equal(s->rows.imports, 1);
-	assert_int_equal(store_byway_note(s, 0x2000, 1, &e), ERR_OK);
+	assert_int_equal(store_byway_note(s, 0x2000, 0, 1, &e), ERR_OK);
 	assert_memory_equal(&s->rows.back, &both, sizeof both);
 	assert_int_equal(s->rows.imports, 2);
 	assert_int_equal(store_commit(s, &e), ERR_OK);

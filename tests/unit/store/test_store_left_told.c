@@ -344,7 +344,8 @@ static void the_shelf_of_before_is_counted(void **state)
 		assert_int_equal(store_begin(s, &e), ERR_OK);
 		if (shelf_cases[i].noted > 0)
 			assert_int_equal(
-			    store_byway_note(s, shelf_cases[i].back.spans[0].first, shelf_cases[i].noted, &e), ERR_OK);
+			    store_byway_note(s, shelf_cases[i].back.spans[0].first, 0, shelf_cases[i].noted, &e),
+			    ERR_OK);
 		s->row.next_id = 60;
 		s->row.ledger.purged = 100;
 		t.ledger.purged = 100 + shelf_cases[i].purged_since;

@@ -56,8 +56,8 @@ static int begin(void **state)
 	assert_int_equal(store_position_put(s, "b", "200", &e), ERR_OK);
 	for (int i = 0; i < KEYS; i++)
 		assert_int_equal(store_cache_add(s, "c", &i, sizeof i, 1800000, &was_new, &e), ERR_OK);
-	assert_int_equal(store_byway_note(s, 5, 3, &e), ERR_OK);
-	assert_int_equal(store_byway_note(s, 9, 1, &e), ERR_OK);
+	assert_int_equal(store_byway_note(s, 5, 0, 3, &e), ERR_OK);
+	assert_int_equal(store_byway_note(s, 9, 0, 1, &e), ERR_OK);
 	assert_int_equal(store_commit(s, &e), ERR_OK);
 	return 0;
 }
