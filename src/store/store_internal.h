@@ -153,7 +153,8 @@ struct store {
 	uint64_t left_knows;   /* what ended in commits up to this one, when the spool was opened; 0: not known */
 	uint64_t last_commits; /* the last one that anything told of when it was opened; 0: nothing did */
 	bool is_uncounted;     /* it was new when it was opened, and nothing told what was accepted before */
-	bool is_exact;         /* when it was opened all that was accepted waited here, or had had its end */
+	bool is_exact;         /* when it was opened all that was accepted waited here, or had had its end; */
+	bool is_counted;       /* and so said the rows, each of which was counted */
 	bool came_again;       /* a row was read that had left */
 	struct spool_id id;
 	uint32_t tag;     /* of `id` */

@@ -250,7 +250,8 @@ static enum err load_totals(struct store *s, const struct totals *known, bool ma
 		store_warn(report,
 		           "a start or a run ended while the spool was set aside: it goes on in a new database");
 	s->is_uncounted = fresh && unread > 0 && s->last_commits == 0;
-	s->is_exact = is_small(s) && may_mend && unread == 0 && t->next_id == s->row.next_id && came.messages == 0 &&
+	s->is_counted = is_small(s);
+	s->is_exact = may_mend && unread == 0 && t->next_id == s->row.next_id && came.messages == 0 &&
 	              memcmp(&t->ledger, &row.ledger, sizeof row.ledger) == 0;
 	store_lose(s, LOSS_ASIDE, waited, 0, 0);
 	*ret_expected += waited;

@@ -145,7 +145,7 @@ static void it_begins_with_what_can_be_known(void **state)
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
 		for (int ahead = 0; ahead < 2; ahead++) {
 			know(cases[i].knows_all);
-			s->is_exact = cases[i].is_exact;
+			s->is_exact = s->is_counted = cases[i].is_exact;
 			s->last_commits = commits;
 			s->left_knows = cases[i].is_whole ? commits + (uint64_t)ahead : commits - 1;
 			if (!cases[i].is_whole && ahead) /* nothing told of a commit */
@@ -178,6 +178,7 @@ static void a_call_that_fails_notes_nothing(void **state)
 		enum err err;
 
 		left_be_whole_from(s->left, 0);
+		s->is_counted = false; /* as a large one */
 		faultsql_arm(n, SQLITE_NOMEM, false);
 		err = store_left_begin(s, &e);
 		failed = faultsql_failed();
