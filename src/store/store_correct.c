@@ -109,11 +109,14 @@ enum err store_correct(struct store *s, struct totals *t, const struct totals *f
 	const uint64_t here = found->ledger.pending + found->ledger.dead;
 	const uint64_t again_here = store_least(found->possible, here), has = here - again_here;
 	const uint64_t new_here = store_beyond(unnumbered, again_here);
-	const uint64_t had = l->pending + l->dead + new_here;
-	const enum err err = count_again(s, t, again_here, report, e);
+	uint64_t had = l->pending + l->dead + new_here;
+	enum err err = count_again(s, t, again_here, report, e);
 
+	if (err == ERR_OK)
+		err = store_left_undamage(s, t, store_beyond(has, had), report, e);
 	if (err != ERR_OK)
 		return err;
+	had = l->pending + l->dead + new_here;
 	l->accepted += new_here;
 	if (new_here > 0)
 		store_warn(report, "%llu rows were not in the ledger", (unsigned long long)new_here);

@@ -407,6 +407,10 @@ enum err store_left_take_back(struct store *s, struct error *e) MUST_CHECK;
  * again. The first is what its new ids are not any more, and has not left; `t` and `found` say so. */
 enum err store_left_shelf_again(struct store *s, struct totals *t, struct totals *found, struct store_report *report,
                                 struct error *e) MUST_CHECK;
+/* Inside a group: so many wait more than were counted, and none of them had left. Where PATH.left knows of whatever
+ * had, they were taken for damaged, when an older file stood here. */
+enum err store_left_undamage(struct store *s, struct totals *t, uint64_t waiting, struct store_report *report,
+                             struct error *e) MUST_CHECK;
 /* Inside a group: what is on the shelf has its end. */
 enum err store_left_note_shelf(struct store *s, uint64_t first, uint64_t last, struct error *e) MUST_CHECK;
 /* Before a group is committed. */

@@ -194,6 +194,28 @@ enum err store_left_shelf_again(struct store *s, struct totals *t, struct totals
 	return store_left_take_back(s, e);
 }
 
+enum err store_left_undamage(struct store *s, struct totals *t, uint64_t waiting, struct store_report *report,
+                             struct error *e)
+{
+	uint64_t here;
+	int64_t noted = 0;
+	enum err err;
+
+	if (waiting == 0 || left_whole_from(s->left) != 1 || left_trouble(s->left) != 0 || s->left_is_behind ||
+	    s->left_knows < s->last_commits)
+		return ERR_OK;
+	err = store_number(s, STORE_NOTED_SQL, &noted, e);
+	here = err == ERR_OK ? store_least(waiting, store_beyond(t->ledger.damaged, (uint64_t)noted)) : 0;
+	if (here == 0)
+		return err;
+	t->ledger.damaged -= here;
+	t->ledger.pending += here;
+	t->told = store_least(t->told, t->ledger.damaged);
+	s->came_back += here;
+	store_warn(report, "%llu messages that were counted as damaged are here again", (unsigned long long)here);
+	return ERR_OK;
+}
+
 enum err store_left_note_shelf(struct store *s, uint64_t first, uint64_t last, struct error *e)
 {
 	sqlite3_stmt *st = store_statement(s, ST_DEAD_IDS);

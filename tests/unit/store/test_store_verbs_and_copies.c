@@ -365,6 +365,41 @@ static void is_known(const struct verb *v, const struct since *x, const struct h
 	spooldir_remove(&after);
 }
 
+/* The older database went on for a while; then the newer one is put back. */
+static void newer_is_known(const struct verb *v, const struct since *x)
+{
+	enum { CAME_BETWEEN = 7 };
+	struct spooldir newest;
+	struct store_ledger want = wanted(v, x, AS_IT_WAS_LAST);
+	struct store *s;
+	char what[400];
+
+	(void)snprintf(what, sizeof what, "%s; %s; the newer one after the older", v->name, x->name);
+	spooldir_make(&after);
+	live(v, x);
+	spooldir_make(&newest);
+	copy_all(&after, &newest);
+	put_back_file("");
+	put_back_file("-wal");
+	s = life_open(&after, NULL);
+	life_append(s, 5000, CAME_BETWEEN);
+	life_close(s);
+	for (int i = 0; i < 2; i++) {
+		before = &newest;
+		put_back_file(i ? "-wal" : "");
+	}
+	before = &clean;
+	/* what ended in the newer one alone had not, as far as the older one counted: it is gone, like what came there
+	 */
+	want.accepted += CAME_BETWEEN;
+	want.delivered = wanted(v, x, AS_BEFORE_THE_VERB).delivered;
+	want.purged = 0;
+	want.damaged = want.accepted - want.delivered - want.pending - want.dead;
+	agrees(&want, 0, what);
+	spooldir_remove(&newest);
+	spooldir_remove(&after);
+}
+
 static void every_harm(const struct verb *v, const struct since *x)
 {
 	for (size_t h = 0; h < sizeof harms / sizeof *harms; h++)
@@ -381,10 +416,20 @@ static void each_is_known(void **state)
 				every_harm(&verbs[v], &sinces[x]);
 }
 
+static void a_newer_one_is_known(void **state)
+{
+	(void)state;
+	before = &clean;
+	for (size_t v = 0; v < sizeof verbs / sizeof *verbs; v++)
+		for (size_t x = 0; x < sizeof sinces / sizeof *sinces; x++)
+			newer_is_known(&verbs[v], &sinces[x]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(each_is_known),
+	    cmocka_unit_test(a_newer_one_is_known),
 	};
 
 	return cmocka_run_group_tests(tests, begin, end);
