@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "rig/faultfs.h"
 #include "rig/lives.h"
 #include "store/store_internal.h"
 
@@ -432,5 +433,6 @@ int main(void)
 	    cmocka_unit_test(a_newer_one_is_known),
 	};
 
+	faultfs_skip_syncs();
 	return cmocka_run_group_tests(tests, begin, end);
 }
