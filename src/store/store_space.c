@@ -105,11 +105,12 @@ static enum err refusal(struct store *s, uint64_t bytes, struct error *e)
 
 /* What a group brings, and what of the disk that takes until it is stored and settled. */
 struct need {
-	uint64_t comes; /* bytes, with what stands beside messages */
-	uint64_t grows; /* the log, beyond its blocks */
-	uint64_t lacks; /* blocks that the database is short of: it must take all of the log, and what comes */
-	uint64_t place; /* its length then */
-	uint64_t all;   /* free bytes */
+	uint64_t comes;         /* bytes, with what stands beside messages */
+	uint64_t grows;         /* the log, beyond its blocks */
+	uint64_t lacks;         /* blocks that the database is short of: it must take all of the log, and what comes */
+	uint64_t place;         /* its length then */
+	uint64_t pages, inside; /* its length now, and what of it holds nothing */
+	uint64_t all;           /* free bytes */
 };
 
 static uint64_t with_reserve(const struct store *s, uint64_t bytes)
@@ -132,11 +133,15 @@ static void estimate_need(struct store *s, struct need *n)
 static enum err look_at_need(struct store *s, struct need *n, struct error *e)
 {
 	const uint64_t log = (uint64_t)s->wal_frames * s->page_bytes;
-	int64_t pages = 0;
+	int64_t pages = 0, inside = 0;
 	enum err err = store_number(s, "PRAGMA page_count", &pages, e);
 
+	if (err == ERR_OK)
+		err = store_number(s, "PRAGMA freelist_count", &inside, e);
+	n->pages = (uint64_t)pages * s->page_bytes;
+	n->inside = (uint64_t)inside * s->page_bytes;
 	n->grows = store_beyond(n->comes, store_most(store_beyond(s->log_held, log), store_log_room(s)));
-	n->place = (uint64_t)pages * s->page_bytes + store_beyond(n->comes, store_free_inside(s));
+	n->place = n->pages + store_beyond(n->comes, n->inside);
 	n->lacks = store_beyond(n->place, files_held(&s->files, ""));
 	n->all = with_reserve(s, n->lacks + n->grows);
 	return err;
@@ -174,8 +179,8 @@ static enum err hold_place(struct store *s, const struct need *n, struct error *
  */
 static bool is_in_the_files(struct store *s, const struct need *n)
 {
-	const uint64_t held = store_log_room(s), pages = n->place - store_beyond(n->comes, store_free_inside(s)),
-	               inside = store_free_inside(s) + store_beyond(files_held(&s->files, ""), pages);
+	const uint64_t held = store_log_room(s);
+	const uint64_t inside = n->inside + store_beyond(files_held(&s->files, ""), n->pages);
 
 	if (inside == 0 && held <= files_share(&s->files, WAL_HOLD_BYTES)) /* all that is held is held anew */
 		return false;
@@ -189,8 +194,7 @@ static bool is_in_the_files(struct store *s, const struct need *n)
 static bool fits_never(struct store *s, const struct need *n)
 {
 	const uint64_t others = files_of_others(&s->files);
-	const uint64_t live =
-	    store_beyond(n->place - store_beyond(n->comes, store_free_inside(s)), store_free_inside(s));
+	const uint64_t live = store_beyond(n->pages, n->inside);
 	/* of a shelf that could be thrown away, and of keys, beyond a little */
 	const uint64_t more =
 	    store_beyond(live, EMPTY_PAGES * (uint64_t)s->page_bytes + files_share(&s->files, INSIDE_MIN_BYTES));
@@ -210,11 +214,11 @@ static enum err must_fit(struct store *s, uint64_t bytes, struct error *e)
 	bool is_far;
 	enum err err = find_need(s, bytes, &n, &is_far, e);
 
-	if (is_far)
-		return ERR_OK;
-	if (err == ERR_OK && s->free_bytes >= n.all)
+	if (err != ERR_OK || is_far)
+		return err;
+	if (s->free_bytes >= n.all)
 		err = hold_place(s, &n, e);
-	else if (err == ERR_OK)
+	else
 		err = error_set(e, ERR_FULL,
 		                "%" PRIu64 " bytes at once need %" PRIu64 " on the file system of %s until they are"
 		                " stored and settled, and %" PRIu64 " are free; send less at a time",
