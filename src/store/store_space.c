@@ -147,14 +147,15 @@ static enum err look_at_need(struct store *s, struct need *n, struct error *e)
 	return err;
 }
 
-/* *ret_far: there is so much room that no neighbour takes it meanwhile; then nothing else is known. */
+/* *ret_far: there is so much room that no neighbour takes it meanwhile, or enough for one who only asks; then nothing
+ * else is known. */
 static enum err find_need(struct store *s, uint64_t bytes, struct need *n, bool *ret_far, struct error *e)
 {
 	n->comes = bytes + store_beyond(s->now.pending_bytes, s->durable.pending_bytes);
 	n->comes += s->in_group ? s->group_beside : 0;
 	n->comes += n->comes / 16;
 	estimate_need(s, n);
-	*ret_far = n->grows == 0 && s->free_bytes >= FAR_BYTES;
+	*ret_far = s->in_group ? n->grows == 0 && s->free_bytes >= FAR_BYTES : s->free_bytes >= n->all;
 	return *ret_far ? ERR_OK : look_at_need(s, n, e);
 }
 

@@ -68,7 +68,7 @@ static void settlements_wait_for_a_full_disk(void **state)
 			struct error e;
 
 			assert_int_equal(journal_stop(j, &e), ERR_NOSPACE);
-			assert_non_null(strstr(e.text, "181 messages"));
+			assert_non_null(strstr(e.text, "180 messages"));
 			crashvfs_fail(0, FAULT_ENOSPC, false);
 			j = steps_start(&o, &report);
 			assert_int_equal(report.rows, 300);
