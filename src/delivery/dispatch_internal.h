@@ -104,6 +104,7 @@ struct dispatch {
 	struct parked asked;       /* parked rows that are on their way back */
 	uint64_t asked_most;       /* the largest id of these */
 	bool asked_of_lost;        /* shards.lost's were among them */
+	uint64_t asked_losses;     /* shards.losses, when these were asked for */
 	/* In order, by the upper bits of the hash: */
 	uint32_t behind[1024];   /* parked rows and those on their way back */
 	bool behind_has_gone;    /* rows among these are gone */

@@ -317,12 +317,22 @@ static int64_t relieve(struct dispatch *d)
 	return pressed ? d->now_ns + RELIEVE_NS : INT64_MAX;
 }
 
+/*
+ * Of what comes from among the lost. What of its key was moved is with its shard. Where no shard is known it is among
+ * the lost too, and comes before it: but for what was lost since it was asked for. Else all would go round for ever,
+ * for nothing that is not sent says whose it is.
+ */
+static bool is_behind_moved(const struct dispatch *d, const struct shard *s, size_t place)
+{
+	return d->moved[place] && (s || d->asked_losses != d->ready.shards.losses);
+}
+
 bool dispatch_park_behind(struct dispatch *d, struct record *r)
 {
 	struct shard *s = ready_shard(&d->ready, r);
 	size_t place = place_of(d, r);
 
-	if (r->is_back ? !r->was_lost || !d->moved[place] : d->behind[place] == 0)
+	if (r->is_back ? !r->was_lost || !is_behind_moved(d, s, place) : d->behind[place] == 0)
 		return false;
 	if (s)
 		park(d, s, r);
@@ -376,6 +386,7 @@ static void fetch_all(struct dispatch *d)
 		return;
 	d->asked_most = 0;
 	d->asked_of_lost = d->ready.shards.lost.ids > 0;
+	d->asked_losses = d->ready.shards.losses;
 	if (!d->asked_of_lost)
 		memset(d->moved, 0, sizeof d->moved);
 	/* In order what lost its shard is older than what waits for its shard now. */

@@ -216,6 +216,20 @@ static inline bool waits_for_messages(const struct dispatch *d)
 	return d->batcher.messages > 0 && batcher_due_ns(&d->batcher) == INT64_MAX;
 }
 
+/* Rows on disk that it has to ask for. */
+static inline uint64_t rows_on_disk(const struct dispatch *d)
+{
+	uint64_t ids = d->ready.shards.lost.ids;
+	const struct shard *s;
+	const struct lane *l;
+
+	LIST_FOREACH (s, &d->ready.shards.listed, link)
+		ids += s->parked.ids;
+	TAILQ_FOREACH (l, &d->lanes.behind, behind)
+		ids += l->away.ids;
+	return ids;
+}
+
 /*
  * Never "wake me": whoever has work asks for a time, unless something is under way whose end is an event: a request, a
  * batch that is prepared, rows that the journal was asked for. The longest of all waits is a probe's.
@@ -224,7 +238,7 @@ static inline void check_wakes(const struct sim *s)
 {
 	const struct dispatch *d = s->d;
 	uint64_t work = d->ready.count + d->ready.shards.queued + d->waiting.count + d->suspects.count +
-	                d->isolations.records + d->lanes.records + d->batcher.messages;
+	                d->isolations.records + d->lanes.records + d->batcher.messages + rows_on_disk(d);
 
 	if (work == 0 || d->requests.count > 0 || s->preparing || d->asked.ids > 0 || d->phase == DISPATCH_STOPPING)
 		return;

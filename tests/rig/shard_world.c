@@ -25,6 +25,7 @@ enum {
 	FATE_OTHER,
 	FATE_GONE
 };
+#define IDLE_NS (125 * NS_PER_S)
 
 struct world_node {
 	struct world *w;
@@ -39,6 +40,7 @@ struct world_node {
 	uint64_t inside;
 	uint64_t delivered, other, gone;
 	int64_t due_ns, began_ns;
+	int64_t sent_ns; /* the newest request, or when it began */
 	int64_t line_free_ns, rtt_ns;
 	uint32_t turns;
 };
@@ -237,6 +239,7 @@ static void port_send(void *arg, struct request *q)
 	struct world_event e = {.node = n, .request = q};
 
 	w->requests++;
+	n->sent_ns = w->now_ns;
 	e.at_ns = carry(n, q, &e.way) + n->rtt_ns / 2;
 	put_event(w, e);
 }
@@ -383,7 +386,7 @@ struct world_node *world_add(struct world *w, const struct world_rows *rows)
 	};
 	n->set.lanes = rows->lanes;
 	n->next_id = 1;
-	n->began_ns = w->now_ns;
+	n->began_ns = n->sent_ns = w->now_ns;
 	n->d = dispatch_new(&n->set, &ports, w->now_ns, w->wall_ms);
 	w->nodes = mem_grow(w->nodes, w->node_count + 1, sizeof *w->nodes);
 	w->nodes[w->node_count++] = n;
@@ -441,6 +444,18 @@ static void feed(struct world_node *n)
 		give(n, n->next_id++);
 }
 
+/* Never idle with work: the longest of all waits, a probe's, is over, and nothing of what is left was sent. */
+static void check_idle(struct world_node *n)
+{
+	const bool rests = hold_is_on(&n->d->hold) || n->d->requests.count > 0 || n->d->phase != DISPATCH_RUNNING ||
+	                   n->delivered + n->other + n->gone >= there(n);
+
+	if (rests)
+		n->sent_ns = n->w->now_ns;
+	else if (n->w->now_ns - n->sent_ns > IDLE_NS)
+		must(!"rows wait, and nothing is sent");
+}
+
 static void turn(struct world_node *n)
 {
 	struct world *w = n->w;
@@ -458,6 +473,7 @@ static void turn(struct world_node *n)
 		next = next > w->now_ns ? next : w->now_ns + NS_PER_MS;
 		at_ns = next < at_ns ? next : at_ns;
 	}
+	check_idle(n);
 	due(n, at_ns);
 }
 
@@ -510,6 +526,8 @@ void world_run(struct world *w, int64_t ns)
 		happen(w, &e);
 	}
 	pass(w, end_ns);
+	for (size_t i = 0; i < w->node_count; i++)
+		check_idle(w->nodes[i]);
 }
 
 uint64_t world_delivered(const struct world_node *n) { return n->delivered; }

@@ -4,7 +4,8 @@
  * Each shard counts what it takes: in fixed windows of a second, or in a bucket of burst_s seconds that refills. The
  * account of what was stored, offered and refused is the world's own. A node is a dispatcher with a journal that has
  * `rows` rows, gives them in order as far as memory goes, and keeps what is parked. Each node has a line of its own to
- * the service, over which its requests go one after the other. One seed replays anything.
+ * the service, over which its requests go one after the other. One seed replays anything. A node that has rows and
+ * sends none for two minutes, though it is not held, is a bug: the world aborts.
  */
 #ifndef KSPOOL_TESTS_SHARD_WORLD_H
 #define KSPOOL_TESTS_SHARD_WORLD_H

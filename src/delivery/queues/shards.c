@@ -82,6 +82,7 @@ static void forget(struct shards *all, size_t at, struct record_queue *strays)
 
 	while ((r = shards_take(all, s)))
 		TAILQ_INSERT_TAIL(strays, r, link);
+	all->losses += s->parked.ids > 0;
 	parked_join(&all->lost, &s->parked);
 	if (s->is_listed)
 		LIST_REMOVE(s, link);

@@ -50,6 +50,7 @@ struct shards {
 	size_t count, capacity;
 	struct shard_list listed;
 	struct parked lost; /* parked rows of shards that are forgotten */
+	uint64_t losses;    /* how often some were put there */
 	uint32_t queued;    /* records in all queues */
 	uint64_t cost;
 	uint32_t learned, contradicted; /* of late */
