@@ -124,15 +124,6 @@ static void check_proxy(const struct rules *r)
 		rules_fault(r, "kspool.proxy", "must begin with http:// or https://, or be the word environment");
 }
 
-static void check_tcp(const struct rules *r)
-{
-	const struct options_tcp *tcp = &r->config->output.tcp;
-	int64_t idle = tcp->keep_alive.idle_ns ? tcp->keep_alive.idle_ns : 15 * NS_PER_S;
-
-	if (tcp->tcp_user_timeout_ns > 0 && idle > 0 && tcp->tcp_user_timeout_ns >= idle)
-		rules_fault(r, OUT "tcp.tcp_user_timeout", "must be less than " OUT "tcp.keep_alive.idle");
-}
-
 static void check_batching(const struct rules *r)
 {
 	static const char *const triggers[] = {OUT "batching.count", OUT "batching.byte_size", OUT "batching.period",
@@ -209,6 +200,6 @@ static void check_spool(const struct rules *r)
 		            "set kspool.control");
 }
 
-rule_check *const rules_output[] = {check_bonds, check_stream, check_region,   check_endpoint,
-                                    check_proxy, check_tcp,    check_batching, check_ceilings,
-                                    check_waits, check_spool,  check_eviction, NULL};
+rule_check *const rules_output[] = {
+    check_bonds,    check_stream, check_region, check_endpoint, check_proxy, check_batching,
+    check_ceilings, check_waits,  check_spool,  check_eviction, NULL};

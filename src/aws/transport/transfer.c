@@ -27,7 +27,6 @@
 #include "base/num.h"
 
 enum {
-	KERNEL_GRACE_MS = 5000, /* the kernel's own time-out is later than ours, which knows how much had left */
 	KEEPALIVE_S = 15,
 	SLOW_PIECE_BYTES = 4 * 1024,
 	UNSENT_BYTES = 16 * 1024, /* in the kernel, beside what is on its way */
@@ -268,16 +267,15 @@ static size_t on_header(char *data, size_t size, size_t count, void *arg)
 	return n;
 }
 
+/* No TCP_USER_TIMEOUT: the kernel counts it through a closed window, whatever is acknowledged; transfer_look looks. */
 static int on_socket_made(void *arg, curl_socket_t fd, curlsocktype purpose)
 {
 	struct transport *pool = arg;
-	unsigned ms = (unsigned)transfer_silence_ms(pool) + KERNEL_GRACE_MS;
 	int count = (int)pool->options.keepalive_count, unsent = UNSENT_BYTES;
 
 	(void)purpose;
 	wires_add(&pool->wires, fd);
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms);
 	if (count > 0 && pool->options.keepalive_idle_s >= 0)
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
 	return CURL_SOCKOPT_OK;

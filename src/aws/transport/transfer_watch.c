@@ -18,7 +18,7 @@ enum {
 	SLOW_MS = 1000,           /* to go out */
 };
 
-int64_t transfer_silence_ms(const struct transport *pool)
+static int64_t silence_ms(const struct transport *pool)
 {
 	return pool->options.user_timeout_ms > 0 ? pool->options.user_timeout_ms : SILENCE_MS;
 }
@@ -79,7 +79,7 @@ int64_t transfer_look(struct transfer *t)
 		what = "all was acknowledged and nothing answered";
 	} else if (t->begun && t->last.is_known) {
 		since_ns = t->moved_ns;
-		most_ms = transfer_silence_ms(t->pool);
+		most_ms = silence_ms(t->pool);
 		what = "nothing was acknowledged";
 	}
 	left_ms = most_ms - (now_ns - since_ns) / NS_PER_MS;

@@ -94,8 +94,7 @@ struct transfer *transfer_new(struct transport *pool);
 void transfer_free(struct transfer *t);
 /* Looks whether it moves. Returns in how many ms to look again; 0: it is over, given_up and error are set. */
 int64_t transfer_look(struct transfer *t);
-/* How long it may go on without a byte acknowledged, and how long connecting may take. */
-int64_t transfer_silence_ms(const struct transport *pool);
+/* How long connecting may take. */
 int64_t transfer_connect_ms(const struct transport *pool, const struct transport_request *request);
 /* It is over: fills answer.link, whatever became of it. */
 void transfer_report(struct transfer *t, bool timed_out);

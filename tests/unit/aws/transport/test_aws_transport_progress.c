@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <event2/event.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -113,6 +114,21 @@ static void on_done(struct transport_request *r, const struct transport_answer *
 	copy->body = NULL;
 }
 
+/* What the kernel would end the connection to it by; -1: none stands. */
+static int kernel_timeout_ms(const struct peer *p)
+{
+	for (int fd = 3; fd < 256; fd++) {
+		struct sockaddr_in a = {0};
+		socklen_t size = sizeof a, ms_size = sizeof(int);
+		int ms;
+
+		if (getpeername(fd, (struct sockaddr *)&a, &size) == 0 && a.sin_family == AF_INET &&
+		    ntohs(a.sin_port) == p->port && getsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, &ms_size) == 0)
+			return ms;
+	}
+	return -1;
+}
+
 /* One request of so many bytes to it. */
 static struct transport_answer ask(const struct peer *p, size_t bytes, int64_t timeout_ms, int64_t user_timeout_ms)
 {
@@ -134,8 +150,11 @@ static struct transport_answer ask(const struct peer *p, size_t bytes, int64_t t
 	(void)snprintf(url, sizeof url, "http://127.0.0.1:%u/", p->port);
 	assert_int_equal(transport_open(base, &o, &http, &e), ERR_OK);
 	transport_start(http, &r);
-	while (transport_under_way(http) > 0)
+	while (transport_under_way(http) > 0) {
 		assert_true(event_base_loop(base, EVLOOP_ONCE) >= 0);
+		assert_true(kernel_timeout_ms(p) <=
+		            0); /* it counts while the window is closed, though bytes are acknowledged */
+	}
 	transport_close(http);
 	event_base_free(base);
 	free(body);
