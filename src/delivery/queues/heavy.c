@@ -16,8 +16,10 @@ static void name(struct heavy_key *k, const char *key, size_t bytes)
 static void fade(struct heavy *h)
 {
 	h->sum /= 2;
-	for (size_t i = 0; i < HEAVY_KEYS; i++)
+	for (size_t i = 0; i < HEAVY_KEYS; i++) {
 		h->keys[i].count /= 2;
+		h->keys[i].error = (h->keys[i].error + 1) / 2;
+	}
 }
 
 void heavy_add(struct heavy *h, uint64_t hash, const char *key, size_t bytes)
@@ -37,19 +39,22 @@ void heavy_add(struct heavy *h, uint64_t hash, const char *key, size_t bytes)
 			least = k;
 	}
 	least->hash = hash;
+	least->error = least->count;
 	least->count++;
 	name(least, key, bytes);
 }
+
+static uint32_t sure(const struct heavy_key *k) { return k->count > k->error ? k->count - k->error : 0; }
 
 const struct heavy_key *heavy_first(const struct heavy *h, double *ret_share)
 {
 	const struct heavy_key *most = &h->keys[0];
 
 	for (size_t i = 1; i < HEAVY_KEYS; i++)
-		if (h->keys[i].count > most->count)
+		if (sure(&h->keys[i]) > sure(most))
 			most = &h->keys[i];
-	if (most->count == 0)
+	if (sure(most) == 0 || sure(most) * HEAVY_PART < h->sum)
 		return NULL;
-	*ret_share = h->sum > 0 ? (double)most->count / h->sum : 0;
+	*ret_share = (double)sure(most) / h->sum;
 	return most;
 }

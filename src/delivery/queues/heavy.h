@@ -11,11 +11,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { HEAVY_KEYS = 8, HEAVY_TEXT = 64, HEAVY_FADES = 20000 };
+enum { HEAVY_KEYS = 8, HEAVY_TEXT = 64, HEAVY_FADES = 20000, HEAVY_PART = 20 };
 
 struct heavy_key {
 	uint64_t hash;
 	uint32_t count;
+	uint32_t error;        /* of count, at most: what the key had whose place it took */
 	char text[HEAVY_TEXT]; /* cut at a character, NUL-terminated */
 };
 
@@ -25,7 +26,7 @@ struct heavy {
 };
 
 void heavy_add(struct heavy *h, uint64_t hash, const char *key, size_t bytes);
-/* The heaviest, and its part of all in *ret_share (0..1); null before the first. */
+/* The heaviest, and its part of all in *ret_share (0..1), its error apart; null: none surely has a HEAVY_PART-th. */
 const struct heavy_key *heavy_first(const struct heavy *h, double *ret_share);
 
 #endif
