@@ -84,3 +84,27 @@ enum err trusted_open(const char *path, int flags, int *ret_fd, bool *ret_lax, s
 	fd = -1;
 	return ERR_OK;
 }
+
+enum err trusted_read(const char *path, struct buf *out, bool *ret_lax, struct error *e)
+{
+	AUTOCLOSE int fd = -1;
+	char chunk[4096];
+	ssize_t n = 1;
+	enum err err;
+
+	buf_clear(out);
+	if (ret_lax)
+		*ret_lax = false;
+	err = trusted_open(path, O_RDONLY, &fd, ret_lax, e);
+	while (err == ERR_OK && n != 0) {
+		n = read(fd, chunk, sizeof chunk);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			err = error_set_errno(e, ERR_ENVIRONMENT, "cannot read %s", path);
+		else if (buf_add(out, chunk, (size_t)n) != ERR_OK)
+			err = error_set(e, ERR_TOOBIG, "%s is larger than %zu bytes", path, out->max);
+	}
+	explicit_bzero(chunk, sizeof chunk);
+	return err;
+}

@@ -2,10 +2,10 @@
  * inspect: what a configuration means to the rooms above config/.
  *
  * What it is: the faults that Bloblang, the processors and the AWS client find in it, for lint, for every command that
- * loads one, and for the daemon; and where the daemon of a configuration has its control socket.
- * Promises: none of its own. Owner: new strings are the caller's. Thread: any.
+ * loads one, and for the daemon; which of the files that it names would be refused; and where the daemon of a
+ * configuration has its control socket. Promises: none of its own. Owner: new strings are the caller's. Thread: any.
  * Fails: never; what is wrong is a fault of the configuration.
- * Does not: open files, sockets or the network.
+ * Does not: open sockets or the network.
  */
 #ifndef KSPOOL_DAEMON_INSPECT_H
 #define KSPOOL_DAEMON_INSPECT_H

@@ -1,14 +1,15 @@
 #include "server/listen_tls.h"
 
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
 #include "base/cleanup.h"
 #include "base/trusted.h"
+
+enum { PEM_MAX_BYTES = 1 << 20 };
 
 static enum err tls_fault(const char *path, struct error *e)
 {
@@ -19,44 +20,116 @@ static enum err tls_fault(const char *path, struct error *e)
 	return error_set(e, ERR_ENVIRONMENT, "%s: %s", path, text);
 }
 
+/* Nobody is there to type it. */
+static int no_pass_phrase(char *text, int size, int for_writing, void *arg)
+{
+	(void)text;
+	(void)size;
+	(void)for_writing;
+	(void)arg;
+	return -1;
+}
+
 static bool is_set(const char *text) { return text && *text; }
+
+/* A file's text, to be parsed; wiped with it, for one of them is a key. */
+struct pem {
+	struct buf text;
+	BIO *bio;
+};
+
+static void pem_fini(struct pem *p)
+{
+	BIO_free(p->bio);
+	if (p->text.data)
+		OPENSSL_cleanse(p->text.data, p->text.cap);
+	buf_fini(&p->text);
+}
+
+static enum err pem_read(struct pem *p, const char *what, const char *path, bool is_secret, struct error *e)
+{
+	bool lax = false;
+	enum err err;
+
+	buf_init(&p->text, PEM_MAX_BYTES);
+	err = trusted_read(path, &p->text, &lax, e);
+	if (err != ERR_OK)
+		return error_wrap(e, "%s", what);
+	if (lax && is_secret)
+		return error_set(e, ERR_ENVIRONMENT, "%s %s may be read by everybody: chmod o-r it", what, path);
+	p->bio = BIO_new_mem_buf(p->text.data ? p->text.data : "", (int)p->text.len);
+	return p->bio ? ERR_OK : tls_fault(path, e);
+}
 
 /* Clients must show a certificate of this authority. */
 static enum err ask_for_clients(SSL_CTX *tls, const char *path, struct error *e)
 {
 	static const unsigned char context[] = "kspool";
-	STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(path);
+	CLEANUP(pem_fini) struct pem p = {0};
+	enum err err = pem_read(&p, "client_ca_file", path, false, e);
+	STACK_OF(X509_INFO) *all = err == ERR_OK ? PEM_X509_INFO_read_bio(p.bio, NULL, no_pass_phrase, NULL) : NULL;
+	int count = 0;
 
-	if (!names)
+	for (int i = 0; err == ERR_OK && i < sk_X509_INFO_num(all); i++) {
+		X509 *one = sk_X509_INFO_value(all, i)->x509;
+
+		if (one && (X509_STORE_add_cert(SSL_CTX_get_cert_store(tls), one) != 1 ||
+		            SSL_CTX_add_client_CA(tls, one) != 1))
+			err = tls_fault(path, e);
+		count += one != NULL;
+	}
+	sk_X509_INFO_pop_free(all, X509_INFO_free);
+	if (err == ERR_OK && (!all || SSL_CTX_set_session_id_context(tls, context, sizeof context - 1) != 1))
 		return tls_fault(path, e);
-	SSL_CTX_set_client_CA_list(tls, names);
-	if (SSL_CTX_load_verify_locations(tls, path, NULL) != 1 ||
-	    SSL_CTX_set_session_id_context(tls, context, sizeof context - 1) != 1)
-		return tls_fault(path, e);
+	if (err == ERR_OK && count == 0)
+		return error_set(e, ERR_ENVIRONMENT, "client_ca_file %s has no certificate", path);
 	SSL_CTX_set_verify(tls, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
-	return ERR_OK;
+	return err;
+}
+
+/* Ours, and those of who signed it. */
+static enum err show_certificate(SSL_CTX *tls, const char *path, struct error *e)
+{
+	CLEANUP(pem_fini) struct pem p = {0};
+	enum err err = pem_read(&p, "cert_file", path, false, e);
+	X509 *one = err == ERR_OK ? PEM_read_bio_X509_AUX(p.bio, NULL, no_pass_phrase, NULL) : NULL;
+	bool is_good = one && SSL_CTX_use_certificate(tls, one) == 1;
+
+	X509_free(one);
+	while (is_good && (one = PEM_read_bio_X509(p.bio, NULL, no_pass_phrase, NULL)))
+		if (SSL_CTX_add0_chain_cert(tls, one) != 1) {
+			X509_free(one);
+			is_good = false;
+		}
+	/* what ends it is that no more begins */
+	if (is_good && ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
+		is_good = false;
+	if (err == ERR_OK && !is_good)
+		return tls_fault(path, e);
+	ERR_clear_error();
+	return err;
+}
+
+/* A key is a secret: whose file it is and who may read it. */
+static enum err take_key(SSL_CTX *tls, const char *path, struct error *e)
+{
+	CLEANUP(pem_fini) struct pem p = {0};
+	enum err err = pem_read(&p, "key_file", path, true, e);
+	EVP_PKEY *key = err == ERR_OK ? PEM_read_bio_PrivateKey(p.bio, NULL, no_pass_phrase, NULL) : NULL;
+
+	if (err == ERR_OK && (!key || SSL_CTX_use_PrivateKey(tls, key) != 1 || SSL_CTX_check_private_key(tls) != 1))
+		err = tls_fault(path, e);
+	EVP_PKEY_free(key);
+	return err;
 }
 
 static enum err read_files(SSL_CTX *tls, const struct listener_options *o, struct error *e)
 {
-	if (SSL_CTX_use_certificate_chain_file(tls, o->cert_file) != 1)
-		return tls_fault(o->cert_file, e);
-	if (SSL_CTX_use_PrivateKey_file(tls, o->key_file, SSL_FILETYPE_PEM) != 1 || SSL_CTX_check_private_key(tls) != 1)
-		return tls_fault(o->key_file, e);
-	return is_set(o->client_ca_file) ? ask_for_clients(tls, o->client_ca_file, e) : ERR_OK;
-}
+	enum err err = show_certificate(tls, o->cert_file, e);
 
-/* A key is a secret: whose file it is and who may read it. */
-static enum err check_key(const char *path, struct error *e)
-{
-	AUTOCLOSE int fd = -1;
-	bool lax = false;
-
-	if (trusted_open(path, O_RDONLY, &fd, &lax, e) != ERR_OK)
-		return error_wrap(e, "key_file");
-	if (lax)
-		return error_set(e, ERR_ENVIRONMENT, "key_file %s may be read by everybody: chmod o-r it", path);
-	return ERR_OK;
+	if (err == ERR_OK)
+		err = take_key(tls, o->key_file, e);
+	return err == ERR_OK && is_set(o->client_ca_file) ? ask_for_clients(tls, o->client_ca_file, e) : err;
 }
 
 enum err listen_tls_open(const struct listener_options *o, SSL_CTX **ret, struct error *e)
@@ -73,9 +146,6 @@ enum err listen_tls_open(const struct listener_options *o, SSL_CTX **ret, struct
 		return error_set(e, ERR_CONFIG, "cert_file %s needs a key_file", o->cert_file);
 	if (o->allowed_names.count > 0 && !is_set(o->client_ca_file))
 		return error_set(e, ERR_CONFIG, "allowed_names needs a client_ca_file");
-	err = check_key(o->key_file, e);
-	if (err != ERR_OK)
-		return err;
 	tls = SSL_CTX_new(TLS_server_method());
 	if (!tls || SSL_CTX_set_min_proto_version(tls, TLS1_2_VERSION) != 1) {
 		SSL_CTX_free(tls);

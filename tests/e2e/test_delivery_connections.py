@@ -1,10 +1,13 @@
 """Connections: made as seldom as can be, and with as few round trips."""
 
 import glob
+import os
+import pathlib
 
 import pytest
 
 import replies
+from certificates import Authority
 from doors import ndjson
 from ledger import message
 
@@ -23,6 +26,41 @@ def test_a_tls_session_is_resumed_on_a_new_connection(new_fake, certificate, htt
         give(address, sender, 5, client=f"c{n}")
         spooler.wait_delivered(5 * (n + 1))
     assert fake.connections_made == 4 and fake.resumed == [False, True, True, True], fake.resumed
+    judge(fake, spooler, duplicates=0)
+
+
+@pytest.mark.parametrize("way", ["ca_file", "AWS_CA_BUNDLE"])
+@pytest.mark.parametrize("kind, why", [("fifo", "ca.pem is not a regular file"), ("endless", "ca.pem is not a regular file"),
+                                       ("empty", "ca.pem is empty"), ("writable", "ca.pem may be written by"),
+                                       ("none of theirs", "certificate problem")])
+def test_authorities_are_read_anew_and_hold_no_thread(new_fake, certificate, http_door, sender, judge, folder, kind, why, way):
+    bundle, good = pathlib.Path(folder) / "ca.pem", pathlib.Path(certificate[0]).read_bytes()
+
+    def replace(text):
+        fresh = bundle.with_suffix(".new")
+        fresh.write_bytes(text)
+        fresh.replace(bundle)
+
+    def plant():
+        bundle.unlink(missing_ok=True)
+        if kind == "fifo":
+            os.mkfifo(bundle)
+        elif kind == "endless":
+            bundle.symlink_to("/dev/zero")
+        else:
+            text = {"empty": b"", "writable": good}.get(kind)
+            replace(Authority(folder).certificate.read_bytes() if text is None else text)
+            bundle.chmod(0o666 if kind == "writable" else 0o644)
+    fake = new_fake(tls=certificate[1])
+    fake.default = replies.close_after_answer()
+    plant()
+    given = {"own": {"ca_file": str(bundle)}} if way == "ca_file" else {"env": {way: str(bundle)}}
+    spooler, address = http_door(endpoint=fake.endpoint, **given)
+    give(address, sender, 5, client="before")
+    spooler.wait_log(why)
+    assert not fake.stored
+    replace(good)
+    spooler.wait_delivered(5)
     judge(fake, spooler, duplicates=0)
 
 

@@ -1,10 +1,14 @@
 """TLS of the doors: whose certificate comes in, what it may take, and keys that change while the daemon runs."""
 
+import os
 import shutil
+import signal
+import subprocess
 
 import pytest
 
 from certificates import Authority, connect_tls, post_tls
+from spooler import BINARY
 from waits import free_port, wait_for
 
 pytestmark = pytest.mark.skipif(not shutil.which("openssl"), reason="the openssl command makes the certificates")
@@ -114,3 +118,56 @@ def test_certificates_are_read_again_at_a_reload(authority, tls_door):
 def test_options_that_ask_nobody_are_refused_by_lint(fake, new_spooler, door):
     spooler = new_spooler(fake.endpoint, {"http_server": {"address": f"127.0.0.1:{free_port()}", **door}})
     assert spooler.run("lint", spooler.config_path).returncode == 1
+
+
+def plant(path, kind, text):
+    path.unlink(missing_ok=True)
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "endless":
+        path.symlink_to("/dev/zero")
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.write_bytes(text)
+        path.chmod(0o600)
+        if kind == "sparse":
+            os.truncate(path, 1 << 40)
+        elif kind == "writable":
+            path.chmod(0o620)
+        elif kind == "foreign":
+            os.chown(path, 12345, 0)
+
+
+def unplant(path):
+    path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+KINDS = {"fifo": "not a regular file", "endless": "not a regular file", "folder": "not a regular file", "sparse": "is larger than",
+         "writable": "may be written by", "foreign": "belongs to uid 12345"}
+
+
+@pytest.mark.parametrize("option", ["cert_file", "key_file", "client_ca_file"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_no_file_of_ours_holds_no_thread(fake, new_spooler, authority, folder, option, kind):
+    certificate, key = authority.issue("server", "server", "DNS:localhost")
+    files = {"cert_file": certificate, "key_file": key, "client_ca_file": authority.certificate}
+    text, bad = files[option].read_bytes(), files[option].parent / "bad.pem"
+    plant(bad, kind, text)
+    port = free_port()
+    door = {"address": f"127.0.0.1:{port}", **{name: str(path) for name, path in files.items()}, option: str(bad)}
+    spooler = new_spooler(fake.endpoint, {"http_server": door})
+    said = subprocess.run([BINARY, "lint", spooler.config_path], capture_output=True, text=True, timeout=20)
+    if kind != "sparse":  # its end is looked for by who reads it
+        assert said.returncode == 1 and f"http_server.{option}" in said.stdout and KINDS[kind] in said.stdout, said.stdout
+    spooler.start(wait=False)
+    wait_for(lambda: option in spooler.log() and KINDS[kind] in spooler.log().split("not open")[-1], spooler.tail)
+    unplant(bad)
+    plant(bad, "good", text)
+    assert subprocess.run([BINARY, "lint", spooler.config_path], timeout=20).returncode == 0
+    wait_for(lambda: post_tls(port, authority.context(authority.issue("one"))) == 200, spooler.tail)
+    unplant(bad)
+    plant(bad, kind, text)
+    spooler.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: "not read again" in spooler.log() and KINDS[kind] in spooler.log().split("not read again")[1], spooler.tail)
+    assert post_tls(port, authority.context(authority.issue("one"))) == 200

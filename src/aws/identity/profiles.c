@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/trusted.h"
 #include "aws/identity/secret_file.h"
 
 static char *path_of(const char *variable, const char *systemd_name, const char *usual)
@@ -55,7 +56,7 @@ static void load(struct profiles *p, const char *path, struct ini *ret, bool sec
 	enum err err;
 
 	buf_init(&text, INI_FILE_MAX);
-	err = secret_file_read(path, &text, &lax, &e);
+	err = trusted_read(path, &text, &lax, &e);
 	if (err == ERR_OK)
 		err = ini_parse(path, text.data ? text.data : "", text.len, ret, &e);
 	if (err != ERR_OK && err != ERR_NOINPUT && !p->fault.code)

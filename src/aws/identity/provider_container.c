@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/trusted.h"
 #include "aws/identity/credential_reply.h"
 #include "aws/identity/provider_request.h"
 #include "aws/identity/secret_file.h"
@@ -82,7 +83,7 @@ static enum provider_verdict read_token(struct provider_call *call, struct askin
 	const char *value = identity_env("AWS_CONTAINER_AUTHORIZATION_TOKEN");
 
 	buf_init(&s->token, TOKEN_MAX);
-	if (path && secret_file_read(path, &s->token, NULL, &call->error)) {
+	if (path && trusted_read(path, &s->token, NULL, &call->error)) {
 		(void)error_wrap(&call->error, "its token file");
 		return PROVIDER_FAILED;
 	}

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/trusted.h"
 #include "aws/identity/secret_file.h"
 #include "aws/identity/sts.h"
 
@@ -33,7 +34,7 @@ static void on_done(struct sts_call *sts, const struct error *error)
 static enum provider_verdict read_token(struct provider_call *call, struct asking *s)
 {
 	char *path = secret_file_expand_home(call->role.token_file);
-	enum err err = secret_file_read(path, &s->token, NULL, &call->error);
+	enum err err = trusted_read(path, &s->token, NULL, &call->error);
 
 	free(path);
 	if (err) {

@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "base/hex.h"
 #include "base/mem.h"
+#include "base/trusted.h"
 #include "aws/signing/canonical.h"
 #include "aws/identity/credential_reply.h"
 #include "aws/identity/provider_request.h"
@@ -84,7 +85,7 @@ static enum provider_verdict read_token(struct provider_call *call, struct askin
 	enum err err, why = ERR_OK;
 
 	buf_init(&text, SECRET_JSON_MAX);
-	err = secret_file_read(path, &text, NULL, &e);
+	err = trusted_read(path, &text, NULL, &e);
 	if (err == ERR_OK)
 		why = credential_reply_sso_token(text.data ? text.data : (char[]){""}, text.len, &s->token, &e);
 	secret_file_wipe(&text);

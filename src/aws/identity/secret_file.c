@@ -1,7 +1,5 @@
 #include "aws/identity/secret_file.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,38 +7,7 @@
 
 #include <openssl/crypto.h>
 
-#include "base/cleanup.h"
 #include "base/mem.h"
-#include "base/trusted.h"
-
-enum err secret_file_read(const char *path, struct buf *out, bool *ret_lax, struct error *e)
-{
-	AUTOCLOSE int fd = -1;
-	enum err err;
-
-	buf_clear(out);
-	if (ret_lax)
-		*ret_lax = false;
-	err = trusted_open(path, O_RDONLY, &fd, ret_lax, e);
-	if (err)
-		return err;
-	for (;;) {
-		char chunk[4096];
-		ssize_t n = read(fd, chunk, sizeof chunk);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return error_set_errno(e, ERR_ENVIRONMENT, "cannot read %s", path);
-		if (n > 0)
-			err = buf_add(out, chunk, (size_t)n);
-		OPENSSL_cleanse(chunk, sizeof chunk);
-		if (err)
-			return error_set(e, ERR_TOOBIG, "%s is larger than %zu bytes", path, out->max);
-		if (n == 0)
-			return ERR_OK;
-	}
-}
 
 void secret_file_is_secret(struct buf *b)
 {

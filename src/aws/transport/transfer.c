@@ -333,8 +333,6 @@ static void set_protocol(struct transfer *t)
 	SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
 	SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
 	SET(CURLOPT_USERAGENT, "kspool/" KSPOOL_VERSION);
-	if (t->pool->ca_file)
-		SET(CURLOPT_CAINFO, t->pool->ca_file);
 	SET(CURLOPT_SHARE, t->pool->share);
 }
 
@@ -498,6 +496,7 @@ static void set_name(struct transfer *t, const struct transport_request *r)
 enum err transfer_prepare(struct transfer *t, struct transport_request *r, struct error *e)
 {
 	struct transport *pool = t->pool;
+	enum err err;
 
 	t->request = r;
 	t->sent = t->heard = 0;
@@ -519,7 +518,8 @@ enum err transfer_prepare(struct transfer *t, struct transport_request *r, struc
 	set_name(t, r);
 	set_times(t, r);
 	set_method(t, r);
-	return set_fields(t, r, e);
+	err = authorities_give(&pool->authorities, t->easy, &t->edition, e);
+	return err == ERR_OK ? set_fields(t, r, e) : err;
 }
 
 /* Why a response the library is content with is not whole; null when it is. */

@@ -258,7 +258,7 @@ enum err transport_open(struct event_base *base, const struct transport_options 
 	pool = mem_zero(sizeof *pool);
 	pool->base = base;
 	pool->options = *options;
-	pool->ca_file = copy(options->ca_file);
+	authorities_init(&pool->authorities, options->ca_file);
 	pool->proxy = copy(options->proxy);
 	pool->no_proxy = copy(options->no_proxy);
 	pool->dropped_at_ms = -1;
@@ -303,7 +303,7 @@ void transport_close(struct transport *pool)
 		event_free(pool->timer);
 	if (pool->kick)
 		event_free(pool->kick);
-	free(pool->ca_file);
+	authorities_fini(&pool->authorities);
 	free(pool->proxy);
 	free(pool->no_proxy);
 	free(pool);

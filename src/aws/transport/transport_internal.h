@@ -21,6 +21,7 @@
 #include <event2/event.h>
 
 #include "base/buf.h"
+#include "aws/transport/authorities.h"
 #include "aws/transport/names.h"
 #include "aws/transport/progress.h"
 #include "aws/transport/transport.h"
@@ -31,6 +32,7 @@ struct transfer {
 	struct transport *pool;
 	CURL *easy;
 	struct curl_slist *fields;
+	uint64_t edition;         /* of the authorities that it was given */
 	struct curl_slist *known; /* the address to use instead of a look-up; null: none */
 	char host[NAME_BYTES];    /* whose address is remembered; "": nobody's */
 	struct transport_request *request;
@@ -84,7 +86,7 @@ struct transport {
 	int64_t dropped_at_ms; /* connections older than this are not used; -1: none dropped */
 	unsigned depth;        /* inside curl: its callbacks must not call it again */
 	struct transport_options options;
-	char *ca_file;
+	struct authorities authorities;
 	char *proxy;
 	char *no_proxy;
 };
