@@ -31,6 +31,8 @@
 #include "doors/door_socket_internal.h"
 
 enum { TICK_MS = 500, WRITE_TIMEOUT_S = 30, WINDOW_S = 5, SHAKE_S = 5, TOKEN_S = 10, FULL_S = 1 };
+/* A client that stops for so long has given all it had; how often that is looked at. */
+enum { QUIET_MS = 100, DRAIN_TICK_MS = 20 };
 enum { FIRST_LINE_BYTES = 16384, READ_AHEAD_BYTES = 16384 };
 
 static void free_client(struct client *c)
@@ -71,17 +73,34 @@ static size_t waiting_bytes(const struct client *c)
 	return evbuffer_get_length(bufferevent_get_input(c->bev)) + (size_t)held;
 }
 
+/* What the kernel held when we stopped, and then what comes from the peer's own kernel, which does not count it. */
+static bool is_still_given(const struct client *c, int64_t now_ns)
+{
+	const bool waits = waiting_bytes(c) > 0;
+
+	if (c->left > 0 && waits)
+		return true;
+	return now_ns < c->drain_until_ns && (waits || now_ns - c->heard_ns < QUIET_MS * NS_PER_MS);
+}
+
 /*
- * Stopping: what was there is taken, or the spool takes no more. A peer that has closed meant its last line so; the
+ * Stopping: what was given is taken, or the spool takes no more. A peer that has closed meant its last line so; the
  * line of another one may have been longer.
  */
 static void end_drained(struct client *c)
 {
+	size_t cut;
 	char byte;
+	const bool is_closed = evbuffer_get_length(bufferevent_get_input(c->bev)) == 0 &&
+	                       recv(bufferevent_getfd(c->bev), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 
-	if (!c->feeder.ended && c->left > 0 && waiting_bytes(c) > 0)
+	if (!c->feeder.ended && !is_closed && is_still_given(c, clock_mono_ns()))
 		return;
-	if (recv(bufferevent_getfd(c->bev), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+	cut = waiting_bytes(c);
+	if (cut > 0)
+		LOG(LOG_WARN, "bytes not read", LOG_S("peer", c->peer.text), LOG_U("bytes", cut),
+		    LOG_S("reason", "kspool stops, and the client goes on"));
+	if (is_closed)
 		feeder_end(&c->feeder);
 	else
 		feeder_end_early(&c->feeder);
@@ -118,6 +137,7 @@ static void read_lines(struct client *c)
 		if (n <= 0)
 			break;
 		spend(c, to, (size_t)n);
+		c->heard_ns = clock_mono_ns();
 		c->left -= c->left < (size_t)n ? c->left : (size_t)n;
 		feeder_filled(&c->feeder, (size_t)n);
 	}
@@ -372,7 +392,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 		check_client(c, now_ns);
 	}
 	drop_unfinished(s, now_ns);
-	if (s->quota) /* who had its share may go on */
+	if (s->quota || s->door.intake->stopping) /* who had its share may go on, who is quiet ends */
 		resume(&s->door);
 }
 
@@ -399,9 +419,11 @@ static enum err read_files(struct door *d, struct error *e)
  */
 static void stop(struct door *d)
 {
+	const struct timeval period = {.tv_usec = DRAIN_TICK_MS * 1000};
 	struct door_socket *s = (struct door_socket *)d;
 	struct client *c, *next;
 
+	(void)event_add(s->tick, &period);
 	if (s->door.input->socket_server.framing == FRAMING_LINES)
 		listener_take_waiting(s->listener);
 	listener_stop(s->listener);
@@ -410,6 +432,8 @@ static void stop(struct door *d)
 		if (c->has_feeder && c->state == CLIENT_OPEN) {
 			c->drains = true;
 			c->left = waiting_bytes(c);
+			c->heard_ns = clock_mono_ns();
+			c->drain_until_ns = c->heard_ns + s->door.intake->config->shutdown_timeout_ns / 4;
 			feeder_drain(&c->feeder);
 		} else {
 			read_input(c);

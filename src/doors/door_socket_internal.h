@@ -61,15 +61,17 @@ struct client {
 	struct held held;
 	unsigned char identity[LISTENER_KEY_BYTES]; /* what its quota counts by: certificate, token, user or address */
 	enum client_state state;
-	int64_t held_ns;   /* in HELD: how long */
-	bool peer_ended;   /* sent its last byte, which may not be looked at yet */
-	bool drains;       /* kspool stops: what the kernel held then is still read */
-	size_t left;       /* of it */
-	bool reads;        /* what the bufferevent was told last */
-	int64_t since_ns;  /* of the connection or the handshake, for the deadlines */
-	uint64_t whole;    /* frames that came whole, or the offset behind the last whole line */
-	int64_t begun_ns;  /* since when there is something behind that */
-	int64_t window_ns; /* since when `window_seen` counts, while a frame is unfinished */
+	int64_t held_ns;        /* in HELD: how long */
+	bool peer_ended;        /* sent its last byte, which may not be looked at yet */
+	bool drains;            /* kspool stops: what the kernel held then is still read */
+	size_t left;            /* of it */
+	int64_t heard_ns;       /* draining: since when nothing came */
+	int64_t drain_until_ns; /* and how long what comes beyond that is read */
+	bool reads;             /* what the bufferevent was told last */
+	int64_t since_ns;       /* of the connection or the handshake, for the deadlines */
+	uint64_t whole;         /* frames that came whole, or the offset behind the last whole line */
+	int64_t begun_ns;       /* since when there is something behind that */
+	int64_t window_ns;      /* since when `window_seen` counts, while a frame is unfinished */
 	uint64_t window_seen;
 	bool has_feeder; /* lines */
 	struct feeder feeder;
