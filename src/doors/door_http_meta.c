@@ -80,25 +80,21 @@ static char *canonical_name(const char *name)
 	return ret;
 }
 
-/* Query decoding; null when a percent escape is broken or hides a NUL. */
+/* Query decoding; a percent that begins no escape is one, as WHATWG has it. Null when one hides a NUL. */
 static char *decode(const char *from, size_t length)
 {
 	char *ret = mem_alloc(length + 1);
 	size_t at = 0;
 
 	for (size_t i = 0; i < length; i++) {
-		if (from[i] == '%') {
-			int byte = hex_percent_decode(from + i, from + length);
+		int byte = hex_percent_decode(from + i, from + length);
 
-			if (byte <= 0) {
-				free(ret);
-				return NULL;
-			}
-			ret[at++] = (char)byte;
-			i += HEX_PERCENT_CHARS - 1;
-		} else {
-			ret[at++] = from[i] == '+' ? ' ' : from[i];
+		if (byte == 0) {
+			free(ret);
+			return NULL;
 		}
+		ret[at++] = byte > 0 ? (char)byte : from[i] == '+' ? ' ' : from[i];
+		i += byte > 0 ? HEX_PERCENT_CHARS - 1 : 0;
 	}
 	ret[at] = '\0';
 	return ret;
@@ -115,7 +111,7 @@ static void put_query(struct pairs *p, const char *query)
 		const char *value = equals ? equals + 1 : query + length;
 		char *name, *decoded;
 
-		/* a broken pair is left out, as Go's url.Values does */
+		/* one with a semicolon is left out, as Go's url.Values does */
 		if (length > 0 && !memchr(query, ';', length)) {
 			name = decode(query, name_length);
 			decoded = decode(value, (size_t)(query + length - value));

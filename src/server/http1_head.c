@@ -67,17 +67,21 @@ bool http1_is_token_char(unsigned char c)
 }
 
 /* A path and a query: no fragment, no raw control or 8-bit character; of what RFC 3986 wants escaped, what WHATWG's URL
- * leaves as it is (browsers, Node) is taken. */
+ * leaves as it is (browsers, Node) is taken: in the query a % that begins nothing, too. */
 static bool path_is_good(const char *target)
 {
 	const char *end = target + strlen(target);
+	bool in_query = false;
+	int escaped;
 
 	if (*target != '/')
 		return false;
 	for (const char *c = target; c < end; c++) {
 		if (*c <= ' ' || *c > '~' || strchr("#\"<>", *c))
 			return false;
-		if (*c == '%' && hex_percent_decode(c, end) <= 0)
+		in_query = in_query || *c == '?';
+		escaped = *c == '%' ? hex_percent_decode(c, end) : 1;
+		if (escaped == 0 || (escaped < 0 && !in_query))
 			return false;
 	}
 	return true;

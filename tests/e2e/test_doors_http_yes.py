@@ -122,6 +122,15 @@ def test_paths_mean_what_they_mean_in_the_reference(fake, http_door, path, asked
         assert fake.stored[0].key == tenant
 
 
+@pytest.mark.parametrize("query, says", [("say=50%", "50%"), ("say=%zz", "%zz"), ("say=a%20b%2", "a b%2"), ("say=%25", "%")])
+def test_a_percent_that_begins_nothing_is_one(fake, http_door, query, says):
+    """As fetch of Node and browsers sends it."""
+    spooler, address = http_door(output={"partition_key": '${! meta("say").or("none") }'})
+    assert post(address, b"x", f"/post?{query}")[0] == 200
+    spooler.wait_delivered(1)
+    assert fake.stored[0].key == says
+
+
 @pytest.mark.parametrize("path", ["/in/{tenant:[a-z]+}", "/in/x{tenant}", "/in/{a}{b}", "/in/{", "/in/}", "/in/{}", "in"])
 def test_what_a_path_cannot_mean_is_refused_by_lint(fake, new_spooler, path):
     spooler = new_spooler(fake.endpoint, {"http_server": {"address": f"127.0.0.1:{free_port()}", "path": path}})
