@@ -189,8 +189,8 @@ def test_what_a_killed_peek_left_is_swept_by_the_next_start(fake, http_door):
     fake.offline()
     spooler, address = http_door()
     assert post(address, message(1))[0] == 200
-    copies = [f"{spooler.spool}.peek-4711{end}" for end in ("", ".part", ".part-journal")]
-    others = [f"{spooler.spool}.peek-", f"{spooler.spool}.peek-mine", f"{spooler.spool}.peek-1.db"]
+    copies = [f"{spooler.spool}.peek-4711{end}" for end in ("", ".part", ".part-journal", ".kspool-part", ".kspool-part-journal")]
+    others = [f"{spooler.spool}.peek-", f"{spooler.spool}.peek-mine", f"{spooler.spool}.peek-1.db", f"{spooler.spool}.peek-1.kspool-parts"]
     for name in copies + others:
         Path(name).write_text("x")
     spooler.kill()

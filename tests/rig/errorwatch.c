@@ -82,7 +82,7 @@ static const struct {
     {"watch_inside", A_FAULT, ERR_OK, "-wal", "the next look tells of a hole"},
     {"note_one", A_FAULT, ERR_OK, "stat ", "the next look notes it"},
     {"store_export", A_FAULT, ERR_OK, "stat ", "no file is replaced, and room that is not known is tried"},
-    {"store_export", A_FAULT, ERR_OK, ".part-journal", "a copy half made is thrown away"},
+    {"store_export", A_FAULT, ERR_OK, "-part-journal", "a copy half made is thrown away"},
     {"open_source", AN_ERROR, ERR_DISK, NULL,
      "what may come back with a mark unread is counted as possible duplicates"},
     {"may_hold_records", AN_ERROR, ERR_DISK, NULL, "a page that holds no rows need not be read"},

@@ -181,15 +181,19 @@ static bool is_half(const struct files *f, const char *name)
 
 static bool is_peeked(const struct files *f, const char *name)
 {
-	static const char word[] = ".peek-";
+	static const char word[] = ".peek-"; /* ".part" is of an older kspool */
+	static const char *const ends[] = {"", ".kspool-part", ".kspool-part-journal", ".part", ".part-journal"};
 	const size_t own = strlen(f->name);
 	const char *end;
+	bool found = false;
 
 	if (strncmp(name, f->name, own) != 0 || strncmp(name + own, word, sizeof word - 1) != 0)
 		return false;
 	end = name + own + sizeof word - 1;
 	end += strspn(end, "0123456789");
-	return end[-1] != '-' && (!*end || strcmp(end, ".part") == 0 || strcmp(end, ".part-journal") == 0);
+	for (size_t i = 0; i < sizeof ends / sizeof *ends && !found; i++)
+		found = end[-1] != '-' && strcmp(end, ends[i]) == 0;
+	return found;
 }
 
 void asides_sweep_copies(const struct files *f)

@@ -92,7 +92,7 @@ static bool is_the_spools(const struct store *s, const char *target)
 
 enum err store_export(struct store *s, const char *target, struct error *e)
 {
-	AUTOFREE char *part = mem_format("%s.part", target);
+	AUTOFREE char *part = mem_format("%s.kspool-part", target);
 	AUTOCLOSE int fd = -1;
 	struct stat st;
 	enum err err;
@@ -105,7 +105,7 @@ enum err store_export(struct store *s, const char *target, struct error *e)
 	err = has_room(s, target, e);
 	if (err != ERR_OK)
 		return err;
-	(void)unlink(part); /* of an export that was cut short */
+	(void)unlink(part); /* of an export that was cut short: nobody else has such names */
 	fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return error_set_errno(e,

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <sys/stat.h>
 
 #include "rig/errorwatch.h"
@@ -43,7 +44,7 @@ static bool export_with_fault(unsigned kinds, uint64_t n, int error, bool *ret_t
 	assert_int_equal(rows_of(&from), ROWS);
 	if (err == ERR_OK || stat(to.path, &st) == 0)
 		assert_int_equal(rows_of(&to), ROWS);
-	assert_int_not_equal(stat(spooldir_file(&to, ".part"), &st), err == ERR_OK ? 0 : 1);
+	assert_int_not_equal(stat(spooldir_file(&to, ".kspool-part"), &st), err == ERR_OK ? 0 : 1);
 	spooldir_remove(&from);
 	spooldir_remove(&to);
 	return failed > 0;
@@ -76,6 +77,39 @@ static void an_export_tells_that_its_copy_was_not_synced(void **state)
 	assert_true(n > 2);
 	assert_true(told);
 	assert_true(told_before);
+}
+
+static void put_file(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "we");
+
+	assert_non_null(f);
+	assert_true(fputs(text, f) >= 0);
+	assert_int_equal(fclose(f), 0);
+}
+
+/* A file of a name like ours is somebody's; what an export left that was cut short is not in the way of the next. */
+static void an_export_takes_away_nobodys_file(void **state)
+{
+	struct spooldir from, to;
+	struct store *s;
+	struct error e;
+	struct stat st;
+
+	(void)state;
+	make_spool(&from, 1, ROWS);
+	spooldir_make(&to);
+	s = open_it(&from, NULL);
+	put_file(spooldir_file(&to, ".part"), "theirs");
+	put_file(spooldir_file(&to, ".kspool-part"), "cut short");
+	assert_int_equal(store_export(s, to.path, &e), ERR_OK);
+	assert_int_equal(stat(spooldir_file(&to, ".part"), &st), 0);
+	assert_int_equal(st.st_size, 6);
+	assert_int_equal(stat(spooldir_file(&to, ".kspool-part"), &st), -1);
+	store_abandon(s);
+	assert_int_equal(rows_of(&to), ROWS);
+	spooldir_remove(&from);
+	spooldir_remove(&to);
 }
 
 /* What could not be read was not checked: "0 problems" would be a lie. And a check changes nothing. */
@@ -116,6 +150,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(an_export_is_whole_or_not_there),
 	    cmocka_unit_test(an_export_tells_that_its_copy_was_not_synced),
+	    cmocka_unit_test(an_export_takes_away_nobodys_file),
 	    cmocka_unit_test(a_check_tells_each_read_that_failed),
 	};
 
