@@ -68,6 +68,25 @@ char *mem_format(const char *format, ...)
 	return given(n < 0 ? NULL : p, strlen(format));
 }
 
+char *mem_shell_word(const char *s)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./_-";
+	char *ret, *to;
+
+	if (*s && s[strspn(s, plain)] == '\0')
+		return mem_string(s);
+	ret = to = mem_alloc(4 * strlen(s) + 3);
+	*to++ = '\'';
+	for (; *s; s++)
+		if (*s == '\'')
+			to = stpcpy(to, "'\\''");
+		else
+			*to++ = *s;
+	*to++ = '\'';
+	*to = '\0';
+	return ret;
+}
+
 void *mem_try(size_t size) { return malloc(size ? size : 1); }
 
 /* An eighth of the budget is left for who cannot refuse. */

@@ -32,6 +32,8 @@ _Noreturn void mem_exhausted(void);
 char *mem_string(const char *s) __attribute__((malloc, returns_nonnull));
 char *mem_string_n(const char *s, size_t length) __attribute__((malloc, returns_nonnull));
 char *mem_format(const char *format, ...) __attribute__((malloc, returns_nonnull, format(printf, 1, 2)));
+/* s as one word of a shell, for a command that somebody is told to run: as it is, or in quotes. */
+char *mem_shell_word(const char *s) __attribute__((malloc, returns_nonnull));
 
 /* Null when the system has none: for what a stranger sizes, of which the caller refuses what it gets no memory for. */
 void *mem_try(size_t size) __attribute__((malloc));

@@ -186,6 +186,7 @@ enum err config_parse(const char *name, const char *text, size_t length, const s
 static enum err check_file(const char *path, int fd, bool for_run, bool *ret_lax, struct config_faults *warnings,
                            struct error *e)
 {
+	AUTOFREE char *word = mem_shell_word(path);
 	struct stat st;
 	const char *wrong = NULL;
 
@@ -202,9 +203,9 @@ static enum err check_file(const char *path, int fd, bool for_run, bool *ret_lax
 		wrong = "belongs neither to root nor to the user of this process; run: chown root";
 	*ret_lax = (st.st_mode & S_IROTH) && !trusted_is_mounted(path);
 	if (wrong && for_run)
-		return error_set(e, ERR_ENVIRONMENT, "%s %s %s", path, wrong, path);
+		return error_set(e, ERR_ENVIRONMENT, "%s %s %s", path, wrong, word);
 	if (wrong)
-		config_faults_add(warnings, 1, 1, true, "`kspool run` will refuse this file: it %s %s", wrong, path);
+		config_faults_add(warnings, 1, 1, true, "`kspool run` will refuse this file: it %s %s", wrong, word);
 	return ERR_OK;
 }
 
@@ -219,6 +220,7 @@ static void warn_of_secrets(const char *path, const struct config *config, const
 {
 	const struct options_credentials *c = &config->output.credentials;
 	const char *proxy = config->kspool.proxy, *what = NULL;
+	AUTOFREE char *word = mem_shell_word(path);
 
 	if (stands_in(c->secret, text))
 		what = "output.aws_kinesis.credentials.secret";
@@ -229,7 +231,7 @@ static void warn_of_secrets(const char *path, const struct config *config, const
 	if (!what)
 		return;
 	config_faults_add(warnings, 1, 1, true, "%s is in a file that everybody may read; run: chmod o-r %s", what,
-	                  path);
+	                  word);
 	warnings->items[warnings->count - 1].advice = true;
 }
 

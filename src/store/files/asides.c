@@ -253,9 +253,12 @@ enum err asides_print(const struct files *f, struct buf *out, uint64_t *ret_unre
 			asides_trouble(f, a, true, why, sizeof why);
 		(void)buf_addf(out, "set aside: %s: %s%s%s\n", name,
 		               a->is_read ? a->outcome : "not read to its end yet", *why ? ": " : "", why);
-		if (*why)
+		if (*why) {
+			AUTOFREE char *word = mem_shell_word(name);
+
 			(void)buf_addf(out, "put it right, or, when it is lost for good: kspool repair --give-up %s\n",
-			               name);
+			               word);
+		}
 	}
 	asides_fini(&list);
 	return err;
@@ -288,6 +291,7 @@ enum err asides_new_suffix(const struct files *f, const char *prefix, char out[A
 /* Not read to its end: why, and what to do. */
 static void put_words(const struct files *f, const struct aside *a, const char *name, char *out, size_t size)
 {
+	AUTOFREE char *word = mem_shell_word(name);
 	char why[ERROR_TEXT_MAX];
 
 	asides_trouble(f, a, false, why, sizeof why);
@@ -296,13 +300,13 @@ static void put_words(const struct files *f, const struct aside *a, const char *
 		    out, size,
 		    "cannot be read: %s; put it right and start again, or, when it is lost for good: kspool repair"
 		    " --give-up %s",
-		    why, name);
+		    why, word);
 	else
 		(void)snprintf(
 		    out, size,
 		    "being read back; where that does not end, the log says why, and kspool repair --give-up %s"
 		    " ends it",
-		    name);
+		    word);
 }
 
 enum err asides_each(const char *path, asides_visit *each, void *arg, struct error *e)

@@ -101,13 +101,13 @@ static enum err open_given_folder(struct files *f, const char *folder, bool to_r
 /* Whether we may write there is asked only when nothing is to be written. */
 static enum err open_folder(struct files *f, const char *folder, bool to_read, struct error *e)
 {
+	AUTOFREE char *word = mem_shell_word(folder);
 	struct stat st;
 
 	f->dir_fd = open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (f->dir_fd < 0 && errno == ENOENT)
 		return error_set(e, ERR_ENVIRONMENT,
-		                 "the spool's folder %s is missing; make it with: install -d -m 0700 %s", folder,
-		                 folder);
+		                 "the spool's folder %s is missing; make it with: install -d -m 0700 %s", folder, word);
 	if (f->dir_fd < 0 && (errno == ELOOP || errno == ENOTDIR))
 		return error_set(e, ERR_ENVIRONMENT, "%s is a link or not a folder; name the folder itself", folder);
 	if (f->dir_fd < 0)
@@ -136,7 +136,7 @@ static enum err open_folder(struct files *f, const char *folder, bool to_read, s
 	}
 	if (st.st_mode & (S_IWGRP | S_IWOTH))
 		return error_set(e, ERR_ENVIRONMENT, "%s may be written by others (mode %04o); chmod go-w %s", folder,
-		                 (unsigned)st.st_mode & 07777, folder);
+		                 (unsigned)st.st_mode & 07777, word);
 	return check_file_system(f, folder, e);
 }
 

@@ -1,7 +1,11 @@
 /* The tables as they must be, made in memory from the schema's steps and compared with what a file has. */
 #include "store/files/sql_schema.h"
 
+#include <string.h>
+
+#include "base/check.h"
 #include "base/cleanup.h"
+#include "base/mem.h"
 #include "store/files/sql.h"
 
 static enum err open_model(int version, sqlite3 **ret, struct error *e)
@@ -32,6 +36,19 @@ static enum err has_row(sqlite3 *db, sqlite3_stmt *want, bool *ret, struct error
 	return rc == SQLITE_ROW || rc == SQLITE_DONE ? ERR_OK : sql_error(db, rc, e, "compare the schema");
 }
 
+/* The statement that drops it, as one word of a shell: its name may be anything. free() it. */
+static char *drop_word(const char *type, const char *name)
+{
+	static const char name_chars[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_";
+	char *quoted = sqlite3_mprintf("\"%w\"", name);
+	AUTOFREE char *drop = NULL;
+
+	must(quoted);
+	drop = mem_format("DROP %s %s", type, *name && !name[strspn(name, name_chars)] ? name : quoted);
+	sqlite3_free(quoted);
+	return mem_shell_word(drop);
+}
+
 /* What kspool did not make: named, so that a person can decide; its rows may be of value to somebody. */
 static enum err refuse_stranger(sqlite3 *db, const char *path, sqlite3 *model, struct error *e)
 {
@@ -44,12 +61,15 @@ static enum err refuse_stranger(sqlite3 *db, const char *path, sqlite3 *model, s
 
 		if (err != ERR_OK)
 			return err;
-		if (!known)
-			return error_set(
-			    e, ERR_ENVIRONMENT,
-			    "%s holds the %s %s, which kspool did not make; drop it: sqlite3 %s 'DROP %s %s'", path,
-			    (const char *)sqlite3_column_text(st, 0), (const char *)sqlite3_column_text(st, 1), path,
-			    (const char *)sqlite3_column_text(st, 0), (const char *)sqlite3_column_text(st, 1));
+		if (!known) {
+			const char *kind = (const char *)sqlite3_column_text(st, 0), *type = kind ? kind : "";
+			const char *column = (const char *)sqlite3_column_text(st, 1), *name = column ? column : "";
+			AUTOFREE char *file = mem_shell_word(path), *drop = drop_word(type, name);
+
+			return error_set(e, ERR_ENVIRONMENT,
+			                 "%s holds the %s %s, which kspool did not make; drop it: sqlite3 %s %s", path,
+			                 type, name, file, drop);
+		}
 	}
 	return error_set(e, ERR_ENVIRONMENT,
 	                 "%s holds tables, indexes, triggers or views that kspool did not make; drop them", path);

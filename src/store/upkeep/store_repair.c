@@ -15,6 +15,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/mem.h"
 #include "store/upkeep/store_upkeep_internal.h"
 #include "store/upkeep/store_upkeep.h"
 
@@ -237,10 +238,13 @@ static enum err repair_rows(struct store *s, const struct store_repair *how, str
 		err = repair_gone(s, how, out, e);
 	if (err == ERR_OK)
 		err = asides_print(&s->files, out, &unread, e);
-	for (size_t i = 0; i < s->put_off_count; i++)
-		(void)buf_addf(out,
-		               "cannot be read: %s%s: %s; when it is lost for good: kspool repair --give-up %s%s\n",
-		               s->path, s->put_off[i].suffix, s->put_off[i].why.text, s->path, s->put_off[i].suffix);
+	for (size_t i = 0; i < s->put_off_count; i++) {
+		AUTOFREE char *file = mem_format("%s%s", s->path, s->put_off[i].suffix);
+		AUTOFREE char *word = mem_shell_word(file);
+
+		(void)buf_addf(out, "cannot be read: %s: %s; when it is lost for good: kspool repair --give-up %s\n",
+		               file, s->put_off[i].why.text, word);
+	}
 	if (s->salvage_waits)
 		(void)buf_addf(out, "there is no room to read back all that was set aside: free some space, or start"
 		                    " kspool, so that messages leave\n");

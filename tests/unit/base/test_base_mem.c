@@ -57,10 +57,33 @@ static void what_was_made_is_what_is_given(void **state)
 	free(p);
 }
 
+/* What a shell makes of it is what it was. */
+static void a_word_is_one_to_a_shell(void **state)
+{
+	static const char *const words[][2] = {
+	    {"/var/lib/kspool/spool.db", "/var/lib/kspool/spool.db"},
+	    {"", "''"},
+	    {"~root", "'~root'"},
+	    {"a b", "'a b'"},
+	    {"$(id)`id`;&|<>*?\"\\", "'$(id)`id`;&|<>*?\"\\'"},
+	    {"it's", "'it'\\''s'"},
+	    {"\xc3\xa9", "'\xc3\xa9'"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+		char *word = mem_shell_word(words[i][0]);
+
+		assert_string_equal(word, words[i][1]);
+		free(word);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(it_ends_with_a_word),
+	    cmocka_unit_test(a_word_is_one_to_a_shell),
 	    cmocka_unit_test(what_was_made_is_what_is_given),
 	};
 

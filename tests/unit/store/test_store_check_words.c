@@ -50,6 +50,12 @@ static const struct {
      0,
      "error ENVIRONMENT: PATH holds the index more, which kspool did not make; drop it: sqlite3 PATH 'DROP index "
      "more'\n"},
+    {"an index whose name is a command", "CREATE INDEX \"a'b; c\" ON dead (attempts)", 1,
+     HEAD "problem: schema: PATH holds the index a'b; c, which kspool did not make; drop it: sqlite3 PATH 'DROP index "
+          "\"a'\\''b; c\"'\n" ROWS DEAD LEDGER,
+     0,
+     "error ENVIRONMENT: PATH holds the index a'b; c, which kspool did not make; drop it: sqlite3 PATH 'DROP index "
+     "\"a'\\''b; c\"'\n"},
     {"a failure", "UPDATE failures SET attempts = 9 WHERE id = 5", 1,
      HEAD ROWS DEAD "problem: failures: 1" MENDS LEDGER, 1, ROWS DEAD "problem: failures: 1" MENDS},
     {"why one is dead", "UPDATE dead SET reason = 'x' WHERE id = 7", 1, HEAD ROWS DEAD "problem: dead: 1" MENDS LEDGER,
