@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/dates.h"
 #include "base/utf8.h"
 
@@ -65,6 +66,20 @@ static void close_with(struct jsonout *j, char bracket)
 }
 
 void jsonout_object(struct jsonout *j, const char *key) { open_with(j, key, '{'); }
+
+void jsonout_base64(struct jsonout *j, const char *key, const void *bytes, size_t length)
+{
+	const size_t count = base64_length(BASE64_STANDARD, length);
+	char *room;
+
+	start(j, key);
+	(void)buf_add_char(j->out, '"');
+	if (buf_reserve(j->out, count, &room) == ERR_OK) {
+		base64_encode(BASE64_STANDARD, bytes, length, room);
+		buf_advance(j->out, count);
+	}
+	(void)buf_add_char(j->out, '"');
+}
 
 void jsonout_object_end(struct jsonout *j) { close_with(j, '}'); }
 

@@ -40,6 +40,9 @@ void jsonout_null(struct jsonout *j, const char *key);
 /* RFC 3339 in UTC with milliseconds; null for 0. */
 void jsonout_time_ms(struct jsonout *j, const char *key, int64_t wall_ms);
 
+/* For bytes that need not be text; the key says so, as body_base64. */
+void jsonout_base64(struct jsonout *j, const char *key, const void *bytes, size_t length);
+
 /* A quoted JSON string. */
 void jsonout_quote(struct buf *out, const char *text, size_t length);
 

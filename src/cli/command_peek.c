@@ -21,6 +21,7 @@
 #include "base/num.h"
 #include "base/hex.h"
 #include "store/upkeep/store_copy.h"
+#include "base/utf8.h"
 #include "cli/command.h"
 #include "cli/commands.h"
 #include "cli/control_call.h"
@@ -105,6 +106,20 @@ static void print_metadata(const struct store_peeked *m)
 
 static void print_json(const struct peek *p, const struct store_peeked *m, const struct shown_key *key)
 {
+/* As text when all of it is, and then cut between two characters. */
+static void print_json_body(struct jsonout *j, const char *body, size_t bytes, size_t most)
+{
+	const bool is_text = utf8_is_valid(body, bytes);
+	size_t shown = bytes < most ? bytes : most;
+
+	while (is_text && shown < bytes && ((unsigned char)body[shown] & 0xc0) == 0x80)
+		shown--;
+	if (is_text)
+		jsonout_text_n(j, "body", body, shown);
+	else
+		jsonout_base64(j, "body_base64", body, shown);
+}
+
 	struct meta_entry entry;
 	struct jsonout j;
 	struct buf out;

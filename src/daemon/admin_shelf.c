@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/base64.h"
 #include "base/jsonout.h"
 #include "base/mem.h"
 #include "base/num.h"
@@ -82,14 +81,10 @@ static void print_dead(struct jsonout *j, const struct store_dead *dead, bool wi
 	if (dead->is_damaged)
 		jsonout_bool(j, "damaged", true);
 	if (with_body) {
-		size_t length = base64_length(BASE64_STANDARD, dead->body_bytes);
-		char *text = mem_alloc(length);
 		struct meta_entry entry;
 		size_t cursor = 0;
 
-		base64_encode(BASE64_STANDARD, dead->body, dead->body_bytes, text);
-		jsonout_text_n(j, "body_base64", text, length);
-		free(text);
+		jsonout_base64(j, "body_base64", dead->body, dead->body_bytes);
 		jsonout_object(j, "metadata");
 		while (meta_next(dead->meta, dead->meta_bytes, &cursor, &entry)) {
 			char *key = mem_string_n(entry.key, entry.key_length);

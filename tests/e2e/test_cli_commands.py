@@ -108,3 +108,17 @@ def test_ids_that_are_not_there(fake, http_door, number):
     assert spooler.run("dead", "show", "-c", spooler.config_path, number + "0" * 20).returncode == USAGE
     assert post(address, b"x")[0] == 200
     spooler.wait_delivered(1)
+
+
+def test_peek_json_gives_bytes_that_are_no_text_as_base64(fake, http_door):
+    fake.offline()
+    spooler, address = http_door()
+    bodies = [b"\xff\xfe\x00\x01", b"\xc3\xa9" * 40, b"a" + b"\xc3\xa9" * 40, b"plain", b"x" * 70 + b"\xff"]
+    for body in bodies:
+        assert post(address, body)[0] == 200
+    rows = [json.loads(line) for line in spooler.run("peek", "--json", "-c", spooler.config_path).stdout.splitlines()]
+    shown = [base64.b64decode(row["body_base64"]) if "body_base64" in row else row["body"].encode() for row in rows]
+    assert shown == [bodies[0], bodies[1][:60], bodies[2][:59], bodies[3], bodies[4][:60]], rows
+    assert ["body" in row for row in rows] == [False, True, True, True, False], rows
+    whole = spooler.run("peek", "--json", "show", str(rows[4]["id"]), "-c", spooler.config_path)
+    assert base64.b64decode(json.loads(whole.stdout)["body_base64"]) == bodies[4], whole
