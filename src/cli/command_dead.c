@@ -36,7 +36,7 @@ struct shelf {
 	struct store *store; /* when no daemon runs */
 	uint64_t last_id;
 	uint32_t seen;
-	uint64_t damaged; /* that could not be put back */
+	uint64_t damaged; /* that were shown, or could not be put back */
 };
 
 /* A message of the shelf as people see it, whoever was asked. */
@@ -125,6 +125,7 @@ static bool list_row(void *arg, const struct store_dead *dead)
 
 	shelf->last_id = dead->id;
 	shelf->seen++;
+	shelf->damaged += dead->is_damaged;
 	print_line(&view);
 	return true;
 }
@@ -145,9 +146,10 @@ static bool show_row(void *arg, const struct store_dead *dead)
 	struct dead_texts texts;
 	struct dead_view view = view_of_row(dead, &texts);
 	struct meta_entry entry;
+	struct shelf *shelf = arg;
 	size_t cursor = 0, count = 0;
 
-	(void)arg;
+	shelf->damaged += dead->is_damaged;
 	print_head(&view);
 	while (meta_next(dead->meta, dead->meta_bytes, &cursor, &entry)) {
 		entries = mem_grow(entries, count + 1, sizeof *entries);
@@ -240,12 +242,13 @@ static enum err list_page(struct shelf *shelf, struct error *e)
 		print_line(&view);
 		(void)num_parse_u64(view.id, &shelf->last_id);
 		shelf->seen++;
+		shelf->damaged += view.is_damaged;
 	}
 	arena_fini(&arena);
 	return err;
 }
 
-static enum err show_answer(struct arena *a, struct value row, struct error *e)
+static enum err show_answer(struct shelf *shelf, struct arena *a, struct value row, struct error *e)
 {
 	struct dead_view view = view_of_answer(a, row);
 	struct value metadata = member(a, row, "metadata"), body = member(a, row, "body_base64");
@@ -254,6 +257,7 @@ static enum err show_answer(struct arena *a, struct value row, struct error *e)
 
 	if (!value_is_text(body) || !base64_decode(BASE64_STANDARD, body.text, body.length, bytes, &length))
 		return error_set(e, ERR_FORMAT, "the daemon's message cannot be read");
+	shelf->damaged += view.is_damaged;
 	print_head(&view);
 	for (uint32_t i = 0; metadata.kind == VALUE_OBJECT && i < value_count(metadata); i++) {
 		const struct value_pair *pair = &metadata.object->pairs[i];
@@ -290,7 +294,7 @@ static enum err show(struct shelf *shelf, uint64_t id, struct error *e)
 	arena_init(&arena, ARENA_MAX_BYTES);
 	err = ask_rows(shelf, target, &arena, &rows, e);
 	if (err == ERR_OK)
-		err = value_count(rows) == 1 ? show_answer(&arena, rows.array->items[0], e)
+		err = value_count(rows) == 1 ? show_answer(shelf, &arena, rows.array->items[0], e)
 		                             : error_set(e, ERR_INPUT, "no message %" PRIu64 " is set aside", id);
 	arena_fini(&arena);
 	return err;
@@ -336,16 +340,21 @@ static enum err change(struct shelf *shelf, const char *verb, uint64_t id, struc
 	return err;
 }
 
-/* The others were put back, and that stands. */
-static enum err tell_damaged(const struct shelf *shelf, struct error *e)
+/* What was shown, or put back of the others, stands; `rest`: what else the spool does not show. */
+static enum err tell_damaged(const struct shelf *shelf, const struct error *rest, struct error *e)
 {
+	if (shelf->damaged == 0 && rest->code != ERR_OK)
+		*e = *rest;
 	if (shelf->damaged == 0)
-		return ERR_OK;
-	return error_set(e, ERR_DAMAGED,
-	                 "%" PRIu64
-	                 " messages are not what was written and stay on the shelf; kspool dead list marks them,"
-	                 " kspool repair takes them off it",
-	                 shelf->damaged);
+		return rest->code;
+	(void)error_set(e, ERR_DAMAGED,
+	                "%" PRIu64
+	                " messages are not what was written and stay on the shelf; kspool dead list marks them,"
+	                " kspool repair takes them off it",
+	                shelf->damaged);
+	if (rest->code != ERR_OK)
+		(void)error_wrap(e, "%s", rest->text);
+	return ERR_DAMAGED;
 }
 
 static bool person_agrees(void)
@@ -381,11 +390,7 @@ static enum err act(struct shelf *shelf, const char *verb, uint64_t id, struct e
 		(void)store_close(shelf->store, NULL);
 	if (err == ERR_DAMAGED && shelf->store)
 		(void)error_wrap(e, "kspool repair, or a start, mends what can be");
-	if (err == ERR_OK && rest.code != ERR_OK) {
-		*e = rest;
-		return e->code;
-	}
-	return err == ERR_OK ? tell_damaged(shelf, e) : err;
+	return err == ERR_OK ? tell_damaged(shelf, &rest, e) : err;
 }
 
 int command_dead(int argc, char **argv)

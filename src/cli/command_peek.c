@@ -4,6 +4,7 @@
  * Invariants:
  * 1. Nothing is changed: a stopped spool is read under its lock, of a running one a copy, which is removed again.
  * 2. A line is printed for each message that passes every filter given, in the order of ids, up to the limit.
+ * 3. One that is not what was written is marked where it is printed, and success is not the end.
  */
 #include <inttypes.h>
 #include <limits.h>
@@ -20,8 +21,8 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/hex.h"
-#include "store/upkeep/store_copy.h"
 #include "base/utf8.h"
+#include "store/upkeep/store_copy.h"
 #include "cli/command.h"
 #include "cli/commands.h"
 #include "cli/control_call.h"
@@ -41,6 +42,7 @@ struct peek {
 	const char *key;       /* likewise */
 	struct peek_key *keys; /* null: --spool, or the configuration makes keys at random */
 	uint64_t limit, printed, keyless;
+	uint64_t damaged;         /* of those that were looked at */
 	struct error keyless_why; /* of the last of them, or that keys are made at random */
 };
 
@@ -91,7 +93,7 @@ static void print_preview(const struct store_peeked *m)
 
 	for (size_t i = 0; i < m->body_bytes && i < PREVIEW_BYTES; i++)
 		(void)putchar(body[i] < 0x20 || body[i] > 0x7e ? '.' : body[i]);
-	(void)printf(m->body_bytes > PREVIEW_BYTES ? "...\n" : "\n");
+	(void)printf("%s%s\n", m->body_bytes > PREVIEW_BYTES ? "..." : "", m->is_sound ? "" : "\tdamaged");
 }
 
 static void print_metadata(const struct store_peeked *m)
@@ -104,8 +106,6 @@ static void print_metadata(const struct store_peeked *m)
 		             shown_n(entry.value, entry.value_length));
 }
 
-static void print_json(const struct peek *p, const struct store_peeked *m, const struct shown_key *key)
-{
 /* As text when all of it is, and then cut between two characters. */
 static void print_json_body(struct jsonout *j, const char *body, size_t bytes, size_t most)
 {
@@ -120,6 +120,8 @@ static void print_json_body(struct jsonout *j, const char *body, size_t bytes, s
 		jsonout_base64(j, "body_base64", body, shown);
 }
 
+static void print_json(const struct peek *p, const struct store_peeked *m, const struct shown_key *key)
+{
 	struct meta_entry entry;
 	struct jsonout j;
 	struct buf out;
@@ -142,8 +144,7 @@ static void print_json_body(struct jsonout *j, const char *body, size_t bytes, s
 		jsonout_text_n(&j, name, entry.value, entry.value_length);
 	}
 	jsonout_object_end(&j);
-	jsonout_text_n(&j, "body", m->body_bytes ? m->body : "",
-	               p->show || m->body_bytes < PREVIEW_BYTES ? m->body_bytes : PREVIEW_BYTES);
+	print_json_body(&j, m->body_bytes ? m->body : "", m->body_bytes, p->show ? SIZE_MAX : PREVIEW_BYTES);
 	jsonout_object_end(&j);
 	(void)fwrite(out.data, 1, out.len, stdout);
 	(void)putchar('\n');
@@ -168,6 +169,8 @@ static bool visit(void *arg, const struct store_peeked *m)
 	struct shown_key key = {0};
 	char time[TIME_MAX];
 
+	/* whether one would pass is not known when it is not what was written */
+	p->damaged += !m->is_sound && (!p->show || m->id == p->id);
 	if (!passes(p, m))
 		return true;
 	if (p->key || p->json || p->show)
@@ -260,6 +263,16 @@ static enum err tell_keyless(const struct peek *p, struct error *e)
 	return ERR_OK;
 }
 
+static enum err tell_damaged(const struct peek *p, struct error *e)
+{
+	if (p->damaged == 0)
+		return ERR_OK;
+	return error_set(e, ERR_DAMAGED,
+	                 "%" PRIu64 " of the messages that were looked at are damaged, which is to say not what was"
+	                 " written: they are not sent, and kspool repair sets them aside",
+	                 p->damaged);
+}
+
 int command_peek(int argc, char **argv)
 {
 	struct peek p = {.until_ms = INT64_MAX, .limit = UINT64_MAX};
@@ -274,6 +287,8 @@ int command_peek(int argc, char **argv)
 		status = command_fail("peek", &e);
 	} else if (p.show && p.printed == 0) {
 		(void)error_set(&e, ERR_INPUT, "no message %" PRIu64 " waits", p.id);
+		status = command_fail("peek", &e);
+	} else if (tell_damaged(&p, &e) != ERR_OK) {
 		status = command_fail("peek", &e);
 	}
 	peek_key_free(p.keys);

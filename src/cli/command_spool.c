@@ -42,6 +42,33 @@ static void add_escaped(struct buf *out, const char *text)
 	}
 }
 
+/* What is damaged is in the copy as it is here; *e may have what is not in it. */
+static enum err look_at_copy(const char *target, enum err err, struct error *e)
+{
+	struct error local = {.code = ERR_OK};
+	uint64_t problems = 0;
+	struct buf words;
+
+	buf_init(&words, REPORT_MAX_BYTES);
+	if (store_check_copy(target, &words, &problems, &local) != ERR_OK) {
+		(void)error_wrap(&local, "%s holds a copy, and what is in it cannot be looked at", target);
+	} else if (problems > 0) {
+		shown_lines(stdout, words.data, words.len);
+		(void)error_set(&local, ERR_DAMAGED,
+		                "%s holds a copy, and of what the lines above name it has what was found: import does"
+		                " not take that in; kspool repair sets it aside",
+		                target);
+	}
+	buf_fini(&words);
+	if (err == ERR_OK && local.code != ERR_OK) {
+		*e = local;
+		err = local.code;
+	} else if (local.code != ERR_OK) {
+		(void)error_wrap(e, "%s", local.text);
+	}
+	return err;
+}
+
 /* As it is: what is damaged is evidence, and a person decides when it is mended. */
 static enum err export_stopped(const struct spool_place *place, const char *target, struct error *e)
 {
@@ -56,11 +83,13 @@ static enum err export_stopped(const struct spool_place *place, const char *targ
 	if (err == ERR_DAMAGED)
 		(void)error_wrap(e,
 		                 "no copy was made, and nothing changed; kspool repair, or a start, mends what can be");
-	if (err != ERR_OK || rest.code == ERR_OK)
+	if (err != ERR_OK)
 		return err;
-	*e = rest;
-	(void)error_wrap(e, "%s holds a copy", target);
-	return e->code;
+	if (rest.code != ERR_OK) {
+		*e = rest;
+		err = error_wrap(e, "%s holds a copy", target);
+	}
+	return look_at_copy(target, err, e);
 }
 
 /* The daemon copies when it runs; otherwise this process opens the stopped spool and copies. */
@@ -82,9 +111,9 @@ static enum err export_to(const struct spool_place *place, const char *target, s
 	add_escaped(&request, target);
 	err = control_call(place->control, "POST", request.data, NULL, e);
 	buf_fini(&request);
-	if (err != ERR_UNAVAILABLE)
-		return err;
-	return export_stopped(place, target, e);
+	if (err == ERR_UNAVAILABLE)
+		return export_stopped(place, target, e);
+	return err == ERR_OK ? look_at_copy(target, ERR_OK, e) : err;
 }
 
 int command_export(int argc, char **argv)
@@ -107,7 +136,7 @@ int command_export(int argc, char **argv)
 
 /* What an import did, in messages. */
 struct imported {
-	uint64_t rows, left_out;
+	uint64_t rows, left_out, damaged;
 	uint64_t by_way;   /* of the possible ones */
 	uint64_t possible; /* duplicates */
 };
@@ -125,6 +154,7 @@ static enum err import_from(const struct spool_place *place, const char *source,
 	err = store_import(store, source, again, &ret->rows, e);
 	ret->left_out = store_import_left_out(store);
 	ret->by_way = store_import_by_way(store);
+	ret->damaged = store_import_damaged(store);
 	ret->possible = store_possible_duplicates(store) - before;
 	if (err == ERR_OK)
 		return store_close(store, e);
@@ -186,8 +216,13 @@ int command_import(int argc, char **argv)
 		             " may have been taken in before, or have left there since: they count as possible"
 		             " duplicates\n",
 		             m.possible - m.by_way);
+	if (status == EX_OK && m.damaged > 0)
+		(void)printf("%" PRIu64 " that are not what was written are not taken in, nor counted here\n",
+		             m.damaged);
 	if (status == EX_OK)
 		status = tell_of_copy(argv[optind]);
+	if (status == EX_OK && m.damaged > 0)
+		status = EX_DATAERR;
 	spool_place_fini(&place);
 	return status;
 }
@@ -210,6 +245,9 @@ int command_check(int argc, char **argv)
 	else
 		status = problems > 0 ? EX_DATAERR : EX_OK;
 	shown_lines(stdout, report.data ? report.data : "", report.len);
+	if (problems > 0)
+		(void)printf(
+		    "nothing was changed by looking: kspool repair, or a start, mends and reads back what can be\n");
 	buf_fini(&report);
 	spool_place_fini(&place);
 	return status;

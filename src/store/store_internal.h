@@ -233,6 +233,7 @@ struct store {
 	bool mend_is_due;         /* one was met, and waits for the end of the group */
 	int64_t suspected_ms;     /* monotonic: store_suspect was heard */
 	uint64_t import_left_out; /* by the last import */
+	uint64_t import_damaged;  /* likewise: of the copy, that were not taken in */
 	uint64_t import_by_way;   /* likewise: messages that may have come by way of another spool before */
 	uint64_t possible_in_group;
 	uint64_t possible_untold;            /* counted by ourselves; the journal asks for them */

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import json
 import os
 import pathlib
 import shutil
@@ -133,3 +134,67 @@ def test_an_import_says_what_it_counts(stopped, folder):
     assert done.returncode == 0 and b"61 may have been taken in before" in done.stdout, done
     assert b"notes of copies that were taken in, or of what was put back from the shelf, are gone" in done.stderr, done
     assert spooler.run("check", "--spool", into).returncode == 0
+
+
+def alter(path, numbers):
+    """One byte of the first of these messages whose id does not lie across two pages."""
+    data = path.read_bytes()
+    mark = next(mark for mark in (b"-%08d" % n for n in numbers) if mark in data)
+    at = data.index(mark) + len(mark) - 2
+    with open(path, "r+b") as file:
+        file.seek(at)
+        file.write(bytes([data[at] ^ 4]))
+
+
+def look(spooler, *words):
+    done = spooler.run(*words, *(["--spool", str(spooler.spool)] if spooler.process is None else ["-c", spooler.config_path]))
+    assert (done.returncode == 65) == (b"kspool repair" in done.stdout + done.stderr), done
+    return done
+
+
+def import_elsewhere(spooler, folder, copy):
+    os.mkdir(f"{folder}/into", 0o700)
+    done = spooler.run("import", "--spool", f"{folder}/into/spool.db", copy)
+    assert done.returncode == 65 and b"60 messages of" in done.stdout and b"1 that are not what was written" in done.stdout, done
+    check = spooler.run("check", "--spool", f"{folder}/into/spool.db")
+    assert check.returncode == 0 and b"accepted 60 = " in check.stdout, check
+
+
+def test_a_waiting_message_that_is_damaged_is_marked_wherever_it_is_shown(stopped, folder):
+    spooler = stopped("stopped")
+    alter(spooler.spool, range(21, 31))
+    listed = look(spooler, "peek")
+    marked = [line for line in listed.stdout.splitlines() if line.endswith(b"\tdamaged")]
+    assert listed.returncode == 65 and len(marked) == 1 and len(listed.stdout.splitlines()) == 60, listed
+    number = marked[0].split(b"\t")[0].decode()
+    rows = look(spooler, "peek", "--json")
+    assert rows.returncode == 65, rows
+    assert [row["id"] for row in map(json.loads, rows.stdout.splitlines()) if not row["sound"]] == [int(number)]
+    assert look(spooler, "peek", "--text", "no such text").returncode == 65
+    shown = look(spooler, "peek", "show", number)
+    assert shown.returncode == 65 and b"\nsound     no\n" in shown.stdout, shown
+    assert look(spooler, "peek", "show", str(int(number) - 1)).returncode == 0
+    assert look(spooler, "check").returncode == 65
+    assert look(spooler, "dead", "list").returncode == 0
+    done = look(spooler, "export", f"{folder}/copy.db")
+    assert done.returncode == 65 and b"holds a copy" in done.stderr and b"problem: messages: 1 rows" in done.stdout, done
+    assert look(spooler, "repair").returncode == 0 and look(spooler, "check").returncode == 0
+    import_elsewhere(spooler, folder, f"{folder}/copy.db")
+
+
+def test_a_message_on_the_shelf_that_is_damaged_is_marked_wherever_it_is_shown(stopped, folder):
+    spooler = stopped("stopped")
+    alter(spooler.spool, [0])
+    for runs in (False, True):
+        if runs:
+            spooler.start()
+        listed = look(spooler, "dead", "list")
+        assert listed.returncode == 65 and listed.stdout.endswith(b"\tdamaged\n"), listed
+        shown = look(spooler, "dead", "show", listed.stdout.split(b"\t")[0].decode())
+        assert shown.returncode == 65 and b"\ndamaged   " in shown.stdout, shown
+        assert look(spooler, "peek").returncode == 0
+        done = look(spooler, "export", f"{folder}/copy{runs}.db")
+        assert done.returncode == 65 and b"holds a copy" in done.stderr and b"problem: dead: 1 rows" in done.stdout, done
+    spooler.stop()
+    assert look(spooler, "check").returncode == 65
+    import_elsewhere(spooler, folder, f"{folder}/copyTrue.db")

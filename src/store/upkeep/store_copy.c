@@ -2,7 +2,7 @@
  * Another spool's messages, taken in from a copy of it.
  *
  * Invariants:
- * 1. An import is one group: all of the other spool and the note that it was taken in, or nothing.
+ * 1. An import is one group: all that is sound of the other spool and the note that it was taken in, or nothing.
  * 2. The other spool stays as it is, and nothing is made beside it.
  * 3. Of the copy only what a checksum bears out is taken over.
  */
@@ -58,7 +58,7 @@ struct import {
 	struct byway way;
 	struct copy_clock clock;
 	uint64_t lowest, highest; /* ids of which an older kspool took some in; 0: none */
-	uint64_t rows, left_out;
+	uint64_t rows, left_out, damaged;
 	uint64_t gone; /* of an own copy: not here any more */
 };
 
@@ -291,12 +291,6 @@ static enum err import_failure(struct store *s, sqlite3_stmt *failure, uint64_t 
 	return store_settle(s, &again, 1, e);
 }
 
-static enum err refuse_row(uint64_t id, struct error *e)
-{
-	return error_set(e, ERR_DAMAGED, "message %llu there has a wrong checksum; repair it first",
-	                 (unsigned long long)id);
-}
-
 static enum err import_walk(struct store *s, struct import *im, struct block_walk *w, sqlite3_stmt *failure,
                             struct error *e)
 {
@@ -308,8 +302,9 @@ static enum err import_walk(struct store *s, struct import *im, struct block_wal
 		struct message *m;
 		bool out = false;
 
+		im->damaged += !found.is_sound;
 		if (!found.is_sound)
-			return refuse_row(found.row.id, e);
+			continue;
 		err = leave_out(s, im, &found.row, &out, e);
 		if (err != ERR_OK || out)
 			continue;
@@ -355,9 +350,12 @@ static enum err import_dead_row(struct store *s, struct import *im, sqlite3_stmt
 	const char *code = is_noted ? (const char *)sqlite3_column_text(st, 6) : STORE_NOTE_LOST_CODE;
 	const char *reason = is_noted ? (const char *)sqlite3_column_text(st, 7) : STORE_NOTE_LOST_REASON;
 	struct message *m;
-	bool out = false;
-	enum err err = row_is_sound(&row, im->tag) ? leave_out(s, im, &row, &out, e) : refuse_row(row.id, e);
+	bool out = !row_is_sound(&row, im->tag);
+	enum err err = ERR_OK;
 
+	im->damaged += out;
+	if (!out)
+		err = leave_out(s, im, &row, &out, e);
 	if (err != ERR_OK || out)
 		return err;
 	m = row_message(&row);
@@ -427,6 +425,8 @@ static enum err refuse_nothing_new(const struct import *m, struct error *e)
 		    " are not any more, be it that they were sent or lost; with --again all are taken in once"
 		    " more, and sent twice",
 		    m->left_out, m->gone);
+	if (m->rows == 0 && m->left_out == 0 && m->damaged > 0)
+		return error_set(e, ERR_DAMAGED, "none of its %" PRIu64 " messages is what was written", m->damaged);
 	if (m->rows > 0 || m->left_out == 0)
 		return ERR_OK;
 	return error_set(e, ERR_INPUT,
@@ -538,7 +538,7 @@ enum err store_import(struct store *s, const char *source, bool again, uint64_t 
 	struct stat st, own;
 	enum err err;
 
-	*ret_rows = s->import_left_out = s->import_by_way = 0;
+	*ret_rows = s->import_left_out = s->import_damaged = s->import_by_way = 0;
 	if (lstat(source, &st) != 0)
 		return error_set_errno(e, ERR_NOINPUT, "%s", source);
 	if (!S_ISREG(st.st_mode))
@@ -560,6 +560,7 @@ enum err store_import(struct store *s, const char *source, bool again, uint64_t 
 	if (err == ERR_OK) {
 		*ret_rows = m.rows;
 		s->import_left_out = m.left_out;
+		s->import_damaged = m.damaged;
 		return ERR_OK;
 	}
 	if (err == ERR_DAMAGED) /* of the source: the caller must not take it for its own */
@@ -571,5 +572,7 @@ enum err store_import(struct store *s, const char *source, bool again, uint64_t 
 }
 
 uint64_t store_import_left_out(const struct store *s) { return s->import_left_out; }
+
+uint64_t store_import_damaged(const struct store *s) { return s->import_damaged; }
 
 uint64_t store_import_by_way(const struct store *s) { return s->import_by_way; }

@@ -5,7 +5,7 @@
  * Promises: 1 (the copy is synced before it has its name), 7 (what is taken in twice is counted), 9.
  * Owner: the caller of the store.
  * Thread: the store's.
- * Fails: ERR_INPUT a target that exists, a source that is no spool or has damaged rows; otherwise as the store.
+ * Fails: ERR_INPUT a target that exists, a source that is no spool or has no sound row; otherwise as the store.
  * Does not: overwrite a file; change the source.
  */
 #ifndef KSPOOL_STORE_UPKEEP_STORE_COPY_H
@@ -21,7 +21,8 @@
 
 struct store;
 
-/* A consistent copy of the spool to a new file, synced; the spool stays open. Refuses an existing target, and one that
+/* A consistent copy of the spool to a new file, synced; the spool stays open. What is damaged is in it as it was found
+ * (store_check_copy names it). Refuses an existing target, and one that
  * would take the room beside the spool that is to stay free. */
 enum err store_export(struct store *s, const char *target, struct error *e) MUST_CHECK;
 /* A pending message, as it is shown; its bytes last for the visit. */
@@ -37,10 +38,10 @@ typedef bool store_peek_visit(void *arg, const struct store_peeked *m); /* false
 /* Shows what waits in a stopped spool, or in a copy; changes neither. */
 enum err store_peek(const char *path, bool is_copy, store_peek_visit *visit, void *arg, struct error *e) MUST_CHECK;
 /*
- * Appends what another spool's copy holds pending and set aside; counted as accepted here. All or nothing. What other
- * copies of that spool brought before, told by id and checksum, is left out; when nothing is new, or of a copy of this
- * very spool when it had messages that are not here any more, it is refused (ERR_INPUT). With `again` all of it is
- * taken in, and what was taken in before counts as possible duplicates.
+ * Appends what another spool's copy holds pending and set aside; counted as accepted here. All that is what was
+ * written, or nothing. What other copies of that spool brought before, told by id and checksum, is left out; when
+ * nothing is new, or of a copy of this very spool when it had messages that are not here any more, it is refused
+ * (ERR_INPUT). With `again` all of it is taken in, and what was taken in before counts as possible duplicates.
  */
 enum err store_import(struct store *s, const char *source, bool again, uint64_t *ret_rows, struct error *e) MUST_CHECK;
 /* What is wrong with a copy, as lines of "problem: ": numbers that no checksum bears out, or that contradict each
@@ -48,6 +49,8 @@ enum err store_import(struct store *s, const char *source, bool again, uint64_t 
 enum err store_check_copy(const char *path, struct buf *out, uint64_t *ret_problems, struct error *e) MUST_CHECK;
 /* How many messages the last one left out. */
 uint64_t store_import_left_out(const struct store *s);
+/* How many it did not take in because they are not what was written. */
+uint64_t store_import_damaged(const struct store *s);
 /* How many of those it took in came to the other spool from this one, or from one that this one knows: they may be here
  * already, or have been sent, and count as possible duplicates. */
 uint64_t store_import_by_way(const struct store *s);

@@ -133,12 +133,8 @@ static void what_is_no_copy_is_refused(void **state)
 	     "INPUT: import of copy: 2 rows of messages there have an id that none can have; repair it first"},
 	    {"UPDATE blocks SET id = -1 WHERE id = 21",
 	     "INPUT: import of copy: 1 rows of blocks there have an id that none can have; repair it first"},
-	    {"UPDATE messages SET body = x'00' WHERE id = 6",
-	     "INPUT: import of copy: message 6 there has a wrong checksum; repair it first"},
-	    {"UPDATE blocks SET codec = 7 WHERE id = 21",
-	     "INPUT: import of copy: message 21 there has a wrong checksum; repair it first"},
-	    {"UPDATE dead SET body = x'00' WHERE id = 8",
-	     "INPUT: import of copy: message 8 there has a wrong checksum; repair it first"},
+	    {"UPDATE messages SET body = x'00'; UPDATE blocks SET codec = 7; UPDATE dead SET body = x'00'",
+	     "INPUT: import of copy: none of its 34 messages is what was written"},
 	    {"DROP TABLE losses", "INPUT: import of copy: copy: the definition of losses is not what was written"},
 	};
 	struct spooldir from, to;
@@ -164,6 +160,40 @@ static void what_is_no_copy_is_refused(void **state)
 	expect(s, ".", false, "INPUT: . is not a plain file");
 	expect(s, "whole", false, "34, 0, 0, 0");
 	life_end(&to, s);
+}
+
+/* Each message that is not what was written stays away, and comes with a later copy in which it is: an earlier one
+ * should have had it, so it counts. */
+static void what_is_damaged_in_a_copy_is_left_out(void **state)
+{
+	static const struct {
+		const char *sql, *brings, *then;
+		uint64_t damaged;
+	} harms[] = {
+	    {"UPDATE messages SET body = x'00' WHERE id = 6", "33, 0, 0, 0", "2, 33, 0, 1", 1},
+	    {"UPDATE blocks SET codec = 7 WHERE id = 21", "24, 0, 0, 0", "11, 24, 0, 10", 10},
+	    {"UPDATE dead SET body = x'00' WHERE id = 8", "33, 0, 0, 0", "2, 33, 0, 1", 1},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof harms / sizeof *harms; i++) {
+		struct spooldir from, to;
+		struct store *s = full_open(&from);
+
+		export(s, "copy");
+		life_append(s, 5000, 1); /* or it would be the same copy */
+		export(s, "later");
+		life_end(&from, s);
+		full_change(copy_at("copy"), harms[i].sql);
+		s = life_begin(&to);
+		expect(s, "copy", false, harms[i].brings);
+		assert_int_equal(store_import_damaged(s), harms[i].damaged);
+		expect(s, "later", false, harms[i].then);
+		assert_int_equal(store_import_damaged(s), 0);
+		life_end(&to, s);
+		assert_int_equal(unlink(copy_at("copy")), 0);
+		assert_int_equal(unlink(copy_at("later")), 0);
+	}
 }
 
 /* A copy of this very spool, of which some are here, on the shelf, or not any more; and what it has gained since. */
@@ -548,6 +578,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(copies_of_one_spool, begin, end),
 	    cmocka_unit_test_setup_teardown(what_is_no_copy_is_refused, begin, end),
+	    cmocka_unit_test_setup_teardown(what_is_damaged_in_a_copy_is_left_out, begin, end),
 	    cmocka_unit_test_setup_teardown(a_copy_of_this_very_spool, begin, end),
 	    cmocka_unit_test(this_very_spool_is_no_copy),
 	    cmocka_unit_test_setup_teardown(what_failed_there_has_failed, begin, end),
