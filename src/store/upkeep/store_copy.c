@@ -563,6 +563,7 @@ enum err store_import(struct store *s, const char *source, bool again, uint64_t 
 		s->import_damaged = m.damaged;
 		return ERR_OK;
 	}
+	err = store_is_no_producer(err, e);
 	if (err == ERR_DAMAGED) /* of the source: the caller must not take it for its own */
 		err = ERR_INPUT;
 	if (e)

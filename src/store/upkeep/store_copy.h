@@ -5,7 +5,8 @@
  * Promises: 1 (the copy is synced before it has its name), 7 (what is taken in twice is counted), 9.
  * Owner: the caller of the store.
  * Thread: the store's.
- * Fails: ERR_INPUT a target that exists, a source that is no spool or has no sound row; otherwise as the store.
+ * Fails: ERR_INPUT a target that exists, a source that is no spool or has no sound row; ERR_NOSPACE an import for
+ * which its file system has no room; otherwise as the store.
  * Does not: overwrite a file; change the source.
  */
 #ifndef KSPOOL_STORE_UPKEEP_STORE_COPY_H

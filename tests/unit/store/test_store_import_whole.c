@@ -35,6 +35,7 @@ static bool import_with_fault(const char *copy, unsigned kinds, uint64_t n, int 
 	assert_int_equal(rows, err == ERR_OK ? ROWS : 0);
 	if (failed == 0)
 		assert_int_equal(err, ERR_OK);
+	assert_int_not_equal(err, ERR_FULL); /* which is for producers: they wait */
 	kept = rows_of(&into);
 	/* The commit may stand although its sync failed: then all of it does. */
 	if (kept != BEFORE + ROWS && (err == ERR_OK || kept != BEFORE))
