@@ -38,7 +38,7 @@ struct put {
 	struct buf answers;
 	uint64_t sent;
 	uint64_t by_status[FRAME_STATUS_COUNT];
-	char why[FRAME_TEXT_MAX_BYTES + 1]; /* of the last refusal */
+	char why[FRAME_STATUS_COUNT][FRAME_TEXT_MAX_BYTES + 1]; /* of the last one of each */
 };
 
 static enum err connect_to(const char *path, int *ret_fd, struct error *e)
@@ -156,8 +156,8 @@ static enum err read_answers(struct put *p, struct error *e)
 			return ERR_OK;
 		p->by_status[status]++;
 		if (status != FRAME_ACCEPTED && text_length <= FRAME_TEXT_MAX_BYTES) {
-			memcpy(p->why, text, text_length);
-			p->why[text_length] = '\0';
+			memcpy(p->why[status], text, text_length);
+			p->why[status][text_length] = '\0';
 		}
 		buf_consume(&p->answers, (size_t)used);
 	}
@@ -207,16 +207,22 @@ static enum err pump(struct put *p, struct error *e)
 /* What came of it all: ERR_OK only when every message is durable. */
 static enum err verdict(const struct put *p, enum err err, struct error *e)
 {
+	static const struct {
+		enum frame_status status;
+		enum err err;
+	} order[] = {
+	    {FRAME_REFUSED, ERR_INPUT}, {FRAME_FULL, ERR_FULL}, {FRAME_CLOSING, ERR_FULL}, {FRAME_UNKNOWN, ERR_DISK}};
 	uint64_t accepted = p->by_status[FRAME_ACCEPTED];
-	char reason[sizeof e->text > sizeof p->why ? sizeof e->text : sizeof p->why];
+	char reason[sizeof e->text > sizeof *p->why ? sizeof e->text : sizeof *p->why];
+	size_t worst = 0;
 
 	if (err == ERR_OK && accepted == p->sent)
 		return ERR_OK;
-	(void)snprintf(reason, sizeof reason, "%s", err != ERR_OK ? e->text : p->why);
+	while (worst < sizeof order / sizeof *order - 1 && p->by_status[order[worst].status] == 0)
+		worst++;
+	(void)snprintf(reason, sizeof reason, "%s", err != ERR_OK ? e->text : p->why[order[worst].status]);
 	if (err == ERR_OK)
-		err = p->by_status[FRAME_REFUSED]                               ? ERR_INPUT
-		      : p->by_status[FRAME_FULL] || p->by_status[FRAME_CLOSING] ? ERR_FULL
-		                                                                : ERR_DISK;
+		err = order[worst].err;
 	return error_set(e, err, "%" PRIu64 " of %" PRIu64 " messages are durable: %s", accepted, p->sent, reason);
 }
 

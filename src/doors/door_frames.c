@@ -12,7 +12,7 @@
 #include "base/metrics.h"
 #include "doors/door_socket_internal.h"
 
-enum { GROUP_ROWS = 1024, GROUP_BYTES = 1048576, WAITING_MAX = 64, OUTPUT_MAX_BYTES = 262144 };
+enum { GROUP_ROWS = 1024, GROUP_BYTES = 1048576, GROUPS_IN_SPOOL = 8, WAITING_MAX = 64, OUTPUT_MAX_BYTES = 262144 };
 
 bool frames_are_behind(const struct client *c)
 {
@@ -107,6 +107,16 @@ static void take_token(struct client *c, const char *payload, uint32_t length)
 	}
 }
 
+/* In a small spool a group is a part of it: what never fits at once, or not now, is refused for a message of its own.
+ */
+static bool is_too_much(const struct client *c, uint32_t length)
+{
+	const uint64_t max = c->door->door.intake->config->kspool.max_bytes_bytes;
+	const struct group *g = c->building;
+
+	return g && max > 0 && g->offer.bytes - g->received * sizeof(struct message) + length > max / GROUPS_IN_SPOOL;
+}
+
 static void take_frame(struct client *c, const char *payload, uint32_t length)
 {
 	struct intake *i = c->door->door.intake;
@@ -120,6 +130,8 @@ static void take_frame(struct client *c, const char *payload, uint32_t length)
 		answer_now(c, FRAME_CLOSING, mem_string("kspool is stopping; not stored"));
 		return;
 	}
+	if (is_too_much(c, length))
+		send_group(c);
 	c->whole++;
 	quota_spend(c->door->quota, c->identity, length, 1, clock_mono_ns());
 	if (!c->building)

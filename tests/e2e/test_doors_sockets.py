@@ -26,6 +26,19 @@ def test_put_of_lines_returns_when_all_are_durable(fake, socket_door, sender, ju
     judge(fake, spooler)
 
 
+@pytest.mark.parametrize("max_bytes,sent,taken", [("1KiB", 20, 3), ("4KiB", 100, 13)])
+def test_put_into_a_small_spool_brings_what_there_is_room_for(fake, socket_door, max_bytes, sent, taken):
+    fake.offline()
+    spooler, _ = socket_door("length", own={"max_bytes": max_bytes})
+    lines = [message(n, size=300) for n in range(sent)]
+    done = spooler.run("put", "-c", spooler.config_path, data=b"\n".join(lines))
+    assert done.returncode == 75 and b"%d of %d messages are durable" % (taken, sent) in done.stderr, done
+    assert spooler.ledger()["accepted"] == taken
+    too_large = message(sent, size=5000)
+    done = spooler.run("put", "-c", spooler.config_path, data=b"\n".join([lines[0], too_large, lines[1]]))
+    assert done.returncode == 65 and b"0 of 3 " in done.stderr and b"can never fit" in done.stderr, done
+
+
 def test_put_without_a_daemon_stores_nothing(fake, new_spooler, folder):
     spooler = new_spooler(fake.endpoint, {"socket_server": {"network": "unix", "address": f"{folder}/in.sock",
                                                             "framing": "length"}})
