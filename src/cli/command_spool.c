@@ -1,4 +1,10 @@
-/* Commands on the spool itself: export, import, check, repair. */
+/*
+ * Commands on the spool itself: export, import, check, repair.
+ *
+ * Invariants:
+ * 1. Only import and repair change a spool; export and check leave what is damaged as it is.
+ * 2. None ends with success when something of what it looked at, or copied, is not what was written.
+ */
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
