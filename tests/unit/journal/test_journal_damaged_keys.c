@@ -82,25 +82,25 @@ static void what_was_filtered_comes_again(void **state)
 	struct journal_options o = {0};
 	struct fate first, known, other;
 	struct journal *j;
-	uint64_t ids[2];
+	uint64_t ids[3];
 
 	(void)state;
 	spooldir_make(&d);
 	o.store = spooldir_options(&d);
 	j = steps_start(&o, NULL);
-	must(journal_offer(j, offer_of("ab", &first)));
-	journal_credit(j, 2, 1 << 20);
+	must(journal_offer(j, offer_of("abd", &first)));
+	journal_credit(j, 3, 1 << 20);
 	steps_run();
 	(void)journal_intake_run(j);
 	assert_true(first.heard == 1 && first.verdict == OFFER_ACCEPTED);
-	rig_take_ids(j, ids, 2);
+	rig_take_ids(j, ids, 3);
 	rig_settle_ids(j, ids, 1, SETTLE_DEAD, 0);
 	steps_run();
-	/* The second leaves the block empty, which the commit deletes behind the offers: the key c is one row, it the
-	 * next. */
+	/* That the second has left is marked by the commit, behind the offers: the key c is one row, the mark the next.
+	 */
 	must(journal_offer(j, offer_of("ac", &known)));
 	must(journal_offer(j, offer_of("..", &other)));
-	rig_settle_ids(j, ids + 1, 1, SETTLE_DEAD, 0);
+	rig_settle_ids(j, ids + 1, 1, SETTLE_DELIVERED, 0);
 	has_lied = false;
 	lies_in = 2;
 	steps_run();
@@ -113,14 +113,14 @@ static void what_was_filtered_comes_again(void **state)
 	assert_int_equal(known.heard, 1);
 	assert_int_equal(known.verdict, OFFER_FAILED);
 	assert_int_equal(known.err, ERR_DAMAGED);
-	assert_int_equal(store_ledger(j->store)->accepted, 2 + 2);
+	assert_int_equal(store_ledger(j->store)->accepted, 3 + 2);
 	assert_int_equal(store_ledger(j->store)->filtered, 0);
 	must(journal_offer(j, offer_of("ac", &known))); /* all is read back */
 	steps_advance(1000);
 	(void)journal_intake_run(j);
 	assert_int_equal(known.verdict, OFFER_ACCEPTED);
 	assert_int_equal(known.filtered, 1);
-	assert_int_equal(store_ledger(j->store)->accepted, 2 + 2 + 2);
+	assert_int_equal(store_ledger(j->store)->accepted, 3 + 2 + 2);
 	assert_int_equal(store_ledger(j->store)->filtered, 1);
 	rig_stop(j);
 	spooldir_remove(&d);

@@ -125,8 +125,9 @@ static void steps_have_their_size(void **state)
 	    {SETTLE_DELIVERED, 9, 65, 64, false, 1},     {SETTLE_DELIVERED, 9, 128, 64, true, 1},
 	    {SETTLE_DELIVERED, 9, 129, 64, true, 2},     {SETTLE_DELIVERED, 9, 129, 64, false, 1},
 	    {SETTLE_DELIVERED, 9, 130, 64, false, 1},    {SETTLE_RETRY, 9, 130, 64, false, 3},
-	    {SETTLE_DEAD, 3840, 20, 8, false, 3},        {SETTLE_DEAD, 3839, 20, 9, false, 3},
-	    {SETTLE_DEAD, 32512, 3, 1, false, 3},        {SETTLE_DEAD, 32511, 3, 2, false, 2},
+	    {SETTLE_DAMAGED, 3615, 20, 8, false, 3},     {SETTLE_DAMAGED, 3614, 20, 9, false, 3},
+	    {SETTLE_DAMAGED, 30600, 3, 1, false, 3},     {SETTLE_DAMAGED, 30599, 3, 2, false, 2},
+	    {SETTLE_DEAD, 9, 20, 64, false, 1}, /* of one block */
 	    {SETTLE_EXPIRED, 1 << 20, 65, 64, false, 1},
 	};
 
