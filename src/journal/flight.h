@@ -48,11 +48,11 @@ struct flight {
 
 /* What the database says when a spool is opened. */
 struct flight_start {
-	const char *path;  /* of the spool */
-	uint64_t possible; /* duplicates ever */
+	const char *path;         /* of the spool */
+	uint64_t possible;        /* duplicates ever */
 	uint64_t handed, pending; /* pending: what comes back later is part of it */
-	uint64_t state;    /* changes with each commit that moves a message */
-	uint64_t spool[2]; /* whose it is */
+	uint64_t state;           /* changes with each commit that moves a message */
+	uint64_t spool[2];        /* whose it is */
 	bool unclean;
 	bool is_anew; /* it began anew, or is older than the last run left it: `state` is none of the last run's */
 };
