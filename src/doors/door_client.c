@@ -1,4 +1,7 @@
 /* door_client: the state of one client of the socket door. */
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 
@@ -86,4 +89,50 @@ bool client_has_room(struct client *c)
 	struct intake *i = c->door->door.intake;
 
 	return intake_has_room(i) || (held_may_pass(&c->held) && intake_has_room_for_small(i));
+}
+
+/* A client that stops for so long has given all it had. */
+enum { QUIET_MS = 100 };
+
+size_t client_waiting_bytes(const struct client *c)
+{
+	int held = 0;
+
+	if (ioctl(bufferevent_getfd(c->bev), FIONREAD, &held) != 0 || held < 0)
+		held = 0;
+	return evbuffer_get_length(bufferevent_get_input(c->bev)) + (size_t)held;
+}
+
+/* What the kernel held when we stopped, and then what comes from the peer's own kernel, which does not count it. */
+static bool is_still_given(const struct client *c, int64_t now_ns)
+{
+	const bool waits = client_waiting_bytes(c) > 0;
+
+	if (c->left > 0 && waits)
+		return true;
+	return now_ns < c->drain_until_ns && (waits || now_ns - c->heard_ns < QUIET_MS * NS_PER_MS);
+}
+
+/*
+ * Stopping: what was given is taken, or the spool takes no more. A peer that has closed meant its last line so; the
+ * line of another one may have been longer.
+ */
+void client_end_drained(struct client *c)
+{
+	size_t cut;
+	char byte;
+	const bool is_closed = evbuffer_get_length(bufferevent_get_input(c->bev)) == 0 &&
+	                       recv(bufferevent_getfd(c->bev), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+
+	if (!c->feeder.ended && !is_closed && is_still_given(c, clock_mono_ns()))
+		return;
+	cut = client_waiting_bytes(c);
+	if (cut > 0)
+		LOG(LOG_WARN, "bytes not read", LOG_S("peer", c->peer.text), LOG_U("bytes", cut),
+		    LOG_S("reason", "kspool stops, and the client goes on"));
+	if (is_closed)
+		feeder_end(&c->feeder);
+	else
+		feeder_end_early(&c->feeder);
+	client_leave(c);
 }

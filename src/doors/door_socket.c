@@ -16,7 +16,6 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <event2/buffer.h>
@@ -31,8 +30,8 @@
 #include "doors/door_socket_internal.h"
 
 enum { TICK_MS = 500, WRITE_TIMEOUT_S = 30, WINDOW_S = 5, SHAKE_S = 5, TOKEN_S = 10, FULL_S = 1 };
-/* A client that stops for so long has given all it had; how often that is looked at. */
-enum { QUIET_MS = 100, DRAIN_TICK_MS = 20 };
+/* How often a client that drains is looked at. */
+enum { DRAIN_TICK_MS = 20 };
 enum { FIRST_LINE_BYTES = 16384, READ_AHEAD_BYTES = 16384 };
 
 static void free_client(struct client *c)
@@ -62,49 +61,6 @@ static void read_token_line(struct client *c)
 	if (line || evbuffer_get_length(in) > GUARD_TOKEN_MAX_BYTES + 2)
 		client_refuse_token(c);
 	free(line);
-}
-
-static size_t waiting_bytes(const struct client *c)
-{
-	int held = 0;
-
-	if (ioctl(bufferevent_getfd(c->bev), FIONREAD, &held) != 0 || held < 0)
-		held = 0;
-	return evbuffer_get_length(bufferevent_get_input(c->bev)) + (size_t)held;
-}
-
-/* What the kernel held when we stopped, and then what comes from the peer's own kernel, which does not count it. */
-static bool is_still_given(const struct client *c, int64_t now_ns)
-{
-	const bool waits = waiting_bytes(c) > 0;
-
-	if (c->left > 0 && waits)
-		return true;
-	return now_ns < c->drain_until_ns && (waits || now_ns - c->heard_ns < QUIET_MS * NS_PER_MS);
-}
-
-/*
- * Stopping: what was given is taken, or the spool takes no more. A peer that has closed meant its last line so; the
- * line of another one may have been longer.
- */
-static void end_drained(struct client *c)
-{
-	size_t cut;
-	char byte;
-	const bool is_closed = evbuffer_get_length(bufferevent_get_input(c->bev)) == 0 &&
-	                       recv(bufferevent_getfd(c->bev), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
-
-	if (!c->feeder.ended && !is_closed && is_still_given(c, clock_mono_ns()))
-		return;
-	cut = waiting_bytes(c);
-	if (cut > 0)
-		LOG(LOG_WARN, "bytes not read", LOG_S("peer", c->peer.text), LOG_U("bytes", cut),
-		    LOG_S("reason", "kspool stops, and the client goes on"));
-	if (is_closed)
-		feeder_end(&c->feeder);
-	else
-		feeder_end_early(&c->feeder);
-	client_leave(c);
 }
 
 static void spend(struct client *c, const char *data, size_t length)
@@ -143,7 +99,7 @@ static void read_lines(struct client *c)
 	}
 	feeder_flush(&c->feeder);
 	if (c->drains && !c->peer_ended)
-		end_drained(c);
+		client_end_drained(c);
 	if (c->peer_ended && evbuffer_get_length(in) == 0 && !c->feeder.ended)
 		feeder_end(&c->feeder);
 }
@@ -431,7 +387,7 @@ static void stop(struct door *d)
 		next = TAILQ_NEXT(c, link);
 		if (c->has_feeder && c->state == CLIENT_OPEN) {
 			c->drains = true;
-			c->left = waiting_bytes(c);
+			c->left = client_waiting_bytes(c);
 			c->heard_ns = clock_mono_ns();
 			c->drain_until_ns = c->heard_ns + s->door.intake->config->shutdown_timeout_ns / 4;
 			feeder_drain(&c->feeder);
@@ -506,7 +462,7 @@ static int loss_of(const struct client *c)
 
 	if (c->state != CLIENT_OPEN && c->state != CLIENT_LEAVING)
 		return 0;
-	if (c->has_feeder ? !client_is_settled(c) || waiting_bytes(c) > 0
+	if (c->has_feeder ? !client_is_settled(c) || client_waiting_bytes(c) > 0
 	                  : !TAILQ_EMPTY(&c->answers) && !client_may_go(c))
 		return -1;
 	if (c->whole == 0 && !(c->has_feeder && is_partial))

@@ -87,6 +87,10 @@ struct client {
 void client_set_state(struct client *c, enum client_state state);
 /* A token opens the client when it is a right one. */
 bool client_shows_token(struct client *c, const char *token, size_t length);
+/* What came and was not looked at. */
+size_t client_waiting_bytes(const struct client *c);
+/* Stopping: it leaves when all that it gave was read. */
+void client_end_drained(struct client *c);
 /* To LEAVING, if it is not there yet. */
 void client_leave(struct client *c);
 /* Logs, counts, leaves. */
