@@ -193,3 +193,28 @@ enum err store_aside_go_on(struct store *s, struct store_report *report, struct 
 		err = files_size(&s->files, "-wal", &log_bytes, e);
 	return err == ERR_OK && !there && log_bytes > 0 ? adopt_log(s, report, e) : err;
 }
+
+enum err store_salvage_ledger(const struct files *f, struct spool_id ours, struct totals *ret, bool *ret_found,
+                              struct error *e)
+{
+	struct ledger_found newest = {.totals = {.next_id = 1}, .of = ours};
+	struct aside_list list;
+	enum err err = asides_find(f, &list, e);
+
+	for (size_t i = 0; i < list.count && err == ERR_OK; i++) {
+		struct ledger_found its = newest;
+
+		if (!list.items[i].is_read)
+			err = store_ledger_find(f, list.items[i].suffix, PAGES_OF_BOTH | PAGES_TOLERATE, &its, e);
+		if (err == ERR_DISK) { /* it is told when it is to be read back */
+			err = ERR_OK;
+			continue;
+		}
+		if (its.is_found && !spool_id_differs(ours, store_totals_id(&its.totals)))
+			newest = its;
+	}
+	asides_fini(&list);
+	*ret = newest.totals;
+	*ret_found = newest.is_found;
+	return err;
+}

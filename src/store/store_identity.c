@@ -9,8 +9,8 @@
  * Invariants:
  * 1. Looking changes nothing; store_identity_part moves whole files, deletes none, and is run again after a kill.
  * 2. What cannot be read as a ledger says nothing: one flipped bit makes no stranger. Nor does one page of another
- *    spool: where the ledger, the tide mark and the lock do not name the same, the rows decide, by their checksums'
- * tags.
+ *    spool: where the ledger and what lies beside it do not name the same, the rows decide, by their checksums' tags.
+ *    Nor do fewer files than name this one (decide_whose).
  * 3. A log of this spool is never put away: what does not fit the file is read back as a file that was set aside.
  */
 #include "store/store_identity_internal.h"
@@ -21,6 +21,7 @@
 
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "store/files/flight_file.h"
 
 #define JOURNAL "-journal"
 
@@ -192,13 +193,66 @@ enum err store_no_strange_rows(struct store *s, bool all, struct error *e)
 	return err;
 }
 
+/* What names a spool, each by itself; of equals the first is believed. PATH.poison names none. */
+enum witness { BY_FILE, BY_TIDE, BY_LOCK, BY_LOG, BY_LEFT, BY_FLIGHT, WITNESSES };
+struct witnesses {
+	struct spool_id of[WITNESSES];
+};
+
+static int votes_for(const struct witnesses *w, struct spool_id id)
+{
+	int votes = 0;
+
+	for (int i = 0; i < WITNESSES; i++)
+		votes += spool_id_is_known(id) && spool_id_is(w->of[i], id);
+	return votes;
+}
+
+static bool file_and_tide_agree(const struct witnesses *w)
+{
+	return spool_id_is_known(w->of[BY_FILE]) && spool_id_is(w->of[BY_FILE], w->of[BY_TIDE]);
+}
+
+/* Where the database and the tide mark do not settle it, all that lies here is asked; a log without a database was set
+ * aside before this look. What cannot be read names none. */
+static enum err ask_beside(const struct files *f, struct witnesses *w, struct error *e)
+{
+	struct totals aside;
+	bool found = false;
+	enum err err = ERR_OK;
+
+	if (file_and_tide_agree(w))
+		return ERR_OK;
+	if (!spool_id_is_known(w->of[BY_LOG]))
+		err = store_salvage_ledger(f, w->of[BY_LOG], &aside, &found, e);
+	if (err == ERR_OK && found)
+		w->of[BY_LOG] = store_totals_id(&aside);
+	w->of[BY_LEFT] = left_names(f);
+	w->of[BY_FLIGHT] = files_flight_names(f);
+	return err;
+}
+
+/* Who the rows may be of, when not of this spool; not known: nobody that is worth a look at them. */
+static struct spool_id who_else(const struct witnesses *w, struct spool_id named)
+{
+	const int votes = votes_for(w, named) - spool_id_is(named, w->of[BY_FILE]);
+	int best = BY_FILE;
+
+	for (int i = BY_TIDE; i < WITNESSES; i++)
+		if (spool_id_differs(named, w->of[i]) &&
+		    (best == BY_FILE || votes_for(w, w->of[i]) > votes_for(w, w->of[best])))
+			best = i;
+	if (best == BY_FILE || (best > BY_LOCK && votes_for(w, w->of[best]) < votes))
+		return (struct spool_id){0};
+	return w->of[best];
+}
+
 /* A page of another spool may lie over the ledger's, and its tide mark in the place of ours. */
-static enum err ask_rows(const struct files *f, struct identity *id, struct ledger_found *file, struct spool_id lock,
+static enum err ask_rows(const struct files *f, struct identity *id, struct ledger_found *file, struct witnesses *w,
                          struct error *e)
 {
-	const struct spool_id tide = id->tide.spool;
-	const struct spool_id named = file->is_found ? store_totals_id(&file->totals) : tide;
-	const struct spool_id other = spool_id_differs(named, tide) ? tide : lock;
+	const struct spool_id named = w->of[file->is_found ? BY_FILE : BY_TIDE];
+	const struct spool_id other = who_else(w, named);
 	bool is_others = false;
 	enum err err = spool_id_differs(named, other) ? store_rows_are_of(f, "", other, named, &is_others, e) : ERR_OK;
 
@@ -208,33 +262,41 @@ static enum err ask_rows(const struct files *f, struct identity *id, struct ledg
 	id->theirs = named;
 	id->page_is_strange = file->is_found;
 	*file = (struct ledger_found){0};
+	w->of[BY_FILE] = (struct spool_id){0};
 	return ERR_OK;
 }
 
-/*
- * The database is another's when the tide mark says so and the lock does not back the database: each of the three can
- * be exchanged by itself.
- */
-static void decide_whose(struct identity *id, struct spool_id file, struct spool_id lock, struct spool_id log)
+/* Of as many votes: the database is another's when the tide mark says so and the lock does not back the database. */
+static struct spool_id of_equals(const struct witnesses *w)
 {
-	const struct spool_id tide = id->tide.spool;
-	const bool rows_said = spool_id_is_known(id->ours);
+	const struct spool_id file = w->of[BY_FILE], tide = w->of[BY_TIDE];
 
-	if (rows_said) {
-		id->tide_is_strange = spool_id_differs(id->ours, tide);
-	} else if (spool_id_differs(file, tide)) {
-		id->file_is_strange = !spool_id_is(lock, file);
-		id->tide_is_strange = !id->file_is_strange;
+	if (spool_id_differs(file, tide) && !spool_id_is(w->of[BY_LOCK], file))
+		return tide;
+	for (int i = 0; i < WITNESSES; i++)
+		if (spool_id_is_known(w->of[i]))
+			return w->of[i];
+	return file;
+}
+
+/*
+ * Each file can be exchanged by itself, so that most of them are believed. A database with its tide mark is a spool
+ * that somebody put here, whatever else was left behind.
+ */
+static void decide_whose(struct identity *id, const struct witnesses *w)
+{
+	const struct spool_id file = w->of[BY_FILE], tide = w->of[BY_TIDE], lock = w->of[BY_LOCK];
+
+	if (!spool_id_is_known(id->ours)) { /* the rows did not say */
+		id->ours = of_equals(w);
+		for (int i = 0; i < WITNESSES && !file_and_tide_agree(w); i++)
+			if (votes_for(w, w->of[i]) > votes_for(w, id->ours))
+				id->ours = w->of[i];
 	}
-	if (!rows_said && id->file_is_strange)
-		id->ours = tide;
-	else if (!rows_said && spool_id_is_known(file))
-		id->ours = file;
-	else if (!rows_said && spool_id_is_known(tide))
-		id->ours = tide;
-	else if (!rows_said)
-		id->ours = spool_id_is_known(lock) ? lock : log;
+	id->file_is_strange = spool_id_differs(id->ours, file);
+	id->tide_is_strange = spool_id_differs(id->ours, tide);
 	id->lock_is_strange = spool_id_differs(id->ours, lock);
+	id->tide_of = tide;
 	if (!id->page_is_strange)
 		id->theirs = id->file_is_strange ? file : id->tide_is_strange ? tide : lock;
 	if (id->tide_is_strange)
@@ -292,26 +354,33 @@ enum err store_identity_look(const struct files *f, enum file_kind kind, struct 
 {
 	struct ledger_found file = {0};
 	struct log_ledgers log = {0};
+	struct witnesses w = {.of[BY_LOCK] = files_lock_spool(f)};
 	struct tide tide;
-	const struct spool_id lock = files_lock_spool(f);
 	enum err err = files_tide_read(f, &tide, e);
 
 	*ret = (struct identity){.tide = tide, .tide_is_dead = tide.is_dead};
 	if (err == ERR_OK && kind != FILE_MISSING)
 		err = store_ledger_find(f, "", PAGES_OF_FILE | PAGES_AT_A_GLANCE, &file, e);
-	if (err == ERR_OK && kind != FILE_MISSING)
-		err = ask_rows(f, ret, &file, lock, e);
-	log.wanted[OF_FILE] = ret->file_print = store_ledger_print(&file.totals);
+	log.wanted[OF_FILE] = store_ledger_print(&file.totals);
 	log.wanted[OF_TIDE] = store_ledger_print(&(struct totals){.epoch = tide.epoch, .commits = tide.commits});
 	if (err == ERR_OK)
 		err = store_ledgers_of_log(f, "", &log, e);
+	w.of[BY_FILE] = store_totals_id(&file.totals);
+	w.of[BY_TIDE] = tide.spool;
+	w.of[BY_LOG] = store_totals_id(&log.last.totals);
+	if (err == ERR_OK)
+		err = ask_beside(f, &w, e);
+	if (err == ERR_OK && kind != FILE_MISSING)
+		err = ask_rows(f, ret, &file, &w, e);
 	if (err != ERR_OK)
 		return err;
+	ret->file_print = store_ledger_print(&file.totals);
 	ret->scan = log.scan;
 	if (has_remains(&tide, &log))
 		ret->scan.commits_lost = 0;
-	ret->tide_is_lost = kind != FILE_MISSING && !tide.is_valid && (tide.is_broken || spool_id_is_known(lock));
-	decide_whose(ret, store_totals_id(&file.totals), lock, store_totals_id(&log.last.totals));
+	ret->tide_is_lost =
+	    kind != FILE_MISSING && !tide.is_valid && (tide.is_broken || spool_id_is_known(w.of[BY_LOCK]));
+	decide_whose(ret, &w);
 	ret->log = fit_of(ret, &file, &log);
 	ret->has_journal = asides_is_taken(f, JOURNAL, "");
 	return ERR_OK;
@@ -330,11 +399,12 @@ static const char *log_words(const struct identity *id)
 
 size_t store_identity_words(const struct identity *id, char words[IDENTITY_WORDS_MAX][IDENTITY_TEXT_BYTES])
 {
-	char ours[SPOOL_ID_TEXT_BYTES], theirs[SPOOL_ID_TEXT_BYTES];
+	char ours[SPOOL_ID_TEXT_BYTES], theirs[SPOOL_ID_TEXT_BYTES], tide[SPOOL_ID_TEXT_BYTES];
 	size_t n = 0;
 
 	(void)files_id_text(id->ours, ours);
 	(void)files_id_text(id->theirs, theirs);
+	(void)files_id_text(id->tide_of, tide);
 	if (id->file_is_strange)
 		(void)snprintf(words[n++], IDENTITY_TEXT_BYTES,
 		               "the database is of spool %s, what lies beside it of %s", theirs, ours);
@@ -342,8 +412,7 @@ size_t store_identity_words(const struct identity *id, char words[IDENTITY_WORDS
 		(void)snprintf(words[n++], IDENTITY_TEXT_BYTES,
 		               "a page of spool %s stands over the ledger; the rows are of %s", theirs, ours);
 	if (id->tide_is_strange)
-		(void)snprintf(words[n++], IDENTITY_TEXT_BYTES, "the tide mark is of spool %s, this is %s", theirs,
-		               ours);
+		(void)snprintf(words[n++], IDENTITY_TEXT_BYTES, "the tide mark is of spool %s, this is %s", tide, ours);
 	if (id->lock_is_strange)
 		(void)snprintf(words[n++], IDENTITY_TEXT_BYTES, "the lock file is of another spool than %s", ours);
 	if (id->log != LOG_FITS)

@@ -1,8 +1,8 @@
 /*
  * store_identity_internal: which spool the files are of, and whether they fit each other.
  *
- * What it is: the ledgers of a database, its log, the tide mark and the lock file, held against each other before
- * SQLite sees any of them. Promises: 8, 9. Owner: the caller. Thread: the caller's. Fails: as reading does.
+ * What it is: the ledgers of a database and its log, and its companions that name a spool, held against each other
+ * before SQLite sees any of them. Promises: 8, 9. Owner: the caller. Thread: the caller's. Fails: as reading does.
  * Does not: open a connection.
  */
 #ifndef KSPOOL_STORE_STORE_IDENTITY_INTERNAL_H
@@ -13,8 +13,9 @@
 enum log_fit { LOG_FITS, LOG_OF_ANOTHER, LOG_OLDER, LOG_NEWER };
 struct identity {
 	struct spool_id ours;   /* not known: nothing says */
-	struct spool_id theirs; /* of what is strange */
-	struct tide tide;       /* not valid when it is another's */
+	struct spool_id theirs; /* of what is strange, the database first */
+	struct spool_id tide_of;
+	struct tide tide; /* not valid when it is another's */
 	struct wal_scan scan;
 	uint64_t file_print; /* of the row in the database file alone; 0: not known */
 	bool file_is_strange, tide_is_strange, lock_is_strange, has_journal;

@@ -553,11 +553,11 @@ enum err store_set_aside(struct store *s, const struct error *why, struct store_
 enum err store_move_part(struct store *s, const char *suffix, const char *part, struct error *e) MUST_CHECK;
 /* Ends what a run that died began, before anything else looks at the files. */
 enum err store_aside_go_on(struct store *s, struct store_report *report, struct error *e) MUST_CHECK;
-
-/* store_sources.c */
 /* The counts of the newest file that is not read yet, as far as its first pages show them; false: none. */
 enum err store_salvage_ledger(const struct files *f, struct spool_id ours, struct totals *ret, bool *ret_found,
                               struct error *e) MUST_CHECK;
+
+/* store_sources.c */
 /* What is set aside and not read yet is this spool's, which begins under a new name. */
 enum err store_sources_adopt(struct store *s, struct error *e) MUST_CHECK;
 /* Inside a group: nothing says what was accepted from that id on; it is counted when all files are read. */

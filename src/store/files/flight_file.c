@@ -1,10 +1,12 @@
 #include "store/files/flight_file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/crc32c.h"
 
@@ -92,6 +94,21 @@ struct flight_found files_flight_read(int fd)
 		ret.is_damaged = !ret.has_settled || !ret.has_next || !boot_is_sound;
 	}
 	return ret;
+}
+
+struct spool_id files_flight_names(const struct files *f)
+{
+	enum { TRIES = 3 };
+	AUTOCLOSE int fd = -1;
+	struct flight_found found = {.trouble = EIO};
+	struct error why;
+
+	for (int i = 0; i < TRIES && fd < 0; i++)
+		if (files_open_read(f, ".flight", O_RDONLY, &fd, &why) == ERR_OK && fd < 0)
+			break; /* there is none */
+	for (int i = 0; i < TRIES && fd >= 0 && found.trouble; i++)
+		found = files_flight_read(fd);
+	return found.has_head ? (struct spool_id){found.n[AT_SPOOL_HIGH], found.n[AT_SPOOL_LOW]} : (struct spool_id){0};
 }
 
 bool files_flight_is_anothers(const struct flight_found *f, const uint64_t spool[2])

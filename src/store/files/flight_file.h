@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "store/files/spool_files.h"
+
 #define FLIGHT_MAGIC UINT64_C(0x6b73706c666c7434) /* "ksplflt4": two bits from any other */
 
 /* AT_OPENED: what possible was when this run began (tools/crashrun reads the file). */
@@ -49,6 +51,8 @@ struct flight_found {
 
 /* fd -1: there is none. An empty file is one that is not there. */
 struct flight_found files_flight_read(int fd);
+/* Of which spool the file there is; unknown: there is none, or it is not what was written, or cannot be read. */
+struct spool_id files_flight_names(const struct files *f);
 /* What it says it is of is another spool's. spool: high, low. */
 bool files_flight_is_anothers(const struct flight_found *f, const uint64_t spool[2]);
 /* This boot, and this file: a copy is of the moment at which it was made. */

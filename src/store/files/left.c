@@ -139,6 +139,16 @@ enum err left_find(const struct files *f, struct spool_id *ret, struct error *e)
 	return err == ERR_OK ? ERR_OK : error_wrap(e, "%s.left", f->path);
 }
 
+struct spool_id left_names(const struct files *f)
+{
+	struct spool_id id = {0};
+	struct error why;
+
+	for (int i = 0; i < TRIES && left_find(f, &id, &why) != ERR_OK; i++)
+		;
+	return id;
+}
+
 void left_close(struct left *l)
 {
 	if (!l)

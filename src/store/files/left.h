@@ -34,6 +34,7 @@ struct left *left_open(const struct files *f, struct spool_id id, bool writes);
 void left_close(struct left *l);
 /* Of which spool the file there is; unknown: there is none, or it is not what was written. */
 enum err left_find(const struct files *f, struct spool_id *ret, struct error *e) MUST_CHECK;
+struct spool_id left_names(const struct files *f); /* likewise, or it cannot be read, however often it is tried */
 /* errno of what went wrong last; 0: all is known and written. */
 int left_trouble(const struct left *l);
 /* There was a file that is not what was written, or of another spool: more messages may have had their end. */

@@ -538,7 +538,7 @@ static void what_is_strange_is_told_in_words(void **state)
 	    "the log is older than the database",
 	    "a rollback journal lies here, which no spool has",
 	};
-	struct identity id = {.ours = {1, 2}, .theirs = {3, 4}};
+	struct identity id = {.ours = {1, 2}, .theirs = {3, 4}, .tide_of = {3, 4}};
 	char words[IDENTITY_WORDS_MAX][IDENTITY_TEXT_BYTES];
 
 	(void)state;
