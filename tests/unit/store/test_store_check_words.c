@@ -441,18 +441,16 @@ static void a_clock_says_what_can_be(void **state)
 	static const struct {
 		int64_t first_id, lead_ms;
 		bool can_be;
-	} leads[] = {
-	    {1, 300000000000000, true},
-	    {1, 300000000000001, false},
-	    {1, -300000000000000, true},
-	    {1, -300000000000001, false},
-	    {1, INT64_MIN, true},
-	    {1, INT64_MIN + 1, false},
-	    {0, 1, true},
-	    {-1, 1, false},
-	    {INT64_MAX / 2, 1, true},
-	    {INT64_MAX / 2 + 1, 1, false},
-	};
+	} leads[] = {{1, 300000000000000, true},
+	             {1, 300000000000001, false},
+	             {1, -300000000000000, true},
+	             {1, -300000000000001, false},
+	             {1, INT64_MIN, true},
+	             {1, INT64_MIN + 1, false},
+	             {0, 1, true},
+	             {-1, 1, false},
+	             {INT64_MAX / 2, 1, true},
+	             {INT64_MAX / 2 + 1, 1, false}};
 	struct spooldir d;
 	char sql[200], text[FULL_TEXT];
 
