@@ -434,8 +434,7 @@ static void each_word_of_a_check_is_expected(void **state)
 #define OTHER_CLOCK "problem: clock: rows are gone: no message that waits now will be too old for a start\n"
 #define WRONG_CLOCK "problem: clock: 1 rows have a wrong checksum\n"
 
-/* A row of the clock with a checksum that is right: what it says must be possible too, and be what the tide mark says.
- */
+/* A row of the clock with a checksum that is right: what it says must be possible, and what the tide mark says. */
 static void a_clock_says_what_can_be(void **state)
 {
 	static const struct {
