@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "delivery/dispatch_internal.h"
+#include "rig/sanitizer.h"
 #include "rig/shard_world.h"
 
 enum { ROWS_EACH = 16000, ROWS_MOST = 4 * ROWS_EACH };
@@ -111,14 +112,17 @@ static void play(const struct lanes_rules *rules, size_t shards, uint64_t keys, 
 	free(r);
 }
 
+/* Every second of all; under a sanitizer, where they take minutes, of two shards alone. */
 static void play_all(const struct lanes_rules *rules)
 {
 	static const uint64_t keys[] = {4000, ROWS_MOST};
+	const size_t least = IS_SANITIZED ? 2 : 1, most = IS_SANITIZED ? 2 : 4;
 
-	for (size_t shards = 1; shards <= 4; shards++)
-		for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
+	for (size_t shards = least; shards <= most; shards++)
+		for (size_t k = IS_SANITIZED ? 1 : 0; k < sizeof keys / sizeof *keys; k++)
 			for (enum change change = STAYS; change <= SHRINKS; change++)
-				play(rules, shards, keys[k], change);
+				if ((shards + k + (size_t)change) % 2 == 1)
+					play(rules, shards, keys[k], change);
 }
 
 static void by_key_all_arrives(void **state)
