@@ -100,7 +100,7 @@ static void what_was_filtered_comes_again(void **state)
 	 */
 	must(journal_offer(j, offer_of("ac", &known)));
 	must(journal_offer(j, offer_of("..", &other)));
-	rig_settle_ids(j, ids + 1, 1, SETTLE_DELIVERED, 0);
+	rig_settle_ids(j, ids + 1, 2, SETTLE_EXPIRED, 0);
 	has_lied = false;
 	lies_in = 2;
 	steps_run();
