@@ -96,7 +96,7 @@ enum err model_export(struct model *m, struct error *e)
 		m->copy = NULL;
 		return err;
 	}
-	assert_int_not_equal(access(spooldir_file(&m->dir, ".copy.part"), F_OK), 0);
+	assert_int_not_equal(access(spooldir_file(&m->dir, ".copy.kspool-part"), F_OK), 0);
 	assert_int_equal(store_export(m->s, copy_path(m), &refused), ERR_INPUT);
 	*c = (struct model_copy){.of = m->now, .own_ms = own_ms_of(copy_path(m))};
 	for (uint64_t id = 1; id < m->now.next_id; id++) {

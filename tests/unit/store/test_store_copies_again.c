@@ -230,7 +230,7 @@ static void a_copy_that_is_exchanged_is_none(void **state)
 		stranger.what = whats[i];
 		stranger.found = 0;
 		(void)snprintf(stranger.target, sizeof stranger.target, "%s.copy", d.path);
-		(void)snprintf(stranger.part, sizeof stranger.part, "%s.copy.part", d.path);
+		(void)snprintf(stranger.part, sizeof stranger.part, "%s.copy.kspool-part", d.path);
 		sqlite3_progress_handler(s->db, 1, exchange, NULL);
 		if (store_export(s, stranger.target, &e) != ERR_ENVIRONMENT)
 			fail_msg("%s: error %d: %s", whats[i], (int)e.code, e.text);

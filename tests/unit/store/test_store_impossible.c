@@ -565,7 +565,7 @@ static void a_copy_has_one_name_on_any_file_system(void **state)
 			expect_error(err, &e, ERR_ENVIRONMENT, copy);
 			assert_int_not_equal(stat(copy, &st), 0);
 		}
-		assert_int_equal(life_count_files(&d, ".part"), 0);
+		assert_int_equal(life_count_files(&d, ".kspool-part"), 0);
 	}
 	life_end(&d, s);
 }
