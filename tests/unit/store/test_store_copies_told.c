@@ -301,7 +301,7 @@ static void an_export_has_one_name(void **state)
 	assert_int_equal(store_export(s, target, &e), ERR_OK);
 	assert_int_equal(lstat(target, &st), 0);
 	assert_int_equal(st.st_nlink, 1);
-	assert_int_equal(life_count_files(&d, ".part"), 0);
+	assert_int_equal(life_count_files(&d, ".kspool-part"), 0);
 	assert_int_equal(store_export(s, target, &e), ERR_INPUT);
 	life_close(s);
 	spooldir_remove(&d);

@@ -347,7 +347,7 @@ static void a_copy_leaves_room(void **state)
 			assert_int_equal(life_count_files(&d, ".copy"), opened);
 		}
 		free_bytes = SPARE + needs;
-		put(&d, opened ? ".copy1.part" : ".copy0.part", "of one that was cut short");
+		put(&d, opened ? ".copy1.kspool-part" : ".copy0.kspool-part", "of one that was cut short");
 		if (store_export(s, target, &e) != ERR_OK)
 			fail_msg("%s", e.text);
 		assert_int_equal(sqlite3_limit(s->db, SQLITE_LIMIT_ATTACHED, -1), 0);
@@ -426,7 +426,7 @@ static void a_copy_goes_where_it_is_told_to(void **state)
 	(void)snprintf(path, sizeof path, "%s/not/there.copy", d.dir);
 	assert_int_equal(store_export(s, path, &e), ERR_ENVIRONMENT);
 	assert_non_null(strstr(e.text, "cannot make "));
-	assert_non_null(strstr(e.text, "/not/there.copy.part"));
+	assert_non_null(strstr(e.text, "/not/there.copy.kspool-part"));
 	assert_int_equal(symlink("/nowhere", spooldir_file(&d, ".link")), 0);
 	(void)snprintf(path, sizeof path, "%s.link", d.path);
 	assert_int_equal(store_export(s, path, &e), ERR_INPUT); /* whatever it leads to */
@@ -434,7 +434,7 @@ static void a_copy_goes_where_it_is_told_to(void **state)
 	s->options.min_free_bytes = 1000;
 	(void)snprintf(path, sizeof path, "/proc/kspool.copy"); /* another file system: its room is not asked about */
 	assert_int_equal(store_export(s, path, &e), ERR_ENVIRONMENT);
-	assert_non_null(strstr(e.text, "cannot make /proc/kspool.copy.part"));
+	assert_non_null(strstr(e.text, "cannot make /proc/kspool.copy.kspool-part"));
 	free_bytes = 0;
 	store_abandon(s);
 	assert_int_equal(life_count_files(&d, ".part"), 0);
