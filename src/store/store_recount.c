@@ -246,7 +246,7 @@ static enum err load_totals(struct store *s, const struct totals *known, bool ma
 	waited = fresh ? store_ledger_succeed(t) : 0;
 	report->is_fresh = fresh && t->ledger.accepted > 0;
 	report->waited = waited;
-	if (report->is_fresh && !report->quarantined && unread > 0)
+	if (report->is_fresh && !report->created && !report->quarantined && unread > 0)
 		store_warn(report,
 		           "a start or a run ended while the spool was set aside: it goes on in a new database");
 	s->is_uncounted = fresh && unread > 0 && s->last_commits == 0;
