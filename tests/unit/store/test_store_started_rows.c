@@ -65,8 +65,6 @@ static const struct row_harm harms[] = {
      "+state.left knows: 11\n"
      "+state.last_commits: 11\n"
      "+state.is_exact: 1\n"
-     "+state.joins from: 13\n"
-     "+state.joins to: 14\n"
      "+lead from 0: 0\n"
      "+lead from 13: 5000\n"
      "+left: 2\n"},
@@ -93,10 +91,10 @@ static const struct row_harm harms[] = {
      "tide.clock: T+0 > T+4000\n"
      "state.untold: 1 > 2\n"
      "-state.is_exact: 1\n"
-     "state.joins from: 13 > 14\n"
-     "state.joins to: 14 > 99\n"
      "+messages 99: T+4000 meta 01\n"
-     "+losses 2: 1 0 0 T+9000\n"},
+     "+losses 2: 1 0 0 T+9000\n"
+     "+state.joins from: 14\n"
+     "+state.joins to: 99\n"},
     {{"UPDATE messages SET id = 2, body = x'01' WHERE id = 13",
       "UPDATE messages SET id = 3, body = x'01' WHERE id = 13"},
      "1 rows of what had left stood there again, from an old page: taken away; 1 messages of the ledger have no row\n"
@@ -109,7 +107,6 @@ static const struct row_harm harms[] = {
      "tide.clock: T+0 > T+4000\n"
      "state.untold: 1 > 2\n"
      "-state.is_exact: 1\n"
-     "state.joins from: 13 > 14\n"
      "+losses 2: 1 0 0 T+9000\n"},
     {{"UPDATE blocks SET count = count + 1 WHERE id = 5"}, "blocks 5: 4 26 0 T-1000 T-1000 > 5 26 0 T-1000 T-1000\n"},
     {{"UPDATE blocks SET checksum = checksum + 1 WHERE id = 5", "UPDATE blocks SET body = zeroblob(20) WHERE id = 5"},
@@ -194,7 +191,9 @@ static const struct row_harm harms[] = {
      "ledger.clock_ms: T+0 > T+4000\n"
      "ledger.commits: 11 > 12\n"
      "tide.clock: T+0 > T+4000\n"
-     "state.retrying: 2 > 1\n"},
+     "state.retrying: 2 > 1\n"
+     "+state.joins from: 13\n"
+     "+state.joins to: 14\n"},
     {{"UPDATE dead SET received_ms = received_ms + 1"},
      "dead 10: T-1000 T+5000 2 'x' 'why' meta 01 > T-999 T+5000 2 'x' 'why' meta 01\n"},
     {{"UPDATE dead SET checksum = checksum + 1"}, ""},
@@ -292,11 +291,12 @@ static const struct row_harm harms[] = {
      "tide.clock: T+0 > T+4000\n"
      "state.untold: 1 > 2\n"
      "-state.is_exact: 1\n"
-     "state.joins from: 13 > 14\n"
      "+losses 2: 1 0 0 T+9000\n"},
     {{"DELETE FROM failures WHERE id = 13"},
      "-failures 13: 3 T+70000 T+5000 'Slow' ''\n"
-     "state.retrying: 2 > 1\n"},
+     "state.retrying: 2 > 1\n"
+     "+state.joins from: 13\n"
+     "+state.joins to: 14\n"},
     {{"DELETE FROM dead"},
      "1 messages of the ledger have no row\n"
      "-dead 10: T-1000 T+5000 2 'x' 'why' meta 01\n"
@@ -379,11 +379,12 @@ static const struct row_harm harms[] = {
      "-ledger.rows_from: 13\n"
      "tide.clock: T+0 > T+4000\n"
      "-state.is_exact: 1\n"
-     "state.joins from: 13 > 5\n"
      "+messages 5: T-1000 meta 0\n"
      "+messages 6: T-1000 meta 01\n"
      "+messages 7: T-1000 meta 012\n"
-     "+messages 8: T-1000 meta 0123\n"},
+     "+messages 8: T-1000 meta 0123\n"
+     "+state.joins from: 5\n"
+     "+state.joins to: 14\n"},
     {{"UPDATE ledger SET checksum = checksum + 1; DELETE FROM messages WHERE id = 13"},
      "the ledger row was damaged and was counted anew; 1 messages of the ledger have no row\n"
      "-messages 13: T+4000 meta 0\n"
@@ -397,7 +398,6 @@ static const struct row_harm harms[] = {
      "tide.clock: T+0 > T+4000\n"
      "state.untold: 1 > 2\n"
      "-state.is_exact: 1\n"
-     "state.joins from: 13 > 14\n"
      "+losses 2: 1 0 0 T+9000\n"},
     {{"UPDATE ledger SET checksum = checksum + 1; UPDATE blocks SET body = x'' WHERE id = 5"},
      "the ledger row was damaged and was counted anew; 4 messages of the ledger have no row\n"
