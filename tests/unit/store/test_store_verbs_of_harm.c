@@ -305,7 +305,7 @@ static const struct diff_step steps[] = {
      "+left: 2\n"},
     {"a start", restart,
      "report: rows 13\n-state.checkpoints: 1\n-state.stored: 104\n+state.left synced: 10\n+state.left knows: 10\n"
-     "+state.last_commits: 10\n+state.joins from: 6\n+state.joins to: 6\n"},
+     "+state.last_commits: 10\n"},
     {"a mark that is wrong is read", read_past_a_wrong_mark,
      "read up to 16: 1 3 4 5 8 9 10 11 12 13 14 15 16\npartial 9: 2 13 1-2 > 2 77 1-2\n+state.mend: 1\n"},
     {"and mended", mend_it,
@@ -378,7 +378,7 @@ static const struct diff_step steps[] = {
      "ledger.pending: 14 > 18\nledger.damaged: 2 > 10\nledger.pending_bytes: 92 > 118\nledger.commits: 24 > 28\n"
      "-tide.back_first: 17\n-tide.back_last: 17\n-tide.back_count: 1\n-state.unexpected: 1\n-state.stored: 7\n"
      "state.untold: 2 > 10\n-state.possible_untold: 4\nstate.left synced: 10 > 27\nstate.left knows: 10 > 27\n"
-     "state.last_commits: 10 > 27\n-state.is_exact: 1\nstate.joins from: 6 > 13\nstate.joins to: 6 > 16\n"
+     "state.last_commits: 10 > 27\n-state.is_exact: 1\n"
      "+blocks 26: 4 26 0 T-860 T-860\n+damaged 22: T+140 0 - \n+damaged 23: T+140 0 - \n+damaged 24: T+140 0 - \n"
      "+damaged 25: T+140 0 - \n+losses 2: 4 0 0 T+140\n+state.next_retry: T+54\n+state.mend: 1\n"},
     {"a mark is gone", lose_a_mark,
@@ -392,7 +392,7 @@ static const struct diff_step steps[] = {
      "counted as possible duplicates\n"
      "clock 0: 0 > -9223372036854775808\n-losses 1: 6 6 25 T+140\nledger.commits: 29 > 30\n"
      "state.oldest: T-1000 > T+140\nstate.left synced: 27 > 29\nstate.left knows: 27 > 29\n"
-     "state.last_commits: 27 > 29\nstate.joins to: 16 > 27\nlead from 0: 0 > -9223372036854775808\n"
+     "state.last_commits: 27 > 29\nlead from 0: 0 > -9223372036854775808\n"
      "+state.mend: 1\n+state.is_exact: 1\n"},
     {"the ledger is wrong", break_the_ledger,
      "report: unclean 1 rows 20 damaged 10\n"
@@ -443,8 +443,8 @@ static const struct diff_step steps[] = {
      "-damaged 10: T+140 T-980 meta o\n-damaged 22: T+140 0 - \n-damaged 23: T+140 0 - \n-damaged 24: T+140 0 - \n"
      "-damaged 25: T+140 0 - \n-salvage 'keys': 19 0 0\n-salvage 'left': 7 0 0\nledger.next_id: 40 > 44\n"
      "ledger.accepted: 39 > 43\nledger.pending: 20 > 24\nledger.pending_bytes: 129 > 155\nledger.commits: 7 > 10\n"
-     "state.next_retry: T+54 > T+140\nstate.left knows: 6 > 8\nstate.last_commits: 6 > 8\n-state.joins from: 13\n"
-     "-state.joins to: 27\n+messages 1: T-1000 meta 0\n+messages 2: T-1000 meta 01\n+messages 3: T-1000 meta 012\n"
+     "state.next_retry: T+54 > T+140\nstate.left knows: 6 > 8\nstate.last_commits: 6 > 8\n"
+     "+messages 1: T-1000 meta 0\n+messages 2: T-1000 meta 01\n+messages 3: T-1000 meta 012\n"
      "+messages 4: T-1000 meta 0123\n+messages 5: T-990 meta 0\n+messages 7: T-990 meta 012\n"
      "+messages 8: T-990 meta 0123\n+messages 9: T-980 meta 0\n+messages 12: T-980 meta 0123\n"
      "+messages 17: T+140 meta 012\n+messages 26: T-860 meta 0\n+messages 28: T-860 meta 012\n"
