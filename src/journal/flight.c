@@ -96,7 +96,7 @@ uint64_t flight_open(struct flight *f, const struct flight_start *start)
 	AUTOFREE char *not_sure = mem_format("%s.flight%s", start->path, unsure);
 	uint64_t n[FLIGHT_NUMBERS] = {0}, found = 0, at_most;
 	uint64_t possible = start->possible;
-	bool is_whole, is_known = true;
+	bool is_whole, is_exact, is_known = true;
 	struct flight_found there;
 
 	f->path = mem_format("%s.flight", start->path);
@@ -123,7 +123,8 @@ uint64_t flight_open(struct flight *f, const struct flight_start *start)
 		found = found_in(there.n, there.n[AT_NEXT_SETTLED]); /* it died while the commit was being synced */
 	else
 		is_known = false;
-	if (!is_known && (start->unclean || start->is_anew))
+	is_exact = is_whole && there.has_settled && there.is_of_boot; /* whatever the database says */
+	if (!is_known && (start->unclean || (start->is_anew && !is_exact)))
 		found = start->handed < start->pending ? start->handed : start->pending;
 	/* The database is of another time than the file, or a new one of a run that was killed before its first
 	 * commit. */

@@ -198,7 +198,8 @@ static uint64_t expected_out(const struct life *l)
 	const bool is_read =
 	    l->broken != S2 && l->broken != S1 && l->whose != ANOTHERS_HIGH && l->whose != ANOTHERS_LOW;
 	const bool is_of_boot = l->broken != S5 && !l->is_other_boot;
-	const uint64_t bound = l->start.unclean || l->start.is_anew
+	const bool is_exact = is_read && l->broken != S3 && is_of_boot;
+	const uint64_t bound = l->start.unclean || (l->start.is_anew && !is_exact)
 	                           ? l->start.handed < l->start.pending ? l->start.handed : l->start.pending
 	                           : 0;
 	const uint64_t at_most = is_read && l->broken != S3 ? out_of(l, SETTLED) : 0;

@@ -387,8 +387,7 @@ static const struct diff_step steps[] = {
      "ledger.next_id: 20 > 21\nledger.commits: 29 > 30\nstate.failures_max_id: 13 > 6\n"},
     {"a stop and a start", stop_and_start,
      "-state.unexpected: 2\n-state.checkpoints: 2\n-state.stored: 115\n-state.possible_untold: 2\n"
-     "state.left synced: 29 > 30\n+state.left knows: 30\n+state.last_commits: 30\n+state.joins from: 3\n"
-     "+state.joins to: 6\n"},
+     "state.left synced: 29 > 30\n+state.left knows: 30\n+state.last_commits: 30\n"},
     {"a kill and a start", die_and_start,
      "ledger.next_id: 21 > 23\nledger.accepted: 20 > 22\nledger.pending: 9 > 11\nledger.pending_bytes: 50 > 60\n"
      "ledger.clock_ms: T+2410 > T+2610\nledger.commits: 30 > 32\ntide.clock: T+2410 > T+2610\n"
