@@ -134,9 +134,12 @@ static void a_peek_at_a_stump_says_what_to_do(void **state)
 
 static void halves_of_small_files_go(void **state)
 {
-	static const char *const go[] = {".aside.new",    ".quarantine-20260101T000000Z-000.read.new",
-	                                 ".peek-1",       ".peek-90",
-	                                 ".peek-77.kspool-part", ".peek-7.part-journal"};
+	static const char *const go[] = {".aside.new",
+	                                 ".quarantine-20260101T000000Z-000.read.new",
+	                                 ".peek-1",
+	                                 ".peek-90",
+	                                 ".peek-77.kspool-part",
+	                                 ".peek-7.part-journal"};
 	static const char *const stay[] = {".aside.newer",  ".mine.aside.new", ".peek-",
 	                                   ".peek-.part",   ".peek-7x",        ".peek-7.parts",
 	                                   ".peek",         ".mine.peek-7",    ".quarantine-20260101T000000Z-000.new",
