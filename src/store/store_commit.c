@@ -116,7 +116,7 @@ static void committed(struct store *s, bool row_is_put)
 	}
 	if (row_is_put || s->durable.next_id != old_next)
 		store_tide_write(s);
-	store_space_after_commit(s, s->durable.next_id != old_next);
+	store_space_after_commit(s, s->now.next_id != s->id_before);
 }
 
 enum err store_commit(struct store *s, struct error *e)

@@ -161,6 +161,7 @@ struct store {
 	bool log_is_live; /* it was not empty when the spool was opened: what is committed goes on behind it */
 	struct totals durable, now;
 	int changes_before;  /* of the connection, when the group began */
+	uint64_t id_before;  /* now.next_id then: what the group gave out begins here */
 	struct totals row;   /* the ledger's row as it was last written */
 	uint64_t file_print; /* of the row in the file alone, when the spool was opened */
 	uint64_t unnumbered; /* rows alone for which the ledger had no ids when it was opened */

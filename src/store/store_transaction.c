@@ -123,6 +123,7 @@ enum err store_begin(struct store *s, struct error *e)
 		return err;
 	s->in_group = true;
 	s->changes_before = sqlite3_total_changes(s->db);
+	s->id_before = s->now.next_id;
 	s->recount = s->left_low = false;
 	s->possible_in_group = 0;
 	s->lag.may_wait = s->lead_is_noted = s->tries_disk = false;

@@ -58,15 +58,22 @@ static bool asks(struct store *s)
 	return asked;
 }
 
+/* With its commit: the message had its id, which is not given out again. */
 static void is_refused(struct store *s)
 {
+	struct message *m = spooldir_message(1, 100);
+	const uint64_t next_id = s->now.next_id;
 	struct error e;
 
+	assert_int_equal(store_begin(s, &e), ERR_OK);
+	assert_int_equal(store_append(s, m, &e), ERR_OK);
+	message_free(m);
 	faultsql_arm(1, SQLITE_FULL, false);
-	assert_int_equal(append(s, &e), ERR_FULL);
+	assert_int_equal(store_commit(s, &e), ERR_FULL);
 	assert_true(faultsql_failed());
 	faultsql_arm(0, 0, false);
 	assert_true(store_disk_refuses(s));
+	assert_int_equal(s->now.next_id, next_id + 1);
 }
 
 static struct store *open_one(struct spooldir *d)
@@ -145,6 +152,32 @@ static void only_a_message_begins_the_waits_anew(void **state)
 	close_one(&d, s);
 }
 
+/* What leaves frees room and takes little: it is no message, though its commit notes the ids that were given out. */
+static void what_leaves_is_no_proof(void **state)
+{
+	struct spooldir d;
+	struct store *s = open_one(&d);
+	struct error e;
+
+	(void)state;
+	life_append(s, 0, 2);
+	is_refused(s);
+	life_settle(s, 1, 1);
+	assert_int_equal(store_next_id(s), 4);
+	assert_true(store_disk_refuses(s));
+	assert_int_equal(store_admission(s, &e), ERR_FULL);
+	life_settle(s, 2, 2);
+	assert_true(store_disk_refuses(s));
+	pass(499);
+	assert_false(asks(s));
+	pass(1);
+	assert_true(asks(s));
+	pass(1000);
+	assert_int_equal(store_probe_disk(s, &e), ERR_OK);
+	assert_false(store_disk_refuses(s));
+	close_one(&d, s);
+}
+
 /* Where by its numbers there is no room, it is not asked. */
 static void a_disk_without_room_is_not_asked(void **state)
 {
@@ -198,6 +231,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(each_refusal_makes_the_next_try_later),
 	    cmocka_unit_test(only_a_message_begins_the_waits_anew),
+	    cmocka_unit_test(what_leaves_is_no_proof),
 	    cmocka_unit_test(a_disk_without_room_is_not_asked),
 	    cmocka_unit_test(what_is_no_refusal_is_told),
 	};
