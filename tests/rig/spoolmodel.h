@@ -107,8 +107,8 @@ enum err model_append(struct model *m, uint32_t body_bytes, struct error *e);
 enum err model_append_list(struct model *m, const uint32_t *body_bytes, size_t count, struct error *e);
 enum err model_append_dead(struct model *m, uint32_t body_bytes, struct error *e);
 enum err model_settle(struct model *m, const struct store_settlement *items, size_t count, struct error *e);
-/* What store_settle_full settled. */
-void model_take_settled(struct model *m, const struct store_settlement *item);
+/* What store_settle_full settled, of a disk that had room when it began, or had none. */
+void model_take_drained(struct model *m, const struct store_settlement *items, size_t count, bool has_room);
 /* Groups of their own. */
 enum err model_retry_dead(struct model *m, uint64_t id, struct error *e);
 enum err model_purge_dead(struct model *m, uint64_t id, struct error *e);

@@ -240,15 +240,12 @@ static enum err undo_some(struct model *m, struct error *e)
 static enum err drain(struct model *m, struct error *e)
 {
 	static struct store_settlement items[SETTLE_MAX * 5];
+	const bool has_room = !m->s->full_disk && !m->s->disk_refused;
 	size_t count = some_settlements(m, items, sizeof items / sizeof *items), done = 7;
 	enum err err = store_settle_full(m->s, items, count, &done, e);
 
 	assert_true(done <= count && (err != ERR_OK || done == count));
-	for (size_t i = 0; i < done; i++) {
-		const struct store_settlement *x = &items[i];
-
-		model_take_settled(m, x);
-	}
+	model_take_drained(m, items, done, has_room);
 	if (done > 0)
 		m->durable_next = m->now.next_id;
 	assert_true(m->s->unexpected_settlements >= m->now.unexpected); /* those of a step that was tried again, too */

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "rig/faultsql.h"
 #include "rig/spoolmodel_internal.h"
 
 /* What store_append must answer, and whom it must evict; `from`: messages of this group are safe. */
@@ -163,10 +164,20 @@ static uint64_t *counter_of(struct store_ledger *l, enum settle_kind kind)
 	return NULL;
 }
 
-void model_take_settled(struct model *m, const struct store_settlement *item)
+static int64_t wait_of(const struct store_settlement *item)
+{
+	return item->wait_ms < 0 ? 0 : item->wait_ms > 3600000 ? 3600000 : item->wait_ms;
+}
+
+/* Where there is room it moves out of its block. */
+static bool must_move_out(const struct store_settlement *item)
+{
+	return item->kind == SETTLE_RETRY && (item->attempts >= 2 || wait_of(item) > 1000);
+}
+
+static void take_settled(struct model *m, const struct store_settlement *item, bool has_room)
 {
 	struct model_message *x = &m->now.items[item->id];
-	const int64_t wait_ms = item->wait_ms < 0 ? 0 : item->wait_ms > 3600000 ? 3600000 : item->wait_ms;
 
 	if (x->place != MODEL_WAITS) {
 		assert_true(item->may_be_gone);
@@ -178,8 +189,8 @@ void model_take_settled(struct model *m, const struct store_settlement *item)
 	(void)snprintf(x->reason, sizeof x->reason, "%s", item->reason ? item->reason : "");
 	if (item->kind == SETTLE_RETRY) {
 		x->failed = true;
-		x->moved_out |= (item->attempts >= 2 || wait_ms > 1000) && !m->s->full_disk && !m->s->disk_refused;
-		x->due_ms = model_own_ms(m) + wait_ms;
+		x->moved_out |= has_room && must_move_out(item);
+		x->due_ms = model_own_ms(m) + wait_of(item);
 		if (x->due_ms <= m->due_ms) {
 			m->due_ms = x->due_ms - 1;
 			m->due_id = 0;
@@ -199,8 +210,25 @@ enum err model_settle(struct model *m, const struct store_settlement *items, siz
 	enum err err = store_settle(m->s, items, count, e);
 
 	for (size_t i = 0; i < count && err == ERR_OK; i++)
-		model_take_settled(m, &items[i]);
+		take_settled(m, &items[i], !m->s->full_disk && !m->s->disk_refused);
 	return err;
+}
+
+/* A disk that refused one step has no room for what waits in this step and all that follow; for those before it had. */
+void model_take_drained(struct model *m, const struct store_settlement *items, size_t count, bool has_room)
+{
+	const bool ends_full = m->s->full_disk || m->s->disk_refused;
+
+	assert_true(has_room || ends_full); /* nothing that leaves proves that there is room */
+	faultsql_pause(true);
+	for (size_t i = 0; i < count; i++) {
+		const bool waits = m->now.items[items[i].id].place == MODEL_WAITS;
+
+		if (has_room && ends_full && waits && must_move_out(&items[i]))
+			has_room = model_is_alone(m, items[i].id);
+		take_settled(m, &items[i], has_room);
+	}
+	faultsql_pause(false);
 }
 
 static void stand_again(struct model *m, uint64_t id, uint64_t new_id)
