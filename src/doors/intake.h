@@ -69,8 +69,7 @@ struct group {
 	struct pipeline *own;     /* processors of the input; null when none */
 	struct message_list todo; /* while it is worked: those that processors have not seen */
 	bool is_begun;            /* its messages are there, or done */
-	bool one_batch;           /* a request: processors see it as one batch; else each message is its own */
-	int64_t used_ns;          /* of a request: what the worker took for it so far */
+	bool one_batch;           /* processors see the group as one batch; else each message is its own */
 	enum group_place place;
 	bool is_cancelled;     /* while it was worked */
 	bool was_starved;      /* its processors found no memory that others did not hold */
@@ -137,8 +136,8 @@ void group_free(struct group *g);
 /* The processors of an input; *ret is null when there are none. Faults become one ERR_CONFIG. */
 enum err processors_compile(const struct config_node *nodes, const struct config *config, const char *path,
                             struct pipeline **ret, struct error *e) MUST_CHECK;
-/* Runs the processors of the group and of the whole configuration over its messages, for a slice of time when
- * none looks at those beside it. False: some are left. The worker's thread. */
+/* Runs the processors of the group and of the whole configuration over its messages, for a slice of time when it is
+ * no request. False: some are left. The worker's thread. */
 bool processors_run(struct group *g, struct evaluator *ev) MUST_CHECK;
 
 /* worked: is given each group back when all of it is done, on the intake thread; charge: one of which a part is. */

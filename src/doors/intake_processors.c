@@ -93,7 +93,6 @@ static void run_pipeline(struct group *g, struct pipeline *p, struct evaluator *
 
 	if (!p || batch->count == 0)
 		return;
-	pipeline_goes_on(p, g->used_ns);
 	until_ns = pipeline_run(p, ev, batch);
 	if (until_ns > g->hold_until_ns)
 		g->hold_until_ns = until_ns;
@@ -194,11 +193,10 @@ static void work_on(struct group *g, struct evaluator *ev, struct pipeline_batch
 	batch->count = 0;
 }
 
-/* Message by message, each in a batch of its own (of a request too, when its messages do not look at each other);
- * marked together unless the last run died here. */
+/* Message by message, each in a batch of its own; marked together unless the last run died here. */
 static void work_singly(struct group *g, struct evaluator *ev)
 {
-	const int64_t since_ns = clock_mono_ns(), thread_ns = clock_thread_ns();
+	const int64_t since_ns = clock_mono_ns();
 	bool is_careful = poison_is_careful(POISON_INTAKE);
 	struct pipeline_batch one = {0};
 	struct message *m;
@@ -213,8 +211,6 @@ static void work_singly(struct group *g, struct evaluator *ev)
 	if (!is_careful)
 		poison_end(POISON_INTAKE);
 	pipeline_batch_fini(&one);
-	if (g->one_batch)
-		g->used_ns += clock_thread_ns() - thread_ns;
 }
 
 static void work_at_once(struct group *g, struct evaluator *ev)
@@ -239,7 +235,7 @@ bool processors_run(struct group *g, struct evaluator *ev)
 		g->offer.bytes = 0;
 		g->is_begun = true;
 	}
-	if (g->one_batch && (pipeline_needs_batch(g->own) || pipeline_needs_batch(g->intake->common)))
+	if (g->one_batch)
 		work_at_once(g, ev);
 	else
 		work_singly(g, ev);

@@ -18,8 +18,6 @@ struct pipeline {
 	int64_t most_bytes; /* what processors may make of one batch */
 	int64_t time_ns;    /* what they may take for it */
 	bool was_starved;   /* the last run */
-	bool needs_batch;
-	int64_t used_ns; /* pipeline_goes_on */
 };
 
 static const struct stage_row *const stage_rows[] = {
@@ -66,7 +64,6 @@ enum err pipeline_compile(const struct config_node *nodes, const struct config *
 	p->time_ns = RUN_TIMES * config->kspool.process_time_ns;
 	compiler_init(&c, config, path, faults);
 	stages_compile(&c, nodes, &p->stages);
-	p->needs_batch = c.needs_batch;
 	compiler_fini(&c);
 	if (faults_count_errors(faults) > before) {
 		pipeline_free(p);
@@ -85,10 +82,6 @@ struct evaluator *pipeline_evaluator_new(const struct config *config, bool leave
 }
 
 bool pipeline_was_starved(const struct pipeline *p) { return p->was_starved; }
-
-bool pipeline_needs_batch(const struct pipeline *p) { return p && p->needs_batch; }
-
-void pipeline_goes_on(struct pipeline *p, int64_t used_ns) { p->used_ns = used_ns; }
 
 bool pipeline_is_empty(const struct pipeline *p) { return !p || p->stages.count == 0; }
 
@@ -117,7 +110,9 @@ int64_t pipeline_run(struct pipeline *p, struct evaluator *ev, struct pipeline_b
 	/* What came in was charged already, and is never too much by itself. */
 	r.first_bytes = r.live_bytes;
 	r.most_bytes = r.live_bytes + p->most_bytes;
-	runner_begin(&r, p->time_ns, p->time_ns / RUN_TIMES, p->used_ns);
+	allowance_begin(&r.time, p->time_ns);
+	r.hurry_ns = p->time_ns / RUN_TIMES;
+	evaluator_hurry(ev, r.hurry_ns);
 	evaluator_ask(ev, runner_make, &r);
 	batches_add(&batches, batch);
 	stages_run(&p->stages, &r, &batches);
