@@ -362,11 +362,33 @@ enum err store_shrink(struct store *s, bool *ret_more, struct error *e)
 	return store_checkpoint(s, !*ret_more, e);
 }
 
+/*
+ * Nothing waits, the disk refuses, and the log has no blocks of its own by which the file could be made shorter: it is,
+ * by what there is of the reserve, which is made again of what that gives back. Then the disk is asked soon.
+ */
+static enum err shorten_by_reserve(struct store *s, struct error *e)
+{
+	enum err err;
+
+	if (!s->disk_refused || files_held(&s->files, ".reserve") == 0 || s->now.ledger.pending > 0 ||
+	    store_free_inside(s) < CUT_LEAST * (uint64_t)s->page_bytes)
+		return ERR_OK;
+	err = use_reserve(s, 0, e);
+	if (err == ERR_OK)
+		err = cut_pages(s, e);
+	if (err == ERR_OK)
+		s->refusals = 0;
+	return err == ERR_FULL ? ERR_OK : err;
+}
+
 enum err store_give_back(struct store *s, bool *ret_more, struct error *e)
 {
-	enum err err = cut_some(s, 0, ret_more, e);
+	enum err err = shorten_by_reserve(s, e);
 	int rc;
 
+	*ret_more = false;
+	if (err == ERR_OK)
+		err = cut_some(s, 0, ret_more, e);
 	if (err != ERR_OK || *ret_more)
 		return err == ERR_OK ? store_checkpoint(s, false, e) : err;
 	err = store_put_ledger(s, e);
