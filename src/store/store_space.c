@@ -130,19 +130,37 @@ static void estimate_need(struct store *s, struct need *n)
 		s->free_bytes = files_free_bytes(&s->files);
 }
 
+/* Once a group: what it brings after that is told by its own counts. */
+static enum err measure(struct store *s, struct error *e)
+{
+	int64_t pages = 0, inside = 0;
+	enum err err = ERR_OK;
+
+	if (s->in_group && s->size.is_known)
+		return ERR_OK;
+	err = store_number(s, "PRAGMA page_count", &pages, e);
+	if (err == ERR_OK)
+		err = store_number(s, "PRAGMA freelist_count", &inside, e);
+	s->size = (struct spool_size){
+	    .is_known = err == ERR_OK,
+	    .pages = (uint64_t)pages * s->page_bytes,
+	    .inside = (uint64_t)inside * s->page_bytes,
+	    .held = files_held(&s->files, ""),
+	    .log_room = store_log_room(s),
+	};
+	return err;
+}
+
 static enum err look_at_need(struct store *s, struct need *n, struct error *e)
 {
 	const uint64_t log = (uint64_t)s->wal_frames * s->page_bytes;
-	int64_t pages = 0, inside = 0;
-	enum err err = store_number(s, "PRAGMA page_count", &pages, e);
+	enum err err = measure(s, e);
 
-	if (err == ERR_OK)
-		err = store_number(s, "PRAGMA freelist_count", &inside, e);
-	n->pages = (uint64_t)pages * s->page_bytes;
-	n->inside = (uint64_t)inside * s->page_bytes;
-	n->grows = store_beyond(n->comes, store_most(store_beyond(s->log_held, log), store_log_room(s)));
+	n->pages = s->size.pages;
+	n->inside = s->size.inside;
+	n->grows = store_beyond(n->comes, store_most(store_beyond(s->log_held, log), s->size.log_room));
 	n->place = n->pages + store_beyond(n->comes, n->inside);
-	n->lacks = store_beyond(n->place, files_held(&s->files, ""));
+	n->lacks = store_beyond(n->place, s->size.held);
 	n->all = with_reserve(s, n->lacks + n->grows);
 	return err;
 }
@@ -166,8 +184,10 @@ static enum err find_need(struct store *s, uint64_t bytes, struct need *n, bool 
 static enum err hold_place(struct store *s, const struct need *n, struct error *e)
 {
 	if (s->options.reserve_bytes == 0 || n->lacks == 0 ||
-	    (n->grows == 0 && n->lacks <= files_held(&s->files, ".reserve") / 2) ||
-	    files_database_hold(&s->files, n->place))
+	    (n->grows == 0 && n->lacks <= files_held(&s->files, ".reserve") / 2))
+		return ERR_OK;
+	s->size.is_known = false; /* a part of it may be held now, whatever comes of it */
+	if (files_database_hold(&s->files, n->place))
 		return ERR_OK;
 	return error_set(e, ERR_FULL,
 	                 "%" PRIu64 " bytes more have no room on the file system of %s; send less at a time", n->comes,

@@ -94,7 +94,7 @@ enum err store_is_no_producer(enum err err, struct error *e)
 		return err;
 	if (e)
 		e->code = ERR_NOSPACE;
-	(void)error_wrap(e, "no room on its file system; free some space and try again");
+	(void)error_wrap(e, "no room for it; make some and try again");
 	return ERR_NOSPACE;
 }
 
@@ -126,7 +126,7 @@ enum err store_begin(struct store *s, struct error *e)
 	s->id_before = s->now.next_id;
 	s->recount = s->left_low = false;
 	s->possible_in_group = 0;
-	s->lag.may_wait = s->lead_is_noted = s->tries_disk = false;
+	s->lag.may_wait = s->lead_is_noted = s->tries_disk = s->size.is_known = false;
 	s->lag.group_messages = s->lag.group_bytes = s->group_beside = 0;
 	must(s->fill.count == 0);
 	store_forget_group(s);

@@ -185,6 +185,8 @@ enum err model_import(struct model *m, bool again, struct error *e)
 	if (want == ERR_OK)
 		m->now.possible += c->messages;
 	same("taken in", rows, err == ERR_OK ? c->messages : 0);
+	if (want == ERR_FULL) /* no producer, who would come again */
+		want = ERR_NOSPACE;
 	if (err != ERR_OK) {
 		m->due_ms = due_ms;
 		m->due_id = due_id;

@@ -112,7 +112,7 @@ static void a_full_disk_is_no_producers(void **state)
 		assert_int_equal(store_is_no_producer((enum err)code, &e), code == ERR_FULL ? ERR_NOSPACE : code);
 		assert_int_equal(e.code, code == ERR_FULL ? ERR_NOSPACE : code);
 		assert_string_equal(e.text, code == ERR_FULL
-		                                ? "no room on its file system; free some space and try again: it failed"
+		                                ? "no room for it; make some and try again: it failed"
 		                                : "it failed");
 	}
 }
