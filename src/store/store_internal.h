@@ -128,7 +128,8 @@ struct watched {
 	bool is_settled;
 };
 
-/* store_space.c: bytes of the database, of what of it holds nothing, of the blocks it has, and of those the log has left.
+/* store_space.c: bytes of the database, of what of it holds nothing, of the blocks it has, and of those the log has
+ * left.
  */
 struct spool_size {
 	bool is_known;
@@ -210,14 +211,14 @@ struct store {
 	bool reserve_given;         /* or never made: made as soon as there is space */
 	uint64_t log_least; /* of a log that is worth a checkpoint: less on a small disk, whose file must take it */
 	bool log_is_due, room_is_due; /* refused: it fits when the log is in the database; what is unused given back */
-	uint64_t log_held; /* bytes of the log that own their blocks */
-	bool is_shrinking; /* free pages were cut off that the file still has */
-	bool log_given;    /* the log was cut to nothing: held anew with the next group */
-	bool is_looked_at; /* store_look: nothing is written */
-	bool untrusted;    /* a disk error: nothing that the file says may be believed before a restart */
+	uint64_t log_held;            /* bytes of the log that own their blocks */
+	bool is_shrinking;            /* free pages were cut off that the file still has */
+	bool log_given;               /* the log was cut to nothing: held anew with the next group */
+	bool is_looked_at;            /* store_look: nothing is written */
+	bool untrusted;               /* a disk error: nothing that the file says may be believed before a restart */
 	struct error untrusted_why;
 	uint64_t free_bytes, group_beside; /* the latter by store_admit: what the open group brings beside messages */
-	struct spool_size size; /* as the open group first met it */
+	struct spool_size size;            /* as the open group first met it */
 	int64_t free_checked_ms;
 	uint64_t evict_after;
 	uint64_t evict_end; /* from that id on nothing gives its place to another; 0: all may */

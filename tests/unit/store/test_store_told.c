@@ -111,9 +111,8 @@ static void a_full_disk_is_no_producers(void **state)
 		assert_int_equal(store_is_no_producer((enum err)code, NULL), code == ERR_FULL ? ERR_NOSPACE : code);
 		assert_int_equal(store_is_no_producer((enum err)code, &e), code == ERR_FULL ? ERR_NOSPACE : code);
 		assert_int_equal(e.code, code == ERR_FULL ? ERR_NOSPACE : code);
-		assert_string_equal(e.text, code == ERR_FULL
-		                                ? "no room for it; make some and try again: it failed"
-		                                : "it failed");
+		assert_string_equal(e.text, code == ERR_FULL ? "no room for it; make some and try again: it failed"
+		                                             : "it failed");
 	}
 }
 
