@@ -91,6 +91,19 @@ static uint64_t found_in(const uint64_t n[FLIGHT_NUMBERS], uint64_t settled)
 	return out > settled ? out - settled : 0;
 }
 
+/* Under the name that it has; one that could not be written keeps its name, and what it says, until it can be. */
+static int open_file(struct flight *f, const char *not_sure)
+{
+	const int how = O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
+	int fd = open(f->path, how);
+
+	if (fd < 0 && errno == ENOENT) {
+		fd = open(not_sure, how);
+		atomic_store(&f->is_unsure, fd >= 0);
+	}
+	return fd >= 0 ? fd : open(f->path, how | O_CREAT, 0600);
+}
+
 uint64_t flight_open(struct flight *f, const struct flight_start *start)
 {
 	AUTOFREE char *not_sure = mem_format("%s.flight%s", start->path, unsure);
@@ -101,7 +114,7 @@ uint64_t flight_open(struct flight *f, const struct flight_start *start)
 
 	f->path = mem_format("%s.flight", start->path);
 	atomic_store(&f->is_unsure, false);
-	f->fd = open(f->path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
+	f->fd = open_file(f, not_sure);
 	atomic_store(&f->trouble, f->fd < 0 ? errno : 0);
 	there = files_flight_read(f->fd);
 	is_whole = there.has_counts;
@@ -113,6 +126,10 @@ uint64_t flight_open(struct flight *f, const struct flight_start *start)
 	if (!f->was_anothers && start->unclean && (!is_whole || !there.is_of_boot) && there.has_ceiling &&
 	    there.n[AT_CEILING] > possible)
 		possible = there.n[AT_CEILING];
+	at_most = is_whole && there.has_settled ? found_in(there.n, there.n[AT_SETTLED]) : 0;
+	/* What it said before it could not be written any more: the database may have had no room for that either. */
+	if (atomic_load(&f->is_unsure) && start->unclean && is_whole && there.n[AT_POSSIBLE] + at_most > possible)
+		possible = there.n[AT_POSSIBLE] + at_most;
 	if (access(not_sure, F_OK) == 0) /* nothing bounds it but what is there */
 		found = start->pending;
 	else if (start->unclean && !there.is_of_boot)
@@ -128,7 +145,6 @@ uint64_t flight_open(struct flight *f, const struct flight_start *start)
 		found = start->handed < start->pending ? start->handed : start->pending;
 	/* The database is of another time than the file, or a new one of a run that was killed before its first
 	 * commit. */
-	at_most = is_whole && there.has_settled ? found_in(there.n, there.n[AT_SETTLED]) : 0;
 	if ((start->is_anew || (!is_known && start->unclean)) && at_most > found)
 		found = at_most;
 	n[AT_MAGIC] = FLIGHT_MAGIC;
@@ -142,8 +158,12 @@ uint64_t flight_open(struct flight *f, const struct flight_start *start)
 	f->raised_ns = f->sync_ns = 0;
 	f->state = start->state;
 	files_flight_sum_all(n);
-	if (put(f, n, 0, FLIGHT_NUMBERS))
-		(void)unlink(not_sure);
+	if (put(f, n, 0, FLIGHT_NUMBERS)) {
+		if (atomic_load(&f->is_unsure))
+			atomic_store(&f->is_unsure, rename(not_sure, f->path) != 0);
+		else
+			(void)unlink(not_sure);
+	}
 	atomic_store(&f->possible, possible + found);
 	f->sending = f->delivered = f->settled = 0;
 	return found;

@@ -482,6 +482,18 @@ static void finish_settlements(struct journal *j, struct group *g)
 	}
 }
 
+/* In small commits, each of which says what was sent twice as any other does: the disk may have refused it before. */
+static enum err settle_full(struct journal *j, struct store_settlement *items, size_t count, size_t *ret_done,
+                            struct error *e)
+{
+	enum err err;
+
+	journal_note_flight(j);
+	err = store_settle_full(j->store, items, count, ret_done, e);
+	journal_rows_settled(j, items, *ret_done);
+	return err;
+}
+
 /* After all that only leaves. */
 static bool drain_growing(struct journal *j)
 {
@@ -492,8 +504,7 @@ static bool drain_growing(struct journal *j)
 
 	if (!group)
 		return false;
-	err = store_settle_full(j->store, group->items, group->count, &done, &e);
-	journal_rows_settled(j, group->items, done);
+	err = settle_full(j, group->items, group->count, &done, &e);
 	for (size_t i = 0; i < done; i++)
 		free(group->items[i].reason);
 	group->count -= (uint32_t)done;
@@ -513,10 +524,9 @@ bool journal_group_drain(struct journal *j)
 		struct store_settlements *first = j->waiting[0];
 		struct error e;
 		size_t done = 0;
-		enum err err = store_settle_full(j->store, first->items + j->waiting_done,
-		                                 first->count - j->waiting_done, &done, &e);
+		enum err err =
+		    settle_full(j, first->items + j->waiting_done, first->count - j->waiting_done, &done, &e);
 
-		journal_rows_settled(j, first->items + j->waiting_done, done);
 		j->waiting_done += done;
 		moved |= done > 0;
 		if (!journal_survives(j, err, &e))

@@ -12,6 +12,7 @@
 
 #include "journal/flight.h"
 #include "rig/faultfs.h"
+#include "rig/faultsql.h"
 #include "rig/journal_steps.h"
 #include "store/files/flight_file.h"
 #include "store/store_internal.h"
@@ -116,6 +117,45 @@ static void a_file_that_is_gone_hides_little(void **state)
 	steps_advance(10000); /* and nothing more is written for it */
 	assert_int_equal(j->store->durable.commits, commits);
 	assert_true(known_without_the_file(&d) >= doubled);
+	rig_stop(j);
+	spooldir_remove(&d);
+}
+
+/* A disk that refuses puts off the note; what is settled meanwhile, in commits for a full disk, must bring it. */
+static void what_leaves_a_full_disk_says_what_was_doubled(void **state)
+{
+	struct spooldir d;
+	struct journal_options o = {0};
+	struct store_report report;
+	struct journal *j;
+	struct answers a = {0};
+	uint64_t ids[MESSAGES];
+
+	(void)state;
+	spooldir_make(&d);
+	o.store = spooldir_options(&d);
+	j = steps_start(&o, &report);
+	journal_credit(j, MESSAGES, 1 << 20);
+	steps_run();
+	assert_true(journal_offer(j, rig_offer(1, MESSAGES, 100, &a)));
+	steps_advance(5000);
+	for (uint64_t i = 0; i < MESSAGES; i++)
+		ids[i] = i + 1;
+	faultsql_arm(1, SQLITE_FULL, false);
+	assert_true(journal_offer(j, rig_offer(2, 1, 100, &a)));
+	steps_run();
+	assert_true(faultsql_failed() && store_disk_refuses(j->store));
+	flight_send(journal_flight(j), MESSAGES);
+	flight_end(journal_flight(j), MESSAGES, 0, MESSAGES);
+	flight_send(journal_flight(j), MESSAGES);
+	flight_end(journal_flight(j), MESSAGES, MESSAGES, 0);
+	steps_run();
+	assert_int_equal(store_possible_duplicates(j->store), 0);
+	rig_settle_ids(j, ids, MESSAGES, SETTLE_DELIVERED, 0);
+	steps_run();
+	assert_int_equal(store_ledger(j->store)->pending, 0);
+	assert_int_equal(store_possible_duplicates(j->store), MESSAGES);
+	faultsql_arm(0, 0, false);
 	rig_stop(j);
 	spooldir_remove(&d);
 }
@@ -235,6 +275,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(one_bit_hides_none),
 	    cmocka_unit_test(a_file_that_is_gone_hides_little),
+	    cmocka_unit_test(what_leaves_a_full_disk_says_what_was_doubled),
 	    cmocka_unit_test(a_database_that_is_gone_takes_no_count_along),
 	    cmocka_unit_test(a_run_that_dies_while_it_sets_aside_forgets_nothing),
 	};

@@ -7,7 +7,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -69,10 +71,54 @@ static void what_cannot_be_written_is_not_believed(void **state)
 	}
 }
 
+/* A start that cannot write it, nor the database, is killed too: what the run before it had in flight is not forgotten,
+ * however often that happens.
+ */
+static void what_it_said_before_is_kept(void **state)
+{
+	struct spooldir d;
+	struct flight f = {.fd = -1};
+	struct flight_start start = {.pending = 700, .handed = 700, .state = 1};
+	struct rlimit none, old;
+
+	(void)state;
+	spooldir_make(&d);
+	start.path = d.path;
+	assert_int_equal(flight_open(&f, &start), 0);
+	flight_send(&f, 30);
+	flight_end(&f, 10, 0, 10);
+	flight_close(&f);
+	start.unclean = true;
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	none = (struct rlimit){.rlim_cur = 0, .rlim_max = old.rlim_max};
+	(void)signal(SIGXFSZ, SIG_IGN);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+		assert_int_equal(flight_open(&f, &start), i == 0 ? 20 : 700);
+		assert_int_equal(atomic_load(&f.trouble), EFBIG);
+		assert_int_equal(atomic_load(&f.possible), i == 0 ? 30 : 730);
+		assert_false(is_there(&d, ".flight"));
+		assert_true(is_there(&d, ".flight.unsure"));
+		flight_close(&f);
+		assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	}
+	assert_int_equal(flight_open(&f, &start), 700);
+	assert_int_equal(atomic_load(&f.possible), 730);
+	assert_true(is_there(&d, ".flight"));
+	assert_false(is_there(&d, ".flight.unsure"));
+	flight_send(&f, 5); /* and it is believed again */
+	flight_close(&f);
+	start.possible = 730;
+	assert_int_equal(flight_open(&f, &start), 5);
+	flight_close(&f);
+	spooldir_remove(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_cannot_be_written_is_not_believed),
+	    cmocka_unit_test(what_it_said_before_is_kept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
