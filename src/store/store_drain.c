@@ -82,10 +82,13 @@ static enum err use_reserve(struct store *s, uint64_t leave, struct error *e)
 
 enum err store_make_way(struct store *s, bool *ret_more, struct error *e)
 {
-	const uint64_t half = files_held(&s->files, ".reserve") / 2;
+	const uint64_t held = files_held(&s->files, ".reserve"), half = held / 2;
+	const bool is_large = half >= EXIT_PAGES * (uint64_t)s->page_bytes;
+	const enum err err = use_reserve(s, is_large ? half : 0, e);
 
-	*ret_more = half >= EXIT_PAGES * (uint64_t)s->page_bytes;
-	return use_reserve(s, *ret_more ? half : 0, e);
+	/* where the disk refuses that too, whoever tried for as long as there is some would never end */
+	*ret_more = is_large && files_held(&s->files, ".reserve") < held;
+	return err;
 }
 
 bool store_is_shut(struct store *s)

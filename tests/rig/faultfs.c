@@ -254,7 +254,9 @@ int fdatasync(int fd)
 
 int ftruncate(int fd, off_t size)
 {
-	return armed.error != ENOSPC && fails_of(FAULTFS_TRUNCATE, fd) ? -1 : (int)syscall(SYS_ftruncate, fd, size);
+	const unsigned kind = armed.error == ENOSPC ? FAULTFS_SHORTEN : FAULTFS_TRUNCATE;
+
+	return fails_of(kind, fd) ? -1 : (int)syscall(SYS_ftruncate, fd, size);
 }
 
 int ftruncate64(int fd, off_t size) { return ftruncate(fd, size); }

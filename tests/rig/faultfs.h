@@ -23,6 +23,7 @@ enum faultfs_kind {
 	FAULTFS_ALLOCATE = 256,
 	FAULTFS_LOOKS = FAULTFS_READ | FAULTFS_OPEN | FAULTFS_STAT,
 	FAULTFS_SYNC_FOLDER = 512, /* of the syncs only those of folders */
+	FAULTFS_SHORTEN = 1024,    /* truncates, when a full disk refuses these as well: it does not, as a rule */
 	FAULTFS_ALL = 511,
 	FAULTFS_CHANGES = FAULTFS_ALL & ~FAULTFS_LOOKS, /* a kill before a look is one before the next of these */
 };

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -328,6 +329,42 @@ static void the_reserve_is_given_up_by_parts(void **state)
 	spooldir_remove(&d);
 }
 
+/* The disk refuses to shorten a file as well: who tries for as long as there is some of the reserve never ends. */
+static void a_reserve_that_cannot_be_given_up_is_none(void **state)
+{
+	enum { ROWS = 20 };
+	struct store_settlement items[ROWS];
+	struct spooldir d;
+	struct error e;
+	struct store *s;
+	size_t done;
+	uint64_t gone;
+
+	(void)state;
+	s = open_with_room(&d);
+	for (uint64_t i = 0; i < ROWS; i++)
+		items[i] = (struct store_settlement){
+		    .id = i + 1, .kind = i < ROWS / 2 ? SETTLE_DELIVERED : SETTLE_DEAD, .bytes = append(s, i)};
+	assert_int_equal(store_settle_full(s, items + ROWS / 2, ROWS / 2, &done, &e), ERR_OK);
+	assert_int_equal(store_checkpoint(s, true, &e), ERR_OK); /* nothing has to go into the database */
+	s->options.reserve_bytes = 4 * MIB;
+	assert_true(files_reserve_make(&s->files, 4 * MIB, 0));
+	assert_true(2 * MIB >= EXIT_PAGES * s->page_bytes);
+	(void)alarm(60);
+	faultfs_arm(FAULTFS_WRITE | FAULTFS_SHORTEN, 1, ENOSPC, true);
+	assert_int_equal(store_settle_full(s, items, ROWS / 2, &done, &e), ERR_FULL);
+	assert_int_equal(done, 0);
+	assert_int_equal(store_dead_purge(s, 0, &gone, &e), ERR_FULL);
+	assert_int_equal(gone, 0);
+	faultfs_arm(0, 0, 0, false);
+	(void)alarm(0);
+	assert_int_equal(files_held(&s->files, ".reserve"), 4 * MIB);
+	assert_int_equal(store_settle_full(s, items, ROWS / 2, &done, &e), ERR_OK);
+	assert_int_equal(done, ROWS / 2);
+	life_close(s);
+	spooldir_remove(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -338,6 +375,7 @@ int main(void)
 	    cmocka_unit_test(a_shelf_that_fills_the_disk_can_be_purged),
 	    cmocka_unit_test(the_shelf_takes_the_room_that_it_is_left),
 	    cmocka_unit_test(the_reserve_is_given_up_by_parts),
+	    cmocka_unit_test(a_reserve_that_cannot_be_given_up_is_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
