@@ -80,12 +80,29 @@ enum err store_highest_id(struct store *s, uint64_t *ret, struct error *e)
 	return ERR_OK;
 }
 
-/* So many wait more than were counted: as far as any had left, they leave once more. */
-static uint64_t take_back(struct totals *t, uint64_t waiting)
-{
-	const uint64_t again = store_least(waiting, t->ledger.delivered);
+/* How a message leaves for good. */
+static const size_t ways_out[] = {
+    offsetof(struct store_ledger, delivered), offsetof(struct store_ledger, expired),
+    offsetof(struct store_ledger, filtered),  offsetof(struct store_ledger, evicted),
+    offsetof(struct store_ledger, purged),
+};
 
-	t->ledger.delivered -= again;
+/* What the row in the file does not know of left since it was written. */
+uint64_t store_take_back_ends(const struct store *s, struct totals *t, uint64_t waiting)
+{
+	uint64_t again = 0;
+
+	for (int all = 0; all < 2; all++)
+		for (size_t i = 0; i < sizeof ways_out / sizeof *ways_out; i++) {
+			uint64_t left, before, taken;
+
+			memcpy(&left, (char *)&t->ledger + ways_out[i], sizeof left);
+			memcpy(&before, (const char *)&s->row.ledger + ways_out[i], sizeof before);
+			taken = store_least(waiting - again, all ? left : store_beyond(left, before));
+			left -= taken;
+			again += taken;
+			memcpy((char *)&t->ledger + ways_out[i], &left, sizeof left);
+		}
 	return again;
 }
 
@@ -95,7 +112,7 @@ static enum err count_again(struct store *s, struct totals *t, uint64_t again, s
 {
 	if (again == 0)
 		return ERR_OK;
-	t->ledger.accepted += again - take_back(t, again);
+	t->ledger.accepted += again - store_take_back_ends(s, t, again);
 	t->possible += again;
 	store_warn(report, "%llu messages that had left stand here again, and may be sent again: possible duplicates",
 	           (unsigned long long)again);
@@ -126,7 +143,7 @@ enum err store_correct(struct store *s, struct totals *t, const struct totals *f
 		report->missing_rows += had - has;
 		store_warn(report, "%llu messages of the ledger have no row", (unsigned long long)(had - has));
 	} else if (has > had) {
-		const uint64_t again = take_back(t, has - had), new = has - had - again;
+		const uint64_t again = store_take_back_ends(s, t, has - had), new = has - had - again;
 
 		t->possible += again;
 		l->accepted += new;

@@ -389,6 +389,10 @@ enum err store_rows_tell_now(struct store *s, struct store_report *report, struc
 enum err store_rows_gone(struct store *s, uint64_t *ret_positions, struct error *e) MUST_CHECK;
 enum err store_rows_told(struct store *s, struct error *e) MUST_CHECK;
 
+/* store_correct.c */
+/* So many wait more than were counted: as far as any had left, by whichever way, they leave again. Returns how many. */
+uint64_t store_take_back_ends(const struct store *s, struct totals *t, uint64_t waiting);
+
 /* store_left.c */
 /* It is not what was written, or gone: the tide mark knows that there was one. */
 bool store_left_is_doubtful(const struct left *left, const struct tide *tide);

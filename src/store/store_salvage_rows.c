@@ -53,13 +53,12 @@ static bool count_in(struct store *s, uint64_t id, bool is_its_own, uint64_t *co
 		v->expected -= is_expected;
 		v->gone -= v->gone > 0;
 		count_undamaged(s);
-	} else if (s->now.ledger.delivered > 0 && (had_left || v->marks_lost > 0 || id < v->counted)) {
+	} else if ((had_left || v->marks_lost > 0 || id < v->counted) && store_take_back_ends(s, &s->now, 1) > 0) {
 		/* it had left, which is forgotten */
 		if (v->marks_lost > 0)
 			v->marks_lost--;
 		else
 			store_count_possible(s, 1);
-		s->now.ledger.delivered--;
 	} else {
 		s->now.ledger.accepted++;
 	}

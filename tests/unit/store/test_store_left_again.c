@@ -152,11 +152,67 @@ static void a_large_spool_is_counted_when_one_comes_back(void **state)
 	free(body);
 }
 
+/* What comes back left by whichever way: of what a door said yes to there are no more than before. */
+static void whatever_way_it_left(void **state)
+{
+	enum { FIRST = 80, MORE = 20 };
+	static const enum settle_kind kinds[] = {SETTLE_DELIVERED, SETTLE_EXPIRED, SETTLE_FILTERED, SETTLE_EVICTED};
+	enum { KINDS = sizeof kinds / sizeof *kinds, HARMS = 4 };
+
+	(void)state;
+	for (unsigned i = 0; i < KINDS * HARMS; i++) {
+		const unsigned harm = i % HARMS;
+		struct store *s;
+		struct spooldir d;
+		struct error e;
+		const struct store_ledger *l;
+
+		s = life_begin(&d);
+		life_append(s, 0, FIRST);
+		life_close(s);
+		s = life_open(&d, NULL);
+		for (uint64_t id = 1; id <= FIRST; id++) {
+			const struct store_settlement item = {
+			    .id = id, .kind = kinds[i / HARMS], .bytes = life_bytes(id)};
+
+			assert_int_equal(store_begin(s, &e), ERR_OK);
+			assert_int_equal(store_settle(s, &item, 1, &e), ERR_OK);
+			assert_int_equal(store_commit(s, &e), ERR_OK);
+		}
+		life_append(s, FIRST, MORE);
+		life_settle(s, FIRST + 1, FIRST + MORE);
+		store_abandon(s);
+		assert_int_equal(truncate(spooldir_file(&d, "-wal"), 0), 0);
+		if (harm & 1)
+			assert_int_equal(unlink(spooldir_file(&d, ".left")), 0);
+		if (harm & 2) { /* it is set aside, and read back */
+			size_t bytes;
+			unsigned char *data = spooldir_load(d.path, &bytes);
+
+			memset(data, 0xff, 100);
+			spooldir_store(d.path, data, bytes);
+			free(data);
+		}
+		for (int again = 0; again < 2; again++) {
+			s = life_open(&d, NULL);
+			l = store_ledger(s);
+			if (l->accepted != FIRST + MORE)
+				fail_msg("%u: accepted %d", i, (int)l->accepted);
+			assert_int_equal(l->accepted, l->delivered + l->pending + l->dead + l->expired + l->evicted +
+			                                  l->damaged + l->filtered + l->purged);
+			assert_true(l->pending == FIRST || l->damaged > 0);
+			life_close(s);
+		}
+		spooldir_remove(&d);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(one_made_anew_knows_as_much),
 	    cmocka_unit_test(pages_of_an_earlier_time),
+	    cmocka_unit_test(whatever_way_it_left),
 	    cmocka_unit_test(a_large_spool_is_counted_when_one_comes_back),
 	};
 

@@ -415,16 +415,16 @@ static const struct diff_step steps[] = {
      "the ledger's row was older than what it counts: the tide mark knows; 1 messages that had left stand here again, "
      "and may be sent again: possible duplicates; 4 messages of the ledger have no row\n"
      "salvage 'left': 16 0 0 > 4 0 0\nlosses 2: 4 0 0 T+140 > 8 0 0 T+140\nledger.next_id: 32 > 36\n"
-     "ledger.accepted: 31 > 35\nledger.delivered: 5 > 4\nledger.damaged: 6 > 10\nledger.commits: 1 > 4\n"
+     "ledger.accepted: 31 > 35\nledger.damaged: 6 > 10\nledger.commits: 1 > 4\n"
      "tide.left: 20 > 4\nstate.untold: 6 > 10\nstate.left: 20 > 4\nstate.left synced: 29 > 1\n"
-     "state.left took back: 16 > 4\nstate.left knows: 29 > 3\n+ledger.expired: 1\n+ledger.possible: 1\n"
+     "state.left took back: 16 > 4\nstate.left knows: 29 > 3\n+ledger.possible: 1\n"
      "+tide.possible: 1\n+state.last_commits: 3\n"},
     {"the log is gone and what had left", lose_the_log_and_what_had_left,
      "report: older 1 rows 20 damaged 14 missing 4\n"
      "the ledger's row was older than what it counts: the tide mark knows; 1 messages that had left stand here again, "
      "and may be sent again: possible duplicates; 4 messages of the ledger have no row\n"
      "salvage 'left': 4 0 0 > 7 0 0\nlosses 2: 8 0 0 T+140 > 12 0 0 T+140\nledger.next_id: 36 > 40\n"
-     "ledger.accepted: 35 > 39\nledger.delivered: 4 > 3\nledger.expired: 1 > 2\nledger.damaged: 10 > 14\n"
+     "ledger.accepted: 35 > 39\nledger.damaged: 10 > 14\n"
      "ledger.possible: 1 > 2\nledger.commits: 4 > 7\ntide.left: 4 > 7\ntide.possible: 1 > 2\n"
      "state.untold: 10 > 14\nstate.left: 4 > 7\n-state.left synced: 1\nstate.left whole from: 32 > 40\n"
      "state.left took back: 4 > 7\nstate.left knows: 3 > 6\nstate.last_commits: 3 > 6\nleft: 11 > 11,18-21,32-35\n"},
