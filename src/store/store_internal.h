@@ -278,6 +278,8 @@ enum err store_out_of_order(struct store *s, struct error *e) MUST_CHECK;
  * run, on a well disk, can tell.
  */
 enum err store_no_fault(const char *path, struct error *e) MUST_CHECK;
+/* One that SQLite lived with, or took for something else; or `err` as it is. */
+enum err store_told_fault(const struct store *s, enum err err, struct error *e) MUST_CHECK;
 
 /* What was filled and marked for a group that is over, or never began. */
 void store_forget_group(struct store *s);

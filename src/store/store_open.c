@@ -457,19 +457,6 @@ static enum err finish_open(struct store *s, struct store_report *report, struct
 	return err;
 }
 
-/* One that SQLite lived with, or took for something else. */
-static enum err told_fault(const struct store *s, enum err err, struct error *e)
-{
-	struct error fault;
-	enum err found = ERR_OK;
-
-	if (err != ERR_DISK && err != ERR_FULL && err != ERR_MEMORY)
-		found = store_no_fault(s->path, &fault);
-	if (found != ERR_OK && e)
-		*e = fault;
-	return found != ERR_OK ? found : err;
-}
-
 static bool is_page_size(uint32_t n) { return n >= 512 && n <= 65536 && (n & (n - 1)) == 0; }
 
 enum err store_open(const struct store_options *options, struct store **ret, struct store_report *ret_report,
@@ -502,7 +489,7 @@ enum err store_open(const struct store_options *options, struct store **ret, str
 		err = start_over(s, NULL, &report, e);
 	if (err == ERR_OK)
 		err = finish_open(s, &report, e);
-	err = told_fault(s, err, e);
+	err = store_told_fault(s, err, e);
 	if (ret_report)
 		*ret_report = report;
 	if (err == ERR_FULL) { /* not the spool: its file system, and there is nobody yet who could tell a producer */
@@ -521,6 +508,7 @@ enum err store_open(const struct store_options *options, struct store **ret, str
 
 enum err store_restart_damaged(struct store *s, struct store_report *report, struct error *e)
 {
+	const uint64_t untold = s->possible_untold;
 	struct totals known;
 	enum err err;
 
@@ -532,6 +520,7 @@ enum err store_restart_damaged(struct store *s, struct store_report *report, str
 	err = start_over(s, &known, report, e);
 	if (err == ERR_OK)
 		err = finish_open(s, report, e);
+	s->possible_untold = untold + store_beyond(s->durable.possible, known.possible);
 	return err;
 }
 

@@ -88,6 +88,17 @@ enum err store_no_fault(const char *path, struct error *e)
 	                 strerror(vfs_fault()), vfs_fault() == EIO ? FILES_DEAD_WAY : "");
 }
 
+enum err store_told_fault(const struct store *s, enum err err, struct error *e)
+{
+	struct error fault;
+	const bool is_told = err == ERR_DISK || err == ERR_FULL || err == ERR_MEMORY;
+	const enum err found = is_told ? ERR_OK : store_no_fault(s->path, &fault);
+
+	if (found != ERR_OK && e)
+		*e = fault;
+	return found != ERR_OK ? found : err;
+}
+
 enum err store_is_no_producer(enum err err, struct error *e)
 {
 	if (err != ERR_FULL)

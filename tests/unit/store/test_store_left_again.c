@@ -207,12 +207,40 @@ static void whatever_way_it_left(void **state)
 	}
 }
 
+/* A spool that is set aside while it runs: whoever runs keeps a count of his own, and is told. */
+static void a_run_is_told_what_came_back(void **state)
+{
+	struct store_report report;
+	struct spooldir d;
+	struct error e;
+	struct store *s;
+
+	(void)state;
+	s = life_begin(&d);
+	life_append(s, 0, 3 * BLOCK);
+	life_sql(s, "CREATE TEMP TABLE before AS SELECT * FROM blocks WHERE id = 11");
+	life_settle(s, BLOCK + 1, 2 * BLOCK);
+	life_sql(s, "INSERT INTO blocks SELECT * FROM before");
+	life_checkpoint(s);
+	assert_int_equal(store_begin(s, &e), ERR_OK); /* nobody asked for these yet */
+	store_count_possible(s, 4);
+	assert_int_equal(store_commit(s, &e), ERR_OK);
+	assert_int_equal(store_restart_damaged(s, &report, &e), ERR_OK);
+	assert_int_equal(store_ledger(s)->pending, 3 * BLOCK);
+	assert_int_equal(store_possible_duplicates(s), 4 + BLOCK);
+	assert_int_equal(store_take_possible(s), 4 + BLOCK);
+	assert_int_equal(store_take_possible(s), 0);
+	life_close(s);
+	spooldir_remove(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(one_made_anew_knows_as_much),
 	    cmocka_unit_test(pages_of_an_earlier_time),
 	    cmocka_unit_test(whatever_way_it_left),
+	    cmocka_unit_test(a_run_is_told_what_came_back),
 	    cmocka_unit_test(a_large_spool_is_counted_when_one_comes_back),
 	};
 
