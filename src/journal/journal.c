@@ -363,7 +363,7 @@ bool journal_is_empty(struct journal *j)
 
 bool journal_is_far_ahead(const struct journal *j, uint64_t bytes)
 {
-	return atomic_load(&j->published.pending_bytes) > bytes &&
+	return atomic_load(&j->published.ahead_bytes) > bytes &&
 	       clock_mono_ms() - atomic_load(&j->published.settled_ms) < LEAVING_MS;
 }
 

@@ -129,8 +129,10 @@ struct flight *journal_flight(struct journal *j);
 bool journal_is_empty(struct journal *j);
 
 /*
- * More than `bytes` wait while rows are leaving: a source that keeps its own data (a file) gains nothing by being read
- * further ahead, and loses the page cache of what is about to leave. False when nothing leaves. Any thread.
+ * More than `bytes` wait that delivery was not given yet, while rows are leaving: a source that keeps its own data (a
+ * file) gains nothing by being read further ahead, and loses the page cache of what is about to leave. What delivery
+ * put back for a shard that takes nothing does not count, or the other shards would wait for it. False when nothing
+ * leaves. Any thread.
  */
 bool journal_is_far_ahead(const struct journal *j, uint64_t bytes);
 

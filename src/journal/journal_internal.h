@@ -50,6 +50,7 @@ struct published {
 	_Atomic uint64_t pending;
 	_Atomic int full; /* enum err: ERR_OK, ERR_FULL, ERR_DISK */
 	_Atomic uint64_t pending_bytes;
+	_Atomic uint64_t ahead_bytes; /* of pending_bytes, what delivery was not given yet */
 	_Atomic uint64_t max_bytes;
 	_Atomic uint64_t free_bytes;
 	_Atomic int64_t settled_ms; /* monotonic: when rows last left */

@@ -25,6 +25,14 @@ static void publish_state(struct journal *j)
 	atomic_store(&j->published.free_bytes, state.free_bytes);
 }
 
+/* By the mean of all that waits. What delivery had and put back (its shard or key takes nothing) is not among it. */
+static uint64_t ahead_bytes(const struct journal *j, uint64_t pending)
+{
+	const uint64_t ahead = store_next_id(j->store) - 1 - j->cursor, bytes = store_pending_bytes(j->store);
+
+	return ahead < pending ? (uint64_t)((double)bytes * (double)ahead / (double)pending) : bytes;
+}
+
 static void publish_ledger(struct journal *j)
 {
 	const struct store_ledger *l = store_ledger(j->store);
@@ -40,6 +48,7 @@ static void publish_ledger(struct journal *j)
 
 	metric_set_together(gauges, sizeof gauges / sizeof *gauges);
 	atomic_store(&j->published.pending_bytes, store_pending_bytes(j->store));
+	atomic_store(&j->published.ahead_bytes, ahead_bytes(j, l->pending));
 	atomic_store(&j->published.pending, l->pending);
 }
 
