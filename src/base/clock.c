@@ -49,7 +49,7 @@ void allowance_begin(struct allowance *a, int64_t ns)
 	*a = (struct allowance){.ns = ns, .began_ns = clock_mono_ns()};
 }
 
-static int64_t thread_ns(void) { return frozen ? frozen_mono_ns : read_clock(CLOCK_THREAD_CPUTIME_ID); }
+int64_t clock_thread_ns(void) { return frozen ? frozen_mono_ns : read_clock(CLOCK_THREAD_CPUTIME_ID); }
 
 bool allowance_is_spent(struct allowance *a)
 {
@@ -57,7 +57,7 @@ bool allowance_is_spent(struct allowance *a)
 
 	if (a->ns == 0 || clock_mono_ns() - a->began_ns < early_ns)
 		return false;
-	now_ns = thread_ns();
+	now_ns = clock_thread_ns();
 	if (a->until_ns == 0)
 		a->until_ns = now_ns + a->ns - early_ns;
 	return now_ns >= a->until_ns;
@@ -69,7 +69,7 @@ int64_t allowance_left_ns(const struct allowance *a)
 
 	if (a->ns == 0)
 		return INT64_MAX;
-	left_ns = a->until_ns ? a->until_ns - thread_ns() : a->ns;
+	left_ns = a->until_ns ? a->until_ns - clock_thread_ns() : a->ns;
 	return left_ns > 0 ? left_ns : 0;
 }
 

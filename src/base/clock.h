@@ -28,6 +28,8 @@ uint64_t clock_boot_id(void);
 int64_t clock_wall_ns(void);
 int64_t clock_wall_ms(void);
 
+/* What this thread worked. */
+int64_t clock_thread_ns(void);
 /*
  * A share of this thread's own time. What the machine keeps the thread from does not count, or a loaded machine would
  * fail what is innocent. It costs one look at the monotonic clock until an eighth of it is over.

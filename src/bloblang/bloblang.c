@@ -112,6 +112,10 @@ bool bloblang_template_constant(const struct bloblang_template *t, const char **
 	return program_constant(t->program, ret_text, ret_length);
 }
 
+bool bloblang_template_reads_batch(const struct bloblang_template *t) { return program_reads_batch(t->program); }
+
+bool bloblang_mapping_reads_batch(const struct bloblang_mapping *m) { return program_reads_batch(m->program); }
+
 const char *bloblang_template_varies(const struct bloblang_template *t) { return program_varies(t->program); }
 
 bool bloblang_template_is_plain(const struct bloblang_template *t) { return program_is_plain(t->program); }

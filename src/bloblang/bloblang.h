@@ -56,6 +56,7 @@ enum err bloblang_template_parse(const char *text, struct bloblang_template **re
 void bloblang_template_free(struct bloblang_template *t);
 /* True when the template has no query left to run; then its text is constant. */
 bool bloblang_template_constant(const struct bloblang_template *t, const char **ret_text, size_t *ret_length);
+bool bloblang_template_reads_batch(const struct bloblang_template *t);
 /* What makes it differ for one message from time to time, a name of a function or method; null: nothing. */
 const char *bloblang_template_varies(const struct bloblang_template *t);
 /*
@@ -71,6 +72,8 @@ enum err bloblang_template_render(const struct bloblang_template *t, struct eval
 enum err bloblang_mapping_parse(const char *text, const char *import_folder, struct bloblang_mapping **ret,
                                 struct bloblang_fault *fault) MUST_CHECK;
 void bloblang_mapping_free(struct bloblang_mapping *m);
+/* It looks at the messages beside its own, or at where it stands among them. */
+bool bloblang_mapping_reads_batch(const struct bloblang_mapping *m);
 
 /*
  * Runs a mapping on the current message. *ret is a new message (message_derive: it stands for the same), or null when

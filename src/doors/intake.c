@@ -90,6 +90,9 @@ static void charge_group(struct group *g)
 	intake_charge(g->intake, bytes);
 	intake_release(g->intake, g->charged_bytes);
 	g->charged_bytes = bytes;
+	budget_give(g->taken_bytes);
+	g->taken_bytes = 0;
+	g->fresh_bytes = 0;
 }
 
 void group_refuse(struct group *g, enum offer_verdict verdict, const char *why)

@@ -69,7 +69,12 @@ struct group {
 	struct pipeline *own;     /* processors of the input; null when none */
 	struct message_list todo; /* while it is worked: those that processors have not seen */
 	bool is_begun;            /* its messages are there, or done */
-	bool one_batch;           /* processors see the group as one batch; else each message is its own */
+	bool one_batch;           /* a request: processors see it as one batch; else each message is its own */
+	int64_t used_ns;          /* of a request: what the worker took for it so far */
+	int64_t made_bytes;       /* by which processors made it larger */
+	int64_t fresh_bytes;      /* of them, those that are not charged yet */
+	int64_t room_bytes;       /* of the doors, for what is fresh: what is beyond comes from the budget */
+	uint64_t taken_bytes;     /* from the budget */
 	enum group_place place;
 	bool is_cancelled;     /* while it was worked */
 	bool was_starved;      /* its processors found no memory that others did not hold */
@@ -102,6 +107,10 @@ bool intake_may_be_large(struct intake *i, const void *who);
 /* It has come to an offer, and keeps it until the answer. */
 void intake_is_still_large(struct intake *i, const void *who);
 void intake_is_not_large(struct intake *i, const void *who);
+/* With what is whole already. */
+static inline uint64_t intake_most_bytes(const struct intake *i) { return i->memory_limit_bytes / 2 * 3; }
+/* What processors may make of the doors' messages before it is taken from the budget. */
+int64_t intake_room_to_make(const struct intake *i);
 /* Doors hold all they may. */
 bool intake_is_full(const struct intake *i);
 /* The lane takes offers, and no processor asked for a pause. */
@@ -136,8 +145,8 @@ void group_free(struct group *g);
 /* The processors of an input; *ret is null when there are none. Faults become one ERR_CONFIG. */
 enum err processors_compile(const struct config_node *nodes, const struct config *config, const char *path,
                             struct pipeline **ret, struct error *e) MUST_CHECK;
-/* Runs the processors of the group and of the whole configuration over its messages, for a slice of time when it is
- * no request. False: some are left. The worker's thread. */
+/* Runs the processors of the group and of the whole configuration over its messages, for a slice of time when
+ * none looks at those beside it. False: some are left. The worker's thread. */
 bool processors_run(struct group *g, struct evaluator *ev) MUST_CHECK;
 
 /* worked: is given each group back when all of it is done, on the intake thread; charge: one of which a part is. */

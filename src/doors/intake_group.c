@@ -35,7 +35,7 @@ enum offer_verdict group_reserve(struct group *g, uint64_t bytes)
 
 	if (g->charged_bytes + bytes > i->memory_limit_bytes)
 		return OFFER_TOO_BIG;
-	if (i->memory_bytes + bytes > i->memory_limit_bytes / 2 * 3)
+	if (i->memory_bytes + bytes > intake_most_bytes(i))
 		return OFFER_FULL;
 	intake_charge(i, bytes);
 	g->charged_bytes += bytes;
@@ -71,5 +71,6 @@ void group_free(struct group *g)
 	free(g->offer.position_key);
 	free(g->offer.position);
 	intake_release(g->intake, g->charged_bytes);
+	budget_give(g->taken_bytes);
 	free(g);
 }

@@ -3,6 +3,7 @@
  *
  * Every message of a run has its place as the id of its origin, so that afterwards it is known which of them something
  * still stands for: the others were filtered, and are counted so in the same commit (promise 9).
+ * What is finished of a group counts (`made_bytes`) until it is stored, whatever of it was made in which slice (6).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -86,17 +87,53 @@ static void set_aside_copies(struct group *g, const struct copies *kept, size_t 
 	budget_give(kept->charged_bytes);
 }
 
-/* Runs one pipeline; what it asks for goes to the group. */
+/* What the messages hold that is the group's when they are taken back. */
+static int64_t bytes_of(const struct message *m)
+{
+	return (int64_t)(message_cost(m) + origin_cost(m->origin)) +
+	       (m->failure ? (int64_t)strlen(m->failure->reason) : 0);
+}
+
+static int64_t batch_bytes(const struct pipeline_batch *batch)
+{
+	int64_t sum = 0;
+
+	for (size_t n = 0; n < batch->count; n++)
+		sum += bytes_of(batch->items[n]);
+	return sum;
+}
+
+/* The group became so much larger. Without memory for it, it is starved. */
+static void hold_made(struct group *g, int64_t bytes)
+{
+	uint64_t beyond;
+
+	g->made_bytes += bytes;
+	g->fresh_bytes += bytes;
+	beyond = g->fresh_bytes > g->room_bytes ? (uint64_t)(g->fresh_bytes - g->room_bytes) : 0;
+	if (beyond > g->taken_bytes && !budget_take(beyond - g->taken_bytes, true)) {
+		g->was_starved |= !must_go_on(g);
+		return;
+	}
+	if (beyond < g->taken_bytes)
+		budget_give(g->taken_bytes - beyond);
+	g->taken_bytes = beyond;
+}
+
+/* Runs one pipeline; what it asks for goes to the group. A message of a stream is a batch of its own. */
 static void run_pipeline(struct group *g, struct pipeline *p, struct evaluator *ev, struct pipeline_batch *batch)
 {
-	int64_t until_ns;
+	int64_t until_ns, before_bytes;
 
-	if (!p || batch->count == 0)
+	if (!p || batch->count == 0 || g->was_starved)
 		return;
+	before_bytes = batch_bytes(batch);
+	pipeline_goes_on(p, g->used_ns, g->one_batch ? g->made_bytes : 0);
 	until_ns = pipeline_run(p, ev, batch);
 	if (until_ns > g->hold_until_ns)
 		g->hold_until_ns = until_ns;
 	g->was_starved |= pipeline_was_starved(p) && !must_go_on(g);
+	hold_made(g, batch_bytes(batch) - before_bytes);
 }
 
 /* Returns how many messages vanished and count as filtered. */
@@ -127,8 +164,8 @@ static uint32_t run_batch(struct group *g, struct evaluator *ev, struct pipeline
 	return (uint32_t)vanished;
 }
 
-/* Back into the group. An origin without keys has told all it knows. */
-static void take_back(struct group *g, struct message *m)
+/* Back into the group, which holds so many bytes of it. An origin without keys has told all it knows. */
+static int64_t take_back(struct group *g, struct message *m)
 {
 	struct intake *i = g->intake;
 
@@ -140,16 +177,17 @@ static void take_back(struct group *g, struct message *m)
 		                                   m->body_bytes, (unsigned long long)i->max_message_bytes);
 
 		group_set_aside(g, m, reason);
-		return;
+		return bytes_of(m);
 	}
 	if (m->failure && i->config->kspool.processor_error == FAILED_SET_ASIDE) {
 		group_set_aside(g, m, m->failure->reason);
-		return;
+		return bytes_of(m);
 	}
 	message_fail(m, NULL, NULL);
 	STAILQ_INSERT_TAIL(&g->offer.messages, m, link);
 	g->offer.count++;
 	g->offer.bytes += message_cost(m);
+	return bytes_of(m);
 }
 
 /* Stands for what the messages hold: they have no id yet, and come again after a death. */
@@ -177,6 +215,9 @@ static void set_aside_unseen(struct group *g, struct pipeline_batch *batch)
 
 static void work_on(struct group *g, struct evaluator *ev, struct pipeline_batch *batch, uint64_t number)
 {
+	const int64_t came_bytes = batch_bytes(batch), made_bytes = g->made_bytes;
+	int64_t kept_bytes = 0;
+
 	if (number != 0 && poison_condemns(POISON_INTAKE, number)) {
 		set_aside_unseen(g, batch);
 	} else {
@@ -188,15 +229,17 @@ static void work_on(struct group *g, struct evaluator *ev, struct pipeline_batch
 		if (number != 0)
 			poison_end(POISON_INTAKE);
 		for (size_t n = 0; n < batch->count; n++)
-			take_back(g, batch->items[n]);
+			kept_bytes += take_back(g, batch->items[n]);
+		hold_made(g, made_bytes + kept_bytes - came_bytes - g->made_bytes);
 	}
 	batch->count = 0;
 }
 
-/* Message by message, each in a batch of its own; marked together unless the last run died here. */
+/* Message by message, each in a batch of its own (of a request too, when its messages do not look at each other);
+ * marked together unless the last run died here. */
 static void work_singly(struct group *g, struct evaluator *ev)
 {
-	const int64_t since_ns = clock_mono_ns();
+	const int64_t since_ns = clock_mono_ns(), thread_ns = clock_thread_ns();
 	bool is_careful = poison_is_careful(POISON_INTAKE);
 	struct pipeline_batch one = {0};
 	struct message *m;
@@ -211,6 +254,8 @@ static void work_singly(struct group *g, struct evaluator *ev)
 	if (!is_careful)
 		poison_end(POISON_INTAKE);
 	pipeline_batch_fini(&one);
+	if (g->one_batch)
+		g->used_ns += clock_thread_ns() - thread_ns;
 }
 
 static void work_at_once(struct group *g, struct evaluator *ev)
@@ -235,7 +280,7 @@ bool processors_run(struct group *g, struct evaluator *ev)
 		g->offer.bytes = 0;
 		g->is_begun = true;
 	}
-	if (g->one_batch)
+	if (g->one_batch && (pipeline_needs_batch(g->own) || pipeline_needs_batch(g->intake->common)))
 		work_at_once(g, ev);
 	else
 		work_singly(g, ev);

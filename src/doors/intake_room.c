@@ -7,7 +7,7 @@
 #include "server/held.h"
 #include "doors/intake.h"
 
-enum { SHED_MS = 100, LARGE_S = 5 };
+enum { SHED_MS = 100, LARGE_S = 5, MADE_OWN_BYTES = 4 << 20 };
 
 static void on_hold_over(evutil_socket_t fd, short what, void *arg)
 {
@@ -121,6 +121,13 @@ void intake_is_not_large(struct intake *i, const void *who)
 }
 
 bool intake_takes(const struct intake *i) { return TAILQ_EMPTY(&i->kept) && i->hold_until_ns == 0; }
+
+int64_t intake_room_to_make(const struct intake *i)
+{
+	const uint64_t most = intake_most_bytes(i) + MADE_OWN_BYTES;
+
+	return most > i->memory_bytes ? (int64_t)(most - i->memory_bytes) : 0;
+}
 
 bool intake_is_full(const struct intake *i) { return i->memory_bytes >= i->memory_limit_bytes; }
 

@@ -4,9 +4,10 @@
  *
  * Invariants:
  * 1. A group is in `waiting`, or it is `busy`, or the thread has nothing to do with it.
- * 2. At most one group is with the thread, for a slice when it is no request: whoever comes next is chosen when it
- * comes back, by the time that a peer had of late at a door with these processors.
- * 3. The groups of one peer keep their order.
+ * 2. At most one group is with the thread, for a slice unless its messages look at each other: whoever comes next is
+ * chosen when it comes back, by the time that a peer had of late at a door with these processors, of streams and of
+ * requests apart.
+ * 3. The groups of one peer's streams keep their order; its requests have none, and take turns.
  */
 #include <poll.h>
 #include <pthread.h>
@@ -61,7 +62,8 @@ static void *run(void *arg)
 
 static int64_t *used_by(struct worker *w, const struct group *g)
 {
-	const uint64_t whose = (g->peer ^ (uintptr_t)g->own) * UINT64_C(0x9e3779b97f4a7c15);
+	const uint64_t whose =
+	    (g->peer ^ (uintptr_t)g->own ^ (g->one_batch ? UINT64_MAX : 0)) * UINT64_C(0x9e3779b97f4a7c15);
 
 	return &w->used_ns[whose >> (64 - SHARE_BITS)];
 }
@@ -79,14 +81,14 @@ static struct group *choose(struct worker *w)
 	return least;
 }
 
-/* Before the first of its peer's, which came later. */
+/* A request behind the others; what has an order, before the first of its peer's, which came later. */
 static void put_back(struct worker *w, struct group *g)
 {
 	struct group *other;
 
 	g->place = GROUP_WAITING;
 	TAILQ_FOREACH (other, &w->waiting, link)
-		if (other->peer == g->peer) {
+		if (!g->one_batch && !other->one_batch && other->peer == g->peer) {
 			TAILQ_INSERT_BEFORE(other, g, link);
 			return;
 		}
@@ -102,6 +104,7 @@ static void feed(struct worker *w)
 	TAILQ_REMOVE(&w->waiting, g, link);
 	g->place = GROUP_WORKED;
 	w->busy = g;
+	g->room_bytes = intake_room_to_make(g->intake);
 	w->since_ns = clock_mono_ns();
 	must(lane_put(w->work, g));
 }

@@ -250,6 +250,7 @@ static void process_archive_run(const struct stage *s, struct runner *r, struct 
 }
 
 const struct stage_row process_archive = {.name = "archive",
+                                          .needs_batch = true,
                                           .compile = process_archive_compile,
                                           .run = process_archive_run,
                                           .free = archiver_free,

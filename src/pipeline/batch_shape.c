@@ -267,26 +267,30 @@ static void process_group_by_value_run(const struct stage *s, struct runner *r, 
 }
 
 const struct stage_row process_bounds_check = {.name = "bounds_check",
+                                               .needs_batch = true,
                                                .compile = process_bounds_check_compile,
                                                .run = process_bounds_check_run,
                                                .free = free,
                                                .weighs_batch = true};
 
 const struct stage_row process_group_by_value = {.name = "group_by_value",
+                                                 .needs_batch = true,
                                                  .compile = process_group_by_value_compile,
                                                  .run = process_group_by_value_run,
                                                  .free = template_free};
 
 const struct stage_row process_insert_part = {.name = "insert_part",
+                                              .needs_batch = true,
                                               .compile = process_insert_part_compile,
                                               .run = process_insert_part_run,
                                               .free = insert_part_free};
 
 const struct stage_row process_select_parts = {.name = "select_parts",
+                                               .needs_batch = true,
                                                .compile = process_select_parts_compile,
                                                .run = process_select_parts_run,
                                                .free = free,
                                                .weighs_batch = true};
 
 const struct stage_row process_split = {
-    .name = "split", .compile = process_split_compile, .run = process_split_run, .free = free};
+    .name = "split", .needs_batch = true, .compile = process_split_compile, .run = process_split_run, .free = free};

@@ -553,8 +553,11 @@ const struct stage_row process_catch = {
 const struct stage_row process_for_each = {
     .name = "for_each", .compile = process_for_each_compile, .run = process_for_each_run, .free = children_free};
 
-const struct stage_row process_group_by = {
-    .name = "group_by", .compile = process_group_by_compile, .run = process_group_by_run, .free = cases_free};
+const struct stage_row process_group_by = {.name = "group_by",
+                                           .needs_batch = true,
+                                           .compile = process_group_by_compile,
+                                           .run = process_group_by_run,
+                                           .free = cases_free};
 
 const struct stage_row process_processors = {
     .name = "processors", .compile = process_processors_compile, .run = process_processors_run, .free = children_free};
@@ -571,5 +574,8 @@ const struct stage_row process_try = {
 const struct stage_row process_try_catch = {
     .name = "try_catch", .compile = process_try_catch_compile, .run = process_try_catch_run, .free = try_catch_free};
 
-const struct stage_row process_while = {
-    .name = "while", .compile = process_while_compile, .run = process_while_run, .free = while_free};
+const struct stage_row process_while = {.name = "while",
+                                        .needs_batch = true,
+                                        .compile = process_while_compile,
+                                        .run = process_while_run,
+                                        .free = while_free};

@@ -12,12 +12,16 @@
 
 /* What a batch may take, in what one message may; once more as much, in a hurry, when that is over. */
 enum { RUN_TIMES = 4 };
+/* What a part of one may still make when all is made, as one of so many: no more than what is innocent needs. */
+enum { RUN_PARTS = 500 };
 
 struct pipeline {
 	struct stages stages;
 	int64_t most_bytes; /* what processors may make of one batch */
 	int64_t time_ns;    /* what they may take for it */
 	bool was_starved;   /* the last run */
+	bool needs_batch;
+	int64_t used_ns, made_bytes; /* pipeline_goes_on */
 };
 
 static const struct stage_row *const stage_rows[] = {
@@ -64,6 +68,7 @@ enum err pipeline_compile(const struct config_node *nodes, const struct config *
 	p->time_ns = RUN_TIMES * config->kspool.process_time_ns;
 	compiler_init(&c, config, path, faults);
 	stages_compile(&c, nodes, &p->stages);
+	p->needs_batch = c.needs_batch;
 	compiler_fini(&c);
 	if (faults_count_errors(faults) > before) {
 		pipeline_free(p);
@@ -82,6 +87,14 @@ struct evaluator *pipeline_evaluator_new(const struct config *config, bool leave
 }
 
 bool pipeline_was_starved(const struct pipeline *p) { return p->was_starved; }
+
+bool pipeline_needs_batch(const struct pipeline *p) { return p && p->needs_batch; }
+
+void pipeline_goes_on(struct pipeline *p, int64_t used_ns, int64_t made_bytes)
+{
+	p->used_ns = used_ns;
+	p->made_bytes = made_bytes;
+}
 
 bool pipeline_is_empty(const struct pipeline *p) { return !p || p->stages.count == 0; }
 
@@ -102,6 +115,7 @@ int64_t pipeline_run(struct pipeline *p, struct evaluator *ev, struct pipeline_b
 {
 	struct runner r = {.evaluator = ev, .leaves_room = evaluator_leaves_room(ev)};
 	struct batches batches = {0};
+	int64_t left_bytes;
 
 	for (size_t i = 0; i < batch->count; i++)
 		if (!batch->items[i]->origin)
@@ -109,10 +123,9 @@ int64_t pipeline_run(struct pipeline *p, struct evaluator *ev, struct pipeline_b
 	r.live_bytes = stage_batch_cost(batch);
 	/* What came in was charged already, and is never too much by itself. */
 	r.first_bytes = r.live_bytes;
-	r.most_bytes = r.live_bytes + p->most_bytes;
-	allowance_begin(&r.time, p->time_ns);
-	r.hurry_ns = p->time_ns / RUN_TIMES;
-	evaluator_hurry(ev, r.hurry_ns);
+	left_bytes = p->most_bytes - p->made_bytes;
+	r.most_bytes = r.live_bytes + (left_bytes > p->most_bytes / RUN_PARTS ? left_bytes : p->most_bytes / RUN_PARTS);
+	runner_begin(&r, p->time_ns, p->time_ns / RUN_TIMES, p->used_ns);
 	evaluator_ask(ev, runner_make, &r);
 	batches_add(&batches, batch);
 	stages_run(&p->stages, &r, &batches);

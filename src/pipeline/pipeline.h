@@ -47,6 +47,11 @@ void pipeline_lint(const struct config *config, struct config_faults *faults);
 /* An evaluator within the limits of the configuration; leaves_room: budget_take's `leave`. */
 struct evaluator *pipeline_evaluator_new(const struct config *config, bool leaves_room);
 bool pipeline_is_empty(const struct pipeline *p);
+/* What comes of a message depends on those beside it: else a batch may come in parts. Accepts null. */
+bool pipeline_needs_batch(const struct pipeline *p);
+/* Runs from now on are parts of one batch, for which this thread worked so long already, and which became so much
+ * larger by it. */
+void pipeline_goes_on(struct pipeline *p, int64_t used_ns, int64_t made_bytes);
 /*
  * A message without an origin gets one of its id. Returns the monotonic time in ns before which the caller should take
  * no more work (rate_limit); 0: none. A pipeline never waits by itself.

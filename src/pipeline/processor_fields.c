@@ -29,6 +29,7 @@ struct bloblang_mapping *stage_compile_mapping(struct compiler *c, const struct 
 
 	if (text->text && bloblang_mapping_parse(text->text, ".", &m, &fault) != ERR_OK)
 		language_fault(c, text, &fault);
+	c->needs_batch |= m && bloblang_mapping_reads_batch(m);
 	return m;
 }
 
@@ -39,6 +40,7 @@ struct bloblang_template *stage_compile_template(struct compiler *c, const struc
 
 	if (bloblang_template_parse(text->text ? text->text : "", &t, &fault) != ERR_OK)
 		language_fault(c, text, &fault);
+	c->needs_batch |= t && bloblang_template_reads_batch(t);
 	return t;
 }
 

@@ -177,6 +177,22 @@ bool runner_make(void *arg, uint64_t bytes)
 	return stage_make(r->running, r, bytes);
 }
 
+void runner_begin(struct runner *r, int64_t time_ns, int64_t hurry_ns, int64_t used_ns)
+{
+	const int64_t left_ns = time_ns - used_ns;
+
+	if (left_ns > 0) {
+		allowance_begin(&r->time, left_ns);
+		r->hurry_ns = hurry_ns;
+		evaluator_hurry(r->evaluator, hurry_ns);
+	} else if (left_ns + hurry_ns > 0) {
+		allowance_begin(&r->time, left_ns + hurry_ns);
+		evaluator_hurry(r->evaluator, hurry_ns / HURRY_MESSAGES);
+	} else {
+		r->time = (struct allowance){.ns = 1, .until_ns = 1}; /* it is over */
+	}
+}
+
 bool stage_is_spent(const struct stage *s, struct runner *r)
 {
 	if (r->spent || !allowance_is_spent(&r->time))
@@ -292,6 +308,7 @@ static bool compile_one(struct compiler *c, const struct config_node *node, cons
 			                  "the others are stored; put dedupe behind it",
 			                  c->path);
 		c->filters_late |= ret->row->filters_late;
+		c->needs_batch |= ret->row->needs_batch;
 	}
 	c->path[path_length] = '\0';
 	return ret->row;

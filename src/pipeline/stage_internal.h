@@ -43,6 +43,7 @@ struct stage_row {
 	void (*run)(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out);
 	void (*free)(void *state);
 	bool filters_late; /* what it filters leaves only at the commit: processors behind it still see it */
+	bool needs_batch;  /* what comes of a message depends on those beside it */
 	bool weighs_batch; /* what it makes of a batch depends on which messages are in it */
 };
 
@@ -84,6 +85,7 @@ struct compiler {
 	bool at_output;               /* what is compiled runs behind the journal */
 	unsigned depth;               /* of processors within processors, and of resources */
 	bool filters_late;            /* a processor so far does */
+	bool needs_batch;             /* the same, or what it maps looks at the batch */
 	size_t stages;                /* so far, those of resources at each use */
 	const struct resource_use *uses;
 	struct rate_uses rates;
@@ -161,6 +163,8 @@ int64_t stage_batch_cost(const struct pipeline_batch *b);
 uint64_t stage_cost(const struct message *m);
 /* Bytes the run may still make, at most `most`: for what is known only when it is made. */
 size_t stage_room(const struct runner *r, size_t most);
+/* It may take `time_ns`, then `hurry_ns` more in a hurry; of both together it has used `used_ns`. */
+void runner_begin(struct runner *r, int64_t time_ns, int64_t hurry_ns, int64_t used_ns);
 /* Between two messages: true when the run is spent, of its time too. */
 bool stage_is_spent(const struct stage *s, struct runner *r);
 /* The same as stage_make for the evaluator, which knows no stage; arg is the runner. */

@@ -58,6 +58,46 @@ def test_a_crowd_of_lines_leaves_other_peers_their_turn(fake, new_spooler, folde
         sender.join(LONG)
 
 
+def test_a_crowd_in_requests_leaves_others_their_turn(fake, new_spooler):
+    """Of the same address: one message of each request is worked on, then of the next."""
+    address = ("127.0.0.1", free_port())
+    spooler = new_spooler(fake.endpoint, {"http_server": {"address": "%s:%d" % address, "timeout": f"{LONG}s"}},
+                          pipeline={"processors": processors("pattern")}, own={"process_time": "1s"}).start()
+    answers = []
+
+    def attack():
+        try:
+            answers.append(ndjson(address, [CROWD] * 100, timeout=LONG)[0])
+        except OSError:
+            pass  # killed
+    attackers = [threading.Thread(target=attack) for _ in range(2)]
+    for thread in attackers:
+        thread.start()
+    wait_for(lambda: spooler.metric("processor_received") > 0, "the crowd is worked on", LONG)
+    assert post(address, b'"victim"', timeout=LONG)[0] == 200
+    assert answers == [], "the crowd was through first"
+    spooler.kill()
+    for thread in attackers:
+        thread.join(LONG)
+
+
+@pytest.mark.parametrize("processor, made", [
+    ({"mapping": "root = batch_size()"}, [b"3", b"3", b"3"]),
+    ({"mutation": "root = json().from_all().sum()"}, [b"6", b"6", b"6"]),
+    ({"switch": [{"check": "batch_index() == 1", "processors": [{"mapping": "root = deleted()"}]}]}, [b"1", b"3"]),
+    ({"log": {"message": "${! batch_size() } of them"}}, [b"1", b"2", b"3"]),
+    ({"archive": {"format": "json_array"}}, [b"[1,2,3]"]),
+    ({"mapping": "root = this + 1"}, [b"2", b"3", b"4"])])
+def test_a_request_is_one_batch_to_who_looks_at_it(fake, new_spooler, processor, made):
+    address = ("127.0.0.1", free_port())
+    spooler = new_spooler(fake.endpoint, {"http_server": {"address": "%s:%d" % address}},
+                          pipeline={"processors": [processor]}).start()
+    assert ndjson(address, [b"1", b"2", b"3"])[0] == 200
+    spooler.wait_delivered(len(made))
+    assert sorted(fake.payloads()) == made
+    assert "log" not in processor or spooler.log().count("3 of them") == 3
+
+
 @pytest.mark.parametrize("kind", SLOW)
 @pytest.mark.parametrize("place", ["output.processors", "batching.processors"])
 def test_a_crowd_in_a_batch_fails_alone(fake, new_spooler, kind, place):

@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import re
+import socket
 import threading
 import zlib
 
@@ -131,6 +132,8 @@ def small_things():
         lambda a: post(a, hard)
     yield "classes of Unicode's", [{"mapping": "root = \"x\".re_match(content().string()).string()"}], \
         lambda a: post(a, b"\\pL" * 100000)
+    yield "lines that grow", [{"mapping": "root = content().string().repeat(200000)"}], \
+        lambda a: post(a, ndjson[:2000], headers=names)
     yield "a huge reason", [{"mapping": "root = throw(content().string().repeat(90))"}], lambda a: post(a, b"x" * 300000)
     for count, inside in ((20, "{1,40}"), (200, "{0,900}"), (3000, "")):
         schema = json.dumps({"patternProperties": {f"(x{n}.{{0,90}}y){inside}": {} for n in range(count)}}).encode()
@@ -166,6 +169,19 @@ def test_what_is_small_is_counted_too(http_door, name, processors, send):
     assert {a and a[0] for a in answers} <= {200, 400, 413, 503, 507, None}, answers
     # What nobody waits for any more may still be worked on (503).
     wait_for(lambda: post(address, json.dumps({"after": name}).encode())[0] in (200, 413), "the door is open again", 120)
+    assert peak_mib(spooler) < MEMORY_MIB + CONSTANT_MIB, f"{peak_mib(spooler):.1f} MiB"
+
+
+def test_lines_of_a_stream_grow_within_the_bound(fake, new_spooler, folder):
+    """Each becomes as large as one may be, and an offer holds hundreds."""
+    spooler = new_spooler(fake.endpoint, {"socket_server": {"network": "unix", "address": f"{folder}/lines"}},
+                          own={"memory": f"{MEMORY_MIB}MiB"},
+                          pipeline={"processors": [{"mapping": 'root = content().string().repeat(90000)'}]}).start()
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(f"{folder}/lines")
+        s.sendall(b"".join(b"%09d\n" % n for n in range(600)))
+    spooler.wait_delivered(600, 180)
+    assert spooler.ledger()["dead"] == 0
     assert peak_mib(spooler) < MEMORY_MIB + CONSTANT_MIB, f"{peak_mib(spooler):.1f} MiB"
 
 

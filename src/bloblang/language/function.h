@@ -62,6 +62,7 @@ enum row_flags {
 	ROW_READS_DOCUMENT = 64, /* reads the body as JSON; implies the one above */
 	ROW_IMPURE = 128,        /* touches the outer world */
 	ROW_VARIES = 256,        /* for one message not the same each time: clocks, chance, the batch it is in */
+	ROW_READS_BATCH = 512,   /* looks at the messages beside it, or at where it stands among them */
 	/* What a mapping that must be pure (the method bloblang) may not call. */
 	ROW_NOT_PURE = ROW_READS_MESSAGE | ROW_READS_DOCUMENT | ROW_IMPURE,
 };

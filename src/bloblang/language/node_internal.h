@@ -153,6 +153,7 @@ struct program {
 	const char *constant; /* not null: a template whose text is known */
 	size_t constant_length;
 	const char *folder;
+	bool reads_batch;       /* it calls what has ROW_READS_BATCH */
 	const char *varies;     /* a function or method by which results for one message are not the same each time */
 	uint32_t document_uses; /* places that read the message's document: few mean it need not be built */
 	struct site_list {

@@ -340,10 +340,11 @@ static bool path_of_call(struct parse *p, const struct node *target, const struc
 	return node_get(p, target, steps, count, ret);
 }
 
-static void note_varies(struct parse *p, const struct bloblang_row *row)
+static void note_flags(struct parse *p, const struct bloblang_row *row)
 {
 	if ((row->flags & ROW_VARIES) != 0)
 		p->program->varies = row->name;
+	p->program->reads_batch |= (row->flags & ROW_READS_BATCH) != 0;
 }
 
 bool parse_method_call(struct parse *p, const struct node *target, const struct node **ret)
@@ -358,7 +359,7 @@ bool parse_method_call(struct parse *p, const struct node *target, const struct 
 	row = p->program->find(METHOD, name, length);
 	if (!row)
 		return fault_fatal(p, p->at, "unrecognised method '%.*s'", (int)length, name);
-	note_varies(p, row);
+	note_flags(p, row);
 	if (!build_call(p, row, target, &args, ret))
 		return false;
 	if ((row->flags & ROW_IS_PATH) != 0 && !(*ret)->site->dynamic)
@@ -380,6 +381,6 @@ bool parse_function_call(struct parse *p, const struct node **ret)
 		return fault_fatal(p, p->at, "unrecognised function '%.*s'", (int)length, name);
 	if ((row->flags & ROW_READS_DOCUMENT) != 0)
 		p->program->document_uses++;
-	note_varies(p, row);
+	note_flags(p, row);
 	return build_call(p, row, NULL, &args, ret);
 }

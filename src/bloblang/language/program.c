@@ -54,6 +54,8 @@ void program_free(struct program *p)
 
 size_t program_bytes(const struct program *p) { return sizeof *p + p->arena.held_bytes + p->arena.beside_bytes; }
 
+bool program_reads_batch(const struct program *p) { return p->reads_batch; }
+
 const char *program_varies(const struct program *p) { return p->varies; }
 
 bool program_constant(const struct program *p, const char **ret_text, size_t *ret_length)

@@ -60,6 +60,8 @@ size_t program_bytes(const struct program *p);
 
 /* True when a template has no query left to run. */
 bool program_constant(const struct program *p, const char **ret_text, size_t *ret_length);
+/* It looks at the messages beside it, or at where it stands among them. */
+bool program_reads_batch(const struct program *p);
 /* What makes its results for one message differ, a name of a function or method; null: nothing. */
 const char *program_varies(const struct program *p);
 /* A template that costs no more than a look at the message. */

@@ -211,9 +211,9 @@ static bool no_trace(struct call *call, struct value *ret)
 
 /* clang-format off */
 const struct bloblang_row rows_functions_message[] = {
-	{.name = "batch_index", .kind = FUNCTION, .flags = ROW_READS_MESSAGE | ROW_VARIES, .evaluate = batch_index,
+	{.name = "batch_index", .kind = FUNCTION, .flags = ROW_READS_MESSAGE | ROW_READS_BATCH | ROW_VARIES, .evaluate = batch_index,
 	 .summary = "The position of the message in its batch, from 0."},
-	{.name = "batch_size", .kind = FUNCTION, .flags = ROW_READS_MESSAGE | ROW_VARIES, .evaluate = batch_size,
+	{.name = "batch_size", .kind = FUNCTION, .flags = ROW_READS_MESSAGE | ROW_READS_BATCH | ROW_VARIES, .evaluate = batch_size,
 	 .summary = "The number of messages in the batch."},
 	{.name = "content", .kind = FUNCTION, .flags = ROW_READS_MESSAGE, .evaluate = content,
 	 .summary = "The raw bytes of the message."},

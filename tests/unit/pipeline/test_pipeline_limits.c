@@ -234,13 +234,52 @@ static void bombs_do_not_go_off(void **state)
 	}
 }
 
+/* Parts of one batch have one allowance of time and of memory; small ones go through when that of memory is over. */
+static void parts_share_what_a_batch_may(void **state)
+{
+	static const struct {
+		int64_t used_ns, made_bytes;
+		const char *body, *reason; /* null: none */
+	} cases[] = {
+	    {0, 0, "1500000", NULL},
+	    {0, 1 << 20, "900000", NULL},
+	    {0, 1 << 20, "1500000", "there is no room for what the mapping made"},
+	    {0, 3 << 20, "900000", "there is no room for what the mapping made"},
+	    {0, 3 << 20, "1", NULL},
+	    {900 * NS_PER_MS, 0, "1", NULL},
+	    {1000 * NS_PER_MS, 0, "1", "longer for a batch than five times kspool.process_time"},
+	};
+	struct config *config;
+	struct pipeline *p = compile("kspool: {memory: 4MiB, process_time: 200ms}\n"
+	                             "pipeline: {processors: [{mapping: 'root = \"x\".repeat(this)'}, {noop: {}}]}",
+	                             &config);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct evaluator *ev = evaluator_new();
+		struct pipeline_batch batch = {0};
+
+		pipeline_batch_add(&batch, message_new(NULL, 0, cases[i].body, strlen(cases[i].body), 1));
+		pipeline_goes_on(p, cases[i].used_ns, cases[i].made_bytes);
+		(void)pipeline_run(p, ev, &batch);
+		assert_int_equal(batch.count, 1);
+		if (!cases[i].reason)
+			assert_null(batch.items[0]->failure);
+		else if (!batch.items[0]->failure || !strstr(batch.items[0]->failure->reason, cases[i].reason))
+			fail_msg("case %zu: %s", i, batch.items[0]->failure ? batch.items[0]->failure->reason : "none");
+		pipeline_batch_fini(&batch);
+		evaluator_free(ev);
+	}
+	pipeline_free(p);
+	config_free(config);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(resources_and_labels_are_checked),
-	    cmocka_unit_test(resources_do_not_multiply_for_ever),
-	    cmocka_unit_test(what_grows_for_ever_is_given_up),
-	    cmocka_unit_test(bombs_do_not_go_off),
+	    cmocka_unit_test(resources_and_labels_are_checked), cmocka_unit_test(resources_do_not_multiply_for_ever),
+	    cmocka_unit_test(what_grows_for_ever_is_given_up),  cmocka_unit_test(bombs_do_not_go_off),
+	    cmocka_unit_test(parts_share_what_a_batch_may),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
