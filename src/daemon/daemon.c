@@ -44,6 +44,7 @@ enum {
 	STATUS_EVERY_TICKS = 5,
 	DEVICE_EVERY_TICKS = 600,
 	EVENTS_MAX = 12,
+	LOST_SHOWN_S = 10,
 };
 
 enum phase { PHASE_STARTING, PHASE_RUNNING, PHASE_DRAINING, PHASE_DELAYED, PHASE_CLOSING, PHASE_CLOSED };
@@ -64,6 +65,7 @@ struct daemon {
 	bool hurry;             /* a second signal came: wait for nothing */
 	struct status_told told;
 	unsigned ticks;
+	int64_t lost_ns;      /* monotonic: since when the files were seen to be gone; 0: they are not */
 	int upgraded_percent; /* as it was logged */
 	struct event *events[EVENTS_MAX];
 	size_t event_count;
@@ -299,12 +301,18 @@ static void look_at_device(const struct daemon *d)
 	metric_set(M_DEVICE_SPARES, wear.pre_eol);
 }
 
-/* The files are gone: when nothing waits in them any more, a new start does better than this one. */
+/* The files are gone: when nothing waits in them any more, a new start does better than this one; but not before who
+ * looks from outside saw why. */
 static void end_when_lost(struct daemon *d)
 {
 	struct error why;
 
-	if (d->phase >= PHASE_CLOSING || !journal_is_lost(d->journal, &why) || !journal_is_empty(d->journal))
+	if (d->phase >= PHASE_CLOSING || !journal_is_lost(d->journal, &why))
+		return;
+	if (d->lost_ns == 0)
+		d->lost_ns = clock_mono_ns();
+	if (!journal_is_empty(d->journal) ||
+	    (d->phase == PHASE_RUNNING && clock_mono_ns() - d->lost_ns < LOST_SHOWN_S * NS_PER_S))
 		return;
 	if (metric_get(M_LEDGER_DEAD) == 0) {
 		begin_closing(d, "the spool's files are gone, and what waited in them is sent");

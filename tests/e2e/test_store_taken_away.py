@@ -1,7 +1,9 @@
 """Files, or their whole folder, taken away under a running daemon: told within a second, and never a yes for nothing."""
 
 import os
+import re
 import shutil
+from datetime import datetime
 
 import pytest
 
@@ -55,6 +57,20 @@ def test_what_is_taken_away_takes_nothing_in(fake, open_spool, how):
     spooler.finish(status=74)
     assert "the spool's files are gone" in spooler.log()
     assert sorted(fake.payloads()) == sorted(given)
+
+
+@pytest.mark.parametrize("how", ["the folder removed", "the database deleted"])
+def test_with_nothing_in_it_the_reason_is_shown_for_a_while(open_spool, how):
+    """Who asks every few seconds sees it before the process ends."""
+    spooler, address, get = open_spool
+    AWAY[how](spooler.spool)
+    wait_for(lambda: get("/ready")[0] == 503, spooler.tail)
+    assert "while kspool had it open" in get("/ready")[1], get("/ready")
+    assert post(address, b"late")[0] == 507
+    spooler.finish(status=74)
+    seen, ended = (datetime.fromisoformat(re.search(r"time=(\S+)Z .*%s" % what, spooler.log())[1])
+                   for what in ("files are gone", "from=running to=closing"))
+    assert (ended - seen).total_seconds() >= 9
 
 
 def test_a_stop_after_it_is_no_success(fake, open_spool):
