@@ -91,6 +91,16 @@ static void check_region(const struct rules *r)
 		rules_fault(r, OUT "region", "must be a region name such as eu-central-1");
 }
 
+/* It is never used for what is on this machine; the word environment promises none. */
+static void check_direct(const struct rules *r, const char *with_port)
+{
+	const char *proxy = r->config->kspool.proxy;
+
+	if (proxy && *proxy && strcmp(proxy, "environment") != 0 && address_is_loopback(with_port))
+		rules_warn(r, "kspool.proxy",
+		           "is not used: the endpoint is a loopback address, which is asked directly");
+}
+
 static void check_endpoint(const struct rules *r)
 {
 	const char *url = r->config->output.endpoint;
@@ -113,6 +123,8 @@ static void check_endpoint(const struct rules *r)
 	else if (plain && !address_is_loopback(with_port))
 		rules_fault(r, OUT "endpoint",
 		            "would send records unencrypted: http:// is for loopback addresses only");
+	else
+		check_direct(r, with_port);
 }
 
 static void check_proxy(const struct rules *r)
