@@ -383,6 +383,8 @@ enum err store_identity_look(const struct files *f, enum file_kind kind, struct 
 	decide_whose(ret, &w);
 	ret->log = fit_of(ret, &file, &log);
 	ret->has_journal = asides_is_taken(f, JOURNAL, "");
+	ret->is_nameless =
+	    !spool_id_is_known(ret->ours) && file.is_found && file.totals.epoch == 0 && log.last.totals.epoch == 0;
 	return ERR_OK;
 }
 

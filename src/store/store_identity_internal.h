@@ -22,6 +22,7 @@ struct identity {
 	bool tide_is_lost;    /* the spool had one */
 	bool tide_is_dead;    /* it is there and cannot be read: lost too */
 	bool page_is_strange; /* the ledger's alone: that is damage */
+	bool is_nameless;     /* of an older kspool, which gave no ids, and whole */
 	enum log_fit log;
 };
 enum { IDENTITY_WORDS_MAX = 6, IDENTITY_TEXT_BYTES = 200 };

@@ -233,6 +233,7 @@ struct store {
 	bool salvage_is_done;
 	bool salvage_waits;      /* for room */
 	bool id_is_new;          /* nothing said whose a database that begins is */
+	bool is_nameless;        /* an older kspool's, until it is open */
 	struct put_off *put_off; /* files that cannot be read: not in this run */
 	size_t put_off_count;
 	/* Of the open group, store_losses.c. */

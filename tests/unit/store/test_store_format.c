@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
 #include <sqlite3.h>
 
 #include "rig/lives.h"
@@ -123,9 +125,54 @@ static void what_schema_says_is_what_is_read(void **state)
 	}
 }
 
+/* Older kspools gave no ids: the first start gives one, and what lies beside the spool is told from another's then. */
+static void a_spool_of_an_older_schema_gets_its_name(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof spools / sizeof *spools; i++) {
+		struct spooldir mine, others;
+		struct store_report report;
+		uint64_t name[2], again[2];
+		char text[4000];
+		struct store *s;
+
+		spooldir_make(&mine);
+		spooldir_make(&others);
+		write_spool(&mine, &spools[i]);
+		write_spool(&others, &spools[i]);
+		s = life_open(&others, NULL);
+		life_append(s, LIFE_OTHERS, 40);
+		store_abandon(s);
+		s = life_open(&mine, NULL);
+		store_identity(s, name);
+		assert_true(name[0] != 0 && name[1] != 0);
+		store_abandon(s); /* nothing came, and it was killed */
+		assert_int_equal(life_problems(&mine, text, sizeof text), 0);
+		assert_non_null(strstr(text, "spool: "));
+		assert_int_equal(unlink(spooldir_file(&mine, ".tide")), 0);
+		assert_int_equal(unlink(spooldir_file(&mine, ".lock")), 0);
+		s = life_open(&mine, NULL); /* the ledger itself has it */
+		store_identity(s, again);
+		assert_memory_equal(again, name, sizeof name);
+		life_append(s, 0, 30);
+		store_abandon(s);
+		life_bring(&others, "-wal", &mine);
+		s = life_open(&mine, &report);
+		assert_true(report.strangers);
+		assert_non_null(strstr(report.warning, "the log is another spool's"));
+		store_identity(s, again);
+		assert_memory_equal(again, name, sizeof name);
+		life_expect(s, 32, 0, 2, 30);
+		life_close(s);
+		spooldir_remove(&mine);
+		spooldir_remove(&others);
+	}
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(what_schema_says_is_what_is_read)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(what_schema_says_is_what_is_read),
+	                                   cmocka_unit_test(a_spool_of_an_older_schema_gets_its_name)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
