@@ -532,6 +532,7 @@ static enum err stop(struct daemon *d, struct error *e)
 		d->stop = stop_times_from(d->config->shutdown_timeout_ns, clock_mono_ns());
 	stop_delivery(d, &terminating);
 	err = journal_stop(d->journal, e);
+	status_log_unsound(&d->told);
 	if (err == ERR_OK && d->phase == PHASE_CLOSED)
 		LOG(LOG_INFO, "stopped", LOG_I("delivered", metric_get(M_LEDGER_DELIVERED)),
 		    LOG_I("pending", metric_get(M_LEDGER_PENDING)), LOG_I("dead", metric_get(M_LEDGER_DEAD)));
@@ -551,7 +552,7 @@ static enum err stop(struct daemon *d, struct error *e)
 
 enum err daemon_run(const struct daemon_options *options, struct error *e)
 {
-	struct daemon d = {.config = options->config, .load = options->load};
+	struct daemon d = {.config = options->config, .load = options->load, .told.damaged = INT64_MAX};
 	struct error stop_error = {.code = ERR_OK};
 	enum err err, stopped;
 

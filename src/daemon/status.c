@@ -440,19 +440,25 @@ void status_log_upgrade(int *told)
 	LOG(LOG_INFO, "messages of an older kspool are brought into blocks", LOG_U("percent", (uint64_t)percent));
 }
 
-void status_log_troubles(const struct status_source *s, struct status_told *told)
+void status_log_unsound(struct status_told *told)
 {
 	const int64_t damaged = metric_get(M_LEDGER_DAMAGED);
-	const uint64_t unread = gauge(M_ASIDE_UNREAD);
-	const bool aside_waits = gauge(M_ASIDE_WAITS) > 0, upgrade_waits = gauge(M_UPGRADE_WAITS) > 0;
-	struct error why;
-	bool trouble = journal_companion_trouble(s->journal, &why);
 
 	if (damaged > told->damaged)
 		LOG(LOG_ERROR, "stored messages are not what was written", LOG_I("messages", damaged - told->damaged),
 		    LOG_I("damaged", damaged),
 		    LOG_S("outcome", "they are not sent; kspool check tells of them when the daemon is stopped"));
 	told->damaged = damaged;
+}
+
+void status_log_troubles(const struct status_source *s, struct status_told *told)
+{
+	const uint64_t unread = gauge(M_ASIDE_UNREAD);
+	const bool aside_waits = gauge(M_ASIDE_WAITS) > 0, upgrade_waits = gauge(M_UPGRADE_WAITS) > 0;
+	struct error why;
+	bool trouble = journal_companion_trouble(s->journal, &why);
+
+	status_log_unsound(told);
 	if (trouble && !told->companion)
 		LOG(LOG_ERROR, "a companion of the spool cannot be written", LOG_S("error", why.text));
 	else if (!trouble && told->companion)

@@ -60,6 +60,8 @@ struct status_told {
 	bool shelf;      /* that it keeps a process whose files are gone */
 };
 void status_log_troubles(const struct status_source *s, struct status_told *told);
+/* of these the damaged messages alone, which may be met by the last that a run does; */
+void status_log_unsound(struct status_told *told);
 /* each tenth of the way of older messages into blocks, and the end: *told is what was said last; */
 void status_log_upgrade(int *told);
 /* files taken away: what would be accepted now would be in a file without a name. */

@@ -54,6 +54,25 @@ def test_harm_at_rest_is_told_everywhere(fake, http_door, sender, harm):
     assert spooler.ledger()["damaged"] == ledger["damaged"]
 
 
+def test_a_message_that_is_found_damaged_just_before_the_end_is_in_the_log(fake, http_door, sender):
+    fake.offline()
+    spooler, address = http_door(own={"compress": "never"})
+    ndjson(address, sender.all_acked([message(n, size=1200) for n in range(20)]))
+    spooler.stop()
+    data = bytearray(spooler.spool.read_bytes())
+    at = data.index(message(7, size=1200)[-600:])
+    data[at + 100] ^= 1
+    spooler.spool.write_bytes(data)
+    fake.online()
+    spooler.start()
+    wait_for(lambda: spooler.ledger()["pending"] == 0, spooler.tail, 20)
+    spooler.stop()
+    assert spooler.log().count("stored messages are not what was written") == 1, spooler.log()
+    spooler.start()  # it is said once
+    spooler.stop()
+    assert spooler.log().count("stored messages are not what was written") == 1, spooler.log()
+
+
 @pytest.mark.parametrize("left_of_ten", [5, 7, 9])
 def test_what_comes_back_hides_nothing(fake, http_door, sender, left_of_ten):
     """Half of each block was delivered when the file was cut: what is lost, and what was sent twice, are both counted."""
