@@ -162,7 +162,7 @@ static void print_person(struct remote_status *p)
 		(void)printf(
 		    "            what they hold comes back when messages have left: there is no room for it now\n");
 	if (remote_status_has(p, "spool.written_per_stored_byte"))
-		(void)printf("wear        %s written since start, %.2f bytes for each byte stored\n",
+		(void)printf("wear        %s written since start, %.2f bytes for each byte of payload\n",
 		             bytes_of(p, "spool.written_bytes", a),
 		             remote_status_number(p, "spool.written_per_stored_byte"));
 	if (remote_status_has(p, "spool.device_life_used_percent"))

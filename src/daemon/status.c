@@ -383,6 +383,9 @@ void status_sentence(const struct status_source *s, char *text, size_t size)
 
 void status_log_opened(const char *path, const struct store_report *r)
 {
+	/* what was read back from files set aside since is not damaged any more */
+	const uint64_t missing = r->missing_rows < r->damaged ? r->missing_rows : r->damaged;
+
 	LOG(LOG_INFO, "journal opened", LOG_S("path", path), LOG_U("rows", r->rows),
 	    LOG_S("state", r->created   ? "created"
 	                   : r->unclean ? "recovered"
@@ -390,9 +393,9 @@ void status_log_opened(const char *path, const struct store_report *r)
 	if (r->quarantined)
 		LOG(LOG_ERROR, "journal was damaged and moved aside", LOG_S("quarantine", r->quarantine_path),
 		    LOG_U("salvaged_rows", r->salvaged_rows));
-	if (r->wal_frames_lost || r->missing_rows)
+	if (r->wal_frames_lost || missing)
 		LOG(LOG_ERROR, "journal lost data it had accepted", LOG_U("wal_frames", r->wal_frames_lost),
-		    LOG_U("rows", r->missing_rows), LOG_U("salvaged_rows", r->salvaged_rows));
+		    LOG_U("rows", missing), LOG_U("salvaged_rows", r->salvaged_rows));
 	if (r->in_flight > 0)
 		LOG(LOG_WARN, "messages were in flight when the last run ended",
 		    LOG_U("possible_duplicates", r->in_flight));

@@ -1,9 +1,10 @@
 /*
  * Redpanda Connect's processors on the way in.
  *
- * Every message of a run has its place as the id of its origin, so that afterwards it is known which of them something
- * still stands for: the others were filtered, and are counted so in the same commit (promise 9).
- * What is finished of a group counts (`made_bytes`) until it is stored, whatever of it was made in which slice (6).
+ * Invariants:
+ * 1. Every message of a run has its place as the id of its origin, so that afterwards it is known which of them
+ *    something still stands for: the others were filtered, and are counted so in the same commit (promise 9).
+ * 2. What is finished of a group counts (`made_bytes`) until it is stored, whatever of it was made in which slice (6).
  */
 #include <stdlib.h>
 #include <string.h>

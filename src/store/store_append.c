@@ -48,7 +48,7 @@ static void count_in(struct store *s, struct message *m)
 	s->now.ledger.accepted++;
 	s->now.ledger.pending++;
 	s->now.pending_bytes += (uint64_t)m->meta_bytes + m->body_bytes;
-	s->stored_bytes += (uint64_t)m->meta_bytes + m->body_bytes;
+	s->stored_bytes += m->body_bytes;
 }
 
 /* Into the block that is being filled, or the next; one that is too large for any stands alone. */

@@ -40,7 +40,7 @@ struct store_state {
 	bool aside_waits;                   /* for room: what they hold comes back when messages have left */
 	bool upgrade_waits;                 /* likewise, to bring the messages of an older kspool into blocks */
 	uint64_t written_bytes;             /* to the database and its log, by this thread since it started */
-	uint64_t stored_bytes;              /* payload and metadata of messages appended since the spool was opened */
+	uint64_t stored_bytes;              /* payload of messages appended since the spool was opened */
 };
 
 void store_state(struct store *s, struct store_state *ret);

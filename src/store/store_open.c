@@ -40,8 +40,6 @@
 
 enum { QUICK_CHECK_BYTES = 32 << 20, FIRST_BUDGET_MS = 1000 };
 
-#define DEAD_TIDE ".tide.unread"
-
 static const char *const statement_sql[] = {
 #define STATEMENT(id, sql) sql,
 #include "store/statements.def"
@@ -368,7 +366,7 @@ static enum err identify(struct store *s, enum file_kind *kind, struct identity 
 	if (id->tide_is_dead)
 		store_warn(report,
 		           "%s.tide cannot be read, time and again: its disk is failing. It is moved to"
-		           " %s" DEAD_TIDE,
+		           " %s" FILES_DEAD_TIDE,
 		           s->path, s->path);
 	if (id->tide_is_lost)
 		store_warn(report,
@@ -437,11 +435,13 @@ static enum err finish_open(struct store *s, struct store_report *report, struct
 		return err;
 	asides_sweep_copies(&s->files);
 	/* A new file gets other sectors. */
-	err = s->tide_is_dead ? files_rename(&s->files, ".tide", DEAD_TIDE, e) : ERR_OK;
+	err = s->tide_is_dead ? files_rename(&s->files, ".tide", FILES_DEAD_TIDE, e) : ERR_OK;
 	if (err != ERR_OK)
 		return err;
 	files_tide_open(&s->files);
 	store_tide_write(s);
+	if (s->tide.unread_is_read && s->tide_trouble == 0)
+		files_remove(&s->files, FILES_DEAD_TIDE);
 	files_lock_name(&s->files, store_totals_id(&s->durable));
 	cap_min_free(s);
 	s->log_least = files_share(&s->files, MIN_CHECKPOINT_BYTES);

@@ -73,6 +73,20 @@ def test_a_message_that_is_found_damaged_just_before_the_end_is_in_the_log(fake,
     assert spooler.log().count("stored messages are not what was written") == 1, spooler.log()
 
 
+def test_what_comes_back_at_once_is_not_called_lost(fake, http_door, sender):
+    fake.offline()
+    spooler, address = http_door()
+    for n in range(0, 200, 20):
+        ndjson(address, sender.all_acked([message(n + k, size=600) for k in range(20)]))
+    spooler.kill()
+    spooler.spool.unlink()
+    spooler.start()
+    wait_for(lambda: spooler.ledger()["pending"] == 200, spooler.tail, 20)
+    assert spooler.ledger()["damaged"] == 0
+    assert "the database was gone" in spooler.log() or "moved aside" in spooler.log(), spooler.log()
+    assert "lost data" not in spooler.log(), spooler.log()
+
+
 @pytest.mark.parametrize("left_of_ten", [5, 7, 9])
 def test_what_comes_back_hides_nothing(fake, http_door, sender, left_of_ten):
     """Half of each block was delivered when the file was cut: what is lost, and what was sent twice, are both counted."""

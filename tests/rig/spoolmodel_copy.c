@@ -138,7 +138,7 @@ static enum err take_pending(struct model *m)
 		}
 		assert_true(m->now.next_id < MODEL_IDS - 1);
 		m->now.items[m->now.next_id++] = x;
-		m->now.stored_bytes += model_weight(&x);
+		m->now.stored_bytes += x.body_bytes;
 		m->now.ledger.accepted++;
 		m->now.ledger.pending++;
 	}

@@ -67,7 +67,7 @@ static void take(struct model *m, const struct message *x)
 	m->now.next_id++;
 	m->now.ledger.accepted++;
 	m->now.ledger.pending++;
-	m->now.stored_bytes += model_weight(&m->now.items[x->id]);
+	m->now.stored_bytes += m->now.items[x->id].body_bytes;
 }
 
 static struct message *next_message(struct model *m, uint32_t body_bytes)
@@ -255,7 +255,7 @@ static enum err put_back(struct model *m, uint64_t id)
 
 	if (err != ERR_OK)
 		return err;
-	m->now.stored_bytes += model_weight(&m->now.items[id]);
+	m->now.stored_bytes += m->now.items[id].body_bytes;
 	stand_again(m, id, m->now.next_id++);
 	return ERR_OK;
 }

@@ -113,17 +113,8 @@ static bool read_further(const unsigned char *bytes, size_t there, struct tide *
 	       further_crc(bytes, crc_at) == (uint32_t)get_little(bytes + crc_at, 4);
 }
 
-enum err files_tide_read(const struct files *f, struct tide *ret, struct error *e)
+static void parse_tide(const unsigned char *bytes, size_t count, struct tide *ret)
 {
-	AUTOCLOSE int fd = -1;
-	unsigned char bytes[TIDE_BYTES_MAX] = {0};
-	size_t count = 0;
-	enum err err = files_open_read(f, ".tide", O_RDONLY, &fd, e);
-
-	*ret = (struct tide){0};
-	if (err != ERR_OK)
-		return error_wrap(e, "%s.tide", f->path);
-	ret->is_dead = fd >= 0 && is_dead(fd, bytes, sizeof bytes, &count);
 	if (is_tide(bytes, count, TIDE_FIRST_BYTES, tide_magic, TIDE_CRC)) {
 		uint64_t *const heads[] = {&ret->id,      &ret->spool.high, &ret->spool.low,
 		                           &ret->commits, &ret->epoch,      &ret->base};
@@ -143,7 +134,42 @@ enum err files_tide_read(const struct files *f, struct tide *ret, struct error *
 	}
 	if (ret->is_valid)
 		ret->schema = (uint32_t)get_little(bytes + TIDE_SCHEMA, 4);
+}
+
+/* One that could not be read may be readable today, and then nothing has counted what it knows. */
+static void ask_unread(const struct files *f, struct tide *t)
+{
+	AUTOCLOSE int fd = -1;
+	unsigned char bytes[TIDE_BYTES_MAX] = {0};
+	struct tide other = {0};
+	struct error why;
+	size_t count = 0;
+
+	if (files_open_read(f, FILES_DEAD_TIDE, O_RDONLY, &fd, &why) != ERR_OK || fd < 0 ||
+	    files_read_at(fd, bytes, sizeof bytes, 0, &count, &why) != ERR_OK)
+		return;
+	parse_tide(bytes, count, &other);
+	other.is_broken = t->is_broken;
+	if (other.is_valid && (!t->is_valid || (spool_id_is(other.spool, t->spool) && other.commits > t->commits)))
+		*t = other;
+	t->unread_is_read = true;
+}
+
+enum err files_tide_read(const struct files *f, struct tide *ret, struct error *e)
+{
+	AUTOCLOSE int fd = -1;
+	unsigned char bytes[TIDE_BYTES_MAX] = {0};
+	size_t count = 0;
+	enum err err = files_open_read(f, ".tide", O_RDONLY, &fd, e);
+
+	*ret = (struct tide){0};
+	if (err != ERR_OK)
+		return error_wrap(e, "%s.tide", f->path);
+	ret->is_dead = fd >= 0 && is_dead(fd, bytes, sizeof bytes, &count);
+	parse_tide(bytes, count, ret);
 	ret->is_broken = fd >= 0 && !ret->is_valid;
+	if (!ret->is_dead)
+		ask_unread(f, ret);
 	return ERR_OK;
 }
 

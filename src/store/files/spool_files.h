@@ -81,9 +81,10 @@ enum {
 };
 struct tide {
 	bool is_valid;
-	bool is_broken; /* there is a file, which is none */
-	bool is_dead;   /* it cannot be read, however often it is tried */
-	bool has_more;  /* the counts behind TIDE_FIRST_COUNTS are known, and not of an older kspool */
+	bool is_broken;      /* there is a file, which is none */
+	bool is_dead;        /* it cannot be read, however often it is tried */
+	bool unread_is_read; /* the one that could not be read before; it is the later one of the two that is told */
+	bool has_more;       /* the counts behind TIDE_FIRST_COUNTS are known, and not of an older kspool */
 	uint32_t schema;
 	uint64_t id;
 	/* Below: 0 in one of an older kspool. */
@@ -148,6 +149,8 @@ void files_remove(const struct files *f, const char *suffix);
 /* Makes the next reads come from the disk: pages that were written back are dropped from memory. */
 void files_drop_cache(const struct files *f);
 
+/* What a start could not read, and moved out of the way. */
+#define FILES_DEAD_TIDE ".tide.unread"
 /* Not valid: there is none, it was read and is not one, or it cannot be read. */
 enum err files_tide_read(const struct files *f, struct tide *ret, struct error *e) MUST_CHECK;
 /* Opens (and creates) PATH.tide; best effort. */

@@ -89,6 +89,37 @@ static void a_companion_that_cannot_be_read_ends_no_start(void **state)
 	}
 }
 
+/* What such a mark alone knows is counted by the first start that can read it. */
+static void a_tide_that_can_be_read_again_is_asked(void **state)
+{
+	(void)state;
+	for (int log_is_lost = 0; log_is_lost < 2; log_is_lost++) {
+		struct store_report report;
+		struct spooldir d;
+		struct store *s;
+		char text[2000];
+
+		life_make(&d, 0, 20, 10);
+		if (log_is_lost)
+			assert_int_equal(unlink(spooldir_file(&d, "-wal")), 0);
+		faultfs_dead("spool.db.tide", 0, SECTOR);
+		s = life_open(&d, &report);
+		life_expect(s, log_is_lost ? 20 : 30, 0, log_is_lost ? 20 : 30, 0);
+		life_close(s);
+		assert_true(holds(&d, ".tide.unread"));
+		faultfs_dead(NULL, 0, 0);
+		assert_int_equal(life_problems(&d, text, sizeof text) > 0, log_is_lost);
+		for (int starts = 0; starts < 2; starts++) {
+			s = life_open(&d, &report);
+			assert_false(holds(&d, ".tide.unread"));
+			assert_int_equal(store_ledger(s)->accepted, 30);
+			assert_int_equal(store_ledger(s)->damaged, log_is_lost ? 10 : 0);
+			life_close(s);
+		}
+		spooldir_remove(&d);
+	}
+}
+
 /* It is renamed, so that its next file gets other sectors: where that fails the start says so. */
 static void a_dead_tide_that_cannot_be_renamed_is_told(void **state)
 {
@@ -285,6 +316,7 @@ static void a_frame_without_a_name_may_be_of_an_older_log(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(a_companion_that_cannot_be_read_ends_no_start),
+	                                   cmocka_unit_test(a_tide_that_can_be_read_again_is_asked),
 	                                   cmocka_unit_test(a_dead_tide_that_cannot_be_renamed_is_told),
 	                                   cmocka_unit_test(a_tide_that_cannot_be_read_for_a_moment_is_read),
 	                                   cmocka_unit_test(the_way_that_is_named_leads_out),
