@@ -58,7 +58,7 @@ enum err store_count_rows(struct store *s, struct totals *ret, struct error *e)
 		n = n < 0 ? 0 : n; /* more is marked as having left than stands there */
 		memcpy((char *)ret + counts[i].offset, &n, sizeof n);
 	}
-	return store_left_count(s, &ret->possible, e);
+	return store_left_count(s, ret, e);
 }
 
 enum err store_highest_id(struct store *s, uint64_t *ret, struct error *e)
@@ -106,14 +106,24 @@ uint64_t store_take_back_ends(const struct store *s, struct totals *t, uint64_t 
 	return again;
 }
 
-/* Inside a group: they wait again. */
-static enum err count_again(struct store *s, struct totals *t, uint64_t again, struct store_report *report,
-                            struct error *e)
+uint64_t store_take_back_purged(struct totals *t, uint64_t on_shelf)
 {
+	const uint64_t taken = store_least(on_shelf, t->ledger.purged);
+
+	t->ledger.purged -= taken;
+	return taken;
+}
+
+/* Inside a group: they wait again, or stand on the shelf. */
+static enum err count_again(struct store *s, struct totals *t, uint64_t again, uint64_t on_shelf,
+                            struct store_report *report, struct error *e)
+{
+	const uint64_t others = again - store_take_back_purged(t, on_shelf);
+
 	if (again == 0)
 		return ERR_OK;
-	t->ledger.accepted += again - store_take_back_ends(s, t, again);
 	t->possible += again;
+	t->ledger.accepted += others - store_take_back_ends(s, t, others);
 	store_warn(report, "%llu messages that had left stand here again, and may be sent again: possible duplicates",
 	           (unsigned long long)again);
 	return store_left_take_back(s, e);
@@ -127,7 +137,7 @@ enum err store_correct(struct store *s, struct totals *t, const struct totals *f
 	const uint64_t again_here = store_least(found->possible, here), has = here - again_here;
 	const uint64_t new_here = store_beyond(unnumbered, again_here);
 	uint64_t had = l->pending + l->dead + new_here;
-	enum err err = count_again(s, t, again_here, report, e);
+	enum err err = count_again(s, t, again_here, store_least(found->shelf_again, again_here), report, e);
 
 	if (err == ERR_OK)
 		err = store_left_undamage(s, t, store_beyond(has, had), report, e);

@@ -28,4 +28,13 @@ enum err store_count_unnumbered(struct store *s, uint64_t next_id, struct error 
 enum err store_correct(struct store *s, struct totals *t, const struct totals *found, uint64_t unnumbered,
                        struct store_report *report, struct error *e) MUST_CHECK;
 
+/* store_left.c */
+/* Inside a group, the tide mark being of after the row: what was put back from the shelf since stands here as before.
+ * It is what its new ids are not any more, and has not left; `found` says so, and what of the rest was purged since. */
+enum err store_left_put_back_again(struct store *s, const struct totals *t, struct totals *found,
+                                   struct store_report *report, struct error *e) MUST_CHECK;
+/* Inside a group, all else that was counted being here: what had left the shelf goes from it again. */
+enum err store_left_clear_shelf(struct store *s, struct totals *found, struct store_report *report,
+                                struct error *e) MUST_CHECK;
+
 #endif

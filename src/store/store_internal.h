@@ -58,12 +58,12 @@ enum store_statement {
 	STATEMENT_COUNT
 };
 
-/* The ledger row, then what is counted anew at every open. */
+/* The ledger row, then what is counted anew at every open; shelf_again: what of `possible` stands on the shelf. */
 struct totals {
 	struct store_ledger ledger;
 #define LEDGER_PLACE(column) uint64_t column; /* schema/ says what each is */
 #include "base/ledger.def"
-	uint64_t retrying;
+	uint64_t retrying, shelf_again;
 };
 
 /* What left blocks, as the open group has it, store_pending.c. */
@@ -395,6 +395,8 @@ enum err store_rows_told(struct store *s, struct error *e) MUST_CHECK;
 /* store_correct.c */
 /* So many wait more than were counted: as far as any had left, by whichever way, they leave again. Returns how many. */
 uint64_t store_take_back_ends(const struct store *s, struct totals *t, uint64_t waiting);
+/* From `purged`, of so many on the shelf, where nothing else is an end of what stood there. */
+uint64_t store_take_back_purged(struct totals *t, uint64_t on_shelf);
 
 /* store_left.c */
 /* It is not what was written, or gone: the tide mark knows that there was one. */
@@ -411,19 +413,14 @@ enum err store_left_begin(struct store *s, struct error *e) MUST_CHECK;
 enum err store_left_absent(struct store *s, uint64_t from, uint64_t *ret, struct error *e) MUST_CHECK;
 /* It did not have its end. */
 bool store_left_denies(const struct store *s, uint64_t id);
-/* Of what waits, or is on the shelf, in any database of that tag, how many messages had left. SQLITE_DONE, or the code
- * of what failed. */
+/* Of what waits, or is on the shelf, in any database of that tag, how many had left. SQLITE_DONE, or what failed. */
 int store_left_among(sqlite3 *db, uint32_t tag, struct left *left, uint64_t *ret);
 /* Ids that nothing here knows of had left: they were accepted, and those between are gone. */
 void store_left_beyond(struct store *s, struct totals *t, struct store_report *report);
-/* How many messages that had left wait, or are on the shelf. */
-enum err store_left_count(struct store *s, uint64_t *ret, struct error *e) MUST_CHECK;
+/* How many messages that had left wait, or are on the shelf: `possible`, and `shelf_again` of them. */
+enum err store_left_count(struct store *s, struct totals *found, struct error *e) MUST_CHECK;
 /* Inside a group, which counts them: they have not left. */
 enum err store_left_take_back(struct store *s, struct error *e) MUST_CHECK;
-/* Inside a group, the tide mark being of after the row: what was put back from the shelf since, or purged, stands on it
- * again. The first is what its new ids are not any more, and has not left; `t` and `found` say so. */
-enum err store_left_shelf_again(struct store *s, struct totals *t, struct totals *found, struct store_report *report,
-                                struct error *e) MUST_CHECK;
 /* Inside a group: so many wait more than were counted, and none of them had left. Where PATH.left knows of whatever
  * had, they were taken for damaged, when an older file stood here. */
 enum err store_left_undamage(struct store *s, struct totals *t, uint64_t waiting, struct store_report *report,

@@ -8,6 +8,7 @@
  *    beside the messages. A file that does not know of that commit yet is told first, and counts nothing.
  */
 #include "store/store_salvage_internal.h"
+#include "store/store_count_internal.h"
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -62,7 +63,7 @@ struct count {
 	sqlite3 *db;
 	struct left *left;
 	uint32_t tag;
-	uint64_t again;
+	uint64_t again, on_shelf;
 	bool takes_back;
 };
 
@@ -92,6 +93,14 @@ static void see_block(struct count *c, sqlite3_stmt *st)
 
 static void see_row(struct count *c, sqlite3_stmt *st) { see(c, sql_column_u64(st, 0)); }
 
+static void see_shelf(struct count *c, sqlite3_stmt *st)
+{
+	const uint64_t before = c->again;
+
+	see(c, sql_column_u64(st, 0));
+	c->on_shelf += c->again - before;
+}
+
 /* SQLITE_DONE, or the code of what failed. */
 static int see_each(struct count *c, const char *sql, void (*one)(struct count *, sqlite3_stmt *))
 {
@@ -115,8 +124,9 @@ static int see_all(struct count *c)
 	              " LEFT JOIN partial AS p ON p.block_id = b.id",
 	              see_block);
 	if (rc == SQLITE_DONE)
-		rc = see_each(c, "SELECT id FROM messages WHERE id > 0 UNION ALL SELECT id FROM dead WHERE id > 0",
-		              see_row);
+		rc = see_each(c, "SELECT id FROM messages WHERE id > 0", see_row);
+	if (rc == SQLITE_DONE)
+		rc = see_each(c, "SELECT id FROM dead WHERE id > 0", see_shelf);
 	return rc;
 }
 
@@ -129,13 +139,13 @@ int store_left_among(sqlite3 *db, uint32_t tag, struct left *left, uint64_t *ret
 	return rc;
 }
 
-enum err store_left_count(struct store *s, uint64_t *ret, struct error *e)
+enum err store_left_count(struct store *s, struct totals *found, struct error *e)
 {
-	int rc = SQLITE_DONE;
+	struct count c = {.db = s->db, .left = s->left, .tag = s->tag};
+	const int rc = s->left_is_behind ? SQLITE_DONE : see_all(&c);
 
-	*ret = 0;
-	if (!s->left_is_behind)
-		rc = store_left_among(s->db, s->tag, s->left, ret);
+	found->possible = c.again;
+	found->shelf_again = c.on_shelf;
 	return rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "look for what had left");
 }
 
@@ -168,30 +178,58 @@ void store_left_beyond(struct store *s, struct totals *t, struct store_report *r
 	    s->path, (unsigned long long)given, (unsigned long long)(given - had));
 }
 
-enum err store_left_shelf_again(struct store *s, struct totals *t, struct totals *found, struct store_report *report,
-                                struct error *e)
+enum err store_left_put_back_again(struct store *s, const struct totals *t, struct totals *found,
+                                   struct store_report *report, struct error *e)
 {
-	const uint64_t purged_since = t->ledger.purged - store_least(s->row.ledger.purged, t->ledger.purged);
-	struct count c = {.db = s->db, .left = s->left, .tag = s->tag};
-	const int rc = see_each(&c, "SELECT id FROM dead WHERE id > 0", see_row);
-	uint64_t back, purged;
-	enum err err;
+	const uint64_t purged_since = store_beyond(t->ledger.purged, s->row.ledger.purged);
+	uint64_t back;
+	enum err err = store_put_backs_lost(s, &back, e);
 
-	if (rc != SQLITE_DONE)
-		return store_fail(s, rc, e, "look for what had left the shelf");
-	err = store_put_backs_lost(s, &back, e);
 	if (err != ERR_OK)
 		return err;
-	back = store_least(c.again, back);
-	purged = store_least(c.again - back, purged_since);
+	back = store_least(found->possible, back);
 	found->possible -= back;
-	t->ledger.purged -= purged; /* what comes again is taken from `delivered` */
-	t->ledger.delivered += purged;
+	found->shelf_again = store_least(store_beyond(found->shelf_again, back), purged_since);
 	if (back == 0)
 		return ERR_OK;
-	store_warn(report, "%llu messages that were put back from the shelf stand on it once more",
+	store_warn(report, "%llu messages that were put back from the shelf stand here as they did before",
 	           (unsigned long long)back);
 	return store_left_take_back(s, e);
+}
+
+enum err store_left_clear_shelf(struct store *s, struct totals *found, struct store_report *report, struct error *e)
+{
+	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
+	AUTOFREE uint64_t *ids = NULL;
+	size_t count = 0;
+	enum err err = ERR_OK;
+	int rc = sqlite3_prepare_v2(s->db, "SELECT id FROM dead WHERE id > 0", -1, &st, NULL);
+
+	while (rc == SQLITE_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+		const uint64_t id = sql_column_u64(st, 0);
+
+		rc = SQLITE_OK;
+		if (!left_has(s->left, id))
+			continue;
+		ids = mem_grow(ids, count + 1, sizeof *ids);
+		ids[count++] = id;
+	}
+	if (rc != SQLITE_DONE)
+		return store_fail(s, rc, e, "look for what had left the shelf");
+	for (size_t i = 0; i < count && err == ERR_OK; i++) {
+		sqlite3_stmt *gone = store_statement(s, ST_DEAD_DELETE_RUN);
+
+		sql_bind_u64(gone, 1, ids[i]);
+		sql_bind_u64(gone, 2, ids[i]);
+		err = store_run(s, gone, e, "take from the shelf what had left it");
+	}
+	found->possible -= count;
+	found->ledger.dead -= count;
+	found->shelf_again = 0;
+	store_warn(report,
+	           "%llu messages that had left the shelf stood on it again, and were taken away: nothing is missing",
+	           (unsigned long long)count);
+	return err;
 }
 
 enum err store_left_undamage(struct store *s, struct totals *t, uint64_t waiting, struct store_report *report,

@@ -159,6 +159,15 @@ static bool left_knows_later(const struct store *s, const struct totals *t)
 	return t->commits < left_commit(s->left) && !s->left_is_behind;
 }
 
+/* All that the ledger counts is here beside what had left the shelf and stands on it again: an old page of it. */
+static bool has_all_but_shelf(const struct totals *t, const struct totals *found)
+{
+	const uint64_t here = found->ledger.pending + found->ledger.dead;
+
+	return found->shelf_again > 0 && here >= found->possible &&
+	       t->ledger.pending + t->ledger.dead <= here - found->possible;
+}
+
 /* What disagrees with the ledger may lie about itself: it is taken apart before it is believed. */
 static enum err hold_against_rows(struct store *s, bool may_mend, struct totals *t, struct came *ret_came,
                                   struct store_report *report, struct error *e)
@@ -173,7 +182,7 @@ static enum err hold_against_rows(struct store *s, bool may_mend, struct totals 
 	if (err == ERR_OK)
 		err = store_count_rows(s, &found, e);
 	if (s->row.next_id == 0) /* the ledger was counted anew, with what had left */
-		found.possible = 0;
+		found.possible = found.shelf_again = 0;
 	row_is_old = err == ERR_OK && (row_alone_is_old(s, t, &found) || store_left_knows(s, t));
 	if (row_is_old) {
 		store_ledger_of_tide(t, &s->tide);
@@ -192,11 +201,13 @@ static enum err hold_against_rows(struct store *s, bool may_mend, struct totals 
 	}
 	if (err == ERR_OK && left_knows_later(s, t)) {
 		*ret_came = (struct came){left_commit(s->left) >= s->tide.counts[TIDE_LEFT], found.possible};
-		found.possible = 0;
+		found.possible = found.shelf_again = 0;
 		err = store_left_take_back(s, e);
 	}
+	if (err == ERR_OK && may_mend && !row_is_old && ret_came->messages == 0 && has_all_but_shelf(t, &found))
+		err = store_left_clear_shelf(s, &found, report, e);
 	if (err == ERR_OK && row_is_old)
-		err = store_left_shelf_again(s, t, &found, report, e);
+		err = store_left_put_back_again(s, t, &found, report, e);
 	if (err == ERR_OK)
 		err = store_correct(s, t, &found, s->unnumbered, report, e);
 	return err;

@@ -53,6 +53,8 @@ static bool count_in(struct store *s, uint64_t id, bool is_its_own, uint64_t *co
 		v->expected -= is_expected;
 		v->gone -= v->gone > 0;
 		count_undamaged(s);
+	} else if (had_left && counter == &s->now.ledger.dead && store_take_back_purged(&s->now, 1) > 0) {
+		store_count_possible(s, 1);
 	} else if ((had_left || v->marks_lost > 0 || id < v->counted) && store_take_back_ends(s, &s->now, 1) > 0) {
 		/* it had left, which is forgotten */
 		if (v->marks_lost > 0)
@@ -61,6 +63,8 @@ static bool count_in(struct store *s, uint64_t id, bool is_its_own, uint64_t *co
 			store_count_possible(s, 1);
 	} else {
 		s->now.ledger.accepted++;
+		if (had_left)
+			store_count_possible(s, 1);
 	}
 	++*counter;
 	return is_proven;

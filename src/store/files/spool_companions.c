@@ -137,22 +137,23 @@ static void parse_tide(const unsigned char *bytes, size_t count, struct tide *re
 }
 
 /* One that could not be read may be readable today, and then nothing has counted what it knows. */
-static void ask_unread(const struct files *f, struct tide *t)
+static enum err ask_unread(const struct files *f, struct tide *t, struct error *e)
 {
 	AUTOCLOSE int fd = -1;
 	unsigned char bytes[TIDE_BYTES_MAX] = {0};
-	struct tide other = {0};
-	struct error why;
+	struct tide other = {.is_broken = t->is_broken};
 	size_t count = 0;
+	enum err err = files_open_read(f, FILES_DEAD_TIDE, O_RDONLY, &fd, e);
 
-	if (files_open_read(f, FILES_DEAD_TIDE, O_RDONLY, &fd, &why) != ERR_OK || fd < 0 ||
-	    files_read_at(fd, bytes, sizeof bytes, 0, &count, &why) != ERR_OK)
-		return;
+	if (err != ERR_OK)
+		return error_wrap(e, "%s" FILES_DEAD_TIDE, f->path);
+	if (fd < 0 || is_dead(fd, bytes, sizeof bytes, &count))
+		return ERR_OK;
 	parse_tide(bytes, count, &other);
-	other.is_broken = t->is_broken;
 	if (other.is_valid && (!t->is_valid || (spool_id_is(other.spool, t->spool) && other.commits > t->commits)))
 		*t = other;
 	t->unread_is_read = true;
+	return ERR_OK;
 }
 
 enum err files_tide_read(const struct files *f, struct tide *ret, struct error *e)
@@ -168,9 +169,7 @@ enum err files_tide_read(const struct files *f, struct tide *ret, struct error *
 	ret->is_dead = fd >= 0 && is_dead(fd, bytes, sizeof bytes, &count);
 	parse_tide(bytes, count, ret);
 	ret->is_broken = fd >= 0 && !ret->is_valid;
-	if (!ret->is_dead)
-		ask_unread(f, ret);
-	return ERR_OK;
+	return ret->is_dead ? ERR_OK : ask_unread(f, ret, e);
 }
 
 struct spool_id files_lock_spool(const struct files *f)
