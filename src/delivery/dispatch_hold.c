@@ -81,20 +81,22 @@ int64_t dispatch_listen(struct dispatch *d)
 {
 	struct hold_waits waits;
 	struct heard h;
+	bool is_long;
 	char text[128];
 
 	if (!d->ports.moved || d->requests.count == 0 || d->phase == DISPATCH_STOPPING ||
 	    (hold_is_on(&d->hold) && !dispatch_is_silent(d)))
 		return INT64_MAX;
 	h = listen_to(d);
+	is_long = h.last_ns != INT64_MAX && d->now_ns - h.last_ns >= SILENCE_S * NS_PER_S;
 	if (hold_is_on(&d->hold)) {
-		if (!h.moves)
+		if (!h.moves || is_long) /* one that goes out is no answer to another */
 			return d->now_ns + NS_PER_S;
 		hold_move(&d->hold, HOLD_CALM, d->now_ns, d->wall_ms);
 	}
 	if (h.last_ns == INT64_MAX)
 		return INT64_MAX;
-	if (d->now_ns - h.last_ns < SILENCE_S * NS_PER_S)
+	if (!is_long)
 		return h.last_ns + SILENCE_S * NS_PER_S;
 	waits = dispatch_hold_waits(d);
 	(void)snprintf(text, sizeof text, "the endpoint has been silent for over %d s: %s", SILENCE_S, h.waiting);

@@ -1,0 +1,97 @@
+/* Requests under way hear nothing: a state that lasts as long as the silence does, and is entered once. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "rig/delivery_sim.h"
+
+/* What each request of the two waits for; the first to be sent comes first. */
+static struct way {
+	enum transport_wait wait;
+	int64_t at_ns;
+} ways[2];
+
+static enum transport_wait moved(void *arg, const struct request *q, int64_t *at_ns)
+{
+	const struct sim *s = arg;
+
+	for (size_t i = 0; i < 2 && i < s->request_count; i++)
+		if (s->requests[i] == q) {
+			*at_ns = ways[i].at_ns;
+			return ways[i].wait;
+		}
+	*at_ns = INT64_MAX; /* a probe */
+	return TRANSPORT_CONNECTING;
+}
+
+static struct sim *two_under_way(void)
+{
+	struct sim *s = sim_flowing_by_default();
+
+	s->d->ports.moved = moved;
+	sim_rows(s, 1000);
+	sim_run(s);
+	assert_int_equal(s->request_count, 2);
+	return s;
+}
+
+/* A second after the other: which of the two moves in it. Returns how often silence was told anew. */
+static uint32_t pass(struct sim *s, int seconds, bool first, bool second)
+{
+	const uint32_t number = s->d->hold.number;
+
+	for (int i = 0; i < seconds; i++) {
+		sim_advance(s, NS_PER_S);
+		ways[0].at_ns = first ? s->now_ns : ways[0].at_ns;
+		ways[1].at_ns = second ? s->now_ns : ways[1].at_ns;
+		sim_run(s);
+	}
+	return s->d->hold.number - number;
+}
+
+/* All of one is acknowledged and no answer comes, while another goes out slowly, beside it or from then on. */
+static void one_that_goes_out_is_no_answer_to_another(void **state)
+{
+	(void)state;
+	for (int late = 0; late <= 1; late++) {
+		struct sim *s = two_under_way();
+
+		ways[0] = (struct way){TRANSPORT_WAITING, s->now_ns};
+		ways[1] = (struct way){TRANSPORT_SENDING, s->now_ns};
+		assert_int_equal(pass(s, 8, false, !late), 1);
+		assert_int_equal(sim_state(s), DELIVERY_OFFLINE);
+		assert_int_equal(pass(s, 20, false, true), 0);
+		assert_int_equal(sim_state(s), DELIVERY_OFFLINE);
+		sim_answer(s, 0, sim_all_stored, NULL); /* it was the silence of that one */
+		sim_run(s);
+		assert_int_equal(sim_state(s), DELIVERY_FLOWING);
+		assert_true(sim_drain(s, 60 * NS_PER_S));
+		sim_free(s);
+	}
+}
+
+static void what_goes_out_again_ends_the_silence_of_all_that_do(void **state)
+{
+	struct sim *s = two_under_way();
+
+	(void)state;
+	ways[0] = ways[1] = (struct way){TRANSPORT_SENDING, s->now_ns};
+	assert_int_equal(pass(s, 8, false, false), 1);
+	assert_int_equal(sim_state(s), DELIVERY_OFFLINE);
+	assert_int_equal(pass(s, 20, false, true), 0);
+	assert_int_equal(sim_state(s), DELIVERY_FLOWING);
+	assert_true(sim_drain(s, 60 * NS_PER_S));
+	sim_free(s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(one_that_goes_out_is_no_answer_to_another),
+	    cmocka_unit_test(what_goes_out_again_ends_the_silence_of_all_that_do),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
