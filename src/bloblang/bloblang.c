@@ -116,6 +116,8 @@ bool bloblang_template_reads_batch(const struct bloblang_template *t) { return p
 
 bool bloblang_mapping_reads_batch(const struct bloblang_mapping *m) { return program_reads_batch(m->program); }
 
+const char *bloblang_mapping_varies(const struct bloblang_mapping *m) { return program_varies(m->program); }
+
 const char *bloblang_template_varies(const struct bloblang_template *t) { return program_varies(t->program); }
 
 bool bloblang_template_is_plain(const struct bloblang_template *t) { return program_is_plain(t->program); }

@@ -74,6 +74,8 @@ enum err bloblang_mapping_parse(const char *text, const char *import_folder, str
 void bloblang_mapping_free(struct bloblang_mapping *m);
 /* It looks at the messages beside its own, or at where it stands among them. */
 bool bloblang_mapping_reads_batch(const struct bloblang_mapping *m);
+/* As bloblang_template_varies. */
+const char *bloblang_mapping_varies(const struct bloblang_mapping *m);
 
 /*
  * Runs a mapping on the current message. *ret is a new message (message_derive: it stands for the same), or null when

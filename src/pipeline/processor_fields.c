@@ -22,6 +22,22 @@ static void language_fault(struct compiler *c, const struct config_text *text, c
 	config_faults_add(c->faults, line, column, false, "%s: %s", c->path, fault->text);
 }
 
+/* Behind the journal it runs once more for a message that is sent again: no key may come of that. */
+static void look_at_key(struct compiler *c, const struct config_text *text, const char *varies)
+{
+	const struct config *config = c->config;
+	const char *key = config->output.partition_key.text;
+	int line, column;
+
+	if (!varies || !c->at_output || config->kspool.order == ORDER_NONE || !key || !strstr(key, "${!"))
+		return;
+	config_text_place(text, 1, 1, &line, &column);
+	config_faults_add(c->faults, line, column, true,
+	                  "%s: %s gives one message something else each time it is sent, and kspool.order goes by the "
+	                  "key: the key must not be made of it",
+	                  c->path, varies);
+}
+
 struct bloblang_mapping *stage_compile_mapping(struct compiler *c, const struct config_text *text)
 {
 	struct bloblang_mapping *m = NULL;
@@ -30,6 +46,8 @@ struct bloblang_mapping *stage_compile_mapping(struct compiler *c, const struct 
 	if (text->text && bloblang_mapping_parse(text->text, ".", &m, &fault) != ERR_OK)
 		language_fault(c, text, &fault);
 	c->needs_batch |= m && bloblang_mapping_reads_batch(m);
+	if (m)
+		look_at_key(c, text, bloblang_mapping_varies(m));
 	return m;
 }
 

@@ -379,6 +379,49 @@ static void odd_fields_are_accepted(void **state)
 	}
 }
 
+/* Behind the journal they run anew for a message that is sent again. */
+static void no_key_in_order_is_made_by_chance(void **state)
+{
+	static const struct {
+		const char *order, *key, *mapping;
+		bool is_told;
+	} cases[] = {
+	    {"key", "${! meta(\"k\") }", "meta k = uuid_v4()", true},
+	    {"key", "${! json(\"at\") }", "root.at = now()", true},
+	    {"key_checked", "${! meta(\"k\") }", "meta k = random_int()", true},
+	    {"none", "${! meta(\"k\") }", "meta k = uuid_v4()", false},
+	    {"total", "k", "meta k = uuid_v4()", false},
+	    {"key", "${! meta(\"k\") }", "meta k = this.device", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		const struct config_load_options options = {0};
+		struct config_faults faults = {0};
+		struct config *config = NULL;
+		struct pipeline *p = NULL;
+		struct error e;
+		char text[1024];
+
+		(void)snprintf(text, sizeof text,
+		               "input: {stdin: {}}\nbuffer: {sqlite: {path: /tmp/x.db}}\nkspool: {order: %s}\n"
+		               "output: {aws_kinesis: {stream: s, partition_key: '%s', batching: {count: 5, "
+		               "processors: [{mapping: '%s'}]}}}\n",
+		               cases[i].order, cases[i].key, cases[i].mapping);
+		assert_int_equal(config_parse("test.yaml", text, strlen(text), &options, &config, &faults, &e), ERR_OK);
+		assert_int_equal(pipeline_compile(config->output.batching.processors, config,
+		                                  "output.aws_kinesis.batching.processors", &p, &faults),
+		                 ERR_OK);
+		pipeline_free(p);
+		assert_int_equal(faults.count, cases[i].is_told);
+		if (cases[i].is_told)
+			assert_true(faults.items[0].warning &&
+			            strstr(faults.items[0].text, "kspool.order goes by the key"));
+		config_faults_fini(&faults);
+		config_free(config);
+	}
+}
+
 static struct pipeline *compile(const char *processors, struct config **ret_config)
 {
 	struct config_faults faults = {0};
@@ -471,6 +514,7 @@ int main(void)
 	    cmocka_unit_test(faults_name_place_and_reason),
 	    cmocka_unit_test(every_row_compiles),
 	    cmocka_unit_test(odd_fields_are_accepted),
+	    cmocka_unit_test(no_key_in_order_is_made_by_chance),
 	    cmocka_unit_test(rate_limit_tells_how_long_to_wait),
 	    cmocka_unit_test(dedupe_attaches_its_key),
 	    cmocka_unit_test(metric_makes_series),
