@@ -1,6 +1,8 @@
 """The counting endpoint, before anything is measured with it."""
 
+import hashlib
 import http.client
+import json
 
 import boto3
 import cbor2
@@ -70,6 +72,48 @@ def test_throttled_records_are_told_and_not_counted(new_sink, wire):
     failed = sum("ErrorCode" in entry for entry in answer["Records"])
     assert failed == answer["FailedRecordCount"] and 50 < failed < 160
     assert sink.stop()["unique"] == 500 - failed
+
+
+@pytest.mark.parametrize("fault, code", [("throttle", "ProvisionedThroughputExceededException"), ("fail", "InternalFailure"),
+                                         ("slow=1", "ProvisionedThroughputExceededException")])
+@pytest.mark.parametrize("wire", ["json", "cbor"])
+def test_a_shard_refuses_from_some_record_on_until_it_is_cured(new_sink, wire, fault, code):
+    sink = new_sink("--verify", "--shards", "4", "--fault-shard", f"2:{fault}:20")
+    keys = {n: hashlib.md5(b"%d" % n).digest()[0] // 64 for n in range(500)}
+    mine = [n for n, shard in keys.items() if shard == 2]
+    for is_cured in (False, True):
+        answer = put_keys(sink, wire, keys)
+        taken = dict(zip(keys, answer))
+        assert all(entry["ShardId"] == f"shardId-{keys[n]:012}" for n, entry in taken.items() if "ShardId" in entry)
+        refused = [n for n, entry in taken.items() if "ErrorCode" in entry]
+        assert refused == ([] if is_cured else mine[20 + (fault == "slow=1"):]), refused
+        assert {entry["ErrorCode"] for entry in answer if "ErrorCode" in entry} == (set() if is_cured else {code})
+        sink.cure()
+    summary = sink.stop()
+    assert (summary["unique"], summary["shards"][2]["refused"]) == (500, len(mine) - 20 - (fault == "slow=1"))
+
+
+def put_keys(sink, wire, numbers):
+    if wire == "json":
+        client = boto3.client("kinesis", region_name="us-east-1", endpoint_url=sink.endpoint, config=Config(
+            retries={"max_attempts": 0}), aws_access_key_id=IDENTITY[0], aws_secret_access_key=IDENTITY[1])
+        return client.put_records(StreamName="s", Records=[
+            {"Data": b'{"seq":%d}' % n, "PartitionKey": str(n)} for n in numbers])["Records"]
+    connection = http.client.HTTPConnection("127.0.0.1", sink.port)
+    connection.request("POST", "/", cbor2.dumps({"Records": [
+        {"Data": b'{"seq":%d}' % n, "PartitionKey": str(n)} for n in numbers]}), {"Content-Type": CBOR})
+    return cbor2.loads(connection.getresponse().read())["Records"]
+
+
+def test_a_request_with_a_record_of_a_silent_shard_is_not_answered(new_sink):
+    sink = new_sink("--verify", "--shards", "2", "--fault-shard", "0:silent")
+    shards = {n: hashlib.md5(b"%d" % n).digest()[0] // 128 for n in range(20)}
+    connection = http.client.HTTPConnection("127.0.0.1", sink.port, timeout=0.5)
+    with pytest.raises(TimeoutError):
+        connection.request("POST", "/", json.dumps({"Records": [
+            {"Data": "e30=", "PartitionKey": str(n)} for n in shards]}), {})
+        connection.getresponse()
+    assert len(put_keys(sink, "json", [n for n, shard in shards.items() if shard])) == sum(shards.values())
 
 
 def test_tls_and_latency(new_sink, certificate):

@@ -20,6 +20,21 @@ enum {
 	BODY_MAX = 64 << 20,
 	PREFIX_BYTES = 96, /* of a record looked at first for its number */
 	EVENTS = 64,
+	SHARDS_MOST = 64,
+	SHARD_BYTES = 20,
+};
+
+/* What a shard does with its records from the moment on that it took `from` of them, until SIGUSR1 ends all faults. */
+enum fault { FAULT_NONE, FAULT_THROTTLE, FAULT_FAIL, FAULT_SILENT, FAULT_SLOW };
+
+struct sink_shard {
+	char name[SHARD_BYTES + 1];
+	enum fault fault;
+	uint64_t from;
+	double slow_s; /* FAULT_SLOW: records a second */
+	double tokens;
+	int64_t filled_ns;
+	uint64_t records, refused;
 };
 
 #define SEQ_LIMIT (UINT64_C(1) << 31)
@@ -31,6 +46,7 @@ struct connection {
 	size_t in_len, in_cap;
 	size_t head_len, body_len; /* head_len 0: the head is not whole yet */
 	bool cbor, wants_continue;
+	bool unanswered; /* it has a record of a silent shard */
 	char *out;
 	size_t out_len, out_off, out_cap;
 	int64_t due_ns;
@@ -44,6 +60,8 @@ struct sink {
 	uint32_t throttle_permille;
 	uint64_t random;
 	bool verify;
+	struct sink_shard shards[SHARDS_MOST];
+	uint32_t shard_count;
 	STAILQ_HEAD(, connection) late;
 	uint64_t records, unique, duplicates, unreadable, throttled, requests, bytes_in, bytes_out, payload;
 	int64_t first_ns, last_ns;
@@ -54,6 +72,7 @@ struct sink {
 extern struct sink sink;
 
 _Noreturn void die(const char *what);
+int64_t now_ns(void);
 void *grow(void *memory, size_t *capacity, size_t need);
 void add(struct connection *c, const void *bytes, size_t count);
 #define ADD(c, text) add(c, text, sizeof(text) - 1)

@@ -3,9 +3,12 @@
  *
  * What it is: one thread, epoll, HTTP/1.1 with keep-alive, plain or TLS. Reads requests in JSON or CBOR just far enough
  * to count records and to answer each correctly; may answer late (--latency-ms) and refuse records for rate
- * (--throttle-permille, repeatable by --seed). With --verify it finds "seq":N in each accepted record's data and keeps
- * a bitmap, so that losses and duplicates are known. Prints "ready PORT" when it listens and one line of JSON on
- * SIGTERM. Does not: check signatures, limits or stream names (tests/e2e/fake_kinesis.py does), or store anything.
+ * (--throttle-permille, repeatable by --seed). Keys are spread over --shards as the service does, and a shard can
+ * refuse all from some record on (--fault-shard SHARD:FAULT[:FROM], FAULT one of throttle, fail, silent and
+ * slow=RECORDS a second; silent: no request with a record of it is answered), until SIGUSR1. With --verify it finds
+ * "seq":N in each accepted record's data and keeps a bitmap, so that losses and duplicates are known. Prints "ready
+ * PORT" when it listens and one line of JSON on SIGTERM. Does not: check signatures, limits or stream names
+ * (tests/e2e/fake_kinesis.py does), or store anything.
  */
 #include "sink.h"
 
@@ -34,7 +37,7 @@ _Noreturn void die(const char *what)
 	exit(1);
 }
 
-static int64_t now_ns(void)
+int64_t now_ns(void)
 {
 	struct timespec t;
 
@@ -193,7 +196,12 @@ static bool send_answer(struct connection *c)
 
 static bool on_request(struct connection *c)
 {
+	c->unanswered = false;
 	answer(c);
+	if (c->unanswered) {
+		c->out_off = c->out_len = 0;
+		return true;
+	}
 	if (!sink.latency_ns)
 		return send_answer(c);
 	c->due_ns = now_ns() + sink.latency_ns;
@@ -289,6 +297,10 @@ static void print_summary(void)
 	       sink.bytes_in, sink.bytes_out, sink.payload, sink.first_ns, sink.last_ns, BUCKET_MS);
 	for (uint32_t i = 0; i < sink.buckets; i++)
 		printf("%s%" PRIu32, i ? "," : "", sink.timeline[i]);
+	printf("],\"shards\":[");
+	for (uint32_t i = 0; i < sink.shard_count; i++)
+		printf("%s{\"records\":%" PRIu64 ",\"refused\":%" PRIu64 "}", i ? "," : "", sink.shards[i].records,
+		       sink.shards[i].refused);
 	printf("]}\n");
 }
 
@@ -317,6 +329,18 @@ static void use_tls(const char *cert, const char *key)
 	SSL_CTX_set_mode(sink.tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 }
 
+/* A signal: the end, or that of all faults. */
+static bool is_over(void)
+{
+	struct signalfd_siginfo s;
+
+	if (read(sink.signals, &s, sizeof s) != sizeof s || s.ssi_signo != SIGUSR1)
+		return true;
+	for (uint32_t i = 0; i < sink.shard_count; i++)
+		sink.shards[i].fault = FAULT_NONE;
+	return false;
+}
+
 static void run(void)
 {
 	struct epoll_event events[EVENTS];
@@ -328,8 +352,11 @@ static void run(void)
 		for (int i = 0; i < count; i++) {
 			struct connection *c = events[i].data.ptr;
 
-			if (events[i].data.ptr == &sink.signals)
-				return;
+			if (events[i].data.ptr == &sink.signals) {
+				if (is_over())
+					return;
+				continue;
+			}
 			if (events[i].data.ptr == &sink.listener) {
 				accept_all();
 			} else if ((events[i].events & (EPOLLERR | EPOLLHUP)) ||
@@ -345,12 +372,15 @@ static void begin(uint16_t port)
 	struct epoll_event e = {.events = EPOLLIN};
 	sigset_t set;
 
+	for (uint32_t i = 0; i < sink.shard_count; i++)
+		(void)snprintf(sink.shards[i].name, sizeof sink.shards[i].name, "shardId-%012" PRIu32, i);
 	STAILQ_INIT(&sink.late);
 	sink.seen = sink.verify ? calloc(SEQ_LIMIT / 8, 1) : NULL;
 	sink.epoll = epoll_create1(EPOLL_CLOEXEC);
 	(void)sigemptyset(&set);
 	(void)sigaddset(&set, SIGTERM);
 	(void)sigaddset(&set, SIGINT);
+	(void)sigaddset(&set, SIGUSR1);
 	(void)sigprocmask(SIG_BLOCK, &set, NULL);
 	(void)signal(SIGPIPE, SIG_IGN);
 	sink.signals = signalfd(-1, &set, SFD_CLOEXEC);
@@ -363,19 +393,49 @@ static void begin(uint16_t port)
 		die("epoll");
 }
 
+/* SHARD:FAULT[:FROM] */
+static bool read_fault(char *text)
+{
+	static const char *const names[] = {
+	    [FAULT_THROTTLE] = "throttle", [FAULT_FAIL] = "fail", [FAULT_SILENT] = "silent", [FAULT_SLOW] = "slow"};
+	char *save, *shard = strtok_r(text, ":", &save), *fault = strtok_r(NULL, ":", &save),
+	            *from = strtok_r(NULL, ":", &save), *speed = fault ? strchr(fault, '=') : NULL;
+	struct sink_shard *s;
+
+	if (!fault || strtoul(shard, NULL, 10) >= sink.shard_count)
+		return false;
+	s = &sink.shards[strtoul(shard, NULL, 10)];
+	if (speed)
+		*speed++ = '\0';
+	s->slow_s = speed ? strtod(speed, NULL) : 0;
+	s->from = from ? strtoull(from, NULL, 10) : 0;
+	for (int i = FAULT_THROTTLE; i <= FAULT_SLOW; i++)
+		if (strcmp(fault, names[i]) == 0)
+			s->fault = (enum fault)i;
+	return s->fault != FAULT_NONE && (s->fault == FAULT_SLOW) == (s->slow_s > 0);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-	    {"port", required_argument, NULL, 'p'}, {"cert", required_argument, NULL, 'c'},
-	    {"key", required_argument, NULL, 'k'},  {"latency-ms", required_argument, NULL, 'l'},
-	    {"seed", required_argument, NULL, 's'}, {"throttle-permille", required_argument, NULL, 't'},
-	    {"verify", no_argument, NULL, 'V'},     {NULL, 0, NULL, 0},
+	    {"port", required_argument, NULL, 'p'},
+	    {"cert", required_argument, NULL, 'c'},
+	    {"key", required_argument, NULL, 'k'},
+	    {"latency-ms", required_argument, NULL, 'l'},
+	    {"seed", required_argument, NULL, 's'},
+	    {"throttle-permille", required_argument, NULL, 't'},
+	    {"verify", no_argument, NULL, 'V'},
+	    {"shards", required_argument, NULL, 'n'},
+	    {"fault-shard", required_argument, NULL, 'f'},
+	    {NULL, 0, NULL, 0},
 	};
 	const char *cert = NULL, *key = NULL;
 	uint16_t port = 0;
 	int option;
+	bool good = true;
 
 	sink.random = 1;
+	sink.shard_count = 1;
 	while ((option = getopt_long(argc, argv, "V", options, NULL)) != -1) {
 		switch (option) {
 		case 'p':
@@ -399,11 +459,22 @@ int main(int argc, char **argv)
 		case 'V':
 			sink.verify = true;
 			break;
+		case 'n':
+			sink.shard_count = (uint32_t)strtoul(optarg, NULL, 10);
+			good &= sink.shard_count >= 1 && sink.shard_count <= SHARDS_MOST;
+			break;
+		case 'f':
+			good &= good && read_fault(optarg);
+			break;
 		default:
-			(void)fprintf(stderr, "usage: sink [--port N] [--cert FILE --key FILE] [--latency-ms N]"
-			                      " [--throttle-permille N] [--seed N] [--verify]\n");
-			return 64;
+			good = false;
 		}
+	}
+	if (!good) {
+		(void)fprintf(stderr, "usage: sink [--port N] [--cert FILE --key FILE] [--latency-ms N]"
+		                      " [--throttle-permille N] [--seed N] [--verify] [--shards N]"
+		                      " [--fault-shard SHARD:throttle|fail|silent|slow=N[:FROM]]...\n");
+		return 64;
 	}
 	if (cert && key)
 		use_tls(cert, key);

@@ -1,12 +1,15 @@
 /* The bodies: JSON and CBOR requests read just far enough, and the entries of their answers. */
 #include "sink.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/evp.h>
+
 #define CODE "ProvisionedThroughputExceededException"
 #define SEQUENCE "49546986683135544286507457936321625675700000000000000000" /* the last 20 digits count */
-#define SHARD "shardId-000000000000"
+#define FAILURE "InternalFailure"
 
 void *grow(void *memory, size_t *capacity, size_t need)
 {
@@ -123,64 +126,154 @@ static void add_sequence(struct connection *c)
 	ADD(c, digits);
 }
 
-/* Counts one record and adds its entry to the answer; false when it was refused. */
-static bool take_record(struct connection *c, const char *data, size_t count)
+struct text {
+	const char *at; /* null: it was not seen */
+	size_t bytes;
+};
+
+/* As the service does: by the first bits of the key's MD5. A key with JSON escapes is taken as it stands. */
+static struct sink_shard *shard_of(const struct text *key)
 {
-	if (is_throttled()) {
-		sink.throttled++;
-		if (c->cbor)
-			ADD(c, "\xa2\x69"
-			       "ErrorCode\x78\x26" CODE "\x6c"
-			       "ErrorMessage\x6d"
-			       "Rate exceeded");
-		else
-			ADD(c, "{\"ErrorCode\":\"" CODE "\",\"ErrorMessage\":\"Rate exceeded\"},");
+	static EVP_MD_CTX *context;
+	static EVP_MD *md5;
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	uint32_t top;
+
+	if (sink.shard_count == 1)
+		return &sink.shards[0];
+	if (!context) {
+		context = EVP_MD_CTX_new();
+		md5 = EVP_MD_fetch(NULL, "MD5", NULL);
+	}
+	if (EVP_DigestInit_ex2(context, md5, NULL) != 1 || EVP_DigestUpdate(context, key->at, key->bytes) != 1 ||
+	    EVP_DigestFinal_ex(context, digest, NULL) != 1)
+		die("MD5");
+	top = (uint32_t)digest[0] << 16 | (uint32_t)digest[1] << 8 | digest[2];
+	return &sink.shards[top * sink.shard_count >> 24];
+}
+
+/* The shard's records come faster than it takes them. */
+static bool is_full(struct sink_shard *s)
+{
+	int64_t now = now_ns();
+
+	s->tokens += s->slow_s * (double)(now - s->filled_ns) / 1e9;
+	s->tokens = s->tokens < s->slow_s ? s->tokens : s->slow_s > 1 ? s->slow_s : 1; /* a second's, one at least */
+	s->filled_ns = now;
+	if (s->tokens < 1)
+		return true;
+	s->tokens--;
+	return false;
+}
+
+static enum fault fault_of(struct sink_shard *s)
+{
+	enum fault f = s->records < s->from ? FAULT_NONE : s->fault;
+
+	if (f == FAULT_SLOW)
+		f = is_full(s) ? FAULT_THROTTLE : FAULT_NONE;
+	return f == FAULT_NONE && is_throttled() ? FAULT_THROTTLE : f;
+}
+
+static void add_refused(struct connection *c, const char *shard, bool fails)
+{
+	const char *code = fails ? FAILURE : CODE;
+	char message[128], entry[256];
+	int n =
+	    fails ? snprintf(message, sizeof message, "Internal service failure.")
+	          : snprintf(message, sizeof message, "Rate exceeded for shard %s in stream s under account 1.", shard);
+
+	if (c->cbor) {
+		ADD(c, "\xa2\x69"
+		       "ErrorCode\x78");
+		entry[0] = (char)strlen(code);
+		add(c, entry, 1);
+		add(c, code, strlen(code));
+		ADD(c, "\x6c"
+		       "ErrorMessage\x78");
+		entry[0] = (char)n;
+		add(c, entry, 1);
+		add(c, message, (size_t)n);
+	} else {
+		n = snprintf(entry, sizeof entry, "{\"ErrorCode\":\"%s\",\"ErrorMessage\":\"%s\"},", code, message);
+		add(c, entry, (size_t)n);
+	}
+}
+
+/* Counts one record and adds its entry to the answer; false when it was refused. */
+static bool take_record(struct connection *c, const struct text *data, const struct text *key)
+{
+	struct sink_shard *s = shard_of(key);
+	enum fault fault = fault_of(s);
+
+	if (fault != FAULT_NONE) {
+		sink.throttled += fault == FAULT_THROTTLE;
+		s->refused++;
+		c->unanswered |= fault == FAULT_SILENT;
+		add_refused(c, s->name, fault == FAULT_FAIL);
 		return false;
 	}
 	sink.records++;
-	sink.payload += c->cbor ? count : count / 4 * 3;
+	s->records++;
+	sink.payload += c->cbor ? data->bytes : data->bytes / 4 * 3;
 	if (sink.verify)
-		verify(data, count, !c->cbor);
+		verify(data->at, data->bytes, !c->cbor);
 	if (c->cbor)
 		ADD(c, "\xa2\x6eSequenceNumber\x78\x38");
 	else
 		ADD(c, "{\"SequenceNumber\":\"");
 	add_sequence(c);
-	if (c->cbor)
-		ADD(c, "\x67ShardId\x74" SHARD);
-	else
-		ADD(c, "\",\"ShardId\":\"" SHARD "\"},");
+	if (c->cbor) {
+		ADD(c, "\x67ShardId\x74");
+		add(c, s->name, SHARD_BYTES);
+	} else {
+		ADD(c, "\",\"ShardId\":\"");
+		add(c, s->name, SHARD_BYTES);
+		ADD(c, "\"},");
+	}
 	return true;
 }
 
-/* Walks the strings of a JSON body: a string `Data` followed by a colon names the string after it. */
+static bool is_word(const struct text *t, const char *word)
+{
+	return t->bytes == strlen(word) && memcmp(t->at, word, t->bytes) == 0;
+}
+
+/* Walks the strings of a JSON body: `Data` and `PartitionKey` with a colon behind them name the string that follows. */
 uint32_t take_json(struct connection *c, const char *p, const char *end, uint32_t *ret_failed)
 {
+	struct text data = {0}, key = {0}, *next = NULL;
 	uint32_t count = 0;
-	bool is_data = false;
 
 	while (p < end && (p = memchr(p, '"', (size_t)(end - p)))) {
-		const char *start = ++p;
+		struct text string = {.at = ++p};
 
 		for (;;) {
 			p = memchr(p, '"', (size_t)(end - p));
 			if (!p)
 				return count;
-			if (p == start || p[-1] != '\\')
+			if (p == string.at || p[-1] != '\\')
 				break;
 			p++; /* an escaped quote; data is base64 and has none, and keys here end in no backslash */
 		}
-		if (is_data) {
-			count++;
-			*ret_failed += !take_record(c, start, (size_t)(p - start));
-		}
-		is_data = false;
-		if (p - start == 4 && memcmp(start, "Data", 4) == 0) {
+		string.bytes = (size_t)(p - string.at);
+		if (next) {
+			*next = string;
+			next = NULL;
+		} else {
 			const char *q = p + 1;
 
 			while (q < end && *q == ' ')
 				q++;
-			is_data = q < end && *q == ':';
+			if (q < end && *q == ':')
+				next = is_word(&string, "Data")           ? &data
+				       : is_word(&string, "PartitionKey") ? &key
+				                                          : NULL;
+		}
+		if (data.at && key.at) {
+			count++;
+			*ret_failed += !take_record(c, &data, &key);
+			data = key = (struct text){0};
 		}
 		p++;
 	}
@@ -214,9 +307,21 @@ static int cbor_head(struct cbor *s, uint64_t *ret)
 	return first >> 5;
 }
 
-/* One item of any kind; records of definite or indefinite containers are taken where a text `Data` names them. */
+/* A string of that major type, of a known length. */
+static bool cbor_string(struct cbor *s, int major, struct text *ret)
+{
+	uint64_t bytes;
+
+	if (cbor_head(s, &bytes) != major || bytes > (uint64_t)(s->end - s->p))
+		return false;
+	*ret = (struct text){.at = (const char *)s->p, .bytes = bytes};
+	return true;
+}
+
+/* One item of any kind; what has `Data` and a `PartitionKey` is a record. */
 static bool take_cbor(struct connection *c, struct cbor *s, int depth, uint32_t *count, uint32_t *failed)
 {
+	struct text data = {0}, key = {0}, word;
 	uint64_t number;
 	int major = cbor_head(s, &number);
 	bool open = number == UINT64_MAX;
@@ -234,27 +339,22 @@ static bool take_cbor(struct connection *c, struct cbor *s, int depth, uint32_t 
 	if (major == 6)
 		return take_cbor(c, s, depth + 1, count, failed);
 	for (uint64_t i = 0; open ? s->p < s->end && *s->p != 0xff : i < number; i++) {
-		const uint8_t *key = s->p;
+		struct cbor name = *s, value;
 
-		if (major == 5) {
-			struct cbor value;
-			uint64_t length;
-
-			if (!take_cbor(c, s, depth + 1, count, failed))
-				return false;
-			value = *s;
-			if (s->p - key == 5 &&
-			    memcmp(key,
-			           "\x64"
-			           "Data",
-			           5) == 0 &&
-			    cbor_head(&value, &length) == 2 && length <= (uint64_t)(value.end - value.p)) {
-				++*count;
-				*failed += !take_record(c, (const char *)value.p, length);
-			}
-		}
+		if (major == 5 && !take_cbor(c, s, depth + 1, count, failed))
+			return false;
+		value = *s;
 		if (!take_cbor(c, s, depth + 1, count, failed))
 			return false;
+		if (major == 5 && cbor_string(&name, 3, &word))
+			(void)cbor_string(&value, is_word(&word, "Data") ? 2 : 3,
+			                  is_word(&word, "Data")           ? &data
+			                  : is_word(&word, "PartitionKey") ? &key
+			                                                   : &word);
+	}
+	if (data.at && key.at) {
+		++*count;
+		*failed += !take_record(c, &data, &key);
 	}
 	s->p += open;
 	return s->p <= s->end;

@@ -16,6 +16,10 @@ class Sink:
         self.port = int(self.process.stdout.readline().split()[1])
         self.endpoint = f"{'https' if certificate else 'http'}://127.0.0.1:{self.port}"
 
+    def cure(self):
+        """Ends the faults of all shards."""
+        self.process.send_signal(signal.SIGUSR1)
+
     def stop(self):
         """Ends it and returns its summary."""
         self.process.send_signal(signal.SIGTERM)
