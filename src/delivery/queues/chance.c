@@ -45,6 +45,8 @@ void chance_row_note(struct chance_row *row, uint32_t taken, uint32_t refused, d
 	row->records += refused;
 	if (row->answers > 0 && sent_ns <= row->heard_ns)
 		return;
+	if (row->answers == 0)
+		row->began_ns = now_ns;
 	row->heard_ns = now_ns;
 	row->answers++;
 }

@@ -47,9 +47,9 @@ static inline double chance_late_part(const struct chance_late *l)
 /* Refused in a row, with none taken. Answers that were under way together are one: a full window refuses them all. */
 struct chance_row {
 	uint32_t records, answers;
-	int64_t heard_ns; /* the newest of these answers */
-	double part;      /* that was refused when the last was taken */
-	double elsewhere; /* of late, where anything is taken */
+	int64_t began_ns, heard_ns; /* the first and the newest of these answers */
+	double part;                /* that was refused when the last was taken */
+	double elsewhere;           /* of late, where anything is taken */
 };
 
 /* An answer to what was sent at sent_ns. part: that is refused of late; of a row, elsewhere. */

@@ -250,6 +250,12 @@ static void die(struct shard_rate *r, int64_t now_ns)
 	set_speed(r, r->speed, now_ns);
 }
 
+/* Nothing was taken for longer than a window: no speed is so low, and what it refused says nothing of one. */
+static bool was_barren(const struct shard_rate *r, const struct shard_share *s)
+{
+	return chance_row_is_more(&r->row, usual_part(r, s)) && r->row.heard_ns - r->row.began_ns > CALM_NS;
+}
+
 bool shard_rate_answered(struct shard_rate *r, const struct shard_share *s, int64_t sent_ns, int64_t now_ns)
 {
 	double part;
@@ -257,6 +263,10 @@ bool shard_rate_answered(struct shard_rate *r, const struct shard_share *s, int6
 	if (s->records_taken + s->records_refused == 0)
 		return false;
 	chance_late_note(&r->late, s->records_taken, s->records_refused, now_ns);
+	if (r->is_limited && !r->is_dead && s->records_taken > 0 && was_barren(r, s)) {
+		find(r);
+		set_speed(r, r->speed, now_ns);
+	}
 	part = s->records_taken > 0 ? fmax(usual_part(r, s), chance_late_part(&r->late)) : s->elsewhere;
 	chance_row_note(&r->row, s->records_taken, s->records_refused, part, sent_ns, now_ns);
 	if (!r->is_limited) {

@@ -220,6 +220,28 @@ static void a_dead_shard_is_asked_and_wakes(void **state)
 	assert_true(r.is_limited && !r.is_dead && r.speed > 0.09);
 }
 
+/* Nothing is taken for some seconds, in too few answers to call it dead: that is no speed which it refused. */
+static void a_storm_of_few_answers_teaches_no_speed(void **state)
+{
+	static const struct {
+		int64_t wait_ms;
+		uint32_t refused;
+	} storm[] = {{0, 126}, {400, 57}, {900, 31}, {500, 1}};
+	struct shard_rate r = {0};
+	int64_t now_ns = START_NS;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof storm / sizeof *storm; i++) {
+		now_ns += storm[i].wait_ms * NS_PER_MS;
+		assert_int_equal(answer_shard(&r, &now_ns, 1, 0, storm[i].refused), i == 0);
+	}
+	assert_true(r.is_limited && !r.is_dead);
+	now_ns += 3 * NS_PER_S / 2;
+	for (int i = 0; i < 10; i++)
+		(void)answer_shard(&r, &now_ns, 1, i < 2 ? 1 : 50, 0);
+	assert_true(r.speed > 0.9);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -231,6 +253,7 @@ int main(void)
 	    cmocka_unit_test(a_shard_is_free_until_more_is_refused_than_chance_brings),
 	    cmocka_unit_test(where_most_is_refused_a_row_must_be_longer),
 	    cmocka_unit_test(a_dead_shard_is_asked_and_wakes),
+	    cmocka_unit_test(a_storm_of_few_answers_teaches_no_speed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
