@@ -92,6 +92,7 @@ void dispatch_free(struct dispatch *d)
 	suspects_fini(&d->suspects);
 	batcher_fini(&d->batcher);
 	tracked_fini(&d->tracked);
+	tries_fini(&d->tried);
 	free(d);
 }
 

@@ -161,17 +161,33 @@ void dispatch_note_dry(struct dispatch *d, const struct request *q, bool is_dry)
 	                d->now_ns);
 }
 
+static const char stopped[] = "kspool stopped before the next try";
+
 /* A record that was tried in this run; the others are simply pending in the journal. */
 static void park(struct dispatch *d, struct record *r)
 {
 	if (r->tries > 0 && !d->set.lanes.is_ordered)
-		dispatch_settle(d, r, SETTLE_RETRY, "Stopped", mem_string("kspool stopped before the next try"), 0);
+		dispatch_settle(d, r, SETTLE_RETRY, "Stopped", mem_string(stopped), 0);
 	else
 		record_free(r);
 }
 
+/* The same of one that waits on disk; whether it still does, the journal knows. */
+static void note_stopped(struct dispatch *d, const struct tries_row *row)
+{
+	const struct store_settlement s = {.id = row->id,
+	                                   .kind = SETTLE_RETRY,
+	                                   .is_note = true,
+	                                   .attempts = row->attempts,
+	                                   .code = "Stopped",
+	                                   .reason = mem_string(stopped)};
+
+	dispatch_settle_row(d, &s, 0);
+}
+
 void dispatch_park(struct dispatch *d)
 {
+	struct tries_row row;
 	struct record *r;
 	struct shard *s;
 
@@ -187,6 +203,9 @@ void dispatch_park(struct dispatch *d)
 		suspects_take(&d->suspects, r);
 		park(d, r);
 	}
+	while (tries_take(&d->tried, &row))
+		if (!row.is_noted && !d->set.lanes.is_ordered)
+			note_stopped(d, &row);
 }
 
 void dispatch_stop(struct dispatch *d)

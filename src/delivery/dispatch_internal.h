@@ -21,6 +21,7 @@
 #include "delivery/queues/lanes.h"
 #include "delivery/queues/ready.h"
 #include "delivery/queues/stream_rate.h"
+#include "delivery/queues/tries.h"
 #include "delivery/suspects.h"
 #include "delivery/tracked.h"
 #include "delivery/queues/waiting.h"
@@ -74,6 +75,7 @@ struct dispatch {
 	struct suspects suspects;
 	struct requests requests;
 	struct tracked tracked;
+	struct tries tried;
 	uint64_t answer_delivered, answer_possible; /* messages, of the answer being dealt with */
 	struct hold hold;
 	struct pace pace;
@@ -218,11 +220,12 @@ void dispatch_note_shards(struct dispatch *d, struct request *q, const struct an
 bool dispatch_is_one_shards(struct dispatch *d, const struct request *q, const struct answer *a);
 /* A record that may be sent: ready, or back to disk when too much waits for its shard. */
 void dispatch_put_ready(struct dispatch *d, struct record *r);
-/* Nothing is known of it that would be forgotten on disk. */
-bool dispatch_may_park(const struct record *r);
+/* Nothing is known of it that would be forgotten on disk, nor in order sent again as another. */
+bool dispatch_may_park(const struct dispatch *d, const struct record *r);
 /* It was asked back from disk, and is here now. */
 bool dispatch_is_asked(struct dispatch *d, struct record *r);
-/* In order, of one that may be parked: it goes to disk when others whose hashes are near wait there before it. */
+/* Of one that may be parked: it goes to disk when others of its shard, or in order others whose hashes are near, wait
+ * there before it. */
 bool dispatch_park_behind(struct dispatch *d, struct record *r);
 /* A row that was asked back for a shard does not come. False: it was not. */
 bool dispatch_shards_gone(struct dispatch *d, uint64_t id);

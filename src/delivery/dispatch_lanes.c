@@ -93,7 +93,7 @@ static void keep_in_bounds(struct dispatch *d, struct lane *l)
 	while (l->cost > most && l->count > 1) {
 		struct record *r = lanes_take_newest(&d->lanes, l);
 
-		if (!dispatch_may_park(r)) {
+		if (!dispatch_may_park(d, r)) {
 			lanes_put(&d->lanes, l, r, false);
 			return;
 		}
@@ -107,7 +107,7 @@ void dispatch_lane_put(struct dispatch *d, struct record *r)
 	bool is_its = l && lanes_remove_away(&d->lanes, l, r->id), may_park;
 
 	r->is_back = dispatch_is_asked(d, r) || is_its;
-	may_park = d->set.lanes.is_ordered && !is_its && dispatch_may_park(r);
+	may_park = !is_its && dispatch_may_park(d, r);
 	if (may_park && dispatch_park_behind(d, r))
 		return;
 	if (may_park && l && l->before_id < r->id) {
@@ -157,6 +157,7 @@ void dispatch_gone(struct dispatch *d, uint64_t id)
 {
 	struct lane *l;
 
+	tries_forget(&d->tried, id);
 	if (dispatch_shards_gone(d, id))
 		return;
 	TAILQ_FOREACH (l, &d->lanes.behind, behind)

@@ -4,9 +4,11 @@
  * Invariants:
  * 1. Shards are told apart from the first answer with too much refused until none was limited for TOGETHER_NS.
  * 2. A parked row is in no queue and has no claim; its id stands once, with its shard or among the lost.
- * 3. What was tried, or was made of several rows, is never parked: what is known of it would be forgotten.
- *    In order no row is parked while one that was asked back is newer.
- * 4. A shard's queue takes at most a quarter of the memory, all of them together half, what was tried apart.
+ * 3. What processors made is never parked: it goes back as a failed try does, where all of its rows can. What is known
+ *    of a row that was tried is in `tried` while it is parked, and its again when it is read. In order no row is parked
+ *    while one that was asked back is newer, nor a unit that was tried.
+ * 4. A shard's queue takes at most a quarter of the memory, all of them together half; but for cut rows, and in order
+ *    units that were tried.
  */
 #include <string.h>
 
@@ -24,7 +26,11 @@ enum {
 	FRUITLESS = 8192, /* rows parked in a row, with none for a shard that is free, until reading pauses */
 	SATED_EACH = 64,  /* rows parked until it is looked whether anybody is to be read for */
 	HUNGRY_PART = 4,
-	RETURN_WAIT_S = 30, /* of what was tried in another life and finds no room */
+	TRIED_PART = 16, /* of the memory: what is known of tried rows on disk */
+	/* Of what was tried in another life, or is made of several rows, and finds no room: its shard takes nothing, or
+	 * something. */
+	RETURN_WAIT_S = 30,
+	RETURN_SOON_S = 5,
 };
 #define TOGETHER_NS (30 * NS_PER_S)
 #define RELIEVE_NS (INT64_C(20) * NS_PER_MS)
@@ -52,18 +58,61 @@ static uint64_t most_rows(const struct dispatch *d, uint64_t most_bytes)
 	           : 2 * d->set.policy.memory_count * (most_bytes >> 10) / ((memory_bytes(d) >> 10) + 1) + 1;
 }
 
-static bool may_park_one(const struct record *r)
-{
-	return r->tries == 0 && (r->attempts == 0 || r->lane) && !r->tracked && !r->origin;
-}
+/* A row and nothing else. */
+static bool is_one_row(const struct record *r) { return !r->tracked && !r->origin; }
 
-bool dispatch_may_park(const struct record *r)
+static bool is_of_rows(const struct record *r)
 {
-	bool may = may_park_one(r);
+	bool is = is_one_row(r);
 
 	for (uint32_t i = 0; i < r->part_count; i++)
-		may &= may_park_one(r->parts[i]);
-	return may;
+		is &= is_one_row(r->parts[i]);
+	return is;
+}
+
+/* Nothing else became of that row, so that it is sent again with nothing that was stored. */
+static bool is_all_of(const struct dispatch *d, uint64_t id)
+{
+	const struct row *row = tracked_find(&d->tracked, id);
+
+	return row && row->remaining == 1 && row->delivered == 0;
+}
+
+/* Of one that was made by processors: all its rows go back with it. */
+static bool may_return(const struct dispatch *d, const struct record *r)
+{
+	bool may = !r->parts;
+
+	for (uint32_t i = 0; may && r->origin && i < r->origin->count; i++)
+		may = is_all_of(d, r->origin->ids[i]);
+	return may && (r->origin || is_all_of(d, r->id));
+}
+
+/* The journal would give it again when its wait is over, not when it is asked for. */
+static bool is_noted(const struct record *r)
+{
+	bool is = r->is_noted;
+
+	for (uint32_t i = 0; i < r->part_count; i++)
+		is |= r->parts[i]->is_noted;
+	return is;
+}
+
+bool dispatch_may_park(const struct dispatch *d, const struct record *r)
+{
+	if (!is_of_rows(r) || (r->tries > 0 && tries_bytes(&d->tried) >= memory_bytes(d) / TRIED_PART))
+		return false;
+	if (d->set.lanes.is_ordered) /* a unit is sent again as it was; who may have been passed is known here alone */
+		return (r->attempts == 0 || r->lane) && (r->tries == 0 || (!r->parts && d->set.lanes.records == 1));
+	return !is_noted(r);
+}
+
+static void note_tries(struct dispatch *d, const struct record *r, bool noted)
+{
+	for (uint32_t i = 0; r->parts && i < r->part_count; i++)
+		tries_note(&d->tried, r->parts[i]->id, r, noted);
+	if (!r->parts)
+		tries_note(&d->tried, r->id, r, noted);
 }
 
 /* Where rows of its key are counted, in order: by its place in the stream, so that a shard's are together. */
@@ -125,6 +174,7 @@ static void release(struct dispatch *d, struct parked *to, struct record *r)
 		note_parked(d, to, place, r->parts[i]->id);
 	if (!r->parts)
 		note_parked(d, to, place, r->id);
+	note_tries(d, r, false);
 	metric_add(M_ROWS_PARKED, record_rows(r));
 	dispatch_settle(d, r, SETTLE_RELEASE, NULL, NULL, 0);
 }
@@ -185,7 +235,7 @@ static void park_from_memory(struct dispatch *d, struct shard *s, struct record 
 
 static bool may_go(const struct dispatch *d, const struct record *r)
 {
-	return dispatch_may_park(r) && (!d->set.lanes.is_ordered || d->asked.ids == 0 || r->id > d->asked_most);
+	return dispatch_may_park(d, r) && (!d->set.lanes.is_ordered || d->asked.ids == 0 || r->id > d->asked_most);
 }
 
 /* What a key has behind what is elsewhere goes to disk, newest first, as far as it may: to where its newest are. */
@@ -195,7 +245,7 @@ static void shed(struct dispatch *d, struct shard *s, struct lane *l)
 	struct record *r;
 
 	while ((r = lanes_take_newest(&d->lanes, l))) {
-		if (is_behind ? !dispatch_may_park(r) : !may_go(d, r)) {
+		if (is_behind ? !dispatch_may_park(d, r) : !may_go(d, r)) {
 			lanes_put(&d->lanes, l, r, false);
 			return;
 		}
@@ -227,38 +277,63 @@ static bool park_lane(struct dispatch *d, struct shard *s, struct record *r)
 	return true;
 }
 
-static void make_room(struct dispatch *d, struct shard *s)
+/* Until what is here is gone, of a shard that takes something. */
+static int64_t return_wait_ms(const struct shard *s)
 {
-	uint64_t most = most_cost(d), rows = most_rows(d, most);
+	double wait_s = s->count / (s->taken_s + 1);
+
+	wait_s = s->rate.is_dead ? RETURN_WAIT_S : wait_s < 1 ? 1 : wait_s < RETURN_SOON_S ? wait_s : RETURN_SOON_S;
+	return (int64_t)(wait_s * MS_PER_S);
+}
+
+/* Its attempts are written down. */
+static void give_back(struct dispatch *d, const struct shard *s, struct record *r)
+{
+	if (tries_bytes(&d->tried) < memory_bytes(d) / TRIED_PART)
+		note_tries(d, r, true);
+	dispatch_settle(d, r, SETTLE_RETRY, "ShardFull", mem_string("its shard takes less than waits for it"),
+	                return_wait_ms(s));
+}
+
+static void make_room(struct dispatch *d, struct shard *s, uint64_t most)
+{
+	uint64_t rows = most_rows(d, most);
 	struct record *r;
 
-	while (s->count > 1 && memory_bytes(d) > 0 && (s->cost > most || s->count > rows)) {
+	while (s->count > 1 && memory_bytes(d) > 0 && (s->cost > most || s->rows > rows)) {
 		r = TAILQ_LAST(&s->queue, record_queue);
 		if (may_go(d, r) && parked_bytes(&s->parked) < most / 4) {
 			if (!r->lane)
 				park(d, s, shards_take_last(&d->ready.shards, s));
 			else if (!park_lane(d, s, r))
 				return;
-		} else if (r->attempts > 0 && r->tries == 0 && !r->lane)
-			dispatch_settle(d, shards_take_last(&d->ready.shards, s), SETTLE_RETRY, "ShardFull",
-			                mem_string("its shard takes less than waits for it"), RETURN_WAIT_S * MS_PER_S);
-		else
+		} else if (!d->set.lanes.is_ordered && (is_of_rows(r) ? r->attempts > 0 : may_return(d, r))) {
+			give_back(d, s, shards_take_last(&d->ready.shards, s));
+		} else {
 			return;
+		}
 	}
+}
+
+/* Others wait on disk before it. */
+static bool is_behind(const struct dispatch *d, const struct shard *s, const struct record *r)
+{
+	return s && s->rate.is_limited && s->parked.ids > 0 && !r->is_back && !r->lane && dispatch_may_park(d, r);
 }
 
 void dispatch_put_ready(struct dispatch *d, struct record *r)
 {
 	struct shard *s = ready_shard(&d->ready, r);
-	bool is_back = r->is_back || (!d->set.lanes.is_on && dispatch_is_asked(d, r));
 
-	if (s && s->rate.is_limited && s->parked.ids > 0 && !is_back && !r->lane && dispatch_may_park(r)) {
-		park(d, s, r); /* others wait on disk before it */
+	if (!d->set.lanes.is_on)
+		r->is_back = dispatch_is_asked(d, r);
+	if (is_behind(d, s, r)) {
+		park(d, s, r);
 		return;
 	}
 	ready_put_last(&d->ready, r);
 	if (s && s->rate.is_limited)
-		make_room(d, s);
+		make_room(d, s, most_cost(d));
 	else
 		d->fruitless = 0;
 }
@@ -266,7 +341,7 @@ void dispatch_put_ready(struct dispatch *d, struct record *r)
 /* What waits for a full shard has a quarter of the memory with all that its keys have behind it. */
 static void relieve_shard(struct dispatch *d, struct shard *s, uint64_t most)
 {
-	uint64_t rows = most_rows(d, most), cost = s->cost, count = s->count;
+	uint64_t rows = most_rows(d, most), cost = s->cost, count = s->rows;
 	struct record *r;
 
 	TAILQ_FOREACH (r, &s->queue, link)
@@ -287,7 +362,7 @@ static void relieve_shard(struct dispatch *d, struct shard *s, uint64_t most)
 		count += r->lane->count;
 	}
 	s->lanes_cost = cost - s->cost;
-	make_room(d, s);
+	make_room(d, s, most);
 }
 
 bool dispatch_is_pressed(const struct dispatch *d)
@@ -296,6 +371,17 @@ bool dispatch_is_pressed(const struct dispatch *d)
 
 	return d->set.lanes.is_ordered && !d->set.lanes.is_total && memory_bytes(d) > 0 &&
 	       (d->memory_bytes >= memory_bytes(d) / 2 || (most > 0 && waits >= most));
+}
+
+/* What failed comes to its shard's queue without a look at how much is there. */
+static void make_rooms(struct dispatch *d)
+{
+	uint64_t most = most_cost(d);
+	struct shard *s;
+
+	LIST_FOREACH (s, &d->ready.shards.listed, link)
+		if (s->rate.is_limited)
+			make_room(d, s, most);
 }
 
 /* Returns when it wants to be called again. */
@@ -330,8 +416,15 @@ static bool is_behind_moved(const struct dispatch *d, const struct shard *s, siz
 bool dispatch_park_behind(struct dispatch *d, struct record *r)
 {
 	struct shard *s = ready_shard(&d->ready, r);
-	size_t place = place_of(d, r);
+	size_t place;
 
+	if (!d->set.lanes.is_ordered) {
+		if (!is_behind(d, s, r))
+			return false;
+		park(d, s, r);
+		return true;
+	}
+	place = place_of(d, r);
 	if (r->is_back ? !r->was_lost || !is_behind_moved(d, s, place) : d->behind[place] == 0)
 		return false;
 	if (s)
@@ -359,7 +452,7 @@ static void fetch_for(struct dispatch *d, struct shard *s, uint64_t most)
 	uint64_t each = s->count > 0 ? s->cost / s->count : most / FETCH_MOST;
 	uint64_t rows = most_rows(d, most) / 2;
 
-	if (s->cost + s->lanes_cost > most / 2 || s->count > rows)
+	if (s->cost + s->lanes_cost > most / 2 || s->rows > rows)
 		return;
 	if (most / 2 / (each + 1) < rows)
 		rows = most / 2 / (each + 1) + 1;
@@ -406,6 +499,7 @@ int64_t dispatch_tend_shards(struct dispatch *d)
 	if (!d->ready.by_shard || d->phase == DISPATCH_STOPPING)
 		return INT64_MAX;
 	relieve_ns = relieve(d);
+	make_rooms(d);
 	forget_gone(d);
 	fetch_all(d);
 	if (d->is_sated)

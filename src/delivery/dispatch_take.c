@@ -43,6 +43,15 @@ static void take_rows(struct dispatch *d, const struct prepared *made)
 			settle_vanished(d, &made->rows[i]);
 }
 
+/* What is known of its rows from before they waited on disk. */
+static void remember(struct dispatch *d, struct record *r)
+{
+	if (!r->origin)
+		tries_give_back(&d->tried, r->id, r);
+	for (uint32_t i = 0; r->origin && i < r->origin->count; i++)
+		tries_give_back(&d->tried, r->origin->ids[i], r);
+}
+
 void dispatch_take_prepared(struct dispatch *d, struct prepared *made, int64_t since_ns)
 {
 	take_rows(d, made);
@@ -50,6 +59,7 @@ void dispatch_take_prepared(struct dispatch *d, struct prepared *made, int64_t s
 		struct prepared_record *p = &made->records[i];
 
 		p->record->since_ns = since_ns;
+		remember(d, p->record);
 		d->memory_bytes += message_cost(p->record->message);
 		if (p->code || (!d->set.lanes.is_on && suspects_know(&d->suspects, p->record->id)))
 			dispatch_gone(d, p->record->id); /* it is nobody's who asked for it */

@@ -73,6 +73,10 @@ void journal_rows_claim_back(struct journal *j, struct store_settlements *group)
 			continue;
 		}
 		claim = claims_find(&j->claims, item->id);
+		if (!claim && item->is_note) {
+			group->items[kept++] = *item;
+			continue;
+		}
 		if (!claim || claim->is_leaving) {
 			j->settled_records += item->sent;
 			free(item->reason);
@@ -104,8 +108,10 @@ void journal_rows_settled(struct journal *j, const struct store_settlement *item
 		const struct store_settlement *item = &items[i];
 		uint32_t bytes = 0;
 
-		must(claims_remove(&j->claims, item->id, &bytes)); /* claim_back let it through once */
-		j->claimed_bytes -= cost_of(bytes);
+		if (claims_remove(&j->claims, item->id, &bytes))
+			j->claimed_bytes -= cost_of(bytes);
+		else
+			must(item->is_note); /* claim_back let it through once */
 		j->settled_records += item->sent;
 		if (item->kind == SETTLE_DEAD)
 			metric_add(M_DEAD_LETTERS, 1);

@@ -491,7 +491,7 @@ static enum err settle_retry(struct store *s, const struct store_settlement *ite
 	if (err != ERR_OK)
 		return err;
 	if (!p.is_there) {
-		if (!item->may_be_gone)
+		if (!item->may_be_gone && !item->is_note)
 			return impossible(s, item->id, item->id, 1, e);
 		s->unexpected_settlements++;
 		return ERR_OK;

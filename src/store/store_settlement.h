@@ -28,6 +28,7 @@ struct store_settlement {
 	uint64_t id;
 	enum settle_kind kind;
 	bool may_be_gone; /* its file was set aside meanwhile: it may not have come back, and nothing follows from it */
+	bool is_note;     /* RETRY: it was released, nobody has it, and it may be gone */
 	uint32_t bytes;   /* metadata and body of the row when known (the journal fills it in); 0: looked up */
 	uint32_t sent;    /* records of it that the service took: what a crash before the commit sends again */
 	uint32_t attempts; /* RETRY, DEAD: total so far */

@@ -96,8 +96,14 @@ static inline void sim_settle(void *arg, const struct store_settlement *x, uint3
 	                                      [SETTLE_EXPIRED] = SIM_EXPIRED};
 	struct sim *s = arg;
 
+	if (x->is_note && s->fate[x->id] == SIM_PARKED) { /* what is known of it, at the end */
+		must(x->kind == SETTLE_RETRY && x->attempts > 0 && s->d->phase == DISPATCH_STOPPING);
+		s->attempts[x->id] = x->attempts;
+		free(x->reason);
+		return;
+	}
 	must(x->id < SIM_ROWS && s->fate[x->id] == SIM_INSIDE);
-	must(row_bytes > 0);
+	must(row_bytes > 0 || x->is_note);
 	if (x->kind == SETTLE_RELEASE) {
 		s->fate[x->id] = SIM_PARKED;
 		s->parked++;

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "delivery/request.h"
 #include "rig/shard_world.h"
 
 bool world_takes(struct world *w, struct world_shard *s, double bytes)
@@ -89,4 +90,32 @@ void world_split(struct world *w, size_t at)
 	for (int i = 0; i < 2; i++)
 		(void)snprintf(s[i].name, sizeof s[i].name, "shardId-%012zu", 1000 + 2 * w->shard_count + (size_t)i);
 	w->shard_count++;
+}
+
+void world_tell_stored(struct world *w, const struct record *r)
+{
+	if (!w->on_stored)
+		return;
+	if (!r->parts)
+		w->on_stored(w->arg, r);
+	for (uint32_t i = 0; i < r->part_count; i++)
+		w->on_stored(w->arg, r->parts[i]);
+}
+
+bool world_is_poisoned(struct world *w, const struct record *r)
+{
+	bool is = w->is_poison && !r->parts && w->is_poison(w->arg, r);
+
+	for (uint32_t i = 0; w->is_poison && i < r->part_count; i++)
+		is |= w->is_poison(w->arg, r->parts[i]);
+	return is;
+}
+
+bool world_is_barred(struct world *w, const struct request *q)
+{
+	bool is = false;
+
+	for (uint32_t i = 0; w->bars && i < q->count; i++)
+		is |= world_is_poisoned(w, q->records[i]);
+	return is;
 }

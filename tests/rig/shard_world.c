@@ -27,12 +27,18 @@ enum {
 };
 #define IDLE_NS (125 * NS_PER_S)
 
+/* Of a row: entries that refused it in answers that came, and what the journal knows of that. */
+struct world_tries {
+	uint32_t refused, noted;
+};
+
 struct world_node {
 	struct world *w;
 	struct dispatch_settings set;
 	struct dispatch *d;
 	struct world_rows rows;
 	unsigned char *fate; /* of the rows that were given */
+	struct world_tries *tries;
 	uint64_t fates;
 	uint64_t next_id;
 	uint64_t *asked;
@@ -50,6 +56,7 @@ struct world_event {
 	struct world_node *node;
 	struct request *request; /* null: the node's turn has come, or its row comes back */
 	char *body;              /* null: it arrives at the service */
+	bool *failed;            /* of its records; null: not by themselves */
 	bool is_lost, is_unsent;
 	int status;
 	uint32_t turn;
@@ -95,34 +102,6 @@ static struct world_event take_event(struct world *w)
 	return first;
 }
 
-static void tell_stored(struct world *w, const struct record *r)
-{
-	if (!w->on_stored)
-		return;
-	if (!r->parts)
-		w->on_stored(w->arg, r);
-	for (uint32_t i = 0; i < r->part_count; i++)
-		w->on_stored(w->arg, r->parts[i]);
-}
-
-static bool is_poisoned(struct world *w, const struct record *r)
-{
-	bool is = w->is_poison && !r->parts && w->is_poison(w->arg, r);
-
-	for (uint32_t i = 0; w->is_poison && i < r->part_count; i++)
-		is |= w->is_poison(w->arg, r->parts[i]);
-	return is;
-}
-
-static bool is_barred(struct world *w, const struct request *q)
-{
-	bool is = false;
-
-	for (uint32_t i = 0; w->bars && i < q->count; i++)
-		is |= is_poisoned(w, q->records[i]);
-	return is;
-}
-
 /* The whole of it. */
 static void refuse(struct world *w, const struct world_event *e, const struct world_refusal *refusal)
 {
@@ -134,34 +113,38 @@ static void refuse(struct world *w, const struct world_event *e, const struct wo
 	                                  .status = refusal->status});
 }
 
+/* Nobody is there, it is refused as a whole, or it does not arrive. */
+static bool is_turned_away(struct world *w, const struct world_event *e, bool lose)
+{
+	struct world_event lost = {.at_ns = w->now_ns + (w->is_away ? e->node->rtt_ns / 2 : e->node->rtt_ns),
+	                           .node = e->node,
+	                           .request = e->request,
+	                           .is_lost = true,
+	                           .is_unsent = w->is_away};
+
+	if (!w->is_away && (w->refusal || world_is_barred(w, e->request))) {
+		refuse(w, e, w->refusal ? w->refusal : w->bars);
+		return true;
+	}
+	if (!w->is_away && (!lose || world_random(w) >= 0.5))
+		return false;
+	lost.body = mem_string("");
+	put_event(w, lost);
+	return true;
+}
+
 /* The service deals with a request, and its answer is on its way. */
 static void serve(struct world *w, struct world_event *e)
 {
 	struct request *q = e->request;
 	struct world_event answer;
+	bool *failed;
 	const bool lose = w->random_lost > 0 && world_random(w) < w->random_lost;
 	struct buf b;
 
-	if (w->is_away) {
-		answer = (struct world_event){
-		    .at_ns = w->now_ns + e->node->rtt_ns / 2, .node = e->node, .request = q, .body = mem_string("")};
-		answer.is_lost = answer.is_unsent = true;
-		put_event(w, answer);
+	if (is_turned_away(w, e, lose))
 		return;
-	}
-	if (w->refusal || is_barred(w, q)) {
-		refuse(w, e, w->refusal ? w->refusal : w->bars);
-		return;
-	}
-	if (lose && world_random(w) < 0.5) { /* it never came here */
-		put_event(w, (struct world_event){.at_ns = w->now_ns + e->node->rtt_ns,
-		                                  .node = e->node,
-		                                  .request = q,
-		                                  .body = mem_string(""),
-		                                  .is_lost = true});
-		return;
-	}
-
+	failed = mem_zero(q->count * sizeof *failed);
 	buf_init(&b, 1 << 20);
 	(void)buf_add_text(&b, "{\"Records\":[");
 	for (uint32_t i = 0; i < q->count; i++) {
@@ -171,19 +154,20 @@ static void serve(struct world *w, struct world_event *e)
 		w->offered++;
 		s->offered++;
 		(void)buf_add_text(&b, i ? "," : "");
-		if (is_poisoned(w, r)) {
+		if (world_is_poisoned(w, r)) {
 			(void)buf_add_text(&b, "{\"ErrorCode\":\"ValidationException\",\"ErrorMessage\":\"No.\"}");
 			continue;
 		}
 		if (world_takes(w, s, (double)record_accounted(r))) {
 			w->stored++;
 			s->stored++;
-			tell_stored(w, r);
+			world_tell_stored(w, r);
 			(void)buf_addf(&b, "{\"SequenceNumber\":\"%" PRIu64 "\",\"ShardId\":\"%s\"}", w->stored,
 			               w->names_lie ? w->shards[w->stored % w->shard_count].name : s->name);
 			continue;
 		}
 		s->refused++;
+		failed[i] = true;
 		if (s->mood == WORLD_FAILS)
 			(void)buf_add_text(
 			    &b, "{\"ErrorCode\":\"InternalFailure\",\"ErrorMessage\":\"Internal service failure.\"}");
@@ -199,6 +183,7 @@ static void serve(struct world *w, struct world_event *e)
 	                              .node = e->node,
 	                              .request = q,
 	                              .body = buf_take(&b, NULL),
+	                              .failed = failed,
 	                              .is_lost = lose,
 	                              .way = e->way};
 	if (w->random_late > 0 && world_random(w) < w->random_late)
@@ -244,11 +229,27 @@ static void port_send(void *arg, struct request *q)
 	put_event(w, e);
 }
 
+/* The journal keeps how often it was tried, and so does the world. */
+static void note(struct world_node *n, const struct store_settlement *x)
+{
+	if (x->kind != SETTLE_RETRY && x->kind != SETTLE_DEAD)
+		return;
+	n->tries[x->id].noted = x->attempts;
+	if (n->w->counts_tries && x->attempts != n->tries[x->id].refused)
+		must(!"it was tried as often as it was refused");
+}
+
 static void port_settle(void *arg, const struct store_settlement *x, uint32_t row_bytes)
 {
 	struct world_node *n = arg;
 
 	(void)row_bytes;
+	note(n, x);
+	if (x->is_note && n->fate[x->id] != FATE_INSIDE) { /* what is known of it, at the end */
+		must(x->kind == SETTLE_RETRY && n->d->phase == DISPATCH_STOPPING);
+		free(x->reason);
+		return;
+	}
 	must(n->fate[x->id] == FATE_INSIDE);
 	n->fate[x->id] = x->kind == SETTLE_DELIVERED ? FATE_DELIVERED
 	                 : x->kind == SETTLE_RELEASE ? FATE_PARKED
@@ -406,7 +407,9 @@ static void give(struct world_node *n, uint64_t id)
 
 	if (id >= n->fates) {
 		n->fate = mem_grow(n->fate, id + FATES, 1);
+		n->tries = mem_grow(n->tries, id + FATES, sizeof *n->tries);
 		memset(n->fate + n->fates, FATE_WAITS, id + FATES - n->fates);
+		memset(n->tries + n->fates, 0, (id + FATES - n->fates) * sizeof *n->tries);
 		n->fates = id + FATES;
 	}
 	if (n->fate[id] == FATE_ASKED && n->w->random_gone > 0 && world_random(n->w) < n->w->random_gone) {
@@ -417,6 +420,7 @@ static void give(struct world_node *n, uint64_t id)
 	}
 	m = message_new_room(n->rows.bytes, n->w->now_ns / NS_PER_MS);
 	m->id = id;
+	m->attempts = n->tries[id].noted;
 	n->fate[id] = FATE_INSIDE;
 	n->inside++;
 	dispatch_message(n->d, m, n->w->now_ns, n->w->wall_ms);
@@ -477,6 +481,18 @@ static void turn(struct world_node *n)
 	due(n, at_ns);
 }
 
+static void count_tries(const struct world_event *e)
+{
+	for (uint32_t i = 0; e->failed && !e->is_lost && i < e->request->count; i++) {
+		const struct record *r = e->request->records[i];
+
+		for (uint32_t k = 0; k < r->part_count; k++)
+			e->node->tries[r->parts[k]->id].refused += e->failed[i];
+		if (!r->parts)
+			e->node->tries[r->id].refused += e->failed[i];
+	}
+}
+
 static void answer(struct world *w, struct world_event *e)
 {
 	struct aws_answer a = {.outcome = AWS_ANSWERED,
@@ -489,8 +505,10 @@ static void answer(struct world *w, struct world_event *e)
 
 	if (e->way.is_known)
 		a.link.heard_ns = w->now_ns - e->request->sent_ns;
+	count_tries(e);
 	dispatch_answered(e->node->d, e->request, e->is_lost ? &lost : &a, w->now_ns, w->wall_ms);
 	free(e->body);
+	free(e->failed);
 	turn(e->node);
 }
 
@@ -538,6 +556,15 @@ uint64_t world_gone(const struct world_node *n) { return n->gone; }
 
 struct dispatch *world_dispatch(const struct world_node *n) { return n->d; }
 
+/* What was tried and not delivered is given back with all its tries. */
+static void end_counted(struct world_node *n)
+{
+	dispatch_park(n->d);
+	for (uint64_t id = 1; id < n->next_id; id++)
+		if (n->fate[id] != FATE_DELIVERED && n->tries[id].noted != n->tries[id].refused)
+			must(!"what was tried is known at the end");
+}
+
 void world_free(struct world *w)
 {
 	for (size_t i = 0; i < w->node_count; i++)
@@ -550,10 +577,14 @@ void world_free(struct world *w)
 			continue;
 		dispatch_answered(e.node->d, e.request, &a, w->now_ns, w->wall_ms);
 		free(e.body);
+		free(e.failed);
 	}
 	for (size_t i = 0; i < w->node_count; i++) {
+		if (w->counts_tries)
+			end_counted(w->nodes[i]);
 		dispatch_free(w->nodes[i]->d);
 		free(w->nodes[i]->fate);
+		free(w->nodes[i]->tries);
 		free(w->nodes[i]->asked);
 		free(w->nodes[i]);
 	}

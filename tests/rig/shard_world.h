@@ -38,6 +38,7 @@ struct world_shard {
 	uint64_t stored, offered, refused;
 };
 
+struct request;
 struct world_node;
 
 struct world {
@@ -49,6 +50,7 @@ struct world {
 	bool is_away;                        /* nobody can be reached */
 	const struct world_refusal *refusal; /* all requests are; null: they are served */
 	bool is_silent;                      /* throttled entries do not name their shard */
+	bool counts_tries;                   /* only entries refuse: what the journal hears of tries is checked */
 	bool names_lie;                      /* an entry names any shard */
 	double random_refused;               /* part of all records that is throttled by chance */
 	double random_lost;                  /* part of all requests whose answer is lost; half of them are stored */
@@ -101,6 +103,9 @@ double world_random(struct world *w);
 
 /* The stream's side (shard_stream.c): does the shard take a record of so many bytes now? */
 bool world_takes(struct world *w, struct world_shard *s, double bytes);
+void world_tell_stored(struct world *w, const struct record *r);
+bool world_is_poisoned(struct world *w, const struct record *r);
+bool world_is_barred(struct world *w, const struct request *q);
 struct world_shard *world_shard_of(struct world *w, uint64_t hash);
 void world_part_evenly(struct world *w);
 

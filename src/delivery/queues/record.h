@@ -50,6 +50,7 @@ struct record {
 	bool is_hashed;
 	bool is_back;   /* it was parked, and was asked for */
 	bool was_lost;  /* on disk when its shard was forgotten */
+	bool is_noted;  /* its row failed before, and the journal knows that */
 	bool is_late;   /* it failed where one behind it did not: that one was counted */
 	bool holds_key; /* it is refused, and its key waits for it */
 	uint32_t hash_key_at;
@@ -80,7 +81,8 @@ static inline struct record *record_new(struct message *m, const char *key, uint
 	                     .hash_key_at = own_key,
 	                     .data_bytes = m->body_bytes,
 	                     .row_bytes = m->meta_bytes + m->body_bytes,
-	                     .attempts = m->attempts};
+	                     .attempts = m->attempts,
+	                     .is_noted = m->attempts > 0};
 	r->origin = m->origin;
 	m->origin = NULL;
 	if (own_key)

@@ -209,6 +209,7 @@ static void count(struct shards *all, struct shard *s, const struct record *r)
 {
 	must(r->message);
 	s->count++;
+	s->rows += record_rows(r);
 	s->cost += message_cost(r->message);
 	all->queued++;
 	all->cost += message_cost(r->message);
@@ -234,6 +235,7 @@ static struct record *take(struct shards *all, struct shard *s, struct record *r
 		return NULL;
 	TAILQ_REMOVE(&s->queue, r, link);
 	s->count--;
+	s->rows -= record_rows(r);
 	s->cost -= message_cost(r->message);
 	all->queued--;
 	all->cost -= message_cost(r->message);

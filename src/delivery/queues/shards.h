@@ -34,6 +34,7 @@ struct shard {
 	bool is_in_answer;
 	struct record_queue queue; /* while it is limited: what would be ready */
 	uint32_t count;
+	uint64_t rows;       /* that these stand for */
 	uint64_t cost;       /* memory of what is queued */
 	uint64_t lanes_cost; /* of what the lanes of these have behind it, as of the last look */
 	struct parked parked;

@@ -103,11 +103,63 @@ static void what_was_evicted_meanwhile_is_told(void **state)
 	spooldir_remove(&dir);
 }
 
+/* Delivery stops: what it knows of rows that it put back is written down, of rows that are gone too. */
+static void tries_of_what_is_released_are_noted(void **state)
+{
+	enum { FEW = 500 };
+	static uint64_t ids[FEW];
+	struct store_settlements *group = store_settlements_new(3);
+	struct journal_options o = {0};
+	struct store_report report;
+	struct journal_rows rows;
+	struct spooldir dir;
+	struct journal *j;
+	uint32_t seen = 0;
+
+	(void)state;
+	spooldir_make(&dir);
+	j = begin(&dir, FEW, 0);
+	journal_credit(j, FEW, 100 << 20);
+	rig_take_ids(j, ids, FEW);
+	rig_settle_ids(j, ids, 1, SETTLE_DELIVERED, 0);
+	rig_settle_ids(j, ids + 1, FEW - 1, SETTLE_RELEASE, 0);
+	rig_settle_ids(j, ids + 2, 1, SETTLE_FETCH, 0);
+	journal_credit(j, FEW, 100 << 20);
+	rig_take_ids(j, ids + 2, 1);
+	for (int i = 0; i < 3; i++) /* gone, on disk, and here again */
+		group->items[group->count++] = (struct store_settlement){
+		    .id = ids[i], .kind = SETTLE_RETRY, .is_note = true, .attempts = 3, .code = "Stopped"};
+	while (!journal_settle(j, group))
+		rig_wait_fd(journal_delivery_fd(j));
+	rig_stop(j);
+	o.store = spooldir_options(&dir);
+	j = rig_start(&o, &report);
+	assert_false(report.quarantined);
+	assert_int_equal(report.rows, FEW - 1);
+	journal_credit(j, FEW, 100 << 20);
+	while (seen < FEW - 1) {
+		struct message *m;
+
+		if (!journal_take_rows(j, &rows)) {
+			rig_wait_fd(journal_delivery_fd(j));
+			continue;
+		}
+		STAILQ_FOREACH (m, &rows.messages, link) {
+			assert_int_equal(m->attempts, m->id == ids[1] || m->id == ids[2] ? 3 : 0);
+			seen++;
+		}
+		message_list_free(&rows.messages);
+	}
+	rig_stop(j);
+	spooldir_remove(&dir);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_is_released_comes_when_it_is_asked_for),
 	    cmocka_unit_test(what_was_evicted_meanwhile_is_told),
+	    cmocka_unit_test(tries_of_what_is_released_are_noted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
