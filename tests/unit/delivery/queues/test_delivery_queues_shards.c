@@ -12,6 +12,7 @@
 #include "delivery/queues/heavy.h"
 #include "delivery/queues/parked.h"
 #include "delivery/queues/shards.h"
+#include "delivery/queues/tries.h"
 
 static uint64_t seed = 42;
 
@@ -214,12 +215,45 @@ static void the_heaviest_key_is_known(void **state)
 	                    "0123456789012345678901234567890123456789012345678901234567890\xc3\xa9");
 }
 
+/* What is known of a row waits, and is the next record's of that row; of a joined one, the most of what its rows know.
+ */
+static void tries_are_had_again(void **state)
+{
+	struct record r = {.attempts = 3, .tries = 2, .first_failure_ns = 70}, fresh = {.first_failure_ns = -1};
+	struct tries t = {0};
+	struct tries_row row;
+
+	(void)state;
+	tries_note(&t, 5, &fresh, false); /* never tried */
+	assert_int_equal(t.count, 0);
+	for (uint64_t id = 1; id <= 1000; id++)
+		tries_note(&t, id, &r, id == 2);
+	r.attempts = r.tries = 4;
+	r.first_failure_ns = 50;
+	tries_note(&t, 7, &r, false); /* once more */
+	assert_int_equal(t.count, 1000);
+	assert_true(tries_bytes(&t) >= 1000 * sizeof row);
+	tries_give_back(&t, 2000, &fresh);
+	assert_int_equal(fresh.tries, 0);
+	tries_give_back(&t, 7, &fresh);
+	assert_true(fresh.attempts == 4 && fresh.tries == 4 && fresh.first_failure_ns == 50 && !fresh.is_noted);
+	tries_give_back(&t, 2, &fresh);
+	assert_true(fresh.attempts == 4 && fresh.tries == 4 && fresh.first_failure_ns == 50 && fresh.is_noted);
+	tries_forget(&t, 3);
+	tries_forget(&t, 3);
+	assert_int_equal(t.count, 997);
+	for (int left = 997; left > 10; left--)
+		assert_true(tries_take(&t, &row) && row.attempts == 3 && row.id != 7 && row.id != 2 && row.id != 3);
+	tries_fini(&t);
+	assert_false(tries_take(&t, &row));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(parked_ids_are_a_set_in_order), cmocka_unit_test(a_parked_backlog_is_small),
 	    cmocka_unit_test(the_map_follows_the_stream),    cmocka_unit_test(a_name_stands_in_the_text),
-	    cmocka_unit_test(the_heaviest_key_is_known),
+	    cmocka_unit_test(the_heaviest_key_is_known),     cmocka_unit_test(tries_are_had_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
