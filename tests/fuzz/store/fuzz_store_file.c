@@ -1,46 +1,26 @@
 /* Any bytes as the database file, with a tide mark that says it is ours: opening, reading and taking a message work. */
-#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <dirent.h>
-#include <unistd.h>
 
 #include "base/check.h"
 #include "store/files/spool_files.h"
 #include "store/store.h"
 #include "rig/fuzz.h"
+#include "rig/fuzz_folder.h"
 #include "store/store_damage.h"
 #include "store/store_dead.h"
 #include "store/store_open.h"
-
-static char dir[64];
 
 static void write_files(const char *path, const uint8_t *data, size_t size)
 {
 	struct files f;
 	struct error e;
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
-	must(fd >= 0 && write(fd, data, size) == (ssize_t)size);
-	(void)close(fd);
+	fuzz_folder_write(path, data, size);
 	must(files_open(&f, path, &e) == ERR_OK);
 	files_tide_open(&f);
 	files_tide_write(&f, &(struct tide){.schema = 1, .id = 3});
 	files_close(&f);
-}
-
-static void remove_files(void)
-{
-	DIR *d = opendir(dir);
-	struct dirent *entry;
-
-	while (d && (entry = readdir(d)))
-		(void)unlinkat(dirfd(d), entry->d_name, 0);
-	if (d)
-		(void)closedir(d);
-	(void)rmdir(dir);
 }
 
 static void use(struct store *s)
@@ -70,20 +50,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char path[80];
 	struct store_options o = {.path = path, .create = true};
+	struct fuzz_folder dir;
 	struct store *s = NULL;
 	struct error e;
 	enum err err;
 
 	if (size > 1 << 16)
 		return 0;
-	(void)snprintf(dir, sizeof dir, "%s/kspool-fuzz-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-	must(mkdtemp(dir) != NULL);
-	(void)snprintf(path, sizeof path, "%s/s", dir);
+	fuzz_folder_open(&dir);
+	(void)snprintf(path, sizeof path, "%s/s", dir.path);
 	write_files(path, data, size);
 	err = store_open(&o, &s, NULL, &e);
 	must(err == ERR_OK || err == ERR_ENVIRONMENT || err == ERR_CONFIG);
 	if (err == ERR_OK)
 		use(s);
-	remove_files();
+	fuzz_folder_remove(&dir);
 	return 0;
 }
