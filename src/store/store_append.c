@@ -16,7 +16,7 @@ static enum err check_size(const struct store *s, const struct message *m, struc
 	if (s->options.max_message_bytes && m->body_bytes > s->options.max_message_bytes)
 		return error_set(e, ERR_TOOBIG, "the message has %" PRIu32 " bytes, the limit is %" PRIu64,
 		                 m->body_bytes, s->options.max_message_bytes);
-	if (bytes > 900u << 20) /* below SQLite's limit of one row, 10^9 */
+	if (bytes > ROW_MOST_BYTES)
 		return error_set(e, ERR_TOOBIG, "the message has %" PRIu64 " bytes with its metadata", bytes);
 	return ERR_OK;
 }

@@ -173,7 +173,7 @@ static enum err look_for_strange(struct store *s, const char *query, row_proof *
 }
 
 /* The shelf is small as a rule, and what is on it is not looked at before somebody asks. */
-#define ROWS_OF(table) "SELECT id, received_ms, checksum, meta, body FROM " table " AS b"
+#define ROWS_OF(table) ROW_SELECT " FROM " table " AS b"
 
 enum err store_no_strange_rows(struct store *s, bool all, struct error *e)
 {

@@ -109,8 +109,8 @@ int walk_open(struct block_walk *w, sqlite3 *db, uint32_t tag, uint64_t first, u
 	sqlite3_stmt *rows = NULL, *blocks = NULL;
 	bool has_blocks = false; /* a file of the first schema has none */
 	int rc = sqlite3_prepare_v2(db,
-	                            "SELECT id, received_ms, checksum, meta, body FROM messages"
-	                            " WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
+	                            ROW_SELECT " FROM messages"
+	                                       " WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
 	                            -1, &rows, NULL);
 
 	*w = (struct block_walk){0};

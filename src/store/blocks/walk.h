@@ -15,10 +15,13 @@
 
 #include "store/blocks/block.h"
 #include "store/blocks/mark.h"
+#include "store/files/row.h"
 
-#define BLOCK_SELECT                                                                         \
-	"SELECT b.id, b.count, b.bytes, b.codec, b.checksum, b.first_ms, b.last_ms, b.body," \
-	" p.settled, p.bytes, p.checksum, p.bitmap FROM blocks AS b LEFT JOIN partial AS p ON p.block_id = b.id"
+#define BLOCK_SELECT                                                                                          \
+	"SELECT b.id, b.count, b.bytes, b.codec, b.checksum, b.first_ms, b.last_ms, " ROW_BYTES_SQL(          \
+	    "b.body") ","                                                                                     \
+	              " p.settled, p.bytes, p.checksum, p.bitmap FROM blocks AS b LEFT JOIN partial AS p ON " \
+	              "p.block_id = b.id"
 /* Blocks that hold ids ?1 to ?2, and such as hold them unless their count lies. */
 #define BLOCK_RANGE " WHERE b.id > ?1 - 512 AND b.id + min(max(b.count, 0), 512) > ?1 AND b.id <= ?2 ORDER BY b.id"
 

@@ -28,6 +28,13 @@ struct store_row {
 
 /* Of struct store_row, in this order. */
 enum { ROW_COLUMNS = 5, REASON_MAX = 2048 };
+/* A message with its metadata, and so any column, has no more: of what a file says to be longer nothing is read. */
+#define ROW_MOST_BYTES 33554432
+#define ROW_BYTES_SQL_OF(column, most) \
+	"CASE WHEN typeof(" column ") <> 'blob' OR length(" column ") <= " #most " THEN " column " END"
+#define ROW_BYTES_SQL_TO(column, most) ROW_BYTES_SQL_OF(column, most)
+#define ROW_BYTES_SQL(column) ROW_BYTES_SQL_TO(column, ROW_MOST_BYTES)
+#define ROW_SELECT "SELECT id, received_ms, checksum, " ROW_BYTES_SQL("meta") ", " ROW_BYTES_SQL("body")
 /* A message as the row it becomes; its bytes stay the message's. */
 struct store_row row_of(uint64_t id, const struct message *m, uint32_t tag);
 /* Binds ROW_COLUMNS values from parameter `first` on; the message must outlive the step. */

@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/cleanup.h"
+#include "store/files/row.h"
 #include "store/files/spool_files.h"
 #include "store/files/vfs.h"
 
@@ -77,6 +78,7 @@ static enum err code_of(int rc)
 	case SQLITE_MISMATCH:
 	case SQLITE_ERROR: /* a table of the schema is gone */
 	case SQLITE_SCHEMA:
+	case SQLITE_TOOBIG: /* more than any row has */
 		return ERR_DAMAGED;
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:
@@ -90,8 +92,6 @@ static enum err code_of(int rc)
 		return system == EROFS ? ERR_DISK : ERR_ENVIRONMENT;
 	case SQLITE_NOMEM:
 		return ERR_MEMORY;
-	case SQLITE_TOOBIG:
-		return ERR_TOOBIG;
 	default:
 		return ERR_SYSTEM;
 	}
@@ -192,6 +192,7 @@ enum err sql_reader_open(const char *path, const char *vfs, sqlite3 **ret, struc
 	vfs_clear_errno();
 	rc = sqlite3_open_v2(path, &db, flags, vfs_register_reader(vfs));
 	if (rc == SQLITE_OK) {
+		(void)sqlite3_limit(db, SQLITE_LIMIT_LENGTH, ROW_MOST_BYTES + (1 << 20)); /* what a row has besides */
 		(void)sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 		(void)sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 		(void)sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);

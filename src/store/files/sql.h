@@ -2,12 +2,12 @@
  * sql: SQLite's result codes as kspool's errors, and small steps every statement needs.
  *
  * What it is: sql_error decides what a code means: FULL and ENOSPC/EDQUOT are ERR_FULL, other I/O errors ERR_DISK,
- * CORRUPT and NOTADB ERR_DAMAGED, BUSY ERR_BUSY, READONLY/CANTOPEN/PERM/AUTH ERR_ENVIRONMENT (EROFS: ERR_DISK; ENOSPC:
- * ERR_FULL), NOMEM ERR_MEMORY, TOOBIG ERR_TOOBIG; misuse is a bug and aborts. Once a read failed on this thread
- * (vfs_fault), nothing is damage: ERR_DISK. Nor is what SQLite said without memory: ERR_MEMORY. Promises: 4 (a setting
- * that does not hold is an error). Owner: the caller owns connections and statements. Thread: the store's; the last log
- * line is kept for each thread. Fails: as the table above, with SQLite's text, code, errno and last log line. Does not:
- * begin, end or roll back a transaction (store_fail does).
+ * CORRUPT, NOTADB and TOOBIG ERR_DAMAGED, BUSY ERR_BUSY, READONLY/CANTOPEN/PERM/AUTH ERR_ENVIRONMENT (EROFS: ERR_DISK;
+ * ENOSPC: ERR_FULL), NOMEM ERR_MEMORY; misuse is a bug and aborts. Once a read failed on this thread (vfs_fault),
+ * nothing is damage: ERR_DISK. Nor is what SQLite said without memory: ERR_MEMORY. Promises: 4 (a setting that does not
+ * hold is an error). Owner: the caller owns connections and statements. Thread: the store's; the last log line is kept
+ * for each thread. Fails: as the table above, with SQLite's text, code, errno and last log line. Does not: begin, end
+ * or roll back a transaction (store_fail does).
  */
 #ifndef KSPOOL_STORE_SQL_H
 #define KSPOOL_STORE_SQL_H

@@ -43,12 +43,42 @@ static enum err check_log(struct check *c, struct error *e)
 	return err;
 }
 
+/* SQLite holds whole rows of tables that are their own index against each other, however long they are. */
+static bool can_be_read(struct check *c)
+{
+	static const char *const looks[][3] = {
+	    {"positions", "key", "SELECT count(*) FROM positions WHERE +key = '' OR +value = ''"},
+	    {"cache", "key", "SELECT count(*) FROM cache WHERE +cache = '' OR +key = ''"},
+	    {"salvage", "path", "SELECT count(*) FROM salvage WHERE +path = ''"},
+	    {"imports", "copy", "SELECT count(*) FROM imports WHERE +copy = ''"},
+	};
+	struct error e;
+
+	for (size_t i = 0; i < sizeof looks / sizeof *looks; i++) {
+		bool is_there = false;
+		int64_t rows;
+		const int rc = sql_has_column(c->db, looks[i][0], looks[i][1], &is_there);
+		enum err err = rc == SQLITE_OK ? ERR_OK : sql_error(c->db, rc, &e, "look for a table");
+
+		if (err == ERR_OK && is_there)
+			err = sql_number(c->db, looks[i][2], &rows, &e);
+		if (err == ERR_OK || (err == ERR_DAMAGED && (sqlite3_errcode(c->db) & 0xff) != SQLITE_TOOBIG))
+			continue; /* its structure says what it is */
+		store_check_problem(c, "structure: %s: %s", looks[i][0],
+		                    err == ERR_DAMAGED ? "a row is larger than any that kspool writes" : e.text);
+		return false;
+	}
+	return true;
+}
+
 static void check_structure(struct check *c)
 {
 	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
 	char sql[64];
 	uint64_t before = c->problems;
 
+	if (!can_be_read(c))
+		return;
 	(void)snprintf(sql, sizeof sql, "PRAGMA integrity_check(%d)", INTEGRITY_LINES);
 	if (sqlite3_prepare_v2(c->db, sql, -1, &st, NULL) != SQLITE_OK) {
 		store_check_problem(c, "structure: %s", sqlite3_errmsg(c->db));

@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "base/cleanup.h"
+#include "base/mem.h"
 #include "store/files/sql_schema.h"
 #include "store/files/vfs.h"
 #include "store/upkeep/store_copy.h"
@@ -34,10 +35,9 @@ static uint64_t check_rows(struct check *c, const char *table)
 {
 	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
 	uint64_t rows = 0, wrong = 0;
-	char sql[128];
+	AUTOFREE char *sql = mem_format(ROW_SELECT " FROM %s", table);
 	int rc;
 
-	(void)snprintf(sql, sizeof sql, "SELECT id, received_ms, checksum, meta, body FROM %s", table);
 	rc = sqlite3_prepare_v2(c->db, sql, -1, &st, NULL);
 	if (rc == SQLITE_OK)
 		while ((rc = sqlite3_step(st)) == SQLITE_ROW) {

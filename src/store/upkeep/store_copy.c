@@ -370,8 +370,8 @@ static enum err import_dead(struct store *s, struct import *im, struct error *e)
 {
 	sqlite3 *db = im->db;
 	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
-	AUTOFREE char *sql = mem_format("SELECT id, received_ms, checksum, meta, body, attempts, code, reason, %s FROM"
-	                                " dead ORDER BY id",
+	AUTOFREE char *sql = mem_format(ROW_SELECT ", attempts, code, reason, %s FROM"
+	                                           " dead ORDER BY id",
 	                                im->has_sides ? DEAD_NOTE_IS_SOUND : "1");
 	int rc = sqlite3_prepare_v2(db, sql, -1, &st, NULL);
 	enum err err = ERR_OK;

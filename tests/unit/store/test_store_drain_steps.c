@@ -373,10 +373,10 @@ static void what_is_shut_in_is_tried_again(void **state)
 /* Much that is free is cut, 128 pages a step, and the last step puts it into the file. */
 static void much_that_is_free_is_cut(void **state)
 {
-	enum { LARGE = 65536, MUCH = 64 << 20, STEP = 128 };
+	enum { LARGE = 65536, MUCH = 64 << 20, PARTS = 4, STEP = 128 };
 	struct store_options o;
 	struct message *m;
-	unsigned char *body = calloc(1, MUCH + 2 * LARGE);
+	unsigned char *body = calloc(1, MUCH / PARTS + LARGE);
 	uint64_t pages;
 	bool more = false;
 
@@ -388,13 +388,15 @@ static void much_that_is_free_is_cut(void **state)
 	o.compress = STORE_COMPRESS_NEVER;
 	assert_int_equal(store_open(&o, &s, NULL, &e), ERR_OK);
 	assert_non_null(body);
-	m = message_new(NULL, 0, body, MUCH + 2 * LARGE, 1);
-	free(body);
 	assert_int_equal(store_begin(s, &e), ERR_OK);
-	assert_int_equal(store_append(s, m, &e), ERR_OK);
+	for (int i = 0; i < PARTS; i++) {
+		m = message_new(NULL, 0, body, MUCH / PARTS + LARGE, 1);
+		assert_int_equal(store_append(s, m, &e), ERR_OK);
+		message_free(m);
+	}
+	free(body);
 	assert_int_equal(store_commit(s, &e), ERR_OK);
-	message_free(m);
-	life_settle(s, 1, 1);
+	life_settle(s, 1, PARTS);
 	life_checkpoint(s);
 	pages = (uint64_t)life_number(s, "PRAGMA freelist_count");
 	assert_true(pages * LARGE > MUCH && (pages - STEP) * LARGE < MUCH);

@@ -11,7 +11,7 @@
 #include "rig/lives.h"
 #include "store/store_internal.h"
 
-enum { MIB = 1 << 20, ROW_MIB = 900 };
+enum { MIB = 1 << 20, ROW_MIB = 32 };
 
 /* Of a list of one that says to be so large, of which no byte is looked at. */
 static enum err admit(struct store *s, uint32_t meta_bytes, uint32_t body_bytes, struct error *e)

@@ -96,7 +96,7 @@ static void every_code_has_its_meaning(void **state)
 	    {SQLITE_PERM, ERR_ENVIRONMENT},
 	    {SQLITE_AUTH, ERR_ENVIRONMENT},
 	    {SQLITE_NOMEM, ERR_MEMORY},
-	    {SQLITE_TOOBIG, ERR_TOOBIG},
+	    {SQLITE_TOOBIG, ERR_DAMAGED},
 	    {SQLITE_INTERRUPT, ERR_SYSTEM},
 	    {SQLITE_NOLFS, ERR_SYSTEM},
 	};
