@@ -195,6 +195,8 @@ static uint32_t record_limit(const struct dispatch *d)
 	uint64_t count = d->set.fills ? 0 : d->set.policy.count;
 	uint32_t most = pace_records(&d->pace, dispatch_request_records(d));
 
+	if (dispatch_refuses_each(d))
+		return 1;
 	return count > 0 && count < most ? (uint32_t)count : most;
 }
 

@@ -269,6 +269,12 @@ void dispatch_refused_on_way(struct dispatch *d, struct request *q, const struct
 /* What a batch became is ready, set aside or filtered. Frees what `made` points to. */
 void dispatch_take_prepared(struct dispatch *d, struct prepared *made, int64_t since_ns);
 
+/* The newest that was asked about alone was refused, and nobody names them: it may be each, so the next goes alone. */
+static inline bool dispatch_refuses_each(const struct dispatch *d)
+{
+	return d->refused > 0 && d->isolations.proved == READING_NONE;
+}
+
 /* dispatch_hold.c */
 struct hold_waits dispatch_hold_waits(struct dispatch *d);
 /* LOST or REFUSED: held or offline, probes only. */

@@ -168,9 +168,9 @@ struct isolation *isolate_next(const struct isolations *all, int64_t now_ns)
 	return NULL;
 }
 
-uint32_t isolate_take_half(struct isolations *all, struct isolation *s, struct record **half)
+uint32_t isolate_take_half(struct isolations *all, struct isolation *s, bool is_one, struct record **half)
 {
-	uint32_t want = (s->count + 1) / 2, count = 0;
+	uint32_t want = is_one ? 1 : (s->count + 1) / 2, count = 0;
 
 	must(!s->in_flight && s->count > 0);
 	while (count < want)

@@ -56,8 +56,8 @@ void isolate_answered(struct isolations *all, struct ready *ready, struct reques
 void isolate_failed(struct isolations *all, struct request *q, int64_t due_ns);
 /* A group with a half to send, or null. */
 struct isolation *isolate_next(const struct isolations *all, int64_t now_ns);
-/* Takes the half to send into `half`, which has room for KINESIS_REQUEST_RECORDS; returns how many. */
-uint32_t isolate_take_half(struct isolations *all, struct isolation *s, struct record **half);
+/* Takes the half to send into `half`, which has room for KINESIS_REQUEST_RECORDS, or one; returns how many. */
+uint32_t isolate_take_half(struct isolations *all, struct isolation *s, bool is_one, struct record **half);
 /* The half is under way as q. */
 void isolate_sent(struct isolation *s, struct request *q);
 /* Nothing of the half was worth sending: an empty group ends. */

@@ -112,7 +112,7 @@ static struct request *next(int64_t *now)
 		*now = isolate_due_ns(&all);
 	s = isolate_next(&all, *now);
 	if (s)
-		count = isolate_take_half(&all, s, records);
+		count = isolate_take_half(&all, s, false, records);
 	while (!s && (r = ready_first(&ready))) {
 		bool ends = r->ends_batch;
 

@@ -271,6 +271,7 @@ static void good_records_leave_however_many_are_poisoned(void **state)
 static void when_every_record_is_refused_the_stream_is_held(void **state)
 {
 	struct sim *s = sim_flowing_by_default();
+	const uint64_t before = s->sent_requests;
 
 	(void)state;
 	sim_rows(s, 500);
@@ -283,6 +284,8 @@ static void when_every_record_is_refused_the_stream_is_held(void **state)
 	}
 	assert_int_equal(sim_state(s), DELIVERY_HELD);
 	assert_true(s->fates[SIM_DEAD] <= 20);
+	/* The first was looked for by halves, then each was asked about alone. */
+	assert_in_range(s->sent_requests - before, 20, 35);
 	assert_true(sim_drain(s, 600 * NS_PER_S));
 	sim_free(s);
 }
