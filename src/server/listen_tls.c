@@ -1,6 +1,7 @@
 #include "server/listen_tls.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -163,8 +164,12 @@ enum err listen_tls_open(const struct listener_options *o, SSL_CTX **ret, struct
 	return err;
 }
 
-/* Takes a name of a certificate if it may be one: whole, printable, allowed. */
-static bool take_name(const ASN1_STRING *name, const struct listener_names *allowed, char *ret, size_t size)
+/*
+ * Takes a name of a certificate if it may be one: whole, printable, allowed; then as it is allowed. is_host: the case
+ * of letters says nothing (RFC 4343).
+ */
+static bool take_name(const ASN1_STRING *name, bool is_host, const struct listener_names *allowed, char *ret,
+                      size_t size)
 {
 	size_t n = (size_t)ASN1_STRING_length(name);
 	const char *text = (const char *)ASN1_STRING_get0_data(name);
@@ -177,8 +182,10 @@ static bool take_name(const ASN1_STRING *name, const struct listener_names *allo
 	memcpy(ret, text, n);
 	ret[n] = '\0';
 	for (size_t i = 0; i < allowed->count; i++)
-		if (strcmp(allowed->items[i], ret) == 0)
+		if ((is_host ? strcasecmp : strcmp)(allowed->items[i], ret) == 0) {
+			memcpy(ret, allowed->items[i], n);
 			return true;
+		}
 	return allowed->count == 0;
 }
 
@@ -187,7 +194,8 @@ static bool take_common_name(X509 *certificate, const struct listener_names *all
 	X509_NAME *subject = X509_get_subject_name(certificate);
 	int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
 
-	return at >= 0 && take_name(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)), allowed, ret, size);
+	return at >= 0 &&
+	       take_name(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)), true, allowed, ret, size);
 }
 
 bool listen_tls_name(const SSL *ssl, const struct listener_names *allowed, char *ret, size_t size)
@@ -202,7 +210,7 @@ bool listen_tls_name(const SSL *ssl, const struct listener_names *allowed, char 
 		if (name->type != GEN_DNS && name->type != GEN_URI && name->type != GEN_EMAIL)
 			continue;
 		has_any = true;
-		found = take_name(name->d.ia5, allowed, ret, size);
+		found = take_name(name->d.ia5, name->type == GEN_DNS, allowed, ret, size);
 	}
 	if (certificate && !has_any)
 		found = take_common_name(certificate, allowed, ret, size);

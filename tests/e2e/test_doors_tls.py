@@ -43,7 +43,7 @@ def test_clients_of_the_authority_come_in_and_no_others(folder, authority, tls_d
 @pytest.mark.parametrize("common, names, let_in", [
     ("x", "DNS:node-1", True), ("x", "DNS:other,DNS:node-1", True), ("x", "URI:spiffe://site/node", True),
     ("x", "email:node@site", True), ("node-1", "", True), ("node-1", "DNS:other", False), ("x", "DNS:node-11", False),
-    ("x", "DNS:*.node-1", False), ("x", "", False), ("x", "DNS:NODE-1", False), ("x", "IP:127.0.0.1", False)])
+    ("x", "DNS:*.node-1", False), ("x", "", False), ("x", "DNS:NODE-1", True), ("Node-1", "", True), ("x", "URI:spiffe://site/NODE", False), ("x", "IP:127.0.0.1", False)])
 def test_only_allowed_names_come_in(fake, authority, tls_door, common, names, let_in):
     spooler, port = tls_door(["node-1", "spiffe://site/node", "node@site"],
                              output={"partition_key": '${! meta("http_server_tls_client_name").or("none") }'})
