@@ -101,6 +101,40 @@ static void check_direct(const struct rules *r, const char *with_port)
 		           "is not used: the endpoint is a loopback address, which is asked directly");
 }
 
+/*
+ * The region in a host of AWS's own: behind the label of the service, as kinesis.REGION.amazonaws.com,
+ * ACCOUNT.data-kinesis.REGION.amazonaws.com, kinesis-fips.REGION.api.aws, vpce-ID.kinesis.REGION.vpce.amazonaws.com.
+ */
+static char *region_of_host(const char *url)
+{
+	AUTOFREE char *host = mem_string_n(url + 8, strcspn(url + 8, ":/"));
+	static const char *const ends[] = {".amazonaws.com", ".amazonaws.com.cn", ".api.aws"};
+	char *rest = host, *label;
+	bool is_aws = false;
+
+	for (size_t i = 0; !is_aws && i < sizeof ends / sizeof *ends; i++)
+		is_aws = strlen(host) > strlen(ends[i]) && strcmp(host + strlen(host) - strlen(ends[i]), ends[i]) == 0;
+	if (!is_aws)
+		return NULL;
+	while ((label = strsep(&rest, ".")))
+		if (strstr(label, "kinesis"))
+			return rest ? mem_string_n(rest, strcspn(rest, ".")) : NULL;
+	return NULL;
+}
+
+/* A request is signed for one region, and the host of another refuses it. */
+static void check_endpoint_region(const struct rules *r)
+{
+	const char *url = r->config->output.endpoint, *region = r->config->output.region;
+	AUTOFREE char *of_host = url && region && strncmp(url, "https://", 8) == 0 ? region_of_host(url) : NULL;
+	AUTOFREE char *sentence = NULL;
+
+	if (!of_host || strcmp(of_host, region) == 0)
+		return;
+	sentence = mem_format("is of region %s, and requests are signed for %s (region)", of_host, region);
+	rules_warn(r, OUT "endpoint", sentence);
+}
+
 static void check_endpoint(const struct rules *r)
 {
 	const char *url = r->config->output.endpoint;
@@ -212,6 +246,6 @@ static void check_spool(const struct rules *r)
 		            "set kspool.control");
 }
 
-rule_check *const rules_output[] = {
-    check_bonds,    check_stream, check_region, check_endpoint, check_proxy, check_batching,
-    check_ceilings, check_waits,  check_spool,  check_eviction, NULL};
+rule_check *const rules_output[] = {check_bonds,           check_stream, check_region,   check_endpoint,
+                                    check_endpoint_region, check_proxy,  check_batching, check_ceilings,
+                                    check_waits,           check_spool,  check_eviction, NULL};

@@ -372,6 +372,29 @@ static void test_later_and_inert(void **state)
 	    "(2,9) input.file.paths is required\n(2,16) unknown key \"pats\" in input.file; did you mean \"paths\"?\n");
 }
 
+static void test_endpoints_of_regions(void **state)
+{
+	static const char *const there[] = {
+	    "kinesis.us-east-1.amazonaws.com", "kinesis-fips.us-east-1.amazonaws.com:443",
+	    "123456789012.data-kinesis.us-east-1.amazonaws.com/", "kinesis.us-east-1.api.aws",
+	    "vpce-0a-1b.kinesis.us-east-1.vpce.amazonaws.com"};
+	static const char *const fine[] = {"kinesis.eu-west-1.amazonaws.com", "kinesis.us-east-1.example.org",
+	                                   "amazonaws.com", "kinesis.amazonaws.com.example"};
+	char text[400];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof there / sizeof *there; i++) {
+		(void)snprintf(text, sizeof text, OUT("region: eu-west-1, endpoint: \"https://%s\""), there[i]);
+		check(text, NULL,
+		      "(3,82) warning: output.aws_kinesis.endpoint is of region us-east-1, and requests are signed for "
+		      "eu-west-1 (region)\n");
+	}
+	for (size_t i = 0; i < sizeof fine / sizeof *fine; i++) {
+		(void)snprintf(text, sizeof text, OUT("region: eu-west-1, endpoint: \"https://%s\""), fine[i]);
+		check(text, NULL, "");
+	}
+}
+
 static void test_sets(void **state)
 {
 	const char *sets[] = {"kspool.wire=cbor", "output.aws_kinesis.batching={count: 7}",
@@ -465,11 +488,17 @@ static void test_file_rules(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_bad_texts),     cmocka_unit_test(test_bad_files),
-	    cmocka_unit_test(test_limits),        cmocka_unit_test(test_defaults),
-	    cmocka_unit_test(test_redpanda_file), cmocka_unit_test(test_kinds),
-	    cmocka_unit_test(test_sets),          cmocka_unit_test(test_later_and_inert),
-	    cmocka_unit_test(test_file_rules),    cmocka_unit_test(test_variables_are_not_shown),
+	    cmocka_unit_test(test_bad_texts),
+	    cmocka_unit_test(test_bad_files),
+	    cmocka_unit_test(test_limits),
+	    cmocka_unit_test(test_defaults),
+	    cmocka_unit_test(test_redpanda_file),
+	    cmocka_unit_test(test_kinds),
+	    cmocka_unit_test(test_endpoints_of_regions),
+	    cmocka_unit_test(test_sets),
+	    cmocka_unit_test(test_later_and_inert),
+	    cmocka_unit_test(test_file_rules),
+	    cmocka_unit_test(test_variables_are_not_shown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
