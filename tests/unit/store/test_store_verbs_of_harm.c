@@ -300,11 +300,11 @@ static const struct diff_step steps[] = {
      "+ledger.pending_bytes: 85\n+ledger.clock_ms: T+40\n+ledger.clock_offset: T-5000\n+ledger.commits: 10\n"
      "+ledger.blocks_from: 1\n+ledger.rows_from: 6\n+tide.positions: 2\n+tide.keys: 2\n+tide.left: 5\n"
      "+tide.clock: T+40\n+tide.offset: T-5000\n+tide.has the clock's row: 1\n+state.retrying: 2\n"
-     "+state.oldest: T-1000\n+state.next_retry: T+840\n+state.checkpoints: 1\n+state.stored: 104\n"
+     "+state.oldest: T-1000\n+state.next_retry: T+840\n+state.checkpoints: 1\n+state.stored: 40\n"
      "+state.failures_max_id: 7\n+state.left: 5\n+state.left whole from: 1\n+state.is_exact: 1\n+lead from 0: 0\n"
      "+left: 2\n"},
     {"a start", restart,
-     "report: rows 13\n-state.checkpoints: 1\n-state.stored: 104\n+state.left synced: 10\n+state.left knows: 10\n"
+     "report: rows 13\n-state.checkpoints: 1\n-state.stored: 40\n+state.left synced: 10\n+state.left knows: 10\n"
      "+state.last_commits: 10\n"},
     {"a mark that is wrong is read", read_past_a_wrong_mark,
      "read up to 16: 1 3 4 5 8 9 10 11 12 13 14 15 16\npartial 9: 2 13 1-2 > 2 77 1-2\n+state.mend: 1\n"},
@@ -354,7 +354,7 @@ static const struct diff_step steps[] = {
      "-dead 11: T-980 T+40 1 'x' '' meta 012\nledger.next_id: 17 > 18\nledger.pending: 14 > 15\n"
      "ledger.dead: 2 > 1\nledger.pending_bytes: 91 > 98\nledger.commits: 19 > 21\ntide.left: 16 > 20\n"
      "state.left: 16 > 20\nleft:  > 11\n+blocks 17: 1 7 0 T+140 T+140\n+imports : 0 0 0\n+tide.imports: 1\n"
-     "+tide.back_first: 17\n+tide.back_last: 17\n+tide.back_count: 1\n+state.stored: 7\n"},
+     "+tide.back_first: 17\n+tide.back_last: 17\n+tide.back_count: 1\n+state.stored: 3\n"},
     {"a row that is wrong is read", read_a_wrong_row,
      "read up to 17: 1 2 3 4 5 7 8 9 12 17\n-messages 6: T-990 meta 01\n-failures 6: 2 T+5040 T+40 'Slow' ''\n"
      "ledger.pending: 15 > 14\nledger.pending_bytes: 98 > 92\nledger.commits: 21 > 22\nledger.rows_from: 6 > 18\n"
@@ -376,7 +376,7 @@ static const struct diff_step steps[] = {
      "start, and counted as possible duplicates\n"
      "losses 1: 2 6 10 T+140 > 6 6 25 T+140\nledger.next_id: 18 > 30\nledger.accepted: 16 > 28\n"
      "ledger.pending: 14 > 18\nledger.damaged: 2 > 10\nledger.pending_bytes: 92 > 118\nledger.commits: 24 > 28\n"
-     "-tide.back_first: 17\n-tide.back_last: 17\n-tide.back_count: 1\n-state.unexpected: 1\n-state.stored: 7\n"
+     "-tide.back_first: 17\n-tide.back_last: 17\n-tide.back_count: 1\n-state.unexpected: 1\n-state.stored: 3\n"
      "state.untold: 2 > 10\n-state.possible_untold: 4\nstate.left synced: 10 > 27\nstate.left knows: 10 > 27\n"
      "state.last_commits: 10 > 27\n-state.is_exact: 1\n"
      "+blocks 26: 4 26 0 T-860 T-860\n+damaged 22: T+140 0 - \n+damaged 23: T+140 0 - \n+damaged 24: T+140 0 - \n"
@@ -464,9 +464,9 @@ static const struct diff_step steps[] = {
      "state.left knows: 8 > 11\nstate.last_commits: 8 > 11\n+messages 44: T-860 meta 0\n"
      "+messages 45: T-860 meta 01\n+salvage 'known:.quarantine-20260921T141320Z-141:': 46 0 1\n"
      "+salvage 'pages:.quarantine-20260921T141320Z-141': 17 26 1\n"
-     "+salvage 'size:.quarantine-20260921T141320Z-141:': as they are\n+state.stored: 11\n"},
+     "+salvage 'size:.quarantine-20260921T141320Z-141:': as they are\n+state.stored: 3\n"},
     {"a start after that", restart,
-     "report: rows 26 damaged 14\n-state.checkpoints: 2\n-state.stored: 11\n-state.mend: 1\n"
+     "report: rows 26 damaged 14\n-state.checkpoints: 2\n-state.stored: 3\n-state.mend: 1\n"
      "state.left synced: 12 > 13\nstate.left knows: 11 > 13\nstate.last_commits: 11 > 13\n+state.is_exact: 1\n"
      "+state.joins from: 1\n+state.joins to: 45\n"},
     {"the file is gone", lose_the_file,

@@ -192,11 +192,11 @@ static const struct diff_step steps[] = {
      "+ledger.pending: 7\n+ledger.pending_bytes: 41\n+ledger.clock_ms: T+0\n+ledger.clock_offset: T-5000\n"
      "+ledger.commits: 4\n+ledger.blocks_from: 1\n+ledger.rows_from: 9\n+tide.left: 4\n+tide.clock: T+0\n"
      "+tide.offset: T-5000\n+tide.has the clock's row: 1\n+state.oldest: T-1000\n+state.checkpoints: 2\n"
-     "+state.stored: 47\n+state.left: 4\n+state.left synced: 2\n+state.left whole from: 1\n+state.is_exact: 1\n"
+     "+state.stored: 15\n+state.left: 4\n+state.left synced: 2\n+state.left whole from: 1\n+state.is_exact: 1\n"
      "+lead from 0: 0\n+left: 8\n"},
     {"another's tide mark", another_tide,
      "report: unclean 1 rows 7 strangers 1\nthe tide mark is of spool ID, this is ID\n-state.checkpoints: 2\n"
-     "-state.stored: 47\n+state.left knows: 2\n+state.last_commits: 4\n"},
+     "-state.stored: 15\n+state.left knows: 2\n+state.last_commits: 4\n"},
     {"another's lock", another_lock,
      "report: unclean 1 rows 7 strangers 1\nthe lock file is of another spool than ID\nstate.left knows: 2 > 4\n"},
     {"another's log", another_log,
