@@ -390,6 +390,7 @@ static enum err start_journal(struct daemon *d, struct error *e)
 	                                  .commit_window_ns = d->config->kspool.commit_window_ns,
 	                                  .on_damaged = status_log_damaged,
 	                                  .on_mended = status_log_mended,
+	                                  .on_companion = status_log_companion,
 	                                  .on_lost = status_log_lost};
 	struct store_report report = {0};
 	sigset_t all, before;

@@ -429,6 +429,12 @@ void status_log_lost(const struct error *why)
 	    LOG_S("outcome", "nothing more is accepted"));
 }
 
+void status_log_companion(const char *path)
+{
+	LOG(LOG_WARN, "a companion of the spool was deleted or replaced", LOG_S("file", path),
+	    LOG_S("outcome", "it is made anew; nothing is lost"));
+}
+
 void status_log_upgrade(int *told)
 {
 	const int percent = (int)metric_get(M_UPGRADED);

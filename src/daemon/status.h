@@ -66,5 +66,7 @@ void status_log_unsound(struct status_told *told);
 void status_log_upgrade(int *told);
 /* files taken away: what would be accepted now would be in a file without a name. */
 void status_log_lost(const struct error *why);
+/* a companion that was, and is there again; */
+void status_log_companion(const char *path);
 
 #endif

@@ -7,14 +7,17 @@
  * 5. Nor is one of another boot, or one that was put in its place, when the last run did not end well: what it says may
  * be of before the last sends, though no commit came since. How many were possible by answers that were lost is synced
  * first, as `ceiling`.
+ * 6. Delivery waits for the journal while it makes a file anew that was deleted or replaced; the journal never waits.
  */
 #include "journal/flight.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -56,6 +59,36 @@ enum err flight_stale(const struct flight *f, struct error *e)
 	return error_set(e, ERR_DISK,
 	                 "%s can be neither written nor taken away: what is sent could not be counted, so nothing is",
 	                 f->path);
+}
+
+/* Delivery's numbers and the descriptor change under it alone: the journal makes the file anew with all of them. */
+static void hold(struct flight *f)
+{
+	while (atomic_exchange(&f->is_held, true))
+		(void)sched_yield();
+}
+
+static void let_go(struct flight *f) { atomic_store(&f->is_held, false); }
+
+/* All that it says, as it is known here. */
+static void all_of(const struct flight *f, uint64_t n[FLIGHT_NUMBERS])
+{
+	const uint64_t all[FLIGHT_NUMBERS] = {[AT_MAGIC] = FLIGHT_MAGIC,
+	                                      [AT_OPENED] = f->opened,
+	                                      [AT_SPOOL_HIGH] = f->spool[0],
+	                                      [AT_SPOOL_LOW] = f->spool[1],
+	                                      [AT_POSSIBLE] = atomic_load(&f->possible),
+	                                      [AT_SENDING] = f->sending,
+	                                      [AT_DELIVERED] = f->delivered,
+	                                      [AT_SETTLED] = f->settled,
+	                                      [AT_STATE] = f->state,
+	                                      [AT_NEXT_SETTLED] = f->settled,
+	                                      [AT_NEXT_STATE] = f->state,
+	                                      [AT_BOOT] = f->here,
+	                                      [AT_CEILING] = f->ceiling};
+
+	memcpy(n, all, sizeof all);
+	files_flight_sum_all(n);
 }
 
 static bool put(struct flight *f, const uint64_t *numbers, int first, int count)
@@ -107,7 +140,7 @@ static int open_file(struct flight *f, const char *not_sure)
 uint64_t flight_open(struct flight *f, const struct flight_start *start)
 {
 	AUTOFREE char *not_sure = mem_format("%s.flight%s", start->path, unsure);
-	uint64_t n[FLIGHT_NUMBERS] = {0}, found = 0, at_most;
+	uint64_t n[FLIGHT_NUMBERS], found = 0, at_most;
 	uint64_t possible = start->possible;
 	bool is_whole, is_exact, is_known = true;
 	struct flight_found there;
@@ -147,25 +180,21 @@ uint64_t flight_open(struct flight *f, const struct flight_start *start)
 	 * commit. */
 	if ((start->is_anew || (!is_known && start->unclean)) && at_most > found)
 		found = at_most;
-	n[AT_MAGIC] = FLIGHT_MAGIC;
-	n[AT_SPOOL_HIGH] = start->spool[0];
-	n[AT_SPOOL_LOW] = start->spool[1];
-	n[AT_POSSIBLE] = n[AT_OPENED] = possible + found;
-	n[AT_STATE] = n[AT_NEXT_STATE] = start->state;
-	n[AT_BOOT] = f->here = files_flight_here(f->fd);
-	n[AT_CEILING] = f->ceiling = possible + found; /* the spool says it, too */
+	memcpy(f->spool, start->spool, sizeof f->spool);
+	atomic_store(&f->possible, possible + found);
+	f->opened = f->ceiling = possible + found; /* the spool says it, too */
+	f->sending = f->delivered = f->settled = 0;
+	f->state = start->state;
+	f->here = files_flight_here(f->fd);
 	f->spare = 0;
 	f->raised_ns = f->sync_ns = 0;
-	f->state = start->state;
-	files_flight_sum_all(n);
+	all_of(f, n);
 	if (put(f, n, 0, FLIGHT_NUMBERS)) {
 		if (atomic_load(&f->is_unsure))
 			atomic_store(&f->is_unsure, rename(not_sure, f->path) != 0);
 		else
 			(void)unlink(not_sure);
 	}
-	atomic_store(&f->possible, possible + found);
-	f->sending = f->delivered = f->settled = 0;
 	return found;
 }
 
@@ -173,19 +202,64 @@ uint64_t flight_open(struct flight *f, const struct flight_start *start)
 static void be_sure_again(struct flight *f)
 {
 	AUTOFREE char *name = mem_format("%s%s", f->path, unsure);
-	uint64_t n[FLIGHT_NUMBERS] = {[AT_POSSIBLE] = atomic_load(&f->possible),
-	                              [AT_SENDING] = f->sending,
-	                              [AT_DELIVERED] = f->delivered,
-	                              [AT_SETTLED] = f->settled,
-	                              [AT_STATE] = f->state,
-	                              [AT_NEXT_SETTLED] = f->settled,
-	                              [AT_NEXT_STATE] = f->state,
-	                              [AT_BOOT] = f->here,
-	                              [AT_CEILING] = f->ceiling};
+	uint64_t n[FLIGHT_NUMBERS];
 
-	files_flight_sum_all(n);
-	if (put(f, n + AT_POSSIBLE, AT_POSSIBLE, FLIGHT_NUMBERS - AT_POSSIBLE))
+	all_of(f, n);
+	if (put(f, n, 0, FLIGHT_NUMBERS))
 		(void)rename(name, f->path);
+}
+
+static bool is_at_path(const struct flight *f)
+{
+	struct stat held, named;
+
+	return fstat(f->fd, &held) != 0 ||
+	       (lstat(f->path, &named) == 0 && held.st_dev == named.st_dev && held.st_ino == named.st_ino);
+}
+
+/* What stands under its name is none of ours, and may have another name: it is not written to. On the disk before
+ * anything else is sent, for the ceiling in the old one was. 0, or errno: the old one goes on. */
+static int make_anew(struct flight *f)
+{
+	const uint64_t before = f->here;
+	uint64_t n[FLIGHT_NUMBERS];
+	int fd, trouble;
+
+	(void)unlink(f->path);
+	fd = open(f->path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return errno;
+	f->here = files_flight_here(fd);
+	all_of(f, n);
+	errno = ENOSPC; /* of a short write */
+	trouble = pwrite(fd, n, sizeof n, 0) == (ssize_t)sizeof n && fsync(fd) == 0 ? 0 : errno;
+	if (trouble) {
+		(void)unlink(f->path);
+		(void)close(fd);
+		f->here = before;
+		return trouble;
+	}
+	(void)close(f->fd);
+	f->fd = fd;
+	return 0;
+}
+
+bool flight_look(struct flight *f)
+{
+	int trouble = 0;
+	bool is_gone;
+
+	if (f->fd < 0 || atomic_load(&f->is_unsure))
+		return false;
+	is_gone = !is_at_path(f);
+	if (is_gone && atomic_exchange(&f->is_held, true))
+		return false; /* delivery may wait for the disk: the next look */
+	if (is_gone && !atomic_load(&f->is_unsure))
+		trouble = make_anew(f);
+	if (is_gone)
+		let_go(f);
+	atomic_store(&f->name_trouble, trouble);
+	return is_gone && trouble == 0;
 }
 
 void flight_close(struct flight *f)
@@ -231,17 +305,21 @@ static void raise_ceiling(struct flight *f)
 
 void flight_send(struct flight *f, uint64_t messages)
 {
+	hold(f);
 	f->sending += messages;
 	put_delivery(f);
 	raise_ceiling(f);
+	let_go(f);
 }
 
 void flight_end(struct flight *f, uint64_t messages, uint64_t delivered, uint64_t possible)
 {
+	hold(f);
 	f->sending -= messages;
 	f->delivered += delivered;
 	atomic_fetch_add(&f->possible, possible);
 	put_delivery(f);
+	let_go(f);
 	if (possible > 0 && f->on_doubt)
 		f->on_doubt(f->arg);
 }

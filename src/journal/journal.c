@@ -266,7 +266,8 @@ bool journal_companion_trouble(const struct journal *j, struct error *e)
 	    {".tide", "a database that is lost would take its counts with it", atomic_load(&j->published.tide_trouble)},
 	    {".left", "what comes back with a damaged page could hide what is lost",
 	     atomic_load(&j->published.left_trouble)},
-	    {".flight", "what a crash sends twice would be counted by a wide bound", atomic_load(&j->flight.trouble)},
+	    {".flight", "what a crash sends twice would be counted by a wide bound",
+	     atomic_load(&j->flight.trouble) ? atomic_load(&j->flight.trouble) : atomic_load(&j->flight.name_trouble)},
 	};
 
 	for (size_t i = 0; i < sizeof companions / sizeof *companions; i++)

@@ -14,7 +14,9 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/mem.h"
 #include "base/metrics.h"
 
 enum {
@@ -237,12 +239,33 @@ static void take_settings(struct journal *j)
 	journal_publish(j, true);
 }
 
+static void tell_companion(const struct journal *j, const char *suffix)
+{
+	AUTOFREE char *path = mem_format("%s%s", j->options.store.path, suffix);
+
+	if (j->options.on_companion)
+		j->options.on_companion(path);
+}
+
+static void look_at_companions(struct journal *j)
+{
+	const char *suffix;
+
+	while ((suffix = store_take_companion(j->store)))
+		tell_companion(j, suffix);
+	journal_tell_flight(j);
+	if (flight_look(&j->flight))
+		tell_companion(j, ".flight");
+}
+
 static void look_at_files(struct journal *j)
 {
 	if (clock_mono_ms() - j->watched_ms < WATCH_MS)
 		return;
 	j->watched_ms = clock_mono_ms();
 	journal_watch(j, store_watch);
+	if (!atomic_load(&j->published.lost))
+		look_at_companions(j);
 }
 
 /* One round; true when something was done and there may be more. */

@@ -413,6 +413,7 @@ static void look_at_tide(struct store *s)
 		return;
 	files_tide_open(&s->files);
 	store_tide_write(s);
+	s->tide_is_anew |= s->tide_trouble == 0;
 }
 
 static enum err is_lost(struct store *s, const char *suffix, const char *what, struct error *e)
@@ -473,7 +474,16 @@ enum err store_watch(struct store *s, bool *ret_lost, struct error *e)
 	if (err != ERR_OK)
 		return err;
 	look_at_tide(s);
-	left_look(s->left);
+	s->left_is_anew |= left_look(s->left);
 	err = watch_inside(s, VFS_DATABASE, e);
 	return err == ERR_OK ? watch_inside(s, VFS_LOG, e) : err;
+}
+
+const char *store_take_companion(struct store *s)
+{
+	const bool is_tide = s->tide_is_anew, is_left = !is_tide && s->left_is_anew;
+
+	s->tide_is_anew = false;
+	s->left_is_anew &= is_tide;
+	return is_tide ? ".tide" : is_left ? ".left" : NULL;
 }

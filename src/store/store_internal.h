@@ -153,8 +153,8 @@ struct store {
 	char *path;
 	char *vfs;
 	struct files files;
-	int tide_trouble; /* errno of the last write of PATH.tide; 0: it worked */
-	bool tide_is_dead;
+	int tide_trouble;                              /* errno of the last write of PATH.tide; 0: it worked */
+	bool tide_is_dead, tide_is_anew, left_is_anew; /* made anew by store_watch, and not told yet */
 	struct tide tide; /* as it stood when the spool was opened; not valid: none of ours */
 	struct left *left;
 	bool left_is_behind;   /* it does not know yet what came back and was counted */

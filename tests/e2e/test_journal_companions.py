@@ -4,11 +4,15 @@ import contextlib
 import json
 import os
 import pathlib
+import re
+import shutil
 import sqlite3
+import threading
 
 import pytest
 
-from doors import post
+import replies
+from doors import ndjson, post
 from ledger import message
 from waits import wait_for
 
@@ -28,6 +32,45 @@ def test_a_tide_mark_that_cannot_be_written(http_door):
     spooler.wait_delivered(2)
     assert spooler.get("/ready")[0] == 200
     spooler.stop()
+
+
+@pytest.mark.parametrize("how", ["deleted", "replaced"])
+def test_companions_that_go_are_made_anew_and_told(fake, http_door, sender, judge, folder, how):
+    """After a kill what was in flight is possibly doubled, not all that waits."""
+    os.mkdir(f"{folder}/other", 0o700)
+    other, address = http_door(folder=f"{folder}/other")
+    assert ndjson(address, [message(n, "other") for n in range(30)])[0] == 200
+    other.wait_delivered(30)
+    other.stop()
+    fake.stored.clear()
+    gate = threading.Event()
+    spooler, address = http_door(output={"max_in_flight": 2, "batching": {"count": 10}})
+
+    def take_away(times):
+        for suffix in (".tide", ".left", ".flight"):
+            path = f"{spooler.spool}{suffix}"
+            os.unlink(path)
+            if how == "replaced":
+                shutil.copy(f"{other.spool}{suffix}", path)
+            line = f'level=WARN .*"a companion of the spool was deleted or replaced" file={re.escape(path)} '
+            wait_for(lambda: len(re.findall(line, spooler.log())) == times, spooler.tail)
+        assert spooler.log().count("deleted or replaced") == 3 * times and spooler.get("/ready")[0] == 200
+
+    assert ndjson(address, sender.all_acked([message(n, "first") for n in range(50)]))[0] == 200
+    spooler.wait_delivered(50)
+    take_away(1)
+    fake.default = replies.late(gate=gate)
+    before = len(fake.requests)
+    assert ndjson(address, sender.all_acked([message(n) for n in range(350)]))[0] == 200
+    wait_for(lambda: len(fake.requests) == before + 2, "two more requests")
+    take_away(2)
+    killed = spooler.kill()
+    fake.default = replies.ok()
+    gate.set()
+    spooler.start().wait_delivered(400)
+    assert spooler.metric("kspool_possible_duplicates") == 20
+    assert "another spool" not in spooler.log() and "made anew:" not in spooler.log(), spooler.tail()
+    judge(fake, spooler, kills=[killed], duplicates=20)
 
 
 def test_a_damaged_message_is_told(fake, http_door):

@@ -335,30 +335,52 @@ static void write_what_is_due(struct left *l)
 		left_confirm(l, l->unconfirmed);
 }
 
-void left_look(struct left *l)
+/* The first slot says what the others prove: it is written when they are on the disk. */
+static void copy_slots(struct left *l, int fd)
+{
+	unsigned char bytes[SLOT_BYTES];
+
+	l->trouble = 0;
+	for (uint32_t slot = l->slots; slot-- > 0 && l->trouble == 0;) {
+		if (slot == 0 && fdatasync(fd) != 0) {
+			l->trouble = errno;
+		} else if (left_read_slot(l, slot, bytes)) {
+			const ssize_t written = pwrite(fd, bytes, SLOT_BYTES, (off_t)slot * SLOT_BYTES);
+
+			l->trouble = written == SLOT_BYTES ? 0 : written < 0 ? errno : ENOSPC;
+		}
+	}
+}
+
+bool left_look(struct left *l)
 {
 	AUTOFREE char *name = mem_format("%s.left", l->files->name);
-	unsigned char bytes[SLOT_BYTES];
-	struct stat held, named;
+	struct stat held, named = {0};
+	struct error e;
+	enum err moved = ERR_OK;
 	int fd;
 
 	write_what_is_due(l);
 	if (l->fd < 0 || fstat(l->fd, &held) != 0 ||
 	    (fstatat(l->files->dir_fd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 && held.st_dev == named.st_dev &&
 	     held.st_ino == named.st_ino))
-		return;
-	fd = files_open_one(l->files, ".left", O_RDWR | O_CREAT | O_NONBLOCK);
-	l->trouble = fd < 0 ? errno : 0;
-	for (uint32_t slot = 0; slot < l->slots && fd >= 0 && l->trouble == 0; slot++)
-		if (left_read_slot(l, slot, bytes)) {
-			const ssize_t written = pwrite(fd, bytes, SLOT_BYTES, (off_t)slot * SLOT_BYTES);
-
-			l->trouble = written == SLOT_BYTES ? 0 : written < 0 ? errno : ENOSPC;
-		}
-	if (fd < 0)
-		return;
-	(void)close(l->trouble == 0 ? l->fd : fd); /* half of it is none: the next look tries again */
-	l->fd = l->trouble == 0 ? fd : l->fd;
+		return false;
+	if (S_ISREG(named.st_mode)) /* a person may want to look at it */
+		moved = files_rename(l->files, ".left", ".left.other", &e);
+	fd = moved == ERR_OK ? files_open_one(l->files, ".left", O_RDWR | O_CREAT | O_EXCL) : -1;
+	if (fd < 0) {
+		l->trouble = errno;
+		return false;
+	}
+	copy_slots(l, fd);
+	if (l->trouble != 0) { /* half of it is none: the next look tries again */
+		(void)close(fd);
+		files_remove(l->files, ".left");
+		return false;
+	}
+	(void)close(l->fd);
+	l->fd = fd;
+	return true;
 }
 
 void left_keep(struct left *l, uint64_t commit)

@@ -46,9 +46,11 @@ bool left_has(struct left *l, uint64_t id);
 uint64_t left_count(struct left *l, uint64_t first, uint64_t last);
 /* The highest that had; 0: none. */
 uint64_t left_highest(struct left *l);
-/* What could not be written is tried again; and where another file stands under its name it is written there once more.
+/*
+ * What could not be written is tried again. True: the file was deleted, or another stands under its name, which is
+ * moved to PATH.left.other; it is made anew.
  */
-void left_look(struct left *l);
+bool left_look(struct left *l);
 /* Makes durable what is written, of commits up to this one; best effort. */
 void left_sync(struct left *l, uint64_t commit);
 /*

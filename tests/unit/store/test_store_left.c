@@ -425,15 +425,16 @@ static void a_file_that_goes_comes_back(void **state)
 		take_back(&p, 20);
 		keep(&p);
 		bytes = file_bytes(&p);
-		left_look(p.left);
+		assert_false(left_look(p.left));
 		assert_int_equal(file_bytes(&p), bytes);
 		if (exchanged < 2)
 			assert_int_equal(unlink(path), 0);
 		if (exchanged == 1)
 			spooldir_store(path, "another", 7);
-		left_look(p.left);
+		assert_int_equal(left_look(p.left), exchanged < 2);
 		assert_int_equal(left_trouble(p.left), 0);
 		assert_int_equal(file_bytes(&p), bytes);
+		assert_int_equal(access(spooldir_file(&p.dir, ".left.other"), F_OK) == 0, exchanged == 1);
 		set(&p, 50, 60);
 		keep(&p);
 		open_left(&p, ours);

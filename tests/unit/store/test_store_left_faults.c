@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "rig/errorwatch.h"
@@ -81,6 +82,67 @@ static void a_new_file_is_whole_or_tried_again(void **state)
 		compare(&p);
 		place_close(&p);
 	}
+}
+
+/* Killed before each operation of it: what stands there then proves nothing, or all. */
+static void half_of_a_new_file_proves_nothing(void **state)
+{
+	bool is_done = false;
+
+	(void)state;
+	for (uint64_t n = 1; !is_done; n++) {
+		struct place p;
+		int status;
+		pid_t child;
+
+		place_open(&p);
+		left_be_whole_from(p.left, 1);
+		for (uint64_t i = 0; i < 4; i++)
+			set(&p, i * 32256 + 2, i * 32256 + 30000);
+		keep(&p);
+		assert_int_equal(unlink(spooldir_file(&p.dir, ".left")), 0);
+		spooldir_store(spooldir_file(&p.dir, ".left"), "anothers", 8);
+		child = fork();
+		if (child == 0) {
+			faultfs_arm(FAULTFS_CHANGES, n, FAULTFS_KILL, false);
+			_exit(left_look(p.left) ? 0 : 1);
+		}
+		assert_int_equal(waitpid(child, &status, 0), child);
+		is_done = WIFEXITED(status);
+		assert_true(!is_done || WEXITSTATUS(status) == 0);
+		open_left(&p, ours);
+		assert_true(!is_done || left_whole_from(p.left) == 1);
+		if (left_whole_from(p.left) > 0)
+			compare(&p);
+		place_close(&p);
+		assert_true(n < 50);
+	}
+}
+
+/* One that the new name cannot be given stays as it was. */
+static void what_cannot_be_moved_away_is_not_written_to(void **state)
+{
+	AUTOFREE unsigned char *bytes = NULL;
+	struct place p;
+	size_t count;
+
+	(void)state;
+	place_open(&p);
+	set(&p, 1, 50);
+	keep(&p);
+	assert_int_equal(unlink(spooldir_file(&p.dir, ".left")), 0);
+	spooldir_store(spooldir_file(&p.dir, ".left"), "anothers", 8);
+	faultfs_arm(FAULTFS_RENAME, 1, EIO, true);
+	assert_false(left_look(p.left));
+	ERRORWATCH_EXPECT(ERR_OK, NULL, NULL, "PATH.left in another's place, rename", 1);
+	faultfs_arm(0, 0, 0, false);
+	assert_int_equal(left_trouble(p.left), EIO);
+	bytes = spooldir_load(spooldir_file(&p.dir, ".left"), &count);
+	assert_int_equal(count, 8);
+	assert_true(left_look(p.left));
+	assert_int_equal(left_trouble(p.left), 0);
+	assert_int_equal(access(spooldir_file(&p.dir, ".left.other"), F_OK), 0);
+	place_close(&p);
 }
 
 /* What cannot be written is told, with the reason. */
@@ -460,6 +522,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_was_refused_is_written_when_there_is_room),
 	    cmocka_unit_test(a_new_file_is_whole_or_tried_again),
+	    cmocka_unit_test(half_of_a_new_file_proves_nothing),
+	    cmocka_unit_test(what_cannot_be_moved_away_is_not_written_to),
 	    cmocka_unit_test(a_write_that_fails_is_told),
 	    cmocka_unit_test(what_is_in_the_way_stays),
 	    cmocka_unit_test(a_dead_sector_ends_the_file),

@@ -122,6 +122,49 @@ static void the_tide_mark_comes_back(void **state)
 	spooldir_remove(&others);
 }
 
+/* Each that was deleted, or is another spool's now, is told once, is ours again, and the next start finds nothing
+ * amiss. */
+static void companions_come_back_and_are_told(void **state)
+{
+	static const char *const suffixes[] = {".tide", ".left"};
+	struct spooldir d, others;
+
+	(void)state;
+	life_make(&d, 0, 20, 10);
+	life_make(&others, LIFE_OTHERS, 20, 10);
+	for (int which = 1; which < 4; which++)
+		for (int how = 0; how < 2; how++) {
+			struct store *s = life_open(&d, NULL);
+			struct store_report report;
+			const char *told;
+			struct error e;
+			int found = 0;
+			bool lost;
+
+			assert_int_equal(store_watch(s, &lost, &e), ERR_OK);
+			assert_null(store_take_companion(s));
+			for (int i = 0; i < 2; i++)
+				if (which & 1 << i) {
+					assert_int_equal(unlink(spooldir_file(&d, suffixes[i])), 0);
+					if (how == 1)
+						life_bring(&others, suffixes[i], &d);
+				}
+			for (int look = 0; look < 2; look++)
+				assert_int_equal(store_watch(s, &lost, &e), ERR_OK);
+			while ((told = store_take_companion(s)))
+				for (int i = 0; i < 2; i++)
+					found += strcmp(told, suffixes[i]) == 0 ? 1 << i : 0;
+			assert_int_equal(found, which);
+			store_abandon(s);
+			s = life_open(&d, &report);
+			assert_false(report.strangers);
+			assert_string_equal(report.warning, "");
+			life_close(s);
+		}
+	spooldir_remove(&d);
+	spooldir_remove(&others);
+}
+
 /* A sector under them dies: no other file is blamed for it, and nothing is believed from then on. */
 static void what_cannot_be_looked_at_is_told(void **state)
 {
@@ -159,6 +202,7 @@ int main(void)
 	    cmocka_unit_test(files_overwritten_while_open_are_noticed),
 	    cmocka_unit_test(a_look_writes_nothing),
 	    cmocka_unit_test(the_tide_mark_comes_back),
+	    cmocka_unit_test(companions_come_back_and_are_told),
 	    cmocka_unit_test(what_cannot_be_looked_at_is_told),
 	};
 
