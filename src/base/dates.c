@@ -132,6 +132,24 @@ bool dates_parse_iso(const char *text, int64_t *ret_ms)
 	return to_ms(&s, ret_ms);
 }
 
+bool dates_parse_short(const char *text, int64_t *ret_ms)
+{
+	struct stamp s = {0};
+	const char *p = text;
+
+	if (dates_parse_iso(text, ret_ms))
+		return true;
+	if (!digits(&p, 4, &s.year) || !literal(&p, "-") || !digits(&p, 2, &s.month) || !literal(&p, "-") ||
+	    !digits(&p, 2, &s.day))
+		return false;
+	if ((literal(&p, "T") || literal(&p, " ")) &&
+	    (!digits(&p, 2, &s.hour) || !literal(&p, ":") || !digits(&p, 2, &s.minute) ||
+	     (literal(&p, ":") && (!digits(&p, 2, &s.second) || !fraction(&p, &s.ms))) ||
+	     (*p && !zone(&p, &s.offset_minutes))))
+		return false;
+	return *p == '\0' && to_ms(&s, ret_ms);
+}
+
 bool dates_parse_amz(const char *text, int64_t *ret_ms)
 {
 	struct stamp s = {0};

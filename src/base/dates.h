@@ -20,6 +20,8 @@ enum { DATES_AMZ_BYTES = 17, DATES_ISO_BYTES = 25, DATES_ISO_MS_BYTES = 29, DATE
 bool dates_parse_http(const char *text, int64_t *ret_ms);
 /* "2026-11-23T07:08:31Z"; a fraction, "UTC" and "+00:00" style offsets are taken too (SSO caches, STS). */
 bool dates_parse_iso(const char *text, int64_t *ret_ms);
+/* As a person writes it, UTC: likewise, or "2026-11-23 07:08", with or without seconds and zone, or the day alone. */
+bool dates_parse_short(const char *text, int64_t *ret_ms);
 /* "20150830T123600Z", as SigV4 and the texts of clock-skew errors spell it. */
 bool dates_parse_amz(const char *text, int64_t *ret_ms);
 /* buffer holds DATES_AMZ_BYTES; returns it. */

@@ -106,11 +106,19 @@ bool utf8_is_space(uint32_t rune)
 	       rune == 0x205F || rune == 0x3000;
 }
 
+/* What turns the direction of text, or stands in it unseen: format characters (Cf), separators, fillers. */
+static const struct {
+	uint32_t first, last;
+} unseen[] = {{0xAD, 0xAD},     {0x61C, 0x61C},     {0x115F, 0x1160},   {0x180E, 0x180E},   {0x200B, 0x200F},
+              {0x2028, 0x202E}, {0x2060, 0x206F},   {0x3164, 0x3164},   {0xFEFF, 0xFEFF},   {0xFFA0, 0xFFA0},
+              {0xFFF9, 0xFFFB}, {0x13430, 0x1343F}, {0x1BCA0, 0x1BCA3}, {0x1D173, 0x1D17A}, {0xE0000, 0xE0FFF}};
+
 bool utf8_is_shown(uint32_t rune)
 {
 	if (rune < 0xA0)
 		return rune >= 0x20 && rune < 0x7F;
-	return rune != 0xAD && rune != 0x61C && rune != 0x200E && rune != 0x200F &&
-	       !(rune >= 0x2028 && rune <= 0x202E) && !(rune >= 0x2060 && rune <= 0x206F) && rune != 0xFEFF &&
-	       !(rune >= 0xFFF9 && rune <= 0xFFFB) && !(rune >= 0xE0000 && rune <= 0xE0FFF);
+	for (size_t i = 0; i < sizeof unseen / sizeof *unseen && rune >= unseen[i].first; i++)
+		if (rune <= unseen[i].last)
+			return false;
+	return (rune & 0xFFFE) != 0xFFFE; /* no character, in any plane */
 }

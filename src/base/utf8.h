@@ -27,7 +27,7 @@ size_t utf8_count(const char *s, size_t length);
 
 /*
  * May be put on a terminal or into a line: no control (C0, DEL, C1), no line or paragraph separator, nothing that turns
- * the direction of text or tags it unseen.
+ * the direction of text or stands in it unseen.
  */
 bool utf8_is_shown(uint32_t rune);
 /* White_Space property. */

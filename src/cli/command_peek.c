@@ -86,16 +86,6 @@ static bool key_passes(const struct peek *p, const struct shown_key *key)
 	return !p->key || (key->text && key->bytes == strlen(p->key) && memcmp(key->text, p->key, key->bytes) == 0);
 }
 
-/* What a stranger wrote must not move the terminal's cursor. */
-static void print_preview(const struct store_peeked *m)
-{
-	const unsigned char *body = m->body;
-
-	for (size_t i = 0; i < m->body_bytes && i < PREVIEW_BYTES; i++)
-		(void)putchar(body[i] < 0x20 || body[i] > 0x7e ? '.' : body[i]);
-	(void)printf("%s%s\n", m->body_bytes > PREVIEW_BYTES ? "..." : "", m->is_sound ? "" : "\tdamaged");
-}
-
 static void print_metadata(const struct store_peeked *m)
 {
 	struct meta_entry entry;
@@ -185,7 +175,8 @@ static bool visit(void *arg, const struct store_peeked *m)
 		print_whole(m, &key, time);
 	} else {
 		(void)printf("%" PRIu64 "\t%s\t%zu\t", m->id, time, m->body_bytes);
-		print_preview(m);
+		shown_preview(stdout, m->body_bytes ? m->body : "", m->body_bytes, PREVIEW_BYTES);
+		(void)printf("%s\n", m->is_sound ? "" : "\tdamaged");
 	}
 	return p->printed < p->limit;
 }
@@ -236,8 +227,9 @@ static int read_arguments(int argc, char **argv, struct peek *p)
 
 	if (status != EX_OK)
 		return status;
-	if ((since && !dates_parse_iso(since, &p->since_ms)) || (until && !dates_parse_iso(until, &p->until_ms)))
-		return command_misused("peek", "a time is written as 2026-11-26T18:30:00Z");
+	if ((since && !dates_parse_short(since, &p->since_ms)) || (until && !dates_parse_short(until, &p->until_ms)))
+		return command_misused("peek", "a time is written as 2026-11-26T18:30:00Z, 2026-11-26T18:30,"
+		                               " \"2026-11-26 18:30\" or 2026-11-26, and is UTC");
 	if (p->key && p->place.spool_path)
 		return command_misused("peek", "--key needs -c CONFIG: output.aws_kinesis.partition_key makes the key");
 	if (limit && (!num_parse_u64(limit, &p->limit) || p->limit == 0))

@@ -62,3 +62,22 @@ void shown_payload(FILE *out, const void *data, size_t length)
 	else
 		(void)fwrite(data, 1, length, out);
 }
+
+void shown_preview(FILE *out, const void *data, size_t length, size_t most)
+{
+	const char *text = data, *end = text + length, *cut = text + (length < most ? length : most);
+
+	while (text < end) {
+		uint32_t rune;
+		bool valid;
+		const size_t n = utf8_decode(text, end, &rune, &valid);
+		const bool is_shown = valid && utf8_is_shown(rune);
+
+		if (n > (size_t)(cut - text))
+			break;
+		(void)fwrite(is_shown ? text : ".", 1, is_shown ? n : 1, out);
+		text += n;
+	}
+	if (text < end)
+		(void)fputs("...", out);
+}

@@ -19,5 +19,7 @@ const char *shown_n(const char *text, size_t length);
 void shown_lines(FILE *out, const char *text, size_t length);
 /* A payload: as it is, unless out is a terminal; then as shown_lines. */
 void shown_payload(FILE *out, const void *data, size_t length);
+/* Its beginning, on a line: `most` bytes or, so that no character is cut, a few less. What is not shown is a dot. */
+void shown_preview(FILE *out, const void *data, size_t length, size_t most);
 
 #endif

@@ -122,3 +122,39 @@ def test_peek_json_gives_bytes_that_are_no_text_as_base64(fake, http_door):
     assert ["body" in row for row in rows] == [False, True, True, True, False], rows
     whole = spooler.run("peek", "--json", "show", str(rows[4]["id"]), "-c", spooler.config_path)
     assert base64.b64decode(json.loads(whole.stdout)["body_base64"]) == bodies[4], whole
+
+
+def test_text_in_any_script_is_shown_as_it_is(fake, http_door):
+    """In lists too; what moves a cursor, turns the text or stands in it unseen is a dot there, and no character is cut."""
+    fake.offline()
+    mapping = 'root = if content().string().contains("zu ") { throw(content().string()) } else { content() }'
+    spooler, address = http_door(own={"processor_error": "set_aside"}, pipeline={"processors": [{"mapping": mapping}]})
+    texts = {'{"k":"grün"}': '{"k":"grün"}', '"Привет, 世界 🎉 é\u0301"': '"Привет, 世界 🎉 é\u0301"',
+             '"' + "ü" * 40 + '"': '"' + "ü" * 29 + "...", '"x' + "ü" * 29 + '"': '"x' + "ü" * 29 + "...",
+             '"xy' + "世" * 30 + '"': '"xy' + "世" * 19 + "...", '"a\u202eb\u200bc\u009bd\u2028e\ufefff\U000e0041g"': '"a.b.c.d.e.f.g"',
+             '"' + "y" * 58 + '"': '"' + "y" * 58 + '"'}
+    for text in texts:
+        assert post(address, text.encode())[0] == 200
+    assert post(address, '{"bad":"zu grün, 世界"}'.encode())[0] == 200
+    for running in (True, False):
+        listed = spooler.run("peek", "-c", spooler.config_path).stdout.decode()
+        assert [line.split("\t", 3)[3] for line in listed.splitlines()] == list(texts.values()), listed
+        assert "zu grün, 世界" in dead(spooler, "list").stdout.decode()
+        whole = dead(spooler, "show", "8").stdout.decode()
+        assert whole.count("zu grün, 世界") == 2, whole
+        if running:
+            spooler.stop()
+
+
+def test_times_that_a_person_writes(fake, http_door):
+    fake.offline()
+    spooler, address = http_door()
+    assert post(address, b"x")[0] == 200
+    spooler.stop()
+    for form in ("%s-11-29", "%s-11-29 08:00", "%s-11-29T08:00", "%s-11-29T08:00:01", "%s-11-29T08:00:01Z", "%s-11-29 08:00+01:00"):
+        for option, year, count in (("--since", 2020, 1), ("--since", 2099, 0), ("--until", 2099, 1), ("--until", 2020, 0)):
+            listed = spooler.run("peek", "-c", spooler.config_path, option, form % year)
+            assert listed.returncode == 0 and len(listed.stdout.splitlines()) == count, (form, option, year, listed)
+    for bad in ("yesterday", "2026-11-29 8:00", "2026-13-01", "29.11.2026", ""):
+        refused = spooler.run("peek", "-c", spooler.config_path, "--since", bad)
+        assert refused.returncode == USAGE and b'2026-11-26T18:30, "2026-11-26 18:30" or 2026-11-26, and is UTC' in refused.stderr, refused

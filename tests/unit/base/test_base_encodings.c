@@ -158,12 +158,32 @@ static void loose_base64_forgives_only_the_last_bits(void **state)
 	assert_int_equal(base64_length(BASE64_STANDARD_LOOSE, 1), 4);
 }
 
+/* Of format characters, separators and fillers none, nor a neighbour of theirs less. */
+static void what_is_unseen_is_not_shown(void **state)
+{
+	static const uint32_t unseen[] = {0,      0x1B,   0x7F,    0x80,    0x9F,    0xAD,    0x61C,   0x180E,  0x200B,
+	                                  0x200D, 0x200F, 0x2028,  0x202E,  0x2060,  0x2069,  0x3164,  0xFEFF,  0xFFFB,
+	                                  0xFFFE, 0xFFFF, 0x1FFFE, 0x13430, 0x1D173, 0xE0001, 0xE007F, 0x10FFFF};
+	static const uint32_t seen[] = {0x20,   0x7E,   0xA0,   0xAC,   0xAE,    0xFC,    0x301,  0x61B,
+	                                0x61D,  0x200A, 0x2010, 0x2027, 0x202F,  0x205F,  0x2070, 0x4E16,
+	                                0xFE0F, 0xFF9F, 0xFFFC, 0xFFFD, 0x10000, 0x1F389, 0xE1000};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof unseen / sizeof *unseen; i++)
+		if (utf8_is_shown(unseen[i]))
+			fail_msg("U+%04X is shown", unseen[i]);
+	for (size_t i = 0; i < sizeof seen / sizeof *seen; i++)
+		if (!utf8_is_shown(seen[i]))
+			fail_msg("U+%04X is not shown", seen[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(a_digit_has_a_value),        cmocka_unit_test(an_escape_is_whole_or_none),
-	    cmocka_unit_test(days_and_dates_are_inverse), cmocka_unit_test(dates_are_written_as_the_c_library_does),
-	    cmocka_unit_test(runes_are_strict_utf8),      cmocka_unit_test(loose_base64_forgives_only_the_last_bits),
+	    cmocka_unit_test(a_digit_has_a_value),         cmocka_unit_test(an_escape_is_whole_or_none),
+	    cmocka_unit_test(days_and_dates_are_inverse),  cmocka_unit_test(dates_are_written_as_the_c_library_does),
+	    cmocka_unit_test(runes_are_strict_utf8),       cmocka_unit_test(loose_base64_forgives_only_the_last_bits),
+	    cmocka_unit_test(what_is_unseen_is_not_shown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
