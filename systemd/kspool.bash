@@ -15,7 +15,7 @@ _kspool() {
     mapfile -t COMPREPLY < <(compgen -f -- "$cur")
     return
     ;;
-  -s | --set | --timeout | --since | --until | --text | --limit) return ;;
+  -s | --set | --timeout | --since | --until | --text | --limit | --schema) return ;;
   esac
   case $command in
   run) words="--set --user" ;;
@@ -27,7 +27,8 @@ _kspool() {
   dead) words="--config --spool --all --yes list show retry purge" ;;
   peek) words="--config --spool --json --since --until --text --key --limit list show" ;;
   import) words="--config --spool --again" ;;
-  export | check) words="--config --spool" ;;
+  export) words="--config --spool --schema" ;;
+  check) words="--config --spool" ;;
   repair) words="--config --spool --give-up" ;;
   list) words="functions methods processors" ;;
   whoami) words="--json --offline" ;;

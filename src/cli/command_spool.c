@@ -9,10 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 #include <inttypes.h>
 
+#include "base/cleanup.h"
 #include "base/mem.h"
 #include "journal/journal.h"
 #include "store/upkeep/store_copy.h"
@@ -48,22 +50,33 @@ static void add_escaped(struct buf *out, const char *text)
 	}
 }
 
+/* What somebody asked to export. */
+struct export
+{
+	struct spool_place place;
+	const char *target;
+	const char *schema; /* null: that of this kspool */
+	struct error rest;  /* of a stopped spool: what does not show in it */
+};
+
 /* What is damaged is in the copy as it is here; *e may have what is not in it. */
-static enum err look_at_copy(const char *target, enum err err, struct error *e)
+static enum err look_at_copy(const struct export *x, const char *copy, enum err err, struct error *e)
 {
 	struct error local = {.code = ERR_OK};
 	uint64_t problems = 0;
 	struct buf words;
 
 	buf_init(&words, REPORT_MAX_BYTES);
-	if (store_check_copy(target, &words, &problems, &local) != ERR_OK) {
-		(void)error_wrap(&local, "%s holds a copy, and what is in it cannot be looked at", target);
+	if (store_check_copy(copy, &words, &problems, &local) != ERR_OK) {
+		(void)error_wrap(&local, "%s holds a copy, and what is in it cannot be looked at", x->target);
 	} else if (problems > 0) {
 		shown_lines(stdout, words.data, words.len);
 		(void)error_set(&local, ERR_DAMAGED,
-		                "%s holds a copy, and of what the lines above name it has what was found: import does"
-		                " not take that in; kspool repair sets it aside",
-		                target);
+		                x->schema ? "%s holds a copy, and what the lines above name is not in it, or counts as"
+		                            " damaged there"
+		                          : "%s holds a copy, and of what the lines above name it has what was found:"
+		                            " import does not take that in; kspool repair sets it aside",
+		                x->target);
 	}
 	buf_fini(&words);
 	if (err == ERR_OK && local.code != ERR_OK) {
@@ -76,37 +89,30 @@ static enum err look_at_copy(const char *target, enum err err, struct error *e)
 }
 
 /* As it is: what is damaged is evidence, and a person decides when it is mended. */
-static enum err export_stopped(const struct spool_place *place, const char *target, struct error *e)
+static enum err export_stopped(struct export *x, const char *copy, struct error *e)
 {
 	struct store *store = NULL;
-	struct error rest;
-	enum err err = stopped_spool_read(place, false, &store, &rest, e);
+	enum err err = stopped_spool_read(&x->place, false, &store, &x->rest, e);
 
 	if (err != ERR_OK)
 		return err;
-	err = store_export(store, target, e);
+	err = store_export(store, copy, e);
 	(void)store_close(store, NULL);
 	if (err == ERR_DAMAGED)
 		(void)error_wrap(e,
 		                 "no copy was made, and nothing changed; kspool repair, or a start, mends what can be");
-	if (err != ERR_OK)
-		return err;
-	if (rest.code != ERR_OK) {
-		*e = rest;
-		err = error_wrap(e, "%s holds a copy", target);
-	}
-	return look_at_copy(target, err, e);
+	return err;
 }
 
 /* The daemon copies when it runs; otherwise this process opens the stopped spool and copies. */
-static enum err export_to(const struct spool_place *place, const char *target, struct error *e)
+static enum err export_to(struct export *x, const char *copy, struct error *e)
 {
 	struct buf request;
 	enum err err;
 
 	buf_init(&request, 3 * PATH_MAX + 64);
 	(void)buf_add_text(&request, "/export?to=");
-	if (target[0] != '/') {
+	if (copy[0] != '/') {
 		char folder[PATH_MAX];
 
 		if (getcwd(folder, sizeof folder)) {
@@ -114,29 +120,79 @@ static enum err export_to(const struct spool_place *place, const char *target, s
 			(void)buf_add_char(&request, '/');
 		}
 	}
-	add_escaped(&request, target);
-	err = control_call(place->control, "POST", request.data, NULL, e);
+	add_escaped(&request, copy);
+	err = control_call(x->place.control, "POST", request.data, NULL, e);
 	buf_fini(&request);
-	if (err == ERR_UNAVAILABLE)
-		return export_stopped(place, target, e);
-	return err == ERR_OK ? look_at_copy(target, ERR_OK, e) : err;
+	return err == ERR_UNAVAILABLE ? export_stopped(x, copy, e) : err;
+}
+
+static enum err tell_the_rest(const struct export *x, const char *copy, struct error *e)
+{
+	enum err err = ERR_OK;
+
+	if (x->rest.code != ERR_OK) {
+		*e = x->rest;
+		err = error_wrap(e, "%s holds a copy", x->target);
+	}
+	return look_at_copy(x, copy, err, e);
+}
+
+/* A copy as this kspool writes it, and of that one, which then goes, one in the form of the first release. */
+static enum err export_old(struct export *x, struct error *e)
+{
+	AUTOFREE char *copy = mem_format("%s.kspool-whole", x->target);
+	const struct store_options options = stopped_spool_options(&x->place, false);
+	struct store_old_copy old;
+	struct stat st;
+	enum err err;
+
+	if (lstat(x->target, &st) == 0)
+		return error_set(e, ERR_INPUT, "%s is there already; name a new file", x->target);
+	(void)unlink(copy); /* of an export that was cut short: nobody else has such names */
+	err = export_to(x, copy, e);
+	if (err == ERR_OK)
+		err = store_export_old(copy, x->target, &options, &old, e);
+	if (err == ERR_OK) {
+		(void)printf("of schema 1: %" PRIu64 " messages that wait, %" PRIu64 " set aside, %" PRIu64
+		             " not what was written; which copies were taken in, why messages are damaged and what of"
+		             " that you confirmed, how the clock was set, possible duplicates and the spool's name have"
+		             " no place there, nor has what stands beside the spool\n",
+		             old.waiting, old.dead, old.damaged);
+		err = tell_the_rest(x, copy, e);
+	}
+	(void)unlink(copy);
+	return err;
 }
 
 int command_export(int argc, char **argv)
 {
-	struct spool_place place = {0};
+	struct export x = {.rest = {.code = ERR_OK}};
 	struct error e = {.code = ERR_OK};
-	int status = read_place(argc, argv, &place);
+	const struct command_option options[] = {
+	    {"config", 'c', .text = &x.place.config_path},
+	    {"spool", .text = &x.place.spool_path},
+	    {"schema", .text = &x.schema},
+	};
+	int status = command_read_options(argc, argv, options, sizeof options / sizeof *options);
+	enum err err;
 
 	if (status != EX_OK)
 		return status;
 	if (argc - optind != 1)
 		return command_misused("export", "name the file to write");
-	if (spool_place_find(&place, &e) != ERR_OK || export_to(&place, argv[optind], &e) != ERR_OK)
+	if (x.schema && strcmp(x.schema, "1") != 0)
+		return command_misused("export", "--schema takes 1, the form of the first release");
+	x.target = argv[optind];
+	err = spool_place_find(&x.place, &e);
+	if (err == ERR_OK && x.schema)
+		err = export_old(&x, &e);
+	else if (err == ERR_OK && (err = export_to(&x, x.target, &e)) == ERR_OK)
+		err = tell_the_rest(&x, x.target, &e);
+	if (err != ERR_OK)
 		status = command_fail("export", &e);
 	else
-		(void)printf("%s holds a copy of %s\n", shown(argv[optind]), shown(place.path));
-	spool_place_fini(&place);
+		(void)printf("%s holds a copy of %s\n", shown(x.target), shown(x.place.path));
+	spool_place_fini(&x.place);
 	return status;
 }
 

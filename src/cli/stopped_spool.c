@@ -8,8 +8,7 @@
 
 enum { MESSAGE_MAX_BYTES = 64 << 20, MIN_FREE_BYTES = 64 << 20 };
 
-/* Without a configuration min_free is what it is by default. */
-static struct store_options options_of(const struct spool_place *place, bool create)
+struct store_options stopped_spool_options(const struct spool_place *place, bool create)
 {
 	const struct options_kspool *own = place->config ? &place->config->kspool : NULL;
 
@@ -24,7 +23,7 @@ static struct store_options options_of(const struct spool_place *place, bool cre
 enum err stopped_spool_open(const struct spool_place *place, const char *command, bool create, struct store **ret,
                             struct error *e)
 {
-	const struct store_options options = options_of(place, create);
+	const struct store_options options = stopped_spool_options(place, create);
 	struct store_report report = {0};
 	enum err err;
 
@@ -52,7 +51,7 @@ static const char *way_out(const struct store_report *report)
 enum err stopped_spool_read(const struct spool_place *place, bool newest, struct store **ret, struct error *ret_rest,
                             struct error *e)
 {
-	const struct store_options options = options_of(place, false);
+	const struct store_options options = stopped_spool_options(place, false);
 	struct store_report report;
 	enum err err = store_look(&options, ret, &report, e);
 

@@ -13,6 +13,8 @@
 #include "store/store_open.h"
 #include "cli/spool_place.h"
 
+/* Without a configuration min_free is what it is by default. */
+struct store_options stopped_spool_options(const struct spool_place *place, bool create);
 /* What was mended, or set aside, is told on stderr, for `command`. */
 enum err stopped_spool_open(const struct spool_place *place, const char *command, bool create, struct store **ret,
                             struct error *e) MUST_CHECK;

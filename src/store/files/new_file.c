@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/mem.h"
+#include "store/files/spool_files.h"
 
 static enum err sync_path(const char *path, int flags, struct error *e)
 {
@@ -32,6 +33,19 @@ static int move_without_replacing(const char *part, const char *target)
 		return 0;
 	(void)unlink(target); /* a copy with two names is refused by whoever reads it */
 	return -1;
+}
+
+enum err new_file_begin(const char *part, int *ret_fd, struct error *e)
+{
+	(void)unlink(part); /* of one that was cut short: nobody else has such names */
+	*ret_fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (*ret_fd >= 0)
+		return ERR_OK;
+	return error_set_errno(e,
+	                       files_errno_is_full(errno) ? ERR_FULL
+	                       : errno == EIO             ? ERR_DISK
+	                                                  : ERR_ENVIRONMENT,
+	                       "cannot make %s", part);
 }
 
 enum err new_file_publish(const char *part, const char *target, struct error *e)

@@ -21,11 +21,24 @@
 #include "message/message.h" /* meta_next reads metadata */
 
 struct store;
+struct store_options;
 
 /* A consistent copy of the spool to a new file, synced; the spool stays open. What is damaged is in it as it was found
  * (store_check_copy names it). Refuses an existing target, and one that
  * would take the room beside the spool that is to stay free. */
 enum err store_export(struct store *s, const char *target, struct error *e) MUST_CHECK;
+/* Messages of a copy in the form of the first release. */
+struct store_old_copy {
+	uint64_t waiting, dead;
+	uint64_t damaged; /* that are not what was written: in its table `damaged` */
+};
+/*
+ * Of a copy, its like in the form of the first release (schema 1), which that one takes in, and runs on. Ids are kept;
+ * what that form has no place for is not in it. `spool`: null, or where it may not take the room that is to stay free.
+ * Refuses an existing target. The copy stays as it is.
+ */
+enum err store_export_old(const char *copy, const char *target, const struct store_options *spool,
+                          struct store_old_copy *ret, struct error *e) MUST_CHECK;
 /* A pending message, as it is shown; its bytes last for the visit. */
 struct store_peeked {
 	uint64_t id;

@@ -105,14 +105,9 @@ enum err store_export(struct store *s, const char *target, struct error *e)
 	err = has_room(s, target, e);
 	if (err != ERR_OK)
 		return err;
-	(void)unlink(part); /* of an export that was cut short: nobody else has such names */
-	fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return error_set_errno(e,
-		                       files_errno_is_full(errno) ? ERR_FULL
-		                       : errno == EIO             ? ERR_DISK
-		                                                  : ERR_ENVIRONMENT,
-		                       "cannot make %s", part);
+	err = new_file_begin(part, &fd, e);
+	if (err != ERR_OK)
+		return err;
 	err = vacuum_into(s, part, e);
 	if (err == ERR_OK)
 		err = new_file_is_still(part, fd, e);
