@@ -97,8 +97,7 @@ static void check_direct(const struct rules *r, const char *with_port)
 	const char *proxy = r->config->kspool.proxy;
 
 	if (proxy && *proxy && strcmp(proxy, "environment") != 0 && address_is_loopback(with_port))
-		rules_warn(r, "kspool.proxy",
-		           "is not used: the endpoint is a loopback address, which is asked directly");
+		rules_warn(r, "kspool.proxy", "is not used for an endpoint on this machine");
 }
 
 /*

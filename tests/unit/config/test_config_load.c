@@ -134,7 +134,7 @@ static const struct {
      "(3,63) output.aws_kinesis.endpoint must be a URL of scheme, host and port only, such "
      "as https://host:443\n"},
     {OUT("endpoint: \"http://127.0.0.1:4567\"") "kspool: {proxy: \"http://p:1\"}\n",
-     "(4,17) warning: kspool.proxy is not used: the endpoint is a loopback address, which is asked directly\n"},
+     "(4,17) warning: kspool.proxy is not used for an endpoint on this machine\n"},
     {OUT("endpoint: \"https://h\"") "kspool: {proxy: \"http://p:1\"}\n", ""},
     {OUT("endpoint: \"ftp://h\""),
      "(3,63) output.aws_kinesis.endpoint must begin with https:// (or http:// for a loopback address)\n"},
