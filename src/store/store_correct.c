@@ -87,6 +87,20 @@ static const size_t ways_out[] = {
     offsetof(struct store_ledger, purged),
 };
 
+uint64_t store_ends_since(const struct store *s, const struct totals *t)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < sizeof ways_out / sizeof *ways_out; i++) {
+		uint64_t now, before;
+
+		memcpy(&now, (const char *)&t->ledger + ways_out[i], sizeof now);
+		memcpy(&before, (const char *)&s->row.ledger + ways_out[i], sizeof before);
+		sum += store_beyond(now, before);
+	}
+	return sum;
+}
+
 /* What the row in the file does not know of left since it was written. */
 uint64_t store_take_back_ends(const struct store *s, struct totals *t, uint64_t waiting)
 {

@@ -28,6 +28,9 @@ enum err store_count_unnumbered(struct store *s, uint64_t next_id, struct error 
 enum err store_correct(struct store *s, struct totals *t, const struct totals *found, uint64_t unnumbered,
                        struct store_report *report, struct error *e) MUST_CHECK;
 
+/* How many had an end, whichever, since the row in the file was written. */
+uint64_t store_ends_since(const struct store *s, const struct totals *t);
+
 /* store_left.c */
 /* Inside a group, the tide mark being of after the row: what was put back from the shelf since stands here as before.
  * It is what its new ids are not any more, and has not left; `found` says so, and what of the rest was purged since. */

@@ -187,7 +187,8 @@ enum err store_left_put_back_again(struct store *s, const struct totals *t, stru
 
 	if (err != ERR_OK)
 		return err;
-	back = store_least(found->possible, back);
+	/* The others of them may be what had its end since: these hide none of the new ids that are gone. */
+	back = store_least(store_beyond(found->possible, store_ends_since(s, t)), back);
 	found->possible -= back;
 	found->shelf_again = store_least(store_beyond(found->shelf_again, back), purged_since);
 	if (back == 0)

@@ -257,11 +257,54 @@ static void rows_of_an_old_page_of_the_shelf(void **state)
 		}
 }
 
+/*
+ * The database is as it was while they waited. Then all of them went to the shelf and were put back; or they were
+ * delivered, and others that came since were put back, whose new ids are gone with their commits.
+ */
+static void a_database_in_which_they_waited(void **state)
+{
+	enum { OTHERS = 15 };
+
+	(void)state;
+	for (int delivered = 0; delivered < 2; delivered++)
+		for (int others = 0; others < 2; others++) {
+			const uint64_t gone = others ? OTHERS : 0;
+			struct spooldir d, before;
+			struct store *s = life_begin(&d);
+			uint64_t count, damaged;
+			struct error e;
+
+			life_append(s, 0, SHELF);
+			life_close(s);
+			spooldir_make(&before);
+			spooldir_copy(&d, &before);
+			s = life_open(&d, NULL);
+			if (delivered)
+				life_settle(s, 1, SHELF);
+			else
+				set_aside(s, 1, SHELF);
+			life_append(s, 1000, others ? OTHERS : 0);
+			if (others)
+				set_aside(s, SHELF + 1, SHELF + OTHERS);
+			assert_int_equal(store_dead_retry(s, 0, &count, &damaged, &e), ERR_OK);
+			life_close(s);
+			life_bring(&before, "", &d);
+			s = life_open(&d, NULL);
+			life_expect(s, SHELF + gone, 0, SHELF, gone);
+			assert_int_equal(store_possible_duplicates(s), delivered ? SHELF : 0);
+			assert_int_equal(life_waiting(s, 0), SHELF);
+			life_close(s);
+			spooldir_remove(&before);
+			spooldir_remove(&d);
+		}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(each_is_counted_once),
 	    cmocka_unit_test(rows_of_an_old_page_of_the_shelf),
+	    cmocka_unit_test(a_database_in_which_they_waited),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
