@@ -190,7 +190,8 @@ def test_a_secret_in_a_file_that_everybody_reads_is_told_with_its_fix(pod):
     pod.write_config(output={"aws_kinesis": {"credentials": {"secret": "${A_SECRET}"}}})
     pod.env["A_SECRET"] = IDENTITY[1]
     assert inline(pod, 0o644) == ""
-    pod.write_config(kspool={"proxy": "http://user:password-of-it@proxy:3128"})
+    pod.write_config(kspool={"proxy": "http://user:password-of-it@proxy:3128"},
+                     output={"aws_kinesis": {"endpoint": "https://kinesis.example.com"}})
     assert "the password in kspool.proxy" in inline(pod, 0o644) and "password-of-it" not in inline(pod, 0o644)
 
 
