@@ -33,8 +33,9 @@ uint64_t store_ends_since(const struct store *s, const struct totals *t);
 
 /* store_left.c */
 /* Inside a group, the tide mark being of after the row: what was put back from the shelf since stands here as before.
- * It is what its new ids are not any more, and has not left; `found` says so, and what of the rest was purged since. */
-enum err store_left_put_back_again(struct store *s, const struct totals *t, struct totals *found,
+ * It is what its new ids are not any more, and has not left; `found` says so, and what of the rest was purged since.
+ * ended: store_ends_since, of which each may be one that stands here again. */
+enum err store_left_put_back_again(struct store *s, const struct totals *t, uint64_t ended, struct totals *found,
                                    struct store_report *report, struct error *e) MUST_CHECK;
 /* Inside a group, all else that was counted being here: what had left the shelf goes from it again. */
 enum err store_left_clear_shelf(struct store *s, struct totals *found, struct store_report *report,

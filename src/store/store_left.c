@@ -178,7 +178,7 @@ void store_left_beyond(struct store *s, struct totals *t, struct store_report *r
 	    s->path, (unsigned long long)given, (unsigned long long)(given - had));
 }
 
-enum err store_left_put_back_again(struct store *s, const struct totals *t, struct totals *found,
+enum err store_left_put_back_again(struct store *s, const struct totals *t, uint64_t ended, struct totals *found,
                                    struct store_report *report, struct error *e)
 {
 	const uint64_t purged_since = store_beyond(t->ledger.purged, s->row.ledger.purged);
@@ -188,7 +188,7 @@ enum err store_left_put_back_again(struct store *s, const struct totals *t, stru
 	if (err != ERR_OK)
 		return err;
 	/* The others of them may be what had its end since: these hide none of the new ids that are gone. */
-	back = store_least(store_beyond(found->possible, store_ends_since(s, t)), back);
+	back = store_least(store_beyond(found->possible, ended), back);
 	found->possible -= back;
 	found->shelf_again = store_least(store_beyond(found->shelf_again, back), purged_since);
 	if (back == 0)

@@ -207,7 +207,7 @@ static enum err hold_against_rows(struct store *s, bool may_mend, struct totals 
 	if (err == ERR_OK && may_mend && !row_is_old && ret_came->messages == 0 && has_all_but_shelf(t, &found))
 		err = store_left_clear_shelf(s, &found, report, e);
 	if (err == ERR_OK && row_is_old)
-		err = store_left_put_back_again(s, t, &found, report, e);
+		err = store_left_put_back_again(s, t, store_ends_since(s, t), &found, report, e);
 	if (err == ERR_OK)
 		err = store_correct(s, t, &found, s->unnumbered, report, e);
 	return err;

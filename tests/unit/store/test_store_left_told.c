@@ -348,7 +348,7 @@ static void the_shelf_of_before_is_counted(void **state)
 		s->row.next_id = 60;
 		s->row.ledger.purged = 100;
 		report = (struct store_report){0};
-		assert_int_equal(store_left_put_back_again(s, &t, &found, &report, &e), ERR_OK);
+		assert_int_equal(store_left_put_back_again(s, &t, 2, &found, &report, &e), ERR_OK);
 		if (7 - found.possible != shelf_cases[i].is_back)
 			fail_msg("case %zu: %d back", i, (int)(7 - found.possible));
 		assert_int_equal(found.shelf_again, store_least(store_beyond(4, shelf_cases[i].is_back), 2));
