@@ -80,23 +80,26 @@ static bool is_plain(char c)
 	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || strchr("-_.~", c);
 }
 
-/* "%2F", "%2f" or, for JSON, "\\/". */
-static void exchange_escaped(const char *secret, int how, bool add)
+enum escape { PERCENT_UPPER, PERCENT_LOWER, HEX_UPPER, HEX_LOWER, SLASHES, ESCAPES };
+
+/* "%2F", "%2f"; "2F", "2f" of each; or, for JSON, "\\/". */
+static void exchange_escaped(const char *secret, enum escape how, bool add)
 {
+	const char *digits = how == PERCENT_UPPER || how == HEX_UPPER ? "0123456789ABCDEF" : "0123456789abcdef";
+	bool is_hex = how == HEX_UPPER || how == HEX_LOWER;
 	char *form = malloc(3 * strlen(secret) + 1), *end = form;
 
 	for (const char *p = secret; form && *p; p++)
-		if (is_plain(*p) || (how == 2 && *p != '/')) {
+		if (!is_hex && (is_plain(*p) || (how == SLASHES && *p != '/'))) {
 			*end++ = *p;
-		} else if (how == 2) {
+		} else if (how == SLASHES) {
 			*end++ = '\\';
 			*end++ = *p;
 		} else {
-			static const char *const digits[] = {"0123456789ABCDEF", "0123456789abcdef"};
-
-			*end++ = '%';
-			*end++ = digits[how][(unsigned char)*p >> 4];
-			*end++ = digits[how][*p & 15];
+			if (!is_hex)
+				*end++ = '%';
+			*end++ = digits[(unsigned char)*p >> 4];
+			*end++ = digits[*p & 15];
 		}
 	if (form && (size_t)(end - form) > strlen(secret))
 		exchange_form(form, (size_t)(end - form), add);
@@ -129,7 +132,7 @@ static void exchange_secret(const char *secret, bool add)
 	if (length < PIECE || length > SECRET_MAX_BYTES / 3)
 		return;
 	exchange_form(secret, length, add);
-	for (int how = 0; how < 3; how++)
+	for (enum escape how = 0; how < ESCAPES; how++)
 		exchange_escaped(secret, how, add);
 	exchange_base64(secret, length, BASE64_STANDARD_BARE, add);
 	exchange_base64(secret, length, BASE64_URL_BARE, add);

@@ -47,9 +47,9 @@ enum err error_wrap(struct error *e, const char *format, ...) __attribute__((for
 
 /*
  * Texts that must never be shown. What becomes a struct error, a log line or a kept answer of a service goes through
- * error_redact: where a known secret stands in it, plain, percent-encoded, in base64 or with escaped slashes, the word
- * it is part of becomes "***". Only hashes of pieces of a secret are remembered; shorter than 12 characters is none.
- * add and remove are pairs. Any thread.
+ * error_redact: where a known secret stands in it, plain, percent-encoded, in base64, in hex or with escaped slashes,
+ * the word it is part of becomes "***". Only hashes of pieces of a secret are remembered; shorter than 12 characters is
+ * none. add and remove are pairs. Any thread.
  */
 void error_secret_add(const char *secret);
 void error_secret_remove(const char *secret);

@@ -1,25 +1,79 @@
 #include <grp.h>
 #include <pwd.h>
+#include <stdio.h>
+#include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "daemon/daemon.h"
 #include "daemon/inspect.h"
 #include "cli/command.h"
 #include "cli/commands.h"
 
-enum { SETS_MAX = 64 };
+enum { SETS_MAX = 64, USER_NAME_MAX = 256 };
+
+struct identity {
+	uid_t uid;
+	gid_t gid;
+	char name[USER_NAME_MAX]; /* whose groups it has beside gid; empty: none */
+};
+
+static bool read_id(const char *text, uint32_t *ret)
+{
+	uint64_t number;
+
+	if (!num_parse_u64(text, &number) || number >= UINT32_MAX) /* the last one means "as it is" */
+		return false;
+	*ret = (uint32_t)number;
+	return true;
+}
+
+/* "NAME", "UID", each also with ":GROUP" or ":GID": then that group is the only one. */
+static enum err find_user(const char *text, struct identity *ret, struct error *e)
+{
+	const char *colon = strchr(text, ':');
+	AUTOFREE char *name = colon ? mem_string_n(text, (size_t)(colon - text)) : mem_string(text);
+	const struct group *group;
+	const struct passwd *user;
+	uint32_t number = 0;
+	bool is_number = read_id(name, &number);
+
+	user = is_number ? getpwuid(number) : getpwnam(name);
+	if (!user && !is_number)
+		return error_set(e, ERR_ENVIRONMENT, "--user %s: there is no such user", name);
+	if (!user && !colon)
+		return error_set(e, ERR_ENVIRONMENT,
+		                 "--user %s: no user has this number, so its group is not known: --user %s:GID", name,
+		                 name);
+	ret->uid = user ? user->pw_uid : number;
+	(void)snprintf(ret->name, sizeof ret->name, "%s", user && !colon ? user->pw_name : "");
+	if (!colon) {
+		ret->gid = user->pw_gid;
+		return ERR_OK;
+	}
+	if (read_id(colon + 1, &ret->gid))
+		return ERR_OK;
+	group = getgrnam(colon + 1);
+	if (!group)
+		return error_set(e, ERR_ENVIRONMENT, "--user %s: there is no such group", text);
+	ret->gid = group->gr_gid;
+	return ERR_OK;
+}
 
 /* Before anything is opened, so that whatever is made belongs to that user. */
-static enum err become(const char *name, struct error *e)
+static enum err become(const char *text, struct error *e)
 {
-	const struct passwd *user = getpwnam(name);
+	struct identity user = {.name = ""};
+	enum err err = find_user(text, &user, e);
 
-	if (!user)
-		return error_set(e, ERR_ENVIRONMENT, "--user %s: there is no such user", name);
-	if (initgroups(name, user->pw_gid) != 0 || setgid(user->pw_gid) != 0 || setuid(user->pw_uid) != 0)
-		return error_set_errno(e, ERR_ENVIRONMENT, "--user %s: only root may become another user", name);
+	if (err != ERR_OK)
+		return err;
+	if ((user.name[0] ? initgroups(user.name, user.gid) : setgroups(0, NULL)) != 0 || setgid(user.gid) != 0 ||
+	    setuid(user.uid) != 0)
+		return error_set_errno(e, ERR_ENVIRONMENT, "--user %s: only root may become another user", text);
 	return ERR_OK;
 }
 

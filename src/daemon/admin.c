@@ -33,7 +33,8 @@ static void answer_ready(struct httpd_request *r, void *arg)
 	status_look(s);
 	ready = status_is_ready(s, why, sizeof why);
 	buf_init(&body, ANSWER_MAX_BYTES);
-	status_print_ready(s, &body, ready, why);
+	if (httpd_is_for_us(r))
+		status_print_ready(s, &body, ready, why);
 	answer_buf(r, ready ? 200 : 503, json, &body);
 }
 
@@ -79,14 +80,15 @@ static const struct {
 	const char *path;
 	httpd_handler *handler;
 	const char *text;
+	bool is_probed;
 } shown[] = {
-    {"/ping", answer_ping, "Answers pong: the process is alive."},
-    {"/ready", answer_ready, "200 while messages are accepted and delivered, 503 with the reason otherwise."},
-    {"/version", answer_version, "The version."},
-    {"/endpoints", answer_endpoints, "This list."},
-    {"/metrics", answer_metrics, "Metrics for Prometheus."},
-    {"/stats", answer_metrics, "The same as /metrics."},
-    {"/status", answer_status, "Ledger, backlog, rates and the state of the stream, as json."},
+    {"/ping", answer_ping, "Answers pong: the process is alive.", true},
+    {"/ready", answer_ready, "200 while messages are accepted and delivered, 503 with the reason otherwise.", true},
+    {"/version", answer_version, "The version.", false},
+    {"/endpoints", answer_endpoints, "This list.", false},
+    {"/metrics", answer_metrics, "Metrics for Prometheus.", false},
+    {"/stats", answer_metrics, "The same as /metrics.", false},
+    {"/status", answer_status, "Ledger, backlog, rates and the state of the stream, as json.", false},
 };
 
 static void answer_endpoints(struct httpd_request *r, void *arg)
@@ -110,11 +112,17 @@ void admin_show(struct httpd *server, struct status_source *source)
 	const char *root = source->config->http.root_path;
 
 	for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
+		struct httpd_endpoint endpoint = {.methods = "GET",
+		                                  .path = shown[i].path,
+		                                  .handler = shown[i].handler,
+		                                  .arg = source,
+		                                  .is_probed = shown[i].is_probed};
 		char path[512];
 
-		httpd_route(server, "GET", shown[i].path, shown[i].handler, source);
+		httpd_serve(server, &endpoint);
 		(void)snprintf(path, sizeof path, "%s%s", root ? root : "", shown[i].path);
+		endpoint.path = path;
 		if (root && root[0] == '/' && root[1])
-			httpd_route(server, "GET", path, shown[i].handler, source);
+			httpd_serve(server, &endpoint);
 	}
 }

@@ -203,10 +203,10 @@ static uint64_t place_to_begin(struct door_file *f, const char *text)
 
 static bool is_foreign(const struct door_file *f)
 {
-	unsigned char mark[SCANNER_MARK_BYTES] = {0};
+	unsigned char mark[SCANNER_MARK_BYTES];
+	ssize_t n = pread(f->at->fd, mark, sizeof mark, 0);
 
-	return pread(f->at->fd, mark, sizeof mark, 0) == sizeof mark &&
-	       scanner_is_foreign(&f->door.input->scanner, mark, sizeof mark);
+	return n > 0 && scanner_is_foreign(&f->door.input->scanner, mark, (size_t)n);
 }
 
 static void on_position(struct door_file *f, const char *text, const struct error *error)

@@ -473,7 +473,7 @@ static void answer_ready(struct httpd_request *r, void *arg)
 	if (h->door.intake->stopping)
 		answer_text(r, 503, NULL, "kspool is stopping");
 	else if (journal_admission(h->door.intake->journal, &why) != ERR_OK)
-		answer_text(r, 503, NULL, why.text);
+		answer_text(r, 503, NULL, httpd_is_for_us(r) ? why.text : "not ready");
 	else
 		answer_text(r, 200, NULL, "ready");
 }
@@ -482,8 +482,13 @@ static void add_routes(struct door_http *h, const char *verbs)
 {
 	const char *path = h->door.input->http_server.path;
 	const char *root = h->door.intake->config->http.root_path;
-	struct httpd_endpoint e = {
-	    .methods = "GET", .path = "/", .handler = answer_alive, .arg = h, .is_open = true, .is_exact = true};
+	struct httpd_endpoint e = {.methods = "GET",
+	                           .path = "/",
+	                           .handler = answer_alive,
+	                           .arg = h,
+	                           .is_open = true,
+	                           .is_exact = true,
+	                           .is_probed = true};
 	char *below;
 
 	if (h->own) {

@@ -10,7 +10,8 @@
  *
  * Invariants:
  * 1. state goes forward only; nothing is read but in OPEN and DRAINING, and `left` counts in DRAINING alone.
- * 2. The feeder has no byte of a text that is foreign: the first two are looked at before the second is given to it.
+ * 2. The feeder has no byte of a text that is foreign by its mark: the first two are looked at before the second is
+ * given to it. One without a mark shows after eight: of a pipe that brings fewer at first, these may be stored.
  * 3. on_ended is called once, in ENDED, when all that came is durable.
  */
 #include <errno.h>

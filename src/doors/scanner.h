@@ -20,7 +20,7 @@
 #include "base/buf.h"
 #include "config/config.h"
 
-enum { SCANNER_HEAD_MAX_BYTES = 65536, SCANNER_MARK_BYTES = 2 };
+enum { SCANNER_HEAD_MAX_BYTES = 65536, SCANNER_MARK_BYTES = 16 };
 
 /* Why a foreign text is not read. */
 #define SCANNER_FOREIGN "it is UTF-16: make it UTF-8 (iconv -f UTF-16 -t UTF-8), or set scanner to_the_end"
@@ -51,8 +51,9 @@ struct scanner {
 	bool may_be_mark;   /* no byte of the text was looked at yet */
 };
 
-/* A stream that begins so is UTF-16 and would be cut at newlines, which are two bytes there: each line but the first
- * would be no text any more. */
+/* A stream whose first bytes (up to SCANNER_MARK_BYTES of them) are so is UTF-16 and would be cut at newlines, which
+ * are two bytes there: each line but the first would be no text any more. Told by its mark, or by eight bytes of which
+ * each second one is a NUL and no other. */
 bool scanner_is_foreign(const struct config_scanner *config, const unsigned char *mark, size_t length);
 void scanner_init(struct scanner *s, const struct config_scanner *config, uint64_t max_bytes);
 void scanner_fini(struct scanner *s);

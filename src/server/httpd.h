@@ -88,8 +88,10 @@ struct httpd_endpoint {
 	httpd_handler *handler;
 	httpd_look *look; /* may be null */
 	void *arg;
-	bool is_open;  /* no token is asked for */
-	bool is_exact; /* a '/' at the end of the path is no more than that */
+	bool is_open;   /* no token is asked for */
+	bool is_exact;  /* a '/' at the end of the path is no more than that */
+	bool is_probed; /* by health checks, for whatever host; it tells those for another one (httpd_is_for_us) no more
+	                   than a status */
 };
 
 enum err httpd_open(struct event_base *base, const struct httpd_options *options, struct httpd **ret,
@@ -142,6 +144,8 @@ const char *httpd_header_get(const struct httpd_request *r, const char *name);
 const char *httpd_body(const struct httpd_request *r, size_t *ret_bytes);
 /* Lets go of the body's memory before the answer: it was copied. */
 void httpd_body_drop(struct httpd_request *r);
+/* False: for a host that is not ours, on loopback; perhaps of a page whose name was made to mean this machine. */
+bool httpd_is_for_us(const struct httpd_request *r);
 
 /* Exactly once for every request. `extra` is null or whole "Name: value\r\n" lines. */
 void httpd_answer(struct httpd_request *r, int status, const char *content_type, const char *extra, const void *body,

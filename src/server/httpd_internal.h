@@ -39,6 +39,7 @@ struct route {
 	void *arg;
 	bool is_open;
 	bool is_exact;
+	bool is_probed;
 };
 
 /*
@@ -132,6 +133,8 @@ void httpd_precheck(struct httpd *h, const struct httpd_request *r, struct httpd
                     size_t size);
 /* Null, or why a browser must not be believed: the request was made by another site, or for a name that is not ours. */
 const char *httpd_site_refusal(const struct httpd *h, const struct httpd_request *r);
+/* It says which page had it made: a browser's. */
+bool httpd_is_of_page(const struct httpd_request *r);
 bool httpd_may_read(struct httpd *h, enum httpd_room room);
 const char *httpd_status_text(int status);
 void httpd_count_bytes(struct httpd *h, int64_t change);

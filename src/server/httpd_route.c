@@ -19,6 +19,7 @@ void httpd_serve(struct httpd *h, const struct httpd_endpoint *endpoint)
 	route->arg = endpoint->arg;
 	route->is_open = endpoint->is_open;
 	route->is_exact = endpoint->is_exact;
+	route->is_probed = endpoint->is_probed;
 	SLIST_INSERT_HEAD(&h->routes, route, link);
 }
 
@@ -123,7 +124,7 @@ void httpd_each_variable(const struct httpd_request *r,
 	}
 }
 
-static const struct route options_route = {.is_open = true};
+static const struct route options_route = {.is_open = true, .is_probed = true};
 
 const struct route *httpd_route_find(const struct httpd *h, const struct httpd_request *r, char *allow, size_t size)
 {
@@ -170,7 +171,8 @@ void httpd_precheck(struct httpd *h, const struct httpd_request *r, struct httpd
 {
 	char allow[HTTPD_ALLOW_MAX];
 	const struct route *route = httpd_route_find(h, r, allow, sizeof allow);
-	const char *foreign = httpd_site_refusal(h, r);
+	bool is_probe = route && route->is_probed && !httpd_is_of_page(r);
+	const char *foreign = is_probe ? NULL : httpd_site_refusal(h, r);
 
 	*verdict = (struct httpd_verdict){.max_body_bytes = h->options.max_body_bytes};
 	if (foreign) {

@@ -66,6 +66,13 @@ static bool origin_is_ours(const struct httpd *h, const char *origin, const char
 	       (strcasecmp(name, own) == 0 || is_loopback_name(name) || is_told(h, name));
 }
 
+bool httpd_is_for_us(const struct httpd_request *r) { return !httpd_site_refusal(r->httpd, r); }
+
+bool httpd_is_of_page(const struct httpd_request *r)
+{
+	return httpd_header_get(r, "Origin") || httpd_header_get(r, "Sec-Fetch-Site");
+}
+
 const char *httpd_site_refusal(const struct httpd *h, const struct httpd_request *r)
 {
 	const char *origin = httpd_header_get(r, "Origin");

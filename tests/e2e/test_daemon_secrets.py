@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import pty
+import re
 import subprocess
 import urllib.parse
 
@@ -26,6 +27,8 @@ FORMS = {
     "base64": lambda s: base64.b64encode(s.encode()).decode(),
     "base64 of a line": lambda s: base64.b64encode(f"x-amz-security-token: {s}\n".encode()).decode(),
     "base64url": lambda s: base64.urlsafe_b64encode(s.encode()).decode().rstrip("="),
+    "hex": lambda s: s.encode().hex(),
+    "upper hex": lambda s: s.encode().hex().upper(),
     "in a url": lambda s: f"https://x/?X-Amz-Security-Token={urllib.parse.quote(s, safe='')}&a=b",
 }
 
@@ -50,6 +53,8 @@ def hidden(text):
                 decoded += base64.b64decode(raw[:len(raw) // 4 * 4]).decode("latin1")
             except ValueError:
                 pass
+    for run in re.findall(r"(?:[0-9a-fA-F]{2}){8,}", text):
+        decoded += bytes.fromhex(run).decode("latin1")
     for canary in CANARIES:
         assert canary not in decoded, canary
 

@@ -156,7 +156,9 @@ def test_what_real_clients_send_is_taken(fake, http_door, request_bytes):
     b"OPTIONS / HTTP/1.0\r\n\r\n", b"OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"GET / HTTP/1.0\r\n\r\n",
     b"GET /ping HTTP/1.1\r\nHost: 10.1.2.3:4196\r\nUser-Agent: kube-probe/1.29\r\nConnection: close\r\n\r\n",
     b"GET /ready HTTP/1.1\r\nHost: 10.1.2.3:4196\r\nUser-Agent: kube-probe/1.29\r\nConnection: close\r\n\r\n",
-    b"HEAD / HTTP/1.1\r\nHost: backend\r\nConnection: close\r\n\r\n", b"OPTIONS /post HTTP/1.0\r\n\r\n"])
+    b"HEAD / HTTP/1.1\r\nHost: backend\r\nConnection: close\r\n\r\n", b"OPTIONS /post HTTP/1.0\r\n\r\n",
+    *(request + b"Host: shop.example\r\nConnection: close\r\n\r\n" for request in (
+        b"OPTIONS * HTTP/1.1\r\n", b"GET / HTTP/1.1\r\n", b"GET /ping HTTP/1.0\r\n", b"GET /ready HTTP/1.1\r\n"))])
 def test_health_checks_are_answered_on_the_door(http_door, folder, check, token):
     door = {}
     if token:
@@ -175,7 +177,10 @@ def test_a_door_that_takes_nothing_is_not_ready(fake, http_door):
     spooler, address = http_door(own={"max_bytes": "20000"})
     while post(address, message(1, size=1000))[0] == 200:
         pass
-    assert raw(address, b"GET /ready HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 503 ")
+    answer = raw(address, b"GET /ready HTTP/1.0\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 503 ") and b"max_bytes" in answer
+    answer = raw(address, b"GET /ready HTTP/1.0\r\nHost: shop.example\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 503 ") and b"max_bytes" not in answer
     assert raw(address, b"GET /ping HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 200 ")
 
 
@@ -219,6 +224,8 @@ def test_pages_of_other_sites_are_refused(fake, new_spooler, headers):
                           http={"enabled": True, "address": f"127.0.0.1:{admin}"}).start()
     assert post(("127.0.0.1", port), b"x", headers=headers)[0] == 403
     assert post(("127.0.0.1", admin), None, "/status", headers, "GET")[0] == 403
+    status, body, _ = post(("127.0.0.1", admin), None, "/ready", headers, "GET")
+    assert (status == 200 and not body) if list(headers) == ["Host"] else status == 403
     assert spooler.ledger()["accepted"] == 0
 
 

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -168,6 +169,14 @@ def test_root_is_told_and_may_become_another(fake, pod, new_spooler):
     assert "Uid:\t65534\t65534\t65534\t65534" in status and "CapEff:\t0000000000000000" in status
     assert "running as root" not in pod.log()
     pod.stop()
+    for user, says in (("65534:4242", "Uid:\t65534\t65534\t65534\t65534\nGid:\t4242\t4242\t4242\t4242"), ("65534", "Gid:\t65534\t"),
+                       ("nobody:nogroup", "Gid:\t65534\t")):
+        assert pod.begin(uid=0, gid=0, groups=(1, 2), arguments=("--user", user)), pod.tail()
+        status = pathlib.Path(f"/proc/{pod.process.pid}/status").read_text()
+        assert says in status and re.search(r"Groups:\s*(65534 )?\n", status), status
+        pod.stop()
+    for user, says in (("54399", "--user 54399:GID"), ("nobody:no-such", "no such group"), ("4294967295:1", "no such user")):
+        assert not pod.begin(uid=0, gid=0, arguments=("--user", user)) and says in pod.log()
     assert not pod.begin(uid=0, gid=0, arguments=("--user", "no-such-user")) and "no such user" in pod.log()
     assert not pod.begin(arguments=("--user", "nobody")) and "only root may" in pod.log()
     other = new_spooler(fake.endpoint, {"http_server": {"address": f"127.0.0.1:{free_port()}"}}).start()

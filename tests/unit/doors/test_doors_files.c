@@ -206,6 +206,8 @@ static void utf16_is_refused_by_name(void **state)
 	make_folder(&w);
 	put_file(&w, "a.log", "\xff\xfeh\0i\0\n\0", 8);
 	put_file(&w, "b.log", "\xfe\xff\0h\0\n", 6);
+	put_file(&w, "b2.log", "n\0o\0 \0m\0a\0r\0k\0\n\0", 16);
+	put_file(&w, "b3.log", "\0n\0o\0\n\0m", 8);
 	put_file(&w, "c.log", "good\n", 5);
 	open_world(&w, FILES, "");
 	run_until_finished(&w);
