@@ -24,16 +24,16 @@ static void explain_places(const char *path, const struct config *config)
 		(void)printf("%s\n", shown(e.text));
 }
 
-static int lint_one(const char *path, const struct config_load_options *options, bool explain)
+static int lint_one(const char *path, const struct config_load_options *options, bool explain, bool strict)
 {
 	struct error e = {.code = ERR_OK};
 	struct config_faults faults = {0};
 	struct config *config = NULL;
 	enum err err = config_load(path, options, &config, &faults, &e);
-	int status = err != ERR_OK ? FINDINGS : EX_OK;
+	int status = err != ERR_OK || (strict && faults.count > 0) ? FINDINGS : EX_OK;
 
 	for (size_t i = 0; i < faults.count; i++)
-		if (!faults.items[i].advice)
+		if (faults.items[i].foreseen)
 			status = FINDINGS;
 	for (size_t i = 0; i < faults.count; i++)
 		(void)printf("%s(%d,%d) %s%s\n", shown(path), faults.items[i].line, faults.items[i].column,
@@ -50,9 +50,10 @@ static int lint_one(const char *path, const struct config_load_options *options,
 int command_lint(int argc, char **argv)
 {
 	struct config_load_options load = {.inspect = inspect_config};
-	bool explain = false;
+	bool explain = false, strict = false;
 	const struct command_option options[] = {
 	    {"explain", .flag = &explain},
+	    {"strict", .flag = &strict},
 	    {"skip-env-var-check", .flag = &load.skip_env_check},
 	};
 	int status;
@@ -63,7 +64,7 @@ int command_lint(int argc, char **argv)
 	if (optind == argc)
 		return command_misused("lint", "name at least one configuration");
 	for (int i = optind; i < argc; i++)
-		if (lint_one(argv[i], &load, explain) != EX_OK)
+		if (lint_one(argv[i], &load, explain, strict) != EX_OK)
 			status = FINDINGS;
 	return status;
 }

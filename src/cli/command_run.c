@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "config/default_place.h"
 #include "daemon/daemon.h"
 #include "daemon/inspect.h"
 #include "cli/command.h"
@@ -101,6 +102,8 @@ int command_run(int argc, char **argv)
 	if (user && become(user, &e) != ERR_OK)
 		return command_fail("run", &e);
 	if (command_load(path, &daemon.load, true, &daemon.config, &e) != ERR_OK)
+		return command_fail("run", &e);
+	if (daemon.config->has_default_place && default_place_make(daemon.config->buffer.path, &e) != ERR_OK)
 		return command_fail("run", &e);
 	if (daemon_run(&daemon, &e) != ERR_OK)
 		return command_fail("run", &e);

@@ -5,6 +5,8 @@
 #include "config/inputs.h"
 #include "config/tree.h"
 
+static const char *const buffers[] = {"sqlite", "none", "memory"};
+
 struct component {
 	const char *slot;
 	const char *name;
@@ -12,11 +14,6 @@ struct component {
 };
 
 static const struct component special[] = {
-    {"buffer", "none",
-     "buffer.none: kspool always keeps messages on disk; write buffer: { sqlite: { path: /var/lib/kspool/spool.db } }"},
-    {"buffer", "memory",
-     "buffer.memory: kspool always keeps messages on disk; write buffer: { sqlite: { path: /var/lib/kspool/spool.db } "
-     "}"},
     {"input", "generate", "input.generate is not part of kspool; pipe messages into stdin or `kspool put`"},
     {"output", "aws_kinesis_firehose",
      "output.aws_kinesis_firehose is not part of kspool, which writes to aws_kinesis"},
@@ -84,13 +81,33 @@ static bool lacks(const struct config_node *node, const char *slot, const char *
 	       !has_foreign(node, slot);
 }
 
+/* They mean what no buffer at all means here: the spool in its default place. */
+static void read_no_buffer(struct options_reader *r, const struct config_node *node, void *base)
+{
+	(void)base;
+	if (!node->unset && !tree_is_null(node) && node->kind != NODE_MAP)
+		config_faults_add(r->faults, node->line, node->column, false, "%s.%s: expected a map, not %s", r->path,
+		                  node->key, tree_kind_name(node));
+	else if (node->count > 0)
+		config_faults_add(r->faults, node->key_line, node->key_column, true,
+		                  "%s.%s has no effect: kspool keeps messages on disk, and makes batches as "
+		                  "output.aws_kinesis.batching says",
+		                  r->path, node->key);
+}
+
 void component_read_buffer(struct options_reader *r, const struct config_node *node, void *base)
 {
-	static const struct options_extras extras = {.foreign = foreign_buffer};
+	static const struct key_handler handlers[] = {
+	    {"none", read_no_buffer}, {"memory", read_no_buffer}, {NULL, NULL}};
+	static const struct options_extras extras = {.handlers = handlers, .foreign = foreign_buffer};
+	size_t count = 0;
 
 	read_slot(r, "buffer", options_buffer(), node, base, &extras);
-	if (lacks(node, "buffer", "sqlite"))
-		config_faults_add(r->faults, node->key_line, node->key_column, false, "%s", MISSING_BUFFER);
+	for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
+		count += tree_member(node, buffers[i]) != NULL;
+	if (count > 1)
+		config_faults_add(r->faults, node->key_line, node->key_column, false,
+		                  "buffer holds several of sqlite, none and memory; keep one");
 }
 
 void component_read_output(struct options_reader *r, const struct config_node *node, void *base)

@@ -15,10 +15,6 @@
 /* A sentence about a component of a slot that kspool does not have; null when the name is not known. */
 const char *component_foreign(const char *slot, const char *name);
 
-#define MISSING_BUFFER                                                                                         \
-	"buffer.sqlite.path is required: kspool always keeps messages on disk; add buffer: { sqlite: { path: " \
-	"/var/lib/kspool/spool.db } }"
-
 /*
  * Checks label, type, plugin and meta of every component of a file, and writes type the newer way: `type: NAME` becomes
  * `NAME:`, what cannot stay is taken out. Labels are of one file: no two are the same.

@@ -118,8 +118,10 @@ struct config {
 	size_t input_count;
 	struct config_input *inputs;
 	struct options_buffer_sqlite buffer;
+	bool has_default_place; /* buffer.path is default_place's, whose folder may have to be made */
 	int64_t pipeline_threads;
 	struct config_node *pipeline_processors;
+	struct config_node *intake_processors; /* the buffer's before and after it, then the pipeline's; null: none */
 	struct options_aws_kinesis output;
 	char *output_label;
 	struct config_node *output_processors;
@@ -136,8 +138,8 @@ struct config {
 struct config_fault {
 	int line;
 	int column;
-	bool advice;  /* of the file's mode, not of its text: told, and no finding of lint */
-	bool warning; /* lint prints it, run goes on */
+	bool warning;  /* run goes on as far as it can */
+	bool foreseen; /* not of the text but of what it names here: run will refuse that, so it is a finding of lint */
 	char *text;
 };
 
@@ -170,6 +172,8 @@ void config_free(struct config *config);
 void config_faults_fini(struct config_faults *faults);
 void config_faults_add(struct config_faults *faults, int line, int column, bool warning, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
+/* A warning of what `kspool run` will refuse, which stands behind these words. */
+void config_faults_foresee(struct config_faults *faults, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /*
  * Where line and column of a text (from 1; 0: not known) stand in its file. Of a text that does not keep its lines only

@@ -11,23 +11,38 @@
 /* A hostile file can be wrong in every byte; nobody reads more than this. */
 enum { FAULTS_MAX = 1000, FAULT_TEXT_MAX = 1000 };
 
-void config_faults_add(struct config_faults *faults, int line, int column, bool warning, const char *format, ...)
+static void add(struct config_faults *faults, struct config_fault fault, const char *format, va_list ap)
 {
 	char text[FAULT_TEXT_MAX];
-	va_list ap;
 
 	if (!faults || faults->count >= FAULTS_MAX)
 		return;
-	va_start(ap, format);
 	(void)vsnprintf(text, sizeof text, format, ap);
-	va_end(ap);
 	for (char *p = text; *p; p++)
 		if ((unsigned char)*p < ' ' || *p == 0x7f)
 			*p = '?';
 	if ((faults->count & (faults->count + 1)) == 0)
 		faults->items = mem_grow(faults->items, 2 * (faults->count + 1), sizeof *faults->items);
-	faults->items[faults->count++] =
-	    (struct config_fault){.line = line, .column = column, .warning = warning, .text = mem_string(text)};
+	fault.text = fault.foreseen ? mem_format("`kspool run` will refuse %s", text) : mem_string(text);
+	faults->items[faults->count++] = fault;
+}
+
+void config_faults_add(struct config_faults *faults, int line, int column, bool warning, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	add(faults, (struct config_fault){.line = line, .column = column, .warning = warning}, format, ap);
+	va_end(ap);
+}
+
+void config_faults_foresee(struct config_faults *faults, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	add(faults, (struct config_fault){.line = 1, .column = 1, .warning = true, .foreseen = true}, format, ap);
+	va_end(ap);
 }
 
 void config_faults_fini(struct config_faults *faults)

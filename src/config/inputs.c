@@ -56,12 +56,6 @@ struct brokers {
 
 static const char *foreign_input(const char *key) { return component_foreign("input", key); }
 
-static void append_copies(struct config_node *to, const struct config_node *from)
-{
-	for (size_t i = 0; i < from->count; i++)
-		tree_copy(tree_append(to, NULL), &from->children[i]);
-}
-
 /* A message passes its input's own processors first, then those of each broker around it. */
 static void merge_processors(struct config_input *input, const struct brokers *around)
 {
@@ -73,11 +67,10 @@ static void merge_processors(struct config_input *input, const struct brokers *a
 			input->merged->kind = NODE_LIST;
 			input->merged->line = around->processors->line;
 			input->merged->column = around->processors->column;
-			if (input->processors)
-				append_copies(input->merged, input->processors);
+			tree_append_copies(input->merged, input->processors);
 			input->processors = input->merged;
 		}
-		append_copies(input->merged, around->processors);
+		tree_append_copies(input->merged, around->processors);
 	}
 }
 

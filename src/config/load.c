@@ -18,6 +18,7 @@
 #include "base/mem.h"
 #include "base/trusted.h"
 #include "config/components.h"
+#include "config/default_place.h"
 #include "config/expand.h"
 #include "config/faults.h"
 #include "config/inputs.h"
@@ -98,8 +99,6 @@ static void report_missing_root(struct options_reader *r, const struct config_no
 		return;
 	if (!tree_member(root, "input"))
 		config_faults_add(r->faults, 1, 1, false, "input is required: " INPUT_KEYS "or broker over several");
-	if (!tree_member(root, "buffer"))
-		config_faults_add(r->faults, 1, 1, false, "%s", MISSING_BUFFER);
 	if (!tree_member(root, "output"))
 		config_faults_add(
 		    r->faults, 1, 1, false,
@@ -129,9 +128,45 @@ void config_free(struct config *config)
 	for (size_t i = 0; i < config->input_count; i++)
 		input_fini(&config->inputs[i]);
 	free(config->inputs);
+	tree_free(config->intake_processors);
 	tree_free(config->tree);
 	free(config->file);
 	free(config);
+}
+
+/* Without a buffer of its own. */
+static void place_spool(struct config *config, struct config_faults *faults)
+{
+	const struct config_node *buffer = tree_member(config->tree, "buffer");
+	int line = buffer ? buffer->key_line : 1, column = buffer ? buffer->key_column : 1;
+	struct error e = {.code = ERR_OK};
+
+	if (faults_count_errors(faults) > 0 || (buffer && (buffer->unset || tree_member(buffer, "sqlite"))))
+		return;
+	config->has_default_place = default_place_find(config->file, &config->buffer.path, &e) == ERR_OK;
+	if (config->has_default_place)
+		config_faults_add(faults, line, column, true,
+		                  "no buffer.sqlite.path is set: run by this user, kspool keeps messages in %s",
+		                  config->buffer.path);
+	else
+		config_faults_add(faults, line, column, false,
+		                  "%s; write buffer: { sqlite: { path: /var/lib/kspool/spool.db } }", e.text);
+}
+
+/* Nothing that they make differs by the side of the buffer they run on. */
+static void join_processors(struct config *config)
+{
+	const struct config_node *const lists[] = {config->buffer.pre_processors, config->buffer.post_processors,
+	                                           config->pipeline_processors};
+
+	config->intake_processors = mem_zero(sizeof *config->intake_processors);
+	config->intake_processors->kind = NODE_LIST;
+	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+		tree_append_copies(config->intake_processors, lists[i]);
+	if (config->intake_processors->count == 0) {
+		tree_free(config->intake_processors);
+		config->intake_processors = NULL;
+	}
 }
 
 static void read_tree(struct config *config, struct config_faults *faults)
@@ -142,6 +177,8 @@ static void read_tree(struct config *config, struct config_faults *faults)
 	component_keys_settle(config->tree, faults);
 	options_read(&reader, options_root(), config->tree, config, &extras);
 	report_missing_root(&reader, config->tree);
+	place_spool(config, faults);
+	join_processors(config);
 	if (!config->output_label)
 		config->output_label = mem_string("");
 	rules_check(config, faults);
@@ -205,7 +242,7 @@ static enum err check_file(const char *path, int fd, bool for_run, bool *ret_lax
 	if (wrong && for_run)
 		return error_set(e, ERR_ENVIRONMENT, "%s %s %s", path, wrong, word);
 	if (wrong)
-		config_faults_add(warnings, 1, 1, true, "`kspool run` will refuse this file: it %s %s", wrong, word);
+		config_faults_foresee(warnings, "this file: it %s %s", wrong, word);
 	return ERR_OK;
 }
 
@@ -232,7 +269,6 @@ static void warn_of_secrets(const char *path, const struct config *config, const
 		return;
 	config_faults_add(warnings, 1, 1, true, "%s is in a file that everybody may read; run: chmod o-r %s", what,
 	                  word);
-	warnings->items[warnings->count - 1].advice = true;
 }
 
 static enum err read_all(const char *path, int fd, struct buf *ret, struct error *e)
@@ -294,7 +330,7 @@ enum err config_load(const char *path, const struct config_load_options *options
 			warn_of_secrets(path, *ret, text.data, &warnings);
 		for (size_t i = 0; i < warnings.count; i++) {
 			config_faults_add(faults, 1, 1, true, "%s", warnings.items[i].text);
-			faults->items[faults->count - 1].advice = warnings.items[i].advice;
+			faults->items[faults->count - 1].foreseen = warnings.items[i].foreseen;
 		}
 		faults_sort(faults);
 	} else if (err == ERR_CONFIG) {

@@ -355,10 +355,12 @@ void config_print_schema(struct buf *out)
 	(void)buf_add_text(out, "{\n  \"$schema\": \"https://json-schema.org/draft/2020-12/schema\",\n"
 	                        "  \"title\": \"kspool configuration\",\n  \"type\": \"object\",\n"
 	                        "  \"additionalProperties\": false,\n"
-	                        "  \"required\": [\"input\", \"buffer\", \"output\"],\n  \"properties\": {");
+	                        "  \"required\": [\"input\", \"output\"],\n  \"properties\": {");
 	print_members(out, options_root(), 2, "");
 	(void)buf_add_text(out, ",\n    \"input\": {\"$ref\": \"#/$defs/input\"}");
-	print_slot(out, "buffer", options_buffer(), TYPE_BESIDE("\"sqlite\"") ",");
+	print_slot(out, "buffer", options_buffer(),
+	           TYPE_BESIDE("\"sqlite\", \"none\", \"memory\"") ", \"none\": {\"type\": [\"object\", \"null\"]}, "
+	                                                           "\"memory\": {\"type\": [\"object\", \"null\"]},");
 	(void)buf_add_text(out, ",\n    \"pipeline\": ");
 	print_section(out, options_pipeline(), "", 2);
 	print_slot(out, "output", options_output(), TYPE_BESIDE("\"aws_kinesis\"") ",");

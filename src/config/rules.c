@@ -12,11 +12,11 @@ static void check_static_fields(const struct rules *r)
 
 void rules_check(const struct config *config, struct config_faults *faults)
 {
+	static rule_check *const *const tables[] = {rules_output, rules_spool, rules_doors};
 	const struct rules r = {.config = config, .faults = faults};
 
 	check_static_fields(&r);
-	for (rule_check *const *rule = rules_output; *rule; rule++)
-		(*rule)(&r);
-	for (rule_check *const *rule = rules_doors; *rule; rule++)
-		(*rule)(&r);
+	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+		for (rule_check *const *rule = tables[i]; *rule; rule++)
+			(*rule)(&r);
 }

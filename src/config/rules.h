@@ -1,7 +1,7 @@
 /*
  * rules: what no single row of options.def can say, checked over a typed configuration.
  *
- * What it is: tables of rules for the output and for the doors, and the places they name.
+ * What it is: tables of rules for the output, for the spool and for the doors, and the places they name.
  * Promises: 10: beyond loopback nothing listens without TLS or a token.
  * Owner: the caller of rules_check; nothing is kept. Thread: any.
  * Fails: faults only.
@@ -23,6 +23,7 @@ void rules_check(const struct config *config, struct config_faults *faults);
 /* The rule tables; each entry is one rule. Ended by a null. */
 typedef void rule_check(const struct rules *r);
 extern rule_check *const rules_output[];
+extern rule_check *const rules_spool[];
 extern rule_check *const rules_doors[];
 
 /* The node at "output.aws_kinesis.stream"; null when the file does not have it. */

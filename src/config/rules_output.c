@@ -216,35 +216,5 @@ static void check_waits(const struct rules *r)
 		rules_warn(r, OUT "backoff.initial_interval", "is longer than max_interval, which then is every wait");
 }
 
-/* Rows that delivery holds in memory are never evicted: it may be sending them. */
-static void check_eviction(const struct rules *r)
-{
-	const struct options_kspool *k = &r->config->kspool;
-
-	if (k->when_full == FULL_EVICT_OLDEST && k->max_bytes_bytes != 0 && k->max_bytes_bytes < k->memory_bytes)
-		rules_fault(r, "kspool.max_bytes",
-		            "is smaller than kspool.memory (%" PRIu64
-		            "): all it holds may be on its way, and evict_oldest would find nothing to evict",
-		            k->memory_bytes);
-}
-
-static void check_spool(const struct rules *r)
-{
-	const char *path = r->config->buffer.path;
-	const char *control = r->config->kspool.control;
-
-	if (!path)
-		return;
-	if (strcmp(path, ":memory:") == 0 || strncmp(path, "file:", 5) == 0)
-		rules_fault(r, "buffer.sqlite.path", "must be a path: kspool keeps messages on disk or not at all");
-	if (control && strlen(control) > SOCKET_PATH_MAX)
-		rules_fault(r, "kspool.control", "is longer than the 107 bytes a unix socket's path may have");
-	else if (!control && strlen(path) + strlen(".sock") > SOCKET_PATH_MAX)
-		rules_fault(r, "buffer.sqlite.path",
-		            "with \".sock\" is longer than the 107 bytes of a unix socket's path; "
-		            "set kspool.control");
-}
-
-rule_check *const rules_output[] = {check_bonds,           check_stream, check_region,   check_endpoint,
-                                    check_endpoint_region, check_proxy,  check_batching, check_ceilings,
-                                    check_waits,           check_spool,  check_eviction, NULL};
+rule_check *const rules_output[] = {check_bonds, check_stream,   check_region,   check_endpoint, check_endpoint_region,
+                                    check_proxy, check_batching, check_ceilings, check_waits,    NULL};

@@ -31,6 +31,8 @@ struct config_node *tree_append(struct config_node *node, const char *key);
 void tree_remove(struct config_node *node, const char *key);
 /* to becomes a deep copy of from but keeps its own key. */
 void tree_copy(struct config_node *to, const struct config_node *from);
+/* The items of a list, behind those that are there; from may be null. */
+void tree_append_copies(struct config_node *to, const struct config_node *from);
 /* The same keys, in the same order, and the same scalars; nothing, a null and an empty list are one. Accepts null. */
 bool tree_is_equal(const struct config_node *a, const struct config_node *b);
 bool tree_is_null(const struct config_node *node);

@@ -22,6 +22,12 @@ void tree_copy(struct config_node *to, const struct config_node *from)
 	to->kind = from->kind;
 }
 
+void tree_append_copies(struct config_node *to, const struct config_node *from)
+{
+	for (size_t i = 0; from && i < from->count; i++)
+		tree_copy(tree_append(to, NULL), &from->children[i]);
+}
+
 void tree_remove(struct config_node *node, const char *key)
 {
 	size_t kept = 0;

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -17,7 +18,7 @@ static void inspect_file(struct config_faults *faults, const char *key, const ch
 	struct error e = {.code = ERR_OK};
 
 	if (path && *path && access(path, R_OK) == 0 && trusted_open(path, O_RDONLY, &fd, NULL, &e) != ERR_OK)
-		config_faults_add(faults, 1, 1, true, "`kspool run` will refuse the file of %s: %s", key, e.text);
+		config_faults_foresee(faults, "the file of %s: %s", key, e.text);
 }
 
 static void inspect_files(const struct config *c, struct config_faults *faults)
@@ -44,6 +45,24 @@ static void inspect_files(const struct config *c, struct config_faults *faults)
 	}
 }
 
+/* A shared folder is no place for a spool, whoever runs it. */
+static void inspect_spool(const struct config *c, struct config_faults *faults)
+{
+	AUTOFREE char *folder = c->buffer.path ? mem_string(c->buffer.path) : NULL, *word = NULL;
+	char *slash = folder ? strrchr(folder, '/') : NULL;
+	struct stat st;
+
+	if (!slash || slash == folder)
+		return;
+	*slash = '\0';
+	word = mem_shell_word(folder);
+	if (stat(folder, &st) == 0 && st.st_mode & S_ISVTX && st.st_mode & S_IWOTH)
+		config_faults_foresee(faults,
+		                      "buffer.sqlite.path: %s is shared by all users; make a folder of its own: install"
+		                      " -d -m 0700 %s/kspool, and name a file in that",
+		                      folder, word);
+}
+
 void inspect_config(const struct config *config, struct config_faults *faults)
 {
 	const struct aws_client_options aws = {
@@ -52,6 +71,7 @@ void inspect_config(const struct config *config, struct config_faults *faults)
 
 	pipeline_lint(config, faults);
 	inspect_files(config, faults);
+	inspect_spool(config, faults);
 	if (config->output.stream && aws_options_check(&aws, &e) != ERR_OK)
 		config_faults_add(faults, 1, 1, false, "output.aws_kinesis: %s", e.text);
 }

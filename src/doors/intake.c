@@ -13,7 +13,7 @@ enum err intake_open(struct intake *i, struct error *e)
 {
 	TAILQ_INIT(&i->kept);
 	intake_room_open(i);
-	return processors_compile(i->config->pipeline_processors, i->config, "pipeline.processors", &i->common, e);
+	return processors_compile(i->config->intake_processors, i->config, "pipeline.processors", &i->common, e);
 }
 
 void intake_close(struct intake *i)

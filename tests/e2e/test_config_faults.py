@@ -54,7 +54,7 @@ def test_a_good_file_lints_clean_and_create_makes_one(new_spooler, fake, folder)
 
 
 @pytest.mark.parametrize("field, change", [
-    ("pre_processors", {"buffer": {"sqlite": {"pre_processors": [{"noop": {}}]}}}),
+    ("delete_on_finish", {"input": {"stdin": None, "file": {"paths": ["/tmp/x"], "delete_on_finish": True}}}),
     ("debug_endpoints", {"http": {"debug_endpoints": True}}),
     ("push_url", {"metrics": {"prometheus": {"push_url": "http://127.0.0.1:9"}}})])
 def test_what_is_not_built_is_refused_not_ignored(new_spooler, fake, field, change):
@@ -62,6 +62,15 @@ def test_what_is_not_built_is_refused_not_ignored(new_spooler, fake, field, chan
     spooler.write_config(**change)
     spooler.start(wait=False).finish(status=78)
     assert field in spooler.tail() and not spooler.spool.exists()
+    linted = spooler.run("lint", spooler.config_path)
+    assert linted.returncode == 1 and field in linted.stdout.decode()
+
+
+def test_what_has_no_effect_is_told_and_is_no_finding_unless_strict(new_spooler, fake):
+    spooler = new_spooler(fake.endpoint, {"stdin": {"scanner": {"lines": {"max_buffer_size": 1000}}}}, pipeline={"threads": 4})
+    for arguments, status in (((), 0), (("--strict",), 1)):
+        linted = spooler.run("lint", *arguments, spooler.config_path)
+        assert linted.returncode == status and linted.stdout.count(b"has no effect") == 2, linted.stdout
 
 
 def test_faults_of_the_language_say_their_place_once(new_spooler, fake):

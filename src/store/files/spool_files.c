@@ -134,6 +134,12 @@ static enum err open_folder(struct files *f, const char *folder, bool to_read, s
 		f->is_given = true;
 		st.st_mode = 0700;
 	}
+	if (st.st_mode & S_ISVTX && st.st_mode & S_IWOTH)
+		return error_set(
+		    e, ERR_ENVIRONMENT,
+		    "%s is shared by all users (mode %04o); make a folder for the spool: install -d -m 0700"
+		    " %s/kspool, and let buffer.sqlite.path be a file in it",
+		    folder, (unsigned)st.st_mode & 07777, word);
 	if (st.st_mode & (S_IWGRP | S_IWOTH))
 		return error_set(e, ERR_ENVIRONMENT, "%s may be written by others (mode %04o); chmod go-w %s", folder,
 		                 (unsigned)st.st_mode & 07777, word);

@@ -39,7 +39,7 @@ static char *parse_faults(const char *text, size_t length, const struct config_l
 	struct config_faults faults;
 	struct config *config;
 	struct error e = {0};
-	enum err err = config_parse("t", text, length, options, &config, &faults, &e);
+	enum err err = config_parse("/t", text, length, options, &config, &faults, &e);
 	char *ret = faults_text(&faults);
 	bool any_error = false;
 
@@ -58,7 +58,7 @@ static struct config *parse_good(const char *text)
 	struct config *config;
 	struct error e = {0};
 
-	if (config_parse("t", text, strlen(text), NULL, &config, &faults, &e) != ERR_OK) {
+	if (config_parse("/t", text, strlen(text), NULL, &config, &faults, &e) != ERR_OK) {
 		char *all = faults_text(&faults);
 
 		fail_msg("%s", all);
@@ -68,20 +68,21 @@ static struct config *parse_good(const char *text)
 	return config;
 }
 
-#define MISSING_BUFFER_TEXT                                                                                    \
-	"buffer.sqlite.path is required: kspool always keeps messages on disk; add buffer: { sqlite: { path: " \
-	"/var/lib/kspool/spool.db } }\n"
+#define AT_STATE                                                                    \
+	"no buffer.sqlite.path is set: run by this user, kspool keeps messages in " \
+	"/state/t-e371282f.db\n"
 
 static const struct {
 	const char *text;
 	const char *faults;
 } bad[] = {
-    {"input: {stdin: {}}\noutput: {aws_kinesis: {stream: s, partition_key: k}}\n", "(1,1) " MISSING_BUFFER_TEXT},
-    {"input: {stdin: {}}\nbuffer: {}\noutput: {aws_kinesis: {stream: s, partition_key: k}}\n",
-     "(2,1) " MISSING_BUFFER_TEXT},
-    {"input: {stdin: {}}\nbuffer: {none: {}}\noutput: {aws_kinesis: {stream: s, partition_key: k}}\n",
-     "(2,10) buffer.none: kspool always keeps messages on disk; write buffer: { sqlite: { path: "
-     "/var/lib/kspool/spool.db } }\n"},
+    {"input: {stdin: {}}\nbuffer: {none: {}, memory: {}}\noutput: {aws_kinesis: {stream: s, partition_key: k}}\n",
+     "(2,1) buffer holds several of sqlite, none and memory; keep one\n"},
+    {"input: {stdin: {}}\nbuffer: {memory: [1]}\noutput: {aws_kinesis: {stream: s, partition_key: k}}\n",
+     "(2,18) buffer.memory: expected a map, not a list\n"},
+    {"input: {stdin: {}}\nbuffer: {sqlite: {path: ~}}\noutput: {aws_kinesis: {stream: s, partition_key: k}}\n",
+     "(2,25) buffer.sqlite.path is required and must not be empty\n"},
+    {"input: {stdin: {}}\noutput: {aws_kinesis: {stream: s, partition_key: k}}\n", "(1,1) warning: " AT_STATE},
     {"- a\n", "(1,1) the file: expected a map, not a list\n"},
     {STDIN "---\na: b\n", "(4,1) a second document: a file holds one configuration\n"},
     {STDIN "logger: {message_name: \"a\\0b\"}\n", "(4,24) a NUL character in a text\n"},
@@ -273,7 +274,7 @@ static void test_redpanda_file(void **state)
 	(void)state;
 	(void)unsetenv("STREAM");
 	(void)setenv("SPOOL_DIR", "/data", 1);
-	assert_int_equal(config_parse("t", text, length, &options, &c, &faults, NULL), ERR_OK);
+	assert_int_equal(config_parse("/t", text, length, &options, &c, &faults, NULL), ERR_OK);
 	assert_int_equal(faults.count, 0);
 	assert_int_equal(c->input_count, 3);
 	assert_int_equal(c->inputs[0].kind, INPUT_FILE);
@@ -406,7 +407,7 @@ static void test_sets(void **state)
 	struct config *c;
 
 	(void)state;
-	assert_int_equal(config_parse("t", STDIN, strlen(STDIN), &options, &c, &faults, NULL), ERR_OK);
+	assert_int_equal(config_parse("/t", STDIN, strlen(STDIN), &options, &c, &faults, NULL), ERR_OK);
 	assert_int_equal(c->kspool.wire, WIRE_CBOR);
 	assert_int_equal(c->output.batching.count, 7);
 	config_free(c);
@@ -487,6 +488,7 @@ static void test_file_rules(void **state)
 
 int main(void)
 {
+	(void)setenv("STATE_DIRECTORY", "/state", 1);
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_bad_texts),
 	    cmocka_unit_test(test_bad_files),
