@@ -5,7 +5,7 @@
 
 void check_failed(const char *what, const char *file, int line, const char *function)
 {
-	(void)fprintf(stderr, "level=FATAL msg=\"broken invariant\" check=\"%s\" function=%s at=%s:%d\n", what,
+	(void)fprintf(stderr, "level=fatal msg=\"broken invariant\" check=\"%s\" function=%s at=%s:%d\n", what,
 	              function, file, line);
 	abort();
 }

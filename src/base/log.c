@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -21,28 +22,52 @@ struct settings {
 	struct log_options options;
 	const char *prefix_keys[3];
 	char **static_fields;
+	bool is_for_journald; /* lines begin with their priority */
 	struct settings *replaced;
 };
 
 static _Atomic(struct settings *) current;
 static const struct log_options defaults = {.level = LOG_INFO, .add_timestamp = true, .fd = STDERR_FILENO};
 
-static const char *const level_names[] = {"OFF", "FATAL", "ERROR", "WARN", "INFO", "DEBUG", "TRACE"};
+/* As Redpanda Connect prints them, and what syslog and journald (sd-daemon(3)) call each. */
+static const struct {
+	const char *name;
+	char priority[4];
+} levels[] = {
+    [LOG_OFF] = {"off", "<2>"},      [LOG_FATAL] = {"fatal", "<2>"}, [LOG_ERROR] = {"error", "<3>"},
+    [LOG_WARN] = {"warning", "<4>"}, [LOG_INFO] = {"info", "<6>"},   [LOG_DEBUG] = {"debug", "<7>"},
+    [LOG_TRACE] = {"trace", "<7>"},
+};
 
 bool log_level_parse(const char *text, enum log_level *ret)
 {
 	for (int i = 0; i <= LOG_TRACE; i++)
-		if (strcasecmp(text, level_names[i]) == 0) {
+		if (strcasecmp(text, levels[i].name) == 0) {
 			*ret = (enum log_level)i;
 			return true;
 		}
-	if (strcasecmp(text, "NONE") == 0)
+	if (strcasecmp(text, "WARN") == 0)
+		*ret = LOG_WARN;
+	else if (strcasecmp(text, "NONE") == 0)
 		*ret = LOG_OFF;
 	else if (strcasecmp(text, "ALL") == 0)
 		*ret = LOG_TRACE;
 	else
 		return false;
 	return true;
+}
+
+/* $JOURNAL_STREAM names the descriptor that systemd connected to the journal: systemd.exec(5). */
+static bool goes_to_journald(int fd)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	char own[64];
+	struct stat st;
+
+	if (!stream || fstat(fd, &st) != 0)
+		return false;
+	(void)snprintf(own, sizeof own, "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+	return strcmp(stream, own) == 0;
 }
 
 void log_configure(const struct log_options *options)
@@ -59,6 +84,7 @@ void log_configure(const struct log_options *options)
 	s->static_fields = mem_array(n + 1, sizeof *s->static_fields);
 	for (size_t i = 0; i < n; i++)
 		s->static_fields[i] = mem_string(options->static_fields[i]);
+	s->is_for_journald = goes_to_journald(options->fd);
 	s->replaced = atomic_load(&current);
 	atomic_store(&current, s);
 }
@@ -206,6 +232,15 @@ static void add_time(struct buf *b, enum log_format format, const char *key)
 	add_text(b, format, key, dates_format_iso(clock_wall_ms(), text));
 }
 
+static void write_line(int fd, const char *priority, const char *text)
+{
+	char line[LINE_MAX_BYTES + sizeof levels[0].priority + 1];
+	int n = snprintf(line, sizeof line, "%s%s", priority, text);
+
+	if (write(fd, line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1) < 0)
+		(void)0; /* nowhere to say that the log cannot be written */
+}
+
 void log_write(enum log_level level, const char *message, uint32_t suppressed, const struct log_field *fields)
 {
 	static const char *const default_keys[] = {"level", "time", "msg"};
@@ -215,7 +250,7 @@ void log_write(enum log_level level, const char *message, uint32_t suppressed, c
 	struct buf b;
 
 	buf_init(&b, LINE_MAX_BYTES);
-	add_text(&b, o->format, keys[0], level_names[level]);
+	add_text(&b, o->format, keys[0], levels[level].name);
 	if (o->add_timestamp)
 		add_time(&b, o->format, keys[1]);
 	for (char **f = s ? s->static_fields : NULL; f && f[0] && f[1]; f += 2)
@@ -237,7 +272,6 @@ void log_write(enum log_level level, const char *message, uint32_t suppressed, c
 		(void)buf_add_char(&b, '}');
 	(void)buf_add_char(&b, '\n');
 	error_redact(b.data);
-	if (write(o->fd, b.data, strlen(b.data)) < 0)
-		(void)0; /* nowhere to say that the log cannot be written */
+	write_line(o->fd, s && s->is_for_journald ? levels[level].priority : "", b.data);
 	buf_fini(&b);
 }

@@ -15,7 +15,7 @@
 /* No thread can go on, and none of them is asked: what was not answered was not accepted. A restart may help. */
 _Noreturn static void out_of_memory(size_t size)
 {
-	(void)fprintf(stderr, "level=FATAL msg=\"out of memory\" bytes=%zu\n", size);
+	(void)fprintf(stderr, "level=fatal msg=\"out of memory\" bytes=%zu\n", size);
 	_exit(error_exit_status(ERR_MEMORY));
 }
 

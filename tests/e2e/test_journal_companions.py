@@ -52,7 +52,7 @@ def test_companions_that_go_are_made_anew_and_told(fake, http_door, sender, judg
             os.unlink(path)
             if how == "replaced":
                 shutil.copy(f"{other.spool}{suffix}", path)
-            line = f'level=WARN .*"a companion of the spool was deleted or replaced" file={re.escape(path)} '
+            line = f'level=warning .*"a companion of the spool was deleted or replaced" file={re.escape(path)} '
             wait_for(lambda: len(re.findall(line, spooler.log())) == times, spooler.tail)
         assert spooler.log().count("deleted or replaced") == 3 * times and spooler.get("/ready")[0] == 200
 

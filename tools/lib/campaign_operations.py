@@ -150,7 +150,7 @@ def new_trial(world, path):
 def loud_words(trial):
     """What it warned of, without what differs from life to life."""
     return {re.sub(r"time=\S+|/\S+|\d+", "", line) for line in trial.spooler.log().splitlines()
-            if "level=WARN" in line or "level=ERROR" in line}
+            if "level=warning" in line or "level=error" in line}
 
 
 def operations_of(world, path, on=None, name=None, words=None):

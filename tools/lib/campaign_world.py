@@ -240,7 +240,7 @@ class Trial:
 
 def last_words(spooler, fact):
     """Why a life failed, short: the last line of the log that is not INFO, or the fact itself."""
-    loud = [line for line in spooler.log().splitlines() if "level=INFO" not in line and line.strip()]
+    loud = [line for line in spooler.log().splitlines() if "level=info" not in line and line.strip()]
     status = spooler.process.poll() if spooler.process else None
     return f"{str(fact).splitlines()[0][:90]} (exit {status}): {(loud or ['nothing in its log'])[-1][-220:]}"
 

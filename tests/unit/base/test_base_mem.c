@@ -39,7 +39,7 @@ static void it_ends_with_a_word(void **state)
 		assert_int_equal(close(out[0]), 0);
 		assert_int_equal(waitpid(child, &status, 0), child);
 		assert_true(WIFEXITED(status) && WEXITSTATUS(status) == EX_OSERR);
-		assert_non_null(strstr(said, "level=FATAL msg=\"out of memory\""));
+		assert_non_null(strstr(said, "level=fatal msg=\"out of memory\""));
 	}
 }
 

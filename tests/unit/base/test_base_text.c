@@ -5,8 +5,10 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -86,7 +88,8 @@ static void a_log_line_is_one_line(void **state)
 {
 	static const char *const fields[] = {"@service", "kspool", NULL};
 	struct log_options options = {.level = LOG_INFO, .add_timestamp = false, .static_fields = fields};
-	char text[65536];
+	char text[65536], stream[64];
+	struct stat st;
 	int fds[2];
 
 	(void)state;
@@ -96,12 +99,26 @@ static void a_log_line_is_one_line(void **state)
 	LOG(LOG_DEBUG, "not wanted");
 	LOG(LOG_INFO, "two words", LOG_S("path", "a b\nc"), LOG_U("n", 3), LOG_S("empty", ""));
 	read_all(fds[0], text, sizeof text);
-	assert_string_equal(text, "level=INFO @service=kspool msg=\"two words\" path=\"a b\\nc\" n=3 empty=\"\"\n");
+	assert_string_equal(text, "level=info @service=kspool msg=\"two words\" path=\"a b\\nc\" n=3 empty=\"\"\n");
 	options.format = LOG_FORMAT_JSON;
 	log_configure(&options);
 	LOG(LOG_ERROR, "m", LOG_I("i", -1));
 	read_all(fds[0], text, sizeof text);
-	assert_string_equal(text, "{\"level\":\"ERROR\",\"@service\":\"kspool\",\"msg\":\"m\",\"i\":-1}\n");
+	assert_string_equal(text, "{\"level\":\"error\",\"@service\":\"kspool\",\"msg\":\"m\",\"i\":-1}\n");
+	assert_int_equal(fstat(fds[1], &st), 0);
+	(void)snprintf(stream, sizeof stream, "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+	(void)setenv("JOURNAL_STREAM", stream, 1);
+	options.format = LOG_FORMAT_LOGFMT;
+	log_configure(&options);
+	LOG(LOG_WARN, "m");
+	LOG(LOG_ERROR, "n");
+	read_all(fds[0], text, sizeof text);
+	assert_string_equal(text, "<4>level=warning @service=kspool msg=m\n<3>level=error @service=kspool msg=n\n");
+	(void)setenv("JOURNAL_STREAM", "1:2", 1);
+	log_configure(&options);
+	LOG(LOG_INFO, "m");
+	read_all(fds[0], text, sizeof text);
+	assert_string_equal(text, "level=info @service=kspool msg=m\n");
 	(void)close(fds[0]);
 	(void)close(fds[1]);
 }
