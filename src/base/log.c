@@ -1,3 +1,8 @@
+/*
+ * Invariants:
+ * 1. A published configuration neither changes nor ends: another thread may be reading it.
+ * 2. What goes out is one line, was redacted after its last change, and is one write.
+ */
 #include "base/log.h"
 
 #include <inttypes.h>
@@ -17,7 +22,6 @@
 
 enum { LINE_MAX_BYTES = 8192, LIMIT_WINDOW_MS = 60000, MESSAGE_CUT_BYTES = 1000, LAST_BYTES = 128 };
 
-/* A configuration is immutable once published; a replaced one stays alive, as another thread may be reading it. */
 struct settings {
 	struct log_options options;
 	const char *prefix_keys[3];
