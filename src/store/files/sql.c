@@ -108,8 +108,9 @@ enum err sql_error(sqlite3 *db, int rc, struct error *e, const char *what)
 	if (code != ERR_FULL && code != ERR_DISK && no_memory)
 		code = ERR_MEMORY;
 	no_memory = false;
-	(void)error_set(e, code, "%s: %s (SQLite %d%s%s)%s%s%s", what, db ? sqlite3_errmsg(db) : sqlite3_errstr(rc), rc,
-	                system ? ", " : "", system ? strerror(system) : "", *last_log ? "; log: " : "", last_log,
+	(void)error_set(e, code, "%s: %s%s (SQLite %d%s%s)%s%s%s", what, code == ERR_MEMORY ? "no memory: " : "",
+	                db ? sqlite3_errmsg(db) : sqlite3_errstr(rc), rc, system ? ", " : "",
+	                system ? strerror(system) : "", *last_log ? "; log: " : "", last_log,
 	                code == ERR_DISK && vfs_fault() == EIO ? FILES_DEAD_WAY : "");
 	vfs_clear_errno();
 	last_log[0] = '\0';
