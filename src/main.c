@@ -14,7 +14,6 @@
 
 #include "base/mem.h"
 #include "cli/commands.h"
-#include "cli/shown.h"
 
 enum { MAPPED_FROM_BYTES = 1 << 20, TRIMMED_FROM_BYTES = 2 << 20, ARENAS_MAX = 1 };
 
@@ -54,8 +53,7 @@ static int help_with(const char *name)
 			command_print_help(&commands[i]);
 			return EX_OK;
 		}
-	(void)fprintf(stderr, "kspool: there is no command %s; see kspool --help\n", shown(name));
-	return EX_USAGE;
+	return command_unknown(name);
 }
 
 static int run(int argc, char **argv)
@@ -79,8 +77,13 @@ static int run(int argc, char **argv)
 		}
 		return commands[i].run(argc - 1, argv + 1);
 	}
-	(void)fprintf(stderr, "kspool: there is no command %s; see kspool --help\n", shown(argv[1]));
-	return EX_USAGE;
+	if (argv[1][0] == '-') { /* as older versions of Redpanda Connect are called */
+		static char name[] = "run";
+
+		argv[0] = name;
+		return command_run(argc, argv);
+	}
+	return command_unknown(argv[1]);
 }
 
 static void *crypto_alloc(size_t size, const char *file, int line)

@@ -7,6 +7,9 @@
 #include <sysexits.h>
 
 #include "base/check.h"
+#include "base/cleanup.h"
+#include "base/mem.h"
+#include "config/options.h"
 #include "daemon/inspect.h"
 #include "cli/shown.h"
 
@@ -37,6 +40,19 @@ static bool apply(const struct command_option *option, const char *argument)
 	return true;
 }
 
+static int unknown_option(const char *command, const char *given, const struct command_option *options, size_t count)
+{
+	AUTOFREE char *word = mem_string(given);
+	struct nearest near = {.given = word + strspn(word, "-")};
+
+	word[strcspn(word, "=")] = '\0';
+	for (size_t i = 0; i < count && strncmp(word, "--", 2) == 0; i++)
+		nearest_offer(&near, options[i].name);
+	if (nearest_is_near(&near))
+		return command_misused(command, "unknown option %s (did you mean --%s?)", given, near.best);
+	return command_misused(command, "unknown option %s", given);
+}
+
 int command_read_options(int argc, char **argv, const struct command_option *options, size_t count)
 {
 	struct option longs[OPTIONS_MAX + 1] = {{.name = NULL}};
@@ -60,7 +76,7 @@ int command_read_options(int argc, char **argv, const struct command_option *opt
 		if (value == ':')
 			return command_misused(argv[0], "%s requires an argument", argv[optind - 1]);
 		if (!option)
-			return command_misused(argv[0], "unknown option %s", argv[optind - 1]);
+			return unknown_option(argv[0], argv[optind - 1], options, count);
 		if (!apply(option, optarg))
 			return command_misused(argv[0], "at most %zu times --%s", option->list->most, option->name);
 	}

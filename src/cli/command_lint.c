@@ -1,7 +1,13 @@
-#include <unistd.h>
+#include <errno.h>
+#include <fts.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <sysexits.h>
+#include <unistd.h>
 
+#include "base/mem.h"
 #include "daemon/inspect.h"
 #include "cli/command.h"
 #include "cli/command_whoami.h"
@@ -47,14 +53,58 @@ static int lint_one(const char *path, const struct config_load_options *options,
 	return status;
 }
 
+struct lint {
+	struct config_load_options load;
+	bool explain, strict;
+	int status;
+};
+
+static bool is_yaml(const char *path)
+{
+	const char *dot = strrchr(path, '.');
+
+	return dot && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0);
+}
+
+static void lint_path(struct lint *l, const char *path)
+{
+	if (lint_one(path, &l->load, l->explain, l->strict) != EX_OK)
+		l->status = FINDINGS;
+}
+
+static void say_unreadable(struct lint *l, const char *path, int error)
+{
+	(void)printf("%s(1,1) cannot be read: %s\n", shown(path), strerror(error));
+	l->status = FINDINGS;
+}
+
+/* Every YAML file below a folder; hidden ones are left out. */
+static void lint_below(struct lint *l, const char *folder)
+{
+	char *const roots[] = {mem_string(folder), NULL};
+	FTS *fts = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
+
+	for (FTSENT *entry = fts ? fts_read(fts) : NULL; entry; entry = fts_read(fts))
+		if (entry->fts_level > 0 && entry->fts_name[0] == '.')
+			(void)fts_set(fts, entry, FTS_SKIP);
+		else if ((entry->fts_info == FTS_F || entry->fts_info == FTS_SL) && is_yaml(entry->fts_path))
+			lint_path(l, entry->fts_path);
+		else if (entry->fts_info == FTS_DNR || entry->fts_info == FTS_NS || entry->fts_info == FTS_ERR)
+			say_unreadable(l, entry->fts_path, entry->fts_errno);
+	if (!fts)
+		say_unreadable(l, folder, errno);
+	else
+		(void)fts_close(fts);
+	free(roots[0]);
+}
+
 int command_lint(int argc, char **argv)
 {
-	struct config_load_options load = {.inspect = inspect_config};
-	bool explain = false, strict = false;
+	struct lint l = {.load = {.inspect = inspect_config}, .status = EX_OK};
 	const struct command_option options[] = {
-	    {"explain", .flag = &explain},
-	    {"strict", .flag = &strict},
-	    {"skip-env-var-check", .flag = &load.skip_env_check},
+	    {"explain", .flag = &l.explain},
+	    {"strict", .flag = &l.strict},
+	    {"skip-env-var-check", .flag = &l.load.skip_env_check},
 	};
 	int status;
 
@@ -63,8 +113,16 @@ int command_lint(int argc, char **argv)
 		return status;
 	if (optind == argc)
 		return command_misused("lint", "name at least one configuration");
-	for (int i = optind; i < argc; i++)
-		if (lint_one(argv[i], &load, explain, strict) != EX_OK)
-			status = FINDINGS;
-	return status;
+	for (int i = optind; i < argc; i++) {
+		char *path = argv[i], *dots = strlen(path) >= 4 ? path + strlen(path) - 4 : path;
+		struct stat st;
+
+		if (strcmp(dots, "/...") == 0)
+			*(dots == path ? dots + 1 : dots) = '\0';
+		if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+			lint_below(&l, path);
+		else
+			lint_path(&l, path);
+	}
+	return l.status;
 }

@@ -13,8 +13,9 @@
 #include "daemon/inspect.h"
 #include "cli/command.h"
 #include "cli/commands.h"
+#include "cli/env_file.h"
 
-enum { SETS_MAX = 64, USER_NAME_MAX = 256 };
+enum { SETS_MAX = 64, USER_NAME_MAX = 256, ENV_FILES_MAX = 16, LEVEL_SET_MAX = 64 };
 
 struct identity {
 	uid_t uid;
@@ -84,21 +85,31 @@ int command_run(int argc, char **argv)
 	struct command_list sets = {.items = items, .most = SETS_MAX};
 	struct daemon_options daemon = {.load = {.for_run = true, .sets = items, .inspect = inspect_config}};
 	struct error e = {.code = ERR_OK};
+	static char level_set[LEVEL_SET_MAX]; /* as the items */
+	const char *env_items[ENV_FILES_MAX], *named = NULL, *level = NULL;
+	struct command_list env_files = {.items = env_items, .most = ENV_FILES_MAX};
 	const char *path = KSPOOL_CONFIG_FILE, *user = NULL;
 	const struct command_option options[] = {
-	    {"set", 's', .list = &sets},
-	    {"user", .text = &user},
+	    {"set", 's', .list = &sets},   {"config", 'c', .text = &named}, {"env-file", 'e', .list = &env_files},
+	    {"log.level", .text = &level}, {"user", .text = &user},
 	};
 	int status;
 
 	status = command_read_options(argc, argv, options, sizeof options / sizeof *options);
 	if (status != EX_OK)
 		return status;
+	if (level && sets.count < SETS_MAX) {
+		(void)snprintf(level_set, sizeof level_set, "logger.level=%s", level);
+		items[sets.count++] = level_set;
+	}
 	daemon.load.set_count = sets.count;
-	if (argc - optind > 1)
+	if (argc - optind + (named != NULL) > 1)
 		return command_misused("run", "one configuration at most");
-	if (optind < argc)
-		path = argv[optind];
+	if (named || optind < argc)
+		path = named ? named : argv[optind];
+	for (size_t i = 0; i < env_files.count; i++)
+		if (env_file_read(env_files.items[i], &e) != ERR_OK)
+			return command_fail("run", &e);
 	if (user && become(user, &e) != ERR_OK)
 		return command_fail("run", &e);
 	if (command_load(path, &daemon.load, true, &daemon.config, &e) != ERR_OK)

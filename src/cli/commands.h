@@ -27,5 +27,7 @@ extern const unsigned command_count;
 
 void command_print_help(const struct command *c);
 void command_print_overview(void);
+/* Says so, with the nearest one; returns EX_USAGE. */
+int command_unknown(const char *given);
 
 #endif

@@ -187,7 +187,9 @@ struct config_text config_node_text(const struct config_node *node);
 void config_print_example(struct buf *out, bool small);
 void config_print_man(struct buf *out);
 void config_print_schema(struct buf *out);
-/* Every processor and resource with its fields (`kspool list processors`). */
-void config_print_processors(struct buf *out);
+/* Every component of a slot ("input", "rate_limit"), processors and resources with their fields (`kspool list`). */
+void config_print_components(struct buf *out, const char *slot);
+/* Their names, at most `most`; returns how many. */
+size_t config_component_names(const char *slot, const char **ret, size_t most);
 
 #endif

@@ -1,5 +1,8 @@
 #include "config/processors.h"
 
+#include <string.h>
+
+#include "config/inputs.h"
 #include "config/print.h"
 
 #define SECTION_FIELDS(name) options_processor_##name
@@ -25,7 +28,7 @@ static void print_field(struct buf *out, const struct option_row *row)
 	(void)buf_add_text(out, "\n");
 }
 
-void config_print_processors(struct buf *out)
+static void print_processor(struct buf *out, const struct processor_row *row)
 {
 	static const char *const behind[] = {
 	    [PROCESSOR_FIELDS] = "",
@@ -34,14 +37,52 @@ void config_print_processors(struct buf *out)
 	    [PROCESSOR_CHILDREN] = ": list of processors",
 	    [PROCESSOR_LABEL] = ": label",
 	};
+	const struct option_section *s = row->section ? row->section() : NULL;
 
-	for (const struct processor_row *row = processor_rows; row->name; row++) {
-		const struct option_section *s = row->section ? row->section() : NULL;
-		bool is_resource = row->slot != processor_rows->slot;
+	(void)buf_addf(out, "%s%s\n    %s\n", row->name, behind[row->shape], row->text);
+	for (size_t i = 0; s && i < s->count; i++)
+		print_field(out, &s->rows[i]);
+}
 
-		(void)buf_addf(out, "%s%s%s%s\n    %s\n", is_resource ? row->slot : "", is_resource ? "." : "",
-		               row->name, behind[row->shape], row->text);
-		for (size_t i = 0; s && i < s->count; i++)
-			print_field(out, &s->rows[i]);
-	}
+/* What is no row of processors.def or inputs.def. */
+static const struct {
+	const char *slot, *name, *text;
+} others[] = {
+#define INPUT(kind, member, key, door, flags, text) {"input", key, text},
+    CONFIG_INPUTS(INPUT)
+#undef INPUT
+        {"input", "broker", "Several inputs side by side."},
+    {"output", "aws_kinesis", "An Amazon Kinesis data stream."},
+    {"buffer", "sqlite", "The spool on disk."},
+    {"buffer", "none", "As no buffer: the spool in its default place."},
+    {"buffer", "memory", "As none: messages are kept on disk."},
+    {"metrics", "prometheus", "Served at /metrics of the admin server."},
+    {"metrics", "none", "No metrics."},
+    {"tracer", "none", "No tracing."},
+    {"scanner", "lines", "A message a line."},
+    {"scanner", "to_the_end", "All bytes are one message."},
+    {"scanner", "chunker", "Pieces of a fixed size."},
+};
+
+void config_print_components(struct buf *out, const char *slot)
+{
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+		if (strcmp(others[i].slot, slot) == 0)
+			(void)buf_addf(out, "%s\n    %s\n", others[i].name, others[i].text);
+	for (const struct processor_row *row = processor_rows; row->name; row++)
+		if (strcmp(row->slot, slot) == 0)
+			print_processor(out, row);
+}
+
+size_t config_component_names(const char *slot, const char **ret, size_t most)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+		if (strcmp(others[i].slot, slot) == 0 && count < most)
+			ret[count++] = others[i].name;
+	for (const struct processor_row *row = processor_rows; row->name; row++)
+		if (strcmp(row->slot, slot) == 0 && count < most)
+			ret[count++] = row->name;
+	return count;
 }

@@ -195,8 +195,8 @@ static void a_misused_command_says_how(void **state)
 	    {{"repair", "x"}, "takes no argument"},
 	    {{"blobl"}, "give a mapping"},
 	    {{"blobl", "root = this", "a", "b"}, "at most one file"},
-	    {{"list"}, "say functions, methods or processors"},
-	    {{"list", "sources"}, "say functions, methods or processors"},
+	    {{"list", "sources"}, "there is no kind sources"},
+	    {{"list", "functions", "inputs"}, "there is no kind functions"},
 	    {{"whoami", "a", "b"}, "one configuration at most"},
 	};
 	char text[LINE_MAX_BYTES], name[64];

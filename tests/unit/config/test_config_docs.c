@@ -142,7 +142,9 @@ static void test_processors_are_everywhere(void **state)
 	config_print_example(&example, false);
 	config_print_man(&man);
 	config_print_schema(&schema);
-	config_print_processors(&list);
+	config_print_components(&list, "processor");
+	config_print_components(&list, "rate_limit");
+	config_print_components(&list, "cache");
 	for (const struct processor_row *row = processor_rows; row->name; row++) {
 		const struct option_section *s = row->section ? row->section() : NULL;
 		const char *key = s && s->count > 0 ? s->rows[s->count - 1].key : row->name;
