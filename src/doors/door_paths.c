@@ -3,13 +3,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <linux/openat2.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/log.h"
 #include "base/mem.h"
+
+/* A pipe must not hold us up. */
+enum { OPEN_FLAGS = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY };
 
 static void add(struct paths *p, const char *name, bool is_plain)
 {
@@ -81,19 +87,66 @@ size_t paths_next(const struct paths *p, size_t from)
 	return from;
 }
 
-int paths_open(const char *name, struct error *e)
+/* Where no link is followed, whoever made the name could read the file himself; hard links are the kernel's business.
+ */
+static int open_without_links(const char *name)
 {
-	/* a pipe must not hold us up */
-	int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	const struct open_how how = {.flags = OPEN_FLAGS, .resolve = RESOLVE_NO_SYMLINKS};
+
+	return (int)syscall(SYS_openat2, AT_FDCWD, name, &how, sizeof how);
+}
+
+static bool may_follow(const struct stat *link, const struct stat *target)
+{
+	return link->st_uid == 0 || link->st_uid == geteuid() || link->st_uid == target->st_uid ||
+	       (target->st_mode & S_IROTH) != 0;
+}
+
+/* A link of somebody else's leads only to what its maker could read too: his own files, and those for all. */
+static bool links_are_honest(const char *name, const struct stat *target, struct error *e)
+{
+	AUTOFREE char *path = mem_string(name);
 	struct stat st;
 
+	for (char *end = path;;) {
+		char last;
+
+		end += strspn(end, "/");
+		end += strcspn(end, "/");
+		last = *end;
+		*end = '\0';
+		if (lstat(path, &st) != 0 || (S_ISLNK(st.st_mode) && !may_follow(&st, target))) {
+			(void)error_set(e, ERR_NOINPUT,
+			                "%s is a link of uid %u's to what is not for everybody to read, and not theirs",
+			                path, (unsigned)st.st_uid);
+			return false;
+		}
+		*end = last;
+		if (last == '\0')
+			break;
+	}
+	if (stat(name, &st) == 0 && st.st_dev == target->st_dev && st.st_ino == target->st_ino)
+		return true;
+	(void)error_set(e, ERR_NOINPUT, "it was exchanged while it was opened");
+	return false;
+}
+
+int paths_open(const char *name, struct error *e)
+{
+	int fd = open_without_links(name);
+	bool has_links = fd < 0;
+	struct stat st;
+
+	if (has_links)
+		fd = open(name, OPEN_FLAGS);
 	if (fd < 0) {
 		(void)error_set(e, ERR_NOINPUT, "%s", strerror(errno));
 		return -1;
 	}
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+		(void)error_set(e, ERR_NOINPUT, "it is not a regular file (a pipe is read with input stdin)");
+	else if (!has_links || links_are_honest(name, &st, e))
 		return fd;
-	(void)error_set(e, ERR_NOINPUT, "it is not a regular file (a pipe is read with input stdin)");
 	(void)close(fd);
 	return -1;
 }

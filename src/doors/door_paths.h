@@ -34,7 +34,8 @@ enum err paths_expand(struct paths *p, const struct config_strings *patterns, st
 void paths_fini(struct paths *p);
 /* The first at or after `from` that is neither begun nor done; count when there is none. */
 size_t paths_next(const struct paths *p, size_t from);
-/* A file opened for reading, or -1 with the reason. */
+/* A file opened for reading, or -1 with the reason. Links of others than root and ourselves lead only to what all may
+ * read and to files of the link's owner: the folder of a pattern is often theirs. */
 int paths_open(const char *name, struct error *e);
 
 #endif

@@ -108,3 +108,31 @@ def test_ten_mebibytes_in_one_line(fake, new_spooler, folder):
     new_spooler(fake.endpoint, {"file": {"paths": [f"{folder}/in"]}}, output={"partition_key": "k"},
                 own=own).start().finish(60)
     assert sorted(map(len, fake.payloads())) == [5, 6, len(line)] and fake.violations == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has files of others")
+def test_links_of_others_lead_only_to_what_is_theirs_or_for_all(fake, new_spooler, folder):
+    """The folder of a pattern is an application's: what it links to is not ours to give away."""
+    logs, other = f"{folder}/logs", 65534
+    os.makedirs(f"{logs}/real")
+    os.makedirs(f"{folder}/private", mode=0o700)
+    for name, owner, mode in (("secret", 0, 0o600), ("group", 0, 0o640), ("public", 0, 0o644), ("own", other, 0o600)):
+        for place in (folder, f"{folder}/private"):
+            with open(f"{place}/{name}", "w") as out:
+                out.write(f"{name} of {os.path.basename(place) if place != folder else 'folder'}\n")
+            os.chown(f"{place}/{name}", owner, owner)
+            os.chmod(f"{place}/{name}", mode)
+        os.symlink(f"{folder}/{name}", f"{logs}/{name}.log")
+        os.lchown(f"{logs}/{name}.log", other, other)
+    os.symlink("/proc/self/environ", f"{logs}/environ.log")
+    os.lchown(f"{logs}/environ.log", other, other)
+    os.symlink(f"{folder}/private", f"{logs}/linked")
+    os.lchown(f"{logs}/linked", other, other)
+    os.symlink(f"{folder}/private/secret", f"{logs}/by-root.log")
+    os.link(f"{folder}/private/own", f"{logs}/real/hard")
+    spooler = new_spooler(fake.endpoint, {"file": {"paths": [f"{logs}/*.log", f"{logs}/*/secret", f"{logs}/*/public", f"{logs}/*/hard"]}})
+    spooler.start(wait=False).finish(status=66)
+    assert sorted(fake.payloads()) == [b"own of folder", b"own of private", b"public of folder", b"public of private",
+                                       b"secret of private"]  # the last by root's link, not by theirs
+    log = spooler.log()
+    assert all(f"{logs}/{name} is a link of uid {other}" in log for name in ("secret.log", "group.log", "environ.log", "linked"))

@@ -272,3 +272,21 @@ def test_what_was_set_aside_is_listed_whatever_it_is(fake, http_door):
     spooler.stop()
     check = spooler.run("check", "-c", spooler.config_path)
     assert check.returncode == 0 and all(name.encode() in check.stdout for name in names), check
+
+
+@pytest.mark.parametrize("kind", ["fifo", "link", "folder"])
+def test_what_stands_for_the_log_of_a_copy_is_named(fake, http_door, new_spooler, folder, kind):
+    spooler, address = http_door()
+    fake.offline()
+    ndjson(address, [b"x"])
+    assert spooler.run("export", "-c", spooler.config_path, f"{folder}/copy.db").returncode == 0
+    spooler.stop()
+    path = f"{folder}/copy.db-wal"
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "link":
+        os.symlink("/dev/zero", path)
+    else:
+        os.mkdir(path)
+    done = spooler.run("import", "--spool", f"{folder}/spool/spool.db", f"{folder}/copy.db", seconds=20)
+    assert done.returncode == 77 and b"copy.db-wal is a" in done.stderr, done

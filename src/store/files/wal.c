@@ -438,12 +438,15 @@ enum err wal_frames_of_pages(int fd, const struct wal_scan *scan, uint32_t *fram
 enum err wal_must_be_whole(const char *path, struct error *e)
 {
 	AUTOFREE char *name = mem_format("%s-wal", path);
-	AUTOCLOSE int fd = open(name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	AUTOCLOSE int fd = open(name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	struct wal_scan scan = {0};
+	struct stat st;
 	enum err err;
 
 	if (fd < 0 && errno == ENOENT)
 		return ERR_OK;
+	if (lstat(name, &st) == 0 && !S_ISREG(st.st_mode))
+		return error_set(e, ERR_ENVIRONMENT, "%s is %s; move it away", name, files_kind_word(st.st_mode));
 	if (fd < 0)
 		return error_set_errno(e, ERR_DISK, "%s", name);
 	err = wal_scan(fd, &scan, e);
