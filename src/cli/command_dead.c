@@ -186,10 +186,10 @@ static struct value member(struct arena *a, struct value row, const char *name)
 static const char *member_text(struct arena *a, struct value row, const char *name, const char *when_null)
 {
 	struct value v = member(a, row, name);
+	const char *error;
 
-	if (value_is_nullish(v))
+	if (value_is_nullish(v) || !value_to_text(a, v, &v, &error))
 		return when_null;
-	v = value_to_text(a, v);
 	return arena_copy(a, v.text, v.length);
 }
 

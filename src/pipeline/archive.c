@@ -94,8 +94,8 @@ static bool add_document(struct arena *arena, const struct message *m, struct bu
 		return false;
 	}
 	text_init(&text, arena);
-	if (!json_print(&text, document, &style)) {
-		(void)error_set(e, ERR_INPUT, "failed to print message as JSON");
+	if (!json_print(&text, document, &style, &wrong)) {
+		(void)error_set(e, ERR_INPUT, "failed to print message as JSON: %s", wrong);
 		return false;
 	}
 	(void)buf_add(out, text_end(&text), text.length);

@@ -130,8 +130,10 @@ static size_t mapped_fields(const struct stage *s, struct runner *r, const struc
 	} else {
 		for (uint32_t i = 0; i < document.object->count && count < FIELDS_MAX; i++) {
 			const struct value_pair *pair = &document.object->pairs[i];
-			struct value text = value_to_text(arena, pair->value);
+			struct value text;
 
+			if (!value_to_text(arena, pair->value, &text, &wrong))
+				continue;
 			fields[count++] = LOG_S(arena_copy(arena, pair->key, pair->key_length),
 			                        arena_copy(arena, text.text, text.length));
 		}

@@ -119,11 +119,12 @@ static bool cut_binary(struct cutting *c)
 static bool add_value(struct cutting *c, struct arena *arena, const char *key, const char *name, struct value v)
 {
 	const struct json_style style = {0};
+	const char *wrong;
 	struct text text;
 
 	text_init(&text, arena);
-	if (!json_print(&text, v, &style))
-		return cut_fails(c, "an element cannot be printed as JSON");
+	if (!json_print(&text, v, &style, &wrong))
+		return cut_fails(c, wrong);
 	(void)text_end(&text);
 	return add_piece(c, key, name, text.data, text.length);
 }

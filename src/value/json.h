@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/error.h"
 #include "value/arena.h"
 #include "value/value.h"
 
@@ -48,8 +49,11 @@ struct json_style {
 	bool literal_null;  /* an empty array literal prints null */
 };
 
-/* Prints v. False when a float is not finite or the value is deeper than JSON_DEPTH_MAX. */
-bool json_print(struct text *out, struct value v, const struct json_style *style);
+/*
+ * Prints v. False when it is no JSON (a float is not finite) or too deep, or there is no room: *ret_error says so in
+ * the reference's wording, and what was printed is of no use.
+ */
+bool json_print(struct text *out, struct value v, const struct json_style *style, const char **ret_error) MUST_CHECK;
 /* A quoted JSON string of any bytes. */
 void json_print_string(struct text *out, const char *text, size_t length, bool escape_html);
 

@@ -82,7 +82,15 @@ static void print_base64(struct text *out, const char *p, size_t length)
 	out->length += digits + 2;
 }
 
-static bool print_scalar(struct text *out, struct value v, const struct json_style *style)
+static const char *not_finite(double d)
+{
+	if (isnan(d))
+		return "json: unsupported value: NaN";
+	return d > 0 ? "json: unsupported value: +Inf" : "json: unsupported value: -Inf";
+}
+
+/* Anything but a container. False: *ret_error. */
+static bool print_scalar(struct text *out, struct value v, const struct json_style *style, const char **ret_error)
 {
 	char buffer[TIME_TEXT_MAX];
 
@@ -100,8 +108,10 @@ static bool print_scalar(struct text *out, struct value v, const struct json_sty
 		text_add(out, buffer, number_print_uint(buffer, v.natural));
 		return true;
 	case VALUE_FLOAT:
-		if (!isfinite(v.real))
+		if (!isfinite(v.real)) {
+			*ret_error = not_finite(v.real);
 			return false;
+		}
 		text_add(out, buffer, number_print_json(buffer, v.real, v.bits));
 		return true;
 	case VALUE_BOOL:
@@ -131,6 +141,7 @@ struct printer {
 	struct printing *stack;
 	size_t depth;
 	size_t capacity;
+	const char **ret_error;
 };
 
 static bool push_container(struct printer *p, struct value v)
@@ -139,8 +150,10 @@ static bool push_container(struct printer *p, struct value v)
 		size_t capacity = p->capacity * 2;
 		struct printing *stack;
 
-		if (capacity > (size_t)16 * JSON_DEPTH_MAX)
+		if (capacity > (size_t)16 * JSON_DEPTH_MAX) {
+			*p->ret_error = "json: the value is nested too deep";
 			return false;
+		}
 		stack = arena_alloc(p->out->arena, capacity * sizeof *stack);
 		memcpy(stack, p->stack, p->depth * sizeof *stack);
 		p->stack = stack;
@@ -179,7 +192,7 @@ static struct value next_member(struct printer *p, struct printing *top)
 static bool begin_print(struct printer *p, struct value v)
 {
 	if (v.kind != VALUE_ARRAY && v.kind != VALUE_OBJECT)
-		return print_scalar(p->out, v, p->style);
+		return print_scalar(p->out, v, p->style, p->ret_error);
 	if (v.kind == VALUE_ARRAY && v.literal && v.array->count == 0 && p->style->literal_null) {
 		text_add(p->out, "null", 4);
 		return true;
@@ -191,10 +204,10 @@ static bool begin_print(struct printer *p, struct value v)
 	return push_container(p, v);
 }
 
-bool json_print(struct text *out, struct value v, const struct json_style *style)
+bool json_print(struct text *out, struct value v, const struct json_style *style, const char **ret_error)
 {
 	struct printing first[32];
-	struct printer p = {.out = out, .style = style, .stack = first, .capacity = 32};
+	struct printer p = {.out = out, .style = style, .stack = first, .capacity = 32, .ret_error = ret_error};
 
 	if (!begin_print(&p, v))
 		return false;
@@ -210,5 +223,7 @@ bool json_print(struct text *out, struct value v, const struct json_style *style
 		print_line(&p);
 		text_add_char(out, top->container.kind == VALUE_OBJECT ? '}' : ']');
 	}
+	if (out->failed)
+		*ret_error = "there is no room for the text";
 	return !out->failed;
 }

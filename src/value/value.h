@@ -20,6 +20,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/error.h"
 #include "value/arena.h"
 
 enum value_kind {
@@ -183,9 +184,14 @@ bool value_is_truthy(struct value number);
  * the left takes a number on the right as truth. */
 bool value_equal(struct value a, struct value b);
 
-/* The text form (`.string()`, interpolation): texts raw, null and markers "null", containers as escaped JSON. */
-void value_print_text(struct text *out, struct value v);
+/*
+ * The text form (`.string()`, interpolation): texts raw, null and markers "null", containers as escaped JSON. Only of a
+ * container that is no JSON there is none: then false, and *ret_error as json_print() says it.
+ */
+bool value_print_text(struct text *out, struct value v, const char **ret_error) MUST_CHECK;
+/* The same of what is no container. */
+void value_print_scalar(struct text *out, struct value v);
 /* The same as a value: no copy when v is text already. */
-struct value value_to_text(struct arena *a, struct value v);
+bool value_to_text(struct arena *a, struct value v, struct value *ret, const char **ret_error) MUST_CHECK;
 
 #endif

@@ -1,4 +1,5 @@
 /* Any value as text: above the printers, which themselves need values. */
+#include "base/check.h"
 #include "value/json.h"
 #include "value/number.h"
 #include "value/time.h"
@@ -18,9 +19,8 @@ static void print_number_text(struct text *out, struct value v)
 		text_add(out, digits, number_print_text(digits, v.real, 64));
 }
 
-void value_print_text(struct text *out, struct value v)
+void value_print_scalar(struct text *out, struct value v)
 {
-	static const struct json_style style = {.escape_html = true, .literal_null = true};
 	char time[TIME_TEXT_MAX];
 
 	switch ((enum value_kind)v.kind) {
@@ -40,26 +40,39 @@ void value_print_text(struct text *out, struct value v)
 	case VALUE_TIMESTAMP:
 		text_add(out, time, time_print(time, v.time));
 		break;
-	case VALUE_ARRAY:
-	case VALUE_OBJECT:
-		(void)json_print(out, v, &style);
-		break;
 	case VALUE_NOTHING:
 	case VALUE_DELETE:
 	case VALUE_NULL:
-	case VALUE_KIND_COUNT:
 		text_add_string(out, "null");
 		break;
+	case VALUE_ARRAY:
+	case VALUE_OBJECT:
+	case VALUE_KIND_COUNT:
+		must(false);
 	}
 }
 
-struct value value_to_text(struct arena *a, struct value v)
+bool value_print_text(struct text *out, struct value v, const char **ret_error)
+{
+	static const struct json_style style = {.escape_html = true, .literal_null = true};
+
+	if (v.kind == VALUE_ARRAY || v.kind == VALUE_OBJECT)
+		return json_print(out, v, &style, ret_error);
+	value_print_scalar(out, v);
+	return true;
+}
+
+bool value_to_text(struct arena *a, struct value v, struct value *ret, const char **ret_error)
 {
 	struct text t;
 
-	if (value_is_text(v) || v.kind == VALUE_NUMBER)
-		return value_string(v.text, v.length);
+	if (value_is_text(v) || v.kind == VALUE_NUMBER) {
+		*ret = value_string(v.text, v.length);
+		return true;
+	}
 	text_init(&t, a);
-	value_print_text(&t, v);
-	return value_from_text(&t, VALUE_STRING);
+	if (!value_print_text(&t, v, ret_error))
+		return false;
+	*ret = value_from_text(&t, VALUE_STRING);
+	return true;
 }

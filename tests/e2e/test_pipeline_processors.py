@@ -118,6 +118,30 @@ def test_a_failed_message_is_sent_or_set_aside_by_rule(fake, http_door, rule, de
     assert spooler.metric("processor_error") == 1
 
 
+@pytest.mark.parametrize("where", ["pipeline", "batching"])
+@pytest.mark.parametrize("processor", [
+    {"mapping": "root.v = this.t.number()"},
+    {"mutation": "root.v = this.t.number()"},
+    {"mapping": "meta k = [this.t.number()]"},
+])
+def test_a_result_that_is_no_json_is_never_sent_empty(fake, http_door, where, processor):
+    place = {"pipeline": {"pipeline": {"processors": [processor]}},
+             "batching": {"output": {"batching": {"count": 3, "processors": [processor]}}}}[where]
+    spooler, address = http_door(**place)
+    bodies = [b'{"t":"nan"}', b'{"t":"-Inf"}', b'{"t":"x"}']
+    assert ndjson(address, bodies)[0] == 200
+    spooler.wait_ledger(pending=0, delivered=3)
+    assert sorted(fake.payloads()) == sorted(bodies)
+    assert spooler.metric("processor_error") == 3
+
+
+def test_a_key_that_is_no_json_sets_its_message_aside(fake, http_door):
+    spooler, address = http_door(output={"partition_key": "${! [this.t.number()] }"})
+    assert ndjson(address, [b'{"t":"nan"}', b'{"t":1}'])[0] == 200
+    spooler.wait_ledger(pending=0, delivered=1, dead=1)
+    assert fake.payloads() == [b'{"t":1}']
+
+
 def test_processors_at_intake_change_what_is_stored(fake, http_door):
     spooler, address = http_door(pipeline={"processors": [
         {"mapping": 'root = if this.n == 1 { deleted() } else { this.merge({"seen": true}) }'}]})

@@ -54,11 +54,11 @@ static bool is_true(struct value v) { return v.kind == VALUE_BOOL && v.boolean; 
 static const char *json_of(struct value v)
 {
 	static const struct json_style style = {0};
+	const char *error;
 	struct text t;
 
 	text_init(&t, &scratch);
-	(void)json_print(&t, v, &style);
-	return text_end(&t);
+	return json_print(&t, v, &style, &error) ? text_end(&t) : error;
 }
 
 /* ---- messages ---- */

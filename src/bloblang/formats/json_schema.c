@@ -217,6 +217,15 @@ static bool type_fits(const char *given, struct value wanted)
 	return value_text_is(wanted, given) || (value_text_is(wanted, "number") && strcmp(given, "integer") == 0);
 }
 
+static const char *shown(struct check *c, struct value v)
+{
+	const char *error;
+	struct text t;
+
+	text_init(&t, c->problems->arena);
+	return value_print_text(&t, v, &error) ? text_end(&t) : error;
+}
+
 static void check_type(struct check *c, struct value type, struct value v)
 {
 	const char *given = type_of(v);
@@ -232,22 +241,13 @@ static void check_type(struct check *c, struct value type, struct value v)
 		fits |= type_fits(given, type.array->items[i]);
 		if (i > 0)
 			text_add_char(&wanted, ',');
-		value_print_text(&wanted, type.array->items[i]);
+		text_add_string(&wanted, shown(c, type.array->items[i]));
 	}
 	if (!fits)
 		PROBLEM(c, "invalid type. expected: %s, given: %s", text_end(&wanted), given);
 }
 
 /* --- numbers and strings --- */
-
-static const char *shown(struct check *c, struct value v)
-{
-	struct text t;
-
-	text_init(&t, c->problems->arena);
-	value_print_text(&t, v);
-	return text_end(&t);
-}
 
 static void check_bound(struct check *c, struct value schema, double d, bool upper)
 {
@@ -493,10 +493,12 @@ static void check_listed(struct check *c, struct value schema, struct value v)
 		text_add_string(c->problems, "must be one of the following: ");
 		for (uint32_t i = 0; i < value_count(*list); i++) {
 			static const struct json_style plain = {0};
+			const char *error;
 
 			if (i > 0)
 				text_add_string(c->problems, ", ");
-			(void)json_print(c->problems, list->array->items[i], &plain);
+			if (!json_print(c->problems, list->array->items[i], &plain, &error))
+				text_add_string(c->problems, error);
 		}
 	}
 }

@@ -362,7 +362,16 @@ struct writer {
 	struct text *out;
 	const char *indent;
 	int depth;
+	const char *error; /* not null: a value has no text */
 };
+
+static void write_value(struct writer *w, struct value v)
+{
+	const char *error;
+
+	if (!value_print_text(w->out, v, &error))
+		w->error = error;
+}
 
 static void new_line(struct writer *w)
 {
@@ -396,7 +405,7 @@ static void write_children(struct writer *w, const char *tag, size_t length, str
 			text_add(w->out, pair->key + 1, pair->key_length - 1);
 			text_add_string(w->out, "=\"");
 			if (!value_is_nullish(pair->value))
-				value_print_text(w->out, pair->value);
+				write_value(w, pair->value);
 			text_add_char(w->out, '"');
 		} else {
 			children += !is_text(pair);
@@ -408,7 +417,7 @@ static void write_children(struct writer *w, const char *tag, size_t length, str
 	}
 	text_add_char(w->out, '>');
 	if (text && !value_is_nullish(*text))
-		value_print_text(w->out, *text);
+		write_value(w, *text);
 	w->depth++;
 	for (uint32_t i = 0; i < value_count(v); i++)
 		if (!is_attribute(&v.object->pairs[i]) && !is_text(&v.object->pairs[i]))
@@ -439,14 +448,15 @@ static void write_tag(struct writer *w, const char *tag, size_t length, struct v
 		text_add_string(w->out, "/>");
 	} else {
 		text_add_char(w->out, '>');
-		value_print_text(w->out, v);
+		write_value(w, v);
 		text_add_string(w->out, "</");
 		text_add(w->out, tag, length);
 		text_add_char(w->out, '>');
 	}
 }
 
-void xml_write(struct text *out, struct value v, const char *indent, const char *root, size_t root_length)
+bool xml_write(struct text *out, struct value v, const char *indent, const char *root, size_t root_length,
+               const char **ret_error)
 {
 	struct writer w = {.out = out, .indent = indent};
 
@@ -458,4 +468,6 @@ void xml_write(struct text *out, struct value v, const char *indent, const char 
 	} else {
 		write_tag(&w, "doc", 3, v);
 	}
+	*ret_error = w.error;
+	return !w.error;
 }

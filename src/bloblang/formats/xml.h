@@ -24,6 +24,7 @@
 /* cast: texts that look like numbers or booleans become them. */
 bool xml_read(struct arena *a, const char *s, size_t length, bool cast, struct value *ret, const char **ret_error);
 /* indent: the text per level, null for none. root: the outermost tag, null to take the only key, or "doc". */
-void xml_write(struct text *out, struct value v, const char *indent, const char *root, size_t root_length);
+bool xml_write(struct text *out, struct value v, const char *indent, const char *root, size_t root_length,
+               const char **ret_error) MUST_CHECK;
 
 #endif

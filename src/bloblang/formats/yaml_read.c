@@ -163,18 +163,6 @@ static bool read_sequence(struct yaml_reader *r, const yaml_event_t *start, stru
 	}
 }
 
-/* A key as text: objects have no others. */
-static struct value key_text(struct yaml_reader *r, struct value key)
-{
-	struct text t;
-
-	if (value_is_text(key))
-		return key;
-	text_init(&t, r->arena);
-	value_print_text(&t, key);
-	return value_from_text(&t, VALUE_STRING);
-}
-
 /* "<<": keys the object does not have itself. */
 static bool merge_into(struct yaml_reader *r, struct value object, struct value from)
 {
@@ -236,7 +224,9 @@ static bool read_pair(struct yaml_reader *r, yaml_event_t *key_event, struct val
 		value_array_push(r->arena, *merges, item);
 		return true;
 	}
-	key = key_text(r, key);
+	/* Objects have no other keys than text. */
+	if (!value_to_text(r->arena, key, &key, &r->error))
+		return false;
 	(void)grouping_add(lines, key.text, key.length, value_int((int64_t)line), false);
 	value_object_append(r->arena, object, key.text, key.length, item);
 	return true;

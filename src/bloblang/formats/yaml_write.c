@@ -252,7 +252,7 @@ static void write_scalar(struct text *out, struct value v, int column)
 		text_add(out, stamp, time_print(stamp, v.time));
 		break;
 	default:
-		value_print_text(out, v);
+		value_print_scalar(out, v);
 		break;
 	}
 }

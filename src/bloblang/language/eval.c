@@ -192,13 +192,8 @@ static bool eval_if(struct evaluation *ev, const struct context *ctx, const stru
 			              : failure_wrap(ev, "failed to check if condition %u", i);
 		if (v.kind == VALUE_NULL)
 			continue;
-		if (v.kind != VALUE_BOOL) {
-			struct value text = value_to_text(ev->arena, v);
-
-			return failure_format(ev, "%s resolved to a non-boolean value %.*s (%s)",
-			                      node_annotation(ev->arena, n->pairs[i].key), (int)text.length, text.text,
-			                      value_go_type(v));
-		}
+		if (v.kind != VALUE_BOOL)
+			return failure_condition(ev, n->pairs[i].key, v);
 		if (v.boolean)
 			return eval_query(ev, ctx, n->pairs[i].value, ret);
 	}

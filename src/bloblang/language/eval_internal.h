@@ -138,6 +138,8 @@ bool eval_truth(struct evaluation *ev, struct value v, bool *ret);
 bool failure_set(struct evaluation *ev, enum failure_kind kind, const char *text);
 bool failure_format(struct evaluation *ev, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool failure_type(struct evaluation *ev, struct value v, const char *expected, const char *from);
+/* An `if` that has v, of `from`, for a condition. */
+bool failure_condition(struct evaluation *ev, const struct node *from, struct value v);
 /* Puts text before the failure's: it is no type failure any more. */
 bool failure_wrap(struct evaluation *ev, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* The reference's ErrFrom: adds the annotation when the failure takes one. */

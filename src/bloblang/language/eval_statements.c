@@ -95,13 +95,8 @@ static bool run_if(struct evaluation *ev, const struct context *ctx, const struc
 			return eval_statements(ev, ctx, &b->body, &line);
 		if (!eval_query(ev, ctx, b->condition, &v))
 			return failure_wrap(ev, "failed to check if condition %zu", i + 1);
-		if (v.kind != VALUE_BOOL) {
-			struct value text = value_to_text(ev->arena, v);
-
-			return failure_format(ev, "%s resolved to a non-boolean value %.*s (%s)",
-			                      node_annotation(ev->arena, b->condition), (int)text.length, text.text,
-			                      value_go_type(v));
-		}
+		if (v.kind != VALUE_BOOL)
+			return failure_condition(ev, b->condition, v);
 		if (v.boolean)
 			return eval_statements(ev, ctx, &b->body, &line);
 	}

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "bloblang/golang/gofmt.h"
 #include "bloblang/language/eval_internal.h"
 
 bool failure_set(struct evaluation *ev, enum failure_kind kind, const char *text)
@@ -53,7 +54,7 @@ const char *failure_remark(struct arena *a, struct value v)
 		text_add_string(&t, "\")");
 	} else if (value_is_number(v) || v.kind == VALUE_BOOL) {
 		text_add_string(&t, " (");
-		value_print_text(&t, v);
+		value_print_scalar(&t, v);
 		text_add_char(&t, ')');
 	}
 	return text_end(&t);
@@ -67,6 +68,16 @@ bool failure_type(struct evaluation *ev, struct value v, const char *expected, c
 
 	ev->failure = (struct failure){.kind = from ? FAILURE_MISMATCH : FAILURE_TYPE, .text = head, .tail = remark};
 	return false;
+}
+
+bool failure_condition(struct evaluation *ev, const struct node *from, struct value v)
+{
+	struct text t;
+
+	text_init(&t, ev->arena);
+	go_sprintf(&t, "%v", 2, &v, 1);
+	return failure_format(ev, "%s resolved to a non-boolean value %s (%s)", node_annotation(ev->arena, from),
+	                      text_end(&t), value_go_type(v));
 }
 
 const char *failure_text(struct evaluation *ev)

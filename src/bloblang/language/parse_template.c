@@ -73,16 +73,16 @@ static void fold_pieces(struct parse *p, const struct list *list)
 	struct program *t = p->program;
 	struct piece *pieces = arena_alloc(&p->program->arena, (list->count + 1) * sizeof *pieces);
 	bool constant = true;
+	const char *error;
 	struct text all;
+	struct value v;
 
 	text_init(&all, &p->program->arena);
 	for (size_t i = 0; i < list->count; i++) {
 		memcpy(&pieces[i], list->items[i], sizeof *pieces);
-		if (pieces[i].query && pieces[i].query->kind == NODE_LITERAL) {
-			struct value v = value_to_text(&p->program->arena, pieces[i].query->literal);
-
+		if (pieces[i].query && pieces[i].query->kind == NODE_LITERAL &&
+		    value_to_text(&p->program->arena, pieces[i].query->literal, &v, &error))
 			pieces[i] = (struct piece){.text = v.text, .length = v.length};
-		}
 		if (pieces[i].query)
 			constant = false;
 		else

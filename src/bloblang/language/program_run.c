@@ -23,11 +23,13 @@ static bool render(const struct program *t, struct evaluation *ev, struct buf *o
 
 	for (size_t i = 0; i < t->piece_count; i++) {
 		struct value v = value_string(t->pieces[i].text, t->pieces[i].length);
+		const char *error;
 
 		if (t->pieces[i].query) {
 			if (!eval_query(ev, &ctx, t->pieces[i].query, &v))
 				return false;
-			v = value_to_text(ev->arena, v);
+			if (!value_to_text(ev->arena, v, &v, &error))
+				return failure_set(ev, FAILURE_PLAIN, error);
 		}
 		if (evaluation_spent(ev))
 			return false;
@@ -86,7 +88,7 @@ static char meta_type(struct value v)
 	return v.kind == VALUE_BYTES ? 'b' : 'j';
 }
 
-static enum err build_meta(struct evaluation *ev, struct buf *meta)
+static bool build_meta(struct evaluation *ev, struct buf *meta)
 {
 	static const struct json_style style = {0};
 	const struct value_object *o = ev->new_meta.object;
@@ -95,37 +97,37 @@ static enum err build_meta(struct evaluation *ev, struct buf *meta)
 		struct value v = o->pairs[i].value;
 		char type = meta_type(v);
 		struct text t;
-		enum err err;
+		const char *error;
 
 		if (type == 'j') {
 			text_init(&t, ev->arena);
-			if (!json_print(&t, v, &style))
-				t.length = 0;
+			if (!json_print(&t, v, &style, &error))
+				return failure_set(ev, FAILURE_PLAIN, error);
 			v = value_from_text(&t, VALUE_STRING);
 		}
-		err = meta_add(meta, type, o->pairs[i].key, o->pairs[i].key_length, v.text, v.length);
-		if (err != ERR_OK)
-			return err;
+		if (meta_add(meta, type, o->pairs[i].key, o->pairs[i].key_length, v.text, v.length) != ERR_OK)
+			return failure_format(ev, "the metadata is longer than %zu bytes", meta->max);
 	}
-	return ERR_OK;
+	return true;
 }
 
-/* The body of a result; false when it is the source's own. */
+/* The body of a result, which is the source's own when nothing was assigned; false when it is no JSON. */
 static bool build_body(struct evaluation *ev, struct value root, const char **ret, size_t *ret_length)
 {
 	static const struct json_style style = {0};
+	const char *error;
 	struct text t;
 
 	if (root.kind == VALUE_NOTHING)
-		return false;
+		return true;
 	if (value_is_text(root)) {
 		*ret = root.text;
 		*ret_length = root.length;
 		return true;
 	}
 	text_init(&t, ev->arena);
-	if (!json_print(&t, root, &style))
-		t.length = 0; /* what is not a number makes the reference's body empty */
+	if (!json_print(&t, root, &style, &error))
+		return failure_set(ev, FAILURE_PLAIN, error);
 	*ret = t.data ? t.data : "";
 	*ret_length = t.length;
 	return true;
@@ -147,9 +149,10 @@ enum err program_run(const struct program *p, struct evaluator *evaluator, const
 	                               .body_bytes = source->body_bytes};
 	if (ret->deleted)
 		return ERR_OK;
-	(void)build_body(&ev, root, &ret->body, &ret->body_bytes);
-	if (ev.meta_changed && build_meta(&ev, meta) != ERR_OK)
-		return error_set(e, ERR_INPUT, "the metadata is longer than %zu bytes", meta->max);
+	if (!build_body(&ev, root, &ret->body, &ret->body_bytes) || (ev.meta_changed && !build_meta(&ev, meta))) {
+		(void)evaluation_spent(&ev); /* a limit is the better reason */
+		return error_set(e, ERR_INPUT, "%s", failure_text(&ev));
+	}
 	return evaluation_spent(&ev) ? error_set(e, ERR_INPUT, "%s", failure_text(&ev)) : ERR_OK;
 }
 
@@ -166,7 +169,8 @@ static bool check_result(struct evaluation *ev, struct value root, bool *ret)
 		return failure_set(ev, FAILURE_PLAIN,
 		                   "query mapping resulted in deleted message, expected a boolean value");
 	if (root.kind == VALUE_NOTHING || value_is_text(root)) {
-		(void)build_body(ev, root, &body, &body_bytes);
+		if (!build_body(ev, root, &body, &body_bytes))
+			return false;
 		if (body_bytes == 0)
 			return failure_set(ev, FAILURE_PLAIN, "target message part does not exist");
 		if (!json_parse(ev->arena, body, body_bytes, &v, &error))

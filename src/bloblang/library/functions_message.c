@@ -89,56 +89,59 @@ static bool json(struct call *call, struct value *ret)
 }
 
 /* A metadata value as the text-only readers see it: containers as plain JSON. */
-static struct value meta_text(struct call *call, struct value v)
+static bool meta_text(struct call *call, struct value v, struct value *ret)
 {
 	static const struct json_style style = {0};
+	const char *error;
 	struct text t;
 
-	if (v.kind != VALUE_ARRAY && v.kind != VALUE_OBJECT)
-		return value_to_text(call->arena, v);
 	text_init(&t, call->arena);
-	(void)json_print(&t, v, &style);
-	return value_from_text(&t, VALUE_STRING);
+	if (v.kind == VALUE_ARRAY || v.kind == VALUE_OBJECT ? !json_print(&t, v, &style, &error)
+	                                                    : !value_print_text(&t, v, &error))
+		return call_fail(call, "%s", error);
+	*ret = value_from_text(&t, VALUE_STRING);
+	return true;
 }
 
-static struct value all_texts(struct call *call, struct value meta)
+static bool all_texts(struct call *call, struct value meta, struct value *ret)
 {
-	struct value texts = value_object(call->arena, value_count(meta));
-
+	*ret = value_object(call->arena, value_count(meta));
 	for (uint32_t i = 0; i < meta.object->count; i++) {
 		const struct value_pair *pair = &meta.object->pairs[i];
 
-		value_object_append(call->arena, texts, pair->key, pair->key_length, meta_text(call, pair->value));
+		struct value text;
+
+		if (!meta_text(call, pair->value, &text))
+			return false;
+		value_object_append(call->arena, *ret, pair->key, pair->key_length, text);
 	}
-	return texts;
+	return true;
 }
 
 /* Text of a key; missing and empty are null. */
-static struct value one_text(struct call *call, struct value meta)
+static bool one_text(struct call *call, struct value meta, struct value *ret)
 {
 	const struct value *v = value_object_find(meta, call->args[0].text, call->args[0].length);
-	struct value text;
 
-	if (!v)
-		return value_null();
-	text = meta_text(call, *v);
-	return text.length == 0 ? value_null() : text;
+	if (v && !meta_text(call, *v, ret))
+		return false;
+	if (!v || ret->length == 0)
+		*ret = value_null();
+	return true;
 }
 
 static bool meta_function(struct call *call, struct value *ret)
 {
 	struct value meta = call_meta(call);
 
-	*ret = call->args[0].length == 0 ? all_texts(call, meta) : one_text(call, meta);
-	return true;
+	return call->args[0].length == 0 ? all_texts(call, meta, ret) : one_text(call, meta, ret);
 }
 
 static bool root_meta(struct call *call, struct value *ret)
 {
 	struct value meta = call_new_meta(call);
 
-	*ret = call->args[0].length == 0 ? all_texts(call, meta) : one_text(call, meta);
-	return true;
+	return call->args[0].length == 0 ? all_texts(call, meta, ret) : one_text(call, meta, ret);
 }
 
 static bool metadata(struct call *call, struct value *ret)

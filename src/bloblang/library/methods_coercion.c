@@ -94,16 +94,18 @@ static bool number(struct call *call, struct value *ret) { return coerce(call, t
 
 static bool timestamp(struct call *call, struct value *ret) { return coerce(call, to_timestamp, ret); }
 
-static bool bytes(struct call *call, struct value *ret)
-{
-	*ret = value_to_text(call->arena, call->target);
-	ret->kind = VALUE_BYTES;
-	return true;
-}
-
 static bool string(struct call *call, struct value *ret)
 {
-	*ret = value_to_text(call->arena, call->target);
+	const char *error;
+
+	return value_to_text(call->arena, call->target, ret, &error) || call_fail(call, "%s", error);
+}
+
+static bool bytes(struct call *call, struct value *ret)
+{
+	if (!string(call, ret))
+		return false;
+	ret->kind = VALUE_BYTES;
 	return true;
 }
 

@@ -174,13 +174,13 @@ static bool sign_jwt(struct call *call, const struct algorithm *a, struct value 
 	value_object_set(call->arena, header, "alg", 3, value_literal(a->name));
 	text_init(&token, call->arena);
 	text_init(&json, call->arena);
-	if (!json_print(&json, header, &style))
-		return call_fail(call, "failed to sign JWT: the headers are not JSON");
+	if (!json_print(&json, header, &style, &error))
+		return call_fail(call, "failed to sign JWT: %s", error);
 	add_base64(&token, text_end(&json), json.length);
 	text_add_char(&token, '.');
 	text_init(&json, call->arena);
-	if (!json_print(&json, call->target, &style))
-		return call_fail(call, "failed to sign JWT: the claims are not JSON");
+	if (!json_print(&json, call->target, &style, &error))
+		return call_fail(call, "failed to sign JWT: %s", error);
 	add_base64(&token, text_end(&json), json.length);
 	input = value_string(text_end(&token), token.length);
 	if (!sign(a, call->args[0], input, signature, &n, &error))

@@ -189,8 +189,11 @@ static bool contains(struct call *call, struct value *ret)
 	bool hit = false;
 
 	if (value_is_text(v)) {
-		struct value text = value_to_text(call->arena, wanted);
+		struct value text;
+		const char *error;
 
+		if (!value_to_text(call->arena, wanted, &text, &error))
+			return call_fail(call, "%s", error);
 		*ret = value_bool(text.length == 0 || memmem(v.text, v.length, text.text, text.length));
 		return true;
 	}

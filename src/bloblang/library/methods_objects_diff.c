@@ -145,13 +145,15 @@ static const struct value *member(struct value change, const char *key)
 static bool apply_change(struct call *call, struct value change, struct value *ret)
 {
 	const struct value *type = member(change, "Type"), *path = member(change, "Path"), *to = member(change, "To");
+	const char *error;
 	struct value *steps;
 
 	if (!type || !value_is_text(*type) || !path || path->kind != VALUE_ARRAY || value_count(*path) == 0)
 		return call_fail(call, "a change needs a Type and a Path");
 	steps = arena_alloc(call->arena, value_count(*path) * sizeof *steps);
 	for (uint32_t i = 0; i < value_count(*path); i++) {
-		steps[i] = value_to_text(call->arena, path->array->items[i]);
+		if (!value_to_text(call->arena, path->array->items[i], &steps[i], &error))
+			return call_fail(call, "%s", error);
 		if (ret->kind == VALUE_ARRAY && i == 0 && steps[i].length == 0)
 			return call_fail(call, "an index of a Path is empty");
 	}

@@ -65,6 +65,7 @@ static bool format_json(struct call *call, struct value *ret)
 {
 	struct value indent = call->args[0];
 	struct json_style style = {.escape_html = call->args[2].boolean, .literal_null = true};
+	const char *error;
 	struct text t;
 
 	if (!call->args[1].boolean)
@@ -72,8 +73,8 @@ static bool format_json(struct call *call, struct value *ret)
 	if (style.indent && style.indent[0] == '\0')
 		style.indent = NULL;
 	text_init(&t, call->arena);
-	if (!json_print(&t, call->target, &style))
-		return call_fail(call, "the value has no JSON form");
+	if (!json_print(&t, call->target, &style, &error))
+		return call_fail(call, "%s", error);
 	*ret = value_from_text(&t, VALUE_BYTES);
 	return true;
 }
@@ -116,13 +117,15 @@ static bool format_xml(struct call *call, struct value *ret)
 {
 	struct value indent = call->args[0], root = call->args[2];
 	const char *step;
+	const char *error;
 	struct text out;
 
 	if (call->target.kind != VALUE_OBJECT)
 		return call_fail_type(call, call->target, "object");
 	step = call->args[1].boolean ? NULL : arena_copy(call->arena, indent.text, indent.length);
 	text_init(&out, call->arena);
-	xml_write(&out, call->target, step, root.kind == VALUE_STRING ? root.text : NULL, root.length);
+	if (!xml_write(&out, call->target, step, root.kind == VALUE_STRING ? root.text : NULL, root.length, &error))
+		return call_fail(call, "%s", error);
 	*ret = value_from_text(&out, VALUE_BYTES);
 	return true;
 }

@@ -19,10 +19,11 @@ static void must(bool fine)
 static struct text print(struct arena *a, struct value v)
 {
 	static const struct json_style style = {0};
+	const char *error;
 	struct text t;
 
 	text_init(&t, a);
-	must(json_print(&t, v, &style));
+	must(json_print(&t, v, &style, &error));
 	return t;
 }
 

@@ -74,6 +74,47 @@ static char *rendered(const char *template, const char *body)
 	return result;
 }
 
+/* What is no JSON fails wherever bytes are made of it: never an empty body. */
+static void refuses_what_is_no_json(void **state)
+{
+	static const struct {
+		const char *mapping;
+		const char *why;
+	} cases[] = {
+	    {"root.v = this.t.number()", "json: unsupported value: NaN"},
+	    {"root = this.t.number()", "json: unsupported value: NaN"},
+	    {"root.v = [{\"a\": 0.0.log()}]", "json: unsupported value: -Inf"},
+	    {"root.v = 10.pow(1000)", "json: unsupported value: +Inf"},
+	    {"root.v = 10.pow(1000).float32()", "json: unsupported value: +Inf"},
+	    {"meta k = this.t.number()\nroot = this", "json: unsupported value: NaN"},
+	    {"meta k = [this.t.number()]\nroot = this", "json: unsupported value: NaN"},
+	    {"root = [this.t.number()].string()", "json: unsupported value: NaN"},
+	    {"root = [this.t.number()].bytes()", "json: unsupported value: NaN"},
+	    {"root = {\"a\": this.t.number()}.format_json()", "json: unsupported value: NaN"},
+	    {"root = \"a\".contains([this.t.number()])", "json: unsupported value: NaN"},
+	    {"root = {\"a\": {\"-k\": [this.t.number()]}}.format_xml()", "json: unsupported value: NaN"},
+	    {"root = {\"a\": this.t.number()}.sign_jwt_hs256(\"k\")", "json: unsupported value: NaN"},
+	    {"meta k = [this.t.number()]\nroot.v = root_meta(\"k\")", "json: unsupported value: NaN"},
+	};
+	char *made;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		for (int mutate = 0; mutate < 2; mutate++) {
+			made = mapped(cases[i].mapping, "{\"t\":\"nan\"}", mutate == 1);
+			if (!strstr(made, cases[i].why))
+				fail_msg("%s: %s", cases[i].mapping, made);
+			free(made);
+		}
+	}
+	made = rendered("${! [this.t.number()] }", "{\"t\":\"nan\"}");
+	assert_string_equal(made, "json: unsupported value: NaN");
+	free(made);
+	made = rendered("${! this.t.number() }", "{\"t\":\"nan\"}"); /* by itself it has a text */
+	assert_string_equal(made, "NaN");
+	free(made);
+}
+
 static void maps(void **state)
 {
 	static const struct {
@@ -301,6 +342,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(maps, setup, teardown),
+	    cmocka_unit_test_setup_teardown(refuses_what_is_no_json, setup, teardown),
 	    cmocka_unit_test_setup_teardown(mutates, setup, teardown),
 	    cmocka_unit_test_setup_teardown(interpolates, setup, teardown),
 	    cmocka_unit_test_setup_teardown(knows_constant_templates, setup, teardown),

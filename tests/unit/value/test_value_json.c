@@ -29,10 +29,11 @@ static int teardown(void **state)
 static const char *printed(struct value v)
 {
 	static const struct json_style style = {0};
+	const char *error;
 	struct text t;
 
 	text_init(&t, &arena);
-	return json_print(&t, v, &style) ? text_end(&t) : "(fails)";
+	return json_print(&t, v, &style, &error) ? text_end(&t) : error;
 }
 
 static const char *round_trip(const char *text)

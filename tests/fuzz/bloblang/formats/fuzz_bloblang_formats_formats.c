@@ -31,7 +31,7 @@ static void read_documents(struct arena *a, unsigned choice, const char *s, size
 		break;
 	case 1:
 		if (xml_read(a, s, n, n & 1, &v, &error))
-			xml_write(out, v, "  ", NULL, 0);
+			(void)!xml_write(out, v, "  ", NULL, 0, &error);
 		break;
 	case 2:
 		if (msgpack_read(a, s, n, &v, &error))
@@ -39,15 +39,15 @@ static void read_documents(struct arena *a, unsigned choice, const char *s, size
 		break;
 	case 3:
 		if (csv_parse(a, s, n, &csv, &v, &error))
-			value_print_text(out, v);
+			(void)!value_print_text(out, v, &error);
 		break;
 	case 4:
 		if (logfmt_parse(a, s, n, &v, &error))
-			value_print_text(out, v);
+			(void)!value_print_text(out, v, &error);
 		break;
 	case 5:
 		if (url_parse(a, s, n, &v, &error))
-			value_print_text(out, v);
+			(void)!value_print_text(out, v, &error);
 		(void)url_parse_form(a, s, n, &v, &error);
 		break;
 	default:

@@ -32,11 +32,11 @@ static int teardown(void **state)
 
 static const char *as_json(struct value v)
 {
+	const char *error;
 	struct text t;
 
 	text_init(&t, &arena);
-	value_print_text(&t, v);
-	return text_end(&t);
+	return value_print_text(&t, v, &error) ? text_end(&t) : error;
 }
 
 static void prints_as_sprintf(void **state)
