@@ -252,16 +252,40 @@ bool json_parse_first(struct arena *a, const char *text, size_t length, struct v
 	return built;
 }
 
+/*
+ * What is wrong with what follows a document, in the words of a reader of a stream of documents, which the reference
+ * uses: it tries to read one more, and after that another one.
+ */
+static const char *trailing_fault(struct arena *a, const char *text, const char *end)
+{
+	const char *error = NULL;
+	struct value v;
+	size_t used;
+
+	for (int more = 0; more < 2; more++) {
+		struct json_scan s = {.at = text, .end = end, .arena = a};
+
+		scan_space(&s);
+		if (s.at == end)
+			break;
+		if (!json_parse_first(a, s.at, (size_t)(end - s.at), &v, &used, &error))
+			return error;
+		text = s.at + used;
+	}
+	return "message contains multiple valid documents";
+}
+
 bool json_parse(struct arena *a, const char *text, size_t length, struct value *ret, const char **ret_error)
 {
 	struct builder b = {.scan = {.at = text, .end = text + length, .arena = a}};
 	bool built = build(&b, ret);
 
-	if (built) {
-		scan_space(&b.scan);
-		if (b.scan.at < b.scan.end)
-			built = scan_fail(&b.scan, "after top-level value");
-	}
 	*ret_error = b.scan.error;
-	return built;
+	if (!built)
+		return false;
+	scan_space(&b.scan);
+	if (b.scan.at == b.scan.end)
+		return true;
+	*ret_error = trailing_fault(a, b.scan.at, b.scan.end);
+	return false;
 }

@@ -118,6 +118,10 @@ static bool print_scalar(struct text *out, struct value v, const struct json_sty
 		text_add(out, v.boolean ? "true" : "false", v.boolean ? 4 : 5);
 		return true;
 	case VALUE_BYTES:
+		if (v.literal) {
+			text_add(out, "null", 4);
+			return true;
+		}
 		print_base64(out, v.text, v.length);
 		return true;
 	case VALUE_TIMESTAMP:

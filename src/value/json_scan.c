@@ -28,7 +28,7 @@ static const char *quoted_character(struct json_scan *s)
 bool scan_fail(struct json_scan *s, const char *context)
 {
 	if (s->at >= s->end)
-		s->error = "unexpected end of JSON input";
+		s->error = "unexpected EOF";
 	else
 		s->error = arena_format(s->arena, "invalid character %s %s", quoted_character(s), context);
 	return false;

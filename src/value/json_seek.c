@@ -23,6 +23,7 @@ struct seeker {
 	size_t count;
 	size_t on_path; /* containers entered on the way; at most count */
 	uint32_t depth;
+	bool trails;       /* something follows the document */
 	bool leads;        /* the value that comes next is sought, or on the way */
 	const char *found; /* text of what is sought; null: not (yet) there */
 	const char *found_end;
@@ -259,7 +260,8 @@ static bool cross(struct seeker *k, const char *p)
 			return false;
 	} while (k->depth > 0);
 	p = space(p, end);
-	return p == end || wrong(k, p, "after top-level value");
+	k->trails = p != end;
+	return !k->trails;
 }
 
 bool json_seek(struct arena *a, const char *text, size_t length, const struct json_step *steps, size_t count,
@@ -276,11 +278,15 @@ bool json_seek(struct arena *a, const char *text, size_t length, const struct js
 	k.on_path = 0;
 	k.depth = 0;
 	k.leads = true;
+	k.trails = false;
 	k.found = NULL;
 	k.found_end = NULL;
 	k.indexes = count <= SMALL ? small : arena_alloc(a, count * sizeof *k.indexes);
 	*ret = value_null();
 	if (!cross(&k, text)) {
+		/* More than one document: the rare case is told by who knows them. */
+		if (k.trails)
+			return json_parse(a, text, length, ret, ret_error);
 		*ret_error = k.scan.error;
 		return false;
 	}

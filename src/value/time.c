@@ -41,6 +41,7 @@ struct time_reader {
 	const char *at;
 	const char *end;
 	const char *element;
+	const char *range; /* not null: the field that is out of it */
 };
 
 static bool read_digits(struct time_reader *r, int count, const char *element, int *ret)
@@ -85,6 +86,14 @@ static bool read_fraction(struct time_reader *r, int32_t *ret_ns)
 	return true;
 }
 
+/* As in the reference, a field out of its range ends the reading; only days wait until the month is known. */
+static bool in_range(struct time_reader *r, int value, int least, int most, const char *field)
+{
+	if (value < least || value > most)
+		r->range = field;
+	return !r->range;
+}
+
 static bool read_zone(struct time_reader *r, struct value_time *ret)
 {
 	const char *start = r->at;
@@ -104,10 +113,13 @@ static bool read_zone(struct time_reader *r, struct value_time *ret)
 		return false;
 	sign = *r->at++ == '-' ? -1 : 1;
 	if (!read_digits(r, 2, "Z07:00", &hours) || !read_char(r, ':', "Z07:00") ||
-	    !read_digits(r, 2, "Z07:00", &minutes) || hours > 24 || minutes > 60) {
+	    !read_digits(r, 2, "Z07:00", &minutes)) {
 		r->at = start;
 		return false;
 	}
+	if (!in_range(r, hours, 0, 24, "time zone offset hour") ||
+	    !in_range(r, minutes, 0, 60, "time zone offset minute"))
+		return false;
 	ret->offset_s = sign * (hours * 3600 + minutes * 60);
 	if (ret->offset_s == 0)
 		ret->zone = "UTC";
@@ -131,50 +143,72 @@ struct time_fields {
 	int second;
 };
 
+/* The reference takes one digit here, though RFC 3339 wants two. */
+static bool read_hour(struct time_reader *r, int *ret)
+{
+	bool two = r->end - r->at > 1 && r->at[1] >= '0' && r->at[1] <= '9';
+
+	return read_digits(r, two ? 2 : 1, "15", ret);
+}
+
 static bool read_civil(struct time_reader *r, struct time_fields *c)
 {
 	return read_digits(r, 4, "2006", &c->year) && read_char(r, '-', "-") && read_digits(r, 2, "01", &c->month) &&
-	       read_char(r, '-', "-") && read_digits(r, 2, "02", &c->day) && read_char(r, 'T', "T") &&
-	       read_digits(r, 2, "15", &c->hour) && read_char(r, ':', ":") && read_digits(r, 2, "04", &c->minute) &&
-	       read_char(r, ':', ":") && read_digits(r, 2, "05", &c->second);
+	       in_range(r, c->month, 1, 12, "month") && read_char(r, '-', "-") && read_digits(r, 2, "02", &c->day) &&
+	       read_char(r, 'T', "T") && read_hour(r, &c->hour) && in_range(r, c->hour, 0, 23, "hour") &&
+	       read_char(r, ':', ":") && read_digits(r, 2, "04", &c->minute) &&
+	       in_range(r, c->minute, 0, 59, "minute") && read_char(r, ':', ":") &&
+	       read_digits(r, 2, "05", &c->second) && in_range(r, c->second, 0, 59, "second");
 }
 
-static const char *out_of_range(const struct time_fields *c)
+void time_quote(struct text *out, const char *s, size_t length)
 {
-	if (c->month < 1 || c->month > 12)
-		return "month";
-	if (c->hour > 23)
-		return "hour";
-	if (c->minute > 59)
-		return "minute";
-	if (c->second > 59)
-		return "second";
-	if (c->day < 1 || c->day > days_in_month(c->year, c->month))
-		return "day";
-	return NULL;
+	text_add_char(out, '"');
+	for (size_t i = 0; i < length; i++) {
+		unsigned char c = (unsigned char)s[i];
+
+		if (c >= 128 || c < ' ') {
+			text_addf(out, "\\x%02x", c);
+		} else {
+			if (c == '"' || c == '\\')
+				text_add_char(out, '\\');
+			text_add_char(out, (char)c);
+		}
+	}
+	text_add_char(out, '"');
+}
+
+/* What is wrong with a text that was read as far as r. */
+static const char *parse_fault(struct arena *a, const char *text, size_t length, const struct time_reader *r, bool read)
+{
+	struct text t;
+
+	text_init(&t, a);
+	text_add_string(&t, "parsing time ");
+	time_quote(&t, text, length);
+	if (r->range) {
+		text_addf(&t, ": %s out of range", r->range);
+	} else if (read) {
+		text_add_string(&t, ": extra text: ");
+		time_quote(&t, r->at, (size_t)(r->end - r->at));
+	} else {
+		text_add_string(&t, " as \"2006-01-02T15:04:05.999999999Z07:00\": cannot parse ");
+		time_quote(&t, r->at, (size_t)(r->end - r->at));
+		text_addf(&t, " as \"%s\"", r->element);
+	}
+	return text_end(&t);
 }
 
 bool time_parse(struct arena *a, const char *text, size_t length, struct value_time *ret, const char **ret_error)
 {
-	static const char layout[] = "2006-01-02T15:04:05.999999999Z07:00";
-	struct time_reader r = {text, text + length, ""};
+	struct time_reader r = {.at = text, .end = text + length, .element = ""};
 	struct time_fields c = {0};
-	const char *range;
 	bool read = read_civil(&r, &c) && read_fraction(&r, &ret->nanoseconds) && read_zone(&r, ret);
 
-	range = read ? out_of_range(&c) : NULL;
-	if (range) {
-		*ret_error = arena_format(a, "parsing time \"%.*s\": %s out of range", (int)length, text, range);
-		return false;
-	}
-	if (read && r.at != r.end) {
-		*ret_error = arena_format(a, "parsing time \"%.*s\": extra text: \"%.*s\"", (int)length, text,
-		                          (int)(r.end - r.at), r.at);
-		return false;
-	}
-	if (!read) {
-		*ret_error = arena_format(a, "parsing time \"%.*s\" as \"%s\": cannot parse \"%.*s\" as \"%s\"",
-		                          (int)length, text, layout, (int)(r.end - r.at), r.at, r.element);
+	if (read && r.at == r.end)
+		(void)in_range(&r, c.day, 1, days_in_month(c.year, c.month), "day");
+	if (!read || r.range || r.at != r.end) {
+		*ret_error = parse_fault(a, text, length, &r, read);
 		return false;
 	}
 	ret->seconds = calendar_days(c.year, c.month, c.day) * SECONDS_PER_DAY + c.hour * 3600 + c.minute * 60 +

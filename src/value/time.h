@@ -24,6 +24,8 @@ enum { TIME_TEXT_MAX = 64 };
 /* "2020-08-14T11:45:26.371Z": trailing zeros of the fraction trimmed. At most TIME_TEXT_MAX bytes; returns the length.
  */
 size_t time_print(char *out, const struct value_time *t);
+/* As the reference quotes in errors of times: bytes beyond ASCII and controls as \xNN. */
+void time_quote(struct text *out, const char *s, size_t length);
 /* Strict RFC 3339, fraction optional. On false *ret_error is the reference's sentence ("parsing time ..."). */
 bool time_parse(struct arena *a, const char *text, size_t length, struct value_time *ret, const char **ret_error);
 /* Seconds and nanoseconds shown in the process's local zone. */

@@ -378,7 +378,7 @@ struct value value_normal(struct value v)
 			return value_int(i);
 		if (number_parse_float(v.text, v.length, &d))
 			return value_float(d);
-		return value_float(NAN);
+		return value_string(v.text, v.length);
 	case VALUE_INT:
 	case VALUE_UINT:
 	case VALUE_FLOAT:
@@ -389,16 +389,10 @@ struct value value_normal(struct value v)
 	}
 }
 
-/* Go on amd64 gives the minimum for what does not fit; saturating is the same answer everywhere. */
+/* Go on amd64 gives the minimum for what does not fit, whatever its sign. */
 static int64_t truncate_float(double d)
 {
-	if (isnan(d))
-		return INT64_MIN;
-	if (d >= 9223372036854775808.0)
-		return INT64_MAX;
-	if (d < -9223372036854775808.0)
-		return INT64_MIN;
-	return (int64_t)d;
+	return d >= -9223372036854775808.0 && d < 9223372036854775808.0 ? (int64_t)d : INT64_MIN;
 }
 
 bool value_to_int(struct value v, int64_t *ret)
@@ -421,8 +415,9 @@ bool value_to_int(struct value v, int64_t *ret)
 
 bool value_to_float(struct value v, double *ret)
 {
-	v = value_normal(v);
 	switch (v.kind) {
+	case VALUE_NUMBER: /* not by way of an integer: "-0" has a sign */
+		return number_parse_float(v.text, v.length, ret);
 	case VALUE_INT:
 		*ret = (double)v.integer;
 		return true;

@@ -52,10 +52,10 @@ struct value_array;
 struct value_object;
 
 struct value {
-	uint8_t kind; /* enum value_kind */
-	uint8_t bits; /* width of ints and floats */
-	uint8_t
-	    literal; /* container: it is, or holds, an array literal nobody has assigned yet; empty it prints null */
+	uint8_t kind;    /* enum value_kind */
+	uint8_t bits;    /* width of ints and floats */
+	uint8_t literal; /* container: it is, or holds, an array literal nobody has assigned yet; empty it prints null.
+	                    BYTES: Go's nil, which is empty and prints null */
 	uint32_t length; /* bytes of NUMBER, STRING, BYTES */
 	union {
 		bool boolean;
@@ -119,6 +119,12 @@ static inline struct value value_bytes(const void *bytes, size_t length)
 	return value_view(VALUE_BYTES, bytes, length);
 }
 
+/* The bytes that Go calls nil: empty, and null as JSON. */
+static inline struct value value_no_bytes(void)
+{
+	return (struct value){.kind = VALUE_BYTES, .literal = 1, .text = ""};
+}
+
 /* A string from a C literal or another text that outlives the value. */
 static inline struct value value_literal(const char *s) { return value_string(s, strlen(s)); }
 
@@ -171,9 +177,12 @@ const char *value_go_type(struct value v);
 /* The value as it is once assigned: no literal in it any more. Shares all that is none. */
 struct value value_assigned(struct arena *a, struct value v);
 
-/* NUMBER text to INT when it parses as int64, else FLOAT; narrow widths to 64; everything else unchanged. */
+/*
+ * NUMBER text to INT when it parses as int64, else FLOAT, and to a STRING, as the reference's, when it is beyond
+ * float64; narrow widths to 64; everything else unchanged.
+ */
 struct value value_normal(struct value v);
-/* Any number, truncated towards zero; false for other kinds. Out of range saturates. */
+/* Any number, truncated towards zero; false for other kinds and text beyond float64. Out of range: INT64_MIN. */
 bool value_to_int(struct value v, int64_t *ret);
 bool value_to_float(struct value v, double *ret);
 

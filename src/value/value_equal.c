@@ -92,6 +92,8 @@ static bool equal_at(struct value a, struct value b, struct patience *p)
 
 	if (--p->comparisons < 0)
 		return false;
+	if (a.kind == VALUE_NUMBER)
+		a = value_normal(a);
 	if (value_is_number(a))
 		return equal_numbers(a, b);
 	if (value_is_text(a) || a.kind == VALUE_TIMESTAMP)

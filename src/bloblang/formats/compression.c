@@ -84,10 +84,13 @@ static bool zlib_compress(const struct compression *c, int level, const char *in
 	return r == Z_STREAM_END || fail(ret_error, room ? too_long : too_large);
 }
 
-static const char *zlib_error(const struct compression *c, const z_stream *z, int r)
+static const char *zlib_error(const struct compression *c, const z_stream *z, size_t length, int r)
 {
-	if (r == Z_BUF_ERROR || r == Z_OK)
-		return "unexpected EOF";
+	enum { GZIP_HEADER_BYTES = 10, ZLIB_HEADER_BYTES = 2 };
+	size_t header = c->window == WINDOW_GZIP ? GZIP_HEADER_BYTES : c->window == WINDOW_ZLIB ? ZLIB_HEADER_BYTES : 0;
+
+	if (r == Z_BUF_ERROR || r == Z_OK || length < header)
+		return length == 0 && c->window == WINDOW_GZIP ? "EOF" : "unexpected EOF";
 	if (z->total_out == 0 && c->window == WINDOW_GZIP)
 		return "gzip: invalid header";
 	if (z->total_out == 0 && c->window == WINDOW_ZLIB)
@@ -119,9 +122,9 @@ static bool zlib_decompress(const struct compression *c, const char *in, size_t 
 		if (r == Z_STREAM_END && c->window == WINDOW_GZIP && z.avail_in > 0)
 			r = inflateReset(&z);
 		else if (r != Z_OK && r != Z_STREAM_END)
-			error = zlib_error(c, &z, r);
+			error = zlib_error(c, &z, length, r);
 		else if (r == Z_OK && z.avail_in == 0 && z.avail_out > 0)
-			error = "unexpected EOF";
+			error = zlib_error(c, &z, length, r);
 	} while (!error && r != Z_STREAM_END);
 	(void)inflateEnd(&z);
 	return !error || fail(ret_error, error);
@@ -155,6 +158,8 @@ static bool lz4_decompress(const struct compression *c, const char *in, size_t l
 	(void)c;
 	if (LZ4F_isError(LZ4F_createDecompressionContext(&context, LZ4F_VERSION)))
 		return fail(ret_error, "out of memory");
+	if (length == 0)
+		hint = 0;
 	while (!error && (used < length || hint != 0)) {
 		size_t source = length - used, room_size = CHUNK_BYTES;
 		char *room = text_reserve(out, CHUNK_BYTES);
@@ -197,12 +202,12 @@ static bool snappy_unpack(const struct compression *c, const char *in, size_t le
 
 	(void)c;
 	if (snappy_uncompressed_length(in, length, &n) != SNAPPY_OK)
-		return fail(ret_error, "snappy: corrupt input");
+		return fail(ret_error, "s2: corrupt input");
 	room = text_reserve(out, n);
 	if (!room)
 		return fail(ret_error, too_large);
 	if (snappy_uncompress(in, length, room, &n) != SNAPPY_OK)
-		return fail(ret_error, "snappy: corrupt input");
+		return fail(ret_error, "s2: corrupt input");
 	out->length += n;
 	return true;
 }

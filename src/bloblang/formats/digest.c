@@ -19,6 +19,7 @@ static const struct digest digests[] = {
     {"md5", PLAIN, EVP_md5},        {"sha1", PLAIN, EVP_sha1},          {"sha256", PLAIN, EVP_sha256},
     {"sha512", PLAIN, EVP_sha512},  {"sha3_256", PLAIN, EVP_sha3_256},  {"sha3_512", PLAIN, EVP_sha3_512},
     {"hmac_sha1", KEYED, EVP_sha1}, {"hmac_sha256", KEYED, EVP_sha256}, {"hmac_sha512", KEYED, EVP_sha512},
+    {"hmac-sha1", KEYED, EVP_sha1}, {"hmac-sha256", KEYED, EVP_sha256}, {"hmac-sha512", KEYED, EVP_sha512},
     {"crc32", CRC32, NULL},         {"xxhash64", XXHASH64, NULL},       {"fnv32", FNV32, NULL},
 };
 

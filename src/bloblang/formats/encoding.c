@@ -13,6 +13,8 @@
 #include <string.h>
 
 #include "base/hex.h"
+#include "base/utf8.h"
+#include "bloblang/golang/goquote.h"
 
 typedef bool coder(const char *alphabet, bool padded, const char *in, size_t length, struct text *out,
                    const char **ret_error);
@@ -145,6 +147,16 @@ static bool hex_write(const char *alphabet, bool padded, const char *in, size_t 
 	return true;
 }
 
+/* As Go's "%#U" shows a byte as a code point. */
+static const char *shown_byte(struct arena *a, unsigned char c)
+{
+	char utf8[4];
+
+	if (!go_is_print(c))
+		return arena_format(a, "U+%04X", c);
+	return arena_format(a, "U+%04X '%.*s'", c, (int)utf8_encode(utf8, c), utf8);
+}
+
 static bool hex_read(const char *alphabet, bool padded, const char *in, size_t length, struct text *out,
                      const char **ret_error)
 {
@@ -154,9 +166,8 @@ static bool hex_read(const char *alphabet, bool padded, const char *in, size_t l
 		unsigned char c = (unsigned char)in[i];
 
 		if (hex_value(in[i]) < 0) {
-			*ret_error = c > ' ' && c < 127
-			                 ? arena_format(out->arena, "encoding/hex: invalid byte: U+%04X '%c'", c, c)
-			                 : arena_format(out->arena, "encoding/hex: invalid byte: U+%04X", c);
+			*ret_error =
+			    arena_format(out->arena, "encoding/hex: invalid byte: %s", shown_byte(out->arena, c));
 			return false;
 		}
 		if (i % 2 == 1)
@@ -280,7 +291,8 @@ static bool z85_decode(const char *alphabet, bool padded, const char *in, size_t
 			const char *found = in[i + k] ? strchr(alphabet, in[i + k]) : NULL;
 
 			if (!found) {
-				*ret_error = "z85: invalid input data";
+				*ret_error = arena_format(out->arena, "z85: invalid input byte: %s",
+				                          shown_byte(out->arena, (unsigned char)in[i + k]));
 				return false;
 			}
 			v = v * BASE85 + (uint32_t)(found - alphabet);

@@ -69,6 +69,20 @@ static bool add_pattern(struct schema *s, const char *text, size_t length, struc
 	return true;
 }
 
+static bool knows_type(struct value type, struct arena *a, const char **ret_error)
+{
+	static const char *const types[] = {"array", "boolean", "integer", "number", "null", "object", "string"};
+
+	for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+		if (value_text_is(type, types[i]))
+			return true;
+	*ret_error = arena_format(a,
+	                          "has a primitive type that is NOT VALID -- given: /%.*s/ Expected valid values "
+	                          "are:[array boolean integer number null object string]",
+	                          (int)type.length, type.text);
+	return false;
+}
+
 static bool collect(struct schema *s, struct value v, int depth, struct arena *a, const char **ret_error)
 {
 	if (depth > DEPTH_MAX) {
@@ -93,6 +107,9 @@ static bool collect(struct schema *s, struct value v, int depth, struct arena *a
 			    arena_format(a, "reference %.*s leads outside the schema", (int)item.length, item.text);
 			return false;
 		}
+		if (pair && pair->key_length == 4 && memcmp(pair->key, "type", 4) == 0 && item.kind == VALUE_STRING &&
+		    !knows_type(item, a, ret_error))
+			return false;
 		if (!collect(s, item, depth + 1, a, ret_error))
 			return false;
 	}
@@ -103,9 +120,11 @@ struct schema *schema_compile(struct arena *a, const char *json, size_t length, 
 {
 	struct schema *s = arena_alloc(a, sizeof *s);
 	const char *text = arena_copy(a, json, length), *error;
+	size_t used;
 
 	*s = (struct schema){0};
-	if (!json_parse(a, text, length, &s->root, &error)) {
+	/* What follows the first document is not looked at, as in the reference. */
+	if (!json_parse_first(a, text, length, &s->root, &used, &error)) {
 		*ret_error = error;
 		return NULL;
 	}
@@ -478,19 +497,32 @@ static void check_combined(struct check *c, struct value schema, struct value v)
 	}
 }
 
+/* Some of the reference's sentences begin with the field once more, and all are in lower case. */
+static const char *field_name(struct check *c)
+{
+	char *name;
+
+	if (c->path.length == 0)
+		return "(root)";
+	name = arena_copy(c->problems->arena, c->path.data, c->path.length);
+	for (size_t i = 0; i < c->path.length; i++)
+		name[i] = (char)tolower((unsigned char)name[i]);
+	return name;
+}
+
 static void check_listed(struct check *c, struct value schema, struct value v)
 {
 	const struct value *list = find(schema, "enum"), *constant = find(schema, "const");
 
 	if (constant && !value_equal(*constant, v))
-		PROBLEM(c, "does not match: %s", shown(c, *constant));
+		PROBLEM(c, "%s does not match: %s", field_name(c), shown(c, *constant));
 	if (!list || list->kind != VALUE_ARRAY)
 		return;
 	for (uint32_t i = 0; i < value_count(*list); i++)
 		if (value_equal(list->array->items[i], v))
 			return;
 	if (problem(c)) {
-		text_add_string(c->problems, "must be one of the following: ");
+		text_addf(c->problems, "%s must be one of the following: ", field_name(c));
 		for (uint32_t i = 0; i < value_count(*list); i++) {
 			static const struct json_style plain = {0};
 			const char *error;

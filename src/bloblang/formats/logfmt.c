@@ -2,27 +2,47 @@
 
 #include <string.h>
 
-#include "value/json.h"
 #include "bloblang/golang/goquote.h"
 
-static bool is_key_char(char c) { return (unsigned char)c > ' ' && c != '=' && c != '"'; }
+static bool is_blank(char c) { return c == ' ' || c == '\t'; }
 
-/* A quoted value: JSON's escapes; false when it does not end or an escape is wrong. */
-static bool logfmt_quoted(struct arena *a, const char **p, const char *end, struct value *ret)
+/* The character that an escape stands for; 0 when it stands for itself, backslash included. */
+static char unescaped(char c)
 {
-	const char *start = *p, *error;
-	size_t stop;
+	static const char from[] = "\"\\/nrtbf", to[] = "\"\\/\n\r\t\b\f";
+	const char *at = c ? strchr(from, c) : NULL;
 
-	for (++*p; *p < end && **p != '"'; ++*p)
-		if (**p == '\\' && *p + 1 < end)
-			++*p;
+	return at ? to[at - from] : '\0';
+}
+
+/* A quoted value, from behind its quote; false when it does not end. */
+static bool take_quoted(struct arena *a, const char **p, const char *end, struct value *ret)
+{
+	struct text t;
+
+	text_init(&t, a);
+	for (; *p < end && **p != '"'; ++*p) {
+		char c = '\0';
+
+		if (**p == '\\' && end - *p > 1) {
+			c = unescaped(*++*p);
+			if (!c)
+				text_add_char(&t, '\\');
+		}
+		text_add_char(&t, c ? c : **p);
+	}
+	*ret = value_from_text(&t, VALUE_STRING);
 	if (*p >= end)
 		return false;
 	++*p;
-	if (json_parse_first(a, start, (size_t)(*p - start), ret, &stop, &error) && ret->kind == VALUE_STRING)
-		return true;
-	*ret = value_string(start + 1, (size_t)(*p - start) - 2);
 	return true;
+}
+
+static const char *take_word(const char *p, const char *end, bool is_key)
+{
+	while (p < end && !is_blank(*p) && !(is_key && *p == '='))
+		p++;
+	return p;
 }
 
 bool logfmt_parse(struct arena *a, const char *s, size_t length, struct value *ret, const char **ret_error)
@@ -31,22 +51,22 @@ bool logfmt_parse(struct arena *a, const char *s, size_t length, struct value *r
 
 	*ret = value_object(a, 8);
 	while (p < end && !arena_is_spent(a)) {
-		const char *key;
-		size_t n;
 		struct value v = value_bool(true);
+		const char *key = p;
+		size_t n;
 
-		while (p < end && !is_key_char(*p))
-			p++;
-		key = p;
-		while (p < end && is_key_char(*p))
-			p++;
+		p = take_word(p, end, true);
 		n = (size_t)(p - key);
-		if (n == 0)
-			break;
-		if (p < end && *p == '=') {
+		if (n == 0) { /* a blank, or a value without a key */
 			p++;
+			continue;
+		}
+		if (p < end && *p == '=') {
+			const char *start = ++p;
+
 			if (p < end && *p == '"') {
-				if (!logfmt_quoted(a, &p, end, &v)) {
+				p++;
+				if (!take_quoted(a, &p, end, &v)) {
 					struct text t;
 
 					text_init(&t, a);
@@ -56,10 +76,7 @@ bool logfmt_parse(struct arena *a, const char *s, size_t length, struct value *r
 					return false;
 				}
 			} else {
-				const char *start = p;
-
-				while (p < end && (unsigned char)*p > ' ')
-					p++;
+				p = take_word(p, end, false);
 				v = value_string(start, (size_t)(p - start));
 			}
 		}

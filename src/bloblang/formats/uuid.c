@@ -51,17 +51,22 @@ static bool uuid_parse(const char *text, size_t length, unsigned char ret[UUID_B
 	return true;
 }
 
+static bool text_is(const char *s, const char *text, size_t length)
+{
+	return strlen(s) == length && memcmp(s, text, length) == 0;
+}
+
 bool uuid_namespace(const char *name, size_t length, unsigned char ret[UUID_BYTES])
 {
 	static const struct {
-		const char *name;
+		const char *lower, *upper;
 		unsigned char last; /* the namespaces of RFC 9562 differ in one byte */
-	} known[] = {{"dns", 0x10}, {"url", 0x11}, {"oid", 0x12}, {"x500", 0x14}};
+	} known[] = {{"dns", "DNS", 0x10}, {"url", "URL", 0x11}, {"oid", "OID", 0x12}, {"x500", "X500", 0x14}};
 	static const unsigned char base[UUID_BYTES] = {0x6b, 0xa7, 0xb8, 0x10, 0x9d, 0xad, 0x11, 0xd1,
 	                                               0x80, 0xb4, 0x00, 0xc0, 0x4f, 0xd4, 0x30, 0xc8};
 
 	for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-		if (strlen(known[i].name) == length && memcmp(known[i].name, name, length) == 0) {
+		if (text_is(known[i].lower, name, length) || text_is(known[i].upper, name, length)) {
 			memcpy(ret, base, sizeof base);
 			ret[3] = known[i].last;
 			return true;

@@ -74,7 +74,7 @@ static bool is_base60(const char *s, size_t length)
 static bool is_printable(uint32_t c)
 {
 	return c == '\t' || c == '\n' || (c >= ' ' && c < 127) || c == 0x85 || (c >= 0xa0 && c <= 0xd7ff) ||
-	       (c >= 0xe000 && c <= 0xfffd && c != 0xfeff) || (c >= 0x10000 && c <= 0x10ffff);
+	       (c >= 0xe000 && c <= 0xfffd && c != 0xfeff);
 }
 
 struct shape {
@@ -242,6 +242,9 @@ static void write_scalar(struct text *out, struct value v, int column)
 			text_add(out, text_end(&encoded), encoded.length);
 			break;
 		}
+		write_string(out, v.text, v.length, column, false);
+		break;
+	case VALUE_NUMBER: /* in the reference a text, which is quoted when it would read as a number */
 		write_string(out, v.text, v.length, column, false);
 		break;
 	case VALUE_BYTES: /* Go writes a list of numbers */

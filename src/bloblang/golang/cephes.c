@@ -4,10 +4,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
-/* Beyond this the three-part reduction loses digits: the C library takes over. */
+/* Beyond this the three-part reduction loses digits. */
 #define REDUCE_MAX 0x1p29
-#define LOG10_OF_2 0.30102999566398119521
 
 static const double sine_terms[] = {1.58962301576546568060e-10, -2.50507477628578072866e-8, 2.75573136213857245213e-6,
                                     -1.98412698295895385996e-4, 8.33333333332211858878e-3,  -1.66666666666666307295e-1};
@@ -30,12 +30,73 @@ static double polynomial(const double *terms, size_t count, double x)
 	return sum;
 }
 
+/* 4/pi, 64 bits a word, the first with its whole part. */
+static const uint64_t four_by_pi[] = {0x0000000000000001, 0x45f306dc9c882a53, 0xf84eafa3ea69bb81, 0xb6c52b3278872083,
+                                      0xfca2c757bd778ac3, 0x6e48dc74849ba5c0, 0x0c925dd413a32439, 0xfc3bd63962534e7d,
+                                      0xd1046bea5d768909, 0xd338e04d68befc82, 0x7323ac7306a673e9, 0x3908bf177bf25076,
+                                      0x3ff12fffbc0b301f, 0xde5e2316b414da3e, 0xda6cfd9e4f96136e, 0x9e8c7ecd3cbfd45a,
+                                      0xea4f758fd7cbe2f6, 0x7a0e73ef14a525d4, 0xd7f6bf623f1aba10, 0xac06608df8f6d757};
+
+/* 64 bits of 4/pi from a bit on. */
+static uint64_t bits_of_four_by_pi(unsigned at)
+{
+	unsigned word = at / 64, shift = at % 64;
+
+	return shift == 0 ? four_by_pi[word] : four_by_pi[word] << shift | four_by_pi[word + 1] >> (64 - shift);
+}
+
+/* The upper half of a product of 128 bits. */
+static uint64_t high_product(uint64_t a, uint64_t b)
+{
+	uint64_t a_low = a & UINT32_MAX, a_high = a >> 32, b_low = b & UINT32_MAX, b_high = b >> 32;
+	uint64_t cross = (a_low * b_low >> 32) + (a_high * b_low & UINT32_MAX) + a_low * b_high;
+
+	return a_high * b_high + (a_high * b_low >> 32) + (cross >> 32);
+}
+
+/*
+ * The same for x >= REDUCE_MAX, after Payne and Hanek: the digits of 4/pi that decide the octant and the fraction,
+ * times x's 53 bits (K. C. Ng, "Argument reduction for huge arguments: good to the last bit", 1992).
+ */
+static uint64_t reduce_large(double x, double *ret)
+{
+	enum { MANTISSA_BITS = 52, BIAS = 1023 };
+	uint64_t bits, mantissa, high, low, middle, octant;
+	unsigned zeros, at;
+	double fraction;
+
+	memcpy(&bits, &x, sizeof bits);
+	at = (unsigned)((int)(bits >> MANTISSA_BITS) - BIAS - MANTISSA_BITS + 61);
+	mantissa = (bits & ((UINT64_C(1) << MANTISSA_BITS) - 1)) | UINT64_C(1) << MANTISSA_BITS;
+	middle = high_product(bits_of_four_by_pi(at + 64), mantissa);
+	low = bits_of_four_by_pi(at + 64) * mantissa;
+	high = bits_of_four_by_pi(at) * mantissa + middle;
+	middle = low + high_product(bits_of_four_by_pi(at + 128), mantissa);
+	high += middle < low;
+	low = middle;
+	octant = high >> 61;
+	high = high << 3 | low >> 61;
+	zeros = high == 0 ? 64 : (unsigned)__builtin_clzll(high);
+	high = zeros + 1 >= 64 ? low << (zeros + 1 - 64) : high << (zeros + 1) | low >> (64 - (zeros + 1));
+	high = high >> (64 - MANTISSA_BITS) | (uint64_t)(BIAS - (zeros + 1)) << MANTISSA_BITS;
+	memcpy(&fraction, &high, sizeof fraction);
+	if (octant & 1) {
+		octant = (octant + 1) & 7;
+		fraction--;
+	}
+	*ret = fraction * M_PI_4;
+	return octant;
+}
+
 /* The octant of x >= 0, made even, and the distance from its middle. */
 static uint64_t reduce(double x, double *ret)
 {
-	uint64_t octant = (uint64_t)(x * 1.27323954473516268615);
+	uint64_t octant;
 	double y;
 
+	if (x >= REDUCE_MAX)
+		return reduce_large(x, ret);
+	octant = (uint64_t)(x * 1.27323954473516268615);
 	octant += octant & 1;
 	y = (double)octant;
 	*ret = ((x - y * 7.85398125648498535156e-1) - y * 3.77489470793079817668e-8) - y * 2.69515142907905952645e-15;
@@ -62,7 +123,7 @@ double cephes_sin(double x)
 	uint64_t octant;
 	double z, y;
 
-	if (x == 0 || !isfinite(x) || fabs(x) >= REDUCE_MAX)
+	if (x == 0 || !isfinite(x))
 		return sin(x);
 	octant = reduce(fabs(x), &z);
 	if (octant > 3) {
@@ -79,7 +140,7 @@ double cephes_cos(double x)
 	uint64_t octant;
 	double z, y;
 
-	if (!isfinite(x) || fabs(x) >= REDUCE_MAX)
+	if (!isfinite(x))
 		return cos(x);
 	octant = reduce(fabs(x), &z);
 	if (octant > 3) {
@@ -97,7 +158,7 @@ double cephes_tan(double x)
 	uint64_t octant;
 	double z, zz, y;
 
-	if (x == 0 || !isfinite(x) || fabs(x) >= REDUCE_MAX)
+	if (x == 0 || !isfinite(x))
 		return tan(x);
 	octant = reduce(fabs(x), &z);
 	zz = z * z;
@@ -173,15 +234,4 @@ double cephes_pow(double x, double y)
 	return y < 0 ? ldexp(1 / result, -exponent) : ldexp(result, exponent);
 }
 
-double cephes_log10(double x)
-{
-	int exponent;
-	double fraction;
-
-	if (!(x > 0) || !isfinite(x))
-		return log10(x);
-	fraction = frexp(x, &exponent);
-	if (fraction == 0.5)
-		return (double)(exponent - 1) * LOG10_OF_2;
-	return (cephes_log(fraction) * M_LOG2E + (double)exponent) * LOG10_OF_2;
-}
+double cephes_log10(double x) { return cephes_log(x) * (M_LOG10E); }

@@ -70,23 +70,6 @@ void go_quote_rune(struct text *out, uint32_t c, bool only_ascii)
 	text_add_char(out, '\'');
 }
 
-void go_quote_bytes(struct text *out, const char *s, size_t length)
-{
-	text_add_char(out, '"');
-	for (size_t i = 0; i < length; i++) {
-		unsigned char c = (unsigned char)s[i];
-
-		if (c >= 128 || c < ' ') {
-			text_addf(out, "\\x%02x", c);
-		} else {
-			if (c == '"' || c == '\\')
-				text_add_char(out, '\\');
-			text_add_char(out, (char)c);
-		}
-	}
-	text_add_char(out, '"');
-}
-
 /* count digits of a base at *p. */
 static bool take_digits(const char **p, const char *end, int count, int base, uint32_t *ret)
 {

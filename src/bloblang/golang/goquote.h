@@ -23,8 +23,6 @@ void go_quote(struct text *out, const char *s, size_t length, bool only_ascii);
 void go_quote_rune(struct text *out, uint32_t c, bool only_ascii);
 /* Double, single or back quotes; false when s is not a quoted string. */
 bool go_unquote(struct text *out, const char *s, size_t length);
-/* As package time quotes in its errors: bytes beyond ASCII and controls as \xNN. */
-void go_quote_bytes(struct text *out, const char *s, size_t length);
 /* Go's unicode.IsPrint. */
 bool go_is_print(uint32_t c);
 

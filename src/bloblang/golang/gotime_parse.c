@@ -421,11 +421,11 @@ static const char *whole_error(struct arena *a, const char *value, size_t length
 
 	text_init(&t, a);
 	text_add_string(&t, "parsing time ");
-	go_quote_bytes(&t, value, length);
+	time_quote(&t, value, length);
 	text_add_string(&t, ": ");
 	text_add_string(&t, what);
 	if (extra)
-		go_quote_bytes(&t, extra, extra_length);
+		time_quote(&t, extra, extra_length);
 	return text_end(&t);
 }
 
@@ -437,13 +437,13 @@ static const char *element_error(struct arena *a, const char *value, size_t leng
 
 	text_init(&t, a);
 	text_add_string(&t, "parsing time ");
-	go_quote_bytes(&t, value, length);
+	time_quote(&t, value, length);
 	text_add_string(&t, " as ");
-	go_quote_bytes(&t, layout, layout_length);
+	time_quote(&t, layout, layout_length);
 	text_add_string(&t, ": cannot parse ");
-	go_quote_bytes(&t, rest, rest_length);
+	time_quote(&t, rest, rest_length);
 	text_add_string(&t, " as ");
-	go_quote_bytes(&t, element, element_length);
+	time_quote(&t, element, element_length);
 	return text_end(&t);
 }
 

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "value/time.h"
 #include "bloblang/golang/goquote.h"
 
 enum { DIGITS_MAX = 19 };
@@ -199,7 +200,7 @@ static const char *duration_error(struct arena *a, const char *text, size_t leng
 
 	text_init(&t, a);
 	text_add_string(&t, what);
-	go_quote_bytes(&t, text, length);
+	time_quote(&t, text, length);
 	return text_end(&t);
 }
 
@@ -251,9 +252,9 @@ static const char *take_element(struct arena *a, const char **p, const char *end
 
 		text_init(&t, a);
 		text_add_string(&t, "time: unknown unit ");
-		go_quote_bytes(&t, name, (size_t)(*p - name));
+		time_quote(&t, name, (size_t)(*p - name));
 		text_add_string(&t, " in duration ");
-		go_quote_bytes(&t, text, length);
+		time_quote(&t, text, length);
 		return text_end(&t);
 	}
 	if (whole > (UINT64_C(1) << 63) / unit)

@@ -11,12 +11,13 @@
 #include "value/time.h"
 #include "bloblang/language/eval_internal.h"
 
-/* Where the reference calculates it has turned timestamps into text before it finds that they do not fit. */
+/* Where the reference calculates it has turned timestamps, and numbers beyond float64, into text before it finds that
+ * they do not fit. */
 static struct value as_calculated(struct value v)
 {
 	if (v.kind == VALUE_TIMESTAMP)
 		v.kind = VALUE_STRING;
-	return v;
+	return v.kind == VALUE_NUMBER ? value_normal(v) : v;
 }
 
 static bool fail_operands(struct evaluation *ev, enum operator op, const struct node *left_node,
@@ -130,8 +131,10 @@ static bool order_of(struct value left, struct value right, int *ret, bool *ret_
 	size_t b_length;
 
 	*ret_unordered = false;
+	if (left.kind == VALUE_NUMBER)
+		left = value_normal(left);
 	if (value_is_number(left)) {
-		if (!value_is_number(right))
+		if (!value_is_number(as_calculated(right)))
 			return false;
 		*ret_unordered = !compare_numbers(left, right, ret);
 		return true;
@@ -213,16 +216,18 @@ static bool add(struct evaluation *ev, const struct node *left_node, const struc
 	const char *text;
 	size_t length;
 
-	if (is_plain_number(left) && value_is_number(right)) {
-		*ret = calculate(OP_ADD, value_normal(left), value_normal(right));
+	if (is_plain_number(left)) {
+		left = value_normal(left);
+		right = value_is_number(right) ? value_normal(right) : as_calculated(right);
+		if (!value_is_number(left) || !value_is_number(right))
+			return fail_operands(ev, OP_ADD, left_node, right_node, left, right);
+		*ret = calculate(OP_ADD, left, right);
 		return true;
 	}
 	if (value_is_text(left) && comparison_text(right, buffer, &text, &length)) {
 		*ret = join_texts(ev, left, text, length);
 		return true;
 	}
-	if (is_plain_number(left))
-		right = as_calculated(right);
 	return fail_operands(ev, OP_ADD, left_node, right_node, left, right);
 }
 
@@ -263,9 +268,11 @@ bool arithmetic_apply(struct evaluation *ev, enum operator op, const struct node
 		return add(ev, left_node, right_node, left, right, ret);
 	case OP_SUBTRACT:
 	case OP_MULTIPLY:
+		left = value_is_number(left) ? value_normal(left) : as_calculated(left);
+		right = value_is_number(right) ? value_normal(right) : as_calculated(right);
 		if (!value_is_number(left) || !value_is_number(right))
-			return fail_operands(ev, op, left_node, right_node, as_calculated(left), as_calculated(right));
-		*ret = calculate(op, value_normal(left), value_normal(right));
+			return fail_operands(ev, op, left_node, right_node, left, right);
+		*ret = calculate(op, left, right);
 		return true;
 	case OP_DIVIDE:
 		return divide(ev, left_node, right_node, left, right, ret);

@@ -59,6 +59,10 @@ bool call_failed_for_good(const struct call *call) { return call->evaluation->fa
 
 const char *call_type_text(struct call *call, struct value v, const char *expected)
 {
+	const char *beyond = strcmp(expected, "number") == 0 ? failure_number(call->arena, v, "ParseFloat") : NULL;
+
+	if (beyond)
+		return beyond;
 	return arena_format(call->arena, "expected %s value, got %s%s", expected, value_type_name(v),
 	                    failure_remark(call->arena, v));
 }
@@ -204,7 +208,12 @@ bool call_need_float(struct call *call, struct value v, double *ret)
 
 bool call_need_int(struct call *call, struct value v, int64_t *ret)
 {
-	return value_to_int(v, ret) || call_fail_type(call, v, "number");
+	const char *beyond;
+
+	if (value_to_int(v, ret))
+		return true;
+	beyond = failure_number(call->arena, v, "ParseInt");
+	return beyond ? call_fail(call, "%s", beyond) : call_fail_type(call, v, "number");
 }
 
 bool call_need_time(struct call *call, struct value v, struct value_time *ret)

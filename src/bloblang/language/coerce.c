@@ -21,8 +21,10 @@ bool coerce_argument(struct evaluation *ev, const struct bloblang_parameter *par
 		ret->kind = VALUE_STRING;
 		return true;
 	case PARAM_INT:
-		if (!value_to_int(v, &i))
-			return failure_type(ev, v, "number", NULL);
+		if (!value_to_int(v, &i)) {
+			error = failure_number(ev->arena, v, "ParseInt");
+			return error ? failure_set(ev, FAILURE_PLAIN, error) : failure_type(ev, v, "number", NULL);
+		}
 		*ret = value_int(i);
 		return true;
 	case PARAM_FLOAT:

@@ -129,8 +129,12 @@ static bool eval_variable(struct evaluation *ev, const struct context *ctx, cons
 
 static bool eval_meta(struct evaluation *ev, const struct node *n, struct value *ret)
 {
-	struct value meta = view_new_meta(ev);
 	const struct value *v;
+	struct value meta;
+
+	if (!ev->batch)
+		return failure_set(ev, FAILURE_PLAIN, "metadata cannot be queried in this context");
+	meta = view_new_meta(ev);
 
 	if (!n->name) {
 		*ret = share(ev, meta);

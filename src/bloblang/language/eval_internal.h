@@ -138,6 +138,8 @@ bool eval_truth(struct evaluation *ev, struct value v, bool *ret);
 bool failure_set(struct evaluation *ev, enum failure_kind kind, const char *text);
 bool failure_format(struct evaluation *ev, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool failure_type(struct evaluation *ev, struct value v, const char *expected, const char *from);
+/* What the reference says of a number of a document that is beyond float64; null when it is not. */
+const char *failure_number(struct arena *a, struct value v, const char *parser);
 /* An `if` that has v, of `from`, for a condition. */
 bool failure_condition(struct evaluation *ev, const struct node *from, struct value v);
 /* Puts text before the failure's: it is no type failure any more. */

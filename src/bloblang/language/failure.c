@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "value/number.h"
 #include "bloblang/golang/gofmt.h"
 #include "bloblang/language/eval_internal.h"
 
@@ -54,18 +55,34 @@ const char *failure_remark(struct arena *a, struct value v)
 		text_add_string(&t, "\")");
 	} else if (value_is_number(v) || v.kind == VALUE_BOOL) {
 		text_add_string(&t, " (");
-		value_print_scalar(&t, v);
+		go_sprintf(&t, "%v", 2, &v, 1);
 		text_add_char(&t, ')');
 	}
 	return text_end(&t);
 }
 
+const char *failure_number(struct arena *a, struct value v, const char *parser)
+{
+	bool digits = true;
+	double d;
+
+	if (v.kind != VALUE_NUMBER || number_parse_float(v.text, v.length, &d))
+		return NULL;
+	for (uint32_t i = v.text[0] == '-' ? 1 : 0; i < v.length; i++)
+		digits = digits && v.text[i] >= '0' && v.text[i] <= '9';
+	return arena_format(a, "strconv.%s: parsing \"%.*s\": %s", parser, (int)v.length, v.text,
+	                    digits || strcmp(parser, "ParseInt") != 0 ? "value out of range" : "invalid syntax");
+}
+
 bool failure_type(struct evaluation *ev, struct value v, const char *expected, const char *from)
 {
+	const char *beyond = strcmp(expected, "number") == 0 ? failure_number(ev->arena, v, "ParseFloat") : NULL;
 	const char *remark = failure_remark(ev->arena, v);
 	const char *head = arena_format(ev->arena, "expected %s value, got %s%s%s", expected, value_type_name(v),
 	                                from ? " from " : "", from ? from : "");
 
+	if (beyond)
+		return failure_set(ev, FAILURE_PLAIN, beyond);
 	ev->failure = (struct failure){.kind = from ? FAILURE_MISMATCH : FAILURE_TYPE, .text = head, .tail = remark};
 	return false;
 }

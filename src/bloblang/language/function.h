@@ -63,8 +63,9 @@ enum row_flags {
 	ROW_IMPURE = 128,        /* touches the outer world */
 	ROW_VARIES = 256,        /* for one message not the same each time: clocks, chance, the batch it is in */
 	ROW_READS_BATCH = 512,   /* looks at the messages beside it, or at where it stands among them */
+	ROW_NOT_WITHIN = 1024,   /* not in a mapping held in a string */
 	/* What a mapping that must be pure (the method bloblang) may not call. */
-	ROW_NOT_PURE = ROW_READS_MESSAGE | ROW_READS_DOCUMENT | ROW_IMPURE,
+	ROW_NOT_PURE = ROW_READS_MESSAGE | ROW_READS_DOCUMENT | ROW_IMPURE | ROW_NOT_WITHIN,
 };
 
 enum { ROW_PARAMETERS_MAX = 6 };

@@ -357,7 +357,7 @@ bool parse_method_call(struct parse *p, const struct node *target, const struct 
 	if (!parse_snake(p, &name, &length, "method") || !parse_arguments(p, &args))
 		return false;
 	row = p->program->find(METHOD, name, length);
-	if (!row)
+	if (!row || (p->pure && (row->flags & ROW_NOT_PURE) != 0))
 		return fault_fatal(p, p->at, "unrecognised method '%.*s'", (int)length, name);
 	note_flags(p, row);
 	if (!build_call(p, row, target, &args, ret))

@@ -272,8 +272,13 @@ static bool prepare_generator(struct call *call)
 	struct generator *g;
 	int64_t min = call->args[1].integer, max = call->args[2].integer;
 
+	if (min < 0)
+		return call_fail_final(call, "min (%lld) must be a positive number", (long long)min);
 	if (min > max)
 		return call_fail_final(call, "min (%lld) must be smaller or equal than max (%lld)", (long long)min,
+		                       (long long)max);
+	if (max == INT64_MAX)
+		return call_fail_final(call, "max must be smaller than the max allowed for an int64 (%lld)",
 		                       (long long)max);
 	g = mem_zero(sizeof *g);
 	g->min = min;
@@ -366,6 +371,12 @@ static bool ulid(struct call *call, struct value *ret)
 	return true;
 }
 
+static bool prepare_nanoid(struct call *call)
+{
+	return !call_given(call, 1) || call_given(call, 0) ||
+	       call_fail(call, "field length must be specified when an alphabet is specified");
+}
+
 static bool nanoid(struct call *call, struct value *ret)
 {
 	static const char usual[] = "_-0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
@@ -373,15 +384,16 @@ static bool nanoid(struct call *call, struct value *ret)
 	int64_t length = call_given(call, 0) ? call->args[0].integer : NANOID_LENGTH;
 	char text[NANOID_LENGTH_MAX];
 
-	if (length < 1 || length > NANOID_LENGTH_MAX)
-		return call_fail(call, "the length must be between 1 and %d, got %lld", NANOID_LENGTH_MAX,
-		                 (long long)length);
+	if (alphabet.kind == VALUE_STRING && (alphabet.length == 0 || alphabet.length > 255))
+		return call_fail(call, "alphabet must not be empty and contain no more than 255 chars");
+	if (alphabet.kind == VALUE_STRING && length < 1)
+		return call_fail(call, "size must be positive integer");
+	if (length < 0)
+		return call_fail(call, "negative id length");
+	if (length > NANOID_LENGTH_MAX)
+		return call_fail(call, "the length must be at most %d, got %lld", NANOID_LENGTH_MAX, (long long)length);
 	if (alphabet.kind != VALUE_STRING)
 		alphabet = value_string(usual, sizeof usual - 1);
-	else if (!call_given(call, 0))
-		return call_fail(call, "field length must be set when an alphabet is specified");
-	if (alphabet.length < 2 || alphabet.length > 255)
-		return call_fail(call, "the alphabet must have between 2 and 255 characters");
 	nanoid_make(text, (size_t)length, alphabet.text, alphabet.length);
 	*ret = value_string_copy(call->arena, text, (size_t)length);
 	return true;
@@ -434,7 +446,7 @@ const struct bloblang_row rows_functions_general[] = {
 	 .parameters = {{"encoding", PARAM_STRING, false, "\"crockford\""},
 	 {"random_source", PARAM_STRING, false, "\"secure_random\""}},
 	 .summary = "A sortable identifier, in crockford or hex."},
-	{.name = "nanoid", .kind = FUNCTION, .flags = ROW_VARIES, .evaluate = nanoid,
+	{.name = "nanoid", .kind = FUNCTION, .flags = ROW_VARIES, .evaluate = nanoid, .prepare = prepare_nanoid,
 	 .parameters = {{"length", PARAM_INT, true, NULL}, {"alphabet", PARAM_STRING, true, NULL}},
 	 .summary = "A random identifier safe in URLs."},
 	{.name = "snowflake_id", .kind = FUNCTION, .flags = ROW_VARIES, .evaluate = snowflake_id,

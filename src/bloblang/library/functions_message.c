@@ -21,7 +21,7 @@ static bool content(struct call *call, struct value *ret)
 {
 	const struct message *m = call_message(call);
 
-	*ret = m ? value_bytes(message_body(m), m->body_bytes) : value_bytes("", 0);
+	*ret = m ? value_bytes(message_body(m), m->body_bytes) : value_no_bytes();
 	return true;
 }
 
@@ -166,8 +166,7 @@ static bool metadata(struct call *call, struct value *ret)
 /* Messages carry no trace spans. */
 static bool no_spans(struct call *call, struct value *ret)
 {
-	(void)call;
-	*ret = value_null();
+	*ret = value_object(call->arena, 0);
 	return true;
 }
 
@@ -208,7 +207,7 @@ static bool source_path(struct call *call, struct value *ret)
 static bool no_trace(struct call *call, struct value *ret)
 {
 	(void)call;
-	*ret = value_literal("");
+	*ret = value_literal("00000000000000000000000000000000");
 	return true;
 }
 
@@ -243,9 +242,9 @@ const struct bloblang_row rows_functions_message[] = {
 	{.name = "error_source_path", .kind = FUNCTION, .flags = ROW_READS_MESSAGE, .evaluate = source_path,
 	 .summary = "The path of the component that failed the message; null when none did."},
 	{.name = "tracing_id", .kind = FUNCTION, .status = EXPERIMENTAL, .flags = ROW_READS_MESSAGE,
-	 .evaluate = no_trace, .summary = "The trace id; empty: messages carry no spans."},
+	 .evaluate = no_trace, .summary = "The trace id; zeros: messages carry no spans."},
 	{.name = "tracing_span", .kind = FUNCTION, .status = EXPERIMENTAL, .flags = ROW_READS_MESSAGE,
-	 .evaluate = no_spans, .summary = "The trace headers; null: messages carry no spans."},
+	 .evaluate = no_spans, .summary = "The trace headers; none: messages carry no spans."},
 	{.name = NULL},
 };
 /* clang-format on */

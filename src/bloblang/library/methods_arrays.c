@@ -118,7 +118,7 @@ static bool flatten(struct call *call, struct value *ret)
 
 static bool fold(struct call *call, struct value *ret)
 {
-	struct value tally = call->args[0];
+	struct value tally = value_assigned(call->arena, call->args[0]);
 
 	if (!need_array(call))
 		return false;
@@ -292,7 +292,7 @@ static bool find(struct call *call, struct value *ret)
 	if (!need_array(call))
 		return false;
 	for (uint32_t i = 0; i < value_count(call->target); i++) {
-		if (value_equal(call->target.array->items[i], call->args[0])) {
+		if (value_equal(call->args[0], call->target.array->items[i])) {
 			*ret = value_int(i);
 			return true;
 		}
@@ -307,7 +307,7 @@ static bool find_all(struct call *call, struct value *ret)
 		return false;
 	*ret = value_array(call->arena, 4);
 	for (uint32_t i = 0; i < value_count(call->target); i++)
-		if (value_equal(call->target.array->items[i], call->args[0]))
+		if (value_equal(call->args[0], call->target.array->items[i]))
 			value_array_push(call->arena, *ret, value_int(i));
 	return true;
 }
@@ -317,7 +317,7 @@ static bool holds(struct call *call, uint32_t i, bool *ret)
 	struct value v;
 
 	if (!call_query(call, 0, call->target.array->items[i], &v))
-		return false;
+		return call_fail_within(call, "query returned an error for index %u", i);
 	if (v.kind != VALUE_BOOL)
 		return call_fail(call, "query returned a non-boolean value for index %u: %s", i,
 		                 call_type_text(call, v, "bool"));
@@ -361,21 +361,23 @@ static bool find_all_by(struct call *call, struct value *ret)
 
 static bool prepare_zip(struct call *call)
 {
-	for (size_t i = 0; i < call->arg_count; i++)
+	for (size_t i = 0; i < call->arg_count; i++) {
 		if (call->args[i].kind != VALUE_ARRAY)
 			return call_fail_final(call, "%s", call_type_text(call, call->args[i], "array"));
+		if (value_count(call->args[i]) != value_count(call->args[0]))
+			return call_fail(call, "can't zip different length array values");
+	}
 	return true;
 }
 
 static bool zip(struct call *call, struct value *ret)
 {
-	if (call->arg_count == 0)
-		return call_fail(call, "zip requires at least one argument");
 	if (!need_array(call))
 		return false;
-	for (size_t k = 0; k < call->arg_count; k++)
-		if (value_count(call->args[k]) != value_count(call->target))
-			return call_fail(call, "can't zip different length array values");
+	if (call->arg_count == 0)
+		return call_fail(call, "zip requires at least one argument");
+	if (value_count(call->args[0]) != value_count(call->target))
+		return call_fail(call, "can't zip different length array values");
 	*ret = value_array(call->arena, value_count(call->target));
 	for (uint32_t i = 0; i < value_count(call->target); i++) {
 		struct value tuple = value_array(call->arena, call->arg_count + 1);
@@ -394,9 +396,10 @@ static bool sum(struct call *call, struct value *ret)
 {
 	struct value v = call->target;
 	double total = 0;
+	int64_t wrong = -1; /* the last one counts */
 
-	if (value_is_number(v)) {
-		*ret = v.kind == VALUE_NUMBER ? value_normal(v) : v;
+	if (value_is_number(value_normal(v))) {
+		*ret = v;
 		return true;
 	}
 	if (v.kind != VALUE_ARRAY)
@@ -404,11 +407,14 @@ static bool sum(struct call *call, struct value *ret)
 	for (uint32_t i = 0; i < v.array->count; i++) {
 		double d;
 
-		if (!value_to_float(v.array->items[i], &d))
-			return call_fail_final(call, "index %u: %s", i,
-			                       call_type_text(call, v.array->items[i], "number"));
-		total += d;
+		if (value_to_float(v.array->items[i], &d))
+			total += d;
+		else
+			wrong = i;
 	}
+	if (wrong >= 0)
+		return call_fail_final(call, "index %lld: %s", (long long)wrong,
+		                       call_type_text(call, v.array->items[wrong], "number"));
 	*ret = value_float(total);
 	return true;
 }

@@ -7,13 +7,13 @@
 /* An element and what it is sorted by. */
 struct entry {
 	struct value item;
-	struct value key;
+	struct value key; /* NOTHING until it is asked for */
 	uint32_t index;
 };
 
 enum { SHORT = 12 };
 
-typedef bool less_function(struct call *call, const struct entry *a, const struct entry *b, bool *ret);
+typedef bool less_function(struct call *call, struct entry *a, struct entry *b, bool *ret);
 
 static int compare_text(struct value a, struct value b)
 {
@@ -23,32 +23,56 @@ static int compare_text(struct value a, struct value b)
 	return order != 0 ? order : (a.length > b.length) - (a.length < b.length);
 }
 
-/* The kind of the left operand decides; mixed kinds are an error. */
-static bool less_plain(struct call *call, const struct entry *a, const struct entry *b, bool *ret)
+/* What an element was not; `from` is what gave the keys, null for the elements themselves. */
+static bool fail_key(struct call *call, const struct entry *e, const char *expected, const char *from)
 {
+	if (!from)
+		return call_fail_final(call, "sort element %u: %s", e->index, call_type_text(call, e->key, expected));
+	call_fail_type_from(call, e->key, expected, from);
+	return call_fail_final(call, "sort_by element %u: %s", e->index, call_failure(call));
+}
+
+/* The kind of the left operand decides; mixed kinds are an error, and so are narrow numbers on the left. */
+static bool less_keys(struct call *call, const struct entry *a, const struct entry *b, const char *from, bool *ret)
+{
+	struct value right = b->key;
 	double x;
 	double y;
 
-	if (value_is_number(a->key)) {
-		if (!value_is_number(b->key))
-			return call_fail_final(call, "sort element %u: %s", b->index,
-			                       call_type_text(call, b->key, "number"));
-		(void)value_to_float(a->key, &x);
-		(void)value_to_float(b->key, &y);
+	if (a->key.kind == VALUE_NUMBER || (value_is_number(a->key) && a->key.bits == 64)) {
+		if (!value_to_float(a->key, &x))
+			return fail_key(call, a, "number", from);
+		if (!value_to_float(b->key, &y))
+			return fail_key(call, b, "number", from);
 		*ret = x < y;
 		return true;
 	}
-	if (value_is_text(a->key)) {
-		if (!value_is_text(b->key))
-			return call_fail_final(call, "sort element %u: %s", b->index,
-			                       call_type_text(call, b->key, "string"));
-		*ret = compare_text(a->key, b->key) < 0;
-		return true;
-	}
-	return call_fail_final(call, "sort element %u: %s", a->index, call_type_text(call, a->key, "number or string"));
+	if (!value_is_text(a->key))
+		return fail_key(call, a, "number or string", from);
+	if (!value_is_text(right) && !(right.kind == VALUE_TIMESTAMP && call_need_string(call, right, &right)))
+		return fail_key(call, b, "string", from);
+	*ret = compare_text(a->key, right) < 0;
+	return true;
 }
 
-static bool less_query(struct call *call, const struct entry *a, const struct entry *b, bool *ret)
+static bool less_plain(struct call *call, struct entry *a, struct entry *b, bool *ret)
+{
+	return less_keys(call, a, b, NULL, ret);
+}
+
+static bool need_key(struct call *call, struct entry *e)
+{
+	if (e->key.kind != VALUE_NOTHING)
+		return true;
+	return call_query(call, 0, e->item, &e->key) || call_fail_settled(call);
+}
+
+static bool less_by_key(struct call *call, struct entry *a, struct entry *b, bool *ret)
+{
+	return need_key(call, a) && need_key(call, b) && less_keys(call, a, b, call_query_annotation(call, 0), ret);
+}
+
+static bool less_query(struct call *call, struct entry *a, struct entry *b, bool *ret)
 {
 	struct value pair = value_object(call->arena, 2);
 	struct value v;
@@ -171,18 +195,9 @@ static bool sort_by_method(struct call *call, struct value *ret)
 	entries = entries_of(call, count);
 	if (!entries)
 		return false;
-	for (size_t n = 0; n < count && count > 1; n++) {
-		size_t i = n < 2 ? 1 - n : n; /* the order in which an insertion sort asks first */
-		struct value *key = &entries[i].key;
-
-		if (!call_query(call, 0, entries[i].item, key))
-			return call_fail_settled(call);
-		if (!value_is_number(*key) && !value_is_text(*key)) {
-			call_fail_type_from(call, *key, "number or string", call_query_annotation(call, 0));
-			return call_fail_final(call, "sort_by element %zu: %s", i, call_failure(call));
-		}
-	}
-	return sort_with(call, less_plain, entries, count, ret);
+	for (size_t i = 0; i < count; i++)
+		entries[i].key = value_nothing();
+	return sort_with(call, less_by_key, entries, count, ret);
 }
 
 /* clang-format off */

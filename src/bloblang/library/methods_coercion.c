@@ -3,6 +3,7 @@
 
 #include "value/number.h"
 #include "value/time.h"
+#include "bloblang/golang/goquote.h"
 #include "bloblang/language/function.h"
 
 static bool array(struct call *call, struct value *ret)
@@ -58,9 +59,14 @@ static bool to_number(struct call *call, struct value v, struct value *ret)
 	}
 	if (!value_is_text(v))
 		return call_fail_type(call, v, "number");
-	if (!number_parse_float(v.text, v.length, &d))
-		return call_fail(call, "strconv.ParseFloat: parsing \"%.*s\": %s", (int)v.length, v.text,
+	if (!number_parse_float(v.text, v.length, &d)) {
+		struct text t;
+
+		text_init(&t, call->arena);
+		go_quote(&t, v.text, v.length, false);
+		return call_fail(call, "strconv.ParseFloat: parsing %s: %s", text_end(&t),
 		                 isinf(d) ? "value out of range" : "invalid syntax");
+	}
 	*ret = value_float(d);
 	return true;
 }

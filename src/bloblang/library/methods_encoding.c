@@ -53,7 +53,7 @@ static bool prepare_hash(struct call *call)
 
 	if (!d)
 		return call_fail_final(call, "unrecognized hash type: %.*s", (int)name.length, name.text);
-	if (digest_needs_key(d) && !call_given(call, 1))
+	if (digest_needs_key(d) && call->args[1].length == 0)
 		return call_fail_final(call, "hash algorithm %.*s requires a key argument", (int)name.length,
 		                       name.text);
 	call->prepared = d;
@@ -95,7 +95,15 @@ static bool prepare_decompress(struct call *call)
 
 	call->prepared = compression_find(name.text, name.length);
 	return call->prepared ||
-	       call_fail_final(call, "decompression type not recognised: %.*s", (int)name.length, name.text);
+	       call_fail_final(call, "compression type not recognised: %.*s", (int)name.length, name.text);
+}
+
+/* Of text, bytes, or a timestamp's text. */
+static bool need_bytes(struct call *call, struct value *ret)
+{
+	if (!value_is_text(call->target) && call->target.kind != VALUE_TIMESTAMP)
+		return call_fail_type(call, call->target, "bytes");
+	return call_need_string(call, call->target, ret);
 }
 
 static bool compress_target(struct call *call, struct value *ret)
@@ -105,7 +113,7 @@ static bool compress_target(struct call *call, struct value *ret)
 	struct text out;
 	const char *error;
 
-	if (!call_need_text(call, call->target, &in))
+	if (!need_bytes(call, &in))
 		return false;
 	text_init(&out, call->arena);
 	if (!compression_compress(call->prepared, level < -9 || level > 99 ? 100 : (int)level, in.text, in.length, &out,
@@ -121,7 +129,7 @@ static bool decompress_target(struct call *call, struct value *ret)
 	struct text out;
 	const char *error;
 
-	if (!call_need_text(call, call->target, &in))
+	if (!need_bytes(call, &in))
 		return false;
 	text_init(&out, call->arena);
 	if (!compression_decompress(call->prepared, in.text, in.length, &out, &error))
@@ -139,16 +147,15 @@ static bool uuid_v5(struct call *call, struct value *ret)
 		*ret = call->target;
 		return true;
 	}
-	if (!call_need_string(call, call->target, &in))
-		return false;
-	if (namespace.kind == VALUE_STRING && namespace.length > 0 &&
-	    !uuid_namespace(namespace.text, namespace.length, id)) {
+	if (namespace.kind == VALUE_STRING && !uuid_namespace(namespace.text, namespace.length, id)) {
 		struct text t;
 
 		text_init(&t, call->arena);
 		go_quote(&t, namespace.text, namespace.length, false);
 		return call_fail(call, "invalid ns uuid: %s", text_end(&t));
 	}
+	if (!call_need_text(call, call->target, &in))
+		return false;
 	uuid_v5_make(id, in.text, in.length, id);
 	*ret = value_string(uuid_print(id, arena_alloc(call->arena, UUID_TEXT_MAX)), UUID_TEXT_MAX - 1);
 	return true;

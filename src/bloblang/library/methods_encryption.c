@@ -13,6 +13,7 @@ struct aes {
 	enum aes_mode mode;
 	const EVP_CIPHER *cipher;
 	const unsigned char *key, *iv;
+	size_t iv_bytes;
 };
 
 static const EVP_CIPHER *aes_cipher(enum aes_mode mode, size_t key_bytes)
@@ -27,7 +28,7 @@ static const EVP_CIPHER *aes_cipher(enum aes_mode mode, size_t key_bytes)
 	return table[mode][key_bytes / 8 - 2]();
 }
 
-static bool prepare_aes(struct call *call)
+static bool prepare_aes(struct call *call, const char *what)
 {
 	static const char *const names[AES_MODES] = {"ctr", "gcm", "ofb", "cbc"};
 	struct value scheme = call->args[0], key = call->args[1], iv = call->args[2];
@@ -39,16 +40,27 @@ static bool prepare_aes(struct call *call)
 	while (mode < AES_MODES && !value_text_is(scheme, names[mode]))
 		mode++;
 	if (mode == AES_MODES)
-		return call_fail_final(call, "unrecognized encryption type: %.*s", (int)scheme.length, scheme.text);
-	if (iv.length != (mode == AES_GCM ? GCM_NONCE_BYTES : AES_BLOCK_BYTES))
-		return call_fail_final(call, mode == AES_GCM ? "crypto/cipher: incorrect nonce length given to GCM"
-		                                             : "the key must match the initialisation vector size");
+		return call_fail_final(call, "unrecognized %sion type: %.*s", what, (int)scheme.length, scheme.text);
+	if (mode != AES_GCM && iv.length != AES_BLOCK_BYTES)
+		return call_fail_final(call, "the key must match the initialisation vector size");
 	aes->mode = (enum aes_mode)mode;
 	aes->cipher = aes_cipher(aes->mode, key.length);
 	aes->key = (const unsigned char *)arena_copy(call->arena, key.text, key.length);
 	aes->iv = (const unsigned char *)arena_copy(call->arena, iv.text, iv.length);
+	aes->iv_bytes = iv.length;
 	call->prepared = aes;
 	return true;
+}
+
+static bool prepare_encrypt(struct call *call) { return prepare_aes(call, "encrypt"); }
+
+static bool prepare_decrypt(struct call *call) { return prepare_aes(call, "decrypt"); }
+
+/* The reference ends its process here; the length of a nonce is looked at where it is used. */
+static bool need_nonce(struct call *call, const struct aes *aes)
+{
+	return aes->mode != AES_GCM || aes->iv_bytes == GCM_NONCE_BYTES ||
+	       call_fail(call, "crypto/cipher: incorrect nonce length given to GCM");
 }
 
 /* in[0..n) to out; the tag of GCM lies behind the text. */
@@ -80,7 +92,7 @@ static bool encrypt_aes(struct call *call, struct value *ret)
 	unsigned char *out;
 	size_t n;
 
-	if (!call_need_text(call, call->target, &in))
+	if (!call_need_text(call, call->target, &in) || !need_nonce(call, aes))
 		return false;
 	if (aes->mode == AES_CBC && in.length % AES_BLOCK_BYTES != 0)
 		return call_fail(call, "plaintext is not a multiple of the block size");
@@ -99,7 +111,7 @@ static bool decrypt_aes(struct call *call, struct value *ret)
 	unsigned char *out;
 	size_t n;
 
-	if (!call_need_text(call, call->target, &in))
+	if (!call_need_text(call, call->target, &in) || !need_nonce(call, aes))
 		return false;
 	if (aes->mode == AES_CBC && in.length % AES_BLOCK_BYTES != 0)
 		return call_fail(call, "ciphertext is not a multiple of the block size");
@@ -115,11 +127,11 @@ static bool decrypt_aes(struct call *call, struct value *ret)
 
 /* clang-format off */
 const struct bloblang_row rows_methods_encryption[] = {
-	{.name = "encrypt_aes", .kind = METHOD, .evaluate = encrypt_aes, .prepare = prepare_aes,
+	{.name = "encrypt_aes", .kind = METHOD, .evaluate = encrypt_aes, .prepare = prepare_encrypt,
 	 .parameters = {{"scheme", PARAM_STRING, false, NULL}, {"key", PARAM_STRING, false, NULL},
 	 {"iv", PARAM_STRING, false, NULL}},
 	 .summary = "Encrypts with AES in mode ctr, gcm, ofb or cbc (no padding)."},
-	{.name = "decrypt_aes", .kind = METHOD, .evaluate = decrypt_aes, .prepare = prepare_aes,
+	{.name = "decrypt_aes", .kind = METHOD, .evaluate = decrypt_aes, .prepare = prepare_decrypt,
 	 .parameters = {{"scheme", PARAM_STRING, false, NULL}, {"key", PARAM_STRING, false, NULL},
 	 {"iv", PARAM_STRING, false, NULL}}, .summary = "Decrypts what encrypt_aes made."},
 	{.name = NULL},

@@ -5,6 +5,7 @@
  * 1. An integer made by a cast lies within its width, and says so in its bits.
  * 2. A float becomes an integer only when it fits in 64 bits.
  */
+#include <ctype.h>
 #include <math.h>
 #include <string.h>
 
@@ -14,39 +15,43 @@
 #include "bloblang/golang/goquote.h"
 #include "bloblang/language/function.h"
 
+/* Neither narrow numbers nor, in the reference, unsigned ones. */
 static bool absolute(struct call *call, struct value *ret)
 {
-	struct value v;
+	struct value v = value_normal(call->target);
 
-	if (!call_need_number(call, call->target, &v))
-		return false;
 	if (v.kind == VALUE_FLOAT)
 		*ret = value_float(fabs(v.real));
-	else if (v.kind == VALUE_INT && v.integer < 0)
-		*ret = value_int(v.integer == INT64_MIN ? INT64_MAX : -v.integer);
+	else if (v.kind == VALUE_INT)
+		*ret = value_int(v.integer >= 0 ? v.integer : v.integer == INT64_MIN ? INT64_MAX : -v.integer);
 	else
-		*ret = v;
+		return call_fail_type(call, call->target, "number or integer");
 	return true;
 }
 
-/* Integers stay; a float that fits becomes an integer. Narrow integers are refused, as in the reference. */
-static bool round_with(struct call *call, double rounded(double), struct value *ret)
+/* An INT, UINT or FLOAT; narrow ones are refused, as in the reference. */
+static bool need_wide(struct call *call, struct value *ret)
 {
 	struct value v = call->target;
-	double d;
 
 	if (!value_is_number(v) || (v.kind != VALUE_NUMBER && v.bits != 64))
 		return call_fail_type(call, v, "number");
-	v = value_normal(v);
-	if (v.kind != VALUE_FLOAT) {
-		*ret = v;
+	*ret = value_normal(v);
+	return value_is_number(*ret) ||
+	       call_fail(call, "failed to parse number: %s", call_type_text(call, v, "number"));
+}
+
+/* Integers stay; a float that fits becomes an integer. */
+static bool round_with(struct call *call, double rounded(double), struct value *ret)
+{
+	double d;
+
+	if (!need_wide(call, ret))
+		return false;
+	if (ret->kind != VALUE_FLOAT)
 		return true;
-	}
-	d = rounded(v.real);
-	if (d >= -9223372036854775808.0 && d < 9223372036854775808.0)
-		*ret = value_int((int64_t)d);
-	else
-		*ret = value_float(d);
+	d = rounded(ret->real);
+	*ret = d >= -0x1p63 && d < 0x1p63 ? value_int((int64_t)d) : value_float(d);
 	return true;
 }
 
@@ -55,49 +60,6 @@ static bool ceiling(struct call *call, struct value *ret) { return round_with(ca
 static bool floored(struct call *call, struct value *ret) { return round_with(call, floor, ret); }
 
 static bool rounded(struct call *call, struct value *ret) { return round_with(call, round, ret); }
-
-/* Decimal digits with a sign: what ParseInt would take if it were not so large. */
-static bool is_integer_text(struct value v)
-{
-	uint32_t i = v.length > 1 && (v.text[0] == '-' || v.text[0] == '+') ? 1 : 0;
-
-	if (v.length == 0 || v.text[i] == '0')
-		return false;
-	while (i < v.length && v.text[i] >= '0' && v.text[i] <= '9')
-		i++;
-	return i == v.length;
-}
-
-static bool to_int64(struct call *call, struct value *ret)
-{
-	static const char decimals[] =
-	    "float value contains decimals and therefore cannot be cast as a signed integer, if "
-	    "you intend to round the value then call `.round()` explicitly before this cast";
-	struct value v = call->target;
-	int64_t i;
-
-	if (v.kind == VALUE_STRING || v.kind == VALUE_BYTES || v.kind == VALUE_NUMBER) {
-		if (!number_parse_int_any(v.text, v.length, &i))
-			return call_fail(call, "strconv.ParseInt: parsing \"%.*s\": %s", (int)v.length, v.text,
-			                 is_integer_text(v) ? "value out of range" : "invalid syntax");
-		*ret = value_int(i);
-		return true;
-	}
-	if (!value_is_number(v))
-		return call_fail_type(call, v, "number");
-	if (v.kind == VALUE_FLOAT && !isfinite(v.real))
-		return call_fail(call, "cannot convert %s to an integer", isnan(v.real) ? "NAN" : "+/-INF");
-	if (v.kind == VALUE_FLOAT && v.real != trunc(v.real))
-		return call_fail(call, "%s", decimals);
-	if (v.kind == VALUE_UINT && v.natural > INT64_MAX)
-		return call_fail(call, "unsigned integer value is too large to be cast as a signed integer");
-	if (v.kind == VALUE_FLOAT && !(v.real >= -9223372036854775808.0 && v.real < 9223372036854775808.0))
-		return call_fail(call, "float value is too %s to be cast as a signed integer",
-		                 v.real < 0 ? "small" : "large");
-	(void)value_to_int(v, &i);
-	*ret = value_int(i);
-	return true;
-}
 
 static bool extreme(struct call *call, bool greatest, struct value *ret)
 {
@@ -143,19 +105,25 @@ static bool fail_text(struct call *call, const char *parser, struct value text, 
 	                 is_range ? "value out of range" : "invalid syntax");
 }
 
-/* Looks like an integer, so that refusing it means it was out of range. */
-static bool looks_integral(struct value text)
+/* Text that has the form of an integer, so that refusing it means it was out of range. */
+static bool looks_integral(struct value text, bool sign)
 {
-	size_t i = text.length > 0 && (text.text[0] == '-' || text.text[0] == '+');
+	bool underscore = false;
+	size_t i = sign && text.length > 0 && (text.text[0] == '-' || text.text[0] == '+');
 	bool hex = text.length > i + 2 && text.text[i] == '0' && (text.text[i + 1] | 32) == 'x';
-	double d;
+	size_t digits = 0;
 
-	if (hex)
-		return strspn(text.text + i + 2, "0123456789abcdefABCDEF_") >= text.length - i - 2;
-	for (; i < text.length; i++)
-		if (text.text[i] < '0' || text.text[i] > '9')
+	for (i += hex ? 2 : 0; i < text.length; i++) {
+		if (text.text[i] != '_' &&
+		    !(hex ? isxdigit((unsigned char)text.text[i]) : isdigit((unsigned char)text.text[i])))
 			return false;
-	return number_parse_float(text.text, text.length, &d);
+		/* Go takes underscores between digits only */
+		if (text.text[i] == '_' && (underscore || (digits == 0 && !hex) || i + 1 == text.length))
+			return false;
+		underscore = text.text[i] == '_';
+		digits++;
+	}
+	return digits > 0;
 }
 
 static bool fail_range(struct call *call, const struct width *w, bool large)
@@ -186,63 +154,70 @@ static bool put_unsigned(struct call *call, const struct width *w, uint64_t u, s
 	return true;
 }
 
+static bool put_integer(struct call *call, const struct width *w, int64_t i, struct value *ret)
+{
+	if (w->is_signed)
+		return put_signed(call, w, i, ret);
+	if (i < 0)
+		return call_fail(call, "signed integer value is negative and cannot be cast as an unsigned integer");
+	return put_unsigned(call, w, (uint64_t)i, ret);
+}
+
 static bool cast_text(struct call *call, const struct width *w, struct value v, struct value *ret)
 {
 	uint64_t u;
 	int64_t i;
 
 	if (w->is_signed)
-		return number_parse_int_any(v.text, v.length, &i) ? put_signed(call, w, i, ret)
-		                                                  : fail_text(call, "ParseInt", v, looks_integral(v));
-	return number_parse_uint_any(v.text, v.length, &u)
-	           ? put_unsigned(call, w, u, ret)
-	           : fail_text(call, "ParseUint", v, looks_integral(v) && v.text[0] != '-');
+		return number_parse_int_any(v.text, v.length, &i)
+		           ? put_signed(call, w, i, ret)
+		           : fail_text(call, "ParseInt", v, looks_integral(v, true));
+	return number_parse_uint_any(v.text, v.length, &u) ? put_unsigned(call, w, u, ret)
+	                                                   : fail_text(call, "ParseUint", v, looks_integral(v, false));
 }
 
 static bool cast_float(struct call *call, const struct width *w, double d, struct value *ret)
 {
-	if (isnan(d) || (isfinite(d) && d != trunc(d)))
-		return call_fail(call,
-		                 isnan(d) ? "cannot cast NaN as an integer"
-		                          : "float value contains decimals and therefore cannot be cast as %s integer, "
-		                            "if you intend to round the value then call `.round()` explicitly before "
-		                            "this cast",
-		                 w->is_signed ? "a signed" : "an unsigned");
-	if (w->is_signed) {
-		if (d >= 0x1p63 || d < -0x1p63)
-			return fail_range(call, w, d > 0);
-		return put_signed(call, w, (int64_t)d, ret);
-	}
-	if (d < 0)
+	const char *kind = w->is_signed ? "signed" : "unsigned";
+	const char *article = w->is_signed ? "a" : "an";
+
+	if (d < 0 && !w->is_signed)
 		return call_fail(call, "float value is negative and cannot be cast as an unsigned integer");
-	if (d >= 0x1p64)
-		return fail_range(call, w, true);
-	return put_unsigned(call, w, (uint64_t)d, ret);
+	if (!isfinite(d))
+		return call_fail(call, "cannot convert %s to an %s", isnan(d) ? "NAN" : "+/-INF",
+		                 w->is_signed ? "integer" : "unsigned integer");
+	if (d > (w->is_signed ? 0x1p63 : 0x1p64) || d < -0x1p63)
+		return call_fail(call, "float value is too %s to be cast as %s %s integer", d > 0 ? "large" : "small",
+		                 article, kind);
+	if (d != trunc(d) || d == (w->is_signed ? 0x1p63 : 0x1p64))
+		return call_fail(call,
+		                 "float value contains decimals and therefore cannot be cast as %s %s integer, if you "
+		                 "intend to round the value then call `.round()` explicitly before this cast",
+		                 article, kind);
+	return w->is_signed ? put_signed(call, w, (int64_t)d, ret) : put_unsigned(call, w, (uint64_t)d, ret);
 }
 
 static bool cast(struct call *call, const struct width *w, struct value *ret)
 {
 	struct value v = call->target;
+	int64_t i;
 
 	switch (v.kind) {
 	case VALUE_NUMBER:
+		return number_parse_int(v.text, v.length, &i) ? put_integer(call, w, i, ret)
+		                                              : fail_text(call, "ParseInt", v, looks_integral(v, true));
 	case VALUE_STRING:
 	case VALUE_BYTES:
 		return cast_text(call, w, v, ret);
 	case VALUE_FLOAT:
 		return cast_float(call, w, v.real, ret);
 	case VALUE_INT:
-		if (w->is_signed)
-			return put_signed(call, w, v.integer, ret);
-		if (v.integer < 0)
-			return call_fail(call,
-			                 "signed integer value is negative and cannot be cast as an unsigned integer");
-		return put_unsigned(call, w, (uint64_t)v.integer, ret);
+		return put_integer(call, w, v.integer, ret);
 	case VALUE_UINT:
 		if (!w->is_signed)
 			return put_unsigned(call, w, v.natural, ret);
 		if (v.natural > INT64_MAX)
-			return fail_range(call, w, true);
+			return call_fail(call, "unsigned integer value is too large to be cast as a signed integer");
 		return put_signed(call, w, (int64_t)v.natural, ret);
 	default:
 		return call_fail_type(call, v, "number");
@@ -259,6 +234,7 @@ static bool cast(struct call *call, const struct width *w, struct value *ret)
 CAST(int8, 8, true, "an")
 CAST(int16, 16, true, "a")
 CAST(int32, 32, true, "a")
+CAST(int64, 64, true, "a")
 CAST(uint8, 8, false, "an")
 CAST(uint16, 16, false, "a")
 CAST(uint32, 32, false, "a")
@@ -268,19 +244,14 @@ static bool to_float(struct call *call, double *ret)
 {
 	struct value v = call->target;
 
-	if (value_is_text(v)) {
-		if (number_parse_float(v.text, v.length, ret))
-			return true;
-		return fail_text(call, "ParseFloat", v, false);
-	}
-	if (value_to_float(v, ret))
-		return true;
-	return call_fail_type(call, v, "number");
+	if (value_is_text(v))
+		return number_parse_float(v.text, v.length, ret) || fail_text(call, "ParseFloat", v, isinf(*ret));
+	return value_to_float(v, ret) || call_fail_type(call, v, "number");
 }
 
 static bool cast_float64(struct call *call, struct value *ret)
 {
-	double d;
+	double d = 0;
 
 	if (!to_float(call, &d))
 		return false;
@@ -288,12 +259,18 @@ static bool cast_float64(struct call *call, struct value *ret)
 	return true;
 }
 
+/* A 32-bit float itself is refused, as in the reference. */
 static bool cast_float32(struct call *call, struct value *ret)
 {
-	double d;
+	struct value v = call->target;
+	double d = 0;
 
+	if (v.kind == VALUE_FLOAT && v.bits == 32)
+		return call_fail_type(call, v, "number");
 	if (!to_float(call, &d))
 		return false;
+	if ((value_is_text(v) || v.kind == VALUE_NUMBER) && isfinite(d) && isinf((float)d))
+		return fail_text(call, "ParseFloat", v, true);
 	*ret = value_float((float)d);
 	ret->bits = 32;
 	return true;
@@ -301,30 +278,36 @@ static bool cast_float32(struct call *call, struct value *ret)
 
 /* --- functions and bits --- */
 
-/* A float of the target that is neither text nor a narrow number. */
 static bool need_float(struct call *call, double *ret) { return call_need_float(call, call->target, ret); }
 
-#define UNARY(name_, expression_)                               \
+/* Of a number that is not narrow. */
+static bool need_wide_float(struct call *call, double *ret)
+{
+	struct value v;
+
+	return need_wide(call, &v) && call_need_float(call, v, ret);
+}
+
+#define UNARY(name_, need_, expression_)                        \
 	static bool name_(struct call *call, struct value *ret) \
 	{                                                       \
 		double d;                                       \
-		if (!need_float(call, &d))                      \
+		if (!need_(call, &d))                           \
 			return false;                           \
 		*ret = value_float(expression_);                \
 		return true;                                    \
 	}
 
-UNARY(method_log, cephes_log(d))
-UNARY(method_log10, cephes_log10(d))
-UNARY(method_sin, cephes_sin(d))
-UNARY(method_cos, cephes_cos(d))
-UNARY(method_tan, cephes_tan(d))
-UNARY(method_pow, cephes_pow(d, call->args[0].real))
+UNARY(method_log, need_wide_float, cephes_log(d))
+UNARY(method_log10, need_wide_float, cephes_log10(d))
+UNARY(method_sin, need_float, cephes_sin(d))
+UNARY(method_cos, need_float, cephes_cos(d))
+UNARY(method_tan, need_float, cephes_tan(d))
+UNARY(method_pow, need_float, cephes_pow(d, call->args[0].real))
 
 static bool need_integer(struct call *call, int64_t *ret)
 {
-	return value_is_number(call->target) ? value_to_int(call->target, ret)
-	                                     : call_fail_type(call, call->target, "integer");
+	return value_to_int(call->target, ret) || call_fail_type(call, call->target, "integer");
 }
 
 #define BITWISE(name_, operator_)                                    \
@@ -348,7 +331,7 @@ const struct bloblang_row rows_methods_numbers[] = {
 	{.name = "floor", .kind = METHOD, .evaluate = floored, .summary = "Rounds down to an integer."},
 	{.name = "round", .kind = METHOD, .evaluate = rounded,
 	 .summary = "Rounds to an integer, halves away from zero."},
-	{.name = "int64", .kind = METHOD, .flags = ROW_PLAIN, .evaluate = to_int64,
+	{.name = "int64", .kind = METHOD, .flags = ROW_PLAIN, .evaluate = cast_int64,
 	 .summary = "A 64-bit integer from a number or text, if nothing is lost."},
 	{.name = "max", .kind = METHOD, .evaluate = maximum,
 	 .summary = "The largest number of an array, as a float."},

@@ -265,11 +265,11 @@ static bool collapse(struct call *call, struct value *ret)
 	    .arena = call->arena, .out = value_object(call->arena, 8), .include_empty = call->args[0].boolean};
 
 	if (call->target.kind != VALUE_ARRAY && call->target.kind != VALUE_OBJECT)
-		return call_fail_type(call, call->target, "object or array");
+		return call_fail(call, "not an object or array");
 	text_init(&c.path, call->arena);
 	collapse_into(&c, call->target, 0);
 	value_object_sort(call->arena, c.out);
-	*ret = c.out;
+	*ret = value_assigned(call->arena, c.out);
 	return true;
 }
 

@@ -121,8 +121,9 @@ static struct value keep_paths(struct arena *a, struct value v, const struct pat
 
 		if (!ends && n == 0)
 			continue;
+		/* A longer path wins over one that ends here, as in the reference. */
 		value_object_append(a, kept, pair->key, pair->key_length,
-		                    !ends && pair->value.kind == VALUE_OBJECT
+		                    n != 0 && pair->value.kind == VALUE_OBJECT
 		                        ? keep_paths(a, pair->value, inner, n, at + 1)
 		                        : pair->value);
 	}
@@ -160,20 +161,20 @@ static struct path *split_paths(struct call *call)
 	struct path *paths = arena_alloc(call->arena, (call->arg_count + 1) * sizeof *paths);
 
 	for (size_t i = 0; i < call->arg_count; i++) {
-		if (!value_is_text(call->args[i])) {
-			call_fail_type(call, call->args[i], "string");
+		struct value path;
+
+		if (!call_need_string(call, call->args[i], &path))
 			return NULL;
-		}
 		paths[i] = (struct path){0};
-		paths[i].steps = path_split(call->arena, call->args[i].text, call->args[i].length, &paths[i].count);
+		paths[i].steps = path_split(call->arena, path.text, path.length, &paths[i].count);
 	}
 	return paths;
 }
 
-static bool prepare_without(struct call *call)
+static bool prepare_paths(struct call *call)
 {
 	for (size_t i = 0; i < call->arg_count; i++) {
-		if (!value_is_text(call->args[i]))
+		if (!value_is_text(call->args[i]) && call->args[i].kind != VALUE_TIMESTAMP)
 			return call_fail(call, "argument %zu: %s", i, call_type_text(call, call->args[i], "string"));
 	}
 	return true;
@@ -207,9 +208,9 @@ const struct bloblang_row rows_methods_objects_merge[] = {
 	 .summary = "Merges deeply; of values that collide the new one stays."},
 	{.name = "squash", .kind = METHOD, .flags = ROW_PLAIN, .evaluate = squash,
 	 .summary = "Merges an array of objects into one."},
-	{.name = "with", .kind = METHOD, .flags = ROW_VARIADIC | ROW_PLAIN, .evaluate = with,
+	{.name = "with", .kind = METHOD, .flags = ROW_VARIADIC | ROW_PLAIN, .evaluate = with, .prepare = prepare_paths,
 	 .summary = "Keeps only what lies at the given dot paths."},
-	{.name = "without", .kind = METHOD, .flags = ROW_VARIADIC, .evaluate = without, .prepare = prepare_without,
+	{.name = "without", .kind = METHOD, .flags = ROW_VARIADIC, .evaluate = without, .prepare = prepare_paths,
 	 .summary = "Removes what lies at the given dot paths."},
 	{.name = NULL},
 };

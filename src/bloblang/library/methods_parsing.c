@@ -153,14 +153,6 @@ static bool format_msgpack(struct call *call, struct value *ret)
 
 /* --- CSV, logfmt, URLs --- */
 
-static bool prepare_csv(struct call *call)
-{
-	struct value delimiter = call->args[1];
-
-	return utf8_count(delimiter.text, delimiter.length) == 1 ||
-	       call_fail_final(call, "delimiter value must be exactly one character");
-}
-
 static struct value row_object(struct call *call, struct value headers, struct value row)
 {
 	struct value object = value_object(call->arena, value_count(row));
@@ -181,6 +173,8 @@ static bool parse_csv(struct call *call, struct value *ret)
 	struct csv_options options = {.lazy_quotes = call->args[2].boolean};
 	const char *error;
 
+	if (utf8_count(delimiter.text, delimiter.length) != 1)
+		return call_fail(call, "delimiter value must be exactly one character");
 	if (!call_need_text(call, call->target, &in))
 		return false;
 	(void)utf8_decode(delimiter.text, delimiter.text + delimiter.length, &options.delimiter, NULL);
@@ -226,7 +220,7 @@ static bool parse_form_url_encoded(struct call *call, struct value *ret)
 	struct value in;
 	const char *error;
 
-	if (!call_need_text(call, call->target, &in))
+	if (!call_need_string(call, call->target, &in))
 		return false;
 	return url_parse_form(call->arena, in.text, in.length, ret, &error) ||
 	       call_fail(call, "failed to parse value as url-encoded data: %s", error);
@@ -252,7 +246,7 @@ const struct bloblang_row rows_methods_parsing[] = {
 	 .summary = "The first MessagePack value of the bytes."},
 	{.name = "format_msgpack", .kind = METHOD, .flags = ROW_PLAIN, .evaluate = format_msgpack,
 	 .summary = "The value as MessagePack."},
-	{.name = "parse_csv", .kind = METHOD, .evaluate = parse_csv, .prepare = prepare_csv,
+	{.name = "parse_csv", .kind = METHOD, .evaluate = parse_csv,
 	 .parameters = {{"parse_header_row", PARAM_BOOL, false, "true"}, {"delimiter", PARAM_STRING, false, "\",\""},
 	 {"lazy_quotes", PARAM_BOOL, false, "false"}},
 	 .summary = "Rows of CSV as objects by the header row, or as arrays."},

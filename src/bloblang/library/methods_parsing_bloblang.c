@@ -59,7 +59,7 @@ static bool bloblang(struct call *call, struct value *ret)
 
 /* clang-format off */
 const struct bloblang_row rows_methods_parsing_bloblang[] = {
-	{.name = "bloblang", .kind = METHOD, .status = BETA, .flags = ROW_PLAIN, .evaluate = bloblang,
+	{.name = "bloblang", .kind = METHOD, .status = BETA, .flags = ROW_PLAIN | ROW_NOT_WITHIN, .evaluate = bloblang,
 	 .prepare = prepare_mapping, .release = call_mapping_release,
 	 .parameters = {{"mapping", PARAM_STRING, false, NULL}},
 	 .summary = "Runs a mapping held in a string on the value."},

@@ -10,21 +10,28 @@ enum { DEPTH_MAX = 500 };
 /* The numbers are part of the fingerprint. */
 static const struct {
 	enum value_kind kind;
+	int bits; /* of numbers: other widths have no type, and neither have unsigned ones */
 	int number;
 	const char *name;
-} schema_types[] = {{VALUE_BOOL, 1, "BOOLEAN"},        {VALUE_INT, 3, "INT64"},     {VALUE_UINT, 3, "INT64"},
-                    {VALUE_FLOAT, 5, "FLOAT64"},       {VALUE_STRING, 6, "STRING"}, {VALUE_BYTES, 7, "BYTE_ARRAY"},
-                    {VALUE_OBJECT, 8, "OBJECT"},       {VALUE_ARRAY, 10, "ARRAY"},  {VALUE_NULL, 11, "NULL"},
-                    {VALUE_TIMESTAMP, 13, "TIMESTAMP"}};
+} schema_types[] = {
+    {VALUE_BOOL, 0, 1, "BOOLEAN"},     {VALUE_INT, 32, 2, "INT32"},          {VALUE_INT, 64, 3, "INT64"},
+    {VALUE_FLOAT, 32, 4, "FLOAT32"},   {VALUE_FLOAT, 64, 5, "FLOAT64"},      {VALUE_STRING, 0, 6, "STRING"},
+    {VALUE_BYTES, 0, 7, "BYTE_ARRAY"}, {VALUE_OBJECT, 0, 8, "OBJECT"},       {VALUE_ARRAY, 0, 10, "ARRAY"},
+    {VALUE_NULL, 0, 11, "NULL"},       {VALUE_TIMESTAMP, 0, 13, "TIMESTAMP"}};
 
 enum { SCHEMA_TYPES = sizeof schema_types / sizeof *schema_types };
 
 static size_t schema_type(struct value v)
 {
-	enum value_kind kind = (enum value_kind)value_normal(v).kind;
 	size_t i = 0;
 
-	while (i < SCHEMA_TYPES && schema_types[i].kind != kind)
+	if (v.kind == VALUE_NUMBER) {
+		v = value_normal(v);
+		if (!value_is_number(v))
+			return SCHEMA_TYPES;
+	}
+	while (i < SCHEMA_TYPES && (schema_types[i].kind != (enum value_kind)v.kind ||
+	                            (schema_types[i].bits != 0 && schema_types[i].bits != v.bits)))
 		i++;
 	return i;
 }
@@ -69,6 +76,9 @@ static bool inferred(struct call *call, struct value v, const char *name, size_t
 	struct value children = value_array(call->arena, value_count(v));
 	size_t type = schema_type(v);
 
+	if (type == SCHEMA_TYPES && v.kind == VALUE_NUMBER)
+		return call_fail(call, "%s json.Number value \"%.*s\" is not parseable as int64 or float64", path,
+		                 (int)v.length, v.text);
 	if (type == SCHEMA_TYPES || depth == DEPTH_MAX)
 		return call_fail(call, "%s unsupported data type: %s", path, value_go_type(v));
 	for (uint32_t i = 0; i < value_count(v); i++) {

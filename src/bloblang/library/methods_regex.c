@@ -54,6 +54,16 @@ static struct value span_text(struct value text, struct regex_span span)
 	return span.start == SIZE_MAX ? value_literal("") : value_string(text.text + span.start, span.end - span.start);
 }
 
+/* As the text is: of bytes bytes, and a group that took no part is Go's slice of nothing. */
+static struct value span_of(struct value text, struct regex_span span)
+{
+	if (text.kind != VALUE_BYTES)
+		return span_text(text, span);
+	if (span.start == SIZE_MAX)
+		return value_no_bytes();
+	return value_bytes(text.text + span.start, span.end - span.start);
+}
+
 /* Groups by name, or by number where they have none. */
 static struct value groups_object(struct call *call, const struct regex *re, struct value text,
                                   const struct regex_span *spans)
@@ -67,7 +77,7 @@ static struct value groups_object(struct call *call, const struct regex *re, str
 			name = arena_copy(call->arena, name, strlen(name)); /* the regex may go before the value */
 		else
 			name = arena_format(call->arena, "%u", i);
-		value_object_set(call->arena, object, name, strlen(name), span_text(text, spans[i]));
+		value_object_set(call->arena, object, name, strlen(name), span_of(text, spans[i]));
 	}
 	return object;
 }

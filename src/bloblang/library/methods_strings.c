@@ -375,9 +375,8 @@ static bool prepare_replacements(struct call *call)
 	}
 	for (uint32_t i = 0; i < value_count(list); i++)
 		if (!value_is_text(list.array->items[i]))
-			return call_fail_final(call,
-			                       "invalid replacement value at index %u: expected string, found: %s", i,
-			                       value_go_type(list.array->items[i]));
+			return call_fail_final(call, "invalid replacement value at index %u: %s", i,
+			                       call_type_text(call, list.array->items[i], "string"));
 	return true;
 }
 

@@ -86,7 +86,7 @@ static bool parse_with(struct call *call, parser *parse, struct value_time *ret)
 	struct value text;
 	const char *error;
 
-	if (!call_need_text(call, call->target, &text))
+	if (!call_need_string(call, call->target, &text))
 		return false;
 	if (!parse(call->arena, call->args[0].text, call->args[0].length, text.text, text.length, ret, &error))
 		return call_fail(call, "%s", error);
@@ -207,7 +207,7 @@ static bool parse_duration(struct call *call, struct value *ret)
 	const char *error;
 	int64_t ns;
 
-	if (!call_need_text(call, call->target, &text))
+	if (!call_need_string(call, call->target, &text))
 		return false;
 	if (!period_parse_duration(call->arena, text.text, text.length, &ns, &error))
 		return call_fail(call, "%s", error);
@@ -221,7 +221,7 @@ static bool parse_duration_iso8601(struct call *call, struct value *ret)
 	struct period p;
 	const char *error;
 
-	if (!call_need_text(call, call->target, &text))
+	if (!call_need_string(call, call->target, &text))
 		return false;
 	if (!period_parse(call->arena, text.text, text.length, &p, &error))
 		return call_fail(call, "%s", error);

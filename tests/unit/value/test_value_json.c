@@ -67,20 +67,23 @@ static void prints_what_it_read(void **state)
 static void refuses_what_is_not_json(void **state)
 {
 	static const char *const cases[][2] = {
-	    {"", "unexpected end of JSON input"},
-	    {"{", "unexpected end of JSON input"},
+	    {"", "unexpected EOF"},
+	    {"{", "unexpected EOF"},
 	    {"[1,]", "invalid character ']' looking for beginning of value"},
 	    {"{@", "invalid character '@' looking for beginning of object key string"},
 	    {"not", "invalid character 'o' in literal null (expecting 'u')"},
-	    {"01", "invalid character '1' after top-level value"},
-	    {"1.", "unexpected end of JSON input"},
+	    {"01", "message contains multiple valid documents"},
+	    {"1.", "unexpected EOF"},
 	    {"1.x", "invalid character 'x' after decimal point in numeric literal"},
 	    {"\"\n\"", "invalid character '\\n' in string literal"},
 	    {"\"\\x\"", "invalid character 'x' in string escape code"},
 	    {"{\"a\" 1}", "invalid character '1' after object key"},
 	    {"{\"a\":1 2}", "invalid character '2' after object key:value pair"},
 	    {"[1 2]", "invalid character '2' after array element"},
-	    {"{} {}", "invalid character '{' after top-level value"},
+	    {"{} {}", "message contains multiple valid documents"},
+	    {"{} x", "invalid character 'x' looking for beginning of value"},
+	    {"{} [1] y", "invalid character 'y' looking for beginning of value"},
+	    {"{} [1", "unexpected EOF"},
 	};
 
 	(void)state;
