@@ -14,7 +14,6 @@ struct component {
 };
 
 static const struct component special[] = {
-    {"input", "generate", "input.generate is not part of kspool; pipe messages into stdin or `kspool put`"},
     {"output", "aws_kinesis_firehose",
      "output.aws_kinesis_firehose is not part of kspool, which writes to aws_kinesis"},
 };

@@ -33,10 +33,10 @@ const struct option_section *input_section(enum input_kind kind)
 	return inputs[kind].section();
 }
 
-bool input_is_finite(enum input_kind kind)
+bool input_is_finite(const struct config_input *input)
 {
-	must(kind < INPUT_KINDS);
-	return inputs[kind].flags & FINITE;
+	must(input->kind < INPUT_KINDS);
+	return inputs[input->kind].flags & FINITE || (inputs[input->kind].flags & COUNTED && input->generate.count > 0);
 }
 
 void input_fini(struct config_input *input)

@@ -12,7 +12,7 @@
 
 #include "config/options.h"
 
-enum input_flags { FINITE = 1, SHOWN = 2 };
+enum input_flags { FINITE = 1, SHOWN = 2, COUNTED = 4 };
 
 /* "stdin, file, http_server, socket_server, ": the beginning of a list that ends in broker. */
 #define INPUT_KEY_IN_LIST(kind, member, key, door, flags, text) key ", "
@@ -21,7 +21,7 @@ enum input_flags { FINITE = 1, SHOWN = 2 };
 /* The word of a kind in a file: "http_server". */
 const char *input_key(enum input_kind kind);
 const struct option_section *input_section(enum input_kind kind);
-bool input_is_finite(enum input_kind kind);
+bool input_is_finite(const struct config_input *input);
 /* The options of an input's kind, a struct of input_section: every member of the union begins in the same place. */
 /* Its options, in the struct of input_section. */
 static inline void *input_options_edit(struct config_input *input) { return &input->file; }

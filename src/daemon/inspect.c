@@ -10,6 +10,7 @@
 #include "base/trusted.h"
 #include "aws/client.h"
 #include "pipeline/pipeline.h"
+#include "doors/doors.h"
 
 /* What will not be read of who may write it, or what it is. One that is not here, or not for us, may be elsewhere. */
 static void inspect_file(struct config_faults *faults, const char *key, const char *path)
@@ -70,6 +71,7 @@ void inspect_config(const struct config *config, struct config_faults *faults)
 	struct error e = {.code = ERR_OK};
 
 	pipeline_lint(config, faults);
+	doors_lint(config, faults);
 	inspect_files(config, faults);
 	inspect_spool(config, faults);
 	if (config->output.stream && aws_options_check(&aws, &e) != ERR_OK)

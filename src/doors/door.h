@@ -1,11 +1,9 @@
 /*
  * door: what doors.c needs to know of an input.
  *
- * What it is: one table of functions a kind. Each kind is one file (door_stdin.c, door_file.c, door_http.c,
- * door_socket.c) that embeds struct door first.
- * Promises: 12 (a door that cannot read on says so and leaves the others alone).
- * Owner: doors.c owns every door from open to free. Thread: intake.
- * Fails: at open, naming the address or path; afterwards has_failed tells it.
+ * What it is: one table of functions a kind. Each kind is one file (door_stdin.c, door_file.c, ...) that embeds struct
+ * door first. Promises: 12 (a door that cannot read on says so and leaves the others alone). Owner: doors.c owns every
+ * door from open to free. Thread: intake. Fails: at open, naming the address or path; afterwards has_failed tells it.
  * Does not: know other doors.
  */
 #ifndef KSPOOL_DOORS_DOOR_H

@@ -56,7 +56,7 @@ static const char *trouble_of(const struct slot *s)
 /* True when nothing more comes from it by itself. */
 static bool has_ended(const struct slot *s)
 {
-	return input_is_finite(s->input->kind) && (s->door ? s->door->kind->has_ended(s->door) : s->gave_up);
+	return input_is_finite(s->input) && (s->door ? s->door->kind->has_ended(s->door) : s->gave_up);
 }
 
 static void on_ended(void *arg)
@@ -215,7 +215,7 @@ enum err doors_start(const struct doors_options *options, struct doors **ret, st
 	for (size_t n = 0; n < config->input_count; n++) {
 		const enum input_kind kind = config->inputs[n].kind;
 
-		i->waits = i->waits || !input_is_finite(kind);
+		i->waits = i->waits || !input_is_finite(&config->inputs[n]);
 		i->has_peers = i->has_peers || kind == INPUT_HTTP_SERVER || kind == INPUT_SOCKET_SERVER;
 	}
 	err = intake_open(i, e);

@@ -38,6 +38,8 @@ struct doors_options {
 	void *arg;
 };
 
+/* The faults of what only a door can read (an interval); for lint. */
+void doors_lint(const struct config *config, struct config_faults *faults);
 enum err doors_start(const struct doors_options *options, struct doors **ret, struct error *e) MUST_CHECK;
 /* Call after journal_intake_run handed answers out: lets paused doors read again. */
 void doors_resume(struct doors *d);

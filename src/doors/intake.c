@@ -78,7 +78,7 @@ static void offer_group(struct group *g)
 /* What the group holds now, in place of what it held. */
 static void charge_group(struct group *g)
 {
-	uint64_t bytes = g->offer.bytes;
+	uint64_t bytes = g->offer.bytes + g->copied_bytes;
 	struct message *m;
 
 	STAILQ_FOREACH (m, &g->todo, link)
@@ -115,6 +115,9 @@ static void group_worked(struct group *g)
 		group_free(g);
 	} else if (g->was_starved) {
 		group_refuse(g, OFFER_FULL, "there is no memory just now for what processors make of it; not stored");
+	} else if (g->maker && g->offer.count == 0 && g->offer.set_aside_count == 0 && g->offer.filtered == 0) {
+		g->offer.verdict = OFFER_ACCEPTED; /* of nothing */
+		on_done(&g->offer, g);
 	} else {
 		offer_group(g);
 	}
@@ -128,7 +131,7 @@ void group_send(struct group *g)
 	g->offer.done = on_done;
 	g->offer.arg = g;
 	i->outstanding++;
-	if (!i->common && !g->own) {
+	if (!i->common && !g->own && !g->maker) {
 		offer_group(g);
 		return;
 	}

@@ -76,12 +76,19 @@ struct group {
 	int64_t room_bytes;       /* of the doors, for what is fresh: what is beyond comes from the budget */
 	uint64_t taken_bytes;     /* from the budget */
 	enum group_place place;
-	bool is_cancelled;     /* while it was worked */
-	bool was_starved;      /* its processors found no memory that others did not hold */
-	uint64_t peer;         /* whose it is: the worker takes turns; 0: the house's own */
-	int64_t hold_until_ns; /* what a rate_limit processor asked for */
-	bool comes_again;      /* the door offers it again when it is refused: no message is refused */
-	uint32_t received;     /* messages the door added */
+	bool is_cancelled;                    /* while it was worked */
+	bool was_starved;                     /* its processors found no memory that others did not hold */
+	uint64_t peer;                        /* whose it is: the worker takes turns; 0: the house's own */
+	int64_t hold_until_ns;                /* what a rate_limit processor asked for */
+	bool comes_again;                     /* the door offers it again when it is refused: no message is refused */
+	uint32_t received;                    /* messages the door added */
+	const struct bloblang_mapping *maker; /* makes them in place of the door: null when they came */
+	uint32_t to_make;                     /* runs of it that are left */
+	uint64_t most_made_bytes;             /* after which it runs no more; 0: however many */
+	struct message_list made;             /* copies, until the answer: what was refused comes again as it was */
+	uint32_t made_count;
+	uint64_t copied_bytes; /* of them */
+	char *make_error;      /* the maker's, which ended it; null: none */
 	uint64_t charged_bytes;
 	int64_t begun_ns;
 	group_answered *answered; /* null: nobody waits any more */

@@ -13,6 +13,7 @@ struct group *group_new(struct intake *i, struct pipeline *own, group_answered *
 	STAILQ_INIT(&g->todo);
 	STAILQ_INIT(&g->offer.messages);
 	STAILQ_INIT(&g->offer.set_aside);
+	STAILQ_INIT(&g->made);
 	g->intake = i;
 	g->own = own;
 	g->answered = answered;
@@ -68,6 +69,8 @@ void group_free(struct group *g)
 	message_list_free(&g->todo);
 	message_list_free(&g->offer.messages);
 	message_list_free(&g->offer.set_aside);
+	message_list_free(&g->made);
+	free(g->make_error);
 	free(g->offer.position_key);
 	free(g->offer.position);
 	intake_release(g->intake, g->charged_bytes);

@@ -273,8 +273,62 @@ static void work_at_once(struct group *g, struct evaluator *ev)
 	pipeline_batch_fini(&all);
 }
 
+static void add_made(struct group *g, struct message *m)
+{
+	const uint64_t bytes = message_cost(m);
+
+	STAILQ_INSERT_TAIL(&g->made, message_copy(m), link);
+	STAILQ_INSERT_TAIL(&g->todo, m, link);
+	g->made_count++;
+	g->received++;
+	g->copied_bytes += bytes;
+	hold_made(g, (int64_t)(2 * bytes));
+}
+
+/* A batch is made whole or not at all. */
+static void drop_made(struct group *g)
+{
+	message_list_free(&g->made);
+	message_list_free(&g->todo);
+	hold_made(g, -(int64_t)(2 * g->copied_bytes));
+	g->copied_bytes = 0;
+	g->made_count = 0;
+	g->received = 0;
+}
+
+/* Runs the maker, for a slice of time. False: it is to run more. */
+static bool make_messages(struct group *g, struct evaluator *ev)
+{
+	const int64_t since_ns = clock_mono_ns();
+
+	evaluator_hurry(ev, g->intake->config->kspool.process_time_ns);
+	while (g->to_make > 0 && !g->was_starved && clock_mono_ns() - since_ns < SLICE_MS * NS_PER_MS) {
+		struct message *nothing = message_new(NULL, 0, "", 0, clock_wall_ms()), *made = NULL;
+		const struct message_batch context = {.messages = &nothing, .count = 1};
+		struct error e = {.code = ERR_OK};
+
+		if (bloblang_mapping_run(g->maker, ev, &context, false, &made, &e) != ERR_OK) {
+			g->make_error = mem_string(e.text);
+			g->to_make = 0;
+			if (g->one_batch)
+				drop_made(g);
+		} else {
+			g->to_make--;
+		}
+		message_free(nothing);
+		if (made)
+			add_made(g, made);
+		if (g->most_made_bytes > 0 && g->copied_bytes >= g->most_made_bytes)
+			g->to_make = 0;
+	}
+	(void)evaluator_arena(ev); /* what the last one needed is not kept */
+	return g->to_make == 0 || g->was_starved;
+}
+
 bool processors_run(struct group *g, struct evaluator *ev)
 {
+	if (g->maker && g->to_make > 0 && !make_messages(g, ev))
+		return false;
 	if (!g->is_begun) {
 		STAILQ_CONCAT(&g->todo, &g->offer.messages);
 		g->offer.count = 0;

@@ -79,10 +79,16 @@ void pipeline_lint(const struct config *config, struct config_faults *faults)
 	lint_mapping(&config->output.batching.check, "output.aws_kinesis.batching.check", faults);
 	compiler_init(&c, config, "", faults);
 	for (size_t i = 0; i < config->input_count; i++) {
+		const struct config_input *input = &config->inputs[i];
 		char path[192];
 
-		(void)snprintf(path, sizeof path, "%s.processors", config->inputs[i].path);
-		lint_processors(&c, config->inputs[i].processors, path);
+		if (input->kind == INPUT_GENERATE) {
+			(void)snprintf(path, sizeof path, "%s.generate.mapping", input->path);
+			lint_mapping(&input->generate.mapping, path, faults);
+		}
+
+		(void)snprintf(path, sizeof path, "%s.processors", input->path);
+		lint_processors(&c, input->processors, path);
 	}
 	lint_processors(&c, config->pipeline_processors, "pipeline.processors");
 	lint_processors(&c, config->output_processors, "output.processors");

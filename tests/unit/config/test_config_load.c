@@ -145,8 +145,7 @@ static const struct {
      "partition_key: \"\"}}\n",
      "(3,32) output.aws_kinesis.stream is no stream ARN: arn:aws:kinesis:REGION:ACCOUNT:stream/NAME\n"
      "(3,79) output.aws_kinesis.partition_key is required and must not be empty\n"},
-    {"input: {generate: {}}" REST,
-     "(1,9) input.generate is not part of kspool; pipe messages into stdin or `kspool put`\n"},
+    {"input: {generate: {}}" REST, "(1,9) input.generate.mapping is required\n"},
     {"input: {http_server: {}}\nhttp: {enabled: false}" REST,
      "(1,9) input.http_server has no address and http.enabled is false, so nothing would listen\n"},
     {"input: {socket_server: {network: unix, address: "

@@ -1,0 +1,35 @@
+"""Inputs that make their messages or read others: each message once, and an end where there is one."""
+
+import json
+
+from waits import wait_for
+
+
+def test_a_count_is_delivered_and_the_run_ends(new_spooler, fake):
+    made = {"count": 700, "interval": "", "batch_size": 7, "mapping": 'root.n = count("n")\nmeta source = "made"'}
+    new_spooler(fake.endpoint, {"generate": made}, output={"max_in_flight": 1}).start().finish()
+    assert [json.loads(body)["n"] for body in fake.payloads()] == list(range(1, 701))
+
+
+def test_it_goes_on_by_the_clock_and_begins_anew_after_a_kill(new_spooler, fake):
+    """Every message that was counted is delivered, whenever it dies; a restart counts from one again."""
+    made = {"interval": "10ms", "mapping": 'root = count("n")'}
+    spooler, kills = new_spooler(fake.endpoint, {"generate": made}).start(), 3
+    for _ in range(kills):
+        before = len(fake.payloads())
+        wait_for(lambda: len(fake.payloads()) > before + 20, "messages come")
+        spooler.kill()
+        spooler.start()
+    spooler.stop()
+    numbers = [int(body) for body in fake.payloads()]
+    assert numbers.count(1) >= kills + 1
+    assert max(numbers) >= 20
+    assert spooler.journal("SELECT count(*) FROM dead") == [(0,)]
+
+
+def test_a_calendar_has_its_turns(new_spooler, fake):
+    """@every goes by whole seconds, as the expression of six fields does."""
+    inputs = [{"generate": {"interval": interval, "count": 2, "mapping": f'root = "{interval}"'}}
+              for interval in ("@every 1s", "* * * * * *", "TZ=Asia/Tokyo */1 * * * * *")]
+    new_spooler(fake.endpoint, {"broker": {"inputs": inputs}}).start().finish()
+    assert sorted(fake.payloads()) == sorted(2 * [inner["generate"]["interval"].encode() for inner in inputs])
