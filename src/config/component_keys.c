@@ -202,6 +202,16 @@ static void visit_processor(struct walk *w, struct config_node *node, const char
 	}
 }
 
+/* The scanner that stands within another. */
+static void visit_scanner(struct walk *w, struct config_node *node, const char *path)
+{
+	struct config_node *behind = tree_member(node, "skip_bom");
+	AUTOFREE char *place = mem_format("%s.skip_bom", path);
+
+	if (behind)
+		visit_rows(w, options_scanner_skip_bom(), behind, place);
+}
+
 static void visit_input(struct walk *w, struct config_node *node, const char *path)
 {
 	visit_rows(w, options_input(), node, path);
@@ -234,6 +244,8 @@ static void visit(struct walk *w, const char *slot, struct config_node *node, co
 		visit_processor(w, node, path);
 	else if (strcmp(slot, "input") == 0)
 		visit_input(w, node, path);
+	else if (strcmp(slot, "scanner") == 0)
+		visit_scanner(w, node, path);
 	else if (strcmp(slot, "output") == 0)
 		visit_rows(w, options_output(), node, path);
 	else if (strcmp(slot, "buffer") == 0)

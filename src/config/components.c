@@ -28,7 +28,7 @@ static const struct component all[] = {
 #define HAS_buffer "it has sqlite only"
 #define HAS_metrics "it has prometheus and none"
 #define HAS_tracer "it has none"
-#define HAS_scanner "it has lines, to_the_end and chunker"
+#define HAS_scanner "it has " SCANNER_KEYS "skip_bom"
 #define HAS_processor "`kspool list processors` shows what it has"
 #define HAS_cache "it has memory, ttlru and lru"
 #define HAS_rate_limit "it has local"

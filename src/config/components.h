@@ -31,6 +31,7 @@ void component_read_tracer(struct options_reader *r, const struct config_node *n
 /* `scanner`, or the older `codec` text, of an input; both may be null (lines). */
 void input_scanner_read(struct options_reader *r, const struct config_node *input, const struct config_node *scanner,
                         struct config_scanner *ret);
+void input_scanner_defaults(struct config_scanner *ret);
 void input_scanner_free(struct config_scanner *scanner);
 
 #endif

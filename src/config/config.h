@@ -82,12 +82,15 @@ CONFIG_ENUMS(CONFIG_ENUM)
 	};
 OPTION_SECTIONS(CONFIG_SECTION)
 
-/* The scanner of an input, typed by config_scanner(). */
-enum scanner_kind { SCANNER_LINES, SCANNER_TO_THE_END, SCANNER_CHUNKER };
+/* The scanner of an input, typed by input_scanner_read(). */
+#define CONFIG_SCANNER_KIND(kind, member, key, text) SCANNER_##kind,
+#define CONFIG_SCANNER_MEMBER(kind, member, key, text) struct options_scanner_##member member;
+enum scanner_kind { CONFIG_SCANNERS(CONFIG_SCANNER_KIND) SCANNER_KINDS };
 struct config_scanner {
 	enum scanner_kind kind;
-	struct options_scanner_lines lines;
-	struct options_scanner_chunker chunker;
+	bool csv_input; /* as the input csv has it, not the scanner */
+	bool skip_bom;  /* a byte order mark before the first message is none of it */
+	CONFIG_SCANNERS(CONFIG_SCANNER_MEMBER)
 };
 
 #define CONFIG_INPUT_KIND(kind, member, key, door, flags, text) INPUT_##kind,

@@ -86,8 +86,7 @@ static struct config_input *add_input(struct config *config, struct options_read
 	input->path = mem_string(r->path);
 	input->line = node->key_line;
 	options_defaults(input_section(kind), &input->file);
-	options_defaults(options_scanner_lines(), &input->scanner.lines);
-	options_defaults(options_scanner_chunker(), &input->scanner.chunker);
+	input_scanner_defaults(&input->scanner);
 	return input;
 }
 

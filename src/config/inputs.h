@@ -18,6 +18,10 @@ enum input_flags { FINITE = 1, SHOWN = 2, COUNTED = 4 };
 #define INPUT_KEY_IN_LIST(kind, member, key, door, flags, text) key ", "
 #define INPUT_KEYS CONFIG_INPUTS(INPUT_KEY_IN_LIST)
 
+/* "lines, to_the_end, ": the beginning of a list that ends in skip_bom. */
+#define SCANNER_KEY_IN_LIST(kind, member, key, text) key ", "
+#define SCANNER_KEYS CONFIG_SCANNERS(SCANNER_KEY_IN_LIST)
+
 /* The word of a kind in a file: "http_server". */
 const char *input_key(enum input_kind kind);
 const struct option_section *input_section(enum input_kind kind);

@@ -85,6 +85,20 @@ static void print_processors(struct buf *out)
 	}
 }
 
+static void print_scanner(struct buf *out, const char *key, const char *text, const struct option_section *s)
+{
+	struct buf path CLEANUP(buf_fini);
+
+	buf_init(&path, 256);
+	(void)buf_addf(&path, "scanner.%s", key);
+	(void)buf_add_text(out, ".TP\n\\fB");
+	print_text(out, path.data);
+	(void)buf_add_text(out, "\\fR\n");
+	print_text(out, text);
+	(void)buf_add_text(out, "\n");
+	print_rows(out, path.data, s);
+}
+
 void config_print_man(struct buf *out)
 {
 	for (const struct print_part *part = print_parts; part->section; part++) {
@@ -101,8 +115,9 @@ void config_print_man(struct buf *out)
 		print_rows(out, path.data ? path.data : "", part->section());
 	}
 	print_processors(out);
-	(void)buf_add_text(out, ".SS scanner\nHow bytes become messages: one of \\fBlines\\fR, \\fBto_the_end: {}\\fR "
-	                        "(everything is one message), \\fBchunker\\fR.\n");
-	print_rows(out, "scanner.lines", options_scanner_lines());
-	print_rows(out, "scanner.chunker", options_scanner_chunker());
+	(void)buf_add_text(out, ".SS scanner\nHow bytes become messages: one of these.\n");
+#define SCANNER(kind, member, key, text) print_scanner(out, key, text, options_scanner_##member());
+	CONFIG_SCANNERS(SCANNER)
+#undef SCANNER
+	print_scanner(out, "skip_bom", "A byte order mark at the begin is dropped.", options_scanner_skip_bom());
 }

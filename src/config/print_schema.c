@@ -318,14 +318,17 @@ static void print_input(struct buf *out)
 
 static void print_scanner(struct buf *out)
 {
-	static const char *const names[] = {"to_the_end", "lines", "chunker"};
+#define NAME(kind, member, key, text) key,
+	static const char *const names[] = {CONFIG_SCANNERS(NAME) "skip_bom"};
+#undef NAME
 
 	(void)buf_add_text(out,
 	                   ",\n    \"scanner\": {\"type\": [\"object\", \"null\"], \"additionalProperties\": false, "
-	                   "\"properties\": {\n      \"type\": {}, " BESIDE ",\n"
-	                   "      \"to_the_end\": {\"type\": [\"object\", \"null\"], \"maxProperties\": 0}");
-	print_named(out, "lines", options_scanner_lines());
-	print_named(out, "chunker", options_scanner_chunker());
+	                   "\"properties\": {\n      \"type\": {}, " BESIDE);
+#define NAMED(kind, member, key, text) print_named(out, key, options_scanner_##member());
+	CONFIG_SCANNERS(NAMED)
+#undef NAMED
+	print_named(out, "skip_bom", options_scanner_skip_bom());
 	(void)buf_add_text(out, "\n    }");
 	print_one_of(out, names, sizeof names / sizeof *names, ", {\"type\": \"null\"}, {\"maxProperties\": 0}");
 }

@@ -48,7 +48,7 @@
 #include "journal/journal_questions.h"
 #include "doors/door_file_internal.h"
 
-enum { READ_MAX_BYTES = 524288, FIRST_BYTES = 1048576, ASK_AGAIN_MS = 50, LEAD_MS = 2 };
+enum { READ_MAX_BYTES = 524288, FIRST_BYTES = 1048576, HEAD_BYTES = 65536, ASK_AGAIN_MS = 50, LEAD_MS = 2 };
 
 /* Legal moves: a bit for each state that may follow. */
 static const unsigned moves[] = {
@@ -84,10 +84,11 @@ static void take_turn(struct door_file *f, long delay_ms)
 	(void)evtimer_add(f->turn, &delay);
 }
 
-static char *print_position(void *arg, uint64_t offset)
+static char *print_position(void *arg, uint64_t offset, uint64_t rows)
 {
 	struct reader *r = arg;
 
+	r->position.rows = scanner_shapes(&r->feeder.scanner) ? rows : 0;
 	position_move(&r->position, r->fd, offset);
 	return position_print(&r->position);
 }
@@ -113,6 +114,35 @@ static void add_metadata(struct door_file *f, const struct stat *st)
 	(void)meta_add(meta, 's', "mod_time", 8, text, strlen(text));
 }
 
+static void end_file(struct door_file *f)
+{
+	set_state(f, FILE_READ);
+	feeder_flush(&f->at->feeder);
+	take_turn(f, 0);
+}
+
+/* What stands there cannot be cut into messages: its position stays before it. */
+static void end_broken(struct door_file *f)
+{
+	LOG(LOG_ERROR, "file not read to its end", LOG_S("path", name_of(f)), LOG_U("offset", f->at->feeder.offset),
+	    LOG_S("reason", f->at->feeder.broken));
+	f->door.has_failed = true;
+	end_file(f);
+}
+
+/* Who begins in the middle of a file may have to know what its first row is. */
+static bool take_head(struct reader *r)
+{
+	AUTOFREE char *head = NULL;
+	ssize_t n;
+
+	if (!scanner_shapes(&r->feeder.scanner))
+		return true;
+	head = mem_alloc(HEAD_BYTES);
+	n = pread(r->fd, head, HEAD_BYTES, 0);
+	return n > 0 && feeder_take_head(&r->feeder, head, (size_t)n);
+}
+
 static void begin_feeding(struct door_file *f, uint64_t offset)
 {
 	const struct feeder_options options = {
@@ -125,6 +155,7 @@ static void begin_feeding(struct door_file *f, uint64_t offset)
 	    .is_text = true,
 	    .position = print_position,
 	    .position_key = f->at->key,
+	    .rows = offset > 0 ? f->at->position.rows : 0,
 	    .again_until = f->at->position.again_until,
 	    .on_answer = on_answer,
 	    .arg = f->at,
@@ -135,6 +166,13 @@ static void begin_feeding(struct door_file *f, uint64_t offset)
 	feeder_init(&f->at->feeder, &options, offset);
 	add_metadata(f, &st);
 	set_state(f, FILE_READING);
+	if (offset > 0 && !take_head(f->at)) {
+		LOG(LOG_ERROR, "file not read", LOG_S("path", name_of(f)),
+		    LOG_S("reason", "its header row is not within its first 64 KiB"));
+		f->door.has_failed = true;
+		end_file(f);
+		return;
+	}
 	take_turn(f, 0);
 }
 
@@ -191,6 +229,7 @@ static uint64_t place_to_begin(struct door_file *f, const char *text)
 		return 0;
 	}
 	f->at->position.again_until = stored.again_until;
+	f->at->position.rows = stored.rows;
 	if (f->at->position_is_lost && (uint64_t)st.st_size > stored.offset) {
 		f->at->position.again_until = (uint64_t)st.st_size;
 		LOG(LOG_WARN, "file may have been read further", LOG_S("path", name_of(f)),
@@ -339,13 +378,6 @@ static void rest(struct door_file *f, long delay_ms)
 	take_turn(f, 0);
 }
 
-static void end_file(struct door_file *f)
-{
-	set_state(f, FILE_READ);
-	feeder_flush(&f->at->feeder);
-	take_turn(f, 0);
-}
-
 /* The last message has no end. Its rest may come; nobody waits for it for ever, and nobody cuts it while it is written.
  */
 static void watch_growth(struct door_file *f)
@@ -370,11 +402,14 @@ static void watch_growth(struct door_file *f)
 	g->seen = st;
 	if (st.st_size < at || now_ns - g->still_ns >= after_ns ||
 	    clock_wall_ms() - (int64_t)st.st_mtime * MS_PER_S >= after_ns / NS_PER_MS) {
-		if (f->door.input->scanner.kind == SCANNER_LINES)
+		if (f->door.input->scanner.kind == SCANNER_LINES || f->door.input->scanner.kind == SCANNER_CSV)
 			feeder_end_early(&f->at->feeder);
 		else
 			feeder_end(&f->at->feeder); /* a whole, or the last piece, ends where its file does */
-		end_file(f);
+		if (f->at->feeder.broken)
+			end_broken(f);
+		else
+			end_file(f);
 	} else if (now_ns - g->since_ns >= 2 * after_ns) {
 		LOG(LOG_INFO, "last message left for the next start", LOG_S("path", name_of(f)),
 		    LOG_S("reason", "its file goes on changing and its end has not come"));
@@ -392,6 +427,10 @@ static void read_slice(struct door_file *f)
 	size_t free_bytes = feeder_room(&f->at->feeder, &room);
 	ssize_t n;
 
+	if (f->at->feeder.broken) {
+		end_broken(f);
+		return;
+	}
 	if (free_bytes == 0)
 		return; /* resume or an answer gives the next turn */
 	if (door_file_turn_is_over(f)) {

@@ -136,7 +136,7 @@ static void run_client(struct client *c)
 
 	read_input(c);
 	/* an end of the peer counts when everything before it was looked at, or nothing more is taken */
-	if (c->drains && c->feeder.ended)
+	if (c->feeder.broken || (c->drains && c->feeder.ended))
 		client_leave(c);
 	if (c->peer_ended && evbuffer_get_length(in) == 0)
 		client_leave(c);

@@ -80,6 +80,7 @@ static void end(struct door_stdin *s)
 {
 	set_state(s, STDIN_ENDED);
 	feeder_end(&s->feeder);
+	s->door.has_failed |= s->feeder.broken != NULL; /* its last message too */
 	LOG(LOG_INFO, "input ended", LOG_S("input", "stdin"), LOG_U("bytes", s->feeder.offset));
 	tell_end(s);
 }
@@ -97,6 +98,15 @@ static void end_early(struct door_stdin *s)
 	feeder_stop(&s->feeder);
 }
 
+/* What stands there cannot be cut into messages. */
+static void end_broken(struct door_stdin *s)
+{
+	LOG(LOG_ERROR, "input failed", LOG_S("input", "stdin"), LOG_U("offset", s->feeder.offset),
+	    LOG_S("reason", s->feeder.broken));
+	s->door.has_failed = true;
+	end(s);
+}
+
 /* n more bytes lie in the feeder's room. */
 static void take_in(struct door_stdin *s, const char *bytes, size_t n)
 {
@@ -106,6 +116,8 @@ static void take_in(struct door_stdin *s, const char *bytes, size_t n)
 		s->mark[s->mark_bytes++] = (unsigned char)bytes[i];
 	if (!scanner_is_foreign(&s->door.input->scanner, s->mark, s->mark_bytes)) {
 		feeder_filled(&s->feeder, n);
+		if (s->feeder.broken)
+			end_broken(s);
 		return;
 	}
 	LOG(LOG_ERROR, "input failed", LOG_S("input", "stdin"), LOG_S("reason", SCANNER_FOREIGN));

@@ -1,7 +1,33 @@
 /* doors_lint: what of an input only its door can read. */
 #include "config/config.h"
 #include "doors/doors.h"
+#include <string.h>
+
+#include "doors/scanner_internal.h"
 #include "doors/schedule.h"
+
+static void lint_scanner(const struct config_input *input, struct config_faults *faults)
+{
+	const struct config_scanner *scanner = &input->scanner;
+	const char *delimiter = scanner->csv.custom_delimiter;
+	char fault[REGEX_FAULT_MAX];
+	struct regex *pattern;
+	struct arena arena;
+
+	if (scanner->kind == SCANNER_CSV && delimiter &&
+	    (*delimiter == '"' || *delimiter == '\r' || *delimiter == '\n'))
+		config_faults_add(faults, input->line, 1, false,
+		                  "%s: a quote or a line break cannot delimit values of csv", input->path);
+	if (scanner->kind != SCANNER_RE_MATCH || !scanner->re_match.pattern)
+		return;
+	arena_init(&arena, 1048576);
+	pattern = scanner_pattern(&arena, scanner, fault);
+	if (!pattern)
+		config_faults_add(faults, input->line, 1, false, "%s: scanner.re_match.pattern: %s", input->path,
+		                  fault);
+	regex_free(pattern);
+	arena_fini(&arena);
+}
 
 void doors_lint(const struct config *config, struct config_faults *faults)
 {
@@ -13,5 +39,6 @@ void doors_lint(const struct config *config, struct config_faults *faults)
 		if (input->kind == INPUT_GENERATE && input->generate.interval &&
 		    !schedule_parse(input->generate.interval, &schedule, why, sizeof why))
 			config_faults_add(faults, input->line, 1, false, "%s.generate.interval: %s", input->path, why);
+		lint_scanner(input, faults);
 	}
 }

@@ -22,7 +22,7 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 
-enum { RETRY_FIRST_MS = 10, RETRY_MS = 250, META_MAX_BYTES = 65536, FIRST_SLICES = 64 };
+enum { RETRY_FIRST_MS = 10, RETRY_MS = 250, FIRST_SLICES = 64 };
 
 static void send_block(struct feeder *f);
 
@@ -58,10 +58,11 @@ void feeder_init(struct feeder *f, const struct feeder_options *options, uint64_
 	f->offset = offset;
 	f->most_rows = FEEDER_BLOCK_ROWS;
 	f->target_bytes = quarter < FEEDER_BLOCK_BYTES ? quarter : FEEDER_BLOCK_BYTES;
-	scanner_init(&f->scanner, options->scanner, options->intake->max_message_bytes);
+	scanner_init(&f->scanner, options->scanner, options->intake->max_message_bytes, offset == 0);
+	f->rows = options->rows;
 	if (options->is_text)
 		scanner_expect_text(&f->scanner, offset == 0);
-	buf_init(&f->meta, META_MAX_BYTES);
+	buf_init(&f->meta, FEEDER_META_MAX_BYTES);
 	f->filling = &f->blocks[0];
 	for (int i = 0; i < 2; i++)
 		STAILQ_INIT(&f->blocks[i].set_aside);
@@ -146,14 +147,19 @@ void feeder_give_back(struct feeder *f)
 	feeder_flush(f);
 }
 
-static void add_slice(struct block *b, size_t offset, uint64_t length, size_t behind)
+bool feeder_take_head(struct feeder *f, const char *data, size_t length)
+{
+	return scanner_take_head(&f->scanner, data, length);
+}
+
+static void add_slice(struct block *b, size_t offset, uint64_t length, size_t behind, const char *flaw)
 {
 	if (b->count == b->slice_capacity) {
 		b->slice_capacity = b->slice_capacity ? b->slice_capacity * 2 : FIRST_SLICES;
 		b->slices = mem_grow(b->slices, b->slice_capacity, sizeof *b->slices);
 	}
-	b->slices[b->count++] =
-	    (struct slice){.offset = (uint32_t)offset, .length = (uint32_t)length, .behind = (uint32_t)behind};
+	b->slices[b->count++] = (struct slice){
+	    .offset = (uint32_t)offset, .length = (uint32_t)length, .behind = (uint32_t)behind, .flaw = flaw};
 }
 
 static void add_too_long(struct feeder *f, uint64_t begin, uint64_t length)
@@ -174,6 +180,34 @@ static void add_too_long(struct feeder *f, uint64_t begin, uint64_t length)
 	buf_clear(&f->scanner.head);
 }
 
+/* Bytes that are no message go to the shelf. */
+static void set_aside(struct feeder *f, struct block *b, const char *bytes, size_t length, uint64_t begin)
+{
+	struct message *m = message_new(f->meta.data, f->meta.len, bytes, length, clock_wall_ms());
+	AUTOFREE char *reason =
+	    mem_format("%s, offset %llu: %s", f->options.origin, (unsigned long long)begin, f->scanner.flaw);
+
+	message_fail(m, NULL, reason);
+	STAILQ_INSERT_TAIL(&b->set_aside, m, link);
+	b->set_aside_count++;
+	LOG_LIMITED(LOG_WARN, "message set aside", LOG_S("origin", f->options.origin), LOG_U("offset", begin),
+	            LOG_U("bytes", length), LOG_S("reason", f->scanner.flaw));
+}
+
+/* What cannot be cut can be had again from a source that has a position; else its begin is kept on the shelf. */
+static void break_off(struct feeder *f)
+{
+	struct block *b = f->filling;
+	const size_t left = b->length - b->scanned;
+
+	f->broken = f->scanner.flaw;
+	f->ended = true;
+	if (!f->options.position && left > 0)
+		set_aside(f, b, b->data + b->scanned, left < SCANNER_HEAD_MAX_BYTES ? left : SCANNER_HEAD_MAX_BYTES,
+		          f->offset);
+	b->length = b->scanned;
+}
+
 static void tell_hole(struct feeder *f)
 {
 	if (f->hole_bytes > 0)
@@ -186,7 +220,7 @@ static void scan(struct feeder *f)
 {
 	struct block *b = f->filling;
 
-	while (b->count < FEEDER_BLOCK_ROWS) {
+	while (b->count < FEEDER_BLOCK_ROWS && !f->broken) {
 		size_t used;
 		uint64_t length;
 		uint64_t begin = f->offset - f->scanner.skipped;
@@ -195,23 +229,32 @@ static void scan(struct feeder *f)
 
 		if (what != SCANNER_HOLE)
 			tell_hole(f);
-		if (what == SCANNER_MESSAGE) {
-			add_slice(b, b->scanned, length, b->scanned + used);
+		if (what == SCANNER_MESSAGE || what == SCANNER_FLAWED) {
+			add_slice(b, b->scanned, length, b->scanned + used,
+			          what == SCANNER_FLAWED ? f->scanner.flaw : NULL);
+			f->rows++;
 			b->unfinished = f->early && b->scanned + used == b->length &&
 			                !scanner_is_delimited(&f->scanner, b->data, b->length);
 		} else if (what == SCANNER_TOO_LONG) {
 			add_too_long(f, begin, length);
+		} else if (what == SCANNER_REFUSED) {
+			set_aside(f, b, b->data + b->scanned, length, begin);
+		} else if (what == SCANNER_BROKEN) {
+			break_off(f);
 		}
 		b->scanned += used;
 		f->offset += used;
-		if (what == SCANNER_MORE)
+		if (what == SCANNER_MORE || what == SCANNER_BROKEN)
 			break;
+		if (what == SCANNER_BETWEEN)
+			continue;
 		if (what == SCANNER_HOLE) {
 			f->hole_bytes += used;
 			continue;
 		}
 		b->end = f->offset;
 		b->end_at = b->scanned;
+		b->rows = f->rows;
 	}
 	/* nothing to keep: what was cut (omitted, skipped) makes room */
 	if (!has_whole(b) && b->scanned > 0) {
@@ -340,24 +383,6 @@ static bool may_repeat(const struct feeder *f, const struct block *b)
 	return b->taking > 0 && b->end - (b->end_at - b->slices[b->first].offset) < f->options.again_until;
 }
 
-/* The i-th message of a block. */
-static struct message *make_message(const struct feeder *f, const struct block *b, uint32_t i, int64_t now_ms)
-{
-	static const char key[] = "unfinished";
-	struct buf meta;
-	struct message *m;
-
-	if (!b->unfinished || i + 1 < b->count)
-		return message_new(f->meta.data, f->meta.len, b->data + b->slices[i].offset, b->slices[i].length,
-		                   now_ms);
-	buf_init(&meta, META_MAX_BYTES + sizeof key + sizeof "true" + 16);
-	(void)buf_add(&meta, f->meta.data, f->meta.len);
-	(void)meta_add(&meta, 'j', key, sizeof key - 1, "true", 4);
-	m = message_new(meta.data, meta.len, b->data + b->slices[i].offset, b->slices[i].length, now_ms);
-	buf_fini(&meta);
-	return m;
-}
-
 /* The first bytes of a message, in its place. */
 static struct message *head_of(struct message *m)
 {
@@ -366,6 +391,23 @@ static struct message *head_of(struct message *m)
 
 	message_free(m);
 	return head;
+}
+
+/* A row of which a message longer than the ceiling would be made. */
+static void set_aside_raw(struct feeder *f, struct group *g, uint32_t i, int64_t now_ms)
+{
+	const struct slice *row = &f->flying->slices[i];
+
+	group_set_aside(g, message_new(f->meta.data, f->meta.len, f->flying->data + row->offset, row->length, now_ms),
+	                "as JSON it is longer than kspool.max_message_bytes; it is kept as it came");
+	metric_add(M_INPUT_REFUSED_SIZE, 1);
+}
+
+/* A message that failed when it was cut, and no processor looks at it. */
+static bool is_set_aside_unseen(const struct feeder *f)
+{
+	return !f->options.processors && !f->options.intake->common &&
+	       f->options.intake->config->kspool.processor_error == FAILED_SET_ASIDE;
 }
 
 /* Makes the flying block an offer, or the next part of it. */
@@ -379,9 +421,13 @@ static void send_block(struct feeder *f)
 
 	b->taking = rest < f->most_rows ? rest : f->most_rows;
 	for (uint32_t i = b->first; i < b->first + b->taking; i++) {
-		struct message *new = make_message(f, b, i, now_ms);
+		struct message *new = feeder_message(f, i, now_ms);
 
-		if (f->never_fits == FITS)
+		if (!new)
+			set_aside_raw(f, g, i, now_ms);
+		else if (f->never_fits == FITS && new->failure && is_set_aside_unseen(f))
+			group_set_aside(g, new, b->slices[i].flaw);
+		else if (f->never_fits == FITS)
 			group_add(g, new);
 		else if (f->never_fits == FITS_ON_THE_SHELF)
 			group_set_aside(g, new, "larger than what kspool.max_bytes can ever hold");
@@ -389,13 +435,16 @@ static void send_block(struct feeder *f)
 			group_set_aside(
 			    g, head_of(new),
 			    "larger than what the file system of the spool can ever hold; its first bytes are kept");
+		if (g->offer.bytes >= 2 * f->target_bytes && scanner_shapes(&f->scanner))
+			b->taking = i + 1 - b->first; /* rows became larger than the block was */
 	}
 	if (b->taking == rest)
 		STAILQ_FOREACH (m, &b->set_aside, link)
 			group_set_aside(g, message_copy(m), m->failure->reason);
 	if (f->options.position) {
 		g->offer.position_key = mem_string(f->options.position_key);
-		g->offer.position = f->options.position(f->options.arg, end_of_offer(b));
+		g->offer.position =
+		    f->options.position(f->options.arg, end_of_offer(b), b->rows - (b->count - b->first - b->taking));
 	}
 	g->offer.may_repeat = may_repeat(f, b);
 	g->comes_again = true;

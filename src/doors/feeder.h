@@ -23,12 +23,13 @@
 
 struct event;
 
-enum { FEEDER_BLOCK_BYTES = 2097152, FEEDER_BLOCK_ROWS = 4096 };
+enum { FEEDER_BLOCK_BYTES = 2097152, FEEDER_BLOCK_ROWS = 4096, FEEDER_META_MAX_BYTES = 65536 };
 
 struct slice {
 	uint32_t offset;
 	uint32_t length;
-	uint32_t behind; /* where the next one begins, its delimiter passed */
+	uint32_t behind;  /* where the next one begins, its delimiter passed */
+	const char *flaw; /* it failed when it was cut; null: it did not */
 };
 
 struct block {
@@ -46,6 +47,7 @@ struct block {
 	bool unfinished; /* the last message came without its end */
 	uint64_t end;    /* stream offset behind its last whole message */
 	size_t end_at;   /* the same place in `data` */
+	uint64_t rows;   /* of the stream, behind its last message */
 };
 
 struct feeder_options {
@@ -56,8 +58,9 @@ struct feeder_options {
 	size_t first_bytes; /* of a block; it grows */
 	bool alone;         /* its source can wait: long messages, or any though doors are full, are its by turns */
 	bool is_text;       /* scanner_expect_text */
-	char *(*position)(void *arg, uint64_t offset); /* null: the source has none */
+	char *(*position)(void *arg, uint64_t offset, uint64_t rows); /* null: the source has none */
 	const char *position_key;
+	uint64_t rows;                /* of the stream that came before */
 	uint64_t again_until;         /* stream offset: what stands before it may have been sent by an earlier run */
 	void (*on_answer)(void *arg); /* an offer was answered: there may be room again */
 	void *arg;
@@ -84,6 +87,8 @@ struct feeder {
 	bool ended;
 	bool early; /* the source may have had more: what has no end is marked */
 	uint64_t hole_bytes;
+	uint64_t rows;      /* of the stream that were cut */
+	const char *broken; /* why nothing more can be cut from it; null: it can. Then it has ended */
 };
 
 void feeder_init(struct feeder *f, const struct feeder_options *options, uint64_t offset);
@@ -94,6 +99,10 @@ size_t feeder_room(struct feeder *f, char **ret);
 void feeder_filled(struct feeder *f, size_t n);
 /* The source has no more bytes just now: offers what is whole. Nothing happens to a feeder that is not begun. */
 void feeder_flush(struct feeder *f);
+/*
+ * It begins behind some of its stream, of which these are the first bytes; see scanner_take_head. Call before any byte.
+ */
+bool feeder_take_head(struct feeder *f, const char *data, size_t length) MUST_CHECK;
 /* The source has no more bytes for ever: the rest is the last message. */
 void feeder_end(struct feeder *f);
 /*
@@ -115,5 +124,8 @@ bool feeder_is_partial(const struct feeder *f);
 uint64_t feeder_uncut_bytes(const struct feeder *f);
 /* Those bytes went back to their source: they are none of ours, and the stream ends before them. */
 void feeder_give_back(struct feeder *f);
+
+/* The i-th message of the flying block; null: what is made of it is longer than a message may be. */
+struct message *feeder_message(struct feeder *f, uint32_t i, int64_t now_ms);
 
 #endif

@@ -82,13 +82,16 @@ char *position_key(int fd)
 
 char *position_print(const struct position *p)
 {
-	const bool again = p->again_until > p->offset;
-	char until[24] = "";
+	const uint64_t again_until = p->again_until > p->offset ? p->again_until : 0;
+	const char version = p->rows > 0 ? '4' : again_until > 0 ? '3' : '2';
+	char until[48] = "";
 
-	if (again)
-		(void)snprintf(until, sizeof until, " %" PRIu64, p->again_until);
-	return mem_format("%c %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu32 " %s %" PRIu32 " %s%s", again ? '3' : '2',
-	                  p->device, p->inode, p->offset, p->head.bytes, p->head.hash, p->tail.bytes,
+	if (version == '4')
+		(void)snprintf(until, sizeof until, " %" PRIu64 " %" PRIu64, again_until, p->rows);
+	else if (version == '3')
+		(void)snprintf(until, sizeof until, " %" PRIu64, again_until);
+	return mem_format("%c %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu32 " %s %" PRIu32 " %s%s", version, p->device,
+	                  p->inode, p->offset, p->head.bytes, p->head.hash, p->tail.bytes,
 	                  p->tail.bytes > 0 ? p->tail.hash : "-", until);
 }
 
@@ -109,11 +112,15 @@ bool position_parse(const char *text, struct position *ret)
 		return false;
 	if (version == '1')
 		return text[end] == '\0';
-	if ((version != '2' && version != '3') ||
+	if (version < '2' || version > '4' ||
 	    sscanf(text + end, " %" SCNu32 " %32[0-9a-f-]%n", &ret->tail.bytes, ret->tail.hash, &tail) != 2)
 		return false;
 	end += tail;
-	if (version == '3' && sscanf(text + end, " %" SCNu64 "%n", &ret->again_until, &until) != 1)
+	if (version >= '3' && sscanf(text + end, " %" SCNu64 "%n", &ret->again_until, &until) != 1)
+		return false;
+	end += until;
+	until = 0;
+	if (version == '4' && sscanf(text + end, " %" SCNu64 "%n", &ret->rows, &until) != 1)
 		return false;
 	return text[end + until] == '\0' && ret->tail.bytes <= ret->offset &&
 	       (ret->tail.bytes == 0 ? strcmp(ret->tail.hash, "-") == 0 : hash_is_whole(&ret->tail));

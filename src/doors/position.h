@@ -4,6 +4,7 @@
  *   key    "inode:" file system ":" inode    so that a file keeps its position when it is renamed
  *   value  "2 device inode offset head_bytes head_hash tail_bytes tail_hash"
  *          "3 ... again_until" when what stands before that place may have been sent before
+ *          "4 ... again_until rows" of rows that are numbered
  *
  * What it is: offset, the bytes of the file that are accounted for, and what tells the file from another: the inode,
  * and the SHA-256 (first 16 bytes, hex) of the first head_bytes and the last tail_bytes bytes before the offset (at
@@ -37,6 +38,7 @@ struct position {
 	uint64_t offset;
 	struct position_print head;
 	struct position_print tail; /* what ends at the offset; no bytes: not known */
+	uint64_t rows;              /* that were numbered so far; 0: none are */
 	uint64_t again_until;       /* an earlier position was lost: what is read up to here may be a duplicate */
 };
 

@@ -1,9 +1,19 @@
+/*
+ * Invariants:
+ * 1. `looked` bytes at the front were searched and hold no end; it is 0 when a message was cut.
+ * 2. While `skipping` the begin of the message under way is gone, but for `head`; `skipped` counts its bytes.
+ */
 #include "doors/scanner.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "base/mem.h"
+#include "bloblang/golang/regex.h"
+#include "doors/scanner_internal.h"
+
+enum { ARENA_SLACK_BYTES = 1048576, REGEX_SHORT_BYTES = 65536 };
 
 enum { MARKLESS_MIN_BYTES = 8 };
 
@@ -32,7 +42,7 @@ bool scanner_is_foreign(const struct config_scanner *config, const unsigned char
 	return config->kind == SCANNER_LINES && ends_at_newlines(config) && is_utf16(mark, length);
 }
 
-void scanner_init(struct scanner *s, const struct config_scanner *config, uint64_t max_bytes)
+void scanner_init(struct scanner *s, const struct config_scanner *config, uint64_t max_bytes, bool at_start)
 {
 	memset(s, 0, sizeof *s);
 	s->kind = config->kind;
@@ -42,7 +52,24 @@ void scanner_init(struct scanner *s, const struct config_scanner *config, uint64
 	s->omit_empty = config->kind == SCANNER_LINES && config->lines.omit_empty;
 	s->chunk_bytes = config->chunker.size_bytes;
 	s->max_bytes = max_bytes;
+	s->may_be_bom = config->skip_bom && at_start;
 	buf_init(&s->head, SCANNER_HEAD_MAX_BYTES);
+	/* a row in quotes, or what is searched with its bad UTF-8 replaced, beside what is made of it */
+	arena_init(&s->arena, (size_t)(8 * max_bytes) + ARENA_SLACK_BYTES);
+	if (s->kind == SCANNER_CSV)
+		scanner_csv_init(s, config);
+	else if (s->kind == SCANNER_JSON_DOCUMENTS || s->kind == SCANNER_JSON_ARRAY)
+		scanner_json_init(s, at_start);
+	else if (s->kind == SCANNER_RE_MATCH)
+		s->pattern = scanner_pattern(&s->arena, config, s->flaw_text);
+	must(s->kind != SCANNER_RE_MATCH || s->pattern); /* the configuration was checked */
+}
+
+struct regex *scanner_pattern(struct arena *a, const struct config_scanner *config, char fault[REGEX_FAULT_MAX])
+{
+	const char *pattern = config->re_match.pattern ? config->re_match.pattern : "";
+
+	return regex_compile(a, pattern, strlen(pattern), fault);
 }
 
 void scanner_fini(struct scanner *s)
@@ -50,6 +77,10 @@ void scanner_fini(struct scanner *s)
 	free(s->delimiter);
 	s->delimiter = NULL;
 	buf_fini(&s->head);
+	scanner_csv_fini(s);
+	regex_free(s->pattern);
+	s->pattern = NULL;
+	arena_fini(&s->arena);
 }
 
 void scanner_forget(struct scanner *s)
@@ -58,9 +89,17 @@ void scanner_forget(struct scanner *s)
 	s->skipping = false;
 	s->skipped = 0;
 	buf_clear(&s->head);
+	scanner_look_again(s);
 }
 
-void scanner_look_again(struct scanner *s) { s->looked = 0; }
+void scanner_look_again(struct scanner *s)
+{
+	s->looked = 0;
+	scanner_csv_rewind(s);
+	scanner_json_rewind(s);
+}
+
+bool scanner_shapes(const struct scanner *s) { return s->kind == SCANNER_CSV; }
 
 bool scanner_is_between(const struct scanner *s) { return !s->skipping; }
 
@@ -72,7 +111,9 @@ void scanner_expect_text(struct scanner *s, bool at_start)
 
 bool scanner_is_delimited(const struct scanner *s, const char *data, size_t length)
 {
-	return s->kind == SCANNER_LINES && length >= s->delimiter_length &&
+	if (s->kind == SCANNER_JSON_DOCUMENTS || s->kind == SCANNER_JSON_ARRAY || s->kind == SCANNER_RE_MATCH)
+		return true; /* one that was cut is whole */
+	return (s->kind == SCANNER_LINES || s->kind == SCANNER_CSV) && length >= s->delimiter_length &&
 	       memcmp(data + length - s->delimiter_length, s->delimiter, s->delimiter_length) == 0;
 }
 
@@ -115,73 +156,6 @@ static const char *find_delimiter(struct scanner *s, const char *data, size_t le
 	return found;
 }
 
-/* Drops n bytes of a message that is too long, keeping its first ones. */
-static void skip(struct scanner *s, const char *data, size_t n)
-{
-	size_t room = SCANNER_HEAD_MAX_BYTES - s->head.len;
-
-	(void)buf_add(&s->head, data, n < room ? n : room);
-	s->skipped += n;
-	if (n > 0)
-		s->last_is_cr = data[n - 1] == '\r';
-}
-
-static enum scanner_event end_skipping(struct scanner *s, uint64_t *ret_length)
-{
-	*ret_length = s->skipped - (s->strip_cr && s->kind == SCANNER_LINES && s->last_is_cr ? 1 : 0);
-	s->skipping = false;
-	s->skipped = 0;
-	s->looked = 0;
-	return SCANNER_TOO_LONG;
-}
-
-/* The head of the last message that was too long stays readable until the next one begins. */
-static void begin_skipping(struct scanner *s)
-{
-	buf_clear(&s->head);
-	s->skipping = true;
-	s->skipped = 0;
-}
-
-/* A message of n bytes at the front, with what ends it `used` bytes long in all. */
-static enum scanner_event end_message(struct scanner *s, const char *data, size_t n, size_t used, size_t *ret_used,
-                                      uint64_t *ret_length)
-{
-	size_t body = n;
-
-	*ret_used = used;
-	s->looked = 0;
-	if (s->skipping) {
-		skip(s, data, n);
-		return end_skipping(s, ret_length);
-	}
-	if (s->kind == SCANNER_LINES && s->strip_cr && n > 0 && data[n - 1] == '\r')
-		body--;
-	*ret_length = body;
-	if (body > s->max_bytes) {
-		begin_skipping(s);
-		skip(s, data, n);
-		return end_skipping(s, ret_length);
-	}
-	return body == 0 && s->omit_empty ? SCANNER_SKIPPED : SCANNER_MESSAGE;
-}
-
-/* Nothing ends in these bytes: they wait, unless the message is already certain to be too long. */
-static enum scanner_event need_more(struct scanner *s, const char *data, size_t length, size_t keep, size_t *ret_used)
-{
-	*ret_used = 0;
-	if (!s->skipping && length <= s->max_bytes + s->delimiter_length)
-		return SCANNER_MORE;
-	if (!s->skipping)
-		begin_skipping(s);
-	if (keep > length)
-		keep = length;
-	skip(s, data, length - keep);
-	*ret_used = length - keep;
-	s->looked = keep;
-	return SCANNER_MORE;
-}
-
 static enum scanner_event next_line(struct scanner *s, const char *data, size_t length, bool at_end, size_t *ret_used,
                                     uint64_t *ret_length)
 {
@@ -193,23 +167,23 @@ static enum scanner_event next_line(struct scanner *s, const char *data, size_t 
 		return before;
 	found = find_delimiter(s, data, length);
 	if (found)
-		return end_message(s, data, (size_t)(found - data), (size_t)(found - data) + s->delimiter_length,
+		return scanner_end(s, data, (size_t)(found - data), (size_t)(found - data) + s->delimiter_length,
 		                   ret_used, ret_length);
 	if (!at_end)
-		return need_more(s, data, length, s->delimiter_length - 1, ret_used);
+		return scanner_need_more(s, data, length, s->delimiter_length - 1, ret_used);
 	if (length == 0 && !s->skipping) {
 		*ret_used = 0;
 		return SCANNER_MORE;
 	}
-	return end_message(s, data, length, length, ret_used, ret_length);
+	return scanner_end(s, data, length, length, ret_used, ret_length);
 }
 
 static enum scanner_event next_whole(struct scanner *s, const char *data, size_t length, bool at_end, size_t *ret_used,
                                      uint64_t *ret_length)
 {
 	if (at_end && (length > 0 || s->skipping))
-		return end_message(s, data, length, length, ret_used, ret_length);
-	return need_more(s, data, length, 0, ret_used);
+		return scanner_end(s, data, length, length, ret_used, ret_length);
+	return scanner_need_more(s, data, length, 0, ret_used);
 }
 
 static enum scanner_event next_chunk(struct scanner *s, const char *data, size_t length, bool at_end, size_t *ret_used,
@@ -223,20 +197,117 @@ static enum scanner_event next_chunk(struct scanner *s, const char *data, size_t
 	}
 	if (n > length)
 		n = length;
-	return end_message(s, data, n, n, ret_used, ret_length);
+	return scanner_end(s, data, n, n, ret_used, ret_length);
+}
+
+/* Where the message at the front ends, by Go's rules for the first two matches; SIZE_MAX: not here. */
+static size_t find_match(struct scanner *s, const char *data, size_t length)
+{
+	const struct regex_span *spans;
+	struct regex_walk *walk;
+	size_t found = SIZE_MAX;
+
+	arena_reset(&s->arena);
+	walk = regex_walk_new(s->pattern, &s->arena, data, length);
+	for (int i = 0; i < 2 && found == SIZE_MAX && regex_walk_next(walk, &spans) == REGEX_MATCH; i++)
+		if (spans[0].start > 0 || s->skipping)
+			found = spans[0].start;
+	return found;
+}
+
+/* What is long is searched anew only when it grew by a part of itself: a peer may send byte by byte. */
+static bool is_worth_a_search(const struct scanner *s, size_t length)
+{
+	return length < REGEX_SHORT_BYTES || length - s->looked >= length / 16;
+}
+
+static enum scanner_event next_match(struct scanner *s, const char *data, size_t length, bool at_end, size_t *ret_used,
+                                     uint64_t *ret_length)
+{
+	size_t end = SIZE_MAX;
+
+	*ret_used = 0;
+	if (length == 0 && !(at_end && s->skipping))
+		return SCANNER_MORE;
+	if (at_end || is_worth_a_search(s, length)) {
+		s->looked = length;
+		end = find_match(s, data, length);
+	}
+	if (end != SIZE_MAX)
+		return scanner_end(s, data, end, end, ret_used, ret_length);
+	if (at_end)
+		return scanner_end(s, data, length, length, ret_used, ret_length);
+	if (scanner_need_more(s, data, length, 0, ret_used) == SCANNER_MORE && *ret_used > 0)
+		s->looked = 0;
+	return SCANNER_MORE;
+}
+
+/* True: *ret says what to do about the bytes at the front of the stream that may be a byte order mark. */
+static bool skip_bom(struct scanner *s, const char *data, size_t length, bool at_end, size_t *ret_used,
+                     enum scanner_event *ret)
+{
+	static const struct {
+		size_t length;
+		char bytes[4];
+	} marks[] = {{4, "\0\0\xfe\xff"}, {4, "\xff\xfe\0\0"}, {3, "\xef\xbb\xbf"}, {2, "\xfe\xff"}, {2, "\xff\xfe"}};
+
+	*ret_used = 0;
+	*ret = SCANNER_MORE;
+	for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
+		const size_t n = length < marks[i].length ? length : marks[i].length;
+
+		if (memcmp(data, marks[i].bytes, n) != 0 || (n < marks[i].length && at_end))
+			continue;
+		if (n == marks[i].length) {
+			s->may_be_bom = false;
+			*ret_used = n;
+			*ret = SCANNER_SKIPPED;
+		}
+		return true;
+	}
+	s->may_be_bom = false;
+	return false;
 }
 
 enum scanner_event scanner_next(struct scanner *s, const char *data, size_t length, bool at_end, size_t *ret_used,
                                 uint64_t *ret_length)
 {
+	enum scanner_event before;
+
 	*ret_length = 0;
+	if (s->may_be_bom && skip_bom(s, data, length, at_end, ret_used, &before))
+		return before;
 	switch (s->kind) {
 	case SCANNER_LINES:
 		return next_line(s, data, length, at_end, ret_used, ret_length);
 	case SCANNER_TO_THE_END:
 		return next_whole(s, data, length, at_end, ret_used, ret_length);
+	case SCANNER_CSV:
+		return scanner_csv_next(s, data, length, at_end, ret_used, ret_length);
+	case SCANNER_JSON_DOCUMENTS:
+	case SCANNER_JSON_ARRAY:
+		return scanner_json_next(s, data, length, at_end, ret_used, ret_length);
+	case SCANNER_RE_MATCH:
+		return next_match(s, data, length, at_end, ret_used, ret_length);
 	case SCANNER_CHUNKER:
+	case SCANNER_KINDS:
 		break;
 	}
 	return next_chunk(s, data, length, at_end, ret_used, ret_length);
+}
+
+bool scanner_take_head(struct scanner *s, const char *data, size_t length)
+{
+	size_t used = 0, at = 0;
+	uint64_t n;
+	enum scanner_event what = SCANNER_SKIPPED;
+
+	while (s->kind == SCANNER_CSV && s->csv.width == 0 && what == SCANNER_SKIPPED && at < length) {
+		what = scanner_next(s, data + at, length - at, false, &used, &n);
+		at += used;
+	}
+	s->looked = 0;
+	s->may_be_bom = false;
+	scanner_csv_rewind(s);
+	return s->kind != SCANNER_CSV || s->csv.width > 0;
 }

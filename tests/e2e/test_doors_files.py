@@ -24,10 +24,26 @@ def file_run(new_spooler, fake, folder, content, scanner=None, own=None):
     ({"lines": {"omit_empty": True}}, b"a\n\nb\n", [b"a", b"b"]),
     ({"lines": {"custom_delimiter": "--"}}, b"a--b\n--c", [b"a", b"b\n", b"c"]),
     ({"to_the_end": {}}, b"a\nb\n", [b"a\nb\n"]),
-    ({"chunker": {"size": 3}}, b"abcdefgh", [b"abc", b"def", b"gh"])])
+    ({"chunker": {"size": 3}}, b"abcdefgh", [b"abc", b"def", b"gh"]),
+    ({"csv": {}}, b'b,a\r\n1,"2,\n3"\r\n', [b'{"a":"2,\\n3","b":"1"}']),
+    ({"csv": {"parse_header_row": False, "custom_delimiter": ";"}}, b"1;2\n3;4\n", [b'["1","2"]', b'["3","4"]']),
+    ({"json_documents": {}}, b'{"a":\n1}{"b":2}\n', [b'{"a":\n1}', b'{"b":2}']),
+    ({"json_array": {}}, b'[{"a":1},\n{"b":2}]\n', [b'{"a":1}', b'{"b":2}']),
+    ({"re_match": {"pattern": "(?m)^#"}}, b"#a\nb\n#c\n", [b"#a\nb\n", b"#c\n"]),
+    ({"skip_bom": {"into": {"lines": {}}}}, b"\xef\xbb\xbfa\nb\n", [b"a", b"b"])])
 def test_scanners_cut_as_told(new_spooler, fake, folder, scanner, content, expected):
     file_run(new_spooler, fake, folder, content, scanner)
     assert fake.payloads() == expected
+
+
+def test_a_row_that_is_none_ends_the_run_as_failed(new_spooler, fake, folder):
+    """What follows cannot be told from it: it stays in the file, and the exit says so."""
+    with open(f"{folder}/in", "wb") as out:
+        out.write(b"a,b\n1,2\n3\n5,6\n")
+    door = {"paths": [f"{folder}/in"], "scanner": {"csv": {}}}
+    spooler = new_spooler(fake.endpoint, {"file": door}).start()
+    assert spooler.process.wait(20) == 66
+    assert fake.payloads() == [b'{"a":"1","b":"2"}']
 
 
 def test_globs_are_read_in_order(new_spooler, fake, folder):

@@ -14,19 +14,29 @@
 
 enum { MAX = 20 };
 
+static void shape(struct scanner *s, enum scanner_event what, const char *row, uint64_t length)
+{
+	struct scanner_shaped shaped;
+	const bool is_row = what == SCANNER_MESSAGE || what == SCANNER_FLAWED;
+
+	if (is_row && scanner_shapes(s) &&
+	    scanner_shape(s, row, length, what == SCANNER_FLAWED ? s->flaw : NULL, &shaped))
+		must(shaped.length >= 2 && shaped.length <= MAX);
+}
+
 static void scan_all(const struct config_scanner *config, const char *bytes, size_t length, size_t piece,
                      struct buf *log)
 {
 	struct scanner s;
 	struct buf held;
 	size_t at = 0, used_total = 0;
+	enum scanner_event what = SCANNER_MORE;
 	bool at_end = false;
 
-	scanner_init(&s, config, MAX);
+	scanner_init(&s, config, MAX, true);
 	buf_init(&held, 1 << 22);
-	while (!at_end) {
+	while (!at_end && what != SCANNER_BROKEN) {
 		size_t n = length - at < piece ? length - at : piece;
-		enum scanner_event what;
 
 		(void)buf_add(&held, bytes + at, n);
 		at += n;
@@ -38,16 +48,17 @@ static void scan_all(const struct config_scanner *config, const char *bytes, siz
 			what = scanner_next(&s, held.data ? held.data : "", held.len, at_end, &used, &body);
 			must(used <= held.len);
 			must(what != SCANNER_MESSAGE || (body <= MAX && body <= used));
-			must(what == SCANNER_MORE || used > 0);
-			if (what == SCANNER_MESSAGE)
+			must(what == SCANNER_MORE || what == SCANNER_BROKEN || used > 0);
+			shape(&s, what, held.data, body);
+			if (what == SCANNER_MESSAGE || what == SCANNER_FLAWED)
 				(void)buf_addf(log, "(%u)", (unsigned)body), (void)buf_add(log, held.data, body);
 			else if (what == SCANNER_TOO_LONG)
 				(void)buf_addf(log, "!%u", (unsigned)body);
 			used_total += used;
 			buf_consume(&held, used);
-		} while (what != SCANNER_MORE);
+		} while (what != SCANNER_MORE && what != SCANNER_BROKEN);
 	}
-	must(used_total == length);
+	must(used_total == length || what == SCANNER_BROKEN);
 	scanner_fini(&s);
 	buf_fini(&held);
 }
@@ -118,6 +129,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	config.lines.omit_empty = data[0] & 1;
 	config.lines.custom_delimiter = data[0] & 2 ? delimiter : NULL;
 	config.kind = data[0] & 4 ? SCANNER_CHUNKER : data[0] & 8 ? SCANNER_TO_THE_END : SCANNER_LINES;
+	if ((data[0] & 12) == 12) {
+		config.kind = data[0] & 16 ? SCANNER_CSV : data[0] & 32 ? SCANNER_JSON_ARRAY : SCANNER_JSON_DOCUMENTS;
+		config.skip_bom = data[0] & 1;
+		config.csv.parse_header_row = data[0] & 2;
+		config.csv.lazy_quotes = data[0] & 32;
+		config.csv.continue_on_error = data[0] & 64;
+	}
 	config.chunker.size_bytes = (uint64_t)(data[0] >> 4) + 1;
 	buf_init(&a, 1 << 22);
 	buf_init(&b, 1 << 22);

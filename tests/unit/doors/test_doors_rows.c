@@ -1,0 +1,260 @@
+/* Rows of CSV, JSON documents, arrays and matches: cut the same however the bytes come, and told what is none. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "value/arena.h"
+#include "value/json.h"
+#include "bloblang/formats/csv.h"
+#include "doors/scanner.h"
+
+enum { MAX = 24 };
+
+/* (message) {failed: why} <set aside: why> !too long [broken: why], for bytes that come in pieces. */
+static char *cut(const struct config_scanner *config, const char *bytes, size_t length, size_t piece, uint64_t max)
+{
+	enum scanner_event what = SCANNER_MORE;
+	struct scanner s;
+	struct buf log, held;
+	size_t at = 0;
+
+	scanner_init(&s, config, max, true);
+	buf_init(&log, 1 << 20);
+	buf_init(&held, 1 << 20);
+	for (bool at_end = false; !at_end && what != SCANNER_BROKEN;) {
+		size_t n = length - at < piece ? length - at : piece;
+
+		buf_add(&held, bytes + at, n);
+		at += n;
+		at_end = at == length;
+		do {
+			struct scanner_shaped shaped = {.body = held.data};
+			size_t used;
+			uint64_t body;
+
+			what = scanner_next(&s, held.data ? held.data : "", held.len, at_end, &used, &body);
+			shaped.length = body;
+			if ((what == SCANNER_MESSAGE || what == SCANNER_FLAWED) && scanner_shapes(&s))
+				assert_true(scanner_shape(&s, held.data, body, what == SCANNER_FLAWED ? s.flaw : NULL,
+				                          &shaped));
+			if (what == SCANNER_MESSAGE)
+				buf_addf(&log, "(%.*s)", (int)shaped.length, shaped.body);
+			else if (what == SCANNER_FLAWED)
+				buf_addf(&log, "{%.*s: %s}", (int)shaped.length, shaped.body, s.flaw);
+			else if (what == SCANNER_REFUSED)
+				buf_addf(&log, "<%.*s: %s>", (int)body, held.data, s.flaw);
+			else if (what == SCANNER_TOO_LONG)
+				buf_addf(&log, "!%u", (unsigned)body);
+			else if (what == SCANNER_BROKEN)
+				buf_addf(&log, "[%s]", s.flaw);
+			buf_consume(&held, used);
+		} while (what != SCANNER_MORE && what != SCANNER_BROKEN);
+	}
+	scanner_fini(&s);
+	buf_fini(&held);
+	return buf_take(&log, NULL);
+}
+
+struct cut_case {
+	const struct config_scanner *config;
+	const char *bytes;
+	const char *expected;
+};
+
+static void check_cases(const struct cut_case *cases, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		const size_t length = strlen(cases[i].bytes);
+
+		for (size_t piece = 1; piece <= length + 1; piece++) {
+			char *log = cut(cases[i].config, cases[i].bytes, length, piece, MAX);
+
+			if (strcmp(log, cases[i].expected) != 0)
+				fail_msg("%s in pieces of %zu: %s, not %s", cases[i].bytes, piece, log,
+				         cases[i].expected);
+			free(log);
+		}
+	}
+}
+
+#define ROWS(...)                                           \
+	{                                                   \
+		.kind = SCANNER_CSV, .csv = { __VA_ARGS__ } \
+	}
+#define COUNT(a) (sizeof(a) / sizeof *(a))
+
+static void rows_become_json(void **state)
+{
+	char semicolon[] = ";", wide[] = "\xe2\x82\xac";
+	const struct config_scanner named = ROWS(.parse_header_row = true), plain = ROWS(.lazy_quotes = false);
+	const struct config_scanner lazy = ROWS(.lazy_quotes = true), other = ROWS(.custom_delimiter = semicolon);
+	const struct config_scanner euro = ROWS(.custom_delimiter = wide);
+	const struct config_scanner goes_on = ROWS(.continue_on_error = true);
+	const struct config_scanner named_on = ROWS(.parse_header_row = true, .continue_on_error = true);
+	struct config_scanner input = ROWS(.parse_header_row = true);
+	const struct cut_case cases[] = {
+	    {&named, "b,a\n1,2\n3,4", "({\"a\":\"2\",\"b\":\"1\"})({\"a\":\"4\",\"b\":\"3\"})"},
+	    {&named, "b,a\r\n1,2\r\n\r\n\n", "({\"a\":\"2\",\"b\":\"1\"})"},
+	    {&named, "a,a\n1,2\n", "({\"a\":\"2\"})"},
+	    {&named, "a\n", ""},
+	    {&named, "", ""},
+	    {&plain, "a,\"b,\"\"c\"\"\nd\"\n,\n", "([\"a\",\"b,\\\"c\\\"\\nd\"])([\"\",\"\"])"},
+	    {&plain, "\"a\r\nb\"\r\n\"\"\r\n", "([\"a\\nb\"])([\"\"])"},
+	    {&plain, "a\rb\r\nc\r", "([\"a\\rb\"])([\"c\"])"},
+	    {&plain, "a,b\nc\nd,e\n", "([\"a\",\"b\"])[wrong number of fields]"},
+	    {&plain, "a\nb\"c\nd\n", "([\"a\"])[bare \" in non-quoted-field]"},
+	    {&plain, "a\n\"b\"c\nd\n", "([\"a\"])[extraneous or missing \" in quoted-field]"},
+	    {&plain, "a\n\"b\nd\n", "([\"a\"])[extraneous or missing \" in quoted-field]"},
+	    {&plain, "1234567890123456789012345\nb\n", "!25([\"b\"])"},
+	    {&plain, "\"12345678901234567890\n1234\"\nb\n", "!27([\"b\"])"},
+	    {&named, "1234567890123456789012345\nb\n", "[its header row is longer than 32 KiB]"},
+	    {&lazy, "a\"b,\"c\"d\",e\nx,,\"f\ng", "([\"a\\\"b\",\"c\\\"d\",\"e\"])([\"x\",\"\",\"f\\ng\"])"},
+	    {&other, "a;b,c\n", "([\"a\",\"b,c\"])"},
+	    {&euro,
+	     "a\xe2\x82\xac\xe2\x82"
+	     "b\n",
+	     "([\"a\",\"\\ufffd\\ufffdb\"])"},
+	    {&goes_on, "a,b\nc\n\"d\"e\nf,g\n",
+	     "([\"a\",\"b\"]){[\"c\"]: wrong number of fields}{[]: extraneous or missing \" in "
+	     "quoted-field}([\"f\",\"g\"])"},
+	    {&named_on, "a,b\nc\nx\"\n1,2,3\n",
+	     "{{\"a\":\"c\"}: wrong number of fields}{{}: bare \" in non-quoted-field}{{\"a\":\"1\",\"b\":\"2\"}: "
+	     "wrong "
+	     "number of fields}"},
+	    {&input, "a,b\nc\nx\"\n1,2,3\n4,5\n",
+	     "({\"a\":\"c\"})<x\": bare \" in non-quoted-field>([\"1\",\"2\",\"3\"])({\"a\":\"4\",\"b\":\"5\"})"},
+	};
+
+	(void)state;
+	input.csv_input = true;
+	check_cases(cases, COUNT(cases));
+}
+
+static void documents_are_cut(void **state)
+{
+	const struct config_scanner documents = {.kind = SCANNER_JSON_DOCUMENTS}, array = {.kind = SCANNER_JSON_ARRAY};
+	const struct cut_case cases[] = {
+	    {&documents, "{\"a\":[1,{}]} {}\n\n[2]\t\"x\\\"}\"", "({\"a\":[1,{}]})({})([2])(\"x\\\"}\")"},
+	    {&documents, "{}{}1 2 true[null]", "({})({})(1)(2)(true)([null])"},
+	    {&documents, "12", "(12)"},
+	    {&documents, " \n ", ""},
+	    {&documents, "{} {\"a\":1", "({})[unexpected end of JSON input]"},
+	    {&documents, "{} tru {}", "({})[unexpected end of JSON input]"},
+	    {&documents, "{\"a\" 1} {}", "[invalid character '1' after object key]"},
+	    {&documents, "{} [1}", "({})[invalid character '}' after array element]"},
+	    {&documents, "{\"a\":\"12345678901234567890123\"} {}", "!31({})"},
+	    {&array, "[{\"a\":1},2, \"]\" ,[3]]", "({\"a\":1})(2)(\"]\")([3])"},
+	    {&array, " [ ] [1] \n", "(1)"},
+	    {&array, "", ""},
+	    {&array, "{\"a\":1}", "[expected opening '[' of an array]"},
+	    {&array, "[1 2]", "(1)[expected ',' or ']' behind an element]"},
+	    {&array, "[1,]", "(1)[invalid character ']' looking for beginning of value]"},
+	};
+
+	(void)state;
+	check_cases(cases, COUNT(cases));
+}
+
+static void matches_begin_messages(void **state)
+{
+	char pattern[] = "(?m)^\\d:";
+	const struct config_scanner match = {.kind = SCANNER_RE_MATCH, .re_match.pattern = pattern};
+	const struct cut_case cases[] = {
+	    {&match, "1:a\nb\n2:c\n3:d", "(1:a\nb\n)(2:c\n)(3:d)"},
+	    {&match, "x\n1:a\n", "(x\n)(1:a\n)"},
+	    {&match, "x", "(x)"},
+	    {&match, "", ""},
+	};
+
+	(void)state;
+	check_cases(cases, COUNT(cases));
+}
+
+static void a_mark_is_dropped_before_the_first(void **state)
+{
+	struct config_scanner lines = {.kind = SCANNER_LINES, .skip_bom = true};
+	struct config_scanner whole = {.kind = SCANNER_TO_THE_END, .skip_bom = true};
+	const struct cut_case cases[] = {
+	    {&lines,
+	     "\xef\xbb\xbf"
+	     "a\n\xef\xbb\xbf"
+	     "b",
+	     "(a)(\xef\xbb\xbf"
+	     "b)"},
+	    {&whole,
+	     "\xfe\xff"
+	     "a",
+	     "(a)"},
+	    {&whole,
+	     "\xff\xfe"
+	     "a",
+	     "(a)"},
+	    {&whole,
+	     "\xef\xbb"
+	     "a",
+	     "(\xef\xbb"
+	     "a)"},
+	    {&whole, "\xff", "(\xff)"},
+	};
+
+	(void)state;
+	check_cases(cases, COUNT(cases));
+}
+
+/* What Bloblang's parse_csv, which is Go's reader, makes of the whole, row by row. */
+static void rows_are_those_of_go(void **state)
+{
+	static const char letters[] = "ab,\"\n\r,\"\n ";
+	unsigned seed = 7;
+
+	(void)state;
+	for (int round = 0; round < 60000; round++) {
+		const struct config_scanner config = ROWS(.lazy_quotes = round & 1);
+		const struct csv_options options = {.delimiter = ',', .lazy_quotes = round & 1};
+		char bytes[24], *mine;
+		size_t length = 0;
+		struct arena arena;
+		struct value rows;
+		struct buf go;
+		const char *error;
+		bool is_good;
+
+		while (length < sizeof bytes && (length == 0 || rand_r(&seed) % 12 != 0))
+			bytes[length++] = letters[(size_t)rand_r(&seed) % (sizeof letters - 1)];
+		arena_init(&arena, 1 << 20);
+		buf_init(&go, 1 << 16);
+		is_good = csv_parse(&arena, bytes, length, &options, &rows, &error);
+		for (uint32_t i = 0; is_good && i < rows.array->count; i++) {
+			const struct json_style style = {0};
+			struct text row;
+
+			text_init(&row, &arena);
+			assert_true(json_print(&row, rows.array->items[i], &style));
+			buf_addf(&go, "(%.*s)", (int)row.length, row.data);
+		}
+		mine = cut(&config, bytes, length, 1 + (size_t)round % 5, 1000);
+		if (is_good ? strcmp(mine, go.data ? go.data : "") != 0 : mine[strlen(mine) - 1] != ']')
+			fail_msg("%.*s: %s, not %s", (int)length, bytes, mine, is_good ? go.data : error);
+		free(mine);
+		buf_fini(&go);
+		arena_fini(&arena);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(rows_become_json),       cmocka_unit_test(documents_are_cut),
+	    cmocka_unit_test(matches_begin_messages), cmocka_unit_test(a_mark_is_dropped_before_the_first),
+	    cmocka_unit_test(rows_are_those_of_go),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
