@@ -90,6 +90,19 @@ static struct config_input *add_input(struct config *config, struct options_read
 	return input;
 }
 
+/* The input csv is a file whose scanner is said by its own options. */
+static void set_csv_scanner(struct config_input *input)
+{
+	struct config_scanner *scanner = &input->scanner;
+
+	scanner->kind = SCANNER_CSV;
+	scanner->csv_input = true;
+	scanner->csv.parse_header_row = input->csv.parse_header_row;
+	scanner->csv.lazy_quotes = input->csv.lazy_quotes;
+	free(scanner->csv.custom_delimiter);
+	scanner->csv.custom_delimiter = mem_string(input->csv.delimiter ? input->csv.delimiter : "");
+}
+
 static void read_kind(struct options_reader *r, struct config *config, const struct config_node *node,
                       enum input_kind kind)
 {
@@ -97,6 +110,8 @@ static void read_kind(struct options_reader *r, struct config *config, const str
 	size_t length = options_reader_enter(r, node->key);
 
 	options_read(r, input_section(kind), node, &input->file, NULL);
+	if (kind == INPUT_CSV)
+		set_csv_scanner(input);
 	if (options_find(input_section(kind), "scanner"))
 		input_scanner_read(r, node, tree_member(node, "scanner"), &input->scanner);
 	options_reader_leave(r, length);

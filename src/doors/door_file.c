@@ -383,7 +383,7 @@ static void rest(struct door_file *f, long delay_ms)
 static void watch_growth(struct door_file *f)
 {
 	struct growing *g = &f->at->growing;
-	int64_t after_ns = f->door.input->file.last_line_after_ns;
+	int64_t after_ns = f->last_line_after_ns;
 	int64_t now_ns = clock_mono_ns();
 	struct stat st = {0};
 	off_t at = lseek(f->at->fd, 0, SEEK_CUR);
@@ -559,9 +559,11 @@ static enum err open_door(struct intake *i, const struct config_input *input, st
 
 	f->door = (struct door){.kind = &door_file_kind, .intake = i, .input = input, .processors = processors};
 	STAILQ_INIT(&f->resting);
+	f->last_line_after_ns =
+	    input->kind == INPUT_CSV ? input->csv.last_line_after_ns : input->file.last_line_after_ns;
 	f->turn = evtimer_new(i->base, on_turn, f);
 	must(f->turn);
-	err = paths_expand(&f->paths, &input->file.paths, e);
+	err = paths_expand(&f->paths, input->kind == INPUT_CSV ? &input->csv.paths : &input->file.paths, e);
 	if (err != ERR_OK) {
 		free_door(&f->door);
 		return err;

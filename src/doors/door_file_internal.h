@@ -62,6 +62,7 @@ struct door_file {
 	struct door door;
 	enum file_state state;
 	struct paths paths;
+	int64_t last_line_after_ns;
 	size_t next;                   /* name to be looked at next */
 	struct reader *at;             /* whose turn it is */
 	STAILQ_HEAD(, reader) resting; /* in the order of their turns */

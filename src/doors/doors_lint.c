@@ -14,6 +14,9 @@ static void lint_scanner(const struct config_input *input, struct config_faults 
 	struct regex *pattern;
 	struct arena arena;
 
+	if (scanner->csv_input && !scanner_is_rune(delimiter))
+		config_faults_add(faults, input->line, 1, false, "%s.csv.delimiter must be exactly one character",
+		                  input->path);
 	if (scanner->kind == SCANNER_CSV && delimiter &&
 	    (*delimiter == '"' || *delimiter == '\r' || *delimiter == '\n'))
 		config_faults_add(faults, input->line, 1, false,

@@ -20,6 +20,18 @@ static const char stray_quote[] = "extraneous or missing \" in quoted-field";
 static const char field_count[] = "wrong number of fields";
 static const char long_header[] = "its header row is longer than 32 KiB";
 
+/* Bytes of the first character. */
+static size_t rune_length(const char *text)
+{
+	size_t n = *text != '\0';
+
+	while (n > 0 && n < UTF8_MAX && (text[n] & 0xc0) == 0x80)
+		n++;
+	return n;
+}
+
+bool scanner_is_rune(const char *text) { return *text && text[rune_length(text)] == '\0'; }
+
 void scanner_csv_init(struct scanner *s, const struct config_scanner *config)
 {
 	struct scanner_csv *c = &s->csv;
@@ -27,9 +39,7 @@ void scanner_csv_init(struct scanner *s, const struct config_scanner *config)
 
 	if (!delimiter || !*delimiter)
 		delimiter = ",";
-	c->delimiter_length = 1;
-	while ((delimiter[c->delimiter_length] & 0xc0) == 0x80 && c->delimiter_length < UTF8_MAX)
-		c->delimiter_length++;
+	c->delimiter_length = rune_length(delimiter);
 	memcpy(c->delimiter, delimiter, c->delimiter_length);
 	c->is_lazy = config->csv.lazy_quotes;
 	c->has_header = config->csv.parse_header_row;

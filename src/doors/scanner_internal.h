@@ -13,6 +13,8 @@
 #include "doors/scanner.h"
 
 void scanner_csv_init(struct scanner *s, const struct config_scanner *config);
+/* One character. */
+bool scanner_is_rune(const char *text);
 void scanner_csv_fini(struct scanner *s);
 /* The row at the front begins anew. */
 void scanner_csv_rewind(struct scanner *s);

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from waits import wait_for
 
 
@@ -33,3 +35,30 @@ def test_a_calendar_has_its_turns(new_spooler, fake):
               for interval in ("@every 1s", "* * * * * *", "TZ=Asia/Tokyo */1 * * * * *")]
     new_spooler(fake.endpoint, {"broker": {"inputs": inputs}}).start().finish()
     assert sorted(fake.payloads()) == sorted(2 * [inner["generate"]["interval"].encode() for inner in inputs])
+
+
+def test_rows_of_csv_files_are_delivered_and_what_is_none_is_kept(new_spooler, fake, folder):
+    """Rows of any width are taken; one that is no row is on the shelf with its reason, not lost."""
+    with open(f"{folder}/a.csv", "w") as out:
+        out.write('name;age\nAda;36\nx"y;1\n"Bob; jr";\nEve\nA;B;C\n')
+    door = {"paths": [f"{folder}/*.csv"], "delimiter": ";"}
+    spooler = new_spooler(fake.endpoint, {"csv": door}, output={"max_in_flight": 1}).start().finish()
+    assert fake.payloads() == [b'{"age":"36","name":"Ada"}', b'{"age":"","name":"Bob; jr"}', b'{"name":"Eve"}',
+                               b'["A","B","C"]']
+    assert spooler.journal("SELECT count(*) FROM dead") == [(1,)]
+
+
+@pytest.mark.parametrize("inputs, words", [
+    ({"generate": {"mapping": "root = nothing_like_it()"}}, "unrecognised function"),
+    ({"generate": {"mapping": "root = 1", "interval": "TZ=No/Where * * * * *"}}, "no time zone"),
+    ({"generate": {"mapping": "root = 1", "interval": "0 0 30 2 *"}}, "no day that ever comes"),
+    ({"csv": {"paths": ["/x"], "delimiter": ";;"}}, "exactly one character"),
+    ({"stdin": {"scanner": {"csv": {"custom_delimiter": '"'}}}}, "cannot delimit"),
+    ({"stdin": {"scanner": {"re_match": {"pattern": "("}}}}, "error parsing regexp"),
+    ({"stdin": {"scanner": {"skip_bom": {"into": {"tar": {}}}}}}, "scanner.tar is a component"),
+    ({"stdin": {"scanner": {"json_array": {"depth": 1}}}}, "depth")])
+def test_lint_and_run_tell_what_is_wrong_with_them(new_spooler, fake, inputs, words):
+    spooler = new_spooler(fake.endpoint, inputs)
+    for verb, status in (("lint", 1), ("run", 78)):
+        said = spooler.run(verb, spooler.config_path)
+        assert said.returncode == status and words in (said.stdout + said.stderr).decode()
