@@ -145,7 +145,7 @@ static enum err adopt_log(struct store *s, struct store_report *report, struct e
 /* An intent that another spool's run left: not ours to go on with. `id`: as it says. */
 static enum err is_anothers(const struct files *f, const char *id, bool *ret, struct error *e)
 {
-	struct spool_id its, lock = files_lock_spool(f);
+	struct spool_id its, lock = files_lock_spool(f, NULL);
 	struct tide tide;
 	enum err err = files_tide_read(f, &tide, e);
 

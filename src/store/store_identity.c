@@ -11,6 +11,8 @@
  * 2. What cannot be read as a ledger says nothing: one flipped bit makes no stranger. Nor does one page of another
  *    spool: where the ledger and what lies beside it do not name the same, the rows decide, by their checksums' tags.
  *    Nor do fewer files than name this one (decide_whose).
+ * 4. A database without a name has no companions with one, but those of a start that was killed: its first act is to
+ *    choose the name, durably, in PATH.lock, for this database's row.
  * 3. A log of this spool is never put away: what does not fit the file is read back as a file that was set aside.
  */
 #include "store/store_identity_internal.h"
@@ -35,6 +37,9 @@ static enum err look_in_log(void *arg, const struct stored_record *r, struct err
 		return ERR_OK;
 	if (!l->last.is_found)
 		l->last = (struct ledger_found){.is_found = true, .totals = t};
+	l->first = t;
+	if (l->unnamed.next_id == 0 && t.epoch == 0)
+		l->unnamed = t;
 	for (size_t i = 0; i < sizeof l->wanted / sizeof *l->wanted; i++)
 		l->is_there[i] |= store_ledger_print(&t) == l->wanted[i];
 	return ERR_OK;
@@ -53,7 +58,8 @@ enum err store_ledgers_of_log(const struct files *f, const char *suffix, struct 
 		return err;
 	l->scan = *pages_log(p);
 	for (uint64_t i = l->scan.mend_frames; err == ERR_OK && i-- > 0;) {
-		if (l->last.is_found && (l->wanted[0] == 0 || l->is_there[0]) && (l->wanted[1] == 0 || l->is_there[1]))
+		if (l->last.is_found && (l->wanted[0] == 0 || l->is_there[0]) &&
+		    (l->wanted[1] == 0 || l->is_there[1]) && (!l->wants_unnamed || l->unnamed.next_id != 0))
 			break;
 		err = pages_frame_records(p, i, LEDGER_PAGES, &page, look_in_log, l, e);
 	}
@@ -197,15 +203,51 @@ enum err store_no_strange_rows(struct store *s, bool all, struct error *e)
 enum witness { BY_FILE, BY_TIDE, BY_LOCK, BY_LOG, BY_LEFT, BY_FLIGHT, WITNESSES };
 struct witnesses {
 	struct spool_id of[WITNESSES];
+	int votes[WITNESSES];
+	int votes_needed; /* to name the spool */
 };
+enum { VOTES_OF_ANY = 1, VOTES_TO_NAME = 3, VOTES_OF_PROOF = 4 };
 
 static int votes_for(const struct witnesses *w, struct spool_id id)
 {
 	int votes = 0;
 
 	for (int i = 0; i < WITNESSES; i++)
-		votes += spool_id_is_known(id) && spool_id_is(w->of[i], id);
+		if (spool_id_is_known(id) && spool_id_is(w->of[i], id))
+			votes += w->votes[i];
 	return votes;
+}
+
+static bool tide_is_old(const struct tide *t) { return t->is_valid && !spool_id_is_known(t->spool); }
+
+static bool has_no_name(const struct ledger_found *file)
+{
+	return file->is_found && file->totals.epoch == 0 && !spool_id_is_known(store_totals_id(&file->totals));
+}
+
+/*
+ * Beside a database without a name. The first row of any spool is like that of any other: where there is no later one
+ * in the database, any log fits it. The last row without a name in the log stands for it then, and the tide mark of
+ * the older kspool tells how far that log went.
+ */
+static void weigh(struct witnesses *w, const struct ledger_found *file, const struct log_ledgers *log,
+                  const struct tide *tide, uint64_t lock_print, struct identity *id)
+{
+	const bool is_first = file->totals.next_id <= 1;
+	const bool log_is_named = spool_id_is_known(w->of[BY_LOG]);
+	const struct totals *row = is_first ? &log->unnamed : &file->totals;
+
+	id->named_print = store_ledger_print(row);
+	w->votes_needed = VOTES_TO_NAME;
+	if (lock_print != 0 && lock_print == id->named_print && !(is_first && log_is_named))
+		w->votes[BY_LOCK] = VOTES_OF_PROOF;
+	if (!is_first && log->last.totals.base == id->named_print)
+		w->votes[BY_LOG] = VOTES_OF_PROOF;
+	if (is_first && tide_is_old(tide))
+		w->votes[BY_LOG] = tide->id + 1 == row->next_id ? VOTES_OF_PROOF : 0;
+	else if (is_first && log_is_named)
+		w->votes_needed = VOTES_OF_ANY;
+	id->tide_is_short = is_first && tide_is_old(tide) && !log_is_named && tide->id + 1 < row->next_id;
 }
 
 static bool file_and_tide_agree(const struct witnesses *w)
@@ -279,11 +321,16 @@ static struct spool_id of_equals(const struct witnesses *w)
 	return file;
 }
 
+static bool is_strange(const struct identity *id, struct spool_id its)
+{
+	return id->is_nameless ? spool_id_is_known(its) : spool_id_differs(id->ours, its);
+}
+
 /*
  * Each file can be exchanged by itself, so that most of them are believed. A database with its tide mark is a spool
  * that somebody put here, whatever else was left behind.
  */
-static void decide_whose(struct identity *id, const struct witnesses *w)
+static void decide_whose(struct identity *id, const struct ledger_found *database, const struct witnesses *w)
 {
 	const struct spool_id file = w->of[BY_FILE], tide = w->of[BY_TIDE], lock = w->of[BY_LOCK];
 
@@ -293,9 +340,16 @@ static void decide_whose(struct identity *id, const struct witnesses *w)
 			if (votes_for(w, w->of[i]) > votes_for(w, id->ours))
 				id->ours = w->of[i];
 	}
+	if (has_no_name(database) && votes_for(w, id->ours) < w->votes_needed) {
+		id->ours = (struct spool_id){0};
+		id->is_nameless = true;
+	}
+	id->is_to_be_named = has_no_name(database) && (id->is_nameless || w->votes[BY_LOCK] != VOTES_OF_PROOF ||
+	                                               spool_id_differs(id->ours, lock));
 	id->file_is_strange = spool_id_differs(id->ours, file);
-	id->tide_is_strange = spool_id_differs(id->ours, tide);
-	id->lock_is_strange = spool_id_differs(id->ours, lock);
+	id->tide_is_strange = is_strange(id, tide);
+	id->lock_is_strange = is_strange(id, lock);
+	id->beside_is_strange = id->is_nameless && (is_strange(id, w->of[BY_LEFT]) || is_strange(id, w->of[BY_FLIGHT]));
 	id->tide_of = tide;
 	if (!id->page_is_strange)
 		id->theirs = id->file_is_strange ? file : id->tide_is_strange ? tide : lock;
@@ -331,6 +385,24 @@ static bool has_remains(const struct tide *t, const struct log_ledgers *log)
 	       t->commits + 1 >= log->last.totals.commits && t->commits <= log->last.totals.commits;
 }
 
+/* Whatever ended stays so, and no id is given twice. */
+static bool comes_after(const struct totals *t, const struct totals *than)
+{
+	const struct store_ledger *a = &t->ledger, *b = &than->ledger;
+
+	return t->next_id >= than->next_id && a->accepted >= b->accepted && a->delivered >= b->delivered &&
+	       a->expired >= b->expired && a->evicted >= b->evicted && a->filtered >= b->filtered &&
+	       a->purged >= b->purged;
+}
+
+/* Both by an older kspool, so that nothing but their counts tells. */
+static enum log_fit fit_of_counts(const struct ledger_found *file, const struct log_ledgers *log)
+{
+	if (log->is_there[OF_FILE] || comes_after(&log->first, &file->totals))
+		return LOG_FITS;
+	return comes_after(&file->totals, &log->last.totals) ? LOG_OLDER : LOG_OF_ANOTHER;
+}
+
 static enum log_fit fit_of(const struct identity *id, const struct ledger_found *file, const struct log_ledgers *log)
 {
 	const struct totals *f = &file->totals, *l = &log->last.totals;
@@ -343,7 +415,10 @@ static enum log_fit fit_of(const struct identity *id, const struct ledger_found 
 		return LOG_OF_ANOTHER;
 	if (!file->is_found || id->file_is_strange)
 		return LOG_FITS;
-	if (store_ledger_print(f) == l->base || log->is_there[OF_FILE])
+	if (has_no_name(file) && !spool_id_is_known(its))
+		return fit_of_counts(file, log);
+	/* 0: it began where no name was, by a kspool that did not say where. */
+	if (store_ledger_print(f) == l->base || log->is_there[OF_FILE] || (f->epoch == 0 && l->base == 0))
 		return is_of_a_twin(&id->tide, log) ? LOG_OF_ANOTHER : LOG_FITS;
 	if (l->commits <= f->commits)
 		return LOG_OLDER;
@@ -354,7 +429,8 @@ enum err store_identity_look(const struct files *f, enum file_kind kind, struct 
 {
 	struct ledger_found file = {0};
 	struct log_ledgers log = {0};
-	struct witnesses w = {.of[BY_LOCK] = files_lock_spool(f)};
+	uint64_t lock_print;
+	struct witnesses w = {.of[BY_LOCK] = files_lock_spool(f, &lock_print)};
 	struct tide tide;
 	enum err err = files_tide_read(f, &tide, e);
 
@@ -362,9 +438,12 @@ enum err store_identity_look(const struct files *f, enum file_kind kind, struct 
 	if (err == ERR_OK && kind != FILE_MISSING)
 		err = store_ledger_find(f, "", PAGES_OF_FILE | PAGES_AT_A_GLANCE, &file, e);
 	log.wanted[OF_FILE] = store_ledger_print(&file.totals);
+	log.wants_unnamed = has_no_name(&file);
 	log.wanted[OF_TIDE] = store_ledger_print(&(struct totals){.epoch = tide.epoch, .commits = tide.commits});
 	if (err == ERR_OK)
 		err = store_ledgers_of_log(f, "", &log, e);
+	for (int i = 0; i < WITNESSES; i++)
+		w.votes[i] = VOTES_OF_ANY;
 	w.of[BY_FILE] = store_totals_id(&file.totals);
 	w.of[BY_TIDE] = tide.spool;
 	w.of[BY_LOG] = store_totals_id(&log.last.totals);
@@ -380,11 +459,11 @@ enum err store_identity_look(const struct files *f, enum file_kind kind, struct 
 		ret->scan.commits_lost = 0;
 	ret->tide_is_lost =
 	    kind != FILE_MISSING && !tide.is_valid && (tide.is_broken || spool_id_is_known(w.of[BY_LOCK]));
-	decide_whose(ret, &w);
+	if (has_no_name(&file))
+		weigh(&w, &file, &log, &tide, lock_print, ret);
+	decide_whose(ret, &file, &w);
 	ret->log = fit_of(ret, &file, &log);
 	ret->has_journal = asides_is_taken(f, JOURNAL, "");
-	ret->is_nameless =
-	    !spool_id_is_known(ret->ours) && file.is_found && file.totals.epoch == 0 && log.last.totals.epoch == 0;
 	return ERR_OK;
 }
 
@@ -404,7 +483,10 @@ size_t store_identity_words(const struct identity *id, char words[IDENTITY_WORDS
 	char ours[SPOOL_ID_TEXT_BYTES], theirs[SPOOL_ID_TEXT_BYTES], tide[SPOOL_ID_TEXT_BYTES];
 	size_t n = 0;
 
-	(void)files_id_text(id->ours, ours);
+	if (id->is_nameless)
+		(void)snprintf(ours, sizeof ours, "a spool without a name yet");
+	else
+		(void)files_id_text(id->ours, ours);
 	(void)files_id_text(id->theirs, theirs);
 	(void)files_id_text(id->tide_of, tide);
 	if (id->file_is_strange)
@@ -417,6 +499,9 @@ size_t store_identity_words(const struct identity *id, char words[IDENTITY_WORDS
 		(void)snprintf(words[n++], IDENTITY_TEXT_BYTES, "the tide mark is of spool %s, this is %s", tide, ours);
 	if (id->lock_is_strange)
 		(void)snprintf(words[n++], IDENTITY_TEXT_BYTES, "the lock file is of another spool than %s", ours);
+	if (id->beside_is_strange)
+		(void)snprintf(words[n++], IDENTITY_TEXT_BYTES,
+		               "a file that counts beside it is of another spool than %s", ours);
 	if (id->log != LOG_FITS)
 		(void)snprintf(words[n++], IDENTITY_TEXT_BYTES, "%s", log_words(id));
 	if (id->has_journal)
@@ -486,4 +571,13 @@ enum err store_identity_part(struct store *s, enum file_kind *kind, struct ident
 			return err;
 	}
 	return id->file_is_strange || id->log != LOG_FITS ? part_files(s, kind, id, report, e) : ERR_OK;
+}
+
+enum err store_identity_name(const struct store *s, const struct identity *id, struct error *e)
+{
+	const enum err err = files_lock_choose(&s->files, s->id, id->named_print, e);
+
+	if (err == ERR_OK && id->tide_is_short) /* it would speak against the log that has the name */
+		files_remove(&s->files, ".tide");
+	return err;
 }

@@ -118,6 +118,17 @@ static enum err has_our_ledger(const struct files *f, struct spool_id beside, bo
 	return err;
 }
 
+/* It is of an older schema than its tide mark: it lost bits, or the mark is of another spool, for its own row, which is
+ * what was written, has no name. */
+static enum err is_behind_its_tide(const struct files *f, const struct tide *tide, bool *ret, struct error *e)
+{
+	struct ledger_found found = {0};
+	enum err err = store_ledger_find(f, "", PAGES_OF_FILE, &found, e);
+
+	*ret = !found.is_found || found.totals.epoch != 0 || !spool_id_is_known(tide->spool);
+	return err;
+}
+
 /* What is the same in every spool: with any of it wrong, SQLite refuses to write, or reads what is not there. */
 static bool has_our_fields(const unsigned char *h)
 {
@@ -186,10 +197,13 @@ static enum err inspect_header(const struct files *f, const unsigned char *bytes
 	}
 	if (version <= newest) {
 		/* A schema number below the last writer's lost bits, too, unless the newer one is still in the log. */
-		if (!has_our_fields(bytes) || version == 0 ||
-		    (!has_log && tide->is_valid && tide->schema <= newest && version < tide->schema))
+		bool is_damaged = !has_our_fields(bytes) || version == 0;
+
+		if (!is_damaged && !has_log && tide->is_valid && tide->schema <= newest && version < tide->schema)
+			err = is_behind_its_tide(f, tide, &is_damaged, e);
+		if (is_damaged)
 			*ret = FILE_DAMAGED;
-		return ERR_OK;
+		return err;
 	}
 	if (!tide->is_valid || tide->schema > newest)
 		return error_set(e, ERR_CONFIG, "%s has schema %u, this kspool knows %u; run the newer kspool", f->path,

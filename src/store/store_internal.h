@@ -233,7 +233,6 @@ struct store {
 	bool salvage_is_done;
 	bool salvage_waits;      /* for room */
 	bool id_is_new;          /* nothing said whose a database that begins is */
-	bool is_nameless;        /* an older kspool's, until it is open */
 	struct put_off *put_off; /* files that cannot be read: not in this run */
 	size_t put_off_count;
 	/* Of the open group, store_losses.c. */
@@ -455,7 +454,7 @@ int store_ledger_catch_up(sqlite3 *db, struct totals *t, bool *ret_behind);
 /* walk_open over all that is pending in any database. */
 int store_walk_whole(struct block_walk *w, sqlite3 *db);
 enum err store_ledger_put(struct store *s, struct error *e) MUST_CHECK;
-/* What a log that begins at this row calls its base. */
+/* What a log that begins at this row calls its base: of its counts, where an older kspool wrote it. 0: it is none. */
 uint64_t store_ledger_print(const struct totals *t);
 /* The next commit begins a log: the database file has all that was committed. */
 void store_ledger_log_begins(struct store *s);

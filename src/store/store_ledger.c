@@ -199,7 +199,21 @@ bool store_ledger_is_later(const struct totals *t, const struct totals *than)
 	return a->accepted - a->pending > b->accepted - b->pending;
 }
 
-uint64_t store_ledger_print(const struct totals *t) { return t->epoch + t->commits * UINT64_C(0x9e3779b97f4a7c15); }
+static uint64_t print_of_counts(const struct totals *t)
+{
+	uint64_t numbers[COLUMNS];
+
+	if (t->next_id == 0) /* no row */
+		return 0;
+	for (int i = 0; i < COLUMNS; i++)
+		memcpy(&numbers[i], (const char *)t + columns[i].offset, sizeof numbers[i]);
+	return UINT64_C(1) << 32 | (uint32_t)checksum(numbers);
+}
+
+uint64_t store_ledger_print(const struct totals *t)
+{
+	return t->epoch != 0 ? t->epoch + t->commits * UINT64_C(0x9e3779b97f4a7c15) : print_of_counts(t);
+}
 
 void store_ledger_log_begins(struct store *s)
 {

@@ -271,7 +271,16 @@ static enum err create_database(struct store *s, struct error *e)
 	return err == ERR_OK ? files_publish(&s->files, ".new", e) : err;
 }
 
-/* For a database that begins: the spool goes on under its name. An older kspool gave none. */
+static struct spool_id new_identity(void)
+{
+	struct spool_id id = {0};
+
+	while (!spool_id_is_known(id))
+		id = (struct spool_id){.high = random_u64(), .low = random_u64()};
+	return id;
+}
+
+/* For a database that begins: the spool goes on under its name. */
 static enum err choose_identity(struct store *s, bool created, struct error *e)
 {
 	struct spool_id *id = &s->id;
@@ -280,15 +289,14 @@ static enum err choose_identity(struct store *s, bool created, struct error *e)
 	enum err err = ERR_OK;
 
 	s->id_is_new = false;
-	if (spool_id_is_known(*id) || (!created && !s->is_nameless))
+	if (spool_id_is_known(*id) || !created)
 		return ERR_OK;
-	if (created)
-		err = store_salvage_ledger(&s->files, *id, &old, &found, e);
+	err = store_salvage_ledger(&s->files, *id, &old, &found, e);
 	if (err == ERR_OK && found)
 		*id = store_totals_id(&old);
-	s->id_is_new = created && !spool_id_is_known(*id);
-	while (!spool_id_is_known(*id))
-		*id = (struct spool_id){.high = random_u64(), .low = random_u64()};
+	s->id_is_new = !spool_id_is_known(*id);
+	if (s->id_is_new)
+		*id = new_identity();
 	return err;
 }
 
@@ -336,9 +344,6 @@ static enum err start_over(struct store *s, const struct totals *known, struct s
 	if (err == ERR_OK && s->db) /* another's files have our names: they are not ours to move */
 		err = store_watch_names(s, &lost, e);
 	disconnect(s);
-	if (s->is_nameless) /* what was invented for it stands nowhere */
-		s->id = (struct spool_id){0};
-	s->is_nameless = false;
 	if (err == ERR_OK)
 		err = store_set_aside(s, known ? NULL : e, report, e);
 	s->log_is_live = false; /* what was known of files that are not here any more */
@@ -358,8 +363,9 @@ static enum err identify(struct store *s, enum file_kind *kind, struct identity 
 		err = store_identity_part(s, kind, id, report, e);
 	if (id->page_is_strange)
 		*kind = FILE_DAMAGED;
-	s->id = id->ours;
-	s->is_nameless = id->is_nameless;
+	s->id = id->is_nameless ? new_identity() : id->ours;
+	if (err == ERR_OK && id->is_to_be_named)
+		err = store_identity_name(s, id, e);
 	s->tide = id->tide;
 	s->file_print = id->file_print;
 	s->tide_is_dead = id->tide_is_dead;
@@ -425,7 +431,6 @@ static enum err finish_open(struct store *s, struct store_report *report, struct
 {
 	enum err err = ERR_OK;
 
-	s->is_nameless = false;
 	/* Whatever recovery found is written to the database once more, page by page (RELIABILITY's fsync rule). */
 	if (report->created || report->marker || report->quarantined || report->wal_mended)
 		err = store_checkpoint(s, true, e);

@@ -123,7 +123,7 @@ static enum err load_row(struct store *s, bool may_mend, bool *ret_fresh, struct
  */
 static void take_identity(struct store *s, struct totals *t)
 {
-	const uint64_t base = t->base;
+	const uint64_t base = t->epoch != 0 ? t->base : s->file_print;
 	const bool goes_on = s->log_is_live && store_ledger_print(&s->row) != s->file_print;
 
 	t->spool_high = s->id.high;

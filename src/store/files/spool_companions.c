@@ -41,7 +41,11 @@ enum {
 };
 _Static_assert((int)TIDE_BYTES <= (int)TIDE_BYTES_MAX, "a tide mark is one sector");
 static const char tide_magic[8] = {'k', 's', 'p', 't', 'i', 'd', 'e', '2'};
-static const char lock_word[] = "kspool ";
+static const char lock_word[] = "kspool ", lock_of[] = " of ";
+enum {
+	LOCK_NAME_BYTES = sizeof lock_word - 1 + SPOOL_ID_TEXT_BYTES - 1,
+	LOCK_BYTES = LOCK_NAME_BYTES + sizeof lock_of - 1 + 16 + 1, /* with the zero behind it */
+};
 
 char *files_id_text(struct spool_id id, char text[SPOOL_ID_TEXT_BYTES])
 {
@@ -172,15 +176,19 @@ enum err files_tide_read(const struct files *f, struct tide *ret, struct error *
 	return ret->is_dead ? ERR_OK : ask_unread(f, ret, e);
 }
 
-struct spool_id files_lock_spool(const struct files *f)
+struct spool_id files_lock_spool(const struct files *f, uint64_t *ret_print)
 {
-	char text[sizeof lock_word - 1 + SPOOL_ID_TEXT_BYTES] = "";
+	char text[LOCK_BYTES] = "";
+	const char *of = text + LOCK_NAME_BYTES;
 	struct spool_id id = {0};
 	size_t count;
 
-	if (f->lock_fd >= 0 && !is_dead(f->lock_fd, text, sizeof text - 1, &count) && count == sizeof text - 1 &&
+	if (f->lock_fd >= 0 && !is_dead(f->lock_fd, text, sizeof text - 1, &count) && count >= LOCK_NAME_BYTES &&
 	    memcmp(text, lock_word, sizeof lock_word - 1) == 0)
 		(void)files_id_parse(text + sizeof lock_word - 1, &id);
+	if (ret_print)
+		*ret_print =
+		    strncmp(of, lock_of, sizeof lock_of - 1) == 0 ? strtoull(of + sizeof lock_of - 1, NULL, 16) : 0;
 	return id;
 }
 
@@ -189,10 +197,31 @@ void files_lock_name(const struct files *f, struct spool_id id)
 	char digits[SPOOL_ID_TEXT_BYTES], text[sizeof lock_word + SPOOL_ID_TEXT_BYTES];
 	int count = snprintf(text, sizeof text, "%s%s\n", lock_word, files_id_text(id, digits));
 
-	if (f->lock_fd < 0 || spool_id_is(files_lock_spool(f), id))
+	if (f->lock_fd < 0 || spool_id_is(files_lock_spool(f, NULL), id))
 		return;
 	if (pwrite(f->lock_fd, text, (size_t)count, 0) == count)
 		(void)ftruncate(f->lock_fd, count);
+}
+
+enum err files_lock_choose(const struct files *f, struct spool_id id, uint64_t print, struct error *e)
+{
+	char digits[SPOOL_ID_TEXT_BYTES], text[LOCK_BYTES + 1];
+	const int count =
+	    snprintf(text, sizeof text, "%s%s%s%016" PRIx64 "\n", lock_word, files_id_text(id, digits), lock_of, print);
+	ssize_t written = pwrite(f->lock_fd, text, (size_t)count, 0);
+	int why = written < 0 ? errno : ENOSPC;
+
+	if (written != count && files_errno_is_full(why) && files_reserve_give_up(f)) {
+		written = pwrite(f->lock_fd, text, (size_t)count, 0);
+		why = written < 0 ? errno : ENOSPC;
+	}
+	if (written == count) {
+		if (ftruncate(f->lock_fd, count) == 0 && fdatasync(f->lock_fd) == 0)
+			return ERR_OK;
+		why = errno;
+	}
+	return error_set(e, files_errno_is_full(why) ? ERR_FULL : ERR_DISK,
+	                 "cannot write the spool's name to %s.lock: %s", f->path, strerror(why));
 }
 
 static void open_anew(struct files *f, int *fd, const char *suffix, int flags)

@@ -10,7 +10,8 @@
  * CRC-32C of all before it; then the further counts (TIDE_IMPORTS and following), u32le CRC-32C of all before it but
  * the other one. Of an older kspool, which reads and writes the first part alone, none follow; a still older one is
  * "kspltide", u32le schema version, u32le 0, u64le id, u32le 0, u32le CRC-32C. PATH.lock: "kspool " and the spool's id
- * as 32 hexadecimal digits. Promises: 4 (the marker), 5 (the reserve), 8 (never through a link, never another's file).
+ * as 32 hexadecimal digits; where that was chosen for a spool of an older kspool, " of " and 16 digits more, the print
+ * of its ledger's row. Promises: 4 (the marker), 5 (the reserve), 8 (never through a link, never another's file).
  * Owner: the store; descriptors are closed by files_close. Thread: the store's. Fails: ERR_ENVIRONMENT with the path
  * and what to do, ERR_BUSY, ERR_DISK when the disk does not answer. Writing the tide, the reserve and the marker is
  * best effort. Does not: open the database once SQLite has it (POSIX locks die with any descriptor that is closed).
@@ -157,10 +158,13 @@ enum err files_tide_read(const struct files *f, struct tide *ret, struct error *
 void files_tide_open(struct files *f);
 /* 0, or the errno of what failed: the tide then says less than it should. */
 int files_tide_write(const struct files *f, const struct tide *tide);
-/* The spool that PATH.lock names; 0: none, or it cannot be read. */
-struct spool_id files_lock_spool(const struct files *f);
+/* The spool that PATH.lock names; not known: none, or it cannot be read. *ret_print (not null): of the row that had no
+ * name, and for which this one was chosen; 0: of none. */
+struct spool_id files_lock_spool(const struct files *f, uint64_t *ret_print);
 /* Makes it name this one; best effort. */
 void files_lock_name(const struct files *f, struct spool_id id);
+/* Likewise, chosen for the row of that print, and durable. */
+enum err files_lock_choose(const struct files *f, struct spool_id id, uint64_t print, struct error *e) MUST_CHECK;
 
 /*
  * Makes the first `bytes` of the WAL own their blocks, so that a full disk can be drained; fewer where that would be

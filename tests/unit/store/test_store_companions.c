@@ -340,20 +340,20 @@ static void the_lock_names_its_spool(void **state)
 	unsigned char *bytes;
 
 	(void)state;
-	assert_false(spool_id_is_known(files_lock_spool(&f)));
+	assert_false(spool_id_is_known(files_lock_spool(&f, NULL)));
 	files_close(&f);
 	give_zero();
 	assert_int_equal(fcntl(0, F_GETFD), -1);
 	assert_int_equal(files_open_folder(&f, d.path, &(struct error){0}), ERR_OK); /* its folder is 0 */
 	files_lock_name(&f, id);                                                     /* there is no lock */
-	assert_false(spool_id_is_known(files_lock_spool(&f)));
+	assert_false(spool_id_is_known(files_lock_spool(&f, NULL)));
 	f.lock_fd = fcntl(f.dir_fd, F_DUPFD_CLOEXEC, 3);
 	assert_int_equal(close(f.dir_fd), 0);
 	f.dir_fd = f.lock_fd;
 	f.lock_fd = files_open_one(&f, ".lock", O_RDWR);
 	assert_int_equal(f.lock_fd, 0);
 	files_lock_name(&f, id);
-	assert_true(spool_id_is(files_lock_spool(&f), id));
+	assert_true(spool_id_is(files_lock_spool(&f, NULL), id));
 	bytes = spooldir_load(spooldir_file(&d, ".lock"), &count);
 	(void)snprintf(text, sizeof text, "kspool %s\n", digits);
 	assert_int_equal(count, strlen(text));
@@ -365,22 +365,22 @@ static void the_lock_names_its_spool(void **state)
 	files_lock_name(&f, other);
 	assert_int_equal(faultfs_failed(), 1); /* what could not be written is not cut either */
 	faultfs_arm(0, 0, 0, false);
-	assert_true(spool_id_is(files_lock_spool(&f), id));
+	assert_true(spool_id_is(files_lock_spool(&f, NULL), id));
 	(void)strcat(text, "old words\n");
 	spooldir_store(spooldir_file(&d, ".lock"), text, strlen(text));
-	assert_true(spool_id_is(files_lock_spool(&f), id));
+	assert_true(spool_id_is(files_lock_spool(&f, NULL), id));
 	files_lock_name(&f, other);
-	assert_true(spool_id_is(files_lock_spool(&f), other));
+	assert_true(spool_id_is(files_lock_spool(&f, NULL), other));
 	assert_int_equal(files_bytes(&f, ".lock"), 40);
 	for (count = 0; count < 42; count++) {
 		spooldir_store(spooldir_file(&d, ".lock"), text, count);
-		assert_int_equal(spool_id_is(files_lock_spool(&f), id), count >= 39);
-		assert_int_equal(spool_id_is_known(files_lock_spool(&f)), count >= 39);
+		assert_int_equal(spool_id_is(files_lock_spool(&f, NULL), id), count >= 39);
+		assert_int_equal(spool_id_is_known(files_lock_spool(&f, NULL)), count >= 39);
 	}
 	for (size_t at = 0; at < 7; at++) {
 		text[at] ^= 1;
 		spooldir_store(spooldir_file(&d, ".lock"), text, 40);
-		assert_false(spool_id_is_known(files_lock_spool(&f)));
+		assert_false(spool_id_is_known(files_lock_spool(&f, NULL)));
 		text[at] ^= 1;
 	}
 }
