@@ -17,7 +17,7 @@ enum { SPOOL_AT = 32, SPOOL_END = 48, MARK_LEAST = 64, MARK_MOST = 65 /* bytes o
 /* A row of `imports`, of a source of any schema that has the table. */
 struct byway_note {
 	struct stored_value values[4]; /* copy, imported_ms, messages, first_id */
-	struct spool_id spool;         /* 0: of an older kspool, or not what was written */
+	struct spool_id spool;         /* 0: it has no name, or the note is not what was written */
 	bool is_sound;
 };
 
@@ -61,7 +61,7 @@ static enum err look(struct store *s, struct byway *c, const struct byway_note *
 		c->is_shared = c->is_all = true;
 		return ERR_OK;
 	}
-	if (spool_id_is_known(n->spool) && !spool_id_is(n->spool, s->id))
+	if (!spool_id_is(n->spool, s->id))
 		err = is_known(s, n->spool, &known, e);
 	c->is_shared |= known || spool_id_is(n->spool, s->id);
 	if (bytes < MARK_LEAST || bytes > MARK_MOST || n->values[3].number == 0)
@@ -77,7 +77,8 @@ static enum err keep(struct store *s, const struct byway_note *n, struct error *
 	sqlite3_stmt *st = store_statement(s, ST_IMPORT_KEEP);
 	enum err err;
 
-	if (!spool_id_is_known(n->spool) || spool_id_is(n->spool, s->id))
+	if (!n->is_sound || spool_id_is(n->spool, s->id) ||
+	    (!spool_id_is_known(n->spool) && n->values[0].count <= MARK_LEAST)) /* it does not say which messages */
 		return ERR_OK;
 	(void)sqlite3_bind_blob64(st, 1, n->values[0].bytes, n->values[0].count, SQLITE_STATIC);
 	for (int i = 1; i < 3; i++)

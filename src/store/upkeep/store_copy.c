@@ -29,21 +29,6 @@
 #include "store/store_mend.h"
 #include "store/upkeep/store_copy.h"
 
-/* What tells one copy from another: the state of the spool it was made of, and which messages it holds. */
-struct copy_mark {
-	uint64_t next_id, accepted, messages, hash; /* alone in what an older kspool noted */
-	uint64_t spool_high, spool_low;
-	uint64_t lowest, highest; /* ids there of what is pending */
-	uint64_t first_id;        /* pending; 0: none */
-	int64_t first_checksum;   /* by the rule of no spool: a copy of an older kspool has another one */
-};
-
-/* Of the rows that say which messages were taken in: the mark with this for next_id and a number for messages, up to
- * its spool; and a piece. */
-#define TAKEN_MAGIC UINT64_C(0x6e656b61742d736b)
-enum { MARK_BYTES = offsetof(struct copy_mark, first_id), TAKEN_KEY = 48 };
-_Static_assert(offsetof(struct copy_mark, spool_high) == TAKEN_KEY - 16, "the mark has the spool where those rows do");
-
 struct import {
 	sqlite3 *db; /* the other spool */
 	struct copy_mark mark;
@@ -54,90 +39,13 @@ struct import {
 	bool is_known; /* all of it: taken in before, or made of this spool */
 	bool is_lost;  /* whose copy it is, for sure */
 	uint64_t next_id;
-	struct taken before, now;
+	struct copy_taken before;
+	struct taken now;
 	struct byway way;
 	struct copy_clock clock;
-	uint64_t lowest, highest; /* ids of which an older kspool took some in; 0: none */
 	uint64_t rows, left_out, damaged;
 	uint64_t gone; /* of an own copy: not here any more */
 };
-
-static struct spool_id spool_of(const struct copy_mark *m)
-{
-	return (struct spool_id){.high = m->spool_high, .low = m->spool_low};
-}
-
-static void hash_number(struct copy_mark *m, uint64_t n)
-{
-	for (int i = 0; i < 8; i++) /* FNV-1a */
-		m->hash = (m->hash ^ (n >> (8 * i) & 0xff)) * UINT64_C(0x100000001b3);
-}
-
-static void mark_message(struct copy_mark *m, uint64_t id, int64_t checksum)
-{
-	hash_number(m, id);
-	hash_number(m, (uint64_t)checksum);
-	m->messages++;
-}
-
-static int mark_pending(sqlite3 *db, struct copy_mark *m)
-{
-	struct block_message found;
-	struct block_walk w;
-	int rc = store_walk_whole(&w, db);
-
-	if (rc != SQLITE_OK)
-		return rc;
-	while ((rc = walk_next(&w, &found)) == SQLITE_ROW) {
-		if (m->first_id == 0) {
-			m->first_id = found.row.id;
-			m->first_checksum = row_plain_sum(&found.row);
-		}
-		m->highest = found.row.id;
-		mark_message(m, found.row.id, found.is_sound ? row_plain_sum(&found.row) : found.row.checksum);
-	}
-	walk_close(&w);
-	m->lowest = m->first_id;
-	return rc;
-}
-
-static int mark_dead(sqlite3 *db, struct copy_mark *m)
-{
-	CLEANUP(sql_finish) sqlite3_stmt *st = NULL;
-	int rc = sqlite3_prepare_v2(db, "SELECT id, checksum FROM dead ORDER BY id", -1, &st, NULL);
-
-	if (rc == SQLITE_OK)
-		while ((rc = sqlite3_step(st)) == SQLITE_ROW)
-			mark_message(m, sql_column_u64(st, 0), sqlite3_column_int64(st, 1));
-	return rc;
-}
-
-/* *ret_is_lost, when it is so: whose copy it is nobody can tell for sure. */
-static enum err mark_copy(struct store *s, sqlite3 *db, struct copy_mark *ret, bool *ret_is_lost, struct error *e)
-{
-	struct totals totals;
-	struct spool_id of;
-	bool found;
-	int rc;
-	enum err err = store_ledger_of(db, &totals, &found, e);
-
-	*ret = (struct copy_mark){.hash = UINT64_C(0xcbf29ce484222325)};
-	if (err == ERR_OK && !found)
-		err = store_copy_of(s, db, &of, ret_is_lost, e);
-	if (err != ERR_OK)
-		return err;
-	if (found) {
-		ret->next_id = totals.next_id;
-		ret->accepted = totals.ledger.accepted;
-		of = store_totals_id(&totals);
-	}
-	ret->spool_high = of.high;
-	ret->spool_low = of.low;
-	rc = mark_pending(db, ret);
-	if (rc == SQLITE_DONE)
-		rc = mark_dead(db, ret);
-	return rc == SQLITE_DONE ? ERR_OK : sql_error(db, rc, e, "read the other spool");
-}
 
 static void bind_mark(sqlite3_stmt *st, const struct copy_mark *m)
 {
@@ -155,14 +63,12 @@ static enum err is_own_copy(struct store *s, const struct copy_mark *m, bool *re
 	return err;
 }
 
-static enum err refuse_known_copy(struct store *s, const struct copy_mark *m, bool is_named, bool *ret_known,
-                                  struct error *e)
+static enum err refuse_known_copy(struct store *s, const struct copy_mark *m, bool *ret_known, struct error *e)
 {
 	sqlite3_stmt *st = store_statement(s, ST_IMPORT_GET);
 	int64_t when = 0, messages = 0;
 	char text[40];
 	int rc;
-	enum err err;
 
 	bind_mark(st, m);
 	rc = sqlite3_step(st);
@@ -180,16 +86,8 @@ static enum err refuse_known_copy(struct store *s, const struct copy_mark *m, bo
 		    "all %lld messages of this copy were taken in at %s; with --again they are taken in once "
 		    "more, and sent twice",
 		    (long long)messages, dates_format_iso(when, text));
-	err = is_named ? ERR_OK : is_own_copy(s, m, ret_known, e); /* else its messages tell, one by one */
-	if (err == ERR_OK && *ret_known)
-		return error_set(
-		    e, ERR_INPUT,
-		    "this is a copy of this very spool, which holds its messages still; with --again they are "
-		    "taken in once more, and sent twice");
-	return err;
+	return ERR_OK;
 }
-
-static uint32_t sum_of(const struct store_row *row) { return (uint32_t)row_plain_sum(row); }
 
 /* One of this spool's own that is here is left out, one that is not was sent or lost: who knows must say. */
 static enum err look_here(struct store *s, struct import *m, const struct store_row *row, bool *ret_out,
@@ -197,7 +95,7 @@ static enum err look_here(struct store *s, struct import *m, const struct store_
 {
 	struct pending p = {0};
 	enum err err = store_find(s, row->id, &p, e);
-	bool is_here = err == ERR_OK && p.is_sound && sum_of(&p.row) == sum_of(row);
+	bool is_here = err == ERR_OK && p.is_sound && copy_sum(&p.row) == copy_sum(row);
 	sqlite3_stmt *st = store_statement(s, ST_SALVAGE_CHECKSUM);
 	int rc = SQLITE_DONE;
 
@@ -217,7 +115,7 @@ static enum err look_here(struct store *s, struct import *m, const struct store_
 static enum err leave_out(struct store *s, struct import *m, const struct store_row *row, bool *ret_out,
                           struct error *e)
 {
-	const bool was_taken = taken_has(&m->before, row->id, sum_of(row));
+	const bool was_taken = copy_was_taken(&m->before, row->id, copy_sum(row));
 
 	*ret_out = was_taken && !m->again;
 	m->left_out += *ret_out;
@@ -225,44 +123,15 @@ static enum err leave_out(struct store *s, struct import *m, const struct store_
 		return ERR_OK;
 	if (m->is_own && !m->again && row->id < m->next_id)
 		return look_here(s, m, row, ret_out, e);
-	if (!m->is_known &&
-	    (was_taken || (row->id >= m->lowest && row->id <= m->highest) || taken_went_by(&m->before, row->id)))
+	if (!m->is_known && copy_may_have_been_taken(&m->before, row->id, copy_sum(row)))
 		s->now.possible++;
 	else if (!m->is_known && store_byway_has(&m->way, row->id)) {
 		s->now.possible++;
 		s->import_by_way++;
 	}
-	taken_add(&m->now, row->id, sum_of(row));
+	taken_add(&m->now, row->id, copy_sum(row));
 	m->rows++;
 	return ERR_OK;
-}
-
-/* What earlier copies of that spool brought. */
-static enum err taken_before(struct store *s, struct import *m, struct error *e)
-{
-	sqlite3_stmt *st = store_statement(s, ST_IMPORTS_OF);
-	int rc = SQLITE_DONE;
-
-	(void)sqlite3_bind_blob(st, 1, &m->mark.spool_high, 2 * sizeof m->mark.spool_high, SQLITE_STATIC);
-	while (spool_id_is_known(spool_of(&m->mark)) && (rc = sqlite3_step(st)) == SQLITE_ROW) {
-		const size_t count = (size_t)sqlite3_column_bytes(st, 0);
-		const unsigned char *bytes = sqlite3_column_blob(st, 0);
-		struct copy_mark old;
-
-		if (count > TAKEN_KEY && get_little(bytes, 8) == TAKEN_MAGIC) {
-			taken_read(&m->before, bytes + TAKEN_KEY, count - TAKEN_KEY);
-			continue;
-		}
-		if (count != MARK_BYTES) /* one that has pieces is longer */
-			continue;
-		memcpy(&old, bytes, MARK_BYTES);
-		if (old.highest == 0)
-			continue;
-		m->lowest = m->lowest == 0 || old.lowest < m->lowest ? old.lowest : m->lowest;
-		m->highest = old.highest > m->highest ? old.highest : m->highest;
-	}
-	(void)sqlite3_reset(st);
-	return rc == SQLITE_DONE ? ERR_OK : store_fail(s, rc, e, "look for other copies");
 }
 
 static uint32_t attempts_of(sqlite3_stmt *st, int column)
@@ -400,15 +269,14 @@ static enum err put_note(struct store *s, const struct import *m, const void *ke
 static enum err note_copy(struct store *s, struct import *m, struct error *e)
 {
 	AUTOFREE unsigned char *key = mem_zero(TAKEN_KEY + TAKEN_PIECE_BYTES);
-	const bool has_name = spool_id_is_known(spool_of(&m->mark));
 	uint64_t number = 0;
 	size_t at = 0, bytes;
 	enum err err;
 
 	memcpy(key, &m->mark, MARK_BYTES);
-	err = put_note(s, m, key, MARK_BYTES + has_name, m->mark.messages, e);
+	err = put_note(s, m, key, MARK_BYTES + 1, m->mark.messages, e);
 	put_little(key, TAKEN_MAGIC, 8);
-	while (has_name && err == ERR_OK && (bytes = taken_write(&m->now, &at, key + TAKEN_KEY)) > 0) {
+	while (err == ERR_OK && (bytes = taken_write(&m->now, &at, key + TAKEN_KEY)) > 0) {
 		put_little(key + 16, number++, 8);
 		err = put_note(s, m, key, TAKEN_KEY + bytes, 0, e);
 	}
@@ -476,9 +344,9 @@ static enum err refuse_hidden(struct import *m, struct error *e)
 static enum err import_mark(struct store *s, struct import *m, struct error *e)
 {
 	int64_t version = 0;
-	enum err err = mark_copy(s, m->db, &m->mark, &m->is_lost, e);
+	enum err err = copy_mark_read(s, m->db, &m->mark, &m->is_lost, e);
 
-	m->tag = sum_tag_of(spool_of(&m->mark));
+	m->tag = sum_tag_of(copy_mark_spool(&m->mark));
 	if (err == ERR_OK)
 		err = sql_number(m->db, "PRAGMA user_version", &version, e);
 	m->has_sides = version == schema_steps[schema_step_count - 1].version;
@@ -496,15 +364,17 @@ static enum err import_all(struct store *s, struct import *m, struct error *e)
 	if (err == ERR_OK)
 		err = store_begin(s, e);
 	if (err == ERR_OK)
-		err = refuse_known_copy(s, &m->mark, spool_id_is_known(spool_of(&m->mark)), &m->is_known, e);
+		err = refuse_known_copy(s, &m->mark, &m->is_known, e);
 	if (err == ERR_INPUT && m->again)
 		err = ERR_OK;
+	if (err == ERR_OK)
+		err = copy_taken_read(s, m->db, &m->mark, &m->before, e);
+	if (err == ERR_OK && m->tag == 0 && !m->before.is_same)
+		err = is_own_copy(s, &m->mark, &m->is_own, e);
 	m->is_known |= m->is_own && m->again;
 	if (err == ERR_OK && !m->is_known)
 		err = is_copy_lost(s, &m->is_known, e);
 	m->is_known |= m->is_lost && m->tag == 0;
-	if (err == ERR_OK)
-		err = taken_before(s, m, e);
 	if (err == ERR_OK)
 		err = store_byway_each(s, m->db, m->tag, &m->way, e);
 	if (err == ERR_OK)
@@ -553,7 +423,7 @@ enum err store_import(struct store *s, const char *source, bool again, uint64_t 
 	if (err == ERR_OK)
 		err = import_all(s, &m, e);
 	(void)sqlite3_close_v2(m.db);
-	taken_fini(&m.before);
+	copy_taken_fini(&m.before);
 	taken_fini(&m.now);
 	copy_clock_fini(&m.clock);
 	store_byway_fini(&m.way);

@@ -8,6 +8,7 @@
 #define KSPOOL_STORE_UPKEEP_STORE_UPKEEP_INTERNAL_H
 
 #include "base/buf.h"
+#include "store/files/taken.h"
 #include "store/store_internal.h"
 
 /* store_peek.c: another spool's tables, as this kspool knows them, and nothing else. */
@@ -45,6 +46,41 @@ void store_check_counts(struct check *c);
  * is not sure, and may be another one. */
 enum err store_copy_of(struct store *s, sqlite3 *source, struct spool_id *ret, bool *ret_is_lost,
                        struct error *e) MUST_CHECK;
+
+/* store_copy_mark.c */
+/* What tells one copy from another: the state of the spool it was made of, and which messages it holds. */
+struct copy_mark {
+	uint64_t next_id, accepted, messages, hash; /* alone in what an older kspool noted */
+	uint64_t spool_high, spool_low;
+	uint64_t lowest, highest; /* ids there of what is pending */
+	uint64_t first_id;        /* pending; 0: none */
+	int64_t first_checksum;   /* by the rule of no spool: a copy of an older kspool has another one */
+};
+static inline struct spool_id copy_mark_spool(const struct copy_mark *m)
+{
+	return (struct spool_id){.high = m->spool_high, .low = m->spool_low};
+}
+/* By the rule of no spool. */
+static inline uint32_t copy_sum(const struct store_row *row) { return (uint32_t)row_plain_sum(row); }
+/* Of the rows that say which messages were taken in: the mark with this for next_id and a number for messages, up to
+ * its spool; and a piece. */
+#define TAKEN_MAGIC UINT64_C(0x6e656b61742d736b)
+enum { MARK_BYTES = offsetof(struct copy_mark, first_id), TAKEN_KEY = 48 };
+_Static_assert(offsetof(struct copy_mark, spool_high) == TAKEN_KEY - 16, "the mark has the spool where those rows do");
+/* *ret_is_lost, when it is so: whose copy it is nobody can tell for sure. */
+enum err copy_mark_read(struct store *s, sqlite3 *db, struct copy_mark *ret, bool *ret_is_lost,
+                        struct error *e) MUST_CHECK;
+/* What earlier copies brought: of that spool; and of whoever, where either does not say whose it is. */
+struct copy_taken {
+	struct taken of_spool, of_others;
+	bool is_same;             /* by its messages, of a spool of which something is in of_others */
+	uint64_t lowest, highest; /* ids of which an older kspool took some in; 0: none */
+};
+enum err copy_taken_read(struct store *s, sqlite3 *db, const struct copy_mark *m, struct copy_taken *ret,
+                         struct error *e) MUST_CHECK;
+bool copy_was_taken(struct copy_taken *t, uint64_t id, uint32_t sum);
+bool copy_may_have_been_taken(struct copy_taken *t, uint64_t id, uint32_t sum);
+void copy_taken_fini(struct copy_taken *t);
 
 /* store_copy_clock.c */
 struct copy_clock {

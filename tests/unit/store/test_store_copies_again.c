@@ -92,7 +92,7 @@ static void a_copy_whose_ledger_is_damaged_is_known_by_its_rows(void **state)
 				take_in(s, whole, 25, 25);
 			} else {
 				take_in(s, damaged, 25, 25);
-				take_in(s, whole, 25, 50);
+				take_in(s, whole, 0, 25);
 			}
 			life_close(s);
 			assert_int_equal(life_problems(&to, NULL, 0), 0);
