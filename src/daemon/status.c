@@ -431,8 +431,8 @@ void status_log_lost(const struct error *why)
 
 void status_log_companion(const char *path)
 {
-	LOG(LOG_WARN, "a companion of the spool was deleted or replaced", LOG_S("file", path),
-	    LOG_S("outcome", "it is made anew; nothing is lost"));
+	LOG(LOG_WARN, "a companion of the spool was deleted, replaced or overwritten", LOG_S("file", path),
+	    LOG_S("outcome", "it is made anew; no message is lost"));
 }
 
 void status_log_upgrade(int *told)

@@ -7,7 +7,7 @@
  * 5. Nor is one of another boot, or one that was put in its place, when the last run did not end well: what it says may
  * be of before the last sends, though no commit came since. How many were possible by answers that were lost is synced
  * first, as `ceiling`.
- * 6. Delivery waits for the journal while it makes a file anew that was deleted or replaced; the journal never waits.
+ * 6. Delivery waits for the journal while it makes a file anew that is not what was written; the journal never waits.
  */
 #include "journal/flight.h"
 
@@ -244,20 +244,30 @@ static int make_anew(struct flight *f)
 	return 0;
 }
 
+/* What stands in it is what was written; a read that fails says nothing of it. Delivery writes nothing meanwhile. */
+static bool is_as_written(const struct flight *f)
+{
+	const struct flight_found is = files_flight_read(f->fd);
+	uint64_t n[FLIGHT_NUMBERS];
+
+	all_of(f, n);
+	n[AT_NEXT_SETTLED] = is.n[AT_NEXT_SETTLED]; /* of a commit under way */
+	n[AT_NEXT_STATE] = is.n[AT_NEXT_STATE];
+	files_flight_sum_all(n);
+	return is.trouble != 0 || memcmp(n, is.n, sizeof n) == 0;
+}
+
 bool flight_look(struct flight *f)
 {
 	int trouble = 0;
 	bool is_gone;
 
-	if (f->fd < 0 || atomic_load(&f->is_unsure))
-		return false;
-	is_gone = !is_at_path(f);
-	if (is_gone && atomic_exchange(&f->is_held, true))
+	if (f->fd < 0 || atomic_load(&f->is_unsure) || atomic_exchange(&f->is_held, true))
 		return false; /* delivery may wait for the disk: the next look */
+	is_gone = !is_at_path(f) || !is_as_written(f);
 	if (is_gone && !atomic_load(&f->is_unsure))
 		trouble = make_anew(f);
-	if (is_gone)
-		let_go(f);
+	let_go(f);
 	atomic_store(&f->name_trouble, trouble);
 	return is_gone && trouble == 0;
 }

@@ -64,7 +64,8 @@ struct flight_start {
 /* Returns how many the last run may have sent and not settled; they are counted in `possible` from now on. */
 uint64_t flight_open(struct flight *f, const struct flight_start *start);
 void flight_close(struct flight *f);
-/* On the journal's thread, between commits. True: it was deleted or replaced while it was open, and is made anew. */
+/* On the journal's thread, between commits. True: it was deleted, replaced or overwritten while it was open, and is
+ * made anew. */
 bool flight_look(struct flight *f) MUST_CHECK;
 /* What is_stale means, as an error. */
 enum err flight_stale(const struct flight *f, struct error *e);

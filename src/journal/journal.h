@@ -36,7 +36,7 @@ struct journal_options {
 	/* Called on the journal's thread when damage met while running was set aside; null: nobody listens. */
 	void (*on_lost)(
 	    const struct error *why); /* likewise when the files were deleted or replaced: see store_watch */
-	/* a companion of the database was deleted or replaced, and is made anew; */
+	/* a companion of the database was deleted, replaced or overwritten, and is made anew; */
 	void (*on_companion)(const char *path);
 	/* rows beside the messages were not what was written, and what was done about it; */
 	void (*on_mended)(const char *what);

@@ -418,12 +418,7 @@ static enum err watch_inside(struct store *s, enum vfs_file which, struct error 
 /* The tide mark goes on under its name. */
 static void look_at_tide(struct store *s)
 {
-	struct stat named, held;
-	char name[NAME_MAX + 1];
-
-	(void)snprintf(name, sizeof name, "%s.tide", s->files.name);
-	if (fstatat(s->files.dir_fd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 && fstat(s->files.tide_fd, &held) == 0 &&
-	    named.st_ino == held.st_ino && named.st_dev == held.st_dev)
+	if (files_tide_stands(&s->files))
 		return;
 	files_tide_open(&s->files);
 	store_tide_write(s);
@@ -488,6 +483,7 @@ enum err store_watch(struct store *s, bool *ret_lost, struct error *e)
 	if (err != ERR_OK)
 		return err;
 	look_at_tide(s);
+	s->reserve_given |= s->options.reserve_bytes > 0 && files_held(&s->files, ".reserve") == 0; /* by whomever */
 	s->left_is_anew |= left_look(s->left);
 	err = watch_inside(s, VFS_DATABASE, e);
 	return err == ERR_OK ? watch_inside(s, VFS_LOG, e) : err;

@@ -82,8 +82,8 @@ enum err store_close(struct store *s, struct error *e);
  * Otherwise one was cut short. Cheap, and to be asked every second: SQLite itself would never notice.
  */
 enum err store_watch(struct store *s, bool *ret_lost, struct error *e) MUST_CHECK;
-/* A companion that store_watch found deleted or replaced and made anew, by its suffix: once each; null: none is left.
- */
+/* A companion that store_watch found deleted, replaced or overwritten, and made anew, by its suffix: once each; null:
+ * none is left. */
 const char *store_take_companion(struct store *s) MUST_CHECK;
 /* As store_watch, by names and sizes alone: a few microseconds, so that it can be asked with each commit. */
 enum err store_watch_names(struct store *s, bool *ret_lost, struct error *e) MUST_CHECK;

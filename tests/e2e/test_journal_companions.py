@@ -34,7 +34,7 @@ def test_a_tide_mark_that_cannot_be_written(http_door):
     spooler.stop()
 
 
-@pytest.mark.parametrize("how", ["deleted", "replaced"])
+@pytest.mark.parametrize("how", ["deleted", "replaced", "cut", "overwritten"])
 def test_companions_that_go_are_made_anew_and_told(fake, http_door, sender, judge, folder, how):
     """After a kill what was in flight is possibly doubled, not all that waits."""
     os.mkdir(f"{folder}/other", 0o700)
@@ -49,12 +49,15 @@ def test_companions_that_go_are_made_anew_and_told(fake, http_door, sender, judg
     def take_away(times):
         for suffix in (".tide", ".left", ".flight"):
             path = f"{spooler.spool}{suffix}"
-            os.unlink(path)
-            if how == "replaced":
+            if how in ("deleted", "replaced"):
+                os.unlink(path)
+            if how in ("replaced", "overwritten"):
                 shutil.copy(f"{other.spool}{suffix}", path)
-            line = f'level=warning .*"a companion of the spool was deleted or replaced" file={re.escape(path)} '
+            if how == "cut":
+                os.truncate(path, 0)
+            line = f'level=warning .*"a companion of the spool was deleted, replaced or overwritten" file={re.escape(path)} '
             wait_for(lambda: len(re.findall(line, spooler.log())) == times, spooler.tail)
-        assert spooler.log().count("deleted or replaced") == 3 * times and spooler.get("/ready")[0] == 200
+        assert spooler.log().count("deleted, replaced or overwritten") == 3 * times and spooler.get("/ready")[0] == 200
 
     assert ndjson(address, sender.all_acked([message(n, "first") for n in range(50)]))[0] == 200
     spooler.wait_delivered(50)

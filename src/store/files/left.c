@@ -352,6 +352,53 @@ static void copy_slots(struct left *l, int fd)
 	}
 }
 
+/* What is not read says nothing of it. */
+static bool is_other(struct left *l, uint32_t slot, const char magic[8], uint64_t number)
+{
+	const int before = l->trouble;
+	unsigned char bytes[SLOT_BYTES] = {0};
+	bool is_read;
+
+	l->trouble = 0;
+	is_read = left_read_slot(l, slot, bytes) || l->trouble == 0;
+	l->trouble = before;
+	return is_read && (!left_is_slot(bytes, magic) || !spool_id_is(left_spool_of(bytes), l->id) ||
+	                   (slot > 0 && get_little(bytes + SLOT_NUMBERS, 8) != number));
+}
+
+/* Something that we did not write stands in it, or what we wrote does not. Of many parts some are looked at each time,
+ * but for the first slot. */
+static bool is_overwritten(struct left *l, off_t bytes)
+{
+	enum { PARTS_AT_ONCE = 256 };
+	const size_t end = l->looked + PARTS_AT_ONCE < l->count ? l->looked + PARTS_AT_ONCE : l->count;
+	bool found = bytes > (off_t)l->slots * SLOT_BYTES || is_other(l, 0, left_head_magic, 0);
+
+	for (size_t i = l->looked; i < end && !found; i++)
+		found = is_other(l, l->parts[i].slot, left_part_magic, l->parts[i].number);
+	l->looked = end < l->count ? end : 0;
+	return found;
+}
+
+/* What is in memory is written first: room there is needed for the rest, which may be gone. */
+static bool mend_inside(struct left *l)
+{
+	l->slots = l->count == 0 ? 1 : l->slots;
+	for (uint32_t slot = 1; slot < l->slots; slot++)
+		if (l->slot_uses[slot] != SLOT_USED) /* whatever stands there now */
+			l->slot_uses[slot] = SLOT_HOLE;
+	for (size_t i = 0; i < LOADED; i++)
+		l->loaded[i].is_dirty |= l->loaded[i].used > 0;
+	l->head_is_due = true;
+	(void)!ftruncate(l->fd, (off_t)l->slots * SLOT_BYTES);
+	if (!write_all(l))
+		return false;
+	for (size_t i = 0; i < l->count; i++)
+		if (is_other(l, l->parts[i].slot, left_part_magic, l->parts[i].number))
+			left_set_dirty(l, &l->parts[i]);
+	return write_all(l);
+}
+
 bool left_look(struct left *l)
 {
 	AUTOFREE char *name = mem_format("%s.left", l->files->name);
@@ -361,10 +408,12 @@ bool left_look(struct left *l)
 	int fd;
 
 	write_what_is_due(l);
-	if (l->fd < 0 || fstat(l->fd, &held) != 0 ||
-	    (fstatat(l->files->dir_fd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 && held.st_dev == named.st_dev &&
-	     held.st_ino == named.st_ino))
+	if (l->fd < 0 || fstat(l->fd, &held) != 0)
 		return false;
+	if (fstatat(l->files->dir_fd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 && held.st_dev == named.st_dev &&
+	    held.st_ino == named.st_ino)
+		return !l->head_is_due && !l->is_behind && !is_dirty(l) && is_overwritten(l, held.st_size) &&
+		       mend_inside(l);
 	if (S_ISREG(named.st_mode)) /* a person may want to look at it */
 		moved = files_rename(l->files, ".left", ".left.other", &e);
 	fd = moved == ERR_OK ? files_open_one(l->files, ".left", O_RDWR | O_CREAT | O_EXCL) : -1;

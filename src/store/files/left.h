@@ -48,7 +48,8 @@ uint64_t left_count(struct left *l, uint64_t first, uint64_t last);
 uint64_t left_highest(struct left *l);
 /*
  * What could not be written is tried again. True: the file was deleted, or another stands under its name, which is
- * moved to PATH.left.other; it is made anew.
+ * moved to PATH.left.other; or something else was written into it, or it was cut. It is made anew, with what is in
+ * memory of what is not in the file any more.
  */
 bool left_look(struct left *l);
 /* Makes durable what is written, of commits up to this one; best effort. */

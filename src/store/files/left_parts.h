@@ -58,6 +58,7 @@ struct left {
 	bool head_is_due;
 	uint64_t taken_back, commit;
 	uint64_t whole_from, synced;
+	size_t looked;        /* parts up to this one were held against the file, left_look */
 	bool is_behind;       /* some of it could not be written: the file is not whole */
 	uint64_t unconfirmed; /* took something back, and was not written whole yet; 0: none */
 	struct part *parts;

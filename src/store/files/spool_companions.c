@@ -238,7 +238,7 @@ void files_tide_open(struct files *f)
 }
 
 /* Advisory: an error costs no message, but nothing proves any more what a lost database held. */
-int files_tide_write(const struct files *f, const struct tide *tide)
+int files_tide_write(struct files *f, const struct tide *tide)
 {
 	const uint64_t heads[] = {tide->id, tide->spool.high, tide->spool.low, tide->commits, tide->epoch, tide->base};
 	unsigned char bytes[TIDE_BYTES] = {0}, *at = bytes + TIDE_NUMBERS;
@@ -260,7 +260,23 @@ int files_tide_write(const struct files *f, const struct tide *tide)
 		put_little(at, tide->counts[i], 8);
 	put_little(at, further_crc(bytes, TIDE_BYTES - 4), 4);
 	written = pwrite(f->tide_fd, bytes, sizeof bytes, 0);
+	f->tide_sum = written == (ssize_t)sizeof bytes ? crc32c(0, bytes, sizeof bytes) : 0;
 	return written == (ssize_t)sizeof bytes ? 0 : written < 0 ? errno : ENOSPC;
+}
+
+/* A read that fails says nothing of it. */
+bool files_tide_stands(const struct files *f)
+{
+	AUTOFREE char *name = mem_format("%s.tide", f->name);
+	unsigned char bytes[TIDE_BYTES];
+	struct stat named, held;
+	ssize_t count;
+
+	if (fstatat(f->dir_fd, name, &named, AT_SYMLINK_NOFOLLOW) != 0 || fstat(f->tide_fd, &held) != 0 ||
+	    named.st_ino != held.st_ino || named.st_dev != held.st_dev)
+		return false;
+	count = f->tide_sum != 0 ? pread(f->tide_fd, bytes, sizeof bytes, 0) : -1;
+	return count < 0 || (count == (ssize_t)sizeof bytes && crc32c(0, bytes, sizeof bytes) == f->tide_sum);
 }
 
 uint64_t files_share(const struct files *f, uint64_t bytes)

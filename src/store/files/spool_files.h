@@ -32,9 +32,10 @@ struct files {
 	int dir_fd;  /* its folder */
 	int lock_fd; /* holds the flock */
 	int tide_fd;
-	int tide_trouble; /* errno of opening it */
-	int wal_fd;       /* keeps PATH-wal's blocks allocated; SQLite takes no lock on that file */
-	int database_fd;  /* likewise the database's. SQLite's locks go when it is closed: after SQLite's own */
+	uint32_t tide_sum; /* of what was written last; 0: nothing was, or not whole */
+	int tide_trouble;  /* errno of opening it */
+	int wal_fd;        /* keeps PATH-wal's blocks allocated; SQLite takes no lock on that file */
+	int database_fd;   /* likewise the database's. SQLite's locks go when it is closed: after SQLite's own */
 	bool copy_on_write;
 	bool is_read_only; /* the folder takes no file of ours: nothing is made there, and what nobody can change is
 	                      read */
@@ -157,7 +158,9 @@ enum err files_tide_read(const struct files *f, struct tide *ret, struct error *
 /* Opens (and creates) PATH.tide; best effort. */
 void files_tide_open(struct files *f);
 /* 0, or the errno of what failed: the tide then says less than it should. */
-int files_tide_write(const struct files *f, const struct tide *tide);
+int files_tide_write(struct files *f, const struct tide *tide);
+/* False: what was written last does not stand under its name any more. */
+bool files_tide_stands(const struct files *f);
 /* The spool that PATH.lock names; not known: none, or it cannot be read. *ret_print (not null): of the row that had no
  * name, and for which this one was chosen; 0: of none. */
 struct spool_id files_lock_spool(const struct files *f, uint64_t *ret_print);

@@ -1,4 +1,5 @@
-/* PATH.flight is deleted or replaced while it is open: it is made anew whole, whatever delivery counts meanwhile. */
+/* PATH.flight is deleted, replaced or overwritten while it is open: it is made anew whole, whatever delivery counts
+ * meanwhile. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -95,6 +96,39 @@ static void what_was_taken_away_or_replaced_is_made_anew(void **state)
 			assert_int_equal(count_after, count);
 			assert_memory_equal(after, before, count);
 		}
+		expect_all(&f, &start);
+	}
+}
+
+/* Its name and its inode stay. */
+static void what_was_overwritten_is_made_anew(void **state)
+{
+	enum { EMPTIED, CUT, ZEROS, A_BIT, OF_ANOTHER, OF_BEFORE, WAYS };
+
+	(void)state;
+	for (int how = 0; how < WAYS; how++) {
+		AUTOFREE unsigned char *bytes = NULL;
+		AUTOFREE char *another = NULL, *path = NULL;
+		struct flight_start start;
+		struct flight f;
+		size_t count;
+
+		begin(&f, &start);
+		another = of_another();
+		path = strdup(spooldir_file(&d, ".flight"));
+		bytes = spooldir_load(how == OF_ANOTHER ? another : path, &count);
+		flight_send(&f, 3);
+		flight_end(&f, 3, 3, 0);
+		flight_settling(&f, 3, 2);
+		flight_settled(&f, 3, 2);
+		assert_false(flight_look(&f));
+		if (how == ZEROS)
+			memset(bytes, 0, count);
+		else if (how == A_BIT)
+			bytes[count - 12] ^= 1;
+		spooldir_store(path, bytes, how == EMPTIED ? 0 : how == CUT ? count / 2 : count);
+		assert_true(flight_look(&f));
+		assert_false(flight_look(&f));
 		expect_all(&f, &start);
 	}
 }
@@ -216,6 +250,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_was_taken_away_or_replaced_is_made_anew),
+	    cmocka_unit_test(what_was_overwritten_is_made_anew),
 	    cmocka_unit_test(what_stands_in_the_way_is_told),
 	    cmocka_unit_test(what_is_refused_is_made_by_the_next_look),
 	    cmocka_unit_test(one_that_is_not_believed_is_not_made_anew),
