@@ -41,6 +41,7 @@ struct dispatch *dispatch_new(const struct dispatch_settings *settings, const st
 	d->wall_ms = wall_ms;
 	ready_init(&d->ready);
 	suspects_init(&d->suspects);
+	culprits_init(&d->culprits);
 	batcher_init(&d->batcher, &settings->policy);
 	dispatch_lanes_begin(d);
 	hold_init(&d->hold, wall_ms);
@@ -195,9 +196,9 @@ static uint32_t record_limit(const struct dispatch *d)
 	uint64_t count = d->set.fills ? 0 : d->set.policy.count;
 	uint32_t most = pace_records(&d->pace, dispatch_request_records(d));
 
-	if (dispatch_refuses_each(d))
-		return 1;
-	return count > 0 && count < most ? (uint32_t)count : most;
+	if (count > 0 && count < most)
+		most = (uint32_t)count;
+	return dispatch_searched_records(d, most);
 }
 
 /* Many limited shards go together, or each would have requests of its own. */

@@ -207,15 +207,34 @@ static void refused_alone(struct dispatch *d, struct request *q, const struct ve
 		hold_ask_soon(&d->hold, &waits, d->now_ns);
 }
 
+/* Of a request that was refused: those that probably were not why. */
+static double likely_good(const struct verdict *v, uint32_t records, bool are_named)
+{
+	uint32_t last = 0;
+
+	for (uint32_t i = 0; are_named && i < v->complaint->position_count; i++)
+		if (v->complaint->positions[i] > last && v->complaint->positions[i] <= records)
+			last = v->complaint->positions[i];
+	return are_named ? last : records / 2.0;
+}
+
 static void refused_for_one(struct dispatch *d, struct request *q, const struct verdict *v)
 {
-	if (q->count == 1) {
+	const bool is_ordinary = !q->isolation && !q->of_suspects;
+	const uint32_t records = q->count;
+	bool are_named = false;
+
+	d->turned_away++;
+	if (records == 1) {
 		refused_alone(d, q, v);
-		return;
+	} else {
+		LOG_LIMITED(LOG_WARN, "request refused for one of its records", LOG_U("records", records),
+		            LOG_S("code", v->said));
+		are_named = isolate_refused(&d->isolations, &d->ready, q, v->complaint,
+		                            d->refused >= REFUSED_IN_A_ROW / 2, d->now_ns);
 	}
-	LOG_LIMITED(LOG_WARN, "request refused for one of its records", LOG_U("records", q->count),
-	            LOG_S("code", v->said));
-	isolate_refused(&d->isolations, &d->ready, q, v->complaint, d->refused >= REFUSED_IN_A_ROW / 2, d->now_ns);
+	if (is_ordinary)
+		culprits_refused(&d->culprits, likely_good(v, records, are_named));
 }
 
 static void act_isolate(struct dispatch *d, struct request *q, const struct verdict *v)
@@ -329,7 +348,9 @@ static void settle_stored(struct dispatch *d, struct request *q, const struct an
 	if (a->stored == q->count)
 		metric_add(M_OUTPUT_BATCH_SENT, 1);
 	if (a->stored > 0) {
-		d->refused = 0;
+		if (!q->isolation && !q->of_suspects)
+			culprits_taken(&d->culprits, a->stored);
+		d->refused = d->turned_away = 0;
 		d->barren.count = 0;
 		d->last_ack_ns = d->now_ns;
 		d->last_ack_wall_ms = d->wall_ms;

@@ -13,6 +13,7 @@
 #include "kinesis/answer.h"
 #include "kinesis/outcome.h"
 #include "delivery/ceiling.h"
+#include "delivery/culprits.h"
 #include "delivery/dispatch.h"
 #include "delivery/hold.h"
 #include "delivery/isolate.h"
@@ -30,6 +31,7 @@ enum {
 	OFFLINE_AFTER = 3,        /* failures in a row, each sent after the one before was known */
 	IDENTITY_TRIES = 3,       /* refreshed credentials or corrected clocks in a row before the stream is held */
 	REFUSED_IN_A_ROW = 20,    /* records refused for themselves with no other accepted: it may not be the records */
+	REFUSED_EACH = 8,         /* requests so refused in a row: it may be each record */
 	REFUSED_ASKED_SOON = 300, /* so many may be asked about at the pace of the first probe */
 	SLOW_PART = 4,            /* an answer after this part of request_timeout came late */
 	SILENCE_S = 5 /* a request without an answer for so long, and none came to another: nobody is there */
@@ -72,6 +74,7 @@ struct dispatch {
 	struct ready ready;
 	struct waiting waiting;
 	struct isolations isolations;
+	struct culprits culprits;
 	struct suspects suspects;
 	struct requests requests;
 	struct tracked tracked;
@@ -97,7 +100,8 @@ struct dispatch {
 	int64_t asked_ns;        /* when the newest request was sent */
 	struct streak barren;    /* refused on the way, records that were no suspects before */
 	struct expiry expiry;
-	uint32_t refused; /* set aside by the service, in a row */
+	uint32_t refused;     /* set aside by the service, in a row */
+	uint32_t turned_away; /* requests, for what is in them, in a row */
 	enum dispatch_phase phase;
 	enum putrecords_wire wire; /* what is spoken now */
 	bool flush;                /* the open batch does not wait */
@@ -269,10 +273,19 @@ void dispatch_refused_on_way(struct dispatch *d, struct request *q, const struct
 /* What a batch became is ready, set aside or filtered. Frees what `made` points to. */
 void dispatch_take_prepared(struct dispatch *d, struct prepared *made, int64_t since_ns);
 
-/* The newest that was asked about alone was refused, and nobody names them: it may be each, so the next goes alone. */
+/* The newest that was asked about alone was refused, nothing was taken for long, and nobody names them: it may be each,
+ * so the next goes alone. */
 static inline bool dispatch_refuses_each(const struct dispatch *d)
 {
-	return d->refused > 0 && d->isolations.proved == READING_NONE;
+	return d->refused > 0 && d->turned_away >= REFUSED_EACH && d->isolations.proved == READING_NONE;
+}
+
+/* Where requests are refused whole for some of their records. */
+static inline uint32_t dispatch_searched_records(const struct dispatch *d, uint32_t most)
+{
+	if (dispatch_refuses_each(d))
+		return 1;
+	return culprits_records(&d->culprits, d->isolations.proved != READING_NONE, most);
 }
 
 /* dispatch_hold.c */

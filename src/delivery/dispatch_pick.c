@@ -115,7 +115,8 @@ struct request *dispatch_next_isolated(struct dispatch *d)
 	struct isolation *s;
 
 	while ((s = isolate_next(&d->isolations, d->now_ns))) {
-		uint32_t taken = isolate_take_half(&d->isolations, s, dispatch_refuses_each(d), half), count = 0;
+		uint32_t taken = isolate_take_half(&d->isolations, s, dispatch_searched_records(d, s->count), half),
+		         count = 0;
 
 		for (uint32_t i = 0; i < taken; i++)
 			if ((half[count] = dispatch_within_age(d, half[i])))

@@ -113,12 +113,14 @@ static void all_are_suspects(struct dispatch *d, struct request *q, const struct
 
 void dispatch_refused_on_way(struct dispatch *d, struct request *q, const struct verdict *v)
 {
-	if (q->isolation)
-		isolate_release(&d->isolations, &d->ready, q);
 	if (q->of_suspects) {
 		suspects_again(d, q, v);
 		return;
 	}
+	if (q->isolation)
+		isolate_release(&d->isolations, &d->ready, q);
+	else
+		culprits_refused(&d->culprits, q->count / 2.0);
 	suspects_begin(&d->suspects, q->count, d->now_ns);
 	all_are_suspects(d, q, v);
 	(void)dispatch_fails(d, &d->barren, q);

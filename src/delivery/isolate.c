@@ -92,7 +92,7 @@ static bool use_hints(struct isolations *all, struct ready *ready, struct reques
 	return used;
 }
 
-void isolate_refused(struct isolations *all, struct ready *ready, struct request *q, const struct complaint *said,
+bool isolate_refused(struct isolations *all, struct ready *ready, struct request *q, const struct complaint *said,
                      bool careful, int64_t now_ns)
 {
 	struct isolation *s;
@@ -101,10 +101,11 @@ void isolate_refused(struct isolations *all, struct ready *ready, struct request
 	if (q->isolation)
 		isolate_release(all, ready, q); /* the half that was sent has it */
 	else if (use_hints(all, ready, q, said, careful, now_ns))
-		return;
+		return true;
 	s = begin(all, now_ns);
 	for (uint32_t i = 0; i < q->count; i++)
 		add_suspect(all, s, request_take(q, i));
+	return false;
 }
 
 void isolate_proved(struct isolations *all, const struct request *q)
@@ -168,11 +169,12 @@ struct isolation *isolate_next(const struct isolations *all, int64_t now_ns)
 	return NULL;
 }
 
-uint32_t isolate_take_half(struct isolations *all, struct isolation *s, bool is_one, struct record **half)
+uint32_t isolate_take_half(struct isolations *all, struct isolation *s, uint32_t most, struct record **half)
 {
-	uint32_t want = is_one ? 1 : (s->count + 1) / 2, count = 0;
+	uint32_t want = (s->count + 1) / 2, count = 0;
 
-	must(!s->in_flight && s->count > 0);
+	must(!s->in_flight && s->count > 0 && most > 0);
+	want = want < most ? want : most;
 	while (count < want)
 		half[count++] = take_suspect(all, s);
 	return count;

@@ -4,12 +4,11 @@
  * What it is: groups of suspects. Where the service names positions, the records there are sent alone and the rest goes
  * on together: counted from 0 and from 1 until one of them was refused, by that reading from then on, and not any more
  * when records that were named are taken again and again. Otherwise
- * halves: the first half is sent; when it is taken the culprit is in the other one, when it is refused it is in it and
- * the other half is free. At most log2(500) + 1 extra requests name a culprit, and it is only named when it was refused
- * alone.
- * Promises: 2 (nobody is set aside for a neighbour), 12 (the neighbours go on).
- * Owner: dispatch; a group owns its suspects. Thread: delivery.
- * Fails: never. Does not: send, settle, or decide that a record refused alone is at fault (dispatch_answer.c).
+ * halves, or less (culprits.h): the first is sent; when it is taken the culprit is in the rest, when it is refused it
+ * is in it and the rest is free. By halves at most log2(500) + 1 extra requests name a culprit, and it is only named
+ * when it was refused alone. Promises: 2 (nobody is set aside for a neighbour), 12 (the neighbours go on). Owner:
+ * dispatch; a group owns its suspects. Thread: delivery. Fails: never. Does not: send, settle, or decide that a record
+ * refused alone is at fault (dispatch_answer.c).
  */
 #ifndef KSPOOL_DELIVERY_ISOLATE_H
 #define KSPOOL_DELIVERY_ISOLATE_H
@@ -42,9 +41,9 @@ struct isolations {
 /*
  * A request of several was refused for one of its records, which are all back in memory: they are suspects now. Of
  * `said` (may be null) the positions are used. careful: those before the first position go by themselves, so that one
- * after the other is not refused with none accepted between.
+ * after the other is not refused with none accepted between. True: positions were.
  */
-void isolate_refused(struct isolations *all, struct ready *ready, struct request *q, const struct complaint *said,
+bool isolate_refused(struct isolations *all, struct ready *ready, struct request *q, const struct complaint *said,
                      bool careful, int64_t now_ns);
 /* The one record of a group was refused alone: where a position named it, that reading is right. */
 void isolate_proved(struct isolations *all, const struct request *q);
@@ -56,8 +55,8 @@ void isolate_answered(struct isolations *all, struct ready *ready, struct reques
 void isolate_failed(struct isolations *all, struct request *q, int64_t due_ns);
 /* A group with a half to send, or null. */
 struct isolation *isolate_next(const struct isolations *all, int64_t now_ns);
-/* Takes the half to send into `half`, which has room for KINESIS_REQUEST_RECORDS, or one; returns how many. */
-uint32_t isolate_take_half(struct isolations *all, struct isolation *s, bool is_one, struct record **half);
+/* Takes the half to send into `half`, which has room for KINESIS_REQUEST_RECORDS, or `most`; returns how many. */
+uint32_t isolate_take_half(struct isolations *all, struct isolation *s, uint32_t most, struct record **half);
 /* The half is under way as q. */
 void isolate_sent(struct isolation *s, struct request *q);
 /* Nothing of the half was worth sending: an empty group ends. */

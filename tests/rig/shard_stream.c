@@ -1,6 +1,9 @@
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/buf.h"
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "delivery/request.h"
@@ -118,4 +121,24 @@ bool world_is_barred(struct world *w, const struct request *q)
 	for (uint32_t i = 0; w->bars && i < q->count; i++)
 		is |= world_is_poisoned(w, q->records[i]);
 	return is;
+}
+
+char *world_refusal_body(struct world *w, const struct request *q, const struct world_refusal *refusal)
+{
+	uint32_t named = 0;
+	struct buf b;
+
+	if (refusal != w->bars || w->bars_name == 0)
+		return mem_string(refusal->body);
+	buf_init(&b, 1 << 20);
+	(void)buf_add_text(&b, "{\"__type\":\"ValidationException\",\"message\":\"");
+	for (uint32_t i = 0; i < q->count && named < w->bars_name; i++)
+		if (world_is_poisoned(w, q->records[i])) {
+			(void)buf_addf(&b, "%sValue at 'records.%" PRIu32 ".member.data' failed", named ? "; " : "",
+			               i + 1);
+			named++;
+		}
+	(void)buf_add_text(&b, "\"}");
+	must(!b.overflow);
+	return buf_take(&b, NULL);
 }

@@ -109,7 +109,7 @@ static void refuse(struct world *w, const struct world_event *e, const struct wo
 	put_event(w, (struct world_event){.at_ns = w->now_ns + e->node->rtt_ns / 2,
 	                                  .node = e->node,
 	                                  .request = e->request,
-	                                  .body = mem_string(refusal->body),
+	                                  .body = world_refusal_body(w, e->request, refusal),
 	                                  .status = refusal->status});
 }
 

@@ -61,6 +61,7 @@ struct world {
 	void *arg;
 	bool (*is_poison)(void *arg, const struct record *r); /* its entry is refused; null: none */
 	const struct world_refusal *bars; /* a request that has such a record is; null: only its entry */
+	uint32_t bars_name;               /* so many of them by their positions, from 1 */
 	struct world_shard *shards;
 	size_t shard_count, first_name;
 	struct world_node **nodes;
@@ -106,6 +107,8 @@ bool world_takes(struct world *w, struct world_shard *s, double bytes);
 void world_tell_stored(struct world *w, const struct record *r);
 bool world_is_poisoned(struct world *w, const struct record *r);
 bool world_is_barred(struct world *w, const struct request *q);
+/* What a refusal says; free() it. */
+char *world_refusal_body(struct world *w, const struct request *q, const struct world_refusal *refusal);
 struct world_shard *world_shard_of(struct world *w, uint64_t hash);
 void world_part_evenly(struct world *w);
 
