@@ -7,8 +7,8 @@
  * 3. What processors made is never parked: it goes back as a failed try does, where all of its rows can. What is known
  *    of a row that was tried is in `tried` while it is parked, and its again when it is read. In order no row is parked
  *    while one that was asked back is newer, nor a unit that was tried.
- * 4. A shard's queue takes at most a quarter of the memory, all of them together half; but for cut rows, and in order
- *    units that were tried.
+ * 4. A shard's queue takes at most a quarter of the memory, a sixteenth when it takes nothing, all of them together
+ * half; but for cut rows, and in order units that were tried.
  */
 #include <string.h>
 
@@ -26,6 +26,8 @@ enum {
 	FRUITLESS = 8192, /* rows parked in a row, with none for a shard that is free, until reading pauses */
 	SATED_EACH = 64,  /* rows parked until it is looked whether anybody is to be read for */
 	HUNGRY_PART = 4,
+	DEAD_PART = 4,
+	DEAD_ASKED = 2,
 	TRIED_PART = 16, /* of the memory: what is known of tried rows on disk */
 	/* Of what was tried in another life, or is made of several rows, and finds no room: its shard takes nothing, or
 	 * something. */
@@ -49,6 +51,12 @@ static uint64_t most_cost(const struct dispatch *d)
 	LIST_FOREACH (s, &d->ready.shards.listed, link)
 		limited++;
 	return memory_bytes(d) / 2 / (limited > 2 ? limited : 2);
+}
+
+/* One that takes nothing, however often it is asked, needs less: that, and the first when it takes something again. */
+static uint64_t queue_most(const struct shard *s, uint64_t most)
+{
+	return s->rate.is_dead && s->rate.probes >= DEAD_ASKED ? most / DEAD_PART : most;
 }
 
 static uint64_t most_rows(const struct dispatch *d, uint64_t most_bytes)
@@ -297,10 +305,10 @@ static void give_back(struct dispatch *d, const struct shard *s, struct record *
 
 static void make_room(struct dispatch *d, struct shard *s, uint64_t most)
 {
-	uint64_t rows = most_rows(d, most);
+	uint64_t own = queue_most(s, most), rows = most_rows(d, own);
 	struct record *r;
 
-	while (s->count > 1 && memory_bytes(d) > 0 && (s->cost > most || s->rows > rows)) {
+	while (s->count > 1 && memory_bytes(d) > 0 && (s->cost > own || s->rows > rows)) {
 		r = TAILQ_LAST(&s->queue, record_queue);
 		if (may_go(d, r) && parked_bytes(&s->parked) < most / 4) {
 			if (!r->lane)
@@ -488,7 +496,7 @@ static void fetch_all(struct dispatch *d)
 	if (d->set.lanes.is_ordered && (d->asked.ids > 0 || d->ready.shards.lost.ids > 0))
 		return;
 	LIST_FOREACH (s, &d->ready.shards.listed, link)
-		fetch_for(d, s, most);
+		fetch_for(d, s, queue_most(s, most));
 }
 
 int64_t dispatch_tend_shards(struct dispatch *d)

@@ -5,7 +5,7 @@
 
 #include "base/mem.h"
 
-enum { GROUP = 512, CREDIT_STEPS = 16 };
+enum { GROUP = 512, CREDIT_STEPS = 128 };
 
 void outbox_init(struct outbox *o, struct journal *journal, uint32_t rows, uint64_t bytes)
 {

@@ -25,6 +25,7 @@
 #include "config/config.h"
 #include "journal/journal.h"
 #include "delivery/delivery.h"
+#include "delivery/outbox.h"
 
 enum { BODY_ROOM = 8 << 20, WAIT_MS = 20000 };
 
@@ -430,6 +431,26 @@ static void a_reload_that_does_not_open_is_refused_and_changes_nothing(void **st
 	config_free(config);
 }
 
+/* A few rows of a hundred that go back to disk make room for others at once, not when many have. */
+static void room_of_a_few_rows_is_given_back_soon(void **state)
+{
+	struct spool spool;
+	struct outbox o;
+
+	(void)state;
+	spool_open(&spool);
+	outbox_init(&o, spool.journal, 1000, 1000 << 10);
+	outbox_flush(&o, true);
+	assert_int_equal(o.owed_rows, 0);
+	for (uint64_t id = 1; id <= 20; id++)
+		outbox_settle(&o, &(const struct store_settlement){.id = id, .kind = SETTLE_RELEASE}, 512);
+	outbox_flush(&o, false);
+	assert_int_equal(o.owed_rows, 0);
+	assert_int_equal(o.owed_bytes, 0);
+	outbox_fini(&o);
+	spool_close(&spool);
+}
+
 int main(void)
 {
 	const struct log_options quiet = {.level = LOG_OFF, .fd = 2};
@@ -439,6 +460,7 @@ int main(void)
 	    cmocka_unit_test(a_held_stream_keeps_everything_until_it_is_let_in),
 	    cmocka_unit_test(a_reload_that_does_not_open_is_refused_and_changes_nothing),
 	    cmocka_unit_test(nobody_there_is_offline_and_a_stop_is_quick),
+	    cmocka_unit_test(room_of_a_few_rows_is_given_back_soon),
 	};
 
 	log_configure(&quiet);
