@@ -59,9 +59,10 @@ static const struct {
     {"metrics", "prometheus", "Served at /metrics of the admin server."},
     {"metrics", "none", "No metrics."},
     {"tracer", "none", "No tracing."},
-    {"scanner", "lines", "A message a line."},
-    {"scanner", "to_the_end", "All bytes are one message."},
-    {"scanner", "chunker", "Pieces of a fixed size."},
+#define SCANNER(kind, member, key, text) {"scanner", key, text},
+    CONFIG_SCANNERS(SCANNER)
+#undef SCANNER
+        {"scanner", "skip_bom", "A byte order mark is left out before another scanner."},
 };
 
 void config_print_components(struct buf *out, const char *slot)

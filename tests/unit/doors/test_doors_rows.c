@@ -236,7 +236,7 @@ static void rows_are_those_of_go(void **state)
 			struct text row;
 
 			text_init(&row, &arena);
-			assert_true(json_print(&row, rows.array->items[i], &style));
+			assert_true(json_print(&row, rows.array->items[i], &style, NULL));
 			buf_addf(&go, "(%.*s)", (int)row.length, row.data);
 		}
 		mine = cut(&config, bytes, length, 1 + (size_t)round % 5, 1000);
