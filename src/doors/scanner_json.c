@@ -144,7 +144,7 @@ enum scanner_event scanner_json_next(struct scanner *s, const char *data, size_t
 	}
 	if (!find_end(s, data, length, at_end)) {
 		if (at_end && !s->skipping && length <= s->max_bytes)
-			return broken(s, "unexpected end of JSON input", ret_used);
+			return broken(s, "unexpected EOF", ret_used);
 		if (!at_end)
 			return scanner_wait(s, data, length, ret_used);
 		s->looked = length;
