@@ -57,7 +57,7 @@ static void answer_metrics(struct httpd_request *r, void *arg)
 		return;
 	}
 	buf_init(&body, METRICS_MAX_BYTES);
-	prometheus_print(&body, s->config->prometheus.add_process_metrics);
+	prometheus_print(&body, s->config);
 	prometheus_print_shards(&body, s->delivery);
 	while (body.overflow && body.len > 0 && body.data[body.len - 1] != '\n') /* whole lines only */
 		body.len--;

@@ -19,14 +19,43 @@ static void print_head(struct buf *out, const struct metric_info *info)
 	(void)buf_addf(out, "# HELP %s %s\n# TYPE %s %s\n", info->name, info->text, info->name, types[info->kind]);
 }
 
-static void print_timing(struct buf *out, enum metric m, const char *name)
+/* Which component of Redpanda Connect's a metric is of, by the beginning of its name. */
+static void add_component(struct buf *labels, const char *name, const struct config *config)
+{
+	static const struct {
+		const char *begins, *path;
+	} parts[] = {
+	    {"input_", "root.input"},   {"processor_", "root.pipeline.processors"}, {"buffer_", "root.buffer"},
+	    {"output_", "root.output"}, {"batch_created", "root.output.batching"},
+	};
+
+	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+		const char *label = "";
+
+		if (strncmp(name, parts[i].begins, strlen(parts[i].begins)) != 0)
+			continue;
+		if (i == 0 && config->input_count == 1)
+			label = config->inputs[0].label;
+		else if (*parts[i].begins == 'o')
+			label = config->output_label;
+		series_add_label(labels, "label", label);
+		series_add_label(labels, "path", parts[i].path);
+		return;
+	}
+}
+
+static void print_timing(struct buf *out, enum metric m, const char *name, const struct buf *labels)
 {
 	static const double quantiles[] = {0.5, 0.9, 0.99};
 
+	const char *shown = labels->len ? labels->data : "", *comma = labels->len ? "," : "";
+	const char *open = labels->len ? "{" : "", *close = labels->len ? "}" : "";
+
 	for (size_t i = 0; i < sizeof quantiles / sizeof *quantiles; i++)
-		(void)buf_addf(out, "%s{quantile=\"%g\"} %" PRId64 "\n", name, quantiles[i],
+		(void)buf_addf(out, "%s{%s%squantile=\"%g\"} %" PRId64 "\n", name, shown, comma, quantiles[i],
 		               metric_quantile_ns(m, quantiles[i]));
-	(void)buf_addf(out, "%s_sum %" PRId64 "\n%s_count %" PRId64 "\n", name, metric_sum_ns(m), name, metric_get(m));
+	(void)buf_addf(out, "%s_sum%s%s%s %" PRId64 "\n%s_count%s%s%s %" PRId64 "\n", name, open, shown, close,
+	               metric_sum_ns(m), name, open, shown, close, metric_get(m));
 }
 
 static void print_process(struct buf *out)
@@ -90,7 +119,25 @@ void prometheus_print_shards(struct buf *out, const struct delivery_status *stat
 	}
 }
 
-void prometheus_print(struct buf *out, bool with_process)
+static void print_metric(struct buf *out, enum metric m, int64_t value, const struct config *config)
+{
+	const struct metric_info *info = metric_info(m);
+	struct buf labels;
+
+	buf_init(&labels, LABELS_MAX_BYTES);
+	add_component(&labels, info->name, config);
+	if (info->labels[0])
+		(void)buf_addf(&labels, "%s%s", labels.len ? "," : "", info->labels);
+	if (info->kind == METRIC_TIMING)
+		print_timing(out, m, info->name, &labels);
+	else if (labels.len)
+		(void)buf_addf(out, "%s{%s} %" PRId64 "\n", info->name, labels.data, value);
+	else
+		(void)buf_addf(out, "%s %" PRId64 "\n", info->name, value);
+	buf_fini(&labels);
+}
+
+void prometheus_print(struct buf *out, const struct config *config)
 {
 	const char *previous = "";
 	int64_t all[METRIC_COUNT];
@@ -102,14 +149,9 @@ void prometheus_print(struct buf *out, bool with_process)
 		if (strcmp(previous, info->name) != 0)
 			print_head(out, info);
 		previous = info->name;
-		if (info->kind == METRIC_TIMING)
-			print_timing(out, (enum metric)m, info->name);
-		else if (info->labels[0])
-			(void)buf_addf(out, "%s{%s} %" PRId64 "\n", info->name, info->labels, all[m]);
-		else
-			(void)buf_addf(out, "%s %" PRId64 "\n", info->name, all[m]);
+		print_metric(out, (enum metric)m, all[m], config);
 	}
 	series_print(out);
-	if (with_process)
+	if (config->prometheus.add_process_metrics)
 		print_process(out);
 }

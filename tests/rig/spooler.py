@@ -18,6 +18,7 @@ from waits import wait_for
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = pathlib.Path(os.environ.get("KSPOOL_BINARY", ROOT / ".build" / "dev" / "src" / "kspool"))
 METRIC = re.compile(r"^([a-zA-Z_0-9:]+)(?:\{([^}]*)\})? (\S+)$", re.M)
+COMPONENT = re.compile(r'label="[^"]*",path="[^"]*",?')
 # Short waits, so that a test of back-off does not take as long as a back-off.
 BRISK = {"backoff": {"initial_interval": "20ms", "max_interval": "100ms", "max_elapsed_time": "2s"}}
 BRISK_OWN = {"probe_initial": "50ms", "probe_max": "200ms", "throttle_max": "200ms", "min_free": "0", "reserve": "0"}
@@ -132,8 +133,8 @@ class Spooler:
         return self.status()["ledger"]
 
     def metrics(self):
-        """{(name, labels): number}"""
-        return {(n, labels): float(value) for n, labels, value in METRIC.findall(self.get("/metrics")[1])}
+        """{(name, labels): number}, without the labels that say which component it is of: there is one of each."""
+        return {(n, COMPONENT.sub("", labels)): float(value) for n, labels, value in METRIC.findall(self.get("/metrics")[1])}
 
     def metric(self, name, labels=""):
         return self.metrics()[(name, labels)]

@@ -175,10 +175,16 @@ static size_t count_of(const char *text, const char *part)
 
 static char *prometheus_text(bool with_process)
 {
+	static char in[] = "in1", out_label[] = "a \"b\"";
+	struct config_input input = {.label = in};
+	const struct config config = {.input_count = 1,
+	                              .inputs = &input,
+	                              .output_label = out_label,
+	                              .prometheus = {.add_process_metrics = with_process}};
 	struct buf out;
 
 	buf_init(&out, TEXT_MAX);
-	prometheus_print(&out, with_process);
+	prometheus_print(&out, &config);
 	return buf_take(&out, NULL);
 }
 
@@ -197,14 +203,22 @@ static void every_metric_has_one_head_and_its_value(void **state)
 		assert_int_equal(count_of(text, line), 1);
 		(void)snprintf(line, sizeof line, "# TYPE %s ", info->name);
 		assert_int_equal(count_of(text, line), 1);
-		if (info->kind == METRIC_TIMING)
+		if (strncmp(info->name, "kspool_", 7) != 0)
+			(void)snprintf(line, sizeof line, "\n%s%s{label=\"", info->name,
+			               info->kind == METRIC_TIMING ? "_count" : "");
+		else if (info->kind == METRIC_TIMING)
 			(void)snprintf(line, sizeof line, "\n%s_count %lld\n", info->name,
 			               (long long)metric_get((enum metric)m));
 		else
 			(void)snprintf(line, sizeof line, "\n%s%s%s%s %lld\n", info->name, info->labels[0] ? "{" : "",
 			               info->labels, info->labels[0] ? "}" : "", (long long)metric_get((enum metric)m));
-		assert_int_equal(count_of(text, line), 1);
+		assert_int_equal(count_of(text, line), strcmp(info->name, "batch_created") == 0 ? 5 : 1);
 	}
+	assert_has(text, "\ninput_latency_ns_count{label=\"in1\",path=\"root.input\"} 1\n");
+	assert_has(text, "\ninput_latency_ns{label=\"in1\",path=\"root.input\",quantile=\"0.99\"} ");
+	assert_has(text, "\noutput_sent{label=\"a \\\"b\\\"\",path=\"root.output\"} ");
+	assert_has(text, "\nbatch_created{label=\"\",path=\"root.output.batching\",mechanism=\"size\"} ");
+	assert_has(text, "\nbuffer_sent{label=\"\",path=\"root.buffer\"} ");
 	assert_has(text, "kspool_backlog_messages 4711\n");
 	assert_has_not(text, "process_cpu_seconds_total");
 	free(text);
