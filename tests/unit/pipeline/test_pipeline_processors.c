@@ -147,6 +147,10 @@ static const struct {
      "{processors: "
      "[{mapping: 'root = \"other\"'}]}]}]}",
      "{\"t\":2}|{\"t\":1}|{\"t\":3}", "other|one|other", 0},
+    {"a case without processors lets its messages pass",
+     "pipeline: {processors: [{switch: [{check: 'this.t == 1'}, {check: 'this.t == 2', processors: []}, "
+     "{processors: [{mapping: 'root = \"else\"'}]}]}]}",
+     "{\"t\":1}|{\"t\":2}|{\"t\":3}", "{\"t\":1}|{\"t\":2}|else", 0},
     {"switch flags an erring check",
      "pipeline: {processors: [{switch: [{check: 'this.t > 1', processors: [{mapping: 'root = \"big\"'}]}]}]}",
      "{}|{\"t\":2}|{\"t\":0}", "{}!|big|{\"t\":0}", 0},
@@ -231,8 +235,6 @@ static const struct {
     {"pipeline: {processors: [{dedupe: {cache: c, key: k}}]}", "no cache resource labelled c"},
     {"processor_resources: [{label: a, resource: a}]\npipeline: {processors: [{resource: a}]}",
      "processor resource a uses itself"},
-    {"pipeline: {processors: [{switch: [{check: 'true'}]}]}", "switch.processors is required"},
-    {"pipeline: {processors: [{switch: [{processors: []}]}]}", "switch.processors must not be empty"},
     {"pipeline: {processors: [{mappin: root = this}]}", "did you mean \"mapping\"?"},
     {"pipeline: {processors: [{type: mutation, mapping: root = this}]}",
      "pipeline.processors.0: a processor has one type: both mutation and mapping are given"},
