@@ -70,6 +70,7 @@ static void limit_connection(struct store *s)
 
 	for (size_t i = 0; i < sizeof switches / sizeof *switches; i++)
 		(void)sqlite3_db_config(s->db, switches[i].option, switches[i].value, NULL);
+	(void)sqlite3_limit(s->db, SQLITE_LIMIT_LENGTH, ROW_LIMIT_BYTES);
 	(void)sqlite3_limit(s->db, SQLITE_LIMIT_SQL_LENGTH, 65536);
 	(void)sqlite3_limit(s->db, SQLITE_LIMIT_ATTACHED, 0);
 	(void)sqlite3_limit(s->db, SQLITE_LIMIT_EXPR_DEPTH, 50);
@@ -271,13 +272,10 @@ static enum err create_database(struct store *s, struct error *e)
 	return err == ERR_OK ? files_publish(&s->files, ".new", e) : err;
 }
 
+/* Never 0. */
 static struct spool_id new_identity(void)
 {
-	struct spool_id id = {0};
-
-	while (!spool_id_is_known(id))
-		id = (struct spool_id){.high = random_u64(), .low = random_u64()};
-	return id;
+	return (struct spool_id){.high = random_u64() | 1, .low = random_u64()};
 }
 
 /* For a database that begins: the spool goes on under its name. */

@@ -21,6 +21,7 @@
 #include "base/mem.h"
 #include "base/byte_order.h"
 #include "store/files/page_record.h"
+#include "store/files/row.h"
 #include "store/files/spool_files.h"
 #include "store/files/wal.h"
 
@@ -33,10 +34,10 @@ enum {
 	TABLE_LEAF = 0x0d,
 	MAP_ENTRY_BYTES = 5,
 	MAP_FREE = 2,
-	FREE_LIST_FIRST = 32, /* in the header: its first page, and how many it has */
-	MAP_CHAIN = 3,        /* the first page of a record's rest */
-	MAP_CHAIN_MORE = 4,   /* a later one */
-	PAYLOAD_MAX = 1000000000,
+	FREE_LIST_FIRST = 32,                 /* in the header: its first page, and how many it has */
+	MAP_CHAIN = 3,                        /* the first page of a record's rest */
+	MAP_CHAIN_MORE = 4,                   /* a later one */
+	PAYLOAD_MAX = ROW_MOST_BYTES + 65536, /* of a row with all its columns: what is longer is none of ours */
 	PROBE_BYTES = 4 << 20,
 };
 

@@ -30,6 +30,7 @@ struct store_row {
 enum { ROW_COLUMNS = 5, REASON_MAX = 2048 };
 /* A message with its metadata, and so any column, has no more: of what a file says to be longer nothing is read. */
 #define ROW_MOST_BYTES 33554432
+enum { ROW_LIMIT_BYTES = ROW_MOST_BYTES + (1 << 20) }; /* with what a row has besides: SQLite holds no more */
 #define ROW_BYTES_SQL_OF(column, most) \
 	"CASE WHEN typeof(" column ") <> 'blob' OR length(" column ") <= " #most " THEN " column " END"
 #define ROW_BYTES_SQL_TO(column, most) ROW_BYTES_SQL_OF(column, most)

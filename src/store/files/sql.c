@@ -193,7 +193,7 @@ enum err sql_reader_open(const char *path, const char *vfs, sqlite3 **ret, struc
 	vfs_clear_errno();
 	rc = sqlite3_open_v2(path, &db, flags, vfs_register_reader(vfs));
 	if (rc == SQLITE_OK) {
-		(void)sqlite3_limit(db, SQLITE_LIMIT_LENGTH, ROW_MOST_BYTES + (1 << 20)); /* what a row has besides */
+		(void)sqlite3_limit(db, SQLITE_LIMIT_LENGTH, ROW_LIMIT_BYTES);
 		(void)sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 		(void)sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 		(void)sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
