@@ -10,6 +10,8 @@
 #include "store/store_salvage_internal.h"
 #include "store/store_count_internal.h"
 
+#include <string.h>
+
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/mem.h"
@@ -52,10 +54,11 @@ enum err store_left_open(struct store *s, const struct totals *known, struct sto
 	s->left_is_behind = note.is_lost || note.after > left_taken_back(s->left);
 	s->left_knows = known_commits(s, known);
 	if (store_left_is_doubtful(s->left, &s->tide))
-		store_warn(report,
-		           "%s.left, which tells what had left from what is gone, was gone, old, or not what was"
-		           " written: of what left before, less can be told",
-		           s->path);
+		store_warn(
+		    report,
+		    "%s.left, which tells what had left from what is gone, %s%s: of what left before, less can be told",
+		    s->path, left_unread(s->left) ? "cannot be read: " : "was gone, old, or not what was written",
+		    left_unread(s->left) ? strerror(left_unread(s->left)) : "");
 	return ERR_OK;
 }
 

@@ -273,10 +273,7 @@ static enum err create_database(struct store *s, struct error *e)
 }
 
 /* Never 0. */
-static struct spool_id new_identity(void)
-{
-	return (struct spool_id){.high = random_u64() | 1, .low = random_u64()};
-}
+static struct spool_id new_identity(void) { return (struct spool_id){.high = random_u64() | 1, .low = random_u64()}; }
 
 /* For a database that begins: the spool goes on under its name. */
 static enum err choose_identity(struct store *s, bool created, struct error *e)

@@ -111,6 +111,7 @@ struct left *left_open(const struct files *f, struct spool_id id, bool writes)
 	is_there = read_head(l);
 	if (is_there)
 		read_all(l);
+	l->unread = l->trouble;
 	l->is_damaged |= l->trouble != 0;
 	if (l->fd >= 0 && l->trouble != 0) /* half of it is worth no more than none: a new file gets other sectors */
 		is_there = false;
@@ -162,6 +163,8 @@ void left_close(struct left *l)
 }
 
 int left_trouble(const struct left *l) { return l->trouble; }
+
+int left_unread(const struct left *l) { return l->unread; }
 
 bool left_is_doubtful(const struct left *l) { return l->is_damaged || l->was_anothers; }
 

@@ -40,6 +40,9 @@ int left_trouble(const struct left *l);
 /* There was a file that is not what was written, or of another spool: more messages may have had their end. */
 bool left_is_doubtful(const struct left *l);
 
+/* errno: so it is because it could not be read; 0: it was. */
+int left_unread(const struct left *l);
+
 /* Had its end. */
 bool left_has(struct left *l, uint64_t id);
 /* Of first to last, how many had. */

@@ -55,6 +55,7 @@ struct left {
 	int fd; /* -1: nothing is written */
 	int trouble;
 	bool was_anothers, is_damaged;
+	int unread; /* errno of what could not be read when it was opened; 0: all was */
 	bool head_is_due;
 	uint64_t taken_back, commit;
 	uint64_t whole_from, synced;

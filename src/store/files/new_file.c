@@ -78,3 +78,15 @@ enum err new_file_is_still(const char *path, int fd, struct error *e)
 	return error_set(e, ERR_ENVIRONMENT,
 	                 "%s was exchanged while it was written; name a folder that only you can write to", path);
 }
+
+enum err new_file_finish(enum err err, const char *part, const char *target, int fd, struct error *e)
+{
+	if (err == ERR_OK)
+		err = new_file_is_still(part, fd, e);
+	if (err == ERR_OK)
+		err = new_file_publish(part, target, e);
+	if (err == ERR_OK)
+		return new_file_is_still(target, fd, e);
+	(void)unlink(part);
+	return err;
+}

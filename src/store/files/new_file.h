@@ -17,5 +17,7 @@ enum err new_file_begin(const char *part, int *ret_fd, struct error *e) MUST_CHE
 enum err new_file_publish(const char *part, const char *target, struct error *e) MUST_CHECK;
 /* The file that we made, and nobody else's in its place. */
 enum err new_file_is_still(const char *path, int fd, struct error *e) MUST_CHECK;
+/* After whoever wrote it, and `err` came of that: published, and still ours; or what there is of it is taken away. */
+enum err new_file_finish(enum err err, const char *part, const char *target, int fd, struct error *e) MUST_CHECK;
 
 #endif

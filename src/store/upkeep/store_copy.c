@@ -21,7 +21,6 @@
 #include "base/clock.h"
 #include "base/dates.h"
 #include "base/mem.h"
-#include "store/files/new_file.h"
 #include "store/files/sql_schema.h"
 #include "store/files/taken.h"
 #include "store/files/wal.h"

@@ -108,13 +108,5 @@ enum err store_export(struct store *s, const char *target, struct error *e)
 	err = new_file_begin(part, &fd, e);
 	if (err != ERR_OK)
 		return err;
-	err = vacuum_into(s, part, e);
-	if (err == ERR_OK)
-		err = new_file_is_still(part, fd, e);
-	if (err == ERR_OK)
-		err = new_file_publish(part, target, e);
-	if (err == ERR_OK)
-		return new_file_is_still(target, fd, e);
-	(void)unlink(part);
-	return err;
+	return new_file_finish(vacuum_into(s, part, e), part, target, fd, e);
 }

@@ -357,12 +357,5 @@ enum err store_export_old(const char *copy, const char *target, const struct sto
 	(void)is_theirs;
 	err = fill(&c, copy, part, e);
 	*ret = (struct store_old_copy){c.rows[OLD_MESSAGES], c.rows[OLD_DEAD], c.rows[OLD_DAMAGED]};
-	if (err == ERR_OK)
-		err = new_file_is_still(part, fd, e);
-	if (err == ERR_OK)
-		err = new_file_publish(part, target, e);
-	if (err == ERR_OK)
-		return new_file_is_still(target, fd, e);
-	(void)unlink(part);
-	return store_is_no_producer(err, e);
+	return store_is_no_producer(new_file_finish(err, part, target, fd, e), e);
 }

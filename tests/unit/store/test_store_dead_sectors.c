@@ -313,6 +313,33 @@ static void a_frame_without_a_name_may_be_of_an_older_log(void **state)
 	spooldir_remove(&d);
 }
 
+/* It is told by that, and not as a file that is not what was written. */
+static void what_had_left_cannot_be_read(void **state)
+{
+	(void)state;
+	for (int slot = 0; slot < 2; slot++) {
+		struct store_report report;
+		struct spooldir d;
+		struct store *s = life_begin(&d);
+
+		life_append(s, 0, 20);
+		life_settle(s, 5, 9);
+		life_close(s);
+		faultfs_dead(".left", slot * 4096, 512);
+		s = life_open(&d, &report);
+		faultfs_dead(NULL, 0, 0);
+		if (!strstr(report.warning, ".left, which tells what had left from what is gone, cannot be read:"
+		                            " Input/output error: of what left before, less can be told"))
+			fail_msg("%s", report.warning);
+		life_expect(s, 20, 5, 15, 0);
+		life_close(s);
+		s = life_open(&d, &report);
+		assert_string_equal(report.warning, "");
+		life_close(s);
+		spooldir_remove(&d);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(a_companion_that_cannot_be_read_ends_no_start),
@@ -320,7 +347,8 @@ int main(void)
 	                                   cmocka_unit_test(a_dead_tide_that_cannot_be_renamed_is_told),
 	                                   cmocka_unit_test(a_tide_that_cannot_be_read_for_a_moment_is_read),
 	                                   cmocka_unit_test(the_way_that_is_named_leads_out),
-	                                   cmocka_unit_test(a_frame_without_a_name_may_be_of_an_older_log)};
+	                                   cmocka_unit_test(a_frame_without_a_name_may_be_of_an_older_log),
+	                                   cmocka_unit_test(what_had_left_cannot_be_read)};
 
 	if (access("/dev/shm", W_OK) == 0)
 		(void)setenv("TMPDIR", "/dev/shm", 0);
