@@ -256,7 +256,8 @@ static void work_singly(struct group *g, struct evaluator *ev)
 		poison_end(POISON_INTAKE);
 	pipeline_batch_fini(&one);
 	if (g->one_batch)
-		g->used_ns += clock_thread_ns() - thread_ns;
+		g->used_ns =
+		    pipeline_used_ns(g->own ? g->own : g->intake->common, g->used_ns, clock_thread_ns() - thread_ns);
 }
 
 static void work_at_once(struct group *g, struct evaluator *ev)

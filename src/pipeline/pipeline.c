@@ -96,6 +96,11 @@ void pipeline_goes_on(struct pipeline *p, int64_t used_ns, int64_t made_bytes)
 	p->made_bytes = made_bytes;
 }
 
+int64_t pipeline_used_ns(const struct pipeline *p, int64_t used_ns, int64_t more_ns)
+{
+	return used_ns < p->time_ns && more_ns > p->time_ns - used_ns ? p->time_ns : used_ns + more_ns;
+}
+
 bool pipeline_is_empty(const struct pipeline *p) { return !p || p->stages.count == 0; }
 
 /* Nothing of a spent run is what its processors were to make of it. */

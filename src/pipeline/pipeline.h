@@ -53,6 +53,11 @@ bool pipeline_needs_batch(const struct pipeline *p);
  * larger by it. */
 void pipeline_goes_on(struct pipeline *p, int64_t used_ns, int64_t made_bytes);
 /*
+ * What a batch has used of its time that had used used_ns when parts began that took more_ns: what the last of them
+ * took beyond the ordinary time is nothing of the rest's.
+ */
+int64_t pipeline_used_ns(const struct pipeline *p, int64_t used_ns, int64_t more_ns);
+/*
  * A message without an origin gets one of its id. Returns the monotonic time in ns before which the caller should take
  * no more work (rate_limit); 0: none. A pipeline never waits by itself.
  */

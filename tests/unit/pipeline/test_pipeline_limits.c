@@ -274,12 +274,30 @@ static void parts_share_what_a_batch_may(void **state)
 	config_free(config);
 }
 
+/* Who is slow may end the ordinary time of its batch, not what is left for the others then. */
+static void what_the_last_takes_is_not_the_others(void **state)
+{
+	static const struct {
+		int64_t used_ms, more_ms, total_ms;
+	} cases[] = {{0, 300, 300},   {700, 100, 800},  {700, 300, 800},  {0, 5000, 800},
+	             {800, 100, 900}, {900, 200, 1100}, {799, 1000, 800}, {800, 0, 800}};
+	struct config *config;
+	struct pipeline *p = compile("kspool: {process_time: 200ms}\npipeline: {processors: [{noop: {}}]}", &config);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+		assert_int_equal(pipeline_used_ns(p, cases[i].used_ms * NS_PER_MS, cases[i].more_ms * NS_PER_MS),
+		                 cases[i].total_ms * NS_PER_MS);
+	pipeline_free(p);
+	config_free(config);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(resources_and_labels_are_checked), cmocka_unit_test(resources_do_not_multiply_for_ever),
 	    cmocka_unit_test(what_grows_for_ever_is_given_up),  cmocka_unit_test(bombs_do_not_go_off),
-	    cmocka_unit_test(parts_share_what_a_batch_may),
+	    cmocka_unit_test(parts_share_what_a_batch_may),     cmocka_unit_test(what_the_last_takes_is_not_the_others),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
