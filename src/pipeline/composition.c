@@ -42,18 +42,14 @@ static void process_for_each_run(const struct stage *s, struct runner *r, struct
 {
 	struct pipeline_batch joined = {0};
 
-	for (size_t i = 0; i < batch->count; i++) {
-		struct batches one = {0};
-		struct pipeline_batch result;
-
-		batches_add_one(&one, batch->items[i]);
-		stages_run(s->state, r, &one);
-		batches_join(&one, &result);
-		for (size_t k = 0; k < result.count; k++)
-			pipeline_batch_add(&joined, result.items[k]);
-		free(result.items);
-	}
+	for (size_t i = 0; i < batch->count; i++)
+		stages_run_one(s->state, r, batch->items[i], &joined);
 	batches_add(out, &joined);
+}
+
+static void process_for_each_each(const struct stage *s, struct runner *r, struct message *m, struct pipeline_batch *to)
+{
+	stages_run_one(s->state, r, m, to);
 }
 
 static void process_processors_compile(struct compiler *c, const struct config_node *node, void **ret_state)
@@ -79,7 +75,6 @@ static void process_processors_run(const struct stage *s, struct runner *r, stru
 static void try_stages(const struct stages *stages, struct runner *r, struct message *m, struct pipeline_batch *result)
 {
 	struct batches all = {0};
-	struct pipeline_batch joined;
 
 	batches_add_one(&all, m);
 	for (size_t i = 0; i < stages->count; i++) {
@@ -102,15 +97,17 @@ static void try_stages(const struct stages *stages, struct runner *r, struct mes
 		free(all.items);
 		all = next;
 	}
-	batches_join(&all, &joined);
-	for (size_t i = 0; i < joined.count; i++)
-		pipeline_batch_add(result, joined.items[i]);
-	free(joined.items);
+	batches_append(&all, result);
 }
 
 static void process_try_compile(struct compiler *c, const struct config_node *node, void **ret_state)
 {
 	children_compile(c, node, ret_state);
+}
+
+static void process_try_each(const struct stage *s, struct runner *r, struct message *m, struct pipeline_batch *to)
+{
+	try_stages(s->state, r, m, to);
 }
 
 static void process_try_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
@@ -122,26 +119,16 @@ static void process_try_run(const struct stage *s, struct runner *r, struct pipe
 	batches_add(out, &result);
 }
 
-/* Failed messages, each alone, through all children; afterwards every flag is cleared. */
-static void catch_stages(const struct stages *stages, struct runner *r, struct pipeline_batch *batch,
-                         struct pipeline_batch *result)
+/* One that failed goes alone through all children; afterwards no flag is left. */
+static void catch_one(const struct stages *stages, struct runner *r, struct message *m, struct pipeline_batch *result)
 {
-	for (size_t i = 0; i < batch->count; i++) {
-		struct pipeline_batch caught;
-		struct batches one = {0};
+	const size_t first = result->count;
 
-		if (!batch->items[i]->failure) {
-			pipeline_batch_add(result, batch->items[i]);
-			continue;
-		}
-		batches_add_one(&one, batch->items[i]);
-		stages_run(stages, r, &one);
-		batches_join(&one, &caught);
-		for (size_t k = 0; k < caught.count; k++)
-			pipeline_batch_add(result, caught.items[k]);
-		free(caught.items);
-	}
-	for (size_t i = 0; i < result->count; i++)
+	if (m->failure)
+		stages_run_one(stages, r, m, result);
+	else
+		pipeline_batch_add(result, m);
+	for (size_t i = first; i < result->count; i++)
 		message_fail(result->items[i], NULL, NULL);
 }
 
@@ -155,8 +142,14 @@ static void process_catch_run(const struct stage *s, struct runner *r, struct pi
 {
 	struct pipeline_batch result = {0};
 
-	catch_stages(s->state, r, batch, &result);
+	for (size_t i = 0; i < batch->count; i++)
+		catch_one(s->state, r, batch->items[i], &result);
 	batches_add(out, &result);
+}
+
+static void process_catch_each(const struct stage *s, struct runner *r, struct message *m, struct pipeline_batch *to)
+{
+	catch_one(s->state, r, m, to);
 }
 
 struct try_catch {
@@ -219,7 +212,8 @@ static void process_try_catch_run(const struct stage *s, struct runner *r, struc
 		try_stages(&t->tried, r, batch->items[i], &tried);
 	for (size_t i = 0; i < tried.count; i++)
 		tried.items[i] = with_error_metadata(s, r, tried.items[i], t->error_metadata);
-	catch_stages(&t->recovery, r, &tried, &result);
+	for (size_t i = 0; i < tried.count; i++)
+		catch_one(&t->recovery, r, tried.items[i], &result);
 	free(tried.items);
 	batches_add(out, &result);
 }
@@ -369,11 +363,34 @@ static void test_case(const struct stage *s, struct runner *r, const struct chec
 	*remaining = failed;
 }
 
+/* Takes what is in `remaining`. */
+static void run_cases(const struct stage *s, struct runner *r, struct pipeline_batch *remaining,
+                      struct pipeline_batch *result)
+{
+	const struct cases *cases = s->state;
+	struct pipeline_batch carried = {0};
+
+	for (size_t i = 0; i < cases->count && remaining->count + carried.count > 0; i++) {
+		const struct check_case *item = &cases->items[i];
+		struct pipeline_batch passed = carried;
+
+		memset(&carried, 0, sizeof carried);
+		test_case(s, r, item, remaining, &passed, result);
+		stages_run_batch(&item->stages, r, &passed, item->fallthrough ? &carried : result);
+	}
+	/* A fall-through behind the last case ends here; the reference loses these. */
+	for (size_t i = 0; i < carried.count; i++)
+		pipeline_batch_add(result, carried.items[i]);
+	for (size_t i = 0; i < remaining->count; i++)
+		pipeline_batch_add(result, remaining->items[i]);
+	free(carried.items);
+	free(remaining->items);
+}
+
 static void process_switch_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch,
                                struct batches *out)
 {
-	const struct cases *cases = s->state;
-	struct pipeline_batch remaining = {0}, carried = {0}, result = {0};
+	struct pipeline_batch remaining = {0}, result = {0};
 	uint32_t line = take_places(s, r, batch);
 
 	if (line == 0) {
@@ -382,28 +399,18 @@ static void process_switch_run(const struct stage *s, struct runner *r, struct p
 	}
 	for (size_t i = 0; i < batch->count; i++)
 		pipeline_batch_add(&remaining, batch->items[i]);
-	for (size_t i = 0; i < cases->count; i++) {
-		struct pipeline_batch passed = carried, done;
-		struct batches all = {0};
-
-		memset(&carried, 0, sizeof carried);
-		test_case(s, r, &cases->items[i], &remaining, &passed, &result);
-		batches_add(&all, &passed);
-		stages_run(&cases->items[i].stages, r, &all);
-		batches_join(&all, &done);
-		for (size_t k = 0; k < done.count; k++)
-			pipeline_batch_add(cases->items[i].fallthrough ? &carried : &result, done.items[k]);
-		free(done.items);
-	}
-	/* A fall-through behind the last case ends here; the reference loses these. */
-	for (size_t i = 0; i < carried.count; i++)
-		pipeline_batch_add(&result, carried.items[i]);
-	for (size_t i = 0; i < remaining.count; i++)
-		pipeline_batch_add(&result, remaining.items[i]);
-	free(carried.items);
-	free(remaining.items);
+	run_cases(s, r, &remaining, &result);
 	put_in_order(r, &result, batch->count, line);
 	batches_add(out, &result);
+}
+
+/* What comes of one by itself is in its order. */
+static void process_switch_each(const struct stage *s, struct runner *r, struct message *m, struct pipeline_batch *to)
+{
+	struct pipeline_batch remaining = {0};
+
+	pipeline_batch_add(&remaining, m);
+	run_cases(s, r, &remaining, to);
 }
 
 static void process_group_by_compile(struct compiler *c, const struct config_node *node, void **ret_state)
@@ -547,11 +554,17 @@ static void process_resource_run(const struct stage *s, struct runner *r, struct
 	process_processors_run(s, r, batch, out);
 }
 
-const struct stage_row process_catch = {
-    .name = "catch", .compile = process_catch_compile, .run = process_catch_run, .free = children_free};
+const struct stage_row process_catch = {.name = "catch",
+                                        .compile = process_catch_compile,
+                                        .run = process_catch_run,
+                                        .each = process_catch_each,
+                                        .free = children_free};
 
-const struct stage_row process_for_each = {
-    .name = "for_each", .compile = process_for_each_compile, .run = process_for_each_run, .free = children_free};
+const struct stage_row process_for_each = {.name = "for_each",
+                                           .compile = process_for_each_compile,
+                                           .run = process_for_each_run,
+                                           .each = process_for_each_each,
+                                           .free = children_free};
 
 const struct stage_row process_group_by = {.name = "group_by",
                                            .needs_batch = true,
@@ -565,11 +578,17 @@ const struct stage_row process_processors = {
 const struct stage_row process_resource = {
     .name = "resource", .compile = process_resource_compile, .run = process_resource_run, .free = children_free};
 
-const struct stage_row process_switch = {
-    .name = "switch", .compile = process_switch_compile, .run = process_switch_run, .free = cases_free};
+const struct stage_row process_switch = {.name = "switch",
+                                         .compile = process_switch_compile,
+                                         .run = process_switch_run,
+                                         .each = process_switch_each,
+                                         .free = cases_free};
 
-const struct stage_row process_try = {
-    .name = "try", .compile = process_try_compile, .run = process_try_run, .free = children_free};
+const struct stage_row process_try = {.name = "try",
+                                      .compile = process_try_compile,
+                                      .run = process_try_run,
+                                      .each = process_try_each,
+                                      .free = children_free};
 
 const struct stage_row process_try_catch = {
     .name = "try_catch", .compile = process_try_catch_compile, .run = process_try_catch_run, .free = try_catch_free};

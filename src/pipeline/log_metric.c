@@ -61,13 +61,15 @@ static void named_free(struct named_templates *n)
 	}
 }
 
-/* False and a log line when it fails. The buffer is cleared first. */
+/* False and a log line when it fails; false when the run is spent. The buffer is cleared first. */
 static bool render(const struct stage *s, struct runner *r, const struct bloblang_template *t,
                    const struct message_batch *context, struct buf *out)
 {
 	struct error e = {.code = ERR_OK};
 
 	buf_clear(out);
+	if (stage_is_spent(s, r))
+		return false;
 	if (bloblang_template_render(t, r->evaluator, context, out, &e) == ERR_OK)
 		return true;
 	LOG_LIMITED(LOG_ERROR, "interpolation failed", LOG_S("path", s->where.path), LOG_S("error", e.text));
@@ -164,19 +166,32 @@ static void log_one(const struct stage *s, struct runner *r, const struct messag
 	arena_fini(&arena);
 }
 
-static void process_log_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
+static void log_all(const struct stage *s, struct runner *r, struct message *const *messages, size_t count)
 {
 	const struct logger *l = s->state;
 	struct buf text;
 
+	if (!log_wanted(l->level))
+		return;
 	buf_init(&text, TEXT_MAX_BYTES);
-	for (size_t i = 0; log_wanted(l->level) && i < batch->count; i++) {
-		struct message_batch context = stage_batch(batch, i);
+	for (size_t i = 0; i < count; i++) {
+		const struct message_batch context = {.messages = messages, .count = count, .index = i};
 
 		log_one(s, r, &context, &text);
 	}
 	buf_fini(&text);
+}
+
+static void process_log_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out)
+{
+	log_all(s, r, batch->items, batch->count);
 	stage_pass(batch, out);
+}
+
+static void process_log_each(const struct stage *s, struct runner *r, struct message *m, struct pipeline_batch *to)
+{
+	log_all(s, r, &m, 1);
+	pipeline_batch_add(to, m);
 }
 
 struct meter {
@@ -339,25 +354,39 @@ static void measure(const struct stage *s, struct runner *r, const struct messag
 		series_add(series, number);
 }
 
-static void process_metric_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch,
-                               struct batches *out)
+static void measure_all(const struct stage *s, struct runner *r, struct message *const *messages, size_t count)
 {
 	struct buf text, labels;
 
 	buf_init(&text, TEXT_MAX_BYTES);
 	buf_init(&labels, LABELS_MAX_BYTES);
-	for (size_t i = 0; i < batch->count; i++) {
-		struct message_batch context = stage_batch(batch, i);
+	for (size_t i = 0; i < count; i++) {
+		const struct message_batch context = {.messages = messages, .count = count, .index = i};
 
 		measure(s, r, &context, &text, &labels);
 	}
 	buf_fini(&text);
 	buf_fini(&labels);
+}
+
+static void process_metric_run(const struct stage *s, struct runner *r, struct pipeline_batch *batch,
+                               struct batches *out)
+{
+	measure_all(s, r, batch->items, batch->count);
 	stage_pass(batch, out);
 }
 
-const struct stage_row process_log = {
-    .name = "log", .compile = process_log_compile, .run = process_log_run, .free = log_free};
+static void process_metric_each(const struct stage *s, struct runner *r, struct message *m, struct pipeline_batch *to)
+{
+	measure_all(s, r, &m, 1);
+	pipeline_batch_add(to, m);
+}
 
-const struct stage_row process_metric = {
-    .name = "metric", .compile = process_metric_compile, .run = process_metric_run, .free = metric_free};
+const struct stage_row process_log = {
+    .name = "log", .compile = process_log_compile, .run = process_log_run, .each = process_log_each, .free = log_free};
+
+const struct stage_row process_metric = {.name = "metric",
+                                         .compile = process_metric_compile,
+                                         .run = process_metric_run,
+                                         .each = process_metric_each,
+                                         .free = metric_free};

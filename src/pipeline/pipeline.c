@@ -1,3 +1,9 @@
+/*
+ * Invariants:
+ * 1. What a run leaves has an origin each, which is sealed.
+ * 2. What a run charged to the budget it gives back, or says: then it is its caller's.
+ * 3. time and hurry_ns are where the last part ended; only the rest of the same batch begins there.
+ */
 #include "pipeline/pipeline.h"
 
 #include <stdio.h>
@@ -22,6 +28,8 @@ struct pipeline {
 	bool was_starved;   /* the last run */
 	bool needs_batch;
 	int64_t used_ns, made_bytes; /* pipeline_goes_on */
+	struct allowance time;       /* where the last part ended */
+	int64_t hurry_ns;
 };
 
 static const struct stage_row *const stage_rows[] = {
@@ -56,8 +64,18 @@ void compiler_fini(struct compiler *c)
 	free(c->rates.items);
 }
 
-enum err pipeline_compile(const struct config_node *nodes, const struct config *config, const char *path,
-                          struct pipeline **ret, struct config_faults *faults)
+static void append(struct stages *to, struct stages *more)
+{
+	if (more->count > 0) {
+		to->items = mem_grow(to->items, to->count + more->count, sizeof *to->items);
+		memcpy(to->items + to->count, more->items, more->count * sizeof *to->items);
+		to->count += more->count;
+	}
+	free(more->items);
+}
+
+enum err pipeline_compile_lists(const struct pipeline_list *lists, size_t count, const struct config *config,
+                                struct pipeline **ret, struct config_faults *faults)
 {
 	size_t before = faults_count_errors(faults);
 	struct pipeline *p = mem_zero(sizeof *p);
@@ -66,8 +84,14 @@ enum err pipeline_compile(const struct config_node *nodes, const struct config *
 	/* With what its evaluator may have no more than intake can be given: it must not wait for what never comes. */
 	p->most_bytes = (int64_t)(config->kspool.memory_bytes / 2);
 	p->time_ns = RUN_TIMES * config->kspool.process_time_ns;
-	compiler_init(&c, config, path, faults);
-	stages_compile(&c, nodes, &p->stages);
+	compiler_init(&c, config, lists[0].path, faults);
+	for (size_t i = 0; i < count; i++) {
+		struct stages more;
+
+		compiler_move(&c, lists[i].path);
+		stages_compile(&c, lists[i].nodes, &more);
+		append(&p->stages, &more);
+	}
 	p->needs_batch = c.needs_batch;
 	compiler_fini(&c);
 	if (faults_count_errors(faults) > before) {
@@ -76,6 +100,14 @@ enum err pipeline_compile(const struct config_node *nodes, const struct config *
 	}
 	*ret = p;
 	return ERR_OK;
+}
+
+enum err pipeline_compile(const struct config_node *nodes, const struct config *config, const char *path,
+                          struct pipeline **ret, struct config_faults *faults)
+{
+	const struct pipeline_list list = {.nodes = nodes, .path = path};
+
+	return pipeline_compile_lists(&list, 1, config, ret, faults);
 }
 
 struct evaluator *pipeline_evaluator_new(const struct config *config, bool leaves_room)
@@ -116,34 +148,113 @@ static void flag_spent(const struct runner *r, struct pipeline_batch *batch)
 			message_fail_like(batch->items[i], batch->items[0]);
 }
 
-int64_t pipeline_run(struct pipeline *p, struct evaluator *ev, struct pipeline_batch *batch)
+static void set_origin(struct message *m)
 {
-	struct runner r = {.evaluator = ev, .leaves_room = evaluator_leaves_room(ev)};
-	struct batches batches = {0};
-	int64_t left_bytes;
+	if (!m->origin)
+		message_set_origin(m, origin_new(m->id));
+}
 
-	for (size_t i = 0; i < batch->count; i++)
-		if (!batch->items[i]->origin)
-			message_set_origin(batch->items[i], origin_new(batch->items[i]->id));
-	r.live_bytes = stage_batch_cost(batch);
-	/* What came in was charged already, and is never too much by itself. */
-	r.first_bytes = r.live_bytes;
-	left_bytes = p->most_bytes - p->made_bytes;
-	r.most_bytes = r.live_bytes + (left_bytes > p->most_bytes / RUN_PARTS ? left_bytes : p->most_bytes / RUN_PARTS);
-	runner_begin(&r, p->time_ns, p->time_ns / RUN_TIMES, p->used_ns);
-	evaluator_ask(ev, runner_make, &r);
-	batches_add(&batches, batch);
-	stages_run(&p->stages, &r, &batches);
-	batches_join(&batches, batch);
-	if (r.spent)
-		flag_spent(&r, batch);
+/* All that r may make, by now. */
+static void begin_run(struct pipeline *p, struct evaluator *ev, struct runner *r, int64_t left_bytes)
+{
+	r->most_bytes =
+	    r->live_bytes + (left_bytes > p->most_bytes / RUN_PARTS ? left_bytes : p->most_bytes / RUN_PARTS);
+	evaluator_ask(ev, runner_make, r);
+}
+
+static void end_run(struct pipeline *p, struct evaluator *ev, const struct runner *r, struct pipeline_batch *batch)
+{
 	for (size_t i = 0; i < batch->count; i++)
 		origin_seal(batch->items[i]->origin);
 	evaluator_ask(ev, NULL, NULL);
 	(void)evaluator_arena(ev); /* what the last message needed is not kept */
+	metric_add(M_PROCESSOR_RECEIVED, r->received);
+	metric_add(M_PROCESSOR_SENT, r->sent);
+	p->was_starved = r->starved;
+}
+
+static void run_batch(struct pipeline *p, struct evaluator *ev, struct runner *r, struct pipeline_batch *batch)
+{
+	struct batches batches = {0};
+
+	for (size_t i = 0; i < batch->count; i++)
+		set_origin(batch->items[i]);
+	r->live_bytes = stage_batch_cost(batch);
+	/* What came in was charged already, and is never too much by itself. */
+	r->first_bytes = r->live_bytes;
+	begin_run(p, ev, r, p->most_bytes - p->made_bytes);
+	batches_add(&batches, batch);
+	stages_run(&p->stages, r, &batches);
+	batches_append(&batches, batch);
+	if (r->spent)
+		flag_spent(r, batch);
+	end_run(p, ev, r, batch);
+}
+
+int64_t pipeline_run(struct pipeline *p, struct evaluator *ev, struct pipeline_batch *batch)
+{
+	struct runner r = {.evaluator = ev, .leaves_room = evaluator_leaves_room(ev)};
+
+	runner_begin(&r, p->time_ns, p->time_ns / RUN_TIMES, p->used_ns);
+	run_batch(p, ev, &r, batch);
 	budget_give((uint64_t)r.charged_bytes);
-	p->was_starved = r.starved;
 	return r.not_before_ns;
+}
+
+/* Its limits are its own, but for the time. */
+static void run_alone(struct pipeline *p, struct runner *r, struct message *m, struct pipeline_batch *to)
+{
+	const int64_t cost_bytes = (int64_t)stage_cost(m) + STAGE_BATCH_BYTES;
+	struct pipeline_batch made;
+
+	set_origin(m);
+	r->live_bytes += cost_bytes;
+	r->first_bytes += cost_bytes;
+	r->most_bytes = r->live_bytes + r->kept_bytes + p->most_bytes;
+	r->spent = NULL;
+	made.count = to->count;
+	stages_run_one(&p->stages, r, m, to);
+	if (r->spent) {
+		made = (struct pipeline_batch){.items = to->items + made.count, .count = to->count - made.count};
+		flag_spent(r, &made);
+	}
+}
+
+/* The next message may be made too. */
+static bool goes_on(const struct runner *r, int64_t enough_bytes)
+{
+	return enough_bytes == INT64_MAX ||
+	       (r->live_bytes - r->first_bytes < enough_bytes && (r->charged_bytes == 0 || budget_take(0, true)));
+}
+
+size_t pipeline_run_part(struct pipeline *p, struct evaluator *ev, const struct pipeline_batch *from,
+                         struct pipeline_part *part, struct pipeline_batch *ret)
+{
+	struct runner r = {.evaluator = ev, .leaves_room = evaluator_leaves_room(ev)};
+	size_t taken = 0;
+
+	if (part->is_rest) {
+		r.time = p->time;
+		r.hurry_ns = p->hurry_ns;
+	} else {
+		runner_begin(&r, p->time_ns, p->time_ns / RUN_TIMES, 0);
+	}
+	if (p->needs_batch) {
+		for (; taken < from->count; taken++)
+			pipeline_batch_add(ret, from->items[taken]);
+		run_batch(p, ev, &r, ret);
+	} else {
+		begin_run(p, ev, &r, 0);
+		do
+			run_alone(p, &r, from->items[taken++], ret);
+		while (taken < from->count && goes_on(&r, part->enough_bytes));
+		end_run(p, ev, &r, ret);
+	}
+	p->time = r.time;
+	p->hurry_ns = r.hurry_ns;
+	part->charged_bytes = (uint64_t)r.charged_bytes;
+	part->not_before_ns = r.not_before_ns;
+	return taken;
 }
 
 void pipeline_free(struct pipeline *p)

@@ -39,6 +39,13 @@ size_t pipeline_vanished(const struct pipeline_batch *batch, const uint64_t *bef
  */
 enum err pipeline_compile(const struct config_node *nodes, const struct config *config, const char *path,
                           struct pipeline **ret, struct config_faults *faults) MUST_CHECK;
+/* Several lists, one behind the other, as one. */
+struct pipeline_list {
+	const struct config_node *nodes;
+	const char *path;
+};
+enum err pipeline_compile_lists(const struct pipeline_list *lists, size_t count, const struct config *config,
+                                struct pipeline **ret, struct config_faults *faults) MUST_CHECK;
 /*
  * Everything of a configuration that is Bloblang or a processor, compiled once to see whether it does: keys,
  * batching.check and every list of processors. Adds faults.
@@ -62,6 +69,21 @@ int64_t pipeline_used_ns(const struct pipeline *p, int64_t used_ns, int64_t more
  * no more work (rate_limit); 0: none. A pipeline never waits by itself.
  */
 int64_t pipeline_run(struct pipeline *p, struct evaluator *ev, struct pipeline_batch *batch);
+/* Of a batch that is run in parts. */
+struct pipeline_part {
+	bool is_rest;           /* of the batch that the last run had a part of, by the same thread */
+	int64_t enough_bytes;   /* by which it becomes larger: the others come later. INT64_MAX: none does */
+	uint64_t charged_bytes; /* to the budget, for what was made: the caller's to give back when it is counted
+	                           elsewhere */
+	int64_t not_before_ns;  /* as pipeline_run */
+};
+/*
+ * Of a batch that has some the first messages, each by itself, until that is enough or the budget is short; all, where
+ * a processor looks at neighbours. Returns how many: the first so many of `from` are not its any more. What they became
+ * is added to *ret, an empty one.
+ */
+size_t pipeline_run_part(struct pipeline *p, struct evaluator *ev, const struct pipeline_batch *from,
+                         struct pipeline_part *part, struct pipeline_batch *ret);
 /* The last run ended for want of memory that others hold now: later it may do. Its messages are flagged. */
 bool pipeline_was_starved(const struct pipeline *p);
 void pipeline_free(struct pipeline *p);

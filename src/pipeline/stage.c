@@ -61,14 +61,15 @@ void batches_add_one(struct batches *b, struct message *m)
 	batches_add(b, &one);
 }
 
-void batches_join(struct batches *b, struct pipeline_batch *ret)
+void batches_append(struct batches *b, struct pipeline_batch *to)
 {
-	memset(ret, 0, sizeof *ret);
-	if (b->count > 0)
-		*ret = b->items[0];
-	for (size_t i = 1; i < b->count; i++) {
+	size_t i = 0;
+
+	if (!to->items && b->count > 0)
+		*to = b->items[i++];
+	for (; i < b->count; i++) {
 		for (size_t k = 0; k < b->items[i].count; k++)
-			pipeline_batch_add(ret, b->items[i].items[k]);
+			pipeline_batch_add(to, b->items[i].items[k]);
 		free(b->items[i].items);
 	}
 	free(b->items);
@@ -244,6 +245,64 @@ void stages_run(const struct stages *s, struct runner *r, struct batches *batche
 		*batches = out;
 		metric_add(M_PROCESSOR_SENT, count_messages(batches));
 	}
+}
+
+/* As run_one, of a stage that takes a message by itself. */
+static void run_each(const struct stage *s, struct runner *r, struct message *m, struct pipeline_batch *to)
+{
+	int64_t live_bytes = r->live_bytes - (int64_t)stage_cost(m);
+	const struct stage *outer = r->running;
+	const size_t first = to->count;
+
+	r->received++;
+	r->running = s;
+	s->row->each(s, r, m, to);
+	r->running = outer;
+	r->sent += to->count - first;
+	for (size_t i = first; i < to->count; i++)
+		live_bytes += (int64_t)stage_cost(to->items[i]);
+	r->live_bytes = live_bytes;
+	if (!charge(s, r))
+		stage_spend(s, r, stage_too_much);
+}
+
+static void run_lists(const struct stages *s, struct runner *r, struct pipeline_batch *batch, struct pipeline_batch *to)
+{
+	struct batches batches = {0};
+
+	batches_add(&batches, batch);
+	stages_run(s, r, &batches);
+	batches_append(&batches, to);
+}
+
+void stages_run_one(const struct stages *s, struct runner *r, struct message *m, struct pipeline_batch *to)
+{
+	const size_t first = to->count;
+	size_t i = 0;
+
+	pipeline_batch_add(to, m);
+	for (; i < s->count && s->items[i].row->each && to->count == first + 1 && !r->spent; i++)
+		run_each(&s->items[i], r, to->items[--to->count], to);
+	if (i < s->count && to->count > first && !r->spent) {
+		const struct stages rest = {.items = s->items + i, .count = s->count - i};
+		struct pipeline_batch batch = {0};
+
+		for (size_t k = first; k < to->count; k++)
+			pipeline_batch_add(&batch, to->items[k]);
+		to->count = first;
+		run_lists(&rest, r, &batch, to);
+	}
+}
+
+void stages_run_batch(const struct stages *s, struct runner *r, struct pipeline_batch *batch, struct pipeline_batch *to)
+{
+	if (batch->count != 1) {
+		run_lists(s, r, batch, to);
+		return;
+	}
+	stages_run_one(s, r, batch->items[0], to);
+	free(batch->items);
+	memset(batch, 0, sizeof *batch);
 }
 
 static const struct stage_row *find_row(const struct compiler *c, const char *name)

@@ -41,6 +41,8 @@ struct stage_row {
 	/* Types the processor's own node into *ret_state; says its faults. A null state after faults is fine. */
 	void (*compile)(struct compiler *c, const struct config_node *node, void **ret_state);
 	void (*run)(const struct stage *s, struct runner *r, struct pipeline_batch *batch, struct batches *out);
+	/* The same for a message by itself, without the lists: adds the one batch that it becomes. Null: only run. */
+	void (*each)(const struct stage *s, struct runner *r, struct message *m, struct pipeline_batch *to);
 	void (*free)(void *state);
 	bool filters_late; /* what it filters leaves only at the commit: processors behind it still see it */
 	bool needs_batch;  /* what comes of a message depends on those beside it */
@@ -105,14 +107,15 @@ enum { STAGE_MESSAGE_BYTES = 48, STAGE_BATCH_BYTES = 96, STAGE_ORIGIN_BYTES = si
 struct runner {
 	struct evaluator *evaluator;
 	int64_t not_before_ns;
-	uint32_t lines;        /* lists whose order a processor has kept: the number of the last one */
-	int64_t live_bytes;    /* what the batches cost that the run holds now */
-	int64_t kept_bytes;    /* what it made that no message holds alone: nodes of origins and keys */
-	int64_t first_bytes;   /* what they did when it began: somebody else counts those */
-	int64_t most_bytes;    /* what they may cost */
-	int64_t charged_bytes; /* to the budget */
-	bool leaves_room;      /* budget_take's `leave` */
-	bool starved;          /* the budget had no more */
+	uint32_t lines;          /* lists whose order a processor has kept: the number of the last one */
+	int64_t live_bytes;      /* what the batches cost that the run holds now */
+	int64_t kept_bytes;      /* what it made that no message holds alone: nodes of origins and keys */
+	int64_t first_bytes;     /* what they did when it began: somebody else counts those */
+	int64_t most_bytes;      /* what they may cost */
+	int64_t charged_bytes;   /* to the budget */
+	bool leaves_room;        /* budget_take's `leave` */
+	bool starved;            /* the budget had no more */
+	uint64_t received, sent; /* by processors, of messages by themselves; counted when the run ends */
 	struct allowance time;
 	int64_t hurry_ns;            /* of `time`, when that is spent: for all that is left then; 0: it was given */
 	const struct stage *running; /* the innermost */
@@ -138,12 +141,17 @@ void stages_compile_items(struct compiler *c, const struct config_node *items, s
 void stages_free(struct stages *s);
 /* Every batch through every stage, in order. */
 void stages_run(const struct stages *s, struct runner *r, struct batches *batches);
+/* One message by itself through every stage; what it becomes is added to *to. */
+void stages_run_one(const struct stages *s, struct runner *r, struct message *m, struct pipeline_batch *to);
+/* The same for a batch, which is emptied. */
+void stages_run_batch(const struct stages *s, struct runner *r, struct pipeline_batch *batch,
+                      struct pipeline_batch *to);
 
 void batches_add(struct batches *b, struct pipeline_batch *batch); /* empties *batch */
 /* Adds a batch of one message. */
 void batches_add_one(struct batches *b, struct message *m);
-/* All messages of all batches, in order, into one; leaves b empty. */
-void batches_join(struct batches *b, struct pipeline_batch *ret);
+/* All messages of all batches, in order, behind what stands there; leaves b empty. */
+void batches_append(struct batches *b, struct pipeline_batch *to);
 void batches_fini(struct batches *b);
 
 /* Hands the whole batch on as it is. */

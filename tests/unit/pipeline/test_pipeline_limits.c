@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/mem.h"
 #include "base/metrics.h"
 #include "base/series.h"
 #include "config/processors.h"
@@ -292,12 +293,101 @@ static void what_the_last_takes_is_not_the_others(void **state)
 	config_free(config);
 }
 
+static struct pipeline_batch batch_of(const char *const *bodies, size_t count)
+{
+	struct pipeline_batch batch = {0};
+
+	for (size_t i = 0; i < count; i++)
+		pipeline_batch_add(&batch, message_new(NULL, 0, bodies[i], strlen(bodies[i]), 1));
+	return batch;
+}
+
+/* Parts of a batch have its time together, those of another its own; what one makes too much of is only its own. */
+static void parts_that_follow_have_what_is_left(void **state)
+{
+	static const char *const bodies[] = {"1", "2", "3", "3000000", "5"};
+	/* An eighth is not looked at, the ordinary time ends, the same of what is given in a hurry. */
+	static const int64_t took_ms[] = {60, 360, 20, 90, 0};
+	static const char *const processors[] = {
+	    "{mapping: 'root = \"x\".repeat(this)'}",
+	    "{metric: {type: counter, name: n, labels: {l: '${! content() }'}}}",
+	    "{try: [{mapping: 'root = \"x\".repeat(this)'}]}",
+	    "{switch: [{processors: [{mapping: 'root = \"x\".repeat(this)'}]}]}",
+	};
+
+	(void)state;
+	clock_test_set(1000 * NS_PER_S, 1000 * NS_PER_S);
+	for (int n = 0; n < 8; n++) {
+		const bool is_one = n & 1, grows = n / 2 != 1;
+		struct pipeline_batch batch = batch_of(bodies, 5), rest = batch, made = {0};
+		struct evaluator *ev = evaluator_new();
+		struct config *config;
+		struct pipeline *p;
+		char text[256];
+
+		(void)snprintf(text, sizeof text,
+		               "kspool: {memory: 4MiB, process_time: 100ms}\npipeline: {processors: [%s]}",
+		               processors[n / 2]);
+		p = compile(text, &config);
+		for (size_t i = 0; i < 5; i++, rest.items++, rest.count--) {
+			struct pipeline_part part = {.is_rest = is_one && i > 0, .enough_bytes = INT64_MIN};
+
+			assert_int_equal(pipeline_run_part(p, ev, &rest, &part, &made), 1);
+			clock_test_advance(took_ms[i] * NS_PER_MS);
+		}
+		for (size_t i = 0; i < 5; i++)
+			assert_int_equal(made.items[i]->failure != NULL, (grows && i == 3) || (is_one && i == 4));
+		pipeline_batch_fini(&made);
+		free(batch.items);
+		evaluator_free(ev);
+		pipeline_free(p);
+		config_free(config);
+	}
+	clock_test_end();
+}
+
+/* What was made stays charged beyond what a run may always make, and a part ends where an eighth of the budget is left.
+ */
+static void a_part_ends_where_the_budget_does(void **state)
+{
+	static const char *const bodies[] = {"1", "2", "3", "4", "5", "6", "7", "8"};
+	struct config *config;
+	struct pipeline *p = compile(
+	    "kspool: {memory: 64MiB}\npipeline: {processors: [{mapping: 'root = \"x\".repeat(2000000)'}]}", &config);
+	struct evaluator *ev = evaluator_new();
+	struct pipeline_batch batch = batch_of(bodies, 8), made = {0};
+	struct pipeline_part part = {.enough_bytes = INT64_MAX - 1};
+
+	(void)state;
+	budget_open(6000000);
+	assert_int_equal(pipeline_run_part(p, ev, &batch, &part, &made), 5); /* of the 6 there is room for */
+	assert_int_equal(made.count, 5);
+	for (size_t i = 0; i < made.count; i++)
+		assert_null(made.items[i]->failure);
+	assert_in_range(part.charged_bytes, 10000000 - (4 << 20), 10100000 - (4 << 20));
+	assert_int_equal(budget_taken(), part.charged_bytes);
+	budget_give(part.charged_bytes);
+	budget_open(0);
+	for (size_t i = 5; i < batch.count; i++)
+		pipeline_batch_add(&made, batch.items[i]);
+	free(batch.items);
+	pipeline_batch_fini(&made);
+	evaluator_free(ev);
+	pipeline_free(p);
+	config_free(config);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(resources_and_labels_are_checked), cmocka_unit_test(resources_do_not_multiply_for_ever),
-	    cmocka_unit_test(what_grows_for_ever_is_given_up),  cmocka_unit_test(bombs_do_not_go_off),
-	    cmocka_unit_test(parts_share_what_a_batch_may),     cmocka_unit_test(what_the_last_takes_is_not_the_others),
+	    cmocka_unit_test(resources_and_labels_are_checked),
+	    cmocka_unit_test(resources_do_not_multiply_for_ever),
+	    cmocka_unit_test(what_grows_for_ever_is_given_up),
+	    cmocka_unit_test(bombs_do_not_go_off),
+	    cmocka_unit_test(parts_share_what_a_batch_may),
+	    cmocka_unit_test(what_the_last_takes_is_not_the_others),
+	    cmocka_unit_test(parts_that_follow_have_what_is_left),
+	    cmocka_unit_test(a_part_ends_where_the_budget_does),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,8 +37,27 @@ static struct config *load(const char *processors, struct config_faults *faults)
 	return config;
 }
 
-/* Bodies separated by '|' in, the same out; a failed message ends in '!', a row that vanished is counted. */
-static void run(const char *processors, const char *bodies, const char *expected, size_t expected_vanished)
+static void run_in_parts(struct pipeline *p, struct evaluator *ev, int64_t enough_bytes, struct pipeline_batch *batch)
+{
+	struct pipeline_part part = {.enough_bytes = enough_bytes};
+	struct pipeline_batch rest = *batch, made = {0};
+
+	for (size_t taken; rest.count > 0; rest.items += taken, rest.count -= taken) {
+		taken = pipeline_run_part(p, ev, &rest, &part, &made);
+		part.is_rest = true;
+		assert_in_range(taken, 1, enough_bytes > 0 || pipeline_needs_batch(p) ? rest.count : 1);
+		assert_int_equal(part.charged_bytes, 0);
+	}
+	free(batch->items);
+	*batch = made;
+}
+
+/*
+ * Bodies separated by '|' in, the same out; a failed message ends in '!', a row that vanished is counted. enough_bytes:
+ * of a part; 0: not in parts.
+ */
+static void run(const char *processors, const char *bodies, int64_t enough_bytes, const char *expected,
+                size_t expected_vanished)
 {
 	struct config_faults faults = {0};
 	struct config *config = load(processors, &faults);
@@ -61,7 +80,10 @@ static void run(const char *processors, const char *bodies, const char *expected
 	}
 	if (pipeline_compile(config->pipeline_processors, config, "pipeline.processors", &p, &faults) != ERR_OK)
 		fail_msg("%s", faults.items[0].text);
-	(void)pipeline_run(p, ev, &batch);
+	if (enough_bytes == 0)
+		(void)pipeline_run(p, ev, &batch);
+	else
+		run_in_parts(p, ev, enough_bytes, &batch);
 	buf_init(&got, 1 << 20);
 	for (size_t i = 0; i < batch.count; i++) {
 		if (i)
@@ -186,12 +208,16 @@ static const struct {
     {"log changes nothing", "pipeline: {processors: [{log: {level: DEBUG, message: '${! content() }'}}]}", "a", "a", 0},
 };
 
+/* As one, in parts that hold all they may, one by one. */
 static void processors_do_what_they_say(void **state)
 {
+	static const int64_t ways[] = {0, INT64_MAX, INT64_MIN};
+
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		print_message("  %s\n", rows[i].name);
-		run(rows[i].processors, rows[i].in, rows[i].out, rows[i].vanished);
+		for (size_t k = 0; k < sizeof ways / sizeof *ways; k++)
+			run(rows[i].processors, rows[i].in, ways[k], rows[i].out, rows[i].vanished);
 	}
 }
 
