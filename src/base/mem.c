@@ -103,19 +103,38 @@ void budget_tell(enum budget_share share, uint64_t bytes)
 	atomic_store_explicit(&told[share], bytes, memory_order_relaxed);
 }
 
-bool budget_take(uint64_t bytes, bool leave)
+static _Thread_local bool (*wait_by)(void *arg);
+static _Thread_local void *wait_arg;
+
+void budget_wait_by(bool (*wait)(void *arg), void *arg)
 {
-	uint64_t most = atomic_load(&budget_bytes), held = 0, before;
+	wait_by = wait;
+	wait_arg = arg;
+}
+
+static bool try_take(uint64_t bytes, uint64_t most)
+{
+	uint64_t held = 0, before;
 
 	for (int i = 0; i < BUDGET_SHARES; i++)
 		held += atomic_load_explicit(&told[i], memory_order_relaxed);
-	if (leave)
-		most -= most / LEFT_SHARE;
 	before = atomic_fetch_add(&taken, bytes);
 	if (atomic_load(&budget_bytes) == 0 || (bytes <= most && held + before <= most - bytes))
 		return true;
 	(void)atomic_fetch_sub(&taken, bytes);
 	return false;
+}
+
+bool budget_take(uint64_t bytes, bool leave)
+{
+	const uint64_t most = budget_size();
+
+	if (leave)
+		return try_take(bytes, most - most / LEFT_SHARE);
+	while (!try_take(bytes, most))
+		if (bytes > most || !wait_by || !wait_by(wait_arg))
+			return false;
+	return true;
 }
 
 void budget_give(uint64_t bytes) { must(atomic_fetch_sub(&taken, bytes) >= bytes); }

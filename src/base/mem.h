@@ -51,6 +51,11 @@ void budget_tell(enum budget_share share, uint64_t bytes);
 /* False, and nothing taken, when `bytes` more pass the budget. */
 bool budget_take(uint64_t bytes, bool leave);
 void budget_give(uint64_t bytes);
+/*
+ * What this thread does, when it leaves nothing and the budget says no, before it asks again. False: it does not ask.
+ * Null: never, as at first.
+ */
+void budget_wait_by(bool (*wait)(void *arg), void *arg);
 /* What processors hold now. */
 uint64_t budget_taken(void);
 

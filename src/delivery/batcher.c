@@ -80,8 +80,15 @@ struct batch *batcher_take(struct batcher *b, int64_t now_ns, bool flush)
 		return NULL;
 	STAILQ_REMOVE_HEAD(&b->closed, link);
 	b->messages -= (uint32_t)batch->list.count;
-	metric_add(batch->mechanism, 1);
+	metric_add(batch->mechanism, !batch->is_rest);
 	return batch;
+}
+
+void batcher_put_back(struct batcher *b, struct batch *batch)
+{
+	batch->is_rest = true;
+	STAILQ_INSERT_HEAD(&b->closed, batch, link);
+	b->messages += (uint32_t)batch->list.count;
 }
 
 int64_t batcher_due_ns(const struct batcher *b)

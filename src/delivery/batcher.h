@@ -26,6 +26,7 @@ struct batch {
 	uint64_t first_id, last_id; /* of its messages as they came: least and greatest */
 	int64_t oldest_ns;          /* monotonic: when its period began */
 	enum metric mechanism;
+	bool is_rest; /* of one that was taken before */
 };
 
 STAILQ_HEAD(batch_queue, batch);
@@ -53,6 +54,8 @@ void batcher_set_policy(struct batcher *b, const struct batcher_policy *policy);
 void batcher_add(struct batcher *b, struct message *m, int64_t age_ns, int64_t now_ns);
 /* The next complete batch, or the open one when its time has come or `flush` asks for it; null: none. */
 struct batch *batcher_take(struct batcher *b, int64_t now_ns, bool flush);
+/* What is left of one that was taken, which has some: it is the next. */
+void batcher_put_back(struct batcher *b, struct batch *batch);
 /* When the open batch is due; INT64_MAX: not by time. Now or before when a complete one waits. */
 int64_t batcher_due_ns(const struct batcher *b);
 /* Frees the messages left in it too. */

@@ -97,6 +97,8 @@ void dispatch_free(struct dispatch *d)
 	free(d);
 }
 
+static void tell_budget(const struct dispatch *d) { budget_tell(BUDGET_DELIVERY, dispatch_held_bytes(d)); }
+
 void dispatch_message(struct dispatch *d, struct message *m, int64_t now_ns, int64_t wall_ms)
 {
 	dispatch_tick(d, now_ns, wall_ms);
@@ -128,6 +130,16 @@ static uint64_t drop_expired(struct dispatch *d, struct pipeline_batch *list)
 	return bytes;
 }
 
+/*
+ * While memory is full, only when nothing else can move: what is held then lies with shards that are full, or waits,
+ * and goes back to disk when it fails, except where it has an order.
+ */
+static bool may_prepare(const struct dispatch *d)
+{
+	return !dispatch_is_full(d) ||
+	       (d->requests.count == 0 && d->ready.count == 0 && (!d->set.lanes.is_on || d->tracked_records == 0));
+}
+
 /* What was asked for again does not wait behind what nobody takes. */
 static int64_t read_after_ns(const struct dispatch *d)
 {
@@ -137,12 +149,21 @@ static int64_t read_after_ns(const struct dispatch *d)
 static void end_preparing(struct dispatch *d, struct prepared *made)
 {
 	struct batch *batch = d->preparing.batch;
+	const bool is_part = batch->list.count > 0 && made->count + made->row_count > 0; /* or it was given up */
 
 	d->memory_bytes -= d->preparing.bytes;
 	d->preparing = (struct preparing){0};
 	if (made->not_before_ns > 0)
 		d->pull_after_ns = made->not_before_ns;
 	dispatch_take_prepared(d, made, batch->oldest_ns);
+	for (size_t i = 0; is_part && i < batch->list.count; i++)
+		d->memory_bytes += message_cost(batch->list.items[i]);
+	tell_budget(d);
+	budget_give(made->charged_bytes);
+	if (is_part) {
+		batcher_put_back(&d->batcher, batch);
+		return;
+	}
 	if (!d->set.fills)
 		ready_end_batch(&d->ready);
 	batch_free(batch);
@@ -184,7 +205,7 @@ static void pull(struct dispatch *d, uint32_t records)
 		if (d->set.lanes.is_on &&
 		    dispatch_lanes_give(d, d->flush && d->batcher.messages == 0 && !d->preparing.batch))
 			continue;
-		if (d->preparing.batch || d->now_ns < read_after_ns(d) ||
+		if (d->preparing.batch || d->now_ns < read_after_ns(d) || !may_prepare(d) ||
 		    !(batch = batcher_take(&d->batcher, d->now_ns, d->flush)))
 			return;
 		begin_preparing(d, batch);
@@ -297,6 +318,8 @@ static bool may_send(const struct dispatch *d)
 		return false;
 	if (hold_is_on(&d->hold))
 		return !d->hold.probing && d->now_ns >= probe_due_ns(d);
+	if (d->requests.count > 0 && dispatch_is_full(d))
+		return false; /* a request is larger than what it carries */
 	return d->requests.count < max_in_flight(d) && pace_allows(&d->pace, d->now_ns, d->requests.count) &&
 	       ask_due_ns(d) <= d->now_ns;
 }
@@ -330,8 +353,8 @@ static int64_t pull_due_ns(const struct dispatch *d)
 {
 	int64_t due = batcher_due_ns(&d->batcher);
 
-	if (d->preparing.batch)
-		return INT64_MAX; /* its end is an event */
+	if (d->preparing.batch || !may_prepare(d))
+		return INT64_MAX; /* its end is an event, and what gives memory back has a time of its own */
 	return d->batcher.messages > 0 && due < read_after_ns(d) ? read_after_ns(d) : due;
 }
 
@@ -413,7 +436,7 @@ int64_t dispatch_run(struct dispatch *d, int64_t now_ns, int64_t wall_ms)
 	if (d->batcher.messages == 0 && !d->preparing.batch && d->ready.count == 0 && d->lanes.records == 0)
 		d->flush = false;
 	metric_set(M_MEMORY_BYTES, (int64_t)d->memory_bytes);
-	budget_tell(BUDGET_DELIVERY, d->memory_bytes);
+	tell_budget(d);
 	when = next_deadline(d);
 	/* A held stream with nothing to probe with waits for the next message, not for the clock. */
 	return earlier(when > now_ns ? when : INT64_MAX, tend_ns);

@@ -112,17 +112,18 @@ struct dispatch {
 	bool asked_of_lost;        /* shards.lost's were among them */
 	uint64_t asked_losses;     /* shards.losses, when these were asked for */
 	/* In order, by the upper bits of the hash: */
-	uint32_t behind[1024];   /* parked rows and those on their way back */
-	bool behind_has_gone;    /* rows among these are gone */
-	bool moved[1024];        /* parked since shards.lost has rows: what comes from there goes behind them */
-	int64_t relieved_ns;     /* when full shards last gave memory back */
-	int64_t rest_until_ns;   /* from reading rows for shards that are full */
-	bool is_sated;           /* no shard is read for */
-	int64_t picked_ns;       /* when limited shards last were looked through to be sent to */
-	uint32_t fruitless;      /* rows parked since the last for a shard that is free */
-	uint64_t memory_bytes;   /* messages and bodies */
-	int64_t pull_after_ns;   /* no batch is taken before */
-	int64_t now_ns, wall_ms; /* of the event being handled */
+	uint32_t behind[1024];    /* parked rows and those on their way back */
+	bool behind_has_gone;     /* rows among these are gone */
+	bool moved[1024];         /* parked since shards.lost has rows: what comes from there goes behind them */
+	int64_t relieved_ns;      /* when full shards last gave memory back */
+	int64_t rest_until_ns;    /* from reading rows for shards that are full */
+	bool is_sated;            /* no shard is read for */
+	int64_t picked_ns;        /* when limited shards last were looked through to be sent to */
+	uint32_t fruitless;       /* rows parked since the last for a shard that is free */
+	uint64_t memory_bytes;    /* messages and bodies */
+	uint64_t tracked_records; /* records that tracked.h knows the rows of */
+	int64_t pull_after_ns;    /* no batch is taken before */
+	int64_t now_ns, wall_ms;  /* of the event being handled */
 	int64_t last_ack_wall_ms;
 	int64_t last_ack_ns, last_answer_ns; /* monotonic; 0: never. Stored something; came at all */
 };
@@ -156,6 +157,25 @@ static inline int64_t dispatch_age_ms(const struct dispatch *d, int64_t accepted
 static inline int64_t dispatch_asked_ns(int64_t retry_after_ms)
 {
 	return retry_after_ms > 0 && retry_after_ms < INT64_MAX / NS_PER_MS ? retry_after_ms * NS_PER_MS : 0;
+}
+
+/* A record more than there are rows has no row's credit. */
+static inline uint64_t dispatch_held_bytes(const struct dispatch *d)
+{
+	uint64_t more = d->tracked_records > d->tracked.count ? d->tracked_records - d->tracked.count : 0;
+
+	return d->memory_bytes + more * ROW_BOOKKEEPING;
+}
+
+/*
+ * More is held than rows ever cost, and their bodies, a third larger: processors made it. Nothing is prepared while
+ * requests or what is ready may give memory back, and what fails goes back to disk.
+ */
+static inline bool dispatch_is_full(const struct dispatch *d)
+{
+	const uint64_t rows_bytes = 2 * d->set.policy.cost_bytes;
+
+	return rows_bytes > 0 && dispatch_held_bytes(d) > rows_bytes / 3 * 4;
 }
 
 /* dispatch_status.c */

@@ -96,6 +96,7 @@ static void settle_one(struct dispatch *d, struct record *r, enum settle_kind ki
 	if (!r->tracked) {
 		dispatch_settle_row(d, &s, r->row_bytes);
 	} else {
+		d->tracked_records--;
 		if (!r->origin)
 			settle_tracked(d, r->id, &s);
 		for (uint32_t i = 0; r->origin && i < r->origin->count; i++)
@@ -223,6 +224,12 @@ static bool is_exhausted(const struct dispatch *d, const struct record *r, int64
 	return most_ns > 0 && active_ns - r->first_failure_ns + wait_ns > most_ns;
 }
 
+/* Made of rows that are still on disk, and there is no memory to keep it. */
+static bool is_too_much(const struct dispatch *d, const struct record *r)
+{
+	return r->tracked && !r->lane && dispatch_is_full(d);
+}
+
 /* So often it was refused that others were not. */
 static bool may_be_chance(const struct dispatch *d, const struct record *r)
 {
@@ -261,7 +268,7 @@ void dispatch_again(struct dispatch *d, struct record *r, const struct verdict *
 	 * it may go with the next request, until that was no chance: then the shard is limited, or nothing is known of
 	 * it. Where requests are refused as a whole it is not for the record: all wait together (pace.h).
 	 */
-	if (has_tries_left(d, r) &&
+	if (has_tries_left(d, r) && !is_too_much(d, r) &&
 	    (v->outcome->scope == OUTCOME_RECORD ? may_be_chance(d, r) || ready_is_limited(&d->ready, r) : throttled)) {
 		r->throttled = throttled;
 		if (d->stream.is_limited && !d->set.lanes.is_on && !ready_is_limited(&d->ready, r))
@@ -271,7 +278,7 @@ void dispatch_again(struct dispatch *d, struct record *r, const struct verdict *
 		return;
 	}
 	wait = wait_asked_for(dispatch_wait_ns(d, r->tries, throttled), v->retry_after_ms);
-	if (!r->lane && v->outcome->counts_as_attempt && is_exhausted(d, r, active_ns, wait)) {
+	if (!r->lane && ((v->outcome->counts_as_attempt && is_exhausted(d, r, active_ns, wait)) || is_too_much(d, r))) {
 		dispatch_settle(d, r, SETTLE_RETRY, v->code, mem_format("%s: %s", v->said, v->text), wait / NS_PER_MS);
 		return;
 	}

@@ -3,7 +3,6 @@
 #include "message/message.h"
 
 enum {
-	ROW_BOOKKEEPING = 192, /* a record, its allocation, a settlement */
 	LEAST_ROWS = 1024,
 };
 

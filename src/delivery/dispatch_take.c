@@ -10,6 +10,7 @@
 static void track(struct dispatch *d, struct record *r)
 {
 	r->tracked = true;
+	d->tracked_records++;
 	for (uint32_t i = 0; i < record_rows(r); i++) {
 		struct row *row = tracked_find(&d->tracked, r->origin ? r->origin->ids[i] : r->id);
 

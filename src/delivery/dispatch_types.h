@@ -16,6 +16,8 @@
 #include "delivery/queues/lanes.h"
 #include "delivery/request.h"
 
+enum { ROW_BOOKKEEPING = 192 /* bytes: a record, its allocation, a settlement */ };
+
 /* The options as they are, and what follows from several of them. Texts are the config's, which must live longer. */
 struct dispatch_settings {
 	struct options_kspool kspool;
@@ -48,7 +50,8 @@ struct prepared {
 	size_t count;
 	struct prepared_row *rows;
 	size_t row_count;
-	int64_t not_before_ns; /* monotonic: no other batch is wanted before (a rate limit); 0: none */
+	int64_t not_before_ns;  /* monotonic: no other batch is wanted before (a rate limit); 0: none */
+	uint64_t charged_bytes; /* to the budget, until the records are counted */
 };
 
 struct dispatch_ports {
@@ -58,8 +61,9 @@ struct dispatch_ports {
 	/* The reason (may be null) changes hands. */
 	void (*settle)(void *arg, const struct store_settlement *settlement, uint32_t row_bytes);
 	/*
-	 * True: the messages were taken out of the batch, and what *ret points to is dispatch's. False, later: the
-	 * batch is the preparer's until exactly one dispatch_prepared, not from inside; no other is given before.
+	 * True: messages were taken out of the batch, all or the first, and what *ret points to is dispatch's. False,
+	 * later: the batch is the preparer's until exactly one dispatch_prepared, not from inside; no other is given
+	 * before.
 	 */
 	bool (*prepare)(void *arg, struct batch *batch, struct prepared *ret);
 	/* A row that was released (SETTLE_RELEASE) is wanted again; it comes as any other, if it still is there. */

@@ -331,6 +331,7 @@ static void turn(struct delivery *d)
 	when_ns = dispatch_run(d->dispatch, now_ns, wall_ms);
 	if (!took_all)
 		when_ns = now_ns;
+	prepare_worker_others(d->worker, dispatch_in_flight(d->dispatch) > 0);
 	status_ns = publish(d, now_ns, wall_ms, false); /* whoever sees what was settled sees the state it left */
 	outbox_flush(&d->outbox, dispatch_in_flight(d->dispatch) == 0);
 	if (d->phase != PHASE_RUNNING)

@@ -4,7 +4,7 @@
  * Invariants:
  * 1. Rows are listed exactly when a processor ran, each once, with the size the journal handed over.
  * 2. A record's key is a constant of the preparer, which lives longer, or the record's own copy.
- * 3. No message leaves the batch before the last key is made.
+ * 3. No message of a part leaves it before the last key is made.
  * 4. A check has an evaluator and a mark of its own: it may run while another thread prepares.
  */
 #include "delivery/prepare.h"
@@ -22,6 +22,7 @@
 #include "base/random.h"
 #include "kinesis/key.h"
 #include "kinesis/limits.h"
+#include "delivery/dispatch_settings.h"
 #include "bloblang/bloblang.h"
 #include "pipeline/poison.h"
 
@@ -43,8 +44,9 @@ struct preparer {
 	struct key partition;
 	struct key hash;
 	struct bloblang_mapping *check;
-	struct evaluator *checker;      /* null without a check */
-	struct pipeline *processors[2]; /* output.processors, batching.processors */
+	struct evaluator *checker;   /* null without a check */
+	struct pipeline *processors; /* output.processors, batching.processors */
+	int64_t part_bytes;          /* by which a batch becomes larger at once; a key that looks at neighbours: all */
 };
 
 static enum err language_fault(const struct config *c, const struct config_text *text, const char *field,
@@ -77,6 +79,11 @@ static void key_fini(struct key *k)
 	buf_fini(&k->text);
 }
 
+static bool key_reads_batch(const struct key *k)
+{
+	return k->template && !k->constant && bloblang_template_reads_batch(k->template);
+}
+
 static int64_t check_ns(const struct config *c)
 {
 	return c->kspool.process_time_ns < CHECK_NS ? c->kspool.process_time_ns : CHECK_NS;
@@ -98,18 +105,13 @@ static enum err parse_check(struct preparer *p, struct error *e)
 
 static enum err compile_processors(struct preparer *p, struct error *e)
 {
-	const struct {
-		const struct config_node *nodes;
-		const char *path;
-	} lists[] = {
+	const struct pipeline_list lists[] = {
 	    {p->config->output_processors, "output.processors"},
 	    {p->config->output.batching.processors, "output.aws_kinesis.batching.processors"},
 	};
 	struct config_faults faults = {0};
-	enum err err = ERR_OK;
+	enum err err = pipeline_compile_lists(lists, 2, p->config, &p->processors, &faults);
 
-	for (size_t i = 0; err == ERR_OK && i < 2; i++)
-		err = pipeline_compile(lists[i].nodes, p->config, lists[i].path, &p->processors[i], &faults);
 	if (err != ERR_OK)
 		error_set(e, err, "%s(%d,%d) %s", p->config->file ? p->config->file : "",
 		          faults.count ? faults.items[0].line : 0, faults.count ? faults.items[0].column : 0,
@@ -136,6 +138,9 @@ enum err preparer_open(const struct config *config, struct preparer **ret, struc
 		preparer_close(p);
 		return err;
 	}
+	p->part_bytes = key_reads_batch(&p->partition) || key_reads_batch(&p->hash)
+	                    ? INT64_MAX
+	                    : (int64_t)(dispatch_settings_memory(config).bytes / 2);
 	*ret = p;
 	return ERR_OK;
 }
@@ -147,8 +152,7 @@ void preparer_close(struct preparer *p)
 	key_fini(&p->partition);
 	key_fini(&p->hash);
 	bloblang_mapping_free(p->check);
-	pipeline_free(p->processors[0]);
-	pipeline_free(p->processors[1]);
+	pipeline_free(p->processors);
 	evaluator_free(p->evaluator);
 	evaluator_free(p->checker);
 	free(p);
@@ -161,8 +165,7 @@ static bool key_takes_time(const struct key *k)
 
 bool preparer_takes_time(const struct preparer *p)
 {
-	return !pipeline_is_empty(p->processors[0]) || !pipeline_is_empty(p->processors[1]) ||
-	       key_takes_time(&p->partition) || key_takes_time(&p->hash);
+	return !pipeline_is_empty(p->processors) || key_takes_time(&p->partition) || key_takes_time(&p->hash);
 }
 
 bool preparer_has_check(const struct preparer *p) { return p->check; }
@@ -228,56 +231,47 @@ static bool step(struct prepare_pulse *pulse)
 	return !atomic_load_explicit(&pulse->ends, memory_order_relaxed);
 }
 
-/* Marks the list, lets both pipelines at it. */
-static void run_list(struct preparer *p, struct pipeline_batch *list, struct prepare_pulse *pulse, struct prepared *ret)
+static void list_rows(const struct message *const *items, size_t count, struct prepared *ret)
 {
-	mark(list);
-	for (size_t i = 0; i < list->count; i++)
-		FAILPOINT_BYTES("prepare", message_body(list->items[i]), list->items[i]->body_bytes);
-	for (size_t i = 0; i < 2; i++)
-		if (!pipeline_is_empty(p->processors[i]) && list->count > 0 && step(pulse)) {
-			int64_t until_ns = pipeline_run(p->processors[i], p->evaluator, list);
-
-			if (until_ns > ret->not_before_ns)
-				ret->not_before_ns = until_ns;
-		}
-	poison_end(POISON_DELIVERY);
+	ret->row_count = count;
+	ret->rows = mem_array(count, sizeof *ret->rows);
+	for (size_t i = 0; i < count; i++)
+		ret->rows[i] =
+		    (struct prepared_row){.id = items[i]->id, .row_bytes = items[i]->meta_bytes + items[i]->body_bytes};
 }
 
-/* The last run died on one of these: each alone, and what did it twice not at all. */
-static void run_singly(struct preparer *p, struct pipeline_batch *list, struct prepare_pulse *pulse,
-                       struct prepared *ret)
+/* The messages that were taken have another owner. */
+static void leave_rest(struct pipeline_batch *list, size_t taken)
 {
-	struct pipeline_batch made = {0};
-
-	for (size_t i = 0; i < list->count; i++) {
-		struct pipeline_batch one = {0};
-
-		pipeline_batch_add(&one, list->items[i]);
-		if (!poison_condemns(POISON_DELIVERY, list->items[i]->id))
-			run_list(p, &one, pulse, ret);
-		for (size_t k = 0; k < one.count; k++)
-			pipeline_batch_add(&made, one.items[k]);
-		free(one.items);
-	}
-	free(list->items);
-	*list = made;
+	list->count -= taken;
+	memmove(list->items, list->items + taken, list->count * sizeof *list->items);
 }
 
-/* Runs the processors over the batch; the rows as they came in go to *ret. */
-static void run_processors(struct preparer *p, struct batch *batch, struct prepare_pulse *pulse, struct prepared *ret)
+/*
+ * Runs the processors over the batch, or over a part from its front: the rows as they came in go to *ret, what became
+ * of them to *made. Where the last run died on one of these each is a part, and what did it twice is not run.
+ */
+static void run_processors(struct preparer *p, struct batch *batch, struct pipeline_batch *made, struct prepared *ret)
 {
-	ret->row_count = batch->list.count;
-	ret->rows = mem_array(ret->row_count, sizeof *ret->rows);
-	for (size_t i = 0; i < ret->row_count; i++) {
-		const struct message *m = batch->list.items[i];
+	const struct pipeline_batch list = {.items = batch->list.items,
+	                                    .count = is_suspect(&batch->list) ? 1 : batch->list.count};
+	struct pipeline_part part = {.is_rest = batch->is_rest, .enough_bytes = p->part_bytes};
+	size_t taken = 1;
 
-		ret->rows[i] = (struct prepared_row){.id = m->id, .row_bytes = m->meta_bytes + m->body_bytes};
+	list_rows((const struct message *const *)list.items, list.count, ret);
+	if (list.count > 1 || !poison_condemns(POISON_DELIVERY, list.items[0]->id)) {
+		mark(&list);
+		for (size_t i = 0; i < list.count; i++)
+			FAILPOINT_BYTES("prepare", message_body(list.items[i]), list.items[i]->body_bytes);
+		taken = pipeline_run_part(p->processors, p->evaluator, &list, &part, made);
+		poison_end(POISON_DELIVERY);
+	} else {
+		pipeline_batch_add(made, list.items[0]);
 	}
-	if (is_suspect(&batch->list))
-		run_singly(p, &batch->list, pulse, ret);
-	else
-		run_list(p, &batch->list, pulse, ret);
+	leave_rest(&batch->list, taken);
+	ret->row_count = taken;
+	ret->charged_bytes = part.charged_bytes;
+	ret->not_before_ns = part.not_before_ns;
 }
 
 /* Puts the key's text for one message at *ret: the constant, or k->text. */
@@ -417,24 +411,30 @@ static void forget(struct prepared *made)
 	}
 	free(made->records);
 	free(made->rows);
+	budget_give(made->charged_bytes);
 	*made = (struct prepared){0};
 }
 
 bool preparer_run(struct preparer *p, const struct config *config, struct batch *batch, struct prepare_pulse *pulse,
                   struct prepared *ret)
 {
-	struct pipeline_batch *list = &batch->list;
-	bool whole;
+	struct pipeline_batch list = {0};
+	bool whole = step(pulse);
 
-	must(list->count > 0);
+	must(batch->list.count > 0);
 	*ret = (struct prepared){0};
-	if (!pipeline_is_empty(p->processors[0]) || !pipeline_is_empty(p->processors[1]))
-		run_processors(p, batch, pulse, ret);
-	ret->records = mem_array(list->count ? list->count : 1, sizeof *ret->records);
-	whole = step(pulse) && make_records(p, config, list, pulse, ret);
-	must(ret->count <= list->count);
+	if (whole && !pipeline_is_empty(p->processors)) {
+		run_processors(p, batch, &list, ret);
+	} else {
+		list = batch->list;
+		batch->list = (struct pipeline_batch){0};
+	}
+	ret->records = mem_array(list.count ? list.count : 1, sizeof *ret->records);
+	whole = step(pulse) && make_records(p, config, &list, pulse, ret);
+	must(ret->count <= list.count);
 	for (size_t i = 0; i < ret->count; i++)
-		list->items[i] = NULL;
+		list.items[i] = NULL;
+	pipeline_batch_fini(&list);
 	if (!whole)
 		forget(ret);
 	return whole;

@@ -23,6 +23,7 @@ struct preparer;
 struct prepare_pulse {
 	_Atomic int64_t step_ns; /* monotonic: when the step at hand began, a message or a processor's list; 0: none */
 	atomic_bool ends;        /* leave the rest: nothing is wanted any more */
+	atomic_bool others;      /* who else has memory will give it back: it may be waited for */
 };
 
 enum err preparer_open(const struct config *config, struct preparer **ret, struct error *e) MUST_CHECK;
@@ -30,8 +31,9 @@ enum err preparer_open(const struct config *config, struct preparer **ret, struc
 void preparer_close(struct preparer *p);
 
 /*
- * Takes the messages out of a batch that has some. What *ret points to is the caller's. config: as SIGHUP left it, for
- * key_error, processor_error and limits. False: the pulse (may be null) ended it, there is nothing at *ret.
+ * Takes messages out of a batch that has some: all of them, or, where processors do not look at neighbours, as many as
+ * become no more than an open batch may hold, at least one. What *ret points to is the caller's. config: as SIGHUP left
+ * it, for key_error, processor_error and limits. False: the pulse (may be null) ended it, there is nothing at *ret.
  */
 bool preparer_run(struct preparer *p, const struct config *config, struct batch *batch, struct prepare_pulse *pulse,
                   struct prepared *ret);

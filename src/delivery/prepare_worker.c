@@ -12,6 +12,8 @@
 #include "base/mem.h"
 #include "pipeline/poison.h"
 
+enum { WAIT_MS = 5, WAITS = 400 };
+
 /* Its owner is who has the pointer: the lanes carry it there and back. */
 struct job {
 	const struct config *config;
@@ -25,8 +27,27 @@ struct prepare_worker {
 	struct lane *work, *done;
 	struct prepare_pulse pulse;
 	struct job job;
-	bool busy; /* the job is with the thread, or on its way back */
+	bool busy;      /* the job is with the thread, or on its way back */
+	uint32_t waits; /* the thread's: for memory that nobody is known to give back, of this job */
 };
+
+/*
+ * What is with the service comes back, and its memory with it; the doors' is soon stored, or refused. A turn without
+ * either is no use.
+ */
+static bool wait_for_memory(void *arg)
+{
+	struct prepare_worker *w = arg;
+
+	if (atomic_load_explicit(&w->pulse.others, memory_order_relaxed))
+		w->waits = 0;
+	if (atomic_load(&w->pulse.ends) || w->waits == WAITS)
+		return false;
+	w->waits++;
+	(void)poll(NULL, 0, WAIT_MS);
+	atomic_store_explicit(&w->pulse.step_ns, clock_mono_ns(), memory_order_relaxed);
+	return true;
+}
 
 static void *run(void *arg)
 {
@@ -36,6 +57,7 @@ static void *run(void *arg)
 	void *item;
 
 	poison_enter(POISON_DELIVERY);
+	budget_wait_by(wait_for_memory, w);
 	while (!ends) {
 		struct job *job;
 
@@ -45,6 +67,7 @@ static void *run(void *arg)
 		}
 		job = item;
 		ends = !job->batch;
+		w->waits = 0;
 		if (!ends)
 			(void)preparer_run(w->preparer, job->config, job->batch, &w->pulse, &job->made);
 		atomic_store_explicit(&w->pulse.step_ns, 0, memory_order_relaxed);
@@ -111,6 +134,12 @@ void prepare_worker_give_up(struct prepare_worker *w)
 {
 	if (w)
 		atomic_store(&w->pulse.ends, true);
+}
+
+void prepare_worker_others(struct prepare_worker *w, bool have)
+{
+	if (w)
+		atomic_store_explicit(&w->pulse.others, have, memory_order_relaxed);
 }
 
 int64_t prepare_worker_work_ns(const struct prepare_worker *w)

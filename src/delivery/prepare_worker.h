@@ -20,6 +20,8 @@ enum err prepare_worker_open(struct preparer *p, struct prepare_worker **ret, st
 int prepare_worker_fd(const struct prepare_worker *w);
 /* Nothing may be with it. The config must live until the batch is taken. */
 void prepare_worker_put(struct prepare_worker *w, const struct config *config, struct batch *batch);
+/* Others have memory that they will give back, or nobody has: whether one that needs some waits. Accepts null. */
+void prepare_worker_others(struct prepare_worker *w, bool have);
 /* Null: nothing is ready. *ret is empty when it was given up. */
 struct batch *prepare_worker_take(struct prepare_worker *w, struct prepared *ret);
 /* What is with it comes back soon, most likely as nothing; for the end. Accepts null. */

@@ -50,6 +50,7 @@ struct sim {
 	unsigned stale, learned, suspect;
 	int64_t learned_ms;
 	uint64_t pieces; /* > 1: every row becomes so many records */
+	uint64_t part;   /* > 0: at most so many rows of a batch are prepared at once */
 	/* Batches are prepared later: after a time of chance up to this, or (INT64_MAX) when sim_prepared is called. */
 	int64_t prepare_ns;
 	struct batch *preparing;
@@ -136,6 +137,8 @@ static inline void sim_make(struct sim *s, struct batch *batch, struct prepared 
 {
 	size_t pieces = s->pieces > 1 ? s->pieces : 1, count = batch->list.count;
 
+	if (s->part > 0 && count > s->part)
+		count = s->part;
 	ret->records = mem_zero(count * pieces * sizeof *ret->records);
 	ret->rows = mem_zero(count * sizeof *ret->rows);
 	for (size_t i = 0; i < count; i++) {
@@ -153,6 +156,8 @@ static inline void sim_make(struct sim *s, struct batch *batch, struct prepared 
 		}
 		ret->records[ret->count++].record = sim_record(m);
 	}
+	batch->list.count -= count;
+	memmove(batch->list.items, batch->list.items + count, batch->list.count * sizeof *batch->list.items);
 }
 
 static inline bool sim_prepare(void *arg, struct batch *batch, struct prepared *ret)

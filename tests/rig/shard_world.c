@@ -294,6 +294,7 @@ static bool port_prepare(void *arg, struct batch *batch, struct prepared *ret)
 			(void)snprintf(key, sizeof key, "%" PRIu64, m->id * UINT64_C(0x9e3779b97f4a7c15));
 		ret->records[ret->count++].record = record_new(m, key, (uint32_t)strlen(key), false, NULL, 0);
 	}
+	batch->list.count = 0;
 	return true;
 }
 

@@ -57,6 +57,47 @@ static void what_was_made_is_what_is_given(void **state)
 	free(p);
 }
 
+struct giver {
+	unsigned asked, gives_at;
+};
+
+static bool wait_for_it(void *arg)
+{
+	struct giver *g = arg;
+
+	if (++g->asked == g->gives_at)
+		budget_give(80);
+	return g->asked < 5;
+}
+
+/* Who may not refuse asks until there is room, nobody says that there will be, or it never could be. */
+static void a_thread_may_wait_for_its_budget(void **state)
+{
+	static const struct {
+		unsigned gives_at;
+		uint64_t bytes;
+		bool leaves, may;
+		unsigned asked;
+	} cases[] = {
+	    {3, 50, false, true, 3}, {9, 50, false, false, 5}, {1, 101, false, false, 0},
+	    {1, 50, true, false, 0}, {9, 20, false, true, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct giver giver = {.gives_at = cases[i].gives_at};
+
+		budget_open(100);
+		assert_true(budget_take(80, false));
+		budget_wait_by(wait_for_it, &giver);
+		assert_int_equal(budget_take(cases[i].bytes, cases[i].leaves), cases[i].may);
+		assert_int_equal(giver.asked, cases[i].asked);
+		budget_wait_by(NULL, NULL);
+		budget_give(budget_taken());
+	}
+	budget_open(0);
+}
+
 /* What a shell makes of it is what it was. */
 static void a_word_is_one_to_a_shell(void **state)
 {
@@ -85,6 +126,7 @@ int main(void)
 	    cmocka_unit_test(it_ends_with_a_word),
 	    cmocka_unit_test(a_word_is_one_to_a_shell),
 	    cmocka_unit_test(what_was_made_is_what_is_given),
+	    cmocka_unit_test(a_thread_may_wait_for_its_budget),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -255,6 +255,78 @@ static void a_template_that_does_not_parse_names_its_place(void **state)
 	config_free(config);
 }
 
+static struct batch *batch_of(uint64_t count)
+{
+	struct batch *b = mem_zero(sizeof *b);
+
+	for (uint64_t id = 1; id <= count; id++) {
+		struct message *m = message_new(NULL, 0, "x", 1, 1);
+
+		m->id = id;
+		pipeline_batch_add(&b->list, m);
+	}
+	b->first_id = 1;
+	b->last_id = count;
+	return b;
+}
+
+static void drop_made(struct prepared *made)
+{
+	for (size_t i = 0; i < made->count; i++) {
+		message_free(made->records[i].record->message);
+		made->records[i].record->message = NULL;
+		record_free(made->records[i].record);
+	}
+	free(made->records);
+	free(made->rows);
+	budget_give(made->charged_bytes);
+}
+
+/* As much as an open batch may hold; of a batch that processors see as one, all; and where there is no memory, one. */
+static void what_grows_is_made_in_parts(void **state)
+{
+	static const struct {
+		const char *processors;
+		uint64_t budget, least, most;
+	} cases[] = {
+	    {"[{mapping: 'root = \"x\".repeat(1000000)'}]", 0, 8, 8},
+	    {"[{mapping: 'root = \"x\".repeat(200000)'}]", 0, 30, 30},
+	    {"[{mapping: 'root = \"x\".repeat(1000000)'}]", 2000000, 1, 6},
+	    {"[{mapping: 'root = \"x\".repeat(200000)'}, {split: {size: 2}}]", 0, 30, 30},
+	};
+
+	(void)state;
+	for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+		char output[400];
+		struct batch *batch = batch_of(30);
+		uint64_t next = 1;
+		struct rig r;
+
+		(void)snprintf(output, sizeof output,
+		               "    partition_key: k\n    batching: {count: 30, processors: %s}\n",
+		               cases[c].processors);
+		rig_open(&r, output, "");
+		budget_open(cases[c].budget);
+		while (batch->list.count > 0) {
+			const uint64_t left = batch->list.count;
+			struct prepared made;
+
+			assert_true(preparer_run(r.preparer, r.config, batch, NULL, &made));
+			assert_int_equal(made.row_count, left - batch->list.count);
+			assert_in_range(made.row_count, left < cases[c].least ? left : cases[c].least, cases[c].most);
+			for (size_t i = 0; i < made.row_count; i++)
+				assert_int_equal(made.rows[i].id, next++);
+			assert_int_equal(made.count, made.row_count);
+			drop_made(&made);
+		}
+		assert_int_equal(next, 31);
+		assert_int_equal(budget_taken(), 0);
+		budget_open(0);
+		batch_free(batch);
+		rig_close(&r);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -265,6 +337,7 @@ int main(void)
 	    cmocka_unit_test(too_large_a_record_is_set_aside),
 	    cmocka_unit_test(dropped_rows_are_filtered_and_joined_ones_delivered_together),
 	    cmocka_unit_test(a_template_that_does_not_parse_names_its_place),
+	    cmocka_unit_test(what_grows_is_made_in_parts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

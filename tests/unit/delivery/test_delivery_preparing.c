@@ -203,6 +203,88 @@ static void a_stop_takes_it_back(void **state)
 	}
 }
 
+/* What is left of a batch that is prepared in parts comes before the next one, and is one with it in all else. */
+static void parts_keep_their_order(void **state)
+{
+	struct sim *s = held_preparing();
+	const int64_t batches = metric_get(M_BATCH_COUNT);
+	uint64_t next = s->next_id;
+
+	(void)state;
+	s->part = 200;
+	sim_rows(s, 1000);
+	sim_run(s);
+	for (unsigned i = 0; i < 6; i++) {
+		assert_int_equal(s->preparing->list.items[0]->id, next + 500 * (i / 3) + 200 * (i % 3));
+		sim_prepare_and_run(s);
+	}
+	assert_null(s->preparing);
+	assert_int_equal(metric_get(M_BATCH_COUNT) - batches, 2);
+	assert_true(sim_drain(s, NS_PER_S));
+	assert_int_equal(s->d->memory_bytes, 0);
+	sim_free(s);
+}
+
+/* Each of 20 rows becomes 100 records, and the first of them are more than memory may hold. */
+static struct sim *full(uint32_t request_records)
+{
+	struct dispatch_settings set = sim_defaults();
+	struct sim *s;
+
+	set.policy.cost_bytes = 300;
+	set.kspool.max_request_records = request_records;
+	s = sim_new(&set);
+	sim_rows(s, 1);
+	sim_advance(s, NS_PER_S);
+	sim_run(s);
+	sim_answer(s, 0, sim_all_stored, NULL);
+	s->pieces = 100;
+	s->part = 1;
+	sim_rows(s, 20);
+	sim_run(s);
+	assert_true(dispatch_is_full(s->d));
+	return s;
+}
+
+/* One request at a time, and what fails goes back to disk. */
+static void memory_that_is_full_is_given_back(void **state)
+{
+	struct sim *s = full(50);
+
+	(void)state;
+	for (int i = 0; i < 100 && s->fates[SIM_RETRY] == 0; i++) {
+		assert_in_range(s->request_count, 0, 1);
+		if (s->request_count > 0)
+			sim_answer(s, 0, sim_all_throttled, NULL);
+		else
+			sim_advance(s, s->due_ns - s->now_ns);
+		sim_run(s);
+	}
+	assert_int_equal(s->fates[SIM_RETRY], 1);
+	assert_true(sim_drain(s, 60 * NS_PER_S));
+	assert_int_equal(s->d->memory_bytes, 0);
+	sim_free(s);
+}
+
+/* The rest of the rows waits for memory, and what is ready does not wait for the rest. */
+static void what_is_ready_goes_in_its_time_while_memory_is_full(void **state)
+{
+	struct sim *s = full(500);
+	const uint64_t before = s->sent_requests;
+
+	(void)state;
+	assert_int_equal(s->request_count, 0);
+	assert_int_equal(s->d->ready.count, 100);
+	assert_true(s->due_ns <= s->now_ns + s->set.kspool.linger_ns);
+	sim_advance(s, s->due_ns - s->now_ns);
+	sim_run(s);
+	assert_int_equal(s->request_count, 1);
+	assert_true(sim_drain(s, NS_PER_S));
+	assert_int_equal(s->sent_requests - before, 20);
+	assert_int_equal(s->d->memory_bytes, 0);
+	sim_free(s);
+}
+
 /* Any order of events, with batches that take up to three seconds: nothing is lost, doubled or left. */
 static void chance_finds_nothing(void **state)
 {
@@ -214,10 +296,12 @@ static void chance_finds_nothing(void **state)
 		set.fills = seed % 2;
 		set.kspool.max_request_records = seed % 3 ? 500 : 7;
 		set.policy.count = (uint64_t)set.kspool.max_request_records;
+		set.policy.cost_bytes = seed % 4 ? 8 << 20 : 2000;
 		s = sim_new(&set);
 		s->seed = seed;
 		s->prepare_ns = 3 * NS_PER_S;
 		s->pieces = 1 + seed % 2;
+		s->part = seed % 5 * 10;
 		for (int i = 0; i < 200; i++) {
 			double chance = sim_unit(s);
 
@@ -233,7 +317,7 @@ static void chance_finds_nothing(void **state)
 			sim_run(s);
 		}
 		assert_true(s->prepared_later > 5);
-		assert_true(sim_drain(s, 900 * NS_PER_S));
+		assert_true(sim_drain(s, 3600 * NS_PER_S));
 		assert_int_equal(s->d->memory_bytes, 0);
 		assert_int_equal(s->d->tracked.count, 0);
 		sim_free(s);
@@ -250,6 +334,9 @@ int main(void)
 	    cmocka_unit_test(a_probe_waits_for_a_new_record),
 	    cmocka_unit_test(a_kick_reaches_what_is_being_prepared),
 	    cmocka_unit_test(a_stop_takes_it_back),
+	    cmocka_unit_test(parts_keep_their_order),
+	    cmocka_unit_test(memory_that_is_full_is_given_back),
+	    cmocka_unit_test(what_is_ready_goes_in_its_time_while_memory_is_full),
 	    cmocka_unit_test(chance_finds_nothing),
 	};
 
