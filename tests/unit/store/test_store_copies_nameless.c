@@ -138,6 +138,9 @@ static void a_copy_of_this_very_spool_is_none_of_another(void **state)
 	life_settle(s, 10, 12);
 	step.words = "this is a copy of this very spool: 18 of its messages are here, and 3 are not any more";
 	take_in(s, &step, "some have left");
+	life_sql(s, "UPDATE dead SET checksum = checksum + 1 WHERE id = 3");
+	step.words = "this is a copy of this very spool: 17 of its messages are here, and 4 are not any more";
+	take_in(s, &step, "one on the shelf is another");
 	life_end(&d, s);
 }
 

@@ -458,6 +458,39 @@ static void what_is_given_back_may_take_the_reserve(void **state)
 	assert_true(helped > 0);
 }
 
+/* The disk refused, and nothing waits: the file is made shorter by what there is of the reserve, and the disk is asked
+ * soon. Not while something waits, nor where there is no reserve, or too little in the file. */
+static void a_refusal_ends_with_what_the_reserve_gives(void **state)
+{
+	enum { WHOLE, NOT_REFUSED, NO_RESERVE, WAITS, NOTHING_FREE, CASES };
+
+	(void)state;
+	for (int i = 0; i < CASES; i++) {
+		uint64_t before;
+		bool more;
+
+		begin_anew();
+		keep_reserve(i == NO_RESERVE ? 0 : 40 * PAGE);
+		if (i != NOTHING_FREE)
+			life_settle(s, 1, ROWS - (i == WAITS));
+		else
+			s->now.ledger.pending = s->durable.ledger.pending = 0;
+		before = held("");
+		s->disk_refused = i != NOT_REFUSED;
+		s->refusals = 7;
+		assert_int_equal(store_give_back(s, &more, &e), ERR_OK);
+		assert_int_equal(s->refusals, i == WHOLE ? 0 : 7);
+		if (i == NOTHING_FREE)
+			s->now.ledger.pending = s->durable.ledger.pending = ROWS;
+		if (i != WHOLE)
+			continue;
+		assert_true(held("") < before);
+		assert_false(more); /* cut to the end, at once */
+		assert_int_equal(life_number(s, "PRAGMA freelist_count"), 0);
+		assert_int_equal(held(".reserve"), 40 * PAGE); /* made again of what that gave */
+	}
+}
+
 static enum err settle_all(void)
 {
 	size_t done;
@@ -544,6 +577,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(what_is_shut_in_is_tried_again, begin, end),
 	    cmocka_unit_test_setup_teardown(much_that_is_free_is_cut, begin, end),
 	    cmocka_unit_test_setup_teardown(what_is_given_back_may_take_the_reserve, begin, end),
+	    cmocka_unit_test_setup_teardown(a_refusal_ends_with_what_the_reserve_gives, begin, end),
 	    cmocka_unit_test_setup_teardown(whatever_fails_is_told, begin, end),
 	};
 

@@ -9,7 +9,10 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
+
+#include <sqlite3.h>
 
 #include "rig/errorwatch.h"
 #include "rig/copy_faults.h"
@@ -145,12 +148,44 @@ static void a_check_tells_each_read_that_failed(void **state)
 	spooldir_remove(&d);
 }
 
+/* A table that cannot be read to its end: no copy is made without what stands there. */
+static void an_export_without_a_table_is_none(void **state)
+{
+	static const char *const harms[] = {
+	    "INSERT INTO damaged (id, found_ms, body) VALUES (900, 1, zeroblob(40000000))",
+	    "INSERT INTO positions (key, value, checksum) VALUES ('a', hex(zeroblob(20000000)), 1)",
+	    "INSERT INTO cache (cache, key, expires_ms) VALUES ('a', zeroblob(40000000), 1)"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof harms / sizeof *harms; i++) {
+		struct store_old_copy is;
+		struct spooldir from, to;
+		struct error e = {.text = ""};
+		struct stat st;
+		sqlite3 *db;
+
+		make_spool(&from, 1, ROWS);
+		spooldir_make(&to);
+		assert_int_equal(sqlite3_open(from.path, &db), SQLITE_OK);
+		assert_int_equal(sqlite3_exec(db, harms[i], NULL, NULL, NULL), SQLITE_OK);
+		assert_int_equal(sqlite3_close(db), SQLITE_OK);
+		assert_int_not_equal(store_export_old(from.path, to.path, NULL, &is, &e), ERR_OK);
+		if (!strstr(e.text, "too big"))
+			fail_msg("%s", e.text);
+		assert_int_not_equal(stat(to.path, &st), 0);
+		assert_int_not_equal(stat(spooldir_file(&to, ".kspool-part"), &st), 0);
+		spooldir_remove(&from);
+		spooldir_remove(&to);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(an_export_is_whole_or_not_there),
 	    cmocka_unit_test(an_export_tells_that_its_copy_was_not_synced),
 	    cmocka_unit_test(an_export_takes_away_nobodys_file),
+	    cmocka_unit_test(an_export_without_a_table_is_none),
 	    cmocka_unit_test(a_check_tells_each_read_that_failed),
 	};
 
