@@ -44,7 +44,7 @@ static const struct {
     {"asides_sweep_copies", A_FAULT, ERR_OK, NULL, "swept by the next start"},
     {"store_tide_write", A_FAULT, ERR_OK, NULL, "its trouble is told, and it is written with the next commit"},
     {"files_tide_open", A_FAULT, ERR_OK, NULL, "its trouble is told"},
-    {"look_at_tide", A_FAULT, ERR_OK, NULL, "it is opened anew"},
+    {"files_tide_stands", A_FAULT, ERR_OK, NULL, "what is not read says nothing; where it is gone it is opened anew"},
     {"left_open", A_FAULT, ERR_OK, NULL, "PATH.left only counts: its trouble is told"},
     {"left_look", A_FAULT | AN_ERROR, ERR_OK, NULL,
      "PATH.left only counts: its trouble is told, and it is tried again"},
