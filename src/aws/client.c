@@ -28,6 +28,8 @@ enum {
 	AUTHORIZATION_MAX = 2048,
 	LATE_MS = 3 * MS_PER_S, /* who has no credentials by then is told so, and may ask again */
 	LOOK_MS = MS_PER_S,
+	OUTLASTS_MS =
+	    120 * MS_PER_S, /* a radio is back after half of it, and what it lost is sent again before the rest */
 };
 
 /* One request from send to done. */
@@ -190,6 +192,7 @@ static void start(struct sending *s, const struct aws_keys *keys)
 	s->http.body = s->request->body;
 	s->http.body_bytes = s->request->body_bytes;
 	s->http.timeout_ms = c->timeout_ms;
+	s->http.outlasts_ms = OUTLASTS_MS;
 	s->http.allow_plain = c->place.plain;
 	s->http.direct = c->place.loopback;
 	s->http.done = on_answer;

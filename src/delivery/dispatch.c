@@ -303,10 +303,13 @@ static int64_t ask_due_ns(const struct dispatch *d)
 	return due > link ? due : link;
 }
 
-/* Beside a request that only is silent no probe goes where none would have gone beside it before. */
+/* Beside a request that only is silent no probe goes where none would have gone beside it before, until its time is
+ * over: its connection may be dead, and another not. */
 static int64_t probe_due_ns(const struct dispatch *d)
 {
-	int64_t due = dispatch_is_silent(d) ? link_due_ns(&d->link, d->requests.count) : INT64_MIN,
+	int64_t timeout_ns = d->set.kspool.request_timeout_ns,
+	        over = timeout_ns > 0 ? d->hold.entered_ns + timeout_ns : INT64_MAX,
+	        due = dispatch_is_silent(d) ? earlier(link_due_ns(&d->link, d->requests.count), over) : INT64_MIN,
 	        probe = earlier(d->hold.next_probe_ns, dispatch_untried_due_ns(d));
 
 	return due > probe ? due : probe;

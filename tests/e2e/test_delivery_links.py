@@ -1,8 +1,11 @@
 """Thin lines, long ways and silences, with small volumes: what is counted is requests, bytes and copies, never time.
 tools/links is the long form."""
 
+import threading
+
 import pytest
 
+import replies
 from ledger import Verdict
 from thin_link import ThinLink
 from waits import wait_for
@@ -43,6 +46,22 @@ def test_a_silence_that_ends_in_time_costs_nothing(fake, new_spooler, new_link, 
                   output={"tcp": {"tcp_user_timeout": "6s"}})
     judge(fake, duplicates=0)
     assert carried < 2.3, carried
+
+
+def test_an_answer_that_a_silence_keeps_is_waited_for(fake, new_spooler, new_link, lines_file, judge):
+    """The endpoint has all of the request; its answer comes after request_timeout, in which nothing moved at all."""
+    gate = threading.Event()
+    fake.default = replies.late(gate=gate)
+    link = new_link(up=8_000, delay=0.05)
+    spooler = new_spooler(link.endpoint, {"file": {"paths": [lines_file(5, 130)]}}, own={"request_timeout": "6s"}).start()
+    wait_for(lambda: fake.requests, spooler.tail)
+    link.silent(9)
+    spooler.wait_state("offline", seconds=30)
+    fake.default = replies.ok()
+    gate.set()
+    spooler.finish(60)
+    judge(fake, duplicates=0)
+    assert len(fake.requests) == 1
 
 
 def test_a_silence_that_is_too_long_costs_one_request_at_most(fake, new_spooler, new_link, lines_file, sender):

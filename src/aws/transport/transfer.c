@@ -86,8 +86,9 @@ static int on_begin(void *arg, char *remote, char *local, int remote_port, int l
 	if (t->is_spoilt)
 		return CURL_PREREQFUNC_ABORT;
 	t->begun = true;
-	t->begun_ns = t->moved_ns = clock_mono_ns();
+	t->begun_ns = t->moved_ns = t->looked_ns = clock_mono_ns();
 	t->heard = 0;
+	t->silent_ns = 0;
 	t->steady = (struct progress){0};
 	progress_look(t->fd, &t->first);
 	t->last = t->first;
@@ -101,8 +102,9 @@ static void hear(struct transfer *t, size_t n)
 {
 	if (!t->begun) /* a proxy's answer to CONNECT */
 		return;
+	t->pool->moved_ns = clock_mono_ns();
 	if (t->heard == 0)
-		t->answer.link.heard_ns = clock_mono_ns() - t->begun_ns;
+		t->answer.link.heard_ns = t->pool->moved_ns - t->begun_ns;
 	t->heard += n;
 }
 

@@ -12,6 +12,7 @@ enum {
 	CONNECT_TIMEOUT_MS = 5000,
 	CONNECT_TIMEOUT_MOST_MS = 30000, /* after some in a row that were not long enough */
 	SILENCE_MS = 60000,              /* a radio that comes back after half a minute loses nothing */
+	QUIET_MS = 5000,                 /* nothing moves for so long on any connection: it is the way */
 	LOOK_MS = 1000,
 	SLOWEST_BYTES_PER_MS = 4, /* where the kernel does not say what moves: time for 32 kbit/s */
 	ANSWER_BYTE_MS = 10,      /* an answer that comes at 100 bytes a second is waited for */
@@ -59,11 +60,28 @@ static bool is_acked(struct transfer *t, int64_t now_ns)
 		int64_t at_ns = t->begun_ns + now.busy_ns - t->first.busy_ns;
 
 		t->moved_ns = !is_all ? now_ns : at_ns > t->moved_ns ? at_ns : t->moved_ns;
+		t->pool->moved_ns = now_ns;
 	}
 	t->last = now;
 	if (!t->steady.is_known && now_ns - t->begun_ns >= LOOK_MS * (int64_t)NS_PER_MS)
 		t->steady = now;
 	return is_all;
+}
+
+/*
+ * Part of the time for an answer that is not counted: since the last look the way was silent. An answer that is on its
+ * way then comes when a radio is back, and to give it up would only send all of it twice.
+ */
+static int64_t excused_ms(struct transfer *t, int64_t now_ns)
+{
+	int64_t moved_ns = t->pool->moved_ns > t->moved_ns ? t->pool->moved_ns : t->moved_ns;
+	int64_t since_ns = moved_ns + QUIET_MS * (int64_t)NS_PER_MS;
+
+	if (since_ns < t->looked_ns)
+		since_ns = t->looked_ns;
+	if (now_ns > since_ns)
+		t->silent_ns += now_ns - since_ns;
+	return t->silent_ns / NS_PER_MS < t->request->outlasts_ms ? t->silent_ns / NS_PER_MS : t->request->outlasts_ms;
 }
 
 int64_t transfer_look(struct transfer *t)
@@ -75,13 +93,14 @@ int64_t transfer_look(struct transfer *t)
 
 	if (t->begun && is_acked(t, now_ns)) {
 		since_ns = t->moved_ns;
-		most_ms = r->timeout_ms + answer_ms;
+		most_ms = r->timeout_ms + answer_ms + excused_ms(t, now_ns);
 		what = "all was acknowledged and nothing answered";
 	} else if (t->begun && t->last.is_known) {
 		since_ns = t->moved_ns;
 		most_ms = silence_ms(t->pool);
 		what = "nothing was acknowledged";
 	}
+	t->looked_ns = now_ns;
 	left_ms = most_ms - (now_ns - since_ns) / NS_PER_MS;
 	if (left_ms <= 0)
 		return give_up(t, what, most_ms);

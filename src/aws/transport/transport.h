@@ -73,7 +73,8 @@ struct transport_request {
 	size_t field_count;
 	const void *body; /* POST and PUT; must live until done */
 	size_t body_bytes;
-	int64_t timeout_ms;         /* for the answer, from when all of the request was acknowledged */
+	int64_t timeout_ms;  /* for the answer, from when all of the request was acknowledged */
+	int64_t outlasts_ms; /* so much more while nothing moves on any connection: it is the way that is silent */
 	int64_t connect_timeout_ms; /* 0: the pool's */
 	size_t response_max;        /* 0: TRANSPORT_RESPONSE_MAX */
 	bool allow_plain;           /* http:// is refused without this */

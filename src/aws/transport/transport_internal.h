@@ -43,6 +43,8 @@ struct transfer {
 	size_t heard; /* bytes of the answer */
 	int64_t started_ns, begun_ns;
 	int64_t moved_ns;              /* something of it was acknowledged */
+	int64_t looked_ns;             /* transfer_look, last */
+	int64_t silent_ns;             /* while it waited, nothing moved anywhere */
 	int fd;                        /* of the connection it goes over; -1: not known */
 	struct progress first, steady; /* when it began, and a second later */
 	struct progress last;
@@ -76,6 +78,7 @@ struct transport {
 	struct wires wires;
 	struct names names;
 	CURLSH *share;      /* TLS sessions */
+	int64_t moved_ns;   /* something of any request was acknowledged or answered */
 	int64_t connect_ms; /* what connecting may take now; 0: as ever */
 	bool is_slow; /* the newest request took long to go out: small pieces, so that little of one lies in the kernel
 	               */

@@ -86,11 +86,36 @@ static void what_goes_out_again_ends_the_silence_of_all_that_do(void **state)
 	sim_free(s);
 }
 
+/* On a link that takes one at a time nothing goes beside it, until it has waited for as long as a request may. */
+static void another_connection_is_tried_in_the_end(void **state)
+{
+	struct sim *s = two_under_way();
+
+	(void)state;
+	s->d->set.kspool.request_timeout_ns = 30 * NS_PER_S;
+	s->d->link.is_finding = true;
+	ways[0] = ways[1] = (struct way){TRANSPORT_WAITING, s->now_ns};
+	sim_rows(s, 10);
+	assert_int_equal(pass(s, 8, false, false), 1);
+	(void)pass(s, 20, false, false);
+	assert_int_equal(s->request_count, 2);
+	(void)pass(s, 10, false, false);
+	assert_int_equal(s->request_count, 3);
+	sim_answer(s, 2, sim_all_stored, NULL);
+	sim_run(s);
+	assert_int_equal(sim_state(s), DELIVERY_FLOWING);
+	sim_answer(s, 0, sim_all_stored, NULL);
+	sim_answer(s, 0, sim_all_stored, NULL);
+	assert_true(sim_drain(s, 60 * NS_PER_S));
+	sim_free(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(one_that_goes_out_is_no_answer_to_another),
 	    cmocka_unit_test(what_goes_out_again_ends_the_silence_of_all_that_do),
+	    cmocka_unit_test(another_connection_is_tried_in_the_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
