@@ -133,11 +133,14 @@ static void learn_too_slow(struct dispatch *d, const struct request *q)
 	pace_restart(&d->pace, d->now_ns);
 }
 
+/* It was under way when the way fell silent: the time it took is not the line's. */
+static bool was_silenced(const struct dispatch *d, const struct request *q) { return q->sent_ns < d->silenced_ns; }
+
 static void learn_speed(struct dispatch *d, const struct request *q)
 {
 	int64_t timeout_ns = d->set.kspool.request_timeout_ns, took_ns = d->now_ns - q->sent_ns;
 
-	if (timeout_ns <= 0)
+	if (timeout_ns <= 0 || was_silenced(d, q))
 		return;
 	if (took_ns > timeout_ns / SLOW_PART || !q->is_shared)
 		pace_took(&d->pace, took_ns, q->is_shared);
@@ -519,6 +522,8 @@ static void learn_link(struct dispatch *d, const struct request *q, const struct
 {
 	bool was_thin = d->link.is_thin;
 
+	if (answer->outcome == AWS_ANSWERED && was_silenced(d, q))
+		return;
 	if (answer->outcome == AWS_ANSWERED)
 		link_answered(&d->link, q->put.accounted_bytes, d->now_ns - q->sent_ns, d->requests.count + 1,
 		              &answer->link);

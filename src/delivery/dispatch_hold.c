@@ -102,6 +102,7 @@ int64_t dispatch_listen(struct dispatch *d)
 	(void)snprintf(text, sizeof text, "the endpoint has been silent for over %d s: %s", SILENCE_S, h.waiting);
 	hold_fail(&d->hold, HOLD_LOST, false, "Silent", text, &waits, d->now_ns, d->wall_ms);
 	d->silence = d->hold.number;
+	d->silenced_ns = d->now_ns;
 	d->ports.connections_suspect(d->ports.arg); /* a probe beside it goes over one of its own */
 	return d->now_ns + NS_PER_S;
 }

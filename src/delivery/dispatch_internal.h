@@ -90,6 +90,7 @@ struct dispatch {
 	char throttled_code[96];
 	char throttled_text[512];
 	bool is_answered;      /* the newest failure was the service's own: it is asked soon again */
+	int64_t silenced_ns;   /* when requests under way last began to hear nothing */
 	uint32_t silence;      /* hold.number of one that only silence says; 0: none */
 	uint32_t untried;      /* the same, of one that only suspects say, and those it was asked with since; 0: none */
 	uint32_t others;       /* how many these are */

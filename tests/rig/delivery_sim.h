@@ -56,6 +56,7 @@ struct sim {
 	struct batch *preparing;
 	int64_t prepared_at_ns;
 	uint64_t prepared_later;
+	struct transport_link way; /* of the answers that follow */
 };
 
 static inline double sim_unit(void *arg)
@@ -313,6 +314,7 @@ static inline struct request *sim_take(struct sim *s, size_t at)
 
 static inline void sim_give(struct sim *s, struct request *q, struct aws_answer *answer)
 {
+	answer->link = s->way;
 	dispatch_answered(s->d, q, answer, s->now_ns, s->wall_ms);
 }
 

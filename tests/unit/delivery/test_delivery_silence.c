@@ -86,6 +86,45 @@ static void what_goes_out_again_ends_the_silence_of_all_that_do(void **state)
 	sim_free(s);
 }
 
+/* How long a request took in which nothing moved is not the line's: the next ones are as large and as many. */
+static void a_silence_says_nothing_of_the_line(void **state)
+{
+	const struct transport_link hole = {.is_known = true,
+	                                    .wire_bytes = 100000,
+	                                    .steady_bytes = 100000,
+	                                    .upload_ns = 30 * NS_PER_S,
+	                                    .steady_ns = 29 * NS_PER_S,
+	                                    .heard_ns = 30 * NS_PER_S,
+	                                    .rtt_ns = 2 * NS_PER_S};
+	struct sim *s = two_under_way();
+
+	(void)state;
+	s->d->set.kspool.request_timeout_ns = 30 * NS_PER_S;
+	s->d->link = (struct link){.is_thin = true,
+	                           .goodput = 125000,
+	                           .bytes = 400000,
+	                           .weight = 1.5,
+	                           .upload_ns = NS_PER_S,
+	                           .wait_ns = NS_PER_S};
+	ways[0] = ways[1] = (struct way){TRANSPORT_SENDING, s->now_ns};
+	assert_int_equal(pass(s, 20, false, false), 1);
+	s->way = hole;
+	sim_answer(s, 0, sim_all_stored, NULL);
+	sim_answer(s, 0, sim_all_stored, NULL);
+	sim_run(s);
+	assert_int_equal(sim_state(s), DELIVERY_FLOWING);
+	assert_true(s->d->link.is_thin && s->d->link.goodput >= 125000);
+	assert_int_equal(s->d->link.bytes, 400000);
+	assert_true(s->d->pace.window >= 2);
+	sim_rows(s, 500);
+	sim_run(s);
+	assert_int_equal(s->request_count, 1);
+	sim_advance(s, 3 * NS_PER_S);
+	sim_answer(s, 0, sim_all_stored, NULL); /* of one that was sent after it all is believed */
+	assert_true(s->d->link.goodput < 20000);
+	sim_free(s);
+}
+
 /* On a link that takes one at a time nothing goes beside it, until it has waited for as long as a request may. */
 static void another_connection_is_tried_in_the_end(void **state)
 {
@@ -115,6 +154,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(one_that_goes_out_is_no_answer_to_another),
 	    cmocka_unit_test(what_goes_out_again_ends_the_silence_of_all_that_do),
+	    cmocka_unit_test(a_silence_says_nothing_of_the_line),
 	    cmocka_unit_test(another_connection_is_tried_in_the_end),
 	};
 
