@@ -28,6 +28,7 @@ enum {
 	WINDOW_GZIP = 15 + 16,
 	GZIP_OS_UNKNOWN = 255,
 	MEMORY_LEVEL = 8,
+	LZ4_MAGIC_BYTES = 4,
 	PIECE_BYTES = 256 * 1024,
 	WINDOW_LOG_MAX = 23, /* zstd's, where a frame does not say how much it holds: 8 MiB */
 	ZSTD_LEVEL_MAX = 9,  /* higher ones take seconds, and a hundred times the memory */
@@ -84,7 +85,7 @@ static bool zlib_compress(const struct compression *c, int level, const char *in
 	return r == Z_STREAM_END || fail(ret_error, room ? too_long : too_large);
 }
 
-static const char *zlib_error(const struct compression *c, const z_stream *z, size_t length, int r)
+static const char *zlib_error(struct arena *a, const struct compression *c, const z_stream *z, size_t length, int r)
 {
 	enum { GZIP_HEADER_BYTES = 10, ZLIB_HEADER_BYTES = 2 };
 	size_t header = c->window == WINDOW_GZIP ? GZIP_HEADER_BYTES : c->window == WINDOW_ZLIB ? ZLIB_HEADER_BYTES : 0;
@@ -95,7 +96,9 @@ static const char *zlib_error(const struct compression *c, const z_stream *z, si
 		return "gzip: invalid header";
 	if (z->total_out == 0 && c->window == WINDOW_ZLIB)
 		return "zlib: invalid header";
-	return c->window == WINDOW_GZIP ? "gzip: invalid checksum" : "flate: corrupt input";
+	if (c->window == WINDOW_GZIP)
+		return "gzip: invalid checksum";
+	return arena_format(a, "flate: corrupt input before offset %lu", z->total_in);
 }
 
 /* A gzip file may be several members in a row. */
@@ -122,9 +125,9 @@ static bool zlib_decompress(const struct compression *c, const char *in, size_t 
 		if (r == Z_STREAM_END && c->window == WINDOW_GZIP && z.avail_in > 0)
 			r = inflateReset(&z);
 		else if (r != Z_OK && r != Z_STREAM_END)
-			error = zlib_error(c, &z, length, r);
+			error = zlib_error(out->arena, c, &z, length, r);
 		else if (r == Z_OK && z.avail_in == 0 && z.avail_out > 0)
-			error = zlib_error(c, &z, length, r);
+			error = zlib_error(out->arena, c, &z, length, r);
 	} while (!error && r != Z_STREAM_END);
 	(void)inflateEnd(&z);
 	return !error || fail(ret_error, error);
@@ -160,6 +163,10 @@ static bool lz4_decompress(const struct compression *c, const char *in, size_t l
 		return fail(ret_error, "out of memory");
 	if (length == 0)
 		hint = 0;
+	else if (length < LZ4_MAGIC_BYTES)
+		error = "unexpected EOF";
+	else if (memcmp(in, "\x04\x22\x4d\x18", LZ4_MAGIC_BYTES) != 0)
+		error = "lz4: bad magic number";
 	while (!error && (used < length || hint != 0)) {
 		size_t source = length - used, room_size = CHUNK_BYTES;
 		char *room = text_reserve(out, CHUNK_BYTES);

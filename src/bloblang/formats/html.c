@@ -209,6 +209,18 @@ static const char *strip_tag(struct text *out, const char *s, const char *end, c
 	return after;
 }
 
+/* Text up to what may be a tag: the reference reads its references and writes them again. */
+static const char *strip_text(struct text *out, const char *s, const char *end)
+{
+	const char *tag = memchr(s + 1, '<', (size_t)(end - s - 1)), *stop = tag ? tag : end;
+	struct text plain;
+
+	text_init(&plain, out->arena);
+	html_unescape(&plain, s, (size_t)(stop - s));
+	html_escape(out, plain.data, plain.length);
+	return stop;
+}
+
 void html_strip(struct text *out, const char *s, size_t length, const char *const *keep, size_t count)
 {
 	const char *end = s + length;
@@ -218,6 +230,6 @@ void html_strip(struct text *out, const char *s, size_t length, const char *cons
 		    (isalpha((unsigned char)s[1]) || s[1] == '/' || s[1] == '!' || s[1] == '?'))
 			s = strip_tag(out, s, end, keep, count);
 		else
-			text_add_char(out, *s++);
+			s = strip_text(out, s, end);
 	}
 }

@@ -363,6 +363,7 @@ struct run {
 	struct value root;
 	struct value found; /* an array */
 	int depth;
+	const struct step *missing; /* the name that an object did not have */
 };
 
 static void walk(struct run *r, const struct step *s, struct value v);
@@ -446,6 +447,8 @@ static void walk_selected(struct run *r, const struct step *s, struct value v, c
 
 		if (item)
 			walk(r, next, *item);
+		else
+			r->missing = s;
 	} else if (s->kind == INDEX_STEP && v.kind == VALUE_ARRAY) {
 		int64_t i = s->from < 0 ? s->from + value_count(v) : s->from;
 
@@ -497,7 +500,8 @@ bool jsonpath_run(struct arena *a, const struct jsonpath *path, struct value roo
 		return true;
 	}
 	if (value_count(r.found) == 0) {
-		*ret_error = "the path leads nowhere";
+		*ret_error = r.missing ? arena_format(a, "unknown key %.*s", (int)r.missing->length, r.missing->name)
+		                       : "the path leads nowhere";
 		return false;
 	}
 	*ret = r.found.array->items[0];

@@ -307,6 +307,11 @@ static bool write_value(struct text *out, struct value v, unsigned depth)
 {
 	if (depth > MSGPACK_DEPTH_MAX || arena_is_spent(out->arena))
 		return false;
+	if (v.kind == VALUE_INT &&
+	    v.bits == 64) { /* what a mapping computed has its whole width, as in the reference */
+		put(out, 0xd3, (uint64_t)v.integer, 8);
+		return true;
+	}
 	v = value_normal(v);
 	switch ((enum value_kind)v.kind) {
 	case VALUE_BOOL:

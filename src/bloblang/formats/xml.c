@@ -257,8 +257,19 @@ static struct value take_text(struct xml_reader *r, bool *ret_any)
 	return cast_text(r, s, (size_t)(end - s));
 }
 
+/* r->p is at an end tag, and it is this element's. */
+static bool is_end_of(struct xml_reader *r, const struct xml_name *name)
+{
+	struct xml_reader ahead = *r;
+	struct xml_name other = {0};
+
+	ahead.p += 2;
+	return take_name(&ahead, &other) && other.length == name->length &&
+	       memcmp(other.text, name->text, name->length) == 0;
+}
+
 /* What lies between the tags; the end tag is taken too. */
-static bool take_content(struct xml_reader *r, struct grouping *content, struct value *ret)
+static bool take_content(struct xml_reader *r, const struct xml_name *name, struct grouping *content, struct value *ret)
 {
 	struct value lone = {.kind = VALUE_NOTHING}; /* text seen before anything else */
 	bool any;
@@ -290,8 +301,8 @@ static bool take_content(struct xml_reader *r, struct grouping *content, struct 
 				lone = text;
 		}
 	}
-	r->p += 2;
-	if (!skip_past(r, ">")) /* a wrong end tag closes the element too: the reference's decoder is not strict */
+	/* A wrong end tag closes the element too, and those around it up to its own: the decoder is not strict. */
+	if ((is_end_of(r, name) || r->depth == 1) && !skip_past(r, ">"))
 		return fail(r, "unexpected EOF");
 	if (content->count > 0) {
 		if (lone.kind != VALUE_NOTHING)
@@ -320,7 +331,7 @@ static bool take_element(struct xml_reader *r, struct xml_name *ret_name, struct
 		*ret = content.count > 0 ? grouping_object(&content) : value_literal("");
 		ok = true;
 	} else {
-		ok = take_content(r, &content, ret);
+		ok = take_content(r, ret_name, &content, ret);
 	}
 	r->depth--;
 	return ok;

@@ -69,6 +69,8 @@ const char *call_type_text(struct call *call, struct value v, const char *expect
 
 const char *call_failure(struct call *call) { return failure_text(call->evaluation); }
 
+struct value call_failure_value(struct call *call) { return failure_value(call->evaluation); }
+
 const char *call_annotation(struct call *call)
 {
 	return call->site->target ? node_annotation(call->arena, call->site->target) : call->site->row->name;

@@ -147,6 +147,8 @@ bool failure_wrap(struct evaluation *ev, const char *format, ...) __attribute__(
 /* The reference's ErrFrom: adds the annotation when the failure takes one. */
 bool failure_annotate(struct evaluation *ev, const struct node *from);
 const char *failure_text(struct evaluation *ev);
+/* The same for a mapping. */
+struct value failure_value(struct evaluation *ev);
 /* "(v)" with its leading space, or "". */
 const char *failure_remark(struct arena *a, struct value v);
 

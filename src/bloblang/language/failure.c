@@ -1,6 +1,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "value/number.h"
 #include "bloblang/golang/gofmt.h"
@@ -44,6 +45,46 @@ bool failure_format(struct evaluation *ev, const char *format, ...)
 	return false;
 }
 
+/*
+ * Failures are C texts: a NUL of a message that is shown in one is written as two bytes that no UTF-8 has, and turned
+ * back where a mapping gets the text.
+ */
+static const char hidden_nul[] = "\xc0\x80";
+
+static const char *text_without_nul(struct text *t)
+{
+	const char *text = text_end(t), *end = text + t->length, *nul;
+	struct text whole;
+
+	if (t->length == 0 || !memchr(text, '\0', t->length))
+		return text;
+	text_init(&whole, t->arena);
+	while ((nul = memchr(text, '\0', (size_t)(end - text))) != NULL) {
+		text_add(&whole, text, (size_t)(nul - text));
+		text_add(&whole, hidden_nul, 2);
+		text = nul + 1;
+	}
+	text_add(&whole, text, (size_t)(end - text));
+	return text_end(&whole);
+}
+
+struct value failure_value(struct evaluation *ev)
+{
+	const char *text = failure_text(ev), *nul;
+	struct text t;
+
+	if (!strstr(text, hidden_nul))
+		return value_literal(text);
+	text_init(&t, ev->arena);
+	while ((nul = strstr(text, hidden_nul)) != NULL) {
+		text_add(&t, text, (size_t)(nul - text));
+		text_add_char(&t, '\0');
+		text = nul + 2;
+	}
+	text_add_string(&t, text);
+	return value_from_text(&t, VALUE_STRING);
+}
+
 const char *failure_remark(struct arena *a, struct value v)
 {
 	struct text t;
@@ -58,7 +99,7 @@ const char *failure_remark(struct arena *a, struct value v)
 		go_sprintf(&t, "%v", 2, &v, 1);
 		text_add_char(&t, ')');
 	}
-	return text_end(&t);
+	return text_without_nul(&t);
 }
 
 const char *failure_number(struct arena *a, struct value v, const char *parser)
@@ -94,7 +135,7 @@ bool failure_condition(struct evaluation *ev, const struct node *from, struct va
 	text_init(&t, ev->arena);
 	go_sprintf(&t, "%v", 2, &v, 1);
 	return failure_format(ev, "%s resolved to a non-boolean value %s (%s)", node_annotation(ev->arena, from),
-	                      text_end(&t), value_go_type(v));
+	                      text_without_nul(&t), value_go_type(v));
 }
 
 const char *failure_text(struct evaluation *ev)

@@ -130,6 +130,8 @@ bool call_failed_for_good(const struct call *call);
 const char *call_type_text(struct call *call, struct value v, const char *expected);
 /* The text of the failure that a callee (call_query, call_target) has just left; lies in the arena. */
 const char *call_failure(struct call *call);
+/* The same as a value, for a mapping to look at. */
+struct value call_failure_value(struct call *call);
 /* "field `this.a`", "string literal", "method uppercase": the annotation of the target. */
 const char *call_annotation(struct call *call);
 

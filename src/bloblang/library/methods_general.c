@@ -31,7 +31,7 @@ static bool catch (struct call *call, struct value *ret)
 		return true;
 	if (call_failed_for_good(call))
 		return false;
-	return call_query(call, 0, value_literal(call_failure(call)), ret) || call_fail_settled(call);
+	return call_query(call, 0, call_failure_value(call), ret) || call_fail_settled(call);
 }
 
 static bool or (struct call * call, struct value *ret)

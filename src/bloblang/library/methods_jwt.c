@@ -39,15 +39,31 @@ static const struct algorithm algorithms[] = {
     {"ES256", EC_FAMILY, EVP_sha256, 32},  {"ES384", EC_FAMILY, EVP_sha384, 48},  {"ES512", EC_FAMILY, EVP_sha512, 66},
 };
 
-static EVP_PKEY *read_key(struct value pem, bool private)
+/* Keys are read when the mapping is, so that a wrong one is a fault of the file. HMAC has secrets of any kind. */
+static bool prepare_key(struct call *call, const struct algorithm *a, bool private)
 {
-	BIO *bio = BIO_new_mem_buf(pem.text, (int)pem.length);
-	EVP_PKEY *key =
-	    private ? PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL) : PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL);
+	struct value pem = call->args[0];
+	int kind = a->family == RSA_FAMILY ? EVP_PKEY_RSA : EVP_PKEY_EC;
+	EVP_PKEY *key;
+	BIO *bio;
 
+	if (a->family == HMAC_FAMILY)
+		return true;
+	bio = BIO_new_mem_buf(pem.text, (int)pem.length);
+	key = private ? PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL) : PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL);
 	(void)BIO_free(bio);
-	return key;
+	if (!key)
+		return call_fail(call, "invalid key: Key must be a PEM encoded PKCS1 or PKCS8 key");
+	if (EVP_PKEY_get_base_id(key) != kind) {
+		EVP_PKEY_free(key);
+		return call_fail(call, "key is not a valid %s %s key", kind == EVP_PKEY_RSA ? "RSA" : "ECDSA",
+		                 private ? "private" : "public");
+	}
+	call->prepared = call->owned = key;
+	return true;
 }
+
+static void release_key(void *owned) { EVP_PKEY_free(owned); }
 
 /* Two numbers of fixed width, as JWS has them, instead of DER. */
 static bool flatten(const unsigned char *der, size_t n, size_t width, unsigned char *out)
@@ -73,14 +89,13 @@ static int unflatten(const unsigned char *in, size_t width, unsigned char *der)
 }
 
 /* *ret_error: a sentence without the secret. */
-static bool sign(const struct algorithm *a, struct value secret, struct value input, unsigned char *out,
+static bool sign(const struct algorithm *a, EVP_PKEY *key, struct value secret, struct value input, unsigned char *out,
                  size_t *ret_length, const char **ret_error)
 {
 	unsigned char raw[SIGNATURE_MAX];
 	size_t n = sizeof raw;
 	unsigned int hmac_length;
 	EVP_MD_CTX *ctx;
-	EVP_PKEY *key;
 	bool ok;
 
 	must(EVP_MD_get_size(a->digest()) <= SIGNATURE_MAX && 2 * a->coordinate <= SIGNATURE_MAX);
@@ -90,16 +105,10 @@ static bool sign(const struct algorithm *a, struct value secret, struct value in
 		*ret_length = hmac_length;
 		return true;
 	}
-	key = read_key(secret, true);
-	if (!key) {
-		*ret_error = "failed to parse the private key: it is not PEM, or not of this kind";
-		return false;
-	}
 	ctx = EVP_MD_CTX_new();
 	ok = EVP_PKEY_get_size(key) <= SIGNATURE_MAX && EVP_DigestSignInit(ctx, NULL, a->digest(), NULL, key) == 1 &&
 	     EVP_DigestSign(ctx, raw, &n, (const unsigned char *)input.text, input.length) == 1;
 	EVP_MD_CTX_free(ctx);
-	EVP_PKEY_free(key);
 	if (ok && a->family == EC_FAMILY) {
 		ok = flatten(raw, n, a->coordinate, out);
 		n = 2 * a->coordinate;
@@ -111,24 +120,18 @@ static bool sign(const struct algorithm *a, struct value secret, struct value in
 	return ok;
 }
 
-static bool verify(const struct algorithm *a, struct value secret, struct value input, const unsigned char *signature,
-                   size_t length, const char **ret_error)
+static bool verify(const struct algorithm *a, EVP_PKEY *key, struct value secret, struct value input,
+                   const unsigned char *signature, size_t length, const char **ret_error)
 {
 	unsigned char other[SIGNATURE_MAX];
 	size_t n;
 	EVP_MD_CTX *ctx;
-	EVP_PKEY *key;
 	bool ok;
 
 	*ret_error = "token signature is invalid: signature is invalid";
 	if (a->family == HMAC_FAMILY)
-		return sign(a, secret, input, other, &n, ret_error) && n == length &&
+		return sign(a, NULL, secret, input, other, &n, ret_error) && n == length &&
 		       CRYPTO_memcmp(other, signature, n) == 0;
-	key = read_key(secret, false);
-	if (!key) {
-		*ret_error = "token is unverifiable: error while executing keyfunc: failed to parse the public key";
-		return false;
-	}
 	if (a->family == EC_FAMILY) {
 		*ret_error = "token signature is invalid: crypto/ecdsa: verification error";
 		n = length == 2 * a->coordinate ? (size_t)unflatten(signature, a->coordinate, other) : 0;
@@ -141,7 +144,6 @@ static bool verify(const struct algorithm *a, struct value secret, struct value 
 	ok = n > 0 && EVP_DigestVerifyInit(ctx, NULL, a->digest(), NULL, key) == 1 &&
 	     EVP_DigestVerify(ctx, signature, n, (const unsigned char *)input.text, input.length) == 1;
 	EVP_MD_CTX_free(ctx);
-	EVP_PKEY_free(key);
 	return ok;
 }
 
@@ -183,7 +185,7 @@ static bool sign_jwt(struct call *call, const struct algorithm *a, struct value 
 		return call_fail(call, "failed to sign JWT: %s", error);
 	add_base64(&token, text_end(&json), json.length);
 	input = value_string(text_end(&token), token.length);
-	if (!sign(a, call->args[0], input, signature, &n, &error))
+	if (!sign(a, call->owned, call->args[0], input, signature, &n, &error))
 		return call_fail(call, "failed to sign JWT: %s", error);
 	text_add_char(&token, '.');
 	add_base64(&token, signature, n);
@@ -253,21 +255,23 @@ static bool parse_jwt(struct call *call, const struct algorithm *a, struct value
 		                 "signing method: %.*s",
 		                 named && value_is_text(*named) ? (int)named->length : 0,
 		                 named && value_is_text(*named) ? named->text : "");
-	if (!verify(a, call->args[0], value_string(token.text, (size_t)(second - token.text)),
+	if (!verify(a, call->owned, call->args[0], value_string(token.text, (size_t)(second - token.text)),
 	            (const unsigned char *)signature.text, signature.length, &wrong))
 		return fail_token(call, wrong);
 	wrong = check_times(*ret);
 	return !wrong || fail_token(call, wrong);
 }
 
-#define JWT_METHODS(suffix_, index_)                                      \
-	static bool sign_##suffix_(struct call *call, struct value *ret)  \
-	{                                                                 \
-		return sign_jwt(call, &algorithms[index_], ret);          \
-	}                                                                 \
-	static bool parse_##suffix_(struct call *call, struct value *ret) \
-	{                                                                 \
-		return parse_jwt(call, &algorithms[index_], ret);         \
+#define JWT_METHODS(suffix_, index_)                                                                              \
+	static bool private_##suffix_(struct call *call) { return prepare_key(call, &algorithms[index_], true); } \
+	static bool public_##suffix_(struct call *call) { return prepare_key(call, &algorithms[index_], false); } \
+	static bool sign_##suffix_(struct call *call, struct value *ret)                                          \
+	{                                                                                                         \
+		return sign_jwt(call, &algorithms[index_], ret);                                                  \
+	}                                                                                                         \
+	static bool parse_##suffix_(struct call *call, struct value *ret)                                         \
+	{                                                                                                         \
+		return parse_jwt(call, &algorithms[index_], ret);                                                 \
 	}
 
 JWT_METHODS(hs256, 0)
@@ -283,9 +287,11 @@ JWT_METHODS(es512, 8)
 /* clang-format off */
 #define JWT_ROWS(suffix_, name_) \
 	{.name = "sign_jwt_" #suffix_, .kind = METHOD, .status = STABLE, .flags = ROW_PLAIN, .evaluate = sign_##suffix_, \
+	 .prepare = private_##suffix_, .release = release_key, \
 	 .parameters = {{"signing_secret", PARAM_STRING, false, NULL}, {"headers", PARAM_ANY, true, NULL}}, \
 	 .summary = "Signs a claims object as a JWT with " name_ "."}, \
 	{.name = "parse_jwt_" #suffix_, .kind = METHOD, .status = STABLE, .flags = ROW_PLAIN, .evaluate = parse_##suffix_, \
+	 .prepare = public_##suffix_, .release = release_key, \
 	 .parameters = {{"signing_secret", PARAM_STRING, false, NULL}}, \
 	 .summary = "Verifies a JWT signed with " name_ " and yields its claims."}
 

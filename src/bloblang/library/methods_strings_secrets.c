@@ -9,7 +9,13 @@
 
 #include "bloblang/language/function.h"
 
-enum { ARGON2_LANES_MAX = 16, ARGON2_KIB_NS = 3000, BCRYPT_ROUND_NS = 60000, BCRYPT_COST_MAX = 31 };
+enum {
+	ARGON2_LANES_MAX = 16,
+	ARGON2_KIB_NS = 3000,
+	BCRYPT_ROUND_NS = 60000,
+	BCRYPT_COST_MAX = 31,
+	BCRYPT_TEXT_MIN = 59
+};
 
 static unsigned long number_behind(const char *hash, const char *mark)
 {
@@ -61,7 +67,18 @@ static bool compare_bcrypt(struct call *call, struct value *ret)
 
 	if (!call_need_string(call, call->target, &secret))
 		return false;
-	if (strncmp(hash, "$2", 2) != 0 || strlen(hash) < 59 || strlen(hash) != call->args[0].length)
+	if (call->args[0].length < BCRYPT_TEXT_MIN)
+		return call_fail(call, "crypto/bcrypt: hashedSecret too short to be a bcrypted password");
+	if (hash[0] != '$')
+		return call_fail(call,
+		                 "crypto/bcrypt: bcrypt hashes must start with '$', but hashedSecret started with '%c'",
+		                 hash[0]);
+	if (hash[1] > '2')
+		return call_fail(call,
+		                 "crypto/bcrypt: bcrypt algorithm version '%c' requested is newer than current version "
+		                 "'2'",
+		                 hash[1]);
+	if (hash[1] != '2' || strlen(hash) != call->args[0].length)
 		return call_fail(call, "crypto/bcrypt: hashedSecret is not a bcrypt hash");
 	cost = strtoul(hash + 4, NULL, 10);
 	if (cost > BCRYPT_COST_MAX || (INT64_C(1) << cost) * BCRYPT_ROUND_NS > arena_time_left(call->arena))
@@ -79,7 +96,7 @@ const struct bloblang_row rows_methods_strings_secrets[] = {
 	{.name = "compare_argon2", .kind = METHOD, .evaluate = compare_argon2,
 	 .parameters = {{"hashed_secret", PARAM_STRING, false, NULL}},
 	 .summary = "Checks a secret against an Argon2i or Argon2id hash."},
-	{.name = "compare_bcrypt", .kind = METHOD, .evaluate = compare_bcrypt,
+	{.name = "compare_bcrypt", .kind = METHOD, .flags = ROW_PLAIN, .evaluate = compare_bcrypt,
 	 .parameters = {{"hashed_secret", PARAM_STRING, false, NULL}},
 	 .summary = "Checks a secret against a bcrypt hash."},
 	{.name = NULL},

@@ -45,13 +45,6 @@ static void add_dash(struct text *out)
 		text_add_char(out, '-');
 }
 
-static void add_word(struct text *out, const char *word)
-{
-	add_dash(out);
-	text_add_string(out, word);
-	text_add_char(out, '-');
-}
-
 static void add_slug_rune(struct text *out, uint32_t c)
 {
 	const char *plain;
@@ -95,7 +88,7 @@ static bool slug(struct call *call, struct value *ret)
 
 		i += utf8_decode((const char *)split + i, (const char *)split + n, &c, NULL);
 		if (c == '&' || c == '@')
-			add_word(&out, c == '&' ? and : at);
+			text_add_string(&out, c == '&' ? and : at);
 		else
 			add_slug_rune(&out, c);
 	}

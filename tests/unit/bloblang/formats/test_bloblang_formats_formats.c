@@ -192,7 +192,7 @@ static void checks_schemas(void **state)
 	    {"{\"minimum\":3}", "2", "(root) must be greater than or equal to 3"},
 	    {"{\"items\":{\"$ref\":\"#/definitions/n\"},\"definitions\":{\"n\":{\"type\":\"number\"}}}", "[1,\"x\"]",
 	     "1 invalid type. expected: number, given: string"},
-	    {"{\"enum\":[1,\"a\"]}", "2", "(root) must be one of the following: 1, \"a\""},
+	    {"{\"enum\":[1,\"a\"]}", "2", "(root) (root) must be one of the following: 1, \"a\""},
 	    {"{\"additionalProperties\":false,\"patternProperties\":{\"^a\":true}}", "{\"ab\":1,\"b\":2}",
 	     "(root) additional property b is not allowed"},
 	    {"{\"oneOf\":[{\"type\":\"string\"},{\"minLength\":0}]}", "\"x\"",
