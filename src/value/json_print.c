@@ -118,7 +118,7 @@ static bool print_scalar(struct text *out, struct value v, const struct json_sty
 		text_add(out, v.boolean ? "true" : "false", v.boolean ? 4 : 5);
 		return true;
 	case VALUE_BYTES:
-		if (v.literal) {
+		if (v.bits == 1) {
 			text_add(out, "null", 4);
 			return true;
 		}

@@ -52,10 +52,10 @@ struct value_array;
 struct value_object;
 
 struct value {
-	uint8_t kind;    /* enum value_kind */
-	uint8_t bits;    /* width of ints and floats */
-	uint8_t literal; /* container: it is, or holds, an array literal nobody has assigned yet; empty it prints null.
-	                    BYTES: Go's nil, which is empty and prints null */
+	uint8_t kind; /* enum value_kind */
+	uint8_t bits; /* width of ints and floats; of BYTES 1: what Go calls nil, which is empty and prints null */
+	uint8_t
+	    literal; /* container: it is, or holds, an array literal nobody has assigned yet; empty it prints null */
 	uint32_t length; /* bytes of NUMBER, STRING, BYTES */
 	union {
 		bool boolean;
@@ -120,10 +120,7 @@ static inline struct value value_bytes(const void *bytes, size_t length)
 }
 
 /* The bytes that Go calls nil: empty, and null as JSON. */
-static inline struct value value_no_bytes(void)
-{
-	return (struct value){.kind = VALUE_BYTES, .literal = 1, .text = ""};
-}
+static inline struct value value_no_bytes(void) { return (struct value){.kind = VALUE_BYTES, .bits = 1, .text = ""}; }
 
 /* A string from a C literal or another text that outlives the value. */
 static inline struct value value_literal(const char *s) { return value_string(s, strlen(s)); }

@@ -160,6 +160,11 @@ static bool matches(const struct check *c, const char *pattern, size_t length, c
 
 /* --- problems --- */
 
+static const char *field_name(struct check *c)
+{
+	return c->path.length > 0 ? arena_copy(c->problems->arena, c->path.data, c->path.length) : "(root)";
+}
+
 static struct text *problem(struct check *c)
 {
 	c->ok = false;
@@ -167,11 +172,7 @@ static struct text *problem(struct check *c)
 		return NULL;
 	if (c->problems->length > 0)
 		text_add_char(c->problems, '\n');
-	if (c->path.length > 0)
-		text_add(c->problems, c->path.data, c->path.length);
-	else
-		text_add_string(c->problems, "(root)");
-	text_add_char(c->problems, ' ');
+	text_addf(c->problems, "%s ", field_name(c));
 	return c->problems;
 }
 
@@ -497,19 +498,6 @@ static void check_combined(struct check *c, struct value schema, struct value v)
 	}
 }
 
-/* Some of the reference's sentences begin with the field once more, and all are in lower case. */
-static const char *field_name(struct check *c)
-{
-	char *name;
-
-	if (c->path.length == 0)
-		return "(root)";
-	name = arena_copy(c->problems->arena, c->path.data, c->path.length);
-	for (size_t i = 0; i < c->path.length; i++)
-		name[i] = (char)tolower((unsigned char)name[i]);
-	return name;
-}
-
 static void check_listed(struct check *c, struct value schema, struct value v)
 {
 	const struct value *list = find(schema, "enum"), *constant = find(schema, "const");
@@ -521,7 +509,7 @@ static void check_listed(struct check *c, struct value schema, struct value v)
 	for (uint32_t i = 0; i < value_count(*list); i++)
 		if (value_equal(list->array->items[i], v))
 			return;
-	if (problem(c)) {
+	if (problem(c)) { /* this sentence of the reference, and the one above, begin with the field once more */
 		text_addf(c->problems, "%s must be one of the following: ", field_name(c));
 		for (uint32_t i = 0; i < value_count(*list); i++) {
 			static const struct json_style plain = {0};

@@ -131,7 +131,7 @@ static bool map_each_key(struct call *call, struct value *ret)
 			return false;
 		if (key.kind == VALUE_NOTHING)
 			key = value_string(pair->key, pair->key_length);
-		if (!value_is_text(key))
+		if (key.kind != VALUE_STRING)
 			return call_fail(call, "unexpected result from key mapping: %s",
 			                 call_type_text(call, key, "string"));
 		value_object_append(call->arena, *ret, key.text, key.length, pair->value);
@@ -244,7 +244,8 @@ static void collapse_into(struct collapse *c, struct value v, int depth)
 	must(depth <= DEPTH_MAX);
 	if (!container || value_count(v) == 0 || depth == DEPTH_MAX) {
 		if (!container || c->include_empty || value_count(v) > 0)
-			value_object_append(c->arena, c->out, arena_copy(c->arena, text_end(&c->path), here), here, v);
+			value_object_append(c->arena, c->out, arena_copy(c->arena, text_end(&c->path), here), here,
+			                    value_assigned(c->arena, v));
 		return;
 	}
 	for (uint32_t i = 0; i < value_count(v) && !arena_is_spent(c->arena); i++) {
@@ -269,7 +270,7 @@ static bool collapse(struct call *call, struct value *ret)
 	text_init(&c.path, call->arena);
 	collapse_into(&c, call->target, 0);
 	value_object_sort(call->arena, c.out);
-	*ret = value_assigned(call->arena, c.out);
+	*ret = c.out;
 	return true;
 }
 

@@ -47,6 +47,15 @@ static bool to_floats(struct call *call, struct value *v, int depth)
 	return true;
 }
 
+static bool is_blank(struct value text)
+{
+	uint32_t i = 0;
+
+	while (i < text.length && strchr(" \t\r\n", text.text[i]) && text.text[i])
+		i++;
+	return i == text.length;
+}
+
 static bool parse_json(struct call *call, struct value *ret)
 {
 	bool keep = call->args[0].kind == VALUE_BOOL && call->args[0].boolean;
@@ -56,6 +65,8 @@ static bool parse_json(struct call *call, struct value *ret)
 
 	if (!call_need_text(call, call->target, &text))
 		return false;
+	if (is_blank(text))
+		return call_fail(call, "failed to parse value as JSON: EOF");
 	if (!json_parse_first(call->arena, text.text, text.length, ret, &end, &error))
 		return call_fail(call, "failed to parse value as JSON: %s", error);
 	return keep || to_floats(call, ret, 0);

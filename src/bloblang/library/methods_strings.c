@@ -10,6 +10,8 @@
 #include <string.h>
 
 #include <unicase.h>
+#include <unictype.h>
+#include <uniwbrk.h>
 
 #include "base/check.h"
 #include "base/utf8.h"
@@ -148,7 +150,7 @@ static bool trim(struct call *call, struct value *ret)
 			break;
 		end = last;
 	}
-	*ret = same_kind(v, s, (size_t)(end - s));
+	*ret = v.kind == VALUE_BYTES && s == end ? value_no_bytes() : same_kind(v, s, (size_t)(end - s));
 	return true;
 }
 
@@ -284,24 +286,97 @@ static struct value repaired(struct arena *a, struct value v)
 	return value_from_text(&out, (enum value_kind)v.kind);
 }
 
+/* Between letters of one word: an apostrophe, a full stop, a colon. */
+static bool is_mid_word(uint32_t c)
+{
+	int kind = uc_wordbreak_property(c);
+
+	return kind == WBP_MIDLETTER || kind == WBP_MIDNUMLET || kind == WBP_SQ;
+}
+
+static bool ends_word(uint32_t c)
+{
+	switch (uc_wordbreak_property(c)) {
+	case WBP_ALETTER:
+	case WBP_HL:
+	case WBP_NUMERIC:
+	case WBP_EXTEND:
+	case WBP_EXTENDNUMLET:
+	case WBP_FORMAT:
+	case WBP_ZWJ:
+		return false;
+	default:
+		return !is_mid_word(c) && uc_combining_class(c) == 0;
+	}
+}
+
+/* Where the word ends that s is in, as the reference has it: digits and single marks do not end one. */
+static const char *word_end(const char *s, const char *end)
+{
+	bool after_mark = false;
+
+	while (s < end) {
+		uint32_t c;
+		size_t width = utf8_decode(s, end, &c, NULL);
+		bool mark = is_mid_word(c);
+
+		if ((mark && after_mark) || (ends_word(c) && !uc_is_property_cased(c)))
+			break;
+		after_mark = mark;
+		s += width;
+	}
+	return s;
+}
+
+/* One letter in title case, and the rest of its word in lower case. False when there is no memory. */
+static bool add_word(struct text *out, const char *s, size_t letter, const char *end)
+{
+	casing_prefix_context_t before = u8_casing_prefix_context((const uint8_t *)s, letter);
+	const char *rest = s + letter;
+	size_t length = 0;
+	uint8_t *cased = u8_totitle((const uint8_t *)s, letter, "en", NULL, NULL, &length);
+
+	if (!cased)
+		return false;
+	text_add(out, cased, length);
+	free(cased);
+	if (rest == end)
+		return true;
+	length = 0;
+	cased = u8_ct_tolower((const uint8_t *)rest, (size_t)(end - rest), before, unicase_empty_suffix_context, "en",
+	                      NULL, NULL, &length);
+	if (!cased)
+		return false;
+	text_add(out, cased, length);
+	free(cased);
+	return true;
+}
+
 static bool capitalize(struct call *call, struct value *ret)
 {
+	const char *p, *end, *next;
 	struct value in;
-	uint8_t *title;
-	size_t length = 0;
+	struct text out;
 
 	if (!call_need_text(call, call->target, &in))
 		return false;
 	in = repaired(call->arena, in);
-	if (in.length == 0) {
-		*ret = in;
-		return true;
+	text_init(&out, call->arena);
+	end = in.text + in.length;
+	for (p = in.text; p < end && !arena_is_spent(call->arena); p = next) {
+		uint32_t c;
+		size_t width = utf8_decode(p, end, &c, NULL);
+
+		next = p + width;
+		if (!uc_is_property_cased(c)) {
+			text_add(&out, p, width);
+			continue;
+		}
+		next = word_end(next, end);
+		if (!add_word(&out, p, width, next))
+			return call_fail(call, "out of memory");
 	}
-	title = u8_totitle((const uint8_t *)in.text, in.length, "en", NULL, NULL, &length);
-	if (!title)
-		return call_fail(call, "out of memory");
-	*ret = value_view((enum value_kind)in.kind, arena_copy(call->arena, title, length), length);
-	free(title);
+	*ret = value_from_text(&out, (enum value_kind)in.kind);
 	return true;
 }
 
@@ -405,6 +480,8 @@ static struct value replaced(struct call *call, struct value in, struct value wh
 	}
 	if (what.length == 0)
 		text_add(&out, with.text, with.length);
+	else if (in.length == 0 && in.kind == VALUE_BYTES)
+		return value_no_bytes();
 	return value_from_text(&out, (enum value_kind)in.kind);
 }
 
