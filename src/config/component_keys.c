@@ -161,9 +161,9 @@ static void visit_list(struct walk *w, const char *slot, struct config_node *lis
 static void visit_rows(struct walk *w, const struct option_section *s, struct config_node *node, const char *path)
 {
 	static const char *const slots[] = {
-	    [SHAPE_resources] = "processor",  [SHAPE_inputs] = "input",           [SHAPE_scanner] = "scanner",
-	    [SHAPE_processors] = "processor", [SHAPE_rate_limits] = "rate_limit", [SHAPE_caches] = "cache",
-	    [SHAPE_templates] = NULL,
+	    [SHAPE_resources] = "processor", [SHAPE_inputs] = "input",         [SHAPE_input_resources] = "input",
+	    [SHAPE_scanner] = "scanner",     [SHAPE_processors] = "processor", [SHAPE_rate_limits] = "rate_limit",
+	    [SHAPE_caches] = "cache",        [SHAPE_templates] = NULL,
 	};
 
 	for (size_t i = 0; node->kind == NODE_MAP && i < s->count; i++) {
@@ -214,6 +214,11 @@ static void visit_scanner(struct walk *w, struct config_node *node, const char *
 
 static void visit_input(struct walk *w, struct config_node *node, const char *path)
 {
+	static const struct {
+		const char *key;
+		const struct option_section *(*section)(void);
+	} frames[] = {{"broker", options_broker}, {"sequence", options_sequence}};
+
 	visit_rows(w, options_input(), node, path);
 	for (enum input_kind kind = 0; kind < INPUT_KINDS; kind++) {
 		struct config_node *behind = tree_member(node, input_key(kind));
@@ -222,10 +227,12 @@ static void visit_input(struct walk *w, struct config_node *node, const char *pa
 		if (behind)
 			visit_rows(w, input_section(kind), behind, place);
 	}
-	if (tree_member(node, "broker")) {
-		AUTOFREE char *place = mem_format("%s.broker", path);
+	for (size_t i = 0; i < sizeof frames / sizeof *frames; i++) {
+		struct config_node *behind = tree_member(node, frames[i].key);
+		AUTOFREE char *place = mem_format("%s.%s", path, frames[i].key);
 
-		visit_rows(w, options_broker(), tree_member(node, "broker"), place);
+		if (behind)
+			visit_rows(w, frames[i].section(), behind, place);
 	}
 }
 

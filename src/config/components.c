@@ -23,7 +23,7 @@ static const struct component all[] = {
 	{.slot = #slot_,  \
 	 .name = (name_), \
 	 .sentence = #slot_ "." name_ " is a component of Redpanda Connect that is not part of kspool; " HAS_##slot_},
-#define HAS_input "it has " INPUT_KEYS "broker"
+#define HAS_input "it has " INPUT_WORDS
 #define HAS_output "it writes to aws_kinesis only"
 #define HAS_buffer "it has sqlite only"
 #define HAS_metrics "it has prometheus and none"

@@ -96,12 +96,14 @@ struct config_scanner {
 #define CONFIG_INPUT_KIND(kind, member, key, door, flags, text) INPUT_##kind,
 enum input_kind { CONFIG_INPUTS(CONFIG_INPUT_KIND) INPUT_KINDS };
 
-/* One input; `broker` is flattened into its children. */
+/* One input; `broker` and `sequence` are flattened into their children, `resource` into what it stands for. */
 struct config_input {
 	enum input_kind kind;
 	char *label; /* "" when none */
 	char *path;  /* "input", "input.broker.inputs.0" */
 	int line;
+	/* It begins when these, of the same list, were read to their end; none when they are equal. */
+	size_t after_begin, after_end;
 	struct config_scanner scanner;  /* stdin, file, socket_server */
 	struct config_node *processors; /* of this input, then of its brokers; null when none */
 	struct config_node *merged;     /* what processors points to when brokers have some too; null otherwise */
@@ -129,6 +131,7 @@ struct config {
 	char *output_label;
 	struct config_node *output_processors;
 	struct config_node *processor_resources;
+	struct config_node *input_resources;
 	struct config_node *rate_limit_resources;
 	struct config_node *cache_resources;
 	struct options_kspool kspool;

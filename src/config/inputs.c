@@ -1,3 +1,9 @@
+/*
+ * Invariants:
+ * 1. The list of inputs is flat, in the order of the file; an entry of input_resources stands where it is used.
+ * 2. `path` of an input leads to its place in the file, also where a resource stands for it.
+ * 3. Whom an input waits for stands before it in the list.
+ */
 #include "config/inputs.h"
 
 #include <stdio.h>
@@ -48,9 +54,10 @@ void input_fini(struct config_input *input)
 	tree_free(input->merged);
 }
 
-/* Processors of the brokers around an input, outermost last. */
+/* What stands around an input (brokers, sequences, its use as a resource), outermost last. */
 struct brokers {
 	const struct config_node *processors; /* may be null */
+	const struct config_node *resource;   /* the entry that is used; null: no resource is */
 	const struct brokers *outer;
 };
 
@@ -120,6 +127,18 @@ static void read_kind(struct options_reader *r, struct config *config, const str
 static void read_input(struct options_reader *r, struct config *config, const struct config_node *node,
                        const struct brokers *around);
 
+static void read_child(struct options_reader *r, struct config *config, const struct config_node *node, size_t index,
+                       const struct brokers *around)
+{
+	char step[48];
+	size_t length;
+
+	(void)snprintf(step, sizeof step, "inputs.%zu", index);
+	length = options_reader_enter(r, step);
+	read_input(r, config, node, around);
+	options_reader_leave(r, length);
+}
+
 static void read_broker(struct options_reader *r, struct config *config, const struct config_node *node,
                         const struct brokers *around)
 {
@@ -136,16 +155,159 @@ static void read_broker(struct options_reader *r, struct config *config, const s
 		                  "%s.batching is not part of kspool: the journal takes messages one by one; use "
 		                  "output.aws_kinesis.batching",
 		                  r->path);
-	for (size_t i = 0; broker.inputs && i < broker.inputs->count; i++) {
-		char step[48];
-		size_t inner;
+	for (size_t i = 0; broker.inputs && i < broker.inputs->count; i++)
+		read_child(r, config, &broker.inputs->children[i], i, around);
+	options_reader_leave(r, length);
+}
 
-		(void)snprintf(step, sizeof step, "inputs.%zu", i);
-		inner = options_reader_enter(r, step);
-		read_input(r, config, &broker.inputs->children[i], around);
-		options_reader_leave(r, inner);
+/* Inputs from `begin` on begin when those from `after` on have ended; what waits for others of them already does so. */
+static void set_after(struct config *config, size_t after, size_t begin)
+{
+	for (size_t i = begin; i < config->input_count; i++)
+		if (config->inputs[i].after_begin == config->inputs[i].after_end) {
+			config->inputs[i].after_begin = after;
+			config->inputs[i].after_end = begin;
+		}
+}
+
+static bool never_ends(const struct config *config, size_t begin)
+{
+	for (size_t i = begin; i < config->input_count; i++)
+		if (!input_is_finite(&config->inputs[i]))
+			return true;
+	return false;
+}
+
+static void refuse_join(struct options_reader *r, const struct config_node *join)
+{
+	const struct config_node *type = join ? tree_member(join, "type") : NULL;
+
+	if (type && type->kind == NODE_SCALAR && type->scalar && strcmp(type->scalar, "none") != 0)
+		config_faults_add(r->faults, type->line, type->column, false,
+		                  "%s.sharded_join is not part of kspool: messages are stored as they come, none waits "
+		                  "in memory for others",
+		                  r->path);
+}
+
+static void read_sequence(struct options_reader *r, struct config *config, const struct config_node *node,
+                          const struct brokers *around)
+{
+	struct options_sequence sequence = {0};
+	const size_t length = options_reader_enter(r, "sequence");
+	size_t after = config->input_count;
+
+	options_defaults(options_sequence(), &sequence);
+	options_read(r, options_sequence(), node, &sequence, NULL);
+	refuse_join(r, sequence.sharded_join);
+	for (size_t i = 0; sequence.inputs && i < sequence.inputs->count; i++) {
+		const struct config_node *child = &sequence.inputs->children[i];
+		const size_t begin = config->input_count;
+
+		read_child(r, config, child, i, around);
+		if (i > 0)
+			set_after(config, after, begin);
+		if (i + 1 < sequence.inputs->count && never_ends(config, begin))
+			config_faults_add(r->faults, child->line, child->column, true,
+			                  "%s.inputs.%zu never ends: what stands behind it never begins", r->path, i);
+		after = begin;
 	}
 	options_reader_leave(r, length);
+}
+
+/* It is the one at `path`, or within it. */
+static bool is_within(const struct config_input *input, const char *path)
+{
+	const size_t length = strlen(path);
+
+	return strncmp(input->path, path, length) == 0 && (input->path[length] == '\0' || input->path[length] == '.');
+}
+
+/* Every message of a resource goes one way, so it has one place. */
+static bool may_use(struct options_reader *r, const struct config *config, const struct config_node *node,
+                    const struct config_node *entry, const char *path, const struct brokers *around)
+{
+	for (; around; around = around->outer)
+		if (around->resource == entry) {
+			config_faults_add(r->faults, node->line, node->column, false, "%s.resource: %s uses itself",
+			                  r->path, path);
+			return false;
+		}
+	for (size_t i = 0; i < config->input_count; i++)
+		if (is_within(&config->inputs[i], path)) {
+			config_faults_add(
+			    r->faults, node->line, node->column, false,
+			    "%s.resource: %s is used before; each of its messages goes one way: use it once", r->path,
+			    path);
+			return false;
+		}
+	return true;
+}
+
+/* The label of an entry of input_resources, which stands here. */
+static void read_resource(struct options_reader *r, struct config *config, const struct config_node *node,
+                          const struct brokers *around)
+{
+	const struct config_node *entries = tree_member(config->tree, "input_resources"), *entry = NULL;
+	AUTOFREE char *outside = mem_string(r->path);
+	AUTOFREE char *path = NULL;
+	struct brokers here = *around;
+
+	if (node->unset)
+		return;
+	for (size_t i = 0; entries && entries->kind == NODE_LIST && i < entries->count && !entry; i++) {
+		const struct config_node *label = tree_member(&entries->children[i], "label");
+
+		if (!label || !label->scalar || !node->scalar || strcmp(label->scalar, node->scalar) != 0)
+			continue;
+		entry = &entries->children[i];
+		path = mem_format("input_resources.%zu", i);
+	}
+	if (!entry) {
+		config_faults_add(r->faults, node->line, node->column, false,
+		                  "%s.resource: no entry of input_resources has this label", r->path);
+		return;
+	}
+	if (!may_use(r, config, node, entry, path, around))
+		return;
+	here.resource = entry;
+	(void)snprintf(r->path, sizeof r->path, "%s", path);
+	read_input(r, config, entry, &here);
+	(void)snprintf(r->path, sizeof r->path, "%s", outside);
+}
+
+void input_check_unused(const struct config *config, struct config_faults *faults)
+{
+	for (size_t i = 0; config->input_resources && i < config->input_resources->count; i++) {
+		AUTOFREE char *path = mem_format("input_resources.%zu", i);
+		struct config scratch = {.tree = config->tree};
+		struct options_reader r = {.faults = faults};
+		bool used = false;
+
+		for (size_t k = 0; k < config->input_count; k++)
+			used |= is_within(&config->inputs[k], path);
+		if (used)
+			continue;
+		(void)snprintf(r.path, sizeof r.path, "%s", path);
+		read_input(&r, &scratch, &config->input_resources->children[i], NULL);
+		for (size_t k = 0; k < scratch.input_count; k++)
+			input_fini(&scratch.inputs[k]);
+		free(scratch.inputs);
+	}
+}
+
+/* What holds other inputs. */
+static const struct input_frame {
+	const char *key;
+	void (*read)(struct options_reader *r, struct config *config, const struct config_node *node,
+	             const struct brokers *around);
+} frames[] = {{"broker", read_broker}, {"sequence", read_sequence}, {"resource", read_resource}};
+
+static const struct input_frame *find_frame(const char *key)
+{
+	for (size_t i = 0; i < sizeof frames / sizeof *frames; i++)
+		if (strcmp(frames[i].key, key) == 0)
+			return &frames[i];
+	return NULL;
 }
 
 static const struct config_node *find_component(struct options_reader *r, const struct config_node *node,
@@ -159,7 +321,7 @@ static const struct config_node *find_component(struct options_reader *r, const 
 
 		while (kind < INPUT_KINDS && strcmp(inputs[kind].key, member->key) != 0)
 			kind++;
-		if ((kind == INPUT_KINDS && strcmp(member->key, "broker") != 0) || member->repeated)
+		if ((kind == INPUT_KINDS && !find_frame(member->key)) || member->repeated)
 			continue;
 		if (found) {
 			config_faults_add(r->faults, member->key_line, member->key_column, false,
@@ -186,7 +348,8 @@ static void read_input(struct options_reader *r, struct config *config, const st
                        const struct brokers *around)
 {
 #define HANDLER(kind, member, key, door, flags, text) {key, NULL},
-	static const struct key_handler handlers[] = {CONFIG_INPUTS(HANDLER){"broker", NULL}, {NULL, NULL}};
+	static const struct key_handler handlers[] = {
+	    CONFIG_INPUTS(HANDLER){"broker", NULL}, {"sequence", NULL}, {"resource", NULL}, {NULL, NULL}};
 	static const struct options_extras extras = {.handlers = handlers, .foreign = foreign_input};
 	struct config_input frame = {0};
 	struct brokers here = {.outer = around};
@@ -207,11 +370,11 @@ static void read_input(struct options_reader *r, struct config *config, const st
 		if (!input->label)
 			input->label = mem_string("");
 	} else if (component) {
-		read_broker(r, config, component, &here);
+		find_frame(component->key)->read(r, config, component, &here);
 	} else if (!node->unset && (node->kind == NODE_MAP || tree_is_null(node)) && names_nothing(node)) {
 		config_faults_add(r->faults, node->key_line ? node->key_line : node->line,
 		                  node->key_line ? node->key_column : node->column, false,
-		                  "%s names no input; write one of " INPUT_KEYS "broker", r->path);
+		                  "%s names no input; write one of " INPUT_WORDS, r->path);
 	}
 	free(frame.label);
 }

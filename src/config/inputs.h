@@ -14,9 +14,11 @@
 
 enum input_flags { FINITE = 1, SHOWN = 2, COUNTED = 4 };
 
-/* "stdin, file, http_server, socket_server, ": the beginning of a list that ends in broker. */
+/* "stdin, file, http_server, socket_server, ": the beginning of a list that ends in those that hold others. */
 #define INPUT_KEY_IN_LIST(kind, member, key, door, flags, text) key ", "
 #define INPUT_KEYS CONFIG_INPUTS(INPUT_KEY_IN_LIST)
+
+#define INPUT_WORDS INPUT_KEYS "resource, sequence, broker"
 
 /* "lines, to_the_end, ": the beginning of a list that ends in skip_bom. */
 #define SCANNER_KEY_IN_LIST(kind, member, key, text) key ", "
@@ -31,6 +33,8 @@ bool input_is_finite(const struct config_input *input);
 static inline void *input_options_edit(struct config_input *input) { return &input->file; }
 
 static inline const void *input_options(const struct config_input *input) { return &input->file; }
+/* Every entry of input_resources that no input uses, read for its faults alone; after the inputs. */
+void input_check_unused(const struct config *config, struct config_faults *faults);
 /* Frees what an input holds. */
 void input_fini(struct config_input *input);
 

@@ -43,11 +43,8 @@ static void refuse_resources(struct options_reader *r, const struct config_node 
 		config_faults_add(r->faults, node->line, node->column, false, "%s: expected a list, not %s", node->key,
 		                  tree_kind_name(node));
 	else if (node->count > 0)
-		config_faults_add(
-		    r->faults, node->key_line, node->key_column, false,
-		    "%s is not part of kspool: write inputs under input (broker for several) and the stream under "
-		    "output",
-		    node->key);
+		config_faults_add(r->faults, node->key_line, node->key_column, false,
+		                  "%s is not part of kspool: write the stream under output", node->key);
 }
 
 /* How Redpanda Connect treats failed messages. */
@@ -67,7 +64,6 @@ static const struct key_handler root_handlers[] = {
     {"output", component_read_output},
     {"metrics", component_read_metrics},
     {"tracer", component_read_tracer},
-    {"input_resources", refuse_resources},
     {"output_resources", refuse_resources},
     {"error_handling", pass_over_error_handling},
     {"tests", NULL}, /* unit tests of a file, for another program */
@@ -98,7 +94,7 @@ static void report_missing_root(struct options_reader *r, const struct config_no
 	if (root->kind == NODE_LIST || (root->kind == NODE_SCALAR && root->scalar))
 		return;
 	if (!tree_member(root, "input"))
-		config_faults_add(r->faults, 1, 1, false, "input is required: " INPUT_KEYS "or broker over several");
+		config_faults_add(r->faults, 1, 1, false, "input is required: " INPUT_WORDS);
 	if (!tree_member(root, "output"))
 		config_faults_add(
 		    r->faults, 1, 1, false,
@@ -181,6 +177,7 @@ static void read_tree(struct config *config, struct config_faults *faults)
 	join_processors(config);
 	if (!config->output_label)
 		config->output_label = mem_string("");
+	input_check_unused(config, faults);
 	rules_check(config, faults);
 }
 

@@ -50,6 +50,8 @@ static const char *const nodes_types[] = {
     [SHAPE_map] = "\"object\"",
     [SHAPE_inputs] = LIST_OF("input"),
     [SHAPE_processors] = LIST_OF("processor"),
+    [SHAPE_input_resources] =
+        "\"array\", \"items\": {\"allOf\": [{\"$ref\": \"#/$defs/input\"}, {\"required\": [\"label\"]}]}",
     [SHAPE_resources] =
         "\"array\", \"items\": {\"allOf\": [{\"$ref\": \"#/$defs/processor\"}, {\"required\": [\"label\"]}]}",
     [SHAPE_rate_limits] = LIST_OF("rate_limit"),
@@ -306,6 +308,8 @@ static void print_input(struct buf *out)
 	                   "    \"input\": {\"type\": \"object\", \"additionalProperties\": false, \"properties\": {"
 	                   "\n      \"type\": {}, " BESIDE);
 	print_members(out, options_input(), 3, ",");
+	(void)buf_add_text(out, ",\n      \"resource\": {\"type\": \"string\"}");
+	names[count++] = "resource";
 	for (const struct print_part *part = print_parts; part->section; part++)
 		if (part->slot && part->key && strcmp(part->slot, "input") == 0) {
 			must(count < NAMES_MAX);
@@ -378,7 +382,6 @@ void config_print_schema(struct buf *out)
 	    "    \"tracer\": {\"type\": [\"object\", \"null\"], \"additionalProperties\": false, " PLUGIN_NEEDS_TYPE
 	    "\"properties\": {" TYPE_BESIDE(
 	        "\"none\"") ", \"none\": {\"type\": [\"object\", \"null\"]}}},\n"
-	                    "    \"input_resources\": {\"type\": [\"array\", \"null\"], \"maxItems\": 0},\n"
 	                    "    \"output_resources\": {\"type\": [\"array\", \"null\"], \"maxItems\": 0},\n"
 	                    "    \"error_handling\": {},\n    \"tests\": {}\n  },\n");
 	print_definitions(out);

@@ -2,8 +2,8 @@
  * Invariants:
  * 1. Every input has its slot from doors_start to doors_free, with its processors; the slot has a door while it is
  * open.
- * 2. A slot without a door either waits for its next try (`again` is pending), or has given up: then it counts as an
- *    input that failed and ended.
+ * 2. A slot without a door waits for the end of others (it is not due), or for its next try (`again` is pending), or
+ * has given up: then it counts as an input that failed and ended.
  * 3. What cannot be right on any day (the configuration) ends doors_start; everything else is one slot's own trouble.
  */
 #include "doors/doors.h"
@@ -33,6 +33,7 @@ struct slot {
 	struct door *door; /* null: not open */
 	struct event *again;
 	int64_t wait_ms;
+	bool is_due; /* those before it in its sequence have ended */
 	bool gave_up;
 	struct error why; /* of the last try */
 };
@@ -48,15 +49,57 @@ static const char *name_of(const struct config_input *input) { return input->pat
 
 static const char *trouble_of(const struct slot *s)
 {
+	if (!s->is_due)
+		return NULL;
 	if (!s->door)
 		return s->why.text;
 	return s->door->kind->trouble ? s->door->kind->trouble(s->door) : NULL;
+}
+
+static const struct slot *slot_of(const struct doors *d, size_t input)
+{
+	const struct slot *s;
+
+	TAILQ_FOREACH (s, &d->slots, link)
+		if (input-- == 0)
+			return s;
+	return NULL;
 }
 
 /* True when nothing more comes from it by itself. */
 static bool has_ended(const struct slot *s)
 {
 	return input_is_finite(s->input) && (s->door ? s->door->kind->has_ended(s->door) : s->gave_up);
+}
+
+static bool has_failed(const struct slot *s) { return s->gave_up || (s->door && s->door->has_failed); }
+
+/* Those that waited for what has ended now are opened, or given up when it did not end well. */
+static void begin_next(struct doors *d)
+{
+	const struct timeval now = {0};
+	struct slot *s;
+
+	TAILQ_FOREACH (s, &d->slots, link) {
+		bool is_due = true;
+
+		if (s->is_due)
+			continue;
+		for (size_t i = s->input->after_begin; i < s->input->after_end; i++) {
+			const struct slot *before = slot_of(d, i);
+
+			is_due = is_due && before && has_ended(before);
+			s->gave_up |= before && has_ended(before) && has_failed(before);
+		}
+		s->is_due = is_due;
+		if (!is_due)
+			continue;
+		if (s->gave_up)
+			(void)error_set(&s->why, ERR_NOINPUT,
+			                "%s: what stands before it in its sequence was not read to its end",
+			                name_of(s->input));
+		(void)evtimer_add(s->again, &now); /* never from inside the door that ended */
+	}
 }
 
 static void on_ended(void *arg)
@@ -66,6 +109,7 @@ static void on_ended(void *arg)
 
 	if (d->finished || d->intake.stopping)
 		return;
+	begin_next(d);
 	TAILQ_FOREACH (s, &d->slots, link)
 		if (!has_ended(s))
 			return;
@@ -162,6 +206,7 @@ static void on_again(evutil_socket_t fd, short what, void *arg)
 		on_ended(s->doors);
 	else
 		open_door(s);
+	count_down(s->doors);
 	if (s->why.code == ERR_CONFIG) /* it was right at the start: somebody may set it right again */
 		try_later(s);
 }
@@ -180,7 +225,8 @@ static enum err open_slot(struct doors *d, const struct config_input *input, str
 	TAILQ_INSERT_TAIL(&d->slots, s, link);
 	if (err == ERR_OK)
 		err = processors_compile(input->processors, d->intake.config, path, &s->processors, e);
-	if (err == ERR_OK) {
+	s->is_due = input->after_begin == input->after_end;
+	if (err == ERR_OK && s->is_due) {
 		open_door(s);
 		if (s->why.code == ERR_CONFIG) {
 			*e = s->why;
@@ -298,16 +344,6 @@ const char *doors_failure(const struct doors *d)
 int64_t doors_work_ns(const struct doors *d) { return worker_work_ns(d->intake.worker); }
 
 uint64_t doors_memory_bytes(const struct doors *d) { return d->intake.memory_bytes; }
-
-static const struct slot *slot_of(const struct doors *d, size_t input)
-{
-	const struct slot *s;
-
-	TAILQ_FOREACH (s, &d->slots, link)
-		if (input-- == 0)
-			return s;
-	return NULL;
-}
 
 uint16_t doors_port(const struct doors *d, size_t input)
 {

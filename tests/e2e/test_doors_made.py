@@ -48,6 +48,26 @@ def test_rows_of_csv_files_are_delivered_and_what_is_none_is_kept(new_spooler, f
     assert spooler.journal("SELECT count(*) FROM dead") == [(1,)]
 
 
+def test_a_sequence_reads_one_after_the_other(new_spooler, fake, lines_file, folder):
+    """What stands behind begins when all before it is durable: the last message is the last one."""
+    lines_file(2000, name="a")
+    lines_file(2000, name="b")
+    files = {"broker": {"inputs": [{"file": {"paths": [f"{folder}/{name}"]}} for name in "ab"]}}
+    last = {"generate": {"count": 1, "interval": "", "mapping": 'root = "finished"'}}
+    new_spooler(fake.endpoint, {"sequence": {"inputs": [files, {"resource": "last"}]}}, output={"max_in_flight": 1},
+                input_resources=[{"label": "last", **last}]).start().finish()
+    bodies = fake.payloads()
+    assert len(bodies) == 4001 and bodies[-1] == b"finished"
+
+
+def test_a_sequence_ends_where_an_input_fails(new_spooler, fake, folder):
+    last = {"generate": {"count": 1, "mapping": 'root = "finished"'}}
+    inputs = [{"file": {"paths": [f"{folder}/nowhere"]}}, last, last]
+    spooler = new_spooler(fake.endpoint, {"sequence": {"inputs": inputs}}).start(wait=False)
+    assert spooler.process.wait(20) == 66
+    assert fake.payloads() == []
+
+
 @pytest.mark.parametrize("inputs, words", [
     ({"generate": {"mapping": "root = nothing_like_it()"}}, "unrecognised function"),
     ({"generate": {"mapping": "root = 1", "interval": "TZ=No/Where * * * * *"}}, "no time zone"),

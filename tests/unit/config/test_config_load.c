@@ -96,9 +96,8 @@ static const struct {
     {STDIN "tracer: {jaeger: {}}\n",
      "(4,10) tracer.jaeger is a component of Redpanda Connect that is not part of kspool; it has none\n"},
     {STDIN "metrics: {none: {}, prometheus: {}}\n", "(4,1) metrics holds both prometheus and none; keep one\n"},
-    {STDIN "input_resources: [{label: a, stdin: {}}]\n",
-     "(4,1) input_resources is not part of kspool: write inputs under input (broker for several) and the stream under "
-     "output\n"},
+    {STDIN "output_resources: [{label: a, drop: {}}]\n",
+     "(4,1) output_resources is not part of kspool: write the stream under output\n"},
     {STDIN "http: {address: \"nowhere\"}\n",
      "(4,17) http.address must be host:port, such as 127.0.0.1:4195 or [::1]:4195\n"},
     {STDIN "http: {address: \":4195\"}\n", "(4,17) http.address can be reached from other machines without TLS or a "
