@@ -157,6 +157,19 @@ static void check_socket_server(const struct rules *r, const struct config_input
 		rules_fault(r, base, "of network tls needs tls.cert_file and tls.key_file");
 }
 
+static void check_socket(const struct rules *r, const struct config_input *input)
+{
+	const struct options_input_socket *o = &input->socket;
+	AUTOFREE char *address = mem_format("%s.socket.address", input->path);
+
+	if (!o->address || rules_is_unknown(r, address))
+		return;
+	if (o->network == STREAM_UNIX && strlen(o->address) > SOCKET_PATH_MAX)
+		rules_fault(r, address, "is longer than the 107 bytes a unix socket's path may have");
+	if (o->network == STREAM_TCP && !address_is_valid(o->address))
+		rules_fault(r, address, "must be host:port, such as 127.0.0.1:6000 or [::1]:6000");
+}
+
 static void check_inputs(const struct rules *r)
 {
 	size_t stdins = 0;
@@ -168,6 +181,8 @@ static void check_inputs(const struct rules *r)
 			check_http_server(r, input);
 		else if (input->kind == INPUT_SOCKET_SERVER)
 			check_socket_server(r, input);
+		else if (input->kind == INPUT_SOCKET)
+			check_socket(r, input);
 		else if (input->kind == INPUT_STDIN && ++stdins > 1)
 			rules_fault(r, input->path, "is a second stdin: standard input can be read once");
 	}
