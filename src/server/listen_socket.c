@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <netdb.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +21,7 @@
 #include "base/cleanup.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "server/resolve.h"
 
 enum { BACKLOG = 512, PEER_GROUPS_MAX = 256 };
 
@@ -80,17 +80,18 @@ static uint16_t bound_port(int fd)
 	return ntohs(address.ss_family == AF_INET ? in.sin_port : in6.sin6_port);
 }
 
-static enum err bind_tcp(const struct addrinfo *ai, bool every, const char *address, int *ret_fd, struct error *e)
+static enum err bind_tcp(const struct resolved *to, bool every, const char *address, int *ret_fd, struct error *e)
 {
-	AUTOCLOSE int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	const struct sockaddr *sa = (const struct sockaddr *)&to->address;
+	AUTOCLOSE int fd = socket(sa->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	int on = 1, only6 = every ? 0 : 1;
 
 	if (fd < 0)
 		return error_set_errno(e, ERR_ENVIRONMENT, "socket for %s", address);
 	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-	if (ai->ai_family == AF_INET6)
+	if (sa->sa_family == AF_INET6)
 		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only6, sizeof only6);
-	if (bind(fd, ai->ai_addr, ai->ai_addrlen) != 0 || listen(fd, BACKLOG) != 0)
+	if (bind(fd, sa, to->length) != 0 || listen(fd, BACKLOG) != 0)
 		return error_set_errno(e, ERR_ENVIRONMENT, "cannot listen on %s", address);
 	*ret_fd = fd;
 	fd = -1;
@@ -100,34 +101,24 @@ static enum err bind_tcp(const struct addrinfo *ai, bool every, const char *addr
 enum err listen_socket_tcp(const struct listener_options *options, int *ret_fd, uint16_t *ret_port,
                            bool *ret_is_loopback, struct error *e)
 {
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
-	struct addrinfo *list = NULL;
+	struct resolved to;
 	char host[256] = "";
 	const char *port = NULL;
 	bool has_guard = options->has_token || (options->cert_file && *options->cert_file);
 	enum err err = split_address(options->address, host, sizeof host, &port, e);
-	int failed;
 
+	if (err == ERR_OK && (err = resolve(host, port, &to, e)) != ERR_OK)
+		(void)error_wrap(e, "address \"%s\"", options->address);
 	if (err != ERR_OK)
 		return err;
-	if (!*host)
-		hints.ai_family = AF_INET6;
-	failed = getaddrinfo(*host ? host : NULL, port, &hints, &list);
-	if (failed && !*host) { /* a machine without IPv6 */
-		hints.ai_family = AF_INET;
-		failed = getaddrinfo(NULL, port, &hints, &list);
-	}
-	if (failed)
-		return error_set(e, ERR_ENVIRONMENT, "address \"%s\": %s", options->address, gai_strerror(failed));
-	*ret_is_loopback = is_loopback(list->ai_addr);
+	*ret_is_loopback = is_loopback((const struct sockaddr *)&to.address);
 	if (options->require_guard && !has_guard && !*ret_is_loopback)
 		err = error_set(e, ERR_CONFIG,
 		                "address \"%s\" is reachable from the network: it needs cert_file and key_file, or "
 		                "token_file, or a loopback host",
 		                options->address);
 	else
-		err = bind_tcp(list, !*host, options->address, ret_fd, e);
-	freeaddrinfo(list);
+		err = bind_tcp(&to, !*host, options->address, ret_fd, e);
 	if (err == ERR_OK)
 		*ret_port = bound_port(*ret_fd);
 	return err;

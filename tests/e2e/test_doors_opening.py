@@ -2,12 +2,17 @@
 
 import json
 import os
+import pathlib
+import shlex
 import socket
+import subprocess
+import sys
 
 import pytest
 
-from doors import post
+from doors import Frames, post
 from ledger import message
+from spooler import BINARY
 from waits import free_port, wait_for
 
 
@@ -124,3 +129,60 @@ def test_a_plain_name_that_is_not_there_fails_a_finite_run(fake, new_spooler, li
     spooler = new_spooler(fake.endpoint, {"file": {"paths": [f"{folder}/none", lines_file(10)]}})
     spooler.start(wait=False).finish(status=66)
     assert len(fake.stored) == 10 and "file not read" in spooler.log()
+
+
+# The loopback of a namespace of its own, and at its port 53 somebody who hears and never answers, as long as kspool lives.
+MUTE = """
+import os, socket, subprocess, sys
+subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+subprocess.run(["mount", "--bind", sys.argv[1], "/etc/resolv.conf"], check=True)
+mute = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+mute.bind(("127.0.0.1", 53))
+mute.set_inheritable(True)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+@pytest.fixture
+def mute_names(folder, monkeypatch):
+    """kspool where no name is ever resolved."""
+    away = ["unshare", *([] if os.geteuid() == 0 else ["-r"]), "-n", "-m"]
+    if subprocess.run([*away, "ip", "link"], capture_output=True).returncode:
+        pytest.skip("no network namespaces here")
+    with open(f"{folder}/resolv", "w") as out:
+        out.write("nameserver 127.0.0.1\n")
+    with open(f"{folder}/mute.py", "w") as out:
+        out.write(MUTE)
+    wrapper = pathlib.Path(folder) / "kspool"
+    wrapper.write_text("#!/bin/sh\nexec " + shlex.join([*away, sys.executable, f"{folder}/mute.py", f"{folder}/resolv", str(BINARY)])
+                       + ' "$@"\n')
+    wrapper.chmod(0o700)
+    monkeypatch.setattr("spooler.BINARY", wrapper)
+
+
+@pytest.mark.parametrize("place", ["http_server", "socket_server", "http"])
+def test_a_name_that_nobody_resolves_harms_only_its_own_door(mute_names, new_spooler, folder, place):
+    token = f"{folder}/token"
+    with open(token, "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as out:
+        out.write("a-token-of-sixteen-bytes-and-more\n")
+    named = {"address": "away.example.com:4196", "token_file": token}
+    open_door = {"socket_server": {"network": "unix", "framing": "length", "address": f"{folder}/in.sock"}}
+    doors = {"http_server": [{"http_server": named}], "socket_server": [{"socket_server": {"network": "tcp", **named}}], "http": []}
+    sections = {"http": {"enabled": True, **named}} if place == "http" else {}
+    spooler = new_spooler("http://127.0.0.1:1", {"broker": {"inputs": [*doors[place], open_door]}}, **sections).start()
+
+    door = Frames(f"{folder}/in.sock")
+
+    def said(n):
+        door.give(message(n))
+        return door.answer()[0]
+    wait_for(lambda: ready(spooler)[0] == 503, spooler.tail)
+    assert [said(n) for n in range(20)] == [Frames.ACCEPTED] * 20
+    wait_for(lambda: "no answer yet" in spooler.log(), spooler.tail)
+    spooler.stop()
+
+
+def test_a_name_that_is_known_opens_its_door_at_once(fake, new_spooler):
+    port = free_port()
+    spooler = new_spooler(fake.endpoint, {"http_server": {"address": f"localhost:{port}"}}).start()
+    assert post(("localhost", port), b"x")[0] == 200 and "cannot be opened" not in spooler.log()
