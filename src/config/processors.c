@@ -51,7 +51,9 @@ static const struct {
 #define INPUT(kind, member, key, door, flags, text) {"input", key, text},
     CONFIG_INPUTS(INPUT)
 #undef INPUT
-        {"input", "broker", "Several inputs side by side."},
+        {"input", "resource", "The input of input_resources with this label."},
+    {"input", "sequence", "Several inputs one after the other."},
+    {"input", "broker", "Several inputs side by side."},
     {"output", "aws_kinesis", "An Amazon Kinesis data stream."},
     {"buffer", "sqlite", "The spool on disk."},
     {"buffer", "none", "As no buffer: the spool in its default place."},

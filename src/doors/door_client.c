@@ -88,6 +88,8 @@ bool client_has_room(struct client *c)
 {
 	struct intake *i = c->door->door.intake;
 
+	if (intake_held_ns(i, c->door->door.processors) > 0)
+		return false;
 	return intake_has_room(i) || (held_may_pass(&c->held) && intake_has_room_for_small(i));
 }
 

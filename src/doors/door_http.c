@@ -3,6 +3,7 @@
  *
  *   200  every message is on stable storage (promise 1)      400  malformed or damaged body, metadata too large
  *   413  a message over the ceiling                           415  an encoding that is not known
+ *   429  its sender had its share, or a rate_limit lets nothing more pass yet
  *   507  the spool is full; nothing was stored
  *   503  with Retry-After: nothing was stored (no room, stopping), or, as the text says then, the answer did not come
  *        in time and the messages may still be stored
@@ -53,6 +54,7 @@ struct door_http {
 	TAILQ_HEAD(, pending) pending; /* oldest first; one timeout for all */
 	struct event *timer;
 	struct quota *quota;
+	char retry_after[48];
 };
 
 static void answer_text(struct httpd_request *r, int status, const char *extra, const char *reason)
@@ -62,6 +64,14 @@ static void answer_text(struct httpd_request *r, int status, const char *extra, 
 
 	httpd_answer(r, status, "text/plain; charset=utf-8", extra, text,
 	             n < (int)sizeof text ? (size_t)n : sizeof text - 1);
+}
+
+/* Valid until the next call. */
+static const char *retry_after(struct door_http *h, int64_t wait_ns)
+{
+	(void)snprintf(h->retry_after, sizeof h->retry_after, "Retry-After: %lld\r\n",
+	               (long long)((wait_ns + NS_PER_S - 1) / NS_PER_S));
+	return h->retry_after;
 }
 
 static void set_timer(struct door_http *h)
@@ -84,18 +94,23 @@ static void set_timer(struct door_http *h)
 static void on_answered(struct group *g, void *door)
 {
 	struct pending *p = door;
+	struct door_http *h = p->door;
 	struct httpd_request *r = p->request;
-	bool was_first = p == TAILQ_FIRST(&p->door->pending);
+	bool was_first = p == TAILQ_FIRST(&h->pending);
 
-	TAILQ_REMOVE(&p->door->pending, p, link);
-	if (was_first && TAILQ_EMPTY(&p->door->pending))
-		set_timer(p->door);
+	TAILQ_REMOVE(&h->pending, p, link);
+	if (was_first && TAILQ_EMPTY(&h->pending))
+		set_timer(h);
 	free(p);
 	switch (g->offer.verdict) {
 	case OFFER_ACCEPTED:
 		httpd_answer(r, 200, NULL, NULL, NULL, 0);
 		break;
 	case OFFER_FULL:
+		if (g->limited_ns > 0) {
+			answer_text(r, 429, retry_after(h, g->limited_ns), g->offer.error.text);
+			break;
+		}
 		answer_text(r, g->offer.error.code == ERR_MEMORY ? 503 : 507, "Retry-After: 5\r\n",
 		            g->offer.error.text);
 		break;
@@ -261,6 +276,18 @@ static bool add_messages(struct door_http *h, struct group *g, struct httpd_requ
 	return ok;
 }
 
+/* Of those that wait for a limit none waits for long: so many would hold the memory that others need. */
+static bool is_limited(struct door_http *h, struct refusal *refusal)
+{
+	const int64_t held_ns = intake_held_ns(h->door.intake, h->door.processors);
+
+	if (!intake_is_limited(h->door.intake, h->door.processors))
+		return false;
+	*refusal = (struct refusal){429, "a rate_limit of its processors is used up just now; not stored",
+	                            retry_after(h, held_ns)};
+	return true;
+}
+
 /* What the head tells is not waited for: an encoding nobody knows, a length over the limit. */
 static void look(const struct httpd_request *r, struct httpd_verdict *verdict, void *arg)
 {
@@ -276,7 +303,9 @@ static void look(const struct httpd_request *r, struct httpd_verdict *verdict, v
 		metric_add(M_INPUT_REFUSED_BUSY, 1);
 		return;
 	}
-	if (!http_body_look(r, &refusal))
+	if (is_limited(h, &refusal))
+		metric_add(M_INPUT_REFUSED_BUSY, 1);
+	if (refusal.status || !http_body_look(r, &refusal))
 		*verdict =
 		    (struct httpd_verdict){.status = refusal.status, .reason = refusal.reason, .extra = refusal.extra};
 	else if (!http_body_is_encoded(r) && http_body_cut_of(r, cuts_lines(h)) == HTTP_BODY_WHOLE &&
@@ -308,10 +337,10 @@ static void on_request(struct httpd_request *r, void *arg)
 	g = group_new(i, h->door.processors, on_answered, p);
 	g->one_batch = true;
 	g->peer = group_peer(httpd_peer(r));
-	if (!add_messages(h, g, r, &refusal)) {
-		metric_add(refusal.status == 413   ? M_INPUT_REFUSED_SIZE
-		           : refusal.status == 503 ? M_INPUT_REFUSED_BUSY
-		                                   : M_INPUT_REFUSED_FORMAT,
+	if (is_limited(h, &refusal) || !add_messages(h, g, r, &refusal)) {
+		metric_add(refusal.status == 413                            ? M_INPUT_REFUSED_SIZE
+		           : refusal.status == 503 || refusal.status == 429 ? M_INPUT_REFUSED_BUSY
+		                                                            : M_INPUT_REFUSED_FORMAT,
 		           1);
 		LOG_LIMITED(LOG_WARN, "request refused", LOG_S("peer", httpd_peer(r)), LOG_I("status", refusal.status),
 		            LOG_S("reason", refusal.reason));
@@ -368,7 +397,12 @@ static void stop(struct door *d)
 		httpd_give_up_waiting(h->server);
 }
 
-static const char *trouble(const struct door *d) { return httpd_trouble(((const struct door_http *)d)->server); }
+static const char *trouble(const struct door *d)
+{
+	const char *why = httpd_trouble(((const struct door_http *)d)->server);
+
+	return why ? why : intake_is_limited(d->intake, d->processors);
+}
 
 static enum err read_files(struct door *d, struct error *e)
 {

@@ -487,7 +487,12 @@ static bool make_room(const unsigned char *key, bool for_smaller, void *arg)
 	return true;
 }
 
-static const char *trouble(const struct door *d) { return listener_trouble(((const struct door_socket *)d)->listener); }
+static const char *trouble(const struct door *d)
+{
+	const char *why = listener_trouble(((const struct door_socket *)d)->listener);
+
+	return why ? why : intake_is_limited(d->intake, d->processors);
+}
 
 static enum err listen_on(struct door_socket *s, struct error *e)
 {

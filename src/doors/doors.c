@@ -298,7 +298,7 @@ void doors_stop(struct doors *d)
 		if (s->door)
 			s->door->kind->stop(s->door);
 	}
-	d->intake.stopping = true;
+	intake_stop(&d->intake);
 	LOG(LOG_INFO, "doors closed", LOG_U("offers_under_way", d->intake.outstanding),
 	    LOG_U("memory_bytes", d->intake.memory_bytes));
 }

@@ -510,8 +510,9 @@ size_t feeder_room(struct feeder *f, char **ret)
 
 	if (f->ended || (i->stopping && !f->drains))
 		return 0;
-	if (!intake_has_room(i) && !(f->passes && intake_has_room_for_small(i)) &&
-	    !(f->options.alone && i->outstanding == 0 && i->hold_until_ns == 0 && intake_may_be_large(i, f))) {
+	if (intake_held_ns(i, f->options.processors) > 0 ||
+	    (!intake_has_room(i) && !(f->passes && intake_has_room_for_small(i)) &&
+	     !(f->options.alone && i->outstanding == 0 && intake_may_be_large(i, f)))) {
 		feeder_flush(f);
 		return 0;
 	}

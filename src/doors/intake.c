@@ -40,9 +40,8 @@ static void count_answer(const struct group *g)
 	}
 	if (g->comes_again)
 		return;
-	metric_add(refusals[g->offer.verdict], g->received);
-	LOG_LIMITED(LOG_WARN, "messages refused by the journal", LOG_U("messages", g->received),
-	            LOG_S("reason", g->offer.error.text));
+	metric_add(g->limited_ns ? M_INPUT_REFUSED_BUSY : refusals[g->offer.verdict], g->received);
+	LOG_LIMITED(LOG_WARN, "messages refused", LOG_U("messages", g->received), LOG_S("reason", g->offer.error.text));
 }
 
 static void on_done(struct offer *offer, void *arg)
@@ -95,32 +94,57 @@ static void charge_group(struct group *g)
 	g->fresh_bytes = 0;
 }
 
-void group_refuse(struct group *g, enum offer_verdict verdict, const char *why)
+void group_refuse(struct group *g, enum offer_verdict verdict, enum err code, const char *why)
 {
 	message_list_free(&g->todo);
 	message_list_free(&g->offer.messages);
 	message_list_free(&g->offer.set_aside);
 	g->offer.verdict = verdict;
-	(void)error_set(&g->offer.error, verdict == OFFER_CLOSED ? ERR_CLOSED : ERR_MEMORY, "%s", why);
+	(void)error_set(&g->offer.error, code, "%s", why);
 	on_done(&g->offer, g);
+}
+
+static void refuse_limited(struct group *g)
+{
+	if (g->limited_ns == INT64_MAX)
+		group_refuse(g, OFFER_TOO_BIG, ERR_TOOBIG,
+		             "the request has more messages than a rate_limit lets pass at once; not stored");
+	else
+		group_refuse(g, OFFER_FULL, ERR_UNAVAILABLE,
+		             "a rate_limit of its processors is used up just now; not stored");
+}
+
+/* What it took of a limit may be what others waited for: who would wait for too long does not. */
+static void refuse_late(struct intake *i)
+{
+	struct group *g;
+
+	while ((g = worker_take_late(i->worker))) {
+		g->limited_ns = intake_held_ns(i, g->own);
+		refuse_limited(g);
+	}
 }
 
 static void group_worked(struct group *g)
 {
+	struct intake *i = g->intake;
+
 	charge_group(g);
-	if (g->hold_until_ns > 0)
-		intake_hold(g->intake, g->hold_until_ns);
 	if (g->is_cancelled) {
-		g->intake->outstanding--;
+		i->outstanding--;
 		group_free(g);
 	} else if (g->was_starved) {
-		group_refuse(g, OFFER_FULL, "there is no memory just now for what processors make of it; not stored");
+		group_refuse(g, OFFER_FULL, ERR_MEMORY,
+		             "there is no memory just now for what processors make of it; not stored");
+	} else if (g->limited_ns > 0) {
+		refuse_limited(g);
 	} else if (g->maker && g->offer.count == 0 && g->offer.set_aside_count == 0 && g->offer.filtered == 0) {
 		g->offer.verdict = OFFER_ACCEPTED; /* of nothing */
 		on_done(&g->offer, g);
 	} else {
 		offer_group(g);
 	}
+	refuse_late(i);
 }
 
 void group_send(struct group *g)
@@ -156,15 +180,21 @@ void intake_retry(struct intake *i)
 	}
 }
 
+void intake_stop(struct intake *i)
+{
+	i->stopping = true;
+	worker_go_on(i->worker);
+}
+
 void intake_drop_kept(struct intake *i)
 {
 	struct group *g;
 
 	while ((g = worker_take_out(i->worker)))
-		group_refuse(g, OFFER_CLOSED, "kspool is stopping; not stored");
+		group_refuse(g, OFFER_CLOSED, ERR_CLOSED, "kspool is stopping; not stored");
 	while ((g = TAILQ_FIRST(&i->kept))) {
 		TAILQ_REMOVE(&i->kept, g, link);
-		group_refuse(g, OFFER_CLOSED, "kspool is stopping; not stored");
+		group_refuse(g, OFFER_CLOSED, ERR_CLOSED, "kspool is stopping; not stored");
 	}
 }
 

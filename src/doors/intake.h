@@ -31,6 +31,18 @@ struct worker;
 
 TAILQ_HEAD(group_list, group);
 
+/* How long a request may wait for a rate_limit before it is refused. */
+enum { LIMIT_WAIT_MS = 2000 };
+
+/* Until when a rate_limit wants nothing more of those who pass it. */
+struct hold {
+	SLIST_ENTRY(hold) link;
+	const struct pipeline *of; /* they have these processors */
+	int64_t until_ns;          /* monotonic */
+};
+
+SLIST_HEAD(hold_list, hold);
+
 struct intake {
 	struct event_base *base;
 	const struct config *config;
@@ -47,8 +59,8 @@ struct intake {
 	bool stopping;
 	struct worker *worker;   /* null until a group has processors */
 	struct pipeline *common; /* of pipeline.processors; null when none */
-	int64_t hold_until_ns;   /* a rate_limit processor wants no more before; 0: none */
-	struct event *hold;      /* runs out then */
+	struct hold_list holds;  /* one for each list of processors that ever asked for one */
+	struct event *hold;      /* the first of them runs out */
 	struct event *shed;      /* pending while a small one waits for memory that unfinished messages hold */
 	const void *large;       /* who has intake_may_be_large; null: nobody */
 	const void *large_next;  /* who asked for it meanwhile, and is the next */
@@ -76,12 +88,15 @@ struct group {
 	int64_t room_bytes;       /* of the doors, for what is fresh: what is beyond comes from the budget */
 	uint64_t taken_bytes;     /* from the budget */
 	enum group_place place;
-	bool is_cancelled;                    /* while it was worked */
-	bool was_starved;                     /* its processors found no memory that others did not hold */
-	uint64_t peer;                        /* whose it is: the worker takes turns; 0: the house's own */
-	int64_t hold_until_ns;                /* what a rate_limit processor asked for */
-	bool comes_again;                     /* the door offers it again when it is refused: no message is refused */
-	uint32_t received;                    /* messages the door added */
+	bool is_cancelled;   /* while it was worked */
+	bool was_starved;    /* its processors found no memory that others did not hold */
+	uint64_t peer;       /* whose it is: the worker takes turns; 0: the house's own */
+	int64_t hold_own_ns; /* what a rate_limit of its processors asked for: nothing more before */
+	int64_t hold_common_ns;
+	int64_t *taken_ns;  /* of a request: of the limits of its processors, and then of those in common */
+	int64_t limited_ns; /* its messages did not all pass: pipeline_limited_ns */
+	bool comes_again;   /* the door offers it again when it is refused: no message is refused */
+	uint32_t received;  /* messages the door added */
 	const struct bloblang_mapping *maker; /* makes them in place of the door: null when they came */
 	uint32_t to_make;                     /* runs of it that are left */
 	uint64_t most_made_bytes;             /* after which it runs no more; 0: however many */
@@ -120,10 +135,16 @@ static inline uint64_t intake_most_bytes(const struct intake *i) { return i->mem
 int64_t intake_room_to_make(const struct intake *i);
 /* Doors hold all they may. */
 bool intake_is_full(const struct intake *i);
-/* The lane takes offers, and no processor asked for a pause. */
+/* The lane takes offers. */
 bool intake_takes(const struct intake *i);
-/* No more bytes before this monotonic time; on_room is called then. */
-void intake_hold(struct intake *i, int64_t until_ns);
+/* Nothing more for these processors before this monotonic time; on_room is called then. */
+void intake_hold(struct intake *i, const struct pipeline *of, int64_t until_ns);
+/* How long nothing is taken yet that passes these processors and those in common; 0: it is. Accepts null. */
+int64_t intake_held_ns(const struct intake *i, const struct pipeline *own);
+/* The same for who is not to wait, with what to say. */
+const char *intake_is_limited(const struct intake *i, const struct pipeline *own);
+/* Stopping: nothing more is taken, and what is here does not wait for its turn. */
+void intake_stop(struct intake *i);
 /* Offers kept groups again, in order. */
 void intake_retry(struct intake *i);
 
@@ -138,7 +159,7 @@ void group_send(struct group *g);
 /* Takes back a group that is not GROUP_OFFERED: nothing of it is stored, and nobody hears of it. */
 void group_cancel(struct group *g);
 /* Answers a group that is in no list: nothing of it is stored. */
-void group_refuse(struct group *g, enum offer_verdict verdict, const char *why);
+void group_refuse(struct group *g, enum offer_verdict verdict, enum err code, const char *why);
 /*
  * Before a message of so many bytes (message_cost) is made for the group: OFFER_ACCEPTED, OFFER_TOO_BIG when no room of
  * the doors would do for it, OFFER_FULL when it would if others held less.
@@ -159,6 +180,10 @@ bool processors_run(struct group *g, struct evaluator *ev) MUST_CHECK;
 /* worked: is given each group back when all of it is done, on the intake thread; charge: one of which a part is. */
 struct worker *worker_open(struct intake *i, void (*worked)(struct group *g), void (*charge)(struct group *g));
 void worker_put(struct worker *w, struct group *g);
+/* Those that were held may go on. Accepts null. */
+void worker_go_on(struct worker *w);
+/* A request that is held for longer than it is to wait, taken out; null: none is. */
+struct group *worker_take_late(struct worker *w);
 /* A group that waits. */
 void worker_forget(struct worker *w, struct group *g);
 /* How long it has been at one group, or slice of one; 0 for null. */

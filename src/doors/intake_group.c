@@ -73,6 +73,7 @@ void group_free(struct group *g)
 	free(g->make_error);
 	free(g->offer.position_key);
 	free(g->offer.position);
+	free(g->taken_ns);
 	intake_release(g->intake, g->charged_bytes);
 	budget_give(g->taken_bytes);
 	free(g);

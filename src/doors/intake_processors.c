@@ -121,18 +121,26 @@ static void hold_made(struct group *g, int64_t bytes)
 	g->taken_bytes = beyond;
 }
 
+/* Of a request nothing is stored then. */
+static bool has_failed(const struct group *g) { return g->was_starved || g->limited_ns > 0; }
+
 /* Runs one pipeline; what it asks for goes to the group. A message of a stream is a batch of its own. */
 static void run_pipeline(struct group *g, struct pipeline *p, struct evaluator *ev, struct pipeline_batch *batch)
 {
+	const bool is_own = p == g->own;
+	int64_t *hold_ns = is_own ? &g->hold_own_ns : &g->hold_common_ns;
 	int64_t until_ns, before_bytes;
 
-	if (!p || batch->count == 0 || g->was_starved)
+	if (!p || batch->count == 0 || has_failed(g))
 		return;
+	pipeline_passes(p, LIMIT_WAIT_MS * NS_PER_MS,
+	                g->taken_ns ? g->taken_ns + (is_own ? 0 : pipeline_limits(g->own)) : NULL);
 	before_bytes = batch_bytes(batch);
 	pipeline_goes_on(p, g->used_ns, g->one_batch ? g->made_bytes : 0);
 	until_ns = pipeline_run(p, ev, batch);
-	if (until_ns > g->hold_until_ns)
-		g->hold_until_ns = until_ns;
+	if (until_ns > *hold_ns)
+		*hold_ns = until_ns;
+	g->limited_ns = pipeline_limited_ns(p);
 	g->was_starved |= pipeline_was_starved(p) && !must_go_on(g);
 	hold_made(g, batch_bytes(batch) - before_bytes);
 }
@@ -170,7 +178,7 @@ static int64_t take_back(struct group *g, struct message *m)
 {
 	struct intake *i = g->intake;
 
-	must(m->id == 0 && (m->origin || g->was_starved));
+	must(m->id == 0 && (m->origin || has_failed(g)));
 	if (m->origin && !m->origin->keyed)
 		message_set_origin(m, NULL);
 	if (m->body_bytes > i->max_message_bytes) {
@@ -247,7 +255,7 @@ static void work_singly(struct group *g, struct evaluator *ev)
 
 	if (!is_careful)
 		poison_begin(POISON_INTAKE, 0, UINT64_MAX);
-	while (!g->was_starved && (m = STAILQ_FIRST(&g->todo)) && clock_mono_ns() - since_ns < SLICE_MS * NS_PER_MS) {
+	while (!has_failed(g) && (m = STAILQ_FIRST(&g->todo)) && clock_mono_ns() - since_ns < SLICE_MS * NS_PER_MS) {
 		STAILQ_REMOVE_HEAD(&g->todo, link);
 		pipeline_batch_add(&one, m);
 		work_on(g, ev, &one, is_careful ? number_of(&one) : 0);
@@ -326,19 +334,39 @@ static bool make_messages(struct group *g, struct evaluator *ev)
 	return g->to_make == 0 || g->was_starved;
 }
 
+static void begin(struct group *g)
+{
+	const size_t limits = pipeline_limits(g->own) + pipeline_limits(g->intake->common);
+
+	STAILQ_CONCAT(&g->todo, &g->offer.messages);
+	g->offer.count = 0;
+	g->offer.bytes = 0;
+	g->is_begun = true;
+	if (g->one_batch && limits > 0)
+		g->taken_ns = mem_zero(limits * sizeof *g->taken_ns);
+}
+
+/* Nobody waits for what was not stored. */
+static void give_back(struct group *g)
+{
+	if (!g->taken_ns)
+		return;
+	pipeline_give_back(g->own, g->taken_ns);
+	pipeline_give_back(g->intake->common, g->taken_ns + pipeline_limits(g->own));
+	g->hold_own_ns = g->hold_common_ns = 0;
+}
+
 bool processors_run(struct group *g, struct evaluator *ev)
 {
 	if (g->maker && g->to_make > 0 && !make_messages(g, ev))
 		return false;
-	if (!g->is_begun) {
-		STAILQ_CONCAT(&g->todo, &g->offer.messages);
-		g->offer.count = 0;
-		g->offer.bytes = 0;
-		g->is_begun = true;
-	}
+	if (!g->is_begun)
+		begin(g);
 	if (g->one_batch && (pipeline_needs_batch(g->own) || pipeline_needs_batch(g->intake->common)))
 		work_at_once(g, ev);
 	else
 		work_singly(g, ev);
-	return STAILQ_EMPTY(&g->todo) || g->was_starved;
+	if (has_failed(g))
+		give_back(g);
+	return STAILQ_EMPTY(&g->todo) || has_failed(g);
 }

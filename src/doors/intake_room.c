@@ -1,4 +1,6 @@
-/* intake_room: whether doors may read on: the memory bound, and the hold that a rate_limit processor asks for. */
+/* intake_room: whether doors may read on: the memory bound, and the holds that rate_limit processors ask for. */
+#include <stdlib.h>
+
 #include <event2/event.h>
 
 #include "base/check.h"
@@ -9,27 +11,71 @@
 
 enum { SHED_MS = 100, LARGE_S = 5, MADE_OWN_BYTES = 4 << 20 };
 
+static void set_hold_timer(struct intake *i)
+{
+	const int64_t now_ns = clock_mono_ns();
+	int64_t left_ns = INT64_MAX;
+	const struct hold *h;
+	struct timeval tv;
+
+	SLIST_FOREACH (h, &i->holds, link)
+		if (h->until_ns > now_ns && h->until_ns - now_ns < left_ns)
+			left_ns = h->until_ns - now_ns;
+	tv = (struct timeval){.tv_sec = left_ns / NS_PER_S, .tv_usec = (left_ns % NS_PER_S) / NS_PER_US + 1};
+	if (left_ns < INT64_MAX)
+		(void)evtimer_add(i->hold, &tv);
+}
+
 static void on_hold_over(evutil_socket_t fd, short what, void *arg)
 {
 	struct intake *i = arg;
 
 	(void)fd;
 	(void)what;
-	i->hold_until_ns = 0;
+	set_hold_timer(i);
+	worker_go_on(i->worker);
 	if (i->on_room)
 		i->on_room(i->arg);
 }
 
-void intake_hold(struct intake *i, int64_t until_ns)
+void intake_hold(struct intake *i, const struct pipeline *of, int64_t until_ns)
 {
-	int64_t left_ns = until_ns - clock_mono_ns();
-	struct timeval tv;
+	struct hold *h;
 
-	if (left_ns <= 0 || until_ns <= i->hold_until_ns)
+	if (until_ns <= clock_mono_ns())
 		return;
-	i->hold_until_ns = until_ns;
-	tv = (struct timeval){.tv_sec = left_ns / NS_PER_S, .tv_usec = (left_ns % NS_PER_S) / NS_PER_US + 1};
-	(void)evtimer_add(i->hold, &tv);
+	SLIST_FOREACH (h, &i->holds, link)
+		if (h->of == of)
+			break;
+	if (!h) {
+		h = mem_zero(sizeof *h);
+		h->of = of;
+		SLIST_INSERT_HEAD(&i->holds, h, link);
+	}
+	if (until_ns > h->until_ns)
+		h->until_ns = until_ns;
+	set_hold_timer(i);
+}
+
+int64_t intake_held_ns(const struct intake *i, const struct pipeline *own)
+{
+	const struct hold *h;
+	int64_t until_ns = 0, now_ns;
+
+	SLIST_FOREACH (h, &i->holds, link)
+		if ((h->of == own || h->of == i->common) && h->until_ns > until_ns)
+			until_ns = h->until_ns;
+	if (until_ns == 0 || i->stopping)
+		return 0;
+	now_ns = clock_mono_ns();
+	return until_ns > now_ns ? until_ns - now_ns : 0;
+}
+
+const char *intake_is_limited(const struct intake *i, const struct pipeline *own)
+{
+	return intake_held_ns(i, own) > LIMIT_WAIT_MS * NS_PER_MS
+	           ? "a rate_limit of its processors was used up by what came before"
+	           : NULL;
 }
 
 /* Only what is unfinished is asked to go: what is whole leaves by itself. Else many bodies that came at once would hold
@@ -60,6 +106,12 @@ void intake_room_open(struct intake *i)
 
 void intake_room_close(struct intake *i)
 {
+	struct hold *h;
+
+	while ((h = SLIST_FIRST(&i->holds))) {
+		SLIST_REMOVE_HEAD(&i->holds, link);
+		free(h);
+	}
 	event_free(i->hold);
 	event_free(i->shed);
 }
@@ -120,7 +172,7 @@ void intake_is_not_large(struct intake *i, const void *who)
 		(void)evtimer_add(i->shed, &now);
 }
 
-bool intake_takes(const struct intake *i) { return TAILQ_EMPTY(&i->kept) && i->hold_until_ns == 0; }
+bool intake_takes(const struct intake *i) { return TAILQ_EMPTY(&i->kept); }
 
 int64_t intake_room_to_make(const struct intake *i)
 {

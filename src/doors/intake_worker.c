@@ -68,13 +68,16 @@ static int64_t *used_by(struct worker *w, const struct group *g)
 	return &w->used_ns[whose >> (64 - SHARE_BITS)];
 }
 
+/* A limit wants nothing new; what has begun is let through. */
+static bool is_held(const struct group *g) { return !g->is_begun && intake_held_ns(g->intake, g->own) > 0; }
+
 /* The oldest of those who had the least time. */
 static struct group *choose(struct worker *w)
 {
 	struct group *g, *least = NULL;
 
 	TAILQ_FOREACH (g, &w->waiting, link)
-		if (!least || *used_by(w, g) < *used_by(w, least))
+		if (!is_held(g) && (!least || *used_by(w, g) < *used_by(w, least)))
 			least = g;
 	if (least)
 		w->least_ns = *used_by(w, least);
@@ -109,6 +112,25 @@ static void feed(struct worker *w)
 	must(lane_put(w->work, g));
 }
 
+void worker_go_on(struct worker *w)
+{
+	if (w)
+		feed(w);
+}
+
+struct group *worker_take_late(struct worker *w)
+{
+	struct group *g;
+
+	TAILQ_FOREACH (g, &w->waiting, link)
+		if (g->one_batch && is_held(g) &&
+		    clock_mono_ns() + intake_held_ns(g->intake, g->own) - g->begun_ns > LIMIT_WAIT_MS * NS_PER_MS)
+			break;
+	if (g)
+		TAILQ_REMOVE(&w->waiting, g, link);
+	return g;
+}
+
 static struct group *take_back(struct worker *w)
 {
 	void *item;
@@ -131,6 +153,8 @@ static void on_answers(evutil_socket_t fd, short what, void *arg)
 	while ((g = take_back(w))) {
 		const bool goes_on = !w->is_done && !g->is_cancelled;
 
+		intake_hold(g->intake, g->own, g->hold_own_ns);
+		intake_hold(g->intake, g->intake->common, g->hold_common_ns);
 		if (goes_on) {
 			w->charge(g);
 			put_back(w, g);

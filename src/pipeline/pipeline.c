@@ -30,6 +30,9 @@ struct pipeline {
 	int64_t used_ns, made_bytes; /* pipeline_goes_on */
 	struct allowance time;       /* where the last part ended */
 	int64_t hurry_ns;
+	struct rate_uses rates;
+	struct passing passing;
+	int64_t limited_ns; /* the last run */
 };
 
 static const struct stage_row *const stage_rows[] = {
@@ -93,6 +96,8 @@ enum err pipeline_compile_lists(const struct pipeline_list *lists, size_t count,
 		append(&p->stages, &more);
 	}
 	p->needs_batch = c.needs_batch;
+	p->rates = c.rates;
+	c.rates = (struct rate_uses){0};
 	compiler_fini(&c);
 	if (faults_count_errors(faults) > before) {
 		pipeline_free(p);
@@ -133,6 +138,21 @@ int64_t pipeline_used_ns(const struct pipeline *p, int64_t used_ns, int64_t more
 	return used_ns < p->time_ns && more_ns > p->time_ns - used_ns ? p->time_ns : used_ns + more_ns;
 }
 
+size_t pipeline_limits(const struct pipeline *p) { return p ? p->rates.count : 0; }
+
+void pipeline_passes(struct pipeline *p, int64_t most_wait_ns, int64_t *taken_ns)
+{
+	p->passing = (struct passing){.most_wait_ns = most_wait_ns, .taken_ns = taken_ns};
+}
+
+int64_t pipeline_limited_ns(const struct pipeline *p) { return p->limited_ns; }
+
+void pipeline_give_back(struct pipeline *p, const int64_t *taken_ns)
+{
+	for (size_t i = 0; i < pipeline_limits(p); i++)
+		rate_give_back(p->rates.items[i].rate, taken_ns[i]);
+}
+
 bool pipeline_is_empty(const struct pipeline *p) { return !p || p->stages.count == 0; }
 
 /* Nothing of a spent run is what its processors were to make of it. */
@@ -171,6 +191,7 @@ static void end_run(struct pipeline *p, struct evaluator *ev, const struct runne
 	metric_add(M_PROCESSOR_RECEIVED, r->received);
 	metric_add(M_PROCESSOR_SENT, r->sent);
 	p->was_starved = r->starved;
+	p->limited_ns = r->limited_ns;
 }
 
 static void run_batch(struct pipeline *p, struct evaluator *ev, struct runner *r, struct pipeline_batch *batch)
@@ -193,7 +214,7 @@ static void run_batch(struct pipeline *p, struct evaluator *ev, struct runner *r
 
 int64_t pipeline_run(struct pipeline *p, struct evaluator *ev, struct pipeline_batch *batch)
 {
-	struct runner r = {.evaluator = ev, .leaves_room = evaluator_leaves_room(ev)};
+	struct runner r = {.evaluator = ev, .passing = &p->passing, .leaves_room = evaluator_leaves_room(ev)};
 
 	runner_begin(&r, p->time_ns, p->time_ns / RUN_TIMES, p->used_ns);
 	run_batch(p, ev, &r, batch);
@@ -230,7 +251,7 @@ static bool goes_on(const struct runner *r, int64_t enough_bytes)
 size_t pipeline_run_part(struct pipeline *p, struct evaluator *ev, const struct pipeline_batch *from,
                          struct pipeline_part *part, struct pipeline_batch *ret)
 {
-	struct runner r = {.evaluator = ev, .leaves_room = evaluator_leaves_room(ev)};
+	struct runner r = {.evaluator = ev, .passing = &p->passing, .leaves_room = evaluator_leaves_room(ev)};
 	size_t taken = 0;
 
 	if (part->is_rest) {
@@ -262,5 +283,6 @@ void pipeline_free(struct pipeline *p)
 	if (!p)
 		return;
 	stages_free(&p->stages);
+	free(p->rates.items);
 	free(p);
 }

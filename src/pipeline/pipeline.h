@@ -84,6 +84,18 @@ struct pipeline_part {
  */
 size_t pipeline_run_part(struct pipeline *p, struct evaluator *ev, const struct pipeline_batch *from,
                          struct pipeline_part *part, struct pipeline_batch *ret);
+/* How many limits (rate_limit) its processors have. Accepts null. */
+size_t pipeline_limits(const struct pipeline *p);
+/*
+ * Runs from now on take nothing of a limit that would be paid only so long from now; what they take of each is added
+ * to taken_ns, pipeline_limits of them. With null, as at the begin, they take what they come with.
+ */
+void pipeline_passes(struct pipeline *p, int64_t most_wait_ns, int64_t *taken_ns);
+/* The last run came to a limit that did not let all of it pass: how long until it would, INT64_MAX for what is too much
+ * at any time. 0: all passed. */
+int64_t pipeline_limited_ns(const struct pipeline *p);
+/* What was taken so comes to nothing. Accepts null, which took nothing. */
+void pipeline_give_back(struct pipeline *p, const int64_t *taken_ns);
 /* The last run ended for want of memory that others hold now: later it may do. Its messages are flagged. */
 bool pipeline_was_starved(const struct pipeline *p);
 void pipeline_free(struct pipeline *p);

@@ -2,8 +2,9 @@
  * rate_limit and dedupe: processors with a resource behind them.
  *
  * rate_limit never waits: it takes its tokens and tells the caller until when to take no more work, so that the average
- * keeps the limit and no thread sleeps. A resource's tokens are shared by all processors that name it in one pipeline.
- * dedupe gives its key to the origin; the journal decides (see pipeline.h).
+ * keeps the limit and no thread sleeps; or it takes none, when the caller would not wait so long (pipeline_passes). A
+ * resource's tokens are shared by all processors that name it in one pipeline. dedupe gives its key to the origin; the
+ * journal decides (see pipeline.h).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@ enum { KEY_MAX_BYTES = 64 << 10 };
 
 struct rate {
 	size_t users; /* processors */
+	size_t index; /* in what a list shares */
 	int64_t interval_ns;
 	int64_t count;
 	int64_t next_ns; /* monotonic time at which everything taken so far is paid */
@@ -41,6 +43,7 @@ static struct rate *rate_of(struct compiler *c, const struct config_node *entry)
 	rate->count = limit.count;
 	rate->interval_ns = limit.interval_ns;
 	rate->users = 1;
+	rate->index = c->rates.count;
 	c->rates.items = mem_grow(c->rates.items, c->rates.count + 1, sizeof *c->rates.items);
 	c->rates.items[c->rates.count++] = (struct rate_use){.entry = entry, .rate = rate};
 	return rate;
@@ -60,6 +63,8 @@ static void process_rate_limit_compile(struct compiler *c, const struct config_n
 	options_free(options_processor_rate_limit(), &o);
 }
 
+void rate_give_back(struct rate *rate, int64_t taken_ns) { rate->next_ns -= taken_ns; }
+
 static void rate_free(void *state)
 {
 	struct rate *rate = state;
@@ -72,15 +77,25 @@ static void process_rate_limit_run(const struct stage *s, struct runner *r, stru
                                    struct batches *out)
 {
 	struct rate *rate = s->state;
-	int64_t now_ns = clock_mono_ns();
-	int64_t cost_ns = rate->interval_ns / rate->count;
+	const struct passing *may = r->passing;
+	const int64_t now_ns = clock_mono_ns(), cost_ns = (int64_t)batch->count * (rate->interval_ns / rate->count);
+	int64_t next_ns;
 
 	/* One interval's worth may be used at once; what is beyond is paid by waiting. */
 	if (rate->next_ns < now_ns - rate->interval_ns)
 		rate->next_ns = now_ns - rate->interval_ns;
-	rate->next_ns += (int64_t)batch->count * cost_ns;
-	if (rate->next_ns > now_ns && rate->next_ns > r->not_before_ns)
-		r->not_before_ns = rate->next_ns;
+	next_ns = rate->next_ns + cost_ns;
+	if (may->taken_ns && next_ns - now_ns > may->most_wait_ns) {
+		const bool never = may->taken_ns[rate->index] + cost_ns > rate->interval_ns + may->most_wait_ns;
+
+		r->limited_ns = never ? INT64_MAX : next_ns - now_ns - may->most_wait_ns;
+	} else {
+		rate->next_ns = next_ns;
+		if (may->taken_ns)
+			may->taken_ns[rate->index] += cost_ns;
+		if (next_ns > now_ns && next_ns > r->not_before_ns)
+			r->not_before_ns = next_ns;
+	}
 	stage_pass(batch, out);
 }
 

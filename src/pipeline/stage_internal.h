@@ -68,6 +68,12 @@ struct metric_names {
 	} * items;
 };
 
+/* What a run may pass of limits, as pipeline_passes says. */
+struct passing {
+	int64_t most_wait_ns;
+	int64_t *taken_ns; /* null: nobody gives it back */
+};
+
 /* What the rate_limit processors of a list share. */
 struct rate_uses {
 	size_t count;
@@ -96,6 +102,7 @@ struct compiler {
 
 /* path begins the paths of what is compiled: "pipeline.processors". */
 void compiler_init(struct compiler *c, const struct config *config, const char *path, struct config_faults *faults);
+void rate_give_back(struct rate *rate, int64_t taken_ns);
 /* For the next list of the same file. */
 void compiler_move(struct compiler *c, const char *path);
 void compiler_fini(struct compiler *c);
@@ -107,6 +114,8 @@ enum { STAGE_MESSAGE_BYTES = 48, STAGE_BATCH_BYTES = 96, STAGE_ORIGIN_BYTES = si
 struct runner {
 	struct evaluator *evaluator;
 	int64_t not_before_ns;
+	const struct passing *passing;
+	int64_t limited_ns;      /* pipeline_limited_ns */
 	uint32_t lines;          /* lists whose order a processor has kept: the number of the last one */
 	int64_t live_bytes;      /* what the batches cost that the run holds now */
 	int64_t kept_bytes;      /* what it made that no message holds alone: nodes of origins and keys */

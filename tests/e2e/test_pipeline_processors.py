@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import socket
 import struct
 import tarfile
 import zipfile
@@ -11,6 +12,7 @@ import pytest
 
 import replies
 from doors import ndjson, post
+from waits import free_port, wait_for
 
 
 def lines_of(fake):
@@ -265,3 +267,54 @@ def test_what_does_not_compile_stops_the_start(fake, new_spooler, processor, wor
     spooler = new_spooler(fake.endpoint, {"stdin": {}}, output={"batching": {"count": 2, "processors": [processor]}})
     ran = spooler.run("run", spooler.config_path)
     assert ran.returncode == 78 and words in ran.stderr.decode() and "kspool.yaml(" in ran.stderr.decode()
+
+
+SLOW = {"switch": [{"check": 'content().string().contains("slow")', "processors": [{"rate_limit": {"resource": "r"}}]}]}
+
+
+@pytest.fixture
+def limited(fake, new_spooler, folder):
+    """A door of requests and one of lines whose slow messages pass ten in a second, and a third door: (kspool, ports)."""
+    ports = [("127.0.0.1", free_port()), ("127.0.0.1", free_port())]
+    of = [{"http_server": {"address": f"127.0.0.1:{port}", "timeout": "20s"}} for _, port in ports]
+    lines = {"socket_server": {"network": "unix", "address": f"{folder}/lines"}}
+    spooler = new_spooler(fake.endpoint, {"broker": {"inputs": [
+        {**of[0], "processors": [SLOW]}, of[1], {**lines, "processors": [SLOW]}]}},
+        rate_limit_resources=[{"label": "r", "local": {"count": 10, "interval": "1s"}}]).start()
+    return spooler, *ports
+
+
+def test_a_request_that_no_limit_lets_pass_holds_nobody(fake, limited):
+    spooler, door, other = limited
+    status, text, _ = ndjson(door, [b"slow %d" % n for n in range(3000)], timeout=20)
+    assert status == 413 and "rate_limit" in text
+    assert post(door, b"quick")[0] == 200 and post(other, b"other")[0] == 200 and spooler.get("/ready")[0] == 200
+    assert ndjson(door, [b"slow %d" % n for n in range(10)])[0] == 200  # what was refused took nothing of the limit
+    spooler.wait_delivered(12)
+    assert spooler.ledger()["accepted"] == 12
+
+
+def test_requests_beyond_a_limit_are_told_so_and_come_in_later(fake, limited):
+    spooler, door, other = limited
+    many = [b"slow %d" % n for n in range(25)]  # with what a second lets pass they are paid in a second and a half
+    assert ndjson(door, many, timeout=20)[0] == 200
+    status, text, headers = ndjson(door, many, timeout=20)
+    assert status == 429 and int(headers["Retry-After"]) >= 1 and "rate_limit" in text
+    assert post(other, b"other")[0] == 200
+    wait_for(lambda: ndjson(door, many, timeout=20)[0] == 200, spooler.tail, 20)
+    spooler.wait_delivered(51)
+    assert spooler.ledger()["accepted"] == 51
+
+
+def test_lines_beyond_a_limit_wait_for_themselves_alone(fake, limited, folder):
+    spooler, door, other = limited
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(f"{folder}/lines")
+        client.sendall(b"".join(b"slow %d\n" % n for n in range(600)))
+        wait_for(lambda: "rate_limit" in spooler.get("/ready")[1], spooler.tail)
+        assert spooler.get("/ready")[0] == 503
+        assert post(door, b"slow")[0] == 200 and post(other, b"other")[0] == 200
+        client.sendall(b"slow end\n")
+    spooler.stop()  # what waits was given to us: it does not wait for the limit
+    spooler.start()
+    spooler.wait_delivered(603)
