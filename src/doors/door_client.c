@@ -93,6 +93,12 @@ bool client_has_room(struct client *c)
 	return intake_has_room(i) || (held_may_pass(&c->held) && intake_has_room_for_small(i));
 }
 
+bool client_may_take(const struct client *c)
+{
+	return c->state == CLIENT_TOKEN || c->drains ||
+	       quota_wait_ms(c->door->quota, c->identity, clock_mono_ns()) == 0;
+}
+
 /* A client that stops for so long has given all it had. */
 enum { QUIET_MS = 100 };
 

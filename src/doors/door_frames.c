@@ -169,7 +169,8 @@ void frames_read(struct client *c)
 {
 	struct evbuffer *in = bufferevent_get_input(c->bev);
 
-	while (c->state != CLIENT_LEAVING && c->state != CLIENT_HELD && !frames_are_behind(c) && client_has_room(c)) {
+	while (c->state != CLIENT_LEAVING && c->state != CLIENT_HELD && !frames_are_behind(c) && client_has_room(c) &&
+	       client_may_take(c)) {
 		struct evbuffer_iovec piece = {.iov_base = NULL};
 		enum frame_event event;
 		const char *payload;

@@ -87,7 +87,7 @@ static void read_lines(struct client *c)
 	if (c->state != CLIENT_OPEN)
 		return;
 	c->feeder.passes = held_may_pass(&c->held);
-	while (evbuffer_get_length(in) > 0 && (room = feeder_room(&c->feeder, &to)) > 0) {
+	while (client_may_take(c) && evbuffer_get_length(in) > 0 && (room = feeder_room(&c->feeder, &to)) > 0) {
 		int n = evbuffer_remove(in, to, room);
 
 		if (n <= 0)
@@ -125,7 +125,7 @@ static bool wants_to_read(struct client *c)
 {
 	return c->state != CLIENT_LEAVING && c->state != CLIENT_HELD && !c->peer_ended && client_has_room(c) &&
 	       !frames_are_behind(c) && evbuffer_get_length(bufferevent_get_input(c->bev)) < READ_AHEAD_BYTES &&
-	       (c->drains || quota_wait_ms(c->door->quota, c->identity, clock_mono_ns()) == 0);
+	       client_may_take(c);
 }
 
 /* Makes what progress it can; may free the client. */

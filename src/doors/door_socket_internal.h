@@ -106,6 +106,8 @@ bool client_is_partial(const struct client *c);
 
 /* It may take memory for a message's next bytes. */
 bool client_has_room(struct client *c);
+/* Its identity owes nothing to its quota, whichever connection took it; or it is not asked now. */
+bool client_may_take(const struct client *c);
 
 void frames_read(struct client *c);
 /* Too many answers wait: no further frame is read. */

@@ -1,7 +1,10 @@
 """Many and hostile clients: each gets its share, none takes what others need."""
 
+import contextlib
 import os
 import socket
+import struct
+import time
 
 import pytest
 
@@ -95,3 +98,28 @@ def test_connections_do_not_take_the_descriptors_of_delivery(fake, new_spooler):
         for connection in idle:
             connection.close()
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize("network, framing", [("unix", "lines"), ("tcp", "lines"), ("unix", "length")])
+def test_many_short_connections_share_one_quota(fake, new_spooler, folder, network, framing):
+    """At any time no more was accepted than the quota gave until then, and what one read takes."""
+    rate, one_read = 20000, 16384
+    address = ("127.0.0.1", free_port()) if network == "tcp" else f"{folder}/in"
+    begun = time.monotonic()
+    spooler = new_spooler(fake.endpoint, {"socket_server": {
+        "network": network, "framing": framing, "address": "%s:%d" % address if network == "tcp" else address,
+        "peer_bytes_per_second": rate}}).start()
+    one = b"x" * 99 + b"\n" if framing == "lines" else struct.pack(">I", 96) + b"x" * 96
+    for _ in range(40):
+        with socket.socket(socket.AF_INET if network == "tcp" else socket.AF_UNIX) as client:
+            client.connect(address)
+            with contextlib.suppress(OSError):  # hung up on: it is the same peer's turn all the time
+                client.sendall(one * 300)
+    seen = set()
+
+    def grows():
+        accepted = spooler.ledger()["accepted"] * 96
+        assert accepted <= rate * (time.monotonic() - begun + 1) + one_read
+        seen.add(accepted)
+        return len(seen) > 3
+    wait_for(grows, spooler.tail, 30)
