@@ -22,6 +22,7 @@
 
 #include "base/check.h"
 #include "doors/frame.h"
+#include "doors/text_mark.h"
 #include "cli/command.h"
 #include "cli/commands.h"
 
@@ -33,6 +34,7 @@ struct put {
 	int in;
 	int socket;
 	bool in_ended;
+	bool has_begun;  /* its first line, or all there is, was looked at */
 	struct buf held; /* read and not yet framed */
 	struct buf out;  /* framed and not yet sent */
 	struct buf answers;
@@ -68,20 +70,39 @@ static void frame_one(struct put *p, const char *data, size_t length)
 	p->sent++;
 }
 
+/* Lines, as kspool reads them from files: without a mark before them, and without NULs before any. */
+static enum err cut_lines(struct put *p, size_t *ret_used, struct error *e)
+{
+	size_t used = 0;
+
+	while (used < p->held.len && p->out.len < OUT_MAX_BYTES) {
+		const char *start = p->held.data + used;
+		const char *end = memchr(start, '\n', p->held.len - used);
+		const char *stop = end ? end : p->held.data + p->held.len;
+
+		if (!end && !p->in_ended)
+			break;
+		if (!p->has_begun && text_mark_is_foreign(start, p->held.len, false))
+			return error_set(e, ERR_INPUT, "%s, or put it as one message (--whole)", TEXT_MARK_FOREIGN);
+		if (!p->has_begun)
+			start += text_mark_utf8(start, p->held.len);
+		p->has_begun = true;
+		while (start < stop && *start == '\0')
+			start++;
+		frame_one(p, start, (size_t)(stop - start));
+		used = (size_t)(stop - p->held.data) + (end ? 1 : 0);
+	}
+	*ret_used = used;
+	return ERR_OK;
+}
+
 /* Cuts what was read into frames, as long as the output has room. */
 static enum err cut(struct put *p, struct error *e)
 {
 	size_t used = 0;
 
-	while (p->form == FORM_LINES && used < p->held.len && p->out.len < OUT_MAX_BYTES) {
-		const char *start = p->held.data + used;
-		const char *end = memchr(start, '\n', p->held.len - used);
-
-		if (!end && !p->in_ended)
-			break;
-		frame_one(p, start, end ? (size_t)(end - start) : p->held.len - used);
-		used = end ? (size_t)(end - p->held.data) + 1 : p->held.len;
-	}
+	if (p->form == FORM_LINES && cut_lines(p, &used, e) != ERR_OK)
+		return ERR_INPUT;
 	while (p->form == FORM_FRAMED && used < p->held.len && p->out.len < OUT_MAX_BYTES) {
 		const unsigned char *h = (const unsigned char *)p->held.data + used;
 		size_t left = p->held.len - used, length;

@@ -204,8 +204,11 @@ static bool add_lines(struct group *g, const struct buf *meta, const char *body,
 	while (at < length) {
 		const char *lf = memchr(body + at, '\n', length - at);
 		size_t end = lf ? (size_t)(lf - body) : length;
-		size_t line = end - at;
+		size_t line;
 
+		while (at < end && body[at] == '\0') /* as in a file */
+			at++;
+		line = end - at;
 		if (line > 0 && body[end - 1] == '\r')
 			line--;
 		if (line > 0 && !add_message(g, meta, body + at, line, now_ms, refusal))
@@ -247,7 +250,8 @@ static bool cut(struct door_http *h, struct group *g, struct httpd_request *r, c
 		     add_parts(g, meta, boundary, body.data, body.length, now_ms, refusal);
 		break;
 	case HTTP_BODY_LINES:
-		ok = add_lines(g, meta, body.data, body.length, now_ms, refusal);
+		ok = http_body_begin_lines(&body, refusal) &&
+		     add_lines(g, meta, body.data, body.length, now_ms, refusal);
 		break;
 	case HTTP_BODY_WHOLE:
 	default:

@@ -16,6 +16,7 @@
 #include <zstd.h>
 
 #include "base/mem.h"
+#include "doors/text_mark.h"
 
 enum coding { CODING_IDENTITY, CODING_GZIP, CODING_DEFLATE, CODING_ZSTD, CODING_UNKNOWN };
 enum { FIRST_BYTES = 16384, GZIP_WINDOW = 15 + 16, ZLIB_WINDOW = 15, RAW_WINDOW = -15 };
@@ -250,6 +251,19 @@ bool http_body_open(struct http_body *b, struct intake *i, const struct httpd_re
 		http_body_fini(b);
 	b->data = b->decoded;
 	return ok;
+}
+
+bool http_body_begin_lines(struct http_body *b, struct refusal *refusal)
+{
+	const size_t mark = text_mark_utf8(b->data, b->length);
+
+	if (text_mark_is_foreign(b->data, b->length, false)) {
+		*refusal = (struct refusal){415, TEXT_MARK_FOREIGN "; nothing was stored", NULL};
+		return false;
+	}
+	b->data += mark;
+	b->length -= mark;
+	return true;
 }
 
 void http_body_fini(struct http_body *b)

@@ -44,6 +44,8 @@ bool http_body_look(const struct httpd_request *r, struct refusal *refusal);
 /* The whole body, decoded to at most `limit` bytes. */
 bool http_body_open(struct http_body *b, struct intake *i, const struct httpd_request *r, uint64_t limit,
                     struct refusal *refusal);
+/* It is to be cut at newlines: loses UTF-8's mark; false for a text that has other newlines. */
+bool http_body_begin_lines(struct http_body *b, struct refusal *refusal);
 void http_body_fini(struct http_body *b);
 
 #endif

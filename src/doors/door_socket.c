@@ -75,6 +75,16 @@ static void spend(struct client *c, const char *data, size_t length)
 	quota_spend(c->door->quota, c->identity, length, lines, clock_mono_ns());
 }
 
+/* The first bytes, with those that came before, are none of a text that cannot be cut. */
+static bool is_readable(struct client *c, const char *bytes, size_t n)
+{
+	if (c->mark_bytes == sizeof c->mark)
+		return true;
+	for (size_t i = 0; i < n && c->mark_bytes < sizeof c->mark; i++)
+		c->mark[c->mark_bytes++] = (unsigned char)bytes[i];
+	return !scanner_is_foreign(&c->door->door.input->scanner, c->mark, c->mark_bytes);
+}
+
 /* Reads while there is room, from what the bufferevent holds. */
 static void read_lines(struct client *c)
 {
@@ -95,6 +105,10 @@ static void read_lines(struct client *c)
 		spend(c, to, (size_t)n);
 		c->heard_ns = clock_mono_ns();
 		c->left -= c->left < (size_t)n ? c->left : (size_t)n;
+		if (!is_readable(c, to, (size_t)n)) {
+			client_refuse(c, SCANNER_FOREIGN);
+			return;
+		}
 		feeder_filled(&c->feeder, (size_t)n);
 	}
 	feeder_flush(&c->feeder);
@@ -240,6 +254,7 @@ static void on_accept(struct bufferevent *bev, const struct peer *peer, bool tls
 	    .scanner = &s->door.input->scanner,
 	    .processors = s->door.processors,
 	    .first_bytes = FIRST_LINE_BYTES,
+	    .is_text = true,
 	    .on_answer = on_feeder_answer,
 	    .arg = c,
 	};

@@ -73,7 +73,9 @@ struct client {
 	int64_t begun_ns;       /* since when there is something behind that */
 	int64_t window_ns;      /* since when `window_seen` counts, while a frame is unfinished */
 	uint64_t window_seen;
-	bool has_feeder; /* lines */
+	bool has_feeder;                        /* lines */
+	unsigned char mark[SCANNER_MARK_BYTES]; /* the first bytes of them */
+	size_t mark_bytes;
 	struct feeder feeder;
 	struct frame_reader reader;
 	struct group *building; /* frames of the read under way */

@@ -12,34 +12,18 @@
 #include "base/mem.h"
 #include "bloblang/golang/regex.h"
 #include "doors/scanner_internal.h"
+#include "doors/text_mark.h"
 
 enum { ARENA_SLACK_BYTES = 1048576, REGEX_SHORT_BYTES = 65536 };
-
-enum { MARKLESS_MIN_BYTES = 8 };
 
 static bool ends_at_newlines(const struct config_scanner *config)
 {
 	return !config->lines.custom_delimiter || !*config->lines.custom_delimiter;
 }
 
-static bool is_utf16(const unsigned char *mark, size_t length)
-{
-	bool little = true, big = true;
-
-	if (length >= 2 && ((mark[0] == 0xff && mark[1] == 0xfe) || (mark[0] == 0xfe && mark[1] == 0xff)))
-		return true;
-	for (size_t i = 0; i < length; i++) {
-		bool is_odd = i % 2 == 1, is_nul = mark[i] == 0;
-
-		little &= is_odd == is_nul;
-		big &= is_odd != is_nul;
-	}
-	return length >= MARKLESS_MIN_BYTES && (little || big);
-}
-
 bool scanner_is_foreign(const struct config_scanner *config, const unsigned char *mark, size_t length)
 {
-	return config->kind == SCANNER_LINES && ends_at_newlines(config) && is_utf16(mark, length);
+	return config->kind == SCANNER_LINES && text_mark_is_foreign(mark, length, !ends_at_newlines(config));
 }
 
 void scanner_init(struct scanner *s, const struct config_scanner *config, uint64_t max_bytes, bool at_start)

@@ -23,11 +23,12 @@
 #include "config/config.h"
 #include "value/arena.h"
 #include "bloblang/golang/regex.h"
+#include "doors/text_mark.h"
 
-enum { SCANNER_HEAD_MAX_BYTES = 65536, SCANNER_MARK_BYTES = 16, SCANNER_HEADER_MAX_BYTES = 32768 };
+enum { SCANNER_HEAD_MAX_BYTES = 65536, SCANNER_MARK_BYTES = TEXT_MARK_BYTES, SCANNER_HEADER_MAX_BYTES = 32768 };
 
 /* Why a foreign text is not read. */
-#define SCANNER_FOREIGN "it is UTF-16: make it UTF-8 (iconv -f UTF-16 -t UTF-8), or set scanner to_the_end"
+#define SCANNER_FOREIGN TEXT_MARK_FOREIGN ", or set scanner to_the_end"
 
 enum scanner_event {
 	SCANNER_MORE,    /* the message is not complete: drop `used` bytes, come back with more */
@@ -106,9 +107,8 @@ struct scanner_shaped {
 	const char *header; /* the metadata header; null: none */
 };
 
-/* A stream whose first bytes (up to SCANNER_MARK_BYTES of them) are so is UTF-16 and would be cut at newlines, which
- * are two bytes there: each line but the first would be no text any more. Told by its mark, or by eight bytes of which
- * each second one is a NUL and no other. */
+/* A stream whose first bytes (up to SCANNER_MARK_BYTES of them) are so is no text that can be cut into lines
+ * (text_mark.h). With a delimiter of its own it may be no text: then a mark alone says so. */
 bool scanner_is_foreign(const struct config_scanner *config, const unsigned char *mark, size_t length);
 /* at_start: of the stream; else behind a message. */
 void scanner_init(struct scanner *s, const struct config_scanner *config, uint64_t max_bytes, bool at_start);
