@@ -161,9 +161,9 @@ static void visit_list(struct walk *w, const char *slot, struct config_node *lis
 static void visit_rows(struct walk *w, const struct option_section *s, struct config_node *node, const char *path)
 {
 	static const char *const slots[] = {
-	    [SHAPE_resources] = "processor", [SHAPE_inputs] = "input",         [SHAPE_input_resources] = "input",
-	    [SHAPE_scanner] = "scanner",     [SHAPE_processors] = "processor", [SHAPE_rate_limits] = "rate_limit",
-	    [SHAPE_caches] = "cache",        [SHAPE_templates] = NULL,
+	    [SHAPE_resources] = "processor",    [SHAPE_input] = "input",     [SHAPE_inputs] = "input",
+	    [SHAPE_input_resources] = "input",  [SHAPE_scanner] = "scanner", [SHAPE_processors] = "processor",
+	    [SHAPE_rate_limits] = "rate_limit", [SHAPE_caches] = "cache",    [SHAPE_templates] = NULL,
 	};
 
 	for (size_t i = 0; node->kind == NODE_MAP && i < s->count; i++) {
@@ -217,7 +217,7 @@ static void visit_input(struct walk *w, struct config_node *node, const char *pa
 	static const struct {
 		const char *key;
 		const struct option_section *(*section)(void);
-	} frames[] = {{"broker", options_broker}, {"sequence", options_sequence}};
+	} frames[] = {{"broker", options_broker}, {"sequence", options_sequence}, {"read_until", options_read_until}};
 
 	visit_rows(w, options_input(), node, path);
 	for (enum input_kind kind = 0; kind < INPUT_KINDS; kind++) {

@@ -104,6 +104,7 @@ struct config_input {
 	int line;
 	/* It begins when these, of the same list, were read to their end; none when they are equal. */
 	size_t after_begin, after_end;
+	size_t until;                   /* of the configuration's, from 1: it ends too when that is met; 0: none */
 	struct config_scanner scanner;  /* stdin, file, socket_server */
 	struct config_node *processors; /* of this input, then of its brokers; null when none */
 	struct config_node *merged;     /* what processors points to when brokers have some too; null otherwise */
@@ -111,6 +112,12 @@ struct config_input {
 	union {
 		CONFIG_INPUTS(CONFIG_INPUT_MEMBER)
 	};
+};
+
+/* A read_until. */
+struct config_until {
+	struct options_read_until options;
+	char *path;
 };
 
 struct config {
@@ -122,6 +129,8 @@ struct config {
 	struct config_text metrics_mapping;
 	size_t input_count;
 	struct config_input *inputs;
+	size_t until_count;
+	struct config_until *untils;
 	struct options_buffer_sqlite buffer;
 	bool has_default_place; /* buffer.path is default_place's, whose folder may have to be made */
 	int64_t pipeline_threads;

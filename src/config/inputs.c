@@ -173,7 +173,7 @@ static void set_after(struct config *config, size_t after, size_t begin)
 static bool never_ends(const struct config *config, size_t begin)
 {
 	for (size_t i = begin; i < config->input_count; i++)
-		if (!input_is_finite(&config->inputs[i]))
+		if (!input_is_finite(&config->inputs[i]) && config->inputs[i].until == 0)
 			return true;
 	return false;
 }
@@ -212,6 +212,60 @@ static void read_sequence(struct options_reader *r, struct config *config, const
 		after = begin;
 	}
 	options_reader_leave(r, length);
+}
+
+/* Its clients would wait for answers that nobody gives any more. */
+static void check_within(struct options_reader *r, struct config *config, const struct config_node *node, size_t begin,
+                         size_t until)
+{
+	for (size_t i = begin; i < config->input_count; i++) {
+		struct config_input *input = &config->inputs[i];
+
+		if (input->kind == INPUT_HTTP_SERVER || input->kind == INPUT_SOCKET_SERVER)
+			config_faults_add(r->faults, node->key_line, node->key_column, false,
+			                  "%s: %s cannot be read until a message came: others wait for its answers",
+			                  r->path, input_key(input->kind));
+		if (input->until != 0)
+			config_faults_add(r->faults, node->key_line, node->key_column, false,
+			                  "%s: one read_until within another is not part of kspool", r->path);
+		input->until = until;
+	}
+}
+
+static void read_until(struct options_reader *r, struct config *config, const struct config_node *node,
+                       const struct brokers *around)
+{
+	const size_t length = options_reader_enter(r, "read_until"), begin = config->input_count;
+	struct config_until *until;
+	const struct config_node *child;
+	size_t inner, index;
+
+	config->untils = mem_grow(config->untils, config->until_count + 1, sizeof *config->untils);
+	until = &config->untils[config->until_count++];
+	index = config->until_count;
+	*until = (struct config_until){.path = mem_string(r->path)};
+	options_defaults(options_read_until(), &until->options);
+	options_read(r, options_read_until(), node, &until->options, NULL);
+	if (!tree_member(node, "check") && !tree_member(node, "idle_timeout") && !node->unset)
+		config_faults_add(r->faults, node->key_line, node->key_column, false,
+		                  "%s needs check or idle_timeout: nothing would end it", r->path);
+	child = until->options.input;
+	if (child) {
+		inner = options_reader_enter(r, "input");
+		read_input(r, config, child, around);
+		options_reader_leave(r, inner);
+	}
+	check_within(r, config, node, begin, index);
+	options_reader_leave(r, length);
+}
+
+void input_untils_free(struct config *config)
+{
+	for (size_t i = 0; i < config->until_count; i++) {
+		options_free(options_read_until(), &config->untils[i].options);
+		free(config->untils[i].path);
+	}
+	free(config->untils);
 }
 
 /* It is the one at `path`, or within it. */
@@ -292,6 +346,7 @@ void input_check_unused(const struct config *config, struct config_faults *fault
 		for (size_t k = 0; k < scratch.input_count; k++)
 			input_fini(&scratch.inputs[k]);
 		free(scratch.inputs);
+		input_untils_free(&scratch);
 	}
 }
 
@@ -300,7 +355,8 @@ static const struct input_frame {
 	const char *key;
 	void (*read)(struct options_reader *r, struct config *config, const struct config_node *node,
 	             const struct brokers *around);
-} frames[] = {{"broker", read_broker}, {"sequence", read_sequence}, {"resource", read_resource}};
+} frames[] = {
+    {"broker", read_broker}, {"sequence", read_sequence}, {"read_until", read_until}, {"resource", read_resource}};
 
 static const struct input_frame *find_frame(const char *key)
 {
@@ -348,8 +404,11 @@ static void read_input(struct options_reader *r, struct config *config, const st
                        const struct brokers *around)
 {
 #define HANDLER(kind, member, key, door, flags, text) {key, NULL},
-	static const struct key_handler handlers[] = {
-	    CONFIG_INPUTS(HANDLER){"broker", NULL}, {"sequence", NULL}, {"resource", NULL}, {NULL, NULL}};
+	static const struct key_handler handlers[] = {CONFIG_INPUTS(HANDLER){"broker", NULL},
+	                                              {"sequence", NULL},
+	                                              {"read_until", NULL},
+	                                              {"resource", NULL},
+	                                              {NULL, NULL}};
 	static const struct options_extras extras = {.handlers = handlers, .foreign = foreign_input};
 	struct config_input frame = {0};
 	struct brokers here = {.outer = around};

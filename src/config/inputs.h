@@ -18,7 +18,7 @@ enum input_flags { FINITE = 1, SHOWN = 2, COUNTED = 4 };
 #define INPUT_KEY_IN_LIST(kind, member, key, door, flags, text) key ", "
 #define INPUT_KEYS CONFIG_INPUTS(INPUT_KEY_IN_LIST)
 
-#define INPUT_WORDS INPUT_KEYS "resource, sequence, broker"
+#define INPUT_WORDS INPUT_KEYS "resource, read_until, sequence, broker"
 
 /* "lines, to_the_end, ": the beginning of a list that ends in skip_bom. */
 #define SCANNER_KEY_IN_LIST(kind, member, key, text) key ", "
@@ -28,6 +28,8 @@ enum input_flags { FINITE = 1, SHOWN = 2, COUNTED = 4 };
 const char *input_key(enum input_kind kind);
 const struct option_section *input_section(enum input_kind kind);
 bool input_is_finite(const struct config_input *input);
+/* What its frames may still end: a read_until. */
+void input_untils_free(struct config *config);
 /* The options of an input's kind, a struct of input_section: every member of the union begins in the same place. */
 /* Its options, in the struct of input_section. */
 static inline void *input_options_edit(struct config_input *input) { return &input->file; }

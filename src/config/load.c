@@ -125,6 +125,7 @@ void config_free(struct config *config)
 		input_fini(&config->inputs[i]);
 	free(config->inputs);
 	tree_free(config->intake_processors);
+	input_untils_free(config);
 	tree_free(config->tree);
 	free(config->file);
 	free(config);

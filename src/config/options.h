@@ -40,6 +40,7 @@ enum option_flags { OWN = 1, REQUIRED = 2, RELOAD = 4, ADVANCED = 8, LATER = 16,
 #define OPTION_SHAPES(N)                            \
 	N(list, true, "list")                       \
 	N(map, false, "map")                        \
+	N(input, false, "map")                      \
 	N(inputs, true, "list of inputs")           \
 	N(input_resources, true, "list of inputs")  \
 	N(scanner, false, "map")                    \

@@ -7,13 +7,14 @@
 const struct print_part print_parts[] = {
     {NULL, "http", options_http, false, "The admin HTTP server."},
     {"input", NULL, options_input, false,
-     "Where messages come from: one of " INPUT_KEYS
-     "resource with the label of one of input_resources, sequence or broker with several under inputs."},
+     "Where messages come from: one of " INPUT_KEYS "resource with the label of one of input_resources, "
+     "read_until around one, sequence or broker with several under inputs."},
 #define PART(kind, member, key, door, flags, text) {"input", key, options_input_##member, !((flags)&SHOWN), text},
     CONFIG_INPUTS(PART)
 #undef PART
         {"input", "broker", options_broker, true, "Several inputs side by side."},
     {"input", "sequence", options_sequence, true, "Several inputs, one after the other."},
+    {"input", "read_until", options_read_until, true, "An input, up to a certain message."},
     {"buffer", "sqlite", options_buffer_sqlite, false, "The spool on disk."},
     {"pipeline", NULL, options_pipeline, false, "Processors between input and output."},
     {"output", NULL, options_output, false, "Where messages go."},

@@ -132,8 +132,8 @@ static void print_type(struct buf *out, const struct option_row *row)
 {
 	bool is_whole = row->kind == OPTION_NODES || row->kind == OPTION_STRINGS;
 
-	if (row->kind == OPTION_NODES && row->shape == SHAPE_scanner) {
-		(void)buf_add_text(out, "\"$ref\": \"#/$defs/scanner\"");
+	if (row->kind == OPTION_NODES && (row->shape == SHAPE_scanner || row->shape == SHAPE_input)) {
+		(void)buf_addf(out, "\"$ref\": \"#/$defs/%s\"", row->shape == SHAPE_input ? "input" : "scanner");
 		return;
 	}
 	(void)buf_add_text(out, "\"anyOf\": [");

@@ -52,6 +52,7 @@ static const struct {
     CONFIG_INPUTS(INPUT)
 #undef INPUT
         {"input", "resource", "The input of input_resources with this label."},
+    {"input", "read_until", "Another input, until a check holds of a message."},
     {"input", "sequence", "Several inputs one after the other."},
     {"input", "broker", "Several inputs side by side."},
     {"output", "aws_kinesis", "An Amazon Kinesis data stream."},

@@ -36,6 +36,7 @@
 #include "base/num.h"
 #include "doors/door.h"
 #include "doors/feeder.h"
+#include "doors/until.h"
 
 enum { READ_AHEAD_BYTES = 65536, FIRST_BYTES = 65536, AGAIN_FIRST_MS = 250, AGAIN_MAX_MS = 5000 };
 
@@ -151,6 +152,7 @@ static void begin(struct door_dial *d)
 	    .intake = d->door.intake,
 	    .scanner = &d->door.input->scanner,
 	    .processors = d->door.processors,
+	    .until = until_of(d->door.intake, d->door.input),
 	    .origin = d->name,
 	    .first_bytes = FIRST_BYTES,
 	    .alone = true,

@@ -47,6 +47,7 @@
 #include "base/mem.h"
 #include "journal/journal_questions.h"
 #include "doors/door_file_internal.h"
+#include "doors/until.h"
 
 enum { READ_MAX_BYTES = 524288, FIRST_BYTES = 1048576, HEAD_BYTES = 65536, ASK_AGAIN_MS = 50, LEAD_MS = 2 };
 
@@ -149,6 +150,7 @@ static void begin_feeding(struct door_file *f, uint64_t offset)
 	    .intake = f->door.intake,
 	    .scanner = &f->door.input->scanner,
 	    .processors = f->door.processors,
+	    .until = until_of(f->door.intake, f->door.input),
 	    .origin = name_of(f),
 	    .first_bytes = FIRST_BYTES,
 	    .alone = true,

@@ -30,6 +30,7 @@
 #include "bloblang/bloblang.h"
 #include "doors/door.h"
 #include "doors/schedule.h"
+#include "doors/until.h"
 
 enum { AT_ONCE = 512, AT_ONCE_BYTES = 1048576, RETRY_FIRST_MS = 10, RETRY_MS = 250, IDLE_MS = 10, LOOK_MS = 30000 };
 
@@ -51,6 +52,7 @@ struct door_generate {
 	uint32_t most;       /* of them at once: halved by a refusal */
 	bool never_fits;     /* the first one alone was refused for its size: it is set aside */
 	int retry_ms;
+	bool is_checked, is_last; /* what is kept, by the check of its read_until */
 };
 
 static void take_turn(struct door_generate *d, int64_t delay_ms)
@@ -177,6 +179,12 @@ static void on_answered(struct group *g, void *door)
 		drop_kept(d);
 		return;
 	}
+	if (g->maker && !is_accepted) {
+		d->is_checked = g->is_checked;
+		d->is_last = g->is_last;
+	} else if (is_accepted && d->taking == d->kept_count) {
+		d->is_checked = d->is_last = false;
+	}
 	if (is_accepted && g->maker)
 		d->left -= g->made_count;
 	else if (is_accepted)
@@ -199,6 +207,9 @@ static void send_group(struct door_generate *d, struct group *g)
 {
 	g->one_batch = d->door.input->generate.batch_size > 1;
 	g->comes_again = true;
+	g->until = until_of(d->door.intake, d->door.input);
+	g->is_checked = d->is_checked;
+	g->is_last = d->is_last && d->taking == d->kept_count; /* of a batch in parts, with the last one */
 	g->peer = group_peer(d->door.input->path);
 	d->group = g;
 	d->state = GENERATE_MAKING;
@@ -208,7 +219,8 @@ static void send_group(struct door_generate *d, struct group *g)
 static void make(struct door_generate *d)
 {
 	const int64_t batch_size = d->door.input->generate.batch_size;
-	const int64_t wanted = d->schedule.kind == SCHEDULE_NONE && batch_size == 1 ? AT_ONCE : batch_size;
+	const bool alone = batch_size > 1 || until_has_check(until_of(d->door.intake, d->door.input));
+	const int64_t wanted = d->schedule.kind == SCHEDULE_NONE && !alone ? AT_ONCE : batch_size;
 	struct group *g = group_new(d->door.intake, d->door.processors, on_answered, d);
 
 	g->maker = d->mapping;
@@ -250,6 +262,8 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	if (until_is_met(until_of(d->door.intake, d->door.input)))
+		return; /* it is stopped soon */
 	if (d->state == GENERATE_KEPT)
 		offer_again(d);
 	else if (d->state != GENERATE_WAITING)

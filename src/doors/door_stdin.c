@@ -30,6 +30,7 @@
 #include "base/mem.h"
 #include "doors/door.h"
 #include "doors/feeder.h"
+#include "doors/until.h"
 
 enum { READ_MAX_BYTES = 524288, FIRST_BYTES = 65536 };
 
@@ -255,6 +256,7 @@ static enum err open_door(struct intake *i, const struct config_input *input, st
 	    .intake = i,
 	    .scanner = &input->scanner,
 	    .processors = processors,
+	    .until = until_of(i, input),
 	    .origin = "stdin",
 	    .first_bytes = FIRST_BYTES,
 	    .alone = true,

@@ -21,8 +21,11 @@
 #include "base/metrics.h"
 #include "config/inputs.h"
 #include "doors/door.h"
+#include "doors/scanner_internal.h"
+#include "doors/schedule.h"
+#include "doors/until.h"
 
-enum { READ_SLACK_BYTES = 131072, AGAIN_FIRST_MS = 250, AGAIN_MAX_MS = 5000 };
+enum { READ_SLACK_BYTES = 131072, AGAIN_FIRST_MS = 250, AGAIN_MAX_MS = 5000, LOOK_US = 50000 };
 
 /* One input of the configuration, open or not. */
 struct slot {
@@ -33,7 +36,10 @@ struct slot {
 	struct door *door; /* null: not open */
 	struct event *again;
 	int64_t wait_ms;
-	bool is_due; /* those before it in its sequence have ended */
+	bool is_due;    /* those before it in its sequence have ended */
+	bool is_closed; /* its read_until was met: it takes nothing more, and ends when what is under way has its answer
+	                 */
+	bool was_told;
 	bool gave_up;
 	struct error why; /* of the last try */
 };
@@ -43,6 +49,7 @@ struct doors {
 	struct doors_options options;
 	TAILQ_HEAD(, slot) slots; /* in the order of the inputs */
 	bool finished;
+	struct event *look; /* while some read_until has an idle timeout */
 };
 
 static const char *name_of(const struct config_input *input) { return input->path ? input->path : "input"; }
@@ -67,9 +74,14 @@ static const struct slot *slot_of(const struct doors *d, size_t input)
 }
 
 /* True when nothing more comes from it by itself. */
-static bool has_ended(const struct slot *s)
+static bool has_ended_itself(const struct slot *s)
 {
 	return input_is_finite(s->input) && (s->door ? s->door->kind->has_ended(s->door) : s->gave_up);
+}
+
+static bool has_ended(const struct slot *s)
+{
+	return s->is_closed ? !s->door || s->door->kind->is_idle(s->door) : has_ended_itself(s);
 }
 
 static bool has_failed(const struct slot *s) { return s->gave_up || (s->door && s->door->has_failed); }
@@ -236,6 +248,90 @@ static enum err open_slot(struct doors *d, const struct config_input *input, str
 	return err == ERR_OK ? ERR_OK : error_wrap(e, "%s", name_of(input));
 }
 
+/* Inputs whose read_until is met are closed, and have ended when nothing of theirs is under way. */
+static void close_met(struct doors *d)
+{
+	struct slot *s;
+
+	TAILQ_FOREACH (s, &d->slots, link) {
+		if (!until_is_met(until_of(&d->intake, s->input)))
+			continue;
+		if (!s->is_closed) {
+			s->is_closed = s->is_due = true;
+			(void)event_del(s->again);
+			if (s->door && !has_ended_itself(s))
+				s->door->kind->stop(s->door);
+		}
+		if (!s->was_told && has_ended(s)) {
+			s->was_told = true;
+			on_ended(d);
+		}
+	}
+}
+
+static void on_look(evutil_socket_t fd, short what, void *arg)
+{
+	struct doors *d = arg;
+
+	(void)fd;
+	(void)what;
+	if (d->intake.stopping)
+		return;
+	for (size_t n = 0; n < d->intake.config->until_count; n++)
+		(void)until_is_idle_now(&d->intake.untils[n]);
+	close_met(d);
+}
+
+static void look_for_silence(struct doors *d)
+{
+	const struct timeval often = {.tv_usec = LOOK_US};
+
+	if (d->intake.config->until_count == 0)
+		return;
+	d->look = event_new(d->intake.base, -1, EV_PERSIST, on_look, d);
+	must(d->look && event_add(d->look, &often) == 0);
+}
+
+static void lint_scanner(const struct config_input *input, struct config_faults *faults)
+{
+	const struct config_scanner *scanner = &input->scanner;
+	const char *delimiter = scanner->csv.custom_delimiter;
+	char fault[REGEX_FAULT_MAX];
+	struct regex *pattern;
+	struct arena arena;
+
+	if (scanner->csv_input && !scanner_is_rune(delimiter))
+		config_faults_add(faults, input->line, 1, false, "%s.csv.delimiter must be exactly one character",
+		                  input->path);
+	if (scanner->kind == SCANNER_CSV && delimiter &&
+	    (*delimiter == '"' || *delimiter == '\r' || *delimiter == '\n'))
+		config_faults_add(faults, input->line, 1, false,
+		                  "%s: a quote or a line break cannot delimit values of csv", input->path);
+	if (scanner->kind != SCANNER_RE_MATCH || !scanner->re_match.pattern)
+		return;
+	arena_init(&arena, 1048576);
+	pattern = scanner_pattern(&arena, scanner, fault);
+	if (!pattern)
+		config_faults_add(faults, input->line, 1, false, "%s: scanner.re_match.pattern: %s", input->path,
+		                  fault);
+	regex_free(pattern);
+	arena_fini(&arena);
+}
+
+void doors_lint(const struct config *config, struct config_faults *faults)
+{
+	for (size_t i = 0; i < config->input_count; i++) {
+		const struct config_input *input = &config->inputs[i];
+		struct schedule schedule;
+		char why[160];
+
+		if (input->kind == INPUT_GENERATE && input->generate.interval &&
+		    !schedule_parse(input->generate.interval, &schedule, why, sizeof why))
+			config_faults_add(faults, input->line, 1, false, "%s.generate.interval: %s", input->path, why);
+		lint_scanner(input, faults);
+	}
+}
+
 static void on_room(void *arg) { doors_resume(arg); }
 
 enum err doors_start(const struct doors_options *options, struct doors **ret, struct error *e)
@@ -271,6 +367,7 @@ enum err doors_start(const struct doors_options *options, struct doors **ret, st
 		doors_free(d);
 		return err;
 	}
+	look_for_silence(d);
 	*ret = d;
 	return ERR_OK;
 }
@@ -295,7 +392,7 @@ void doors_stop(struct doors *d)
 	/* whole messages first: once stopping is set nothing more is taken */
 	TAILQ_FOREACH (s, &d->slots, link) {
 		(void)event_del(s->again);
-		if (s->door)
+		if (s->door && !s->is_closed)
 			s->door->kind->stop(s->door);
 	}
 	intake_stop(&d->intake);
@@ -381,6 +478,8 @@ void doors_free(struct doors *d)
 	intake_drop_kept(&d->intake);
 	while ((s = TAILQ_FIRST(&d->slots)))
 		free_slot(d, s);
+	if (d->look)
+		event_free(d->look);
 	intake_close(&d->intake);
 	free(d);
 }

@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "doors/until.h"
 
 enum { RETRY_FIRST_MS = 10, RETRY_MS = 250, FIRST_SLICES = 64 };
 
@@ -37,17 +38,41 @@ static void update_charge(struct feeder *f)
 	f->charged = now;
 }
 
+static void clear_block(struct block *b)
+{
+	message_list_free(&b->set_aside);
+	b->length = b->scanned = 0;
+	b->count = b->first = b->set_aside_count = 0;
+	b->unfinished = false;
+}
+
+/* Nothing of it will be stored, and nothing more comes. */
+static void drop_all(struct feeder *f)
+{
+	clear_block(&f->blocks[0]);
+	clear_block(&f->blocks[1]);
+	f->flying = NULL;
+	f->ended = true;
+	update_charge(f);
+	intake_is_not_large(f->options.intake, f);
+}
+
 static void on_retry(evutil_socket_t fd, short what, void *arg)
 {
 	struct feeder *f = arg;
 
 	(void)fd;
 	(void)what;
-	if (!f->flying)
+	if (f->flying && !f->group && until_is_met(f->options.until))
+		drop_all(f);
+	else if (!f->flying)
 		feeder_flush(f);
 	else if (!f->group)
 		send_block(f);
 }
+
+/* With a check each goes alone, so that nothing behind the last one is stored. */
+static uint32_t most_rows(const struct feeder *f) { return until_has_check(f->options.until) ? 1 : FEEDER_BLOCK_ROWS; }
 
 void feeder_init(struct feeder *f, const struct feeder_options *options, uint64_t offset)
 {
@@ -56,7 +81,7 @@ void feeder_init(struct feeder *f, const struct feeder_options *options, uint64_
 	memset(f, 0, sizeof *f);
 	f->options = *options;
 	f->offset = offset;
-	f->most_rows = FEEDER_BLOCK_ROWS;
+	f->most_rows = most_rows(f);
 	f->target_bytes = quarter < FEEDER_BLOCK_BYTES ? quarter : FEEDER_BLOCK_BYTES;
 	scanner_init(&f->scanner, options->scanner, options->intake->max_message_bytes, offset == 0);
 	f->rows = options->rows;
@@ -68,14 +93,6 @@ void feeder_init(struct feeder *f, const struct feeder_options *options, uint64_
 		STAILQ_INIT(&f->blocks[i].set_aside);
 	f->retry = evtimer_new(options->intake->base, on_retry, f);
 	must(f->retry);
-}
-
-static void clear_block(struct block *b)
-{
-	message_list_free(&b->set_aside);
-	b->length = b->scanned = 0;
-	b->count = b->first = b->set_aside_count = 0;
-	b->unfinished = false;
 }
 
 void feeder_fini(struct feeder *f)
@@ -287,12 +304,7 @@ void feeder_stop(struct feeder *f)
 		    LOG_S("reason", "kspool stops and the spool takes no more"));
 	/* refused, and nobody will offer it again: what came after it must not be stored either, or its position would
 	 * cover the gap */
-	clear_block(&f->blocks[0]);
-	clear_block(&f->blocks[1]);
-	f->flying = NULL;
-	f->ended = true;
-	update_charge(f);
-	intake_is_not_large(f->options.intake, f);
+	drop_all(f);
 }
 
 /* A refused offer is halved. True when a smaller one may be tried at once. */
@@ -327,7 +339,8 @@ static void take_more(struct feeder *f)
 	f->wait_ms = 0;
 	f->flying->first += f->flying->taking;
 	f->never_fits = FITS;
-	if (f->most_rows < FEEDER_BLOCK_ROWS)
+	f->is_checked = f->is_last = false;
+	if (f->most_rows < most_rows(f))
 		f->most_rows *= 2;
 }
 
@@ -337,6 +350,8 @@ static void on_answered(struct group *g, void *door)
 	struct feeder *f = door;
 
 	f->group = NULL;
+	f->is_checked = g->is_checked;
+	f->is_last = g->is_last;
 	if (g->offer.verdict != OFFER_ACCEPTED) {
 		bool at_once = take_less(f, g->offer.verdict);
 		const struct timeval wait = next_wait(f);
@@ -447,6 +462,9 @@ static void send_block(struct feeder *f)
 		    f->options.position(f->options.arg, end_of_offer(b), b->rows - (b->count - b->first - b->taking));
 	}
 	g->offer.may_repeat = may_repeat(f, b);
+	g->until = f->options.until;
+	g->is_checked = f->is_checked;
+	g->is_last = f->is_last;
 	g->comes_again = true;
 	g->offer.can_wait = f->options.alone && f->options.intake->has_peers;
 	g->peer = group_peer(f->options.origin ? f->options.origin : "");
@@ -460,6 +478,8 @@ void feeder_flush(struct feeder *f)
 	struct block *b = f->filling, *other;
 	size_t rest;
 
+	if (b && !f->flying && until_is_met(f->options.until))
+		drop_all(f);
 	if (!b || f->flying || !has_whole(b))
 		return;
 	other = b == &f->blocks[0] ? &f->blocks[1] : &f->blocks[0];
@@ -508,6 +528,8 @@ size_t feeder_room(struct feeder *f, char **ret)
 	struct intake *i = f->options.intake;
 	struct block *b = f->filling;
 
+	if (!f->flying && until_is_met(f->options.until))
+		drop_all(f);
 	if (f->ended || (i->stopping && !f->drains))
 		return 0;
 	if (intake_held_ns(i, f->options.processors) > 0 ||

@@ -54,10 +54,11 @@ struct feeder_options {
 	struct intake *intake;
 	const struct config_scanner *scanner;
 	struct pipeline *processors;
-	const char *origin; /* for reasons and logs: a path, a peer */
-	size_t first_bytes; /* of a block; it grows */
-	bool alone;         /* its source can wait: long messages, or any though doors are full, are its by turns */
-	bool is_text;       /* scanner_expect_text */
+	struct until *until; /* null: it has none */
+	const char *origin;  /* for reasons and logs: a path, a peer */
+	size_t first_bytes;  /* of a block; it grows */
+	bool alone;          /* its source can wait: long messages, or any though doors are full, are its by turns */
+	bool is_text;        /* scanner_expect_text */
 	char *(*position)(void *arg, uint64_t offset, uint64_t rows); /* null: the source has none */
 	const char *position_key;
 	uint64_t rows;                /* of the stream that came before */
@@ -83,7 +84,8 @@ struct feeder {
 	bool passes;        /* intake_has_room_for_small is enough for it */
 	/* The next message alone was refused for its size: it is set aside; and then its first bytes. */
 	enum feeder_fits { FITS, FITS_ON_THE_SHELF, FITS_IN_PART } never_fits;
-	bool drains; /* what the source has already is taken though kspool stops */
+	bool is_checked, is_last; /* the next message, which was refused, by the check of `until` */
+	bool drains;              /* what the source has already is taken though kspool stops */
 	bool ended;
 	bool early; /* the source may have had more: what has no end is marked */
 	uint64_t hole_bytes;

@@ -8,11 +8,14 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "doors/until.h"
 
 enum err intake_open(struct intake *i, struct error *e)
 {
 	TAILQ_INIT(&i->kept);
 	intake_room_open(i);
+	if (until_open(i, e) != ERR_OK)
+		return ERR_CONFIG;
 	return processors_compile(i->config->intake_processors, i->config, "pipeline.processors", &i->common, e);
 }
 
@@ -22,6 +25,7 @@ void intake_close(struct intake *i)
 	worker_close(i->worker);
 	pipeline_free(i->common);
 	intake_room_close(i);
+	until_close(i);
 }
 
 static void count_answer(const struct group *g)
@@ -56,6 +60,7 @@ static void on_done(struct offer *offer, void *arg)
 	intake_release(g->intake, g->charged_bytes);
 	g->charged_bytes = 0;
 	count_answer(g);
+	until_answered(g);
 	if (g->answered)
 		g->answered(g, g->door);
 	group_free(g);
@@ -132,6 +137,8 @@ static void group_worked(struct group *g)
 	charge_group(g);
 	if (g->is_cancelled) {
 		i->outstanding--;
+		if (g->until)
+			g->until->outstanding--;
 		group_free(g);
 	} else if (g->was_starved) {
 		group_refuse(g, OFFER_FULL, ERR_MEMORY,
@@ -155,7 +162,8 @@ void group_send(struct group *g)
 	g->offer.done = on_done;
 	g->offer.arg = g;
 	i->outstanding++;
-	if (!i->common && !g->own && !g->maker) {
+	until_sent(g);
+	if (!i->common && !g->own && !g->maker && !until_has_check(g->until)) {
 		offer_group(g);
 		return;
 	}
@@ -211,5 +219,7 @@ void group_cancel(struct group *g)
 	else
 		TAILQ_REMOVE(&g->intake->kept, g, link);
 	g->intake->outstanding--;
+	if (g->until)
+		g->until->outstanding--;
 	group_free(g);
 }

@@ -27,6 +27,7 @@ struct event;
 struct event_base;
 struct group;
 struct httpd;
+struct until;
 struct worker;
 
 TAILQ_HEAD(group_list, group);
@@ -57,6 +58,7 @@ struct intake {
 	bool waits;             /* some input is endless: what is not there yet is waited for */
 	bool has_peers;         /* some input's source cannot wait, or is not ours to keep waiting */
 	bool stopping;
+	struct until *untils;    /* of the configuration, in its order */
 	struct worker *worker;   /* null until a group has processors */
 	struct pipeline *common; /* of pipeline.processors; null when none */
 	struct hold_list holds;  /* one for each list of processors that ever asked for one */
@@ -93,10 +95,13 @@ struct group {
 	uint64_t peer;       /* whose it is: the worker takes turns; 0: the house's own */
 	int64_t hold_own_ns; /* what a rate_limit of its processors asked for: nothing more before */
 	int64_t hold_common_ns;
-	int64_t *taken_ns;  /* of a request: of the limits of its processors, and then of those in common */
-	int64_t limited_ns; /* its messages did not all pass: pipeline_limited_ns */
-	bool comes_again;   /* the door offers it again when it is refused: no message is refused */
-	uint32_t received;  /* messages the door added */
+	int64_t *taken_ns;   /* of a request: of the limits of its processors, and then of those in common */
+	int64_t limited_ns;  /* its messages did not all pass: pipeline_limited_ns */
+	bool comes_again;    /* the door offers it again when it is refused: no message is refused */
+	uint32_t received;   /* messages the door added */
+	struct until *until; /* of the input; null: none */
+	bool is_checked;     /* by its check; then is_last is the answer */
+	bool is_last;
 	const struct bloblang_mapping *maker; /* makes them in place of the door: null when they came */
 	uint32_t to_make;                     /* runs of it that are left */
 	uint64_t most_made_bytes;             /* after which it runs no more; 0: however many */

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "doors/intake.h"
+#include "doors/until.h"
 #include "pipeline/poison.h"
 
 enum { SLICE_MS = 50 };
@@ -163,6 +164,7 @@ static uint32_t run_batch(struct group *g, struct evaluator *ev, struct pipeline
 		message_set_origin(batch->items[n], origin_new(n + 1));
 	}
 	run_pipeline(g, g->own, ev, batch);
+	until_look(g, ev, batch);
 	run_pipeline(g, g->intake->common, ev, batch);
 	vanished = pipeline_vanished(batch, before, count, before + count);
 	if (copies.items) {

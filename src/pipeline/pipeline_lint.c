@@ -78,6 +78,8 @@ void pipeline_lint(const struct config *config, struct config_faults *faults)
 		    "must be set_aside");
 	lint_mapping(&config->output.batching.check, "output.aws_kinesis.batching.check", faults);
 	compiler_init(&c, config, "", faults);
+	for (size_t i = 0; i < config->until_count; i++)
+		lint_mapping(&config->untils[i].options.check, config->untils[i].path, faults);
 	for (size_t i = 0; i < config->input_count; i++) {
 		const struct config_input *input = &config->inputs[i];
 		char path[192];

@@ -1,6 +1,7 @@
 """Inputs that make their messages or read others: each message once, and an end where there is one."""
 
 import json
+import subprocess
 
 import pytest
 
@@ -68,7 +69,30 @@ def test_a_sequence_ends_where_an_input_fails(new_spooler, fake, folder):
     assert fake.payloads() == []
 
 
+def test_a_run_reads_as_many_as_its_check_says_and_the_next_goes_on_behind(new_spooler, fake, lines_file, judge):
+    """Each run ends by itself with 0; together they deliver each line once."""
+    inner = {"file": {"paths": [lines_file(250)]}}
+    spooler = new_spooler(fake.endpoint, {"read_until": {"check": 'count("read") >= 100', "input": inner}},
+                          output={"max_in_flight": 1})
+    for total in (100, 200, 250):
+        spooler.start().finish()
+        assert len(fake.payloads()) == total
+    judge(fake)
+
+
+def test_a_pipe_that_is_silent_ends(new_spooler, fake):
+    spooler = new_spooler(fake.endpoint, {"read_until": {"idle_timeout": "500ms", "input": {"stdin": {}}}})
+    spooler.start(stdin=subprocess.PIPE)
+    spooler.process.stdin.write(b"one\ntwo\n")
+    spooler.process.stdin.flush()
+    spooler.finish()
+    assert sorted(fake.payloads()) == [b"one", b"two"]
+
+
 @pytest.mark.parametrize("inputs, words", [
+    ({"read_until": {"input": {"stdin": {}}}}, "needs check or idle_timeout"),
+    ({"read_until": {"check": "true", "input": {"http_server": {}}}}, "others wait for its answers"),
+    ({"read_until": {"check": "true", "restart_input": True, "input": {"stdin": {}}}}, "restart_input"),
     ({"generate": {"mapping": "root = nothing_like_it()"}}, "unrecognised function"),
     ({"generate": {"mapping": "root = 1", "interval": "TZ=No/Where * * * * *"}}, "no time zone"),
     ({"generate": {"mapping": "root = 1", "interval": "0 0 30 2 *"}}, "no day that ever comes"),
