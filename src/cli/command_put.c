@@ -21,12 +21,19 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "doors/frame.h"
 #include "doors/text_mark.h"
 #include "cli/command.h"
 #include "cli/commands.h"
 
-enum { READ_BYTES = 64 << 10, OUT_MAX_BYTES = 1 << 20, MESSAGE_MAX_BYTES = 64 << 20, ANSWERS_MAX_BYTES = 1 << 20 };
+enum {
+	READ_BYTES = 64 << 10,
+	OUT_MAX_BYTES = 1 << 20,
+	MESSAGE_MAX_BYTES = 64 << 20,
+	ANSWERS_MAX_BYTES = 1 << 20,
+	ANSWER_WAIT_S = 10
+};
 enum form { FORM_LINES, FORM_WHOLE, FORM_FRAMED };
 
 struct put {
@@ -39,12 +46,14 @@ struct put {
 	struct buf out;  /* framed and not yet sent */
 	struct buf answers;
 	uint64_t sent;
+	int64_t begun_ns; /* since when something was sent; 0: nothing was */
 	uint64_t by_status[FRAME_STATUS_COUNT];
 	char why[FRAME_STATUS_COUNT][FRAME_TEXT_MAX_BYTES + 1]; /* of the last one of each */
 };
 
 static enum err connect_to(const char *path, int *ret_fd, struct error *e)
 {
+	const struct timeval patience = {.tv_sec = ANSWER_WAIT_S};
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 
 	if (strlen(path) >= sizeof address.sun_path)
@@ -53,6 +62,7 @@ static enum err connect_to(const char *path, int *ret_fd, struct error *e)
 	*ret_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (*ret_fd < 0)
 		return error_set_errno(e, ERR_SYSTEM, "socket");
+	(void)setsockopt(*ret_fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
 	if (connect(*ret_fd, (const struct sockaddr *)&address, sizeof address) != 0)
 		return error_set_errno(e, ERR_UNAVAILABLE, "no daemon answers at %s, nothing was stored", path);
 	if (fcntl(*ret_fd, F_SETFL, O_NONBLOCK) != 0)
@@ -192,6 +202,24 @@ static enum err send_output(struct put *p, struct error *e)
 		return error_set_errno(e, ERR_UNAVAILABLE, "the daemon closed the connection");
 	if (n > 0)
 		buf_consume(&p->out, (size_t)n);
+	if (n > 0 && p->begun_ns == 0)
+		p->begun_ns = clock_mono_ns();
+	return ERR_OK;
+}
+
+/* Whoever speaks frames answers the first one, however long the others take. */
+static enum err wait_for_any(const struct put *p, struct pollfd *fds, struct error *e)
+{
+	const bool is_mute = p->begun_ns > 0 && p->answers.len == 0 && answered(p) == 0;
+	const int64_t left_ms = is_mute ? ANSWER_WAIT_S * MS_PER_S - (clock_mono_ns() - p->begun_ns) / NS_PER_MS : -1;
+
+	if (is_mute && left_ms <= 0)
+		return error_set(
+		    e, ERR_FORMAT,
+		    "no answer in %d s: the peer does not speak kspool's framing, or takes nothing just now",
+		    ANSWER_WAIT_S);
+	if (poll(fds, 2, (int)left_ms) < 0 && errno != EINTR)
+		return error_set_errno(e, ERR_SYSTEM, "poll");
 	return ERR_OK;
 }
 
@@ -213,9 +241,8 @@ static enum err pump(struct put *p, struct error *e)
 			fds[1].events |= POLLOUT;
 		else if (p->in_ended && p->held.len == 0 && answered(p) == p->sent)
 			return ERR_OK;
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
-			return error_set_errno(e, ERR_SYSTEM, "poll");
-		if (fds[1].revents & (POLLIN | POLLHUP | POLLERR))
+		err = wait_for_any(p, fds, e);
+		if (err == ERR_OK && fds[1].revents & (POLLIN | POLLHUP | POLLERR))
 			err = read_answers(p, e);
 		if (err == ERR_OK && fds[1].revents & POLLOUT && p->out.len > 0)
 			err = send_output(p, e);
@@ -241,6 +268,9 @@ static enum err verdict(const struct put *p, enum err err, struct error *e)
 		return ERR_OK;
 	while (worst < sizeof order / sizeof *order - 1 && p->by_status[order[worst].status] == 0)
 		worst++;
+	/* why it was refused says more than that the connection ended then */
+	if (err == ERR_UNAVAILABLE && p->by_status[FRAME_REFUSED] > 0)
+		err = ERR_OK;
 	(void)snprintf(reason, sizeof reason, "%s", err != ERR_OK ? e->text : p->why[order[worst].status]);
 	if (err == ERR_OK)
 		err = order[worst].err;

@@ -205,3 +205,15 @@ void frames_drop(struct client *c)
 		remove_answer(c, a);
 	}
 }
+
+void frames_turn_away(struct client *c)
+{
+	static const char why[] = "this socket takes lines, and these are frames: name one with framing: length";
+	struct buf answer;
+
+	buf_init(&answer, FRAME_ANSWER_HEADER_BYTES + FRAME_TEXT_MAX_BYTES);
+	must(frame_answer_encode(&answer, FRAME_REFUSED, why) == ERR_OK);
+	(void)bufferevent_write(c->bev, answer.data, answer.len);
+	buf_fini(&answer);
+	client_refuse(c, why);
+}

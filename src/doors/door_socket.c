@@ -75,14 +75,20 @@ static void spend(struct client *c, const char *data, size_t length)
 	quota_spend(c->door->quota, c->identity, length, lines, clock_mono_ns());
 }
 
-/* The first bytes, with those that came before, are none of a text that cannot be cut. */
+/* The first bytes, with those that came before, are those of lines; else the client is refused. */
 static bool is_readable(struct client *c, const char *bytes, size_t n)
 {
-	if (c->mark_bytes == sizeof c->mark)
-		return true;
+	const size_t before = c->mark_bytes;
+
 	for (size_t i = 0; i < n && c->mark_bytes < sizeof c->mark; i++)
 		c->mark[c->mark_bytes++] = (unsigned char)bytes[i];
-	return !scanner_is_foreign(&c->door->door.input->scanner, c->mark, c->mark_bytes);
+	if (c->mark_bytes == before)
+		return true;
+	if (scanner_is_foreign(&c->door->door.input->scanner, c->mark, c->mark_bytes))
+		client_refuse(c, SCANNER_FOREIGN);
+	else if (c->door->door.input->scanner.kind == SCANNER_LINES && frame_is_likely(c->mark, c->mark_bytes))
+		frames_turn_away(c);
+	return c->state == CLIENT_OPEN;
 }
 
 /* Reads while there is room, from what the bufferevent holds. */
@@ -105,10 +111,8 @@ static void read_lines(struct client *c)
 		spend(c, to, (size_t)n);
 		c->heard_ns = clock_mono_ns();
 		c->left -= c->left < (size_t)n ? c->left : (size_t)n;
-		if (!is_readable(c, to, (size_t)n)) {
-			client_refuse(c, SCANNER_FOREIGN);
+		if (!is_readable(c, to, (size_t)n))
 			return;
-		}
 		feeder_filled(&c->feeder, (size_t)n);
 	}
 	feeder_flush(&c->feeder);

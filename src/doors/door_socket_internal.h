@@ -116,5 +116,7 @@ void frames_read(struct client *c);
 bool frames_are_behind(const struct client *c);
 /* The client goes: its groups live on without it. */
 void frames_drop(struct client *c);
+/* Of a client of lines: it gives frames, and is refused as their protocol says, or it would wait for answers. */
+void frames_turn_away(struct client *c);
 
 #endif

@@ -22,6 +22,16 @@ static uint32_t get_be32(const unsigned char *p)
 	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | (uint32_t)p[3];
 }
 
+/* Below 16 MiB a length begins with a NUL, as no line does; four of them may be a hole as well. */
+bool frame_is_likely(const unsigned char *first, size_t length)
+{
+	size_t at = 0;
+
+	while (length - at >= FRAME_HEADER_BYTES && get_be32(first + at) == 0)
+		at += FRAME_HEADER_BYTES;
+	return length - at >= FRAME_HEADER_BYTES && first[at] == 0;
+}
+
 static void put_be32(unsigned char *p, uint32_t v)
 {
 	p[0] = (unsigned char)(v >> 24);

@@ -53,6 +53,8 @@ void frame_reader_fini(struct frame_reader *r);
 /* Uses up to `length` bytes and stops after the first whole frame. *ret_payload may point into data. */
 enum frame_event frame_read(struct frame_reader *r, const char *data, size_t length, size_t *ret_used,
                             const char **ret_payload, uint32_t *ret_length);
+/* A stream whose first bytes these are begins with frames, empty ones or one that a text does not look like. */
+bool frame_is_likely(const unsigned char *first, size_t length);
 /* Bytes of an unfinished frame held. */
 size_t frame_reader_held(const struct frame_reader *r);
 /* True in the middle of a frame. */

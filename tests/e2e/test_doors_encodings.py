@@ -1,4 +1,4 @@
-"""Texts that are no UTF-8: cut at newlines they would be pieces, so every input that cuts says no to them by name."""
+"""What is no text in lines: in another encoding, or in frames. Cut at newlines it would be pieces, so it is refused by name."""
 
 import socket
 
@@ -64,3 +64,21 @@ def test_a_delimiter_of_ones_own_cuts_no_utf_16(fake, new_spooler, folder):
                                                    "scanner": {"lines": {"custom_delimiter": ";"}}}})
     spooler.start(wait=False).finish(status=66)
     assert fake.payloads() == [b"a\0b\0c\0d\0e\0", b"f\0g\0h\0"] and "UTF-16" in spooler.log()
+
+
+@pytest.mark.parametrize("first", [b"", b"x"])
+def test_frames_at_a_door_of_lines_are_no_lines(lines, first):
+    spooler, _, path = lines
+    ran = spooler.run("put", "--socket", path, data=first + b"hello\n" * 3 if first else b"\nhello\n")
+    assert ran.returncode == 65 and b"framing: length" in ran.stderr and b"0 of" in ran.stderr
+    spooler.wait_log("these are frames")
+    assert spooler.ledger()["accepted"] == 0
+
+
+def test_put_waits_no_longer_than_anybody_answers(lines, folder):
+    spooler, _, _ = lines
+    with socket.socket(socket.AF_UNIX) as mute:
+        mute.bind(f"{folder}/mute")
+        mute.listen()
+        ran = spooler.run("put", "--socket", f"{folder}/mute", data=b"hello\n")
+    assert ran.returncode == 76 and b"0 of 1 messages are durable" in ran.stderr
