@@ -461,6 +461,15 @@ enum err store_identity_look(const struct files *f, enum file_kind kind, struct 
 	    kind != FILE_MISSING && !tide.is_valid && (tide.is_broken || spool_id_is_known(w.of[BY_LOCK]));
 	if (has_no_name(&file))
 		weigh(&w, &file, &log, &tide, lock_print, ret);
+	for (int i = BY_TIDE; err == ERR_OK && i < WITNESSES && has_no_name(&file); i++) {
+		bool is_its = false; /* an older kspool tagged no row */
+
+		if (spool_id_is_known(w.of[i]))
+			err = store_rows_are_of(f, "", w.of[i], (struct spool_id){0}, &is_its, e);
+		w.votes[i] = is_its ? VOTES_OF_PROOF : w.votes[i];
+	}
+	if (err != ERR_OK)
+		return err;
 	decide_whose(ret, &file, &w);
 	ret->log = fit_of(ret, &file, &log);
 	ret->has_journal = asides_is_taken(f, JOURNAL, "");

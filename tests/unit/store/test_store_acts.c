@@ -296,7 +296,8 @@ static bool may_be_passed_over(const struct fault *f)
 {
 	if (f->kinds == 0)
 		return strcmp(faultsql_what(), "ROLLBACK") == 0;
-	return ends_with(faultfs_what(), ".lock") || ends_with(faultfs_what(), ".tide");
+	return ends_with(faultfs_what(), ".lock") || ends_with(faultfs_what(), ".tide") ||
+	       ends_with(faultfs_what(), ".left"); /* by a look at what was written: the next one reads it again */
 }
 
 /* Each spool has a folder of its own. */
