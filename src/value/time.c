@@ -1,3 +1,10 @@
+/*
+ * Times as RFC 3339, as the reference reads and writes them.
+ *
+ * Invariants:
+ * 1. A reader's `at` only goes forward, and never past `end`.
+ * 2. After a false answer the reader says why: `range` when a field was out of it, else `element`.
+ */
 #include "value/time.h"
 
 #include <math.h>

@@ -119,15 +119,12 @@ static bool collect(struct schema *s, struct value v, int depth, struct arena *a
 struct schema *schema_compile(struct arena *a, const char *json, size_t length, const char **ret_error)
 {
 	struct schema *s = arena_alloc(a, sizeof *s);
-	const char *text = arena_copy(a, json, length), *error;
+	const char *text = arena_copy(a, json, length);
 	size_t used;
 
-	*s = (struct schema){0};
-	/* What follows the first document is not looked at, as in the reference. */
-	if (!json_parse_first(a, text, length, &s->root, &used, &error)) {
-		*ret_error = error;
+	*s = (struct schema){0}; /* what follows the document is not looked at, as in the reference */
+	if (!json_parse_first(a, text, length, &s->root, &used, ret_error))
 		return NULL;
-	}
 	if (s->root.kind != VALUE_OBJECT && s->root.kind != VALUE_BOOL) {
 		*ret_error = "a schema is an object or a boolean";
 		return NULL;
@@ -515,8 +512,7 @@ static void check_listed(struct check *c, struct value schema, struct value v)
 			static const struct json_style plain = {0};
 			const char *error;
 
-			if (i > 0)
-				text_add_string(c->problems, ", ");
+			text_add_string(c->problems, i > 0 ? ", " : "");
 			if (!json_print(c->problems, list->array->items[i], &plain, &error))
 				text_add_string(c->problems, error);
 		}

@@ -8,7 +8,7 @@
  * Owner: nothing.
  * Thread: any; nothing is shared.
  * Fails: never; what is not finite goes to the C library, as special cases do.
- * Does not: exp, roots, inverse functions: those agree.
+ * Does not: roots, inverse functions: those agree.
  */
 #ifndef KSPOOL_BLOBLANG_GOLANG_CEPHES_H
 #define KSPOOL_BLOBLANG_GOLANG_CEPHES_H

@@ -108,8 +108,7 @@ static bool all_texts(struct call *call, struct value meta, struct value *ret)
 	*ret = value_object(call->arena, value_count(meta));
 	for (uint32_t i = 0; i < meta.object->count; i++) {
 		const struct value_pair *pair = &meta.object->pairs[i];
-
-		struct value text;
+		struct value text = value_null();
 
 		if (!meta_text(call, pair->value, &text))
 			return false;

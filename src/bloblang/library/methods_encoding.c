@@ -109,7 +109,7 @@ static bool need_bytes(struct call *call, struct value *ret)
 static bool compress_target(struct call *call, struct value *ret)
 {
 	int64_t level = call->args[1].integer;
-	struct value in;
+	struct value in = value_null();
 	struct text out;
 	const char *error;
 
@@ -125,7 +125,7 @@ static bool compress_target(struct call *call, struct value *ret)
 
 static bool decompress_target(struct call *call, struct value *ret)
 {
-	struct value in;
+	struct value in = value_null();
 	struct text out;
 	const char *error;
 

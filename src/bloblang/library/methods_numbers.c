@@ -283,7 +283,7 @@ static bool need_float(struct call *call, double *ret) { return call_need_float(
 /* Of a number that is not narrow. */
 static bool need_wide_float(struct call *call, double *ret)
 {
-	struct value v;
+	struct value v = value_null();
 
 	return need_wide(call, &v) && call_need_float(call, v, ret);
 }
