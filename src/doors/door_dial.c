@@ -20,6 +20,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -51,6 +52,7 @@ struct door_dial {
 	struct bufferevent *bev;
 	struct feeder feeder;
 	bool peer_ended;
+	size_t left;     /* in DRAINING: bytes that the socket held when kspool stopped */
 	int64_t wait_ms; /* 0: the last try succeeded */
 	char *why;       /* it is not connected; null: it is, or was not told yet */
 };
@@ -121,16 +123,35 @@ static void end_drain(struct door_dial *d)
 	d->state = DIAL_STOPPED;
 }
 
+/* As much of what was there as there is room for; the next answer goes on. */
+static void drain(struct door_dial *d)
+{
+	struct evbuffer *in = bufferevent_get_input(d->bev);
+
+	for (;;) {
+		int n;
+
+		read_on(d);
+		if (d->feeder.ended || (evbuffer_get_length(in) == 0 && d->left == 0)) {
+			end_drain(d);
+			return;
+		}
+		if (evbuffer_get_length(in) > 0)
+			return;
+		n = evbuffer_read(in, bufferevent_getfd(d->bev),
+		                  (int)(d->left < READ_AHEAD_BYTES ? d->left : READ_AHEAD_BYTES));
+		d->left = n > 0 ? d->left - (size_t)n : 0;
+	}
+}
+
 static void go_on(struct door_dial *d)
 {
-	if (d->state != DIAL_OPEN && d->state != DIAL_DRAINING)
-		return;
-	read_on(d);
 	if (d->state == DIAL_DRAINING) {
-		if (evbuffer_get_length(bufferevent_get_input(d->bev)) == 0 || d->feeder.ended)
-			end_drain(d);
-	} else if (d->feeder.ended && feeder_is_idle(&d->feeder)) {
-		leave(d);
+		drain(d);
+	} else if (d->state == DIAL_OPEN) {
+		read_on(d);
+		if (d->feeder.ended && feeder_is_idle(&d->feeder))
+			leave(d);
 	}
 }
 
@@ -260,6 +281,7 @@ static void resume(struct door *door) { go_on((struct door_dial *)door); }
 static void stop(struct door *door)
 {
 	struct door_dial *d = (struct door_dial *)door;
+	int held = 0;
 
 	(void)event_del(d->again);
 	if (d->state != DIAL_OPEN) {
@@ -270,9 +292,9 @@ static void stop(struct door *door)
 	(void)bufferevent_disable(d->bev, EV_READ);
 	d->state = DIAL_DRAINING;
 	feeder_drain(&d->feeder);
-	while (evbuffer_get_length(bufferevent_get_input(d->bev)) < READ_AHEAD_BYTES &&
-	       evbuffer_read(bufferevent_get_input(d->bev), bufferevent_getfd(d->bev), READ_AHEAD_BYTES) > 0)
-		continue;
+	if (ioctl(bufferevent_getfd(d->bev), FIONREAD, &held) == 0 && held > 0)
+		d->left = (size_t)held;
+	(void)evbuffer_unfreeze(bufferevent_get_input(d->bev), 0); /* the bufferevent reads no more, we do */
 	go_on(d);
 }
 

@@ -1,5 +1,6 @@
 """The input socket: kspool connects, reads what comes, connects again, and keeps what it read."""
 
+import signal
 import socket
 
 import pytest
@@ -67,9 +68,13 @@ def test_what_had_come_at_a_stop_is_stored(new_spooler, fake, feed, sender, judg
     server = feed("unix")
     spooler = new_spooler(fake.endpoint, {"socket": {"network": "unix", "address": server.address}}).start()
     connection = server.accept()
+    wait_for(lambda: "socket connected" in spooler.log_path.read_text(), "it is connected")
     payloads = sender.all_acked([message(n, "s") for n in range(2000)])
+    spooler.process.send_signal(signal.SIGSTOP)  # all of it is in the socket when the signal to end comes
     connection.sendall(b"\n".join(payloads) + b"\n")
-    spooler.stop()
+    spooler.process.send_signal(signal.SIGTERM)
+    spooler.process.send_signal(signal.SIGCONT)
+    spooler.finish()
     connection.close()
     spooler.start()
     server.accept().close()
