@@ -148,7 +148,8 @@ static void take_off(struct door_generate *d)
 		message_free(m);
 	}
 	d->never_fits = false;
-	d->most *= 2;
+	if (d->most < d->kept_count)
+		d->most *= 2;
 }
 
 /* A group that is refused comes again, smaller when a smaller one may do. */

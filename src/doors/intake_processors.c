@@ -287,8 +287,9 @@ static void work_at_once(struct group *g, struct evaluator *ev)
 static void add_made(struct group *g, struct message *m)
 {
 	const uint64_t bytes = message_cost(m);
+	struct message *copy = message_copy(m);
 
-	STAILQ_INSERT_TAIL(&g->made, message_copy(m), link);
+	STAILQ_INSERT_TAIL(&g->made, copy, link);
 	STAILQ_INSERT_TAIL(&g->todo, m, link);
 	g->made_count++;
 	g->received++;
