@@ -41,6 +41,7 @@ struct dispatch *dispatch_new(const struct dispatch_settings *settings, const st
 	d->wall_ms = wall_ms;
 	ready_init(&d->ready);
 	suspects_init(&d->suspects);
+	doubts_init(&d->doubts);
 	culprits_init(&d->culprits);
 	batcher_init(&d->batcher, &settings->policy);
 	dispatch_lanes_begin(d);
@@ -91,6 +92,7 @@ void dispatch_free(struct dispatch *d)
 	waiting_fini(&d->waiting);
 	isolate_fini(&d->isolations);
 	suspects_fini(&d->suspects);
+	doubts_fini(&d->doubts);
 	batcher_fini(&d->batcher);
 	tracked_fini(&d->tracked);
 	tries_fini(&d->tried);
@@ -268,6 +270,8 @@ static struct request *next_probe(struct dispatch *d)
 		return NULL; /* what is asked with again has its time */
 	if (!q)
 		q = dispatch_next_isolated(d);
+	if (!q)
+		q = dispatch_next_doubt(d);
 	if (!q && !d->suspects.in_flight)
 		q = dispatch_next_suspects(d, 1);
 	if (q)
@@ -284,12 +288,15 @@ static struct request *next_request(struct dispatch *d)
 	if (hold_is_on(&d->hold))
 		return next_probe(d);
 	q = dispatch_next_isolated(d);
+	if (!q && d->doubts.due_count > 0 && d->turned_away < REFUSED_EACH)
+		q = dispatch_next_doubt(d);
 	if (!q && suspects_due_ns(&d->suspects) <= d->now_ns)
 		q = dispatch_next_suspects(d, d->suspects.limit);
 	if (q)
 		return q;
 	pull(d, wanted_records(d));
-	return ripe_ns(d) <= d->now_ns ? dispatch_next_ordinary(d, record_limit(d), false) : NULL;
+	q = ripe_ns(d) <= d->now_ns ? dispatch_next_ordinary(d, record_limit(d), false) : NULL;
+	return q || d->doubts.due_count == 0 || d->requests.count > 0 ? q : dispatch_next_doubt(d);
 }
 
 /* By the link, and by what became of the last ones; INT64_MAX: not before an answer. */
@@ -342,7 +349,7 @@ static void launch(struct dispatch *d, struct request *q)
 		flight_send(d->ports.flight, q->messages);
 	if (q->probe) {
 		d->hold.probing = true;
-		d->others += !q->of_suspects;
+		d->others += !q->of_suspects && !q->of_doubts;
 	}
 	q->hold = d->hold.number;
 	metric_add(M_REQUESTS, 1);
@@ -377,8 +384,9 @@ static int64_t next_deadline(struct dispatch *d)
 		return probe_due_ns(d);
 	/* Nothing to probe with but a batch that is not complete: its time must wake us, or nothing ever does. */
 	if (hold_is_on(&d->hold)) {
-		when = earlier(when, earlier(pull_due_ns(d), isolate_due_ns(&d->isolations)));
-		return d->hold.next_probe_ns > d->now_ns ? earlier(when, d->hold.next_probe_ns) : when;
+		when = earlier(when, pull_due_ns(d));
+		return earlier(when, d->hold.next_probe_ns > d->now_ns ? d->hold.next_probe_ns
+		                                                       : isolate_due_ns(&d->isolations));
 	}
 	if (d->requests.count >= max_in_flight(d) || !pace_allows(&d->pace, INT64_MAX, d->requests.count))
 		return when;
@@ -433,6 +441,8 @@ int64_t dispatch_run(struct dispatch *d, int64_t now_ns, int64_t wall_ms)
 	if (d->hold.state == DELIVERY_BLOCKED && d->suspects.count == 0 && !d->suspects.in_flight)
 		hold_move(&d->hold, HOLD_CALM, now_ns, wall_ms);
 	send_all(d);
+	dispatch_doubts_tend(d);
+	send_all(d); /* what that set free, or a first probe */
 	if (d->requests.count > 0 && d->ports.moved)
 		tend_ns = earlier(tend_ns, now_ns + SILENCE_S * NS_PER_S);
 	log_expired(d);

@@ -174,40 +174,15 @@ static void act_offline(struct dispatch *d, struct request *q, const struct verd
 	lost(d, q, v->said, v->text);
 }
 
-/* Others have their turn before it is asked about again; in order, those of other keys. */
-static void back_behind_others(struct dispatch *d, struct record *r, const struct verdict *v)
-{
-	const int64_t wait_ns = d->set.kspool.probe_max_ns;
-
-	if (r->lane || r->parts) {
-		r->due_ns = d->now_ns + wait_ns;
-		waiting_put(&d->waiting, r);
-		return;
-	}
-	dispatch_settle(d, r, SETTLE_RETRY, v->code, mem_format("%s: %s", v->said, v->text), wait_ns / NS_PER_MS);
-}
-
-/* Refused alone: it is this record, unless one after the other is. Then each probe asks about another one, for a good
- * one that is taken tells the stream from its records. */
+/* It is this record, unless one after the other is, or nothing is taken at all. */
 static void refused_alone(struct dispatch *d, struct request *q, const struct verdict *v)
 {
-	const struct hold_waits waits = dispatch_hold_waits(d);
 	struct record *r = request_take(q, 0);
 
 	isolate_proved(&d->isolations, q);
 	if (q->isolation)
 		isolate_release(&d->isolations, &d->ready, q);
-	d->refused++;
-	if (d->refused <= REFUSED_IN_A_ROW) {
-		r->attempts++;
-		dispatch_refused(d, r, v->code, v->said, v->text);
-		return;
-	}
-	back_behind_others(d, r, v);
-	dispatch_hold(d, HOLD_REFUSED, q->probe, v->said,
-	              "record after record is refused and none accepted: each probe asks about another one");
-	if (d->refused < REFUSED_ASKED_SOON)
-		hold_ask_soon(&d->hold, &waits, d->now_ns);
+	dispatch_refused_alone(d, q, r, v);
 }
 
 /* Of a request that was refused: those that probably were not why. */
@@ -223,7 +198,7 @@ static double likely_good(const struct verdict *v, uint32_t records, bool are_na
 
 static void refused_for_one(struct dispatch *d, struct request *q, const struct verdict *v)
 {
-	const bool is_ordinary = !q->isolation && !q->of_suspects;
+	const bool is_ordinary = !q->isolation && !q->of_suspects && !q->of_doubts;
 	const uint32_t records = q->count;
 	bool are_named = false;
 
@@ -235,6 +210,8 @@ static void refused_for_one(struct dispatch *d, struct request *q, const struct 
 		            LOG_S("code", v->said));
 		are_named = isolate_refused(&d->isolations, &d->ready, q, v->complaint,
 		                            d->refused >= REFUSED_IN_A_ROW / 2, d->now_ns);
+		if (hold_is_on(&d->hold))
+			dispatch_hold_refused(d, q, v->said);
 	}
 	if (is_ordinary)
 		culprits_refused(&d->culprits, likely_good(v, records, are_named));
@@ -243,30 +220,32 @@ static void refused_for_one(struct dispatch *d, struct request *q, const struct 
 static void act_isolate(struct dispatch *d, struct request *q, const struct verdict *v)
 {
 	dispatch_note_dry(d, q, false);
-	if (d->refused < REFUSED_IN_A_ROW)
-		dispatch_works(d);
+	dispatch_is_there(d);
 	refused_for_one(d, q, v);
 }
 
 static void act_shrink(struct dispatch *d, struct request *q, const struct verdict *v)
 {
-	bool is_service = v->complaint && v->complaint->code[0];
-	uint64_t lowered;
-
-	if (is_service)
-		dispatch_works(d);
-	if (is_service && q->count == 1) {
-		refused_for_one(d, q, v);
-		return;
-	}
-	lowered =
+	const uint64_t lowered =
 	    q->count == 1 || q->isolation || q->of_suspects ? 0 : ceiling_refused(&d->ceiling, q->put.accounted_bytes);
+
 	if (lowered == 0) {
 		dispatch_refused_on_way(d, q, v);
 		return;
 	}
 	LOG_LIMITED(LOG_WARN, "request ceiling lowered", LOG_U("bytes", lowered), LOG_S("code", v->said));
 	keep(d, q, v);
+}
+
+static void act_oversize(struct dispatch *d, struct request *q, const struct verdict *v)
+{
+	dispatch_is_there(d);
+	if (q->count == 1) {
+		refused_for_one(d, q, v);
+		return;
+	}
+	d->turned_away++;
+	act_shrink(d, q, v);
 }
 
 /* Whether it is the records nobody knows before others were taken or refused. */
@@ -315,17 +294,15 @@ static void refuse_whole(struct dispatch *d, struct request *q, const struct out
 	v.said = said[0] ? said : v.code;
 	metric_add(M_OUTPUT_ERROR, 1);
 	LOG_LIMITED(LOG_WARN, "request failed", LOG_S("code", v.said),
-	            LOG_S("reason",
-	                  o->action == ACTION_ISOLATE || (complaint && complaint->code[0] && o->action == ACTION_SHRINK)
-	                      ? ""
-	                      : text),
+	            LOG_S("reason", o->action == ACTION_ISOLATE || o->action == ACTION_OVERSIZE ? "" : text),
 	            LOG_S("action", outcome_action_name(o->action)), LOG_U("records", q->count));
 	request_restore(q, &d->memory_bytes);
 	actions[o->action](d, q, &v);
 }
 
-/* One entry that is an error. Returns true when it asks for the stream to be held. */
-static bool entry_failed(struct dispatch *d, struct request *q, uint32_t i, const struct verdict *v)
+/* One entry that is an error, beside some that were stored or none. Returns true when it asks for the stream to be
+ * held. */
+static bool entry_failed(struct dispatch *d, struct request *q, uint32_t i, const struct verdict *v, uint32_t stored)
 {
 	struct record *r = request_take(q, i);
 
@@ -333,6 +310,10 @@ static bool entry_failed(struct dispatch *d, struct request *q, uint32_t i, cons
 		metric_add(v->outcome->metric, 1);
 		dispatch_first(d, r);
 		return true;
+	}
+	if (v->outcome->action == ACTION_SETTLE && stored == 0) {
+		dispatch_refused_alone(d, q, r, v);
+		return false;
 	}
 	if (v->outcome->action == ACTION_SETTLE) {
 		r->attempts++;
@@ -354,6 +335,7 @@ static void settle_stored(struct dispatch *d, struct request *q, const struct an
 		if (!q->isolation && !q->of_suspects)
 			culprits_taken(&d->culprits, a->stored);
 		d->refused = d->turned_away = 0;
+		doubts_settle(&d->doubts);
 		d->barren.count = 0;
 		d->last_ack_ns = d->now_ns;
 		d->last_ack_wall_ms = d->wall_ms;
@@ -364,7 +346,7 @@ static void settle_stored(struct dispatch *d, struct request *q, const struct an
 /* What the entries that are errors came to. */
 struct failures {
 	uint32_t throttled;
-	uint32_t set_aside;
+	uint32_t refused;       /* for themselves */
 	struct complaint hold;  /* the newest that asks for a hold; no code: none */
 	struct complaint again; /* the newest that is tried again */
 };
@@ -385,8 +367,9 @@ static void settle_failed(struct dispatch *d, struct request *q, const struct an
 		v.text = said.text;
 		if (v.outcome->action == ACTION_SLOWER && f->throttled++ == 0)
 			dispatch_note_throttled(d, v.said, v.text);
-		f->set_aside += v.outcome->action == ACTION_SETTLE;
-		if (entry_failed(d, q, i, &v))
+		if (v.outcome->action == ACTION_SETTLE && f->refused++ == 0)
+			d->turned_away += a->stored == 0;
+		if (entry_failed(d, q, i, &v, a->stored))
 			f->hold = said;
 		else if (v.outcome->action == ACTION_AGAIN)
 			f->again = said;
@@ -396,7 +379,7 @@ static void settle_failed(struct dispatch *d, struct request *q, const struct an
 /* No entry was stored, and none says that the service does its work: it does not, whatever the status of the answer. */
 static bool is_all_lost(const struct answer *a, const struct failures *f)
 {
-	return a->stored == 0 && f->set_aside == 0 && f->again.code[0] && f->throttled * 2 < a->count;
+	return a->stored == 0 && f->refused == 0 && f->again.code[0] && f->throttled * 2 < a->count;
 }
 
 /* A full size that was taken lets the next be larger. */
@@ -432,7 +415,7 @@ static void settle_entries(struct dispatch *d, struct request *q, const struct a
 	settle_stored(d, q, a);
 	if (a->stored < q->count)
 		settle_failed(d, q, a, &f);
-	dispatch_note_dry(d, q, a->stored == 0 && f.set_aside == 0);
+	dispatch_note_dry(d, q, a->stored == 0 && f.refused == 0);
 	metric_add(M_THROTTLED, f.throttled);
 	if (f.throttled > 0 && (d->ready.by_shard || a->stored == 0))
 		pace_note(&d->pace, d->now_ns);
@@ -442,8 +425,10 @@ static void settle_entries(struct dispatch *d, struct request *q, const struct a
 	d->is_answered = is_all_lost(a, &f) && !is_one_shards && !f.hold.code[0];
 	if (d->is_answered)
 		lost(d, q, f.again.code, f.again.text);
-	else if (a->stored > 0 || !f.hold.code[0])
+	else if (a->stored > 0 || (!f.hold.code[0] && f.refused == 0))
 		dispatch_works(d);
+	else
+		dispatch_is_there(d);
 	if (f.hold.code[0])
 		dispatch_hold(d, HOLD_REFUSED, q->probe, f.hold.code, f.hold.text);
 	if (q->isolation)

@@ -121,13 +121,18 @@ bool dispatch_is_calm(const struct dispatch *d)
 	       (d->last_ack_ns >= d->pace.throttled_ns || is_empty);
 }
 
+void dispatch_is_there(struct dispatch *d)
+{
+	d->is_answered = false;
+	d->offline.count = 0;
+	d->identity.count = 0;
+}
+
 void dispatch_works(struct dispatch *d)
 {
 	bool was_on = hold_is_on(&d->hold);
 
-	d->is_answered = false;
-	d->offline.count = 0;
-	d->identity.count = 0;
+	dispatch_is_there(d);
 	if (pace_is_throttled(&d->pace, d->now_ns))
 		hold_throttle(&d->hold, d->throttled_code, d->throttled_text, d->now_ns, d->wall_ms);
 	else
@@ -204,6 +209,8 @@ void dispatch_park(struct dispatch *d)
 		suspects_take(&d->suspects, r);
 		park(d, r);
 	}
+	while ((r = doubts_take(&d->doubts)))
+		park(d, r);
 	while (tries_take(&d->tried, &row))
 		if (!row.is_noted && !d->set.lanes.is_ordered)
 			note_stopped(d, &row);

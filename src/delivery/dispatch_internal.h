@@ -18,6 +18,7 @@
 #include "delivery/hold.h"
 #include "delivery/isolate.h"
 #include "delivery/link.h"
+#include "delivery/queues/doubts.h"
 #include "delivery/queues/pace.h"
 #include "delivery/queues/lanes.h"
 #include "delivery/queues/ready.h"
@@ -76,6 +77,8 @@ struct dispatch {
 	struct isolations isolations;
 	struct culprits culprits;
 	struct suspects suspects;
+	struct doubts doubts;
+	char doubted_code[96]; /* of the newest refusal */
 	struct requests requests;
 	struct tracked tracked;
 	struct tries tried;
@@ -92,7 +95,7 @@ struct dispatch {
 	bool is_answered;      /* the newest failure was the service's own: it is asked soon again */
 	int64_t silenced_ns;   /* when requests under way last began to hear nothing */
 	uint32_t silence;      /* hold.number of one that only silence says; 0: none */
-	uint32_t untried;      /* the same, of one that only suspects say, and those it was asked with since; 0: none */
+	uint32_t untried;      /* the same, of one that only refusals say, and those it was asked with since; 0: none */
 	uint32_t others;       /* how many these are */
 	struct streak offline; /* the network or the service does not answer */
 	struct streak identity;  /* REFRESH and SKEW */
@@ -101,7 +104,7 @@ struct dispatch {
 	int64_t asked_ns;        /* when the newest request was sent */
 	struct streak barren;    /* refused on the way, records that were no suspects before */
 	struct expiry expiry;
-	uint32_t refused;     /* set aside by the service, in a row */
+	uint32_t refused;     /* alone by the service, in a row */
 	uint32_t turned_away; /* requests, for what is in them, in a row */
 	enum dispatch_phase phase;
 	enum putrecords_wire wire; /* what is spoken now */
@@ -233,6 +236,8 @@ int64_t dispatch_wait_ns(const struct dispatch *d, uint32_t tries, bool throttle
 struct request *dispatch_next_ordinary(struct dispatch *d, uint32_t limit, bool is_probe);
 /* The next half of a group in isolation, without those whose time is over. */
 struct request *dispatch_next_isolated(struct dispatch *d);
+/* One that was refused alone before, by itself. */
+struct request *dispatch_next_doubt(struct dispatch *d);
 /* Suspects, as many as were taken or refused last time say. */
 struct request *dispatch_next_suspects(struct dispatch *d, uint32_t limit);
 /* Where record after record was refused, from the other end: the next in turn is likely to be like those before it. */
@@ -289,6 +294,15 @@ void dispatch_refused(struct dispatch *d, struct record *r, const char *code, co
  * nothing is set aside; a few such requests in a row with none taken, and the stream is held.
  */
 void dispatch_refused_on_way(struct dispatch *d, struct request *q, const struct verdict *v);
+/*
+ * Of q, which has no other or stored none: refused for itself, as it seems. Set aside where others are taken; kept, and
+ * the stream is held, where one after the other is refused.
+ */
+void dispatch_refused_alone(struct dispatch *d, struct request *q, struct record *r, const struct verdict *v);
+/* Held, by what records are refused for; q: the newest that was, or null. */
+void dispatch_hold_refused(struct dispatch *d, const struct request *q, const char *said);
+/* Nothing is left to ask with but records that are in doubt: the stream is held. */
+void dispatch_doubts_tend(struct dispatch *d);
 
 /* dispatch_take.c */
 /* What a batch became is ready, set aside or filtered. Frees what `made` points to. */
@@ -324,15 +338,18 @@ static inline bool dispatch_is_silent(const struct dispatch *d)
 void dispatch_note_throttled(struct dispatch *d, const char *said, const char *text);
 /* Throttled, and not any more: for a while nothing was refused, and something was stored since, or nothing is left. */
 bool dispatch_is_calm(const struct dispatch *d);
-/* The service answers as it should, rate apart. */
+/* The service answers, whatever it says. */
+void dispatch_is_there(struct dispatch *d);
+/* The same, and as it should, rate apart. */
 void dispatch_works(struct dispatch *d);
 /* Whatever the probe brought, it is over. */
 void dispatch_probe_over(struct dispatch *d, const struct request *q);
 /* It was answered, and whether anything came of it. */
 void dispatch_note_dry(struct dispatch *d, const struct request *q, bool is_dry);
 /*
- * Held by suspects: when what it was never asked with may go, which may be taken: the first at once, the next ones at
- * the pace of the first probe, until so many were refused in a row that it is the stream. INT64_MAX: as any probe.
+ * Held by what is refused: when what it was never asked with may go, which may be taken: the first at once, the next
+ * ones at the pace of the first probe, until so many were refused in a row that it is the stream. INT64_MAX: as any
+ * probe.
  */
 int64_t dispatch_untried_due_ns(const struct dispatch *d);
 /* One request a second is enough. */

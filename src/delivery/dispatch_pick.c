@@ -132,6 +132,21 @@ struct request *dispatch_next_isolated(struct dispatch *d)
 	return NULL;
 }
 
+struct request *dispatch_next_doubt(struct dispatch *d)
+{
+	struct picking p = {0};
+	struct record *r = doubts_take(&d->doubts);
+	struct request *q;
+
+	if (r)
+		pick(d, &p, r);
+	if (p.count == 0)
+		return NULL;
+	q = compose(d, p.records, p.count);
+	q->of_doubts = true;
+	return q;
+}
+
 struct request *dispatch_next_suspects(struct dispatch *d, uint32_t limit)
 {
 	struct picking p = {.limit = limit < dispatch_request_records(d) ? limit : dispatch_request_records(d)};

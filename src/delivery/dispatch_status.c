@@ -8,7 +8,7 @@
 uint32_t dispatch_held(const struct dispatch *d)
 {
 	return d->ready.count + d->ready.shards.queued + (uint32_t)d->waiting.count + d->batcher.messages +
-	       d->preparing.messages + d->isolations.records + d->suspects.count + d->lanes.records;
+	       d->preparing.messages + d->isolations.records + d->suspects.count + d->doubts.count + d->lanes.records;
 }
 
 /* When the stream is asked again; INT64_MAX: it is not waited for. */
@@ -36,7 +36,7 @@ void dispatch_status(const struct dispatch *d, int64_t now_ns, int64_t wall_ms, 
 	ret->request_bytes = ceiling_bytes(&d->ceiling);
 	ret->link_is_thin = d->link.is_thin;
 	ret->waiting_records = dispatch_held(d);
-	ret->refused_records = d->suspects.count;
+	ret->refused_records = d->suspects.count + d->doubts.count;
 	dispatch_shards_status(d, ret);
 	ret->memory_bytes = d->memory_bytes;
 	ret->last_ack_ms = d->last_ack_wall_ms;

@@ -1,4 +1,4 @@
-/* dispatch_suspects: records of requests that are refused on the way, whatever the size. */
+/* dispatch_suspects: records that are refused: on the way, whatever the size, or alone by the service itself. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -54,10 +54,11 @@ static void note_blocked(struct dispatch *d, const struct verdict *v, int64_t be
 	hold_block(&d->hold, v->said, reason, d->now_ns, d->wall_ms);
 }
 
-/* In words that nobody knows, and nothing was taken since: the stream, or what is asked with. */
+/* Nothing was taken since, in words that nobody knows or so often that it costs a wait: the stream, or what is asked
+ * with. */
 static bool may_be_stream(const struct dispatch *d, const struct verdict *v)
 {
-	return v->outcome->action == ACTION_SUSPECT && d->barren.count > 0;
+	return d->barren.count > 0 && (v->outcome->action == ACTION_SUSPECT || d->suspects.wait_ns > 0);
 }
 
 static void hold_if_barren(struct dispatch *d, const struct request *q, const struct verdict *v)
@@ -125,4 +126,90 @@ void dispatch_refused_on_way(struct dispatch *d, struct request *q, const struct
 	all_are_suspects(d, q, v);
 	(void)dispatch_fails(d, &d->barren, q);
 	hold_if_barren(d, q, v);
+}
+
+/* Others have their turn before it is asked about again; in order, those of other keys. */
+static void back_behind_others(struct dispatch *d, struct record *r, const struct verdict *v)
+{
+	const int64_t wait_ns = d->set.kspool.probe_max_ns;
+
+	if (r->lane || r->parts) {
+		r->due_ns = d->now_ns + wait_ns;
+		waiting_put(&d->waiting, r);
+		return;
+	}
+	dispatch_settle(d, r, SETTLE_RETRY, v->code, mem_format("%s: %s", v->said, v->text), wait_ns / NS_PER_MS);
+}
+
+static bool has_room(const struct dispatch *d)
+{
+	const uint64_t most = d->set.policy.cost_bytes;
+
+	return d->doubts.count < REFUSED_IN_A_ROW && (most == 0 || d->doubts.bytes < most / 4);
+}
+
+/* Others may not go past it, or none will come: where some were taken before, few are refused for what they are. */
+static bool tells_nobody_more(const struct dispatch *d)
+{
+	const bool is_last = d->phase == DISPATCH_DRAINING || (d->lanes.records > 0 && d->set.lanes.is_ordered);
+
+	return is_last && d->last_ack_ns > 0 && d->refused <= REFUSED_IN_A_ROW;
+}
+
+/* Others are taken, so it is the record; or nothing is set aside for it anyway, or by a rule. */
+static bool is_settled(const struct dispatch *d, const struct request *q, const struct record *r)
+{
+	if (q->of_doubts && (!q->probe || tells_nobody_more(d)))
+		return true;
+	if (dispatch_is_dead(d, r) && !r->parts)
+		return true;
+	if (d->refused > REFUSED_IN_A_ROW)
+		return false;
+	if (r->parts || (r->lane && d->set.kspool.order_poison == ORDER_HOLDS_KEY))
+		return true;
+	return q->count == 1 && d->turned_away == 1 && d->last_ack_ns > 0 && !hold_is_on(&d->hold);
+}
+
+void dispatch_hold_refused(struct dispatch *d, const struct request *q, const char *said)
+{
+	const struct hold_waits waits = dispatch_hold_waits(d);
+
+	dispatch_hold(d, HOLD_REFUSED, q && q->probe, said,
+	              "what it is asked with is refused and nothing accepted: each probe asks about another record");
+	if (d->untried != d->hold.number) {
+		d->untried = d->hold.number;
+		d->others = d->refused;
+	}
+	/* It took something once: among many that are refused a good one may be near. */
+	if (d->last_ack_ns > 0 && d->refused > REFUSED_IN_A_ROW && d->refused < REFUSED_ASKED_SOON &&
+	    !(q && q->of_doubts))
+		hold_ask_soon(&d->hold, &waits, d->now_ns);
+}
+
+void dispatch_refused_alone(struct dispatch *d, struct request *q, struct record *r, const struct verdict *v)
+{
+	d->refused += !q->of_doubts;
+	r->attempts++;
+	(void)snprintf(d->doubted_code, sizeof d->doubted_code, "%s", v->said);
+	if (is_settled(d, q, r)) {
+		dispatch_refused(d, r, v->code, v->said, v->text);
+	} else if ((d->refused <= REFUSED_IN_A_ROW || q->of_doubts) && has_room(d)) {
+		doubts_put(&d->doubts, r);
+	} else {
+		back_behind_others(d, r, v);
+	}
+	if (d->refused > REFUSED_IN_A_ROW || hold_is_on(&d->hold))
+		dispatch_hold_refused(d, q, v->said);
+}
+
+void dispatch_doubts_tend(struct dispatch *d)
+{
+	if (d->doubts.count == 0 || d->doubts.due_count > 0 || d->requests.count > 0 || d->phase == DISPATCH_STOPPING ||
+	    hold_is_on(&d->hold) || dispatch_held(d) > d->doubts.count + d->lanes.records ||
+	    lanes_due_ns(&d->lanes) != INT64_MAX)
+		return;
+	if (tells_nobody_more(d))
+		doubts_settle(&d->doubts);
+	else
+		dispatch_hold_refused(d, NULL, d->doubted_code);
 }

@@ -27,7 +27,7 @@ struct request {
 	uint32_t hold;     /* hold.number when it was sent */
 	bool probe;
 	bool is_shared; /* another was under way at the same time */
-	bool of_suspects;
+	bool of_suspects, of_doubts;
 	bool is_cut; /* the link gave it less than there was */
 };
 

@@ -160,6 +160,53 @@ def test_a_gateway_that_refuses_all_is_asked_seldom(fake, http_door, sender):
     assert len(fake.requests) - before <= 6
 
 
+REFUSES_ALL = {"413 code": replies.error(413, "RequestEntityTooLargeException", "too big"),
+               "413 header": replies.error(413, "RequestEntityTooLarge", "", form="header"),
+               "size": replies.error(400, "InvalidArgumentException", "Records size exceeds 5 MB limit"),
+               "argument": replies.error(400, "InvalidArgumentException", "no"),
+               "validation": replies.error(400, "ValidationException", "bad"),
+               "record 0": replies.error(400, "ValidationException", "Value at 'records.0.member.data' failed"),
+               "record 9999": replies.error(400, "ValidationException", "Value at 'records.9999.member.data' failed"),
+               "entries": replies.each(lambda record: "ValidationException")}
+
+
+@pytest.mark.parametrize("kind", REFUSES_ALL)
+def test_who_takes_nothing_is_believed_in_nothing(fake, http_door, sender, judge, kind):
+    """Whatever is said of the records: none is set aside while none is taken, and the stream is held until one is."""
+    fake.default = REFUSES_ALL[kind]
+    spooler, address = http_door(own=SLOW_PROBES)
+    give(address, sender, 400)
+    spooler.wait_state("held", "blocked", seconds=30)
+    wait_for(lambda: len(fake.requests) >= 7, "some questions", 30)
+    before, began = len(fake.requests), time.monotonic()
+    assert before < 70
+    wait_for(lambda: time.monotonic() - began > 5, "five seconds")
+    assert len(fake.requests) - before <= 30
+    log = spooler.log()
+    assert spooler.ledger()["dead"] == 0 and "event=acked" not in log and "message set aside" not in log
+    assert log.count("request failed") <= 10
+    fake.default = replies.ok()
+    spooler.run("drain", "-c", spooler.config_path, "--timeout", "20s")
+    spooler.wait_delivered(400, 90)
+    assert spooler.ledger()["dead"] == 0
+    judge(fake, spooler)
+
+
+def test_who_was_refused_first_is_known_by_those_taken_later(fake, http_door, sender):
+    """A record alone, before anything was taken: it waits, and the next one says whether it is the stream."""
+    bad = message(0)
+    fake.default = lambda fake, request: (replies.error(400, "ValidationException", "no") if any(r.data == bad for r in request.records)
+                                          else replies.ok())(fake, request)
+    spooler, address = http_door(own={**SLOW_PROBES, "probe_initial": "60s"})
+    give(address, sender, 1)
+    spooler.wait_state("held")
+    told(spooler, "ValidationException", "nothing accepted")
+    assert spooler.ledger()["dead"] == 0
+    assert ndjson(address, sender.all_acked([message(1)]))[0] == 200
+    spooler.wait_ledger(delivered=1, dead=1, pending=0, seconds=10)
+    spooler.wait_state("flowing")
+
+
 def test_a_service_that_fails_every_entry_is_offline(fake, http_door, sender):
     fake.default = replies.throttle(1000, code=replies.INTERNAL)
     spooler, address = http_door(own=SLOW_PROBES)

@@ -155,6 +155,10 @@ static inline void check_refused(struct dispatch_sums *sums, const struct dispat
 	must(untried == d->suspects.untried);
 	must(untried + check_queue(sums, &d->suspects.refused, &bytes, &unused) == d->suspects.count);
 	must(bytes == d->suspects.bytes);
+	bytes = 0;
+	must(check_queue(sums, &d->doubts.due, &bytes, &unused) == d->doubts.due_count);
+	must(d->doubts.due_count + check_queue(sums, &d->doubts.fresh, &bytes, &unused) == d->doubts.count);
+	must(bytes == d->doubts.bytes && d->doubts.count <= REFUSED_IN_A_ROW);
 }
 
 /* request 1 to 3; dispatch 2; answer 2: what was answered is not under way. */
@@ -232,20 +236,21 @@ static inline uint64_t rows_on_disk(const struct dispatch *d)
 
 /*
  * Never "wake me": whoever has work asks for a time, unless something is under way whose end is an event: a request, a
- * batch that is prepared, rows that the journal was asked for. The longest of all waits is a probe's.
+ * batch that is prepared, rows that the journal was asked for. The longest of all waits is that of suspects.
  */
 static inline void check_wakes(const struct sim *s)
 {
 	const struct dispatch *d = s->d;
 	uint64_t work = d->ready.count + d->ready.shards.queued + d->waiting.count + d->suspects.count +
-	                d->isolations.records + d->lanes.records + d->batcher.messages + rows_on_disk(d);
+	                d->doubts.count + d->isolations.records + d->lanes.records + d->batcher.messages +
+	                rows_on_disk(d);
 
 	if (work == 0 || d->requests.count > 0 || s->preparing || d->asked.ids > 0 || d->phase == DISPATCH_STOPPING)
 		return;
 	if (waits_for_messages(d) && work == d->batcher.messages)
 		return;
 	must(s->due_ns < INT64_MAX);
-	must(s->due_ns <= s->now_ns + d->set.kspool.probe_max_ns + d->set.kspool.throttle_max_ns);
+	must(s->due_ns <= s->now_ns + d->set.kspool.probe_max_ns / 4 * 5 + d->set.kspool.throttle_max_ns);
 }
 
 /* After an event and the run that follows it. */

@@ -81,6 +81,7 @@ static bool fails(struct scene s, uint64_t seed)
 	n = world_add(w, &rows);
 	for (int i = 0; i < SECONDS * 10 && world_delivered(n) < good; i++)
 		world_run(w, NS_PER_S / 10);
+	dispatch_drain(world_dispatch(n)); /* behind the last ones nobody comes */
 	world_run(w, NS_PER_S);
 	uploads = (double)w->offered / ROWS;
 	requests = (double)w->requests / ROWS;
