@@ -335,7 +335,7 @@ static void settle_stored(struct dispatch *d, struct request *q, const struct an
 		if (!q->isolation && !q->of_suspects)
 			culprits_taken(&d->culprits, a->stored);
 		d->refused = d->turned_away = 0;
-		doubts_settle(&d->doubts);
+		dispatch_others_taken(d);
 		d->barren.count = 0;
 		d->last_ack_ns = d->now_ns;
 		d->last_ack_wall_ms = d->wall_ms;

@@ -299,6 +299,8 @@ void dispatch_refused_on_way(struct dispatch *d, struct request *q, const struct
  * the stream is held, where one after the other is refused.
  */
 void dispatch_refused_alone(struct dispatch *d, struct request *q, struct record *r, const struct verdict *v);
+/* Something was stored: who was refused before it was refused for itself, or is asked about once more. */
+void dispatch_others_taken(struct dispatch *d);
 /* Held, by what records are refused for; q: the newest that was, or null. */
 void dispatch_hold_refused(struct dispatch *d, const struct request *q, const char *said);
 /* Nothing is left to ask with but records that are in doubt: the stream is held. */

@@ -145,7 +145,7 @@ static bool has_room(const struct dispatch *d)
 {
 	const uint64_t most = d->set.policy.cost_bytes;
 
-	return d->doubts.count < REFUSED_IN_A_ROW && (most == 0 || d->doubts.bytes < most / 4);
+	return d->doubts.count < DOUBTS_MOST && (most == 0 || d->doubts.bytes < most / 4);
 }
 
 /* Others may not go past it, or none will come: where some were taken before, few are refused for what they are. */
@@ -178,12 +178,34 @@ void dispatch_hold_refused(struct dispatch *d, const struct request *q, const ch
 	              "what it is asked with is refused and nothing accepted: each probe asks about another record");
 	if (d->untried != d->hold.number) {
 		d->untried = d->hold.number;
-		d->others = d->refused;
+		d->others = d->refused > REFUSED_IN_A_ROW ? REFUSED_IN_A_ROW : 0;
 	}
 	/* It took something once: among many that are refused a good one may be near. */
 	if (d->last_ack_ns > 0 && d->refused > REFUSED_IN_A_ROW && d->refused < REFUSED_ASKED_SOON &&
 	    !(q && q->of_doubts))
 		hold_ask_soon(&d->hold, &waits, d->now_ns);
+}
+
+static void doubt(struct dispatch *d, struct record *r, const struct verdict *v)
+{
+	struct doubt_words words = {.code = v->code};
+
+	(void)snprintf(words.said, sizeof words.said, "%s", v->said);
+	(void)snprintf(words.text, sizeof words.text, "%s", v->text);
+	doubts_put(&d->doubts, r, &words, d->hold.number);
+}
+
+void dispatch_others_taken(struct dispatch *d)
+{
+	struct doubt_words words;
+	struct record *r;
+
+	if (hold_is_on(&d->hold) || d->doubts.hold != d->hold.number) {
+		doubts_settle(&d->doubts);
+		return;
+	}
+	while ((r = doubts_take_fresh(&d->doubts, &words)))
+		dispatch_refused(d, r, words.code, words.said, words.text);
 }
 
 void dispatch_refused_alone(struct dispatch *d, struct request *q, struct record *r, const struct verdict *v)
@@ -194,7 +216,7 @@ void dispatch_refused_alone(struct dispatch *d, struct request *q, struct record
 	if (is_settled(d, q, r)) {
 		dispatch_refused(d, r, v->code, v->said, v->text);
 	} else if ((d->refused <= REFUSED_IN_A_ROW || q->of_doubts) && has_room(d)) {
-		doubts_put(&d->doubts, r);
+		doubt(d, r, v);
 	} else {
 		back_behind_others(d, r, v);
 	}

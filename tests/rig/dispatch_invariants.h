@@ -158,7 +158,7 @@ static inline void check_refused(struct dispatch_sums *sums, const struct dispat
 	bytes = 0;
 	must(check_queue(sums, &d->doubts.due, &bytes, &unused) == d->doubts.due_count);
 	must(d->doubts.due_count + check_queue(sums, &d->doubts.fresh, &bytes, &unused) == d->doubts.count);
-	must(bytes == d->doubts.bytes && d->doubts.count <= REFUSED_IN_A_ROW);
+	must(bytes == d->doubts.bytes && d->doubts.count <= DOUBTS_MOST);
 }
 
 /* request 1 to 3; dispatch 2; answer 2: what was answered is not under way. */

@@ -11,12 +11,31 @@ void doubts_init(struct doubts *all)
 	TAILQ_INIT(&all->due);
 }
 
-void doubts_put(struct doubts *all, struct record *r)
+void doubts_put(struct doubts *all, struct record *r, const struct doubt_words *words, uint32_t hold)
 {
-	must(r->message);
+	const uint32_t fresh = all->count - all->due_count;
+
+	must(r->message && all->count < DOUBTS_MOST);
+	if (fresh == 0)
+		all->hold = hold;
+	all->words[fresh] = *words;
 	TAILQ_INSERT_TAIL(&all->fresh, r, link);
 	all->count++;
 	all->bytes += record_accounted(r);
+}
+
+struct record *doubts_take_fresh(struct doubts *all, struct doubt_words *ret)
+{
+	struct record *r = TAILQ_FIRST(&all->fresh);
+
+	if (!r)
+		return NULL;
+	*ret = all->words[0];
+	memmove(&all->words[0], &all->words[1], sizeof all->words - sizeof all->words[0]);
+	TAILQ_REMOVE(&all->fresh, r, link);
+	all->count--;
+	all->bytes -= record_accounted(r);
+	return r;
 }
 
 void doubts_settle(struct doubts *all)
@@ -27,14 +46,13 @@ void doubts_settle(struct doubts *all)
 
 struct record *doubts_take(struct doubts *all)
 {
-	struct record_queue *queue = all->due_count > 0 ? &all->due : &all->fresh;
-	struct record *r = TAILQ_FIRST(queue);
+	struct record *r = TAILQ_FIRST(&all->due);
+	struct doubt_words words;
 
-	must(!r == (all->count == 0));
 	if (!r)
-		return NULL;
-	TAILQ_REMOVE(queue, r, link);
-	all->due_count -= queue == &all->due;
+		return doubts_take_fresh(all, &words);
+	TAILQ_REMOVE(&all->due, r, link);
+	all->due_count--;
 	all->count--;
 	all->bytes -= record_accounted(r);
 	return r;
