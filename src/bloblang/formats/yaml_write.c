@@ -80,6 +80,7 @@ static bool is_printable(uint32_t c)
 struct shape {
 	bool plain;   /* may stand without quotes */
 	bool special; /* holds what only double quotes can say */
+	bool tab;     /* holds one, which only they and a literal block can say */
 	bool lines;   /* more than one line */
 	bool literal; /* may be a literal block */
 };
@@ -112,8 +113,7 @@ static struct shape shape_of(const char *s, size_t length)
 			r.plain = false;
 		if (c == '\n' || c == 0x85 || c == 0x2028 || c == 0x2029)
 			r.lines = true;
-		if (c == '\t')
-			r.plain = r.plain && !first;
+		r.tab = r.tab || c == '\t';
 		if (c == ' ' && !last && *p == '\n')
 			r.literal = false; /* a space before a break */
 		after_space = c == ' ' || c == '\t' || c == '\n';
@@ -204,6 +204,8 @@ static void write_string(struct text *out, const char *s, size_t length, int col
 		add_double_quoted(out, s, length);
 	else if (shape.lines && shape.literal && !is_key)
 		add_literal(out, s, length, column);
+	else if (shape.tab)
+		add_double_quoted(out, s, length);
 	else if (shape.lines)
 		add_double_quoted(out, s, length);
 	else if (shape.plain)
