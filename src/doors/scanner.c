@@ -36,7 +36,8 @@ void scanner_init(struct scanner *s, const struct config_scanner *config, uint64
 	s->omit_empty = config->kind == SCANNER_LINES && config->lines.omit_empty;
 	s->chunk_bytes = config->chunker.size_bytes;
 	s->max_bytes = max_bytes;
-	s->may_be_bom = config->skip_bom && at_start;
+	s->drops_bom = config->skip_bom;
+	s->may_be_bom = s->drops_bom && at_start;
 	buf_init(&s->head, SCANNER_HEAD_MAX_BYTES);
 	/* a row in quotes, or what is searched with its bad UTF-8 replaced, beside what is made of it */
 	arena_init(&s->arena, (size_t)(8 * max_bytes) + ARENA_SLACK_BYTES);
@@ -286,6 +287,7 @@ bool scanner_take_head(struct scanner *s, const char *data, size_t length)
 	uint64_t n;
 	enum scanner_event what = SCANNER_SKIPPED;
 
+	s->may_be_bom = s->drops_bom;
 	while (s->kind == SCANNER_CSV && s->csv.width == 0 && what == SCANNER_SKIPPED && at < length) {
 		what = scanner_next(s, data + at, length - at, false, &used, &n);
 		at += used;

@@ -89,7 +89,8 @@ struct scanner {
 	bool last_is_cr;    /* the last skipped byte was a '\r' */
 	bool is_text;       /* NULs before a line are a hole */
 	bool may_be_mark;   /* no byte of the text was looked at yet */
-	bool may_be_bom;    /* the same, of a stream whose byte order mark is dropped */
+	bool drops_bom;
+	bool may_be_bom; /* the same, of a stream whose byte order mark is dropped */
 	struct scanner_csv csv;
 	struct scanner_json json;
 	struct regex *pattern;

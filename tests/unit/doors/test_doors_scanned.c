@@ -121,6 +121,35 @@ static void a_row_that_is_none_ends_its_file(void **state)
 	remove_folder(&w);
 }
 
+/* The header is read again by whoever begins in the middle, its mark too. */
+static void names_are_the_same_for_rows_that_come_later(void **state)
+{
+	static const char *const expected[] = {"{\"a\":\"1\"}", "{\"a\":\"2\"}", NULL};
+	struct world w;
+	struct rows rows;
+	char path[128];
+	int fd;
+
+	(void)state;
+	make_folder(&w);
+	snprintf(path, sizeof path, "%s/in", w.folder);
+	write_file(path,
+	           "\xef\xbb\xbf"
+	           "a\n1\n",
+	           7);
+	read_to_the_end(&w, "skip_bom: { into: { csv: {} } }");
+	close_world(&w);
+	fd = open(path, O_WRONLY | O_APPEND);
+	assert_int_equal(write(fd, "2\n", 2), 2);
+	close(fd);
+	read_to_the_end(&w, "skip_bom: { into: { csv: {} } }");
+	close_world(&w);
+	read_spool(&w, &rows);
+	assert_bodies(&rows, expected);
+	message_list_free(&rows.list);
+	remove_folder(&w);
+}
+
 /* A failed row is a message like any other that failed: processors can tell, and kspool.processor_error decides. */
 static void failed_rows_go_the_way_of_failed_messages(void **state)
 {
@@ -166,6 +195,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_kill_at_any_offer_neither_loses_nor_repeats),
 	    cmocka_unit_test(a_row_that_is_none_ends_its_file),
+	    cmocka_unit_test(names_are_the_same_for_rows_that_come_later),
 	    cmocka_unit_test(failed_rows_go_the_way_of_failed_messages),
 	};
 
