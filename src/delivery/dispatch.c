@@ -257,8 +257,8 @@ static struct request *next_probe(struct dispatch *d)
 {
 	struct request *q;
 
-	if (d->ready.count == 0)
-		pull(d, 1);
+	/* Where one after the other was refused the newest is asked with: it must be here. */
+	pull(d, d->refused < REFUSED_IN_A_ROW ? 1 : dispatch_request_records(d));
 	if (d->ready.count == 0)
 		(void)dispatch_lanes_give(d, true);
 	if (d->ready.count == 0 && d->preparing.batch)

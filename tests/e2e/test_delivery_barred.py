@@ -174,7 +174,7 @@ REFUSES_ALL = {"413 code": replies.error(413, "RequestEntityTooLargeException", 
 def test_who_takes_nothing_is_believed_in_nothing(fake, http_door, sender, judge, kind):
     """Whatever is said of the records: none is set aside while none is taken, and the stream is held until one is."""
     fake.default = REFUSES_ALL[kind]
-    spooler, address = http_door(own=SLOW_PROBES)
+    spooler, address = http_door(own={**SLOW_PROBES, "probe_max": "4s"})
     give(address, sender, 400)
     spooler.wait_state("held", "blocked", seconds=30)
     wait_for(lambda: len(fake.requests) >= 3, "some questions", 30)
