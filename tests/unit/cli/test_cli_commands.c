@@ -24,7 +24,7 @@
 
 #define NOWHERE "/nonexistent/kspool-test"
 
-enum { ARGUMENTS_MAX = 8, LINE_MAX_BYTES = 4096 };
+enum { ARGUMENTS_MAX = 8, LINE_MAX_BYTES = 262144 };
 
 static const struct command *find(const char *name)
 {
