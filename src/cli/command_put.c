@@ -23,7 +23,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "doors/frame.h"
-#include "doors/text_mark.h"
+#include "doors/scanner.h"
 #include "cli/command.h"
 #include "cli/commands.h"
 
@@ -92,10 +92,10 @@ static enum err cut_lines(struct put *p, size_t *ret_used, struct error *e)
 
 		if (!end && !p->in_ended)
 			break;
-		if (!p->has_begun && text_mark_is_foreign(start, p->held.len, false))
-			return error_set(e, ERR_INPUT, "%s, or put it as one message (--whole)", TEXT_MARK_FOREIGN);
+		if (!p->has_begun && scanner_mark_is_foreign(start, p->held.len, false))
+			return error_set(e, ERR_INPUT, "%s, or put it as one message (--whole)", SCANNER_MARK_FOREIGN);
 		if (!p->has_begun)
-			start += text_mark_utf8(start, p->held.len);
+			start += scanner_mark_utf8(start, p->held.len);
 		p->has_begun = true;
 		while (start < stop && *start == '\0')
 			start++;

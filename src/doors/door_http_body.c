@@ -16,7 +16,7 @@
 #include <zstd.h>
 
 #include "base/mem.h"
-#include "doors/text_mark.h"
+#include "doors/scanner.h"
 
 enum coding { CODING_IDENTITY, CODING_GZIP, CODING_DEFLATE, CODING_ZSTD, CODING_UNKNOWN };
 enum { FIRST_BYTES = 16384, GZIP_WINDOW = 15 + 16, ZLIB_WINDOW = 15, RAW_WINDOW = -15 };

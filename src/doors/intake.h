@@ -36,13 +36,13 @@ TAILQ_HEAD(group_list, group);
 enum { LIMIT_WAIT_MS = 2000 };
 
 /* Until when a rate_limit wants nothing more of those who pass it. */
-struct hold {
-	SLIST_ENTRY(hold) link;
+struct limit_hold {
+	SLIST_ENTRY(limit_hold) link;
 	const struct pipeline *of; /* they have these processors */
 	int64_t until_ns;          /* monotonic */
 };
 
-SLIST_HEAD(hold_list, hold);
+SLIST_HEAD(hold_list, limit_hold);
 
 struct intake {
 	struct event_base *base;

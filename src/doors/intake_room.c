@@ -15,7 +15,7 @@ static void set_hold_timer(struct intake *i)
 {
 	const int64_t now_ns = clock_mono_ns();
 	int64_t left_ns = INT64_MAX;
-	const struct hold *h;
+	const struct limit_hold *h;
 	struct timeval tv;
 
 	SLIST_FOREACH (h, &i->holds, link)
@@ -40,7 +40,7 @@ static void on_hold_over(evutil_socket_t fd, short what, void *arg)
 
 void intake_hold(struct intake *i, const struct pipeline *of, int64_t until_ns)
 {
-	struct hold *h;
+	struct limit_hold *h;
 
 	if (until_ns <= clock_mono_ns())
 		return;
@@ -59,7 +59,7 @@ void intake_hold(struct intake *i, const struct pipeline *of, int64_t until_ns)
 
 int64_t intake_held_ns(const struct intake *i, const struct pipeline *own)
 {
-	const struct hold *h;
+	const struct limit_hold *h;
 	int64_t until_ns = 0, now_ns;
 
 	SLIST_FOREACH (h, &i->holds, link)
@@ -106,7 +106,7 @@ void intake_room_open(struct intake *i)
 
 void intake_room_close(struct intake *i)
 {
-	struct hold *h;
+	struct limit_hold *h;
 
 	while ((h = SLIST_FIRST(&i->holds))) {
 		SLIST_REMOVE_HEAD(&i->holds, link);

@@ -23,12 +23,12 @@
 #include "config/config.h"
 #include "value/arena.h"
 #include "bloblang/golang/regex.h"
-#include "doors/text_mark.h"
 
-enum { SCANNER_HEAD_MAX_BYTES = 65536, SCANNER_MARK_BYTES = TEXT_MARK_BYTES, SCANNER_HEADER_MAX_BYTES = 32768 };
+enum { SCANNER_HEAD_MAX_BYTES = 65536, SCANNER_MARK_BYTES = 16, SCANNER_HEADER_MAX_BYTES = 32768 };
 
 /* Why a foreign text is not read. */
-#define SCANNER_FOREIGN TEXT_MARK_FOREIGN ", or set scanner to_the_end"
+#define SCANNER_MARK_FOREIGN "it is UTF-16 or UTF-32: make it UTF-8 (iconv -f UTF-16 -t UTF-8)"
+#define SCANNER_FOREIGN SCANNER_MARK_FOREIGN ", or set scanner to_the_end"
 
 enum scanner_event {
 	SCANNER_MORE,    /* the message is not complete: drop `used` bytes, come back with more */
@@ -108,8 +108,15 @@ struct scanner_shaped {
 	const char *header; /* the metadata header; null: none */
 };
 
-/* A stream whose first bytes (up to SCANNER_MARK_BYTES of them) are so is no text that can be cut into lines
- * (text_mark.h). With a delimiter of its own it may be no text: then a mark alone says so. */
+/*
+ * Of at most SCANNER_MARK_BYTES of a text: it is UTF-16 or UTF-32, and would be cut at newlines, which are two or four
+ * bytes there. Told by its mark, or without one by eight bytes and more that are one byte of each character and NULs
+ * beside it. by_mark_alone: what may be no text, but is none that begins so.
+ */
+bool scanner_mark_is_foreign(const void *text, size_t length, bool by_mark_alone);
+/* How many bytes of UTF-8's own mark stand there: 3, or 0. */
+size_t scanner_mark_utf8(const void *text, size_t length);
+/* The same of a stream that is cut so; with a delimiter of its own it may be no text, and a mark alone says so. */
 bool scanner_is_foreign(const struct config_scanner *config, const unsigned char *mark, size_t length);
 /* at_start: of the stream; else behind a message. */
 void scanner_init(struct scanner *s, const struct config_scanner *config, uint64_t max_bytes, bool at_start);
