@@ -345,7 +345,7 @@ static void begin(struct group *g)
 	g->offer.count = 0;
 	g->offer.bytes = 0;
 	g->is_begun = true;
-	if (g->one_batch && limits > 0)
+	if (g->one_batch && !g->comes_again && limits > 0)
 		g->taken_ns = mem_zero(limits * sizeof *g->taken_ns);
 }
 

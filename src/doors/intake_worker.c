@@ -123,7 +123,7 @@ struct group *worker_take_late(struct worker *w)
 	struct group *g;
 
 	TAILQ_FOREACH (g, &w->waiting, link)
-		if (g->one_batch && is_held(g) &&
+		if (g->one_batch && !g->comes_again && is_held(g) &&
 		    clock_mono_ns() + intake_held_ns(g->intake, g->own) - g->begun_ns > LIMIT_WAIT_MS * NS_PER_MS)
 			break;
 	if (g)

@@ -106,3 +106,11 @@ def test_lint_and_run_tell_what_is_wrong_with_them(new_spooler, fake, inputs, wo
     for verb, status in (("lint", 1), ("run", 78)):
         said = spooler.run(verb, spooler.config_path)
         assert said.returncode == status and words in (said.stdout + said.stderr).decode()
+
+
+def test_a_batch_that_is_made_passes_a_limit_and_is_paid_afterwards(fake, new_spooler):
+    """No limit lets so many pass at once; nobody could be told so."""
+    made = {"count": 60, "batch_size": 60, "interval": "", "mapping": 'root = "made"'}
+    new_spooler(fake.endpoint, {"generate": made, "processors": [{"rate_limit": {"resource": "r"}}]},
+                rate_limit_resources=[{"label": "r", "local": {"count": 10, "interval": "1s"}}]).start(wait=False).finish()
+    assert fake.payloads() == [b"made"] * 60
