@@ -251,6 +251,7 @@ static void work_on(struct group *g, struct evaluator *ev, struct pipeline_batch
 static void work_singly(struct group *g, struct evaluator *ev)
 {
 	const int64_t since_ns = clock_mono_ns(), thread_ns = clock_thread_ns();
+	const struct pipeline *p = g->own ? g->own : g->intake->common;
 	bool is_careful = poison_is_careful(POISON_INTAKE);
 	struct pipeline_batch one = {0};
 	struct message *m;
@@ -265,9 +266,8 @@ static void work_singly(struct group *g, struct evaluator *ev)
 	if (!is_careful)
 		poison_end(POISON_INTAKE);
 	pipeline_batch_fini(&one);
-	if (g->one_batch)
-		g->used_ns =
-		    pipeline_used_ns(g->own ? g->own : g->intake->common, g->used_ns, clock_thread_ns() - thread_ns);
+	if (g->one_batch && p) /* a batch that was made, or is looked at, may have no processors */
+		g->used_ns = pipeline_used_ns(p, g->used_ns, clock_thread_ns() - thread_ns);
 }
 
 static void work_at_once(struct group *g, struct evaluator *ev)
