@@ -64,6 +64,8 @@ static enum err read_tokens(struct guard *g, int fd, const char *path, struct er
 
 	while (length < sizeof data && (n = read(fd, data + length, sizeof data - length)) > 0)
 		length += (size_t)n;
+	if (length >= 3 && memcmp(data, "\xef\xbb\xbf", 3) == 0)
+		at = 3; /* an editor's mark is no part of the first token */
 	while (err == ERR_OK && at < length) {
 		const char *lf = memchr(data + at, '\n', length - at);
 		size_t end = lf ? (size_t)(lf - data) : length;

@@ -173,7 +173,7 @@ static void tokens_and_guard(void **state)
 	int fd = mkstemp(path);
 
 	(void)state;
-	assert_true(write(fd, "# two\n0123456789abcdef0123\nfedcba9876543210fedc\n", 48) == 48);
+	assert_true(write(fd, "\xef\xbb\xbf# two\n0123456789abcdef0123\nfedcba9876543210fedc\n", 51) == 51);
 	close(fd);
 	f.base = event_base_new();
 	o.address = "0.0.0.0:0";
