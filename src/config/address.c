@@ -3,6 +3,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <arpa/inet.h>
 
@@ -52,4 +53,53 @@ bool address_is_loopback(const char *address)
 	if (inet_pton(AF_INET, host, &v4) == 1)
 		return (ntohl(v4.s_addr) >> 24) == 127;
 	return inet_pton(AF_INET6, host, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+}
+
+/* What the metadata of a request would lose: names that kspool sets itself, and one name for two segments. */
+static const char *variable_fault(const char *path, const char *name, size_t length)
+{
+	static const char ours[] = "http_server_";
+
+	if (length >= sizeof ours - 1 && strncasecmp(name, ours, sizeof ours - 1) == 0)
+		return "has a variable whose name begins with http_server_, as metadata that kspool sets does";
+	for (const char *at = path; at < name - 1; at++)
+		if (*at == '{' && strncmp(at + 1, name, length + 1) == 0)
+			return "has two variables with one name";
+	return NULL;
+}
+
+/* Requests are compared as they are written, but for what clients and proxies resolve. */
+static bool is_never_asked(const char *path)
+{
+	for (const char *at = path; (at = strchr(at, '/')); at++) {
+		const size_t length = strcspn(at + 1, "/");
+
+		if ((length == 1 && at[1] == '.') || (length == 2 && at[1] == '.' && at[2] == '.'))
+			return true;
+	}
+	return strchr(path, '%');
+}
+
+/* Variables stand for whole segments, as {name}; the reference's patterns ({name:[a-z]+}) and parts are not built. */
+const char *address_path_fault(const char *path)
+{
+	if (*path != '/')
+		return "must begin with /";
+	for (const char *at = path; (at = strpbrk(at, "{}"));) {
+		const char *end = *at == '{' ? strchr(at, '}') : NULL;
+		const char *pattern = end ? memchr(at, ':', (size_t)(end - at)) : NULL;
+
+		if (!end || end == at + 1)
+			return "has a brace without a name between two braces; a variable is {name}";
+		if (pattern)
+			return "has a variable with a pattern; kspool knows {name} for any one segment";
+		if (at[-1] != '/' || (end[1] != '/' && end[1] != '\0') || memchr(at + 1, '{', (size_t)(end - at - 1)))
+			return "has a variable that is no whole segment; kspool knows /{name}/";
+		if (variable_fault(path, at + 1, (size_t)(end - at - 1)))
+			return variable_fault(path, at + 1, (size_t)(end - at - 1));
+		at = end + 1;
+	}
+	if (is_never_asked(path))
+		return "must be written as requests are: without % and the segments . and ..";
+	return strpbrk(path, "?#") ? "must not have ? or #" : NULL;
 }

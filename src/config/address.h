@@ -16,5 +16,7 @@
 bool address_is_valid(const char *address);
 /* 127.0.0.0/8, ::1 and localhost; the address (with or without port) is valid. */
 bool address_is_loopback(const char *address);
+/* What is wrong with the path of a door, to stand behind its name; null: nothing. */
+const char *address_path_fault(const char *path);
 
 #endif

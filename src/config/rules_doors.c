@@ -72,26 +72,6 @@ static void check_admin(const struct rules *r)
 		check_listener(r, &l);
 }
 
-/* Variables stand for whole segments, as {name}; the reference's patterns ({name:[a-z]+}) and parts are not built. */
-static const char *path_fault(const char *path)
-{
-	if (*path != '/')
-		return "must begin with /";
-	for (const char *at = path; (at = strpbrk(at, "{}"));) {
-		const char *end = *at == '{' ? strchr(at, '}') : NULL;
-		const char *pattern = end ? memchr(at, ':', (size_t)(end - at)) : NULL;
-
-		if (!end || end == at + 1)
-			return "has a brace without a name between two braces; a variable is {name}";
-		if (pattern)
-			return "has a variable with a pattern; kspool knows {name} for any one segment";
-		if (at[-1] != '/' || (end[1] != '/' && end[1] != '\0') || memchr(at + 1, '{', (size_t)(end - at - 1)))
-			return "has a variable that is no whole segment; kspool knows /{name}/";
-		at = end + 1;
-	}
-	return strpbrk(path, "?#") ? "must not have ? or #" : NULL;
-}
-
 static void check_http_server(const struct rules *r, const struct config_input *input)
 {
 	static const char *const keys[] = {"cert_file", "token_file", NULL};
@@ -108,8 +88,8 @@ static void check_http_server(const struct rules *r, const struct config_input *
 	check_pair(r, base);
 	if (!input->http_server.address && !r->config->http.enabled)
 		rules_fault(r, base, "has no address and http.enabled is false, so nothing would listen");
-	if (input->http_server.path && path_fault(input->http_server.path))
-		rules_fault(r, path, "%s", path_fault(input->http_server.path));
+	if (input->http_server.path && address_path_fault(input->http_server.path))
+		rules_fault(r, path, "%s", address_path_fault(input->http_server.path));
 	for (size_t i = 0; i < input->http_server.allowed_verbs.count; i++) {
 		const char *verb = input->http_server.allowed_verbs.items[i];
 

@@ -64,6 +64,34 @@ static void those_of_a_sequence_wait_for_what_stands_before(void **state)
 	    "memory for others");
 }
 
+static void a_path_is_one_that_can_be_asked_for(void **state)
+{
+	static const struct {
+		const char *path, *fault;
+	} cases[] = {
+	    {"post", "must begin with /"},
+	    {"/in/{a}/{b}/{ab}", NULL},
+	    {"/in/{a}/x/{a}", "has two variables with one name"},
+	    {"/in/{http_server_remote_ip}",
+	     "has a variable whose name begins with http_server_, as metadata that kspool sets does"},
+	    {"/%70", "must be written as requests are: without % and the segments . and .."},
+	    {"/a/../b", "must be written as requests are: without % and the segments . and .."},
+	    {"/a/.", "must be written as requests are: without % and the segments . and .."},
+	    {"/a/.b/..c", NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		char *text = mem_format("input: {http_server: {path: \"%s\"}}" REST, cases[i].path);
+		char *expected = cases[i].fault ? mem_format("(1,29) input.http_server.path %s", cases[i].fault)
+		                                : mem_string("input<0-0\n");
+
+		check(text, expected);
+		free(text);
+		free(expected);
+	}
+}
+
 static void a_resource_stands_where_it_is_used(void **state)
 {
 	(void)state;
@@ -93,6 +121,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(those_of_a_sequence_wait_for_what_stands_before),
+	    cmocka_unit_test(a_path_is_one_that_can_be_asked_for),
 	    cmocka_unit_test(a_resource_stands_where_it_is_used),
 	};
 
