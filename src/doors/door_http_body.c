@@ -200,13 +200,31 @@ static bool zstd_all(struct sink *s, ZSTD_DStream *z, ZSTD_inBuffer *in, struct 
 	return true;
 }
 
+/* How many bytes frames take that hold no data (RFC 8878 3.1.2): the size of a decoder stands in none of them. */
+static size_t skippable(const char *data, size_t length)
+{
+	size_t at = 0;
+
+	while (ZSTD_isSkippableFrame(data + at, length - at)) {
+		const size_t frame = ZSTD_findFrameCompressedSize(data + at, length - at);
+
+		if (ZSTD_isError(frame))
+			break;
+		at += frame;
+	}
+	return at;
+}
+
 static bool decode_zstd(struct sink *s, const char *data, size_t length, struct refusal *refusal)
 {
-	ZSTD_inBuffer in = {.src = data, .size = length};
-	size_t window = ZSTD_estimateDStreamSize_fromFrame(data, length);
+	const size_t skipped = skippable(data, length);
+	ZSTD_inBuffer in = {.src = data, .size = length, .pos = skipped};
+	size_t window = ZSTD_estimateDStreamSize_fromFrame(data + skipped, length - skipped);
 	ZSTD_DStream *z;
 	bool ok;
 
+	if (skipped == length)
+		return true;
 	if (ZSTD_isError(window))
 		return damaged(refusal);
 	if (window > s->limit * 2 + (1 << 18)) {
@@ -255,10 +273,10 @@ bool http_body_open(struct http_body *b, struct intake *i, const struct httpd_re
 
 bool http_body_begin_lines(struct http_body *b, struct refusal *refusal)
 {
-	const size_t mark = text_mark_utf8(b->data, b->length);
+	const size_t mark = scanner_mark_utf8(b->data, b->length);
 
-	if (text_mark_is_foreign(b->data, b->length, false)) {
-		*refusal = (struct refusal){415, TEXT_MARK_FOREIGN "; nothing was stored", NULL};
+	if (scanner_mark_is_foreign(b->data, b->length, false)) {
+		*refusal = (struct refusal){415, SCANNER_MARK_FOREIGN "; nothing was stored", NULL};
 		return false;
 	}
 	b->data += mark;

@@ -24,10 +24,12 @@ def zstd(data, *options):
     return subprocess.run(["zstd", "-q", "-c", *options], input=data, stdout=subprocess.PIPE, check=True).stdout
 
 
+SKIPPABLE = b"\x50\x2a\x4d\x18\x05\0\0\0bytes"
 PACKERS = {
     "gzip": (gzip.compress, "gzip"), "x-gzip": (gzip.compress, "X-GZip"), "deflate": (zlib.compress, "deflate"),
     "raw deflate": (raw_deflate, "deflate"), "zstd": (zstd, "zstd"), "zstd long": (lambda d: zstd(d, "--long=20"), "zstd"),
     "identity": (lambda d: d, "identity"), "members": (lambda d: gzip.compress(d[:7]) + gzip.compress(d[7:]), "gzip"),
+    "skippable": (lambda d: SKIPPABLE + zstd(d[:7]) + SKIPPABLE * 2 + zstd(d[7:]) + SKIPPABLE, "zstd"),
     "frames": (lambda d: zstd(d[:7]) + zstd(d[7:]), "zstd"), "list": (gzip.compress, "identity, gzip")}
 BODIES = {"one byte": b"x", "lines": b"".join(b'{"n":%d}\n' % n for n in range(3000)), "bytes": bytes(range(256)) * 300}
 
@@ -56,7 +58,7 @@ def test_encoded_lines_are_lines(fake, http_door):
     ("compress", b"x", 415), ("gzip", b"not gzip", 400), ("gzip", gzip.compress(b"x" * 9999)[:-9], 400),
     ("gzip", gzip.compress(b"x" * 9999)[:-1], 400), ("gzip", gzip.compress(b"x") + b"tail", 400),
     ("deflate", zlib.compress(b"x" * 999)[:-2], 400), ("deflate", zlib.compress(b"x") + b"tail", 400),
-    ("deflate", b"\xff\xff\xff", 400), ("zstd", b"\x28\xb5\x2f\xfd", 400), ("zstd", b"plain", 400)])
+    ("deflate", b"\xff\xff\xff", 400), ("zstd", b"\x28\xb5\x2f\xfd", 400), ("zstd", SKIPPABLE[:-1], 400), ("zstd", b"plain", 400)])
 def test_what_cannot_be_decoded_is_refused_whole(fake, http_door, name, body, status):
     spooler, address = http_door()
     for kind in ("text/plain", "application/x-ndjson"):
