@@ -176,6 +176,7 @@ void intake_retry(struct intake *i)
 {
 	struct group *g;
 
+	worker_go_on(i->worker);
 	while ((g = TAILQ_FIRST(&i->kept))) {
 		/* once it is offered the group belongs to the journal: leave the list first */
 		TAILQ_REMOVE(&i->kept, g, link);

@@ -150,7 +150,7 @@ int64_t intake_held_ns(const struct intake *i, const struct pipeline *own);
 const char *intake_is_limited(const struct intake *i, const struct pipeline *own);
 /* Stopping: nothing more is taken, and what is here does not wait for its turn. */
 void intake_stop(struct intake *i);
-/* Offers kept groups again, in order. */
+/* Offers kept groups again, in order, and lets go on what a limit held. */
 void intake_retry(struct intake *i);
 
 /* Answers kept groups OFFER_CLOSED: the journal is gone. */

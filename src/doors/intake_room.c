@@ -33,7 +33,6 @@ static void on_hold_over(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	set_hold_timer(i);
-	worker_go_on(i->worker);
 	if (i->on_room)
 		i->on_room(i->arg);
 }
