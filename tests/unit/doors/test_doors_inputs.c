@@ -300,7 +300,8 @@ static const struct stdin_case {
     {"", {"\xff\n", "\xfe\n"}, {2, 2}, false},
     {"", {"\xef\xbb\xbfh\n"}, {5}, false},
     {"{ to_the_end: {} }", {"\xff\xfeh\0\n\0"}, {6}, false},
-    {"{ lines: { custom_delimiter: \"x\" } }", {"\xff\xfeh\0\n\0"}, {6}, false},
+    {"{ lines: { custom_delimiter: \"x\" } }", {"\xff\xfeh\0\n\0"}, {6}, true},
+    {"{ lines: { custom_delimiter: \"x\" } }", {"a\0b\0c\0d\0x"}, {9}, false},
 };
 
 /* Whoever gave it has all of it again, when it stands in a file. */
