@@ -12,18 +12,23 @@ static struct message *shape_message(struct feeder *f, const struct slice *row, 
                                      int64_t now_ms)
 {
 	struct scanner_shaped shaped;
+	struct message *m;
 	char digits[24];
 	enum err err = ERR_OK;
 
-	if (!scanner_shape(&f->scanner, f->flying->data + row->offset, row->length, row->flaw, &shaped))
+	if (!scanner_shape(&f->scanner, f->flying->data + row->offset, row->length, row->flaw, &shaped)) {
+		scanner_rest(&f->scanner);
 		return NULL;
+	}
 	(void)snprintf(digits, sizeof digits, "%llu", (unsigned long long)number);
 	if (shaped.is_numbered)
 		err = meta_add(meta, 'j', "csv_row", 7, digits, strlen(digits));
 	else if (shaped.header)
 		err = meta_add(meta, 'j', "header", 6, shaped.header, strlen(shaped.header));
 	must(err == ERR_OK);
-	return message_new(meta->data, meta->len, shaped.body, shaped.length, now_ms);
+	m = message_new(meta->data, meta->len, shaped.body, shaped.length, now_ms);
+	scanner_rest(&f->scanner);
+	return m;
 }
 
 /* The i-th message of the flying block; null: what is made of it is too long. */

@@ -102,6 +102,8 @@ void scanner_fini(struct scanner *s)
 	arena_fini(&s->arena);
 }
 
+void scanner_rest(struct scanner *s) { arena_fini(&s->arena); }
+
 void scanner_forget(struct scanner *s)
 {
 	s->looked = 0;
@@ -226,11 +228,11 @@ static size_t find_match(struct scanner *s, const char *data, size_t length)
 	struct regex_walk *walk;
 	size_t found = SIZE_MAX;
 
-	arena_reset(&s->arena);
 	walk = regex_walk_new(s->pattern, &s->arena, data, length);
 	for (int i = 0; i < 2 && found == SIZE_MAX && regex_walk_next(walk, &spans) == REGEX_MATCH; i++)
 		if (spans[0].start > 0 || s->skipping)
 			found = spans[0].start;
+	scanner_rest(s);
 	return found;
 }
 

@@ -128,6 +128,9 @@ bool scanner_is_delimited(const struct scanner *s, const char *data, size_t leng
 /* `data` begins where the last call's `used` ended. at_end: no byte will ever follow `length`. */
 enum scanner_event scanner_next(struct scanner *s, const char *data, size_t length, bool at_end, size_t *ret_used,
                                 uint64_t *ret_length);
+/* What scanner_shape made is not needed any more: there is one scanner a connection, and none keeps memory for its next
+ * row. */
+void scanner_rest(struct scanner *s);
 /* The begin of the message under way is given no more: the next call begins with another one. */
 void scanner_forget(struct scanner *s);
 /* The next call begins where the last call's `used` ended, but with other bytes behind it, or fewer. */

@@ -263,7 +263,7 @@ static void take_header(struct scanner *s, const char *row, size_t length)
 	c->header = mem_string(text_end(&list));
 	c->spans = mem_array(c->name_count, sizeof *c->spans);
 	qsort(c->names, c->name_count, sizeof *c->names, compare_names);
-	arena_reset(&s->arena);
+	scanner_rest(s);
 }
 
 /* The first row says how many values each has, and with a header their names. */

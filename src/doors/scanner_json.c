@@ -121,12 +121,12 @@ static bool is_document(struct scanner *s, const char *data, size_t length)
 	static const struct json_step nowhere = {.text = "", .length = 1}; /* a key "\u0000": nothing is built */
 	struct value value;
 	const char *error;
+	bool is_sound = json_seek(&s->arena, data, length, &nowhere, 1, &value, &error);
 
-	arena_reset(&s->arena);
-	if (json_seek(&s->arena, data, length, &nowhere, 1, &value, &error))
-		return true;
-	(void)snprintf(s->flaw_text, sizeof s->flaw_text, "%s", error);
-	return false;
+	if (!is_sound)
+		(void)snprintf(s->flaw_text, sizeof s->flaw_text, "%s", error);
+	scanner_rest(s);
+	return is_sound;
 }
 
 enum scanner_event scanner_json_next(struct scanner *s, const char *data, size_t length, bool at_end, size_t *ret_used,

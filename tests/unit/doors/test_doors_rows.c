@@ -54,6 +54,9 @@ static char *cut(const struct config_scanner *config, const char *bytes, size_t 
 				buf_addf(&log, "!%u", (unsigned)body);
 			else if (what == SCANNER_BROKEN)
 				buf_addf(&log, "[%s]", s.flaw);
+			if (scanner_shapes(&s))
+				scanner_rest(&s);
+			assert_null(s.arena.block); /* each connection has a scanner */
 			buf_consume(&held, used);
 		} while (what != SCANNER_MORE && what != SCANNER_BROKEN);
 	}
