@@ -10,16 +10,16 @@ _kspool() {
     return
   fi
   case $prev in
-  -c | --config | --spool | --socket)
+  -c | -e | -f | -i | --config | --env-file | --file | --input-file | --spool | --socket)
     compopt -o filenames
     mapfile -t COMPREPLY < <(compgen -f -- "$cur")
     return
     ;;
-  -s | --set | --timeout | --since | --until | --text | --limit | --schema) return ;;
+  -s | --set | --log.level | --format | --timeout | --since | --until | --text | --limit | --schema) return ;;
   esac
   case $command in
-  run) words="--set --user" ;;
-  lint) words="--explain --skip-env-var-check" ;;
+  run) words="--set --config --env-file --log.level --user" ;;
+  lint) words="--explain --strict --skip-env-var-check" ;;
   create) words="--small --schema --man" ;;
   put) words="--config --socket --whole --framed" ;;
   status) words="--config --spool --json --watch" ;;
@@ -30,7 +30,8 @@ _kspool() {
   export) words="--config --spool --schema" ;;
   check) words="--config --spool" ;;
   repair) words="--config --spool --give-up" ;;
-  list) words="functions methods processors" ;;
+  list) words="--format inputs outputs processors caches buffers metrics tracers rate-limits scanners functions methods" ;;
+  blobl) words="--file --input-file --pretty" ;;
   whoami) words="--json --offline" ;;
   esac
   if [[ $cur == -* || $command == list || ($command == dead && $COMP_CWORD == 2) ]]; then

@@ -1,6 +1,7 @@
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -70,12 +71,16 @@ static enum err become(const char *text, struct error *e)
 {
 	struct identity user = {.name = ""};
 	enum err err = find_user(text, &user, e);
+	const struct passwd *home;
 
 	if (err != ERR_OK)
 		return err;
 	if ((user.name[0] ? initgroups(user.name, user.gid) : setgroups(0, NULL)) != 0 || setgid(user.gid) != 0 ||
 	    setuid(user.uid) != 0)
 		return error_set_errno(e, ERR_ENVIRONMENT, "--user %s: only root may become another user", text);
+	home = getpwuid(user.uid); /* root's folders are not this user's */
+	(void)unsetenv("XDG_DATA_HOME");
+	(void)(home ? setenv("HOME", home->pw_dir, 1) : unsetenv("HOME"));
 	return ERR_OK;
 }
 

@@ -153,7 +153,7 @@ static bool take_epoch(struct strptime_reader *r)
 		return false;
 	seconds = (int64_t)((uint64_t)sign * (uint64_t)seconds);
 	days = seconds / 86400 - (seconds % 86400 < 0);
-	rest = seconds - days * 86400;
+	rest = (seconds % 86400 + 86400) % 86400;
 	calendar_date(days, &r->year, &month, &day);
 	r->month = month;
 	r->day = day;

@@ -445,10 +445,12 @@ enum err wal_must_be_whole(const char *path, struct error *e)
 
 	if (fd < 0 && errno == ENOENT)
 		return ERR_OK;
-	if (lstat(name, &st) == 0 && !S_ISREG(st.st_mode))
+	if (fd < 0 && (errno == ELOOP || errno == ENXIO) && lstat(name, &st) == 0) /* a link, a socket */
 		return error_set(e, ERR_ENVIRONMENT, "%s is %s; move it away", name, files_kind_word(st.st_mode));
-	if (fd < 0)
+	if (fd < 0 || fstat(fd, &st) != 0)
 		return error_set_errno(e, ERR_DISK, "%s", name);
+	if (!S_ISREG(st.st_mode))
+		return error_set(e, ERR_ENVIRONMENT, "%s is %s; move it away", name, files_kind_word(st.st_mode));
 	err = wal_scan(fd, &scan, e);
 	if (err != ERR_OK)
 		return error_wrap(e, "%s", name);

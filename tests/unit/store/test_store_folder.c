@@ -129,7 +129,7 @@ static void the_folder_is_ours_alone(void **state)
 {
 	static const mode_t modes[] = {0700,  0755,  0711,  0770,  0775,  0707,  0702,  0777,  02700,
 	                               02755, 02770, 02775, 02777, 02772, 01777, 01770, 03770, 0720};
-	char says[100];
+	char says[200];
 
 	(void)state;
 	for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
@@ -137,7 +137,10 @@ static void the_folder_is_ours_alone(void **state)
 		struct stat st;
 
 		assert_int_equal(chmod(d.dir, modes[i]), 0);
-		(void)snprintf(says, sizeof says, " may be written by others (mode %04o); chmod go-w /",
+		(void)snprintf(says, sizeof says,
+		               (modes[i] & 01002) == 01002
+		                   ? " is shared by all users (mode %04o); make a folder for the spool: install -d"
+		                   : " may be written by others (mode %04o); chmod go-w /",
 		               (unsigned)modes[i]);
 		expect(given || !(modes[i] & 022) ? ERR_OK : ERR_ENVIRONMENT, look_again(), says);
 		assert_int_equal(f.is_given, given);

@@ -231,7 +231,8 @@ static void what_went_before_says_what_a_code_means(void **state)
 			lack_memory();
 		assert_int_equal(sql_error(NULL, cases[i].rc, &e, "to do it"), cases[i].err);
 		assert_int_equal(e.code, cases[i].err);
-		(void)snprintf(want, sizeof want, "to do it: %s (SQLite %d%s%s)%s", sqlite3_errstr(cases[i].rc),
+		(void)snprintf(want, sizeof want, "to do it: %s%s (SQLite %d%s%s)%s",
+		               cases[i].err == ERR_MEMORY ? "no memory: " : "", sqlite3_errstr(cases[i].rc),
 		               cases[i].rc, cases[i].fault ? ", " : "", cases[i].fault ? strerror(cases[i].fault) : "",
 		               cases[i].err == ERR_DISK && cases[i].fault == EIO ? FILES_DEAD_WAY : "");
 		assert_string_equal(e.text, want);
