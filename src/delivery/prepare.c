@@ -47,6 +47,7 @@ struct preparer {
 	struct evaluator *checker;   /* null without a check */
 	struct pipeline *processors; /* output.processors, batching.processors */
 	int64_t part_bytes;          /* by which a batch becomes larger at once; a key that looks at neighbours: all */
+	bool has_run;                /* the processors, over a part of this batch: the next one goes on with its time */
 };
 
 static enum err language_fault(const struct config *c, const struct config_text *text, const char *field,
@@ -255,9 +256,11 @@ static void run_processors(struct preparer *p, struct batch *batch, struct pipel
 {
 	const struct pipeline_batch list = {.items = batch->list.items,
 	                                    .count = is_suspect(&batch->list) ? 1 : batch->list.count};
-	struct pipeline_part part = {.is_rest = batch->is_rest, .enough_bytes = p->part_bytes};
+	struct pipeline_part part = {.enough_bytes = p->part_bytes};
 	size_t taken = 1;
 
+	p->has_run &= batch->is_rest;
+	part.is_rest = p->has_run;
 	list_rows((const struct message *const *)list.items, list.count, ret);
 	if (list.count > 1 || !poison_condemns(POISON_DELIVERY, list.items[0]->id)) {
 		mark(&list);
@@ -265,6 +268,7 @@ static void run_processors(struct preparer *p, struct batch *batch, struct pipel
 			FAILPOINT_BYTES("prepare", message_body(list.items[i]), list.items[i]->body_bytes);
 		taken = pipeline_run_part(p->processors, p->evaluator, &list, &part, made);
 		poison_end(POISON_DELIVERY);
+		p->has_run = true;
 	} else {
 		pipeline_batch_add(made, list.items[0]);
 	}

@@ -253,6 +253,7 @@ static bool is_as_written(const struct flight *f)
 	all_of(f, n);
 	n[AT_NEXT_SETTLED] = is.n[AT_NEXT_SETTLED]; /* of a commit under way */
 	n[AT_NEXT_STATE] = is.n[AT_NEXT_STATE];
+	n[AT_POSSIBLE] = is.n[AT_POSSIBLE]; /* more of them go there with what delivery sends next */
 	files_flight_sum_all(n);
 	return is.trouble != 0 || memcmp(n, is.n, sizeof n) == 0;
 }
