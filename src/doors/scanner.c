@@ -116,6 +116,8 @@ void scanner_forget(struct scanner *s)
 void scanner_look_again(struct scanner *s)
 {
 	s->looked = 0;
+	if (s->skipping) /* what was dropped is not seen again */
+		return;
 	scanner_csv_rewind(s);
 	scanner_json_rewind(s);
 }

@@ -70,10 +70,9 @@ enum scanner_event scanner_need_more(struct scanner *s, const char *data, size_t
 
 enum scanner_event scanner_wait(struct scanner *s, const char *data, size_t length, size_t *ret_used)
 {
-	const bool was_skipping = s->skipping;
 	const enum scanner_event what = scanner_need_more(s, data, length, length - s->looked, ret_used);
 
-	if (*ret_used > 0 || (s->skipping && !was_skipping))
+	if (s->skipping)
 		s->looked = 0;
 	return what;
 }

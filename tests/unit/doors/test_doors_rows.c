@@ -17,8 +17,12 @@
 
 enum { MAX = 24 };
 
-/* (message) {failed: why} <set aside: why> !too long [broken: why], for bytes that come in pieces. */
-static char *cut(const struct config_scanner *config, const char *bytes, size_t length, size_t piece, uint64_t max)
+/*
+ * (message) {failed: why} <set aside: why> !too long [broken: why], for bytes that come in pieces; it may rest between
+ * them, as a file does.
+ */
+static char *cut(const struct config_scanner *config, const char *bytes, size_t length, size_t piece, uint64_t max,
+                 bool rests)
 {
 	enum scanner_event what = SCANNER_MORE;
 	struct scanner s;
@@ -59,6 +63,8 @@ static char *cut(const struct config_scanner *config, const char *bytes, size_t 
 			assert_null(s.arena.block); /* each connection has a scanner */
 			buf_consume(&held, used);
 		} while (what != SCANNER_MORE && what != SCANNER_BROKEN);
+		if (rests)
+			scanner_look_again(&s);
 	}
 	scanner_fini(&s);
 	buf_fini(&held);
@@ -76,11 +82,11 @@ static void check_cases(const struct cut_case *cases, size_t count)
 	for (size_t i = 0; i < count; i++) {
 		const size_t length = strlen(cases[i].bytes);
 
-		for (size_t piece = 1; piece <= length + 1; piece++) {
-			char *log = cut(cases[i].config, cases[i].bytes, length, piece, MAX);
+		for (size_t piece = 1; piece <= 2 * length + 2; piece++) {
+			char *log = cut(cases[i].config, cases[i].bytes, length, (piece + 1) / 2, MAX, piece & 1);
 
 			if (strcmp(log, cases[i].expected) != 0)
-				fail_msg("%s in pieces of %zu: %s, not %s", cases[i].bytes, piece, log,
+				fail_msg("%s in pieces of %zu: %s, not %s", cases[i].bytes, (piece + 1) / 2, log,
 				         cases[i].expected);
 			free(log);
 		}
@@ -124,6 +130,10 @@ static void rows_become_json(void **state)
 	     "a\xe2\x82\xac\xe2\x82"
 	     "b\n",
 	     "([\"a\",\"\\ufffd\\ufffdb\"])"},
+	    {&euro,
+	     "1234567890123456789012345\xe2\x82\xac\"a\nb\"\n"
+	     "c\n",
+	     "!33([\"c\"])"},
 	    {&goes_on, "a,b\nc\n\"d\"e\nf,g\n",
 	     "([\"a\",\"b\"]){[\"c\"]: wrong number of fields}{[]: extraneous or missing \" in "
 	     "quoted-field}([\"f\",\"g\"])"},
@@ -153,6 +163,7 @@ static void documents_are_cut(void **state)
 	    {&documents, "{\"a\" 1} {}", "[invalid character '1' after object key]"},
 	    {&documents, "{} [1}", "({})[invalid character '}' after array element]"},
 	    {&documents, "{\"a\":\"12345678901234567890123\"} {}", "!31({})"},
+	    {&documents, "[[[\"12345678901234567890]123\"],2],{}] {}", "!37({})"},
 	    {&array, "[{\"a\":1},2, \"]\" ,[3]]", "({\"a\":1})(2)(\"]\")([3])"},
 	    {&array, " [ ] [1] \n", "(1)"},
 	    {&array, "", ""},
@@ -242,7 +253,7 @@ static void rows_are_those_of_go(void **state)
 			assert_true(json_print(&row, rows.array->items[i], &style, NULL));
 			buf_addf(&go, "(%.*s)", (int)row.length, row.data);
 		}
-		mine = cut(&config, bytes, length, 1 + (size_t)round % 5, 1000);
+		mine = cut(&config, bytes, length, 1 + (size_t)round % 5, 1000, false);
 		if (is_good ? strcmp(mine, go.data ? go.data : "") != 0 : mine[strlen(mine) - 1] != ']')
 			fail_msg("%.*s: %s, not %s", (int)length, bytes, mine, is_good ? go.data : error);
 		free(mine);
