@@ -13,7 +13,7 @@
 #include "bloblang/golang/regex.h"
 #include "doors/scanner_internal.h"
 
-enum { ARENA_SLACK_BYTES = 1048576, REGEX_SHORT_BYTES = 65536, MARKLESS_MIN_BYTES = 8 };
+enum { ARENA_SLACK_BYTES = 1048576, REGEX_SHORT_BYTES = 1024, MARKLESS_MIN_BYTES = 8 };
 
 static bool ends_at_newlines(const struct config_scanner *config)
 {
@@ -223,46 +223,58 @@ static enum scanner_event next_chunk(struct scanner *s, const char *data, size_t
 	return scanner_end(s, data, n, n, ret_used, ret_length);
 }
 
-/* Where the message at the front ends, by Go's rules for the first two matches; SIZE_MAX: not here. */
-static size_t find_match(struct scanner *s, const char *data, size_t length)
+/*
+ * Where the message at the front ends, by Go's rules for the first two matches; SIZE_MAX: not here. What begins at the
+ * front of a message whose begin is gone was seen before, or only looks like a match there.
+ */
+static struct regex_span find_match(struct scanner *s, const char *data, size_t length)
 {
+	struct regex_span found = {.start = SIZE_MAX};
 	const struct regex_span *spans;
 	struct regex_walk *walk;
-	size_t found = SIZE_MAX;
 
 	walk = regex_walk_new(s->pattern, &s->arena, data, length);
-	for (int i = 0; i < 2 && found == SIZE_MAX && regex_walk_next(walk, &spans) == REGEX_MATCH; i++)
-		if (spans[0].start > 0 || s->skipping)
-			found = spans[0].start;
+	for (int i = 0; i < 2 && found.start == SIZE_MAX && regex_walk_next(walk, &spans) == REGEX_MATCH; i++)
+		if (spans[0].start > 0)
+			found = spans[0];
 	scanner_rest(s);
 	return found;
 }
 
-/* What is long is searched anew only when it grew by a part of itself: a peer may send byte by byte. */
+/* The message at the front is too long, whatever begins in the last bytes of these. */
+static bool is_beyond_match(const struct scanner *s, size_t length)
+{
+	return s->skipping || length > s->max_bytes + SCANNER_MATCH_MAX_BYTES;
+}
+
+/*
+ * What is long is searched anew only when it grew by a part of itself, as a peer may send byte by byte; but nothing is
+ * dropped that was not searched.
+ */
 static bool is_worth_a_search(const struct scanner *s, size_t length)
 {
-	return length < REGEX_SHORT_BYTES || length - s->looked >= length / 16;
+	return length < REGEX_SHORT_BYTES || length - s->looked >= length / 16 ||
+	       (!s->skipping && is_beyond_match(s, length));
 }
 
 static enum scanner_event next_match(struct scanner *s, const char *data, size_t length, bool at_end, size_t *ret_used,
                                      uint64_t *ret_length)
 {
-	size_t end = SIZE_MAX;
+	struct regex_span next;
+	bool may_grow;
 
 	*ret_used = 0;
-	if (length == 0 && !(at_end && s->skipping))
+	if ((length == 0 && !(at_end && s->skipping)) || !(at_end || is_worth_a_search(s, length)))
 		return SCANNER_MORE;
-	if (at_end || is_worth_a_search(s, length)) {
-		s->looked = length;
-		end = find_match(s, data, length);
-	}
-	if (end != SIZE_MAX)
-		return scanner_end(s, data, end, end, ret_used, ret_length);
+	s->looked = length;
+	next = find_match(s, data, length);
+	may_grow = next.end == length && length - next.start < SCANNER_MATCH_MAX_BYTES;
+	if (next.start != SIZE_MAX && (at_end || !may_grow))
+		return scanner_end(s, data, next.start, next.start, ret_used, ret_length);
 	if (at_end)
 		return scanner_end(s, data, length, length, ret_used, ret_length);
-	if (scanner_need_more(s, data, length, 0, ret_used) == SCANNER_MORE && *ret_used > 0)
-		s->looked = 0;
-	return SCANNER_MORE;
+	return is_beyond_match(s, length) ? scanner_need_more(s, data, length, SCANNER_MATCH_MAX_BYTES, ret_used)
+	                                  : SCANNER_MORE;
 }
 
 /* True: *ret says what to do about the bytes at the front of the stream that may be a byte order mark. */

@@ -5,7 +5,10 @@
  * many bytes to drop from the front. It never holds more than the head of a message that is too long, and its outcome
  * does not depend on how the stream was cut into pieces. Kinds: lines ("\n", one '\r' before it is dropped, as Redpanda
  * Connect's lines scanner does), lines with a custom delimiter (nothing dropped), the whole stream, pieces of a size,
- * rows of CSV (which scanner_shape makes JSON of), JSON documents, elements of a JSON array, from match to match.
+ * rows of CSV (which scanner_shape makes JSON of), JSON documents, elements of a JSON array, from match to match: a
+ * match that reaches the end of what came may become another one, and waits for more, up to SCANNER_MATCH_MAX_BYTES of
+ * it. What depends on the pieces all the same: a pattern that would begin earlier, had it seen more (`a.*z|b`), longer
+ * matches, and in a message that is too long what looks further back than that.
  * The end of the stream ends the last message, unless that would be an empty one. Lines of a text (scanner_expect_text)
  * lose the byte order mark before the first one, and NULs before any of them: the holes that a cut log or a crash
  * leaves; skip_bom drops any mark of any stream. Promises: 6 (of a message that is too long only the head is kept).
@@ -24,7 +27,12 @@
 #include "value/arena.h"
 #include "bloblang/golang/regex.h"
 
-enum { SCANNER_HEAD_MAX_BYTES = 65536, SCANNER_MARK_BYTES = 16, SCANNER_HEADER_MAX_BYTES = 32768 };
+enum {
+	SCANNER_HEAD_MAX_BYTES = 65536,
+	SCANNER_MARK_BYTES = 16,
+	SCANNER_HEADER_MAX_BYTES = 32768,
+	SCANNER_MATCH_MAX_BYTES = 4096
+};
 
 /* Why a foreign text is not read. */
 #define SCANNER_MARK_FOREIGN "it is UTF-16 or UTF-32: make it UTF-8 (iconv -f UTF-16 -t UTF-8)"

@@ -178,17 +178,62 @@ static void documents_are_cut(void **state)
 
 static void matches_begin_messages(void **state)
 {
-	char pattern[] = "(?m)^\\d:";
+	char pattern[] = "(?m)^\\d:", wide[] = "(?m)^-+ \\w+\\b", ends[] = ";|\\n$";
 	const struct config_scanner match = {.kind = SCANNER_RE_MATCH, .re_match.pattern = pattern};
+	const struct config_scanner words = {.kind = SCANNER_RE_MATCH, .re_match.pattern = wide};
+	const struct config_scanner at_ends = {.kind = SCANNER_RE_MATCH, .re_match.pattern = ends};
 	const struct cut_case cases[] = {
 	    {&match, "1:a\nb\n2:c\n3:d", "(1:a\nb\n)(2:c\n)(3:d)"},
 	    {&match, "x\n1:a\n", "(x\n)(1:a\n)"},
 	    {&match, "x", "(x)"},
 	    {&match, "", ""},
+	    {&match, "1:4567890123456789012345\n2:b", "!25(2:b)"},
+	    {&match, "1:456789012345678901234\n2:b", "(1:456789012345678901234\n)(2:b)"},
+	    {&match, "1:4567890123456789012341:\n1:\n2:b", "!26(1:\n)(2:b)"},
+	    {&words, "- a\n-- ab\n--- abc", "(- a\n)(-- ab\n)(--- abc)"},
+	    {&words, "- a456789012345678901234\n-- ab", "!25(-- ab)"},
+	    {&at_ends, "a\nb\n;c\n", "(a\nb\n)(;c)(\n)"},
 	};
 
 	(void)state;
 	check_cases(cases, COUNT(cases));
+}
+
+/* Messages of up to 12 KiB and some that are longer, which begin with a long mark. */
+static void long_matches_are_found_in_pieces(void **state)
+{
+	static const size_t sizes[] = {10, 5000, 12000, 40000, 12200, 3, 20000, 7, 7};
+	char pattern[] = "(?m)^<m+>";
+	const struct config_scanner match = {.kind = SCANNER_RE_MATCH, .re_match.pattern = pattern};
+	struct buf bytes, expected;
+
+	(void)state;
+	buf_init(&bytes, 1 << 20);
+	buf_init(&expected, 1 << 20);
+	for (size_t i = 0; i < COUNT(sizes); i++) {
+		const size_t begin = bytes.len;
+
+		buf_add_text(&bytes, "<");
+		for (int n = 0; n < 800; n++)
+			buf_add_text(&bytes, "m");
+		buf_add_text(&bytes, ">");
+		for (size_t n = 0; n < sizes[i]; n++)
+			buf_add_text(&bytes, n % 70 == 69 ? "\n" : "x");
+		buf_add_text(&bytes, "\n");
+		if (bytes.len - begin > 13000)
+			buf_addf(&expected, "!%u", (unsigned)(bytes.len - begin));
+		else
+			buf_addf(&expected, "(%.*s)", (int)(bytes.len - begin), bytes.data + begin);
+	}
+	for (size_t piece = 97; piece < 100000; piece = piece * 5 + 4) {
+		char *log = cut(&match, bytes.data, bytes.len, piece, 13000, piece & 1);
+
+		if (strlen(log) != expected.len || memcmp(log, expected.data, expected.len) != 0)
+			fail_msg("in pieces of %zu: not the same", piece);
+		free(log);
+	}
+	buf_fini(&bytes);
+	buf_fini(&expected);
 }
 
 static void a_mark_is_dropped_before_the_first(void **state)
@@ -267,7 +312,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(rows_become_json),       cmocka_unit_test(documents_are_cut),
 	    cmocka_unit_test(matches_begin_messages), cmocka_unit_test(a_mark_is_dropped_before_the_first),
-	    cmocka_unit_test(rows_are_those_of_go),
+	    cmocka_unit_test(rows_are_those_of_go),   cmocka_unit_test(long_matches_are_found_in_pieces),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
