@@ -134,8 +134,8 @@ void scanner_expect_text(struct scanner *s, bool at_start)
 
 bool scanner_is_delimited(const struct scanner *s, const char *data, size_t length)
 {
-	if (s->kind == SCANNER_JSON_DOCUMENTS || s->kind == SCANNER_JSON_ARRAY || s->kind == SCANNER_RE_MATCH)
-		return true; /* one that was cut is whole */
+	if (s->kind == SCANNER_JSON_DOCUMENTS || s->kind == SCANNER_JSON_ARRAY) /* only a number may have more digits */
+		return length > 0 && !(data[length - 1] >= '0' && data[length - 1] <= '9');
 	return (s->kind == SCANNER_LINES || s->kind == SCANNER_CSV) && length >= s->delimiter_length &&
 	       memcmp(data + length - s->delimiter_length, s->delimiter, s->delimiter_length) == 0;
 }
@@ -333,17 +333,19 @@ enum scanner_event scanner_next(struct scanner *s, const char *data, size_t leng
 
 bool scanner_take_head(struct scanner *s, const char *data, size_t length)
 {
-	size_t used = 0, at = 0;
+	size_t used = 0;
 	uint64_t n;
 	enum scanner_event what = SCANNER_SKIPPED;
 
+	if (s->kind != SCANNER_CSV)
+		return true;
 	s->may_be_bom = s->drops_bom;
-	while (s->kind == SCANNER_CSV && s->csv.width == 0 && what == SCANNER_SKIPPED && at < length) {
+	for (size_t at = 0; s->csv.width == 0 && at < length; at += used) {
 		what = scanner_next(s, data + at, length - at, false, &used, &n);
-		at += used;
+		if (what == SCANNER_MORE || what == SCANNER_BROKEN)
+			break;
 	}
-	s->looked = 0;
 	s->may_be_bom = false;
-	scanner_csv_rewind(s);
-	return s->kind != SCANNER_CSV || s->csv.width > 0;
+	scanner_forget(s);
+	return s->csv.width > 0 || !s->csv.has_header;
 }

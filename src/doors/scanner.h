@@ -131,7 +131,10 @@ void scanner_init(struct scanner *s, const struct config_scanner *config, uint64
 void scanner_fini(struct scanner *s);
 /* The stream is a text, at its start or somewhere in it. Nothing changes unless it is cut at newlines. */
 void scanner_expect_text(struct scanner *s, bool at_start);
-/* Would these bytes, the last of a message, be its end by themselves? Of lines only; pieces and wholes have none. */
+/*
+ * Would these bytes, the last of a message, be its end by themselves? Of lines, rows and documents; pieces, wholes and
+ * what ends at a match have none.
+ */
 bool scanner_is_delimited(const struct scanner *s, const char *data, size_t length);
 /* `data` begins where the last call's `used` ended. at_end: no byte will ever follow `length`. */
 enum scanner_event scanner_next(struct scanner *s, const char *data, size_t length, bool at_end, size_t *ret_used,
@@ -148,7 +151,10 @@ bool scanner_shapes(const struct scanner *s);
 /* flaw: as it was cut. False when the message is longer than the ceiling. */
 bool scanner_shape(struct scanner *s, const char *row, size_t length, const char *flaw,
                    struct scanner_shaped *ret) MUST_CHECK;
-/* It begins behind the first row of its stream, which are these bytes' first. False: they are not all of it. */
+/*
+ * It begins behind the first row of its stream, of which these bytes are the first. False: the names are not in them.
+ * Without names, and when no sound row ends in them, the next one says how many values each has.
+ */
 bool scanner_take_head(struct scanner *s, const char *data, size_t length) MUST_CHECK;
 /* True between messages: nothing of the next one was dropped. */
 bool scanner_is_between(const struct scanner *s);

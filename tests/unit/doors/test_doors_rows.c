@@ -236,6 +236,67 @@ static void long_matches_are_found_in_pieces(void **state)
 	buf_fini(&expected);
 }
 
+static void what_may_go_on_is_not_whole(void **state)
+{
+	static const struct {
+		enum scanner_kind kind;
+		const char *bytes;
+		bool is_whole;
+	} cases[] = {
+	    {SCANNER_JSON_DOCUMENTS, "{}", true},     {SCANNER_JSON_DOCUMENTS, "12", false},
+	    {SCANNER_JSON_DOCUMENTS, "null", true},   {SCANNER_JSON_ARRAY, "[\"1\"", true},
+	    {SCANNER_JSON_ARRAY, "[[1],-1.5", false}, {SCANNER_RE_MATCH, "1:a\n", false},
+	};
+	char pattern[] = "1:";
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		const struct config_scanner config = {.kind = cases[i].kind, .re_match.pattern = pattern};
+		struct scanner s;
+
+		scanner_init(&s, &config, MAX, true);
+		assert_int_equal(scanner_is_delimited(&s, cases[i].bytes, strlen(cases[i].bytes)), cases[i].is_whole);
+		scanner_fini(&s);
+	}
+}
+
+/* Who begins behind flawed rows, or one that is too long, knows how many values a row has, or learns it. */
+static void a_first_row_that_is_none_is_passed_over(void **state)
+{
+	static const struct {
+		const char *head;
+		bool has_header, is_input, is_known;
+		uint32_t width;
+	} cases[] = {
+	    {"a\"\n1,2\n3\n", false, false, true, 2},
+	    {"a\"\nb\"", false, false, true, 0},
+	    {"a\"\n1,2\n", false, true, true, 2},
+	    {"1234567890123456789012345\n1,2\n", false, false, true, 2},
+	    {"1234567890123456789012345", false, false, true, 0},
+	    {"a,b", true, false, false, 0},
+	    {"a,b\n", true, false, true, 2},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		const struct config_scanner config = {
+		    .kind = SCANNER_CSV,
+		    .csv_input = cases[i].is_input,
+		    .csv = {.parse_header_row = cases[i].has_header, .continue_on_error = !cases[i].is_input}};
+		struct scanner s;
+		uint64_t length;
+		size_t used;
+
+		scanner_init(&s, &config, MAX, false);
+		assert_int_equal(scanner_take_head(&s, cases[i].head, strlen(cases[i].head)), cases[i].is_known);
+		assert_int_equal(s.csv.width, cases[i].width);
+		assert_true(scanner_is_between(&s));
+		if (cases[i].is_known)
+			assert_int_equal(scanner_next(&s, "5,6\n", 4, false, &used, &length), SCANNER_MESSAGE);
+		scanner_fini(&s);
+	}
+}
+
 static void a_mark_is_dropped_before_the_first(void **state)
 {
 	struct config_scanner lines = {.kind = SCANNER_LINES, .skip_bom = true};
@@ -310,9 +371,14 @@ static void rows_are_those_of_go(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(rows_become_json),       cmocka_unit_test(documents_are_cut),
-	    cmocka_unit_test(matches_begin_messages), cmocka_unit_test(a_mark_is_dropped_before_the_first),
-	    cmocka_unit_test(rows_are_those_of_go),   cmocka_unit_test(long_matches_are_found_in_pieces),
+	    cmocka_unit_test(rows_become_json),
+	    cmocka_unit_test(documents_are_cut),
+	    cmocka_unit_test(matches_begin_messages),
+	    cmocka_unit_test(a_mark_is_dropped_before_the_first),
+	    cmocka_unit_test(rows_are_those_of_go),
+	    cmocka_unit_test(long_matches_are_found_in_pieces),
+	    cmocka_unit_test(what_may_go_on_is_not_whole),
+	    cmocka_unit_test(a_first_row_that_is_none_is_passed_over),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
