@@ -29,8 +29,10 @@ static void send_block(struct feeder *f);
 
 static void update_charge(struct feeder *f)
 {
-	uint64_t now = f->blocks[0].length + f->blocks[1].length + f->scanner.head.len;
+	uint64_t now = f->scanner.head.len;
 
+	for (int i = 0; i < 2; i++)
+		now += f->blocks[i].length + f->blocks[i].aside_bytes;
 	if (now > f->charged)
 		intake_charge(f->options.intake, now - f->charged);
 	else
@@ -40,9 +42,11 @@ static void update_charge(struct feeder *f)
 
 static void clear_block(struct block *b)
 {
-	message_list_free(&b->set_aside);
+	for (uint32_t i = 0; i < b->count; i++)
+		message_free(b->slices[i].aside);
 	b->length = b->scanned = 0;
-	b->count = b->first = b->set_aside_count = 0;
+	b->count = b->first = 0;
+	b->aside_bytes = 0;
 	b->unfinished = false;
 }
 
@@ -89,8 +93,6 @@ void feeder_init(struct feeder *f, const struct feeder_options *options, uint64_
 		scanner_expect_text(&f->scanner, offset == 0);
 	buf_init(&f->meta, FEEDER_META_MAX_BYTES);
 	f->filling = &f->blocks[0];
-	for (int i = 0; i < 2; i++)
-		STAILQ_INIT(&f->blocks[i].set_aside);
 	f->retry = evtimer_new(options->intake->base, on_retry, f);
 	must(f->retry);
 }
@@ -116,7 +118,7 @@ void feeder_fini(struct feeder *f)
 	memset(f, 0, sizeof *f);
 }
 
-static bool has_whole(const struct block *b) { return b->count > 0 || b->set_aside_count > 0; }
+static bool has_whole(const struct block *b) { return b->count > 0; }
 
 static bool is_full(const struct feeder *f, const struct block *b)
 {
@@ -169,17 +171,24 @@ bool feeder_take_head(struct feeder *f, const char *data, size_t length)
 	return scanner_take_head(&f->scanner, data, length);
 }
 
-static void add_slice(struct block *b, size_t offset, uint64_t length, size_t behind, const char *flaw)
+static void add_slice(struct feeder *f, uint64_t length, size_t used, const char *flaw, struct message *aside)
 {
+	struct block *b = f->filling;
+
 	if (b->count == b->slice_capacity) {
 		b->slice_capacity = b->slice_capacity ? b->slice_capacity * 2 : FIRST_SLICES;
 		b->slices = mem_grow(b->slices, b->slice_capacity, sizeof *b->slices);
 	}
-	b->slices[b->count++] = (struct slice){
-	    .offset = (uint32_t)offset, .length = (uint32_t)length, .behind = (uint32_t)behind, .flaw = flaw};
+	b->slices[b->count++] = (struct slice){.offset = (uint32_t)b->scanned,
+	                                       .length = (uint32_t)length,
+	                                       .behind = (uint32_t)(b->scanned + used),
+	                                       .flaw = flaw,
+	                                       .aside = aside,
+	                                       .rows = f->rows};
+	b->aside_bytes += aside ? message_cost(aside) : 0;
 }
 
-static void add_too_long(struct feeder *f, uint64_t begin, uint64_t length)
+static void add_too_long(struct feeder *f, uint64_t begin, uint64_t length, size_t used)
 {
 	struct message *m =
 	    message_new(f->meta.data, f->meta.len, f->scanner.head.data, f->scanner.head.len, clock_wall_ms());
@@ -189,25 +198,24 @@ static void add_too_long(struct feeder *f, uint64_t begin, uint64_t length)
 	                    f->options.origin, (unsigned long long)begin, (unsigned long long)length,
 	                    (unsigned long long)f->scanner.max_bytes, f->scanner.head.len);
 	message_fail(m, NULL, reason);
-	STAILQ_INSERT_TAIL(&f->filling->set_aside, m, link);
-	f->filling->set_aside_count++;
+	add_slice(f, 0, used, NULL, m);
 	metric_add(M_INPUT_REFUSED_SIZE, 1);
 	LOG_LIMITED(LOG_WARN, "message set aside", LOG_S("origin", f->options.origin), LOG_U("offset", begin),
 	            LOG_U("bytes", length), LOG_U("limit_bytes", f->scanner.max_bytes));
 	buf_clear(&f->scanner.head);
 }
 
-/* Bytes that are no message go to the shelf. */
-static void set_aside(struct feeder *f, struct block *b, const char *bytes, size_t length, uint64_t begin)
+/* The next bytes are no message and go to the shelf. */
+static void set_aside(struct feeder *f, size_t length, size_t used)
 {
+	const char *bytes = f->filling->data + f->filling->scanned;
 	struct message *m = message_new(f->meta.data, f->meta.len, bytes, length, clock_wall_ms());
 	AUTOFREE char *reason =
-	    mem_format("%s, offset %llu: %s", f->options.origin, (unsigned long long)begin, f->scanner.flaw);
+	    mem_format("%s, offset %llu: %s", f->options.origin, (unsigned long long)f->offset, f->scanner.flaw);
 
 	message_fail(m, NULL, reason);
-	STAILQ_INSERT_TAIL(&b->set_aside, m, link);
-	b->set_aside_count++;
-	LOG_LIMITED(LOG_WARN, "message set aside", LOG_S("origin", f->options.origin), LOG_U("offset", begin),
+	add_slice(f, 0, used, NULL, m);
+	LOG_LIMITED(LOG_WARN, "message set aside", LOG_S("origin", f->options.origin), LOG_U("offset", f->offset),
 	            LOG_U("bytes", length), LOG_S("reason", f->scanner.flaw));
 }
 
@@ -220,8 +228,7 @@ static void break_off(struct feeder *f)
 	f->broken = f->scanner.flaw;
 	f->ended = true;
 	if (!f->options.position && left > 0)
-		set_aside(f, b, b->data + b->scanned, left < SCANNER_HEAD_MAX_BYTES ? left : SCANNER_HEAD_MAX_BYTES,
-		          f->offset);
+		set_aside(f, left < SCANNER_HEAD_MAX_BYTES ? left : SCANNER_HEAD_MAX_BYTES, 0);
 	b->length = b->scanned;
 }
 
@@ -247,15 +254,14 @@ static void scan(struct feeder *f)
 		if (what != SCANNER_HOLE)
 			tell_hole(f);
 		if (what == SCANNER_MESSAGE || what == SCANNER_FLAWED) {
-			add_slice(b, b->scanned, length, b->scanned + used,
-			          what == SCANNER_FLAWED ? f->scanner.flaw : NULL);
 			f->rows++;
+			add_slice(f, length, used, what == SCANNER_FLAWED ? f->scanner.flaw : NULL, NULL);
 			b->unfinished = f->early && b->scanned + used == b->length &&
 			                !scanner_is_delimited(&f->scanner, b->data, b->length);
 		} else if (what == SCANNER_TOO_LONG) {
-			add_too_long(f, begin, length);
+			add_too_long(f, begin, length, used);
 		} else if (what == SCANNER_REFUSED) {
-			set_aside(f, b, b->data + b->scanned, length, begin);
+			set_aside(f, length, used);
 		} else if (what == SCANNER_BROKEN) {
 			break_off(f);
 		}
@@ -271,7 +277,6 @@ static void scan(struct feeder *f)
 		}
 		b->end = f->offset;
 		b->end_at = b->scanned;
-		b->rows = f->rows;
 	}
 	/* nothing to keep: what was cut (omitted, skipped) makes room */
 	if (!has_whole(b) && b->scanned > 0) {
@@ -384,7 +389,7 @@ static void on_answered(struct group *g, void *door)
 		f->options.on_answer(f->options.arg);
 }
 
-/* Stream offset behind what the offer takes. What was set aside goes with the last part, whose position covers it. */
+/* Stream offset behind what the offer takes. */
 static uint64_t end_of_offer(const struct block *b)
 {
 	uint32_t next = b->first + b->taking;
@@ -395,7 +400,7 @@ static uint64_t end_of_offer(const struct block *b)
 /* Some of what the offer takes stands before the place up to which it may be the second time. */
 static bool may_repeat(const struct feeder *f, const struct block *b)
 {
-	return b->taking > 0 && b->end - (b->end_at - b->slices[b->first].offset) < f->options.again_until;
+	return b->end - (b->end_at - b->slices[b->first].offset) < f->options.again_until;
 }
 
 /* The first bytes of a message, in its place. */
@@ -432,7 +437,6 @@ static void send_block(struct feeder *f)
 	struct group *g = group_new(f->options.intake, f->options.processors, on_answered, f);
 	uint32_t rest = b->count - b->first;
 	int64_t now_ms = clock_wall_ms();
-	const struct message *m;
 
 	b->taking = rest < f->most_rows ? rest : f->most_rows;
 	for (uint32_t i = b->first; i < b->first + b->taking; i++) {
@@ -440,6 +444,8 @@ static void send_block(struct feeder *f)
 
 		if (!new)
 			set_aside_raw(f, g, i, now_ms);
+		else if (f->never_fits < FITS_IN_PART && b->slices[i].aside)
+			group_set_aside(g, new, b->slices[i].aside->failure->reason);
 		else if (f->never_fits == FITS && new->failure && is_set_aside_unseen(f))
 			group_set_aside(g, new, b->slices[i].flaw);
 		else if (f->never_fits == FITS)
@@ -453,13 +459,10 @@ static void send_block(struct feeder *f)
 		if (g->offer.bytes >= 2 * f->target_bytes && scanner_shapes(&f->scanner))
 			b->taking = i + 1 - b->first; /* rows became larger than the block was */
 	}
-	if (b->taking == rest)
-		STAILQ_FOREACH (m, &b->set_aside, link)
-			group_set_aside(g, message_copy(m), m->failure->reason);
 	if (f->options.position) {
 		g->offer.position_key = mem_string(f->options.position_key);
 		g->offer.position =
-		    f->options.position(f->options.arg, end_of_offer(b), b->rows - (b->count - b->first - b->taking));
+		    f->options.position(f->options.arg, end_of_offer(b), b->slices[b->first + b->taking - 1].rows);
 	}
 	g->offer.may_repeat = may_repeat(f, b);
 	g->until = f->options.until;

@@ -28,8 +28,10 @@ enum { FEEDER_BLOCK_BYTES = 2097152, FEEDER_BLOCK_ROWS = 4096, FEEDER_META_MAX_B
 struct slice {
 	uint32_t offset;
 	uint32_t length;
-	uint32_t behind;  /* where the next one begins, its delimiter passed */
-	const char *flaw; /* it failed when it was cut; null: it did not */
+	uint32_t behind;       /* where the next one begins, its delimiter passed */
+	const char *flaw;      /* it failed when it was cut; null: it did not */
+	struct message *aside; /* it is none and goes to the shelf, as this, with its failure; null: it is one */
+	uint64_t rows;         /* of the stream, with this one */
 };
 
 struct block {
@@ -42,12 +44,10 @@ struct block {
 	uint32_t first;  /* those before it were accepted */
 	uint32_t taking; /* of those behind it: in the offer under way */
 	uint32_t slice_capacity;
-	struct message_list set_aside;
-	uint32_t set_aside_count;
+	uint64_t aside_bytes;
 	bool unfinished; /* the last message came without its end */
 	uint64_t end;    /* stream offset behind its last whole message */
 	size_t end_at;   /* the same place in `data` */
-	uint64_t rows;   /* of the stream, behind its last message */
 };
 
 struct feeder_options {

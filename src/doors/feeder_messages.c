@@ -40,6 +40,8 @@ struct message *feeder_message(struct feeder *f, uint32_t i, int64_t now_ms)
 	struct message *m;
 	struct buf meta;
 
+	if (row->aside)
+		return message_copy(row->aside);
 	if (!unfinished && !scanner_shapes(&f->scanner))
 		return message_new(f->meta.data, f->meta.len, b->data + row->offset, row->length, now_ms);
 	buf_init(&meta, FEEDER_META_MAX_BYTES + SHAPED_META_MAX_BYTES);
@@ -47,7 +49,7 @@ struct message *feeder_message(struct feeder *f, uint32_t i, int64_t now_ms)
 	if (unfinished)
 		(void)meta_add(&meta, 'j', "unfinished", 10, "true", 4);
 	if (scanner_shapes(&f->scanner))
-		m = shape_message(f, row, b->rows - b->count + i, &meta, now_ms);
+		m = shape_message(f, row, row->rows - 1, &meta, now_ms);
 	else
 		m = message_new(meta.data, meta.len, b->data + row->offset, row->length, now_ms);
 	buf_fini(&meta);

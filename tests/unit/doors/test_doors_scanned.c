@@ -189,6 +189,35 @@ static void failed_rows_go_the_way_of_failed_messages(void **state)
 	}
 }
 
+/* Bytes that are no rows count as rows do: no offer takes more of them, and the memory knows of them. */
+static void bad_rows_are_set_aside_by_the_block(void **state)
+{
+	enum { BAD = 20000, BLOCK = 4096 };
+	struct world w;
+	struct rows rows;
+	char path[128];
+	FILE *f;
+
+	(void)state;
+	make_folder(&w);
+	snprintf(path, sizeof path, "%s/in", w.folder);
+	f = fopen(path, "we");
+	fputs("a\n1\n", f);
+	for (int i = 0; i < BAD; i++)
+		fputs("x\"\n", f);
+	fputs("2\n", f);
+	fclose(f);
+	open_world(&w, "  csv:\n    paths: [ \"@/in\" ]", "");
+	run_until_finished(&w);
+	assert_true(w.answered >= BAD / BLOCK);
+	assert_int_equal(doors_memory_bytes(w.doors), 0);
+	close_world(&w);
+	read_spool(&w, &rows);
+	assert_int_equal(rows.ledger.dead, BAD);
+	message_list_free(&rows.list);
+	remove_folder(&w);
+}
+
 int main(void)
 {
 	const struct log_options quiet = {.level = LOG_OFF, .fd = 2};
@@ -197,6 +226,7 @@ int main(void)
 	    cmocka_unit_test(a_row_that_is_none_ends_its_file),
 	    cmocka_unit_test(names_are_the_same_for_rows_that_come_later),
 	    cmocka_unit_test(failed_rows_go_the_way_of_failed_messages),
+	    cmocka_unit_test(bad_rows_are_set_aside_by_the_block),
 	};
 
 	log_configure(&quiet);
