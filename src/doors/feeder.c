@@ -4,7 +4,8 @@
  * 2. `group` is set while the journal or the intake has the flying block; a flying block without a group waits to be
  *    offered again. So a refused offer is never overtaken by a later position.
  * 3. In a block: scanned <= length <= capacity, and its slices lie below scanned, in order, without overlap.
- * 4. `charged` is what the intake counts for us: the bytes of both blocks and of the head of a message too long.
+ * 4. `charged` is what the intake counts for us: the bytes of both blocks, what they set aside, and what the scanner
+ *    keeps.
  * 5. `end` of a block is the stream offset behind its last whole message; a stored position is always such an offset.
  * 6. The bytes of the flying block stay as they are until its yes (promise 1): it may have to be offered again.
  */
@@ -29,7 +30,7 @@ static void send_block(struct feeder *f);
 
 static void update_charge(struct feeder *f)
 {
-	uint64_t now = f->scanner.head.len;
+	uint64_t now = scanner_held_bytes(&f->scanner);
 
 	for (int i = 0; i < 2; i++)
 		now += f->blocks[i].length + f->blocks[i].aside_bytes;
@@ -87,7 +88,8 @@ void feeder_init(struct feeder *f, const struct feeder_options *options, uint64_
 	f->offset = offset;
 	f->most_rows = most_rows(f);
 	f->target_bytes = quarter < FEEDER_BLOCK_BYTES ? quarter : FEEDER_BLOCK_BYTES;
-	scanner_init(&f->scanner, options->scanner, options->intake->max_message_bytes, offset == 0);
+	scanner_init(&f->scanner, options->scanner, intake_pattern(options->intake, options->scanner),
+	             options->intake->max_message_bytes, offset == 0);
 	f->rows = options->rows;
 	if (options->is_text)
 		scanner_expect_text(&f->scanner, offset == 0);
@@ -168,7 +170,10 @@ void feeder_give_back(struct feeder *f)
 
 bool feeder_take_head(struct feeder *f, const char *data, size_t length)
 {
-	return scanner_take_head(&f->scanner, data, length);
+	const bool is_known = scanner_take_head(&f->scanner, data, length);
+
+	update_charge(f);
+	return is_known;
 }
 
 static void add_slice(struct feeder *f, uint64_t length, size_t used, const char *flaw, struct message *aside)

@@ -22,6 +22,7 @@
 #include "config/config.h"
 #include "journal/journal.h"
 #include "pipeline/pipeline.h"
+#include "value/arena.h"
 
 struct event;
 struct event_base;
@@ -44,6 +45,14 @@ struct limit_hold {
 
 SLIST_HEAD(hold_list, limit_hold);
 
+/* What re_match looks for: compiled once, for all streams of an input. */
+struct intake_pattern {
+	SLIST_ENTRY(intake_pattern) link;
+	const struct config_scanner *of;
+	struct arena arena;
+	struct regex *regex;
+};
+
 struct intake {
 	struct event_base *base;
 	const struct config *config;
@@ -62,11 +71,12 @@ struct intake {
 	struct worker *worker;   /* null until a group has processors */
 	struct pipeline *common; /* of pipeline.processors; null when none */
 	struct hold_list holds;  /* one for each list of processors that ever asked for one */
-	struct event *hold;      /* the first of them runs out */
-	struct event *shed;      /* pending while a small one waits for memory that unfinished messages hold */
-	const void *large;       /* who has intake_may_be_large; null: nobody */
-	const void *large_next;  /* who asked for it meanwhile, and is the next */
-	int64_t large_ns;        /* monotonic: since when */
+	SLIST_HEAD(, intake_pattern) patterns;
+	struct event *hold;     /* the first of them runs out */
+	struct event *shed;     /* pending while a small one waits for memory that unfinished messages hold */
+	const void *large;      /* who has intake_may_be_large; null: nobody */
+	const void *large_next; /* who asked for it meanwhile, and is the next */
+	int64_t large_ns;       /* monotonic: since when */
 	void (*on_room)(void *arg);
 	void *arg;
 };
@@ -117,6 +127,8 @@ struct group {
 
 enum err intake_open(struct intake *i, struct error *e) MUST_CHECK;
 void intake_close(struct intake *i);
+/* Null for a scanner that has none; it lives as long as the intake. */
+const struct regex *intake_pattern(struct intake *i, const struct config_scanner *scanner);
 void intake_room_open(struct intake *i);
 void intake_room_close(struct intake *i);
 void intake_charge(struct intake *i, uint64_t bytes);

@@ -60,7 +60,8 @@ bool scanner_is_foreign(const struct config_scanner *config, const unsigned char
 	return config->kind == SCANNER_LINES && scanner_mark_is_foreign(mark, length, !ends_at_newlines(config));
 }
 
-void scanner_init(struct scanner *s, const struct config_scanner *config, uint64_t max_bytes, bool at_start)
+void scanner_init(struct scanner *s, const struct config_scanner *config, const struct regex *pattern,
+                  uint64_t max_bytes, bool at_start)
 {
 	memset(s, 0, sizeof *s);
 	s->kind = config->kind;
@@ -79,8 +80,7 @@ void scanner_init(struct scanner *s, const struct config_scanner *config, uint64
 		scanner_csv_init(s, config);
 	else if (s->kind == SCANNER_JSON_DOCUMENTS || s->kind == SCANNER_JSON_ARRAY)
 		scanner_json_init(s, at_start);
-	else if (s->kind == SCANNER_RE_MATCH)
-		s->pattern = scanner_pattern(&s->arena, config, s->flaw_text);
+	s->pattern = pattern;
 	must(s->kind != SCANNER_RE_MATCH || s->pattern); /* the configuration was checked */
 }
 
@@ -97,8 +97,6 @@ void scanner_fini(struct scanner *s)
 	s->delimiter = NULL;
 	buf_fini(&s->head);
 	scanner_csv_fini(s);
-	regex_free(s->pattern);
-	s->pattern = NULL;
 	arena_fini(&s->arena);
 }
 
@@ -121,6 +119,8 @@ void scanner_look_again(struct scanner *s)
 	scanner_csv_rewind(s);
 	scanner_json_rewind(s);
 }
+
+uint64_t scanner_held_bytes(const struct scanner *s) { return s->head.len + s->csv.held; }
 
 bool scanner_shapes(const struct scanner *s) { return s->kind == SCANNER_CSV; }
 

@@ -31,6 +31,7 @@ enum {
 	SCANNER_HEAD_MAX_BYTES = 65536,
 	SCANNER_MARK_BYTES = 16,
 	SCANNER_HEADER_MAX_BYTES = 32768,
+	SCANNER_NAMES_MAX = 1024,
 	SCANNER_MATCH_MAX_BYTES = 4096
 };
 
@@ -71,6 +72,7 @@ struct scanner_csv {
 	} * names;
 	size_t *spans; /* where the values of a row begin, as many as names */
 	char *header;  /* the names as a JSON array */
+	size_t held;   /* bytes of all that */
 };
 
 /* The document that is looked at. */
@@ -101,8 +103,8 @@ struct scanner {
 	bool may_be_bom; /* the same, of a stream whose byte order mark is dropped */
 	struct scanner_csv csv;
 	struct scanner_json json;
-	struct regex *pattern;
-	struct arena arena; /* of one row, document or search */
+	const struct regex *pattern; /* its owner's */
+	struct arena arena;          /* of one row, document or search */
 	const char *flaw;
 	char flaw_text[REGEX_FAULT_MAX];
 };
@@ -126,8 +128,11 @@ bool scanner_mark_is_foreign(const void *text, size_t length, bool by_mark_alone
 size_t scanner_mark_utf8(const void *text, size_t length);
 /* The same of a stream that is cut so; with a delimiter of its own it may be no text, and a mark alone says so. */
 bool scanner_is_foreign(const struct config_scanner *config, const unsigned char *mark, size_t length);
-/* at_start: of the stream; else behind a message. */
-void scanner_init(struct scanner *s, const struct config_scanner *config, uint64_t max_bytes, bool at_start);
+/* pattern: scanner_pattern of re_match, which outlives it. at_start: of the stream; else behind a message. */
+void scanner_init(struct scanner *s, const struct config_scanner *config, const struct regex *pattern,
+                  uint64_t max_bytes, bool at_start);
+/* Null with fault filled when it is none; the arena outlives it. One for all streams of an input. */
+struct regex *scanner_pattern(struct arena *a, const struct config_scanner *config, char fault[REGEX_FAULT_MAX]);
 void scanner_fini(struct scanner *s);
 /* The stream is a text, at its start or somewhere in it. Nothing changes unless it is cut at newlines. */
 void scanner_expect_text(struct scanner *s, bool at_start);
@@ -156,6 +161,8 @@ bool scanner_shape(struct scanner *s, const char *row, size_t length, const char
  * Without names, and when no sound row ends in them, the next one says how many values each has.
  */
 bool scanner_take_head(struct scanner *s, const char *data, size_t length) MUST_CHECK;
+/* What it keeps of its stream. */
+uint64_t scanner_held_bytes(const struct scanner *s);
 /* True between messages: nothing of the next one was dropped. */
 bool scanner_is_between(const struct scanner *s);
 

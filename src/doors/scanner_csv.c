@@ -19,6 +19,7 @@ static const char bare_quote[] = "bare \" in non-quoted-field";
 static const char stray_quote[] = "extraneous or missing \" in quoted-field";
 static const char field_count[] = "wrong number of fields";
 static const char long_header[] = "its header row is longer than 32 KiB";
+static const char many_names[] = "its header row has more than 1024 names";
 
 /* Bytes of the first character. */
 static size_t rune_length(const char *text)
@@ -257,10 +258,12 @@ static void take_header(struct scanner *s, const char *row, size_t length)
 		                                            .length = value.length,
 		                                            .key = mem_string(text_end(&key)),
 		                                            .column = c->name_count};
+		c->held += sizeof *c->names + sizeof *c->spans + value.length + key.length;
 		c->name_count++;
 	} while (more);
 	text_add_char(&list, ']');
 	c->header = mem_string(text_end(&list));
+	c->held += list.length;
 	c->spans = mem_array(c->name_count, sizeof *c->spans);
 	qsort(c->names, c->name_count, sizeof *c->names, compare_names);
 	scanner_rest(s);
@@ -271,6 +274,10 @@ static enum scanner_event take_first_row(struct scanner *s, const char *row, siz
 {
 	if (s->csv.flaw || (s->csv.has_header && length > SCANNER_HEADER_MAX_BYTES)) {
 		s->flaw = s->csv.flaw ? s->csv.flaw : long_header;
+		return SCANNER_BROKEN;
+	}
+	if (s->csv.has_header && s->csv.fields >= SCANNER_NAMES_MAX) {
+		s->flaw = many_names;
 		return SCANNER_BROKEN;
 	}
 	s->csv.width = s->csv.fields + 1;

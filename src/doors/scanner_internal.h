@@ -26,9 +26,6 @@ void scanner_json_rewind(struct scanner *s);
 enum scanner_event scanner_json_next(struct scanner *s, const char *data, size_t length, bool at_end, size_t *ret_used,
                                      uint64_t *ret_length);
 
-/* Null with fault filled when it is none; the arena outlives it. */
-struct regex *scanner_pattern(struct arena *a, const struct config_scanner *config, char fault[REGEX_FAULT_MAX]);
-
 /* scanner_ends.c: nothing ends in these bytes, of which `keep` at the end were not searched, or may begin an end. */
 enum scanner_event scanner_need_more(struct scanner *s, const char *data, size_t length, size_t keep, size_t *ret_used);
 /* Nothing ends in these bytes; those up to `looked` may be dropped once the message is too long. */

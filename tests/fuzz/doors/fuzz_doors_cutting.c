@@ -33,7 +33,7 @@ static void scan_all(const struct config_scanner *config, const char *bytes, siz
 	enum scanner_event what = SCANNER_MORE;
 	bool at_end = false;
 
-	scanner_init(&s, config, MAX, true);
+	scanner_init(&s, config, NULL, MAX, true);
 	buf_init(&held, 1 << 22);
 	while (!at_end && what != SCANNER_BROKEN) {
 		size_t n = length - at < piece ? length - at : piece;

@@ -22,7 +22,7 @@ static char *run_scanner(const struct config_scanner *config, const char *bytes,
 	size_t at = 0;
 	bool at_end = false;
 
-	scanner_init(&s, config, MAX, true);
+	scanner_init(&s, config, NULL, MAX, true);
 	buf_init(&log, 1 << 20);
 	buf_init(&held, 1 << 20);
 	while (!at_end) {

@@ -17,6 +17,15 @@
 
 enum { MAX = 24 };
 
+static struct arena patterns;
+
+static struct regex *pattern_of(const struct config_scanner *config)
+{
+	char fault[REGEX_FAULT_MAX];
+
+	return config->kind == SCANNER_RE_MATCH ? scanner_pattern(&patterns, config, fault) : NULL;
+}
+
 /*
  * (message) {failed: why} <set aside: why> !too long [broken: why], for bytes that come in pieces; it may rest between
  * them, as a file does.
@@ -25,11 +34,12 @@ static char *cut(const struct config_scanner *config, const char *bytes, size_t 
                  bool rests)
 {
 	enum scanner_event what = SCANNER_MORE;
+	struct regex *pattern = pattern_of(config);
 	struct scanner s;
 	struct buf log, held;
 	size_t at = 0;
 
-	scanner_init(&s, config, max, true);
+	scanner_init(&s, config, pattern, max, true);
 	buf_init(&log, 1 << 20);
 	buf_init(&held, 1 << 20);
 	for (bool at_end = false; !at_end && what != SCANNER_BROKEN;) {
@@ -67,6 +77,7 @@ static char *cut(const struct config_scanner *config, const char *bytes, size_t 
 			scanner_look_again(&s);
 	}
 	scanner_fini(&s);
+	regex_free(pattern);
 	buf_fini(&held);
 	return buf_take(&log, NULL);
 }
@@ -254,9 +265,12 @@ static void what_may_go_on_is_not_whole(void **state)
 		const struct config_scanner config = {.kind = cases[i].kind, .re_match.pattern = pattern};
 		struct scanner s;
 
-		scanner_init(&s, &config, MAX, true);
+		struct regex *compiled = pattern_of(&config);
+
+		scanner_init(&s, &config, compiled, MAX, true);
 		assert_int_equal(scanner_is_delimited(&s, cases[i].bytes, strlen(cases[i].bytes)), cases[i].is_whole);
 		scanner_fini(&s);
+		regex_free(compiled);
 	}
 }
 
@@ -287,13 +301,41 @@ static void a_first_row_that_is_none_is_passed_over(void **state)
 		uint64_t length;
 		size_t used;
 
-		scanner_init(&s, &config, MAX, false);
+		scanner_init(&s, &config, NULL, MAX, false);
 		assert_int_equal(scanner_take_head(&s, cases[i].head, strlen(cases[i].head)), cases[i].is_known);
 		assert_int_equal(s.csv.width, cases[i].width);
 		assert_true(scanner_is_between(&s));
 		if (cases[i].is_known)
 			assert_int_equal(scanner_next(&s, "5,6\n", 4, false, &used, &length), SCANNER_MESSAGE);
 		scanner_fini(&s);
+	}
+}
+
+/* There is one set of names for each connection: they have a bound, and are charged. */
+static void names_have_a_bound(void **state)
+{
+	const struct config_scanner named = ROWS(.parse_header_row = true);
+
+	(void)state;
+	for (int names = 1024; names <= 1025; names++) {
+		struct scanner s;
+		struct buf row;
+		uint64_t length;
+		size_t used;
+
+		buf_init(&row, 1 << 16);
+		for (int i = 1; i < names; i++)
+			buf_add_text(&row, "a,");
+		buf_add_text(&row, "a\n");
+		scanner_init(&s, &named, NULL, 1 << 16, true);
+		assert_int_equal(scanner_next(&s, row.data, row.len, false, &used, &length),
+		                 names <= 1024 ? SCANNER_SKIPPED : SCANNER_BROKEN);
+		if (names <= 1024)
+			assert_true(scanner_held_bytes(&s) > 1024 * sizeof *s.csv.names);
+		else
+			assert_string_equal(s.flaw, "its header row has more than 1024 names");
+		scanner_fini(&s);
+		buf_fini(&row);
 	}
 }
 
@@ -377,9 +419,11 @@ int main(void)
 	    cmocka_unit_test(a_mark_is_dropped_before_the_first),
 	    cmocka_unit_test(rows_are_those_of_go),
 	    cmocka_unit_test(long_matches_are_found_in_pieces),
+	    cmocka_unit_test(names_have_a_bound),
 	    cmocka_unit_test(what_may_go_on_is_not_whole),
 	    cmocka_unit_test(a_first_row_that_is_none_is_passed_over),
 	};
 
+	arena_init(&patterns, 1 << 20);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
