@@ -8,10 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
-#include "doors/scanner.h"
 #include "doors/until.h"
-
-enum { PATTERN_ARENA_BYTES = 1048576 };
 
 enum err intake_open(struct intake *i, struct error *e)
 {
@@ -22,41 +19,10 @@ enum err intake_open(struct intake *i, struct error *e)
 	return processors_compile(i->config->intake_processors, i->config, "pipeline.processors", &i->common, e);
 }
 
-const struct regex *intake_pattern(struct intake *i, const struct config_scanner *scanner)
-{
-	struct intake_pattern *p;
-	char fault[REGEX_FAULT_MAX];
-
-	if (scanner->kind != SCANNER_RE_MATCH)
-		return NULL;
-	SLIST_FOREACH (p, &i->patterns, link)
-		if (p->of == scanner)
-			return p->regex;
-	p = mem_zero(sizeof *p);
-	p->of = scanner;
-	arena_init(&p->arena, PATTERN_ARENA_BYTES);
-	p->regex = scanner_pattern(&p->arena, scanner, fault);
-	must(p->regex); /* the configuration was checked */
-	SLIST_INSERT_HEAD(&i->patterns, p, link);
-	return p->regex;
-}
-
-static void free_patterns(struct intake *i)
-{
-	struct intake_pattern *p;
-
-	while ((p = SLIST_FIRST(&i->patterns))) {
-		SLIST_REMOVE_HEAD(&i->patterns, link);
-		regex_free(p->regex);
-		arena_fini(&p->arena);
-		free(p);
-	}
-}
-
 void intake_close(struct intake *i)
 {
 	must(i->outstanding == 0);
-	free_patterns(i);
+	intake_free_patterns(i);
 	worker_close(i->worker);
 	pipeline_free(i->common);
 	intake_room_close(i);

@@ -129,6 +129,7 @@ enum err intake_open(struct intake *i, struct error *e) MUST_CHECK;
 void intake_close(struct intake *i);
 /* Null for a scanner that has none; it lives as long as the intake. */
 const struct regex *intake_pattern(struct intake *i, const struct config_scanner *scanner);
+void intake_free_patterns(struct intake *i);
 void intake_room_open(struct intake *i);
 void intake_room_close(struct intake *i);
 void intake_charge(struct intake *i, uint64_t bytes);

@@ -2,9 +2,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "doors/intake.h"
+#include "doors/scanner.h"
+
+enum { PATTERN_ARENA_BYTES = 1048576 };
 
 struct group *group_new(struct intake *i, struct pipeline *own, group_answered *answered, void *door)
 {
@@ -77,4 +81,35 @@ void group_free(struct group *g)
 	intake_release(g->intake, g->charged_bytes);
 	budget_give(g->taken_bytes);
 	free(g);
+}
+
+const struct regex *intake_pattern(struct intake *i, const struct config_scanner *scanner)
+{
+	struct intake_pattern *p;
+	char fault[REGEX_FAULT_MAX];
+
+	if (scanner->kind != SCANNER_RE_MATCH)
+		return NULL;
+	SLIST_FOREACH (p, &i->patterns, link)
+		if (p->of == scanner)
+			return p->regex;
+	p = mem_zero(sizeof *p);
+	p->of = scanner;
+	arena_init(&p->arena, PATTERN_ARENA_BYTES);
+	p->regex = scanner_pattern(&p->arena, scanner, fault);
+	must(p->regex); /* the configuration was checked */
+	SLIST_INSERT_HEAD(&i->patterns, p, link);
+	return p->regex;
+}
+
+void intake_free_patterns(struct intake *i)
+{
+	struct intake_pattern *p;
+
+	while ((p = SLIST_FIRST(&i->patterns))) {
+		SLIST_REMOVE_HEAD(&i->patterns, link);
+		regex_free(p->regex);
+		arena_fini(&p->arena);
+		free(p);
+	}
 }

@@ -100,8 +100,6 @@ void scanner_fini(struct scanner *s)
 	arena_fini(&s->arena);
 }
 
-void scanner_rest(struct scanner *s) { arena_fini(&s->arena); }
-
 void scanner_forget(struct scanner *s)
 {
 	s->looked = 0;

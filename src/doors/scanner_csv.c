@@ -266,7 +266,7 @@ static void take_header(struct scanner *s, const char *row, size_t length)
 	c->held += list.length;
 	c->spans = mem_array(c->name_count, sizeof *c->spans);
 	qsort(c->names, c->name_count, sizeof *c->names, compare_names);
-	scanner_rest(s);
+	arena_fini(&s->arena);
 }
 
 /* The first row says how many values each has, and with a header their names. */

@@ -1,6 +1,8 @@
 /* scanner_ends: where a message ends, and what is kept of one that is too long. */
 #include "doors/scanner_internal.h"
 
+void scanner_rest(struct scanner *s) { arena_fini(&s->arena); }
+
 /* Drops n bytes of a message that is too long, keeping its first ones. */
 static void skip(struct scanner *s, const char *data, size_t n)
 {

@@ -125,7 +125,7 @@ static bool is_document(struct scanner *s, const char *data, size_t length)
 
 	if (!is_sound)
 		(void)snprintf(s->flaw_text, sizeof s->flaw_text, "%s", error);
-	scanner_rest(s);
+	arena_fini(&s->arena);
 	return is_sound;
 }
 
