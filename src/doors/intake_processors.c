@@ -333,6 +333,10 @@ static bool make_messages(struct group *g, struct evaluator *ev)
 		if (g->most_made_bytes > 0 && g->copied_bytes >= g->most_made_bytes)
 			g->to_make = 0;
 	}
+	if (g->was_starved && g->one_batch && g->to_make > 0) {
+		g->make_error = mem_string("there is no memory just now for the whole batch");
+		drop_made(g);
+	}
 	(void)evaluator_arena(ev); /* what the last one needed is not kept */
 	return g->to_make == 0 || g->was_starved;
 }

@@ -103,6 +103,36 @@ static void a_full_spool_loses_no_number(void **state)
 	remove_folder(&w);
 }
 
+/* What there is no memory for is no batch, and no part of one: it is made anew when there is. */
+static void a_batch_without_memory_is_made_later(void **state)
+{
+	struct world w;
+	struct rows rows;
+	const struct message *m;
+	int64_t end_ms = clock_mono_ms() + 300;
+	int n = 0;
+
+	(void)state;
+	make_folder(&w);
+	budget_open(1048576);
+	open_world(&w,
+	           "  generate:\n    count: 200\n    batch_size: 200\n    interval: \"\"\n"
+	           "    mapping: root = \"x\".repeat(40000)",
+	           "");
+	while (!w.finished && clock_mono_ms() < end_ms)
+		turn(&w);
+	budget_open(0);
+	run_until_finished(&w);
+	assert_int_equal(w.answered, 1); /* one offer */
+	close_world(&w);
+	read_spool(&w, &rows);
+	STAILQ_FOREACH (m, &rows.list, link)
+		n++;
+	assert_int_equal(n, 200);
+	message_list_free(&rows.list);
+	remove_folder(&w);
+}
+
 int main(void)
 {
 	const struct log_options quiet = {.level = LOG_OFF, .fd = 2};
@@ -111,6 +141,7 @@ int main(void)
 	    cmocka_unit_test(what_counts_is_what_was_made),
 	    cmocka_unit_test(processors_see_a_batch),
 	    cmocka_unit_test(a_full_spool_loses_no_number),
+	    cmocka_unit_test(a_batch_without_memory_is_made_later),
 	};
 
 	log_configure(&quiet);
